@@ -1,0 +1,112 @@
+/**
+ * Every failure a person or the control plane can see. The code is a promise: it crosses the
+ * wire, heads a page of docs/TROUBLESHOOTING.md and decides the exit code.
+ */
+
+interface ErrorTraits {
+  /** Exit code of the process that fails with it (docs/ARCHITECTURE.md, "Exit codes"). */
+  readonly exit: number;
+  /** Whether trying again without changing anything can help. */
+  readonly retryable: boolean;
+}
+
+const ERROR_TABLE = {
+  INTERNAL: { exit: 1, retryable: false },
+  USAGE: { exit: 2, retryable: false },
+  UNKNOWN_FLAG: { exit: 2, retryable: false },
+  UNKNOWN_SUBCOMMAND: { exit: 2, retryable: false },
+  JOIN_TOKEN_INVALID: { exit: 2, retryable: false },
+  CONFIG_INVALID: { exit: 3, retryable: false },
+  NOT_ROOT: { exit: 4, retryable: false },
+  HOST_UNSUPPORTED: { exit: 4, retryable: false },
+  PORT_IN_USE: { exit: 4, retryable: false },
+  CLUSTER_EXISTS: { exit: 4, retryable: false },
+  NOT_INSTALLED: { exit: 4, retryable: false },
+  NOT_A_SERVER: { exit: 4, retryable: false },
+  BUSY: { exit: 4, retryable: true },
+  DISK_FULL: { exit: 4, retryable: false },
+  FILE_ACCESS: { exit: 4, retryable: false },
+  TOKEN_REJECTED: { exit: 5, retryable: false },
+  AGENT_REVOKED: { exit: 5, retryable: false },
+  JOIN_TOKEN_EXPIRED: { exit: 5, retryable: false },
+  JOIN_TOKEN_REJECTED: { exit: 5, retryable: false },
+  POLICY_DENIED: { exit: 5, retryable: false },
+  CONTROL_PLANE_UNREACHABLE: { exit: 6, retryable: true },
+  CONTROL_PLANE_ERROR: { exit: 6, retryable: true },
+  SERVER_UNREACHABLE: { exit: 6, retryable: true },
+  DAEMON_UNREACHABLE: { exit: 6, retryable: true },
+  DOWNLOAD_FAILED: { exit: 6, retryable: true },
+  DOWNLOAD_CORRUPT: { exit: 6, retryable: true },
+  TOOL_MISSING: { exit: 7, retryable: false },
+  TOOL_FAILED: { exit: 7, retryable: false },
+  K3S_INSTALL_FAILED: { exit: 7, retryable: true },
+  K3S_NOT_READY: { exit: 7, retryable: true },
+  KUBERNETES_API: { exit: 8, retryable: true },
+  TIMEOUT: { exit: 9, retryable: true },
+  STORE_CORRUPT: { exit: 10, retryable: false },
+  CHECK_FAILED: { exit: 11, retryable: false },
+  INTERRUPTED: { exit: 130, retryable: true },
+  COMMAND_INVALID: { exit: 2, retryable: false },
+  COMMAND_UNSUPPORTED: { exit: 2, retryable: false },
+  COMMAND_OUTCOME_UNKNOWN: { exit: 1, retryable: false },
+  COMMAND_CANCELLED: { exit: 130, retryable: false },
+  ROLLOUT_FAILED: { exit: 8, retryable: false },
+  NOT_FOUND: { exit: 8, retryable: false },
+} as const satisfies Record<string, ErrorTraits>;
+
+export type ErrorCode = keyof typeof ERROR_TABLE;
+
+export const ERROR_CODES: readonly ErrorCode[] = Object.keys(ERROR_TABLE) as ErrorCode[];
+
+export interface AgentErrorOptions {
+  /** What the reader can do about it, as a sentence. */
+  readonly hint?: string;
+  readonly cause?: unknown;
+  /** Facts for machines (`--json`, results); never a secret. */
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+/** The one error class. Decide by `code`, never by the text. */
+export class AgentError extends Error {
+  override readonly name = 'AgentError';
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+  readonly details: Readonly<Record<string, unknown>> | undefined;
+
+  constructor(code: ErrorCode, message: string, options: AgentErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.hint = options.hint;
+    this.details = options.details;
+  }
+
+  get exitCode(): number {
+    return ERROR_TABLE[this.code].exit;
+  }
+
+  get retryable(): boolean {
+    return ERROR_TABLE[this.code].retryable;
+  }
+}
+
+/** Turns anything thrown into an AgentError; what is not one is a bug: INTERNAL. */
+export function toAgentError(thrown: unknown): AgentError {
+  if (thrown instanceof AgentError) {
+    return thrown;
+  }
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new AgentError('INTERNAL', message, {
+    cause: thrown,
+    hint: 'This is a bug in pipeops-agent. Please report it with the log lines around it',
+  });
+}
+
+/** The text of anything thrown, for the message of an error that adds meaning to it. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+/** Makes the compiler check that a switch on a union is complete. */
+export function assertNever(value: never): never {
+  throw new AgentError('INTERNAL', `Unexpected value ${JSON.stringify(value)}`);
+}

@@ -1,0 +1,130 @@
+/**
+ * What the program needs from the world, as interfaces. `src/platform/` has the real ones,
+ * tests bring their own. Every function takes just the ports that it names.
+ */
+
+/** Time. Durations come from `monotonic`, dates for people and wires from `now`. */
+export interface Clock {
+  /** The wall clock. May jump; never subtract two of these. */
+  now(): Date;
+  /** Milliseconds since an arbitrary start; never goes back. */
+  monotonic(): number;
+  /**
+   * Waits `ms` milliseconds or until the signal aborts.
+   * @returns true when the whole time has passed, false when it was cut short.
+   */
+  sleep(ms: number, signal?: AbortSignal): Promise<boolean>;
+}
+
+export interface Random {
+  /** A number in [0, 1), for jitter; not for secrets. */
+  fraction(): number;
+  /** Cryptographically strong random bytes, for ids and secrets. */
+  bytes(length: number): Uint8Array;
+}
+
+export interface ExecOptions {
+  /** How long the program and all its descendants may run before they are ended. */
+  readonly timeoutMs: number;
+  /** The whole environment of the child; nothing is inherited but PATH, HOME and LANG. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Bytes for its standard input: the way to hand a secret over. */
+  readonly stdin?: string;
+  readonly signal?: AbortSignal;
+  /** Called with each line of output as it comes (both streams), for progress. */
+  readonly onLine?: (line: string) => void;
+}
+
+export interface ExecResult {
+  readonly exitCode: number;
+  /** At most `EXEC_OUTPUT_LIMIT_BYTES` (platform/exec.ts) of each stream; trailing newline cut. */
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Exec {
+  /**
+   * Runs a program and waits for it. argv[0] is looked up in PATH; never a shell string.
+   * A non-zero exit is a result, not an error.
+   * @throws AgentError TOOL_MISSING, TIMEOUT, INTERRUPTED (by the signal), TOOL_FAILED (killed)
+   */
+  run(argv: readonly [string, ...string[]], options: ExecOptions): Promise<ExecResult>;
+}
+
+export interface FileWriteOptions {
+  /** Permission bits, e.g. 0o640; the umask does not touch them. */
+  readonly mode: number;
+  /** Owner by name, as `user:group`; left as it is when absent. */
+  readonly owner?: string;
+}
+
+export interface FileStat {
+  readonly kind: 'file' | 'directory' | 'link' | 'socket' | 'other';
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly size: number;
+}
+
+/**
+ * Files below a root: `/` in life, a temporary directory in tests. All paths are absolute as
+ * the machine sees them. Reads of what is not there give `undefined`; every other trouble throws
+ * (DISK_FULL where the disk is full, FILE_ACCESS otherwise).
+ */
+export interface Files {
+  /** @param limitBytes refuse (FILE_ACCESS) a longer file; 1 MiB when absent */
+  readText(path: string, limitBytes?: number): Promise<string | undefined>;
+  /** Writes a temporary file beside it, sets mode and owner, syncs, renames over. */
+  writeAtomic(path: string, data: string | Uint8Array, options: FileWriteOptions): Promise<void>;
+  /** Creates the directory and its parents; sets mode and owner of the last one. */
+  makeDirectory(path: string, options: FileWriteOptions): Promise<void>;
+  /** Does not follow a link. */
+  stat(path: string): Promise<FileStat | undefined>;
+  /** Names in a directory, sorted; empty when there is none. */
+  list(path: string): Promise<readonly string[]>;
+  readLink(path: string): Promise<string | undefined>;
+  /** Points a symbolic link at `target`, replacing another link in one step. */
+  link(target: string, path: string): Promise<void>;
+  /** Removes a file or a link. Returns whether there was one. */
+  remove(path: string): Promise<boolean>;
+  /** Removes a directory and everything in it, following no link. Returns whether it was there. */
+  removeTree(path: string): Promise<boolean>;
+  /** Free and total bytes of the file system that holds the path (or its nearest parent). */
+  diskSpace(path: string): Promise<{ readonly freeBytes: number; readonly totalBytes: number }>;
+}
+
+/** TLS trust of a request: Bun's `fetch` takes it as `tls`. */
+export interface TlsOptions {
+  readonly ca?: string | readonly string[];
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+export type HttpRequestInit = RequestInit & {
+  readonly tls?: TlsOptions;
+  readonly unix?: string;
+  /** false: no idle cut, for long streams. */
+  readonly timeout?: boolean;
+  readonly proxy?: string;
+};
+
+/** The signature of `fetch`, narrowed to what is used. */
+export type Http = (url: string, init?: HttpRequestInit) => Promise<Response>;
+
+export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
+export type LogValue = string | number | boolean | null | undefined;
+export type LogFields = Readonly<Record<string, LogValue>>;
+
+/**
+ * One line per event: a constant message, everything that varies in fields (`command_id`,
+ * `duration_ms`, `error_code`). error = a person should look; warn = will be retried or is
+ * degraded; info = a state changed; debug = the rest. Secrets are redacted by the real one.
+ */
+export interface Log {
+  error(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  debug(message: string, fields?: LogFields): void;
+  /** The same log with fields that every line carries. */
+  with(fields: LogFields): Log;
+}

@@ -1,0 +1,89 @@
+/**
+ * The join token: `pj1.<base64url JSON>.<8 hex checksum>`. It carries the cluster's CA certificate
+ * itself, so a joining machine fetches nothing unverified, and a checksum, so a mangled copy is
+ * found before any connection.
+ */
+import { z } from 'zod';
+import { AgentError } from '../core/errors.ts';
+
+export const JOIN_TOKEN_LIMIT_BYTES = 4 * 1024;
+const PREFIX = 'pj1';
+
+export const JoinTokenContent = z.strictObject({
+  v: z.literal(1),
+  /** `https://host:6443` of each server, tried in order. */
+  servers: z
+    .array(z.url({ protocol: /^https$/ }))
+    .min(1)
+    .max(16),
+  /** The cluster's CA certificate(s), PEM. */
+  ca: z.string().includes('-----BEGIN CERTIFICATE-----'),
+  /** What k3s takes as its token: secret. */
+  token: z.string().min(1),
+  role: z.enum(['agent', 'server']),
+  /** When the bootstrap token inside ends; null for a server token, which has no end. */
+  expires: z.iso.datetime().nullable(),
+});
+export type JoinTokenContent = z.infer<typeof JoinTokenContent>;
+
+/** @throws AgentError INTERNAL when the token would be longer than the limit */
+export function encodeJoinToken(content: JoinTokenContent): string {
+  const body = Buffer.from(JSON.stringify(content)).toString('base64url');
+  const token = `${PREFIX}.${body}.${checksum(body)}`;
+  if (token.length > JOIN_TOKEN_LIMIT_BYTES) {
+    throw new AgentError('INTERNAL', `Cannot encode a join token of ${token.length} bytes`);
+  }
+  return token;
+}
+
+/**
+ * Reads a join token. Does not look at `expires`: the caller has the clock.
+ * @throws AgentError JOIN_TOKEN_INVALID, never with the token in its text
+ */
+export function decodeJoinToken(text: string): JoinTokenContent {
+  const token = text.trim();
+  if (token.length === 0) {
+    throw invalid('it is empty');
+  }
+  if (token.length > JOIN_TOKEN_LIMIT_BYTES) {
+    throw invalid(`it is longer than ${JOIN_TOKEN_LIMIT_BYTES} bytes`);
+  }
+  const [prefix, body, sum, ...rest] = token.split('.');
+  if (prefix !== PREFIX) {
+    throw invalid(`it does not begin with "${PREFIX}."`);
+  }
+  if (body === undefined || sum === undefined || rest.length > 0) {
+    throw invalid('it does not have three parts');
+  }
+  if (sum !== checksum(body)) {
+    throw invalid('its checksum does not match, so a part of it was lost or changed on the way');
+  }
+  return parseBody(body);
+}
+
+function parseBody(body: string): JoinTokenContent {
+  let json: unknown;
+  try {
+    json = JSON.parse(Buffer.from(body, 'base64url').toString('utf8'));
+  } catch (cause) {
+    throw invalid('its content is not JSON', cause);
+  }
+  const parsed = JoinTokenContent.safeParse(json);
+  if (!parsed.success) {
+    const fields = parsed.error.issues.map((issue) => issue.path.join('.') || 'content');
+    throw invalid(`these fields are wrong: ${fields.join(', ')}`);
+  }
+  return parsed.data;
+}
+
+/** First 8 hex digits of SHA-256: finds accidents, is no defence against forgery. */
+function checksum(body: string): string {
+  return new Bun.CryptoHasher('sha256').update(`${PREFIX}.${body}`).digest('hex').slice(0, 8);
+}
+
+function invalid(why: string, cause?: unknown): AgentError {
+  return new AgentError('JOIN_TOKEN_INVALID', `Cannot use the join token: ${why}`, {
+    hint: 'Copy the whole token again, or make a new one on a server: pipeops-agent token create',
+    cause,
+  });
+}
