@@ -1,0 +1,178 @@
+import type { z } from 'zod';
+import { didYouMean } from '../core/did-you-mean.ts';
+import { AgentError, messageOf } from '../core/errors.ts';
+import { describeSettings, type Setting } from './describe.ts';
+import { Config } from './schema.ts';
+
+export type Source = 'flag' | 'env' | 'file' | 'default';
+
+export interface LoadedConfig {
+  /** Frozen. */
+  readonly config: Config;
+  /** Where each setting came from, by its dotted path. */
+  readonly sources: Readonly<Record<string, Source>>;
+}
+
+export interface ConfigInputs {
+  /** Flags by flag name, as text or boolean; absent ones left out. */
+  readonly flags: Readonly<Record<string, string | boolean>>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Text of the file, absent when there is none. */
+  readonly fileText: string | undefined;
+  /** Name of the file for messages. */
+  readonly filePath: string;
+}
+
+type RawConfig = Record<string, Record<string, unknown>>;
+
+/**
+ * Flags over environment over file over defaults; merged raw, validated once.
+ * @throws AgentError CONFIG_INVALID with every problem at once, in `details.problems` too
+ */
+export function loadConfig(inputs: ConfigInputs): LoadedConfig {
+  const settings = describeSettings();
+  const raw = parseFile(inputs);
+  const sources: Record<string, Source> = {};
+  const problems: string[] = [];
+  for (const setting of settings) {
+    const given = pick(setting, inputs);
+    if (given !== undefined) {
+      place(raw, setting.path, coerce(setting, given.value));
+      sources[setting.path] = given.source;
+    } else {
+      sources[setting.path] = isPresent(raw, setting.path) ? 'file' : 'default';
+    }
+  }
+  const parsed = Config.safeParse(raw);
+  if (!parsed.success) {
+    problems.push(...parsed.error.issues.flatMap((issue) => describeIssue(issue, settings)));
+    throw invalid(inputs.filePath, problems);
+  }
+  problems.push(...crossChecks(parsed.data));
+  if (problems.length > 0) {
+    throw invalid(inputs.filePath, problems);
+  }
+  return { config: deepFreeze(parsed.data), sources };
+}
+
+/** `http://` carries the token in clear text: only to this machine, or when asked for. */
+function crossChecks(config: Config): string[] {
+  const url = new URL(config.control_plane.url);
+  const loopback = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
+  if (url.protocol === 'http:' && !loopback && !config.control_plane.allow_insecure) {
+    return [
+      'control_plane.url: must be https://, or set control_plane.allow_insecure (--allow-insecure)',
+    ];
+  }
+  return [];
+}
+
+function parseFile(inputs: ConfigInputs): RawConfig {
+  if (inputs.fileText === undefined || inputs.fileText.trim() === '') {
+    return {};
+  }
+  let parsed: unknown;
+  try {
+    parsed = Bun.YAML.parse(inputs.fileText);
+  } catch (cause) {
+    throw new AgentError('CONFIG_INVALID', `Cannot read ${inputs.filePath}: ${messageOf(cause)}`, {
+      hint: 'Correct the YAML syntax at the place named',
+      cause,
+    });
+  }
+  if (parsed === null) {
+    return {};
+  }
+  if (typeof parsed !== 'object' || Array.isArray(parsed)) {
+    throw invalid(inputs.filePath, ['the file must hold sections such as "control_plane:"']);
+  }
+  // Own copy of each section, so that flags can be placed over it. Config checks the shapes.
+  return Object.fromEntries(
+    Object.entries(parsed).map(([key, value]) => [
+      key,
+      typeof value === 'object' && value !== null && !Array.isArray(value)
+        ? { ...value }
+        : (value ?? {}),
+    ]),
+  ) as RawConfig;
+}
+
+function pick(
+  setting: Setting,
+  inputs: ConfigInputs,
+): { readonly value: string | boolean; readonly source: Source } | undefined {
+  const flag = setting.meta.flag === undefined ? undefined : inputs.flags[setting.meta.flag];
+  if (flag !== undefined) {
+    return { value: flag, source: 'flag' };
+  }
+  const env = setting.meta.env === undefined ? undefined : inputs.env[setting.meta.env];
+  // An empty variable is how shells say "not set".
+  return env === undefined || env === '' ? undefined : { value: env, source: 'env' };
+}
+
+/** Text that does not fit is left as it is: the schema then says what is wrong with it. */
+function coerce(setting: Setting, value: string | boolean): unknown {
+  if (typeof value === 'boolean') {
+    return value;
+  }
+  if (setting.type === 'integer' && /^-?\d+$/.test(value)) {
+    return Number(value);
+  }
+  if (setting.type === 'boolean' && /^(true|false)$/.test(value)) {
+    return value === 'true';
+  }
+  return value;
+}
+
+function place(raw: RawConfig, path: string, value: unknown): void {
+  const [section = '', name = ''] = path.split('.');
+  const current = raw[section];
+  if (current === undefined) {
+    raw[section] = { [name]: value };
+  } else if (typeof current === 'object') {
+    current[name] = value;
+  }
+}
+
+function isPresent(raw: RawConfig, path: string): boolean {
+  const [section = '', name = ''] = path.split('.');
+  const current = raw[section];
+  return typeof current === 'object' && current !== null && Object.hasOwn(current, name);
+}
+
+function describeIssue(issue: z.core.$ZodIssue, settings: readonly Setting[]): string[] {
+  const at = issue.path.join('.');
+  if (issue.code !== 'unrecognized_keys') {
+    return [`${at || 'file'}: ${issue.message}`];
+  }
+  const prefix = at === '' ? '' : `${at}.`;
+  return issue.keys.map((key) => {
+    const known = settings.map((setting) =>
+      prefix === '' ? (setting.path.split('.')[0] ?? '') : setting.path,
+    );
+    const suggestion = didYouMean(`${prefix}${key}`, [...new Set(known)]);
+    const hint = suggestion === undefined ? '' : `, did you mean "${suggestion}"?`;
+    return `${prefix}${key}: is not a setting${hint}`;
+  });
+}
+
+function invalid(filePath: string, problems: readonly string[]): AgentError {
+  const count = problems.length === 1 ? 'one problem' : `${problems.length} problems`;
+  return new AgentError(
+    'CONFIG_INVALID',
+    `The configuration has ${count}:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`,
+    {
+      hint: `Correct ${filePath} (or the flag or variable), then check: pipeops-agent config validate`,
+      details: { problems },
+    },
+  );
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const inner of Object.values(value)) {
+    if (typeof inner === 'object' && inner !== null) {
+      deepFreeze(inner);
+    }
+  }
+  return Object.freeze(value);
+}

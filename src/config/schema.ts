@@ -1,0 +1,222 @@
+/**
+ * The only list of settings. From it come the flags, the environment names, the validation of the
+ * file, `config show` and docs/config.md. Keep it short: each setting is a promise.
+ * No secret is a setting; secrets live in files of their own.
+ */
+import { z } from 'zod';
+import { parseDuration } from '../core/duration.ts';
+
+/** Where the file stands, unless `--config` names another. */
+export const CONFIG_PATH = '/etc/pipeops-agent/config.yaml';
+
+export interface SettingMeta {
+  readonly description: string;
+  /** Name of the flag, without dashes; absent where only file or environment make sense. */
+  readonly flag?: string;
+  readonly env?: string;
+  /** Version in which it came. */
+  readonly since: string;
+  readonly [key: string]: unknown;
+}
+
+const setting = (meta: SettingMeta): SettingMeta => meta;
+
+/** A duration with its unit, kept as text: `30s`. Read it with `durationMs`. */
+function duration(minMs: number, maxMs: number) {
+  return z.string().refine(
+    (text) => {
+      const ms = parseDuration(text);
+      return ms !== undefined && ms >= minMs && ms <= maxMs;
+    },
+    { error: `must be a duration such as "30s", from ${minMs} ms to ${maxMs} ms` },
+  );
+}
+
+/** Milliseconds of a validated duration setting. */
+export function durationMs(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined) {
+    throw new RangeError(`Cannot read the duration "${text}"`);
+  }
+  return ms;
+}
+
+const absolutePath = z.string().startsWith('/', 'must be an absolute path');
+
+const AgentSection = z.strictObject({
+  role: z
+    .enum(['server', 'node'])
+    .default('server')
+    .meta(
+      setting({
+        description:
+          'server: speaks for the cluster to the control plane; node: health and facts of a worker',
+        since: '0.1.0',
+      }),
+    ),
+  id: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{0,64}$/, 'must be at most 64 letters, digits, ".", "_" or "-"')
+    .default('')
+    .meta(
+      setting({
+        description: 'Name of this agent at the control plane; made once when empty',
+        flag: 'agent-id',
+        env: 'PIPEOPS_AGENT_ID',
+        since: '0.1.0',
+      }),
+    ),
+  labels: z
+    .record(z.string(), z.string())
+    .default({})
+    .meta(setting({ description: 'Labels sent at registration', since: '0.1.0' })),
+});
+
+const ClusterSection = z.strictObject({
+  name: z
+    .string()
+    .regex(
+      /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/,
+      'must be 1 to 63 letters, digits, ".", "_" or "-"',
+    )
+    .default('default-cluster')
+    .meta(
+      setting({
+        description: 'Name of the cluster at the control plane',
+        flag: 'cluster-name',
+        env: 'CLUSTER_NAME',
+        since: '0.1.0',
+      }),
+    ),
+});
+
+const ControlPlaneSection = z.strictObject({
+  url: z
+    .url({ protocol: /^https?$/, error: 'must be an https:// address' })
+    .default('https://api.pipeops.io')
+    .meta(
+      setting({
+        description: 'Address of the control plane',
+        flag: 'api-url',
+        env: 'PIPEOPS_API_URL',
+        since: '0.1.0',
+      }),
+    ),
+  ca_file: absolutePath.optional().meta(
+    setting({
+      description: 'Certificates (PEM) to trust for the control plane, besides the public ones',
+      flag: 'ca-file',
+      env: 'PIPEOPS_CA_FILE',
+      since: '0.1.0',
+    }),
+  ),
+  allow_insecure: z
+    .boolean()
+    .default(false)
+    .meta(
+      setting({
+        description:
+          'Allow http:// to a host that is not loopback: the token crosses in clear text',
+        flag: 'allow-insecure',
+        since: '0.1.0',
+      }),
+    ),
+  heartbeat_interval: duration(1_000, 300_000)
+    .default('30s')
+    .meta(setting({ description: 'Time between heartbeats', since: '0.1.0' })),
+  status_interval: duration(1_000, 3_600_000)
+    .default('60s')
+    .meta(setting({ description: 'Time between cluster status reports', since: '0.1.0' })),
+  poll_interval: duration(500, 300_000)
+    .default('5s')
+    .meta(setting({ description: 'Time between fetches of commands, ± 20 %', since: '0.1.0' })),
+});
+
+const HttpSection = z.strictObject({
+  port: z
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(8080)
+    .meta(
+      setting({
+        description: 'Port of the HTTP server on 127.0.0.1; 0 lets the system choose',
+        flag: 'port',
+        env: 'PIPEOPS_PORT',
+        since: '0.1.0',
+      }),
+    ),
+});
+
+const K3sSection = z.strictObject({
+  version: z
+    .string()
+    .regex(/^v\d+\.\d+\.\d+(-[a-z0-9.]+)?\+k3s\d+$/, 'must be a k3s version such as v1.34.4+k3s1')
+    .optional()
+    .meta(
+      setting({
+        description: 'Version of k3s to install; the stable channel when absent',
+        flag: 'k3s-version',
+        env: 'K3S_VERSION',
+        since: '0.1.0',
+      }),
+    ),
+  mirror: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .meta(
+      setting({
+        description: "Where k3s comes from, in the shape of k3s' own download places",
+        flag: 'k3s-mirror',
+        env: 'PIPEOPS_K3S_MIRROR',
+        since: '0.1.0',
+      }),
+    ),
+  traefik: z
+    .boolean()
+    .default(false)
+    .meta(
+      setting({
+        description: 'Let k3s install its traefik ingress controller',
+        flag: 'traefik',
+        since: '0.1.0',
+      }),
+    ),
+});
+
+const LogSection = z.strictObject({
+  level: z
+    .enum(['error', 'warn', 'info', 'debug'])
+    .default('info')
+    .meta(
+      setting({
+        description: 'Least important level that is logged',
+        flag: 'log-level',
+        env: 'LOG_LEVEL',
+        since: '0.1.0',
+      }),
+    ),
+  format: z
+    .enum(['text', 'json'])
+    .default('text')
+    .meta(
+      setting({
+        description: 'text: lines for the journal; json: one object a line',
+        flag: 'log-format',
+        since: '0.1.0',
+      }),
+    ),
+});
+
+/** `.prefault({})` lets a section be absent and still get the defaults of its fields. */
+export const Config = z.strictObject({
+  agent: AgentSection.prefault({}),
+  cluster: ClusterSection.prefault({}),
+  control_plane: ControlPlaneSection.prefault({}),
+  http: HttpSection.prefault({}),
+  k3s: K3sSection.prefault({}),
+  log: LogSection.prefault({}),
+});
+export type Config = z.output<typeof Config>;
+/** What a file may hold: everything optional. */
+export type ConfigInput = z.input<typeof Config>;
