@@ -1,0 +1,119 @@
+import { ExecaError, execa } from 'execa';
+import { AgentError } from '../core/errors.ts';
+import type { Exec, ExecOptions, ExecResult } from '../core/ports.ts';
+
+/** Output kept of each stream, bytes; a program that says more is ended. */
+export const EXEC_OUTPUT_LIMIT_BYTES = 8 * 1024 * 1024;
+
+/** Time between SIGTERM and SIGKILL. */
+const KILL_GRACE_MS = 2_000;
+
+/** What a child inherits of our environment, when set. */
+const INHERITED = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'] as const;
+
+/**
+ * The real Exec. Ends whole process trees: the installers we run are shells with children that
+ * hold the pipes open, so ending the shell alone would wait for them for ever.
+ */
+export function systemExec(deps: {
+  readonly env: Readonly<Record<string, string | undefined>>;
+}): Exec {
+  return { run: (argv, options) => run(deps.env, argv, options) };
+}
+
+async function run(
+  parentEnv: Readonly<Record<string, string | undefined>>,
+  argv: readonly [string, ...string[]],
+  options: ExecOptions,
+): Promise<ExecResult> {
+  const [program, ...args] = argv;
+  const env: Record<string, string> = {};
+  for (const name of INHERITED) {
+    const value = parentEnv[name];
+    if (value !== undefined) {
+      env[name] = value;
+    }
+  }
+  const child = execa(program, args, {
+    env: { ...env, ...options.env },
+    extendEnv: false,
+    timeout: options.timeoutMs,
+    killDescendants: true,
+    forceKillAfterDelay: KILL_GRACE_MS,
+    maxBuffer: EXEC_OUTPUT_LIMIT_BYTES,
+    stripFinalNewline: true,
+    reject: false,
+    ...(options.stdin === undefined ? { stdin: 'ignore' as const } : { input: options.stdin }),
+    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+  });
+  const lines = options.onLine === undefined ? undefined : forwardLines(child, options.onLine);
+  const result = await child;
+  await lines;
+  if (result instanceof ExecaError) {
+    throwIfNotAnExit(argv, options, result);
+  }
+  return {
+    exitCode: result.exitCode ?? 1,
+    stdout: result.stdout ?? '',
+    stderr: result.stderr ?? '',
+  };
+}
+
+async function forwardLines(
+  child: { iterable(options: { from: 'all' | 'stdout' | 'stderr' }): AsyncIterable<string> },
+  onLine: (line: string) => void,
+): Promise<void> {
+  const forward = async (from: 'stdout' | 'stderr') => {
+    try {
+      for await (const line of child.iterable({ from })) {
+        onLine(line);
+      }
+    } catch (thrown) {
+      // The iterator repeats the failure of the child, which `await child` reports.
+      if (!(thrown instanceof ExecaError)) {
+        throw thrown;
+      }
+    }
+  };
+  await Promise.all([forward('stdout'), forward('stderr')]);
+}
+
+/** A program that ran to its own end is a result; everything else is an error. */
+function throwIfNotAnExit(
+  argv: readonly [string, ...string[]],
+  options: ExecOptions,
+  error: ExecaError,
+): void {
+  const program = argv[0];
+  const details = { argv: [...argv] };
+  if (error.timedOut) {
+    throw new AgentError('TIMEOUT', `"${program}" did not finish in ${options.timeoutMs} ms`, {
+      hint: `Look at what holds it up: ${lastLine(error)}`,
+      details,
+    });
+  }
+  if (error.isCanceled) {
+    throw new AgentError('INTERRUPTED', `"${program}" was ended because the work was interrupted`, {
+      details,
+    });
+  }
+  if (error.code === 'ENOENT' || error.code === 'EACCES') {
+    throw new AgentError('TOOL_MISSING', `Cannot run "${program}": ${error.code}`, {
+      hint: `Install "${program}" or put it into PATH`,
+      details,
+      cause: error,
+    });
+  }
+  if (error.exitCode === undefined) {
+    const why = error.isMaxBuffer ? 'it printed too much' : `signal ${error.signal ?? 'unknown'}`;
+    throw new AgentError('TOOL_FAILED', `"${program}" was ended: ${why}`, {
+      details,
+      cause: error,
+    });
+  }
+}
+
+function lastLine(error: ExecaError): string {
+  const text = `${String(error.stdout ?? '')}\n${String(error.stderr ?? '')}`.trim();
+  return text.split('\n').at(-1) || 'it printed nothing';
+}

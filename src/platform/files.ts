@@ -1,0 +1,225 @@
+import { constants, type Stats } from 'node:fs';
+import {
+  chmod,
+  chown,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readlink,
+  rename,
+  rm,
+  statfs,
+  symlink,
+  unlink,
+} from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { AgentError, messageOf } from '../core/errors.ts';
+import type { FileStat, Files, FileWriteOptions } from '../core/ports.ts';
+
+/** Longest file that `readText` reads unless told otherwise. */
+const READ_LIMIT_BYTES = 1024 * 1024;
+
+/** The real Files. @param root `/` in life, a temporary directory in tests */
+export function systemFiles(root: string): Files {
+  const real = (path: string) => join(root, path);
+  return {
+    readText: (path, limitBytes = READ_LIMIT_BYTES) =>
+      ifThere('read', path, () => readText(real(path), path, limitBytes)),
+    writeAtomic: (path, data, options) =>
+      explained('write', path, () => writeAtomic(root, real(path), data, options)),
+    makeDirectory: (path, options) =>
+      explained('create', path, async () => {
+        await mkdir(real(path), { recursive: true });
+        await setAccess(root, real(path), options);
+      }),
+    stat: (path) => ifThere('look at', path, async () => describe(await lstat(real(path)))),
+    list: async (path) => (await ifThere('list', path, () => readdir(real(path))))?.sort() ?? [],
+    readLink: (path) => ifThere('read', path, () => readlink(real(path))),
+    link: (target, path) => explained('link', path, () => link(target, real(path))),
+    remove: async (path) => (await ifThere('remove', path, () => unlinkThere(real(path)))) ?? false,
+    removeTree: async (path) =>
+      (await ifThere('remove', path, () => removeTree(real(path)))) ?? false,
+    diskSpace: (path) => explained('look at', path, () => diskSpace(real(path))),
+  };
+}
+
+/** Gives undefined for what is not there; other trouble is explained. */
+function ifThere<T>(action: string, path: string, work: () => Promise<T>): Promise<T | undefined> {
+  return explained(action, path, async () => {
+    try {
+      return await work();
+    } catch (thrown) {
+      const code = errnoOf(thrown);
+      if (code === 'ENOENT' || code === 'ENOTDIR') {
+        return undefined;
+      }
+      throw thrown;
+    }
+  });
+}
+
+/** Gives every failure its code and a hint. */
+async function explained<T>(action: string, path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    const code = errnoOf(thrown);
+    if (code === 'ENOSPC' || code === 'EDQUOT') {
+      throw new AgentError('DISK_FULL', `Cannot ${action} ${path}: no space left on the disk`, {
+        hint: `Free some space on the file system of ${path}, then run the same command again`,
+        cause: thrown,
+      });
+    }
+    if (thrown instanceof AgentError) {
+      throw thrown;
+    }
+    throw new AgentError('FILE_ACCESS', `Cannot ${action} ${path}: ${messageOf(thrown)}`, {
+      hint: 'Check the permissions and what stands there',
+      cause: thrown,
+    });
+  }
+}
+
+function errnoOf(thrown: unknown): string | undefined {
+  return thrown instanceof Error && 'code' in thrown ? String(thrown.code) : undefined;
+}
+
+async function readText(realPath: string, path: string, limitBytes: number): Promise<string> {
+  const handle = await open(realPath, constants.O_RDONLY);
+  try {
+    // /proc files have size 0: read up to the limit and see whether there is more.
+    const buffer = Buffer.allocUnsafe(
+      Math.min(limitBytes + 1, Math.max((await handle.stat()).size + 1, 64 * 1024)),
+    );
+    let length = 0;
+    while (length < buffer.length) {
+      const { bytesRead } = await handle.read(buffer, length, buffer.length - length, null);
+      if (bytesRead === 0) {
+        return buffer.toString('utf8', 0, length);
+      }
+      length += bytesRead;
+    }
+  } finally {
+    await handle.close();
+  }
+  throw new AgentError('FILE_ACCESS', `Cannot read ${path}: it is longer than ${limitBytes} bytes`);
+}
+
+async function writeAtomic(
+  root: string,
+  realPath: string,
+  data: string | Uint8Array,
+  options: FileWriteOptions,
+): Promise<void> {
+  const temporary = join(dirname(realPath), `.${basename(realPath)}.${crypto.randomUUID()}.tmp`);
+  const handle = await open(temporary, 'wx', 0o600);
+  try {
+    try {
+      await handle.writeFile(data);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await setAccess(root, temporary, options);
+    await rename(temporary, realPath);
+  } catch (thrown) {
+    await rm(temporary, { force: true });
+    throw thrown;
+  }
+  await syncDirectory(dirname(realPath));
+}
+
+/** Makes the rename itself survive a power cut. */
+async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function setAccess(root: string, path: string, options: FileWriteOptions): Promise<void> {
+  if (options.owner !== undefined) {
+    const { uid, gid } = await lookUpOwner(root, options.owner);
+    await chown(path, uid, gid);
+  }
+  await chmod(path, options.mode);
+}
+
+async function lookUpOwner(root: string, owner: string): Promise<{ uid: number; gid: number }> {
+  const [user = '', group = ''] = owner.split(':');
+  const uid = await lookUpId(join(root, '/etc/passwd'), user);
+  const gid = await lookUpId(join(root, '/etc/group'), group);
+  return { uid, gid };
+}
+
+/** passwd(5) and group(5) both have the name in field 1 and the number in field 3. */
+async function lookUpId(databasePath: string, name: string): Promise<number> {
+  const text = await Bun.file(databasePath).text();
+  for (const line of text.split('\n')) {
+    const fields = line.split(':');
+    if (fields[0] === name && fields[2] !== undefined) {
+      return Number(fields[2]);
+    }
+  }
+  throw new AgentError('FILE_ACCESS', `Cannot find "${name}" in ${basename(databasePath)}`);
+}
+
+function describe(stats: Stats): FileStat {
+  return {
+    kind: kindOf(stats),
+    mode: stats.mode & 0o7777,
+    uid: stats.uid,
+    gid: stats.gid,
+    size: stats.size,
+  };
+}
+
+function kindOf(stats: Stats): FileStat['kind'] {
+  if (stats.isFile()) return 'file';
+  if (stats.isDirectory()) return 'directory';
+  if (stats.isSymbolicLink()) return 'link';
+  return stats.isSocket() ? 'socket' : 'other';
+}
+
+async function link(target: string, path: string): Promise<void> {
+  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
+  await symlink(target, temporary);
+  try {
+    await rename(temporary, path);
+  } catch (thrown) {
+    await rm(temporary, { force: true });
+    throw thrown;
+  }
+}
+
+async function unlinkThere(path: string): Promise<boolean> {
+  await unlink(path);
+  return true;
+}
+
+async function removeTree(path: string): Promise<boolean> {
+  const stats = await lstat(path);
+  if (!stats.isDirectory()) {
+    throw new AgentError('FILE_ACCESS', `Cannot remove ${path} as a directory: it is not one`);
+  }
+  await rm(path, { recursive: true, force: true });
+  return true;
+}
+
+async function diskSpace(path: string): Promise<{ freeBytes: number; totalBytes: number }> {
+  let existing = path;
+  for (;;) {
+    try {
+      const space = await statfs(existing);
+      return { freeBytes: space.bavail * space.bsize, totalBytes: space.blocks * space.bsize };
+    } catch (thrown) {
+      if (errnoOf(thrown) !== 'ENOENT' || existing === dirname(existing)) {
+        throw thrown;
+      }
+      existing = dirname(existing);
+    }
+  }
+}
