@@ -1,0 +1,124 @@
+import type { ArgsDef } from 'citty';
+import { parseArgs } from 'citty';
+import { didYouMean } from '../core/did-you-mean.ts';
+import { AgentError } from '../core/errors.ts';
+import type { CliContext } from './context.ts';
+
+export interface FlagDefinition {
+  readonly type: 'string' | 'boolean';
+  readonly description: string;
+  /** What stands for the value in the help: FILE, NAME. */
+  readonly placeholder?: string;
+}
+
+export interface PositionalDefinition {
+  readonly name: string;
+  readonly description: string;
+  readonly required: boolean;
+}
+
+export interface SubcommandArgs {
+  /** Given flags by name; what was not given is absent. */
+  readonly flags: Readonly<Record<string, string | boolean>>;
+  readonly positionals: readonly string[];
+}
+
+/** What a subcommand declares. Its work stands behind an `import()` in `run`: --help stays fast. */
+export interface SubcommandDefinition {
+  readonly name: string;
+  readonly description: string;
+  readonly example: string;
+  readonly flags: Readonly<Record<string, FlagDefinition>>;
+  readonly positionals: readonly PositionalDefinition[];
+  /** Refused with NOT_ROOT unless root calls it. */
+  readonly needsRoot: boolean;
+  /** Not listed in the help: for units, not for people. */
+  readonly hidden?: boolean;
+  /** @returns the exit code */
+  run(context: CliContext, args: SubcommandArgs): Promise<number>;
+}
+
+/**
+ * Reads the words after the subcommand. Stricter than the parser: an unknown flag, a flag without
+ * its value and a word too many are errors.
+ * @throws AgentError UNKNOWN_FLAG, USAGE
+ */
+export function parseSubcommandArgs(
+  definition: SubcommandDefinition,
+  words: readonly string[],
+): SubcommandArgs {
+  checkFlags(definition, words);
+  const argsDef: ArgsDef = Object.fromEntries(
+    Object.entries(definition.flags).map(([name, flag]) => [name, { type: flag.type }]),
+  );
+  const parsed: Record<string, unknown> = parseArgs([...words], argsDef);
+  const positionals = Array.isArray(parsed['_']) ? parsed['_'].map(String) : [];
+  checkPositionals(definition, positionals);
+  const flags: Record<string, string | boolean> = {};
+  for (const name of Object.keys(definition.flags)) {
+    const value = parsed[name];
+    if ((typeof value === 'string' || typeof value === 'boolean') && wasGiven(name, words)) {
+      flags[name] = value;
+    }
+  }
+  return { flags, positionals };
+}
+
+/** citty gives absent booleans a value; only what stands on the command line counts. */
+function wasGiven(name: string, words: readonly string[]): boolean {
+  return words.some(
+    (word) => word === `--${name}` || word.startsWith(`--${name}=`) || word === `--no-${name}`,
+  );
+}
+
+function checkFlags(definition: SubcommandDefinition, words: readonly string[]): void {
+  for (let at = 0; at < words.length; at += 1) {
+    const word = words[at] ?? '';
+    if (word === '--') {
+      return;
+    }
+    if (!word.startsWith('-') || word === '-') {
+      continue;
+    }
+    const [name = '', inline] = word.replace(/^--?/, '').split(/=(.*)/s);
+    const flag = Object.hasOwn(definition.flags, name) ? definition.flags[name] : undefined;
+    const negated = name.startsWith('no-') ? definition.flags[name.slice(3)] : undefined;
+    if (!word.startsWith('--') || (flag === undefined && negated?.type !== 'boolean')) {
+      throw unknownFlag(definition, word.split('=')[0] ?? word, name);
+    }
+    if (flag?.type === 'string' && inline === undefined) {
+      at += 1;
+      const value = words[at];
+      if (value === undefined || (value.startsWith('--') && value !== '--')) {
+        throw usage(definition, `--${name} needs a value`);
+      }
+    }
+  }
+}
+
+function checkPositionals(definition: SubcommandDefinition, positionals: readonly string[]): void {
+  const extra = positionals[definition.positionals.length];
+  if (extra !== undefined) {
+    throw usage(definition, `Cannot use "${extra}": "${definition.name}" takes no such word`);
+  }
+  const missing = definition.positionals[positionals.length];
+  if (missing?.required) {
+    throw usage(definition, `"${definition.name}" needs ${missing.name}: ${missing.description}`);
+  }
+}
+
+function unknownFlag(definition: SubcommandDefinition, word: string, name: string): AgentError {
+  const suggestion = didYouMean(name, Object.keys(definition.flags));
+  return new AgentError('UNKNOWN_FLAG', `"${definition.name}" has no flag ${word}`, {
+    hint:
+      suggestion === undefined
+        ? `See: pipeops-agent ${definition.name} --help`
+        : `Did you mean --${suggestion}? See: pipeops-agent ${definition.name} --help`,
+  });
+}
+
+function usage(definition: SubcommandDefinition, message: string): AgentError {
+  return new AgentError('USAGE', message, {
+    hint: `See: pipeops-agent ${definition.name} --help`,
+  });
+}

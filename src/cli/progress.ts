@@ -1,0 +1,57 @@
+import { formatDuration } from '../core/duration.ts';
+import type { Clock } from '../core/ports.ts';
+
+/** A line of work that takes its time. Call `done` or `fail` once. */
+export interface Progress {
+  /** What it does right now. Replaces the last such text on a terminal. */
+  update(text: string): void;
+  done(text?: string): void;
+  fail(text?: string): void;
+}
+
+export interface ProgressOptions {
+  readonly isTty: boolean;
+  /** Columns of the terminal. */
+  readonly columns: number;
+  readonly write: (text: string) => void;
+}
+
+/** Elsewhere than on a terminal, the current work is repeated no more often than this. */
+const PLAIN_UPDATE_INTERVAL_MS = 10_000;
+const CLEAR_LINE = '\r\x1b[2K';
+
+/** One changing line on a terminal, plain lines elsewhere. Marks are words, never colour alone. */
+export function startProgress(
+  deps: { readonly clock: Clock },
+  options: ProgressOptions,
+  title: string,
+): Progress {
+  const startedAt = deps.clock.monotonic();
+  const elapsed = () => formatDuration(deps.clock.monotonic() - startedAt);
+  let lastPlainAt = startedAt;
+  const finish = (mark: string, text: string | undefined) => {
+    const detail = text === undefined ? '' : `: ${text}`;
+    options.write(`${options.isTty ? CLEAR_LINE : ''}${mark} ${title}${detail} (${elapsed()})\n`);
+  };
+  options.write(options.isTty ? cutToWidth(`… ${title}`, options.columns) : `… ${title}\n`);
+  return {
+    update: (text) => {
+      if (options.isTty) {
+        options.write(
+          CLEAR_LINE + cutToWidth(`… ${title} (${elapsed()}) ${text}`, options.columns),
+        );
+      } else if (deps.clock.monotonic() - lastPlainAt >= PLAIN_UPDATE_INTERVAL_MS) {
+        lastPlainAt = deps.clock.monotonic();
+        options.write(`  ${title} (${elapsed()}) ${text}\n`);
+      }
+    },
+    done: (text) => finish('✓', text),
+    fail: (text) => finish('✗', text),
+  };
+}
+
+/** A line that wraps cannot be cleared. */
+function cutToWidth(text: string, columns: number): string {
+  const oneLine = text.replaceAll(/\p{Cc}/gu, ' ');
+  return oneLine.length < columns ? oneLine : `${oneLine.slice(0, Math.max(columns - 2, 1))}…`;
+}

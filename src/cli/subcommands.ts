@@ -1,0 +1,105 @@
+import { didYouMean } from '../core/did-you-mean.ts';
+import { AgentError } from '../core/errors.ts';
+import type { SubcommandDefinition } from './define-subcommand.ts';
+
+export interface SubcommandEntry {
+  /** One line of `pipeops-agent --help`; empty for what is for units, not for people. */
+  readonly summary: string;
+  /** The definition is loaded only when it is asked for: the root help and `version` stay fast. */
+  readonly load: () => Promise<SubcommandDefinition>;
+}
+
+/** Every subcommand, in the order of the help. A name may have two words: `token create`. */
+export const SUBCOMMANDS: Readonly<Record<string, SubcommandEntry>> = {
+  install: {
+    summary: 'Make this machine a Kubernetes server that the control plane can use',
+    load: async () => (await import('./install.ts')).installSubcommand,
+  },
+  join: {
+    summary: 'Make this machine a node of an existing cluster',
+    load: async () => (await import('./join.ts')).joinSubcommand,
+  },
+  'token create': {
+    summary: 'Make a token that lets another machine join',
+    load: async () => (await import('./token.ts')).tokenCreateSubcommand,
+  },
+  'token list': {
+    summary: 'List the join tokens of this cluster',
+    load: async () => (await import('./token.ts')).tokenListSubcommand,
+  },
+  'token revoke': {
+    summary: 'End a join token before its time',
+    load: async () => (await import('./token.ts')).tokenRevokeSubcommand,
+  },
+  status: {
+    summary: 'Show how the agent, its session and the cluster are',
+    load: async () => (await import('./status.ts')).statusSubcommand,
+  },
+  'cluster-info': {
+    summary: 'Show addresses, versions, nodes and how to join',
+    load: async () => (await import('./cluster-info.ts')).clusterInfoSubcommand,
+  },
+  'config show': {
+    summary: 'Show every setting and where it came from',
+    load: async () => (await import('./config.ts')).configShowSubcommand,
+  },
+  'config validate': {
+    summary: 'Check the configuration and name every problem',
+    load: async () => (await import('./config.ts')).configValidateSubcommand,
+  },
+  uninstall: {
+    summary: 'Remove what was installed here, and only that',
+    load: async () => (await import('./uninstall.ts')).uninstallSubcommand,
+  },
+  version: {
+    summary: 'Print the version',
+    load: async () => (await import('./version.ts')).versionSubcommand,
+  },
+  run: {
+    summary: 'Run the daemon (the systemd unit does this)',
+    load: async () => (await import('./run.ts')).runSubcommand,
+  },
+  'credentials renew': {
+    summary: '',
+    load: async () => (await import('./credentials.ts')).credentialsRenewSubcommand,
+  },
+};
+
+export interface FoundSubcommand {
+  readonly entry: SubcommandEntry;
+  /** The words behind its name. */
+  readonly rest: readonly string[];
+}
+
+/** @throws AgentError UNKNOWN_SUBCOMMAND with a suggestion */
+export function findSubcommand(words: readonly string[]): FoundSubcommand {
+  for (const length of [2, 1]) {
+    const name = words.slice(0, length).join(' ');
+    const entry = Object.hasOwn(SUBCOMMANDS, name) ? SUBCOMMANDS[name] : undefined;
+    if (entry !== undefined) {
+      return { entry, rest: words.slice(length) };
+    }
+  }
+  const typed = words[0] ?? '';
+  const second = subcommandsOf(typed);
+  if (second.length > 0) {
+    throw new AgentError('UNKNOWN_SUBCOMMAND', `"${typed}" needs one of: ${second.join(', ')}`, {
+      hint: `For example: pipeops-agent ${typed} ${second[0]}`,
+    });
+  }
+  const firstWords = Object.keys(SUBCOMMANDS).map((name) => name.split(' ')[0] ?? name);
+  const suggestion = didYouMean(typed, firstWords);
+  throw new AgentError('UNKNOWN_SUBCOMMAND', `There is no subcommand "${typed}"`, {
+    hint:
+      suggestion === undefined
+        ? 'See: pipeops-agent --help'
+        : `Did you mean "${suggestion}"? See: pipeops-agent --help`,
+  });
+}
+
+/** The second words that may follow the first: `create`, `list` for `token`. */
+function subcommandsOf(first: string): readonly string[] {
+  return Object.keys(SUBCOMMANDS)
+    .filter((name) => name.startsWith(`${first} `))
+    .map((name) => name.slice(first.length + 1));
+}

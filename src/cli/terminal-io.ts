@@ -1,0 +1,98 @@
+import { openSync } from 'node:fs';
+import { ReadStream } from 'node:tty';
+import { AgentError } from '../core/errors.ts';
+import type { TerminalIo } from './context.ts';
+
+/** Longest answer that is read from a terminal, characters. */
+const ANSWER_LENGTH_MAX = 8 * 1024;
+
+const CTRL_C = '\u0003';
+const CTRL_D = '\u0004';
+const BACKSPACES = ['\u007f', '\b'];
+
+/** The real streams of this process. */
+export function systemTerminalIo(process: {
+  readonly stdin: NodeJS.ReadStream;
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+}): TerminalIo {
+  return {
+    stdout: (text) => void process.stdout.write(text),
+    stderr: (text) => void process.stderr.write(text),
+    stdinIsTty: process.stdin.isTTY === true,
+    stderrIsTty: process.stderr.isTTY === true,
+    readStdin: (limitBytes) => readAll(process.stdin, limitBytes),
+    askSecret: (question) => ask(process.stderr, question, false),
+    confirm: async (question) => {
+      const answer = await ask(process.stderr, `${question} [y/N] `, true);
+      return answer === undefined ? undefined : /^y(es)?$/i.test(answer.trim());
+    },
+  };
+}
+
+async function readAll(stream: AsyncIterable<unknown>, limitBytes: number): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of stream) {
+    const bytes = Buffer.from(chunk as Uint8Array);
+    length += bytes.length;
+    if (length > limitBytes) {
+      throw new AgentError(
+        'USAGE',
+        `Cannot read standard input: it is longer than ${limitBytes} bytes`,
+      );
+    }
+    chunks.push(bytes);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/**
+ * Asks on /dev/tty, so that it works in `curl … | sh` too, where standard input is the script.
+ */
+async function ask(
+  stderr: NodeJS.WriteStream,
+  question: string,
+  echo: boolean,
+): Promise<string | undefined> {
+  let tty: ReadStream;
+  try {
+    tty = new ReadStream(openSync('/dev/tty', 'r+'));
+  } catch {
+    return undefined; // No terminal: the caller names the flag that answers the question.
+  }
+  stderr.write(question);
+  tty.setRawMode(true);
+  try {
+    return await readLine(tty, stderr, echo);
+  } finally {
+    tty.setRawMode(false);
+    tty.destroy();
+    stderr.write('\n');
+  }
+}
+
+async function readLine(
+  tty: ReadStream,
+  stderr: NodeJS.WriteStream,
+  echo: boolean,
+): Promise<string> {
+  let line = '';
+  for await (const chunk of tty) {
+    for (const character of String(chunk)) {
+      if (character === '\r' || character === '\n' || character === CTRL_D) {
+        return line;
+      }
+      if (character === CTRL_C) {
+        throw new AgentError('INTERRUPTED', 'Interrupted at a question');
+      }
+      if (BACKSPACES.includes(character)) {
+        line = line.slice(0, -1);
+      } else if (line.length < ANSWER_LENGTH_MAX) {
+        line += character;
+        stderr.write(echo ? character : '');
+      }
+    }
+  }
+  return line;
+}

@@ -1,0 +1,63 @@
+/**
+ * argv in, exit code out. The only place that knows the process: its streams, its signals, its
+ * environment and its end.
+ */
+import { runCli } from './cli/main.ts';
+import { startProgress } from './cli/progress.ts';
+import { systemTerminalIo } from './cli/terminal-io.ts';
+import { systemClock } from './platform/clock.ts';
+import { systemFiles } from './platform/files.ts';
+import { systemHttp } from './platform/http.ts';
+import { lazyExec } from './platform/lazy-exec.ts';
+import { lineLog } from './platform/log.ts';
+import { systemRandom } from './platform/random.ts';
+
+/** Columns assumed where the terminal does not say. */
+const COLUMNS_DEFAULT = 80;
+
+const interrupt = new AbortController();
+let interruptedBy: 'SIGINT' | 'SIGTERM' | undefined;
+const EXIT_BY_SIGNAL = { SIGINT: 130, SIGTERM: 143 } as const;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    if (interruptedBy !== undefined) {
+      // Asked twice: now, whatever is still going on.
+      process.exit(EXIT_BY_SIGNAL[signal]);
+    }
+    interruptedBy = signal;
+    interrupt.abort();
+  });
+}
+
+const io = systemTerminalIo(process);
+const exitCode = await runCli(
+  {
+    clock: systemClock,
+    random: systemRandom,
+    exec: lazyExec({ env: process.env }),
+    files: systemFiles('/'),
+    http: systemHttp,
+    log: lineLog(
+      { clock: systemClock },
+      { level: 'warn', format: 'text', journal: false, write: io.stderr },
+    ),
+    env: process.env,
+    uid: process.geteuid?.() ?? 0,
+    execPath: process.execPath,
+    io,
+    signal: interrupt.signal,
+    progress: (title) =>
+      startProgress(
+        { clock: systemClock },
+        {
+          isTty: io.stderrIsTty,
+          columns: process.stderr.columns ?? COLUMNS_DEFAULT,
+          write: io.stderr,
+        },
+        title,
+      ),
+  },
+  process.argv.slice(2),
+);
+const interrupted = exitCode === EXIT_BY_SIGNAL.SIGINT && interruptedBy === 'SIGTERM';
+process.exit(interrupted ? EXIT_BY_SIGNAL.SIGTERM : exitCode);
