@@ -11,20 +11,20 @@ const CTRL_D = '\u0004';
 const BACKSPACES = ['\u007f', '\b'];
 
 /** The real streams of this process. */
-export function systemTerminalIo(process: {
+export function systemTerminalIo(streams: {
   readonly stdin: NodeJS.ReadStream;
   readonly stdout: NodeJS.WriteStream;
   readonly stderr: NodeJS.WriteStream;
 }): TerminalIo {
   return {
-    stdout: (text) => void process.stdout.write(text),
-    stderr: (text) => void process.stderr.write(text),
-    stdinIsTty: process.stdin.isTTY === true,
-    stderrIsTty: process.stderr.isTTY === true,
-    readStdin: (limitBytes) => readAll(process.stdin, limitBytes),
-    askSecret: (question) => ask(process.stderr, question, false),
+    stdout: (text) => void streams.stdout.write(text),
+    stderr: (text) => void streams.stderr.write(text),
+    stdinIsTty: streams.stdin.isTTY === true,
+    stderrIsTty: streams.stderr.isTTY === true,
+    readStdin: (limitBytes) => readAll(streams.stdin, limitBytes),
+    askSecret: (question) => ask(streams.stderr, question, false),
     confirm: async (question) => {
-      const answer = await ask(process.stderr, `${question} [y/N] `, true);
+      const answer = await ask(streams.stderr, `${question} [y/N] `, true);
       return answer === undefined ? undefined : /^y(es)?$/i.test(answer.trim());
     },
   };

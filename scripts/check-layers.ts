@@ -1,0 +1,149 @@
+/**
+ * The import rule of docs/ARCHITECTURE.md, checked: a file imports its own folder and folders of a
+ * strictly lower rank; packages and globals have homes. Run as a test and by `bun run check`.
+ */
+
+import { dirname, join, normalize, relative } from 'node:path';
+import { Glob } from 'bun';
+
+/** The one table. Folders of the same rank never import each other. */
+const RANKS: Readonly<Record<string, number>> = {
+  core: 0,
+  config: 1,
+  protocol: 1,
+  platform: 1,
+  store: 2,
+  host: 2,
+  kubernetes: 2,
+  'control-plane': 2,
+  policy: 2,
+  proxy: 3,
+  commands: 3,
+  server: 4,
+  tunnel: 4,
+  reporting: 4,
+  daemon: 5,
+  cli: 6,
+};
+
+/** Only these import `platform`: everything else takes ports. */
+const PLATFORM_IMPORTERS = ['main.ts', 'daemon/compose.ts'];
+
+interface Home {
+  readonly folders: readonly string[];
+  readonly why: string;
+}
+
+const PACKAGE_HOMES: Readonly<Record<string, Home>> = {
+  '@kubernetes/client-node': { folders: ['kubernetes'], why: 'one folder knows the API' },
+  execa: { folders: ['platform'], why: 'programs are run through the Exec port' },
+  consola: { folders: ['platform', 'cli'], why: 'logs go through the Log port' },
+  citty: { folders: ['cli'], why: 'it is a parser of command lines' },
+  'bun:sqlite': { folders: ['store'], why: 'the store owns the database' },
+  'bun:ffi': { folders: ['platform'], why: 'the system is reached through ports' },
+  zod: { folders: ['config', 'protocol'], why: 'input is checked at the edge' },
+};
+
+const GLOBAL_HOMES: readonly {
+  readonly pattern: RegExp;
+  readonly name: string;
+  readonly use: string;
+}[] = [
+  { pattern: /\bDate\.now\(|\bnew Date\(\)/, name: 'the wall clock', use: 'Clock.now()' },
+  { pattern: /\bperformance\.now\(/, name: 'performance.now', use: 'Clock.monotonic()' },
+  { pattern: /\bset(Timeout|Interval)\(/, name: 'timers', use: 'Clock.sleep()' },
+  { pattern: /\bMath\.random\(/, name: 'Math.random', use: 'Random' },
+  { pattern: /(?<![.\w])fetch\(/, name: 'fetch', use: 'the Http port' },
+  { pattern: /(?<![.\w])process\./, name: 'process', use: 'what main.ts passes in' },
+  { pattern: /(?<![.\w])console\./, name: 'console', use: 'the Log port' },
+];
+const GLOBAL_FOLDERS = ['platform'];
+
+export interface SourceFile {
+  /** Path below src. */
+  readonly path: string;
+  readonly text: string;
+}
+
+/** Everything that is against the rule, one sentence each. */
+export function layerProblems(files: readonly SourceFile[]): readonly string[] {
+  return files.flatMap((file) => [
+    ...importProblems(file),
+    ...(isGlobalHome(file.path) ? [] : globalProblems(file)),
+  ]);
+}
+
+function isGlobalHome(path: string): boolean {
+  return path === 'main.ts' || GLOBAL_FOLDERS.includes(folderOf(path));
+}
+
+function folderOf(path: string): string {
+  return path.includes('/') ? (path.split('/')[0] ?? '') : '';
+}
+
+function importProblems(file: SourceFile): readonly string[] {
+  const problems: string[] = [];
+  const folder = folderOf(file.path);
+  const rank = folder === '' ? Number.POSITIVE_INFINITY : RANKS[folder];
+  if (rank === undefined) {
+    return [`src/${file.path}: "${folder}" has no rank in scripts/check-layers.ts`];
+  }
+  for (const [, name = ''] of file.text.matchAll(/(?:from|import|import\()\s*'([^']+)'/g)) {
+    if (!name.startsWith('.')) {
+      const home = PACKAGE_HOMES[name];
+      if (home !== undefined && !home.folders.includes(folder)) {
+        problems.push(
+          `src/${file.path}: imports ${name}, whose home is ${home.folders.join(', ')}: ${home.why}`,
+        );
+      }
+      continue;
+    }
+    const target = normalize(join(dirname(file.path), name));
+    const targetFolder = folderOf(target);
+    if (target.startsWith('..') || targetFolder === folder) {
+      continue; // Embedded files outside src (the units), or its own folder.
+    }
+    if (targetFolder === 'platform' && !PLATFORM_IMPORTERS.includes(file.path)) {
+      problems.push(`src/${file.path}: imports platform/: take the port as a parameter instead`);
+    } else if ((RANKS[targetFolder] ?? Number.POSITIVE_INFINITY) >= rank) {
+      problems.push(
+        `src/${file.path}: imports ${targetFolder}/, which does not stand below ${folder}/: ` +
+          'imports point one way, so that each folder can be read without the ones above it',
+      );
+    }
+  }
+  return problems;
+}
+
+function globalProblems(file: SourceFile): readonly string[] {
+  const problems: string[] = [];
+  file.text.split('\n').forEach((line, index) => {
+    if (/^\s*(\*|\/\/|\/\*)/.test(line)) {
+      return;
+    }
+    for (const { pattern, name, use } of GLOBAL_HOMES) {
+      if (pattern.test(line)) {
+        problems.push(
+          `src/${file.path}:${index + 1}: uses ${name}: use ${use}, so that tests decide`,
+        );
+      }
+    }
+  });
+  return problems;
+}
+
+export async function readSources(root: string): Promise<readonly SourceFile[]> {
+  const sources: SourceFile[] = [];
+  for await (const path of new Glob('src/**/*.ts').scan({ cwd: root })) {
+    sources.push({ path: relative('src', path), text: await Bun.file(join(root, path)).text() });
+  }
+  return sources;
+}
+
+if (import.meta.main) {
+  const problems = layerProblems(await readSources(join(import.meta.dir, '..')));
+  for (const problem of problems) {
+    console.error(problem);
+  }
+  process.exit(problems.length === 0 ? 0 : 1);
+}
