@@ -114,3 +114,9 @@ export const GetResourcesData = z.union([
   }),
 ]);
 export type GetResourcesData = z.infer<typeof GetResourcesData>;
+
+/** What a `delete` notes in the journal before its first effect. */
+export const DeleteTargets = z.array(
+  z.strictObject({ label: z.string(), path: z.string(), uid: z.string() }),
+);
+export type DeleteTargets = z.infer<typeof DeleteTargets>;

@@ -1,0 +1,240 @@
+import type { KubernetesListObject, KubernetesObject, V1Status } from '@kubernetes/client-node';
+import { AgentError, messageOf } from '../core/errors.ts';
+import type { Http } from '../core/ports.ts';
+import type { KubernetesCredentials } from './credentials.ts';
+
+/** Deadline of a request that is not a watch. */
+const REQUEST_TIMEOUT_MS = 30_000;
+/** Objects a page of a list holds: a page is parsed in a few milliseconds. */
+export const LIST_PAGE_OBJECTS = 500;
+/** Longest line of a watch, bytes: etcd takes objects of up to 1.5 MiB. */
+const WATCH_LINE_LIMIT_BYTES = 8 * 1024 * 1024;
+/** Who owns the fields that the agent applies (kubernetes.io, "Server-Side Apply"). */
+export const FIELD_MANAGER = 'pipeops-agent';
+
+type Query = Readonly<Record<string, string | number | boolean>>;
+
+export interface WatchEvent<T> {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
+  readonly object: T;
+}
+
+/**
+ * The Kubernetes API by path, over Bun's fetch. The shapes come from client-node as types; its
+ * runtime stays out of the daemon (docs/decisions/0002-kubernetes-client.md).
+ * Errors: NOT_FOUND for 404; KUBERNETES_API with `details.status` and `details.reason` for other
+ * refusals and for an API that cannot be reached; TIMEOUT.
+ */
+export interface KubernetesClient {
+  get<T extends KubernetesObject>(path: string, signal: AbortSignal): Promise<T>;
+  /** The object, or undefined when there is none. */
+  find<T extends KubernetesObject>(path: string, signal: AbortSignal): Promise<T | undefined>;
+  /** One page; go on with `metadata._continue`. */
+  page<T extends KubernetesObject>(
+    path: string,
+    query: Query,
+    signal: AbortSignal,
+  ): Promise<KubernetesListObject<T>>;
+  /** Server-side apply: creates or changes; conflicts on our own fields are forced. */
+  apply<T extends KubernetesObject>(path: string, object: T, signal: AbortSignal): Promise<T>;
+  create<T extends KubernetesObject>(path: string, object: T, signal: AbortSignal): Promise<T>;
+  /** Merge patch (RFC 7386). */
+  patch<T extends KubernetesObject>(path: string, patch: object, signal: AbortSignal): Promise<T>;
+  /** Deletes just the object with this UID. False when it is gone already. */
+  remove(path: string, uid: string, signal: AbortSignal): Promise<boolean>;
+  /** Events until the server ends it or the signal aborts. */
+  watch<T extends KubernetesObject>(
+    path: string,
+    query: Query,
+    signal: AbortSignal,
+  ): AsyncIterable<WatchEvent<T>>;
+}
+
+interface ClientDeps {
+  readonly http: Http;
+  readonly credentials: KubernetesCredentials;
+}
+
+interface RequestOptions {
+  readonly method: string;
+  readonly path: string;
+  readonly query?: Query;
+  readonly body?: unknown;
+  readonly contentType?: string;
+  readonly signal: AbortSignal;
+  /** Undefined for a watch: no end but the signal. */
+  readonly timeoutMs: number | undefined;
+}
+
+export function kubernetesClient(deps: ClientDeps): KubernetesClient {
+  const json = async <T>(options: Omit<RequestOptions, 'timeoutMs'>): Promise<T> => {
+    const response = await send(deps, { ...options, timeoutMs: REQUEST_TIMEOUT_MS });
+    // The API server is trusted for the shapes of its own objects.
+    return (await response.json()) as T;
+  };
+  const get = <T>(path: string, signal: AbortSignal) => json<T>({ method: 'GET', path, signal });
+  return {
+    get,
+    find: async <T>(path: string, signal: AbortSignal) => {
+      try {
+        return await get<T>(path, signal);
+      } catch (thrown) {
+        if (thrown instanceof AgentError && thrown.code === 'NOT_FOUND') {
+          return undefined;
+        }
+        throw thrown;
+      }
+    },
+    page: (path, query, signal) =>
+      json({ method: 'GET', path, query: { limit: LIST_PAGE_OBJECTS, ...query }, signal }),
+    apply: (path, object, signal) =>
+      json({
+        method: 'PATCH',
+        path,
+        query: { fieldManager: FIELD_MANAGER, force: true },
+        body: object,
+        contentType: 'application/apply-patch+yaml',
+        signal,
+      }),
+    create: (path, object, signal) =>
+      json({ method: 'POST', path, query: { fieldManager: FIELD_MANAGER }, body: object, signal }),
+    patch: (path, patch, signal) =>
+      json({
+        method: 'PATCH',
+        path,
+        query: { fieldManager: FIELD_MANAGER },
+        body: patch,
+        contentType: 'application/merge-patch+json',
+        signal,
+      }),
+    remove: (path, uid, signal) => remove(json, path, uid, signal),
+    watch: (path, query, signal) => watch(deps, path, query, signal),
+  };
+}
+
+async function remove(
+  json: (options: Omit<RequestOptions, 'timeoutMs'>) => Promise<unknown>,
+  path: string,
+  uid: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    const body = { propagationPolicy: 'Foreground', preconditions: { uid } };
+    await json({ method: 'DELETE', path, body, signal });
+    return true;
+  } catch (thrown) {
+    // 409: another object has the name now; the one we were to delete is gone.
+    const gone =
+      thrown instanceof AgentError &&
+      (thrown.code === 'NOT_FOUND' || thrown.details?.['status'] === 409);
+    if (gone) {
+      return false;
+    }
+    throw thrown;
+  }
+}
+
+async function* watch<T>(
+  deps: ClientDeps,
+  path: string,
+  query: Query,
+  signal: AbortSignal,
+): AsyncGenerator<WatchEvent<T>> {
+  const response = await send(deps, {
+    method: 'GET',
+    path,
+    query: { watch: true, allowWatchBookmarks: true, ...query },
+    signal,
+    timeoutMs: undefined,
+  });
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const chunk of response.body ?? []) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = lines.pop() ?? '';
+    if (rest.length > WATCH_LINE_LIMIT_BYTES) {
+      throw new AgentError('KUBERNETES_API', `Cannot follow ${path}: an event is too long`);
+    }
+    for (const line of lines) {
+      yield JSON.parse(line) as WatchEvent<T>;
+    }
+  }
+}
+
+async function send(deps: ClientDeps, options: RequestOptions): Promise<Response> {
+  const first = await attempt(deps, options);
+  if (first.status !== 401) {
+    return checked(options, first);
+  }
+  // The token may have been renewed, or minted anew by root: look once more.
+  await first.body?.cancel();
+  deps.credentials.reload();
+  return checked(options, await attempt(deps, options));
+}
+
+async function attempt(deps: ClientDeps, options: RequestOptions): Promise<Response> {
+  const { server, ca, token } = await deps.credentials.current();
+  const url = new URL(options.path, server);
+  for (const [name, value] of Object.entries(options.query ?? {})) {
+    url.searchParams.set(name, String(value));
+  }
+  const deadline =
+    options.timeoutMs === undefined
+      ? options.signal
+      : AbortSignal.any([options.signal, AbortSignal.timeout(options.timeoutMs)]);
+  try {
+    return await deps.http(url.href, {
+      method: options.method,
+      headers: {
+        authorization: `Bearer ${token}`,
+        accept: 'application/json',
+        ...(options.body === undefined
+          ? {}
+          : { 'content-type': options.contentType ?? 'application/json' }),
+      },
+      ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
+      tls: { ca },
+      signal: deadline,
+      timeout: false,
+      redirect: 'error',
+    });
+  } catch (thrown) {
+    if (options.signal.aborted) {
+      throw new AgentError('INTERRUPTED', `The request for ${options.path} was interrupted`);
+    }
+    if (deadline.aborted) {
+      throw new AgentError('TIMEOUT', `Kubernetes did not answer ${options.path} in time`, {
+        hint: 'Look at the load of the machine and at: journalctl -u k3s',
+      });
+    }
+    throw new AgentError('KUBERNETES_API', `Cannot reach Kubernetes: ${messageOf(thrown)}`, {
+      hint: 'Check that k3s runs: systemctl status k3s',
+      cause: thrown,
+    });
+  }
+}
+
+async function checked(options: RequestOptions, response: Response): Promise<Response> {
+  if (response.ok) {
+    return response;
+  }
+  const status = await readStatus(response);
+  const reason = status.reason ?? 'Unknown';
+  const text = `Kubernetes refused ${options.method} ${options.path}: ${status.message ?? reason}`;
+  throw new AgentError(response.status === 404 ? 'NOT_FOUND' : 'KUBERNETES_API', text, {
+    hint:
+      response.status === 403
+        ? "The agent's account lacks this permission: kubectl describe clusterrole pipeops-agent"
+        : 'Check the object named and: journalctl -u k3s',
+    details: { status: response.status, reason },
+  });
+}
+
+/** An error answer is a Status object; an older proxy may say anything. */
+async function readStatus(response: Response): Promise<V1Status> {
+  try {
+    return (await response.json()) as V1Status;
+  } catch {
+    return { reason: `HTTP ${response.status}` };
+  }
+}

@@ -1,0 +1,122 @@
+import type {
+  KubernetesObject,
+  V1Deployment,
+  V1Namespace,
+  V1Node,
+  V1ObjectMeta,
+  V1Pod,
+  V1Service,
+} from '@kubernetes/client-node';
+import type { Clock } from '../core/ports.ts';
+import type { ClusterStatus, NodeStatus, PodInfo, ResourceInfo } from '../protocol/rest.ts';
+import type { KubernetesClient } from './client.ts';
+
+/** The state of the whole cluster in the shape of the status report (seed R3). */
+export async function readClusterStatus(
+  deps: { readonly clock: Clock; readonly client: KubernetesClient },
+  signal: AbortSignal,
+): Promise<ClusterStatus> {
+  const list = <T extends KubernetesObject, R>(path: string, pick: (object: T) => R) =>
+    collect(deps.client, path, pick, signal);
+  // One after the other: a burst of five lists would hold them all in memory at once.
+  const nodes = await list('/api/v1/nodes', nodeStatus);
+  const namespaces = await list('/api/v1/namespaces', (n: V1Namespace) => n.metadata?.name ?? '');
+  const deployments = await list('/apis/apps/v1/deployments', deploymentInfo);
+  const services = await list('/api/v1/services', (s: V1Service) => resourceInfo(s.metadata, true));
+  const pods = await list('/api/v1/pods', podInfo);
+  return {
+    nodes,
+    namespaces,
+    deployments,
+    services,
+    pods,
+    metrics: {
+      cpu_usage: 0,
+      memory_usage: 0,
+      pod_count: pods.length,
+      node_count: nodes.length,
+    },
+    timestamp: deps.clock.now().toISOString(),
+  };
+}
+
+/** Goes through a list page by page and keeps only what `pick` takes of each object. */
+export async function collect<T extends KubernetesObject, R>(
+  client: KubernetesClient,
+  path: string,
+  pick: (object: T) => R,
+  signal: AbortSignal,
+): Promise<R[]> {
+  const picked: R[] = [];
+  let next: string | undefined;
+  do {
+    const page = await client.page<T>(path, next === undefined ? {} : { continue: next }, signal);
+    picked.push(...page.items.map(pick));
+    next = continueToken(page.metadata);
+  } while (next !== undefined);
+  return picked;
+}
+
+/** client-node's types call the wire's `continue` `_continue`; the wire says `continue`. */
+export function continueToken(metadata: object | undefined): string | undefined {
+  const token: unknown = metadata === undefined ? undefined : Reflect.get(metadata, 'continue');
+  return typeof token === 'string' && token !== '' ? token : undefined;
+}
+
+function nodeStatus(node: V1Node): NodeStatus {
+  const info = node.status?.nodeInfo;
+  return {
+    name: node.metadata?.name ?? '',
+    ready: isConditionTrue(node.status?.conditions, 'Ready'),
+    version: info?.kubeletVersion ?? '',
+    os: info?.operatingSystem ?? '',
+    arch: info?.architecture ?? '',
+    ...(node.metadata?.labels === undefined ? {} : { labels: node.metadata.labels }),
+    resources: {
+      allocatable: quantities(node.status?.allocatable),
+      capacity: quantities(node.status?.capacity),
+    },
+  };
+}
+
+function quantities(all: Readonly<Record<string, string>> | undefined) {
+  const { cpu, memory } = all ?? {};
+  return {
+    ...(cpu === undefined ? {} : { cpu }),
+    ...(memory === undefined ? {} : { memory }),
+  };
+}
+
+export function isConditionTrue(
+  conditions: readonly { readonly type: string; readonly status: string }[] | undefined,
+  type: string,
+): boolean {
+  return conditions?.some((each) => each.type === type && each.status === 'True') ?? false;
+}
+
+function deploymentInfo(deployment: V1Deployment): ResourceInfo {
+  const wanted = deployment.spec?.replicas ?? 1;
+  return resourceInfo(deployment.metadata, (deployment.status?.readyReplicas ?? 0) === wanted);
+}
+
+function podInfo(pod: V1Pod): PodInfo {
+  const statuses = pod.status?.containerStatuses ?? [];
+  return {
+    ...resourceInfo(pod.metadata, isConditionTrue(pod.status?.conditions, 'Ready')),
+    phase: pod.status?.phase ?? 'Unknown',
+    node_name: pod.spec?.nodeName ?? '',
+    containers: pod.spec?.containers.length ?? 0,
+    restarts: statuses.reduce((sum, status) => sum + status.restartCount, 0),
+  };
+}
+
+function resourceInfo(metadata: V1ObjectMeta | undefined, ready: boolean): ResourceInfo {
+  return {
+    name: metadata?.name ?? '',
+    namespace: metadata?.namespace ?? '',
+    ...(metadata?.labels === undefined ? {} : { labels: metadata.labels }),
+    ready,
+    // On the wire it is text; client-node's type says Date.
+    created_at: String(metadata?.creationTimestamp ?? ''),
+  };
+}
