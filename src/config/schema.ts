@@ -104,7 +104,7 @@ const ControlPlaneSection = z.strictObject({
     ),
   ca_file: absolutePath.optional().meta(
     setting({
-      description: 'Certificates (PEM) to trust for the control plane, besides the public ones',
+      description: 'Certificates (PEM) to trust for the control plane instead of the public ones',
       flag: 'ca-file',
       env: 'PIPEOPS_CA_FILE',
       since: '0.1.0',
