@@ -54,7 +54,11 @@ const GLOBAL_HOMES: readonly {
   { pattern: /\bset(Timeout|Interval)\(/, name: 'timers', use: 'Clock.sleep()' },
   { pattern: /\bMath\.random\(/, name: 'Math.random', use: 'Random' },
   { pattern: /(?<![.\w])fetch\(/, name: 'fetch', use: 'the Http port' },
-  { pattern: /(?<![.\w])process\./, name: 'process', use: 'what main.ts passes in' },
+  {
+    pattern: /(?<![.\w])process\.(?!pid|memoryUsage)/,
+    name: 'process',
+    use: 'what main.ts passes in',
+  },
   { pattern: /(?<![.\w])console\./, name: 'console', use: 'the Log port' },
 ];
 const GLOBAL_FOLDERS = ['platform'];

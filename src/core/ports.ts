@@ -85,6 +85,7 @@ export interface Files {
   readLink(path: string): Promise<string | undefined>;
   /** Points a symbolic link at `target`, replacing another link in one step. */
   link(target: string, path: string): Promise<void>;
+  changeMode(path: string, mode: number): Promise<void>;
   /** Removes a file or a link. Returns whether there was one. */
   remove(path: string): Promise<boolean>;
   /** Removes a directory and everything in it, following no link. Returns whether it was there. */

@@ -37,6 +37,7 @@ export function systemFiles(root: string): Files {
     list: async (path) => (await ifThere('list', path, () => readdir(real(path))))?.sort() ?? [],
     readLink: (path) => ifThere('read', path, () => readlink(real(path))),
     link: (target, path) => explained('link', path, () => link(target, real(path))),
+    changeMode: (path, mode) => explained('change', path, () => chmod(real(path), mode)),
     remove: async (path) => (await ifThere('remove', path, () => unlinkThere(real(path)))) ?? false,
     removeTree: async (path) =>
       (await ifThere('remove', path, () => removeTree(real(path)))) ?? false,

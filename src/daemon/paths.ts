@@ -1,0 +1,31 @@
+import { dirname, join } from 'node:path';
+
+/** Where the daemon's files are. */
+export interface DaemonPaths {
+  readonly database: string;
+  readonly controlPlaneToken: string;
+  readonly renewedKubernetesToken: string;
+  readonly kubeconfig: string;
+  readonly socket: string;
+}
+
+const STATE_DIRECTORY = '/var/lib/pipeops-agent';
+const RUNTIME_DIRECTORY = '/run/pipeops-agent';
+
+/**
+ * systemd names the directories that it made for the unit in the environment (systemd.exec(5),
+ * StateDirectory=, RuntimeDirectory=). What root gives stands beside the configuration.
+ */
+export function daemonPaths(
+  env: Readonly<Record<string, string | undefined>>,
+  configPath: string,
+): DaemonPaths {
+  const state = env['STATE_DIRECTORY'] ?? STATE_DIRECTORY;
+  return {
+    database: join(state, 'agent.db'),
+    controlPlaneToken: join(state, 'credentials/control-plane-token'),
+    renewedKubernetesToken: join(state, 'credentials/kubernetes-token'),
+    kubeconfig: join(dirname(configPath), 'kubeconfig'),
+    socket: join(env['RUNTIME_DIRECTORY'] ?? RUNTIME_DIRECTORY, 'agent.sock'),
+  };
+}

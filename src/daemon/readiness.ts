@@ -1,0 +1,93 @@
+import type { SessionSnapshot } from '../control-plane/session-state.ts';
+import { toAgentError } from '../core/errors.ts';
+import type { Clock, Http } from '../core/ports.ts';
+import type { KubernetesClient } from '../kubernetes/client.ts';
+import type { ReadyAnswer, Reason } from '../protocol/local-api.ts';
+
+/** Where the kubelet says how it is (kubelet --healthz-port, loopback only). */
+export const KUBELET_HEALTH_URL = 'http://127.0.0.1:10248/healthz';
+const PROBE_TIMEOUT_MS = 3_000;
+/** An answer is used again for this long, so that many askers cost one probe. */
+const PROBE_KEPT_MS = 1_000;
+
+export type Readiness = (signal: AbortSignal) => Promise<ReadyAnswer>;
+
+/** Ready on a server: registered with a session that works, and Kubernetes answers. */
+export function serverReadiness(deps: {
+  readonly clock: Clock;
+  readonly kubernetes: KubernetesClient;
+  readonly session: () => SessionSnapshot;
+}): Readiness {
+  return cached(deps.clock, async () => {
+    const reasons = sessionReasons(deps.session());
+    try {
+      await deps.kubernetes.find('/version', AbortSignal.timeout(PROBE_TIMEOUT_MS));
+    } catch (thrown) {
+      reasons.push(reasonOf(thrown));
+    }
+    return { ready: reasons.length === 0, reasons };
+  });
+}
+
+/** Ready on a worker: the kubelet's own health. */
+export function nodeReadiness(deps: { readonly clock: Clock; readonly http: Http }): Readiness {
+  return cached(deps.clock, async () => {
+    const reasons: Reason[] = [];
+    try {
+      const response = await deps.http(KUBELET_HEALTH_URL, {
+        signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
+      });
+      await response.body?.cancel();
+      if (!response.ok) {
+        reasons.push(kubeletReason(`it answers ${response.status}`));
+      }
+    } catch {
+      reasons.push(kubeletReason('it does not answer'));
+    }
+    return { ready: reasons.length === 0, reasons };
+  });
+}
+
+function kubeletReason(what: string): Reason {
+  return {
+    code: 'K3S_NOT_READY',
+    message: `The kubelet is not healthy: ${what}`,
+    hint: 'Look at: systemctl status k3s-agent',
+  };
+}
+
+function sessionReasons(session: SessionSnapshot): Reason[] {
+  switch (session.phase) {
+    case 'standalone':
+    case 'connected':
+      return [];
+    case 'registering':
+    case 'refused':
+    case 'unreachable': {
+      const { lastError } = session;
+      if (lastError === null) {
+        return [{ code: 'NOT_REGISTERED', message: 'The control plane has not answered yet' }];
+      }
+      const { hint, ...rest } = lastError;
+      return [hint === null ? rest : { ...rest, hint }];
+    }
+  }
+}
+
+function reasonOf(thrown: unknown): Reason {
+  const error = toAgentError(thrown);
+  const { code, message, hint } = error;
+  return hint === undefined ? { code, message } : { code, message, hint };
+}
+
+function cached(clock: Clock, probe: () => Promise<ReadyAnswer>): Readiness {
+  let at = Number.NEGATIVE_INFINITY;
+  let known: Promise<ReadyAnswer> | undefined;
+  return () => {
+    if (known === undefined || clock.monotonic() - at > PROBE_KEPT_MS) {
+      at = clock.monotonic();
+      known = probe();
+    }
+    return known;
+  };
+}

@@ -1,0 +1,76 @@
+import type { Clock, Log } from '../core/ports.ts';
+import type { Service } from '../core/service.ts';
+
+/** How long one service may take to stop before the next is stopped all the same. */
+const STOP_GRACE_MS = 10_000;
+
+interface Started {
+  readonly service: Service;
+  readonly stop: AbortController;
+  readonly done: Promise<void>;
+}
+
+/**
+ * Starts services in order and stops them in reverse, when the signal aborts or one of them fails.
+ * The failure of the first is thrown.
+ * @param onReady called once all have started
+ */
+export async function supervise(
+  deps: { readonly clock: Clock; readonly log: Log },
+  services: readonly Service[],
+  onReady: () => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const started: Started[] = [];
+  try {
+    for (const service of services) {
+      const stop = new AbortController();
+      const { done } = await service.start(stop.signal);
+      started.push({ service, stop, done });
+    }
+    onReady();
+    await Promise.race([aborted(signal), ...started.map(endOf)]);
+  } finally {
+    for (const each of started.reverse()) {
+      await stopOne(deps, each);
+    }
+  }
+}
+
+/** A service that ends without being asked is as wrong as one that fails. */
+async function endOf(started: Started): Promise<void> {
+  await started.done;
+  if (!started.stop.signal.aborted) {
+    throw new Error(`The service "${started.service.name}" ended by itself`);
+  }
+}
+
+async function stopOne(
+  deps: { readonly clock: Clock; readonly log: Log },
+  started: Started,
+): Promise<void> {
+  started.stop.abort();
+  const inTime = new AbortController();
+  const late = deps.clock.sleep(STOP_GRACE_MS, inTime.signal);
+  try {
+    const stopped = started.done.then(() => 'stopped');
+    if ((await Promise.race([stopped, late])) === true) {
+      deps.log.warn('a service did not stop in time', { service: started.service.name });
+    }
+  } catch {
+    // Its failure is what supervise throws already, or came while everything stops anyway.
+    deps.log.debug('a service failed while it stopped', { service: started.service.name });
+  } finally {
+    inTime.abort();
+    await late;
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve();
+    }
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

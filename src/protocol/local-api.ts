@@ -1,0 +1,50 @@
+/** What the daemon says of itself on its socket and on loopback: the promise behind `--json`. */
+import { z } from 'zod';
+
+/** One thing that keeps the agent from being ready, or that a person should know. */
+export const Reason = z.strictObject({
+  code: z.string(),
+  message: z.string(),
+  hint: z.string().optional(),
+});
+export type Reason = z.infer<typeof Reason>;
+
+/** GET /ready: 200 when ready, else 503. */
+export const ReadyAnswer = z.strictObject({
+  ready: z.boolean(),
+  reasons: z.array(Reason),
+});
+export type ReadyAnswer = z.infer<typeof ReadyAnswer>;
+
+/** GET /api/health/detailed, over the socket. */
+export const DetailedHealth = z.strictObject({
+  agent: z.strictObject({
+    id: z.string(),
+    version: z.string(),
+    role: z.enum(['server', 'node']),
+    cluster_name: z.string(),
+    pid: z.int(),
+    uptime_seconds: z.number(),
+    memory_rss_bytes: z.number(),
+  }),
+  ready: z.boolean(),
+  reasons: z.array(Reason),
+  session: z.strictObject({
+    phase: z.enum(['standalone', 'registering', 'connected', 'refused', 'unreachable']),
+    since: z.string(),
+    control_plane: z.string(),
+    last_contact: z.string().nullable(),
+    last_error: z
+      .strictObject({ code: z.string(), message: z.string(), hint: z.string().nullable() })
+      .nullable(),
+  }),
+  commands: z.strictObject({
+    accepted: z.int(),
+    running: z.int(),
+    undelivered: z.int(),
+    succeeded: z.int(),
+    failed: z.int(),
+  }),
+  timestamp: z.string(),
+});
+export type DetailedHealth = z.infer<typeof DetailedHealth>;

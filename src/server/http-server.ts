@@ -1,0 +1,85 @@
+import { AgentError, messageOf } from '../core/errors.ts';
+import type { Files, Log } from '../core/ports.ts';
+import type { Service } from '../core/service.ts';
+import { answer, type Door, type ServerSources } from './routes.ts';
+
+/** Largest request body, bytes: no route here takes one. */
+const REQUEST_BODY_LIMIT_BYTES = 64 * 1024;
+/** Seconds without traffic after which a connection is closed. */
+const IDLE_TIMEOUT_SECONDS = 30;
+/** The owner and the group may talk to the socket. */
+const SOCKET_MODE = 0o660;
+
+interface HttpServerDeps {
+  readonly log: Log;
+  readonly files: Files;
+  readonly sources: ServerSources;
+}
+
+export interface HttpServerOptions {
+  readonly port: number;
+  readonly socketPath: string;
+}
+
+export interface HttpServer extends Service {
+  /** The port it listens on, once started. */
+  port(): number;
+}
+
+/** The agent's HTTP on 127.0.0.1 and on its Unix socket. @throws AgentError PORT_IN_USE at start */
+export function httpServer(deps: HttpServerDeps, options: HttpServerOptions): HttpServer {
+  let port = options.port;
+  return {
+    name: 'http-server',
+    port: () => port,
+    start: async (signal) => {
+      const tcp = serve(deps, 'loopback', { hostname: '127.0.0.1', port: options.port });
+      port = tcp.port ?? options.port;
+      await deps.files.remove(options.socketPath);
+      const unix = serve(deps, 'socket', { unix: options.socketPath });
+      // The runtime makes it 0755.
+      await deps.files.changeMode(options.socketPath, SOCKET_MODE);
+      deps.log.info('listening', { port, socket: options.socketPath });
+      return { done: stopWhenAsked([tcp, unix], signal) };
+    },
+  };
+}
+
+type Listen = { readonly hostname: string; readonly port: number } | { readonly unix: string };
+
+function serve(deps: HttpServerDeps, door: Door, listen: Listen) {
+  const common = {
+    development: false as const,
+    maxRequestBodySize: REQUEST_BODY_LIMIT_BYTES,
+    fetch: (request: Request) => answer(deps.sources, door, request),
+    error: (thrown: Error) => {
+      deps.log.error('a request failed', { error: messageOf(thrown) });
+      const error = { code: 'INTERNAL', message: 'The agent could not answer' };
+      return Response.json({ error }, { status: 500 });
+    },
+  };
+  try {
+    return 'unix' in listen
+      ? Bun.serve({ ...common, ...listen })
+      : Bun.serve({ ...common, ...listen, idleTimeout: IDLE_TIMEOUT_SECONDS });
+  } catch (cause) {
+    const where = 'unix' in listen ? listen.unix : `127.0.0.1:${listen.port}`;
+    throw new AgentError('PORT_IN_USE', `Cannot listen on ${where}: ${messageOf(cause)}`, {
+      hint: 'See who holds it: ss -ltnp; or choose another port: http.port in config.yaml',
+      cause,
+    });
+  }
+}
+
+async function stopWhenAsked(
+  servers: readonly { stop(): Promise<void> }[],
+  signal: AbortSignal,
+): Promise<void> {
+  await new Promise<void>((resolve) => {
+    if (signal.aborted) {
+      resolve();
+    }
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  await Promise.all(servers.map((server) => server.stop()));
+}
