@@ -1,0 +1,122 @@
+/** The file trees that machines are copied from: made once, then kept in the cache. */
+
+import { chmod, copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { buildOnce, contentHash } from './cache.ts';
+import { runCommand } from './host-command.ts';
+import { aptEnvironment } from './packages.ts';
+
+/** `plain` is a bare VM; `kubernetes` also has what the k3s for tests takes from its host. */
+export type BaseName = 'plain' | 'kubernetes';
+
+/** Stays on bookworm: later releases' systemd does not boot on cgroup v1. */
+const SUITE = 'bookworm';
+const DEFAULT_MIRROR = 'http://deb.debian.org/debian';
+const DEBOOTSTRAP_TIMEOUT_MS = 600_000;
+const APT_TIMEOUT_MS = 300_000;
+
+/** What a cloud image of Debian has and the minimal system lacks. */
+const PLAIN_PACKAGES = [
+  ...['systemd', 'systemd-sysv', 'dbus', 'ca-certificates', 'curl', 'iproute2', 'iptables'],
+  ...['kmod', 'nftables', 'procps', 'sudo'],
+];
+
+/** k3s brings these itself; the one for tests does not. */
+const KUBERNETES_PACKAGES = [
+  ...['containerd', 'runc', 'containernetworking-plugins', 'conntrack', 'ebtables', 'ethtool'],
+  'socat',
+];
+
+const FILES = [
+  { source: 'set-up-machine.sh', to: 'usr/local/lib/test-machine/set-up-machine.sh' },
+  { source: 'place-images.sh', to: 'usr/local/lib/test-machine/place-images.sh' },
+  { source: 'test-machine.service', to: 'usr/lib/systemd/system/test-machine.service' },
+  { source: 'place-images.conf', to: 'usr/lib/systemd/system/k3s.service.d/place-images.conf' },
+  {
+    source: 'place-images.conf',
+    to: 'usr/lib/systemd/system/k3s-agent.service.d/place-images.conf',
+  },
+  { source: 'stop-quickly.conf', to: 'usr/lib/systemd/system.conf.d/stop-quickly.conf' },
+];
+
+/** Documentation and package archives: what no test reads, so that copies are quick. */
+const NOT_NEEDED = [
+  ...['usr/share/doc', 'usr/share/man', 'usr/share/locale', 'usr/share/info'],
+  ...['var/cache/apt', 'var/lib/apt/lists', 'var/log/apt', 'var/log/bootstrap.log'],
+];
+
+/** The directory of a base system, made when the cache does not have it. Never change it: copy. */
+export async function baseSystem(name: BaseName): Promise<string> {
+  const hash = contentHash(await recipe());
+  switch (name) {
+    case 'plain':
+      return await buildOnce(`base-plain-${hash}`, makePlain);
+    case 'kubernetes': {
+      const plain = await baseSystem('plain');
+      return await buildOnce(`base-kubernetes-${hash}`, (directory) =>
+        makeKubernetes(plain, directory),
+      );
+    }
+    default:
+      return name satisfies never;
+  }
+}
+
+/** This file and what it installs: whatever changes the result changes one of them. */
+async function recipe(): Promise<readonly string[]> {
+  const sources = [import.meta.path, ...FILES.map((file) => ours(file.source))];
+  return await Promise.all(sources.map((path) => Bun.file(path).text()));
+}
+
+function ours(source: string): string {
+  return join(import.meta.dir, 'base', source);
+}
+
+async function makePlain(directory: string): Promise<void> {
+  const include = `--include=${PLAIN_PACKAGES.join(',')}`;
+  const mirror = process.env['PIPEOPS_TEST_DEBIAN_MIRROR'] ?? DEFAULT_MIRROR;
+  await runCommand(['debootstrap', '--variant=minbase', include, SUITE, directory, mirror], {
+    timeoutMs: DEBOOTSTRAP_TIMEOUT_MS,
+    env: aptEnvironment(),
+  });
+  for (const file of FILES) {
+    const target = join(directory, file.to);
+    await mkdir(dirname(target), { recursive: true });
+    await copyFile(ours(file.source), target);
+    await chmod(target, file.to.endsWith('.sh') ? 0o755 : 0o644);
+  }
+  const units = ['test-machine.service', 'systemd-networkd.service'];
+  await runCommand(['systemctl', `--root=${directory}`, 'enable', ...units]);
+  await mkdir(join(directory, 'var/log/journal'), { recursive: true }); // outlives a reboot
+  await removeWhatIsNotNeeded(directory);
+}
+
+async function makeKubernetes(plain: string, directory: string): Promise<void> {
+  await runCommand(['cp', '--archive', '--reflink=auto', `${plain}/.`, directory]);
+  const guarded = join(directory, 'usr/sbin/policy-rc.d');
+  await writeFile(guarded, '#!/bin/sh\nexit 101\n', { mode: 0o755 }); // start no service in a chroot
+  for (const file of ['etc/resolv.conf', 'etc/hosts']) {
+    await copyFile(`/${file}`, join(directory, file));
+  }
+  const inside = async (...argv: string[]) =>
+    await runCommand(['chroot', directory, ...argv], {
+      timeoutMs: APT_TIMEOUT_MS,
+      env: aptEnvironment(),
+    });
+  await inside('apt-get', 'update');
+  const install = ['apt-get', 'install', '--yes', '--no-install-recommends'];
+  await inside(...install, ...KUBERNETES_PACKAGES);
+  await rm(guarded);
+  // k3s runs a containerd of its own.
+  await runCommand(['systemctl', `--root=${directory}`, 'disable', 'containerd.service']);
+  await removeWhatIsNotNeeded(directory);
+}
+
+async function removeWhatIsNotNeeded(directory: string): Promise<void> {
+  for (const path of NOT_NEEDED) {
+    await rm(join(directory, path), { recursive: true, force: true });
+  }
+  for (const path of ['var/cache/apt/archives/partial', 'var/lib/apt/lists/partial']) {
+    await mkdir(join(directory, path), { recursive: true }); // apt insists on them
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * Serves k3s in the shape that PIPEOPS_K3S_MIRROR expects: `install.sh`, `channels/<name>` (a
+ * redirect to `…/<version>`), `download/<version>/k3s[-arm64]` and
+ * `download/<version>/sha256sum-<amd64|arm64>.txt`.
+ */
+
+import type { K3sRelease } from './k3s-release.ts';
+import { prepareK3sRelease } from './k3s-release.ts';
+
+/** A hash that no file has in practice. */
+const WRONG_HASH = 'f'.repeat(64);
+
+export interface K3sMirrorOptions {
+  /** The address machines reach: `lab.hostAddress`. */
+  readonly hostname: string;
+  /** What is served; the first one is what every channel points at. Default: the k3s to test. */
+  readonly releases?: readonly K3sRelease[];
+  /** Publish a SHA-256 that the binary does not have. */
+  readonly wrongHash?: boolean;
+}
+
+export interface K3sMirror extends AsyncDisposable {
+  /** Without a slash at the end. */
+  readonly url: string;
+  /** What channels point at. */
+  readonly version: string;
+  /** Paths asked for so far, in order: what a test checks downloads by. */
+  readonly requests: readonly string[];
+}
+
+export async function startK3sMirror(options: K3sMirrorOptions): Promise<K3sMirror> {
+  const releases = options.releases ?? [await prepareK3sRelease()];
+  const [latest] = releases;
+  if (latest === undefined) {
+    throw new Error('Cannot serve k3s: no release was given');
+  }
+  const requests: string[] = [];
+  const server = Bun.serve({
+    hostname: options.hostname,
+    port: 0,
+    idleTimeout: 60,
+    development: false,
+    async fetch(request) {
+      const path = decodeURIComponent(new URL(request.url).pathname);
+      requests.push(path);
+      return await answer(path, releases, latest, options.wrongHash ?? false);
+    },
+  });
+  return {
+    url: `http://${options.hostname}:${server.port}`,
+    version: latest.version,
+    requests,
+    [Symbol.asyncDispose]: async () => await server.stop(true),
+  };
+}
+
+async function answer(
+  path: string,
+  releases: readonly K3sRelease[],
+  latest: K3sRelease,
+  wrongHash: boolean,
+): Promise<Response> {
+  if (path === '/install.sh') {
+    return new Response(Bun.file(latest.installer));
+  }
+  if (path.startsWith('/channels/')) {
+    // The installer follows this and takes the last part of the address it ends at.
+    return new Response(null, { status: 302, headers: { location: `/tag/${latest.version}` } });
+  }
+  const [, folder, version, file] = path.split('/');
+  const release = releases.find((candidate) => candidate.version === version);
+  if (release !== undefined && folder === 'tag') {
+    return new Response(release.version);
+  }
+  if (release !== undefined && folder === 'download') {
+    const arm = process.arch === 'arm64';
+    if (file === (arm ? 'k3s-arm64' : 'k3s')) {
+      return new Response(Bun.file(release.binary));
+    }
+    if (file === (arm ? 'sha256sum-arm64.txt' : 'sha256sum-amd64.txt')) {
+      const hash = wrongHash ? WRONG_HASH : await sha256(release.binary);
+      return new Response(`${hash}  ${arm ? 'k3s-arm64' : 'k3s'}\n`);
+    }
+  }
+  return new Response('not found\n', { status: 404 });
+}
+
+async function sha256(path: string): Promise<string> {
+  const hasher = new Bun.CryptoHasher('sha256');
+  for await (const chunk of Bun.file(path).stream()) {
+    hasher.update(chunk);
+  }
+  return hasher.digest('hex');
+}

@@ -1,0 +1,61 @@
+/**
+ * Where the k3s that tests install comes from: the k3s for tests, or with K3S_RELEASE in the
+ * environment (`v1.34.4+k3s1`) that real release, downloaded once from k3s' own places.
+ */
+
+import { join } from 'node:path';
+import { buildOnce } from './cache.ts';
+import { runCommand } from './host-command.ts';
+import { buildK3s, K3S_INSTALLER, K3S_VERSION } from './k3s-build.ts';
+
+const RELEASES_URL = 'https://github.com/k3s-io/k3s/releases/download';
+const INSTALLER_URL = 'https://get.k3s.io';
+const DOWNLOAD_TIMEOUT_MS = 600_000;
+
+export interface K3sRelease {
+  readonly version: string;
+  /** Path of the binary for this host's architecture. */
+  readonly binary: string;
+  /** Path of the installer script. */
+  readonly installer: string;
+}
+
+/** Builds or downloads it, or takes it from the cache. */
+export async function prepareK3sRelease(): Promise<K3sRelease> {
+  const wanted = process.env['K3S_RELEASE'];
+  if (wanted !== undefined && wanted !== '') {
+    return await downloadRelease(wanted);
+  }
+  return { version: K3S_VERSION, binary: await buildK3s(), installer: K3S_INSTALLER };
+}
+
+async function downloadRelease(version: string): Promise<K3sRelease> {
+  const arm = process.arch === 'arm64';
+  const base = `${RELEASES_URL}/${encodeURIComponent(version)}`;
+  const directory = await buildOnce(join('k3s-release', version), async (output) => {
+    const binary = join(output, 'k3s');
+    await download(`${base}/${arm ? 'k3s-arm64' : 'k3s'}`, binary);
+    await download(INSTALLER_URL, join(output, 'install.sh'));
+    await download(`${base}/sha256sum-${arm ? 'arm64' : 'amd64'}.txt`, join(output, 'sums'));
+    const { stdout } = await runCommand(['sha256sum', binary]);
+    const hash = stdout.split(' ')[0] ?? '';
+    if (!(await Bun.file(join(output, 'sums')).text()).includes(hash)) {
+      throw new Error(`Cannot use k3s ${version}: the download's SHA-256 is not a published one`);
+    }
+  });
+  return { version, binary: join(directory, 'k3s'), installer: join(directory, 'install.sh') };
+}
+
+async function download(url: string, path: string): Promise<void> {
+  const curl = ['curl', '--fail', '--silent', '--show-error', '--location', '--retry', '2'];
+  const { exitCode, stderr } = await runCommand([...curl, '--output', path, url], {
+    timeoutMs: DOWNLOAD_TIMEOUT_MS,
+    check: false,
+  });
+  if (exitCode !== 0) {
+    throw new Error(
+      `Cannot fetch '${url}', which K3S_RELEASE asks for: ${stderr.trim()}\n` +
+        'Unset K3S_RELEASE to use the k3s for tests, which needs no download.',
+    );
+  }
+}

@@ -1,0 +1,129 @@
+/** A lab: the machines of one test file, their network, and their removal. */
+
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { BaseName } from './base-system.ts';
+import { groupPrefix } from './cgroups.ts';
+import { claimSlot, clearSlot, slotDirectory } from './leftovers.ts';
+import { createMachine, type Machine } from './machine.ts';
+import { makeMachineFiles } from './machine-files.ts';
+import { bridgeName, createBridge, hostAddress, machineAddress } from './network.ts';
+import { installHostPackages } from './packages.ts';
+
+const COLLECTED_JOURNAL_LINES = 20_000;
+
+export interface MachineOptions {
+  /** Its hostname: letters, digits and dashes; once per lab. */
+  readonly name: string;
+  readonly base: BaseName;
+  /** Gives k3s the images of images.ts, the sandbox image included. Default false. */
+  readonly images?: boolean;
+  /** Further names in /etc/hosts, each with its address: there is no DNS. */
+  readonly hosts?: Readonly<Record<string, string>>;
+  /** Directories that are disks of their own, empty at each boot: path to size (`64M`). */
+  readonly smallDisks?: Readonly<Record<string, string>>;
+}
+
+export interface Lab extends AsyncDisposable {
+  /** The host's address, as machines see it: listen there for what they shall reach. */
+  readonly hostAddress: string;
+  /** In the order of their boot calls, also those that are off. */
+  readonly machines: readonly Machine[];
+  /** Makes and boots a machine: about 3 s. Several at once are fine. */
+  boot(options: MachineOptions): Promise<Machine>;
+  /** Writes journals, consoles, units and networks of all machines to `directory`. */
+  collect(directory: string): Promise<void>;
+  /** Runs `work`; when it throws, collects first and names the directory in the error. */
+  collectOnFailure<T>(directory: string, work: () => Promise<T>): Promise<T>;
+}
+
+/**
+ * Opens a lab on the first free slot of this host; several test runs may have one each. Removes
+ * what killed runs left. Disposing ends its machines and removes everything.
+ */
+export async function openLab(options: { readonly name: string }): Promise<Lab> {
+  await installHostPackages();
+  const { slot, lock } = await claimSlot();
+  await createBridge(slot);
+  const machines: Machine[] = [];
+  let count = 0;
+
+  const boot = async (wanted: MachineOptions) => {
+    if (!/^[a-z0-9][a-z0-9-]*$/.test(wanted.name)) {
+      throw new Error(`Cannot name a machine '${wanted.name}': it is not a hostname`);
+    }
+    const address = machineAddress(slot, count);
+    count += 1;
+    const directory = join(slotDirectory(slot), wanted.name);
+    await mkdir(slotDirectory(slot), { recursive: true });
+    await mkdir(directory); // fails when the name is taken
+    const root = join(directory, 'root');
+    await makeMachineFiles({
+      root,
+      base: wanted.base,
+      hostname: wanted.name,
+      address,
+      gateway: hostAddress(slot),
+      images: wanted.images ?? false,
+      hosts: wanted.hosts ?? {},
+    });
+    const machine = createMachine({
+      name: wanted.name,
+      address,
+      nspawn: {
+        root,
+        hostname: wanted.name,
+        group: `${groupPrefix(slot)}${wanted.name}`,
+        bridge: bridgeName(slot),
+        consoleFile: join(directory, 'console.log'),
+        smallDisks: wanted.smallDisks ?? {},
+      },
+    });
+    machines.push(machine);
+    await machine.start();
+    return machine;
+  };
+
+  const collect = async (directory: string) => {
+    for (const machine of machines) {
+      await collectMachine(machine, join(directory, machine.name));
+    }
+  };
+
+  return {
+    hostAddress: hostAddress(slot),
+    machines,
+    boot,
+    collect,
+    async collectOnFailure(directory, work) {
+      try {
+        return await work();
+      } catch (error) {
+        await collect(directory);
+        throw new Error(`Lab '${options.name}' failed; its journals are in ${directory}`, {
+          cause: error,
+        });
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await clearSlot(slot);
+      await lock.release();
+    },
+  };
+}
+
+async function collectMachine(machine: Machine, directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  const sources: Readonly<Record<string, () => Promise<string>>> = {
+    'journal.txt': async () => await machine.journal({ lines: COLLECTED_JOURNAL_LINES }),
+    'console.txt': machine.console,
+    'units.txt': async () => (await machine.exec(['systemctl', '--no-pager', '--all'])).stdout,
+    'processes.txt': async () => (await machine.exec(['ps', '-ef'])).stdout,
+    'network.txt': async () => (await machine.exec(['ss', '-nap'])).stdout,
+  };
+  for (const [file, read] of Object.entries(sources)) {
+    // A machine that is off or stuck must not hide why the test failed.
+    const text = await read().catch((error: unknown) => `Cannot collect this: ${error}\n`);
+    await writeFile(join(directory, file), text);
+  }
+}

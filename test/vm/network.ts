@@ -1,0 +1,49 @@
+/**
+ * The bridge that connects the machines of one lab with each other and with the host. Nothing
+ * else is reachable from them: there is no masquerading and no DNS.
+ */
+
+import { runCommand } from './host-command.ts';
+
+export const PREFIX_LENGTH = 24;
+
+/** Addresses below are left to the host and to tests that want one of their own. */
+const FIRST_MACHINE_HOST_NUMBER = 10;
+const LAST_MACHINE_HOST_NUMBER = 250;
+
+/** Slots are 1 to this; each has its own /24. */
+export const SLOT_COUNT = 16;
+
+export function bridgeName(slot: number): string {
+  return `pipeops-t${slot}`;
+}
+
+/** The host's address on the bridge; also the machines' default gateway. */
+export function hostAddress(slot: number): string {
+  return `10.77.${slot}.1`;
+}
+
+/** @param index 0 for the first machine of the lab. */
+export function machineAddress(slot: number, index: number): string {
+  const host = FIRST_MACHINE_HOST_NUMBER + index;
+  if (host > LAST_MACHINE_HOST_NUMBER) {
+    throw new Error(`Cannot give machine ${index} an address: the lab's network is full`);
+  }
+  return `10.77.${slot}.${host}`;
+}
+
+export async function createBridge(slot: number): Promise<void> {
+  const bridge = bridgeName(slot);
+  await runCommand(['ip', 'link', 'add', bridge, 'type', 'bridge']);
+  await runCommand(['ip', 'addr', 'add', `${hostAddress(slot)}/${PREFIX_LENGTH}`, 'dev', bridge]);
+  await runCommand(['ip', 'link', 'set', bridge, 'up']);
+}
+
+/** Removes the bridge of a slot, when there is one. */
+export async function removeBridge(slot: number): Promise<void> {
+  const bridge = bridgeName(slot);
+  const { exitCode } = await runCommand(['ip', 'link', 'show', bridge], { check: false });
+  if (exitCode === 0) {
+    await runCommand(['ip', 'link', 'delete', bridge]);
+  }
+}

@@ -1,0 +1,33 @@
+/** Waiting for conditions, never for time. */
+
+/** Pause between two looks at a condition. */
+const POLL_INTERVAL_MS = 200;
+
+/**
+ * Calls `probe` until it returns something other than undefined or false. An error it throws
+ * counts as "not yet" and is named when time is up.
+ * @throws Error that names `what` after `timeoutMs`.
+ */
+export async function waitUntil<T>(
+  what: string,
+  timeoutMs: number,
+  probe: () => Promise<T | undefined | false>,
+): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
+  let reason = '';
+  for (;;) {
+    try {
+      const answer = await probe();
+      if (answer !== undefined && answer !== false) {
+        return answer;
+      }
+      reason = '';
+    } catch (error) {
+      reason = `: ${error instanceof Error ? error.message : String(error)}`;
+    }
+    if (performance.now() > deadline) {
+      throw new Error(`Gave up waiting after ${timeoutMs} ms until ${what}${reason}`);
+    }
+    await Bun.sleep(POLL_INTERVAL_MS);
+  }
+}
