@@ -28,12 +28,16 @@ const APPLETS = [
 
 const BUSYBOX = '/bin/busybox';
 
-/** An httpd that is process 1 would ignore SIGTERM and make each deletion take 30 s. */
-const SERVE = [
-  'sh',
-  '-c',
-  `httpd -f -p ${WEB_PORT} -h /www & trap "kill $!; exit 0" TERM; wait $!`,
-];
+/**
+ * Process 1 of a container ignores SIGTERM unless it asks for it, which makes a deletion take 30 s
+ * and a poweroff wait: both images ask.
+ */
+function untilTerminated(command: string): readonly string[] {
+  return ['sh', '-c', `${command} & trap "kill $!; exit 0" TERM; wait $!`];
+}
+
+const SERVE = untilTerminated(`httpd -f -p ${WEB_PORT} -h /www`);
+const PAUSE = untilTerminated('sleep 2147483647');
 
 interface Image {
   readonly file: string;
@@ -43,7 +47,7 @@ interface Image {
 }
 
 const IMAGES: readonly Image[] = [
-  { file: 'pause.tar', name: PAUSE_IMAGE, command: ['sleep', '2147483647'], page: '' },
+  { file: 'pause.tar', name: PAUSE_IMAGE, command: PAUSE, page: '' },
   { file: 'test-web-1.tar', name: WEB_IMAGE, command: SERVE, page: 'hello from pod\n' },
   {
     file: 'test-web-2.tar',

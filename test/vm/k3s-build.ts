@@ -26,7 +26,7 @@ export const K3S_INSTALLER = join(SOURCES, 'install.sh');
  * The path of the binary.
  * @param version what it says it is, for upgrade tests: `v1.34.<patch>+k3s<n>`.
  */
-export async function buildK3s(version: string = K3S_VERSION): Promise<string> {
+export async function buildK3s(version: string): Promise<string> {
   const names = [...new Glob('*.{go,mod,sum}').scanSync(SOURCES)].filter(
     (name) => !name.endsWith('_test.go'),
   );
@@ -35,6 +35,7 @@ export async function buildK3s(version: string = K3S_VERSION): Promise<string> {
   );
   const linkerFlags = [
     '-s -w',
+    `-X main.Version=${version}`,
     `-X k8s.io/component-base/version.gitVersion=${version}`,
     `-X k8s.io/client-go/pkg/version.gitVersion=${version}`,
   ].join(' ');

@@ -20,13 +20,18 @@ export interface K3sRelease {
   readonly installer: string;
 }
 
-/** Builds or downloads it, or takes it from the cache. */
-export async function prepareK3sRelease(): Promise<K3sRelease> {
-  const wanted = process.env['K3S_RELEASE'];
-  if (wanted !== undefined && wanted !== '') {
-    return await downloadRelease(wanted);
+/**
+ * Builds or downloads it, or takes it from the cache.
+ * @param version another one than the one to test, for upgrades. The k3s for tests is the same
+ *   program under any name; with K3S_RELEASE it must be one that k3s published.
+ */
+export async function prepareK3sRelease(version?: string): Promise<K3sRelease> {
+  const real = process.env['K3S_RELEASE'] ?? '';
+  if (real !== '') {
+    return await downloadRelease(version ?? real);
   }
-  return { version: K3S_VERSION, binary: await buildK3s(), installer: K3S_INSTALLER };
+  const name = version ?? K3S_VERSION;
+  return { version: name, binary: await buildK3s(name), installer: K3S_INSTALLER };
 }
 
 async function downloadRelease(version: string): Promise<K3sRelease> {

@@ -12,7 +12,7 @@ export async function prepareTestMachines(progress: Progress): Promise<void> {
   await progress.phase('Debian packages on this host', installHostPackages);
   // The build is bound by the CPU and the base systems mostly by the network.
   await Promise.all([
-    progress.phase('k3s (cold: 5 to 8 minutes)', prepareK3sRelease),
+    progress.phase('k3s (cold: 5 to 8 minutes)', async () => await prepareK3sRelease()),
     progress.phase('base systems', async () => await baseSystem('kubernetes')),
   ]);
   await progress.phase('container images', testImages);
