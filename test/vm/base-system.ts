@@ -39,6 +39,12 @@ const FILES = [
   { source: 'stop-quickly.conf', to: 'usr/lib/systemd/system.conf.d/stop-quickly.conf' },
 ];
 
+/** They would run in the middle of a test, on a loaded host, and change files. */
+const TIMERS_OFF = [
+  ...['apt-daily.timer', 'apt-daily-upgrade.timer', 'dpkg-db-backup.timer'],
+  'e2scrub_all.timer',
+];
+
 /** Documentation and package archives: what no test reads, so that copies are quick. */
 const NOT_NEEDED = [
   ...['usr/share/doc', 'usr/share/man', 'usr/share/locale', 'usr/share/info'],
@@ -87,6 +93,7 @@ async function makePlain(directory: string): Promise<void> {
   }
   const units = ['test-machine.service', 'systemd-networkd.service'];
   await runCommand(['systemctl', `--root=${directory}`, 'enable', ...units]);
+  await runCommand(['systemctl', `--root=${directory}`, 'disable', ...TIMERS_OFF]);
   await mkdir(join(directory, 'var/log/journal'), { recursive: true }); // outlives a reboot
   await removeWhatIsNotNeeded(directory);
 }

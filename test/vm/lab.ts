@@ -44,6 +44,7 @@ export interface Lab extends AsyncDisposable {
 export async function openLab(options: { readonly name: string }): Promise<Lab> {
   await installHostPackages();
   const { slot, lock } = await claimSlot();
+  await mkdir(slotDirectory(slot), { recursive: true }); // first: it marks a slot to clear
   await createBridge(slot);
   const machines: Machine[] = [];
   let count = 0;
@@ -55,7 +56,6 @@ export async function openLab(options: { readonly name: string }): Promise<Lab> 
     const address = machineAddress(slot, count);
     count += 1;
     const directory = join(slotDirectory(slot), wanted.name);
-    await mkdir(slotDirectory(slot), { recursive: true });
     await mkdir(directory); // fails when the name is taken
     const root = join(directory, 'root');
     await makeMachineFiles({
