@@ -1,0 +1,101 @@
+import { AgentError } from '../core/errors.ts';
+import type { Clock, Exec, Files } from '../core/ports.ts';
+import { parseKubeconfig, renderKubeconfig, tokenTimes } from '../protocol/kubeconfig.ts';
+import { AGENT_USER, K3S_EXECUTABLE, K3S_SERVER_CA_FILE, KUBECONFIG_FILE } from './paths.ts';
+import type { Step } from './steps.ts';
+
+const KUBECTL_TIMEOUT_MS = 30_000;
+/** The API server of this very machine. */
+const SERVER_URL = 'https://127.0.0.1:6443';
+
+export interface KubernetesAccount {
+  /** Namespace, ServiceAccount and permissions: what `kubectl apply -f -` takes. */
+  readonly manifest: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly tokenLifeSeconds: number;
+}
+
+interface Deps {
+  readonly clock: Clock;
+  readonly exec: Exec;
+  readonly files: Files;
+}
+
+/** The agent's own account in Kubernetes, with just the permissions that it needs. */
+export function agentPermissions(deps: Deps, account: KubernetesAccount): Step {
+  return {
+    id: 'agent-permissions',
+    title: 'Give the agent its own account in Kubernetes',
+    touches: [`namespace ${account.namespace}`, `clusterrole ${account.serviceAccount}`],
+    isDone: async () => (await kubectl(deps, ['diff', '-f', '-'], account.manifest)).exitCode === 0,
+    apply: async () => {
+      const argv = ['apply', '--server-side', '--force-conflicts', '-f', '-'];
+      const result = await kubectl(deps, argv, account.manifest);
+      if (result.exitCode !== 0) {
+        throw new AgentError('KUBERNETES_API', `Cannot make the account: ${result.stderr}`, {
+          hint: 'Check that Kubernetes answers: k3s kubectl get nodes',
+        });
+      }
+    },
+  };
+}
+
+/** The kubeconfig of that account, with a token that is minted anew at half its life. */
+export function agentKubeconfig(deps: Deps, account: KubernetesAccount): Step {
+  return {
+    id: 'agent-kubeconfig',
+    title: "Write the agent's kubeconfig",
+    touches: [KUBECONFIG_FILE],
+    isDone: () => isKubeconfigFresh(deps),
+    apply: () => writeKubeconfig(deps, account),
+  };
+}
+
+/** The token has more than half its life before it, and the cluster is still the same one. */
+export async function isKubeconfigFresh(deps: Deps): Promise<boolean> {
+  const text = await deps.files.readText(KUBECONFIG_FILE);
+  const kubeconfig = text === undefined ? undefined : parseKubeconfig(text);
+  const times = kubeconfig === undefined ? undefined : tokenTimes(kubeconfig.token);
+  if (kubeconfig === undefined || times === undefined) {
+    return false;
+  }
+  const halfAt = (times.issuedAt + times.expiresAt) / 2;
+  const sameCluster = kubeconfig.ca === (await deps.files.readText(K3S_SERVER_CA_FILE));
+  return sameCluster && deps.clock.now().getTime() / 1_000 < halfAt;
+}
+
+/** @throws AgentError KUBERNETES_API, NOT_A_SERVER */
+export async function writeKubeconfig(deps: Deps, account: KubernetesAccount): Promise<void> {
+  const ca = await deps.files.readText(K3S_SERVER_CA_FILE);
+  if (ca === undefined) {
+    throw new AgentError('NOT_A_SERVER', 'This machine is not a server of the cluster', {
+      hint: 'Run this on a machine that was set up with: pipeops-agent install',
+    });
+  }
+  const result = await kubectl(deps, [
+    'create',
+    'token',
+    account.serviceAccount,
+    `--namespace=${account.namespace}`,
+    `--duration=${account.tokenLifeSeconds}s`,
+  ]);
+  const token = result.stdout.trim();
+  if (result.exitCode !== 0 || token === '') {
+    throw new AgentError('KUBERNETES_API', `Cannot mint a token: ${result.stderr}`, {
+      hint: 'Check that Kubernetes answers: k3s kubectl get nodes',
+    });
+  }
+  await deps.files.writeAtomic(
+    KUBECONFIG_FILE,
+    renderKubeconfig('pipeops-agent', { server: SERVER_URL, ca, token }),
+    { mode: 0o640, owner: `root:${AGENT_USER}` },
+  );
+}
+
+function kubectl(deps: Deps, args: readonly string[], stdin?: string) {
+  return deps.exec.run([K3S_EXECUTABLE, 'kubectl', ...args], {
+    timeoutMs: KUBECTL_TIMEOUT_MS,
+    ...(stdin === undefined ? {} : { stdin }),
+  });
+}

@@ -1,0 +1,154 @@
+import { AgentError, messageOf } from '../core/errors.ts';
+import type { Exec, ExecResult, Files, Http } from '../core/ports.ts';
+import { HOST_STATE_DIRECTORY, K3S_EXECUTABLE, type K3sRole } from './paths.ts';
+
+const INSTALLER_URL = 'https://get.k3s.io';
+/** k3s' installer has about 40 KB. */
+const INSTALLER_LIMIT_BYTES = 1024 * 1024;
+const INSTALLER_TIMEOUT_MS = 60_000;
+/** 80 MB over a slow line, and package managers for SELinux rules. */
+const INSTALL_TIMEOUT_MS = 20 * 60_000;
+const INSTALLER_FILE = `${HOST_STATE_DIRECTORY}/k3s-install.sh`;
+/** Lines of the installer's output that a failure carries. */
+const FAILURE_LINES = 15;
+/** What the installer may know of our environment: how to get out. */
+const PROXY_VARIABLES = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'];
+
+interface InstallDeps {
+  readonly exec: Exec;
+  readonly files: Files;
+  readonly http: Http;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+export interface K3sInstallOptions {
+  readonly role: K3sRole;
+  readonly version: string | undefined;
+  /** In the shape of k3s' own places: install.sh, channels/, download/. */
+  readonly mirror: string | undefined;
+}
+
+/**
+ * Installs k3s with its own installer, without starting it: everything but the role stands in
+ * files, so that an upgrade by hand loses nothing (docs.k3s.io, "Configuration Options").
+ * @throws AgentError DOWNLOAD_FAILED, DOWNLOAD_CORRUPT, DISK_FULL, K3S_INSTALL_FAILED
+ */
+export async function installK3s(
+  deps: InstallDeps,
+  options: K3sInstallOptions,
+  update: (text: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  update('fetching the installer of k3s');
+  const script = await fetchInstaller(deps, options.mirror, signal);
+  await deps.files.writeAtomic(INSTALLER_FILE, script, { mode: 0o600 });
+  try {
+    const result = await deps.exec.run(['sh', INSTALLER_FILE], {
+      timeoutMs: INSTALL_TIMEOUT_MS,
+      env: installerEnvironment(deps.env, options),
+      onLine: (line) => update(line),
+      signal,
+    });
+    if (result.exitCode !== 0) {
+      throw installFailure(result);
+    }
+  } finally {
+    await deps.files.remove(INSTALLER_FILE);
+  }
+}
+
+/** @returns the version of the installed k3s, `v1.34.4+k3s1`; undefined when there is none */
+export async function installedK3sVersion(deps: {
+  readonly exec: Exec;
+  readonly files: Files;
+}): Promise<string | undefined> {
+  if ((await deps.files.stat(K3S_EXECUTABLE)) === undefined) {
+    return undefined;
+  }
+  const result = await deps.exec.run([K3S_EXECUTABLE, '--version'], { timeoutMs: 30_000 });
+  return /\bv\d+\.\d+\.\d+\S*/.exec(result.stdout)?.[0];
+}
+
+function installerEnvironment(
+  env: InstallDeps['env'],
+  options: K3sInstallOptions,
+): Record<string, string> {
+  const result: Record<string, string> = {
+    INSTALL_K3S_EXEC: options.role,
+    INSTALL_K3S_SKIP_START: 'true',
+  };
+  if (options.version !== undefined) {
+    result['INSTALL_K3S_VERSION'] = options.version;
+  }
+  if (options.mirror !== undefined) {
+    result['GITHUB_URL'] = options.mirror;
+    result['INSTALL_K3S_CHANNEL_URL'] = `${options.mirror}/channels`;
+  }
+  for (const name of PROXY_VARIABLES) {
+    const value = env[name] ?? env[name.toLowerCase()];
+    if (value !== undefined && value !== '') {
+      result[name] = value;
+    }
+  }
+  return result;
+}
+
+async function fetchInstaller(
+  deps: InstallDeps,
+  mirror: string | undefined,
+  signal: AbortSignal,
+): Promise<string> {
+  const url = mirror === undefined ? INSTALLER_URL : `${mirror}/install.sh`;
+  let text: string;
+  try {
+    const response = await deps.http(url, {
+      signal: AbortSignal.any([signal, AbortSignal.timeout(INSTALLER_TIMEOUT_MS)]),
+    });
+    if (!response.ok) {
+      throw new Error(`it answers ${response.status}`);
+    }
+    text = await response.text();
+  } catch (cause) {
+    throw new AgentError('DOWNLOAD_FAILED', `Cannot fetch ${url}: ${messageOf(cause)}`, {
+      hint: 'Check that this machine reaches it; a mirror is named with --k3s-mirror',
+      cause,
+    });
+  }
+  // A captive portal answers with a page; a shell would run it line by line.
+  if (!text.startsWith('#!/bin/sh') || text.length > INSTALLER_LIMIT_BYTES) {
+    throw new AgentError('DOWNLOAD_CORRUPT', `What ${url} sent is not the installer of k3s`, {
+      hint: 'Check that no proxy or portal answers in its place',
+    });
+  }
+  return text;
+}
+
+/** The installer only has exit code 1; what it said last says what it was. */
+function installFailure(result: ExecResult): AgentError {
+  const lines = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-FAILURE_LINES);
+  const text = lines.join('\n');
+  const details = { argv: ['sh', INSTALLER_FILE], exit: result.exitCode, last_lines: lines };
+  const last = lines.at(-1) ?? '';
+  if (/no space left/i.test(text)) {
+    return new AgentError('DISK_FULL', `Cannot install k3s: ${last}`, {
+      hint: 'Free some space, then run the same command again',
+      details,
+    });
+  }
+  if (/sha-?256/i.test(last)) {
+    return new AgentError('DOWNLOAD_CORRUPT', `Cannot install k3s: ${last}`, {
+      hint: 'Run the same command again; if it stays so, the mirror or a proxy changes downloads',
+      details,
+    });
+  }
+  if (/download failed/i.test(last)) {
+    return new AgentError('DOWNLOAD_FAILED', `Cannot install k3s: ${last}`, {
+      hint: 'Check that this machine reaches the address, and that the version exists',
+      details,
+    });
+  }
+  return new AgentError('K3S_INSTALL_FAILED', `The installer of k3s failed: ${last}`, {
+    hint: 'Correct what its last lines name, then run the same command again',
+    details,
+  });
+}

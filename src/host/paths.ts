@@ -1,0 +1,30 @@
+/** Every place on the machine that the product owns (docs/ARCHITECTURE.md, "Names"). */
+export const AGENT_USER = 'pipeops-agent';
+export const UNIT_NAME = 'pipeops-agent.service';
+
+export const VERSIONS_DIRECTORY = '/opt/pipeops-agent';
+export const EXECUTABLE_LINK = '/usr/local/bin/pipeops-agent';
+export const CONFIG_DIRECTORY = '/etc/pipeops-agent';
+export const CONFIG_FILE = `${CONFIG_DIRECTORY}/config.yaml`;
+export const KUBECONFIG_FILE = `${CONFIG_DIRECTORY}/kubeconfig`;
+export const UNIT_FILE = `/etc/systemd/system/${UNIT_NAME}`;
+/** The daemon's. Root never opens, trusts or deletes by a file in it. */
+export const STATE_DIRECTORY = '/var/lib/pipeops-agent';
+/** Root's own. */
+export const HOST_STATE_DIRECTORY = '/var/lib/pipeops-agent-host';
+export const INVENTORY_FILE = `${HOST_STATE_DIRECTORY}/inventory.json`;
+export const STEPS_FILE = `${HOST_STATE_DIRECTORY}/steps.json`;
+export const K3S_TOKEN_FILE = `${HOST_STATE_DIRECTORY}/k3s-join-token`;
+export const LOCK_FILE = '/run/pipeops-agent.lock';
+
+export const K3S_EXECUTABLE = '/usr/local/bin/k3s';
+export const K3S_CONFIG_FILE = '/etc/rancher/k3s/config.yaml.d/50-pipeops.yaml';
+export const K3S_SERVER_CA_FILE = '/var/lib/rancher/k3s/server/tls/server-ca.crt';
+export const K3S_SERVER_TOKEN_FILE = '/var/lib/rancher/k3s/server/token';
+
+export type K3sRole = 'server' | 'agent';
+
+export const K3S_UNITS: Readonly<Record<K3sRole, string>> = {
+  server: 'k3s.service',
+  agent: 'k3s-agent.service',
+};
