@@ -58,6 +58,10 @@ export type ErrorCode = keyof typeof ERROR_TABLE;
 
 export const ERROR_CODES: readonly ErrorCode[] = Object.keys(ERROR_TABLE) as ErrorCode[];
 
+export function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(ERROR_TABLE, code);
+}
+
 export interface AgentErrorOptions {
   /** What the reader can do about it, as a sentence. */
   readonly hint?: string;

@@ -1,10 +1,10 @@
 import { AgentError } from '../core/errors.ts';
 import type { Clock, Exec, Files } from '../core/ports.ts';
 import { parseKubeconfig, renderKubeconfig, tokenTimes } from '../protocol/kubeconfig.ts';
-import { AGENT_USER, K3S_EXECUTABLE, K3S_SERVER_CA_FILE, KUBECONFIG_FILE } from './paths.ts';
+import { kubectl } from './kubectl.ts';
+import { AGENT_USER, K3S_SERVER_CA_FILE, KUBECONFIG_FILE } from './paths.ts';
 import type { Step } from './steps.ts';
 
-const KUBECTL_TIMEOUT_MS = 30_000;
 /** The API server of this very machine. */
 const SERVER_URL = 'https://127.0.0.1:6443';
 
@@ -91,11 +91,4 @@ export async function writeKubeconfig(deps: Deps, account: KubernetesAccount): P
     renderKubeconfig('pipeops-agent', { server: SERVER_URL, ca, token }),
     { mode: 0o640, owner: `root:${AGENT_USER}` },
   );
-}
-
-function kubectl(deps: Deps, args: readonly string[], stdin?: string) {
-  return deps.exec.run([K3S_EXECUTABLE, 'kubectl', ...args], {
-    timeoutMs: KUBECTL_TIMEOUT_MS,
-    ...(stdin === undefined ? {} : { stdin }),
-  });
 }

@@ -3,6 +3,8 @@ import type { Exec, ExecResult, Files, Http } from '../core/ports.ts';
 import { HOST_STATE_DIRECTORY, K3S_EXECUTABLE, type K3sRole } from './paths.ts';
 
 const INSTALLER_URL = 'https://get.k3s.io';
+const CHANNELS_URL = 'https://update.k3s.io/v1-release/channels';
+const CHANNEL = 'stable';
 /** k3s' installer has about 40 KB. */
 const INSTALLER_LIMIT_BYTES = 1024 * 1024;
 const INSTALLER_TIMEOUT_MS = 60_000;
@@ -39,13 +41,15 @@ export async function installK3s(
   update: (text: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  update('fetching the installer of k3s');
+  update('asking for the version of k3s');
+  const version = options.version ?? (await channelVersion(deps, options.mirror, signal));
+  update(`fetching the installer of k3s ${version}`);
   const script = await fetchInstaller(deps, options.mirror, signal);
   await deps.files.writeAtomic(INSTALLER_FILE, script, { mode: 0o600 });
   try {
     const result = await deps.exec.run(['sh', INSTALLER_FILE], {
       timeoutMs: INSTALL_TIMEOUT_MS,
-      env: installerEnvironment(deps.env, options),
+      env: installerEnvironment(deps.env, { ...options, version }),
       onLine: (line) => update(line),
       signal,
     });
@@ -71,19 +75,14 @@ export async function installedK3sVersion(deps: {
 
 function installerEnvironment(
   env: InstallDeps['env'],
-  options: K3sInstallOptions,
+  options: K3sInstallOptions & { readonly version: string },
 ): Record<string, string> {
   const result: Record<string, string> = {
     INSTALL_K3S_EXEC: options.role,
+    INSTALL_K3S_VERSION: options.version,
     INSTALL_K3S_SKIP_START: 'true',
+    ...(options.mirror === undefined ? {} : { GITHUB_URL: options.mirror }),
   };
-  if (options.version !== undefined) {
-    result['INSTALL_K3S_VERSION'] = options.version;
-  }
-  if (options.mirror !== undefined) {
-    result['GITHUB_URL'] = options.mirror;
-    result['INSTALL_K3S_CHANNEL_URL'] = `${options.mirror}/channels`;
-  }
   for (const name of PROXY_VARIABLES) {
     const value = env[name] ?? env[name.toLowerCase()];
     if (value !== undefined && value !== '') {
@@ -93,27 +92,59 @@ function installerEnvironment(
   return result;
 }
 
-async function fetchInstaller(
+/**
+ * The version a channel stands at: the last part of where it redirects to (docs.k3s.io, "Release
+ * channels"). Asked by us and not by the installer, so that what is installed is known and shown.
+ */
+async function channelVersion(
   deps: InstallDeps,
   mirror: string | undefined,
   signal: AbortSignal,
 ): Promise<string> {
-  const url = mirror === undefined ? INSTALLER_URL : `${mirror}/install.sh`;
-  let text: string;
+  const url = `${mirror === undefined ? CHANNELS_URL : `${mirror}/channels`}/${CHANNEL}`;
+  const response = await download(deps, url, { redirect: 'manual' }, signal);
+  await response.body?.cancel();
+  const location = response.headers.get('location') ?? '';
+  const version = decodeURIComponent(location.split('/').at(-1) ?? '');
+  if (!/^v\d+\.\d+\.\d+[-+.\w]*$/.test(version)) {
+    throw new AgentError('DOWNLOAD_FAILED', `Cannot learn the version of k3s from ${url}`, {
+      hint: 'Name a version: --k3s-version v1.34.4+k3s1',
+      details: { status: response.status },
+    });
+  }
+  return version;
+}
+
+async function download(
+  deps: InstallDeps,
+  url: string,
+  init: { readonly redirect?: 'manual' },
+  signal: AbortSignal,
+): Promise<Response> {
   try {
     const response = await deps.http(url, {
+      ...init,
       signal: AbortSignal.any([signal, AbortSignal.timeout(INSTALLER_TIMEOUT_MS)]),
     });
-    if (!response.ok) {
+    if (response.status >= 400) {
       throw new Error(`it answers ${response.status}`);
     }
-    text = await response.text();
+    return response;
   } catch (cause) {
     throw new AgentError('DOWNLOAD_FAILED', `Cannot fetch ${url}: ${messageOf(cause)}`, {
       hint: 'Check that this machine reaches it; a mirror is named with --k3s-mirror',
       cause,
     });
   }
+}
+
+async function fetchInstaller(
+  deps: InstallDeps,
+  mirror: string | undefined,
+  signal: AbortSignal,
+): Promise<string> {
+  const url = mirror === undefined ? INSTALLER_URL : `${mirror}/install.sh`;
+  const text = await (await download(deps, url, {}, signal)).text();
   // A captive portal answers with a page; a shell would run it line by line.
   if (!text.startsWith('#!/bin/sh') || text.length > INSTALLER_LIMIT_BYTES) {
     throw new AgentError('DOWNLOAD_CORRUPT', `What ${url} sent is not the installer of k3s`, {

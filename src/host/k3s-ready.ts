@@ -1,12 +1,12 @@
 import { AgentError } from '../core/errors.ts';
 import type { Clock, Exec, Http } from '../core/ports.ts';
-import { K3S_EXECUTABLE, K3S_UNITS, type K3sRole } from './paths.ts';
+import { kubectl } from './kubectl.ts';
+import { K3S_UNITS, type K3sRole } from './paths.ts';
 import { activeState, lastJournalLines } from './systemctl.ts';
 
 /** A first start imports images and makes certificates; slow disks take minutes. */
 const READY_TIMEOUT_MS = 10 * 60_000;
 const POLL_INTERVAL_MS = 500;
-const KUBECTL_TIMEOUT_MS = 10_000;
 /** Where the kubelet says how it is, loopback only. */
 const KUBELET_HEALTH_URL = 'http://127.0.0.1:10248/healthz';
 const PROBE_TIMEOUT_MS = 2_000;
@@ -69,10 +69,8 @@ export async function isNodeReady(
 
 async function isApiNodeReady(deps: Pick<ReadyDeps, 'exec'>, hostname: string): Promise<boolean> {
   const path = '{.status.conditions[?(@.type=="Ready")].status}';
-  const result = await deps.exec.run(
-    [K3S_EXECUTABLE, 'kubectl', 'get', 'node', hostname.toLowerCase(), '-o', `jsonpath=${path}`],
-    { timeoutMs: KUBECTL_TIMEOUT_MS },
-  );
+  const name = hostname.toLowerCase();
+  const result = await kubectl(deps, ['get', 'node', name, '-o', `jsonpath=${path}`]);
   return result.exitCode === 0 && result.stdout.trim() === 'True';
 }
 

@@ -15,6 +15,8 @@ export const HOST_STATE_DIRECTORY = '/var/lib/pipeops-agent-host';
 export const INVENTORY_FILE = `${HOST_STATE_DIRECTORY}/inventory.json`;
 export const STEPS_FILE = `${HOST_STATE_DIRECTORY}/steps.json`;
 export const K3S_TOKEN_FILE = `${HOST_STATE_DIRECTORY}/k3s-join-token`;
+/** What the running daemon was started with: see agent-service.ts. */
+export const APPLIED_FILE = `${HOST_STATE_DIRECTORY}/applied`;
 export const LOCK_FILE = '/run/pipeops-agent.lock';
 
 export const K3S_EXECUTABLE = '/usr/local/bin/k3s';

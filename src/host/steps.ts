@@ -44,6 +44,13 @@ export async function planSteps(steps: readonly Step[]): Promise<readonly Planne
   return plan;
 }
 
+export interface FinishedStep {
+  readonly id: string;
+  /** False when all was in place already. */
+  readonly changed: boolean;
+  readonly seconds: number;
+}
+
 /**
  * Runs the steps that are not done yet, in order, and checks each afterwards. How far it came is
  * journalled; a second run goes on where the first ended.
@@ -53,14 +60,18 @@ export async function runSteps(
   deps: StepDeps,
   steps: readonly Step[],
   signal: AbortSignal,
-): Promise<void> {
+): Promise<readonly FinishedStep[]> {
+  const finished: FinishedStep[] = [];
   for (const step of steps) {
+    const startedAt = deps.clock.monotonic();
+    const seconds = () => Math.round(deps.clock.monotonic() - startedAt) / 1_000;
     if (signal.aborted) {
       throw new AgentError('INTERRUPTED', `Interrupted before: ${step.title}`, {
         hint: 'Run the same command again: it goes on where it ended',
       });
     }
     if (await step.isDone()) {
+      finished.push({ id: step.id, changed: false, seconds: seconds() });
       continue;
     }
     const progress = deps.progress(step.title);
@@ -72,11 +83,13 @@ export async function runSteps(
       }
       await note(deps, step.id, 'done');
       progress.done();
+      finished.push({ id: step.id, changed: true, seconds: seconds() });
     } catch (thrown) {
       progress.fail();
       throw thrown;
     }
   }
+  return finished;
 }
 
 async function note(deps: StepDeps, id: string, state: 'begun' | 'done'): Promise<void> {

@@ -1,0 +1,161 @@
+import { AgentError } from '../core/errors.ts';
+import type { Clock, Exec, ExecResult, Files } from '../core/ports.ts';
+import { BootstrapTokenSecrets, NodeList } from '../protocol/kubectl.ts';
+import { encodeJoinToken } from '../protocol/join-token.ts';
+import { kubectl } from './kubectl.ts';
+import { K3S_EXECUTABLE, K3S_SERVER_CA_FILE, K3S_SERVER_TOKEN_FILE } from './paths.ts';
+
+const TOKEN_TIMEOUT_MS = 30_000;
+const API_PORT = 6443;
+/** Marks the tokens that were made here among those of other tools. */
+const DESCRIPTION = 'pipeops-agent';
+
+interface Deps {
+  readonly clock: Clock;
+  readonly exec: Exec;
+  readonly files: Files;
+}
+
+export interface CreatedJoinToken {
+  /** What `join` takes: secret. */
+  readonly token: string;
+  /** What `token revoke` takes; null for a server token, which cannot be revoked. */
+  readonly id: string | null;
+  /** ISO time; null for a server token, which has no end. */
+  readonly expires: string | null;
+  readonly servers: readonly string[];
+}
+
+export interface JoinTokenEntry {
+  readonly id: string;
+  readonly description: string;
+  readonly expires: string | null;
+}
+
+/**
+ * Makes a token that makes another machine a worker: a bootstrap token of Kubernetes that ends by
+ * itself (docs.k3s.io, "k3s token").
+ * @throws AgentError NOT_A_SERVER, TOOL_FAILED, KUBERNETES_API
+ */
+export async function createWorkerToken(deps: Deps, ttlMs: number): Promise<CreatedJoinToken> {
+  const ca = await readCa(deps);
+  const servers = await serverAddresses(deps);
+  const expires = new Date(deps.clock.now().getTime() + ttlMs).toISOString();
+  const seconds = Math.ceil(ttlMs / 1_000);
+  const result = await k3sToken(deps, [
+    'create',
+    `--ttl=${seconds}s`,
+    `--description=${DESCRIPTION}`,
+  ]);
+  const token = result.stdout.trim();
+  const id = /([a-z0-9]{6})\.[a-z0-9]{16}$/.exec(token)?.[1];
+  if (id === undefined) {
+    throw new AgentError('TOOL_FAILED', '"k3s token create" did not print a bootstrap token', {
+      hint: 'Check the version of k3s: k3s --version',
+    });
+  }
+  return {
+    token: encodeJoinToken({ v: 1, servers: [...servers], ca, token, role: 'agent', expires }),
+    id,
+    expires,
+    servers,
+  };
+}
+
+/**
+ * Wraps k3s' own server token: it has no end, cannot be revoked, and opens the whole cluster.
+ * @throws AgentError NOT_A_SERVER, KUBERNETES_API
+ */
+export async function createServerToken(deps: Deps): Promise<CreatedJoinToken> {
+  const ca = await readCa(deps);
+  const servers = await serverAddresses(deps);
+  const token = (await deps.files.readText(K3S_SERVER_TOKEN_FILE))?.trim();
+  if (token === undefined || token === '') {
+    throw notAServer();
+  }
+  const content = { v: 1, servers: [...servers], ca, token, role: 'server', expires: null } as const;
+  return { token: encodeJoinToken(content), id: null, expires: null, servers };
+}
+
+/** Never with the secret part. @throws AgentError NOT_A_SERVER, KUBERNETES_API */
+export async function listJoinTokens(deps: Deps): Promise<readonly JoinTokenEntry[]> {
+  await readCa(deps);
+  const selector = '--field-selector=type=bootstrap.kubernetes.io/token';
+  const list = BootstrapTokenSecrets.parse(
+    await readJson(deps, ['get', 'secrets', '--namespace=kube-system', selector]),
+  );
+  return list.items.map(({ data }) => ({
+    id: fromBase64(data['token-id']),
+    description: fromBase64(data.description),
+    expires: data.expiration === undefined ? null : fromBase64(data.expiration),
+  }));
+}
+
+/** @throws AgentError NOT_A_SERVER, NOT_FOUND, TOOL_FAILED */
+export async function revokeJoinToken(deps: Deps, id: string): Promise<void> {
+  const known = await listJoinTokens(deps);
+  if (!known.some((entry) => entry.id === id)) {
+    throw new AgentError('NOT_FOUND', `There is no join token "${id}"`, {
+      hint: 'See the tokens of this cluster: pipeops-agent token list',
+    });
+  }
+  await k3sToken(deps, ['delete', id]);
+}
+
+/** `https://address:6443` of every server of the cluster. @throws AgentError KUBERNETES_API */
+export async function serverAddresses(deps: { readonly exec: Exec }): Promise<readonly string[]> {
+  const selector = '--selector=node-role.kubernetes.io/control-plane=true';
+  const nodes = NodeList.parse(await readJson(deps, ['get', 'nodes', selector]));
+  const addresses = nodes.items.flatMap((node) =>
+    node.status.addresses.filter(({ type }) => type === 'InternalIP').map((each) => each.address),
+  );
+  if (addresses.length === 0) {
+    throw new AgentError('KUBERNETES_API', 'No server of the cluster has an address', {
+      hint: 'Check the nodes: k3s kubectl get nodes -o wide',
+    });
+  }
+  return addresses.map((address) =>
+    address.includes(':') ? `https://[${address}]:${API_PORT}` : `https://${address}:${API_PORT}`,
+  );
+}
+
+/** The list that `kubectl get … -o json` prints. @throws AgentError KUBERNETES_API */
+async function readJson(deps: { readonly exec: Exec }, args: readonly string[]): Promise<unknown> {
+  const result = await kubectl(deps, [...args, '--output=json']);
+  if (result.exitCode !== 0) {
+    throw new AgentError('KUBERNETES_API', `Kubernetes does not answer: ${result.stderr}`, {
+      hint: 'Check that k3s runs: systemctl status k3s',
+    });
+  }
+  return JSON.parse(result.stdout);
+}
+
+async function k3sToken(deps: Deps, args: readonly string[]): Promise<ExecResult> {
+  const argv = [K3S_EXECUTABLE, 'token', ...args] as const;
+  const result = await deps.exec.run(argv, { timeoutMs: TOKEN_TIMEOUT_MS });
+  if (result.exitCode !== 0) {
+    throw new AgentError('TOOL_FAILED', `"k3s token ${args[0]}" failed: ${result.stderr}`, {
+      hint: 'Check that k3s runs: systemctl status k3s',
+      details: { argv: [...argv], exit: result.exitCode },
+    });
+  }
+  return result;
+}
+
+async function readCa(deps: { readonly files: Files }): Promise<string> {
+  const ca = await deps.files.readText(K3S_SERVER_CA_FILE);
+  if (ca === undefined) {
+    throw notAServer();
+  }
+  return ca;
+}
+
+function notAServer(): AgentError {
+  return new AgentError('NOT_A_SERVER', 'This machine is not a server of the cluster', {
+    hint: 'Run this on a machine that was set up with: pipeops-agent install',
+  });
+}
+
+function fromBase64(text: string | undefined): string {
+  return Buffer.from(text ?? '', 'base64').toString('utf8');
+}

@@ -1,0 +1,206 @@
+import { AgentError } from '../core/errors.ts';
+import type { Exec, Files } from '../core/ports.ts';
+import type { InventoryEntry } from '../protocol/host-state.ts';
+import type { HostInventory } from './inventory.ts';
+import { kubectl } from './kubectl.ts';
+import {
+  AGENT_USER,
+  HOST_STATE_DIRECTORY,
+  K3S_CONFIG_FILE,
+  K3S_EXECUTABLE,
+  STATE_DIRECTORY,
+  UNIT_NAME,
+} from './paths.ts';
+import type { StepProgress } from './steps.ts';
+import { systemctl } from './systemctl.ts';
+
+/** k3s ends its pods first. */
+const K3S_UNINSTALL_TIMEOUT_MS = 10 * 60_000;
+const TIMEOUT_MS = 30_000;
+
+const K3S_UNINSTALLERS: Readonly<Record<string, string>> = {
+  server: '/usr/local/bin/k3s-uninstall.sh',
+  agent: '/usr/local/bin/k3s-agent-uninstall.sh',
+};
+
+/** Others may have put something into them meanwhile: they go only when they are empty. */
+const SHARED_DIRECTORIES = ['/etc/rancher', '/var/lib/rancher', '/usr/local/bin'];
+/** What belongs to k3s and stays with it. */
+const K3S_DIRECTORIES = ['/etc/rancher/node', '/etc/rancher', '/var/lib/rancher'];
+
+interface Deps {
+  readonly exec: Exec;
+  readonly files: Files;
+  readonly progress: (title: string) => StepProgress;
+}
+
+export interface UninstallOptions {
+  /** Leave k3s and what runs in it. */
+  readonly keepK3s: boolean;
+  /** Leave the daemon's directory: its identity, token and journal. */
+  readonly keepData: boolean;
+  /** The agent's account in Kubernetes, to be taken out of a k3s that stays. */
+  readonly manifest: string;
+}
+
+interface Removal {
+  readonly title: string;
+  readonly run: () => Promise<void>;
+}
+
+/**
+ * Removes what the inventory says was made here, in reverse order; what was found here stays. May
+ * be run again after a failure: the inventory goes last.
+ * @returns what was removed, for a person
+ */
+export async function uninstall(
+  deps: Deps,
+  inventory: HostInventory,
+  options: UninstallOptions,
+): Promise<readonly string[]> {
+  const removed: string[] = [];
+  for (const removal of removals(deps, inventory, options)) {
+    const progress = deps.progress(removal.title);
+    try {
+      await removal.run();
+    } catch (thrown) {
+      progress.fail();
+      throw thrown;
+    }
+    progress.done();
+    removed.push(removal.title);
+  }
+  if (!options.keepData && !options.keepK3s) {
+    await deps.files.removeTree(HOST_STATE_DIRECTORY);
+  }
+  return removed;
+}
+
+function removals(
+  deps: Deps,
+  inventory: HostInventory,
+  options: UninstallOptions,
+): readonly Removal[] {
+  const entries = inventory.entries().filter((entry) => !isKept(entry, options));
+  const k3s = entries.filter(({ kind }) => kind === 'k3s');
+  const rest = entries.filter(({ kind }) => kind !== 'k3s').toReversed();
+  // The daemon first: it must not report a cluster that is being taken apart.
+  const units = rest.filter(({ kind }) => kind === 'unit');
+  const others = rest.filter(({ kind }) => kind !== 'unit');
+  return [
+    ...units.map((entry) => ({
+      title: `Stop and remove ${entry.name}`,
+      run: () => removeUnit(deps, entry.name),
+    })),
+    ...(options.keepK3s && inventory.has('k3s', 'server')
+      ? [
+          {
+            title: "Remove the agent's account in Kubernetes",
+            run: () => removeAccount(deps, options.manifest),
+          },
+        ]
+      : []),
+    ...k3s.map(({ name }) => ({
+      title: `Remove k3s (${name}) and what runs in it`,
+      run: () => removeK3s(deps, name),
+    })),
+    ...others.map((entry) => ({
+      title: `Remove ${entry.kind} ${entry.name}`,
+      run: () => removeEntry(deps, entry),
+    })),
+  ];
+}
+
+function isKept(entry: InventoryEntry, options: UninstallOptions): boolean {
+  return (
+    (options.keepK3s && (entry.kind === 'k3s' || K3S_DIRECTORIES.includes(entry.name))) ||
+    (options.keepData && (entry.name === STATE_DIRECTORY || entry.kind === 'user'))
+  );
+}
+
+async function removeUnit(deps: Deps, path: string): Promise<void> {
+  if ((await deps.files.stat(path)) === undefined) {
+    return;
+  }
+  await systemctl(deps, 'disable', '--quiet', '--now', UNIT_NAME);
+  await deps.files.remove(path);
+  await systemctl(deps, 'daemon-reload');
+  // A unit that failed once is remembered; "not loaded" is the usual answer and fine.
+  await deps.exec.run(['systemctl', 'reset-failed', UNIT_NAME], { timeoutMs: TIMEOUT_MS });
+}
+
+async function removeAccount(deps: Deps, manifest: string): Promise<void> {
+  const result = await kubectl(deps, ['delete', '--ignore-not-found', '-f', '-'], manifest);
+  if (result.exitCode !== 0) {
+    throw new AgentError('KUBERNETES_API', `Cannot remove the account: ${result.stderr}`, {
+      hint: 'Check that k3s runs, then run the same command again: systemctl status k3s',
+    });
+  }
+}
+
+async function removeK3s(deps: Deps, role: string): Promise<void> {
+  const script = K3S_UNINSTALLERS[role];
+  if (script !== undefined && (await deps.files.stat(script)) !== undefined) {
+    const result = await deps.exec.run([script], { timeoutMs: K3S_UNINSTALL_TIMEOUT_MS });
+    if (result.exitCode !== 0) {
+      throw new AgentError('TOOL_FAILED', `${script} failed: ${result.stderr.slice(-500)}`, {
+        hint: 'Correct what it names, then run the same command again',
+        details: { argv: [script], exit: result.exitCode },
+      });
+    }
+  }
+  // What an installation that ended half way has left.
+  await deps.files.remove(K3S_EXECUTABLE);
+  await deps.files.remove(K3S_CONFIG_FILE);
+  for (const directory of ['/etc/rancher/k3s/config.yaml.d', '/etc/rancher/k3s']) {
+    await removeIfEmpty(deps, directory);
+  }
+}
+
+async function removeEntry(deps: Deps, entry: InventoryEntry): Promise<void> {
+  switch (entry.kind) {
+    case 'file':
+    case 'link':
+      await deps.files.remove(entry.name);
+      return;
+    case 'directory':
+      if (SHARED_DIRECTORIES.includes(entry.name)) {
+        await removeIfEmpty(deps, entry.name);
+      } else {
+        await deps.files.removeTree(entry.name);
+      }
+      return;
+    case 'user':
+      await removeUser(deps);
+      return;
+    case 'unit':
+    case 'k3s':
+      return; // Removed before, in their own way.
+  }
+}
+
+async function removeIfEmpty(deps: Deps, path: string): Promise<void> {
+  const stat = await deps.files.stat(path);
+  if (stat?.kind === 'directory' && (await deps.files.list(path)).length === 0) {
+    await deps.files.removeTree(path);
+  }
+}
+
+/** userdel(8) takes the group of the same name along, groupdel(8) where it is set up otherwise. */
+async function removeUser(deps: Deps): Promise<void> {
+  for (const [file, tool] of [
+    ['/etc/passwd', 'userdel'],
+    ['/etc/group', 'groupdel'],
+  ] as const) {
+    const text = (await deps.files.readText(file)) ?? '';
+    if (!text.split('\n').some((line) => line.startsWith(`${AGENT_USER}:`))) {
+      continue;
+    }
+    const result = await deps.exec.run([tool, AGENT_USER], { timeoutMs: TIMEOUT_MS });
+    if (result.exitCode !== 0) {
+      throw new AgentError('TOOL_FAILED', `${tool} ${AGENT_USER} failed: ${result.stderr}`, {
+        hint: 'End its processes, then run the same command again',
+      });
+    }
+  }
+}

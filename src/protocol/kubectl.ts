@@ -1,0 +1,31 @@
+/** The parts that are read of what `kubectl get … -o json` prints (kubernetes.io, API reference). */
+import { z } from 'zod';
+
+export const NodeList = z.looseObject({
+  items: z.array(
+    z.looseObject({
+      metadata: z.looseObject({
+        name: z.string(),
+        labels: z.record(z.string(), z.string()).default({}),
+      }),
+      status: z.looseObject({
+        addresses: z.array(z.looseObject({ type: z.string(), address: z.string() })).default([]),
+        conditions: z.array(z.looseObject({ type: z.string(), status: z.string() })).default([]),
+        nodeInfo: z.looseObject({ kubeletVersion: z.string(), architecture: z.string() }),
+      }),
+    }),
+  ),
+});
+
+/** kubernetes.io, "Authenticating with Bootstrap Tokens". Values are base64. */
+export const BootstrapTokenSecrets = z.looseObject({
+  items: z.array(
+    z.looseObject({
+      data: z.looseObject({
+        'token-id': z.string(),
+        description: z.string().optional(),
+        expiration: z.string().optional(),
+      }),
+    }),
+  ),
+});
