@@ -2,10 +2,12 @@
  * argv in, exit code out. The only place that knows the process: its streams, its signals, its
  * environment and its end.
  */
+import { hostname } from 'node:os';
 import { runCli } from './cli/main.ts';
 import { startProgress } from './cli/progress.ts';
 import { systemTerminalIo } from './cli/terminal-io.ts';
 import { systemClock } from './platform/clock.ts';
+import { systemFileLock } from './platform/file-lock.ts';
 import { systemFiles } from './platform/files.ts';
 import { systemHttp } from './platform/http.ts';
 import { lazyExec } from './platform/lazy-exec.ts';
@@ -37,12 +39,15 @@ const exitCode = await runCli(
     exec: lazyExec({ env: process.env }),
     files: systemFiles('/'),
     http: systemHttp,
+    lock: (path, holder) => systemFileLock(path, holder),
     log: lineLog(
       { clock: systemClock },
       { level: 'warn', format: 'text', journal: false, write: io.stderr },
     ),
     env: process.env,
     uid: process.geteuid?.() ?? 0,
+    hostname: hostname(),
+    architecture: process.arch,
     execPath: process.execPath,
     io,
     signal: interrupt.signal,

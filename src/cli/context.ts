@@ -1,4 +1,4 @@
-import type { Clock, Exec, Files, Http, Log, Random } from '../core/ports.ts';
+import type { Clock, Exec, FileLock, Files, Http, Log, Random } from '../core/ports.ts';
 import type { Progress } from './progress.ts';
 
 /** Standard streams and the terminal, as a subcommand may use them. */
@@ -27,10 +27,14 @@ export interface CliContext {
   readonly exec: Exec;
   readonly files: Files;
   readonly http: Http;
+  readonly lock: FileLock;
   readonly log: Log;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Effective user id. */
   readonly uid: number;
+  readonly hostname: string;
+  /** `x64`, `arm64`, … */
+  readonly architecture: string;
   /** Path of the running executable. */
   readonly execPath: string;
   readonly io: TerminalIo;

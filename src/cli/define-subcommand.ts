@@ -32,6 +32,8 @@ export interface SubcommandDefinition {
   readonly positionals: readonly PositionalDefinition[];
   /** Refused with NOT_ROOT unless root calls it. */
   readonly needsRoot: boolean;
+  /** Takes the lock of the subcommands that change the machine: one at a time. */
+  readonly locks?: boolean;
   /** Not listed in the help: for units, not for people. */
   readonly hidden?: boolean;
   /** @returns the exit code */

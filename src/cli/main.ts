@@ -1,5 +1,6 @@
 import { AgentError, toAgentError } from '../core/errors.ts';
 import { BUILD } from '../core/version.ts';
+import { LOCK_FILE } from '../host/paths.ts';
 import type { CliContext } from './context.ts';
 import { renderRootHelp, renderSubcommandHelp } from './help.ts';
 import { renderError, renderErrorJson } from './render.ts';
@@ -50,5 +51,25 @@ async function dispatch(context: CliContext, words: readonly string[]): Promise<
       hint: `Run it with sudo: sudo pipeops-agent ${definition.name}`,
     });
   }
-  return definition.run(context, args);
+  return definition.locks === true
+    ? runLocked(context, definition.name, () => definition.run(context, args))
+    : definition.run(context, args);
+}
+
+async function runLocked(
+  context: CliContext,
+  name: string,
+  run: () => Promise<number>,
+): Promise<number> {
+  const lock = context.lock(LOCK_FILE, `${name} (pid ${process.pid})`);
+  if ('heldBy' in lock) {
+    throw new AgentError('BUSY', `Cannot run "${name}" now: ${lock.heldBy} is running`, {
+      hint: 'Wait until it has ended, then run the same command again',
+    });
+  }
+  try {
+    return await run();
+  } finally {
+    lock.release();
+  }
 }

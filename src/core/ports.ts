@@ -94,6 +94,16 @@ export interface Files {
   diskSpace(path: string): Promise<{ readonly freeBytes: number; readonly totalBytes: number }>;
 }
 
+/**
+ * Takes a lock that ends with this process.
+ * @param holder what others are told: `install (pid 812)`
+ * @returns how to give it back, or who has it
+ */
+export type FileLock = (
+  path: string,
+  holder: string,
+) => { readonly release: () => void } | { readonly heldBy: string };
+
 /** TLS trust of a request: Bun's `fetch` takes it as `tls`. */
 export interface TlsOptions {
   readonly ca?: string | readonly string[];

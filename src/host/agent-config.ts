@@ -12,7 +12,11 @@ export function agentConfig(deps: { readonly files: Files }, content: ConfigInpu
     id: 'agent-config',
     title: 'Write the configuration',
     touches: [CONFIG_FILE],
-    isDone: async () => (await deps.files.readText(CONFIG_FILE)) === text,
+    // By content: comments that somebody wrote into it stay.
+    isDone: async () => {
+      const current = await deps.files.readText(CONFIG_FILE);
+      return current !== undefined && Bun.deepEquals(Bun.YAML.parse(current) ?? {}, content);
+    },
     apply: () =>
       deps.files.writeAtomic(CONFIG_FILE, text, { mode: 0o640, owner: `root:${AGENT_USER}` }),
   };

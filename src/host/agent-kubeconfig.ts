@@ -2,7 +2,7 @@ import { AgentError } from '../core/errors.ts';
 import type { Clock, Exec, Files } from '../core/ports.ts';
 import { parseKubeconfig, renderKubeconfig, tokenTimes } from '../protocol/kubeconfig.ts';
 import { kubectl } from './kubectl.ts';
-import { AGENT_USER, K3S_SERVER_CA_FILE, KUBECONFIG_FILE } from './paths.ts';
+import { AGENT_USER, K3S_EXECUTABLE, K3S_SERVER_CA_FILE, KUBECONFIG_FILE } from './paths.ts';
 import type { Step } from './steps.ts';
 
 /** The API server of this very machine. */
@@ -28,7 +28,13 @@ export function agentPermissions(deps: Deps, account: KubernetesAccount): Step {
     id: 'agent-permissions',
     title: 'Give the agent its own account in Kubernetes',
     touches: [`namespace ${account.namespace}`, `clusterrole ${account.serviceAccount}`],
-    isDone: async () => (await kubectl(deps, ['diff', '-f', '-'], account.manifest)).exitCode === 0,
+    isDone: async () => {
+      if ((await deps.files.stat(K3S_EXECUTABLE)) === undefined) {
+        return false;
+      }
+      const argv = ['diff', '--server-side', '--force-conflicts', '-f', '-'];
+      return (await kubectl(deps, argv, account.manifest)).exitCode === 0;
+    },
     apply: async () => {
       const argv = ['apply', '--server-side', '--force-conflicts', '-f', '-'];
       const result = await kubectl(deps, argv, account.manifest);

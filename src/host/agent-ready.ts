@@ -54,10 +54,7 @@ export function waitForAgent(deps: Deps, port: number, signal: AbortSignal): Ste
   };
 }
 
-async function askReady(
-  deps: Pick<Deps, 'http'>,
-  port: number,
-): Promise<ReadyAnswer | undefined> {
+async function askReady(deps: Pick<Deps, 'http'>, port: number): Promise<ReadyAnswer | undefined> {
   try {
     const response = await deps.http(`http://127.0.0.1:${port}/ready`, {
       signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),

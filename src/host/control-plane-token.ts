@@ -1,6 +1,7 @@
 import { AgentError } from '../core/errors.ts';
 import type { Exec } from '../core/ports.ts';
-import { AGENT_USER, STATE_DIRECTORY } from './paths.ts';
+import type { HostInventory } from './inventory.ts';
+import { AGENT_USER, CONTROL_PLANE_TOKEN_FILE, STATE_DIRECTORY } from './paths.ts';
 import type { Step } from './steps.ts';
 
 const TIMEOUT_MS = 30_000;
@@ -18,10 +19,14 @@ cat > "$directory/.control-plane-token.new"
 mv "$directory/.control-plane-token.new" "$directory/control-plane-token"
 `;
 
-const COMPARE_SCRIPT = `cmp -s - ${STATE_DIRECTORY}/credentials/control-plane-token`;
+const COMPARE_SCRIPT = `cmp -s - ${CONTROL_PLANE_TOKEN_FILE}`;
 
 /** Hands the control-plane token to the daemon. */
-export function controlPlaneToken(deps: { readonly exec: Exec }, token: string): Step {
+export function controlPlaneToken(
+  deps: { readonly exec: Exec },
+  inventory: HostInventory,
+  token: string,
+): Step {
   const asAgent = (script: string) =>
     deps.exec.run(['runuser', '-u', AGENT_USER, '--', 'sh', '-c', script], {
       timeoutMs: TIMEOUT_MS,
@@ -30,9 +35,12 @@ export function controlPlaneToken(deps: { readonly exec: Exec }, token: string):
   return {
     id: 'control-plane-token',
     title: 'Keep the control-plane token',
-    touches: [`${STATE_DIRECTORY}/credentials/control-plane-token`],
-    isDone: async () => (await asAgent(COMPARE_SCRIPT)).exitCode === 0,
+    touches: [CONTROL_PLANE_TOKEN_FILE],
+    isDone: async () =>
+      inventory.has('file', CONTROL_PLANE_TOKEN_FILE) &&
+      (await asAgent(COMPARE_SCRIPT)).exitCode === 0,
     apply: async () => {
+      await inventory.record({ kind: 'file', name: CONTROL_PLANE_TOKEN_FILE });
       const result = await asAgent(STORE_SCRIPT);
       if (result.exitCode !== 0) {
         const full = /no space left/i.test(result.stderr);

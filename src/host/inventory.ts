@@ -43,7 +43,7 @@ export async function openInventory(deps: { readonly files: Files }): Promise<Ho
 export async function recordNew(
   deps: { readonly files: Files },
   inventory: HostInventory,
-  entry: InventoryEntry & { readonly kind: 'file' | 'directory' | 'link' },
+  entry: InventoryEntry & { readonly kind: 'file' | 'directory' | 'link' | 'unit' },
 ): Promise<void> {
   if ((await deps.files.stat(entry.name)) === undefined) {
     await inventory.record(entry);

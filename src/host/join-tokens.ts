@@ -1,12 +1,12 @@
 import { AgentError } from '../core/errors.ts';
 import type { Clock, Exec, ExecResult, Files } from '../core/ports.ts';
-import { BootstrapTokenSecrets, NodeList } from '../protocol/kubectl.ts';
-import { encodeJoinToken } from '../protocol/join-token.ts';
-import { kubectl } from './kubectl.ts';
+import { encodeJoinToken, type JoinTokenContent } from '../protocol/join-token.ts';
+import { BootstrapTokenSecrets } from '../protocol/kubectl.ts';
+import { readClusterInfo } from './cluster-info.ts';
+import { readKubernetesJson } from './kubectl.ts';
 import { K3S_EXECUTABLE, K3S_SERVER_CA_FILE, K3S_SERVER_TOKEN_FILE } from './paths.ts';
 
 const TOKEN_TIMEOUT_MS = 30_000;
-const API_PORT = 6443;
 /** Marks the tokens that were made here among those of other tools. */
 const DESCRIPTION = 'pipeops-agent';
 
@@ -39,7 +39,7 @@ export interface JoinTokenEntry {
  */
 export async function createWorkerToken(deps: Deps, ttlMs: number): Promise<CreatedJoinToken> {
   const ca = await readCa(deps);
-  const servers = await serverAddresses(deps);
+  const { servers } = await readClusterInfo(deps);
   const expires = new Date(deps.clock.now().getTime() + ttlMs).toISOString();
   const seconds = Math.ceil(ttlMs / 1_000);
   const result = await k3sToken(deps, [
@@ -68,12 +68,19 @@ export async function createWorkerToken(deps: Deps, ttlMs: number): Promise<Crea
  */
 export async function createServerToken(deps: Deps): Promise<CreatedJoinToken> {
   const ca = await readCa(deps);
-  const servers = await serverAddresses(deps);
+  const { servers } = await readClusterInfo(deps);
   const token = (await deps.files.readText(K3S_SERVER_TOKEN_FILE))?.trim();
   if (token === undefined || token === '') {
     throw notAServer();
   }
-  const content = { v: 1, servers: [...servers], ca, token, role: 'server', expires: null } as const;
+  const content: JoinTokenContent = {
+    v: 1,
+    servers: [...servers],
+    ca,
+    token,
+    role: 'server',
+    expires: null,
+  };
   return { token: encodeJoinToken(content), id: null, expires: null, servers };
 }
 
@@ -82,7 +89,7 @@ export async function listJoinTokens(deps: Deps): Promise<readonly JoinTokenEntr
   await readCa(deps);
   const selector = '--field-selector=type=bootstrap.kubernetes.io/token';
   const list = BootstrapTokenSecrets.parse(
-    await readJson(deps, ['get', 'secrets', '--namespace=kube-system', selector]),
+    await readKubernetesJson(deps, ['get', 'secrets', '--namespace=kube-system', selector]),
   );
   return list.items.map(({ data }) => ({
     id: fromBase64(data['token-id']),
@@ -100,34 +107,6 @@ export async function revokeJoinToken(deps: Deps, id: string): Promise<void> {
     });
   }
   await k3sToken(deps, ['delete', id]);
-}
-
-/** `https://address:6443` of every server of the cluster. @throws AgentError KUBERNETES_API */
-export async function serverAddresses(deps: { readonly exec: Exec }): Promise<readonly string[]> {
-  const selector = '--selector=node-role.kubernetes.io/control-plane=true';
-  const nodes = NodeList.parse(await readJson(deps, ['get', 'nodes', selector]));
-  const addresses = nodes.items.flatMap((node) =>
-    node.status.addresses.filter(({ type }) => type === 'InternalIP').map((each) => each.address),
-  );
-  if (addresses.length === 0) {
-    throw new AgentError('KUBERNETES_API', 'No server of the cluster has an address', {
-      hint: 'Check the nodes: k3s kubectl get nodes -o wide',
-    });
-  }
-  return addresses.map((address) =>
-    address.includes(':') ? `https://[${address}]:${API_PORT}` : `https://${address}:${API_PORT}`,
-  );
-}
-
-/** The list that `kubectl get … -o json` prints. @throws AgentError KUBERNETES_API */
-async function readJson(deps: { readonly exec: Exec }, args: readonly string[]): Promise<unknown> {
-  const result = await kubectl(deps, [...args, '--output=json']);
-  if (result.exitCode !== 0) {
-    throw new AgentError('KUBERNETES_API', `Kubernetes does not answer: ${result.stderr}`, {
-      hint: 'Check that k3s runs: systemctl status k3s',
-    });
-  }
-  return JSON.parse(result.stdout);
 }
 
 async function k3sToken(deps: Deps, args: readonly string[]): Promise<ExecResult> {

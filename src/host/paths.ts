@@ -6,10 +6,12 @@ export const VERSIONS_DIRECTORY = '/opt/pipeops-agent';
 export const EXECUTABLE_LINK = '/usr/local/bin/pipeops-agent';
 export const CONFIG_DIRECTORY = '/etc/pipeops-agent';
 export const CONFIG_FILE = `${CONFIG_DIRECTORY}/config.yaml`;
+export const CONTROL_PLANE_CA_FILE = `${CONFIG_DIRECTORY}/control-plane-ca.pem`;
 export const KUBECONFIG_FILE = `${CONFIG_DIRECTORY}/kubeconfig`;
 export const UNIT_FILE = `/etc/systemd/system/${UNIT_NAME}`;
 /** The daemon's. Root never opens, trusts or deletes by a file in it. */
 export const STATE_DIRECTORY = '/var/lib/pipeops-agent';
+export const CONTROL_PLANE_TOKEN_FILE = `${STATE_DIRECTORY}/credentials/control-plane-token`;
 /** Root's own. */
 export const HOST_STATE_DIRECTORY = '/var/lib/pipeops-agent-host';
 export const INVENTORY_FILE = `${HOST_STATE_DIRECTORY}/inventory.json`;

@@ -5,6 +5,7 @@ import type { HostInventory } from './inventory.ts';
 import { kubectl } from './kubectl.ts';
 import {
   AGENT_USER,
+  CONTROL_PLANE_TOKEN_FILE,
   HOST_STATE_DIRECTORY,
   K3S_CONFIG_FILE,
   K3S_EXECUTABLE,
@@ -114,7 +115,9 @@ function removals(
 function isKept(entry: InventoryEntry, options: UninstallOptions): boolean {
   return (
     (options.keepK3s && (entry.kind === 'k3s' || K3S_DIRECTORIES.includes(entry.name))) ||
-    (options.keepData && (entry.name === STATE_DIRECTORY || entry.kind === 'user'))
+    (options.keepData && (entry.name === STATE_DIRECTORY || entry.kind === 'user')) ||
+    // Goes with its directory: root deletes nothing by name in what belongs to the daemon.
+    entry.name === CONTROL_PLANE_TOKEN_FILE
   );
 }
 

@@ -1,0 +1,63 @@
+import type { ConfigInput } from '../config/schema.ts';
+import { BUILD } from '../core/version.ts';
+import { agentAccount } from '../host/agent-account.ts';
+import { agentConfig } from '../host/agent-config.ts';
+import { placeExecutable } from '../host/agent-executable.ts';
+import { agentKubeconfig, agentPermissions } from '../host/agent-kubeconfig.ts';
+import { waitForAgent } from '../host/agent-ready.ts';
+import { agentUnit, startAgent } from '../host/agent-service.ts';
+import { controlPlaneCa } from '../host/control-plane-ca.ts';
+import { controlPlaneToken } from '../host/control-plane-token.ts';
+import type { HostInventory } from '../host/inventory.ts';
+import { type K3sPlan, k3sSteps } from '../host/k3s-steps.ts';
+import { CONTROL_PLANE_TOKEN_FILE } from '../host/paths.ts';
+import type { Step } from '../host/steps.ts';
+import type { CliContext } from './context.ts';
+import { KUBERNETES_ACCOUNT } from './kubernetes-account.ts';
+
+export interface MachinePlan {
+  readonly k3s: K3sPlan;
+  /** What the agent's configuration file shall hold. */
+  readonly config: ConfigInput;
+  readonly port: number;
+  /** The machine speaks for its cluster: it gets credentials of its own in Kubernetes. */
+  readonly speaksForCluster: boolean;
+  /** PEM, when the control plane has a certificate of a private authority. */
+  readonly controlPlaneCa: string | undefined;
+  /** A new control-plane token; undefined leaves what is there. */
+  readonly controlPlaneToken: string | undefined;
+}
+
+/** Every step from a bare machine to a ready agent, in order. */
+export function machineSteps(
+  context: CliContext,
+  inventory: HostInventory,
+  plan: MachinePlan,
+): readonly Step[] {
+  const { signal } = context;
+  const hasToken =
+    plan.controlPlaneToken !== undefined || inventory.has('file', CONTROL_PLANE_TOKEN_FILE);
+  const startReads = [BUILD.version, JSON.stringify(plan.config), String(hasToken)];
+  return [
+    placeExecutable(context, inventory, {
+      version: BUILD.version,
+      runningFrom: context.execPath,
+    }),
+    ...k3sSteps(context, inventory, plan.k3s, signal),
+    agentAccount(context, inventory),
+    ...(plan.controlPlaneCa === undefined ? [] : [controlPlaneCa(context, plan.controlPlaneCa)]),
+    agentConfig(context, plan.config),
+    ...(plan.controlPlaneToken === undefined
+      ? []
+      : [controlPlaneToken(context, inventory, plan.controlPlaneToken)]),
+    ...(plan.speaksForCluster
+      ? [
+          agentPermissions(context, KUBERNETES_ACCOUNT),
+          agentKubeconfig(context, KUBERNETES_ACCOUNT),
+        ]
+      : []),
+    agentUnit(context, inventory),
+    startAgent(context, startReads),
+    waitForAgent(context, plan.port, signal),
+  ];
+}

@@ -1,0 +1,147 @@
+import type { LoadedConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { restClient } from '../control-plane/rest-client.ts';
+import { AgentError, toAgentError } from '../core/errors.ts';
+import { BUILD } from '../core/version.ts';
+import { type HostInventory, openInventory } from '../host/inventory.ts';
+import { serverConfig } from '../host/k3s-config.ts';
+import { CONTROL_PLANE_CA_FILE, CONTROL_PLANE_TOKEN_FILE } from '../host/paths.ts';
+import { machineSteps } from './agent-steps.ts';
+import type { CliContext } from './context.ts';
+import type { SubcommandArgs } from './define-subcommand.ts';
+import { loadEffectiveConfig } from './effective-config.ts';
+import { givenSettings, preflight, type SetupOptions, setUpMachine } from './machine-setup.ts';
+
+/** Longest control-plane token, bytes. */
+const TOKEN_LIMIT_BYTES = 16 * 1024;
+/** An id that no agent has: the question is only whether the token is accepted. */
+const CHECK_AGENT_ID = 'pipeops-agent-install-check';
+
+/** `install` on a machine that becomes a server of its own cluster. */
+export async function installServer(
+  context: CliContext,
+  flags: SubcommandArgs['flags'],
+  options: SetupOptions,
+): Promise<number> {
+  const loaded = await loadEffectiveConfig(context, flags);
+  const { config } = loaded;
+  const inventory = await openInventory(context);
+  await preflight(context, inventory, 'server', config.http.port);
+  const token = await findToken(context, flags, inventory);
+  const ca = await readCa(context, config);
+  if (token !== undefined) {
+    await checkControlPlane(context, config, ca, token);
+  }
+  const steps = machineSteps(context, inventory, {
+    k3s: {
+      role: 'server',
+      version: config.k3s.version,
+      mirror: config.k3s.mirror,
+      config: serverConfig({ traefik: config.k3s.traefik }),
+      joinToken: undefined,
+      hostname: context.hostname,
+    },
+    config: fileContent(loaded),
+    port: config.http.port,
+    speaksForCluster: true,
+    controlPlaneCa: ca,
+    controlPlaneToken: token,
+  });
+  const hasToken = token !== undefined || inventory.has('file', CONTROL_PLANE_TOKEN_FILE);
+  if (!hasToken) {
+    context.io.stderr(
+      'No control-plane token: setting up a standalone cluster. ' +
+        'To connect it later, run install again with --token-file.\n',
+    );
+  }
+  const facts = {
+    role: 'server',
+    clusterName: config.cluster.name,
+    httpPort: config.http.port,
+    controlPlane: hasToken ? config.control_plane.url : null,
+  } as const;
+  return setUpMachine(context, steps, facts, options);
+}
+
+/** The daemon reads our copy of the CA certificate. */
+function fileContent(loaded: LoadedConfig) {
+  const given = givenSettings(loaded);
+  return loaded.config.control_plane.ca_file === undefined
+    ? given
+    : { ...given, control_plane: { ...given.control_plane, ca_file: CONTROL_PLANE_CA_FILE } };
+}
+
+/** A file, the environment, an earlier run, a person: in this order; undefined = standalone. */
+async function findToken(
+  context: CliContext,
+  flags: SubcommandArgs['flags'],
+  inventory: HostInventory,
+): Promise<string | undefined> {
+  const file = flags['token-file'];
+  if (typeof file === 'string') {
+    const text =
+      file === '-'
+        ? await context.io.readStdin(TOKEN_LIMIT_BYTES)
+        : await context.files.readText(file, TOKEN_LIMIT_BYTES);
+    const token = text?.trim() ?? '';
+    if (token === '') {
+      throw new AgentError('USAGE', `There is no token in ${file}`, {
+        hint: 'Write the token that the control plane gave you into that file, alone',
+      });
+    }
+    return token;
+  }
+  const variable = context.env['PIPEOPS_TOKEN']?.trim();
+  if (variable !== undefined && variable !== '') {
+    return variable;
+  }
+  if (inventory.has('file', CONTROL_PLANE_TOKEN_FILE)) {
+    return undefined;
+  }
+  const answer = await context.io.askSecret('Token of the control plane (empty for none): ');
+  return answer === undefined || answer.trim() === '' ? undefined : answer.trim();
+}
+
+async function readCa(context: CliContext, config: Config): Promise<string | undefined> {
+  const path = config.control_plane.ca_file;
+  if (path === undefined) {
+    return undefined;
+  }
+  const pem = await context.files.readText(path);
+  if (pem === undefined || !pem.includes('-----BEGIN CERTIFICATE-----')) {
+    throw new AgentError('CONFIG_INVALID', `There is no certificate (PEM) in ${path}`, {
+      hint: 'Correct --ca-file (PIPEOPS_CA_FILE)',
+    });
+  }
+  return pem;
+}
+
+/**
+ * Asks the control plane before anything is changed: an address or a token that does not work is
+ * found in a second, not after the installation.
+ * @throws AgentError CONTROL_PLANE_UNREACHABLE, CONTROL_PLANE_ERROR, TOKEN_REJECTED
+ */
+async function checkControlPlane(
+  context: CliContext,
+  config: Config,
+  ca: string | undefined,
+  token: string,
+): Promise<void> {
+  const { clock, http, signal } = context;
+  const client = restClient(
+    { clock, http, token: async () => token },
+    { baseUrl: config.control_plane.url, version: BUILD.version, ca },
+  );
+  const progress = context.progress('Ask the control plane');
+  try {
+    await client.health(signal);
+    await client.commands(CHECK_AGENT_ID, signal);
+  } catch (thrown) {
+    // It does not know that agent, as expected: so it has looked at the token and accepted it.
+    if (toAgentError(thrown).code !== 'NOT_FOUND') {
+      progress.fail();
+      throw thrown;
+    }
+  }
+  progress.done();
+}

@@ -1,0 +1,31 @@
+import type { SubcommandDefinition } from './define-subcommand.ts';
+import { settingFlags } from './setting-flags.ts';
+
+export const installSubcommand: SubcommandDefinition = {
+  name: 'install',
+  description:
+    'Makes this machine a Kubernetes server that its control plane can use. Safe to run again: it goes on where it ended.',
+  example: 'sudo pipeops-agent install --token-file /root/token --cluster-name production',
+  flags: {
+    'token-file': {
+      type: 'string',
+      description: "File with the control plane's token; asked for when absent",
+      placeholder: 'FILE',
+    },
+    ...settingFlags(),
+    'dry-run': { type: 'boolean', description: 'Print what would be done, and do nothing' },
+    json: { type: 'boolean', description: 'Print one JSON document' },
+  },
+  positionals: [],
+  needsRoot: true,
+  locks: true,
+  run: async (context, { flags }) => {
+    const options = { json: flags['json'] === true, dryRun: flags['dry-run'] === true };
+    if (context.env['NODE_TYPE'] === 'agent') {
+      const { joinWithK3sVariables } = await import('./join-machine.ts');
+      return joinWithK3sVariables(context, flags, options);
+    }
+    const { installServer } = await import('./install-server.ts');
+    return installServer(context, flags, options);
+  },
+};

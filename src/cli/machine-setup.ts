@@ -1,0 +1,145 @@
+import { describeSettings } from '../config/describe.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import type { ConfigInput } from '../config/schema.ts';
+import { BUILD } from '../core/version.ts';
+import type { HostInventory } from '../host/inventory.ts';
+import { checkRole } from '../host/k3s-steps.ts';
+import {
+  CONFIG_FILE,
+  EXECUTABLE_LINK,
+  HOST_STATE_DIRECTORY,
+  K3S_CONFIG_FILE,
+  K3S_UNITS,
+  type K3sRole,
+  STATE_DIRECTORY,
+  UNIT_NAME,
+} from '../host/paths.ts';
+import { checkMachine } from '../host/preflight/machine.ts';
+import { checkNoOtherCluster } from '../host/preflight/other-cluster.ts';
+import { checkPortsFree } from '../host/preflight/ports.ts';
+import { planSteps, runSteps, type Step } from '../host/steps.ts';
+import { isActive } from '../host/systemctl.ts';
+import type { CliContext } from './context.ts';
+import { renderTable } from './render.ts';
+
+/** Kubernetes' API and the kubelet (docs.k3s.io, "Requirements", "Networking"). */
+const PORTS: Readonly<Record<K3sRole, readonly number[]>> = {
+  server: [6443, 10250],
+  agent: [10250],
+};
+
+/** Looks before anything is changed. @throws AgentError what the checks throw */
+export async function preflight(
+  context: CliContext,
+  inventory: HostInventory,
+  role: K3sRole,
+  httpPort: number,
+): Promise<void> {
+  checkRole(inventory, role);
+  // What an earlier run has set up already does not count against this one.
+  if (!inventory.has('k3s', role)) {
+    await checkMachine(context, context.architecture);
+    await checkNoOtherCluster(context);
+    await checkPortsFree(context, PORTS[role]);
+  }
+  if (!(await isActive(context, UNIT_NAME))) {
+    await checkPortsFree(context, [httpPort]);
+  }
+}
+
+/** The settings that somebody gave, by flag, variable or file: what the file shall hold. */
+export function givenSettings({ config, sources }: LoadedConfig): ConfigInput {
+  const values = config as unknown as Record<string, Record<string, unknown>>;
+  const given: Record<string, Record<string, unknown>> = {};
+  for (const { path } of describeSettings()) {
+    const [section = '', name = ''] = path.split('.');
+    if (sources[path] !== 'default') {
+      given[section] = { ...given[section], [name]: values[section]?.[name] };
+    }
+  }
+  return given as ConfigInput;
+}
+
+export interface SetupFacts {
+  readonly role: K3sRole;
+  readonly clusterName: string | null;
+  readonly httpPort: number;
+  /** Null where the machine has no session of its own. */
+  readonly controlPlane: string | null;
+}
+
+export interface SetupOptions {
+  readonly json: boolean;
+  readonly dryRun: boolean;
+}
+
+/** Runs the steps, or tells them; then says what was done and where to look. */
+export async function setUpMachine(
+  context: CliContext,
+  steps: readonly Step[],
+  facts: SetupFacts,
+  options: SetupOptions,
+): Promise<number> {
+  if (options.dryRun) {
+    const plan = await planSteps(steps);
+    context.io.stdout(
+      options.json
+        ? `${JSON.stringify({ plan }, null, 2)}\n`
+        : renderTable(
+            plan.map(({ title, touches, needed }) => [
+              needed ? title : `(done) ${title}`,
+              touches.join(', '),
+            ]),
+          ),
+    );
+    return 0;
+  }
+  const startedAt = context.clock.monotonic();
+  const finished = await runSteps(context, steps, context.signal);
+  const seconds = Math.round(context.clock.monotonic() - startedAt) / 1_000;
+  const summary = {
+    version: BUILD.version,
+    role: facts.role,
+    node: context.hostname.toLowerCase(),
+    cluster_name: facts.clusterName,
+    control_plane: facts.controlPlane,
+    files: [EXECUTABLE_LINK, CONFIG_FILE, STATE_DIRECTORY, HOST_STATE_DIRECTORY, K3S_CONFIG_FILE],
+    ports: [...PORTS[facts.role], facts.httpPort],
+    units: [K3S_UNITS[facts.role], UNIT_NAME],
+    steps: finished,
+    seconds,
+  };
+  context.io.stdout(
+    options.json ? `${JSON.stringify(summary, null, 2)}\n` : renderSummary(summary, facts),
+  );
+  return 0;
+}
+
+function renderSummary(
+  summary: {
+    readonly node: string;
+    readonly files: readonly string[];
+    readonly ports: readonly number[];
+    readonly units: readonly string[];
+    readonly seconds: number;
+  },
+  facts: SetupFacts,
+): string {
+  const next =
+    facts.role === 'server'
+      ? 'To add a machine:   sudo pipeops-agent token create\n'
+      : 'To see it in the cluster, on a server:  sudo pipeops-agent cluster-info\n';
+  return (
+    `\nThis machine is ready, in ${summary.seconds} s.\n\n${renderTable([
+      ['Node', `${summary.node} (${facts.role === 'server' ? 'server' : 'worker'})`],
+      ...(facts.clusterName === null ? [] : ([['Cluster', facts.clusterName]] as const)),
+      ...(facts.role === 'server'
+        ? ([['Control plane', facts.controlPlane ?? 'none (standalone)']] as const)
+        : []),
+      ['Files', summary.files.join(', ')],
+      ['Ports', summary.ports.join(', ')],
+      ['Units', summary.units.join(', ')],
+    ])}\n` +
+    `How it is:          sudo pipeops-agent status\n${next}To take it off:     sudo pipeops-agent uninstall\n`
+  );
+}
