@@ -52,6 +52,8 @@ async function build(target: Target, version: string, commit: string): Promise<s
   await $`${process.execPath} build ${flags} ${join(ROOT, 'src/main.ts')} --outfile ${outfile}`
     .cwd(ROOT)
     .quiet();
+  // The maps are inside the executable; the copies beside it serve nobody.
+  await $`find ${DIST} -name *.map -delete`;
   await $`gzip -9nc ${outfile} > ${outfile}.gz.partial`;
   await rename(`${outfile}.gz.partial`, `${outfile}.gz`);
   return name;
