@@ -23,7 +23,7 @@ export function parseDuration(text: string): number | undefined {
 
 /** Two largest units, for people: `3d 4h`, `15m`, `1.2s`, `80ms`. */
 export function formatDuration(ms: number): string {
-  if (ms < 1_000) {
+  if (Math.round(ms) < 1_000) {
     return `${Math.round(ms)}ms`;
   }
   if (ms < 10_000) {

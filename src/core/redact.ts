@@ -15,7 +15,8 @@ const SECRET_SHAPES: readonly RegExp[] = [
 /** Replaces the given secrets, and whatever looks like a token, in a text. */
 export function redact(text: string, secrets: readonly string[] = []): string {
   let result = text;
-  for (const secret of secrets) {
+  // The longest first: a secret inside another one would leave the rest of that to be seen.
+  for (const secret of secrets.toSorted((a, b) => b.length - a.length)) {
     if (secret.length >= SECRET_LENGTH_MIN) {
       result = result.replaceAll(secret, REDACTED);
     }
