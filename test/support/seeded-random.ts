@@ -1,19 +1,17 @@
 import type { Random } from '../../src/core/ports.ts';
 
 /**
- * Random that gives the same numbers for the same seed, so that a failure can be repeated
- * (mulberry32: 32 bits of state, good enough to vary tests, useless for secrets).
+ * Random that gives the same numbers for the same seed, so that a failure can be repeated:
+ * the SHA-256 of seed and counter.
  */
 export function seededRandom(seed: number): Random {
-  let state = seed | 0;
-  const fraction = () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  let drawn = 0;
+  const draw = () => {
+    drawn += 1;
+    return new Bun.CryptoHasher('sha256').update(`${seed}/${drawn}`).digest();
   };
   return {
-    fraction,
-    bytes: (length) => Uint8Array.from({ length }, () => Math.floor(fraction() * 256)),
+    fraction: () => draw().readUInt32BE(0) / 2 ** 32,
+    bytes: (length) => Uint8Array.from({ length }, () => draw()[0] ?? 0),
   };
 }
