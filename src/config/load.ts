@@ -76,7 +76,7 @@ function parseFile(inputs: ConfigInputs): RawConfig {
     parsed = Bun.YAML.parse(inputs.fileText);
   } catch (cause) {
     throw new AgentError('CONFIG_INVALID', `Cannot read ${inputs.filePath}: ${messageOf(cause)}`, {
-      hint: 'Correct the YAML syntax at the place named',
+      hint: 'Correct the YAML syntax: indent with spaces, close each quote and bracket',
       cause,
     });
   }

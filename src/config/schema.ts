@@ -56,7 +56,11 @@ const AgentSection = z.strictObject({
     ),
   id: z
     .string()
-    .regex(/^[A-Za-z0-9._-]{0,64}$/, 'must be at most 64 letters, digits, ".", "_" or "-"')
+    // It stands in paths of addresses, where ".." would mean another one.
+    .regex(
+      /^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$/,
+      'must be at most 64 letters, digits, ".", "_" or "-", beginning with a letter or digit',
+    )
     .default('')
     .meta(
       setting({

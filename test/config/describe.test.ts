@@ -1,0 +1,60 @@
+import { describe, expect, test } from 'bun:test';
+import { describeSettings } from '../../src/config/describe.ts';
+
+describe('describeSettings()', () => {
+  test('lists every setting in the order of the schema, with type, flag and variable', () => {
+    const table = describeSettings().map(({ path, type, meta }) =>
+      [path, type, meta.flag ?? '-', meta.env ?? '-'].join(' '),
+    );
+    expect(table).toEqual([
+      'agent.role enum - -',
+      'agent.id string agent-id PIPEOPS_AGENT_ID',
+      'agent.labels map - -',
+      'cluster.name string cluster-name CLUSTER_NAME',
+      'control_plane.url string api-url PIPEOPS_API_URL',
+      'control_plane.ca_file string ca-file PIPEOPS_CA_FILE',
+      'control_plane.allow_insecure boolean allow-insecure -',
+      'control_plane.heartbeat_interval string - -',
+      'control_plane.status_interval string - -',
+      'control_plane.poll_interval string - -',
+      'http.port integer port PIPEOPS_PORT',
+      'k3s.version string k3s-version K3S_VERSION',
+      'k3s.mirror string k3s-mirror PIPEOPS_K3S_MIRROR',
+      'k3s.traefik boolean traefik -',
+      'log.level enum log-level LOG_LEVEL',
+      'log.format enum log-format -',
+    ]);
+  });
+
+  test('tells all that help and documentation need of one setting', () => {
+    expect(describeSettings().find(({ path }) => path === 'log.level')).toEqual({
+      path: 'log.level',
+      type: 'enum',
+      values: ['error', 'warn', 'info', 'debug'],
+      default: 'info',
+      meta: expect.objectContaining({
+        description: 'Least important level that is logged',
+        flag: 'log-level',
+        env: 'LOG_LEVEL',
+        since: '0.1.0',
+      }),
+    });
+  });
+
+  test('gives no flag and no variable to two settings', () => {
+    const names = describeSettings().flatMap(({ meta }) =>
+      [meta.flag, meta.env].filter((name) => name !== undefined),
+    );
+    expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
+  });
+
+  test('holds nothing that is named like a secret', () => {
+    const paths = describeSettings().map(({ path }) => path);
+    expect(paths.filter((path) => /token|secret|password|key/.test(path))).toEqual([]);
+  });
+
+  test('describes each setting without a full stop, since a table shows it', () => {
+    const descriptions = describeSettings().map(({ meta }) => meta.description);
+    expect(descriptions.filter((text) => text === '' || text.endsWith('.'))).toEqual([]);
+  });
+});

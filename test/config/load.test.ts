@@ -1,0 +1,267 @@
+import { describe, expect, test } from 'bun:test';
+import { type ConfigInputs, type LoadedConfig, loadConfig } from '../../src/config/load.ts';
+import { AgentError } from '../../src/core/errors.ts';
+
+const DEFAULTS: LoadedConfig['config'] = {
+  agent: { role: 'server', id: '', labels: {} },
+  cluster: { name: 'default-cluster' },
+  control_plane: {
+    url: 'https://api.pipeops.io',
+    allow_insecure: false,
+    heartbeat_interval: '30s',
+    status_interval: '60s',
+    poll_interval: '5s',
+  },
+  http: { port: 8080 },
+  k3s: { traefik: false },
+  log: { level: 'info', format: 'text' },
+};
+
+const ALL_DEFAULT: LoadedConfig['sources'] = {
+  'agent.role': 'default',
+  'agent.id': 'default',
+  'agent.labels': 'default',
+  'cluster.name': 'default',
+  'control_plane.url': 'default',
+  'control_plane.ca_file': 'default',
+  'control_plane.allow_insecure': 'default',
+  'control_plane.heartbeat_interval': 'default',
+  'control_plane.status_interval': 'default',
+  'control_plane.poll_interval': 'default',
+  'http.port': 'default',
+  'k3s.version': 'default',
+  'k3s.mirror': 'default',
+  'k3s.traefik': 'default',
+  'log.level': 'default',
+  'log.format': 'default',
+};
+
+function load(inputs: Partial<ConfigInputs>): LoadedConfig {
+  return loadConfig({
+    flags: {},
+    env: {},
+    fileText: undefined,
+    filePath: '/etc/pipeops-agent/config.yaml',
+    ...inputs,
+  });
+}
+
+/** What loadConfig() says is wrong. */
+function problemsOf(inputs: Partial<ConfigInputs>): unknown {
+  return failureOf(inputs).details?.['problems'];
+}
+
+function failureOf(inputs: Partial<ConfigInputs>): AgentError {
+  try {
+    load(inputs);
+  } catch (thrown) {
+    if (thrown instanceof AgentError) {
+      return thrown;
+    }
+    throw thrown;
+  }
+  throw new Error('loadConfig() took what it should refuse');
+}
+
+describe('loadConfig()', () => {
+  test.each([
+    ['there is no file', undefined],
+    ['the file is empty', ' \n'],
+    ['the file holds only comments', '# http:\n#   port: 1\n'],
+    ['the file holds only empty sections', 'agent:\nhttp:\nlog: {}\n'],
+  ])('gives the defaults when %s', (_, fileText) => {
+    expect(load({ fileText })).toEqual({ config: DEFAULTS, sources: ALL_DEFAULT });
+  });
+
+  test('takes flags over environment over file over defaults and says where each came from', () => {
+    const loaded = load({
+      flags: { 'api-url': 'https://flag.example', traefik: true },
+      env: {
+        PIPEOPS_API_URL: 'https://env.example',
+        CLUSTER_NAME: 'from-env',
+        PIPEOPS_PORT: '9090',
+        HOME: '/root',
+      },
+      fileText: [
+        'control_plane:',
+        '  url: https://file.example',
+        '  poll_interval: 1s',
+        'cluster:',
+        '  name: from-file',
+        'agent:',
+        '  role: node',
+        '  labels: {zone: a}',
+      ].join('\n'),
+    });
+
+    expect(loaded).toEqual({
+      config: {
+        ...DEFAULTS,
+        agent: { role: 'node', id: '', labels: { zone: 'a' } },
+        cluster: { name: 'from-env' },
+        control_plane: {
+          ...DEFAULTS.control_plane,
+          url: 'https://flag.example',
+          poll_interval: '1s',
+        },
+        http: { port: 9090 },
+        k3s: { traefik: true },
+      },
+      sources: {
+        ...ALL_DEFAULT,
+        'agent.role': 'file',
+        'agent.labels': 'file',
+        'cluster.name': 'env',
+        'control_plane.url': 'flag',
+        'control_plane.poll_interval': 'file',
+        'http.port': 'env',
+        'k3s.traefik': 'flag',
+      },
+    });
+  });
+
+  test('takes an empty variable as one that is not set', () => {
+    expect(load({ env: { LOG_LEVEL: '', PIPEOPS_PORT: '' } })).toEqual({
+      config: DEFAULTS,
+      sources: ALL_DEFAULT,
+    });
+  });
+
+  test.each([
+    ['true', true],
+    ['false', false],
+  ])('reads the text "%s" of a flag as a boolean', (text, value) => {
+    expect(load({ flags: { traefik: text } }).config.k3s).toEqual({ traefik: value });
+  });
+
+  test('freezes what it gives, to the last map', () => {
+    const { config } = load({ fileText: 'agent: {labels: {zone: a}}' });
+    expect([config, ...Object.values(config), config.agent.labels].every(Object.isFrozen)).toBe(
+      true,
+    );
+  });
+
+  test('lists all mistakes of a file at once, each with what was meant where that is near', () => {
+    const fileText = [
+      'control_plan:',
+      '  url: https://cp.example',
+      'http:',
+      '  prot: 3',
+      'log:',
+      '  level: verbose',
+      '  formt: json',
+      'agent:',
+      '  id: "two words"',
+      'zebra: 1',
+    ].join('\n');
+    const problems = [
+      'agent.id: must be at most 64 letters, digits, ".", "_" or "-", beginning with a letter or digit',
+      'http.prot: is not a setting, did you mean "http.port"?',
+      'log.level: Invalid option: expected one of "error"|"warn"|"info"|"debug"',
+      'log.formt: is not a setting, did you mean "log.format"?',
+      'control_plan: is not a setting, did you mean "control_plane"?',
+      'zebra: is not a setting',
+    ];
+
+    const error = failureOf({ fileText });
+    expect({
+      code: error.code,
+      message: error.message,
+      hint: error.hint,
+      details: error.details,
+    }).toEqual({
+      code: 'CONFIG_INVALID',
+      message: `The configuration has 6 problems:\n${problems.map((each) => `  - ${each}`).join('\n')}`,
+      hint: 'Correct /etc/pipeops-agent/config.yaml (or the flag or variable), then check: pipeops-agent config validate',
+      details: { problems },
+    });
+  });
+
+  test('counts a single mistake in words', () => {
+    expect(failureOf({ fileText: 'k3s: {version: stable}' }).message).toBe(
+      'The configuration has one problem:\n  - k3s.version: must be a k3s version such as v1.34.4+k3s1',
+    );
+  });
+
+  test('finds mistakes of flags and variables too', () => {
+    expect(
+      problemsOf({
+        flags: { 'ca-file': 'ca.pem', 'allow-insecure': 'yes' },
+        env: { PIPEOPS_PORT: '65536', LOG_LEVEL: 'loud' },
+      }),
+    ).toEqual([
+      'control_plane.ca_file: must be an absolute path',
+      'control_plane.allow_insecure: Invalid input: expected boolean, received string',
+      'http.port: Too big: expected number to be <=65535',
+      'log.level: Invalid option: expected one of "error"|"warn"|"info"|"debug"',
+    ]);
+  });
+
+  test.each(['http: 5', 'http: []', 'http: text'])(
+    'says that a section is one even when a flag goes into it: %s',
+    (fileText) => {
+      expect(problemsOf({ fileText, flags: { port: '80' } })).toEqual([
+        expect.stringMatching(/^http: Invalid input: expected object, received /),
+      ]);
+    },
+  );
+
+  test.each(['- control_plane', 'only text', '42', 'agent: {}\n---\nhttp: {}'])(
+    'refuses a file that holds no sections: %p',
+    (fileText) => {
+      expect(problemsOf({ fileText })).toEqual([
+        'the file must hold sections such as "control_plane:"',
+      ]);
+    },
+  );
+
+  test.each(['log: {level: [', 'log:\n\tlevel: info', 'log: "info'])(
+    'names the file and what to look at when it is not YAML: %p',
+    (fileText) => {
+      const error = failureOf({ fileText, filePath: '/tmp/mine.yaml' });
+      expect({ code: error.code, message: error.message, hint: error.hint }).toEqual({
+        code: 'CONFIG_INVALID',
+        message: expect.stringMatching(/^Cannot read \/tmp\/mine\.yaml: YAML Parse error: \w+/),
+        hint: 'Correct the YAML syntax: indent with spaces, close each quote and bracket',
+      });
+    },
+  );
+});
+
+describe('loadConfig() and the address of the control plane', () => {
+  const INSECURE =
+    'control_plane.url: must be https://, or set control_plane.allow_insecure (--allow-insecure)';
+
+  test('refuses http:// to another machine', () => {
+    expect(problemsOf({ flags: { 'api-url': 'http://cp.example' } })).toEqual([INSECURE]);
+  });
+
+  test.each([
+    'http://localhost.example',
+    'http://127.0.0.1.example',
+    'http://localhost@cp.example',
+  ])('is not taken in by %s', (url) => {
+    expect(problemsOf({ flags: { 'api-url': url } })).toEqual([INSECURE]);
+  });
+
+  test('takes http:// to another machine when that is allowed', () => {
+    const { config } = load({ flags: { 'api-url': 'http://cp.example', 'allow-insecure': true } });
+    expect(config.control_plane.url).toBe('http://cp.example');
+  });
+
+  test.each(['http://localhost:1', 'http://127.0.0.1:1', 'http://[::1]:1', 'https://cp.example'])(
+    'takes %s',
+    (url) => {
+      expect(load({ flags: { 'api-url': url } }).config.control_plane.url).toBe(url);
+    },
+  );
+
+  test.each(['cp.example', 'ftp://cp.example', 'https://', 'file:///etc/passwd'])(
+    'refuses %s',
+    (url) => {
+      expect(problemsOf({ flags: { 'api-url': url } })).toEqual([
+        'control_plane.url: must be an https:// address',
+      ]);
+    },
+  );
+});
