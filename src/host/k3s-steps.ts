@@ -12,7 +12,7 @@ import {
   type K3sRole,
 } from './paths.ts';
 import type { Step } from './steps.ts';
-import { activeState, isEnabled, systemctl } from './systemctl.ts';
+import { isEnabled, isStartedOrStarting, systemctl } from './systemctl.ts';
 
 interface Deps {
   readonly clock: Clock;
@@ -70,9 +70,7 @@ export function k3sSteps(
       id: 'k3s-start',
       title: 'Start k3s',
       touches: [`systemctl enable, start ${unit}`],
-      isDone: async () =>
-        ['active', 'activating'].includes(await activeState(deps, unit)) &&
-        (await isEnabled(deps, unit)),
+      isDone: async () => (await isStartedOrStarting(deps, unit)) && (await isEnabled(deps, unit)),
       apply: async () => {
         await systemctl(deps, 'enable', '--quiet', unit);
         // Not waiting here: the next step does, and shows what k3s says meanwhile.

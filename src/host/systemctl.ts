@@ -26,6 +26,16 @@ export async function activeState(deps: Deps, unit: string): Promise<string> {
   return result.stdout.trim();
 }
 
+/** Running, or on the way to it: a start that nobody waits for is a queued job at first. */
+export async function isStartedOrStarting(deps: Deps, unit: string): Promise<boolean> {
+  const result = await deps.exec.run(['systemctl', 'show', '--property=ActiveState,Job', unit], {
+    timeoutMs: QUERY_TIMEOUT_MS,
+  });
+  const property = (name: string) => new RegExp(`^${name}=(.*)$`, 'm').exec(result.stdout)?.[1];
+  const job = property('Job') ?? '';
+  return ['active', 'activating'].includes(property('ActiveState') ?? '') || /[1-9]/.test(job);
+}
+
 export async function isEnabled(deps: Deps, unit: string): Promise<boolean> {
   const result = await deps.exec.run(['systemctl', 'is-enabled', '--quiet', unit], {
     timeoutMs: QUERY_TIMEOUT_MS,

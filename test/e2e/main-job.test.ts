@@ -1,0 +1,279 @@
+/**
+ * What a new user lives through, on real machines with the real installer, systemd, Kubernetes and
+ * the compiled executable: install by one line, deploy, join, outage, crash, reboot, uninstall.
+ */
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { WEB_IMAGE, WEB_PORT } from '../vm/images.ts';
+import type { Machine } from '../vm/machine.ts';
+import { compareStates, type MachineState } from '../vm/machine-state.ts';
+import { prepareTestMachines } from '../vm/prepare.ts';
+import { reportProgress } from '../vm/progress.ts';
+import { waitUntil } from '../vm/wait-until.ts';
+import {
+  installByOneLine,
+  installEnvironment,
+  openStand,
+  type Stand,
+  TOKEN,
+  TOKEN_FILE,
+} from './stand.ts';
+
+const PREPARE_TIMEOUT_MS = 1_800_000;
+const TEST_TIMEOUT_MS = 900_000;
+const SETTLE_TIMEOUT_MS = 90_000;
+const OUTAGE_MS = 60_000;
+const UNIT = 'pipeops-agent.service';
+
+const progress = reportProgress('main-job');
+let stand: Stand;
+let server: Machine;
+let worker: Machine;
+let agentId = '';
+
+beforeAll(async () => {
+  await prepareTestMachines(progress);
+  stand = await openStand('main-job');
+  [server, worker] = await Promise.all([
+    stand.lab.boot({ name: 'server', base: 'kubernetes', images: true }),
+    stand.lab.boot({ name: 'worker', base: 'kubernetes', images: true }),
+  ]);
+}, PREPARE_TIMEOUT_MS);
+
+afterAll(async () => await stand?.[Symbol.asyncDispose](), TEST_TIMEOUT_MS);
+
+const kubectl = async (...args: string[]) =>
+  (await server.exec(['k3s', 'kubectl', ...args])).stdout;
+
+const deploy = (name: string, replicas: number) =>
+  stand.command(agentId, 'deploy', {
+    name,
+    namespace: 'default',
+    image: WEB_IMAGE,
+    replicas,
+    ports: [{ container_port: WEB_PORT }],
+  });
+
+async function fetchService(name: string): Promise<string> {
+  return await waitUntil(`the Service "${name}" answers`, SETTLE_TIMEOUT_MS, async () => {
+    const address = await kubectl('get', 'service', name, '-o', 'jsonpath={.spec.clusterIP}');
+    return (await server.exec(['curl', '-fsS', '-m', '5', `http://${address}:${WEB_PORT}/`]))
+      .stdout;
+  });
+}
+
+async function unitProperty(machine: Machine, property: string): Promise<string> {
+  const { stdout } = await machine.exec(['systemctl', 'show', UNIT, '-P', property]);
+  return stdout.trim();
+}
+
+const waitForReady = (machine: Machine) =>
+  waitUntil(`the agent on ${machine.name} is ready`, SETTLE_TIMEOUT_MS, async () => {
+    const { exitCode } = await machine.exec(['curl', '-fsS', 'http://127.0.0.1:8080/ready'], {
+      check: false,
+    });
+    return exitCode === 0;
+  });
+
+test(
+  'a bare machine becomes a managed cluster by one line, and goes back to what it was',
+  async () => {
+    await stand.equip(server);
+    const before = [await server.snapshotState(), await worker.snapshotState()] as const;
+    await stand.lab.collectOnFailure(join(tmpdir(), 'pipeops-agent-main-job'), async () => {
+      await installServer();
+      await deployThroughControlPlane();
+      await joinWorker();
+      await runOnBothNodes();
+      await surviveOutage();
+      await surviveCrash();
+      await surviveReboot();
+      await secondInstallChangesNothing();
+      await keepSecretsOutOfSight();
+      await uninstallBoth(before);
+    });
+  },
+  TEST_TIMEOUT_MS,
+);
+
+async function installServer(): Promise<void> {
+  const { stdout } = await progress.phase('one line: ready and registered', () =>
+    installByOneLine(stand, server, [
+      '--token-file',
+      TOKEN_FILE,
+      '--cluster-name',
+      'e2e',
+      '--json',
+    ]),
+  );
+  const summary = JSON.parse(stdout);
+  for (const { id, seconds } of summary.steps) {
+    process.stderr.write(`    ${String(seconds).padStart(7)} s ${id}\n`);
+  }
+  const agent = await stand.registeredAgent();
+  agentId = agent.id;
+  expect({
+    name: agent.registration.name,
+    cluster: agent.registration.cluster_name,
+    errors: agent.protocol_errors,
+  }).toEqual({ name: 'server', cluster: 'e2e', errors: [] });
+  expect(await unitProperty(server, 'User')).toBe('pipeops-agent');
+  const rss = await server.exec(['sh', '-c', `ps -o rss= -p $(systemctl show ${UNIT} -P MainPID)`]);
+  process.stderr.write(`    agent RSS ${Math.round(Number(rss.stdout) / 1024)} MiB\n`);
+}
+
+async function deployThroughControlPlane(): Promise<void> {
+  const command = await progress.phase('deploy', async () =>
+    stand.finished(agentId, await deploy('web', 1)),
+  );
+  expect(command.result).toMatchObject({ success: true });
+  expect(await fetchService('web')).toBe('hello from pod\n');
+}
+
+async function joinWorker(): Promise<void> {
+  const created = await server.exec(['pipeops-agent', 'token', 'create', '--ttl', '10m', '--json']);
+  const { token, id } = JSON.parse(created.stdout);
+  const listed = await server.exec(['pipeops-agent', 'token', 'list', '--json']);
+  expect(JSON.parse(listed.stdout).tokens.map((each: { id: string }) => each.id)).toContain(id);
+  await progress.phase('join', async () => {
+    await worker.exec(
+      ['sh', '-c', 'mkdir -p /opt/pipeops-agent && cat > /opt/pipeops-agent/.join-token'],
+      { stdin: token },
+    );
+    // The executable is placed by the same one line; "join" is its other subcommand.
+    const { url, version } = stand.releases;
+    const file = `${url}/${version}/pipeops-agent-linux-${process.arch}.gz`;
+    const script = `curl -fsSL ${file} | gzip -dc > /tmp/pipeops-agent && chmod +x /tmp/pipeops-agent
+      /tmp/pipeops-agent join --token-file /opt/pipeops-agent/.join-token --json
+      rm /tmp/pipeops-agent`;
+    await worker.exec(['sh', '-ec', script], {
+      env: installEnvironment(stand),
+      timeoutMs: SETTLE_TIMEOUT_MS,
+    });
+  });
+  await waitUntil('both nodes are ready', SETTLE_TIMEOUT_MS, async () => {
+    const info = JSON.parse(
+      (await server.exec(['pipeops-agent', 'cluster-info', '--json'])).stdout,
+    );
+    return info.nodes.filter((node: { ready: boolean }) => node.ready).length === 2;
+  });
+  await waitForReady(worker);
+  await server.exec(['pipeops-agent', 'token', 'revoke', id]);
+}
+
+async function runOnBothNodes(): Promise<void> {
+  const scaled = await stand.command(agentId, 'scale', {
+    name: 'web',
+    namespace: 'default',
+    replicas: 4,
+  });
+  expect((await stand.finished(agentId, scaled)).result).toMatchObject({ success: true });
+  await waitUntil('pods run on both nodes', SETTLE_TIMEOUT_MS, async () => {
+    const nodes = await kubectl('get', 'pods', '-o', 'jsonpath={.items[*].spec.nodeName}');
+    return nodes.includes('server') && nodes.includes('worker');
+  });
+  expect(await fetchService('web')).toBe('hello from pod\n');
+}
+
+/** A command that was fetched before the outage has its result afterwards. */
+async function surviveOutage(): Promise<void> {
+  const pid = await unitProperty(server, 'MainPID');
+  const id = await deploy('outage', 1);
+  await waitUntil('the command was fetched', SETTLE_TIMEOUT_MS, async () => {
+    return (await stand.commandState(agentId, id)).state !== 'queued';
+  });
+  await progress.phase('control plane down', async () => {
+    await stand.stopControlPlane();
+    await Bun.sleep(OUTAGE_MS); // The length of the outage is what this is about.
+    await waitUntil('the agent says what is wrong', SETTLE_TIMEOUT_MS, async () => {
+      const status = await server.exec(['pipeops-agent', 'status', '--json']);
+      return JSON.parse(status.stdout).session.phase === 'unreachable';
+    });
+    await server.exec(['curl', '-fsS', 'http://127.0.0.1:8080/health']);
+    stand.startControlPlane();
+  });
+  const command = await progress.phase('recovered', () => stand.finished(agentId, id));
+  expect(command).toMatchObject({ extra_results: 0, result: { success: true } });
+  await waitForReady(server);
+  expect(await unitProperty(server, 'MainPID')).toBe(pid);
+}
+
+async function surviveCrash(): Promise<void> {
+  const id = await deploy('crash', 2);
+  await waitUntil('the deploy has begun', SETTLE_TIMEOUT_MS, async () => {
+    const { exitCode } = await server.exec(['k3s', 'kubectl', 'get', 'deployment', 'crash'], {
+      check: false,
+    });
+    return exitCode === 0;
+  });
+  await server.exec(['systemctl', 'kill', '--signal=KILL', UNIT]);
+  const command = await progress.phase('kill -9 during a deploy', () =>
+    stand.finished(agentId, id),
+  );
+  expect(command).toMatchObject({ extra_results: 0, result: { success: true } });
+  expect(await unitProperty(server, 'NRestarts')).toBe('1');
+  const generation = ['get', 'deployment', 'crash', '-o', 'jsonpath={.metadata.generation}'];
+  expect(await kubectl(...generation)).toBe('1');
+  expect(await fetchService('crash')).toBe('hello from pod\n');
+}
+
+async function surviveReboot(): Promise<void> {
+  await progress.phase('reboot', async () => {
+    await server.reboot();
+    await waitForReady(server);
+  });
+  expect(await fetchService('web')).toBe('hello from pod\n');
+  const command = await stand.finished(agentId, await deploy('after-reboot', 1));
+  expect(command.result).toMatchObject({ success: true });
+}
+
+async function secondInstallChangesNothing(): Promise<void> {
+  const { stdout } = await progress.phase('second install', () =>
+    installByOneLine(stand, server, [
+      '--token-file',
+      TOKEN_FILE,
+      '--cluster-name',
+      'e2e',
+      '--json',
+    ]),
+  );
+  const changed = JSON.parse(stdout).steps.filter((step: { changed: boolean }) => step.changed);
+  expect(changed).toEqual([]);
+}
+
+async function keepSecretsOutOfSight(): Promise<void> {
+  expect(await server.journal({ lines: 20_000 })).not.toContain(TOKEN);
+  const { stdout } = await server.exec(['curl', '-fsS', 'http://127.0.0.1:8080/metrics']);
+  expect(stdout).toContain('pipeops_agent_session_connected 1');
+  expect(stdout).not.toContain(TOKEN);
+  const can = ['auth', 'can-i', '--as=system:serviceaccount:pipeops-system:pipeops-agent'];
+  const denied = await Promise.all(
+    [
+      ['get', 'secrets', '-A'],
+      ['escalate', 'clusterroles'],
+      ['create', 'pods/exec', '-A'],
+      ['get', 'nodes/proxy'],
+    ].map(async (question) => {
+      const argv = ['k3s', 'kubectl', ...can, ...question];
+      return (await server.exec(argv, { check: false })).stdout.trim();
+    }),
+  );
+  expect(denied).toEqual(['no', 'no', 'no', 'no']);
+}
+
+async function uninstallBoth(before: readonly [MachineState, MachineState]): Promise<void> {
+  await progress.phase('uninstall', async () => {
+    for (const machine of [worker, server]) {
+      await machine.exec(['pipeops-agent', 'uninstall', '--yes'], { timeoutMs: TEST_TIMEOUT_MS });
+    }
+  });
+  for (const [index, machine] of [server, worker].entries()) {
+    const reference = before[index] as MachineState;
+    await waitUntil('its processes have ended', SETTLE_TIMEOUT_MS, async () => {
+      const { processes } = await machine.snapshotState();
+      return processes.length <= reference.processes.length;
+    });
+    expect(compareStates(reference, await machine.snapshotState())).toEqual([]);
+  }
+}

@@ -1,0 +1,145 @@
+/** Everything around the machines: releases, k3s, a control plane over TLS with a private CA. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
+import type { AgentRecord, CommandRecord } from '../support/control-plane/store.ts';
+import { makeCertificates } from '../support/tls.ts';
+import { type K3sMirror, startK3sMirror } from '../vm/k3s-mirror.ts';
+import { type Lab, openLab } from '../vm/lab.ts';
+import type { Machine } from '../vm/machine.ts';
+import { waitUntil } from '../vm/wait-until.ts';
+import { type ReleaseServer, startReleaseServer } from './release-server.ts';
+
+export const TOKEN = 'e2e-control-plane-token-5b1f0c';
+/** Where a test puts the token and the CA certificate on a machine. */
+export const TOKEN_FILE = '/root/control-plane-token';
+export const CA_FILE = '/root/control-plane-ca.pem';
+
+const INSTALL_TIMEOUT_MS = 240_000;
+const COMMAND_TIMEOUT_MS = 180_000;
+
+export interface Stand extends AsyncDisposable {
+  readonly lab: Lab;
+  readonly releases: ReleaseServer;
+  readonly mirror: K3sMirror;
+  readonly controlPlaneUrl: string;
+  /** The address for people and programs that command agents. */
+  adminUrl(): string;
+  /** Ends the control plane; its data stays. */
+  stopControlPlane(): Promise<void>;
+  /** Starts it on the same address with the same data. */
+  startControlPlane(): void;
+  /** Puts token and CA certificate on a machine. */
+  equip(machine: Machine): Promise<void>;
+  /** Waits until an agent has registered. */
+  registeredAgent(): Promise<AgentRecord>;
+  /** Gives a command through the admin API. @returns its id */
+  command(agentId: string, type: string, payload: Record<string, unknown>): Promise<string>;
+  commandState(agentId: string, id: string): Promise<CommandRecord>;
+  /** Waits for the result of a command. */
+  finished(agentId: string, id: string): Promise<CommandRecord>;
+}
+
+/** @param name of the lab: one per test file */
+export async function openStand(name: string): Promise<Stand> {
+  const lab = await openLab({ name });
+  const directory = await mkdtemp(join(tmpdir(), 'pipeops-e2e-'));
+  const { ca, cert, key } = await makeCertificates([lab.hostAddress]);
+  const mirror = await startK3sMirror({ hostname: lab.hostAddress });
+  const releases = await startReleaseServer(lab.hostAddress);
+  let port = 0;
+  const start = () =>
+    startControlPlane({
+      token: TOKEN,
+      listen: { hostname: lab.hostAddress, port },
+      tls: { cert, key },
+      databasePath: join(directory, 'control-plane.db'),
+    });
+  let controlPlane: ControlPlane | undefined = start();
+  port = controlPlane.port;
+  const controlPlaneUrl = controlPlane.url;
+  const adminUrl = () => {
+    if (controlPlane === undefined) {
+      throw new Error('The control plane is down');
+    }
+    return controlPlane.adminUrl;
+  };
+  /** The caller knows what each path answers: it is our own API. */
+  const admin = async <T>(path: string, init?: RequestInit): Promise<T> => {
+    const response = await fetch(`${adminUrl()}/admin/agents${path}`, init);
+    if (!response.ok) {
+      throw new Error(`${path} answered ${response.status}: ${await response.text()}`);
+    }
+    return (await response.json()) as T;
+  };
+  const commandState = (agentId: string, id: string): Promise<CommandRecord> =>
+    admin<CommandRecord>(`/${agentId}/commands/${id}`);
+  const stopControlPlane = async () => {
+    await controlPlane?.[Symbol.asyncDispose]();
+    controlPlane = undefined;
+  };
+  return {
+    lab,
+    releases,
+    mirror,
+    controlPlaneUrl,
+    adminUrl,
+    stopControlPlane,
+    startControlPlane: () => {
+      controlPlane = start();
+    },
+    equip: async (machine) => {
+      await machine.writeFile(TOKEN_FILE, `${TOKEN}\n`, { mode: 0o600 });
+      await machine.writeFile(CA_FILE, ca);
+    },
+    registeredAgent: () =>
+      waitUntil('an agent has registered', COMMAND_TIMEOUT_MS, async () => {
+        const { agents } = await admin<{ agents: AgentRecord[] }>('');
+        return agents[0];
+      }),
+    command: async (agentId, type, payload) => {
+      const body = JSON.stringify({ type, payload });
+      const path = `/${agentId}/commands`;
+      return (await admin<{ id: string }>(path, { method: 'POST', body })).id;
+    },
+    commandState,
+    finished: (agentId, id) =>
+      waitUntil(`command ${id} has a result`, COMMAND_TIMEOUT_MS, async () => {
+        const command = await commandState(agentId, id);
+        return command.state === 'done' ? command : undefined;
+      }),
+    [Symbol.asyncDispose]: async () => {
+      await stopControlPlane();
+      await releases[Symbol.asyncDispose]();
+      await mirror[Symbol.asyncDispose]();
+      await lab[Symbol.asyncDispose]();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** What a user of this stand has in the environment; a person needs none of it. */
+export function installEnvironment(stand: Stand): Record<string, string> {
+  return {
+    PIPEOPS_BASE_URL: stand.releases.url,
+    PIPEOPS_K3S_MIRROR: stand.mirror.url,
+    PIPEOPS_API_URL: stand.controlPlaneUrl,
+    PIPEOPS_CA_FILE: CA_FILE,
+  };
+}
+
+/** The one line of the README. */
+export function installByOneLine(
+  stand: Stand,
+  machine: Machine,
+  args: readonly string[],
+  options: { readonly env?: Record<string, string>; readonly check?: boolean } = {},
+) {
+  const line = `curl -fsSL ${stand.releases.url}/install.sh | sh -s -- "$@"`;
+  return machine.exec(['sh', '-c', line, 'sh', ...args], {
+    timeoutMs: INSTALL_TIMEOUT_MS,
+    env: { ...installEnvironment(stand), ...options.env },
+    check: options.check ?? true,
+  });
+}

@@ -1,0 +1,50 @@
+/** A certificate authority for one test run, and a server certificate of it: made by openssl. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export interface TestCertificates {
+  /** PEM. */
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** @param addresses IP addresses that the server certificate is for */
+export async function makeCertificates(addresses: readonly string[]): Promise<TestCertificates> {
+  const directory = await mkdtemp(join(tmpdir(), 'pipeops-test-tls-'));
+  try {
+    const at = (name: string) => join(directory, name);
+    const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+    await openssl([
+      ...['req', '-x509', ...newKey, '-days', '2', '-subj', '/CN=Test CA'],
+      ...['-keyout', at('ca.key'), '-out', at('ca.crt')],
+    ]);
+    await openssl([
+      ...['req', ...newKey, '-subj', '/CN=test server'],
+      ...['-keyout', at('server.key'), '-out', at('server.csr')],
+    ]);
+    const names = addresses.map((address) => `IP:${address}`).join(',');
+    await writeFile(at('extensions'), `subjectAltName=${names}\n`);
+    await openssl([
+      ...['x509', '-req', '-in', at('server.csr'), '-days', '2', '-CAcreateserial'],
+      ...['-CA', at('ca.crt'), '-CAkey', at('ca.key')],
+      ...['-extfile', at('extensions'), '-out', at('server.crt')],
+    ]);
+    return {
+      ca: await readFile(at('ca.crt'), 'utf8'),
+      cert: await readFile(at('server.crt'), 'utf8'),
+      key: await readFile(at('server.key'), 'utf8'),
+    };
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function openssl(args: readonly string[]): Promise<void> {
+  const child = Bun.spawn(['openssl', ...args], { stdout: 'ignore', stderr: 'pipe' });
+  const stderr = await new Response(child.stderr).text();
+  if ((await child.exited) !== 0) {
+    throw new Error(`openssl ${args[0]} failed: ${stderr}`);
+  }
+}
