@@ -53,7 +53,7 @@ export function renderKubeconfig(name: string, content: KubeconfigContent): stri
 
 /** @returns undefined when the text is not such a kubeconfig */
 export function parseKubeconfig(text: string): KubeconfigContent | undefined {
-  const parsed = Kubeconfig.safeParse(Bun.YAML.parse(text));
+  const parsed = Kubeconfig.safeParse(parseYaml(text));
   const cluster = parsed.data?.clusters[0]?.cluster;
   const user = parsed.data?.users[0]?.user;
   if (cluster === undefined || user === undefined) {
@@ -64,6 +64,14 @@ export function parseKubeconfig(text: string): KubeconfigContent | undefined {
     ca: Buffer.from(cluster['certificate-authority-data'], 'base64').toString('utf8'),
     token: user.token,
   };
+}
+
+function parseYaml(text: string): unknown {
+  try {
+    return Bun.YAML.parse(text);
+  } catch {
+    return undefined; // Not YAML: the answer is that it is not a kubeconfig.
+  }
 }
 
 /**
