@@ -207,7 +207,7 @@ describe('loadConfig()', () => {
   );
 
   test.each(['- control_plane', 'only text', '42', 'agent: {}\n---\nhttp: {}'])(
-    'refuses a file that holds no sections: %p',
+    'refuses a file that holds no sections: %j',
     (fileText) => {
       expect(problemsOf({ fileText })).toEqual([
         'the file must hold sections such as "control_plane:"',
@@ -216,7 +216,7 @@ describe('loadConfig()', () => {
   );
 
   test.each(['log: {level: [', 'log:\n\tlevel: info', 'log: "info'])(
-    'names the file and what to look at when it is not YAML: %p',
+    'names the file and what to look at when it is not YAML: %j',
     (fileText) => {
       const error = failureOf({ fileText, filePath: '/tmp/mine.yaml' });
       expect({ code: error.code, message: error.message, hint: error.hint }).toEqual({

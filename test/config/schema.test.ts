@@ -42,7 +42,7 @@ describe('names', () => {
   );
 
   test.each(['', '-prod', 'prod-', 'two words', 'a'.repeat(64), 'a/b', 'prod\n'])(
-    'a cluster may not be called %p',
+    'a cluster may not be called %j',
     (name) => {
       expect(problems({ cluster: { name } })).toEqual({
         'cluster.name': 'must be 1 to 63 letters, digits, ".", "_" or "-"',
@@ -51,7 +51,7 @@ describe('names', () => {
   );
 
   test.each(['..', '.', '../x', 'a b', 'a'.repeat(65), 'x\n'])(
-    'an agent id may not be %p',
+    'an agent id may not be %j',
     (id) => {
       expect(problems({ agent: { id } })).toEqual({
         'agent.id':
@@ -84,7 +84,7 @@ describe('ports', () => {
     expect(problems({ http: { port } })).toEqual({});
   });
 
-  test.each([-1, 65_536, 80.5, '80', null])('%p is none', (port) => {
+  test.each([-1, 65_536, 80.5, '80', null])('%j is none', (port) => {
     expect(Object.keys(problems({ http: { port } }))).toEqual(['http.port']);
   });
 });

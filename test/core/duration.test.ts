@@ -17,7 +17,7 @@ describe('parseDuration()', () => {
   });
 
   test.each(['', '30', 's', '-5s', '1.5h', '5 s', '5S', '10w', '5s!', '\n5s', 'Infinitys'])(
-    'refuses %p',
+    'refuses %j',
     (text) => {
       expect(parseDuration(text)).toBeUndefined();
     },

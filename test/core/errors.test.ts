@@ -63,7 +63,7 @@ describe('isErrorCode()', () => {
     expect(ERROR_CODES.filter((code) => !isErrorCode(code))).toEqual([]);
   });
 
-  test.each(['', 'internal', 'NO_SUCH_CODE', 'toString', '__proto__'])('refuses %p', (code) => {
+  test.each(['', 'internal', 'NO_SUCH_CODE', 'toString', '__proto__'])('refuses %j', (code) => {
     expect(isErrorCode(code)).toBeFalse();
   });
 });
