@@ -130,4 +130,5 @@ main() {
   exec "$LINK" install "$@" </dev/null
 }
 
-main "$@"
+# Braces: a cut anywhere in this line is a syntax error, and not a call without arguments.
+{ main "$@"; }

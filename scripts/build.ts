@@ -53,7 +53,7 @@ async function build(target: Target, version: string, commit: string): Promise<s
     .cwd(ROOT)
     .quiet();
   // The maps are inside the executable; the copies beside it serve nobody.
-  await $`find ${DIST} -name *.map -delete`;
+  await $`find ${DIST} -name ${'*.map'} -delete`;
   await $`gzip -9nc ${outfile} > ${outfile}.gz.partial`;
   await rename(`${outfile}.gz.partial`, `${outfile}.gz`);
   return name;

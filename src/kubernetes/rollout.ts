@@ -45,17 +45,24 @@ export async function followRollout(
   const path = `/apis/apps/v1/namespaces/${target.namespace}/deployments/${target.name}`;
   const endsAt = deps.clock.monotonic() + waitMs;
   let state = rolloutState(await deps.client.get<V1Deployment>(path, signal));
-  while (!state.complete && !state.failed && deps.clock.monotonic() < endsAt) {
-    const leftMs = Math.min(endsAt - deps.clock.monotonic(), WATCH_SILENCE_MS);
-    await nextChange(deps, target, leftMs, signal);
-    const current = rolloutState(await deps.client.get<V1Deployment>(path, signal));
+  const note = (deployment: V1Deployment): boolean => {
+    const current = rolloutState(deployment);
     if (current.ready !== state.ready) {
       onProgress(current);
     }
     state = current;
+    return isOver(state);
+  };
+  while (!isOver(state) && deps.clock.monotonic() < endsAt) {
+    const leftMs = Math.min(endsAt - deps.clock.monotonic(), WATCH_SILENCE_MS);
+    await watchOnce(deps, target, leftMs, note, signal);
   }
   const reasons = state.complete ? [] : await failureReasons(deps, target, signal);
   return { ...state, reasons };
+}
+
+function isOver(state: RolloutState): boolean {
+  return state.complete || state.failed;
 }
 
 /** What a Deployment says of itself (kubernetes.io, "Deployment status"). */
@@ -79,11 +86,15 @@ export function rolloutState(deployment: V1Deployment): RolloutState {
   };
 }
 
-/** Returns at the first change of the Deployment, at the time, or when the watch breaks. */
-async function nextChange(
+/**
+ * Lists and then watches the Deployment from the listed version on, so that no change falls between
+ * the two. Returns when `note` says that it is over, at the time, or when the watch breaks.
+ */
+async function watchOnce(
   deps: RolloutDeps,
   target: { readonly namespace: string; readonly name: string },
   timeoutMs: number,
+  note: (deployment: V1Deployment) => boolean,
   signal: AbortSignal,
 ): Promise<void> {
   const path = `/apis/apps/v1/namespaces/${target.namespace}/deployments`;
@@ -93,19 +104,28 @@ async function nextChange(
   const timer = deps.clock.sleep(timeoutMs, either).then(() => done.abort());
   try {
     const page = await deps.client.page<V1Deployment>(path, { fieldSelector }, either);
+    const listed = page.items[0];
+    if (listed === undefined) {
+      throw new AgentError('NOT_FOUND', `"${target.name}" was deleted while it was rolled out`);
+    }
+    if (note(listed)) {
+      return;
+    }
     const resourceVersion = page.metadata?.resourceVersion ?? '';
-    const before = JSON.stringify(page.items[0]?.status);
     const query = { fieldSelector, resourceVersion };
     for await (const event of deps.client.watch<V1Deployment>(path, query, either)) {
-      if (event.type === 'ERROR' || JSON.stringify(event.object.status) !== before) {
+      if (event.type === 'ERROR' || event.type === 'DELETED' || note(event.object)) {
         return;
       }
     }
   } catch (thrown) {
-    if (signal.aborted || !(thrown instanceof AgentError)) {
+    if (done.signal.aborted && !signal.aborted) {
+      return; // The time is over: our own abort.
+    }
+    if (signal.aborted || !(thrown instanceof AgentError) || thrown.code === 'NOT_FOUND') {
       throw thrown;
     }
-    // A broken watch is expected; the caller reads the Deployment again, which tells the truth.
+    // A broken watch is expected; the next list tells the truth.
     await deps.clock.sleep(Math.min(REWATCH_DELAY_MS, timeoutMs), either);
   } finally {
     done.abort();

@@ -1,0 +1,148 @@
+/**
+ * The parts of scripts/test.sh. Prints as it goes; the last line counts over all parts:
+ * `N passed, N failed, N skipped`.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Glob } from 'bun';
+import { coverageOfSources } from './coverage.ts';
+
+const ROOT = join(import.meta.dir, '..');
+const BUN = process.execPath;
+
+/** Of the lines of src; a file that no test loads counts as not covered. */
+const COVERAGE_PERCENT_MIN = 85;
+/** One scenario on real machines may take this long. */
+const MACHINE_TEST_TIMEOUT_MS = 1_800_000;
+
+/** These run on their own: on real machines, or with the compiled executable. */
+const OTHER_PARTS = ['vm', 'e2e', 'k3s', 'transcripts', 'support', 'peers', 'load'];
+
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+const scratch = await mkdtemp(join(tmpdir(), 'pipeops-test-run-'));
+
+/** A check that counts as one test. */
+async function check(name: string, argv: readonly string[]): Promise<void> {
+  const began = performance.now();
+  const child = Bun.spawn([...argv], { cwd: ROOT, stdin: 'ignore', stdout: 2, stderr: 2 });
+  const ok = (await child.exited) === 0;
+  counts[ok ? 'passed' : 'failed'] += 1;
+  say(`${ok ? 'ok' : 'FAILED'}: ${name} (${seconds(began)} s)`);
+}
+
+/** @returns directory of the coverage report */
+async function runTests(name: string, args: readonly string[]): Promise<string> {
+  const report = join(scratch, `${name}.xml`);
+  const coverage = join(scratch, `${name}-coverage`);
+  const argv = [
+    ...[BUN, 'test', '--isolate', '--randomize', '--reporter=junit'],
+    ...[`--reporter-outfile=${report}`, `--coverage-dir=${coverage}`, ...args],
+  ];
+  const began = performance.now();
+  const child = Bun.spawn(argv, { cwd: ROOT, stdin: 'ignore', stdout: 2, stderr: 2 });
+  const exitCode = await child.exited;
+  const found = await readReport(report);
+  counts.passed += found.passed;
+  counts.failed += found.failed;
+  counts.skipped += found.skipped;
+  if (exitCode !== 0 && found.failed === 0) {
+    counts.failed += 1; // It ended before or outside of its tests.
+  }
+  say(`${exitCode === 0 ? 'ok' : 'FAILED'}: ${name} (${seconds(began)} s)`);
+  return coverage;
+}
+
+async function readReport(path: string): Promise<Counts> {
+  const file = Bun.file(path);
+  const head = (await file.exists())
+    ? /<testsuites [^>]*>/.exec(await file.text())?.[0]
+    : undefined;
+  const number = (name: string) =>
+    Number(new RegExp(`\\b${name}="(\\d+)"`).exec(head ?? '')?.[1] ?? 0);
+  const failed = number('failures');
+  const skipped = number('skipped');
+  return { passed: number('tests') - failed - skipped, failed, skipped };
+}
+
+async function unit(): Promise<void> {
+  await check('types', [BUN, 'x', 'tsc']);
+  await check('lint', [BUN, 'x', 'biome', 'check', '--error-on-warnings', '.']);
+  await check('layers', [BUN, 'scripts/check-layers.ts']);
+  const folders: string[] = [];
+  for await (const folder of new Glob('test/*').scan({ cwd: ROOT, onlyFiles: false })) {
+    if (!OTHER_PARTS.includes(folder.slice('test/'.length))) {
+      folders.push(`./${folder}/`);
+    }
+  }
+  const report = await runTests('unit', [
+    '--coverage',
+    '--coverage-reporter=lcov',
+    ...folders.sort(),
+    './test/support/',
+  ]);
+  const { percent, worst } = await coverageOfSources(ROOT, join(report, 'lcov.info'));
+  const enough = percent >= COVERAGE_PERCENT_MIN;
+  counts[enough ? 'passed' : 'failed'] += 1;
+  say(`${enough ? 'ok' : 'FAILED'}: ${percent.toFixed(1)} % of the lines of src are covered`);
+  for (const { path, missed } of worst) {
+    say(`  ${String(missed).padStart(4)} lines not covered in ${path}`);
+  }
+}
+
+async function cli(): Promise<void> {
+  await check('build', [BUN, 'scripts/build.ts']);
+  await runTests('cli', ['./test/transcripts/']);
+}
+
+async function vm(): Promise<void> {
+  const prerequisites = Bun.spawn([BUN, 'test/vm/prerequisites.ts'], {
+    cwd: ROOT,
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 2,
+  });
+  const reason = (await new Response(prerequisites.stdout).text()).trim();
+  if ((await prerequisites.exited) !== 0) {
+    const required = process.env['CI'] === 'true';
+    counts[required ? 'failed' : 'skipped'] += 1;
+    say(`${required ? 'FAILED' : 'skipped'}: vm: ${reason}`);
+    return;
+  }
+  await check('build', [BUN, 'scripts/build.ts', '--target', `linux-${process.arch}`]);
+  await check('test machines', [BUN, 'test/vm/prepare.ts']);
+  await check('k3s for tests: its own tests', ['go', 'test', '-C', 'test/k3s', './...']);
+  const timeout = `--timeout=${MACHINE_TEST_TIMEOUT_MS}`;
+  await runTests('machines', [timeout, './test/vm/']);
+  await runTests('e2e', [timeout, './test/e2e/']);
+}
+
+function seconds(since: number): string {
+  return ((performance.now() - since) / 1_000).toFixed(1);
+}
+
+function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+const PARTS: Readonly<Record<string, readonly (() => Promise<void>)[]>> = {
+  unit: [unit],
+  cli: [cli],
+  vm: [vm],
+  all: [unit, cli, vm],
+  long: [],
+};
+for (const part of PARTS[process.argv[2] ?? 'all'] ?? []) {
+  await part();
+}
+await rm(scratch, { recursive: true, force: true });
+process.stdout.write(
+  `${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`,
+);
+process.exit(counts.failed === 0 ? 0 : 1);
