@@ -1,6 +1,6 @@
-import { Database } from 'bun:sqlite';
+import { Database, SQLiteError } from 'bun:sqlite';
 import { renameSync, rmSync } from 'node:fs';
-import { AgentError, messageOf } from '../core/errors.ts';
+import { AgentError, type ErrorCode, messageOf } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 
 /** How long a statement waits for another process (`status`, a backup) to let go, ms. */
@@ -31,6 +31,21 @@ const MIGRATIONS: readonly string[] = [
    CREATE TABLE identity (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;`,
 ];
 
+/**
+ * Troubles of the machine and not of the store, which is whole and stays where it is
+ * (sqlite.org, "Result and Extended Result Codes"; extended ones begin like these).
+ */
+const MACHINE_TROUBLES: Readonly<Record<string, ErrorCode>> = {
+  SQLITE_FULL: 'DISK_FULL',
+  SQLITE_BUSY: 'BUSY',
+  SQLITE_LOCKED: 'BUSY',
+  SQLITE_CANTOPEN: 'FILE_ACCESS',
+  SQLITE_READONLY: 'FILE_ACCESS',
+  SQLITE_PERM: 'FILE_ACCESS',
+  SQLITE_IOERR: 'FILE_ACCESS',
+  SQLITE_NOMEM: 'INTERNAL',
+};
+
 export interface OpenedDatabase {
   readonly database: Database;
   /** Where the damaged store was put, when a fresh one had to be started. */
@@ -41,12 +56,14 @@ export interface OpenedDatabase {
  * Opens the daemon's database: WAL with synchronous FULL, so that what was committed survives a
  * power cut. A damaged one is kept under another name and a fresh one is started: an agent that
  * works without its past is better than one that does not start.
- * @throws AgentError STORE_CORRUPT when even a fresh one cannot be opened
+ * @throws AgentError STORE_CORRUPT when even a fresh one cannot be opened; DISK_FULL, BUSY or
+ *   FILE_ACCESS when it is not the store that is to blame
  */
 export function openDatabase(deps: { readonly clock: Clock }, path: string): OpenedDatabase {
   try {
     return { database: openChecked(path), setAsidePath: undefined };
   } catch (damage) {
+    throwMachineTrouble(path, damage);
     const setAsidePath = setAside(deps.clock, path);
     try {
       return { database: openChecked(path), setAsidePath };
@@ -56,6 +73,17 @@ export function openDatabase(deps: { readonly clock: Clock }, path: string): Ope
         cause,
       });
     }
+  }
+}
+
+function throwMachineTrouble(path: string, thrown: unknown): void {
+  const sqliteCode = thrown instanceof SQLiteError ? (thrown.code ?? '') : '';
+  const trouble = Object.entries(MACHINE_TROUBLES).find(([code]) => sqliteCode.startsWith(code));
+  if (trouble !== undefined) {
+    throw new AgentError(trouble[1], `Cannot open ${path}: ${messageOf(thrown)}`, {
+      hint: `Check the space and the permissions where ${path} stands, and who else has it open`,
+      cause: thrown,
+    });
   }
 }
 

@@ -1,0 +1,161 @@
+import { Database } from 'bun:sqlite';
+import { describe, expect, test } from 'bun:test';
+import { mkdir, readdir, readFile, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AgentError } from '../../src/core/errors.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import { manualClock } from '../support/manual-clock.ts';
+import { seededRandom } from '../support/seeded-random.ts';
+import { tempDirectory } from '../support/temp-dir.ts';
+
+const clock = manualClock('2026-01-02T03:04:05.678Z');
+const SET_ASIDE = 'agent.db.corrupt-2026-01-02T03-04-05-678Z';
+
+function insert(database: Database, id: string): void {
+  database.run(
+    `INSERT INTO commands (id, sequence, type, command, state, accepted_at)
+     VALUES (?, 1, 'deploy', '{}', 'accepted', '2026-01-01T00:00:00Z')`,
+    [id],
+  );
+}
+
+function ids(database: Database): readonly unknown[] {
+  return database.query('SELECT id FROM commands ORDER BY id').all();
+}
+
+function failureOf(work: () => unknown): AgentError {
+  try {
+    work();
+  } catch (thrown) {
+    if (thrown instanceof AgentError) {
+      return thrown;
+    }
+    throw thrown;
+  }
+  throw new Error('Nothing was thrown');
+}
+
+describe('openDatabase()', () => {
+  test('makes a store that survives a power cut, with the whole schema', async () => {
+    await using directory = await tempDirectory();
+    using database = openDatabase({ clock }, join(directory.path, 'agent.db')).database;
+
+    const pragma = (name: string) => Object.values(database.query(`PRAGMA ${name}`).get() ?? {})[0];
+    expect({
+      journal_mode: pragma('journal_mode'),
+      synchronous: pragma('synchronous'),
+      busy_timeout: pragma('busy_timeout'),
+      wal_autocheckpoint: pragma('wal_autocheckpoint'),
+      user_version: pragma('user_version'),
+      tables: database.query("SELECT name FROM sqlite_schema WHERE type = 'table'").values().flat(),
+    }).toEqual({
+      journal_mode: 'wal',
+      synchronous: 2,
+      busy_timeout: 5_000,
+      wal_autocheckpoint: 1_000,
+      user_version: 1,
+      tables: ['commands', 'identity'],
+    });
+  });
+
+  test('keeps what it holds when it is opened again', async () => {
+    await using directory = await tempDirectory();
+    const path = join(directory.path, 'agent.db');
+    const first = openDatabase({ clock }, path);
+    insert(first.database, 'c1');
+    first.database.close();
+
+    const again = openDatabase({ clock }, path);
+    using database = again.database;
+    expect({ setAsidePath: again.setAsidePath, ids: ids(database) }).toEqual({
+      setAsidePath: undefined,
+      ids: [{ id: 'c1' }],
+    });
+  });
+
+  test('refuses a state that no command can have', async () => {
+    await using directory = await tempDirectory();
+    using database = openDatabase({ clock }, join(directory.path, 'agent.db')).database;
+    insert(database, 'c1');
+    expect(() => database.run("UPDATE commands SET state = 'lost'")).toThrow('CHECK constraint');
+  });
+
+  test('puts a file that is no database aside with its log, unchanged, and starts afresh', async () => {
+    await using directory = await tempDirectory();
+    const path = join(directory.path, 'agent.db');
+    const damaged = Buffer.from(seededRandom(3).bytes(10_000));
+    await Bun.write(path, damaged);
+    await Bun.write(`${path}-wal`, 'the log of the damaged one');
+
+    const opened = openDatabase({ clock }, path);
+    using database = opened.database;
+    insert(database, 'c1');
+
+    const setAsidePath = join(directory.path, SET_ASIDE);
+    expect({ setAsidePath: opened.setAsidePath, ids: ids(database) }).toEqual({
+      setAsidePath,
+      ids: [{ id: 'c1' }],
+    });
+    expect(await readFile(setAsidePath)).toEqual(damaged);
+    expect(await readFile(`${setAsidePath}-wal`, 'utf8')).toBe('the log of the damaged one');
+  });
+
+  test('finds a database of which the end is lost', async () => {
+    await using directory = await tempDirectory();
+    const path = join(directory.path, 'agent.db');
+    const whole = openDatabase({ clock }, path).database;
+    whole.transaction(() => {
+      for (let index = 0; index < 500; index += 1) {
+        insert(whole, `command-${index}`);
+      }
+    })();
+    whole.close();
+    await truncate(path, 8_192);
+
+    const opened = openDatabase({ clock }, path);
+    using database = opened.database;
+    expect({ setAsidePath: opened.setAsidePath, ids: ids(database) }).toEqual({
+      setAsidePath: join(directory.path, SET_ASIDE),
+      ids: [],
+    });
+  });
+
+  test('does not work on a store of a newer agent', async () => {
+    await using directory = await tempDirectory();
+    const path = join(directory.path, 'agent.db');
+    const newer = new Database(path);
+    newer.run('PRAGMA user_version = 99');
+    newer.close();
+
+    const opened = openDatabase({ clock }, path);
+    using database = opened.database;
+    using kept = new Database(join(directory.path, SET_ASIDE), { readonly: true });
+    expect({
+      setAsidePath: opened.setAsidePath,
+      ids: ids(database),
+      kept: kept.query('PRAGMA user_version').get(),
+    }).toEqual({
+      setAsidePath: join(directory.path, SET_ASIDE),
+      ids: [],
+      kept: { user_version: 99 },
+    });
+  });
+
+  test('leaves everything in place when the directory is missing', async () => {
+    await using directory = await tempDirectory();
+    const path = join(directory.path, 'missing', 'agent.db');
+    const { code, message } = failureOf(() => openDatabase({ clock }, path));
+    expect({ code, message }).toEqual({
+      code: 'FILE_ACCESS',
+      message: `Cannot open ${path}: unable to open database file`,
+    });
+  });
+
+  test('leaves what stands in its place and is no file', async () => {
+    await using directory = await tempDirectory();
+    const path = join(directory.path, 'agent.db');
+    await mkdir(path);
+    expect(failureOf(() => openDatabase({ clock }, path)).code).toBe('FILE_ACCESS');
+    expect(await readdir(directory.path)).toEqual(['agent.db']);
+  });
+});
