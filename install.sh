@@ -1,134 +1,300 @@
 #!/bin/sh
-# Installs pipeops-agent: makes this machine a managed Kubernetes node.
+# Installs pipeops-agent on this machine:
 #
-#   curl -fsSL https://get.pipeops.io/agent/install.sh | sudo sh -s -- --token-file FILE
+#   curl -fsSL https://get.pipeops.dev/agent/install.sh | sudo sh -s -- [flags of "install"]
 #
-# Finds the platform, downloads the program, checks its SHA-256, places it under
-# /opt/pipeops-agent/<version>, links it, and hands over to "pipeops-agent install",
-# which takes all arguments and variables. See: pipeops-agent install --help
+# Downloads the program for this platform, compares it with its published SHA-256 hash, places it
+# in /opt/pipeops-agent/<version>, links /usr/local/bin/pipeops-agent to it and runs
+# "pipeops-agent install" with the flags. Installs nothing else. Safe to run again.
 #
-#   PIPEOPS_BASE_URL  where the program comes from
-#   PIPEOPS_VERSION   which version (default: what <base>/latest says)
+# PIPEOPS_VERSION   the version to install; the newest when not set
+# PIPEOPS_BASE_URL  where programs come from; https://get.pipeops.dev/agent when not set
+# HTTPS_PROXY, NO_PROXY, and every variable that "pipeops-agent install" knows, pass through.
 #
-# Everything is in functions and runs from the last line: half a download runs nothing.
+# Exit codes and errors are those of pipeops-agent itself.
+#
+# The braces hold the whole script: a shell runs nothing of it before it has read the last one, so
+# a download that broke off anywhere is a syntax error and does nothing.
+{
 set -eu
 
-DEFAULT_BASE_URL=https://get.pipeops.io/agent
-VERSIONS=/opt/pipeops-agent
+DEFAULT_BASE_URL=https://get.pipeops.dev/agent
+VERSIONS_DIRECTORY=/opt/pipeops-agent
 LINK=/usr/local/bin/pipeops-agent
-TEMPORARY=
+VERSION_LENGTH_MAX=64
+CONNECT_TIMEOUT_SECONDS=30
+# A transfer that stands still this long has failed.
+STALL_TIMEOUT_SECONDS=60
+STALL_BYTES_PER_SECOND=1024
+DOWNLOAD_TIMEOUT_SECONDS=3600
+DOWNLOAD_BYTES_MAX=536870912 # 512 MiB
+DOWNLOAD_TRIES=3
+NEWLINE='
+'
+
+# What clean_up removes; empty while there is nothing to remove.
+download_directory=
+unfinished_link=
+made_directories=
 
 say() { printf '%s\n' "$*" >&2; }
 
-# fail EXIT CODE MESSAGE HINT: as the program itself reports errors.
+# fail EXIT_CODE CODE MESSAGE HINT
 fail() {
   say "pipeops-agent: error: $3 [$2]"
   say "pipeops-agent: hint: $4"
   exit "$1"
 }
 
-has() { command -v "$1" >/dev/null 2>&1; }
-
-clean_up() {
-  [ -z "$TEMPORARY" ] || rm -rf "$TEMPORARY"
-  rmdir "$VERSIONS" 2>/dev/null || true # only when it is empty: nothing was installed
+# fail_writing ACTION REASON: ACTION as in "make /opt/x", REASON is what the tool said.
+fail_writing() {
+  case $2 in
+    # curl names no reason for what it cannot write, but it writes to one file of ours only.
+    *"No space left"* | *"quota exceeded"* | "curl: (23)"*)
+      fail 4 DISK_FULL "Cannot $1: no space left on the disk" \
+        'Free some space there, then run the same command again' ;;
+    *)
+      fail 4 FILE_ACCESS "Cannot $1: $2" \
+        'Check the permissions and what stands there, then run the same command again' ;;
+  esac
 }
 
-check_machine() {
-  [ "$(id -u)" -eq 0 ] || fail 4 NOT_ROOT "This changes the machine and needs root" \
-    "Run it with sudo: curl -fsSL … | sudo sh"
-  [ "$(uname -s)" = Linux ] || fail 4 HOST_UNSUPPORTED "This is $(uname -s), not Linux" \
-    "Use a Linux machine"
-  case "$(uname -m)" in
-    x86_64 | amd64) PLATFORM=linux-x64 ;;
-    aarch64 | arm64) PLATFORM=linux-arm64 ;;
-    *) fail 4 HOST_UNSUPPORTED "There is no build for $(uname -m)" \
-      "Use an x86-64 or arm64 machine" ;;
-  esac
-  has curl || has wget || fail 7 TOOL_MISSING "Neither curl nor wget is here" \
-    "Install one of them, for example: apt-get install curl"
-  for tool in sha256sum gzip; do
-    has "$tool" || fail 7 TOOL_MISSING "$tool is not here" "Install it with your package manager"
+clean_up() {
+  [ -z "$unfinished_link" ] || rm -f "$unfinished_link"
+  [ -z "$download_directory" ] || rm -rf "$download_directory"
+  # Only empty ones go: rmdir refuses the others.
+  for directory in $made_directories; do
+    rmdir "$directory" 2>/dev/null || true
   done
+}
+
+# attempt ACTION COMMAND...: runs a command that changes files.
+attempt() {
+  action=$1
+  shift
+  reason=$(LC_ALL=C "$@" 2>&1) || fail_writing "$action" "$reason"
+}
+
+# Remembers what it made: clean_up removes it again when it stayed empty. Parents first and each
+# with its mode: "mkdir -p" would give them that of the umask, and the daemon is not root.
+make_directory() {
+  [ -z "$1" ] || [ -d "$1" ] || {
+    make_directory "${1%/*}"
+    attempt "make $1" mkdir -m 0755 "$1"
+    made_directories="$1 $made_directories"
+  }
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+find_base_url() {
+  base_url=${PIPEOPS_BASE_URL:-$DEFAULT_BASE_URL}
+  base_url=${base_url%/}
+  case $base_url in
+    # The message does not repeat the address: it may hold a password.
+    *[[:space:][:cntrl:]@]*)
+      fail 3 CONFIG_INVALID 'PIPEOPS_BASE_URL holds a user name, a password or a blank' \
+        "Set it to a plain address such as $DEFAULT_BASE_URL" ;;
+    https://?*) protocols='=https' ;;
+    http://?*) protocols='=http,https' ;;
+    *)
+      fail 3 CONFIG_INVALID "PIPEOPS_BASE_URL is \"$base_url\", not a web address" \
+        "Set it to an address such as $DEFAULT_BASE_URL" ;;
+  esac
+}
+
+check_root() {
+  [ "$(id -u)" -eq 0 ] || fail 4 NOT_ROOT 'Installing changes this machine and needs root' \
+    "Run it with sudo: curl -fsSL $base_url/install.sh | sudo sh"
+}
+
+find_platform() {
+  system=$(uname -s)
+  machine=$(uname -m)
+  case $system-$machine in
+    Linux-x86_64) platform=linux-x64 ;;
+    Linux-aarch64) platform=linux-arm64 ;;
+    *)
+      fail 4 HOST_UNSUPPORTED "There is no build for \"$system $machine\"" \
+        'Use a Linux machine with an x86-64 or arm64 processor' ;;
+  esac
+}
+
+is_gnu_wget() {
+  case $(wget --version 2>/dev/null || true) in
+    *"GNU Wget"*) return 0 ;;
+    *) return 1 ;;
+  esac
+}
+
+check_tools() {
+  if has curl; then
+    fetcher=curl
+  # The wget of BusyBox does not check certificates.
+  elif has wget && is_gnu_wget; then
+    fetcher=wget
+  else
+    fail 7 TOOL_MISSING 'Cannot download without curl or GNU wget' \
+      "Install curl with this system's package manager, then run the same command again"
+  fi
+  for tool in sha256sum gzip; do
+    has "$tool" || fail 7 TOOL_MISSING "Cannot run \"$tool\": it is not on this machine" \
+      "Install $tool with this system's package manager, then run the same command again"
+  done
+}
+
+# fetch_with_curl URL FILE: fails on HTTP errors too, and leaves the reason in $reason.
+fetch_with_curl() {
+  reason=$(LC_ALL=C curl --fail --silent --show-error --location --globoff \
+    --proto "$protocols" --connect-timeout "$CONNECT_TIMEOUT_SECONDS" \
+    --speed-limit "$STALL_BYTES_PER_SECOND" --speed-time "$STALL_TIMEOUT_SECONDS" \
+    --max-time "$DOWNLOAD_TIMEOUT_SECONDS" --max-filesize "$DOWNLOAD_BYTES_MAX" \
+    --retry "$((DOWNLOAD_TRIES - 1))" --output "$2" "$1" 2>&1) || {
+    reason=${reason##*"$NEWLINE"}
+    return 1
+  }
+}
+
+# The same with wget. It cannot limit the time and size of a whole download.
+fetch_with_wget() {
+  status=0
+  reason=$(LC_ALL=C wget --no-verbose --server-response --timeout="$STALL_TIMEOUT_SECONDS" \
+    --tries="$DOWNLOAD_TRIES" --output-document="$2" "$1" 2>&1) || status=$?
+  # It has no --proto: what is to come over https must not be redirected to http.
+  case $protocols-$reason in
+    =https-*[Ll]ocation:\ [Hh][Tt][Tt][Pp]:*)
+      reason='redirected from https to http'
+      return 1 ;;
+  esac
+  reason=${reason##*"$NEWLINE"}
+  case $reason in
+    # Its last line is "<date> ERROR 404: Not Found." or a header, which starts with blanks.
+    *" ERROR "*) reason="HTTP ${reason##* ERROR }" ;;
+    "  "* | '') reason="wget exited with $status" ;;
+  esac
+  return "$status"
 }
 
 # fetch URL FILE
 fetch() {
-  if has curl; then
-    case "$1" in https:*) only='=https' ;; *) only='=http,https' ;; esac
-    curl -fsSL --proto "$only" --retry 3 --connect-timeout 15 -o "$2" "$1"
-  else
-    wget -q -T 30 -O "$2" "$1"
-  fi || fetch_failed "$1" "$2"
+  case $fetcher in
+    curl) fetch_with_curl "$1" "$2" ;;
+    wget) fetch_with_wget "$1" "$2" ;;
+  esac || {
+    case $reason in
+      *"No space left"* | "curl: (23)"*) fail_writing "write $2" "$reason" ;;
+    esac
+    fail 6 DOWNLOAD_FAILED "Cannot download $1: ${reason%.}" \
+      'Check that this machine reaches the address (HTTPS_PROXY names a proxy) and that it exists'
+  }
 }
 
-fetch_failed() {
-  case "$(df -Pk "$(dirname "$2")" 2>/dev/null | awk 'NR == 2 { print ($4 < 64) }')" in
-    1) fail 4 DISK_FULL "Cannot store $1: no space left" "Free some space below $VERSIONS" ;;
+is_version() {
+  [ "${#1}" -le "$VERSION_LENGTH_MAX" ] || return 1
+  case $1 in
+    # It becomes part of a path: neither "" nor ".." nor anything with a slash.
+    '' | [!0-9A-Za-z]* | *[!0-9A-Za-z.+-]*) return 1 ;;
   esac
-  fail 6 DOWNLOAD_FAILED "Cannot fetch $1" \
-    "Check the address and that this machine reaches it; HTTPS_PROXY is honoured"
 }
-
-# published_hash FILE_NAME: what SHA256SUMS says about it.
-published_hash() { awk -v name="$1" '$2 == name { print $1 }' "$TEMPORARY/SHA256SUMS"; }
-
-hash_of() { sha256sum "$1" 2>/dev/null | cut -d ' ' -f 1; }
 
 find_version() {
-  VERSION=${PIPEOPS_VERSION:-}
-  if [ -z "$VERSION" ]; then
-    fetch "$BASE_URL/latest" "$TEMPORARY/latest"
-    VERSION=$(head -c 100 "$TEMPORARY/latest" | tr -d ' \r\n')
+  if [ -n "${PIPEOPS_VERSION:-}" ]; then
+    version=$PIPEOPS_VERSION
+    is_version "$version" ||
+      fail 3 CONFIG_INVALID "PIPEOPS_VERSION is \"$version\", not a version" \
+        'Set it to a version such as 0.1.0, or do not set it to install the newest'
+    return
   fi
-  case "$VERSION" in
-    '' | [!0-9A-Za-z]* | *[!0-9A-Za-z.+-]*)
-      fail 6 DOWNLOAD_CORRUPT "What $BASE_URL/latest says is not a version" \
-        "Check the address, or name a version: PIPEOPS_VERSION=1.2.3" ;;
-  esac
+  fetch "$base_url/latest" "$download_directory/latest"
+  version=
+  read -r version <"$download_directory/latest" || true
+  is_version "$version" || fail 6 DOWNLOAD_CORRUPT "What $base_url/latest sent is not a version" \
+    'Check that no proxy or portal answers in its place, or set PIPEOPS_VERSION'
 }
 
-place() {
-  name=pipeops-agent-$PLATFORM
-  program=$VERSIONS/$VERSION/pipeops-agent
-  fetch "$BASE_URL/$VERSION/SHA256SUMS" "$TEMPORARY/SHA256SUMS"
-  wanted=$(published_hash "$name.gz")
-  [ -n "$wanted" ] || fail 6 DOWNLOAD_CORRUPT "SHA256SUMS of $VERSION does not name $name.gz" \
-    "Check the version and the address"
-  if [ "$(hash_of "$program")" != "$(published_hash "$name")" ]; then
-    say "Downloading pipeops-agent $VERSION for $PLATFORM"
-    fetch "$BASE_URL/$VERSION/$name.gz" "$TEMPORARY/$name.gz"
-    [ "$(hash_of "$TEMPORARY/$name.gz")" = "$wanted" ] ||
-      fail 6 DOWNLOAD_CORRUPT "The SHA-256 of $name.gz is not the published one" \
-        "Run it again; if it stays so, a proxy or the mirror changes downloads"
-    gzip -dc "$TEMPORARY/$name.gz" >"$TEMPORARY/pipeops-agent" ||
-      fail 4 DISK_FULL "Cannot unpack $name.gz" "Free 120 MB below $VERSIONS"
-    chmod 0755 "$TEMPORARY/pipeops-agent"
-    mkdir -p "$VERSIONS/$VERSION"
-    mv -f "$TEMPORARY/pipeops-agent" "$program"
+# published_hash FILE_NAME: prints its hash; nothing when SHA256SUMS does not list it.
+published_hash() {
+  while read -r hash file; do
+    # sha256sum marks a file that it read in binary mode with a star.
+    if [ "${file#\*}" = "$1" ]; then
+      printf '%s\n' "$hash"
+      return
+    fi
+  done <"$download_directory/SHA256SUMS"
+}
+
+# has_published_hash FILE FILE_NAME
+has_published_hash() {
+  wanted=$(published_hash "$2")
+  actual=$(sha256sum <"$1") || return 1
+  [ -n "$wanted" ] && [ "${actual%% *}" = "$wanted" ]
+}
+
+# check_hash FILE FILE_NAME
+check_hash() {
+  has_published_hash "$1" "$2" || fail 6 DOWNLOAD_CORRUPT \
+    "The SHA-256 hash of $2 is not the one in $base_url/$version/SHA256SUMS" \
+    'Run the same command again; if it stays so, a mirror or a proxy changes downloads'
+}
+
+# download_program DESTINATION
+download_program() {
+  name=pipeops-agent-$platform
+  say "Downloading pipeops-agent $version for $platform"
+  fetch "$base_url/$version/$name.gz" "$download_directory/$name.gz"
+  check_hash "$download_directory/$name.gz" "$name.gz"
+  unpacked=$download_directory/pipeops-agent
+  # The outer redirection holds gzip's errors, the inner one its output.
+  reason=$({ LC_ALL=C gzip -dc "$download_directory/$name.gz" >"$unpacked"; } 2>&1) ||
+    fail_writing "unpack $name.gz" "$reason"
+  check_hash "$unpacked" "$name"
+  attempt "make $unpacked executable" chmod 0755 "$unpacked"
+  make_directory "${1%/*}"
+  # Within one file system, so that the name always leads to a whole program.
+  attempt "place $1" mv -f "$unpacked" "$1"
+}
+
+# place_link TARGET: another link is replaced in one step.
+place_link() {
+  [ ! -d "$LINK" ] || fail 4 FILE_ACCESS "Cannot place $LINK: a directory stands there" \
+    'Move it away, then run the same command again'
+  make_directory "${LINK%/*}"
+  # Not "ln -f": it removes the old link first. Not "mv -T": not every mv has it.
+  unfinished_link=${LINK%/*}/.pipeops-agent.$$
+  attempt "link $LINK" ln -s "$1" "$unfinished_link"
+  attempt "link $LINK" mv -f "$unfinished_link" "$LINK"
+}
+
+place_program() {
+  make_directory "$VERSIONS_DIRECTORY"
+  download_directory=$(LC_ALL=C mktemp -d "$VERSIONS_DIRECTORY/.download.XXXXXX" 2>&1) || {
+    reason=$download_directory
+    download_directory=
+    fail_writing "make a directory in $VERSIONS_DIRECTORY" "$reason"
+  }
+  find_version
+  fetch "$base_url/$version/SHA256SUMS" "$download_directory/SHA256SUMS"
+  program=$VERSIONS_DIRECTORY/$version/pipeops-agent
+  if [ -x "$program" ] && has_published_hash "$program" "pipeops-agent-$platform"; then
+    say "pipeops-agent $version is here already"
+  else
+    download_program "$program"
   fi
-  mkdir -p "$(dirname "$LINK")"
-  ln -s "$program" "$TEMPORARY/link"
-  mv -f "$TEMPORARY/link" "$LINK"
+  place_link "$program"
 }
 
 main() {
-  check_machine
-  BASE_URL=${PIPEOPS_BASE_URL:-$DEFAULT_BASE_URL}
-  BASE_URL=${BASE_URL%/}
+  find_base_url
+  check_root
+  find_platform
+  check_tools
   trap clean_up EXIT
-  trap 'exit 130' INT
-  trap 'exit 143' TERM HUP
-  mkdir -p "$VERSIONS"
-  TEMPORARY=$(mktemp -d "$VERSIONS/.download.XXXXXX")
-  find_version
-  place
+  trap 'fail 130 INTERRUPTED "Interrupted" "Run the same command again"' HUP INT TERM
+  place_program
+  trap - EXIT HUP INT TERM
   clean_up
-  TEMPORARY=
-  trap - EXIT INT TERM HUP
-  # Standard input is this script: the program asks on the terminal itself.
+  # Standard input may be this very script; the program asks its questions on /dev/tty.
   exec "$LINK" install "$@" </dev/null
 }
 
-# Braces: a cut anywhere in this line is a syntax error, and not a call without arguments.
-{ main "$@"; }
+main "$@"; }

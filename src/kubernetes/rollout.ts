@@ -114,7 +114,11 @@ async function watchOnce(
     const resourceVersion = page.metadata?.resourceVersion ?? '';
     const query = { fieldSelector, resourceVersion };
     for await (const event of deps.client.watch<V1Deployment>(path, query, either)) {
-      if (event.type === 'ERROR' || event.type === 'DELETED' || note(event.object)) {
+      if (event.type === 'ERROR' || event.type === 'DELETED') {
+        return;
+      }
+      // A bookmark carries no Deployment.
+      if (event.type !== 'BOOKMARK' && note(event.object)) {
         return;
       }
     }

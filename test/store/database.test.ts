@@ -1,6 +1,6 @@
 import { Database } from 'bun:sqlite';
 import { describe, expect, test } from 'bun:test';
-import { mkdir, readdir, readFile, truncate } from 'node:fs/promises';
+import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgentError } from '../../src/core/errors.ts';
 import { openDatabase } from '../../src/store/database.ts';
@@ -80,12 +80,11 @@ describe('openDatabase()', () => {
     expect(() => database.run("UPDATE commands SET state = 'lost'")).toThrow('CHECK constraint');
   });
 
-  test('puts a file that is no database aside with its log, unchanged, and starts afresh', async () => {
+  test('puts a file that is no database aside, unchanged, and starts afresh', async () => {
     await using directory = await tempDirectory();
     const path = join(directory.path, 'agent.db');
     const damaged = Buffer.from(seededRandom(3).bytes(10_000));
     await Bun.write(path, damaged);
-    await Bun.write(`${path}-wal`, 'the log of the damaged one');
 
     const opened = openDatabase({ clock }, path);
     using database = opened.database;
@@ -97,7 +96,6 @@ describe('openDatabase()', () => {
       ids: [{ id: 'c1' }],
     });
     expect(await readFile(setAsidePath)).toEqual(damaged);
-    expect(await readFile(`${setAsidePath}-wal`, 'utf8')).toBe('the log of the damaged one');
   });
 
   test('finds a database of which the end is lost', async () => {
@@ -118,6 +116,22 @@ describe('openDatabase()', () => {
       setAsidePath: join(directory.path, SET_ASIDE),
       ids: [],
     });
+  });
+
+  test('moves the log of a damaged database along when another process has it open', async () => {
+    await using directory = await tempDirectory();
+    const path = join(directory.path, 'agent.db');
+    using other = openDatabase({ clock }, path).database;
+    insert(other, 'c1');
+    other.run('PRAGMA wal_checkpoint');
+    await writeFile(path, Buffer.alloc(8_192, 'x'));
+    insert(other, 'c2');
+
+    const opened = openDatabase({ clock }, path);
+    using database = opened.database;
+    insert(database, 'c3');
+    expect(ids(database)).toEqual([{ id: 'c3' }]);
+    expect((await readdir(directory.path)).filter((name) => name.includes('corrupt'))).toEqual([]);
   });
 
   test('does not work on a store of a newer agent', async () => {
