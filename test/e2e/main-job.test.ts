@@ -13,8 +13,9 @@ import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
 import {
   installByOneLine,
-  installEnvironment,
+  joinByToken,
   openStand,
+  readyNodes,
   type Stand,
   TOKEN,
   TOKEN_FILE,
@@ -132,31 +133,11 @@ async function deployThroughControlPlane(): Promise<void> {
 }
 
 async function joinWorker(): Promise<void> {
-  const created = await server.exec(['pipeops-agent', 'token', 'create', '--ttl', '10m', '--json']);
-  const { token, id } = JSON.parse(created.stdout);
+  const id = await progress.phase('join', () => joinByToken(stand, server, worker));
   const listed = await server.exec(['pipeops-agent', 'token', 'list', '--json']);
   expect(JSON.parse(listed.stdout).tokens.map((each: { id: string }) => each.id)).toContain(id);
-  await progress.phase('join', async () => {
-    await worker.exec(
-      ['sh', '-c', 'mkdir -p /opt/pipeops-agent && cat > /opt/pipeops-agent/.join-token'],
-      { stdin: token },
-    );
-    // The executable is placed by the same one line; "join" is its other subcommand.
-    const { url, version } = stand.releases;
-    const file = `${url}/${version}/pipeops-agent-linux-${process.arch}.gz`;
-    const script = `curl -fsSL ${file} | gzip -dc > /tmp/pipeops-agent && chmod +x /tmp/pipeops-agent
-      /tmp/pipeops-agent join --token-file /opt/pipeops-agent/.join-token --json
-      rm /tmp/pipeops-agent`;
-    await worker.exec(['sh', '-ec', script], {
-      env: installEnvironment(stand),
-      timeoutMs: SETTLE_TIMEOUT_MS,
-    });
-  });
   await waitUntil('both nodes are ready', SETTLE_TIMEOUT_MS, async () => {
-    const info = JSON.parse(
-      (await server.exec(['pipeops-agent', 'cluster-info', '--json'])).stdout,
-    );
-    return info.nodes.filter((node: { ready: boolean }) => node.ready).length === 2;
+    return (await readyNodes(server)) === 2;
   });
   await waitForReady(worker);
   await server.exec(['pipeops-agent', 'token', 'revoke', id]);
@@ -252,8 +233,8 @@ async function keepSecretsOutOfSight(): Promise<void> {
     [
       ['get', 'secrets', '-A'],
       ['escalate', 'clusterroles'],
-      ['create', 'pods/exec', '-A'],
-      ['get', 'nodes/proxy'],
+      ['create', 'pods', '--subresource=exec', '-A'],
+      ['get', 'nodes', '--subresource=proxy'],
     ].map(async (question) => {
       const argv = ['k3s', 'kubectl', ...can, ...question];
       return (await server.exec(argv, { check: false })).stdout.trim();

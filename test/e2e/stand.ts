@@ -143,3 +143,28 @@ export function installByOneLine(
     check: options.check ?? true,
   });
 }
+
+/** `token create` on the server, then `join` on another machine, as the README says. */
+export async function joinByToken(stand: Stand, server: Machine, worker: Machine): Promise<string> {
+  const created = await server.exec(['pipeops-agent', 'token', 'create', '--ttl', '10m', '--json']);
+  const { token, id } = JSON.parse(created.stdout);
+  const { url, version } = stand.releases;
+  const file = `${url}/${version}/pipeops-agent-linux-${process.arch}.gz`;
+  // A joining machine needs nothing but the executable; it places itself.
+  const download = `curl -fsSL ${file} | gzip -dc > /tmp/pipeops-agent`;
+  await worker.exec(['sh', '-ec', `${download}; chmod +x /tmp/pipeops-agent`]);
+  await worker.exec(['/tmp/pipeops-agent', 'join', '--token', '-', '--json'], {
+    stdin: token,
+    env: installEnvironment(stand),
+    timeoutMs: INSTALL_TIMEOUT_MS,
+  });
+  await worker.exec(['rm', '/tmp/pipeops-agent']);
+  return id;
+}
+
+/** How many nodes the server counts as ready. */
+export async function readyNodes(server: Machine): Promise<number> {
+  const { stdout } = await server.exec(['pipeops-agent', 'cluster-info', '--json']);
+  const { nodes } = JSON.parse(stdout) as { nodes: { ready: boolean }[] };
+  return nodes.filter(({ ready }) => ready).length;
+}

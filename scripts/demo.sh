@@ -1,0 +1,16 @@
+#!/bin/sh
+# The main job, shown: scripts/demo.sh [--keep] [--json]
+#
+# Builds the agent, boots two bare machines on this host, starts a local control plane,
+# installs the first machine by the one-line installer, joins the second, deploys an
+# application through the control plane and fetches it. Then cleans up; with --keep it
+# leaves all of it running and says how to stop it. --json prints one document.
+# Needs root on Debian 12+ or Ubuntu 22.04+, and Go 1.24+.
+set -eu
+
+ROOT=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+cd "$ROOT"
+BUN=$(scripts/setup.sh | tail -n 1)
+PATH="$(dirname "$BUN"):$PATH"
+export PATH
+exec "$BUN" scripts/demo.ts "$@"
