@@ -29,10 +29,9 @@ STALL_BYTES_PER_SECOND=1024
 DOWNLOAD_TIMEOUT_SECONDS=3600
 DOWNLOAD_BYTES_MAX=536870912 # 512 MiB
 DOWNLOAD_TRIES=3
-NEWLINE='
-'
 
-# What clean_up removes; empty while there is nothing to remove.
+# What clean_up ends and removes; empty while there is nothing.
+fetcher_pid=
 download_directory=
 unfinished_link=
 made_directories=
@@ -49,8 +48,7 @@ fail() {
 # fail_writing ACTION REASON: ACTION as in "make /opt/x", REASON is what the tool said.
 fail_writing() {
   case $2 in
-    # curl names no reason for what it cannot write, but it writes to one file of ours only.
-    *"No space left"* | *"quota exceeded"* | "curl: (23)"*)
+    *"No space left"* | *"quota exceeded"*)
       fail 4 DISK_FULL "Cannot $1: no space left on the disk" \
         'Free some space there, then run the same command again' ;;
     *)
@@ -60,6 +58,10 @@ fail_writing() {
 }
 
 clean_up() {
+  if [ -n "$fetcher_pid" ]; then
+    kill "$fetcher_pid" 2>/dev/null || true
+    wait "$fetcher_pid" 2>/dev/null || true
+  fi
   [ -z "$unfinished_link" ] || rm -f "$unfinished_link"
   [ -z "$download_directory" ] || rm -rf "$download_directory"
   # Only empty ones go: rmdir refuses the others.
@@ -143,50 +145,68 @@ check_tools() {
   done
 }
 
-# fetch_with_curl URL FILE: fails on HTTP errors too, and leaves the reason in $reason.
-fetch_with_curl() {
-  reason=$(LC_ALL=C curl --fail --silent --show-error --location --globoff \
+# start_curl URL FILE
+start_curl() {
+  LC_ALL=C curl --fail --silent --show-error --location --globoff \
     --proto "$protocols" --connect-timeout "$CONNECT_TIMEOUT_SECONDS" \
     --speed-limit "$STALL_BYTES_PER_SECOND" --speed-time "$STALL_TIMEOUT_SECONDS" \
     --max-time "$DOWNLOAD_TIMEOUT_SECONDS" --max-filesize "$DOWNLOAD_BYTES_MAX" \
-    --retry "$((DOWNLOAD_TRIES - 1))" --output "$2" "$1" 2>&1) || {
-    reason=${reason##*"$NEWLINE"}
-    return 1
-  }
+    --retry "$((DOWNLOAD_TRIES - 1))" --output "$2" "$1" 2>"$download_directory/log" &
 }
 
-# The same with wget. It cannot limit the time and size of a whole download.
-fetch_with_wget() {
-  status=0
-  reason=$(LC_ALL=C wget --no-verbose --server-response --timeout="$STALL_TIMEOUT_SECONDS" \
-    --tries="$DOWNLOAD_TRIES" --output-document="$2" "$1" 2>&1) || status=$?
-  # It has no --proto: what is to come over https must not be redirected to http.
-  case $protocols-$reason in
-    =https-*[Ll]ocation:\ [Hh][Tt][Tt][Pp]:*)
-      reason='redirected from https to http'
-      return 1 ;;
-  esac
-  reason=${reason##*"$NEWLINE"}
-  case $reason in
-    # Its last line is "<date> ERROR 404: Not Found." or a header, which starts with blanks.
-    *" ERROR "*) reason="HTTP ${reason##* ERROR }" ;;
-    "  "* | '') reason="wget exited with $status" ;;
-  esac
-  return "$status"
+# start_wget URL FILE: wget cannot limit the time and size of a whole download.
+start_wget() {
+  LC_ALL=C wget --no-verbose --server-response --timeout="$STALL_TIMEOUT_SECONDS" \
+    --tries="$DOWNLOAD_TRIES" --output-document="$2" "$1" 2>"$download_directory/log" &
 }
 
-# fetch URL FILE
-fetch() {
-  case $fetcher in
-    curl) fetch_with_curl "$1" "$2" ;;
-    wget) fetch_with_wget "$1" "$2" ;;
-  esac || {
-    case $reason in
-      *"No space left"* | "curl: (23)"*) fail_writing "write $2" "$reason" ;;
+# Why the download ended with exit code $1, from what the tool wrote.
+explain_download() {
+  reason=
+  while read -r line; do
+    reason=$line
+  done <"$download_directory/log"
+  case $fetcher-$reason in
+    curl-?*) ;;
+    # wget's lines: "<date> ERROR 404: Not Found.", headers, "failed: Connection refused."
+    wget-*" ERROR "*) reason="HTTP ${reason##* ERROR }" ;;
+    wget-failed:*) reason=${reason#failed: } ;;
+    *) reason="$fetcher exited with $1" ;;
+  esac
+}
+
+# wget has no --proto: what is to come over https must not be redirected to http.
+was_downgraded() {
+  [ "$fetcher-$protocols" = "wget-=https" ] || return 1
+  while read -r header value; do
+    case $header$value in
+      [Ll]ocation:[Hh][Tt][Tt][Pp]:*) return 0 ;;
     esac
-    fail 6 DOWNLOAD_FAILED "Cannot download $1: ${reason%.}" \
-      'Check that this machine reaches the address (HTTPS_PROXY names a proxy) and that it exists'
-  }
+  done <"$download_directory/log"
+  return 1
+}
+
+# fetch URL FILE: follows redirects, fails on HTTP errors.
+fetch() {
+  # In the background, because a shell hears no signal while it waits for another program.
+  "start_$fetcher" "$1" "$2"
+  fetcher_pid=$!
+  status=0
+  wait "$fetcher_pid" || status=$?
+  fetcher_pid=
+  if was_downgraded; then
+    fail 6 DOWNLOAD_FAILED "Cannot download $1: it was redirected from https to http" \
+      'Set PIPEOPS_BASE_URL to an address that stays on https'
+  fi
+  case $fetcher-$status in
+    *-0) ;;
+    # Writing failed. Both write one file, where a directory could be made just before.
+    curl-23 | wget-3) fail_writing "write $2" 'No space left' ;;
+    *)
+      explain_download "$status"
+      fail 6 DOWNLOAD_FAILED "Cannot download $1: ${reason%.}" \
+        'Check that this machine reaches the address (HTTPS_PROXY names a proxy) and that it exists' ;;
+  esac
 }
 
 is_version() {

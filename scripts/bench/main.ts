@@ -1,0 +1,33 @@
+/** The benchmarks: `bun run bench [name] [--json]`. Numbers of this machine, beside a peer. */
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { $ } from 'bun';
+import type { BenchCase } from './bench-case.ts';
+import { benchStart } from './start.ts';
+
+const ROOT = join(import.meta.dir, '../..');
+
+const BENCHMARKS: Readonly<Record<string, (executable: string) => Promise<readonly BenchCase[]>>> =
+  { start: benchStart };
+
+const { values, positionals } = parseArgs({
+  options: { json: { type: 'boolean' } },
+  allowPositionals: true,
+});
+const names = positionals.length === 0 ? Object.keys(BENCHMARKS) : positionals;
+const commit = (await $`git rev-parse --short HEAD`.cwd(ROOT).nothrow().quiet().text()).trim();
+await $`${process.execPath} scripts/build.ts --target ${`linux-${process.arch}`}`.cwd(ROOT).quiet();
+for (const name of names) {
+  const benchmark = BENCHMARKS[name];
+  if (benchmark === undefined) {
+    console.error(`Unknown benchmark "${name}". Known: ${Object.keys(BENCHMARKS).join(', ')}`);
+    process.exit(2);
+  }
+  const cases = await benchmark(join(ROOT, 'dist', `pipeops-agent-linux-${process.arch}`));
+  if (values.json === true) {
+    console.log(JSON.stringify({ name, machine: hostname(), commit, cases }, null, 2));
+  } else {
+    console.table(cases);
+  }
+}

@@ -1,0 +1,33 @@
+/** Writes docs/config.md from the schema of the settings: `bun scripts/docs.ts`. */
+import { join } from 'node:path';
+import { describeSettings } from '../src/config/describe.ts';
+import { CONFIG_PATH } from '../src/config/schema.ts';
+
+/** The page as the schema says it; a test compares it with the file. */
+export function configPage(): string {
+  const rows = describeSettings().map((setting) => {
+    const { flag, env, description } = setting.meta;
+    const usual = setting.default === undefined ? '' : `\`${JSON.stringify(setting.default)}\``;
+    const names = [
+      flag === undefined ? '' : `\`--${flag}\``,
+      env === undefined ? '' : `\`${env}\``,
+    ];
+    const cells = [`\`${setting.path}\``, ...names, usual, description.replaceAll('|', '\\|')];
+    return `| ${cells.join(' | ')} |`;
+  });
+  return `# Settings
+
+Flags go before environment variables, those before the file \`${CONFIG_PATH}\`, that before the
+defaults. \`pipeops-agent config show\` tells the value of each and where it came from;
+\`pipeops-agent config validate\` names every problem at once. No secret is a setting. After a change
+of the file: \`sudo systemctl restart pipeops-agent\`.
+
+| setting | flag | variable | default | meaning |
+|---|---|---|---|---|
+${rows.join('\n')}
+`;
+}
+
+if (import.meta.main) {
+  await Bun.write(join(import.meta.dir, '../docs/config.md'), configPage());
+}
