@@ -1,0 +1,338 @@
+/** The whole daemon in this process, against a real control plane and an API in Kubernetes' shape. */
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { loadConfig } from '../../src/config/load.ts';
+import type { Clock } from '../../src/core/ports.ts';
+import { runDaemon } from '../../src/daemon/compose.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { systemFiles } from '../../src/platform/files.ts';
+import { systemHttp } from '../../src/platform/http.ts';
+import { systemRandom } from '../../src/platform/random.ts';
+import { renderKubeconfig } from '../../src/protocol/kubeconfig.ts';
+import { DetailedHealth } from '../../src/protocol/local-api.ts';
+import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
+import type { CommandRecord } from '../support/control-plane/store.ts';
+import {
+  type FakeKubernetes,
+  serviceAccountToken,
+  startFakeKubernetes,
+} from '../support/fake-kubernetes.ts';
+import { type TempDirectory, tempDirectory } from '../support/temp-dir.ts';
+import { waitUntil } from '../vm/wait-until.ts';
+
+const TOKEN = 'a-control-plane-token';
+const AGENT_ID = 'agent-under-test';
+const TIMEOUT_MS = 20_000;
+const DEPLOYMENT = '/apis/apps/v1/namespaces/default/deployments/web';
+const SERVICE = '/api/v1/namespaces/default/services/web';
+
+let directory: TempDirectory;
+let kubernetes: FakeKubernetes;
+let controlPlane: ControlPlane;
+let stop: AbortController;
+let done: Promise<void>;
+let log: string[];
+
+beforeEach(async () => {
+  directory = await tempDirectory();
+  kubernetes = await startFakeKubernetes();
+  controlPlane = startControlPlane({
+    token: TOKEN,
+    databasePath: join(directory.path, 'control-plane.db'),
+  });
+  await mkdir(join(directory.path, 'credentials'));
+  await writeKubeconfig(kubernetes.token);
+  await writeToken(TOKEN);
+  done = Promise.resolve();
+  stop = new AbortController();
+  log = [];
+});
+
+afterEach(async () => {
+  stop.abort();
+  await done;
+  await controlPlane[Symbol.asyncDispose]();
+  await kubernetes[Symbol.asyncDispose]();
+  await directory[Symbol.asyncDispose]();
+});
+
+const writeToken = (token: string) =>
+  writeFile(join(directory.path, 'credentials/control-plane-token'), `${token}\n`);
+
+const writeKubeconfig = (token: string) =>
+  writeFile(
+    join(directory.path, 'kubeconfig'),
+    renderKubeconfig('test', { server: kubernetes.url, ca: kubernetes.ca, token }),
+  );
+
+/** Half a minute between two tries with a refused token is what the daemon should, not the test. */
+const impatientClock: Clock = {
+  ...systemClock,
+  sleep: (ms, signal) => systemClock.sleep(ms === 30_000 ? 50 : ms, signal),
+};
+
+function start(
+  fileText = `agent: {id: ${AGENT_ID}}
+http: {port: 0}
+control_plane:
+  url: "${controlPlane.url}"
+  heartbeat_interval: 1s
+  status_interval: 1s
+  poll_interval: 500ms
+`,
+): void {
+  const configPath = join(directory.path, 'config.yaml');
+  const loaded = loadConfig({ flags: {}, env: {}, fileText, filePath: configPath });
+  stop = new AbortController();
+  done = runDaemon(
+    {
+      clock: impatientClock,
+      random: systemRandom,
+      files: systemFiles('/'),
+      http: systemHttp,
+      env: { STATE_DIRECTORY: directory.path, RUNTIME_DIRECTORY: directory.path },
+      write: (line) => void log.push(line),
+    },
+    loaded,
+    configPath,
+    stop.signal,
+  );
+}
+
+const ask = (path: string, init: RequestInit = {}) =>
+  fetch(`http://agent${path}`, { ...init, unix: join(directory.path, 'agent.sock') });
+
+async function health(): Promise<DetailedHealth> {
+  return DetailedHealth.parse(await (await ask('/api/health/detailed')).json());
+}
+
+const waitForPhase = (phase: DetailedHealth['session']['phase']) =>
+  waitUntil(`the session is ${phase}`, TIMEOUT_MS, async () => {
+    return (await health()).session.phase === phase;
+  });
+
+function queue(type: string, payload: Record<string, unknown>, id = crypto.randomUUID()): string {
+  controlPlane.store.queue(AGENT_ID, {
+    id,
+    type,
+    payload,
+    timeout_seconds: null,
+    created_at: new Date().toISOString(),
+  });
+  return id;
+}
+
+const finished = (id: string): Promise<CommandRecord> =>
+  controlPlane.waitFor(() => {
+    const command = controlPlane.store.command(AGENT_ID, id);
+    return command?.state === 'done' ? command : undefined;
+  }, TIMEOUT_MS);
+
+const run = (type: string, payload: Record<string, unknown>) => finished(queue(type, payload));
+
+const WEB = { name: 'web', image: 'example/web:1', replicas: 2, ports: [{ container_port: 80 }] };
+
+test('it registers, reports, and says that it is ready', async () => {
+  start();
+  await waitForPhase('connected');
+  const agent = await controlPlane.waitFor(() => {
+    const known = controlPlane.store.agent(AGENT_ID);
+    return known?.last_heartbeat && known.last_status ? known : undefined;
+  }, TIMEOUT_MS);
+  expect({ registrations: agent.registrations, errors: agent.protocol_errors }).toEqual({
+    registrations: 1,
+    errors: [],
+  });
+  expect({
+    status: (await ask('/ready')).status,
+    body: await (await ask('/ready')).json(),
+  }).toEqual({
+    status: 200,
+    body: { ready: true, reasons: [] },
+  });
+  expect(await (await ask('/metrics')).text()).toContain('pipeops_agent_session_connected 1\n');
+  expect(log.join('\n')).not.toContain(TOKEN);
+});
+
+describe('commands', () => {
+  test('deploy, scale, get_resources and delete have their effect and give their data', async () => {
+    start();
+    await waitForPhase('connected');
+    expect((await run('deploy', WEB)).result).toMatchObject({
+      success: true,
+      data: { replicas_wanted: 2, replicas_ready: 2, service_address: '10.43.0.7:80' },
+    });
+    expect(kubernetes.object(DEPLOYMENT)?.spec).toMatchObject({ replicas: 2 });
+    expect((await run('scale', { name: 'web', replicas: 3 })).result).toMatchObject({
+      success: true,
+      data: { replicas_wanted: 3, replicas_ready: 3 },
+    });
+    const listed = await run('get_resources', { kinds: ['deployments'], namespace: 'default' });
+    expect(listed.result).toMatchObject({ success: true, output: '1 deployments\n' });
+    expect((await run('get_resources', {})).result).toMatchObject({ success: true });
+    expect((await run('delete', { name: 'web' })).result).toMatchObject({
+      success: true,
+      data: { deleted: ['Deployment/web', 'Service/web'] },
+    });
+    expect([kubernetes.object(DEPLOYMENT), kubernetes.object(SERVICE)]).toEqual([
+      undefined,
+      undefined,
+    ]);
+    expect((await run('delete', { name: 'web' })).result).toMatchObject({ data: { deleted: [] } });
+  });
+
+  test('what cannot be done is answered with its code', async () => {
+    start();
+    await waitForPhase('connected');
+    const codes = await Promise.all(
+      [
+        run('reformat', {}),
+        run('deploy', { name: 'Not A Name' }),
+        run('deploy', { ...WEB, namespace: 'kube-system' }),
+        run('scale', { name: 'absent', replicas: 1 }),
+      ].map(async (command) => (await command).result?.error_code),
+    );
+    expect(codes).toEqual(['COMMAND_UNSUPPORTED', 'COMMAND_INVALID', 'POLICY_DENIED', 'NOT_FOUND']);
+  });
+
+  test('a bad payload is answered with every problem at once', async () => {
+    start();
+    await waitForPhase('connected');
+    const { result } = await run('deploy', { name: 'Web', image: '', replicas: -1, color: 'red' });
+    for (const field of ['name', 'image', 'replicas', 'color']) {
+      expect(result?.error).toContain(field);
+    }
+  });
+
+  test('a rollout that does not finish in its time says so, with what is ready', async () => {
+    kubernetes.rollouts = 'stuck';
+    start();
+    await waitForPhase('connected');
+    const { result } = await run('deploy', { ...WEB, wait_seconds: 0.2 });
+    expect(result).toMatchObject({
+      success: false,
+      error_code: 'ROLLOUT_FAILED',
+      data: { replicas_wanted: 2, replicas_ready: 0 },
+    });
+  });
+
+  test('a deploy follows the rollout to its end', async () => {
+    kubernetes.rollouts = 'stuck';
+    start();
+    await waitForPhase('connected');
+    const id = queue('deploy', WEB);
+    await waitUntil('it watches the rollout', TIMEOUT_MS, async () =>
+      kubernetes.requests.includes('GET /apis/apps/v1/namespaces/default/deployments'),
+    );
+    await waitUntil('the rollout is seen', TIMEOUT_MS, async () => {
+      kubernetes.finishRollouts();
+      return controlPlane.store.command(AGENT_ID, id)?.state === 'done';
+    });
+    expect((await finished(id)).result).toMatchObject({ success: true });
+  });
+
+  test('a command that was running when the daemon stopped runs again, with one result', async () => {
+    kubernetes.rollouts = 'stuck';
+    start();
+    await waitForPhase('connected');
+    const id = queue('deploy', WEB);
+    await waitUntil('the deploy has begun', TIMEOUT_MS, async () => {
+      return kubernetes.object(SERVICE) !== undefined;
+    });
+    stop.abort();
+    await done;
+    kubernetes.rollouts = 'ready';
+    start();
+    const command = await finished(id);
+    expect({
+      success: command.result?.success,
+      attempts: command.result?.metadata.attempts,
+      extra: command.extra_results,
+      generation: kubernetes.object(DEPLOYMENT)?.metadata['generation'],
+    }).toEqual({ success: true, attempts: 2, extra: 0, generation: 1 });
+  });
+});
+
+describe('trouble', () => {
+  test('a refused token is no exit: it says so, and a new token is taken up', async () => {
+    await writeToken('not-the-token');
+    start();
+    await waitForPhase('refused');
+    expect((await health()).reasons).toMatchObject([{ code: 'TOKEN_REJECTED' }]);
+    expect((await ask('/ready')).status).toBe(503);
+    await writeToken(TOKEN);
+    await waitForPhase('connected');
+  });
+
+  test('a result that could not be sent is sent when the control plane is back', async () => {
+    const { port } = controlPlane;
+    kubernetes.rollouts = 'stuck';
+    start();
+    await waitForPhase('connected');
+    const id = queue('deploy', WEB);
+    await waitUntil('the deploy has begun', TIMEOUT_MS, async () => {
+      return kubernetes.object(SERVICE) !== undefined;
+    });
+    await controlPlane[Symbol.asyncDispose]();
+    await waitForPhase('unreachable');
+    kubernetes.finishRollouts();
+    await waitUntil('the result waits', TIMEOUT_MS, async () => {
+      return (await health()).commands.undelivered === 1;
+    });
+    controlPlane = startControlPlane({
+      token: TOKEN,
+      listen: { hostname: '127.0.0.1', port },
+      databasePath: join(directory.path, 'control-plane.db'),
+    });
+    expect(await finished(id)).toMatchObject({ extra_results: 0, result: { success: true } });
+  });
+
+  test('Kubernetes that fails makes it not ready, with the reason', async () => {
+    start();
+    await waitForPhase('connected');
+    kubernetes.failWith = 503;
+    const answer = await waitUntil('it is not ready', TIMEOUT_MS, async () => {
+      const response = await ask('/ready');
+      return response.status === 503 ? response.json() : undefined;
+    });
+    expect(answer).toMatchObject({ ready: false, reasons: [{ code: 'KUBERNETES_API' }] });
+  });
+
+  test('a token past half its life is renewed and used', async () => {
+    const issuedAt = new Date(Date.now() - 20 * 24 * 3_600_000);
+    kubernetes.token = serviceAccountToken(issuedAt, 30 * 24 * 3_600, 'old');
+    await writeKubeconfig(kubernetes.token);
+    start();
+    await waitForPhase('connected');
+    const renewed = join(directory.path, 'credentials/kubernetes-token');
+    await waitUntil('it is renewed', TIMEOUT_MS, async () => Bun.file(renewed).exists());
+    expect((await Bun.file(renewed).text()).trim()).toBe(kubernetes.token);
+    expect((await run('get_resources', {})).result).toMatchObject({ success: true });
+  });
+
+  test('a damaged store is set aside and the daemon starts with a fresh one', async () => {
+    await writeFile(join(directory.path, 'agent.db'), 'this is not a database'.repeat(500));
+    start();
+    await waitForPhase('connected');
+    expect(log.join('\n')).toContain('STORE_CORRUPT');
+  });
+});
+
+test('without a token it is standalone and ready', async () => {
+  await rm(join(directory.path, 'credentials/control-plane-token'));
+  start();
+  await waitForPhase('standalone');
+  expect((await ask('/ready')).status).toBe(200);
+  expect(controlPlane.store.agents()).toEqual([]);
+});
+
+test('a node without a kubelet is alive but not ready', async () => {
+  start('agent: {role: node}\nhttp: {port: 0}\n');
+  const answer = await waitUntil('it answers', TIMEOUT_MS, async () => ask('/ready'));
+  expect({ status: answer.status, body: await answer.json() }).toMatchObject({
+    status: 503,
+    body: { reasons: [{ code: 'K3S_NOT_READY' }] },
+  });
+  expect((await ask('/health')).status).toBe(200);
+});

@@ -1,0 +1,223 @@
+/**
+ * The part of the Kubernetes API that the agent uses, over real HTTPS, with objects in memory: for
+ * tests of one process. What Kubernetes itself does with the objects is tested on real machines.
+ */
+import { makeCertificates } from './tls.ts';
+
+type Json = Record<string, unknown>;
+
+export interface KubernetesObject {
+  readonly metadata: Json & { name: string; resourceVersion: string; uid: string };
+  spec?: Json;
+  status?: Json;
+}
+
+export interface FakeKubernetes extends AsyncDisposable {
+  readonly url: string;
+  /** PEM. */
+  readonly ca: string;
+  /** The token that it accepts now; TokenRequest gives and sets a new one. */
+  token: string;
+  /** `ready`: Deployments become ready at once; `stuck`: they stay as they are. */
+  rollouts: 'ready' | 'stuck';
+  /** Answers every request with this status while it is set. */
+  failWith: number | undefined;
+  /** `METHOD path` of every request so far. */
+  readonly requests: readonly string[];
+  object(path: string): KubernetesObject | undefined;
+  put(path: string, object: Json): void;
+  /** Makes every Deployment ready, and tells who watches. */
+  finishRollouts(): void;
+}
+
+/** Claims as in a token of the TokenRequest API; the signature is none. */
+export function serviceAccountToken(issuedAt: Date, lifeSeconds: number, id = 'first'): string {
+  const iat = Math.floor(issuedAt.getTime() / 1_000);
+  const part = (value: Json) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  return `${part({ alg: 'none' })}.${part({ iat, exp: iat + lifeSeconds, jti: id })}.signature`;
+}
+
+export async function startFakeKubernetes(): Promise<FakeKubernetes> {
+  const { ca, cert, key } = await makeCertificates(['127.0.0.1']);
+  const objects = new Map<string, KubernetesObject>();
+  const watchers = new Set<(path: string, object: KubernetesObject) => void>();
+  const requests: string[] = [];
+  let version = 1;
+
+  const store = (path: string, object: Json): KubernetesObject => {
+    version += 1;
+    const known = objects.get(path);
+    const merged = merge(known ?? {}, object);
+    const changed = !Bun.deepEquals(known?.spec, merged['spec']);
+    const metadata = (merged['metadata'] ?? {}) as Json;
+    const generation = Number(known?.metadata['generation'] ?? 0) + (changed ? 1 : 0);
+    const stored: KubernetesObject = {
+      ...merged,
+      metadata: {
+        uid: crypto.randomUUID(),
+        creationTimestamp: new Date().toISOString(),
+        ...metadata,
+        generation,
+        name: path.split('/').at(-1) ?? '',
+        resourceVersion: String(version),
+      },
+    };
+    objects.set(path, stored);
+    if (path.includes('/deployments/') && fake.rollouts === 'ready') {
+      stored.status = readyStatus(stored);
+    }
+    if (path.includes('/services/')) {
+      stored.spec = { clusterIP: '10.43.0.7', ...stored.spec };
+    }
+    notify(path, stored);
+    return stored;
+  };
+  const notify = (path: string, object: KubernetesObject) => {
+    for (const watcher of watchers) {
+      watcher(path, object);
+    }
+  };
+
+  const list = (path: string, search: URLSearchParams): KubernetesObject[] => {
+    const resource = path.split('/').at(-1) ?? '';
+    const name = /^metadata\.name=(.*)$/.exec(search.get('fieldSelector') ?? '')?.[1];
+    const prefix = path.includes('/namespaces/') ? `${path}/` : path.replace(`/${resource}`, '/');
+    return [...objects]
+      .filter(([key]) => key.startsWith(prefix) && key.split('/').at(-2) === resource)
+      .map(([, object]) => object)
+      .filter(({ metadata }) => name === undefined || metadata.name === name);
+  };
+
+  const watch = (path: string): Response => {
+    let follow: ((path: string, object: KubernetesObject) => void) | undefined;
+    const body = new ReadableStream<string>({
+      start(controller) {
+        follow = (changed, object) => {
+          if (changed.startsWith(path)) {
+            controller.enqueue(`${JSON.stringify({ type: 'MODIFIED', object })}\n`);
+          }
+        };
+        watchers.add(follow);
+        controller.enqueue(`${JSON.stringify({ type: 'BOOKMARK', object: {} })}\n`);
+      },
+      cancel() {
+        if (follow !== undefined) {
+          watchers.delete(follow);
+        }
+      },
+    });
+    return new Response(body);
+  };
+
+  const answer = async (request: Request): Promise<Response> => {
+    const { pathname, searchParams } = new URL(request.url);
+    requests.push(`${request.method} ${pathname}`);
+    if (request.headers.get('authorization') !== `Bearer ${fake.token}`) {
+      return status(401, 'Unauthorized');
+    }
+    if (fake.failWith !== undefined) {
+      return status(fake.failWith, 'TestFailure');
+    }
+    if (pathname === '/version') {
+      return Response.json({ gitVersion: 'v1.34.4+k3s1' });
+    }
+    const body = (await request.json().catch(() => ({}))) as Json;
+    switch (request.method) {
+      case 'POST': {
+        if (pathname.endsWith('/token')) {
+          fake.token = serviceAccountToken(new Date(), 30 * 24 * 3_600, crypto.randomUUID());
+          return Response.json({ status: { token: fake.token } });
+        }
+        const { name } = body['metadata'] as { name: string };
+        return Response.json(store(`${pathname}/${name}`, body), { status: 201 });
+      }
+      case 'PATCH':
+        if (request.headers.get('content-type')?.includes('merge') && !objects.has(pathname)) {
+          return status(404, 'NotFound');
+        }
+        return Response.json(store(pathname, body));
+      case 'DELETE': {
+        const { uid } = (body['preconditions'] ?? {}) as { uid?: string };
+        const known = objects.get(pathname);
+        if (known === undefined) {
+          return status(404, 'NotFound');
+        }
+        if (uid !== known.metadata.uid) {
+          return status(409, 'Conflict');
+        }
+        objects.delete(pathname);
+        return Response.json(known);
+      }
+      default:
+        break;
+    }
+    if (searchParams.get('watch') === 'true') {
+      return watch(pathname);
+    }
+    const isCollection = /\/(nodes|namespaces|deployments|services|pods|events)$/.test(pathname);
+    if (isCollection) {
+      const items = list(pathname, searchParams);
+      return Response.json({ metadata: { resourceVersion: String(version) }, items });
+    }
+    const object = objects.get(pathname);
+    return object === undefined ? status(404, 'NotFound') : Response.json(object);
+  };
+
+  const server = Bun.serve({
+    hostname: '127.0.0.1',
+    port: 0,
+    development: false,
+    tls: { cert, key },
+    fetch: answer,
+  });
+  const fake: FakeKubernetes = {
+    url: `https://127.0.0.1:${server.port}`,
+    ca,
+    token: serviceAccountToken(new Date(), 30 * 24 * 3_600),
+    rollouts: 'ready',
+    failWith: undefined,
+    requests,
+    object: (path) => objects.get(path),
+    put: (path, object) => void store(path, object),
+    finishRollouts: () => {
+      for (const [path, object] of objects) {
+        if (path.includes('/deployments/')) {
+          object.status = readyStatus(object);
+          notify(path, object);
+        }
+      }
+    },
+    [Symbol.asyncDispose]: async () => await server.stop(true),
+  };
+  return fake;
+}
+
+function readyStatus(deployment: KubernetesObject): Json {
+  const replicas = Number(deployment.spec?.['replicas'] ?? 1);
+  return {
+    observedGeneration: deployment.metadata['generation'],
+    replicas,
+    updatedReplicas: replicas,
+    readyReplicas: replicas,
+    availableReplicas: replicas,
+  };
+}
+
+function status(code: number, reason: string): Response {
+  return Response.json({ kind: 'Status', reason, message: reason, code }, { status: code });
+}
+
+/** RFC 7386. */
+function merge(target: object, patch: object): Json {
+  const result: Json = { ...target };
+  for (const [name, value] of Object.entries(patch)) {
+    const current = result[name];
+    const both = isObject(value) && isObject(current);
+    result[name] = both ? merge(current, value) : value;
+  }
+  return result;
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
