@@ -96,7 +96,7 @@ function importProblems(file: SourceFile): readonly string[] {
   const text = file.text.replaceAll(/^import type [^;]*? from '[^.'][^']*';/gm, '');
   for (const [, name = ''] of text.matchAll(/(?:from|import|import\()\s*'([^']+)'/g)) {
     if (!name.startsWith('.')) {
-      const home = PACKAGE_HOMES[name];
+      const home = PACKAGE_HOMES[packageOf(name)];
       if (home !== undefined && !home.folders.includes(folder)) {
         problems.push(
           `src/${file.path}: imports ${name}, whose home is ${home.folders.join(', ')}: ${home.why}`,
@@ -136,6 +136,14 @@ function globalProblems(file: SourceFile): readonly string[] {
     }
   });
   return problems;
+}
+
+/** `consola/utils` belongs to `consola`, `@kubernetes/client-node/x` to `@kubernetes/client-node`. */
+function packageOf(specifier: string): string {
+  return specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/');
 }
 
 export async function readSources(root: string): Promise<readonly SourceFile[]> {

@@ -1,3 +1,4 @@
+import { colors } from 'consola/utils';
 import { formatDuration } from '../core/duration.ts';
 import type { Clock } from '../core/ports.ts';
 
@@ -45,8 +46,9 @@ export function startProgress(
         options.write(`  ${title} (${elapsed()}) ${text}\n`);
       }
     },
-    done: (text) => finish('✓', text),
-    fail: (text) => finish('✗', text),
+    // Colours only where the terminal has them and nobody said NO_COLOR.
+    done: (text) => finish(options.isTty ? colors.green('✓') : '✓', text),
+    fail: (text) => finish(options.isTty ? colors.red('✗') : '✗', text),
   };
 }
 
