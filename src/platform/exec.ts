@@ -1,4 +1,4 @@
-import { ExecaError, execa } from 'execa';
+import { ExecaError, execa, type ResultPromise } from 'execa';
 import { AgentError } from '../core/errors.ts';
 import type { Exec, ExecOptions, ExecResult } from '../core/ports.ts';
 
@@ -47,8 +47,14 @@ async function run(
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
   });
   const lines = options.onLine === undefined ? undefined : forwardLines(child, options.onLine);
-  const result = await child;
-  await lines;
+  const stopWatching = letGoInTheEnd(child, options);
+  let result: Awaited<typeof child>;
+  try {
+    result = await child;
+    await lines;
+  } finally {
+    stopWatching();
+  }
   if (result instanceof ExecaError) {
     throwIfNotAnExit(argv, options, result);
   }
@@ -56,6 +62,32 @@ async function run(
     exitCode: result.exitCode ?? 1,
     stdout: result.stdout ?? '',
     stderr: result.stderr ?? '',
+  };
+}
+
+/**
+ * A descendant that has made a session of its own outlives the end of the process group, and may
+ * hold the pipes open: they are closed on our side when the time to end is over.
+ * @returns what to call when the program has ended
+ */
+function letGoInTheEnd(
+  child: Pick<ResultPromise, 'stdout' | 'stderr'>,
+  options: ExecOptions,
+): () => void {
+  const closePipes = () => {
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+  };
+  const atTimeout = setTimeout(closePipes, options.timeoutMs + KILL_GRACE_MS);
+  let atAbort: ReturnType<typeof setTimeout> | undefined;
+  const onAbort = () => {
+    atAbort = setTimeout(closePipes, KILL_GRACE_MS);
+  };
+  options.signal?.addEventListener('abort', onAbort, { once: true });
+  return () => {
+    clearTimeout(atTimeout);
+    clearTimeout(atAbort);
+    options.signal?.removeEventListener('abort', onAbort);
   };
 }
 
@@ -104,7 +136,7 @@ function throwIfNotAnExit(
       cause: error,
     });
   }
-  if (error.exitCode === undefined) {
+  if (error.exitCode === undefined || error.isMaxBuffer) {
     const why = error.isMaxBuffer ? 'it printed too much' : `signal ${error.signal ?? 'unknown'}`;
     throw new AgentError('TOOL_FAILED', `"${program}" was ended: ${why}`, {
       details,
