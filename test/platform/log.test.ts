@@ -1,0 +1,118 @@
+import { describe, expect, test } from 'bun:test';
+import type { Log } from '../../src/core/ports.ts';
+import { type LogOptions, lineLog } from '../../src/platform/log.ts';
+import { manualClock } from '../support/manual-clock.ts';
+
+const TIME = '2026-01-02T03:04:05.678Z';
+const JWT = 'eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlcm5ldGVzIn0.c2lnbmF0dXJlLW9mLWl0';
+
+/** What a log writes while `work` uses it. */
+function written(options: Partial<LogOptions>, work: (log: Log) => void): readonly string[] {
+  const lines: string[] = [];
+  const log = lineLog(
+    { clock: manualClock(TIME) },
+    {
+      level: 'debug',
+      format: 'text',
+      journal: false,
+      write: (line) => lines.push(line),
+      ...options,
+    },
+  );
+  work(log);
+  return lines;
+}
+
+function logEachLevel(log: Log): void {
+  log.error('a');
+  log.warn('b');
+  log.info('c');
+  log.debug('d');
+}
+
+describe('lineLog() as text', () => {
+  test('writes time, level, message and fields in one line', () => {
+    const lines = written({}, (log) => {
+      log.info('Command finished', { command_id: 'c1', duration_ms: 12.5, ok: true });
+      log.error('Cannot reach it');
+    });
+    expect(lines).toEqual([
+      `${TIME} info  Command finished command_id=c1 duration_ms=12.5 ok=true\n`,
+      `${TIME} error Cannot reach it\n`,
+    ]);
+  });
+
+  test('quotes what would be read as several fields and leaves undefined ones out', () => {
+    const lines = written({}, (log) => {
+      log.info('m', { a: 'two words', b: 'x="y"', c: '', d: undefined, e: null });
+    });
+    expect(lines).toEqual([`${TIME} info  m a="two words" b="x=\\"y\\"" c="" e=null\n`]);
+  });
+
+  test('leaves time and level to the journal, which reads the priority', () => {
+    expect(written({ journal: true }, logEachLevel)).toEqual([
+      '<3>a\n',
+      '<4>b\n',
+      '<6>c\n',
+      '<7>d\n',
+    ]);
+  });
+});
+
+describe('lineLog() as JSON', () => {
+  test('writes one object a line', () => {
+    const lines = written({ format: 'json' }, (log) => {
+      log.warn('Will try again', { attempt: 2, reason: 'refused' });
+    });
+    expect(lines.map((line) => JSON.parse(line))).toEqual([
+      { time: TIME, level: 'warn', message: 'Will try again', attempt: 2, reason: 'refused' },
+    ]);
+  });
+
+  test('puts the priority before it for the journal', () => {
+    const [line = ''] = written({ format: 'json', journal: true }, (log) => log.error('a'));
+    expect(line.slice(0, 4)).toBe('<3>{');
+  });
+});
+
+describe('lineLog()', () => {
+  test.each([
+    ['error', 1],
+    ['warn', 2],
+    ['info', 3],
+    ['debug', 4],
+  ] as const)('writes from the level %s upwards', (level, count) => {
+    expect(written({ level, journal: true }, logEachLevel)).toEqual(
+      ['<3>a\n', '<4>b\n', '<6>c\n', '<7>d\n'].slice(0, count),
+    );
+  });
+
+  test('carries the fields of with() in every line, the nearest winning', () => {
+    const lines = written({ journal: true }, (log) => {
+      const inner = log.with({ service: 'session', attempt: 1 }).with({ attempt: 2 });
+      inner.info('a');
+      inner.info('b', { attempt: 3, path: '/x' });
+      log.info('c');
+    });
+    expect(lines).toEqual([
+      '<6>a service=session attempt=2\n',
+      '<6>b service=session attempt=3 path=/x\n',
+      '<6>c\n',
+    ]);
+  });
+
+  test.each(['text', 'json'] as const)('hides what looks like a secret, as %s', (format) => {
+    const lines = written({ format }, (log) => {
+      log.with({ header: `Bearer ${JWT}` }).info(`Got ${JWT}`, { token: JWT });
+    });
+    expect(lines.join('')).not.toContain('eyJ');
+    expect(lines.join('').split('[redacted]')).toHaveLength(4);
+  });
+
+  test.each(['text', 'json'] as const)('cannot be made to write a second line, as %s', (format) => {
+    const lines = written({ format }, (log) => {
+      log.info('first\n<3>forged', { detail: 'x\n<3>forged too' });
+    });
+    expect(lines.map((line) => line.indexOf('\n') === line.length - 1)).toEqual([true]);
+  });
+});
