@@ -106,10 +106,15 @@ function importProblems(file: SourceFile): readonly string[] {
     }
     const target = normalize(join(dirname(file.path), name));
     const targetFolder = folderOf(target);
-    if (target.startsWith('..') || targetFolder === folder) {
-      continue; // Embedded files outside src (the units), or its own folder.
+    if (targetFolder === folder) {
+      continue;
     }
-    if (targetFolder === 'platform' && !PLATFORM_IMPORTERS.includes(file.path)) {
+    if (target.startsWith('..')) {
+      // Embedded files such as the unit stand outside src; code does not.
+      if (target.endsWith('.ts')) {
+        problems.push(`src/${file.path}: imports ${target}, which is not part of the program`);
+      }
+    } else if (targetFolder === 'platform' && !PLATFORM_IMPORTERS.includes(file.path)) {
       problems.push(`src/${file.path}: imports platform/: take the port as a parameter instead`);
     } else if ((RANKS[targetFolder] ?? Number.POSITIVE_INFINITY) >= rank) {
       problems.push(

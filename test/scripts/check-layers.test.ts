@@ -1,0 +1,174 @@
+import { describe, expect, test } from 'bun:test';
+import { join } from 'node:path';
+import { layerProblems, readSources } from '../../scripts/check-layers.ts';
+
+const ROOT = join(import.meta.dir, '..', '..');
+
+/** What is wrong with one file. */
+function problemsOf(path: string, text: string): readonly string[] {
+  return layerProblems([{ path, text }]);
+}
+
+test('the sources of this program keep the import rule', async () => {
+  expect(layerProblems(await readSources(ROOT))).toEqual([]);
+});
+
+describe('readSources()', () => {
+  test('reads every source with its path below src', async () => {
+    const sources = await readSources(ROOT);
+    const backoff = sources.find(({ path }) => path === 'core/backoff.ts');
+    expect(backoff?.text).toBe(await Bun.file(join(ROOT, 'src/core/backoff.ts')).text());
+    expect(sources.map(({ path }) => path)).toContain('main.ts');
+  });
+});
+
+describe('layerProblems() and imports of other folders', () => {
+  test.each([
+    ['store/a.ts', "import { b } from '../core/b.ts';"],
+    ['store/a.ts', "import { b } from './b.ts';"],
+    ['host/preflight/a.ts', "import { b } from '../b.ts';"],
+    ['host/preflight/a.ts', "import { b } from '../../protocol/b.ts';"],
+    ['cli/a.ts', "const b = await import('../daemon/b.ts');"],
+    ['main.ts', "import { b } from './cli/b.ts';"],
+    ['main.ts', "import { b } from './platform/b.ts';"],
+    ['daemon/compose.ts', "import { b } from '../platform/b.ts';"],
+    ['host/a.ts', "import unit from '../../systemd/b.service' with { type: 'text' };"],
+  ])('takes in %s: %s', (path, text) => {
+    expect(problemsOf(path, text)).toEqual([]);
+  });
+
+  test.each([
+    [
+      'a folder of a higher rank',
+      'core/a.ts',
+      "import { b } from '../store/b.ts';",
+      'store',
+      'core',
+    ],
+    [
+      'a folder of the same rank',
+      'store/a.ts',
+      "import { b } from '../host/b.ts';",
+      'host',
+      'store',
+    ],
+    ['a type', 'core/a.ts', "import type { B } from '../store/b.ts';", 'store', 'core'],
+    ['something at run time', 'store/a.ts', "await import('../cli/b.ts');", 'cli', 'store'],
+    ['something for its effects', 'store/a.ts', "import '../cli/b.ts';", 'cli', 'store'],
+    ['what it hands on', 'store/a.ts', "export { b } from '../cli/b.ts';", 'cli', 'store'],
+    [
+      'several lines long',
+      'store/a.ts',
+      "import {\n  b,\n  type C,\n} from '../cli/b.ts';",
+      'cli',
+      'store',
+    ],
+  ])('finds the import of %s', (_, path, text, target, folder) => {
+    expect(problemsOf(path, text)).toEqual([
+      `src/${path}: imports ${target}/, which does not stand below ${folder}/: ` +
+        'imports point one way, so that each folder can be read without the ones above it',
+    ]);
+  });
+
+  test('finds the import of the main program', () => {
+    expect(problemsOf('cli/a.ts', "import { main } from '../main.ts';")).toHaveLength(1);
+  });
+
+  test.each(['daemon/other.ts', 'cli/a.ts', 'store/a.ts'])(
+    'finds the import of platform in %s',
+    (path) => {
+      expect(problemsOf(path, "import { b } from '../platform/b.ts';")).toEqual([
+        `src/${path}: imports platform/: take the port as a parameter instead`,
+      ]);
+    },
+  );
+
+  test.each(["import { b } from '../../test/b.ts';", "import { b } from '../../scripts/b.ts';"])(
+    'finds code from outside src: %s',
+    (text) => {
+      expect(problemsOf('cli/a.ts', text)).toEqual([
+        expect.stringMatching(
+          /^src\/cli\/a\.ts: imports \.\.\/(test|scripts)\/b\.ts, which is not part of the program$/,
+        ),
+      ]);
+    },
+  );
+
+  test('asks for a rank of a new folder', () => {
+    expect(problemsOf('novel/a.ts', '')).toEqual([
+      'src/novel/a.ts: "novel" has no rank in scripts/check-layers.ts',
+    ]);
+  });
+});
+
+describe('layerProblems() and packages', () => {
+  test.each([
+    ['kubernetes/a.ts', "import { KubeConfig } from '@kubernetes/client-node';"],
+    ['platform/a.ts', "import { execa } from 'execa';"],
+    ['cli/a.ts', "import { parseArgs } from 'citty';"],
+    ['store/a.ts', "import { Database } from 'bun:sqlite';"],
+    ['platform/a.ts', "import { dlopen } from 'bun:ffi';"],
+    ['config/a.ts', "import { z } from 'zod';"],
+    ['host/a.ts', "import { join } from 'node:path';"],
+    ['host/a.ts', "import type { Database } from 'bun:sqlite';"],
+    ['host/a.ts', "import type {\n  A,\n  B,\n} from '@kubernetes/client-node';"],
+  ])('takes in %s: %s', (path, text) => {
+    expect(problemsOf(path, text)).toEqual([]);
+  });
+
+  test.each([
+    ['host/a.ts', '@kubernetes/client-node', 'kubernetes: one folder knows the API'],
+    ['host/a.ts', 'execa', 'platform: programs are run through the Exec port'],
+    ['host/a.ts', 'consola', 'platform, cli: logs go through the Log port'],
+    ['host/a.ts', 'citty', 'cli: it is a parser of command lines'],
+    ['host/a.ts', 'bun:sqlite', 'store: the store owns the database'],
+    ['host/a.ts', 'bun:ffi', 'platform: the system is reached through ports'],
+    ['core/a.ts', 'zod', 'config, protocol: input is checked at the edge'],
+    ['main.ts', 'zod', 'config, protocol: input is checked at the edge'],
+  ])('finds in %s the package %s away from home', (path, name, home) => {
+    expect(problemsOf(path, `import { b } from '${name}';`)).toEqual([
+      `src/${path}: imports ${name}, whose home is ${home}`,
+    ]);
+  });
+
+  test('finds a value between types', () => {
+    const text = "import type { A } from './a.ts';\nimport { type B, z } from 'zod';";
+    expect(problemsOf('core/a.ts', text)).toHaveLength(1);
+  });
+});
+
+describe('layerProblems() and globals', () => {
+  test.each([
+    ['Date.now()', 'the wall clock', 'Clock.now()'],
+    ['new Date()', 'the wall clock', 'Clock.now()'],
+    ['performance.now()', 'performance.now', 'Clock.monotonic()'],
+    ['setTimeout(f, 5)', 'timers', 'Clock.sleep()'],
+    ['setInterval(f, 5)', 'timers', 'Clock.sleep()'],
+    ['Math.random()', 'Math.random', 'Random'],
+    ['fetch(url)', 'fetch', 'the Http port'],
+    ['process.exit(1)', 'process', 'what main.ts passes in'],
+    ['process.env', 'process', 'what main.ts passes in'],
+    ['console.log(1)', 'console', 'the Log port'],
+  ])('finds %s and its line', (expression, name, use) => {
+    expect(problemsOf('core/a.ts', `const a = 1;\nconst b = ${expression};`)).toEqual([
+      `src/core/a.ts:2: uses ${name}: use ${use}, so that tests decide`,
+    ]);
+  });
+
+  test.each([
+    'new Date(text)',
+    'deps.http.fetch(url)',
+    'prefetch(url)',
+    'process.pid',
+    'process.memoryUsage()',
+    'this.process.exit()',
+    '// Date.now() is not used',
+    ' * setTimeout() is not used',
+  ])('takes %s', (line) => {
+    expect(problemsOf('core/a.ts', line)).toEqual([]);
+  });
+
+  test.each(['main.ts', 'platform/clock.ts'])('lets %s use them all', (path) => {
+    expect(problemsOf(path, 'setTimeout(() => console.log(Date.now()), 5);')).toEqual([]);
+  });
+});
