@@ -211,7 +211,7 @@ function noAnswer(
   const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
   const why = deadline.aborted ? 'it did not answer in time' : describeNetworkError(code, thrown);
   return new AgentError('CONTROL_PLANE_UNREACHABLE', `Cannot reach ${host}: ${why}`, {
-    hint: /CERT|TLS|SSL|SELF_SIGNED|ISSUER/.test(code)
+    hint: /CERT|TLS|SSL|SELF_SIGNED|ISSUER|VERIFY/.test(code)
       ? 'If it uses a private CA, name its certificate with --ca-file (PIPEOPS_CA_FILE)'
       : 'Check the address, DNS, the firewall and, behind a proxy, HTTPS_PROXY',
     cause: thrown,

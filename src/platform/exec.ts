@@ -50,8 +50,7 @@ async function run(
   const stopWatching = letGoInTheEnd(child, options);
   let result: Awaited<typeof child>;
   try {
-    result = await child;
-    await lines;
+    [result] = await Promise.all([child, lines]);
   } finally {
     stopWatching();
   }

@@ -61,7 +61,13 @@ function serve(deps: HttpServerDeps, door: Door, listen: Listen) {
   try {
     return 'unix' in listen
       ? Bun.serve({ ...common, ...listen })
-      : Bun.serve({ ...common, ...listen, idleTimeout: IDLE_TIMEOUT_SECONDS });
+      : Bun.serve({
+          ...common,
+          ...listen,
+          // Outside of development mode Bun lets several processes share a port.
+          reusePort: false,
+          idleTimeout: IDLE_TIMEOUT_SECONDS,
+        });
   } catch (cause) {
     const where = 'unix' in listen ? listen.unix : `127.0.0.1:${listen.port}`;
     throw new AgentError('PORT_IN_USE', `Cannot listen on ${where}: ${messageOf(cause)}`, {

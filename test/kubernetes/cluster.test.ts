@@ -1,0 +1,248 @@
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { kubernetesClient } from '../../src/kubernetes/client.ts';
+import { readClusterStatus } from '../../src/kubernetes/cluster-status.ts';
+import { rbacManifest } from '../../src/kubernetes/rbac.ts';
+import { followRollout } from '../../src/kubernetes/rollout.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { systemHttp } from '../../src/platform/http.ts';
+import { ClusterStatus } from '../../src/protocol/rest.ts';
+import { type FakeKubernetes, startFakeKubernetes } from '../support/fake-kubernetes.ts';
+import { clientOf } from '../support/fake-kubernetes-client.ts';
+import { manualClock } from '../support/manual-clock.ts';
+
+const CREATED = '2026-01-01T00:00:00Z';
+const DEPLOYMENT = '/apis/apps/v1/namespaces/shop/deployments/web';
+const TARGET = { namespace: 'shop', name: 'web' };
+const never = new AbortController().signal;
+
+let kubernetes: FakeKubernetes;
+
+beforeEach(async () => {
+  kubernetes = await startFakeKubernetes();
+});
+afterEach(async () => await kubernetes[Symbol.asyncDispose]());
+
+function putPod(name: string, status: Record<string, unknown>): void {
+  kubernetes.put(`/api/v1/namespaces/shop/pods/${name}`, {
+    metadata: { name, namespace: 'shop', creationTimestamp: CREATED },
+    spec: { nodeName: 'one', containers: [{ name: 'web' }] },
+    status,
+  });
+}
+
+test('readClusterStatus() gives nodes, namespaces, workloads and pods as the wire wants them', async () => {
+  kubernetes.put('/api/v1/nodes/one', {
+    metadata: { labels: { zone: 'a' } },
+    status: {
+      nodeInfo: { kubeletVersion: 'v1.34.4+k3s1', operatingSystem: 'linux', architecture: 'amd64' },
+      conditions: [{ type: 'Ready', status: 'True' }],
+      allocatable: { cpu: '2', memory: '4Gi' },
+      capacity: { cpu: '2' },
+    },
+  });
+  kubernetes.put('/api/v1/namespaces/shop', {});
+  kubernetes.put(DEPLOYMENT, {
+    metadata: { namespace: 'shop', creationTimestamp: CREATED, labels: { app: 'web' } },
+    spec: { replicas: 2 },
+  });
+  putPod('web-1', {
+    phase: 'Running',
+    conditions: [{ type: 'Ready', status: 'True' }],
+    containerStatuses: [{ restartCount: 2 }, { restartCount: 1 }],
+  });
+  const clock = manualClock();
+  const status = await readClusterStatus({ clock, client: clientOf(kubernetes) }, never);
+  expect(ClusterStatus.parse(status)).toEqual({
+    nodes: [
+      {
+        name: 'one',
+        ready: true,
+        version: 'v1.34.4+k3s1',
+        os: 'linux',
+        arch: 'amd64',
+        labels: { zone: 'a' },
+        resources: { allocatable: { cpu: '2', memory: '4Gi' }, capacity: { cpu: '2' } },
+      },
+    ],
+    namespaces: ['shop'],
+    deployments: [
+      {
+        name: 'web',
+        namespace: 'shop',
+        labels: { app: 'web' },
+        ready: true,
+        created_at: CREATED,
+      },
+    ],
+    services: [],
+    pods: [
+      {
+        name: 'web-1',
+        namespace: 'shop',
+        ready: true,
+        created_at: CREATED,
+        phase: 'Running',
+        node_name: 'one',
+        containers: 1,
+        restarts: 3,
+      },
+    ],
+    metrics: { cpu_usage: 0, memory_usage: 0, pod_count: 1, node_count: 1 },
+    timestamp: '2026-01-01T00:00:00.000Z',
+  });
+});
+
+describe('followRollout()', () => {
+  const follow = (waitMs: number, onProgress = (_: unknown): void => undefined) =>
+    followRollout(
+      { clock: systemClock, client: clientOf(kubernetes) },
+      TARGET,
+      waitMs,
+      onProgress,
+      never,
+    );
+
+  test('looks once when it shall not wait, and says why pods are not ready', async () => {
+    kubernetes.rollouts = 'stuck';
+    kubernetes.put(DEPLOYMENT, { spec: { replicas: 4 } });
+    putPod('a', {
+      conditions: [{ type: 'PodScheduled', status: 'False', message: 'no node has 64 CPUs' }],
+    });
+    putPod('b', {
+      containerStatuses: [
+        {
+          name: 'web',
+          state: { waiting: { reason: 'CrashLoopBackOff', message: 'back-off' } },
+          lastState: { terminated: { exitCode: 3 } },
+        },
+      ],
+    });
+    putPod('c', { containerStatuses: [{ name: 'web', state: { terminated: { exitCode: 9 } } }] });
+    putPod('d', { conditions: [{ type: 'Ready', status: 'True' }] });
+    putPod('e', {
+      containerStatuses: [{ name: 'web', state: { waiting: { reason: 'ContainerCreating' } } }],
+    });
+    expect(await follow(0)).toEqual({
+      revision: 0,
+      wanted: 4,
+      ready: 0,
+      complete: false,
+      failed: false,
+      reasons: [
+        'not scheduled: no node has 64 CPUs',
+        'container "web" CrashLoopBackOff, last exit code 3: back-off',
+        'container "web" ended with exit code 9',
+      ],
+    });
+  });
+
+  test('ends in its time although nothing changes', async () => {
+    kubernetes.rollouts = 'stuck';
+    kubernetes.put(DEPLOYMENT, { spec: { replicas: 1 } });
+    expect(await follow(300)).toMatchObject({ complete: false, failed: false, reasons: [] });
+  });
+
+  test('ends when Kubernetes gives it up', async () => {
+    kubernetes.rollouts = 'stuck';
+    kubernetes.put(DEPLOYMENT, {
+      spec: { replicas: 1 },
+      status: {
+        observedGeneration: 1,
+        conditions: [{ type: 'Progressing', reason: 'ProgressDeadlineExceeded' }],
+      },
+    });
+    expect(await follow(60_000)).toMatchObject({ complete: false, failed: true });
+  });
+
+  test('fails with NOT_FOUND when there is no such Deployment', async () => {
+    await expect(follow(60_000)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+});
+
+describe('kubernetesClient()', () => {
+  test('gives a refusal its code, status and reason', async () => {
+    kubernetes.failWith = 403;
+    await expect(clientOf(kubernetes).get('/version', never)).rejects.toMatchObject({
+      code: 'KUBERNETES_API',
+      details: { status: 403, reason: 'TestFailure' },
+      hint: expect.stringContaining('permission'),
+    });
+  });
+
+  test('refuses a server whose certificate is of another CA', async () => {
+    await using other = await startFakeKubernetes();
+    const current = async () => ({
+      server: kubernetes.url,
+      ca: other.ca,
+      token: kubernetes.token,
+    });
+    const client = kubernetesClient({
+      http: systemHttp,
+      credentials: { current, reload: () => undefined },
+    });
+    await expect(client.get('/version', never)).rejects.toMatchObject({ code: 'KUBERNETES_API' });
+    expect(kubernetes.requests).toEqual([]);
+  });
+
+  test('looks for a new token once when the old one is refused', async () => {
+    let token = 'an old token';
+    const credentials = {
+      current: async () => ({ server: kubernetes.url, ca: kubernetes.ca, token }),
+      reload: () => {
+        token = kubernetes.token;
+      },
+    };
+    const client = kubernetesClient({ http: systemHttp, credentials });
+    expect(await client.find('/version', never)).toMatchObject({ gitVersion: 'v1.34.4+k3s1' });
+    expect(kubernetes.requests).toEqual(['GET /version', 'GET /version']);
+  });
+
+  test('remove() leaves an object of the same name that was made since', async () => {
+    kubernetes.put(DEPLOYMENT, { spec: {} });
+    const client = clientOf(kubernetes);
+    expect(await client.remove(DEPLOYMENT, 'the uid of another', never)).toBe(false);
+    expect(kubernetes.object(DEPLOYMENT)).toBeDefined();
+    const uid = kubernetes.object(DEPLOYMENT)?.metadata.uid ?? '';
+    expect(await client.remove(DEPLOYMENT, uid, never)).toBe(true);
+    expect(await client.remove(DEPLOYMENT, uid, never)).toBe(false);
+  });
+
+  test('says INTERRUPTED when its caller gives up', async () => {
+    const get = clientOf(kubernetes).get('/version', AbortSignal.abort());
+    await expect(get).rejects.toMatchObject({ code: 'INTERRUPTED' });
+  });
+});
+
+test('rbacManifest() gives no way to more than it gives', () => {
+  const { items } = JSON.parse(rbacManifest()) as {
+    items: {
+      kind: string;
+      rules?: {
+        apiGroups: string[];
+        resources: string[];
+        verbs: string[];
+        resourceNames?: string[];
+      }[];
+    }[];
+  };
+  expect(items.map(({ kind }) => kind)).toEqual([
+    'Namespace',
+    'ServiceAccount',
+    'ClusterRole',
+    'ClusterRoleBinding',
+    'Role',
+    'RoleBinding',
+  ]);
+  const rules = items.flatMap((item) => item.rules ?? []);
+  const forbidden =
+    /\*|secrets|nodes\/proxy|pods\/exec|pods\/attach|impersonate|bind|escalate|roles/;
+  expect(rules.filter((rule) => forbidden.test(JSON.stringify(rule)))).toEqual([]);
+  expect(rules.filter(({ resources }) => resources.includes('serviceaccounts/token'))).toEqual([
+    {
+      apiGroups: [''],
+      resources: ['serviceaccounts/token'],
+      resourceNames: ['pipeops-agent'],
+      verbs: ['create'],
+    },
+  ]);
+});

@@ -1,0 +1,16 @@
+/** The agent's own client, connected to the API in memory. */
+import { type KubernetesClient, kubernetesClient } from '../../src/kubernetes/client.ts';
+import { systemHttp } from '../../src/platform/http.ts';
+import type { FakeKubernetes } from './fake-kubernetes.ts';
+
+export function clientOf(kubernetes: FakeKubernetes): KubernetesClient {
+  const current = async () => ({
+    server: kubernetes.url,
+    ca: kubernetes.ca,
+    token: kubernetes.token,
+  });
+  return kubernetesClient({
+    http: systemHttp,
+    credentials: { current, reload: () => undefined },
+  });
+}
