@@ -5,6 +5,7 @@ import { AgentError } from '../../src/core/errors.ts';
 import type { ExecOptions } from '../../src/core/ports.ts';
 import { EXEC_OUTPUT_LIMIT_BYTES, systemExec } from '../../src/platform/exec.ts';
 import { lazyExec } from '../../src/platform/lazy-exec.ts';
+import { failureOf } from '../support/failure-of.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
 
 const ENV = { PATH: process.env['PATH'], HOME: '/root', LANG: 'C.UTF-8', SECRET: 'hunter2' };
@@ -16,18 +17,6 @@ const ENDLESS = '60';
 
 function run(argv: readonly [string, ...string[]], options: Partial<ExecOptions> = {}) {
   return systemExec({ env: ENV }).run(argv, { timeoutMs: TIMEOUT_MS, ...options });
-}
-
-async function failureOf(running: Promise<unknown>): Promise<AgentError> {
-  try {
-    await running;
-  } catch (thrown) {
-    if (thrown instanceof AgentError) {
-      return thrown;
-    }
-    throw thrown;
-  }
-  throw new Error('The program was expected to fail');
 }
 
 /** Whether a process runs; one that has ended and waits for its parent does not. */
@@ -119,7 +108,7 @@ describe('systemExec() and a program that ends by itself', () => {
 
 describe('systemExec() and a program that does not end by itself', () => {
   test('gives TIMEOUT with its last words', async () => {
-    const error = await failureOf(
+    const error = await failureOf(() =>
       run(['sh', '-c', `echo starting; echo waiting for disk >&2; sleep ${ENDLESS}`], {
         timeoutMs: SHORT_MS,
       }),
@@ -135,7 +124,7 @@ describe('systemExec() and a program that does not end by itself', () => {
   test('ends all its descendants at the timeout', async () => {
     const pids: string[] = [];
     const script = `sleep ${ENDLESS} & echo $!; sh -c 'sleep ${ENDLESS} & echo $!; wait' & echo $!; wait`;
-    const error = await failureOf(
+    const error = await failureOf(() =>
       run(['sh', '-c', script], { timeoutMs: SHORT_MS, onLine: (line) => pids.push(line) }),
     );
     expect({ code: error.code, descendants: pids.length }).toEqual({
@@ -147,7 +136,7 @@ describe('systemExec() and a program that does not end by itself', () => {
 
   test('ends what a program left behind that holds its output open', async () => {
     const pids: string[] = [];
-    const error = await failureOf(
+    const error = await failureOf(() =>
       run(['sh', '-c', `sleep ${ENDLESS} & echo $!`], {
         timeoutMs: SHORT_MS,
         onLine: (line) => pids.push(line),
@@ -163,7 +152,7 @@ describe('systemExec() and a program that does not end by itself', () => {
   test('kills a program that ignores SIGTERM', async () => {
     const pids: string[] = [];
     const script = "trap '' TERM; echo $$; while :; do sleep 0.05; done";
-    const error = await failureOf(
+    const error = await failureOf(() =>
       run(['sh', '-c', script], { timeoutMs: SHORT_MS, onLine: (line) => pids.push(line) }),
     );
     expect({ code: error.code, descendants: pids.length }).toEqual({
@@ -176,7 +165,7 @@ describe('systemExec() and a program that does not end by itself', () => {
   test('does not wait for a descendant that fled into a session of its own', async () => {
     const pids: string[] = [];
     const script = `setsid sh -c 'echo $$; exec sleep ${ENDLESS}' & sleep ${ENDLESS}`;
-    const error = await failureOf(
+    const error = await failureOf(() =>
       run(['sh', '-c', script], { timeoutMs: SHORT_MS, onLine: (line) => pids.push(line) }),
     );
     for (const pid of pids) {
@@ -188,7 +177,7 @@ describe('systemExec() and a program that does not end by itself', () => {
   test('gives INTERRUPTED and ends it at the signal', async () => {
     const controller = new AbortController();
     const pids: string[] = [];
-    const error = await failureOf(
+    const error = await failureOf(() =>
       run(['sh', '-c', `echo $$; sleep ${ENDLESS}`], {
         signal: controller.signal,
         onLine: (line) => {
@@ -205,8 +194,19 @@ describe('systemExec() and a program that does not end by itself', () => {
     await Promise.all(pids.map(untilEnded));
   });
 
+  test('fails at once when the one who reads the lines does', async () => {
+    const broken = new AgentError('BUSY', 'Cannot take this line');
+    const reading = run(['sh', '-c', `echo line; sleep ${ENDLESS}`], {
+      timeoutMs: SHORT_MS,
+      onLine: () => {
+        throw broken;
+      },
+    });
+    expect(await failureOf(() => reading)).toBe(broken);
+  });
+
   test('gives INTERRUPTED when the signal came before', async () => {
-    const error = await failureOf(run(['sleep', ENDLESS], { signal: AbortSignal.abort() }));
+    const error = await failureOf(() => run(['sleep', ENDLESS], { signal: AbortSignal.abort() }));
     expect(error.code).toBe('INTERRUPTED');
   });
 
@@ -215,7 +215,7 @@ describe('systemExec() and a program that does not end by itself', () => {
     ['prints for ever', 'yes', 'it printed too much'],
     ['is killed', 'kill -9 $$', 'signal SIGKILL'],
   ])('gives TOOL_FAILED when it %s', async (_, script, why) => {
-    const error = await failureOf(run(['sh', '-c', script]));
+    const error = await failureOf(() => run(['sh', '-c', script]));
     expect({ code: error.code, message: error.message }).toEqual({
       code: 'TOOL_FAILED',
       message: `"sh" was ended: ${why}`,
@@ -225,7 +225,9 @@ describe('systemExec() and a program that does not end by itself', () => {
 
 describe('systemExec() and a program that cannot be run', () => {
   test('gives TOOL_MISSING with what to do for a name that is not in PATH', async () => {
-    const { code, message, hint, details } = await failureOf(run(['no-such-program', '--flag']));
+    const { code, message, hint, details } = await failureOf(() =>
+      run(['no-such-program', '--flag']),
+    );
     expect({ code, message, hint, details }).toEqual({
       code: 'TOOL_MISSING',
       message: 'Cannot run "no-such-program": ENOENT',
@@ -239,7 +241,7 @@ describe('systemExec() and a program that cannot be run', () => {
     const path = join(directory.path, 'tool');
     await Bun.write(path, '#!/bin/sh\n');
     await chmod(path, 0o644);
-    const { code, message } = await failureOf(run([path]));
+    const { code, message } = await failureOf(() => run([path]));
     expect({ code, message }).toEqual({
       code: 'TOOL_MISSING',
       message: `Cannot run "${path}": EACCES`,
