@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { type ConfigInputs, type LoadedConfig, loadConfig } from '../../src/config/load.ts';
-import { AgentError } from '../../src/core/errors.ts';
+import type { AgentError } from '../../src/core/errors.ts';
+import { failureOf } from '../support/failure-of.ts';
 
 const DEFAULTS: LoadedConfig['config'] = {
   agent: { role: 'server', id: '', labels: {} },
@@ -46,21 +47,13 @@ function load(inputs: Partial<ConfigInputs>): LoadedConfig {
   });
 }
 
-/** What loadConfig() says is wrong. */
-function problemsOf(inputs: Partial<ConfigInputs>): unknown {
-  return failureOf(inputs).details?.['problems'];
+function loadFailure(inputs: Partial<ConfigInputs>): Promise<AgentError> {
+  return failureOf(() => load(inputs));
 }
 
-function failureOf(inputs: Partial<ConfigInputs>): AgentError {
-  try {
-    load(inputs);
-  } catch (thrown) {
-    if (thrown instanceof AgentError) {
-      return thrown;
-    }
-    throw thrown;
-  }
-  throw new Error('loadConfig() took what it should refuse');
+/** What loadConfig() says is wrong. */
+async function problemsOf(inputs: Partial<ConfigInputs>): Promise<unknown> {
+  return (await loadFailure(inputs)).details?.['problems'];
 }
 
 describe('loadConfig()', () => {
@@ -141,7 +134,7 @@ describe('loadConfig()', () => {
     );
   });
 
-  test('lists all mistakes of a file at once, each with what was meant where that is near', () => {
+  test('lists all mistakes of a file at once, each with what was meant where that is near', async () => {
     const fileText = [
       'control_plan:',
       '  url: https://cp.example',
@@ -163,7 +156,7 @@ describe('loadConfig()', () => {
       'zebra: is not a setting',
     ];
 
-    const error = failureOf({ fileText });
+    const error = await loadFailure({ fileText });
     expect({
       code: error.code,
       message: error.message,
@@ -177,15 +170,15 @@ describe('loadConfig()', () => {
     });
   });
 
-  test('counts a single mistake in words', () => {
-    expect(failureOf({ fileText: 'k3s: {version: stable}' }).message).toBe(
+  test('counts a single mistake in words', async () => {
+    expect((await loadFailure({ fileText: 'k3s: {version: stable}' })).message).toBe(
       'The configuration has one problem:\n  - k3s.version: must be a k3s version such as v1.34.4+k3s1',
     );
   });
 
-  test('finds mistakes of flags and variables too', () => {
+  test('finds mistakes of flags and variables too', async () => {
     expect(
-      problemsOf({
+      await problemsOf({
         flags: { 'ca-file': 'ca.pem', 'allow-insecure': 'yes' },
         env: { PIPEOPS_PORT: '65536', LOG_LEVEL: 'loud' },
       }),
@@ -199,8 +192,8 @@ describe('loadConfig()', () => {
 
   test.each(['http: 5', 'http: []', 'http: text'])(
     'says that a section is one even when a flag goes into it: %s',
-    (fileText) => {
-      expect(problemsOf({ fileText, flags: { port: '80' } })).toEqual([
+    async (fileText) => {
+      expect(await problemsOf({ fileText, flags: { port: '80' } })).toEqual([
         expect.stringMatching(/^http: Invalid input: expected object, received /),
       ]);
     },
@@ -208,8 +201,8 @@ describe('loadConfig()', () => {
 
   test.each(['- control_plane', 'only text', '42', 'agent: {}\n---\nhttp: {}'])(
     'refuses a file that holds no sections: %j',
-    (fileText) => {
-      expect(problemsOf({ fileText })).toEqual([
+    async (fileText) => {
+      expect(await problemsOf({ fileText })).toEqual([
         'the file must hold sections such as "control_plane:"',
       ]);
     },
@@ -217,8 +210,8 @@ describe('loadConfig()', () => {
 
   test.each(['log: {level: [', 'log:\n\tlevel: info', 'log: "info'])(
     'names the file and what to look at when it is not YAML: %j',
-    (fileText) => {
-      const error = failureOf({ fileText, filePath: '/tmp/mine.yaml' });
+    async (fileText) => {
+      const error = await loadFailure({ fileText, filePath: '/tmp/mine.yaml' });
       expect({ code: error.code, message: error.message, hint: error.hint }).toEqual({
         code: 'CONFIG_INVALID',
         message: expect.stringMatching(/^Cannot read \/tmp\/mine\.yaml: YAML Parse error: \w+/),
@@ -232,16 +225,16 @@ describe('loadConfig() and the address of the control plane', () => {
   const INSECURE =
     'control_plane.url: must be https://, or set control_plane.allow_insecure (--allow-insecure)';
 
-  test('refuses http:// to another machine', () => {
-    expect(problemsOf({ flags: { 'api-url': 'http://cp.example' } })).toEqual([INSECURE]);
+  test('refuses http:// to another machine', async () => {
+    expect(await problemsOf({ flags: { 'api-url': 'http://cp.example' } })).toEqual([INSECURE]);
   });
 
   test.each([
     'http://localhost.example',
     'http://127.0.0.1.example',
     'http://localhost@cp.example',
-  ])('is not taken in by %s', (url) => {
-    expect(problemsOf({ flags: { 'api-url': url } })).toEqual([INSECURE]);
+  ])('is not taken in by %s', async (url) => {
+    expect(await problemsOf({ flags: { 'api-url': url } })).toEqual([INSECURE]);
   });
 
   test('takes http:// to another machine when that is allowed', () => {
@@ -258,8 +251,8 @@ describe('loadConfig() and the address of the control plane', () => {
 
   test.each(['cp.example', 'ftp://cp.example', 'https://', 'file:///etc/passwd'])(
     'refuses %s',
-    (url) => {
-      expect(problemsOf({ flags: { 'api-url': url } })).toEqual([
+    async (url) => {
+      expect(await problemsOf({ flags: { 'api-url': url } })).toEqual([
         'control_plane.url: must be an https:// address',
       ]);
     },

@@ -1,5 +1,5 @@
 /**
- * What files.test.ts runs on a disk of 64 KiB: writes more than there is room for and prints what
+ * What files-content.test.ts runs on a disk of 64 KiB: writes more than there is room for and prints what
  * came of it as JSON. Usage: bun full-disk.ts <directory on that disk>
  */
 import { toAgentError } from '../../src/core/errors.ts';

@@ -2,8 +2,8 @@ import { Database } from 'bun:sqlite';
 import { describe, expect, test } from 'bun:test';
 import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AgentError } from '../../src/core/errors.ts';
 import { openDatabase } from '../../src/store/database.ts';
+import { failureOf } from '../support/failure-of.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
@@ -21,18 +21,6 @@ function insert(database: Database, id: string): void {
 
 function ids(database: Database): readonly unknown[] {
   return database.query('SELECT id FROM commands ORDER BY id').all();
-}
-
-function failureOf(work: () => unknown): AgentError {
-  try {
-    work();
-  } catch (thrown) {
-    if (thrown instanceof AgentError) {
-      return thrown;
-    }
-    throw thrown;
-  }
-  throw new Error('Nothing was thrown');
 }
 
 describe('openDatabase()', () => {
@@ -165,7 +153,7 @@ describe('openDatabase()', () => {
   test('leaves everything in place when the directory is missing', async () => {
     await using directory = await tempDirectory();
     const path = join(directory.path, 'missing', 'agent.db');
-    const { code, message } = failureOf(() => openDatabase({ clock }, path));
+    const { code, message } = await failureOf(() => openDatabase({ clock }, path));
     expect({ code, message }).toEqual({
       code: 'FILE_ACCESS',
       message: `Cannot open ${path}: unable to open database file`,
@@ -176,7 +164,7 @@ describe('openDatabase()', () => {
     await using directory = await tempDirectory();
     const path = join(directory.path, 'agent.db');
     await mkdir(path);
-    expect(failureOf(() => openDatabase({ clock }, path)).code).toBe('FILE_ACCESS');
+    expect((await failureOf(() => openDatabase({ clock }, path))).code).toBe('FILE_ACCESS');
     expect(await readdir(directory.path)).toEqual(['agent.db']);
   });
 });

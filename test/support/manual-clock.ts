@@ -44,11 +44,11 @@ export function manualClock(start = '2026-01-01T00:00:00.000Z'): ManualClock {
   return {
     now: () => new Date(startMs + elapsedMs),
     monotonic: () => elapsedMs,
-    sleep: async (ms, signal) => {
+    sleep: (ms, signal) => {
       if (signal?.aborted) {
-        return false;
+        return Promise.resolve(false);
       }
-      return ms <= 0 ? true : sleep(ms, signal);
+      return ms <= 0 ? Promise.resolve(true) : sleep(ms, signal);
     },
     advance: (ms) => {
       elapsedMs += ms;
