@@ -1,0 +1,540 @@
+/** The subcommands that change or show a machine, on a simulated one: every path and refusal. */
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { decodeJoinToken, encodeJoinToken } from '../../src/protocol/join-token.ts';
+import {
+  CLUSTER_CA,
+  CONTROL_PLANE,
+  CONTROL_PLANE_TOKEN,
+  MIRROR,
+  type Ran,
+  type SimulatedMachine,
+  simulatedMachine,
+} from '../support/simulated-machine.ts';
+
+const ENV = { PIPEOPS_API_URL: CONTROL_PLANE, PIPEOPS_K3S_MIRROR: MIRROR };
+const INSTALL = ['install', '--token-file', '/root/token', '--cluster-name', 'test', '--json'];
+const DAY_MS = 24 * 3_600_000;
+
+let machine: SimulatedMachine;
+
+beforeEach(async () => {
+  machine = await simulatedMachine();
+});
+afterEach(async () => await machine[Symbol.asyncDispose]());
+
+const install = (words: readonly string[] = INSTALL, env: Record<string, string> = {}) =>
+  machine.run(words, { env: { ...ENV, ...env } });
+
+/** How a `--json` run failed. */
+function failure(ran: Ran): { exitCode: number; code: string; message: string; hint?: string } {
+  return { exitCode: ran.exitCode, ...JSON.parse(ran.stdout).error };
+}
+
+function changedSteps(ran: Ran): readonly string[] {
+  const { steps } = JSON.parse(ran.stdout) as { steps: { id: string; changed: boolean }[] };
+  return steps.filter(({ changed }) => changed).map(({ id }) => id);
+}
+
+function joinToken(changes: Partial<Parameters<typeof encodeJoinToken>[0]> = {}): string {
+  return encodeJoinToken({
+    v: 1,
+    servers: ['https://10.0.0.9:6443', 'https://10.0.0.1:6443'],
+    ca: CLUSTER_CA,
+    token: 'K10secret::abcdef.0123456789abcdef',
+    role: 'agent',
+    expires: new Date(Date.now() + DAY_MS).toISOString(),
+    ...changes,
+  });
+}
+
+describe('install', () => {
+  test('takes every step in order, and a second run none', async () => {
+    const first = await install();
+    expect(first.exitCode).toBe(0);
+    expect(changedSteps(first)).toEqual([
+      'place-executable',
+      'k3s-config',
+      'k3s-install',
+      'k3s-start',
+      'agent-account',
+      'agent-config',
+      'control-plane-token',
+      'agent-permissions',
+      'agent-kubeconfig',
+      'agent-unit',
+      'start-agent',
+    ]);
+    expect(JSON.parse(first.stdout)).toMatchObject({
+      role: 'server',
+      node: 'node-1',
+      cluster_name: 'test',
+      control_plane: CONTROL_PLANE,
+      ports: [6443, 10250, 8080],
+      units: ['k3s.service', 'pipeops-agent.service'],
+    });
+    const second = await install();
+    expect({ exitCode: second.exitCode, changed: changedSteps(second) }).toEqual({
+      exitCode: 0,
+      changed: [],
+    });
+  });
+
+  test('gives k3s its role and version by environment and the rest by file', async () => {
+    await install([...INSTALL, '--traefik']);
+    const installer = machine.calls.find(({ argv }) => argv[0] === 'sh');
+    expect(installer?.env).toEqual({
+      INSTALL_K3S_EXEC: 'server',
+      INSTALL_K3S_VERSION: 'v1.34.4+k3s1',
+      INSTALL_K3S_SKIP_START: 'true',
+      GITHUB_URL: MIRROR,
+    });
+    const config = await machine.files.readText('/etc/rancher/k3s/config.yaml.d/50-pipeops.yaml');
+    expect(Bun.YAML.parse(config ?? '')).toEqual({ 'write-kubeconfig-mode': '0600' });
+  });
+
+  test('writes the given settings and no secret into the configuration', async () => {
+    await install([...INSTALL, '--log-level', 'debug']);
+    const config = (await machine.files.readText('/etc/pipeops-agent/config.yaml')) ?? '';
+    expect(Bun.YAML.parse(config)).toEqual({
+      cluster: { name: 'test' },
+      control_plane: { url: CONTROL_PLANE },
+      k3s: { mirror: MIRROR },
+      log: { level: 'debug' },
+    });
+  });
+
+  test('never puts a secret into arguments or environment of a program, or into its output', async () => {
+    const ran = await install();
+    const seen = JSON.stringify(machine.calls.map(({ argv, env }) => [argv, env]));
+    for (const text of [seen, ran.stdout, ran.stderr]) {
+      expect(text).not.toContain(CONTROL_PLANE_TOKEN);
+      expect(text).not.toContain('eyJ');
+    }
+  });
+
+  test('goes on where a failed run ended', async () => {
+    machine.programs.set('useradd', () => ({ exitCode: 4, stderr: 'UID already in use' }));
+    expect(failure(await install())).toMatchObject({ exitCode: 7, code: 'TOOL_FAILED' });
+    const journal = await machine.files.readText('/var/lib/pipeops-agent-host/steps.json');
+    expect(JSON.parse(journal ?? '')).toMatchObject({
+      'k3s-start': { state: 'done' },
+      'agent-account': { state: 'begun' },
+    });
+    machine.programs.delete('useradd');
+    expect(changedSteps(await install())[0]).toBe('agent-account');
+  });
+
+  test('starts the agent again when its configuration has changed', async () => {
+    await install();
+    const again = await install([...INSTALL, '--log-level', 'debug']);
+    expect(changedSteps(again)).toEqual(['agent-config', 'start-agent']);
+  });
+
+  test('is standalone without a token, and connected by a later run with one', async () => {
+    const first = await install(['install', '--json']);
+    expect(JSON.parse(first.stdout)).toMatchObject({ control_plane: null });
+    expect(first.stderr).toContain('standalone');
+    expect(changedSteps(await install())).toEqual([
+      'agent-config',
+      'control-plane-token',
+      'start-agent',
+    ]);
+    expect(JSON.parse((await install(['install', '--json'])).stdout).control_plane).toBe(
+      CONTROL_PLANE,
+    );
+  });
+
+  test('takes the token from a variable, from standard input, or from a person', async () => {
+    const file = '/var/lib/pipeops-agent/credentials/control-plane-token';
+    await install(['install'], { PIPEOPS_TOKEN: CONTROL_PLANE_TOKEN });
+    expect(await machine.files.readText(file)).toBe(`${CONTROL_PLANE_TOKEN}\n`);
+    const words = ['install', '--token-file', '-'];
+    const piped = await machine.run(words, { env: ENV, stdin: `${CONTROL_PLANE_TOKEN}\n` });
+    expect(piped.exitCode).toBe(0);
+    await using other = await simulatedMachine();
+    const asked = await other.run(['install'], { env: ENV, secret: CONTROL_PLANE_TOKEN });
+    expect(asked.stdout).toContain('This machine is ready');
+    expect(await other.files.readText(file)).toBe(`${CONTROL_PLANE_TOKEN}\n`);
+  });
+
+  test('keeps a copy of the CA certificate that the daemon can read', async () => {
+    await machine.files.writeAtomic('/root/ca.pem', CLUSTER_CA, { mode: 0o600 });
+    await install(INSTALL, { PIPEOPS_CA_FILE: '/root/ca.pem' });
+    const copy = '/etc/pipeops-agent/control-plane-ca.pem';
+    expect(await machine.files.readText(copy)).toBe(CLUSTER_CA);
+    expect(await machine.files.readText('/etc/pipeops-agent/config.yaml')).toContain(copy);
+  });
+
+  test('--dry-run tells each step and changes nothing', async () => {
+    const before = await machine.listing();
+    const ran = await install([...INSTALL, '--dry-run']);
+    const { plan } = JSON.parse(ran.stdout) as { plan: { id: string; needed: boolean }[] };
+    expect(plan.filter(({ needed }) => needed).length).toBeGreaterThan(10);
+    expect((await install(['install', '--dry-run'])).stdout).toContain('Install k3s');
+    expect(await machine.listing()).toEqual(before);
+  });
+
+  test('refuses before it changes anything', async () => {
+    const before = await machine.listing();
+    await machine.files.writeAtomic('/root/token', 'wrong-token\n', { mode: 0o600 });
+    expect(failure(await install())).toMatchObject({ exitCode: 5, code: 'TOKEN_REJECTED' });
+    const unreachable = await install(INSTALL, { PIPEOPS_API_URL: 'https://nowhere.test' });
+    expect(failure(unreachable)).toMatchObject({ exitCode: 6, code: 'CONTROL_PLANE_UNREACHABLE' });
+    await machine.files.writeAtomic('/root/token', '\n', { mode: 0o600 });
+    expect(failure(await install())).toMatchObject({ exitCode: 2, code: 'USAGE' });
+    const noCa = await install(INSTALL, { PIPEOPS_CA_FILE: '/root/absent.pem' });
+    expect(failure(noCa)).toMatchObject({ code: 'USAGE' });
+    expect({ ...(await machine.listing()), '/root/token': '' }).toEqual({
+      ...before,
+      '/root/token': '',
+    });
+  });
+
+  test.each([
+    ['memory', '/proc/meminfo', 'MemTotal: 200000 kB\n', 'HOST_UNSUPPORTED'],
+    ['processor', '/proc/cpuinfo', 'flags\t\t: fpu\n', 'HOST_UNSUPPORTED'],
+    ['k3s of somebody else', '/usr/local/bin/k3s', '', 'CLUSTER_EXISTS'],
+    ['port', '/proc/net/tcp', 'h\n0: 00000000:192B 0:0 0A 0:0 0:0 0 0 0 4711\n', 'PORT_IN_USE'],
+  ])('refuses a machine for its %s', async (_, path, text, code) => {
+    await machine.files.makeDirectory('/usr/local/bin', { mode: 0o755 });
+    await machine.files.writeAtomic(path, text, { mode: 0o644 });
+    expect(failure(await install())).toMatchObject({ exitCode: 4, code });
+  });
+
+  test('names the process that holds a port', async () => {
+    const listening = 'h\n0: 00000000:192B 0:0 0A 0:0 0:0 0 0 0 4711\n';
+    await machine.files.writeAtomic('/proc/net/tcp', listening, { mode: 0o644 });
+    await machine.files.makeDirectory('/proc/812/fd', { mode: 0o755 });
+    await machine.files.link('socket:[4711]', '/proc/812/fd/7');
+    await machine.files.writeAtomic('/proc/812/comm', 'nginx\n', { mode: 0o644 });
+    expect(failure(await install()).message).toContain('6443 by nginx (pid 812)');
+  });
+
+  test.each([
+    ['[ERROR] the download has a wrong SHA-256', 6, 'DOWNLOAD_CORRUPT'],
+    ['[ERROR] Download failed: https://k3s.test/k3s', 6, 'DOWNLOAD_FAILED'],
+    ['tee: k3s: No space left on device', 4, 'DISK_FULL'],
+    ['[ERROR] something else', 7, 'K3S_INSTALL_FAILED'],
+  ])('tells what "%s" of the installer means', async (stderr, exitCode, code) => {
+    machine.programs.set('sh', () => ({ exitCode: 1, stderr }));
+    expect(failure(await install())).toMatchObject({ exitCode, code });
+  });
+
+  test('refuses an installer that is a page, an unknown channel, and a mirror that is away', async () => {
+    machine.web.set(`${MIRROR}/install.sh`, () => new Response('<html>'));
+    expect(failure(await install())).toMatchObject({ code: 'DOWNLOAD_CORRUPT' });
+    machine.web.set(`${MIRROR}/channels/stable`, () => new Response('no redirect'));
+    expect(failure(await install())).toMatchObject({ code: 'DOWNLOAD_FAILED' });
+    machine.web.set(`${MIRROR}/channels/stable`, () => new Response('', { status: 503 }));
+    expect(failure(await install())).toMatchObject({ code: 'DOWNLOAD_FAILED' });
+  });
+
+  test('fails with the last line of k3s when that does not start', async () => {
+    machine.programs.set('/usr/local/bin/k3s', (argv) => {
+      if (argv[1] === '--version') {
+        return { stdout: 'k3s version v1.34.4+k3s1' };
+      }
+      machine.units.set('k3s.service', 'failed');
+      return { exitCode: 1 };
+    });
+    machine.programs.set('journalctl', () => ({ stdout: 'level=fatal msg="no memory cgroup"' }));
+    expect(failure(await install())).toMatchObject({
+      code: 'K3S_NOT_READY',
+      message: expect.stringContaining('no memory cgroup'),
+    });
+  });
+
+  test('fails with the reason of the agent when that is final', async () => {
+    machine.web.set('http://127.0.0.1:8080/ready', () =>
+      Response.json(
+        { ready: false, reasons: [{ code: 'TOKEN_REJECTED', message: 'not accepted' }] },
+        { status: 503 },
+      ),
+    );
+    expect(failure(await install())).toMatchObject({ exitCode: 5, code: 'TOKEN_REJECTED' });
+  });
+
+  test('fails with the journal of the agent when that does not start', async () => {
+    machine.web.set('http://127.0.0.1:8080/ready', () => {
+      machine.units.set('pipeops-agent.service', 'failed');
+      return new Response('not it', { status: 500 });
+    });
+    machine.programs.set('journalctl', () => ({ stdout: 'cannot listen' }));
+    expect(failure(await install())).toMatchObject({
+      code: 'TOOL_FAILED',
+      message: expect.stringContaining('cannot listen'),
+    });
+  });
+});
+
+describe('join', () => {
+  test('makes a worker of a machine by the token alone', async () => {
+    const ran = await machine.run(['join', '--token', '-', '--json'], {
+      env: { PIPEOPS_K3S_MIRROR: MIRROR },
+      stdin: joinToken(),
+    });
+    expect(ran.exitCode).toBe(0);
+    expect(JSON.parse(ran.stdout)).toMatchObject({ role: 'agent', ports: [10250, 8080] });
+    const config = await machine.files.readText('/etc/rancher/k3s/config.yaml.d/50-pipeops.yaml');
+    expect(Bun.YAML.parse(config ?? '')).toEqual({
+      server: 'https://10.0.0.1:6443',
+      'token-file': '/var/lib/pipeops-agent-host/k3s-join-token',
+    });
+    expect(
+      Bun.YAML.parse((await machine.files.readText('/etc/pipeops-agent/config.yaml')) ?? ''),
+    ).toEqual({ agent: { role: 'node' }, k3s: { mirror: MIRROR } });
+    expect(await machine.files.stat('/etc/pipeops-agent/kubeconfig')).toBeUndefined();
+  });
+
+  test('warns of a token in the arguments, reads it from a file, asks a person', async () => {
+    const env = { PIPEOPS_K3S_MIRROR: MIRROR };
+    const inArguments = await machine.run(['join', '--token', joinToken(), '--dry-run'], { env });
+    expect(inArguments.stderr).toContain('warning');
+    await machine.files.writeAtomic('/root/join', joinToken(), { mode: 0o600 });
+    const words = ['join', '--token-file', '/root/join', '--dry-run'];
+    expect((await machine.run(words, { env })).exitCode).toBe(0);
+    const asked = await machine.run(['join', '--dry-run'], { env, secret: joinToken() });
+    expect(asked.exitCode).toBe(0);
+  });
+
+  test('refuses a token that is absent, mangled or over, and servers that do not answer', async () => {
+    const refused = async (words: readonly string[]) => {
+      const { exitCode, code } = failure(await machine.run(['join', ...words, '--json']));
+      return [exitCode, code];
+    };
+    const expired = joinToken({ expires: '2020-01-01T00:00:00.000Z' });
+    const away = joinToken({ servers: ['https://10.9.9.9:6443'] });
+    expect([
+      await refused([]),
+      await refused(['--token-file', '/root/absent']),
+      await refused(['--token', joinToken().replace('.', '.x')]),
+      await refused(['--token', expired]),
+      await refused(['--token', away]),
+    ]).toEqual([
+      [2, 'USAGE'],
+      [2, 'USAGE'],
+      [2, 'JOIN_TOKEN_INVALID'],
+      [5, 'JOIN_TOKEN_EXPIRED'],
+      [6, 'SERVER_UNREACHABLE'],
+    ]);
+  });
+
+  test('says that the token was rejected when the server does so', async () => {
+    machine.web.delete('http://127.0.0.1:10248/healthz');
+    const line = 'level=error msg="failed to get CA certs: 401 Unauthorized"';
+    machine.programs.set('journalctl', () => ({ stdout: line }));
+    const words = ['join', '--token', joinToken(), '--json'];
+    const ran = await machine.run(words, { env: { PIPEOPS_K3S_MIRROR: MIRROR } });
+    expect(failure(ran)).toMatchObject({ exitCode: 5, code: 'JOIN_TOKEN_REJECTED' });
+  });
+
+  test('refuses a machine that is a server already', async () => {
+    await install();
+    const ran = await machine.run(['join', '--token', joinToken(), '--json']);
+    expect(failure(ran)).toMatchObject({ exitCode: 4, code: 'CLUSTER_EXISTS' });
+  });
+
+  test('works by the variables that users of k3s know', async () => {
+    const env = {
+      NODE_TYPE: 'agent',
+      K3S_URL: 'https://10.0.0.1:6443',
+      K3S_TOKEN: 'K10secret::node:password',
+      PIPEOPS_K3S_MIRROR: MIRROR,
+    };
+    const ran = await machine.run(['install', '--json'], { env });
+    expect(JSON.parse(ran.stdout)).toMatchObject({ role: 'agent' });
+    expect(machine.calls.find(({ argv }) => argv[0] === 'sh')?.env?.['K3S_TOKEN']).toBeUndefined();
+    const incomplete = await machine.run(['install', '--json'], { env: { NODE_TYPE: 'agent' } });
+    expect(failure(incomplete)).toMatchObject({ exitCode: 2, code: 'USAGE' });
+  });
+});
+
+describe('token', () => {
+  test('create gives a token with servers, CA and end; list and revoke know it', async () => {
+    await install();
+    const created = JSON.parse((await machine.run(['token', 'create', '--json'])).stdout);
+    expect(decodeJoinToken(created.token)).toEqual({
+      v: 1,
+      servers: ['https://10.0.0.1:6443'],
+      ca: CLUSTER_CA,
+      token: `K10${'0'.repeat(64)}::abcdef.0123456789abcdef`,
+      role: 'agent',
+      expires: created.expires,
+    });
+    const listed = await machine.run(['token', 'list', '--json']);
+    expect(JSON.parse(listed.stdout)).toEqual({
+      tokens: [{ id: 'abcdef', description: 'pipeops-agent', expires: '2099-01-01T00:00:00Z' }],
+    });
+    expect((await machine.run(['token', 'list'])).stdout).toContain('abcdef');
+    expect((await machine.run(['token', 'revoke', 'abcdef'])).exitCode).toBe(0);
+    expect((await machine.run(['token', 'revoke', 'zzzzzz'])).stderr).toContain('[NOT_FOUND]');
+    expect((await machine.run(['token', 'create', '--ttl', '2h'])).stderr).toContain('2h');
+  });
+
+  test('create makes a server token only when that is confirmed', async () => {
+    await install();
+    const words = ['token', 'create', '--role', 'server', '--json'];
+    expect(failure(await machine.run(words))).toMatchObject({ exitCode: 2, code: 'USAGE' });
+    const created = JSON.parse((await machine.run([...words, '--yes'])).stdout);
+    expect({ ...created, token: decodeJoinToken(created.token).role }).toEqual({
+      token: 'server',
+      id: null,
+      expires: null,
+      servers: ['https://10.0.0.1:6443'],
+      role: 'server',
+    });
+  });
+
+  test('refuses a time or a role that does not fit, and a machine that is no server', async () => {
+    for (const words of [
+      ['--ttl', '5'],
+      ['--ttl', '30d'],
+      ['--role', 'king'],
+    ]) {
+      const ran = await machine.run(['token', 'create', ...words, '--json']);
+      expect(failure(ran)).toMatchObject({ exitCode: 2, code: 'USAGE' });
+    }
+    for (const words of [
+      ['token', 'create'],
+      ['token', 'create', '--role', 'server', '--yes'],
+      ['token', 'list'],
+      ['cluster-info'],
+    ]) {
+      const ran = await machine.run([...words, '--json']);
+      expect(failure(ran)).toMatchObject({ exitCode: 4, code: 'NOT_A_SERVER' });
+    }
+  });
+
+  test('says that Kubernetes does not answer', async () => {
+    await install();
+    machine.programs.set('/usr/local/bin/k3s', () => ({ exitCode: 1, stderr: 'refused' }));
+    const ran = await machine.run(['token', 'list', '--json']);
+    expect(failure(ran)).toMatchObject({ exitCode: 8, code: 'KUBERNETES_API' });
+  });
+});
+
+test('cluster-info shows servers, version and nodes', async () => {
+  await install();
+  expect(JSON.parse((await machine.run(['cluster-info', '--json'])).stdout)).toEqual({
+    servers: ['https://10.0.0.1:6443'],
+    k3s_version: 'v1.34.4+k3s1',
+    nodes: [
+      {
+        name: 'node-1',
+        ready: true,
+        role: 'server',
+        address: '10.0.0.1',
+        version: 'v1.34.4+k3s1',
+        architecture: 'amd64',
+      },
+      {
+        name: 'node-2',
+        ready: false,
+        role: 'worker',
+        address: null,
+        version: 'v1.34.4+k3s1',
+        architecture: 'arm64',
+      },
+    ],
+  });
+  expect((await machine.run(['cluster-info'])).stdout).toContain('Node node-2');
+});
+
+describe('uninstall', () => {
+  test('leaves the machine as it was before install', async () => {
+    const before = await machine.listing();
+    await install();
+    const ran = await machine.run(['uninstall', '--yes', '--json']);
+    expect(ran.exitCode).toBe(0);
+    const { '/cluster/account': _, ...after } = await machine.listing();
+    expect(after).toEqual(before);
+    expect([machine.units.size, machine.enabled.has('pipeops-agent.service')]).toEqual([0, false]);
+  });
+
+  test('keeps k3s, and the data, when told so', async () => {
+    await install();
+    const ran = await machine.run(['uninstall', '--yes', '--keep-k3s', '--keep-data']);
+    expect(ran.exitCode).toBe(0);
+    const left = Object.keys(await machine.listing());
+    expect(left).toContain('/usr/local/bin/k3s');
+    expect(left).toContain('/var/lib/pipeops-agent/credentials/control-plane-token');
+    expect(left).not.toContain('/cluster/account');
+    expect(left).not.toContain('/etc/pipeops-agent/config.yaml');
+    expect(machine.units.get('k3s.service')).toBe('active');
+  });
+
+  test('asks, and does nothing when the answer is no', async () => {
+    await install();
+    const before = await machine.listing();
+    const refused = await machine.run(['uninstall', '--json'], { confirm: false });
+    expect(failure(refused)).toMatchObject({ exitCode: 2, code: 'USAGE' });
+    expect(await machine.listing()).toEqual(before);
+    expect((await machine.run(['uninstall'], { confirm: true })).exitCode).toBe(0);
+  });
+
+  test('goes on after a failure', async () => {
+    await install();
+    machine.programs.set('/usr/local/bin/k3s-uninstall.sh', () => ({
+      exitCode: 1,
+      stderr: 'busy',
+    }));
+    const failed = await machine.run(['uninstall', '--yes', '--json']);
+    expect(failure(failed)).toMatchObject({ exitCode: 7, code: 'TOOL_FAILED' });
+    machine.programs.delete('/usr/local/bin/k3s-uninstall.sh');
+    expect((await machine.run(['uninstall', '--yes'])).exitCode).toBe(0);
+    expect(await machine.files.stat('/var/lib/pipeops-agent-host')).toBeUndefined();
+  });
+
+  test('refuses a link where a directory was made', async () => {
+    await install();
+    await machine.files.removeTree('/etc/pipeops-agent');
+    await machine.files.link('/root', '/etc/pipeops-agent');
+    const ran = await machine.run(['uninstall', '--yes', '--json']);
+    expect(failure(ran)).toMatchObject({ code: 'FILE_ACCESS' });
+    expect(await machine.files.readText('/root/agent')).toBe('the executable');
+  });
+
+  test('says that nothing was installed, or that the inventory is damaged', async () => {
+    const nothing = await machine.run(['uninstall', '--yes', '--json']);
+    expect(failure(nothing)).toMatchObject({ exitCode: 4, code: 'NOT_INSTALLED' });
+    await machine.files.makeDirectory('/var/lib/pipeops-agent-host', { mode: 0o700 });
+    const path = '/var/lib/pipeops-agent-host/inventory.json';
+    await machine.files.writeAtomic(path, '{"v":1', { mode: 0o600 });
+    const damaged = await machine.run(['uninstall', '--yes', '--json']);
+    expect(failure(damaged)).toMatchObject({ exitCode: 4, code: 'FILE_ACCESS' });
+  });
+});
+
+describe('credentials renew', () => {
+  const path = '/etc/pipeops-agent/kubeconfig';
+
+  test('mints a token when there is none, and leaves a fresh one', async () => {
+    await install();
+    await machine.files.remove(path);
+    expect((await machine.run(['credentials', 'renew'])).exitCode).toBe(0);
+    const minted = await machine.files.readText(path);
+    expect(minted).toContain('token');
+    expect((await machine.run(['credentials', 'renew'])).exitCode).toBe(0);
+    expect(await machine.files.readText(path)).toBe(minted);
+  });
+
+  test('does nothing on a machine that is no server', async () => {
+    expect(await machine.run(['credentials', 'renew'])).toEqual({
+      exitCode: 0,
+      stdout: '',
+      stderr: '',
+    });
+    expect(await machine.files.stat(path)).toBeUndefined();
+  });
+});
+
+test('one subcommand that changes the machine at a time, and only as root', async () => {
+  const busy = await machine.run(['uninstall', '--json'], { lockHeldBy: 'install (pid 7)' });
+  expect(failure(busy)).toMatchObject({
+    exitCode: 4,
+    code: 'BUSY',
+    message: 'Cannot run "uninstall" now: install (pid 7) is running',
+  });
+  const notRoot = await machine.run(['install', '--json'], { uid: 1000 });
+  expect(failure(notRoot)).toMatchObject({ exitCode: 4, code: 'NOT_ROOT' });
+});

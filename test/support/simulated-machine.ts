@@ -1,0 +1,376 @@
+/**
+ * A machine for tests of one process: real files below a temporary root, and the programs that the
+ * subcommands run, as far as they are seen from outside. The real ones run in test/e2e.
+ */
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { CliContext } from '../../src/cli/context.ts';
+import { runCli } from '../../src/cli/main.ts';
+import { startProgress } from '../../src/cli/progress.ts';
+import { AgentError } from '../../src/core/errors.ts';
+import type { Exec, ExecOptions, ExecResult, Files, Http } from '../../src/core/ports.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { systemFiles } from '../../src/platform/files.ts';
+import { systemRandom } from '../../src/platform/random.ts';
+import { serviceAccountToken } from './fake-kubernetes.ts';
+import { memoryLog } from './memory-log.ts';
+import { tempDirectory } from './temp-dir.ts';
+
+export const CLUSTER_CA = '-----BEGIN CERTIFICATE-----\nY2x1c3Rlcg==\n-----END CERTIFICATE-----\n';
+export const CONTROL_PLANE_TOKEN = 'the-token-of-the-control-plane';
+export const MIRROR = 'https://k3s.test';
+export const CONTROL_PLANE = 'https://control-plane.test';
+const BOOTSTRAP_TOKEN = 'abcdef.0123456789abcdef';
+const INSTALL_SCRIPT = '#!/bin/sh\necho the installer of k3s\n';
+
+type Answer = Partial<ExecResult>;
+type Program = (argv: readonly string[], options: ExecOptions) => Promise<Answer> | Answer;
+
+export interface Call {
+  readonly argv: readonly string[];
+  readonly stdin: string | undefined;
+  readonly env: Readonly<Record<string, string>> | undefined;
+}
+
+export interface Ran {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface SimulatedMachine extends AsyncDisposable {
+  /** Runs one subcommand as root, with the answers of a person where it asks. */
+  run(words: readonly string[], options?: RunOptions): Promise<Ran>;
+  readonly files: Files;
+  readonly calls: readonly Call[];
+  /** `active`, `failed`, … by unit; what is absent is inactive. */
+  readonly units: Map<string, string>;
+  readonly enabled: Set<string>;
+  /** Answers of addresses by their start; the longest that fits is taken. */
+  readonly web: Map<string, (url: string, init: RequestInit | undefined) => Response>;
+  /** Takes the place of a program for one test. */
+  readonly programs: Map<string, Program>;
+  /** Every file below the root, with its content. */
+  listing(): Promise<Record<string, string>>;
+}
+
+export interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly uid?: number;
+  readonly stdin?: string;
+  readonly secret?: string;
+  readonly confirm?: boolean;
+  readonly lockHeldBy?: string;
+}
+
+export async function simulatedMachine(): Promise<SimulatedMachine> {
+  const directory = await tempDirectory();
+  const root = directory.path;
+  const realFiles = systemFiles(root);
+  // A test may run on a small disk; the checks of the machine have tests of their own.
+  const files: Files = {
+    ...realFiles,
+    diskSpace: async () => ({ freeBytes: 50e9, totalBytes: 100e9 }),
+  };
+  const put = async (path: string, text: string) => {
+    await mkdir(dirname(join(root, path)), { recursive: true });
+    await writeFile(join(root, path), text);
+  };
+  await put('/etc/passwd', 'root:x:0:0::/root:/bin/sh\n');
+  await put('/etc/group', 'root:x:0:\n');
+  await put('/run/systemd/system/.keep', '');
+  await put('/proc/cpuinfo', 'flags\t\t: fpu sse4_2 avx\n');
+  await put('/proc/meminfo', 'MemTotal:        4000000 kB\n');
+  await put('/proc/net/tcp', 'sl local_address\n');
+  await put('/root/agent', 'the executable');
+  await put('/root/token', `${CONTROL_PLANE_TOKEN}\n`);
+  await mkdir(join(root, 'etc/systemd/system'), { recursive: true });
+
+  const units = new Map<string, string>();
+  const enabled = new Set<string>();
+  const calls: Call[] = [];
+  const programs = new Map<string, Program>();
+  const web = new Map<string, (url: string, init: RequestInit | undefined) => Response>([
+    [`${MIRROR}/install.sh`, () => new Response(INSTALL_SCRIPT)],
+    [
+      `${MIRROR}/channels/stable`,
+      () => new Response(null, { status: 302, headers: { location: '/tag/v1.34.4%2Bk3s1' } }),
+    ],
+    [`${CONTROL_PLANE}/api/v1/health`, () => Response.json({ status: 'ok' })],
+    [
+      `${CONTROL_PLANE}/api/v1/agents/`,
+      (_, init) => {
+        const given = new Headers(init?.headers).get('authorization');
+        const known = given === `Bearer ${CONTROL_PLANE_TOKEN}`;
+        return Response.json({}, { status: known ? 404 : 401 });
+      },
+    ],
+    ['http://127.0.0.1:8080/ready', () => Response.json({ ready: true, reasons: [] })],
+    ['http://127.0.0.1:10248/healthz', () => new Response('ok')],
+    ['https://10.0.0.1:6443/cacerts', () => new Response(CLUSTER_CA)],
+  ]);
+
+  const machine = { root, put, files, units, enabled };
+  const exec: Exec = {
+    run: async (argv, options) => {
+      calls.push({ argv: [...argv], stdin: options.stdin, env: options.env });
+      const program = programs.get(argv[0]) ?? PROGRAMS[argv[0]];
+      if (program === undefined) {
+        throw new AgentError('TOOL_MISSING', `Cannot run "${argv[0]}": ENOENT`);
+      }
+      const answer = await (typeof program === 'function' && programs.has(argv[0])
+        ? (program as Program)(argv, options)
+        : (program as MachineProgram)(machine, argv, options));
+      return { exitCode: 0, stdout: '', stderr: '', ...answer };
+    },
+  };
+  const http: Http = async (url, init) => {
+    const known = [...web.keys()].filter((start) => url.startsWith(start));
+    const longest = known.sort((a, b) => b.length - a.length)[0];
+    const answer = longest === undefined ? undefined : web.get(longest);
+    if (answer === undefined) {
+      throw Object.assign(new Error(`nothing answers ${url}`), { code: 'ConnectionRefused' });
+    }
+    return answer(url, init);
+  };
+
+  return {
+    files,
+    calls,
+    units,
+    enabled,
+    web,
+    programs,
+    run: async (words, options = {}) => {
+      const out = { stdout: '', stderr: '' };
+      const stderr = (text: string) => {
+        out.stderr += text;
+      };
+      const context: CliContext = {
+        clock: systemClock,
+        random: systemRandom,
+        exec,
+        files,
+        http,
+        lock: () =>
+          options.lockHeldBy === undefined
+            ? { release: () => undefined }
+            : { heldBy: options.lockHeldBy },
+        log: memoryLog(),
+        env: options.env ?? {},
+        uid: options.uid ?? 0,
+        hostname: 'Node-1',
+        architecture: 'x64',
+        execPath: '/root/agent',
+        io: {
+          stdout: (text) => {
+            out.stdout += text;
+          },
+          stderr,
+          stdinIsTty: false,
+          stderrIsTty: false,
+          readStdin: async () => options.stdin ?? '',
+          askSecret: async () => options.secret,
+          confirm: async () => options.confirm,
+        },
+        signal: new AbortController().signal,
+        progress: (title) =>
+          startProgress(
+            { clock: systemClock },
+            { isTty: false, columns: 80, write: stderr },
+            title,
+          ),
+      };
+      return { exitCode: await runCli(context, words), ...out };
+    },
+    listing: async () => {
+      const found: Record<string, string> = {};
+      for await (const path of new Bun.Glob('**/*').scan({ cwd: root, dot: true })) {
+        found[`/${path}`] = await Bun.file(join(root, path)).text();
+      }
+      return found;
+    },
+    [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
+  };
+}
+
+interface MachineState {
+  readonly root: string;
+  readonly put: (path: string, text: string) => Promise<void>;
+  readonly files: Files;
+  readonly units: Map<string, string>;
+  readonly enabled: Set<string>;
+}
+
+type MachineProgram = (
+  machine: MachineState,
+  argv: readonly string[],
+  options: ExecOptions,
+) => Promise<Answer> | Answer;
+
+const ok: Answer = {};
+const TOKEN_FILE = '/var/lib/pipeops-agent/credentials/control-plane-token';
+
+const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
+  systemctl: ({ units, enabled }, argv) => {
+    const unit = argv.at(-1) ?? '';
+    const state = units.get(unit) ?? 'inactive';
+    switch (argv[1]) {
+      case 'is-active':
+        return { exitCode: state === 'active' ? 0 : 3 };
+      case 'is-enabled':
+        return { exitCode: enabled.has(unit) ? 0 : 1 };
+      case 'show':
+        return { stdout: argv.includes('--value') ? state : `ActiveState=${state}\nJob=` };
+      case 'enable':
+        enabled.add(unit);
+        return ok;
+      case 'disable':
+        enabled.delete(unit);
+        units.delete(unit);
+        return ok;
+      case 'start':
+      case 'restart':
+        units.set(unit, 'active');
+        return ok;
+      default:
+        return ok;
+    }
+  },
+  journalctl: () => ({ stdout: 'level=info msg="k3s starts"' }),
+  useradd: async ({ root }, argv) => {
+    const name = argv.at(-1) ?? '';
+    const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
+    const append = async (file: string, line: string) =>
+      Bun.write(join(root, file), (await Bun.file(join(root, file)).text()) + line);
+    await append('/etc/passwd', `${name}:x:${uid}:${gid}::/:/usr/sbin/nologin\n`);
+    await append('/etc/group', `${name}:x:${gid}:\n`);
+    return ok;
+  },
+  userdel: async ({ root }, argv) => {
+    const path = join(root, '/etc/passwd');
+    const lines = (await Bun.file(path).text()).split('\n');
+    await Bun.write(path, lines.filter((line) => !line.startsWith(`${argv[1]}:`)).join('\n'));
+    return ok;
+  },
+  groupdel: async ({ root }, argv) => {
+    const path = join(root, '/etc/group');
+    const lines = (await Bun.file(path).text()).split('\n');
+    await Bun.write(path, lines.filter((line) => !line.startsWith(`${argv[1]}:`)).join('\n'));
+    return ok;
+  },
+  runuser: async ({ files, put }, argv, { stdin = '' }) => {
+    if (argv.at(-1)?.startsWith('cmp')) {
+      return { exitCode: (await files.readText(TOKEN_FILE)) === stdin ? 0 : 1 };
+    }
+    await put(TOKEN_FILE, stdin);
+    return ok;
+  },
+  install: async ({ put, files }, argv) => {
+    await put(argv.at(-1) ?? '', (await files.readText(argv.at(-2) ?? '')) ?? '');
+    return ok;
+  },
+  mv: async ({ put, files }, argv) => {
+    await put(argv[2] ?? '', (await files.readText(argv[1] ?? '')) ?? '');
+    await files.remove(argv[1] ?? '');
+    return ok;
+  },
+  // The installer of k3s.
+  sh: async ({ put }, _, { env = {}, onLine }) => {
+    onLine?.('[INFO]  placing k3s');
+    const unit = env['INSTALL_K3S_EXEC'] === 'agent' ? 'k3s-agent' : 'k3s';
+    await put('/usr/local/bin/k3s', env['INSTALL_K3S_VERSION'] ?? '');
+    await put(`/usr/local/bin/${unit}-uninstall.sh`, '');
+    await put(`/etc/systemd/system/${unit}.service`, '');
+    if (unit === 'k3s') {
+      await put('/var/lib/rancher/k3s/server/tls/server-ca.crt', CLUSTER_CA);
+      await put('/var/lib/rancher/k3s/server/token', 'K10server::token\n');
+    }
+    return ok;
+  },
+  '/usr/local/bin/k3s': (machine, argv, options) => k3s(machine, argv.slice(1), options),
+  '/usr/local/bin/k3s-uninstall.sh': (machine) => uninstallK3s(machine, 'k3s'),
+  '/usr/local/bin/k3s-agent-uninstall.sh': (machine) => uninstallK3s(machine, 'k3s-agent'),
+};
+
+async function uninstallK3s({ root, files, units }: MachineState, unit: string): Promise<Answer> {
+  units.delete(`${unit}.service`);
+  await files.remove(`/usr/local/bin/${unit}-uninstall.sh`);
+  await files.remove(`/etc/systemd/system/${unit}.service`);
+  for (const path of ['etc/rancher/k3s', 'var/lib/rancher/k3s']) {
+    await rm(join(root, path), { recursive: true, force: true });
+  }
+  return ok;
+}
+
+const NODES = {
+  items: [
+    {
+      metadata: { name: 'node-1', labels: { 'node-role.kubernetes.io/control-plane': 'true' } },
+      status: {
+        addresses: [{ type: 'InternalIP', address: '10.0.0.1' }],
+        conditions: [{ type: 'Ready', status: 'True' }],
+        nodeInfo: { kubeletVersion: 'v1.34.4+k3s1', architecture: 'amd64' },
+      },
+    },
+    {
+      metadata: { name: 'node-2' },
+      status: {
+        conditions: [{ type: 'Ready', status: 'False' }],
+        nodeInfo: { kubeletVersion: 'v1.34.4+k3s1', architecture: 'arm64' },
+      },
+    },
+  ],
+};
+
+const base64 = (text: string) => Buffer.from(text).toString('base64');
+const SECRETS = {
+  items: [
+    {
+      data: {
+        'token-id': base64('abcdef'),
+        'token-secret': base64('0123456789abcdef'),
+        description: base64('pipeops-agent'),
+        expiration: base64('2099-01-01T00:00:00Z'),
+      },
+    },
+  ],
+};
+
+async function k3s(
+  { files, put }: MachineState,
+  args: readonly string[],
+  { stdin }: ExecOptions,
+): Promise<Answer> {
+  const line = args.join(' ');
+  if (line === '--version') {
+    return { stdout: `k3s version ${await files.readText('/usr/local/bin/k3s')} (test)` };
+  }
+  if (line.startsWith('token create')) {
+    return { stdout: `K10${'0'.repeat(64)}::${BOOTSTRAP_TOKEN}\n` };
+  }
+  if (line.startsWith('kubectl get node ')) {
+    return { stdout: 'True' };
+  }
+  if (line.startsWith('kubectl get nodes')) {
+    return { stdout: JSON.stringify(NODES) };
+  }
+  if (line.startsWith('kubectl get secrets')) {
+    return { stdout: JSON.stringify(SECRETS) };
+  }
+  if (line.startsWith('kubectl diff')) {
+    return { exitCode: (await files.readText('/cluster/account')) === stdin ? 0 : 1 };
+  }
+  if (line.startsWith('kubectl apply')) {
+    await put('/cluster/account', stdin ?? '');
+    return ok;
+  }
+  if (line.startsWith('kubectl delete')) {
+    await files.remove('/cluster/account');
+    return ok;
+  }
+  if (line.startsWith('kubectl create token')) {
+    return { stdout: `${serviceAccountToken(new Date(), 30 * 24 * 3_600)}\n` };
+  }
+  return line.startsWith('token delete') ? ok : { exitCode: 1, stderr: `unknown: ${line}` };
+}
