@@ -1,0 +1,137 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { startProgress } from '../../src/cli/progress.ts';
+import { manualClock } from '../support/manual-clock.ts';
+import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
+
+const HEALTH_URL = 'http://agent/api/health/detailed';
+const HEALTH = {
+  agent: {
+    id: 'agent-1',
+    version: '1.2.3',
+    role: 'server',
+    cluster_name: 'test',
+    pid: 7,
+    uptime_seconds: 90,
+    memory_rss_bytes: 50 * 1024 * 1024,
+  },
+  ready: false,
+  reasons: [{ code: 'TOKEN_REJECTED', message: 'The token is refused', hint: 'Get a new one' }],
+  session: {
+    phase: 'refused',
+    since: '2026-01-01T00:00:00.000Z',
+    control_plane: 'https://api.example',
+    last_contact: null,
+    last_error: { code: 'TOKEN_REJECTED', message: 'The token is refused', hint: null },
+  },
+  commands: { accepted: 1, running: 0, undelivered: 2, succeeded: 3, failed: 4 },
+  timestamp: '2026-01-01T00:01:30.000Z',
+};
+
+let machine: SimulatedMachine;
+
+beforeEach(async () => {
+  machine = await simulatedMachine();
+});
+afterEach(async () => await machine[Symbol.asyncDispose]());
+
+test('help, version and a mistake need nothing of the machine', async () => {
+  expect((await machine.run(['--help'])).stdout).toContain('Usage: pipeops-agent <subcommand>');
+  expect((await machine.run(['token', 'revoke', '--help'])).stdout).toContain('ID');
+  expect((await machine.run(['--version'])).stdout).toBe('0.0.0-dev\n');
+  expect((await machine.run(['version'])).stdout).toBe('pipeops-agent 0.0.0-dev (unknown)\n');
+  const codes = [];
+  for (const words of [
+    ['nonsense'],
+    ['tokn'],
+    ['token', 'crate'],
+    ['version', '--jsn'],
+    ['version', '--zzzzzzzzzz'],
+    ['token', 'create', '--ttl'],
+    ['version', 'extra'],
+    ['token', 'revoke'],
+  ]) {
+    const { exitCode, stderr } = await machine.run(words);
+    codes.push([exitCode, /\[([A-Z_]+)\]/.exec(stderr)?.[1]]);
+  }
+  expect(codes).toEqual([
+    [2, 'UNKNOWN_SUBCOMMAND'],
+    [2, 'UNKNOWN_SUBCOMMAND'],
+    [2, 'UNKNOWN_SUBCOMMAND'],
+    [2, 'UNKNOWN_FLAG'],
+    [2, 'UNKNOWN_FLAG'],
+    [2, 'USAGE'],
+    [2, 'USAGE'],
+    [2, 'USAGE'],
+  ]);
+  expect(machine.calls).toEqual([]);
+});
+
+test('status shows one screen with what is wrong and what to do', async () => {
+  machine.web.set(HEALTH_URL, () => Response.json(HEALTH));
+  expect(await machine.run(['status'])).toEqual({
+    exitCode: 0,
+    stdout: `Agent          agent-1, version 1.2.3, role server
+Running        for 1m 30s, 50 MiB, pid 7
+Cluster        test
+Ready          no
+Session        refused since 2026-01-01T00:00:00.000Z
+Control plane  https://api.example
+Last contact   never
+Commands       1 waiting, 0 running, 2 results to send, 3 succeeded and 4 failed since the start
+
+The token is refused [TOKEN_REJECTED]
+  hint: Get a new one
+`,
+    stderr: '',
+  });
+  expect(JSON.parse((await machine.run(['status', '--json'])).stdout)).toEqual(HEALTH);
+});
+
+test('status tells a daemon that is away from one that may not be asked', async () => {
+  expect((await machine.run(['status'])).stderr).toContain('[DAEMON_UNREACHABLE]');
+  await machine.files.makeDirectory('/run/pipeops-agent', { mode: 0o755 });
+  await machine.files.writeAtomic('/run/pipeops-agent/agent.sock', '', { mode: 0o600 });
+  const refused = await machine.run(['status'], { uid: 1000 });
+  expect(refused.stderr).toContain('[NOT_ROOT]');
+  expect(refused.stderr).toContain('usermod');
+});
+
+test('config show and validate read the file that --config names', async () => {
+  const validate = await machine.run(['config', 'validate', '--config', '/absent.yaml']);
+  expect(validate.stderr).toContain('[NOT_FOUND]');
+  expect((await machine.run(['config', 'validate'])).exitCode).toBe(0);
+  expect((await machine.run(['config', 'show', '--cluster-name', 'x'])).stdout).toMatch(
+    /^cluster\.name +"x" {2}\(flag\)$/m,
+  );
+  expect((await machine.run(['config', 'show', '--no-traefik'])).stdout).toMatch(
+    /^k3s\.traefik +false {2}\(flag\)$/m,
+  );
+});
+
+test('progress changes one line on a terminal, and prints lines elsewhere', () => {
+  const show = (isTty: boolean) => {
+    const clock = manualClock();
+    let seen = '';
+    const write = (text: string) => {
+      seen += text;
+    };
+    const progress = startProgress({ clock }, { isTty, columns: 30, write }, 'Install k3s');
+    progress.update('a line that is much longer than the terminal');
+    clock.advance(12_000);
+    progress.update('still at it');
+    progress.done('v1.34.4');
+    startProgress({ clock }, { isTty, columns: 30, write }, 'Start').fail();
+    return seen;
+  };
+  expect(show(false)).toBe(
+    '… Install k3s\n  Install k3s (12s) still at it\n✓ Install k3s: v1.34.4 (12s)\n… Start\n✗ Start (0ms)\n',
+  );
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the colours of a terminal
+  expect(show(true).replaceAll(/\u001b\[3\dm|\u001b\[39m/g, '')).toBe(
+    '… Install k3s' +
+      '\r\u001b[2K… Install k3s (0ms) a line t…' +
+      '\r\u001b[2K… Install k3s (12s) still at…' +
+      '\r\u001b[2K✓ Install k3s: v1.34.4 (12s)\n' +
+      '… Start\r\u001b[2K✗ Start (0ms)\n',
+  );
+});
