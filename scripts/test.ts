@@ -6,6 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Glob } from 'bun';
+import { GO_ENVIRONMENT } from '../test/vm/k3s-build.ts';
 import { coverageOfSources } from './coverage.ts';
 
 const ROOT = join(import.meta.dir, '..');
@@ -31,9 +32,19 @@ const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
 const scratch = await mkdtemp(join(tmpdir(), 'pipeops-test-run-'));
 
 /** A check that counts as one test. */
-async function check(name: string, argv: readonly string[]): Promise<void> {
+async function check(
+  name: string,
+  argv: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<void> {
   const began = performance.now();
-  const child = Bun.spawn([...argv], { cwd: ROOT, stdin: 'ignore', stdout: 2, stderr: 2 });
+  const child = Bun.spawn([...argv], {
+    cwd: ROOT,
+    env: { ...process.env, ...env },
+    stdin: 'ignore',
+    stdout: 2,
+    stderr: 2,
+  });
   const ok = (await child.exited) === 0;
   counts[ok ? 'passed' : 'failed'] += 1;
   say(`${ok ? 'ok' : 'FAILED'}: ${name} (${seconds(began)} s)`);
@@ -120,7 +131,9 @@ async function vm(): Promise<void> {
   }
   await check('build', [BUN, 'scripts/build.ts', '--target', `linux-${process.arch}`]);
   await check('test machines', [BUN, 'test/vm/prepare.ts']);
-  await check('k3s for tests: its own tests', ['go', 'test', '-C', 'test/k3s', './...']);
+  const goTest = ['go', 'test', '-C', 'test/k3s', './...'];
+  // As the build is made: with anything else all of Kubernetes would be compiled once more.
+  await check('k3s for tests: its own tests', goTest, GO_ENVIRONMENT);
   const timeout = `--timeout=${MACHINE_TEST_TIMEOUT_MS}`;
   await runTests('machines', [timeout, './test/vm/']);
   await runTests('e2e', [timeout, './test/e2e/']);

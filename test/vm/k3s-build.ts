@@ -14,7 +14,7 @@ const BUILD_TIMEOUT_MS = 1_800_000;
 const SOURCES = join(import.meta.dir, '..', 'k3s');
 
 /** Any other combination of tags compiles everything again. */
-const GO_ENVIRONMENT = {
+export const GO_ENVIRONMENT = {
   CGO_ENABLED: '0',
   GOFLAGS: '-trimpath -tags=netgo,osusergo,providerless',
 };
