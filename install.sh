@@ -168,9 +168,11 @@ explain_download() {
   done <"$download_directory/log"
   case $fetcher-$reason in
     curl-?*) ;;
-    # wget's lines: "<date> ERROR 404: Not Found.", headers, "failed: Connection refused."
+    # Last lines of wget: "<date> ERROR 404: Not Found.", "failed: Connection refused.",
+    # "wget: unable to resolve host address", or a header, which explains nothing.
     wget-*" ERROR "*) reason="HTTP ${reason##* ERROR }" ;;
     wget-failed:*) reason=${reason#failed: } ;;
+    wget-wget:*) ;;
     *) reason="$fetcher exited with $1" ;;
   esac
 }
@@ -189,10 +191,14 @@ was_downgraded() {
 # fetch URL FILE: follows redirects, fails on HTTP errors.
 fetch() {
   # In the background, because a shell hears no signal while it waits for another program.
-  "start_$fetcher" "$1" "$2"
+  case $fetcher in
+    curl) start_curl "$1" "$2" ;;
+    wget) start_wget "$1" "$2" ;;
+  esac
   fetcher_pid=$!
   status=0
-  wait "$fetcher_pid" || status=$?
+  # Some shells would write "Terminated" here.
+  wait "$fetcher_pid" 2>/dev/null || status=$?
   fetcher_pid=
   if was_downgraded; then
     fail 6 DOWNLOAD_FAILED "Cannot download $1: it was redirected from https to http" \
@@ -205,7 +211,7 @@ fetch() {
     *)
       explain_download "$status"
       fail 6 DOWNLOAD_FAILED "Cannot download $1: ${reason%.}" \
-        'Check that this machine reaches the address (HTTPS_PROXY names a proxy) and that it exists' ;;
+        'Check that the address exists and that this machine reaches it (proxy: HTTPS_PROXY)' ;;
   esac
 }
 

@@ -1,0 +1,167 @@
+/** When install.sh does not start, or cannot go on: what it says, and that it leaves nothing. */
+
+import { describe, expect, test } from 'bun:test';
+import { randomBytes } from 'node:crypto';
+import { startFakeRelease } from './fake-release.ts';
+import { openPrivateMachine } from './private-machine.ts';
+import { runInstallSh } from './run-install-sh.ts';
+import { findShells, INSTALL_SH, type Shell } from './shells.ts';
+import { makeCertificate } from './tls.ts';
+import { provideTools, type ToolsOptions } from './tools.ts';
+
+const IS_ROOT = process.getuid?.() === 0;
+/** Mount namespaces need root. */
+const rootTest = test.if(IS_ROOT);
+const NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+
+const shells = findShells();
+/** BusyBox calls its own tools whatever the PATH holds: those tests cannot take some away. */
+const shellsWithoutTools = shells.filter(({ toolbox }) => toolbox === undefined);
+
+async function open(shell: Shell, options: ToolsOptions & { readonly diskSize?: string } = {}) {
+  await using cleanup = new AsyncDisposableStack();
+  const release = cleanup.use(startFakeRelease());
+  const machine = cleanup.use(await openPrivateMachine(options));
+  const tools = cleanup.use(await provideTools(shell, options));
+  release.publish('1.2.3');
+  const owned = cleanup.move();
+  const run = { machine, shell, tools, env: { PIPEOPS_BASE_URL: release.baseUrl } };
+  return { release, machine, run, tools, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+test.each([...shells])('install.sh in $name says NOT_ROOT to everybody else', async (shell) => {
+  const user = IS_ROOT ? NOBODY : [];
+  const child = Bun.spawn([...user, ...shell.argv, '-s', '--', '--cluster-name', 'one'], {
+    stdin: Bun.file(INSTALL_SH),
+    stderr: 'pipe',
+    env: { PATH: '/usr/bin:/bin', PIPEOPS_BASE_URL: 'https://mirror.test/agent/' },
+  });
+  const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  expect({ exitCode: await child.exited, stdout, stderr }).toEqual({
+    exitCode: 4,
+    stdout: '',
+    stderr:
+      'pipeops-agent: error: Installing changes this machine and needs root [NOT_ROOT]\n' +
+      'pipeops-agent: hint: Run it with sudo: ' +
+      'curl -fsSL https://mirror.test/agent/install.sh | sudo sh\n',
+  });
+});
+
+describe.each([...shellsWithoutTools])('install.sh in $name', (shell) => {
+  rootTest('takes the arm64 build when the machine is an aarch64 one', async () => {
+    const uname = 'case $1 in -s) echo Linux ;; -m) echo aarch64 ;; esac';
+    await using setup = await open(shell, { replaced: { uname } });
+    expect((await runInstallSh(setup.run)).exitCode).toBe(0);
+    expect(setup.release.requests).toContain('/1.2.3/pipeops-agent-linux-arm64.gz');
+  });
+
+  rootTest.each([
+    ['Linux', 'armv7l'],
+    ['Linux', 'riscv64'],
+    ['Darwin', 'arm64'],
+    ['FreeBSD', 'amd64'],
+  ])('says HOST_UNSUPPORTED on %s %s', async (system, machine) => {
+    const uname = `case $1 in -s) echo ${system} ;; -m) echo ${machine} ;; esac`;
+    await using setup = await open(shell, { replaced: { uname } });
+    expect(await runInstallSh(setup.run)).toEqual({
+      exitCode: 4,
+      stdout: '',
+      stderr:
+        `pipeops-agent: error: There is no build for "${system} ${machine}" [HOST_UNSUPPORTED]\n` +
+        'pipeops-agent: hint: Use a Linux machine with an x86-64 or arm64 processor\n',
+    });
+    expect(await setup.machine.files()).toEqual([]);
+  });
+
+  rootTest.each(['curl', 'gzip', 'sha256sum'])('says TOOL_MISSING without %s', async (tool) => {
+    await using setup = await open(shell, { without: [tool] });
+    const { exitCode, stderr } = await runInstallSh(setup.run);
+    expect(exitCode).toBe(7);
+    expect(stderr).toContain('[TOOL_MISSING]\n');
+    expect(stderr).toContain(`Install ${tool} with this system's package manager`);
+    expect(setup.release.requests).toEqual([]);
+    expect(await setup.machine.files()).toEqual([]);
+  });
+
+  rootTest('refuses the wget of BusyBox, which does not check certificates', async () => {
+    const wget = 'echo "wget: unrecognized option: version" >&2; exit 1';
+    await using setup = await open(shell, { fetcher: 'wget', replaced: { wget } });
+    const { exitCode, stderr } = await runInstallSh(setup.run);
+    expect(exitCode).toBe(7);
+    expect(stderr).toContain('Cannot download without curl or GNU wget [TOOL_MISSING]\n');
+  });
+
+  rootTest('puts no secret of the environment into the arguments of a tool', async () => {
+    await using setup = await open(shell, { recording: true });
+    const env = { ...setup.run.env, PIPEOPS_TOKEN: 'secret-one', K3S_TOKEN: 'secret-two' };
+    expect((await runInstallSh({ ...setup.run, env })).exitCode).toBe(0);
+    const calls = await setup.tools.calls();
+    expect(calls).toContain(`${setup.release.baseUrl}/latest`);
+    expect(calls).not.toContain('secret');
+  });
+
+  rootTest.each(['curl', 'wget'] as const)(
+    'follows no redirect from https to http with %s',
+    async (fetcher) => {
+      await using setup = await open(shell, { fetcher });
+      await using tls = await makeCertificate();
+      await using secure = startFakeRelease({ tls });
+      secure.publish('1.2.3');
+      const env = { ...tls.trustingEnvironment, PIPEOPS_BASE_URL: secure.baseUrl };
+      expect((await runInstallSh({ ...setup.run, env })).exitCode).toBe(0);
+
+      await using other = await open(shell, { fetcher });
+      secure.answer('/1.2.3/SHA256SUMS', () =>
+        Response.redirect(`${setup.release.baseUrl}/1.2.3/SHA256SUMS`, 302),
+      );
+      const { exitCode, stderr } = await runInstallSh({ ...other.run, env });
+      expect(exitCode).toBe(6);
+      expect(stderr).toContain(`Cannot download ${secure.baseUrl}/1.2.3/SHA256SUMS: `);
+      expect(stderr).toContain('[DOWNLOAD_FAILED]\n');
+      expect(await other.machine.files()).toEqual([]);
+    },
+  );
+});
+
+describe.each([...shells])('install.sh in $name', (shell) => {
+  rootTest.each([
+    'https://user:password@mirror.test',
+    'https://mirror.test/a b',
+    'ftp://mirror.test',
+    'https://',
+    '/srv/mirror',
+  ])('says CONFIG_INVALID when PIPEOPS_BASE_URL is "%s"', async (url) => {
+    await using setup = await open(shell);
+    const env = { PIPEOPS_BASE_URL: url };
+    const { exitCode, stderr } = await runInstallSh({ ...setup.run, env });
+    expect(exitCode).toBe(3);
+    expect(stderr).toContain('[CONFIG_INVALID]\n');
+    expect(stderr).not.toContain('password@');
+    expect(await setup.machine.files()).toEqual([]);
+  });
+
+  rootTest.each(['../../etc', '..', '-1', 'v1/2', '1.2.3 ', '1\n2', '$(id)'])(
+    'says CONFIG_INVALID when PIPEOPS_VERSION is "%s"',
+    async (version) => {
+      await using setup = await open(shell);
+      const env = { ...setup.run.env, PIPEOPS_VERSION: version };
+      const { exitCode, stderr } = await runInstallSh({ ...setup.run, env });
+      expect(exitCode).toBe(3);
+      expect(stderr).toContain(`PIPEOPS_VERSION is "${version}", not a version [CONFIG_INVALID]`);
+      expect(setup.release.requests).toEqual([]);
+      expect(await setup.machine.files()).toEqual([]);
+    },
+  );
+
+  rootTest.each([
+    ['the download', randomBytes(768 * 1024).toString('base64')],
+    ['the program', '#'.repeat(1024 * 1024)],
+  ])('says DISK_FULL and leaves nothing when there is no room for %s', async (_what, comment) => {
+    await using setup = await open(shell, { diskSize: '256k' });
+    setup.release.publish('1.2.3', comment);
+    const { exitCode, stderr } = await runInstallSh(setup.run);
+    expect(exitCode).toBe(4);
+    expect(stderr).toContain(': no space left on the disk [DISK_FULL]\n');
+    expect(await setup.machine.files()).toEqual([]);
+  });
+});

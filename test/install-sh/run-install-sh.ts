@@ -1,0 +1,24 @@
+import { readFile } from 'node:fs/promises';
+import type { PrivateMachine, ProgramResult, StartedProgram } from './private-machine.ts';
+import { INSTALL_SH, type Shell } from './shells.ts';
+import type { Tools } from './tools.ts';
+
+export interface InstallRun {
+  readonly machine: PrivateMachine;
+  readonly shell: Shell;
+  readonly tools: Tools;
+  readonly flags?: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** The same as `curl … | sh -s -- [flags]`: the script comes on standard input. */
+export async function startInstallSh(run: InstallRun): Promise<StartedProgram> {
+  return run.machine.start([...run.shell.argv, '-s', '--', ...(run.flags ?? [])], {
+    env: { PATH: run.tools.path, ...run.env },
+    stdin: await readFile(INSTALL_SH, 'utf8'),
+  });
+}
+
+export async function runInstallSh(run: InstallRun): Promise<ProgramResult> {
+  return (await startInstallSh(run)).result;
+}

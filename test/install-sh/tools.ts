@@ -1,0 +1,74 @@
+/**
+ * The PATH of a run: a directory that holds the tools which install.sh may use and nothing else, so
+ * that a run proves what it needs, and that it never calls a package manager.
+ */
+
+import { readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Shell } from './shells.ts';
+import { makeTemporaryDirectory } from './temporary-directory.ts';
+
+export type Fetcher = 'curl' | 'wget';
+
+const TOOLS = [
+  ...['chmod', 'gzip', 'id', 'ln', 'mkdir', 'mktemp', 'mv', 'rm', 'rmdir', 'sha256sum', 'uname'],
+];
+
+export interface Tools extends AsyncDisposable {
+  /** Value of PATH. */
+  readonly path: string;
+  /** The arguments of every tool that was called, one call a line; empty unless recording. */
+  readonly calls: () => Promise<string>;
+}
+
+export interface ToolsOptions {
+  readonly fetcher?: Fetcher;
+  /** Tools that this machine lacks. */
+  readonly without?: readonly string[];
+  /** Shell scripts that stand in for tools, by name. */
+  readonly replaced?: Readonly<Record<string, string>>;
+  readonly recording?: boolean;
+}
+
+export async function provideTools(shell: Shell, options: ToolsOptions = {}): Promise<Tools> {
+  const directory = await makeTemporaryDirectory();
+  const callsFile = `${directory.path}.calls`;
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.use(directory);
+  cleanup.defer(() => Bun.file(callsFile).delete());
+  await writeFile(callsFile, '');
+  // The fetcher is never BusyBox': install.sh refuses that one.
+  const targets = new Map(TOOLS.map((tool) => [tool, shell.toolbox ?? findTool(tool)]));
+  const fetcher = options.fetcher ?? 'curl';
+  targets.set(fetcher, findTool(fetcher));
+  for (const [tool, target] of targets) {
+    const file = join(directory.path, tool);
+    const script = options.replaced?.[tool];
+    if (options.without?.includes(tool)) {
+      continue;
+    }
+    if (script !== undefined) {
+      await writeFile(file, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    } else if (options.recording) {
+      const call = target === shell.toolbox ? `${target} ${tool}` : target;
+      const record = `echo ${tool} "$@" >>${callsFile}`;
+      await writeFile(file, `#!/bin/sh\n${record}\nexec ${call} "$@"\n`, { mode: 0o755 });
+    } else {
+      await symlink(target, file);
+    }
+  }
+  const owned = cleanup.move();
+  return {
+    path: directory.path,
+    calls: () => readFile(callsFile, 'utf8'),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+function findTool(name: string): string {
+  const path = Bun.which(name);
+  if (path === null) {
+    throw new Error(`These tests need ${name}. Install it with: apt-get install ${name}`);
+  }
+  return path;
+}
