@@ -14,6 +14,7 @@ const BUN = process.execPath;
 
 /** Of the lines of src; a file that no test loads counts as not covered. */
 const COVERAGE_PERCENT_MIN = 85;
+const UNIT_TEST_WORKERS = 4;
 /** Generous: what hangs is ended, what is slow on a busy machine is not. */
 const UNIT_TEST_TIMEOUT_MS = 60_000;
 /** One scenario on real machines may take this long. */
@@ -97,6 +98,8 @@ async function unit(): Promise<void> {
   const report = await runTests('unit', [
     '--coverage',
     '--coverage-reporter=lcov',
+    // More than processors: most of these wait for processes and sockets.
+    `--parallel=${UNIT_TEST_WORKERS}`,
     `--timeout=${UNIT_TEST_TIMEOUT_MS}`,
     ...folders.sort(),
     './test/support/',
