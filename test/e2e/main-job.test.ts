@@ -100,17 +100,17 @@ test(
   TEST_TIMEOUT_MS,
 );
 
+interface InstallSummary {
+  readonly steps: readonly { id: string; changed: boolean; seconds: number }[];
+}
+
+async function runOneLine(): Promise<InstallSummary> {
+  const args = ['--token-file', TOKEN_FILE, '--cluster-name', 'e2e', '--json'];
+  return JSON.parse((await installByOneLine(stand, server, args)).stdout);
+}
+
 async function installServer(): Promise<void> {
-  const { stdout } = await progress.phase('one line: ready and registered', () =>
-    installByOneLine(stand, server, [
-      '--token-file',
-      TOKEN_FILE,
-      '--cluster-name',
-      'e2e',
-      '--json',
-    ]),
-  );
-  const summary = JSON.parse(stdout);
+  const summary = await progress.phase('one line: ready and registered', runOneLine);
   for (const { id, seconds } of summary.steps) {
     process.stderr.write(`    ${String(seconds).padStart(7)} s ${id}\n`);
   }
@@ -124,6 +124,8 @@ async function installServer(): Promise<void> {
   expect(await unitProperty(server, 'User')).toBe('pipeops-agent');
   const rss = await server.exec(['sh', '-c', `ps -o rss= -p $(systemctl show ${UNIT} -P MainPID)`]);
   process.stderr.write(`    agent RSS ${Math.round(Number(rss.stdout) / 1024)} MiB\n`);
+  const exposure = await server.exec(['systemd-analyze', 'security', '--no-pager', UNIT]);
+  process.stderr.write(`    ${exposure.stdout.trim().split('\n').at(-1)}\n`);
 }
 
 async function deployThroughControlPlane(): Promise<void> {
@@ -212,16 +214,8 @@ async function surviveReboot(): Promise<void> {
 }
 
 async function secondInstallChangesNothing(): Promise<void> {
-  const { stdout } = await progress.phase('second install', () =>
-    installByOneLine(stand, server, [
-      '--token-file',
-      TOKEN_FILE,
-      '--cluster-name',
-      'e2e',
-      '--json',
-    ]),
-  );
-  const changed = JSON.parse(stdout).steps.filter((step: { changed: boolean }) => step.changed);
+  const { steps } = await progress.phase('second install', runOneLine);
+  const changed = steps.filter((step) => step.changed);
   expect(changed).toEqual([]);
 }
 

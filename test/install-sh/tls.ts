@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { tempDirectory } from '../support/temp-dir.ts';
 import type { Tls } from './fake-release.ts';
-import { makeTemporaryDirectory } from './temporary-directory.ts';
 
 export interface Certificate extends Tls, AsyncDisposable {
   /** Makes curl and wget trust it, and it alone. */
@@ -10,7 +10,7 @@ export interface Certificate extends Tls, AsyncDisposable {
 
 /** A certificate for 127.0.0.1 that signs itself. */
 export async function makeCertificate(): Promise<Certificate> {
-  const directory = await makeTemporaryDirectory();
+  const directory = await tempDirectory();
   const certFile = join(directory.path, 'cert.pem');
   const keyFile = join(directory.path, 'key.pem');
   const wgetrc = join(directory.path, 'wgetrc');

@@ -5,8 +5,8 @@
 
 import { readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { tempDirectory } from '../support/temp-dir.ts';
 import type { Shell } from './shells.ts';
-import { makeTemporaryDirectory } from './temporary-directory.ts';
 
 export type Fetcher = 'curl' | 'wget';
 
@@ -31,7 +31,7 @@ export interface ToolsOptions {
 }
 
 export async function provideTools(shell: Shell, options: ToolsOptions = {}): Promise<Tools> {
-  const directory = await makeTemporaryDirectory();
+  const directory = await tempDirectory();
   const callsFile = `${directory.path}.calls`;
   await using cleanup = new AsyncDisposableStack();
   cleanup.use(directory);
