@@ -311,6 +311,32 @@ describe('trouble', () => {
     expect((await run('get_resources', {})).result).toMatchObject({ success: true });
   });
 
+  test('lost, doubled and reordered messages change nothing about the outcome', async () => {
+    start();
+    await waitForPhase('connected');
+    const faults = `${controlPlane.adminUrl}/admin/faults`;
+    for (const fault of [
+      { kind: 'close', path: '/commands' },
+      { kind: 'duplicate', path: '/commands' },
+      { kind: 'reorder', path: '/commands' },
+      { kind: 'garbage', path: '/commands' },
+      { kind: '500', path: '/result' },
+      { kind: 'close', path: '/result' },
+      { kind: '429', path: '/heartbeat' },
+      { kind: 'drop', path: '/status' },
+    ]) {
+      await fetch(faults, { method: 'POST', body: JSON.stringify(fault) });
+    }
+    const ids = ['web', 'shop', 'blog'].map((name) => queue('deploy', { ...WEB, name }));
+    const commands = await Promise.all(ids.map(finished));
+    expect(commands.map(({ result, extra_results }) => [result?.success, extra_results])).toEqual([
+      [true, 0],
+      [true, 0],
+      [true, 0],
+    ]);
+    expect(kubernetes.object(DEPLOYMENT)?.metadata['generation']).toBe(1);
+  });
+
   test('a damaged store is set aside and the daemon starts with a fresh one', async () => {
     await writeFile(join(directory.path, 'agent.db'), 'this is not a database'.repeat(500));
     start();

@@ -70,3 +70,41 @@ test('a command is queued, given out until it is done, and has one result', asyn
     result: { output: 'done' },
   });
 });
+
+test('a command that was not given out can be taken back, once', async () => {
+  await using controlPlane = startControlPlane({ token: 'token' });
+  await fetch(`${controlPlane.url}/api/v1/agents/register`, asJson(REGISTRATION));
+  const commands = `${controlPlane.adminUrl}/admin/agents/one/commands`;
+  const made = await fetch(commands, { method: 'POST', body: '{"type":"deploy"}' });
+  const { id } = (await made.json()) as { id: string };
+  const cancel = async () => (await fetch(`${commands}/${id}/cancel`, { method: 'POST' })).status;
+  expect([await cancel(), await cancel()]).toEqual([200, 409]);
+  const headers = { authorization: 'Bearer token' };
+  const fetched = await fetch(`${controlPlane.url}/api/v1/agents/one/commands`, { headers });
+  expect(await fetched.json()).toEqual({ commands: [] });
+});
+
+test('faults hit as many requests as asked for, and no other path', async () => {
+  await using controlPlane = startControlPlane({ token: 'token' });
+  const faults = `${controlPlane.adminUrl}/admin/faults`;
+  const add = (fault: object) => fetch(faults, { method: 'POST', body: JSON.stringify(fault) });
+  const health = async (): Promise<number | string> => {
+    try {
+      // Of a kept connection that closes, fetch makes a new one and asks again.
+      const url = `${controlPlane.url}/api/v1/health`;
+      return (await fetch(url, { keepalive: false })).status;
+    } catch {
+      return 'closed';
+    }
+  };
+  expect((await add({ kind: 'meteor' })).status).toBe(400);
+  await add({ kind: '500', count: 2 });
+  await add({ kind: 'drop', path: '/health' });
+  await add({ kind: '429', path: '/elsewhere' });
+  expect([await health(), await health(), await health(), await health()]).toEqual([
+    ...[500, 500, 'closed', 200],
+  ]);
+  await add({ kind: '401', count: 5 });
+  await fetch(faults, { method: 'DELETE' });
+  expect(await health()).toBe(200);
+});

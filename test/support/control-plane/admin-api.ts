@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Fault, type Faults } from './faults.ts';
 import { fleetPage } from './fleet-page.ts';
 import type { ControlPlaneStore } from './store.ts';
 
@@ -10,6 +11,7 @@ const NewCommand = z.strictObject({
 
 export interface AdminApiOptions {
   readonly store: ControlPlaneStore;
+  readonly faults: Faults;
   readonly changed: () => void;
 }
 
@@ -27,10 +29,13 @@ export function adminApi(options: AdminApiOptions): (request: Request) => Promis
         headers: { 'content-type': 'text/html; charset=utf-8' },
       });
     }
-    const [root, agents, id, commands, commandId] = url.pathname
+    const [root, agents, id, commands, commandId, action] = url.pathname
       .split('/')
       .slice(1)
       .map(decodeURIComponent);
+    if (url.pathname === '/admin/faults') {
+      return faultRoute(options, request);
+    }
     if (root !== 'admin' || agents !== 'agents') {
       return json(404, { error: 'no such page' });
     }
@@ -45,7 +50,7 @@ export function adminApi(options: AdminApiOptions): (request: Request) => Promis
       return json(200, agent);
     }
     return commands === 'commands'
-      ? commandRoute(options, request, id, commandId)
+      ? commandRoute(options, request, id, commandId, action)
       : json(404, { error: 'no such page' });
   };
 }
@@ -55,7 +60,11 @@ async function commandRoute(
   request: Request,
   agentId: string,
   commandId: string | undefined,
+  action: string | undefined,
 ): Promise<Response> {
+  if (commandId !== undefined && action === 'cancel') {
+    return cancelRoute(options, request, agentId, commandId);
+  }
   if (commandId !== undefined) {
     const command = options.store.command(agentId, commandId);
     return command === undefined
@@ -84,4 +93,34 @@ async function commandRoute(
   });
   options.changed();
   return json(201, { id });
+}
+
+/** REST has no message for it: only what has not been given out yet can be taken back. */
+function cancelRoute(
+  options: AdminApiOptions,
+  request: Request,
+  agentId: string,
+  commandId: string,
+): Response {
+  if (request.method !== 'POST') {
+    return json(405, { error: 'POST to cancel' });
+  }
+  return options.store.cancel(agentId, commandId)
+    ? json(200, { state: 'cancelled' })
+    : json(409, { error: 'it was given out already, or is not known' });
+}
+
+/** POST adds one, DELETE takes all back. */
+async function faultRoute(options: AdminApiOptions, request: Request): Promise<Response> {
+  if (request.method === 'DELETE') {
+    options.faults.clear();
+    return new Response(null, { status: 204 });
+  }
+  const fault = Fault.safeParse(await request.json().catch(() => undefined));
+  if (request.method !== 'POST' || !fault.success) {
+    const error = fault.success ? 'POST a fault' : z.prettifyError(fault.error);
+    return json(400, { error });
+  }
+  options.faults.add(fault.data);
+  return json(201, fault.data);
 }

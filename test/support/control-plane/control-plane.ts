@@ -4,6 +4,7 @@
  */
 import { adminApi } from './admin-api.ts';
 import { agentApi } from './agent-api.ts';
+import { createFaults } from './faults.ts';
 import { ControlPlaneStore } from './store.ts';
 
 export interface ControlPlaneOptions {
@@ -35,16 +36,18 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
       listener();
     }
   };
+  const faults = createFaults();
+  const answerAgent = agentApi({ store, token: options.token, changed });
   const server = Bun.serve({
     ...(options.listen ?? LOOPBACK),
     development: false,
     ...(options.tls === undefined ? {} : { tls: options.tls }),
-    fetch: agentApi({ store, token: options.token, changed }),
+    fetch: (request) => faults.handle(request, answerAgent),
   });
   const admin = Bun.serve({
     ...(options.adminListen ?? LOOPBACK),
     development: false,
-    fetch: adminApi({ store, changed }),
+    fetch: adminApi({ store, faults, changed }),
   });
   const scheme = options.tls === undefined ? 'http' : 'https';
   return {

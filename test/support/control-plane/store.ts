@@ -20,7 +20,7 @@ export interface AgentRecord {
   readonly protocol_errors: readonly string[];
 }
 
-export type CommandState = 'queued' | 'delivered' | 'done';
+export type CommandState = 'queued' | 'delivered' | 'done' | 'cancelled';
 
 export interface CommandRecord {
   readonly id: string;
@@ -154,6 +154,15 @@ export class ControlPlaneStore implements Disposable {
       )
       .all(agentId)
       .map(readCommand);
+  }
+
+  /** @returns false when it was given out already, or is not known */
+  cancel(agentId: string, commandId: string): boolean {
+    const { changes } = this.#database.run(
+      "UPDATE commands SET state = 'cancelled' WHERE agent_id = ? AND id = ? AND state = 'queued'",
+      [agentId, commandId],
+    );
+    return changes === 1;
   }
 
   command(agentId: string, commandId: string): CommandRecord | undefined {
