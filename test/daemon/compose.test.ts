@@ -10,7 +10,7 @@ import { systemFiles } from '../../src/platform/files.ts';
 import { systemHttp } from '../../src/platform/http.ts';
 import { systemRandom } from '../../src/platform/random.ts';
 import { renderKubeconfig } from '../../src/protocol/kubeconfig.ts';
-import { DetailedHealth } from '../../src/protocol/local-api.ts';
+import { DetailedHealth, ReadyAnswer } from '../../src/protocol/local-api.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
 import type { CommandRecord } from '../support/control-plane/store.ts';
 import {
@@ -107,6 +107,14 @@ async function health(): Promise<DetailedHealth> {
   return DetailedHealth.parse(await (await ask('/api/health/detailed')).json());
 }
 
+/** What /ready says once it gives this reason first, or none: an answer may be a second old. */
+const waitForReady = (code?: string) =>
+  waitUntil(`/ready gives ${code ?? 'no reason'}`, TIMEOUT_MS, async () => {
+    const response = await ask('/ready');
+    const answer = ReadyAnswer.parse(await response.json());
+    return answer.reasons[0]?.code === code ? { status: response.status, answer } : undefined;
+  });
+
 const waitForPhase = (phase: DetailedHealth['session']['phase']) =>
   waitUntil(`the session is ${phase}`, TIMEOUT_MS, async () => {
     return (await health()).session.phase === phase;
@@ -144,13 +152,7 @@ test('it registers, reports, and says that it is ready', async () => {
     registrations: 1,
     errors: [],
   });
-  expect({
-    status: (await ask('/ready')).status,
-    body: await (await ask('/ready')).json(),
-  }).toEqual({
-    status: 200,
-    body: { ready: true, reasons: [] },
-  });
+  expect(await waitForReady()).toEqual({ status: 200, answer: { ready: true, reasons: [] } });
   expect(await (await ask('/metrics')).text()).toContain('pipeops_agent_session_connected 1\n');
   expect(log.join('\n')).not.toContain(TOKEN);
 });
@@ -259,8 +261,7 @@ describe('trouble', () => {
     await writeToken('not-the-token');
     start();
     await waitForPhase('refused');
-    expect((await health()).reasons).toMatchObject([{ code: 'TOKEN_REJECTED' }]);
-    expect((await ask('/ready')).status).toBe(503);
+    expect((await waitForReady('TOKEN_REJECTED')).status).toBe(503);
     await writeToken(TOKEN);
     await waitForPhase('connected');
   });
@@ -292,11 +293,7 @@ describe('trouble', () => {
     start();
     await waitForPhase('connected');
     kubernetes.failWith = 503;
-    const answer = await waitUntil('it is not ready', TIMEOUT_MS, async () => {
-      const response = await ask('/ready');
-      return response.status === 503 ? response.json() : undefined;
-    });
-    expect(answer).toMatchObject({ ready: false, reasons: [{ code: 'KUBERNETES_API' }] });
+    expect((await waitForReady('KUBERNETES_API')).status).toBe(503);
   });
 
   test('a token past half its life is renewed and used', async () => {
@@ -349,7 +346,7 @@ test('without a token it is standalone and ready', async () => {
   await rm(join(directory.path, 'credentials/control-plane-token'));
   start();
   await waitForPhase('standalone');
-  expect((await ask('/ready')).status).toBe(200);
+  expect((await waitForReady()).status).toBe(200);
   expect(controlPlane.store.agents()).toEqual([]);
 });
 
