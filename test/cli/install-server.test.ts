@@ -1,0 +1,141 @@
+/** `install` asks a control plane that really runs, before it changes anything. */
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { type BareMachine, bareMachine } from '../support/bare-machine.ts';
+import { type CliRun, cliContext } from '../support/cli-context.ts';
+import { startControlPlane } from '../support/control-plane/control-plane.ts';
+import { makeCertificates } from '../support/tls.ts';
+
+const TOKEN = 'the-token-of-the-control-plane';
+const INSTALL = ['install', '--token-file', '/root/token', '--json'];
+/** All that the checks ask of systemd. */
+const ASKS_SYSTEMD = 'systemctl is-active --quiet pipeops-agent.service';
+const NOT_ACTIVE = { exitCode: 3 };
+/** What `--dry-run` asks besides. */
+const K3S_STATE = 'systemctl show --property=ActiveState,Job k3s.service';
+const K3S_ACTIVE = 'systemctl show --property=ActiveState --value k3s.service';
+
+let machine: BareMachine;
+let before: Readonly<Record<string, string>>;
+
+beforeEach(async () => {
+  machine = await bareMachine();
+  await machine.put('/root/token', `${TOKEN}\n`);
+  before = await machine.listing();
+});
+afterEach(async () => await machine[Symbol.asyncDispose]());
+
+/** Runs `install` and sees that it left the machine alone and started nothing. */
+async function refusedInstall(
+  words: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<CliRun> {
+  const cli = cliContext({ root: machine.path, env, programs: { [ASKS_SYSTEMD]: NOT_ACTIVE } });
+  const ran = await cli.run(...words);
+  expect(await machine.listing()).toEqual(before);
+  expect(cli.started).toEqual([ASKS_SYSTEMD]);
+  expect(cli.lockEvents).toEqual(['lock', 'release']);
+  return ran;
+}
+
+const errorOf = ({ exitCode, stdout }: CliRun) => ({ exitCode, ...JSON.parse(stdout).error });
+
+test('install refuses a token that the control plane answers with 401', async () => {
+  await using controlPlane = startControlPlane({ token: 'another-token' });
+  const ran = await refusedInstall([...INSTALL, '--api-url', controlPlane.url]);
+  expect(errorOf(ran)).toEqual({
+    exitCode: 5,
+    code: 'TOKEN_REJECTED',
+    message: 'The control plane does not accept the token',
+    hint: 'Get a new token and run: pipeops-agent install --token-file FILE',
+    details: { status: 401 },
+  });
+  expect(ran.stderr).toContain('✗ Ask the control plane');
+  expect(ran.stderr).not.toContain(TOKEN);
+});
+
+test('install refuses PIPEOPS_TOKEN in the same way', async () => {
+  await using controlPlane = startControlPlane({ token: 'another-token' });
+  const env = { PIPEOPS_TOKEN: TOKEN, PIPEOPS_API_URL: controlPlane.url };
+  const ran = await refusedInstall(['install', '--json'], env);
+  expect(errorOf(ran)).toMatchObject({ exitCode: 5, code: 'TOKEN_REJECTED' });
+});
+
+test('install names the host of a control plane that refuses connections', async () => {
+  const controlPlane = startControlPlane({ token: TOKEN });
+  await controlPlane[Symbol.asyncDispose]();
+  const ran = await refusedInstall([...INSTALL, '--api-url', controlPlane.url]);
+  expect(errorOf(ran)).toEqual({
+    exitCode: 6,
+    code: 'CONTROL_PLANE_UNREACHABLE',
+    message: `Cannot reach ${new URL(controlPlane.url).host}: it refuses connections`,
+    hint: 'Check the address, DNS, the firewall and, behind a proxy, HTTPS_PROXY',
+  });
+});
+
+test('install hints at --ca-file when the certificate is of a private authority', async () => {
+  const tls = await makeCertificates(['127.0.0.1']);
+  await using controlPlane = startControlPlane({ token: TOKEN, tls });
+  const ran = await refusedInstall([...INSTALL, '--api-url', controlPlane.url]);
+  expect(errorOf(ran)).toMatchObject({
+    exitCode: 6,
+    code: 'CONTROL_PLANE_UNREACHABLE',
+    hint: 'If it uses a private CA, name its certificate with --ca-file (PIPEOPS_CA_FILE)',
+  });
+});
+
+test('install takes the authority from --ca-file, and --dry-run then plans every step', async () => {
+  const tls = await makeCertificates(['127.0.0.1']);
+  await using controlPlane = startControlPlane({ token: TOKEN, tls });
+  await machine.put('/root/ca.pem', tls.ca);
+  before = await machine.listing();
+  const cli = cliContext({
+    root: machine.path,
+    programs: {
+      [ASKS_SYSTEMD]: NOT_ACTIVE,
+      [K3S_STATE]: { stdout: 'ActiveState=inactive\nJob=' },
+      [K3S_ACTIVE]: { stdout: 'inactive' },
+    },
+    http: (url, init) =>
+      url.startsWith(controlPlane.url)
+        ? fetch(url, init)
+        : Promise.reject(new Error(`nothing answers ${url}`)),
+  });
+  const flags = ['--api-url', controlPlane.url, '--ca-file', '/root/ca.pem', '--dry-run'];
+  const ran = await cli.run(...INSTALL, ...flags);
+  const { plan } = JSON.parse(ran.stdout) as { plan: { id: string; needed: boolean }[] };
+  expect({ exitCode: ran.exitCode, ids: plan.map(({ id }) => id) }).toEqual({
+    exitCode: 0,
+    ids: [
+      ...['place-executable', 'k3s-config', 'k3s-install', 'k3s-start', 'node-ready'],
+      ...['agent-account', 'control-plane-ca', 'agent-config', 'control-plane-token'],
+      ...['agent-permissions', 'agent-kubeconfig', 'agent-unit', 'start-agent', 'agent-ready'],
+    ],
+  });
+  expect(plan.every(({ needed }) => needed)).toBe(true);
+  expect(await machine.listing()).toEqual(before);
+});
+
+test.each([
+  ['is not there', undefined],
+  ['holds no certificate', 'not a certificate\n'],
+])('install refuses a --ca-file that %s', async (_, text) => {
+  if (text !== undefined) {
+    await machine.put('/root/ca.pem', text);
+    before = await machine.listing();
+  }
+  expect(errorOf(await refusedInstall([...INSTALL, '--ca-file', '/root/ca.pem']))).toEqual({
+    exitCode: 3,
+    code: 'CONFIG_INVALID',
+    message: 'There is no certificate (PEM) in /root/ca.pem',
+    hint: 'Correct --ca-file (PIPEOPS_CA_FILE)',
+  });
+});
+
+test('install refuses a token file that is not there', async () => {
+  expect(errorOf(await refusedInstall(['install', '--token-file', '/absent', '--json']))).toEqual({
+    exitCode: 2,
+    code: 'USAGE',
+    message: 'There is no token in /absent',
+    hint: 'Write the token that the control plane gave you into that file, alone',
+  });
+});

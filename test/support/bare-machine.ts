@@ -1,0 +1,37 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { type TempDirectory, tempDirectory } from './temp-dir.ts';
+
+export interface BareMachine extends TempDirectory {
+  /** Writes a file below the root, with its directories. */
+  put(path: string, text: string): Promise<void>;
+  /** Every file below the root with its content, to see that nothing was changed. */
+  listing(): Promise<Readonly<Record<string, string>>>;
+}
+
+/** A temporary root with what the checks before an installation want to see. */
+export async function bareMachine(): Promise<BareMachine> {
+  const directory = await tempDirectory();
+  const put = async (path: string, text: string) => {
+    await mkdir(dirname(join(directory.path, path)), { recursive: true });
+    await writeFile(join(directory.path, path), text);
+  };
+  await put('/etc/passwd', 'root:x:0:0::/root:/bin/sh\n');
+  await put('/etc/group', 'root:x:0:\n');
+  await put('/run/systemd/system/.keep', '');
+  await put('/proc/cpuinfo', 'flags\t\t: fpu sse4_2 avx\n');
+  await put('/proc/meminfo', 'MemTotal:        4000000 kB\n');
+  await put('/proc/net/tcp', 'sl local_address\n');
+  return {
+    path: directory.path,
+    put,
+    listing: async () => {
+      const found: Record<string, string> = {};
+      for await (const path of new Bun.Glob('**/*').scan({ cwd: directory.path, dot: true })) {
+        found[`/${path}`] = await Bun.file(join(directory.path, path)).text();
+      }
+      return found;
+    },
+    [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
+  };
+}

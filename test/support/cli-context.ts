@@ -1,0 +1,127 @@
+/**
+ * A CliContext over the real thing where that runs here: real files, real HTTP, the real clock.
+ * Programs answer as a test says, and only those. A whole installation: simulated-machine.ts.
+ */
+import type { CliContext } from '../../src/cli/context.ts';
+import { runCli } from '../../src/cli/main.ts';
+import { startProgress } from '../../src/cli/progress.ts';
+import { AgentError } from '../../src/core/errors.ts';
+import type { Clock, Exec, ExecResult, Files, Http } from '../../src/core/ports.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { systemFiles } from '../../src/platform/files.ts';
+import { systemHttp } from '../../src/platform/http.ts';
+import { memoryLog } from './memory-log.ts';
+import { seededRandom } from './seeded-random.ts';
+
+/** What a program answers; what is left out is exit code 0 and no output. */
+export type ScriptedAnswer = Partial<ExecResult> | (() => Partial<ExecResult>);
+
+export interface CliContextOptions {
+  /** Where the machine's `/` is. */
+  readonly root: string;
+  /** Answers by the whole line; a program that is not named is missing. */
+  readonly programs?: Readonly<Record<string, ScriptedAnswer>>;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly uid?: number;
+  readonly clock?: Clock;
+  readonly http?: Http;
+  readonly signal?: AbortSignal;
+  /** What a person types; undefined where there is no terminal. */
+  readonly secret?: string;
+  /** Who holds the lock of the subcommands that change the machine. */
+  readonly lockHeldBy?: string;
+}
+
+export interface CliRun {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface TestCli {
+  /** Runs one subcommand. What was printed before is not repeated. */
+  run(...words: readonly string[]): Promise<CliRun>;
+  /** Every program that was started, as one line. */
+  readonly started: readonly string[];
+  /** `lock` and `release`, in the order they happened. */
+  readonly lockEvents: readonly string[];
+}
+
+/** A command line for tests: `cliContext({ root }).run('version', '--json')`. */
+export function cliContext(options: CliContextOptions): TestCli {
+  const started: string[] = [];
+  const lockEvents: string[] = [];
+  const clock = options.clock ?? systemClock;
+  return {
+    started,
+    lockEvents,
+    run: async (...words) => {
+      const out = { stdout: '', stderr: '' };
+      const stderr = (text: string) => {
+        out.stderr += text;
+      };
+      const context: CliContext = {
+        clock,
+        random: seededRandom(1),
+        exec: scriptedExec(options.programs ?? {}, started),
+        files: roomyFiles(options.root),
+        http: options.http ?? systemHttp,
+        lock: () => {
+          if (options.lockHeldBy !== undefined) {
+            return { heldBy: options.lockHeldBy };
+          }
+          lockEvents.push('lock');
+          return { release: () => void lockEvents.push('release') };
+        },
+        log: memoryLog(),
+        env: options.env ?? {},
+        uid: options.uid ?? 0,
+        hostname: 'node-1',
+        architecture: 'x64',
+        execPath: '/root/pipeops-agent',
+        io: {
+          stdout: (text) => {
+            out.stdout += text;
+          },
+          stderr,
+          stdinIsTty: false,
+          stderrIsTty: false,
+          readStdin: async () => '',
+          askSecret: async () => options.secret,
+          confirm: async () => undefined,
+        },
+        signal: options.signal ?? new AbortController().signal,
+        progress: (title) =>
+          startProgress({ clock }, { isTty: false, columns: 80, write: stderr }, title),
+      };
+      return { exitCode: await runCli(context, words), ...out };
+    },
+  };
+}
+
+/** A test may run on a small disk; the check of the disk has tests of its own. */
+function roomyFiles(root: string): Files {
+  return {
+    ...systemFiles(root),
+    diskSpace: async () => ({ freeBytes: 50e9, totalBytes: 100e9 }),
+  };
+}
+
+function scriptedExec(programs: Readonly<Record<string, ScriptedAnswer>>, started: string[]): Exec {
+  return {
+    run: async (argv) => {
+      const line = argv.join(' ');
+      started.push(line);
+      const answer = programs[line];
+      if (answer === undefined) {
+        throw new AgentError('TOOL_MISSING', `Cannot run "${argv[0]}": ENOENT`);
+      }
+      return {
+        exitCode: 0,
+        stdout: '',
+        stderr: '',
+        ...(typeof answer === 'function' ? answer() : answer),
+      };
+    },
+  };
+}
