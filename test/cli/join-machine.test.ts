@@ -1,0 +1,109 @@
+/** `join` finds its server over real TLS: the certificate must be of the CA in the token. */
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { encodeJoinToken } from '../../src/protocol/join-token.ts';
+import { type BareMachine, bareMachine } from '../support/bare-machine.ts';
+import { type CliRun, cliContext } from '../support/cli-context.ts';
+import { makeCertificates, type TestCertificates } from '../support/tls.ts';
+
+let machine: BareMachine;
+let tls: TestCertificates;
+let server: Bun.Server<undefined>;
+
+beforeEach(async () => {
+  machine = await bareMachine();
+  tls = await makeCertificates(['127.0.0.1']);
+  server = Bun.serve({
+    hostname: '127.0.0.1',
+    port: 0,
+    tls: { cert: tls.cert, key: tls.key },
+    fetch: (request) =>
+      new URL(request.url).pathname === '/cacerts'
+        ? new Response(tls.ca)
+        : new Response('', { status: 404 }),
+  });
+});
+afterEach(async () => {
+  await server.stop(true);
+  await machine[Symbol.asyncDispose]();
+});
+
+const serverUrl = () => `https://127.0.0.1:${server.port}`;
+
+async function putToken(ca: string, servers: readonly string[]): Promise<void> {
+  const token = encodeJoinToken({
+    v: 1,
+    servers: [...servers],
+    ca,
+    token: `K10${'0'.repeat(64)}::abcdef.0123456789abcdef`,
+    role: 'agent',
+    expires: '2099-01-01T00:00:00.000Z',
+  });
+  await machine.put('/root/join-token', `${token}\n`);
+}
+
+const JOIN = ['join', '--token-file', '/root/join-token', '--json'];
+const errorOf = ({ exitCode, stdout }: CliRun) => ({ exitCode, ...JSON.parse(stdout).error });
+
+test('join refuses a server whose certificate is not of the CA in the token', async () => {
+  const { ca } = await makeCertificates(['127.0.0.1']);
+  await putToken(ca, [serverUrl()]);
+  const before = await machine.listing();
+  const cli = cliContext({ root: machine.path });
+  const ran = await cli.run(...JOIN);
+  const error = errorOf(ran);
+  expect(error).toMatchObject({ exitCode: 6, code: 'SERVER_UNREACHABLE' });
+  expect(error.details.reasons).toEqual([
+    expect.stringMatching(new RegExp(`^${serverUrl()}: .*certificate`)),
+  ]);
+  expect(ran.stderr).toContain('✗ Find a server of the cluster');
+  expect(cli.started).toEqual([]);
+  expect(await machine.listing()).toEqual(before);
+});
+
+test('join names why for each server when none answers', async () => {
+  await putToken(tls.ca, [`${serverUrl()}/elsewhere`, 'https://127.0.0.1:1']);
+  const error = errorOf(await cliContext({ root: machine.path }).run(...JOIN));
+  expect(error).toMatchObject({ exitCode: 6, code: 'SERVER_UNREACHABLE' });
+  expect(error.details.reasons).toEqual([
+    `${serverUrl()}/elsewhere: it answers 404`,
+    expect.stringMatching(/^https:\/\/127\.0\.0\.1:1: /),
+  ]);
+});
+
+test('join takes the first server that answers with a certificate of the CA', async () => {
+  await putToken(tls.ca, ['https://127.0.0.1:1', serverUrl()]);
+  const cli = cliContext({
+    root: machine.path,
+    programs: {
+      'systemctl is-active --quiet pipeops-agent.service': { exitCode: 3 },
+      'systemctl show --property=ActiveState,Job k3s-agent.service': { stdout: 'Job=' },
+      'systemctl show --property=ActiveState --value k3s-agent.service': { stdout: 'inactive' },
+    },
+    http: (url, init) =>
+      url.startsWith('https:') ? fetch(url, init) : Promise.reject(new Error('nothing answers')),
+  });
+  const ran = await cli.run(...JOIN, '--dry-run');
+  expect(ran.exitCode).toBe(0);
+  expect(ran.stderr).toContain(`✓ Find a server of the cluster: ${serverUrl()}`);
+  const { plan } = JSON.parse(ran.stdout) as { plan: { id: string }[] };
+  expect(plan.map(({ id }) => id)).toEqual([
+    ...['place-executable', 'k3s-config', 'k3s-install', 'k3s-start', 'node-ready'],
+    ...['agent-account', 'agent-config', 'agent-unit', 'start-agent', 'agent-ready'],
+  ]);
+});
+
+test.each([
+  ['without K3S_URL', { K3S_TOKEN: 'secret-of-k3s' }],
+  ['without K3S_TOKEN', { K3S_URL: 'https://10.0.0.1:6443' }],
+  ['with an address that is not https', { K3S_URL: 'http://10.0.0.1:6443', K3S_TOKEN: 'secret' }],
+])('install with NODE_TYPE=agent %s names both variables', async (_, variables) => {
+  const before = await machine.listing();
+  const cli = cliContext({ root: machine.path, env: { NODE_TYPE: 'agent', ...variables } });
+  expect(errorOf(await cli.run('install', '--json'))).toEqual({
+    exitCode: 2,
+    code: 'USAGE',
+    message: 'NODE_TYPE=agent needs K3S_URL=https://… and K3S_TOKEN',
+    hint: 'Set both, or use a join token: sudo pipeops-agent join --token-file FILE',
+  });
+  expect(await machine.listing()).toEqual(before);
+});
