@@ -10,13 +10,13 @@ const TIMEOUT_MS = 10_000;
 export async function askDaemon(context: CliContext): Promise<DetailedHealth> {
   const directory = context.env['RUNTIME_DIRECTORY'];
   const unix = directory === undefined ? SOCKET_PATH : `${directory}/agent.sock`;
-  let json: unknown;
+  let text: string;
   try {
     const response = await context.http('http://agent/api/health/detailed', {
       unix,
       signal: AbortSignal.any([context.signal, AbortSignal.timeout(TIMEOUT_MS)]),
     });
-    json = await response.json();
+    text = await response.text();
   } catch (cause) {
     const there = (await context.files.stat(unix)) !== undefined;
     if (there && context.uid !== 0) {
@@ -30,5 +30,17 @@ export async function askDaemon(context: CliContext): Promise<DetailedHealth> {
       cause,
     });
   }
-  return DetailedHealth.parse(json);
+  return parseHealth(text);
+}
+
+/** After an upgrade the daemon may still be of another version than this program. */
+function parseHealth(text: string): DetailedHealth {
+  try {
+    return DetailedHealth.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new AgentError('DAEMON_UNREACHABLE', 'The agent gives an answer of another version', {
+      hint: 'Start it again: sudo systemctl restart pipeops-agent',
+      cause,
+    });
+  }
 }

@@ -1,0 +1,107 @@
+/** `status` asks a server on a real unix socket. */
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { join } from 'node:path';
+import type { DetailedHealth } from '../../src/protocol/local-api.ts';
+import { cliContext } from '../support/cli-context.ts';
+import { type TempDirectory, tempDirectory } from '../support/temp-dir.ts';
+
+const HEALTH: DetailedHealth = {
+  agent: {
+    id: 'agent-1',
+    version: '1.2.3',
+    role: 'server',
+    cluster_name: 'test',
+    pid: 7,
+    uptime_seconds: 90,
+    memory_rss_bytes: 50 * 1024 * 1024,
+  },
+  ready: true,
+  reasons: [],
+  session: {
+    phase: 'standalone',
+    since: '2026-01-01T00:00:00.000Z',
+    control_plane: 'https://api.example',
+    last_contact: null,
+    last_error: null,
+  },
+  commands: { accepted: 0, running: 1, undelivered: 0, succeeded: 3, failed: 0 },
+  timestamp: '2026-01-01T00:01:30.000Z',
+};
+
+let directory: TempDirectory;
+
+beforeEach(async () => {
+  directory = await tempDirectory();
+});
+afterEach(async () => await directory[Symbol.asyncDispose]());
+
+const cli = () => cliContext({ root: '/', uid: 1000, env: { RUNTIME_DIRECTORY: directory.path } });
+
+function daemonAnswers(answer: () => Response): AsyncDisposable {
+  const server = Bun.serve({
+    unix: join(directory.path, 'agent.sock'),
+    routes: { '/api/health/detailed': answer },
+    fetch: () => new Response('', { status: 404 }),
+  });
+  return { [Symbol.asyncDispose]: () => server.stop(true) };
+}
+
+test('status leaves the control plane out where the agent is standalone', async () => {
+  await using _ = daemonAnswers(() => Response.json(HEALTH));
+  expect(await cli().run('status')).toEqual({
+    exitCode: 0,
+    stdout: `Agent     agent-1, version 1.2.3, role server
+Running   for 1m 30s, 50 MiB, pid 7
+Cluster   test
+Ready     yes
+Session   standalone since 2026-01-01T00:00:00.000Z
+Commands  0 waiting, 1 running, 0 results to send, 3 succeeded and 0 failed since the start
+`,
+    stderr: '',
+  });
+});
+
+test('status shows the last contact with the control plane, and a reason without a hint', async () => {
+  const reasons = [{ code: 'KUBERNETES_API', message: 'Kubernetes does not answer' }];
+  const last_contact = '2026-01-01T00:01:00.000Z';
+  const session = { ...HEALTH.session, phase: 'connected', last_contact } as const;
+  await using _ = daemonAnswers(() => Response.json({ ...HEALTH, ready: false, reasons, session }));
+  const { stdout } = await cli().run('status');
+  expect(stdout).toContain('Control plane  https://api.example\n');
+  expect(stdout).toContain(`Last contact   ${last_contact}\n`);
+  expect(stdout).toEndWith('\nKubernetes does not answer [KUBERNETES_API]\n');
+});
+
+test('status --json prints what the agent said', async () => {
+  await using _ = daemonAnswers(() => Response.json(HEALTH));
+  const { exitCode, stdout, stderr } = await cli().run('status', '--json');
+  expect({ exitCode, stderr, health: JSON.parse(stdout) }).toEqual({
+    exitCode: 0,
+    stderr: '',
+    health: HEALTH,
+  });
+});
+
+test.each([
+  ['something else than JSON', () => new Response('<html>')],
+  ['a document of another version', () => Response.json({ ...HEALTH, surprise: 1 })],
+  ['an error', () => Response.json({ error: 'no' }, { status: 500 })],
+])('status says to start the agent again when it answers with %s', async (_, answer) => {
+  await using _server = daemonAnswers(answer);
+  const { exitCode, stdout, stderr } = await cli().run('status');
+  expect({ exitCode, stdout, stderr }).toEqual({
+    exitCode: 6,
+    stdout: '',
+    stderr:
+      'pipeops-agent: error: The agent gives an answer of another version [DAEMON_UNREACHABLE]\n' +
+      'pipeops-agent: hint: Start it again: sudo systemctl restart pipeops-agent\n',
+  });
+});
+
+test('status says that no agent runs when there is no socket', async () => {
+  const { exitCode, stdout, stderr } = await cli().run('status');
+  expect({ exitCode, stdout }).toEqual({ exitCode: 6, stdout: '' });
+  expect(stderr).toEndWith(
+    'pipeops-agent: hint: See whether it runs: systemctl status pipeops-agent\n',
+  );
+});
