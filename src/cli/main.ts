@@ -1,4 +1,5 @@
 import { AgentError, toAgentError } from '../core/errors.ts';
+import { redact } from '../core/redact.ts';
 import { BUILD } from '../core/version.ts';
 import { LOCK_FILE } from '../host/paths.ts';
 import type { CliContext } from './context.ts';
@@ -17,7 +18,8 @@ export async function runCli(context: CliContext, words: readonly string[]): Pro
   } catch (thrown) {
     const error = toAgentError(thrown);
     if (error.code === 'INTERNAL' && thrown instanceof Error) {
-      context.io.stderr(`${thrown.stack ?? ''}\n`);
+      // A stack begins with the message, which may hold what it was called with.
+      context.io.stderr(redact(`${thrown.stack ?? ''}\n`));
     }
     context.io.stderr(renderError(error));
     if (words.includes('--json')) {
