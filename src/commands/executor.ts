@@ -2,6 +2,7 @@ import { AgentError, toAgentError } from '../core/errors.ts';
 import type { Clock, Log } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
+import { type Policy, requireAllowed } from '../policy/policy.ts';
 import type { Command, CommandResult } from '../protocol/rest.ts';
 import type { CommandJournal, JournalEntry } from '../store/command-journal.ts';
 import type { CommandContext, CommandHandler, PreparedCommand } from './handler.ts';
@@ -17,6 +18,7 @@ interface ExecutorDeps {
   readonly journal: CommandJournal;
   readonly kubernetes: KubernetesClient;
   readonly handlers: readonly CommandHandler[];
+  readonly policy: Policy;
 }
 
 export interface ExecutorCounts {
@@ -113,7 +115,11 @@ function prepare(
   count: (result: CommandResult) => void,
 ): PreparedCommand | undefined {
   try {
-    return findHandler(deps.handlers, entry.command.type).prepare(entry.command.payload);
+    const { type, payload } = entry.command;
+    const prepared = findHandler(deps.handlers, type).prepare(payload);
+    const { namespace } = prepared;
+    requireAllowed(deps.policy.command(namespace === undefined ? { type } : { type, namespace }));
+    return prepared;
   } catch (thrown) {
     const error = toAgentError(thrown);
     finish(deps, entry, count, (times) => resultOfError(error, times), entry.attempts, 0);
@@ -174,11 +180,13 @@ function contextOf(deps: ExecutorDeps, entry: JournalEntry, signal: AbortSignal)
   return {
     clock: deps.clock,
     kubernetes: deps.kubernetes,
+    policy: deps.policy,
     commandId: id,
     signal,
     log: deps.log.with({ command_id: id, command_type: type }),
     checkpoint: entry.checkpoint,
-    setCheckpoint: (value) => deps.journal.checkpoint(id, value),
+    setCheckpoint: async (value) => deps.journal.checkpoint(id, value),
+    progress: (message) => deps.log.info('command progress', { command_id: id, message }),
   };
 }
 

@@ -2,23 +2,28 @@ import type { z } from 'zod';
 import { AgentError } from '../core/errors.ts';
 import type { Clock, Log } from '../core/ports.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
+import type { Policy } from '../policy/policy.ts';
 
 /** What every handler may use. */
 export interface CommandDeps {
   readonly clock: Clock;
   readonly kubernetes: KubernetesClient;
+  /** The executor has asked it for the type and the namespace; handlers ask for what they find. */
+  readonly policy: Policy;
 }
 
 /** One attempt at one command. */
 export interface CommandContext extends CommandDeps {
   readonly commandId: string;
-  /** Aborts at the deadline and when the daemon stops. */
+  /** Aborts at the deadline, at a cancel and when the daemon stops. */
   readonly signal: AbortSignal;
   readonly log: Log;
   /** What an earlier attempt noted with `setCheckpoint`. */
   readonly checkpoint: unknown;
-  /** Notes, durably and before the effect, what a later attempt must know. JSON. */
-  setCheckpoint(value: unknown): void;
+  /** Notes what a later attempt must know, JSON; durable when it resolves: await it before the effect. */
+  setCheckpoint(value: unknown): Promise<void>;
+  /** Tells those who wait how far it is: one short sentence, and facts for machines. */
+  progress(message: string, data?: Readonly<Record<string, unknown>>): void;
 }
 
 export interface CommandOutcome<Data> {
@@ -37,6 +42,10 @@ export interface CommandDefinition<Payload, Data> {
   readonly data: z.ZodType<Data>;
   /** Commands of the same lane never run at once: `ns/<namespace>`, `k3s`, `agent`. */
   lane(payload: Payload): string;
+  /** The namespace it works in, for the policy; absent when it names none or several. */
+  namespace?(payload: Payload): string | undefined;
+  /** `urgent` ones do not wait behind others: reading and stopping. */
+  readonly priority: 'urgent' | 'normal';
   /** Time it may take unless the command says otherwise. */
   timeoutMs(payload: Payload): number;
   /** What becomes of it when the daemon died meanwhile. */
@@ -46,6 +55,8 @@ export interface CommandDefinition<Payload, Data> {
 
 /** A command whose payload has been checked. */
 export interface PreparedCommand {
+  /** What the policy is asked for. */
+  readonly namespace: string | undefined;
   readonly lane: string;
   readonly timeoutMs: number;
   readonly run: (context: CommandContext) => Promise<CommandOutcome<Record<string, unknown>>>;
@@ -55,6 +66,7 @@ export interface PreparedCommand {
 export interface CommandHandler {
   readonly type: string;
   readonly afterRestart: 'rerun' | 'fail';
+  readonly priority: 'urgent' | 'normal';
   /** @throws AgentError COMMAND_INVALID with every problem of the payload */
   prepare(payload: unknown): PreparedCommand;
 }
@@ -65,6 +77,7 @@ export function commandHandler<Payload, Data extends Record<string, unknown>>(
   return {
     type: definition.type,
     afterRestart: definition.afterRestart,
+    priority: definition.priority,
     prepare: (raw) => {
       const parsed = definition.payload.safeParse(raw ?? {});
       if (!parsed.success) {
@@ -72,6 +85,7 @@ export function commandHandler<Payload, Data extends Record<string, unknown>>(
       }
       const payload = parsed.data;
       return {
+        namespace: definition.namespace?.(payload),
         lane: definition.lane(payload),
         timeoutMs: definition.timeoutMs(payload),
         run: async (context) => {

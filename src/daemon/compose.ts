@@ -16,6 +16,7 @@ import { AGENT_NAMESPACE, AGENT_SERVICE_ACCOUNT } from '../kubernetes/rbac.ts';
 import { tokenRenewal } from '../kubernetes/token-renewal.ts';
 import { lineLog } from '../platform/log.ts';
 import { systemdNotify } from '../platform/systemd-notify.ts';
+import { STANDARD_POLICY } from '../policy/standard.ts';
 import { httpServer } from '../server/http-server.ts';
 import { type CommandJournal, commandJournal } from '../store/command-journal.ts';
 import { openDatabase } from '../store/database.ts';
@@ -67,7 +68,11 @@ export async function runDaemon(
     { kubeconfig: paths.kubeconfig, renewedToken: paths.renewedKubernetesToken },
   );
   const kubernetes = kubernetesClient({ http, credentials });
-  const executor = commandExecutor({ clock, log, journal, kubernetes, handlers: COMMAND_HANDLERS });
+  const executor = commandExecutor({
+    ...{ clock, log, journal, kubernetes },
+    handlers: COMMAND_HANDLERS,
+    policy: STANDARD_POLICY,
+  });
   const standalone = config.agent.role === 'node' || (await readToken(files, paths)) === undefined;
   const state = sessionState({ clock }, standalone ? 'standalone' : 'registering');
   const readiness =

@@ -1,21 +1,20 @@
-import { AgentError } from '../core/errors.ts';
+import type { Policy, PolicyDecision } from './policy.ts';
 
 /** Namespaces that belong to Kubernetes or to the agent itself. */
 const PROTECTED_NAMESPACE = /^(kube-.*|pipeops-system)$/;
 
-/**
- * The rule for workloads that no control plane may override: system namespaces are not touched.
- * @throws AgentError POLICY_DENIED naming the rule
- */
-export function checkWorkloadNamespace(commandType: string, namespace: string): void {
-  if (PROTECTED_NAMESPACE.test(namespace)) {
-    throw new AgentError(
-      'POLICY_DENIED',
-      `The local policy does not allow "${commandType}" in namespace "${namespace}"`,
-      {
-        hint: 'Use a namespace that belongs to neither Kubernetes nor the agent',
-        details: { rule: 'standard/protected-namespaces', namespace },
-      },
-    );
-  }
+/** Workloads in any namespace but those of Kubernetes and of the agent. */
+export const STANDARD_POLICY: Policy = {
+  command: ({ namespace = '' }) => decide(namespace),
+  access: ({ namespace }) => decide(namespace),
+};
+
+function decide(namespace: string): PolicyDecision {
+  return PROTECTED_NAMESPACE.test(namespace)
+    ? {
+        allowed: false,
+        rule: 'standard/protected-namespaces',
+        reason: `The local policy does not allow changes in namespace "${namespace}"`,
+      }
+    : { allowed: true };
 }

@@ -1,4 +1,3 @@
-import { checkWorkloadNamespace } from '../../policy/standard.ts';
 import { DeleteData, DeletePayload, DeleteTargets } from '../../protocol/commands.ts';
 import { type CommandContext, commandHandler } from '../handler.ts';
 
@@ -12,14 +11,15 @@ export const deleteCommand = commandHandler({
   type: 'delete',
   payload: DeletePayload,
   data: DeleteData,
+  namespace: (payload) => payload.namespace,
+  priority: 'normal',
   lane: (payload) => `ns/${payload.namespace}`,
   timeoutMs: () => TIMEOUT_MS,
   afterRestart: 'rerun',
   run: async (payload, context) => {
-    checkWorkloadNamespace('delete', payload.namespace);
     const targets =
       DeleteTargets.safeParse(context.checkpoint).data ?? (await findTargets(payload, context));
-    context.setCheckpoint(targets);
+    await context.setCheckpoint(targets);
     for (const target of targets) {
       await context.kubernetes.remove(target.path, target.uid, context.signal);
     }

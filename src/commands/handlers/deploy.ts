@@ -1,7 +1,6 @@
 import type { V1Container, V1Deployment, V1Namespace, V1Service } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
 import { followRollout, type RolloutOutcome } from '../../kubernetes/rollout.ts';
-import { checkWorkloadNamespace } from '../../policy/standard.ts';
 import { DeployData, DeployPayload } from '../../protocol/commands.ts';
 import { type CommandContext, commandHandler } from '../handler.ts';
 import { ROLLOUT_MARGIN_MS, rolloutFailure } from '../rollout-failure.ts';
@@ -18,11 +17,12 @@ export const deployCommand = commandHandler({
   type: 'deploy',
   payload: DeployPayload,
   data: DeployData,
+  namespace: (payload) => payload.namespace,
+  priority: 'normal',
   lane: (payload) => `ns/${payload.namespace}`,
   timeoutMs: (payload) => payload.wait_seconds * 1_000 + ROLLOUT_MARGIN_MS,
   afterRestart: 'rerun',
   run: async (payload, context) => {
-    checkWorkloadNamespace('deploy', payload.namespace);
     await ensureNamespace(context, payload.namespace);
     await context.kubernetes.apply(
       `/apis/apps/v1/namespaces/${payload.namespace}/deployments/${payload.name}`,

@@ -20,6 +20,8 @@ export const getResourcesCommand = commandHandler<GetResourcesPayload, GetResour
   type: 'get_resources',
   payload: GetResourcesPayload,
   data: GetResourcesData,
+  namespace: (payload) => payload.namespace,
+  priority: 'urgent',
   lane: () => 'read',
   timeoutMs: () => TIMEOUT_MS,
   afterRestart: 'rerun',

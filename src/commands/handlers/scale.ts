@@ -1,6 +1,5 @@
 import type { V1Deployment } from '@kubernetes/client-node';
 import { followRollout } from '../../kubernetes/rollout.ts';
-import { checkWorkloadNamespace } from '../../policy/standard.ts';
 import { ScaleData, ScalePayload } from '../../protocol/commands.ts';
 import { commandHandler } from '../handler.ts';
 import { ROLLOUT_MARGIN_MS, rolloutFailure } from '../rollout-failure.ts';
@@ -10,11 +9,12 @@ export const scaleCommand = commandHandler({
   type: 'scale',
   payload: ScalePayload,
   data: ScaleData,
+  namespace: (payload) => payload.namespace,
+  priority: 'normal',
   lane: (payload) => `ns/${payload.namespace}`,
   timeoutMs: (payload) => payload.wait_seconds * 1_000 + ROLLOUT_MARGIN_MS,
   afterRestart: 'rerun',
   run: async (payload, context) => {
-    checkWorkloadNamespace('scale', payload.namespace);
     await context.kubernetes.patch<V1Deployment>(
       `/apis/apps/v1/namespaces/${payload.namespace}/deployments/${payload.name}`,
       { spec: { replicas: payload.replicas } },

@@ -1,0 +1,93 @@
+/** What a session needs from the rest of the agent, and what the rest may do with a session. */
+import type {
+  CommandProgressPayload,
+  Envelope,
+  StatusReportPayload,
+} from '../protocol/messages.ts';
+import type { Command, CommandResult } from '../protocol/rest.ts';
+
+/** Where commands go. */
+export interface CommandInbox {
+  /** Durable before it resolves. */
+  accept(command: Command): Promise<'accepted' | 'duplicate' | 'full'>;
+  /** Asks a command to stop; durable before it resolves. */
+  cancel(commandId: string): Promise<'cancelling' | 'finished' | 'unknown'>;
+}
+
+/** Where results come from. */
+export interface ResultOutbox {
+  /** Results that no control plane has taken yet, oldest first. */
+  pending(limit: number): readonly { readonly commandId: string; readonly result: CommandResult }[];
+  /** The control plane has it; durable before it resolves. */
+  delivered(commandId: string): Promise<void>;
+  /** Resolves when a result became pending, or at the signal. */
+  whenPending(signal: AbortSignal): Promise<void>;
+}
+
+/** News of running commands: only the newest of each command is kept. */
+export interface ProgressFeed {
+  /** What came since the last call. */
+  take(): readonly CommandProgressPayload[];
+  /** Resolves when there is something to take, or at the signal. */
+  whenProgress(signal: AbortSignal): Promise<void>;
+}
+
+/** The state of the cluster for reports. */
+export interface StatusSource {
+  /** The seed's ClusterStatus as JSON text in pieces: a large one never blocks. */
+  fullJson(signal: AbortSignal): Promise<AsyncIterable<string>>;
+  /** Reports for one connection to a peer that understands deltas. */
+  reports(): StatusReports;
+  /** For heartbeats: what is known now, without asking anyone. */
+  summary(): StatusSummary;
+}
+
+export interface StatusReports {
+  /**
+   * The next report: full at first, after `reset` and every FULL_REPORT_INTERVAL_MS; a delta when
+   * little changed; several payloads when it does not fit into one.
+   */
+  next(signal: AbortSignal): Promise<AsyncIterable<StatusReportPayload>>;
+  /** The peer has lost the thread. */
+  reset(): void;
+}
+
+export interface StatusSummary {
+  /** Empty while unknown. */
+  readonly kubernetesVersion: string;
+  readonly nodes: number;
+  readonly pods: number;
+  /** Percent of the cluster's capacity; 0 where nothing measures it. */
+  readonly cpuPercent: number;
+  readonly memoryPercent: number;
+}
+
+/** One live connection, for the data plane. */
+export interface SessionLink {
+  readonly kind: 'controller' | 'gateway';
+  /** Ids that the control plane gave at registration. */
+  readonly clusterId: string;
+  readonly clusterUuid: string;
+  /** Sends `{type, request_id, payload, timestamp}`; false when the connection is gone. */
+  send(type: string, payload: Readonly<Record<string, unknown>>, requestId?: string): boolean;
+  /** False when the connection is gone. The bytes may be reused after it returned. */
+  sendBinary(data: Uint8Array): boolean;
+  /** Bytes that are sent but have not left this process. */
+  bufferedBytes(): number;
+  /** Whether a proxied request with this token may use the agent's own account. */
+  acceptsServiceToken(token: string): boolean;
+}
+
+/** What runs over a session beside the session's own messages: proxy and tunnel. */
+export interface DataPlane {
+  /** Message types that it takes. */
+  readonly types: readonly string[];
+  attach(link: SessionLink): AttachedDataPlane;
+}
+
+export interface AttachedDataPlane {
+  message(envelope: Envelope): void;
+  binary(data: Uint8Array): void;
+  /** The connection is gone. */
+  close(): void;
+}

@@ -1,0 +1,47 @@
+/**
+ * What the control plane, and whoever uses the proxy, may do on this machine's cluster. One
+ * evaluator for both: a command is a type plus the Kubernetes accesses it makes.
+ */
+import { AgentError } from '../core/errors.ts';
+
+/** One request to the Kubernetes API, as RBAC sees it (kubernetes.io, "Authorization overview"). */
+export interface AccessRequest {
+  /** `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`. */
+  readonly verb: string;
+  /** `''` for the core group. */
+  readonly group: string;
+  /** Plural, lower case: `pods`. */
+  readonly resource: string;
+  /** `exec`, `log`, `proxy` …; '' for none. */
+  readonly subresource: string;
+  /** '' for what is not in a namespace, or for all namespaces. */
+  readonly namespace: string;
+  /** '' for a whole list. */
+  readonly name: string;
+}
+
+export type PolicyDecision =
+  | { readonly allowed: true }
+  | {
+      readonly allowed: false;
+      /** Name of the rule that refuses: a line of `pipeops-agent policy show`. */
+      readonly rule: string;
+      /** Why, as a sentence for people. */
+      readonly reason: string;
+    };
+
+export interface Policy {
+  /** Whether commands of this type may run at all, and in this namespace where they name one. */
+  command(request: { readonly type: string; readonly namespace?: string }): PolicyDecision;
+  access(request: AccessRequest): PolicyDecision;
+}
+
+/** @throws AgentError POLICY_DENIED naming the rule */
+export function requireAllowed(decision: PolicyDecision): void {
+  if (!decision.allowed) {
+    throw new AgentError('POLICY_DENIED', decision.reason, {
+      hint: 'See what is allowed here: pipeops-agent policy show. Only root on this machine can change it',
+      details: { rule: decision.rule },
+    });
+  }
+}
