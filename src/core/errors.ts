@@ -50,6 +50,8 @@ const ERROR_TABLE = {
   COMMAND_UNSUPPORTED: { exit: 2, retryable: false },
   COMMAND_OUTCOME_UNKNOWN: { exit: 1, retryable: false },
   COMMAND_CANCELLED: { exit: 130, retryable: false },
+  PROXY_REQUEST_INVALID: { exit: 2, retryable: false },
+  TOO_MANY_REQUESTS: { exit: 6, retryable: true },
   ROLLOUT_FAILED: { exit: 8, retryable: false },
   NOT_FOUND: { exit: 8, retryable: false },
 } as const satisfies Record<string, ErrorTraits>;

@@ -1,4 +1,5 @@
 import type { DetailedHealth, ReadyAnswer } from '../protocol/local-api.ts';
+import { foreignReason } from './own-host.ts';
 
 /** What the routes show; every value is read when it is asked for. */
 export interface ServerSources {
@@ -12,8 +13,6 @@ export interface ServerSources {
 /** The socket is for root and the group of the agent; loopback is open to every user here. */
 export type Door = 'loopback' | 'socket';
 
-/** Names by which this machine's own programs call it: everything else is a rebound name. */
-const OWN_HOSTS = ['127.0.0.1', 'localhost', '[::1]'];
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 type Route = (sources: ServerSources, request: Request) => Promise<Response> | Response;
@@ -42,9 +41,12 @@ export async function answer(
   request: Request,
 ): Promise<Response> {
   const url = new URL(request.url);
-  const refusal = door === 'loopback' ? refuseForeign(request, url) : undefined;
-  if (refusal !== undefined) {
-    return refusal;
+  const foreign =
+    door === 'loopback'
+      ? foreignReason(url.host, request.headers.get('origin') ?? undefined, 'http')
+      : undefined;
+  if (foreign !== undefined) {
+    return problem(403, foreign.code, foreign.message);
   }
   const routes = door === 'socket' ? { ...OPEN_ROUTES, ...SOCKET_ROUTES } : OPEN_ROUTES;
   const route = Object.hasOwn(routes, url.pathname) ? routes[url.pathname] : undefined;
@@ -57,18 +59,6 @@ export async function answer(
     return response;
   }
   return route(sources, request);
-}
-
-/** Stops web pages: a name that was bound to 127.0.0.1, and requests from another site. */
-function refuseForeign(request: Request, url: URL): Response | undefined {
-  if (!OWN_HOSTS.includes(url.hostname)) {
-    return problem(403, 'FOREIGN_HOST', 'This address answers for this machine only');
-  }
-  const origin = request.headers.get('origin');
-  if (origin !== null && origin !== url.origin) {
-    return problem(403, 'FOREIGN_ORIGIN', 'This address does not answer pages of other sites');
-  }
-  return undefined;
 }
 
 function problem(status: number, code: string, message: string): Response {

@@ -1,0 +1,295 @@
+/**
+ * Carries one request to the API server and its answer back, streaming both ways. Every door uses
+ * it: Bun.serve, the TLS listener, and the session with the control plane.
+ */
+import { AgentError, toAgentError } from '../core/errors.ts';
+import type { Clock, Log } from '../core/ports.ts';
+import { type PolicyDecision, requireAllowed } from '../policy/policy.ts';
+import type { Admission, Release } from './admission.ts';
+import { encodeRequestHead, type HeaderList, type ResponseHead } from './http-head.ts';
+import { refusalOf } from './refusal.ts';
+import { type ForwardedHeaders, forwardedHeaders, returnedHeaders } from './request-headers.ts';
+import type {
+  Exchange,
+  ExchangeSink,
+  UpstreamAddress,
+  UpstreamConnection,
+} from './upstream-connection.ts';
+import type { UpstreamPool } from './upstream-pool.ts';
+
+export interface ProxyRequest {
+  readonly method: string;
+  /** Path and query of the Kubernetes API, raw as they came: `/api/v1/pods?limit=1`. */
+  readonly target: string;
+  readonly headers: HeaderList;
+  /** Who asks, for fair turns: a name, never a secret. */
+  readonly client: string;
+}
+
+/** What the API server accepts the agent by; `address` is the same object while nothing changed. */
+export interface UpstreamCredentials {
+  readonly address: UpstreamAddress;
+  /** For the Host header. */
+  readonly host: string;
+  readonly token: string;
+}
+
+export interface ForwardDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly pool: UpstreamPool;
+  readonly admission: Admission;
+  readonly policy: (method: string, target: string, upgrade: boolean) => PolicyDecision;
+  readonly credentials: () => Promise<UpstreamCredentials>;
+  /** After a 401: what is known is out of date. */
+  readonly reloadCredentials: () => void;
+}
+
+/** The caller's side of a request: its body goes in here. */
+export interface ProxyCall {
+  /** @returns false when the caller must wait for `drained` */
+  write(chunk: Uint8Array): boolean;
+  /** The body, or the caller's side of an upgraded connection, is whole. */
+  endRequest(): void;
+  pause(): void;
+  resume(): void;
+  /** The caller has gone. The sink hears nothing more. */
+  abort(): void;
+}
+
+/** Longest wait for the head of an answer once the request is whole, ms; streams have none. */
+export const ANSWER_MS_MAX = 120_000;
+/** Long ones have a connection of their own until somebody ends them. */
+const STREAM_QUERY = /[?&](?:watch|follow)=(?:1|t|true)(?:&|$)/i;
+/** Chunks up to this size are copied into one write with their framing, bytes. */
+const COPIED_CHUNK_BYTES_MAX = 16 * 1024;
+
+/** Starts a request; whatever becomes of it is told to the sink, a refusal as an answer. */
+export function forward(deps: ForwardDeps, request: ProxyRequest, sink: ExchangeSink): ProxyCall {
+  const forwarding = new Forwarding(deps, request, sink);
+  forwarding.start();
+  return forwarding;
+}
+
+class Forwarding implements ProxyCall {
+  readonly #deps: ForwardDeps;
+  readonly #request: ProxyRequest;
+  readonly #sink: ExchangeSink;
+  #over = false;
+  /** Only while it waits for its turn. */
+  #waiting: AbortController | undefined;
+  #release: Release | undefined;
+  #exchange: Exchange | undefined;
+  #body: ForwardedHeaders['body'] = 'none';
+  /** asked: bytes wait for the 101, so that they are not taken for a body. */
+  #upgrade: 'no' | 'asked' | 'done' = 'no';
+  /** Body bytes that came before there was a connection: one read of the door, as it is told to wait. */
+  #early: Uint8Array[] = [];
+  #sentBytes = 0;
+  #requestWhole = false;
+  #answered = false;
+  #retried = false;
+
+  constructor(deps: ForwardDeps, request: ProxyRequest, sink: ExchangeSink) {
+    this.#deps = deps;
+    this.#request = request;
+    this.#sink = sink;
+  }
+
+  start(): void {
+    this.#run().catch((thrown: unknown) => this.#refuse(toAgentError(thrown)));
+  }
+
+  async #run(): Promise<void> {
+    const { method, target, client } = this.#request;
+    const credentials = await this.#deps.credentials();
+    const forwarded = forwardedHeaders(this.#request.headers, credentials.host, credentials.token);
+    requireAllowed(this.#deps.policy(method, target, forwarded.upgrade));
+    this.#body = forwarded.body;
+    this.#upgrade = forwarded.upgrade ? 'asked' : 'no';
+    const head = encodeRequestHead(method, target, forwarded.headers);
+    const kind = forwarded.upgrade || STREAM_QUERY.test(target) ? 'stream' : 'short';
+    this.#release = this.#deps.admission.tryEnter(client, kind) ?? (await this.#waitForTurn());
+    if (this.#over) {
+      this.#finish(); // The caller went while it waited.
+      return;
+    }
+    const found = this.#deps.pool.acquire(credentials.address);
+    this.#begin(found instanceof Promise ? await found : found, head, credentials.address);
+  }
+
+  async #waitForTurn(): Promise<Release> {
+    this.#waiting = new AbortController();
+    return await this.#deps.admission.waitForTurn(this.#request.client, this.#waiting.signal);
+  }
+
+  #begin(connection: UpstreamConnection, head: Buffer, address: UpstreamAddress): void {
+    if (this.#over) {
+      connection.close(); // The caller has gone meanwhile.
+      return;
+    }
+    const mayBeDead = connection.isReused && this.#body === 'none' && !this.#retried;
+    const fail = (error: AgentError) => {
+      if (this.#answered || !mayBeDead || this.#over) {
+        this.#refuse(error);
+        return;
+      }
+      // The server had closed it while it was idle: nothing was done, so ask again.
+      this.#retried = true;
+      this.#deps.pool
+        .fresh(address)
+        .then((fresh) => this.#begin(fresh, head, address))
+        .catch((thrown: unknown) => this.#refuse(toAgentError(thrown)));
+    };
+    this.#exchange = connection.begin(this.#request.method, head, {
+      head: (answer) => this.#head(answer),
+      data: (chunk) => this.#sink.data(chunk),
+      drained: () => this.#sink.drained(),
+      end: (trailers) => {
+        this.#finish();
+        this.#sink.end(trailers);
+      },
+      fail,
+    });
+    if (this.#upgrade === 'no') {
+      this.#sendEarly();
+    }
+  }
+
+  #sendEarly(): void {
+    const early = this.#early;
+    this.#early = [];
+    let room = true;
+    for (const chunk of early) {
+      room = this.#send(chunk);
+    }
+    if (this.#requestWhole) {
+      this.#endRequest();
+    } else if (room && early.length > 0) {
+      this.#sink.drained();
+    }
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (this.#over || chunk.length === 0) {
+      return true; // Behind an early answer the rest of the body is not wanted any more.
+    }
+    if (this.#exchange === undefined || this.#upgrade === 'asked') {
+      this.#early.push(Uint8Array.from(chunk));
+      return false;
+    }
+    return this.#send(chunk);
+  }
+
+  #send(chunk: Uint8Array): boolean {
+    const exchange = this.#exchange;
+    if (exchange === undefined) {
+      return true;
+    }
+    if (this.#upgrade === 'done') {
+      return exchange.write(chunk);
+    }
+    if (this.#body === 'chunked') {
+      return writeChunk(exchange, chunk);
+    }
+    this.#sentBytes += chunk.length;
+    if (this.#body === 'none' || this.#sentBytes > this.#body.bytes) {
+      this.#refuse(new AgentError('PROXY_REQUEST_INVALID', 'The body is longer than announced'));
+      exchange.abort();
+      return true;
+    }
+    return exchange.write(chunk);
+  }
+
+  endRequest(): void {
+    this.#requestWhole = true;
+    if (this.#exchange !== undefined) {
+      this.#endRequest();
+    }
+  }
+
+  #endRequest(): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined || this.#over) {
+      return;
+    }
+    if (this.#upgrade !== 'no') {
+      this.abort(); // The protocols behind an upgrade know no half-closed connection.
+      return;
+    }
+    if (this.#body === 'chunked') {
+      exchange.write(LAST_CHUNK);
+    } else if (this.#body !== 'none' && this.#sentBytes < this.#body.bytes) {
+      this.#refuse(new AgentError('PROXY_REQUEST_INVALID', 'The body is shorter than announced'));
+      exchange.abort();
+      return;
+    }
+    exchange.endRequest();
+  }
+
+  pause(): void {
+    this.#exchange?.pause();
+  }
+
+  resume(): void {
+    this.#exchange?.resume();
+  }
+
+  abort(): void {
+    if (!this.#over) {
+      this.#finish();
+      this.#exchange?.abort();
+    }
+  }
+
+  #head(answer: ResponseHead): void {
+    this.#answered = true;
+    if (answer.status === 401) {
+      this.#deps.reloadCredentials();
+    }
+    if (answer.status === 101 && this.#upgrade === 'asked') {
+      this.#upgrade = 'done';
+      this.#sink.head(answer);
+      this.#sendEarly();
+      return;
+    }
+    this.#upgrade = 'no';
+    this.#early = [];
+    this.#sink.head({ ...answer, headers: returnedHeaders(answer.headers) });
+  }
+
+  #refuse(error: AgentError): void {
+    if (this.#over) {
+      return;
+    }
+    this.#finish();
+    if (this.#answered) {
+      this.#sink.fail(error);
+      return;
+    }
+    const { head, body } = refusalOf(error);
+    this.#sink.head(head);
+    this.#sink.data(body);
+    this.#sink.end([]);
+  }
+
+  #finish(): void {
+    this.#over = true;
+    this.#waiting?.abort();
+    this.#release?.();
+    this.#release = undefined;
+  }
+}
+
+const LAST_CHUNK = Buffer.from('0\r\n\r\n');
+const CRLF = Buffer.from('\r\n');
+
+function writeChunk(exchange: Exchange, chunk: Uint8Array): boolean {
+  const size = Buffer.from(`${chunk.length.toString(16)}\r\n`);
+  if (chunk.length <= COPIED_CHUNK_BYTES_MAX) {
+    return exchange.write(Buffer.concat([size, chunk, CRLF]));
+  }
+  exchange.write(size);
+  exchange.write(chunk);
+  return exchange.write(CRLF);
+}

@@ -1,0 +1,91 @@
+/**
+ * Heads of HTTP/1.1 messages (RFC 9112), byte-exact: the target of a request goes out as it came
+ * in, header names keep their case, repeated headers stay apart. Whatever could make two readers
+ * see two different messages (request smuggling) is refused.
+ */
+import { AgentError } from '../core/errors.ts';
+
+/** Names as they were written, in order; the same name may come more than once. */
+export type HeaderList = readonly (readonly [name: string, value: string])[];
+
+/** Largest head of a message that is taken, bytes. The API server itself takes 1 MiB. */
+export const HEAD_LIMIT_BYTES = 64 * 1024;
+
+export interface ResponseHead {
+  readonly status: number;
+  readonly reason: string;
+  readonly headers: HeaderList;
+}
+
+/** RFC 9110 section 5.6.2. */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+/** Visible ASCII: everything else must come percent-encoded (RFC 9112 section 3.2). */
+const TARGET = /^[\x21-\x7e]+$/;
+/** A line break or NUL in a value would begin a header of its own. */
+const VALUE_FORBIDDEN = /[\r\n\0]/;
+const STATUS_LINE = /^HTTP\/1\.[01] ([1-5][0-9]{2})(?: (.*))?$/;
+
+/** @throws AgentError PROXY_REQUEST_INVALID for what could be read in two ways */
+export function encodeRequestHead(method: string, target: string, headers: HeaderList): Buffer {
+  if (!TOKEN.test(method) || !TARGET.test(target)) {
+    throw new AgentError(
+      'PROXY_REQUEST_INVALID',
+      'The method or the path has forbidden characters',
+    );
+  }
+  let head = `${method} ${target} HTTP/1.1\r\n`;
+  for (const [name, value] of headers) {
+    if (!TOKEN.test(name) || VALUE_FORBIDDEN.test(value)) {
+      throw new AgentError('PROXY_REQUEST_INVALID', 'A header has forbidden characters');
+    }
+    head += `${name}: ${value}\r\n`;
+  }
+  return Buffer.from(`${head}\r\n`, 'latin1');
+}
+
+/** @param head the bytes before the empty line. @throws AgentError KUBERNETES_API */
+export function parseResponseHead(head: Buffer): ResponseHead {
+  const lines = head.toString('latin1').split('\r\n');
+  const match = STATUS_LINE.exec(lines[0] ?? '');
+  if (match === null) {
+    throw brokenAnswer('its first line is not one of HTTP/1.1');
+  }
+  return {
+    status: Number(match[1]),
+    reason: match[2] ?? '',
+    headers: lines.slice(1).map(parseHeaderLine),
+  };
+}
+
+/** `Name: value`; a folded line (RFC 9112 section 5.2) has no name and is refused. */
+export function parseHeaderLine(line: string): readonly [string, string] {
+  const colon = line.indexOf(':');
+  const name = line.slice(0, colon);
+  if (colon < 1 || !TOKEN.test(name)) {
+    throw brokenAnswer('it has a header that cannot be read');
+  }
+  return [name, line.slice(colon + 1).trim()];
+}
+
+/** The value of the only header of this name; several equal ones count as one. */
+export function singleHeader(headers: HeaderList, lowerName: string): string | undefined {
+  let found: string | undefined;
+  for (const [name, value] of headers) {
+    if (name.length === lowerName.length && name.toLowerCase() === lowerName) {
+      if (found !== undefined && found !== value) {
+        throw new AgentError(
+          'PROXY_REQUEST_INVALID',
+          `There are two different "${lowerName}" headers`,
+        );
+      }
+      found = value;
+    }
+  }
+  return found;
+}
+
+export function brokenAnswer(why: string): AgentError {
+  return new AgentError('KUBERNETES_API', `Kubernetes sent an answer that cannot be read: ${why}`, {
+    hint: 'Check that the address in the kubeconfig is the API server: journalctl -u k3s',
+  });
+}

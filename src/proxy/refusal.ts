@@ -1,0 +1,48 @@
+/** Refusals as Kubernetes itself would say them, so that kubectl and controllers understand. */
+import type { AgentError, ErrorCode } from '../core/errors.ts';
+import type { HeaderList, ResponseHead } from './http-head.ts';
+
+const STATUS_BY_CODE: Readonly<Partial<Record<ErrorCode, readonly [number, string]>>> = {
+  PROXY_REQUEST_INVALID: [400, 'BadRequest'],
+  POLICY_DENIED: [403, 'Forbidden'],
+  TOO_MANY_REQUESTS: [429, 'TooManyRequests'],
+  KUBERNETES_API: [503, 'ServiceUnavailable'],
+  TIMEOUT: [504, 'Timeout'],
+};
+
+export interface Refusal {
+  readonly head: ResponseHead;
+  readonly body: Buffer;
+}
+
+/** A `Status` object (kubernetes.io, API conventions, "Response Status Kind"). */
+export function refusalOf(error: AgentError): Refusal {
+  const [status, reason] = STATUS_BY_CODE[error.code] ?? [500, 'InternalError'];
+  const retryAfter = error.details?.['retry_after_seconds'];
+  const rule = error.details?.['rule'];
+  const causes = [
+    { reason: error.code, message: error.hint ?? error.message },
+    ...(typeof rule === 'string' ? [{ reason: 'PolicyRule', message: rule }] : []),
+  ];
+  const body = Buffer.from(
+    JSON.stringify({
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: {},
+      status: 'Failure',
+      message: `pipeops-agent: ${error.message}`,
+      reason,
+      details: {
+        causes,
+        ...(typeof retryAfter === 'number' ? { retryAfterSeconds: retryAfter } : {}),
+      },
+      code: status,
+    }),
+  );
+  const headers: HeaderList = [
+    ['Content-Type', 'application/json'],
+    ['Content-Length', String(body.length)],
+    ...(typeof retryAfter === 'number' ? [['Retry-After', String(retryAfter)] as const] : []),
+  ];
+  return { head: { status, reason, headers }, body };
+}

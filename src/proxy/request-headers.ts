@@ -1,0 +1,112 @@
+/** Which headers of a caller go on to the API server. */
+import { AgentError } from '../core/errors.ts';
+import { type HeaderList, singleHeader } from './http-head.ts';
+
+/** For one connection only (RFC 9110 section 7.6.1). */
+const HOP_BY_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/**
+ * Who the caller is does not count at the API server: it sees the agent. Names that begin so would
+ * claim to be someone else (kubernetes.io, "User impersonation", "Authenticating Proxy").
+ */
+const IDENTITY_PREFIXES = ['impersonate-', 'x-remote-'];
+const IDENTITY = new Set(['authorization', 'cookie', 'host', 'expect']);
+
+/** A bearer token can also come as a WebSocket subprotocol (Kubernetes, "websocket" authenticator). */
+const TOKEN_SUBPROTOCOL = 'base64url.bearer.authorization.k8s.io.';
+
+export interface ForwardedHeaders {
+  readonly headers: HeaderList;
+  /** How the body is framed: as announced, in chunks, or that there is none. */
+  readonly body: 'none' | 'chunked' | { readonly bytes: number };
+  readonly upgrade: boolean;
+}
+
+/**
+ * @param host value of the Host header for the API server
+ * @throws AgentError PROXY_REQUEST_INVALID when the length of the body is said in two ways
+ */
+export function forwardedHeaders(
+  headers: HeaderList,
+  host: string,
+  token: string,
+): ForwardedHeaders {
+  const body = bodyOf(headers);
+  const connection = (singleHeader(headers, 'connection') ?? '').toLowerCase();
+  const named = connection.split(',').map((name) => name.trim());
+  const upgrade = named.includes('upgrade') && singleHeader(headers, 'upgrade') !== undefined;
+  const kept: (readonly [string, string])[] = [
+    ['Host', host],
+    ['Authorization', `Bearer ${token}`],
+  ];
+  for (const header of headers) {
+    const name = header[0].toLowerCase();
+    if (name === 'sec-websocket-protocol') {
+      const value = withoutTokens(header[1]);
+      if (value !== '') {
+        kept.push([header[0], value]);
+      }
+    } else if (!isDropped(name, named)) {
+      kept.push(header);
+    }
+  }
+  if (upgrade) {
+    kept.push(['Connection', 'Upgrade'], ['Upgrade', singleHeader(headers, 'upgrade') ?? '']);
+  } else if (body === 'chunked') {
+    kept.push(['Transfer-Encoding', 'chunked']);
+  }
+  return { headers: kept, body, upgrade };
+}
+
+/** For an answer on its way to the caller. */
+export function returnedHeaders(headers: HeaderList): HeaderList {
+  return headers.filter(([name]) => !HOP_BY_HOP.has(name.toLowerCase()));
+}
+
+function isDropped(name: string, namedByConnection: readonly string[]): boolean {
+  return (
+    HOP_BY_HOP.has(name) ||
+    IDENTITY.has(name) ||
+    IDENTITY_PREFIXES.some((prefix) => name.startsWith(prefix)) ||
+    namedByConnection.includes(name)
+  );
+}
+
+function withoutTokens(subprotocols: string): string {
+  return subprotocols
+    .split(',')
+    .map((each) => each.trim())
+    .filter((each) => !each.startsWith(TOKEN_SUBPROTOCOL))
+    .join(', ');
+}
+
+function bodyOf(headers: HeaderList): ForwardedHeaders['body'] {
+  const encoding = singleHeader(headers, 'transfer-encoding');
+  const lengths = headers.filter(([name]) => name.toLowerCase() === 'content-length');
+  if (lengths.length > 1 || (encoding !== undefined && lengths.length > 0)) {
+    throw new AgentError('PROXY_REQUEST_INVALID', 'The length of the body is said in two ways');
+  }
+  if (encoding !== undefined) {
+    if (encoding.toLowerCase() !== 'chunked') {
+      throw new AgentError('PROXY_REQUEST_INVALID', `Transfer-Encoding "${encoding}" is not known`);
+    }
+    return 'chunked';
+  }
+  const length = lengths[0]?.[1];
+  if (length === undefined || length === '0') {
+    return 'none';
+  }
+  if (!/^\d{1,15}$/.test(length)) {
+    throw new AgentError('PROXY_REQUEST_INVALID', 'The Content-Length is no number');
+  }
+  return { bytes: Number(length) };
+}

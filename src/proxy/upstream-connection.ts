@@ -1,0 +1,353 @@
+/**
+ * One TLS connection to the API server that carries one exchange at a time. Of our own because
+ * fetch, and Node's client that is built on it here, rewrite paths, merge repeated headers, drop
+ * trailers and cannot upgrade (docs/decisions/0010-own-http-client.md).
+ */
+import type { Socket } from 'bun';
+import { AgentError, messageOf } from '../core/errors.ts';
+import { type BodyReader, type BodySink, bodyReader } from './body-framing.ts';
+import {
+  brokenAnswer,
+  HEAD_LIMIT_BYTES,
+  type HeaderList,
+  parseResponseHead,
+  type ResponseHead,
+  singleHeader,
+} from './http-head.ts';
+
+export interface UpstreamAddress {
+  readonly hostname: string;
+  readonly port: number;
+  /** PEM of the authority whose certificates are accepted. */
+  readonly ca: string;
+}
+
+/** Who receives an answer. Exactly one of `end` and `fail` comes last. */
+export interface ExchangeSink extends BodySink {
+  /** The final head; with status 101 the bytes that follow are those of the other protocol. */
+  head(head: ResponseHead): void;
+  fail(error: AgentError): void;
+  /** There is room again after `write` returned false. */
+  drained(): void;
+}
+
+/** A request under way. */
+export interface Exchange {
+  /** Body bytes, framed already. @returns false when the caller must wait for `drained` */
+  write(chunk: Uint8Array): boolean;
+  /** The request is whole. */
+  endRequest(): void;
+  /** No more `data` until `resume`, but for what had arrived. */
+  pause(): void;
+  resume(): void;
+  /** Ends it and its connection; the sink hears nothing more. */
+  abort(): void;
+}
+
+/** What the pool wants to know of a connection. */
+export interface ConnectionOwner {
+  /** The exchange is over and another one may begin. */
+  idle(connection: UpstreamConnection): void;
+  closed(connection: UpstreamConnection): void;
+}
+
+const HEAD_END = '\r\n\r\n';
+const NO_TRAILERS: HeaderList = [];
+
+/** @throws AgentError KUBERNETES_API when it cannot be had; a wrong certificate is one reason */
+export function connectUpstream(
+  address: UpstreamAddress,
+  owner: ConnectionOwner,
+  signal: AbortSignal,
+): Promise<UpstreamConnection> {
+  return new Promise((resolve, reject) => {
+    let socket: Socket | undefined;
+    let connection: UpstreamConnection | undefined;
+    let settled = false;
+    const settle = (): boolean => {
+      signal.removeEventListener('abort', giveUp);
+      const first = !settled;
+      settled = true;
+      return first;
+    };
+    const fail = (cause: unknown) => {
+      if (settle()) {
+        socket?.terminate();
+        reject(unreachable(cause));
+      }
+    };
+    const giveUp = () => fail(new Error('it did not answer in time'));
+    signal.addEventListener('abort', giveUp, { once: true });
+    Bun.connect({
+      hostname: address.hostname,
+      port: address.port,
+      tls: { ca: address.ca },
+      socket: {
+        open: (opened) => {
+          socket = opened;
+          opened.setNoDelay(true);
+        },
+        // Also the name in the certificate has been checked when this reports success.
+        handshake: (secure, success, error) => {
+          if (!success) {
+            fail(error ?? new Error('TLS failed'));
+          } else if (settle()) {
+            connection = new UpstreamConnection(secure, owner);
+            resolve(connection);
+          }
+        },
+        data: (_socket, bytes) => connection?.received(bytes),
+        drain: () => connection?.flush(),
+        close: (_socket, error) => {
+          fail(error ?? new Error('it closed the connection'));
+          connection?.ended();
+        },
+        error: (_socket, error) => fail(error),
+      },
+    }).catch(fail);
+  });
+}
+
+function unreachable(cause: unknown): AgentError {
+  return new AgentError('KUBERNETES_API', `Cannot reach Kubernetes: ${messageOf(cause)}`, {
+    hint: 'Check that k3s runs: systemctl status k3s',
+    cause,
+  });
+}
+
+/** What an exchange has come to; itself the handle that the caller has of it. */
+class RunningExchange implements Exchange, BodySink {
+  /** Undefined until the head of the answer is there. */
+  reader: BodyReader | undefined;
+  requestWhole = false;
+  answerWhole = false;
+  /** The bytes are those of another protocol now. */
+  upgraded = false;
+  /** The connection ends with this exchange. */
+  lastOne = false;
+  readonly method: string;
+  readonly sink: ExchangeSink;
+  readonly #connection: UpstreamConnection;
+
+  constructor(connection: UpstreamConnection, method: string, sink: ExchangeSink) {
+    this.#connection = connection;
+    this.method = method;
+    this.sink = sink;
+  }
+
+  data(chunk: Buffer): void {
+    this.sink.data(chunk);
+  }
+
+  end(trailers: HeaderList): void {
+    this.answerWhole = true;
+    this.sink.end(trailers);
+  }
+
+  write(chunk: Uint8Array): boolean {
+    return this.#connection.isRunning(this) && this.#connection.send(chunk);
+  }
+
+  endRequest(): void {
+    this.requestWhole = true;
+  }
+
+  pause(): void {
+    if (this.#connection.isRunning(this)) {
+      this.#connection.socket.pause();
+    }
+  }
+
+  resume(): void {
+    if (this.#connection.isRunning(this)) {
+      this.#connection.socket.resume();
+    }
+  }
+
+  abort(): void {
+    this.#connection.giveUp(this);
+  }
+}
+
+export class UpstreamConnection {
+  readonly socket: Socket;
+  readonly #owner: ConnectionOwner;
+  #running: RunningExchange | undefined;
+  #used = false;
+  #open = true;
+  /** The beginning of a head that came in several pieces. */
+  #headBytes: Buffer | undefined;
+  #unsent: Uint8Array[] = [];
+
+  constructor(socket: Socket, owner: ConnectionOwner) {
+    this.socket = socket;
+    this.#owner = owner;
+  }
+
+  /** Whether it has carried an exchange: the server may have closed it while it was idle. */
+  get isReused(): boolean {
+    return this.#used;
+  }
+
+  /** @param head encoded by encodeRequestHead. One exchange at a time. */
+  begin(method: string, head: Uint8Array, sink: ExchangeSink): Exchange {
+    if (this.#running !== undefined) {
+      throw new AgentError('INTERNAL', 'A connection was asked for two exchanges at once');
+    }
+    const exchange = new RunningExchange(this, method, sink);
+    this.#running = exchange;
+    this.#headBytes = undefined;
+    this.send(head);
+    return exchange;
+  }
+
+  isRunning(exchange: RunningExchange): boolean {
+    return this.#running === exchange;
+  }
+
+  /** @returns whether all of it was taken by the system */
+  send(bytes: Uint8Array): boolean {
+    if (this.#unsent.length > 0) {
+      this.#unsent.push(bytes);
+      return false;
+    }
+    const taken = Math.max(this.socket.write(bytes), 0);
+    if (taken < bytes.length) {
+      this.#unsent.push(bytes.subarray(taken));
+      return false;
+    }
+    return true;
+  }
+
+  /** The system takes bytes again. */
+  flush(): void {
+    const waiting = this.#unsent;
+    this.#unsent = [];
+    for (const bytes of waiting) {
+      this.send(bytes); // What is not taken queues up again, in order.
+    }
+    if (this.#unsent.length === 0) {
+      this.#running?.sink.drained();
+    }
+  }
+
+  received(bytes: Buffer): void {
+    const exchange = this.#running;
+    if (exchange === undefined) {
+      this.close(); // An answer that nobody asked for.
+      return;
+    }
+    try {
+      this.#take(exchange, bytes);
+    } catch (thrown) {
+      this.#fail(thrown instanceof AgentError ? thrown : brokenAnswer(messageOf(thrown)));
+    }
+  }
+
+  /** The other side, or the network, has ended the connection. */
+  ended(): void {
+    const cut = this.#running;
+    this.#running = undefined;
+    this.#close();
+    if (cut === undefined) {
+      return;
+    }
+    if (cut.upgraded) {
+      cut.sink.end(NO_TRAILERS);
+    } else if (cut.reader?.closed(cut) !== true) {
+      const error = new AgentError('KUBERNETES_API', 'Kubernetes closed the connection too early', {
+        hint: 'Look at: journalctl -u k3s',
+      });
+      cut.sink.fail(error);
+    }
+  }
+
+  /** The caller has no use for the answer: the rest of it must not be read as another one's. */
+  giveUp(exchange: RunningExchange): void {
+    if (this.#running === exchange) {
+      this.#running = undefined;
+      this.close();
+    }
+  }
+
+  close(): void {
+    this.socket.terminate();
+    this.#close();
+  }
+
+  #close(): void {
+    if (this.#open) {
+      this.#open = false;
+      this.#owner.closed(this);
+    }
+  }
+
+  #fail(error: AgentError): void {
+    const failed = this.#running;
+    this.#running = undefined;
+    this.close();
+    failed?.sink.fail(error);
+  }
+
+  #take(exchange: RunningExchange, bytes: Buffer): void {
+    let rest: Buffer | undefined = bytes;
+    while (exchange.reader === undefined && !exchange.upgraded) {
+      rest = this.#takeHead(exchange, rest);
+      if (rest === undefined || this.#running !== exchange) {
+        return; // Not whole yet; or it has been given up because of its head.
+      }
+    }
+    if (exchange.upgraded) {
+      if (rest.length > 0) {
+        exchange.sink.data(rest);
+      }
+      return;
+    }
+    const behind = exchange.reader?.read(rest, exchange);
+    if (behind !== undefined && behind.length > 0) {
+      exchange.lastOne = true; // Nobody asked for more: the server has lost the thread.
+    }
+    this.#finishIfWhole(exchange);
+  }
+
+  /** @returns the bytes behind a head, undefined while it is not whole */
+  #takeHead(exchange: RunningExchange, bytes: Buffer): Buffer | undefined {
+    const all = this.#headBytes === undefined ? bytes : Buffer.concat([this.#headBytes, bytes]);
+    const end = all.indexOf(HEAD_END);
+    if ((end === -1 ? all.length : end) > HEAD_LIMIT_BYTES) {
+      throw brokenAnswer('its head is too long');
+    }
+    if (end === -1) {
+      this.#headBytes = all;
+      return undefined;
+    }
+    this.#headBytes = undefined;
+    const head = parseResponseHead(all.subarray(0, end));
+    // A 1xx is only news of the head to come (RFC 9110 section 15.2), but for the one of upgrades.
+    if (head.status === 101) {
+      exchange.upgraded = true;
+      exchange.lastOne = true;
+      exchange.sink.head(head);
+    } else if (head.status >= 200) {
+      exchange.lastOne = singleHeader(head.headers, 'connection')?.toLowerCase() === 'close';
+      exchange.reader = bodyReader(head, exchange.method);
+      exchange.sink.head(head);
+    }
+    return all.subarray(end + HEAD_END.length);
+  }
+
+  #finishIfWhole(exchange: RunningExchange): void {
+    if (!exchange.answerWhole || this.#running !== exchange) {
+      return;
+    }
+    this.#running = undefined;
+    this.#used = true;
+    // Answered before the request was whole: the rest of it must not be read as another request.
+    if (exchange.lastOne || !exchange.requestWhole || this.#unsent.length > 0) {
+      this.close();
+    } else {
+      this.socket.resume();
+      this.#owner.idle(this);
+    }
+  }
+}

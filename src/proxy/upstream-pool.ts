@@ -1,0 +1,108 @@
+/** Connections to the API server, kept for the next request. */
+import { AgentError } from '../core/errors.ts';
+import type { Clock } from '../core/ports.ts';
+import {
+  type ConnectionOwner,
+  connectUpstream,
+  type UpstreamAddress,
+  type UpstreamConnection,
+} from './upstream-connection.ts';
+
+/** Connections at once: every watch and every shell has one of its own. */
+export const CONNECTIONS_MAX = 2_500;
+/** Idle ones that are kept. */
+const IDLE_MAX = 64;
+/** An idle one is used again for this long; the API server closes it after 90 s. */
+const IDLE_MS_MAX = 60_000;
+/** Time for TCP and TLS. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
+export interface UpstreamPool {
+  /**
+   * An idle connection at once, or a new one.
+   * @throws AgentError KUBERNETES_API, TOO_MANY_REQUESTS
+   */
+  acquire(address: UpstreamAddress): UpstreamConnection | Promise<UpstreamConnection>;
+  /** One that carries nothing yet: after an idle one turned out to be dead. */
+  fresh(address: UpstreamAddress): Promise<UpstreamConnection>;
+  connections(): number;
+  close(): void;
+}
+
+interface Idle {
+  readonly connection: UpstreamConnection;
+  readonly address: UpstreamAddress;
+  readonly since: number;
+}
+
+export function upstreamPool(deps: { readonly clock: Clock }): UpstreamPool {
+  const { clock } = deps;
+  const open = new Map<UpstreamConnection, UpstreamAddress>();
+  let connecting = 0;
+  /** The last one used is used first: the others grow old and go. */
+  let idle: Idle[] = [];
+
+  const owner: ConnectionOwner = {
+    idle: (connection) => {
+      const address = open.get(connection);
+      if (address === undefined || idle.length >= IDLE_MAX) {
+        connection.close();
+        return;
+      }
+      idle.push({ connection, address, since: clock.monotonic() });
+    },
+    closed: (connection) => {
+      open.delete(connection);
+      idle = idle.filter((each) => each.connection !== connection);
+    },
+  };
+
+  const fresh = async (address: UpstreamAddress): Promise<UpstreamConnection> => {
+    if (open.size + connecting >= CONNECTIONS_MAX) {
+      throw new AgentError(
+        'TOO_MANY_REQUESTS',
+        'The agent has too many connections to Kubernetes',
+        {
+          hint: 'End some watches, shells or port-forwards, then try again',
+          details: { connections_max: CONNECTIONS_MAX },
+        },
+      );
+    }
+    connecting += 1;
+    const deadline = new AbortController();
+    const inTime = new AbortController();
+    const late = clock.sleep(CONNECT_TIMEOUT_MS, inTime.signal).then((whole) => {
+      if (whole) {
+        deadline.abort();
+      }
+    });
+    try {
+      const connection = await connectUpstream(address, owner, deadline.signal);
+      open.set(connection, address);
+      return connection;
+    } finally {
+      connecting -= 1;
+      inTime.abort();
+      await late;
+    }
+  };
+
+  return {
+    fresh,
+    acquire: (address) => {
+      for (let last = idle.pop(); last !== undefined; last = idle.pop()) {
+        if (last.address === address && clock.monotonic() - last.since < IDLE_MS_MAX) {
+          return last.connection;
+        }
+        last.connection.close();
+      }
+      return fresh(address);
+    },
+    connections: () => open.size,
+    close: () => {
+      for (const connection of [...open.keys()]) {
+        connection.close();
+      }
+    },
+  };
+}

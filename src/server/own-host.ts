@@ -1,0 +1,31 @@
+/** Stops web pages: a name that was bound to 127.0.0.1, and requests from another site. */
+
+/** Names by which this machine's own programs call it: everything else is a rebound name. */
+const OWN_HOSTS = ['127.0.0.1', 'localhost', '[::1]'];
+
+export interface Foreign {
+  readonly code: 'FOREIGN_HOST' | 'FOREIGN_ORIGIN';
+  readonly message: string;
+}
+
+/**
+ * @param host value of the Host header: `127.0.0.1:8443`
+ * @param origin value of the Origin header, when there is one
+ * @param scheme of this door
+ */
+export function foreignReason(
+  host: string | undefined,
+  origin: string | undefined,
+  scheme: 'http' | 'https',
+): Foreign | undefined {
+  if (host === undefined || !OWN_HOSTS.includes(host.replace(/:\d+$/, '').toLowerCase())) {
+    return { code: 'FOREIGN_HOST', message: 'This address answers for this machine only' };
+  }
+  if (origin !== undefined && origin !== `${scheme}://${host}`) {
+    return {
+      code: 'FOREIGN_ORIGIN',
+      message: 'This address does not answer pages of other sites',
+    };
+  }
+  return undefined;
+}

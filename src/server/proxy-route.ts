@@ -1,0 +1,141 @@
+/** The door of Bun.serve to the proxy: plain requests. Upgrades go to the TLS listener. */
+import type { AgentError } from '../core/errors.ts';
+import { type ForwardDeps, forward, type ProxyCall } from '../proxy/forward.ts';
+import type { HeaderList, ResponseHead } from '../proxy/http-head.ts';
+
+/** Bytes of an answer that wait for a slow reader before Kubernetes is told to pause. */
+const ANSWER_BUFFER_BYTES = 256 * 1024;
+
+/** Statuses that never have a body: a Response refuses one. */
+const BODILESS = [101, 204, 205, 304];
+
+/**
+ * Answers one request through the proxy. The runtime has normalised the path already: what the
+ * policy sees is what is sent.
+ * @param target path and query of the Kubernetes API
+ */
+export function answerThroughProxy(
+  deps: ForwardDeps,
+  request: Request,
+  target: string,
+  client: string,
+): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    const answer = new StreamedAnswer(resolve, reject);
+    const headers: HeaderList = [...request.headers];
+    const call = forward(deps, { method: request.method, target, headers, client }, answer);
+    answer.call = call;
+    request.signal.addEventListener('abort', () => call.abort(), { once: true });
+    if (request.body === null) {
+      call.endRequest();
+    } else {
+      sendBody(request.body, call, answer).catch(() => call.abort()); // The caller has gone.
+    }
+  });
+}
+
+async function sendBody(
+  body: ReadableStream<Uint8Array>,
+  call: ProxyCall,
+  answer: StreamedAnswer,
+): Promise<void> {
+  for await (const chunk of body) {
+    if (!call.write(chunk)) {
+      await answer.room();
+    }
+  }
+  call.endRequest();
+}
+
+/** Makes a Response of what the proxy tells. */
+class StreamedAnswer {
+  call: ProxyCall | undefined;
+  readonly #resolve: (response: Response) => void;
+  readonly #reject: (error: AgentError) => void;
+  #head: ResponseHead | undefined;
+  /** What came before the Response was made; a small answer is whole by then. */
+  #chunks: Buffer[] = [];
+  #whole = false;
+  #stream: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #roomWaiter: (() => void) | undefined;
+
+  constructor(resolve: (response: Response) => void, reject: (error: AgentError) => void) {
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  head(head: ResponseHead): void {
+    this.#head = head;
+    // Everything of this turn first: most answers fit into one read.
+    queueMicrotask(() => this.#respond(head));
+  }
+
+  data(chunk: Buffer): void {
+    if (this.#stream === undefined) {
+      this.#chunks.push(chunk);
+      return;
+    }
+    this.#stream.enqueue(chunk);
+    if ((this.#stream.desiredSize ?? 0) <= 0) {
+      this.call?.pause();
+    }
+  }
+
+  end(): void {
+    this.#whole = true;
+    this.#stream?.close();
+    this.drained();
+  }
+
+  fail(error: AgentError): void {
+    this.drained();
+    if (this.#head === undefined) {
+      this.#reject(error);
+    } else {
+      this.#stream?.error(error);
+    }
+  }
+
+  drained(): void {
+    const wake = this.#roomWaiter;
+    this.#roomWaiter = undefined;
+    wake?.();
+  }
+
+  /** Resolves when more of the body may be written. */
+  room(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#roomWaiter = resolve;
+    });
+  }
+
+  #respond(head: ResponseHead): void {
+    const init = { status: head.status, statusText: head.reason, headers: writable(head.headers) };
+    if (this.#whole) {
+      const [first, ...others] = this.#chunks;
+      const body = others.length === 0 ? first : Buffer.concat(this.#chunks);
+      const bodiless = body === undefined || BODILESS.includes(head.status);
+      this.#resolve(new Response(bodiless ? null : body, init));
+      return;
+    }
+    const body = new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.#stream = controller;
+          for (const chunk of this.#chunks) {
+            controller.enqueue(chunk);
+          }
+          this.#chunks = [];
+        },
+        pull: () => this.call?.resume(),
+        cancel: () => this.call?.abort(),
+      },
+      new ByteLengthQueuingStrategy({ highWaterMark: ANSWER_BUFFER_BYTES }),
+    );
+    this.#resolve(new Response(body, init));
+  }
+}
+
+function writable(headers: HeaderList): [string, string][] {
+  return headers.map(([name, value]) => [name, value]);
+}
