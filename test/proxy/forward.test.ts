@@ -1,0 +1,396 @@
+import { expect, test } from 'bun:test';
+import { admission } from '../../src/proxy/admission.ts';
+import { type ForwardDeps, forward, type ProxyRequest } from '../../src/proxy/forward.ts';
+import type { UpstreamAddress } from '../../src/proxy/upstream-connection.ts';
+import { upstreamPool } from '../../src/proxy/upstream-pool.ts';
+import { manualClock } from '../support/manual-clock.ts';
+import { memoryLog } from '../support/memory-log.ts';
+import { okAnswer, rawUpstream } from './raw-upstream.ts';
+import { recordedAnswer } from './recorded-answer.ts';
+
+function proxyTo(address: UpstreamAddress, changes: Partial<ForwardDeps> = {}) {
+  const clock = manualClock();
+  const pool = upstreamPool({ clock });
+  let reloads = 0;
+  const deps: ForwardDeps = {
+    ...{ clock, log: memoryLog(), pool, admission: admission({ clock }) },
+    policy: () => ({ allowed: true }),
+    credentials: async () => ({ address, host: 'kubernetes.test', token: 'agents-token' }),
+    reloadCredentials: () => {
+      reloads += 1;
+    },
+    ...changes,
+  };
+  const send = (request: Partial<ProxyRequest>, body: readonly string[] = []) => {
+    const answer = recordedAnswer();
+    const whole = { method: 'GET', target: '/api', headers: [], client: 'test', ...request };
+    const call = forward(deps, whole, answer);
+    for (const chunk of body) {
+      call.write(Buffer.from(chunk));
+    }
+    call.endRequest();
+    return answer;
+  };
+  return {
+    ...{ deps, pool, send },
+    reloads: () => reloads,
+    [Symbol.dispose]: () => pool.close(),
+  };
+}
+
+/** Answers each whole request head with the same text. */
+const answering = (text: string) => (connection: { socket: { write(text: string): void } }) => {
+  connection.socket.write(text);
+};
+
+test('a request goes out byte-exact but for who the caller is', async () => {
+  await using upstream = await rawUpstream(answering(okAnswer('hello', ['X-Two: 1', 'X-Two: 2'])));
+  using proxy = proxyTo(upstream.address);
+  const answer = await proxy.send({
+    method: 'GET',
+    target: '/api/v1/namespaces/a/services/b/proxy/x%2Fy/../z?q=%20&q=+',
+    headers: [
+      ['Host', '127.0.0.1:8443'],
+      ['X-CaSe', 'kept'],
+      ['x-case', 'twice'],
+      ['Authorization', 'Bearer local'],
+      ['Impersonate-User', 'root'],
+      ['X-Remote-Group', 'system:masters'],
+      ['Cookie', 'a=b'],
+      ['Connection', 'keep-alive, X-Hop'],
+      ['X-Hop', 'gone'],
+      ['Keep-Alive', '5'],
+      ['Sec-WebSocket-Protocol', 'v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.eHg'],
+    ],
+  }).done;
+  expect(upstream.received).toEqual([
+    [
+      'GET /api/v1/namespaces/a/services/b/proxy/x%2Fy/../z?q=%20&q=+ HTTP/1.1',
+      'Host: kubernetes.test',
+      'Authorization: Bearer agents-token',
+      'X-CaSe: kept',
+      'x-case: twice',
+      'Sec-WebSocket-Protocol: v5.channel.k8s.io',
+      '',
+      '',
+    ].join('\r\n'),
+  ]);
+  expect(answer).toEqual({
+    status: 200,
+    headers: [
+      ['Content-Length', '5'],
+      ['X-Two', '1'],
+      ['X-Two', '2'],
+    ],
+    body: 'hello',
+    trailers: [],
+  });
+});
+
+test('connections are used again, and one that died meanwhile costs nothing', async () => {
+  await using upstream = await rawUpstream(({ socket, received }) => {
+    socket.write(okAnswer('x'));
+    if (received().split('GET').length === 3) {
+      socket.destroy(); // after its second request, as an API server that restarts
+    }
+  });
+  using proxy = proxyTo(upstream.address);
+  for (let count = 0; count < 3; count += 1) {
+    expect((await proxy.send({}).done).body).toBe('x');
+  }
+  expect(upstream.received.map((text) => text.split('GET').length - 1)).toEqual([2, 1]);
+});
+
+test('a kept connection that ends instead of an answer is replaced, once', async () => {
+  let answers = 1;
+  await using upstream = await rawUpstream(({ socket }) => {
+    answers -= 1;
+    if (answers >= 0) {
+      socket.write(okAnswer('x'));
+    } else {
+      socket.destroy();
+    }
+  });
+  using proxy = proxyTo(upstream.address);
+  expect((await proxy.send({}).done).body).toBe('x');
+  // The kept one and a fresh one end without an answer: that is not the age of a connection.
+  expect((await proxy.send({}).done).status).toBe(503);
+  expect(upstream.received).toHaveLength(2);
+  answers = 1;
+  expect((await proxy.send({}).done).body).toBe('x');
+  answers = 0;
+  // A body has gone out with the request: nobody knows what became of it.
+  const post = { method: 'POST', headers: [['Content-Length', '1']] } as const;
+  expect((await proxy.send(post, ['a']).done).status).toBe(503);
+  expect(upstream.received).toHaveLength(3);
+});
+
+test('bodies go out as they were framed', async () => {
+  await using upstream = await rawUpstream(({ socket, received }) => {
+    if (received().endsWith('abcdef') || received().endsWith('0\r\n\r\n')) {
+      socket.write(okAnswer(''));
+    }
+  });
+  using proxy = proxyTo(upstream.address);
+  await proxy.send({ method: 'POST', headers: [['Content-Length', '6']] }, ['abc', 'def']).done;
+  const chunked = { method: 'PUT', headers: [['Transfer-Encoding', 'chunked']] } as const;
+  await proxy.send(chunked, ['abc', 'def']).done;
+  expect(upstream.received[0]).toContain('Content-Length: 6\r\n\r\nabcdef');
+  expect(upstream.received[0]).toEndWith(
+    'Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n',
+  );
+});
+
+test.each([
+  [
+    'a length twice',
+    [
+      ['Content-Length', '1'],
+      ['content-length', '2'],
+    ],
+    ['a'],
+  ],
+  [
+    'the same length twice',
+    [
+      ['Content-Length', '1'],
+      ['content-length', '1'],
+    ],
+    ['a'],
+  ],
+  [
+    'a length and chunks',
+    [
+      ['Content-Length', '1'],
+      ['Transfer-Encoding', 'chunked'],
+    ],
+    ['a'],
+  ],
+  ['an unknown encoding', [['Transfer-Encoding', 'gzip, chunked']], ['a']],
+  ['a length that is no number', [['Content-Length', '+1']], ['a']],
+  ['a body longer than announced', [['Content-Length', '1']], ['ab']],
+  ['a body shorter than announced', [['Content-Length', '3']], ['ab']],
+  ['a line break in a header', [['X', 'a\r\nY: b']], []],
+] as [string, [string, string][], string[]][])(
+  '%s is refused, not passed on',
+  async (_, headers, body) => {
+    await using upstream = await rawUpstream(answering(okAnswer('')));
+    using proxy = proxyTo(upstream.address);
+    const answer = await proxy.send({ method: 'POST', headers }, body).done;
+    const said = JSON.parse(answer.body) as { code: number; details: { causes: unknown[] } };
+    expect([answer.status, said.code]).toEqual([400, 400]);
+    expect(said.details.causes).toMatchObject([{ reason: 'PROXY_REQUEST_INVALID' }]);
+    expect(upstream.received.join('')).not.toContain('Y: b');
+  },
+);
+
+test('a path with a space or a control character is refused', async () => {
+  await using upstream = await rawUpstream(answering(okAnswer('')));
+  using proxy = proxyTo(upstream.address);
+  for (const target of ['/api HTTP/1.1\r\nX: y', '/a b', '/a\0']) {
+    expect((await proxy.send({ target }).done).status).toBe(400);
+  }
+  expect(upstream.received).toEqual([]);
+});
+
+test('what the policy denies is answered as Kubernetes would, with the rule', async () => {
+  await using upstream = await rawUpstream(answering(okAnswer('')));
+  using proxy = proxyTo(upstream.address, {
+    policy: () => ({ allowed: false, rule: 'standard/exec', reason: 'No exec here' }),
+  });
+  const answer = await proxy.send({}).done;
+  expect(answer.status).toBe(403);
+  expect(JSON.parse(answer.body)).toEqual({
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Failure',
+    message: 'pipeops-agent: No exec here',
+    reason: 'Forbidden',
+    details: {
+      causes: [
+        { reason: 'POLICY_DENIED', message: expect.stringContaining('policy show') },
+        { reason: 'PolicyRule', message: 'standard/exec' },
+      ],
+    },
+    code: 403,
+  });
+  expect(upstream.received).toEqual([]);
+});
+
+test('chunks, news before the head, and trailers come back as they were', async () => {
+  const text =
+    'HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n' +
+    'Trailer: X-Sum\r\n\r\n5;note=1\r\nhello\r\n1\r\n!\r\n0\r\nX-Sum: 1\r\nX-Sum: 2\r\n\r\n';
+  const expected = {
+    status: 200,
+    headers: [['Trailer', 'X-Sum']],
+    body: 'hello!',
+    trailers: [
+      ['X-Sum', '1'],
+      ['X-Sum', '2'],
+    ],
+  };
+  // Whole, and in every pair of pieces.
+  for (let cut = 0; cut < text.length; cut += 1) {
+    await using upstream = await rawUpstream(({ socket }) => {
+      socket.write(text.slice(0, cut), () => socket.write(text.slice(cut)));
+    });
+    using proxy = proxyTo(upstream.address);
+    expect(await proxy.send({}).done).toEqual(expected as never);
+  }
+});
+
+test.each([
+  ['no HTTP', 'SSH-2.0-x\r\n\r\n'],
+  ['a folded header', 'HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n'],
+  ['two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n'],
+  ['a bad length', 'HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n'],
+  ['a head without end', `HTTP/1.1 200 OK\r\nA: ${'x'.repeat(70_000)}`],
+])('an answer with %s is 503, never passed on', async (_, text) => {
+  await using upstream = await rawUpstream(answering(text));
+  using proxy = proxyTo(upstream.address);
+  expect((await proxy.send({}).done).status).toBe(503);
+});
+
+test('an answer that breaks in the middle fails, and does not look whole', async () => {
+  await using upstream = await rawUpstream(({ socket }) => {
+    socket.end('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf');
+  });
+  using proxy = proxyTo(upstream.address);
+  await expect(proxy.send({}).done).rejects.toThrow('closed the connection too early');
+});
+
+test('what comes behind an answer is never read as the answer to another request', async () => {
+  await using upstream = await rawUpstream(answering(`${okAnswer('a')}${okAnswer('smuggled')}`));
+  using proxy = proxyTo(upstream.address);
+  expect((await proxy.send({}).done).body).toBe('a');
+  expect((await proxy.send({}).done).body).toBe('a');
+  expect(upstream.received).toHaveLength(2);
+});
+
+test('an early answer to an upload ends its connection', async () => {
+  await using upstream = await rawUpstream(answering(okAnswer('too large')));
+  using proxy = proxyTo(upstream.address);
+  const answer = recordedAnswer();
+  const request = { method: 'POST', target: '/', headers: [['Content-Length', '9']], client: 'c' };
+  const call = forward(proxy.deps, request as never, answer);
+  call.write(Buffer.from('abc'));
+  expect((await answer.done).body).toBe('too large');
+  expect(call.write(Buffer.from('def'))).toBe(true);
+  call.endRequest();
+  expect((await proxy.send({}).done).body).toBe('too large');
+  expect(upstream.received).toHaveLength(2);
+});
+
+test('an upgrade passes bytes on untouched in both directions, also those that came early', async () => {
+  await using upstream = await rawUpstream(({ socket }, bytes) => {
+    socket.write(
+      bytes.startsWith('GET')
+        ? 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n\0first'
+        : bytes.toUpperCase(),
+    );
+  });
+  using proxy = proxyTo(upstream.address);
+  const answer = recordedAnswer();
+  const headers = [
+    ['Connection', 'Upgrade'],
+    ['Upgrade', 'SPDY/3.1'],
+    ['X-Stream-Protocol-Version', 'v4'],
+  ];
+  const request = { method: 'GET', target: '/exec', headers, client: 'c' };
+  const call = forward(proxy.deps, request as never, answer);
+  call.write(Buffer.from('early;'));
+  expect(await answer.headed).toEqual({
+    status: 101,
+    reason: 'Switching Protocols',
+    headers: [
+      ['Connection', 'Upgrade'],
+      ['Upgrade', 'SPDY/3.1'],
+    ],
+  });
+  call.write(Buffer.from('late;'));
+  while (!answer.body().endsWith('LATE;')) {
+    await Bun.sleep(1);
+  }
+  expect(answer.body()).toBe('\0firstEARLY;LATE;');
+  call.endRequest();
+  expect(upstream.received[0]).toContain('Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n');
+});
+
+test('a certificate of another authority is refused', async () => {
+  await using upstream = await rawUpstream(answering(okAnswer('secret')));
+  await using other = await rawUpstream(answering(okAnswer('')));
+  const { makeCertificates } = await import('../support/tls.ts');
+  const { ca } = await makeCertificates(['127.0.0.1']);
+  using proxy = proxyTo({ ...upstream.address, ca });
+  const answer = await proxy.send({}).done;
+  expect(answer.status).toBe(503);
+  expect(upstream.received.join('')).toBe('');
+  expect(other.received).toEqual([]);
+});
+
+test('a 401 of the API server makes the agent look at its credentials again', async () => {
+  await using upstream = await rawUpstream(
+    answering('HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n'),
+  );
+  using proxy = proxyTo(upstream.address);
+  expect((await proxy.send({}).done).status).toBe(401);
+  expect(proxy.reloads()).toBe(1);
+});
+
+test('who goes away takes the request to the API server along', async () => {
+  await using upstream = await rawUpstream(answering('HTTP/1.1 200 OK\r\n\r\nforever'));
+  using proxy = proxyTo(upstream.address);
+  const answer = recordedAnswer();
+  const request = { method: 'GET', target: '/x?watch=true', headers: [], client: 'c' };
+  const call = forward(proxy.deps, request, answer);
+  await answer.headed;
+  expect(proxy.deps.admission.counts()).toEqual({ running: 0, waiting: 0, streams: 1 });
+  call.abort();
+  while (upstream.open() > 0) {
+    await Bun.sleep(1);
+  }
+  expect(proxy.deps.admission.counts()).toEqual({ running: 0, waiting: 0, streams: 0 });
+  expect(proxy.pool.connections()).toBe(0);
+});
+
+test('a reader that pauses stops the API server instead of filling memory', async () => {
+  const CHUNK = 'x'.repeat(1024 * 1024);
+  let written = 0;
+  await using upstream = await rawUpstream(({ socket }) => {
+    socket.write('HTTP/1.1 200 OK\r\n\r\n');
+    const more = () => {
+      written += CHUNK.length;
+      if (written < 256 * CHUNK.length && socket.write(CHUNK)) {
+        setImmediate(more);
+      }
+    };
+    socket.on('drain', more);
+    more();
+  });
+  using proxy = proxyTo(upstream.address);
+  let received = 0;
+  const answer = recordedAnswer();
+  const call = forward(
+    proxy.deps,
+    { method: 'GET', target: '/bulk', headers: [], client: 'c' },
+    {
+      ...answer,
+      data: (chunk) => {
+        received += chunk.length;
+        call.pause();
+      },
+    },
+  );
+  call.endRequest();
+  await answer.headed;
+  let before = -1;
+  while (before !== written || received === 0) {
+    before = written;
+    await Bun.sleep(50); // until nothing moves any more
+  }
+  expect(written).toBeLessThan(32 * CHUNK.length);
+  expect(received).toBeLessThan(4 * CHUNK.length);
+  call.abort();
+});
