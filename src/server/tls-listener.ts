@@ -61,9 +61,15 @@ export function tlsListener(deps: TlsListenerDeps, options: TlsListenerOptions):
       });
       server.maxConnections = CONNECTIONS_MAX;
       server.on('request', (request, response) => answerRequest(deps, request, response));
-      server.on('upgrade', (request, socket, first) => answerUpgrade(deps, request, socket, first));
+      /** The server forgets a socket when it is upgraded, so it would not end it. */
+      const upgraded = new Set<Duplex>();
+      server.on('upgrade', (request, socket, first) => {
+        upgraded.add(socket);
+        socket.on('close', () => upgraded.delete(socket));
+        answerUpgrade(deps, request, socket, first);
+      });
       port = await listen(server, options.port);
-      return { done: closeWhenAsked(server, signal) };
+      return { done: closeWhenAsked(server, upgraded, signal) };
     },
   };
 }
@@ -81,7 +87,11 @@ function listen(server: Server, port: number): Promise<number> {
   });
 }
 
-async function closeWhenAsked(server: Server, signal: AbortSignal): Promise<void> {
+async function closeWhenAsked(
+  server: Server,
+  upgraded: ReadonlySet<Duplex>,
+  signal: AbortSignal,
+): Promise<void> {
   await new Promise<void>((resolve) => {
     if (signal.aborted) {
       resolve();
@@ -91,6 +101,9 @@ async function closeWhenAsked(server: Server, signal: AbortSignal): Promise<void
   await new Promise<void>((resolve) => {
     server.close(() => resolve());
     server.closeAllConnections();
+    for (const socket of upgraded) {
+      socket.destroy();
+    }
   });
 }
 

@@ -1,41 +1,23 @@
 import { expect, test } from 'bun:test';
-import { admission } from '../../src/proxy/admission.ts';
 import { type ForwardDeps, forward, type ProxyRequest } from '../../src/proxy/forward.ts';
 import type { UpstreamAddress } from '../../src/proxy/upstream-connection.ts';
-import { upstreamPool } from '../../src/proxy/upstream-pool.ts';
-import { manualClock } from '../support/manual-clock.ts';
-import { memoryLog } from '../support/memory-log.ts';
-import { okAnswer, rawUpstream } from './raw-upstream.ts';
+import { testProxy } from '../support/proxy-deps.ts';
+import { okAnswer, rawUpstream } from '../support/raw-upstream.ts';
 import { recordedAnswer } from './recorded-answer.ts';
 
 function proxyTo(address: UpstreamAddress, changes: Partial<ForwardDeps> = {}) {
-  const clock = manualClock();
-  const pool = upstreamPool({ clock });
-  let reloads = 0;
-  const deps: ForwardDeps = {
-    ...{ clock, log: memoryLog(), pool, admission: admission({ clock }) },
-    policy: () => ({ allowed: true }),
-    credentials: async () => ({ address, host: 'kubernetes.test', token: 'agents-token' }),
-    reloadCredentials: () => {
-      reloads += 1;
-    },
-    ...changes,
-  };
+  const proxy = testProxy(address, changes);
   const send = (request: Partial<ProxyRequest>, body: readonly string[] = []) => {
     const answer = recordedAnswer();
     const whole = { method: 'GET', target: '/api', headers: [], client: 'test', ...request };
-    const call = forward(deps, whole, answer);
+    const call = forward(proxy.deps, whole, answer);
     for (const chunk of body) {
       call.write(Buffer.from(chunk));
     }
     call.endRequest();
     return answer;
   };
-  return {
-    ...{ deps, pool, send },
-    reloads: () => reloads,
-    [Symbol.dispose]: () => pool.close(),
-  };
+  return { ...proxy, send };
 }
 
 /** Answers each whole request head with the same text. */
@@ -352,7 +334,7 @@ test('who goes away takes the request to the API server along', async () => {
     await Bun.sleep(1);
   }
   expect(proxy.deps.admission.counts()).toEqual({ running: 0, waiting: 0, streams: 0 });
-  expect(proxy.pool.connections()).toBe(0);
+  expect(proxy.deps.pool.connections()).toBe(0);
 });
 
 test('a reader that pauses stops the API server instead of filling memory', async () => {

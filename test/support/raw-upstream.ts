@@ -3,7 +3,7 @@
 import type { AddressInfo } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 import type { UpstreamAddress } from '../../src/proxy/upstream-connection.ts';
-import { makeCertificates, type TestCertificates } from '../support/tls.ts';
+import { makeCertificates, type TestCertificates } from './tls.ts';
 
 export interface RawUpstream extends AsyncDisposable {
   readonly address: UpstreamAddress;

@@ -1,0 +1,155 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { connect, type TLSSocket } from 'node:tls';
+import { selfSignedCertificate } from '../../src/server/self-signed-certificate.ts';
+import { type TlsListener, tlsListener } from '../../src/server/tls-listener.ts';
+import { memoryLog } from '../support/memory-log.ts';
+import { type TestProxy, testProxy } from '../support/proxy-deps.ts';
+import { okAnswer, type RawUpstream, rawUpstream } from '../support/raw-upstream.ts';
+
+const certificate = selfSignedCertificate({
+  commonName: 'pipeops-agent',
+  dnsNames: ['localhost'],
+  ipv4Addresses: ['127.0.0.1'],
+  notBefore: new Date(Date.now() - 3_600_000),
+  notAfter: new Date(Date.now() + 3_600_000),
+  serial: new Uint8Array(16),
+});
+const TOKEN = 'Authorization: Bearer local';
+
+let upstream: RawUpstream;
+let proxy: TestProxy;
+let listener: TlsListener;
+let running: { done: Promise<void> };
+const stop = new AbortController();
+
+beforeAll(async () => {
+  upstream = await rawUpstream(({ socket }, bytes) => {
+    if (bytes.includes('Upgrade: SPDY/3.1')) {
+      socket.write('HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n');
+    } else if (bytes.includes('/trailers ')) {
+      socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n');
+      socket.write('3\r\nabc\r\n0\r\nX-Sum: 9\r\n\r\n');
+    } else if (/^[A-Z]+ /.test(bytes)) {
+      socket.write(okAnswer('fine', ['X-Two: 1', 'X-Two: 2']));
+    } else {
+      socket.write(bytes.toUpperCase());
+    }
+  });
+  proxy = testProxy(upstream.address);
+  const auth = { accepts: (given: string | undefined) => given === 'Bearer local' };
+  listener = tlsListener({ log: memoryLog(), auth, proxy: proxy.deps }, { port: 0, certificate });
+  running = await listener.start(stop.signal);
+});
+afterAll(async () => {
+  stop.abort();
+  await running.done;
+  proxy[Symbol.dispose]();
+  await upstream[Symbol.asyncDispose]();
+});
+
+/** Sends exactly these bytes. @returns what came back once `until` is in it, or at the end */
+async function raw(bytes: string, until = '\r\n\r\n'): Promise<string> {
+  const socket: TLSSocket = connect({
+    ...{ host: '127.0.0.1', port: listener.port(), ca: certificate.certificate },
+  });
+  let received = '';
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.on('secureConnect', () => socket.write(bytes));
+      socket.on('data', (data) => {
+        received += data.toString('latin1');
+        if (received.includes(until)) {
+          resolve();
+        }
+      });
+      socket.on('close', () => resolve());
+      socket.on('error', reject);
+    });
+  } finally {
+    socket.destroy();
+  }
+  return received;
+}
+
+const request = (path: string, ...headers: readonly string[]) =>
+  [`GET ${path} HTTP/1.1`, 'Host: 127.0.0.1', ...headers, '', ''].join('\r\n');
+
+test('a request with the token is passed on with its raw path', async () => {
+  const path = '/api/v1/namespaces/a/pods/b/proxy/x%2Fy/../z?a=%20';
+  const answer = await raw(request(`/proxy${path}`, TOKEN), 'fine');
+  expect(answer).toStartWith('HTTP/1.1 200 OK\r\n');
+  expect(answer).toContain('X-Two: 1\r\nX-Two: 2\r\n');
+  expect(upstream.received.at(-1)).toContain(`GET ${path} HTTP/1.1\r\n`);
+  expect(upstream.received.join('')).not.toContain('Bearer local');
+});
+
+test('trailers come through', async () => {
+  expect(await raw(request('/proxy/trailers', TOKEN), '\r\n0\r\n')).toContain('X-Sum: 9\r\n\r\n');
+});
+
+test.each([
+  ['no token', request('/proxy/api'), 401, 'LOCAL_TOKEN_REJECTED'],
+  [
+    'a wrong token',
+    request('/proxy/api', 'Authorization: Bearer other'),
+    401,
+    'LOCAL_TOKEN_REJECTED',
+  ],
+  [
+    'a foreign host',
+    request('/proxy/api', TOKEN).replace('127.0.0.1', 'evil.example'),
+    403,
+    'FOREIGN_HOST',
+  ],
+  [
+    'a foreign origin',
+    request('/proxy/api', TOKEN, 'Origin: https://evil.example'),
+    403,
+    'FOREIGN_ORIGIN',
+  ],
+  ['another path', request('/metrics', TOKEN), 404, 'NOT_FOUND'],
+  ['a path that only begins alike', request('/proxyapi', TOKEN), 404, 'NOT_FOUND'],
+  ['an absolute address', request('http://evil.example/proxy/api', TOKEN), 404, 'NOT_FOUND'],
+  [
+    'an upgrade without a token',
+    request('/proxy/x', 'Connection: Upgrade', 'Upgrade: SPDY/3.1'),
+    401,
+    'LOCAL_TOKEN_REJECTED',
+  ],
+])('%s is refused', async (_, bytes, status, code) => {
+  const before = upstream.received.join('').length;
+  const answer = await raw(bytes, '"code":');
+  expect(answer).toStartWith(`HTTP/1.1 ${status} `);
+  expect(answer).toContain(`"reason":"${code}"`);
+  expect(upstream.received.join('')).toHaveLength(before);
+});
+
+test.each([
+  [
+    'a length twice',
+    'POST /proxy/x HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab',
+  ],
+  [
+    'a length and chunks',
+    'POST /proxy/x HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+  ],
+  ['a folded header', 'GET /proxy/x HTTP/1.1\r\nHost: 127.0.0.1\r\nX: a\r\n b\r\n\r\n'],
+  [
+    'a header of 1 MB',
+    `GET /proxy/x HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ${'a'.repeat(1_000_000)}\r\n\r\n`,
+  ],
+  ['a space before a colon', 'GET /proxy/x HTTP/1.1\r\nHost: 127.0.0.1\r\nX : a\r\n\r\n'],
+])('%s is refused by the parser, and nothing is passed on', async (_, bytes) => {
+  const before = upstream.received.join('').length;
+  const answer = await raw(bytes.replace('\r\nHost', `\r\n${TOKEN}\r\nHost`));
+  expect(answer === '' || /^HTTP\/1\.1 4\d\d /.test(answer)).toBe(true);
+  expect(upstream.received.join('')).toHaveLength(before);
+});
+
+test('an upgrade is spliced', async () => {
+  const bytes = request('/proxy/exec', TOKEN, 'Connection: Upgrade', 'Upgrade: SPDY/3.1');
+  const answer = await raw(`${bytes}early`, 'EARLY');
+  expect(answer).toBe(
+    'HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\nEARLY',
+  );
+});
