@@ -3,8 +3,8 @@ import type { Files, Log } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import { answer, type Door, type ServerSources } from './routes.ts';
 
-/** Largest request body, bytes: no route here takes one. */
-const REQUEST_BODY_LIMIT_BYTES = 64 * 1024;
+/** Bodies go to the proxy only, which streams them: the API server has the limits. */
+const REQUEST_BODY_LIMIT_BYTES = Number.MAX_SAFE_INTEGER;
 /** Seconds without traffic after which a connection is closed. */
 const IDLE_TIMEOUT_SECONDS = 30;
 /** The owner and the group may talk to the socket. */
@@ -51,7 +51,8 @@ function serve(deps: HttpServerDeps, door: Door, listen: Listen) {
   const common = {
     development: false as const,
     maxRequestBodySize: REQUEST_BODY_LIMIT_BYTES,
-    fetch: (request: Request) => answer(deps.sources, door, request),
+    fetch: (request: Request, server: Bun.Server<undefined>) =>
+      answer(deps.sources, door, request, () => server.timeout(request, 0)),
     error: (thrown: Error) => {
       deps.log.error('a request failed', { error: messageOf(thrown) });
       const error = { code: 'INTERNAL', message: 'The agent could not answer' };

@@ -1,4 +1,5 @@
 import type { DetailedHealth, ReadyAnswer } from '../protocol/local-api.ts';
+import type { LocalAuth } from './local-auth.ts';
 import { foreignReason } from './own-host.ts';
 
 /** What the routes show; every value is read when it is asked for. */
@@ -8,11 +9,22 @@ export interface ServerSources {
   readonly detailed: (signal: AbortSignal) => Promise<DetailedHealth>;
   /** Prometheus text. */
   readonly metrics: () => string;
+  /** Absent on a worker: it has no credentials for the Kubernetes API. */
+  readonly proxy?: ProxySource;
+}
+
+export interface ProxySource {
+  readonly auth: LocalAuth;
+  /** @param target path and query of the Kubernetes API */
+  readonly answer: (request: Request, target: string, client: string) => Promise<Response>;
 }
 
 /** The socket is for root and the group of the agent; loopback is open to every user here. */
 export type Door = 'loopback' | 'socket';
 
+const PROXY_PREFIX = '/proxy/';
+/** Characters of a User-Agent that tell one client of the proxy from another. */
+const PROGRAM_LENGTH_MAX = 64;
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 type Route = (sources: ServerSources, request: Request) => Promise<Response> | Response;
@@ -34,11 +46,15 @@ const SOCKET_ROUTES: Readonly<Record<string, Route>> = {
     Response.json(await sources.detailed(request.signal)),
 };
 
-/** Answers one request. */
+/**
+ * Answers one request.
+ * @param keepOpen called for an answer that may be silent for as long as it likes
+ */
 export async function answer(
   sources: ServerSources,
   door: Door,
   request: Request,
+  keepOpen: () => void,
 ): Promise<Response> {
   const url = new URL(request.url);
   const foreign =
@@ -47,6 +63,9 @@ export async function answer(
       : undefined;
   if (foreign !== undefined) {
     return problem(403, foreign.code, foreign.message);
+  }
+  if (url.pathname.startsWith(PROXY_PREFIX) && sources.proxy !== undefined) {
+    return answerProxy(sources.proxy, door, request, url, keepOpen);
   }
   const routes = door === 'socket' ? { ...OPEN_ROUTES, ...SOCKET_ROUTES } : OPEN_ROUTES;
   const route = Object.hasOwn(routes, url.pathname) ? routes[url.pathname] : undefined;
@@ -59,6 +78,32 @@ export async function answer(
     return response;
   }
   return route(sources, request);
+}
+
+/** The socket is for those who may anyway; on loopback everybody knocks, so a token is asked for. */
+function answerProxy(
+  proxy: ProxySource,
+  door: Door,
+  request: Request,
+  url: URL,
+  keepOpen: () => void,
+): Promise<Response> | Response {
+  const authorization = request.headers.get('authorization') ?? undefined;
+  if (door === 'loopback' && !proxy.auth.accepts(authorization)) {
+    const message = 'A local token is needed; it stands in /run/pipeops-agent/local-token';
+    return problem(401, 'LOCAL_TOKEN_REJECTED', message);
+  }
+  if (request.headers.has('upgrade')) {
+    return problem(
+      421,
+      'USAGE',
+      'Upgrades go to the TLS listener: pipeops-agent kubeconfig --local',
+    );
+  }
+  keepOpen();
+  const target = `${url.pathname.slice(PROXY_PREFIX.length - 1)}${url.search}`;
+  const program = (request.headers.get('user-agent') ?? '').split('/')[0] ?? '';
+  return proxy.answer(request, target, `${door}:${program.slice(0, PROGRAM_LENGTH_MAX)}`);
 }
 
 function problem(status: number, code: string, message: string): Response {
