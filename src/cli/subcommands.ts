@@ -39,6 +39,10 @@ export const SUBCOMMANDS: Readonly<Record<string, SubcommandEntry>> = {
     summary: 'Show addresses, versions, nodes and how to join',
     load: async () => (await import('./cluster-info.ts')).clusterInfoSubcommand,
   },
+  kubeconfig: {
+    summary: 'Print a kubeconfig, the administrator’s or one through the agent',
+    load: async () => (await import('./kubeconfig.ts')).kubeconfigSubcommand,
+  },
   'config show': {
     summary: 'Show every setting and where it came from',
     load: async () => (await import('./config.ts')).configShowSubcommand,

@@ -48,3 +48,14 @@ export const DetailedHealth = z.strictObject({
   timestamp: z.string(),
 });
 export type DetailedHealth = z.infer<typeof DetailedHealth>;
+
+/** GET /api/k8s/local-access, over the socket: what `kubeconfig --local` is made of. */
+export const LocalAccess = z.strictObject({
+  /** `https://127.0.0.1:8443/proxy` */
+  server: z.url(),
+  /** PEM: the certificate of the TLS listener. */
+  certificate: z.string(),
+  /** Holds the token; a restart of the daemon writes a new one, which kubectl then reads. */
+  token_file: z.string(),
+});
+export type LocalAccess = z.infer<typeof LocalAccess>;

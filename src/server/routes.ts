@@ -1,4 +1,4 @@
-import type { DetailedHealth, ReadyAnswer } from '../protocol/local-api.ts';
+import type { DetailedHealth, LocalAccess, ReadyAnswer } from '../protocol/local-api.ts';
 import type { LocalAuth } from './local-auth.ts';
 import { foreignReason } from './own-host.ts';
 
@@ -15,6 +15,8 @@ export interface ServerSources {
 
 export interface ProxySource {
   readonly auth: LocalAuth;
+  /** How kubectl gets through the TLS listener. */
+  readonly access: () => LocalAccess;
   /** @param target path and query of the Kubernetes API */
   readonly answer: (request: Request, target: string, client: string) => Promise<Response>;
 }
@@ -44,6 +46,10 @@ const OPEN_ROUTES: Readonly<Record<string, Route>> = {
 const SOCKET_ROUTES: Readonly<Record<string, Route>> = {
   '/api/health/detailed': async (sources, request) =>
     Response.json(await sources.detailed(request.signal)),
+  '/api/k8s/local-access': (sources) =>
+    sources.proxy === undefined
+      ? problem(404, 'NOT_A_SERVER', 'A worker has no way to the Kubernetes API')
+      : Response.json(sources.proxy.access()),
 };
 
 /**

@@ -1,0 +1,89 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { join } from 'node:path';
+import { cliContext } from '../support/cli-context.ts';
+import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
+import { type TempDirectory, tempDirectory } from '../support/temp-dir.ts';
+
+let directory: TempDirectory;
+let machine: SimulatedMachine;
+
+beforeEach(async () => {
+  directory = await tempDirectory();
+  machine = await simulatedMachine();
+});
+afterEach(async () => {
+  await directory[Symbol.asyncDispose]();
+  await machine[Symbol.asyncDispose]();
+});
+
+const ACCESS = {
+  server: 'https://127.0.0.1:8443/proxy',
+  certificate: '-----BEGIN CERTIFICATE-----\n',
+  token_file: '/run/pipeops-agent/local-token',
+};
+
+/** Runs `kubeconfig --local` before a daemon that answers so. */
+async function runLocal(answer: () => Response) {
+  const server = Bun.serve({
+    unix: join(directory.path, 'agent.sock'),
+    routes: { '/api/k8s/local-access': answer },
+    fetch: () => new Response('', { status: 500 }),
+  });
+  try {
+    const env = { RUNTIME_DIRECTORY: directory.path };
+    return await cliContext({ root: '/', uid: 1000, env }).run('kubeconfig', '--local');
+  } finally {
+    await server.stop(true);
+  }
+}
+
+test('kubeconfig --local goes through the agent and holds no secret', async () => {
+  const { exitCode, stdout, stderr } = await runLocal(() => Response.json(ACCESS));
+  expect({ exitCode, stderr, kubeconfig: JSON.parse(stdout) }).toEqual({
+    exitCode: 0,
+    stderr: '',
+    kubeconfig: {
+      apiVersion: 'v1',
+      kind: 'Config',
+      clusters: [
+        {
+          name: 'pipeops-agent',
+          cluster: {
+            server: ACCESS.server,
+            'certificate-authority-data': Buffer.from(ACCESS.certificate).toString('base64'),
+          },
+        },
+      ],
+      users: [{ name: 'pipeops-agent', user: { tokenFile: ACCESS.token_file } }],
+      contexts: [
+        { name: 'pipeops-agent', context: { cluster: 'pipeops-agent', user: 'pipeops-agent' } },
+      ],
+      'current-context': 'pipeops-agent',
+    },
+  });
+});
+
+test('kubeconfig --local says so on a worker', async () => {
+  const ran = await runLocal(() => Response.json({ error: {} }, { status: 404 }));
+  expect({ exitCode: ran.exitCode, stdout: ran.stdout }).toEqual({ exitCode: 4, stdout: '' });
+  expect(ran.stderr).toContain('[NOT_A_SERVER]');
+});
+
+test("kubeconfig is the administrator's with the address that others reach", async () => {
+  const mode = 0o600;
+  for (const path of ['/var/lib/rancher/k3s/server/tls', '/etc/rancher/k3s']) {
+    await machine.files.makeDirectory(path, { mode: 0o700 });
+  }
+  await machine.files.writeAtomic('/var/lib/rancher/k3s/server/tls/server-ca.crt', 'CA', { mode });
+  const k3sKubeconfig = 'server: https://127.0.0.1:6443\n';
+  await machine.files.writeAtomic('/etc/rancher/k3s/k3s.yaml', k3sKubeconfig, { mode });
+  const { exitCode, stdout } = await machine.run(['kubeconfig']);
+  expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: 'server: https://10.0.0.1:6443\n' });
+});
+
+test('kubeconfig without --local is for root, and needs a server', async () => {
+  const asUser = await cliContext({ root: directory.path, uid: 1000 }).run('kubeconfig');
+  expect([asUser.exitCode, asUser.stdout]).toEqual([4, '']);
+  expect(asUser.stderr).toContain('pipeops-agent kubeconfig --local');
+  expect((await machine.run(['kubeconfig'])).stderr).toContain('[NOT_A_SERVER]');
+});
