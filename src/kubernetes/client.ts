@@ -2,22 +2,18 @@ import type { KubernetesListObject, KubernetesObject, V1Status } from '@kubernet
 import { AgentError, messageOf } from '../core/errors.ts';
 import type { Http } from '../core/ports.ts';
 import type { KubernetesCredentials } from './credentials.ts';
+import { expectTrouble, type WatchEvent, watchEvents } from './watch-events.ts';
 
 /** Deadline of a request that is not a watch. */
 const REQUEST_TIMEOUT_MS = 30_000;
 /** Objects a page of a list holds: a page is parsed in a few milliseconds. */
 export const LIST_PAGE_OBJECTS = 500;
-/** Longest line of a watch, bytes: etcd takes objects of up to 1.5 MiB. */
-const WATCH_LINE_LIMIT_BYTES = 8 * 1024 * 1024;
+/** Longest answer that is read as text, bytes: a page of objects, lines of a log. */
+const TEXT_LIMIT_BYTES = 64 * 1024 * 1024;
 /** Who owns the fields that the agent applies (kubernetes.io, "Server-Side Apply"). */
 export const FIELD_MANAGER = 'pipeops-agent';
 
 type Query = Readonly<Record<string, string | number | boolean>>;
-
-export interface WatchEvent<T> {
-  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
-  readonly object: T;
-}
 
 /**
  * The Kubernetes API by path, over Bun's fetch. The shapes come from client-node as types; its
@@ -35,6 +31,8 @@ export interface KubernetesClient {
     query: Query,
     signal: AbortSignal,
   ): Promise<KubernetesListObject<T>>;
+  /** The answer as it came, for what is parsed elsewhere. */
+  text(path: string, query: Query, signal: AbortSignal): Promise<string>;
   /** Server-side apply: creates or changes; conflicts on our own fields are forced. */
   apply<T extends KubernetesObject>(path: string, object: T, signal: AbortSignal): Promise<T>;
   create<T extends KubernetesObject>(path: string, object: T, signal: AbortSignal): Promise<T>;
@@ -87,6 +85,10 @@ export function kubernetesClient(deps: ClientDeps): KubernetesClient {
     },
     page: (path, query, signal) =>
       json({ method: 'GET', path, query: { limit: LIST_PAGE_OBJECTS, ...query }, signal }),
+    text: async (path, query, signal) => {
+      const options = { method: 'GET', path, query, signal, timeoutMs: REQUEST_TIMEOUT_MS };
+      return readText(path, await send(deps, options));
+    },
     apply: (path, object, signal) =>
       json({
         method: 'PATCH',
@@ -147,18 +149,21 @@ async function* watch<T>(
     signal,
     timeoutMs: undefined,
   });
+  yield* watchEvents<T>(path, response.body ?? []);
+}
+
+async function readText(path: string, response: Response): Promise<string> {
   const decoder = new TextDecoder();
-  let rest = '';
-  for await (const chunk of response.body ?? []) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = lines.pop() ?? '';
-    if (rest.length > WATCH_LINE_LIMIT_BYTES) {
-      throw new AgentError('KUBERNETES_API', `Cannot follow ${path}: an event is too long`);
+  const parts: string[] = [];
+  let bytes = 0;
+  for await (const chunk of expectTrouble(path, response.body ?? [])) {
+    bytes += chunk.byteLength;
+    if (bytes > TEXT_LIMIT_BYTES) {
+      throw new AgentError('KUBERNETES_API', `The answer to ${path} is too long`);
     }
-    for (const line of lines) {
-      yield JSON.parse(line) as WatchEvent<T>;
-    }
+    parts.push(decoder.decode(chunk, { stream: true }));
   }
+  return parts.join('');
 }
 
 async function send(deps: ClientDeps, options: RequestOptions): Promise<Response> {
