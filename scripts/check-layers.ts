@@ -52,6 +52,7 @@ const GLOBAL_HOMES: readonly {
   { pattern: /\bDate\.now\(|\bnew Date\(\)/, name: 'the wall clock', use: 'Clock.now()' },
   { pattern: /\bperformance\.now\(/, name: 'performance.now', use: 'Clock.monotonic()' },
   { pattern: /\bset(Timeout|Interval)\(/, name: 'timers', use: 'Clock.sleep()' },
+  { pattern: /\bsetImmediate\(/, name: 'setImmediate', use: 'RunSoon' },
   { pattern: /\bMath\.random\(/, name: 'Math.random', use: 'Random' },
   { pattern: /(?<![.\w])fetch\(/, name: 'fetch', use: 'the Http port' },
   {

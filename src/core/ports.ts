@@ -16,6 +16,12 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<boolean>;
 }
 
+/**
+ * Runs work when everything that is due in this turn of the event loop has been done, before it
+ * waits again. For joining what comes together.
+ */
+export type RunSoon = (work: () => void) => void;
+
 export interface Random {
   /** A number in [0, 1), for jitter; not for secrets. */
   fraction(): number;

@@ -1,0 +1,22 @@
+import type { TunnelHeader } from '../protocol/tunnel-header.ts';
+
+export type TunnelTarget =
+  /** `host`: an IP address; the machine has no DNS of the cluster. */
+  | { readonly kind: 'target'; readonly host: string; readonly port: number }
+  /** `reason`: a sentence for the log. The peer is told nothing. */
+  | { readonly kind: 'refused'; readonly reason: string };
+
+/** What the tunnel may reach: the allow list, and where a Service is now. */
+export interface TunnelTargets {
+  /** The header's names are valid by RFC 1123. Expected trouble is a refusal. */
+  resolve(header: TunnelHeader): Promise<TunnelTarget>;
+}
+
+/** A label: the names of Services and namespaces (RFC 1123 section 2.1, kubernetes.io "Names"). */
+const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/** @returns why the names of a header name no Service; undefined when they may */
+export function invalidName(header: TunnelHeader): string | undefined {
+  const [name] = (['service', 'namespace'] as const).filter((each) => !LABEL.test(header[each]));
+  return name === undefined ? undefined : `the ${name} is no name by RFC 1123`;
+}

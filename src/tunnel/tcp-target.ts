@@ -1,0 +1,289 @@
+import type { Socket } from 'bun';
+import { messageOf } from '../core/errors.ts';
+import { ByteQueue } from './byte-queue.ts';
+import type { TunnelCounters } from './counters.ts';
+import type { Deadlines } from './deadlines.ts';
+import type { StreamEnd, StreamHandler, YamuxStream } from './yamux-stream.ts';
+
+/** Smaller pieces for one target are joined until the turn of the event loop ends. */
+const DIRECT_WRITE_BYTES_MIN = 16 * 1024;
+
+const TCP_KEEPALIVE_MS = 30_000;
+
+/** How long the peer may still read after the target is gone with bytes unread. */
+const GONE_LINGER_MS = 5_000;
+
+/** How long a target may take to read the rest after its stream has ended. */
+const DRAIN_TIMEOUT_MS = 300_000;
+
+export interface TargetDeps {
+  readonly counters: TunnelCounters;
+  readonly deadlines: Deadlines;
+  /** Runs work once, after all that came in this turn of the event loop. */
+  readonly atTurnEnd: (task: () => void) => void;
+  /** For the log: why a stream ended before its data did. */
+  readonly failed: (reason: string) => void;
+  /** Nothing of it is left: neither stream nor socket. */
+  readonly released: () => void;
+}
+
+/** A stream and a TCP connection, each fed from the other, at the pace of the slower. */
+export class TcpTarget implements StreamHandler {
+  readonly #deps: TargetDeps;
+  readonly #stream: YamuxStream;
+  #socket: Socket<TcpTarget> | undefined;
+  /** Bounded by the stream's window. */
+  readonly #toTarget = new ByteQueue();
+  /** Bounded by what the socket reads at once: it is paused while something waits here. */
+  readonly #toPeer = new ByteQueue();
+  #flushIsDue = false;
+  #wroteThisTurn = false;
+  #awaitsDrain = false;
+  #peerEnded = false;
+  #targetEnded = false;
+  #streamClosed = false;
+  #shutDown = false;
+  #socketClosed = false;
+  /** A connection that is being made cannot be given up: it counts until it is there or not. */
+  #dialling = false;
+  #resetIsDue = false;
+  #released = false;
+
+  constructor(deps: TargetDeps, stream: YamuxStream) {
+    this.#deps = deps;
+    this.#stream = stream;
+  }
+
+  /** Connects; until then, and for ever when it fails, what comes waits within the window. */
+  async dial(host: string, port: number, timeoutMs: number): Promise<void> {
+    this.#deps.deadlines.set(this, timeoutMs, () => this.#dialFailed('it takes too long'));
+    this.#dialling = true;
+    try {
+      await Bun.connect<TcpTarget>({
+        hostname: host,
+        port,
+        allowHalfOpen: true,
+        data: this,
+        socket: SOCKET_HANDLER,
+      });
+    } catch (thrown) {
+      this.#dialFailed(messageOf(thrown));
+    }
+    this.#dialling = false;
+    this.#releaseWhenOver();
+  }
+
+  /** There will be no target: the peer reads the end of the stream, and may not send for long. */
+  refuse(): void {
+    this.#socketClosed = true;
+    this.#dropUnread();
+    this.#resetLater();
+    this.#stream.end();
+  }
+
+  // --- From the peer ---
+
+  data(bytes: Uint8Array): void {
+    if (this.#socketClosed) {
+      this.#stream.consumed(bytes.length);
+      this.#resetLater();
+      return;
+    }
+    this.#deps.counters.bytesIn += bytes.length;
+    const mustWait = this.#socket === undefined || this.#awaitsDrain || this.#toTarget.length > 0;
+    if (mustWait || (this.#wroteThisTurn && bytes.length < DIRECT_WRITE_BYTES_MIN)) {
+      this.#toTarget.push(bytes);
+      this.#flushLater();
+      return;
+    }
+    const written = this.#write(bytes);
+    if (written < bytes.length) {
+      this.#toTarget.push(bytes.subarray(written));
+    }
+    this.#wroteThisTurn = true;
+    this.#flushLater();
+  }
+
+  ended(): void {
+    this.#peerEnded = true;
+    this.#shutDownWhenDrained();
+  }
+
+  writable(): void {
+    for (let head = this.#toPeer.head(); head !== undefined; head = this.#toPeer.head()) {
+      const taken = this.#stream.write(head);
+      this.#toPeer.drop(taken);
+      this.#deps.counters.bytesOut += taken;
+      if (taken < head.length) {
+        return;
+      }
+    }
+    if (this.#targetEnded) {
+      this.#stream.end();
+    } else {
+      this.#socket?.resume();
+    }
+  }
+
+  closed(end: StreamEnd): void {
+    this.#streamClosed = true;
+    if (end === 'ended' && !this.#socketClosed) {
+      this.#deps.deadlines.set(this, DRAIN_TIMEOUT_MS, () => this.#abort());
+    } else {
+      this.#abort();
+    }
+    this.#releaseWhenOver();
+  }
+
+  // --- From the target ---
+
+  opened(socket: Socket<TcpTarget>): void {
+    if (this.#socketClosed || this.#streamClosed) {
+      socket.terminate(); // Too late.
+      return;
+    }
+    this.#deps.deadlines.clear(this);
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
+    this.flush();
+  }
+
+  received(bytes: Uint8Array): void {
+    if (this.#toPeer.length > 0) {
+      this.#toPeer.push(bytes);
+      return;
+    }
+    const taken = this.#stream.write(bytes);
+    this.#deps.counters.bytesOut += taken;
+    if (taken < bytes.length && !this.#streamClosed) {
+      this.#toPeer.push(bytes.subarray(taken));
+      this.#socket?.pause();
+    }
+  }
+
+  /** Writes what waits, until the kernel takes no more. */
+  flush(): void {
+    this.#awaitsDrain = false;
+    for (let head = this.#toTarget.head(); head !== undefined; head = this.#toTarget.head()) {
+      const written = this.#write(head);
+      this.#toTarget.drop(written);
+      if (written < head.length) {
+        return;
+      }
+    }
+    this.#shutDownWhenDrained();
+  }
+
+  targetEnded(): void {
+    this.#targetEnded = true;
+    if (this.#toPeer.length === 0) {
+      this.#stream.end();
+    }
+  }
+
+  /** @param error undefined when it ended in order */
+  socketClosed(error?: string): void {
+    if (this.#socketClosed) {
+      return;
+    }
+    this.#socketClosed = true;
+    const unread = this.#dropUnread();
+    if (error === undefined) {
+      this.targetEnded();
+    } else if (!this.#streamClosed) {
+      this.#deps.counters.copyErrors += 1;
+      this.#deps.failed(error);
+      this.#stream.reset();
+    }
+    if (unread > 0) {
+      this.#resetLater();
+    }
+    this.#releaseWhenOver();
+  }
+
+  #dropUnread(): number {
+    const unread = this.#toTarget.length;
+    this.#toTarget.clear();
+    this.#stream.consumed(unread);
+    return unread;
+  }
+
+  #write(bytes: Uint8Array): number {
+    const written = this.#socket?.write(bytes) ?? 0;
+    if (written < bytes.length) {
+      this.#awaitsDrain = true;
+    }
+    // -1: it is closed, as its handler is about to be told.
+    const taken = Math.max(0, written);
+    if (taken > 0) {
+      this.#stream.consumed(taken);
+    }
+    return taken;
+  }
+
+  #flushLater(): void {
+    if (this.#flushIsDue || this.#socket === undefined) {
+      return;
+    }
+    this.#flushIsDue = true;
+    this.#deps.atTurnEnd(() => {
+      this.#flushIsDue = false;
+      this.#wroteThisTurn = false;
+      if (!this.#awaitsDrain && !this.#socketClosed) {
+        this.flush();
+      }
+    });
+  }
+
+  #shutDownWhenDrained(): void {
+    if (this.#peerEnded && this.#toTarget.length === 0 && this.#socket !== undefined) {
+      if (!this.#shutDown && !this.#socketClosed) {
+        this.#shutDown = true;
+        this.#socket.shutdown();
+      }
+    }
+  }
+
+  #dialFailed(reason: string): void {
+    if (this.#socket === undefined && !this.#socketClosed) {
+      this.#deps.counters.dialErrors += 1;
+      this.#deps.failed(`cannot connect: ${reason}`);
+      this.refuse();
+    }
+  }
+
+  /** A peer whose writer waits for the window is not woken by the end of our half. */
+  #resetLater(): void {
+    if (!this.#streamClosed && !this.#resetIsDue) {
+      this.#resetIsDue = true;
+      this.#deps.deadlines.set(this, GONE_LINGER_MS, () => this.#stream.reset());
+    }
+  }
+
+  #abort(): void {
+    this.#toTarget.clear();
+    this.#toPeer.clear();
+    this.#socket?.terminate();
+    this.socketClosed();
+  }
+
+  #releaseWhenOver(): void {
+    if (this.#streamClosed && this.#socketClosed && !this.#dialling && !this.#released) {
+      this.#released = true;
+      this.#deps.deadlines.clear(this);
+      this.#deps.released();
+    }
+  }
+}
+
+/** One for all: it finds the target that a socket belongs to in its `data`. */
+const SOCKET_HANDLER = {
+  open: (socket: Socket<TcpTarget>) => socket.data.opened(socket),
+  data: (socket: Socket<TcpTarget>, bytes: Uint8Array) => socket.data.received(bytes),
+  drain: (socket: Socket<TcpTarget>) => socket.data.flush(),
+  end: (socket: Socket<TcpTarget>) => socket.data.targetEnded(),
+  // In order without an error, and then there may have been no `end`.
+  close: (socket: Socket<TcpTarget>, error?: Error) => socket.data.socketClosed(error?.message),
+  error: (socket: Socket<TcpTarget>, error: Error) => socket.data.socketClosed(error.message),
+};
