@@ -3,7 +3,6 @@
  * it: Bun.serve, the TLS listener, and the session with the control plane.
  */
 import { AgentError, toAgentError } from '../core/errors.ts';
-import type { Clock, Log } from '../core/ports.ts';
 import { type PolicyDecision, requireAllowed } from '../policy/policy.ts';
 import type { Admission, Release } from './admission.ts';
 import { encodeRequestHead, type HeaderList, type ResponseHead } from './http-head.ts';
@@ -26,23 +25,28 @@ export interface ProxyRequest {
   readonly client: string;
 }
 
-/** What the API server accepts the agent by; `address` is the same object while nothing changed. */
-export interface UpstreamCredentials {
+/** Where requests go, and whether they may: the Kubernetes API, or an application. */
+export interface Destination {
+  allow(method: string, target: string, upgrade: boolean): PolicyDecision;
+  /** @throws AgentError when it is not known now */
+  locate(): Promise<Location>;
+  /** It answered 401: what is known of it may be out of date. */
+  unauthorized(): void;
+}
+
+/** `address` is the same object while nothing changed: connections are kept by it. */
+export interface Location {
   readonly address: UpstreamAddress;
   /** For the Host header. */
   readonly host: string;
-  readonly token: string;
+  /** The agent's own, in place of who the caller says it is; undefined before an application. */
+  readonly token: string | undefined;
 }
 
 export interface ForwardDeps {
-  readonly clock: Clock;
-  readonly log: Log;
   readonly pool: UpstreamPool;
   readonly admission: Admission;
-  readonly policy: (method: string, target: string, upgrade: boolean) => PolicyDecision;
-  readonly credentials: () => Promise<UpstreamCredentials>;
-  /** After a 401: what is known is out of date. */
-  readonly reloadCredentials: () => void;
+  readonly destination: Destination;
 }
 
 /** The caller's side of a request: its body goes in here. */
@@ -102,9 +106,10 @@ class Forwarding implements ProxyCall {
 
   async #run(): Promise<void> {
     const { method, target, client } = this.#request;
-    const credentials = await this.#deps.credentials();
-    const forwarded = forwardedHeaders(this.#request.headers, credentials.host, credentials.token);
-    requireAllowed(this.#deps.policy(method, target, forwarded.upgrade));
+    const { destination } = this.#deps;
+    const location = await destination.locate();
+    const forwarded = forwardedHeaders(this.#request.headers, location.host, location.token);
+    requireAllowed(destination.allow(method, target, forwarded.upgrade));
     this.#body = forwarded.body;
     this.#upgrade = forwarded.upgrade ? 'asked' : 'no';
     const head = encodeRequestHead(method, target, forwarded.headers);
@@ -114,8 +119,8 @@ class Forwarding implements ProxyCall {
       this.#finish(); // The caller went while it waited.
       return;
     }
-    const found = this.#deps.pool.acquire(credentials.address);
-    this.#begin(found instanceof Promise ? await found : found, head, credentials.address);
+    const found = this.#deps.pool.acquire(location.address);
+    this.#begin(found instanceof Promise ? await found : found, head, location.address);
   }
 
   async #waitForTurn(): Promise<Release> {
@@ -245,7 +250,7 @@ class Forwarding implements ProxyCall {
   #head(answer: ResponseHead): void {
     this.#answered = true;
     if (answer.status === 401) {
-      this.#deps.reloadCredentials();
+      this.#deps.destination.unauthorized();
     }
     if (answer.status === 101 && this.#upgrade === 'asked') {
       this.#upgrade = 'done';

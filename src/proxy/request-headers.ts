@@ -19,7 +19,9 @@ const HOP_BY_HOP = new Set([
  * claim to be someone else (kubernetes.io, "User impersonation", "Authenticating Proxy").
  */
 const IDENTITY_PREFIXES = ['impersonate-', 'x-remote-'];
-const IDENTITY = new Set(['authorization', 'cookie', 'host', 'expect']);
+const IDENTITY = new Set(['authorization', 'cookie']);
+/** The agent says where it goes, and does not wait for a 100 before a body. */
+const OWN = new Set(['host', 'expect']);
 
 /** A bearer token can also come as a WebSocket subprotocol (Kubernetes, "websocket" authenticator). */
 const TOKEN_SUBPROTOCOL = 'base64url.bearer.authorization.k8s.io.';
@@ -32,31 +34,32 @@ export interface ForwardedHeaders {
 }
 
 /**
- * @param host value of the Host header for the API server
+ * @param host value of the Host header
+ * @param token the agent's own, in place of who the caller says it is; undefined before an
+ *   application, which has users of its own
  * @throws AgentError PROXY_REQUEST_INVALID when the length of the body is said in two ways
  */
 export function forwardedHeaders(
   headers: HeaderList,
   host: string,
-  token: string,
+  token: string | undefined,
 ): ForwardedHeaders {
   const body = bodyOf(headers);
   const connection = (singleHeader(headers, 'connection') ?? '').toLowerCase();
   const named = connection.split(',').map((name) => name.trim());
   const upgrade = named.includes('upgrade') && singleHeader(headers, 'upgrade') !== undefined;
-  const kept: (readonly [string, string])[] = [
-    ['Host', host],
-    ['Authorization', `Bearer ${token}`],
-  ];
+  const kept: (readonly [string, string])[] = [['Host', host]];
+  if (token !== undefined) {
+    kept.push(['Authorization', `Bearer ${token}`]);
+  }
   for (const header of headers) {
     const name = header[0].toLowerCase();
-    if (name === 'sec-websocket-protocol') {
-      const value = withoutTokens(header[1]);
-      if (value !== '') {
-        kept.push([header[0], value]);
-      }
-    } else if (!isDropped(name, named)) {
-      kept.push(header);
+    if (OWN.has(name) || HOP_BY_HOP.has(name) || named.includes(name)) {
+      continue;
+    }
+    const value = token === undefined ? header[1] : withoutIdentity(name, header[1]);
+    if (value !== undefined) {
+      kept.push([header[0], value]);
     }
   }
   if (upgrade) {
@@ -72,21 +75,19 @@ export function returnedHeaders(headers: HeaderList): HeaderList {
   return headers.filter(([name]) => !HOP_BY_HOP.has(name.toLowerCase()));
 }
 
-function isDropped(name: string, namedByConnection: readonly string[]): boolean {
-  return (
-    HOP_BY_HOP.has(name) ||
-    IDENTITY.has(name) ||
-    IDENTITY_PREFIXES.some((prefix) => name.startsWith(prefix)) ||
-    namedByConnection.includes(name)
-  );
-}
-
-function withoutTokens(subprotocols: string): string {
-  return subprotocols
+/** @returns undefined when nothing of the header may go on */
+function withoutIdentity(name: string, value: string): string | undefined {
+  if (IDENTITY.has(name) || IDENTITY_PREFIXES.some((prefix) => name.startsWith(prefix))) {
+    return undefined;
+  }
+  if (name !== 'sec-websocket-protocol') {
+    return value;
+  }
+  const others = value
     .split(',')
     .map((each) => each.trim())
-    .filter((each) => !each.startsWith(TOKEN_SUBPROTOCOL))
-    .join(', ');
+    .filter((each) => !each.startsWith(TOKEN_SUBPROTOCOL));
+  return others.length === 0 ? undefined : others.join(', ');
 }
 
 function bodyOf(headers: HeaderList): ForwardedHeaders['body'] {

@@ -1,5 +1,5 @@
 /**
- * One TLS connection to the API server that carries one exchange at a time. Of our own because
+ * One connection to the API server, or to an application, that carries one exchange at a time. Of our own because
  * fetch, and Node's client that is built on it here, rewrite paths, merge repeated headers, drop
  * trailers and cannot upgrade (docs/decisions/0010-own-http-client.md).
  */
@@ -18,8 +18,8 @@ import {
 export interface UpstreamAddress {
   readonly hostname: string;
   readonly port: number;
-  /** PEM of the authority whose certificates are accepted. */
-  readonly ca: string;
+  /** How it proves who it is: by a certificate of this authority (PEM), by any, or without TLS. */
+  readonly trust: { readonly ca: string } | 'any-certificate' | 'plain';
 }
 
 /** Who receives an answer. Exactly one of `end` and `fail` comes last. */
@@ -73,7 +73,7 @@ export function connectUpstream(
     const fail = (cause: unknown) => {
       if (settle()) {
         socket?.terminate();
-        reject(unreachable(cause));
+        reject(unreachable(address, cause));
       }
     };
     const giveUp = () => fail(new Error('it did not answer in time'));
@@ -81,11 +81,15 @@ export function connectUpstream(
     Bun.connect({
       hostname: address.hostname,
       port: address.port,
-      tls: { ca: address.ca },
+      ...tlsOf(address),
       socket: {
         open: (opened) => {
           socket = opened;
           opened.setNoDelay(true);
+          if (address.trust === 'plain' && settle()) {
+            connection = new UpstreamConnection(opened, owner);
+            resolve(connection);
+          }
         },
         // Also the name in the certificate has been checked when this reports success.
         handshake: (secure, success, error) => {
@@ -108,11 +112,26 @@ export function connectUpstream(
   });
 }
 
-function unreachable(cause: unknown): AgentError {
-  return new AgentError('KUBERNETES_API', `Cannot reach Kubernetes: ${messageOf(cause)}`, {
-    hint: 'Check that k3s runs: systemctl status k3s',
-    cause,
-  });
+function tlsOf(address: UpstreamAddress) {
+  switch (address.trust) {
+    case 'plain':
+      return {};
+    case 'any-certificate':
+      return { tls: { rejectUnauthorized: false } };
+    default:
+      return { tls: address.trust };
+  }
+}
+
+function unreachable(address: UpstreamAddress, cause: unknown): AgentError {
+  return new AgentError(
+    'KUBERNETES_API',
+    `Cannot reach ${address.hostname}:${address.port}: ${messageOf(cause)}`,
+    {
+      hint: 'Check that k3s runs: systemctl status k3s',
+      cause,
+    },
+  );
 }
 
 /** What an exchange has come to; itself the handle that the caller has of it. */

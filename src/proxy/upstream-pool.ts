@@ -1,4 +1,4 @@
-/** Connections to the API server, kept for the next request. */
+/** Connections to the API server and to applications, kept for the next request. */
 import { AgentError } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import {
@@ -45,11 +45,14 @@ export function upstreamPool(deps: { readonly clock: Clock }): UpstreamPool {
   const owner: ConnectionOwner = {
     idle: (connection) => {
       const address = open.get(connection);
-      if (address === undefined || idle.length >= IDLE_MAX) {
+      if (address === undefined) {
         connection.close();
         return;
       }
       idle.push({ connection, address, since: clock.monotonic() });
+      if (idle.length > IDLE_MAX) {
+        idle[0]?.connection.close();
+      }
     },
     closed: (connection) => {
       open.delete(connection);
@@ -90,13 +93,20 @@ export function upstreamPool(deps: { readonly clock: Clock }): UpstreamPool {
   return {
     fresh,
     acquire: (address) => {
-      for (let last = idle.pop(); last !== undefined; last = idle.pop()) {
-        if (last.address === address && clock.monotonic() - last.since < IDLE_MS_MAX) {
-          return last.connection;
-        }
-        last.connection.close();
+      const oldest = idle[0];
+      if (oldest !== undefined && clock.monotonic() - oldest.since >= IDLE_MS_MAX) {
+        oldest.connection.close();
       }
-      return fresh(address);
+      const at = idle.findLastIndex((each) => each.address === address);
+      const [found] = at === -1 ? [] : idle.splice(at, 1);
+      if (found === undefined) {
+        return fresh(address);
+      }
+      if (clock.monotonic() - found.since >= IDLE_MS_MAX) {
+        found.connection.close();
+        return fresh(address);
+      }
+      return found.connection;
     },
     connections: () => open.size,
     close: () => {

@@ -1,11 +1,11 @@
 import { expect, test } from 'bun:test';
-import { type ForwardDeps, forward, type ProxyRequest } from '../../src/proxy/forward.ts';
+import { type Destination, forward, type ProxyRequest } from '../../src/proxy/forward.ts';
 import type { UpstreamAddress } from '../../src/proxy/upstream-connection.ts';
 import { testProxy } from '../support/proxy-deps.ts';
 import { okAnswer, rawUpstream } from '../support/raw-upstream.ts';
 import { recordedAnswer } from './recorded-answer.ts';
 
-function proxyTo(address: UpstreamAddress, changes: Partial<ForwardDeps> = {}) {
+function proxyTo(address: UpstreamAddress, changes: Partial<Destination> = {}) {
   const proxy = testProxy(address, changes);
   const send = (request: Partial<ProxyRequest>, body: readonly string[] = []) => {
     const answer = recordedAnswer();
@@ -178,7 +178,7 @@ test('a path with a space or a control character is refused', async () => {
 test('what the policy denies is answered as Kubernetes would, with the rule', async () => {
   await using upstream = await rawUpstream(answering(okAnswer('')));
   using proxy = proxyTo(upstream.address, {
-    policy: () => ({ allowed: false, rule: 'standard/exec', reason: 'No exec here' }),
+    allow: () => ({ allowed: false, rule: 'standard/exec', reason: 'No exec here' }),
   });
   const answer = await proxy.send({}).done;
   expect(answer.status).toBe(403);
@@ -305,7 +305,7 @@ test('a certificate of another authority is refused', async () => {
   await using other = await rawUpstream(answering(okAnswer('')));
   const { makeCertificates } = await import('../support/tls.ts');
   const { ca } = await makeCertificates(['127.0.0.1']);
-  using proxy = proxyTo({ ...upstream.address, ca });
+  using proxy = proxyTo({ ...upstream.address, trust: { ca } });
   const answer = await proxy.send({}).done;
   expect(answer.status).toBe(503);
   expect(upstream.received.join('')).toBe('');
@@ -318,7 +318,7 @@ test('a 401 of the API server makes the agent look at its credentials again', as
   );
   using proxy = proxyTo(upstream.address);
   expect((await proxy.send({}).done).status).toBe(401);
-  expect(proxy.reloads()).toBe(1);
+  expect(proxy.unauthorized()).toBe(1);
 });
 
 test('who goes away takes the request to the API server along', async () => {

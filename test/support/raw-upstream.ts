@@ -48,7 +48,7 @@ export async function rawUpstream(
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {
-    address: { hostname: '127.0.0.1', port, ca },
+    address: { hostname: '127.0.0.1', port, trust: { ca } },
     received,
     open: () => sockets.size,
     [Symbol.asyncDispose]: async () => {

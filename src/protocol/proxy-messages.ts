@@ -1,0 +1,118 @@
+/**
+ * HTTP requests through the session: the `proxy_*` messages of the WebSocket protocol. All of them
+ * carry the id of their request in `request_id` of the envelope.
+ *
+ * peer → agent: `proxy_request`, then with `use_streaming` any number of `proxy_request_chunk` and one
+ * `proxy_request_stream_end`; `proxy_cancel` at any time.
+ * agent → peer: one `proxy_response`, or with `supports_response_streaming` one
+ * `proxy_response_header`, any number of `proxy_response_chunk` and one `proxy_response_end`. A
+ * failure is `proxy_error` or `proxy_response_abort`.
+ *
+ * Ours, where both sides announced `supports_flow_control`: `proxy_window` {bytes} in both
+ * directions allows the other side that many more body bytes; it begins with
+ * PROXY_WINDOW_BYTES. And `raw_upgrade` in a request: behind a header with status 101 the chunks of
+ * both directions are the bytes of the other protocol.
+ */
+import { z } from 'zod';
+
+/** Body bytes of one message, before base64; the existing agent sends as many. */
+export const PROXY_CHUNK_BYTES = 32 * 1024;
+/** Body bytes that may be under way in one direction of one request without `proxy_window`. */
+export const PROXY_WINDOW_BYTES = 1024 * 1024;
+/** Largest body of a `proxy_response`: a peer that does not stream holds it as a whole, bytes. */
+export const BUFFERED_ANSWER_BYTES_MAX = 4 * 1024 * 1024;
+
+const text = z.string();
+const headerValue = z.union([text, z.array(text)]);
+/** A header of another type is left out, as the existing agent does. */
+const headers = z
+  .record(text, z.unknown())
+  .transform((all) =>
+    Object.entries(all).flatMap(([name, value]) => {
+      const parsed = headerValue.safeParse(value);
+      const values = parsed.success ? [parsed.data].flat() : [];
+      return values.map((each) => [name, each] as const);
+    }),
+  )
+  .catch([]);
+const flag = z.boolean().optional().catch(undefined);
+
+/** peer → agent. What is of a wrong type counts as absent; only the path must be right. */
+export const ProxyRequestPayload = z.looseObject({
+  /** Empty means GET. */
+  method: text.max(32).catch('').default(''),
+  /** Begins with "/". Raw: it is sent as it is. */
+  path: text.startsWith('/').max(16 * 1024),
+  /** Raw, without "?". */
+  query: text
+    .max(64 * 1024)
+    .catch('')
+    .default(''),
+  headers: headers.default([]),
+  body: z.unknown(),
+  /** `base64`, else the body is the text itself; an object or array is sent as JSON. */
+  body_encoding: text.optional().catch(undefined),
+  use_streaming: flag,
+  streaming: flag,
+  supports_response_streaming: flag,
+  /** Of an application: all three, else the Kubernetes API is meant. */
+  namespace: text.optional().catch(undefined),
+  service_name: text.optional().catch(undefined),
+  service_port: z.number().optional().catch(undefined),
+  scheme: text.optional().catch(undefined),
+  is_websocket: flag,
+  isWebSocket: flag,
+  /** Milliseconds, or a duration such as `30s`. */
+  timeout: z.union([z.number(), text]).optional().catch(undefined),
+  /** Ours: see above. */
+  raw_upgrade: flag,
+});
+export type ProxyRequestPayload = z.infer<typeof ProxyRequestPayload>;
+
+/** Base64 of body bytes; the existing peers use either name. */
+export const ProxyRequestChunkPayload = z.looseObject({
+  data: text.optional().catch(undefined),
+  chunk: text.optional().catch(undefined),
+});
+
+/** Both directions. */
+export const ProxyWindowPayload = z.looseObject({
+  bytes: z
+    .int()
+    .min(1)
+    .max(64 * 1024 * 1024),
+});
+
+const responseHeaders = z.record(text, z.array(text)).nullable();
+
+/** agent → peer. Without a body `body` and `encoding` are absent. */
+export const ProxyResponsePayload = z.strictObject({
+  status: z.int(),
+  headers: responseHeaders,
+  body: text.optional(),
+  encoding: z.enum(['base64', 'gzip']).optional(),
+});
+export type ProxyResponsePayload = z.infer<typeof ProxyResponsePayload>;
+
+export const ProxyResponseHeaderPayload = z.strictObject({
+  status: z.int(),
+  headers: responseHeaders,
+});
+export type ProxyResponseHeaderPayload = z.infer<typeof ProxyResponseHeaderPayload>;
+
+export const ProxyResponseChunkPayload = z.strictObject({
+  data: text,
+  encoding: z.literal('base64'),
+  /** Raw bytes. */
+  size: z.int().min(0),
+});
+export type ProxyResponseChunkPayload = z.infer<typeof ProxyResponseChunkPayload>;
+
+export const ProxyResponseEndPayload = z.strictObject({});
+
+/** `proxy_error` and `proxy_response_abort`. */
+export const ProxyErrorPayload = z.strictObject({
+  error: text,
+  /** Ours: a code of docs/TROUBLESHOOTING.md. */
+  code: text.optional(),
+});
