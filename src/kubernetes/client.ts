@@ -34,8 +34,25 @@ export interface KubernetesClient {
   /** The answer as it came, for what is parsed elsewhere. */
   text(path: string, query: Query, signal: AbortSignal): Promise<string>;
   /** Server-side apply: creates or changes; conflicts on our own fields are forced. */
-  apply<T extends KubernetesObject>(path: string, object: T, signal: AbortSignal): Promise<T>;
-  create<T extends KubernetesObject>(path: string, object: T, signal: AbortSignal): Promise<T>;
+  apply<T extends KubernetesObject>(
+    path: string,
+    object: T,
+    signal: AbortSignal,
+    options?: WriteOptions,
+  ): Promise<T>;
+  create<T extends KubernetesObject>(
+    path: string,
+    object: T,
+    signal: AbortSignal,
+    options?: WriteOptions,
+  ): Promise<T>;
+  /** Writes the whole object over what is there (PUT). */
+  replace<T extends KubernetesObject>(
+    path: string,
+    object: T,
+    signal: AbortSignal,
+    options?: WriteOptions,
+  ): Promise<T>;
   /** Merge patch (RFC 7386). */
   patch<T extends KubernetesObject>(path: string, patch: object, signal: AbortSignal): Promise<T>;
   /** Deletes just the object with this UID. False when it is gone already. */
@@ -46,6 +63,11 @@ export interface KubernetesClient {
     query: Query,
     signal: AbortSignal,
   ): AsyncIterable<WatchEvent<T>>;
+}
+
+export interface WriteOptions {
+  /** The API server checks everything, answers as if, and stores nothing. */
+  readonly dryRun?: boolean;
 }
 
 interface ClientDeps {
@@ -89,17 +111,19 @@ export function kubernetesClient(deps: ClientDeps): KubernetesClient {
       const options = { method: 'GET', path, query, signal, timeoutMs: REQUEST_TIMEOUT_MS };
       return readText(path, await send(deps, options));
     },
-    apply: (path, object, signal) =>
+    apply: (path, object, signal, options) =>
       json({
         method: 'PATCH',
         path,
-        query: { fieldManager: FIELD_MANAGER, force: true },
+        query: { ...writeQuery(options), force: true },
         body: object,
         contentType: 'application/apply-patch+yaml',
         signal,
       }),
-    create: (path, object, signal) =>
-      json({ method: 'POST', path, query: { fieldManager: FIELD_MANAGER }, body: object, signal }),
+    create: (path, object, signal, options) =>
+      json({ method: 'POST', path, query: writeQuery(options), body: object, signal }),
+    replace: (path, object, signal, options) =>
+      json({ method: 'PUT', path, query: writeQuery(options), body: object, signal }),
     patch: (path, patch, signal) =>
       json({
         method: 'PATCH',
@@ -112,6 +136,10 @@ export function kubernetesClient(deps: ClientDeps): KubernetesClient {
     remove: (path, uid, signal) => remove(json, path, uid, signal),
     watch: (path, query, signal) => watch(deps, path, query, signal),
   };
+}
+
+function writeQuery({ dryRun = false }: WriteOptions = {}): Query {
+  return { fieldManager: FIELD_MANAGER, ...(dryRun ? { dryRun: 'All' } : {}) };
 }
 
 async function remove(
