@@ -128,6 +128,62 @@ export type HttpRequestInit = RequestInit & {
 /** The signature of `fetch`, narrowed to what is used. */
 export type Http = (url: string, init?: HttpRequestInit) => Promise<Response>;
 
+/** How a WebSocket is dialled. */
+export interface WebSocketDialOptions {
+  readonly headers: Readonly<Record<string, string>>;
+  /** A larger message closes the connection with 1009. */
+  readonly messageLimitBytes: number;
+  /** Subprotocols offered, the preferred one first. */
+  readonly protocols?: readonly string[];
+}
+
+/** Why a WebSocket is gone, or never came to be. */
+export interface WebSocketEnd {
+  /** Close code (RFC 6455 section 7.4.1); 1006 without a close frame. */
+  readonly code: number;
+  readonly reason: string;
+  /** What the server answered instead of 101. */
+  readonly refusal?: { readonly status: number; readonly retryAfter: string | undefined };
+  /** Nothing took the connection: no address, no route, nobody listens, no TLS, no way past the proxy. */
+  readonly unreachable?: boolean;
+}
+
+/** Called by a WebSocket; never before `dial` has returned. */
+export interface WebSocketHandlers {
+  /** @param protocol the subprotocol that the server chose; '' for none */
+  opened(protocol?: string): void;
+  /** The bytes belong to the receiver. */
+  message(data: string | Uint8Array): void;
+  /** A ping or pong frame came. */
+  heard(): void;
+  /** Once, and last; also of a dial that failed. */
+  closed(end: WebSocketEnd): void;
+}
+
+export interface WebSocketConnection {
+  send(data: string | Uint8Array): void;
+  ping(): void;
+  close(code: number, reason: string): void;
+  /** Drops the connection at once, without a close frame. */
+  terminate(): void;
+  /** Bytes that are sent but have not left this process. */
+  bufferedBytes(): number;
+}
+
+export type WebSocketDial = (
+  url: string,
+  options: WebSocketDialOptions,
+  handlers: WebSocketHandlers,
+) => WebSocketConnection;
+
+/** The way to one control plane: its proxy, its trust, its pool of sockets. */
+export interface Network {
+  readonly http: Http;
+  readonly dial: WebSocketDial;
+  /** Ends every connection made here. */
+  close(): void;
+}
+
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 export type LogValue = string | number | boolean | null | undefined;
 export type LogFields = Readonly<Record<string, LogValue>>;

@@ -1,0 +1,99 @@
+/** Which proxy stands between this machine and an address. */
+
+export interface ProxyServer {
+  readonly kind: 'http' | 'https' | 'socks5';
+  readonly host: string;
+  readonly port: number;
+  readonly credentials?: { readonly user: string; readonly password: string };
+}
+
+export interface ProxySettings {
+  /** `http://`, `https://` or `socks5://host[:port]`; empty for none. */
+  readonly url: string;
+  /** `user:password` as it stands in a file; empty for none. */
+  readonly credentials: string;
+  /** Names, `.suffixes`, addresses and `*`, comma-separated: what needs no proxy. */
+  readonly noProxy: string;
+}
+
+const DEFAULT_PORTS: Readonly<Record<string, number>> = { http: 3128, https: 443, socks5: 1080 };
+
+/** @returns undefined when the text is not the address of a proxy */
+export function parseProxy(text: string, credentials: string): ProxyServer | undefined {
+  const url = URL.parse(text.includes('://') ? text : `http://${text}`);
+  const scheme = url?.protocol.replace(/:$/, '').replace(/^socks(5h)?$/, 'socks5');
+  if (
+    url === null ||
+    url.hostname === '' ||
+    !(scheme === 'http' || scheme === 'https' || scheme === 'socks5')
+  ) {
+    return undefined;
+  }
+  const colon = credentials.indexOf(':');
+  const given =
+    colon > 0
+      ? { user: credentials.slice(0, colon), password: credentials.slice(colon + 1) }
+      : url.username === ''
+        ? undefined
+        : { user: decodeURIComponent(url.username), password: decodeURIComponent(url.password) };
+  return {
+    kind: scheme,
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: url.port === '' ? (defaultPort(text, scheme) ?? 80) : Number(url.port),
+    ...(given === undefined ? {} : { credentials: given }),
+  };
+}
+
+/** `URL` hides a port that is the scheme's own: `http://proxy:80` has none. */
+function defaultPort(text: string, scheme: string): number | undefined {
+  return scheme === 'http' && /:80\/?$/.test(text) ? 80 : DEFAULT_PORTS[scheme];
+}
+
+/** The proxy for an address; undefined when it is reached directly. Loopback always is. */
+export function proxyFor(address: URL, settings: ProxySettings): ProxyServer | undefined {
+  const host = address.hostname.replace(/^\[|\]$/g, '').toLowerCase();
+  if (settings.url === '' || isLoopback(host)) {
+    return undefined;
+  }
+  const port =
+    address.port === '' ? (/^(https|wss):/.test(address.protocol) ? '443' : '80') : address.port;
+  const excluded = settings.noProxy
+    .split(/[,\s]+/)
+    .filter((entry) => entry !== '')
+    .some((entry) => matches(entry.toLowerCase(), host, port));
+  return excluded ? undefined : parseProxy(settings.url, settings.credentials);
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\./.test(host);
+}
+
+/** As curl and Go read NO_PROXY: a name stands for itself and everything below it. */
+function matches(entry: string, host: string, port: string): boolean {
+  if (entry === '*') {
+    return true;
+  }
+  const [, name = '', wantedPort] = /^(.*?)(?::(\d+))?$/.exec(entry) ?? [];
+  if (wantedPort !== undefined && !name.includes(':') && wantedPort !== port) {
+    return false;
+  }
+  if (/^\d+\.\d+\.\d+\.\d+\/\d+$/.test(name)) {
+    return inRange(name, host);
+  }
+  const bare = name.replace(/^\*?\./, '');
+  return host === bare || host.endsWith(`.${bare}`);
+}
+
+/** IPv4 in CIDR notation. */
+function inRange(range: string, host: string): boolean {
+  const [base = '', bits = '32'] = range.split('/');
+  if (!/^\d+\.\d+\.\d+\.\d+$/.test(host)) {
+    return false;
+  }
+  const size = 2 ** (32 - Number(bits));
+  return Math.floor(addressNumber(base) / size) === Math.floor(addressNumber(host) / size);
+}
+
+function addressNumber(address: string): number {
+  return address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+}
