@@ -68,6 +68,8 @@ export interface SessionLink {
   /** Ids that the control plane gave at registration. */
   readonly clusterId: string;
   readonly clusterUuid: string;
+  /** Both sides announced `supports_flow_control`: proxied bodies keep to windows. */
+  readonly windowed: boolean;
   /** Sends `{type, request_id, payload, timestamp}`; false when the connection is gone. */
   send(type: string, payload: Readonly<Record<string, unknown>>, requestId?: string): boolean;
   /** False when the connection is gone. The bytes may be reused after it returned. */

@@ -49,9 +49,12 @@ export const ProxyRequestPayload = z.looseObject({
     .catch('')
     .default(''),
   headers: headers.default([]),
-  body: z.unknown(),
+  body: z.unknown().optional(),
   /** `base64`, else the body is the text itself; an object or array is sent as JSON. */
   body_encoding: text.optional().catch(undefined),
+  /** The body follows as the next binary message: u16 length of the id, the id, the body. */
+  body_binary: flag,
+  body_size: z.int().min(0).optional().catch(undefined),
   use_streaming: flag,
   streaming: flag,
   supports_response_streaming: flag,

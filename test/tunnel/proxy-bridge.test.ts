@@ -1,0 +1,339 @@
+import { expect, test } from 'bun:test';
+import type { SessionLink } from '../../src/control-plane/ports.ts';
+import type { Destination } from '../../src/proxy/forward.ts';
+import { proxyBridge } from '../../src/tunnel/proxy-bridge.ts';
+import { type ManualClock, manualClock } from '../support/manual-clock.ts';
+import { memoryLog } from '../support/memory-log.ts';
+import { testProxy } from '../support/proxy-deps.ts';
+import { okAnswer, type RawConnection, rawUpstream } from '../support/raw-upstream.ts';
+
+interface Sent {
+  readonly type: string;
+  readonly id: string | undefined;
+  readonly payload: Record<string, unknown>;
+}
+
+/** A bridge between a peer that is played by the test and an API server that answers so. */
+async function bridge(
+  onData: (connection: RawConnection, bytes: string) => void,
+  options: { windowed?: boolean; allow?: Destination['allow'] } = {},
+) {
+  const upstream = await rawUpstream(onData);
+  const proxy = testProxy(
+    upstream.address,
+    options.allow === undefined ? {} : { allow: options.allow },
+  );
+  const clock: ManualClock = manualClock();
+  const sent: Sent[] = [];
+  let waiters: (() => void)[] = [];
+  let buffered = 0;
+  const link: SessionLink = {
+    kind: 'controller',
+    clusterId: 'c',
+    clusterUuid: 'u',
+    windowed: options.windowed ?? false,
+    send: (type, payload, id) => {
+      sent.push({ type, id, payload });
+      for (const wake of waiters.splice(0)) {
+        wake();
+      }
+      return true;
+    },
+    sendBinary: () => true,
+    bufferedBytes: () => buffered,
+    acceptsServiceToken: (token) => token === 'given',
+  };
+  const { pool, admission, destination } = proxy.deps;
+  const attached = proxyBridge({
+    ...{ clock, log: memoryLog(), proxy: { pool, admission }, kubernetes: destination },
+    applications: {
+      service: ({ namespace, name, port }) => ({
+        ...destination,
+        locate: async () => ({
+          ...{ address: upstream.address, host: `${name}.${namespace}:${port}`, token: undefined },
+        }),
+      }),
+      host: () => undefined,
+    },
+  }).attach(link);
+  return {
+    ...{ upstream, proxy, clock, sent, attached },
+    setBuffered: (bytes: number) => {
+      buffered = bytes;
+    },
+    say: (type: string, id: string | undefined, payload: Record<string, unknown> = {}) =>
+      attached.message({ type, ...(id === undefined ? {} : { request_id: id }), payload }),
+    /** Waits until something that fits was sent. */
+    until: async (fits: (message: Sent) => boolean): Promise<Sent> => {
+      for (;;) {
+        const found = sent.find(fits);
+        if (found !== undefined) {
+          return found;
+        }
+        await new Promise<void>((resolve) => {
+          waiters.push(resolve);
+        });
+      }
+    },
+    [Symbol.asyncDispose]: async () => {
+      attached.close();
+      proxy[Symbol.dispose]();
+      await upstream[Symbol.asyncDispose]();
+      waiters = [];
+    },
+  };
+}
+
+const TOKEN = { Authorization: 'Bearer given' };
+const isOver = (message: Sent) => /response$|error$|end$|abort$/.test(message.type);
+const base64 = (text: string) => Buffer.from(text).toString('base64');
+const bodyOf = (sent: readonly Sent[]) =>
+  sent
+    .map(({ payload }) => Buffer.from(String(payload['data'] ?? ''), 'base64').toString())
+    .join('');
+
+test('a request is answered in one message, with repeated headers', async () => {
+  await using peer = await bridge(({ socket }) =>
+    socket.write(okAnswer('hello', ['X-Two: 1', 'x-other: 3', 'X-Two: 2'])),
+  );
+  peer.say('proxy_request', 'r1', {
+    method: 'GET',
+    path: '/api/v1/pods/x%2Fy',
+    query: 'a=%20',
+    headers: { ...TOKEN, Accept: ['a', 'b'], Odd: 7 },
+  });
+  expect(await peer.until(isOver)).toEqual({
+    type: 'proxy_response',
+    id: 'r1',
+    payload: {
+      status: 200,
+      headers: { 'Content-Length': ['5'], 'X-Two': ['1', '2'], 'x-other': ['3'] },
+      body: base64('hello'),
+      encoding: 'base64',
+    },
+  });
+  expect(peer.upstream.received.join('')).toBe(
+    'GET /api/v1/pods/x%2Fy?a=%20 HTTP/1.1\r\nHost: kubernetes.test\r\n' +
+      'Authorization: Bearer agents-token\r\nAccept: a\r\nAccept: b\r\n\r\n',
+  );
+});
+
+test('an answer without a body has none', async () => {
+  await using peer = await bridge(({ socket }) => socket.write('HTTP/1.1 204 No\r\n\r\n'));
+  peer.say('proxy_request', 'r1', { method: 'DELETE', path: '/x', headers: TOKEN });
+  expect((await peer.until(isOver)).payload).toEqual({ status: 204, headers: {} });
+});
+
+test.each([
+  ['text', { body: 'né' }, 'né'],
+  ['base64', { body: base64('né'), body_encoding: 'Base64' }, 'né'],
+  ['an object', { body: { a: [1] } }, '{"a":[1]}'],
+])('a body that comes as %s is sent with its length', async (_, body, text) => {
+  await using peer = await bridge(({ socket }) => socket.write(okAnswer('')));
+  const headers = { ...TOKEN, 'Content-Length': '99' };
+  peer.say('proxy_request', 'r1', { method: 'POST', path: '/x', headers, ...body });
+  await peer.until(isOver);
+  const sent = Buffer.from(peer.upstream.received.join(''), 'latin1').toString();
+  expect(sent).toEndWith(`Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`);
+});
+
+test('a body that follows as a binary message', async () => {
+  await using peer = await bridge(({ socket }, bytes) => {
+    if (bytes.includes('abc')) {
+      socket.write(okAnswer('ok'));
+    }
+  });
+  const payload = { method: 'PUT', path: '/x', headers: TOKEN, body_binary: true, body_size: 3 };
+  peer.say('proxy_request', 'r1', payload);
+  peer.attached.binary(Buffer.from('\0\x02r1abc', 'latin1'));
+  peer.attached.binary(Buffer.from('\0\x02r9abc', 'latin1')); // of nobody
+  peer.attached.binary(Buffer.from('\0'));
+  expect((await peer.until(isOver)).payload['status']).toBe(200);
+});
+
+test('both bodies are streamed when both sides want it', async () => {
+  await using peer = await bridge(({ socket }, bytes) => {
+    if (bytes.startsWith('POST')) {
+      socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n');
+    }
+    if (bytes.includes('one')) {
+      socket.write('3\r\nein\r\n');
+    }
+    if (bytes.includes('two')) {
+      socket.write('4\r\nzwei\r\n0\r\n\r\n');
+    }
+  });
+  peer.say('proxy_request', 'r1', {
+    ...{ method: 'POST', path: '/x', headers: TOKEN },
+    ...{ use_streaming: true, supports_response_streaming: true },
+  });
+  peer.say('proxy_request_chunk', 'r1', { data: base64('one') });
+  await peer.until(({ type }) => type === 'proxy_response_chunk');
+  peer.say('proxy_request_chunk', 'r1', { chunk: base64('two') });
+  peer.say('proxy_request_stream_end', 'r1');
+  await peer.until(isOver);
+  expect(peer.sent.map(({ type, id }) => [type, id])).toEqual([
+    ['proxy_response_header', 'r1'],
+    ['proxy_response_chunk', 'r1'],
+    ['proxy_response_chunk', 'r1'],
+    ['proxy_response_end', 'r1'],
+  ]);
+  expect(bodyOf(peer.sent)).toBe('einzwei');
+  expect(peer.sent[1]?.payload).toEqual({ data: base64('ein'), encoding: 'base64', size: 3 });
+});
+
+test('a request without the credential of the registration is refused, and never sent on', async () => {
+  await using peer = await bridge(({ socket }) => socket.write(okAnswer('secret')));
+  for (const headers of [{}, { Authorization: 'Bearer other' }, { Authorization: 'Basic given' }]) {
+    peer.sent.length = 0;
+    peer.say('proxy_request', 'r1', { path: '/api', headers });
+    const { payload } = await peer.until(isOver);
+    expect(payload['status']).toBe(403);
+    expect(Buffer.from(String(payload['body']), 'base64').toString()).toContain(
+      'session/service-token',
+    );
+  }
+  expect(peer.upstream.received).toEqual([]);
+});
+
+test('an application gets its own users, and the headers of the caller', async () => {
+  await using peer = await bridge(({ socket }) => socket.write(okAnswer('app')));
+  peer.say('proxy_request', 'r1', {
+    ...{ path: '/', namespace: 'shop', service_name: 'web', service_port: 80 },
+    headers: { Authorization: 'Basic abc', Cookie: 'a=b' },
+  });
+  expect((await peer.until(isOver)).payload['status']).toBe(200);
+  expect(peer.upstream.received.join('')).toBe(
+    'GET / HTTP/1.1\r\nHost: web.shop:80\r\nAuthorization: Basic abc\r\nCookie: a=b\r\n\r\n',
+  );
+});
+
+test('a cancel cancels: the API server sees it, and no more is sent', async () => {
+  await using peer = await bridge(({ socket }) => socket.write('HTTP/1.1 200 OK\r\n\r\nfirst'));
+  const payload = { path: '/x?watch=true', headers: TOKEN, supports_response_streaming: true };
+  peer.say('proxy_request', 'r1', payload);
+  await peer.until(({ type }) => type === 'proxy_response_chunk');
+  peer.say('proxy_cancel', 'r1');
+  while (peer.upstream.open() > 0) {
+    await Bun.sleep(1);
+  }
+  expect(peer.sent.filter(isOver)).toEqual([]);
+  expect(peer.proxy.deps.admission.counts().streams).toBe(0);
+});
+
+test('the end of the connection cancels everything', async () => {
+  await using peer = await bridge(({ socket }) => socket.write('HTTP/1.1 200 OK\r\n\r\nfirst'));
+  const payload = { path: '/x?watch=true', headers: TOKEN, supports_response_streaming: true };
+  for (const id of ['r1', 'r2']) {
+    peer.say('proxy_request', id, payload);
+    await peer.until((message) => message.id === id && message.type === 'proxy_response_chunk');
+  }
+  peer.attached.close();
+  while (peer.upstream.open() > 0) {
+    await Bun.sleep(1);
+  }
+});
+
+test('a window bounds what is under way; the peer opens it again', async () => {
+  const MIB = 'x'.repeat(1024 * 1024);
+  await using peer = await bridge(({ socket }) => socket.write(okAnswer(MIB.repeat(8))), {
+    windowed: true,
+  });
+  const payload = { path: '/x', headers: TOKEN, supports_response_streaming: true };
+  peer.say('proxy_request', 'r1', payload);
+  const received = () => bodyOf(peer.sent).length;
+  let before = -1;
+  while (before !== received() || before <= 0) {
+    before = received();
+    await Bun.sleep(20); // until nothing moves any more
+  }
+  expect(received()).toBeLessThan(3 * MIB.length);
+  peer.say('proxy_window', 'r1', { bytes: 8 * MIB.length });
+  await peer.until(isOver);
+  expect(received()).toBe(8 * MIB.length);
+});
+
+test('a full connection makes the cluster wait until it has room', async () => {
+  const MIB = 'x'.repeat(1024 * 1024);
+  await using peer = await bridge(({ socket }) => socket.write(okAnswer(MIB.repeat(8))));
+  peer.setBuffered(2 * MIB.length);
+  const payload = { path: '/x', headers: TOKEN, supports_response_streaming: true };
+  peer.say('proxy_request', 'r1', payload);
+  await peer.clock.whenSleeping(1);
+  let before = -1;
+  while (before !== peer.sent.length) {
+    before = peer.sent.length;
+    await Bun.sleep(20);
+  }
+  expect(bodyOf(peer.sent).length).toBeLessThan(3 * MIB.length);
+  peer.setBuffered(0);
+  while (peer.sent.every((message) => !isOver(message))) {
+    peer.clock.advance(5);
+    await Bun.sleep(1);
+  }
+  expect(bodyOf(peer.sent).length).toBe(8 * MIB.length);
+});
+
+test('a raw upgrade carries the bytes of the other protocol', async () => {
+  await using peer = await bridge(({ socket }, bytes) =>
+    socket.write(
+      bytes.startsWith('GET')
+        ? 'HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n'
+        : bytes.toUpperCase(),
+    ),
+  );
+  peer.say('proxy_request', 'r1', {
+    path: '/exec',
+    headers: { ...TOKEN, Connection: 'Upgrade', Upgrade: 'SPDY/3.1' },
+    ...{ raw_upgrade: true, supports_response_streaming: true },
+  });
+  const { payload } = await peer.until(({ type }) => type === 'proxy_response_header');
+  expect(payload['status']).toBe(101);
+  peer.say('proxy_request_chunk', 'r1', { data: base64('abc') });
+  await peer.until(({ type }) => type === 'proxy_response_chunk');
+  expect(bodyOf(peer.sent)).toBe('ABC');
+  peer.say('proxy_request_stream_end', 'r1');
+  while (peer.upstream.open() > 0) {
+    await Bun.sleep(1);
+  }
+});
+
+test('a timeout of the peer ends the request with an error', async () => {
+  await using peer = await bridge(() => undefined);
+  peer.say('proxy_request', 'r1', { path: '/slow', headers: TOKEN, timeout: '2s' });
+  await peer.clock.whenSleeping(1);
+  peer.clock.advance(2_000);
+  expect(await peer.until(isOver)).toEqual({
+    type: 'proxy_error',
+    id: 'r1',
+    payload: { error: 'The request took longer than its timeout', code: 'TIMEOUT' },
+  });
+});
+
+test('nonsense is answered, or dropped where it names no request', async () => {
+  await using peer = await bridge(({ socket }) => socket.write(okAnswer('')));
+  peer.say('proxy_request', undefined, { path: '/x' });
+  peer.say('proxy_request', 'r1', { path: 'no slash' });
+  peer.say('proxy_request', 'r2', {});
+  peer.say('proxy_request_chunk', 'r9', { data: 'AAAA' });
+  peer.say('proxy_request_stream_end', 'r9');
+  peer.say('proxy_cancel', 'r9');
+  peer.say('proxy_window', 'r9', { bytes: -1 });
+  peer.say('proxy_request', 'r3', { path: '/slow', headers: TOKEN, use_streaming: true });
+  peer.say('proxy_request', 'r3', { path: '/slow', headers: TOKEN });
+  expect(peer.sent.map(({ type, id, payload }) => [type, id, payload['code']])).toEqual([
+    ['proxy_error', 'r1', 'PROXY_REQUEST_INVALID'],
+    ['proxy_error', 'r2', 'PROXY_REQUEST_INVALID'],
+    ['proxy_error', 'r3', 'PROXY_REQUEST_INVALID'],
+  ]);
+});
+
+test('an answer that is too large for one message is an error that says what to do', async () => {
+  await using peer = await bridge(({ socket }) =>
+    socket.write(`HTTP/1.1 200 OK\r\n\r\n${'x'.repeat(5 * 1024 * 1024)}`),
+  );
+  peer.say('proxy_request', 'r1', { path: '/big', headers: TOKEN });
+  const { type, payload } = await peer.until(isOver);
+  expect(type).toBe('proxy_error');
+  expect(payload['error']).toContain('streamed');
+});
