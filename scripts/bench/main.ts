@@ -5,11 +5,12 @@ import { parseArgs } from 'node:util';
 import { $ } from 'bun';
 import type { BenchCase } from './bench-case.ts';
 import { benchStart } from './start.ts';
+import { benchTunnel } from './tunnel.ts';
 
 const ROOT = join(import.meta.dir, '../..');
 
 const BENCHMARKS: Readonly<Record<string, (executable: string) => Promise<readonly BenchCase[]>>> =
-  { start: benchStart };
+  { start: benchStart, tunnel: benchTunnel };
 
 const { values, positionals } = parseArgs({
   options: { json: { type: 'boolean' } },

@@ -1,24 +1,10 @@
 import type { AttachedDataPlane, DataPlane, SessionLink } from '../control-plane/ports.ts';
-import type { Clock, Log, RunSoon } from '../core/ports.ts';
 import {
   type GatewayHelloAckPayload,
   GatewayHelloPayload,
-  type GatewaySettings,
   gatewaySettings,
 } from '../protocol/gateway-messages.ts';
-import type { TunnelCounters } from './counters.ts';
-import { Deadlines } from './deadlines.ts';
-import type { TunnelTargets } from './targets.ts';
-import { TunnelStreams } from './tunnel-streams.ts';
-import { YamuxSession } from './yamux-session.ts';
-
-export interface TunnelDeps {
-  readonly clock: Clock;
-  readonly runSoon: RunSoon;
-  readonly log: Log;
-  readonly targets: TunnelTargets;
-  readonly counters: TunnelCounters;
-}
+import { openTunnel, type Tunnel, type TunnelDeps } from './open-tunnel.ts';
 
 export interface TunnelDataPlane extends DataPlane {
   attach(link: SessionLink): AttachedTunnel;
@@ -31,11 +17,6 @@ export interface AttachedTunnel extends AttachedDataPlane {
   goAway(): void;
 }
 
-interface Tunnel {
-  readonly session: YamuxSession;
-  readonly stop: AbortController;
-}
-
 /** The tunnel of a connection: none until the peer's `gateway_hello`, then one yamux session. */
 export function tunnelDataPlane(deps: TunnelDeps): TunnelDataPlane {
   return {
@@ -43,8 +24,7 @@ export function tunnelDataPlane(deps: TunnelDeps): TunnelDataPlane {
     attach: (link) => {
       let tunnel: Tunnel | undefined;
       const end = () => {
-        tunnel?.session.close();
-        tunnel?.stop.abort();
+        tunnel?.close();
         tunnel = undefined;
       };
       return {
@@ -63,53 +43,15 @@ export function tunnelDataPlane(deps: TunnelDeps): TunnelDataPlane {
             ...(settings.udpFraming ? { udp_framing: true } : {}),
           };
           if (link.send('gateway_hello_ack', ack, envelope.request_id)) {
-            tunnel = startTunnel(deps, link, settings, end);
+            tunnel = openTunnel(deps, link, settings, () => {
+              tunnel = undefined;
+            });
           }
         },
-        binary: (data) => tunnel?.session.receive(data),
-        goAway: () => tunnel?.session.goAway(),
+        binary: (data) => tunnel?.receive(data),
+        goAway: () => tunnel?.goAway(),
         close: end,
       };
     },
   };
-}
-
-/** @param ended called when it is over by itself */
-function startTunnel(
-  deps: TunnelDeps,
-  link: SessionLink,
-  settings: GatewaySettings,
-  ended: () => void,
-): Tunnel {
-  const deadlines = new Deadlines(deps);
-  const stop = new AbortController();
-  const streams = new TunnelStreams(
-    { ...deps, deadlines, atTurnEnd: (task) => session.atTurnEnd(task) },
-    { dialTimeoutMs: settings.connectionTimeoutMs, udpFraming: settings.udpFraming },
-  );
-  const session = new YamuxSession(
-    {
-      clock: deps.clock,
-      runSoon: deps.runSoon,
-      transport: {
-        send: (bytes) => link.sendBinary(bytes),
-        bufferedBytes: () => link.bufferedBytes(),
-      },
-      accept: (stream) => streams.accept(stream),
-      ended: (reason) => {
-        deps.log.warn('The tunnel ended', { reason });
-        ended();
-      },
-    },
-    {
-      role: 'client',
-      windowLimitBytes: settings.windowLimitBytes,
-      keepAliveMs: settings.keepAliveMs,
-      answerTimeoutMs: settings.connectionTimeoutMs,
-    },
-  );
-  void deadlines.run(stop.signal);
-  void session.run(stop.signal);
-  deps.log.info('The tunnel is open', { udp_framing: settings.udpFraming });
-  return { session, stop };
 }

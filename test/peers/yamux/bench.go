@@ -70,8 +70,8 @@ func (b *bulk) receive(stream *yamux.Stream) {
 			return
 		}
 	}
-	// The source never ends by itself: a stream that is closed and not read is reset.
 	_ = stream.Close()
+	_, _ = io.Copy(io.Discard, stream)
 }
 
 func (b *bulk) moved() int64 { return b.read.Load() + b.gateway.targets.discarded.Load() }

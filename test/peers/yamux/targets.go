@@ -18,7 +18,7 @@ type targets struct {
 	Source int `json:"source"`
 	// Discard reads to the end.
 	Discard int `json:"discard"`
-	// Flood reads 8 bytes, a size, and writes pieces of that size until it is stopped.
+	// Flood reads 8 bytes, a size, and writes pieces of that size until its client ends its half.
 	Flood int `json:"flood"`
 	// Stall accepts and reads nothing until the gateway lets it go on.
 	Stall int `json:"stall"`
@@ -131,6 +131,10 @@ func serveFlood(client *net.TCPConn) {
 	if _, err := io.ReadFull(client, size[:]); err != nil {
 		return
 	}
+	go func() {
+		_, _ = io.Copy(io.Discard, client)
+		_ = client.Close()
+	}()
 	_, _ = writePattern(client, 1<<62, int(binary.BigEndian.Uint64(size[:])))
 }
 

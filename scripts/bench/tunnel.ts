@@ -1,0 +1,218 @@
+/**
+ * The tunnel beside an agent in Go (hashicorp/yamux, gorilla/websocket), with the same gateway, in
+ * one run: alternating, medians. Gateway, targets and agent share the processors, so ratios and not
+ * absolute numbers are what counts.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { $ } from 'bun';
+import { makeCertificates } from '../../test/support/tls.ts';
+import { buildYamuxPeer, startGoGateway } from '../../test/tunnel/yamux-peer.ts';
+import type { BenchCase } from './bench-case.ts';
+
+const RUNS = 5;
+const SECONDS = 1;
+/** What collects garbage late has done so after this. */
+const SETTLE_MS = 3_000;
+const PEER_NAME = 'agent in Go (hashicorp/yamux, gorilla/websocket 64 KiB)';
+
+const BULK_WRITE_BYTES = 32 * 1024;
+const REQUEST_BYTES = 1024;
+const BURST = { streams: 64, bytes: 4 * 1024 * 1024, seconds: 1 };
+
+type Parameters = Readonly<Record<string, number | boolean>>;
+
+interface Measure {
+  readonly name: string;
+  readonly scenario: string;
+  readonly parameters: Parameters;
+  /** Field of the gateway's answer. */
+  readonly field: string;
+  readonly unit: BenchCase['unit'];
+  readonly secure?: boolean;
+  /** `atLeast`: of ours / peer. `atMostMs`: of ours, which may also be twice the peer's at most. */
+  readonly target: { readonly atLeast: number } | { readonly atMostMs: number };
+}
+
+const bulk = (name: string, down: number, up: number, atLeast: number): Measure => ({
+  name,
+  scenario: 'bench_bulk',
+  parameters: { down, up, write_bytes: BULK_WRITE_BYTES },
+  field: 'mb_per_second',
+  unit: 'MB/s',
+  target: { atLeast },
+});
+const requests = (name: string, streamEach: boolean, atLeast: number): Measure => ({
+  name,
+  scenario: 'bench_requests',
+  parameters: { streams: 16, stream_each: streamEach, write_bytes: REQUEST_BYTES },
+  field: 'per_second',
+  unit: '1/s',
+  target: { atLeast },
+});
+const keystroke = (down: number, up: number, secure: boolean): Measure => ({
+  name: `keystroke p99 beside ${down} streams down and ${up} up, ${secure ? 'wss' : 'ws'}`,
+  scenario: 'bench_keystrokes',
+  parameters: { down, up, write_bytes: BULK_WRITE_BYTES },
+  field: 'p99_ms',
+  unit: 'ms',
+  secure,
+  target: { atMostMs: secure ? 20 : 10 },
+});
+
+const MEASURES: readonly Measure[] = [
+  bulk('one stream down, ratio', 1, 0, 1),
+  bulk('one stream up, ratio', 0, 1, 1.4),
+  bulk('eight streams down, ratio', 8, 0, 0.85),
+  bulk('eight streams up, ratio', 0, 8, 1),
+  requests('1 KiB requests, 16 kept streams, ratio', false, 1.2),
+  requests('1 KiB requests, 16 at once, a stream each, ratio', true, 1.3),
+  keystroke(2, 2, false),
+  keystroke(4, 0, false),
+  keystroke(0, 4, false),
+  keystroke(2, 2, true),
+];
+
+export async function benchTunnel(): Promise<readonly BenchCase[]> {
+  const directory = await mkdtemp(join(tmpdir(), 'pipeops-bench-'));
+  try {
+    const files = await prepare(directory);
+    await using plain = await pairOf(files, false);
+    await using secure = await pairOf(files, true);
+    await Bun.sleep(SETTLE_MS);
+    const idleMib = await memoryMib(plain.ours, 'VmRSS');
+    const cases: BenchCase[] = [];
+    for (const measure of MEASURES) {
+      cases.push(await compare(measure.secure === true ? secure : plain, measure));
+    }
+    await Bun.sleep(SETTLE_MS);
+    const loadedMib = await memoryMib(plain.ours, 'VmRSS');
+    const peakMib = await memoryMib(plain.ours, 'VmHWM');
+    await using fresh = await startAgent(files, 'ours', false);
+    await fresh.ask('bench_burst', BURST);
+    return [
+      ...cases,
+      memoryCase('memory idle (RSS)', idleMib, 36),
+      memoryCase('memory after load (RSS)', loadedMib, 65),
+      memoryCase('memory at most (RSS)', peakMib, 90),
+      memoryCase('memory at most, 64 stalled streams resume', await memoryMib(fresh, 'VmHWM'), 200),
+    ];
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+interface Files {
+  readonly executable: string;
+  readonly peer: string;
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Compiles both agents and makes certificates for wss. */
+async function prepare(directory: string): Promise<Files> {
+  const at = (name: string) => join(directory, name);
+  const entry = join(import.meta.dir, 'tunnel/agent.ts');
+  const flags = ['--compile', '--format=esm', '--bytecode', '--minify-whitespace'];
+  await $`${process.execPath} build ${flags} --minify-syntax ${entry} --outfile ${at('agent')}`.quiet();
+  const pem = await makeCertificates(['127.0.0.1']);
+  for (const name of ['ca', 'cert', 'key'] as const) {
+    await writeFile(at(name), pem[name]);
+  }
+  return {
+    executable: at('agent'),
+    peer: await buildYamuxPeer(),
+    ca: at('ca'),
+    cert: at('cert'),
+    key: at('key'),
+  };
+}
+
+interface Agent extends AsyncDisposable {
+  readonly pid: number;
+  readonly ask: (
+    scenario: string,
+    parameters: Parameters,
+  ) => Promise<Readonly<Record<string, unknown>>>;
+}
+
+interface Pair extends AsyncDisposable {
+  readonly ours: Agent;
+  readonly peer: Agent;
+}
+
+/** Both agents, each with a gateway of its own, of the same executable; one works at a time. */
+async function pairOf(files: Files, secure: boolean): Promise<Pair> {
+  const ours = await startAgent(files, 'ours', secure);
+  const peer = await startAgent(files, 'peer', secure);
+  return {
+    ours,
+    peer,
+    [Symbol.asyncDispose]: async () => {
+      await ours[Symbol.asyncDispose]();
+      await peer[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function startAgent(files: Files, which: 'ours' | 'peer', secure: boolean): Promise<Agent> {
+  const gateway = await startGoGateway(secure ? { tlsCert: files.cert, tlsKey: files.key } : {});
+  const argv =
+    which === 'ours'
+      ? [files.executable, gateway.url, ...(secure ? [files.ca] : [])]
+      : [files.peer, 'agent', gateway.url];
+  const child = Bun.spawn(argv, { stdin: 'ignore', stdout: 'ignore', stderr: 'inherit' });
+  await gateway.ask('connect');
+  return {
+    pid: child.pid,
+    ask: (scenario, parameters) => gateway.ask(scenario, parameters),
+    [Symbol.asyncDispose]: async () => {
+      child.kill('SIGTERM');
+      await child.exited;
+      await gateway[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Medians of alternating runs, so that a busy moment hits both. */
+async function compare(pair: Pair, measure: Measure): Promise<BenchCase> {
+  const parameters = { ...measure.parameters, seconds: SECONDS };
+  const values = { ours: [] as number[], peer: [] as number[] };
+  for (let run = 0; run < RUNS; run += 1) {
+    for (const which of ['ours', 'peer'] as const) {
+      const answer = await pair[which].ask(measure.scenario, parameters);
+      values[which].push(Number(answer[measure.field]));
+    }
+  }
+  const ours = median(values.ours);
+  const peer = median(values.peer);
+  const ratio = round(ours / peer);
+  const { target } = measure;
+  return {
+    ...{ case: measure.name, unit: measure.unit, ours, peer, peer_name: PEER_NAME, ratio },
+    ...('atLeast' in target
+      ? { target: target.atLeast, met: ratio >= target.atLeast }
+      : { target: target.atMostMs, met: ours <= target.atMostMs && ratio <= 2 }),
+  };
+}
+
+function memoryCase(name: string, mib: number, target: number): BenchCase {
+  return { case: name, unit: 'MiB', ours: mib, target, met: mib <= target };
+}
+
+async function memoryMib(agent: Agent, field: 'VmRSS' | 'VmHWM'): Promise<number> {
+  const status = await Bun.file(`/proc/${agent.pid}/status`).text();
+  const kib = new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status)?.[1];
+  return round(Number(kib) / 1_024);
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return round(sorted[Math.floor(sorted.length / 2)] ?? 0);
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}
