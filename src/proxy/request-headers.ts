@@ -48,10 +48,13 @@ export function forwardedHeaders(
   const connection = (singleHeader(headers, 'connection') ?? '').toLowerCase();
   const named = connection.split(',').map((name) => name.trim());
   const upgrade = named.includes('upgrade') && singleHeader(headers, 'upgrade') !== undefined;
-  const kept: (readonly [string, string])[] = [['Host', host]];
-  if (token !== undefined) {
-    kept.push(['Authorization', `Bearer ${token}`]);
-  }
+  const kept: (readonly [string, string])[] =
+    token === undefined
+      ? [['Host', singleHeader(headers, 'host') ?? host]] // It may serve several names.
+      : [
+          ['Host', host],
+          ['Authorization', `Bearer ${token}`],
+        ];
   for (const header of headers) {
     const name = header[0].toLowerCase();
     if (OWN.has(name) || HOP_BY_HOP.has(name) || named.includes(name)) {

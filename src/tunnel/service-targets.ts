@@ -1,0 +1,82 @@
+/** The locator as the tunnel and the proxy of the session ask for it. */
+import { AgentError, toAgentError } from '../core/errors.ts';
+import type { Destination } from '../proxy/forward.ts';
+import type { UpstreamAddress } from '../proxy/upstream-connection.ts';
+import type { Applications } from './proxy-bridge.ts';
+import type { ServiceLocator } from './service-locator.ts';
+import type { TunnelTargets } from './targets.ts';
+
+/** RFC 1123 label. */
+const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+/** Addresses of applications that are kept, so that their connections are used again. */
+const ADDRESSES_MAX = 1_024;
+
+export function serviceTargets(locator: ServiceLocator): TunnelTargets {
+  return {
+    resolve: async (header) => {
+      try {
+        const place = await locator.locate({
+          namespace: header.namespace,
+          name: header.service,
+          port: header.port,
+          protocol: header.protocol === 'udp' ? 'UDP' : 'TCP',
+        });
+        return { kind: 'target', ...place };
+      } catch (thrown) {
+        const error = toAgentError(thrown);
+        if (error.code === 'INTERNAL') {
+          throw error;
+        }
+        return { kind: 'refused', reason: error.message };
+      }
+    },
+  };
+}
+
+/** @param hosts which Service an Ingress of a host leads to */
+export function serviceApplications(
+  locator: ServiceLocator,
+  hosts: (
+    name: string,
+  ) => { readonly namespace: string; readonly name: string; readonly port: number } | undefined,
+): Applications {
+  /** One object for each place: the pool keeps connections by it. */
+  const addresses = new Map<string, UpstreamAddress>();
+  const addressOf = (hostname: string, port: number, tls: boolean): UpstreamAddress => {
+    const key = `${hostname} ${port} ${tls}`;
+    const known = addresses.get(key);
+    if (known !== undefined) {
+      return known;
+    }
+    if (addresses.size >= ADDRESSES_MAX) {
+      addresses.delete(addresses.keys().next().value ?? '');
+    }
+    // The certificate of a pod names nothing that could be checked here.
+    const made: UpstreamAddress = { hostname, port, trust: tls ? 'any-certificate' : 'plain' };
+    addresses.set(key, made);
+    return made;
+  };
+  const service: Applications['service'] = ({ namespace, name, port, tls }): Destination => ({
+    allow: () => ({ allowed: true }), // The locator has asked, before anything is sent.
+    locate: async () => {
+      const valid = LABEL.test(namespace) && LABEL.test(name);
+      if (!(valid && Number.isInteger(port) && port >= 1 && port <= 65_535)) {
+        throw new AgentError('PROXY_REQUEST_INVALID', 'The name or the port names no Service');
+      }
+      const place = await locator.locate({ namespace, name, port, protocol: 'TCP' });
+      return {
+        address: addressOf(place.host, place.port, tls),
+        host: `${name}.${namespace}.svc:${port}`,
+        token: undefined,
+      };
+    },
+    unauthorized: () => undefined, // Between the application and its users.
+  });
+  return {
+    service,
+    host: (name) => {
+      const found = hosts(name.replace(/:\d+$/, '').toLowerCase());
+      return found === undefined ? undefined : service({ ...found, tls: false });
+    },
+  };
+}
