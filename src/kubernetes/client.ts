@@ -2,13 +2,14 @@ import type { KubernetesListObject, KubernetesObject, V1Status } from '@kubernet
 import { AgentError, messageOf } from '../core/errors.ts';
 import type { Http } from '../core/ports.ts';
 import type { KubernetesCredentials } from './credentials.ts';
+import { type PageEnd, readListPage } from './list-page.ts';
 import { expectTrouble, type WatchEvent, watchEvents } from './watch-events.ts';
 
 /** Deadline of a request that is not a watch. */
 const REQUEST_TIMEOUT_MS = 30_000;
 /** Objects a page of a list holds: a page is parsed in a few milliseconds. */
 export const LIST_PAGE_OBJECTS = 500;
-/** Longest answer that is read as text, bytes: a page of objects, lines of a log. */
+/** Longest answer that is read as text, bytes. */
 const TEXT_LIMIT_BYTES = 64 * 1024 * 1024;
 /** Who owns the fields that the agent applies (kubernetes.io, "Server-Side Apply"). */
 export const FIELD_MANAGER = 'pipeops-agent';
@@ -31,25 +32,34 @@ export interface KubernetesClient {
     query: Query,
     signal: AbortSignal,
   ): Promise<KubernetesListObject<T>>;
-  /** The answer as it came, for what is parsed elsewhere. */
+  /** The same page, its objects one by one: for lists that may be large. */
+  eachOfPage<T extends KubernetesObject>(
+    path: string,
+    query: Query,
+    onItem: (object: T) => void | Promise<void>,
+    signal: AbortSignal,
+  ): Promise<PageEnd>;
+  /** The answer as it came, for what is no object, such as logs. */
   text(path: string, query: Query, signal: AbortSignal): Promise<string>;
+  /** The answer piece by piece, for what may be long and is not kept whole. */
+  bytes(path: string, query: Query, signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** Server-side apply: creates or changes; conflicts on our own fields are forced. */
   apply<T extends KubernetesObject>(
     path: string,
-    object: T,
+    object: T | Manifest,
     signal: AbortSignal,
     options?: WriteOptions,
   ): Promise<T>;
   create<T extends KubernetesObject>(
     path: string,
-    object: T,
+    object: T | Manifest,
     signal: AbortSignal,
     options?: WriteOptions,
   ): Promise<T>;
   /** Writes the whole object over what is there (PUT). */
   replace<T extends KubernetesObject>(
     path: string,
-    object: T,
+    object: T | Manifest,
     signal: AbortSignal,
     options?: WriteOptions,
   ): Promise<T>;
@@ -64,6 +74,9 @@ export interface KubernetesClient {
     signal: AbortSignal,
   ): AsyncIterable<WatchEvent<T>>;
 }
+
+/** An object to write of which not all fields are known, or only some are given. */
+export type Manifest = Readonly<Record<string, unknown>>;
 
 export interface WriteOptions {
   /** The API server checks everything, answers as if, and stores nothing. */
@@ -107,10 +120,17 @@ export function kubernetesClient(deps: ClientDeps): KubernetesClient {
     },
     page: (path, query, signal) =>
       json({ method: 'GET', path, query: { limit: LIST_PAGE_OBJECTS, ...query }, signal }),
+    eachOfPage: async (path, query, onItem, signal) => {
+      const paged = { limit: LIST_PAGE_OBJECTS, ...query };
+      const options = { method: 'GET', path, query: paged, signal, timeoutMs: REQUEST_TIMEOUT_MS };
+      const response = await send(deps, options);
+      return readListPage(path, response.body ?? [], onItem);
+    },
     text: async (path, query, signal) => {
       const options = { method: 'GET', path, query, signal, timeoutMs: REQUEST_TIMEOUT_MS };
       return readText(path, await send(deps, options));
     },
+    bytes: (path, query, signal) => readBytes(deps, path, query, signal),
     apply: (path, object, signal, options) =>
       json({
         method: 'PATCH',
@@ -180,6 +200,17 @@ async function* watch<T>(
   yield* watchEvents<T>(path, response.body ?? []);
 }
 
+async function* readBytes(
+  deps: ClientDeps,
+  path: string,
+  query: Query,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const options = { method: 'GET', path, query, signal, timeoutMs: REQUEST_TIMEOUT_MS };
+  const response = await send(deps, options);
+  yield* expectTrouble(path, response.body ?? []);
+}
+
 async function readText(path: string, response: Response): Promise<string> {
   const decoder = new TextDecoder();
   const parts: string[] = [];
@@ -221,6 +252,8 @@ async function attempt(deps: ClientDeps, options: RequestOptions): Promise<Respo
       headers: {
         authorization: `Bearer ${token}`,
         accept: 'application/json',
+        // The API server is near: packing would only cost both of us time.
+        'accept-encoding': 'identity',
         ...(options.body === undefined
           ? {}
           : { 'content-type': options.contentType ?? 'application/json' }),
@@ -259,8 +292,14 @@ async function checked(options: RequestOptions, response: Response): Promise<Res
       response.status === 403
         ? "The agent's account lacks this permission: kubectl describe clusterrole pipeops-agent"
         : 'Check the object named and: journalctl -u k3s',
-    details: { status: response.status, reason },
+    details: { status: response.status, reason, ...causesOf(status) },
   });
+}
+
+/** What exactly stands against it: of an eviction, the disruption budget. */
+function causesOf(status: V1Status): { readonly causes?: readonly string[] } {
+  const causes = (status.details?.causes ?? []).flatMap(({ message }) => message ?? []);
+  return causes.length === 0 ? {} : { causes };
 }
 
 /** An error answer is a Status object; an older proxy may say anything. */
