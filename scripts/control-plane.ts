@@ -1,11 +1,13 @@
 /**
  * The local control plane: `bun scripts/control-plane.ts --listen ADDR:PORT --token-file F
- * [--admin-listen 127.0.0.1:0] [--tls-cert F --tls-key F] [--db FILE]`. Prints one JSON line
- * `{"url", "admin_url"}` when it listens; ends at SIGTERM. `--token T` works too, but others on
- * the machine can read a command line.
+ * [--admin-listen 127.0.0.1:0] [--tls-cert F --tls-key F] [--db FILE] [--dialect JSON]`. Prints one
+ * JSON line `{"url", "admin_url"}` when it listens; ends at SIGTERM. `--token T` works too, but
+ * others on the machine can read a command line. The dialect (test/support/control-plane/dialect.ts)
+ * makes it another control plane: `{"websocket": false}`, `{"gateway": true}`.
  */
 import { parseArgs } from 'node:util';
 import { startControlPlane } from '../test/support/control-plane/control-plane.ts';
+import { Dialect } from '../test/support/control-plane/dialect.ts';
 
 const { values } = parseArgs({
   options: {
@@ -16,6 +18,7 @@ const { values } = parseArgs({
     'tls-cert': { type: 'string' },
     'tls-key': { type: 'string' },
     db: { type: 'string' },
+    dialect: { type: 'string', default: '{}' },
   },
 });
 
@@ -39,6 +42,7 @@ const controlPlane = startControlPlane({
   token,
   listen: address(values.listen),
   adminListen: address(values['admin-listen']),
+  dialect: Dialect.parse(JSON.parse(values.dialect)),
   ...(tls === undefined ? {} : { tls }),
   ...(values.db === undefined ? {} : { databasePath: values.db }),
 });

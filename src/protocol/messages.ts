@@ -97,6 +97,19 @@ export const RegisterPayload = z.strictObject({
 });
 export type RegisterPayload = z.infer<typeof RegisterPayload>;
 
+/** Ours: the pace that the peer wants. What is absent or of a wrong type stays as it is. */
+export const Pace = z.looseObject({
+  heartbeat_seconds: z.number().optional().catch(undefined),
+  status_seconds: z.number().optional().catch(undefined),
+  /**
+   * For a large fleet: an agent that loses its connection draws its first dial from this many
+   * seconds, and dials once in each such period while the peer is away, so that a restart is not
+   * answered by all agents at once. Absent or 0: dial at once, with the agent's own backoff.
+   */
+  reconnect_spread_seconds: z.number().optional().catch(undefined),
+});
+export type Pace = z.infer<typeof Pace>;
+
 /**
  * controller → agent, with the request_id of the register. Only `cluster_id` is needed; an optional
  * field of a wrong type counts as absent.
@@ -116,13 +129,7 @@ export const RegisterSuccessPayload = z.looseObject({
     })
     .optional()
     .catch(undefined),
-  pace: z
-    .looseObject({
-      heartbeat_seconds: z.number().optional().catch(undefined),
-      status_seconds: z.number().optional().catch(undefined),
-    })
-    .optional()
-    .catch(undefined),
+  pace: Pace.optional().catch(undefined),
 });
 export type RegisterSuccessPayload = z.infer<typeof RegisterSuccessPayload>;
 
@@ -148,13 +155,7 @@ export type HeartbeatPayload = z.infer<typeof HeartbeatPayload>;
 
 /** controller → agent. Its payload is free, but `pace` and `retry_after_seconds` are obeyed. */
 export const HeartbeatAckPayload = z.looseObject({
-  pace: z
-    .looseObject({
-      heartbeat_seconds: z.number().optional().catch(undefined),
-      status_seconds: z.number().optional().catch(undefined),
-    })
-    .optional()
-    .catch(undefined),
+  pace: Pace.optional().catch(undefined),
 });
 
 /** controller → agent. With the request_id of a register it answers that; else it stands alone. */

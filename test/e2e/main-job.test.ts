@@ -117,10 +117,10 @@ async function installServer(): Promise<void> {
   const agent = await stand.registeredAgent();
   agentId = agent.id;
   expect({
-    name: agent.registration.name,
-    cluster: agent.registration.cluster_name,
+    hostname: agent.registration.labels['hostname'],
+    cluster: agent.cluster_name,
     errors: agent.protocol_errors,
-  }).toEqual({ name: 'server', cluster: 'e2e', errors: [] });
+  }).toEqual({ hostname: 'server', cluster: 'e2e', errors: [] });
   expect(await unitProperty(server, 'User')).toBe('pipeops-agent');
   const rss = await server.exec(['sh', '-c', `ps -o rss= -p $(systemctl show ${UNIT} -P MainPID)`]);
   process.stderr.write(`    agent RSS ${Math.round(Number(rss.stdout) / 1024)} MiB\n`);

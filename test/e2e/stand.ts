@@ -2,8 +2,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { AgentRecord } from '../support/control-plane/agent-store.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
-import type { AgentRecord, CommandRecord } from '../support/control-plane/store.ts';
+import type { CommandRecord } from '../support/control-plane/store.ts';
 import { makeCertificates } from '../support/tls.ts';
 import { type K3sMirror, startK3sMirror } from '../vm/k3s-mirror.ts';
 import { type Lab, openLab } from '../vm/lab.ts';

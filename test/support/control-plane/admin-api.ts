@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import type { AgentLinks } from './agent-link.ts';
+import type { AgentRecord } from './agent-store.ts';
 import { Fault, type Faults } from './faults.ts';
 import { fleetPage } from './fleet-page.ts';
 import type { ControlPlaneStore } from './store.ts';
@@ -11,6 +13,7 @@ const NewCommand = z.strictObject({
 
 export interface AdminApiOptions {
   readonly store: ControlPlaneStore;
+  readonly links: AgentLinks;
   readonly faults: Faults;
   readonly changed: () => void;
 }
@@ -25,7 +28,7 @@ export function adminApi(options: AdminApiOptions): (request: Request) => Promis
       return json(403, { error: 'this address answers for this machine only' });
     }
     if (url.pathname === '/' && request.method === 'GET') {
-      return new Response(fleetPage(options.store.agents()), {
+      return new Response(fleetPage(options.store.agents().map((agent) => shown(options, agent))), {
         headers: { 'content-type': 'text/html; charset=utf-8' },
       });
     }
@@ -40,19 +43,32 @@ export function adminApi(options: AdminApiOptions): (request: Request) => Promis
       return json(404, { error: 'no such page' });
     }
     if (id === undefined) {
-      return json(200, { agents: options.store.agents() });
+      const known = options.store.agents().map((each) => shown(options, each));
+      return json(200, { agents: known, protocol_errors: options.store.problems('') });
     }
     const agent = options.store.agent(id);
     if (agent === undefined) {
       return json(404, { error: 'no such agent' });
     }
+    if (commands === undefined && request.method === 'DELETE') {
+      options.store.forget(id);
+      options.changed();
+      return new Response(null, { status: 204 });
+    }
     if (commands === undefined) {
-      return json(200, agent);
+      return json(200, shown(options, agent));
     }
     return commands === 'commands'
       ? commandRoute(options, request, id, commandId, action)
       : json(404, { error: 'no such page' });
   };
+}
+
+export type ShownAgent = AgentRecord & { readonly connected: boolean };
+
+/** @returns the record, and whether its WebSocket is up now */
+function shown(options: AdminApiOptions, agent: AgentRecord): ShownAgent {
+  return { ...agent, connected: options.links.of(agent.id) !== undefined };
 }
 
 async function commandRoute(
@@ -72,8 +88,9 @@ async function commandRoute(
       : json(200, {
           state: command.state,
           result: command.result,
-          progress: [],
+          progress: options.store.progress(commandId),
           extra_results: command.extra_results,
+          events: options.store.events(commandId),
         });
   }
   if (request.method !== 'POST') {
@@ -91,11 +108,15 @@ async function commandRoute(
     timeout_seconds: body.data.timeout_seconds ?? null,
     created_at: new Date().toISOString(),
   });
+  options.links.pump(agentId);
   options.changed();
   return json(201, { id });
 }
 
-/** REST has no message for it: only what has not been given out yet can be taken back. */
+/**
+ * What has not been given out is taken back. What has been is cancelled over the WebSocket, at once
+ * or when it is up again; REST has no message for it.
+ */
 function cancelRoute(
   options: AdminApiOptions,
   request: Request,
@@ -105,9 +126,16 @@ function cancelRoute(
   if (request.method !== 'POST') {
     return json(405, { error: 'POST to cancel' });
   }
-  return options.store.cancel(agentId, commandId)
-    ? json(200, { state: 'cancelled' })
-    : json(409, { error: 'it was given out already, or is not known' });
+  if (options.store.takeBack(agentId, commandId)) {
+    options.changed();
+    return json(200, { state: 'cancelled' });
+  }
+  const byRest = options.store.agent(agentId)?.transport === 'rest';
+  if (byRest || !options.store.requestCancel(agentId, commandId)) {
+    return json(409, { error: 'it is done, not known, or was given out over REST' });
+  }
+  options.links.pump(agentId);
+  return json(202, { state: 'cancelling' });
 }
 
 /** POST adds one, DELETE takes all back. */

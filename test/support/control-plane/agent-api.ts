@@ -6,11 +6,15 @@ import {
   REST_BODY_LIMIT_BYTES,
   Registration,
 } from '../../../src/protocol/rest.ts';
+import { wireCommand } from './command-channel.ts';
+import { describe, parsed } from './envelope.ts';
 import type { ControlPlaneStore } from './store.ts';
 
 export interface AgentApiOptions {
   readonly store: ControlPlaneStore;
   readonly token: string;
+  /** false: nothing but the health call is there. */
+  readonly offered: boolean;
   /** Called after every change of state. */
   readonly changed: () => void;
 }
@@ -24,6 +28,9 @@ export function agentApi(options: AgentApiOptions): (request: Request) => Promis
     const { pathname } = new URL(request.url);
     if (pathname === '/api/v1/health') {
       return request.method === 'GET' ? json(200, { status: 'ok' }) : json(405, {});
+    }
+    if (!options.offered) {
+      return json(404, { error: 'no such call' });
     }
     if (request.headers.get('authorization') !== `Bearer ${options.token}`) {
       return json(401, { error: 'invalid token' });
@@ -63,15 +70,7 @@ async function route(
         return undefined;
       });
     case 'GET commands':
-      return json(200, {
-        commands: options.store.deliver(agentId).map((command) => ({
-          id: command.id,
-          type: command.type,
-          payload: command.payload,
-          created_at: command.created_at,
-          ...(command.timeout_seconds === null ? {} : { timeout_seconds: command.timeout_seconds }),
-        })),
-      });
+      return json(200, { commands: options.store.deliver(agentId).map(wireCommand) });
     case 'POST commands/{cid}/result':
       return result(options, request, agentId, decodeURIComponent(rest[1] ?? ''));
     default:
@@ -133,13 +132,5 @@ async function readJson(request: Request): Promise<unknown> {
   if (text.length > REST_BODY_LIMIT_BYTES) {
     return undefined;
   }
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // The schema then says what is wrong.
-  }
-}
-
-function describe(error: z.ZodError): string {
-  return error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ');
+  return parsed(text);
 }

@@ -2,10 +2,22 @@
  * A control plane that really runs: what the tests, the demo and a person at home talk to.
  * It keeps its state in SQLite and checks every message it receives.
  */
+import type { Server } from 'bun';
+import { WEBSOCKET_PATH } from '../../../src/protocol/messages.ts';
 import { adminApi } from './admin-api.ts';
 import { agentApi } from './agent-api.ts';
-import { createFaults } from './faults.ts';
+import { type AgentLink, AgentLinks, type DataPlanePeer } from './agent-link.ts';
+import {
+  type AgentSocketDeps,
+  type SocketData,
+  upgrade,
+  webSocketHandler,
+} from './agent-socket.ts';
+import { Dialect, type DialectOptions, GATEWAY_PATH } from './dialect.ts';
+import { createFaults, type Faults } from './faults.ts';
+import { answerWithFault, type Line } from './request-faults.ts';
 import { ControlPlaneStore } from './store.ts';
+import { startWire } from './wire.ts';
 
 export interface ControlPlaneOptions {
   readonly token: string;
@@ -15,6 +27,9 @@ export interface ControlPlaneOptions {
   readonly tls?: { readonly cert: string; readonly key: string };
   /** A file that survives a restart; in memory when absent. */
   readonly databasePath?: string;
+  /** What it speaks; everything but the gateway when absent. */
+  readonly dialect?: DialectOptions;
+  readonly dataPlane?: DataPlanePeer;
 }
 
 export interface ControlPlane extends AsyncDisposable {
@@ -22,6 +37,9 @@ export interface ControlPlane extends AsyncDisposable {
   readonly adminUrl: string;
   readonly port: number;
   readonly store: ControlPlaneStore;
+  readonly faults: Faults;
+  /** The agent's WebSocket that is up now. */
+  link(agentId: string): AgentLink | undefined;
   /** Looks again after every change, until the condition gives a value. */
   waitFor<T>(condition: () => T | undefined, timeoutMs: number): Promise<T>;
 }
@@ -37,28 +55,67 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
     }
   };
   const faults = createFaults();
-  const answerAgent = agentApi({ store, token: options.token, changed });
-  const server = Bun.serve({
-    ...(options.listen ?? LOOPBACK),
+  const links = new AgentLinks();
+  const dialect = Dialect.parse(options.dialect ?? {});
+  const host = options.listen?.hostname ?? LOOPBACK.hostname;
+  const secure = options.tls === undefined ? '' : 's';
+  const authority = () => `${host}:${wire.port}`;
+  const answer = agentServer({
+    ...{ store, links, faults, dialect, changed, token: options.token },
+    dataPlane: options.dataPlane,
+    webSocketUrl: () => `ws${secure}://${authority()}`,
+  });
+  const server = Bun.serve<SocketData>({
+    ...LOOPBACK,
     development: false,
     ...(options.tls === undefined ? {} : { tls: options.tls }),
-    fetch: (request) => faults.handle(request, answerAgent),
+    fetch: (request, self) => {
+      const seenFrom = self.requestIP(request)?.port ?? 0;
+      return answer.fetch(request, self, {
+        cut: () => wire.cut(seenFrom),
+        freeze: (ms) => wire.freeze(seenFrom, ms),
+      });
+    },
+    websocket: answer.websocket,
   });
+  const wire = startWire(options.listen ?? LOOPBACK, server.port ?? 0);
   const admin = Bun.serve({
     ...(options.adminListen ?? LOOPBACK),
     development: false,
-    fetch: adminApi({ store, faults, changed }),
+    fetch: adminApi({ store, links, faults, changed }),
   });
-  const scheme = options.tls === undefined ? 'http' : 'https';
   return {
-    url: `${scheme}://${options.listen?.hostname ?? LOOPBACK.hostname}:${server.port}`,
+    url: `http${secure}://${authority()}`,
     adminUrl: `http://127.0.0.1:${admin.port}`,
-    port: server.port ?? 0,
+    port: wire.port,
     store,
+    faults,
+    link: (agentId) => links.of(agentId),
     waitFor: (condition, timeoutMs) => waitFor(listeners, condition, timeoutMs),
     [Symbol.asyncDispose]: async () => {
-      await Promise.all([server.stop(true), admin.stop(true)]);
+      await Promise.all([wire[Symbol.asyncDispose](), server.stop(true), admin.stop(true)]);
       store[Symbol.dispose]();
+    },
+  };
+}
+
+/** Both protocols on one address, with the trouble that is asked for. */
+function agentServer(deps: AgentSocketDeps) {
+  const { store, token, changed, faults, dialect } = deps;
+  const rest = agentApi({ store, token, changed, offered: dialect.rest });
+  return {
+    websocket: webSocketHandler(deps),
+    fetch: async (request: Request, server: Server<SocketData>, line: Line) => {
+      const { pathname } = new URL(request.url);
+      const isWebSocket = pathname === WEBSOCKET_PATH || pathname === GATEWAY_PATH;
+      const fault = faults.ofRequest(pathname);
+      if (isWebSocket && fault === undefined) {
+        return upgrade(deps, server, request, line);
+      }
+      const answer = async () =>
+        (isWebSocket ? upgrade(deps, server, request, line) : await rest(request)) ??
+        new Response();
+      return fault === undefined ? answer() : answerWithFault(fault, line, answer);
     },
   };
 }

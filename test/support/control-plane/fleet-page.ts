@@ -1,15 +1,17 @@
-import type { AgentRecord } from './store.ts';
+import type { ShownAgent } from './admin-api.ts';
 
 /** A page with the fleet, for people. Everything an agent said is escaped. */
-export function fleetPage(agents: readonly AgentRecord[]): string {
+export function fleetPage(agents: readonly ShownAgent[]): string {
   const rows = agents.map((agent) => {
     const nodes = agent.last_status?.nodes ?? [];
     const ready = nodes.filter((node) => node.ready).length;
     return `<tr>${[
       agent.id,
-      agent.registration.cluster_name,
-      agent.registration.version,
-      agent.last_heartbeat?.timestamp ?? 'never',
+      agent.cluster_name,
+      agent.version,
+      agent.transport,
+      agent.transport === 'rest' ? 'polls' : agent.connected ? 'connected' : 'away',
+      agent.last_heartbeat_at ?? 'never',
       `${ready} of ${nodes.length}`,
       String(agent.protocol_errors.length),
     ]
@@ -24,7 +26,7 @@ export function fleetPage(agents: readonly AgentRecord[]): string {
 <style>body { font: 16px system-ui; margin: 2rem } td, th { padding: .3rem 1rem; text-align: left }</style>
 <h1>Fleet</h1>
 <table>
-<tr><th>Agent<th>Cluster<th>Version<th>Last heartbeat<th>Nodes ready<th>Protocol errors</tr>
+<tr><th>Agent<th>Cluster<th>Version<th>Transport<th>Session<th>Last heartbeat<th>Nodes ready<th>Protocol errors</tr>
 ${rows.join('\n')}
 </table>
 </html>

@@ -1,0 +1,23 @@
+import { z } from 'zod';
+
+/** Stricter than what the agent takes in: it must send these four, with these types. */
+export const AgentEnvelope = z.strictObject({
+  type: z.string().min(1).max(64),
+  request_id: z.string().min(1).max(256).optional(),
+  payload: z.record(z.string(), z.unknown()),
+  timestamp: z.iso.datetime({ offset: true }),
+});
+export type AgentEnvelope = z.infer<typeof AgentEnvelope>;
+
+/** @returns undefined where the text is no JSON: the schema then says what is wrong */
+export function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+export function describe(error: z.ZodError): string {
+  return error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ');
+}
