@@ -22,7 +22,7 @@ export async function readClusterStatus(
   const nodes = await list('/api/v1/nodes', nodeStatus);
   const namespaces = await list('/api/v1/namespaces', (n: V1Namespace) => n.metadata?.name ?? '');
   const deployments = await list('/apis/apps/v1/deployments', deploymentInfo);
-  const services = await list('/api/v1/services', (s: V1Service) => resourceInfo(s.metadata, true));
+  const services = await list('/api/v1/services', serviceInfo);
   const pods = await list('/api/v1/pods', podInfo);
   return {
     nodes,
@@ -63,6 +63,26 @@ export function continueToken(metadata: object | undefined): string | undefined 
   return typeof token === 'string' && token !== '' ? token : undefined;
 }
 
+/** A node, and where its kubelet listens. */
+export interface NodeRow {
+  readonly status: NodeStatus;
+  /** Empty while unknown. */
+  readonly internalIp: string;
+  readonly kubeletPort: number;
+}
+
+/** Where a kubelet listens unless its node says otherwise (kubernetes.io, "Ports and Protocols"). */
+const KUBELET_PORT = 10_250;
+
+export function nodeRow(node: V1Node): NodeRow {
+  const address = node.status?.addresses?.find((each) => each.type === 'InternalIP')?.address;
+  return {
+    status: nodeStatus(node),
+    internalIp: address ?? '',
+    kubeletPort: node.status?.daemonEndpoints?.kubeletEndpoint?.Port ?? KUBELET_PORT,
+  };
+}
+
 function nodeStatus(node: V1Node): NodeStatus {
   const info = node.status?.nodeInfo;
   return {
@@ -94,12 +114,16 @@ export function isConditionTrue(
   return conditions?.some((each) => each.type === type && each.status === 'True') ?? false;
 }
 
-function deploymentInfo(deployment: V1Deployment): ResourceInfo {
+export function deploymentInfo(deployment: V1Deployment): ResourceInfo {
   const wanted = deployment.spec?.replicas ?? 1;
   return resourceInfo(deployment.metadata, (deployment.status?.readyReplicas ?? 0) === wanted);
 }
 
-function podInfo(pod: V1Pod): PodInfo {
+export function serviceInfo(service: V1Service): ResourceInfo {
+  return resourceInfo(service.metadata, true);
+}
+
+export function podInfo(pod: V1Pod): PodInfo {
   const statuses = pod.status?.containerStatuses ?? [];
   return {
     ...resourceInfo(pod.metadata, isConditionTrue(pod.status?.conditions, 'Ready')),

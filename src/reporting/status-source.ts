@@ -1,0 +1,64 @@
+import type { StatusSource } from '../control-plane/ports.ts';
+import type { Clock, Http, Log, Random } from '../core/ports.ts';
+import type { Service } from '../core/service.ts';
+import type { KubernetesClient } from '../kubernetes/client.ts';
+import type { KubernetesCredentials } from '../kubernetes/credentials.ts';
+import { resourceUsageReader } from '../kubernetes/resource-usage.ts';
+import type { ClusterStatus } from '../protocol/rest.ts';
+import { type ClusterState, clusterState } from './cluster-state.ts';
+import { statusJson } from './status-json.ts';
+import { statusReports } from './status-reports.ts';
+
+export interface StatusSourceDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly http: Http;
+  readonly client: KubernetesClient;
+  readonly credentials: KubernetesCredentials;
+}
+
+/** The state of the cluster for sessions, and the service that follows the cluster for it. */
+export function statusSource(deps: StatusSourceDeps): {
+  readonly source: StatusSource;
+  readonly service: Service;
+} {
+  const state = clusterState({ ...deps, readUsage: resourceUsageReader(deps) });
+  return {
+    source: {
+      fullJson: async (signal) => {
+        await state.ready(signal);
+        return statusJson(deps, currentStatus(deps, state));
+      },
+      reports: () => statusReports(deps, state),
+      summary: () => {
+        const { cpu_usage, memory_usage, pod_count, node_count } = state.metrics();
+        return {
+          kubernetesVersion: state.version(),
+          nodes: node_count,
+          pods: pod_count,
+          cpuPercent: cpu_usage,
+          memoryPercent: memory_usage,
+        };
+      },
+    },
+    service: {
+      name: 'cluster-status',
+      start: async (signal) => ({ done: state.follow(signal) }),
+    },
+  };
+}
+
+/** Kinds that are unknown are null: an empty list means that there are none. */
+function currentStatus(deps: { readonly clock: Clock }, state: ClusterState): ClusterStatus {
+  const { nodes, namespaces, deployments, services, pods } = state.cache;
+  return {
+    nodes: nodes.isKnown() ? nodes.rows().map(({ status }) => status) : null,
+    namespaces: namespaces.isKnown() ? namespaces.rows() : null,
+    deployments: deployments.isKnown() ? deployments.rows() : null,
+    services: services.isKnown() ? services.rows() : null,
+    pods: pods.isKnown() ? pods.rows() : null,
+    metrics: state.metrics(),
+    timestamp: deps.clock.now().toISOString(),
+  };
+}
