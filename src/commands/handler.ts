@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { AgentError } from '../core/errors.ts';
 import type { Clock, Log } from '../core/ports.ts';
+import type { OpenChannels } from '../kubernetes/channel-stream.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
 import type { Policy } from '../policy/policy.ts';
 
@@ -8,6 +9,8 @@ import type { Policy } from '../policy/policy.ts';
 export interface CommandDeps {
   readonly clock: Clock;
   readonly kubernetes: KubernetesClient;
+  /** Streams into pods. */
+  readonly openChannels: OpenChannels;
   /** The executor has asked it for the type and the namespace; handlers ask for what they find. */
   readonly policy: Policy;
 }

@@ -17,6 +17,7 @@ const ERROR_TABLE = {
   UNKNOWN_SUBCOMMAND: { exit: 2, retryable: false },
   JOIN_TOKEN_INVALID: { exit: 2, retryable: false },
   CONFIG_INVALID: { exit: 3, retryable: false },
+  POLICY_INVALID: { exit: 3, retryable: false },
   NOT_ROOT: { exit: 4, retryable: false },
   HOST_UNSUPPORTED: { exit: 4, retryable: false },
   PORT_IN_USE: { exit: 4, retryable: false },
@@ -52,8 +53,12 @@ const ERROR_TABLE = {
   COMMAND_CANCELLED: { exit: 130, retryable: false },
   PROXY_REQUEST_INVALID: { exit: 2, retryable: false },
   TOO_MANY_REQUESTS: { exit: 6, retryable: true },
+  APPLY_FAILED: { exit: 8, retryable: false },
   ROLLOUT_FAILED: { exit: 8, retryable: false },
   NOT_FOUND: { exit: 8, retryable: false },
+  NOT_RUNNING: { exit: 8, retryable: true },
+  EXEC_FAILED: { exit: 8, retryable: false },
+  DRAIN_INCOMPLETE: { exit: 8, retryable: true },
 } as const satisfies Record<string, ErrorTraits>;
 
 export type ErrorCode = keyof typeof ERROR_TABLE;

@@ -1,0 +1,40 @@
+import type { V1Node } from '@kubernetes/client-node';
+import type { CommandContext } from './handler.ts';
+
+export interface SchedulingChange {
+  /** False when the node was so before. */
+  readonly changed: boolean;
+}
+
+/**
+ * Lets a node take new pods, or not. Safe to repeat.
+ * @throws AgentError NOT_FOUND
+ */
+export async function setSchedulable(
+  context: Pick<CommandContext, 'kubernetes' | 'signal'>,
+  node: string,
+  schedulable: boolean,
+): Promise<SchedulingChange> {
+  const path = `/api/v1/nodes/${node}`;
+  const known = await context.kubernetes.get<V1Node>(path, context.signal);
+  if (isSchedulable(known) === schedulable) {
+    return { changed: false };
+  }
+  const patch = { spec: { unschedulable: schedulable ? null : true } };
+  await context.kubernetes.patch<V1Node>(path, patch, context.signal);
+  return { changed: true };
+}
+
+export function isSchedulable(node: V1Node): boolean {
+  return node.spec?.unschedulable !== true;
+}
+
+/** What to add when no node takes pods: evicted ones wait until one does. Empty otherwise. */
+export async function noNodeLeft(
+  context: Pick<CommandContext, 'kubernetes' | 'signal'>,
+): Promise<string> {
+  const { items } = await context.kubernetes.page<V1Node>('/api/v1/nodes', {}, context.signal);
+  return items.some(isSchedulable)
+    ? ''
+    : 'No other node takes pods: new and evicted ones wait until a node is uncordoned or joins.\n';
+}

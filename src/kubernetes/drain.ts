@@ -1,0 +1,245 @@
+import type { V1Eviction, V1Pod } from '@kubernetes/client-node';
+import { AgentError } from '../core/errors.ts';
+import type { Clock } from '../core/ports.ts';
+import type { KubernetesClient } from './client.ts';
+import { planFor } from './drain-plan.ts';
+
+/** Between two looks at what is left; a node has some hundred pods at most. */
+const ROUND_INTERVAL_MS = 1_000;
+/** Between two attempts to evict a pod that was refused: grows by half up to the maximum. */
+const RETRY_FIRST_MS = 2_000;
+const RETRY_MAX_MS = 15_000;
+/** Pods of one node that are looked at; Kubernetes itself allows 110 unless told otherwise. */
+export const DRAIN_PODS_MAX = 1_000;
+/** Longest reason that is kept, characters. */
+const REASON_LENGTH_MAX = 500;
+
+export interface DrainState {
+  /** `<namespace>/<pod>` of what was evicted and is gone. */
+  readonly evicted: readonly string[];
+  /** What should go and is still there. */
+  readonly refused: readonly PodReason[];
+  readonly skipped: readonly PodReason[];
+}
+
+export interface PodReason {
+  readonly pod: string;
+  readonly reason: string;
+}
+
+export interface DrainOptions {
+  readonly node: string;
+  /** Undefined: what each pod says. */
+  readonly graceSeconds: number | undefined;
+  readonly timeoutMs: number;
+  /** What an earlier attempt had evicted. */
+  readonly evictedBefore: readonly string[];
+}
+
+interface DrainDeps {
+  readonly clock: Clock;
+  readonly client: KubernetesClient;
+}
+
+/** An eviction under way, by the UID of its pod. */
+interface Eviction {
+  readonly name: string;
+  /** Kubernetes has taken it: the pod ends. */
+  accepted: boolean;
+  reason: string;
+  retryAtMs: number;
+  retryMs: number;
+}
+
+/**
+ * Evicts what a drain moves away from a cordoned node and waits until it is gone, everything else
+ * has been refused for good, the time is over or the signal aborts. Eviction keeps to disruption
+ * budgets: what one refuses is asked again until the time is over. An API that cannot be reached
+ * for a while is waited for.
+ * @param onRound after every look that found something new; awaited
+ */
+export async function drainNode(
+  deps: DrainDeps,
+  options: DrainOptions,
+  onRound: (state: DrainState) => Promise<void>,
+  signal: AbortSignal,
+): Promise<DrainState> {
+  const endsAtMs = deps.clock.monotonic() + options.timeoutMs;
+  const evictions = new Map<string, Eviction>();
+  const evicted = new Set(options.evictedBefore);
+  let state: DrainState = { evicted: [...evicted], refused: [], skipped: [] };
+  let told = '';
+  for (;;) {
+    const pods = await podsOn(deps.client, options.node, signal);
+    if (pods !== undefined) {
+      noteGone(evictions, evicted, pods);
+      const refusedForGood = await round(deps, options, evictions, pods, signal);
+      state = stateOf(evictions, evicted, pods, refusedForGood);
+      const summary = JSON.stringify(state);
+      if (summary !== told) {
+        told = summary;
+        await onRound(state);
+      }
+      if (evictions.size === 0) {
+        return state;
+      }
+    }
+    const leftMs = endsAtMs - deps.clock.monotonic();
+    if (leftMs <= 0 || !(await deps.clock.sleep(Math.min(ROUND_INTERVAL_MS, leftMs), signal))) {
+      return state;
+    }
+  }
+}
+
+/** @returns undefined when the API could not say it now */
+async function podsOn(
+  client: KubernetesClient,
+  node: string,
+  signal: AbortSignal,
+): Promise<readonly V1Pod[] | undefined> {
+  try {
+    const query = { fieldSelector: `spec.nodeName=${node}`, limit: DRAIN_PODS_MAX };
+    return (await client.page<V1Pod>('/api/v1/pods', query, signal)).items;
+  } catch (thrown) {
+    if (signal.aborted || isPassing(thrown)) {
+      return undefined;
+    }
+    throw thrown;
+  }
+}
+
+/** No answer, too many requests or trouble of the server: worth another try. */
+function isPassing(thrown: unknown): boolean {
+  if (!(thrown instanceof AgentError)) {
+    return false;
+  }
+  const status = thrown.details?.['status'];
+  return (
+    thrown.code === 'TIMEOUT' ||
+    (thrown.code === 'KUBERNETES_API' &&
+      (status === undefined || status === 429 || (typeof status === 'number' && status >= 500)))
+  );
+}
+
+function noteGone(
+  evictions: Map<string, Eviction>,
+  evicted: Set<string>,
+  pods: readonly V1Pod[],
+): void {
+  const there = new Set(pods.map(uidOf));
+  for (const [uid, { name, accepted }] of evictions) {
+    if (!there.has(uid)) {
+      evictions.delete(uid);
+      if (accepted) {
+        evicted.add(name);
+      }
+    }
+  }
+}
+
+/** Asks for each eviction that is due. @returns the pods that the agent does not evict at all */
+async function round(
+  deps: DrainDeps,
+  options: DrainOptions,
+  evictions: Map<string, Eviction>,
+  pods: readonly V1Pod[],
+  signal: AbortSignal,
+): Promise<readonly PodReason[]> {
+  const refusedForGood: PodReason[] = [];
+  for (const pod of pods) {
+    const plan = planFor(pod);
+    if (plan.action === 'refuse') {
+      refusedForGood.push({ pod: nameOf(pod), reason: plan.reason });
+    }
+    if (plan.action !== 'evict' || signal.aborted) {
+      continue;
+    }
+    const eviction = evictions.get(uidOf(pod)) ?? newEviction(pod);
+    evictions.set(uidOf(pod), eviction);
+    if (!eviction.accepted && eviction.retryAtMs <= deps.clock.monotonic()) {
+      await evict(deps, options, pod, eviction, signal);
+    }
+  }
+  return refusedForGood;
+}
+
+function newEviction(pod: V1Pod): Eviction {
+  return {
+    name: nameOf(pod),
+    accepted: pod.metadata?.deletionTimestamp !== undefined,
+    reason: 'it is still ending',
+    retryAtMs: 0,
+    retryMs: RETRY_FIRST_MS,
+  };
+}
+
+async function evict(
+  deps: DrainDeps,
+  options: DrainOptions,
+  pod: V1Pod,
+  eviction: Eviction,
+  signal: AbortSignal,
+): Promise<void> {
+  const { namespace, name } = pod.metadata ?? {};
+  const path = `/api/v1/namespaces/${namespace}/pods/${name}/eviction`;
+  try {
+    await deps.client.create(path, evictionOf(pod, options.graceSeconds), signal);
+    eviction.accepted = true;
+    eviction.reason = 'it is still ending';
+  } catch (thrown) {
+    if (signal.aborted) {
+      return;
+    }
+    if (!(thrown instanceof AgentError)) {
+      throw thrown;
+    }
+    // Gone, or another pod has its name: the next look shows it.
+    if (thrown.code !== 'NOT_FOUND') {
+      eviction.reason = refusalOf(thrown);
+    }
+    eviction.retryAtMs = deps.clock.monotonic() + eviction.retryMs;
+    eviction.retryMs = Math.min(eviction.retryMs * 1.5, RETRY_MAX_MS);
+  }
+}
+
+function evictionOf(pod: V1Pod, graceSeconds: number | undefined): V1Eviction {
+  const { name = '', namespace = '', uid = '' } = pod.metadata ?? {};
+  return {
+    apiVersion: 'policy/v1',
+    kind: 'Eviction',
+    metadata: { name, namespace },
+    deleteOptions: {
+      preconditions: { uid },
+      ...(graceSeconds === undefined ? {} : { gracePeriodSeconds: graceSeconds }),
+    },
+  };
+}
+
+/** Of a disruption budget, Kubernetes names it and its numbers in the causes. */
+function refusalOf(error: AgentError): string {
+  const causes = error.details?.['causes'];
+  const text = Array.isArray(causes) ? causes.join('; ') : error.message;
+  return text.slice(0, REASON_LENGTH_MAX);
+}
+
+function stateOf(
+  evictions: ReadonlyMap<string, Eviction>,
+  evicted: ReadonlySet<string>,
+  pods: readonly V1Pod[],
+  refusedForGood: readonly PodReason[],
+): DrainState {
+  const waiting = [...evictions.values()].map(({ name, reason }) => ({ pod: name, reason }));
+  const skipped = pods.flatMap((pod) => {
+    const plan = planFor(pod);
+    return plan.action === 'skip' ? [{ pod: nameOf(pod), reason: plan.reason }] : [];
+  });
+  return { evicted: [...evicted], refused: [...waiting, ...refusedForGood], skipped };
+}
+
+function uidOf(pod: V1Pod): string {
+  return pod.metadata?.uid ?? nameOf(pod);
+}
+
+function nameOf(pod: V1Pod): string {
+  return `${pod.metadata?.namespace}/${pod.metadata?.name}`;
+}
