@@ -63,6 +63,8 @@ export const ProxyRequestPayload = z.looseObject({
   service_name: text.optional().catch(undefined),
   service_port: z.number().optional().catch(undefined),
   scheme: text.optional().catch(undefined),
+  /** Becomes Sec-WebSocket-Protocol, and means a WebSocket. */
+  protocol: text.optional().catch(undefined),
   is_websocket: flag,
   isWebSocket: flag,
   /** Milliseconds, or a duration such as `30s`. */
@@ -119,3 +121,34 @@ export const ProxyErrorPayload = z.strictObject({
   /** Ours: a code of docs/TROUBLESHOOTING.md. */
   code: text.optional(),
 });
+
+/** peer → agent, `proxy_websocket_start` or `ws_start`: a WebSocket of the Kubernetes API. */
+export const ProxyWebSocketStartPayload = z.looseObject({
+  stream_id: text.min(1).max(256),
+  path: text.startsWith('/').max(16 * 1024),
+  query: text
+    .max(64 * 1024)
+    .catch('')
+    .default(''),
+  headers: headers.default([]),
+  protocol: text.optional().catch(undefined),
+});
+
+/** peer → agent, `proxy_websocket_data` or `ws_data`. The id may stand in three places. */
+export const ProxyWebSocketInputPayload = z.looseObject({
+  request_id: text.optional().catch(undefined),
+  stream_id: text.optional().catch(undefined),
+  /** Base64 of u8 opcode and payload; of the payload alone where `message_type` has the opcode. */
+  data: text.catch('').default(''),
+  message_type: z.number().optional().catch(undefined),
+});
+export type ProxyWebSocketInputPayload = z.infer<typeof ProxyWebSocketInputPayload>;
+
+/** agent → peer. */
+export const ProxyWebSocketDataPayload = z.strictObject({
+  request_id: text,
+  stream_id: text,
+  data: text,
+  message_type: z.int(),
+});
+export type ProxyWebSocketDataPayload = z.infer<typeof ProxyWebSocketDataPayload>;

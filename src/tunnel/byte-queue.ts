@@ -1,3 +1,5 @@
+import { releaseBuffer } from './release-buffer.ts';
+
 /** Smaller pieces are copied together: a queue of single bytes would cost more than its bytes. */
 const BLOCK_BYTES = 16 * 1024;
 
@@ -13,6 +15,12 @@ export class ByteQueue {
   /** The block at the end with room for more, and how much of it is used. */
   #block: Uint8Array | undefined;
   #blockUsed = 0;
+  readonly #ownsBuffers: boolean;
+
+  /** @param options.ownsBuffers nobody else uses the buffers behind what is pushed */
+  constructor(options: { readonly ownsBuffers: boolean }) {
+    this.#ownsBuffers = options.ownsBuffers;
+  }
 
   get length(): number {
     return this.#length;
@@ -26,8 +34,12 @@ export class ByteQueue {
       return;
     }
     this.#block = undefined;
-    // A small part of a large buffer would keep all of it in memory.
-    this.#pieces.push(bytes.length * 2 < bytes.buffer.byteLength ? bytes.slice() : bytes);
+    // A small part of a large buffer would keep all of it in memory. (Buffer.slice copies nothing.)
+    const isSmallPart = bytes.length * 2 < bytes.buffer.byteLength;
+    this.#pieces.push(isSmallPart ? new Uint8Array(bytes) : bytes);
+    if (isSmallPart && this.#ownsBuffers) {
+      releaseBuffer(bytes);
+    }
   }
 
   /** What is first in the queue, in one piece; undefined when it is empty. */
@@ -44,6 +56,9 @@ export class ByteQueue {
     if (piece !== undefined && this.#gone === piece.length) {
       this.#pieces.shift();
       this.#gone = 0;
+      if (this.#ownsBuffers) {
+        releaseBuffer(piece);
+      }
       if (this.#pieces.length === 0) {
         this.#block = undefined;
       }

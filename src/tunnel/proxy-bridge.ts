@@ -1,48 +1,37 @@
 /** The `proxy_*` messages of a session: HTTP requests of the control plane to the cluster. */
 import type { AttachedDataPlane, DataPlane, SessionLink } from '../control-plane/ports.ts';
 import { parseDuration } from '../core/duration.ts';
-import type { Clock, Log } from '../core/ports.ts';
+import type { Clock, Log, Random } from '../core/ports.ts';
 import type { Envelope } from '../protocol/messages.ts';
 import {
   ProxyRequestChunkPayload,
   ProxyRequestPayload,
   ProxyWindowPayload,
 } from '../protocol/proxy-messages.ts';
-import { type Destination, type ForwardDeps, forward } from '../proxy/forward.ts';
+import { type ForwardDeps, forward } from '../proxy/forward.ts';
 import type { HeaderList } from '../proxy/http-head.ts';
+import { type LinkRoom, linkRoom } from './link-room.ts';
+import { type RemoteDestinations, remoteDestination } from './remote-destination.ts';
 import { type RemoteRequest, remoteRequest } from './remote-request.ts';
+import {
+  WEBSOCKET_MESSAGE_TYPES,
+  type WebSocketMessages,
+  webSocketMessages,
+} from './websocket-messages.ts';
 
 /** Requests of one connection at once. */
 const REQUESTS_MAX = 1_024;
-/** Bytes that may wait in the connection before the cluster is told to pause. */
-const CONNECTION_FULL_BYTES = 1024 * 1024;
-/** … and how few they must be before it goes on. */
-const CONNECTION_ROOM_BYTES = 256 * 1024;
-/** How often a full connection is looked at: the runtime does not say when it has room. */
-const ROOM_CHECK_MS = 5;
 /** What all buffered answers of a connection may hold, bytes. */
 const BUFFERED_BYTES_MAX = 32 * 1024 * 1024;
 /** Longest time that a peer can give a request. */
 const TIMEOUT_MS_MAX = 24 * 3_600_000;
 
-/** Where applications are; decides also whether they may be reached. */
-export interface Applications {
-  service(target: {
-    readonly namespace: string;
-    readonly name: string;
-    readonly port: number;
-    readonly tls: boolean;
-  }): Destination;
-  /** The one that an Ingress of this host leads to; undefined when there is none. */
-  host(name: string): Destination | undefined;
-}
-
 export interface ProxyBridgeDeps {
   readonly clock: Clock;
   readonly log: Log;
+  readonly random: Random;
   readonly proxy: Omit<ForwardDeps, 'destination'>;
-  readonly kubernetes: Destination;
-  readonly applications: Applications;
+  readonly destinations: RemoteDestinations;
 }
 
 export function proxyBridge(deps: ProxyBridgeDeps): DataPlane {
@@ -53,6 +42,7 @@ export function proxyBridge(deps: ProxyBridgeDeps): DataPlane {
       'proxy_request_stream_end',
       'proxy_cancel',
       'proxy_window',
+      ...WEBSOCKET_MESSAGE_TYPES,
     ],
     attach: (link) => new AttachedBridge(deps, link),
   };
@@ -64,14 +54,21 @@ class AttachedBridge implements AttachedDataPlane {
   readonly #requests = new Map<string, RemoteRequest>();
   readonly #gone = new AbortController();
   #bufferedBytes = 0;
-  #isWatchingRoom = false;
+  readonly #room: LinkRoom;
+  readonly #webSockets: WebSocketMessages;
 
   constructor(deps: ProxyBridgeDeps, link: SessionLink) {
     this.#deps = deps;
     this.#link = link;
+    this.#room = linkRoom({ clock: deps.clock, link }, () => this.#roomAgain(), this.#gone.signal);
+    this.#webSockets = webSocketMessages({ ...deps, link, room: this.#room });
   }
 
   message(envelope: Envelope): void {
+    if ((WEBSOCKET_MESSAGE_TYPES as readonly string[]).includes(envelope.type)) {
+      this.#webSockets.message(envelope);
+      return;
+    }
     const id = envelope.request_id;
     if (id === undefined) {
       this.#deps.log.warn('a proxied request without a request_id was dropped', {
@@ -117,6 +114,7 @@ class AttachedBridge implements AttachedDataPlane {
     for (const request of [...this.#requests.values()]) {
       request.cancel();
     }
+    this.#webSockets.close();
   }
 
   #begin(id: string, payload: unknown, running: RemoteRequest | undefined): void {
@@ -130,6 +128,8 @@ class AttachedBridge implements AttachedDataPlane {
       this.#refuse(id, 'A request with this request_id is under way', 'PROXY_REQUEST_INVALID');
     } else if (this.#requests.size >= REQUESTS_MAX) {
       this.#refuse(id, 'There are too many requests at once', 'TOO_MANY_REQUESTS');
+    } else if (isWebSocket(parsed.data)) {
+      this.#webSockets.request(id, parsed.data);
     } else {
       this.#start(id, parsed.data);
     }
@@ -146,7 +146,7 @@ class AttachedBridge implements AttachedDataPlane {
       link: this.#link,
       streamed: payload.supports_response_streaming === true,
       windowed: this.#link.windowed,
-      isFull: () => this.#isFull(),
+      isFull: () => this.#room.isFull(),
       reserve: (bytes) => this.#reserve(bytes),
       release: (bytes) => {
         this.#bufferedBytes -= bytes;
@@ -157,7 +157,7 @@ class AttachedBridge implements AttachedDataPlane {
       },
     });
     this.#requests.set(id, request);
-    const destination = this.#destinationOf(payload);
+    const destination = remoteDestination(this.#deps.destinations, this.#link, payload);
     const body = bodyOf(payload);
     const call = forward(
       { ...this.#deps.proxy, destination },
@@ -191,15 +191,11 @@ class AttachedBridge implements AttachedDataPlane {
     });
   }
 
-  #destinationOf(payload: ProxyRequestPayload): Destination {
-    const { applications, kubernetes } = this.#deps;
-    const { namespace, service_name: name, service_port: port } = payload;
-    if (namespace !== undefined && name !== undefined && port !== undefined) {
-      return applications.service({ namespace, name, port, tls: payload.scheme === 'https' });
+  #roomAgain(): void {
+    for (const request of [...this.#requests.values()]) {
+      request.roomAgain();
     }
-    const host = headerOf(payload.headers, 'host') ?? headerOf(payload.headers, 'x-forwarded-host');
-    const application = host === undefined ? undefined : applications.host(host);
-    return application ?? onlyWithToken(kubernetes, this.#link, payload.headers);
+    this.#webSockets.roomAgain();
   }
 
   #reserve(bytes: number): boolean {
@@ -209,49 +205,12 @@ class AttachedBridge implements AttachedDataPlane {
     this.#bufferedBytes += bytes;
     return true;
   }
-
-  #isFull(): boolean {
-    const full = this.#link.bufferedBytes() > CONNECTION_FULL_BYTES;
-    if (full && !this.#isWatchingRoom) {
-      this.#isWatchingRoom = true;
-      void this.#watchRoom();
-    }
-    return full;
-  }
-
-  async #watchRoom(): Promise<void> {
-    const { clock } = this.#deps;
-    do {
-      if (!(await clock.sleep(ROOM_CHECK_MS, this.#gone.signal))) {
-        return;
-      }
-    } while (this.#link.bufferedBytes() > CONNECTION_ROOM_BYTES);
-    this.#isWatchingRoom = false;
-    for (const request of [...this.#requests.values()]) {
-      request.roomAgain();
-    }
-  }
 }
 
-/** The API server sees the agent; so who asks must show what it was given at registration. */
-function onlyWithToken(
-  kubernetes: Destination,
-  link: SessionLink,
-  headers: HeaderList,
-): Destination {
-  const authorization = headerOf(headers, 'authorization') ?? '';
-  const token = /^Bearer (\S+)$/i.exec(authorization)?.[1];
-  if (token !== undefined && link.acceptsServiceToken(token)) {
-    return kubernetes;
-  }
-  return {
-    ...kubernetes,
-    allow: () => ({
-      allowed: false,
-      rule: 'session/service-token',
-      reason: 'The request does not carry the credential of the registration',
-    }),
-  };
+function isWebSocket(payload: ProxyRequestPayload): boolean {
+  return (
+    payload.is_websocket === true || payload.isWebSocket === true || (payload.protocol ?? '') !== ''
+  );
 }
 
 function isStreamedBody(payload: ProxyRequestPayload): boolean {
@@ -284,10 +243,6 @@ function framed(payload: ProxyRequestPayload, body: Buffer | undefined): HeaderL
   }
   const length = payload.body_binary === true ? (payload.body_size ?? 0) : (body?.length ?? 0);
   return length === 0 ? others : [...others, ['Content-Length', String(length)]];
-}
-
-function headerOf(headers: HeaderList, lowerName: string): string | undefined {
-  return headers.find(([name]) => name.toLowerCase() === lowerName)?.[1];
 }
 
 function timeoutOf(payload: ProxyRequestPayload): number | undefined {

@@ -244,12 +244,12 @@ class BufferedRequest extends BaseRequest {
   }
 }
 
-/** Repeated headers under one name, in order, as the wire has them. */
 function headOf(head: ResponseHead): ProxyResponseHeaderPayload {
-  return { status: head.status, headers: grouped(head.headers) };
+  return { status: head.status, headers: groupedHeaders(head.headers) };
 }
 
-function grouped(headers: HeaderList): Record<string, string[]> {
+/** Repeated headers under one name, in order, as the wire has them. */
+export function groupedHeaders(headers: HeaderList): Record<string, string[]> {
   // Without a prototype: a header may be called "constructor".
   const all: Record<string, string[]> = Object.create(null);
   for (const [name, value] of headers) {

@@ -2,7 +2,7 @@
 import { AgentError, toAgentError } from '../core/errors.ts';
 import type { Destination } from '../proxy/forward.ts';
 import type { UpstreamAddress } from '../proxy/upstream-connection.ts';
-import type { Applications } from './proxy-bridge.ts';
+import type { Applications } from './remote-destination.ts';
 import type { ServiceLocator } from './service-locator.ts';
 import type { TunnelTargets } from './targets.ts';
 

@@ -3,6 +3,7 @@ import { messageOf } from '../core/errors.ts';
 import { ByteQueue } from './byte-queue.ts';
 import type { TunnelCounters } from './counters.ts';
 import type { Deadlines } from './deadlines.ts';
+import { releaseBuffer } from './release-buffer.ts';
 import type { StreamEnd, StreamHandler, YamuxStream } from './yamux-stream.ts';
 
 /** Smaller pieces for one target are joined until the turn of the event loop ends. */
@@ -33,9 +34,9 @@ export class TcpTarget implements StreamHandler {
   readonly #stream: YamuxStream;
   #socket: Socket<TcpTarget> | undefined;
   /** Bounded by the stream's window. */
-  readonly #toTarget = new ByteQueue();
+  readonly #toTarget = new ByteQueue({ ownsBuffers: false });
   /** Bounded by what the socket reads at once: it is paused while something waits here. */
-  readonly #toPeer = new ByteQueue();
+  readonly #toPeer = new ByteQueue({ ownsBuffers: true });
   #flushIsDue = false;
   #wroteThisTurn = false;
   #awaitsDrain = false;
@@ -149,6 +150,7 @@ export class TcpTarget implements StreamHandler {
     this.flush();
   }
 
+  /** The bytes are ours alone. */
   received(bytes: Uint8Array): void {
     if (this.#toPeer.length > 0) {
       this.#toPeer.push(bytes);
@@ -159,6 +161,8 @@ export class TcpTarget implements StreamHandler {
     if (taken < bytes.length && !this.#streamClosed) {
       this.#toPeer.push(bytes.subarray(taken));
       this.#socket?.pause();
+    } else {
+      releaseBuffer(bytes);
     }
   }
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test';
 import type { SessionLink } from '../../src/control-plane/ports.ts';
 import type { Destination } from '../../src/proxy/forward.ts';
+import { systemRandom } from '../../src/platform/random.ts';
 import { proxyBridge } from '../../src/tunnel/proxy-bridge.ts';
 import { type ManualClock, manualClock } from '../support/manual-clock.ts';
 import { memoryLog } from '../support/memory-log.ts';
@@ -45,15 +46,18 @@ async function bridge(
   };
   const { pool, admission, destination } = proxy.deps;
   const attached = proxyBridge({
-    ...{ clock, log: memoryLog(), proxy: { pool, admission }, kubernetes: destination },
-    applications: {
-      service: ({ namespace, name, port }) => ({
-        ...destination,
-        locate: async () => ({
-          ...{ address: upstream.address, host: `${name}.${namespace}:${port}`, token: undefined },
+    ...{ clock, log: memoryLog(), random: systemRandom, proxy: { pool, admission } },
+    destinations: {
+      kubernetes: destination,
+      applications: {
+        service: ({ namespace, name, port }) => ({
+          ...destination,
+          locate: async () => ({
+            ...{ address: upstream.address, host: `${name}.${namespace}:${port}`, token: undefined },
+          }),
         }),
-      }),
-      host: () => undefined,
+        host: () => undefined,
+      },
     },
   }).attach(link);
   return {

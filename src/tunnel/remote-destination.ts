@@ -1,0 +1,69 @@
+/** Where a request of the control plane goes, by what it names. */
+import type { SessionLink } from '../control-plane/ports.ts';
+import type { Destination } from '../proxy/forward.ts';
+import type { HeaderList } from '../proxy/http-head.ts';
+
+/** Where applications are; decides also whether they may be reached. */
+export interface Applications {
+  service(target: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly port: number;
+    readonly tls: boolean;
+  }): Destination;
+  /** The one that an Ingress of this host leads to; undefined when there is none. */
+  host(name: string): Destination | undefined;
+}
+
+export interface RemoteDestinations {
+  readonly kubernetes: Destination;
+  readonly applications: Applications;
+}
+
+export interface NamedTarget {
+  readonly namespace?: string | undefined;
+  readonly service_name?: string | undefined;
+  readonly service_port?: number | undefined;
+  readonly scheme?: string | undefined;
+  readonly headers: HeaderList;
+}
+
+/** A Service when it is named whole, an Ingress by its host, else the Kubernetes API. */
+export function remoteDestination(
+  { kubernetes, applications }: RemoteDestinations,
+  link: SessionLink,
+  target: NamedTarget,
+): Destination {
+  const { namespace, service_name: name, service_port: port } = target;
+  if (namespace !== undefined && name !== undefined && port !== undefined) {
+    return applications.service({ namespace, name, port, tls: target.scheme === 'https' });
+  }
+  const host = headerOf(target.headers, 'host') ?? headerOf(target.headers, 'x-forwarded-host');
+  const application = host === undefined ? undefined : applications.host(host);
+  return application ?? onlyWithToken(kubernetes, link, target.headers);
+}
+
+/** The API server sees the agent; so who asks must show what it was given at registration. */
+function onlyWithToken(
+  kubernetes: Destination,
+  link: SessionLink,
+  headers: HeaderList,
+): Destination {
+  const authorization = headerOf(headers, 'authorization') ?? '';
+  const token = /^Bearer (\S+)$/i.exec(authorization)?.[1];
+  if (token !== undefined && link.acceptsServiceToken(token)) {
+    return kubernetes;
+  }
+  return {
+    ...kubernetes,
+    allow: () => ({
+      allowed: false,
+      rule: 'session/service-token',
+      reason: 'The request does not carry the credential of the registration',
+    }),
+  };
+}
+
+export function headerOf(headers: HeaderList, lowerName: string): string | undefined {
+  return headers.find(([name]) => name.toLowerCase() === lowerName)?.[1];
+}

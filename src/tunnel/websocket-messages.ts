@@ -1,0 +1,158 @@
+/** The `proxy_websocket_*` messages of a session, also by their older names `ws_*`. */
+import type { SessionLink } from '../control-plane/ports.ts';
+import type { Random } from '../core/ports.ts';
+import type { Envelope } from '../protocol/messages.ts';
+import {
+  type ProxyRequestPayload,
+  type ProxyResponseHeaderPayload,
+  ProxyWebSocketInputPayload,
+  ProxyWebSocketStartPayload,
+} from '../protocol/proxy-messages.ts';
+import { OPCODES } from '../protocol/websocket-frame.ts';
+import type { ForwardDeps } from '../proxy/forward.ts';
+import type { HeaderList } from '../proxy/http-head.ts';
+import type { LinkRoom } from './link-room.ts';
+import { headerOf, type RemoteDestinations, remoteDestination } from './remote-destination.ts';
+import { groupedHeaders } from './remote-request.ts';
+import { type RemoteWebSocket, remoteWebSocket } from './websocket-bridge.ts';
+
+/** WebSockets of one connection at once. */
+const WEBSOCKETS_MAX = 512;
+
+export const WEBSOCKET_MESSAGE_TYPES = [
+  ...['proxy_websocket_start', 'proxy_websocket_data', 'proxy_websocket_close'],
+  ...['ws_start', 'ws_data', 'ws_close'],
+] as const;
+
+interface WebSocketMessagesDeps {
+  readonly random: Random;
+  readonly proxy: Omit<ForwardDeps, 'destination'>;
+  readonly destinations: RemoteDestinations;
+  readonly link: SessionLink;
+  readonly room: LinkRoom;
+}
+
+export interface WebSocketMessages {
+  message(envelope: Envelope): void;
+  /** A `proxy_request` that wants to be a WebSocket: its answer is one to a request. */
+  request(id: string, payload: ProxyRequestPayload): void;
+  roomAgain(): void;
+  close(): void;
+}
+
+export function webSocketMessages(deps: WebSocketMessagesDeps): WebSocketMessages {
+  const { link } = deps;
+  const open = new Map<string, RemoteWebSocket>();
+  const begin = (
+    id: string,
+    target: ProxyWebSocketStart,
+    answers: Pick<Parameters<typeof remoteWebSocket>[1], 'opened' | 'refused'>,
+  ) => {
+    if (open.has(id) || open.size >= WEBSOCKETS_MAX) {
+      answers.refused(0, open.has(id) ? 'This id is in use' : 'There are too many WebSockets');
+      return;
+    }
+    const headers = withProtocol(target.headers, target.protocol);
+    const destination = remoteDestination(deps.destinations, link, target);
+    const socket = remoteWebSocket(
+      { random: deps.random, proxy: { ...deps.proxy, destination } },
+      {
+        ...{ id, link, headers, ...answers },
+        target: target.query === '' ? target.path : `${target.path}?${target.query}`,
+        isFull: () => deps.room.isFull(),
+        over: () => open.delete(id),
+      },
+    );
+    open.set(id, socket);
+  };
+  const start = (envelope: Envelope) => {
+    const parsed = ProxyWebSocketStartPayload.safeParse(envelope.payload);
+    if (!parsed.success) {
+      const problems = parsed.error.issues.map((issue) => issue.message).join('; ');
+      link.send('proxy_error', { error: problems }, envelope.request_id);
+      return;
+    }
+    const id = parsed.data.stream_id;
+    begin(id, parsed.data, {
+      opened: () => undefined, // The first message of the other side tells the peer.
+      refused: (status, why) => {
+        link.send('proxy_error', { request_id: id, error: `${why} (status: ${status})` }, id);
+        link.send('proxy_websocket_close', { request_id: id, stream_id: id }, id);
+      },
+    });
+  };
+  return {
+    message: (envelope) => {
+      if (envelope.type.endsWith('_start')) {
+        start(envelope);
+        return;
+      }
+      const input = ProxyWebSocketInputPayload.parse(envelope.payload ?? {});
+      const socket = open.get(input.request_id ?? input.stream_id ?? envelope.request_id ?? '');
+      if (envelope.type.endsWith('_close')) {
+        socket?.close();
+      } else if (socket !== undefined) {
+        const { opcode, payload } = messageOf(input);
+        socket.data(opcode, payload);
+      }
+    },
+    request: (id, payload) => {
+      const streamed = payload.supports_response_streaming === true;
+      begin(id, payload, {
+        opened: (head) => {
+          const answer: ProxyResponseHeaderPayload = {
+            status: head.status,
+            headers: groupedHeaders(head.headers),
+          };
+          link.send(streamed ? 'proxy_response_header' : 'proxy_response', answer, id);
+          if (streamed) {
+            link.send('proxy_response_end', {}, id);
+          }
+        },
+        refused: (status, why) => {
+          if (streamed) {
+            link.send('proxy_response_header', { status: status || 502, headers: null }, id);
+          }
+          link.send(streamed ? 'proxy_response_abort' : 'proxy_error', { error: why }, id);
+        },
+      });
+    },
+    roomAgain: () => {
+      for (const socket of [...open.values()]) {
+        socket.roomAgain();
+      }
+    },
+    close: () => {
+      for (const socket of [...open.values()]) {
+        socket.close();
+      }
+    },
+  };
+}
+
+interface ProxyWebSocketStart {
+  readonly path: string;
+  readonly query: string;
+  readonly headers: HeaderList;
+  readonly protocol?: string | undefined;
+}
+
+function withProtocol(headers: HeaderList, protocol: string | undefined): HeaderList {
+  return protocol === undefined || headerOf(headers, 'sec-websocket-protocol') !== undefined
+    ? headers
+    : [...headers, ['Sec-WebSocket-Protocol', protocol]];
+}
+
+/** The opcode stands before the payload, or beside it where the first byte is none. */
+function messageOf(input: ProxyWebSocketInputPayload): { opcode: number; payload: Buffer } {
+  const bytes = Buffer.from(input.data, 'base64');
+  const first = bytes[0] ?? 0;
+  const opcodes: readonly number[] = [OPCODES.text, OPCODES.binary, OPCODES.ping, OPCODES.pong];
+  if (opcodes.includes(first)) {
+    return { opcode: first, payload: bytes.subarray(1) };
+  }
+  return {
+    opcode: input.message_type === OPCODES.text ? OPCODES.text : OPCODES.binary,
+    payload: bytes,
+  };
+}
