@@ -1,15 +1,24 @@
-import type { V1Deployment, V1Pod } from '@kubernetes/client-node';
+import type { V1Deployment } from '@kubernetes/client-node';
 import { AgentError } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import type { KubernetesClient } from './client.ts';
-import { continueToken, isConditionTrue } from './cluster-status.ts';
+import { failureReasons, lastLogLines, reasonText } from './failure-reasons.ts';
+import type { FailureReason } from './pod-reasons.ts';
+import { revisionOf } from './replica-sets.ts';
 
 /** A watch that says nothing for this long is opened again: half-open connections look like it. */
 const WATCH_SILENCE_MS = 60_000;
 /** Wait before a broken watch is opened again. */
 const REWATCH_DELAY_MS = 1_000;
-/** Reasons given for one failure, at most. */
-const REASONS_MAX = 10;
+/** How often pods and events are asked why it is not complete yet. */
+const DIAGNOSE_INTERVAL_MS = 2_000;
+/** A reason that does not go away by waiting ends the wait once it has held this long. */
+export const FINAL_REASON_MS = 10_000;
+
+export interface RolloutTarget {
+  readonly namespace: string;
+  readonly name: string;
+}
 
 export interface RolloutState {
   readonly revision: number;
@@ -21,7 +30,7 @@ export interface RolloutState {
 }
 
 export interface RolloutOutcome extends RolloutState {
-  /** Why it is not complete, read from pods; empty when it is. */
+  /** `<kind>: <text>`: why it is not complete; empty when it is. */
   readonly reasons: readonly string[];
 }
 
@@ -30,39 +39,64 @@ interface RolloutDeps {
   readonly client: KubernetesClient;
 }
 
+export interface RolloutOptions {
+  /** 0 looks once. */
+  readonly waitMs: number;
+  /** More or fewer replicas are ready. */
+  readonly onReady: (state: RolloutState) => void;
+  /** What hinders it, when that was not said before. */
+  readonly onReason: (reason: string) => void;
+  readonly signal: AbortSignal;
+}
+
 /**
- * Follows a Deployment until it is rolled out, Kubernetes gives it up, or the time is over.
+ * Follows a Deployment until it is rolled out, Kubernetes gives it up, waiting is of no use (a
+ * reason that is final held for `FINAL_REASON_MS` and nothing moved), or the time is over.
  * Does not throw for a rollout that fails: the outcome says so.
- * @param waitMs 0 looks once
+ * @throws AgentError NOT_FOUND when there is none; INTERRUPTED by the signal
  */
 export async function followRollout(
   deps: RolloutDeps,
-  target: { readonly namespace: string; readonly name: string },
-  waitMs: number,
-  onProgress: (state: RolloutState) => void,
-  signal: AbortSignal,
+  target: RolloutTarget,
+  options: RolloutOptions,
 ): Promise<RolloutOutcome> {
-  const path = `/apis/apps/v1/namespaces/${target.namespace}/deployments/${target.name}`;
-  const endsAt = deps.clock.monotonic() + waitMs;
-  let state = rolloutState(await deps.client.get<V1Deployment>(path, signal));
-  const note = (deployment: V1Deployment): boolean => {
-    const current = rolloutState(deployment);
-    if (current.ready !== state.ready) {
-      onProgress(current);
+  const { signal } = options;
+  const endsAt = deps.clock.monotonic() + options.waitMs;
+  const over = new AbortController();
+  const hopeless = new AbortController();
+  let deployment = await deps.client.get<V1Deployment>(deploymentPath(target), signal);
+  const note = (current: V1Deployment): boolean => {
+    const before = rolloutState(deployment);
+    deployment = current;
+    const state = rolloutState(current);
+    if (state.ready !== before.ready) {
+      options.onReady(state);
     }
-    state = current;
-    return isOver(state);
+    return state.complete || state.failed;
   };
-  while (!isOver(state) && deps.clock.monotonic() < endsAt) {
-    const leftMs = Math.min(endsAt - deps.clock.monotonic(), WATCH_SILENCE_MS);
-    await watchOnce(deps, target, leftMs, note, signal);
+  const latest = () => deployment;
+  const diagnosis = diagnose(deps, latest, options, AbortSignal.any([signal, over.signal])).then(
+    (useless) => useless && hopeless.abort(),
+  );
+  // A bug in it ends the wait; `await diagnosis` below tells.
+  diagnosis.catch(() => hopeless.abort());
+  try {
+    let done = note(deployment);
+    while (!done && !hopeless.signal.aborted && deps.clock.monotonic() < endsAt) {
+      const leftMs = Math.min(endsAt - deps.clock.monotonic(), WATCH_SILENCE_MS);
+      const stop = AbortSignal.any([over.signal, hopeless.signal]);
+      done = await watchOnce(deps, target, leftMs, note, { signal, stop });
+    }
+  } finally {
+    over.abort();
+    await diagnosis;
   }
-  const reasons = state.complete ? [] : await failureReasons(deps, target, signal);
-  return { ...state, reasons };
+  const state = rolloutState(deployment);
+  return { ...state, reasons: state.complete ? [] : await explain(deps, deployment, signal) };
 }
 
-function isOver(state: RolloutState): boolean {
-  return state.complete || state.failed;
+export function deploymentPath({ namespace, name }: RolloutTarget): string {
+  return `/apis/apps/v1/namespaces/${namespace}/deployments/${name}`;
 }
 
 /** What a Deployment says of itself (kubernetes.io, "Deployment status"). */
@@ -70,11 +104,10 @@ export function rolloutState(deployment: V1Deployment): RolloutState {
   const wanted = deployment.spec?.replicas ?? 1;
   const status = deployment.status;
   const observed = (status?.observedGeneration ?? 0) >= (deployment.metadata?.generation ?? 0);
-  const ready = status?.readyReplicas ?? 0;
   return {
-    revision: Number(deployment.metadata?.annotations?.['deployment.kubernetes.io/revision'] ?? 0),
+    revision: revisionOf(deployment),
     wanted,
-    ready,
+    ready: status?.readyReplicas ?? 0,
     complete:
       observed &&
       (status?.updatedReplicas ?? 0) >= wanted &&
@@ -87,20 +120,91 @@ export function rolloutState(deployment: V1Deployment): RolloutState {
 }
 
 /**
+ * Asks again and again what hinders the rollout, until the signal.
+ * @returns true when waiting on is of no use
+ */
+async function diagnose(
+  deps: RolloutDeps,
+  latest: () => V1Deployment,
+  options: RolloutOptions,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const told = new Set<string>();
+  let hopelessSince: number | undefined;
+  let statusThen = '';
+  while (options.waitMs > 0 && (await deps.clock.sleep(DIAGNOSE_INTERVAL_MS, signal))) {
+    const reasons = await reasonsNow(deps, latest(), signal);
+    for (const reason of reasons.map(reasonText)) {
+      if (!told.has(reason)) {
+        told.add(reason);
+        options.onReason(reason);
+      }
+    }
+    const { replicas, updatedReplicas, readyReplicas } = latest().status ?? {};
+    const status = JSON.stringify([replicas, updatedReplicas, readyReplicas]);
+    const moved = status !== statusThen;
+    statusThen = status;
+    if (moved || !reasons.some((reason) => reason.final)) {
+      hopelessSince = undefined;
+    } else {
+      hopelessSince ??= deps.clock.monotonic();
+      if (deps.clock.monotonic() - hopelessSince >= FINAL_REASON_MS) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+/** An API that does not answer now will be asked again; at the end it is asked in earnest. */
+async function reasonsNow(
+  deps: RolloutDeps,
+  deployment: V1Deployment,
+  signal: AbortSignal,
+): Promise<readonly FailureReason[]> {
+  try {
+    return await failureReasons(deps.client, deployment, signal);
+  } catch (thrown) {
+    if (thrown instanceof AgentError) {
+      return [];
+    }
+    throw thrown;
+  }
+}
+
+async function explain(
+  deps: RolloutDeps,
+  deployment: V1Deployment,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const reasons = await failureReasons(deps.client, deployment, signal);
+  const texts = reasons.map(reasonText);
+  const crashed = reasons.find(({ container }) => container !== undefined)?.container;
+  const lines =
+    crashed === undefined
+      ? undefined
+      : await lastLogLines(deps.client, deployment, crashed, signal);
+  return lines === undefined || lines === ''
+    ? texts
+    : [...texts, `log: container "${crashed}" wrote last:\n${lines}`];
+}
+
+/**
  * Lists and then watches the Deployment from the listed version on, so that no change falls between
- * the two. Returns when `note` says that it is over, at the time, or when the watch breaks.
+ * the two. Returns when `note` says that it is over (true), at the time, at `stop`, or when the
+ * watch breaks.
  */
 async function watchOnce(
   deps: RolloutDeps,
-  target: { readonly namespace: string; readonly name: string },
+  target: RolloutTarget,
   timeoutMs: number,
   note: (deployment: V1Deployment) => boolean,
-  signal: AbortSignal,
-): Promise<void> {
+  { signal, stop }: { readonly signal: AbortSignal; readonly stop: AbortSignal },
+): Promise<boolean> {
   const path = `/apis/apps/v1/namespaces/${target.namespace}/deployments`;
   const fieldSelector = `metadata.name=${target.name}`;
   const done = new AbortController();
-  const either = AbortSignal.any([signal, done.signal]);
+  const either = AbortSignal.any([signal, stop, done.signal]);
   const timer = deps.clock.sleep(timeoutMs, either).then(() => done.abort());
   try {
     const page = await deps.client.page<V1Deployment>(path, { fieldSelector }, either);
@@ -109,22 +213,22 @@ async function watchOnce(
       throw new AgentError('NOT_FOUND', `"${target.name}" was deleted while it was rolled out`);
     }
     if (note(listed)) {
-      return;
+      return true;
     }
     const resourceVersion = page.metadata?.resourceVersion ?? '';
     const query = { fieldSelector, resourceVersion };
     for await (const event of deps.client.watch<V1Deployment>(path, query, either)) {
       if (event.type === 'ERROR' || event.type === 'DELETED') {
-        return;
+        return false;
       }
       // A bookmark carries no Deployment.
       if (event.type !== 'BOOKMARK' && note(event.object)) {
-        return;
+        return true;
       }
     }
   } catch (thrown) {
-    if (done.signal.aborted && !signal.aborted) {
-      return; // The time is over: our own abort.
+    if ((done.signal.aborted || stop.aborted) && !signal.aborted) {
+      return false; // The time is over: our own abort.
     }
     if (signal.aborted || !(thrown instanceof AgentError) || thrown.code === 'NOT_FOUND') {
       throw thrown;
@@ -135,50 +239,5 @@ async function watchOnce(
     done.abort();
     await timer;
   }
-}
-
-/** Why the pods of a Deployment are not ready, each reason once. */
-async function failureReasons(
-  deps: RolloutDeps,
-  target: { readonly namespace: string; readonly name: string },
-  signal: AbortSignal,
-): Promise<readonly string[]> {
-  const page = await deps.client.page<V1Pod>(
-    `/api/v1/namespaces/${target.namespace}/pods`,
-    { labelSelector: `app=${target.name}` },
-    signal,
-  );
-  const reasons = new Set(page.items.flatMap(podReasons));
-  if (continueToken(page.metadata) !== undefined) {
-    reasons.add('there are more pods than were looked at');
-  }
-  return [...reasons].slice(0, REASONS_MAX);
-}
-
-function podReasons(pod: V1Pod): readonly string[] {
-  if (isConditionTrue(pod.status?.conditions, 'Ready')) {
-    return [];
-  }
-  const unscheduled = pod.status?.conditions?.find(
-    (each) => each.type === 'PodScheduled' && each.status === 'False',
-  );
-  if (unscheduled !== undefined) {
-    return [`not scheduled: ${unscheduled.message ?? unscheduled.reason ?? 'unknown reason'}`];
-  }
-  const containers = [
-    ...(pod.status?.initContainerStatuses ?? []),
-    ...(pod.status?.containerStatuses ?? []),
-  ];
-  return containers.flatMap((container) => {
-    const waiting = container.state?.waiting;
-    const ended = container.state?.terminated ?? container.lastState?.terminated;
-    if (waiting?.reason !== undefined && waiting.reason !== 'ContainerCreating') {
-      const exit = ended === undefined ? '' : `, last exit code ${ended.exitCode}`;
-      const message = waiting.message === undefined ? '' : `: ${waiting.message}`;
-      return [`container "${container.name}" ${waiting.reason}${exit}${message}`];
-    }
-    return ended === undefined
-      ? []
-      : [`container "${container.name}" ended with exit code ${ended.exitCode}`];
-  });
+  return false;
 }

@@ -1,11 +1,15 @@
-import { DeleteData, DeletePayload, DeleteTargets } from '../../protocol/commands.ts';
+import { removeAndWait } from '../../kubernetes/removal.ts';
+import { DeleteData, DeletePayload, DeleteTargets } from '../../protocol/commands/workload.ts';
+import { stopped } from '../cancelled.ts';
 import { type CommandContext, commandHandler } from '../handler.ts';
+import { applicationPaths, isManaged, workloadLane } from '../managed-objects.ts';
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 180_000;
 
 /**
- * delete: removes the Deployment and the Service of a name. Which objects those are (their UIDs)
- * is noted before the first effect: a rerun after a crash never removes what was made since.
+ * delete: removes the Deployment of a name, and the Ingress and Service that deploy made for it, and
+ * waits until they are gone. Which objects those are (their UIDs) is noted before the first effect:
+ * a rerun after a crash never removes what was made since.
  */
 export const deleteCommand = commandHandler({
   type: 'delete',
@@ -13,36 +17,55 @@ export const deleteCommand = commandHandler({
   data: DeleteData,
   namespace: (payload) => payload.namespace,
   priority: 'normal',
-  lane: (payload) => `ns/${payload.namespace}`,
+  lane: (payload) => workloadLane(payload),
   timeoutMs: () => TIMEOUT_MS,
   afterRestart: 'rerun',
   run: async (payload, context) => {
     const targets =
       DeleteTargets.safeParse(context.checkpoint).data ?? (await findTargets(payload, context));
     await context.setCheckpoint(targets);
+    const deleted: string[] = [];
     for (const target of targets) {
-      await context.kubernetes.remove(target.path, target.uid, context.signal);
+      await remove(target, deleted, context);
+      deleted.push(target.label);
+      context.progress(`${payload.namespace}: deleted ${target.label}`, { deleted });
     }
-    const deleted = targets.map((target) => target.label);
     const names = deleted.length === 0 ? 'nothing was there' : deleted.join(', ');
     return { output: `${payload.namespace}: deleted ${names}\n`, data: { deleted } };
   },
 });
 
+async function remove(
+  target: DeleteTargets[number],
+  deleted: readonly string[],
+  context: CommandContext,
+): Promise<void> {
+  const deps = { clock: context.clock, client: context.kubernetes };
+  try {
+    await removeAndWait(deps, target.path, target.uid, context.signal);
+  } catch (thrown) {
+    const gone = deleted.length === 0 ? 'nothing' : deleted.join(', ');
+    const howFar = `Stopped at ${target.label}; gone so far: ${gone}`;
+    throw stopped(context, thrown, howFar, { deleted: [...deleted] });
+  }
+}
+
 async function findTargets(
   payload: DeletePayload,
-  context: CommandContext,
+  { kubernetes, signal }: CommandContext,
 ): Promise<DeleteTargets> {
-  const { namespace, name } = payload;
+  const paths = applicationPaths(payload);
+  // What leads to the pods goes before them.
   const candidates = [
-    { kind: 'Deployment', path: `/apis/apps/v1/namespaces/${namespace}/deployments/${name}` },
-    { kind: 'Service', path: `/api/v1/namespaces/${namespace}/services/${name}` },
+    { kind: 'Ingress', path: paths.ingress, onlyManaged: true },
+    { kind: 'Service', path: paths.service, onlyManaged: true },
+    { kind: 'Deployment', path: paths.deployment, onlyManaged: false },
   ];
   const targets: DeleteTargets = [];
-  for (const { kind, path } of candidates) {
-    const object = await context.kubernetes.find(path, context.signal);
-    if (object?.metadata?.uid !== undefined) {
-      targets.push({ label: `${kind}/${name}`, path, uid: object.metadata.uid });
+  for (const { kind, path, onlyManaged } of candidates) {
+    const object = await kubernetes.find(path, signal);
+    if (object?.metadata?.uid !== undefined && (isManaged(object) || !onlyManaged)) {
+      targets.push({ label: `${kind}/${payload.name}`, path, uid: object.metadata.uid });
     }
   }
   return targets;

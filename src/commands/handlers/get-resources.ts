@@ -1,11 +1,14 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { continueToken, readClusterStatus } from '../../kubernetes/cluster-status.ts';
-import { GetResourcesData, GetResourcesPayload } from '../../protocol/commands.ts';
+import { GetResourcesData, GetResourcesPayload } from '../../protocol/commands/get-resources.ts';
+import { fitClusterStatus, RESOURCES_LIMIT_BYTES } from '../bounded-status.ts';
 import { type CommandContext, commandHandler } from '../handler.ts';
 
 const TIMEOUT_MS = 120_000;
+/** Objects asked for at once: large ones come as megabytes. */
+const PAGE_OBJECTS = 100;
 
-/** Where each kind stands in the API; the first part is the group, the second the resource. */
+/** Where each kind stands in the API. */
 const KINDS = {
   nodes: { group: '/api/v1', namespaced: false },
   namespaces: { group: '/api/v1', namespaced: false },
@@ -15,7 +18,10 @@ const KINDS = {
   events: { group: '/api/v1', namespaced: true },
 } as const;
 
-/** get_resources: the cluster status, or the objects of some kinds. */
+/**
+ * get_resources: the cluster status, or the objects of some kinds. What does not fit into a message
+ * is left out, and said.
+ */
 export const getResourcesCommand = commandHandler<GetResourcesPayload, GetResourcesData>({
   type: 'get_resources',
   payload: GetResourcesPayload,
@@ -28,20 +34,23 @@ export const getResourcesCommand = commandHandler<GetResourcesPayload, GetResour
   run: async (payload, context) => {
     if (payload.kinds === undefined) {
       const deps = { clock: context.clock, client: context.kubernetes };
-      const status = await readClusterStatus(deps, context.signal);
-      const { node_count, pod_count } = status.metrics;
-      return { output: `${node_count} nodes, ${pod_count} pods\n`, data: status };
+      const data = fitClusterStatus(await readClusterStatus(deps, context.signal));
+      const { node_count, pod_count } = data.metrics;
+      return { output: `${node_count} nodes, ${pod_count} pods\n`, data };
     }
     const resources: Record<string, Record<string, unknown>[]> = {};
     const truncated: string[] = [];
+    const budget = { leftBytes: RESOURCES_LIMIT_BYTES };
     for (const kind of payload.kinds) {
-      const { items, more } = await listKind(kind, payload, context);
+      const { items, more } = await listKind(kind, payload, budget, context);
       resources[kind] = items;
       if (more) {
         truncated.push(kind);
       }
     }
-    const counts = Object.entries(resources).map(([kind, items]) => `${items.length} ${kind}`);
+    const counts = Object.entries(resources).map(
+      ([kind, items]) => `${items.length} ${kind}${truncated.includes(kind) ? ' and more' : ''}`,
+    );
     return {
       output: `${counts.join(', ')}\n`,
       data: { resources, truncated_kinds: truncated },
@@ -52,20 +61,32 @@ export const getResourcesCommand = commandHandler<GetResourcesPayload, GetResour
 async function listKind(
   kind: keyof typeof KINDS,
   payload: GetResourcesPayload,
+  budget: { leftBytes: number },
   context: CommandContext,
 ): Promise<{ readonly items: Record<string, unknown>[]; readonly more: boolean }> {
   const { group, namespaced } = KINDS[kind];
   const scope =
     namespaced && payload.namespace !== undefined ? `/namespaces/${payload.namespace}` : '';
-  const page = await context.kubernetes.page<KubernetesObject>(
-    `${group}${scope}/${kind}`,
-    { limit: payload.limit },
-    context.signal,
-  );
-  const items = page.items.map((object) => {
-    // Bookkeeping of the API server, often half of the object.
-    const { managedFields: _, ...metadata } = object.metadata ?? {};
-    return { ...object, metadata };
-  });
-  return { items, more: continueToken(page.metadata) !== undefined };
+  const items: Record<string, unknown>[] = [];
+  let next: string | undefined;
+  do {
+    const limit = Math.min(PAGE_OBJECTS, payload.limit - items.length);
+    const page = await context.kubernetes.page<KubernetesObject>(
+      `${group}${scope}/${kind}`,
+      { limit, ...(next === undefined ? {} : { continue: next }) },
+      context.signal,
+    );
+    for (const object of page.items) {
+      // Bookkeeping of the API server, often half of the object.
+      const { managedFields: _, ...metadata } = object.metadata ?? {};
+      const item = { ...object, metadata };
+      budget.leftBytes -= Buffer.byteLength(JSON.stringify(item)) + 1;
+      if (budget.leftBytes < 0) {
+        return { items, more: true };
+      }
+      items.push(item);
+    }
+    next = continueToken(page.metadata);
+  } while (next !== undefined && items.length < payload.limit);
+  return { items, more: next !== undefined };
 }

@@ -1,8 +1,15 @@
 import type { V1Deployment } from '@kubernetes/client-node';
-import { followRollout } from '../../kubernetes/rollout.ts';
-import { ScaleData, ScalePayload } from '../../protocol/commands.ts';
+import { changeDeployment } from '../../kubernetes/change-deployment.ts';
+import { ScaleData, ScalePayload } from '../../protocol/commands/workload.ts';
 import { commandHandler } from '../handler.ts';
-import { ROLLOUT_MARGIN_MS, rolloutFailure } from '../rollout-failure.ts';
+import { applicationPaths, workloadLane } from '../managed-objects.ts';
+import {
+  rollOut,
+  rolloutFacts,
+  rolloutFailure,
+  rolloutLine,
+  rolloutTimeoutMs,
+} from '../roll-out.ts';
 
 /** scale: sets the replicas of a Deployment and waits for them. */
 export const scaleCommand = commandHandler({
@@ -11,26 +18,23 @@ export const scaleCommand = commandHandler({
   data: ScaleData,
   namespace: (payload) => payload.namespace,
   priority: 'normal',
-  lane: (payload) => `ns/${payload.namespace}`,
-  timeoutMs: (payload) => payload.wait_seconds * 1_000 + ROLLOUT_MARGIN_MS,
+  lane: (payload) => workloadLane(payload),
+  timeoutMs: (payload) => rolloutTimeoutMs(payload),
   afterRestart: 'rerun',
   run: async (payload, context) => {
-    await context.kubernetes.patch<V1Deployment>(
-      `/apis/apps/v1/namespaces/${payload.namespace}/deployments/${payload.name}`,
-      { spec: { replicas: payload.replicas } },
-      context.signal,
+    const { kubernetes, signal } = context;
+    const { deployment } = applicationPaths(payload);
+    await changeDeployment(
+      kubernetes,
+      await kubernetes.get<V1Deployment>(deployment, signal),
+      (applied) => ({ ...applied, spec: { ...applied.spec, replicas: payload.replicas } }),
+      signal,
     );
-    const outcome = await followRollout(
-      { clock: context.clock, client: context.kubernetes },
-      payload,
-      payload.wait_seconds * 1_000,
-      (state) => context.log.info('rollout', { ready: state.ready, wanted: state.wanted }),
-      context.signal,
-    );
-    const data = { replicas_wanted: outcome.wanted, replicas_ready: outcome.ready };
-    const output = `${payload.namespace}/${payload.name}: ${outcome.ready} of ${outcome.wanted} replicas ready\n`;
-    return outcome.complete || payload.wait_seconds === 0
-      ? { output, data }
-      : { output, data, failure: rolloutFailure(payload, outcome) };
+    const outcome = await rollOut(context, payload, payload.wait_seconds);
+    return {
+      output: rolloutLine(payload, outcome),
+      data: rolloutFacts(outcome),
+      ...rolloutFailure(payload, outcome, payload.wait_seconds),
+    };
   },
 });

@@ -1,0 +1,167 @@
+/** The manifests of an application: what deploy and update apply. */
+import type { V1Deployment, V1Ingress, V1Probe, V1Service } from '@kubernetes/client-node';
+import type { DeployPayload, Port, UpdatePayload } from '../protocol/commands/deploy.ts';
+import type { DeploymentTarget } from '../protocol/commands/fields.ts';
+import type { Probe } from '../protocol/commands/probes.ts';
+import { COMMAND_ID_ANNOTATION, MANAGED_BY, ROUTED } from './managed-objects.ts';
+
+type Json = Record<string, unknown>;
+type Labels = Readonly<Record<string, string>>;
+
+/** What is asked for, whole (deploy) or in part (update). */
+type Application = Partial<Omit<DeployPayload, 'name' | 'namespace'>> | UpdatePayload;
+
+/** Labels of all objects of an application; the selector is one of them. */
+export function applicationLabels(name: string, labels: Labels): Labels {
+  return { ...labels, ...MANAGED_BY, ...selectorOf(name) };
+}
+
+export function selectorOf(name: string): Labels {
+  return { app: name };
+}
+
+export function deploymentOf(payload: DeployPayload, commandId: string): V1Deployment {
+  const labels = applicationLabels(payload.name, payload.labels);
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: {
+      name: payload.name,
+      namespace: payload.namespace,
+      labels: { ...labels },
+      annotations: { ...payload.annotations, [COMMAND_ID_ANNOTATION]: commandId },
+    },
+    spec: {
+      replicas: payload.replicas,
+      selector: { matchLabels: { ...selectorOf(payload.name) } },
+      template: {
+        metadata: { labels: { ...labels }, annotations: payload.annotations },
+        spec: {
+          ...podFields(payload),
+          containers: [{ name: payload.name, ...containerFields(payload) }],
+        },
+      },
+    },
+  };
+}
+
+/** Fields of the pod that are given; undefined stands for one that shall go. */
+export function podFields({ image_pull_secret }: Application): Json {
+  return image_pull_secret === undefined ? {} : { imagePullSecrets: [{ name: image_pull_secret }] };
+}
+
+/**
+ * Fields of the container that are given; undefined stands for one that shall go. Empty lists and
+ * maps are left out: applied, they would claim what others put there.
+ */
+export function containerFields(application: Application): Json {
+  const { image, environment, ports, resources, command, args, probes } = application;
+  return {
+    ...(image === undefined ? {} : { image }),
+    ...(environment === undefined ? {} : { env: environmentOf(environment) }),
+    ...(ports === undefined ? {} : { ports: unlessEmpty(ports.map(containerPortOf)) }),
+    ...(resources === undefined ? {} : { resources: resourcesOf(resources) }),
+    ...(command === undefined ? {} : { command: unlessEmpty(command) }),
+    ...(args === undefined ? {} : { args: unlessEmpty(args) }),
+    ...(probes === undefined
+      ? {}
+      : {
+          livenessProbe: probeOf(probes.liveness),
+          readinessProbe: probeOf(probes.readiness),
+          startupProbe: probeOf(probes.startup),
+        }),
+  };
+}
+
+function environmentOf(environment: Labels) {
+  return unlessEmpty(Object.entries(environment).map(([name, value]) => ({ name, value })));
+}
+
+function resourcesOf({ limits = {}, requests = {} }: DeployPayload['resources']) {
+  const given = Object.entries({ limits, requests }).filter(
+    ([, quantities]) => Object.keys(quantities).length > 0,
+  );
+  return given.length === 0 ? undefined : Object.fromEntries(given);
+}
+
+function containerPortOf({ name, container_port, protocol }: Port) {
+  return { containerPort: container_port, protocol, ...(name === undefined ? {} : { name }) };
+}
+
+function probeOf(probe: Probe | undefined): V1Probe | undefined {
+  if (probe === undefined) {
+    return undefined;
+  }
+  const { http, tcp, exec } = probe;
+  return withoutAbsent({
+    httpGet: http,
+    tcpSocket: tcp,
+    exec,
+    initialDelaySeconds: probe.initial_delay_seconds,
+    periodSeconds: probe.period_seconds,
+    timeoutSeconds: probe.timeout_seconds,
+    successThreshold: probe.success_threshold,
+    failureThreshold: probe.failure_threshold,
+  });
+}
+
+/** A ClusterIP Service with the ports of the container. */
+export function serviceOf(
+  target: DeploymentTarget,
+  { ports, labels }: Pick<DeployPayload, 'ports' | 'labels'>,
+  commandId: string,
+): V1Service {
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: {
+      name: target.name,
+      namespace: target.namespace,
+      labels: { ...applicationLabels(target.name, labels) },
+      annotations: { [COMMAND_ID_ANNOTATION]: commandId },
+    },
+    spec: {
+      selector: { ...selectorOf(target.name) },
+      ports: ports.map((port) => ({
+        // Several ports need names; this one is unique in the Service.
+        name: port.name ?? `${port.protocol.toLowerCase()}-${port.container_port}`,
+        port: port.container_port,
+        targetPort: port.container_port,
+        protocol: port.protocol,
+      })),
+    },
+  };
+}
+
+/** All hosts lead to one port of the Service. The cluster's default class serves it. */
+export function ingressOf(
+  target: DeploymentTarget,
+  { domains, labels, port }: Pick<DeployPayload, 'domains' | 'labels'> & { readonly port: number },
+  commandId: string,
+): V1Ingress {
+  const backend = { service: { name: target.name, port: { number: port } } };
+  return {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'Ingress',
+    metadata: {
+      name: target.name,
+      namespace: target.namespace,
+      labels: { ...applicationLabels(target.name, labels), ...ROUTED },
+      annotations: { [COMMAND_ID_ANNOTATION]: commandId },
+    },
+    spec: {
+      rules: domains.map((host) => ({
+        host,
+        http: { paths: [{ path: '/', pathType: 'Prefix', backend }] },
+      })),
+    },
+  };
+}
+
+function unlessEmpty<T>(list: readonly T[]): T[] | undefined {
+  return list.length === 0 ? undefined : [...list];
+}
+
+function withoutAbsent(fields: Json): Json {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}

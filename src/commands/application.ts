@@ -1,0 +1,141 @@
+/** Bringing an application to a wanted state, and back when that fails. */
+import type { KubernetesObject, V1Deployment, V1Ingress, V1Service } from '@kubernetes/client-node';
+import type { Manifest } from '../kubernetes/client.ts';
+import { removeAndWait, waitUntilGone } from '../kubernetes/removal.ts';
+import {
+  type DeployCheckpoint,
+  DeployCheckpoint as DeployCheckpointSchema,
+  type DeployData,
+} from '../protocol/commands/deploy.ts';
+import type { DeploymentTarget } from '../protocol/commands/fields.ts';
+import { goBack, lookBefore } from './application-rollback.ts';
+import type { CommandContext, CommandOutcome } from './handler.ts';
+import { applicationPaths, isManaged } from './managed-objects.ts';
+import {
+  rollOut,
+  rolloutFacts,
+  rolloutFailure,
+  rolloutLine,
+  rolloutTimeoutMs,
+} from './roll-out.ts';
+
+/** What to apply. `none`: it shall not be there; `keep`: it stays as it is. */
+export interface ApplicationPlan {
+  readonly deployment: V1Deployment | Manifest;
+  readonly service: V1Service | 'none' | 'keep';
+  readonly ingress: V1Ingress | 'none' | 'keep';
+}
+
+interface RolloutWishes extends DeploymentTarget {
+  readonly wait_seconds: number;
+  readonly rollback_on_failure: boolean;
+}
+
+/** Going back may take as long as going forward. */
+export function applicationTimeoutMs(payload: RolloutWishes): number {
+  return rolloutTimeoutMs(payload) * (payload.rollback_on_failure ? 2 : 1);
+}
+
+/**
+ * Applies an application and waits for its rollout. With `rollback_on_failure` what was there
+ * before is noted before the first effect, and a rollout that failed is noted before it goes back:
+ * a rerun after a crash goes on where it was.
+ */
+export async function bringAbout(
+  context: CommandContext,
+  payload: RolloutWishes,
+  plan: () => Promise<ApplicationPlan>,
+): Promise<CommandOutcome<DeployData>> {
+  const noted = DeployCheckpointSchema.safeParse(context.checkpoint).data;
+  if (noted?.failed !== undefined) {
+    return await backAfterFailure(context, payload, noted.before, noted.failed);
+  }
+  const wanted = await plan();
+  let before = noted?.before;
+  if (payload.rollback_on_failure && before === undefined) {
+    before = await lookBefore(context, payload);
+    await context.setCheckpoint({ before } satisfies DeployCheckpoint);
+  }
+  const address = await applyPlan(context, payload, wanted);
+  const outcome = await rollOut(context, payload, payload.wait_seconds);
+  const failure = rolloutFailure(payload, outcome, payload.wait_seconds);
+  if (failure.failure !== undefined && before !== undefined) {
+    const failed = { revision: outcome.revision, reasons: [], ...rolloutFacts(outcome) };
+    await context.setCheckpoint({ before, failed } satisfies DeployCheckpoint);
+    return await backAfterFailure(context, payload, before, failed);
+  }
+  return {
+    output: rolloutLine(payload, outcome),
+    data: {
+      revision: outcome.revision,
+      ...rolloutFacts(outcome),
+      ...(address === undefined ? {} : { service_address: address }),
+    },
+    ...failure,
+  };
+}
+
+/** @returns `<cluster IP>:<port>` of the Service, if there is one */
+async function applyPlan(
+  context: CommandContext,
+  target: DeploymentTarget,
+  plan: ApplicationPlan,
+): Promise<string | undefined> {
+  const { kubernetes, signal } = context;
+  const paths = applicationPaths(target);
+  // What is being deleted would take the change with it.
+  await waitUntilGone({ clock: context.clock, client: kubernetes }, paths.deployment, signal);
+  await kubernetes.apply<V1Deployment>(paths.deployment, plan.deployment, signal);
+  const service = await applyPart(context, paths.service, plan.service);
+  await applyPart(context, paths.ingress, plan.ingress);
+  const port = service?.spec?.ports?.[0]?.port;
+  return port === undefined ? undefined : `${service?.spec?.clusterIP ?? ''}:${port}`;
+}
+
+/** @returns the object as it is now */
+async function applyPart<T extends KubernetesObject>(
+  context: CommandContext,
+  path: string,
+  wanted: T | 'none' | 'keep',
+): Promise<T | undefined> {
+  const { kubernetes, signal } = context;
+  if (typeof wanted !== 'string') {
+    return await kubernetes.apply(path, wanted, signal);
+  }
+  const there = await kubernetes.find<T>(path, signal);
+  // Of the same name, but not of the agent's making: it stays.
+  if (wanted === 'keep' || there?.metadata?.uid === undefined || !isManaged(there)) {
+    return there;
+  }
+  const deps = { clock: context.clock, client: kubernetes };
+  await removeAndWait(deps, path, there.metadata.uid, signal);
+  return undefined;
+}
+
+async function backAfterFailure(
+  context: CommandContext,
+  payload: RolloutWishes,
+  before: DeployCheckpoint['before'],
+  failed: NonNullable<DeployCheckpoint['failed']>,
+): Promise<CommandOutcome<DeployData>> {
+  const label = `${payload.namespace}/${payload.name}`;
+  context.progress(`${label}: failed, going back`, { reasons: failed.reasons });
+  const back = await goBack(context, payload, before);
+  const { revision, replicas_wanted: wanted, replicas_ready: ready, reasons } = failed;
+  const outcome = { revision, wanted, ready, reasons, complete: false, failed: true };
+  const words =
+    back.to === 'nothing'
+      ? 'removed again, there was nothing before'
+      : `${back.complete ? 'went' : 'goes'} back to the earlier revision`;
+  return {
+    output: `${rolloutLine(payload, outcome)}${label}: ${words}\n`,
+    data: {
+      revision: back.revision,
+      replicas_wanted: wanted,
+      replicas_ready: ready,
+      reasons,
+      rolled_back: { to: back.to, complete: back.complete },
+    },
+    ...rolloutFailure(payload, outcome, payload.wait_seconds),
+  };
+}

@@ -1,0 +1,106 @@
+import { AgentError } from '../../core/errors.ts';
+import { discovery } from '../../kubernetes/discovery.ts';
+import { requireAllowed } from '../../policy/policy.ts';
+import { type AppliedObject, ApplyData, ApplyPayload } from '../../protocol/commands/apply.ts';
+import { applyObject } from '../apply-object.ts';
+import { type PlannedObject, planObjects, requireAllAllowed } from '../apply-plan.ts';
+import { type PrunePlace, prunePlace, prunePlaces, requirePruneAllowed } from '../apply-prune.ts';
+import { stopped } from '../cancelled.ts';
+import { ensureNamespace } from '../ensure-namespace.ts';
+import { type CommandContext, commandHandler } from '../handler.ts';
+import { parseManifest } from '../manifest.ts';
+
+const TIMEOUT_MS = 600_000;
+
+interface Plan {
+  readonly objects: readonly PlannedObject[];
+  readonly places: readonly PrunePlace[];
+}
+
+/**
+ * apply: the objects of a manifest, one after the other, by server-side apply; goes on after one
+ * that Kubernetes refuses. All is checked against the policy before anything is applied. A second
+ * run changes nothing, so it is rerun after a crash.
+ */
+export const applyCommand = commandHandler({
+  type: 'apply',
+  payload: ApplyPayload,
+  data: ApplyData,
+  namespace: (payload) => payload.namespace,
+  priority: 'normal',
+  // What it touches is known only when it is parsed: one at a time.
+  lane: () => 'apply',
+  timeoutMs: () => TIMEOUT_MS,
+  afterRestart: 'rerun',
+  run: async (payload, context) => {
+    const plan = await planApply(payload, context);
+    const results: AppliedObject[] = [];
+    try {
+      await carryOut(payload, context, plan, results);
+    } catch (thrown) {
+      const howFar = `Stopped after ${results.length} of ${plan.objects.length} objects`;
+      throw stopped(context, thrown, howFar, { objects: results });
+    }
+    return outcomeOf(payload, results);
+  },
+});
+
+async function planApply(payload: ApplyPayload, context: CommandContext): Promise<Plan> {
+  const { clock, kubernetes, policy, signal } = context;
+  const parsed = await parseManifest({ clock }, payload.manifest, payload.namespace);
+  const kinds = discovery(kubernetes);
+  const objects = await planObjects(kinds, parsed, payload.namespace, signal);
+  // Of each namespace once more: the command as such may be refused there.
+  for (const namespace of new Set(objects.flatMap(({ target }) => target ?? []))) {
+    requireAllowed(policy.command({ type: 'apply', namespace }));
+  }
+  requireAllAllowed(policy, objects);
+  const places = payload.prune_label === undefined ? [] : await prunePlaces(kinds, objects, signal);
+  requirePruneAllowed(context, places);
+  return { objects, places };
+}
+
+async function carryOut(
+  payload: ApplyPayload,
+  context: CommandContext,
+  { objects, places }: Plan,
+  results: AppliedObject[],
+): Promise<void> {
+  const { dry_run: dryRun, namespace, prune_label: label } = payload;
+  if (namespace !== undefined && !dryRun) {
+    await ensureNamespace(context, namespace);
+  }
+  for (const object of objects) {
+    const result = await applyObject(context, object, dryRun);
+    results.push(result);
+    context.progress(lineOf(result), { done: results.length, of: objects.length });
+  }
+  // What failed may be why something looks superfluous: nothing is removed then.
+  if (label !== undefined && !results.some((each) => each.result === 'failed')) {
+    for (const place of places) {
+      results.push(...(await prunePlace(context, place, { label, keep: objects, dryRun })));
+    }
+  }
+}
+
+function outcomeOf(payload: ApplyPayload, objects: AppliedObject[]) {
+  const failed = objects.filter(({ result }) => result === 'failed');
+  const lines = objects.map((object) => `${lineOf(object)}\n`);
+  const output = `${payload.dry_run ? 'dry run, nothing was changed\n' : ''}${lines.join('')}`;
+  const data = { dry_run: payload.dry_run, objects };
+  if (failed.length === 0) {
+    return { output, data };
+  }
+  const pruning = payload.prune_label === undefined ? '' : '; nothing was pruned';
+  const failure = new AgentError(
+    'APPLY_FAILED',
+    `${failed.length} of ${objects.length} objects failed: ${failed.map(lineOf).join('; ')}${pruning}`,
+    { hint: 'The others are in place. Correct these and apply the manifest again' },
+  );
+  return { output, data, failure };
+}
+
+function lineOf({ kind, namespace, name, result, message }: AppliedObject): string {
+  const where = namespace === undefined ? name : `${namespace}/${name}`;
+  return `${kind} ${where}: ${result}${message === undefined ? '' : ` (${message})`}`;
+}

@@ -1,0 +1,45 @@
+import type { V1Deployment } from '@kubernetes/client-node';
+import { RestartData, RestartPayload } from '../../protocol/commands/workload.ts';
+import { commandHandler } from '../handler.ts';
+import { applicationPaths, COMMAND_ID_ANNOTATION, workloadLane } from '../managed-objects.ts';
+import {
+  rollOut,
+  rolloutFacts,
+  rolloutFailure,
+  rolloutLine,
+  rolloutTimeoutMs,
+} from '../roll-out.ts';
+
+/**
+ * restart: replaces all pods of a Deployment, as its strategy says. The command id stands in the pod
+ * template, so a rerun restarts nothing twice. A patch and no server-side apply: the next deploy
+ * must not take the annotation away, which would restart it once more.
+ */
+export const restartCommand = commandHandler({
+  type: 'restart',
+  payload: RestartPayload,
+  data: RestartData,
+  namespace: (payload) => payload.namespace,
+  priority: 'normal',
+  lane: (payload) => workloadLane(payload),
+  timeoutMs: (payload) => rolloutTimeoutMs(payload),
+  afterRestart: 'rerun',
+  run: async (payload, context) => {
+    const annotations = { [COMMAND_ID_ANNOTATION]: context.commandId };
+    await context.kubernetes.patch<V1Deployment>(
+      applicationPaths(payload).deployment,
+      { spec: { template: { metadata: { annotations } } } },
+      context.signal,
+    );
+    const outcome = await rollOut(context, payload, payload.wait_seconds);
+    return {
+      output: rolloutLine(payload, outcome),
+      data: {
+        restarted: `Deployment/${payload.name}`,
+        revision: outcome.revision,
+        ...rolloutFacts(outcome),
+      },
+      ...rolloutFailure(payload, outcome, payload.wait_seconds),
+    };
+  },
+});

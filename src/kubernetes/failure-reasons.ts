@@ -1,0 +1,137 @@
+/** Why a Deployment does not roll out: from its conditions, ReplicaSet, pods and their events. */
+import type { CoreV1Event, V1Deployment, V1Pod } from '@kubernetes/client-node';
+import { AgentError } from '../core/errors.ts';
+import { redact } from '../core/redact.ts';
+import type { KubernetesClient } from './client.ts';
+import { isConditionTrue } from './cluster-status.ts';
+import { type FailureReason, podReasons } from './pod-reasons.ts';
+import { replicaSetsOf, revisionOf, selectorText } from './replica-sets.ts';
+
+/** Reasons given for one failure, at most. */
+const REASONS_MAX = 10;
+/** Longest text of a reason, characters. */
+const REASON_LENGTH_MAX = 2_000;
+/** Pods whose events are looked at, at most: replicas fail alike. */
+const EVENTS_PER_POD_MAX = 50;
+/** Of the log of a container that crashed. */
+const LOG_LINES = 20;
+const LOG_LIMIT_BYTES = 4_096;
+
+/** Warnings that say more than the status of the pod (kubelet, pkg/kubelet/events). */
+const TELLING_EVENTS = new Set([
+  'Unhealthy',
+  'FailedMount',
+  'FailedAttachVolume',
+  'FailedCreatePodSandBox',
+  'FailedToRetrieveImagePullSecret',
+  'FailedPostStartHook',
+]);
+
+/** The reasons of the newest revision, each once. */
+export async function failureReasons(
+  client: KubernetesClient,
+  deployment: V1Deployment,
+  signal: AbortSignal,
+): Promise<readonly FailureReason[]> {
+  const found = [...deploymentReasons(deployment)];
+  for (const pod of await podsOfNewestRevision(client, deployment, signal)) {
+    found.push(...podReasons(pod));
+    if (found.length < REASONS_MAX && !isConditionTrue(pod.status?.conditions, 'Ready')) {
+      found.push(...(await eventReasons(client, pod, signal)));
+    }
+  }
+  const byText = new Map(found.map((reason) => [reasonText(reason), reason]));
+  return [...byText.values()].slice(0, REASONS_MAX);
+}
+
+/** `<kind>: <text>`, safe to show. */
+export function reasonText({ kind, text }: FailureReason): string {
+  const safe = redact(`${kind}: ${text.trim()}`);
+  return safe.length > REASON_LENGTH_MAX ? `${safe.slice(0, REASON_LENGTH_MAX)}…` : safe;
+}
+
+/** The last lines that a container wrote before it ended; undefined where they cannot be read. */
+export async function lastLogLines(
+  client: KubernetesClient,
+  deployment: V1Deployment,
+  container: string,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const pods = await podsOfNewestRevision(client, deployment, signal);
+  for (const pod of pods) {
+    const all = [
+      ...(pod.status?.initContainerStatuses ?? []),
+      ...(pod.status?.containerStatuses ?? []),
+    ];
+    const status = all.find(({ name }) => name === container);
+    const endedNow = status?.state?.terminated !== undefined;
+    if (!endedNow && status?.lastState?.terminated === undefined) {
+      continue;
+    }
+    const { namespace = '', name = '' } = pod.metadata ?? {};
+    const path = `/api/v1/namespaces/${namespace}/pods/${name}/log`;
+    const query = { container, tailLines: LOG_LINES, limitBytes: LOG_LIMIT_BYTES };
+    try {
+      return redact((await client.text(path, { ...query, previous: !endedNow }, signal)).trimEnd());
+    } catch (thrown) {
+      // The log of a container may be gone already: then the other reasons must do.
+      if (!(thrown instanceof AgentError) || signal.aborted) {
+        throw thrown;
+      }
+    }
+  }
+  return undefined;
+}
+
+function deploymentReasons(deployment: V1Deployment): readonly FailureReason[] {
+  if (deployment.spec?.paused === true) {
+    return [{ kind: 'paused', text: 'the Deployment is paused', final: true }];
+  }
+  return (deployment.status?.conditions ?? []).flatMap((condition) => {
+    const refused =
+      (condition.type === 'ReplicaFailure' && condition.status === 'True') ||
+      condition.reason === 'ReplicaSetCreateError';
+    const text = condition.message ?? condition.reason ?? 'pods cannot be created';
+    const kind = /exceeded quota|failed quota/.test(text) ? 'quota' : 'pod_refused';
+    return refused ? [{ kind, text, final: true } as const] : [];
+  });
+}
+
+async function podsOfNewestRevision(
+  client: KubernetesClient,
+  deployment: V1Deployment,
+  signal: AbortSignal,
+): Promise<readonly V1Pod[]> {
+  const newest = (await replicaSetsOf(client, deployment, signal))[0];
+  // Until the controller has made the new ReplicaSet, the newest one is not the one meant.
+  if (newest === undefined || revisionOf(newest) < revisionOf(deployment)) {
+    return [];
+  }
+  const { items } = await client.page<V1Pod>(
+    `/api/v1/namespaces/${deployment.metadata?.namespace ?? ''}/pods`,
+    { labelSelector: selectorText(newest.spec?.selector) },
+    signal,
+  );
+  return items.filter(({ metadata }) => metadata?.deletionTimestamp === undefined);
+}
+
+async function eventReasons(
+  client: KubernetesClient,
+  pod: V1Pod,
+  signal: AbortSignal,
+): Promise<readonly FailureReason[]> {
+  const { namespace = '', uid = '' } = pod.metadata ?? {};
+  const { items } = await client.page<CoreV1Event>(
+    `/api/v1/namespaces/${namespace}/events`,
+    { fieldSelector: `involvedObject.uid=${uid},type=Warning`, limit: EVENTS_PER_POD_MAX },
+    signal,
+  );
+  return items.flatMap(({ reason = '', message = '' }): readonly FailureReason[] => {
+    if (!TELLING_EVENTS.has(reason)) {
+      return [];
+    }
+    return reason === 'Unhealthy'
+      ? [{ kind: 'probe_failed', text: message, final: false }]
+      : [{ kind: 'event', text: `${reason}: ${message}`, final: false }];
+  });
+}

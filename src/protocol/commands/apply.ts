@@ -1,0 +1,50 @@
+/** apply: any objects from a manifest. */
+import { z } from 'zod';
+import { DnsLabel } from './fields.ts';
+
+/** Largest manifest, bytes of UTF-8. */
+export const MANIFEST_LIMIT_BYTES = 3 * 1024 * 1024;
+
+export const ApplyPayload = z.strictObject({
+  /** YAML or JSON, one or many documents; Lists are taken apart. */
+  manifest: z
+    .string()
+    .min(1)
+    .refine(
+      (text) => Buffer.byteLength(text) <= MANIFEST_LIMIT_BYTES,
+      `must have at most ${MANIFEST_LIMIT_BYTES} bytes`,
+    ),
+  /** Where objects go that name none; created when missing. An object of another one is refused. */
+  namespace: DnsLabel.optional(),
+  /** `key=value`: what carries it, was applied by the agent and is not in the manifest, goes. */
+  prune_label: z
+    .string()
+    .max(317)
+    .regex(
+      /^([a-z0-9][-.a-z0-9]*\/)?[A-Za-z0-9][-_.A-Za-z0-9]*=[A-Za-z0-9][-_.A-Za-z0-9]*$/,
+      'must be "key=value"',
+    )
+    .optional(),
+  /** Lets Kubernetes check everything and changes nothing. */
+  dry_run: z.boolean().default(false),
+});
+export type ApplyPayload = z.infer<typeof ApplyPayload>;
+
+export const AppliedObject = z.strictObject({
+  kind: z.string(),
+  /** Absent for what is in no namespace. */
+  namespace: z.string().optional(),
+  name: z.string(),
+  result: z.enum(['created', 'configured', 'unchanged', 'pruned', 'failed']),
+  /** Of `failed`: an error code of docs/TROUBLESHOOTING.md. */
+  code: z.string().optional(),
+  /** Of `failed`: why. Else what is to know about it. */
+  message: z.string().optional(),
+});
+export type AppliedObject = z.infer<typeof AppliedObject>;
+
+export const ApplyData = z.strictObject({
+  dry_run: z.boolean(),
+  objects: z.array(AppliedObject),
+});
+export type ApplyData = z.infer<typeof ApplyData>;

@@ -1,0 +1,174 @@
+/** deploy and update: an application as a Deployment, with a Service and an Ingress. */
+import { z } from 'zod';
+import {
+  DnsSubdomain,
+  DomainName,
+  Replicas,
+  rolloutData,
+  targetFields,
+  WaitSeconds,
+} from './fields.ts';
+import { Probes } from './probes.ts';
+
+export const PORTS_MAX = 64;
+export const DOMAINS_MAX = 64;
+/** Words of a command line. */
+export const ARGUMENTS_MAX = 256;
+export const ARGUMENT_LENGTH_MAX = 32_768;
+export const ENVIRONMENT_VARIABLES_MAX = 1_000;
+export const ENVIRONMENT_VALUE_LENGTH_MAX = 131_072;
+export const LABELS_MAX = 64;
+/** Kubernetes allows 256 KiB of annotations on an object. */
+export const ANNOTATION_LENGTH_MAX = 262_144;
+
+const quantity = z
+  .string()
+  .regex(/^\d+(\.\d+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$/, 'must be a Kubernetes quantity');
+const quantities = z.strictObject({ cpu: quantity.optional(), memory: quantity.optional() });
+
+const Port = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$/, 'must be a port name of at most 15 characters')
+    .optional(),
+  container_port: z.int().min(1).max(65_535),
+  protocol: z.enum(['TCP', 'UDP', 'SCTP']).default('TCP'),
+});
+export type Port = z.infer<typeof Port>;
+
+/** kubernetes.io, "Labels and Selectors": an optional DNS prefix, then a name. */
+const labelKey = z
+  .string()
+  .regex(
+    /^([a-z0-9][-.a-z0-9]{0,251}[a-z0-9]\/)?[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?$/,
+    'must be a label key: an optional DNS prefix and "/", then at most 63 characters',
+  );
+const labelValue = z
+  .string()
+  .regex(
+    /^([A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?)?$/,
+    'must be a label value of at most 63 characters',
+  );
+/** Kubernetes 1.34: printable ASCII but "=". */
+const variableName = z.string().regex(/^[ -<>-~]{1,256}$/, 'must be printable ASCII without "="');
+
+function recordOf<V extends z.ZodType>(key: z.ZodString, value: V, most: number) {
+  return z
+    .record(key, value)
+    .refine((all) => Object.keys(all).length <= most, `must have at most ${most} entries`);
+}
+
+const words = z.array(z.string().max(ARGUMENT_LENGTH_MAX)).max(ARGUMENTS_MAX);
+
+/** What an application is made of; what is absent here has no default of its own. */
+const application = {
+  image: z.string().min(1).max(1_024),
+  replicas: Replicas,
+  ports: z.array(Port).max(PORTS_MAX),
+  environment: recordOf(
+    variableName,
+    z.string().max(ENVIRONMENT_VALUE_LENGTH_MAX),
+    ENVIRONMENT_VARIABLES_MAX,
+  ),
+  resources: z.strictObject({ limits: quantities.optional(), requests: quantities.optional() }),
+  labels: recordOf(labelKey, labelValue, LABELS_MAX),
+  annotations: recordOf(labelKey, z.string().max(ANNOTATION_LENGTH_MAX), LABELS_MAX),
+  command: words,
+  args: words,
+  probes: Probes,
+  /** A Secret of type kubernetes.io/dockerconfigjson in the same namespace. */
+  image_pull_secret: DnsSubdomain,
+  /** Host names of the Ingress, which leads to the first port. */
+  domains: z.array(DomainName).max(DOMAINS_MAX),
+} as const;
+
+const rollout = {
+  wait_seconds: WaitSeconds,
+  /** Goes back to what was there before when the rollout fails. */
+  rollback_on_failure: z.boolean().default(false),
+} as const;
+
+export const DeployPayload = z
+  .strictObject({
+    ...targetFields,
+    image: application.image,
+    replicas: application.replicas.default(1),
+    ports: application.ports.default([]),
+    environment: application.environment.default({}),
+    resources: application.resources.default({}),
+    labels: application.labels.default({}),
+    annotations: application.annotations.default({}),
+    command: application.command.optional(),
+    args: application.args.optional(),
+    probes: application.probes.default({}),
+    image_pull_secret: application.image_pull_secret.optional(),
+    domains: application.domains.default([]),
+    ...rollout,
+  })
+  .superRefine((payload, context) => {
+    checkRollout(payload, context);
+    if (payload.domains.length > 0 && payload.ports.length === 0) {
+      context.addIssue({ code: 'custom', path: ['domains'], message: 'need a port to lead to' });
+    }
+  });
+export type DeployPayload = z.infer<typeof DeployPayload>;
+
+/** Each field given replaces the whole of what deploy set there; the others stay. */
+export const UpdatePayload = z
+  .strictObject({
+    ...targetFields,
+    ...z.strictObject(application).partial().shape,
+    ...rollout,
+  })
+  .superRefine((payload, context) => {
+    checkRollout(payload, context);
+    if (Object.keys(application).every((field) => Reflect.get(payload, field) === undefined)) {
+      context.addIssue({ code: 'custom', path: [], message: 'names nothing to change' });
+    }
+  });
+export type UpdatePayload = z.infer<typeof UpdatePayload>;
+
+function checkRollout(
+  payload: { readonly wait_seconds: number; readonly rollback_on_failure: boolean },
+  context: z.RefinementCtx,
+): void {
+  if (payload.rollback_on_failure && payload.wait_seconds === 0) {
+    const message = 'needs wait_seconds: who does not wait does not see the failure';
+    context.addIssue({ code: 'custom', path: ['rollback_on_failure'], message });
+  }
+}
+
+export const DeployData = z.strictObject({
+  /** Revision of the Deployment, from `deployment.kubernetes.io/revision`. */
+  revision: z.int().min(0),
+  ...rolloutData,
+  /** `<cluster IP>:<port>` of the Service; absent without ports. */
+  service_address: z.string().optional(),
+  /** What `rollback_on_failure` did: back to an earlier revision, or removed what was new. */
+  rolled_back: z
+    .strictObject({ to: z.enum(['earlier_revision', 'nothing']), complete: z.boolean() })
+    .optional(),
+});
+export type DeployData = z.infer<typeof DeployData>;
+
+/** What a deploy or update with `rollback_on_failure` notes in the journal before its first effect. */
+export const DeployCheckpoint = z.strictObject({
+  /** Of each object, the fields that the agent had applied; null: it was not there. */
+  before: z.strictObject({
+    deployment: z.record(z.string(), z.unknown()).nullable(),
+    service: z.record(z.string(), z.unknown()).nullable(),
+    ingress: z.record(z.string(), z.unknown()).nullable(),
+    /** UID of the ReplicaSet that was current. */
+    replica_set_uid: z.string().nullable(),
+  }),
+  /** Set once the rollout has failed: a rerun goes on with going back. */
+  failed: z
+    .strictObject({
+      revision: z.int().min(0),
+      replicas_wanted: z.int().min(0),
+      replicas_ready: z.int().min(0),
+      reasons: z.array(z.string()),
+    })
+    .optional(),
+});
+export type DeployCheckpoint = z.infer<typeof DeployCheckpoint>;

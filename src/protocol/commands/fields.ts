@@ -1,0 +1,60 @@
+/** Fields that the payloads of several commands share, with their limits. */
+import { z } from 'zod';
+
+/** RFC 1123 label: what names of namespaces, Services and Deployments must be here. */
+export const DnsLabel = z
+  .string()
+  .regex(
+    /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/,
+    'must be lower-case letters, digits and "-", at most 63 characters (RFC 1123)',
+  );
+
+const SUBDOMAIN = String.raw`[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*`;
+
+/** RFC 1123 subdomain: names of most objects. */
+export const DnsSubdomain = z
+  .string()
+  .max(253)
+  .regex(
+    new RegExp(`^${SUBDOMAIN}$`),
+    'must be lower-case letters, digits, "-" and ".", at most 253 characters (RFC 1123)',
+  );
+
+/** Host name of an Ingress; the first part may be `*`. */
+export const DomainName = z
+  .string()
+  .max(253)
+  .regex(
+    new RegExp(String.raw`^(\*\.)?${SUBDOMAIN}$`),
+    'must be a lower-case domain name (RFC 1123)',
+  );
+
+export const REPLICAS_MAX = 1_000;
+/** Longest wait for a rollout, seconds. */
+export const WAIT_SECONDS_MAX = 3_600;
+export const WAIT_SECONDS_DEFAULT = 120;
+
+export const Replicas = z.int().min(0).max(REPLICAS_MAX);
+
+/** How long to wait for the rollout; 0 does not wait. */
+export const WaitSeconds = z.number().min(0).max(WAIT_SECONDS_MAX).default(WAIT_SECONDS_DEFAULT);
+
+/** What a command about one Deployment names. */
+export const targetFields = {
+  name: DnsLabel,
+  namespace: DnsLabel.default('default'),
+} as const;
+
+/** The Deployment that a command is about. */
+export interface DeploymentTarget {
+  readonly name: string;
+  readonly namespace: string;
+}
+
+/** How far a rollout came: part of the data of every command that waits for one. */
+export const rolloutData = {
+  replicas_wanted: z.int().min(0),
+  replicas_ready: z.int().min(0),
+  /** Why it did not become ready: `<kind>: <what Kubernetes says>`, from pods and events. */
+  reasons: z.array(z.string()).optional(),
+} as const;
