@@ -11,17 +11,22 @@ import { controlPlaneToken } from '../host/control-plane-token.ts';
 import type { HostInventory } from '../host/inventory.ts';
 import { type K3sPlan, k3sSteps } from '../host/k3s-steps.ts';
 import { CONTROL_PLANE_TOKEN_FILE } from '../host/paths.ts';
+import { policyFile } from '../host/policy-file.ts';
 import type { Step } from '../host/steps.ts';
+import type { PolicyFile } from '../protocol/policy-file.ts';
 import type { CliContext } from './context.ts';
-import { KUBERNETES_ACCOUNT } from './kubernetes-account.ts';
+import { KUBERNETES_ACCOUNT, permissionsManifest } from './kubernetes-account.ts';
 
 export interface MachinePlan {
   readonly k3s: K3sPlan;
   /** What the agent's configuration file shall hold. */
   readonly config: ConfigInput;
   readonly port: number;
-  /** The machine speaks for its cluster: it gets credentials of its own in Kubernetes. */
-  readonly speaksForCluster: boolean;
+  /**
+   * What the control plane may do here. A machine with one speaks for its cluster: it gets
+   * credentials of its own in Kubernetes.
+   */
+  readonly policy: PolicyFile | undefined;
   /** PEM, when the control plane has a certificate of a private authority. */
   readonly controlPlaneCa: string | undefined;
   /** A new control-plane token; undefined leaves what is there. */
@@ -50,12 +55,13 @@ export function machineSteps(
     ...(plan.controlPlaneToken === undefined
       ? []
       : [controlPlaneToken(context, inventory, plan.controlPlaneToken)]),
-    ...(plan.speaksForCluster
-      ? [
-          agentPermissions(context, KUBERNETES_ACCOUNT),
+    ...(plan.policy === undefined
+      ? []
+      : [
+          agentPermissions(context, KUBERNETES_ACCOUNT, permissionsManifest(plan.policy)),
+          policyFile(context, plan.policy.preset),
           agentKubeconfig(context, KUBERNETES_ACCOUNT),
-        ]
-      : []),
+        ]),
     agentUnit(context, inventory),
     startAgent(context, startReads),
     waitForAgent(context, plan.port, signal),

@@ -5,12 +5,15 @@ import { AgentError, toAgentError } from '../core/errors.ts';
 import { BUILD } from '../core/version.ts';
 import { type HostInventory, openInventory } from '../host/inventory.ts';
 import { serverConfig } from '../host/k3s-config.ts';
-import { CONTROL_PLANE_CA_FILE, CONTROL_PLANE_TOKEN_FILE } from '../host/paths.ts';
+import { CONTROL_PLANE_CA_FILE, CONTROL_PLANE_TOKEN_FILE, POLICY_FILE } from '../host/paths.ts';
+import { readPolicyFile } from '../policy/read-policy-file.ts';
+import type { PolicyFile } from '../protocol/policy-file.ts';
 import { machineSteps } from './agent-steps.ts';
 import type { CliContext } from './context.ts';
 import type { SubcommandArgs } from './define-subcommand.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
 import { givenSettings, preflight, type SetupOptions, setUpMachine } from './machine-setup.ts';
+import { policyOfPreset } from './policy-preset.ts';
 
 /** Longest control-plane token, bytes. */
 const TOKEN_LIMIT_BYTES = 16 * 1024;
@@ -27,6 +30,7 @@ export async function installServer(
   const { config } = loaded;
   const inventory = await openInventory(context);
   await preflight(context, inventory, 'server', config.http.port);
+  const policy = await choosePolicy(context, flags['policy']);
   const token = await findToken(context, flags, inventory);
   const ca = await readCa(context, config);
   if (token !== undefined) {
@@ -43,7 +47,7 @@ export async function installServer(
     },
     config: fileContent(loaded),
     port: config.http.port,
-    speaksForCluster: true,
+    policy,
     controlPlaneCa: ca,
     controlPlaneToken: token,
   });
@@ -69,6 +73,27 @@ function fileContent(loaded: LoadedConfig) {
   return loaded.config.control_plane.ca_file === undefined
     ? given
     : { ...given, control_plane: { ...given.control_plane, ca_file: CONTROL_PLANE_CA_FILE } };
+}
+
+/**
+ * The policy file that is there, else a preset. Only `policy apply` changes the one that is there.
+ * @throws AgentError POLICY_INVALID, USAGE
+ */
+async function choosePolicy(
+  context: CliContext,
+  preset: string | boolean | undefined,
+): Promise<PolicyFile> {
+  const wanted = preset === undefined ? undefined : policyOfPreset(String(preset));
+  if (wanted !== undefined && (await context.files.stat(POLICY_FILE)) === undefined) {
+    return wanted;
+  }
+  const current = await readPolicyFile(context, POLICY_FILE);
+  if (wanted !== undefined && wanted.preset !== current.preset) {
+    throw new AgentError('USAGE', `There is a policy already, of preset ${current.preset}`, {
+      hint: `To change it: sudo pipeops-agent policy apply --preset ${wanted.preset}`,
+    });
+  }
+  return current;
 }
 
 /** A file, the environment, an earlier run, a person: in this order; undefined = standalone. */

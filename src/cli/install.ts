@@ -13,6 +13,11 @@ export const installSubcommand: SubcommandDefinition = {
       placeholder: 'FILE',
     },
     ...settingFlags(),
+    policy: {
+      type: 'string',
+      description: 'What the control plane may do here: see "policy presets" (default standard)',
+      placeholder: 'PRESET',
+    },
     'dry-run': { type: 'boolean', description: 'Print what would be done, and do nothing' },
     json: { type: 'boolean', description: 'Print one JSON document' },
   },

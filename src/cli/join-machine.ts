@@ -84,7 +84,7 @@ async function join(
     },
     config: { ...given, agent: { ...given.agent, role: 'node' } },
     port: config.http.port,
-    speaksForCluster: false,
+    policy: undefined,
     controlPlaneCa: undefined,
     controlPlaneToken: undefined,
   });

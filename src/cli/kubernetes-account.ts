@@ -1,11 +1,22 @@
 import type { KubernetesAccount } from '../host/agent-kubeconfig.ts';
-import { AGENT_NAMESPACE, AGENT_SERVICE_ACCOUNT, rbacManifest } from '../kubernetes/rbac.ts';
+import { AGENT_NAMESPACE, AGENT_SERVICE_ACCOUNT, accountManifest } from '../kubernetes/rbac.ts';
 import { TOKEN_LIFE_SECONDS } from '../kubernetes/token-renewal.ts';
+import { effectivePolicy } from '../policy/effective-policy.ts';
+import { BASELINE_CAPABILITIES } from '../policy/pod-security.ts';
+import type { PolicyFile } from '../protocol/policy-file.ts';
 
 /** The agent's own account in Kubernetes, as the steps on the host set it up. */
 export const KUBERNETES_ACCOUNT: KubernetesAccount = {
-  manifest: rbacManifest(),
   namespace: AGENT_NAMESPACE,
   serviceAccount: AGENT_SERVICE_ACCOUNT,
   tokenLifeSeconds: TOKEN_LIFE_SECONDS,
 };
+
+/** That account with what the policy lets it do: what `kubectl apply -f -` takes. */
+export function permissionsManifest(policy: PolicyFile): string {
+  const { grants, podSecurity } = effectivePolicy(policy);
+  return accountManifest(grants, {
+    podSecurity: podSecurity.level === 'baseline',
+    capabilities: BASELINE_CAPABILITIES,
+  });
+}

@@ -51,6 +51,18 @@ export const SUBCOMMANDS: Readonly<Record<string, SubcommandEntry>> = {
     summary: 'Check the configuration and name every problem',
     load: async () => (await import('./config.ts')).configValidateSubcommand,
   },
+  'policy show': {
+    summary: 'Show what the control plane and the proxy may do here',
+    load: async () => (await import('./policy.ts')).policyShowSubcommand,
+  },
+  'policy presets': {
+    summary: 'Show what each preset allows',
+    load: async () => (await import('./policy.ts')).policyPresetsSubcommand,
+  },
+  'policy apply': {
+    summary: 'Change what they may do: a preset or a file of your own',
+    load: async () => (await import('./policy.ts')).policyApplySubcommand,
+  },
   uninstall: {
     summary: 'Remove what was installed here, and only that',
     load: async () => (await import('./uninstall.ts')).uninstallSubcommand,

@@ -17,7 +17,8 @@ export const uninstallSubcommand: SubcommandDefinition = {
   run: async (context, { flags }) => {
     const { openInventory } = await import('../host/inventory.ts');
     const { uninstall } = await import('../host/uninstall.ts');
-    const { KUBERNETES_ACCOUNT } = await import('./kubernetes-account.ts');
+    const { permissionsManifest } = await import('./kubernetes-account.ts');
+    const { policyOfPreset } = await import('./policy-preset.ts');
     const inventory = await openInventory(context);
     if (inventory.entries().length === 0) {
       throw new AgentError('NOT_INSTALLED', 'There is nothing to remove: nothing was installed', {
@@ -37,7 +38,8 @@ export const uninstallSubcommand: SubcommandDefinition = {
     const removed = await uninstall(context, inventory, {
       keepK3s,
       keepData: flags['keep-data'] === true,
-      manifest: KUBERNETES_ACCOUNT.manifest,
+      // Only names count when it is deleted, and they are the same in every policy.
+      manifest: permissionsManifest(policyOfPreset('standard')),
     });
     if (flags['json'] === true) {
       context.io.stdout(`${JSON.stringify({ removed }, null, 2)}\n`);

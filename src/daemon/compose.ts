@@ -9,6 +9,7 @@ import { type SessionState, sessionState } from '../control-plane/session-state.
 import type { Clock, Files, Http, Log, Random } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import { BUILD } from '../core/version.ts';
+import { channelOpener } from '../kubernetes/channel-stream.ts';
 import { kubernetesClient } from '../kubernetes/client.ts';
 import { readClusterStatus } from '../kubernetes/cluster-status.ts';
 import { kubernetesCredentials } from '../kubernetes/credentials.ts';
@@ -16,7 +17,8 @@ import { AGENT_NAMESPACE, AGENT_SERVICE_ACCOUNT } from '../kubernetes/rbac.ts';
 import { tokenRenewal } from '../kubernetes/token-renewal.ts';
 import { lineLog } from '../platform/log.ts';
 import { systemdNotify } from '../platform/systemd-notify.ts';
-import { STANDARD_POLICY } from '../policy/standard.ts';
+import { trustingDial } from '../platform/trusting-dial.ts';
+import { livePolicy } from '../policy/live-policy.ts';
 import { httpServer } from '../server/http-server.ts';
 import { type CommandJournal, commandJournal } from '../store/command-journal.ts';
 import { openDatabase } from '../store/database.ts';
@@ -68,17 +70,22 @@ export async function runDaemon(
     { kubeconfig: paths.kubeconfig, renewedToken: paths.renewedKubernetesToken },
   );
   const kubernetes = kubernetesClient({ http, credentials });
+  const openChannels = channelOpener({ clock, credentials, dialTrusting: trustingDial });
+  const policy = await livePolicy({ clock, files, log }, paths.policy);
   const executor = commandExecutor({
-    ...{ clock, log, journal, kubernetes },
+    ...{ clock, log, journal, kubernetes, openChannels },
     handlers: COMMAND_HANDLERS,
-    policy: STANDARD_POLICY,
+    policy: policy.policy,
   });
   const standalone = config.agent.role === 'node' || (await readToken(files, paths)) === undefined;
   const state = sessionState({ clock }, standalone ? 'standalone' : 'registering');
   const readiness =
     config.agent.role === 'node'
       ? nodeReadiness({ clock, http })
-      : serverReadiness({ clock, kubernetes, session: () => state.snapshot() });
+      : serverReadiness({
+          ...{ clock, kubernetes, session: () => state.snapshot() },
+          policyProblem: () => policy.problem(),
+        });
   const facts: DaemonFacts = { config, agentId, startedAt: clock.monotonic() };
   const sources = describeDaemon({ clock, journal, executor, state, readiness }, facts);
   const server = httpServer(
@@ -86,6 +93,7 @@ export async function runDaemon(
     { port: config.http.port, socketPath: paths.socket },
   );
   const serverRole: Service[] = [
+    policy,
     executor,
     tokenRenewal(
       { clock, random, files, log, client: kubernetes, credentials },

@@ -4,9 +4,12 @@ import { dirname, join } from 'node:path';
 export interface DaemonPaths {
   readonly database: string;
   readonly controlPlaneToken: string;
+  /** `user:password` for the proxy to the control plane. */
+  readonly proxyCredentials: string;
   readonly renewedKubernetesToken: string;
   readonly kubeconfig: string;
   readonly socket: string;
+  readonly policy: string;
 }
 
 const STATE_DIRECTORY = '/var/lib/pipeops-agent';
@@ -24,8 +27,10 @@ export function daemonPaths(
   return {
     database: join(state, 'agent.db'),
     controlPlaneToken: join(state, 'credentials/control-plane-token'),
+    proxyCredentials: join(state, 'credentials/proxy'),
     renewedKubernetesToken: join(state, 'credentials/kubernetes-token'),
     kubeconfig: join(dirname(configPath), 'kubeconfig'),
+    policy: join(dirname(configPath), 'policy.yaml'),
     socket: join(env['RUNTIME_DIRECTORY'] ?? RUNTIME_DIRECTORY, 'agent.sock'),
   };
 }

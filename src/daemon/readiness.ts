@@ -1,5 +1,5 @@
 import type { SessionSnapshot } from '../control-plane/session-state.ts';
-import { toAgentError } from '../core/errors.ts';
+import { type AgentError, toAgentError } from '../core/errors.ts';
 import type { Clock, Http } from '../core/ports.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
 import type { ReadyAnswer, Reason } from '../protocol/local-api.ts';
@@ -12,14 +12,20 @@ const PROBE_KEPT_MS = 1_000;
 
 export type Readiness = (signal: AbortSignal) => Promise<ReadyAnswer>;
 
-/** Ready on a server: registered with a session that works, and Kubernetes answers. */
+/** Ready on a server: a session that works, a usable policy, and Kubernetes answers. */
 export function serverReadiness(deps: {
   readonly clock: Clock;
   readonly kubernetes: KubernetesClient;
   readonly session: () => SessionSnapshot;
+  /** Set while everything is refused because the policy file cannot be used. */
+  readonly policyProblem: () => AgentError | undefined;
 }): Readiness {
   return cached(deps.clock, async () => {
-    const reasons = sessionReasons(deps.session());
+    const reasons = sessionReasons(deps.clock, deps.session());
+    const policyProblem = deps.policyProblem();
+    if (policyProblem !== undefined) {
+      reasons.push(reasonOf(policyProblem));
+    }
     try {
       await deps.kubernetes.find('/version', AbortSignal.timeout(PROBE_TIMEOUT_MS));
     } catch (thrown) {
@@ -56,7 +62,7 @@ function kubeletReason(what: string): Reason {
   };
 }
 
-function sessionReasons(session: SessionSnapshot): Reason[] {
+function sessionReasons(clock: Clock, session: SessionSnapshot): Reason[] {
   switch (session.phase) {
     case 'standalone':
     case 'connected':
@@ -65,13 +71,22 @@ function sessionReasons(session: SessionSnapshot): Reason[] {
     case 'refused':
     case 'unreachable': {
       const { lastError } = session;
-      if (lastError === null) {
-        return [{ code: 'NOT_REGISTERED', message: 'The control plane has not answered yet' }];
-      }
-      const { hint, ...rest } = lastError;
-      return [hint === null ? rest : { ...rest, hint }];
+      const code = lastError?.code ?? 'NOT_REGISTERED';
+      const what = lastError?.message ?? 'The control plane has not answered yet';
+      const message = `${what} (${outage(clock, session)})`;
+      const hint = lastError?.hint ?? null;
+      return [hint === null ? { code, message } : { code, message, hint }];
     }
   }
+}
+
+function outage(clock: Clock, session: SessionSnapshot): string {
+  const since = `no session since ${session.downSince ?? session.since}`;
+  if (session.nextTry === null) {
+    return since;
+  }
+  const inMs = new Date(session.nextTry).getTime() - clock.now().getTime();
+  return `${since}, next try in ${Math.max(0, Math.ceil(inMs / 1_000))} s`;
 }
 
 function reasonOf(thrown: unknown): Reason {

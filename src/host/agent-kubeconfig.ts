@@ -3,14 +3,13 @@ import type { Clock, Exec, Files } from '../core/ports.ts';
 import { parseKubeconfig, renderKubeconfig, tokenTimes } from '../protocol/kubeconfig.ts';
 import { kubectl } from './kubectl.ts';
 import { AGENT_USER, K3S_EXECUTABLE, K3S_SERVER_CA_FILE, KUBECONFIG_FILE } from './paths.ts';
+import { applyPermissions } from './policy-file.ts';
 import type { Step } from './steps.ts';
 
 /** The API server of this very machine. */
 const SERVER_URL = 'https://127.0.0.1:6443';
 
 export interface KubernetesAccount {
-  /** Namespace, ServiceAccount and permissions: what `kubectl apply -f -` takes. */
-  readonly manifest: string;
   readonly namespace: string;
   readonly serviceAccount: string;
   readonly tokenLifeSeconds: number;
@@ -22,8 +21,11 @@ interface Deps {
   readonly files: Files;
 }
 
-/** The agent's own account in Kubernetes, with just the permissions that it needs. */
-export function agentPermissions(deps: Deps, account: KubernetesAccount): Step {
+/**
+ * The agent's own account in Kubernetes, with just the permissions that it needs.
+ * @param manifest namespace, ServiceAccount and permissions: what `kubectl apply -f -` takes
+ */
+export function agentPermissions(deps: Deps, account: KubernetesAccount, manifest: string): Step {
   return {
     id: 'agent-permissions',
     title: 'Give the agent its own account in Kubernetes',
@@ -33,17 +35,9 @@ export function agentPermissions(deps: Deps, account: KubernetesAccount): Step {
         return false;
       }
       const argv = ['diff', '--server-side', '--force-conflicts', '-f', '-'];
-      return (await kubectl(deps, argv, account.manifest)).exitCode === 0;
+      return (await kubectl(deps, argv, manifest)).exitCode === 0;
     },
-    apply: async () => {
-      const argv = ['apply', '--server-side', '--force-conflicts', '-f', '-'];
-      const result = await kubectl(deps, argv, account.manifest);
-      if (result.exitCode !== 0) {
-        throw new AgentError('KUBERNETES_API', `Cannot make the account: ${result.stderr}`, {
-          hint: 'Check that Kubernetes answers: k3s kubectl get nodes',
-        });
-      }
-    },
+    apply: () => applyPermissions(deps, manifest),
   };
 }
 

@@ -6,6 +6,8 @@ export const VERSIONS_DIRECTORY = '/opt/pipeops-agent';
 export const EXECUTABLE_LINK = '/usr/local/bin/pipeops-agent';
 export const CONFIG_DIRECTORY = '/etc/pipeops-agent';
 export const CONFIG_FILE = `${CONFIG_DIRECTORY}/config.yaml`;
+/** The local policy: root's, read by the daemon. */
+export const POLICY_FILE = `${CONFIG_DIRECTORY}/policy.yaml`;
 export const CONTROL_PLANE_CA_FILE = `${CONFIG_DIRECTORY}/control-plane-ca.pem`;
 export const KUBECONFIG_FILE = `${CONFIG_DIRECTORY}/kubeconfig`;
 export const UNIT_FILE = `/etc/systemd/system/${UNIT_NAME}`;

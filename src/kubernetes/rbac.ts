@@ -1,9 +1,9 @@
+import { type AdmissionLimits, admissionManifests } from './admission-policy.ts';
+
 /** Where the agent's own objects live. */
 export const AGENT_NAMESPACE = 'pipeops-system';
 export const AGENT_SERVICE_ACCOUNT = 'pipeops-agent';
 
-const READ = ['get', 'list', 'watch'];
-const WRITE = [...READ, 'create', 'patch', 'update', 'delete'];
 const MANAGED_BY = { 'app.kubernetes.io/managed-by': 'pipeops-agent' };
 
 interface Rule {
@@ -13,17 +13,11 @@ interface Rule {
   readonly resourceNames?: readonly string[];
 }
 
-/**
- * What the agent may do in the whole cluster: what its commands need, and nothing that gives it
- * more (no bind, escalate, impersonate, nodes/proxy, pods/exec, no reading of Secrets).
- */
-const CLUSTER_RULES: readonly Rule[] = [
-  { apiGroups: [''], resources: ['nodes', 'pods', 'events'], verbs: READ },
-  { apiGroups: [''], resources: ['namespaces'], verbs: [...READ, 'create', 'patch'] },
-  { apiGroups: [''], resources: ['services'], verbs: WRITE },
-  { apiGroups: ['apps'], resources: ['deployments'], verbs: WRITE },
-  { apiGroups: ['apps'], resources: ['replicasets'], verbs: READ },
-];
+export interface ResourceGrant {
+  readonly group: string;
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+}
 
 /** What it may do with its own account: renew its token. */
 const OWN_RULES: readonly Rule[] = [
@@ -35,8 +29,16 @@ const OWN_RULES: readonly Rule[] = [
   },
 ];
 
-/** Namespace, account and permissions, as one List that `kubectl apply -f -` takes. */
-export function rbacManifest(): string {
+/**
+ * Namespace, account, permissions and admission policy, as one List that `kubectl apply -f -` takes.
+ * @param grants what the local policy lets the account do in the whole cluster
+ */
+export function accountManifest(grants: readonly ResourceGrant[], limits: AdmissionLimits): string {
+  const clusterRules: readonly Rule[] = grants.map(({ group, resources, verbs }) => ({
+    apiGroups: [group],
+    resources,
+    verbs,
+  }));
   const metadata = (name: string, namespace?: string) => ({
     name,
     labels: MANAGED_BY,
@@ -59,7 +61,17 @@ export function rbacManifest(): string {
       kind: 'ServiceAccount',
       metadata: metadata(AGENT_SERVICE_ACCOUNT, AGENT_NAMESPACE),
     },
-    { apiVersion, kind: 'ClusterRole', metadata: metadata('pipeops-agent'), rules: CLUSTER_RULES },
+    // The wall stands before there is anything to keep in.
+    ...admissionManifests(
+      {
+        name: 'pipeops-agent',
+        namespace: AGENT_NAMESPACE,
+        serviceAccount: AGENT_SERVICE_ACCOUNT,
+      },
+      limits,
+      MANAGED_BY,
+    ),
+    { apiVersion, kind: 'ClusterRole', metadata: metadata('pipeops-agent'), rules: clusterRules },
     {
       apiVersion,
       kind: 'ClusterRoleBinding',

@@ -1,6 +1,7 @@
 /**
  * What the control plane, and whoever uses the proxy, may do on this machine's cluster. One
- * evaluator for both: a command is a type plus the Kubernetes accesses it makes.
+ * evaluator for both: a command is a type plus the Kubernetes accesses it makes; a proxied request
+ * is one access, or a non-resource path. What is allowed: docs/POLICY.md.
  */
 import { AgentError } from '../core/errors.ts';
 
@@ -34,6 +35,20 @@ export interface Policy {
   /** Whether commands of this type may run at all, and in this namespace where they name one. */
   command(request: { readonly type: string; readonly namespace?: string }): PolicyDecision;
   access(request: AccessRequest): PolicyDecision;
+  /** Whether an object that is to be written may be as it is, whoever writes it and where. */
+  object(object: unknown): PolicyDecision;
+  /**
+   * A request of the proxy.
+   * @param target path and query as they go to Kubernetes, byte for byte: `/api/v1/pods?limit=1`
+   * @param upgrade the request wants to become a WebSocket or SPDY connection
+   */
+  request(method: string, target: string, upgrade: boolean): PolicyDecision;
+}
+
+export const ALLOWED: PolicyDecision = { allowed: true };
+
+export function refused(rule: string, reason: string): PolicyDecision {
+  return { allowed: false, rule, reason };
 }
 
 /** @throws AgentError POLICY_DENIED naming the rule */

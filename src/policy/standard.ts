@@ -1,20 +1,6 @@
-import type { Policy, PolicyDecision } from './policy.ts';
+import { PolicyFile } from '../protocol/policy-file.ts';
+import { effectivePolicy } from './effective-policy.ts';
+import { policyOf } from './evaluate.ts';
 
-/** Namespaces that belong to Kubernetes or to the agent itself. */
-const PROTECTED_NAMESPACE = /^(kube-.*|pipeops-system)$/;
-
-/** Workloads in any namespace but those of Kubernetes and of the agent. */
-export const STANDARD_POLICY: Policy = {
-  command: ({ namespace = '' }) => decide(namespace),
-  access: ({ namespace }) => decide(namespace),
-};
-
-function decide(namespace: string): PolicyDecision {
-  return PROTECTED_NAMESPACE.test(namespace)
-    ? {
-        allowed: false,
-        rule: 'standard/protected-namespaces',
-        reason: `The local policy does not allow changes in namespace "${namespace}"`,
-      }
-    : { allowed: true };
-}
+/** The policy where root has written none. */
+export const STANDARD_POLICY = policyOf(effectivePolicy(PolicyFile.parse({})));

@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { kubernetesClient } from '../../src/kubernetes/client.ts';
 import { readClusterStatus } from '../../src/kubernetes/cluster-status.ts';
-import { rbacManifest } from '../../src/kubernetes/rbac.ts';
 import { followRollout } from '../../src/kubernetes/rollout.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemHttp } from '../../src/platform/http.ts';
@@ -211,38 +210,4 @@ describe('kubernetesClient()', () => {
     const get = clientOf(kubernetes).get('/version', AbortSignal.abort());
     await expect(get).rejects.toMatchObject({ code: 'INTERRUPTED' });
   });
-});
-
-test('rbacManifest() gives no way to more than it gives', () => {
-  const { items } = JSON.parse(rbacManifest()) as {
-    items: {
-      kind: string;
-      rules?: {
-        apiGroups: string[];
-        resources: string[];
-        verbs: string[];
-        resourceNames?: string[];
-      }[];
-    }[];
-  };
-  expect(items.map(({ kind }) => kind)).toEqual([
-    'Namespace',
-    'ServiceAccount',
-    'ClusterRole',
-    'ClusterRoleBinding',
-    'Role',
-    'RoleBinding',
-  ]);
-  const rules = items.flatMap((item) => item.rules ?? []);
-  const forbidden =
-    /\*|secrets|nodes\/proxy|pods\/exec|pods\/attach|impersonate|bind|escalate|roles/;
-  expect(rules.filter((rule) => forbidden.test(JSON.stringify(rule)))).toEqual([]);
-  expect(rules.filter(({ resources }) => resources.includes('serviceaccounts/token'))).toEqual([
-    {
-      apiGroups: [''],
-      resources: ['serviceaccounts/token'],
-      resourceNames: ['pipeops-agent'],
-      verbs: ['create'],
-    },
-  ]);
 });

@@ -1,0 +1,161 @@
+import { AgentError } from '../core/errors.ts';
+import { K3S_SERVER_CA_FILE, POLICY_FILE } from '../host/paths.ts';
+import type { PolicyFile } from '../protocol/policy-file.ts';
+import type { CliContext } from './context.ts';
+import type { FlagDefinition, SubcommandDefinition } from './define-subcommand.ts';
+import { renderTable } from './render.ts';
+
+const JSON_FLAG: FlagDefinition = { type: 'boolean', description: 'Print one JSON document' };
+
+export const policyShowSubcommand: SubcommandDefinition = {
+  name: 'policy show',
+  description: 'Shows what the control plane and the proxy may do here, and which rule says so.',
+  example: 'sudo pipeops-agent policy show',
+  flags: { json: JSON_FLAG },
+  positionals: [],
+  needsRoot: false,
+  run: async (context, { flags }) => {
+    const { readPolicyFile } = await import('../policy/read-policy-file.ts');
+    const { effectivePolicy } = await import('../policy/effective-policy.ts');
+    const { describePolicy } = await import('../policy/describe-policy.ts');
+    const hasFile = (await context.files.stat(POLICY_FILE)) !== undefined;
+    const effective = effectivePolicy(await readPolicyFile(context, POLICY_FILE));
+    const rules = describePolicy(effective);
+    const { preset } = effective;
+    if (flags['json'] === true) {
+      const file = hasFile ? POLICY_FILE : null;
+      context.io.stdout(`${JSON.stringify({ preset, file, rules }, null, 2)}\n`);
+      return 0;
+    }
+    context.io.stdout(
+      renderTable([
+        ['preset', hasFile ? preset : `${preset} (there is no ${POLICY_FILE})`],
+        ...rules.map(({ rule, meaning }) => [rule, meaning] as const),
+      ]),
+    );
+    return 0;
+  },
+};
+
+export const policyPresetsSubcommand: SubcommandDefinition = {
+  name: 'policy presets',
+  description: 'Shows what each preset allows.',
+  example: 'pipeops-agent policy presets',
+  flags: { json: JSON_FLAG },
+  positionals: [],
+  needsRoot: false,
+  run: async (context, { flags }) => {
+    const { POLICY_PRESETS } = await import('../protocol/policy-file.ts');
+    const { effectivePolicy, PRESETS } = await import('../policy/effective-policy.ts');
+    const { comparePresets } = await import('../policy/describe-policy.ts');
+    const { policyOfPreset } = await import('./policy-preset.ts');
+    const rows = comparePresets(
+      POLICY_PRESETS.map((name) => effectivePolicy(policyOfPreset(name))),
+    );
+    if (flags['json'] === true) {
+      const presets = POLICY_PRESETS.map((name, column) => ({
+        name,
+        summary: PRESETS[name].summary,
+        allows: Object.fromEntries(rows.map(([what, allowed]) => [what, allowed[column] === true])),
+      }));
+      context.io.stdout(`${JSON.stringify({ presets }, null, 2)}\n`);
+      return 0;
+    }
+    const cells = (words: readonly string[]) =>
+      words.map((word, column) => word.padEnd(POLICY_PRESETS[column]?.length ?? 0)).join('  ');
+    context.io.stdout(
+      renderTable([
+        ['', cells(POLICY_PRESETS)],
+        ...rows.map(
+          ([what, allowed]) => [what, cells(allowed.map((yes) => (yes ? 'yes' : '-')))] as const,
+        ),
+      ]),
+    );
+    context.io.stdout(
+      `\n${renderTable(POLICY_PRESETS.map((name) => [name, PRESETS[name].summary] as const))}`,
+    );
+    return 0;
+  },
+};
+
+export const policyApplySubcommand: SubcommandDefinition = {
+  name: 'policy apply',
+  description:
+    'Puts a policy in force: the file that the agent reads, and the permissions of its account in Kubernetes. All or nothing; the agent takes it up within seconds, without a restart.',
+  example: 'sudo pipeops-agent policy apply --preset operate',
+  flags: {
+    preset: {
+      type: 'string',
+      description: 'read-only, standard or operate, without anything of your own',
+      placeholder: 'PRESET',
+    },
+    file: { type: 'string', description: 'A policy file (docs/POLICY.md)', placeholder: 'FILE' },
+    json: JSON_FLAG,
+  },
+  positionals: [],
+  needsRoot: true,
+  locks: true,
+  run: async (context, { flags }) => {
+    const { changePolicy } = await import('../host/policy-file.ts');
+    const { permissionsManifest } = await import('./kubernetes-account.ts');
+    const { text, policy } = await wantedPolicy(context, flags);
+    if ((await context.files.stat(K3S_SERVER_CA_FILE)) === undefined) {
+      throw new AgentError('NOT_A_SERVER', 'This machine is not a server of a cluster', {
+        hint: 'Run this on the machine that was set up with: pipeops-agent install',
+      });
+    }
+    const previous = await policyInForce(context);
+    await changePolicy(context, {
+      text,
+      manifest: permissionsManifest(policy),
+      previousManifest: previous === undefined ? undefined : permissionsManifest(previous),
+    });
+    if (flags['json'] === true) {
+      const document = { preset: policy.preset, previous_preset: previous?.preset ?? null };
+      context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
+    } else {
+      context.io.stderr(`The policy is in force in a few seconds: preset ${policy.preset}\n`);
+    }
+    return 0;
+  },
+};
+
+/** @throws AgentError USAGE, POLICY_INVALID, FILE_ACCESS */
+async function wantedPolicy(
+  context: CliContext,
+  flags: Readonly<Record<string, string | boolean>>,
+): Promise<{ readonly text: string; readonly policy: PolicyFile }> {
+  const { preset, file } = flags;
+  if ((preset === undefined) === (file === undefined)) {
+    throw new AgentError('USAGE', 'Give either --preset or --file', {
+      hint: 'What there is: pipeops-agent policy presets',
+    });
+  }
+  if (preset !== undefined) {
+    const { presetFileText } = await import('../host/policy-file.ts');
+    const { policyOfPreset } = await import('./policy-preset.ts');
+    const policy = policyOfPreset(String(preset));
+    return { text: presetFileText(policy.preset), policy };
+  }
+  const { parsePolicyFile } = await import('../policy/read-policy-file.ts');
+  const { POLICY_FILE_LIMIT_BYTES } = await import('../protocol/policy-file.ts');
+  const path = String(file);
+  const text = await context.files.readText(path, POLICY_FILE_LIMIT_BYTES);
+  if (text === undefined) {
+    throw new AgentError('USAGE', `There is no file ${path}`, { hint: 'Check the path' });
+  }
+  return { text, policy: parsePolicyFile(text, path) };
+}
+
+/** Undefined where the file cannot be used: then nothing is in force, and nothing to go back to. */
+async function policyInForce(context: CliContext): Promise<PolicyFile | undefined> {
+  const { readPolicyFile } = await import('../policy/read-policy-file.ts');
+  try {
+    return await readPolicyFile(context, POLICY_FILE);
+  } catch (thrown) {
+    if (thrown instanceof AgentError && thrown.code === 'POLICY_INVALID') {
+      return undefined;
+    }
+    throw thrown;
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * Which access to the Kubernetes API each preset and each switch brings. The evaluator and the
+ * ClusterRole of the agent's account are both made of this table, so neither promises what the
+ * other forbids.
+ */
+
+export interface Grant {
+  readonly group: string;
+  /** Plural, with the subresource behind a slash: `pods/log`. */
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+  /** Objects that are in no namespace. */
+  readonly cluster?: boolean;
+}
+
+export const READ_VERBS = ['get', 'list', 'watch'];
+export const WRITE_VERBS = ['create', 'update', 'patch', 'delete'];
+/** kubectl opens a stream with GET, older ones with POST; Kubernetes asks for both. */
+const STREAM_VERBS = ['get', 'create'];
+
+/** Kinds that run, configure and expose an application. */
+const WORKLOADS: readonly Omit<Grant, 'verbs'>[] = [
+  {
+    group: '',
+    resources: ['pods', 'services', 'configmaps', 'persistentvolumeclaims', 'serviceaccounts'],
+  },
+  { group: 'apps', resources: ['deployments', 'statefulsets', 'daemonsets'] },
+  { group: 'batch', resources: ['jobs', 'cronjobs'] },
+  { group: 'networking.k8s.io', resources: ['ingresses', 'networkpolicies'] },
+  { group: 'autoscaling', resources: ['horizontalpodautoscalers'] },
+  { group: 'policy', resources: ['poddisruptionbudgets'] },
+];
+
+/** Every preset reads. No Secrets, and nothing of who may do what. */
+export const READ_GRANTS: readonly Grant[] = [
+  ...WORKLOADS.map((grant) => ({ ...grant, verbs: READ_VERBS })),
+  {
+    group: '',
+    resources: ['events', 'endpoints', 'replicationcontrollers', 'resourcequotas', 'limitranges'],
+    verbs: READ_VERBS,
+  },
+  { group: '', resources: ['pods/log', 'pods/status'], verbs: ['get'] },
+  {
+    group: '',
+    resources: ['nodes', 'namespaces', 'persistentvolumes'],
+    verbs: READ_VERBS,
+    cluster: true,
+  },
+  // The kubelet asks for it when its figures are read at port 10250.
+  { group: '', resources: ['nodes/stats', 'nodes/metrics'], verbs: ['get'], cluster: true },
+  { group: 'apps', resources: ['replicasets', 'controllerrevisions'], verbs: READ_VERBS },
+  {
+    group: 'apps',
+    resources: ['deployments/status', 'statefulsets/status', 'daemonsets/status'],
+    verbs: ['get'],
+  },
+  {
+    group: 'apps',
+    resources: ['deployments/scale', 'statefulsets/scale', 'replicasets/scale'],
+    verbs: ['get'],
+  },
+  { group: 'discovery.k8s.io', resources: ['endpointslices'], verbs: READ_VERBS },
+  { group: 'events.k8s.io', resources: ['events'], verbs: READ_VERBS },
+  {
+    group: 'networking.k8s.io',
+    resources: ['ingressclasses'],
+    verbs: READ_VERBS,
+    cluster: true,
+  },
+  { group: 'storage.k8s.io', resources: ['storageclasses'], verbs: READ_VERBS, cluster: true },
+  { group: 'metrics.k8s.io', resources: ['pods'], verbs: ['get', 'list'] },
+  { group: 'metrics.k8s.io', resources: ['nodes'], verbs: ['get', 'list'], cluster: true },
+];
+
+/** `standard` and `operate`: applications, namespaces for them, and taking nodes out of service. */
+export const CHANGE_GRANTS: readonly Grant[] = [
+  ...WORKLOADS.map((grant) => ({ ...grant, verbs: WRITE_VERBS })),
+  {
+    group: 'apps',
+    resources: ['deployments/scale', 'statefulsets/scale', 'replicasets/scale'],
+    verbs: ['update', 'patch'],
+  },
+  { group: '', resources: ['namespaces'], verbs: ['create', 'patch'], cluster: true },
+  { group: '', resources: ['nodes'], verbs: ['patch'], cluster: true },
+  { group: '', resources: ['pods/eviction'], verbs: ['create'] },
+];
+
+/** What can be switched on its own, in the order of `policy show`. */
+export const SWITCHES = [
+  'exec',
+  'attach',
+  'port_forward',
+  'secrets.read',
+  'secrets.write',
+] as const;
+export type Switch = (typeof SWITCHES)[number];
+
+export const SWITCH_GRANTS: Readonly<Record<Switch, readonly Grant[]>> = {
+  exec: [{ group: '', resources: ['pods/exec'], verbs: STREAM_VERBS }],
+  attach: [{ group: '', resources: ['pods/attach'], verbs: STREAM_VERBS }],
+  // The proxy of the API server reaches the same ports as a port-forward.
+  port_forward: [
+    { group: '', resources: ['pods/portforward'], verbs: STREAM_VERBS },
+    {
+      group: '',
+      resources: ['pods/proxy', 'services/proxy'],
+      verbs: ['get', 'create', 'update', 'patch', 'delete'],
+    },
+  ],
+  'secrets.read': [{ group: '', resources: ['secrets'], verbs: READ_VERBS }],
+  // No patch: its answer holds the whole object.
+  'secrets.write': [{ group: '', resources: ['secrets'], verbs: ['create', 'update', 'delete'] }],
+};
+
+/** The switch that decides about a resource, if one does. */
+export function switchOf(resource: string, verb: string): Switch | undefined {
+  for (const name of SWITCHES) {
+    const grants = SWITCH_GRANTS[name];
+    if (grants.some((each) => each.resources.includes(resource) && each.verbs.includes(verb))) {
+      return name;
+    }
+  }
+  return undefined;
+}
+
+/**
+ * Groups whose objects give their writer, or reader, more than they say: who may do what, what the
+ * API server asks on each request, who answers for a group of the API, certificates of anybody,
+ * charts that k3s installs as the cluster's administrator.
+ */
+export const NEVER_GROUPS: readonly string[] = [
+  'rbac.authorization.k8s.io',
+  'admissionregistration.k8s.io',
+  'apiregistration.k8s.io',
+  'certificates.k8s.io',
+  'authentication.k8s.io',
+  'authorization.k8s.io',
+  'helm.cattle.io',
+  'k3s.cattle.io',
+];
+
+/** Of the core group: Secrets have keys of their own in the policy, `bindings` pass the scheduler. */
+export const NEVER_CORE_RESOURCES: readonly string[] = ['secrets', 'bindings'];

@@ -1,0 +1,204 @@
+/**
+ * Reads the path of a Kubernetes API request as the API server does (its RequestInfo), but from the
+ * raw text and strictly: what has two readings is refused, so that both always see the same request.
+ */
+import { type AccessRequest, type PolicyDecision, refused } from './policy.ts';
+
+export type ParsedRequest =
+  | { readonly kind: 'access'; readonly access: AccessRequest }
+  /** Discovery, health and version: what every account of a cluster may read. */
+  | { readonly kind: 'public' }
+  | { readonly kind: 'refused'; readonly decision: PolicyDecision };
+
+/** Longest path, without the query, characters. */
+export const PATH_LENGTH_MAX = 4_096;
+
+/**
+ * Characters that names in Kubernetes are made of. No `%`: an escape of any of these is needless,
+ * and one of anything else is meant for somebody to trip over.
+ */
+const SEGMENT = /^[A-Za-z0-9._:-]+$/;
+/** Behind `…/proxy/` the path is the application's own: everything that fits on a request line. */
+const PROXIED_REST = /^[\x21-\x7e]*$/;
+const PUBLIC_ROOTS: ReadonlySet<string> = new Set([
+  'api',
+  'apis',
+  'version',
+  'healthz',
+  'livez',
+  'readyz',
+  'openapi',
+]);
+/** Second words below a namespace that are not kinds of objects. */
+const NAMESPACE_SUBRESOURCES: ReadonlySet<string> = new Set(['status', 'finalize']);
+/** They carry programs and bytes whatever the method says. */
+const STREAM_SUBRESOURCES: ReadonlySet<string> = new Set(['exec', 'attach', 'portforward']);
+
+const VERBS: Readonly<Record<string, string>> = {
+  GET: 'get',
+  HEAD: 'get',
+  POST: 'create',
+  PUT: 'update',
+  PATCH: 'patch',
+  DELETE: 'delete',
+};
+
+export function parseRequest(method: string, target: string, upgrade: boolean): ParsedRequest {
+  const verb = Object.hasOwn(VERBS, method) ? VERBS[method] : undefined;
+  if (verb === undefined) {
+    return refuse('proxy/method', `Method ${method.slice(0, 16)} is not one of Kubernetes' API`);
+  }
+  const queryAt = target.indexOf('?');
+  const path = queryAt < 0 ? target : target.slice(0, queryAt);
+  const query = queryAt < 0 ? '' : target.slice(queryAt + 1);
+  const split = splitPath(path);
+  if (split === undefined) {
+    return refuse(
+      'proxy/path-form',
+      'The path has empty or dot segments, escapes or characters that no name in Kubernetes has',
+    );
+  }
+  const [root = '', ...words] = split.segments;
+  if (!isResourcePath(root, words)) {
+    return publicPath(verb, root, split);
+  }
+  const group = root === 'api' ? '' : (words[0] ?? '');
+  const rest = words.slice(root === 'api' ? 1 : 2);
+  return resourceRequest({ verb, group, words: rest, query, upgrade, proxied: split.proxied });
+}
+
+interface SplitPath {
+  readonly segments: readonly string[];
+  /** There is an application's own path behind the segments. */
+  readonly proxied: boolean;
+}
+
+/** Undefined when the API's own part of the path is not in its one plain form. */
+function splitPath(path: string): SplitPath | undefined {
+  if (path.length > PATH_LENGTH_MAX || !path.startsWith('/')) {
+    return undefined;
+  }
+  const segments: string[] = [];
+  let from = 1;
+  while (from < path.length) {
+    const slash = path.indexOf('/', from);
+    const end = slash < 0 ? path.length : slash;
+    const segment = path.slice(from, end);
+    if (segment === '.' || segment === '..' || !SEGMENT.test(segment)) {
+      return undefined;
+    }
+    segments.push(segment);
+    // A slash at the very end says nothing; Kubernetes drops it too.
+    from = end + 1;
+    if (slash >= 0 && isProxySubresource(segments)) {
+      return PROXIED_REST.test(path.slice(from)) ? { segments, proxied: true } : undefined;
+    }
+  }
+  return { segments, proxied: false };
+}
+
+/** `/api/v1/[watch/]namespaces/<ns>/(pods|services)/<name>/proxy`, `/api/v1/nodes/<name>/proxy` */
+function isProxySubresource(segments: readonly string[]): boolean {
+  if (segments.at(-1) !== 'proxy' || segments[0] !== 'api') {
+    return false;
+  }
+  return (
+    (segments.length === 7 && segments[2] === 'namespaces') ||
+    (segments.length === 5 && segments[2] === 'nodes')
+  );
+}
+
+/** Discovery stands at `/api/<version>` and `/apis/<group>/<version>`, objects behind it. */
+function isResourcePath(root: string, words: readonly string[]): boolean {
+  return (root === 'api' && words.length > 1) || (root === 'apis' && words.length > 2);
+}
+
+function publicPath(verb: string, root: string, split: SplitPath): ParsedRequest {
+  const known = split.segments.length === 0 || PUBLIC_ROOTS.has(root);
+  return verb === 'get' && known && !split.proxied
+    ? { kind: 'public' }
+    : refuse(
+        'proxy/non-resource',
+        'Beside objects only discovery, health and version can be read here',
+      );
+}
+
+interface ResourceRequest {
+  readonly verb: string;
+  readonly group: string;
+  /** What follows the version. */
+  readonly words: readonly string[];
+  readonly query: string;
+  readonly upgrade: boolean;
+  readonly proxied: boolean;
+}
+
+function resourceRequest(request: ResourceRequest): ParsedRequest {
+  let { words } = request;
+  const legacyWatch = words[0] === 'watch';
+  if (legacyWatch) {
+    words = words.slice(1);
+  }
+  let namespace = '';
+  if (words[0] === 'namespaces' && words.length > 2 && !isNamespaceSubresource(words)) {
+    namespace = words[1] ?? '';
+    words = words.slice(2);
+  }
+  const [resource = '', name = '', subresource = '', ...tooMany] = words;
+  if (resource === '' || resource === 'proxy' || tooMany.length > 0) {
+    return refuse('proxy/path-form', 'The path has more words than Kubernetes gives a meaning to');
+  }
+  if (legacyWatch && (request.verb !== 'get' || subresource !== '')) {
+    return refuse(
+      'proxy/path-form',
+      'Below /watch/ there are only lists and objects to be watched',
+    );
+  }
+  const verb = legacyWatch ? 'watch' : verbOf(request, name, subresource);
+  if (verb === undefined) {
+    return refuse('proxy/path-form', 'The query says more than once whether to watch');
+  }
+  return {
+    kind: 'access',
+    access: { verb, group: request.group, resource, subresource, namespace, name },
+  };
+}
+
+function isNamespaceSubresource(words: readonly string[]): boolean {
+  return NAMESPACE_SUBRESOURCES.has(words[2] ?? '');
+}
+
+function verbOf(request: ResourceRequest, name: string, subresource: string): string | undefined {
+  const { verb } = request;
+  if (STREAM_SUBRESOURCES.has(subresource)) {
+    return 'create';
+  }
+  if (name !== '') {
+    return verb;
+  }
+  switch (verb) {
+    case 'get':
+      return listOrWatch(request.query);
+    case 'delete':
+      return 'deletecollection';
+    default:
+      return verb;
+  }
+}
+
+/** Kubernetes takes every value but `false` and `0` for yes. */
+function listOrWatch(query: string): 'list' | 'watch' | undefined {
+  if (query === '') {
+    return 'list';
+  }
+  const values = new URLSearchParams(query).getAll('watch');
+  if (values.length > 1) {
+    return undefined;
+  }
+  const [value] = values;
+  return value === undefined || value === 'false' || value === '0' ? 'list' : 'watch';
+}
+
+function refuse(rule: string, reason: string): ParsedRequest {
+  return { kind: 'refused', decision: refused(rule, reason) };
+}

@@ -1,0 +1,97 @@
+/** The policy file of root, `/etc/pipeops-agent/policy.yaml`. Every key is explained in docs/POLICY.md. */
+import { z } from 'zod';
+
+export const POLICY_PRESETS = ['read-only', 'standard', 'operate'] as const;
+export type PolicyPreset = (typeof POLICY_PRESETS)[number];
+
+/** Every command type that a policy can name. */
+export const POLICY_COMMANDS = [
+  'get_resources',
+  'logs',
+  'deploy',
+  'update',
+  'scale',
+  'rollback',
+  'restart',
+  'delete',
+  'apply',
+  'cordon',
+  'uncordon',
+  'drain',
+  'exec',
+] as const;
+export type PolicyCommand = (typeof POLICY_COMMANDS)[number];
+
+/** Verbs of RBAC. */
+export const POLICY_VERBS = [
+  'get',
+  'list',
+  'watch',
+  'create',
+  'update',
+  'patch',
+  'delete',
+  'deletecollection',
+] as const;
+
+export const POLICY_FILE_LIMIT_BYTES = 64 * 1024;
+/** Entries of each list, at most. */
+const LIST_MAX = 100;
+
+const namespacePattern = z
+  .string()
+  .regex(/^[a-z0-9*-]{1,63}$/, 'must be a namespace, in which * stands for any characters');
+const pathPattern = z
+  .string()
+  .max(256)
+  .regex(/^\/\S*$/, 'must be a path that begins with "/", in which * stands for any characters');
+const listOf = <T extends z.ZodType>(item: T) => z.array(item).max(LIST_MAX);
+const command = z.enum(POLICY_COMMANDS);
+const dnsName = z
+  .string()
+  .max(253)
+  .regex(/^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/, 'must be lower-case letters, digits, "-" and "."');
+
+/** Access to a kind of object that no preset has: a custom resource, say. */
+export const PolicyResource = z.strictObject({
+  group: z.union([z.literal(''), dnsName]),
+  resource: dnsName,
+  scope: z.enum(['namespaced', 'cluster']).default('namespaced'),
+  write: z.boolean().default(false),
+});
+export type PolicyResource = z.infer<typeof PolicyResource>;
+
+export const PolicyFile = z.strictObject({
+  preset: z.enum(POLICY_PRESETS).default('standard'),
+  /** Only these of what the preset has; then without those. */
+  commands: z
+    .strictObject({ allow: listOf(command).optional(), deny: listOf(command).default([]) })
+    .default({ deny: [] }),
+  namespaces: z
+    .strictObject({
+      allow: listOf(namespacePattern).optional(),
+      deny: listOf(namespacePattern).default([]),
+    })
+    .default({ deny: [] }),
+  proxy: z
+    .strictObject({
+      enabled: z.boolean().default(true),
+      verbs: listOf(z.enum(POLICY_VERBS)).optional(),
+      paths: z
+        .strictObject({
+          allow: listOf(pathPattern).optional(),
+          deny: listOf(pathPattern).default([]),
+        })
+        .default({ deny: [] }),
+    })
+    .default({ enabled: true, paths: { deny: [] } }),
+  exec: z.boolean().optional(),
+  attach: z.boolean().optional(),
+  port_forward: z.boolean().optional(),
+  secrets: z
+    .strictObject({ read: z.boolean().optional(), write: z.boolean().optional() })
+    .default({}),
+  pod_security: z.enum(['baseline', 'privileged']).optional(),
+  resources: listOf(PolicyResource).default([]),
+});
+export type PolicyFile = z.infer<typeof PolicyFile>;
