@@ -28,13 +28,13 @@ export interface PodProgram {
 }
 
 /**
- * How it ended: with an exit code; not started at all; after its time; by the signal; or unknown,
- * because the stream broke. After the last three it may still run: Kubernetes does not end a
- * program because nobody listens any more.
+ * How it ended: with an exit code; because Kubernetes could not start it or lost it; after its time;
+ * by the signal; or unknown, because the stream broke. After the last three it may still run:
+ * Kubernetes does not end a program because nobody listens any more.
  */
 export type ProgramEnd =
   | { readonly kind: 'exited'; readonly exitCode: number }
-  | { readonly kind: 'not-started'; readonly reason: string }
+  | { readonly kind: 'failed'; readonly reason: string }
   | { readonly kind: 'timed-out' }
   | { readonly kind: 'interrupted' }
   | { readonly kind: 'lost'; readonly reason: string };
@@ -133,12 +133,9 @@ function endOf(text: string): ProgramEnd {
   if (Number.isInteger(exitCode)) {
     return { kind: 'exited', exitCode };
   }
-  return status === undefined
-    ? { kind: 'lost', reason: 'its last message is not a Status' }
-    : {
-        kind: 'not-started',
-        reason: status.message ?? status.reason ?? 'Kubernetes gave no reason',
-      };
+  return status?.status === 'Failure'
+    ? { kind: 'failed', reason: status.message ?? status.reason ?? 'it gave no reason' }
+    : { kind: 'lost', reason: 'its last message is not a Status' };
 }
 
 function parseStatus(text: string): V1Status | undefined {

@@ -94,8 +94,8 @@ function failureOf(payload: ExecPayload, { end }: ProgramOutcome): AgentError | 
       return end.exitCode === 0
         ? undefined
         : new AgentError('EXEC_FAILED', `"${program}" ended with exit code ${end.exitCode}`);
-    case 'not-started':
-      return new AgentError('EXEC_FAILED', `"${program}" did not start: ${end.reason}`);
+    case 'failed':
+      return new AgentError('EXEC_FAILED', `Kubernetes could not run "${program}": ${end.reason}`);
     case 'timed-out':
       return new AgentError(
         'TIMEOUT',
