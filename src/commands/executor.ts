@@ -1,24 +1,31 @@
+import { type Bell, bell } from '../core/bell.ts';
 import { AgentError, toAgentError } from '../core/errors.ts';
-import type { Clock, Log } from '../core/ports.ts';
+import { loopBudget } from '../core/loop-budget.ts';
+import type { Log } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
-import type { KubernetesClient } from '../kubernetes/client.ts';
-import { type Policy, requireAllowed } from '../policy/policy.ts';
-import type { Command, CommandResult } from '../protocol/rest.ts';
-import type { CommandJournal, JournalEntry } from '../store/command-journal.ts';
-import type { CommandContext, CommandHandler, PreparedCommand } from './handler.ts';
-import { findHandler } from './registry.ts';
-import { resultOfError, resultOfOutcome } from './result.ts';
+import type { CommandJournal } from '../store/command-journal.ts';
+import type { JournalEntry } from '../store/journal-rows.ts';
+import { writePatiently } from '../store/patient-write.ts';
+import { isPassing } from '../store/store-trouble.ts';
+import { admit } from './admission.ts';
+import { type CommandQueue, commandQueue, type QueuedCommand } from './command-queue.ts';
+import type { CommandDeps, CommandHandler } from './handler.ts';
+import type { CommandProgress } from './progress.ts';
+import { type ResultTimes, resultOfError } from './result.ts';
+import { runCommand } from './running-command.ts';
 
-/** Commands that run at once, at most. */
-export const LANES_MAX = 8;
+/** Commands that run at once, at most. Urgent ones have places of their own. */
+export const RUNNING_MAX = { urgent: 4, normal: 8 } as const;
+/** How long the end of running commands is waited for when the daemon stops. */
+const STOP_GRACE_MS = 5_000;
+/** A handler that nothing could stop for this long is ended with the whole daemon. */
+const HUNG_HANDLER_MS = 10 * 60_000;
 
-interface ExecutorDeps {
-  readonly clock: Clock;
+export interface ExecutorDeps extends CommandDeps {
   readonly log: Log;
   readonly journal: CommandJournal;
-  readonly kubernetes: KubernetesClient;
+  readonly progress: CommandProgress;
   readonly handlers: readonly CommandHandler[];
-  readonly policy: Policy;
 }
 
 export interface ExecutorCounts {
@@ -30,185 +37,226 @@ export interface CommandExecutor extends Service {
   counts(): ExecutorCounts;
 }
 
+interface Engine extends ExecutorDeps {
+  readonly queue: CommandQueue;
+  /** How to cancel what has its place, from before it begins. */
+  readonly running: Map<string, AbortController>;
+  readonly busy: { urgent: number; normal: number };
+  readonly counted: { succeeded: number; failed: number };
+  readonly wake: Bell;
+  readonly stop: AbortSignal;
+  /** The sequence up to which commands were taken from the journal. */
+  takenUpTo: number;
+  /** What ends the executor, and so the daemon. */
+  failure: unknown;
+}
+
 /**
- * Takes commands from the journal, oldest first, and runs each whose lane is free. Whatever
- * happens to a command ends in exactly one result in the journal; when the daemon stops
- * meanwhile, the command stays open and is taken up at the next start.
+ * Takes commands from the journal and runs each when its lane is free, the oldest first. Whatever
+ * happens to a command ends in exactly one result in the journal; when the daemon stops meanwhile,
+ * the command stays open and is taken up at the next start. Each command is read and checked once
+ * when it comes and once when it begins: those that wait cost nothing.
  */
 export function commandExecutor(deps: ExecutorDeps): CommandExecutor {
-  const counts = { succeeded: 0, failed: 0 };
-  const count = (result: CommandResult) => {
-    counts[result.success ? 'succeeded' : 'failed'] += 1;
-  };
+  const counted = { succeeded: 0, failed: 0 };
   return {
     name: 'command-executor',
-    counts: () => ({ ...counts }),
-    start: async (signal) => {
-      failInterrupted(deps, count);
-      return { done: loop(deps, count, signal) };
+    counts: () => ({ ...counted }),
+    start: async (stop) => {
+      const engine: Engine = {
+        ...deps,
+        ...{ counted, stop, queue: commandQueue(), running: new Map(), wake: bell() },
+        busy: { urgent: 0, normal: 0 },
+        takenUpTo: 0,
+        failure: undefined,
+      };
+      return { done: run(engine) };
     },
   };
 }
 
-/** Commands that must not be repeated, and whose end nobody saw, are answered so. */
-function failInterrupted(deps: ExecutorDeps, count: (result: CommandResult) => void): void {
-  for (const entry of deps.journal.open()) {
-    const handler = deps.handlers.find((each) => each.type === entry.command.type);
-    if (entry.state === 'running' && handler?.afterRestart === 'fail') {
-      const error = new AgentError(
-        'COMMAND_OUTCOME_UNKNOWN',
-        'The agent was restarted while this command ran; it is not repeated',
-        { hint: 'Look whether it had its effect, then send a new command if need be' },
-      );
-      finish(deps, entry, count, (times) => resultOfError(error, times), entry.attempts, 0);
+async function run(engine: Engine): Promise<void> {
+  const { stop, wake, journal } = engine;
+  const listening = (async () => {
+    while (!stop.aborted) {
+      await journal.whenWork(stop);
+      wake.ring();
+    }
+  })();
+  while (!stop.aborted) {
+    await takeIn(engine);
+    await cancelAsked(engine);
+    startRunnable(engine, 'urgent');
+    startRunnable(engine, 'normal');
+    await wake.wait(stop);
+    if (engine.failure !== undefined) {
+      throw engine.failure;
     }
   }
+  await listening;
+  await ended(engine);
 }
 
-async function loop(
-  deps: ExecutorDeps,
-  count: (result: CommandResult) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  const running = new Map<string, { readonly lane: string; readonly done: Promise<void> }>();
-  while (!signal.aborted) {
-    for (const entry of deps.journal.open()) {
-      const id = entry.command.id;
-      if (running.has(id) || running.size >= LANES_MAX) {
-        continue;
-      }
-      const prepared = prepare(deps, entry, count);
-      if (prepared === undefined) {
-        continue;
-      }
-      // The lane counts as taken for later commands too, so that their order is kept.
-      const laneTaken = [...running.values()].some((each) => each.lane === prepared.lane);
-      if (!laneTaken) {
-        const done = runOne(deps, entry, prepared, count, signal).finally(() => {
-          running.delete(id);
-        });
-        running.set(id, { lane: prepared.lane, done });
-      }
-    }
-    await nextWork(deps, running, signal);
-  }
-  await Promise.all([...running.values()].map((each) => each.done));
-}
-
-/** Waits for a new command, the end of a running one, or the signal. */
-async function nextWork(
-  deps: ExecutorDeps,
-  running: ReadonlyMap<string, { readonly done: Promise<void> }>,
-  signal: AbortSignal,
-): Promise<void> {
-  const stopWaiting = new AbortController();
-  const accepted = deps.journal.whenAccepted(AbortSignal.any([signal, stopWaiting.signal]));
-  await Promise.race([accepted, ...[...running.values()].map((each) => each.done)]);
-  stopWaiting.abort();
-  await accepted;
-}
-
-/** A command that cannot even begin is answered at once. */
-function prepare(
-  deps: ExecutorDeps,
-  entry: JournalEntry,
-  count: (result: CommandResult) => void,
-): PreparedCommand | undefined {
-  try {
-    const { type, payload } = entry.command;
-    const prepared = findHandler(deps.handlers, type).prepare(payload);
-    const { namespace } = prepared;
-    requireAllowed(deps.policy.command(namespace === undefined ? { type } : { type, namespace }));
-    return prepared;
-  } catch (thrown) {
-    const error = toAgentError(thrown);
-    finish(deps, entry, count, (times) => resultOfError(error, times), entry.attempts, 0);
-    return undefined;
-  }
-}
-
-async function runOne(
-  deps: ExecutorDeps,
-  entry: JournalEntry,
-  prepared: PreparedCommand,
-  count: (result: CommandResult) => void,
-  stop: AbortSignal,
-): Promise<void> {
-  const attempt = deps.journal.begin(entry.command.id);
-  const startedAt = deps.clock.monotonic();
-  const timeoutMs = deadlineMs(entry.command, prepared);
-  const deadline = new AbortController();
-  const over = new AbortController();
-  const timer = deps.clock.sleep(timeoutMs, over.signal).then((whole) => {
-    if (whole) {
-      deadline.abort();
-    }
-  });
-  const context = contextOf(deps, entry, AbortSignal.any([stop, deadline.signal]));
-  context.log.info('command started', { attempt });
-  const finishWith = (make: Parameters<typeof finish>[3]) =>
-    finish(deps, entry, count, make, attempt, deps.clock.monotonic() - startedAt);
-  try {
-    const outcome = await prepared.run(context);
-    finishWith((times) => resultOfOutcome(outcome, times));
-  } catch (thrown) {
-    if (stop.aborted && !deadline.signal.aborted) {
-      context.log.info('command interrupted by the stop of the agent; it will be taken up again');
+/** Reads what came since the last time. */
+async function takeIn(engine: Engine): Promise<void> {
+  const budget = loopBudget(engine);
+  while (!engine.stop.aborted) {
+    const entry = engine.journal.nextOpen(engine.takenUpTo);
+    if (entry === undefined) {
       return;
     }
-    const error = deadline.signal.aborted ? timedOut(entry.command.type, timeoutMs) : thrown;
-    finishWith((times) => resultOfError(toAgentError(error), times));
-  } finally {
-    over.abort();
-    await timer;
+    const { id } = entry.command;
+    const admitted = admit(engine, entry);
+    if (admitted instanceof AgentError) {
+      await answer(engine, entry, admitted);
+    } else {
+      const { handler, prepared } = admitted;
+      const { lane } = prepared;
+      engine.queue.add({ id, sequence: entry.sequence, lane, priority: handler.priority });
+    }
+    engine.takenUpTo = entry.sequence;
+    if (budget.spent()) {
+      await budget.rest();
+    }
   }
 }
 
-function deadlineMs(command: Command, prepared: PreparedCommand): number {
-  const asked = command.timeout_seconds;
-  return asked === null || asked === undefined ? prepared.timeoutMs : asked * 1_000;
+/** Stops those that run; those that wait are answered without waiting for their lane. */
+async function cancelAsked(engine: Engine): Promise<void> {
+  for (const id of engine.journal.takeCancelled()) {
+    engine.running.get(id)?.abort();
+    const entry = engine.queue.remove(id) ? engine.journal.find(id) : undefined;
+    const admitted = entry === undefined ? undefined : admit(engine, entry);
+    if (entry !== undefined && admitted instanceof AgentError) {
+      await answer(engine, entry, admitted);
+    }
+  }
 }
 
-function timedOut(type: string, timeoutMs: number): AgentError {
-  return new AgentError('TIMEOUT', `"${type}" did not finish in ${timeoutMs} ms`, {
-    hint: 'Look at the state of what it changed, or give it a larger timeout_seconds',
-  });
+function startRunnable(engine: Engine, priority: QueuedCommand['priority']): void {
+  while (engine.busy[priority] < RUNNING_MAX[priority]) {
+    const queued = engine.queue.take(priority);
+    if (queued === undefined) {
+      return;
+    }
+    const cancelled = new AbortController();
+    engine.busy[priority] += 1;
+    engine.running.set(queued.id, cancelled);
+    void occupy(engine, queued, cancelled.signal);
+  }
 }
 
-function contextOf(deps: ExecutorDeps, entry: JournalEntry, signal: AbortSignal): CommandContext {
-  const { id, type } = entry.command;
-  return {
-    clock: deps.clock,
-    kubernetes: deps.kubernetes,
-    policy: deps.policy,
-    commandId: id,
-    signal,
-    log: deps.log.with({ command_id: id, command_type: type }),
-    checkpoint: entry.checkpoint,
-    setCheckpoint: async (value) => deps.journal.checkpoint(id, value),
-    progress: (message) => deps.log.info('command progress', { command_id: id, message }),
-  };
+/**
+ * From the moment that a command takes its place and its lane until both are free. A handler that
+ * goes on after it was told to stop gives back its place but not its lane: two of them at once
+ * might do harm to what the lane protects.
+ */
+async function occupy(
+  engine: Engine,
+  queued: QueuedCommand,
+  cancelled: AbortSignal,
+): Promise<void> {
+  try {
+    const stillRuns = await runOne(engine, queued, cancelled);
+    engine.running.delete(queued.id);
+    engine.busy[queued.priority] -= 1;
+    if (stillRuns !== undefined) {
+      engine.wake.ring();
+      await hungHandler(engine, queued, stillRuns);
+    }
+    engine.queue.release(queued.lane);
+  } catch (thrown) {
+    engine.running.delete(queued.id);
+    // A full disk throws only when the daemon stops: the command is taken up at the next start.
+    engine.failure ??= isPassing(toAgentError(thrown)) ? undefined : thrown;
+  }
+  engine.wake.ring();
 }
 
-function finish(
-  deps: ExecutorDeps,
+/** @returns the work that goes on although the command was answered */
+async function runOne(
+  engine: Engine,
+  queued: QueuedCommand,
+  cancelled: AbortSignal,
+): Promise<Promise<void> | undefined> {
+  const { clock, journal, stop } = engine;
+  const entry = journal.find(queued.id);
+  if (entry === undefined) {
+    return undefined;
+  }
+  // Once more: the policy may have changed while it waited.
+  const admitted = admit(engine, entry);
+  if (admitted instanceof AgentError) {
+    await answer(engine, entry, admitted);
+    return undefined;
+  }
+  const attempt = await writePatiently(engine, () => journal.begin(queued.id), stop);
+  const startedAt = clock.monotonic();
+  const running = runCommand(engine, { ...admitted, entry, attempt, cancelled }, stop);
+  const make = await running.answered;
+  engine.progress.forget(queued.id);
+  if (make !== undefined) {
+    await finish(engine, entry, make, attempt, clock.monotonic() - startedAt);
+  }
+  return running.stillRuns();
+}
+
+async function hungHandler(
+  engine: Engine,
+  { id, lane }: QueuedCommand,
+  work: Promise<void>,
+): Promise<void> {
+  engine.log.error('a command does not stop; its lane stays closed', { command_id: id, lane });
+  const over = new AbortController();
+  const tooLong = engine.clock
+    .sleep(HUNG_HANDLER_MS, AbortSignal.any([over.signal, engine.stop]))
+    .then((whole) => {
+      if (whole) {
+        throw new AgentError('INTERNAL', `The command ${id} does not stop; the agent restarts`);
+      }
+    });
+  await Promise.race([work.then(() => over.abort()), tooLong]);
+}
+
+/** Ends a command that does not run. */
+async function answer(engine: Engine, entry: JournalEntry, error: AgentError): Promise<void> {
+  await finish(engine, entry, (times) => resultOfError(error, times), entry.attempts, 0);
+}
+
+async function finish(
+  engine: Engine,
   entry: JournalEntry,
-  count: (result: CommandResult) => void,
-  make: (times: Parameters<typeof resultOfError>[1]) => CommandResult,
+  make: (times: ResultTimes) => ReturnType<typeof resultOfError>,
   attempts: number,
   durationMs: number,
-): void {
-  const finishedAt = deps.clock.now();
+): Promise<void> {
+  const { id, type } = entry.command;
+  const finishedAt = engine.clock.now();
   const began = attempts === 0 ? null : new Date(finishedAt.getTime() - durationMs).toISOString();
   const startedAt = entry.startedAt ?? began;
   const result = make({ attempts, startedAt, finishedAt, durationMs });
-  deps.journal.finish(entry.command.id, result);
-  count(result);
-  deps.log.info(result.success ? 'command succeeded' : 'command failed', {
-    command_id: entry.command.id,
-    command_type: entry.command.type,
+  await writePatiently(engine, () => engine.journal.finish(id, result), engine.stop);
+  engine.counted[result.success ? 'succeeded' : 'failed'] += 1;
+  engine.log.info(result.success ? 'command succeeded' : 'command failed', {
+    command_id: id,
+    command_type: type,
     duration_ms: Math.round(durationMs),
     attempts,
     error_code: result.error_code,
   });
+}
+
+/** Waits for what runs, within reason: what does not stop is taken up at the next start. */
+async function ended(engine: Engine): Promise<void> {
+  const over = new AbortController();
+  const late = engine.clock.sleep(STOP_GRACE_MS, over.signal);
+  while (engine.running.size > 0 && engine.failure === undefined) {
+    const woken = engine.wake.wait(over.signal).then(() => false);
+    if (await Promise.race([late, woken])) {
+      engine.log.error('commands do not stop', { count: engine.running.size });
+      break;
+    }
+  }
+  over.abort();
+  await late;
 }

@@ -1,7 +1,14 @@
 import type { AgentError } from '../core/errors.ts';
+import { cutInTheMiddle } from '../core/middle-cut.ts';
 import { redact } from '../core/redact.ts';
 import { COMMAND_OUTPUT_LIMIT_BYTES, type CommandResult } from '../protocol/rest.ts';
 import type { CommandOutcome } from './handler.ts';
+import { redactData } from './secrets.ts';
+
+/** Largest result as JSON, bytes: it fits into one message of 4 MiB with what surrounds it. */
+export const RESULT_LIMIT_BYTES = 3.5 * 1024 * 1024;
+/** Longest text of an error, bytes. */
+const ERROR_LIMIT_BYTES = 16 * 1024;
 
 export interface ResultTimes {
   readonly attempts: number;
@@ -11,60 +18,74 @@ export interface ResultTimes {
   readonly durationMs: number;
 }
 
+/** @param secrets what must not be seen in it */
 export function resultOfOutcome(
   outcome: CommandOutcome<Record<string, unknown>>,
   times: ResultTimes,
+  secrets: readonly string[] = [],
 ): CommandResult {
-  return {
-    ...base(outcome.output, outcome.failure, times),
-    data: outcome.data,
-  };
+  return result(outcome.output, outcome.data, outcome.failure, times, secrets);
 }
 
-export function resultOfError(error: AgentError, times: ResultTimes): CommandResult {
-  const result = base('', error, times);
-  return error.details === undefined ? result : { ...result, data: { ...error.details } };
+export function resultOfError(
+  error: AgentError,
+  times: ResultTimes,
+  secrets: readonly string[] = [],
+): CommandResult {
+  return result('', error.details, error, times, secrets);
 }
 
-function base(output: string, failure: AgentError | undefined, times: ResultTimes): CommandResult {
-  const bounded = cutInTheMiddle(redact(output), COMMAND_OUTPUT_LIMIT_BYTES);
-  const hint = failure?.hint === undefined ? '' : ` (${failure.hint})`;
-  return {
+function result(
+  output: string,
+  data: Readonly<Record<string, unknown>> | undefined,
+  failure: AgentError | undefined,
+  times: ResultTimes,
+  secrets: readonly string[],
+): CommandResult {
+  const bounded = cutInTheMiddle(redact(output, secrets), COMMAND_OUTPUT_LIMIT_BYTES);
+  const whole: CommandResult = {
     success: failure === undefined,
     output: bounded.text,
     ...(failure === undefined
       ? {}
-      : { error: redact(`${failure.message}${hint}`), error_code: failure.code }),
+      : { error: errorText(failure, secrets), error_code: failure.code }),
+    ...(data === undefined ? {} : { data: { ...redactData(data, secrets) } }),
     metadata: {
       attempts: times.attempts,
       started_at: times.startedAt,
       finished_at: times.finishedAt.toISOString(),
-      duration_ms: Math.round(times.durationMs),
+      duration_ms: Math.max(0, Math.round(times.durationMs)),
       truncated: bounded.truncated,
     },
     timestamp: times.finishedAt.toISOString(),
   };
+  return fitted(whole);
 }
 
-/** Beginning and end of an output say most; what is lost between them is said. */
-export function cutInTheMiddle(
-  text: string,
-  limitBytes: number,
-): { readonly text: string; readonly truncated: boolean } {
-  const bytes = Buffer.from(text);
-  if (bytes.length <= limitBytes) {
-    return { text, truncated: false };
+function errorText(failure: AgentError, secrets: readonly string[]): string {
+  const hint = failure.hint === undefined ? '' : ` (${failure.hint})`;
+  return cutInTheMiddle(redact(`${failure.message}${hint}`, secrets), ERROR_LIMIT_BYTES).text;
+}
+
+/** A result that no message could carry would never be delivered: it says what it left out. */
+function fitted(whole: CommandResult): CommandResult {
+  const bytes = sizeOf(whole);
+  if (bytes <= RESULT_LIMIT_BYTES) {
+    return whole;
   }
-  const mark = `\n[… ${bytes.length - limitBytes} bytes or more left out …]\n`;
-  const half = Math.floor((limitBytes - Buffer.byteLength(mark)) / 2);
-  // A character may be cut in two at the borders: its rest becomes U+FFFD, never invalid UTF-8.
-  const head = bytes
-    .subarray(0, half)
-    .toString('utf8')
-    .replace(/\uFFFD+$/, '');
-  const tail = bytes
-    .subarray(bytes.length - half)
-    .toString('utf8')
-    .replace(/^\uFFFD+/, '');
-  return { text: `${head}${mark}${tail}`, truncated: true };
+  const { data, ...rest } = whole;
+  const left = data === undefined ? {} : { data: { left_out_bytes: sizeOf(data) } };
+  const metadata = { ...whole.metadata, truncated: true };
+  let limitBytes = COMMAND_OUTPUT_LIMIT_BYTES;
+  let shorter: CommandResult = { ...rest, ...left, metadata };
+  // Control characters take six bytes in JSON: an output within its limit may still be too large.
+  while (sizeOf(shorter) > RESULT_LIMIT_BYTES) {
+    limitBytes /= 2;
+    shorter = { ...shorter, output: cutInTheMiddle(whole.output, limitBytes).text };
+  }
+  return shorter;
+}
+
+function sizeOf(value: unknown): number {
+  return Buffer.byteLength(JSON.stringify(value));
 }

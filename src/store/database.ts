@@ -1,13 +1,21 @@
-import { Database, SQLiteError } from 'bun:sqlite';
-import { renameSync, rmSync } from 'node:fs';
-import { AgentError, type ErrorCode, messageOf } from '../core/errors.ts';
+import { Database } from 'bun:sqlite';
+import { readdirSync, renameSync, rmSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { AgentError, messageOf } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
+import { machineTrouble } from './store-trouble.ts';
 
 /** How long a statement waits for another process (`status`, a backup) to let go, ms. */
 const BUSY_TIMEOUT_MS = 5_000;
 
 /** Pages of the write-ahead log after which it is folded back: bounds it to about 4 MB. */
 const WAL_PAGES_MAX = 1_000;
+/** What a longer write-ahead log is cut to when it has been folded back, bytes. */
+const WAL_BYTES_KEPT = 4 * 1024 * 1024;
+
+/** Damaged stores that are kept, the newest: a bad disk must not fill itself with them. */
+const SET_ASIDE_KEPT = 3;
+const SET_ASIDE_SUFFIX = '.corrupt-';
 
 /**
  * Steps of the schema, in order; PRAGMA user_version counts how many have run. Never change one
@@ -15,36 +23,35 @@ const WAL_PAGES_MAX = 1_000;
  */
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE commands (
-     id TEXT PRIMARY KEY,
-     sequence INTEGER NOT NULL,
+     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+     id TEXT NOT NULL UNIQUE,
      type TEXT NOT NULL,
-     command TEXT NOT NULL,
      state TEXT NOT NULL CHECK (state IN ('accepted', 'running', 'done', 'delivered')),
+     bytes INTEGER NOT NULL, -- of the command while it is open, then of its result
      attempts INTEGER NOT NULL DEFAULT 0,
      accepted_at TEXT NOT NULL,
      started_at TEXT,
+     cancelled_at TEXT,
+     finished_at TEXT,
+     command TEXT,
      checkpoint TEXT,
-     result TEXT,
-     finished_at TEXT
+     result TEXT
    ) STRICT;
    CREATE INDEX commands_by_state ON commands (state, sequence);
+   CREATE TABLE early_cancels (id TEXT PRIMARY KEY, at TEXT NOT NULL) STRICT;
    CREATE TABLE identity (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;`,
+  `CREATE TABLE session_memory (
+     id INTEGER PRIMARY KEY CHECK (id = 1),
+     control_plane_url TEXT NOT NULL,
+     cluster_id TEXT NOT NULL,
+     cluster_uuid TEXT NOT NULL,
+     gateway_url TEXT,
+     supports_commands INTEGER NOT NULL,
+     supports_status_reports INTEGER NOT NULL,
+     supports_flow_control INTEGER NOT NULL,
+     service_token_hash TEXT NOT NULL
+   ) STRICT;`,
 ];
-
-/**
- * Troubles of the machine and not of the store, which is whole and stays where it is
- * (sqlite.org, "Result and Extended Result Codes"; extended ones begin like these).
- */
-const MACHINE_TROUBLES: Readonly<Record<string, ErrorCode>> = {
-  SQLITE_FULL: 'DISK_FULL',
-  SQLITE_BUSY: 'BUSY',
-  SQLITE_LOCKED: 'BUSY',
-  SQLITE_CANTOPEN: 'FILE_ACCESS',
-  SQLITE_READONLY: 'FILE_ACCESS',
-  SQLITE_PERM: 'FILE_ACCESS',
-  SQLITE_IOERR: 'FILE_ACCESS',
-  SQLITE_NOMEM: 'INTERNAL',
-};
 
 export interface OpenedDatabase {
   readonly database: Database;
@@ -61,12 +68,15 @@ export interface OpenedDatabase {
  */
 export function openDatabase(deps: { readonly clock: Clock }, path: string): OpenedDatabase {
   try {
-    return { database: openChecked(path), setAsidePath: undefined };
+    return { database: openChecked(deps.clock, path), setAsidePath: undefined };
   } catch (damage) {
-    throwMachineTrouble(path, damage);
+    const trouble = machineTrouble(`open ${path}`, damage);
+    if (trouble !== undefined) {
+      throw trouble;
+    }
     const setAsidePath = setAside(deps.clock, path);
     try {
-      return { database: openChecked(path), setAsidePath };
+      return { database: openChecked(deps.clock, path), setAsidePath };
     } catch (cause) {
       throw new AgentError('STORE_CORRUPT', `Cannot open ${path}: ${messageOf(damage)}`, {
         hint: `Check the disk that holds ${path}; the damaged file is kept as ${setAsidePath}`,
@@ -76,29 +86,20 @@ export function openDatabase(deps: { readonly clock: Clock }, path: string): Ope
   }
 }
 
-function throwMachineTrouble(path: string, thrown: unknown): void {
-  const sqliteCode = thrown instanceof SQLiteError ? (thrown.code ?? '') : '';
-  const trouble = Object.entries(MACHINE_TROUBLES).find(([code]) => sqliteCode.startsWith(code));
-  if (trouble !== undefined) {
-    throw new AgentError(trouble[1], `Cannot open ${path}: ${messageOf(thrown)}`, {
-      hint: `Check the space and the permissions where ${path} stands, and who else has it open`,
-      cause: thrown,
-    });
-  }
-}
-
-function openChecked(path: string): Database {
+function openChecked(clock: Clock, path: string): Database {
   const database = new Database(path, { create: true, strict: true });
   try {
     database.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+    database.run('PRAGMA auto_vacuum = INCREMENTAL'); // Before the first table, or never.
     database.run('PRAGMA journal_mode = WAL');
     database.run('PRAGMA synchronous = FULL');
     database.run(`PRAGMA wal_autocheckpoint = ${WAL_PAGES_MAX}`);
+    database.run(`PRAGMA journal_size_limit = ${WAL_BYTES_KEPT}`);
     const check = database.query<{ quick_check: string }, []>('PRAGMA quick_check(1)').get();
     if (check?.quick_check !== 'ok') {
       throw new AgentError('STORE_CORRUPT', `Cannot use ${path}: ${check?.quick_check}`);
     }
-    migrate(database);
+    migrate(database, () => noteRebirth(clock, database, path));
     return database;
   } catch (thrown) {
     database.close();
@@ -106,7 +107,28 @@ function openChecked(path: string): Database {
   }
 }
 
-function migrate(database: Database): void {
+/**
+ * ISO time at which this store began in place of a damaged one; undefined where none was damaged.
+ * Commands that are older may have been taken, and run, before.
+ */
+export function storeRebornAt(database: Database): string | undefined {
+  return (
+    database
+      .query<{ value: string }, []>("SELECT value FROM identity WHERE name = 'store_reborn_at'")
+      .get()?.value ?? undefined
+  );
+}
+
+/** Goes by what stands beside the store, so that a crash between the two steps loses nothing. */
+function noteRebirth(clock: Clock, database: Database, path: string): void {
+  if (setAsideNames(path).length > 0) {
+    database.run("INSERT INTO identity (name, value) VALUES ('store_reborn_at', ?)", [
+      clock.now().toISOString(),
+    ]);
+  }
+}
+
+function migrate(database: Database, onNew: () => void): void {
   const row = database.query<{ user_version: number }, []>('PRAGMA user_version').get();
   const done = row?.user_version ?? 0;
   if (done > MIGRATIONS.length) {
@@ -116,14 +138,32 @@ function migrate(database: Database): void {
     database.transaction(() => {
       database.run(sql);
       database.run(`PRAGMA user_version = ${done + index + 1}`);
+      if (done + index === 0) {
+        onNew();
+      }
     })();
   });
+}
+
+/** Names of the damaged stores that are kept, oldest first. */
+function setAsideNames(path: string): readonly string[] {
+  const prefix = `${basename(path)}${SET_ASIDE_SUFFIX}`;
+  return path === ':memory:'
+    ? []
+    : readdirSync(dirname(path))
+        .filter((name) => name.startsWith(prefix) && !/-(wal|shm)$/.test(name))
+        .sort();
 }
 
 /** The log and the index of a damaged database belong to it: they move along. */
 function setAside(clock: Clock, path: string): string {
   const stamp = clock.now().toISOString().replaceAll(/[:.]/g, '-');
-  const setAsidePath = `${path}.corrupt-${stamp}`;
+  const setAsidePath = `${path}${SET_ASIDE_SUFFIX}${stamp}`;
+  for (const name of setAsideNames(path).slice(0, -(SET_ASIDE_KEPT - 1))) {
+    for (const suffix of ['', '-wal', '-shm']) {
+      rmSync(join(dirname(path), `${name}${suffix}`), { force: true });
+    }
+  }
   renameSync(path, setAsidePath);
   for (const suffix of ['-wal', '-shm']) {
     rmSync(`${setAsidePath}${suffix}`, { force: true });

@@ -1,0 +1,83 @@
+import type { Log, LogFields } from '../core/ports.ts';
+import { redact } from '../core/redact.ts';
+
+/** Names of fields and environment variables whose values nobody should see. */
+const SECRET_NAME =
+  /pass(word|wd|phrase)?$|secret|token|credential|api_?key|private_?key|access_?key|auth$|dsn$|(database|redis|mongo|amqp|broker)_ur[il]$|connection_?string/i;
+/** Secrets looked for in one command's output, at most. */
+const SECRETS_MAX = 1_000;
+/** How deep a payload is searched. */
+const DEPTH_MAX = 8;
+
+/** The values in a payload whose names look like secrets, such as environment variables. */
+export function secretsOf(payload: unknown): readonly string[] {
+  const found = new Set<string>();
+  collect(payload, found, 0);
+  return [...found];
+}
+
+function collect(value: unknown, found: Set<string>, depth: number): void {
+  if (typeof value !== 'object' || value === null || depth > DEPTH_MAX) {
+    return;
+  }
+  for (const [name, each] of Object.entries(value)) {
+    if (found.size >= SECRETS_MAX) {
+      return;
+    }
+    if (typeof each !== 'string') {
+      collect(each, found, depth + 1);
+    } else if (SECRET_NAME.test(name)) {
+      found.add(each);
+    }
+  }
+}
+
+/** Data without secrets: the very same where there is none, as nearly always. */
+export function redactData(
+  data: Readonly<Record<string, unknown>>,
+  secrets: readonly string[],
+): Readonly<Record<string, unknown>> {
+  const text = JSON.stringify(data);
+  const escaped = secrets.map((secret) => JSON.stringify(secret).slice(1, -1));
+  return redact(text, escaped) === text ? data : redactObject(data, secrets);
+}
+
+function redactObject(object: object, secrets: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(object).map(([name, value]) => [
+      redact(name, secrets),
+      redactValue(value, secrets),
+    ]),
+  );
+}
+
+function redactValue(value: unknown, secrets: readonly string[]): unknown {
+  if (typeof value === 'string') {
+    return redact(value, secrets);
+  }
+  if (Array.isArray(value)) {
+    return value.map((each) => redactValue(each, secrets));
+  }
+  return typeof value === 'object' && value !== null ? redactObject(value, secrets) : value;
+}
+
+/** A log in whose lines the secrets of a command do not appear. */
+export function redactingLog(log: Log, secrets: readonly string[]): Log {
+  if (secrets.length === 0) {
+    return log;
+  }
+  const clean = (fields: LogFields = {}): LogFields =>
+    Object.fromEntries(
+      Object.entries(fields).map(([name, value]) => [
+        name,
+        typeof value === 'string' ? redact(value, secrets) : value,
+      ]),
+    );
+  return {
+    error: (message, fields) => log.error(redact(message, secrets), clean(fields)),
+    warn: (message, fields) => log.warn(redact(message, secrets), clean(fields)),
+    info: (message, fields) => log.info(redact(message, secrets), clean(fields)),
+    debug: (message, fields) => log.debug(redact(message, secrets), clean(fields)),
+    with: (fields) => redactingLog(log.with(clean(fields)), secrets),
+  };
+}
