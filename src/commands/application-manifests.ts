@@ -5,6 +5,12 @@ import type { DeploymentTarget } from '../protocol/commands/fields.ts';
 import type { Probe } from '../protocol/commands/probes.ts';
 import { COMMAND_ID_ANNOTATION, MANAGED_BY, ROUTED } from './managed-objects.ts';
 
+/**
+ * Without a readiness probe a pod counts once it has run this long: one that ends at once would
+ * count as ready for a moment.
+ */
+const MIN_READY_SECONDS = 3;
+
 type Json = Record<string, unknown>;
 type Labels = Readonly<Record<string, string>>;
 
@@ -33,6 +39,7 @@ export function deploymentOf(payload: DeployPayload, commandId: string): V1Deplo
     },
     spec: {
       replicas: payload.replicas,
+      ...(payload.probes.readiness === undefined ? { minReadySeconds: MIN_READY_SECONDS } : {}),
       selector: { matchLabels: { ...selectorOf(payload.name) } },
       template: {
         metadata: { labels: { ...labels }, annotations: payload.annotations },

@@ -28,7 +28,7 @@ export async function applyObject(
     if (!(thrown instanceof AgentError) || context.signal.aborted) {
       throw thrown;
     }
-    if (dryRun && object.comesWithManifest && thrown.code === 'NOT_FOUND') {
+    if (dryRun && object.comesWithCommand && thrown.code === 'NOT_FOUND') {
       const message = 'not checked: a dry run does not make the namespace or kind that it needs';
       return { ...label, result: 'created', message };
     }
@@ -110,7 +110,7 @@ async function withNewKind<T>(
       return await apply();
     } catch (thrown) {
       const mayCome =
-        thrown instanceof AgentError && thrown.code === 'NOT_FOUND' && object.comesWithManifest;
+        thrown instanceof AgentError && thrown.code === 'NOT_FOUND' && object.comesWithCommand;
       if (!mayCome || dryRun || attempt >= NEW_KIND_ATTEMPTS_MAX) {
         throw thrown;
       }

@@ -9,8 +9,8 @@ export interface PlannedObject extends ManifestObject {
   readonly resource: ApiResource | undefined;
   /** Where it goes; undefined for what is in no namespace. */
   readonly target: string | undefined;
-  /** Its kind, or its namespace, comes with this manifest: a dry run cannot check it. */
-  readonly comesWithManifest: boolean;
+  /** Its kind or its namespace may be made by this command: a dry run cannot check it then. */
+  readonly comesWithCommand: boolean;
 }
 
 const CUSTOM_RESOURCES = 'CustomResourceDefinition';
@@ -32,10 +32,10 @@ export async function planObjects(
     const resource = there ?? own;
     const target =
       resource?.namespaced === true ? (object.namespace ?? namespace ?? 'default') : undefined;
-    const comesWithManifest =
+    const comesWithCommand =
       (there === undefined && own !== undefined) ||
-      (target !== undefined && comingNamespaces.includes(target));
-    planned.push({ ...object, resource, target, comesWithManifest });
+      (target !== undefined && (target === namespace || comingNamespaces.includes(target)));
+    planned.push({ ...object, resource, target, comesWithCommand });
   }
   // Others need these first; apart from that the order of the manifest counts.
   return planned.toSorted((a, b) => rank(a) - rank(b));
@@ -90,7 +90,7 @@ function verbsOf(object: PlannedObject): readonly string[] {
   return isSecret(object) ? ['create', 'update'] : ['create', 'patch'];
 }
 
-/** @throws AgentError POLICY_DENIED for the first access that the policy does not allow */
+/** @throws AgentError POLICY_DENIED for the first object that the policy does not allow */
 export function requireAllAllowed(policy: Policy, objects: readonly PlannedObject[]): void {
   for (const object of objects) {
     const { resource } = object;
@@ -98,6 +98,7 @@ export function requireAllAllowed(policy: Policy, objects: readonly PlannedObjec
       for (const verb of verbsOf(object)) {
         requireAllowed(policy.access(accessTo(resource, object.target, object.name, verb)));
       }
+      requireAllowed(policy.object(object.content));
     }
   }
 }

@@ -42,7 +42,7 @@ interface RolloutDeps {
 export interface RolloutOptions {
   /** 0 looks once. */
   readonly waitMs: number;
-  /** More or fewer replicas are ready. */
+  /** Called with the first state, and when more or fewer replicas are ready. */
   readonly onReady: (state: RolloutState) => void;
   /** What hinders it, when that was not said before. */
   readonly onReason: (reason: string) => void;
@@ -82,6 +82,7 @@ export async function followRollout(
   diagnosis.catch(() => hopeless.abort());
   try {
     let done = note(deployment);
+    options.onReady(rolloutState(deployment));
     while (!done && !hopeless.signal.aborted && deps.clock.monotonic() < endsAt) {
       const leftMs = Math.min(endsAt - deps.clock.monotonic(), WATCH_SILENCE_MS);
       const stop = AbortSignal.any([over.signal, hopeless.signal]);

@@ -1,15 +1,17 @@
 import { describe, expect, test } from 'bun:test';
 import type { z } from 'zod';
+import { ApplyPayload, MANIFEST_LIMIT_BYTES } from '../../src/protocol/commands/apply.ts';
+import { DeployData, DeployPayload, UpdatePayload } from '../../src/protocol/commands/deploy.ts';
+import { DnsLabel } from '../../src/protocol/commands/fields.ts';
+import {
+  GetResourcesData,
+  GetResourcesPayload,
+} from '../../src/protocol/commands/get-resources.ts';
 import {
   DeletePayload,
   DeleteTargets,
-  DeployData,
-  DeployPayload,
-  DnsLabel,
-  GetResourcesData,
-  GetResourcesPayload,
   ScalePayload,
-} from '../../src/protocol/commands.ts';
+} from '../../src/protocol/commands/workload.ts';
 
 /** Where the schema finds something wrong, sorted. */
 function wrongPaths(schema: z.ZodType, input: unknown): readonly string[] {
@@ -54,7 +56,10 @@ describe('DeployPayload', () => {
       resources: {},
       labels: {},
       annotations: {},
+      probes: {},
+      domains: [],
       wait_seconds: 120,
+      rollback_on_failure: false,
     });
   });
 
@@ -74,7 +79,21 @@ describe('DeployPayload', () => {
       annotations: { note: 'x' },
       command: ['/bin/web'],
       args: ['--fast'],
-      wait_seconds: 0,
+      probes: {
+        liveness: { exec: { command: ['/bin/alive'] }, failure_threshold: 5 },
+        readiness: {
+          http: { path: '/ready', port: 'http', scheme: 'HTTP' },
+          initial_delay_seconds: 0,
+          period_seconds: 5,
+          timeout_seconds: 2,
+          success_threshold: 2,
+        },
+        startup: { tcp: { port: 8080 } },
+      },
+      image_pull_secret: 'registry.key',
+      domains: ['shop.example.com', '*.shop.example.com'],
+      wait_seconds: 60,
+      rollback_on_failure: true,
     };
     expect(DeployPayload.parse(payload)).toEqual(payload);
   });
@@ -90,16 +109,32 @@ describe('DeployPayload', () => {
       resources: { limits: { cpu: 'lots' }, requests: { disk: '1Gi' } },
       wait_seconds: 3_601,
       privileged: true,
+      labels: { 'no/two/slashes': 'x', tier: 'not a value' },
+      probes: {
+        liveness: {},
+        readiness: { tcp: { port: 1 }, http: { port: 1 } },
+        startup: { tcp: { port: 1 }, success_threshold: 2 },
+      },
+      image_pull_secret: 'A',
+      domains: ['Upper.example.com', 'a_b'],
     };
     expect(wrongPaths(DeployPayload, payload)).toEqual([
+      'domains.0',
+      'domains.1',
       'environment.A',
       'image',
+      'image_pull_secret',
+      'labels.no/two/slashes',
+      'labels.tier',
       'name',
       'namespace',
       'ports.0.container_port',
       'ports.1.host_port',
       'ports.1.protocol',
       'privileged',
+      'probes.liveness',
+      'probes.readiness',
+      'probes.startup',
       'replicas',
       'resources.limits.cpu',
       'resources.requests.disk',
@@ -127,6 +162,35 @@ describe('DeployPayload', () => {
     });
     expect(wrongPaths(DeployPayload, payload(most))).toEqual([]);
     expect(wrongPaths(DeployPayload, payload(most + 1))).toEqual([field]);
+  });
+});
+
+describe('fields that need others', () => {
+  const payload = { name: 'web', image: 'nginx' };
+
+  test('domains need a port, going back needs a wait', () => {
+    const wishes = { ...payload, domains: ['a.io'], rollback_on_failure: true, wait_seconds: 0 };
+    expect(wrongPaths(DeployPayload, wishes)).toEqual(['domains', 'rollback_on_failure']);
+  });
+
+  test('an update names something to change, and gets no defaults for the rest', () => {
+    expect(wrongPaths(UpdatePayload, { name: 'web' })).toEqual(['']);
+    expect(UpdatePayload.parse(payload)).toEqual({
+      name: 'web',
+      namespace: 'default',
+      image: 'nginx',
+      wait_seconds: 120,
+      rollback_on_failure: false,
+    });
+  });
+
+  test('a manifest ends at its limit, and a label to prune by has a value', () => {
+    const manifest = (bytes: number) => ({ manifest: 'x'.repeat(bytes) });
+    expect(wrongPaths(ApplyPayload, manifest(MANIFEST_LIMIT_BYTES))).toEqual([]);
+    expect(wrongPaths(ApplyPayload, manifest(MANIFEST_LIMIT_BYTES + 1))).toEqual(['manifest']);
+    expect(wrongPaths(ApplyPayload, { manifest: 'x', prune_label: 'part' })).toEqual([
+      'prune_label',
+    ]);
   });
 });
 

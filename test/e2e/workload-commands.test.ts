@@ -1,0 +1,320 @@
+/**
+ * The commands about applications, through the local control plane, on a real machine with real
+ * Kubernetes and the agent's own account: each type, and each way a rollout can fail.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { ApplyData } from '../../src/protocol/commands/apply.ts';
+import type { CommandResult } from '../../src/protocol/rest.ts';
+import { WEB_IMAGE, WEB_IMAGE_2, WEB_PORT } from '../vm/images.ts';
+import type { Machine } from '../vm/machine.ts';
+import { prepareTestMachines } from '../vm/prepare.ts';
+import { reportProgress } from '../vm/progress.ts';
+import { installByOneLine, openStand, type Stand, TOKEN_FILE } from './stand.ts';
+
+const PREPARE_TIMEOUT_MS = 1_800_000;
+const TEST_TIMEOUT_MS = 180_000;
+/** Lets the agent write what no preset has: definitions, and objects of the kind they bring. */
+const POLICY = `preset: standard
+resources:
+  - {group: apiextensions.k8s.io, resource: customresourcedefinitions, scope: cluster, write: true}
+  - {group: test.pipeops.io, resource: widgets, write: true}
+`;
+
+const progress = reportProgress('workload-commands');
+let stand: Stand;
+let server: Machine;
+let agentId = '';
+
+beforeAll(async () => {
+  await prepareTestMachines(progress);
+  stand = await openStand('workload-commands');
+  server = await stand.lab.boot({ name: 'server', base: 'kubernetes', images: true });
+  await stand.equip(server);
+  await progress.phase('install', () =>
+    installByOneLine(stand, server, ['--token-file', TOKEN_FILE, '--cluster-name', 'workloads']),
+  );
+  await server.writeFile('/root/policy.yaml', POLICY);
+  await server.exec(['pipeops-agent', 'policy', 'apply', '--file', '/root/policy.yaml']);
+  agentId = (await stand.registeredAgent()).id;
+}, PREPARE_TIMEOUT_MS);
+
+afterAll(async () => await stand?.[Symbol.asyncDispose](), TEST_TIMEOUT_MS);
+
+async function run(type: string, payload: Record<string, unknown>): Promise<CommandResult> {
+  const id = await stand.command(agentId, type, payload);
+  const { result } = await progress.phase(type, () => stand.finished(agentId, id));
+  if (result === null) {
+    throw new Error(`"${type}" is done without a result`);
+  }
+  return result;
+}
+
+const kubectl = async (...args: string[]) =>
+  (await server.exec(['k3s', 'kubectl', ...args])).stdout;
+
+const field = (kind: string, name: string, path: string) =>
+  kubectl('get', kind, name, '-n', 'shop', '-o', `jsonpath={${path}}`);
+
+const names = async (kind: string) =>
+  (await kubectl('get', kind, '-n', 'shop', '-o', 'name')).split('\n').filter(Boolean);
+
+const web = (more: Record<string, unknown> = {}) => ({
+  name: 'web',
+  namespace: 'shop',
+  image: WEB_IMAGE,
+  ports: [{ container_port: WEB_PORT }],
+  probes: { readiness: { http: { port: WEB_PORT }, period_seconds: 1 } },
+  environment: { GREETING: 'hello' },
+  ...more,
+});
+
+test(
+  'an application is deployed, changed, and taken away again',
+  async () => {
+    const deployed = await run('deploy', web({ domains: ['web.example.com'] }));
+    expect(deployed).toMatchObject({
+      success: true,
+      data: {
+        revision: 1,
+        replicas_wanted: 1,
+        replicas_ready: 1,
+        service_address: expect.stringMatching(/^10\.43\.\d+\.\d+:8080$/),
+      },
+    });
+    const managed = String.raw`.metadata.labels.pipeops\.io/managed`;
+    expect(await field('ingress', 'web', managed)).toBe('true');
+    expect(await field('ingress', 'web', '.spec.rules[*].host')).toBe('web.example.com');
+
+    // What another manager added stays, and so does what the payload does not name.
+    await kubectl('set', 'env', 'deployment/web', '-n', 'shop', 'THEIRS=1');
+    const target = { name: 'web', namespace: 'shop' };
+    const updated = await run('update', { ...target, image: WEB_IMAGE_2 });
+    expect(updated).toMatchObject({ success: true, data: { revision: 3, replicas_ready: 1 } });
+    const env = '.spec.template.spec.containers[0].env[*].name';
+    expect((await field('deployment', 'web', env)).split(' ').sort()).toEqual([
+      'GREETING',
+      'THEIRS',
+    ]);
+    expect(await names('ingress')).toEqual(['ingress.networking.k8s.io/web']);
+
+    expect(await run('scale', { ...target, replicas: 2 })).toMatchObject({
+      success: true,
+      data: { replicas_wanted: 2, replicas_ready: 2 },
+    });
+    expect(await run('restart', target)).toMatchObject({
+      success: true,
+      data: { restarted: 'Deployment/web', revision: 4, replicas_ready: 2 },
+    });
+    expect(await run('rollback', { ...target, revision: 1 })).toMatchObject({
+      success: true,
+      data: { revision: 5, rolled_back_to: 1, image: WEB_IMAGE, replicas_ready: 2 },
+    });
+    // Exactly as it was then: without what another manager has added since.
+    expect(await field('deployment', 'web', env)).toBe('GREETING');
+    expect(await run('rollback', { ...target, revision: 77 })).toMatchObject({
+      success: false,
+      error_code: 'NOT_FOUND',
+    });
+
+    expect(await run('deploy', web({ ports: [] }))).toMatchObject({ success: true });
+    expect([await names('service'), await names('ingress')]).toEqual([[], []]);
+    expect(await run('delete', target)).toMatchObject({
+      success: true,
+      data: { deleted: ['Deployment/web'] },
+    });
+    expect(await names('deployment')).toEqual([]);
+    expect(await run('update', { ...target, replicas: 1 })).toMatchObject({
+      success: false,
+      error_code: 'NOT_FOUND',
+    });
+  },
+  TEST_TIMEOUT_MS,
+);
+
+describe('a rollout that fails says why', () => {
+  const failing: readonly [string, Record<string, unknown>, RegExp][] = [
+    [
+      'pull',
+      { image: 'registry.invalid/none:1' },
+      /^image_pull: image "registry\.invalid\/none:1"/,
+    ],
+    [
+      'crash',
+      { command: ['sh', '-c', 'echo cannot open the database; exit 3'] },
+      /^log: container "crash" wrote last:\ncannot open the database$/,
+    ],
+    ['huge', { resources: { requests: { cpu: '900' } } }, /^unschedulable: .*Insufficient cpu/],
+    [
+      'sick',
+      { probes: { readiness: { http: { port: 9 }, period_seconds: 1 } } },
+      /^probe_failed: Readiness probe failed: .*refused/,
+    ],
+    [
+      'hungry',
+      {
+        command: ['sh', '-c', 'x=$(yes | head -c 200000000)'],
+        resources: { limits: { memory: '16Mi' } },
+      },
+      /^out_of_memory: container "hungry"/,
+    ],
+  ];
+
+  test.concurrent.each(failing)(
+    '%s',
+    async (name, more, reason) => {
+      const payload = { name, namespace: 'failing', image: WEB_IMAGE, wait_seconds: 12, ...more };
+      const result = await run('deploy', payload);
+      expect(result).toMatchObject({
+        success: false,
+        error_code: 'ROLLOUT_FAILED',
+        data: { replicas_wanted: 1, replicas_ready: 0 },
+      });
+      expect(result.data?.['reasons']).toContainEqual(expect.stringMatching(reason));
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  test.concurrent(
+    'early, when a quota leaves no room',
+    async () => {
+      await kubectl('create', 'namespace', 'full');
+      await kubectl('create', 'quota', 'none', '--hard=pods=0', '-n', 'full');
+      const payload = { name: 'web', namespace: 'full', image: WEB_IMAGE, wait_seconds: 120 };
+      const result = await run('deploy', payload);
+      expect(result).toMatchObject({ success: false, error_code: 'ROLLOUT_FAILED' });
+      expect(result.data?.['reasons']).toContainEqual(
+        expect.stringMatching(/^quota: .*exceeded quota: none/),
+      );
+      expect(result.metadata.duration_ms).toBeLessThan(60_000);
+    },
+    TEST_TIMEOUT_MS,
+  );
+});
+
+test(
+  'a deploy that fails goes back to what was there, and takes away what is new',
+  async () => {
+    const broken = { image: 'registry/Not-A-Name', rollback_on_failure: true, wait_seconds: 60 };
+    const target = { name: 'back', namespace: 'shop' };
+    expect(await run('deploy', web({ ...target, replicas: 2 }))).toMatchObject({ success: true });
+    const failed = await run('deploy', web({ ...target, ...broken, domains: ['x.example.com'] }));
+    expect(failed).toMatchObject({
+      success: false,
+      error_code: 'ROLLOUT_FAILED',
+      data: { rolled_back: { to: 'earlier_revision', complete: true } },
+    });
+    expect(failed.data?.['reasons']).toContainEqual(expect.stringContaining('InvalidImageName'));
+    expect({
+      image: await field('deployment', 'back', '.spec.template.spec.containers[*].image'),
+      ready: await field('deployment', 'back', '.status.readyReplicas'),
+      ingresses: await names('ingress'),
+    }).toEqual({ image: WEB_IMAGE, ready: '2', ingresses: [] });
+
+    const first = await run('deploy', web({ ...broken, name: 'first', namespace: 'shop' }));
+    expect(first).toMatchObject({
+      success: false,
+      data: { rolled_back: { to: 'nothing', complete: true } },
+    });
+    expect(await names('deployment')).toEqual(['deployment.apps/back']);
+    expect(await names('service')).toEqual(['service/back']);
+  },
+  TEST_TIMEOUT_MS,
+);
+
+const WIDGETS = `
+apiVersion: test.pipeops.io/v1
+kind: Widget
+metadata: {name: one}
+spec: {size: 1}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.test.pipeops.io}
+spec:
+  group: test.pipeops.io
+  scope: Namespaced
+  names: {plural: widgets, singular: widget, kind: Widget}
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema:
+        openAPIV3Schema:
+          {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}
+`;
+
+const settings = (name: string, value: string) => `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: ${name}, labels: {part: settings}}
+data: {value: "${value}"}
+`;
+
+const resultsOf = ({ data }: CommandResult) =>
+  ApplyData.parse(data).objects.map(({ kind, name, result }) => `${kind}/${name} ${result}`);
+
+test(
+  'a manifest is applied object by object, tried dry, and pruned',
+  async () => {
+    const apply = (manifest: string, more: Record<string, unknown> = {}) =>
+      run('apply', { manifest, namespace: 'applied', ...more });
+    const both = `${settings('a', '1')}---${settings('b', '1')}`;
+    expect(resultsOf(await apply(both, { dry_run: true }))).toEqual([
+      'ConfigMap/a created',
+      'ConfigMap/b created',
+    ]);
+    expect(await kubectl('get', 'namespaces', '-o', 'name')).not.toContain('applied');
+    expect(resultsOf(await apply(WIDGETS))).toEqual([
+      'CustomResourceDefinition/widgets.test.pipeops.io created',
+      'Widget/one created',
+    ]);
+    expect(resultsOf(await apply(both))).toEqual(['ConfigMap/a created', 'ConfigMap/b created']);
+    await kubectl('create', 'configmap', 'theirs', '-n', 'applied');
+    await kubectl('label', 'configmap', 'theirs', 'part=settings', '-n', 'applied');
+    const pruned = await apply(settings('a', '2'), { prune_label: 'part=settings' });
+    expect(resultsOf(pruned)).toEqual(['ConfigMap/a configured', 'ConfigMap/b pruned']);
+    expect(resultsOf(await apply(settings('a', '2')))).toEqual(['ConfigMap/a unchanged']);
+    const left = await kubectl('get', 'configmaps', '-n', 'applied', '-o', 'name');
+    expect(left.split('\n')).toContain('configmap/theirs');
+
+    const secret = `
+apiVersion: v1
+kind: Secret
+metadata: {name: key}
+stringData: {password: wLkqZ81hs7-not-to-be-seen}
+`;
+    const written = [await apply(secret), await apply(secret)];
+    expect(written.map(resultsOf)).toEqual([['Secret/key created'], ['Secret/key configured']]);
+    expect(JSON.stringify(written)).not.toContain('wLkqZ81hs7');
+
+    const partly = await apply(`${settings('c', '1')}---
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: bad}, spec: {replicas: many}}
+`);
+    expect(partly).toMatchObject({ success: false, error_code: 'APPLY_FAILED' });
+    expect(resultsOf(partly)).toEqual(['ConfigMap/c created', 'Deployment/bad failed']);
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
+  'what the policy forbids, and what is not right, changes nothing',
+  async () => {
+    const forbidden = `${settings('d', '1')}---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: kube-system}}
+`;
+    expect(await run('apply', { manifest: forbidden })).toMatchObject({
+      success: false,
+      error_code: 'POLICY_DENIED',
+    });
+    expect(await kubectl('get', 'configmaps', '-n', 'default', '-o', 'name')).not.toContain('/d');
+    expect(
+      await run('apply', { manifest: '{apiVersion: v1, kind: ConfigMap, metadata: {name: A_b}}' }),
+    ).toMatchObject({ success: false, error_code: 'COMMAND_INVALID' });
+    expect(await run('deploy', web({ name: 'No', replicas: -1 }))).toMatchObject({
+      success: false,
+      error_code: 'COMMAND_INVALID',
+      data: { problems: [expect.stringMatching(/^name: /), expect.stringMatching(/^replicas: /)] },
+    });
+  },
+  TEST_TIMEOUT_MS,
+);
