@@ -152,9 +152,9 @@ async function checkControlPlane(
   ca: string | undefined,
   token: string,
 ): Promise<void> {
-  const { clock, http, signal } = context;
+  const { clock, random, http, signal } = context;
   const client = restClient(
-    { clock, http, token: async () => token },
+    { clock, random, http, token: async () => token },
     { baseUrl: config.control_plane.url, version: BUILD.version, ca },
   );
   const progress = context.progress('Ask the control plane');

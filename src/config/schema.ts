@@ -106,6 +106,40 @@ const ControlPlaneSection = z.strictObject({
         since: '0.1.0',
       }),
     ),
+  transport: z
+    .enum(['auto', 'websocket', 'rest'])
+    .default('auto')
+    .meta(
+      setting({
+        description:
+          'How the session is carried; auto prefers the WebSocket and falls back to REST polling',
+        flag: 'transport',
+        since: '0.2.0',
+      }),
+    ),
+  proxy: z
+    .string()
+    .regex(
+      /^(https?|socks5h?):\/\/[^\s/@]+\/?$/,
+      'must be http://, https:// or socks5://host[:port], without user and password',
+    )
+    .optional()
+    .meta(
+      setting({
+        description:
+          'Proxy to the control plane; HTTPS_PROXY of the environment when absent. Its user:password stands in credentials/proxy of the daemon directory',
+        since: '0.2.0',
+      }),
+    ),
+  no_proxy: z
+    .string()
+    .optional()
+    .meta(
+      setting({
+        description: 'Hosts reached without the proxy, comma-separated; NO_PROXY when absent',
+        since: '0.2.0',
+      }),
+    ),
   ca_file: absolutePath.optional().meta(
     setting({
       description: 'Certificates (PEM) to trust for the control plane instead of the public ones',

@@ -93,3 +93,22 @@ export interface AttachedDataPlane {
   /** The connection is gone. */
   close(): void;
 }
+
+/** What is kept of a registration, and survives a restart. */
+export interface RememberedSession {
+  readonly clusterId: string;
+  readonly clusterUuid: string;
+  readonly gatewayUrl: string | undefined;
+  readonly supportsCommands: boolean;
+  readonly supportsStatusReports: boolean;
+  readonly supportsFlowControl: boolean;
+  /** SHA-256 of the service token, in hex. */
+  readonly serviceTokenHash: string;
+}
+
+/** Of one control plane: another address has another memory. */
+export interface SessionMemory {
+  read(): RememberedSession | undefined;
+  /** Durable when it returns. */
+  write(session: RememberedSession): void;
+}

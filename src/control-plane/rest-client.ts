@@ -1,8 +1,7 @@
 import { AgentError, messageOf } from '../core/errors.ts';
-import type { Clock, Http, TlsOptions } from '../core/ports.ts';
+import type { Clock, Http, Random, TlsOptions } from '../core/ports.ts';
 import { redact } from '../core/redact.ts';
 import {
-  type ClusterStatus,
   type CommandResult,
   CommandsResponse,
   type Heartbeat,
@@ -10,6 +9,9 @@ import {
   REST_PATHS,
   type Registration,
 } from '../protocol/rest.ts';
+import { withDeadline } from './deadline.ts';
+import { circuitBreaker } from './endpoint-policy.ts';
+import { retryAfterMs } from './pace.ts';
 
 /** Deadlines of the calls, as the existing agent has them. */
 const REGISTER_TIMEOUT_MS = 30_000;
@@ -21,8 +23,6 @@ const HEALTH_TIMEOUT_MS = 10_000;
 
 /** Characters of a foreign error text that are repeated. */
 const FOREIGN_TEXT_MAX = 200;
-/** A server may ask for a pause of at most this. */
-const RETRY_AFTER_MS_MAX = 10 * 60_000;
 
 export interface RestClientOptions {
   /** `https://…`, with or without a path. */
@@ -34,6 +34,7 @@ export interface RestClientOptions {
 
 export interface RestClientDeps {
   readonly clock: Clock;
+  readonly random: Random;
   readonly http: Http;
   /** The bearer token as it is now: it may be replaced while the daemon runs. */
   readonly token: () => Promise<string | undefined>;
@@ -47,7 +48,8 @@ export interface RestClientDeps {
 export interface RestClient {
   register(body: Registration, signal: AbortSignal): Promise<void>;
   heartbeat(body: Heartbeat, signal: AbortSignal): Promise<void>;
-  status(agentId: string, body: ClusterStatus, signal: AbortSignal): Promise<void>;
+  /** @param body the JSON text of a ClusterStatus in pieces, sent as they come */
+  status(agentId: string, body: AsyncIterable<string>, signal: AbortSignal): Promise<void>;
   /** Unchecked entries: the caller checks each on its own. */
   commands(agentId: string, signal: AbortSignal): Promise<readonly unknown[]>;
   result(
@@ -62,27 +64,35 @@ export interface RestClient {
 interface Call {
   readonly method: 'GET' | 'POST';
   readonly path: string;
-  readonly body?: unknown;
+  readonly body?: string | ReadableStream<Uint8Array>;
   readonly timeoutMs: number;
   readonly authorized: boolean;
 }
 
 export function restClient(deps: RestClientDeps, options: RestClientOptions): RestClient {
-  const post = async (path: string, body: unknown, timeoutMs: number, signal: AbortSignal) => {
-    await call(deps, options, { method: 'POST', path, body, timeoutMs, authorized: true }, signal);
+  const breaker = circuitBreaker(deps);
+  const ask = (request: Call, signal: AbortSignal) =>
+    breaker.run(() => call(deps, options, request, signal));
+  const send = async (
+    path: string,
+    body: string | ReadableStream<Uint8Array>,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ) => {
+    await ask({ method: 'POST', path, body, timeoutMs, authorized: true }, signal);
   };
+  const post = (path: string, body: unknown, timeoutMs: number, signal: AbortSignal) =>
+    send(path, JSON.stringify(body), timeoutMs, signal);
   return {
     register: (body, signal) => post(REST_PATHS.register(), body, REGISTER_TIMEOUT_MS, signal),
     heartbeat: (body, signal) =>
       post(REST_PATHS.heartbeat(body.agent_id), body, HEARTBEAT_TIMEOUT_MS, signal),
     status: (agentId, body, signal) =>
-      post(REST_PATHS.status(agentId), body, STATUS_TIMEOUT_MS, signal),
+      send(REST_PATHS.status(agentId), streamOf(body), STATUS_TIMEOUT_MS, signal),
     result: (agentId, commandId, body, signal) =>
       post(REST_PATHS.result(agentId, commandId), body, RESULT_TIMEOUT_MS, signal),
     commands: async (agentId, signal) => {
-      const text = await call(
-        deps,
-        options,
+      const text = await ask(
         {
           method: 'GET',
           path: REST_PATHS.commands(agentId),
@@ -94,9 +104,7 @@ export function restClient(deps: RestClientDeps, options: RestClientOptions): Re
       return parseCommands(text);
     },
     health: async (signal) => {
-      await call(
-        deps,
-        options,
+      await ask(
         {
           method: 'GET',
           path: REST_PATHS.health(),
@@ -149,32 +157,60 @@ async function call(
       hint: 'Give one: pipeops-agent install --token-file FILE',
     });
   }
-  const deadline = AbortSignal.timeout(request.timeoutMs);
-  const tls: TlsOptions = options.ca === undefined ? {} : { ca: options.ca };
-  let response: Response;
-  let text: string;
-  try {
-    response = await deps.http(`${options.baseUrl.replace(/\/+$/, '')}${request.path}`, {
-      method: request.method,
-      headers: {
-        'user-agent': `PipeOps-Agent/${options.version}`,
-        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-        ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
-      },
-      ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
-      // The token must not follow a redirect to another host.
-      redirect: 'manual',
-      signal: AbortSignal.any([signal, deadline]),
-      tls,
-    });
-    text = await readBounded(response);
-  } catch (thrown) {
-    throw noAnswer(options, thrown, signal, deadline);
-  }
+  const { response, text } = await exchange(deps, options, request, token, signal);
   if (response.status >= 200 && response.status < 300) {
     return text;
   }
   throw refusal(deps.clock, request, response, text, token);
+}
+
+async function exchange(
+  deps: RestClientDeps,
+  options: RestClientOptions,
+  request: Call,
+  token: string | undefined,
+  signal: AbortSignal,
+): Promise<{ readonly response: Response; readonly text: string }> {
+  const tls: TlsOptions = options.ca === undefined ? {} : { ca: options.ca };
+  const limit = { what: `${request.method} ${request.path}`, ms: request.timeoutMs };
+  try {
+    return await withDeadline(deps.clock, limit, signal, async (inner) => {
+      const response = await deps.http(`${options.baseUrl.replace(/\/+$/, '')}${request.path}`, {
+        method: request.method,
+        headers: {
+          'user-agent': `PipeOps-Agent/${options.version}`,
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(request.body === undefined ? {} : { body: request.body }),
+        // The token must not follow a redirect to another host.
+        redirect: 'manual',
+        signal: inner,
+        tls,
+      });
+      return { response, text: await readBounded(response) };
+    });
+  } catch (thrown) {
+    throw noAnswer(options, thrown, signal);
+  }
+}
+
+function streamOf(pieces: AsyncIterable<string>): ReadableStream<Uint8Array> {
+  const iterator = pieces[Symbol.asyncIterator]();
+  const encoder = new TextEncoder();
+  return new ReadableStream({
+    pull: async (controller) => {
+      const { done, value } = await iterator.next();
+      if (done === true) {
+        controller.close();
+      } else {
+        controller.enqueue(encoder.encode(value));
+      }
+    },
+    cancel: async () => {
+      await iterator.return?.();
+    },
+  });
 }
 
 async function readBounded(response: Response): Promise<string> {
@@ -195,13 +231,9 @@ async function readBounded(response: Response): Promise<string> {
 }
 
 /** Names what stood in the way, so that the reader knows which machine to look at. */
-function noAnswer(
-  options: RestClientOptions,
-  thrown: unknown,
-  signal: AbortSignal,
-  deadline: AbortSignal,
-): AgentError {
-  if (thrown instanceof AgentError) {
+function noAnswer(options: RestClientOptions, thrown: unknown, signal: AbortSignal): AgentError {
+  const isTimeout = thrown instanceof AgentError && thrown.code === 'TIMEOUT';
+  if (thrown instanceof AgentError && !isTimeout) {
     return thrown;
   }
   const { host } = new URL(options.baseUrl);
@@ -209,7 +241,7 @@ function noAnswer(
     return new AgentError('INTERRUPTED', `The request to ${host} was interrupted`);
   }
   const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
-  const why = deadline.aborted ? 'it did not answer in time' : describeNetworkError(code, thrown);
+  const why = isTimeout ? 'it did not answer in time' : describeNetworkError(code, thrown);
   return new AgentError('CONTROL_PLANE_UNREACHABLE', `Cannot reach ${host}: ${why}`, {
     hint: /CERT|TLS|SSL|SELF_SIGNED|ISSUER|VERIFY/.test(code)
       ? 'If it uses a private CA, name its certificate with --ca-file (PIPEOPS_CA_FILE)'
@@ -255,26 +287,14 @@ function refusal(
     case 404:
       return new AgentError('NOT_FOUND', message, { details: { status: 404 } });
     default: {
-      const retryAfterMs = retryAfter(clock, response);
+      const pauseMs = retryAfterMs(clock, response.headers.get('retry-after'));
       return new AgentError('CONTROL_PLANE_ERROR', message, {
         hint: 'The agent tries again by itself; if it stays so, look at the control plane',
         details: {
           status: response.status,
-          ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+          ...(pauseMs === undefined ? {} : { retryAfterMs: pauseMs }),
         },
       });
     }
   }
-}
-
-/** Retry-After (RFC 9110 section 10.2.3), as seconds or as a date, within bounds. */
-function retryAfter(clock: Clock, response: Response): number | undefined {
-  const header = response.headers.get('retry-after');
-  if (header === null) {
-    return undefined;
-  }
-  const ms = /^\d+$/.test(header)
-    ? Number(header) * 1_000
-    : Date.parse(header) - clock.now().getTime();
-  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), RETRY_AFTER_MS_MAX);
 }

@@ -4,11 +4,22 @@ import type { Clock } from '../core/ports.ts';
 /** standalone: no control plane is wanted. refused: the token is not accepted. */
 export type SessionPhase = 'standalone' | 'registering' | 'connected' | 'refused' | 'unreachable';
 
+/** What carries the session; `gateway` is a WebSocket too. */
+export type SessionTransport = 'websocket' | 'gateway' | 'rest';
+
 export interface SessionSnapshot {
   readonly phase: SessionPhase;
+  /** null while nothing carries a session. */
+  readonly transport: SessionTransport | null;
+  /** Why it is this one, when it is not the preferred one. */
+  readonly transportReason: string | null;
   /** ISO time since when it is in this phase. */
   readonly since: string;
-  /** ISO time of the last accepted call; null before the first. */
+  /** ISO time since when there is no session; null while there is one, or none is wanted. */
+  readonly downSince: string | null;
+  /** ISO time of the next try; null while there is a session. */
+  readonly nextTry: string | null;
+  /** ISO time of the last sign of life from the control plane; null before the first. */
   readonly lastContact: string | null;
   readonly lastError: {
     readonly code: string;
@@ -22,60 +33,105 @@ export interface SessionState {
   snapshot(): SessionSnapshot;
   /** Monotonic ms of the last try of any loop, failed or not: an outage still counts as alive. */
   lastAdvance(): number;
-  /** A call was accepted. */
+  /** Monotonic ms since when there is no session; undefined while there is one. */
+  downSinceMs(): number | undefined;
+  /** Monotonic ms of the last answer of any kind, even a refusal. */
+  lastAnswerMs(): number | undefined;
+  /** The session's loops turn. */
+  advanced(): void;
+  /** Something came from the control plane, whatever it was. */
+  heard(): void;
+  /** There is a session, and it works. */
   succeeded(): void;
-  /** A call failed. */
-  failed(error: AgentError): void;
+  /** A try failed. @param retryInMs when the next one comes, where that is known */
+  failed(error: AgentError, retryInMs?: number): void;
   /** The agent must register (again). */
   registering(): void;
+  /** What carries the session from now on. @param reason why not the preferred one */
+  carriedBy(transport: SessionTransport | null, reason?: string): void;
 }
 
 export function sessionState(
   deps: { readonly clock: Clock },
   initial: 'standalone' | 'registering',
 ): SessionState {
+  const { clock } = deps;
   let phase: SessionPhase = initial;
-  let since = deps.clock.now();
+  let since = clock.now();
+  let down = initial === 'standalone' ? undefined : { at: clock.now(), ms: clock.monotonic() };
   let lastContact: Date | undefined;
   let lastError: AgentError | undefined;
-  let lastAdvance = deps.clock.monotonic();
+  let lastAdvance = clock.monotonic();
+  let lastAnswer: number | undefined;
+  let nextTry: Date | undefined;
+  let transport: SessionTransport | null = null;
+  let transportReason: string | undefined;
   const become = (next: SessionPhase) => {
-    lastAdvance = deps.clock.monotonic();
+    lastAdvance = clock.monotonic();
     if (phase !== next) {
       phase = next;
-      since = deps.clock.now();
+      since = clock.now();
+    }
+    if (next === 'connected') {
+      down = undefined;
+      nextTry = undefined;
+    } else {
+      down ??= { at: clock.now(), ms: clock.monotonic() };
     }
   };
   return {
     lastAdvance: () => lastAdvance,
+    downSinceMs: () => down?.ms,
+    lastAnswerMs: () => lastAnswer,
     snapshot: () => ({
       phase,
+      transport,
+      transportReason: transportReason ?? null,
       since: since.toISOString(),
+      downSince: down?.at.toISOString() ?? null,
+      nextTry: nextTry?.toISOString() ?? null,
       lastContact: lastContact?.toISOString() ?? null,
       lastError:
         lastError === undefined
           ? null
           : { code: lastError.code, message: lastError.message, hint: lastError.hint ?? null },
     }),
+    advanced: () => {
+      lastAdvance = clock.monotonic();
+    },
+    heard: () => {
+      lastContact = clock.now();
+      lastAnswer = clock.monotonic();
+      lastAdvance = clock.monotonic();
+    },
     succeeded: () => {
-      lastContact = deps.clock.now();
+      lastContact = clock.now();
+      lastAnswer = clock.monotonic();
       lastError = undefined;
       become('connected');
     },
-    failed: (error) => {
+    failed: (error, retryInMs) => {
       lastError = error;
+      nextTry = retryInMs === undefined ? undefined : new Date(clock.now().getTime() + retryInMs);
       switch (error.code) {
         case 'TOKEN_REJECTED':
+          lastAnswer = clock.monotonic();
           become('refused');
           break;
         case 'CONTROL_PLANE_UNREACHABLE':
+        case 'TIMEOUT':
           become('unreachable');
           break;
         default:
           // It answers, so it is there: what it said stands in lastError.
+          lastAnswer = clock.monotonic();
           become(phase === 'unreachable' ? 'registering' : phase);
       }
     },
     registering: () => become('registering'),
+    carriedBy: (next, reason) => {
+      transport = next;
+      transportReason = reason;
+    },
   };
 }

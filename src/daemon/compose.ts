@@ -1,31 +1,33 @@
-import { hostname } from 'node:os';
 import { commandExecutor } from '../commands/executor.ts';
+import { commandProgress } from '../commands/progress.ts';
 import { COMMAND_HANDLERS } from '../commands/registry.ts';
 import type { LoadedConfig } from '../config/load.ts';
-import { type Config, durationMs } from '../config/schema.ts';
-import { restClient } from '../control-plane/rest-client.ts';
-import { restSession } from '../control-plane/rest-session.ts';
-import { type SessionState, sessionState } from '../control-plane/session-state.ts';
-import type { Clock, Files, Http, Log, Random } from '../core/ports.ts';
+import { sessionState } from '../control-plane/session-state.ts';
+import type { Clock, Files, Http, Random } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import { BUILD } from '../core/version.ts';
 import { channelOpener } from '../kubernetes/channel-stream.ts';
 import { kubernetesClient } from '../kubernetes/client.ts';
-import { readClusterStatus } from '../kubernetes/cluster-status.ts';
 import { kubernetesCredentials } from '../kubernetes/credentials.ts';
 import { AGENT_NAMESPACE, AGENT_SERVICE_ACCOUNT } from '../kubernetes/rbac.ts';
 import { tokenRenewal } from '../kubernetes/token-renewal.ts';
 import { lineLog } from '../platform/log.ts';
+import { systemNetwork } from '../platform/network.ts';
+import { systemRunSoon } from '../platform/run-soon.ts';
 import { systemdNotify } from '../platform/systemd-notify.ts';
 import { trustingDial } from '../platform/trusting-dial.ts';
 import { livePolicy } from '../policy/live-policy.ts';
+import { statusSource } from '../reporting/status-source.ts';
 import { httpServer } from '../server/http-server.ts';
-import { type CommandJournal, commandJournal } from '../store/command-journal.ts';
+import { commandJournal } from '../store/command-journal.ts';
 import { openDatabase } from '../store/database.ts';
 import { agentIdentity } from '../store/identity.ts';
+import { journalUpkeep } from '../store/journal-upkeep.ts';
+import { sessionMemory } from '../store/session-memory.ts';
 import { type DaemonFacts, describeDaemon } from './describe-daemon.ts';
-import { type DaemonPaths, daemonPaths } from './paths.ts';
+import { daemonPaths } from './paths.ts';
 import { nodeReadiness, serverReadiness } from './readiness.ts';
+import { readControlPlaneToken, sessionService } from './session-parts.ts';
 import { supervise } from './supervise.ts';
 import { watchdog } from './watchdog.ts';
 
@@ -38,9 +40,6 @@ export interface DaemonPorts {
   /** Where log lines go. */
   readonly write: (line: string) => void;
 }
-
-/** Longest control-plane token, bytes. */
-const TOKEN_LIMIT_BYTES = 16 * 1024;
 
 /** Builds the daemon and runs it until the signal aborts. Reads like a parts list. */
 export async function runDaemon(
@@ -62,7 +61,7 @@ export async function runDaemon(
       kept_as: setAsidePath,
     });
   }
-  const journal = commandJournal({ database, clock });
+  const journal = commandJournal({ database, clock, runSoon: systemRunSoon });
   const agentId = agentIdentity({ database, random }, config.agent.id);
 
   const credentials = kubernetesCredentials(
@@ -72,12 +71,14 @@ export async function runDaemon(
   const kubernetes = kubernetesClient({ http, credentials });
   const openChannels = channelOpener({ clock, credentials, dialTrusting: trustingDial });
   const policy = await livePolicy({ clock, files, log }, paths.policy);
+  const progress = commandProgress({ clock });
   const executor = commandExecutor({
-    ...{ clock, log, journal, kubernetes, openChannels },
+    ...{ clock, log, journal, progress, kubernetes, openChannels },
     handlers: COMMAND_HANDLERS,
     policy: policy.policy,
   });
-  const standalone = config.agent.role === 'node' || (await readToken(files, paths)) === undefined;
+  const standalone =
+    config.agent.role === 'node' || (await readControlPlaneToken(files, paths)) === undefined;
   const state = sessionState({ clock }, standalone ? 'standalone' : 'registering');
   const readiness =
     config.agent.role === 'node'
@@ -85,6 +86,7 @@ export async function runDaemon(
       : serverReadiness({
           ...{ clock, kubernetes, session: () => state.snapshot() },
           policyProblem: () => policy.problem(),
+          journalTrouble: () => journal.trouble(),
         });
   const facts: DaemonFacts = { config, agentId, startedAt: clock.monotonic() };
   const sources = describeDaemon({ clock, journal, executor, state, readiness }, facts);
@@ -92,9 +94,16 @@ export async function runDaemon(
     { log, files, sources },
     { port: config.http.port, socketPath: paths.socket },
   );
+  const status = statusSource({ clock, random, log, http, client: kubernetes, credentials });
+  const session = {
+    ...{ clock, random, files, log, env, state, progress, status: status.source },
+    ...{ inbox: journal, outbox: journal, dataPlane: undefined, network: systemNetwork },
+    memory: sessionMemory(database, config.control_plane.url),
+  };
   const serverRole: Service[] = [
     policy,
     executor,
+    journalUpkeep({ clock, log, journal }),
     tokenRenewal(
       { clock, random, files, log, client: kubernetes, credentials },
       {
@@ -107,14 +116,12 @@ export async function runDaemon(
   const services = [
     server,
     ...(config.agent.role === 'node' ? [] : serverRole),
-    ...(standalone
-      ? []
-      : [await session({ ...ports, log, journal, kubernetes, state }, config, agentId, paths)]),
+    ...(standalone ? [] : [status.service, await sessionService(session, config, agentId, paths)]),
     watchdog(
       { clock, log, notify },
       {
         sessionAdvance: () => (standalone ? undefined : state.lastAdvance()),
-        readJournal: () => void journal.counts(),
+        readJournal: () => journal.check(),
       },
       watchdogIntervalMs(env),
     ),
@@ -127,75 +134,6 @@ export async function runDaemon(
     notify('STOPPING=1');
     database.close();
   }
-}
-
-async function session(
-  deps: DaemonPorts & {
-    readonly log: Log;
-    readonly journal: CommandJournal;
-    readonly kubernetes: ReturnType<typeof kubernetesClient>;
-    readonly state: SessionState;
-  },
-  config: Config,
-  agentId: string,
-  paths: DaemonPaths,
-): Promise<Service> {
-  const { clock, random, files, http, log, journal, kubernetes, state } = deps;
-  const caFile = config.control_plane.ca_file;
-  const client = restClient(
-    { clock, http, token: () => readToken(files, paths) },
-    {
-      baseUrl: config.control_plane.url,
-      version: BUILD.version,
-      ca: caFile === undefined ? undefined : await files.readText(caFile),
-    },
-  );
-  const clusterName = config.cluster.name;
-  return restSession(
-    {
-      clock,
-      random,
-      log,
-      client,
-      state,
-      inbox: journal,
-      outbox: journal,
-      registration: () => ({
-        id: agentId,
-        name: hostname(),
-        cluster_name: clusterName,
-        version: BUILD.version,
-        labels: {
-          ...config.agent.labels,
-          hostname: hostname(),
-          'agent.pipeops.io/version': BUILD.version,
-        },
-        status: 'registering',
-        last_seen: clock.now().toISOString(),
-        control_plane_url: '',
-      }),
-      heartbeat: () => ({
-        agent_id: agentId,
-        cluster_name: clusterName,
-        status: 'connected',
-        proxy_status: 'direct',
-        timestamp: clock.now().toISOString(),
-        metadata: { version: BUILD.version },
-      }),
-      clusterStatus: (signal) => readClusterStatus({ clock, client: kubernetes }, signal),
-    },
-    {
-      agentId,
-      heartbeatIntervalMs: durationMs(config.control_plane.heartbeat_interval),
-      statusIntervalMs: durationMs(config.control_plane.status_interval),
-      pollIntervalMs: durationMs(config.control_plane.poll_interval),
-    },
-  );
-}
-
-async function readToken(files: Files, paths: DaemonPaths): Promise<string | undefined> {
-  const token = (await files.readText(paths.controlPlaneToken, TOKEN_LIMIT_BYTES))?.trim();
-  return token === '' ? undefined : token;
 }
 
 /** Where no watchdog is set, the loop still runs: it finds a damaged journal. */

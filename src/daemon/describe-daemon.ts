@@ -57,6 +57,10 @@ async function detailedHealth(
       phase: session.phase,
       since: session.since,
       control_plane: facts.config.control_plane.url,
+      transport: session.transport,
+      transport_reason: session.transportReason,
+      down_since: session.downSince,
+      next_try: session.nextTry,
       last_contact: session.lastContact,
       last_error: session.lastError,
     },
@@ -72,6 +76,7 @@ function uptimeSeconds(deps: DescribeDeps, facts: DaemonFacts): number {
 function metrics(deps: DescribeDeps, facts: DaemonFacts): readonly Metric[] {
   const session = deps.state.snapshot();
   const counts = deps.journal.counts();
+  const commits = deps.journal.commitTimes();
   const ended = deps.executor.counts();
   const gauge = (name: string, help: string, value: number): Metric => ({
     name,
@@ -107,6 +112,16 @@ function metrics(deps: DescribeDeps, facts: DaemonFacts): readonly Metric[] {
       help: 'Commands by state: waiting, running, and done without the result being taken.',
       type: 'gauge',
       samples: Object.entries(counts).map(([state, value]) => ({ labels: { state }, value })),
+    },
+    {
+      name: 'pipeops_agent_journal_commit_milliseconds',
+      help: 'Time that the newest 1000 commits of the journal held the event loop.',
+      type: 'gauge',
+      samples: [
+        { labels: { quantile: '0.5' }, value: commits.p50Ms },
+        { labels: { quantile: '0.99' }, value: commits.p99Ms },
+        { labels: { quantile: '1' }, value: commits.maxMs },
+      ],
     },
     {
       name: 'pipeops_agent_commands_total',

@@ -19,12 +19,15 @@ export function serverReadiness(deps: {
   readonly session: () => SessionSnapshot;
   /** Set while everything is refused because the policy file cannot be used. */
   readonly policyProblem: () => AgentError | undefined;
+  /** Set while nothing can be written: commands wait until the disk takes them again. */
+  readonly journalTrouble: () => AgentError | undefined;
 }): Readiness {
   return cached(deps.clock, async () => {
     const reasons = sessionReasons(deps.clock, deps.session());
-    const policyProblem = deps.policyProblem();
-    if (policyProblem !== undefined) {
-      reasons.push(reasonOf(policyProblem));
+    for (const problem of [deps.policyProblem(), deps.journalTrouble()]) {
+      if (problem !== undefined) {
+        reasons.push(reasonOf(problem));
+      }
     }
     try {
       await deps.kubernetes.find('/version', AbortSignal.timeout(PROBE_TIMEOUT_MS));

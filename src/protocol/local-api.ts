@@ -33,6 +33,13 @@ export const DetailedHealth = z.strictObject({
     phase: z.enum(['standalone', 'registering', 'connected', 'refused', 'unreachable']),
     since: z.string(),
     control_plane: z.string(),
+    /** null while nothing carries a session; a gateway is a WebSocket too. */
+    transport: z.enum(['websocket', 'gateway', 'rest']).nullable(),
+    /** Why it is this one, when it is not the preferred one. */
+    transport_reason: z.string().nullable(),
+    /** Since when there is no session. */
+    down_since: z.string().nullable(),
+    next_try: z.string().nullable(),
     last_contact: z.string().nullable(),
     last_error: z
       .strictObject({ code: z.string(), message: z.string(), hint: z.string().nullable() })

@@ -54,6 +54,8 @@ export const AgentFeatures = z.strictObject({
   supports_commands: z.boolean(),
   /** Ours: `status_report`. */
   supports_status_reports: z.boolean(),
+  /** Ours: `proxy_window`. */
+  supports_flow_control: z.boolean(),
 });
 export type AgentFeatures = z.infer<typeof AgentFeatures>;
 
@@ -126,6 +128,7 @@ export const RegisterSuccessPayload = z.looseObject({
     .looseObject({
       supports_commands: z.boolean().optional().catch(undefined),
       supports_status_reports: z.boolean().optional().catch(undefined),
+      supports_flow_control: z.boolean().optional().catch(undefined),
     })
     .optional()
     .catch(undefined),

@@ -8,6 +8,7 @@ const DEFAULTS: LoadedConfig['config'] = {
   cluster: { name: 'default-cluster' },
   control_plane: {
     url: 'https://api.pipeops.io',
+    transport: 'auto',
     allow_insecure: false,
     heartbeat_interval: '30s',
     status_interval: '60s',
@@ -24,6 +25,9 @@ const ALL_DEFAULT: LoadedConfig['sources'] = {
   'agent.labels': 'default',
   'cluster.name': 'default',
   'control_plane.url': 'default',
+  'control_plane.transport': 'default',
+  'control_plane.proxy': 'default',
+  'control_plane.no_proxy': 'default',
   'control_plane.ca_file': 'default',
   'control_plane.allow_insecure': 'default',
   'control_plane.heartbeat_interval': 'default',

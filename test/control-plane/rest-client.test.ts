@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { restClient } from '../../src/control-plane/rest-client.ts';
 import { systemHttp } from '../../src/platform/http.ts';
+import { systemRandom } from '../../src/platform/random.ts';
 import { REST_BODY_LIMIT_BYTES } from '../../src/protocol/rest.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { makeCertificates } from '../support/tls.ts';
@@ -22,6 +23,7 @@ const clientFor = (baseUrl: string, options: { ca?: string; token?: string | nul
   restClient(
     {
       clock: manualClock('2026-01-01T00:00:00.000Z'),
+      random: systemRandom,
       http: systemHttp,
       token: async () => (options.token === null ? undefined : (options.token ?? TOKEN)),
     },

@@ -1,0 +1,217 @@
+import { AgentError } from '../core/errors.ts';
+import type { Clock, WebSocketConnection, WebSocketDial, WebSocketEnd } from '../core/ports.ts';
+import { CLOSE_CODES, Envelope, MESSAGE_LIMIT_BYTES } from '../protocol/messages.ts';
+import { withDeadline } from './deadline.ts';
+import { retryAfterMs } from './pace.ts';
+
+/** From the name to the answer of the upgrade. */
+export const DIAL_TIMEOUT_MS = 15_000;
+/** Time between two ping frames. */
+export const PING_INTERVAL_MS = 5_000;
+/** A peer from which nothing came for this long is dead: it answers pings. */
+export const SILENCE_LIMIT_MS = 15_000;
+/** More than this waiting to leave means that the peer does not read: the connection is given up. */
+export const OUTGOING_LIMIT_BYTES = 16 * 1024 * 1024;
+
+export type ConnectionKind = 'controller' | 'gateway';
+
+export interface Connection {
+  readonly kind: ConnectionKind;
+  /** Aborts when the connection is gone. */
+  readonly signal: AbortSignal;
+  /** Resolves with why it is gone. */
+  readonly ended: Promise<AgentError>;
+  /** False when it is gone. */
+  send(type: string, payload: Readonly<Record<string, unknown>>, requestId?: string): boolean;
+  sendBinary(data: Uint8Array): boolean;
+  bufferedBytes(): number;
+  /** @param why what `ended` gives */
+  close(code: number, why: AgentError): void;
+}
+
+export interface ConnectionTarget {
+  readonly kind: ConnectionKind;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface ConnectionHandlers {
+  message(envelope: Envelope): void;
+  binary(data: Uint8Array): void;
+  /** What came is no envelope. */
+  unreadable(problem: string): void;
+}
+
+export interface ConnectionDeps {
+  readonly clock: Clock;
+  readonly dial: WebSocketDial;
+}
+
+/**
+ * One WebSocket: dialled within a deadline, watched for life by ping frames, bounded in both
+ * directions. Everything that belongs to it ends with it.
+ * @throws AgentError TOKEN_REJECTED (401, 403), CONTROL_PLANE_ERROR (another answer than 101:
+ *   `details.status`), CONTROL_PLANE_UNREACHABLE, TIMEOUT, INTERRUPTED
+ */
+export async function openConnection(
+  deps: ConnectionDeps,
+  target: ConnectionTarget,
+  handlers: ConnectionHandlers,
+  signal: AbortSignal,
+): Promise<Connection> {
+  const opened = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<AgentError>();
+  const gone = new AbortController();
+  const { host } = new URL(target.url);
+  let heardAt = deps.clock.monotonic();
+  let why: AgentError | undefined;
+  const socket = deps.dial(
+    target.url,
+    { headers: target.headers, messageLimitBytes: MESSAGE_LIMIT_BYTES },
+    {
+      opened: () => opened.resolve(),
+      heard: () => {
+        heardAt = deps.clock.monotonic();
+      },
+      message: (data) => {
+        heardAt = deps.clock.monotonic();
+        if (!gone.signal.aborted) {
+          receive(handlers, data);
+        }
+      },
+      closed: (end) => {
+        const error = why ?? errorOf(deps.clock, host, end);
+        opened.reject(error);
+        ended.resolve(error);
+        gone.abort();
+      },
+    },
+  );
+  const give = (code: number, error: AgentError) => {
+    why ??= error;
+    gone.abort();
+    ended.resolve(why);
+    if (code === CLOSE_CODES.silent) {
+      socket.terminate();
+    } else {
+      socket.close(code, '');
+    }
+  };
+  const limit = { what: `Connecting to ${host}`, ms: DIAL_TIMEOUT_MS };
+  try {
+    await withDeadline(deps.clock, limit, signal, () => opened.promise);
+  } catch (thrown) {
+    socket.terminate();
+    throw thrown;
+  }
+  heardAt = deps.clock.monotonic();
+  const connection = { ...senders(deps.clock, socket, gone.signal, give), kind: target.kind };
+  void watchSilence(deps.clock, host, socket, () => heardAt, gone.signal, give);
+  return { ...connection, signal: gone.signal, ended: ended.promise, close: give };
+}
+
+function receive(handlers: ConnectionHandlers, data: string | Uint8Array): void {
+  if (typeof data === 'string') {
+    const envelope = parseEnvelope(data);
+    if (typeof envelope === 'string') {
+      handlers.unreadable(envelope);
+    } else {
+      handlers.message(envelope);
+    }
+  } else {
+    handlers.binary(data);
+  }
+}
+
+/** @returns the envelope, or what is wrong with the text */
+export function parseEnvelope(text: string): Envelope | string {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return 'it is not JSON'; // The engine's text would repeat the message.
+  }
+  const parsed = Envelope.safeParse(json);
+  return parsed.success
+    ? parsed.data
+    : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+}
+
+function senders(
+  clock: Clock,
+  socket: WebSocketConnection,
+  gone: AbortSignal,
+  give: (code: number, error: AgentError) => void,
+): Pick<Connection, 'send' | 'sendBinary' | 'bufferedBytes'> {
+  const sendRaw = (data: string | Uint8Array) => {
+    if (gone.aborted) {
+      return false;
+    }
+    if (socket.bufferedBytes() > OUTGOING_LIMIT_BYTES) {
+      const message = `The peer does not read: ${OUTGOING_LIMIT_BYTES} bytes wait for it`;
+      give(CLOSE_CODES.silent, new AgentError('CONTROL_PLANE_UNREACHABLE', message));
+      return false;
+    }
+    socket.send(data);
+    return true;
+  };
+  return {
+    send: (type, payload, requestId) =>
+      sendRaw(
+        JSON.stringify({
+          type,
+          ...(requestId === undefined ? {} : { request_id: requestId }),
+          payload,
+          timestamp: clock.now().toISOString(),
+        }),
+      ),
+    sendBinary: sendRaw,
+    bufferedBytes: () => socket.bufferedBytes(),
+  };
+}
+
+async function watchSilence(
+  clock: Clock,
+  host: string,
+  socket: WebSocketConnection,
+  heardAt: () => number,
+  gone: AbortSignal,
+  give: (code: number, error: AgentError) => void,
+): Promise<void> {
+  while (!gone.aborted) {
+    const leftMs = heardAt() + SILENCE_LIMIT_MS - clock.monotonic();
+    if (leftMs <= 0) {
+      const message = `${host} has been silent for ${SILENCE_LIMIT_MS / 1_000} s`;
+      give(CLOSE_CODES.silent, new AgentError('CONTROL_PLANE_UNREACHABLE', message));
+      return;
+    }
+    socket.ping();
+    await clock.sleep(Math.min(PING_INTERVAL_MS, leftMs), gone);
+  }
+}
+
+/** What the end of a WebSocket means to the session. */
+function errorOf(clock: Clock, host: string, end: WebSocketEnd): AgentError {
+  if (end.refusal !== undefined) {
+    const { status } = end.refusal;
+    if (status === 401 || status === 403) {
+      return new AgentError('TOKEN_REJECTED', 'The control plane does not accept the token', {
+        hint: 'Get a new token and run: pipeops-agent install --token-file FILE',
+        details: { status },
+      });
+    }
+    const pauseMs = retryAfterMs(clock, end.refusal.retryAfter);
+    const message = `${host} answered ${status} instead of opening a WebSocket`;
+    return new AgentError('CONTROL_PLANE_ERROR', message, {
+      details: { status, ...(pauseMs === undefined ? {} : { retryAfterMs: pauseMs }) },
+    });
+  }
+  if (end.unreachable === true) {
+    return new AgentError('CONTROL_PLANE_UNREACHABLE', `Cannot reach ${host}: ${end.reason}`, {
+      hint: 'Check the address, DNS, the firewall, the proxy and, with a private CA, --ca-file',
+      details: { unreachable: true },
+    });
+  }
+  const reason = end.reason === '' ? `with code ${end.code}` : `(${end.code}): ${end.reason}`;
+  return new AgentError('CONTROL_PLANE_UNREACHABLE', `${host} closed the connection ${reason}`);
+}

@@ -1,0 +1,257 @@
+import { type AgentError, toAgentError } from '../core/errors.ts';
+import type { Network } from '../core/ports.ts';
+import type { Service } from '../core/service.ts';
+import { childSignal } from './deadline.ts';
+import { type RetryPolicy, retryPolicy } from './endpoint-policy.ts';
+import { gatewayPolicy } from './gateway.ts';
+import type { RestClient } from './rest-client.ts';
+import {
+  type RestSessionDeps,
+  type RestSessionOptions,
+  restBeside,
+  restSession,
+} from './rest-session.ts';
+import type { SessionTransport } from './session-state.ts';
+import {
+  type WebSocketSessionDeps,
+  type WebSocketSessionOptions,
+  webSocketSession,
+} from './websocket-session.ts';
+
+/** While REST serves, the WebSocket is tried again after this, then after twice as long. */
+export const PROBE_MS = { first: 30_000, longest: 15 * 60_000 } as const;
+/** Failures of an existing WebSocket path, in a row, after which REST takes over. */
+const FAILURES_BEFORE_REST = 2;
+/** A control plane that answers and gives no session for this long: everything is made anew. */
+export const REBUILD_AFTER_MS = 10 * 60_000;
+
+export type TransportChoice = 'auto' | 'websocket' | 'rest';
+
+export type SessionDeps = Omit<WebSocketSessionDeps, 'dial' | 'gateway'> &
+  Omit<RestSessionDeps, 'client'> & {
+    /** Makes the way to the control plane; again when it is rebuilt. */
+    readonly network: () => Network;
+    readonly restClient: (network: Network) => RestClient;
+  };
+
+export interface SessionOptions extends WebSocketSessionOptions, RestSessionOptions {
+  readonly transport: TransportChoice;
+}
+
+/**
+ * The session with the control plane, over the transport that works: the WebSocket where it can be
+ * had, else REST polling, and back to the WebSocket when it can be had again.
+ */
+export function controlPlaneSession(deps: SessionDeps, options: SessionOptions): Service {
+  return {
+    name: 'control-plane-session',
+    start: async (signal) => ({ done: run(deps, options, signal) }),
+  };
+}
+
+async function run(deps: SessionDeps, options: SessionOptions, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const network = deps.network();
+    const life = childSignal(signal);
+    const own = { ...deps, client: deps.restClient(network), dial: network.dial };
+    try {
+      await Promise.race([liveWith(own, options, life.signal), neededRebuild(deps, life.signal)]);
+    } finally {
+      life.end();
+      network.close();
+    }
+    if (!signal.aborted) {
+      deps.log.warn('no session for long although the control plane answers; starting all over', {
+        after_seconds: REBUILD_AFTER_MS / 1_000,
+      });
+    }
+  }
+}
+
+/** Resolves when the transport should be made anew, or at the signal. */
+async function neededRebuild(deps: SessionDeps, signal: AbortSignal): Promise<void> {
+  const bornAt = deps.clock.monotonic();
+  for (;;) {
+    const now = deps.clock.monotonic();
+    const downSince = Math.max(bornAt, deps.state.downSinceMs() ?? now);
+    const answeredAt = deps.state.lastAnswerMs();
+    const leftMs = downSince + REBUILD_AFTER_MS - now;
+    if (leftMs <= 0 && answeredAt !== undefined && answeredAt >= downSince) {
+      return;
+    }
+    if (!(await deps.clock.sleep(leftMs <= 0 ? PROBE_MS.first : leftMs, signal))) {
+      return;
+    }
+  }
+}
+
+type LiveDeps = RestSessionDeps & Omit<WebSocketSessionDeps, 'gateway'>;
+
+async function liveWith(
+  deps: LiveDeps,
+  options: SessionOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const carry = carrier(deps);
+  if (options.transport === 'rest') {
+    await restSession(deps, options, () => carry('rest', 'the configuration asks for it'), signal);
+    return;
+  }
+  const fallback = restFallback(deps, options, carry, signal);
+  try {
+    await Promise.race([webSocketLoop(deps, options, carry, fallback, signal), fallback.broken]);
+  } finally {
+    await fallback.stop();
+  }
+}
+
+/** Tells what carries the session, with one line for each change. */
+function carrier(deps: LiveDeps): (transport: SessionTransport | null, reason?: string) => void {
+  return (transport, reason) => {
+    const before = deps.state.snapshot();
+    deps.state.carriedBy(transport, reason);
+    if (transport !== null && transport !== before.transport) {
+      deps.log.info('the session has its transport', { transport, reason });
+    }
+  };
+}
+
+interface RestFallback {
+  readonly active: boolean;
+  /** Rejects when REST ended in a way that it must not. */
+  readonly broken: Promise<never>;
+  begin(reason: string): void;
+  /** Resolves when its loops have ended. */
+  stop(): Promise<void>;
+}
+
+function restFallback(
+  deps: LiveDeps,
+  options: SessionOptions,
+  carry: ReturnType<typeof carrier>,
+  signal: AbortSignal,
+): RestFallback {
+  const broken = Promise.withResolvers<never>();
+  broken.promise.catch(() => undefined);
+  let current: { readonly end: () => void; readonly done: Promise<void> } | undefined;
+  return {
+    get active() {
+      return current !== undefined;
+    },
+    broken: broken.promise,
+    begin: (reason) => {
+      if (current === undefined) {
+        const life = childSignal(signal);
+        const done = restSession(deps, options, () => carry('rest', reason), life.signal).catch(
+          broken.reject,
+        );
+        current = { end: life.end, done };
+      }
+    },
+    stop: async () => {
+      const ending = current;
+      current = undefined;
+      ending?.end();
+      await ending?.done;
+    },
+  };
+}
+
+async function webSocketLoop(
+  deps: LiveDeps,
+  options: SessionOptions,
+  carry: ReturnType<typeof carrier>,
+  fallback: RestFallback,
+  signal: AbortSignal,
+): Promise<void> {
+  const retry = retryPolicy(deps, deps.pace.reconnectSpreadMs);
+  const withGateway = { ...deps, gateway: gatewayPolicy(deps.clock) };
+  let failures = 0;
+  let probes = 0;
+  while (!signal.aborted) {
+    const outcome = await oneSession(withGateway, options, retry, carry, fallback, signal);
+    if (signal.aborted) {
+      return;
+    }
+    const { error, wasLive } = outcome;
+    failures = wasLive ? 0 : failures + weightOf(error);
+    if (options.transport === 'auto' && failures >= FAILURES_BEFORE_REST) {
+      fallback.begin(error.message);
+    }
+    probes = fallback.active && !wasLive ? probes + 1 : 0;
+    const waitMs = Math.max(retry.failed(error), probes === 0 ? 0 : probeMs(deps, probes));
+    if (!fallback.active) {
+      carry(null);
+      deps.state.failed(error, waitMs);
+    }
+    deps.state.advanced();
+    deps.log.warn(wasLive ? 'the session has ended' : 'there is no WebSocket session', {
+      error_code: error.code,
+      error: error.message,
+      retry_in_ms: Math.round(waitMs),
+    });
+    await deps.clock.sleep(waitMs, signal);
+  }
+}
+
+async function oneSession(
+  deps: RestSessionDeps & WebSocketSessionDeps,
+  options: SessionOptions,
+  retry: RetryPolicy,
+  carry: ReturnType<typeof carrier>,
+  fallback: RestFallback,
+  signal: AbortSignal,
+): Promise<{ readonly error: AgentError; readonly wasLive: boolean }> {
+  const life = childSignal(signal);
+  let wasLive = false;
+  let beside: Promise<void> | undefined;
+  const broken = Promise.withResolvers<never>();
+  const session = webSocketSession(
+    deps,
+    options,
+    (kind, peer) => {
+      wasLive = true;
+      retry.succeeded();
+      deps.state.succeeded();
+      carry(kind === 'gateway' ? 'gateway' : 'websocket');
+      void fallback.stop();
+      if (!peer.supportsCommands && beside === undefined) {
+        beside = restBeside(deps, options, 'beside', life.signal);
+        beside.catch(broken.reject);
+      }
+    },
+    life.signal,
+  );
+  try {
+    return { error: await Promise.race([session, broken.promise]), wasLive };
+  } catch (thrown) {
+    const error = toAgentError(thrown);
+    if (error.code === 'INTERNAL') {
+      throw error;
+    }
+    return { error, wasLive };
+  } finally {
+    life.end();
+    await beside;
+  }
+}
+
+/** How much a failure says that the WebSocket cannot be had here, although REST might work. */
+function weightOf(error: AgentError): number {
+  const status = error.details?.['status'];
+  if (error.details?.['gateway'] === true || error.code === 'TOKEN_REJECTED') {
+    return 0; // The controller decides.
+  }
+  if (typeof status === 'number') {
+    const isBusy = status === 429 || status === 408 || (status >= 500 && status !== 501);
+    return isBusy ? 1 : FAILURES_BEFORE_REST;
+  }
+  // Nobody there at all: REST would find nobody either.
+  return error.details?.['unreachable'] === true ? 0 : 1;
+}
+
+/** Never early by jitter alone: a fleet behind one broken proxy must not probe in step. */
+function probeMs(deps: LiveDeps, probes: number): number {
+  const ceiling = Math.min(PROBE_MS.longest, PROBE_MS.first * 2 ** Math.min(probes - 1, 10));
+  return ceiling * (0.5 + 0.5 * deps.random.fraction());
+}

@@ -1,0 +1,74 @@
+import { toAgentError } from '../core/errors.ts';
+import type { Clock, Log } from '../core/ports.ts';
+import type { Connection } from './connection.ts';
+import { withDeadline } from './deadline.ts';
+import { limitedLog } from './limited-log.ts';
+import type { Pace } from './pace.ts';
+import type { StatusSource } from './ports.ts';
+
+/** For one whole report, its making included. */
+const REPORT_TIMEOUT_MS = 60_000;
+/** A report pauses while more than this has not left: heartbeats go first. */
+const BUFFERED_LIMIT_BYTES = 1024 * 1024;
+const BUFFERED_WAIT_MS = 50;
+
+export interface StatusReporter {
+  /** The peer asks for a full report now. */
+  requested(): void;
+  run(signal: AbortSignal): Promise<void>;
+}
+
+/** `status_report` messages to a peer that announced that it understands them. */
+export function statusReporter(
+  deps: {
+    readonly clock: Clock;
+    readonly log: Log;
+    readonly pace: Pace;
+    readonly status: StatusSource;
+  },
+  connection: Connection,
+): StatusReporter {
+  const reports = deps.status.reports();
+  const complain = limitedLog(deps.clock, (message, fields) => deps.log.warn(message, fields));
+  let wake = new AbortController();
+  const limit = { what: 'The status report', ms: REPORT_TIMEOUT_MS };
+  const report = async (signal: AbortSignal) => {
+    for await (const payload of await reports.next(signal)) {
+      while (!signal.aborted && connection.bufferedBytes() > BUFFERED_LIMIT_BYTES) {
+        await deps.clock.sleep(BUFFERED_WAIT_MS, signal);
+      }
+      if (signal.aborted || !connection.send('status_report', payload)) {
+        return;
+      }
+    }
+  };
+  return {
+    requested: () => {
+      reports.reset();
+      wake.abort();
+    },
+    run: async (signal) => {
+      while (!signal.aborted) {
+        wake = new AbortController();
+        try {
+          await withDeadline(deps.clock, limit, signal, report);
+        } catch (thrown) {
+          const error = toAgentError(thrown);
+          if (signal.aborted) {
+            return;
+          }
+          if (error.code === 'INTERNAL') {
+            throw error;
+          }
+          // Half a report may have left: the peer must not build on it.
+          reports.reset();
+          complain('cannot report the cluster status', {
+            error_code: error.code,
+            error: error.message,
+          });
+        }
+        await deps.clock.sleep(deps.pace.statusMs(), AbortSignal.any([signal, wake.signal]));
+      }
+    },
+  };
+}

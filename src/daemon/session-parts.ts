@@ -1,0 +1,161 @@
+/** What the session is made of, from the configuration and the machine. */
+import { cpus, hostname, networkInterfaces, totalmem } from 'node:os';
+import { type Config, durationMs } from '../config/schema.ts';
+import { sessionPace } from '../control-plane/pace.ts';
+import type {
+  CommandInbox,
+  DataPlane,
+  ProgressFeed,
+  ResultOutbox,
+  SessionMemory,
+  StatusSource,
+} from '../control-plane/ports.ts';
+import { restClient } from '../control-plane/rest-client.ts';
+import { serviceTokens } from '../control-plane/service-token.ts';
+import { controlPlaneSession } from '../control-plane/session.ts';
+import type { SessionState } from '../control-plane/session-state.ts';
+import type { RegistrationFacts } from '../control-plane/websocket-session.ts';
+import type { Clock, Files, Log, Network, Random } from '../core/ports.ts';
+import type { ProxySettings } from '../core/proxy-settings.ts';
+import type { Service } from '../core/service.ts';
+import { BUILD } from '../core/version.ts';
+import type { DaemonPaths } from './paths.ts';
+
+/** Longest control-plane token, bytes. */
+const TOKEN_LIMIT_BYTES = 16 * 1024;
+/** Longest `user:password` of a proxy, bytes. */
+const PROXY_CREDENTIALS_LIMIT_BYTES = 1024;
+const BYTES_PER_GB = 1024 ** 3;
+
+export interface SessionParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly files: Files;
+  readonly log: Log;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly state: SessionState;
+  readonly inbox: CommandInbox;
+  readonly outbox: ResultOutbox;
+  readonly progress: ProgressFeed;
+  readonly status: StatusSource;
+  readonly dataPlane: DataPlane | undefined;
+  readonly memory: SessionMemory;
+  readonly network: (options: { ca: string | undefined; proxy: ProxySettings }) => Network;
+}
+
+export async function sessionService(
+  parts: SessionParts,
+  config: Config,
+  agentId: string,
+  paths: DaemonPaths,
+): Promise<Service> {
+  const { clock, random, files } = parts;
+  const { control_plane: settings } = config;
+  const ca = settings.ca_file === undefined ? undefined : await files.readText(settings.ca_file);
+  const proxy = await proxySettings(parts, config, paths);
+  const token = () => readControlPlaneToken(files, paths);
+  const pace = sessionPace(parts, {
+    heartbeatIntervalMs: durationMs(settings.heartbeat_interval),
+    statusIntervalMs: durationMs(settings.status_interval),
+  });
+  return controlPlaneSession(
+    {
+      ...parts,
+      token,
+      pace,
+      tokens: serviceTokens({ random }, parts.memory.read()?.serviceTokenHash),
+      facts: () => registrationFacts(parts, config),
+      network: () => parts.network({ ca, proxy }),
+      restClient: ({ http }) =>
+        restClient(
+          { clock, random, http, token },
+          { baseUrl: settings.url, version: BUILD.version, ca },
+        ),
+      registration: () => ({
+        id: agentId,
+        name: hostname(),
+        cluster_name: config.cluster.name,
+        version: BUILD.version,
+        labels: labelsOf(config),
+        status: 'registering',
+        last_seen: clock.now().toISOString(),
+        control_plane_url: '',
+      }),
+      heartbeat: () => ({
+        agent_id: agentId,
+        cluster_name: config.cluster.name,
+        status: 'connected',
+        proxy_status: 'direct',
+        timestamp: clock.now().toISOString(),
+        metadata: { version: BUILD.version },
+      }),
+    },
+    {
+      agentId,
+      version: BUILD.version,
+      apiUrl: settings.url,
+      allowInsecure: settings.allow_insecure,
+      transport: settings.transport,
+      pollIntervalMs: durationMs(settings.poll_interval),
+    },
+  );
+}
+
+export async function readControlPlaneToken(
+  files: Files,
+  paths: DaemonPaths,
+): Promise<string | undefined> {
+  const token = (await files.readText(paths.controlPlaneToken, TOKEN_LIMIT_BYTES))?.trim();
+  return token === '' ? undefined : token;
+}
+
+async function proxySettings(
+  parts: SessionParts,
+  config: Config,
+  paths: DaemonPaths,
+): Promise<ProxySettings> {
+  const { env, files } = parts;
+  const fromEnv = (name: string) => env[name] ?? env[name.toLowerCase()] ?? '';
+  const credentials = await files.readText(paths.proxyCredentials, PROXY_CREDENTIALS_LIMIT_BYTES);
+  return {
+    url: config.control_plane.proxy ?? fromEnv('HTTPS_PROXY'),
+    credentials: credentials?.trim() ?? '',
+    noProxy: config.control_plane.no_proxy ?? fromEnv('NO_PROXY'),
+  };
+}
+
+function labelsOf(config: Config): Readonly<Record<string, string>> & Record<string, string> {
+  return {
+    ...config.agent.labels,
+    hostname: hostname(),
+    'agent.pipeops.io/version': BUILD.version,
+  };
+}
+
+async function registrationFacts(parts: SessionParts, config: Config): Promise<RegistrationFacts> {
+  const disk = await parts.files.diskSpace('/');
+  return {
+    name: config.cluster.name,
+    k8s_version: parts.status.summary().kubernetesVersion,
+    hostname: hostname(),
+    server_ip: ownAddress(),
+    region: 'unknown-country',
+    cloud_provider: 'agent',
+    tunnel_port_config: { kubernetes_api: 6443, kubelet: 10250, agent_http: config.http.port },
+    labels: labelsOf(config),
+    server_specs: {
+      cpu_cores: cpus().length,
+      memory_gb: Math.round(totalmem() / BYTES_PER_GB),
+      disk_gb: Math.round(disk.totalBytes / BYTES_PER_GB),
+      os: 'linux',
+    },
+  };
+}
+
+/** The first address of this machine that is not loopback; nobody outside is asked. */
+function ownAddress(): string {
+  const addresses = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
+  return (
+    addresses.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '0.0.0.0'
+  );
+}

@@ -1,0 +1,71 @@
+import type { Database } from 'bun:sqlite';
+
+/** What is kept of a registration with a control plane. */
+interface Kept {
+  readonly clusterId: string;
+  readonly clusterUuid: string;
+  readonly gatewayUrl: string | undefined;
+  readonly supportsCommands: boolean;
+  readonly supportsStatusReports: boolean;
+  readonly supportsFlowControl: boolean;
+  /** SHA-256 of the service token: the token itself is never kept. */
+  readonly serviceTokenHash: string;
+}
+
+interface Row {
+  readonly cluster_id: string;
+  readonly cluster_uuid: string;
+  readonly gateway_url: string | null;
+  readonly supports_commands: number;
+  readonly supports_status_reports: number;
+  readonly supports_flow_control: number;
+  readonly service_token_hash: string;
+}
+
+/**
+ * Remembers the last registration, one in all: with another control plane the agent begins anew.
+ * @param controlPlaneUrl whose registration it is
+ */
+export function sessionMemory(
+  database: Database,
+  controlPlaneUrl: string,
+): { read(): Kept | undefined; write(session: Kept): void } {
+  return {
+    read: () => {
+      const row = database
+        .query<Row, [string]>('SELECT * FROM session_memory WHERE control_plane_url = ?')
+        .get(controlPlaneUrl);
+      return row === null ? undefined : readRow(row);
+    },
+    write: (session) => {
+      database.run(
+        `INSERT OR REPLACE INTO session_memory (id, control_plane_url, cluster_id, cluster_uuid,
+           gateway_url, supports_commands, supports_status_reports, supports_flow_control,
+           service_token_hash)
+         VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        [
+          controlPlaneUrl,
+          session.clusterId,
+          session.clusterUuid,
+          session.gatewayUrl ?? null,
+          session.supportsCommands ? 1 : 0,
+          session.supportsStatusReports ? 1 : 0,
+          session.supportsFlowControl ? 1 : 0,
+          session.serviceTokenHash,
+        ],
+      );
+    },
+  };
+}
+
+function readRow(row: Row): Kept {
+  return {
+    clusterId: row.cluster_id,
+    clusterUuid: row.cluster_uuid,
+    gatewayUrl: row.gateway_url ?? undefined,
+    supportsCommands: row.supports_commands === 1,
+    supportsStatusReports: row.supports_status_reports === 1,
+    supportsFlowControl: row.supports_flow_control === 1,
+    serviceTokenHash: row.service_token_hash,
+  };
+}
