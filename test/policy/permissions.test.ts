@@ -1,0 +1,151 @@
+import { expect, test } from 'bun:test';
+import { permissionsManifest } from '../../src/cli/kubernetes-account.ts';
+import { policyOfPreset } from '../../src/cli/policy-preset.ts';
+import { effectivePolicy } from '../../src/policy/effective-policy.ts';
+import { policyOf } from '../../src/policy/evaluate.ts';
+import {
+  POLICY_COMMANDS,
+  POLICY_PRESETS,
+  type PolicyPreset,
+} from '../../src/protocol/policy-file.ts';
+
+interface Rule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+  readonly resourceNames?: readonly string[];
+}
+interface Item {
+  readonly kind: string;
+  readonly rules?: readonly Rule[];
+}
+
+const itemsOf = (preset: PolicyPreset) =>
+  (JSON.parse(permissionsManifest(policyOfPreset(preset))) as { items: readonly Item[] }).items;
+const clusterRules = (preset: PolicyPreset) =>
+  itemsOf(preset).flatMap(({ kind, rules = [] }) => (kind === 'ClusterRole' ? rules : []));
+const may = (preset: PolicyPreset, verb: string, group: string, resource: string) =>
+  clusterRules(preset).some(
+    (rule) =>
+      rule.apiGroups.includes(group) &&
+      rule.resources.includes(resource) &&
+      rule.verbs.includes(verb),
+  );
+
+/** Accesses of each command type: verb, group, resource. */
+const NEEDS: Readonly<Record<(typeof POLICY_COMMANDS)[number], readonly (readonly string[])[]>> = {
+  get_resources: [
+    ...['nodes', 'namespaces', 'pods', 'services', 'events'].map((kind) => ['list', '', kind]),
+    ['list', 'apps', 'deployments'],
+  ],
+  logs: [
+    ['get', '', 'pods/log'],
+    ['list', '', 'pods'],
+  ],
+  deploy: [
+    ['patch', 'apps', 'deployments'],
+    ['patch', '', 'services'],
+    ['patch', 'networking.k8s.io', 'ingresses'],
+    ['create', '', 'namespaces'],
+    ['list', 'apps', 'replicasets'],
+  ],
+  update: [['patch', 'apps', 'deployments']],
+  scale: [['patch', 'apps', 'deployments']],
+  rollback: [
+    ['list', 'apps', 'replicasets'],
+    ['patch', 'apps', 'deployments'],
+  ],
+  restart: [['patch', 'apps', 'deployments']],
+  delete: [
+    ['delete', 'apps', 'deployments'],
+    ['delete', '', 'services'],
+    ['delete', 'networking.k8s.io', 'ingresses'],
+  ],
+  apply: [
+    ...['configmaps', 'serviceaccounts', 'persistentvolumeclaims'].map((kind) => [
+      'patch',
+      '',
+      kind,
+    ]),
+    ['create', '', 'secrets'],
+    ['update', '', 'secrets'],
+    ['patch', 'apps', 'statefulsets'],
+    ['patch', 'batch', 'cronjobs'],
+  ],
+  cordon: [['patch', '', 'nodes']],
+  uncordon: [['patch', '', 'nodes']],
+  drain: [
+    ['create', '', 'pods/eviction'],
+    ['patch', '', 'nodes'],
+    ['list', 'policy', 'poddisruptionbudgets'],
+  ],
+  exec: [
+    ['create', '', 'pods/exec'],
+    ['get', '', 'pods/exec'],
+  ],
+};
+
+test.each([...POLICY_PRESETS])(
+  '%s promises what its ClusterRole gives, and nothing else',
+  (preset) => {
+    const policy = policyOf(effectivePolicy(policyOfPreset(preset)));
+    for (const type of POLICY_COMMANDS) {
+      const promised = policy.command({ type, namespace: 'shop' }).allowed;
+      const needs = NEEDS[type].map(([verb = '', group = '', kind = '']) => {
+        const [resource = '', subresource = ''] = kind.split('/');
+        const namespace = kind === 'nodes' || kind === 'namespaces' ? '' : 'shop';
+        const access = { verb, group, resource, subresource, namespace, name: 'x' };
+        return { rbac: may(preset, verb, group, kind), policy: policy.access(access).allowed };
+      });
+      expect([type, needs.map(({ rbac }) => rbac)]).toEqual([
+        type,
+        needs.map((need) => need.policy),
+      ]);
+      expect([type, needs.every(({ rbac }) => rbac)]).toEqual([type, promised]);
+    }
+  },
+);
+
+test.each([...POLICY_PRESETS])('%s gives no way to more than it gives', (preset) => {
+  expect(itemsOf(preset).map(({ kind }) => kind)).toEqual([
+    'Namespace',
+    'ServiceAccount',
+    'ValidatingAdmissionPolicy',
+    'ValidatingAdmissionPolicyBinding',
+    'ClusterRole',
+    'ClusterRoleBinding',
+    'Role',
+    'RoleBinding',
+  ]);
+  const forbidden =
+    /\*|nodes\/proxy|impersonate|"bind|escalate|roles|ephemeralcontainers|deletecollection|webhook|customresource|apiservices|serviceaccounts\/token/;
+  expect(clusterRules(preset).filter((rule) => forbidden.test(JSON.stringify(rule)))).toEqual([]);
+  const own = itemsOf(preset).flatMap(({ kind, rules = [] }) => (kind === 'Role' ? rules : []));
+  expect(own).toEqual([
+    {
+      apiGroups: [''],
+      resources: ['serviceaccounts/token'],
+      resourceNames: ['pipeops-agent'],
+      verbs: ['create'],
+    },
+  ]);
+});
+
+test('only operate reads Secrets and runs programs', () => {
+  const questions = [
+    ['get', 'secrets'],
+    ['list', 'secrets'],
+    ['patch', 'secrets'],
+    ['create', 'pods/exec'],
+    ['create', 'pods/attach'],
+    ['create', 'pods/portforward'],
+  ] as const;
+  const answers = POLICY_PRESETS.map((preset) =>
+    questions.map(([verb, resource]) => may(preset, verb, '', resource)),
+  );
+  expect(answers).toEqual([
+    [false, false, false, false, false, false],
+    [false, false, false, false, false, false],
+    [true, true, false, true, true, true],
+  ]);
+});
