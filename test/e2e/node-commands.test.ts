@@ -1,0 +1,283 @@
+/**
+ * logs, exec, cordon, uncordon and drain on real machines, through the control plane and with the
+ * agent's own account: what its RBAC allows is part of the test.
+ */
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { WEB_IMAGE } from '../vm/images.ts';
+import type { Machine } from '../vm/machine.ts';
+import { prepareTestMachines } from '../vm/prepare.ts';
+import { reportProgress } from '../vm/progress.ts';
+import { waitUntil } from '../vm/wait-until.ts';
+import {
+  installByOneLine,
+  joinByToken,
+  openStand,
+  readyNodes,
+  type Stand,
+  TOKEN_FILE,
+} from './stand.ts';
+
+const PREPARE_TIMEOUT_MS = 1_800_000;
+const TEST_TIMEOUT_MS = 600_000;
+const SETTLE_TIMEOUT_MS = 90_000;
+const UNIT = 'pipeops-agent.service';
+const NAMESPACE = 'node-commands';
+
+const progress = reportProgress('node-commands');
+let stand: Stand;
+let server: Machine;
+let worker: Machine;
+let agentId = '';
+
+beforeAll(async () => {
+  await prepareTestMachines(progress);
+  stand = await openStand('node-commands');
+  [server, worker] = await Promise.all([
+    stand.lab.boot({ name: 'server', base: 'kubernetes', images: true }),
+    stand.lab.boot({ name: 'worker', base: 'kubernetes', images: true }),
+  ]);
+}, PREPARE_TIMEOUT_MS);
+
+afterAll(async () => await stand?.[Symbol.asyncDispose](), TEST_TIMEOUT_MS);
+
+const kubectl = async (args: readonly string[], stdin?: string) =>
+  (
+    await server.exec(
+      ['k3s', 'kubectl', '--namespace', NAMESPACE, ...args],
+      stdin === undefined ? {} : { stdin },
+    )
+  ).stdout;
+
+/** Sends a command and gives its result. */
+async function run(type: string, payload: Record<string, unknown>) {
+  const id = await stand.command(agentId, type, payload);
+  const { result, extra_results } = await stand.finished(agentId, id);
+  expect(extra_results).toBe(0);
+  return result as Record<string, unknown> & { output: string };
+}
+
+const inNamespace = (payload: Record<string, unknown>) => ({ namespace: NAMESPACE, ...payload });
+
+/** A Deployment whose containers run a shell script that ends when it is asked to. */
+function deployment(name: string, replicas: number, scripts: Record<string, string>) {
+  const containers = Object.entries(scripts).map(([container, script]) => ({
+    name: container,
+    image: WEB_IMAGE,
+    imagePullPolicy: 'Never',
+    command: ['sh', '-c', `${script}; trap 'exit 0' TERM; while true; do sleep 1; done`],
+  }));
+  const metadata = { labels: { app: name } };
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name },
+    spec: {
+      replicas,
+      selector: { matchLabels: metadata.labels },
+      template: { metadata, spec: { containers } },
+    },
+  };
+}
+
+const applyAll = (items: readonly object[]) =>
+  kubectl(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
+
+const podsOn = async (node: string) =>
+  (
+    await kubectl([
+      ...['get', 'pods', '--field-selector', `spec.nodeName=${node}`],
+      ...['-o', 'jsonpath={.items[*].metadata.name}'],
+    ])
+  )
+    .split(' ')
+    .filter((name) => name !== '');
+
+test(
+  'the control plane reads logs, runs programs and moves pods away from a node',
+  async () => {
+    await stand.equip(server);
+    await stand.lab.collectOnFailure(join(tmpdir(), 'pipeops-agent-node-commands'), async () => {
+      await installBoth();
+      await progress.phase('logs', readLogs);
+      await progress.phase('exec is refused by the standard policy', refuseExec);
+      await progress.phase('exec', runPrograms);
+      await progress.phase('exec: kill -9 of the daemon meanwhile', runAtMostOnce);
+      await progress.phase('cordon and uncordon', cordonAndUncordon);
+      await progress.phase('drain', drainWorker);
+    });
+  },
+  TEST_TIMEOUT_MS,
+);
+
+async function installBoth(): Promise<void> {
+  const args = ['--token-file', TOKEN_FILE, '--cluster-name', 'node-commands', '--json'];
+  await progress.phase('install', () => installByOneLine(stand, server, args));
+  agentId = (await stand.registeredAgent()).id;
+  await progress.phase('join', () => joinByToken(stand, server, worker));
+  await waitUntil('both nodes are ready', SETTLE_TIMEOUT_MS, async () => {
+    return (await readyNodes(server)) === 2;
+  });
+  await server.exec(['k3s', 'kubectl', 'create', 'namespace', NAMESPACE]);
+  await applyAll([
+    deployment('two', 2, { main: 'echo one; echo two', side: 'true' }),
+    deployment('ends', 1, { main: 'echo last words; exit 3' }),
+    deployment('missing', 1, { main: 'true' }),
+  ]);
+  await kubectl(['set', 'image', 'deployment/missing', 'main=docker.io/pipeops/none:1']);
+  await kubectl(['rollout', 'status', 'deployment/two', '--timeout=60s']);
+}
+
+async function readLogs(): Promise<void> {
+  const several = await run('logs', inNamespace({ name: 'two' }));
+  expect(several).toMatchObject({ success: false, error_code: 'COMMAND_INVALID' });
+  expect(several['error']).toContain('main, side');
+  const pods = (await kubectl(['get', 'pods', '-l', 'app=two', '-o', 'name']))
+    .trim()
+    .split('\n')
+    .map((name) => name.replace('pod/', ''))
+    .sort();
+  const both = await run('logs', inNamespace({ name: 'two', container: 'main', lines: 1 }));
+  expect(both.output).toBe(pods.map((pod) => `[${pod}] two\n`).join(''));
+  const one = await run('logs', inNamespace({ pod: pods[0], container: 'main' }));
+  expect(one).toMatchObject({ success: true, output: 'one\ntwo\n' });
+  expect(
+    await run('logs', inNamespace({ pod: pods[0], container: 'main', previous: true })),
+  ).toMatchObject({ success: false, error_code: 'NOT_FOUND' });
+  const previous = await waitUntil('a container was restarted', SETTLE_TIMEOUT_MS, async () => {
+    const result = await run('logs', inNamespace({ name: 'ends', previous: true }));
+    return result['success'] === true ? result : undefined;
+  });
+  expect(previous.output).toBe('last words\n');
+  const waiting = await waitUntil('the image is missed', SETTLE_TIMEOUT_MS, async () => {
+    const [pod] =
+      (await kubectl(['get', 'pods', '-l', 'app=missing', '-o', 'wide'])).match(
+        /missing-\S+(?=.*ErrImageNeverPull)/,
+      ) ?? [];
+    return pod === undefined ? undefined : await run('logs', inNamespace({ pod }));
+  });
+  expect(waiting).toMatchObject({ success: false, error_code: 'NOT_RUNNING' });
+  expect(waiting['error']).toContain('ErrImageNeverPull');
+}
+
+async function refuseExec(): Promise<void> {
+  const refused = await run(
+    'exec',
+    inNamespace({ name: 'two', container: 'main', command: ['id'] }),
+  );
+  expect(refused).toMatchObject({ success: false, error_code: 'POLICY_DENIED' });
+  await server.exec(['pipeops-agent', 'policy', 'apply', '--preset', 'operate']);
+}
+
+const program = (...command: string[]) => ({ name: 'two', container: 'main', command });
+
+async function runPrograms(): Promise<void> {
+  const script = 'cat; echo problem >&2; exit 7';
+  const exec = await waitUntil('the agent has taken the policy', SETTLE_TIMEOUT_MS, async () => {
+    const payload = { ...program('sh', '-c', script), stdin: 'input\n' };
+    const result = await run('exec', inNamespace(payload));
+    return result['error_code'] === 'POLICY_DENIED' ? undefined : result;
+  });
+  expect(exec).toMatchObject({
+    success: false,
+    error_code: 'EXEC_FAILED',
+    output: 'input\nproblem\n',
+    data: { container: 'main', exit_code: 7, stdout: 'input\n', stderr: 'problem\n' },
+  });
+  expect(await run('exec', inNamespace(program('true')))).toMatchObject({
+    success: true,
+    data: { exit_code: 0 },
+  });
+  const long = await run('exec', inNamespace(program('sh', '-c', 'yes | head -c 20000000')));
+  expect(long).toMatchObject({ success: true, data: { truncated: true, exit_code: 0 } });
+  const slow = await run('exec', inNamespace({ ...program('sleep', '60'), timeout_seconds: 1 }));
+  expect(slow).toMatchObject({ success: false, error_code: 'TIMEOUT', data: { exit_code: null } });
+  expect(await run('exec', inNamespace(program('no-such-program')))).toMatchObject({
+    error_code: 'EXEC_FAILED',
+    data: { exit_code: null },
+  });
+}
+
+async function runAtMostOnce(): Promise<void> {
+  const [pod] = (await kubectl(['get', 'pods', '-l', 'app=two', '-o', 'name'])).trim().split('\n');
+  const name = pod?.replace('pod/', '');
+  const script = 'echo ran >> /tmp/effect; sleep 20';
+  const payload = { pod: name, container: 'main', command: ['sh', '-c', script] };
+  const id = await stand.command(agentId, 'exec', inNamespace(payload));
+  const effect = () => kubectl(['exec', `${name}`, '-c', 'main', '--', 'cat', '/tmp/effect']);
+  await waitUntil('the program has begun', SETTLE_TIMEOUT_MS, async () => {
+    return (await effect()) === 'ran\n';
+  });
+  await server.exec(['systemctl', 'kill', '--signal=KILL', UNIT]);
+  expect(await stand.finished(agentId, id)).toMatchObject({
+    extra_results: 0,
+    result: { success: false, error_code: 'COMMAND_OUTCOME_UNKNOWN' },
+  });
+  expect(await effect()).toBe('ran\n');
+}
+
+async function cordonAndUncordon(): Promise<void> {
+  const node = 'worker';
+  const changes = [];
+  for (const type of ['cordon', 'cordon', 'uncordon', 'uncordon']) {
+    changes.push((await run(type, { node }))['data']);
+  }
+  expect(changes).toEqual([
+    { node, schedulable: false, changed: true },
+    { node, schedulable: false, changed: false },
+    { node, schedulable: true, changed: true },
+    { node, schedulable: true, changed: false },
+  ]);
+  expect(await run('cordon', { node: 'nowhere' })).toMatchObject({ error_code: 'NOT_FOUND' });
+}
+
+async function drainWorker(): Promise<void> {
+  await kubectl(['delete', 'deployment', 'two', 'ends', 'missing', '--wait']);
+  await run('cordon', { node: 'server' });
+  await applyAll(
+    [
+      deployment('kept', 2, { main: 'true' }),
+      { ...deployment('everywhere', 1, { main: 'true' }), kind: 'DaemonSet' },
+      {
+        apiVersion: 'policy/v1',
+        kind: 'PodDisruptionBudget',
+        metadata: { name: 'kept-budget' },
+        spec: { minAvailable: 2, selector: { matchLabels: { app: 'kept' } } },
+      },
+    ].map(withoutReplicas),
+  );
+  await kubectl(['rollout', 'status', 'deployment/kept', '--timeout=60s']);
+  await run('uncordon', { node: 'server' });
+  const kept = (await podsOn('worker')).filter((name) => name.startsWith('kept-'));
+  expect(kept).toHaveLength(2);
+
+  const refused = await run('drain', { node: 'worker', timeout_seconds: 5 });
+  expect(refused).toMatchObject({
+    success: false,
+    error_code: 'DRAIN_INCOMPLETE',
+    data: { node: 'worker', cordoned: true, evicted: [] },
+  });
+  expect(refused['error']).toContain('kept-budget');
+  expect(await podsOn('worker')).toEqual(expect.arrayContaining(kept));
+
+  const patch = JSON.stringify({ spec: { minAvailable: 1 } });
+  await kubectl(['patch', 'pdb', 'kept-budget', '--type=merge', '-p', patch]);
+  const drained = await run('drain', { node: 'worker', grace_seconds: 5 });
+  expect(drained).toMatchObject({ success: true, data: { cordoned: false, refused: [] } });
+  const { evicted, skipped } = drained['data'] as { evicted: string[]; skipped: { pod: string }[] };
+  expect(evicted).toEqual(expect.arrayContaining(kept.map((name) => `${NAMESPACE}/${name}`)));
+  const left = await podsOn('worker');
+  expect(left.map((name) => name.replace(/-[^-]*$/, ''))).toEqual(['everywhere']);
+  expect(skipped.map(({ pod }) => pod)).toContain(`${NAMESPACE}/${left[0]}`);
+  await run('uncordon', { node: 'worker' });
+}
+
+/** A DaemonSet has none. */
+function withoutReplicas(object: { kind: string; spec: object }): object {
+  const spec: Record<string, unknown> = { ...object.spec };
+  if (object.kind === 'DaemonSet') {
+    delete spec['replicas'];
+  }
+  return { ...object, spec };
+}
