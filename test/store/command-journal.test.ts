@@ -1,291 +1,299 @@
-import type { Database } from 'bun:sqlite';
 import { describe, expect, test } from 'bun:test';
-import type { Command, CommandResult } from '../../src/protocol/rest.ts';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { systemRunSoon } from '../../src/platform/run-soon.ts';
 import {
+  CHECKPOINT_BYTES_MAX,
+  CLOCKS_APART_MS,
   type CommandJournal,
   commandJournal,
-  DELIVERED_KEPT_MAX,
-  DELIVERED_KEPT_MS,
-  OPEN_COMMANDS_MAX,
+  EARLY_CANCEL_KEPT_MS,
+  EARLY_CANCELS_MAX,
+  HELD_BYTES_MAX,
+  HELD_COMMANDS_MAX,
+  PENDING_BYTES_MAX,
 } from '../../src/store/command-journal.ts';
-import { openDatabase } from '../../src/store/database.ts';
-import { type ManualClock, manualClock } from '../support/manual-clock.ts';
+import { failureOf } from '../support/failure-of.ts';
+import { commandOf, openEntries, openJournal, resultOf, START } from '../support/open-journal.ts';
+import { tempDirectory } from '../support/temp-dir.ts';
 
-const START = '2026-01-01T00:00:00.000Z';
-
-interface OpenJournal extends Disposable {
-  readonly clock: ManualClock;
-  readonly database: Database;
-  readonly journal: CommandJournal;
+async function run(journal: CommandJournal, id: string): Promise<void> {
+  await journal.accept(commandOf(id));
+  await journal.begin(id);
+  await journal.finish(id, resultOf(id));
 }
 
-function openJournal(): OpenJournal {
-  const clock = manualClock(START);
-  const { database } = openDatabase({ clock }, ':memory:');
-  return {
-    clock,
-    database,
-    journal: commandJournal({ database, clock }),
-    [Symbol.dispose]: () => database.close(),
-  };
-}
-
-function command(id: string): Command {
-  return { id, type: 'scale', payload: { name: 'web', replicas: 2 }, timeout_seconds: null };
-}
-
-function result(output: string): CommandResult {
-  return {
-    success: true,
-    output,
-    metadata: {
-      attempts: 1,
-      started_at: START,
-      finished_at: START,
-      duration_ms: 5,
-      truncated: false,
-    },
-    timestamp: START,
-  };
-}
-
-function deliver(journal: CommandJournal, id: string): void {
-  journal.accept(command(id));
-  journal.begin(id);
-  journal.finish(id, result(id));
-  journal.delivered(id);
-}
-
-function storedIds(database: Database): readonly unknown[] {
-  return database.query('SELECT id FROM commands ORDER BY sequence').values().flat();
-}
+const pendingIds = (journal: CommandJournal) => journal.pending(50).map((each) => each.commandId);
 
 describe('commandJournal()', () => {
-  test('leads a command from acceptance to delivery', () => {
+  test('leads a command from acceptance to delivery', async () => {
     using open = openJournal();
     const { clock, journal } = open;
+    const entry = { sequence: 1, command: commandOf('c1'), cancelled: false };
 
-    expect(journal.accept(command('c1'))).toBe('accepted');
+    expect(await journal.accept(commandOf('c1'))).toBe('accepted');
     expect(journal.counts()).toEqual({ accepted: 1, running: 0, undelivered: 0 });
-    expect(journal.open()).toEqual([
-      {
-        command: command('c1'),
-        state: 'accepted',
-        attempts: 0,
-        startedAt: undefined,
-        checkpoint: undefined,
-      },
+    expect(openEntries(journal)).toEqual([
+      { ...entry, state: 'accepted', attempts: 0, startedAt: undefined, checkpoint: undefined },
     ]);
 
     clock.advance(1_000);
-    expect(journal.begin('c1')).toBe(1);
-    journal.checkpoint('c1', [{ uid: 'u1' }]);
+    expect(await journal.begin('c1')).toBe(1);
+    await journal.checkpoint('c1', [{ uid: 'u1' }]);
     expect(journal.counts()).toEqual({ accepted: 0, running: 1, undelivered: 0 });
-    expect(journal.open()).toEqual([
-      {
-        command: command('c1'),
-        state: 'running',
-        attempts: 1,
-        startedAt: '2026-01-01T00:00:01.000Z',
-        checkpoint: [{ uid: 'u1' }],
-      },
-    ]);
+    expect(journal.find('c1')).toEqual({
+      ...entry,
+      state: 'running',
+      attempts: 1,
+      startedAt: '2026-01-01T00:00:01.000Z',
+      checkpoint: [{ uid: 'u1' }],
+    });
 
-    journal.finish('c1', result('Scaled'));
+    await journal.finish('c1', resultOf('Scaled'));
     expect(journal.counts()).toEqual({ accepted: 0, running: 0, undelivered: 1 });
-    expect(journal.open()).toEqual([]);
-    expect(journal.pending(10)).toEqual([{ commandId: 'c1', result: result('Scaled') }]);
+    expect(openEntries(journal)).toEqual([]);
+    expect(journal.pending(10)).toEqual([{ commandId: 'c1', result: resultOf('Scaled') }]);
 
-    journal.delivered('c1');
+    await journal.delivered('c1');
     expect(journal.counts()).toEqual({ accepted: 0, running: 0, undelivered: 0 });
     expect(journal.pending(10)).toEqual([]);
   });
 
-  test('counts attempts and keeps the moment of the first one', () => {
+  test('counts attempts and keeps the moment of the first one', async () => {
     using open = openJournal();
     const { clock, journal } = open;
-    journal.accept(command('c1'));
-    expect([journal.begin('c1'), journal.begin('c1')]).toEqual([1, 2]);
+    await journal.accept(commandOf('c1'));
+    expect([await journal.begin('c1'), await journal.begin('c1')]).toEqual([1, 2]);
     clock.advance(60_000);
-    journal.begin('c1');
-
-    expect(journal.open().map(({ attempts, startedAt }) => ({ attempts, startedAt }))).toEqual([
-      { attempts: 3, startedAt: START },
-    ]);
+    await journal.begin('c1');
+    expect(
+      openEntries(journal).map(({ attempts, startedAt }) => ({ attempts, startedAt })),
+    ).toEqual([{ attempts: 3, startedAt: START }]);
   });
 
-  test('gives open commands and pending results oldest first', () => {
+  test('gives open commands and pending results oldest first', async () => {
     using open = openJournal();
     const { journal } = open;
-    for (const id of ['z', 'a', 'm', 'b']) {
-      journal.accept(command(id));
-    }
-    journal.begin('m');
-    expect(journal.open().map(({ command: { id } }) => id)).toEqual(['z', 'a', 'm', 'b']);
+    await Promise.all(['z', 'a', 'm', 'b'].map((id) => journal.accept(commandOf(id))));
+    await journal.begin('m');
+    expect(openEntries(journal).map(({ command: { id } }) => id)).toEqual(['z', 'a', 'm', 'b']);
 
     for (const id of ['b', 'm', 'z', 'a']) {
-      journal.finish(id, result(id));
+      await journal.finish(id, resultOf(id));
     }
     expect(journal.pending(3).map(({ commandId }) => commandId)).toEqual(['z', 'a', 'm']);
   });
 
-  test('takes a known command for a duplicate in every state and runs it once', () => {
+  test('takes a known command for a duplicate in every state and keeps one result', async () => {
     using open = openJournal();
     const { journal } = open;
-    const again = () => journal.accept(command('c1'));
+    const again = () => journal.accept(commandOf('c1'));
 
-    const outcomes = [again(), again()];
-    journal.begin('c1');
-    outcomes.push(again());
-    journal.finish('c1', result('once'));
-    outcomes.push(again());
-    expect(outcomes).toEqual(['accepted', 'duplicate', 'duplicate', 'duplicate']);
-    expect(journal.open()).toEqual([]);
-    expect(journal.pending(10)).toEqual([{ commandId: 'c1', result: result('once') }]);
+    const outcomes = await Promise.all([again(), again()]);
+    await journal.begin('c1');
+    outcomes.push(await again());
+    await journal.finish('c1', resultOf('once'));
+    outcomes.push(await again());
+    await journal.finish('c1', resultOf('twice'));
+    await journal.delivered('c1');
+    outcomes.push(await again());
+    expect(outcomes).toEqual(['accepted', 'duplicate', 'duplicate', 'duplicate', 'duplicate']);
+    expect(openEntries(journal)).toEqual([]);
+    expect(journal.pending(10)).toEqual([{ commandId: 'c1', result: resultOf('once') }]);
   });
 
-  test('sends the same result again when a delivered command is asked for again', () => {
+  test('does not take a result for delivered before there is one', async () => {
     using open = openJournal();
     const { journal } = open;
-    deliver(journal, 'c1');
-
-    expect(journal.accept(command('c1'))).toBe('duplicate');
-    expect(journal.open()).toEqual([]);
-    expect(journal.pending(10)).toEqual([{ commandId: 'c1', result: result('c1') }]);
-  });
-
-  test('does not take a result for delivered before there is one', () => {
-    using open = openJournal();
-    const { journal } = open;
-    journal.accept(command('c1'));
-    journal.begin('c1');
-    journal.delivered('c1');
+    await journal.accept(commandOf('c1'));
+    await journal.begin('c1');
+    await journal.delivered('c1');
     expect(journal.counts()).toEqual({ accepted: 0, running: 1, undelivered: 0 });
   });
 
-  test('is full at its limit and has room again when one is finished', () => {
+  test('refuses a checkpoint that is too large', async () => {
     using open = openJournal();
-    const { database, journal } = open;
-    database.transaction(() => {
-      for (let index = 0; index < OPEN_COMMANDS_MAX; index += 1) {
-        journal.accept(command(`c${index}`));
-      }
-    })();
-    journal.begin('c0');
-
-    expect(journal.accept(command('more'))).toBe('full');
-    expect(journal.accept(command('c7'))).toBe('duplicate');
-    journal.finish('c0', result('c0'));
-    expect(journal.accept(command('more'))).toBe('accepted');
+    const { journal } = open;
+    await journal.accept(commandOf('c1'));
+    await journal.begin('c1');
+    const large = 'x'.repeat(CHECKPOINT_BYTES_MAX);
+    expect((await failureOf(() => journal.checkpoint('c1', large))).code).toBe('INTERNAL');
   });
 });
 
-describe('commandJournal() and its memory of delivered commands', () => {
-  test('forgets one after its time, never one whose result was not taken', () => {
+describe('commandJournal() and its limits', () => {
+  test('is full at its limit and has room again when a result was delivered', async () => {
     using open = openJournal();
-    const { clock, database, journal } = open;
-    deliver(journal, 'old');
-    journal.accept(command('waiting'));
-    journal.accept(command('undelivered'));
-    journal.finish('undelivered', result('undelivered'));
+    const { journal } = open;
+    await Promise.all(
+      Array.from({ length: HELD_COMMANDS_MAX }, (_, index) =>
+        journal.accept(commandOf(`c${index}`)),
+      ),
+    );
+    await journal.begin('c0');
+    await journal.finish('c0', resultOf('c0'));
 
-    clock.advance(DELIVERED_KEPT_MS);
-    deliver(journal, 'at-the-limit');
-    expect(storedIds(database)).toEqual(['old', 'waiting', 'undelivered', 'at-the-limit']);
-
-    clock.advance(1);
-    deliver(journal, 'new');
-    expect(storedIds(database)).toEqual(['waiting', 'undelivered', 'at-the-limit', 'new']);
+    expect(await journal.accept(commandOf('more'))).toBe('full');
+    expect(await journal.accept(commandOf('c7'))).toBe('duplicate');
+    await journal.delivered('c0');
+    expect(await journal.accept(commandOf('more'))).toBe('accepted');
   });
 
-  test('forgets the oldest when there are too many', () => {
+  test('is full when it holds too many bytes, and keeps how a command ended all the same', async () => {
     using open = openJournal();
     const { database, journal } = open;
-    database.transaction(() => {
-      for (let index = 0; index < DELIVERED_KEPT_MAX + 2; index += 1) {
-        database.run(
-          `INSERT INTO commands (id, sequence, type, command, state, accepted_at, finished_at)
-           VALUES (?, ?, 'scale', '{}', 'delivered', ?, ?)`,
-          [`c${index}`, index + 1, START, START],
-        );
-      }
-    })();
+    await journal.accept(commandOf('c1'));
+    await journal.begin('c1');
+    // As if much were held: a journal that is opened counts it.
+    database.run('UPDATE commands SET bytes = ?', [HELD_BYTES_MAX]);
+    const { journal: reopened } = reopen(open);
 
-    deliver(journal, 'new');
-    const ids = storedIds(database);
-    expect({ count: ids.length, first: ids[0], last: ids.at(-1) }).toEqual({
-      count: DELIVERED_KEPT_MAX,
-      first: 'c3',
-      last: 'new',
-    });
+    expect(await reopened.accept(commandOf('c2'))).toBe('full');
+    database.run(
+      `INSERT INTO commands (id, type, state, bytes, accepted_at, command)
+       VALUES ('other', 'scale', 'accepted', ?, ?, '{}')`,
+      [HELD_BYTES_MAX, START],
+    );
+    const { journal: fuller } = reopen(open);
+    await fuller.finish('c1', { ...resultOf('x'.repeat(1_000)), data: { replicas: 2 } });
+    expect(fuller.pending(1)).toEqual([
+      {
+        commandId: 'c1',
+        result: {
+          ...resultOf(''),
+          metadata: { ...resultOf('').metadata, truncated: true },
+        },
+      },
+    ]);
+  });
+
+  test('gives out only as many results at once as memory allows', async () => {
+    using open = openJournal();
+    const { journal } = open;
+    for (const id of ['a', 'b', 'c']) {
+      await journal.accept(commandOf(id));
+      await journal.begin(id);
+      await journal.finish(id, resultOf('x'.repeat(PENDING_BYTES_MAX / 2 - 1_000)));
+    }
+    expect(pendingIds(journal)).toEqual(['a', 'b']);
+  });
+});
+
+describe('commandJournal() and cancels', () => {
+  test('tells of a cancel once, durably', async () => {
+    using open = openJournal();
+    const { journal } = open;
+    await journal.accept(commandOf('c1'));
+    expect(await journal.cancel('c1')).toBe('cancelling');
+    expect([journal.takeCancelled(), journal.takeCancelled()]).toEqual([['c1'], []]);
+    expect(openEntries(reopen(open).journal).map((each) => each.cancelled)).toEqual([true]);
+  });
+
+  test('sends the result again when the cancel comes too late', async () => {
+    using open = openJournal();
+    const { journal } = open;
+    await run(journal, 'c1');
+    await journal.delivered('c1');
+    expect(await journal.cancel('c1')).toBe('finished');
+    expect(pendingIds(journal)).toEqual(['c1']);
+  });
+
+  test('remembers one that overtook its command, for a time', async () => {
+    using open = openJournal();
+    const { clock, journal } = open;
+    expect([await journal.cancel('soon'), await journal.cancel('late')]).toEqual([
+      'unknown',
+      'unknown',
+    ]);
+    clock.advance(EARLY_CANCEL_KEPT_MS);
+    await journal.accept(commandOf('soon'));
+    clock.advance(1);
+    await journal.accept(commandOf('late'));
+    expect(openEntries(journal).map((each) => [each.command.id, each.cancelled])).toEqual([
+      ['soon', true],
+      ['late', false],
+    ]);
+  });
+
+  test('remembers only the newest ones', async () => {
+    using open = openJournal();
+    const { database, journal } = open;
+    await Promise.all(
+      Array.from({ length: EARLY_CANCELS_MAX + 1 }, (_, index) => journal.cancel(`c${index}`)),
+    );
+    expect(database.query('SELECT count(*), min(rowid) FROM early_cancels').values()).toEqual([
+      [EARLY_CANCELS_MAX, 2],
+    ]);
+  });
+});
+
+describe('commandJournal() after a damage', () => {
+  test('knows which commands the lost journal may have held', async () => {
+    await using directory = await tempDirectory();
+    const path = join(directory.path, 'agent.db');
+    await Bun.write(path, 'not a database, and longer than the header of one'.repeat(100));
+    using open = openJournal(path);
+    const { journal } = open;
+    const at = (offsetMs: number) => new Date(Date.parse(START) + offsetMs).toISOString();
+    const mayHaveRun = (createdAt: string | null) =>
+      journal.mayHaveRunBefore(commandOf('c1', { created_at: createdAt }));
+    expect([
+      mayHaveRun(at(-1)),
+      mayHaveRun(at(CLOCKS_APART_MS - 1)),
+      mayHaveRun(at(CLOCKS_APART_MS)),
+      mayHaveRun(null),
+      mayHaveRun('yesterday'),
+    ]).toEqual([true, true, false, false, false]);
+    expect((await readdir(directory.path)).filter((name) => name.includes('corrupt'))).toHaveLength(
+      1,
+    );
+  });
+
+  test('takes every command of an agent that is new for new', () => {
+    using open = openJournal();
+    const old = commandOf('c1', { created_at: '2020-01-01T00:00:00.000Z' });
+    expect(open.journal.mayHaveRunBefore(old)).toBeFalse();
   });
 });
 
 describe('commandJournal() and those who wait', () => {
   const never = new AbortController().signal;
 
-  test('wakes all who wait for a command', async () => {
-    using open = openJournal();
-    const { journal } = open;
-    const both = Promise.all([journal.whenAccepted(never), journal.whenAccepted(never)]);
-    journal.accept(command('c1'));
-    await both;
-  });
-
   test('does not lose a command that came while nobody waited, and tells it once', async () => {
     using open = openJournal();
     const { journal } = open;
-    journal.accept(command('c1'));
-    await journal.whenAccepted(never);
+    await journal.accept(commandOf('c1'));
+    await journal.whenWork(never);
 
-    const waiting = journal.whenAccepted(never);
+    const waiting = journal.whenWork(never);
     expect(Bun.peek.status(waiting)).toBe('pending');
-    journal.accept(command('c2'));
+    await journal.cancel('c1');
     await waiting;
   });
 
-  test('does not wake those who wait for a command when a duplicate comes', async () => {
+  test('wakes those who wait for a result, not those who wait for work, at a duplicate', async () => {
     using open = openJournal();
     const { journal } = open;
-    journal.accept(command('c1'));
-    await journal.whenAccepted(never);
-    const forCommand = journal.whenAccepted(never);
+    await journal.accept(commandOf('c1'));
+    await journal.whenWork(never);
+    const forWork = journal.whenWork(never);
     const forResult = journal.whenPending(never);
 
-    journal.accept(command('c1'));
+    await journal.accept(commandOf('c1'));
     await forResult;
-    expect(Bun.peek.status(forCommand)).toBe('pending');
+    expect(Bun.peek.status(forWork)).toBe('pending');
   });
 
   test('wakes those who wait for a result when one is finished', async () => {
     using open = openJournal();
-    const { journal } = open;
-    journal.accept(command('c1'));
-    const waiting = journal.whenPending(never);
-    journal.finish('c1', result('done'));
+    const waiting = open.journal.whenPending(never);
+    await run(open.journal, 'c1');
     await waiting;
-  });
-
-  test('lets go at the signal, also when it came before', async () => {
-    using open = openJournal();
-    const { journal } = open;
-    const controller = new AbortController();
-    const waiting = journal.whenAccepted(controller.signal);
-    expect(Bun.peek.status(waiting)).toBe('pending');
-    controller.abort();
-    await waiting;
-    await journal.whenPending(controller.signal);
-  });
-
-  test('keeps a ring for the next one when the one who waited has gone', async () => {
-    using open = openJournal();
-    const { journal } = open;
-    const controller = new AbortController();
-    const gone = journal.whenAccepted(controller.signal);
-    controller.abort();
-    await gone;
-
-    journal.accept(command('c1'));
-    await journal.whenAccepted(never);
   });
 });
+
+/** The journal as the next start of the daemon finds it. */
+function reopen(open: ReturnType<typeof openJournal>) {
+  const { database, clock } = open;
+  return { journal: commandJournal({ database, clock, runSoon: systemRunSoon }) };
+}

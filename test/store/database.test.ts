@@ -13,8 +13,8 @@ const SET_ASIDE = 'agent.db.corrupt-2026-01-02T03-04-05-678Z';
 
 function insert(database: Database, id: string): void {
   database.run(
-    `INSERT INTO commands (id, sequence, type, command, state, accepted_at)
-     VALUES (?, 1, 'deploy', '{}', 'accepted', '2026-01-01T00:00:00Z')`,
+    `INSERT INTO commands (id, type, state, bytes, accepted_at, command)
+     VALUES (?, 'deploy', 'accepted', 2, '2026-01-01T00:00:00Z', '{}')`,
     [id],
   );
 }
@@ -34,6 +34,7 @@ describe('openDatabase()', () => {
       synchronous: pragma('synchronous'),
       busy_timeout: pragma('busy_timeout'),
       wal_autocheckpoint: pragma('wal_autocheckpoint'),
+      auto_vacuum: pragma('auto_vacuum'),
       user_version: pragma('user_version'),
       tables: database.query("SELECT name FROM sqlite_schema WHERE type = 'table'").values().flat(),
     }).toEqual({
@@ -41,8 +42,9 @@ describe('openDatabase()', () => {
       synchronous: 2,
       busy_timeout: 5_000,
       wal_autocheckpoint: 1_000,
-      user_version: 1,
-      tables: ['commands', 'identity'],
+      auto_vacuum: 2,
+      user_version: 2,
+      tables: ['commands', 'sqlite_sequence', 'early_cancels', 'identity', 'session_memory'],
     });
   });
 
@@ -127,6 +129,19 @@ describe('openDatabase()', () => {
       `${SET_ASIDE}-shm`,
       `${SET_ASIDE}-wal`,
     ]);
+  });
+
+  test('keeps the newest damaged stores only', async () => {
+    await using directory = await tempDirectory();
+    const path = join(directory.path, 'agent.db');
+    for (let day = 1; day <= 5; day += 1) {
+      const day0 = manualClock(`2026-01-0${day}T00:00:00.000Z`);
+      await writeFile(path, `damaged on day ${day} `.repeat(1_000));
+      openDatabase({ clock: day0 }, path).database.close();
+    }
+    expect(
+      (await readdir(directory.path)).filter((name) => /corrupt-.*Z$/.test(name)).sort(),
+    ).toEqual([3, 4, 5].map((day) => `agent.db.corrupt-2026-01-0${day}T00-00-00-000Z`));
   });
 
   test('does not work on a store of a newer agent', async () => {
