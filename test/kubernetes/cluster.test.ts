@@ -1,8 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { kubernetesClient } from '../../src/kubernetes/client.ts';
 import { readClusterStatus } from '../../src/kubernetes/cluster-status.ts';
-import { followRollout } from '../../src/kubernetes/rollout.ts';
-import { systemClock } from '../../src/platform/clock.ts';
 import { systemHttp } from '../../src/platform/http.ts';
 import { ClusterStatus } from '../../src/protocol/rest.ts';
 import { type FakeKubernetes, startFakeKubernetes } from '../support/fake-kubernetes.ts';
@@ -11,7 +9,6 @@ import { manualClock } from '../support/manual-clock.ts';
 
 const CREATED = '2026-01-01T00:00:00Z';
 const DEPLOYMENT = '/apis/apps/v1/namespaces/shop/deployments/web';
-const TARGET = { namespace: 'shop', name: 'web' };
 const never = new AbortController().signal;
 
 let kubernetes: FakeKubernetes;
@@ -88,73 +85,6 @@ test('readClusterStatus() gives nodes, namespaces, workloads and pods as the wir
     ],
     metrics: { cpu_usage: 0, memory_usage: 0, pod_count: 1, node_count: 1 },
     timestamp: '2026-01-01T00:00:00.000Z',
-  });
-});
-
-describe('followRollout()', () => {
-  const follow = (waitMs: number, onProgress = (_: unknown): void => undefined) =>
-    followRollout(
-      { clock: systemClock, client: clientOf(kubernetes) },
-      TARGET,
-      waitMs,
-      onProgress,
-      never,
-    );
-
-  test('looks once when it shall not wait, and says why pods are not ready', async () => {
-    kubernetes.rollouts = 'stuck';
-    kubernetes.put(DEPLOYMENT, { spec: { replicas: 4 } });
-    putPod('a', {
-      conditions: [{ type: 'PodScheduled', status: 'False', message: 'no node has 64 CPUs' }],
-    });
-    putPod('b', {
-      containerStatuses: [
-        {
-          name: 'web',
-          state: { waiting: { reason: 'CrashLoopBackOff', message: 'back-off' } },
-          lastState: { terminated: { exitCode: 3 } },
-        },
-      ],
-    });
-    putPod('c', { containerStatuses: [{ name: 'web', state: { terminated: { exitCode: 9 } } }] });
-    putPod('d', { conditions: [{ type: 'Ready', status: 'True' }] });
-    putPod('e', {
-      containerStatuses: [{ name: 'web', state: { waiting: { reason: 'ContainerCreating' } } }],
-    });
-    expect(await follow(0)).toEqual({
-      revision: 0,
-      wanted: 4,
-      ready: 0,
-      complete: false,
-      failed: false,
-      reasons: [
-        'not scheduled: no node has 64 CPUs',
-        'container "web" CrashLoopBackOff, last exit code 3: back-off',
-        'container "web" ended with exit code 9',
-      ],
-    });
-  });
-
-  test('ends in its time although nothing changes', async () => {
-    kubernetes.rollouts = 'stuck';
-    kubernetes.put(DEPLOYMENT, { spec: { replicas: 1 } });
-    expect(await follow(300)).toMatchObject({ complete: false, failed: false, reasons: [] });
-  });
-
-  test('ends when Kubernetes gives it up', async () => {
-    kubernetes.rollouts = 'stuck';
-    kubernetes.put(DEPLOYMENT, {
-      spec: { replicas: 1 },
-      status: {
-        observedGeneration: 1,
-        conditions: [{ type: 'Progressing', reason: 'ProgressDeadlineExceeded' }],
-      },
-    });
-    expect(await follow(60_000)).toMatchObject({ complete: false, failed: true });
-  });
-
-  test('fails with NOT_FOUND when there is no such Deployment', async () => {
-    await expect(follow(60_000)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 });
 

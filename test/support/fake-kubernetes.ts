@@ -154,7 +154,10 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
     if (searchParams.get('watch') === 'true') {
       return watch(pathname);
     }
-    const isCollection = /\/(nodes|namespaces|deployments|services|pods|events)$/.test(pathname);
+    const isCollection =
+      /\/(nodes|namespaces|deployments|replicasets|services|configmaps|pods|events)$/.test(
+        pathname,
+      );
     if (isCollection) {
       const items = list(pathname, searchParams);
       return Response.json({ metadata: { resourceVersion: String(version) }, items });
