@@ -108,7 +108,14 @@ test('install takes the authority from --ca-file, and --dry-run then plans every
     ids: [
       ...['place-executable', 'k3s-config', 'k3s-install', 'k3s-start', 'node-ready'],
       ...['agent-account', 'control-plane-ca', 'agent-config', 'control-plane-token'],
-      ...['agent-permissions', 'agent-kubeconfig', 'agent-unit', 'start-agent', 'agent-ready'],
+      ...[
+        'agent-permissions',
+        'policy-file',
+        'agent-kubeconfig',
+        'agent-unit',
+        'start-agent',
+        'agent-ready',
+      ],
     ],
   });
   expect(plan.every(({ needed }) => needed)).toBe(true);

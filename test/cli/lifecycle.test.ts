@@ -60,6 +60,7 @@ describe('install', () => {
       'agent-config',
       'control-plane-token',
       'agent-permissions',
+      'policy-file',
       'agent-kubeconfig',
       'agent-unit',
       'start-agent',
