@@ -4,13 +4,15 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { $ } from 'bun';
 import type { BenchCase } from './bench-case.ts';
+import { benchProxy } from './proxy.ts';
+import { benchSession } from './session.ts';
 import { benchStart } from './start.ts';
 import { benchTunnel } from './tunnel.ts';
 
 const ROOT = join(import.meta.dir, '../..');
 
 const BENCHMARKS: Readonly<Record<string, (executable: string) => Promise<readonly BenchCase[]>>> =
-  { start: benchStart, tunnel: benchTunnel };
+  { start: benchStart, proxy: benchProxy, session: benchSession, tunnel: benchTunnel };
 
 const { values, positionals } = parseArgs({
   options: { json: { type: 'boolean' } },

@@ -1,0 +1,64 @@
+import type { WebSocketDial, WebSocketEnd } from '../../src/core/ports.ts';
+
+/** The server's end of a connection that exists only in this process. */
+export interface ServerSide {
+  send(data: string | Uint8Array): void;
+  /** Ends it as the agent sees it: 1006 without a close frame. */
+  close(code: number): void;
+}
+
+export interface MemoryServer {
+  /** @returns why a dial fails; undefined: it is accepted */
+  refusal(): WebSocketEnd | undefined;
+  opened(side: ServerSide): void;
+  received(side: ServerSide, data: string | Uint8Array): void;
+  closed(side: ServerSide, code: number): void;
+}
+
+/** Dials a server in this process: no socket, no time of its own. */
+export function memoryDial(server: MemoryServer): WebSocketDial {
+  return (_url, _options, handlers) => {
+    let open = false;
+    const end = (why: WebSocketEnd) => {
+      if (open) {
+        open = false;
+        server.closed(side, why.code);
+        queueMicrotask(() => handlers.closed(why));
+      }
+    };
+    const side: ServerSide = {
+      send: (data) =>
+        queueMicrotask(() => {
+          if (open) {
+            handlers.message(data);
+          }
+        }),
+      close: (code) => end({ code, reason: '' }),
+    };
+    queueMicrotask(() => {
+      const refusal = server.refusal();
+      if (refusal !== undefined) {
+        handlers.closed(refusal);
+        return;
+      }
+      open = true;
+      server.opened(side);
+      handlers.opened();
+    });
+    return {
+      send: (data) => {
+        if (open) {
+          server.received(side, data);
+        }
+      },
+      ping: () => {
+        if (open) {
+          queueMicrotask(() => handlers.heard());
+        }
+      },
+      close: (code) => end({ code, reason: '' }),
+      terminate: () => end({ code: 1006, reason: '' }),
+      bufferedBytes: () => 0,
+    };
+  };
+}

@@ -1,0 +1,145 @@
+import { HELD_BYTES_MAX } from '../../src/tunnel/yamux-session.ts';
+import { seededRandom } from '../support/seeded-random.ts';
+import { frame, testSession } from '../tunnel/session-pair.ts';
+
+const STREAMS_OF_A_SESSION = 16;
+const BODY_BYTES_MAX = 4_096;
+/** A session that survives is replaced after so many frames, so that all states are met often. */
+const FRAMES_OF_A_SESSION = 2_000;
+/** An event loop turn, in which what is due leaves, after so many. */
+const FRAMES_OF_A_TURN = 64;
+
+export interface FuzzResult {
+  readonly frames: number;
+  /** Sessions that a frame ended, by reason. */
+  readonly ends: Readonly<Record<string, number>>;
+  /** The most that one session held for slow targets, bytes. */
+  readonly heldBytesMax: number;
+  /** The most that was sent in answer to one frame, bytes. */
+  readonly sentPerFrame: number;
+}
+
+/**
+ * Feeds sessions with frames that are valid, changed in some bits, cut anywhere or of nothing but
+ * noise. Throws what a session throws; the same seed gives the same frames.
+ */
+export async function fuzzYamux(seed: number, frames: number): Promise<FuzzResult> {
+  const draw = generator(seed);
+  const ends: Record<string, number> = {};
+  let heldBytesMax = 0;
+  let sentBytes = 0;
+  let fed = 0;
+  while (fed < frames) {
+    const peer = testSession('client', { holds: draw(2) === 0, refuses: draw(8) === 0 });
+    for (let count = 0; count < FRAMES_OF_A_SESSION && fed < frames; count += 1) {
+      for (const message of cut(draw, mutatedFrame(draw))) {
+        peer.session.receive(message);
+      }
+      fed += 1;
+      act(draw, peer.accepted.at(-1 - draw(STREAMS_OF_A_SESSION))?.stream);
+      heldBytesMax = Math.max(heldBytesMax, peer.session.heldBytes);
+      if (fed % FRAMES_OF_A_TURN === 0) {
+        await new Promise((resolve) => setImmediate(resolve));
+        sentBytes += peer.sent.splice(0).reduce((sum, { length }) => sum + length, 0);
+      }
+      const reason = peer.ends[0];
+      if (reason !== undefined) {
+        const kind = reason.replaceAll(/\d+/g, 'N');
+        ends[kind] = (ends[kind] ?? 0) + 1;
+        break;
+      }
+    }
+    peer.session.close();
+    if (peer.session.streamCount !== 0) {
+      throw new Error('Streams are left of a session that is over');
+    }
+  }
+  if (heldBytesMax > HELD_BYTES_MAX + BODY_BYTES_MAX) {
+    throw new Error(`A session held ${heldBytesMax} bytes`);
+  }
+  return { frames: fed, ends, heldBytesMax, sentPerFrame: sentBytes / fed };
+}
+
+/** Fast, and the same for the same seed: Math.random cannot be repeated. */
+function generator(seed: number): (below: number) => number {
+  let state =
+    seededRandom(seed)
+      .bytes(4)
+      .reduce((all, byte) => (all << 8) | byte, 0) | 1;
+  return (below) => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % below;
+  };
+}
+
+type Draw = ReturnType<typeof generator>;
+
+function mutatedFrame(draw: Draw): Buffer {
+  const bytes = plausibleFrame(draw);
+  switch (draw(12)) {
+    case 0: {
+      const at = draw(bytes.length);
+      bytes[at] = (bytes[at] ?? 0) ^ (1 << draw(8));
+      return bytes;
+    }
+    case 1:
+      return bytes.subarray(0, draw(bytes.length + 1));
+    case 2:
+      return draw(20) === 0 ? Buffer.from({ length: 40, 0: draw(2), 5: draw(256) }) : bytes;
+    default:
+      return bytes;
+  }
+}
+
+function plausibleFrame(draw: Draw): Buffer {
+  const id = 2 * (1 + draw(STREAMS_OF_A_SESSION));
+  switch (draw(8)) {
+    case 0:
+      return frame('window', ['syn'], id, draw(2) * draw(1e6));
+    case 1:
+      return frame('window', draw(4) === 0 ? ['fin'] : [], id, draw(300_000));
+    case 2:
+      return frame('window', ['rst'], id, 0);
+    case 3:
+      return frame('ping', [draw(2) === 0 ? 'syn' : 'ack'], 0, draw(100));
+    case 4:
+      return frame('go away', [], 0, draw(30) === 0 ? draw(4) : 0);
+    default: {
+      const length = draw(BODY_BYTES_MAX);
+      return frame('data', draw(20) === 0 ? ['fin'] : [], id, length, Buffer.alloc(length));
+    }
+  }
+}
+
+/** As messages: whole, header and body apart, or anywhere. */
+function cut(draw: Draw, bytes: Buffer): readonly Buffer[] {
+  const at = [bytes.length, 12, draw(bytes.length + 1)][draw(3)] ?? 0;
+  return [bytes.subarray(0, at), bytes.subarray(at)];
+}
+
+/** What our own side does meanwhile. */
+function act(
+  draw: Draw,
+  stream: ReturnType<typeof testSession>['accepted'][number]['stream'] | undefined,
+): void {
+  switch (draw(6)) {
+    case 0:
+      stream?.write(Buffer.alloc(draw(20_000)));
+      break;
+    case 1:
+      stream?.consumed(draw(5_000));
+      break;
+    case 2:
+      if (draw(10) === 0) {
+        stream?.end();
+      }
+      break;
+    case 3:
+      if (draw(10) === 0) {
+        stream?.reset();
+      }
+      break;
+  }
+}
