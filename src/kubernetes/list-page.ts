@@ -78,7 +78,7 @@ function itemSplitter(path: string): ItemSplitter {
   const keep = (text: string) => {
     if (inItem) {
       item += text;
-    } else if (!/^[\s,]*$/.test(text)) {
+    } else if (!(inList && /^[\s,]*$/.test(text))) {
       envelope += text; // All but what stands between two items.
     }
     if (item.length + envelope.length > ITEM_LIMIT_CHARS) {

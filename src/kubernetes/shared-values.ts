@@ -10,12 +10,12 @@ const SHARED_MAX = 20_000;
  */
 export interface SharedValues {
   text(value: string): string;
-  labels(value: Readonly<Record<string, string>>): Readonly<Record<string, string>>;
+  labels(value: Readonly<Record<string, string>>): Record<string, string>;
 }
 
 export function sharedValues(): SharedValues {
   const texts = new Map<string, string>();
-  const labelSets = new Map<string, Readonly<Record<string, string>>>();
+  const labelSets = new Map<string, Record<string, string>>();
   const text = (value: string) => shared(texts, value, () => value);
   return {
     text,
