@@ -1,0 +1,206 @@
+/**
+ * The proxy beside `kubectl proxy`, in front of the same API server, in one run: alternating,
+ * medians. The API server here is a fast one in Go, so that it is not the limit; everything shares
+ * the processors, so ratios and not absolute numbers are what counts.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { $ } from 'bun';
+import {
+  buildHttpPeer,
+  type LoadResult,
+  runLoad,
+  runWatch,
+  startPeer,
+  type WatchResult,
+} from '../../test/proxy/http-peer.ts';
+import { makeCertificates } from '../../test/support/tls.ts';
+import { buildK3s, K3S_VERSION } from '../../test/vm/k3s-build.ts';
+import type { BenchCase } from './bench-case.ts';
+
+const RUNS = 5;
+const SECONDS = 2;
+const CONNECTIONS = 16;
+const WATCHES = 1_000;
+const WATCH_SECONDS = 5;
+const BULK_MIB = 512;
+const SMALL = '/api/v1/namespaces/default/configmaps/small';
+const BULK = `/api/v1/namespaces/default/configmaps/bulk?mib=${BULK_MIB}`;
+const WATCH = '/api/v1/namespaces/default/pods?watch=true';
+const KUBECTL = 'kubectl proxy';
+
+/** Where requests go in: an address, and what it takes to be let in. */
+interface Door {
+  readonly url: string;
+  readonly ca?: string;
+  readonly header?: string;
+}
+
+interface Stand extends AsyncDisposable {
+  readonly peer: string;
+  readonly agentPid: number;
+  readonly direct: Door;
+  readonly plain: Door;
+  readonly tls: Door;
+  readonly kubectl: Door;
+}
+
+export async function benchProxy(): Promise<readonly BenchCase[]> {
+  await using stand = await openStand();
+  const idleMib = await memoryMib(stand.agentPid, 'VmRSS');
+  const small = await alternate(stand, [stand.plain, stand.kubectl, stand.tls], SMALL);
+  const bulk = await alternate(stand, [stand.plain, stand.kubectl, stand.tls], BULK, 1);
+  const cases = [
+    ...against('small GET, 16 connections', small, (run) => run.per_second, '1/s', 1.5),
+    latencyCase('small GET p99, 16 connections', small),
+    ...against(`${BULK_MIB} MiB, one connection`, bulk, (run) => run.mb_per_second, 'MB/s', 1.2),
+    ...(await watchCases(stand)),
+    memoryCase('memory idle (RSS)', idleMib, 60),
+    memoryCase('memory at most (RSS)', await memoryMib(stand.agentPid, 'VmHWM'), 200),
+  ];
+  return cases;
+}
+
+async function openStand(): Promise<Stand> {
+  const directory = await mkdtemp(join(tmpdir(), 'pipeops-bench-'));
+  const at = (name: string) => join(directory, name);
+  const pem = await makeCertificates(['127.0.0.1']);
+  for (const name of ['ca', 'cert', 'key'] as const) {
+    await writeFile(at(name), pem[name]);
+  }
+  const peer = await buildHttpPeer();
+  const upstream = await startPeer([peer, 'upstream', '--cert', at('cert'), '--key', at('key')]);
+  const api = `https://127.0.0.1:${upstream.line}`;
+  const entry = join(import.meta.dir, 'proxy/doors.ts');
+  const flags = ['--compile', '--format=esm', '--bytecode', '--minify-whitespace'];
+  await $`${process.execPath} build ${flags} --minify-syntax ${entry} --outfile ${at('doors')}`.quiet();
+  const doors = await startPeer([at('doors'), api, at('ca'), directory]);
+  const ports = JSON.parse(doors.line) as { http: number; tls: number };
+  await writeFile(at('kubeconfig'), kubeconfig(api, pem.ca));
+  const k3s = await buildK3s(K3S_VERSION);
+  const kubectl = await startPeer([
+    ...[k3s, 'kubectl', '--kubeconfig', at('kubeconfig'), 'proxy', '--port=0'],
+  ]);
+  const header = `Authorization: Bearer ${(await Bun.file(at('local-token')).text()).trim()}`;
+  return {
+    peer,
+    agentPid: doors.pid,
+    direct: { url: api, ca: at('ca') },
+    plain: { url: `http://127.0.0.1:${ports.http}/proxy`, header },
+    tls: { url: `https://127.0.0.1:${ports.tls}/proxy`, ca: at('door.pem'), header },
+    // "Starting to serve on 127.0.0.1:34567"
+    kubectl: { url: `http://${kubectl.line.split(' ').at(-1)}` },
+    [Symbol.asyncDispose]: async () => {
+      for (const each of [kubectl, doors, upstream]) {
+        await each[Symbol.asyncDispose]();
+      }
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+function kubeconfig(server: string, ca: string): string {
+  const cluster = { server, 'certificate-authority-data': Buffer.from(ca).toString('base64') };
+  return JSON.stringify({
+    ...{ apiVersion: 'v1', kind: 'Config', 'current-context': 'bench' },
+    clusters: [{ name: 'bench', cluster }],
+    users: [{ name: 'bench', user: { token: 'the-agents-token' } }],
+    contexts: [{ name: 'bench', context: { cluster: 'bench', user: 'bench' } }],
+  });
+}
+
+/** The runs of each door in turn, so that a busy moment hits all. @returns by door: ours, kubectl, tls */
+async function alternate(
+  stand: Stand,
+  doors: readonly Door[],
+  path: string,
+  connections = CONNECTIONS,
+): Promise<readonly (readonly LoadResult[])[]> {
+  const results = doors.map((): LoadResult[] => []);
+  for (let run = 0; run < RUNS; run += 1) {
+    for (const [index, door] of doors.entries()) {
+      const { url, ...trust } = door;
+      const options = { url: `${url}${path}`, connections, seconds: SECONDS, ...trust };
+      const result = await runLoad(stand.peer, options);
+      if (result.failed > 0) {
+        throw new Error(`${result.failed} requests failed at ${door.url}`);
+      }
+      results[index]?.push(result);
+    }
+  }
+  return results;
+}
+
+function against(
+  name: string,
+  results: readonly (readonly LoadResult[])[],
+  pick: (run: LoadResult) => number,
+  unit: BenchCase['unit'],
+  target: number,
+): readonly BenchCase[] {
+  const [plain, kubectl, tls] = results.map((runs) => median(runs.map(pick)));
+  const peer = kubectl ?? 0;
+  const compare = (door: string, ours: number): BenchCase => {
+    const ratio = round(ours / peer);
+    const met = ratio >= target;
+    return { case: `${name}, ${door}`, unit, ours, peer, peer_name: KUBECTL, ratio, target, met };
+  };
+  return [compare('127.0.0.1:8080', plain ?? 0), compare('TLS door', tls ?? 0)];
+}
+
+/** No higher than the peer's. */
+function latencyCase(name: string, results: readonly (readonly LoadResult[])[]): BenchCase {
+  const [ours = 0, peer = 0] = results.map((runs) => median(runs.map((run) => run.p99_ms)));
+  const ratio = round(ours / peer);
+  return {
+    ...{ case: name, unit: 'ms', ours, peer, peer_name: KUBECTL, ratio, target: 1 },
+    met: ours <= peer,
+  };
+}
+
+/** How much later events come than without the proxy. */
+async function watchCases(stand: Stand): Promise<readonly BenchCase[]> {
+  const measure = async ({ url, ...trust }: Door) => {
+    const options = { url: `${url}${WATCH}`, connections: WATCHES, seconds: WATCH_SECONDS };
+    const result = await runWatch(stand.peer, { ...options, ...trust });
+    if (result.failed > 0) {
+      throw new Error(`${result.failed} watches failed at ${url}`);
+    }
+    return result;
+  };
+  const direct: WatchResult[] = [];
+  const ours: WatchResult[] = [];
+  for (let run = 0; run < 3; run += 1) {
+    direct.push(await measure(stand.direct));
+    ours.push(await measure(stand.plain));
+  }
+  const added = (name: string, pick: 'p50_ms' | 'p99_ms', target: number): BenchCase => {
+    const without = median(direct.map((run) => run[pick]));
+    const through = median(ours.map((run) => run[pick]));
+    const value = round(through - without);
+    return {
+      ...{ case: `${WATCHES} watches, added ${name}`, unit: 'ms', ours: value },
+      ...{ peer: without, peer_name: 'direct (whole)', target, met: value <= target },
+    };
+  };
+  return [added('p50', 'p50_ms', 0.2), added('p99', 'p99_ms', 1)];
+}
+
+function memoryCase(name: string, mib: number, target: number): BenchCase {
+  return { case: name, unit: 'MiB', ours: mib, target, met: mib <= target };
+}
+
+async function memoryMib(pid: number, field: 'VmRSS' | 'VmHWM'): Promise<number> {
+  const status = await Bun.file(`/proc/${pid}/status`).text();
+  return round(Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status)?.[1]) / 1_024);
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return round(sorted[Math.floor(sorted.length / 2)] ?? 0);
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}

@@ -1,0 +1,70 @@
+/**
+ * The agent's doors to the proxy alone, for the benchmarks: `doors API_URL CA_FILE DIRECTORY`.
+ * Prints one JSON line with both ports and the certificate when it listens.
+ */
+import { join } from 'node:path';
+import type { Log } from '../../../src/core/ports.ts';
+import { systemClock } from '../../../src/platform/clock.ts';
+import { systemFiles } from '../../../src/platform/files.ts';
+import { systemRandom } from '../../../src/platform/random.ts';
+import { STANDARD_POLICY } from '../../../src/policy/standard.ts';
+import { admission } from '../../../src/proxy/admission.ts';
+import type { ForwardDeps } from '../../../src/proxy/forward.ts';
+import { upstreamPool } from '../../../src/proxy/upstream-pool.ts';
+import { httpServer } from '../../../src/server/http-server.ts';
+import { localAuth } from '../../../src/server/local-auth.ts';
+import { answerThroughProxy } from '../../../src/server/proxy-route.ts';
+import { selfSignedCertificate } from '../../../src/server/self-signed-certificate.ts';
+import { tlsListener } from '../../../src/server/tls-listener.ts';
+
+const HOUR_MS = 3_600_000;
+const silent = () => undefined;
+const log: Log = { error: silent, warn: silent, info: silent, debug: silent, with: () => log };
+
+const [url = '', caFile = '', directory = ''] = process.argv.slice(2);
+const { hostname, port, host } = new URL(url);
+const address = { hostname, port: Number(port), trust: { ca: await Bun.file(caFile).text() } };
+const proxy: ForwardDeps = {
+  pool: upstreamPool({ clock: systemClock }),
+  admission: admission({ clock: systemClock }),
+  destination: {
+    allow: (method, target, upgrade) => STANDARD_POLICY.request(method, target, upgrade),
+    locate: async () => ({ address, host, token: 'the-agents-token' }),
+    unauthorized: silent,
+  },
+};
+const files = systemFiles('/');
+const tokenFile = join(directory, 'local-token');
+const auth = await localAuth({ random: systemRandom, files }, tokenFile);
+const now = Date.now();
+const certificate = selfSignedCertificate({
+  commonName: 'pipeops-agent',
+  dnsNames: ['localhost'],
+  ipv4Addresses: ['127.0.0.1'],
+  notBefore: new Date(now - HOUR_MS),
+  notAfter: new Date(now + HOUR_MS),
+  serial: systemRandom.bytes(16),
+});
+const http = httpServer(
+  {
+    ...{ log, files },
+    sources: {
+      version: { version: '', commit: '' },
+      ready: async () => ({ ready: true, reasons: [] }),
+      detailed: () => Promise.reject(new Error('not part of this')),
+      metrics: () => '',
+      proxy: {
+        auth,
+        access: () => ({ server: '', certificate: '', token_file: tokenFile }),
+        answer: (request, target, client) => answerThroughProxy(proxy, request, target, client),
+      },
+    },
+  },
+  { port: 0, socketPath: join(directory, 'agent.sock') },
+);
+const tls = tlsListener({ log, auth, proxy }, { port: 0, certificate });
+const stop = new AbortController();
+await http.start(stop.signal);
+await tls.start(stop.signal);
+await Bun.write(join(directory, 'door.pem'), certificate.certificate);
+console.log(JSON.stringify({ http: http.port(), tls: tls.port() }));

@@ -1,0 +1,3 @@
+module pipeops.io/agent/test/peers/http
+
+go 1.24
