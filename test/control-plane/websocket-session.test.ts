@@ -1,0 +1,411 @@
+/** The WebSocket session against servers that are right, wrong, forgetful, or silent. */
+import { describe, expect, test } from 'bun:test';
+import { HeartbeatPayload, RegisterPayload } from '../../src/protocol/messages.ts';
+import { answerRegister, SUCCESS, startFakeController } from './fake-controller.ts';
+import { AGENT_ID, startSession, TOKEN } from './session-stand.ts';
+
+const isConnected = (stand: ReturnType<typeof startSession>) => () =>
+  stand.state.snapshot().phase === 'connected';
+
+describe('registration', () => {
+  test('it registers with what the existing control plane expects, and heartbeats', async () => {
+    await using server = startFakeController();
+    await using stand = startSession({ url: `${server.url}/api/?tenant=7` });
+    const peer = await server.peer(0);
+    const register = await peer.next('register');
+    expect({ path: peer.path, query: peer.query, authorization: peer.authorization }).toEqual({
+      path: '/api/v1/clusters/agent/ws',
+      query: '?tenant=7',
+      authorization: `Bearer ${TOKEN}`,
+    });
+    expect(RegisterPayload.safeParse(register.payload).error?.issues).toBeUndefined();
+    expect(register.request_id).toMatch(new RegExp(`^req_\\d+_${AGENT_ID}$`));
+    const heartbeat = await peer.next('heartbeat');
+    expect(HeartbeatPayload.parse(heartbeat.payload)).toMatchObject({
+      cluster_id: 'cluster-1',
+      agent_id: AGENT_ID,
+      metadata: { k8s_nodes: 1, k8s_pods: 9, cpu_usage: '12%', memory_usage: '50%' },
+    });
+    expect(heartbeat.request_id).toBeUndefined();
+    await stand.until('it is connected', isConnected(stand));
+    expect(stand.state.snapshot()).toMatchObject({ transport: 'websocket', transportReason: null });
+  });
+
+  test('register_in_progress extends the wait', async () => {
+    await using server = startFakeController({
+      message: (peer, message) => {
+        if (message.type === 'register') {
+          const steps = [1, 2, 3].map((at) =>
+            Bun.sleep(at * 1_000).then(() => peer.say('register_in_progress', {})),
+          );
+          void Promise.all(steps).then(async () => {
+            await Bun.sleep(700);
+            peer.say('register_success', SUCCESS, message.request_id);
+          });
+        }
+      },
+    });
+    // 30 s are 1.5 s here; the answer comes after 74 s.
+    await using stand = startSession({ url: server.url, speed: 20, transport: 'websocket' });
+    await stand.until('it is connected', isConnected(stand));
+    expect(server.peers).toHaveLength(1);
+  });
+
+  test('an error ends the wait at once, with its text, and it tries again', async () => {
+    let refusals = 0;
+    await using server = startFakeController({
+      message: (peer, message) => {
+        if (message.type === 'register' && refusals < 1) {
+          refusals += 1;
+          peer.say('error', { error: 'license expired' }, message.request_id);
+          return;
+        }
+        answerRegister()(peer, message);
+      },
+    });
+    await using stand = startSession({ url: server.url, transport: 'websocket' });
+    await stand.until('it is connected', isConnected(stand));
+    expect(stand.log.entries.map(({ fields }) => fields['error'])).toContain(
+      'The control plane refuses to register this agent: license expired',
+    );
+  });
+
+  test('a success without cluster_id, or of another request, is none', async () => {
+    let tries = 0;
+    await using server = startFakeController({
+      message: (peer, message) => {
+        if (message.type === 'register') {
+          tries += 1;
+          peer.say('register_success', { cluster_id: 'foreign' }, 'req_other');
+          peer.say('register_success', tries === 1 ? {} : SUCCESS, message.request_id);
+        }
+      },
+    });
+    await using stand = startSession({ url: server.url, transport: 'websocket' });
+    await stand.until('it is connected', isConnected(stand));
+    expect([tries, stand.remembered()?.clusterId]).toEqual([2, 'cluster-1']);
+  });
+
+  test('the service token is random, counts from the success, and ends the one before', async () => {
+    await using server = startFakeController();
+    await using stand = startSession({ url: server.url });
+    const first = await (await server.peer(0)).next('register');
+    await stand.until('it is connected', isConnected(stand));
+    const before = String(first.payload['k8s_service_token']);
+    expect([stand.tokens.accepts(before), stand.tokens.accepts('guessed')]).toEqual([true, false]);
+    expect(JSON.stringify(stand.remembered())).not.toContain(before);
+    server.peers[0]?.terminate();
+    const second = await (await server.peer(1)).next('register');
+    const after = String(second.payload['k8s_service_token']);
+    await stand.until('the new one counts', () => stand.tokens.accepts(after));
+    expect(stand.tokens.accepts(before)).toBe(false);
+    expect(second.payload).toMatchObject({
+      cluster_id: 'cluster-1',
+      metadata: { registration_mode: 'resume' },
+    });
+  });
+});
+
+describe('dead ends of the existing agent', () => {
+  test('the first dial fails: it comes up when the server does', async () => {
+    const port = freePort();
+    await using stand = startSession({ url: `http://127.0.0.1:${port}` });
+    await stand.until('it says so', () => stand.state.snapshot().phase === 'unreachable');
+    expect(stand.state.snapshot().nextTry).not.toBeNull();
+    await using _server = startFakeController({ port });
+    await stand.until('it is connected', isConnected(stand));
+  });
+
+  test('401, and back: a new token is taken up', async () => {
+    let token = 'revoked';
+    await using server = startFakeController({
+      http: (request) =>
+        request.headers.get('authorization') === `Bearer ${TOKEN}`
+          ? undefined
+          : new Response('', { status: 401 }),
+    });
+    await using stand = startSession({ url: server.url, speed: 50, token: () => token });
+    await stand.until('it is refused', () => stand.state.snapshot().phase === 'refused');
+    token = TOKEN;
+    await stand.until('it is connected', isConnected(stand));
+  });
+
+  test.each(['agent not registered', 'Cluster Not Found'])(
+    '"%s" at the controller: it registers again on the same connection',
+    async (error) => {
+      await using server = startFakeController();
+      await using stand = startSession({ url: server.url });
+      const peer = await server.peer(0);
+      await peer.next('register');
+      await stand.until('it is connected', isConnected(stand));
+      peer.say('error', { error });
+      await peer.next('register');
+      await stand.until('it is connected again', isConnected(stand));
+      expect(server.peers).toHaveLength(1);
+    },
+  );
+
+  test('"not registered" at the gateway: it goes back to the controller', async () => {
+    const server = withGateway();
+    await using _server = server;
+    await using stand = startSession({ url: server.url });
+    const gateway = await server.peer(1);
+    await gateway.next('heartbeat');
+    gateway.say('error', { error: 'cluster not registered' });
+    const controller = await server.peer(2);
+    expect(controller.path).toBe('/api/v1/clusters/agent/ws');
+    expect((await controller.next('register')).payload).toMatchObject({ cluster_id: 'cluster-1' });
+    await (await server.peer(3)).next('heartbeat');
+    await stand.until('it is connected', isConnected(stand));
+  });
+
+  test('a connection that is replaced is closed, and does not disturb the new one', async () => {
+    await using server = startFakeController();
+    await using stand = startSession({ url: server.url });
+    (await server.peer(0)).terminate();
+    const second = await server.peer(1);
+    await second.next('heartbeat');
+    await stand.until('it is connected', isConnected(stand));
+    expect([server.peers.length, second.closeCode]).toEqual([2, undefined]);
+  });
+
+  test('a silent peer is given up after 15 s, and a new connection is made', async () => {
+    await using server = startFakeController();
+    await using relay = startRelay(server.port);
+    await using stand = startSession({ url: relay.url, speed: 20 });
+    await stand.until('it is connected', isConnected(stand));
+    const at = stand.clock.monotonic();
+    relay.freeze();
+    await stand.until('it has noticed', () => stand.state.snapshot().phase !== 'connected');
+    // One second of the test's own polling is 20 s here.
+    expect(stand.clock.monotonic() - at).toBeLessThan(15_000 + 20_000);
+    expect(stand.state.snapshot().lastError?.message).toContain('silent for 15 s');
+    relay.thaw();
+    await stand.until('it is connected again', isConnected(stand));
+  });
+});
+
+describe('gateway', () => {
+  test('it leaves the controller with 1000 and dials the gateway without a second register', async () => {
+    const server = withGateway();
+    await using _server = server;
+    await using stand = startSession({ url: server.url });
+    const gateway = await server.peer(1);
+    await gateway.next('heartbeat');
+    const query = new URLSearchParams(gateway.query);
+    expect({ path: gateway.path, query: Object.fromEntries(query) }).toEqual({
+      path: '/ws',
+      query: {
+        cluster_uuid: 'uuid-1',
+        supports_streaming: 'true',
+        supports_binary: 'true',
+        supports_websocket: 'true',
+        supports_yamux: 'true',
+        supports_response_streaming: 'true',
+        agent_version: '1.2.3',
+      },
+    });
+    await stand.until('the controller is left', () => server.peers[0]?.closeCode === 1000);
+    expect(gateway.received.map(({ type }) => type)).not.toContain('register');
+    expect(stand.state.snapshot().transport).toBe('gateway');
+  });
+
+  test('after a lost connection it comes back to the gateway directly', async () => {
+    const server = withGateway();
+    await using _server = server;
+    await using _stand = startSession({ url: server.url });
+    (await server.peer(1)).terminate();
+    const again = await server.peer(2);
+    expect(again.path).toBe('/ws');
+    await again.next('heartbeat');
+  });
+
+  test('a gateway that refuses is left alone: the controller serves', async () => {
+    const server = withGateway((path) => path === '/ws');
+    await using _server = server;
+    await using stand = startSession({ url: server.url });
+    await (await server.peer(1)).next('heartbeat');
+    await stand.until('it is connected', isConnected(stand));
+    expect(stand.state.snapshot().transport).toBe('websocket');
+    expect(server.peers.map(({ path }) => path)).toEqual([
+      '/api/v1/clusters/agent/ws',
+      '/api/v1/clusters/agent/ws',
+    ]);
+  });
+
+  test('a gateway in clear text on another host is refused', async () => {
+    await using server = startFakeController({
+      message: answerRegister({ gateway_ws_url: 'ws://198.51.100.7/ws' }),
+    });
+    await using stand = startSession({ url: server.url });
+    await (await server.peer(1)).next('heartbeat');
+    expect(stand.log.entries.map(({ fields }) => fields['error'])).toContain(
+      'The control plane names a gateway that is refused',
+    );
+  });
+});
+
+describe('messages', () => {
+  test('a JSON ping is answered with its request_id', async () => {
+    await using server = startFakeController();
+    await using _stand = startSession({ url: server.url });
+    const peer = await server.peer(0);
+    await peer.next('heartbeat');
+    peer.say('ping', null, 'ping-7');
+    expect((await peer.next('pong')).request_id).toBe('ping-7');
+  });
+
+  test('JSON in a binary message is understood', async () => {
+    await using server = startFakeController();
+    await using _stand = startSession({ url: server.url });
+    const peer = await server.peer(0);
+    await peer.next('heartbeat');
+    peer.raw(new TextEncoder().encode('{"type":"ping","request_id":"b"}'));
+    expect((await peer.next('pong')).request_id).toBe('b');
+  });
+
+  test('an unknown type is answered once, whatever it is called', async () => {
+    await using server = startFakeController();
+    await using _stand = startSession({ url: server.url });
+    const peer = await server.peer(0);
+    await peer.next('heartbeat');
+    for (const type of ['teleport', 'teleport', '__proto__', 'constructor']) {
+      peer.say(type, {}, 'r-1');
+    }
+    peer.say('ping', {});
+    await peer.next('pong');
+    const answers = peer.received.filter(({ type }) => type === 'protocol_fallback');
+    expect(answers.map(({ payload }) => payload['unknown_type'])).toEqual([
+      'teleport',
+      '__proto__',
+      'constructor',
+    ]);
+  });
+
+  test('a flood of nonsense neither ends the session nor fills the log', async () => {
+    await using server = startFakeController();
+    await using stand = startSession({ url: server.url });
+    const peer = await server.peer(0);
+    await peer.next('heartbeat');
+    for (let count = 0; count < 300; count += 1) {
+      peer.raw('{"type":');
+      peer.raw('[]');
+      peer.raw(JSON.stringify({ type: 'command', payload: 'x' }));
+      peer.raw(JSON.stringify({ type: `unknown-${count}` }));
+      peer.raw(Uint8Array.of(1, 2, 3, count % 256));
+      peer.say('error', { error: 'oops' });
+    }
+    peer.say('ping', {}, 'last');
+    expect((await peer.next('pong')).request_id).toBe('last');
+    expect(stand.log.entries.length).toBeLessThan(80);
+    expect(server.peers).toHaveLength(1);
+  });
+
+  test('a message over 4 MiB closes the connection with 1009', async () => {
+    await using server = startFakeController();
+    await using _stand = startSession({ url: server.url });
+    const peer = await server.peer(0);
+    await peer.next('heartbeat');
+    peer.raw(`{"type":"ping","payload":{"x":"${'x'.repeat(4 * 1024 * 1024)}"}}`);
+    await server.peer(1);
+    expect(peer.closeCode).toBe(1009);
+  });
+
+  test('the pace of the server is obeyed within bounds', async () => {
+    await using server = startFakeController({
+      message: answerRegister({ pace: { heartbeat_seconds: 0.000_1 } }),
+    });
+    await using stand = startSession({ url: server.url });
+    const peer = await server.peer(0);
+    const first = stand.clock.monotonic();
+    await peer.next('heartbeat');
+    await peer.next('heartbeat');
+    // Jitter takes at most a fifth of the shortest interval.
+    expect(stand.clock.monotonic() - first).toBeGreaterThan(700);
+  });
+
+  test('heartbeats that stay unanswered after some were answered end the connection', async () => {
+    let answered = 0;
+    await using server = startFakeController({
+      message: (peer, message) => {
+        if (message.type !== 'heartbeat' || answered < 2 || server.peers.length > 1) {
+          answered += message.type === 'heartbeat' ? 1 : 0;
+          answerRegister()(peer, message);
+        }
+      },
+    });
+    await using stand = startSession({ url: server.url, speed: 10, heartbeatIntervalMs: 2_000 });
+    await server.peer(1);
+    expect(stand.log.entries.map(({ fields }) => fields['error'])).toContain(
+      'The control plane left 3 heartbeats unanswered',
+    );
+  });
+});
+
+/** A controller that sends its agents to a gateway on the same port. */
+function withGateway(refuses: (path: string) => boolean = () => false) {
+  const server: ReturnType<typeof startFakeController> = startFakeController({
+    http: (request) =>
+      refuses(new URL(request.url).pathname) ? new Response('', { status: 404 }) : undefined,
+    message: (peer, message) => answerRegister({ gateway_ws_url: server.url })(peer, message),
+  });
+  return server;
+}
+
+function freePort(): number {
+  const server = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data: () => undefined } });
+  const { port } = server;
+  server.stop(true);
+  return port;
+}
+
+/** Passes bytes on until it is frozen: then it takes everything and passes nothing, without a FIN. */
+function startRelay(targetPort: number) {
+  let frozen = false;
+  const listener = Bun.listen<{ upstream?: Bun.Socket<undefined>; early: Uint8Array[] }>({
+    hostname: '127.0.0.1',
+    port: 0,
+    socket: {
+      open: (client) => {
+        client.data = { early: [] };
+        void Bun.connect({
+          hostname: '127.0.0.1',
+          port: targetPort,
+          socket: {
+            open: (upstream) => {
+              client.data.upstream = upstream;
+              for (const data of client.data.early) {
+                upstream.write(data);
+              }
+            },
+            data: (_upstream, data) => {
+              if (!frozen) {
+                client.write(data);
+              }
+            },
+          },
+        });
+      },
+      data: (client, data) => {
+        if (frozen) {
+          return;
+        }
+        if (client.data.upstream === undefined) {
+          client.data.early.push(Uint8Array.from(data));
+        } else {
+          client.data.upstream.write(data);
+        }
+      },
+    },
+  });
+  return {
+    url: `http://127.0.0.1:${listener.port}`,
+    freeze: () => {
+      frozen = true;
+    },
+    thaw: () => {
+      frozen = false;
+    },
+    [Symbol.asyncDispose]: async () => listener.stop(true),
+  };
+}
