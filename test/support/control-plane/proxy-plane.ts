@@ -1,0 +1,264 @@
+/** Requests to the clusters of agents, through their sessions: the peer of the agent's proxy bridge. */
+import {
+  PROXY_CHUNK_BYTES,
+  PROXY_WINDOW_BYTES,
+  ProxyErrorPayload,
+  ProxyResponseChunkPayload,
+  ProxyResponseHeaderPayload,
+  ProxyWindowPayload,
+} from '../../../src/protocol/proxy-messages.ts';
+import type { AgentLink, DataPlanePeer } from './agent-link.ts';
+
+export interface ClusterRequest {
+  readonly method: string;
+  /** Raw. */
+  readonly path: string;
+  readonly query: string;
+  readonly headers: Readonly<Record<string, readonly string[]>>;
+  readonly hasBody: boolean;
+  /** Behind a 101 the bytes are those of another protocol. */
+  readonly upgrade: boolean;
+}
+
+/** Who receives an answer. Exactly one of `end` and `fail` comes last. */
+export interface ClusterAnswer {
+  head(status: number, headers: Readonly<Record<string, readonly string[]>>): void;
+  /** @returns false when it must be told with `consumed` later; else it has been consumed */
+  data(chunk: Buffer): boolean;
+  end(): void;
+  fail(error: string): void;
+  /** There is room again after `write` returned false. */
+  drained(): void;
+}
+
+export interface ClusterCall {
+  /** @returns false when the caller must wait for `drained` */
+  write(chunk: Buffer): boolean;
+  endRequest(): void;
+  /** The reader has taken what `data` returned false for. */
+  consumed(): void;
+  cancel(): void;
+}
+
+export interface ProxyPlane extends DataPlanePeer {
+  /** @returns undefined when the agent has no connection */
+  request(agentId: string, request: ClusterRequest, answer: ClusterAnswer): ClusterCall | undefined;
+}
+
+/** Windows are opened again when this much of them has been used, bytes. */
+const WINDOW_STEP_BYTES = PROXY_WINDOW_BYTES / 2;
+
+const TYPES = [
+  ...['proxy_response_header', 'proxy_response_chunk', 'proxy_response_end'],
+  ...['proxy_response_abort', 'proxy_error', 'proxy_window'],
+];
+
+/** @param serviceToken what an agent gave at its registration */
+export function proxyPlane(serviceToken: (agentId: string) => string | undefined): ProxyPlane {
+  const sessions = new Map<string, Session>();
+  return {
+    types: TYPES,
+    attach: (link) => {
+      const session = new Session(link, serviceToken);
+      sessions.set(link.agentId, session);
+      return {
+        message: ({ type, request_id, payload }) =>
+          session.message(type, request_id ?? '', payload ?? {}),
+        binary: () => undefined,
+        close: () => {
+          if (sessions.get(link.agentId) === session) {
+            sessions.delete(link.agentId);
+          }
+          session.close();
+        },
+      };
+    },
+    request: (agentId, request, answer) => sessions.get(agentId)?.request(request, answer),
+  };
+}
+
+class Session {
+  readonly #link: AgentLink;
+  readonly #serviceToken: (agentId: string) => string | undefined;
+  readonly #calls = new Map<string, Call>();
+  #next = 1;
+
+  constructor(link: AgentLink, serviceToken: (agentId: string) => string | undefined) {
+    this.#link = link;
+    this.#serviceToken = serviceToken;
+  }
+
+  request(request: ClusterRequest, answer: ClusterAnswer): ClusterCall {
+    const id = `p${this.#next}`;
+    this.#next += 1;
+    const call = new Call(this.#link, id, request.upgrade, answer, () => this.#calls.delete(id));
+    this.#calls.set(id, call);
+    const { Authorization: _, authorization: __, ...headers } = request.headers;
+    const payload = {
+      ...{ method: request.method, path: request.path, query: request.query },
+      headers: {
+        ...headers,
+        Authorization: [`Bearer ${this.#serviceToken(this.#link.agentId) ?? ''}`],
+      },
+      supports_response_streaming: true,
+      ...(request.hasBody ? { use_streaming: true } : {}),
+      ...(request.upgrade ? { raw_upgrade: true } : {}),
+    };
+    if (!this.#link.send('proxy_request', payload, id)) {
+      call.fail('the agent is not connected');
+    }
+    return call;
+  }
+
+  message(type: string, id: string, payload: unknown): void {
+    const call = this.#calls.get(id);
+    switch (type) {
+      case 'proxy_response_header': {
+        const { status, headers } = ProxyResponseHeaderPayload.parse(payload);
+        call?.head(status, headers ?? {});
+        break;
+      }
+      case 'proxy_response_chunk': {
+        const { data } = ProxyResponseChunkPayload.parse(payload);
+        call?.data(Buffer.from(data, 'base64'));
+        break;
+      }
+      case 'proxy_response_end':
+        call?.end();
+        break;
+      case 'proxy_window':
+        call?.windowOpened(ProxyWindowPayload.parse(payload).bytes);
+        break;
+      default:
+        call?.fail(ProxyErrorPayload.parse(payload).error);
+    }
+  }
+
+  close(): void {
+    for (const call of [...this.#calls.values()]) {
+      call.fail('the agent lost its connection');
+    }
+  }
+}
+
+class Call implements ClusterCall {
+  readonly #link: AgentLink;
+  readonly #id: string;
+  readonly #upgrade: boolean;
+  readonly #answer: ClusterAnswer;
+  readonly #over: () => void;
+  #isOver = false;
+  /** Body bytes that the agent still takes. */
+  #windowBytes = PROXY_WINDOW_BYTES;
+  #unsent: Buffer[] = [];
+  #requestWhole = false;
+  /** Bytes of the answer that were passed on, and that the reader has not taken yet. */
+  #usedBytes = 0;
+  #heldBytes = 0;
+
+  constructor(
+    link: AgentLink,
+    id: string,
+    upgrade: boolean,
+    answer: ClusterAnswer,
+    over: () => void,
+  ) {
+    this.#link = link;
+    this.#id = id;
+    this.#upgrade = upgrade;
+    this.#answer = answer;
+    this.#over = over;
+  }
+
+  write(chunk: Buffer): boolean {
+    this.#unsent.push(chunk);
+    return this.#send();
+  }
+
+  endRequest(): void {
+    this.#requestWhole = true;
+    this.#send();
+  }
+
+  consumed(): void {
+    this.#usedBytes += this.#heldBytes;
+    this.#heldBytes = 0;
+    this.#openWindow();
+  }
+
+  cancel(): void {
+    if (!this.#isOver) {
+      this.#link.send('proxy_cancel', {}, this.#id);
+      this.#finish();
+    }
+  }
+
+  head(status: number, headers: Readonly<Record<string, readonly string[]>>): void {
+    this.#answer.head(status, headers);
+  }
+
+  data(chunk: Buffer): void {
+    if (this.#answer.data(chunk)) {
+      this.#usedBytes += chunk.length;
+      this.#openWindow();
+    } else {
+      this.#heldBytes += chunk.length;
+    }
+  }
+
+  end(): void {
+    this.#finish();
+    this.#answer.end();
+  }
+
+  fail(error: string): void {
+    this.#finish();
+    this.#answer.fail(error);
+  }
+
+  windowOpened(bytes: number): void {
+    this.#windowBytes += bytes;
+    if (this.#send()) {
+      this.#answer.drained();
+    }
+  }
+
+  #openWindow(): void {
+    if (this.#usedBytes >= WINDOW_STEP_BYTES && !this.#isOver) {
+      this.#link.send('proxy_window', { bytes: this.#usedBytes }, this.#id);
+      this.#usedBytes = 0;
+    }
+  }
+
+  /** @returns whether everything has been sent */
+  #send(): boolean {
+    while (this.#windowBytes > 0 && !this.#isOver) {
+      const chunk = this.#unsent.shift();
+      if (chunk === undefined) {
+        break;
+      }
+      const piece = chunk.subarray(0, Math.min(PROXY_CHUNK_BYTES, this.#windowBytes));
+      if (piece.length < chunk.length) {
+        this.#unsent.unshift(chunk.subarray(piece.length));
+      }
+      this.#windowBytes -= piece.length;
+      this.#link.send('proxy_request_chunk', { data: piece.toString('base64') }, this.#id);
+    }
+    const all = this.#unsent.length === 0;
+    if (all && this.#requestWhole && !this.#isOver) {
+      this.#requestWhole = false;
+      this.#link.send('proxy_request_stream_end', {}, this.#id);
+      if (this.#upgrade) {
+        this.#finish();
+      }
+    }
+    return all;
+  }
+
+  #finish(): void {
+    if (!this.#isOver) {
+      this.#isOver = true;
+      this.#over();
+    }
+  }
+}
