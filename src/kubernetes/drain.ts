@@ -1,16 +1,16 @@
-import type { V1Eviction, V1Pod } from '@kubernetes/client-node';
+import type { V1Eviction, V1ObjectMeta, V1Pod } from '@kubernetes/client-node';
 import { AgentError } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
-import type { KubernetesClient } from './client.ts';
+import { type KubernetesClient, LIST_PAGE_OBJECTS } from './client.ts';
 import { planFor } from './drain-plan.ts';
+import { readListPage } from './list-page.ts';
 
 /** Between two looks at what is left; a node has some hundred pods at most. */
 const ROUND_INTERVAL_MS = 1_000;
 /** Between two attempts to evict a pod that was refused: grows by half up to the maximum. */
 const RETRY_FIRST_MS = 2_000;
 const RETRY_MAX_MS = 15_000;
-/** Pods of one node that are looked at; Kubernetes itself allows 110 unless told otherwise. */
-export const DRAIN_PODS_MAX = 1_000;
+const PODS = '/api/v1/pods';
 /** Longest reason that is kept, characters. */
 const REASON_LENGTH_MAX = 500;
 
@@ -97,9 +97,21 @@ async function podsOn(
   node: string,
   signal: AbortSignal,
 ): Promise<readonly V1Pod[] | undefined> {
+  const pods: V1Pod[] = [];
+  // All that a drain looks at: the rest of a pod is much and is asked for every second.
+  const keep = ({ metadata = {}, status }: V1Pod) => void pods.push(slim(metadata, status?.phase));
   try {
-    const query = { fieldSelector: `spec.nodeName=${node}`, limit: DRAIN_PODS_MAX };
-    return (await client.page<V1Pod>('/api/v1/pods', query, signal)).items;
+    let next: string | undefined = '';
+    while (next !== undefined) {
+      const query = {
+        fieldSelector: `spec.nodeName=${node}`,
+        limit: LIST_PAGE_OBJECTS,
+        ...(next === '' ? {} : { continue: next }),
+      };
+      const body = client.bytes(PODS, query, signal);
+      next = (await readListPage<V1Pod>(PODS, body, keep)).next;
+    }
+    return pods;
   } catch (thrown) {
     if (signal.aborted || isPassing(thrown)) {
       return undefined;
@@ -108,7 +120,12 @@ async function podsOn(
   }
 }
 
-/** No answer, too many requests or trouble of the server: worth another try. */
+function slim(metadata: V1ObjectMeta, phase: string | undefined): V1Pod {
+  const { managedFields: _, ...kept } = metadata;
+  return { metadata: kept, ...(phase === undefined ? {} : { status: { phase } }) };
+}
+
+/** No answer, a list that changed meanwhile, too many requests, trouble of the server: try again. */
 function isPassing(thrown: unknown): boolean {
   if (!(thrown instanceof AgentError)) {
     return false;
@@ -117,7 +134,10 @@ function isPassing(thrown: unknown): boolean {
   return (
     thrown.code === 'TIMEOUT' ||
     (thrown.code === 'KUBERNETES_API' &&
-      (status === undefined || status === 429 || (typeof status === 'number' && status >= 500)))
+      (status === undefined ||
+        status === 410 ||
+        status === 429 ||
+        (typeof status === 'number' && status >= 500)))
   );
 }
 

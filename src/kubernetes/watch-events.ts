@@ -44,6 +44,9 @@ export async function* expectTrouble(
   try {
     yield* body;
   } catch (thrown) {
+    if (thrown instanceof AgentError) {
+      throw thrown; // A refusal, or a break that has been told already.
+    }
     const text = `The connection broke while Kubernetes answered ${path}: ${messageOf(thrown)}`;
     throw new AgentError('KUBERNETES_API', text, { cause: thrown });
   }
