@@ -238,8 +238,9 @@ const lists = {
 
 /**
  * agent → peer: `status_report`. A full report comes in `parts` messages, 1 to n, each below the
- * message limit; it replaces what the peer knew when its last part is there. A delta applies to the
- * report with the sequence `base`; a peer that does not know that one asks with `status_request`.
+ * message limit; it replaces what the peer knew when its last part is there. A delta, which may come
+ * in parts too, applies to the report with the sequence `base`; a peer that does not know that one
+ * asks with `status_request`. A list that is absent from a full report is unknown, not empty.
  */
 export const StatusReportPayload = z.strictObject({
   kind: z.enum(['full', 'delta']),
