@@ -1,0 +1,107 @@
+/** One command of each type, and what must be there for it; in a namespace of its own. */
+import type { FakeKubernetes } from '../support/fake-kubernetes.ts';
+
+export interface CommandSample {
+  readonly payload: Readonly<Record<string, unknown>>;
+  /** Puts there what it needs. */
+  readonly prepare?: (kubernetes: FakeKubernetes, namespace: string) => void;
+}
+
+const MANAGED = { labels: { 'app.kubernetes.io/managed-by': 'pipeops-agent' } };
+const REVISION = 'deployment.kubernetes.io/revision';
+const apps = (namespace: string) => `/apis/apps/v1/namespaces/${namespace}`;
+const core = (namespace: string) => `/api/v1/namespaces/${namespace}`;
+
+export function sampleOf(type: string, namespace: string): CommandSample | undefined {
+  const target = { name: 'web', namespace };
+  switch (type) {
+    case 'deploy':
+      return {
+        payload: { ...target, image: 'web:1', ports: [{ container_port: 80 }] },
+        prepare: putNamespace,
+      };
+    case 'update':
+      return { payload: { ...target, image: 'web:3' }, prepare: putDeployment };
+    case 'scale':
+      return { payload: { ...target, replicas: 3 }, prepare: putDeployment };
+    case 'rollback':
+    case 'restart':
+      return { payload: target, prepare: putDeployment };
+    case 'delete':
+      return {
+        payload: target,
+        prepare: (kubernetes) => {
+          putDeployment(kubernetes, namespace);
+          kubernetes.put(`${core(namespace)}/services/web`, { metadata: MANAGED });
+        },
+      };
+    case 'apply':
+      return { payload: { manifest: manifestOf(namespace) }, prepare: putDiscovery };
+    case 'get_resources':
+      return { payload: { kinds: ['pods'], namespace } };
+    case 'logs':
+    case 'exec': {
+      const command = type === 'exec' ? { command: ['date'] } : {};
+      return { payload: { pod: 'web-0', namespace, ...command }, prepare: putPod };
+    }
+    case 'cordon':
+    case 'uncordon':
+    case 'drain':
+      return {
+        payload: { node: namespace },
+        prepare: (kubernetes) =>
+          kubernetes.put(`/api/v1/nodes/${namespace}`, {
+            spec: { unschedulable: type === 'uncordon' },
+          }),
+      };
+    default:
+      return undefined;
+  }
+}
+
+function manifestOf(namespace: string): string {
+  return ['a', 'b']
+    .map((name) =>
+      JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace } }),
+    )
+    .join('\n---\n');
+}
+
+function putNamespace(kubernetes: FakeKubernetes, namespace: string): void {
+  kubernetes.put(`/api/v1/namespaces/${namespace}`, {});
+}
+
+function putDiscovery(kubernetes: FakeKubernetes, namespace: string): void {
+  putNamespace(kubernetes, namespace);
+  kubernetes.put('/api/v1', {
+    resources: [{ name: 'configmaps', kind: 'ConfigMap', namespaced: true }],
+  });
+}
+
+function putPod(kubernetes: FakeKubernetes, namespace: string): void {
+  kubernetes.put(`${core(namespace)}/pods/web-0`, {
+    spec: { containers: [{ name: 'web' }] },
+    status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] },
+  });
+}
+
+/** A Deployment that had another image before. */
+function putDeployment(kubernetes: FakeKubernetes, namespace: string): void {
+  putNamespace(kubernetes, namespace);
+  const path = `${apps(namespace)}/deployments/web`;
+  const template = (image: string) => ({
+    metadata: { labels: {} },
+    spec: { containers: [{ name: 'web', image }] },
+  });
+  kubernetes.put(path, {
+    metadata: { ...MANAGED, namespace, annotations: { [REVISION]: '2' } },
+    spec: { replicas: 1, template: template('web:2') },
+  });
+  const uid = kubernetes.object(path)?.metadata.uid;
+  for (const revision of [1, 2]) {
+    kubernetes.put(`${apps(namespace)}/replicasets/web-${revision}`, {
+      metadata: { annotations: { [REVISION]: String(revision) }, ownerReferences: [{ uid }] },
+      spec: { template: template(`web:${revision}`) },
+    });
+  }
+}

@@ -1,0 +1,24 @@
+import type { CommandDeps } from '../../src/commands/handler.ts';
+import { kubernetesClient } from '../../src/kubernetes/client.ts';
+import { ALLOWED } from '../../src/policy/policy.ts';
+
+const unused = () => {
+  throw new Error('not used in this test');
+};
+
+/** What handlers may use, for tests whose handlers use nothing of it; everything is allowed. */
+export function unusedCommandDeps(): Omit<CommandDeps, 'clock'> {
+  return {
+    kubernetes: kubernetesClient({
+      http: unused,
+      credentials: { current: unused, reload: unused },
+    }),
+    openChannels: unused,
+    policy: {
+      command: () => ALLOWED,
+      access: () => ALLOWED,
+      object: () => ALLOWED,
+      request: () => ALLOWED,
+    },
+  };
+}
