@@ -25,6 +25,7 @@ const PING_INTERVAL_MS = 15_000;
 const SILENCE_LIMIT_MS = 45_000;
 /** The API server sends at most 32 KiB at once; room for others. */
 const MESSAGE_LIMIT_BYTES = 1024 * 1024;
+const WENT_SILENT = 'the API server went silent';
 /** Bytes of ours in one message. */
 const CHUNK_BYTES = 32 * 1024;
 
@@ -63,7 +64,8 @@ interface ChannelDeps {
 /**
  * Resolves when the API server has taken the stream; it ends with `ended` from then on. The signal
  * ends it at any time.
- * @throws AgentError NOT_FOUND, KUBERNETES_API, TIMEOUT, INTERRUPTED; nothing has begun then
+ * @throws AgentError NOT_FOUND, KUBERNETES_API: nothing has begun; COMMAND_OUTCOME_UNKNOWN,
+ * INTERRUPTED: Kubernetes may have begun what the stream is for
  */
 export type OpenChannels = (
   request: ChannelRequest,
@@ -132,7 +134,7 @@ async function dialOnce(
     opened: (protocol = '') => {
       heard();
       if (!request.protocols.includes(protocol)) {
-        drop('', refused(request.path, 101));
+        drop('', unclear(request.path, 'it speaks another protocol'));
       } else if (!over.signal.aborted) {
         opened = true;
         answer.resolve(channelStream(socket, protocol));
@@ -150,7 +152,8 @@ async function dialOnce(
       if (last.refusal !== undefined) {
         answer.resolve(last.refusal);
       }
-      end(last.reason === '' ? `close code ${last.code}` : last.reason, unreachable(last.reason));
+      const reason = last.reason === '' ? `close code ${last.code}` : last.reason;
+      end(reason, last.unreachable ? unreachable(reason) : unclear(request.path, reason));
     },
   });
   signal.addEventListener('abort', onAbort, { once: true });
@@ -160,7 +163,7 @@ async function dialOnce(
   const probe = {
     ping: () => socket.ping(),
     isAlive: () => opened && deps.clock.monotonic() - heardAt <= SILENCE_LIMIT_MS,
-    drop: () => drop('the API server went silent', timedOut(request.path)),
+    drop: () => drop(WENT_SILENT, unclear(request.path, WENT_SILENT)),
   };
   // Ends with the stream; `drop` tells whoever is concerned.
   void endWhenSilent(deps.clock, probe, over.signal);
@@ -229,12 +232,14 @@ function unreachable(reason: string): AgentError {
   });
 }
 
-function timedOut(path: string): AgentError {
-  return new AgentError('TIMEOUT', `Kubernetes did not take the stream ${path} in time`, {
-    hint: 'Look at the load of the machine and at: journalctl -u k3s',
+/** The request was sent: what it asks for may have begun although no answer came. */
+function unclear(path: string, reason: string): AgentError {
+  const text = `The stream ${path} broke while it was opened: ${reason}`;
+  return new AgentError('COMMAND_OUTCOME_UNKNOWN', text, {
+    hint: 'Look whether it had its effect, then send a new command if need be',
   });
 }
 
 function interrupted(path: string): AgentError {
-  return new AgentError('INTERRUPTED', `The stream ${path} was interrupted before it began`);
+  return new AgentError('INTERRUPTED', `The stream ${path} was interrupted while it was opened`);
 }

@@ -54,7 +54,7 @@ interface ExecDeps {
 
 /**
  * Runs a program in a container and waits for its end. Never repeats it.
- * @throws AgentError of `openChannels`: nothing was started then
+ * @throws AgentError of `openChannels`
  */
 export async function runInPod(
   deps: ExecDeps,

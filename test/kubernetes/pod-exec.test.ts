@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import type { WebSocketDial } from '../../src/core/ports.ts';
 import { channelOpener } from '../../src/kubernetes/channel-stream.ts';
 import { type PodProgram, runInPod } from '../../src/kubernetes/pod-exec.ts';
 import { systemClock } from '../../src/platform/clock.ts';
@@ -192,13 +193,46 @@ describe('channelOpener()', () => {
     });
   });
 
-  test('gives up an upgrade that is not answered', async () => {
+  test('gives up an upgrade that is not answered, and knows not what came of it', async () => {
     api.silent = true;
     const clock = manualClock();
     const failing = failureOf(() => runInPod(depsOf({ clock }), PROGRAM, never));
     await clock.whenSleeping(1);
     clock.advance(15_000);
-    expect((await failing).code).toBe('TIMEOUT');
+    expect((await failing).code).toBe('COMMAND_OUTCOME_UNKNOWN');
+  });
+
+  test('knows that nothing began where nobody listens', async () => {
+    const { [Symbol.asyncDispose]: stop } = api;
+    await stop();
+    expect((await failureOf(() => run())).code).toBe('KUBERNETES_API');
+  });
+
+  test('ends a stream from which not even pongs come', async () => {
+    const clock = manualClock();
+    const seen: string[] = [];
+    const blackHole: WebSocketDial = (_url, _options, handlers) => {
+      queueMicrotask(() => handlers.opened('v5.channel.k8s.io'));
+      return {
+        send: () => undefined,
+        ping: () => void seen.push('ping'),
+        close: () => undefined,
+        terminate: () => void seen.push('dropped'),
+        bufferedBytes: () => 0,
+      };
+    };
+    const current = async () => ({ server: api.url, ca: api.ca, token: 'good' });
+    const credentials = { current, reload: () => undefined };
+    const openChannels = channelOpener({ clock, credentials, dialTrusting: () => blackHole });
+    const program = { ...PROGRAM, timeoutMs: 600_000 };
+    const running = runInPod({ clock, openChannels }, program, never);
+    for (let elapsed = 0; elapsed < 60_000; elapsed += 15_000) {
+      await clock.whenSleeping(2);
+      clock.advance(15_000);
+      await Bun.sleep(0);
+    }
+    expect((await running).end).toEqual({ kind: 'lost', reason: 'the API server went silent' });
+    expect(seen).toEqual(['ping', 'ping', 'ping', 'dropped']);
   });
 });
 
