@@ -24,8 +24,3 @@ export function applicationPaths({ namespace, name }: { namespace: string; name:
     ingress: `/apis/networking.k8s.io/v1/namespaces/${namespace}/ingresses/${name}`,
   } as const;
 }
-
-/** Commands about one application never run at once; those about others need not wait for them. */
-export function workloadLane({ namespace, name }: { namespace: string; name: string }): string {
-  return `ns/${namespace}/${name}`;
-}

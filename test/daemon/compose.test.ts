@@ -158,31 +158,37 @@ test('it registers, reports, and says that it is ready', async () => {
 });
 
 describe('commands', () => {
-  test('deploy, scale, get_resources and delete have their effect and give their data', async () => {
-    start();
-    await waitForPhase('connected');
-    expect((await run('deploy', WEB)).result).toMatchObject({
-      success: true,
-      data: { replicas_wanted: 2, replicas_ready: 2, service_address: '10.43.0.7:80' },
-    });
-    expect(kubernetes.object(DEPLOYMENT)?.spec).toMatchObject({ replicas: 2 });
-    expect((await run('scale', { name: 'web', replicas: 3 })).result).toMatchObject({
-      success: true,
-      data: { replicas_wanted: 3, replicas_ready: 3 },
-    });
-    const listed = await run('get_resources', { kinds: ['deployments'], namespace: 'default' });
-    expect(listed.result).toMatchObject({ success: true, output: '1 deployments\n' });
-    expect((await run('get_resources', {})).result).toMatchObject({ success: true });
-    expect((await run('delete', { name: 'web' })).result).toMatchObject({
-      success: true,
-      data: { deleted: ['Deployment/web', 'Service/web'] },
-    });
-    expect([kubernetes.object(DEPLOYMENT), kubernetes.object(SERVICE)]).toEqual([
-      undefined,
-      undefined,
-    ]);
-    expect((await run('delete', { name: 'web' })).result).toMatchObject({ data: { deleted: [] } });
-  });
+  test(
+    'deploy, scale, get_resources and delete have their effect and give their data',
+    async () => {
+      start();
+      await waitForPhase('connected');
+      expect((await run('deploy', WEB)).result).toMatchObject({
+        success: true,
+        data: { replicas_wanted: 2, replicas_ready: 2, service_address: '10.43.0.7:80' },
+      });
+      expect(kubernetes.object(DEPLOYMENT)?.spec).toMatchObject({ replicas: 2 });
+      expect((await run('scale', { name: 'web', replicas: 3 })).result).toMatchObject({
+        success: true,
+        data: { replicas_wanted: 3, replicas_ready: 3 },
+      });
+      const listed = await run('get_resources', { kinds: ['deployments'], namespace: 'default' });
+      expect(listed.result).toMatchObject({ success: true, output: '1 deployments\n' });
+      expect((await run('get_resources', {})).result).toMatchObject({ success: true });
+      expect((await run('delete', { name: 'web' })).result).toMatchObject({
+        success: true,
+        data: { deleted: ['Service/web', 'Deployment/web'] },
+      });
+      expect([kubernetes.object(DEPLOYMENT), kubernetes.object(SERVICE)]).toEqual([
+        undefined,
+        undefined,
+      ]);
+      expect((await run('delete', { name: 'web' })).result).toMatchObject({
+        data: { deleted: [] },
+      });
+    },
+    TIMEOUT_MS,
+  );
 
   test('what cannot be done is answered with its code', async () => {
     start();

@@ -1,8 +1,9 @@
 import { removeAndWait } from '../../kubernetes/removal.ts';
 import { DeleteData, DeletePayload, DeleteTargets } from '../../protocol/commands/workload.ts';
 import { stopped } from '../cancelled.ts';
-import { type CommandContext, commandHandler } from '../handler.ts';
-import { applicationPaths, isManaged, workloadLane } from '../managed-objects.ts';
+import type { CommandContext } from '../handler.ts';
+import { applicationPaths, isManaged } from '../managed-objects.ts';
+import { workloadCommand } from '../workload-command.ts';
 
 const TIMEOUT_MS = 180_000;
 
@@ -11,15 +12,11 @@ const TIMEOUT_MS = 180_000;
  * waits until they are gone. Which objects those are (their UIDs) is noted before the first effect:
  * a rerun after a crash never removes what was made since.
  */
-export const deleteCommand = commandHandler({
+export const deleteCommand = workloadCommand({
   type: 'delete',
   payload: DeletePayload,
   data: DeleteData,
-  namespace: (payload) => payload.namespace,
-  priority: 'normal',
-  lane: (payload) => workloadLane(payload),
   timeoutMs: () => TIMEOUT_MS,
-  afterRestart: 'rerun',
   run: async (payload, context) => {
     const targets =
       DeleteTargets.safeParse(context.checkpoint).data ?? (await findTargets(payload, context));

@@ -2,23 +2,18 @@ import { DeployData, DeployPayload } from '../../protocol/commands/deploy.ts';
 import { applicationTimeoutMs, bringAbout } from '../application.ts';
 import { deploymentOf, ingressOf, serviceOf } from '../application-manifests.ts';
 import { ensureNamespace } from '../ensure-namespace.ts';
-import { commandHandler } from '../handler.ts';
-import { workloadLane } from '../managed-objects.ts';
+import { workloadCommand } from '../workload-command.ts';
 
 /**
  * deploy: an image as a Deployment, with a ClusterIP Service when it has ports and an Ingress when
  * it has domains; what the last deploy had and this one has not goes. Server-side apply makes a
  * second run harmless, so it is rerun after a crash.
  */
-export const deployCommand = commandHandler({
+export const deployCommand = workloadCommand({
   type: 'deploy',
   payload: DeployPayload,
   data: DeployData,
-  namespace: (payload) => payload.namespace,
-  priority: 'normal',
-  lane: (payload) => workloadLane(payload),
   timeoutMs: (payload) => applicationTimeoutMs(payload),
-  afterRestart: 'rerun',
   run: async (payload, context) =>
     await bringAbout(context, payload, async () => {
       const id = context.commandId;

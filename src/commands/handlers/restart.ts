@@ -1,7 +1,6 @@
 import type { V1Deployment } from '@kubernetes/client-node';
 import { RestartData, RestartPayload } from '../../protocol/commands/workload.ts';
-import { commandHandler } from '../handler.ts';
-import { applicationPaths, COMMAND_ID_ANNOTATION, workloadLane } from '../managed-objects.ts';
+import { applicationPaths, COMMAND_ID_ANNOTATION } from '../managed-objects.ts';
 import {
   rollOut,
   rolloutFacts,
@@ -9,21 +8,18 @@ import {
   rolloutLine,
   rolloutTimeoutMs,
 } from '../roll-out.ts';
+import { workloadCommand } from '../workload-command.ts';
 
 /**
  * restart: replaces all pods of a Deployment, as its strategy says. The command id stands in the pod
  * template, so a rerun restarts nothing twice. A patch and no server-side apply: the next deploy
  * must not take the annotation away, which would restart it once more.
  */
-export const restartCommand = commandHandler({
+export const restartCommand = workloadCommand({
   type: 'restart',
   payload: RestartPayload,
   data: RestartData,
-  namespace: (payload) => payload.namespace,
-  priority: 'normal',
-  lane: (payload) => workloadLane(payload),
   timeoutMs: (payload) => rolloutTimeoutMs(payload),
-  afterRestart: 'rerun',
   run: async (payload, context) => {
     const annotations = { [COMMAND_ID_ANNOTATION]: context.commandId };
     await context.kubernetes.patch<V1Deployment>(

@@ -4,8 +4,8 @@ import { appliedFields } from '../../kubernetes/applied-fields.ts';
 import { replicaSetsOf, revisionOf } from '../../kubernetes/replica-sets.ts';
 import { restoreRevision } from '../../kubernetes/restore-revision.ts';
 import { RollbackData, RollbackPayload, RollbackTarget } from '../../protocol/commands/workload.ts';
-import { type CommandContext, commandHandler } from '../handler.ts';
-import { applicationPaths, workloadLane } from '../managed-objects.ts';
+import type { CommandContext } from '../handler.ts';
+import { applicationPaths } from '../managed-objects.ts';
 import {
   rollOut,
   rolloutFacts,
@@ -13,21 +13,18 @@ import {
   rolloutLine,
   rolloutTimeoutMs,
 } from '../roll-out.ts';
+import { workloadCommand } from '../workload-command.ts';
 
 /**
  * rollback: gives a Deployment the pod template of an earlier revision, from the history that
  * Kubernetes keeps in ReplicaSets. Which one is noted before the effect: to a rerun "the one
  * before" would mean another.
  */
-export const rollbackCommand = commandHandler({
+export const rollbackCommand = workloadCommand({
   type: 'rollback',
   payload: RollbackPayload,
   data: RollbackData,
-  namespace: (payload) => payload.namespace,
-  priority: 'normal',
-  lane: (payload) => workloadLane(payload),
   timeoutMs: (payload) => rolloutTimeoutMs(payload),
-  afterRestart: 'rerun',
   run: async (payload, context) => {
     const { kubernetes, signal } = context;
     const path = applicationPaths(payload).deployment;

@@ -1,8 +1,7 @@
 import type { V1Deployment } from '@kubernetes/client-node';
 import { changeDeployment } from '../../kubernetes/change-deployment.ts';
 import { ScaleData, ScalePayload } from '../../protocol/commands/workload.ts';
-import { commandHandler } from '../handler.ts';
-import { applicationPaths, workloadLane } from '../managed-objects.ts';
+import { applicationPaths } from '../managed-objects.ts';
 import {
   rollOut,
   rolloutFacts,
@@ -10,17 +9,14 @@ import {
   rolloutLine,
   rolloutTimeoutMs,
 } from '../roll-out.ts';
+import { workloadCommand } from '../workload-command.ts';
 
 /** scale: sets the replicas of a Deployment and waits for them. */
-export const scaleCommand = commandHandler({
+export const scaleCommand = workloadCommand({
   type: 'scale',
   payload: ScalePayload,
   data: ScaleData,
-  namespace: (payload) => payload.namespace,
-  priority: 'normal',
-  lane: (payload) => workloadLane(payload),
   timeoutMs: (payload) => rolloutTimeoutMs(payload),
-  afterRestart: 'rerun',
   run: async (payload, context) => {
     const { kubernetes, signal } = context;
     const { deployment } = applicationPaths(payload);
