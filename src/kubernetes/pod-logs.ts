@@ -4,6 +4,9 @@ import { type CutText, middleCut } from '../core/middle-cut.ts';
 import type { KubernetesClient } from './client.ts';
 import { hasPreviousRun, notRunningReason, podName } from './pod-target.ts';
 
+/** What the kubelet answers, with 200, for a run whose files it has removed (GetKubeletContainerLogs). */
+const LOG_IS_GONE = /^unable to retrieve container logs for \S+:\/\/\S+$/;
+
 export interface LogRequest {
   readonly container: string;
   /** The newest ones. */
@@ -17,7 +20,7 @@ export interface LogRequest {
 
 /**
  * What a container has written. Never held as a whole: lines have no limit.
- * @throws AgentError NOT_FOUND when there was no previous run; NOT_RUNNING with the reason when
+ * @throws AgentError NOT_FOUND when there was no such run or its log is gone; NOT_RUNNING with the reason when
  * the container has not started yet; those of the client
  */
 export async function readPodLogs(
@@ -47,7 +50,13 @@ export async function readPodLogs(
   } catch (thrown) {
     throw explained(pod, container, thrown);
   }
-  return text.result();
+  const result = text.result();
+  if (LOG_IS_GONE.test(result.text)) {
+    throw new AgentError('NOT_FOUND', `The log of container "${container}" has been removed`, {
+      hint: 'Kubernetes keeps the log of one run before; ask again when it has been restarted',
+    });
+  }
+  return result;
 }
 
 /** A container that never ran has no log: 400, with less of the reason than its pod knows. */

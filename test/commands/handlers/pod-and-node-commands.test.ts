@@ -43,7 +43,7 @@ beforeEach(() => {
       }
       const isText = typeof found === 'string';
       return isText
-        ? new Response(`${found}${searchParams.get('tailLines')}\n`)
+        ? new Response(found.replace('N', searchParams.get('tailLines') ?? ''))
         : Response.json(found);
     },
   });
@@ -107,11 +107,11 @@ function deployWeb(...pods: ReturnType<typeof pod>[]): void {
 describe('logs', () => {
   test('puts the name of the pod before each line when there are several', async () => {
     deployWeb(pod('web-2'), pod('web-1'));
-    objects.set(`${PODS}/web-1/log`, 'lines: ');
+    objects.set(`${PODS}/web-1/log`, 'N lines\n');
     const { output, data } = await run('logs', { namespace: 'shop', name: 'web', lines: 5 });
     expect({ output, data }).toEqual({
       output:
-        '[web-1] lines: 5\n[web-2] (no log: Kubernetes refused GET /api/v1/namespaces/shop/pods/web-2/log: no /api/v1/namespaces/shop/pods/web-2/log)\n',
+        '[web-1] 5 lines\n[web-2] (no log: Kubernetes refused GET /api/v1/namespaces/shop/pods/web-2/log: no /api/v1/namespaces/shop/pods/web-2/log)\n',
       data: {
         pods: [
           { pod: 'web-1', container: 'web', truncated: false },
@@ -133,11 +133,18 @@ describe('logs', () => {
 
   test('reads nothing that the policy forbids', async () => {
     objects.set(`${PODS}/web-1`, pod('web-1'));
-    objects.set(`${PODS}/web-1/log`, 'lines: ');
+    objects.set(`${PODS}/web-1/log`, 'N lines\n');
     const policy = { ...context.policy, access: () => refused('file/no-logs', 'No logs here') };
     const payload = { namespace: 'shop', pod: 'web-1' };
     expect((await failureOf(() => run('logs', payload, { policy }))).code).toBe('POLICY_DENIED');
     expect(requests).toEqual([`GET ${PODS}/web-1`]);
+  });
+
+  test('does not take for a log what the kubelet says of one that is gone', async () => {
+    objects.set(`${PODS}/web-1`, pod('web-1'));
+    objects.set(`${PODS}/web-1/log`, 'unable to retrieve container logs for containerd://c19d19e');
+    const failure = await failureOf(() => run('logs', { namespace: 'shop', pod: 'web-1' }));
+    expect(failure.code).toBe('NOT_FOUND');
   });
 
   test.each([
