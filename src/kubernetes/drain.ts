@@ -76,7 +76,7 @@ export async function drainNode(
       const refusedForGood = await round(deps, options, evictions, pods, signal);
       state = stateOf(evictions, evicted, pods, refusedForGood);
       const summary = JSON.stringify(state);
-      if (summary !== told) {
+      if (summary !== told && !signal.aborted) {
         told = summary;
         await onRound(state);
       }
