@@ -8,6 +8,7 @@ import {
   ALLOWED,
   type Policy,
   type PolicyDecision,
+  type RoutePolicy,
   refused,
 } from './policy.ts';
 import { isProtectedNamespace } from './protected-namespaces.ts';
@@ -24,13 +25,15 @@ interface Granted {
 }
 
 /** The evaluator: no state, no waiting, a few microseconds a question. */
-export function policyOf(effective: EffectivePolicy): Policy {
+export function policyOf(effective: EffectivePolicy): Policy & RoutePolicy {
   const granted = grantTable(effective.grants);
   const access = (request: AccessRequest) => decideAccess(effective, granted, request);
   return {
     command: (request) => decideCommand(effective, request.type, request.namespace),
     access,
     object: (object) => decideObject(effective, object),
+    // Traffic changes what it reaches; but it needs no right in Kubernetes, so every preset has it.
+    route: (namespace) => decideNamespace(effective, namespace, false),
     request: (method, target, upgrade) => {
       const parsed = parseRequest(method, target, upgrade);
       switch (parsed.kind) {

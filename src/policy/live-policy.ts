@@ -3,7 +3,7 @@ import type { Clock, Files, Log } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import { effectivePolicy } from './effective-policy.ts';
 import { policyOf } from './evaluate.ts';
-import { type Policy, type PolicyDecision, refused } from './policy.ts';
+import { type Policy, type PolicyDecision, type RoutePolicy, refused } from './policy.ts';
 import { readPolicyFile } from './read-policy-file.ts';
 
 /** How soon a changed file is taken up, ms. */
@@ -11,7 +11,7 @@ export const POLICY_RELOAD_MS = 2_000;
 
 export interface LivePolicy extends Service {
   /** Asks the file as it is now; may be handed out and kept. */
-  readonly policy: Policy;
+  readonly policy: Policy & RoutePolicy;
   /** Why the file cannot be used, while it cannot: then everything is refused. */
   problem(): AgentError | undefined;
 }
@@ -43,6 +43,7 @@ export async function livePolicy(deps: Deps, path: string): Promise<LivePolicy> 
       command: (request) => current.policy.command(request),
       access: (request) => current.policy.access(request),
       object: (object) => current.policy.object(object),
+      route: (namespace) => current.policy.route(namespace),
       request: (method, target, upgrade) => current.policy.request(method, target, upgrade),
     },
     problem: () => current.problem,
@@ -57,7 +58,7 @@ async function repeat(clock: Clock, work: () => Promise<void>, signal: AbortSign
 }
 
 interface Loaded {
-  readonly policy: Policy;
+  readonly policy: Policy & RoutePolicy;
   readonly problem: AgentError | undefined;
   /** Changes when the policy does. */
   readonly fingerprint: string;
@@ -80,7 +81,7 @@ async function load(deps: Deps, path: string): Promise<Loaded> {
   }
 }
 
-function refuseEverything(problem: AgentError): Policy {
+function refuseEverything(problem: AgentError): Policy & RoutePolicy {
   const decision: PolicyDecision = refused(
     'file/invalid',
     `The policy file of this machine cannot be used, so nothing is allowed [${problem.code}]`,
@@ -89,6 +90,7 @@ function refuseEverything(problem: AgentError): Policy {
     command: () => decision,
     access: () => decision,
     object: () => decision,
+    route: () => decision,
     request: () => decision,
   };
 }

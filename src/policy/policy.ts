@@ -45,6 +45,12 @@ export interface Policy {
   request(method: string, target: string, upgrade: boolean): PolicyDecision;
 }
 
+/** What the tunnel asks: it carries traffic to Services that carry a label for it. */
+export interface RoutePolicy {
+  /** Whether applications of this namespace may be reached from outside, by such a Service. */
+  route(namespace: string): PolicyDecision;
+}
+
 export const ALLOWED: PolicyDecision = { allowed: true };
 
 export function refused(rule: string, reason: string): PolicyDecision {

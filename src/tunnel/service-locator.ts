@@ -14,7 +14,7 @@ import { AgentError } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
 import { collect } from '../kubernetes/cluster-status.ts';
-import { type Policy, requireAllowed } from '../policy/policy.ts';
+import { type RoutePolicy, requireAllowed } from '../policy/policy.ts';
 
 /** Whoever may write a Service opens it to the control plane with this label. */
 export const REACHABLE_LABEL = 'pipeops.io/reachable';
@@ -54,7 +54,7 @@ export interface ServiceLocator {
 interface LocatorDeps {
   readonly clock: Clock;
   readonly kubernetes: KubernetesClient;
-  readonly policy: Policy;
+  readonly policy: RoutePolicy;
   /** The API server, as the agent itself reaches it. */
   readonly apiServer: () => Promise<ServicePlace>;
 }
@@ -121,12 +121,7 @@ async function find(
     return await deps.apiServer();
   }
   const { namespace, name } = wanted;
-  requireAllowed(
-    deps.policy.access({
-      ...{ verb: 'create', group: '', resource: 'services', subresource: 'proxy' },
-      ...{ namespace, name },
-    }),
-  );
+  requireAllowed(deps.policy.route(namespace));
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const path = `/api/v1/namespaces/${namespace}/services/${name}`;
   const service = await deps.kubernetes.find<V1Service>(path, signal);

@@ -253,3 +253,17 @@ describe('proxied requests', () => {
     );
   });
 });
+
+test('the tunnel reaches applications under every preset, in namespaces that are not protected', () => {
+  const rules = (namespace: string) =>
+    [READ_ONLY, OPERATE, policy('namespaces: {deny: [bank]}')].map((each) =>
+      ruleOf(each.route(namespace)),
+    );
+  expect(rules('shop')).toEqual(['allowed', 'allowed', 'allowed']);
+  expect(rules('bank')).toEqual(['allowed', 'allowed', 'file/namespaces.deny[0]']);
+  expect(rules('kube-system')).toEqual([
+    'read-only/protected-namespaces',
+    'operate/protected-namespaces',
+    'standard/protected-namespaces',
+  ]);
+});

@@ -1,11 +1,11 @@
 import { expect, test } from 'bun:test';
 import { kubernetesClient } from '../../src/kubernetes/client.ts';
 import type { PolicyDecision } from '../../src/policy/policy.ts';
-import { STANDARD_POLICY } from '../../src/policy/standard.ts';
 import { type ServicePort, serviceLocator } from '../../src/tunnel/service-locator.ts';
 import { serviceApplications, serviceTargets } from '../../src/tunnel/service-targets.ts';
 import { failureOf } from '../support/failure-of.ts';
 import { manualClock } from '../support/manual-clock.ts';
+import { STANDARD_POLICY } from '../support/standard-policy.ts';
 
 const REACHABLE = { labels: { 'pipeops.io/reachable': 'true' } };
 const WEB = {
@@ -34,7 +34,7 @@ const SLICES = [
 const NODES = [{ status: { addresses: [{ type: 'InternalIP', address: '10.77.1.10' }] } }];
 
 /** An API server with one Service. */
-function cluster(service: unknown, slices: unknown = SLICES, access?: () => PolicyDecision) {
+function cluster(service: unknown, slices: unknown = SLICES, route?: () => PolicyDecision) {
   let asked = 0;
   const api = Bun.serve({
     port: 0,
@@ -61,7 +61,7 @@ function cluster(service: unknown, slices: unknown = SLICES, access?: () => Poli
   const locator = serviceLocator({
     clock,
     kubernetes: kubernetesClient({ http: fetch, credentials }),
-    policy: access === undefined ? STANDARD_POLICY : { ...STANDARD_POLICY, access },
+    policy: route === undefined ? STANDARD_POLICY : { route },
     apiServer: async () => ({ host: '127.0.0.1', port: 6443 }),
   });
   return { clock, locator, asked: () => asked, [Symbol.asyncDispose]: () => api.stop(true) };

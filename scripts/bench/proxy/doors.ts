@@ -7,7 +7,7 @@ import type { Log } from '../../../src/core/ports.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { systemFiles } from '../../../src/platform/files.ts';
 import { systemRandom } from '../../../src/platform/random.ts';
-import { STANDARD_POLICY } from '../../../src/policy/standard.ts';
+import { STANDARD_POLICY } from '../../../test/support/standard-policy.ts';
 import { admission } from '../../../src/proxy/admission.ts';
 import type { ForwardDeps } from '../../../src/proxy/forward.ts';
 import { upstreamPool } from '../../../src/proxy/upstream-pool.ts';

@@ -1,0 +1,36 @@
+import { expect, test } from 'bun:test';
+import { sessionState } from '../../src/control-plane/session-state.ts';
+import type { AgentError } from '../../src/core/errors.ts';
+import { serverReadiness } from '../../src/daemon/readiness.ts';
+import { parsePolicyFile } from '../../src/policy/read-policy-file.ts';
+import { failureOf } from '../support/failure-of.ts';
+import { startFakeKubernetes } from '../support/fake-kubernetes.ts';
+import { clientOf } from '../support/fake-kubernetes-client.ts';
+import { manualClock } from '../support/manual-clock.ts';
+
+test('a server whose policy file cannot be used is not ready, and says which problem it has', async () => {
+  await using kubernetes = await startFakeKubernetes();
+  const clock = manualClock();
+  const state = sessionState({ clock }, 'standalone');
+  let policyProblem: AgentError | undefined;
+  const readiness = serverReadiness({
+    ...{ clock, kubernetes: clientOf(kubernetes), session: () => state.snapshot() },
+    policyProblem: () => policyProblem,
+    journalTrouble: () => undefined,
+  });
+  const signal = new AbortController().signal;
+  expect(await readiness(signal)).toEqual({ ready: true, reasons: [] });
+
+  policyProblem = await failureOf(async () => parsePolicyFile('exce: true', '/p.yaml'));
+  clock.advance(60_000);
+  expect(await readiness(signal)).toEqual({
+    ready: false,
+    reasons: [
+      {
+        code: 'POLICY_INVALID',
+        message: 'The policy has one problem:\n  - exce: is not a key, did you mean "exec"?',
+        hint: expect.stringContaining('policy apply --file /p.yaml'),
+      },
+    ],
+  });
+});
