@@ -57,11 +57,12 @@ export async function followKind<T extends KubernetesObject>(
   const place: Place = { version: undefined };
   let failures = 0;
   while (!signal.aborted) {
-    const beganAt = deps.clock.monotonic();
+    let watchedAt: number | undefined;
     try {
       if (place.version === undefined) {
         place.version = await list(deps, path, sink, signal);
       }
+      watchedAt = deps.clock.monotonic();
       await watch(deps, path, place, sink, signal);
     } catch (thrown) {
       if (signal.aborted) {
@@ -69,8 +70,8 @@ export async function followKind<T extends KubernetesObject>(
       }
       noteTrouble(deps, path, place, sink, toAgentError(thrown), failures);
     }
-    const stable = deps.clock.monotonic() - beganAt >= WATCH_STABLE_MS;
-    if (stable) {
+    const now = deps.clock.monotonic();
+    if (watchedAt !== undefined && now - watchedAt >= WATCH_STABLE_MS) {
       failures = 0;
     } else {
       await deps.clock.sleep(backoffMs(deps, RETRY, failures), signal);
@@ -158,12 +159,14 @@ async function watch<T extends KubernetesObject>(
     if (!silence.fellSilent()) {
       throw thrown;
     }
-    // The peer may be gone, or have forgotten this watch: only a list tells.
-    place.version = undefined;
-    deps.log.debug('a watch fell silent; listing again', { path });
   } finally {
     over.abort();
     await silence.done;
+  }
+  if (silence.fellSilent()) {
+    // The peer may be gone, or have forgotten this watch: only a list tells.
+    place.version = undefined;
+    deps.log.debug('a watch fell silent; listing again', { path });
   }
 }
 

@@ -117,6 +117,27 @@ test('followKind() starts the list again when its place expires in the middle', 
   expect(informer.log.entries.map((each) => each.level)).toEqual(['debug']);
 });
 
+test('followKind() waits before it lists again, however long the list took', async () => {
+  await using cluster = new FakeCluster();
+  for (let index = 0; index < 501; index += 1) {
+    cluster.put(PODS, pod(`p${index}`));
+  }
+  const clock = manualClock();
+  cluster.intercept = (url) => {
+    if (url.searchParams.has('continue')) {
+      cluster.intercept = () => undefined;
+      clock.advance(20_000);
+      cluster.compact();
+    }
+    return undefined;
+  };
+  await using informer = following(cluster, clock);
+  await clock.whenSleeping(1);
+  expect(clock.remainingMs()).toEqual([5]);
+  clock.advance(5);
+  await until(() => informer.cache.size === 501 && cluster.watching(PODS) === 1);
+});
+
 test('followKind() lists again when a watch is told that its place expired, and finds deletions', async () => {
   await using cluster = new FakeCluster();
   cluster.put(PODS, pod('stays'));
