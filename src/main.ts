@@ -39,6 +39,8 @@ const exitCode = await runCli(
     exec: lazyExec({ env: process.env }),
     files: systemFiles('/'),
     http: systemHttp,
+    // Loaded by the subcommands that need it: the others start faster without.
+    network: async (options) => (await import('./platform/network.ts')).systemNetwork(options),
     lock: (path, holder) => systemFileLock(path, holder),
     log: lineLog(
       { clock: systemClock },

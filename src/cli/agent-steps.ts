@@ -7,7 +7,7 @@ import { agentKubeconfig, agentPermissions } from '../host/agent-kubeconfig.ts';
 import { waitForAgent } from '../host/agent-ready.ts';
 import { agentUnit, startAgent } from '../host/agent-service.ts';
 import { controlPlaneCa } from '../host/control-plane-ca.ts';
-import { controlPlaneToken } from '../host/control-plane-token.ts';
+import { controlPlaneToken, proxyCredentials } from '../host/control-plane-token.ts';
 import type { HostInventory } from '../host/inventory.ts';
 import { type K3sPlan, k3sSteps } from '../host/k3s-steps.ts';
 import { CONTROL_PLANE_TOKEN_FILE } from '../host/paths.ts';
@@ -31,6 +31,8 @@ export interface MachinePlan {
   readonly controlPlaneCa: string | undefined;
   /** A new control-plane token; undefined leaves what is there. */
   readonly controlPlaneToken: string | undefined;
+  /** `user:password` of the proxy to the control plane; undefined leaves what is there. */
+  readonly proxyCredentials: string | undefined;
 }
 
 /** Every step from a bare machine to a ready agent, in order. */
@@ -55,6 +57,9 @@ export function machineSteps(
     ...(plan.controlPlaneToken === undefined
       ? []
       : [controlPlaneToken(context, inventory, plan.controlPlaneToken)]),
+    ...(plan.proxyCredentials === undefined
+      ? []
+      : [proxyCredentials(context, inventory, plan.proxyCredentials)]),
     ...(plan.policy === undefined
       ? []
       : [

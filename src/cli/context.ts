@@ -1,4 +1,5 @@
-import type { Clock, Exec, FileLock, Files, Http, Log, Random } from '../core/ports.ts';
+import type { Clock, Exec, FileLock, Files, Http, Log, Network, Random } from '../core/ports.ts';
+import type { ProxySettings } from '../core/proxy-settings.ts';
 import type { Progress } from './progress.ts';
 
 /** Standard streams and the terminal, as a subcommand may use them. */
@@ -27,6 +28,8 @@ export interface CliContext {
   readonly exec: Exec;
   readonly files: Files;
   readonly http: Http;
+  /** The way to the control plane, as the daemon goes it. */
+  readonly network: (options: { ca: string | undefined; proxy: ProxySettings }) => Promise<Network>;
   readonly lock: FileLock;
   readonly log: Log;
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -2,6 +2,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { restClient } from '../control-plane/rest-client.ts';
 import { AgentError, toAgentError } from '../core/errors.ts';
+import { credentialsOf } from '../core/proxy-settings.ts';
 import { BUILD } from '../core/version.ts';
 import { type HostInventory, openInventory } from '../host/inventory.ts';
 import { serverConfig } from '../host/k3s-config.ts';
@@ -50,6 +51,7 @@ export async function installServer(
     policy,
     controlPlaneCa: ca,
     controlPlaneToken: token,
+    proxyCredentials: proxyPassword(context) || undefined,
   });
   const hasToken = token !== undefined || inventory.has('file', CONTROL_PLANE_TOKEN_FILE);
   if (!hasToken) {
@@ -152,9 +154,17 @@ async function checkControlPlane(
   ca: string | undefined,
   token: string,
 ): Promise<void> {
-  const { clock, random, http, signal } = context;
+  const { clock, random, signal } = context;
+  const network = await context.network({
+    ca,
+    proxy: {
+      url: config.control_plane.proxy ?? '',
+      credentials: proxyPassword(context),
+      noProxy: config.control_plane.no_proxy ?? '',
+    },
+  });
   const client = restClient(
-    { clock, random, http, token: async () => token },
+    { clock, random, http: network.http, token: async () => token },
     { baseUrl: config.control_plane.url, version: BUILD.version, ca },
   );
   const progress = context.progress('Ask the control plane');
@@ -167,6 +177,13 @@ async function checkControlPlane(
       progress.fail();
       throw thrown;
     }
+  } finally {
+    network.close();
   }
   progress.done();
+}
+
+/** `user:password` of HTTPS_PROXY: not part of the settings. */
+function proxyPassword({ env }: CliContext): string {
+  return credentialsOf(env['HTTPS_PROXY'] ?? env['https_proxy'] ?? '');
 }

@@ -87,6 +87,7 @@ async function join(
     policy: undefined,
     controlPlaneCa: undefined,
     controlPlaneToken: undefined,
+    proxyCredentials: undefined,
   });
   const facts = { role: target.role, httpPort: config.http.port } as const;
   return setUpMachine(context, steps, { ...facts, clusterName: null, controlPlane: null }, options);

@@ -32,7 +32,7 @@ function rows(health: DetailedHealth): readonly (readonly [string, string])[] {
     ['Running', `for ${formatDuration(agent.uptime_seconds * 1_000)}, ${memory}, pid ${agent.pid}`],
     ['Cluster', agent.cluster_name],
     ['Ready', health.ready ? 'yes' : 'no'],
-    ['Session', `${session.phase} since ${session.since}`],
+    ['Session', `${session.phase} since ${session.since}${carriedBy(session)}`],
     ...(session.phase === 'standalone'
       ? []
       : ([
@@ -55,4 +55,13 @@ function renderReasons(health: DetailedHealth): string {
       return `\n${message} [${code}]\n${advice}`;
     })
     .join('');
+}
+
+/** ` over rest (why not the WebSocket)`. */
+function carriedBy(session: DetailedHealth['session']): string {
+  if (session.transport === null) {
+    return '';
+  }
+  const why = session.transport_reason === null ? '' : ` (${session.transport_reason})`;
+  return ` over ${session.transport}${why}`;
 }

@@ -49,7 +49,7 @@ export function commandProgress({ clock }: { readonly clock: Clock }): CommandPr
       while (newest.size === 0 && !signal.aborted) {
         await news.wait(signal);
       }
-      await clock.sleep(takenAt + PROGRESS_INTERVAL_MS - clock.monotonic(), signal);
+      await clock.sleep(Math.max(0, takenAt + PROGRESS_INTERVAL_MS - clock.monotonic()), signal);
     },
   };
 }

@@ -105,9 +105,19 @@ function pick(
   if (flag !== undefined) {
     return { value: flag, source: 'flag' };
   }
-  const env = setting.meta.env === undefined ? undefined : inputs.env[setting.meta.env];
+  const env =
+    setting.meta.env === undefined ? undefined : fromEnvironment(inputs, setting.meta.env);
   // An empty variable is how shells say "not set".
   return env === undefined || env === '' ? undefined : { value: env, source: 'env' };
+}
+
+/** Variables that other programs share may be written small, and may hold a password: it stays out. */
+function fromEnvironment(inputs: ConfigInputs, name: string): string | undefined {
+  if (!name.endsWith('_PROXY')) {
+    return inputs.env[name];
+  }
+  const text = inputs.env[name] ?? inputs.env[name.toLowerCase()];
+  return text?.replace(/^(\w+:\/\/)?[^/]*@/, '$1');
 }
 
 /** Text that does not fit is left as it is: the schema then says what is wrong with it. */

@@ -120,14 +120,15 @@ const ControlPlaneSection = z.strictObject({
   proxy: z
     .string()
     .regex(
-      /^(https?|socks5h?):\/\/[^\s/@]+\/?$/,
+      /^((https?|socks5h?):\/\/)?[^\s/@]+\/?$/,
       'must be http://, https:// or socks5://host[:port], without user and password',
     )
     .optional()
     .meta(
       setting({
         description:
-          'Proxy to the control plane; HTTPS_PROXY of the environment when absent. Its user:password stands in credentials/proxy of the daemon directory',
+          'Proxy to the control plane. Its user:password is no setting: it stands in credentials/proxy of the state directory',
+        env: 'HTTPS_PROXY',
         since: '0.2.0',
       }),
     ),
@@ -136,7 +137,8 @@ const ControlPlaneSection = z.strictObject({
     .optional()
     .meta(
       setting({
-        description: 'Hosts reached without the proxy, comma-separated; NO_PROXY when absent',
+        description: 'Hosts that are reached without the proxy, comma-separated',
+        env: 'NO_PROXY',
         since: '0.2.0',
       }),
     ),

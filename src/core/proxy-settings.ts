@@ -44,6 +44,12 @@ export function parseProxy(text: string, credentials: string): ProxyServer | und
   };
 }
 
+/** `user:password` of a proxy's address; empty for none. */
+export function credentialsOf(address: string): string {
+  const parsed = parseProxy(address, '')?.credentials;
+  return parsed === undefined ? '' : `${parsed.user}:${parsed.password}`;
+}
+
 /** `URL` hides a port that is the scheme's own: `http://proxy:80` has none. */
 function defaultPort(text: string, scheme: string): number | undefined {
   return scheme === 'http' && /:80\/?$/.test(text) ? 80 : DEFAULT_PORTS[scheme];

@@ -16,7 +16,7 @@ import { controlPlaneSession } from '../control-plane/session.ts';
 import type { SessionState } from '../control-plane/session-state.ts';
 import type { RegistrationFacts } from '../control-plane/websocket-session.ts';
 import type { Clock, Files, Log, Network, Random } from '../core/ports.ts';
-import type { ProxySettings } from '../core/proxy-settings.ts';
+import { credentialsOf, type ProxySettings } from '../core/proxy-settings.ts';
 import type { Service } from '../core/service.ts';
 import { BUILD } from '../core/version.ts';
 import type { DaemonPaths } from './paths.ts';
@@ -115,12 +115,11 @@ async function proxySettings(
   paths: DaemonPaths,
 ): Promise<ProxySettings> {
   const { env, files } = parts;
-  const fromEnv = (name: string) => env[name] ?? env[name.toLowerCase()] ?? '';
-  const credentials = await files.readText(paths.proxyCredentials, PROXY_CREDENTIALS_LIMIT_BYTES);
+  const kept = await files.readText(paths.proxyCredentials, PROXY_CREDENTIALS_LIMIT_BYTES);
   return {
-    url: config.control_plane.proxy ?? fromEnv('HTTPS_PROXY'),
-    credentials: credentials?.trim() ?? '',
-    noProxy: config.control_plane.no_proxy ?? fromEnv('NO_PROXY'),
+    url: config.control_plane.proxy ?? '',
+    credentials: kept?.trim() || credentialsOf(env['HTTPS_PROXY'] ?? env['https_proxy'] ?? ''),
+    noProxy: config.control_plane.no_proxy ?? '',
   };
 }
 

@@ -1,52 +1,76 @@
 import { AgentError } from '../core/errors.ts';
 import type { Exec } from '../core/ports.ts';
 import type { HostInventory } from './inventory.ts';
-import { AGENT_USER, CONTROL_PLANE_TOKEN_FILE, STATE_DIRECTORY } from './paths.ts';
+import {
+  AGENT_USER,
+  CONTROL_PLANE_TOKEN_FILE,
+  PROXY_CREDENTIALS_FILE,
+  STATE_DIRECTORY,
+} from './paths.ts';
 import type { Step } from './steps.ts';
 
 const TIMEOUT_MS = 30_000;
 
 /**
  * Runs as the daemon's user: root must not follow what stands in a directory of the daemon's,
- * where a link could lead it anywhere. The token comes in on standard input.
+ * where a link could lead it anywhere. The secret comes in on standard input.
  */
-const STORE_SCRIPT = `
+const storeScript = (file: string) => `
 set -eu
 umask 077
-directory=${STATE_DIRECTORY}/credentials
-mkdir -p "$directory"
-cat > "$directory/.control-plane-token.new"
-mv "$directory/.control-plane-token.new" "$directory/control-plane-token"
+mkdir -p "${STATE_DIRECTORY}/credentials"
+cat > "${file}.new"
+mv "${file}.new" "${file}"
 `;
 
-const COMPARE_SCRIPT = `cmp -s - ${CONTROL_PLANE_TOKEN_FILE}`;
+interface Deps {
+  readonly exec: Exec;
+}
 
 /** Hands the control-plane token to the daemon. */
-export function controlPlaneToken(
-  deps: { readonly exec: Exec },
+export function controlPlaneToken(deps: Deps, inventory: HostInventory, token: string): Step {
+  return secretStep(deps, inventory, {
+    id: 'control-plane-token',
+    what: 'the control-plane token',
+    file: CONTROL_PLANE_TOKEN_FILE,
+    secret: token,
+  });
+}
+
+/** Hands `user:password` of the proxy to the daemon. */
+export function proxyCredentials(deps: Deps, inventory: HostInventory, secret: string): Step {
+  return secretStep(deps, inventory, {
+    id: 'proxy-credentials',
+    what: 'the credentials of the proxy',
+    file: PROXY_CREDENTIALS_FILE,
+    secret,
+  });
+}
+
+function secretStep(
+  deps: Deps,
   inventory: HostInventory,
-  token: string,
+  { id, what, file, secret }: { id: string; what: string; file: string; secret: string },
 ): Step {
   const asAgent = (script: string) =>
     deps.exec.run(['runuser', '-u', AGENT_USER, '--', 'sh', '-c', script], {
       timeoutMs: TIMEOUT_MS,
-      stdin: `${token}\n`,
+      stdin: `${secret}\n`,
     });
   return {
-    id: 'control-plane-token',
-    title: 'Keep the control-plane token',
-    touches: [CONTROL_PLANE_TOKEN_FILE],
+    id,
+    title: `Keep ${what}`,
+    touches: [file],
     isDone: async () =>
-      inventory.has('file', CONTROL_PLANE_TOKEN_FILE) &&
-      (await asAgent(COMPARE_SCRIPT)).exitCode === 0,
+      inventory.has('file', file) && (await asAgent(`cmp -s - ${file}`)).exitCode === 0,
     apply: async () => {
-      await inventory.record({ kind: 'file', name: CONTROL_PLANE_TOKEN_FILE });
-      const result = await asAgent(STORE_SCRIPT);
+      await inventory.record({ kind: 'file', name: file });
+      const result = await asAgent(storeScript(file));
       if (result.exitCode !== 0) {
         const full = /no space left/i.test(result.stderr);
         throw new AgentError(
           full ? 'DISK_FULL' : 'FILE_ACCESS',
-          `Cannot keep the control-plane token: ${result.stderr}`,
+          `Cannot keep ${what}: ${result.stderr}`,
           { hint: `Check the space and the permissions of ${STATE_DIRECTORY}` },
         );
       }

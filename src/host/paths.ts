@@ -14,6 +14,7 @@ export const UNIT_FILE = `/etc/systemd/system/${UNIT_NAME}`;
 /** The daemon's. Root never opens, trusts or deletes by a file in it. */
 export const STATE_DIRECTORY = '/var/lib/pipeops-agent';
 export const CONTROL_PLANE_TOKEN_FILE = `${STATE_DIRECTORY}/credentials/control-plane-token`;
+export const PROXY_CREDENTIALS_FILE = `${STATE_DIRECTORY}/credentials/proxy`;
 /** Root's own. */
 export const HOST_STATE_DIRECTORY = '/var/lib/pipeops-agent-host';
 export const INVENTORY_FILE = `${HOST_STATE_DIRECTORY}/inventory.json`;

@@ -72,7 +72,7 @@ function serveSocks5(client: Socket, credentials: string, forward: (target: stri
     client.write(Uint8Array.of(5, 0, 0, 1, 0, 0, 0, 0, 0, 0));
     forward(`${host}:${data.readUInt16BE(5 + length)}`);
   };
-  client.once('data', (greeting) => {
+  client.once('data', (greeting: Buffer) => {
     const method = credentials === '' ? 0 : 2;
     if (!greeting.subarray(2).includes(method)) {
       client.end(Uint8Array.of(5, 0xff));
@@ -83,7 +83,7 @@ function serveSocks5(client: Socket, credentials: string, forward: (target: stri
       client.once('data', readTarget);
       return;
     }
-    client.once('data', (login) => {
+    client.once('data', (login: Buffer) => {
       const userLength = login[1] ?? 0;
       const user = login.subarray(2, 2 + userLength).toString();
       const given = `${user}:${login.subarray(3 + userLength).toString()}`;

@@ -10,6 +10,7 @@ import type { Clock, Exec, ExecResult, Files, Http } from '../../src/core/ports.
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { systemHttp } from '../../src/platform/http.ts';
+import { systemNetwork } from '../../src/platform/network.ts';
 import { memoryLog } from './memory-log.ts';
 import { seededRandom } from './seeded-random.ts';
 
@@ -66,6 +67,10 @@ export function cliContext(options: CliContextOptions): TestCli {
         exec: scriptedExec(options.programs ?? {}, started),
         files: roomyFiles(options.root),
         http: options.http ?? systemHttp,
+        network: async (settings) =>
+          options.http === undefined
+            ? systemNetwork(settings)
+            : { ...systemNetwork(settings), http: options.http },
         lock: () => {
           if (options.lockHeldBy !== undefined) {
             return { heldBy: options.lockHeldBy };

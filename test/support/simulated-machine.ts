@@ -152,6 +152,13 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
         exec,
         files,
         http,
+        network: async () => ({
+          http,
+          dial: () => {
+            throw new Error('the simulated machine has no WebSockets');
+          },
+          close: () => undefined,
+        }),
         lock: () =>
           options.lockHeldBy === undefined
             ? { release: () => undefined }
