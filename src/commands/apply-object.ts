@@ -11,6 +11,8 @@ import type { CommandContext } from './handler.ts';
 const DEFINITION_POLL_MS = 250;
 const DEFINITION_WAIT_MS = 20_000;
 const NEW_KIND_ATTEMPTS_MAX = 20;
+/** Of what Kubernetes says against one object, characters: a thousand of them make one result. */
+const REFUSAL_LENGTH_MAX = 1_000;
 
 type Written = Pick<AppliedObject, 'result' | 'message'>;
 
@@ -32,8 +34,13 @@ export async function applyObject(
       const message = 'not checked: a dry run does not make the namespace or kind that it needs';
       return { ...label, result: 'created', message };
     }
-    return { ...label, result: 'failed', code: thrown.code, message: thrown.message };
+    return { ...label, ...failed(thrown) };
   }
+}
+
+/** What is told of an object that Kubernetes refused. */
+export function failed({ code, message }: AgentError): Omit<AppliedObject, 'kind' | 'name'> {
+  return { result: 'failed', code, message: message.slice(0, REFUSAL_LENGTH_MAX) };
 }
 
 async function write(

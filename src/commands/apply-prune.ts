@@ -11,6 +11,7 @@ import {
 } from '../kubernetes/discovery.ts';
 import { requireAllowed } from '../policy/policy.ts';
 import type { AppliedObject } from '../protocol/commands/apply.ts';
+import { failed } from './apply-object.ts';
 import { accessTo, isDefinition, isNamespace, isSecret, type PlannedObject } from './apply-plan.ts';
 import type { CommandContext } from './handler.ts';
 
@@ -114,7 +115,7 @@ export async function prunePlace(
       if (!(thrown instanceof AgentError) || context.signal.aborted) {
         throw thrown;
       }
-      pruned.push({ ...label, result: 'failed', code: thrown.code, message: thrown.message });
+      pruned.push({ ...label, ...failed(thrown) });
     }
   }
   return pruned;

@@ -5,7 +5,7 @@ import { DnsLabel, DnsSubdomain } from '../protocol/commands/fields.ts';
 
 /** Objects of one manifest, at most. */
 export const MANIFEST_OBJECTS_MAX = 1_000;
-/** Values of one manifest after YAML's references are followed: they can blow up a small text. */
+/** Values of one manifest, at most; what YAML's references name counts each time. */
 const MANIFEST_VALUES_MAX = 500_000;
 const MANIFEST_DEPTH_MAX = 100;
 /** A document ends where a line begins with three dashes, also inside of block scalars. */
@@ -33,9 +33,17 @@ export async function parseManifest(
 ): Promise<readonly ManifestObject[]> {
   const problems: string[] = [];
   const contents: unknown[] = [];
+  const budget = { left: MANIFEST_VALUES_MAX };
   for (const [index, document] of text.split(DOCUMENT_END).entries()) {
     try {
-      contents.push(...flatten(Bun.YAML.parse(document)));
+      const parsed = Bun.YAML.parse(document);
+      if (isWithin(parsed, budget, 0)) {
+        contents.push(...flatten(parsed));
+      } else {
+        problems.push(
+          `document ${index + 1}: has too many values (${MANIFEST_VALUES_MAX} in all), or is nested too deep`,
+        );
+      }
     } catch (thrown) {
       problems.push(`document ${index + 1}: ${messageOf(thrown)}`);
     }
@@ -46,9 +54,6 @@ export async function parseManifest(
   }
   if (contents.length > MANIFEST_OBJECTS_MAX) {
     problems.push(`manifest: has ${contents.length} objects, at most ${MANIFEST_OBJECTS_MAX} fit`);
-  }
-  if (!isWithin(contents, { left: MANIFEST_VALUES_MAX }, 0)) {
-    problems.push(`manifest: has more than ${MANIFEST_VALUES_MAX} values, or is nested too deep`);
   }
   const objects = contents.flatMap((content, index) => {
     const object = readObject(content);

@@ -81,7 +81,7 @@ items:
     expect(await problemsOf(bomb)).toContainEqual(expect.stringMatching(/^document 1: .*aliasing/));
     const deep = `{apiVersion: v1, kind: A, metadata: {name: a}, spec: ${'['.repeat(200)}${']'.repeat(200)}}`;
     expect(await problemsOf(deep)).toEqual([
-      'manifest: has more than 500000 values, or is nested too deep',
+      'document 1: has too many values (500000 in all), or is nested too deep',
     ]);
     expect(await problemsOf('['.repeat(1_000_000))).toEqual([
       expect.stringMatching(/^document 1: /),

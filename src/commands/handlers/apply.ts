@@ -11,6 +11,8 @@ import { type CommandContext, commandHandler } from '../handler.ts';
 import { parseManifest } from '../manifest.ts';
 
 const TIMEOUT_MS = 600_000;
+/** Failures that the error tells, at most; the data has them all. */
+const FAILURES_TOLD_MAX = 5;
 
 interface Plan {
   readonly objects: readonly PlannedObject[];
@@ -91,10 +93,11 @@ function outcomeOf(payload: ApplyPayload, objects: AppliedObject[]) {
   if (failed.length === 0) {
     return { output, data };
   }
-  const pruning = payload.prune_label === undefined ? '' : '; nothing was pruned';
+  const first = failed.slice(0, FAILURES_TOLD_MAX).map(lineOf).join('; ');
+  const more = failed.length > FAILURES_TOLD_MAX ? '; …' : '';
   const failure = new AgentError(
     'APPLY_FAILED',
-    `${failed.length} of ${objects.length} objects failed: ${failed.map(lineOf).join('; ')}${pruning}`,
+    `${failed.length} of ${objects.length} objects failed: ${first}${more}`,
     { hint: 'The others are in place. Correct these and apply the manifest again' },
   );
   return { output, data, failure };
