@@ -63,7 +63,7 @@ export class InFlight {
 
   /** How much one stream may send before the next one has its turn. */
   get quantumBytes(): number {
-    return this.#capBytes / MARKS_PER_CAP;
+    return Math.floor(this.#capBytes / MARKS_PER_CAP);
   }
 
   /** When there is none, a mark is under way: its answer will make room. */
@@ -129,7 +129,8 @@ export class InFlight {
     const queueMs = roundTripMs - this.shortestRoundTripMs;
     if (queueMs > LONG_QUEUE_MS) {
       if (mark.sentMs >= this.#shrunkMs) {
-        this.#capBytes = Math.max(CAP_BYTES.lowest, this.#capBytes * SHRINK_FACTOR);
+        const shrunkBytes = Math.floor(this.#capBytes * SHRINK_FACTOR);
+        this.#capBytes = Math.max(CAP_BYTES.lowest, shrunkBytes);
         this.#shrunkMs = now;
       }
     } else if (queueMs < SHORT_QUEUE_MS && this.#wasFull) {

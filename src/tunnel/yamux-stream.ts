@@ -43,7 +43,7 @@ export class YamuxStream implements Sender {
   readonly id: number;
   /** Replaced when it is known what the stream is for. */
   handler: StreamHandler;
-  readonly urgent = { round: 0, bytesLeft: 0 };
+  readonly urgent = { round: -1, bytesLeft: 0 };
   /** Whether the peer has accepted it; one of the peer's own always is. */
   accepted: boolean;
   readonly #owner: StreamOwner;

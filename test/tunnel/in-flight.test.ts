@@ -49,6 +49,14 @@ test('it grows while answers are quick, to 8 MiB, and shrinks to 64 KiB while th
   expect(inFlight.capBytes).toBe(64 * 1024);
 });
 
+test('a turn is a whole number of bytes, however often it shrank', () => {
+  const { clock, inFlight, pings } = start();
+  for (let round = 0; round < 8; round += 1) {
+    fillAndAnswer(clock, inFlight, pings, round === 0 ? 1 : 80);
+    expect(Number.isInteger(inFlight.quantumBytes)).toBe(true);
+  }
+});
+
 test('a long way is no long queue: it grows there too', () => {
   const { clock, inFlight, pings } = start();
   for (let round = 0; round < 30; round += 1) {

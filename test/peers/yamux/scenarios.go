@@ -17,6 +17,8 @@ import (
 // How long one step of a scenario may take before it counts as stuck.
 const stepTimeout = 60 * time.Second
 
+const streamsEndTimeout = 10 * time.Second
+
 type answer = map[string]any
 
 func (g *gateway) do(asked request) (answer, error) {
@@ -34,7 +36,7 @@ func (g *gateway) do(asked request) (answer, error) {
 		_ = g.agent.carrier.socket.UnderlyingConn().Close()
 		return answer{}, nil
 	case "streams":
-		return answer{"streams": g.agent.session.NumStreams()}, nil
+		return answer{"streams": g.streamsLeft()}, nil
 	case "ping":
 		took, err := g.agent.session.Ping()
 		return answer{"ms": milliseconds(took)}, err
@@ -66,6 +68,15 @@ func (g *gateway) do(asked request) (answer, error) {
 		return g.benchBurst(asked)
 	}
 	return nil, fmt.Errorf("unknown scenario %q", asked.Do)
+}
+
+// streamsLeft waits until none is: the last frames of an agent may be on their way.
+func (g *gateway) streamsLeft() int {
+	end := time.Now().Add(streamsEndTimeout)
+	for g.agent.session.NumStreams() > 0 && time.Now().Before(end) {
+		time.Sleep(time.Millisecond)
+	}
+	return g.agent.session.NumStreams()
 }
 
 // together runs `one` on as many streams at once as were asked for.
