@@ -57,7 +57,8 @@ function grantTable(grants: readonly Grant[]): ReadonlyMap<string, Granted> {
       const key = `${group}/${resource}`;
       table.set(key, {
         verbs: new Set([...(table.get(key)?.verbs ?? []), ...verbs]),
-        cluster,
+        // Where two grants disagree, namespaces are looked at.
+        cluster: cluster && (table.get(key)?.cluster ?? true),
       });
     }
   }
@@ -109,7 +110,7 @@ function decideAccess(
   if (group === '' && request.resource === 'namespaces') {
     return decideNamespace(effective, request.name, reads);
   }
-  if (grant.cluster) {
+  if (grant.cluster && namespace === '') {
     return ALLOWED;
   }
   return namespace === ''
@@ -189,7 +190,7 @@ function decideProxy({ proxy }: PolicyFile, target: string, verb: string): Polic
   if (allow === undefined && deny.length === 0) {
     return ALLOWED;
   }
-  const path = target.split('?', 1)[0] ?? '';
+  const path = comparablePath(target);
   const denied = deny.findIndex((pattern) => matchesGlob(pattern, path));
   if (denied >= 0) {
     return refused(`file/proxy.paths.deny[${denied}]`, 'The local policy does not allow this path');
@@ -197,6 +198,12 @@ function decideProxy({ proxy }: PolicyFile, target: string, verb: string): Polic
   return allow?.some((pattern) => matchesGlob(pattern, path)) === false
     ? refused('file/proxy.paths.allow', 'The local policy does not allow this path')
     : ALLOWED;
+}
+
+/** A final slash and the old form of a watch say nothing else than the path without them. */
+function comparablePath(target: string): string {
+  const path = target.split('?', 1)[0] ?? '';
+  return path.replace(/^(\/api\/[^/]+|\/apis\/[^/]+\/[^/]+)\/watch\//, '$1/').replace(/\/$/, '');
 }
 
 function decideProxiedAccess(

@@ -267,3 +267,33 @@ test('the tunnel reaches applications under every preset, in namespaces that are
     'standard/protected-namespaces',
   ]);
 });
+
+test('a denied path is denied in each form that Kubernetes reads as the same', () => {
+  const narrow = policy(
+    'proxy: {paths: {deny: ["/api/v1/namespaces/bank/pods", "/api/v1/nodes"]}}',
+  );
+  for (const target of [
+    '/api/v1/namespaces/bank/pods',
+    '/api/v1/namespaces/bank/pods/',
+    '/api/v1/namespaces/bank/pods/?limit=1',
+    '/api/v1/watch/namespaces/bank/pods',
+    '/api/v1/nodes/',
+  ]) {
+    expect([target, ruleOf(narrow.request('GET', target, false))]).toEqual([
+      target,
+      expect.stringContaining('file/proxy.paths.deny'),
+    ]);
+  }
+});
+
+test('a kind that the file calls cluster-wide by mistake is still kept out of protected namespaces', () => {
+  const mistaken = policy(
+    'resources: [{group: "", resource: pods, scope: cluster, write: true}, {group: example.com, resource: widgets, scope: cluster, write: true}]',
+  );
+  const inKube = { verb: 'create', namespace: 'kube-system' };
+  for (const kind of [{ resource: 'pods' }, { group: 'example.com', resource: 'widgets' }]) {
+    expect(ruleOf(mistaken.access(access({ ...inKube, ...kind })))).toBe(
+      'standard/protected-namespaces',
+    );
+  }
+});
