@@ -31,7 +31,10 @@ export interface SessionSnapshot {
 /** What is known of the session, for /ready, `status` and metrics. */
 export interface SessionState {
   snapshot(): SessionSnapshot;
-  /** Monotonic ms of the last try of any loop, failed or not: an outage still counts as alive. */
+  /**
+   * Monotonic ms of the last try of any loop, failed or not: an outage still counts as alive. In
+   * the future while a pause until then is meant.
+   */
   lastAdvance(): number;
   /** Monotonic ms since when there is no session; undefined while there is one. */
   downSinceMs(): number | undefined;
@@ -67,7 +70,7 @@ export function sessionState(
   let transport: SessionTransport | null = null;
   let transportReason: string | undefined;
   const become = (next: SessionPhase) => {
-    lastAdvance = clock.monotonic();
+    lastAdvance = Math.max(lastAdvance, clock.monotonic());
     if (phase !== next) {
       phase = next;
       since = clock.now();
@@ -97,12 +100,11 @@ export function sessionState(
           : { code: lastError.code, message: lastError.message, hint: lastError.hint ?? null },
     }),
     advanced: () => {
-      lastAdvance = clock.monotonic();
+      lastAdvance = Math.max(lastAdvance, clock.monotonic());
     },
     heard: () => {
       lastContact = clock.now();
       lastAnswer = clock.monotonic();
-      lastAdvance = clock.monotonic();
     },
     succeeded: () => {
       lastContact = clock.now();
@@ -127,6 +129,7 @@ export function sessionState(
           lastAnswer = clock.monotonic();
           become(phase === 'unreachable' ? 'registering' : phase);
       }
+      lastAdvance = clock.monotonic() + (retryInMs ?? 0);
     },
     registering: () => become('registering'),
     carriedBy: (next, reason) => {

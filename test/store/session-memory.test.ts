@@ -1,0 +1,33 @@
+import { expect, test } from 'bun:test';
+import { join } from 'node:path';
+import { openDatabase } from '../../src/store/database.ts';
+import { sessionMemory } from '../../src/store/session-memory.ts';
+import { manualClock } from '../support/manual-clock.ts';
+import { tempDirectory } from '../support/temp-dir.ts';
+
+const SESSION = {
+  clusterId: 'cluster-1',
+  clusterUuid: 'uuid-1',
+  gatewayUrl: 'wss://gateway.example/ws',
+  supportsCommands: true,
+  supportsStatusReports: false,
+  supportsFlowControl: true,
+  serviceTokenHash: 'ab'.repeat(32),
+};
+
+test('a registration survives a restart, and belongs to its control plane alone', async () => {
+  await using directory = await tempDirectory();
+  const path = join(directory.path, 'agent.db');
+  const first = openDatabase({ clock: manualClock() }, path).database;
+  expect(sessionMemory(first, 'https://a.example').read()).toBeUndefined();
+  sessionMemory(first, 'https://a.example').write(SESSION);
+  first.close();
+  const { database } = openDatabase({ clock: manualClock() }, path);
+  expect(sessionMemory(database, 'https://a.example').read()).toEqual(SESSION);
+  expect(sessionMemory(database, 'https://b.example').read()).toBeUndefined();
+  const other = { ...SESSION, gatewayUrl: undefined };
+  sessionMemory(database, 'https://b.example').write(other);
+  expect(sessionMemory(database, 'https://a.example').read()).toBeUndefined();
+  expect(sessionMemory(database, 'https://b.example').read()).toEqual(other);
+  database.close();
+});
