@@ -1,9 +1,13 @@
+import { UINT32_MAX } from '../../src/protocol/yamux-frame.ts';
 import { HELD_BYTES_MAX } from '../../src/tunnel/yamux-session.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 import { frame, testSession } from '../tunnel/session-pair.ts';
 
-const STREAMS_OF_A_SESSION = 16;
+/** The newest ones are meant most. */
+const STREAMS_OF_A_SESSION = 8;
 const BODY_BYTES_MAX = 4_096;
+/** More than a window. */
+const LONG_BODY_BYTES_MAX = 300_000;
 /** A session that survives is replaced after so many frames, so that all states are met often. */
 const FRAMES_OF_A_SESSION = 2_000;
 /** An event loop turn, in which what is due leaves, after so many. */
@@ -15,8 +19,6 @@ export interface FuzzResult {
   readonly ends: Readonly<Record<string, number>>;
   /** The most that one session held for slow targets, bytes. */
   readonly heldBytesMax: number;
-  /** The most that was sent in answer to one frame, bytes. */
-  readonly sentPerFrame: number;
 }
 
 /**
@@ -27,12 +29,11 @@ export async function fuzzYamux(seed: number, frames: number): Promise<FuzzResul
   const draw = generator(seed);
   const ends: Record<string, number> = {};
   let heldBytesMax = 0;
-  let sentBytes = 0;
   let fed = 0;
   while (fed < frames) {
     const peer = testSession('client', { holds: draw(2) === 0, refuses: draw(8) === 0 });
     for (let count = 0; count < FRAMES_OF_A_SESSION && fed < frames; count += 1) {
-      for (const message of cut(draw, mutatedFrame(draw))) {
+      for (const message of cut(draw, mutatedFrame(draw, peer.accepted.length))) {
         peer.session.receive(message);
       }
       fed += 1;
@@ -40,7 +41,7 @@ export async function fuzzYamux(seed: number, frames: number): Promise<FuzzResul
       heldBytesMax = Math.max(heldBytesMax, peer.session.heldBytes);
       if (fed % FRAMES_OF_A_TURN === 0) {
         await new Promise((resolve) => setImmediate(resolve));
-        sentBytes += peer.sent.splice(0).reduce((sum, { length }) => sum + length, 0);
+        peer.sent.length = 0;
       }
       const reason = peer.ends[0];
       if (reason !== undefined) {
@@ -54,10 +55,10 @@ export async function fuzzYamux(seed: number, frames: number): Promise<FuzzResul
       throw new Error('Streams are left of a session that is over');
     }
   }
-  if (heldBytesMax > HELD_BYTES_MAX + BODY_BYTES_MAX) {
+  if (heldBytesMax > HELD_BYTES_MAX + LONG_BODY_BYTES_MAX) {
     throw new Error(`A session held ${heldBytesMax} bytes`);
   }
-  return { frames: fed, ends, heldBytesMax, sentPerFrame: sentBytes / fed };
+  return { frames: fed, ends, heldBytesMax };
 }
 
 /** Fast, and the same for the same seed: Math.random cannot be repeated. */
@@ -76,9 +77,10 @@ function generator(seed: number): (below: number) => number {
 
 type Draw = ReturnType<typeof generator>;
 
-function mutatedFrame(draw: Draw): Buffer {
-  const bytes = plausibleFrame(draw);
-  switch (draw(12)) {
+/** @param opened how many streams there were so far */
+function mutatedFrame(draw: Draw, opened: number): Buffer {
+  const bytes = plausibleFrame(draw, opened);
+  switch (draw(100)) {
     case 0: {
       const at = draw(bytes.length);
       bytes[at] = (bytes[at] ?? 0) ^ (1 << draw(8));
@@ -93,13 +95,13 @@ function mutatedFrame(draw: Draw): Buffer {
   }
 }
 
-function plausibleFrame(draw: Draw): Buffer {
-  const id = 2 * (1 + draw(STREAMS_OF_A_SESSION));
+function plausibleFrame(draw: Draw, opened: number): Buffer {
+  const id = 2 * Math.max(1, opened - draw(STREAMS_OF_A_SESSION));
   switch (draw(8)) {
     case 0:
-      return frame('window', ['syn'], id, draw(2) * draw(1e6));
+      return frame('window', ['syn'], draw(50) === 0 ? id : 2 * (opened + 1), draw(2) * draw(1e6));
     case 1:
-      return frame('window', draw(4) === 0 ? ['fin'] : [], id, draw(300_000));
+      return frame('window', draw(4) === 0 ? ['fin'] : [], id, credit(draw));
     case 2:
       return frame('window', ['rst'], id, 0);
     case 3:
@@ -107,10 +109,14 @@ function plausibleFrame(draw: Draw): Buffer {
     case 4:
       return frame('go away', [], 0, draw(30) === 0 ? draw(4) : 0);
     default: {
-      const length = draw(BODY_BYTES_MAX);
+      const length = draw(draw(100) === 0 ? LONG_BODY_BYTES_MAX : BODY_BYTES_MAX);
       return frame('data', draw(20) === 0 ? ['fin'] : [], id, length, Buffer.alloc(length));
     }
   }
+}
+
+function credit(draw: Draw): number {
+  return draw(10) === 0 ? UINT32_MAX : draw(300_000);
 }
 
 /** As messages: whole, header and body apart, or anywhere. */
