@@ -49,6 +49,22 @@ export function recordedStream(
   };
 }
 
+/** Opens a stream and records it. */
+export function openRecorded(session: YamuxSession): RecordedStream {
+  let recorded: RecordedStream | undefined;
+  const stream = session.open({
+    data: (bytes) => recorded?.data(bytes),
+    ended: () => recorded?.ended(),
+    writable: () => recorded?.writable(),
+    closed: (end) => recorded?.closed(end),
+  });
+  if (stream === undefined) {
+    throw new Error('The session opens no stream');
+  }
+  recorded = recordedStream(stream);
+  return recorded;
+}
+
 export interface TestSession {
   readonly session: YamuxSession;
   /** Streams that the peer opened. */

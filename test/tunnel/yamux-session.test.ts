@@ -1,12 +1,11 @@
 import { expect, test } from 'bun:test';
-import type { YamuxSession } from '../../src/tunnel/yamux-session.ts';
 import { HELD_BYTES_MAX } from '../../src/tunnel/yamux-session.ts';
 import type { StreamHandler, YamuxStream } from '../../src/tunnel/yamux-stream.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import {
   frame,
+  openRecorded,
   type RecordedStream,
-  recordedStream,
   sessionPair,
   type TestSession,
   testSession,
@@ -15,22 +14,6 @@ import {
 } from './session-pair.ts';
 
 const WINDOW = 256 * 1024;
-
-function open(session: YamuxSession): RecordedStream {
-  let recorded: RecordedStream | undefined;
-  const handler: StreamHandler = {
-    data: (bytes) => recorded?.data(bytes),
-    ended: () => recorded?.ended(),
-    writable: () => recorded?.writable(),
-    closed: (end) => recorded?.closed(end),
-  };
-  const stream = session.open(handler);
-  if (stream === undefined) {
-    throw new Error('No stream');
-  }
-  recorded = recordedStream(stream);
-  return recorded;
-}
 
 /** A client with one stream that the test, as its peer, has opened. */
 async function withStream(
@@ -50,8 +33,8 @@ async function withStream(
 test('both sides open streams, and each byte arrives in order in both directions', async () => {
   const { client, server } = sessionPair({});
   const content = Buffer.from(Array.from({ length: 3_000_000 }, (_, at) => (at * 7919) >> 8));
-  const fromClient = open(client.session);
-  const fromServer = open(server.session);
+  const fromClient = openRecorded(client.session);
+  const fromServer = openRecorded(server.session);
   await until(() => client.accepted.length === 1 && server.accepted.length === 1);
   const [atServer, atClient] = [server.accepted[0], client.accepted[0]];
   if (atServer === undefined || atClient === undefined) {
@@ -74,7 +57,7 @@ test('10 000 streams are open at once and all end', async () => {
     // The backlog of streams that are not accepted yet has a limit.
     const before = opened.length;
     for (let count = 0; count < 250; count += 1) {
-      opened.push(open(server.session));
+      opened.push(openRecorded(server.session));
     }
     await until(() => client.accepted.length === before + 250);
     await until(() => opened.at(-1)?.stream.accepted === true);
@@ -106,7 +89,7 @@ test('a new stream is accepted at once, exactly once; a refused one is accepted 
 test('the opener waits for room in the backlog', () => {
   const server = testSession('server');
   for (let count = 0; count < 256; count += 1) {
-    open(server.session);
+    openRecorded(server.session);
   }
   expect(server.session.open(recordedHandler())).toBeUndefined();
   server.session.receive(frame('window', ['ack'], 2, 0));
@@ -213,7 +196,7 @@ test('a ping is answered with its number', async () => {
 
 test('go-away: no new streams in that direction, open ones go on', async () => {
   const { client, server } = sessionPair({});
-  const before = open(server.session);
+  const before = openRecorded(server.session);
   await until(() => client.accepted.length === 1);
   client.session.goAway();
   client.session.goAway();
