@@ -42,7 +42,10 @@ export function deploymentOf(payload: DeployPayload, commandId: string): V1Deplo
       ...(payload.probes.readiness === undefined ? { minReadySeconds: MIN_READY_SECONDS } : {}),
       selector: { matchLabels: { ...selectorOf(payload.name) } },
       template: {
-        metadata: { labels: { ...labels }, annotations: payload.annotations },
+        metadata: {
+          labels: { ...labels },
+          ...(isEmpty(payload.annotations) ? {} : { annotations: payload.annotations }),
+        },
         spec: {
           ...podFields(payload),
           containers: [{ name: payload.name, ...containerFields(payload) }],
@@ -112,10 +115,17 @@ function probeOf(probe: Probe | undefined): V1Probe | undefined {
   });
 }
 
-/** A ClusterIP Service with the ports of the container. */
+/**
+ * A ClusterIP Service with the ports of the container.
+ * @param selector labels of its pods, when deploy did not choose them
+ */
 export function serviceOf(
   target: DeploymentTarget,
-  { ports, labels }: Pick<DeployPayload, 'ports' | 'labels'>,
+  {
+    ports,
+    labels,
+    selector = selectorOf(target.name),
+  }: Pick<DeployPayload, 'ports' | 'labels'> & { readonly selector?: Labels },
   commandId: string,
 ): V1Service {
   return {
@@ -128,7 +138,7 @@ export function serviceOf(
       annotations: { [COMMAND_ID_ANNOTATION]: commandId },
     },
     spec: {
-      selector: { ...selectorOf(target.name) },
+      selector: { ...selector },
       ports: ports.map((port) => ({
         // Several ports need names; this one is unique in the Service.
         name: port.name ?? `${port.protocol.toLowerCase()}-${port.container_port}`,
@@ -163,6 +173,10 @@ export function ingressOf(
       })),
     },
   };
+}
+
+export function isEmpty(map: object): boolean {
+  return Object.keys(map).length === 0;
 }
 
 function unlessEmpty<T>(list: readonly T[]): T[] | undefined {

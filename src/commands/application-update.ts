@@ -5,7 +5,13 @@ import { appliedDeployment, manifestIn } from '../kubernetes/change-deployment.t
 import type { Manifest } from '../kubernetes/client.ts';
 import type { UpdatePayload } from '../protocol/commands/deploy.ts';
 import type { ApplicationPlan } from './application.ts';
-import { containerFields, ingressOf, podFields, serviceOf } from './application-manifests.ts';
+import {
+  containerFields,
+  ingressOf,
+  isEmpty,
+  podFields,
+  serviceOf,
+} from './application-manifests.ts';
 import type { CommandContext } from './handler.ts';
 import { applicationPaths, COMMAND_ID_ANNOTATION, isManaged } from './managed-objects.ts';
 
@@ -17,7 +23,7 @@ export async function planUpdate(
   payload: UpdatePayload,
   deployment: V1Deployment,
 ): Promise<ApplicationPlan> {
-  const parts = await planParts(context, payload);
+  const parts = await planParts(context, payload, deployment);
   return { deployment: changedDeployment(payload, deployment, context.commandId), ...parts };
 }
 
@@ -28,6 +34,7 @@ function changedDeployment(
 ): Manifest {
   const applied = appliedDeployment(deployment);
   const template = manifestIn(applied.spec, 'template');
+  const podMetadata = changedMetadata(payload, manifestIn(template, 'metadata'), {});
   return {
     ...applied,
     metadata: {
@@ -40,7 +47,7 @@ function changedDeployment(
       ...(payload.replicas === undefined ? {} : { replicas: payload.replicas }),
       template: {
         ...template,
-        metadata: changedMetadata(payload, manifestIn(template, 'metadata'), {}),
+        ...(isEmpty(podMetadata) ? {} : { metadata: podMetadata }),
         spec: changedPod(payload, deployment, manifestIn(template, 'spec')),
       },
     },
@@ -48,13 +55,19 @@ function changedDeployment(
 }
 
 function changedMetadata(payload: UpdatePayload, metadata: Manifest, always: Manifest): Manifest {
-  const before = manifestIn(metadata, 'labels');
-  const kept = Object.entries(before).filter(([name]) => OWN_LABELS.includes(name));
+  const { labels: _labels, annotations: _annotations, ...rest } = metadata;
+  const own = Object.entries(manifestIn(metadata, 'labels'));
+  const kept = Object.fromEntries(own.filter(([name]) => OWN_LABELS.includes(name)));
+  const labels =
+    payload.labels === undefined ? Object.fromEntries(own) : { ...payload.labels, ...kept };
+  const annotations = {
+    ...(payload.annotations ?? manifestIn(metadata, 'annotations')),
+    ...always,
+  };
   return {
-    ...metadata,
-    labels:
-      payload.labels === undefined ? before : { ...payload.labels, ...Object.fromEntries(kept) },
-    annotations: { ...(payload.annotations ?? manifestIn(metadata, 'annotations')), ...always },
+    ...rest,
+    ...(isEmpty(labels) ? {} : { labels }),
+    ...(isEmpty(annotations) ? {} : { annotations }),
   };
 }
 
@@ -77,6 +90,7 @@ function containerName({ name }: UpdatePayload, deployment: V1Deployment): strin
 async function planParts(
   context: CommandContext,
   payload: UpdatePayload,
+  deployment: V1Deployment,
 ): Promise<Omit<ApplicationPlan, 'deployment'>> {
   if (payload.ports === undefined && payload.domains === undefined) {
     return { service: 'keep', ingress: 'keep' };
@@ -99,7 +113,7 @@ async function planParts(
     });
   }
   return {
-    service: plannedService(payload, labels, commandId),
+    service: plannedService(payload, deployment, labels, commandId),
     ingress:
       port === undefined || domains.length === 0
         ? 'none'
@@ -109,15 +123,19 @@ async function planParts(
 
 function plannedService(
   payload: UpdatePayload,
+  deployment: V1Deployment,
   labels: Readonly<Record<string, string>>,
   commandId: string,
 ): ApplicationPlan['service'] {
   if (payload.ports === undefined) {
     return 'keep';
   }
-  return payload.ports.length === 0
-    ? 'none'
-    : serviceOf(payload, { ports: payload.ports, labels: { ...labels } }, commandId);
+  if (payload.ports.length === 0) {
+    return 'none';
+  }
+  const selector = deployment.spec?.selector.matchLabels;
+  const parts = { ports: payload.ports, labels: { ...labels } };
+  return serviceOf(payload, selector === undefined ? parts : { ...parts, selector }, commandId);
 }
 
 function userLabels(service: V1Service | undefined): Record<string, string> {
