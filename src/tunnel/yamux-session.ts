@@ -14,6 +14,12 @@ export const HELD_BYTES_MAX = 16 * 1024 * 1024;
 /** Own streams that the peer has not accepted yet: hashicorp/yamux takes no more. */
 const BACKLOG_MAX = 256;
 
+/**
+ * Credit that leaves at once and not with the turn: the peer of a single stream waits for it. With
+ * many streams others have credit meanwhile, and fewer messages are worth more.
+ */
+const EARLY_CREDIT_BYTES = 256 * 1024;
+
 /** How often the session looks whether the peer still answers. */
 const KEEP_ALIVE_CHECKS = 4;
 
@@ -54,6 +60,7 @@ export class YamuxSession implements StreamOwner, FrameSink {
   #bodyStream: YamuxStream | undefined;
   #bodyEndsStream = false;
   #heldBytes = 0;
+  #creditThisTurn = 0;
   #nextId: number;
   #unaccepted = 0;
   #goingAway = false;
@@ -161,6 +168,13 @@ export class YamuxSession implements StreamOwner, FrameSink {
     this.#settle(stream);
     if (this.#bodyStream === stream) {
       this.#bodyStream = undefined;
+    }
+  }
+
+  credited(bytes: number): void {
+    this.#creditThisTurn += bytes;
+    if (this.#creditThisTurn <= EARLY_CREDIT_BYTES) {
+      this.output.flush();
     }
   }
 
@@ -330,6 +344,7 @@ export class YamuxSession implements StreamOwner, FrameSink {
         task();
       }
       this.#turnEndIsDue = false;
+      this.#creditThisTurn = 0;
       this.output.flush();
     });
   }
