@@ -1,3 +1,4 @@
+import { toAgentError } from '../core/errors.ts';
 import type { Clock, Log } from '../core/ports.ts';
 import {
   CommandAckPayload as CommandAck,
@@ -9,7 +10,7 @@ import { limitedLog } from './limited-log.ts';
 import type { CommandInbox, ProgressFeed, ResultOutbox } from './ports.ts';
 import { readCommand } from './read-command.ts';
 
-/** Commands that are being committed; one more is answered `full`. */
+/** Messages that are being committed; one more command is answered `full`. */
 const COMMITTING_MAX = 256;
 /** Results that are sent and not acknowledged. */
 const UNACKNOWLEDGED_MAX = 64;
@@ -53,7 +54,18 @@ export function commandChannel(deps: CommandChannelDeps, connection: Connection)
   const whileCommitting = (work: Promise<void>) => {
     committing += 1;
     work
-      .catch((thrown: unknown) => failed(thrown))
+      .catch((thrown: unknown) => {
+        const error = toAgentError(thrown);
+        if (error.code === 'INTERNAL') {
+          failed(error);
+        } else {
+          // A full disk, for one: nothing is acknowledged, and the peer sends it again.
+          complain('what the control plane sent could not be kept', {
+            error_code: error.code,
+            error: error.message,
+          });
+        }
+      })
       .finally(() => {
         committing -= 1;
       });
@@ -67,7 +79,7 @@ export function commandChannel(deps: CommandChannelDeps, connection: Connection)
       });
       return;
     }
-    const outcome = committing > COMMITTING_MAX ? 'full' : await deps.inbox.accept(read);
+    const outcome = committing >= COMMITTING_MAX ? 'full' : await deps.inbox.accept(read);
     if (outcome === 'accepted') {
       deps.log.info('command accepted', { command_id: read.id, command_type: read.type });
     } else if (outcome === 'duplicate') {
@@ -97,7 +109,11 @@ export function commandChannel(deps: CommandChannelDeps, connection: Connection)
   };
   const handlers = { command: take, command_cancel: cancel, command_ack: delivered };
   return {
-    message: (type, payload) => whileCommitting(handlers[type](payload)),
+    message: (type, payload) => {
+      if (type === 'command' || committing < COMMITTING_MAX) {
+        whileCommitting(handlers[type](payload));
+      } // Else it comes again: the peer has no answer.
+    },
     run: async (signal) => {
       const broken = Promise.withResolvers<never>();
       failed = broken.reject;

@@ -88,8 +88,8 @@ export function sessionState(
     lastAnswerMs: () => lastAnswer,
     snapshot: () => ({
       phase,
-      transport,
-      transportReason: transportReason ?? null,
+      transport: phase === 'connected' ? transport : null,
+      transportReason: phase === 'connected' ? (transportReason ?? null) : null,
       since: since.toISOString(),
       downSince: down?.at.toISOString() ?? null,
       nextTry: nextTry?.toISOString() ?? null,

@@ -54,12 +54,14 @@ async function run(deps: SessionDeps, options: SessionOptions, signal: AbortSign
     const network = deps.network();
     const life = childSignal(signal);
     const own = { ...deps, client: deps.restClient(network), dial: network.dial };
+    const living = liveWith(own, options, life.signal);
     try {
-      await Promise.race([liveWith(own, options, life.signal), neededRebuild(deps, life.signal)]);
+      await Promise.race([living, neededRebuild(deps, life.signal)]);
     } finally {
       life.end();
       network.close();
     }
+    await living;
     if (!signal.aborted) {
       deps.log.warn('no session for long although the control plane answers; starting all over', {
         after_seconds: REBUILD_AFTER_MS / 1_000,

@@ -101,7 +101,7 @@ async function controllerSession(
     const restMs = gatewayUrl === undefined ? undefined : deps.gateway.restMs();
     const outcome = await talkFor(deps, talk, connection, peer, restMs, signal);
     if (outcome === 'ended') {
-      return connection.ended;
+      return endOf(connection, signal);
     }
     deps.log.warn('the control plane does not know this agent any more; registering again');
     deps.state.registering();
@@ -110,6 +110,13 @@ async function controllerSession(
     'CONTROL_PLANE_ERROR',
     'The control plane forgets this agent again and again',
   );
+}
+
+/** Why the connection ended; at the agent's own stop it still stands, and is closed next. */
+async function endOf(connection: Connection, signal: AbortSignal): Promise<AgentError> {
+  return signal.aborted
+    ? new AgentError('INTERRUPTED', 'The session was ended')
+    : await connection.ended;
 }
 
 /** @param restMs after this the gateway is worth another try; undefined where there is none */
@@ -163,7 +170,7 @@ async function gatewaySession(
   onLive('gateway', peer);
   try {
     if ((await talk.talk(connection, peer, signal)) === 'ended') {
-      return await connection.ended;
+      return await endOf(connection, signal);
     }
     forgetGateway(deps);
     return new AgentError('CONTROL_PLANE_ERROR', 'The gateway does not know this agent any more');
