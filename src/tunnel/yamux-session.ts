@@ -2,7 +2,10 @@ import type { Clock, RunSoon } from '../core/ports.ts';
 import { FRAME_FLAG, FRAME_TYPE, type FrameHeader, GO_AWAY } from '../protocol/yamux-frame.ts';
 import { type ByteTransport, FrameOutput } from './frame-output.ts';
 import { FrameParser, type FrameSink } from './frame-parser.ts';
+import { HeldBytes } from './held-bytes.ts';
+import { type KeepAliveOptions, keepAlive } from './keep-alive.ts';
 import { type WindowShare, windowShare } from './receive-window.ts';
+import { TurnEnd } from './turn-end.ts';
 import { type StreamHandler, type StreamOwner, YamuxStream } from './yamux-stream.ts';
 
 /**
@@ -20,18 +23,11 @@ const BACKLOG_MAX = 256;
  */
 const EARLY_CREDIT_BYTES = 256 * 1024;
 
-/** How often the session looks whether the peer still answers. */
-const KEEP_ALIVE_CHECKS = 4;
-
-export interface YamuxSessionOptions {
+export interface YamuxSessionOptions extends KeepAliveOptions {
   /** The client's streams have odd ids, the server's even ones. The agent is the client. */
   readonly role: 'client' | 'server';
   /** Largest window that a stream of ours may grow to, bytes. */
   readonly windowLimitBytes: number;
-  /** After so long without an answer the peer is asked whether it is there. */
-  readonly keepAliveMs: number;
-  /** It is gone when it does not answer for so long. */
-  readonly answerTimeoutMs: number;
 }
 
 export interface YamuxSessionDeps {
@@ -52,14 +48,11 @@ export class YamuxSession implements StreamOwner, FrameSink {
   readonly #options: YamuxSessionOptions;
   readonly #parser = new FrameParser(this);
   readonly #streams = new Map<number, YamuxStream>();
-  /** Streams with bytes that wait; those of streams that are over already, too. */
-  readonly #holders = new Set<YamuxStream>();
-  #turnEndTasks: (() => void)[] = [];
-  #turnEndIsDue = false;
+  readonly #held = new HeldBytes<YamuxStream>();
+  readonly #turnEnd: TurnEnd;
   /** Of the frame whose body comes; undefined when the body is of no stream. */
   #bodyStream: YamuxStream | undefined;
   #bodyEndsStream = false;
-  #heldBytes = 0;
   #creditThisTurn = 0;
   #nextId: number;
   #unaccepted = 0;
@@ -71,9 +64,13 @@ export class YamuxSession implements StreamOwner, FrameSink {
     this.#deps = deps;
     this.#options = options;
     this.#nextId = options.role === 'client' ? 1 : 2;
+    this.#turnEnd = new TurnEnd(deps, () => {
+      this.#creditThisTurn = 0;
+      this.output.flush();
+    });
     this.output = new FrameOutput(
       deps,
-      () => this.#atTurnEnd(),
+      () => this.#turnEnd.request(),
       (reason) => this.#failSoon(reason),
     );
     this.windows = windowShare(
@@ -89,29 +86,14 @@ export class YamuxSession implements StreamOwner, FrameSink {
 
   /** Bytes that came and wait for their targets. */
   get heldBytes(): number {
-    return this.#heldBytes;
+    return this.#held.total;
   }
 
-  /** Keeps it alive, and finds out when the peer is gone, until the signal or its end. */
+  /** Keeps it alive, and ends it when the peer is gone, until the signal. */
   async run(signal: AbortSignal): Promise<void> {
-    const { inFlight } = this.output;
-    const checkMs = Math.min(this.#options.keepAliveMs, this.#options.answerTimeoutMs);
-    inFlight.mark();
-    let askedMs = this.#deps.clock.monotonic();
-    while (await this.#deps.clock.sleep(checkMs / KEEP_ALIVE_CHECKS, signal)) {
-      if (this.#closed) {
-        return;
-      }
-      const now = this.#deps.clock.monotonic();
-      const waitingSinceMs = inFlight.waitingSinceMs;
-      if (waitingSinceMs !== undefined) {
-        if (now - waitingSinceMs >= this.#options.answerTimeoutMs) {
-          this.#fail('the peer answers no ping');
-        }
-      } else if (now - askedMs >= this.#options.keepAliveMs) {
-        askedMs = now;
-        inFlight.mark();
-      }
+    const deps = { clock: this.#deps.clock, inFlight: this.output.inFlight };
+    if (!(await keepAlive(deps, this.#options, signal))) {
+      this.#fail('the peer answers no ping');
     }
   }
 
@@ -157,8 +139,7 @@ export class YamuxSession implements StreamOwner, FrameSink {
 
   /** Runs work once, after all that came in this turn of the event loop, before what it sends. */
   atTurnEnd(task: () => void): void {
-    this.#turnEndTasks.push(task);
-    this.#atTurnEnd();
+    this.#turnEnd.add(task);
   }
 
   // --- For its streams ---
@@ -179,12 +160,7 @@ export class YamuxSession implements StreamOwner, FrameSink {
   }
 
   held(stream: YamuxStream, change: number): void {
-    this.#heldBytes += change;
-    if (stream.heldBytes === 0) {
-      this.#holders.delete(stream);
-    } else if (change > 0) {
-      this.#holders.add(stream);
-    }
+    this.#held.changed(stream, change);
   }
 
   // --- For the parser ---
@@ -211,8 +187,8 @@ export class YamuxSession implements StreamOwner, FrameSink {
       return;
     }
     stream.body(piece);
-    if (this.#heldBytes > HELD_BYTES_MAX) {
-      this.#resetLargestHolder();
+    if (this.#held.total > HELD_BYTES_MAX) {
+      this.#held.largest()?.reset();
     }
     if (last) {
       this.#bodyStream = undefined;
@@ -302,16 +278,6 @@ export class YamuxSession implements StreamOwner, FrameSink {
     }
   }
 
-  #resetLargestHolder(): void {
-    let largest: YamuxStream | undefined;
-    for (const stream of this.#holders) {
-      if (stream.heldBytes > (largest?.heldBytes ?? 0)) {
-        largest = stream;
-      }
-    }
-    largest?.reset();
-  }
-
   #protocolError(reason: string): void {
     if (!this.#closed) {
       this.output.control(FRAME_TYPE.goAway, 0, 0, GO_AWAY.protocolError);
@@ -330,23 +296,6 @@ export class YamuxSession implements StreamOwner, FrameSink {
   /** The output fails in the middle of what someone else does. */
   #failSoon(reason: string): void {
     this.#deps.runSoon(() => this.#fail(reason));
-  }
-
-  #atTurnEnd(): void {
-    if (this.#turnEndIsDue) {
-      return;
-    }
-    this.#turnEndIsDue = true;
-    this.#deps.runSoon(() => {
-      const tasks = this.#turnEndTasks;
-      this.#turnEndTasks = [];
-      for (const task of tasks) {
-        task();
-      }
-      this.#turnEndIsDue = false;
-      this.#creditThisTurn = 0;
-      this.output.flush();
-    });
   }
 }
 
