@@ -264,7 +264,7 @@ test('a silent peer is asked whether it is there, and is gone without an answer'
   await pass(32_500);
   await until(() => client.frames().length === 2);
   expect([client.frames(), client.ends]).toEqual([['ping syn 0 1', 'ping syn 0 2'], []]);
-  await pass(10_000);
+  await pass(7_500);
   await running;
   expect(client.ends).toEqual(['the peer answers no ping']);
 });
