@@ -30,7 +30,7 @@ export async function installServer(
   const loaded = await loadEffectiveConfig(context, flags);
   const { config } = loaded;
   const inventory = await openInventory(context);
-  await preflight(context, inventory, 'server', config.http.port);
+  await preflight(context, inventory, 'server', [config.http.port, config.http.tls_port]);
   const policy = await choosePolicy(context, flags['policy']);
   const token = await findToken(context, flags, inventory);
   const ca = await readCa(context, config);

@@ -70,7 +70,7 @@ async function join(
   const { config } = loaded;
   const inventory = await openInventory(context);
   const target = await findTarget();
-  await preflight(context, inventory, target.role, config.http.port);
+  await preflight(context, inventory, target.role, [config.http.port]);
   const { traefik } = config.k3s;
   const given = givenSettings(loaded);
   const steps = machineSteps(context, inventory, {

@@ -33,7 +33,7 @@ export async function preflight(
   context: CliContext,
   inventory: HostInventory,
   role: K3sRole,
-  httpPort: number,
+  agentPorts: readonly number[],
 ): Promise<void> {
   checkRole(inventory, role);
   // What an earlier run has set up already does not count against this one.
@@ -43,7 +43,7 @@ export async function preflight(
     await checkPortsFree(context, PORTS[role]);
   }
   if (!(await isActive(context, UNIT_NAME))) {
-    await checkPortsFree(context, [httpPort]);
+    await checkPortsFree(context, agentPorts);
   }
 }
 

@@ -186,6 +186,18 @@ const HttpSection = z.strictObject({
         since: '0.1.0',
       }),
     ),
+  tls_port: z
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(8443)
+    .meta(
+      setting({
+        description: 'Port of the TLS listener for kubectl on 127.0.0.1; 0 lets the system choose',
+        flag: 'tls-port',
+        since: '0.1.0',
+      }),
+    ),
 });
 
 const K3sSection = z.strictObject({

@@ -1,9 +1,10 @@
+import type { Database } from 'bun:sqlite';
 import { commandExecutor } from '../commands/executor.ts';
 import { commandProgress } from '../commands/progress.ts';
 import { COMMAND_HANDLERS } from '../commands/registry.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { sessionState } from '../control-plane/session-state.ts';
-import type { Clock, Files, Http, Random } from '../core/ports.ts';
+import type { Clock, Files, Http, Log, Random } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import { BUILD } from '../core/version.ts';
 import { channelOpener } from '../kubernetes/channel-stream.ts';
@@ -24,8 +25,9 @@ import { openDatabase } from '../store/database.ts';
 import { agentIdentity } from '../store/identity.ts';
 import { journalUpkeep } from '../store/journal-upkeep.ts';
 import { sessionMemory } from '../store/session-memory.ts';
+import { dataPlaneParts } from './data-plane-parts.ts';
 import { type DaemonFacts, describeDaemon } from './describe-daemon.ts';
-import { daemonPaths } from './paths.ts';
+import { type DaemonPaths, daemonPaths } from './paths.ts';
 import { nodeReadiness, serverReadiness } from './readiness.ts';
 import { readControlPlaneToken, sessionService } from './session-parts.ts';
 import { supervise } from './supervise.ts';
@@ -54,22 +56,11 @@ export async function runDaemon(
   const notify = systemdNotify(env['NOTIFY_SOCKET']) ?? (() => undefined);
   const paths = daemonPaths(env, configPath);
 
-  const { database, setAsidePath } = openDatabase({ clock }, paths.database);
-  if (setAsidePath !== undefined) {
-    log.error('the store was damaged; a fresh one was started', {
-      error_code: 'STORE_CORRUPT',
-      kept_as: setAsidePath,
-    });
-  }
+  const database = openStore(clock, log, paths);
   const journal = commandJournal({ database, clock, runSoon: systemRunSoon });
   const agentId = agentIdentity({ database, random }, config.agent.id);
 
-  const credentials = kubernetesCredentials(
-    { files },
-    { kubeconfig: paths.kubeconfig, renewedToken: paths.renewedKubernetesToken },
-  );
-  const kubernetes = kubernetesClient({ http, credentials });
-  const openChannels = channelOpener({ clock, credentials, dialTrusting: trustingDial });
+  const { credentials, kubernetes, openChannels } = kubernetesParts(ports, paths);
   const policy = await livePolicy({ clock, files, log }, paths.policy);
   const progress = commandProgress({ clock });
   const executor = commandExecutor({
@@ -80,16 +71,23 @@ export async function runDaemon(
   const standalone =
     config.agent.role === 'node' || (await readControlPlaneToken(files, paths)) === undefined;
   const state = sessionState({ clock }, standalone ? 'standalone' : 'registering');
-  const readiness =
-    config.agent.role === 'node'
-      ? nodeReadiness({ clock, http })
-      : serverReadiness({
-          ...{ clock, kubernetes, session: () => state.snapshot() },
-          policyProblem: () => policy.problem(),
-          journalTrouble: () => journal.trouble(),
-        });
+  const isNode = config.agent.role === 'node';
+  const readiness = isNode
+    ? nodeReadiness({ clock, http })
+    : serverReadiness({
+        ...{ clock, kubernetes, session: () => state.snapshot() },
+        policyProblem: () => policy.problem(),
+        journalTrouble: () => journal.trouble(),
+      });
   const facts: DaemonFacts = { config, agentId, startedAt: clock.monotonic() };
-  const sources = describeDaemon({ clock, journal, executor, state, readiness }, facts);
+  const forDataPlane = { ...ports, log, kubernetes, credentials, runSoon: systemRunSoon };
+  const dataPlane = isNode
+    ? undefined
+    : await dataPlaneParts({ ...forDataPlane, policy: policy.policy }, config, paths);
+  const sources = {
+    ...describeDaemon({ clock, journal, executor, state, readiness }, facts),
+    ...(dataPlane === undefined ? {} : { proxy: dataPlane.local }),
+  };
   const server = httpServer(
     { log, files, sources },
     { port: config.http.port, socketPath: paths.socket },
@@ -97,7 +95,7 @@ export async function runDaemon(
   const status = statusSource({ clock, random, log, http, client: kubernetes, credentials });
   const session = {
     ...{ clock, random, files, log, env, state, progress, status: status.source },
-    ...{ inbox: journal, outbox: journal, dataPlane: undefined, network: systemNetwork },
+    ...{ inbox: journal, outbox: journal, dataPlane: dataPlane?.remote, network: systemNetwork },
     memory: sessionMemory(database, config.control_plane.url),
   };
   const serverRole: Service[] = [
@@ -115,7 +113,8 @@ export async function runDaemon(
   ];
   const services = [
     server,
-    ...(config.agent.role === 'node' ? [] : serverRole),
+    ...(isNode ? [] : serverRole),
+    ...(dataPlane === undefined ? [] : [dataPlane.listener]),
     ...(standalone ? [] : [status.service, await sessionService(session, config, agentId, paths)]),
     watchdog(
       { clock, log, notify },
@@ -134,6 +133,30 @@ export async function runDaemon(
     notify('STOPPING=1');
     database.close();
   }
+}
+
+function kubernetesParts({ clock, files, http }: DaemonPorts, paths: DaemonPaths) {
+  const credentials = kubernetesCredentials(
+    { files },
+    { kubeconfig: paths.kubeconfig, renewedToken: paths.renewedKubernetesToken },
+  );
+  return {
+    credentials,
+    kubernetes: kubernetesClient({ http, credentials }),
+    openChannels: channelOpener({ clock, credentials, dialTrusting: trustingDial }),
+  };
+}
+
+/** A damaged one is kept beside a fresh one. */
+function openStore(clock: Clock, log: Log, paths: DaemonPaths): Database {
+  const { database, setAsidePath } = openDatabase({ clock }, paths.database);
+  if (setAsidePath !== undefined) {
+    log.error('the store was damaged; a fresh one was started', {
+      error_code: 'STORE_CORRUPT',
+      kept_as: setAsidePath,
+    });
+  }
+  return database;
 }
 
 /** Where no watchdog is set, the loop still runs: it finds a damaged journal. */

@@ -9,6 +9,9 @@ export interface DaemonPaths {
   readonly renewedKubernetesToken: string;
   readonly kubeconfig: string;
   readonly socket: string;
+  /** For the doors on loopback; root and the group may read it. */
+  readonly localToken: string;
+  readonly localCertificate: string;
   readonly policy: string;
 }
 
@@ -24,6 +27,7 @@ export function daemonPaths(
   configPath: string,
 ): DaemonPaths {
   const state = env['STATE_DIRECTORY'] ?? STATE_DIRECTORY;
+  const runtime = env['RUNTIME_DIRECTORY'] ?? RUNTIME_DIRECTORY;
   return {
     database: join(state, 'agent.db'),
     controlPlaneToken: join(state, 'credentials/control-plane-token'),
@@ -31,6 +35,8 @@ export function daemonPaths(
     renewedKubernetesToken: join(state, 'credentials/kubernetes-token'),
     kubeconfig: join(dirname(configPath), 'kubeconfig'),
     policy: join(dirname(configPath), 'policy.yaml'),
-    socket: join(env['RUNTIME_DIRECTORY'] ?? RUNTIME_DIRECTORY, 'agent.sock'),
+    socket: join(runtime, 'agent.sock'),
+    localToken: join(runtime, 'local-token'),
+    localCertificate: join(state, 'credentials/local-tls.pem'),
   };
 }

@@ -14,7 +14,7 @@ const DEFAULTS: LoadedConfig['config'] = {
     status_interval: '60s',
     poll_interval: '5s',
   },
-  http: { port: 8080 },
+  http: { port: 8080, tls_port: 8443 },
   k3s: { traefik: false },
   log: { level: 'info', format: 'text' },
 };
@@ -34,6 +34,7 @@ const ALL_DEFAULT: LoadedConfig['sources'] = {
   'control_plane.status_interval': 'default',
   'control_plane.poll_interval': 'default',
   'http.port': 'default',
+  'http.tls_port': 'default',
   'k3s.version': 'default',
   'k3s.mirror': 'default',
   'k3s.traefik': 'default',
@@ -101,7 +102,7 @@ describe('loadConfig()', () => {
           url: 'https://flag.example',
           poll_interval: '1s',
         },
-        http: { port: 9090 },
+        http: { port: 9090, tls_port: 8443 },
         k3s: { traefik: true },
       },
       sources: {

@@ -74,7 +74,7 @@ const impatientClock: Clock = {
 
 function start(
   fileText = `agent: {id: ${AGENT_ID}}
-http: {port: 0}
+http: {port: 0, tls_port: 0}
 control_plane:
   url: "${controlPlane.url}"
   heartbeat_interval: 1s
@@ -357,7 +357,7 @@ test('without a token it is standalone and ready', async () => {
 });
 
 test('a node without a kubelet is alive but not ready', async () => {
-  start('agent: {role: node}\nhttp: {port: 0}\n');
+  start('agent: {role: node}\nhttp: {port: 0, tls_port: 0}\n');
   const answer = await waitUntil('it answers', TIMEOUT_MS, async () => ask('/ready'));
   expect({ status: answer.status, body: await answer.json() }).toMatchObject({
     status: 503,

@@ -1,0 +1,96 @@
+/** The ways to the cluster through the agent: the doors on this machine, and the session. */
+import type { Config } from '../config/schema.ts';
+import type { DataPlane } from '../control-plane/ports.ts';
+import type { Clock, Files, Log, Random, RunSoon } from '../core/ports.ts';
+import type { Service } from '../core/service.ts';
+import type { KubernetesClient } from '../kubernetes/client.ts';
+import type { KubernetesCredentials } from '../kubernetes/credentials.ts';
+import type { Policy, RoutePolicy } from '../policy/policy.ts';
+import { type Admission, admission } from '../proxy/admission.ts';
+import { kubernetesDestination } from '../proxy/kubernetes-destination.ts';
+import { upstreamPool } from '../proxy/upstream-pool.ts';
+import { localAuth } from '../server/local-auth.ts';
+import { localCertificate } from '../server/local-certificate.ts';
+import { answerThroughProxy } from '../server/proxy-route.ts';
+import type { ProxySource } from '../server/routes.ts';
+import { tlsListener } from '../server/tls-listener.ts';
+import { type TunnelCounters, tunnelCounters } from '../tunnel/counters.ts';
+import { tunnelDataPlane } from '../tunnel/data-plane.ts';
+import { proxyBridge } from '../tunnel/proxy-bridge.ts';
+import { serviceLocator } from '../tunnel/service-locator.ts';
+import { serviceApplications, serviceTargets } from '../tunnel/service-targets.ts';
+import { sessionDataPlane } from '../tunnel/session-data-plane.ts';
+import type { DaemonPaths } from './paths.ts';
+
+interface DataPlaneDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly runSoon: RunSoon;
+  readonly files: Files;
+  readonly log: Log;
+  readonly kubernetes: KubernetesClient;
+  readonly credentials: KubernetesCredentials;
+  readonly policy: Policy & RoutePolicy;
+}
+
+export interface DataPlaneParts {
+  /** For the plain HTTP doors. */
+  readonly local: ProxySource;
+  /** The TLS door. */
+  readonly listener: Service;
+  /** For the session. */
+  readonly remote: DataPlane;
+  readonly admission: Admission;
+  readonly tunnels: TunnelCounters;
+}
+
+/** One pool, one admission and one policy for all of them. */
+export async function dataPlaneParts(
+  deps: DataPlaneDeps,
+  config: Config,
+  paths: DaemonPaths,
+): Promise<DataPlaneParts> {
+  const destination = kubernetesDestination(deps);
+  const gate = admission(deps);
+  const proxy = { pool: upstreamPool(deps), admission: gate };
+  const auth = await localAuth(deps, paths.localToken);
+  const certificate = await localCertificate(deps, paths.localCertificate);
+  const local = { ...proxy, destination };
+  const listener = tlsListener(
+    { log: deps.log, auth, proxy: local },
+    { port: config.http.tls_port, certificate },
+  );
+  const locator = serviceLocator({
+    ...deps,
+    apiServer: async () => {
+      const { address } = await destination.locate();
+      return { host: address.hostname, port: address.port };
+    },
+  });
+  const tunnels = tunnelCounters();
+  return {
+    admission: gate,
+    tunnels,
+    listener,
+    local: {
+      auth,
+      access: () => ({
+        server: `https://127.0.0.1:${listener.port()}/proxy`,
+        certificate: certificate.certificate,
+        token_file: paths.localToken,
+      }),
+      answer: (request, target, client) => answerThroughProxy(local, request, target, client),
+    },
+    remote: sessionDataPlane({
+      proxy: proxyBridge({
+        ...deps,
+        proxy,
+        destinations: {
+          kubernetes: destination,
+          applications: serviceApplications(locator, () => undefined),
+        },
+      }),
+      tunnel: tunnelDataPlane({ ...deps, counters: tunnels, targets: serviceTargets(locator) }),
+    }),
+  };
+}

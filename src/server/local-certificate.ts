@@ -1,0 +1,61 @@
+import { X509Certificate } from 'node:crypto';
+import type { Clock, Files, Log, Random } from '../core/ports.ts';
+import { type CertificateAndKey, selfSignedCertificate } from './self-signed-certificate.ts';
+
+/** A kubeconfig names the certificate: a new one would make those that were given out useless. */
+const LIFE_MS = 10 * 365 * 24 * 3_600_000;
+/** One that ends within this is made anew at the start. */
+const RENEW_BEFORE_END_MS = 90 * 24 * 3_600_000;
+/** A clock that is a little behind must not find it invalid. */
+const CLOCK_SLACK_MS = 24 * 3_600_000;
+const SERIAL_BYTES = 16;
+
+interface Deps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly files: Files;
+  readonly log: Log;
+}
+
+/**
+ * The certificate of the TLS listener, made at the first start and kept.
+ * @param path of the file that holds certificate and key, 0600
+ */
+export async function localCertificate(deps: Deps, path: string): Promise<CertificateAndKey> {
+  const kept = readKept(await deps.files.readText(path));
+  if (kept !== undefined && !endsSoon(deps.clock, kept.certificate)) {
+    return kept;
+  }
+  const now = deps.clock.now().getTime();
+  const made = selfSignedCertificate({
+    commonName: 'pipeops-agent',
+    dnsNames: ['localhost'],
+    ipv4Addresses: ['127.0.0.1'],
+    notBefore: new Date(now - CLOCK_SLACK_MS),
+    notAfter: new Date(now + LIFE_MS),
+    serial: deps.random.bytes(SERIAL_BYTES),
+  });
+  await deps.files.writeAtomic(path, `${made.certificate}${made.key}`, { mode: 0o600 });
+  deps.log.info('made the certificate of the TLS listener');
+  return made;
+}
+
+function readKept(text: string | undefined): CertificateAndKey | undefined {
+  const [certificate] = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----\n/.exec(
+    text ?? '',
+  ) ?? [undefined];
+  const [key] = /-----BEGIN PRIVATE KEY-----[\s\S]*?-----END PRIVATE KEY-----\n/.exec(
+    text ?? '',
+  ) ?? [undefined];
+  return certificate === undefined || key === undefined ? undefined : { certificate, key };
+}
+
+/** What cannot be read is made anew as well. */
+function endsSoon(clock: Clock, certificate: string): boolean {
+  try {
+    const end = new Date(new X509Certificate(certificate).validTo).getTime();
+    return !(end - clock.now().getTime() > RENEW_BEFORE_END_MS);
+  } catch {
+    return true;
+  }
+}
