@@ -142,6 +142,11 @@ async function vm(): Promise<void> {
   await runTests('e2e', [timeout, './test/e2e/']);
 }
 
+/** Too long for every run: big fuzz, storms. */
+async function load(): Promise<void> {
+  await runTests('load', [`--timeout=${MACHINE_TEST_TIMEOUT_MS}`, './test/load/']);
+}
+
 function seconds(since: number): string {
   return ((performance.now() - since) / 1_000).toFixed(1);
 }
@@ -155,7 +160,7 @@ const PARTS: Readonly<Record<string, readonly (() => Promise<void>)[]>> = {
   cli: [cli],
   vm: [vm],
   all: [unit, cli, vm],
-  long: [],
+  long: [load],
 };
 for (const part of PARTS[process.argv[2] ?? 'all'] ?? []) {
   await part();

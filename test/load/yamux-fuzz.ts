@@ -1,7 +1,7 @@
 import { UINT32_MAX } from '../../src/protocol/yamux-frame.ts';
 import { HELD_BYTES_MAX } from '../../src/tunnel/yamux-session.ts';
-import { seededRandom } from '../support/seeded-random.ts';
 import { frame, testSession } from '../tunnel/session-pair.ts';
+import { fastRandom } from './fast-random.ts';
 
 /** The newest ones are meant most. */
 const STREAMS_OF_A_SESSION = 8;
@@ -26,7 +26,8 @@ export interface FuzzResult {
  * noise. Throws what a session throws; the same seed gives the same frames.
  */
 export async function fuzzYamux(seed: number, frames: number): Promise<FuzzResult> {
-  const draw = generator(seed);
+  const random = fastRandom(seed);
+  const draw: Draw = (below) => Math.floor(random.fraction() * below);
   const ends: Record<string, number> = {};
   let heldBytesMax = 0;
   let fed = 0;
@@ -61,21 +62,7 @@ export async function fuzzYamux(seed: number, frames: number): Promise<FuzzResul
   return { frames: fed, ends, heldBytesMax };
 }
 
-/** Fast, and the same for the same seed: Math.random cannot be repeated. */
-function generator(seed: number): (below: number) => number {
-  let state =
-    seededRandom(seed)
-      .bytes(4)
-      .reduce((all, byte) => (all << 8) | byte, 0) | 1;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
-
-type Draw = ReturnType<typeof generator>;
+type Draw = (below: number) => number;
 
 /** @param opened how many streams there were so far */
 function mutatedFrame(draw: Draw, opened: number): Buffer {
