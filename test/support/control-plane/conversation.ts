@@ -44,6 +44,8 @@ export function converse(deps: ConversationDeps, socket: ConversationSocket): Co
         timestamp: new Date().toISOString(),
       }),
     );
+  /** It was told so, and registers again over the same connection. */
+  const isForgotten = () => socket.kind === 'controller' && !deps.store.knows(agentId);
   const goLive = () => {
     live = liveSession(deps, { ...socket, agentId, send }, problem);
   };
@@ -86,6 +88,10 @@ export function converse(deps: ConversationDeps, socket: ConversationSocket): Co
       const envelope = AgentEnvelope.safeParse(parsed(text));
       if (!envelope.success) {
         problem(`a message that is no envelope: ${describe(envelope.error)}`);
+      } else if (live !== undefined && envelope.data.type === 'register' && isForgotten()) {
+        live.close();
+        live = undefined;
+        register(envelope.data);
       } else if (live !== undefined) {
         live.message(envelope.data);
       } else if (envelope.data.type === 'ping') {

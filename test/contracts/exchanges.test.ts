@@ -1,0 +1,29 @@
+/** The agent against a peer that says and expects exactly what the existing control plane does. */
+import { expect, test } from 'bun:test';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { startContractAgent, TOKEN } from './agent.ts';
+import { playExchange, readExchange } from './exchange-player.ts';
+
+const EXCHANGES = join(import.meta.dir, 'exchanges');
+
+test.each(readdirSync(EXCHANGES).sort())('it keeps to %s', async (name) => {
+  const lines = readExchange(await Bun.file(join(EXCHANGES, name)).text());
+  await using player = playExchange(lines, TOKEN);
+  const transport = name === 'rest.jsonl' ? 'rest' : 'websocket';
+  await using _ = await startContractAgent({ url: player.url, transport });
+  await player.played;
+});
+
+test('the player refuses a message that is not expected, or has another shape', async () => {
+  const text = await Bun.file(join(EXCHANGES, 'controller.jsonl')).text();
+  for (const [from, to] of [
+    ['"agent_mode":"vm-agent"', '"agent_mode":"pod-agent"'],
+    ['"hostname":"vm","agent_version"', '"agent_version"'],
+    ['"type":"register",', '"type":"enroll",'],
+  ] as const) {
+    await using player = playExchange(readExchange(text.replace(from, to)), TOKEN);
+    await using _ = await startContractAgent({ url: player.url, transport: 'websocket' });
+    await expect(player.played).rejects.toThrow('websocket: ');
+  }
+});
