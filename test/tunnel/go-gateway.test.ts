@@ -44,9 +44,9 @@ describe('with a gateway of hashicorp/yamux', () => {
   });
 
   test.each([
-    ['down', { streams: 1, bytes: 256 * MIB, write_bytes: 32 * 1024 }],
+    ['down', { streams: 1, bytes: 1_024 * MIB, write_bytes: 32 * 1024 }],
     ['down', { streams: 8, bytes: 2 * MIB, write_bytes: 1_000 }],
-    ['up', { streams: 1, bytes: 256 * MIB }],
+    ['up', { streams: 1, bytes: 1_024 * MIB }],
     ['up', { streams: 8, bytes: 8 * MIB }],
     ['echo', { streams: 8, bytes: 8 * MIB, write_bytes: 32 * 1024 }],
     ['echo', { streams: 8, bytes: MIB, write_bytes: 7_777 }],
@@ -128,6 +128,14 @@ describe('with a gateway of hashicorp/yamux', () => {
     await using agent = await connect({ udp_framing: udpFraming });
     expect(await gateway.ask('datagrams', { udp_framing: udpFraming })).toEqual({ datagrams: 5 });
     await whenIdle(agent);
+  });
+
+  test('a gateway that is gone ends every stream and every socket', async () => {
+    await using agent = await connect();
+    await gateway.ask('drop', { streams: 8 });
+    await agent.closed;
+    await whenIdle(agent);
+    expect([agent.tunnel.isActive, agent.counters.accepted]).toEqual([false, 8]);
   });
 
   test('a connection that is gone ends every stream and every socket', async () => {

@@ -32,9 +32,7 @@ func (g *gateway) do(asked request) (answer, error) {
 		g.disconnect()
 		return answer{}, nil
 	case "drop":
-		// As when a cable is pulled, but for the RST of the kernel.
-		_ = g.agent.carrier.socket.UnderlyingConn().Close()
-		return answer{}, nil
+		return g.drop(asked)
 	case "streams":
 		return answer{"streams": g.streamsLeft()}, nil
 	case "ping":
@@ -98,6 +96,19 @@ func parallel(count int, one func(index int) error) error {
 	}
 	all.Wait()
 	return errors.Join(failures...)
+}
+
+// drop cuts the connection under streams that carry bytes.
+func (g *gateway) drop(asked request) (answer, error) {
+	err := parallel(asked.Streams, func(int) error {
+		stream, err := g.open(g.targets.Echo, protocolTCP)
+		if err != nil {
+			return err
+		}
+		return echoOnce(stream, []byte{1}, make([]byte, 1))
+	})
+	_ = g.agent.carrier.socket.UnderlyingConn().Close()
+	return answer{}, err
 }
 
 // down sends to the sink, which tells the hash after our half is closed.
