@@ -3,10 +3,8 @@ import type { Clock, Log } from '../core/ports.ts';
 import {
   type Envelope,
   HeartbeatAckPayload,
-  type ProtocolFallbackPayload,
   type RegisterPayload,
   type RegisterSuccessPayload,
-  SESSION_MESSAGE_TYPES,
 } from '../protocol/messages.ts';
 import { type CommandChannel, type CommandChannelDeps, commandChannel } from './command-channel.ts';
 import { type Connection, type ConnectionHandlers, parseEnvelope } from './connection.ts';
@@ -24,9 +22,8 @@ import {
 import type { ServiceTokens } from './service-token.ts';
 import type { SessionState } from './session-state.ts';
 import { type StatusReporter, statusReporter } from './status-reporter.ts';
+import { unknownTypes } from './unknown-types.ts';
 
-/** Names of unknown types that are remembered; what comes beyond is ignored without a word. */
-const UNKNOWN_TYPES_MAX = 64;
 /** `{`, with which a JSON envelope begins. */
 const OPENING_BRACE = 0x7b;
 
@@ -271,31 +268,4 @@ function errorReceived(
   if (saysForgotten(envelope)) {
     live?.forgotten();
   }
-}
-
-/** Answers the first message of each unknown type with `protocol_fallback`. */
-function unknownTypes(
-  deps: ConversationDeps,
-  options: ConversationOptions,
-): (connection: Connection, envelope: Envelope) => void {
-  const seen = new Set<string>();
-  return (connection, envelope) => {
-    if (seen.has(envelope.type) || seen.size >= UNKNOWN_TYPES_MAX) {
-      return;
-    }
-    seen.add(envelope.type);
-    deps.log.info('the control plane sent a message of an unknown type', {
-      message_type: envelope.type,
-    });
-    const payload: ProtocolFallbackPayload = {
-      agent_version: options.version,
-      unknown_type: envelope.type,
-      supported_types: [...SESSION_MESSAGE_TYPES, ...(deps.dataPlane?.types ?? [])],
-      fallback_mode: 'legacy_proxy',
-      protocol_version: '1.0',
-      timestamp: deps.clock.now().toISOString(),
-      ...(envelope.request_id === undefined ? {} : { original_request_id: envelope.request_id }),
-    };
-    connection.send('protocol_fallback', payload);
-  };
 }

@@ -4,6 +4,7 @@ import type { Service } from '../core/service.ts';
 import { childSignal } from './deadline.ts';
 import { type RetryPolicy, retryPolicy } from './endpoint-policy.ts';
 import { gatewayPolicy } from './gateway.ts';
+import { limitedLog } from './limited-log.ts';
 import type { RestClient } from './rest-client.ts';
 import {
   type RestSessionDeps,
@@ -168,6 +169,7 @@ async function webSocketLoop(
 ): Promise<void> {
   const retry = retryPolicy(deps, deps.pace.reconnectSpreadMs);
   const withGateway = { ...deps, gateway: gatewayPolicy(deps.clock) };
+  const complain = limitedLog(deps.clock, (message, fields) => deps.log.warn(message, fields));
   let failures = 0;
   let probes = 0;
   while (!signal.aborted) {
@@ -187,11 +189,16 @@ async function webSocketLoop(
       deps.state.failed(error, waitMs);
     }
     deps.state.advanced();
-    deps.log.warn(wasLive ? 'the session has ended' : 'there is no WebSocket session', {
+    const fields = {
       error_code: error.code,
       error: error.message,
       retry_in_ms: Math.round(waitMs),
-    });
+    };
+    if (wasLive) {
+      deps.log.warn('the session has ended', fields);
+    } else {
+      complain('there is no WebSocket session', fields);
+    }
     await deps.clock.sleep(waitMs, signal);
   }
 }

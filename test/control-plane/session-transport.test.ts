@@ -55,7 +55,7 @@ describe('auto', () => {
     const { url } = server;
     await server[Symbol.asyncDispose]();
     await using stand = startSession({ url, speed: 10 });
-    await stand.until('it has tried often', () => stand.log.entries.length > 5);
+    await stand.until('it has tried often', () => stand.clock.monotonic() > 20_000);
     expect(stand.log.entries.filter(({ fields }) => fields['call'] !== undefined)).toEqual([]);
   });
 

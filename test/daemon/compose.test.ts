@@ -154,6 +154,7 @@ test('it registers, reports, and says that it is ready', async () => {
   });
   expect(await waitForReady()).toEqual({ status: 200, answer: { ready: true, reasons: [] } });
   expect(await (await ask('/metrics')).text()).toContain('pipeops_agent_session_connected 1\n');
+  expect((await health()).session).toMatchObject({ transport: 'websocket', down_since: null });
   expect(log.join('\n')).not.toContain(TOKEN);
 });
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import { sessionState } from '../../src/control-plane/session-state.ts';
-import type { AgentError } from '../../src/core/errors.ts';
+import { AgentError } from '../../src/core/errors.ts';
 import { serverReadiness } from '../../src/daemon/readiness.ts';
 import { parsePolicyFile } from '../../src/policy/read-policy-file.ts';
 import { failureOf } from '../support/failure-of.ts';
@@ -30,6 +30,30 @@ test('a server whose policy file cannot be used is not ready, and says which pro
         code: 'POLICY_INVALID',
         message: 'The policy has one problem:\n  - exce: is not a key, did you mean "exec"?',
         hint: expect.stringContaining('policy apply --file /p.yaml'),
+      },
+    ],
+  });
+});
+
+test('without a session it is not ready: why, since when, and when the next try comes', async () => {
+  await using kubernetes = await startFakeKubernetes();
+  const clock = manualClock();
+  const state = sessionState({ clock }, 'registering');
+  const readiness = serverReadiness({
+    ...{ clock, kubernetes: clientOf(kubernetes), session: () => state.snapshot() },
+    policyProblem: () => undefined,
+    journalTrouble: () => undefined,
+  });
+  const error = new AgentError('CONTROL_PLANE_UNREACHABLE', 'Cannot reach it', { hint: 'Look' });
+  state.failed(error, 12_000);
+  clock.advance(2_000);
+  expect(await readiness(new AbortController().signal)).toEqual({
+    ready: false,
+    reasons: [
+      {
+        code: 'CONTROL_PLANE_UNREACHABLE',
+        message: 'Cannot reach it (no session since 2026-01-01T00:00:00.000Z, next try in 10 s)',
+        hint: 'Look',
       },
     ],
   });
