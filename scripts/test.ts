@@ -17,6 +17,9 @@ const COVERAGE_PERCENT_MIN = 85;
 const UNIT_TEST_WORKERS = 4;
 /** Generous: what hangs is ended, what is slow on a busy machine is not. */
 const UNIT_TEST_TIMEOUT_MS = 60_000;
+const SESSION_TEST_TIMEOUT_MS = 180_000;
+/** Ten million messages, a thousand a second on a slow machine. */
+const LONG_FUZZ_TIMEOUT_MS = 4 * 3_600_000;
 /** One scenario on real machines may take this long. */
 const MACHINE_TEST_TIMEOUT_MS = 1_800_000;
 
@@ -142,6 +145,22 @@ async function vm(): Promise<void> {
   await runTests('e2e', [timeout, './test/e2e/']);
 }
 
+/** A hundred thousand mutated messages, and a fleet that comes back. */
+async function session(): Promise<void> {
+  await runTests('session', [
+    `--timeout=${SESSION_TEST_TIMEOUT_MS}`,
+    ...['./test/load/protocol-fuzz.test.ts', './test/load/reconnect-storm.test.ts'],
+  ]);
+}
+
+async function longFuzz(): Promise<void> {
+  await check(
+    'protocol fuzz, ten million messages',
+    [BUN, 'test', `--timeout=${LONG_FUZZ_TIMEOUT_MS}`, './test/load/protocol-fuzz.test.ts'],
+    { FUZZ_MESSAGES: '10000000' },
+  );
+}
+
 /** Too long for every run: big fuzz, storms. */
 async function load(): Promise<void> {
   await runTests('load', [`--timeout=${MACHINE_TEST_TIMEOUT_MS}`, './test/load/']);
@@ -159,8 +178,8 @@ const PARTS: Readonly<Record<string, readonly (() => Promise<void>)[]>> = {
   unit: [unit],
   cli: [cli],
   vm: [vm],
-  all: [unit, cli, vm],
-  long: [load],
+  all: [unit, cli, session, vm],
+  long: [load, longFuzz],
 };
 for (const part of PARTS[process.argv[2] ?? 'all'] ?? []) {
   await part();

@@ -11,7 +11,7 @@ import { runSimulatedAgent } from './simulated-agent.ts';
 /** Messages between two pauses, in which the journal commits. */
 const BATCH = 200;
 /** Each of these many messages is a whole command with an id of its own. */
-const WHOLE_COMMAND_EVERY = 20;
+const WHOLE_COMMAND_EVERY = 50;
 
 export interface FuzzOptions {
   readonly messages: number;
