@@ -4,7 +4,7 @@ import { runHistory } from './engine-simulation.ts';
 
 /** ENGINE_SEED repeats one history, ENGINE_HISTORIES runs more of them. */
 const SEED = process.env['ENGINE_SEED'];
-const HISTORIES = Number(process.env['ENGINE_HISTORIES'] ?? 3_000);
+const HISTORIES = Number(process.env['ENGINE_HISTORIES'] ?? 1_000);
 
 test('any history of deliveries, crashes, losses and cancels ends with one effect and one result each', async () => {
   const first = SEED === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(SEED);

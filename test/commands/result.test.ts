@@ -1,21 +1,34 @@
 import { describe, expect, test } from 'bun:test';
-import { cutInTheMiddle } from '../../src/commands/result.ts';
+import { RESULT_LIMIT_BYTES, resultOfOutcome } from '../../src/commands/result.ts';
 
-describe('cutInTheMiddle()', () => {
-  test('leaves what fits', () => {
-    expect(cutInTheMiddle('short', 100)).toEqual({ text: 'short', truncated: false });
+const TIMES = {
+  attempts: 1,
+  startedAt: null,
+  finishedAt: new Date('2026-01-01T00:00:00.000Z'),
+  durationMs: 5,
+};
+
+describe('resultOfOutcome()', () => {
+  test('leaves out data that no message could carry, and says so', () => {
+    const data = { text: 'x'.repeat(RESULT_LIMIT_BYTES) };
+    const { data: left, metadata } = resultOfOutcome({ output: 'done', data }, TIMES);
+    expect({ left, truncated: metadata.truncated }).toEqual({
+      left: { left_out_bytes: RESULT_LIMIT_BYTES + 11 },
+      truncated: true,
+    });
   });
 
-  test('keeps beginning and end within the limit and says what is lost', () => {
-    const { text, truncated } = cutInTheMiddle(`begin${'x'.repeat(1_000)}end`, 200);
-    expect(truncated).toBe(true);
-    expect(text).toMatch(/^begin.*\n\[… 808 bytes or more left out …\]\n.*end$/s);
-    expect(Buffer.byteLength(text)).toBeLessThanOrEqual(200);
+  test('fits into a message when every character of the output is escaped', () => {
+    const output = '\u0001'.repeat(2_000_000);
+    const result = resultOfOutcome({ output, data: {} }, TIMES);
+    expect(Buffer.byteLength(JSON.stringify(result))).toBeLessThanOrEqual(RESULT_LIMIT_BYTES);
   });
 
-  test('never gives half a character', () => {
-    for (let limit = 100; limit < 110; limit += 1) {
-      expect(cutInTheMiddle('ü'.repeat(500), limit).text).not.toContain('\uFFFD');
-    }
+  test('shows no secret in data, wherever it stands', () => {
+    const secret = 'a "quoted" secret';
+    const data = { list: [{ text: `is ${secret}` }] };
+    expect(resultOfOutcome({ output: '', data }, TIMES, [secret]).data).toEqual({
+      list: [{ text: 'is [redacted]' }],
+    });
   });
 });
