@@ -80,9 +80,15 @@ function putDiscovery(kubernetes: FakeKubernetes, namespace: string): void {
 
 function putPod(kubernetes: FakeKubernetes, namespace: string): void {
   kubernetes.put(`${core(namespace)}/pods/web-0`, {
+    metadata: { namespace },
     spec: { containers: [{ name: 'web' }] },
-    status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] },
+    status: {
+      phase: 'Running',
+      conditions: [{ type: 'Ready', status: 'True' }],
+      containerStatuses: [{ name: 'web', state: { running: {} } }],
+    },
   });
+  kubernetes.put(`${core(namespace)}/pods/web-0/log`, {});
 }
 
 /** A Deployment that had another image before. */
