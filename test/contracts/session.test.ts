@@ -8,6 +8,7 @@ import {
 import type { Fault } from '../support/control-plane/faults.ts';
 import type { CommandRecord } from '../support/control-plane/store.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
+import { waitUntil } from '../vm/wait-until.ts';
 import { AGENT_ID, STATUS, startContractAgent, TOKEN } from './agent.ts';
 
 const LIMIT_MS = 20_000;
@@ -191,10 +192,12 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
       ...{ kind: '401', on: 'request', count: 2, path: '/api/v1/', message: '' },
       ...{ direction: 'in', delay_ms: 0, error: '' },
     });
-    await using agent = await agentOf(controlPlane, transport, 1_000);
+    await using agent = await agentOf(controlPlane, transport, 50);
     await registered(controlPlane);
     expect(agent.log.entries.map(({ fields }) => fields['error_code'])).toContain('TOKEN_REJECTED');
-    expect(agent.state.snapshot().phase).toBe('connected');
+    await waitUntil('it is connected', 10_000, async () => {
+      return agent.state.snapshot().phase === 'connected';
+    });
   });
 
   test('a pause that the server asks for is kept', async () => {
