@@ -19,11 +19,12 @@ export interface AdminServer extends AsyncDisposable {
   readonly port: number;
 }
 
-export async function startAdminServer(
+/** @throws at once when it cannot listen */
+export function startAdminServer(
   listen: { readonly hostname: string; readonly port: number },
   plane: ProxyPlane,
   answer: (request: Request) => Promise<Response>,
-): Promise<AdminServer> {
+): AdminServer {
   const server = createServer((request, response) => {
     const target = PROXY_PATH.exec(request.url ?? '');
     const work =
@@ -44,10 +45,7 @@ export async function startAdminServer(
       proxyUpgrade(plane, target, request, socket, first).catch(() => socket.destroy());
     }
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(listen.port, listen.hostname, resolve);
-  });
+  server.listen(listen.port, listen.hostname); // Bun listens before it returns.
   return {
     port: (server.address() as AddressInfo).port,
     [Symbol.asyncDispose]: () =>

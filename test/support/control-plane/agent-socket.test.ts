@@ -60,7 +60,10 @@ test('an agent registers, is shown as connected, and its heartbeats are acknowle
       name: 'test',
       status: 'active',
       workspace_id: 1,
-      features: { supports_commands: true, supports_status_reports: true },
+      features: {
+        ...{ supports_commands: true, supports_status_reports: true },
+        supports_flow_control: true,
+      },
       pace: { heartbeat_seconds: 7 },
     },
   ]);

@@ -47,6 +47,8 @@ const SCHEMA = `
     cluster_uuid TEXT NOT NULL UNIQUE, transport TEXT NOT NULL, last_heartbeat TEXT,
     last_heartbeat_at TEXT, heartbeats INTEGER NOT NULL DEFAULT 0, last_status TEXT,
     status_gaps INTEGER NOT NULL DEFAULT 0) STRICT;
+  CREATE TABLE IF NOT EXISTS service_tokens (
+    agent_id TEXT PRIMARY KEY, token TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS problems (
     number INTEGER PRIMARY KEY AUTOINCREMENT, agent_id TEXT NOT NULL, text TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS fallbacks (
@@ -68,9 +70,12 @@ export class AgentStore {
 
   registerByWebSocket(payload: RegisterPayload): void {
     const { agent_id: id, name: clusterName, agent_version: version } = payload;
-    // A credential is checked by the agent alone: nothing here has a use for it.
-    const { k8s_service_token: _, ...registration } = payload;
+    // Kept apart: what is shown of an agent must not show it.
+    const { k8s_service_token: token, ...registration } = payload;
     this.#register(id, registration, { clusterName, version, transport: 'websocket' });
+    this.#database.run('INSERT OR REPLACE INTO service_tokens (agent_id, token) VALUES (?, ?)', [
+      ...[id, token ?? ''],
+    ]);
   }
 
   #register(
@@ -91,6 +96,15 @@ export class AgentStore {
         ...[id, JSON.stringify(registration), facts.clusterName, facts.version],
         ...[`cluster-${crypto.randomUUID().slice(0, 8)}`, crypto.randomUUID(), facts.transport],
       ],
+    );
+  }
+
+  /** What requests to the agent's cluster carry; of its last registration. */
+  serviceToken(agentId: string): string | undefined {
+    return (
+      this.#database
+        .query<{ token: string }, [string]>('SELECT token FROM service_tokens WHERE agent_id = ?')
+        .get(agentId)?.token ?? undefined
     );
   }
 

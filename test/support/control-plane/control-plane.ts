@@ -5,8 +5,9 @@
 import type { Server } from 'bun';
 import { WEBSOCKET_PATH } from '../../../src/protocol/messages.ts';
 import { adminApi } from './admin-api.ts';
+import { startAdminServer } from './admin-server.ts';
 import { agentApi } from './agent-api.ts';
-import { type AgentLink, AgentLinks, type DataPlanePeer } from './agent-link.ts';
+import { type AgentLink, AgentLinks } from './agent-link.ts';
 import {
   type AgentSocketDeps,
   type SocketData,
@@ -15,6 +16,7 @@ import {
 } from './agent-socket.ts';
 import { Dialect, type DialectOptions, GATEWAY_PATH } from './dialect.ts';
 import { createFaults, type Faults } from './faults.ts';
+import { proxyPlane } from './proxy-plane.ts';
 import { answerWithFault, type Line } from './request-faults.ts';
 import { ControlPlaneStore } from './store.ts';
 import { startWire } from './wire.ts';
@@ -29,7 +31,6 @@ export interface ControlPlaneOptions {
   readonly databasePath?: string;
   /** What it speaks; everything but the gateway when absent. */
   readonly dialect?: DialectOptions;
-  readonly dataPlane?: DataPlanePeer;
 }
 
 export interface ControlPlane extends AsyncDisposable {
@@ -56,13 +57,14 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
   };
   const faults = createFaults();
   const links = new AgentLinks();
+  const plane = proxyPlane((agentId) => store.serviceToken(agentId));
   const dialect = Dialect.parse(options.dialect ?? {});
   const host = options.listen?.hostname ?? LOOPBACK.hostname;
   const secure = options.tls === undefined ? '' : 's';
   const authority = () => `${host}:${wire.port}`;
   const answer = agentServer({
     ...{ store, links, faults, dialect, changed, token: options.token },
-    dataPlane: options.dataPlane,
+    dataPlane: plane,
     webSocketUrl: () => `ws${secure}://${authority()}`,
   });
   const server = Bun.serve<SocketData>({
@@ -79,11 +81,11 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
     websocket: answer.websocket,
   });
   const wire = startWire(options.listen ?? LOOPBACK, server.port ?? 0);
-  const admin = Bun.serve({
-    ...(options.adminListen ?? LOOPBACK),
-    development: false,
-    fetch: adminApi({ store, links, faults, changed }),
-  });
+  const admin = startAdminServer(
+    options.adminListen ?? LOOPBACK,
+    plane,
+    adminApi({ store, links, faults, changed }),
+  );
   return {
     url: `http${secure}://${authority()}`,
     adminUrl: `http://127.0.0.1:${admin.port}`,
@@ -93,7 +95,10 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
     link: (agentId) => links.of(agentId),
     waitFor: (condition, timeoutMs) => waitFor(listeners, condition, timeoutMs),
     [Symbol.asyncDispose]: async () => {
-      await Promise.all([wire[Symbol.asyncDispose](), server.stop(true), admin.stop(true)]);
+      await Promise.all([
+        ...[wire[Symbol.asyncDispose](), server.stop(true)],
+        admin[Symbol.asyncDispose](),
+      ]);
       store[Symbol.dispose]();
     },
   };

@@ -171,7 +171,12 @@ function welcome(
     workspace_id: 1,
     ...(deps.dialect.gateway ? { gateway_ws_url: `${deps.webSocketUrl()}${GATEWAY_PATH}` } : {}),
     ...(deps.dialect.extension
-      ? { features: { supports_commands: true, supports_status_reports: true } }
+      ? {
+          features: {
+            ...{ supports_commands: true, supports_status_reports: true },
+            supports_flow_control: true,
+          },
+        }
       : {}),
     ...(deps.dialect.pace === undefined ? {} : { pace: deps.dialect.pace }),
   });

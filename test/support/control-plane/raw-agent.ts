@@ -38,6 +38,7 @@ export const REGISTER = {
     supports_response_streaming: true,
     supports_commands: true,
     supports_status_reports: true,
+    supports_flow_control: true,
   },
   metadata: { agent_mode: 'vm-agent' },
 };
