@@ -5,6 +5,7 @@ import {
   reconnectStorm,
 } from '../../test/load/reconnect-storm.ts';
 import type { BenchCase } from './bench-case.ts';
+import { benchCommandLoad } from './session/command-load.ts';
 import { benchStatusMemory } from './session/status-memory.ts';
 
 const FLEET = 10_000;
@@ -15,7 +16,12 @@ const SINGLE_OUTAGES_MS = [2_000, 120_000] as const;
 const CURVE_WIDTH = 60;
 
 export async function benchSession(): Promise<readonly BenchCase[]> {
-  return [...(await single()), ...(await storm()), ...(await benchStatusMemory())];
+  return [
+    ...(await single()),
+    ...(await storm()),
+    ...(await benchCommandLoad()),
+    ...(await benchStatusMemory()),
+  ];
 }
 
 /** Agents that know of no fleet: each comes back for itself. */

@@ -89,7 +89,7 @@ describe('commandJournal()', () => {
     const { journal } = open;
     const again = () => journal.accept(commandOf('c1'));
 
-    const outcomes = await Promise.all([again(), again()]);
+    const outcomes: string[] = await Promise.all([again(), again()]);
     await journal.begin('c1');
     outcomes.push(await again());
     await journal.finish('c1', resultOf('once'));
