@@ -263,3 +263,21 @@ describe('loadConfig() and the address of the control plane', () => {
     },
   );
 });
+
+test('the proxy of the environment becomes a setting, its user and password do not', () => {
+  const proxyOf = (env: Record<string, string>) => {
+    const { control_plane } = loadConfig({
+      flags: {},
+      env,
+      fileText: undefined,
+      filePath: '/c',
+    }).config;
+    return [control_plane.proxy, control_plane.no_proxy];
+  };
+  expect(proxyOf({ HTTPS_PROXY: 'http://u:p%40ss@proxy.test:3128', no_proxy: '.test' })).toEqual([
+    'http://proxy.test:3128',
+    '.test',
+  ]);
+  expect(proxyOf({ https_proxy: 'u:p@proxy.test' })).toEqual(['proxy.test', undefined]);
+  expect(proxyOf({ HTTPS_PROXY: '' })).toEqual([undefined, undefined]);
+});
