@@ -10,7 +10,7 @@ import { systemFiles } from '../../src/platform/files.ts';
 import { systemHttp } from '../../src/platform/http.ts';
 import { systemRandom } from '../../src/platform/random.ts';
 import { renderKubeconfig } from '../../src/protocol/kubeconfig.ts';
-import { DetailedHealth, ReadyAnswer } from '../../src/protocol/local-api.ts';
+import { DetailedHealth, LocalAccess, ReadyAnswer } from '../../src/protocol/local-api.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
 import type { CommandRecord } from '../support/control-plane/store.ts';
 import {
@@ -365,4 +365,29 @@ test('a node without a kubelet is alive but not ready', async () => {
     body: { reasons: [{ code: 'K3S_NOT_READY' }] },
   });
   expect((await ask('/health')).status).toBe(200);
+});
+
+test('the cluster is reached through the session and over the doors, within the policy', async () => {
+  start();
+  await waitForReady();
+  const remote = `${controlPlane.adminUrl}/admin/agents/${AGENT_ID}/proxy`;
+  const version = await waitUntil('the session carries requests', TIMEOUT_MS, async () => {
+    const answer = await fetch(`${remote}/version`);
+    return answer.status === 200 ? await answer.json() : undefined;
+  });
+  expect(await (await ask('/proxy/version')).json()).toEqual(version);
+  const access = LocalAccess.parse(await (await ask('/api/k8s/local-access')).json());
+  const token = (await Bun.file(access.token_file).text()).trim();
+  const overTls = await fetch(`${access.server}/version`, {
+    headers: { authorization: `Bearer ${token}` },
+    tls: { ca: access.certificate },
+  });
+  expect(await overTls.json()).toEqual(version);
+  const secrets = '/api/v1/namespaces/default/secrets';
+  for (const answer of [await fetch(`${remote}${secrets}`), await ask(`/proxy${secrets}`)]) {
+    expect([answer.status, ((await answer.json()) as { reason: string }).reason]).toEqual([
+      403,
+      'Forbidden',
+    ]);
+  }
 });
