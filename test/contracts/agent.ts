@@ -168,9 +168,8 @@ async function runAgent(
   );
   const running = await Promise.all([executor.start(signal), session.start(signal)]);
   await Promise.all(running.map(({ done }) => done));
-  // What was written last is committed in the next turn of the event loop.
-  await Bun.sleep(0);
-  await Bun.sleep(0);
+  // Writes are committed in their order: when this one is, so are those before it.
+  await journal.prune();
   database.close();
 }
 
