@@ -89,6 +89,7 @@ export interface DataPlane {
 
 export interface AttachedDataPlane {
   message(envelope: Envelope): void;
+  /** The data is the plane's: it may free its memory. */
   binary(data: Uint8Array): void;
   /** The connection is gone. */
   close(): void;

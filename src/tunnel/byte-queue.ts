@@ -17,7 +17,7 @@ export class ByteQueue {
   #blockUsed = 0;
   readonly #ownsBuffers: boolean;
 
-  /** @param options.ownsBuffers nobody else uses the buffers behind what is pushed */
+  /** @param options.ownsBuffers nobody else uses the buffers behind what is pushed; else it copies */
   constructor(options: { readonly ownsBuffers: boolean }) {
     this.#ownsBuffers = options.ownsBuffers;
   }
@@ -26,7 +26,6 @@ export class ByteQueue {
     return this.#length;
   }
 
-  /** The bytes may be kept and not copied: the caller must not change them. */
   push(bytes: Uint8Array): void {
     this.#length += bytes.length;
     if (bytes.length < BLOCK_BYTES) {
@@ -35,9 +34,9 @@ export class ByteQueue {
     }
     this.#block = undefined;
     // A small part of a large buffer would keep all of it in memory. (Buffer.slice copies nothing.)
-    const isSmallPart = bytes.length * 2 < bytes.buffer.byteLength;
-    this.#pieces.push(isSmallPart ? new Uint8Array(bytes) : bytes);
-    if (isSmallPart && this.#ownsBuffers) {
+    const mustCopy = !this.#ownsBuffers || bytes.length * 2 < bytes.buffer.byteLength;
+    this.#pieces.push(mustCopy ? new Uint8Array(bytes) : bytes);
+    if (mustCopy && this.#ownsBuffers) {
       releaseBuffer(bytes);
     }
   }

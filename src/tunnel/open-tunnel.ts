@@ -3,6 +3,7 @@ import type { Clock, Log, RunSoon } from '../core/ports.ts';
 import type { GatewaySettings } from '../protocol/gateway-messages.ts';
 import type { TunnelCounters } from './counters.ts';
 import { Deadlines } from './deadlines.ts';
+import { releaseBuffer } from './release-buffer.ts';
 import type { TunnelTargets } from './targets.ts';
 import { TunnelStreams } from './tunnel-streams.ts';
 import { YamuxSession } from './yamux-session.ts';
@@ -16,7 +17,7 @@ export interface TunnelDeps {
 }
 
 export interface Tunnel {
-  /** A binary message of the connection. */
+  /** A binary message of the connection. Nobody uses it afterwards: its memory is freed. */
   receive(message: Uint8Array): void;
   /** Takes no new streams; open ones go on. */
   goAway(): void;
@@ -66,7 +67,12 @@ export function openTunnel(
   void session.run(stop.signal);
   deps.log.info('The tunnel is open', { udp_framing: settings.udpFraming });
   return {
-    receive: (message) => session.receive(message),
+    receive: (message) => {
+      session.receive(message);
+      if (message.length === message.buffer.byteLength) {
+        releaseBuffer(message); // Else others may have parts of the same memory.
+      }
+    },
     goAway: () => session.goAway(),
     close: () => {
       session.close();

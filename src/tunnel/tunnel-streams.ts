@@ -73,7 +73,7 @@ export class TunnelStreams {
         const result = decodeTunnelHeader(all);
         switch (result.kind) {
           case 'incomplete':
-            head = all;
+            head = new Uint8Array(all);
             break;
           case 'invalid':
             refuse(result.reason);

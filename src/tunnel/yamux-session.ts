@@ -97,7 +97,7 @@ export class YamuxSession implements StreamOwner, FrameSink {
     }
   }
 
-  /** Bytes of the connection, in order. They must not be changed afterwards. */
+  /** Bytes of the connection, in order. They may be reused afterwards. */
   receive(message: Uint8Array): void {
     this.#parser.push(message);
   }

@@ -12,7 +12,7 @@ export type StreamEnd = 'ended' | 'reset' | 'session';
 
 /** What a stream is connected to. Called from within the stream's own methods too. */
 export interface StreamHandler {
-  /** Bytes of the peer, which may be kept. Give them back with `consumed`, sooner or later. */
+  /** Bytes of the peer: to copy or use now. Give them back with `consumed`, sooner or later. */
   data(bytes: Uint8Array): void;
   /** The peer sends no more. */
   ended(): void;

@@ -34,6 +34,14 @@ test('a small part of a large buffer does not keep the buffer', () => {
   expect(queue.head()?.buffer.byteLength).toBe(20_000);
 });
 
+test('what it does not own may be reused as soon as it was pushed', () => {
+  const queue = new ByteQueue({ ownsBuffers: false });
+  const bytes = Buffer.alloc(50_000, 1);
+  queue.push(bytes);
+  bytes.fill(2);
+  expect(queue.head()?.every((byte) => byte === 1)).toBe(true);
+});
+
 test('single bytes are kept together', () => {
   const queue = new ByteQueue({ ownsBuffers: false });
   for (let at = 0; at < 1_000; at += 1) {

@@ -14,7 +14,13 @@ const SETTINGS = {
 };
 
 const silent = () => undefined;
-const log: Log = { error: silent, warn: silent, info: silent, debug: silent, with: () => log };
+const log: Log = {
+  error: (...line) => console.error(...line),
+  warn: (...line) => console.error(...line),
+  info: silent,
+  debug: silent,
+  with: () => log,
+};
 
 const [url = '', caFile] = process.argv.slice(2);
 let tunnel: Tunnel | undefined;
