@@ -1,11 +1,13 @@
 /** Bringing one object of a manifest to the cluster. */
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { AgentError } from '../core/errors.ts';
+import { redact } from '../core/redact.ts';
 import { isConditionTrue } from '../kubernetes/cluster-status.ts';
 import { collectionPath, objectPath } from '../kubernetes/discovery.ts';
 import type { AppliedObject } from '../protocol/commands/apply.ts';
 import { isDefinition, isSecret, type PlannedObject } from './apply-plan.ts';
 import type { CommandContext } from './handler.ts';
+import { secretsOfObject } from './secrets.ts';
 
 /** A new kind is served a moment after its definition is taken. */
 const DEFINITION_POLL_MS = 250;
@@ -34,13 +36,21 @@ export async function applyObject(
       const message = 'not checked: a dry run does not make the namespace or kind that it needs';
       return { ...label, result: 'created', message };
     }
-    return { ...label, ...failed(thrown) };
+    return { ...label, ...failed(thrown, secretsOfObject(object.content)) };
   }
 }
 
-/** What is told of an object that Kubernetes refused. */
-export function failed({ code, message }: AgentError): Omit<AppliedObject, 'kind' | 'name'> {
-  return { result: 'failed', code, message: message.slice(0, REFUSAL_LENGTH_MAX) };
+/**
+ * What is told of an object that Kubernetes refused.
+ * @param secrets of the object: a refusal quotes values
+ */
+export function failed(
+  { code, message }: AgentError,
+  secrets: readonly string[] = [],
+): Omit<AppliedObject, 'kind' | 'name'> {
+  const quoted = secrets.map((secret) => JSON.stringify(secret).slice(1, -1));
+  const told = redact(message, [...secrets, ...quoted]).slice(0, REFUSAL_LENGTH_MAX);
+  return { result: 'failed', code, message: told };
 }
 
 async function write(

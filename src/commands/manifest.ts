@@ -1,10 +1,20 @@
 /** A manifest as text, taken apart into the objects that it names. */
 import { AgentError, messageOf } from '../core/errors.ts';
+import { loopBudget } from '../core/loop-budget.ts';
 import type { Clock } from '../core/ports.ts';
 import { DnsLabel, DnsSubdomain } from '../protocol/commands/fields.ts';
 
 /** Objects of one manifest, at most. */
 export const MANIFEST_OBJECTS_MAX = 1_000;
+/** Documents of one manifest, at most; those of comments count. */
+export const MANIFEST_DOCUMENTS_MAX = 5_000;
+/**
+ * Characters of one document in YAML: it is parsed in one go, at up to 40 ms for each MiB, and
+ * etcd takes objects of 1.5 MiB. JSON is parsed so fast that the limit of the manifest is enough.
+ */
+export const YAML_DOCUMENT_CHARS_MAX = 1024 * 1024;
+/** Problems that are told, at most. */
+const PROBLEMS_TOLD_MAX = 100;
 /** Values of one manifest, at most; what YAML's references name counts each time. */
 const MANIFEST_VALUES_MAX = 500_000;
 const MANIFEST_DEPTH_MAX = 100;
@@ -31,29 +41,13 @@ export async function parseManifest(
   text: string,
   namespace: string | undefined,
 ): Promise<readonly ManifestObject[]> {
-  const problems: string[] = [];
-  const contents: unknown[] = [];
-  const budget = { left: MANIFEST_VALUES_MAX };
-  for (const [index, document] of text.split(DOCUMENT_END).entries()) {
-    try {
-      const parsed = Bun.YAML.parse(document);
-      if (isWithin(parsed, budget, 0)) {
-        contents.push(...flatten(parsed));
-      } else {
-        problems.push(
-          `document ${index + 1}: has too many values (${MANIFEST_VALUES_MAX} in all), or is nested too deep`,
-        );
-      }
-    } catch (thrown) {
-      problems.push(`document ${index + 1}: ${messageOf(thrown)}`);
-    }
-    await deps.clock.sleep(0);
-  }
+  const { contents, problems } = await parseDocuments(deps, text);
   if (contents.length === 0 && problems.length === 0) {
     problems.push('manifest: there is no object in it');
   }
   if (contents.length > MANIFEST_OBJECTS_MAX) {
     problems.push(`manifest: has ${contents.length} objects, at most ${MANIFEST_OBJECTS_MAX} fit`);
+    throw invalidManifest(problems);
   }
   const objects = contents.flatMap((content, index) => {
     const object = readObject(content);
@@ -63,12 +57,70 @@ export async function parseManifest(
   });
   problems.push(...duplicates(objects));
   if (problems.length > 0) {
-    throw new AgentError('COMMAND_INVALID', `Cannot run "apply": ${problems.join('; ')}`, {
-      hint: 'Correct the manifest',
-      details: { problems },
-    });
+    throw invalidManifest(problems);
   }
   return objects;
+}
+
+function invalidManifest(all: readonly string[]): AgentError {
+  const problems = all.slice(0, PROBLEMS_TOLD_MAX);
+  if (all.length > problems.length) {
+    problems.push(`and ${all.length - problems.length} more problems`);
+  }
+  return new AgentError('COMMAND_INVALID', `Cannot run "apply": ${problems.join('; ')}`, {
+    hint: 'Correct the manifest',
+    details: { problems },
+  });
+}
+
+async function parseDocuments(
+  deps: { readonly clock: Clock },
+  text: string,
+): Promise<{ readonly contents: unknown[]; readonly problems: string[] }> {
+  const documents = text.split(DOCUMENT_END);
+  if (documents.length > MANIFEST_DOCUMENTS_MAX) {
+    const problem = `has ${documents.length} documents, at most ${MANIFEST_DOCUMENTS_MAX} fit`;
+    throw invalidManifest([`manifest: ${problem}`]);
+  }
+  const problems: string[] = [];
+  const contents: unknown[] = [];
+  const values = { left: MANIFEST_VALUES_MAX };
+  const budget = loopBudget(deps);
+  for (const [index, document] of documents.entries()) {
+    try {
+      const parsed = parseDocument(document);
+      if (isWithin(parsed, values, 0)) {
+        contents.push(...flatten(parsed));
+      } else {
+        problems.push(
+          `document ${index + 1}: has too many values (${MANIFEST_VALUES_MAX} in all), or is nested too deep`,
+        );
+      }
+    } catch (thrown) {
+      problems.push(`document ${index + 1}: ${messageOf(thrown)}`);
+    }
+    if (budget.spent()) {
+      await budget.rest();
+    }
+  }
+  return { contents, problems };
+}
+
+function parseDocument(document: string): unknown {
+  if (document.trimStart().startsWith('{')) {
+    try {
+      return JSON.parse(document);
+    } catch {
+      // YAML may begin like this, too.
+    }
+  }
+  if (document.length > YAML_DOCUMENT_CHARS_MAX) {
+    const limitMib = YAML_DOCUMENT_CHARS_MAX / 1024 / 1024;
+    throw new Error(
+      `has ${document.length} characters of YAML, at most ${limitMib} MiB fit; divide it by "---"`,
+    );
+  }
+  return Bun.YAML.parse(document);
 }
 
 const NO_OBJECT = 'needs apiVersion, kind and metadata.name';

@@ -1,7 +1,7 @@
 import { AgentError } from '../core/errors.ts';
 import type { CommandHandler } from './handler.ts';
-import { cordonCommand, uncordonCommand } from './handlers/cordon.ts';
 import { applyCommand } from './handlers/apply.ts';
+import { cordonCommand, uncordonCommand } from './handlers/cordon.ts';
 import { deleteCommand } from './handlers/delete.ts';
 import { deployCommand } from './handlers/deploy.ts';
 import { drainCommand } from './handlers/drain.ts';

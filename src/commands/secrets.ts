@@ -9,16 +9,45 @@ const SECRETS_MAX = 1_000;
 /** How deep a payload is searched. */
 const DEPTH_MAX = 8;
 
-/** The values in a payload whose names look like secrets, such as environment variables. */
+/**
+ * The values in a payload or an object whose names look like secrets: of fields, and of environment
+ * variables either as a map or as Kubernetes has them, `{name, value}`.
+ */
 export function secretsOf(payload: unknown): readonly string[] {
   const found = new Set<string>();
   collect(payload, found, 0);
   return [...found];
 }
 
+/** The secrets of an object of Kubernetes; of a Secret, every value, as it is and decoded. */
+export function secretsOfObject(object: Readonly<Record<string, unknown>>): readonly string[] {
+  const found = new Set(secretsOf(object));
+  const { kind, data, stringData } = object;
+  if (kind !== 'Secret') {
+    return [...found];
+  }
+  for (const value of textsOf(stringData)) {
+    found.add(value);
+  }
+  for (const value of textsOf(data)) {
+    found.add(value);
+    found.add(Buffer.from(value, 'base64').toString());
+  }
+  return [...found].slice(0, SECRETS_MAX);
+}
+
+function textsOf(map: unknown): readonly string[] {
+  const values = typeof map === 'object' && map !== null ? Object.values(map) : [];
+  return values.filter((value) => typeof value === 'string');
+}
+
 function collect(value: unknown, found: Set<string>, depth: number): void {
   if (typeof value !== 'object' || value === null || depth > DEPTH_MAX) {
     return;
+  }
+  const variable: { readonly name?: unknown; readonly value?: unknown } = value;
+  if (typeof variable.value === 'string' && SECRET_NAME.test(String(variable.name ?? ''))) {
+    found.add(variable.value);
   }
   for (const [name, each] of Object.entries(value)) {
     if (found.size >= SECRETS_MAX) {

@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'bun:test';
-import { MANIFEST_OBJECTS_MAX, parseManifest } from '../../src/commands/manifest.ts';
+import {
+  MANIFEST_DOCUMENTS_MAX,
+  MANIFEST_OBJECTS_MAX,
+  parseManifest,
+  YAML_DOCUMENT_CHARS_MAX,
+} from '../../src/commands/manifest.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { failureOf } from '../support/failure-of.ts';
 
@@ -8,6 +13,11 @@ const parse = (text: string, namespace?: string) =>
 
 const configMap = (name: string, more = '') =>
   `{apiVersion: v1, kind: ConfigMap, metadata: {name: ${name}${more}}}`;
+
+const configMapWith = (name: string, text: string) => ({
+  ...{ apiVersion: 'v1', kind: 'ConfigMap' },
+  ...{ metadata: { name }, data: { text } },
+});
 
 const problemsOf = async (text: string, namespace?: string) =>
   (await failureOf(() => parse(text, namespace))).details?.['problems'];
@@ -72,6 +82,28 @@ items:
     const many = Array.from({ length: MANIFEST_OBJECTS_MAX + 1 }, (_, n) => configMap(`c${n}`));
     expect(await problemsOf(`{kind: List, items: [${many.join(', ')}]}`)).toEqual([
       `manifest: has ${MANIFEST_OBJECTS_MAX + 1} objects, at most ${MANIFEST_OBJECTS_MAX} fit`,
+    ]);
+  });
+
+  test('refuses a manifest of nothing but document ends, at once', async () => {
+    expect(await problemsOf('---\n'.repeat(700_000))).toEqual([
+      `manifest: has 700001 documents, at most ${MANIFEST_DOCUMENTS_MAX} fit`,
+    ]);
+  });
+
+  test('tells the first hundred of very many problems', async () => {
+    const problems = await problemsOf('kind: A\n---\n'.repeat(500));
+    expect(problems).toHaveLength(101);
+    expect(problems).toContain('and 400 more problems');
+  });
+
+  test('takes a document as large as the manifest in JSON; in YAML it wants several', async () => {
+    const text = 'x'.repeat(YAML_DOCUMENT_CHARS_MAX);
+    const list = (items: readonly string[]) => `{"kind": "List", "items": [${items.join(',')}]}`;
+    const large = list(['a', 'b'].map((name) => JSON.stringify(configMapWith(name, text))));
+    expect((await parse(large)).map(({ name }) => name)).toEqual(['a', 'b']);
+    expect(await problemsOf(`# YAML\n${large}`)).toEqual([
+      expect.stringMatching(/^document 1: has \d+ characters of YAML, at most 1 MiB fit/),
     ]);
   });
 
