@@ -25,11 +25,12 @@ import { openDatabase } from '../store/database.ts';
 import { agentIdentity } from '../store/identity.ts';
 import { journalUpkeep } from '../store/journal-upkeep.ts';
 import { sessionMemory } from '../store/session-memory.ts';
+import { clusterRoutes } from '../tunnel/routes/cluster-routes.ts';
 import { dataPlaneParts } from './data-plane-parts.ts';
 import { type DaemonFacts, describeDaemon } from './describe-daemon.ts';
 import { type DaemonPaths, daemonPaths } from './paths.ts';
 import { nodeReadiness, serverReadiness } from './readiness.ts';
-import { readControlPlaneToken, sessionService } from './session-parts.ts';
+import { readControlPlaneToken, sessionServices } from './session-parts.ts';
 import { supervise } from './supervise.ts';
 import { watchdog } from './watchdog.ts';
 
@@ -94,7 +95,7 @@ export async function runDaemon(
   );
   const status = statusSource({ clock, random, log, http, client: kubernetes, credentials });
   const session = {
-    ...{ clock, random, files, log, env, state, progress, status: status.source },
+    ...{ clock, random, files, log, env, state, progress, routes, status: status.source },
     ...{ inbox: journal, outbox: journal, dataPlane: dataPlane?.remote, network: systemNetwork },
     memory: sessionMemory(database, config.control_plane.url),
   };
@@ -114,8 +115,10 @@ export async function runDaemon(
   const services = [
     server,
     ...(isNode ? [] : serverRole),
-    ...(dataPlane === undefined ? [] : [dataPlane.listener]),
-    ...(standalone ? [] : [status.service, await sessionService(session, config, agentId, paths)]),
+    ...(dataPlane === undefined ? [] : [routes.service, dataPlane.listener]),
+    ...(standalone
+      ? []
+      : [status.service, ...(await sessionServices(session, config, agentId, paths))]),
     watchdog(
       { clock, log, notify },
       {
@@ -131,6 +134,7 @@ export async function runDaemon(
     log.info('stopped');
   } finally {
     notify('STOPPING=1');
+    await journal.settled();
     database.close();
   }
 }

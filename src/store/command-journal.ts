@@ -79,6 +79,8 @@ export interface CommandJournal {
   mayHaveRunBefore(command: Command): boolean;
   /** Why the last commit failed; undefined once one worked again. */
   trouble(): AgentError | undefined;
+  /** Resolves when every write asked for so far is on the disk or has failed: close it then. */
+  settled(): Promise<void>;
   commitTimes(): CommitTimes;
 }
 
@@ -131,6 +133,7 @@ export function commandJournal(deps: {
       // A date that cannot be read compares as false.
       Date.parse(createdAt ?? '') < newFromMs,
     trouble: commits.trouble,
+    settled: commits.settled,
     commitTimes: commits.times,
   };
 }

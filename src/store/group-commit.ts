@@ -29,6 +29,8 @@ export interface GroupCommit {
    * @throws AgentError DISK_FULL, FILE_ACCESS or BUSY: nothing was written, and it may work later
    */
   write<T>(work: () => T, bytes?: number): Promise<T>;
+  /** Resolves when every write asked for so far is on the disk or has failed. */
+  settled(): Promise<void>;
   /** Why the last commit failed; undefined once one worked again. */
   trouble(): AgentError | undefined;
   times(): CommitTimes;
@@ -80,6 +82,13 @@ export function groupCommit(
     }
   };
 
+  const enqueue = (write: Write) => {
+    waiting.push(write);
+    if (waiting.length === 1) {
+      runSoon(commit);
+    }
+  };
+
   return {
     write: (work, bytes = 0) =>
       new Promise((resolve, reject) => {
@@ -91,11 +100,11 @@ export function groupCommit(
           const value = work();
           return () => resolve(value);
         };
-        waiting.push({ bytes, run, fail: reject });
-        if (waiting.length === 1) {
-          runSoon(commit);
-        }
+        enqueue({ bytes, run, fail: reject });
       }),
+    // Writes keep their order, so that one which writes nothing comes behind all others.
+    settled: () =>
+      new Promise((resolve) => enqueue({ bytes: 0, run: () => resolve, fail: () => resolve() })),
     trouble: () => trouble,
     times: times.summary,
   };

@@ -31,6 +31,21 @@ describe('groupCommit()', () => {
     expect(await accepted).toBe('accepted');
   });
 
+  test('is settled when the last of the writes that wait is on the disk', async () => {
+    const soon = manualRunSoon();
+    using open = openJournal(':memory:', soon.later);
+    const accepted = Array.from({ length: 201 }, (_, index) =>
+      open.journal.accept(commandOf(`c${index}`)),
+    );
+    const settled = open.journal.settled();
+    soon.turn();
+    await accepted[0];
+    expect(Bun.peek.status(settled)).toBe('pending');
+    soon.turn();
+    await settled;
+    expect(Bun.peek.status(accepted[200] ?? Promise.reject())).toBe('fulfilled');
+  });
+
   test('leaves what is too much for one commit to the next turn', async () => {
     const soon = manualRunSoon();
     using open = openJournal(':memory:', soon.later);
