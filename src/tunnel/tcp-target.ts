@@ -57,6 +57,9 @@ export class TcpTarget implements StreamHandler {
 
   /** Connects; until then, and for ever when it fails, what comes waits within the window. */
   async dial(host: string, port: number, timeoutMs: number): Promise<void> {
+    if (this.#streamClosed) {
+      return;
+    }
     this.#deps.deadlines.set(this, timeoutMs, () => this.#dialFailed('it takes too long'));
     this.#dialling = true;
     try {

@@ -38,6 +38,9 @@ export class UdpTarget implements StreamHandler {
   }
 
   async dial(host: string, port: number): Promise<void> {
+    if (this.#over) {
+      return;
+    }
     this.#dialling = true;
     try {
       const socket = await Bun.udpSocket({

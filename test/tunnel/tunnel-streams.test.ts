@@ -181,6 +181,39 @@ test('a target that is not found in time is refused, and its late answer changes
   expect(agent.counters.dialErrors).toBe(0);
 });
 
+test.each(['tcp', 'udp'] as const)(
+  '%s: nothing is dialled for a stream that is gone',
+  async (protocol) => {
+    const found = Promise.withResolvers<TunnelTarget>();
+    let connections = 0;
+    using server = Bun.listen({
+      hostname: '127.0.0.1',
+      port: 0,
+      socket: {
+        open: () => {
+          connections += 1;
+        },
+        data: () => undefined,
+      },
+    });
+    using agent = start({ resolve: () => found.promise });
+    const stream = agent.open();
+    stream.stream.write(encodeTunnelHeader({ ...HEADER, protocol }));
+    await until(() => agent.counters.active === 1);
+    stream.stream.reset();
+    await until(() => agent.counters.active === 0);
+    found.resolve({ kind: 'target', host: '127.0.0.1', port: server.port });
+    const after = await Bun.connect({
+      hostname: '127.0.0.1',
+      port: server.port,
+      socket: { data: () => undefined },
+    });
+    await until(() => connections > 0);
+    expect([connections, agent.counters.active, agent.counters.dialErrors]).toEqual([1, 0, 0]);
+    after.end();
+  },
+);
+
 test('a header and the first bytes in one frame reach the target together, in order', async () => {
   const received: string[] = [];
   using server = Bun.listen({
