@@ -25,7 +25,6 @@ import { openDatabase } from '../store/database.ts';
 import { agentIdentity } from '../store/identity.ts';
 import { journalUpkeep } from '../store/journal-upkeep.ts';
 import { sessionMemory } from '../store/session-memory.ts';
-import { clusterRoutes } from '../tunnel/routes/cluster-routes.ts';
 import { dataPlaneParts } from './data-plane-parts.ts';
 import { type DaemonFacts, describeDaemon } from './describe-daemon.ts';
 import { type DaemonPaths, daemonPaths } from './paths.ts';
@@ -63,11 +62,13 @@ export async function runDaemon(
 
   const { credentials, kubernetes, openChannels } = kubernetesParts(ports, paths);
   const policy = await livePolicy({ clock, files, log }, paths.policy);
+  const status = statusSource({ clock, random, log, http, client: kubernetes, credentials });
   const progress = commandProgress({ clock });
   const executor = commandExecutor({
     ...{ clock, log, journal, progress, kubernetes, openChannels },
     handlers: COMMAND_HANDLERS,
     policy: policy.policy,
+    clusterStatus: status.current,
   });
   const standalone =
     config.agent.role === 'node' || (await readControlPlaneToken(files, paths)) === undefined;
@@ -93,10 +94,9 @@ export async function runDaemon(
     { log, files, sources },
     { port: config.http.port, socketPath: paths.socket },
   );
-  const status = statusSource({ clock, random, log, http, client: kubernetes, credentials });
   const session = {
-    ...{ clock, random, files, log, env, state, progress, routes, status: status.source },
-    ...{ inbox: journal, outbox: journal, dataPlane: dataPlane?.remote, network: systemNetwork },
+    ...{ clock, random, files, log, env, state, progress, status },
+    ...{ inbox: journal, outbox: journal, dataPlane, network: systemNetwork },
     memory: sessionMemory(database, config.control_plane.url),
   };
   const serverRole: Service[] = [
@@ -115,10 +115,8 @@ export async function runDaemon(
   const services = [
     server,
     ...(isNode ? [] : serverRole),
-    ...(dataPlane === undefined ? [] : [routes.service, dataPlane.listener]),
-    ...(standalone
-      ? []
-      : [status.service, ...(await sessionServices(session, config, agentId, paths))]),
+    ...(dataPlane?.services ?? []),
+    ...(standalone ? [] : await sessionServices(session, config, agentId, paths)),
     watchdog(
       { clock, log, notify },
       {

@@ -17,6 +17,7 @@ import { tlsListener } from '../server/tls-listener.ts';
 import { type TunnelCounters, tunnelCounters } from '../tunnel/counters.ts';
 import { tunnelDataPlane } from '../tunnel/data-plane.ts';
 import { proxyBridge } from '../tunnel/proxy-bridge.ts';
+import { type ClusterRoutes, clusterRoutes } from '../tunnel/routes/cluster-routes.ts';
 import { serviceLocator } from '../tunnel/service-locator.ts';
 import { serviceApplications, serviceTargets } from '../tunnel/service-targets.ts';
 import { sessionDataPlane } from '../tunnel/session-data-plane.ts';
@@ -36,10 +37,11 @@ interface DataPlaneDeps {
 export interface DataPlaneParts {
   /** For the plain HTTP doors. */
   readonly local: ProxySource;
-  /** The TLS door. */
-  readonly listener: Service;
+  /** The TLS door, and what follows the routes of the cluster. */
+  readonly services: readonly Service[];
   /** For the session. */
   readonly remote: DataPlane;
+  readonly routes: ClusterRoutes;
   readonly admission: Admission;
   readonly tunnels: TunnelCounters;
 }
@@ -60,8 +62,10 @@ export async function dataPlaneParts(
     { log: deps.log, auth, proxy: local },
     { port: config.http.tls_port, certificate },
   );
+  const routes = clusterRoutes({ ...deps, client: deps.kubernetes });
   const locator = serviceLocator({
     ...deps,
+    isRouted: routes.isRouted,
     apiServer: async () => {
       const { address } = await destination.locate();
       return { host: address.hostname, port: address.port };
@@ -71,7 +75,8 @@ export async function dataPlaneParts(
   return {
     admission: gate,
     tunnels,
-    listener,
+    routes,
+    services: [routes.service, listener],
     local: {
       auth,
       access: () => ({
@@ -87,7 +92,7 @@ export async function dataPlaneParts(
         proxy,
         destinations: {
           kubernetes: destination,
-          applications: serviceApplications(locator, () => undefined),
+          applications: serviceApplications(locator, routes.application),
         },
       }),
       tunnel: tunnelDataPlane({ ...deps, counters: tunnels, targets: serviceTargets(locator) }),

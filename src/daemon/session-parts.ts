@@ -11,14 +11,17 @@ import type {
   StatusSource,
 } from '../control-plane/ports.ts';
 import { restClient } from '../control-plane/rest-client.ts';
+import { type RouteClient, routeClient } from '../control-plane/route-client.ts';
 import { serviceTokens } from '../control-plane/service-token.ts';
 import { controlPlaneSession } from '../control-plane/session.ts';
 import type { SessionState } from '../control-plane/session-state.ts';
 import type { RegistrationFacts } from '../control-plane/websocket-session.ts';
-import type { Clock, Files, Log, Network, Random } from '../core/ports.ts';
+import type { Clock, Files, Http, Log, Network, Random } from '../core/ports.ts';
 import { credentialsOf, type ProxySettings } from '../core/proxy-settings.ts';
 import type { Service } from '../core/service.ts';
 import { BUILD } from '../core/version.ts';
+import type { ClusterRoutes } from '../tunnel/routes/cluster-routes.ts';
+import { announcing, type RouteSyncDeps, routeSync } from '../tunnel/routes/route-sync.ts';
 import type { DaemonPaths } from './paths.ts';
 
 /** Longest control-plane token, bytes. */
@@ -37,18 +40,21 @@ export interface SessionParts {
   readonly inbox: CommandInbox;
   readonly outbox: ResultOutbox;
   readonly progress: ProgressFeed;
-  readonly status: StatusSource;
-  readonly dataPlane: DataPlane | undefined;
+  /** What is reported of the cluster, and what follows the cluster for it. */
+  readonly status: { readonly source: StatusSource; readonly service: Service };
+  /** Undefined: the session carries neither proxy nor tunnel. */
+  readonly dataPlane: { readonly remote: DataPlane; readonly routes: ClusterRoutes } | undefined;
   readonly memory: SessionMemory;
   readonly network: (options: { ca: string | undefined; proxy: ProxySettings }) => Network;
 }
 
-export async function sessionService(
+/** The session, and before it what tells the control plane of the cluster. */
+export async function sessionServices(
   parts: SessionParts,
   config: Config,
   agentId: string,
   paths: DaemonPaths,
-): Promise<Service> {
+): Promise<readonly Service[]> {
   const { clock, random, files } = parts;
   const { control_plane: settings } = config;
   const ca = settings.ca_file === undefined ? undefined : await files.readText(settings.ca_file);
@@ -58,19 +64,23 @@ export async function sessionService(
     heartbeatIntervalMs: durationMs(settings.heartbeat_interval),
     statusIntervalMs: durationMs(settings.status_interval),
   });
-  return controlPlaneSession(
+  const rest = { baseUrl: settings.url, version: BUILD.version, ca };
+  const plane =
+    parts.dataPlane &&
+    tellingPlane({ ...parts, ...parts.dataPlane }, parts.network({ ca, proxy }), (http) =>
+      routeClient({ clock, http, token }, rest),
+    );
+  const session = controlPlaneSession(
     {
       ...parts,
+      status: parts.status.source,
       token,
+      dataPlane: plane?.dataPlane,
       pace,
       tokens: serviceTokens({ random }, parts.memory.read()?.serviceTokenHash),
       facts: () => registrationFacts(parts, config),
       network: () => parts.network({ ca, proxy }),
-      restClient: ({ http }) =>
-        restClient(
-          { clock, random, http, token },
-          { baseUrl: settings.url, version: BUILD.version, ca },
-        ),
+      restClient: ({ http }) => restClient({ clock, random, http, token }, rest),
       registration: () => ({
         id: agentId,
         name: hostname(),
@@ -99,6 +109,26 @@ export async function sessionService(
       pollIntervalMs: durationMs(settings.poll_interval),
     },
   );
+  return [parts.status.service, ...(plane === undefined ? [] : [plane.service]), session];
+}
+
+/** The data plane, and what tells of routes, over connections of its own: in nobody's way. */
+function tellingPlane(
+  deps: Omit<RouteSyncDeps, 'client' | 'cluster'> & NonNullable<SessionParts['dataPlane']>,
+  network: Network,
+  clientOver: (http: Http) => RouteClient,
+): { readonly dataPlane: DataPlane; readonly service: Service } {
+  const sync = routeSync({ ...deps, cluster: deps.routes, client: clientOver(network.http) });
+  return {
+    dataPlane: announcing(deps.remote, sync),
+    service: {
+      name: sync.service.name,
+      start: async (signal) => {
+        const { done } = await sync.service.start(signal);
+        return { done: done.finally(network.close) };
+      },
+    },
+  };
 }
 
 export async function readControlPlaneToken(
@@ -135,7 +165,7 @@ async function registrationFacts(parts: SessionParts, config: Config): Promise<R
   const disk = await parts.files.diskSpace('/');
   return {
     name: config.cluster.name,
-    k8s_version: parts.status.summary().kubernetesVersion,
+    k8s_version: parts.status.source.summary().kubernetesVersion,
     hostname: hostname(),
     server_ip: ownAddress(),
     region: 'unknown-country',

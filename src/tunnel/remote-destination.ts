@@ -11,8 +11,11 @@ export interface Applications {
     readonly port: number;
     readonly tls: boolean;
   }): Destination;
-  /** The one that an Ingress of this host leads to; undefined when there is none. */
-  host(name: string): Destination | undefined;
+  /**
+   * The one that an Ingress of this host leads to; undefined when there is none.
+   * @param path raw, without the query
+   */
+  host(name: string, path: string): Destination | undefined;
 }
 
 export interface RemoteDestinations {
@@ -21,6 +24,8 @@ export interface RemoteDestinations {
 }
 
 export interface NamedTarget {
+  /** Raw, without the query. */
+  readonly path: string;
   readonly namespace?: string | undefined;
   readonly service_name?: string | undefined;
   readonly service_port?: number | undefined;
@@ -39,7 +44,7 @@ export function remoteDestination(
     return applications.service({ namespace, name, port, tls: target.scheme === 'https' });
   }
   const host = headerOf(target.headers, 'host') ?? headerOf(target.headers, 'x-forwarded-host');
-  const application = host === undefined ? undefined : applications.host(host);
+  const application = host === undefined ? undefined : applications.host(host, target.path);
   return application ?? onlyWithToken(kubernetes, link, target.headers);
 }
 

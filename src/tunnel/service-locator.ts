@@ -1,8 +1,9 @@
 /**
  * Where a Service of the cluster is now, for the tunnel and for requests to applications. The
  * machine has no DNS of the cluster, so the API is asked. Only what was meant for it may be reached:
- * the Kubernetes API itself, and Services that the agent made or that carry the label below; never
- * through one of them a port of a node, of this machine or of a cloud's metadata service.
+ * the Kubernetes API itself, and Services that the agent made, that carry the label below, or that a
+ * managed Ingress or Gateway leads to; never through one of them a port of a node, of this machine or
+ * of a cloud's metadata service.
  */
 import type {
   KubernetesListObject,
@@ -55,6 +56,8 @@ interface LocatorDeps {
   readonly clock: Clock;
   readonly kubernetes: KubernetesClient;
   readonly policy: RoutePolicy;
+  /** Whether a managed Ingress or Gateway leads to this port of the Service. */
+  readonly isRouted: (service: ServicePort) => boolean;
   /** The API server, as the agent itself reaches it. */
   readonly apiServer: () => Promise<ServicePlace>;
 }
@@ -128,7 +131,7 @@ async function find(
   if (service === undefined) {
     throw notFound(wanted, 'there is no such Service');
   }
-  checkReachable(wanted, service);
+  checkReachable(wanted, service, deps.isRouted(wanted));
   const port = service.spec?.ports?.find(
     (each) => each.port === wanted.port && (each.protocol ?? 'TCP') === wanted.protocol,
   );
@@ -153,9 +156,10 @@ async function find(
   return clusterIp === 'None' ? first : { host: clusterIp, port: wanted.port };
 }
 
-function checkReachable(wanted: ServicePort, service: V1Service): void {
+function checkReachable(wanted: ServicePort, service: V1Service, isRouted: boolean): void {
   const labels = service.metadata?.labels ?? {};
-  if (labels[REACHABLE_LABEL] !== 'true' && labels[MANAGED_BY_LABEL] !== MANAGED_BY) {
+  const isOpen = labels[REACHABLE_LABEL] === 'true' || labels[MANAGED_BY_LABEL] === MANAGED_BY;
+  if (!(isOpen || isRouted)) {
     throw denied(wanted, 'tunnel/reachable', `has no label ${REACHABLE_LABEL}=true`);
   }
   // Without a selector its endpoints are what somebody wrote, which may be any machine.
@@ -198,7 +202,7 @@ function notFound(wanted: ServicePort, why: string): AgentError {
 
 function denied(wanted: ServicePort, rule: string, why: string): AgentError {
   return new AgentError('POLICY_DENIED', `Cannot reach ${nameOf(wanted)}: it ${why}`, {
-    hint: `Services that the agent deployed, or with the label ${REACHABLE_LABEL}=true, are reachable`,
+    hint: `Label the Service ${REACHABLE_LABEL}=true, or lead a managed Ingress to it`,
     details: { rule },
   });
 }

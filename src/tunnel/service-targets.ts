@@ -33,11 +33,12 @@ export function serviceTargets(locator: ServiceLocator): TunnelTargets {
   };
 }
 
-/** @param hosts which Service an Ingress of a host leads to */
+/** @param hosts which Service an Ingress leads a request to; name in lower case, without port */
 export function serviceApplications(
   locator: ServiceLocator,
   hosts: (
     name: string,
+    path: string,
   ) => { readonly namespace: string; readonly name: string; readonly port: number } | undefined,
 ): Applications {
   /** One object for each place: the pool keeps connections by it. */
@@ -74,8 +75,8 @@ export function serviceApplications(
   });
   return {
     service,
-    host: (name) => {
-      const found = hosts(name.replace(/:\d+$/, '').toLowerCase());
+    host: (name, path) => {
+      const found = hosts(name.replace(/:\d+$/, '').toLowerCase(), path);
       return found === undefined ? undefined : service({ ...found, tls: false });
     },
   };

@@ -62,6 +62,7 @@ function cluster(service: unknown, slices: unknown = SLICES, route?: () => Polic
     clock,
     kubernetes: kubernetesClient({ http: fetch, credentials }),
     policy: route === undefined ? STANDARD_POLICY : { route },
+    isRouted: () => false,
     apiServer: async () => ({ host: '127.0.0.1', port: 6443 }),
   });
   return { clock, locator, asked: () => asked, [Symbol.asyncDispose]: () => api.stop(true) };
@@ -179,7 +180,7 @@ test('the tunnel is told a reason, an application an address that stays the same
   const apps = serviceApplications(shop.locator, (name) =>
     name === 'shop.example' ? { namespace: 'shop', name: 'web', port: 80 } : undefined,
   );
-  const one = await apps.host('Shop.Example:443')?.locate();
+  const one = await apps.host('Shop.Example:443', '/')?.locate();
   const two = await apps.service({ namespace: 'shop', name: 'web', port: 80, tls: false }).locate();
   expect(one).toEqual({
     address: { hostname: '10.43.0.7', port: 80, trust: 'plain' },
@@ -187,7 +188,7 @@ test('the tunnel is told a reason, an application an address that stays the same
     token: undefined,
   });
   expect(two.address).toBe(one?.address as never);
-  expect(apps.host('other.example')).toBeUndefined();
+  expect(apps.host('other.example', '/')).toBeUndefined();
   const odd = apps.service({ namespace: 'a/b', name: 'web', port: 80, tls: false });
   expect((await failureOf(() => odd.locate())).code).toBe('PROXY_REQUEST_INVALID');
 });

@@ -1,0 +1,146 @@
+/** Which hosts lead to which Services of the cluster, made of its managed Ingresses. */
+import type { RegisterRoute } from '../../protocol/route-messages.ts';
+import { byAge } from './by-age.ts';
+import type { IngressPath, IngressRow } from './managed-ingress.ts';
+import { findController, type IngressController, type ServiceRow } from './service-row.ts';
+
+/** Paths of all hosts together that are routed; the oldest Ingresses come first. */
+export const ROUTES_MAX = 4_000;
+
+/** The Service of an application, by a TCP port of its own. */
+export interface Application {
+  readonly namespace: string;
+  readonly name: string;
+  readonly port: number;
+}
+
+export interface HostPath {
+  /** What the control plane is told of it. */
+  readonly route: Omit<RegisterRoute, 'cluster_uuid'>;
+  readonly application: Application;
+}
+
+export interface HostRoutes {
+  readonly hostname: string;
+  readonly paths: readonly HostPath[];
+}
+
+export interface RouteTable {
+  /** By host name. */
+  readonly hosts: ReadonlyMap<string, HostRoutes>;
+  readonly controller: IngressController | undefined;
+  /** Routes beyond ROUTES_MAX. */
+  readonly leftOut: number;
+}
+
+export interface RouteSources {
+  readonly ingresses: readonly IngressRow[];
+  /** By `namespace/name`. */
+  readonly services: ReadonlyMap<string, ServiceRow>;
+  /** Whether the policy lets applications of the namespace be reached. */
+  readonly mayRoute: (namespace: string) => boolean;
+}
+
+/**
+ * What leads nowhere, or where the tunnel would not go, is no route. Two Ingresses that want the same
+ * path of the same host: the older one has it, as with ingress controllers.
+ */
+export function routeTable(sources: RouteSources): RouteTable {
+  const { services, mayRoute } = sources;
+  const controller = findController(services, mayRoute);
+  const hosts = new Map<string, { hostname: string; paths: HostPath[] }>();
+  const taken = new Set<string>();
+  let leftOut = 0;
+  for (const ingress of byAge(sources.ingresses)) {
+    for (const { host, path } of mayRoute(ingress.namespace) ? pathsOf(ingress) : []) {
+      const application = applicationOf(services, ingress, path);
+      const key = `${host} ${path.pathType} ${path.path}`;
+      if (application === undefined || taken.has(key)) {
+        continue;
+      }
+      if (taken.size >= ROUTES_MAX) {
+        leftOut += 1;
+        continue;
+      }
+      taken.add(key);
+      const known = hosts.get(host) ?? { hostname: host, paths: [] };
+      known.paths.push({
+        application,
+        route: routeOf(ingress, host, path, controller ?? application),
+      });
+      hosts.set(host, known);
+    }
+  }
+  return { hosts, controller, leftOut };
+}
+
+function pathsOf({ rules }: IngressRow) {
+  return rules.flatMap(({ host, paths }) => paths.map((path) => ({ host, path })));
+}
+
+function applicationOf(
+  services: RouteSources['services'],
+  { namespace }: IngressRow,
+  { service: name, port: wanted }: IngressPath,
+): Application | undefined {
+  const service = services.get(`${namespace}/${name}`);
+  const port = service?.ports.find((each) => each.port === wanted || each.name === wanted);
+  return service?.leadsToPods === true && port !== undefined
+    ? { namespace, name, port: port.port }
+    : undefined;
+}
+
+function routeOf(
+  ingress: IngressRow,
+  hostname: string,
+  { path, pathType }: IngressPath,
+  service: Application | IngressController,
+): HostPath['route'] {
+  const { annotations, deploymentId } = ingress;
+  return {
+    hostname,
+    namespace: service.namespace,
+    service_name: service.name,
+    service_port: service.port,
+    ingress_name: ingress.name,
+    path,
+    path_type: pathType,
+    tls: ingress.tls,
+    ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
+    routing_mode: 'tunnel',
+    ...(deploymentId === undefined ? {} : { deployment_id: deploymentId }),
+    deployment_name: ingress.deploymentName ?? hostname.split('.')[0] ?? hostname,
+  };
+}
+
+/**
+ * Where a request goes, as an ingress controller would decide (kubernetes.io, "Ingress"): the host
+ * itself before a wildcard, an exact path before a prefix, the longest prefix first.
+ * @param path raw, without the query
+ */
+export function applicationFor(
+  table: RouteTable,
+  host: string,
+  path: string,
+): Application | undefined {
+  const routes = table.hosts.get(host) ?? table.hosts.get(host.replace(/^[^.]+/, '*'));
+  let best: HostPath | undefined;
+  for (const each of routes?.paths ?? []) {
+    if (matches(each, path) && (best === undefined || weight(each) > weight(best))) {
+      best = each;
+    }
+  }
+  return best?.application;
+}
+
+function matches({ route }: HostPath, path: string): boolean {
+  if (route.path_type === 'Exact') {
+    return route.path === path;
+  }
+  const prefix = route.path.replace(/\/$/, '');
+  return path === prefix || path.startsWith(`${prefix}/`);
+}
+
+function weight({ route }: HostPath): number {
+  return route.path_type === 'Exact' ? Number.POSITIVE_INFINITY : route.path.length;
+}
