@@ -4,6 +4,7 @@ import type { Clock, Log } from '../core/ports.ts';
 import type { OpenChannels } from '../kubernetes/channel-stream.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
 import type { Policy } from '../policy/policy.ts';
+import type { ClusterStatus } from '../protocol/rest.ts';
 
 /** What every handler may use. */
 export interface CommandDeps {
@@ -11,6 +12,11 @@ export interface CommandDeps {
   readonly kubernetes: KubernetesClient;
   /** Streams into pods. */
   readonly openChannels: OpenChannels;
+  /**
+   * The whole cluster as it is reported. Waits for what is not known yet, within reason.
+   * @throws AgentError KUBERNETES_API when nothing at all is known of it
+   */
+  readonly clusterStatus: (signal: AbortSignal) => Promise<ClusterStatus>;
   /** The executor has asked it for the type and the namespace; handlers ask for what they find. */
   readonly policy: Policy;
 }

@@ -130,6 +130,7 @@ function contextOf(
     clock: deps.clock,
     kubernetes: deps.kubernetes,
     openChannels: deps.openChannels,
+    clusterStatus: deps.clusterStatus,
     policy: deps.policy,
     commandId: id,
     signal,

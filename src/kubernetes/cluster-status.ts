@@ -1,44 +1,13 @@
 import type {
   KubernetesObject,
   V1Deployment,
-  V1Namespace,
   V1Node,
   V1ObjectMeta,
   V1Pod,
   V1Service,
 } from '@kubernetes/client-node';
-import type { Clock } from '../core/ports.ts';
-import type { ClusterStatus, NodeStatus, PodInfo, ResourceInfo } from '../protocol/rest.ts';
+import type { NodeStatus, PodInfo, ResourceInfo } from '../protocol/rest.ts';
 import type { KubernetesClient } from './client.ts';
-
-/** The state of the whole cluster in the shape of the status report (seed R3). */
-export async function readClusterStatus(
-  deps: { readonly clock: Clock; readonly client: KubernetesClient },
-  signal: AbortSignal,
-): Promise<ClusterStatus> {
-  const list = <T extends KubernetesObject, R>(path: string, pick: (object: T) => R) =>
-    collect(deps.client, path, pick, signal);
-  // One after the other: a burst of five lists would hold them all in memory at once.
-  const nodes = await list('/api/v1/nodes', nodeStatus);
-  const namespaces = await list('/api/v1/namespaces', (n: V1Namespace) => n.metadata?.name ?? '');
-  const deployments = await list('/apis/apps/v1/deployments', deploymentInfo);
-  const services = await list('/api/v1/services', serviceInfo);
-  const pods = await list('/api/v1/pods', podInfo);
-  return {
-    nodes,
-    namespaces,
-    deployments,
-    services,
-    pods,
-    metrics: {
-      cpu_usage: 0,
-      memory_usage: 0,
-      pod_count: pods.length,
-      node_count: nodes.length,
-    },
-    timestamp: deps.clock.now().toISOString(),
-  };
-}
 
 /** Goes through a list page by page and keeps only what `pick` takes of each object. */
 export async function collect<T extends KubernetesObject, R>(

@@ -22,14 +22,18 @@ export interface StatusSourceDeps {
 export function statusSource(deps: StatusSourceDeps): {
   readonly source: StatusSource;
   readonly service: Service;
+  /** All that is known now, once there is something. @throws AgentError as `ClusterState.ready` */
+  readonly current: (signal: AbortSignal) => Promise<ClusterStatus>;
 } {
   const state = clusterState({ ...deps, readUsage: resourceUsageReader(deps) });
+  const current = async (signal: AbortSignal) => {
+    await state.ready(signal);
+    return currentStatus(deps, state);
+  };
   return {
+    current,
     source: {
-      fullJson: async (signal) => {
-        await state.ready(signal);
-        return statusJson(deps, currentStatus(deps, state));
-      },
+      fullJson: async (signal) => statusJson(deps, await current(signal)),
       reports: () => statusReports(deps, state),
       summary: () => {
         const { cpu_usage, memory_usage, pod_count, node_count } = state.metrics();

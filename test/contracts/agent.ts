@@ -133,6 +133,9 @@ async function runAgent(
     openChannels: async () => {
       throw new AgentError('NOT_FOUND', 'There are no pods here');
     },
+    clusterStatus: async () => {
+      throw new AgentError('KUBERNETES_API', 'There is no cluster here');
+    },
   });
   const token = async () => TOKEN;
   const memory = sessionMemory(database, options.url);

@@ -62,7 +62,7 @@ async function reporting() {
     reload: () => undefined,
   };
   const stop = new AbortController();
-  const { source, service } = statusSource({
+  const { source, service, current } = statusSource({
     ...{ clock, random, log, client, credentials },
     http: systemHttp,
   });
@@ -75,7 +75,7 @@ async function reporting() {
     return ClusterStatus.parse(JSON.parse(text));
   };
   return {
-    ...{ clock, log, source, full },
+    ...{ clock, log, source, full, current },
     [Symbol.asyncDispose]: async () => {
       stop.abort();
       await done;
@@ -144,6 +144,58 @@ test('fullJson() is the status of the seed, with empty lists where there is noth
   expect(agent.source.summary()).toEqual({
     ...{ kubernetesVersion: 'v1.34.4+k3s1', nodes: 0, pods: 1 },
     ...{ cpuPercent: 0, memoryPercent: 0 },
+  });
+});
+
+test('gives nodes, workloads and pods as the wire wants them', async () => {
+  const ready = [{ type: 'Ready', status: 'True' }];
+  const labels = { zone: 'a' };
+  cluster.put(PATHS.nodes, {
+    metadata: { name: 'one', labels },
+    status: {
+      nodeInfo: { kubeletVersion: 'v1.34.4+k3s1', operatingSystem: 'linux', architecture: 'amd64' },
+      conditions: ready,
+      allocatable: { cpu: '2', memory: '4Gi' },
+      capacity: { cpu: '2' },
+    },
+  });
+  cluster.put(PATHS.namespaces, clusterWide('shop'));
+  cluster.put(PATHS.deployments, object('web', { spec: { replicas: 2 } }));
+  const containerStatuses = [{ restartCount: 2 }, { restartCount: 1 }];
+  cluster.put(
+    PATHS.pods,
+    object('web-1', {
+      spec: { nodeName: 'one', containers: [{ name: 'web' }] },
+      status: { phase: 'Running', conditions: ready, containerStatuses },
+    }),
+  );
+  await using agent = await reporting();
+  const resource = { namespace: 'shop', created_at: CREATED };
+  expect(await agent.current(never)).toEqual({
+    nodes: [
+      {
+        ...{
+          name: 'one',
+          ready: true,
+          version: 'v1.34.4+k3s1',
+          os: 'linux',
+          arch: 'amd64',
+          labels,
+        },
+        resources: { allocatable: { cpu: '2', memory: '4Gi' }, capacity: { cpu: '2' } },
+      },
+    ],
+    namespaces: ['shop'],
+    deployments: [{ ...resource, name: 'web', labels: { app: 'web' }, ready: false }],
+    services: [],
+    pods: [
+      {
+        ...{ ...resource, name: 'web-1', labels: { app: 'web-1' }, ready: true },
+        ...{ phase: 'Running', node_name: 'one', containers: 1, restarts: 3 },
+      },
+    ],
+    metrics: { cpu_usage: 0, memory_usage: 0, pod_count: 1, node_count: 1 },
+    timestamp: expect.any(String),
   });
 });
 

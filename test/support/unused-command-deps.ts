@@ -14,6 +14,7 @@ export function unusedCommandDeps(): Omit<CommandDeps, 'clock'> {
       credentials: { current: unused, reload: unused },
     }),
     openChannels: unused,
+    clusterStatus: unused,
     policy: {
       command: () => ALLOWED,
       access: () => ALLOWED,

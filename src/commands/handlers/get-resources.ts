@@ -1,5 +1,5 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
-import { continueToken, readClusterStatus } from '../../kubernetes/cluster-status.ts';
+import { continueToken } from '../../kubernetes/cluster-status.ts';
 import { GetResourcesData, GetResourcesPayload } from '../../protocol/commands/get-resources.ts';
 import { fitClusterStatus, RESOURCES_LIMIT_BYTES } from '../bounded-status.ts';
 import { type CommandContext, commandHandler } from '../handler.ts';
@@ -19,7 +19,7 @@ const KINDS = {
 } as const;
 
 /**
- * get_resources: the cluster status, or the objects of some kinds. What does not fit into a message
+ * get_resources: the cluster status as it is reported, or the objects of some kinds. What does not fit into a message
  * is left out, and said.
  */
 export const getResourcesCommand = commandHandler<GetResourcesPayload, GetResourcesData>({
@@ -33,8 +33,7 @@ export const getResourcesCommand = commandHandler<GetResourcesPayload, GetResour
   afterRestart: 'rerun',
   run: async (payload, context) => {
     if (payload.kinds === undefined) {
-      const deps = { clock: context.clock, client: context.kubernetes };
-      const data = fitClusterStatus(await readClusterStatus(deps, context.signal));
+      const data = fitClusterStatus(await context.clusterStatus(context.signal));
       const { node_count, pod_count } = data.metrics;
       return { output: `${node_count} nodes, ${pod_count} pods\n`, data };
     }

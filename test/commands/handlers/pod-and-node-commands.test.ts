@@ -66,6 +66,7 @@ beforeEach(() => {
         close: () => undefined,
       };
     },
+    clusterStatus: () => Promise.reject(new Error('not used here')),
     policy: {
       command: () => ALLOWED,
       access: (request) => {

@@ -30,6 +30,7 @@ beforeEach(async () => {
     clock: systemClock,
     kubernetes: clientOf(kubernetes),
     openChannels: () => Promise.reject(new Error('not used here')),
+    clusterStatus: () => Promise.reject(new Error('not used here')),
     policy: {
       command: () => ALLOWED,
       access: () => ALLOWED,
@@ -273,4 +274,15 @@ test('get_resources says what did not fit into a message', async () => {
   const { data, output } = await run('get_resources', { kinds: ['pods', 'nodes'] });
   expect(output).toBe('2 pods and more, 0 nodes\n');
   expect(data['truncated_kinds']).toEqual(['pods']);
+});
+
+test('get_resources without kinds gives the cluster as it is reported, usage included', async () => {
+  const metrics = { cpu_usage: 12.5, memory_usage: 40, pod_count: 3, node_count: 1 };
+  const status = {
+    ...{ nodes: null, namespaces: ['shop'], deployments: [], services: [], pods: [] },
+    ...{ metrics, timestamp: '2026-01-01T00:00:00.000Z' },
+  };
+  const { data, output } = await run('get_resources', {}, { clusterStatus: async () => status });
+  expect({ data, output }).toEqual({ data: status, output: '1 nodes, 3 pods\n' });
+  expect(kubernetes.requests).toEqual([]);
 });
