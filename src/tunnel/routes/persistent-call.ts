@@ -15,8 +15,8 @@ export type CallOutcome =
   /** It makes no sense to say the same again. */
   | { readonly kind: 'refused'; readonly error: AgentError }
   /** The control plane has no such call, or does not take the token for it. */
-  | { readonly kind: 'not-offered' | 'token-rejected'; readonly error: AgentError }
-  /** After all tries; it may have happened all the same. @prop pauseMs what the server asks for */
+  | { readonly kind: 'not-offered'; readonly error: AgentError }
+  /** After all tries; it may have happened all the same. `pauseMs`: what the server asks for */
   | { readonly kind: 'failed'; readonly error: AgentError; readonly pauseMs: number };
 
 /** Calls until it is decided, at most TRIES times. Rejects only for a bug. */
@@ -51,9 +51,8 @@ async function outcomeOf(call: () => Promise<void>, signal: AbortSignal): Promis
     }
     switch (error.code) {
       case 'NOT_FOUND':
-        return { kind: 'not-offered', error };
       case 'TOKEN_REJECTED':
-        return { kind: 'token-rejected', error };
+        return { kind: 'not-offered', error };
       default:
         return isFinal(error.details?.['status'])
           ? { kind: 'refused', error }

@@ -3,6 +3,7 @@
  * whole table at each registration, from time to time, and whenever it is not certain what the
  * control plane knows. Nothing waits for it, and its trouble is nobody else's.
  */
+import { limitedLog } from '../../control-plane/limited-log.ts';
 import { backoffMs } from '../../core/backoff.ts';
 import { bell } from '../../core/bell.ts';
 import type { Clock, Log, Random } from '../../core/ports.ts';
@@ -12,7 +13,10 @@ import { type CallOutcome, persistentCall } from './persistent-call.ts';
 export const CHANGES_MAX = 32;
 /** After all tries of a call: everything anew, at first within this time, then ever later. */
 const LATER = { firstMs: 30_000, capMs: 15 * 60_000 };
-/** A control plane without these calls, or that refuses the token for them, is asked again after: */
+/**
+ * A control plane that has no such calls, or refuses the token for them, is asked again after this,
+ * and at the next session.
+ */
 export const NOT_OFFERED_PAUSE_MS = 3_600_000;
 
 export type Table<Row> = ReadonlyMap<string, Row>;
@@ -83,6 +87,7 @@ export function replica<Row>(deps: Deps, table: Replicated<Row>): Replica {
 class Copy<Row> {
   readonly #deps: Deps;
   readonly #table: Replicated<Row>;
+  readonly #warnOfRefusal: ReturnType<typeof limitedLog>;
   /** What the control plane was told, and may still know. */
   #told: Table<Row> = new Map();
   #isRegistered = false;
@@ -92,21 +97,21 @@ class Copy<Row> {
   #syncRefused = false;
   #syncedAt = Number.NEGATIVE_INFINITY;
   #pausedUntil = Number.NEGATIVE_INFINITY;
-  #pauseEndsAtRegistration = true;
   /** Calls that failed in a row, with all their tries. */
   #failures = 0;
 
   constructor(deps: Deps, table: Replicated<Row>) {
     this.#deps = deps;
     this.#table = table;
+    this.#warnOfRefusal = limitedLog(deps.clock, (message, fields) =>
+      deps.log.warn(message, fields),
+    );
   }
 
   registered(): void {
     this.#isRegistered = true;
     this.#syncDue = true;
-    if (this.#pauseEndsAtRegistration) {
-      this.#pausedUntil = Number.NEGATIVE_INFINITY;
-    }
+    this.#pausedUntil = Number.NEGATIVE_INFINITY;
   }
 
   /** Tells what there is to tell. @returns how long there is nothing to do but for changes, ms */
@@ -148,8 +153,8 @@ class Copy<Row> {
     if (outcome.kind === 'done') {
       this.#told = wanted;
     } else if (outcome.kind === 'refused') {
-      // What is not wanted any more may still be there: it is removed on its own.
-      this.#told = new Map([...this.#told, ...wanted]);
+      // One bad row may be the reason: each is told on its own, and what is not wanted removed.
+      this.#told = new Map([...this.#told].filter(([key]) => !wanted.has(key)));
     }
   }
 
@@ -193,20 +198,17 @@ class Copy<Row> {
         return outcome;
       case 'refused':
         this.#failures = 0;
-        this.#deps.log.warn('the control plane refuses what it was told', {
+        this.#warnOfRefusal('the control plane refuses what it was told', {
           ...fields,
           error: outcome.error.message,
         });
         return outcome;
       case 'not-offered':
-      case 'token-rejected':
-        this.#pauseEndsAtRegistration = outcome.kind === 'token-rejected';
         this.#pausedUntil = now + NOT_OFFERED_PAUSE_MS;
         break;
       case 'failed': {
         const laterMs = LATER.firstMs / 2 + backoffMs(this.#deps, LATER, this.#failures);
         this.#failures += 1;
-        this.#pauseEndsAtRegistration = true;
         this.#pausedUntil = now + Math.max(laterMs, outcome.pauseMs);
       }
     }

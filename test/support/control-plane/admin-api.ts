@@ -3,6 +3,7 @@ import type { AgentLinks } from './agent-link.ts';
 import type { AgentRecord } from './agent-store.ts';
 import { Fault, type Faults } from './faults.ts';
 import { fleetPage } from './fleet-page.ts';
+import type { RouteRecord, TunnelRecord } from './route-store.ts';
 import type { ControlPlaneStore } from './store.ts';
 
 const NewCommand = z.strictObject({
@@ -64,11 +65,20 @@ export function adminApi(options: AdminApiOptions): (request: Request) => Promis
   };
 }
 
-export type ShownAgent = AgentRecord & { readonly connected: boolean };
+export type ShownAgent = AgentRecord & {
+  /** Its WebSocket is up now. */
+  readonly connected: boolean;
+  readonly routes: readonly RouteRecord[];
+  readonly tunnels: readonly TunnelRecord[];
+};
 
-/** @returns the record, and whether its WebSocket is up now */
-function shown(options: AdminApiOptions, agent: AgentRecord): ShownAgent {
-  return { ...agent, connected: options.links.of(agent.id) !== undefined };
+function shown({ store, links }: AdminApiOptions, agent: AgentRecord): ShownAgent {
+  return {
+    ...agent,
+    connected: links.of(agent.id) !== undefined,
+    routes: store.routes.routes(agent.cluster_uuid),
+    tunnels: store.routes.tunnels(agent.cluster_uuid),
+  };
 }
 
 async function commandRoute(

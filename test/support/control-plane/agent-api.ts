@@ -8,6 +8,7 @@ import {
 } from '../../../src/protocol/rest.ts';
 import { wireCommand } from './command-channel.ts';
 import { describe, parsed } from './envelope.ts';
+import { routesApi } from './routes.ts';
 import type { ControlPlaneStore } from './store.ts';
 
 export interface AgentApiOptions {
@@ -15,6 +16,8 @@ export interface AgentApiOptions {
   readonly token: string;
   /** false: nothing but the health call is there. */
   readonly offered: boolean;
+  /** Whether it takes routes and tunnels. */
+  readonly routes: boolean;
   /** Called after every change of state. */
   readonly changed: () => void;
 }
@@ -22,17 +25,25 @@ export interface AgentApiOptions {
 const json = (status: number, body: unknown) => Response.json(body, { status });
 const NO_CONTENT = 204;
 
-/** The side that agents talk to: R1 to R6, strict about every field. */
+/** The side that agents talk to: R1 to R6, routes and tunnels; strict about every field. */
 export function agentApi(options: AgentApiOptions): (request: Request) => Promise<Response> {
+  const routes = routesApi(options.store);
   return async (request) => {
     const { pathname } = new URL(request.url);
     if (pathname === '/api/v1/health') {
       return request.method === 'GET' ? json(200, { status: 'ok' }) : json(405, {});
     }
+    const isAllowed = request.headers.get('authorization') === `Bearer ${options.token}`;
+    const aboutRoutes = options.routes && isAllowed ? routes(request, pathname) : undefined;
+    if (aboutRoutes !== undefined) {
+      const answer = await aboutRoutes;
+      options.changed();
+      return answer;
+    }
     if (!options.offered) {
       return json(404, { error: 'no such call' });
     }
-    if (request.headers.get('authorization') !== `Bearer ${options.token}`) {
+    if (!isAllowed) {
       return json(401, { error: 'invalid token' });
     }
     const response = await route(options, request, pathname);

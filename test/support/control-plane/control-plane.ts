@@ -107,7 +107,10 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
 /** Both protocols on one address, with the trouble that is asked for. */
 function agentServer(deps: AgentSocketDeps) {
   const { store, token, changed, faults, dialect } = deps;
-  const rest = agentApi({ store, token, changed, offered: dialect.rest });
+  const rest = agentApi({
+    ...{ store, token, changed },
+    ...{ offered: dialect.rest, routes: dialect.routes },
+  });
   return {
     websocket: webSocketHandler(deps),
     fetch: async (request: Request, server: Server<SocketData>, line: Line) => {

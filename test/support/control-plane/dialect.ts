@@ -9,6 +9,8 @@ export const Dialect = z.strictObject({
   rest: z.boolean().default(true),
   /** The WebSocket; 404 when false. */
   websocket: z.boolean().default(true),
+  /** Takes routes and tunnels; 404 when false. */
+  routes: z.boolean().default(true),
   /** Announces and speaks commands and status reports over the WebSocket. */
   extension: z.boolean().default(true),
   /** Sends registered agents on to the gateway, a second path of the same server. */

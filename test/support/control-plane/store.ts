@@ -2,6 +2,7 @@ import { Database } from 'bun:sqlite';
 import type { CommandAckPayload, CommandProgressPayload } from '../../../src/protocol/messages.ts';
 import type { CommandResult } from '../../../src/protocol/rest.ts';
 import { AgentStore } from './agent-store.ts';
+import { RouteStore } from './route-store.ts';
 
 /** Commands given out by one fetch. */
 const FETCH_MAX = 100;
@@ -62,6 +63,7 @@ const SCHEMA = `
 /** Everything the local control plane remembers: its agents and what they were told to do. */
 export class ControlPlaneStore extends AgentStore implements Disposable {
   readonly #database: Database;
+  readonly routes: RouteStore;
 
   /** @param path a file, or `:memory:` */
   constructor(path: string) {
@@ -70,6 +72,7 @@ export class ControlPlaneStore extends AgentStore implements Disposable {
     database.run(SCHEMA);
     super(database);
     this.#database = database;
+    this.routes = new RouteStore(database);
   }
 
   [Symbol.dispose](): void {
