@@ -15,17 +15,27 @@ export async function setSchedulable(
   node: string,
   schedulable: boolean,
 ): Promise<SchedulingChange> {
-  const path = `/api/v1/nodes/${node}`;
-  const known = await context.kubernetes.get<V1Node>(path, context.signal);
-  if (isSchedulable(known) === schedulable) {
+  if ((await takesPods(context, node)) === schedulable) {
     return { changed: false };
   }
   const patch = { spec: { unschedulable: schedulable ? null : true } };
-  await context.kubernetes.patch<V1Node>(path, patch, context.signal);
+  await context.kubernetes.patch<V1Node>(pathOf(node), patch, context.signal);
   return { changed: true };
 }
 
-export function isSchedulable(node: V1Node): boolean {
+/** @throws AgentError NOT_FOUND */
+export async function takesPods(
+  { kubernetes, signal }: Pick<CommandContext, 'kubernetes' | 'signal'>,
+  node: string,
+): Promise<boolean> {
+  return isSchedulable(await kubernetes.get<V1Node>(pathOf(node), signal));
+}
+
+function pathOf(node: string): string {
+  return `/api/v1/nodes/${node}`;
+}
+
+function isSchedulable(node: V1Node): boolean {
   return node.spec?.unschedulable !== true;
 }
 

@@ -11,12 +11,19 @@ const ROUND_INTERVAL_MS = 1_000;
 const RETRY_FIRST_MS = 2_000;
 const RETRY_MAX_MS = 15_000;
 const PODS = '/api/v1/pods';
+const ENDING = 'it is still ending';
 /** Longest reason that is kept, characters. */
 const REASON_LENGTH_MAX = 500;
 
-export interface DrainState {
+/** What a later attempt must know. */
+export interface DrainProgress {
   /** `<namespace>/<pod>` of what was evicted and is gone. */
   readonly evicted: readonly string[];
+  /** Asked to go, or about to be. */
+  readonly evicting: readonly { readonly uid: string; readonly pod: string }[];
+}
+
+export interface DrainState extends DrainProgress {
   /** What should go and is still there. */
   readonly refused: readonly PodReason[];
   readonly skipped: readonly PodReason[];
@@ -32,8 +39,8 @@ export interface DrainOptions {
   /** Undefined: what each pod says. */
   readonly graceSeconds: number | undefined;
   readonly timeoutMs: number;
-  /** What an earlier attempt had evicted. */
-  readonly evictedBefore: readonly string[];
+  /** How far an earlier attempt came. */
+  readonly before: DrainProgress;
 }
 
 interface DrainDeps {
@@ -56,7 +63,7 @@ interface Eviction {
  * has been refused for good, the time is over or the signal aborts. Eviction keeps to disruption
  * budgets: what one refuses is asked again until the time is over. An API that cannot be reached
  * for a while is waited for.
- * @param onRound after every look that found something new; awaited
+ * @param onRound after every look that found something new; awaited before the evictions that follow
  */
 export async function drainNode(
   deps: DrainDeps,
@@ -65,16 +72,19 @@ export async function drainNode(
   signal: AbortSignal,
 ): Promise<DrainState> {
   const endsAtMs = deps.clock.monotonic() + options.timeoutMs;
+  const { before } = options;
   const evictions = new Map<string, Eviction>();
-  const evicted = new Set(options.evictedBefore);
-  let state: DrainState = { evicted: [...evicted], refused: [], skipped: [] };
+  const evicted = new Set(before.evicted);
+  let resumed = before.evicting;
+  let state: DrainState = { ...before, refused: [], skipped: [] };
   let told = '';
   for (;;) {
     const pods = await podsOn(deps.client, options.node, signal);
     if (pods !== undefined) {
-      noteGone(evictions, evicted, pods);
-      const refusedForGood = await round(deps, options, evictions, pods, signal);
-      state = stateOf(evictions, evicted, pods, refusedForGood);
+      noteGone(evictions, evicted, pods, resumed);
+      resumed = [];
+      plan(evictions, pods);
+      state = stateOf(evictions, evicted, pods);
       const summary = JSON.stringify(state);
       if (summary !== told && !signal.aborted) {
         told = summary;
@@ -83,6 +93,8 @@ export async function drainNode(
       if (evictions.size === 0) {
         return state;
       }
+      await evictDue(deps, options, evictions, pods, signal);
+      state = stateOf(evictions, evicted, pods);
     }
     const leftMs = endsAtMs - deps.clock.monotonic();
     if (leftMs <= 0 || !(await deps.clock.sleep(Math.min(ROUND_INTERVAL_MS, leftMs), signal))) {
@@ -145,8 +157,14 @@ function noteGone(
   evictions: Map<string, Eviction>,
   evicted: Set<string>,
   pods: readonly V1Pod[],
+  resumed: DrainProgress['evicting'],
 ): void {
   const there = new Set(pods.map(uidOf));
+  for (const { uid, pod } of resumed) {
+    if (!there.has(uid)) {
+      evicted.add(pod);
+    }
+  }
   for (const [uid, { name, accepted }] of evictions) {
     if (!there.has(uid)) {
       evictions.delete(uid);
@@ -157,37 +175,35 @@ function noteGone(
   }
 }
 
-/** Asks for each eviction that is due. @returns the pods that the agent does not evict at all */
-async function round(
+function plan(evictions: Map<string, Eviction>, pods: readonly V1Pod[]): void {
+  for (const pod of pods) {
+    if (planFor(pod).action === 'evict' && !evictions.has(uidOf(pod))) {
+      evictions.set(uidOf(pod), newEviction(pod));
+    }
+  }
+}
+
+async function evictDue(
   deps: DrainDeps,
   options: DrainOptions,
-  evictions: Map<string, Eviction>,
+  evictions: ReadonlyMap<string, Eviction>,
   pods: readonly V1Pod[],
   signal: AbortSignal,
-): Promise<readonly PodReason[]> {
-  const refusedForGood: PodReason[] = [];
+): Promise<void> {
   for (const pod of pods) {
-    const plan = planFor(pod);
-    if (plan.action === 'refuse') {
-      refusedForGood.push({ pod: nameOf(pod), reason: plan.reason });
-    }
-    if (plan.action !== 'evict' || signal.aborted) {
-      continue;
-    }
-    const eviction = evictions.get(uidOf(pod)) ?? newEviction(pod);
-    evictions.set(uidOf(pod), eviction);
-    if (!eviction.accepted && eviction.retryAtMs <= deps.clock.monotonic()) {
+    const eviction = evictions.get(uidOf(pod));
+    const isDue = eviction?.accepted === false && eviction.retryAtMs <= deps.clock.monotonic();
+    if (eviction !== undefined && isDue && !signal.aborted) {
       await evict(deps, options, pod, eviction, signal);
     }
   }
-  return refusedForGood;
 }
 
 function newEviction(pod: V1Pod): Eviction {
   return {
     name: nameOf(pod),
     accepted: pod.metadata?.deletionTimestamp !== undefined,
-    reason: 'it is still ending',
+    reason: ENDING,
     retryAtMs: 0,
     retryMs: RETRY_FIRST_MS,
   };
@@ -205,7 +221,7 @@ async function evict(
   try {
     await deps.client.create(path, evictionOf(pod, options.graceSeconds), signal);
     eviction.accepted = true;
-    eviction.reason = 'it is still ending';
+    eviction.reason = ENDING;
   } catch (thrown) {
     if (signal.aborted) {
       return;
@@ -246,14 +262,19 @@ function stateOf(
   evictions: ReadonlyMap<string, Eviction>,
   evicted: ReadonlySet<string>,
   pods: readonly V1Pod[],
-  refusedForGood: readonly PodReason[],
 ): DrainState {
+  const staying = (action: 'skip' | 'refuse') =>
+    pods.flatMap((pod) => {
+      const planned = planFor(pod);
+      return planned.action === action ? [{ pod: nameOf(pod), reason: planned.reason }] : [];
+    });
   const waiting = [...evictions.values()].map(({ name, reason }) => ({ pod: name, reason }));
-  const skipped = pods.flatMap((pod) => {
-    const plan = planFor(pod);
-    return plan.action === 'skip' ? [{ pod: nameOf(pod), reason: plan.reason }] : [];
-  });
-  return { evicted: [...evicted], refused: [...waiting, ...refusedForGood], skipped };
+  return {
+    evicted: [...evicted],
+    evicting: [...evictions].map(([uid, { name }]) => ({ uid, pod: name })),
+    refused: [...waiting, ...staying('refuse')],
+    skipped: staying('skip'),
+  };
 }
 
 function uidOf(pod: V1Pod): string {

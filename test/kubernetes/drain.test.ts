@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { kubernetesClient } from '../../src/kubernetes/client.ts';
-import { type DrainState, drainNode } from '../../src/kubernetes/drain.ts';
+import { type DrainProgress, type DrainState, drainNode } from '../../src/kubernetes/drain.ts';
 import { planFor } from '../../src/kubernetes/drain-plan.ts';
 import { systemHttp } from '../../src/platform/http.ts';
 import { failureOf } from '../support/failure-of.ts';
@@ -62,7 +62,10 @@ function refusal(status: number, message: string, cause?: string): Response {
   return Response.json({ kind: 'Status', message, details }, { status });
 }
 
-function drain(options: { signal?: AbortSignal; before?: string[]; grace?: number } = {}) {
+function drain(
+  options: { signal?: AbortSignal; before?: DrainProgress; grace?: number } = {},
+  onRound: () => void = () => undefined,
+) {
   const current = async () => ({ server: server.url.href, ca: '', token: 'token' });
   const credentials = { current, reload: () => undefined };
   const client = kubernetesClient({ http: systemHttp, credentials });
@@ -73,9 +76,12 @@ function drain(options: { signal?: AbortSignal; before?: string[]; grace?: numbe
       node: 'one',
       graceSeconds: options.grace,
       timeoutMs: 60_000,
-      evictedBefore: options.before ?? [],
+      before: options.before ?? { evicted: [], evicting: [] },
     },
-    async (state) => void rounds.push(state),
+    async (state) => {
+      rounds.push(state);
+      onRound();
+    },
     options.signal ?? never,
   );
   return { drained, rounds };
@@ -128,9 +134,8 @@ describe('drainNode()', () => {
     pods = [pod('web-1')];
     const { drained } = drain({ grace: 5 });
     expect(await whileWaiting(drained)).toEqual({
-      evicted: ['shop/web-1'],
-      refused: [],
-      skipped: [],
+      ...{ evicted: ['shop/web-1'], evicting: [] },
+      ...{ refused: [], skipped: [] },
     });
     expect(evictions).toEqual([
       {
@@ -146,7 +151,7 @@ describe('drainNode()', () => {
     onEvict = () => (refusals-- > 0 ? refusal(429, 'Cannot evict', BUDGET) : undefined);
     const { drained, rounds } = drain();
     expect((await whileWaiting(drained)).evicted).toEqual(['shop/web-1']);
-    expect(rounds[0]?.refused).toEqual([{ pod: 'shop/web-1', reason: BUDGET }]);
+    expect(rounds[1]?.refused).toEqual([{ pod: 'shop/web-1', reason: BUDGET }]);
     expect(evictions).toHaveLength(4);
   });
 
@@ -196,13 +201,30 @@ describe('drainNode()', () => {
     pods = [pod('web-1')];
     onEvict = () => refusal(429, 'Cannot evict', BUDGET);
     const stop = new AbortController();
-    const { drained } = drain({ signal: stop.signal, before: ['shop/web-0'] });
+    const before = { evicted: ['shop/web-0'], evicting: [] };
+    const { drained } = drain({ signal: stop.signal, before });
     await clock.whenSleeping(1);
     stop.abort();
     expect(await drained).toEqual({
       evicted: ['shop/web-0'],
+      evicting: [{ uid: 'uid-web-1', pod: 'shop/web-1' }],
       refused: [{ pod: 'shop/web-1', reason: BUDGET }],
       skipped: [],
     });
+  });
+
+  test('tells what it will evict before it does, and counts what an earlier attempt asked for', async () => {
+    pods = [pod('web-1')];
+    const evicting = ['web-0', 'web-1'].map((name) => ({
+      uid: `uid-${name}`,
+      pod: `shop/${name}`,
+    }));
+    const told: number[] = [];
+    const { drained, rounds } = drain({ before: { evicted: [], evicting } }, () =>
+      told.push(evictions.length),
+    );
+    expect((await whileWaiting(drained)).evicted).toEqual(['shop/web-0', 'shop/web-1']);
+    expect(rounds[0]?.evicting).toEqual([{ uid: 'uid-web-1', pod: 'shop/web-1' }]);
+    expect({ told, evictions: evictions.length }).toEqual({ told: [0, 1], evictions: 1 });
   });
 });

@@ -1,9 +1,9 @@
 import { AgentError } from '../../core/errors.ts';
-import { type DrainState, drainNode } from '../../kubernetes/drain.ts';
+import { type DrainProgress, type DrainState, drainNode } from '../../kubernetes/drain.ts';
 import { DrainCheckpoint, DrainData, DrainPayload } from '../../protocol/commands/node.ts';
 import { stopped } from '../cancelled.ts';
 import { type CommandContext, commandHandler } from '../handler.ts';
-import { noNodeLeft, setSchedulable } from '../node-scheduling.ts';
+import { noNodeLeft, setSchedulable, takesPods } from '../node-scheduling.ts';
 
 /** Time beside the drain itself. */
 const MARGIN_MS = 60_000;
@@ -11,8 +11,8 @@ const MARGIN_MS = 60_000;
 const NAMED_MAX = 5;
 
 /**
- * drain: cordons a node and evicts its pods as disruption budgets allow. What was evicted is noted
- * as it goes, so a rerun after a crash goes on and reports the whole.
+ * drain: cordons a node and evicts its pods as disruption budgets allow. What it is about to do is
+ * noted as it goes, so a rerun after a crash goes on and reports the whole.
  */
 export const drainCommand = commandHandler({
   type: 'drain',
@@ -25,16 +25,17 @@ export const drainCommand = commandHandler({
   run: async (payload, context) => {
     const { node } = payload;
     const before = DrainCheckpoint.safeParse(context.checkpoint).data;
-    const { changed } = await setSchedulable(context, node, false);
-    const cordoned = before?.cordoned ?? changed;
-    await context.setCheckpoint({ cordoned, evicted: before?.evicted ?? [] });
+    const cordoned = before?.cordoned ?? (await takesPods(context, node));
+    const { evicted, evicting } = before ?? { evicted: [], evicting: [] };
+    await note(context, cordoned, { evicted, evicting });
+    await setSchedulable(context, node, false);
     const state = await drainNode(
       { clock: context.clock, client: context.kubernetes },
       {
         node,
         graceSeconds: payload.grace_seconds,
         timeoutMs: payload.timeout_seconds * 1_000,
-        evictedBefore: before?.evicted ?? [],
+        before: { evicted, evicting },
       },
       (round) => tell(round, cordoned, context),
       context.signal,
@@ -50,11 +51,20 @@ export const drainCommand = commandHandler({
 
 async function tell(state: DrainState, cordoned: boolean, context: CommandContext): Promise<void> {
   const { evicted, refused } = state;
+  await note(context, cordoned, state);
   context.progress(`${evicted.length} pods evicted, ${refused.length} to go`, {
     evicted: evicted.length,
     left: refused.length,
   });
-  await context.setCheckpoint({ cordoned, evicted: [...evicted] });
+}
+
+async function note(
+  context: CommandContext,
+  cordoned: boolean,
+  { evicted, evicting }: DrainProgress,
+): Promise<void> {
+  const checkpoint: DrainCheckpoint = { cordoned, evicted: [...evicted], evicting: [...evicting] };
+  await context.setCheckpoint(checkpoint);
 }
 
 function dataOf(node: string, cordoned: boolean, state: DrainState): DrainData {

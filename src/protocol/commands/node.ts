@@ -49,9 +49,11 @@ export const DrainData = z.strictObject({
 });
 export type DrainData = z.infer<typeof DrainData>;
 
-/** What a `drain` notes in the journal, so that a rerun reports the whole. */
+/** What a `drain` notes in the journal before each effect, so that a rerun reports the whole. */
 export const DrainCheckpoint = z.strictObject({
   cordoned: z.boolean(),
   evicted: z.array(z.string()),
+  /** Asked to go, or about to be: one that is gone at the rerun was evicted. */
+  evicting: z.array(z.strictObject({ uid: z.string(), pod: z.string() })),
 });
 export type DrainCheckpoint = z.infer<typeof DrainCheckpoint>;

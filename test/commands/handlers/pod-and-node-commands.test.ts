@@ -231,13 +231,17 @@ describe('drain', () => {
     objects.set('/api/v1/pods', { items: [pod('web-1')] });
     const eviction = `${PODS}/web-1/eviction`;
     objects.set(eviction, { status: 'Success' });
-    const checkpoint = { cordoned: true, evicted: ['shop/web-0'] };
+    const checkpoint = { cordoned: true, evicted: ['shop/web-0'], evicting: [] };
     const { data } = await run('drain', { node: 'one' }, { checkpoint });
     expect(data).toEqual({
       ...{ node: 'one', cordoned: true },
       ...{ evicted: ['shop/web-0', 'shop/web-1'], refused: [], skipped: [] },
     });
-    expect(checkpoints.at(-1)).toEqual({ cordoned: true, evicted: ['shop/web-0', 'shop/web-1'] });
+    expect(checkpoints).toEqual([
+      checkpoint,
+      { ...checkpoint, evicting: [{ uid: 'web-1', pod: 'shop/web-1' }] },
+      { ...checkpoint, evicted: ['shop/web-0', 'shop/web-1'] },
+    ]);
     expect(requests.filter((each) => !each.startsWith('GET'))).toEqual([
       `PATCH ${NODE}`,
       `POST ${eviction}`,
