@@ -1,5 +1,6 @@
 import { AgentError } from '../core/errors.ts';
 import type { Clock, WebSocketConnection, WebSocketDial, WebSocketEnd } from '../core/ports.ts';
+import { parseBoundedJson } from '../protocol/bounded-json.ts';
 import { CLOSE_CODES, Envelope, MESSAGE_LIMIT_BYTES } from '../protocol/messages.ts';
 import { withDeadline } from './deadline.ts';
 import { retryAfterMs } from './pace.ts';
@@ -8,8 +9,8 @@ import { retryAfterMs } from './pace.ts';
 export const DIAL_TIMEOUT_MS = 15_000;
 /** Time between two ping frames. */
 export const PING_INTERVAL_MS = 5_000;
-/** A peer from which nothing came for this long is dead: it answers pings. */
-export const SILENCE_LIMIT_MS = 15_000;
+/** A peer from which nothing came for this long is dead: it answers pings. Found within 15 s. */
+export const SILENCE_LIMIT_MS = 14_000;
 /** More than this waiting to leave means that the peer does not read: the connection is given up. */
 export const OUTGOING_LIMIT_BYTES = 16 * 1024 * 1024;
 
@@ -125,13 +126,11 @@ function receive(handlers: ConnectionHandlers, data: string | Uint8Array): void 
 
 /** @returns the envelope, or what is wrong with the text */
 export function parseEnvelope(text: string): Envelope | string {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    return 'it is not JSON'; // The engine's text would repeat the message.
+  const json = parseBoundedJson(text);
+  if (json.problem !== undefined) {
+    return json.problem;
   }
-  const parsed = Envelope.safeParse(json);
+  const parsed = Envelope.safeParse(json.value);
   return parsed.success
     ? parsed.data
     : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');

@@ -1,5 +1,6 @@
 import { AgentError } from '../core/errors.ts';
 import type { Random } from '../core/ports.ts';
+import { parseBoundedJson } from '../protocol/bounded-json.ts';
 import {
   type CommandResult,
   CommandsResponse,
@@ -95,20 +96,15 @@ function parseCommands(text: string): readonly unknown[] {
   if (text.trim() === '') {
     return [];
   }
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
+  const json = parseBoundedJson(text);
+  if (json.problem !== undefined) {
     throw new AgentError(
       'CONTROL_PLANE_ERROR',
-      'The control plane sent commands that are not JSON',
-      {
-        hint: 'Check that the address of the control plane is right and no proxy answers for it',
-        cause,
-      },
+      `The control plane sent commands that cannot be read: ${json.problem}`,
+      { hint: 'Check that the address of the control plane is right and no proxy answers for it' },
     );
   }
-  const parsed = CommandsResponse.safeParse(json);
+  const parsed = CommandsResponse.safeParse(json.value);
   if (!parsed.success) {
     throw new AgentError(
       'CONTROL_PLANE_ERROR',
