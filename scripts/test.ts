@@ -24,7 +24,7 @@ const LONG_FUZZ_TIMEOUT_MS = 4 * 3_600_000;
 const MACHINE_TEST_TIMEOUT_MS = 1_800_000;
 
 /** These run on their own: on real machines, or with the compiled executable. */
-const OTHER_PARTS = ['vm', 'e2e', 'k3s', 'transcripts', 'support', 'peers', 'load'];
+const OTHER_PARTS = ['vm', 'e2e', 'k3s', 'transcripts', 'support', 'peers', 'load', 'long'];
 
 interface Counts {
   passed: number;
@@ -122,6 +122,26 @@ async function cli(): Promise<void> {
 }
 
 async function vm(): Promise<void> {
+  if (!(await preparedMachines())) {
+    return;
+  }
+  const goTest = ['go', 'test', '-C', 'test/k3s', './...'];
+  // As the build is made: with anything else all of Kubernetes would be compiled once more.
+  await check('k3s for tests: its own tests', goTest, GO_ENVIRONMENT);
+  const timeout = `--timeout=${MACHINE_TEST_TIMEOUT_MS}`;
+  await runTests('machines', [timeout, './test/vm/']);
+  await runTests('e2e', [timeout, './test/e2e/']);
+}
+
+/** Each trouble for minutes, and troubles at random. */
+async function longChaos(): Promise<void> {
+  if (await preparedMachines()) {
+    await runTests('chaos', ['./test/long/']);
+  }
+}
+
+/** @returns false where machines cannot run, which is said and counted */
+async function preparedMachines(): Promise<boolean> {
   const prerequisites = Bun.spawn([BUN, 'test/vm/prerequisites.ts'], {
     cwd: ROOT,
     stdin: 'ignore',
@@ -132,17 +152,12 @@ async function vm(): Promise<void> {
   if ((await prerequisites.exited) !== 0) {
     const required = process.env['CI'] === 'true';
     counts[required ? 'failed' : 'skipped'] += 1;
-    say(`${required ? 'FAILED' : 'skipped'}: vm: ${reason}`);
-    return;
+    say(`${required ? 'FAILED' : 'skipped'}: machines: ${reason}`);
+    return false;
   }
   await check('build', [BUN, 'scripts/build.ts', '--target', `linux-${process.arch}`]);
   await check('test machines', [BUN, 'test/vm/prepare.ts']);
-  const goTest = ['go', 'test', '-C', 'test/k3s', './...'];
-  // As the build is made: with anything else all of Kubernetes would be compiled once more.
-  await check('k3s for tests: its own tests', goTest, GO_ENVIRONMENT);
-  const timeout = `--timeout=${MACHINE_TEST_TIMEOUT_MS}`;
-  await runTests('machines', [timeout, './test/vm/']);
-  await runTests('e2e', [timeout, './test/e2e/']);
+  return true;
 }
 
 /** A hundred thousand mutated messages, and a fleet that comes back. */
@@ -179,7 +194,7 @@ const PARTS: Readonly<Record<string, readonly (() => Promise<void>)[]>> = {
   cli: [cli],
   vm: [vm],
   all: [unit, cli, session, vm],
-  long: [load, longFuzz],
+  long: [load, longFuzz, longChaos],
 };
 for (const part of PARTS[process.argv[2] ?? 'all'] ?? []) {
   await part();

@@ -120,8 +120,11 @@ export async function openStand(name: string): Promise<Stand> {
   };
 }
 
+/** Where an installation takes everything from. */
+export type Sources = Pick<Stand, 'releases' | 'mirror' | 'controlPlaneUrl'>;
+
 /** What a user of this stand has in the environment; a person needs none of it. */
-export function installEnvironment(stand: Stand): Record<string, string> {
+export function installEnvironment(stand: Sources): Record<string, string> {
   return {
     PIPEOPS_BASE_URL: stand.releases.url,
     PIPEOPS_K3S_MIRROR: stand.mirror.url,
@@ -132,7 +135,7 @@ export function installEnvironment(stand: Stand): Record<string, string> {
 
 /** The one line of the README. */
 export function installByOneLine(
-  stand: Stand,
+  stand: Sources,
   machine: Machine,
   args: readonly string[],
   options: { readonly env?: Record<string, string>; readonly check?: boolean } = {},

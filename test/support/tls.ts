@@ -1,5 +1,6 @@
 /** A certificate authority for one test run, and a server certificate of it: made by openssl. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -10,8 +11,8 @@ export interface TestCertificates {
   readonly key: string;
 }
 
-/** @param addresses IP addresses that the server certificate is for */
-export async function makeCertificates(addresses: readonly string[]): Promise<TestCertificates> {
+/** @param hosts addresses and names that the server certificate is for */
+export async function makeCertificates(hosts: readonly string[]): Promise<TestCertificates> {
   const directory = await mkdtemp(join(tmpdir(), 'pipeops-test-tls-'));
   try {
     const at = (name: string) => join(directory, name);
@@ -24,7 +25,7 @@ export async function makeCertificates(addresses: readonly string[]): Promise<Te
       ...['req', ...newKey, '-subj', '/CN=test server'],
       ...['-keyout', at('server.key'), '-out', at('server.csr')],
     ]);
-    const names = addresses.map((address) => `IP:${address}`).join(',');
+    const names = hosts.map((host) => `${isIP(host) === 0 ? 'DNS' : 'IP'}:${host}`).join(',');
     await writeFile(at('extensions'), `subjectAltName=${names}\n`);
     await openssl([
       ...['x509', '-req', '-in', at('server.csr'), '-days', '2', '-CAcreateserial'],

@@ -27,6 +27,9 @@ const KUBERNETES_PACKAGES = [
   'socat',
 ];
 
+/** Moves the clock of one program: that of a machine is the host's. */
+const TEST_PACKAGES = ['libfaketime'];
+
 const FILES = [
   { source: 'set-up-machine.sh', to: 'usr/local/lib/test-machine/set-up-machine.sh' },
   { source: 'place-images.sh', to: 'usr/local/lib/test-machine/place-images.sh' },
@@ -112,7 +115,7 @@ async function makeKubernetes(plain: string, directory: string): Promise<void> {
     });
   await inside('apt-get', 'update');
   const install = ['apt-get', 'install', '--yes', '--no-install-recommends'];
-  await inside(...install, ...KUBERNETES_PACKAGES);
+  await inside(...install, ...KUBERNETES_PACKAGES, ...TEST_PACKAGES);
   await rm(guarded);
   // k3s runs a containerd of its own.
   await runCommand(['systemctl', `--root=${directory}`, 'disable', 'containerd.service']);

@@ -1,0 +1,112 @@
+/** One trouble from its beginning to full recovery, and how long that took. */
+import { expect } from 'bun:test';
+import { waitUntil } from '../../vm/wait-until.ts';
+import type { Fault } from './faults.ts';
+import { type Rig, UNIT } from './rig.ts';
+
+/** After the trouble: until there is a session, and until all that waited has its result. */
+const SESSION_BACK_MAX_MS = 60_000;
+const RESULTS_MAX_MS = 180_000;
+/** Until /ready says what is wrong. */
+const NOTICED_MAX_MS = 60_000;
+/** A peer that is silent is found in this time. */
+const DEAD_PEER_MAX_MS = 15_000;
+/** The issue's bound for a loaded daemon, bytes; the daemon of the clock tests has a library more. */
+const PEAK_RSS_MAX_BYTES = 128 * 1024 * 1024;
+
+export interface Outcome {
+  readonly name: string;
+  /** From the beginning until the log names the silent peer; where that is what is to be found. */
+  readonly deadPeerMs: number | undefined;
+  /** From the beginning until /ready says why not; where it must. */
+  readonly noticedMs: number | undefined;
+  /** From the end of the trouble until the control plane and /ready agree that there is a session. */
+  readonly sessionMs: number;
+  /** From the end until all that had been accepted until then has its result. */
+  readonly resultsMs: number;
+  readonly peakRssMiB: number;
+}
+
+/** @param lastsMs how long the trouble lasts */
+export async function liveThrough(rig: Rig, fault: Fault, lastsMs: number): Promise<Outcome> {
+  await fault.prepare?.(rig);
+  const restarts = await restartsOf(rig);
+  const wallClock = Date.now();
+  const began = performance.now();
+  const end = await fault.begin(rig);
+  const { reason } = fault;
+  const noticed =
+    reason === undefined
+      ? undefined
+      : await rig.ready.next(
+          `/ready gives a reason like ${reason} during "${fault.name}"`,
+          began,
+          NOTICED_MAX_MS,
+          ({ ready, reasons }) => !ready && reasons.some(({ message }) => reason.test(message)),
+        );
+  await fault.during?.(rig);
+  // How long it lasts is what this is about.
+  await Bun.sleep(Math.max(0, began + lastsMs - performance.now()));
+  await end();
+  const over = performance.now();
+  const waiting = rig.ledger.open().map(({ id }) => id);
+  const back = await sessionBack(rig, fault, over);
+  await waitUntil(`all has its result after "${fault.name}"`, RESULTS_MAX_MS, async () => {
+    const open = new Set(rig.ledger.open().map(({ id }) => id));
+    return !waiting.some((id) => open.has(id));
+  });
+  const resultsMs = performance.now() - over;
+  const found = fault.findsDeadPeer === true ? await silenceFound(rig, wallClock) : undefined;
+  if (found !== undefined) {
+    expect(found - wallClock).toBeLessThanOrEqual(DEAD_PEER_MAX_MS);
+  }
+  expect({ fault: fault.name, restarts: await restartsOf(rig) }).toEqual({
+    fault: fault.name,
+    restarts: restarts + (fault.kills ?? 0),
+  });
+  const peakRss = await peakRssBytes(rig);
+  expect(peakRss).toBeLessThanOrEqual(PEAK_RSS_MAX_BYTES);
+  return {
+    name: fault.name,
+    deadPeerMs: found === undefined ? undefined : found - wallClock,
+    noticedMs: noticed === undefined ? undefined : noticed.at - began,
+    sessionMs: back - over,
+    resultsMs,
+    peakRssMiB: peakRss / 1024 / 1024,
+  };
+}
+
+/** @returns when both sides said that there is a session, ms of performance.now() */
+async function sessionBack(rig: Rig, fault: Fault, over: number): Promise<number> {
+  const what = `the session is back after "${fault.name}"`;
+  const { at } = await rig.ready.next(what, over, SESSION_BACK_MAX_MS, ({ ready }) => ready);
+  await waitUntil(what, SESSION_BACK_MAX_MS, async () => (await rig.agent()).connected);
+  return at;
+}
+
+/** @returns when the daemon logged that its peer has been silent, ms since 1970 */
+async function silenceFound({ server }: Rig, since: number): Promise<number> {
+  const argv = [
+    ...['journalctl', '--unit', UNIT, '--output', 'json', '--since', `@${since / 1_000}`],
+    ...['--grep', 'has been silent for'],
+  ];
+  const { stdout } = await server.exec(argv);
+  const { __REALTIME_TIMESTAMP: micros } = JSON.parse(stdout.split('\n')[0] ?? '');
+  return Number(micros) / 1_000;
+}
+
+/** How often systemd started the daemon again: by its watchdog, or because it ended. */
+async function restartsOf(rig: Rig): Promise<number> {
+  return Number(await unitProperty(rig, 'NRestarts'));
+}
+
+/** Of the running daemon, since its start. */
+async function peakRssBytes(rig: Rig): Promise<number> {
+  const pid = await unitProperty(rig, 'MainPID');
+  const status = await rig.server.readFile(`/proc/${pid}/status`);
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+}
+
+async function unitProperty({ server }: Rig, property: string): Promise<string> {
+  return (await server.exec(['systemctl', 'show', UNIT, '-P', property])).stdout.trim();
+}
