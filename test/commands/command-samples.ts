@@ -49,10 +49,13 @@ export function sampleOf(type: string, namespace: string): CommandSample | undef
     case 'drain':
       return {
         payload: { node: namespace },
-        prepare: (kubernetes) =>
-          kubernetes.put(`/api/v1/nodes/${namespace}`, {
-            spec: { unschedulable: type === 'uncordon' },
-          }),
+        prepare: (kubernetes) => {
+          const spec = { unschedulable: type === 'uncordon' };
+          kubernetes.put(`/api/v1/nodes/${namespace}`, { spec });
+          if (type === 'drain') {
+            putPod(kubernetes, namespace);
+          }
+        },
       };
     default:
       return undefined;
@@ -80,8 +83,8 @@ function putDiscovery(kubernetes: FakeKubernetes, namespace: string): void {
 
 function putPod(kubernetes: FakeKubernetes, namespace: string): void {
   kubernetes.put(`${core(namespace)}/pods/web-0`, {
-    metadata: { namespace },
-    spec: { containers: [{ name: 'web' }] },
+    metadata: { namespace, ownerReferences: [{ kind: 'ReplicaSet', controller: true }] },
+    spec: { nodeName: namespace, containers: [{ name: 'web' }] },
     status: {
       phase: 'Running',
       conditions: [{ type: 'Ready', status: 'True' }],

@@ -2,6 +2,7 @@
  * The part of the Kubernetes API that the agent uses, over real HTTPS, with objects in memory: for
  * tests of one process. What Kubernetes itself does with the objects is tested on real machines.
  */
+import { CHANNELS_V4, STATUS, STDOUT } from '../../src/kubernetes/channel-stream.ts';
 import { makeCertificates } from './tls.ts';
 
 type Json = Record<string, unknown>;
@@ -80,12 +81,13 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
 
   const list = (path: string, search: URLSearchParams): KubernetesObject[] => {
     const resource = path.split('/').at(-1) ?? '';
-    const name = /^metadata\.name=(.*)$/.exec(search.get('fieldSelector') ?? '')?.[1];
+    const [field, value] = (search.get('fieldSelector') ?? '').split('=');
     const prefix = path.includes('/namespaces/') ? `${path}/` : path.replace(`/${resource}`, '/');
     return [...objects]
       .filter(([key]) => key.startsWith(prefix) && key.split('/').at(-2) === resource)
       .map(([, object]) => object)
-      .filter(({ metadata }) => name === undefined || metadata.name === name);
+      .filter(({ metadata }) => field !== 'metadata.name' || metadata.name === value)
+      .filter(({ spec }) => field !== 'spec.nodeName' || spec?.['nodeName'] === value);
   };
 
   const watch = (path: string): Response => {
@@ -109,9 +111,12 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
     return new Response(body);
   };
 
+  const note = (request: Request) =>
+    void requests.push(`${request.method} ${new URL(request.url).pathname}`);
+
   const answer = async (request: Request): Promise<Response> => {
     const { pathname, searchParams } = new URL(request.url);
-    requests.push(`${request.method} ${pathname}`);
+    note(request);
     if (request.headers.get('authorization') !== `Bearer ${fake.token}`) {
       return status(401, 'Unauthorized');
     }
@@ -127,6 +132,10 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
         if (pathname.endsWith('/token')) {
           fake.token = serviceAccountToken(new Date(), 30 * 24 * 3_600, crypto.randomUUID());
           return Response.json({ status: { token: fake.token } });
+        }
+        if (pathname.endsWith('/eviction')) {
+          const pod = pathname.replace('/eviction', '');
+          return objects.delete(pod) ? status(201, 'Evicted') : status(404, 'NotFound');
         }
         const { name } = body['metadata'] as { name: string };
         return Response.json(store(`${pathname}/${name}`, body), { status: 201 });
@@ -171,7 +180,20 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
     port: 0,
     development: false,
     tls: { cert, key },
-    fetch: answer,
+    fetch: async (request, self) => {
+      const headers = { 'sec-websocket-protocol': CHANNELS_V4 };
+      const isExec = new URL(request.url).pathname.endsWith('/exec');
+      return isExec && self.upgrade(request, { headers }) ? note(request) : await answer(request);
+    },
+    // Every program prints a line and succeeds.
+    websocket: {
+      open: (socket) => {
+        socket.send(Buffer.from([STDOUT, ...Buffer.from('ran\n')]));
+        socket.send(Buffer.from([STATUS, ...Buffer.from('{"status":"Success"}')]));
+        socket.close(1000);
+      },
+      message: () => undefined,
+    },
   });
   const fake: FakeKubernetes = {
     url: `https://127.0.0.1:${server.port}`,
