@@ -10,8 +10,9 @@
  *
  * Ours, where both sides announced `supports_flow_control`: `proxy_window` {bytes} in both
  * directions allows the other side that many more body bytes; it begins with
- * PROXY_WINDOW_BYTES. And `raw_upgrade` in a request: behind a header with status 101 the chunks of
- * both directions are the bytes of the other protocol.
+ * PROXY_WINDOW_BYTES. An answer of at most PROXY_CHUNK_BYTES that is whole at once may come as one
+ * `proxy_response` although a streamed one was asked for. And `raw_upgrade` in a request: behind a
+ * header with status 101 the chunks of both directions are the bytes of the other protocol.
  */
 import { z } from 'zod';
 
@@ -23,17 +24,20 @@ export const PROXY_WINDOW_BYTES = 1024 * 1024;
 export const BUFFERED_ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 
 const text = z.string();
-const headerValue = z.union([text, z.array(text)]);
-/** A header of another type is left out, as the existing agent does. */
+/** A text or a list of texts; a header of another type is left out, as the existing agent does. */
 const headers = z
-  .record(text, z.unknown())
-  .transform((all) =>
-    Object.entries(all).flatMap(([name, value]) => {
-      const parsed = headerValue.safeParse(value);
-      const values = parsed.success ? [parsed.data].flat() : [];
-      return values.map((each) => [name, each] as const);
-    }),
-  )
+  .custom<Readonly<Record<string, unknown>>>((all) => typeof all === 'object' && all !== null)
+  .transform((all) => {
+    const list: (readonly [string, string])[] = [];
+    for (const [name, value] of Object.entries(all)) {
+      for (const each of Array.isArray(value) ? value : [value]) {
+        if (typeof each === 'string') {
+          list.push([name, each]);
+        }
+      }
+    }
+    return list;
+  })
   .catch([]);
 const flag = z.boolean().optional().catch(undefined);
 

@@ -137,23 +137,67 @@ class StreamedRequest extends BaseRequest {
   #windowBytes = PROXY_WINDOW_BYTES;
   #paused = false;
   #upgraded = false;
+  /** A head that waits for what comes in the same turn, and that. */
+  #held: { readonly head: ResponseHead; readonly chunks: Buffer[] } | undefined;
 
   readonly sink: ExchangeSink = {
     head: (head) => {
-      const { link, id } = this.options;
       this.#upgraded = head.status === 101;
-      const payload: ProxyResponseHeaderPayload = headOf(head);
-      link.send('proxy_response_header', payload, id);
+      this.#held = { head, chunks: [] };
+      queueMicrotask(() => this.#sendHeld());
     },
-    data: (chunk) => this.#send(chunk),
+    data: (chunk) => {
+      if (this.#held === undefined) {
+        this.#send(chunk);
+      } else {
+        this.#held.chunks.push(chunk);
+      }
+    },
     end: () => {
-      const { link, id } = this.options;
-      link.send('proxy_response_end', {}, id);
+      if (!this.#sendWhole()) {
+        this.#sendHeld();
+        this.options.link.send('proxy_response_end', {}, this.options.id);
+      }
       this.finish();
     },
-    fail: (error) => this.fail(error.message, error.code),
+    fail: (error) => {
+      this.#sendHeld();
+      this.fail(error.message, error.code);
+    },
     drained: () => this.openWindow(),
   };
+
+  /** Most answers are small and there at once: to a peer that knows our windows they are one message. */
+  #sendWhole(): boolean {
+    const held = this.#held;
+    if (held === undefined || !this.options.windowed) {
+      return false;
+    }
+    const body = Buffer.concat(held.chunks);
+    if (body.length > PROXY_CHUNK_BYTES) {
+      return false;
+    }
+    this.#held = undefined;
+    const payload: ProxyResponsePayload = {
+      ...headOf(held.head),
+      ...(body.length === 0 ? {} : { body: body.toString('base64'), encoding: 'base64' }),
+    };
+    this.options.link.send('proxy_response', payload, this.options.id);
+    return true;
+  }
+
+  #sendHeld(): void {
+    const held = this.#held;
+    if (held === undefined) {
+      return;
+    }
+    this.#held = undefined;
+    const payload: ProxyResponseHeaderPayload = headOf(held.head);
+    this.options.link.send('proxy_response_header', payload, this.options.id);
+    for (const chunk of held.chunks) {
+      this.#send(chunk);
+    }
+  }
 
   override bodyEnd(): void {
     if (this.#upgraded) {

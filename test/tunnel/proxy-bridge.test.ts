@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import type { SessionLink } from '../../src/control-plane/ports.ts';
-import type { Destination } from '../../src/proxy/forward.ts';
 import { systemRandom } from '../../src/platform/random.ts';
+import type { Destination } from '../../src/proxy/forward.ts';
 import { proxyBridge } from '../../src/tunnel/proxy-bridge.ts';
 import { type ManualClock, manualClock } from '../support/manual-clock.ts';
 import { memoryLog } from '../support/memory-log.ts';
@@ -53,7 +53,11 @@ async function bridge(
         service: ({ namespace, name, port }) => ({
           ...destination,
           locate: async () => ({
-            ...{ address: upstream.address, host: `${name}.${namespace}:${port}`, token: undefined },
+            ...{
+              address: upstream.address,
+              host: `${name}.${namespace}:${port}`,
+              token: undefined,
+            },
           }),
         }),
         host: () => undefined,
@@ -255,6 +259,25 @@ test('a window bounds what is under way; the peer opens it again', async () => {
   peer.say('proxy_window', 'r1', { bytes: 8 * MIB.length });
   await peer.until(isOver);
   expect(received()).toBe(8 * MIB.length);
+});
+
+test('a small answer to a peer that counts windows is one message', async () => {
+  await using peer = await bridge(({ socket }) => socket.write(okAnswer('small')), {
+    windowed: true,
+  });
+  const payload = { path: '/x', headers: TOKEN, supports_response_streaming: true };
+  peer.say('proxy_request', 'r1', payload);
+  await peer.until(isOver);
+  expect(peer.sent).toEqual([
+    {
+      type: 'proxy_response',
+      id: 'r1',
+      payload: {
+        ...{ status: 200, headers: { 'Content-Length': ['5'] } },
+        ...{ body: base64('small'), encoding: 'base64' },
+      },
+    },
+  ]);
 });
 
 test('a full connection makes the cluster wait until it has room', async () => {

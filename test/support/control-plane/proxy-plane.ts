@@ -5,6 +5,7 @@ import {
   ProxyErrorPayload,
   ProxyResponseChunkPayload,
   ProxyResponseHeaderPayload,
+  ProxyResponsePayload,
   ProxyWindowPayload,
 } from '../../../src/protocol/proxy-messages.ts';
 import type { AgentLink, DataPlanePeer } from './agent-link.ts';
@@ -49,7 +50,7 @@ export interface ProxyPlane extends DataPlanePeer {
 const WINDOW_STEP_BYTES = PROXY_WINDOW_BYTES / 2;
 
 const TYPES = [
-  ...['proxy_response_header', 'proxy_response_chunk', 'proxy_response_end'],
+  ...['proxy_response', 'proxy_response_header', 'proxy_response_chunk', 'proxy_response_end'],
   ...['proxy_response_abort', 'proxy_error', 'proxy_window'],
 ];
 
@@ -113,6 +114,11 @@ class Session {
   message(type: string, id: string, payload: unknown): void {
     const call = this.#calls.get(id);
     switch (type) {
+      case 'proxy_response': {
+        const { status, headers, body = '' } = ProxyResponsePayload.parse(payload);
+        call?.whole(status, headers ?? {}, Buffer.from(body, 'base64'));
+        break;
+      }
       case 'proxy_response_header': {
         const { status, headers } = ProxyResponseHeaderPayload.parse(payload);
         call?.head(status, headers ?? {});
@@ -208,6 +214,15 @@ class Call implements ClusterCall {
 
   end(): void {
     this.#finish();
+    this.#answer.end();
+  }
+
+  whole(status: number, headers: Readonly<Record<string, readonly string[]>>, body: Buffer): void {
+    this.#finish();
+    this.#answer.head(status, headers);
+    if (body.length > 0) {
+      this.#answer.data(body);
+    }
     this.#answer.end();
   }
 
