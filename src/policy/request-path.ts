@@ -6,7 +6,7 @@ import { type AccessRequest, type PolicyDecision, refused } from './policy.ts';
 
 export type ParsedRequest =
   | { readonly kind: 'access'; readonly access: AccessRequest }
-  /** Discovery, health and version: what every account of a cluster may read. */
+  /** Discovery, health, version and what it may do itself: every account of a cluster reads it. */
   | { readonly kind: 'public' }
   | { readonly kind: 'refused'; readonly decision: PolicyDecision };
 
@@ -29,6 +29,10 @@ const PUBLIC_ROOTS: ReadonlySet<string> = new Set([
   'readyz',
   'openapi',
 ]);
+/** `kubectl auth can-i` creates questions; they are answered and kept nowhere. */
+const SELF_REVIEWS: readonly string[] = ['accessreviews', 'rulesreviews'].map(
+  (kind) => `/apis/authorization.k8s.io/v1/selfsubject${kind}`,
+);
 /** Second words below a namespace that are not kinds of objects. */
 const NAMESPACE_SUBRESOURCES: ReadonlySet<string> = new Set(['status', 'finalize']);
 /** They carry programs and bytes whatever the method says. */
@@ -51,6 +55,9 @@ export function parseRequest(method: string, target: string, upgrade: boolean): 
   const queryAt = target.indexOf('?');
   const path = queryAt < 0 ? target : target.slice(0, queryAt);
   const query = queryAt < 0 ? '' : target.slice(queryAt + 1);
+  if (verb === 'create' && SELF_REVIEWS.includes(path)) {
+    return { kind: 'public' };
+  }
   const split = splitPath(path);
   if (split === undefined) {
     return refuse(

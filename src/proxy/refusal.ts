@@ -30,7 +30,8 @@ export function refusalOf(error: AgentError): Refusal {
       apiVersion: 'v1',
       metadata: {},
       status: 'Failure',
-      message: `pipeops-agent: ${error.message}`,
+      // All that kubectl shows of it.
+      message: `pipeops-agent: ${error.message}${typeof rule === 'string' ? ` (${rule})` : ''}`,
       reason,
       details: {
         causes,

@@ -177,6 +177,15 @@ describe('proxied requests', () => {
     expect(rule('CONNECT', '/api/v1/pods')).toBe('proxy/method');
   });
 
+  test('everybody may ask what is allowed here, about themselves only', () => {
+    const ask = (review: string) =>
+      rule('POST', `/apis/authorization.k8s.io/v1/${review}`, false, READ_ONLY);
+    expect(ask('selfsubjectaccessreviews')).toBe('allowed');
+    expect(ask('selfsubjectrulesreviews?dryRun=All')).toBe('allowed');
+    expect(ask('subjectaccessreviews')).toBe('read-only/resources');
+    expect(ask('selfsubjectaccessreviews/x')).toBe('read-only/resources');
+  });
+
   test('a stream counts as a change, whatever its method', () => {
     const target = '/api/v1/namespaces/shop/pods/web/exec?command=sh';
     expect(rule('GET', target, true)).toBe('standard/exec');

@@ -187,7 +187,7 @@ test('what the policy denies is answered as Kubernetes would, with the rule', as
     apiVersion: 'v1',
     metadata: {},
     status: 'Failure',
-    message: 'pipeops-agent: No exec here',
+    message: 'pipeops-agent: No exec here (standard/exec)',
     reason: 'Forbidden',
     details: {
       causes: [
