@@ -4,12 +4,16 @@ import { parseBoundedJson } from '../protocol/bounded-json.ts';
 import { CLOSE_CODES, Envelope, MESSAGE_LIMIT_BYTES } from '../protocol/messages.ts';
 import { withDeadline } from './deadline.ts';
 import { retryAfterMs } from './pace.ts';
+import { type SlowLink, slowLink } from './slow-link.ts';
 
 /** From the name to the answer of the upgrade. */
 export const DIAL_TIMEOUT_MS = 15_000;
 /** Time between two ping frames. */
 export const PING_INTERVAL_MS = 5_000;
-/** A peer from which nothing came for this long is dead: it answers pings. Found within 15 s. */
+/**
+ * A peer from which nothing came for this long is dead: it answers pings. Found within 15 s; later
+ * only after a message that a slow link needs longer for.
+ */
 export const SILENCE_LIMIT_MS = 14_000;
 /** More than this waiting to leave means that the peer does not read: the connection is given up. */
 export const OUTGOING_LIMIT_BYTES = 16 * 1024 * 1024;
@@ -106,9 +110,29 @@ export async function openConnection(
     throw thrown;
   }
   heardAt = deps.clock.monotonic();
-  const connection = { ...senders(deps.clock, socket, gone.signal, give), kind: target.kind };
-  void watchSilence(deps.clock, host, socket, () => heardAt, gone.signal, give);
+  const link = slowLink(deps);
+  const connection = { ...senders(deps.clock, socket, link, gone.signal, give), kind: target.kind };
+  const aliveAt = () => Math.max(heardAt, link.busyUntil());
+  void watchSilence(deps.clock, host, socket, aliveAt, gone.signal, give);
   return { ...connection, signal: gone.signal, ended: ended.promise, close: give };
+}
+
+/** Why a connection ended; at the agent's own stop it still stands, and is left next. */
+export async function endOf(connection: Connection, signal: AbortSignal): Promise<AgentError> {
+  return signal.aborted ? interrupted() : await connection.ended;
+}
+
+/** Closes a connection that works. @param signal aborted when the agent stops */
+export function leave(connection: Connection, signal: AbortSignal): void {
+  connection.close(signal.aborted ? CLOSE_CODES.goingAway : CLOSE_CODES.normal, interrupted());
+}
+
+function interrupted(): AgentError {
+  return new AgentError('INTERRUPTED', 'The session was ended');
+}
+
+export function replaced(): AgentError {
+  return new AgentError('INTERRUPTED', 'The gateway takes over');
 }
 
 function receive(handlers: ConnectionHandlers, data: string | Uint8Array): void {
@@ -139,6 +163,7 @@ export function parseEnvelope(text: string): Envelope | string {
 function senders(
   clock: Clock,
   socket: WebSocketConnection,
+  link: SlowLink,
   gone: AbortSignal,
   give: (code: number, error: AgentError) => void,
 ): Pick<Connection, 'send' | 'sendBinary' | 'bufferedBytes'> {
@@ -155,15 +180,17 @@ function senders(
     return true;
   };
   return {
-    send: (type, payload, requestId) =>
-      sendRaw(
-        JSON.stringify({
-          type,
-          ...(requestId === undefined ? {} : { request_id: requestId }),
-          payload,
-          timestamp: clock.now().toISOString(),
-        }),
-      ),
+    send: (type, payload, requestId) => {
+      const text = JSON.stringify({
+        type,
+        ...(requestId === undefined ? {} : { request_id: requestId }),
+        payload,
+        timestamp: clock.now().toISOString(),
+      });
+      link.sent(text.length);
+      return sendRaw(text);
+    },
+    // Not counted: the peer's windows let little of it wait, and it answers with new ones.
     sendBinary: sendRaw,
     bufferedBytes: () => socket.bufferedBytes(),
   };
@@ -173,12 +200,12 @@ async function watchSilence(
   clock: Clock,
   host: string,
   socket: WebSocketConnection,
-  heardAt: () => number,
+  aliveAt: () => number,
   gone: AbortSignal,
   give: (code: number, error: AgentError) => void,
 ): Promise<void> {
   while (!gone.aborted) {
-    const leftMs = heardAt() + SILENCE_LIMIT_MS - clock.monotonic();
+    const leftMs = aliveAt() + SILENCE_LIMIT_MS - clock.monotonic();
     if (leftMs <= 0) {
       const message = `${host} has been silent for ${SILENCE_LIMIT_MS / 1_000} s`;
       give(CLOSE_CODES.silent, new AgentError('CONTROL_PLANE_UNREACHABLE', message));

@@ -34,17 +34,18 @@ export interface RetryPolicy {
  */
 export function retryPolicy(deps: Deps, spreadMs: () => number = () => 0): RetryPolicy {
   const { clock, random } = deps;
-  let attempt = 0;
+  /** Failures where somebody was there, and where nobody was: an outage is no server's refusal. */
+  let failures = { there: 0, nobodyThere: 0 };
   let workedSince: number | undefined;
   let periodEnd = Number.NEGATIVE_INFINITY;
-  const nextWaitMs = (error: AgentError) => {
+  const nextWaitMs = (kind: keyof typeof failures) => {
     const spread = spreadMs();
     if (spread === 0) {
-      const nobodyThere = error.details?.['unreachable'] === true;
-      const { firstMs, capMs } = RETRY;
-      return backoffMs(deps, { firstMs, capMs: nobodyThere ? UNREACHABLE_CAP_MS : capMs }, attempt);
+      const capMs = kind === 'nobodyThere' ? UNREACHABLE_CAP_MS : RETRY.capMs;
+      return backoffMs(deps, { firstMs: RETRY.firstMs, capMs }, failures[kind]);
     }
     const now = clock.monotonic();
+    const attempt = failures.there + failures.nobodyThere;
     const period = Math.max(spread, Math.min(RETRY.capMs, RETRY.firstMs * 2 ** attempt));
     const begin = attempt === 0 ? now : Math.max(now, periodEnd);
     periodEnd = begin + period;
@@ -53,11 +54,12 @@ export function retryPolicy(deps: Deps, spreadMs: () => number = () => 0): Retry
   return {
     failed: (error) => {
       if (workedSince !== undefined && clock.monotonic() - workedSince >= STABLE_MS) {
-        attempt = 0;
+        failures = { there: 0, nobodyThere: 0 };
       }
       workedSince = undefined;
-      const waitMs = nextWaitMs(error);
-      attempt = Math.min(attempt + 1, 30);
+      const kind = error.details?.['unreachable'] === true ? 'nobodyThere' : 'there';
+      const waitMs = nextWaitMs(kind);
+      failures[kind] += 1;
       // A gateway's word about the token is not the controller's, which is asked next.
       if (error.code === 'TOKEN_REJECTED' && error.details?.['gateway'] !== true) {
         return REFUSED_RETRY_MS;

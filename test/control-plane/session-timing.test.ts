@@ -41,6 +41,19 @@ describe('retryPolicy()', () => {
     expect(retry.failed(away)).toBeLessThan(501);
   });
 
+  test('tries that reached nobody make no wait longer than 2 s, nor the next one after a session', () => {
+    const nobody = new AgentError('CONTROL_PLANE_UNREACHABLE', 'refused', {
+      details: { unreachable: true },
+    });
+    const retry = retryPolicy({ clock: manualClock(), random: longest });
+    const rounded = (error: AgentError) => Math.ceil(retry.failed(error) / 100) * 100;
+    expect(rounded(away)).toBe(500);
+    const waits = Array.from({ length: 6 }, () => rounded(nobody));
+    expect(waits).toEqual([500, 1000, 2000, 2000, 2000, 2000]);
+    retry.succeeded();
+    expect(rounded(away)).toBe(1000);
+  });
+
   test('waits as long as the server asks, and up to half of it longer', () => {
     const asked = new AgentError('CONTROL_PLANE_ERROR', 'busy', {
       details: { retryAfterMs: 20_000 },

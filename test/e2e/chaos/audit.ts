@@ -95,9 +95,10 @@ export function table(outcomes: readonly Outcome[]): string {
   const lines = outcomes.map(
     (each) =>
       `${each.name.padEnd(34)}${seconds(each.deadPeerMs)}${seconds(each.noticedMs)}` +
-      `${seconds(each.sessionMs)}${seconds(each.resultsMs)}${each.peakRssMiB.toFixed(0).padStart(7)}`,
+      `${seconds(each.sessionMs)}${seconds(each.resultsMs)}` +
+      `${each.rss.nowMiB.toFixed(0).padStart(5)}${each.rss.peakMiB.toFixed(0).padStart(6)}`,
   );
-  const head = `${'seconds'.padEnd(34)}   silent  noticed  session  results    MiB`;
+  const head = `${'seconds'.padEnd(34)}   silent  noticed  session  results  MiB  peak`;
   const sorted = outcomes.map(({ sessionMs }) => sessionMs).sort((a, b) => a - b);
   const p50 = sorted[Math.floor((sorted.length - 1) / 2)];
   const summary = `session back: p50${seconds(p50)} s, max${seconds(sorted.at(-1))} s`;
