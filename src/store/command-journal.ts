@@ -3,7 +3,7 @@ import { type Bell, bell } from '../core/bell.ts';
 import { AgentError } from '../core/errors.ts';
 import type { Clock, RunSoon } from '../core/ports.ts';
 import type { Command, CommandResult } from '../protocol/rest.ts';
-import { storeRebornAt } from './database.ts';
+import { probeDisk, storeRebornAt } from './database.ts';
 import { type CommitTimes, type GroupCommit, groupCommit } from './group-commit.ts';
 import { pruneJournal } from './journal-pruning.ts';
 import {
@@ -68,7 +68,10 @@ export interface CommandJournal {
   /** Resolves when a result became pending, or at the signal. */
   whenPending(signal: AbortSignal): Promise<void>;
   counts(): JournalCounts;
-  /** Makes room: forgets what is too old or too much. @returns whether there is more to forget */
+  /**
+   * Makes room: forgets what is too old or too much. While there is trouble it writes in any case.
+   * @returns whether there is more to forget
+   */
   prune(): Promise<boolean>;
   /** Reads from the disk; throws when it cannot. */
   check(): void;
@@ -127,7 +130,13 @@ export function commandJournal(deps: {
       const { accepted, running, undelivered } = totals;
       return { accepted, running, undelivered };
     },
-    prune: () => commits.write(() => pruneJournal(database, totals, clock.now())),
+    prune: () =>
+      commits.write(() => {
+        if (commits.trouble() !== undefined) {
+          probeDisk(database, clock.now());
+        }
+        return pruneJournal(database, totals, clock.now());
+      }),
     check: () => void database.query('SELECT max(sequence) FROM commands').get(),
     mayHaveRunBefore: ({ created_at: createdAt }) =>
       // A date that cannot be read compares as false.

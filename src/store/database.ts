@@ -119,6 +119,13 @@ export function storeRebornAt(database: Database): string | undefined {
   );
 }
 
+/** Writes something, to learn whether the disk takes it. */
+export function probeDisk(database: Database, now: Date): void {
+  database.run("INSERT OR REPLACE INTO identity (name, value) VALUES ('disk_probed_at', ?)", [
+    now.toISOString(),
+  ]);
+}
+
 /** Goes by what stands beside the store, so that a crash between the two steps loses nothing. */
 function noteRebirth(clock: Clock, database: Database, path: string): void {
   if (setAsideNames(path).length > 0) {

@@ -65,9 +65,11 @@ export function groupCommit(
       runSoon(commit);
     }
     const startedAt = clock.monotonic();
+    const changesBefore = totalChanges(database);
     try {
       const tell = database.transaction(() => writes.map((write) => write.run()))();
-      trouble = undefined;
+      // One that changed nothing says nothing about the disk.
+      trouble = totalChanges(database) === changesBefore ? trouble : undefined;
       times.add(clock.monotonic() - startedAt);
       for (const each of tell) {
         each();
@@ -108,6 +110,11 @@ export function groupCommit(
     trouble: () => trouble,
     times: times.summary,
   };
+}
+
+function totalChanges(database: Database): number {
+  const row = database.query<{ total: number }, []>('SELECT total_changes() AS total').get();
+  return row?.total ?? 0;
 }
 
 function explained(thrown: unknown): AgentError {

@@ -134,8 +134,11 @@ export function readPending(
   return found;
 }
 
+const SLIM_ERROR_CHARS = 1_000;
+
 /** What is left of a result where there is no room for all of it: how it ended, and why. */
 export function slimResult(result: CommandResult): CommandResult {
-  const { data: _, ...rest } = result;
-  return { ...rest, output: '', metadata: { ...result.metadata, truncated: true } };
+  const { data: _, error, ...rest } = result;
+  const why = error === undefined ? {} : { error: error.slice(0, SLIM_ERROR_CHARS) };
+  return { ...rest, ...why, output: '', metadata: { ...result.metadata, truncated: true } };
 }

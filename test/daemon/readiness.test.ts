@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test';
+import { join } from 'node:path';
 import { sessionState } from '../../src/control-plane/session-state.ts';
 import { AgentError } from '../../src/core/errors.ts';
 import { serverReadiness } from '../../src/daemon/readiness.ts';
@@ -7,6 +8,7 @@ import { failureOf } from '../support/failure-of.ts';
 import { startFakeKubernetes } from '../support/fake-kubernetes.ts';
 import { clientOf } from '../support/fake-kubernetes-client.ts';
 import { manualClock } from '../support/manual-clock.ts';
+import { tempDirectory } from '../support/temp-dir.ts';
 
 test('a server whose policy file cannot be used is not ready, and says which problem it has', async () => {
   await using kubernetes = await startFakeKubernetes();
@@ -57,4 +59,26 @@ test('without a session it is not ready: why, since when, and when the next try 
       },
     ],
   });
+});
+
+test('on a full disk it is not ready, nothing is acknowledged, and it is ready when there is room', async () => {
+  await using directory = await tempDirectory();
+  const script = 'mount -t tmpfs -o size=1m tmpfs "$1" && exec "$2" "$3" "$1"';
+  const life = Bun.spawn(
+    // A mount of its own that goes with its last process.
+    ['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', script, 'sh'].concat(
+      directory.path,
+      process.execPath,
+      join(import.meta.dir, 'full-disk-life.ts'),
+    ),
+    { stdout: 'pipe', stderr: 'inherit' },
+  );
+  const full = { ready: false, codes: ['DISK_FULL'] };
+  const fine = { ready: true, codes: [] };
+  expect(await life.stdout.json()).toEqual({
+    outcomes: ['accepted', 'DISK_FULL', 'duplicate', 'accepted'],
+    told: [fine, full, full, fine],
+    messages: ['the journal cannot be written; commands wait', 'the journal can be written again'],
+  });
+  expect(await life.exited).toBe(0);
 });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { systemRunSoon } from '../../src/platform/run-soon.ts';
 import { type CommandJournal, commandJournal } from '../../src/store/command-journal.ts';
 import {
+  BATCH_BYTES,
   DELIVERED_BYTES_MAX,
   DELIVERED_KEPT_MAX,
   DELIVERED_KEPT_MS,
@@ -29,7 +30,45 @@ function storedIds(database: Database): readonly unknown[] {
   return database.query('SELECT id FROM commands ORDER BY sequence').values().flat();
 }
 
+/** As if results of this size had been delivered: a journal that is opened counts them. */
+function putDelivered(database: Database, count: number, result: string, bytes: number): void {
+  database.transaction(() => {
+    for (let index = 0; index < count; index += 1) {
+      database.run(
+        `INSERT INTO commands (id, type, state, bytes, accepted_at, finished_at, result)
+         VALUES (?, 'scale', 'delivered', ?, ?, ?, ?)`,
+        [`c${index}`, bytes, START, START, result],
+      );
+    }
+  })();
+}
+
 describe('CommandJournal.prune()', () => {
+  test('forgets no more at once than the event loop can bear', async () => {
+    using open = openJournal();
+    const { clock, database } = open;
+    putDelivered(database, 10, '{}', BATCH_BYTES / 4);
+    clock.advance(DELIVERED_KEPT_MS + 1);
+    const journal = commandJournal({ database, clock, runSoon: systemRunSoon });
+    const left = [];
+    for (let more = true; more; ) {
+      more = await journal.prune();
+      left.push(storedIds(database).length);
+    }
+    expect(left).toEqual([6, 2, 0]);
+  });
+
+  test('makes each result slim once, however long its error is', async () => {
+    using open = openJournal();
+    const { clock, database } = open;
+    const failed = { ...resultOf('x'), success: false, error: '\u0001'.repeat(16_000) };
+    putDelivered(database, 3, JSON.stringify(failed), DELIVERED_BYTES_MAX);
+    const journal = commandJournal({ database, clock, runSoon: systemRunSoon });
+    await pruneAll(journal);
+    const texts = database.query('SELECT result FROM commands').values().flat().map(String);
+    expect(texts.map((text) => JSON.parse(text).error.length)).toEqual([1_000, 1_000, 1_000]);
+  });
+
   test('forgets a command after its time, never one whose result was not taken', async () => {
     using open = openJournal();
     const { clock, database, journal } = open;
@@ -51,15 +90,7 @@ describe('CommandJournal.prune()', () => {
   test('forgets the oldest when there are too many', async () => {
     using open = openJournal();
     const { clock, database } = open;
-    database.transaction(() => {
-      for (let index = 0; index < DELIVERED_KEPT_MAX + 500; index += 1) {
-        database.run(
-          `INSERT INTO commands (id, type, state, bytes, accepted_at, finished_at, result)
-           VALUES (?, 'scale', 'delivered', 2, ?, ?, '{}')`,
-          [`c${index}`, START, START],
-        );
-      }
-    })();
+    putDelivered(database, DELIVERED_KEPT_MAX + 500, '{}', 2);
     await pruneAll(commandJournal({ database, clock, runSoon: systemRunSoon }));
     const ids = storedIds(database);
     expect({ count: ids.length, first: ids[0] }).toEqual({
