@@ -24,6 +24,13 @@ import type { SessionState } from './session-state.ts';
 import { type StatusReporter, statusReporter } from './status-reporter.ts';
 import { unknownTypes } from './unknown-types.ts';
 
+/**
+ * When the agent leaves a connection that works: how long what is under way on it may go on, and how
+ * often it is looked at. Shorter than what a service has for its stop.
+ */
+export const DRAIN_MS = 8_000;
+const DRAIN_CHECK_MS = 20;
+
 /** `{`, with which a JSON envelope begins. */
 const OPENING_BRACE = 0x7b;
 
@@ -61,8 +68,8 @@ export interface Conversation {
     signal: AbortSignal,
   ): Promise<RegisterSuccessPayload>;
   /**
-   * Heartbeats, commands, status and the data plane, until the connection ends or the control
-   * plane has forgotten this agent.
+   * Heartbeats, commands, status and the data plane, until the connection ends, the control plane
+   * has forgotten this agent, or the signal: then what is under way in the data plane may end first.
    */
   talk(connection: Connection, peer: Peer, signal: AbortSignal): Promise<'ended' | 'forgotten'>;
 }
@@ -116,6 +123,9 @@ export function conversation(deps: ConversationDeps, options: ConversationOption
           live.commands?.run(inner),
           live.reporter?.run(inner),
         ]);
+        if (live.plane !== undefined && signal.aborted) {
+          await drained(deps.clock, connection, live.plane);
+        }
       } finally {
         end();
         dispatch.speak(connection);
@@ -124,6 +134,21 @@ export function conversation(deps: ConversationDeps, options: ConversationOption
       return isForgotten ? 'forgotten' : 'ended';
     },
   };
+}
+
+/** Until all that was under way has ended and left, the connection is gone, or time is up. */
+async function drained(
+  clock: Clock,
+  connection: Connection,
+  plane: AttachedDataPlane,
+): Promise<void> {
+  plane.goAway();
+  const endsAt = clock.monotonic() + DRAIN_MS;
+  while (
+    (plane.underWay() > 0 || connection.bufferedBytes() > 0) &&
+    clock.monotonic() < endsAt &&
+    (await clock.sleep(DRAIN_CHECK_MS, connection.signal))
+  );
 }
 
 function begin(

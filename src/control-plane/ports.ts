@@ -91,6 +91,10 @@ export interface AttachedDataPlane {
   message(envelope: Envelope): void;
   /** The data is the plane's: it may free its memory. */
   binary(data: Uint8Array): void;
+  /** Refuses what is new from now on; what is under way goes on. */
+  goAway(): void;
+  /** Requests and streams that have not ended. */
+  underWay(): number;
   /** The connection is gone. */
   close(): void;
 }

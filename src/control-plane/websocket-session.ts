@@ -6,14 +6,17 @@ import {
   type RegisterSuccessPayload,
   WEBSOCKET_PATH,
 } from '../protocol/messages.ts';
-import { type Connection, openConnection } from './connection.ts';
+import { authorization } from './authorization.ts';
+import { type Connection, endOf, leave, openConnection, replaced } from './connection.ts';
 import {
   type Conversation,
   type ConversationDeps,
   conversation,
   type Peer,
 } from './conversation.ts';
-import { controllerAddress, type GatewayPolicy, gatewayAddress } from './gateway.ts';
+import { childSignal } from './deadline.ts';
+import { controllerAddress, type GatewayPolicy } from './gateway.ts';
+import { gatewayAgain, openGateway, talkAtGateway } from './gateway-session.ts';
 import type { SessionMemory } from './ports.ts';
 
 /** Registrations over one connection: a peer that keeps forgetting is given up, with backoff. */
@@ -62,7 +65,8 @@ export async function webSocketSession(
 ): Promise<AgentError> {
   const known = deps.memory.read();
   if (known?.gatewayUrl !== undefined && deps.gateway.allowed()) {
-    return gatewaySession(deps, options, known.gatewayUrl, known, onLive, signal);
+    const gateway = await openGateway(deps, options, known.gatewayUrl, known, signal);
+    return talkAtGateway(deps, gateway, known, onLive, signal);
   }
   const talk = conversation(deps, options);
   const url = controllerAddress(options.apiUrl, WEBSOCKET_PATH);
@@ -76,10 +80,7 @@ export async function webSocketSession(
   try {
     return await controllerSession(deps, options, talk, connection, onLive, signal);
   } finally {
-    connection.close(
-      signal.aborted ? CLOSE_CODES.goingAway : CLOSE_CODES.normal,
-      new AgentError('INTERRUPTED', 'The session was ended'),
-    );
+    leave(connection, signal);
   }
 }
 
@@ -94,14 +95,15 @@ async function controllerSession(
   for (let registrations = 0; registrations < REGISTRATIONS_MAX; registrations += 1) {
     const { peer, gatewayUrl } = await register(deps, options, talk, connection, signal);
     if (gatewayUrl !== undefined && deps.gateway.allowed()) {
-      connection.close(CLOSE_CODES.normal, new AgentError('INTERRUPTED', 'The gateway takes over'));
-      return gatewaySession(deps, options, gatewayUrl, peer, onLive, signal);
+      connection.close(CLOSE_CODES.normal, replaced());
+      const gateway = await openGateway(deps, options, gatewayUrl, peer, signal);
+      return talkAtGateway(deps, gateway, peer, onLive, signal);
     }
     onLive('controller', peer);
-    const restMs = gatewayUrl === undefined ? undefined : deps.gateway.restMs();
-    const outcome = await talkFor(deps, talk, connection, peer, restMs, signal);
-    if (outcome === 'ended') {
-      return endOf(connection, signal);
+    const controller = { talk, connection, peer, gatewayUrl };
+    const outcome = await talkUntilGateway(deps, options, controller, onLive, signal);
+    if (outcome !== 'forgotten') {
+      return outcome;
     }
     deps.log.warn('the control plane does not know this agent any more; registering again');
     deps.state.registering();
@@ -112,110 +114,37 @@ async function controllerSession(
   );
 }
 
-/** Why the connection ended; at the agent's own stop it still stands, and is closed next. */
-async function endOf(connection: Connection, signal: AbortSignal): Promise<AgentError> {
-  return signal.aborted
-    ? new AgentError('INTERRUPTED', 'The session was ended')
-    : await connection.ended;
-}
-
-/** @param restMs after this the gateway is worth another try; undefined where there is none */
-async function talkFor(
-  deps: WebSocketSessionDeps,
-  talk: Conversation,
-  connection: Connection,
-  peer: Peer,
-  restMs: number | undefined,
-  signal: AbortSignal,
-): Promise<'ended' | 'forgotten'> {
-  const over = new AbortController();
-  if (restMs !== undefined) {
-    void deps.clock.sleep(restMs, over.signal).then((whole) => {
-      if (whole) {
-        const why = new AgentError('INTERRUPTED', 'It is time to try the gateway again');
-        connection.close(CLOSE_CODES.normal, why);
-      }
-    });
-  }
-  try {
-    return await talk.talk(connection, peer, signal);
-  } finally {
-    over.abort();
-  }
-}
-
-async function gatewaySession(
+/** The controller's conversation. When its gateway is back, that takes over before this one ends. */
+async function talkUntilGateway(
   deps: WebSocketSessionDeps,
   options: WebSocketSessionOptions,
-  gatewayUrl: string,
-  peer: Peer,
+  controller: {
+    readonly talk: Conversation;
+    readonly connection: Connection;
+    readonly peer: Peer;
+    readonly gatewayUrl: string | undefined;
+  },
   onLive: OnLive,
   signal: AbortSignal,
-): Promise<AgentError> {
-  const url = gatewayAddress(gatewayUrl, peer.clusterUuid, options);
-  if (url === undefined) {
-    deps.gateway.failed(true);
-    throw new AgentError(
-      'CONTROL_PLANE_ERROR',
-      'The control plane names a gateway that is refused',
-      {
-        hint: 'It must be a wss:// address; ws:// only with control_plane.allow_insecure',
-        details: { gateway: true },
-      },
-    );
+): Promise<'forgotten' | AgentError> {
+  const { talk, connection, peer, gatewayUrl } = controller;
+  const here = childSignal(signal);
+  const talking = talk.talk(connection, peer, here.signal);
+  if (gatewayUrl === undefined) {
+    return (await talking) === 'forgotten' ? 'forgotten' : endOf(connection, signal);
   }
-  const talk = conversation(deps, options);
-  const headers = await authorization(deps, options);
-  const connection = await gatewayConnection(deps, url, headers, talk, signal);
-  onLive('gateway', peer);
+  const back = gatewayAgain(deps, options, gatewayUrl, peer, here.signal);
   try {
-    if ((await talk.talk(connection, peer, signal)) === 'ended') {
-      return await endOf(connection, signal);
+    const gateway = await Promise.race([talking.then(() => undefined), back]);
+    if (gateway === undefined) {
+      return (await talking) === 'forgotten' ? 'forgotten' : endOf(connection, signal);
     }
-    forgetGateway(deps);
-    return new AgentError('CONTROL_PLANE_ERROR', 'The gateway does not know this agent any more');
+    here.end(); // What is under way here may end, while the gateway serves already.
+    const left = talking.then(() => connection.close(CLOSE_CODES.normal, replaced()));
+    const [ended] = await Promise.all([talkAtGateway(deps, gateway, peer, onLive, signal), left]);
+    return ended;
   } finally {
-    connection.close(
-      signal.aborted ? CLOSE_CODES.goingAway : CLOSE_CODES.normal,
-      new AgentError('INTERRUPTED', 'The session was ended'),
-    );
-  }
-}
-
-async function gatewayConnection(
-  deps: WebSocketSessionDeps,
-  url: string,
-  headers: Readonly<Record<string, string>>,
-  talk: Conversation,
-  signal: AbortSignal,
-): Promise<Connection> {
-  try {
-    const connection = await openConnection(
-      deps,
-      { kind: 'gateway', url, headers },
-      talk.handlers,
-      signal,
-    );
-    deps.gateway.succeeded();
-    return connection;
-  } catch (thrown) {
-    if (thrown instanceof AgentError && !signal.aborted) {
-      deps.gateway.failed(typeof thrown.details?.['status'] === 'number');
-      throw new AgentError(thrown.code, `The gateway: ${thrown.message}`, {
-        ...(thrown.hint === undefined ? {} : { hint: thrown.hint }),
-        details: { ...thrown.details, gateway: true },
-        cause: thrown,
-      });
-    }
-    throw thrown;
-  }
-}
-
-/** The next session registers at the controller. */
-function forgetGateway(deps: WebSocketSessionDeps): void {
-  const known = deps.memory.read();
-  if (known !== undefined) {
-    deps.memory.write({ ...known, gatewayUrl: undefined });
+    here.end();
   }
 }
 
@@ -276,21 +205,5 @@ function peerOf(answer: RegisterSuccessPayload): Peer {
     supportsCommands: answer.features?.supports_commands === true,
     supportsStatusReports: answer.features?.supports_status_reports === true,
     supportsFlowControl: answer.features?.supports_flow_control === true,
-  };
-}
-
-async function authorization(
-  deps: WebSocketSessionDeps,
-  options: WebSocketSessionOptions,
-): Promise<Readonly<Record<string, string>>> {
-  const token = await deps.token();
-  if (token === undefined) {
-    throw new AgentError('TOKEN_REJECTED', 'There is no control-plane token', {
-      hint: 'Give one: pipeops-agent install --token-file FILE',
-    });
-  }
-  return {
-    authorization: `Bearer ${token}`,
-    'user-agent': `PipeOps-Agent/${options.version}`,
   };
 }

@@ -13,8 +13,6 @@ export interface TunnelDataPlane extends DataPlane {
 export interface AttachedTunnel extends AttachedDataPlane {
   /** Every binary message of this connection is the tunnel's: nobody else may send one. */
   readonly isActive: boolean;
-  /** Takes no new streams; open ones go on. */
-  goAway(): void;
 }
 
 /** The tunnel of a connection: none until the peer's `gateway_hello`, then one yamux session. */
@@ -23,6 +21,7 @@ export function tunnelDataPlane(deps: TunnelDeps): TunnelDataPlane {
     types: ['gateway_hello'],
     attach: (link) => {
       let tunnel: Tunnel | undefined;
+      let goingAway = false;
       const end = () => {
         tunnel?.close();
         tunnel = undefined;
@@ -33,7 +32,7 @@ export function tunnelDataPlane(deps: TunnelDeps): TunnelDataPlane {
         },
         message: (envelope) => {
           const hello = GatewayHelloPayload.parse(envelope.payload ?? {});
-          if (!hello.use_yamux) {
+          if (!hello.use_yamux || goingAway) {
             return;
           }
           end(); // A second hello begins anew.
@@ -49,7 +48,11 @@ export function tunnelDataPlane(deps: TunnelDeps): TunnelDataPlane {
           }
         },
         binary: (data) => tunnel?.receive(data),
-        goAway: () => tunnel?.goAway(),
+        goAway: () => {
+          goingAway = true;
+          tunnel?.goAway();
+        },
+        underWay: () => tunnel?.underWay() ?? 0,
         close: end,
       };
     },

@@ -21,6 +21,8 @@ export interface Tunnel {
   receive(message: Uint8Array): void;
   /** Takes no new streams; open ones go on. */
   goAway(): void;
+  /** Streams that are open here or whose target still reads the rest. */
+  underWay(): number;
   /** Ends every stream. */
   close(): void;
 }
@@ -74,6 +76,7 @@ export function openTunnel(
       }
     },
     goAway: () => session.goAway(),
+    underWay: () => Math.max(session.streamCount, streams.active),
     close: () => {
       session.close();
       stop.abort();

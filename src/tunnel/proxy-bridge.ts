@@ -54,6 +54,7 @@ class AttachedBridge implements AttachedDataPlane {
   readonly #requests = new Map<string, RemoteRequest>();
   readonly #gone = new AbortController();
   #bufferedBytes = 0;
+  #goingAway = false;
   readonly #room: LinkRoom;
   readonly #webSockets: WebSocketMessages;
 
@@ -109,6 +110,15 @@ class AttachedBridge implements AttachedDataPlane {
     request?.bodyEnd();
   }
 
+  goAway(): void {
+    this.#goingAway = true;
+    this.#webSockets.goAway();
+  }
+
+  underWay(): number {
+    return this.#requests.size + this.#webSockets.underWay();
+  }
+
   close(): void {
     this.#gone.abort();
     for (const request of [...this.#requests.values()]) {
@@ -124,6 +134,8 @@ class AttachedBridge implements AttachedDataPlane {
         ({ path, message }) => `${path.join('.')}: ${message}`,
       );
       this.#refuse(id, problems.join('; '), 'PROXY_REQUEST_INVALID');
+    } else if (this.#goingAway) {
+      this.#refuse(id, 'The agent is stopping; ask again', 'SHUTTING_DOWN');
     } else if (running !== undefined) {
       this.#refuse(id, 'A request with this request_id is under way', 'PROXY_REQUEST_INVALID');
     } else if (this.#requests.size >= REQUESTS_MAX) {

@@ -20,6 +20,11 @@ export function sessionDataPlane(planes: {
             ? tunnel.message(envelope)
             : proxy.message(envelope),
         binary: (data) => (tunnel.isActive ? tunnel.binary(data) : proxy.binary(data)),
+        goAway: () => {
+          tunnel.goAway();
+          proxy.goAway();
+        },
+        underWay: () => tunnel.underWay() + proxy.underWay(),
         close: () => {
           tunnel.close();
           proxy.close();

@@ -40,6 +40,10 @@ export class TunnelStreams {
     this.#options = options;
   }
 
+  get active(): number {
+    return this.#active;
+  }
+
   /** Undefined when there are too many. */
   accept(stream: YamuxStream): StreamHandler | undefined {
     const { counters } = this.#deps;

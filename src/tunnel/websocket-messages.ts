@@ -37,17 +37,25 @@ export interface WebSocketMessages {
   /** A `proxy_request` that wants to be a WebSocket: its answer is one to a request. */
   request(id: string, payload: ProxyRequestPayload): void;
   roomAgain(): void;
+  /** Opens no more of them. */
+  goAway(): void;
+  underWay(): number;
   close(): void;
 }
 
 export function webSocketMessages(deps: WebSocketMessagesDeps): WebSocketMessages {
   const { link } = deps;
   const open = new Map<string, RemoteWebSocket>();
+  let goingAway = false;
   const begin = (
     id: string,
     target: ProxyWebSocketStart,
     answers: Pick<Parameters<typeof remoteWebSocket>[1], 'opened' | 'refused'>,
   ) => {
+    if (goingAway) {
+      answers.refused(0, 'The agent is stopping; ask again');
+      return;
+    }
     if (open.has(id) || open.size >= WEBSOCKETS_MAX) {
       answers.refused(0, open.has(id) ? 'This id is in use' : 'There are too many WebSockets');
       return;
@@ -122,6 +130,10 @@ export function webSocketMessages(deps: WebSocketMessagesDeps): WebSocketMessage
         socket.roomAgain();
       }
     },
+    goAway: () => {
+      goingAway = true;
+    },
+    underWay: () => open.size,
     close: () => {
       for (const socket of [...open.values()]) {
         socket.close();

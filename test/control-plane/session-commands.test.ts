@@ -142,6 +142,8 @@ test('the data plane has its messages and bytes, and ends with the connection', 
           seen.push([...data]);
           attached.sendBinary(data);
         },
+        goAway: () => undefined,
+        underWay: () => 0,
         close: () => seen.push('closed'),
       };
     },

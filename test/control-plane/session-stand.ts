@@ -32,6 +32,8 @@ export interface StandOptions {
   readonly transport?: TransportChoice;
   /** How much faster than life time runs. */
   readonly speed?: number;
+  /** Instead of one that runs at `speed`. */
+  readonly clock?: Clock;
   readonly token?: () => string | undefined;
   readonly proxy?: ProxySettings;
   readonly ca?: string;
@@ -91,7 +93,7 @@ const emptyStatus: StatusSource = {
 };
 
 export function startSession(options: StandOptions): Stand {
-  const clock = scaledClock(options.speed ?? 1);
+  const clock = options.clock ?? scaledClock(options.speed ?? 1);
   const log = memoryLog();
   const state = sessionState({ clock }, 'registering');
   const commands = memoryJournal(clock);

@@ -8,6 +8,8 @@ test('messages and bytes go to whom they belong, and both hear of the end', () =
   const attached = (name: string) => ({
     message: ({ type }: { type: string }) => void heard.push(`${name} ${type}`),
     binary: (data: Uint8Array) => void heard.push(`${name} ${data.length} bytes`),
+    goAway: () => void heard.push(`${name} goes away`),
+    underWay: () => (name === 'proxy' ? 2 : 3),
     close: () => void heard.push(`${name} closed`),
   });
   const plane = sessionDataPlane({
@@ -19,7 +21,6 @@ test('messages and bytes go to whom they belong, and both hear of the end', () =
         get isActive() {
           return active;
         },
-        goAway: () => undefined,
       }),
     },
   });
@@ -37,9 +38,12 @@ test('messages and bytes go to whom they belong, and both hear of the end', () =
   both.message({ type: 'gateway_hello' });
   active = true;
   both.binary(new Uint8Array(2));
+  both.goAway();
+  expect(both.underWay()).toBe(5);
   both.close();
   expect(heard).toEqual([
     ...['proxy proxy_request', 'proxy 1 bytes', 'tunnel gateway_hello', 'tunnel 2 bytes'],
+    ...['tunnel goes away', 'proxy goes away'],
     ...['tunnel closed', 'proxy closed'],
   ]);
 });
