@@ -37,7 +37,7 @@ const MIGRATIONS: readonly string[] = [
      checkpoint TEXT,
      result TEXT
    ) STRICT;
-   CREATE INDEX commands_by_state ON commands (state, sequence);
+   CREATE INDEX commands_by_state ON commands (state, sequence, bytes);
    CREATE TABLE early_cancels (id TEXT PRIMARY KEY, at TEXT NOT NULL) STRICT;
    CREATE TABLE identity (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;`,
   `CREATE TABLE session_memory (

@@ -39,11 +39,14 @@ interface Row {
 function forget(database: Database, totals: JournalTotals, now: Date): boolean {
   const oldest = new Date(now.getTime() - DELIVERED_KEPT_MS).toISOString();
   const rows = database
-    .query<Row, [string, number, number]>(
-      `SELECT sequence, bytes FROM commands WHERE state = 'delivered' AND (finished_at < ? OR
-         sequence <= (SELECT max(sequence) FROM commands) - ?) ORDER BY sequence LIMIT ?`,
+    .query<Row, [number, string, number]>(
+      // Only the first ones are looked at: rows are long.
+      `SELECT sequence, bytes FROM (
+         SELECT sequence, bytes, finished_at FROM commands
+         WHERE state = 'delivered' ORDER BY sequence LIMIT ?)
+       WHERE finished_at < ? OR sequence <= (SELECT max(sequence) FROM commands) - ?`,
     )
-    .all(oldest, DELIVERED_KEPT_MAX, BATCH_ROWS);
+    .all(BATCH_ROWS, oldest, DELIVERED_KEPT_MAX);
   const batch = firstBatch(rows);
   for (const { sequence, bytes } of batch) {
     database.run('DELETE FROM commands WHERE sequence = ?', [sequence]);
