@@ -391,3 +391,27 @@ test('the cluster is reached through the session and over the doors, within the 
     ]);
   }
 });
+
+test('at its stop what is under way goes on, what is new is refused, and then it is over', async () => {
+  start();
+  await waitForReady();
+  const remote = `${controlPlane.adminUrl}/admin/agents/${AGENT_ID}/proxy`;
+  await waitUntil('the session carries requests', TIMEOUT_MS, async () => {
+    return (await fetch(`${remote}/version`)).status === 200;
+  });
+  const leaving = new AbortController();
+  const watch = await fetch(`${remote}/apis/apps/v1/namespaces/default/deployments?watch=true`, {
+    signal: leaving.signal,
+  });
+  const events = watch.body?.pipeThrough(new TextDecoderStream()).getReader();
+  expect((await events?.read())?.value).toContain('BOOKMARK');
+  stop.abort();
+  await waitUntil('new requests are refused', TIMEOUT_MS, async () => {
+    const answer = await fetch(`${remote}/version`);
+    return answer.status !== 200 && (await answer.text()).includes('The agent is stopping');
+  });
+  kubernetes.put(DEPLOYMENT, { spec: { replicas: 7 } });
+  expect((await events?.read())?.value).toContain('"replicas":7');
+  leaving.abort();
+  await done;
+});

@@ -269,3 +269,29 @@ test('a stream of datagrams ends when nothing was sent for 5 minutes', async () 
   await until(() => agent.counters.active === 0);
   server.close();
 });
+
+test('a tunnel that goes away takes no new streams, and open ones go on to their end', async () => {
+  using server = Bun.listen({
+    hostname: '127.0.0.1',
+    port: 0,
+    socket: {
+      data: (socket, data) => void socket.write(data),
+      end: (socket) => void socket.end(),
+    },
+  });
+  const { port } = server;
+  using agent = start({ resolve: async () => ({ kind: 'target', host: '127.0.0.1', port }) });
+  const open = agent.open();
+  open.stream.write(encodeTunnelHeader(HEADER));
+  open.stream.write(Buffer.from('before'));
+  await until(() => Buffer.concat(open.received).toString() === 'before');
+  agent.tunnel.goAway();
+  const late = agent.open(); // The peer has not heard of it yet.
+  expect(await late.whenClosed).toBe('reset');
+  open.stream.write(Buffer.from(' and after'));
+  await until(() => Buffer.concat(open.received).toString() === 'before and after');
+  expect(agent.tunnel.underWay()).toBe(1);
+  open.stream.end();
+  await until(() => agent.tunnel.underWay() === 0);
+  expect(() => agent.open()).toThrow('opens no stream');
+});
