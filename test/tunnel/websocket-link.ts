@@ -1,4 +1,6 @@
 import type { SessionLink } from '../../src/control-plane/ports.ts';
+import { systemNetwork } from '../../src/platform/network.ts';
+import { MESSAGE_LIMIT_BYTES } from '../../src/protocol/messages.ts';
 
 export interface WebSocketLink {
   readonly link: SessionLink;
@@ -13,24 +15,31 @@ export interface WebSocketLinkOptions {
   readonly ca?: string | undefined;
 }
 
-/** A connection to a gateway, as the session makes one. Resolves when it is open. */
+const NO_PROXY = { url: '', credentials: '', noProxy: '' };
+
+/** A connection to a gateway over the product's own network. Resolves when it is open. */
 export async function webSocketLink(
   url: string,
   options: WebSocketLinkOptions,
 ): Promise<WebSocketLink> {
-  const socket = new WebSocket(url, {
-    perMessageDeflate: false,
-    ...(options.ca === undefined ? {} : { tls: { ca: options.ca } }),
-  });
-  socket.binaryType = 'nodebuffer';
-  const isOpen = () => socket.readyState === WebSocket.OPEN;
+  const network = systemNetwork({ ca: options.ca, proxy: NO_PROXY });
   const opened = Promise.withResolvers<void>();
   const closed = Promise.withResolvers<void>();
-  socket.onopen = () => opened.resolve();
-  socket.onerror = () => opened.reject(new Error(`Cannot connect to ${url}`));
-  socket.onclose = () => closed.resolve();
-  socket.onmessage = ({ data }) =>
-    typeof data === 'string' ? options.text(data) : options.binary(data);
+  let isOpen = false;
+  const dial = { headers: {}, messageLimitBytes: MESSAGE_LIMIT_BYTES };
+  const connection = network.dial(url, dial, {
+    opened: () => {
+      isOpen = true;
+      opened.resolve();
+    },
+    message: (data) => (typeof data === 'string' ? options.text(data) : options.binary(data)),
+    heard: () => undefined,
+    closed: ({ reason }) => {
+      isOpen = false;
+      opened.reject(new Error(`Cannot connect to ${url}: ${reason}`));
+      closed.resolve();
+    },
+  });
   await opened.promise;
   return {
     link: {
@@ -39,22 +48,18 @@ export async function webSocketLink(
       clusterUuid: '',
       windowed: false,
       send: (type, payload, requestId) => {
-        if (isOpen()) {
-          const timestamp = new Date().toISOString();
-          socket.send(JSON.stringify({ type, payload, timestamp, request_id: requestId }));
-        }
-        return isOpen();
+        const timestamp = new Date().toISOString();
+        connection.send(JSON.stringify({ type, payload, timestamp, request_id: requestId }));
+        return isOpen;
       },
       sendBinary: (data) => {
-        if (isOpen()) {
-          socket.send(data as Uint8Array<ArrayBuffer>);
-        }
-        return isOpen();
+        connection.send(data);
+        return isOpen;
       },
-      bufferedBytes: () => socket.bufferedAmount,
+      bufferedBytes: () => connection.bufferedBytes(),
       acceptsServiceToken: () => false,
     },
     closed: closed.promise,
-    close: () => socket.close(),
+    close: () => connection.close(1000, ''),
   };
 }
