@@ -34,7 +34,12 @@ const SLICES = [
 const NODES = [{ status: { addresses: [{ type: 'InternalIP', address: '10.77.1.10' }] } }];
 
 /** An API server with one Service. */
-function cluster(service: unknown, slices: unknown = SLICES, route?: () => PolicyDecision) {
+function cluster(
+  service: unknown,
+  slices: unknown = SLICES,
+  route?: () => PolicyDecision,
+  isRouted: (service: ServicePort) => boolean = () => false,
+) {
   let asked = 0;
   const api = Bun.serve({
     port: 0,
@@ -62,7 +67,7 @@ function cluster(service: unknown, slices: unknown = SLICES, route?: () => Polic
     clock,
     kubernetes: kubernetesClient({ http: fetch, credentials }),
     policy: route === undefined ? STANDARD_POLICY : { route },
-    isRouted: () => false,
+    isRouted,
     apiServer: async () => ({ host: '127.0.0.1', port: 6443 }),
   });
   return { clock, locator, asked: () => asked, [Symbol.asyncDispose]: () => api.stop(true) };
@@ -86,6 +91,21 @@ test('what the agent deployed is reachable without a label', async () => {
   const labels = { 'app.kubernetes.io/managed-by': 'pipeops-agent' };
   await using shop = cluster({ ...WEB, metadata: { labels } });
   expect(await shop.locator.locate(ASKED)).toEqual({ host: '10.43.0.7', port: 80 });
+});
+
+test('a port that an Ingress or a Gateway leads to is reachable without a label, no other one', async () => {
+  const routed = ({ port }: ServicePort) => port === 80;
+  await using shop = cluster({ ...WEB, metadata: {} }, SLICES, undefined, routed);
+  expect(await shop.locator.locate(ASKED)).toEqual({ host: '10.43.0.7', port: 80 });
+  const dns = { ...ASKED, port: 53, protocol: 'UDP' } as const;
+  expect((await failureOf(() => shop.locator.locate(dns))).code).toBe('POLICY_DENIED');
+  await using external = cluster(
+    { metadata: {}, spec: { ...WEB.spec, type: 'ExternalName' } },
+    ...([SLICES, undefined, routed] as const),
+  );
+  expect((await failureOf(() => external.locator.locate(ASKED))).details?.['rule']).toBe(
+    'tunnel/pods-only',
+  );
 });
 
 test('the API server is where the agent itself reaches it', async () => {
