@@ -12,14 +12,14 @@ import { type CommandQueue, commandQueue, type QueuedCommand } from './command-q
 import type { CommandDeps, CommandHandler } from './handler.ts';
 import type { CommandProgress } from './progress.ts';
 import { type ResultTimes, resultOfError } from './result.ts';
-import { runCommand } from './running-command.ts';
+import { type RunningCommand, runCommand } from './running-command.ts';
 
 /** Commands that run at once, at most. Urgent ones have places of their own. */
 export const RUNNING_MAX = { urgent: 4, normal: 8 } as const;
 /** How long the end of running commands is waited for when the daemon stops. */
 const STOP_GRACE_MS = 5_000;
 /** A handler that nothing could stop for this long is ended with the whole daemon. */
-const HUNG_HANDLER_MS = 10 * 60_000;
+export const HUNG_HANDLER_MS = 10 * 60_000;
 
 export interface ExecutorDeps extends CommandDeps {
   readonly log: Log;
@@ -157,7 +157,8 @@ async function occupy(
   cancelled: AbortSignal,
 ): Promise<void> {
   try {
-    const stillRuns = await runOne(engine, queued, cancelled);
+    const ran = await runOne(engine, queued, cancelled);
+    const stillRuns = ran?.stillRuns();
     engine.running.delete(queued.id);
     engine.busy[queued.priority] -= 1;
     if (stillRuns !== undefined) {
@@ -173,12 +174,12 @@ async function occupy(
   engine.wake.ring();
 }
 
-/** @returns the work that goes on although the command was answered */
+/** @returns what ran, when it was answered, or is taken up at the next start */
 async function runOne(
   engine: Engine,
   queued: QueuedCommand,
   cancelled: AbortSignal,
-): Promise<Promise<void> | undefined> {
+): Promise<RunningCommand | undefined> {
   const { clock, journal, stop } = engine;
   const entry = journal.find(queued.id);
   if (entry === undefined) {
@@ -198,7 +199,7 @@ async function runOne(
   if (make !== undefined) {
     await finish(engine, entry, make, attempt, clock.monotonic() - startedAt);
   }
-  return running.stillRuns();
+  return running;
 }
 
 async function hungHandler(

@@ -1,20 +1,41 @@
 import { describe, expect, test } from 'bun:test';
 import { z } from 'zod';
-import { commandExecutor, RUNNING_MAX } from '../../src/commands/executor.ts';
+import { ATTEMPTS_MAX } from '../../src/commands/admission.ts';
+import { commandExecutor, HUNG_HANDLER_MS, RUNNING_MAX } from '../../src/commands/executor.ts';
 import { type CommandContext, commandHandler } from '../../src/commands/handler.ts';
 import { commandProgress } from '../../src/commands/progress.ts';
-import { AgentError } from '../../src/core/errors.ts';
+import { AgentError, toAgentError } from '../../src/core/errors.ts';
 import type { Command, CommandResult } from '../../src/protocol/rest.ts';
+import { type CommandJournal, HELD_COMMANDS_MAX } from '../../src/store/command-journal.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { openJournal } from '../support/open-journal.ts';
 import { unusedCommandDeps } from '../support/unused-command-deps.ts';
 
 type Work = (context: CommandContext) => Promise<string>;
 
-/** An executor with one type of handler for each piece of work. */
-async function startEngine(work: Readonly<Record<string, Work>>) {
+/**
+ * An executor with one type of handler for each piece of work.
+ * @param before what the journal goes through before it starts
+ */
+async function startEngine(
+  work: Readonly<Record<string, Work>>,
+  before: (journal: CommandJournal) => Promise<void> = async () => undefined,
+) {
   const open = openJournal();
-  const { clock, journal } = open;
+  const { clock } = open;
+  const reads: string[] = [];
+  const journal: CommandJournal = {
+    ...open.journal,
+    nextOpen: (sequence) => {
+      reads.push('nextOpen');
+      return open.journal.nextOpen(sequence);
+    },
+    find: (id) => {
+      reads.push('find');
+      return open.journal.find(id);
+    },
+  };
+  await before(journal);
   const log = memoryLog();
   const handlers = Object.entries(work).map(([type, run]) =>
     commandHandler({
@@ -34,8 +55,12 @@ async function startEngine(work: Readonly<Record<string, Work>>) {
   });
   const stop = new AbortController();
   const { done } = await executor.start(stop.signal);
+  const ended = done.then(
+    () => undefined,
+    (thrown) => toAgentError(thrown),
+  );
   return {
-    ...{ clock, journal, log },
+    ...{ clock, journal, log, reads, ended },
     accept: (id: string, type: string, more: Partial<Command> = {}) =>
       journal.accept({ id, type, payload: { lane: id }, ...more }),
     result: async (id: string): Promise<CommandResult> => {
@@ -49,7 +74,7 @@ async function startEngine(work: Readonly<Record<string, Work>>) {
     },
     [Symbol.asyncDispose]: async () => {
       stop.abort();
-      await done;
+      await ended;
       open[Symbol.dispose]();
     },
   };
@@ -97,7 +122,7 @@ describe('commandExecutor()', () => {
     expect((await engine.result('c1')).error_code).toBe('TIMEOUT');
   });
 
-  test('answers for a handler that does not stop, and keeps its lane closed', async () => {
+  test('answers for handlers that do not stop, gives their places away, and keeps their lanes closed', async () => {
     const ran: string[] = [];
     const end = Promise.withResolvers<string>();
     await using engine = await startEngine({
@@ -107,17 +132,79 @@ describe('commandExecutor()', () => {
         return 'done';
       },
     });
-    await engine.accept('c1', 'deaf');
-    await engine.accept('c2', 'quick', { payload: { lane: 'c1' } });
-    await engine.clock.whenSleeping(1);
+    for (let index = 1; index <= RUNNING_MAX.normal; index += 1) {
+      await engine.accept(`c${index}`, 'deaf');
+    }
+    await engine.accept('same-lane', 'quick', { payload: { lane: 'c1' } });
+    await engine.accept('other-lane', 'quick');
+    await engine.clock.whenSleeping(RUNNING_MAX.normal);
     engine.clock.advance(60_000);
-    await engine.clock.whenSleeping(1);
-    await new Promise((resolve) => setImmediate(resolve));
+    await engine.clock.whenSleeping(RUNNING_MAX.normal);
     engine.clock.advance(10_000);
     expect((await engine.result('c1')).error_code).toBe('TIMEOUT');
-    expect(ran).toEqual([]);
+    expect((await engine.result('other-lane')).success).toBeTrue();
+    expect(ran).toEqual(['other-lane']);
     end.resolve('late');
-    expect((await engine.result('c2')).success).toBeTrue();
+    expect((await engine.result('same-lane')).success).toBeTrue();
+  });
+
+  test('ends the daemon, the only thing that ends a handler for sure, when one hangs', async () => {
+    await using engine = await startEngine({ deaf: () => new Promise(() => undefined) });
+    await engine.accept('c1', 'deaf', { timeout_seconds: 1 });
+    await engine.clock.whenSleeping(1);
+    engine.clock.advance(1_000);
+    await engine.clock.whenSleeping(1);
+    engine.clock.advance(10_000);
+    expect((await engine.result('c1')).error_code).toBe('TIMEOUT');
+    await engine.clock.whenSleeping(1);
+    engine.clock.advance(HUNG_HANDLER_MS - 1);
+    expect(Bun.peek.status(engine.ended)).toBe('pending');
+    engine.clock.advance(1);
+    const { code, message } = (await engine.ended) ?? {};
+    expect({ code, message }).toEqual({
+      code: 'INTERNAL',
+      message: 'The command c1 does not stop; the agent restarts',
+    });
+  });
+
+  test('lets a command go that was begun too often and never ended', async () => {
+    const ran: string[] = [];
+    const work = { quick: async ({ commandId }: CommandContext) => String(ran.push(commandId)) };
+    await using engine = await startEngine(work, async (journal) => {
+      for (const [id, attempts] of Object.entries({ last: ATTEMPTS_MAX - 1, over: ATTEMPTS_MAX })) {
+        await journal.accept({ id, type: 'quick', payload: { lane: id } });
+        for (let attempt = 1; attempt <= attempts; attempt += 1) {
+          await journal.begin(id);
+        }
+      }
+    });
+    const { error_code, metadata } = await engine.result('over');
+    expect({ error_code, attempts: metadata.attempts }).toEqual({
+      error_code: 'COMMAND_OUTCOME_UNKNOWN',
+      attempts: ATTEMPTS_MAX,
+    });
+    expect((await engine.result('last')).metadata.attempts).toBe(ATTEMPTS_MAX);
+    expect(ran).toEqual(['last']);
+  });
+
+  test('looks at none of thousands that wait when another one comes', async () => {
+    const payload = { lane: 'one' };
+    const all = HELD_COMMANDS_MAX - 1;
+    await using engine = await startEngine({ wait: untilAborted }, async (journal) => {
+      const accepted = Array.from({ length: all }, (_, index) =>
+        journal.accept({ id: `c${index}`, type: 'wait', payload }),
+      );
+      await Promise.all(accepted);
+    });
+    while (engine.reads.length < all + 2) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(engine.reads.filter((each) => each === 'nextOpen')).toHaveLength(all + 1);
+    engine.reads.length = 0;
+    await engine.accept('read', 'wait', { payload });
+    await engine.journal.cancel('read');
+    await engine.result('read');
+    expect(engine.reads.length).toBeLessThan(10);
   });
 
   test('runs urgent commands although every place for others is taken', async () => {
