@@ -158,6 +158,27 @@ test('it registers, reports, and says that it is ready', async () => {
   expect(log.join('\n')).not.toContain(TOKEN);
 });
 
+test('the control plane hears which hosts lead to applications', async () => {
+  const backend = { service: { name: 'web', port: { number: 80 } } };
+  kubernetes.put(SERVICE, {
+    metadata: { namespace: 'default' },
+    spec: { selector: { app: 'web' }, ports: [{ port: 80 }] },
+  });
+  kubernetes.put('/apis/networking.k8s.io/v1/namespaces/default/ingresses/web', {
+    metadata: { namespace: 'default', labels: { 'pipeops.io/managed': 'true' } },
+    spec: { rules: [{ host: 'shop.example', http: { paths: [{ pathType: 'Prefix', backend }] } }] },
+  });
+  start();
+  const route = await controlPlane.waitFor(() => {
+    const { cluster_uuid = '' } = controlPlane.store.agent(AGENT_ID) ?? {};
+    return controlPlane.store.routes.routes(cluster_uuid)[0];
+  }, TIMEOUT_MS);
+  expect(route).toEqual({
+    ...{ hostname: 'shop.example', path: '/', path_type: 'Prefix', tls: false },
+    ...{ namespace: 'default', service_name: 'web', service_port: 80, ingress_name: 'web' },
+  });
+});
+
 describe('commands', () => {
   test(
     'deploy, scale, get_resources and delete have their effect and give their data',

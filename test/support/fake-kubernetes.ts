@@ -164,7 +164,7 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
       return watch(pathname);
     }
     const isCollection =
-      /\/(nodes|namespaces|deployments|replicasets|services|configmaps|pods|events)$/.test(
+      /\/(nodes|namespaces|deployments|replicasets|services|ingresses|configmaps|pods|events)$/.test(
         pathname,
       );
     if (isCollection) {
