@@ -68,6 +68,7 @@ export async function openConnection(
   const ended = Promise.withResolvers<AgentError>();
   const gone = new AbortController();
   const { host } = new URL(target.url);
+  const link = slowLink();
   let heardAt = deps.clock.monotonic();
   let why: AgentError | undefined;
   const socket = deps.dial(
@@ -75,8 +76,9 @@ export async function openConnection(
     { headers: target.headers, messageLimitBytes: MESSAGE_LIMIT_BYTES },
     {
       opened: () => opened.resolve(),
-      heard: () => {
+      heard: (mark = '') => {
         heardAt = deps.clock.monotonic();
+        link.ponged(mark);
       },
       message: (data) => {
         heardAt = deps.clock.monotonic();
@@ -110,10 +112,8 @@ export async function openConnection(
     throw thrown;
   }
   heardAt = deps.clock.monotonic();
-  const link = slowLink(deps);
   const connection = { ...senders(deps.clock, socket, link, gone.signal, give), kind: target.kind };
-  const aliveAt = () => Math.max(heardAt, link.busyUntil());
-  void watchSilence(deps.clock, host, socket, aliveAt, gone.signal, give);
+  void watchSilence(deps.clock, { host, socket, link, heardAt: () => heardAt }, gone.signal, give);
   return { ...connection, signal: gone.signal, ended: ended.promise, close: give };
 }
 
@@ -196,22 +196,28 @@ function senders(
   };
 }
 
+interface WatchedPeer {
+  readonly host: string;
+  readonly socket: WebSocketConnection;
+  readonly link: SlowLink;
+  readonly heardAt: () => number;
+}
+
 async function watchSilence(
   clock: Clock,
-  host: string,
-  socket: WebSocketConnection,
-  aliveAt: () => number,
+  { host, socket, link, heardAt }: WatchedPeer,
   gone: AbortSignal,
   give: (code: number, error: AgentError) => void,
 ): Promise<void> {
   while (!gone.aborted) {
-    const leftMs = aliveAt() + SILENCE_LIMIT_MS - clock.monotonic();
+    const limitMs = SILENCE_LIMIT_MS + link.patienceMs();
+    const leftMs = heardAt() + limitMs - clock.monotonic();
     if (leftMs <= 0) {
-      const message = `${host} has been silent for ${SILENCE_LIMIT_MS / 1_000} s`;
+      const message = `${host} has been silent for ${Math.round(limitMs / 1_000)} s`;
       give(CLOSE_CODES.silent, new AgentError('CONTROL_PLANE_UNREACHABLE', message));
       return;
     }
-    socket.ping();
+    socket.ping(link.mark());
     await clock.sleep(Math.min(PING_INTERVAL_MS, leftMs), gone);
   }
 }

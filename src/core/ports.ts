@@ -154,15 +154,16 @@ export interface WebSocketHandlers {
   opened(protocol?: string): void;
   /** The bytes belong to the receiver. */
   message(data: string | Uint8Array): void;
-  /** A ping or pong frame came. */
-  heard(): void;
+  /** A ping or pong frame came. @param mark of a pong: what it carried */
+  heard(mark?: string): void;
   /** Once, and last; also of a dial that failed. */
   closed(end: WebSocketEnd): void;
 }
 
 export interface WebSocketConnection {
   send(data: string | Uint8Array): void;
-  ping(): void;
+  /** @param mark what its pong carries */
+  ping(mark?: string): void;
   close(code: number, reason: string): void;
   /** Drops the connection at once, without a close frame. */
   terminate(): void;

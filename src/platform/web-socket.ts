@@ -58,7 +58,7 @@ function listen(
     handlers.message(isBinary ? bytes : bytes.toString('utf8'));
   });
   socket.on('ping', () => handlers.heard());
-  socket.on('pong', () => handlers.heard());
+  socket.on('pong', (data) => handlers.heard(data.toString('latin1')));
   socket.on('unexpected-response', (request, response) => {
     finish({
       code: ABNORMAL_CLOSURE,
@@ -82,7 +82,7 @@ function connectionOf(
   const open = () => (socket()?.readyState === WebSocket.OPEN ? socket() : undefined);
   return {
     send: (data) => open()?.send(data),
-    ping: () => open()?.ping(),
+    ping: (mark = '') => open()?.ping(mark),
     close: (code, reason) => {
       if (open() === undefined) {
         giveUp();

@@ -1,34 +1,42 @@
 import { expect, test } from 'bun:test';
 import { slowLink } from '../../src/control-plane/slow-link.ts';
-import { manualClock } from '../support/manual-clock.ts';
 
 const MIB = 1024 * 1024;
 
-test('what a slow link carries in good time is no reason to wait for a silent peer', () => {
-  const clock = manualClock();
-  const link = slowLink({ clock });
-  for (let second = 0; second < 100; second += 1) {
-    link.sent(16_000);
-    clock.advance(1_000);
-    expect(link.busyUntil()).toBeLessThan(clock.monotonic() - 14_000);
-  }
+test('what a slow link carries in good time gives a silent peer no more time', () => {
+  const link = slowLink();
+  link.sent(MIB / 4);
+  expect(link.patienceMs()).toBe(0);
 });
 
-test('a big message has the time that it needs at 128 kbit/s, and not much more', () => {
-  const clock = manualClock();
-  const link = slowLink({ clock });
+test('a big message has the time that it needs at 128 kbit/s', () => {
+  const link = slowLink();
   link.sent(MIB);
-  const neededMs = MIB / 16;
-  const limitMs = link.busyUntil() - clock.monotonic() + 14_000;
-  expect(limitMs).toBeGreaterThan(neededMs - 2_001);
-  expect(limitMs).toBeLessThan(neededMs);
+  expect(link.patienceMs()).toBe((0.75 * MIB) / 16);
 });
 
-test('however much was sent, the wait is bounded', () => {
-  const clock = manualClock();
-  const link = slowLink({ clock });
-  for (let count = 0; count < 100; count += 1) {
-    link.sent(MIB);
+test('however much was sent, the patience is bounded', () => {
+  const link = slowLink();
+  link.sent(1_000 * MIB);
+  expect(link.patienceMs()).toBe(75_000);
+});
+
+test('a pong says what has arrived: all that was sent before its ping', () => {
+  const link = slowLink();
+  link.sent(MIB);
+  const mark = link.mark();
+  link.sent(MIB);
+  link.ponged(mark);
+  expect(link.patienceMs()).toBe((0.75 * MIB) / 16);
+  link.ponged(link.mark());
+  expect(link.patienceMs()).toBe(0);
+});
+
+test('pongs that nobody asked for say nothing', () => {
+  const link = slowLink();
+  link.sent(MIB);
+  for (const mark of ['', 'x', '-1', 'Infinity', String(2 * MIB)]) {
+    link.ponged(mark);
   }
-  expect(link.busyUntil() - clock.monotonic()).toBe(74_000);
+  expect(link.patienceMs()).toBe((0.75 * MIB) / 16);
 });

@@ -51,9 +51,9 @@ export function memoryDial(server: MemoryServer): WebSocketDial {
           server.received(side, data);
         }
       },
-      ping: () => {
+      ping: (mark) => {
         if (open) {
-          queueMicrotask(() => handlers.heard());
+          queueMicrotask(() => handlers.heard(mark));
         }
       },
       close: (code) => end({ code, reason: '' }),
