@@ -114,9 +114,7 @@ export async function runDaemon(
   ];
   const services = [
     server,
-    ...(isNode ? [] : serverRole),
-    ...(dataPlane?.services ?? []),
-    ...(standalone ? [] : await sessionServices(session, config, agentId, paths)),
+    // Stops as one of the last: the others may take longer to stop than systemd waits for a word.
     watchdog(
       { clock, log, notify },
       {
@@ -125,13 +123,16 @@ export async function runDaemon(
       },
       watchdogIntervalMs(env),
     ),
+    ...(isNode ? [] : serverRole),
+    ...(dataPlane?.services ?? []),
+    ...(standalone ? [] : await sessionServices(session, config, agentId, paths)),
   ];
+  signal.addEventListener('abort', () => notify('STOPPING=1'), { once: true });
   log.info('starting', { version: BUILD.version, agent_id: agentId, role: config.agent.role });
   try {
     await supervise({ clock, log }, services, () => notify('READY=1\nSTATUS=running'), signal);
     log.info('stopped');
   } finally {
-    notify('STOPPING=1');
     await journal.settled();
     database.close();
   }

@@ -8,7 +8,7 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AgentError, messageOf } from '../core/errors.ts';
-import type { Log } from '../core/ports.ts';
+import type { Clock, Log } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import { type ForwardDeps, forward } from '../proxy/forward.ts';
 import type { HeaderList, ResponseHead } from '../proxy/http-head.ts';
@@ -22,12 +22,15 @@ const REQUEST_HEAD_BYTES_MAX = 64 * 1024;
 const REQUEST_HEAD_TIMEOUT_MS = 20_000;
 /** An idle connection is kept for this long, ms. */
 const KEEP_ALIVE_MS = 120_000;
+/** At the stop: how long requests and streams under way may go on, ms. */
+const DRAIN_MS = 5_000;
 /** Connections at once. */
 const CONNECTIONS_MAX = 3_000;
 
 const PREFIX = '/proxy';
 
 interface TlsListenerDeps {
+  readonly clock: Clock;
   readonly log: Log;
   readonly auth: LocalAuth;
   readonly proxy: ForwardDeps;
@@ -60,16 +63,17 @@ export function tlsListener(deps: TlsListenerDeps, options: TlsListenerOptions):
         keepAliveTimeout: KEEP_ALIVE_MS,
       });
       server.maxConnections = CONNECTIONS_MAX;
-      server.on('request', (request, response) => answerRequest(deps, request, response));
-      /** The server forgets a socket when it is upgraded, so it would not end it. */
-      const upgraded = new Set<Duplex>();
+      const busy = busyStreams();
+      server.on('request', (request, response) => {
+        busy.add(response);
+        answerRequest(deps, request, response);
+      });
       server.on('upgrade', (request, socket, first) => {
-        upgraded.add(socket);
-        socket.on('close', () => upgraded.delete(socket));
+        busy.add(socket);
         answerUpgrade(deps, request, socket, first);
       });
       port = await listen(server, options.port);
-      return { done: closeWhenAsked(server, upgraded, signal) };
+      return { done: closeWhenAsked(deps.clock, server, busy, signal) };
     },
   };
 }
@@ -87,9 +91,45 @@ function listen(server: Server, port: number): Promise<number> {
   });
 }
 
+/** Answers and upgraded sockets under way. The server forgets a socket when it is upgraded. */
+interface BusyStreams {
+  add(stream: ServerResponse | Duplex): void;
+  whenIdle(): Promise<void>;
+  destroy(): void;
+}
+
+function busyStreams(): BusyStreams {
+  const busy = new Set<ServerResponse | Duplex>();
+  let idle: () => void = () => undefined;
+  return {
+    add: (stream) => {
+      const over = () => {
+        busy.delete(stream);
+        if (busy.size === 0) {
+          idle();
+        }
+      };
+      busy.add(stream);
+      stream.on('close', over).on('finish', over);
+    },
+    whenIdle: () =>
+      busy.size === 0
+        ? Promise.resolve()
+        : new Promise((resolve) => {
+            idle = resolve;
+          }),
+    destroy: () => {
+      for (const stream of [...busy]) {
+        stream.destroy();
+      }
+    },
+  };
+}
+
 async function closeWhenAsked(
+  clock: Clock,
   server: Server,
-  upgraded: ReadonlySet<Duplex>,
+  busy: BusyStreams,
   signal: AbortSignal,
 ): Promise<void> {
   await new Promise<void>((resolve) => {
@@ -98,13 +138,15 @@ async function closeWhenAsked(
     }
     signal.addEventListener('abort', () => resolve(), { once: true });
   });
-  await new Promise<void>((resolve) => {
+  const closed = new Promise<void>((resolve) => {
     server.close(() => resolve());
-    server.closeAllConnections();
-    for (const socket of upgraded) {
-      socket.destroy();
-    }
   });
+  const inTime = new AbortController();
+  await Promise.race([busy.whenIdle(), clock.sleep(DRAIN_MS, inTime.signal)]);
+  inTime.abort();
+  server.closeAllConnections();
+  busy.destroy();
+  await closed;
 }
 
 interface Refused {

@@ -1,10 +1,14 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { connect, type TLSSocket } from 'node:tls';
+import type { Clock } from '../../src/core/ports.ts';
 import { selfSignedCertificate } from '../../src/server/self-signed-certificate.ts';
 import { type TlsListener, tlsListener } from '../../src/server/tls-listener.ts';
+import { manualClock } from '../support/manual-clock.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { type TestProxy, testProxy } from '../support/proxy-deps.ts';
 import { okAnswer, type RawUpstream, rawUpstream } from '../support/raw-upstream.ts';
+import { scaledClock } from '../support/scaled-clock.ts';
+import { waitUntil } from '../vm/wait-until.ts';
 
 const certificate = selfSignedCertificate({
   commonName: 'pipeops-agent',
@@ -19,6 +23,9 @@ const TOKEN = 'Authorization: Bearer local';
 let upstream: RawUpstream;
 let proxy: TestProxy;
 let listener: TlsListener;
+/** Answers the request to /slow. */
+let slow: () => void = () => undefined;
+let onSlow: () => void = () => undefined;
 let running: { done: Promise<void> };
 const stop = new AbortController();
 
@@ -29,6 +36,9 @@ beforeAll(async () => {
     } else if (bytes.includes('/trailers ')) {
       socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n');
       socket.write('3\r\nabc\r\n0\r\nX-Sum: 9\r\n\r\n');
+    } else if (bytes.includes('/slow ')) {
+      slow = () => void socket.write(okAnswer('late but whole'));
+      onSlow();
     } else if (/^[A-Z]+ /.test(bytes)) {
       socket.write(okAnswer('fine', ['X-Two: 1', 'X-Two: 2']));
     } else {
@@ -36,8 +46,7 @@ beforeAll(async () => {
     }
   });
   proxy = testProxy(upstream.address);
-  const auth = { accepts: (given: string | undefined) => given === 'Bearer local' };
-  listener = tlsListener({ log: memoryLog(), auth, proxy: proxy.deps }, { port: 0, certificate });
+  listener = door(scaledClock(100));
   running = await listener.start(stop.signal);
 });
 afterAll(async () => {
@@ -46,6 +55,14 @@ afterAll(async () => {
   proxy[Symbol.dispose]();
   await upstream[Symbol.asyncDispose]();
 });
+
+function door(clock: Clock): TlsListener {
+  const auth = { accepts: (given: string | undefined) => given === 'Bearer local' };
+  return tlsListener(
+    { clock, log: memoryLog(), auth, proxy: proxy.deps },
+    { port: 0, certificate },
+  );
+}
 
 /** Sends exactly these bytes. @returns what came back once `until` is in it, or at the end */
 async function raw(bytes: string, until = '\r\n\r\n'): Promise<string> {
@@ -152,4 +169,34 @@ test('an upgrade is spliced', async () => {
   expect(answer).toBe(
     'HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\nEARLY',
   );
+});
+
+test('at its stop a request under way is answered, and what does not end is ended', async () => {
+  const ask = (port: number) =>
+    fetch(`https://127.0.0.1:${port}/proxy/slow`, {
+      headers: { authorization: 'Bearer local' },
+      tls: { ca: certificate.certificate },
+    });
+  for (const ends of [true, false]) {
+    const asked = Promise.withResolvers<void>();
+    onSlow = asked.resolve;
+    const clock = manualClock();
+    const leaving = door(clock);
+    const stopping = new AbortController();
+    const { done } = await leaving.start(stopping.signal);
+    const outcome = ask(leaving.port()).then(
+      (answer) => answer.text(),
+      () => 'cut off',
+    );
+    await asked.promise;
+    stopping.abort();
+    await waitUntil('it waits for it', 5_000, async () => clock.remainingMs().includes(5_000));
+    if (ends) {
+      slow();
+    } else {
+      clock.advance(5_000);
+    }
+    expect(await outcome).toBe(ends ? 'late but whole' : 'cut off');
+    await done;
+  }
 });

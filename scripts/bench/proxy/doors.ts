@@ -7,7 +7,6 @@ import type { Log } from '../../../src/core/ports.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { systemFiles } from '../../../src/platform/files.ts';
 import { systemRandom } from '../../../src/platform/random.ts';
-import { STANDARD_POLICY } from '../../../test/support/standard-policy.ts';
 import { admission } from '../../../src/proxy/admission.ts';
 import type { ForwardDeps } from '../../../src/proxy/forward.ts';
 import { upstreamPool } from '../../../src/proxy/upstream-pool.ts';
@@ -16,6 +15,7 @@ import { localAuth } from '../../../src/server/local-auth.ts';
 import { answerThroughProxy } from '../../../src/server/proxy-route.ts';
 import { selfSignedCertificate } from '../../../src/server/self-signed-certificate.ts';
 import { tlsListener } from '../../../src/server/tls-listener.ts';
+import { STANDARD_POLICY } from '../../../test/support/standard-policy.ts';
 
 const HOUR_MS = 3_600_000;
 const silent = () => undefined;
@@ -62,7 +62,7 @@ const http = httpServer(
   },
   { port: 0, socketPath: join(directory, 'agent.sock') },
 );
-const tls = tlsListener({ log, auth, proxy }, { port: 0, certificate });
+const tls = tlsListener({ clock: systemClock, log, auth, proxy }, { port: 0, certificate });
 const stop = new AbortController();
 await http.start(stop.signal);
 await tls.start(stop.signal);
