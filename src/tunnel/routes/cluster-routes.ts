@@ -57,8 +57,8 @@ export function clusterRoutes(deps: ClusterRoutesDeps): ClusterRoutes {
   let routes: RouteTable | undefined;
   let tunnels: ReadonlyMap<string, ListenerTunnel> | undefined;
   let routed: ReadonlySet<string> = new Set();
-  const look = () => {
-    const next = readCaches(deps, caches);
+  const look = async () => {
+    const next = await readCaches(deps, caches);
     if (next.routes !== undefined && next.routes.leftOut !== (routes?.leftOut ?? 0)) {
       deps.log.warn('there are more routes than are told', { left_out: next.routes.leftOut });
     }
@@ -77,7 +77,7 @@ export function clusterRoutes(deps: ClusterRoutesDeps): ClusterRoutes {
       await Promise.race([caches.changed.wait(either), deps.clock.sleep(RECHECK_MS, either)]);
       over.abort();
       if (await deps.clock.sleep(SETTLE_MS, signal)) {
-        look();
+        await look();
       }
     }
   };
@@ -115,14 +115,14 @@ function routeCaches(deps: ClusterRoutesDeps) {
 }
 
 /** @returns undefined for a table of which something is not known */
-function readCaches(deps: ClusterRoutesDeps, caches: RouteCaches) {
+async function readCaches(deps: ClusterRoutesDeps, caches: RouteCaches) {
   const { ingresses, services, gateways, tcpRoutes, udpRoutes } = caches;
   const mayRoute = (namespace: string) => deps.policy.route(namespace).allowed;
   const routesKnown = ingresses.isKnown() && services.isKnown();
   const tunnelsKnown = [gateways, tcpRoutes, udpRoutes].every((cache) => cache.isKnown());
   return {
     routes: routesKnown
-      ? routeTable({
+      ? await routeTable(deps, {
           ingresses: ingresses.rows(),
           services: new Map(services.rows().map((row) => [`${row.namespace}/${row.name}`, row])),
           mayRoute,

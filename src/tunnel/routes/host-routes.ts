@@ -1,4 +1,6 @@
 /** Which hosts lead to which Services of the cluster, made of its managed Ingresses. */
+import { loopBudget } from '../../core/loop-budget.ts';
+import type { Clock } from '../../core/ports.ts';
 import type { RegisterRoute } from '../../protocol/route-messages.ts';
 import { byAge } from './by-age.ts';
 import type { IngressPath, IngressRow } from './managed-ingress.ts';
@@ -45,13 +47,20 @@ export interface RouteSources {
  * What leads nowhere, or where the tunnel would not go, is no route. Two Ingresses that want the same
  * path of the same host: the older one has it, as with ingress controllers.
  */
-export function routeTable(sources: RouteSources): RouteTable {
+export async function routeTable(
+  deps: { readonly clock: Clock },
+  sources: RouteSources,
+): Promise<RouteTable> {
   const { services, mayRoute } = sources;
   const controller = findController(services, mayRoute);
   const hosts = new Map<string, { hostname: string; paths: HostPath[] }>();
   const taken = new Set<string>();
+  const budget = loopBudget(deps);
   let leftOut = 0;
   for (const ingress of byAge(sources.ingresses)) {
+    if (budget.spent()) {
+      await budget.rest();
+    }
     for (const { host, path } of mayRoute(ingress.namespace) ? pathsOf(ingress) : []) {
       const application = applicationOf(services, ingress, path);
       const key = `${host} ${path.pathType} ${path.path}`;

@@ -8,6 +8,7 @@ import {
 } from '../../../src/tunnel/routes/host-routes.ts';
 import { ingressRow, isManagedIngress } from '../../../src/tunnel/routes/managed-ingress.ts';
 import { serviceRow } from '../../../src/tunnel/routes/service-row.ts';
+import { manualClock } from '../../support/manual-clock.ts';
 import { STANDARD_POLICY } from '../../support/standard-policy.ts';
 
 type Path = { path?: string; pathType?: string; service?: string; port?: number | string };
@@ -52,12 +53,18 @@ function service(
   });
 }
 
-function tableOf(ingresses: readonly V1Ingress[], services = [service('web')]): RouteTable {
-  return routeTable({
-    ingresses: ingresses.map(ingressRow),
-    services: new Map(services.map((row) => [`${row.namespace}/${row.name}`, row])),
-    mayRoute: (namespace) => STANDARD_POLICY.route(namespace).allowed,
-  });
+function tableOf(
+  ingresses: readonly V1Ingress[],
+  services = [service('web')],
+): Promise<RouteTable> {
+  return routeTable(
+    { clock: manualClock() },
+    {
+      ingresses: ingresses.map(ingressRow),
+      services: new Map(services.map((row) => [`${row.namespace}/${row.name}`, row])),
+      mayRoute: (namespace) => STANDARD_POLICY.route(namespace).allowed,
+    },
+  );
 }
 
 const told = (table: RouteTable) =>
@@ -73,14 +80,14 @@ test.each([
   expect(isManagedIngress({ metadata })).toBe(expected);
 });
 
-test('a route names host, path, the Service of the application and its own annotations', () => {
+test('a route names host, path, the Service of the application and its own annotations', async () => {
   const annotations = {
     'pipeops.io/environment': 'production',
     'pipeops.io/owner': 'orders',
     'nginx.ingress.kubernetes.io/auth-secret': 'shop/users',
   };
   const made = ingress('front', { 'Shop.Example': [{ port: 'metrics' }] }, { annotations });
-  const table = tableOf([{ ...made, spec: { ...made.spec, tls: [{ hosts: ['x'] }] } }]);
+  const table = await tableOf([{ ...made, spec: { ...made.spec, tls: [{ hosts: ['x'] }] } }]);
   expect(told(table)).toEqual([
     {
       hostname: 'shop.example',
@@ -105,20 +112,22 @@ test.each([
   ['to what has no pods', [{}], [service('web', 'shop', { type: 'ExternalName' })]],
   ['to a Service without a selector', [{}], [service('web', 'shop', { selector: {} })]],
   ['with a path beyond all measure', [{ path: `/${'x'.repeat(1_024)}` }], [service('web')]],
-] as const)('an Ingress %s is no route', (_, paths, services) => {
-  expect(told(tableOf([ingress('front', { 'shop.example': paths })], [...services]))).toEqual([]);
+] as const)('an Ingress %s is no route', async (_, paths, services) => {
+  expect(told(await tableOf([ingress('front', { 'shop.example': paths })], [...services]))).toEqual(
+    [],
+  );
 });
 
-test('an Ingress without a host, or in a namespace of Kubernetes, is no route', () => {
+test('an Ingress without a host, or in a namespace of Kubernetes, is no route', async () => {
   const system = ingress('front', { 'a.example': [{}] }, { namespace: 'kube-system' });
-  const table = tableOf(
+  const table = await tableOf(
     [ingress('front', { '': [{}] }), system],
     [service('web'), service('web', 'kube-system')],
   );
   expect(told(table)).toEqual([]);
 });
 
-test('of two Ingresses with the same host and path the older one counts, whatever their order', () => {
+test('of two Ingresses with the same host and path the older one counts, whatever their order', async () => {
   const older = ingress('zeta', { 'shop.example': [{ port: 80 }] });
   const younger = ingress(
     'alpha',
@@ -129,7 +138,7 @@ test('of two Ingresses with the same host and path the older one counts, whateve
     [older, younger],
     [younger, older],
   ]) {
-    expect(told(tableOf(both)).map((route) => [route.path, route.ingress_name])).toEqual([
+    expect(told(await tableOf(both)).map((route) => [route.path, route.ingress_name])).toEqual([
       ['/', 'zeta'],
       ['/api', 'alpha'],
     ]);
@@ -140,22 +149,28 @@ test.each([
   ['opened to the control plane', { 'pipeops.io/reachable': 'true' }, 'ingress-nginx', true],
   ['not opened', {}, 'ingress-nginx', false],
   ['in a namespace of Kubernetes', { 'pipeops.io/reachable': 'true' }, 'kube-system', false],
-] as const)('an ingress controller that is %s is named: %p', (_, labels, namespace, named) => {
-  const all = { ...labels, 'app.kubernetes.io/name': 'ingress-nginx' };
-  const controller = service('nginx-entry', namespace, {}, all);
-  const table = tableOf([ingress('front', { 'shop.example': [{}] })], [service('web'), controller]);
-  expect(table.controller).toEqual(
-    named ? { name: 'nginx-entry', namespace, port: 80, type: 'nginx' } : undefined,
-  );
-  const [route] = told(table);
-  expect([route?.namespace, route?.service_name]).toEqual(
-    named ? [namespace, 'nginx-entry'] : ['shop', 'web'],
-  );
-});
+] as const)(
+  'an ingress controller that is %s is named: %p',
+  async (_, labels, namespace, named) => {
+    const all = { ...labels, 'app.kubernetes.io/name': 'ingress-nginx' };
+    const controller = service('nginx-entry', namespace, {}, all);
+    const table = await tableOf(
+      [ingress('front', { 'shop.example': [{}] })],
+      [service('web'), controller],
+    );
+    expect(table.controller).toEqual(
+      named ? { name: 'nginx-entry', namespace, port: 80, type: 'nginx' } : undefined,
+    );
+    const [route] = told(table);
+    expect([route?.namespace, route?.service_name]).toEqual(
+      named ? [namespace, 'nginx-entry'] : ['shop', 'web'],
+    );
+  },
+);
 
-test('a request goes where an ingress controller would send it', () => {
+test('a request goes where an ingress controller would send it', async () => {
   const services = ['web', 'api', 'exact', 'any'].map((name) => service(name));
-  const table = tableOf(
+  const table = await tableOf(
     [
       ingress('front', {
         'shop.example': [
@@ -183,8 +198,8 @@ test('a request goes where an ingress controller would send it', () => {
   ]).toEqual(['web', 'web', 'api', 'api', 'exact', 'any', undefined, undefined, undefined]);
 });
 
-test('there is a limit to routes, and what is left out is counted', () => {
+test('there is a limit to routes, and what is left out is counted', async () => {
   const hosts = Array.from({ length: ROUTES_MAX + 2 }, (_, at) => [`h${at}.example`, [{}]]);
-  const table = tableOf([ingress('many', Object.fromEntries(hosts))]);
+  const table = await tableOf([ingress('many', Object.fromEntries(hosts))]);
   expect([told(table).length, table.leftOut]).toEqual([ROUTES_MAX, 2]);
 });
