@@ -124,7 +124,7 @@ export async function runDaemon(
       watchdogIntervalMs(env),
     ),
     ...(isNode ? [] : serverRole),
-    ...(dataPlane?.services ?? []),
+    ...(dataPlane === undefined ? [] : [dataPlane.listener]),
     ...(standalone ? [] : await sessionServices(session, config, agentId, paths)),
   ];
   signal.addEventListener('abort', () => notify('STOPPING=1'), { once: true });

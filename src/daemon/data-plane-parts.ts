@@ -37,8 +37,8 @@ interface DataPlaneDeps {
 export interface DataPlaneParts {
   /** For the plain HTTP doors. */
   readonly local: ProxySource;
-  /** The TLS door, and what follows the routes of the cluster. */
-  readonly services: readonly Service[];
+  /** The TLS door. */
+  readonly listener: Service;
   /** For the session. */
   readonly remote: DataPlane;
   readonly routes: ClusterRoutes;
@@ -76,7 +76,7 @@ export async function dataPlaneParts(
     admission: gate,
     tunnels,
     routes,
-    services: [routes.service, listener],
+    listener,
     local: {
       auth,
       access: () => ({

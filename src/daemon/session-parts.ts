@@ -109,7 +109,7 @@ export async function sessionServices(
       pollIntervalMs: durationMs(settings.poll_interval),
     },
   );
-  return [parts.status.service, ...(plane === undefined ? [] : [plane.service]), session];
+  return [parts.status.service, ...(plane?.services ?? []), session];
 }
 
 /** The data plane, and what tells of routes, over connections of its own: in nobody's way. */
@@ -117,16 +117,21 @@ function tellingPlane(
   deps: Omit<RouteSyncDeps, 'client' | 'cluster'> & NonNullable<SessionParts['dataPlane']>,
   network: Network,
   clientOver: (http: Http) => RouteClient,
-): { readonly dataPlane: DataPlane; readonly service: Service } {
+): { readonly dataPlane: DataPlane; readonly services: readonly Service[] } {
   const sync = routeSync({ ...deps, cluster: deps.routes, client: clientOver(network.http) });
   return {
     dataPlane: announcing(deps.remote, sync),
-    service: {
-      name: sync.service.name,
-      start: async (signal) => {
-        const { done } = await sync.service.start(signal);
-        return { done: done.finally(network.close) };
-      },
+    services: [deps.routes.service, closing(sync.service, network)],
+  };
+}
+
+/** The network is its own, and ends with it. */
+function closing(service: Service, network: Network): Service {
+  return {
+    name: service.name,
+    start: async (signal) => {
+      const { done } = await service.start(signal);
+      return { done: done.finally(network.close) };
     },
   };
 }
