@@ -302,11 +302,13 @@ function causesOf(status: V1Status): { readonly causes?: readonly string[] } {
   return causes.length === 0 ? {} : { causes };
 }
 
-/** An error answer is a Status object; an older proxy may say anything. */
+/** An error answer is a Status object; what stands before the API server may say anything. */
 async function readStatus(response: Response): Promise<V1Status> {
+  const unknown = { reason: `HTTP ${response.status}` };
   try {
-    return (await response.json()) as V1Status;
+    const answer = (await response.json()) as V1Status | null;
+    return answer?.kind === 'Status' ? answer : unknown;
   } catch {
-    return { reason: `HTTP ${response.status}` };
+    return unknown;
   }
 }
