@@ -38,6 +38,8 @@ export interface SessionState {
   lastAdvance(): number;
   /** Monotonic ms since when there is no session; undefined while there is one. */
   downSinceMs(): number | undefined;
+  /** Since the start: sessions that came up, and tries that failed. */
+  counts(): { readonly established: number; readonly failures: number };
   /** Monotonic ms of the last answer of any kind, even a refusal. */
   lastAnswerMs(): number | undefined;
   /** The session's loops turn. */
@@ -69,6 +71,8 @@ export function sessionState(
   let nextTry: Date | undefined;
   let transport: SessionTransport | null = null;
   let transportReason: string | undefined;
+  let established = 0;
+  let failures = 0;
   const become = (next: SessionPhase) => {
     lastAdvance = Math.max(lastAdvance, clock.monotonic());
     if (phase !== next) {
@@ -76,6 +80,7 @@ export function sessionState(
       since = clock.now();
     }
     if (next === 'connected') {
+      established += down === undefined ? 0 : 1;
       down = undefined;
       nextTry = undefined;
     } else {
@@ -86,6 +91,7 @@ export function sessionState(
     lastAdvance: () => lastAdvance,
     downSinceMs: () => down?.ms,
     lastAnswerMs: () => lastAnswer,
+    counts: () => ({ established, failures }),
     snapshot: () => ({
       phase,
       transport: phase === 'connected' ? transport : null,
@@ -114,6 +120,7 @@ export function sessionState(
     },
     failed: (error, retryInMs) => {
       lastError = error;
+      failures += 1;
       nextTry = retryInMs === undefined ? undefined : new Date(clock.now().getTime() + retryInMs);
       switch (error.code) {
         case 'TOKEN_REJECTED':

@@ -17,6 +17,7 @@ import { systemNetwork } from '../platform/network.ts';
 import { systemRunSoon } from '../platform/run-soon.ts';
 import { systemdNotify } from '../platform/systemd-notify.ts';
 import { trustingDial } from '../platform/trusting-dial.ts';
+import { countingPolicy } from '../policy/counting-policy.ts';
 import { livePolicy } from '../policy/live-policy.ts';
 import { statusSource } from '../reporting/status-source.ts';
 import { httpServer } from '../server/http-server.ts';
@@ -61,13 +62,14 @@ export async function runDaemon(
   const agentId = agentIdentity({ database, random }, config.agent.id);
 
   const { credentials, kubernetes, openChannels } = kubernetesParts(ports, paths);
-  const policy = await livePolicy({ clock, files, log }, paths.policy);
+  const live = await livePolicy({ clock, files, log }, paths.policy);
+  const { policy, refusals } = countingPolicy(live.policy);
   const status = statusSource({ clock, random, log, http, client: kubernetes, credentials });
   const progress = commandProgress({ clock });
   const executor = commandExecutor({
     ...{ clock, log, journal, progress, kubernetes, openChannels },
     handlers: COMMAND_HANDLERS,
-    policy: policy.policy,
+    policy,
     clusterStatus: status.current,
   });
   const standalone =
@@ -78,16 +80,16 @@ export async function runDaemon(
     ? nodeReadiness({ clock, http })
     : serverReadiness({
         ...{ clock, kubernetes, session: () => state.snapshot() },
-        policyProblem: () => policy.problem(),
+        policyProblem: () => live.problem(),
         journalTrouble: () => journal.trouble(),
       });
   const facts: DaemonFacts = { config, agentId, startedAt: clock.monotonic() };
   const forDataPlane = { ...ports, log, kubernetes, credentials, runSoon: systemRunSoon };
   const dataPlane = isNode
     ? undefined
-    : await dataPlaneParts({ ...forDataPlane, policy: policy.policy }, config, paths);
+    : await dataPlaneParts({ ...forDataPlane, policy }, config, paths);
   const sources = {
-    ...describeDaemon({ clock, journal, executor, state, readiness }, facts),
+    ...describeDaemon({ clock, journal, executor, state, readiness, refusals, dataPlane }, facts),
     ...(dataPlane === undefined ? {} : { proxy: dataPlane.local }),
   };
   const server = httpServer(
@@ -100,7 +102,7 @@ export async function runDaemon(
     memory: sessionMemory(database, config.control_plane.url),
   };
   const serverRole: Service[] = [
-    policy,
+    live,
     executor,
     journalUpkeep({ clock, log, journal }),
     tokenRenewal(

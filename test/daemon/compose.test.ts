@@ -436,3 +436,33 @@ test('at its stop what is under way goes on, what is new is refused, and then it
   leaving.abort();
   await done;
 });
+
+test('/metrics tells of session, commands, policy, proxy and tunnel, and docs/METRICS.md of each', async () => {
+  start();
+  await waitForReady();
+  await run('deploy', { ...WEB, namespace: 'kube-system' });
+  const remote = `${controlPlane.adminUrl}/admin/agents/${AGENT_ID}/proxy`;
+  await waitUntil('a request is refused', TIMEOUT_MS, async () => {
+    return (await fetch(`${remote}/api/v1/namespaces/default/secrets`)).status === 403;
+  });
+  const text = await (await ask('/metrics')).text();
+  for (const line of [
+    'pipeops_agent_session_connected 1',
+    'pipeops_agent_session_transport{transport="websocket"} 1',
+    'pipeops_agent_session_transport{transport="rest"} 0',
+    'pipeops_agent_session_down_seconds 0',
+    'pipeops_agent_sessions_total 1',
+    'pipeops_agent_commands_open{state="running"} 0',
+    'pipeops_agent_policy_refusals_total{kind="command"} 1',
+    'pipeops_agent_policy_refusals_total{kind="request"} 1',
+    'pipeops_agent_proxy_requests{state="running"} 0',
+    'pipeops_agent_tunnel_streams 0',
+    'pipeops_agent_tunnel_bytes_total{direction="in"} 0',
+  ]) {
+    expect(text).toContain(`${line}\n`);
+  }
+  const documented = await Bun.file(join(import.meta.dir, '../../docs/METRICS.md')).text();
+  const names = [...text.matchAll(/^# HELP (\S+)/gm)].map(([, name]) => name);
+  const listed = [...documented.matchAll(/^\| `([a-z_]+)`/gm)].map(([, name]) => name);
+  expect(listed).toEqual(names);
+});
