@@ -14,7 +14,8 @@ import { type RestCall, type RestCallDeps, type RestCallOptions, restCall } from
 /** Deadlines of the calls, as the existing agent has them. */
 const REGISTER_TIMEOUT_MS = 30_000;
 const HEARTBEAT_TIMEOUT_MS = 10_000;
-const STATUS_TIMEOUT_MS = 15_000;
+/** Longer than that one's 15 s: the whole of a large cluster may be tens of megabytes. */
+const STATUS_TIMEOUT_MS = 120_000;
 const COMMANDS_TIMEOUT_MS = 15_000;
 const RESULT_TIMEOUT_MS = 30_000;
 const HEALTH_TIMEOUT_MS = 10_000;

@@ -6,8 +6,8 @@ import { limitedLog } from './limited-log.ts';
 import type { Pace } from './pace.ts';
 import type { StatusSource } from './ports.ts';
 
-/** For one whole report, its making included. */
-const REPORT_TIMEOUT_MS = 60_000;
+/** For making a report, and for each of its parts to leave: a slow link may take long for all. */
+export const REPORT_STEP_TIMEOUT_MS = 60_000;
 /** A report pauses while more than this has not left: heartbeats go first. */
 const BUFFERED_LIMIT_BYTES = 1024 * 1024;
 const BUFFERED_WAIT_MS = 50;
@@ -26,17 +26,25 @@ export function statusReporter(
     readonly pace: Pace;
     readonly status: StatusSource;
   },
-  connection: Connection,
+  connection: Pick<Connection, 'send' | 'bufferedBytes'>,
 ): StatusReporter {
   const reports = deps.status.reports();
   const complain = limitedLog(deps.clock, (message, fields) => deps.log.warn(message, fields));
   let wake = new AbortController();
-  const limit = { what: 'The status report', ms: REPORT_TIMEOUT_MS };
+  const inTime = async <T>(
+    what: string,
+    signal: AbortSignal,
+    work: (signal: AbortSignal) => Promise<T>,
+  ) => await withDeadline(deps.clock, { what, ms: REPORT_STEP_TIMEOUT_MS }, signal, work);
+  const room = async (signal: AbortSignal) => {
+    while (!signal.aborted && connection.bufferedBytes() > BUFFERED_LIMIT_BYTES) {
+      await deps.clock.sleep(BUFFERED_WAIT_MS, signal);
+    }
+  };
   const report = async (signal: AbortSignal) => {
-    for await (const payload of await reports.next(signal)) {
-      while (!signal.aborted && connection.bufferedBytes() > BUFFERED_LIMIT_BYTES) {
-        await deps.clock.sleep(BUFFERED_WAIT_MS, signal);
-      }
+    const made = await inTime('Making the status report', signal, (inner) => reports.next(inner));
+    for await (const payload of made) {
+      await inTime('Sending a part of the status report', signal, room);
       if (signal.aborted || !connection.send('status_report', payload)) {
         return;
       }
@@ -51,7 +59,7 @@ export function statusReporter(
       while (!signal.aborted) {
         wake = new AbortController();
         try {
-          await withDeadline(deps.clock, limit, signal, report);
+          await report(signal);
         } catch (thrown) {
           const error = toAgentError(thrown);
           if (signal.aborted) {
