@@ -1,3 +1,5 @@
+import type { Clock } from './ports.ts';
+
 /** Wakes those who wait. A ring while nobody waits is not lost: the next wait returns at once. */
 export interface Bell {
   ring(): void;
@@ -31,4 +33,17 @@ export function bell(): Bell {
       });
     },
   };
+}
+
+/** Waits for the bell, at most so long. */
+export async function rungWithin(
+  deps: { readonly clock: Clock },
+  rung: Bell,
+  ms: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const over = new AbortController();
+  const either = AbortSignal.any([signal, over.signal]);
+  await Promise.race([rung.wait(either), deps.clock.sleep(ms, either)]);
+  over.abort();
 }

@@ -1,7 +1,8 @@
 /** The ways into the cluster, as its watches tell of them: hosts of Ingresses, listeners of Gateways. */
 import type { KubernetesObject, V1Ingress, V1Service } from '@kubernetes/client-node';
-import { bell } from '../../core/bell.ts';
+import { bell, rungWithin } from '../../core/bell.ts';
 import type { Service } from '../../core/service.ts';
+import { together } from '../../core/together.ts';
 import { followKind, type InformerDeps, type InformerSink } from '../../kubernetes/informer.ts';
 import { KindCache } from '../../kubernetes/kind-cache.ts';
 import type { RoutePolicy } from '../../policy/policy.ts';
@@ -72,10 +73,7 @@ export function clusterRoutes(deps: ClusterRoutesDeps): ClusterRoutes {
   };
   const lookAgainAndAgain = async (signal: AbortSignal) => {
     while (!signal.aborted) {
-      const over = new AbortController();
-      const either = AbortSignal.any([signal, over.signal]);
-      await Promise.race([caches.changed.wait(either), deps.clock.sleep(RECHECK_MS, either)]);
-      over.abort();
+      await rungWithin(deps, caches.changed, RECHECK_MS, signal);
       if (await deps.clock.sleep(SETTLE_MS, signal)) {
         await look();
       }
@@ -90,7 +88,10 @@ export function clusterRoutes(deps: ClusterRoutesDeps): ClusterRoutes {
     onLook: (listener) => listeners.add(listener),
     service: {
       name: 'routes',
-      start: async (signal) => ({ done: followAll(deps, caches, lookAgainAndAgain, signal) }),
+      start: async (signal) => {
+        const follow = (either: AbortSignal) => followAll(deps, caches, either);
+        return { done: together([follow, lookAgainAndAgain], signal) };
+      },
     },
   };
 }
@@ -165,30 +166,25 @@ function portKey({ namespace, name, port, protocol }: ServicePort): string {
   return `${namespace}/${name}:${port}/${protocol}`;
 }
 
-/** Until the signal aborts; rejects only for a bug, and then all of it has ended. */
-async function followAll(
+function followAll(
   deps: ClusterRoutesDeps,
   caches: RouteCaches,
-  look: (signal: AbortSignal) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { changed, ingresses, services, gateways, tcpRoutes, udpRoutes } = caches;
-  const broken = new AbortController();
-  const either = AbortSignal.any([signal, broken.signal]);
-  const all = [
-    followKind(deps, INGRESSES, ringing(ingresses, changed.ring, isManagedIngress), either),
-    followKind(deps, SERVICES, ringing(services, changed.ring), either),
-    followOptionalKind(deps, GATEWAYS, ringing(gateways, changed.ring, isManagedGateway), either),
-    followOptionalKind(deps, TCP_ROUTES, ringing(tcpRoutes, changed.ring), either),
-    followOptionalKind(deps, UDP_ROUTES, ringing(udpRoutes, changed.ring), either),
-    look(either),
-  ];
-  try {
-    await Promise.all(all);
-  } finally {
-    broken.abort();
-    await Promise.allSettled(all);
-  }
+  const { ingresses, services, gateways, tcpRoutes, udpRoutes } = caches;
+  const { ring } = caches.changed;
+  const managedIngresses = ringing(ingresses, ring, isManagedIngress);
+  const managedGateways = ringing(gateways, ring, isManagedGateway);
+  return together(
+    [
+      (either) => followKind(deps, INGRESSES, managedIngresses, either),
+      (either) => followKind(deps, SERVICES, ringing(services, ring), either),
+      (either) => followOptionalKind(deps, GATEWAYS, managedGateways, either),
+      (either) => followOptionalKind(deps, TCP_ROUTES, ringing(tcpRoutes, ring), either),
+      (either) => followOptionalKind(deps, UDP_ROUTES, ringing(udpRoutes, ring), either),
+    ],
+    signal,
+  );
 }
 
 /** Keeps what is wanted in the cache, and tells of each change and of each list. */

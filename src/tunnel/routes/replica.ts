@@ -5,7 +5,7 @@
  */
 import { limitedLog } from '../../control-plane/limited-log.ts';
 import { backoffMs } from '../../core/backoff.ts';
-import { bell } from '../../core/bell.ts';
+import { bell, rungWithin } from '../../core/bell.ts';
 import type { Clock, Log, Random } from '../../core/ports.ts';
 import { type CallOutcome, persistentCall } from './persistent-call.ts';
 
@@ -74,10 +74,7 @@ export function replica<Row>(deps: Deps, table: Replicated<Row>): Replica {
     run: async (signal) => {
       while (!signal.aborted) {
         const idleMs = await copy.bringUpToDate(signal);
-        const over = new AbortController();
-        const either = AbortSignal.any([signal, over.signal]);
-        await Promise.race([wake.wait(either), deps.clock.sleep(idleMs, either)]);
-        over.abort();
+        await rungWithin(deps, wake, idleMs, signal);
       }
     },
   };

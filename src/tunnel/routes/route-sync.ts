@@ -3,6 +3,7 @@ import type { DataPlane } from '../../control-plane/ports.ts';
 import type { RouteClient } from '../../control-plane/route-client.ts';
 import type { Clock, Log, Random } from '../../core/ports.ts';
 import type { Service } from '../../core/service.ts';
+import { together } from '../../core/together.ts';
 import type { SyncRoutes, Tunnel } from '../../protocol/route-messages.ts';
 import type { ClusterRoutes } from './cluster-routes.ts';
 import type { ListenerTunnel } from './gateway-listeners.ts';
@@ -13,6 +14,9 @@ import { type Replicated, replica } from './replica.ts';
 export const ROUTES_SYNC_MS = 4 * 3_600_000;
 /** All tunnels, while there are any. */
 export const TUNNELS_SYNC_MS = 5 * 60_000;
+
+/** Characters of the control plane's words that are repeated. */
+const FOREIGN_TEXT_MAX = 200;
 
 export interface RouteSync {
   /** There is a session; the control plane calls the cluster by this name. */
@@ -49,7 +53,12 @@ export function routeSync(deps: RouteSyncDeps): RouteSync {
     },
     service: {
       name: 'route-sync',
-      start: async (signal) => ({ done: runAll(replicas, signal) }),
+      start: async (signal) => ({
+        done: together(
+          replicas.map((each) => each.run),
+          signal,
+        ),
+      }),
     },
   };
 }
@@ -63,21 +72,6 @@ export function announcing(plane: DataPlane, sync: Pick<RouteSync, 'registered'>
       return plane.attach(link);
     },
   };
-}
-
-async function runAll(
-  replicas: readonly { run(signal: AbortSignal): Promise<void> }[],
-  signal: AbortSignal,
-): Promise<void> {
-  const broken = new AbortController();
-  const either = AbortSignal.any([signal, broken.signal]);
-  const all = replicas.map((each) => each.run(either));
-  try {
-    await Promise.all(all);
-  } finally {
-    broken.abort();
-    await Promise.allSettled(all);
-  }
 }
 
 function replicatedRoutes(deps: RouteSyncDeps, clusterUuid: () => string): Replicated<HostRoutes> {
@@ -155,8 +149,14 @@ function replicatedTunnels(
     replaceAll: async (rows, signal) => {
       const tunnels = [...rows.values()].map(tunnel);
       const body = { cluster_uuid: clusterUuid(), tunnels };
-      for (const { tunnel_id, reason } of await client.syncTunnels(body, signal)) {
-        log.warn('the control plane refuses a tunnel', { tunnel_id, reason });
+      const refused = await client.syncTunnels(body, signal);
+      if (refused[0] !== undefined) {
+        const { tunnel_id, reason } = refused[0];
+        log.warn('the control plane refuses tunnels', {
+          count: refused.length,
+          first: tunnel_id.slice(0, FOREIGN_TEXT_MAX),
+          reason: reason.slice(0, FOREIGN_TEXT_MAX),
+        });
       }
     },
     put: (row, _, signal) => client.registerTunnel(tunnel(row), signal),

@@ -1,7 +1,19 @@
 import { expect, test } from 'bun:test';
+import { READ_GRANTS } from '../../../src/policy/grants.ts';
 import { gateway, ingress, PATHS, routeStand, service, tcpRoute } from './route-stand.ts';
 
 const { ingresses, services, gateways, tcpRoutes, udpRoutes } = PATHS;
+
+test('the account of the agent may follow everything that routes are made of', () => {
+  for (const path of Object.values(PATHS)) {
+    const [, , group = ''] = path.startsWith('/apis/') ? path.split('/') : ['', '', ''];
+    const resource = path.split('/').at(-1) ?? '';
+    const grant = READ_GRANTS.find(
+      (each) => each.group === group && each.resources.includes(resource),
+    );
+    expect([path, grant?.verbs]).toEqual([path, ['get', 'list', 'watch']]);
+  }
+});
 
 test('a managed Ingress is told of, changed and taken back; another one is not told of', async () => {
   await using stand = await routeStand();

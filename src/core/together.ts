@@ -1,0 +1,18 @@
+/**
+ * Runs all of it until the signal aborts. The first that rejects ends the others; what it rejected
+ * with is thrown when all have ended.
+ */
+export async function together(
+  works: readonly ((signal: AbortSignal) => Promise<void>)[],
+  signal: AbortSignal,
+): Promise<void> {
+  const broken = new AbortController();
+  const either = AbortSignal.any([signal, broken.signal]);
+  const all = works.map((work) => work(either));
+  try {
+    await Promise.all(all);
+  } finally {
+    broken.abort();
+    await Promise.allSettled(all);
+  }
+}
