@@ -43,6 +43,20 @@ export async function rollOut(
   }
 }
 
+/** Waits for the rollout of a payload's Deployment, as `rollOut`; what is answered of it. */
+export async function rollOutAndTell(
+  context: CommandContext,
+  payload: DeploymentTarget & { readonly wait_seconds: number },
+) {
+  const outcome = await rollOut(context, payload, payload.wait_seconds);
+  return {
+    revision: outcome.revision,
+    line: rolloutLine(payload, outcome),
+    facts: rolloutFacts(outcome),
+    failure: rolloutFailure(payload, outcome, payload.wait_seconds),
+  };
+}
+
 /** What every command that waited for a rollout tells in its data. */
 export function rolloutFacts(outcome: RolloutOutcome) {
   return {

@@ -1,13 +1,7 @@
 import type { V1Deployment } from '@kubernetes/client-node';
 import { RestartData, RestartPayload } from '../../protocol/commands/workload.ts';
 import { applicationPaths, COMMAND_ID_ANNOTATION } from '../managed-objects.ts';
-import {
-  rollOut,
-  rolloutFacts,
-  rolloutFailure,
-  rolloutLine,
-  rolloutTimeoutMs,
-} from '../roll-out.ts';
+import { rollOutAndTell, rolloutTimeoutMs } from '../roll-out.ts';
 import { workloadCommand } from '../workload-command.ts';
 
 /**
@@ -27,15 +21,15 @@ export const restartCommand = workloadCommand({
       { spec: { template: { metadata: { annotations } } } },
       context.signal,
     );
-    const outcome = await rollOut(context, payload, payload.wait_seconds);
+    const rollout = await rollOutAndTell(context, payload);
     return {
-      output: rolloutLine(payload, outcome),
+      output: rollout.line,
       data: {
         restarted: `Deployment/${payload.name}`,
-        revision: outcome.revision,
-        ...rolloutFacts(outcome),
+        revision: rollout.revision,
+        ...rollout.facts,
       },
-      ...rolloutFailure(payload, outcome, payload.wait_seconds),
+      ...rollout.failure,
     };
   },
 });

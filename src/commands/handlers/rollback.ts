@@ -6,13 +6,7 @@ import { restoreRevision } from '../../kubernetes/restore-revision.ts';
 import { RollbackData, RollbackPayload, RollbackTarget } from '../../protocol/commands/workload.ts';
 import type { CommandContext } from '../handler.ts';
 import { applicationPaths } from '../managed-objects.ts';
-import {
-  rollOut,
-  rolloutFacts,
-  rolloutFailure,
-  rolloutLine,
-  rolloutTimeoutMs,
-} from '../roll-out.ts';
+import { rollOutAndTell, rolloutTimeoutMs } from '../roll-out.ts';
 import { workloadCommand } from '../workload-command.ts';
 
 /**
@@ -39,18 +33,18 @@ export const rollbackCommand = workloadCommand({
       { replicaSetUid: target.replica_set_uid, applied: appliedFields(deployment) },
       signal,
     );
-    const outcome = await rollOut(context, payload, payload.wait_seconds);
+    const rollout = await rollOutAndTell(context, payload);
     const label = `${payload.namespace}/${payload.name}`;
-    const went = `${label}: back to revision ${target.revision}, which is ${outcome.revision} now\n`;
+    const went = `${label}: back to revision ${target.revision}, which is ${rollout.revision} now\n`;
     return {
-      output: `${went}${rolloutLine(payload, outcome)}`,
+      output: `${went}${rollout.line}`,
       data: {
-        revision: outcome.revision,
+        revision: rollout.revision,
         rolled_back_to: target.revision,
         image: restored.spec?.template.spec?.containers[0]?.image ?? '',
-        ...rolloutFacts(outcome),
+        ...rollout.facts,
       },
-      ...rolloutFailure(payload, outcome, payload.wait_seconds),
+      ...rollout.failure,
     };
   },
 });

@@ -2,13 +2,7 @@ import type { V1Deployment } from '@kubernetes/client-node';
 import { changeDeployment } from '../../kubernetes/change-deployment.ts';
 import { ScaleData, ScalePayload } from '../../protocol/commands/workload.ts';
 import { applicationPaths } from '../managed-objects.ts';
-import {
-  rollOut,
-  rolloutFacts,
-  rolloutFailure,
-  rolloutLine,
-  rolloutTimeoutMs,
-} from '../roll-out.ts';
+import { rollOutAndTell, rolloutTimeoutMs } from '../roll-out.ts';
 import { workloadCommand } from '../workload-command.ts';
 
 /** scale: sets the replicas of a Deployment and waits for them. */
@@ -26,11 +20,11 @@ export const scaleCommand = workloadCommand({
       (applied) => ({ ...applied, spec: { ...applied.spec, replicas: payload.replicas } }),
       signal,
     );
-    const outcome = await rollOut(context, payload, payload.wait_seconds);
+    const rollout = await rollOutAndTell(context, payload);
     return {
-      output: rolloutLine(payload, outcome),
-      data: rolloutFacts(outcome),
-      ...rolloutFailure(payload, outcome, payload.wait_seconds),
+      output: rollout.line,
+      data: rollout.facts,
+      ...rollout.failure,
     };
   },
 });

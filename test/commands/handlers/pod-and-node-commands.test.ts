@@ -39,7 +39,7 @@ beforeEach(() => {
       }
       const found = objects.get(pathname);
       if (found === undefined) {
-        return Response.json({ message: `no ${pathname}` }, { status: 404 });
+        return Response.json({ kind: 'Status', message: `no ${pathname}` }, { status: 404 });
       }
       const isText = typeof found === 'string';
       return isText
