@@ -110,6 +110,7 @@ test(
       await progress.phase('logs', readLogs);
       await progress.phase('exec is refused by the standard policy', refuseExec);
       await progress.phase('exec', runPrograms);
+      await progress.phase('exec: cancelled while it runs', cancelProgram);
       await progress.phase('exec: kill -9 of the daemon meanwhile', runAtMostOnce);
       await progress.phase('cordon and uncordon', cordonAndUncordon);
       await progress.phase('drain', drainWorker);
@@ -202,6 +203,48 @@ async function runPrograms(): Promise<void> {
   });
 }
 
+const urlOf = (id: string) => `${stand.adminUrl()}/admin/agents/${agentId}/commands/${id}`;
+
+async function cancel(id: string): Promise<void> {
+  const { ok } = await fetch(`${urlOf(id)}/cancel`, { method: 'POST' });
+  expect(ok).toBeTrue();
+}
+
+/** What a command has told of itself, once it has. */
+const underWay = (id: string) =>
+  waitUntil(`command ${id} is under way`, SETTLE_TIMEOUT_MS, async () => {
+    const { progress: told } = (await (await fetch(urlOf(id))).json()) as { progress: unknown[] };
+    return told.length > 0 ? told : undefined;
+  });
+
+async function cancelProgram(): Promise<void> {
+  const script = 'echo begun > /tmp/begun; echo partly; sleep 60';
+  const [pod] = (await kubectl(['get', 'pods', '-l', 'app=two', '-o', 'name'])).trim().split('\n');
+  const name = pod?.replace('pod/', '');
+  const payload = { pod: name, container: 'main', command: ['sh', '-c', script] };
+  const id = await stand.command(agentId, 'exec', inNamespace(payload));
+  await waitUntil('the program has begun', SETTLE_TIMEOUT_MS, async () => {
+    const { stdout } = await server.exec(
+      [
+        ...['k3s', 'kubectl', '--namespace', NAMESPACE, 'exec', `${name}`, '-c', 'main'],
+        ...['--', 'cat', '/tmp/begun'],
+      ],
+      { check: false },
+    );
+    return stdout === 'begun\n';
+  });
+  await cancel(id);
+  expect(await stand.finished(agentId, id)).toMatchObject({
+    extra_results: 0,
+    result: {
+      success: false,
+      error_code: 'COMMAND_CANCELLED',
+      error: expect.stringContaining('It may still run'),
+      data: { exit_code: null, stdout: 'partly\n' },
+    },
+  });
+}
+
 async function runAtMostOnce(): Promise<void> {
   const [pod] = (await kubectl(['get', 'pods', '-l', 'app=two', '-o', 'name'])).trim().split('\n');
   const name = pod?.replace('pod/', '');
@@ -260,6 +303,22 @@ async function drainWorker(): Promise<void> {
     data: { node: 'worker', cordoned: true, evicted: [] },
   });
   expect(refused['error']).toContain('kept-budget');
+  expect(await podsOn('worker')).toEqual(expect.arrayContaining(kept));
+
+  const id = await stand.command(agentId, 'drain', { node: 'worker' });
+  expect(await underWay(id)).toContainEqual(
+    expect.objectContaining({ message: '0 pods evicted, 2 to go' }),
+  );
+  await cancel(id);
+  expect(await stand.finished(agentId, id)).toMatchObject({
+    extra_results: 0,
+    result: {
+      success: false,
+      error_code: 'COMMAND_CANCELLED',
+      error: expect.stringContaining('0 pods evicted, 2 left'),
+      data: { node: 'worker', evicted: [] },
+    },
+  });
   expect(await podsOn('worker')).toEqual(expect.arrayContaining(kept));
 
   const patch = JSON.stringify({ spec: { minAvailable: 1 } });
