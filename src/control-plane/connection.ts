@@ -8,8 +8,8 @@ import { type SlowLink, slowLink } from './slow-link.ts';
 
 /** From the name to the answer of the upgrade. */
 export const DIAL_TIMEOUT_MS = 15_000;
-/** Time between two ping frames. */
-export const PING_INTERVAL_MS = 5_000;
+/** Time between two ping frames: shorter than the 5 s after which some proxies end what is idle. */
+export const PING_INTERVAL_MS = 4_000;
 /**
  * A peer from which nothing came for this long is dead: it answers pings. Found within 15 s; later
  * only after a message that a slow link needs longer for.

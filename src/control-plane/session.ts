@@ -2,7 +2,7 @@ import { type AgentError, toAgentError } from '../core/errors.ts';
 import type { Network } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import { childSignal } from './deadline.ts';
-import { type RetryPolicy, retryPolicy } from './endpoint-policy.ts';
+import { type RetryPolicy, retryPolicy, STABLE_MS } from './endpoint-policy.ts';
 import { gatewayPolicy } from './gateway.ts';
 import { limitedLog } from './limited-log.ts';
 import type { RestClient } from './rest-client.ts';
@@ -23,6 +23,8 @@ import {
 export const PROBE_MS = { first: 30_000, longest: 15 * 60_000 } as const;
 /** Failures of an existing WebSocket path, in a row, after which REST takes over. */
 const FAILURES_BEFORE_REST = 2;
+/** … as do sessions that end soon, in a row, while the server is there: something cuts them off. */
+const SHORT_SESSIONS_BEFORE_REST = 3;
 /** A control plane that answers and gives no session for this long: everything is made anew. */
 export const REBUILD_AFTER_MS = 10 * 60_000;
 
@@ -170,19 +172,19 @@ async function webSocketLoop(
   const retry = retryPolicy(deps, deps.pace.reconnectSpreadMs);
   const withGateway = { ...deps, gateway: gatewayPolicy(deps.clock) };
   const complain = limitedLog(deps.clock, (message, fields) => deps.log.warn(message, fields));
-  let failures = 0;
+  const trust = webSocketTrust();
   let probes = 0;
   while (!signal.aborted) {
     const outcome = await oneSession(withGateway, options, retry, carry, fallback, signal);
     if (signal.aborted) {
       return;
     }
-    const { error, wasLive } = outcome;
-    failures = wasLive ? 0 : failures + weightOf(error);
-    if (options.transport === 'auto' && failures >= FAILURES_BEFORE_REST) {
+    const { error, livedMs } = outcome;
+    const wasLive = livedMs !== undefined;
+    if (!trust.after(error, livedMs) && options.transport === 'auto') {
       fallback.begin(error.message);
     }
-    probes = fallback.active && !wasLive ? probes + 1 : 0;
+    probes = fallback.active ? probes + 1 : 0;
     const waitMs = Math.max(retry.failed(error), probes === 0 ? 0 : probeMs(deps, probes));
     if (!fallback.active) {
       carry(null);
@@ -210,16 +212,17 @@ async function oneSession(
   carry: ReturnType<typeof carrier>,
   fallback: RestFallback,
   signal: AbortSignal,
-): Promise<{ readonly error: AgentError; readonly wasLive: boolean }> {
+): Promise<{ readonly error: AgentError; readonly livedMs: number | undefined }> {
   const life = childSignal(signal);
-  let wasLive = false;
+  let liveAt: number | undefined;
+  const livedMs = () => (liveAt === undefined ? undefined : deps.clock.monotonic() - liveAt);
   let beside: Promise<void> | undefined;
   const broken = Promise.withResolvers<never>();
   const session = webSocketSession(
     deps,
     options,
     (kind, peer) => {
-      wasLive = true;
+      liveAt ??= deps.clock.monotonic();
       retry.succeeded();
       deps.state.succeeded();
       carry(kind === 'gateway' ? 'gateway' : 'websocket');
@@ -232,17 +235,38 @@ async function oneSession(
     life.signal,
   );
   try {
-    return { error: await Promise.race([session, broken.promise]), wasLive };
+    const error = await Promise.race([session, broken.promise]);
+    return { error, livedMs: livedMs() };
   } catch (thrown) {
     const error = toAgentError(thrown);
     if (error.code === 'INTERNAL') {
       throw error;
     }
-    return { error, wasLive };
+    return { error, livedMs: livedMs() };
   } finally {
     life.end();
     await beside;
   }
+}
+
+/** Whether the WebSocket is worth waiting for, or REST should serve until it can be had again. */
+function webSocketTrust() {
+  let failures = 0;
+  let shortSessions = 0;
+  return {
+    /** @param livedMs of a session that came to be */
+    after: (error: AgentError, livedMs: number | undefined): boolean => {
+      if (livedMs === undefined) {
+        failures += weightOf(error);
+        // Who is away for a while is not cut off: that is why the session ended.
+        shortSessions = error.details?.['unreachable'] === true ? 0 : shortSessions;
+      } else {
+        failures = 0;
+        shortSessions = livedMs >= STABLE_MS ? 0 : shortSessions + 1;
+      }
+      return failures < FAILURES_BEFORE_REST && shortSessions < SHORT_SESSIONS_BEFORE_REST;
+    },
+  };
 }
 
 /** How much a failure says that the WebSocket cannot be had here, although REST might work. */

@@ -2,9 +2,14 @@
 import { describe, expect, test } from 'bun:test';
 import { REBUILD_AFTER_MS } from '../../src/control-plane/session.ts';
 import { makeCertificates } from '../support/tls.ts';
+import { type Breakage, startBreakingProxy } from './breaking-proxy.ts';
 import { startFakeController } from './fake-controller.ts';
 import { type ProxyKind, startProxy } from './fake-proxy.ts';
 import { startSession } from './session-stand.ts';
+
+const SPEED = 15;
+const SLOW_SPEED = 4;
+const TIMEOUT_MS = 30_000;
 
 /** REST as the seed has it. */
 const rest = (request: Request): Response | undefined => {
@@ -77,6 +82,35 @@ describe('auto', () => {
     const at = stand.clock.monotonic();
     await server.peer(0);
     expect(stand.clock.monotonic() - at).toBeGreaterThan(15_000);
+  });
+});
+
+describe('a proxy that breaks WebSockets only', () => {
+  test.each<Breakage>(['strip', 'cut', 'short'])(
+    '%s: REST serves, and the WebSocket again when it is let through',
+    async (breakage) => {
+      await using server = startFakeController({ http: rest });
+      // A life of 5 s, at the speed of the session's clock.
+      await using proxy = await startBreakingProxy(server.port, breakage, 5_000 / SPEED);
+      await using stand = startSession({ url: proxy.url, speed: SPEED });
+      await stand.until('REST serves', () => stand.state.snapshot().transport === 'rest');
+      expect(stand.state.snapshot().transportReason).not.toBeNull();
+      proxy.breakage = 'none';
+      await stand.until('the WebSocket does', () => {
+        return stand.state.snapshot().transport === 'websocket';
+      });
+    },
+    TIMEOUT_MS,
+  );
+
+  test('one that ends what is idle for 5 s does not end the session, which pings', async () => {
+    await using server = startFakeController({ http: rest });
+    await using proxy = await startBreakingProxy(server.port, 'idle', 5_000 / SLOW_SPEED);
+    await using stand = startSession({ url: proxy.url, speed: SLOW_SPEED });
+    await stand.until('it is connected', () => stand.state.snapshot().phase === 'connected');
+    const since = stand.clock.monotonic();
+    await stand.until('a while has passed', () => stand.clock.monotonic() - since > 12_000);
+    expect([server.peers.length, stand.state.snapshot().phase]).toEqual([1, 'connected']);
   });
 });
 
