@@ -1,7 +1,10 @@
 /** A small forward proxy: CONNECT or SOCKS5, whatever is asked for leads to one port of ours. */
 import { connect, createServer, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
+import type { TestCertificates } from '../support/tls.ts';
 
-export type ProxyKind = 'http' | 'socks5';
+/** https: CONNECT over TLS to the proxy itself. */
+export type ProxyKind = 'http' | 'https' | 'socks5';
 
 export interface FakeProxy extends AsyncDisposable {
   readonly port: number;
@@ -9,18 +12,22 @@ export interface FakeProxy extends AsyncDisposable {
   readonly targets: readonly string[];
 }
 
-/** @param credentials `user:password`, empty for none */
+/**
+ * @param credentials `user:password`, empty for none
+ * @param certificates of an https proxy
+ */
 export function startProxy(
   kind: ProxyKind,
   credentials: string,
   leadsTo: number,
+  certificates?: TestCertificates,
 ): Promise<FakeProxy> {
   const targets: string[] = [];
   const sockets = new Set<Socket>();
-  const server = createServer((client) => {
+  const onClient = (client: Socket) => {
     sockets.add(client);
     client.on('error', () => undefined).on('close', () => sockets.delete(client));
-    const serve = kind === 'http' ? serveConnect : serveSocks5;
+    const serve = kind === 'socks5' ? serveSocks5 : serveConnect;
     serve(client, credentials, (target) => {
       targets.push(target);
       const upstream = connect(leadsTo, '127.0.0.1');
@@ -30,7 +37,9 @@ export function startProxy(
       client.pipe(upstream);
       upstream.pipe(client);
     });
-  });
+  };
+  const server =
+    kind === 'https' ? createTlsServer({ ...certificates }, onClient) : createServer(onClient);
   return new Promise((resolve) => {
     server.listen(0, '127.0.0.1', () => {
       const address = server.address();

@@ -132,12 +132,13 @@ describe('proxies', () => {
   test.each<[ProxyKind, string, string]>([
     ['http', '', 'http'],
     ['http', 'user:p@ss:word', 'http'],
+    ['https', 'user:p@ss:word', 'https'],
     ['socks5', '', 'socks5'],
     ['socks5', 'user:p@ss:word', 'socks5'],
   ])('through %s with credentials "%s", TLS inside', async (kind, credentials, scheme) => {
-    const certificates = await makeCertificates(['192.0.2.1']);
+    const certificates = await makeCertificates(['192.0.2.1', '127.0.0.1']);
     await using server = startFakeController({ http: rest, tls: certificates });
-    await using proxy = await startProxy(kind, credentials, server.port);
+    await using proxy = await startProxy(kind, credentials, server.port, certificates);
     const proxySettings = {
       ...{ url: `${scheme}://127.0.0.1:${proxy.port}`, credentials, noProxy: '' },
     };
