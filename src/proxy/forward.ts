@@ -8,12 +8,8 @@ import type { Admission, Release } from './admission.ts';
 import { encodeRequestHead, type HeaderList, type ResponseHead } from './http-head.ts';
 import { refusalOf } from './refusal.ts';
 import { type ForwardedHeaders, forwardedHeaders, returnedHeaders } from './request-headers.ts';
-import type {
-  Exchange,
-  ExchangeSink,
-  UpstreamAddress,
-  UpstreamConnection,
-} from './upstream-connection.ts';
+import type { Exchange, ExchangeSink, UpstreamConnection } from './upstream-connection.ts';
+import type { UpstreamAddress } from './upstream-dial.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 
 export interface ProxyRequest {

@@ -1,7 +1,7 @@
 import type { KubernetesCredentials } from '../kubernetes/credentials.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { Destination, Location } from './forward.ts';
-import type { UpstreamAddress } from './upstream-connection.ts';
+import type { UpstreamAddress } from './upstream-dial.ts';
 
 const HTTPS_PORT = 443;
 

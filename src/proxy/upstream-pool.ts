@@ -1,12 +1,8 @@
 /** Connections to the API server and to applications, kept for the next request. */
 import { AgentError } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
-import {
-  type ConnectionOwner,
-  connectUpstream,
-  type UpstreamAddress,
-  type UpstreamConnection,
-} from './upstream-connection.ts';
+import type { ConnectionOwner, UpstreamConnection } from './upstream-connection.ts';
+import { connectUpstream, type UpstreamAddress } from './upstream-dial.ts';
 
 /** Connections at once: every watch and every shell has one of its own. */
 export const CONNECTIONS_MAX = 2_500;

@@ -1,7 +1,7 @@
 /** The locator as the tunnel and the proxy of the session ask for it. */
 import { AgentError, toAgentError } from '../core/errors.ts';
 import type { Destination } from '../proxy/forward.ts';
-import type { UpstreamAddress } from '../proxy/upstream-connection.ts';
+import type { UpstreamAddress } from '../proxy/upstream-dial.ts';
 import type { Applications } from './remote-destination.ts';
 import type { ServiceLocator } from './service-locator.ts';
 import type { TunnelTargets } from './targets.ts';

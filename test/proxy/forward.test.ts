@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import { type Destination, forward, type ProxyRequest } from '../../src/proxy/forward.ts';
-import type { UpstreamAddress } from '../../src/proxy/upstream-connection.ts';
+import type { UpstreamAddress } from '../../src/proxy/upstream-dial.ts';
 import { testProxy } from '../support/proxy-deps.ts';
 import { okAnswer, rawUpstream } from '../support/raw-upstream.ts';
 import { recordedAnswer } from './recorded-answer.ts';
