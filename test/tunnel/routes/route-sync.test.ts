@@ -124,6 +124,30 @@ test('a cluster without the Gateway API has no tunnels until it comes, and none 
   expect(stand.cluster.watching(udpRoutes)).toBe(0);
 });
 
+test('an API that fails for a while takes nothing back', async () => {
+  await using stand = await routeStand();
+  stand.cluster.put(gateways, gateway('edge', [5432]));
+  stand.cluster.put(tcpRoutes, tcpRoute('data', 'edge', 'postgres'));
+  stand.cluster.put(services, service('web'));
+  stand.cluster.put(ingresses, ingress('front', ['shop.example']));
+  await stand.knowsTunnels(['tcp-UUID-shop.edge-5432 postgres']);
+  await stand.knows(['shop.example/ web:80']);
+  stand.cluster.intercept = () => new Response('{}', { status: 503 });
+  stand.cluster.disconnect();
+  const outages = () =>
+    stand.log.entries.filter(({ message }) => message.startsWith('cannot follow')).length;
+  while (outages() < Object.keys(PATHS).length) {
+    await Bun.sleep(5);
+  }
+  stand.calls.length = 0;
+  stand.registered();
+  while (stand.calls.length < 2) {
+    await Bun.sleep(5);
+  }
+  await stand.knowsTunnels(['tcp-UUID-shop.edge-5432 postgres']);
+  await stand.knows(['shop.example/ web:80']);
+});
+
 test('a control plane without routes is asked once, and hosts lead to their applications', async () => {
   await using stand = await routeStand({ dialect: { routes: false } });
   stand.cluster.put(services, service('web'));
