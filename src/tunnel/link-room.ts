@@ -13,10 +13,19 @@ export interface LinkRoom {
   isFull(): boolean;
 }
 
-/** @param roomAgain called once when a connection that was found full has room again */
+export interface LinkRoomListener {
+  /**
+   * Called once when a connection is found full: all must pause, not only who filled it, because each
+   * of a thousand others may have half a mebibyte at hand in the same turn of the event loop.
+   */
+  full(): void;
+  /** Called once when it has room again. */
+  roomAgain(): void;
+}
+
 export function linkRoom(
   deps: { readonly clock: Clock; readonly link: SessionLink },
-  roomAgain: () => void,
+  listener: LinkRoomListener,
   gone: AbortSignal,
 ): LinkRoom {
   const { clock, link } = deps;
@@ -28,13 +37,14 @@ export function linkRoom(
       }
     } while (link.bufferedBytes() > ROOM_BYTES);
     watching = false;
-    roomAgain();
+    listener.roomAgain();
   };
   return {
     isFull: () => {
       const full = link.bufferedBytes() > FULL_BYTES;
       if (full && !watching) {
         watching = true;
+        listener.full();
         void watch();
       }
       return full;

@@ -61,7 +61,8 @@ class AttachedBridge implements AttachedDataPlane {
   constructor(deps: ProxyBridgeDeps, link: SessionLink) {
     this.#deps = deps;
     this.#link = link;
-    this.#room = linkRoom({ clock: deps.clock, link }, () => this.#roomAgain(), this.#gone.signal);
+    const listener = { full: () => this.#linkFull(), roomAgain: () => this.#roomAgain() };
+    this.#room = linkRoom({ clock: deps.clock, link }, listener, this.#gone.signal);
     this.#webSockets = webSocketMessages({ ...deps, link, room: this.#room });
   }
 
@@ -201,6 +202,13 @@ class AttachedBridge implements AttachedDataPlane {
         request.timeOut();
       }
     });
+  }
+
+  #linkFull(): void {
+    for (const request of this.#requests.values()) {
+      request.linkFull();
+    }
+    this.#webSockets.linkFull();
   }
 
   #roomAgain(): void {

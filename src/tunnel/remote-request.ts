@@ -42,7 +42,8 @@ export interface RemoteRequest {
   bodyEnd(): void;
   /** The peer takes that many more bytes of the answer. */
   windowOpened(bytes: number): void;
-  /** The connection has room again. */
+  /** The connection is full: nothing more may go out until `roomAgain`. */
+  linkFull(): void;
   roomAgain(): void;
   /** The peer wants no answer any more, or is gone. */
   cancel(): void;
@@ -105,6 +106,10 @@ abstract class BaseRequest implements RemoteRequest {
     return;
   }
 
+  linkFull(): void {
+    return;
+  }
+
   roomAgain(): void {
     return;
   }
@@ -143,6 +148,9 @@ class StreamedRequest extends BaseRequest {
   readonly sink: ExchangeSink = {
     head: (head) => {
       this.#upgraded = head.status === 101;
+      if (!this.#mayGoOn()) {
+        this.#pause();
+      }
       this.#held = { head, chunks: [] };
       queueMicrotask(() => this.#sendHeld());
     },
@@ -213,6 +221,10 @@ class StreamedRequest extends BaseRequest {
     this.#resumeIfPossible();
   }
 
+  override linkFull(): void {
+    this.#pause();
+  }
+
   override roomAgain(): void {
     this.#resumeIfPossible();
   }
@@ -230,9 +242,14 @@ class StreamedRequest extends BaseRequest {
     }
     this.#windowBytes -= chunk.length;
     if (!this.#mayGoOn()) {
-      this.#paused = true;
-      this.call?.pause();
+      this.#pause();
     }
+  }
+
+  /** Also what is paused: there may have been no connection to Kubernetes to pause then. */
+  #pause(): void {
+    this.#paused = true;
+    this.call?.pause();
   }
 
   #mayGoOn(): boolean {
@@ -251,6 +268,7 @@ class BufferedRequest extends BaseRequest {
   #head: ResponseHead | undefined;
   readonly #chunks: Buffer[] = [];
   #bytes = 0;
+  #isWhole = false;
 
   readonly sink: ExchangeSink = {
     head: (head) => {
@@ -267,19 +285,32 @@ class BufferedRequest extends BaseRequest {
       }
     },
     end: () => {
-      const { link, id } = this.options;
-      const payload: ProxyResponsePayload = {
-        ...headOf(this.#head ?? { status: 200, reason: '', headers: [] }),
-        ...(this.#bytes === 0
-          ? {}
-          : { body: Buffer.concat(this.#chunks).toString('base64'), encoding: 'base64' }),
-      };
-      link.send('proxy_response', payload, id);
-      this.finish();
+      this.#isWhole = true;
+      this.#sendIfPossible();
     },
     fail: (error: AgentError) => this.fail(error.message, error.code),
     drained: () => this.openWindow(),
   };
+
+  override roomAgain(): void {
+    this.#sendIfPossible();
+  }
+
+  /** Large ones leave one after the other. */
+  #sendIfPossible(): void {
+    const { link, id, isFull } = this.options;
+    if (!this.#isWhole || isFull()) {
+      return;
+    }
+    const payload: ProxyResponsePayload = {
+      ...headOf(this.#head ?? { status: 200, reason: '', headers: [] }),
+      ...(this.#bytes === 0
+        ? {}
+        : { body: Buffer.concat(this.#chunks).toString('base64'), encoding: 'base64' }),
+    };
+    link.send('proxy_response', payload, id);
+    this.finish();
+  }
 
   protected override finish(): void {
     this.options.release(this.#bytes);

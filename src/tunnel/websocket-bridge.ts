@@ -44,6 +44,8 @@ export interface RemoteWebSocket {
   data(opcode: number, payload: Buffer): void;
   /** The peer closes it, or is gone. */
   close(): void;
+  /** The connection is full: nothing more may go out until `roomAgain`. */
+  linkFull(): void;
   roomAgain(): void;
 }
 
@@ -119,6 +121,11 @@ class Bridged implements RemoteWebSocket {
     this.#finish();
   }
 
+  linkFull(): void {
+    this.#paused = true;
+    this.#call.pause();
+  }
+
   roomAgain(): void {
     if (this.#paused && !this.#options.isFull()) {
       this.#paused = false;
@@ -171,8 +178,7 @@ class Bridged implements RemoteWebSocket {
     };
     link.send('proxy_websocket_data', message, id);
     if (this.#options.isFull()) {
-      this.#paused = true;
-      this.#call.pause();
+      this.linkFull();
     }
   }
 

@@ -36,6 +36,7 @@ export interface WebSocketMessages {
   message(envelope: Envelope): void;
   /** A `proxy_request` that wants to be a WebSocket: its answer is one to a request. */
   request(id: string, payload: ProxyRequestPayload): void;
+  linkFull(): void;
   roomAgain(): void;
   /** Opens no more of them. */
   goAway(): void;
@@ -124,6 +125,11 @@ export function webSocketMessages(deps: WebSocketMessagesDeps): WebSocketMessage
           link.send(streamed ? 'proxy_response_abort' : 'proxy_error', { error: why }, id);
         },
       });
+    },
+    linkFull: () => {
+      for (const socket of open.values()) {
+        socket.linkFull();
+      }
     },
     roomAgain: () => {
       for (const socket of [...open.values()]) {

@@ -27,7 +27,7 @@ async function bridge(
   const clock: ManualClock = manualClock();
   const sent: Sent[] = [];
   let waiters: (() => void)[] = [];
-  let buffered = 0;
+  let buffered = () => 0;
   const link: SessionLink = {
     kind: 'controller',
     clusterId: 'c',
@@ -41,7 +41,7 @@ async function bridge(
       return true;
     },
     sendBinary: () => true,
-    bufferedBytes: () => buffered,
+    bufferedBytes: () => buffered(),
     acceptsServiceToken: (token) => token === 'given',
   };
   const { pool, admission, destination } = proxy.deps;
@@ -66,7 +66,7 @@ async function bridge(
   }).attach(link);
   return {
     ...{ upstream, proxy, clock, sent, attached },
-    setBuffered: (bytes: number) => {
+    countAsBuffered: (bytes: () => number) => {
       buffered = bytes;
     },
     say: (type: string, id: string | undefined, payload: Record<string, unknown> = {}) =>
@@ -283,7 +283,7 @@ test('a small answer to a peer that counts windows is one message', async () => 
 test('a full connection makes the cluster wait until it has room', async () => {
   const MIB = 'x'.repeat(1024 * 1024);
   await using peer = await bridge(({ socket }) => socket.write(okAnswer(MIB.repeat(8))));
-  peer.setBuffered(2 * MIB.length);
+  peer.countAsBuffered(() => 2 * MIB.length);
   const payload = { path: '/x', headers: TOKEN, supports_response_streaming: true };
   peer.say('proxy_request', 'r1', payload);
   await peer.clock.whenSleeping(1);
@@ -293,12 +293,58 @@ test('a full connection makes the cluster wait until it has room', async () => {
     await Bun.sleep(20);
   }
   expect(bodyOf(peer.sent).length).toBeLessThan(3 * MIB.length);
-  peer.setBuffered(0);
+  peer.countAsBuffered(() => 0);
   while (peer.sent.every((message) => !isOver(message))) {
     peer.clock.advance(5);
     await Bun.sleep(1);
   }
   expect(bodyOf(peer.sent).length).toBe(8 * MIB.length);
+});
+
+test('a connection that one answer has filled makes all others wait at once', async () => {
+  const MIB = 'x'.repeat(1024 * 1024);
+  await using peer = await bridge(({ socket }) => socket.write(okAnswer(MIB.repeat(4))));
+  const payload = { path: '/x', headers: TOKEN, supports_response_streaming: true };
+  const ids = Array.from({ length: 32 }, (_, index) => `r${index}`);
+  const sentBytes = () =>
+    peer.sent.reduce((sum, each) => sum + Number(each.payload['size'] ?? 0), 0);
+  peer.countAsBuffered(sentBytes);
+  for (const id of ids) {
+    peer.say('proxy_request', id, payload);
+  }
+  let before = -1;
+  while (before !== sentBytes() || before <= 0) {
+    before = sentBytes();
+    await Bun.sleep(50); // until nothing moves any more
+  }
+  // What fills it, and one read beyond that.
+  expect(before).toBeLessThan(2 * MIB.length);
+  peer.countAsBuffered(() => 0);
+  while (peer.sent.filter(isOver).length < ids.length) {
+    peer.clock.advance(5);
+    await Bun.sleep(1);
+  }
+  expect(sentBytes()).toBe(ids.length * 4 * MIB.length);
+});
+
+test('whole answers leave one after the other where the connection is full', async () => {
+  const MIB = 'x'.repeat(1024 * 1024);
+  await using peer = await bridge(({ socket }) => socket.write(okAnswer(MIB.repeat(2))));
+  const answers = () => peer.sent.filter(({ type }) => type === 'proxy_response').length;
+  let taken = 0;
+  peer.countAsBuffered(() => (answers() - taken) * 2 * MIB.length);
+  for (const id of ['r1', 'r2', 'r3']) {
+    peer.say('proxy_request', id, { path: '/x', headers: TOKEN });
+  }
+  for (const sent of [1, 2, 3]) {
+    while (answers() < sent) {
+      peer.clock.advance(5);
+      await Bun.sleep(1);
+    }
+    await Bun.sleep(20); // A second one would have come by now.
+    expect(answers()).toBe(sent);
+    taken = sent;
+  }
 });
 
 test('a raw upgrade carries the bytes of the other protocol', async () => {
