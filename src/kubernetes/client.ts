@@ -103,7 +103,7 @@ export function kubernetesClient(deps: ClientDeps): KubernetesClient {
   const json = async <T>(options: Omit<RequestOptions, 'timeoutMs'>): Promise<T> => {
     const response = await send(deps, { ...options, timeoutMs: REQUEST_TIMEOUT_MS });
     // The API server is trusted for the shapes of its own objects.
-    return (await response.json()) as T;
+    return (await readJson(options, response)) as T;
   };
   const get = <T>(path: string, signal: AbortSignal) => json<T>({ method: 'GET', path, signal });
   return {
@@ -209,6 +209,21 @@ async function* readBytes(
   const options = { method: 'GET', path, query, signal, timeoutMs: REQUEST_TIMEOUT_MS };
   const response = await send(deps, options);
   yield* expectTrouble(path, response.body ?? []);
+}
+
+async function readJson(
+  { path, signal }: Pick<RequestOptions, 'path' | 'signal'>,
+  response: Response,
+): Promise<unknown> {
+  try {
+    return await response.json();
+  } catch (thrown) {
+    if (signal.aborted) {
+      throw new AgentError('INTERRUPTED', `The request for ${path} was interrupted`);
+    }
+    const text = `The answer to ${path} broke off or is not JSON: ${messageOf(thrown)}`;
+    throw new AgentError('KUBERNETES_API', text, { cause: thrown });
+  }
 }
 
 async function readText(path: string, response: Response): Promise<string> {

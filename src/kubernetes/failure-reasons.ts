@@ -12,6 +12,7 @@ const REASONS_MAX = 10;
 /** Longest text of a reason, characters. */
 const REASON_LENGTH_MAX = 2_000;
 /** Pods whose events are looked at, at most: replicas fail alike. */
+const PODS_WITH_EVENTS_MAX = 10;
 const EVENTS_PER_POD_MAX = 50;
 /** Of the log of a container that crashed. */
 const LOG_LINES = 20;
@@ -34,9 +35,12 @@ export async function failureReasons(
   signal: AbortSignal,
 ): Promise<readonly FailureReason[]> {
   const found = [...deploymentReasons(deployment)];
+  let asked = 0;
   for (const pod of await podsOfNewestRevision(client, deployment, signal)) {
     found.push(...podReasons(pod));
-    if (found.length < REASONS_MAX && !isConditionTrue(pod.status?.conditions, 'Ready')) {
+    const isReady = isConditionTrue(pod.status?.conditions, 'Ready');
+    if (!isReady && found.length < REASONS_MAX && asked < PODS_WITH_EVENTS_MAX) {
+      asked += 1;
       found.push(...(await eventReasons(client, pod, signal)));
     }
   }
@@ -107,12 +111,18 @@ async function podsOfNewestRevision(
   if (newest === undefined || revisionOf(newest) < revisionOf(deployment)) {
     return [];
   }
-  const { items } = await client.page<V1Pod>(
+  const pods: V1Pod[] = [];
+  await client.eachOfPage<V1Pod>(
     `/api/v1/namespaces/${deployment.metadata?.namespace ?? ''}/pods`,
     { labelSelector: selectorText(newest.spec?.selector) },
+    (pod) => {
+      if (pod.metadata?.deletionTimestamp === undefined) {
+        pods.push(pod);
+      }
+    },
     signal,
   );
-  return items.filter(({ metadata }) => metadata?.deletionTimestamp === undefined);
+  return pods;
 }
 
 async function eventReasons(

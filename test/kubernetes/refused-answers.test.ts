@@ -20,3 +20,14 @@ test.each([
   const failure = await client.get(PATH, never).catch((thrown: unknown) => thrown);
   expect(failure).toMatchObject({ code: 'KUBERNETES_API', message: KNOWN });
 });
+
+test.each([
+  ['breaks off', new Response('{"items": [')],
+  ['is no JSON', new Response('<html>')],
+])('an answer that %s is trouble of Kubernetes, never a bug', async (_, response) => {
+  const http: Http = async () => response;
+  const current = async () => ({ server: 'https://k.test', ca: '', token: 't' });
+  const client = kubernetesClient({ http, credentials: { current, reload: () => undefined } });
+  const failure = await client.page(PATH, {}, never).catch((thrown: unknown) => thrown);
+  expect(failure).toMatchObject({ code: 'KUBERNETES_API' });
+});

@@ -1,5 +1,5 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
-import { continueToken } from '../../kubernetes/cluster-status.ts';
+import type { PageEnd } from '../../kubernetes/list-page.ts';
 import { GetResourcesData, GetResourcesPayload } from '../../protocol/commands/get-resources.ts';
 import { fitClusterStatus, RESOURCES_LIMIT_BYTES } from '../bounded-status.ts';
 import { type CommandContext, commandHandler } from '../handler.ts';
@@ -67,25 +67,24 @@ async function listKind(
   const scope =
     namespaced && payload.namespace !== undefined ? `/namespaces/${payload.namespace}` : '';
   const items: Record<string, unknown>[] = [];
-  let next: string | undefined;
-  do {
-    const limit = Math.min(PAGE_OBJECTS, payload.limit - items.length);
-    const page = await context.kubernetes.page<KubernetesObject>(
-      `${group}${scope}/${kind}`,
-      { limit, ...(next === undefined ? {} : { continue: next }) },
-      context.signal,
-    );
-    for (const object of page.items) {
-      // Bookkeeping of the API server, often half of the object.
-      const { managedFields: _, ...metadata } = object.metadata ?? {};
-      const item = { ...object, metadata };
-      budget.leftBytes -= Buffer.byteLength(JSON.stringify(item)) + 1;
-      if (budget.leftBytes < 0) {
-        return { items, more: true };
-      }
+  let isFull = false;
+  const keep = (object: KubernetesObject) => {
+    // Bookkeeping of the API server, often half of the object.
+    const { managedFields: _, ...metadata } = object.metadata ?? {};
+    const item = { ...object, metadata };
+    budget.leftBytes -= Buffer.byteLength(JSON.stringify(item)) + 1;
+    isFull ||= budget.leftBytes < 0;
+    if (!isFull) {
       items.push(item);
     }
-    next = continueToken(page.metadata);
-  } while (next !== undefined && items.length < payload.limit);
-  return { items, more: next !== undefined };
+  };
+  let next: string | undefined = '';
+  while (next !== undefined && !isFull && items.length < payload.limit) {
+    const limit = Math.min(PAGE_OBJECTS, payload.limit - items.length);
+    const query = { limit, ...(next === '' ? {} : { continue: next }) };
+    const path = `${group}${scope}/${kind}`;
+    const page: PageEnd = await context.kubernetes.eachOfPage(path, query, keep, context.signal);
+    next = page.next;
+  }
+  return { items, more: isFull || next !== undefined };
 }
