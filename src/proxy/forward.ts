@@ -57,8 +57,6 @@ export interface ProxyCall {
   abort(): void;
 }
 
-/** Longest wait for the head of an answer once the request is whole, ms; streams have none. */
-export const ANSWER_MS_MAX = 120_000;
 /** Long ones have a connection of their own until somebody ends them. */
 const STREAM_QUERY = /[?&](?:watch|follow)=(?:1|t|true)(?:&|$)/i;
 /** Chunks up to this size are copied into one write with their framing, bytes. */

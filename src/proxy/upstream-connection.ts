@@ -37,8 +37,13 @@ export interface Exchange {
   abort(): void;
 }
 
+/** No byte in either direction for this long before the head of an answer: nobody is there, ms. */
+export const ANSWER_SILENCE_MS_MAX = 120_000;
+
 /** What the pool wants to know of a connection. */
 export interface ConnectionOwner {
+  /** Monotonic ms. */
+  now(): number;
   /** The exchange is over and another one may begin. */
   idle(connection: UpstreamConnection): void;
   closed(connection: UpstreamConnection): void;
@@ -55,6 +60,11 @@ class RunningExchange implements Exchange, BodySink {
   answerWhole = false;
   /** The bytes are those of another protocol now. */
   upgraded = false;
+
+  get isAnswered(): boolean {
+    return this.reader !== undefined || this.upgraded;
+  }
+
   /** The connection ends with this exchange. */
   lastOne = false;
   readonly method: string;
@@ -110,6 +120,8 @@ export class UpstreamConnection {
   /** The beginning of a head that came in several pieces. */
   #headBytes: Buffer | undefined;
   #unsent: Uint8Array[] = [];
+  /** When something was last sent of a request whose answer has not begun. */
+  #waitingSince: number | undefined;
 
   constructor(socket: Socket, owner: ConnectionOwner) {
     this.socket = socket;
@@ -137,8 +149,23 @@ export class UpstreamConnection {
     return this.#running === exchange;
   }
 
+  /** Gives up an exchange whose answer does not begin. */
+  checkSilence(): void {
+    const since = this.#waitingSince;
+    if (since !== undefined && this.#owner.now() - since >= ANSWER_SILENCE_MS_MAX) {
+      this.#fail(
+        new AgentError('TIMEOUT', `No answer came in ${ANSWER_SILENCE_MS_MAX} ms`, {
+          hint: 'Look at the load of the machine and at: journalctl -u k3s',
+        }),
+      );
+    }
+  }
+
   /** @returns whether all of it was taken by the system */
   send(bytes: Uint8Array): boolean {
+    if (this.#running?.isAnswered === false) {
+      this.#waitingSince = this.#owner.now();
+    }
     if (this.#unsent.length > 0) {
       this.#unsent.push(bytes);
       return false;
@@ -198,6 +225,7 @@ export class UpstreamConnection {
   giveUp(exchange: RunningExchange): void {
     if (this.#running === exchange) {
       this.#running = undefined;
+      this.#waitingSince = undefined;
       this.close();
     }
   }
@@ -217,13 +245,14 @@ export class UpstreamConnection {
   #fail(error: AgentError): void {
     const failed = this.#running;
     this.#running = undefined;
+    this.#waitingSince = undefined;
     this.close();
     failed?.sink.fail(error);
   }
 
   #take(exchange: RunningExchange, bytes: Buffer): void {
     let rest: Buffer | undefined = bytes;
-    while (exchange.reader === undefined && !exchange.upgraded) {
+    while (!exchange.isAnswered) {
       rest = this.#takeHead(exchange, rest);
       if (rest === undefined || this.#running !== exchange) {
         return; // Not whole yet; or it has been given up because of its head.
@@ -254,6 +283,7 @@ export class UpstreamConnection {
       return undefined;
     }
     this.#headBytes = undefined;
+    this.#waitingSince = undefined;
     const head = parseResponseHead(all.subarray(0, end));
     // A 1xx is only news of the head to come (RFC 9110 section 15.2), but for the one of upgrades.
     if (head.status === 101) {

@@ -10,6 +10,8 @@ export const CONNECTIONS_MAX = 2_500;
 const IDLE_MAX = 64;
 /** An idle one is used again for this long; the API server closes it after 90 s. */
 const IDLE_MS_MAX = 60_000;
+/** How often those that wait for an answer are looked at, while there are connections. */
+const SILENCE_CHECK_MS = 5_000;
 /** Time for TCP and TLS. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
@@ -38,7 +40,20 @@ export function upstreamPool(deps: { readonly clock: Clock }): UpstreamPool {
   /** The last one used is used first: the others grow old and go. */
   let idle: Idle[] = [];
 
+  let isChecking = false;
+  const checkSilence = async () => {
+    isChecking = true;
+    while (open.size > 0) {
+      await clock.sleep(SILENCE_CHECK_MS);
+      for (const connection of [...open.keys()]) {
+        connection.checkSilence();
+      }
+    }
+    isChecking = false;
+  };
+
   const owner: ConnectionOwner = {
+    now: () => clock.monotonic(),
     idle: (connection) => {
       const address = open.get(connection);
       if (address === undefined) {
@@ -78,6 +93,9 @@ export function upstreamPool(deps: { readonly clock: Clock }): UpstreamPool {
     try {
       const connection = await connectUpstream(address, owner, deadline.signal);
       open.set(connection, address);
+      if (!isChecking) {
+        void checkSilence();
+      }
       return connection;
     } finally {
       connecting -= 1;
