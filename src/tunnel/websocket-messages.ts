@@ -106,25 +106,7 @@ export function webSocketMessages(deps: WebSocketMessagesDeps): WebSocketMessage
       }
     },
     request: (id, payload) => {
-      const streamed = payload.supports_response_streaming === true;
-      begin(id, payload, {
-        opened: (head) => {
-          const answer: ProxyResponseHeaderPayload = {
-            status: head.status,
-            headers: groupedHeaders(head.headers),
-          };
-          link.send(streamed ? 'proxy_response_header' : 'proxy_response', answer, id);
-          if (streamed) {
-            link.send('proxy_response_end', {}, id);
-          }
-        },
-        refused: (status, why) => {
-          if (streamed) {
-            link.send('proxy_response_header', { status: status || 502, headers: null }, id);
-          }
-          link.send(streamed ? 'proxy_response_abort' : 'proxy_error', { error: why }, id);
-        },
-      });
+      begin(id, payload, requestAnswers(link, id, payload.supports_response_streaming === true));
     },
     linkFull: () => {
       for (const socket of open.values()) {
@@ -144,6 +126,32 @@ export function webSocketMessages(deps: WebSocketMessagesDeps): WebSocketMessage
       for (const socket of [...open.values()]) {
         socket.close();
       }
+    },
+  };
+}
+
+/** What a `proxy_request` is told that became a WebSocket, or did not. */
+function requestAnswers(
+  link: SessionLink,
+  id: string,
+  streamed: boolean,
+): Pick<Parameters<typeof remoteWebSocket>[1], 'opened' | 'refused'> {
+  return {
+    opened: (head) => {
+      const answer: ProxyResponseHeaderPayload = {
+        status: head.status,
+        headers: groupedHeaders(head.headers),
+      };
+      link.send(streamed ? 'proxy_response_header' : 'proxy_response', answer, id);
+      if (streamed) {
+        link.send('proxy_response_end', {}, id);
+      }
+    },
+    refused: (status, why) => {
+      if (streamed) {
+        link.send('proxy_response_header', { status: status || 502, headers: null }, id);
+      }
+      link.send(streamed ? 'proxy_response_abort' : 'proxy_error', { error: why }, id);
     },
   };
 }
