@@ -17,6 +17,9 @@ export async function passProxy(socket: Socket, proxy: ProxyServer, target: Targ
     await (proxy.kind === 'socks5'
       ? socks5(socket, reader, proxy, target)
       : httpConnect(socket, reader, proxy, target));
+    if (reader.heldBytes() > 0) {
+      throw new Error('the proxy sent more than its answer'); // Whoever is behind it speaks second.
+    }
   } finally {
     reader.release();
   }
@@ -107,7 +110,8 @@ interface ExactReader {
   exactly(length: number): Promise<Buffer>;
   /** Up to and with the mark. */
   until(mark: string): Promise<Buffer>;
-  /** What was read too much goes back. */
+  heldBytes(): number;
+  /** Lets go of the socket, which goes on flowing: a paused one is not taken up by node:http. */
   release(): void;
 }
 
@@ -151,12 +155,9 @@ function exactReader(socket: Socket): ExactReader {
         const at = held.indexOf(mark);
         return at < 0 ? -1 : at + mark.length;
       }),
+    heldBytes: () => held.length,
     release: () => {
       socket.off('data', onData).off('error', fail).off('close', onClose).off('end', onClose);
-      socket.pause();
-      if (held.length > 0) {
-        socket.unshift(held);
-      }
     },
   };
 }

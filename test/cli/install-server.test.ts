@@ -1,5 +1,6 @@
 /** `install` asks a control plane that really runs, before it changes anything. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { startProxy } from '../control-plane/fake-proxy.ts';
 import { type BareMachine, bareMachine } from '../support/bare-machine.ts';
 import { type CliRun, cliContext } from '../support/cli-context.ts';
 import { startControlPlane } from '../support/control-plane/control-plane.ts';
@@ -120,6 +121,27 @@ test('install takes the authority from --ca-file, and --dry-run then plans every
   });
   expect(plan.every(({ needed }) => needed)).toBe(true);
   expect(await machine.listing()).toEqual(before);
+});
+
+test('install goes through the SOCKS5 proxy of the environment and keeps its password to itself', async () => {
+  await using controlPlane = startControlPlane({ token: 'another-token' });
+  const credentials = 'agent:a-password-of-the-proxy';
+  await using proxy = await startProxy('socks5', credentials, controlPlane.port);
+  const flags = ['--api-url', 'http://192.0.2.1', '--allow-insecure'];
+  const address = (login: string) => `socks5://${login}@127.0.0.1:${proxy.port}`;
+  const ran = await refusedInstall([...INSTALL, ...flags], { HTTPS_PROXY: address(credentials) });
+  expect(errorOf(ran)).toMatchObject({ exitCode: 5, code: 'TOKEN_REJECTED' });
+  expect(proxy.targets).toContain('192.0.2.1:80');
+  const wrong = await refusedInstall([...INSTALL, ...flags], {
+    HTTPS_PROXY: address('agent:not-the-password'),
+  });
+  expect(errorOf(wrong)).toMatchObject({
+    exitCode: 6,
+    message: expect.stringContaining('the proxy does not accept the credentials'),
+  });
+  expect(`${ran.stdout}${ran.stderr}${wrong.stdout}${wrong.stderr}`).not.toMatch(
+    /password-of|not-the-/,
+  );
 });
 
 test.each([

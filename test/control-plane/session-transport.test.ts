@@ -156,4 +156,22 @@ describe('proxies', () => {
       await stand.until(`${transport} serves`, () => stand.state.snapshot().phase === 'connected');
     }
   });
+
+  test.each<ProxyKind>(['http', 'socks5'])(
+    'through %s in clear text, where that is allowed',
+    async (kind) => {
+      await using server = startFakeController({ http: rest });
+      await using proxy = await startProxy(kind, '', server.port);
+      const through = { url: `${kind}://127.0.0.1:${proxy.port}`, credentials: '', noProxy: '' };
+      for (const transport of ['websocket', 'rest'] as const) {
+        await using stand = startSession({
+          ...{ url: 'http://192.0.2.1', allowInsecure: true, proxy: through, transport },
+        });
+        await stand.until(
+          `${transport} serves`,
+          () => stand.state.snapshot().phase === 'connected',
+        );
+      }
+    },
+  );
 });
