@@ -1,0 +1,180 @@
+/** What the daemon writes and sends, at debug level and over everything it speaks, against its secrets. */
+import { expect, test } from 'bun:test';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { loadConfig } from '../../src/config/load.ts';
+import { runDaemon } from '../../src/daemon/compose.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { systemFiles } from '../../src/platform/files.ts';
+import { systemHttp } from '../../src/platform/http.ts';
+import { systemRandom } from '../../src/platform/random.ts';
+import { renderKubeconfig } from '../../src/protocol/kubeconfig.ts';
+import {
+  answerRegister,
+  type FakeController,
+  startFakeController,
+} from '../control-plane/fake-controller.ts';
+import { startProxy } from '../control-plane/fake-proxy.ts';
+import { type FakeKubernetes, startFakeKubernetes } from '../support/fake-kubernetes.ts';
+import { tempDirectory } from '../support/temp-dir.ts';
+import { waitUntil } from '../vm/wait-until.ts';
+
+const TIMEOUT_MS = 20_000;
+const TOKEN = 'the-token-of-the-control-plane';
+const PROXY_PASSWORD = 'the-password-of-the-proxy';
+/** As it stands on a server: nobody gave it to the daemon, but an application may print it. */
+const CLUSTER_TOKEN = `K10${'a1'.repeat(32)}::server:0123456789abcdef`;
+const AGENT_ID = 'agent-1';
+const FEATURES = {
+  ...{ supports_commands: true, supports_status_reports: true, supports_flow_control: true },
+};
+
+test('no message, no log line, no metric and no answer of the socket holds a secret', async () => {
+  await using directory = await tempDirectory();
+  await using kubernetes = await startFakeKubernetes();
+  const bodies: string[] = [];
+  let webSocketsAllowed = true;
+  await using server = startFakeController({
+    http: (request) => restAnswer(request, bodies, () => webSocketsAllowed),
+    message: answerRegister({ features: FEATURES }),
+  });
+  const credentials = `agent:${PROXY_PASSWORD}`;
+  await using proxy = await startProxy('socks5', credentials, server.port);
+  const daemon = await startDaemon(directory.path, kubernetes, proxy.port);
+  try {
+    await speakOfEverything(server, kubernetes);
+    await daemon.ask('/proxy/api/v1/namespaces/default/secrets');
+    webSocketsAllowed = false;
+    server.peers[0]?.terminate();
+    await waitUntil('REST was spoken too', TIMEOUT_MS, async () =>
+      ['register', 'heartbeat', 'status'].every((call) =>
+        bodies.some(
+          (body) => body.startsWith(`/api/v1/agents/${call}`) || body.includes(`/${call} `),
+        ),
+      ),
+    );
+    const shown = await Promise.all(
+      ['/metrics', '/ready', '/version', '/api/health/detailed'].map(daemon.ask),
+    );
+    const sent = server.peers.flatMap(({ received }) => received);
+    const serviceTokens = sent.flatMap(({ payload }) => payload?.['k8s_service_token'] ?? []);
+    const localToken = await Bun.file(join(directory.path, 'local-token')).text();
+    const withoutServiceToken = sent.map((message) =>
+      JSON.stringify(message, (key, value) => (key === 'k8s_service_token' ? undefined : value)),
+    );
+    expect(new Set(sent.map(({ type }) => type))).toContain('command_result');
+    expect(serviceTokens.length).toBeGreaterThan(0);
+    const secrets = {
+      ...{ TOKEN, PROXY_PASSWORD, CLUSTER_TOKEN, kubernetes: kubernetes.token },
+      ...{ local: localToken.trim(), service: String(serviceTokens[0]) },
+      basic: Buffer.from(credentials).toString('base64'),
+    };
+    for (const [name, secret] of Object.entries(secrets)) {
+      const found = { log: daemon.log, shown, webSocket: withoutServiceToken, rest: bodies };
+      for (const [where, texts] of Object.entries(found)) {
+        expect({ name, where, lines: texts.filter((text) => text.includes(secret)) }).toEqual({
+          ...{ name, where, lines: [] },
+        });
+      }
+    }
+    expect(daemon.log.some((line) => line.includes(' debug '))).toBe(true);
+  } finally {
+    await daemon.stop();
+  }
+}, 60_000);
+
+/** The seed's REST; keeps what comes, after its path. The token may stand in its own header only. */
+async function restAnswer(
+  request: Request,
+  bodies: string[],
+  webSocketsAllowed: () => boolean,
+): Promise<Response | undefined> {
+  const { pathname } = new URL(request.url);
+  if (request.headers.has('upgrade') && webSocketsAllowed()) {
+    return undefined;
+  }
+  if (!pathname.startsWith('/api/v1/agents/')) {
+    return new Response('', { status: 404 });
+  }
+  const headers = [...request.headers].filter(([name]) => name !== 'authorization');
+  bodies.push(`${pathname} ${JSON.stringify(headers)} ${await request.text()}`);
+  return pathname.endsWith('/commands')
+    ? Response.json({ commands: [] })
+    : new Response(null, { status: 204 });
+}
+
+/** One message of every type, right and wrong, and an answer to each that has one. */
+async function speakOfEverything(server: FakeController, kubernetes: FakeKubernetes) {
+  const peer = await server.peer(0);
+  await peer.next('heartbeat');
+  await peer.next('status_report');
+  kubernetes.rollouts = 'stuck';
+  kubernetes.put('/api/v1/namespaces/default/configmaps/leak', { data: { token: CLUSTER_TOKEN } });
+  const command = (id: string, type: string, payload: unknown) =>
+    peer.say('command', { id, type, payload });
+  const environment = { PASSWORD: TOKEN, JOIN: CLUSTER_TOKEN };
+  command('c-1', 'deploy', { name: 'web', image: 'web:1', environment, wait_seconds: 1 });
+  command('c-2', 'apply', { manifest: `token: ${CLUSTER_TOKEN}` });
+  command('c-3', 'exec', { pod: 'web', command: ['env', kubernetes.token] });
+  command('c-4', 'join_token', { role: 'agent' });
+  command('c-5', 'get_resources', { kinds: ['deployments'] });
+  command('c-6', 'reformat', { token: TOKEN });
+  peer.say('command_cancel', { id: 'c-9' });
+  peer.say('error', { error: `Bearer ${TOKEN} and ${CLUSTER_TOKEN} were refused` });
+  peer.say('teleport', { token: TOKEN });
+  peer.say('status_request', {});
+  peer.raw(`{"token": "${TOKEN}"`);
+  peer.say('gateway_hello', { use_yamux: true });
+  await peer.next('gateway_hello_ack');
+  const headers = { Authorization: `Bearer ${TOKEN}` };
+  const paths = ['/version', '/api/v1/namespaces/default/secrets', '/%'];
+  for (const [at, path] of paths.entries()) {
+    peer.say('proxy_request', { method: 'GET', path, headers }, `r-${at}`);
+  }
+  peer.say('proxy_websocket_start', { stream_id: 'w', path: '/x', headers }, 'w');
+  for (let count = 0; count < 6; count += 1) {
+    const { payload } = await peer.next('command_result');
+    peer.say('command_ack', { id: payload['id'], of: 'result', outcome: 'kept' });
+  }
+}
+
+async function startDaemon(directory: string, kubernetes: FakeKubernetes, proxyPort: number) {
+  await mkdir(join(directory, 'credentials'));
+  await writeFile(join(directory, 'credentials/control-plane-token'), TOKEN);
+  await writeFile(join(directory, 'credentials/proxy'), `agent:${PROXY_PASSWORD}\n`);
+  const access = { server: kubernetes.url, ca: kubernetes.ca, token: kubernetes.token };
+  await writeFile(join(directory, 'kubeconfig'), renderKubeconfig('test', access));
+  const configPath = join(directory, 'config.yaml');
+  const fileText = `agent: {id: ${AGENT_ID}}
+http: {port: 0, tls_port: 0}
+log: {level: debug}
+control_plane:
+  url: http://192.0.2.1
+  allow_insecure: true
+  proxy: socks5://127.0.0.1:${proxyPort}
+  heartbeat_interval: 1s
+  status_interval: 5s
+  poll_interval: 1s
+`;
+  const log: string[] = [];
+  const stop = new AbortController();
+  const done = runDaemon(
+    {
+      ...{ clock: systemClock, random: systemRandom, files: systemFiles('/'), http: systemHttp },
+      env: { STATE_DIRECTORY: directory, RUNTIME_DIRECTORY: directory },
+      write: (line) => void log.push(line),
+    },
+    loadConfig({ flags: {}, env: {}, fileText, filePath: configPath }),
+    configPath,
+    stop.signal,
+  );
+  return {
+    log,
+    ask: async (path: string) =>
+      await (await fetch(`http://agent${path}`, { unix: join(directory, 'agent.sock') })).text(),
+    stop: async () => {
+      stop.abort();
+      await done;
+    },
+  };
+}
