@@ -21,6 +21,7 @@ import type { ClusterStatus } from '../../src/protocol/rest.ts';
 import { commandJournal } from '../../src/store/command-journal.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { sessionMemory } from '../../src/store/session-memory.ts';
+import { hurriedClock } from '../load/hurried-clock.ts';
 import { startFakeKubernetes } from '../support/fake-kubernetes.ts';
 import { clientOf } from '../support/fake-kubernetes-client.ts';
 import { type MemoryLog, memoryLog } from '../support/memory-log.ts';
@@ -69,7 +70,7 @@ export async function startContractAgent(options: ContractAgentOptions): Promise
   const kubernetes = await startFakeKubernetes();
   const log = memoryLog();
   const effects = new Map<string, number>();
-  const clock = hurried(options.hurry ?? 1);
+  const clock = hurriedClock(options.hurry ?? 1);
   let state = sessionState({ clock }, 'registering');
   const start = () => {
     const stop = new AbortController();
@@ -100,14 +101,6 @@ export async function startContractAgent(options: ContractAgentOptions): Promise
       await kubernetes[Symbol.asyncDispose]();
       await directory[Symbol.asyncDispose]();
     },
-  };
-}
-
-function hurried(factor: number): Clock {
-  return {
-    now: systemClock.now,
-    monotonic: () => systemClock.monotonic() * factor,
-    sleep: (ms, signal) => systemClock.sleep(ms / factor, signal),
   };
 }
 

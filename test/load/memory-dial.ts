@@ -1,5 +1,8 @@
 import type { WebSocketDial, WebSocketEnd } from '../../src/core/ports.ts';
 
+/** RFC 6455 section 7.4.1, which the real dial closes with as well. */
+const TOO_LARGE = 1009;
+
 /** The server's end of a connection that exists only in this process. */
 export interface ServerSide {
   send(data: string | Uint8Array): void;
@@ -17,7 +20,7 @@ export interface MemoryServer {
 
 /** Dials a server in this process: no socket, no time of its own. */
 export function memoryDial(server: MemoryServer): WebSocketDial {
-  return (_url, _options, handlers) => {
+  return (_url, { messageLimitBytes }, handlers) => {
     let open = false;
     const end = (why: WebSocketEnd) => {
       if (open) {
@@ -29,7 +32,9 @@ export function memoryDial(server: MemoryServer): WebSocketDial {
     const side: ServerSide = {
       send: (data) =>
         queueMicrotask(() => {
-          if (open) {
+          if (Buffer.byteLength(data) > messageLimitBytes) {
+            end({ code: TOO_LARGE, reason: 'a message over the limit' });
+          } else if (open) {
             handlers.message(data);
           }
         }),

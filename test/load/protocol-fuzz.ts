@@ -5,11 +5,21 @@ import { systemRunSoon } from '../../src/platform/run-soon.ts';
 import { MESSAGE_LIMIT_BYTES } from '../../src/protocol/messages.ts';
 import { commandJournal } from '../../src/store/command-journal.ts';
 import { openDatabase } from '../../src/store/database.ts';
+import { hurriedClock } from './hurried-clock.ts';
 import { memoryDial, type ServerSide } from './memory-dial.ts';
+import { rssMib, type Sample, slope } from './resident-memory.ts';
 import { runSimulatedAgent } from './simulated-agent.ts';
 
 /** Messages between two pauses, in which the journal commits. */
 const BATCH = 200;
+/** Each of them ends its connection; the waits between two dials are what bounds their number. */
+const OVERSIZED_MESSAGES = 4;
+/** The agent's time runs so many times faster, for those waits. */
+const HURRY = 5;
+/** Resident memory is measured so many times. */
+const RSS_SAMPLES = 40;
+/** Before this share of the run, the memory is still filling its caches. */
+const WARM_UP_SHARE = 0.25;
 /** Each of these many messages is a whole command with an id of its own. */
 const WHOLE_COMMAND_EVERY = 50;
 
@@ -22,13 +32,17 @@ export interface FuzzOptions {
 
 export interface FuzzReport {
   readonly sent: number;
+  /** Over the limit of a message. */
+  readonly oversized: number;
   /** Whole commands: how many, and how many had exactly one answer. */
   readonly commands: number;
   readonly answeredOnce: number;
-  /** Resident memory after the first tenth and at the end, MiB. */
-  readonly rssMib: { readonly early: number; readonly late: number };
-  /** Connections that the agent ended because of what it was sent. */
-  readonly closed: number;
+  /** Resident memory, MiB: at the end, and what it grew over a whole run by a line fitted to it. */
+  readonly rssMib: { readonly end: number; readonly growth: number };
+  /** Connections that were ended with 1009, for a message over the limit. */
+  readonly closedTooLarge: number;
+  /** … and with other codes. */
+  readonly closedOtherwise: number;
 }
 
 export async function protocolFuzz(options: FuzzOptions): Promise<FuzzReport> {
@@ -39,7 +53,7 @@ export async function protocolFuzz(options: FuzzOptions): Promise<FuzzReport> {
   const stop = new AbortController();
   const agent = runSimulatedAgent(
     {
-      ...{ clock: systemClock, random, inbox: journal, outbox: journal },
+      ...{ clock: hurriedClock(HURRY), random, inbox: journal, outbox: journal },
       dial: memoryDial(peer.server),
     },
     'fuzzed',
@@ -47,12 +61,17 @@ export async function protocolFuzz(options: FuzzOptions): Promise<FuzzReport> {
   );
   const answering = answerAll(journal, stop.signal);
   const commands: string[] = [];
-  let early = 0;
+  let oversized = 0;
+  const memory: Sample[] = [];
+  const every = (times: number) => Math.max(1, Math.floor(options.messages / times));
   for (let sent = 0; sent < options.messages; sent += 1) {
     if (sent % WHOLE_COMMAND_EVERY === 0) {
       const id = `whole-${sent}`;
       commands.push(id);
       await peer.say(envelope('command', { id, type: 'noop', payload: {} }));
+    } else if (sent % every(OVERSIZED_MESSAGES) === 1) {
+      await peer.say('x'.repeat(MESSAGE_LIMIT_BYTES + 1));
+      oversized += 1;
     } else {
       await peer.say(mutated(random));
     }
@@ -60,21 +79,24 @@ export async function protocolFuzz(options: FuzzOptions): Promise<FuzzReport> {
       await Bun.sleep(0);
       await journal.prune();
     }
-    if (sent === Math.floor(options.messages / 10)) {
-      early = rssMib();
+    if (sent % every(RSS_SAMPLES) === 0) {
+      memory.push({ at: sent / options.messages, mib: rssMib() });
     }
   }
   await peer.whenAnswered(commands);
-  const late = rssMib();
-  const closed = peer.closed();
+  const closes = peer.closes();
   stop.abort();
   peer.end();
   await Promise.all([agent, answering]);
   await settled(journal);
   database.close();
   const answeredOnce = commands.filter((id) => peer.answers(id) === 1).length;
-  const { messages: sent } = options;
-  return { sent, commands: commands.length, answeredOnce, closed, rssMib: { early, late } };
+  const closedTooLarge = closes.filter((code) => code === 1009).length;
+  return {
+    ...{ sent: options.messages, oversized, commands: commands.length, answeredOnce },
+    ...{ closedTooLarge, closedOtherwise: closes.length - closedTooLarge },
+    rssMib: { end: rssMib(), growth: slope(memory.filter(({ at }) => at >= WARM_UP_SHARE)) },
+  };
 }
 
 /** Writes are committed in their order: when this one is, so are those before it. */
@@ -110,7 +132,7 @@ function fuzzPeer() {
   const results = new Map<string, Set<string>>();
   const watchers = new Set<() => void>();
   let live: ServerSide | undefined;
-  let closed = 0;
+  const closes: number[] = [];
   const look = () => {
     for (const watcher of [...watchers]) {
       watcher();
@@ -151,9 +173,9 @@ function fuzzPeer() {
       opened: () => undefined,
       received: (side: ServerSide, data: string | Uint8Array) =>
         take(side, JSON.parse(String(data))),
-      closed: () => {
+      closed: (_: ServerSide, code: number) => {
         live = undefined;
-        closed += 1;
+        closes.push(code);
       },
     },
     say: async (data: string | Uint8Array) => {
@@ -162,7 +184,7 @@ function fuzzPeer() {
     },
     whenAnswered: (ids: readonly string[]) => until(() => ids.every((id) => results.has(id))),
     answers: (id: string) => results.get(id)?.size ?? 0,
-    closed: () => closed,
+    closes: () => closes.slice(),
     end: () => live?.close(1001),
   };
 }
@@ -212,8 +234,7 @@ function mutated(random: Random): string | Uint8Array {
     case 7:
       return new Uint8Array([0x7b, ...random.bytes(16), 0xff, 0xfe]);
     case 8:
-      // Rare: it is large.
-      return random.fraction() < 0.001 ? 'x'.repeat(MESSAGE_LIMIT_BYTES + 1) : text.repeat(2);
+      return text.repeat(2);
     default:
       return JSON.stringify(pick(VALUES));
   }
@@ -223,9 +244,4 @@ function flipped(text: string, at: number, bit: number): Uint8Array {
   const bytes = Buffer.from(text);
   bytes[at % bytes.length] = (bytes[at % bytes.length] ?? 0) ^ (1 << bit);
   return bytes;
-}
-
-function rssMib(): number {
-  Bun.gc(true);
-  return process.memoryUsage.rss() / 1024 / 1024;
 }
