@@ -12,7 +12,6 @@ import { controlPlaneSession } from '../../src/control-plane/session.ts';
 import { type SessionState, sessionState } from '../../src/control-plane/session-state.ts';
 import { AgentError } from '../../src/core/errors.ts';
 import type { Clock } from '../../src/core/ports.ts';
-import { systemClock } from '../../src/platform/clock.ts';
 import { systemNetwork } from '../../src/platform/network.ts';
 import { systemRandom } from '../../src/platform/random.ts';
 import { systemRunSoon } from '../../src/platform/run-soon.ts';
@@ -21,10 +20,10 @@ import type { ClusterStatus } from '../../src/protocol/rest.ts';
 import { commandJournal } from '../../src/store/command-journal.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { sessionMemory } from '../../src/store/session-memory.ts';
-import { hurriedClock } from '../load/hurried-clock.ts';
 import { startFakeKubernetes } from '../support/fake-kubernetes.ts';
 import { clientOf } from '../support/fake-kubernetes-client.ts';
 import { type MemoryLog, memoryLog } from '../support/memory-log.ts';
+import { scaledClock } from '../support/scaled-clock.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
 
 export const AGENT_ID = 'agent-1';
@@ -70,7 +69,7 @@ export async function startContractAgent(options: ContractAgentOptions): Promise
   const kubernetes = await startFakeKubernetes();
   const log = memoryLog();
   const effects = new Map<string, number>();
-  const clock = hurriedClock(options.hurry ?? 1);
+  const clock = scaledClock(options.hurry ?? 1);
   let state = sessionState({ clock }, 'registering');
   const start = () => {
     const stop = new AbortController();

@@ -5,7 +5,7 @@ import { systemRunSoon } from '../../src/platform/run-soon.ts';
 import { MESSAGE_LIMIT_BYTES } from '../../src/protocol/messages.ts';
 import { commandJournal } from '../../src/store/command-journal.ts';
 import { openDatabase } from '../../src/store/database.ts';
-import { hurriedClock } from './hurried-clock.ts';
+import { scaledClock } from '../support/scaled-clock.ts';
 import { memoryDial, type ServerSide } from './memory-dial.ts';
 import { rssMib, type Sample, slope } from './resident-memory.ts';
 import { runSimulatedAgent } from './simulated-agent.ts';
@@ -53,7 +53,7 @@ export async function protocolFuzz(options: FuzzOptions): Promise<FuzzReport> {
   const stop = new AbortController();
   const agent = runSimulatedAgent(
     {
-      ...{ clock: hurriedClock(HURRY), random, inbox: journal, outbox: journal },
+      ...{ clock: scaledClock(HURRY), random, inbox: journal, outbox: journal },
       dial: memoryDial(peer.server),
     },
     'fuzzed',
