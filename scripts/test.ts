@@ -160,11 +160,12 @@ async function preparedMachines(): Promise<boolean> {
   return true;
 }
 
-/** A hundred thousand mutated messages, and a fleet that comes back. */
+/** A hundred thousand mutated messages, mutated answers of REST, and a fleet that comes back. */
 async function session(): Promise<void> {
   await runTests('session', [
     `--timeout=${SESSION_TEST_TIMEOUT_MS}`,
-    ...['./test/load/protocol-fuzz.test.ts', './test/load/reconnect-storm.test.ts'],
+    ...['./test/load/protocol-fuzz.test.ts', './test/load/rest-fuzz.test.ts'],
+    './test/load/reconnect-storm.test.ts',
   ]);
 }
 

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'bun:test';
 import { HeartbeatPayload, RegisterPayload } from '../../src/protocol/messages.ts';
 import { answerRegister, SUCCESS, startFakeController } from './fake-controller.ts';
+import { startRelay } from './freezing-relay.ts';
 import { AGENT_ID, startSession, TOKEN } from './session-stand.ts';
 
 const isConnected = (stand: ReturnType<typeof startSession>) => () =>
@@ -339,13 +340,13 @@ describe('messages', () => {
     );
   });
 
-  test('a message over 4 MiB closes the connection with 1009', async () => {
+  test('a message over 4 MiB closes the connection with 1009, and the next one serves', async () => {
     await using server = startFakeController();
     await using _stand = startSession({ url: server.url });
     const peer = await server.peer(0);
     await peer.next('heartbeat');
     peer.raw(`{"type":"ping","payload":{"x":"${'x'.repeat(4 * 1024 * 1024)}"}}`);
-    await server.peer(1);
+    await (await server.peer(1)).next('heartbeat');
     expect(peer.closeCode).toBe(1009);
   });
 
@@ -399,55 +400,4 @@ function freePort(): number {
   const { port } = server;
   server.stop(true);
   return port;
-}
-
-/** Passes bytes on until it is frozen: then it takes everything and passes nothing, without a FIN. */
-function startRelay(targetPort: number) {
-  let frozen = false;
-  const listener = Bun.listen<{ upstream?: Bun.Socket<undefined>; early: Uint8Array[] }>({
-    hostname: '127.0.0.1',
-    port: 0,
-    socket: {
-      open: (client) => {
-        client.data = { early: [] };
-        void Bun.connect({
-          hostname: '127.0.0.1',
-          port: targetPort,
-          socket: {
-            open: (upstream) => {
-              client.data.upstream = upstream;
-              for (const data of client.data.early) {
-                upstream.write(data);
-              }
-            },
-            data: (_upstream, data) => {
-              if (!frozen) {
-                client.write(data);
-              }
-            },
-          },
-        });
-      },
-      data: (client, data) => {
-        if (frozen) {
-          return;
-        }
-        if (client.data.upstream === undefined) {
-          client.data.early.push(Uint8Array.from(data));
-        } else {
-          client.data.upstream.write(data);
-        }
-      },
-    },
-  });
-  return {
-    url: `http://127.0.0.1:${listener.port}`,
-    freeze: () => {
-      frozen = true;
-    },
-    thaw: () => {
-      frozen = false;
-    },
-    [Symbol.asyncDispose]: async () => listener.stop(true),
-  };
 }

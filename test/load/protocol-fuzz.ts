@@ -6,6 +6,7 @@ import { MESSAGE_LIMIT_BYTES } from '../../src/protocol/messages.ts';
 import { commandJournal } from '../../src/store/command-journal.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { scaledClock } from '../support/scaled-clock.ts';
+import { answerAll, settled } from './answer-all.ts';
 import { memoryDial, type ServerSide } from './memory-dial.ts';
 import { rssMib, type Sample, slope } from './resident-memory.ts';
 import { runSimulatedAgent } from './simulated-agent.ts';
@@ -99,34 +100,6 @@ export async function protocolFuzz(options: FuzzOptions): Promise<FuzzReport> {
   };
 }
 
-/** Writes are committed in their order: when this one is, so are those before it. */
-async function settled(journal: ReturnType<typeof commandJournal>): Promise<void> {
-  await journal.prune();
-}
-
-/** Runs every command: each does nothing, and succeeds. */
-async function answerAll(
-  journal: ReturnType<typeof commandJournal>,
-  signal: AbortSignal,
-): Promise<void> {
-  let sequence = 0;
-  while (!signal.aborted) {
-    for (let entry = journal.nextOpen(sequence); entry; entry = journal.nextOpen(sequence)) {
-      sequence = entry.sequence;
-      await journal.begin(entry.command.id);
-      const timestamp = systemClock.now().toISOString();
-      await journal.finish(entry.command.id, {
-        ...{ success: true, output: '', timestamp },
-        metadata: {
-          ...{ attempts: 1, started_at: timestamp, finished_at: timestamp },
-          ...{ duration_ms: 0, truncated: false },
-        },
-      });
-    }
-    await journal.whenWork(signal);
-  }
-}
-
 /** A control plane that acknowledges results and counts different ones. */
 function fuzzPeer() {
   const results = new Map<string, Set<string>>();
@@ -200,7 +173,8 @@ const TYPES = [
   ...['__proto__', 'constructor', 'toString', '', 'x'.repeat(300)],
 ];
 
-const VALUES: readonly unknown[] = [
+/** What no field expects. */
+export const VALUES: readonly unknown[] = [
   ...[null, true, -1, 0, 1e308, 2 ** 53, '', 'x', 'a'.repeat(10_000), [], {}, [[[[]]]]],
   ...['\u0000', '\ud800', '../..', '9'.repeat(400), { constructor: { prototype: 1 } }],
 ];

@@ -6,11 +6,12 @@ import type {
   ResultOutbox,
   StatusSource,
 } from '../../src/control-plane/ports.ts';
+import { restClient } from '../../src/control-plane/rest-client.ts';
 import { serviceTokens } from '../../src/control-plane/service-token.ts';
 import { controlPlaneSession, type SessionDeps } from '../../src/control-plane/session.ts';
 import { sessionState } from '../../src/control-plane/session-state.ts';
 import { AgentError } from '../../src/core/errors.ts';
-import type { Clock, Log, Random, WebSocketDial } from '../../src/core/ports.ts';
+import type { Clock, Http, Log, Random, WebSocketDial } from '../../src/core/ports.ts';
 
 const HEARTBEAT_MS = 30_000;
 const STATUS_MS = 60_000;
@@ -19,7 +20,9 @@ const POLL_MS = 5_000;
 export interface SimulatedAgentDeps {
   readonly clock: Clock;
   readonly random: Random;
-  readonly dial: WebSocketDial;
+  readonly dial?: WebSocketDial;
+  /** It then speaks REST alone. */
+  readonly http?: Http;
   readonly log?: Log;
   readonly inbox?: CommandInbox;
   readonly outbox?: ResultOutbox;
@@ -61,13 +64,20 @@ async function* toStream<T>(items: readonly T[]): AsyncGenerator<T> {
   yield* items;
 }
 
-/** What only REST needs: this agent has the WebSocket alone. */
-const noRest = async () => {
+/** Of an agent that has the WebSocket alone. */
+const noRest: Http = async () => {
   throw new AgentError('NOT_FOUND', 'There is no REST here');
 };
 
+/** Of one that has REST alone. */
+const noDial: WebSocketDial = () => {
+  throw new AgentError('INTERNAL', 'There is no WebSocket here');
+};
+
+const token = async () => 'token';
+
 /**
- * The real session of one agent, over a dial of the test's own, until the signal.
+ * The real session of one agent, over a dial or HTTP of the test's own, until the signal.
  * @returns when it has ended
  */
 export async function runSimulatedAgent(
@@ -77,30 +87,35 @@ export async function runSimulatedAgent(
 ): Promise<void> {
   const session = controlPlaneSession(sessionDeps(deps), {
     ...{ agentId, version: '1.2.3', apiUrl: 'https://cp.test/', allowInsecure: false },
-    ...{ transport: 'websocket', pollIntervalMs: POLL_MS },
+    transport: deps.http === undefined ? 'websocket' : 'rest',
+    pollIntervalMs: POLL_MS,
   });
   await (await session.start(signal)).done;
 }
 
 function sessionDeps(deps: SimulatedAgentDeps): SessionDeps {
   let remembered: RememberedSession | undefined;
-  const { clock, random, dial } = deps;
+  const { clock, random, dial = noDial, http = noRest } = deps;
   const pace = sessionPace(
     { random },
     { heartbeatIntervalMs: HEARTBEAT_MS, statusIntervalMs: STATUS_MS },
   );
   return {
-    network: () => ({ http: noRest, dial, close: () => undefined }),
-    restClient: () => ({
-      ...{ register: noRest, heartbeat: noRest, status: noRest, commands: noRest },
-      ...{ result: noRest, health: noRest },
+    network: () => ({ http, dial, close: () => undefined }),
+    restClient: (network) =>
+      restClient(
+        { clock, random, http: network.http, token },
+        { baseUrl: 'https://cp.test', version: '1.2.3', ca: undefined },
+      ),
+    registration: () => ({
+      ...{ id: 'simulated', name: 'vm', cluster_name: 'fleet', version: '1.2.3', labels: {} },
+      ...{ status: 'registering', control_plane_url: '', last_seen: clock.now().toISOString() },
     }),
-    registration: () => {
-      throw new AgentError('INTERNAL', 'Only REST registers so');
-    },
-    heartbeat: () => {
-      throw new AgentError('INTERNAL', 'Only REST has these heartbeats');
-    },
+    heartbeat: () => ({
+      ...{ agent_id: 'simulated', cluster_name: 'fleet', status: 'connected' },
+      ...{ proxy_status: 'direct', metadata: { version: '1.2.3' } },
+      timestamp: clock.now().toISOString(),
+    }),
     ...{ clock, random, pace, status: NO_CLUSTER, dataPlane: undefined },
     log: deps.log ?? NO_LOG,
     state: sessionState({ clock }, 'registering'),
@@ -108,7 +123,7 @@ function sessionDeps(deps: SimulatedAgentDeps): SessionDeps {
     inbox: deps.inbox ?? NO_COMMANDS,
     outbox: deps.outbox ?? NO_COMMANDS,
     progress: NO_COMMANDS,
-    token: async () => 'token',
+    token,
     memory: {
       read: () => remembered,
       write: (session) => {
