@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { commandExecutor } from '../../src/commands/executor.ts';
 import { commandHandler } from '../../src/commands/handler.ts';
 import { commandProgress } from '../../src/commands/progress.ts';
+import { COMMAND_HANDLERS } from '../../src/commands/registry.ts';
 import { sessionPace } from '../../src/control-plane/pace.ts';
 import type { StatusSource } from '../../src/control-plane/ports.ts';
 import { restClient } from '../../src/control-plane/rest-client.ts';
@@ -20,7 +21,7 @@ import type { ClusterStatus } from '../../src/protocol/rest.ts';
 import { commandJournal } from '../../src/store/command-journal.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { sessionMemory } from '../../src/store/session-memory.ts';
-import { startFakeKubernetes } from '../support/fake-kubernetes.ts';
+import { type FakeKubernetes, startFakeKubernetes } from '../support/fake-kubernetes.ts';
 import { clientOf } from '../support/fake-kubernetes-client.ts';
 import { type MemoryLog, memoryLog } from '../support/memory-log.ts';
 import { scaledClock } from '../support/scaled-clock.ts';
@@ -35,6 +36,8 @@ export interface ContractAgent extends AsyncDisposable {
   readonly log: MemoryLog;
   /** How often each `count` command had its effect. */
   readonly effects: ReadonlyMap<string, number>;
+  /** What the real commands work on. */
+  readonly kubernetes: FakeKubernetes;
   /** Ends its process, as it were, and starts it again with what it had written. */
   restart(): Promise<void>;
 }
@@ -91,6 +94,7 @@ export async function startContractAgent(options: ContractAgentOptions): Promise
     },
     log,
     effects,
+    kubernetes,
     restart: async () => {
       await end();
       end = start();
@@ -121,7 +125,7 @@ async function runAgent(
   const progress = commandProgress({ clock });
   const executor = commandExecutor({
     ...{ clock, log, journal, progress, kubernetes, policy: EVERYTHING },
-    handlers: handlersCounting(deps.effects),
+    handlers: [...COMMAND_HANDLERS, ...handlersCounting(deps.effects)],
     openChannels: async () => {
       throw new AgentError('NOT_FOUND', 'There are no pods here');
     },
