@@ -102,6 +102,18 @@ describe('commandJournal()', () => {
     expect(journal.pending(10)).toEqual([{ commandId: 'c1', result: resultOf('once') }]);
   });
 
+  test('keeps neither payload nor checkpoint of a command that has ended', async () => {
+    using open = openJournal();
+    const { database, journal } = open;
+    await journal.accept(commandOf('c1', { payload: { environment: { TOKEN: 'hunter22' } } }));
+    await journal.begin('c1');
+    await journal.checkpoint('c1', { before: 'hunter22' });
+    await journal.finish('c1', resultOf('done'));
+    const rows = database.query('SELECT * FROM commands').all();
+    expect(rows).toHaveLength(1);
+    expect(JSON.stringify(rows)).not.toContain('hunter22');
+  });
+
   test('does not take a result for delivered before there is one', async () => {
     using open = openJournal();
     const { journal } = open;
