@@ -17,6 +17,8 @@ const BATCH = 200;
 const OVERSIZED_MESSAGES = 4;
 /** The agent's time runs so many times faster, for those waits. */
 const HURRY = 5;
+/** An unanswered command is sent again after this. */
+const RESEND_MS = 1_000;
 /** Resident memory is measured so many times. */
 const RSS_SAMPLES = 40;
 /** Before this share of the run, the memory is still filling its caches. */
@@ -84,7 +86,7 @@ export async function protocolFuzz(options: FuzzOptions): Promise<FuzzReport> {
       memory.push({ at: sent / options.messages, mib: rssMib() });
     }
   }
-  await peer.whenAnswered(commands);
+  await answered(peer, commands);
   const closes = peer.closes();
   stop.abort();
   peer.end();
@@ -98,6 +100,17 @@ export async function protocolFuzz(options: FuzzOptions): Promise<FuzzReport> {
     ...{ closedTooLarge, closedOtherwise: closes.length - closedTooLarge },
     rssMib: { end: rssMib(), growth: slope(memory.filter(({ at }) => at >= WARM_UP_SHARE)) },
   };
+}
+
+/** What had no room is sent again until it is answered, as a control plane does. */
+async function answered(peer: ReturnType<typeof fuzzPeer>, ids: readonly string[]): Promise<void> {
+  const open = () => ids.filter((id) => peer.answers(id) === 0).slice(0, BATCH);
+  for (let left = open(); left.length > 0; left = open()) {
+    for (const id of left) {
+      await peer.say(envelope('command', { id, type: 'noop', payload: {} }));
+    }
+    await Promise.race([peer.whenAnswered(left), Bun.sleep(RESEND_MS)]);
+  }
 }
 
 /** A control plane that acknowledges results and counts different ones. */
