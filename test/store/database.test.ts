@@ -41,7 +41,7 @@ describe('openDatabase()', () => {
       journal_mode: 'wal',
       synchronous: 2,
       busy_timeout: 5_000,
-      wal_autocheckpoint: 1_000,
+      wal_autocheckpoint: 250,
       auto_vacuum: 2,
       user_version: 2,
       tables: ['commands', 'sqlite_sequence', 'early_cancels', 'identity', 'session_memory'],
