@@ -34,12 +34,17 @@ export async function connectTunnelAgent(
     targets: options.targets ?? LOOPBACK,
     counters,
   });
+  let attached: ReturnType<typeof plane.attach> | undefined;
   const connection = await webSocketLink(url, {
     ca: options.ca,
-    text: (message) => tunnel.message(Envelope.parse(JSON.parse(message))),
-    binary: (message) => tunnel.binary(message),
+    text: (message, { link }) => {
+      attached ??= plane.attach(link);
+      attached.message(Envelope.parse(JSON.parse(message)));
+    },
+    binary: (message) => attached?.binary(message),
   });
-  const tunnel = plane.attach(connection.link);
+  attached ??= plane.attach(connection.link);
+  const tunnel = attached;
   const closed = connection.closed.then(() => tunnel.close());
   return {
     tunnel,

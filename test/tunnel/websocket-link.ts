@@ -10,7 +10,8 @@ export interface WebSocketLink {
 }
 
 export interface WebSocketLinkOptions {
-  readonly text: (message: string) => void;
+  /** The first message may be there before anybody knows that the connection is open. */
+  readonly text: (message: string, connection: WebSocketLink) => void;
   readonly binary: (message: Uint8Array) => void;
   readonly ca?: string | undefined;
 }
@@ -32,7 +33,7 @@ export async function webSocketLink(
       isOpen = true;
       opened.resolve();
     },
-    message: (data) => (typeof data === 'string' ? options.text(data) : options.binary(data)),
+    message: (data) => (typeof data === 'string' ? options.text(data, link) : options.binary(data)),
     heard: () => undefined,
     closed: ({ reason }) => {
       isOpen = false;
@@ -40,8 +41,7 @@ export async function webSocketLink(
       closed.resolve();
     },
   });
-  await opened.promise;
-  return {
+  const link: WebSocketLink = {
     link: {
       kind: 'gateway',
       clusterId: 'cluster-1',
@@ -62,4 +62,6 @@ export async function webSocketLink(
     closed: closed.promise,
     close: () => connection.close(1000, ''),
   };
+  await opened.promise;
+  return link;
 }

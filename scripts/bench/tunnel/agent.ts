@@ -24,10 +24,10 @@ const log: Log = {
 
 const [url = '', caFile] = process.argv.slice(2);
 let tunnel: Tunnel | undefined;
-const connection = await webSocketLink(url, {
+const { closed } = await webSocketLink(url, {
   ca: caFile === undefined ? undefined : await Bun.file(caFile).text(),
   // The only text there is: the hello.
-  text: () => {
+  text: (_, connection) => {
     connection.link.send('gateway_hello_ack', { use_yamux: true });
     tunnel = openTunnel(
       {
@@ -46,4 +46,4 @@ const connection = await webSocketLink(url, {
   },
   binary: (message) => tunnel?.receive(message),
 });
-await connection.closed;
+await closed;
