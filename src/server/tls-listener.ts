@@ -274,7 +274,10 @@ function answerUpgrade(
   socket.on('drain', () => call.resume());
   socket.on('close', () => call.abort());
   socket.on('error', () => call.abort()); // Told by `close` as well; without a listener it would throw.
-  socket.on('end', () => call.endRequest());
+  socket.on('end', () => {
+    call.endRequest();
+    socket.end(); // The runtime leaves an upgraded socket half open.
+  });
   const send = (chunk: Buffer) => {
     if (!call.write(chunk)) {
       socket.pause();

@@ -196,7 +196,10 @@ async function proxyUpgrade(
     send(first);
   }
   socket.on('data', send);
-  socket.on('end', () => call.endRequest());
+  socket.on('end', () => {
+    call.endRequest();
+    socket.end(); // The runtime leaves an upgraded socket half open.
+  });
 }
 
 function pairsOf(headers: Readonly<Record<string, readonly string[]>>): [string, string][] {
