@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AgentRecord } from '../support/control-plane/agent-store.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
+import type { DialectOptions } from '../support/control-plane/dialect.ts';
 import type { CommandRecord } from '../support/control-plane/store.ts';
 import { makeCertificates } from '../support/tls.ts';
 import { type K3sMirror, startK3sMirror } from '../vm/k3s-mirror.ts';
@@ -29,8 +30,8 @@ export interface Stand extends AsyncDisposable {
   adminUrl(): string;
   /** Ends the control plane; its data stays. */
   stopControlPlane(): Promise<void>;
-  /** Starts it on the same address with the same data. */
-  startControlPlane(): void;
+  /** Starts it on the same address with the same data; the admin side is on another port then. */
+  startControlPlane(dialect?: DialectOptions): void;
   /** Puts token and CA certificate on a machine. */
   equip(machine: Machine): Promise<void>;
   /** Waits until an agent has registered. */
@@ -50,8 +51,9 @@ export async function openStand(name: string): Promise<Stand> {
   const mirror = await startK3sMirror({ hostname: lab.hostAddress });
   const releases = await startReleaseServer(lab.hostAddress);
   let port = 0;
-  const start = () =>
+  const start = (dialect: DialectOptions = {}) =>
     startControlPlane({
+      dialect,
       token: TOKEN,
       listen: { hostname: lab.hostAddress, port },
       tls: { cert, key },
@@ -87,8 +89,8 @@ export async function openStand(name: string): Promise<Stand> {
     controlPlaneUrl,
     adminUrl,
     stopControlPlane,
-    startControlPlane: () => {
-      controlPlane = start();
+    startControlPlane: (dialect) => {
+      controlPlane = start(dialect);
     },
     equip: async (machine) => {
       await machine.writeFile(TOKEN_FILE, `${TOKEN}\n`, { mode: 0o600 });
