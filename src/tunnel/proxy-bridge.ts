@@ -10,9 +10,11 @@ import {
 } from '../protocol/proxy-messages.ts';
 import { type ForwardDeps, forward } from '../proxy/forward.ts';
 import type { HeaderList } from '../proxy/http-head.ts';
+import { BufferedRequest } from './buffered-request.ts';
 import { type LinkRoom, linkRoom } from './link-room.ts';
 import { type RemoteDestinations, remoteDestination } from './remote-destination.ts';
-import { type RemoteRequest, remoteRequest } from './remote-request.ts';
+import type { RemoteRequest, RemoteRequestOptions } from './remote-request.ts';
+import { StreamedRequest } from './streamed-request.ts';
 import {
   WEBSOCKET_MESSAGE_TYPES,
   type WebSocketMessages,
@@ -269,4 +271,8 @@ function timeoutOf(payload: ProxyRequestPayload): number | undefined {
   const { timeout } = payload;
   const ms = typeof timeout === 'string' ? parseDuration(timeout) : timeout;
   return ms === undefined || !(ms > 0) ? undefined : Math.min(ms, TIMEOUT_MS_MAX);
+}
+
+function remoteRequest(options: RemoteRequestOptions): RemoteRequest {
+  return options.streamed ? new StreamedRequest(options) : new BufferedRequest(options);
 }

@@ -1,14 +1,6 @@
 /** One HTTP request that came through the session, and its answer on the way back. */
 import type { SessionLink } from '../control-plane/ports.ts';
-import type { AgentError } from '../core/errors.ts';
-import {
-  BUFFERED_ANSWER_BYTES_MAX,
-  PROXY_CHUNK_BYTES,
-  PROXY_WINDOW_BYTES,
-  type ProxyResponseChunkPayload,
-  type ProxyResponseHeaderPayload,
-  type ProxyResponsePayload,
-} from '../protocol/proxy-messages.ts';
+import { PROXY_WINDOW_BYTES, type ProxyResponseHeaderPayload } from '../protocol/proxy-messages.ts';
 import type { ProxyCall } from '../proxy/forward.ts';
 import type { HeaderList, ResponseHead } from '../proxy/http-head.ts';
 import type { ExchangeSink } from '../proxy/upstream-connection.ts';
@@ -52,12 +44,8 @@ export interface RemoteRequest {
   readonly sink: ExchangeSink;
 }
 
-export function remoteRequest(options: RemoteRequestOptions): RemoteRequest {
-  return options.streamed ? new StreamedRequest(options) : new BufferedRequest(options);
-}
-
 /** What both kinds of answer have in common: the way of the body towards Kubernetes. */
-abstract class BaseRequest implements RemoteRequest {
+export abstract class BaseRequest implements RemoteRequest {
   protected readonly options: RemoteRequestOptions;
   protected call: ProxyCall | undefined;
   /** Given to the call and not yet sent on, while it has no room. */
@@ -137,189 +125,7 @@ abstract class BaseRequest implements RemoteRequest {
   }
 }
 
-class StreamedRequest extends BaseRequest {
-  /** Bytes of the answer that the peer still takes. */
-  #windowBytes = PROXY_WINDOW_BYTES;
-  #paused = false;
-  #upgraded = false;
-  /** A head that waits for what comes in the same turn, and that. */
-  #held: { readonly head: ResponseHead; readonly chunks: Buffer[] } | undefined;
-
-  readonly sink: ExchangeSink = {
-    head: (head) => {
-      this.#upgraded = head.status === 101;
-      if (!this.#mayGoOn()) {
-        this.#pause();
-      }
-      this.#held = { head, chunks: [] };
-      queueMicrotask(() => this.#sendHeld());
-    },
-    data: (chunk) => {
-      if (this.#held === undefined) {
-        this.#send(chunk);
-      } else {
-        this.#held.chunks.push(chunk);
-      }
-    },
-    end: () => {
-      if (!this.#sendWhole()) {
-        this.#sendHeld();
-        this.options.link.send('proxy_response_end', {}, this.options.id);
-      }
-      this.finish();
-    },
-    fail: (error) => {
-      this.#sendHeld();
-      this.fail(error.message, error.code);
-    },
-    drained: () => this.openWindow(),
-  };
-
-  /** Most answers are small and there at once: to a peer that knows our windows they are one message. */
-  #sendWhole(): boolean {
-    const held = this.#held;
-    if (held === undefined || !this.options.windowed) {
-      return false;
-    }
-    const body = Buffer.concat(held.chunks);
-    if (body.length > PROXY_CHUNK_BYTES) {
-      return false;
-    }
-    this.#held = undefined;
-    const payload: ProxyResponsePayload = {
-      ...headOf(held.head),
-      ...(body.length === 0 ? {} : { body: body.toString('base64'), encoding: 'base64' }),
-    };
-    this.options.link.send('proxy_response', payload, this.options.id);
-    return true;
-  }
-
-  #sendHeld(): void {
-    const held = this.#held;
-    if (held === undefined) {
-      return;
-    }
-    this.#held = undefined;
-    const payload: ProxyResponseHeaderPayload = headOf(held.head);
-    this.options.link.send('proxy_response_header', payload, this.options.id);
-    for (const chunk of held.chunks) {
-      this.#send(chunk);
-    }
-  }
-
-  override bodyEnd(): void {
-    if (this.#upgraded) {
-      this.call?.abort(); // The protocols behind an upgrade know no half-closed connection.
-      this.finish();
-    } else {
-      super.bodyEnd();
-    }
-  }
-
-  override windowOpened(bytes: number): void {
-    this.#windowBytes += bytes;
-    this.#resumeIfPossible();
-  }
-
-  override linkFull(): void {
-    this.#pause();
-  }
-
-  override roomAgain(): void {
-    this.#resumeIfPossible();
-  }
-
-  #send(chunk: Buffer): void {
-    const { link, id } = this.options;
-    for (let at = 0; at < chunk.length; at += PROXY_CHUNK_BYTES) {
-      const piece = chunk.subarray(at, at + PROXY_CHUNK_BYTES);
-      const payload: ProxyResponseChunkPayload = {
-        data: piece.toString('base64'),
-        encoding: 'base64',
-        size: piece.length,
-      };
-      link.send('proxy_response_chunk', payload, id);
-    }
-    this.#windowBytes -= chunk.length;
-    if (!this.#mayGoOn()) {
-      this.#pause();
-    }
-  }
-
-  /** Also what is paused: there may have been no connection to Kubernetes to pause then. */
-  #pause(): void {
-    this.#paused = true;
-    this.call?.pause();
-  }
-
-  #mayGoOn(): boolean {
-    return (!this.options.windowed || this.#windowBytes > 0) && !this.options.isFull();
-  }
-
-  #resumeIfPossible(): void {
-    if (this.#paused && this.#mayGoOn()) {
-      this.#paused = false;
-      this.call?.resume();
-    }
-  }
-}
-
-class BufferedRequest extends BaseRequest {
-  #head: ResponseHead | undefined;
-  readonly #chunks: Buffer[] = [];
-  #bytes = 0;
-  #isWhole = false;
-
-  readonly sink: ExchangeSink = {
-    head: (head) => {
-      this.#head = head;
-    },
-    data: (chunk) => {
-      if (this.#bytes + chunk.length > BUFFERED_ANSWER_BYTES_MAX) {
-        this.fail('The answer is too large for one message; ask for a streamed one', 'USAGE');
-      } else if (this.options.reserve(chunk.length)) {
-        this.#bytes += chunk.length;
-        this.#chunks.push(chunk);
-      } else {
-        this.fail('There are too many large answers at once', 'TOO_MANY_REQUESTS');
-      }
-    },
-    end: () => {
-      this.#isWhole = true;
-      this.#sendIfPossible();
-    },
-    fail: (error: AgentError) => this.fail(error.message, error.code),
-    drained: () => this.openWindow(),
-  };
-
-  override roomAgain(): void {
-    this.#sendIfPossible();
-  }
-
-  /** Large ones leave one after the other. */
-  #sendIfPossible(): void {
-    const { link, id, isFull } = this.options;
-    if (!this.#isWhole || isFull()) {
-      return;
-    }
-    const payload: ProxyResponsePayload = {
-      ...headOf(this.#head ?? { status: 200, reason: '', headers: [] }),
-      ...(this.#bytes === 0
-        ? {}
-        : { body: Buffer.concat(this.#chunks).toString('base64'), encoding: 'base64' }),
-    };
-    link.send('proxy_response', payload, id);
-    this.finish();
-  }
-
-  protected override finish(): void {
-    this.options.release(this.#bytes);
-    this.#bytes = 0;
-    super.finish();
-  }
-}
-
-function headOf(head: ResponseHead): ProxyResponseHeaderPayload {
+export function headOf(head: ResponseHead): ProxyResponseHeaderPayload {
   return { status: head.status, headers: groupedHeaders(head.headers) };
 }
 
