@@ -6,6 +6,7 @@ import type { Outcome } from './live-through.ts';
 import { type Rig, UNIT } from './rig.ts';
 import { DEPLOYED, EFFECTS, NAMESPACE, SCALED, SECRET, TOOLS, type Traffic } from './traffic.ts';
 
+const TYPES = ['deploy', 'scale', 'get_resources', 'exec'];
 const JOURNAL_LINES_MAX = 200_000;
 
 /** @param daemonKills how often we killed the daemon: each may leave one exec unknown */
@@ -33,6 +34,9 @@ function everyCommandHasOneResult(entries: readonly LedgerEntry[], traffic: Traf
     wrong: [],
     lost: [],
   });
+  // Or nothing of that would say much.
+  expect(new Set(entries.map(({ type }) => type))).toEqual(new Set(TYPES));
+  expect(entries.some(({ result }) => result?.error_code === 'COMMAND_CANCELLED')).toBe(true);
 }
 
 /** Those whose outcome is unknown may have run, once. */

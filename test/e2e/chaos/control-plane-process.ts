@@ -12,6 +12,16 @@ export interface ControlPlaneOptions {
   readonly databasePath: string;
 }
 
+/** It is up, and said no. */
+export class RefusedError extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
 export interface ControlPlaneProcess extends AsyncDisposable {
   /** Where agents connect; the same after each start. */
   readonly port: number;
@@ -21,7 +31,7 @@ export interface ControlPlaneProcess extends AsyncDisposable {
   start(): Promise<void>;
   /**
    * Calls the admin API. The caller knows what each path answers: it is our own.
-   * @throws Error when it is down, or answers anything but 2xx
+   * @throws RefusedError when it answers anything but 2xx; another Error when it is down
    */
   admin<T>(path: string, init?: RequestInit): Promise<T>;
 }
@@ -49,7 +59,7 @@ export async function startControlPlaneProcess(
       const response = await fetch(`${addresses.admin_url}/admin${path}`, { ...init, signal });
       const text = await response.text();
       if (!response.ok) {
-        throw new Error(`${path} answered ${response.status}: ${text}`);
+        throw new RefusedError(response.status, `${path} answered ${response.status}: ${text}`);
       }
       return text === '' ? undefined : JSON.parse(text);
     },

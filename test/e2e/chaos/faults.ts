@@ -1,7 +1,9 @@
 /** The troubles of a machine that nobody watches, one by one. */
-import { DetailedHealth } from '../../../src/protocol/local-api.ts';
+import { STABLE_MS } from '../../../src/control-plane/endpoint-policy.ts';
 import type { Fault as MessageFault } from '../../support/control-plane/faults.ts';
 import { waitUntil } from '../../vm/wait-until.ts';
+import { askDaemon } from './ask-daemon.ts';
+import { giveDaemonItsOwnClock, setDaemonClock } from './daemon-clock.ts';
 import {
   blackHole,
   deadConnections,
@@ -14,21 +16,13 @@ import { CONTROL_PLANE_NAME, type Rig, STATE_DIRECTORY, UNIT } from './rig.ts';
 import { startSlowRelay } from './slow-relay.ts';
 import { bigOutput } from './traffic.ts';
 
-const RESTART_TIMEOUT_MS = 30_000;
+const QUIET_TIMEOUT_MS = 180_000;
 const RELAY_DELAY_MS = 500;
 /** On top of the delay: what is sent at the same time comes in another order. */
 const RELAY_SPREAD_MS = 500;
 const BALLAST = `${STATE_DIRECTORY}/ballast`;
 /** Big ones: the store has some megabytes that it can write without new space. */
 const RESULTS_THAT_NEED_SPACE = 12;
-const OVER_SOCKET = [
-  ...['--unix-socket', '/run/pipeops-agent/agent.sock'],
-  'http://localhost/api/health/detailed',
-];
-const HOUR_MS = 3_600_000;
-const CLOCK_TOLERANCE_MS = 60_000;
-const CLOCK_FILE = '/etc/faketime';
-const CLOCK_DROP_IN = `/etc/systemd/system/${UNIT}.d/clock.conf`;
 
 export interface Fault {
   readonly name: string;
@@ -112,6 +106,7 @@ const wrongName = (name: string, wrong: (rig: Rig) => string | undefined): Fault
   },
 });
 
+/** Shortly after other troubles: the agent comes back the slower the more sessions end at once. */
 const controlPlaneKilled: Fault = {
   name: 'kill -9 of the control plane',
   lastsMs: 6_000,
@@ -119,6 +114,18 @@ const controlPlaneKilled: Fault = {
   begin: async ({ controlPlane }) => {
     await controlPlane.kill();
     return controlPlane.start;
+  },
+};
+
+const controlPlaneKilledAtPeace: Fault = {
+  ...controlPlaneKilled,
+  name: 'the same after a quiet minute',
+  prepare: async ({ server }) => {
+    await waitUntil('the session is stable', QUIET_TIMEOUT_MS, async () => {
+      const { session } = await askDaemon(server);
+      const since = new Date(session.since).getTime();
+      return session.phase === 'connected' && Date.now() - since > STABLE_MS;
+    });
   },
 };
 
@@ -148,44 +155,15 @@ const daemonKilled: Fault = {
   },
 };
 
-/**
- * The clock of the machine is the host's, so the daemon's alone jumps: libfaketime reads the file
- * at each look at the clock. The monotonic clock stays, as it does when a real clock is set.
- */
-const clockJump = (name: string, offsetHours: number): Fault => ({
+const clockJump = (name: string, hoursAhead: number): Fault => ({
   name,
   lastsMs: 8_000,
-  prepare: runWithFakeClock,
+  prepare: ({ server, ready }) => giveDaemonItsOwnClock(server, ready),
   begin: async ({ server }) => {
-    await server.writeFile(CLOCK_FILE, `+${offsetHours}h\n`);
-    await waitUntil('the clock of the daemon has jumped', RESTART_TIMEOUT_MS, async () => {
-      const { stdout } = await server.exec(['curl', '-fsS', ...OVER_SOCKET]);
-      const { timestamp } = DetailedHealth.parse(JSON.parse(stdout));
-      const aheadMs = new Date(timestamp).getTime() - Date.now();
-      return Math.abs(aheadMs - offsetHours * HOUR_MS) < CLOCK_TOLERANCE_MS;
-    });
+    await setDaemonClock(server, hoursAhead);
     return async () => undefined;
   },
 });
-
-async function runWithFakeClock({ server, ready }: Rig): Promise<void> {
-  const { exitCode } = await server.exec(['test', '-e', CLOCK_DROP_IN], { check: false });
-  if (exitCode === 0) {
-    return;
-  }
-  const library = (await server.exec(['sh', '-c', 'ls /usr/lib/*/faketime/libfaketime.so.1']))
-    .stdout;
-  const environment = [
-    ...[`LD_PRELOAD=${library.trim()}`, `FAKETIME_TIMESTAMP_FILE=${CLOCK_FILE}`],
-    ...['FAKETIME_NO_CACHE=1', 'FAKETIME_DONT_FAKE_MONOTONIC=1'],
-  ];
-  await server.writeFile(CLOCK_FILE, '+0h\n');
-  await server.writeFile(CLOCK_DROP_IN, `[Service]\nEnvironment=${environment.join(' ')}\n`);
-  await server.exec(['systemctl', 'daemon-reload']);
-  const since = performance.now();
-  await server.exec(['systemctl', 'restart', UNIT]);
-  await ready.next('ready with a fake clock', since, RESTART_TIMEOUT_MS, (each) => each.ready);
-}
 
 async function addFault(rig: Rig, fault: Partial<MessageFault>): Promise<void> {
   const body = JSON.stringify({ on: 'message', ...fault });
@@ -206,8 +184,7 @@ export const FAULTS: readonly Fault[] = [
   wrongName('name without an address', () => undefined),
   wrongName('name with a wrong address', (rig) => rig.nobodysAddress),
   controlPlaneKilled,
-  controlPlaneKilled,
-  controlPlaneKilled,
+  controlPlaneKilledAtPeace,
   daemonKilled,
   fullDisk,
   clockJump('clock jumps one hour ahead', 1),

@@ -11,8 +11,7 @@ const RESULTS_MAX_MS = 180_000;
 const NOTICED_MAX_MS = 60_000;
 /** A peer that is silent is found in this time. */
 const DEAD_PEER_MAX_MS = 15_000;
-/** Of the daemon after each trouble; and at any time, well below the MemoryHigh of its unit. */
-const RSS_MAX_MIB = 128;
+/** Of the daemon at any time: well below the MemoryHigh of its unit. */
 const PEAK_RSS_MAX_MIB = 192;
 
 export interface Outcome {
@@ -66,7 +65,6 @@ export async function liveThrough(rig: Rig, fault: Fault, lastsMs: number): Prom
     restarts: restarts + (fault.kills ?? 0),
   });
   const rss = await rssOf(rig);
-  expect(rss.nowMiB).toBeLessThanOrEqual(RSS_MAX_MIB);
   expect(rss.peakMiB).toBeLessThanOrEqual(PEAK_RSS_MAX_MIB);
   return {
     name: fault.name,

@@ -11,6 +11,7 @@ import type { Progress } from '../../vm/progress.ts';
 import { waitUntil } from '../../vm/wait-until.ts';
 import { startReleaseServer } from '../release-server.ts';
 import { CA_FILE, installByOneLine, TOKEN, TOKEN_FILE } from '../stand.ts';
+import { type Commander, commander } from './commander.ts';
 import { type ControlPlaneProcess, startControlPlaneProcess } from './control-plane-process.ts';
 import { type Ledger, openLedger } from './ledger.ts';
 import { addHostAddress } from './machine-network.ts';
@@ -27,7 +28,7 @@ export const CONTROL_PLANE_NAME = 'control-plane.test';
 const SETTLE_TIMEOUT_MS = 120_000;
 const POLICY_FILE = '/root/policy.yaml';
 
-export interface Rig extends AsyncDisposable {
+export interface Rig extends AsyncDisposable, Commander {
   readonly lab: Lab;
   readonly server: Machine;
   readonly controlPlane: ControlPlaneProcess;
@@ -40,10 +41,6 @@ export interface Rig extends AsyncDisposable {
   readonly otherAddress: string;
   readonly nobodysAddress: string;
   agent(): Promise<ShownAgent>;
-  /** Gives a command. @returns its id */
-  give(type: string, payload: Readonly<Record<string, unknown>>): Promise<string>;
-  /** Waits until a command has its result, and that this is a success. */
-  succeeded(id: string): Promise<void>;
 }
 
 /** Boots and installs; the applications that the traffic is about run when this resolves. */
@@ -76,16 +73,16 @@ export async function openRig(name: string, progress: Progress): Promise<Rig> {
   const ledger = owned.use(openLedger(databasePath));
   const agentId = await registeredAgent(controlPlane);
   const ready = owned.use(await watchReady(server));
-  const { give, succeeded } = commander(controlPlane, ledger, agentId);
+  const commands = commander(controlPlane, ledger, agentId);
   await progress.phase('applications', async () => {
     await server.exec(['k3s', 'kubectl', 'create', 'namespace', NAMESPACE]);
     for (const application of [TOOLS, SLEEPER, SCALED]) {
-      await succeeded(await give('deploy', deployment(application, 0)));
+      await commands.succeeded(await commands.give('deploy', deployment(application, 0)));
     }
   });
   const all = owned.move();
   return {
-    ...{ lab, server, controlPlane, ledger, ready, agentId, address, give, succeeded },
+    ...{ lab, server, controlPlane, ledger, ready, agentId, address, ...commands },
     otherAddress: neighbour(2),
     nobodysAddress: neighbour(3),
     agent: () => controlPlane.admin<ShownAgent>(`/agents/${agentId}`),
@@ -121,28 +118,4 @@ async function registeredAgent(controlPlane: ControlPlaneProcess): Promise<strin
     const { agents } = await controlPlane.admin<{ agents: { id: string }[] }>('/agents');
     return agents[0]?.id;
   });
-}
-
-/** Gives commands and waits for their results. */
-function commander(
-  controlPlane: ControlPlaneProcess,
-  ledger: Ledger,
-  agentId: string,
-): Pick<Rig, 'give' | 'succeeded'> {
-  return {
-    give: async (type, payload) => {
-      const body = JSON.stringify({ type, payload });
-      const init = { method: 'POST', body };
-      const path = `/agents/${agentId}/commands`;
-      return (await controlPlane.admin<{ id: string }>(path, init)).id;
-    },
-    succeeded: async (id) => {
-      const entry = await waitUntil(`command ${id} has a result`, SETTLE_TIMEOUT_MS, async () =>
-        ledger.all().find((each) => each.id === id && each.state === 'done'),
-      );
-      if (entry.result?.success !== true) {
-        throw new Error(`${entry.type} failed: ${JSON.stringify(entry.result)}`);
-      }
-    },
-  };
 }

@@ -25,7 +25,7 @@ export async function runTroubles(
   const outcomes: Outcome[] = [];
   let kills = 0;
   await rig.lab.collectOnFailure(join(tmpdir(), 'pipeops-agent-chaos'), async () => {
-    const traffic = startTraffic(rig, rig.agentId);
+    const traffic = startTraffic(rig);
     try {
       for (const { fault, lastsMs } of troubles) {
         kills += fault.kills ?? 0;

@@ -1,6 +1,7 @@
 /** A mix of commands, all the time, each with an effect that can be counted afterwards. */
 import { WEB_IMAGE } from '../../vm/images.ts';
-import type { ControlPlaneProcess } from './control-plane-process.ts';
+import type { Commander } from './commander.ts';
+import { RefusedError } from './control-plane-process.ts';
 import type { Ledger } from './ledger.ts';
 
 /** Between two commands. */
@@ -77,40 +78,34 @@ export interface Traffic {
   stop(): Promise<void>;
 }
 
-export function startTraffic(
-  deps: { readonly controlPlane: ControlPlaneProcess; readonly ledger: Ledger },
-  agentId: string,
-): Traffic {
-  const commands = `/agents/${agentId}/commands`;
+/** A call to a control plane that is killed ends like this, whatever became of the command. */
+function isDown(thrown: unknown): undefined {
+  if (thrown instanceof RefusedError) {
+    throw thrown;
+  }
+}
+
+type TrafficDeps = Pick<Commander, 'give' | 'cancel'> & { readonly ledger: Ledger };
+
+/** Goes on while the control plane is down: what it did not accept is not counted. */
+export function startTraffic({ give, cancel, ledger }: TrafficDeps): Traffic {
   const accepted: string[] = [];
   let stopped = false;
-  const post = async ({ type, payload }: NewCommand) => {
-    const body = JSON.stringify({ type, payload });
-    const { id } = await deps.controlPlane.admin<{ id: string }>(commands, {
-      method: 'POST',
-      body,
-    });
+  const hasRoom = (type: string) =>
+    ledger.open().filter((each) => each.type === type).length < (OPEN_MAX[type] ?? OPEN_OTHERS_MAX);
+  const send = async ({ type, payload }: NewCommand) => {
+    const id = await give(type, payload);
     accepted.push(id);
     return id;
   };
-  const hasRoom = (type: string) =>
-    deps.ledger.open().filter((each) => each.type === type).length <
-    (OPEN_MAX[type] ?? OPEN_OTHERS_MAX);
   const running = (async () => {
     for (let n = 0; !stopped; n += 1) {
       const command = commandNumber(n);
-      try {
-        if (hasRoom(command.type)) {
-          const id = await post(command);
-          await Bun.sleep(TICK_MS);
-          if (command.cancel === true) {
-            await deps.controlPlane.admin(`${commands}/${id}/cancel`, { method: 'POST' });
-          }
-        }
-      } catch {
-        // It is down, or the command is done and cannot be cancelled: the next one will tell.
-      }
+      const id = hasRoom(command.type) ? await send(command).catch(isDown) : undefined;
       await Bun.sleep(TICK_MS);
+      if (command.cancel === true && id !== undefined) {
+        await cancel(id).catch(isDown);
+      }
     }
   })();
   return {
