@@ -1,28 +1,16 @@
-import { messageOf } from '../core/errors.ts';
 import type { Clock, Log } from '../core/ports.ts';
-import {
-  type Envelope,
-  HeartbeatAckPayload,
-  type RegisterPayload,
-  type RegisterSuccessPayload,
-} from '../protocol/messages.ts';
-import { type CommandChannel, type CommandChannelDeps, commandChannel } from './command-channel.ts';
-import { type Connection, type ConnectionHandlers, parseEnvelope } from './connection.ts';
+import type { RegisterPayload, RegisterSuccessPayload } from '../protocol/messages.ts';
+import { type CommandChannelDeps, commandChannel } from './command-channel.ts';
+import type { Connection, ConnectionHandlers } from './connection.ts';
 import { childSignal } from './deadline.ts';
-import { type Heartbeats, heartbeatPayload, heartbeats } from './heartbeat.ts';
-import { limitedLog } from './limited-log.ts';
+import { dispatcher, type Live } from './dispatcher.ts';
+import { heartbeatPayload, heartbeats } from './heartbeat.ts';
 import type { Pace } from './pace.ts';
 import type { AttachedDataPlane, DataPlane, SessionLink, StatusSource } from './ports.ts';
-import {
-  errorMessage,
-  type RegistrationWait,
-  registrationWait,
-  saysForgotten,
-} from './registration.ts';
+import { registrationWait } from './registration.ts';
 import type { ServiceTokens } from './service-token.ts';
 import type { SessionState } from './session-state.ts';
-import { type StatusReporter, statusReporter } from './status-reporter.ts';
-import { unknownTypes } from './unknown-types.ts';
+import { statusReporter } from './status-reporter.ts';
 
 /**
  * When the agent leaves a connection that works: how long what is under way on it may go on, and how
@@ -30,9 +18,6 @@ import { unknownTypes } from './unknown-types.ts';
  */
 export const DRAIN_MS = 8_000;
 const DRAIN_CHECK_MS = 20;
-
-/** `{`, with which a JSON envelope begins. */
-const OPENING_BRACE = 0x7b;
 
 export interface ConversationDeps extends CommandChannelDeps {
   readonly clock: Clock;
@@ -72,17 +57,6 @@ export interface Conversation {
    * has forgotten this agent, or the signal: then what is under way in the data plane may end first.
    */
   talk(connection: Connection, peer: Peer, signal: AbortSignal): Promise<'ended' | 'forgotten'>;
-}
-
-/** What belongs to one registered connection. */
-interface Live {
-  readonly heartbeats: Heartbeats;
-  readonly commands: CommandChannel | undefined;
-  readonly reporter: StatusReporter | undefined;
-  readonly plane: AttachedDataPlane | undefined;
-  /** The data plane has answered `gateway_hello`: from then on every binary message is its own. */
-  readonly binaryIsTunnel: () => boolean;
-  readonly forgotten: () => void;
 }
 
 export function conversation(deps: ConversationDeps, options: ConversationOptions): Conversation {
@@ -181,116 +155,4 @@ function begin(
     binaryIsTunnel: () => tunnelAnswered,
     forgotten,
   };
-}
-
-interface Dispatcher {
-  readonly handlers: ConnectionHandlers;
-  /** Whom answers go to, and who takes what comes. */
-  speak(connection: Connection, live?: Live): void;
-  waiting(wait: RegistrationWait | undefined): void;
-}
-
-/** Brings each message to who understands it. A bad one is logged, never a flood of lines. */
-function dispatcher(deps: ConversationDeps, options: ConversationOptions): Dispatcher {
-  const warn = limitedLog(deps.clock, (message, fields) => deps.log.warn(message, fields));
-  const fallback = unknownTypes(deps, options);
-  let connection: Connection | undefined;
-  let live: Live | undefined;
-  let wait: RegistrationWait | undefined;
-  const broken = limitedLog(deps.clock, (text, fields) => deps.log.error(text, fields));
-  // What a stolen control plane sends must not end the process.
-  const guarded = (type: string, handle: () => void) => {
-    try {
-      handle();
-    } catch (thrown) {
-      broken('a message of the data plane could not be handled', {
-        message_type: type,
-        error: messageOf(thrown),
-      });
-    }
-  };
-  const unreadable = (problem: string) =>
-    warn('the control plane sent a message that cannot be read', { error: problem });
-  const message = (envelope: Envelope) => {
-    deps.state.heard();
-    if (wait?.offer(envelope) === true) {
-      return;
-    }
-    if (live?.plane !== undefined && deps.dataPlane?.types.includes(envelope.type) === true) {
-      guarded(envelope.type, () => live?.plane?.message(envelope));
-      return;
-    }
-    switch (envelope.type) {
-      case 'ping':
-        connection?.send(
-          'pong',
-          { timestamp: deps.clock.now().toISOString() },
-          envelope.request_id,
-        );
-        break;
-      case 'heartbeat_ack':
-        live?.heartbeats.acknowledged();
-        deps.pace.obey(HeartbeatAckPayload.safeParse(envelope.payload ?? {}).data?.pace);
-        break;
-      case 'error':
-        errorReceived(envelope, live, warn);
-        break;
-      case 'command':
-      case 'command_cancel':
-      case 'command_ack':
-        live?.commands?.message(envelope.type, envelope.payload);
-        break;
-      case 'status_request':
-        live?.reporter?.requested();
-        break;
-      case 'pong':
-      case 'register_success':
-      case 'register_in_progress':
-        break; // Late, or of a registration given up.
-      default:
-        if (connection !== undefined) {
-          fallback(connection, envelope);
-        }
-    }
-  };
-  return {
-    handlers: {
-      message,
-      unreadable,
-      binary: (data) => {
-        if (live?.plane !== undefined && (live.binaryIsTunnel() || data[0] !== OPENING_BRACE)) {
-          deps.state.heard();
-          guarded('binary', () => live?.plane?.binary(data));
-          return;
-        }
-        // Old controllers send their JSON in binary messages.
-        const envelope = parseEnvelope(Buffer.from(data).toString('utf8'));
-        if (typeof envelope === 'string') {
-          unreadable(envelope);
-        } else {
-          message(envelope);
-        }
-      },
-    },
-    speak: (to, who) => {
-      connection = to;
-      live = who;
-    },
-    waiting: (next) => {
-      wait = next;
-    },
-  };
-}
-
-function errorReceived(
-  envelope: Envelope,
-  live: Live | undefined,
-  warn: (message: string, fields: { error: string }) => void,
-): void {
-  warn('the control plane reports an error', {
-    error: errorMessage('It says', envelope).message,
-  });
-  if (saysForgotten(envelope)) {
-    live?.forgotten();
-  }
 }

@@ -168,3 +168,31 @@ test('the data plane has its messages and bytes, and ends with the connection', 
   ]);
   expect(link?.bufferedBytes()).toBe(0);
 });
+
+test('what the control plane sends right behind its welcome is not lost', async () => {
+  const seen: (string | undefined)[] = [];
+  const dataPlane: DataPlane = {
+    types: ['proxy_request'],
+    attach: () => ({
+      message: ({ request_id }) => void seen.push(request_id),
+      binary: () => undefined,
+      goAway: () => undefined,
+      underWay: () => 0,
+      close: () => undefined,
+    }),
+  };
+  const ids = Array.from({ length: 40 }, (_, index) => `r${index}`);
+  await using server = startFakeController({
+    message: (peer, message) => {
+      answerRegister()(peer, message);
+      if (message.type === 'register') {
+        for (const id of ids) {
+          peer.say('proxy_request', { path: '/x' }, id);
+        }
+      }
+    },
+  });
+  await using stand = startSession({ url: server.url, dataPlane });
+  await stand.until('all are there', () => seen.length === ids.length);
+  expect(seen).toEqual(ids);
+});

@@ -1,0 +1,37 @@
+/** Most that is kept of what came early, characters and bytes. */
+const EARLY_SIZE_MAX = 1024 * 1024;
+
+/**
+ * Messages that come right behind the welcome of a peer, before those who understand them are there:
+ * both come in one read of the network, and a proxied request that got lost there would never be
+ * answered.
+ */
+export interface EarlyMessages {
+  /** @returns false when there is no room for it */
+  keep(size: number, deliver: () => void): boolean;
+  /** Delivers what was kept, in order. */
+  deliver(): void;
+}
+
+export function earlyMessages(): EarlyMessages {
+  let kept: (() => void)[] = [];
+  let total = 0;
+  return {
+    keep: (size, deliver) => {
+      if (total + size > EARLY_SIZE_MAX) {
+        return false;
+      }
+      total += size;
+      kept.push(deliver);
+      return true;
+    },
+    deliver: () => {
+      const all = kept;
+      kept = [];
+      total = 0;
+      for (const deliver of all) {
+        deliver();
+      }
+    },
+  };
+}
