@@ -160,13 +160,24 @@ async function preparedMachines(): Promise<boolean> {
   return true;
 }
 
-/** A hundred thousand mutated messages, mutated answers of REST, and a fleet that comes back. */
+/**
+ * A hundred thousand mutated messages, mutated answers of REST, a fleet that comes back, and a
+ * hundred thousand requests through the proxy.
+ */
 async function session(): Promise<void> {
   await runTests('session', [
     `--timeout=${SESSION_TEST_TIMEOUT_MS}`,
     ...['./test/load/protocol-fuzz.test.ts', './test/load/rest-fuzz.test.ts'],
-    './test/load/reconnect-storm.test.ts',
+    ...['./test/load/reconnect-storm.test.ts', './test/load/proxy-soak.test.ts'],
   ]);
+}
+
+async function longSoak(): Promise<void> {
+  await check(
+    'proxy, a million requests',
+    [BUN, 'test', `--timeout=${MACHINE_TEST_TIMEOUT_MS}`, './test/load/proxy-soak.test.ts'],
+    { SOAK_SCALE: '10' },
+  );
 }
 
 async function longFuzz(): Promise<void> {
@@ -195,7 +206,7 @@ const PARTS: Readonly<Record<string, readonly (() => Promise<void>)[]>> = {
   cli: [cli],
   vm: [vm],
   all: [unit, cli, session, vm],
-  long: [load, longFuzz, longChaos],
+  long: [load, longFuzz, longSoak, longChaos],
 };
 for (const part of PARTS[process.argv[2] ?? 'all'] ?? []) {
   await part();
