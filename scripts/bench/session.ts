@@ -6,6 +6,7 @@ import {
 } from '../../test/load/reconnect-storm.ts';
 import type { BenchCase } from './bench-case.ts';
 import { benchCommandLoad } from './session/command-load.ts';
+import { benchReconnect } from './session/reconnect.ts';
 import { benchStatusMemory } from './session/status-memory.ts';
 
 const FLEET = 10_000;
@@ -19,6 +20,7 @@ export async function benchSession(): Promise<readonly BenchCase[]> {
   return [
     ...(await single()),
     ...(await storm()),
+    ...(await benchReconnect()),
     ...(await benchCommandLoad()),
     ...(await benchStatusMemory()),
   ];

@@ -245,5 +245,7 @@ function errorOf(clock: Clock, host: string, end: WebSocketEnd): AgentError {
     });
   }
   const reason = end.reason === '' ? `with code ${end.code}` : `(${end.code}): ${end.reason}`;
-  return new AgentError('CONTROL_PLANE_UNREACHABLE', `${host} closed the connection ${reason}`);
+  const message = `${host} closed the connection ${reason}`;
+  const details = { cutOff: end.code === CLOSE_CODES.abnormal };
+  return new AgentError('CONTROL_PLANE_UNREACHABLE', message, { details });
 }

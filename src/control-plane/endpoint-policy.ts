@@ -56,8 +56,11 @@ export function retryPolicy(deps: Deps, spreadMs: () => number = () => 0): Retry
       if (workedSince !== undefined && clock.monotonic() - workedSince >= STABLE_MS) {
         failures = { there: 0, nobodyThere: 0 };
       }
+      // A server that crashes ends a session that worked without a word, and is back soon.
+      const cutOff = workedSince !== undefined && error.details?.['cutOff'] === true;
       workedSince = undefined;
-      const kind = error.details?.['unreachable'] === true ? 'nobodyThere' : 'there';
+      const nobodyThere = cutOff || error.details?.['unreachable'] === true;
+      const kind = nobodyThere ? 'nobodyThere' : 'there';
       const waitMs = nextWaitMs(kind);
       failures[kind] += 1;
       // A gateway's word about the token is not the controller's, which is asked next.

@@ -100,10 +100,7 @@ export function sessionState(
       downSince: down?.at.toISOString() ?? null,
       nextTry: nextTry?.toISOString() ?? null,
       lastContact: lastContact?.toISOString() ?? null,
-      lastError:
-        lastError === undefined
-          ? null
-          : { code: lastError.code, message: lastError.message, hint: lastError.hint ?? null },
+      lastError: lastError === undefined ? null : described(lastError),
     }),
     advanced: () => {
       lastAdvance = Math.max(lastAdvance, clock.monotonic());
@@ -144,4 +141,8 @@ export function sessionState(
       transportReason = reason;
     },
   };
+}
+
+function described({ code, message, hint }: AgentError): SessionSnapshot['lastError'] {
+  return { code, message, hint: hint ?? null };
 }

@@ -21,6 +21,8 @@ export const MESSAGE_LIMIT_BYTES = 4 * 1024 * 1024;
 export const CLOSE_CODES = {
   normal: 1000,
   goingAway: 1001,
+  /** Never sent: the connection ended without a close frame. */
+  abnormal: 1006,
   messageTooBig: 1009,
   /** The peer answered no ping in time. */
   silent: 4000,

@@ -27,6 +27,23 @@ describe('retryPolicy()', () => {
     expect(waits).toEqual([500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
   });
 
+  test('a session that worked and was cut off is an outage, however often and soon', () => {
+    const retry = retryPolicy({ clock: manualClock(), random: longest });
+    const cutOff = new AgentError('CONTROL_PLANE_UNREACHABLE', 'gone', {
+      details: { cutOff: true },
+    });
+    const waits = Array.from({ length: 6 }, () => {
+      retry.succeeded();
+      return Math.ceil(retry.failed(cutOff));
+    });
+    expect(waits).toEqual([500, 1000, 2000, 2000, 2000, 2000]);
+    // One that never worked is a server that fails.
+    for (let count = 0; count < 6; count += 1) {
+      retry.failed(cutOff);
+    }
+    expect(retry.failed(cutOff)).toBeGreaterThan(20_000);
+  });
+
   test('begins anew after a stable minute, not before', () => {
     const clock = manualClock();
     const retry = retryPolicy({ clock, random: longest });
