@@ -19,7 +19,7 @@ const PATIENCE_MS = 60_000;
 const TARGETS_MS = { p50: 1_000, p99: 5_000, blackHole: 15_000 } as const;
 
 export async function benchReconnect(): Promise<readonly BenchCase[]> {
-  const back = await timesAfterKills();
+  const back = (await timesAfterKills()).toSorted((a, b) => a - b);
   const found = await timesToFindBlackHoles();
   const measured = (name: string, ours: number, target: number): BenchCase => ({
     ...{ case: name, unit: 'ms', ours: Math.round(ours), target, met: ours <= target },
