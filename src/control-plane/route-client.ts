@@ -1,4 +1,5 @@
 import { AgentError } from '../core/errors.ts';
+import { parseBoundedJson } from '../protocol/bounded-json.ts';
 import {
   type RegisterRoute,
   ROUTE_PATHS,
@@ -72,11 +73,5 @@ async function unlessGone(removal: Promise<unknown>): Promise<void> {
 
 /** The tunnels are synced whatever the answer says; only what it refuses is worth a line. */
 function rejectedOf(text: string) {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    return [];
-  }
-  return TunnelsSynced.safeParse(json).data?.rejected ?? [];
+  return TunnelsSynced.safeParse(parseBoundedJson(text).value).data?.rejected ?? [];
 }

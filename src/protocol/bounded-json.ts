@@ -22,7 +22,7 @@ const CLOSE_BRACE = 0x7d;
 
 export type ParsedJson =
   | { readonly value: unknown; readonly problem?: undefined }
-  | { readonly problem: string };
+  | { readonly value?: undefined; readonly problem: string };
 
 /** @returns the value, or why there is none; the problem never repeats the text */
 export function parseBoundedJson(text: string): ParsedJson {

@@ -1,5 +1,4 @@
 /** How soon the session is back, over real sockets: `kill -9` of the server, and a black hole. */
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startFakeController } from '../../../test/control-plane/fake-controller.ts';
 import { startRelay } from '../../../test/control-plane/freezing-relay.ts';
@@ -50,34 +49,38 @@ async function timesAfterKills(): Promise<readonly number[]> {
   await using stand = startSession({ url, transport: 'websocket' });
   await until(() => stand.state.counts().established === 1);
   const times: number[] = [];
-  for (let kill = 1; kill <= KILLS; kill += 1) {
-    server.process.kill('SIGKILL');
-    await server.process.exited;
-    const share = kill / KILLS;
-    await Bun.sleep(AWAY_MS.shortest + share * (AWAY_MS.longest - AWAY_MS.shortest));
-    server = await startServer(port, database);
-    const backAt = performance.now();
-    await until(() => stand.state.counts().established === kill + 1);
-    times.push(performance.now() - backAt);
+  try {
+    for (let kill = 1; kill <= KILLS; kill += 1) {
+      await server.kill();
+      const share = kill / KILLS;
+      await Bun.sleep(AWAY_MS.shortest + share * (AWAY_MS.longest - AWAY_MS.shortest));
+      server = await startServer(port, database);
+      const backAt = performance.now();
+      await until(() => stand.state.counts().established === kill + 1);
+      times.push(performance.now() - backAt);
+    }
+    return times;
+  } finally {
+    await server.kill();
   }
-  server.process.kill('SIGKILL');
-  await server.process.exited;
-  await rm(database, { force: true });
-  return times;
 }
 
 async function startServer(port: number, database: string) {
-  const process_ = Bun.spawn(
+  const child = Bun.spawn(
     [
       ...[process.execPath, CONTROL_PLANE, '--listen', `127.0.0.1:${port}`],
       ...['--token', TOKEN, '--db', database],
     ],
     { stdout: 'pipe', stderr: 'inherit' },
   );
-  const reader = process_.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   const { value } = await reader.read();
   const { url } = JSON.parse(value ?? '') as { url: string };
-  return { process: process_, port: Number(new URL(url).port) };
+  const kill = async () => {
+    child.kill('SIGKILL');
+    await child.exited;
+  };
+  return { kill, port: Number(new URL(url).port) };
 }
 
 /** Milliseconds until the session knows that a connection leads nowhere any more. */
