@@ -173,7 +173,8 @@ function senders(
     }
     if (socket.bufferedBytes() > OUTGOING_LIMIT_BYTES) {
       const message = `The peer does not read: ${OUTGOING_LIMIT_BYTES} bytes wait for it`;
-      give(CLOSE_CODES.silent, new AgentError('CONTROL_PLANE_UNREACHABLE', message));
+      const details = { silent: true };
+      give(CLOSE_CODES.silent, new AgentError('CONTROL_PLANE_UNREACHABLE', message, { details }));
       return false;
     }
     socket.send(data);

@@ -262,7 +262,9 @@ function webSocketTrust() {
         shortSessions = error.details?.['unreachable'] === true ? 0 : shortSessions;
       } else {
         failures = 0;
-        shortSessions = livedMs >= STABLE_MS ? 0 : shortSessions + 1;
+        // A network that falls silent cuts nothing off: REST would not get through it either.
+        const isCutOff = livedMs < STABLE_MS && error.details?.['silent'] !== true;
+        shortSessions = isCutOff ? shortSessions + 1 : 0;
       }
       return failures < FAILURES_BEFORE_REST && shortSessions < SHORT_SESSIONS_BEFORE_REST;
     },
