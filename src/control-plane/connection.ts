@@ -173,8 +173,7 @@ function senders(
     }
     if (socket.bufferedBytes() > OUTGOING_LIMIT_BYTES) {
       const message = `The peer does not read: ${OUTGOING_LIMIT_BYTES} bytes wait for it`;
-      const details = { silent: true };
-      give(CLOSE_CODES.silent, new AgentError('CONTROL_PLANE_UNREACHABLE', message, { details }));
+      give(CLOSE_CODES.silent, new AgentError('CONTROL_PLANE_UNREACHABLE', message));
       return false;
     }
     socket.send(data);

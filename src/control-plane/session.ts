@@ -262,8 +262,8 @@ function webSocketTrust() {
         shortSessions = error.details?.['unreachable'] === true ? 0 : shortSessions;
       } else {
         failures = 0;
-        // A network that falls silent cuts nothing off: REST would not get through it either.
-        const isCutOff = livedMs < STABLE_MS && error.details?.['silent'] !== true;
+        // Not one that we gave up: in a network that falls silent REST would not get through either.
+        const isCutOff = livedMs < STABLE_MS && error.details?.['cutOff'] === true;
         shortSessions = isCutOff ? shortSessions + 1 : 0;
       }
       return failures < FAILURES_BEFORE_REST && shortSessions < SHORT_SESSIONS_BEFORE_REST;

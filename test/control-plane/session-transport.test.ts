@@ -5,6 +5,7 @@ import { makeCertificates } from '../support/tls.ts';
 import { type Breakage, startBreakingProxy } from './breaking-proxy.ts';
 import { startFakeController } from './fake-controller.ts';
 import { type ProxyKind, startProxy } from './fake-proxy.ts';
+import { startRelay } from './freezing-relay.ts';
 import { startSession } from './session-stand.ts';
 
 const SPEED = 15;
@@ -113,6 +114,23 @@ describe('a proxy that breaks WebSockets only', () => {
     expect([server.peers.length, stand.state.snapshot().phase]).toEqual([1, 'connected']);
   });
 });
+
+test(
+  'a network that falls silent, again and again, is no proxy that breaks WebSockets',
+  async () => {
+    await using server = startFakeController({ http: rest });
+    await using relay = startRelay(server.port);
+    await using stand = startSession({ url: relay.url, speed: SPEED });
+    for (let silences = 1; silences <= 4; silences += 1) {
+      await stand.until('there is a session', () => stand.state.counts().established === silences);
+      expect(stand.state.snapshot().transport).toBe('websocket');
+      relay.freeze();
+      await stand.until('it is given up', () => stand.state.snapshot().phase !== 'connected');
+      relay.thaw();
+    }
+  },
+  TIMEOUT_MS,
+);
 
 test('rest: no WebSocket is dialled', async () => {
   await using server = startFakeController({ http: rest });
