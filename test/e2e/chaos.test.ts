@@ -3,11 +3,11 @@
  * real machine with the compiled executable: nothing lost, nothing doubled, and it recovers alone.
  */
 import { test } from 'bun:test';
-import { FAULTS } from '../e2e/chaos/faults.ts';
-import { openRig } from '../e2e/chaos/rig.ts';
-import { runTroubles } from '../e2e/chaos/run-troubles.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
+import { FAULTS } from './chaos/faults.ts';
+import { openRig } from './chaos/rig.ts';
+import { runTroubles } from './chaos/run-troubles.ts';
 
 /** With the making of the machines, where they are not made yet. */
 const TEST_TIMEOUT_MS = 1_800_000;
