@@ -11,7 +11,7 @@ const RANKS: Readonly<Record<string, number>> = {
   core: 0,
   config: 1,
   protocol: 1,
-  platform: 1,
+  platform: 2,
   store: 2,
   host: 2,
   kubernetes: 2,

@@ -115,8 +115,9 @@ interface Files {
 async function prepare(directory: string): Promise<Files> {
   const at = (name: string) => join(directory, name);
   const entry = join(import.meta.dir, 'tunnel/agent.ts');
-  const flags = ['--compile', '--format=esm', '--bytecode', '--minify-whitespace'];
-  await $`${process.execPath} build ${flags} --minify-syntax ${entry} --outfile ${at('agent')}`.quiet();
+  const flags = ['--compile', '--format=esm', '--splitting', '--bytecode'];
+  const minify = ['--minify-whitespace', '--minify-syntax'];
+  await $`${process.execPath} build ${flags} ${minify} ${entry} --outfile ${at('agent')}`.quiet();
   const pem = await makeCertificates(['127.0.0.1']);
   for (const name of ['ca', 'cert', 'key'] as const) {
     await writeFile(at(name), pem[name]);

@@ -42,6 +42,7 @@ export interface ConnectionTarget {
 
 export interface ConnectionHandlers {
   message(envelope: Envelope): void;
+  /** The data may be reused when it has returned. */
   binary(data: Uint8Array): void;
   /** What came is no envelope. */
   unreadable(problem: string): void;

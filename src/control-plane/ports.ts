@@ -89,7 +89,7 @@ export interface DataPlane {
 
 export interface AttachedDataPlane {
   message(envelope: Envelope): void;
-  /** The data is the plane's: it may free its memory. */
+  /** The data may be reused when it has returned. */
   binary(data: Uint8Array): void;
   /** Refuses what is new from now on; what is under way goes on. */
   goAway(): void;

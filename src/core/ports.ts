@@ -152,7 +152,7 @@ export interface WebSocketEnd {
 export interface WebSocketHandlers {
   /** @param protocol the subprotocol that the server chose; '' for none */
   opened(protocol?: string): void;
-  /** The bytes belong to the receiver. */
+  /** Bytes are to be copied by who keeps them: their memory is used again. */
   message(data: string | Uint8Array): void;
   /** A ping or pong frame came. @param mark of a pong: what it carried */
   heard(mark?: string): void;

@@ -144,7 +144,7 @@ async function dialOnce(
       heard();
       const channel = typeof data === 'string' ? undefined : data[0];
       if (typeof data !== 'string' && channel !== undefined && !over.signal.aborted) {
-        handlers.data(channel, data.subarray(1));
+        handlers.data(channel, new Uint8Array(data.subarray(1)));
       }
     },
     heard,

@@ -1,97 +1,29 @@
-import { Agent, type IncomingMessage, request as plainRequest } from 'node:http';
-import { Agent as SecureAgent, request as secureRequest } from 'node:https';
-import type { Socket } from 'node:net';
-import { Readable } from 'node:stream';
-import type { Http, HttpRequestInit, Network } from '../core/ports.ts';
-import { dialSocket, type SocketDialerOptions } from './socket-dialer.ts';
+import type { Network } from '../core/ports.ts';
+import type { DialledHttp } from './dialled-http.ts';
+import { systemRandom } from './random.ts';
+import type { SocketDialerOptions } from './socket-dialer.ts';
+import { dialStream } from './stream-dialer.ts';
 import { webSocketDial } from './web-socket.ts';
-
-/** Kept connections to one server; more calls at once wait. */
-const SOCKETS_MAX = 8;
-/** An idle connection is closed after this; shorter than the usual 60 s of load balancers. */
-const IDLE_TIMEOUT_MS = 45_000;
-
-type OnSocket = (error: Error | null, socket?: Socket) => void;
 
 /**
  * HTTP and WebSockets to a control plane over sockets of their own: through the configured proxy,
- * with the configured trust, the name resolved anew for each connection.
+ * with the configured trust, the name resolved anew for each connection. The parts of HTTP are loaded
+ * at the first call: a session over WebSockets makes none.
  */
 export function systemNetwork(options: SocketDialerOptions): Network {
-  const agentOptions = { keepAlive: true, maxSockets: SOCKETS_MAX, timeout: IDLE_TIMEOUT_MS };
-  const plain = dialling(new Agent(agentOptions), 'http:', options);
-  const secure = dialling(new SecureAgent(agentOptions), 'https:', options);
+  let loading: Promise<DialledHttp> | undefined;
+  const load = async () => (await import('./dialled-http.ts')).dialledHttp(options);
   return {
-    http: agentHttp(plain, secure),
-    dial: webSocketDial((address) => dialSocket(address, options)),
+    http: async (url, init) => {
+      loading ??= load();
+      return await (await loading).http(url, init);
+    },
+    dial: webSocketDial({
+      connect: (address) => dialStream(address, options),
+      random: systemRandom,
+    }),
     close: () => {
-      plain.destroy();
-      secure.destroy();
+      void loading?.then((loaded) => loaded.close());
     },
   };
-}
-
-/** Makes the agent take its sockets from our dialer. */
-function dialling<A extends Agent>(agent: A, protocol: string, options: SocketDialerOptions): A {
-  const createConnection = (target: { host?: string; port?: number }, onSocket: OnSocket) => {
-    const host = target.host?.includes(':') ? `[${target.host}]` : target.host;
-    dialSocket(new URL(`${protocol}//${host}:${target.port}`), options).then(
-      (socket) => onSocket(null, socket),
-      (error: Error) => onSocket(error),
-    );
-  };
-  return Object.assign(agent, { createConnection });
-}
-
-function agentHttp(plain: Agent, secure: SecureAgent): Http {
-  return (url, init = {}) =>
-    new Promise((resolve, reject) => {
-      const isSecure = url.startsWith('https:');
-      const request = (isSecure ? secureRequest : plainRequest)(url, {
-        agent: isSecure ? secure : plain,
-        method: init.method ?? 'GET',
-        headers: Object.fromEntries(new Headers(init.headers)),
-        ...(init.signal ? { signal: init.signal } : {}),
-      });
-      request.on('error', reject);
-      request.on('response', (message) => resolve(responseOf(message)));
-      sendBody(request, init.body).catch((error: Error) => request.destroy(error));
-    });
-}
-
-async function sendBody(
-  request: NodeJS.WritableStream,
-  body: HttpRequestInit['body'],
-): Promise<void> {
-  if (body instanceof ReadableStream) {
-    for await (const chunk of body) {
-      if (!request.write(chunk)) {
-        await new Promise<void>((resolve) => {
-          request.once('drain', resolve);
-          request.once('close', resolve);
-        });
-      }
-    }
-    request.end();
-  } else if (typeof body === 'string') {
-    request.end(body);
-  } else {
-    request.end();
-  }
-}
-
-/** Statuses whose answer has no body (RFC 9110 section 6.4.1). */
-const WITHOUT_BODY = [204, 205, 304];
-
-function responseOf(message: IncomingMessage): Response {
-  const headers = new Headers();
-  for (const [name, value] of Object.entries(message.headers)) {
-    headers.set(name, Array.isArray(value) ? value.join(', ') : (value ?? ''));
-  }
-  const status = message.statusCode ?? 0;
-  if (WITHOUT_BODY.includes(status)) {
-    message.resume();
-    return new Response(null, { status, headers });
-  }
-  return new Response(Readable.toWeb(message) as unknown as ReadableStream, { status, headers });
 }

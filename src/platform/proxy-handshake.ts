@@ -1,14 +1,10 @@
 /** How a socket to a proxy becomes a socket to what stands behind it. */
 import type { Socket } from 'node:net';
 import type { ProxyServer } from '../core/proxy-settings.ts';
+import type { Target } from './addresses.ts';
 
 /** Longest answer of a proxy before its connection is ours, bytes. */
 const ANSWER_LIMIT_BYTES = 16 * 1024;
-
-export interface Target {
-  readonly host: string;
-  readonly port: number;
-}
 
 /** @throws Error that says what the proxy answered */
 export async function passProxy(socket: Socket, proxy: ProxyServer, target: Target): Promise<void> {

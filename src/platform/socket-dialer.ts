@@ -1,16 +1,9 @@
 /** Sockets to a server: the name resolved anew each time, through a proxy where there is one. */
-import { lookup } from 'node:dns/promises';
-import { connect, isIP, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
 import { type ProxySettings, proxyFor } from '../core/proxy-settings.ts';
-import { passProxy, type Target } from './proxy-handshake.ts';
-
-/** For name, TCP, proxy and TLS together. */
-export const SOCKET_TIMEOUT_MS = 10_000;
-/** Addresses of one name that are tried. */
-const ADDRESSES_MAX = 4;
-/** How long one of several addresses may take. */
-const ADDRESS_TIMEOUT_MS = 3_000;
+import { firstAddress, isAddress, SOCKET_TIMEOUT_MS, type Target, targetOf } from './addresses.ts';
+import { passProxy } from './proxy-handshake.ts';
 
 export interface SocketDialerOptions {
   /** Certificates (PEM) to trust instead of the public ones. */
@@ -23,11 +16,7 @@ export interface SocketDialerOptions {
  * Nothing is remembered from one call to the next.
  */
 export async function dialSocket(address: URL, options: SocketDialerOptions): Promise<Socket> {
-  const secure = address.protocol === 'https:' || address.protocol === 'wss:';
-  const target: Target = {
-    host: address.hostname.replace(/^\[|\]$/g, ''),
-    port: address.port === '' ? (secure ? 443 : 80) : Number(address.port),
-  };
+  const target = targetOf(address);
   let current: Socket | undefined;
   const expired = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
@@ -39,10 +28,7 @@ export async function dialSocket(address: URL, options: SocketDialerOptions): Pr
     return socket;
   };
   try {
-    return await Promise.race([
-      connectThrough(address, target, secure, options, use),
-      expired.promise,
-    ]);
+    return await Promise.race([connectThrough(address, target, options, use), expired.promise]);
   } catch (thrown) {
     current?.destroy();
     throw thrown;
@@ -54,66 +40,59 @@ export async function dialSocket(address: URL, options: SocketDialerOptions): Pr
 async function connectThrough(
   address: URL,
   target: Target,
-  secure: boolean,
   options: SocketDialerOptions,
   use: (socket: Socket) => Socket,
 ): Promise<Socket> {
   const proxy = proxyFor(address, options.proxy);
   if (proxy === undefined) {
     const direct = use(await connectTcp(target, use));
-    return secure ? use(await startTls(direct, target.host, options.ca)) : direct;
+    return target.secure ? use(await startTls(direct, target.host, options.ca)) : direct;
   }
   const toProxy = use(await connectTcp(proxy, use));
   // A proxy has a public certificate or the same private CA as the control plane.
   const outer =
     proxy.kind === 'https' ? use(await startTls(toProxy, proxy.host, options.ca)) : toProxy;
   await passProxy(outer, proxy, target);
-  return secure ? use(await startTls(outer, target.host, options.ca)) : outer;
+  return target.secure ? use(await startTls(outer, target.host, options.ca)) : outer;
 }
 
 /** Tries each address of the name in turn. */
-async function connectTcp(target: Target, use: (socket: Socket) => Socket): Promise<Socket> {
-  const addresses =
-    isIP(target.host) === 0
-      ? (await lookup(target.host, { all: true })).map(({ address }) => address)
-      : [target.host];
-  let failure: unknown = new Error('its name has no address');
-  for (const host of addresses.slice(0, ADDRESSES_MAX)) {
+async function connectTcp(
+  target: Pick<Target, 'host' | 'port'>,
+  use: (socket: Socket) => Socket,
+): Promise<Socket> {
+  return await firstAddress(target.host, async (host, timeoutMs) => {
     const socket = use(connect({ host, port: target.port, noDelay: true }));
     try {
-      await connected(socket, 'connect', addresses.length > 1 ? ADDRESS_TIMEOUT_MS : undefined);
+      await connected(socket, 'connect', timeoutMs);
       return socket;
     } catch (thrown) {
       socket.destroy();
-      failure = thrown;
+      throw thrown;
     }
-  }
-  throw failure;
+  });
 }
 
 async function startTls(socket: Socket, host: string, ca: string | undefined): Promise<Socket> {
   const secured = tlsConnect({
     socket,
     // An address is no server name (RFC 6066 section 3); the certificate is checked for it all the same.
-    ...(isIP(host) === 0 ? { servername: host } : { host }),
+    ...(isAddress(host) ? { host } : { servername: host }),
     ...(ca === undefined ? {} : { ca }),
     minVersion: 'TLSv1.2',
     ALPNProtocols: ['http/1.1'],
   });
-  await connected(secured, 'secureConnect', undefined);
+  await connected(secured, 'secureConnect', SOCKET_TIMEOUT_MS);
   return secured;
 }
 
 function connected(
   socket: Socket,
   event: 'connect' | 'secureConnect',
-  timeoutMs: number | undefined,
+  timeoutMs: number,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer =
-      timeoutMs === undefined
-        ? undefined
-        : setTimeout(() => settle(new Error('no answer')), timeoutMs);
+    const timer = setTimeout(() => settle(new Error('no answer')), timeoutMs);
     const onClose = () => settle(new Error('the connection was closed'));
     const settle = (error?: Error) => {
       clearTimeout(timer);

@@ -1,98 +1,211 @@
-import type { Socket } from 'node:net';
-import WebSocket from 'ws';
+/** WebSockets to a server, over streams of bytes that somebody else connects. */
 import { messageOf } from '../core/errors.ts';
 import type {
+  Random,
   WebSocketConnection,
   WebSocketDial,
+  WebSocketDialOptions,
   WebSocketEnd,
   WebSocketHandlers,
 } from '../core/ports.ts';
+import {
+  encodeRequestHead,
+  HEAD_LIMIT_BYTES,
+  parseResponseHead,
+  singleHeader,
+} from '../protocol/http-head.ts';
+import { ABNORMAL_CLOSURE, WebSocketClient } from '../protocol/websocket-client.ts';
+import { OPCODES } from '../protocol/websocket-frame.ts';
+import { isUpgradeAnswer, upgradeHeaders, upgradeKey } from '../protocol/websocket-upgrade.ts';
+import type { ByteStream } from './byte-stream.ts';
 
-/** Without a close frame (RFC 6455 section 7.4.1). */
-const ABNORMAL_CLOSURE = 1006;
+/** How long a socket may take to say goodbye. */
+const CLOSE_TIMEOUT_MS = 2_000;
+/** Text that is not UTF-8 (RFC 6455 section 8.1). */
+const NOT_UTF8 = 1007;
+const HEAD_END = '\r\n\r\n';
 
-/** WebSockets of `ws` over sockets that `connect` makes: it tells the status of a refused upgrade. */
-export function webSocketDial(connect: (address: URL) => Promise<Socket>): WebSocketDial {
-  return (url, options, handlers) => {
-    let socket: WebSocket | undefined;
-    let over = false;
-    const finish = (end: WebSocketEnd) => {
-      if (!over) {
-        over = true;
-        handlers.closed(end);
-      }
-    };
-    const start = async () => {
-      const raw = await connect(new URL(url));
-      if (over) {
-        raw.destroy();
-        return;
-      }
-      socket = new WebSocket(url, [...(options.protocols ?? [])], {
-        headers: { ...options.headers },
-        perMessageDeflate: false,
-        maxPayload: options.messageLimitBytes,
-        createConnection: () => raw,
-      });
-      listen(socket, handlers, finish);
-    };
-    start().catch((thrown: unknown) =>
-      finish({ code: ABNORMAL_CLOSURE, reason: messageOf(thrown), unreachable: true }),
-    );
-    return connectionOf(
-      () => socket,
-      () => finish({ code: ABNORMAL_CLOSURE, reason: 'given up' }),
-    );
-  };
+interface WebSocketDeps {
+  readonly connect: (address: URL) => Promise<ByteStream>;
+  readonly random: Random;
 }
 
-function listen(
-  socket: WebSocket,
-  handlers: WebSocketHandlers,
-  finish: (end: WebSocketEnd) => void,
-): void {
-  let failure: string | undefined;
-  socket.on('open', () => handlers.opened(socket.protocol));
-  socket.on('message', (data, isBinary) => {
-    const bytes = Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as Buffer);
-    handlers.message(isBinary ? bytes : bytes.toString('utf8'));
-  });
-  socket.on('ping', () => handlers.heard());
-  socket.on('pong', (data) => handlers.heard(data.toString('latin1')));
-  socket.on('unexpected-response', (request, response) => {
-    finish({
-      code: ABNORMAL_CLOSURE,
-      reason: `the upgrade was answered ${response.statusCode}`,
-      refusal: { status: response.statusCode ?? 0, retryAfter: response.headers['retry-after'] },
+export function webSocketDial(deps: WebSocketDeps): WebSocketDial {
+  return (url, options, handlers) => new DialledWebSocket(deps, new URL(url), options, handlers);
+}
+
+class DialledWebSocket implements WebSocketConnection {
+  readonly #options: WebSocketDialOptions;
+  readonly #handlers: WebSocketHandlers;
+  readonly #client: WebSocketClient;
+  readonly #key: string;
+  readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  #stream: ByteStream | undefined;
+  /** What has come of the answer to the upgrade; undefined when it is open. */
+  #answer: Buffer | undefined = Buffer.alloc(0);
+  #lingering: Timer | undefined;
+  #over = false;
+
+  constructor(
+    deps: WebSocketDeps,
+    address: URL,
+    options: WebSocketDialOptions,
+    handlers: WebSocketHandlers,
+  ) {
+    const randomBytes = (length: number) => deps.random.bytes(length);
+    this.#options = options;
+    this.#handlers = handlers;
+    this.#key = upgradeKey(randomBytes);
+    this.#client = new WebSocketClient(
+      { messageBytesMax: options.messageLimitBytes, randomBytes },
+      {
+        send: (bytes) => this.#stream?.write(bytes),
+        message: (opcode, payload) =>
+          opcode === OPCODES.text ? this.#text(payload) : handlers.message(payload),
+        ping: () => handlers.heard(),
+        pong: (payload) => handlers.heard(payload.toString('latin1')),
+        closed: (code, reason) => this.#leave({ code, reason }),
+      },
+    );
+    deps.connect(address).then(
+      (stream) => this.#connected(stream, address),
+      (thrown: unknown) =>
+        this.#leave({ code: ABNORMAL_CLOSURE, reason: messageOf(thrown), unreachable: true }),
+    );
+  }
+
+  send(data: string | Uint8Array): void {
+    if (this.#answer === undefined) {
+      const isText = typeof data === 'string';
+      this.#client.send(
+        isText ? OPCODES.text : OPCODES.binary,
+        isText ? Buffer.from(data, 'utf8') : data,
+      );
+    }
+  }
+
+  ping(mark = ''): void {
+    if (this.#answer === undefined) {
+      this.#client.send(OPCODES.ping, Buffer.from(mark, 'latin1'));
+    }
+  }
+
+  close(code: number, reason: string): void {
+    if (this.#answer === undefined) {
+      this.#client.close(code, reason);
+    } else {
+      this.#leave({ code: ABNORMAL_CLOSURE, reason: 'given up' });
+    }
+  }
+
+  terminate(): void {
+    this.#client.ended('given up');
+    this.#stream?.destroy();
+  }
+
+  bufferedBytes(): number {
+    return this.#stream?.unsentBytes() ?? 0;
+  }
+
+  #connected(stream: ByteStream, address: URL): void {
+    if (this.#over) {
+      stream.destroy();
+      return;
+    }
+    this.#stream = stream;
+    stream.start({
+      data: (chunk) => this.#received(chunk),
+      closed: (reason) => {
+        clearTimeout(this.#lingering);
+        this.#client.ended(reason);
+      },
     });
-    request.destroy();
-  });
-  socket.on('error', (error) => {
-    failure ??= error.message;
-  });
-  socket.on('close', (code, reason) => {
-    finish({ code, reason: failure ?? reason.toString('utf8') });
-  });
+    const { protocols = [] } = this.#options;
+    try {
+      const head = encodeRequestHead('GET', `${address.pathname}${address.search}`, [
+        ['Host', address.host],
+        ...upgradeHeaders(this.#key),
+        ...(protocols.length === 0
+          ? []
+          : [['Sec-WebSocket-Protocol', protocols.join(', ')] as const]),
+        ...Object.entries(this.#options.headers),
+      ]);
+      stream.write(head);
+    } catch (thrown) {
+      this.#leave({ code: ABNORMAL_CLOSURE, reason: messageOf(thrown) });
+    }
+  }
+
+  #received(chunk: Buffer): void {
+    if (this.#answer === undefined) {
+      this.#client.received(chunk);
+    } else if (!this.#over) {
+      this.#answer = Buffer.concat([this.#answer, chunk]);
+      this.#readAnswer(this.#answer);
+    }
+  }
+
+  #readAnswer(bytes: Buffer): void {
+    const end = bytes.indexOf(HEAD_END);
+    if (end === -1 && bytes.length <= HEAD_LIMIT_BYTES) {
+      return;
+    }
+    const answer = upgradeAnswer(bytes.subarray(0, end), this.#key);
+    if ('protocol' in answer) {
+      this.#answer = undefined;
+      this.#handlers.opened(answer.protocol);
+      this.#client.received(bytes.subarray(end + HEAD_END.length));
+    } else {
+      this.#leave(answer);
+    }
+  }
+
+  #text(payload: Buffer): void {
+    let text: string;
+    try {
+      text = this.#utf8.decode(payload);
+    } catch {
+      this.#client.close(NOT_UTF8, 'text that is not UTF-8');
+      return;
+    }
+    this.#handlers.message(text);
+  }
+
+  /** Tells the end, and gives the socket a moment for what was sent. */
+  #leave(end: WebSocketEnd): void {
+    if (this.#over) {
+      return;
+    }
+    this.#over = true;
+    const stream = this.#stream;
+    if (stream !== undefined) {
+      this.#lingering = setTimeout(() => stream.destroy(), CLOSE_TIMEOUT_MS);
+      stream.end();
+    }
+    this.#handlers.closed(end);
+  }
 }
 
-function connectionOf(
-  socket: () => WebSocket | undefined,
-  giveUp: () => void,
-): WebSocketConnection {
-  const open = () => (socket()?.readyState === WebSocket.OPEN ? socket() : undefined);
-  return {
-    send: (data) => open()?.send(data),
-    ping: (mark = '') => open()?.ping(mark),
-    close: (code, reason) => {
-      if (open() === undefined) {
-        giveUp();
-      }
-      socket()?.close(code, reason);
-    },
-    terminate: () => {
-      giveUp();
-      socket()?.terminate();
-    },
-    bufferedBytes: () => socket()?.bufferedAmount ?? 0,
-  };
+/** @param head of the answer. @returns the subprotocol that the server chose, '' for none; or why there is no WebSocket */
+function upgradeAnswer(head: Buffer, key: string): { readonly protocol: string } | WebSocketEnd {
+  try {
+    const answer = parseResponseHead(head);
+    if (answer.status !== 101) {
+      return {
+        code: ABNORMAL_CLOSURE,
+        reason: `the upgrade was answered ${answer.status}`,
+        refusal: {
+          status: answer.status,
+          retryAfter: singleHeader(answer.headers, 'retry-after'),
+        },
+      };
+    }
+    if (!isUpgradeAnswer(answer, key)) {
+      throw new Error('it is not one to this request');
+    }
+    return { protocol: singleHeader(answer.headers, 'sec-websocket-protocol') ?? '' };
+  } catch (thrown) {
+    const reason = `the answer to the upgrade cannot be read: ${messageOf(thrown)}`;
+    return { code: ABNORMAL_CLOSURE, reason };
+  }
 }

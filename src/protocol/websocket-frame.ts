@@ -10,80 +10,101 @@ export const OPCODES = {
 } as const;
 export type MessageOpcode = typeof OPCODES.text | typeof OPCODES.binary;
 
+/** Close codes that a reader of frames answers with (RFC 6455 section 7.4.1). */
+export const PROTOCOL_ERROR = 1002;
+export const MESSAGE_TOO_BIG = 1009;
+
 export interface WebSocketFrame {
   readonly opcode: number;
   readonly final: boolean;
+  /** Often a view of what was fed. */
   readonly payload: Buffer;
 }
 
 /** Longest payload of a control frame, bytes (RFC 6455 section 5.5). */
-const CONTROL_BYTES_MAX = 125;
+export const CONTROL_BYTES_MAX = 125;
+const MASK_BYTES = 4;
 const LENGTH_16 = 126;
 const LENGTH_64 = 127;
-const MASK_BYTES = 4;
 
-/** A whole message, or a control frame, in one frame. @param mask four random bytes */
-export function encodeFrame(opcode: number, payload: Uint8Array, mask: Uint8Array): Buffer {
-  const { length } = payload;
-  const lengthBytes = length < LENGTH_16 ? 0 : length < 65_536 ? 2 : 8;
-  const start = 2 + lengthBytes + MASK_BYTES;
-  const frame = Buffer.allocUnsafe(start + length);
-  frame[0] = 0x80 | opcode;
-  frame[1] = 0x80 | (lengthBytes === 0 ? length : lengthBytes === 2 ? LENGTH_16 : LENGTH_64);
-  if (lengthBytes === 2) {
-    frame.writeUInt16BE(length, 2);
-  } else if (lengthBytes === 8) {
-    frame.writeBigUInt64BE(BigInt(length), 2);
-  }
-  frame.set(mask.subarray(0, MASK_BYTES), start - MASK_BYTES);
-  for (let at = 0; at < length; at += 1) {
-    frame[start + at] = (payload[at] ?? 0) ^ (mask[at % MASK_BYTES] ?? 0);
-  }
-  return frame;
-}
+/** Payloads are masked and sent in blocks of this size, which stay in the processor's cache. */
+const BLOCK_BYTES = 256 * 1024;
+/** As much room as connections need that carry no bulk. */
+const SMALL_BLOCK_BYTES = 4 * 1024;
+/** Room before the block, for the longest head; a whole number of words. */
+const HEAD_ROOM_BYTES = 16;
+/** Random bytes are had in portions: a frame needs but four. */
+const MASK_PORTION_BYTES = 4_096;
 
-export type DecodedFrame =
-  /** `size`: how many bytes it took. */
-  | { readonly kind: 'frame'; readonly frame: WebSocketFrame; readonly size: number }
-  | { readonly kind: 'incomplete' }
-  | { readonly kind: 'invalid'; readonly reason: string };
+/** Writes frames of a client into one buffer, again and again. */
+export class FrameEncoder {
+  readonly #randomBytes: (length: number) => Uint8Array;
+  #buffer = Buffer.allocUnsafeSlow(HEAD_ROOM_BYTES + SMALL_BLOCK_BYTES);
+  /** The same memory, from the mask on. */
+  #words = new Uint32Array(this.#buffer.buffer, HEAD_ROOM_BYTES - MASK_BYTES);
+  #masks: Uint8Array = new Uint8Array(0);
 
-const INCOMPLETE: DecodedFrame = { kind: 'incomplete' };
+  /** @param randomBytes strong: what a server is sent must not be foreseen (RFC 6455 section 10.3) */
+  constructor(randomBytes: (length: number) => Uint8Array) {
+    this.#randomBytes = randomBytes;
+  }
 
-/** Reads one frame of a server from the beginning of `bytes`. */
-export function decodeFrame(bytes: Buffer, payloadLimitBytes: number): DecodedFrame {
-  const [first, second] = bytes;
-  if (first === undefined || second === undefined) {
-    return INCOMPLETE;
+  /**
+   * A whole message, or a control frame, in one frame.
+   * @param send gets the bytes of the frame in order; they are overwritten when it has returned
+   */
+  encode(opcode: number, payload: Uint8Array, send: (bytes: Uint8Array) => void): void {
+    this.#makeRoomFor(payload.length);
+    const headStart = this.#writeHead(opcode, payload.length);
+    let taken = Math.min(payload.length, BLOCK_BYTES);
+    this.#maskBlock(payload.subarray(0, taken));
+    send(this.#buffer.subarray(headStart, HEAD_ROOM_BYTES + taken));
+    while (taken < payload.length) {
+      const block = payload.subarray(taken, taken + BLOCK_BYTES);
+      this.#maskBlock(block);
+      send(this.#buffer.subarray(HEAD_ROOM_BYTES, HEAD_ROOM_BYTES + block.length));
+      taken += block.length;
+    }
   }
-  const opcode = first & 0x0f;
-  const final = (first & 0x80) !== 0;
-  if ((first & 0x70) !== 0 || (opcode > 2 && opcode < 8) || opcode > 10) {
-    return { kind: 'invalid', reason: 'a frame of an extension that was not agreed on' };
+
+  #makeRoomFor(payloadBytes: number): void {
+    const roomBytes = this.#buffer.length - HEAD_ROOM_BYTES;
+    if (payloadBytes > roomBytes && roomBytes < BLOCK_BYTES) {
+      this.#buffer = Buffer.allocUnsafeSlow(HEAD_ROOM_BYTES + BLOCK_BYTES);
+      this.#words = new Uint32Array(this.#buffer.buffer, HEAD_ROOM_BYTES - MASK_BYTES);
+    }
   }
-  if ((second & 0x80) !== 0) {
-    return { kind: 'invalid', reason: 'a masked frame of a server' };
+
+  /** The head ends where the block begins. @returns where it begins */
+  #writeHead(opcode: number, length: number): number {
+    const lengthBytes = length < LENGTH_16 ? 0 : length < 65_536 ? 2 : 8;
+    const maskAt = HEAD_ROOM_BYTES - MASK_BYTES;
+    const start = maskAt - 2 - lengthBytes;
+    const buffer = this.#buffer;
+    buffer[start] = 0x80 | opcode;
+    buffer[start + 1] =
+      0x80 | (lengthBytes === 0 ? length : lengthBytes === 2 ? LENGTH_16 : LENGTH_64);
+    if (lengthBytes === 2) {
+      buffer.writeUInt16BE(length, start + 2);
+    } else if (lengthBytes === 8) {
+      buffer.writeBigUInt64BE(BigInt(length), start + 2);
+    }
+    if (this.#masks.length < MASK_BYTES) {
+      this.#masks = this.#randomBytes(MASK_PORTION_BYTES);
+    }
+    buffer.set(this.#masks.subarray(0, MASK_BYTES), maskAt);
+    this.#masks = this.#masks.subarray(MASK_BYTES);
+    return start;
   }
-  const short = second & 0x7f;
-  if (opcode >= OPCODES.close && (short > CONTROL_BYTES_MAX || !final)) {
-    return { kind: 'invalid', reason: 'a control frame that is too long or in pieces' };
+
+  /** Word by word; the few bytes behind the last one that are masked too are never sent. */
+  #maskBlock(block: Uint8Array): void {
+    this.#buffer.set(block, HEAD_ROOM_BYTES);
+    const words = this.#words;
+    const mask = words[0] ?? 0;
+    const last = Math.ceil(block.length / MASK_BYTES);
+    for (let at = 1; at <= last; at += 1) {
+      words[at] = (words[at] ?? 0) ^ mask;
+    }
   }
-  const start = 2 + (short === LENGTH_16 ? 2 : short === LENGTH_64 ? 8 : 0);
-  if (bytes.length < start) {
-    return INCOMPLETE;
-  }
-  const length =
-    short === LENGTH_16
-      ? bytes.readUInt16BE(2)
-      : short === LENGTH_64
-        ? Number(bytes.readBigUInt64BE(2))
-        : short;
-  if (length > payloadLimitBytes) {
-    return { kind: 'invalid', reason: 'a frame that is too long' };
-  }
-  if (bytes.length < start + length) {
-    return INCOMPLETE;
-  }
-  const payload = bytes.subarray(start, start + length);
-  return { kind: 'frame', frame: { opcode, final, payload }, size: start + length };
 }

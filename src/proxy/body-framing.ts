@@ -1,12 +1,11 @@
 /** Where the body of a response ends (RFC 9112 section 6), and its bytes without the framing. */
 import {
-  brokenAnswer,
   HEAD_LIMIT_BYTES,
   type HeaderList,
   parseHeaderLine,
   type ResponseHead,
   singleHeader,
-} from './http-head.ts';
+} from '../protocol/http-head.ts';
 
 /** Longest line that announces a chunk, bytes: a size in hex and perhaps extensions. */
 const CHUNK_LINE_LIMIT_BYTES = 4_096;
@@ -19,7 +18,7 @@ export interface BodySink {
 }
 
 export interface BodyReader {
-  /** @returns bytes that belong to what comes behind this body. @throws AgentError KUBERNETES_API */
+  /** @returns bytes that belong to what comes behind this body. @throws Error that says what cannot be read */
   read(bytes: Buffer, sink: BodySink): Buffer | undefined;
   /** The connection ended. @returns whether the body was whole */
   closed(sink: BodySink): boolean;
@@ -34,7 +33,7 @@ export function bodyReader(head: ResponseHead, method: string): BodyReader {
   const length = singleHeader(head.headers, 'content-length');
   if (encoding !== undefined) {
     if (encoding.toLowerCase() !== 'chunked' || length !== undefined) {
-      throw brokenAnswer('the length of its body is said in two ways');
+      throw new Error('the length of its body is said in two ways');
     }
     return chunkedReader();
   }
@@ -42,7 +41,7 @@ export function bodyReader(head: ResponseHead, method: string): BodyReader {
     return untilCloseReader();
   }
   if (!/^\d{1,15}$/.test(length)) {
-    throw brokenAnswer('the length of its body is no number');
+    throw new Error('the length of its body is no number');
   }
   return lengthReader(Number(length));
 }
@@ -99,13 +98,13 @@ function chunkedReader(): BodyReader {
     const end = at === -1 ? bytes.length : at + 1;
     line += bytes.toString('latin1', from, end);
     if (line.length > limit) {
-      throw brokenAnswer('a line between its chunks is too long');
+      throw new Error('a line between its chunks is too long');
     }
     return { end, done: at !== -1 };
   };
   const takeLine = (): string => {
     if (!line.endsWith('\r\n')) {
-      throw brokenAnswer('a line between its chunks does not end in CRLF');
+      throw new Error('a line between its chunks does not end in CRLF');
     }
     const text = line.slice(0, -2);
     line = '';
@@ -133,7 +132,7 @@ function chunkedReader(): BodyReader {
         const text = takeLine();
         if (state === 'bytes-end') {
           if (text !== '') {
-            throw brokenAnswer('a chunk is longer than it said');
+            throw new Error('a chunk is longer than it said');
           }
           state = 'size';
         } else if (state === 'size') {
@@ -145,7 +144,7 @@ function chunkedReader(): BodyReader {
         } else {
           trailerBytes += text.length;
           if (trailerBytes > HEAD_LIMIT_BYTES) {
-            throw brokenAnswer('its trailers are too long');
+            throw new Error('its trailers are too long');
           }
           trailers.push(parseHeaderLine(text));
         }
@@ -160,7 +159,7 @@ function chunkedReader(): BodyReader {
 function chunkSize(line: string): number {
   const match = /^([0-9a-fA-F]{1,12})\s*(?:;.*)?$/.exec(line);
   if (match === null) {
-    throw brokenAnswer('the size of a chunk is no number');
+    throw new Error('the size of a chunk is no number');
   }
   return Number.parseInt(match[1] ?? '', 16);
 }

@@ -4,8 +4,8 @@
  */
 import { AgentError, toAgentError } from '../core/errors.ts';
 import { type PolicyDecision, requireAllowed } from '../policy/policy.ts';
+import { encodeRequestHead, type HeaderList, type ResponseHead } from '../protocol/http-head.ts';
 import type { Admission, Release } from './admission.ts';
-import { encodeRequestHead, type HeaderList, type ResponseHead } from './http-head.ts';
 import { refusalOf } from './refusal.ts';
 import { type ForwardedHeaders, forwardedHeaders, returnedHeaders } from './request-headers.ts';
 import type { Exchange, ExchangeSink, UpstreamConnection } from './upstream-connection.ts';

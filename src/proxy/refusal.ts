@@ -1,6 +1,6 @@
 /** Refusals as Kubernetes itself would say them, so that kubectl and controllers understand. */
 import type { AgentError, ErrorCode } from '../core/errors.ts';
-import type { HeaderList, ResponseHead } from './http-head.ts';
+import type { HeaderList, ResponseHead } from '../protocol/http-head.ts';
 
 const STATUS_BY_CODE: Readonly<Partial<Record<ErrorCode, readonly [number, string]>>> = {
   PROXY_REQUEST_INVALID: [400, 'BadRequest'],

@@ -5,15 +5,14 @@
  */
 import type { Socket } from 'bun';
 import { AgentError, messageOf } from '../core/errors.ts';
-import { type BodyReader, type BodySink, bodyReader } from './body-framing.ts';
 import {
-  brokenAnswer,
   HEAD_LIMIT_BYTES,
   type HeaderList,
   parseResponseHead,
   type ResponseHead,
   singleHeader,
-} from './http-head.ts';
+} from '../protocol/http-head.ts';
+import { type BodyReader, type BodySink, bodyReader } from './body-framing.ts';
 
 /** Who receives an answer. Exactly one of `end` and `fail` comes last. */
 export interface ExchangeSink extends BodySink {
@@ -276,7 +275,7 @@ export class UpstreamConnection {
     const all = this.#headBytes === undefined ? bytes : Buffer.concat([this.#headBytes, bytes]);
     const end = all.indexOf(HEAD_END);
     if ((end === -1 ? all.length : end) > HEAD_LIMIT_BYTES) {
-      throw brokenAnswer('its head is too long');
+      throw new Error('its head is too long');
     }
     if (end === -1) {
       this.#headBytes = all;
@@ -312,4 +311,10 @@ export class UpstreamConnection {
       this.#owner.idle(this);
     }
   }
+}
+
+function brokenAnswer(why: string): AgentError {
+  return new AgentError('KUBERNETES_API', `Kubernetes sent an answer that cannot be read: ${why}`, {
+    hint: 'Check that the address in the kubeconfig is the API server: journalctl -u k3s',
+  });
 }

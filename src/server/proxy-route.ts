@@ -1,7 +1,7 @@
 /** The door of Bun.serve to the proxy: plain requests. Upgrades go to the TLS listener. */
 import type { AgentError } from '../core/errors.ts';
+import type { HeaderList, ResponseHead } from '../protocol/http-head.ts';
 import { type ForwardDeps, forward, type ProxyCall } from '../proxy/forward.ts';
-import type { HeaderList, ResponseHead } from '../proxy/http-head.ts';
 
 /** Bytes of an answer that wait for a slow reader before Kubernetes is told to pause. */
 const ANSWER_BUFFER_BYTES = 256 * 1024;

@@ -1,10 +1,10 @@
 /** A request whose answer goes out as one message. */
 import type { AgentError } from '../core/errors.ts';
+import type { ResponseHead } from '../protocol/http-head.ts';
 import {
   BUFFERED_ANSWER_BYTES_MAX,
   type ProxyResponsePayload,
 } from '../protocol/proxy-messages.ts';
-import type { ResponseHead } from '../proxy/http-head.ts';
 import type { ExchangeSink } from '../proxy/upstream-connection.ts';
 import { BaseRequest, headOf } from './remote-request.ts';
 

@@ -1,4 +1,4 @@
-import { releaseBuffer } from './release-buffer.ts';
+import { releaseBuffer } from '../core/release-buffer.ts';
 
 /** Smaller pieces are copied together: a queue of single bytes would cost more than its bytes. */
 const BLOCK_BYTES = 16 * 1024;

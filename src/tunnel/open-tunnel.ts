@@ -3,7 +3,6 @@ import type { Clock, Log, RunSoon } from '../core/ports.ts';
 import type { GatewaySettings } from '../protocol/gateway-messages.ts';
 import type { TunnelCounters } from './counters.ts';
 import { Deadlines } from './deadlines.ts';
-import { releaseBuffer } from './release-buffer.ts';
 import type { TunnelTargets } from './targets.ts';
 import { TunnelStreams } from './tunnel-streams.ts';
 import { YamuxSession } from './yamux-session.ts';
@@ -69,12 +68,7 @@ export function openTunnel(
   void session.run(stop.signal);
   deps.log.info('The tunnel is open', { udp_framing: settings.udpFraming });
   return {
-    receive: (message) => {
-      session.receive(message);
-      if (message.length === message.buffer.byteLength) {
-        releaseBuffer(message); // Else others may have parts of the same memory.
-      }
-    },
+    receive: (message) => session.receive(message),
     goAway: () => session.goAway(),
     underWay: () => Math.max(session.streamCount, streams.active),
     close: () => {

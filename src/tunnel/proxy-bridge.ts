@@ -2,6 +2,7 @@
 import type { AttachedDataPlane, DataPlane, SessionLink } from '../control-plane/ports.ts';
 import { parseDuration } from '../core/duration.ts';
 import type { Clock, Log, Random } from '../core/ports.ts';
+import type { HeaderList } from '../protocol/http-head.ts';
 import type { Envelope } from '../protocol/messages.ts';
 import {
   ProxyRequestChunkPayload,
@@ -9,7 +10,6 @@ import {
   ProxyWindowPayload,
 } from '../protocol/proxy-messages.ts';
 import { type ForwardDeps, forward } from '../proxy/forward.ts';
-import type { HeaderList } from '../proxy/http-head.ts';
 import { BufferedRequest } from './buffered-request.ts';
 import { type LinkRoom, linkRoom } from './link-room.ts';
 import { type RemoteDestinations, remoteDestination } from './remote-destination.ts';
@@ -106,7 +106,7 @@ class AttachedBridge implements AttachedDataPlane {
 
   /** The body of a request that announced it with `body_binary`. */
   binary(data: Uint8Array): void {
-    const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+    const bytes = Buffer.from(data);
     const idLength = bytes.length < 2 ? 0 : bytes.readUInt16BE(0);
     const request = this.#requests.get(bytes.toString('utf8', 2, 2 + idLength));
     request?.body(bytes.subarray(2 + idLength));

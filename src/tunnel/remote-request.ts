@@ -1,8 +1,8 @@
 /** One HTTP request that came through the session, and its answer on the way back. */
 import type { SessionLink } from '../control-plane/ports.ts';
+import type { HeaderList, ResponseHead } from '../protocol/http-head.ts';
 import { PROXY_WINDOW_BYTES, type ProxyResponseHeaderPayload } from '../protocol/proxy-messages.ts';
 import type { ProxyCall } from '../proxy/forward.ts';
-import type { HeaderList, ResponseHead } from '../proxy/http-head.ts';
 import type { ExchangeSink } from '../proxy/upstream-connection.ts';
 
 /** The window is opened again when this much of it has been used, bytes. */

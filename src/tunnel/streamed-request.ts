@@ -1,4 +1,6 @@
 /** A request whose answer goes out as it comes. */
+
+import type { ResponseHead } from '../protocol/http-head.ts';
 import {
   PROXY_CHUNK_BYTES,
   PROXY_WINDOW_BYTES,
@@ -6,7 +8,6 @@ import {
   type ProxyResponseHeaderPayload,
   type ProxyResponsePayload,
 } from '../protocol/proxy-messages.ts';
-import type { ResponseHead } from '../proxy/http-head.ts';
 import type { ExchangeSink } from '../proxy/upstream-connection.ts';
 import { BaseRequest, headOf } from './remote-request.ts';
 

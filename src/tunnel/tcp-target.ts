@@ -1,9 +1,9 @@
 import type { Socket } from 'bun';
 import { messageOf } from '../core/errors.ts';
+import { releaseBuffer } from '../core/release-buffer.ts';
 import { ByteQueue } from './byte-queue.ts';
 import type { TunnelCounters } from './counters.ts';
 import type { Deadlines } from './deadlines.ts';
-import { releaseBuffer } from './release-buffer.ts';
 import type { StreamEnd, StreamHandler, YamuxStream } from './yamux-stream.ts';
 
 /** Smaller pieces for one target are joined until the turn of the event loop ends. */

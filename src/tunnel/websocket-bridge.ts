@@ -5,13 +5,16 @@
  */
 import type { SessionLink } from '../control-plane/ports.ts';
 import type { Random } from '../core/ports.ts';
+import type { HeaderList, ResponseHead } from '../protocol/http-head.ts';
 import type { ProxyWebSocketDataPayload } from '../protocol/proxy-messages.ts';
+import { WebSocketClient } from '../protocol/websocket-client.ts';
 import { type MessageOpcode, OPCODES } from '../protocol/websocket-frame.ts';
+import { isUpgradeAnswer, upgradeHeaders, upgradeKey } from '../protocol/websocket-upgrade.ts';
 import { type ForwardDeps, forward, type ProxyCall } from '../proxy/forward.ts';
-import type { HeaderList, ResponseHead } from '../proxy/http-head.ts';
 import { headerOf } from './remote-destination.ts';
-import { isAnswerTo, UpgradedWebSocket, upgradeRequest } from './upgraded-websocket.ts';
 
+/** Largest message of the application, bytes: it must fit into one of the session's as base64. */
+const MESSAGE_BYTES_MAX = 2 * 1024 * 1024;
 /** Of the peer: bytes that wait for a slow application before the WebSocket is closed. */
 const WAITING_BYTES_MAX = 8 * 1024 * 1024;
 /** RFC 6455 section 7.4.1 and the IANA registry of close codes. */
@@ -59,7 +62,7 @@ export function remoteWebSocket(
 
 class Bridged implements RemoteWebSocket {
   readonly #options: RemoteWebSocketOptions;
-  readonly #socket: UpgradedWebSocket;
+  readonly #socket: WebSocketClient;
   readonly #call: ProxyCall;
   /** The peer knows no channels: its text is standard input, and it gets text. */
   readonly #withoutChannels: boolean;
@@ -75,21 +78,27 @@ class Bridged implements RemoteWebSocket {
     options: RemoteWebSocketOptions,
   ) {
     this.#options = options;
-    const { key } = upgradeRequest(deps.random);
+    const randomBytes = (length: number) => deps.random.bytes(length);
+    const key = upgradeKey(randomBytes);
     const path = options.target.split('?')[0] ?? '';
     this.#withoutChannels =
       CHANNEL_PATH.test(path) && headerOf(options.headers, 'sec-websocket-protocol') === undefined;
-    this.#socket = new UpgradedWebSocket(deps.random, {
-      send: (bytes) => this.#toApplication(bytes),
-      message: (opcode, payload) => this.#toPeer(opcode, payload),
-      closed: () => this.#closedByApplication(),
-    });
+    this.#socket = new WebSocketClient(
+      { messageBytesMax: MESSAGE_BYTES_MAX, randomBytes },
+      {
+        send: (bytes) => this.#toApplication(Buffer.from(bytes)),
+        message: (opcode, payload) => this.#toPeer(opcode, payload),
+        ping: () => undefined,
+        pong: () => undefined,
+        closed: () => this.#closedByApplication(),
+      },
+    );
     this.#call = forward(
       deps.proxy,
       {
         method: 'GET',
         target: options.target,
-        headers: upgradeHeaders(options.headers, key, this.#withoutChannels),
+        headers: headersOf(options.headers, key, this.#withoutChannels),
         client: 'control-plane',
       },
       {
@@ -138,7 +147,7 @@ class Bridged implements RemoteWebSocket {
       this.#refusal = { status: head.status, text: '' };
       return;
     }
-    if (!isAnswerTo(key, headerOf(head.headers, 'sec-websocket-accept'))) {
+    if (!isUpgradeAnswer(head, key)) {
       this.#fail(0, 'It answered the upgrade of somebody else');
       return;
     }
@@ -217,7 +226,7 @@ class Bridged implements RemoteWebSocket {
   }
 }
 
-function upgradeHeaders(headers: HeaderList, key: string, withChannels: boolean): HeaderList {
+function headersOf(headers: HeaderList, key: string, withChannels: boolean): HeaderList {
   const own = ['connection', 'upgrade', 'sec-websocket-key', 'sec-websocket-version'];
   const others = headers.filter(([name]) => {
     const lower = name.toLowerCase();
@@ -227,9 +236,6 @@ function upgradeHeaders(headers: HeaderList, key: string, withChannels: boolean)
   return [
     ...others,
     ...(withChannels ? [['Sec-WebSocket-Protocol', CHANNEL_PROTOCOLS] as const] : []),
-    ['Connection', 'Upgrade'],
-    ['Upgrade', 'websocket'],
-    ['Sec-WebSocket-Key', key],
-    ['Sec-WebSocket-Version', '13'],
+    ...upgradeHeaders(key),
   ];
 }

@@ -1,6 +1,7 @@
 /** The `proxy_websocket_*` messages of a session, also by their older names `ws_*`. */
 import type { SessionLink } from '../control-plane/ports.ts';
 import type { Random } from '../core/ports.ts';
+import type { HeaderList } from '../protocol/http-head.ts';
 import type { Envelope } from '../protocol/messages.ts';
 import {
   type ProxyRequestPayload,
@@ -10,7 +11,6 @@ import {
 } from '../protocol/proxy-messages.ts';
 import { OPCODES } from '../protocol/websocket-frame.ts';
 import type { ForwardDeps } from '../proxy/forward.ts';
-import type { HeaderList } from '../proxy/http-head.ts';
 import type { LinkRoom } from './link-room.ts';
 import { headerOf, type RemoteDestinations, remoteDestination } from './remote-destination.ts';
 import { groupedHeaders } from './remote-request.ts';

@@ -1,7 +1,9 @@
 import { expect, test } from 'bun:test';
-import { decodeFrame, encodeFrame, OPCODES } from '../../src/protocol/websocket-frame.ts';
+import { FrameEncoder, OPCODES } from '../../src/protocol/websocket-frame.ts';
+import { type ReadFrame, WebSocketReader } from '../../src/protocol/websocket-reader.ts';
 
 const MASK = Uint8Array.of(1, 2, 3, 4);
+const LENGTHS = [0, 1, 2, 3, 4, 5, 125, 126, 127, 65_535, 65_536, 262_144, 300_003];
 
 /** What a server would make of a frame of a client: the same without the mask. */
 function unmasked(frame: Buffer): Buffer {
@@ -14,29 +16,71 @@ function unmasked(frame: Buffer): Buffer {
   return Buffer.concat([head, payload]);
 }
 
-test.each([0, 1, 125, 126, 127, 65_535, 65_536, 100_000])('a payload of %d bytes', (length) => {
-  const payload = Buffer.alloc(length, 'ab');
-  const bytes = unmasked(encodeFrame(OPCODES.binary, payload, MASK));
-  expect(decodeFrame(Buffer.concat([bytes, Buffer.from('rest')]), 1_000_000)).toEqual({
-    kind: 'frame',
-    frame: { opcode: OPCODES.binary, final: true, payload },
-    size: bytes.length,
-  });
-  for (const cut of [0, 1, 2, 3, bytes.length - 1]) {
-    if (cut < bytes.length) {
-      expect(decodeFrame(bytes.subarray(0, cut), 1_000_000).kind).toBe('incomplete');
+function encoded(payload: Uint8Array): Buffer {
+  const encoder = new FrameEncoder((length) => Buffer.alloc(length, MASK));
+  const sent: Buffer[] = [];
+  encoder.encode(OPCODES.binary, payload, (bytes) => sent.push(Buffer.from(bytes)));
+  return Buffer.concat(sent);
+}
+
+function readAll(chunks: readonly Buffer[], payloadBytesMax = 1_000_000): ReadFrame[] {
+  const reader = new WebSocketReader(payloadBytesMax);
+  const read: ReadFrame[] = [];
+  for (const chunk of chunks) {
+    reader.feed(chunk);
+    for (let next = reader.next(); next.kind !== 'incomplete'; next = reader.next()) {
+      read.push(next);
+      if (next.kind === 'invalid') {
+        return read;
+      }
     }
+  }
+  return read;
+}
+
+const payloadOf = (length: number) => Buffer.alloc(length, 'abcdefg');
+const frameOf = (length: number) => unmasked(encoded(payloadOf(length)));
+const expectedOf = (length: number): ReadFrame => ({
+  kind: 'frame',
+  frame: { opcode: OPCODES.binary, final: true, payload: payloadOf(length) },
+});
+
+test.each(LENGTHS)('a payload of %d bytes, cut anywhere near its borders', (length) => {
+  const frame = frameOf(length);
+  const both = Buffer.concat([frame, frameOf(3)]);
+  const expected = [expectedOf(length), expectedOf(3)];
+  const borders = [0, 1, 2, 3, 9, 10, 11, frame.length - 1, frame.length, frame.length + 1];
+  for (const cut of borders.filter((at) => at < both.length)) {
+    expect(readAll([both.subarray(0, cut), both.subarray(cut)])).toEqual(expected);
+  }
+});
+
+test('every byte by itself', () => {
+  const frames = LENGTHS.filter((length) => length < 1_000);
+  const bytes = Buffer.concat(frames.map(frameOf));
+  expect(readAll([...bytes].map((byte) => Buffer.of(byte)))).toEqual(frames.map(expectedOf));
+});
+
+test('a payload at any place in memory is masked alike', () => {
+  const whole = payloadOf(64);
+  for (let start = 0; start < 8; start += 1) {
+    const payload = whole.subarray(start, start + 21);
+    const frame = unmasked(encoded(payload));
+    expect(frame).toEqual(Buffer.concat([Buffer.of(0x82, 21), payload]));
   }
 });
 
 test.each([
-  ['an extension', [0xc2, 0x00]],
-  ['an unknown opcode', [0x83, 0x00]],
-  ['an unknown control opcode', [0x8b, 0x00]],
-  ['a mask', [0x82, 0x81, 0, 0, 0, 0, 0]],
-  ['a ping in pieces', [0x09, 0x00]],
-  ['a long ping', [0x89, 0x7e, 0x00, 0x80]],
-  ['a length over the limit', [0x82, 0x7f, 0, 0, 1, 0, 0, 0, 0, 0]],
-])('%s is invalid', (_, bytes) => {
-  expect(decodeFrame(Buffer.from(bytes), 1_000).kind).toBe('invalid');
+  ['an extension', 1002, [0xc2, 0x00]],
+  ['an unknown opcode', 1002, [0x83, 0x00]],
+  ['an unknown control opcode', 1002, [0x8b, 0x00]],
+  ['a mask', 1002, [0x82, 0x81, 0, 0, 0, 0, 0]],
+  ['a ping in pieces', 1002, [0x09, 0x00]],
+  ['a long ping', 1002, [0x89, 0x7e, 0x00, 0x80]],
+  ['a length over the limit', 1009, [0x82, 0x7f, 0, 0, 1, 0, 0, 0, 0, 0]],
+  ['a length of 2^64 - 1', 1009, [0x82, 0x7f, 255, 255, 255, 255, 255, 255, 255, 255]],
+])('%s is invalid', (_, code, bytes) => {
+  expect(readAll([Buffer.from(bytes)], 1_000)).toEqual([
+    { kind: 'invalid', code, reason: expect.any(String) },
+  ]);
 });

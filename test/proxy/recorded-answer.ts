@@ -1,5 +1,5 @@
 import type { AgentError } from '../../src/core/errors.ts';
-import type { HeaderList, ResponseHead } from '../../src/proxy/http-head.ts';
+import type { HeaderList, ResponseHead } from '../../src/protocol/http-head.ts';
 import type { ExchangeSink } from '../../src/proxy/upstream-connection.ts';
 
 /** A sink that keeps what it is told. */

@@ -1,6 +1,5 @@
 import type { SessionLink } from '../../src/control-plane/ports.ts';
 import { systemNetwork } from '../../src/platform/network.ts';
-import { MESSAGE_LIMIT_BYTES } from '../../src/protocol/messages.ts';
 
 export interface WebSocketLink {
   readonly link: SessionLink;
@@ -16,6 +15,8 @@ export interface WebSocketLinkOptions {
   readonly ca?: string | undefined;
 }
 
+/** As in a session; of its own, so that the tunnel alone loads none of its schemas. */
+const MESSAGE_LIMIT_BYTES = 4 * 1024 * 1024;
 const NO_PROXY = { url: '', credentials: '', noProxy: '' };
 
 /** A connection to a gateway over the product's own network. Resolves when it is open. */

@@ -43,12 +43,12 @@ export function encodeRequestHead(method: string, target: string, headers: Heade
   return Buffer.from(`${head}\r\n`, 'latin1');
 }
 
-/** @param head the bytes before the empty line. @throws AgentError KUBERNETES_API */
+/** @param head the bytes before the empty line. @throws Error that says what cannot be read */
 export function parseResponseHead(head: Buffer): ResponseHead {
   const lines = head.toString('latin1').split('\r\n');
   const match = STATUS_LINE.exec(lines[0] ?? '');
   if (match === null) {
-    throw brokenAnswer('its first line is not one of HTTP/1.1');
+    throw new Error('its first line is not one of HTTP/1.1');
   }
   return {
     status: Number(match[1]),
@@ -62,7 +62,7 @@ export function parseHeaderLine(line: string): readonly [string, string] {
   const colon = line.indexOf(':');
   const name = line.slice(0, colon);
   if (colon < 1 || !TOKEN.test(name)) {
-    throw brokenAnswer('it has a header that cannot be read');
+    throw new Error('it has a header that cannot be read');
   }
   return [name, line.slice(colon + 1).trim()];
 }
@@ -82,10 +82,4 @@ export function singleHeader(headers: HeaderList, lowerName: string): string | u
     }
   }
   return found;
-}
-
-export function brokenAnswer(why: string): AgentError {
-  return new AgentError('KUBERNETES_API', `Kubernetes sent an answer that cannot be read: ${why}`, {
-    hint: 'Check that the address in the kubeconfig is the API server: journalctl -u k3s',
-  });
 }

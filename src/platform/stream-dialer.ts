@@ -1,0 +1,92 @@
+/** Streams to a server, for WebSockets. */
+import { proxyFor } from '../core/proxy-settings.ts';
+import { firstAddress, isAddress, type Target, targetOf } from './addresses.ts';
+import { BunStream } from './bun-stream.ts';
+import type { ByteStream } from './byte-stream.ts';
+import type { SocketDialerOptions } from './socket-dialer.ts';
+
+/**
+ * As `dialSocket`. Without a proxy between, and that is nearly always, over a socket of Bun itself:
+ * bulk data crosses it 1.5 times as fast as one of node:net.
+ */
+export async function dialStream(address: URL, options: SocketDialerOptions): Promise<ByteStream> {
+  if (proxyFor(address, options.proxy) !== undefined) {
+    const { dialNodeStream } = await import('./node-stream.ts'); // Most machines never need it.
+    return await dialNodeStream(address, options);
+  }
+  const target = targetOf(address);
+  return await firstAddress(target.host, (ip, timeoutMs) =>
+    connectDirectly(ip, target, options.ca, timeoutMs),
+  );
+}
+
+function connectDirectly(
+  ip: string,
+  target: Target,
+  ca: string | undefined,
+  timeoutMs: number,
+): Promise<ByteStream> {
+  return new Promise((resolve, reject) => {
+    let stream: BunStream | undefined;
+    let settled = false;
+    const timer = setTimeout(() => fail('no answer'), timeoutMs);
+    const settle = (): boolean => {
+      clearTimeout(timer);
+      const first = !settled;
+      settled = true;
+      return first;
+    };
+    const fail = (reason: string) => {
+      if (settle()) {
+        stream?.destroy();
+        reject(new Error(reason));
+      }
+    };
+    const ready = () => {
+      if (stream !== undefined && settle()) {
+        resolve(stream);
+      }
+    };
+    Bun.connect<undefined>({
+      hostname: ip,
+      port: target.port,
+      ...(target.secure ? { tls: tlsOf(target.host, ca) } : {}),
+      socket: {
+        open: (socket) => {
+          if (settled) {
+            socket.terminate(); // Too late.
+            return;
+          }
+          socket.setNoDelay(true);
+          stream = new BunStream(socket);
+          if (!target.secure) {
+            ready();
+          }
+        },
+        // Also the name in the certificate has been checked when this reports success.
+        handshake: (_socket, success, error) => {
+          if (success) {
+            ready();
+          } else {
+            fail(error?.message ?? 'TLS failed');
+          }
+        },
+        data: (_socket, bytes) => stream?.received(bytes),
+        drain: () => stream?.flush(),
+        error: (_socket, error) => stream?.failed(error.message),
+        close: (_socket, error) => {
+          fail(error?.message ?? 'the connection was closed');
+          stream?.closed(error?.message ?? '');
+        },
+      },
+    }).catch((thrown: Error) => fail(thrown.message));
+  });
+}
+
+function tlsOf(host: string, ca: string | undefined) {
+  return {
+    // An address is no server name (RFC 6066 section 3); the certificate is checked for it all the same.
+    ...(isAddress(host) ? {} : { serverName: host }),
+    ...(ca === undefined ? {} : { ca }),
+  };
+}
