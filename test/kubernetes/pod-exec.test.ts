@@ -142,9 +142,13 @@ describe('runInPod()', () => {
 
   test('closes the stream at the signal and says what came', async () => {
     const stop = new AbortController();
-    api.onMessage = (session) => session.send(1, 'begun');
+    const begun = Promise.withResolvers<void>();
+    api.onMessage = (session) => {
+      session.send(1, 'begun');
+      begun.resolve();
+    };
     const running = run({ stdin: 'go' }, stop.signal);
-    await until(() => api.opened.length === 1);
+    await begun.promise;
     stop.abort();
     expect((await running).end).toEqual({ kind: 'interrupted' });
     await until(() => api.closed() === 1);
