@@ -10,6 +10,7 @@ import { $ } from 'bun';
 import { makeCertificates } from '../../test/support/tls.ts';
 import { buildYamuxPeer, startGoGateway } from '../../test/tunnel/yamux-peer.ts';
 import type { BenchCase } from './bench-case.ts';
+import { wholePathCase } from './tunnel/whole-path.ts';
 
 const RUNS = 5;
 const SECONDS = 1;
@@ -74,7 +75,7 @@ const MEASURES: readonly Measure[] = [
   keystroke(2, 2, true),
 ];
 
-export async function benchTunnel(): Promise<readonly BenchCase[]> {
+export async function benchTunnel(executable: string): Promise<readonly BenchCase[]> {
   const directory = await mkdtemp(join(tmpdir(), 'pipeops-bench-'));
   try {
     const files = await prepare(directory);
@@ -93,6 +94,7 @@ export async function benchTunnel(): Promise<readonly BenchCase[]> {
     await fresh.ask('bench_burst', BURST);
     return [
       ...cases,
+      await wholePathCase(executable, directory, files),
       memoryCase('memory idle (RSS)', idleMib, 36),
       memoryCase('memory after load (RSS)', loadedMib, 65),
       memoryCase('memory at most (RSS)', peakMib, 90),

@@ -155,7 +155,8 @@ class AttachedBridge implements AttachedDataPlane {
   }
 
   #start(id: string, payload: ProxyRequestPayload): void {
-    const over = new AbortController();
+    const timeoutMs = timeoutOf(payload);
+    const over = timeoutMs === undefined ? undefined : new AbortController();
     const request = remoteRequest({
       id,
       link: this.#link,
@@ -168,7 +169,7 @@ class AttachedBridge implements AttachedDataPlane {
       },
       over: () => {
         this.#requests.delete(id);
-        over.abort();
+        over?.abort();
       },
     });
     this.#requests.set(id, request);
@@ -185,8 +186,7 @@ class AttachedBridge implements AttachedDataPlane {
       request.sink,
     );
     request.begin(call);
-    const timeoutMs = timeoutOf(payload);
-    if (timeoutMs !== undefined) {
+    if (timeoutMs !== undefined && over !== undefined) {
       this.#endAt(request, timeoutMs, over.signal);
     }
     if (body !== undefined) {

@@ -126,12 +126,7 @@ async function proxyRequest(
 ): Promise<void> {
   let call: ClusterCall | undefined;
   const found = await connected(plane, target, request, {
-    head: (status, headers) => {
-      response.writeHead(status, pairsOf(headers));
-      response.flushHeaders();
-    },
-    data: (chunk) => response.write(chunk),
-    end: () => response.end(),
+    ...promptly(response),
     fail: (error) => {
       if (response.headersSent) {
         response.destroy();
@@ -158,6 +153,44 @@ async function proxyRequest(
     });
     request.on('end', () => call?.endRequest());
   }
+}
+
+/** Sends everything at once, and what comes in one piece as one. */
+function promptly(response: ServerResponse): Pick<ClusterAnswer, 'head' | 'data' | 'end'> {
+  let isHeld = false;
+  let held: Buffer | undefined;
+  const letGo = () => {
+    if (isHeld) {
+      isHeld = false;
+      response.flushHeaders();
+      if (held !== undefined) {
+        response.write(held);
+      }
+    }
+  };
+  return {
+    head: (status, headers) => {
+      response.writeHead(status, pairsOf(headers));
+      isHeld = true;
+      queueMicrotask(letGo);
+    },
+    data: (chunk) => {
+      if (isHeld && held === undefined) {
+        held = chunk;
+        return true;
+      }
+      letGo();
+      return response.write(chunk);
+    },
+    end: () => {
+      if (isHeld) {
+        isHeld = false;
+        response.end(held);
+      } else {
+        response.end();
+      }
+    },
+  };
 }
 
 async function proxyUpgrade(
