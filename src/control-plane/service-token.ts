@@ -24,22 +24,22 @@ export function serviceTokens(
   deps: { readonly random: Random },
   kept: string | undefined,
 ): ServiceTokens {
-  let active = kept;
+  let active = kept === undefined ? undefined : Buffer.from(kept, 'hex');
   return {
     mint: () => {
       const token = Buffer.from(deps.random.bytes(TOKEN_BYTES)).toString('base64url');
-      return { token, hash: hashOf(token) };
+      return { token, hash: hashOf(token).toString('hex') };
     },
     activate: (hash) => {
-      active = hash;
+      active = Buffer.from(hash, 'hex');
     },
     accepts: (token) =>
       active !== undefined &&
       token.length <= TOKEN_LENGTH_MAX &&
-      timingSafeEqual(Buffer.from(hashOf(token), 'hex'), Buffer.from(active, 'hex')),
+      timingSafeEqual(hashOf(token), active),
   };
 }
 
-function hashOf(token: string): string {
-  return new Bun.CryptoHasher('sha256').update(token).digest('hex');
+function hashOf(token: string): Buffer {
+  return new Bun.CryptoHasher('sha256').update(token).digest();
 }

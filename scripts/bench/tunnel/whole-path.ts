@@ -37,7 +37,7 @@ export async function wholePathCase(
   const { ca, cert, key } = certificates;
   const peer = await buildHttpPeer();
   await using upstream = await startPeer([peer, 'upstream', '--cert', cert, '--key', key]);
-  await using controlPlane = startControlPlane({ token: TOKEN });
+  await using controlPlane = startControlPlane({ token: TOKEN, wire: false });
   const server = `https://127.0.0.1:${upstream.line}`;
   await writeState(directory, { url: controlPlane.url, server, ca: await Bun.file(ca).text() });
   const child = Bun.spawn([executable, 'run', '--config', join(directory, 'config.yaml')], {

@@ -29,6 +29,8 @@ export interface ControlPlaneOptions {
   readonly tls?: { readonly cert: string; readonly key: string };
   /** A file that survives a restart; in memory when absent. */
   readonly databasePath?: string;
+  /** false: agents connect without the wire between, which costs time; no fault can cut them off. */
+  readonly wire?: boolean;
   /** What it speaks; everything but the gateway when absent. */
   readonly dialect?: DialectOptions;
 }
@@ -61,26 +63,28 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
   const dialect = Dialect.parse(options.dialect ?? {});
   const host = options.listen?.hostname ?? LOOPBACK.hostname;
   const secure = options.tls === undefined ? '' : 's';
-  const authority = () => `${host}:${wire.port}`;
+  const authority = () => `${host}:${port()}`;
   const answer = agentServer({
     ...{ store, links, faults, dialect, changed, token: options.token },
     dataPlane: plane,
     webSocketUrl: () => `ws${secure}://${authority()}`,
   });
+  const listen = options.listen ?? LOOPBACK;
   const server = Bun.serve<SocketData>({
-    ...LOOPBACK,
+    ...(options.wire === false ? listen : LOOPBACK),
     development: false,
     ...(options.tls === undefined ? {} : { tls: options.tls }),
     fetch: (request, self) => {
       const seenFrom = self.requestIP(request)?.port ?? 0;
       return answer.fetch(request, self, {
-        cut: () => wire.cut(seenFrom),
-        freeze: (ms) => wire.freeze(seenFrom, ms),
+        cut: () => wire?.cut(seenFrom),
+        freeze: (ms) => wire?.freeze(seenFrom, ms),
       });
     },
     websocket: answer.websocket,
   });
-  const wire = startWire(options.listen ?? LOOPBACK, server.port ?? 0);
+  const wire = options.wire === false ? undefined : startWire(listen, server.port ?? 0);
+  const port = () => wire?.port ?? server.port ?? 0;
   const admin = startAdminServer(
     options.adminListen ?? LOOPBACK,
     plane,
@@ -89,14 +93,14 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
   return {
     url: `http${secure}://${authority()}`,
     adminUrl: `http://127.0.0.1:${admin.port}`,
-    port: wire.port,
+    port: port(),
     store,
     faults,
     link: (agentId) => links.of(agentId),
     waitFor: (condition, timeoutMs) => waitFor(listeners, condition, timeoutMs),
     [Symbol.asyncDispose]: async () => {
       await Promise.all([
-        ...[wire[Symbol.asyncDispose](), server.stop(true)],
+        ...[wire?.[Symbol.asyncDispose](), server.stop(true)],
         admin[Symbol.asyncDispose](),
       ]);
       store[Symbol.dispose]();
