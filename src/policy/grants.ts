@@ -61,10 +61,10 @@ export const READ_GRANTS: readonly Grant[] = [
   },
   { group: 'discovery.k8s.io', resources: ['endpointslices'], verbs: READ_VERBS },
   { group: 'events.k8s.io', resources: ['events'], verbs: READ_VERBS },
-  // Which listeners are tunnels; the API is there where somebody installed it.
+  // Which hosts are routes and listeners tunnels; the API is there where somebody installed it.
   {
     group: 'gateway.networking.k8s.io',
-    resources: ['gateways', 'tcproutes', 'udproutes'],
+    resources: ['gateways', 'httproutes', 'tcproutes', 'udproutes'],
     verbs: READ_VERBS,
   },
   {

@@ -1,4 +1,4 @@
-/** The ways into the cluster, as its watches tell of them: hosts of Ingresses, listeners of Gateways. */
+/** The ways into the cluster, as its watches tell of them: hosts of Ingresses and HTTPRoutes, listeners of Gateways. */
 import type { KubernetesObject, V1Ingress, V1Service } from '@kubernetes/client-node';
 import { bell, rungWithin } from '../../core/bell.ts';
 import type { Service } from '../../core/service.ts';
@@ -19,7 +19,9 @@ import {
   listenerTunnels,
 } from './gateway-listeners.ts';
 import { type Application, applicationFor, type RouteTable, routeTable } from './host-routes.ts';
-import { type IngressRow, ingressRow, isManagedIngress } from './managed-ingress.ts';
+import { type HostRow, isManaged } from './host-row.ts';
+import { type HttpRoute, httpRouteRow } from './managed-http-route.ts';
+import { ingressRow } from './managed-ingress.ts';
 import { followOptionalKind } from './optional-kind.ts';
 import { type ServiceRow, serviceRow } from './service-row.ts';
 
@@ -31,6 +33,7 @@ const RECHECK_MS = 5 * 60_000;
 const INGRESSES = '/apis/networking.k8s.io/v1/ingresses';
 const SERVICES = '/api/v1/services';
 const GATEWAYS = '/apis/gateway.networking.k8s.io/v1/gateways';
+const HTTP_ROUTES = '/apis/gateway.networking.k8s.io/v1/httproutes';
 const TCP_ROUTES = '/apis/gateway.networking.k8s.io/v1alpha2/tcproutes';
 const UDP_ROUTES = '/apis/gateway.networking.k8s.io/v1alpha2/udproutes';
 
@@ -39,9 +42,9 @@ export interface ClusterRoutes {
   routes(): RouteTable | undefined;
   /** By key; see `listenerTunnels`. Undefined before everything has been listed once. */
   tunnels(): ReadonlyMap<string, ListenerTunnel> | undefined;
-  /** The Service that a managed Ingress leads a request to. @param host lower case, no port */
+  /** The Service that a managed Ingress or HTTPRoute leads a request to. @param host lower case, no port */
   application(host: string, path: string): Application | undefined;
-  /** Whether a managed Ingress or Gateway leads to this port. */
+  /** Whether a managed Ingress, HTTPRoute or Gateway leads to this port. */
   isRouted(service: ServicePort): boolean;
   /** Calls after each look that may have found something new. */
   onLook(listener: () => void): void;
@@ -101,7 +104,8 @@ type RouteCaches = ReturnType<typeof routeCaches>;
 function routeCaches(deps: ClusterRoutesDeps) {
   return {
     changed: bell(),
-    ingresses: new KindCache<V1Ingress, IngressRow>(deps, { key: keyOf, pick: ingressRow }),
+    ingresses: new KindCache<V1Ingress, HostRow>(deps, { key: keyOf, pick: ingressRow }),
+    httpRoutes: new KindCache<HttpRoute, HostRow>(deps, { key: keyOf, pick: httpRouteRow }),
     services: new KindCache<V1Service, ServiceRow>(deps, { key: keyOf, pick: serviceRow }),
     gateways: new KindCache<Gateway, GatewayRow>(deps, { key: keyOf, pick: gatewayRow }),
     tcpRoutes: new KindCache<L4Route, L4RouteRow>(deps, {
@@ -117,14 +121,14 @@ function routeCaches(deps: ClusterRoutesDeps) {
 
 /** @returns undefined for a table of which something is not known */
 async function readCaches(deps: ClusterRoutesDeps, caches: RouteCaches) {
-  const { ingresses, services, gateways, tcpRoutes, udpRoutes } = caches;
+  const { ingresses, httpRoutes, services, gateways, tcpRoutes, udpRoutes } = caches;
   const mayRoute = (namespace: string) => deps.policy.route(namespace).allowed;
-  const routesKnown = ingresses.isKnown() && services.isKnown();
+  const routesKnown = [ingresses, httpRoutes, services].every((cache) => cache.isKnown());
   const tunnelsKnown = [gateways, tcpRoutes, udpRoutes].every((cache) => cache.isKnown());
   return {
     routes: routesKnown
       ? await routeTable(deps, {
-          ingresses: ingresses.rows(),
+          owners: [...ingresses.rows(), ...httpRoutes.rows()],
           services: new Map(services.rows().map((row) => [`${row.namespace}/${row.name}`, row])),
           mayRoute,
         })
@@ -171,14 +175,16 @@ function followAll(
   caches: RouteCaches,
   signal: AbortSignal,
 ): Promise<void> {
-  const { ingresses, services, gateways, tcpRoutes, udpRoutes } = caches;
+  const { ingresses, httpRoutes, services, gateways, tcpRoutes, udpRoutes } = caches;
   const { ring } = caches.changed;
-  const managedIngresses = ringing(ingresses, ring, isManagedIngress);
+  const managedIngresses = ringing(ingresses, ring, isManaged);
+  const managedHttpRoutes = ringing(httpRoutes, ring, isManaged);
   const managedGateways = ringing(gateways, ring, isManagedGateway);
   return together(
     [
       (either) => followKind(deps, INGRESSES, managedIngresses, either),
       (either) => followKind(deps, SERVICES, ringing(services, ring), either),
+      (either) => followOptionalKind(deps, HTTP_ROUTES, managedHttpRoutes, either),
       (either) => followOptionalKind(deps, GATEWAYS, managedGateways, either),
       (either) => followOptionalKind(deps, TCP_ROUTES, ringing(tcpRoutes, ring), either),
       (either) => followOptionalKind(deps, UDP_ROUTES, ringing(udpRoutes, ring), either),

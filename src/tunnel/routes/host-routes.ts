@@ -1,12 +1,12 @@
-/** Which hosts lead to which Services of the cluster, made of its managed Ingresses. */
+/** Which hosts lead to which Services of the cluster, made of its managed Ingresses and HTTPRoutes. */
 import { loopBudget } from '../../core/loop-budget.ts';
 import type { Clock } from '../../core/ports.ts';
 import type { RegisterRoute } from '../../protocol/route-messages.ts';
 import { byAge } from './by-age.ts';
-import type { IngressPath, IngressRow } from './managed-ingress.ts';
+import type { HostRow, RoutedPath } from './host-row.ts';
 import { findController, type IngressController, type ServiceRow } from './service-row.ts';
 
-/** Paths of all hosts together that are routed; the oldest Ingresses come first. */
+/** Paths of all hosts together that are routed; the oldest owners come first. */
 export const ROUTES_MAX = 4_000;
 
 /** The Service of an application, by a TCP port of its own. */
@@ -36,7 +36,8 @@ export interface RouteTable {
 }
 
 export interface RouteSources {
-  readonly ingresses: readonly IngressRow[];
+  /** Of both kinds. */
+  readonly owners: readonly HostRow[];
   /** By `namespace/name`. */
   readonly services: ReadonlyMap<string, ServiceRow>;
   /** Whether the policy lets applications of the namespace be reached. */
@@ -44,8 +45,8 @@ export interface RouteSources {
 }
 
 /**
- * What leads nowhere, or where the tunnel would not go, is no route. Two Ingresses that want the same
- * path of the same host: the older one has it, as with ingress controllers.
+ * What leads nowhere, or where the tunnel would not go, is no route. Two owners that want the same path
+ * of the same host: the older one has it, as with ingress controllers.
  */
 export async function routeTable(
   deps: { readonly clock: Clock },
@@ -57,12 +58,12 @@ export async function routeTable(
   const taken = new Set<string>();
   const budget = loopBudget(deps);
   let leftOut = 0;
-  for (const ingress of byAge(sources.ingresses)) {
+  for (const owner of byAge(sources.owners)) {
     if (budget.spent()) {
       await budget.rest();
     }
-    for (const { host, path } of mayRoute(ingress.namespace) ? pathsOf(ingress) : []) {
-      const application = applicationOf(services, ingress, path);
+    for (const { host, path } of mayRoute(owner.namespace) ? pathsOf(owner) : []) {
+      const application = applicationOf(services, owner, path);
       const key = `${host} ${path.pathType} ${path.path}`;
       if (application === undefined || taken.has(key)) {
         continue;
@@ -75,7 +76,7 @@ export async function routeTable(
       const known = hosts.get(host) ?? { hostname: host, paths: [] };
       known.paths.push({
         application,
-        route: routeOf(ingress, host, path, controller ?? application),
+        route: routeOf(owner, host, path, controller ?? application),
       });
       hosts.set(host, known);
     }
@@ -83,14 +84,14 @@ export async function routeTable(
   return { hosts, controller, leftOut };
 }
 
-function pathsOf({ rules }: IngressRow) {
+function pathsOf({ rules }: HostRow) {
   return rules.flatMap(({ host, paths }) => paths.map((path) => ({ host, path })));
 }
 
 function applicationOf(
   services: RouteSources['services'],
-  { namespace }: IngressRow,
-  { service: name, port: wanted }: IngressPath,
+  { namespace }: HostRow,
+  { service: name, port: wanted }: RoutedPath,
 ): Application | undefined {
   const service = services.get(`${namespace}/${name}`);
   const port = service?.ports.find((each) => each.port === wanted || each.name === wanted);
@@ -100,25 +101,25 @@ function applicationOf(
 }
 
 function routeOf(
-  ingress: IngressRow,
+  owner: HostRow,
   hostname: string,
-  { path, pathType }: IngressPath,
+  { path, pathType }: RoutedPath,
   service: Application | IngressController,
 ): HostPath['route'] {
-  const { annotations, deploymentId } = ingress;
+  const { annotations, deploymentId } = owner;
   return {
     hostname,
     namespace: service.namespace,
     service_name: service.name,
     service_port: service.port,
-    ingress_name: ingress.name,
+    ingress_name: owner.name,
     path,
     path_type: pathType,
-    tls: ingress.tls,
+    tls: owner.tls,
     ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
     routing_mode: 'tunnel',
     ...(deploymentId === undefined ? {} : { deployment_id: deploymentId }),
-    deployment_name: ingress.deploymentName ?? hostname.split('.')[0] ?? hostname,
+    deployment_name: owner.deploymentName ?? hostname.split('.')[0] ?? hostname,
   };
 }
 

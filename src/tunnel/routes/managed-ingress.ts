@@ -1,90 +1,23 @@
 import type { V1HTTPIngressPath, V1Ingress } from '@kubernetes/client-node';
-import type { RegisterRoute } from '../../protocol/route-messages.ts';
+import { type HostRow, hostRow, PATH_MAX, type RoutedPath } from './host-row.ts';
 
-/** What the control plane is told of an Ingress beside its routes. */
-const TOLD_PREFIX = 'pipeops.io/';
-const TOLD_ANNOTATIONS_MAX = 32;
-/** Longer values are left out, characters. */
-const TOLD_VALUE_MAX = 1_024;
-/** Longer paths are no routes, characters. */
-const PATH_MAX = 1_024;
-/** RFC 1123 section 2.1: longest host name, characters. */
-const HOST_MAX = 253;
-
-export interface IngressPath {
-  readonly path: string;
-  readonly pathType: RegisterRoute['path_type'];
-  readonly service: string;
-  /** Number or name of a port of the Service. */
-  readonly port: number | string;
-}
-
-export interface IngressRule {
-  /** Lower case; the first label may be `*`. */
-  readonly host: string;
-  readonly paths: readonly IngressPath[];
-}
-
-/** A managed Ingress, as far as it matters here. */
-export interface IngressRow {
-  readonly namespace: string;
-  readonly name: string;
-  /** ISO time, for who was first. */
-  readonly createdAt: string;
-  readonly tls: boolean;
-  /** Those of the control plane's own. */
-  readonly annotations: Readonly<Record<string, string>>;
-  readonly deploymentId: string | undefined;
-  readonly deploymentName: string | undefined;
-  readonly rules: readonly IngressRule[];
-}
-
-/** Whether the control plane may hear of it. */
-export function isManagedIngress({ metadata }: V1Ingress): boolean {
-  return (
-    metadata?.labels?.['pipeops.io/managed'] === 'true' ||
-    metadata?.annotations?.['pipeops.io/managed-by'] === 'pipeops'
-  );
-}
-
-export function ingressRow({ metadata, spec }: V1Ingress): IngressRow {
-  const facts = { ...metadata?.labels, ...metadata?.annotations };
-  const environment = facts['pipeops.io/environment'];
-  const owner = facts['pipeops.io/owner'];
-  const byOwner =
-    environment === undefined || owner === undefined ? undefined : `${environment}:${owner}`;
-  return {
-    namespace: metadata?.namespace ?? '',
-    name: metadata?.name ?? '',
-    createdAt: String(metadata?.creationTimestamp ?? ''),
+export function ingressRow({ metadata, spec }: V1Ingress): HostRow {
+  return hostRow(metadata, {
     tls: (spec?.tls ?? []).length > 0,
-    annotations: toldAnnotations(metadata?.annotations ?? {}),
-    deploymentId: facts['pipeops.io/deployment-id'] ?? byOwner,
-    deploymentName: facts['pipeops.io/deployment-name'] ?? owner,
-    rules: (spec?.rules ?? []).flatMap(({ host = '', http }) =>
-      // Without a host there is nothing that the control plane could lead here.
-      host === '' || host.length > HOST_MAX
-        ? []
-        : { host: host.toLowerCase(), paths: (http?.paths ?? []).flatMap(ingressPath) },
-    ),
-  };
+    rules: (spec?.rules ?? []).map(({ host = '', http }) => ({
+      host,
+      paths: (http?.paths ?? []).flatMap(ingressPath),
+    })),
+  });
 }
 
-function ingressPath({ path, pathType, backend }: V1HTTPIngressPath): readonly IngressPath[] {
+function ingressPath({ path, pathType, backend }: V1HTTPIngressPath): readonly RoutedPath[] {
   const service = backend.service?.name;
   const port = backend.service?.port?.number ?? backend.service?.port?.name;
   const isUsable = service !== undefined && port !== undefined && (path ?? '').length <= PATH_MAX;
   return isUsable ? [{ path: path || '/', pathType: pathTypeOf(pathType), service, port }] : [];
 }
 
-function pathTypeOf(text: string): IngressPath['pathType'] {
+function pathTypeOf(text: string): RoutedPath['pathType'] {
   return text === 'Exact' || text === 'ImplementationSpecific' ? text : 'Prefix';
-}
-
-/** Those of other tools may hold anything, credentials included. */
-function toldAnnotations(all: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  const told = Object.entries(all).filter(
-    ([name, value]) => name.startsWith(TOLD_PREFIX) && value.length <= TOLD_VALUE_MAX,
-  );
-  return Object.fromEntries(told.slice(0, TOLD_ANNOTATIONS_MAX));
 }

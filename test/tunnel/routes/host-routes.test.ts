@@ -6,7 +6,9 @@ import {
   type RouteTable,
   routeTable,
 } from '../../../src/tunnel/routes/host-routes.ts';
-import { ingressRow, isManagedIngress } from '../../../src/tunnel/routes/managed-ingress.ts';
+import { isManaged } from '../../../src/tunnel/routes/host-row.ts';
+import { type HttpRoute, httpRouteRow } from '../../../src/tunnel/routes/managed-http-route.ts';
+import { ingressRow } from '../../../src/tunnel/routes/managed-ingress.ts';
 import { serviceRow } from '../../../src/tunnel/routes/service-row.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { STANDARD_POLICY } from '../../support/standard-policy.ts';
@@ -56,11 +58,12 @@ function service(
 function tableOf(
   ingresses: readonly V1Ingress[],
   services = [service('web')],
+  httpRoutes: readonly HttpRoute[] = [],
 ): Promise<RouteTable> {
   return routeTable(
     { clock: manualClock() },
     {
-      ingresses: ingresses.map(ingressRow),
+      owners: [...ingresses.map(ingressRow), ...httpRoutes.map(httpRouteRow)],
       services: new Map(services.map((row) => [`${row.namespace}/${row.name}`, row])),
       mayRoute: (namespace) => STANDARD_POLICY.route(namespace).allowed,
     },
@@ -77,7 +80,7 @@ test.each([
   [{ annotations: { 'pipeops.io/managed-by': 'somebody' } }, false],
   [{}, false],
 ])('an Ingress with %j is managed: %p', (metadata, expected) => {
-  expect(isManagedIngress({ metadata })).toBe(expected);
+  expect(isManaged({ metadata })).toBe(expected);
 });
 
 test('a route names host, path, the Service of the application and its own annotations', async () => {
@@ -202,4 +205,65 @@ test('there is a limit to routes, and what is left out is counted', async () => 
   const hosts = Array.from({ length: ROUTES_MAX + 2 }, (_, at) => [`h${at}.example`, [{}]]);
   const table = await tableOf([ingress('many', Object.fromEntries(hosts))]);
   expect([told(table).length, table.leftOut]).toEqual([ROUTES_MAX, 2]);
+});
+
+type HttpRouteRules = NonNullable<NonNullable<HttpRoute['spec']>['rules']>;
+
+function httpRoute(rules: HttpRouteRules, hostnames = ['Shop.example', '*.shop.example']) {
+  const metadata = { name: 'front', namespace: 'shop', labels: { 'pipeops.io/managed': 'true' } };
+  return { metadata, spec: { hostnames, rules } };
+}
+
+const TO_WEB = [{ name: 'web', port: 80 }];
+const ways = (table: RouteTable) =>
+  told(table).map((each) => `${each.hostname} ${each.path_type} ${each.path} ${each.service_name}`);
+
+test('an HTTPRoute leads each of its hosts by its paths, as an Ingress would', async () => {
+  const route = httpRoute([
+    { backendRefs: TO_WEB },
+    {
+      matches: [
+        { path: { type: 'Exact', value: '/cart' } },
+        { path: { type: 'PathPrefix', value: '/api' } },
+      ],
+      backendRefs: [
+        { name: 'old', port: 80, weight: 0 },
+        { name: 'next', port: 9090 },
+      ],
+    },
+  ]);
+  const table = await tableOf([], [service('web'), service('next'), service('old')], [route]);
+  expect(ways(table)).toEqual([
+    'shop.example Prefix / web',
+    'shop.example Exact /cart next',
+    'shop.example Prefix /api next',
+    '*.shop.example Prefix / web',
+    '*.shop.example Exact /cart next',
+    '*.shop.example Prefix /api next',
+  ]);
+  expect(applicationFor(table, 'shop.example', '/api/x')).toEqual({
+    namespace: 'shop',
+    name: 'next',
+    port: 9090,
+  });
+});
+
+test.each<[string, HttpRouteRules]>([
+  ['a header', [{ matches: [{ headers: [{ name: 'x', value: 'y' }] }], backendRefs: TO_WEB }]],
+  ['a method', [{ matches: [{ method: 'GET' }], backendRefs: TO_WEB }]],
+  ['a query', [{ matches: [{ queryParams: [{}] }], backendRefs: TO_WEB }]],
+  [
+    'an expression',
+    [{ matches: [{ path: { type: 'RegularExpression', value: '/.*' } }], backendRefs: TO_WEB }],
+  ],
+  ['another namespace', [{ backendRefs: [{ name: 'web', namespace: 'other', port: 80 }] }]],
+  ['no Service', [{ backendRefs: [{ group: 'x.io', kind: 'Bucket', name: 'web', port: 80 }] }]],
+  ['nothing', [{}]],
+])('a rule of an HTTPRoute that is about %s is no route', async (_, rules) => {
+  expect(ways(await tableOf([], [service('web')], [httpRoute(rules)]))).toEqual([]);
+});
+
+test('an HTTPRoute that names no host itself is no route', async () => {
+  const route = httpRoute([{ backendRefs: TO_WEB }], []);
+  expect(ways(await tableOf([], [service('web')], [route]))).toEqual([]);
 });

@@ -22,6 +22,7 @@ export const PATHS = {
   ingresses: '/apis/networking.k8s.io/v1/ingresses',
   services: '/api/v1/services',
   gateways: '/apis/gateway.networking.k8s.io/v1/gateways',
+  httpRoutes: '/apis/gateway.networking.k8s.io/v1/httproutes',
   tcpRoutes: '/apis/gateway.networking.k8s.io/v1alpha2/tcproutes',
   udpRoutes: '/apis/gateway.networking.k8s.io/v1alpha2/udproutes',
 } as const;

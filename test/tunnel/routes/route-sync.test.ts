@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test';
 import { READ_GRANTS } from '../../../src/policy/grants.ts';
 import { gateway, ingress, PATHS, routeStand, service, tcpRoute } from './route-stand.ts';
 
-const { ingresses, services, gateways, tcpRoutes, udpRoutes } = PATHS;
+const { ingresses, httpRoutes, services, gateways, tcpRoutes, udpRoutes } = PATHS;
 
 test('the account of the agent may follow everything that routes are made of', () => {
   for (const path of Object.values(PATHS)) {
@@ -26,6 +26,19 @@ test('a managed Ingress is told of, changed and taken back; another one is not t
   stand.cluster.put(ingresses, ingress('front', ['new.example']));
   await stand.knows(['new.example/ web:80']);
   stand.cluster.put(ingresses, ingress('front', ['new.example'], 'web', { labels: {} }));
+  await stand.knows([]);
+  expect(stand.controlPlane.store.problems('')).toEqual([]);
+});
+
+test('a managed HTTPRoute is told of, and taken back', async () => {
+  await using stand = await routeStand();
+  const backendRefs = [{ name: 'web', port: 80 }];
+  const metadata = { name: 'front', namespace: 'shop', labels: { 'pipeops.io/managed': 'true' } };
+  const spec = { hostnames: ['shop.example'], rules: [{ backendRefs }] };
+  stand.cluster.put(services, service('web'));
+  stand.cluster.put(httpRoutes, { metadata, spec });
+  await stand.knows(['shop.example/ web:80']);
+  stand.cluster.put(httpRoutes, { metadata: { ...metadata, labels: {} }, spec });
   await stand.knows([]);
   expect(stand.controlPlane.store.problems('')).toEqual([]);
 });

@@ -1,0 +1,73 @@
+import type { KubernetesObject } from '@kubernetes/client-node';
+import { type HostRow, hostRow, PATH_MAX, type RoutedPath } from './host-row.ts';
+
+interface HttpRouteMatch {
+  readonly path?: { readonly type?: string; readonly value?: string };
+  readonly headers?: readonly unknown[];
+  readonly queryParams?: readonly unknown[];
+  readonly method?: string;
+}
+
+interface HttpRouteRule {
+  readonly matches?: readonly HttpRouteMatch[];
+  readonly backendRefs?: readonly {
+    readonly group?: string;
+    readonly kind?: string;
+    readonly namespace?: string;
+    readonly name: string;
+    readonly port?: number;
+    readonly weight?: number;
+  }[];
+}
+
+/** HTTPRoute v1 (gateway-api.sigs.k8s.io), as far as it is used. */
+export interface HttpRoute extends KubernetesObject {
+  readonly spec?: {
+    readonly hostnames?: readonly string[];
+    readonly rules?: readonly HttpRouteRule[];
+  };
+}
+
+/** What a rule matches that says nothing. */
+const EVERYTHING: readonly HttpRouteMatch[] = [{ path: { type: 'PathPrefix', value: '/' } }];
+
+/**
+ * The hosts that the route names itself; those of its Gateway's listeners are not asked for. What a
+ * host and a path alone cannot tell (headers, methods, regular expressions) is no route, and of
+ * several backends the first one that gets requests is the one. TLS ends at the Gateway, of which
+ * nothing is asked here.
+ */
+export function httpRouteRow({ metadata, spec }: HttpRoute): HostRow {
+  const namespace = metadata?.namespace ?? '';
+  const paths = (spec?.rules ?? []).flatMap((rule) => pathsOf(rule, namespace));
+  return hostRow(metadata, {
+    tls: false,
+    rules: (spec?.hostnames ?? []).map((host) => ({ host, paths })),
+  });
+}
+
+function pathsOf(
+  { matches = EVERYTHING, backendRefs = [] }: HttpRouteRule,
+  namespace: string,
+): readonly RoutedPath[] {
+  const backend = backendRefs.find(({ weight }) => weight !== 0);
+  const isOwnService =
+    (backend?.group ?? '') === '' &&
+    (backend?.kind ?? 'Service') === 'Service' &&
+    (backend?.namespace ?? namespace) === namespace;
+  if (backend?.port === undefined || !isOwnService) {
+    return [];
+  }
+  const { name: service, port } = backend;
+  return matches.flatMap((match) => {
+    const { type = 'PathPrefix', value = '/' } = match.path ?? {};
+    const pathType = type === 'Exact' ? 'Exact' : 'Prefix';
+    const isPlain =
+      (type === 'Exact' || type === 'PathPrefix') &&
+      (match.headers ?? []).length === 0 &&
+      (match.queryParams ?? []).length === 0 &&
+      match.method === undefined &&
+      value.length <= PATH_MAX;
+    return isPlain ? { path: value, pathType, service, port } : [];
+  });
+}
