@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { Config, type SettingMeta } from './schema.ts';
 
 export type SettingType = 'string' | 'boolean' | 'integer' | 'enum' | 'map';

@@ -8,7 +8,7 @@
  * request_id) or `error`. With `gateway_ws_url` in it the agent closes this connection and dials
  * that address, without a second register. Then heartbeats, and whatever the data plane speaks.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { ClusterStatus, Command, CommandResult } from './rest.ts';
 
 /** Path of the controller's WebSocket; it replaces the path of the control plane's address. */

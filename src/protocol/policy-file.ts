@@ -1,5 +1,5 @@
 /** The policy file of root, `/etc/pipeops-agent/policy.yaml`. Every key is explained in docs/POLICY.md. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const POLICY_PRESETS = ['read-only', 'standard', 'operate'] as const;
 export type PolicyPreset = (typeof POLICY_PRESETS)[number];

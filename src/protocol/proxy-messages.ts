@@ -14,7 +14,7 @@
  * `proxy_response` although a streamed one was asked for. And `raw_upgrade` in a request: behind a
  * header with status 101 the chunks of both directions are the bytes of the other protocol.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Body bytes of one message, before base64; the existing agent sends as many. */
 export const PROXY_CHUNK_BYTES = 32 * 1024;

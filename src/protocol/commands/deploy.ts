@@ -1,5 +1,5 @@
 /** deploy and update: an application as a Deployment, with a Service and an Ingress. */
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   DnsSubdomain,
   DomainName,

@@ -1,5 +1,5 @@
 /** Fields that the payloads of several commands share, with their limits. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** RFC 1123 label: what names of namespaces, Services and Deployments must be here. */
 export const DnsLabel = z

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { ClusterStatus } from '../rest.ts';
 import { DnsLabel } from './fields.ts';
 

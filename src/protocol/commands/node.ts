@@ -1,5 +1,5 @@
 /** cordon, uncordon and drain: which pods a node takes and keeps. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { DnsSubdomain } from './fields.ts';
 
 export const DRAIN_GRACE_SECONDS_MAX = 3_600;

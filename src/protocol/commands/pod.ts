@@ -1,5 +1,5 @@
 /** logs and exec: what is said and done in a pod. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { DnsLabel, DnsSubdomain } from './fields.ts';
 
 export const LOG_LINES_MAX = 10_000;

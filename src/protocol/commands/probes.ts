@@ -1,5 +1,5 @@
 /** Probes of a container (kubernetes.io, "Liveness, Readiness, and Startup Probes"). */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Most seconds of a period, a timeout or a delay. */
 export const PROBE_SECONDS_MAX = 3_600;
