@@ -23,7 +23,7 @@ export const POLICY_COMMANDS = [
 export type PolicyCommand = (typeof POLICY_COMMANDS)[number];
 
 /** Verbs of RBAC. */
-export const POLICY_VERBS = [
+const POLICY_VERBS = [
   'get',
   'list',
   'watch',

@@ -29,10 +29,10 @@ export const DomainName = z
     'must be a lower-case domain name (RFC 1123)',
   );
 
-export const REPLICAS_MAX = 1_000;
+const REPLICAS_MAX = 1_000;
 /** Longest wait for a rollout, seconds. */
-export const WAIT_SECONDS_MAX = 3_600;
-export const WAIT_SECONDS_DEFAULT = 120;
+const WAIT_SECONDS_MAX = 3_600;
+const WAIT_SECONDS_DEFAULT = 120;
 
 export const Replicas = z.int().min(0).max(REPLICAS_MAX);
 

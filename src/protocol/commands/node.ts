@@ -2,9 +2,9 @@
 import * as z from 'zod';
 import { DnsSubdomain } from './fields.ts';
 
-export const DRAIN_GRACE_SECONDS_MAX = 3_600;
-export const DRAIN_TIMEOUT_SECONDS_MAX = 3_600;
-export const DRAIN_TIMEOUT_SECONDS_DEFAULT = 300;
+const DRAIN_GRACE_SECONDS_MAX = 3_600;
+const DRAIN_TIMEOUT_SECONDS_MAX = 3_600;
+const DRAIN_TIMEOUT_SECONDS_DEFAULT = 300;
 
 export const CordonPayload = z.strictObject({ node: DnsSubdomain });
 export type CordonPayload = z.infer<typeof CordonPayload>;

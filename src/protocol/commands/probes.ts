@@ -2,8 +2,8 @@
 import * as z from 'zod';
 
 /** Most seconds of a period, a timeout or a delay. */
-export const PROBE_SECONDS_MAX = 3_600;
-export const PROBE_THRESHOLD_MAX = 1_000;
+const PROBE_SECONDS_MAX = 3_600;
+const PROBE_THRESHOLD_MAX = 1_000;
 
 const port = z.union([
   z.int().min(1).max(65_535),
