@@ -13,11 +13,8 @@ import {
   restSession,
 } from './rest-session.ts';
 import type { SessionTransport } from './session-state.ts';
-import {
-  type WebSocketSessionDeps,
-  type WebSocketSessionOptions,
-  webSocketSession,
-} from './websocket-session.ts';
+import { webSocketSession } from './websocket-session.ts';
+import type { WebSocketSessionDeps, WebSocketSessionOptions } from './websocket-session-deps.ts';
 
 /** While REST serves, the WebSocket is tried again after this, then after twice as long. */
 const PROBE_MS = { first: 30_000, longest: 15 * 60_000 } as const;
