@@ -37,7 +37,6 @@ interface Home {
 const PACKAGE_HOMES: Readonly<Record<string, Home>> = {
   '@kubernetes/client-node': { folders: ['kubernetes'], why: 'one folder knows the API' },
   execa: { folders: ['platform'], why: 'programs are run through the Exec port' },
-  consola: { folders: ['platform', 'cli'], why: 'logs go through the Log port' },
   citty: { folders: ['cli'], why: 'it is a parser of command lines' },
   'bun:sqlite': { folders: ['store'], why: 'the store owns the database' },
   'bun:ffi': { folders: ['platform'], why: 'the system is reached through ports' },
@@ -144,7 +143,7 @@ function globalProblems(file: SourceFile): readonly string[] {
   return problems;
 }
 
-/** `consola/utils` belongs to `consola`, `@kubernetes/client-node/x` to `@kubernetes/client-node`. */
+/** `zod/mini` belongs to `zod`, `@kubernetes/client-node/x` to `@kubernetes/client-node`. */
 function packageOf(specifier: string): string {
   return specifier
     .split('/')

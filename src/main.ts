@@ -58,6 +58,7 @@ const exitCode = await runCli(
         { clock: systemClock },
         {
           isTty: io.stderrIsTty,
+          inColour: io.stderrIsTty && hasColours(process.env),
           columns: process.stderr.columns ?? COLUMNS_DEFAULT,
           write: io.stderr,
         },
@@ -66,5 +67,11 @@ const exitCode = await runCli(
   },
   process.argv.slice(2),
 );
+await io.flush().catch(() => undefined); // Told already, as far as it could be.
 const interrupted = exitCode === EXIT_BY_SIGNAL.SIGINT && interruptedBy === 'SIGTERM';
 process.exit(interrupted ? EXIT_BY_SIGNAL.SIGTERM : exitCode);
+
+/** See no-color.org. */
+function hasColours(env: NodeJS.ProcessEnv): boolean {
+  return (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
+}

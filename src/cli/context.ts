@@ -8,6 +8,8 @@ export interface TerminalIo {
   stdout(text: string): void;
   /** Information for a person. */
   stderr(text: string): void;
+  /** Resolves once all of both has left this process. @throws AgentError FILE_ACCESS */
+  flush(): Promise<void>;
   readonly stdinIsTty: boolean;
   readonly stderrIsTty: boolean;
   /** All of standard input. @throws AgentError USAGE when it is longer than the limit */

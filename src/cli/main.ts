@@ -14,7 +14,9 @@ import { findSubcommand } from './subcommands.ts';
  */
 export async function runCli(context: CliContext, words: readonly string[]): Promise<number> {
   try {
-    return await dispatch(context, words);
+    const exitCode = await dispatch(context, words);
+    await context.io.flush();
+    return exitCode;
   } catch (thrown) {
     const error = toAgentError(thrown);
     if (error.code === 'INTERNAL' && thrown instanceof Error) {

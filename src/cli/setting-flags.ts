@@ -3,7 +3,7 @@ import { CONFIG_PATH } from '../config/schema.ts';
 import type { FlagDefinition } from './define-subcommand.ts';
 
 /** Every subcommand that reads the configuration takes this one. */
-export const CONFIG_FLAG: FlagDefinition = {
+const CONFIG_FLAG: FlagDefinition = {
   type: 'string',
   description: `Configuration file (default ${CONFIG_PATH})`,
   placeholder: 'FILE',

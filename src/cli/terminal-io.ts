@@ -1,7 +1,8 @@
 import { openSync } from 'node:fs';
-import { ReadStream } from 'node:tty';
+import type { ReadStream } from 'node:tty';
 import { AgentError } from '../core/errors.ts';
 import type { TerminalIo } from './context.ts';
+import { textOutput } from './text-output.ts';
 
 /** Longest answer that is read from a terminal, characters. */
 const ANSWER_LENGTH_MAX = 8 * 1024;
@@ -10,21 +11,32 @@ const CTRL_C = '\u0003';
 const CTRL_D = '\u0004';
 const BACKSPACES = ['\u007f', '\b'];
 
-/** The real streams of this process. */
+/**
+ * The real streams of this process.
+ * @param streams looked at only when asked: a look makes Bun load Node's streams
+ */
 export function systemTerminalIo(streams: {
   readonly stdin: NodeJS.ReadStream;
-  readonly stdout: NodeJS.WriteStream;
   readonly stderr: NodeJS.WriteStream;
 }): TerminalIo {
+  const stdout = textOutput(Bun.stdout, 'standard output');
+  const stderr = textOutput(Bun.stderr, 'standard error');
   return {
-    stdout: (text) => void streams.stdout.write(text),
-    stderr: (text) => void streams.stderr.write(text),
-    stdinIsTty: streams.stdin.isTTY === true,
-    stderrIsTty: streams.stderr.isTTY === true,
+    stdout: stdout.write,
+    stderr: stderr.write,
+    flush: async () => {
+      await Promise.all([stdout.flush(), stderr.flush()]);
+    },
+    get stdinIsTty() {
+      return streams.stdin.isTTY === true;
+    },
+    get stderrIsTty() {
+      return streams.stderr.isTTY === true;
+    },
     readStdin: (limitBytes) => readAll(streams.stdin, limitBytes),
-    askSecret: (question) => ask(streams.stderr, question, false),
+    askSecret: (question) => ask(stderr.write, question, false),
     confirm: async (question) => {
-      const answer = await ask(streams.stderr, `${question} [y/N] `, true);
+      const answer = await ask(stderr.write, `${question} [y/N] `, true);
       return answer === undefined ? undefined : /^y(es)?$/i.test(answer.trim());
     },
   };
@@ -51,30 +63,31 @@ async function readAll(stream: AsyncIterable<unknown>, limitBytes: number): Prom
  * Asks on /dev/tty, so that it works in `curl … | sh` too, where standard input is the script.
  */
 async function ask(
-  stderr: NodeJS.WriteStream,
+  write: (text: string) => void,
   question: string,
   echo: boolean,
 ): Promise<string | undefined> {
+  const { ReadStream } = await import('node:tty');
   let tty: ReadStream;
   try {
     tty = new ReadStream(openSync('/dev/tty', 'r+'));
   } catch {
     return undefined; // No terminal: the caller names the flag that answers the question.
   }
-  stderr.write(question);
+  write(question);
   tty.setRawMode(true);
   try {
-    return await readLine(tty, stderr, echo);
+    return await readLine(tty, write, echo);
   } finally {
     tty.setRawMode(false);
     tty.destroy();
-    stderr.write('\n');
+    write('\n');
   }
 }
 
 async function readLine(
   tty: ReadStream,
-  stderr: NodeJS.WriteStream,
+  write: (text: string) => void,
   echo: boolean,
 ): Promise<string> {
   let line = '';
@@ -90,7 +103,7 @@ async function readLine(
         line = line.slice(0, -1);
       } else if (line.length < ANSWER_LENGTH_MAX) {
         line += character;
-        stderr.write(echo ? character : '');
+        write(echo ? character : '');
       }
     }
   }

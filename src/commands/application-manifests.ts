@@ -18,11 +18,11 @@ type Labels = Readonly<Record<string, string>>;
 type Application = Partial<Omit<DeployPayload, 'name' | 'namespace'>> | UpdatePayload;
 
 /** Labels of all objects of an application; the selector is one of them. */
-export function applicationLabels(name: string, labels: Labels): Labels {
+function applicationLabels(name: string, labels: Labels): Labels {
   return { ...labels, ...MANAGED_BY, ...selectorOf(name) };
 }
 
-export function selectorOf(name: string): Labels {
+function selectorOf(name: string): Labels {
   return { app: name };
 }
 

@@ -6,7 +6,7 @@ import { stopped } from './cancelled.ts';
 import type { CommandContext } from './handler.ts';
 
 /** Time beside the rollout itself that a command which waits for one may take. */
-export const ROLLOUT_MARGIN_MS = 60_000;
+const ROLLOUT_MARGIN_MS = 60_000;
 
 export function rolloutTimeoutMs({ wait_seconds }: { readonly wait_seconds: number }): number {
   return wait_seconds * 1_000 + ROLLOUT_MARGIN_MS;

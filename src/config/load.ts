@@ -43,7 +43,8 @@ export function loadConfig(inputs: ConfigInputs): LoadedConfig {
       sources[setting.path] = isPresent(raw, setting.path) ? 'file' : 'default';
     }
   }
-  const parsed = Config.safeParse(raw);
+  // Once: compiling a parser for it takes longer than going without.
+  const parsed = Config.safeParse(raw, { jitless: true });
   if (!parsed.success) {
     problems.push(...parsed.error.issues.flatMap((issue) => describeIssue(issue, settings)));
     throw invalid(inputs.filePath, problems);

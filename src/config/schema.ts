@@ -3,7 +3,7 @@
  * file, `config show` and docs/config.md. Keep it short: each setting is a promise.
  * No secret is a setting; secrets live in files of their own.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseDuration } from '../core/duration.ts';
 
 /** Where the file stands, unless `--config` names another. */

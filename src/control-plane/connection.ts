@@ -16,7 +16,7 @@ export const PING_INTERVAL_MS = 4_000;
  */
 export const SILENCE_LIMIT_MS = 14_000;
 /** More than this waiting to leave means that the peer does not read: the connection is given up. */
-export const OUTGOING_LIMIT_BYTES = 16 * 1024 * 1024;
+const OUTGOING_LIMIT_BYTES = 16 * 1024 * 1024;
 
 export type ConnectionKind = 'controller' | 'gateway';
 

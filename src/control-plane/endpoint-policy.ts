@@ -8,11 +8,11 @@ export const RETRY = { firstMs: 500, capMs: 30_000 } as const;
  * … but where nobody takes the connection, which costs nobody anything, no wait is longer than this:
  * so the session is back soon after the server is, however long it was away.
  */
-export const UNREACHABLE_CAP_MS = 2_000;
+const UNREACHABLE_CAP_MS = 2_000;
 /** Success counts as stable after this: then the next failure is a first one again. */
 export const STABLE_MS = 60_000;
 /** A refused token is tried again this often: it may be replaced, or accepted again. */
-export const REFUSED_RETRY_MS = 30_000;
+const REFUSED_RETRY_MS = 30_000;
 /** A server-given pause is stretched by up to this share, so that not all come back at once. */
 const RETRY_AFTER_JITTER = 0.5;
 /** Failures in a row after which a circuit opens. */

@@ -4,7 +4,11 @@ import { authorization } from './authorization.ts';
 import { type Connection, endOf, leave, openConnection } from './connection.ts';
 import { type Conversation, conversation, type Peer } from './conversation.ts';
 import { gatewayAddress } from './gateway.ts';
-import type { OnLive, WebSocketSessionDeps, WebSocketSessionOptions } from './websocket-session.ts';
+import type {
+  OnLive,
+  WebSocketSessionDeps,
+  WebSocketSessionOptions,
+} from './websocket-session-deps.ts';
 
 /** Least time between two tries of a gateway while the controller serves. */
 const GATEWAY_RETRY_MS = 10_000;

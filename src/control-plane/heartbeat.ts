@@ -10,7 +10,7 @@ import type { SessionState } from './session-state.ts';
  * A peer that has acknowledged heartbeats and then leaves this many unanswered is gone, although
  * something in between still answers pings for it.
  */
-export const UNANSWERED_MAX = 3;
+const UNANSWERED_MAX = 3;
 
 export interface Heartbeats {
   /** The peer acknowledged one. */

@@ -7,7 +7,7 @@ import { bounded, PACE_BOUNDS } from './pace.ts';
 /** For the answer to `register`, and again after each `register_in_progress` … */
 export const REGISTER_TIMEOUT_MS = 30_000;
 /** … but not longer than this in all. */
-export const REGISTER_TIMEOUT_MS_MAX = 120_000;
+const REGISTER_TIMEOUT_MS_MAX = 120_000;
 /** Characters of a foreign error text that are repeated. */
 const FOREIGN_TEXT_MAX = 200;
 

@@ -11,7 +11,7 @@ import { type RestCommandsDeps, restCommandLoop, restResultLoop } from './rest-c
 import type { SessionState } from './session-state.ts';
 
 /** What a control plane does not offer (404) is asked for again after this. */
-export const NOT_OFFERED_MS = 3_600_000;
+const NOT_OFFERED_MS = 3_600_000;
 
 export interface RestSessionDeps extends RestCommandsDeps {
   readonly clock: Clock;

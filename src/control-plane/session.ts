@@ -13,14 +13,11 @@ import {
   restSession,
 } from './rest-session.ts';
 import type { SessionTransport } from './session-state.ts';
-import {
-  type WebSocketSessionDeps,
-  type WebSocketSessionOptions,
-  webSocketSession,
-} from './websocket-session.ts';
+import { webSocketSession } from './websocket-session.ts';
+import type { WebSocketSessionDeps, WebSocketSessionOptions } from './websocket-session-deps.ts';
 
 /** While REST serves, the WebSocket is tried again after this, then after twice as long. */
-export const PROBE_MS = { first: 30_000, longest: 15 * 60_000 } as const;
+const PROBE_MS = { first: 30_000, longest: 15 * 60_000 } as const;
 /** Failures of an existing WebSocket path, in a row, after which REST takes over. */
 const FAILURES_BEFORE_REST = 2;
 /** … as do sessions that end soon, in a row, while the server is there: something cuts them off. */

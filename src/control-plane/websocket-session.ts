@@ -1,5 +1,4 @@
 import { AgentError } from '../core/errors.ts';
-import type { Log, Random, WebSocketDial } from '../core/ports.ts';
 import {
   CLOSE_CODES,
   type RegisterPayload,
@@ -8,48 +7,18 @@ import {
 } from '../protocol/messages.ts';
 import { authorization } from './authorization.ts';
 import { type Connection, endOf, leave, openConnection, replaced } from './connection.ts';
-import {
-  type Conversation,
-  type ConversationDeps,
-  conversation,
-  type Peer,
-} from './conversation.ts';
+import { type Conversation, conversation, type Peer } from './conversation.ts';
 import { childSignal } from './deadline.ts';
-import { controllerAddress, type GatewayPolicy } from './gateway.ts';
+import { controllerAddress } from './gateway.ts';
 import { gatewayAgain, openGateway, talkAtGateway } from './gateway-session.ts';
-import type { SessionMemory } from './ports.ts';
+import type {
+  OnLive,
+  WebSocketSessionDeps,
+  WebSocketSessionOptions,
+} from './websocket-session-deps.ts';
 
 /** Registrations over one connection: a peer that keeps forgetting is given up, with backoff. */
 const REGISTRATIONS_MAX = 3;
-
-/** What is known of this machine when it registers. */
-export type RegistrationFacts = Omit<
-  RegisterPayload,
-  'agent_id' | 'agent_version' | 'features' | 'metadata' | 'cluster_id' | 'k8s_service_token'
->;
-
-export interface WebSocketSessionDeps extends ConversationDeps {
-  readonly log: Log;
-  readonly random: Random;
-  readonly dial: WebSocketDial;
-  /** The bearer token as it is now: it may be replaced while the daemon runs. */
-  readonly token: () => Promise<string | undefined>;
-  readonly memory: SessionMemory;
-  readonly gateway: GatewayPolicy;
-  readonly facts: () => Promise<RegistrationFacts>;
-}
-
-export interface WebSocketSessionOptions {
-  readonly agentId: string;
-  readonly version: string;
-  /** `https://…`; its path is replaced, its query kept. */
-  readonly apiUrl: string;
-  /** The token may cross in clear text to hosts that are not this one. */
-  readonly allowInsecure: boolean;
-}
-
-/** The session is up. */
-export type OnLive = (kind: Connection['kind'], peer: Peer) => void;
 
 /**
  * One life of the WebSocket session: at the gateway of an earlier registration, or at the controller

@@ -15,7 +15,7 @@ import { type RouteClient, routeClient } from '../control-plane/route-client.ts'
 import { serviceTokens } from '../control-plane/service-token.ts';
 import { controlPlaneSession } from '../control-plane/session.ts';
 import type { SessionState } from '../control-plane/session-state.ts';
-import type { RegistrationFacts } from '../control-plane/websocket-session.ts';
+import type { RegistrationFacts } from '../control-plane/websocket-session-deps.ts';
 import type { Clock, Files, Http, Log, Network, Random } from '../core/ports.ts';
 import { credentialsOf, type ProxySettings } from '../core/proxy-settings.ts';
 import type { Service } from '../core/service.ts';

@@ -2,7 +2,7 @@ import type { Clock, Log } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 
 /** A session loop that has not tried anything for this long hangs: its slowest call takes 30 s. */
-export const SESSION_STALL_MS = 10 * 60_000;
+const SESSION_STALL_MS = 10 * 60_000;
 
 export interface WatchdogProbes {
   /** Monotonic ms of the last try of the session; undefined where there is none. */

@@ -12,7 +12,7 @@ interface Deps {
   readonly files: Files;
 }
 
-export function executablePath(version: string): string {
+function executablePath(version: string): string {
   return `${VERSIONS_DIRECTORY}/${version}/pipeops-agent`;
 }
 

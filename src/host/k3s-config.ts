@@ -28,7 +28,7 @@ export function joiningConfig(
 }
 
 /** JSON is YAML: no text needs quoting of its own. */
-export function renderK3sConfig(config: K3sConfig): string {
+function renderK3sConfig(config: K3sConfig): string {
   return `# Written by pipeops-agent. Put your own settings into another file beside it.\n${Object.entries(
     config,
   )

@@ -1,7 +1,6 @@
-import type { KubernetesListObject, KubernetesObject, V1Status } from '@kubernetes/client-node';
+import type { KubernetesListObject, KubernetesObject } from '@kubernetes/client-node';
 import { AgentError, messageOf } from '../core/errors.ts';
-import type { Http } from '../core/ports.ts';
-import type { KubernetesCredentials } from './credentials.ts';
+import { type ApiDeps, type ApiRequest, type Query, sendToApi } from './api-request.ts';
 import { type PageEnd, readListPage } from './list-page.ts';
 import { expectTrouble, type WatchEvent, watchEvents } from './watch-events.ts';
 
@@ -13,8 +12,6 @@ export const LIST_PAGE_OBJECTS = 500;
 const TEXT_LIMIT_BYTES = 64 * 1024 * 1024;
 /** Who owns the fields that the agent applies (kubernetes.io, "Server-Side Apply"). */
 export const FIELD_MANAGER = 'pipeops-agent';
-
-type Query = Readonly<Record<string, string | number | boolean>>;
 
 /**
  * The Kubernetes API by path, over Bun's fetch. The shapes come from client-node as types; its
@@ -83,25 +80,12 @@ export interface WriteOptions {
   readonly dryRun?: boolean;
 }
 
-interface ClientDeps {
-  readonly http: Http;
-  readonly credentials: KubernetesCredentials;
-}
+/** A request that must be answered in time. */
+type Call = Omit<ApiRequest, 'timeoutMs'>;
 
-interface RequestOptions {
-  readonly method: string;
-  readonly path: string;
-  readonly query?: Query;
-  readonly body?: unknown;
-  readonly contentType?: string;
-  readonly signal: AbortSignal;
-  /** Undefined for a watch: no end but the signal. */
-  readonly timeoutMs: number | undefined;
-}
-
-export function kubernetesClient(deps: ClientDeps): KubernetesClient {
-  const json = async <T>(options: Omit<RequestOptions, 'timeoutMs'>): Promise<T> => {
-    const response = await send(deps, { ...options, timeoutMs: REQUEST_TIMEOUT_MS });
+export function kubernetesClient(deps: ApiDeps): KubernetesClient {
+  const json = async <T>(options: Call): Promise<T> => {
+    const response = await sendToApi(deps, { ...options, timeoutMs: REQUEST_TIMEOUT_MS });
     // The API server is trusted for the shapes of its own objects.
     return (await readJson(options, response)) as T;
   };
@@ -123,12 +107,12 @@ export function kubernetesClient(deps: ClientDeps): KubernetesClient {
     eachOfPage: async (path, query, onItem, signal) => {
       const paged = { limit: LIST_PAGE_OBJECTS, ...query };
       const options = { method: 'GET', path, query: paged, signal, timeoutMs: REQUEST_TIMEOUT_MS };
-      const response = await send(deps, options);
+      const response = await sendToApi(deps, options);
       return readListPage(path, response.body ?? [], onItem);
     },
     text: async (path, query, signal) => {
       const options = { method: 'GET', path, query, signal, timeoutMs: REQUEST_TIMEOUT_MS };
-      return readText(path, await send(deps, options));
+      return readText(path, await sendToApi(deps, options));
     },
     bytes: (path, query, signal) => readBytes(deps, path, query, signal),
     apply: (path, object, signal, options) =>
@@ -163,7 +147,7 @@ function writeQuery({ dryRun = false }: WriteOptions = {}): Query {
 }
 
 async function remove(
-  json: (options: Omit<RequestOptions, 'timeoutMs'>) => Promise<unknown>,
+  json: (options: Call) => Promise<unknown>,
   path: string,
   uid: string,
   signal: AbortSignal,
@@ -185,12 +169,12 @@ async function remove(
 }
 
 async function* watch<T>(
-  deps: ClientDeps,
+  deps: ApiDeps,
   path: string,
   query: Query,
   signal: AbortSignal,
 ): AsyncGenerator<WatchEvent<T>> {
-  const response = await send(deps, {
+  const response = await sendToApi(deps, {
     method: 'GET',
     path,
     query: { watch: true, allowWatchBookmarks: true, ...query },
@@ -201,18 +185,18 @@ async function* watch<T>(
 }
 
 async function* readBytes(
-  deps: ClientDeps,
+  deps: ApiDeps,
   path: string,
   query: Query,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const options = { method: 'GET', path, query, signal, timeoutMs: REQUEST_TIMEOUT_MS };
-  const response = await send(deps, options);
+  const response = await sendToApi(deps, options);
   yield* expectTrouble(path, response.body ?? []);
 }
 
 async function readJson(
-  { path, signal }: Pick<RequestOptions, 'path' | 'signal'>,
+  { path, signal }: Pick<ApiRequest, 'path' | 'signal'>,
   response: Response,
 ): Promise<unknown> {
   try {
@@ -238,92 +222,4 @@ async function readText(path: string, response: Response): Promise<string> {
     parts.push(decoder.decode(chunk, { stream: true }));
   }
   return parts.join('');
-}
-
-async function send(deps: ClientDeps, options: RequestOptions): Promise<Response> {
-  const first = await attempt(deps, options);
-  if (first.status !== 401) {
-    return checked(options, first);
-  }
-  // The token may have been renewed, or minted anew by root: look once more.
-  await first.body?.cancel();
-  deps.credentials.reload();
-  return checked(options, await attempt(deps, options));
-}
-
-async function attempt(deps: ClientDeps, options: RequestOptions): Promise<Response> {
-  const { server, ca, token } = await deps.credentials.current();
-  const url = new URL(options.path, server);
-  for (const [name, value] of Object.entries(options.query ?? {})) {
-    url.searchParams.set(name, String(value));
-  }
-  const deadline =
-    options.timeoutMs === undefined
-      ? options.signal
-      : AbortSignal.any([options.signal, AbortSignal.timeout(options.timeoutMs)]);
-  try {
-    return await deps.http(url.href, {
-      method: options.method,
-      headers: {
-        authorization: `Bearer ${token}`,
-        accept: 'application/json',
-        // The API server is near: packing would only cost both of us time.
-        'accept-encoding': 'identity',
-        ...(options.body === undefined
-          ? {}
-          : { 'content-type': options.contentType ?? 'application/json' }),
-      },
-      ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
-      tls: { ca },
-      signal: deadline,
-      timeout: false,
-      redirect: 'error',
-    });
-  } catch (thrown) {
-    if (options.signal.aborted) {
-      throw new AgentError('INTERRUPTED', `The request for ${options.path} was interrupted`);
-    }
-    if (deadline.aborted) {
-      throw new AgentError('TIMEOUT', `Kubernetes did not answer ${options.path} in time`, {
-        hint: 'Look at the load of the machine and at: journalctl -u k3s',
-      });
-    }
-    throw new AgentError('KUBERNETES_API', `Cannot reach Kubernetes: ${messageOf(thrown)}`, {
-      hint: 'Check that k3s runs: systemctl status k3s',
-      cause: thrown,
-    });
-  }
-}
-
-async function checked(options: RequestOptions, response: Response): Promise<Response> {
-  if (response.ok) {
-    return response;
-  }
-  const status = await readStatus(response);
-  const reason = status.reason ?? 'Unknown';
-  const text = `Kubernetes refused ${options.method} ${options.path}: ${status.message ?? reason}`;
-  throw new AgentError(response.status === 404 ? 'NOT_FOUND' : 'KUBERNETES_API', text, {
-    hint:
-      response.status === 403
-        ? "The agent's account lacks this permission: kubectl describe clusterrole pipeops-agent"
-        : 'Check the object named and: journalctl -u k3s',
-    details: { status: response.status, reason, ...causesOf(status) },
-  });
-}
-
-/** What exactly stands against it: of an eviction, the disruption budget. */
-function causesOf(status: V1Status): { readonly causes?: readonly string[] } {
-  const causes = (status.details?.causes ?? []).flatMap(({ message }) => message ?? []);
-  return causes.length === 0 ? {} : { causes };
-}
-
-/** An error answer is a Status object; what stands before the API server may say anything. */
-async function readStatus(response: Response): Promise<V1Status> {
-  const unknown = { reason: `HTTP ${response.status}` };
-  try {
-    const answer = (await response.json()) as V1Status | null;
-    return answer?.kind === 'Status' ? answer : unknown;
-  } catch {
-    return unknown;
-  }
 }

@@ -101,7 +101,7 @@ export function deploymentPath({ namespace, name }: RolloutTarget): string {
 }
 
 /** What a Deployment says of itself (kubernetes.io, "Deployment status"). */
-export function rolloutState(deployment: V1Deployment): RolloutState {
+function rolloutState(deployment: V1Deployment): RolloutState {
   const wanted = deployment.spec?.replicas ?? 1;
   const status = deployment.status;
   const observed = (status?.observedGeneration ?? 0) >= (deployment.metadata?.generation ?? 0);

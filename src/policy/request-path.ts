@@ -11,7 +11,7 @@ export type ParsedRequest =
   | { readonly kind: 'refused'; readonly decision: PolicyDecision };
 
 /** Longest path, without the query, characters. */
-export const PATH_LENGTH_MAX = 4_096;
+const PATH_LENGTH_MAX = 4_096;
 
 /**
  * Characters that names in Kubernetes are made of. No `%`: an escape of any of these is needless,

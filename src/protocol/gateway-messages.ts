@@ -4,7 +4,7 @@
  * both directions, is a piece of one byte stream. The agent is yamux' client, the peer its server,
  * and only the peer opens streams.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { INITIAL_WINDOW_BYTES, UINT32_MAX } from './yamux-frame.ts';
 
 /** A number that is missing, of a wrong type, or out of range counts as absent. */

@@ -1,5 +1,5 @@
 /** Root's own files in /var/lib/pipeops-agent-host. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * One thing that was made on this machine. `name` is a path, the name of a user, or the role of

@@ -3,7 +3,7 @@
  * itself, so a joining machine fetches nothing unverified, and a checksum, so a mangled copy is
  * found before any connection.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { AgentError } from '../core/errors.ts';
 
 export const JOIN_TOKEN_LIMIT_BYTES = 4 * 1024;

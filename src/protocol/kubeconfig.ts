@@ -3,7 +3,7 @@
  * a token (kubernetes.io, "Organizing Cluster Access Using kubeconfig Files"). JSON is YAML, so
  * kubectl reads it too.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const Kubeconfig = z.looseObject({
   clusters: z

@@ -1,5 +1,5 @@
 /** The parts that are read of what `kubectl get … -o json` prints (kubernetes.io, API reference). */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const NodeList = z.looseObject({
   items: z.array(

@@ -1,5 +1,5 @@
 /** What the daemon says of itself on its socket and on loopback: the promise behind `--json`. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** One thing that keeps the agent from being ready, or that a person should know. */
 export const Reason = z.strictObject({

@@ -8,8 +8,8 @@
  * request_id) or `error`. With `gateway_ws_url` in it the agent closes this connection and dials
  * that address, without a second register. Then heartbeats, and whatever the data plane speaks.
  */
-import { z } from 'zod';
-import { ClusterStatus, Command, CommandResult } from './rest.ts';
+import * as z from 'zod';
+import { ClusterStatus, CommandResult } from './rest.ts';
 
 /** Path of the controller's WebSocket; it replaces the path of the control plane's address. */
 export const WEBSOCKET_PATH = '/api/v1/clusters/agent/ws';
@@ -170,9 +170,6 @@ export const ErrorPayload = z.looseObject({
   retry_after_seconds: z.number().optional().catch(undefined),
 });
 
-/** Answer to `ping`, with its request_id. */
-export const PongPayload = z.strictObject({ timestamp });
-
 /** agent → peer, at the first message of each unknown type. */
 export const ProtocolFallbackPayload = z.strictObject({
   agent_version: text,
@@ -186,9 +183,6 @@ export const ProtocolFallbackPayload = z.strictObject({
 export type ProtocolFallbackPayload = z.infer<typeof ProtocolFallbackPayload>;
 
 // --- Our extension: commands and status on the same connection ---
-
-/** peer → agent: `command`. Sent again until it is acknowledged; the id is the idempotency key. */
-export const CommandPayload = Command;
 
 /**
  * `command_ack`, in both directions. agent → peer, of a command or a cancel: it is committed.

@@ -1,5 +1,5 @@
 /** The policy file of root, `/etc/pipeops-agent/policy.yaml`. Every key is explained in docs/POLICY.md. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const POLICY_PRESETS = ['read-only', 'standard', 'operate'] as const;
 export type PolicyPreset = (typeof POLICY_PRESETS)[number];
@@ -23,7 +23,7 @@ export const POLICY_COMMANDS = [
 export type PolicyCommand = (typeof POLICY_COMMANDS)[number];
 
 /** Verbs of RBAC. */
-export const POLICY_VERBS = [
+const POLICY_VERBS = [
   'get',
   'list',
   'watch',

@@ -6,7 +6,7 @@
  * `proxy_request_stream_end`; `proxy_cancel` at any time.
  * agent → peer: one `proxy_response`, or with `supports_response_streaming` one
  * `proxy_response_header`, any number of `proxy_response_chunk` and one `proxy_response_end`. A
- * failure is `proxy_error` or `proxy_response_abort`.
+ * failure is `proxy_error` or `proxy_response_abort` {error, code}: a code of docs/TROUBLESHOOTING.md.
  *
  * Ours, where both sides announced `supports_flow_control`: `proxy_window` {bytes} in both
  * directions allows the other side that many more body bytes; it begins with
@@ -14,7 +14,7 @@
  * `proxy_response` although a streamed one was asked for. And `raw_upgrade` in a request: behind a
  * header with status 101 the chunks of both directions are the bytes of the other protocol.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Body bytes of one message, before base64; the existing agent sends as many. */
 export const PROXY_CHUNK_BYTES = 32 * 1024;
@@ -116,15 +116,6 @@ export const ProxyResponseChunkPayload = z.strictObject({
   size: z.int().min(0),
 });
 export type ProxyResponseChunkPayload = z.infer<typeof ProxyResponseChunkPayload>;
-
-export const ProxyResponseEndPayload = z.strictObject({});
-
-/** `proxy_error` and `proxy_response_abort`. */
-export const ProxyErrorPayload = z.strictObject({
-  error: text,
-  /** Ours: a code of docs/TROUBLESHOOTING.md. */
-  code: text.optional(),
-});
 
 /** peer → agent, `proxy_websocket_start` or `ws_start`: a WebSocket of the Kubernetes API. */
 export const ProxyWebSocketStartPayload = z.looseObject({

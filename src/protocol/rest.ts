@@ -3,7 +3,7 @@
  * with the existing control plane; what it does not know (`timeout_seconds`, `error_code`, `data`)
  * is additive and optional there.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Largest body of either direction that is read, bytes. */
 export const REST_BODY_LIMIT_BYTES = 4 * 1024 * 1024;

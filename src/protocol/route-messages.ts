@@ -3,7 +3,7 @@
  * (routes), and the TCP and UDP listeners of managed Gateways (tunnels). Field names are wire-exact
  * with the existing control plane, which ignores what it does not know.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Paths of the calls. Success is 200; for `tunnels` also 201, for its DELETE also 204. */
 export const ROUTE_PATHS = {

@@ -27,10 +27,6 @@ const FIXED_BYTES = 4;
 const NAME_BYTES_MAX = 63;
 const TUNNEL_ID_BYTES_MAX = 253;
 
-/** No header is longer, bytes. */
-export const TUNNEL_HEADER_BYTES_MAX =
-  FIXED_BYTES + 2 + NAME_BYTES_MAX + 2 + NAME_BYTES_MAX + 2 + TUNNEL_ID_BYTES_MAX;
-
 /** Reads the header from the first bytes of a stream, as many as came so far. */
 export function decodeTunnelHeader(bytes: Uint8Array): TunnelHeaderResult {
   if (bytes.length > 0 && bytes[0] !== VERSION) {
@@ -71,22 +67,6 @@ export function decodeTunnelHeader(bytes: Uint8Array): TunnelHeaderResult {
   }
   const [service = '', namespace = '', tunnelId = ''] = texts;
   return { kind: 'header', header: { protocol, port, service, namespace, tunnelId }, size: at };
-}
-
-/** The other side of `decodeTunnelHeader`: for a peer that opens streams. */
-export function encodeTunnelHeader(header: TunnelHeader): Uint8Array {
-  const texts = [header.service, header.namespace, header.tunnelId].map((text) =>
-    Buffer.from(text, 'utf8'),
-  );
-  const parts = texts.flatMap((text) => [uint16(text.length), text]);
-  const fixed = [VERSION, PROTOCOLS.indexOf(header.protocol) + 1];
-  return Buffer.concat([Buffer.from(fixed), uint16(header.port), ...parts]);
-}
-
-function uint16(value: number): Buffer {
-  const bytes = Buffer.alloc(2);
-  bytes.writeUInt16BE(value);
-  return bytes;
 }
 
 function decodeUtf8(bytes: Uint8Array): string | undefined {

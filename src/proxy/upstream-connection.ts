@@ -37,7 +37,7 @@ export interface Exchange {
 }
 
 /** No byte in either direction for this long before the head of an answer: nobody is there, ms. */
-export const ANSWER_SILENCE_MS_MAX = 120_000;
+const ANSWER_SILENCE_MS_MAX = 120_000;
 
 /** What the pool wants to know of a connection. */
 export interface ConnectionOwner {

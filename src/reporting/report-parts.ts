@@ -3,7 +3,7 @@ import type { Clock } from '../core/ports.ts';
 import type { StatusReportPayload } from '../protocol/messages.ts';
 
 /** Size of the objects in one message, bytes; a peer takes messages of 4 MiB. */
-export const PART_LIMIT_BYTES = 512 * 1024;
+const PART_LIMIT_BYTES = 512 * 1024;
 
 /** What a report says, however many messages it takes. Lists that are unknown are absent. */
 export type ReportContent = Pick<StatusReportPayload, 'changed' | 'removed'>;

@@ -4,6 +4,7 @@ import { AgentError } from '../core/errors.ts';
 import type { Clock, RunSoon } from '../core/ports.ts';
 import type { Command, CommandResult } from '../protocol/rest.ts';
 import { probeDisk, storeRebornAt } from './database.ts';
+import { rememberEarlyCancel, takeEarlyCancel } from './early-cancels.ts';
 import { type CommitTimes, type GroupCommit, groupCommit } from './group-commit.ts';
 import { pruneJournal } from './journal-pruning.ts';
 import {
@@ -26,11 +27,6 @@ export const HELD_BYTES_MAX = 256 * 1024 * 1024;
 export const PENDING_BYTES_MAX = 8 * 1024 * 1024;
 /** Largest checkpoint of a command, bytes. */
 export const CHECKPOINT_BYTES_MAX = 1024 * 1024;
-/** A cancel that came before its command is remembered this long. */
-export const EARLY_CANCEL_KEPT_MS = 3_600_000;
-/** … and no more than this many of them, the newest. */
-export const EARLY_CANCELS_MAX = 1_000;
-
 /** How far the clocks of the control plane and of this machine may be apart. */
 export const CLOCKS_APART_MS = 60_000;
 
@@ -171,11 +167,7 @@ function insert(parts: Parts, command: Command, text: string, bytes: number): Ac
     return 'full';
   }
   const now = parts.clock.now();
-  const oldest = new Date(now.getTime() - EARLY_CANCEL_KEPT_MS).toISOString();
-  const cancel = database
-    .query<{ at: string }, [string]>('DELETE FROM early_cancels WHERE id = ? RETURNING at')
-    .get(command.id);
-  const cancelledAt = cancel !== null && cancel.at >= oldest ? cancel.at : null;
+  const cancelledAt = takeEarlyCancel(database, command.id, now);
   database.run(
     `INSERT INTO commands (id, type, state, bytes, accepted_at, cancelled_at, command)
      VALUES (?, ?, 'accepted', ?, ?, ?, ?)`,
@@ -189,10 +181,10 @@ function insert(parts: Parts, command: Command, text: string, bytes: number): Ac
 async function cancel(parts: Parts, commandId: string): Promise<CancelOutcome> {
   const { commits, database, clock } = parts;
   const outcome = await commits.write(() => {
-    const now = clock.now().toISOString();
+    const now = clock.now();
     switch (stateOf(database, commandId)) {
       case undefined:
-        rememberCancel(database, commandId, now);
+        rememberEarlyCancel(database, commandId, now);
         return 'unknown';
       case 'done':
       case 'delivered':
@@ -200,7 +192,7 @@ async function cancel(parts: Parts, commandId: string): Promise<CancelOutcome> {
         return 'finished';
       default:
         database.run('UPDATE commands SET cancelled_at = coalesce(cancelled_at, ?) WHERE id = ?', [
-          now,
+          now.toISOString(),
           commandId,
         ]);
         return 'cancelling';
@@ -213,14 +205,6 @@ async function cancel(parts: Parts, commandId: string): Promise<CancelOutcome> {
     parts.results.ring();
   }
   return outcome;
-}
-
-function rememberCancel(database: Database, commandId: string, now: string): void {
-  database.run('INSERT OR REPLACE INTO early_cancels (id, at) VALUES (?, ?)', [commandId, now]);
-  database.run(
-    `DELETE FROM early_cancels WHERE rowid <= (SELECT max(rowid) FROM early_cancels) - ?`,
-    [EARLY_CANCELS_MAX],
-  );
 }
 
 function begin({ commits, database, totals, clock }: Parts, commandId: string): Promise<number> {

@@ -11,7 +11,7 @@ import type { StreamHandler, YamuxStream } from './yamux-stream.ts';
 export const STREAMS_MAX = 1_024;
 
 /** How long a new stream may take to say where it goes. */
-export const HEADER_TIMEOUT_MS = 10_000;
+const HEADER_TIMEOUT_MS = 10_000;
 
 /** How long finding the address of a target may take. */
 const RESOLVE_TIMEOUT_MS = 10_000;

@@ -1,9 +1,6 @@
 import { expect, test } from 'bun:test';
-import {
-  decodeTunnelHeader,
-  encodeTunnelHeader,
-  TUNNEL_HEADER_BYTES_MAX,
-} from '../../src/protocol/tunnel-header.ts';
+import { decodeTunnelHeader } from '../../src/protocol/tunnel-header.ts';
+import { encodeTunnelHeader } from '../support/tunnel-header.ts';
 
 const HEADER = {
   protocol: 'udp',
@@ -48,7 +45,7 @@ test.each([
   expect(decodeTunnelHeader(Buffer.from(hex, 'hex'))).toEqual({ kind: 'invalid', reason });
 });
 
-test('the longest header is as long as its limit says', () => {
+test('names as long as they may be are read', () => {
   const header = {
     ...HEADER,
     service: 's'.repeat(63),
@@ -56,6 +53,5 @@ test('the longest header is as long as its limit says', () => {
     tunnelId: 't'.repeat(253),
   };
   const bytes = encodeTunnelHeader(header);
-  expect(bytes).toHaveLength(TUNNEL_HEADER_BYTES_MAX);
   expect(decodeTunnelHeader(bytes)).toEqual({ kind: 'header', header, size: bytes.length });
 });

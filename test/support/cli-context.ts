@@ -89,6 +89,7 @@ export function cliContext(options: CliContextOptions): TestCli {
             out.stdout += text;
           },
           stderr,
+          flush: async () => undefined,
           stdinIsTty: false,
           stderrIsTty: false,
           readStdin: async () => '',
@@ -97,7 +98,11 @@ export function cliContext(options: CliContextOptions): TestCli {
         },
         signal: options.signal ?? new AbortController().signal,
         progress: (title) =>
-          startProgress({ clock }, { isTty: false, columns: 80, write: stderr }, title),
+          startProgress(
+            { clock },
+            { isTty: false, inColour: false, columns: 80, write: stderr },
+            title,
+          ),
       };
       return { exitCode: await runCli(context, words), ...out };
     },

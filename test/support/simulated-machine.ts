@@ -174,6 +174,7 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
             out.stdout += text;
           },
           stderr,
+          flush: async () => undefined,
           stdinIsTty: false,
           stderrIsTty: false,
           readStdin: async () => options.stdin ?? '',
@@ -184,7 +185,7 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
         progress: (title) =>
           startProgress(
             { clock: systemClock },
-            { isTty: false, columns: 80, write: stderr },
+            { isTty: false, inColour: false, columns: 80, write: stderr },
             title,
           ),
       };

@@ -2,8 +2,8 @@
 import { expect, test } from 'bun:test';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemRunSoon } from '../../src/platform/run-soon.ts';
-import { encodeTunnelHeader } from '../../src/protocol/tunnel-header.ts';
 import { YamuxSession } from '../../src/tunnel/yamux-session.ts';
+import { encodeTunnelHeader } from '../support/tunnel-header.ts';
 import { openRecorded, SESSION_OPTIONS, writeAll } from './session-pair.ts';
 import { buildYamuxPeer } from './yamux-peer.ts';
 

@@ -3,12 +3,13 @@ import { expect, test } from 'bun:test';
 import type { Clock } from '../../src/core/ports.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemRunSoon } from '../../src/platform/run-soon.ts';
-import { encodeTunnelHeader, type TunnelHeader } from '../../src/protocol/tunnel-header.ts';
+import type { TunnelHeader } from '../../src/protocol/tunnel-header.ts';
 import { tunnelCounters } from '../../src/tunnel/counters.ts';
 import { openTunnel } from '../../src/tunnel/open-tunnel.ts';
 import type { TunnelTarget } from '../../src/tunnel/targets.ts';
 import { type ManualClock, manualClock } from '../support/manual-clock.ts';
 import { memoryLog } from '../support/memory-log.ts';
+import { encodeTunnelHeader } from '../support/tunnel-header.ts';
 import { openRecorded, testSession, until } from './session-pair.ts';
 
 const HEADER: TunnelHeader = {

@@ -1,5 +1,5 @@
 /** apply: any objects from a manifest. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { DnsLabel } from './fields.ts';
 
 /** Largest manifest, bytes of UTF-8. */

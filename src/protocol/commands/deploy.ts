@@ -1,5 +1,5 @@
 /** deploy and update: an application as a Deployment, with a Service and an Ingress. */
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   DnsSubdomain,
   DomainName,
@@ -10,16 +10,16 @@ import {
 } from './fields.ts';
 import { Probes } from './probes.ts';
 
-export const PORTS_MAX = 64;
-export const DOMAINS_MAX = 64;
+const PORTS_MAX = 64;
+const DOMAINS_MAX = 64;
 /** Words of a command line. */
-export const ARGUMENTS_MAX = 256;
-export const ARGUMENT_LENGTH_MAX = 32_768;
-export const ENVIRONMENT_VARIABLES_MAX = 1_000;
-export const ENVIRONMENT_VALUE_LENGTH_MAX = 131_072;
-export const LABELS_MAX = 64;
+const ARGUMENTS_MAX = 256;
+const ARGUMENT_LENGTH_MAX = 32_768;
+const ENVIRONMENT_VARIABLES_MAX = 1_000;
+const ENVIRONMENT_VALUE_LENGTH_MAX = 131_072;
+const LABELS_MAX = 64;
 /** Kubernetes allows 256 KiB of annotations on an object. */
-export const ANNOTATION_LENGTH_MAX = 262_144;
+const ANNOTATION_LENGTH_MAX = 262_144;
 
 const quantity = z
   .string()

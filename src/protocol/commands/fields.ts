@@ -1,5 +1,5 @@
 /** Fields that the payloads of several commands share, with their limits. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** RFC 1123 label: what names of namespaces, Services and Deployments must be here. */
 export const DnsLabel = z
@@ -29,10 +29,10 @@ export const DomainName = z
     'must be a lower-case domain name (RFC 1123)',
   );
 
-export const REPLICAS_MAX = 1_000;
+const REPLICAS_MAX = 1_000;
 /** Longest wait for a rollout, seconds. */
-export const WAIT_SECONDS_MAX = 3_600;
-export const WAIT_SECONDS_DEFAULT = 120;
+const WAIT_SECONDS_MAX = 3_600;
+const WAIT_SECONDS_DEFAULT = 120;
 
 export const Replicas = z.int().min(0).max(REPLICAS_MAX);
 

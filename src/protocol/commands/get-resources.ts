@@ -1,9 +1,9 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { ClusterStatus } from '../rest.ts';
 import { DnsLabel } from './fields.ts';
 
 /** Objects of one kind that `get_resources` lists at most, unless `limit` asks for fewer. */
-export const GET_RESOURCES_LIMIT_MAX = 1_000;
+const GET_RESOURCES_LIMIT_MAX = 1_000;
 
 export const GetResourcesPayload = z.strictObject({
   /** Absent: the cluster status. */

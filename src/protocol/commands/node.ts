@@ -1,10 +1,10 @@
 /** cordon, uncordon and drain: which pods a node takes and keeps. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { DnsSubdomain } from './fields.ts';
 
-export const DRAIN_GRACE_SECONDS_MAX = 3_600;
-export const DRAIN_TIMEOUT_SECONDS_MAX = 3_600;
-export const DRAIN_TIMEOUT_SECONDS_DEFAULT = 300;
+const DRAIN_GRACE_SECONDS_MAX = 3_600;
+const DRAIN_TIMEOUT_SECONDS_MAX = 3_600;
+const DRAIN_TIMEOUT_SECONDS_DEFAULT = 300;
 
 export const CordonPayload = z.strictObject({ node: DnsSubdomain });
 export type CordonPayload = z.infer<typeof CordonPayload>;

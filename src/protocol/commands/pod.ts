@@ -1,18 +1,18 @@
 /** logs and exec: what is said and done in a pod. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { DnsLabel, DnsSubdomain } from './fields.ts';
 
-export const LOG_LINES_MAX = 10_000;
-export const LOG_LINES_DEFAULT = 100;
+const LOG_LINES_MAX = 10_000;
+const LOG_LINES_DEFAULT = 100;
 /** Thirty days. */
-export const LOG_SINCE_SECONDS_MAX = 2_592_000;
+const LOG_SINCE_SECONDS_MAX = 2_592_000;
 /** Words of a command line, and characters of all of them: they travel in an address. */
-export const EXEC_WORDS_MAX = 256;
-export const EXEC_COMMAND_LENGTH_MAX = 32_768;
+const EXEC_WORDS_MAX = 256;
+const EXEC_COMMAND_LENGTH_MAX = 32_768;
 /** Characters. */
-export const EXEC_STDIN_LENGTH_MAX = 1_048_576;
-export const EXEC_TIMEOUT_SECONDS_MAX = 3_600;
-export const EXEC_TIMEOUT_SECONDS_DEFAULT = 60;
+const EXEC_STDIN_LENGTH_MAX = 1_048_576;
+const EXEC_TIMEOUT_SECONDS_MAX = 3_600;
+const EXEC_TIMEOUT_SECONDS_DEFAULT = 60;
 
 const podFields = {
   pod: DnsSubdomain.optional(),

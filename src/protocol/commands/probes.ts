@@ -1,9 +1,9 @@
 /** Probes of a container (kubernetes.io, "Liveness, Readiness, and Startup Probes"). */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Most seconds of a period, a timeout or a delay. */
-export const PROBE_SECONDS_MAX = 3_600;
-export const PROBE_THRESHOLD_MAX = 1_000;
+const PROBE_SECONDS_MAX = 3_600;
+const PROBE_THRESHOLD_MAX = 1_000;
 
 const port = z.union([
   z.int().min(1).max(65_535),

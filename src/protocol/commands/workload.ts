@@ -1,5 +1,5 @@
 /** scale, restart, rollback and delete: what happens to a Deployment that is there. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { Replicas, rolloutData, targetFields, WaitSeconds } from './fields.ts';
 
 export const ScalePayload = z.strictObject({

@@ -4,7 +4,7 @@ import { type AgentError, toAgentError } from '../../core/errors.ts';
 import type { Clock, Random } from '../../core/ports.ts';
 
 /** Tries of one call in a row, and the waits between them. */
-export const TRIES = 3;
+const TRIES = 3;
 const RETRY = { firstMs: 1_000, capMs: 5_000 };
 
 /** How a call to the control plane ended. */

@@ -11,9 +11,9 @@ import type { HostPath, HostRoutes, RouteTable } from './host-routes.ts';
 import { type Replicated, replica } from './replica.ts';
 
 /** All routes are told anew this often: the control plane forgets them after a day. */
-export const ROUTES_SYNC_MS = 4 * 3_600_000;
+const ROUTES_SYNC_MS = 4 * 3_600_000;
 /** All tunnels, while there are any. */
-export const TUNNELS_SYNC_MS = 5 * 60_000;
+const TUNNELS_SYNC_MS = 5 * 60_000;
 
 /** Characters of the control plane's words that are repeated. */
 const FOREIGN_TEXT_MAX = 200;

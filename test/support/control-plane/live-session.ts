@@ -1,12 +1,11 @@
 /** A registered agent's connection, controller or gateway: its messages and what it is sent. */
-import type { z } from 'zod';
+import { z } from 'zod';
 import {
   CLOSE_CODES,
   CommandAckPayload,
   CommandProgressPayload,
   CommandResultPayload,
   HeartbeatPayload,
-  PongPayload,
   ProtocolFallbackPayload,
   StatusReportPayload,
 } from '../../../src/protocol/messages.ts';
@@ -15,6 +14,9 @@ import { type CommandChannel, commandChannel } from './command-channel.ts';
 import type { ConversationDeps } from './conversation-deps.ts';
 import { type AgentEnvelope, describe } from './envelope.ts';
 import { StatusReplica } from './status-replica.ts';
+
+/** Answer to `ping`, with its request_id. */
+const PongPayload = z.strictObject({ timestamp: z.iso.datetime({ offset: true }) });
 
 export interface LiveSession {
   message(envelope: AgentEnvelope): void;

@@ -1,14 +1,17 @@
 /** Requests to the clusters of agents, through their sessions: the peer of the agent's proxy bridge. */
+import { z } from 'zod';
 import {
   PROXY_CHUNK_BYTES,
   PROXY_WINDOW_BYTES,
-  ProxyErrorPayload,
   ProxyResponseChunkPayload,
   ProxyResponseHeaderPayload,
   ProxyResponsePayload,
   ProxyWindowPayload,
 } from '../../../src/protocol/proxy-messages.ts';
 import type { AgentLink, DataPlanePeer } from './agent-link.ts';
+
+/** `proxy_error` and `proxy_response_abort`; `code` is one of docs/TROUBLESHOOTING.md. */
+const ProxyErrorPayload = z.strictObject({ error: z.string(), code: z.string().optional() });
 
 export interface ClusterRequest {
   readonly method: string;
