@@ -4,15 +4,13 @@ import { parseBoundedJson } from '../protocol/bounded-json.ts';
 import { CLOSE_CODES, Envelope, MESSAGE_LIMIT_BYTES } from '../protocol/messages.ts';
 import { withDeadline } from './deadline.ts';
 import { retryAfterMs } from './pace.ts';
-import { type SlowLink, slowLink } from './slow-link.ts';
+import { PING_INTERVAL_MS, type SlowLink, slowLink } from './slow-link.ts';
 
 /** From the name to the answer of the upgrade. */
 export const DIAL_TIMEOUT_MS = 15_000;
-/** Time between two ping frames: shorter than the 5 s after which some proxies end what is idle. */
-export const PING_INTERVAL_MS = 4_000;
 /**
  * A peer from which nothing came for this long is dead: it answers pings. Found within 15 s; later
- * only after a message that a slow link needs longer for.
+ * only when its ping waits behind more than the link was measured to carry in good time.
  */
 export const SILENCE_LIMIT_MS = 14_000;
 /** More than this waiting to leave means that the peer does not read: the connection is given up. */
@@ -69,7 +67,7 @@ export async function openConnection(
   const ended = Promise.withResolvers<AgentError>();
   const gone = new AbortController();
   const { host } = new URL(target.url);
-  const link = slowLink();
+  const link = slowLink(deps);
   let heardAt = deps.clock.monotonic();
   let why: AgentError | undefined;
   const socket = deps.dial(
@@ -218,7 +216,7 @@ async function watchSilence(
       give(CLOSE_CODES.silent, new AgentError('CONTROL_PLANE_UNREACHABLE', message));
       return;
     }
-    socket.ping(link.mark());
+    socket.ping(link.pinged());
     await clock.sleep(Math.min(PING_INTERVAL_MS, leftMs), gone);
   }
 }

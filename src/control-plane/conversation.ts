@@ -55,12 +55,14 @@ export interface Conversation {
   /**
    * Heartbeats, commands, status and the data plane, until the connection ends, the control plane
    * has forgotten this agent, or the signal: then what is under way in the data plane may end first.
+   * Once forgotten, the data plane goes on until it talks again or the connection ends.
    */
   talk(connection: Connection, peer: Peer, signal: AbortSignal): Promise<'ended' | 'forgotten'>;
 }
 
 export function conversation(deps: ConversationDeps, options: ConversationOptions): Conversation {
   const dispatch = dispatcher(deps, options);
+  const planes = planeOfConnection(deps);
   let registrations = 0;
   return {
     handlers: dispatch.handlers,
@@ -86,11 +88,14 @@ export function conversation(deps: ConversationDeps, options: ConversationOption
       const { signal: inner, end } = childSignal(signal);
       connection.signal.addEventListener('abort', end, { once: true });
       let isForgotten = false;
-      const live = begin(deps, options, connection, peer, () => {
+      const plane = planes.attach(connection, peer);
+      const ids = { ...options, clusterId: peer.clusterId };
+      dispatch.speak(connection);
+      const live = begin(deps, ids, connection, peer, plane, () => {
         isForgotten = true;
         end();
       });
-      dispatch.speak(connection, live);
+      dispatch.serve(live);
       try {
         await Promise.all([
           live.heartbeats.run(inner),
@@ -102,8 +107,10 @@ export function conversation(deps: ConversationDeps, options: ConversationOption
         }
       } finally {
         end();
-        dispatch.speak(connection);
-        live.plane?.close();
+        if (!isForgotten) {
+          dispatch.serve(undefined);
+          planes.close();
+        }
       }
       return isForgotten ? 'forgotten' : 'ended';
     },
@@ -125,14 +132,42 @@ async function drained(
   );
 }
 
-function begin(
-  deps: ConversationDeps,
-  options: ConversationOptions,
-  connection: Connection,
-  peer: Peer,
-  forgotten: () => void,
-): Live {
-  const ids = { ...options, clusterId: peer.clusterId };
+interface Plane {
+  readonly plane: AttachedDataPlane | undefined;
+  readonly binaryIsTunnel: () => boolean;
+}
+
+/** The data plane of one connection: requests outlive a registration as the same cluster. */
+function planeOfConnection(deps: ConversationDeps) {
+  let attached: (Plane & { readonly peer: Peer }) | undefined;
+  const close = () => {
+    const { plane } = attached ?? {};
+    attached = undefined;
+    plane?.close();
+  };
+  return {
+    close,
+    attach: (connection: Connection, peer: Peer): Plane => {
+      if (attached === undefined || !isSameCluster(attached.peer, peer)) {
+        close();
+        attached = { ...attachPlane(deps, connection, peer), peer };
+        connection.signal.addEventListener('abort', close, { once: true });
+      }
+      return attached;
+    },
+  };
+}
+
+/** All that a data plane was told of its connection holds for the other one too. */
+function isSameCluster(one: Peer, other: Peer): boolean {
+  return (
+    one.clusterId === other.clusterId &&
+    one.clusterUuid === other.clusterUuid &&
+    one.supportsFlowControl === other.supportsFlowControl
+  );
+}
+
+function attachPlane(deps: ConversationDeps, connection: Connection, peer: Peer): Plane {
   let tunnelAnswered = false;
   const link: SessionLink = {
     kind: connection.kind,
@@ -147,12 +182,21 @@ function begin(
     bufferedBytes: connection.bufferedBytes,
     acceptsServiceToken: deps.tokens.accepts,
   };
+  return { plane: deps.dataPlane?.attach(link), binaryIsTunnel: () => tunnelAnswered };
+}
+
+function begin(
+  deps: ConversationDeps,
+  ids: Parameters<typeof heartbeatPayload>[0],
+  connection: Connection,
+  peer: Peer,
+  plane: Plane,
+  forgotten: () => void,
+): Live {
   return {
     heartbeats: heartbeats(deps, connection, () => heartbeatPayload(ids, deps.status.summary())),
     commands: peer.supportsCommands ? commandChannel(deps, connection) : undefined,
     reporter: peer.supportsStatusReports ? statusReporter(deps, connection) : undefined,
-    plane: deps.dataPlane?.attach(link),
-    binaryIsTunnel: () => tunnelAnswered,
-    forgotten,
+    ...{ plane: plane.plane, binaryIsTunnel: plane.binaryIsTunnel, forgotten },
   };
 }

@@ -43,8 +43,13 @@ export interface Live {
 
 export interface Dispatcher {
   readonly handlers: ConnectionHandlers;
-  /** Whom answers go to, and who takes what comes. */
-  speak(connection: Connection, live?: Live): void;
+  /** Whom answers go to. */
+  speak(connection: Connection): void;
+  /**
+   * Who takes what comes. While the agent registers again they go on, up to the success: what comes
+   * behind that is for those who begin with it, and waits for them.
+   */
+  serve(live: Live | undefined): void;
   waiting(wait: RegistrationWait | undefined): void;
 }
 
@@ -78,6 +83,7 @@ export function dispatcher(
   const message = (envelope: Envelope) => {
     deps.state.heard();
     if (wait?.offer(envelope) === true) {
+      live = envelope.type === 'register_success' ? undefined : live;
       return;
     }
     if (live === undefined && isForTalk(envelope.type)) {
@@ -119,8 +125,10 @@ export function dispatcher(
       unreadable,
       binary,
     },
-    speak: (to, who) => {
+    speak: (to) => {
       connection = to;
+    },
+    serve: (who) => {
       live = who;
       if (who !== undefined) {
         early.deliver();

@@ -1,42 +1,11 @@
 /** The agent leaves a connection that works: at its stop, and for a gateway that is back. */
 import { describe, expect, test } from 'bun:test';
 import { DRAIN_MS } from '../../src/control-plane/conversation.ts';
-import type { DataPlane, SessionLink } from '../../src/control-plane/ports.ts';
 import type { Clock } from '../../src/core/ports.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { answerRegister, startFakeController } from './fake-controller.ts';
+import { heldPlane } from './held-plane.ts';
 import { startSession } from './session-stand.ts';
-
-/** A data plane whose requests last until the test ends them. */
-function heldPlane() {
-  const events: string[] = [];
-  const links: SessionLink[] = [];
-  const underWay = new Map<SessionLink, number>();
-  const dataPlane: DataPlane = {
-    types: ['proxy_request'],
-    attach: (link) => {
-      links.push(link);
-      events.push(`${link.kind} attached`);
-      return {
-        message: () => void underWay.set(link, (underWay.get(link) ?? 0) + 1),
-        binary: () => undefined,
-        goAway: () => void events.push(`${link.kind} goes away`),
-        underWay: () => underWay.get(link) ?? 0,
-        close: () => void events.push(`${link.kind} closed`),
-      };
-    },
-  };
-  return {
-    ...{ dataPlane, events, links },
-    count: () => [...underWay.values()].reduce((sum, each) => sum + each, 0),
-    answer: (link: SessionLink | undefined) => {
-      if (link !== undefined) {
-        underWay.set(link, 0);
-        link.send('proxy_response', { status: 200, headers: null }, 'r-1');
-      }
-    },
-  };
-}
 
 describe('at the stop of the agent', () => {
   test('a request that is under way is answered before the connection is closed with 1001', async () => {

@@ -16,12 +16,19 @@ test(`mutated messages end nothing and lose no command (SEED=${SEED})`, async ()
     databasePath: join(directory.path, 'agent.db'),
   });
   console.error(`protocol fuzz: ${JSON.stringify({ ...report, rssMib })}`);
+  const { commands, full } = report.ledger;
   expect(report).toEqual({
-    ...{ sent: MESSAGES, oversized: report.oversized, commands: report.commands },
-    answeredOnce: report.commands,
+    ...{ sent: MESSAGES, oversized: report.oversized },
+    ledger: {
+      ...{ commands, accepted: commands, answeredOnce: commands, wrongResults: 0 },
+      ...{ unacknowledged: 0, wronglyAcknowledged: 0 },
+      // Once there is room, one is not turned away again.
+      ...{ full, sentAgain: full },
+    },
     // Messages over the limit end their connections, and nothing else ends one.
     ...{ closedTooLarge: report.oversized, closedOtherwise: 0 },
   });
+  expect(full).toBeLessThanOrEqual(commands);
   expect(report.oversized).toBeGreaterThan(0);
   expect(rssMib.growth).toBeLessThan(GROWTH_MIB_MAX);
 });

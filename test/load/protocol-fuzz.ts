@@ -7,6 +7,7 @@ import { commandJournal } from '../../src/store/command-journal.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { scaledClock } from '../support/scaled-clock.ts';
 import { answerAll, settled } from './answer-all.ts';
+import { type CommandLedger, commandLedger, type LedgerTotals } from './command-ledger.ts';
 import { memoryDial, type ServerSide } from './memory-dial.ts';
 import { rssMib, type Sample, slope } from './resident-memory.ts';
 import { runSimulatedAgent } from './simulated-agent.ts';
@@ -17,8 +18,8 @@ const BATCH = 200;
 const OVERSIZED_MESSAGES = 4;
 /** The agent's time runs so many times faster, for those waits. */
 const HURRY = 5;
-/** An unanswered command is sent again after this. */
-const RESEND_MS = 1_000;
+/** So long may acknowledgements and results not get on before they count as lost. */
+const STALL_MS = 60_000;
 /** Resident memory is measured so many times. */
 const RSS_SAMPLES = 40;
 /** Before this share of the run, the memory is still filling its caches. */
@@ -37,9 +38,8 @@ export interface FuzzReport {
   readonly sent: number;
   /** Over the limit of a message. */
   readonly oversized: number;
-  /** Whole commands: how many, and how many had exactly one answer. */
-  readonly commands: number;
-  readonly answeredOnce: number;
+  /** What became of the whole commands. */
+  readonly ledger: LedgerTotals;
   /** Resident memory, MiB: at the end, and what it grew over a whole run by a line fitted to it. */
   readonly rssMib: { readonly end: number; readonly growth: number };
   /** Connections that were ended with 1009, for a message over the limit. */
@@ -52,7 +52,8 @@ export async function protocolFuzz(options: FuzzOptions): Promise<FuzzReport> {
   const { random } = options;
   const { database } = openDatabase({ clock: systemClock }, options.databasePath);
   const journal = commandJournal({ database, clock: systemClock, runSoon: systemRunSoon });
-  const peer = fuzzPeer();
+  const ledger = commandLedger(Math.ceil(options.messages / WHOLE_COMMAND_EVERY));
+  const peer = fuzzPeer(ledger);
   const stop = new AbortController();
   const agent = runSimulatedAgent(
     {
@@ -63,16 +64,15 @@ export async function protocolFuzz(options: FuzzOptions): Promise<FuzzReport> {
     stop.signal,
   );
   const answering = answerAll(journal, stop.signal);
-  const commands: string[] = [];
   let oversized = 0;
   const memory: Sample[] = [];
   const every = (times: number) => Math.max(1, Math.floor(options.messages / times));
   for (let sent = 0; sent < options.messages; sent += 1) {
     if (sent % WHOLE_COMMAND_EVERY === 0) {
-      const id = `whole-${sent}`;
-      commands.push(id);
-      await peer.say(envelope('command', { id, type: 'noop', payload: {} }));
+      await peer.command(sent / WHOLE_COMMAND_EVERY);
     } else if (sent % every(OVERSIZED_MESSAGES) === 1) {
+      // What was not acknowledged when a connection ends would have to be sent again.
+      await reached(ledger, ({ unacknowledged }) => unacknowledged === 0);
       await peer.say('x'.repeat(MESSAGE_LIMIT_BYTES + 1));
       oversized += 1;
     } else {
@@ -86,72 +86,103 @@ export async function protocolFuzz(options: FuzzOptions): Promise<FuzzReport> {
       memory.push({ at: sent / options.messages, mib: rssMib() });
     }
   }
-  await answered(peer, commands);
+  await allAnswered(peer, ledger);
   const closes = peer.closes();
   stop.abort();
   peer.end();
   await Promise.all([agent, answering]);
   await settled(journal);
   database.close();
-  const answeredOnce = commands.filter((id) => peer.answers(id) === 1).length;
   const closedTooLarge = closes.filter((code) => code === 1009).length;
   return {
-    ...{ sent: options.messages, oversized, commands: commands.length, answeredOnce },
+    ...{ sent: options.messages, oversized, ledger: ledger.totals() },
     ...{ closedTooLarge, closedOtherwise: closes.length - closedTooLarge },
     rssMib: { end: rssMib(), growth: slope(memory.filter(({ at }) => at >= WARM_UP_SHARE)) },
   };
 }
 
-/** What had no room is sent again until it is answered, as a control plane does. */
-async function answered(peer: ReturnType<typeof fuzzPeer>, ids: readonly string[]): Promise<void> {
-  const open = () => ids.filter((id) => peer.answers(id) === 0).slice(0, BATCH);
-  for (let left = open(); left.length > 0; left = open()) {
-    for (const id of left) {
-      await peer.say(envelope('command', { id, type: 'noop', payload: {} }));
+/**
+ * What found the journal full, and nothing else, is sent again as a control plane does: not more of
+ * it at once than there is room for when all that was accepted has its result.
+ */
+async function allAnswered(peer: FuzzPeer, ledger: CommandLedger): Promise<void> {
+  const settles = () =>
+    reached(
+      ledger,
+      ({ unacknowledged, accepted, answeredOnce }) =>
+        unacknowledged === 0 && answeredOnce === accepted,
+    );
+  await settles();
+  for (let left = ledger.refused(BATCH); left.length > 0; left = ledger.refused(BATCH)) {
+    for (const command of left) {
+      await peer.command(command);
     }
-    await Promise.race([peer.whenAnswered(left), Bun.sleep(RESEND_MS)]);
+    if (!(await settles())) {
+      return;
+    }
   }
 }
 
-/** A control plane that acknowledges results and counts different ones. */
-function fuzzPeer() {
-  const results = new Map<string, Set<string>>();
-  const watchers = new Set<() => void>();
+/** @returns false when acknowledgements and results stopped coming before it was so */
+async function reached(
+  ledger: CommandLedger,
+  isThere: (totals: LedgerTotals) => boolean,
+): Promise<boolean> {
+  let [last, movedAt] = ['', systemClock.monotonic()];
+  for (let totals = ledger.totals(); !isThere(totals); totals = ledger.totals()) {
+    const now = systemClock.monotonic();
+    const state = JSON.stringify(totals);
+    if (state !== last) {
+      [last, movedAt] = [state, now];
+    } else if (now - movedAt > STALL_MS) {
+      return false;
+    }
+    await Bun.sleep(1);
+  }
+  return true;
+}
+
+type FuzzPeer = ReturnType<typeof fuzzPeer>;
+
+/** A control plane that acknowledges results and keeps account of its whole commands. */
+function fuzzPeer(ledger: CommandLedger) {
+  let connected = Promise.withResolvers<void>();
   let live: ServerSide | undefined;
   const closes: number[] = [];
-  const look = () => {
-    for (const watcher of [...watchers]) {
-      watcher();
-    }
-  };
-  const until = (condition: () => boolean) =>
-    new Promise<void>((resolve) => {
-      const watcher = () => {
-        if (condition()) {
-          watchers.delete(watcher);
-          resolve();
-        }
-      };
-      watchers.add(watcher);
-      watcher();
-    });
+  const wholeCommand = (id: string) => /^whole-(\d+)$/.exec(id)?.[1];
   const take = (side: ServerSide, message: Record<string, unknown>) => {
-    const payload = message['payload'] as { id: string; result: unknown };
+    const payload = message['payload'] as {
+      id: string;
+      of: string;
+      outcome: string;
+      result: unknown;
+    };
     if (message['type'] === 'register') {
       const features = { supports_commands: true, supports_status_reports: true };
       side.send(envelope('register_success', { cluster_id: 'c', features }, message['request_id']));
     } else if (message['type'] === 'heartbeat') {
       // What comes before the first one is for nobody yet; a real peer would send it again.
       live = side;
+      connected.resolve();
       side.send(envelope('heartbeat_ack', {}));
+    } else if (message['type'] === 'command_ack' && payload.of === 'command') {
+      const command = wholeCommand(payload.id);
+      if (command !== undefined) {
+        ledger.acknowledged(Number(command), payload.outcome);
+      }
     } else if (message['type'] === 'command_result') {
-      if (payload.id.startsWith('whole-')) {
-        const known = results.get(payload.id) ?? new Set();
-        results.set(payload.id, known.add(JSON.stringify(payload.result)));
+      const command = wholeCommand(payload.id);
+      if (command !== undefined) {
+        ledger.answered(Number(command), JSON.stringify(payload.result));
       }
       side.send(envelope('command_ack', { id: payload.id, of: 'result', outcome: 'kept' }));
     }
-    look();
+  };
+  const say = async (data: string | Uint8Array) => {
+    while (live === undefined) {
+      await connected.promise;
+    }
+    live.send(data);
   };
   return {
     server: {
@@ -161,15 +192,16 @@ function fuzzPeer() {
         take(side, JSON.parse(String(data))),
       closed: (_: ServerSide, code: number) => {
         live = undefined;
+        connected.resolve();
+        connected = Promise.withResolvers();
         closes.push(code);
       },
     },
-    say: async (data: string | Uint8Array) => {
-      await until(() => live !== undefined);
-      live?.send(data);
+    say,
+    command: async (number: number) => {
+      ledger.sent(number);
+      await say(envelope('command', { id: `whole-${number}`, type: 'noop', payload: {} }));
     },
-    whenAnswered: (ids: readonly string[]) => until(() => ids.every((id) => results.has(id))),
-    answers: (id: string) => results.get(id)?.size ?? 0,
     closes: () => closes.slice(),
     end: () => live?.close(1001),
   };
