@@ -4,7 +4,6 @@
  */
 import { hostname } from 'node:os';
 import { runCli } from './cli/main.ts';
-import { startProgress } from './cli/progress.ts';
 import { systemTerminalIo } from './cli/terminal-io.ts';
 import { systemClock } from './platform/clock.ts';
 import { systemFileLock } from './platform/file-lock.ts';
@@ -53,25 +52,15 @@ const exitCode = await runCli(
     execPath: process.execPath,
     io,
     signal: interrupt.signal,
-    progress: (title) =>
-      startProgress(
-        { clock: systemClock },
-        {
-          isTty: io.stderrIsTty,
-          inColour: io.stderrIsTty && hasColours(process.env),
-          columns: process.stderr.columns ?? COLUMNS_DEFAULT,
-          write: io.stderr,
-        },
-        title,
-      ),
+    progress: async (title) => {
+      const { startProgress } = await import('./cli/progress.ts');
+      const columns = process.stderr.columns ?? COLUMNS_DEFAULT;
+      const options = { isTty: io.stderrIsTty, columns, write: io.stderr };
+      return startProgress({ clock: systemClock }, options, title);
+    },
   },
   process.argv.slice(2),
 );
 await io.flush().catch(() => undefined); // Told already, as far as it could be.
 const interrupted = exitCode === EXIT_BY_SIGNAL.SIGINT && interruptedBy === 'SIGTERM';
 process.exit(interrupted ? EXIT_BY_SIGNAL.SIGTERM : exitCode);
-
-/** See no-color.org. */
-function hasColours(env: NodeJS.ProcessEnv): boolean {
-  return (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
-}

@@ -46,5 +46,5 @@ export interface CliContext {
   /** Aborted at the first SIGINT or SIGTERM. */
   readonly signal: AbortSignal;
   /** Shows that something is going on; one at a time. */
-  readonly progress: (title: string) => Progress;
+  readonly progress: (title: string) => Promise<Progress>;
 }

@@ -167,7 +167,7 @@ async function checkControlPlane(
     { clock, random, http: network.http, token: async () => token },
     { baseUrl: config.control_plane.url, version: BUILD.version, ca },
   );
-  const progress = context.progress('Ask the control plane');
+  const progress = await context.progress('Ask the control plane');
   try {
     await client.health(signal);
     await client.commands(CHECK_AGENT_ID, signal);

@@ -32,7 +32,7 @@ export async function joinWithToken(
     });
   }
   return join(context, flags, options, async () => {
-    const progress = context.progress('Find a server of the cluster');
+    const progress = await context.progress('Find a server of the cluster');
     try {
       const serverUrl = await findServer(context, content.servers, content.ca);
       progress.done(serverUrl);

@@ -1,3 +1,4 @@
+import { colors } from 'consola/utils';
 import { formatDuration } from '../core/duration.ts';
 import type { Clock } from '../core/ports.ts';
 
@@ -11,8 +12,6 @@ export interface Progress {
 
 export interface ProgressOptions {
   readonly isTty: boolean;
-  /** The terminal has colours, and nobody said NO_COLOR. */
-  readonly inColour: boolean;
   /** Columns of the terminal. */
   readonly columns: number;
   readonly write: (text: string) => void;
@@ -21,9 +20,6 @@ export interface ProgressOptions {
 /** Elsewhere than on a terminal, the current work is repeated no more often than this. */
 const PLAIN_UPDATE_INTERVAL_MS = 10_000;
 const CLEAR_LINE = '\r\x1b[2K';
-const GREEN = '\x1b[32m';
-const RED = '\x1b[31m';
-const COLOUR_END = '\x1b[39m';
 
 /** One changing line on a terminal, plain lines elsewhere. Marks are words, never colour alone. */
 export function startProgress(
@@ -50,8 +46,9 @@ export function startProgress(
         options.write(`  ${title} (${elapsed()}) ${text}\n`);
       }
     },
-    done: (text) => finish(options.inColour ? `${GREEN}✓${COLOUR_END}` : '✓', text),
-    fail: (text) => finish(options.inColour ? `${RED}✗${COLOUR_END}` : '✗', text),
+    // Colours only where the terminal has them and nobody said NO_COLOR.
+    done: (text) => finish(options.isTty ? colors.green('✓') : '✓', text),
+    fail: (text) => finish(options.isTty ? colors.red('✗') : '✗', text),
   };
 }
 

@@ -25,7 +25,7 @@ export interface StepProgress {
 interface StepDeps {
   readonly clock: Clock;
   readonly files: Files;
-  readonly progress: (title: string) => StepProgress;
+  readonly progress: (title: string) => Promise<StepProgress>;
 }
 
 export interface PlannedStep {
@@ -74,7 +74,7 @@ export async function runSteps(
       finished.push({ id: step.id, changed: false, seconds: seconds() });
       continue;
     }
-    const progress = deps.progress(step.title);
+    const progress = await deps.progress(step.title);
     try {
       await note(deps, step.id, 'begun');
       await step.apply(progress.update);

@@ -32,7 +32,7 @@ const K3S_DIRECTORIES = ['/etc/rancher/node', '/etc/rancher', '/var/lib/rancher'
 interface Deps {
   readonly exec: Exec;
   readonly files: Files;
-  readonly progress: (title: string) => StepProgress;
+  readonly progress: (title: string) => Promise<StepProgress>;
 }
 
 export interface UninstallOptions {
@@ -61,7 +61,7 @@ export async function uninstall(
 ): Promise<readonly string[]> {
   const removed: string[] = [];
   for (const removal of removals(deps, inventory, options)) {
-    const progress = deps.progress(removal.title);
+    const progress = await deps.progress(removal.title);
     try {
       await removal.run();
     } catch (thrown) {

@@ -119,16 +119,12 @@ test('progress changes one line on a terminal, and prints lines elsewhere', () =
     const write = (text: string) => {
       seen += text;
     };
-    const progress = startProgress(
-      { clock },
-      { isTty, inColour: isTty, columns: 30, write },
-      'Install k3s',
-    );
+    const progress = startProgress({ clock }, { isTty, columns: 30, write }, 'Install k3s');
     progress.update('a line that is much longer than the terminal');
     clock.advance(12_000);
     progress.update('still at it');
     progress.done('v1.34.4');
-    startProgress({ clock }, { isTty, inColour: isTty, columns: 30, write }, 'Start').fail();
+    startProgress({ clock }, { isTty, columns: 30, write }, 'Start').fail();
     return seen;
   };
   expect(show(false)).toBe(

@@ -97,12 +97,8 @@ export function cliContext(options: CliContextOptions): TestCli {
           confirm: async () => undefined,
         },
         signal: options.signal ?? new AbortController().signal,
-        progress: (title) =>
-          startProgress(
-            { clock },
-            { isTty: false, inColour: false, columns: 80, write: stderr },
-            title,
-          ),
+        progress: async (title) =>
+          startProgress({ clock }, { isTty: false, columns: 80, write: stderr }, title),
       };
       return { exitCode: await runCli(context, words), ...out };
     },

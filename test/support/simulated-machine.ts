@@ -182,10 +182,10 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
           confirm: async () => options.confirm,
         },
         signal: new AbortController().signal,
-        progress: (title) =>
+        progress: async (title) =>
           startProgress(
             { clock: systemClock },
-            { isTty: false, inColour: false, columns: 80, write: stderr },
+            { isTty: false, columns: 80, write: stderr },
             title,
           ),
       };
