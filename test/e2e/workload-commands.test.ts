@@ -52,11 +52,11 @@ async function run(type: string, payload: Record<string, unknown>): Promise<Comm
 const kubectl = async (...args: string[]) =>
   (await server.exec(['k3s', 'kubectl', ...args])).stdout;
 
-const field = (kind: string, name: string, path: string) =>
-  kubectl('get', kind, name, '-n', 'shop', '-o', `jsonpath={${path}}`);
+const field = (namespace: string, kind: string, name: string, path: string) =>
+  kubectl('get', kind, name, '-n', namespace, '-o', `jsonpath={${path}}`);
 
-const names = async (kind: string) =>
-  (await kubectl('get', kind, '-n', 'shop', '-o', 'name')).split('\n').filter(Boolean);
+const names = async (namespace: string, kind: string) =>
+  (await kubectl('get', kind, '-n', namespace, '-o', 'name')).split('\n').filter(Boolean);
 
 const web = (more: Record<string, unknown> = {}) => ({
   name: 'web',
@@ -82,8 +82,8 @@ test(
       },
     });
     const managed = String.raw`.metadata.labels.pipeops\.io/managed`;
-    expect(await field('ingress', 'web', managed)).toBe('true');
-    expect(await field('ingress', 'web', '.spec.rules[*].host')).toBe('web.example.com');
+    expect(await field('shop', 'ingress', 'web', managed)).toBe('true');
+    expect(await field('shop', 'ingress', 'web', '.spec.rules[*].host')).toBe('web.example.com');
 
     // What another manager added stays, and so does what the payload does not name.
     await kubectl('set', 'env', 'deployment/web', '-n', 'shop', 'THEIRS=1');
@@ -91,11 +91,11 @@ test(
     const updated = await run('update', { ...target, image: WEB_IMAGE_2 });
     expect(updated).toMatchObject({ success: true, data: { revision: 3, replicas_ready: 1 } });
     const env = '.spec.template.spec.containers[0].env[*].name';
-    expect((await field('deployment', 'web', env)).split(' ').sort()).toEqual([
+    expect((await field('shop', 'deployment', 'web', env)).split(' ').sort()).toEqual([
       'GREETING',
       'THEIRS',
     ]);
-    expect(await names('ingress')).toEqual(['ingress.networking.k8s.io/web']);
+    expect(await names('shop', 'ingress')).toEqual(['ingress.networking.k8s.io/web']);
 
     expect(await run('scale', { ...target, replicas: 2 })).toMatchObject({
       success: true,
@@ -110,19 +110,19 @@ test(
       data: { revision: 5, rolled_back_to: 1, image: WEB_IMAGE, replicas_ready: 2 },
     });
     // Exactly as it was then: without what another manager has added since.
-    expect(await field('deployment', 'web', env)).toBe('GREETING');
+    expect(await field('shop', 'deployment', 'web', env)).toBe('GREETING');
     expect(await run('rollback', { ...target, revision: 77 })).toMatchObject({
       success: false,
       error_code: 'NOT_FOUND',
     });
 
     expect(await run('deploy', web({ ports: [] }))).toMatchObject({ success: true });
-    expect([await names('service'), await names('ingress')]).toEqual([[], []]);
+    expect([await names('shop', 'service'), await names('shop', 'ingress')]).toEqual([[], []]);
     expect(await run('delete', target)).toMatchObject({
       success: true,
       data: { deleted: ['Deployment/web'] },
     });
-    expect(await names('deployment')).toEqual([]);
+    expect(await names('shop', 'deployment')).toEqual([]);
     expect(await run('update', { ...target, replicas: 1 })).toMatchObject({
       success: false,
       error_code: 'NOT_FOUND',
@@ -195,7 +195,7 @@ test(
   'a deploy that fails goes back to what was there, and takes away what is new',
   async () => {
     const broken = { image: 'registry/Not-A-Name', rollback_on_failure: true, wait_seconds: 60 };
-    const target = { name: 'back', namespace: 'shop' };
+    const target = { name: 'back', namespace: 'mended' };
     expect(await run('deploy', web({ ...target, replicas: 2 }))).toMatchObject({ success: true });
     const failed = await run('deploy', web({ ...target, ...broken, domains: ['x.example.com'] }));
     expect(failed).toMatchObject({
@@ -205,18 +205,18 @@ test(
     });
     expect(failed.data?.['reasons']).toContainEqual(expect.stringContaining('InvalidImageName'));
     expect({
-      image: await field('deployment', 'back', '.spec.template.spec.containers[*].image'),
-      ready: await field('deployment', 'back', '.status.readyReplicas'),
-      ingresses: await names('ingress'),
+      image: await field('mended', 'deployment', 'back', '.spec.template.spec.containers[*].image'),
+      ready: await field('mended', 'deployment', 'back', '.status.readyReplicas'),
+      ingresses: await names('mended', 'ingress'),
     }).toEqual({ image: WEB_IMAGE, ready: '2', ingresses: [] });
 
-    const first = await run('deploy', web({ ...broken, name: 'first', namespace: 'shop' }));
+    const first = await run('deploy', web({ ...broken, name: 'first', namespace: 'mended' }));
     expect(first).toMatchObject({
       success: false,
       data: { rolled_back: { to: 'nothing', complete: true } },
     });
-    expect(await names('deployment')).toEqual(['deployment.apps/back']);
-    expect(await names('service')).toEqual(['service/back']);
+    expect(await names('mended', 'deployment')).toEqual(['deployment.apps/back']);
+    expect(await names('mended', 'service')).toEqual(['service/back']);
   },
   TEST_TIMEOUT_MS,
 );
