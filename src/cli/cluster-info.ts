@@ -1,10 +1,11 @@
+import { JSON_FLAG } from './common-flags.ts';
 import type { SubcommandDefinition } from './define-subcommand.ts';
 
 export const clusterInfoSubcommand: SubcommandDefinition = {
   name: 'cluster-info',
   description: 'Shows the addresses, versions and nodes of this cluster, and how to join it.',
   example: 'sudo pipeops-agent cluster-info',
-  flags: { json: { type: 'boolean', description: 'Print one JSON document' } },
+  flags: { json: JSON_FLAG },
   positionals: [],
   needsRoot: true,
   run: async (context, { flags }) => {

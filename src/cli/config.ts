@@ -1,5 +1,6 @@
 import { describeSettings } from '../config/describe.ts';
 import type { LoadedConfig } from '../config/load.ts';
+import { JSON_FLAG } from './common-flags.ts';
 import type { SubcommandDefinition } from './define-subcommand.ts';
 import { configPathOf, loadEffectiveConfig } from './effective-config.ts';
 import { renderTable } from './render.ts';
@@ -9,7 +10,7 @@ export const configShowSubcommand: SubcommandDefinition = {
   name: 'config show',
   description: 'Shows every setting, its value, and where the value came from.',
   example: 'pipeops-agent config show',
-  flags: { ...settingFlags(), json: { type: 'boolean', description: 'Print one JSON document' } },
+  flags: { ...settingFlags(), json: JSON_FLAG },
   positionals: [],
   needsRoot: false,
   run: async (context, { flags }) => {

@@ -1,3 +1,4 @@
+import { DRY_RUN_FLAG, JSON_FLAG } from './common-flags.ts';
 import type { SubcommandDefinition } from './define-subcommand.ts';
 import { settingFlags } from './setting-flags.ts';
 
@@ -17,8 +18,8 @@ export const joinSubcommand: SubcommandDefinition = {
       placeholder: 'TOKEN',
     },
     ...settingFlags(),
-    'dry-run': { type: 'boolean', description: 'Print what would be done, and do nothing' },
-    json: { type: 'boolean', description: 'Print one JSON document' },
+    'dry-run': DRY_RUN_FLAG,
+    json: JSON_FLAG,
   },
   positionals: [],
   needsRoot: true,

@@ -1,11 +1,10 @@
 import { AgentError } from '../core/errors.ts';
 import { K3S_SERVER_CA_FILE, POLICY_FILE } from '../host/paths.ts';
 import type { PolicyFile } from '../protocol/policy-file.ts';
+import { JSON_FLAG } from './common-flags.ts';
 import type { CliContext } from './context.ts';
-import type { FlagDefinition, SubcommandDefinition } from './define-subcommand.ts';
+import type { SubcommandDefinition } from './define-subcommand.ts';
 import { renderTable } from './render.ts';
-
-const JSON_FLAG: FlagDefinition = { type: 'boolean', description: 'Print one JSON document' };
 
 export const policyShowSubcommand: SubcommandDefinition = {
   name: 'policy show',

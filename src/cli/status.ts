@@ -1,5 +1,6 @@
 import { formatDuration } from '../core/duration.ts';
 import type { DetailedHealth } from '../protocol/local-api.ts';
+import { JSON_FLAG } from './common-flags.ts';
 import type { SubcommandDefinition } from './define-subcommand.ts';
 
 const MIB = 1024 * 1024;
@@ -8,7 +9,7 @@ export const statusSubcommand: SubcommandDefinition = {
   name: 'status',
   description: 'Shows how the agent, its session, the cluster and its commands are.',
   example: 'sudo pipeops-agent status',
-  flags: { json: { type: 'boolean', description: 'Print one JSON document' } },
+  flags: { json: JSON_FLAG },
   positionals: [],
   needsRoot: false,
   run: async (context, { flags }) => {

@@ -1,12 +1,11 @@
 import { formatDuration, parseDuration } from '../core/duration.ts';
 import { AgentError } from '../core/errors.ts';
-import type { FlagDefinition, SubcommandDefinition } from './define-subcommand.ts';
+import { JSON_FLAG } from './common-flags.ts';
+import type { SubcommandDefinition } from './define-subcommand.ts';
 
 const TTL_DEFAULT = '15m';
 const TTL_MS_MIN = 60_000;
 const TTL_MS_MAX = 7 * 24 * 3_600_000;
-
-const JSON_FLAG: FlagDefinition = { type: 'boolean', description: 'Print one JSON document' };
 
 export const tokenCreateSubcommand: SubcommandDefinition = {
   name: 'token create',

@@ -1,4 +1,5 @@
 import { AgentError } from '../core/errors.ts';
+import { JSON_FLAG } from './common-flags.ts';
 import type { SubcommandDefinition } from './define-subcommand.ts';
 
 export const uninstallSubcommand: SubcommandDefinition = {
@@ -9,7 +10,7 @@ export const uninstallSubcommand: SubcommandDefinition = {
     'keep-k3s': { type: 'boolean', description: 'Leave k3s and what runs in it' },
     'keep-data': { type: 'boolean', description: "Leave the agent's identity, token and journal" },
     yes: { type: 'boolean', description: 'Do not ask' },
-    json: { type: 'boolean', description: 'Print one JSON document' },
+    json: JSON_FLAG,
   },
   positionals: [],
   needsRoot: true,

@@ -1,11 +1,12 @@
 import { BUILD } from '../core/version.ts';
+import { JSON_FLAG } from './common-flags.ts';
 import type { SubcommandDefinition } from './define-subcommand.ts';
 
 export const versionSubcommand: SubcommandDefinition = {
   name: 'version',
   description: 'Prints the version of this program.',
   example: 'pipeops-agent version --json',
-  flags: { json: { type: 'boolean', description: 'Print one JSON document' } },
+  flags: { json: JSON_FLAG },
   positionals: [],
   needsRoot: false,
   run: async (context, args) => {

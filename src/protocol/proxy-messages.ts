@@ -40,18 +40,20 @@ const headers = z
   })
   .catch([]);
 const flag = z.boolean().optional().catch(undefined);
+/** Begins with "/"; it is sent as it is. */
+const rawPath = text.startsWith('/').max(16 * 1024);
+/** Without "?"; it is sent as it is. */
+const rawQuery = text
+  .max(64 * 1024)
+  .catch('')
+  .default('');
 
 /** peer → agent. What is of a wrong type counts as absent; only the path must be right. */
 export const ProxyRequestPayload = z.looseObject({
   /** Empty means GET. */
   method: text.max(32).catch('').default(''),
-  /** Begins with "/". Raw: it is sent as it is. */
-  path: text.startsWith('/').max(16 * 1024),
-  /** Raw, without "?". */
-  query: text
-    .max(64 * 1024)
-    .catch('')
-    .default(''),
+  path: rawPath,
+  query: rawQuery,
   headers: headers.default([]),
   body: z.unknown().optional(),
   /** `base64`, else the body is the text itself; an object or array is sent as JSON. */
@@ -120,11 +122,8 @@ export type ProxyResponseChunkPayload = z.infer<typeof ProxyResponseChunkPayload
 /** peer → agent, `proxy_websocket_start` or `ws_start`: a WebSocket of the Kubernetes API. */
 export const ProxyWebSocketStartPayload = z.looseObject({
   stream_id: text.min(1).max(256),
-  path: text.startsWith('/').max(16 * 1024),
-  query: text
-    .max(64 * 1024)
-    .catch('')
-    .default(''),
+  path: rawPath,
+  query: rawQuery,
   headers: headers.default([]),
   protocol: text.optional().catch(undefined),
 });

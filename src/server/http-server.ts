@@ -1,6 +1,6 @@
 import { AgentError, messageOf } from '../core/errors.ts';
 import type { Files, Log } from '../core/ports.ts';
-import type { Service } from '../core/service.ts';
+import type { Listener } from './listener.ts';
 import { answer, type Door, type ServerSources } from './routes.ts';
 
 /** Bodies go to the proxy only, which streams them: the API server has the limits. */
@@ -16,18 +16,13 @@ interface HttpServerDeps {
   readonly sources: ServerSources;
 }
 
-export interface HttpServerOptions {
+interface HttpServerOptions {
   readonly port: number;
   readonly socketPath: string;
 }
 
-export interface HttpServer extends Service {
-  /** The port it listens on, once started. */
-  port(): number;
-}
-
 /** The agent's HTTP on 127.0.0.1 and on its Unix socket. @throws AgentError PORT_IN_USE at start */
-export function httpServer(deps: HttpServerDeps, options: HttpServerOptions): HttpServer {
+export function httpServer(deps: HttpServerDeps, options: HttpServerOptions): Listener {
   let port = options.port;
   return {
     name: 'http-server',

@@ -9,9 +9,9 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AgentError, messageOf } from '../core/errors.ts';
 import type { Clock, Log } from '../core/ports.ts';
-import type { Service } from '../core/service.ts';
 import type { HeaderList, ResponseHead } from '../protocol/http-head.ts';
 import { type ForwardDeps, forward } from '../proxy/forward.ts';
+import type { Listener } from './listener.ts';
 import type { LocalAuth } from './local-auth.ts';
 import { foreignReason } from './own-host.ts';
 import type { CertificateAndKey } from './self-signed-certificate.ts';
@@ -36,18 +36,13 @@ interface TlsListenerDeps {
   readonly proxy: ForwardDeps;
 }
 
-export interface TlsListenerOptions {
+interface TlsListenerOptions {
   readonly port: number;
   readonly certificate: CertificateAndKey;
 }
 
-export interface TlsListener extends Service {
-  /** The port it listens on, once started. */
-  port(): number;
-}
-
 /** @throws AgentError PORT_IN_USE at start */
-export function tlsListener(deps: TlsListenerDeps, options: TlsListenerOptions): TlsListener {
+export function tlsListener(deps: TlsListenerDeps, options: TlsListenerOptions): Listener {
   let port = options.port;
   return {
     name: 'tls-listener',

@@ -1,20 +1,12 @@
 /** The whole daemon against a control plane that sends what it must not, over both transports. */
 import { describe, expect, test } from 'bun:test';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { loadConfig } from '../../src/config/load.ts';
-import { runDaemon } from '../../src/daemon/compose.ts';
-import { systemClock } from '../../src/platform/clock.ts';
-import { systemFiles } from '../../src/platform/files.ts';
-import { systemHttp } from '../../src/platform/http.ts';
-import { systemRandom } from '../../src/platform/random.ts';
 import { MANIFEST_LIMIT_BYTES } from '../../src/protocol/commands/apply.ts';
-import { renderKubeconfig } from '../../src/protocol/kubeconfig.ts';
 import { MESSAGE_LIMIT_BYTES } from '../../src/protocol/messages.ts';
 import { answerRegister, startFakeController } from '../control-plane/fake-controller.ts';
 import { startFakeKubernetes } from '../support/fake-kubernetes.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
 import { waitUntil } from '../vm/wait-until.ts';
+import { startDaemon } from './running-daemon.ts';
 
 const TIMEOUT_MS = 30_000;
 const AGENT_ID = 'agent-1';
@@ -61,7 +53,7 @@ const GARBAGE: readonly (readonly [string, string])[] = [
 
 describe.each(['websocket', 'rest'] as const)('over %s', (transport) => {
   test.each(BAD_COMMANDS)('%s is answered with its code, once', async (_, type, payload, code) => {
-    await using daemon = await startDaemon(transport);
+    await using daemon = await daemonAt(transport);
     await daemon.command({ id: 'bad', type, payload });
     const result = await daemon.result('bad');
     expect([result['success'], result['error_code']]).toEqual([false, code]);
@@ -73,14 +65,14 @@ describe.each(['websocket', 'rest'] as const)('over %s', (transport) => {
   });
 
   test.each(GARBAGE)('%s ends nothing, and is logged once', async (_, text) => {
-    await using daemon = await startDaemon(transport);
+    await using daemon = await daemonAt(transport);
     await daemon.raw(text);
     await daemon.serves();
     expect(daemon.troubles()).toHaveLength(transport === 'rest' && text === ' ' ? 0 : 1);
   });
 
   test('one over the limit is refused, logged once, and the session goes on', async () => {
-    await using daemon = await startDaemon(transport);
+    await using daemon = await daemonAt(transport);
     await daemon.raw(JSON.stringify({ type: 'ping', x: 'x'.repeat(MESSAGE_LIMIT_BYTES) }));
     await daemon.connections(transport === 'rest' ? 0 : 2);
     await daemon.serves();
@@ -88,7 +80,7 @@ describe.each(['websocket', 'rest'] as const)('over %s', (transport) => {
   });
 
   test('an entry without an id stops none of the others', async () => {
-    await using daemon = await startDaemon(transport);
+    await using daemon = await daemonAt(transport);
     await daemon.command({ type: 'get_resources', payload: {} });
     await daemon.serves();
     expect(daemon.troubles()).toHaveLength(1);
@@ -96,7 +88,7 @@ describe.each(['websocket', 'rest'] as const)('over %s', (transport) => {
 });
 
 /** The daemon, with a session, and the wire to it. */
-async function startDaemon(transport: 'websocket' | 'rest') {
+async function daemonAt(transport: 'websocket' | 'rest') {
   const directory = await tempDirectory();
   const kubernetes = await startFakeKubernetes();
   const bodies: string[] = [];
@@ -127,7 +119,11 @@ async function startDaemon(transport: 'websocket' | 'rest') {
       }
     },
   });
-  const { log, stop } = await runIn(directory.path, kubernetes, server.url, transport);
+  const { log, stop } = await startDaemon(directory.path, {
+    kubernetes,
+    credentials: { 'control-plane-token': 'a-token\n' },
+    config: configOf(server.url, transport),
+  });
   const live = () => server.peers.findLast(({ closeCode }) => closeCode === undefined);
   const until = (what: string, condition: () => boolean) =>
     waitUntil(what, TIMEOUT_MS, async () => condition());
@@ -178,17 +174,7 @@ async function startDaemon(transport: 'websocket' | 'rest') {
   };
 }
 
-async function runIn(
-  directory: string,
-  { url: server, ca, token }: Awaited<ReturnType<typeof startFakeKubernetes>>,
-  url: string,
-  transport: 'websocket' | 'rest',
-) {
-  const configPath = join(directory, 'config.yaml');
-  await mkdir(join(directory, 'credentials'));
-  await writeFile(join(directory, 'credentials/control-plane-token'), 'a-token\n');
-  await writeFile(join(directory, 'kubeconfig'), renderKubeconfig('test', { server, ca, token }));
-  const fileText = `agent: {id: ${AGENT_ID}}
+const configOf = (url: string, transport: 'websocket' | 'rest') => `agent: {id: ${AGENT_ID}}
 http: {port: 0, tls_port: 0}
 control_plane:
   url: "${url}"
@@ -196,23 +182,3 @@ control_plane:
   heartbeat_interval: 1s
   poll_interval: 500ms
 `;
-  const stopping = new AbortController();
-  const log: string[] = [];
-  const done = runDaemon(
-    {
-      ...{ clock: systemClock, random: systemRandom, files: systemFiles('/'), http: systemHttp },
-      env: { STATE_DIRECTORY: directory, RUNTIME_DIRECTORY: directory },
-      write: (line) => void log.push(line),
-    },
-    loadConfig({ flags: {}, env: {}, fileText, filePath: configPath }),
-    configPath,
-    stopping.signal,
-  );
-  return {
-    log,
-    stop: async () => {
-      stopping.abort();
-      await done;
-    },
-  };
-}

@@ -1,14 +1,6 @@
 /** What the daemon writes and sends, at debug level and over everything it speaks, against its secrets. */
 import { expect, test } from 'bun:test';
-import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { loadConfig } from '../../src/config/load.ts';
-import { runDaemon } from '../../src/daemon/compose.ts';
-import { systemClock } from '../../src/platform/clock.ts';
-import { systemFiles } from '../../src/platform/files.ts';
-import { systemHttp } from '../../src/platform/http.ts';
-import { systemRandom } from '../../src/platform/random.ts';
-import { renderKubeconfig } from '../../src/protocol/kubeconfig.ts';
 import {
   answerRegister,
   type FakeController,
@@ -18,6 +10,7 @@ import { startProxy } from '../control-plane/fake-proxy.ts';
 import { type FakeKubernetes, startFakeKubernetes } from '../support/fake-kubernetes.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
 import { waitUntil } from '../vm/wait-until.ts';
+import { startDaemon } from './running-daemon.ts';
 
 const TIMEOUT_MS = 20_000;
 const TOKEN = 'the-token-of-the-control-plane';
@@ -40,7 +33,11 @@ test('no message, no log line, no metric and no answer of the socket holds a sec
   });
   const credentials = `agent:${PROXY_PASSWORD}`;
   await using proxy = await startProxy('socks5', credentials, server.port);
-  const daemon = await startDaemon(directory.path, kubernetes, proxy.port);
+  const daemon = await startDaemon(directory.path, {
+    kubernetes,
+    credentials: { 'control-plane-token': TOKEN, proxy: `agent:${PROXY_PASSWORD}\n` },
+    config: configOf(proxy.port),
+  });
   try {
     await speakOfEverything(server, kubernetes);
     await daemon.ask('/proxy/api/v1/namespaces/default/secrets');
@@ -138,14 +135,7 @@ async function speakOfEverything(server: FakeController, kubernetes: FakeKuberne
   }
 }
 
-async function startDaemon(directory: string, kubernetes: FakeKubernetes, proxyPort: number) {
-  await mkdir(join(directory, 'credentials'));
-  await writeFile(join(directory, 'credentials/control-plane-token'), TOKEN);
-  await writeFile(join(directory, 'credentials/proxy'), `agent:${PROXY_PASSWORD}\n`);
-  const access = { server: kubernetes.url, ca: kubernetes.ca, token: kubernetes.token };
-  await writeFile(join(directory, 'kubeconfig'), renderKubeconfig('test', access));
-  const configPath = join(directory, 'config.yaml');
-  const fileText = `agent: {id: ${AGENT_ID}}
+const configOf = (proxyPort: number) => `agent: {id: ${AGENT_ID}}
 http: {port: 0, tls_port: 0}
 log: {level: debug}
 control_plane:
@@ -156,25 +146,3 @@ control_plane:
   status_interval: 5s
   poll_interval: 1s
 `;
-  const log: string[] = [];
-  const stop = new AbortController();
-  const done = runDaemon(
-    {
-      ...{ clock: systemClock, random: systemRandom, files: systemFiles('/'), http: systemHttp },
-      env: { STATE_DIRECTORY: directory, RUNTIME_DIRECTORY: directory },
-      write: (line) => void log.push(line),
-    },
-    loadConfig({ flags: {}, env: {}, fileText, filePath: configPath }),
-    configPath,
-    stop.signal,
-  );
-  return {
-    log,
-    ask: async (path: string) =>
-      await (await fetch(`http://agent${path}`, { unix: join(directory, 'agent.sock') })).text(),
-    stop: async () => {
-      stop.abort();
-      await done;
-    },
-  };
-}

@@ -11,6 +11,7 @@ import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
 import {
+  bootTwo,
   installByOneLine,
   joinByToken,
   openStand,
@@ -35,10 +36,7 @@ let agentId = '';
 beforeAll(async () => {
   await prepareTestMachines(progress);
   stand = await openStand('node-commands');
-  [server, worker] = await Promise.all([
-    stand.lab.boot({ name: 'server', base: 'kubernetes', images: true }),
-    stand.lab.boot({ name: 'worker', base: 'kubernetes', images: true }),
-  ]);
+  [server, worker] = await bootTwo(stand);
 }, PREPARE_TIMEOUT_MS);
 
 afterAll(async () => await stand?.[Symbol.asyncDispose](), TEST_TIMEOUT_MS);

@@ -122,6 +122,12 @@ export async function openStand(name: string): Promise<Stand> {
   };
 }
 
+/** A machine for the server and one for a worker, nothing installed yet. */
+export function bootTwo({ lab }: Stand): Promise<[Machine, Machine]> {
+  const boot = (name: string) => lab.boot({ name, base: 'kubernetes', images: true });
+  return Promise.all([boot('server'), boot('worker')]);
+}
+
 /** Where an installation takes everything from. */
 export type Sources = Pick<Stand, 'releases' | 'mirror' | 'controlPlaneUrl'>;
 

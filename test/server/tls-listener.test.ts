@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { connect, type TLSSocket } from 'node:tls';
 import type { Clock } from '../../src/core/ports.ts';
+import type { Listener } from '../../src/server/listener.ts';
 import { selfSignedCertificate } from '../../src/server/self-signed-certificate.ts';
-import { type TlsListener, tlsListener } from '../../src/server/tls-listener.ts';
+import { tlsListener } from '../../src/server/tls-listener.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { type TestProxy, testProxy } from '../support/proxy-deps.ts';
@@ -22,7 +23,7 @@ const TOKEN = 'Authorization: Bearer local';
 
 let upstream: RawUpstream;
 let proxy: TestProxy;
-let listener: TlsListener;
+let listener: Listener;
 /** Answers the request to /slow. */
 let slow: () => void = () => undefined;
 let onSlow: () => void = () => undefined;
@@ -56,7 +57,7 @@ afterAll(async () => {
   await upstream[Symbol.asyncDispose]();
 });
 
-function door(clock: Clock): TlsListener {
+function door(clock: Clock): Listener {
   const auth = { accepts: (given: string | undefined) => given === 'Bearer local' };
   return tlsListener(
     { clock, log: memoryLog(), auth, proxy: proxy.deps },

@@ -4,13 +4,13 @@
  */
 import type { CliContext } from '../../src/cli/context.ts';
 import { runCli } from '../../src/cli/main.ts';
-import { startProgress } from '../../src/cli/progress.ts';
 import { AgentError } from '../../src/core/errors.ts';
 import type { Clock, Exec, ExecResult, Files, Http } from '../../src/core/ports.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { systemHttp } from '../../src/platform/http.ts';
 import { systemNetwork } from '../../src/platform/network.ts';
+import { capturedTerminal } from './captured-terminal.ts';
 import { memoryLog } from './memory-log.ts';
 import { seededRandom } from './seeded-random.ts';
 
@@ -57,10 +57,7 @@ export function cliContext(options: CliContextOptions): TestCli {
     started,
     lockEvents,
     run: async (...words) => {
-      const out = { stdout: '', stderr: '' };
-      const stderr = (text: string) => {
-        out.stderr += text;
-      };
+      const { out, io, progress } = capturedTerminal({ clock }, options);
       const context: CliContext = {
         clock,
         random: seededRandom(1),
@@ -84,21 +81,9 @@ export function cliContext(options: CliContextOptions): TestCli {
         hostname: 'node-1',
         architecture: 'x64',
         execPath: '/root/pipeops-agent',
-        io: {
-          stdout: (text) => {
-            out.stdout += text;
-          },
-          stderr,
-          flush: async () => undefined,
-          stdinIsTty: false,
-          stderrIsTty: false,
-          readStdin: async () => '',
-          askSecret: async () => options.secret,
-          confirm: async () => undefined,
-        },
+        io,
         signal: options.signal ?? new AbortController().signal,
-        progress: async (title) =>
-          startProgress({ clock }, { isTty: false, columns: 80, write: stderr }, title),
+        progress,
       };
       return { exitCode: await runCli(context, words), ...out };
     },

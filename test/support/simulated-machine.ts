@@ -6,12 +6,12 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { CliContext } from '../../src/cli/context.ts';
 import { runCli } from '../../src/cli/main.ts';
-import { startProgress } from '../../src/cli/progress.ts';
 import { AgentError } from '../../src/core/errors.ts';
 import type { Exec, ExecOptions, ExecResult, Files, Http } from '../../src/core/ports.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { systemRandom } from '../../src/platform/random.ts';
+import { capturedTerminal } from './captured-terminal.ts';
 import { serviceAccountToken } from './fake-kubernetes.ts';
 import { memoryLog } from './memory-log.ts';
 import { tempDirectory } from './temp-dir.ts';
@@ -142,10 +142,7 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
     web,
     programs,
     run: async (words, options = {}) => {
-      const out = { stdout: '', stderr: '' };
-      const stderr = (text: string) => {
-        out.stderr += text;
-      };
+      const { out, io, progress } = capturedTerminal({ clock: systemClock }, options);
       const context: CliContext = {
         clock: systemClock,
         random: systemRandom,
@@ -169,25 +166,9 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
         hostname: 'Node-1',
         architecture: 'x64',
         execPath: '/root/agent',
-        io: {
-          stdout: (text) => {
-            out.stdout += text;
-          },
-          stderr,
-          flush: async () => undefined,
-          stdinIsTty: false,
-          stderrIsTty: false,
-          readStdin: async () => options.stdin ?? '',
-          askSecret: async () => options.secret,
-          confirm: async () => options.confirm,
-        },
+        io,
         signal: new AbortController().signal,
-        progress: async (title) =>
-          startProgress(
-            { clock: systemClock },
-            { isTty: false, columns: 80, write: stderr },
-            title,
-          ),
+        progress,
       };
       return { exitCode: await runCli(context, words), ...out };
     },

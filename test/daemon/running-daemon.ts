@@ -1,0 +1,59 @@
+/** The whole daemon in this process, with the real ports, in a directory of its own. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { loadConfig } from '../../src/config/load.ts';
+import { runDaemon } from '../../src/daemon/compose.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { systemFiles } from '../../src/platform/files.ts';
+import { systemHttp } from '../../src/platform/http.ts';
+import { systemRandom } from '../../src/platform/random.ts';
+import { renderKubeconfig } from '../../src/protocol/kubeconfig.ts';
+import type { FakeKubernetes } from '../support/fake-kubernetes.ts';
+
+export interface DaemonSetup {
+  readonly kubernetes: FakeKubernetes;
+  /** What stands in `credentials/`, by file name. */
+  readonly credentials: Readonly<Record<string, string>>;
+  /** Text of the configuration file. */
+  readonly config: string;
+}
+
+export interface RunningDaemon {
+  /** Its lines so far. */
+  readonly log: readonly string[];
+  /** The answer of its socket as text. */
+  ask(path: string): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** @param directory empty; holds state, runtime and configuration */
+export async function startDaemon(directory: string, setup: DaemonSetup): Promise<RunningDaemon> {
+  await mkdir(join(directory, 'credentials'));
+  for (const [name, text] of Object.entries(setup.credentials)) {
+    await writeFile(join(directory, 'credentials', name), text);
+  }
+  const { url: server, ca, token } = setup.kubernetes;
+  await writeFile(join(directory, 'kubeconfig'), renderKubeconfig('test', { server, ca, token }));
+  const configPath = join(directory, 'config.yaml');
+  const log: string[] = [];
+  const stopping = new AbortController();
+  const done = runDaemon(
+    {
+      ...{ clock: systemClock, random: systemRandom, files: systemFiles('/'), http: systemHttp },
+      env: { STATE_DIRECTORY: directory, RUNTIME_DIRECTORY: directory },
+      write: (line) => void log.push(line),
+    },
+    loadConfig({ flags: {}, env: {}, fileText: setup.config, filePath: configPath }),
+    configPath,
+    stopping.signal,
+  );
+  return {
+    log,
+    ask: async (path) =>
+      await (await fetch(`http://agent${path}`, { unix: join(directory, 'agent.sock') })).text(),
+    stop: async () => {
+      stopping.abort();
+      await done;
+    },
+  };
+}
