@@ -18,6 +18,7 @@ import {
   serviceAccountToken,
   startFakeKubernetes,
 } from '../support/fake-kubernetes.ts';
+import { serviceManager } from '../support/service-manager.ts';
 import { type TempDirectory, tempDirectory } from '../support/temp-dir.ts';
 import { waitUntil } from '../vm/wait-until.ts';
 
@@ -81,6 +82,7 @@ control_plane:
   status_interval: 1s
   poll_interval: 500ms
 `,
+  env: Readonly<Record<string, string>> = {},
 ): void {
   const configPath = join(directory.path, 'config.yaml');
   const loaded = loadConfig({ flags: {}, env: {}, fileText, filePath: configPath });
@@ -91,7 +93,7 @@ control_plane:
       random: systemRandom,
       files: systemFiles('/'),
       http: systemHttp,
-      env: { STATE_DIRECTORY: directory.path, RUNTIME_DIRECTORY: directory.path },
+      env: { STATE_DIRECTORY: directory.path, RUNTIME_DIRECTORY: directory.path, ...env },
       write: (line) => void log.push(line),
     },
     loaded,
@@ -445,6 +447,32 @@ test('at its stop a watch ends, what ends by itself is waited for, what is new i
   release();
   expect(await (await slow).json()).toMatchObject({ spec: { replicas: 7 } });
   await done;
+});
+
+test('at its stop systemd hears so first, and that it lives until it is over', async () => {
+  const path = join(directory.path, 'notify');
+  using manager = serviceManager(path);
+  const heard: string[] = [];
+  const listen = () => {
+    for (let state = manager.receive(); state !== undefined; state = manager.receive()) {
+      heard.push(state);
+    }
+    return heard;
+  };
+  start(undefined, { NOTIFY_SOCKET: path, WATCHDOG_USEC: '200000' });
+  await waitForReady();
+  const { answer, release } = await slowRequest();
+  expect(listen().filter((state) => state !== 'WATCHDOG=1')).toEqual(['READY=1\nSTATUS=running']);
+  heard.length = 0;
+  stop.abort();
+  expect(listen()).toEqual(['STOPPING=1']);
+  await waitUntil('the watchdog hears of it', TIMEOUT_MS, async () => {
+    return listen().includes('WATCHDOG=1');
+  });
+  release();
+  expect((await answer).status).toBe(200);
+  await done;
+  expect(listen().filter((state) => state !== 'WATCHDOG=1')).toEqual(['STOPPING=1']);
 });
 
 test('/metrics tells of session, commands, policy, proxy and tunnel, and docs/METRICS.md of each', async () => {
