@@ -91,7 +91,10 @@ export interface AttachedDataPlane {
   message(envelope: Envelope): void;
   /** The data may be reused when it has returned. */
   binary(data: Uint8Array): void;
-  /** Refuses what is new from now on; what is under way goes on. */
+  /**
+   * Refuses what is new from now on, and ends properly what has no end of its own; the rest of what
+   * is under way goes on.
+   */
   goAway(): void;
   /** Requests and streams that have not ended. */
   underWay(): number;

@@ -84,7 +84,8 @@ export async function dataPlaneParts(
         certificate: certificate.certificate,
         token_file: paths.localToken,
       }),
-      answer: (request, target, client) => answerThroughProxy(local, request, target, client),
+      answer: (request, target, client, leaving) =>
+        answerThroughProxy(local, request, target, client, leaving),
     },
     remote: sessionDataPlane({
       proxy: proxyBridge({

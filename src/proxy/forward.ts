@@ -5,7 +5,7 @@
 import { AgentError, toAgentError } from '../core/errors.ts';
 import { type PolicyDecision, requireAllowed } from '../policy/policy.ts';
 import { encodeRequestHead, type HeaderList, type ResponseHead } from '../protocol/http-head.ts';
-import type { Admission, Release } from './admission.ts';
+import { type Admission, RETRY_AFTER_SECONDS, type Release } from './admission.ts';
 import { refusalOf } from './refusal.ts';
 import { type ForwardedHeaders, forwardedHeaders, returnedHeaders } from './request-headers.ts';
 import type { Exchange, ExchangeSink, UpstreamConnection } from './upstream-connection.ts';
@@ -19,6 +19,11 @@ export interface ProxyRequest {
   readonly headers: HeaderList;
   /** Who asks, for fair turns: a name, never a secret. */
   readonly client: string;
+  /**
+   * Aborted when the door closes: what has no end of its own is ended then as if the API server had,
+   * so that clients ask again; everything else goes on.
+   */
+  readonly leaving?: AbortSignal;
 }
 
 /** Where requests go, and whether they may: the Kubernetes API, or an application. */
@@ -87,6 +92,7 @@ class Forwarding implements ProxyCall {
   #requestWhole = false;
   #answered = false;
   #retried = false;
+  readonly #leave = () => this.#endHere();
 
   constructor(deps: ForwardDeps, request: ProxyRequest, sink: ExchangeSink) {
     this.#deps = deps;
@@ -107,7 +113,12 @@ class Forwarding implements ProxyCall {
     this.#body = forwarded.body;
     this.#upgrade = forwarded.upgrade ? 'asked' : 'no';
     const head = encodeRequestHead(method, target, forwarded.headers);
-    const kind = forwarded.upgrade || STREAM_QUERY.test(target) ? 'stream' : 'short';
+    const isStream = STREAM_QUERY.test(target);
+    // What the query of an application means only that knows.
+    if (forwarded.upgrade || (isStream && location.token !== undefined)) {
+      this.#endAtLeave();
+    }
+    const kind = forwarded.upgrade || isStream ? 'stream' : 'short';
     this.#release = this.#deps.admission.tryEnter(client, kind) ?? (await this.#waitForTurn());
     if (this.#over) {
       this.#finish(); // The caller went while it waited.
@@ -272,12 +283,39 @@ class Forwarding implements ProxyCall {
     this.#sink.end([]);
   }
 
+  /** @throws AgentError SHUTTING_DOWN */
+  #endAtLeave(): void {
+    const { leaving } = this.#request;
+    if (leaving?.aborted === true) {
+      throw shuttingDown();
+    }
+    leaving?.addEventListener('abort', this.#leave, { once: true });
+  }
+
+  #endHere(): void {
+    const exchange = this.#exchange;
+    if (this.#answered) {
+      this.#finish();
+      this.#sink.end([]);
+    } else {
+      this.#refuse(shuttingDown());
+    }
+    exchange?.abort();
+  }
+
   #finish(): void {
     this.#over = true;
+    this.#request.leaving?.removeEventListener('abort', this.#leave);
     this.#waiting?.abort();
     this.#release?.();
     this.#release = undefined;
   }
+}
+
+function shuttingDown(): AgentError {
+  return new AgentError('SHUTTING_DOWN', 'The agent is stopping; ask again', {
+    details: { retry_after_seconds: RETRY_AFTER_SECONDS },
+  });
 }
 
 const LAST_CHUNK = Buffer.from('0\r\n\r\n');

@@ -7,6 +7,7 @@ const STATUS_BY_CODE: Readonly<Partial<Record<ErrorCode, readonly [number, strin
   POLICY_DENIED: [403, 'Forbidden'],
   TOO_MANY_REQUESTS: [429, 'TooManyRequests'],
   KUBERNETES_API: [503, 'ServiceUnavailable'],
+  SHUTTING_DOWN: [503, 'ServiceUnavailable'],
   TIMEOUT: [504, 'Timeout'],
 };
 

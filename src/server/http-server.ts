@@ -28,10 +28,10 @@ export function httpServer(deps: HttpServerDeps, options: HttpServerOptions): Li
     name: 'http-server',
     port: () => port,
     start: async (signal) => {
-      const tcp = serve(deps, 'loopback', { hostname: '127.0.0.1', port: options.port });
+      const tcp = serve(deps, signal, 'loopback', { hostname: '127.0.0.1', port: options.port });
       port = tcp.port ?? options.port;
       await deps.files.remove(options.socketPath);
-      const unix = serve(deps, 'socket', { unix: options.socketPath });
+      const unix = serve(deps, signal, 'socket', { unix: options.socketPath });
       // The runtime makes it 0755.
       await deps.files.changeMode(options.socketPath, SOCKET_MODE);
       deps.log.info('listening', { port, socket: options.socketPath });
@@ -42,12 +42,12 @@ export function httpServer(deps: HttpServerDeps, options: HttpServerOptions): Li
 
 type Listen = { readonly hostname: string; readonly port: number } | { readonly unix: string };
 
-function serve(deps: HttpServerDeps, door: Door, listen: Listen) {
+function serve(deps: HttpServerDeps, leaving: AbortSignal, door: Door, listen: Listen) {
   const common = {
     development: false as const,
     maxRequestBodySize: REQUEST_BODY_LIMIT_BYTES,
     fetch: (request: Request, server: Bun.Server<undefined>) =>
-      answer(deps.sources, door, request, () => server.timeout(request, 0)),
+      answer(deps.sources, door, request, () => server.timeout(request, 0), leaving),
     error: (thrown: Error) => {
       deps.log.error('a request failed', { error: messageOf(thrown) });
       const error = { code: 'INTERNAL', message: 'The agent could not answer' };

@@ -13,17 +13,20 @@ const BODILESS = [101, 204, 205, 304];
  * Answers one request through the proxy. The runtime has normalised the path already: what the
  * policy sees is what is sent.
  * @param target path and query of the Kubernetes API
+ * @param leaving see `ProxyRequest`
  */
 export function answerThroughProxy(
   deps: ForwardDeps,
   request: Request,
   target: string,
   client: string,
+  leaving: AbortSignal,
 ): Promise<Response> {
   return new Promise((resolve, reject) => {
     const answer = new StreamedAnswer(resolve, reject);
     const headers: HeaderList = [...request.headers];
-    const call = forward(deps, { method: request.method, target, headers, client }, answer);
+    const asked = { method: request.method, target, headers, client, leaving };
+    const call = forward(deps, asked, answer);
     answer.call = call;
     request.signal.addEventListener('abort', () => call.abort(), { once: true });
     if (request.body === null) {

@@ -17,8 +17,16 @@ export interface ProxySource {
   readonly auth: LocalAuth;
   /** How kubectl gets through the TLS listener. */
   readonly access: () => LocalAccess;
-  /** @param target path and query of the Kubernetes API */
-  readonly answer: (request: Request, target: string, client: string) => Promise<Response>;
+  /**
+   * @param target path and query of the Kubernetes API
+   * @param leaving aborted when the door closes
+   */
+  readonly answer: (
+    request: Request,
+    target: string,
+    client: string,
+    leaving: AbortSignal,
+  ) => Promise<Response>;
 }
 
 /** The socket is for root and the group of the agent; loopback is open to every user here. */
@@ -55,12 +63,14 @@ const SOCKET_ROUTES: Readonly<Record<string, Route>> = {
 /**
  * Answers one request.
  * @param keepOpen called for an answer that may be silent for as long as it likes
+ * @param leaving aborted when the door closes
  */
 export async function answer(
   sources: ServerSources,
   door: Door,
   request: Request,
   keepOpen: () => void,
+  leaving: AbortSignal,
 ): Promise<Response> {
   const url = new URL(request.url);
   const foreign =
@@ -71,7 +81,7 @@ export async function answer(
     return problem(403, foreign.code, foreign.message);
   }
   if (url.pathname.startsWith(PROXY_PREFIX) && sources.proxy !== undefined) {
-    return answerProxy(sources.proxy, door, request, url, keepOpen);
+    return answerProxy(sources.proxy, door, request, url, keepOpen, leaving);
   }
   const routes = door === 'socket' ? { ...OPEN_ROUTES, ...SOCKET_ROUTES } : OPEN_ROUTES;
   const route = Object.hasOwn(routes, url.pathname) ? routes[url.pathname] : undefined;
@@ -93,6 +103,7 @@ function answerProxy(
   request: Request,
   url: URL,
   keepOpen: () => void,
+  leaving: AbortSignal,
 ): Promise<Response> | Response {
   const authorization = request.headers.get('authorization') ?? undefined;
   if (door === 'loopback' && !proxy.auth.accepts(authorization)) {
@@ -109,7 +120,8 @@ function answerProxy(
   keepOpen();
   const target = `${url.pathname.slice(PROXY_PREFIX.length - 1)}${url.search}`;
   const program = (request.headers.get('user-agent') ?? '').split('/')[0] ?? '';
-  return proxy.answer(request, target, `${door}:${program.slice(0, PROGRAM_LENGTH_MAX)}`);
+  const client = `${door}:${program.slice(0, PROGRAM_LENGTH_MAX)}`;
+  return proxy.answer(request, target, client, leaving);
 }
 
 function problem(status: number, code: string, message: string): Response {

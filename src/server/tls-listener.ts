@@ -61,11 +61,11 @@ export function tlsListener(deps: TlsListenerDeps, options: TlsListenerOptions):
       const busy = busyStreams();
       server.on('request', (request, response) => {
         busy.add(response);
-        answerRequest(deps, request, response);
+        answerRequest(deps, request, response, signal);
       });
       server.on('upgrade', (request, socket, first) => {
         busy.add(socket);
-        answerUpgrade(deps, request, socket, first);
+        answerUpgrade(deps, request, socket, first, signal);
       });
       port = await listen(server, options.port);
       return { done: closeWhenAsked(deps.clock, server, busy, signal) };
@@ -198,6 +198,7 @@ function answerRequest(
   deps: TlsListenerDeps,
   request: IncomingMessage,
   response: ServerResponse,
+  leaving: AbortSignal,
 ): void {
   const refused = refusalOf(deps, request);
   if (refused !== undefined) {
@@ -205,26 +206,30 @@ function answerRequest(
     response.end(refusedBody(refused));
     return;
   }
-  const call = forward(deps.proxy, requestOf(request), {
-    head: (head) => {
-      response.writeHead(head.status, head.reason, pairs(head.headers));
-      response.flushHeaders();
+  const call = forward(
+    deps.proxy,
+    { ...requestOf(request), leaving },
+    {
+      head: (head) => {
+        response.writeHead(head.status, head.reason, pairs(head.headers));
+        response.flushHeaders();
+      },
+      data: (chunk) => {
+        if (!response.write(chunk)) {
+          call.pause();
+        }
+      },
+      end: (trailers) => {
+        if (trailers.length > 0) {
+          response.addTrailers(pairs(trailers));
+        }
+        response.end();
+      },
+      // The head has gone out: only a broken connection can say that the answer is not whole.
+      fail: () => response.destroy(),
+      drained: () => request.resume(),
     },
-    data: (chunk) => {
-      if (!response.write(chunk)) {
-        call.pause();
-      }
-    },
-    end: (trailers) => {
-      if (trailers.length > 0) {
-        response.addTrailers(pairs(trailers));
-      }
-      response.end();
-    },
-    // The head has gone out: only a broken connection can say that the answer is not whole.
-    fail: () => response.destroy(),
-    drained: () => request.resume(),
-  });
+  );
   response.on('drain', () => call.resume());
   response.on('close', () => call.abort());
   request.on('data', (chunk: Buffer) => {
@@ -240,6 +245,7 @@ function answerUpgrade(
   request: IncomingMessage,
   socket: Duplex,
   first: Buffer,
+  leaving: AbortSignal,
 ): void {
   const refused = refusalOf(deps, request);
   if (refused !== undefined) {
@@ -252,20 +258,24 @@ function answerUpgrade(
     socket.end(headText({ status: refused.status, reason: 'Refused', headers }) + body);
     return;
   }
-  const call = forward(deps.proxy, requestOf(request), {
-    head: (head) => {
-      const close: HeaderList = head.status === 101 ? [] : [['Connection', 'close']];
-      socket.write(headText({ ...head, headers: [...head.headers, ...close] }), 'latin1');
+  const call = forward(
+    deps.proxy,
+    { ...requestOf(request), leaving },
+    {
+      head: (head) => {
+        const close: HeaderList = head.status === 101 ? [] : [['Connection', 'close']];
+        socket.write(headText({ ...head, headers: [...head.headers, ...close] }), 'latin1');
+      },
+      data: (chunk) => {
+        if (!socket.write(chunk)) {
+          call.pause();
+        }
+      },
+      end: () => socket.end(),
+      fail: () => socket.destroy(),
+      drained: () => socket.resume(),
     },
-    data: (chunk) => {
-      if (!socket.write(chunk)) {
-        call.pause();
-      }
-    },
-    end: () => socket.end(),
-    fail: () => socket.destroy(),
-    drained: () => socket.resume(),
-  });
+  );
   socket.on('drain', () => call.resume());
   socket.on('close', () => call.abort());
   socket.on('error', () => call.abort()); // Told by `close` as well; without a listener it would throw.

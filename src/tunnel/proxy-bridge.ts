@@ -55,8 +55,8 @@ class AttachedBridge implements AttachedDataPlane {
   readonly #link: SessionLink;
   readonly #requests = new Map<string, RemoteRequest>();
   readonly #gone = new AbortController();
+  readonly #leaving = new AbortController();
   #bufferedBytes = 0;
-  #goingAway = false;
   readonly #room: LinkRoom;
   readonly #webSockets: WebSocketMessages;
 
@@ -114,7 +114,7 @@ class AttachedBridge implements AttachedDataPlane {
   }
 
   goAway(): void {
-    this.#goingAway = true;
+    this.#leaving.abort();
     this.#webSockets.goAway();
   }
 
@@ -137,7 +137,7 @@ class AttachedBridge implements AttachedDataPlane {
         ({ path, message }) => `${path.join('.')}: ${message}`,
       );
       this.#refuse(id, problems.join('; '), 'PROXY_REQUEST_INVALID');
-    } else if (this.#goingAway) {
+    } else if (this.#leaving.signal.aborted) {
       this.#refuse(id, 'The agent is stopping; ask again', 'SHUTTING_DOWN');
     } else if (running !== undefined) {
       this.#refuse(id, 'A request with this request_id is under way', 'PROXY_REQUEST_INVALID');
@@ -182,6 +182,7 @@ class AttachedBridge implements AttachedDataPlane {
         target: payload.query === '' ? payload.path : `${payload.path}?${payload.query}`,
         headers: framed(payload, body),
         client: 'control-plane',
+        leaving: this.#leaving.signal,
       },
       request.sink,
     );

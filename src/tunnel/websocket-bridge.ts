@@ -47,6 +47,8 @@ export interface RemoteWebSocket {
   data(opcode: number, payload: Buffer): void;
   /** The peer closes it, or is gone. */
   close(): void;
+  /** The agent leaves: both sides hear of its end. */
+  leave(): void;
   /** The connection is full: nothing more may go out until `roomAgain`. */
   linkFull(): void;
   roomAgain(): void;
@@ -128,6 +130,14 @@ class Bridged implements RemoteWebSocket {
   close(): void {
     this.#socket.close(GOING_AWAY);
     this.#finish();
+  }
+
+  leave(): void {
+    if (this.#isOpen) {
+      this.close();
+    } else {
+      this.#fail(0, 'The agent is stopping; ask again');
+    }
   }
 
   linkFull(): void {

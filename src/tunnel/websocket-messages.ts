@@ -38,7 +38,7 @@ export interface WebSocketMessages {
   request(id: string, payload: ProxyRequestPayload): void;
   linkFull(): void;
   roomAgain(): void;
-  /** Opens no more of them. */
+  /** Opens no more of them, and ends those that are there: they have no end of their own. */
   goAway(): void;
   underWay(): number;
   close(): void;
@@ -120,6 +120,9 @@ export function webSocketMessages(deps: WebSocketMessagesDeps): WebSocketMessage
     },
     goAway: () => {
       goingAway = true;
+      for (const socket of [...open.values()]) {
+        socket.leave();
+      }
     },
     underWay: () => open.size,
     close: () => {

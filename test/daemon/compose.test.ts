@@ -18,6 +18,7 @@ import {
   serviceAccountToken,
   startFakeKubernetes,
 } from '../support/fake-kubernetes.ts';
+import { serviceManager } from '../support/service-manager.ts';
 import { type TempDirectory, tempDirectory } from '../support/temp-dir.ts';
 import { waitUntil } from '../vm/wait-until.ts';
 
@@ -81,6 +82,7 @@ control_plane:
   status_interval: 1s
   poll_interval: 500ms
 `,
+  env: Readonly<Record<string, string>> = {},
 ): void {
   const configPath = join(directory.path, 'config.yaml');
   const loaded = loadConfig({ flags: {}, env: {}, fileText, filePath: configPath });
@@ -91,7 +93,7 @@ control_plane:
       random: systemRandom,
       files: systemFiles('/'),
       http: systemHttp,
-      env: { STATE_DIRECTORY: directory.path, RUNTIME_DIRECTORY: directory.path },
+      env: { STATE_DIRECTORY: directory.path, RUNTIME_DIRECTORY: directory.path, ...env },
       write: (line) => void log.push(line),
     },
     loaded,
@@ -413,28 +415,64 @@ test('the cluster is reached through the session and over the doors, within the 
   }
 });
 
-test('at its stop what is under way goes on, what is new is refused, and then it is over', async () => {
-  start();
-  await waitForReady();
+/** The session carries a request that Kubernetes answers when it is released. */
+async function slowRequest() {
   const remote = `${controlPlane.adminUrl}/admin/agents/${AGENT_ID}/proxy`;
   await waitUntil('the session carries requests', TIMEOUT_MS, async () => {
     return (await fetch(`${remote}/version`)).status === 200;
   });
-  const leaving = new AbortController();
-  const watch = await fetch(`${remote}/apis/apps/v1/namespaces/default/deployments?watch=true`, {
-    signal: leaving.signal,
+  const held = Promise.withResolvers<void>();
+  kubernetes.put(DEPLOYMENT, { spec: { replicas: 7 } });
+  kubernetes.holding = held.promise;
+  const answer = fetch(`${remote}${DEPLOYMENT}`);
+  await waitUntil('it is under way', TIMEOUT_MS, async () => {
+    return kubernetes.requests.includes(`GET ${DEPLOYMENT}`);
   });
+  return { remote, answer, release: held.resolve };
+}
+
+test('at its stop a watch ends, what ends by itself is waited for, what is new is refused', async () => {
+  start();
+  await waitForReady();
+  const { remote, answer: slow, release } = await slowRequest();
+  const watch = await fetch(`${remote}/apis/apps/v1/namespaces/default/deployments?watch=true`);
   const events = watch.body?.pipeThrough(new TextDecoderStream()).getReader();
   expect((await events?.read())?.value).toContain('BOOKMARK');
   stop.abort();
+  expect((await events?.read())?.done).toBe(true);
   await waitUntil('new requests are refused', TIMEOUT_MS, async () => {
     const answer = await fetch(`${remote}/version`);
     return answer.status !== 200 && (await answer.text()).includes('The agent is stopping');
   });
-  kubernetes.put(DEPLOYMENT, { spec: { replicas: 7 } });
-  expect((await events?.read())?.value).toContain('"replicas":7');
-  leaving.abort();
+  release();
+  expect(await (await slow).json()).toMatchObject({ spec: { replicas: 7 } });
   await done;
+});
+
+test('at its stop systemd hears so first, and that it lives until it is over', async () => {
+  const path = join(directory.path, 'notify');
+  using manager = serviceManager(path);
+  const heard: string[] = [];
+  const listen = () => {
+    for (let state = manager.receive(); state !== undefined; state = manager.receive()) {
+      heard.push(state);
+    }
+    return heard;
+  };
+  start(undefined, { NOTIFY_SOCKET: path, WATCHDOG_USEC: '200000' });
+  await waitForReady();
+  const { answer, release } = await slowRequest();
+  expect(listen().filter((state) => state !== 'WATCHDOG=1')).toEqual(['READY=1\nSTATUS=running']);
+  heard.length = 0;
+  stop.abort();
+  expect(listen()).toEqual(['STOPPING=1']);
+  await waitUntil('the watchdog hears of it', TIMEOUT_MS, async () => {
+    return listen().includes('WATCHDOG=1');
+  });
+  release();
+  expect((await answer).status).toBe(200);
+  await done;
+  expect(listen().filter((state) => state !== 'WATCHDOG=1')).toEqual(['STOPPING=1']);
 });
 
 test('/metrics tells of session, commands, policy, proxy and tunnel, and docs/METRICS.md of each', async () => {

@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test';
+import type { HeaderList } from '../../src/protocol/http-head.ts';
 import { type Destination, forward, type ProxyRequest } from '../../src/proxy/forward.ts';
 import type { UpstreamAddress } from '../../src/proxy/upstream-dial.ts';
 import { testProxy } from '../support/proxy-deps.ts';
@@ -376,3 +377,83 @@ test('a reader that pauses stops the API server instead of filling memory', asyn
   expect(received).toBeLessThan(4 * CHUNK.length);
   call.abort();
 });
+
+test('when the door closes a watch ends, and what ends by itself goes on', async () => {
+  await using upstream = await rawUpstream(({ socket }, bytes) => {
+    socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n');
+    if (bytes.includes('/finite')) {
+      finish = () => socket.write('3\r\ntwo\r\n0\r\n\r\n');
+    }
+  });
+  let finish: () => void = () => undefined;
+  using proxy = proxyTo(upstream.address);
+  const { leaving, leave } = door();
+  const watches = ['/pods?watch=true', '/pods/a/log?tail=1&follow=1'].map((target) =>
+    proxy.send({ target, leaving }),
+  );
+  const finite = proxy.send({ target: '/finite', leaving });
+  await Promise.all([...watches, finite].map(({ headed }) => headed));
+  leave();
+  for (const { done } of watches) {
+    expect(await done).toMatchObject({ status: 200, body: 'one' });
+  }
+  finish();
+  expect(await finite.done).toMatchObject({ status: 200, body: 'onetwo' });
+  expect(proxy.deps.admission.counts()).toEqual({ running: 0, waiting: 0, streams: 0 });
+});
+
+test('when the door closes an upgraded connection ends', async () => {
+  await using upstream = await rawUpstream(({ socket }) =>
+    socket.write('HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n'),
+  );
+  using proxy = proxyTo(upstream.address);
+  const { leaving, leave } = door();
+  const answer = recordedAnswer();
+  const headers: HeaderList = [
+    ['Connection', 'Upgrade'],
+    ['Upgrade', 'SPDY/3.1'],
+  ];
+  forward(proxy.deps, { method: 'POST', target: '/exec', headers, client: 'x', leaving }, answer);
+  await answer.headed;
+  leave();
+  expect(await answer.done).toMatchObject({ status: 101, body: '' });
+});
+
+test('when the door closes a watch that has no answer yet is told to come again', async () => {
+  const asked = Promise.withResolvers<void>();
+  await using upstream = await rawUpstream(() => asked.resolve());
+  using proxy = proxyTo(upstream.address);
+  const { leaving, leave } = door();
+  const before = proxy.send({ target: '/pods?watch=1', leaving });
+  await asked.promise;
+  leave();
+  const after = proxy.send({ target: '/pods?watch=1', leaving });
+  for (const { done } of [before, after]) {
+    const { status, headers, body } = await done;
+    expect([status, headers]).toEqual([503, expect.arrayContaining([['Retry-After', '1']])]);
+    expect(body).toContain('SHUTTING_DOWN');
+  }
+  expect(upstream.received).toHaveLength(1);
+});
+
+test('what the query of an application means is not guessed when the door closes', async () => {
+  await using upstream = await rawUpstream(({ socket }) => {
+    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\none');
+    finish = () => socket.write('two');
+  });
+  let finish: () => void = () => undefined;
+  using proxy = proxyTo(upstream.address, {
+    locate: async () => ({ address: upstream.address, host: 'shop', token: undefined }),
+  });
+  const { leaving, leave } = door();
+  const answer = proxy.send({ target: '/list?watch=1', leaving });
+  await answer.headed;
+  leave();
+  finish();
+  expect(await answer.done).toMatchObject({ status: 200, body: 'onetwo' });
+});
+
+function door() {
+  const closing = new AbortController();
+  return { leaving: closing.signal, leave: () => closing.abort() };
+}

@@ -34,8 +34,8 @@ async function doors(onData: (connection: RawConnection, bytes: string) => void)
             certificate: '',
             token_file: tokenPath,
           }),
-          answer: (request, target, client) =>
-            answerThroughProxy(proxy.deps, request, target, client),
+          answer: (request, target, client, leaving) =>
+            answerThroughProxy(proxy.deps, request, target, client, leaving),
         },
       },
     },
@@ -45,7 +45,8 @@ async function doors(onData: (connection: RawConnection, bytes: string) => void)
   const { done } = await server.start(stop.signal);
   const token = (await Bun.file(tokenPath).text()).trim();
   return {
-    ...{ upstream, proxy, tokenPath, files },
+    ...{ upstream, proxy, tokenPath, files, done },
+    stop: () => stop.abort(),
     url: (path: string) => `http://127.0.0.1:${server.port()}${path}`,
     unix: join(directory.path, 'agent.sock'),
     authorized: { authorization: `Bearer ${token}` },
@@ -115,6 +116,18 @@ test('events of a watch come one by one, and going away ends it', async () => {
   while (agent.upstream.open() > 0) {
     await Bun.sleep(1);
   }
+});
+
+test('the stop of the server ends a watch', async () => {
+  await using agent = await doors(({ socket }) => {
+    socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n');
+  });
+  const answer = await fetch(agent.url('/proxy/api/v1/pods?watch=true'), {
+    headers: agent.authorized,
+  });
+  agent.stop();
+  expect(await answer.text()).toBe('one');
+  await agent.done;
 });
 
 test('a large upload and a large download arrive whole', async () => {

@@ -202,6 +202,21 @@ test('at its stop a request under way is answered, and what does not end is ende
   }
 });
 
+test('at its stop it ends what has no end of its own, and does not wait', async () => {
+  const leaving = door(manualClock());
+  const stopping = new AbortController();
+  const { done } = await leaving.start(stopping.signal);
+  const socket = connect({
+    ...{ host: '127.0.0.1', port: leaving.port(), ca: certificate.certificate },
+  });
+  const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()));
+  const bytes = request('/proxy/exec', TOKEN, 'Connection: Upgrade', 'Upgrade: SPDY/3.1');
+  socket.on('secureConnect', () => socket.write(bytes));
+  socket.once('data', () => stopping.abort());
+  await closed;
+  await done;
+});
+
 test('an upgraded connection whose caller has ended it is ended on this side, too', async () => {
   const socket: TLSSocket = connect({
     ...{ host: '127.0.0.1', port: listener.port(), ca: certificate.certificate },

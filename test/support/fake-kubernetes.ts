@@ -23,6 +23,8 @@ export interface FakeKubernetes extends AsyncDisposable {
   rollouts: 'ready' | 'stuck';
   /** Answers every request with this status while it is set. */
   failWith: number | undefined;
+  /** The answer to who reads one object waits for this. */
+  holding: Promise<void> | undefined;
   /** `METHOD path` of every request so far. */
   readonly requests: readonly string[];
   object(path: string): KubernetesObject | undefined;
@@ -171,6 +173,7 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
       const items = list(pathname, searchParams);
       return Response.json({ metadata: { resourceVersion: String(version) }, items });
     }
+    await fake.holding;
     const object = objects.get(pathname);
     return object === undefined ? status(404, 'NotFound') : Response.json(object);
   };
@@ -201,6 +204,7 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
     token: serviceAccountToken(new Date(), 30 * 24 * 3_600),
     rollouts: 'ready',
     failWith: undefined,
+    holding: undefined,
     requests,
     object: (path) => objects.get(path),
     put: (path, object) => void store(path, object),

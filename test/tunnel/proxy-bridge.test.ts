@@ -229,6 +229,38 @@ test('a cancel cancels: the API server sees it, and no more is sent', async () =
   expect(peer.proxy.deps.admission.counts().streams).toBe(0);
 });
 
+test('an agent that leaves ends a watch, and waits for what ends by itself', async () => {
+  let finish: () => void = () => undefined;
+  await using peer = await bridge(({ socket }, bytes) => {
+    socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n');
+    if (bytes.includes('/finite')) {
+      finish = () => socket.write('0\r\n\r\n');
+    }
+  });
+  const payload = { headers: TOKEN, supports_response_streaming: true };
+  peer.say('proxy_request', 'watch', { path: '/x?watch=true', ...payload });
+  peer.say('proxy_request', 'whole', { path: '/x?watch=true', headers: TOKEN });
+  peer.say('proxy_request', 'finite', { path: '/finite', ...payload });
+  for (const id of ['watch', 'finite']) {
+    await peer.until((message) => message.id === id && message.type === 'proxy_response_chunk');
+  }
+  while (peer.upstream.received.length < 3) {
+    await Bun.sleep(1);
+  }
+  peer.attached.goAway();
+  peer.say('proxy_request', 'late', { path: '/finite', ...payload });
+  const ends = ['watch', 'whole', 'late'].map((id) =>
+    peer.until((message) => message.id === id && isOver(message)),
+  );
+  expect((await Promise.all(ends)).map(({ type }) => type)).toEqual([
+    ...['proxy_response_end', 'proxy_response', 'proxy_error'],
+  ]);
+  expect(peer.attached.underWay()).toBe(1);
+  finish();
+  await peer.until((message) => message.id === 'finite' && isOver(message));
+  expect(peer.attached.underWay()).toBe(0);
+});
+
 test('the end of the connection cancels everything', async () => {
   await using peer = await bridge(({ socket }) => socket.write('HTTP/1.1 200 OK\r\n\r\nfirst'));
   const payload = { path: '/x?watch=true', headers: TOKEN, supports_response_streaming: true };

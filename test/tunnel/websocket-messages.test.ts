@@ -15,6 +15,7 @@ interface Sent {
 /** A peer before an application with a WebSocket that answers in capitals, and a plain page. */
 async function peerOf(protocols: string) {
   const messages: (string | Buffer)[] = [];
+  const closes: number[] = [];
   const server = Bun.serve({
     hostname: '127.0.0.1',
     port: 0,
@@ -24,6 +25,7 @@ async function peerOf(protocols: string) {
       return upgraded ? undefined : new Response('no socket here', { status: 404 });
     },
     websocket: {
+      close: (_socket, code) => void closes.push(code),
       message: (socket, message) => {
         messages.push(message);
         if (typeof message === 'string') {
@@ -60,7 +62,7 @@ async function peerOf(protocols: string) {
     },
   }).attach(link);
   return {
-    ...{ sent, messages, proxy },
+    ...{ sent, messages, proxy, attached, closes },
     say: (type: string, id: string, payload: Record<string, unknown>) =>
       attached.message({ type, request_id: id, payload }),
     until: async (fits: () => boolean) => {
@@ -140,6 +142,27 @@ test('an application that closes tells the peer', async () => {
     id: 'r1',
     payload: { request_id: 'r1', stream_id: 'r1' },
   });
+});
+
+test('an agent that leaves tells both sides', async () => {
+  await using peer = await peerOf('');
+  peer.say('proxy_request', 'r1', { path: '/', isWebSocket: true, ...APP });
+  await peer.until(() => peer.sent.length === 1);
+  peer.say('proxy_request', 'r2', { path: '/', isWebSocket: true, ...APP });
+  peer.attached.goAway();
+  expect(peer.sent.slice(1)).toEqual([
+    {
+      type: 'proxy_websocket_close',
+      id: 'r1',
+      payload: { request_id: 'r1', stream_id: 'r1' },
+    },
+    { type: 'proxy_error', id: 'r2', payload: { error: 'The agent is stopping; ask again' } },
+  ]);
+  expect(peer.attached.underWay()).toBe(0);
+  while (peer.closes.length === 0) {
+    await Bun.sleep(1);
+  }
+  expect(peer.closes).toEqual([1001]);
 });
 
 test('a page is no WebSocket: the peer hears why', async () => {

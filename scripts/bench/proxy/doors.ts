@@ -56,7 +56,8 @@ const http = httpServer(
       proxy: {
         auth,
         access: () => ({ server: '', certificate: '', token_file: tokenFile }),
-        answer: (request, target, client) => answerThroughProxy(proxy, request, target, client),
+        answer: (request, target, client, leaving) =>
+          answerThroughProxy(proxy, request, target, client, leaving),
       },
     },
   },
