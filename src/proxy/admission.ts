@@ -16,7 +16,7 @@ const WAIT_MS_MAX = 15_000;
 const STREAMS_MAX = 2_000;
 const STREAMS_PER_CLIENT_MAX = 1_500;
 /** Told to those who are turned away. */
-const RETRY_AFTER_SECONDS = 1;
+export const RETRY_AFTER_SECONDS = 1;
 
 /** short: ends by itself soon. stream: lasts until somebody ends it. */
 export type RequestKind = 'short' | 'stream';
