@@ -1,11 +1,6 @@
 import type { V1Node } from '@kubernetes/client-node';
 import type { CommandContext } from './handler.ts';
 
-export interface SchedulingChange {
-  /** False when the node was so before. */
-  readonly changed: boolean;
-}
-
 /**
  * Lets a node take new pods, or not. Safe to repeat.
  * @throws AgentError NOT_FOUND
@@ -14,13 +9,11 @@ export async function setSchedulable(
   context: Pick<CommandContext, 'kubernetes' | 'signal'>,
   node: string,
   schedulable: boolean,
-): Promise<SchedulingChange> {
-  if ((await takesPods(context, node)) === schedulable) {
-    return { changed: false };
+): Promise<void> {
+  if ((await takesPods(context, node)) !== schedulable) {
+    const patch = { spec: { unschedulable: schedulable ? null : true } };
+    await context.kubernetes.patch<V1Node>(pathOf(node), patch, context.signal);
   }
-  const patch = { spec: { unschedulable: schedulable ? null : true } };
-  await context.kubernetes.patch<V1Node>(pathOf(node), patch, context.signal);
-  return { changed: true };
 }
 
 /** @throws AgentError NOT_FOUND */

@@ -14,7 +14,7 @@ import { type EngineLife, liveOnce } from './crashing-engine.ts';
 
 const PROGRAM = join(import.meta.dir, 'crashing-engine.ts');
 /** Types whose second run tells of the effects of the first, too. */
-const TELL_THE_WHOLE = ['drain', 'delete', 'rollback'];
+const TELL_THE_WHOLE = ['cordon', 'uncordon', 'drain', 'delete', 'rollback'];
 /** Lives that are killed at the same time. */
 const AT_ONCE = 3;
 

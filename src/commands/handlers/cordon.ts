@@ -1,6 +1,6 @@
-import { CordonData, CordonPayload } from '../../protocol/commands/node.ts';
-import { commandHandler } from '../handler.ts';
-import { noNodeLeft, setSchedulable } from '../node-scheduling.ts';
+import { CordonCheckpoint, CordonData, CordonPayload } from '../../protocol/commands/node.ts';
+import { type CommandContext, commandHandler } from '../handler.ts';
+import { noNodeLeft, setSchedulable, takesPods } from '../node-scheduling.ts';
 
 const TIMEOUT_MS = 60_000;
 
@@ -20,7 +20,8 @@ function schedulingCommand(type: 'cordon' | 'uncordon', schedulable: boolean) {
     timeoutMs: () => TIMEOUT_MS,
     afterRestart: 'rerun',
     run: async ({ node }, context) => {
-      const { changed } = await setSchedulable(context, node, schedulable);
+      const changed = (await schedulableBefore(context, node)) !== schedulable;
+      await setSchedulable(context, node, schedulable);
       const state = schedulable ? 'takes pods' : 'takes no new pods';
       const before = changed ? '' : ', as before';
       const warning = schedulable ? '' : await noNodeLeft(context);
@@ -30,4 +31,15 @@ function schedulingCommand(type: 'cordon' | 'uncordon', schedulable: boolean) {
       };
     },
   });
+}
+
+/** As this command found the node, also when it is a rerun after a crash. */
+async function schedulableBefore(context: CommandContext, node: string): Promise<boolean> {
+  const noted = CordonCheckpoint.safeParse(context.checkpoint).data;
+  if (noted !== undefined) {
+    return noted.schedulable;
+  }
+  const checkpoint: CordonCheckpoint = { schedulable: await takesPods(context, node) };
+  await context.setCheckpoint(checkpoint);
+  return checkpoint.schedulable;
 }

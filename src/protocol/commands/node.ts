@@ -18,6 +18,10 @@ export const CordonData = z.strictObject({
 });
 export type CordonData = z.infer<typeof CordonData>;
 
+/** What a `cordon` or `uncordon` notes before its effect: how it found the node. */
+export const CordonCheckpoint = z.strictObject({ schedulable: z.boolean() });
+export type CordonCheckpoint = z.infer<typeof CordonCheckpoint>;
+
 export const DrainPayload = z.strictObject({
   node: DnsSubdomain,
   /** Time that a pod has to end; absent: what the pod says itself. */
