@@ -30,7 +30,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
-const io = systemTerminalIo(process);
+const io = systemTerminalIo({ clock: systemClock }, process);
 const exitCode = await runCli(
   {
     clock: systemClock,

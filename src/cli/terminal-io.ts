@@ -1,9 +1,12 @@
 import { openSync } from 'node:fs';
 import type { ReadStream } from 'node:tty';
 import { AgentError } from '../core/errors.ts';
+import type { Clock } from '../core/ports.ts';
 import type { TerminalIo } from './context.ts';
 import { textOutput } from './text-output.ts';
 
+/** How long an end waits for a reader of standard error: a log that hangs must not keep a daemon. */
+const STDERR_WAIT_MS = 2_000;
 /** Longest answer that is read from a terminal, characters. */
 const ANSWER_LENGTH_MAX = 8 * 1024;
 
@@ -15,17 +18,22 @@ const BACKSPACES = ['\u007f', '\b'];
  * The real streams of this process.
  * @param streams looked at only when asked: a look makes Bun load Node's streams
  */
-export function systemTerminalIo(streams: {
-  readonly stdin: NodeJS.ReadStream;
-  readonly stderr: NodeJS.WriteStream;
-}): TerminalIo {
+export function systemTerminalIo(
+  deps: { readonly clock: Clock },
+  streams: { readonly stdin: NodeJS.ReadStream; readonly stderr: NodeJS.WriteStream },
+): TerminalIo {
   const stdout = textOutput(Bun.stdout, 'standard output');
   const stderr = textOutput(Bun.stderr, 'standard error');
   return {
     stdout: stdout.write,
     stderr: stderr.write,
     flush: async () => {
-      await Promise.all([stdout.flush(), stderr.flush()]);
+      const over = new AbortController();
+      // There is nowhere else to say that standard error cannot be written.
+      const told = stderr.flush().catch(() => undefined);
+      await Promise.race([told, deps.clock.sleep(STDERR_WAIT_MS, over.signal)]);
+      over.abort();
+      await stdout.flush();
     },
     get stdinIsTty() {
       return streams.stdin.isTTY === true;
