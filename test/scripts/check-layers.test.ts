@@ -120,7 +120,6 @@ describe('layerProblems() and packages', () => {
     ['host/a.ts', '@kubernetes/client-node', 'kubernetes: one folder knows the API'],
     ['host/a.ts', 'consola', 'cli: it paints for a terminal'],
     ['host/a.ts', 'execa', 'platform: programs are run through the Exec port'],
-    ['host/a.ts', 'consola', 'cli: it paints for a terminal'],
     ['host/a.ts', 'citty', 'cli: it is a parser of command lines'],
     ['host/a.ts', 'bun:sqlite', 'store: the store owns the database'],
     ['host/a.ts', 'bun:ffi', 'platform: the system is reached through ports'],
