@@ -48,9 +48,10 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
   let version = 1;
 
   const store = (path: string, object: Json): KubernetesObject => {
-    version += 1;
     const known = objects.get(path);
     const merged = merge(known ?? {}, object);
+    const isNews = known === undefined || !Bun.deepEquals(known, merged);
+    version += isNews ? 1 : 0;
     const changed = !Bun.deepEquals(known?.spec, merged['spec']);
     const metadata = (merged['metadata'] ?? {}) as Json;
     const generation = Number(known?.metadata['generation'] ?? 0) + (changed ? 1 : 0);
@@ -62,7 +63,7 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
         ...metadata,
         generation,
         name: path.split('/').at(-1) ?? '',
-        resourceVersion: String(version),
+        resourceVersion: isNews ? String(version) : String(metadata['resourceVersion']),
       },
     };
     objects.set(path, stored);

@@ -1,7 +1,12 @@
 import { AgentError } from '../../core/errors.ts';
 import { discovery } from '../../kubernetes/discovery.ts';
 import { requireAllowed } from '../../policy/policy.ts';
-import { type AppliedObject, ApplyData, ApplyPayload } from '../../protocol/commands/apply.ts';
+import {
+  type AppliedObject,
+  ApplyCheckpoint,
+  ApplyData,
+  ApplyPayload,
+} from '../../protocol/commands/apply.ts';
 import { applyObject } from '../apply-object.ts';
 import { type PlannedObject, planObjects, requireAllAllowed } from '../apply-plan.ts';
 import { type PrunePlace, prunePlace, prunePlaces, requirePruneAllowed } from '../apply-prune.ts';
@@ -13,6 +18,8 @@ import { parseManifest } from '../manifest.ts';
 const TIMEOUT_MS = 600_000;
 /** Failures that the error tells, at most; the data has them all. */
 const FAILURES_TOLD_MAX = 5;
+/** Of what a rerun after a crash finds as the manifest has it. */
+const DONE_BEFORE = 'now; this command may have applied it before the agent was restarted';
 
 interface Plan {
   readonly objects: readonly PlannedObject[];
@@ -69,11 +76,18 @@ async function carryOut(
   results: AppliedObject[],
 ): Promise<void> {
   const { dry_run: dryRun, namespace, prune_label: label } = payload;
+  const isRerun = ApplyCheckpoint.safeParse(context.checkpoint).success;
+  if (!dryRun && !isRerun) {
+    const checkpoint: ApplyCheckpoint = { begun: true };
+    await context.setCheckpoint(checkpoint);
+  }
   if (namespace !== undefined && !dryRun) {
     await ensureNamespace(context, namespace);
   }
   for (const object of objects) {
-    const result = await applyObject(context, object, dryRun);
+    const applied = await applyObject(context, object, dryRun);
+    const result =
+      isRerun && applied.result === 'unchanged' ? { ...applied, message: DONE_BEFORE } : applied;
     results.push(result);
     context.progress(lineOf(result), { done: results.length, of: objects.length });
   }

@@ -43,6 +43,10 @@ export const AppliedObject = z.strictObject({
 });
 export type AppliedObject = z.infer<typeof AppliedObject>;
 
+/** What an `apply` notes before its first effect. */
+export const ApplyCheckpoint = z.strictObject({ begun: z.literal(true) });
+export type ApplyCheckpoint = z.infer<typeof ApplyCheckpoint>;
+
 export const ApplyData = z.strictObject({
   dry_run: z.boolean(),
   objects: z.array(AppliedObject),

@@ -252,6 +252,27 @@ describe('apply', () => {
     expect(writes()).toEqual([`PATCH ${CONFIG_MAPS}/a`]);
   });
 
+  test('that is run again after a crash does not call its own work unchanged', async () => {
+    const first = await run('apply', { manifest: configMap('a') });
+    expect(checkpoints).toEqual([{ begun: true }]);
+    const [checkpoint] = checkpoints;
+    const again = await run('apply', { manifest }, { checkpoint });
+    const anew = await run('apply', { manifest });
+    const label = { kind: 'ConfigMap', namespace: 'shop' };
+    const message = 'now; this command may have applied it before the agent was restarted';
+    expect([first, again, anew].map(({ data }) => data['objects'])).toEqual([
+      [{ ...label, name: 'a', result: 'created' }],
+      [
+        { ...label, name: 'a', result: 'unchanged', message },
+        { ...label, name: 'b', result: 'created' },
+        { ...label, name: 'c', result: 'created' },
+      ],
+      ['a', 'b', 'c'].map((name) => ({ ...label, name, result: 'unchanged' })),
+    ]);
+    await run('apply', { manifest, dry_run: true });
+    expect(checkpoints).toHaveLength(2);
+  });
+
   test('does not prune when an object failed', async () => {
     const own = [{ manager: 'pipeops-agent', operation: 'Apply', fieldsV1: {} }];
     kubernetes.put(`${CONFIG_MAPS}/old`, { metadata: { managedFields: own } });
