@@ -5,8 +5,9 @@
 import { AgentError, toAgentError } from '../core/errors.ts';
 import { type PolicyDecision, requireAllowed } from '../policy/policy.ts';
 import { encodeRequestHead, type HeaderList, type ResponseHead } from '../protocol/http-head.ts';
-import { type Admission, RETRY_AFTER_SECONDS, type Release } from './admission.ts';
-import { refusalOf } from './refusal.ts';
+import type { Admission, Release } from './admission.ts';
+import { LAST_CHUNK, writeChunk } from './chunked-body.ts';
+import { refusalOf, shuttingDown } from './refusal.ts';
 import { type ForwardedHeaders, forwardedHeaders, returnedHeaders } from './request-headers.ts';
 import type { Exchange, ExchangeSink, UpstreamConnection } from './upstream-connection.ts';
 import type { UpstreamAddress } from './upstream-dial.ts';
@@ -64,8 +65,6 @@ export interface ProxyCall {
 
 /** Long ones have a connection of their own until somebody ends them. */
 const STREAM_QUERY = /[?&](?:watch|follow)=(?:1|t|true)(?:&|$)/i;
-/** Chunks up to this size are copied into one write with their framing, bytes. */
-const COPIED_CHUNK_BYTES_MAX = 16 * 1024;
 
 /** Starts a request; whatever becomes of it is told to the sink, a refusal as an answer. */
 export function forward(deps: ForwardDeps, request: ProxyRequest, sink: ExchangeSink): ProxyCall {
@@ -310,23 +309,4 @@ class Forwarding implements ProxyCall {
     this.#release?.();
     this.#release = undefined;
   }
-}
-
-function shuttingDown(): AgentError {
-  return new AgentError('SHUTTING_DOWN', 'The agent is stopping; ask again', {
-    details: { retry_after_seconds: RETRY_AFTER_SECONDS },
-  });
-}
-
-const LAST_CHUNK = Buffer.from('0\r\n\r\n');
-const CRLF = Buffer.from('\r\n');
-
-function writeChunk(exchange: Exchange, chunk: Uint8Array): boolean {
-  const size = Buffer.from(`${chunk.length.toString(16)}\r\n`);
-  if (chunk.length <= COPIED_CHUNK_BYTES_MAX) {
-    return exchange.write(Buffer.concat([size, chunk, CRLF]));
-  }
-  exchange.write(size);
-  exchange.write(chunk);
-  return exchange.write(CRLF);
 }

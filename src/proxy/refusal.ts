@@ -1,6 +1,7 @@
 /** Refusals as Kubernetes itself would say them, so that kubectl and controllers understand. */
-import type { AgentError, ErrorCode } from '../core/errors.ts';
+import { AgentError, type ErrorCode } from '../core/errors.ts';
 import type { HeaderList, ResponseHead } from '../protocol/http-head.ts';
+import { RETRY_AFTER_SECONDS } from './admission.ts';
 
 const STATUS_BY_CODE: Readonly<Partial<Record<ErrorCode, readonly [number, string]>>> = {
   PROXY_REQUEST_INVALID: [400, 'BadRequest'],
@@ -47,4 +48,10 @@ export function refusalOf(error: AgentError): Refusal {
     ...(typeof retryAfter === 'number' ? [['Retry-After', String(retryAfter)] as const] : []),
   ];
   return { head: { status, reason, headers }, body };
+}
+
+export function shuttingDown(): AgentError {
+  return new AgentError('SHUTTING_DOWN', 'The agent is stopping; ask again', {
+    details: { retry_after_seconds: RETRY_AFTER_SECONDS },
+  });
 }

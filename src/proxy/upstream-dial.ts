@@ -40,6 +40,10 @@ export function connectUpstream(
       ...tlsOf(address),
       socket: {
         open: (opened) => {
+          if (settled) {
+            opened.terminate(); // Too late: nobody waits for it any more.
+            return;
+          }
           socket = opened;
           opened.setNoDelay(true);
           if (address.trust === 'plain' && settle()) {
