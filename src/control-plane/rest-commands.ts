@@ -1,4 +1,4 @@
-import { AgentError, toAgentError } from '../core/errors.ts';
+import { AgentError, expectedError } from '../core/errors.ts';
 import type { Clock, Log, Random } from '../core/ports.ts';
 import { COMMANDS_PER_FETCH_MAX } from '../protocol/rest.ts';
 import { retryPolicy } from './endpoint-policy.ts';
@@ -173,9 +173,5 @@ function expected(thrown: unknown, signal: AbortSignal): AgentError | undefined 
   if (signal.aborted) {
     return undefined;
   }
-  const error = toAgentError(thrown);
-  if (error.code === 'INTERNAL') {
-    throw error;
-  }
-  return error;
+  return expectedError(thrown);
 }

@@ -1,4 +1,4 @@
-import { type AgentError, toAgentError } from '../core/errors.ts';
+import { type AgentError, expectedError } from '../core/errors.ts';
 import type { Clock, Log, Random } from '../core/ports.ts';
 import type { Heartbeat, Registration } from '../protocol/rest.ts';
 import { childSignal } from './deadline.ts';
@@ -104,10 +104,7 @@ async function attempt(
     if (signal.aborted) {
       return undefined;
     }
-    const error = toAgentError(thrown);
-    if (error.code === 'INTERNAL') {
-      throw error;
-    }
+    const error = expectedError(thrown);
     deps.log.warn('a call to the control plane failed', {
       call,
       error_code: error.code,
@@ -169,13 +166,10 @@ async function statusLoop(
       await deps.client.status(options.agentId, pieces, signal);
       retry.succeeded();
     } catch (thrown) {
-      const error = toAgentError(thrown);
       if (signal.aborted) {
         return;
       }
-      if (error.code === 'INTERNAL') {
-        throw error;
-      }
+      const error = expectedError(thrown);
       pauseMs =
         error.code === 'NOT_FOUND' ? NOT_OFFERED_MS : Math.max(pauseMs, retry.failed(error));
       // Not the session's trouble alone: Kubernetes may be down. The heartbeat tells of the session.

@@ -1,4 +1,4 @@
-import { type AgentError, toAgentError } from '../core/errors.ts';
+import { type AgentError, expectedError } from '../core/errors.ts';
 import type { Network } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import { childSignal } from './deadline.ts';
@@ -235,10 +235,7 @@ async function oneSession(
     const error = await Promise.race([session, broken.promise]);
     return { error, livedMs: livedMs() };
   } catch (thrown) {
-    const error = toAgentError(thrown);
-    if (error.code === 'INTERNAL') {
-      throw error;
-    }
+    const error = expectedError(thrown);
     return { error, livedMs: livedMs() };
   } finally {
     life.end();

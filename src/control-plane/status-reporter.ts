@@ -1,4 +1,4 @@
-import { toAgentError } from '../core/errors.ts';
+import { expectedError } from '../core/errors.ts';
 import type { Clock, Log } from '../core/ports.ts';
 import type { Connection } from './connection.ts';
 import { withDeadline } from './deadline.ts';
@@ -61,13 +61,10 @@ export function statusReporter(
         try {
           await report(signal);
         } catch (thrown) {
-          const error = toAgentError(thrown);
           if (signal.aborted) {
             return;
           }
-          if (error.code === 'INTERNAL') {
-            throw error;
-          }
+          const error = expectedError(thrown);
           // Half a report may have left: the peer must not build on it.
           reports.reset();
           complain('cannot report the cluster status', {

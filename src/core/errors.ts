@@ -113,6 +113,15 @@ export function toAgentError(thrown: unknown): AgentError {
   });
 }
 
+/** The failure that was to be reckoned with. A bug is none: it is thrown on, for nobody can handle it. */
+export function expectedError(thrown: unknown): AgentError {
+  const error = toAgentError(thrown);
+  if (error.code === 'INTERNAL') {
+    throw thrown;
+  }
+  return error;
+}
+
 /** The text of anything thrown, for the message of an error that adds meaning to it. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);

@@ -36,6 +36,12 @@ const COPIED_PAYLOAD_BYTES_MAX = 8 * 1024;
  */
 const URGENT_BYTES = 4 * 1024;
 
+/**
+ * Credit that leaves at once and not with the turn: the peer of a single stream waits for it. With
+ * many streams others have credit meanwhile, and fewer messages are worth more.
+ */
+const EARLY_CREDIT_BYTES = 256 * 1024;
+
 /** A peer that lets so much pile up reads nothing: the cap and the urgent bytes are far below. */
 const UNSENT_BYTES_MAX = 32 * 1024 * 1024;
 
@@ -50,12 +56,13 @@ export class FrameOutput {
   /** In the order of their turns. */
   readonly #queue = new Set<Sender>();
   #batchBytes = 0;
+  #creditThisTurn = 0;
   #hasTurn: Sender | undefined;
   #round = 0;
   #closed = false;
 
   /**
-   * @param onTurnEnd asks for a `flush` at the end of this turn of the event loop
+   * @param onTurnEnd asks for `turnEnded` at the end of this turn of the event loop
    * @param fail the connection cannot be used any more
    */
   constructor(
@@ -99,6 +106,15 @@ export class FrameOutput {
       this.#batchBytes += size;
     }
     this.inFlight.sent(size);
+  }
+
+  /** Lets the peer send so many bytes more on a stream. */
+  credit(streamId: number, bytes: number): void {
+    this.control(FRAME_TYPE.windowUpdate, 0, streamId, bytes);
+    this.#creditThisTurn += bytes;
+    if (this.#creditThisTurn <= EARLY_CREDIT_BYTES) {
+      this.flush();
+    }
   }
 
   /**
@@ -146,6 +162,12 @@ export class FrameOutput {
       next.writable();
       this.#hasTurn = undefined;
     }
+  }
+
+  /** What waits for the end of the turn leaves. */
+  turnEnded(): void {
+    this.#creditThisTurn = 0;
+    this.flush();
   }
 
   flush(): void {

@@ -1,5 +1,5 @@
 /** The locator as the tunnel and the proxy of the session ask for it. */
-import { AgentError, toAgentError } from '../core/errors.ts';
+import { AgentError, expectedError } from '../core/errors.ts';
 import type { Destination } from '../proxy/forward.ts';
 import type { UpstreamAddress } from '../proxy/upstream-dial.ts';
 import type { Applications } from './remote-destination.ts';
@@ -23,10 +23,7 @@ export function serviceTargets(locator: ServiceLocator): TunnelTargets {
         });
         return { kind: 'target', ...place };
       } catch (thrown) {
-        const error = toAgentError(thrown);
-        if (error.code === 'INTERNAL') {
-          throw error;
-        }
+        const error = expectedError(thrown);
         return { kind: 'refused', reason: error.message };
       }
     },

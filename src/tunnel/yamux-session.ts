@@ -17,12 +17,6 @@ export const HELD_BYTES_MAX = 16 * 1024 * 1024;
 /** Own streams that the peer has not accepted yet: hashicorp/yamux takes no more. */
 const BACKLOG_MAX = 256;
 
-/**
- * Credit that leaves at once and not with the turn: the peer of a single stream waits for it. With
- * many streams others have credit meanwhile, and fewer messages are worth more.
- */
-const EARLY_CREDIT_BYTES = 256 * 1024;
-
 export interface YamuxSessionOptions extends KeepAliveOptions {
   /** The client's streams have odd ids, the server's even ones. The agent is the client. */
   readonly role: 'client' | 'server';
@@ -53,7 +47,6 @@ export class YamuxSession implements StreamOwner, FrameSink {
   /** Of the frame whose body comes; undefined when the body is of no stream. */
   #bodyStream: YamuxStream | undefined;
   #bodyEndsStream = false;
-  #creditThisTurn = 0;
   #nextId: number;
   #unaccepted = 0;
   #goingAway = false;
@@ -64,10 +57,7 @@ export class YamuxSession implements StreamOwner, FrameSink {
     this.#deps = deps;
     this.#options = options;
     this.#nextId = options.role === 'client' ? 1 : 2;
-    this.#turnEnd = new TurnEnd(deps, () => {
-      this.#creditThisTurn = 0;
-      this.output.flush();
-    });
+    this.#turnEnd = new TurnEnd(deps, () => this.output.turnEnded());
     this.output = new FrameOutput(
       deps,
       () => this.#turnEnd.request(),
@@ -149,13 +139,6 @@ export class YamuxSession implements StreamOwner, FrameSink {
     this.#settle(stream);
     if (this.#bodyStream === stream) {
       this.#bodyStream = undefined;
-    }
-  }
-
-  credited(bytes: number): void {
-    this.#creditThisTurn += bytes;
-    if (this.#creditThisTurn <= EARLY_CREDIT_BYTES) {
-      this.output.flush();
     }
   }
 

@@ -31,8 +31,6 @@ export interface StreamOwner {
   readonly windows: WindowShare;
   /** The stream is over for the peer too. */
   forget(stream: YamuxStream): void;
-  /** The peer was given so much credit, in a frame that waits for the end of the turn. */
-  credited(bytes: number): void;
   /** Bytes that came and are not given back changed by so many. */
   held(stream: YamuxStream, change: number): void;
 }
@@ -131,8 +129,7 @@ export class YamuxStream implements Sender {
     }
     const credit = this.#receiveWindow.used(bytes);
     if (credit > 0) {
-      this.#owner.output.control(FRAME_TYPE.windowUpdate, 0, this.id, credit);
-      this.#owner.credited(credit);
+      this.#owner.output.credit(this.id, credit);
     }
   }
 

@@ -6,7 +6,8 @@ import { type CommandContext, commandHandler } from '../../src/commands/handler.
 import { commandProgress } from '../../src/commands/progress.ts';
 import { AgentError, toAgentError } from '../../src/core/errors.ts';
 import type { Command, CommandResult } from '../../src/protocol/rest.ts';
-import { type CommandJournal, HELD_COMMANDS_MAX } from '../../src/store/command-journal.ts';
+import type { CommandJournal } from '../../src/store/command-journal.ts';
+import { HELD_COMMANDS_MAX } from '../../src/store/journal-changes.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { openJournal } from '../support/open-journal.ts';
 import { unusedCommandDeps } from '../support/unused-command-deps.ts';

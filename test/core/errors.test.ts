@@ -3,6 +3,7 @@ import {
   AgentError,
   assertNever,
   ERROR_CODES,
+  expectedError,
   isErrorCode,
   messageOf,
   toAgentError,
@@ -86,6 +87,20 @@ describe('toAgentError()', () => {
       cause: thrown,
     });
     expect(error.hint).toContain('report it');
+  });
+});
+
+describe('expectedError()', () => {
+  test('gives a failure back as it is', () => {
+    const error = new AgentError('TIMEOUT', 'No answer');
+    expect(expectedError(error)).toBe(error);
+  });
+
+  test.each([
+    ['a foreign error', new TypeError('x is undefined')],
+    ['an INTERNAL error', new AgentError('INTERNAL', 'Unexpected value 1')],
+  ])('throws %s on: it is a bug', (_, bug) => {
+    expect(() => expectedError(bug)).toThrow(bug);
   });
 });
 

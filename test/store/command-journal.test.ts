@@ -7,11 +7,10 @@ import {
   CLOCKS_APART_MS,
   type CommandJournal,
   commandJournal,
-  HELD_BYTES_MAX,
-  HELD_COMMANDS_MAX,
   PENDING_BYTES_MAX,
 } from '../../src/store/command-journal.ts';
 import { EARLY_CANCEL_KEPT_MS, EARLY_CANCELS_MAX } from '../../src/store/early-cancels.ts';
+import { HELD_BYTES_MAX, HELD_COMMANDS_MAX } from '../../src/store/journal-changes.ts';
 import { failureOf } from '../support/failure-of.ts';
 import { commandOf, openEntries, openJournal, resultOf, START } from '../support/open-journal.ts';
 import { tempDirectory } from '../support/temp-dir.ts';

@@ -1,5 +1,5 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
-import { type AgentError, toAgentError } from '../../core/errors.ts';
+import { type AgentError, expectedError } from '../../core/errors.ts';
 import { followKind, type InformerDeps, type InformerSink } from '../../kubernetes/informer.ts';
 
 /** A kind that the cluster does not serve is looked for again after this. */
@@ -50,10 +50,7 @@ async function isServed(deps: InformerDeps, path: string, signal: AbortSignal): 
     await deps.client.page(path, { limit: 1 }, signal);
     return true;
   } catch (thrown) {
-    const error = toAgentError(thrown);
-    if (error.code === 'INTERNAL') {
-      throw thrown;
-    }
+    const error = expectedError(thrown);
     return error.code !== 'NOT_FOUND';
   }
 }

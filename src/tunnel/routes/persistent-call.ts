@@ -1,6 +1,6 @@
 import { askedPauseMs } from '../../control-plane/endpoint-policy.ts';
 import { backoffMs } from '../../core/backoff.ts';
-import { type AgentError, toAgentError } from '../../core/errors.ts';
+import { type AgentError, expectedError } from '../../core/errors.ts';
 import type { Clock, Random } from '../../core/ports.ts';
 
 /** Tries of one call in a row, and the waits between them. */
@@ -42,10 +42,7 @@ async function outcomeOf(call: () => Promise<void>, signal: AbortSignal): Promis
     await call();
     return { kind: 'done' };
   } catch (thrown) {
-    const error = toAgentError(thrown);
-    if (error.code === 'INTERNAL') {
-      throw thrown;
-    }
+    const error = expectedError(thrown);
     if (signal.aborted) {
       return { kind: 'interrupted' };
     }
