@@ -11,7 +11,11 @@ import {
 import type { AgentLink, DataPlanePeer } from './agent-link.ts';
 
 /** `proxy_error` and `proxy_response_abort`; `code` is one of docs/TROUBLESHOOTING.md. */
-const ProxyErrorPayload = z.strictObject({ error: z.string(), code: z.string().optional() });
+const ProxyErrorPayload = z.strictObject({
+  error: z.string(),
+  code: z.string().optional(),
+  request_id: z.string().optional(), // Of a WebSocket that was refused.
+});
 
 export interface ClusterRequest {
   readonly method: string;
