@@ -117,6 +117,7 @@ class DialledWebSocket implements WebSocketConnection {
       data: (chunk) => this.#received(chunk),
       closed: (reason) => {
         clearTimeout(this.#lingering);
+        this.#stream = undefined; // Nobody has to wait for its end any more.
         this.#client.ended(reason);
       },
     });
