@@ -2,7 +2,6 @@
 import { Agent, type IncomingMessage, request as plainRequest } from 'node:http';
 import { Agent as SecureAgent, request as secureRequest } from 'node:https';
 import type { Socket } from 'node:net';
-import { Readable } from 'node:stream';
 import type { Http, HttpRequestInit } from '../core/ports.ts';
 import { dialSocket, type SocketDialerOptions } from './socket-dialer.ts';
 
@@ -94,5 +93,23 @@ function responseOf(message: IncomingMessage): Response {
     message.resume();
     return new Response(null, { status, headers });
   }
-  return new Response(Readable.toWeb(message) as unknown as ReadableStream, { status, headers });
+  return new Response(bodyOf(message), { status, headers });
+}
+
+/** Not `Readable.toWeb`: its type is that of Node's streams, which a Response does not take. */
+function bodyOf(message: IncomingMessage): ReadableStream<Uint8Array> {
+  const chunks = message[Symbol.asyncIterator]();
+  return new ReadableStream<Uint8Array>({
+    pull: async (controller) => {
+      const { done, value } = await chunks.next();
+      if (done === true) {
+        controller.close();
+      } else {
+        controller.enqueue(value);
+      }
+    },
+    cancel: () => {
+      message.destroy();
+    },
+  });
 }
