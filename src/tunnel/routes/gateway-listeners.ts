@@ -1,6 +1,7 @@
 /** The TCP and UDP listeners of managed Gateways, and the Services behind them. */
 import type { KubernetesObject } from '@kubernetes/client-node';
 import type { Tunnel } from '../../protocol/route-messages.ts';
+import { type BackendRef, ownService } from './backend-ref.ts';
 import { byAge } from './by-age.ts';
 
 /** Listeners that are told of; the oldest Gateways come first. */
@@ -32,13 +33,7 @@ export interface L4Route extends KubernetesObject {
       readonly port?: number;
     }[];
     readonly rules?: readonly {
-      readonly backendRefs?: readonly {
-        readonly group?: string;
-        readonly kind?: string;
-        readonly namespace?: string;
-        readonly name: string;
-        readonly port?: number;
-      }[];
+      readonly backendRefs?: readonly BackendRef[];
     }[];
   };
 }
@@ -100,11 +95,6 @@ export function l4RouteRow(
   protocol: L4RouteRow['protocol'],
 ): L4RouteRow {
   const place = placeOf(metadata);
-  const backend = spec?.rules?.[0]?.backendRefs?.[0];
-  const isOwnService =
-    (backend?.group ?? '') === '' &&
-    (backend?.kind ?? 'Service') === 'Service' &&
-    (backend?.namespace ?? place.namespace) === place.namespace;
   return {
     ...place,
     protocol,
@@ -115,10 +105,7 @@ export function l4RouteRow(
         ? { gateway: parent.name, listener: parent.sectionName || undefined, port: parent.port }
         : [],
     ),
-    backend:
-      isOwnService && backend?.port !== undefined
-        ? { name: backend.name, port: backend.port }
-        : undefined,
+    backend: ownService(spec?.rules?.[0]?.backendRefs?.[0], place.namespace),
   };
 }
 

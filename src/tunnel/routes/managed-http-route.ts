@@ -1,4 +1,5 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
+import { type BackendRef, ownService } from './backend-ref.ts';
 import { type HostRow, hostRow, PATH_MAX, type RoutedPath } from './host-row.ts';
 
 interface HttpRouteMatch {
@@ -10,14 +11,7 @@ interface HttpRouteMatch {
 
 interface HttpRouteRule {
   readonly matches?: readonly HttpRouteMatch[];
-  readonly backendRefs?: readonly {
-    readonly group?: string;
-    readonly kind?: string;
-    readonly namespace?: string;
-    readonly name: string;
-    readonly port?: number;
-    readonly weight?: number;
-  }[];
+  readonly backendRefs?: readonly BackendRef[];
 }
 
 /** HTTPRoute v1 (gateway-api.sigs.k8s.io), as far as it is used. */
@@ -50,12 +44,11 @@ function pathsOf(
   { matches = EVERYTHING, backendRefs = [] }: HttpRouteRule,
   namespace: string,
 ): readonly RoutedPath[] {
-  const backend = backendRefs.find(({ weight }) => weight !== 0);
-  const isOwnService =
-    (backend?.group ?? '') === '' &&
-    (backend?.kind ?? 'Service') === 'Service' &&
-    (backend?.namespace ?? namespace) === namespace;
-  if (backend?.port === undefined || !isOwnService) {
+  const backend = ownService(
+    backendRefs.find(({ weight }) => weight !== 0),
+    namespace,
+  );
+  if (backend === undefined) {
     return [];
   }
   const { name: service, port } = backend;
