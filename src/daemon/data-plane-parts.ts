@@ -59,7 +59,7 @@ export async function dataPlaneParts(
   const certificate = await localCertificate(deps, paths.localCertificate);
   const local = { ...proxy, destination };
   const listener = tlsListener(
-    { clock: deps.clock, log: deps.log, auth, proxy: local },
+    { clock: deps.clock, auth, proxy: local },
     { port: config.http.tls_port, certificate },
   );
   const routes = clusterRoutes({ ...deps, client: deps.kubernetes });

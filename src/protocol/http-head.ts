@@ -11,6 +11,15 @@ export type HeaderList = readonly (readonly [name: string, value: string])[];
 /** Largest head of a message that is taken, bytes. The API server itself takes 1 MiB. */
 export const HEAD_LIMIT_BYTES = 64 * 1024;
 
+export interface RequestHead {
+  readonly method: string;
+  /** As it came: nothing of it is decoded or normalised. */
+  readonly target: string;
+  /** 0 of HTTP/1.0: such a caller knows no chunks and closes behind each answer. */
+  readonly minorVersion: 0 | 1;
+  readonly headers: HeaderList;
+}
+
 export interface ResponseHead {
   readonly status: number;
   readonly reason: string;
@@ -23,6 +32,7 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const TARGET = /^[\x21-\x7e]+$/;
 /** A line break or NUL in a value would begin a header of its own. */
 const VALUE_FORBIDDEN = /[\r\n\0]/;
+const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP\/1\.([01])$/;
 const STATUS_LINE = /^HTTP\/1\.[01] ([1-5][0-9]{2})(?: (.*))?$/;
 
 /** @throws AgentError PROXY_REQUEST_INVALID for what could be read in two ways */
@@ -43,6 +53,29 @@ export function encodeRequestHead(method: string, target: string, headers: Heade
   return Buffer.from(`${head}\r\n`, 'latin1');
 }
 
+export function encodeResponseHead(head: ResponseHead): Buffer {
+  let text = `HTTP/1.1 ${head.status} ${head.reason}\r\n`;
+  for (const [name, value] of head.headers) {
+    text += `${name}: ${value}\r\n`;
+  }
+  return Buffer.from(`${text}\r\n`, 'latin1');
+}
+
+/** @param head the bytes before the empty line. @throws Error that says what cannot be read */
+export function parseRequestHead(head: Buffer): RequestHead {
+  const lines = head.toString('latin1').split('\r\n');
+  const [, method, target, minorVersion] = REQUEST_LINE.exec(lines[0] ?? '') ?? [];
+  if (method === undefined || target === undefined) {
+    throw new Error('its first line is not one of HTTP/1.1');
+  }
+  return {
+    method,
+    target,
+    minorVersion: minorVersion === '0' ? 0 : 1,
+    headers: lines.slice(1).map(parseHeaderLine),
+  };
+}
+
 /** @param head the bytes before the empty line. @throws Error that says what cannot be read */
 export function parseResponseHead(head: Buffer): ResponseHead {
   const lines = head.toString('latin1').split('\r\n');
@@ -61,7 +94,7 @@ export function parseResponseHead(head: Buffer): ResponseHead {
 export function parseHeaderLine(line: string): readonly [string, string] {
   const colon = line.indexOf(':');
   const name = line.slice(0, colon);
-  if (colon < 1 || !TOKEN.test(name)) {
+  if (colon < 1 || !TOKEN.test(name) || VALUE_FORBIDDEN.test(line)) {
     throw new Error('it has a header that cannot be read');
   }
   return [name, line.slice(colon + 1).trim()];

@@ -1,4 +1,5 @@
-/** Where the body of a response ends (RFC 9112 section 6), and its bytes without the framing. */
+/** Where the body of a message ends (RFC 9112 section 6), and its bytes without the framing. */
+import { AgentError } from '../core/errors.ts';
 import {
   HEAD_LIMIT_BYTES,
   type HeaderList,
@@ -9,6 +10,8 @@ import {
 
 /** Longest line that announces a chunk, bytes: a size in hex and perhaps extensions. */
 const CHUNK_LINE_LIMIT_BYTES = 4_096;
+
+const LENGTH = /^\d{1,15}$/;
 
 const NO_TRAILERS: HeaderList = [];
 
@@ -24,8 +27,41 @@ export interface BodyReader {
   closed(sink: BodySink): boolean;
 }
 
+/** How the body of a request is framed: as announced, in chunks, or that there is none. */
+export type RequestFraming = 'none' | 'chunked' | { readonly bytes: number };
+
+/** @throws AgentError PROXY_REQUEST_INVALID when the length is said in two ways, or in an unknown one */
+export function requestFraming(headers: HeaderList): RequestFraming {
+  const encoding = singleHeader(headers, 'transfer-encoding');
+  const lengths = headers.filter(([name]) => name.toLowerCase() === 'content-length');
+  if (lengths.length > 1 || (encoding !== undefined && lengths.length > 0)) {
+    throw new AgentError('PROXY_REQUEST_INVALID', 'The length of the body is said in two ways');
+  }
+  if (encoding !== undefined) {
+    if (encoding.toLowerCase() !== 'chunked') {
+      throw new AgentError('PROXY_REQUEST_INVALID', `Transfer-Encoding "${encoding}" is not known`);
+    }
+    return 'chunked';
+  }
+  const length = lengths[0]?.[1];
+  if (length === undefined || length === '0') {
+    return 'none';
+  }
+  if (!LENGTH.test(length)) {
+    throw new AgentError('PROXY_REQUEST_INVALID', 'The Content-Length is no number');
+  }
+  return { bytes: Number(length) };
+}
+
+export function requestBodyReader(framing: RequestFraming): BodyReader {
+  if (framing === 'chunked') {
+    return chunkedReader();
+  }
+  return lengthReader(framing === 'none' ? 0 : framing.bytes);
+}
+
 /** @param method of the request: a HEAD has no body whatever the headers say */
-export function bodyReader(head: ResponseHead, method: string): BodyReader {
+export function responseBodyReader(head: ResponseHead, method: string): BodyReader {
   if (method === 'HEAD' || head.status === 204 || head.status === 304) {
     return lengthReader(0);
   }
@@ -40,7 +76,7 @@ export function bodyReader(head: ResponseHead, method: string): BodyReader {
   if (length === undefined) {
     return untilCloseReader();
   }
-  if (!/^\d{1,15}$/.test(length)) {
+  if (!LENGTH.test(length)) {
     throw new Error('the length of its body is no number');
   }
   return lengthReader(Number(length));

@@ -1,5 +1,5 @@
-/** A request body whose length nobody announced (RFC 9112 section 7.1). */
-import type { Exchange } from './upstream-connection.ts';
+/** A body whose length nobody announced (RFC 9112 section 7.1). */
+import type { HeaderList } from '../protocol/http-head.ts';
 
 /** Chunks up to this size are copied into one write with their framing, bytes. */
 const COPIED_CHUNK_BYTES_MAX = 16 * 1024;
@@ -7,13 +7,27 @@ const COPIED_CHUNK_BYTES_MAX = 16 * 1024;
 export const LAST_CHUNK = Buffer.from('0\r\n\r\n');
 const CRLF = Buffer.from('\r\n');
 
-/** @returns false when the caller must wait for `drained` */
-export function writeChunk(exchange: Exchange, chunk: Uint8Array): boolean {
+interface Writer {
+  /** @returns false when the caller must wait */
+  write(bytes: Uint8Array): boolean;
+}
+
+/** @returns false when the caller must wait */
+export function writeChunk(to: Writer, chunk: Uint8Array): boolean {
   const size = Buffer.from(`${chunk.length.toString(16)}\r\n`);
   if (chunk.length <= COPIED_CHUNK_BYTES_MAX) {
-    return exchange.write(Buffer.concat([size, chunk, CRLF]));
+    return to.write(Buffer.concat([size, chunk, CRLF]));
   }
-  exchange.write(size);
-  exchange.write(chunk);
-  return exchange.write(CRLF);
+  to.write(size);
+  to.write(chunk);
+  return to.write(CRLF);
+}
+
+/** With the fields that come behind a body (RFC 9112 section 7.1.2). */
+export function lastChunk(trailers: HeaderList): Buffer {
+  if (trailers.length === 0) {
+    return LAST_CHUNK;
+  }
+  const lines = trailers.map(([name, value]) => `${name}: ${value}\r\n`);
+  return Buffer.from(`0\r\n${lines.join('')}\r\n`, 'latin1');
 }

@@ -1,6 +1,6 @@
 /** Which headers of a caller go on to the API server. */
-import { AgentError } from '../core/errors.ts';
 import { type HeaderList, singleHeader } from '../protocol/http-head.ts';
+import { type RequestFraming, requestFraming } from './body-framing.ts';
 
 /** For one connection only (RFC 9110 section 7.6.1). */
 const HOP_BY_HOP = new Set([
@@ -28,8 +28,7 @@ const TOKEN_SUBPROTOCOL = 'base64url.bearer.authorization.k8s.io.';
 
 export interface ForwardedHeaders {
   readonly headers: HeaderList;
-  /** How the body is framed: as announced, in chunks, or that there is none. */
-  readonly body: 'none' | 'chunked' | { readonly bytes: number };
+  readonly body: RequestFraming;
   readonly upgrade: boolean;
 }
 
@@ -37,17 +36,16 @@ export interface ForwardedHeaders {
  * @param host value of the Host header
  * @param token the agent's own, in place of who the caller says it is; undefined before an
  *   application, which has users of its own
- * @throws AgentError PROXY_REQUEST_INVALID when the length of the body is said in two ways
+ * @throws AgentError PROXY_REQUEST_INVALID as requestFraming
  */
 export function forwardedHeaders(
   headers: HeaderList,
   host: string,
   token: string | undefined,
 ): ForwardedHeaders {
-  const body = bodyOf(headers);
-  const connection = (singleHeader(headers, 'connection') ?? '').toLowerCase();
-  const named = connection.split(',').map((name) => name.trim());
-  const upgrade = named.includes('upgrade') && singleHeader(headers, 'upgrade') !== undefined;
+  const body = requestFraming(headers);
+  const named = connectionOptions(headers);
+  const upgrade = asksForUpgrade(headers);
   const kept: (readonly [string, string])[] =
     token === undefined
       ? [['Host', singleHeader(headers, 'host') ?? host]] // It may serve several names.
@@ -73,6 +71,19 @@ export function forwardedHeaders(
   return { headers: kept, body, upgrade };
 }
 
+/** Whether the caller wants to go on in another protocol (RFC 9110 section 7.8). */
+export function asksForUpgrade(headers: HeaderList): boolean {
+  return (
+    connectionOptions(headers).includes('upgrade') && singleHeader(headers, 'upgrade') !== undefined
+  );
+}
+
+/** What is meant for this connection only, in lower case (RFC 9110 section 7.6.1). */
+export function connectionOptions(headers: HeaderList): readonly string[] {
+  const value = singleHeader(headers, 'connection');
+  return value === undefined ? [] : value.split(',').map((each) => each.trim().toLowerCase());
+}
+
 /** For an answer on its way to the caller. */
 export function returnedHeaders(headers: HeaderList): HeaderList {
   return headers.filter(([name]) => !HOP_BY_HOP.has(name.toLowerCase()));
@@ -91,26 +102,4 @@ function withoutIdentity(name: string, value: string): string | undefined {
     .map((each) => each.trim())
     .filter((each) => !each.startsWith(TOKEN_SUBPROTOCOL));
   return others.length === 0 ? undefined : others.join(', ');
-}
-
-function bodyOf(headers: HeaderList): ForwardedHeaders['body'] {
-  const encoding = singleHeader(headers, 'transfer-encoding');
-  const lengths = headers.filter(([name]) => name.toLowerCase() === 'content-length');
-  if (lengths.length > 1 || (encoding !== undefined && lengths.length > 0)) {
-    throw new AgentError('PROXY_REQUEST_INVALID', 'The length of the body is said in two ways');
-  }
-  if (encoding !== undefined) {
-    if (encoding.toLowerCase() !== 'chunked') {
-      throw new AgentError('PROXY_REQUEST_INVALID', `Transfer-Encoding "${encoding}" is not known`);
-    }
-    return 'chunked';
-  }
-  const length = lengths[0]?.[1];
-  if (length === undefined || length === '0') {
-    return 'none';
-  }
-  if (!/^\d{1,15}$/.test(length)) {
-    throw new AgentError('PROXY_REQUEST_INVALID', 'The Content-Length is no number');
-  }
-  return { bytes: Number(length) };
 }

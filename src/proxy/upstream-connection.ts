@@ -12,7 +12,7 @@ import {
   type ResponseHead,
   singleHeader,
 } from '../protocol/http-head.ts';
-import { type BodyReader, type BodySink, bodyReader } from './body-framing.ts';
+import { type BodyReader, type BodySink, responseBodyReader } from './body-framing.ts';
 
 /** Who receives an answer. Exactly one of `end` and `fail` comes last. */
 export interface ExchangeSink extends BodySink {
@@ -291,7 +291,7 @@ export class UpstreamConnection {
       exchange.sink.head(head);
     } else if (head.status >= 200) {
       exchange.lastOne = singleHeader(head.headers, 'connection')?.toLowerCase() === 'close';
-      exchange.reader = bodyReader(head, exchange.method);
+      exchange.reader = responseBodyReader(head, exchange.method);
       exchange.sink.head(head);
     }
     return all.subarray(end + HEAD_END.length);

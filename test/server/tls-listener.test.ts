@@ -2,24 +2,18 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { connect, type TLSSocket } from 'node:tls';
 import type { Clock } from '../../src/core/ports.ts';
 import type { Listener } from '../../src/server/listener.ts';
-import { selfSignedCertificate } from '../../src/server/self-signed-certificate.ts';
-import { tlsListener } from '../../src/server/tls-listener.ts';
 import { manualClock } from '../support/manual-clock.ts';
-import { memoryLog } from '../support/memory-log.ts';
 import { type TestProxy, testProxy } from '../support/proxy-deps.ts';
 import { okAnswer, type RawUpstream, rawUpstream } from '../support/raw-upstream.ts';
 import { scaledClock } from '../support/scaled-clock.ts';
+import {
+  DOOR_CERTIFICATE,
+  rawExchange,
+  doorRequest as request,
+  TOKEN,
+  tlsDoor,
+} from '../support/tls-door.ts';
 import { waitUntil } from '../vm/wait-until.ts';
-
-const certificate = selfSignedCertificate({
-  commonName: 'pipeops-agent',
-  dnsNames: ['localhost'],
-  ipv4Addresses: ['127.0.0.1'],
-  notBefore: new Date(Date.now() - 3_600_000),
-  notAfter: new Date(Date.now() + 3_600_000),
-  serial: new Uint8Array(16),
-});
-const TOKEN = 'Authorization: Bearer local';
 
 let upstream: RawUpstream;
 let proxy: TestProxy;
@@ -57,40 +51,8 @@ afterAll(async () => {
   await upstream[Symbol.asyncDispose]();
 });
 
-function door(clock: Clock): Listener {
-  const auth = { accepts: (given: string | undefined) => given === 'Bearer local' };
-  return tlsListener(
-    { clock, log: memoryLog(), auth, proxy: proxy.deps },
-    { port: 0, certificate },
-  );
-}
-
-/** Sends exactly these bytes. @returns what came back once `until` is in it, or at the end */
-async function raw(bytes: string, until = '\r\n\r\n'): Promise<string> {
-  const socket: TLSSocket = connect({
-    ...{ host: '127.0.0.1', port: listener.port(), ca: certificate.certificate },
-  });
-  let received = '';
-  try {
-    await new Promise<void>((resolve, reject) => {
-      socket.on('secureConnect', () => socket.write(bytes));
-      socket.on('data', (data) => {
-        received += data.toString('latin1');
-        if (received.includes(until)) {
-          resolve();
-        }
-      });
-      socket.on('close', () => resolve());
-      socket.on('error', reject);
-    });
-  } finally {
-    socket.destroy();
-  }
-  return received;
-}
-
-const request = (path: string, ...headers: readonly string[]) =>
-  [`GET ${path} HTTP/1.1`, 'Host: 127.0.0.1', ...headers, '', ''].join('\r\n');
+const door = (clock: Clock) => tlsDoor(proxy, clock);
+const raw = (bytes: string, until?: string) => rawExchange(listener.port(), bytes, until);
 
 test('a request with the token is passed on with its raw path', async () => {
   const path = '/api/v1/namespaces/a/pods/b/proxy/x%2Fy/../z?a=%20';
@@ -176,7 +138,7 @@ test('at its stop a request under way is answered, and what does not end is ende
   const ask = (port: number) =>
     fetch(`https://127.0.0.1:${port}/proxy/slow`, {
       headers: { authorization: 'Bearer local' },
-      tls: { ca: certificate.certificate },
+      tls: { ca: DOOR_CERTIFICATE },
     });
   for (const ends of [true, false]) {
     const asked = Promise.withResolvers<void>();
@@ -207,7 +169,7 @@ test('at its stop it ends what has no end of its own, and does not wait', async 
   const stopping = new AbortController();
   const { done } = await leaving.start(stopping.signal);
   const socket = connect({
-    ...{ host: '127.0.0.1', port: leaving.port(), ca: certificate.certificate },
+    ...{ host: '127.0.0.1', port: leaving.port(), ca: DOOR_CERTIFICATE },
   });
   const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()));
   const bytes = request('/proxy/exec', TOKEN, 'Connection: Upgrade', 'Upgrade: SPDY/3.1');
@@ -219,7 +181,7 @@ test('at its stop it ends what has no end of its own, and does not wait', async 
 
 test('an upgraded connection whose caller has ended it is ended on this side, too', async () => {
   const socket: TLSSocket = connect({
-    ...{ host: '127.0.0.1', port: listener.port(), ca: certificate.certificate },
+    ...{ host: '127.0.0.1', port: listener.port(), ca: DOOR_CERTIFICATE },
   });
   const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()));
   const bytes = request('/proxy/exec', TOKEN, 'Connection: Upgrade', 'Upgrade: SPDY/3.1');

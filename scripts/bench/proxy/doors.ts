@@ -63,7 +63,7 @@ const http = httpServer(
   },
   { port: 0, socketPath: join(directory, 'agent.sock') },
 );
-const tls = tlsListener({ clock: systemClock, log, auth, proxy }, { port: 0, certificate });
+const tls = tlsListener({ clock: systemClock, auth, proxy }, { port: 0, certificate });
 const stop = new AbortController();
 await http.start(stop.signal);
 await tls.start(stop.signal);

@@ -8,6 +8,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -37,7 +38,7 @@ func main() {
 	case "upstream":
 		serve(*cert, *key)
 	case "load":
-		printLine(load(client(*ca, *connections), request(*url, *header), *connections, *seconds))
+		printLine(load(targetOf(*url, *ca, *header), *connections, *seconds))
 	case "watch":
 		printLine(watch(client(*ca, *connections), request(*url, *header), *connections, *seconds))
 	default:
@@ -57,6 +58,15 @@ func serve(cert, key string) {
 
 // HTTP/1.1 only: every door of the agent speaks it, and so must what it is compared with.
 func client(ca string, connections int) *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		TLSClientConfig:     trust(ca),
+		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{},
+		MaxIdleConnsPerHost: connections,
+		DisableCompression:  true,
+	}}
+}
+
+func trust(ca string) *tls.Config {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if ca != "" {
 		pem, err := os.ReadFile(ca)
@@ -66,11 +76,28 @@ func client(ca string, connections int) *http.Client {
 		config.RootCAs = x509.NewCertPool()
 		config.RootCAs.AppendCertsFromPEM(pem)
 	}
-	return &http.Client{Transport: &http.Transport{
-		TLSClientConfig:     config,
-		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{},
-		MaxIdleConnsPerHost: connections,
-		DisableCompression:  true,
+	return config
+}
+
+// Where the load goes: a request as it is on the wire, and how to connect.
+type target struct {
+	request []byte
+	dial    func() (net.Conn, error)
+}
+
+func targetOf(address, ca, header string) target {
+	made := request(address, header)
+	var wire bytes.Buffer
+	if err := made.Write(&wire); err != nil {
+		fail(err.Error())
+	}
+	host, secure := made.URL.Host, made.URL.Scheme == "https"
+	config := trust(ca)
+	return target{wire.Bytes(), func() (net.Conn, error) {
+		if secure {
+			return tls.Dial("tcp", host, config)
+		}
+		return net.Dial("tcp", host)
 	}}
 }
 

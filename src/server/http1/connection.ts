@@ -1,0 +1,245 @@
+/**
+ * One connection of a client: requests one after the other, each with its answer. Of our own, because
+ * Bun.serve normalises paths and cannot hand over a connection, and node:https costs twice the time
+ * (docs/decisions/0017-own-http-server.md). Whatever could be read in two ways ends the connection.
+ */
+import type { Socket } from 'bun';
+import { messageOf } from '../../core/errors.ts';
+import {
+  encodeResponseHead,
+  HEAD_LIMIT_BYTES,
+  parseRequestHead,
+  type RequestHead,
+} from '../../protocol/http-head.ts';
+import type { ProxyCall } from '../../proxy/forward.ts';
+import type { ExchangeSink } from '../../proxy/upstream-connection.ts';
+import { Exchange, type ExchangeOwner } from './exchange.ts';
+import { SocketOutput } from './socket-output.ts';
+
+/** Time for a head of a request, for TLS before the first one, and for a body that nobody wants, ms. */
+const RECEIVE_MS_MAX = 20_000;
+/** An idle connection is kept for this long, ms. */
+const KEEP_ALIVE_MS = 120_000;
+
+const HEAD_END = '\r\n\r\n';
+const BREAK = '\r\n';
+
+/** Why a request is not looked at any further. */
+export interface Refusal {
+  readonly status: number;
+  /** JSON. */
+  readonly body: string;
+}
+
+export interface ConnectionDeps {
+  /** Monotonic ms. */
+  readonly now: () => number;
+  readonly admit: (head: RequestHead) => Refusal | undefined;
+  readonly begin: (head: RequestHead, sink: ExchangeSink) => ProxyCall;
+  readonly malformed: (status: number, message: string) => Refusal;
+  /** It may have become idle. */
+  readonly idle: () => void;
+}
+
+export class Connection implements ExchangeOwner {
+  readonly output: SocketOutput;
+  readonly #deps: ConnectionDeps;
+  readonly #socket: Socket<Connection>;
+  #exchange: Exchange | undefined;
+  /** The beginning of a head that came in several pieces. */
+  #headBytes: Buffer | undefined;
+  /** Came while an answer was under way; the socket is paused meanwhile. */
+  #ahead: Buffer | undefined;
+  #isEnding = false;
+  #since: number;
+  /** What must happen in time, if anything must. */
+  #limitMs = RECEIVE_MS_MAX;
+
+  constructor(deps: ConnectionDeps, socket: Socket<Connection>) {
+    this.#deps = deps;
+    this.#socket = socket;
+    this.output = new SocketOutput(socket);
+    this.#since = deps.now();
+  }
+
+  /** A request is under way, or its answer has not left yet. */
+  get isBusy(): boolean {
+    return this.#exchange !== undefined || this.output.isBlocked;
+  }
+
+  /** Ends it as soon as nothing is under way. */
+  leave(): void {
+    if (this.#exchange === undefined) {
+      this.#end();
+    } else {
+      this.#exchange.leave();
+    }
+  }
+
+  /** Ends it when something takes too long. */
+  checkTime(): void {
+    if (this.#deps.now() - this.#since >= this.#limitMs) {
+      this.destroy();
+    }
+  }
+
+  destroy(): void {
+    this.#socket.terminate();
+  }
+
+  // --- From the socket ---
+
+  received(bytes: Buffer): void {
+    let rest: Buffer | undefined = bytes;
+    try {
+      while (rest !== undefined && rest.length > 0 && !this.#isEnding) {
+        rest = this.#take(rest);
+      }
+    } catch (thrown) {
+      this.#refuseMalformed(400, messageOf(thrown));
+    }
+  }
+
+  drained(): void {
+    this.output.drained();
+    if (!this.output.isBlocked) {
+      this.#exchange?.roomAgain();
+      this.#deps.idle();
+    }
+  }
+
+  closed(): void {
+    const cut = this.#exchange;
+    this.#exchange = undefined;
+    this.#isEnding = true;
+    cut?.abort();
+    this.#deps.idle();
+  }
+
+  // --- From the exchange ---
+
+  pauseReading(): void {
+    this.#socket.pause();
+  }
+
+  resumeReading(): void {
+    if (this.#ahead === undefined) {
+      this.#socket.resume();
+    }
+  }
+
+  answered(): void {
+    this.output.flush();
+    if (this.#exchange?.isOver === true) {
+      this.#next(this.#exchange);
+    } else if (this.#exchange?.isLastOne === true) {
+      this.#end();
+    } else {
+      // The rest of the request is read to its end, so that the next one can be found behind it.
+      this.#within(RECEIVE_MS_MAX);
+      this.resumeReading();
+    }
+  }
+
+  break(): void {
+    this.destroy();
+  }
+
+  /** @returns what has not been taken yet */
+  #take(bytes: Buffer): Buffer | undefined {
+    const exchange = this.#exchange;
+    if (exchange === undefined) {
+      return this.#takeHead(bytes);
+    }
+    if (!exchange.takesBytes) {
+      this.#ahead = this.#ahead === undefined ? bytes : Buffer.concat([this.#ahead, bytes]);
+      this.#socket.pause();
+      return undefined;
+    }
+    const behind = exchange.received(bytes);
+    if (exchange.isOver) {
+      this.#next(exchange);
+    }
+    return behind;
+  }
+
+  #takeHead(bytes: Buffer): Buffer | undefined {
+    const all = this.#headBytes === undefined ? bytes : Buffer.concat([this.#headBytes, bytes]);
+    const end = all.indexOf(HEAD_END);
+    if ((end === -1 ? all.length : end) > HEAD_LIMIT_BYTES) {
+      this.#refuseMalformed(431, `its head is longer than ${HEAD_LIMIT_BYTES} bytes`);
+      return undefined;
+    }
+    if (end === -1) {
+      if (this.#headBytes === undefined) {
+        this.#within(RECEIVE_MS_MAX);
+      }
+      this.#headBytes = all;
+      return undefined;
+    }
+    this.#headBytes = undefined;
+    // One empty line before a request is to be overlooked (RFC 9112 section 2.2).
+    const start = all.indexOf(BREAK) === 0 ? BREAK.length : 0;
+    this.#begin(parseRequestHead(all.subarray(start, end)));
+    return all.subarray(end + HEAD_END.length);
+  }
+
+  #begin(head: RequestHead): void {
+    const refusal = this.#deps.admit(head);
+    if (refusal !== undefined) {
+      this.#refuse(refusal);
+      return;
+    }
+    const exchange = new Exchange(this, head);
+    this.#exchange = exchange;
+    this.#within(Number.POSITIVE_INFINITY);
+    exchange.begin(this.#deps.begin(head, exchange));
+  }
+
+  #next(done: Exchange): void {
+    this.#exchange = undefined;
+    if (done.isLastOne) {
+      this.#end();
+    } else {
+      this.#within(KEEP_ALIVE_MS);
+      const ahead = this.#ahead;
+      this.#ahead = undefined;
+      this.#socket.resume();
+      if (ahead !== undefined) {
+        this.received(ahead);
+      }
+    }
+    this.#deps.idle();
+  }
+
+  #refuseMalformed(status: number, why: string): void {
+    if (this.#exchange === undefined) {
+      this.#refuse(this.#deps.malformed(status, `A request cannot be read: ${why}`));
+    } else {
+      this.destroy(); // The answer may have begun.
+    }
+  }
+
+  /** Nothing that comes behind it is read. */
+  #refuse({ status, body }: Refusal): void {
+    const headers = [
+      ['Content-Type', 'application/json'],
+      ['Content-Length', String(Buffer.byteLength(body))],
+      ['Connection', 'close'],
+    ] as const;
+    this.output.write(encodeResponseHead({ status, reason: 'Refused', headers }));
+    this.output.write(Buffer.from(body));
+    this.#end();
+  }
+
+  #end(): void {
+    this.#isEnding = true;
+    this.#within(RECEIVE_MS_MAX);
+    this.output.end();
+  }
+
+  #within(limitMs: number): void {
+    this.#since = this.#deps.now();
+    this.#limitMs = limitMs;
+  }
+}

@@ -1,0 +1,82 @@
+import type { Socket } from 'bun';
+
+/** Small pieces leave together: up to so many bytes are copied into one write. */
+const JOINED_BYTES_MAX = 16 * 1024;
+
+/** What goes out on a socket: in order, in few writes, kept while the system takes no more. */
+export class SocketOutput {
+  readonly #socket: Pick<Socket, 'write' | 'end'>;
+  #waiting: Uint8Array[] = [];
+  #waitingBytes = 0;
+  #isBlocked = false;
+  #flushIsDue = false;
+  #isEnding = false;
+
+  constructor(socket: Pick<Socket, 'write' | 'end'>) {
+    this.#socket = socket;
+  }
+
+  /** The system took not all: who writes waits until it does. */
+  get isBlocked(): boolean {
+    return this.#isBlocked;
+  }
+
+  /** Leaves with what else is written in this turn of the event loop. @returns false when the caller must wait */
+  write(bytes: Uint8Array): boolean {
+    this.#waiting.push(bytes);
+    this.#waitingBytes += bytes.length;
+    if (this.#waitingBytes >= JOINED_BYTES_MAX) {
+      this.flush();
+    } else if (!this.#flushIsDue) {
+      this.#flushIsDue = true;
+      queueMicrotask(() => this.flush());
+    }
+    return !this.#isBlocked;
+  }
+
+  flush(): void {
+    this.#flushIsDue = false;
+    while (!this.#isBlocked && this.#waiting.length > 0) {
+      const piece = this.#takeNext();
+      // -1: it is closed, as its owner is about to be told.
+      const taken = Math.max(this.#socket.write(piece), 0);
+      if (taken < piece.length) {
+        this.#waiting.unshift(piece.subarray(taken));
+        this.#waitingBytes += piece.length - taken;
+        this.#isBlocked = true;
+      }
+    }
+    if (this.#isEnding && !this.#isBlocked) {
+      this.#socket.end();
+    }
+  }
+
+  /** The system takes bytes again. */
+  drained(): void {
+    this.#isBlocked = false;
+    this.flush();
+  }
+
+  /** Nothing more comes; the socket is ended once everything has left. */
+  end(): void {
+    this.#isEnding = true;
+    this.flush();
+  }
+
+  /** The first piece, with those behind it as long as all of them are small. */
+  #takeNext(): Uint8Array {
+    let count = 0;
+    let bytes = 0;
+    for (const piece of this.#waiting) {
+      if (count > 0 && bytes + piece.length > JOINED_BYTES_MAX) {
+        break;
+      }
+      count += 1;
+      bytes += piece.length;
+    }
+    const pieces = this.#waiting.splice(0, count);
+    this.#waitingBytes -= bytes;
+    const [first] = pieces;
+    return first !== undefined && count === 1 ? first : Buffer.concat(pieces, bytes);
+  }
+}
