@@ -190,7 +190,7 @@ class DialledWebSocket implements WebSocketConnection {
 /** @param head of the answer. @returns the subprotocol that the server chose, '' for none; or why there is no WebSocket */
 function upgradeAnswer(head: Buffer, key: string): { readonly protocol: string } | WebSocketEnd {
   try {
-    const answer = parseResponseHead(head);
+    const answer = parseResponseHead(head.toString('latin1'));
     if (answer.status !== 101) {
       return {
         code: ABNORMAL_CLOSURE,

@@ -8,6 +8,9 @@ import { AgentError } from '../core/errors.ts';
 /** Names as they were written, in order; the same name may come more than once. */
 export type HeaderList = readonly (readonly [name: string, value: string])[];
 
+/** Between a head and a body. */
+export const HEAD_END = Buffer.from('\r\n\r\n');
+
 /** Largest head of a message that is taken, bytes. The API server itself takes 1 MiB. */
 export const HEAD_LIMIT_BYTES = 64 * 1024;
 
@@ -61,9 +64,9 @@ export function encodeResponseHead(head: ResponseHead): Buffer {
   return Buffer.from(`${text}\r\n`, 'latin1');
 }
 
-/** @param head the bytes before the empty line. @throws Error that says what cannot be read */
-export function parseRequestHead(head: Buffer): RequestHead {
-  const lines = head.toString('latin1').split('\r\n');
+/** @param head what is before the empty line, as Latin-1. @throws Error that says what cannot be read */
+export function parseRequestHead(head: string): RequestHead {
+  const lines = head.split('\r\n');
   const [, method, target, minorVersion] = REQUEST_LINE.exec(lines[0] ?? '') ?? [];
   if (method === undefined || target === undefined) {
     throw new Error('its first line is not one of HTTP/1.1');
@@ -76,9 +79,9 @@ export function parseRequestHead(head: Buffer): RequestHead {
   };
 }
 
-/** @param head the bytes before the empty line. @throws Error that says what cannot be read */
-export function parseResponseHead(head: Buffer): ResponseHead {
-  const lines = head.toString('latin1').split('\r\n');
+/** @param head what is before the empty line, as Latin-1. @throws Error that says what cannot be read */
+export function parseResponseHead(head: string): ResponseHead {
+  const lines = head.split('\r\n');
   const match = STATUS_LINE.exec(lines[0] ?? '');
   if (match === null) {
     throw new Error('its first line is not one of HTTP/1.1');
@@ -104,15 +107,34 @@ export function parseHeaderLine(line: string): readonly [string, string] {
 export function singleHeader(headers: HeaderList, lowerName: string): string | undefined {
   let found: string | undefined;
   for (const [name, value] of headers) {
-    if (name.length === lowerName.length && name.toLowerCase() === lowerName) {
+    if (isNamed(name, lowerName)) {
       if (found !== undefined && found !== value) {
-        throw new AgentError(
-          'PROXY_REQUEST_INVALID',
-          `There are two different "${lowerName}" headers`,
-        );
+        throw repeated(lowerName);
       }
       found = value;
     }
   }
   return found;
+}
+
+/** As `singleHeader`, for what says where a message ends: not even equal ones are taken. */
+export function unrepeatedHeader(headers: HeaderList, lowerName: string): string | undefined {
+  let found: string | undefined;
+  for (const [name, value] of headers) {
+    if (isNamed(name, lowerName)) {
+      if (found !== undefined) {
+        throw repeated(lowerName);
+      }
+      found = value;
+    }
+  }
+  return found;
+}
+
+function isNamed(name: string, lowerName: string): boolean {
+  return name.length === lowerName.length && name.toLowerCase() === lowerName;
+}
+
+function repeated(lowerName: string): AgentError {
+  return new AgentError('PROXY_REQUEST_INVALID', `The header "${lowerName}" is there twice`);
 }

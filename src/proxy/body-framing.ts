@@ -6,6 +6,7 @@ import {
   parseHeaderLine,
   type ResponseHead,
   singleHeader,
+  unrepeatedHeader,
 } from '../protocol/http-head.ts';
 
 /** Longest line that announces a chunk, bytes: a size in hex and perhaps extensions. */
@@ -32,18 +33,17 @@ export type RequestFraming = 'none' | 'chunked' | { readonly bytes: number };
 
 /** @throws AgentError PROXY_REQUEST_INVALID when the length is said in two ways, or in an unknown one */
 export function requestFraming(headers: HeaderList): RequestFraming {
-  const encoding = singleHeader(headers, 'transfer-encoding');
-  const lengths = headers.filter(([name]) => name.toLowerCase() === 'content-length');
-  if (lengths.length > 1 || (encoding !== undefined && lengths.length > 0)) {
-    throw new AgentError('PROXY_REQUEST_INVALID', 'The length of the body is said in two ways');
-  }
+  const encoding = unrepeatedHeader(headers, 'transfer-encoding');
+  const length = unrepeatedHeader(headers, 'content-length');
   if (encoding !== undefined) {
+    if (length !== undefined) {
+      throw new AgentError('PROXY_REQUEST_INVALID', 'The length of the body is said in two ways');
+    }
     if (encoding.toLowerCase() !== 'chunked') {
       throw new AgentError('PROXY_REQUEST_INVALID', `Transfer-Encoding "${encoding}" is not known`);
     }
     return 'chunked';
   }
-  const length = lengths[0]?.[1];
   if (length === undefined || length === '0') {
     return 'none';
   }
@@ -93,13 +93,13 @@ function lengthReader(length: number): BodyReader {
         }
         return undefined;
       }
-      const rest = bytes.subarray(left);
-      if (left > 0) {
-        sink.data(bytes.subarray(0, left));
-      }
+      const own = left;
       left = 0;
+      if (own > 0) {
+        sink.data(bytes.length === own ? bytes : bytes.subarray(0, own));
+      }
       sink.end(NO_TRAILERS);
-      return rest;
+      return bytes.length === own ? undefined : bytes.subarray(own);
     },
     closed: () => false,
   };

@@ -91,7 +91,7 @@ class Forwarding implements ProxyCall {
   #requestWhole = false;
   #answered = false;
   #retried = false;
-  readonly #leave = () => this.#endHere();
+  #leave: (() => void) | undefined;
 
   constructor(deps: ForwardDeps, request: ProxyRequest, sink: ExchangeSink) {
     this.#deps = deps;
@@ -288,6 +288,7 @@ class Forwarding implements ProxyCall {
     if (leaving?.aborted === true) {
       throw shuttingDown();
     }
+    this.#leave = () => this.#endHere();
     leaving?.addEventListener('abort', this.#leave, { once: true });
   }
 
@@ -304,7 +305,9 @@ class Forwarding implements ProxyCall {
 
   #finish(): void {
     this.#over = true;
-    this.#request.leaving?.removeEventListener('abort', this.#leave);
+    if (this.#leave !== undefined) {
+      this.#request.leaving?.removeEventListener('abort', this.#leave);
+    }
     this.#waiting?.abort();
     this.#release?.();
     this.#release = undefined;

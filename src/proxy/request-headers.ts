@@ -26,6 +26,8 @@ const OWN = new Set(['host', 'expect']);
 /** A bearer token can also come as a WebSocket subprotocol (Kubernetes, "websocket" authenticator). */
 const TOKEN_SUBPROTOCOL = 'base64url.bearer.authorization.k8s.io.';
 
+const NO_OPTIONS: readonly string[] = [];
+
 export interface ForwardedHeaders {
   readonly headers: HeaderList;
   readonly body: RequestFraming;
@@ -45,7 +47,7 @@ export function forwardedHeaders(
 ): ForwardedHeaders {
   const body = requestFraming(headers);
   const named = connectionOptions(headers);
-  const upgrade = asksForUpgrade(headers);
+  const upgrade = named.length > 0 && asksForUpgrade(headers);
   const kept: (readonly [string, string])[] =
     token === undefined
       ? [['Host', singleHeader(headers, 'host') ?? host]] // It may serve several names.
@@ -81,12 +83,14 @@ export function asksForUpgrade(headers: HeaderList): boolean {
 /** What is meant for this connection only, in lower case (RFC 9110 section 7.6.1). */
 export function connectionOptions(headers: HeaderList): readonly string[] {
   const value = singleHeader(headers, 'connection');
-  return value === undefined ? [] : value.split(',').map((each) => each.trim().toLowerCase());
+  return value === undefined
+    ? NO_OPTIONS
+    : value.split(',').map((each) => each.trim().toLowerCase());
 }
 
 /** For an answer on its way to the caller. */
 export function returnedHeaders(headers: HeaderList): HeaderList {
-  return headers.filter(([name]) => !HOP_BY_HOP.has(name.toLowerCase()));
+  return headers.filter((header) => !HOP_BY_HOP.has(header[0].toLowerCase()));
 }
 
 /** @returns undefined when nothing of the header may go on */

@@ -6,6 +6,7 @@
 import type { Socket } from 'bun';
 import { AgentError, messageOf } from '../core/errors.ts';
 import {
+  HEAD_END,
   HEAD_LIMIT_BYTES,
   type HeaderList,
   parseResponseHead,
@@ -48,8 +49,8 @@ export interface ConnectionOwner {
   closed(connection: UpstreamConnection): void;
 }
 
-const HEAD_END = '\r\n\r\n';
 const NO_TRAILERS: HeaderList = [];
+const NOTHING = Buffer.alloc(0);
 
 /** What an exchange has come to; itself the handle that the caller has of it. */
 class RunningExchange implements Exchange, BodySink {
@@ -283,7 +284,7 @@ export class UpstreamConnection {
     }
     this.#headBytes = undefined;
     this.#waitingSince = undefined;
-    const head = parseResponseHead(all.subarray(0, end));
+    const head = parseResponseHead(all.toString('latin1', 0, end));
     // A 1xx is only news of the head to come (RFC 9110 section 15.2), but for the one of upgrades.
     if (head.status === 101) {
       exchange.upgraded = true;
@@ -294,7 +295,8 @@ export class UpstreamConnection {
       exchange.reader = responseBodyReader(head, exchange.method);
       exchange.sink.head(head);
     }
-    return all.subarray(end + HEAD_END.length);
+    const behind = end + HEAD_END.length;
+    return behind === all.length ? NOTHING : all.subarray(behind);
   }
 
   #finishIfWhole(exchange: RunningExchange): void {

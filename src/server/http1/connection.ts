@@ -7,6 +7,7 @@ import type { Socket } from 'bun';
 import { messageOf } from '../../core/errors.ts';
 import {
   encodeResponseHead,
+  HEAD_END,
   HEAD_LIMIT_BYTES,
   parseRequestHead,
   type RequestHead,
@@ -21,8 +22,8 @@ const RECEIVE_MS_MAX = 20_000;
 /** An idle connection is kept for this long, ms. */
 const KEEP_ALIVE_MS = 120_000;
 
-const HEAD_END = '\r\n\r\n';
-const BREAK = '\r\n';
+const CARRIAGE_RETURN = 0x0d;
+const BREAK_BYTES = 2;
 
 /** Why a request is not looked at any further. */
 export interface Refusal {
@@ -179,9 +180,10 @@ export class Connection implements ExchangeOwner {
     }
     this.#headBytes = undefined;
     // One empty line before a request is to be overlooked (RFC 9112 section 2.2).
-    const start = all.indexOf(BREAK) === 0 ? BREAK.length : 0;
-    this.#begin(parseRequestHead(all.subarray(start, end)));
-    return all.subarray(end + HEAD_END.length);
+    const start = all[0] === CARRIAGE_RETURN ? BREAK_BYTES : 0;
+    this.#begin(parseRequestHead(all.toString('latin1', start, end)));
+    const behind = end + HEAD_END.length;
+    return behind === all.length ? undefined : all.subarray(behind);
   }
 
   #begin(head: RequestHead): void {
