@@ -1,5 +1,5 @@
 import { AgentError, messageOf } from '../core/errors.ts';
-import { DetailedHealth, LocalAccess } from '../protocol/local-api.ts';
+import { DetailedHealth, LocalAccess, PolicyAnswer } from '../protocol/local-api.ts';
 import type { CliContext } from './context.ts';
 
 const SOCKET_PATH = '/run/pipeops-agent/agent.sock';
@@ -20,6 +20,15 @@ export async function askLocalAccess(context: CliContext): Promise<LocalAccess> 
     });
   }
   return parse(answer, (json) => LocalAccess.parse(json));
+}
+
+/**
+ * Has the daemon take the policy file up as it is now, and says how that went. Undefined from one of
+ * a version that only reads it by itself, every 2 s. @throws as askDaemon
+ */
+export async function askPolicy(context: CliContext): Promise<PolicyAnswer | undefined> {
+  const answer = await ask(context, '/api/policy');
+  return answer.status === 404 ? undefined : parse(answer, (json) => PolicyAnswer.parse(json));
 }
 
 interface Answer {

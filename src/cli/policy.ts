@@ -5,6 +5,7 @@ import { JSON_FLAG } from './common-flags.ts';
 import type { CliContext } from './context.ts';
 import type { SubcommandDefinition } from './define-subcommand.ts';
 import { renderTable } from './render.ts';
+import type { PolicyTakenUp } from './wait-for-policy.ts';
 
 export const policyShowSubcommand: SubcommandDefinition = {
   name: 'policy show',
@@ -77,10 +78,16 @@ export const policyPresetsSubcommand: SubcommandDefinition = {
   },
 };
 
+const IN_FORCE: Readonly<Record<PolicyTakenUp, string>> = {
+  now: 'The policy is in force',
+  soon: 'The policy is in force in a few seconds',
+  'at its start': 'The agent does not run; the policy is in force when it starts',
+};
+
 export const policyApplySubcommand: SubcommandDefinition = {
   name: 'policy apply',
   description:
-    'Puts a policy in force: the file that the agent reads, and the permissions of its account in Kubernetes. All or nothing; the agent takes it up within seconds, without a restart.',
+    'Puts a policy in force: the file that the agent reads, and the permissions of its account in Kubernetes. All or nothing, without a restart; the agent keeps to it when this ends.',
   example: 'sudo pipeops-agent policy apply --preset operate',
   flags: {
     preset: {
@@ -97,6 +104,7 @@ export const policyApplySubcommand: SubcommandDefinition = {
   run: async (context, { flags }) => {
     const { changePolicy } = await import('../host/policy-file.ts');
     const { permissionsManifest } = await import('./kubernetes-account.ts');
+    const { waitForPolicy } = await import('./wait-for-policy.ts');
     const { text, policy } = await wantedPolicy(context, flags);
     if ((await context.files.stat(K3S_SERVER_CA_FILE)) === undefined) {
       throw new AgentError('NOT_A_SERVER', 'This machine is not a server of a cluster', {
@@ -109,11 +117,16 @@ export const policyApplySubcommand: SubcommandDefinition = {
       manifest: permissionsManifest(policy),
       previousManifest: previous === undefined ? undefined : permissionsManifest(previous),
     });
+    const when = await waitForPolicy(context);
     if (flags['json'] === true) {
-      const document = { preset: policy.preset, previous_preset: previous?.preset ?? null };
+      const document = {
+        preset: policy.preset,
+        previous_preset: previous?.preset ?? null,
+        in_force: when === 'now',
+      };
       context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
     } else {
-      context.io.stderr(`The policy is in force in a few seconds: preset ${policy.preset}\n`);
+      context.io.stderr(`${IN_FORCE[when]}: preset ${policy.preset}\n`);
     }
     return 0;
   },

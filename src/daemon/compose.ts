@@ -79,8 +79,7 @@ export async function runDaemon(
   const readiness = isNode
     ? nodeReadiness({ clock, http })
     : serverReadiness({
-        ...{ clock, kubernetes, session: () => state.snapshot() },
-        policyProblem: () => live.problem(),
+        ...{ clock, kubernetes, session: () => state.snapshot(), policyProblem: live.problem },
         journalTrouble: () => journal.trouble(),
       });
   const facts: DaemonFacts = { config, agentId, startedAt: clock.monotonic() };
@@ -88,8 +87,9 @@ export async function runDaemon(
   const dataPlane = isNode
     ? undefined
     : await dataPlaneParts({ ...forDataPlane, policy }, config, paths);
+  const shown = { clock, journal, executor, state, readiness, live, refusals, dataPlane };
   const sources = {
-    ...describeDaemon({ clock, journal, executor, state, readiness, refusals, dataPlane }, facts),
+    ...describeDaemon(shown, facts),
     ...(dataPlane === undefined ? {} : { proxy: dataPlane.local }),
   };
   const server = httpServer(

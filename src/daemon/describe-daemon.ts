@@ -1,13 +1,15 @@
 import type { Config } from '../config/schema.ts';
 import { BUILD } from '../core/version.ts';
+import type { LivePolicy } from '../policy/live-policy.ts';
 import type { DetailedHealth } from '../protocol/local-api.ts';
 import { renderMetrics } from '../server/metrics.ts';
 import type { ServerSources } from '../server/routes.ts';
 import { daemonMetrics, type MetricsDeps } from './daemon-metrics.ts';
-import type { Readiness } from './readiness.ts';
+import { type Readiness, reasonOf } from './readiness.ts';
 
 interface DescribeDeps extends MetricsDeps {
   readonly readiness: Readiness;
+  readonly live: Pick<LivePolicy, 'reload' | 'problem'>;
 }
 
 export interface DaemonFacts {
@@ -17,12 +19,17 @@ export interface DaemonFacts {
   readonly startedAt: number;
 }
 
-/** What the daemon shows of itself. Reads the store and counters; nothing is told to it. */
+/** What the daemon shows of itself. Reads the store, counters and the policy file; nothing is told to it. */
 export function describeDaemon(deps: DescribeDeps, facts: DaemonFacts): ServerSources {
   return {
     version: BUILD,
     ready: deps.readiness,
     detailed: (signal) => detailedHealth(deps, facts, signal),
+    policy: async () => {
+      await deps.live.reload();
+      const problem = deps.live.problem();
+      return { problem: problem === undefined ? null : reasonOf(problem) };
+    },
     metrics: () =>
       renderMetrics(
         daemonMetrics(deps, {

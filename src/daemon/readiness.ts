@@ -92,7 +92,7 @@ function outage(clock: Clock, session: SessionSnapshot): string {
   return `${since}, next try in ${Math.max(0, Math.ceil(inMs / 1_000))} s`;
 }
 
-function reasonOf(thrown: unknown): Reason {
+export function reasonOf(thrown: unknown): Reason {
   const error = toAgentError(thrown);
   const { code, message, hint } = error;
   return hint === undefined ? { code, message } : { code, message, hint };

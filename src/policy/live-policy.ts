@@ -6,7 +6,7 @@ import { policyOf } from './evaluate.ts';
 import { type Policy, type PolicyDecision, type RoutePolicy, refused } from './policy.ts';
 import { readPolicyFile } from './read-policy-file.ts';
 
-/** How soon a changed file is taken up, ms. */
+/** How soon a changed file is taken up when nobody asks for it, ms. */
 export const POLICY_RELOAD_MS = 2_000;
 
 export interface LivePolicy extends Service {
@@ -14,6 +14,8 @@ export interface LivePolicy extends Service {
   readonly policy: Policy & RoutePolicy;
   /** Why the file cannot be used, while it cannot: then everything is refused. */
   problem(): AgentError | undefined;
+  /** Takes up the file as it is when this is called, or later. Resolves when that is in force. */
+  reload(): Promise<void>;
 }
 
 interface Deps {
@@ -29,13 +31,14 @@ interface Deps {
  */
 export async function livePolicy(deps: Deps, path: string): Promise<LivePolicy> {
   let current = await load(deps, path);
-  const reload = async () => {
+  const read = async () => {
     const next = await load(deps, path);
     if (next.fingerprint !== current.fingerprint) {
       current = next;
       logState(deps.log, current);
     }
   };
+  const reload = oneAtATime(read);
   logState(deps.log, current);
   return {
     name: 'policy',
@@ -47,6 +50,7 @@ export async function livePolicy(deps: Deps, path: string): Promise<LivePolicy> 
       request: (method, target, upgrade) => current.policy.request(method, target, upgrade),
     },
     problem: () => current.problem,
+    reload,
     start: async (signal) => ({ done: repeat(deps.clock, reload, signal) }),
   };
 }
@@ -55,6 +59,25 @@ async function repeat(clock: Clock, work: () => Promise<void>, signal: AbortSign
   while (await clock.sleep(POLICY_RELOAD_MS, signal)) {
     await work();
   }
+}
+
+/**
+ * Runs the work once at a time, so that what began earlier never ends later. All who ask while it
+ * runs share one more run: at most one waits.
+ */
+function oneAtATime(work: () => Promise<void>): () => Promise<void> {
+  let last: Promise<void> = Promise.resolve();
+  let waiting: Promise<void> | undefined;
+  return () => {
+    if (waiting === undefined) {
+      waiting = last.then(() => {
+        waiting = undefined;
+        return work();
+      });
+      last = waiting;
+    }
+    return waiting;
+  };
 }
 
 interface Loaded {

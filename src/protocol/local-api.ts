@@ -56,6 +56,16 @@ export const DetailedHealth = z.strictObject({
 });
 export type DetailedHealth = z.infer<typeof DetailedHealth>;
 
+/**
+ * GET /api/policy, over the socket. The policy file is read again for it: when the answer comes, the
+ * file as it was at the question is in force.
+ */
+export const PolicyAnswer = z.strictObject({
+  /** Why the file cannot be used, and everything is refused; null when it is in force. */
+  problem: Reason.nullable(),
+});
+export type PolicyAnswer = z.infer<typeof PolicyAnswer>;
+
 /** GET /api/k8s/local-access, over the socket: what `kubeconfig --local` is made of. */
 export const LocalAccess = z.strictObject({
   /** `https://127.0.0.1:8443/proxy` */

@@ -1,4 +1,9 @@
-import type { DetailedHealth, LocalAccess, ReadyAnswer } from '../protocol/local-api.ts';
+import type {
+  DetailedHealth,
+  LocalAccess,
+  PolicyAnswer,
+  ReadyAnswer,
+} from '../protocol/local-api.ts';
 import type { LocalAuth } from './local-auth.ts';
 import { foreignReason } from './own-host.ts';
 
@@ -7,6 +12,8 @@ export interface ServerSources {
   readonly version: { readonly version: string; readonly commit: string };
   readonly ready: (signal: AbortSignal) => Promise<ReadyAnswer>;
   readonly detailed: (signal: AbortSignal) => Promise<DetailedHealth>;
+  /** Takes the policy file up as it is now. */
+  readonly policy: () => Promise<PolicyAnswer>;
   /** Prometheus text. */
   readonly metrics: () => string;
   /** Absent on a worker: it has no credentials for the Kubernetes API. */
@@ -54,6 +61,7 @@ const OPEN_ROUTES: Readonly<Record<string, Route>> = {
 const SOCKET_ROUTES: Readonly<Record<string, Route>> = {
   '/api/health/detailed': async (sources, request) =>
     Response.json(await sources.detailed(request.signal)),
+  '/api/policy': async (sources) => Response.json(await sources.policy()),
   '/api/k8s/local-access': (sources) =>
     sources.proxy === undefined
       ? problem(404, 'NOT_A_SERVER', 'A worker has no way to the Kubernetes API')

@@ -70,12 +70,23 @@ describe('policy apply', () => {
     const ran = await apply('--preset', 'read-only');
     expect([ran.exitCode, JSON.parse(ran.stdout)]).toEqual([
       0,
-      { preset: 'read-only', previous_preset: 'standard' },
+      { preset: 'read-only', previous_preset: 'standard', in_force: true },
     ]);
     const [text, permissions] = await state();
     expect(text).toEndWith('\npreset: read-only\n');
     expect(permissions).not.toContain('create","update","patch');
     expect(await machine.files.stat(POLICY_FILE)).toMatchObject({ mode: 0o640 });
+  });
+
+  test('says when the policy is in force', async () => {
+    const said = async () => (await machine.run(['policy', 'apply', '--preset', 'operate'])).stderr;
+    const running = await said();
+    machine.web.delete('http://agent/api/policy');
+    machine.units.clear();
+    expect([running, await said()]).toEqual([
+      'The policy is in force: preset operate\n',
+      'The agent does not run; the policy is in force when it starts: preset operate\n',
+    ]);
   });
 
   test('takes a file as it is written, custom resources included', async () => {
@@ -126,7 +137,7 @@ describe('policy apply', () => {
     const ran = await apply('--preset', 'standard');
     expect([ran.exitCode, JSON.parse(ran.stdout)]).toEqual([
       0,
-      { preset: 'standard', previous_preset: null },
+      { preset: 'standard', previous_preset: null, in_force: true },
     ]);
   });
 

@@ -14,7 +14,7 @@ import { type Case, DRAIN, PREPARE, PROXY, READ, STREAM, WRITE } from './kubectl
 import { REFUSED_BY_OPERATE, REFUSED_BY_STANDARD, type Refusal } from './kubectl/refusals.ts';
 import { type Said, said } from './kubectl/transcript.ts';
 import { directWay, localWay, sessionWay, type Way } from './kubectl/ways.ts';
-import { applyPolicy, installByOneLine, openStand, type Stand, TOKEN_FILE } from './stand.ts';
+import { installByOneLine, openStand, type Stand, TOKEN_FILE } from './stand.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 900_000;
@@ -45,7 +45,8 @@ beforeAll(async () => {
 
 afterAll(async () => await stand?.[Symbol.asyncDispose](), TEST_TIMEOUT_MS);
 
-const applyPreset = (preset: string) => applyPolicy(server, ['--preset', preset]);
+const applyPreset = (preset: string) =>
+  server.exec(['pipeops-agent', 'policy', 'apply', '--preset', preset]);
 
 const throughControlPlane = (name: string) =>
   sessionWay(name, `${stand.adminUrl()}/admin/agents/${agentId}/proxy`);

@@ -176,11 +176,8 @@ const program = (...command: string[]) => ({ name: 'two', container: 'main', com
 
 async function runPrograms(): Promise<void> {
   const script = 'cat; echo problem >&2; exit 7';
-  const exec = await waitUntil('the agent has taken the policy', SETTLE_TIMEOUT_MS, async () => {
-    const payload = { ...program('sh', '-c', script), stdin: 'input\n' };
-    const result = await run('exec', inNamespace(payload));
-    return result['error_code'] === 'POLICY_DENIED' ? undefined : result;
-  });
+  const payload = { ...program('sh', '-c', script), stdin: 'input\n' };
+  const exec = await run('exec', inNamespace(payload));
   expect(exec).toMatchObject({
     success: false,
     error_code: 'EXEC_FAILED',

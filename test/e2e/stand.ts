@@ -20,7 +20,6 @@ export const CA_FILE = '/root/control-plane-ca.pem';
 
 const INSTALL_TIMEOUT_MS = 240_000;
 const COMMAND_TIMEOUT_MS = 180_000;
-const POLICY_TIMEOUT_MS = 30_000;
 
 export interface Stand extends AsyncDisposable {
   readonly lab: Lab;
@@ -173,19 +172,6 @@ export async function joinByToken(stand: Stand, server: Machine, worker: Machine
   });
   await worker.exec(['rm', '/tmp/pipeops-agent']);
   return id;
-}
-
-/** `policy apply` of another policy than the one before, until the daemon has taken it up. */
-export async function applyPolicy(server: Machine, args: readonly string[]): Promise<void> {
-  const takenUp = async () => {
-    const { stdout } = await server.exec(['journalctl', '-u', 'pipeops-agent', '-o', 'cat']);
-    return stdout.split('policy in force').length;
-  };
-  const before = await takenUp();
-  await server.exec(['pipeops-agent', 'policy', 'apply', ...args]);
-  await waitUntil('the agent has taken up the policy', POLICY_TIMEOUT_MS, async () => {
-    return (await takenUp()) > before || undefined;
-  });
 }
 
 /** How many nodes the server counts as ready. */

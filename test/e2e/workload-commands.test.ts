@@ -9,7 +9,7 @@ import { WEB_IMAGE, WEB_IMAGE_2, WEB_PORT } from '../vm/images.ts';
 import type { Machine } from '../vm/machine.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
-import { applyPolicy, installByOneLine, openStand, type Stand, TOKEN_FILE } from './stand.ts';
+import { installByOneLine, openStand, type Stand, TOKEN_FILE } from './stand.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 180_000;
@@ -34,7 +34,7 @@ beforeAll(async () => {
     installByOneLine(stand, server, ['--token-file', TOKEN_FILE, '--cluster-name', 'workloads']),
   );
   await server.writeFile('/root/policy.yaml', POLICY);
-  await applyPolicy(server, ['--file', '/root/policy.yaml']);
+  await server.exec(['pipeops-agent', 'policy', 'apply', '--file', '/root/policy.yaml']);
   agentId = (await stand.registeredAgent()).id;
 }, PREPARE_TIMEOUT_MS);
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test';
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Files } from '../../src/core/ports.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { matchesGlob } from '../../src/policy/glob.ts';
 import { livePolicy, POLICY_RELOAD_MS } from '../../src/policy/live-policy.ts';
@@ -112,3 +113,34 @@ test('a changed file is taken up without a restart; one that is wrong refuses ev
   stop.abort();
   await running.done;
 });
+
+test('reload() takes up what stands in the file when it is asked, also during a read of what was before', async () => {
+  const held = Promise.withResolvers<void>();
+  let [preset, reads] = ['standard', 0];
+  const files: Files = {
+    ...systemFiles('/'),
+    stat: async () => undefined,
+    readText: async () => {
+      const text = `preset: ${preset}\n`;
+      reads += 1;
+      await (reads === 2 ? held.promise : undefined);
+      return text;
+    },
+  };
+  const live = await livePolicy({ clock: manualClock(), log: memoryLog(), files }, '/p.yaml');
+  const mayExec = () => live.policy.command({ type: 'exec', namespace: 'shop' }).allowed;
+
+  const first = live.reload();
+  await nextTurn();
+  expect(reads).toBe(2);
+  preset = 'operate';
+  const later = Array.from({ length: 100 }, () => live.reload());
+  await nextTurn();
+  held.resolve();
+  await first;
+  await Promise.all(later);
+  expect([mayExec(), reads]).toEqual([true, 3]);
+});
+
+/** What waits for nothing outside of this process has ended by then. */
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve));

@@ -11,6 +11,7 @@ const SOURCES: ServerSources = {
   version: { version: '1.2.3', commit: 'abc' },
   ready: async () => ({ ready: false, reasons: [{ code: 'TIMEOUT', message: 'not yet' }] }),
   detailed: () => Promise.reject(new Error('broken')),
+  policy: async () => ({ problem: { code: 'POLICY_INVALID', message: 'no YAML' } }),
   metrics: () => 'up 1\n',
 };
 
@@ -64,6 +65,7 @@ test('loopback refuses names that are not its own, other sites, other methods an
     post: await status('/health', { method: 'POST' }),
     unknown: await status('/constructor'),
     socketOnly: await status('/api/health/detailed'),
+    policy: await status('/api/policy'),
   }).toEqual({
     reboundName: 403,
     otherSite: 403,
@@ -71,6 +73,7 @@ test('loopback refuses names that are not its own, other sites, other methods an
     post: 405,
     unknown: 404,
     socketOnly: 404,
+    policy: 404,
   });
 });
 
@@ -88,6 +91,15 @@ test('the socket is for its owner and group, and a request that fails is logged,
     message: 'a request failed',
     fields: { error: 'broken' },
   });
+});
+
+test('the socket says how the policy file was taken up', async () => {
+  await using server = await startServer();
+  const response = await fetch('http://agent/api/policy', { unix: server.socketPath });
+  expect(await seen(response)).toEqual([
+    200,
+    { problem: { code: 'POLICY_INVALID', message: 'no YAML' } },
+  ]);
 });
 
 test('a port that is taken is PORT_IN_USE with what to do', async () => {

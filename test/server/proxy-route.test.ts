@@ -26,6 +26,7 @@ async function doors(onData: (connection: RawConnection, bytes: string) => void)
         version: { version: '1', commit: '' },
         ready: async () => ({ ready: true, reasons: [] }),
         detailed: () => Promise.reject(new Error('not asked for')),
+        policy: () => Promise.reject(new Error('not asked for')),
         metrics: () => '',
         proxy: {
           auth,

@@ -106,6 +106,7 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
       },
     ],
     ['http://127.0.0.1:8080/ready', () => Response.json({ ready: true, reasons: [] })],
+    ['http://agent/api/policy', () => Response.json({ problem: null })],
     ['http://127.0.0.1:10248/healthz', () => new Response('ok')],
     ['https://10.0.0.1:6443/cacerts', () => new Response(CLUSTER_CA)],
   ]);

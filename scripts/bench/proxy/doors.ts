@@ -52,6 +52,7 @@ const http = httpServer(
       version: { version: '', commit: '' },
       ready: async () => ({ ready: true, reasons: [] }),
       detailed: () => Promise.reject(new Error('not part of this')),
+      policy: () => Promise.reject(new Error('not part of this')),
       metrics: () => '',
       proxy: {
         auth,
