@@ -166,7 +166,7 @@ test('the data plane has its messages and bytes, and ends with the connection', 
     'closed',
     ['attached', 'controller', 'uuid-1'],
   ]);
-  expect(link?.bufferedBytes()).toBe(0);
+  await stand.until('what it says at once has left', () => link?.bufferedBytes() === 0);
 });
 
 test('what the control plane sends right behind its welcome is not lost', async () => {
