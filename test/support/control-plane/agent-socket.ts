@@ -10,6 +10,7 @@ import { type Conversation, converse } from './conversation.ts';
 import type { ConversationDeps } from './conversation-deps.ts';
 import { parsed } from './envelope.ts';
 import type { Fault, Faults } from './faults.ts';
+import { gatheredSends } from './gathered-sends.ts';
 import { troubledMessages } from './message-faults.ts';
 import type { Line } from './request-faults.ts';
 
@@ -119,9 +120,10 @@ function open(deps: AgentSocketDeps, socket: ServerWebSocket<SocketData>): void 
       id,
     );
   };
+  const gathered = gatheredSends(socket);
   const send = troubledMessages({
     ...{ faults: deps.faults, line, direction: 'out', refuse },
-    pass: (text) => socket.send(text),
+    pass: gathered.send,
   });
   const conversation = converse(deps, {
     kind,
@@ -130,8 +132,14 @@ function open(deps: AgentSocketDeps, socket: ServerWebSocket<SocketData>): void 
       send(type, text);
       return socket.readyState === WebSocket.OPEN;
     },
-    sendBinary: (data) => socket.sendBinary(data) !== 0,
-    close: (code, reason) => socket.close(code, reason),
+    sendBinary: (data) => {
+      gathered.flush();
+      return socket.sendBinary(data) !== 0;
+    },
+    close: (code, reason) => {
+      gathered.flush();
+      socket.close(code, reason);
+    },
   });
   socket.data.conversation = conversation;
   socket.data.receive = troubledMessages({
