@@ -33,7 +33,7 @@ export interface SocketData {
   readonly line: Line;
   conversation?: Conversation;
   /** What came, through the trouble that is asked for. */
-  receive?: (type: string, text: string) => void;
+  receive?: (type: () => string, text: string) => void;
 }
 
 export interface AgentSocketDeps extends ConversationDeps {
@@ -96,7 +96,7 @@ export function webSocketHandler(deps: AgentSocketDeps): WebSocketHandler<Socket
         conversation?.problem(`a message of ${Buffer.byteLength(message)} bytes`);
         socket.close(CLOSE_CODES.messageTooBig, 'message too big');
       } else if (typeof message === 'string') {
-        socket.data.receive?.(typeOf(message), message);
+        socket.data.receive?.(() => typeOf(message), message);
       } else {
         conversation?.binary(message);
       }
@@ -129,7 +129,7 @@ function open(deps: AgentSocketDeps, socket: ServerWebSocket<SocketData>): void 
     kind,
     clusterUuid,
     send: (type, text) => {
-      send(type, text);
+      send(() => type, text);
       return socket.readyState === WebSocket.OPEN;
     },
     sendBinary: (data) => {
