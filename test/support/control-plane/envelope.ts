@@ -4,7 +4,7 @@ import { z } from 'zod';
 export const AgentEnvelope = z.strictObject({
   type: z.string().min(1).max(64),
   request_id: z.string().min(1).max(256).optional(),
-  payload: z.record(z.string(), z.unknown()),
+  payload: z.custom<Readonly<Record<string, unknown>>>(isObject, 'expected an object'),
   timestamp: z.iso.datetime({ offset: true }),
 });
 export type AgentEnvelope = z.infer<typeof AgentEnvelope>;
@@ -16,6 +16,11 @@ export function parsed(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** What is in it is looked at by who takes the message: a record would be copied before. */
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 export function describe(error: z.ZodError): string {
