@@ -6,9 +6,10 @@ import type { HeaderList } from '../protocol/http-head.ts';
 import type { Envelope } from '../protocol/messages.ts';
 import {
   ProxyRequestChunkPayload,
-  ProxyRequestPayload,
+  type ProxyRequestPayload,
   ProxyWindowPayload,
 } from '../protocol/proxy-messages.ts';
+import { readProxyRequest } from '../protocol/read-proxy-request.ts';
 import { type ForwardDeps, forward } from '../proxy/forward.ts';
 import { BufferedRequest } from './buffered-request.ts';
 import { type LinkRoom, linkRoom } from './link-room.ts';
@@ -130,23 +131,24 @@ class AttachedBridge implements AttachedDataPlane {
     this.#webSockets.close();
   }
 
-  #begin(id: string, payload: unknown, running: RemoteRequest | undefined): void {
-    const parsed = ProxyRequestPayload.safeParse(payload);
-    if (!parsed.success) {
-      const problems = parsed.error.issues.map(
-        ({ path, message }) => `${path.join('.')}: ${message}`,
-      );
-      this.#refuse(id, problems.join('; '), 'PROXY_REQUEST_INVALID');
+  #begin(
+    id: string,
+    payload: Readonly<Record<string, unknown>>,
+    running: RemoteRequest | undefined,
+  ): void {
+    const wanted = readProxyRequest(payload);
+    if (typeof wanted === 'string') {
+      this.#refuse(id, wanted, 'PROXY_REQUEST_INVALID');
     } else if (this.#leaving.signal.aborted) {
       this.#refuse(id, 'The agent is stopping; ask again', 'SHUTTING_DOWN');
     } else if (running !== undefined) {
       this.#refuse(id, 'A request with this request_id is under way', 'PROXY_REQUEST_INVALID');
     } else if (this.#requests.size >= REQUESTS_MAX) {
       this.#refuse(id, 'There are too many requests at once', 'TOO_MANY_REQUESTS');
-    } else if (isWebSocket(parsed.data)) {
-      this.#webSockets.request(id, parsed.data);
+    } else if (isWebSocket(wanted)) {
+      this.#webSockets.request(id, wanted);
     } else {
-      this.#start(id, parsed.data);
+      this.#start(id, wanted);
     }
   }
 
