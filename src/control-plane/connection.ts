@@ -177,7 +177,7 @@ function senders(
     send: (type, payload, requestId) => {
       const text = JSON.stringify({
         type,
-        ...(requestId === undefined ? {} : { request_id: requestId }),
+        request_id: requestId, // JSON leaves out what is undefined.
         payload,
         timestamp: clock.now().toISOString(),
       });

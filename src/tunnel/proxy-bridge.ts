@@ -26,6 +26,8 @@ import {
 const REQUESTS_MAX = 1_024;
 /** What all buffered answers of a connection may hold, bytes. */
 const BUFFERED_BYTES_MAX = 32 * 1024 * 1024;
+/** Headers that say how long a body is. */
+const FRAMING: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding']);
 /** Longest time that a peer can give a request. */
 const TIMEOUT_MS_MAX = 24 * 3_600_000;
 
@@ -175,10 +177,11 @@ class AttachedBridge implements AttachedDataPlane {
       },
     });
     this.#requests.set(id, request);
+    const { pool, admission } = this.#deps.proxy;
     const destination = remoteDestination(this.#deps.destinations, this.#link, payload);
     const body = bodyOf(payload);
     const call = forward(
-      { ...this.#deps.proxy, destination },
+      { pool, admission, destination },
       {
         method: payload.method === '' ? 'GET' : payload.method,
         target: payload.query === '' ? payload.path : `${payload.path}?${payload.query}`,
@@ -257,9 +260,7 @@ function bodyOf(payload: ProxyRequestPayload): Buffer | undefined {
 
 /** The length as it is here: the one that the caller's HTTP had need not be that. */
 function framed(payload: ProxyRequestPayload, body: Buffer | undefined): HeaderList {
-  const others = payload.headers.filter(
-    ([name]) => !['content-length', 'transfer-encoding'].includes(name.toLowerCase()),
-  );
+  const others = payload.headers.filter(([name]) => !FRAMING.has(name.toLowerCase()));
   if (payload.raw_upgrade === true) {
     return others;
   }
