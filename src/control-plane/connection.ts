@@ -1,7 +1,8 @@
 import { AgentError } from '../core/errors.ts';
 import type { Clock, WebSocketConnection, WebSocketDial, WebSocketEnd } from '../core/ports.ts';
 import { parseBoundedJson } from '../protocol/bounded-json.ts';
-import { CLOSE_CODES, Envelope, MESSAGE_LIMIT_BYTES } from '../protocol/messages.ts';
+import { CLOSE_CODES, type Envelope, MESSAGE_LIMIT_BYTES } from '../protocol/messages.ts';
+import { readEnvelope } from '../protocol/read-envelope.ts';
 import { withDeadline } from './deadline.ts';
 import { retryAfterMs } from './pace.ts';
 import { PING_INTERVAL_MS, type SlowLink, slowLink } from './slow-link.ts';
@@ -150,13 +151,7 @@ function receive(handlers: ConnectionHandlers, data: string | Uint8Array): void 
 /** @returns the envelope, or what is wrong with the text */
 export function parseEnvelope(text: string): Envelope | string {
   const json = parseBoundedJson(text);
-  if (json.problem !== undefined) {
-    return json.problem;
-  }
-  const parsed = Envelope.safeParse(json.value);
-  return parsed.success
-    ? parsed.data
-    : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+  return json.problem ?? readEnvelope(json.value);
 }
 
 function senders(
@@ -182,7 +177,7 @@ function senders(
     send: (type, payload, requestId) => {
       const text = JSON.stringify({
         type,
-        ...(requestId === undefined ? {} : { request_id: requestId }),
+        request_id: requestId, // JSON leaves out what is undefined.
         payload,
         timestamp: clock.now().toISOString(),
       });

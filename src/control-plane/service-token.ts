@@ -5,6 +5,8 @@ import type { Random } from '../core/ports.ts';
 const TOKEN_BYTES = 32;
 /** Tokens that are longer than this are not looked at, characters. */
 const TOKEN_LENGTH_MAX = 256;
+/** Of SHA-256. */
+const HASH_BYTES = 32;
 
 /**
  * The credential that a registration hands to the control plane instead of a token of the cluster.
@@ -41,5 +43,7 @@ export function serviceTokens(
 }
 
 function hashOf(token: string): Buffer {
-  return new Bun.CryptoHasher('sha256').update(token).digest();
+  const hash = Buffer.allocUnsafe(HASH_BYTES);
+  Bun.SHA256.hash(token, hash); // A third of the time of a hasher object; each request is checked.
+  return hash;
 }

@@ -24,6 +24,10 @@ const CLOSE_TIMEOUT_MS = 2_000;
 /** Text that is not UTF-8 (RFC 6455 section 8.1). */
 const NOT_UTF8 = 1007;
 const HEAD_END = '\r\n\r\n';
+/** Room for the bytes of a text that is sent; longer ones get memory of their own. */
+const TEXT_ROOM_BYTES = 16 * 1024;
+/** Most bytes of UTF-8 that one character of a string comes to. */
+const UTF8_BYTES_MAX = 3;
 
 interface WebSocketDeps {
   readonly connect: (address: URL) => Promise<ByteStream>;
@@ -40,6 +44,7 @@ class DialledWebSocket implements WebSocketConnection {
   readonly #client: WebSocketClient;
   readonly #key: string;
   readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  #textRoom = Buffer.alloc(0);
   #stream: ByteStream | undefined;
   /** What has come of the answer to the upgrade; undefined when it is open. */
   #answer: Buffer | undefined = Buffer.alloc(0);
@@ -79,9 +84,20 @@ class DialledWebSocket implements WebSocketConnection {
       const isText = typeof data === 'string';
       this.#client.send(
         isText ? OPCODES.text : OPCODES.binary,
-        isText ? Buffer.from(data, 'utf8') : data,
+        isText ? this.#bytesOf(data) : data,
       );
     }
+  }
+
+  /** The bytes are overwritten by the next text. */
+  #bytesOf(text: string): Uint8Array {
+    if (text.length * UTF8_BYTES_MAX > TEXT_ROOM_BYTES) {
+      return Buffer.from(text, 'utf8');
+    }
+    if (this.#textRoom.length === 0) {
+      this.#textRoom = Buffer.allocUnsafeSlow(TEXT_ROOM_BYTES);
+    }
+    return this.#textRoom.subarray(0, this.#textRoom.write(text, 'utf8'));
   }
 
   ping(mark = ''): void {

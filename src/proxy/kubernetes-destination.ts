@@ -5,29 +5,36 @@ import type { UpstreamAddress } from './upstream-dial.ts';
 
 const HTTPS_PORT = 443;
 
+interface UpstreamPlace {
+  readonly address: UpstreamAddress;
+  /** For the Host header. */
+  readonly host: string;
+}
+
 /** The Kubernetes API with the agent's own account, within the local policy. */
 export function kubernetesDestination(deps: {
   readonly credentials: KubernetesCredentials;
   readonly policy: Policy;
 }): Destination {
-  let known: { readonly server: string; readonly ca: string; readonly address: UpstreamAddress };
-  const addressOf = (server: string, ca: string): UpstreamAddress => {
+  let known: (UpstreamPlace & { readonly server: string; readonly ca: string }) | undefined;
+  const placeOf = (server: string, ca: string): UpstreamPlace => {
     if (known?.server !== server || known.ca !== ca) {
-      const { hostname, port } = new URL(server);
+      const { hostname, port, host } = new URL(server);
       const address = {
         hostname: hostname.replace(/^\[(.*)\]$/, '$1'),
         port: port === '' ? HTTPS_PORT : Number(port),
         trust: { ca },
       };
-      known = { server, ca, address };
+      known = { server, ca, address, host };
     }
-    return known.address;
+    return known;
   };
   return {
     allow: (method, target, upgrade) => deps.policy.request(method, target, upgrade),
     locate: async (): Promise<Location> => {
       const { server, ca, token } = await deps.credentials.current();
-      return { address: addressOf(server, ca), host: new URL(server).host, token };
+      const { address, host } = placeOf(server, ca);
+      return { address, host, token };
     },
     unauthorized: () => deps.credentials.reload(),
   };

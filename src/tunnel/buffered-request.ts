@@ -6,7 +6,7 @@ import {
   type ProxyResponsePayload,
 } from '../protocol/proxy-messages.ts';
 import type { ExchangeSink } from '../proxy/upstream-connection.ts';
-import { BaseRequest, headOf } from './remote-request.ts';
+import { BaseRequest, base64Of, headOf } from './remote-request.ts';
 
 export class BufferedRequest extends BaseRequest {
   #head: ResponseHead | undefined;
@@ -48,9 +48,7 @@ export class BufferedRequest extends BaseRequest {
     }
     const payload: ProxyResponsePayload = {
       ...headOf(this.#head ?? { status: 200, reason: '', headers: [] }),
-      ...(this.#bytes === 0
-        ? {}
-        : { body: Buffer.concat(this.#chunks).toString('base64'), encoding: 'base64' }),
+      ...(this.#bytes === 0 ? {} : { body: base64Of(this.#chunks), encoding: 'base64' }),
     };
     link.send('proxy_response', payload, id);
     this.finish();

@@ -6,9 +6,10 @@ import type { HeaderList } from '../protocol/http-head.ts';
 import type { Envelope } from '../protocol/messages.ts';
 import {
   ProxyRequestChunkPayload,
-  ProxyRequestPayload,
+  type ProxyRequestPayload,
   ProxyWindowPayload,
 } from '../protocol/proxy-messages.ts';
+import { readProxyRequest } from '../protocol/read-proxy-request.ts';
 import { type ForwardDeps, forward } from '../proxy/forward.ts';
 import { BufferedRequest } from './buffered-request.ts';
 import { type LinkRoom, linkRoom } from './link-room.ts';
@@ -25,6 +26,8 @@ import {
 const REQUESTS_MAX = 1_024;
 /** What all buffered answers of a connection may hold, bytes. */
 const BUFFERED_BYTES_MAX = 32 * 1024 * 1024;
+/** Headers that say how long a body is. */
+const FRAMING: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding']);
 /** Longest time that a peer can give a request. */
 const TIMEOUT_MS_MAX = 24 * 3_600_000;
 
@@ -130,23 +133,24 @@ class AttachedBridge implements AttachedDataPlane {
     this.#webSockets.close();
   }
 
-  #begin(id: string, payload: unknown, running: RemoteRequest | undefined): void {
-    const parsed = ProxyRequestPayload.safeParse(payload);
-    if (!parsed.success) {
-      const problems = parsed.error.issues.map(
-        ({ path, message }) => `${path.join('.')}: ${message}`,
-      );
-      this.#refuse(id, problems.join('; '), 'PROXY_REQUEST_INVALID');
+  #begin(
+    id: string,
+    payload: Readonly<Record<string, unknown>>,
+    running: RemoteRequest | undefined,
+  ): void {
+    const wanted = readProxyRequest(payload);
+    if (typeof wanted === 'string') {
+      this.#refuse(id, wanted, 'PROXY_REQUEST_INVALID');
     } else if (this.#leaving.signal.aborted) {
       this.#refuse(id, 'The agent is stopping; ask again', 'SHUTTING_DOWN');
     } else if (running !== undefined) {
       this.#refuse(id, 'A request with this request_id is under way', 'PROXY_REQUEST_INVALID');
     } else if (this.#requests.size >= REQUESTS_MAX) {
       this.#refuse(id, 'There are too many requests at once', 'TOO_MANY_REQUESTS');
-    } else if (isWebSocket(parsed.data)) {
-      this.#webSockets.request(id, parsed.data);
+    } else if (isWebSocket(wanted)) {
+      this.#webSockets.request(id, wanted);
     } else {
-      this.#start(id, parsed.data);
+      this.#start(id, wanted);
     }
   }
 
@@ -173,10 +177,11 @@ class AttachedBridge implements AttachedDataPlane {
       },
     });
     this.#requests.set(id, request);
+    const { pool, admission } = this.#deps.proxy;
     const destination = remoteDestination(this.#deps.destinations, this.#link, payload);
     const body = bodyOf(payload);
     const call = forward(
-      { ...this.#deps.proxy, destination },
+      { pool, admission, destination },
       {
         method: payload.method === '' ? 'GET' : payload.method,
         target: payload.query === '' ? payload.path : `${payload.path}?${payload.query}`,
@@ -255,9 +260,7 @@ function bodyOf(payload: ProxyRequestPayload): Buffer | undefined {
 
 /** The length as it is here: the one that the caller's HTTP had need not be that. */
 function framed(payload: ProxyRequestPayload, body: Buffer | undefined): HeaderList {
-  const others = payload.headers.filter(
-    ([name]) => !['content-length', 'transfer-encoding'].includes(name.toLowerCase()),
-  );
+  const others = payload.headers.filter(([name]) => !FRAMING.has(name.toLowerCase()));
   if (payload.raw_upgrade === true) {
     return others;
   }

@@ -70,5 +70,7 @@ function onlyWithToken(
 }
 
 export function headerOf(headers: HeaderList, lowerName: string): string | undefined {
-  return headers.find(([name]) => name.toLowerCase() === lowerName)?.[1];
+  return headers.find(
+    ([name]) => name.length === lowerName.length && name.toLowerCase() === lowerName,
+  )?.[1];
 }

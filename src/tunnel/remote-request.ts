@@ -125,6 +125,13 @@ export abstract class BaseRequest implements RemoteRequest {
   }
 }
 
+/** A whole body as the wire has it; most have come in one piece, which is not copied before. */
+export function base64Of(chunks: readonly Buffer[]): string {
+  const [first] = chunks;
+  const whole = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
+  return whole.toString('base64');
+}
+
 export function headOf(head: ResponseHead): ProxyResponseHeaderPayload {
   return { status: head.status, headers: groupedHeaders(head.headers) };
 }

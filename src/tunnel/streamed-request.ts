@@ -9,7 +9,7 @@ import {
   type ProxyResponsePayload,
 } from '../protocol/proxy-messages.ts';
 import type { ExchangeSink } from '../proxy/upstream-connection.ts';
-import { BaseRequest, headOf } from './remote-request.ts';
+import { BaseRequest, base64Of, headOf } from './remote-request.ts';
 
 const NOTHING = Buffer.alloc(0);
 
@@ -92,9 +92,7 @@ export class StreamedRequest extends BaseRequest {
     }
     const payload: ProxyResponsePayload = {
       ...headOf(head),
-      ...(this.#heldBytes === 0
-        ? {}
-        : { body: Buffer.concat(this.#waiting).toString('base64'), encoding: 'base64' }),
+      ...(this.#heldBytes === 0 ? {} : { body: base64Of(this.#waiting), encoding: 'base64' }),
     };
     this.options.link.send('proxy_response', payload, this.options.id);
     return true;

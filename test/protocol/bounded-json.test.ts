@@ -5,6 +5,7 @@ import {
   JSON_PARTS_MAX,
   parseBoundedJson,
 } from '../../src/protocol/bounded-json.ts';
+import { seededRandom } from '../support/seeded-random.ts';
 
 const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);
 const keys = (count: number) =>
@@ -28,6 +29,25 @@ test.each([
   ['more escapes', escapes(JSON_ESCAPES_MAX + 1), 'it has more than 600000 escapes'],
   ['no JSON', '{"secret":', 'it is not JSON'],
   ['an open string', '"\\', 'it is not JSON'],
+  ['an open string without escapes', '{"a":"b', 'it is not JSON'],
+  ['two million strings and nothing between', '""'.repeat(2_000_000), 'it is not JSON'],
 ])('%s is refused before it costs anything', (_what, text, problem) => {
   expect(parseBoundedJson(text)).toEqual({ problem });
+});
+
+test('what is in strings does not count, whatever it is', () => {
+  const random = seededRandom(1);
+  const characters = [...'"\\[]{},:n\n💥x'];
+  const string = () =>
+    Array.from(
+      { length: Math.floor(random.fraction() * 8) },
+      () => characters[Math.floor(random.fraction() * characters.length)],
+    ).join('');
+  const few = Array.from({ length: 500 }, string);
+  const many = (count: number) => Array.from({ length: count }, (_, at) => few[at % few.length]);
+  const most = many(JSON_PARTS_MAX); // A bracket, and commas between.
+  expect(parseBoundedJson(JSON.stringify(most))).toEqual({ value: most });
+  expect(parseBoundedJson(JSON.stringify(many(JSON_PARTS_MAX + 1)))).toEqual({
+    problem: 'it has more than 20000 parts',
+  });
 });

@@ -105,12 +105,13 @@ async function connected(
   plane: ProxyPlane,
   target: RegExpExecArray,
   request: IncomingMessage,
+  wanted: ClusterRequest,
   answer: ClusterAnswer,
 ): Promise<ClusterCall | undefined> {
   const agentId = decodeURIComponent(target[1] ?? '');
   const until = performance.now() + CONNECTION_WAIT_MS;
   for (;;) {
-    const call = plane.request(agentId, clusterRequest(target, request), answer);
+    const call = plane.request(agentId, wanted, answer);
     if (call !== undefined || performance.now() > until || request.destroyed) {
       return call;
     }
@@ -125,7 +126,8 @@ async function proxyRequest(
   response: ServerResponse,
 ): Promise<void> {
   let call: ClusterCall | undefined;
-  const found = await connected(plane, target, request, {
+  const wanted = clusterRequest(target, request);
+  const found = await connected(plane, target, request, wanted, {
     ...promptly(response),
     fail: (error) => {
       if (response.headersSent) {
@@ -145,7 +147,7 @@ async function proxyRequest(
   call = found;
   response.on('drain', () => call?.consumed());
   response.on('close', () => call?.cancel());
-  if (clusterRequest(target, request).hasBody) {
+  if (wanted.hasBody) {
     request.on('data', (chunk: Buffer) => {
       if (call?.write(chunk) === false) {
         request.pause();
@@ -201,7 +203,7 @@ async function proxyUpgrade(
   first: Buffer,
 ): Promise<void> {
   let open = false;
-  const call = await connected(plane, target, request, {
+  const call = await connected(plane, target, request, clusterRequest(target, request), {
     head: (status, headers) => {
       open = status === 101;
       const close = open ? [] : [['Connection', 'close']];

@@ -10,6 +10,7 @@ import { type Conversation, converse } from './conversation.ts';
 import type { ConversationDeps } from './conversation-deps.ts';
 import { parsed } from './envelope.ts';
 import type { Fault, Faults } from './faults.ts';
+import { gatheredSends } from './gathered-sends.ts';
 import { troubledMessages } from './message-faults.ts';
 import type { Line } from './request-faults.ts';
 
@@ -32,7 +33,7 @@ export interface SocketData {
   readonly line: Line;
   conversation?: Conversation;
   /** What came, through the trouble that is asked for. */
-  receive?: (type: string, text: string) => void;
+  receive?: (type: () => string, text: string) => void;
 }
 
 export interface AgentSocketDeps extends ConversationDeps {
@@ -95,7 +96,7 @@ export function webSocketHandler(deps: AgentSocketDeps): WebSocketHandler<Socket
         conversation?.problem(`a message of ${Buffer.byteLength(message)} bytes`);
         socket.close(CLOSE_CODES.messageTooBig, 'message too big');
       } else if (typeof message === 'string') {
-        socket.data.receive?.(typeOf(message), message);
+        socket.data.receive?.(() => typeOf(message), message);
       } else {
         conversation?.binary(message);
       }
@@ -119,19 +120,26 @@ function open(deps: AgentSocketDeps, socket: ServerWebSocket<SocketData>): void 
       id,
     );
   };
+  const gathered = gatheredSends(socket);
   const send = troubledMessages({
     ...{ faults: deps.faults, line, direction: 'out', refuse },
-    pass: (text) => socket.send(text),
+    pass: gathered.send,
   });
   const conversation = converse(deps, {
     kind,
     clusterUuid,
     send: (type, text) => {
-      send(type, text);
+      send(() => type, text);
       return socket.readyState === WebSocket.OPEN;
     },
-    sendBinary: (data) => socket.sendBinary(data) !== 0,
-    close: (code, reason) => socket.close(code, reason),
+    sendBinary: (data) => {
+      gathered.flush();
+      return socket.sendBinary(data) !== 0;
+    },
+    close: (code, reason) => {
+      gathered.flush();
+      socket.close(code, reason);
+    },
   });
   socket.data.conversation = conversation;
   socket.data.receive = troubledMessages({

@@ -57,6 +57,8 @@ const SCHEMA = `
 /** What the local control plane remembers of its agents. */
 export class AgentStore {
   readonly #database: Database;
+  /** Of service_tokens, as far as it was asked for: each request to a cluster asks. */
+  readonly #serviceTokens = new Map<string, string>();
 
   constructor(database: Database) {
     this.#database = database;
@@ -76,6 +78,7 @@ export class AgentStore {
     this.#database.run('INSERT OR REPLACE INTO service_tokens (agent_id, token) VALUES (?, ?)', [
       ...[id, token ?? ''],
     ]);
+    this.#serviceTokens.set(id, token ?? '');
   }
 
   #register(
@@ -101,6 +104,14 @@ export class AgentStore {
 
   /** What requests to the agent's cluster carry; of its last registration. */
   serviceToken(agentId: string): string | undefined {
+    const known = this.#serviceTokens.get(agentId) ?? this.#storedServiceToken(agentId);
+    if (known !== undefined) {
+      this.#serviceTokens.set(agentId, known);
+    }
+    return known;
+  }
+
+  #storedServiceToken(agentId: string): string | undefined {
     return (
       this.#database
         .query<{ token: string }, [string]>('SELECT token FROM service_tokens WHERE agent_id = ?')

@@ -3,7 +3,7 @@ import { CLOSE_CODES, RegisterPayload } from '../../../src/protocol/messages.ts'
 import type { AgentLink } from './agent-link.ts';
 import type { ConversationDeps } from './conversation-deps.ts';
 import { GATEWAY_PATH } from './dialect.ts';
-import { AgentEnvelope, describe, parsed } from './envelope.ts';
+import { type AgentEnvelope, describe, parsed, readEnvelope } from './envelope.ts';
 import { type LiveSession, liveSession } from './live-session.ts';
 
 /** An agent that is sent on to the gateway has this long to close this connection. */
@@ -85,27 +85,23 @@ export function converse(deps: ConversationDeps, socket: ConversationSocket): Co
       }
     },
     message: (text) => {
-      const envelope = AgentEnvelope.safeParse(parsed(text));
-      if (!envelope.success) {
-        problem(`a message that is no envelope: ${describe(envelope.error)}`);
-      } else if (live !== undefined && envelope.data.type === 'register' && isForgotten()) {
+      const envelope = readEnvelope(parsed(text));
+      if (typeof envelope === 'string') {
+        problem(`a message that is no envelope: ${envelope}`);
+      } else if (live !== undefined && envelope.type === 'register' && isForgotten()) {
         live.close();
         live = undefined;
-        register(envelope.data);
+        register(envelope);
       } else if (live !== undefined) {
-        live.message(envelope.data);
-      } else if (envelope.data.type === 'ping') {
-        send('pong', { timestamp: new Date().toISOString() }, envelope.data.request_id);
-      } else if (
-        envelope.data.type === 'register' &&
-        agentId === '' &&
-        socket.kind === 'controller'
-      ) {
-        register(envelope.data);
+        live.message(envelope);
+      } else if (envelope.type === 'ping') {
+        send('pong', { timestamp: new Date().toISOString() }, envelope.request_id);
+      } else if (envelope.type === 'register' && agentId === '' && socket.kind === 'controller') {
+        register(envelope);
       } else if (agentId !== '') {
-        problem(`${envelope.data.type} after it was sent on to the gateway`);
+        problem(`${envelope.type} after it was sent on to the gateway`);
       } else {
-        problem(`${envelope.data.type} before it registered`);
+        problem(`${envelope.type} before it registered`);
         send('error', { error: 'not registered' });
       }
     },

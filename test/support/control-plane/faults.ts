@@ -52,8 +52,8 @@ export interface Faults {
   clear(): void;
   /** The trouble that is due for this request; it counts as used. */
   ofRequest(path: string): Fault | undefined;
-  /** The trouble that is due for this message; it counts as used. */
-  ofMessage(direction: Fault['direction'], type: string): Fault | undefined;
+  /** The trouble that is due for this message; it counts as used. The type is asked for when needed. */
+  ofMessage(direction: Fault['direction'], type: () => string): Fault | undefined;
 }
 
 export function createFaults(): Faults {
@@ -80,7 +80,7 @@ export function createFaults(): Faults {
         (fault) =>
           fault.on === 'message' &&
           fault.direction === direction &&
-          (fault.message === '' || fault.message === type),
+          (fault.message === '' || fault.message === type()),
       ),
   };
 }

@@ -15,7 +15,7 @@ export interface MessageTrouble {
 }
 
 /** One direction of one WebSocket, with the trouble that is due for each message. */
-export function troubledMessages(deps: MessageTrouble): (type: string, text: string) => void {
+export function troubledMessages(deps: MessageTrouble): (type: () => string, text: string) => void {
   let overtaken: (() => void) | undefined;
   return (type, text) => {
     const fault = deps.faults.ofMessage(deps.direction, type);

@@ -5,10 +5,10 @@ import {
   PROXY_WINDOW_BYTES,
   ProxyResponseChunkPayload,
   ProxyResponseHeaderPayload,
-  ProxyResponsePayload,
   ProxyWindowPayload,
 } from '../../../src/protocol/proxy-messages.ts';
 import type { AgentLink, DataPlanePeer } from './agent-link.ts';
+import { wholeAnswer } from './whole-answer.ts';
 
 /** `proxy_error` and `proxy_response_abort`; `code` is one of docs/TROUBLESHOOTING.md. */
 const ProxyErrorPayload = z.strictObject({
@@ -122,7 +122,7 @@ class Session {
     const call = this.#calls.get(id);
     switch (type) {
       case 'proxy_response': {
-        const { status, headers, body = '' } = ProxyResponsePayload.parse(payload);
+        const { status, headers, body = '' } = wholeAnswer(payload);
         call?.whole(status, headers ?? {}, Buffer.from(body, 'base64'));
         break;
       }
