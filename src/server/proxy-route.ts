@@ -3,9 +3,6 @@ import type { AgentError } from '../core/errors.ts';
 import type { HeaderList, ResponseHead } from '../protocol/http-head.ts';
 import { type ForwardDeps, forward, type ProxyCall } from '../proxy/forward.ts';
 
-/** Bytes of an answer that wait for a slow reader before Kubernetes is told to pause. */
-const ANSWER_BUFFER_BYTES = 256 * 1024;
-
 /** Statuses that never have a body: a Response refuses one. */
 const BODILESS = [101, 204, 205, 304];
 
@@ -59,7 +56,10 @@ class StreamedAnswer {
   /** What came before the Response was made; a small answer is whole by then. */
   #chunks: Buffer[] = [];
   #whole = false;
-  #stream: ReadableStreamDefaultController<Uint8Array> | undefined;
+  /** Bytes go straight to the socket: no queue of the runtime's is between. */
+  #stream: ReadableStreamDirectController | undefined;
+  /** The stream lasts until this is settled. */
+  readonly #ended = Promise.withResolvers<void>();
   #roomWaiter: (() => void) | undefined;
 
   constructor(resolve: (response: Response) => void, reject: (error: AgentError) => void) {
@@ -78,15 +78,13 @@ class StreamedAnswer {
       this.#chunks.push(chunk);
       return;
     }
-    this.#stream.enqueue(chunk);
-    if ((this.#stream.desiredSize ?? 0) <= 0) {
-      this.call?.pause();
-    }
+    this.#send(this.#stream, chunk);
   }
 
   end(): void {
     this.#whole = true;
-    this.#stream?.close();
+    this.#stream?.end();
+    this.#ended.resolve();
     this.drained();
   }
 
@@ -95,7 +93,8 @@ class StreamedAnswer {
     if (this.#head === undefined) {
       this.#reject(error);
     } else {
-      this.#stream?.error(error);
+      this.#stream?.close(error);
+      this.#ended.resolve();
     }
   }
 
@@ -112,6 +111,17 @@ class StreamedAnswer {
     });
   }
 
+  /** The runtime's promise says that the socket is full, and when no more. */
+  #send(stream: ReadableStreamDirectController, chunk: Buffer): void {
+    const taken = stream.write(chunk);
+    stream.flush();
+    if (taken instanceof Promise) {
+      this.call?.pause();
+      const resume = () => this.call?.resume();
+      taken.then(resume, resume); // Who has gone is told by `cancel`.
+    }
+  }
+
   #respond(head: ResponseHead): void {
     const init = { status: head.status, statusText: head.reason, headers: writable(head.headers) };
     if (this.#whole) {
@@ -121,20 +131,24 @@ class StreamedAnswer {
       this.#resolve(new Response(bodiless ? null : body, init));
       return;
     }
-    const body = new ReadableStream<Uint8Array>(
-      {
-        start: (controller) => {
-          this.#stream = controller;
-          for (const chunk of this.#chunks) {
-            controller.enqueue(chunk);
-          }
-          this.#chunks = [];
-        },
-        pull: () => this.call?.resume(),
-        cancel: () => this.call?.abort(),
+    const body = new ReadableStream({
+      type: 'direct',
+      pull: async (controller) => {
+        this.#stream = controller;
+        for (const chunk of this.#chunks) {
+          this.#send(controller, chunk);
+        }
+        this.#chunks = [];
+        if (this.#whole) {
+          controller.end();
+        }
+        await this.#ended.promise;
       },
-      new ByteLengthQueuingStrategy({ highWaterMark: ANSWER_BUFFER_BYTES }),
-    );
+      cancel: () => {
+        this.call?.abort();
+        this.#ended.resolve();
+      },
+    });
     this.#resolve(new Response(body, init));
   }
 }

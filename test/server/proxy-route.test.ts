@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { systemFiles } from '../../src/platform/files.ts';
 import { systemRandom } from '../../src/platform/random.ts';
@@ -9,6 +10,7 @@ import { memoryLog } from '../support/memory-log.ts';
 import { testProxy } from '../support/proxy-deps.ts';
 import { okAnswer, type RawConnection, rawUpstream } from '../support/raw-upstream.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
+import { waitUntil } from '../vm/wait-until.ts';
 
 /** The agent's plain doors before an API server that answers so. */
 async function doors(onData: (connection: RawConnection, bytes: string) => void) {
@@ -149,4 +151,53 @@ test('a large upload and a large download arrive whole', async () => {
   expect(await upload.text()).toBe('taken');
   const download = await (await fetch(agent.url('/proxy/down'), { headers })).text();
   expect(download === 'y'.repeat(size)).toBe(true);
+});
+
+test('an answer that Kubernetes breaks off is broken off for the caller, too', async () => {
+  await using agent = await doors(({ socket }) => {
+    socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n');
+    setImmediate(() => socket.destroy());
+  });
+  const answer = await fetch(agent.url('/proxy/api'), { headers: agent.authorized });
+  await expect(answer.text()).rejects.toThrow();
+});
+
+test('who reads slowly makes Kubernetes wait', async () => {
+  const piece = 'z'.repeat(64 * 1024);
+  let sent = 0;
+  let blocked = false;
+  await using agent = await doors(({ socket }) => {
+    socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${piece.length * 4_096}\r\n\r\n`);
+    const more = () => {
+      while (sent < 4_096) {
+        sent += 1;
+        if (!socket.write(piece)) {
+          blocked = true;
+          socket.once('drain', () => {
+            blocked = false;
+            more();
+          });
+          return;
+        }
+      }
+    };
+    more();
+  });
+  const { port } = new URL(agent.url('/'));
+  const socket = connect(Number(port), '127.0.0.1');
+  socket.pause();
+  const { authorization } = agent.authorized;
+  socket.write(
+    `GET /proxy/x HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: ${authorization}\r\n\r\n`,
+  );
+  let before = -1;
+  await waitUntil('Kubernetes waits', 10_000, async () => {
+    const stands = blocked && before === sent;
+    before = sent;
+    return stands;
+  });
+  expect(sent).toBeLessThan(2_048);
+  socket.resume();
+  await waitUntil('all has been sent', 20_000, async () => sent === 4_096);
+  socket.destroy();
 });
