@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"time"
@@ -36,18 +37,21 @@ func upstream() http.Handler {
 	return mux
 }
 
-// Lines with the time at which each was sent, in nanoseconds: both ends are on one machine.
+// Lines with the time at which each was sent, in nanoseconds: both ends are on one machine. The first
+// comes at once, the second at a random time: watches that were opened together have their events at
+// times of their own, as those of a cluster do.
 func events(w http.ResponseWriter, r *http.Request) {
 	flusher := w.(http.Flusher)
-	ticker := time.NewTicker(eventInterval)
-	defer ticker.Stop()
+	timer := time.NewTimer(rand.N(eventInterval))
+	defer timer.Stop()
 	for {
 		if _, err := fmt.Fprintf(w, "%d\n", time.Now().UnixNano()); err != nil {
 			return
 		}
 		flusher.Flush()
 		select {
-		case <-ticker.C:
+		case <-timer.C:
+			timer.Reset(eventInterval)
 		case <-r.Context().Done():
 			return
 		}
