@@ -154,6 +154,14 @@ test.each([
   ['a body longer than announced', [['Content-Length', '1']], ['ab']],
   ['a body shorter than announced', [['Content-Length', '3']], ['ab']],
   ['a line break in a header', [['X', 'a\r\nY: b']], []],
+  [
+    'a length that is to go no further than here',
+    [
+      ['Connection', 'X, Content-Length'],
+      ['Content-Length', '24'],
+    ],
+    ['GET / HTTP/1.1\r\nY: b\r\n\r\n'],
+  ],
 ] as [string, [string, string][], string[]][])(
   '%s is refused, not passed on',
   async (_, headers, body) => {

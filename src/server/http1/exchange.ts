@@ -54,7 +54,7 @@ export class Exchange implements ExchangeSink {
     this.#owner = owner;
     this.#method = head.method;
     this.#knowsChunks = head.minorVersion === 1;
-    this.#lastOne = !this.#knowsChunks || connectionOptions(headers).includes('close');
+    this.#lastOne = !this.#knowsChunks || connectionOptions(headers).has('close');
     this.#upgrade = asksForUpgrade(headers) ? 'asked' : 'no';
     this.#request = requestBodyReader(framing);
     if (framing !== 'none' && this.#knowsChunks && singleHeader(headers, 'expect') !== undefined) {
