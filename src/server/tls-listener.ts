@@ -95,6 +95,8 @@ function listen(
             socket.terminate();
           }
         },
+        // Without it `open` comes only behind TLS, and nobody would count or end those without any.
+        handshake: () => undefined,
         data: (socket, bytes) => socket.data.received(bytes),
         drain: (socket) => socket.data.drained(),
         close: (socket) => {

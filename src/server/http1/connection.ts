@@ -17,7 +17,10 @@ import type { ExchangeSink } from '../../proxy/upstream-connection.ts';
 import { Exchange, type ExchangeOwner } from './exchange.ts';
 import { SocketOutput } from './socket-output.ts';
 
-/** Time for a head of a request, for TLS before the first one, and for a body that nobody wants, ms. */
+/**
+ * Time for a head of a request, for TLS before the first one, for a body that nobody wants, and for
+ * a client to close its side after ours, ms.
+ */
 const RECEIVE_MS_MAX = 20_000;
 /** An idle connection is kept for this long, ms. */
 const KEEP_ALIVE_MS = 120_000;
@@ -77,13 +80,23 @@ export class Connection implements ExchangeOwner {
     }
   }
 
-  /** Ends it when something takes too long. */
+  /**
+   * Ends it when something takes too long. Never by breaking it: what has left may not have been
+   * read yet, and would be lost.
+   */
   checkTime(): void {
-    if (this.#deps.now() - this.#since >= this.#limitMs) {
-      this.destroy();
+    if (this.output.isBlocked) {
+      this.#within(this.#limitMs); // Who reads slowly has all the time, as during the answer.
+    } else if (this.#deps.now() - this.#since < this.#limitMs) {
+      return;
+    } else if (this.#isEnding) {
+      this.#socket.end();
+    } else {
+      this.#end();
     }
   }
 
+  /** Breaks it: what has not been read yet is lost. */
   destroy(): void {
     this.#socket.terminate();
   }
@@ -234,9 +247,13 @@ export class Connection implements ExchangeOwner {
     this.#end();
   }
 
+  /** What still comes is read and dropped: unread bytes would make the system break the connection. */
   #end(): void {
     this.#isEnding = true;
+    this.#exchange = undefined; // Its answer is whole.
+    this.#ahead = undefined;
     this.#within(RECEIVE_MS_MAX);
+    this.#socket.resume();
     this.output.end();
   }
 
