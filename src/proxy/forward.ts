@@ -252,11 +252,17 @@ class Forwarding implements ProxyCall {
   }
 
   #head(answer: ResponseHead): void {
+    if (answer.status === 101 && this.#upgrade !== 'asked') {
+      // Behind it the caller's bytes would reach the API server as they are: past the policy.
+      this.#refuse(new AgentError('KUBERNETES_API', 'Kubernetes upgraded what was no upgrade'));
+      this.#exchange?.abort();
+      return;
+    }
     this.#answered = true;
     if (answer.status === 401) {
       this.#deps.destination.unauthorized();
     }
-    if (answer.status === 101 && this.#upgrade === 'asked') {
+    if (answer.status === 101) {
       this.#upgrade = 'done';
       this.#sink.head(answer);
       this.#sendEarly();

@@ -309,6 +309,17 @@ test('an upgrade passes bytes on untouched in both directions, also those that c
   expect(upstream.received[0]).toContain('Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n');
 });
 
+test('an upgrade that nobody asked for is a broken answer', async () => {
+  await using upstream = await rawUpstream(
+    answering('HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nraw bytes'),
+  );
+  using proxy = proxyTo(upstream.address);
+  const answer = await proxy.send({}).done;
+  expect([answer.status, JSON.parse(answer.body).code]).toEqual([503, 503]);
+  expect(answer.body).not.toContain('raw bytes');
+  expect(proxy.deps.pool.connections()).toBe(0);
+});
+
 test('a certificate of another authority is refused', async () => {
   await using upstream = await rawUpstream(answering(okAnswer('secret')));
   await using other = await rawUpstream(answering(okAnswer('')));
