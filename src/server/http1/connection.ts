@@ -25,8 +25,7 @@ const RECEIVE_MS_MAX = 20_000;
 /** An idle connection is kept for this long, ms. */
 const KEEP_ALIVE_MS = 120_000;
 
-const CARRIAGE_RETURN = 0x0d;
-const BREAK_BYTES = 2;
+const BREAK = Buffer.from('\r\n');
 
 /** Why a request is not looked at any further. */
 export interface Refusal {
@@ -39,6 +38,7 @@ export interface ConnectionDeps {
   /** Monotonic ms. */
   readonly now: () => number;
   readonly admit: (head: RequestHead) => Refusal | undefined;
+  /** Tells the sink nothing before it has returned. @throws Error for a request that cannot be read */
   readonly begin: (head: RequestHead, sink: ExchangeSink) => ProxyCall;
   readonly malformed: (status: number, message: string) => Refusal;
   /** It may have become idle. */
@@ -171,8 +171,8 @@ export class Connection implements ExchangeOwner {
       return undefined;
     }
     const behind = exchange.received(bytes);
-    if (exchange.isOver) {
-      this.#next(exchange);
+    if (exchange.isOver && this.#exchange === exchange) {
+      this.#next(exchange); // Unless its answer has led there already.
     }
     return behind;
   }
@@ -193,7 +193,7 @@ export class Connection implements ExchangeOwner {
     }
     this.#headBytes = undefined;
     // One empty line before a request is to be overlooked (RFC 9112 section 2.2).
-    const start = all[0] === CARRIAGE_RETURN ? BREAK_BYTES : 0;
+    const start = all[0] === BREAK[0] && all[1] === BREAK[1] ? BREAK.length : 0;
     this.#begin(parseRequestHead(all.toString('latin1', start, end)));
     const behind = end + HEAD_END.length;
     return behind === all.length ? undefined : all.subarray(behind);
@@ -206,9 +206,10 @@ export class Connection implements ExchangeOwner {
       return;
     }
     const exchange = new Exchange(this, head);
-    this.#exchange = exchange;
+    const call = this.#deps.begin(head, exchange);
+    this.#exchange = exchange; // From here on it has an answer of its own.
     this.#within(Number.POSITIVE_INFINITY);
-    exchange.begin(this.#deps.begin(head, exchange));
+    exchange.begin(call);
   }
 
   #next(done: Exchange): void {
