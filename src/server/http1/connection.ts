@@ -5,9 +5,9 @@
  */
 import type { Socket } from 'bun';
 import { messageOf } from '../../core/errors.ts';
+import { HeadBuffer } from '../../protocol/head-buffer.ts';
 import {
   encodeResponseHead,
-  HEAD_END,
   HEAD_LIMIT_BYTES,
   parseRequestHead,
   type RequestHead,
@@ -25,7 +25,7 @@ const RECEIVE_MS_MAX = 20_000;
 /** An idle connection is kept for this long, ms. */
 const KEEP_ALIVE_MS = 120_000;
 
-const BREAK = Buffer.from('\r\n');
+const BREAK = '\r\n';
 
 /** Why a request is not looked at any further. */
 export interface Refusal {
@@ -50,8 +50,7 @@ export class Connection implements ExchangeOwner {
   readonly #deps: ConnectionDeps;
   readonly #socket: Socket<Connection>;
   #exchange: Exchange | undefined;
-  /** The beginning of a head that came in several pieces. */
-  #headBytes: Buffer | undefined;
+  readonly #head = new HeadBuffer();
   /** Came while an answer was under way; the socket is paused meanwhile. */
   #ahead: Buffer | undefined;
   #isEnding = false;
@@ -178,25 +177,21 @@ export class Connection implements ExchangeOwner {
   }
 
   #takeHead(bytes: Buffer): Buffer | undefined {
-    const all = this.#headBytes === undefined ? bytes : Buffer.concat([this.#headBytes, bytes]);
-    const end = all.indexOf(HEAD_END);
-    if ((end === -1 ? all.length : end) > HEAD_LIMIT_BYTES) {
+    if (this.#head.isEmpty) {
+      this.#within(RECEIVE_MS_MAX);
+    }
+    const taken = this.#head.take(bytes);
+    if (taken === 'not whole') {
+      return undefined;
+    }
+    if (taken === 'too long') {
       this.#refuseMalformed(431, `its head is longer than ${HEAD_LIMIT_BYTES} bytes`);
       return undefined;
     }
-    if (end === -1) {
-      if (this.#headBytes === undefined) {
-        this.#within(RECEIVE_MS_MAX);
-      }
-      this.#headBytes = all;
-      return undefined;
-    }
-    this.#headBytes = undefined;
     // One empty line before a request is to be overlooked (RFC 9112 section 2.2).
-    const start = all[0] === BREAK[0] && all[1] === BREAK[1] ? BREAK.length : 0;
-    this.#begin(parseRequestHead(all.toString('latin1', start, end)));
-    const behind = end + HEAD_END.length;
-    return behind === all.length ? undefined : all.subarray(behind);
+    const start = taken.head.startsWith(BREAK) ? BREAK.length : 0;
+    this.#begin(parseRequestHead(taken.head.slice(start)));
+    return taken.behind;
   }
 
   #begin(head: RequestHead): void {
