@@ -39,7 +39,7 @@ export interface ForwardedHeaders {
  * @param host value of the Host header
  * @param token the agent's own, in place of who the caller says it is; undefined before an
  *   application, which has users of its own
- * @throws AgentError PROXY_REQUEST_INVALID as requestFraming, and when the length is to be dropped
+ * @throws AgentError PROXY_REQUEST_INVALID as requestFraming and connectionOptions
  */
 export function forwardedHeaders(
   headers: HeaderList,
@@ -48,10 +48,6 @@ export function forwardedHeaders(
 ): ForwardedHeaders {
   const body = requestFraming(headers);
   const named = connectionOptions(headers);
-  if (named.has('content-length')) {
-    // Without it the API server would take the body for a request that no policy has seen.
-    throw new AgentError('PROXY_REQUEST_INVALID', 'The Connection header names the Content-Length');
-  }
   const upgrade = named.size > 0 && asksForUpgrade(headers);
   const kept: (readonly [string, string])[] =
     token === undefined
@@ -85,12 +81,21 @@ export function asksForUpgrade(headers: HeaderList): boolean {
   );
 }
 
-/** What is meant for this connection only, in lower case (RFC 9110 section 7.6.1). */
+/**
+ * What is meant for this connection only, in lower case (RFC 9110 section 7.6.1).
+ * @throws AgentError PROXY_REQUEST_INVALID when the length is: without it the API server would take
+ *   the body for a request that no policy has seen
+ */
 export function connectionOptions(headers: HeaderList): ReadonlySet<string> {
   const value = singleHeader(headers, 'connection');
-  return value === undefined
-    ? NO_OPTIONS
-    : new Set(value.split(',').map((each) => each.trim().toLowerCase()));
+  if (value === undefined) {
+    return NO_OPTIONS;
+  }
+  const options = new Set(value.split(',').map((each) => each.trim().toLowerCase()));
+  if (options.has('content-length')) {
+    throw new AgentError('PROXY_REQUEST_INVALID', 'The Connection header names the Content-Length');
+  }
+  return options;
 }
 
 /** For an answer on its way to the caller. */

@@ -178,6 +178,7 @@ test.each([
   ['two empty lines before the request', `\r\n\r\n${doorRequest('/proxy/x', TOKEN)}`, 400],
   ['a length behind a vertical tab', post('/proxy/x', 'Content-Length: \v0'), 400],
   ['a coding behind a vertical tab', post('/proxy/x', 'Transfer-Encoding: \vchunked'), 400],
+  ['a length for this connection only', post('/proxy/x', 'Connection: Content-Length'), 400],
   ['two programs', doorRequest('/proxy/x', TOKEN, 'User-Agent: a', 'User-Agent: b'), 400],
   [
     'an upgrade with a body',

@@ -45,10 +45,16 @@ export interface ConnectionDeps {
   readonly idle: () => void;
 }
 
+/** What is used of a socket. */
+export type ConnectionSocket = Pick<
+  Socket,
+  'write' | 'shutdown' | 'end' | 'terminate' | 'pause' | 'resume'
+>;
+
 export class Connection implements ExchangeOwner {
   readonly output: SocketOutput;
   readonly #deps: ConnectionDeps;
-  readonly #socket: Socket<Connection>;
+  readonly #socket: ConnectionSocket;
   #exchange: Exchange | undefined;
   readonly #head = new HeadBuffer();
   /** Came while an answer was under way; the socket is paused meanwhile. */
@@ -58,7 +64,7 @@ export class Connection implements ExchangeOwner {
   /** What must happen in time, if anything must. */
   #limitMs = RECEIVE_MS_MAX;
 
-  constructor(deps: ConnectionDeps, socket: Socket<Connection>) {
+  constructor(deps: ConnectionDeps, socket: ConnectionSocket) {
     this.#deps = deps;
     this.#socket = socket;
     this.output = new SocketOutput(socket);
