@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { connect as connectTcp } from 'node:net';
 import { connect } from 'node:tls';
+import { Connection } from '../../src/server/http1/connection.ts';
 import type { Listener } from '../../src/server/listener.ts';
 import { type ManualClock, manualClock } from '../support/manual-clock.ts';
 import { type TestProxy, testProxy } from '../support/proxy-deps.ts';
@@ -115,4 +116,42 @@ test.each([
   caller.socket.resume();
   await caller.closed;
   expect(caller.received().length).toBeGreaterThanOrEqual(ANSWER.length);
+});
+
+test('what the system has not taken yet waits for a slow reader, however long', () => {
+  let now = 0;
+  let room = 0;
+  const done: string[] = [];
+  const note = (what: string) => () => {
+    done.push(what);
+    return 0;
+  };
+  const socket = {
+    ...{ shutdown: note('shut'), end: note('closed'), terminate: note('broken') },
+    ...{ pause: note('paused'), resume: () => 0, write: () => room },
+  };
+  const refusal = { status: 400, body: 'no' };
+  const connection = new Connection(
+    {
+      ...{ now: () => now, admit: () => refusal, malformed: () => refusal, idle: () => undefined },
+      begin: () => {
+        throw new Error('Nothing is admitted');
+      },
+    },
+    socket,
+  );
+  connection.received(Buffer.from(doorRequest('/proxy/x')));
+  for (const step of [LONG_MS, LONG_MS]) {
+    now += step;
+    connection.checkTime();
+    expect(done).toEqual([]);
+  }
+  room = Number.MAX_SAFE_INTEGER;
+  connection.drained();
+  expect(done).toEqual(['shut']);
+  connection.checkTime();
+  expect(done).toEqual(['shut']);
+  now += LONG_MS;
+  connection.checkTime();
+  expect(done).toEqual(['shut', 'closed']);
 });
