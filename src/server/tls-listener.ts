@@ -52,7 +52,8 @@ export function tlsListener(deps: TlsListenerDeps, options: TlsListenerOptions):
   };
 }
 
-function connectionDeps(
+/** How requests of the door are admitted, begun and refused. */
+export function connectionDeps(
   deps: TlsListenerDeps,
   leaving: AbortSignal,
   idle: () => void,
