@@ -161,13 +161,15 @@ async function preparedMachines(): Promise<boolean> {
 }
 
 /**
- * A hundred thousand mutated messages, mutated answers of REST, a fleet that comes back, and a
- * hundred thousand requests through the proxy.
+ * A hundred thousand mutated messages, mutated answers of REST, a hundred thousand requests to
+ * kubectl's door cut and changed, a fleet that comes back, and a hundred thousand requests through
+ * the proxy.
  */
 async function session(): Promise<void> {
   await runTests('session', [
     `--timeout=${SESSION_TEST_TIMEOUT_MS}`,
     ...['./test/load/protocol-fuzz.test.ts', './test/load/rest-fuzz.test.ts'],
+    './test/load/door-fuzz.test.ts',
     ...['./test/load/reconnect-storm.test.ts', './test/load/proxy-soak.test.ts'],
   ]);
 }
@@ -185,6 +187,11 @@ async function longFuzz(): Promise<void> {
     'protocol fuzz, ten million messages',
     [BUN, 'test', `--timeout=${LONG_FUZZ_TIMEOUT_MS}`, './test/load/protocol-fuzz.test.ts'],
     { FUZZ_MESSAGES: '10000000' },
+  );
+  await check(
+    'door fuzz, ten million requests',
+    [BUN, 'test', `--timeout=${LONG_FUZZ_TIMEOUT_MS}`, './test/load/door-fuzz.test.ts'],
+    { FUZZ_REQUESTS: '10000000' },
   );
 }
 

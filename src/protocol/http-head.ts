@@ -100,7 +100,24 @@ export function parseHeaderLine(line: string): readonly [string, string] {
   if (colon < 1 || !TOKEN.test(name) || VALUE_FORBIDDEN.test(line)) {
     throw new Error('it has a header that cannot be read');
   }
-  return [name, line.slice(colon + 1).trim()];
+  return [name, withoutOuterSpaces(line.slice(colon + 1))];
+}
+
+/** Spaces and tabs only (RFC 9110 section 5.6.3): to `trim`, bytes of a UTF-8 letter are spaces. */
+function withoutOuterSpaces(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isSpace(text.charCodeAt(start))) {
+    start += 1;
+  }
+  while (end > start && isSpace(text.charCodeAt(end - 1))) {
+    end -= 1;
+  }
+  return text.slice(start, end);
+}
+
+function isSpace(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }
 
 /** The value of the only header of this name; several equal ones count as one. */

@@ -193,7 +193,7 @@ function chunkedReader(): BodyReader {
 
 /** `1a3f` or `1a3f;extension`. */
 function chunkSize(line: string): number {
-  const match = /^([0-9a-fA-F]{1,12})\s*(?:;.*)?$/.exec(line);
+  const match = /^([0-9a-fA-F]{1,12})[ \t]*(?:;.*)?$/.exec(line);
   if (match === null) {
     throw new Error('the size of a chunk is no number');
   }

@@ -66,6 +66,9 @@ export interface ProxyCall {
 /** Long ones have a connection of their own until somebody ends them. */
 const STREAM_QUERY = /[?&](?:watch|follow)=(?:1|t|true)(?:&|$)/i;
 
+/** What may be asked twice (RFC 9110 section 9.2.1): nobody knows how far a lost request got. */
+const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS'];
+
 /** Starts a request; whatever becomes of it is told to the sink, a refusal as an answer. */
 export function forward(deps: ForwardDeps, request: ProxyRequest, sink: ExchangeSink): ProxyCall {
   const forwarding = new Forwarding(deps, request, sink);
@@ -137,7 +140,8 @@ class Forwarding implements ProxyCall {
       connection.close(); // The caller has gone meanwhile.
       return;
     }
-    const mayBeDead = connection.isReused && this.#body === 'none' && !this.#retried;
+    const isRepeatable = this.#body === 'none' && SAFE_METHODS.includes(this.#request.method);
+    const mayBeDead = connection.isReused && isRepeatable && !this.#retried;
     const fail = (error: AgentError) => {
       if (this.#answered || !mayBeDead || this.#over) {
         this.#refuse(error);
@@ -252,11 +256,17 @@ class Forwarding implements ProxyCall {
   }
 
   #head(answer: ResponseHead): void {
+    if (answer.status === 101 && this.#upgrade !== 'asked') {
+      // Behind it the caller's bytes would reach the API server as they are: past the policy.
+      this.#refuse(new AgentError('KUBERNETES_API', 'Kubernetes upgraded what was no upgrade'));
+      this.#exchange?.abort();
+      return;
+    }
     this.#answered = true;
     if (answer.status === 401) {
       this.#deps.destination.unauthorized();
     }
-    if (answer.status === 101 && this.#upgrade === 'asked') {
+    if (answer.status === 101) {
       this.#upgrade = 'done';
       this.#sink.head(answer);
       this.#sendEarly();

@@ -1,4 +1,5 @@
 /** Which headers of a caller go on to the API server. */
+import { AgentError } from '../core/errors.ts';
 import { type HeaderList, singleHeader } from '../protocol/http-head.ts';
 import { type RequestFraming, requestFraming } from './body-framing.ts';
 
@@ -26,7 +27,7 @@ const OWN = new Set(['host', 'expect']);
 /** A bearer token can also come as a WebSocket subprotocol (Kubernetes, "websocket" authenticator). */
 const TOKEN_SUBPROTOCOL = 'base64url.bearer.authorization.k8s.io.';
 
-const NO_OPTIONS: readonly string[] = [];
+const NO_OPTIONS: ReadonlySet<string> = new Set();
 
 export interface ForwardedHeaders {
   readonly headers: HeaderList;
@@ -38,7 +39,7 @@ export interface ForwardedHeaders {
  * @param host value of the Host header
  * @param token the agent's own, in place of who the caller says it is; undefined before an
  *   application, which has users of its own
- * @throws AgentError PROXY_REQUEST_INVALID as requestFraming
+ * @throws AgentError PROXY_REQUEST_INVALID as requestFraming and connectionOptions
  */
 export function forwardedHeaders(
   headers: HeaderList,
@@ -47,7 +48,7 @@ export function forwardedHeaders(
 ): ForwardedHeaders {
   const body = requestFraming(headers);
   const named = connectionOptions(headers);
-  const upgrade = named.length > 0 && asksForUpgrade(headers);
+  const upgrade = named.size > 0 && asksForUpgrade(headers);
   const kept: (readonly [string, string])[] =
     token === undefined
       ? [['Host', singleHeader(headers, 'host') ?? host]] // It may serve several names.
@@ -57,7 +58,7 @@ export function forwardedHeaders(
         ];
   for (const header of headers) {
     const name = header[0].toLowerCase();
-    if (OWN.has(name) || HOP_BY_HOP.has(name) || named.includes(name)) {
+    if (OWN.has(name) || HOP_BY_HOP.has(name) || named.has(name)) {
       continue;
     }
     const value = token === undefined ? header[1] : withoutIdentity(name, header[1]);
@@ -76,16 +77,25 @@ export function forwardedHeaders(
 /** Whether the caller wants to go on in another protocol (RFC 9110 section 7.8). */
 export function asksForUpgrade(headers: HeaderList): boolean {
   return (
-    connectionOptions(headers).includes('upgrade') && singleHeader(headers, 'upgrade') !== undefined
+    connectionOptions(headers).has('upgrade') && singleHeader(headers, 'upgrade') !== undefined
   );
 }
 
-/** What is meant for this connection only, in lower case (RFC 9110 section 7.6.1). */
-export function connectionOptions(headers: HeaderList): readonly string[] {
+/**
+ * What is meant for this connection only, in lower case (RFC 9110 section 7.6.1).
+ * @throws AgentError PROXY_REQUEST_INVALID when the length is: without it the API server would take
+ *   the body for a request that no policy has seen
+ */
+export function connectionOptions(headers: HeaderList): ReadonlySet<string> {
   const value = singleHeader(headers, 'connection');
-  return value === undefined
-    ? NO_OPTIONS
-    : value.split(',').map((each) => each.trim().toLowerCase());
+  if (value === undefined) {
+    return NO_OPTIONS;
+  }
+  const options = new Set(value.split(',').map((each) => each.trim().toLowerCase()));
+  if (options.has('content-length')) {
+    throw new AgentError('PROXY_REQUEST_INVALID', 'The Connection header names the Content-Length');
+  }
+  return options;
 }
 
 /** For an answer on its way to the caller. */

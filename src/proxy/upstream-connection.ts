@@ -5,9 +5,8 @@
  */
 import type { Socket } from 'bun';
 import { AgentError, messageOf } from '../core/errors.ts';
+import { HeadBuffer } from '../protocol/head-buffer.ts';
 import {
-  HEAD_END,
-  HEAD_LIMIT_BYTES,
   type HeaderList,
   parseResponseHead,
   type ResponseHead,
@@ -117,8 +116,7 @@ export class UpstreamConnection {
   #running: RunningExchange | undefined;
   #used = false;
   #open = true;
-  /** The beginning of a head that came in several pieces. */
-  #headBytes: Buffer | undefined;
+  readonly #head = new HeadBuffer();
   #unsent: Uint8Array[] = [];
   /** When something was last sent of a request whose answer has not begun. */
   #waitingSince: number | undefined;
@@ -140,7 +138,6 @@ export class UpstreamConnection {
     }
     const exchange = new RunningExchange(this, method, sink);
     this.#running = exchange;
-    this.#headBytes = undefined;
     this.send(head);
     return exchange;
   }
@@ -273,30 +270,27 @@ export class UpstreamConnection {
 
   /** @returns the bytes behind a head, undefined while it is not whole */
   #takeHead(exchange: RunningExchange, bytes: Buffer): Buffer | undefined {
-    const all = this.#headBytes === undefined ? bytes : Buffer.concat([this.#headBytes, bytes]);
-    const end = all.indexOf(HEAD_END);
-    if ((end === -1 ? all.length : end) > HEAD_LIMIT_BYTES) {
+    const taken = this.#head.take(bytes);
+    if (taken === 'too long') {
       throw new Error('its head is too long');
     }
-    if (end === -1) {
-      this.#headBytes = all;
+    if (taken === 'not whole') {
       return undefined;
     }
-    this.#headBytes = undefined;
-    this.#waitingSince = undefined;
-    const head = parseResponseHead(all.toString('latin1', 0, end));
+    const head = parseResponseHead(taken.head);
     // A 1xx is only news of the head to come (RFC 9110 section 15.2), but for the one of upgrades.
     if (head.status === 101) {
+      this.#waitingSince = undefined;
       exchange.upgraded = true;
       exchange.lastOne = true;
       exchange.sink.head(head);
     } else if (head.status >= 200) {
+      this.#waitingSince = undefined;
       exchange.lastOne = singleHeader(head.headers, 'connection')?.toLowerCase() === 'close';
       exchange.reader = responseBodyReader(head, exchange.method);
       exchange.sink.head(head);
     }
-    const behind = end + HEAD_END.length;
-    return behind === all.length ? NOTHING : all.subarray(behind);
+    return taken.behind ?? NOTHING;
   }
 
   #finishIfWhole(exchange: RunningExchange): void {

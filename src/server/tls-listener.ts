@@ -52,7 +52,8 @@ export function tlsListener(deps: TlsListenerDeps, options: TlsListenerOptions):
   };
 }
 
-function connectionDeps(
+/** How requests of the door are admitted, begun and refused. */
+export function connectionDeps(
   deps: TlsListenerDeps,
   leaving: AbortSignal,
   idle: () => void,
@@ -95,6 +96,8 @@ function listen(
             socket.terminate();
           }
         },
+        // Without it `open` comes only behind TLS, and nobody would count or end those without any.
+        handshake: () => undefined,
         data: (socket, bytes) => socket.data.received(bytes),
         drain: (socket) => socket.data.drained(),
         close: (socket) => {

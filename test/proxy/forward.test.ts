@@ -102,10 +102,16 @@ test('a kept connection that ends instead of an answer is replaced, once', async
   answers = 1;
   expect((await proxy.send({}).done).body).toBe('x');
   answers = 0;
+  // It may have been done: an exec, a restart.
+  expect((await proxy.send({ method: 'POST' }).done).status).toBe(503);
+  expect(upstream.received).toHaveLength(3);
+  answers = 1;
+  expect((await proxy.send({}).done).body).toBe('x');
+  answers = 0;
   // A body has gone out with the request: nobody knows what became of it.
   const post = { method: 'POST', headers: [['Content-Length', '1']] } as const;
   expect((await proxy.send(post, ['a']).done).status).toBe(503);
-  expect(upstream.received).toHaveLength(3);
+  expect(upstream.received).toHaveLength(4);
 });
 
 test('bodies go out as they were framed', async () => {
@@ -154,6 +160,14 @@ test.each([
   ['a body longer than announced', [['Content-Length', '1']], ['ab']],
   ['a body shorter than announced', [['Content-Length', '3']], ['ab']],
   ['a line break in a header', [['X', 'a\r\nY: b']], []],
+  [
+    'a length that is to go no further than here',
+    [
+      ['Connection', 'X, Content-Length'],
+      ['Content-Length', '24'],
+    ],
+    ['GET / HTTP/1.1\r\nY: b\r\n\r\n'],
+  ],
 ] as [string, [string, string][], string[]][])(
   '%s is refused, not passed on',
   async (_, headers, body) => {
@@ -299,6 +313,17 @@ test('an upgrade passes bytes on untouched in both directions, also those that c
   expect(answer.body()).toBe('\0firstEARLY;LATE;');
   call.endRequest();
   expect(upstream.received[0]).toContain('Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n');
+});
+
+test('an upgrade that nobody asked for is a broken answer', async () => {
+  await using upstream = await rawUpstream(
+    answering('HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nraw bytes'),
+  );
+  using proxy = proxyTo(upstream.address);
+  const answer = await proxy.send({}).done;
+  expect([answer.status, JSON.parse(answer.body).code]).toEqual([503, 503]);
+  expect(answer.body).not.toContain('raw bytes');
+  expect(proxy.deps.pool.connections()).toBe(0);
 });
 
 test('a certificate of another authority is refused', async () => {

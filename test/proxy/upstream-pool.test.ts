@@ -80,21 +80,27 @@ test('a plain address needs no handshake', async () => {
   }
 });
 
-test('an answer that does not begin is given up; one that has begun may take its time', async () => {
-  await using silent = await rawUpstream(() => undefined);
-  await using begun = await rawUpstream(({ socket }) => socket.write('HTTP/1.1 200 OK\r\n\r\n'));
-  const clock = manualClock();
-  const pool = upstreamPool({ clock });
-  const [never, slow] = [recordedAnswer(), recordedAnswer()];
-  const head = Buffer.from('GET / HTTP/1.1\r\n\r\n');
-  (await pool.acquire(silent.address)).begin('GET', head, never).endRequest();
-  (await pool.acquire(begun.address)).begin('GET', head, slow).endRequest();
-  await slow.headed;
-  await clock.whenSleeping(1);
-  clock.advance(120_000);
-  expect((await failureOf(() => never.done)).code).toBe('TIMEOUT');
-  expect(Bun.peek.status(slow.done)).toBe('pending');
-  expect(pool.connections()).toBe(1);
-  pool.close();
-  clock.advance(5_000);
-});
+test.each([
+  ['nothing', ''],
+  ['only news of a head to come', 'HTTP/1.1 103 Early Hints\r\n\r\n'],
+])(
+  'an answer of which %s comes is given up; one that has begun may take its time',
+  async (_, news) => {
+    await using silent = await rawUpstream(({ socket }) => socket.write(news));
+    await using begun = await rawUpstream(({ socket }) => socket.write('HTTP/1.1 200 OK\r\n\r\n'));
+    const clock = manualClock();
+    const pool = upstreamPool({ clock });
+    const [never, slow] = [recordedAnswer(), recordedAnswer()];
+    const head = Buffer.from('GET / HTTP/1.1\r\n\r\n');
+    (await pool.acquire(silent.address)).begin('GET', head, never).endRequest();
+    (await pool.acquire(begun.address)).begin('GET', head, slow).endRequest();
+    await slow.headed;
+    await clock.whenSleeping(1);
+    clock.advance(120_000);
+    expect((await failureOf(() => never.done)).code).toBe('TIMEOUT');
+    expect(Bun.peek.status(slow.done)).toBe('pending');
+    expect(pool.connections()).toBe(1);
+    pool.close();
+    clock.advance(5_000);
+  },
+);

@@ -174,6 +174,17 @@ test('an upgrade that the API server refuses is answered, and the connection end
 
 test.each([
   ['no head of HTTP', 'hello\r\n\r\n', 400],
+  ['a byte before the request', `\rX${doorRequest('/proxy/x', TOKEN)}`, 400],
+  ['two empty lines before the request', `\r\n\r\n${doorRequest('/proxy/x', TOKEN)}`, 400],
+  ['a length behind a vertical tab', post('/proxy/x', 'Content-Length: \v0'), 400],
+  ['a coding behind a vertical tab', post('/proxy/x', 'Transfer-Encoding: \vchunked'), 400],
+  ['a length for this connection only', post('/proxy/x', 'Connection: Content-Length'), 400],
+  ['two programs', doorRequest('/proxy/x', TOKEN, 'User-Agent: a', 'User-Agent: b'), 400],
+  [
+    'an upgrade with a body',
+    post('/proxy/x', 'Connection: Upgrade', 'Upgrade: SPDY/3.1', 'Content-Length: 1'),
+    400,
+  ],
   ['a line feed inside a header', doorRequest('/proxy/x', TOKEN, 'X: a\nY: b'), 400],
   ['a null byte in a header', doorRequest('/proxy/x', TOKEN, 'X: a\0b'), 400],
   ['two hosts', doorRequest('/proxy/x', TOKEN, 'Host: localhost'), 400],
@@ -194,9 +205,14 @@ test.each([
   expect(upstream.received.join('')).toHaveLength(before);
 });
 
-test('a chunk that cannot be read ends the connection and the request', async () => {
+test.each([
+  ['that is no number', 'zz\r\n'],
+  ['with a carriage return behind it', '5\r\r\n'],
+  ['with a vertical tab behind it', '5\v\r\n'],
+  ['that ends in a line feed only', '5\n'],
+])('the size of a chunk %s ends the connection and the request', async (_, size) => {
   using caller = await client();
-  caller.socket.write(`${post('/proxy/broken', 'Transfer-Encoding: chunked')}zz\r\n`);
+  caller.socket.write(`${post('/proxy/broken', 'Transfer-Encoding: chunked')}${size}`);
   await caller.closed;
   expect(caller.received()).toBe('');
 });

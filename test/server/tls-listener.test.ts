@@ -63,6 +63,23 @@ test('a request with the token is passed on with its raw path', async () => {
   expect(upstream.received.join('')).not.toContain('Bearer local');
 });
 
+test('TLS before 1.2 is refused', async () => {
+  const tryVersion = (version: 'TLSv1.1' | 'TLSv1.2') =>
+    new Promise<string | null>((resolve) => {
+      const socket: TLSSocket = connect({
+        ...{ host: '127.0.0.1', port: listener.port(), ca: DOOR_CERTIFICATE },
+        ...{ minVersion: version, maxVersion: version },
+      });
+      socket.once('secureConnect', () => {
+        resolve(socket.getProtocol());
+        socket.destroy();
+      });
+      socket.once('error', (error) => resolve(error.message));
+    });
+  expect(await tryVersion('TLSv1.1')).toContain('ALERT_PROTOCOL_VERSION');
+  expect(await tryVersion('TLSv1.2')).toBe('TLSv1.2');
+});
+
 test('trailers come through', async () => {
   expect(await raw(request('/proxy/trailers', TOKEN), '\r\n0\r\n')).toContain('X-Sum: 9\r\n\r\n');
 });

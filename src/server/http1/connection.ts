@@ -5,9 +5,9 @@
  */
 import type { Socket } from 'bun';
 import { messageOf } from '../../core/errors.ts';
+import { HeadBuffer } from '../../protocol/head-buffer.ts';
 import {
   encodeResponseHead,
-  HEAD_END,
   HEAD_LIMIT_BYTES,
   parseRequestHead,
   type RequestHead,
@@ -17,13 +17,15 @@ import type { ExchangeSink } from '../../proxy/upstream-connection.ts';
 import { Exchange, type ExchangeOwner } from './exchange.ts';
 import { SocketOutput } from './socket-output.ts';
 
-/** Time for a head of a request, for TLS before the first one, and for a body that nobody wants, ms. */
+/**
+ * Time for a head of a request, for TLS before the first one, for a body that nobody wants, and for
+ * a client to close its side after ours, ms.
+ */
 const RECEIVE_MS_MAX = 20_000;
 /** An idle connection is kept for this long, ms. */
 const KEEP_ALIVE_MS = 120_000;
 
-const CARRIAGE_RETURN = 0x0d;
-const BREAK_BYTES = 2;
+const BREAK = '\r\n';
 
 /** Why a request is not looked at any further. */
 export interface Refusal {
@@ -36,19 +38,25 @@ export interface ConnectionDeps {
   /** Monotonic ms. */
   readonly now: () => number;
   readonly admit: (head: RequestHead) => Refusal | undefined;
+  /** Tells the sink nothing before it has returned. @throws Error for a request that cannot be read */
   readonly begin: (head: RequestHead, sink: ExchangeSink) => ProxyCall;
   readonly malformed: (status: number, message: string) => Refusal;
   /** It may have become idle. */
   readonly idle: () => void;
 }
 
+/** What is used of a socket. */
+export type ConnectionSocket = Pick<
+  Socket,
+  'write' | 'shutdown' | 'end' | 'terminate' | 'pause' | 'resume'
+>;
+
 export class Connection implements ExchangeOwner {
   readonly output: SocketOutput;
   readonly #deps: ConnectionDeps;
-  readonly #socket: Socket<Connection>;
+  readonly #socket: ConnectionSocket;
   #exchange: Exchange | undefined;
-  /** The beginning of a head that came in several pieces. */
-  #headBytes: Buffer | undefined;
+  readonly #head = new HeadBuffer();
   /** Came while an answer was under way; the socket is paused meanwhile. */
   #ahead: Buffer | undefined;
   #isEnding = false;
@@ -56,7 +64,7 @@ export class Connection implements ExchangeOwner {
   /** What must happen in time, if anything must. */
   #limitMs = RECEIVE_MS_MAX;
 
-  constructor(deps: ConnectionDeps, socket: Socket<Connection>) {
+  constructor(deps: ConnectionDeps, socket: ConnectionSocket) {
     this.#deps = deps;
     this.#socket = socket;
     this.output = new SocketOutput(socket);
@@ -77,13 +85,23 @@ export class Connection implements ExchangeOwner {
     }
   }
 
-  /** Ends it when something takes too long. */
+  /**
+   * Ends it when something takes too long. Never by breaking it: what has left may not have been
+   * read yet, and would be lost.
+   */
   checkTime(): void {
-    if (this.#deps.now() - this.#since >= this.#limitMs) {
-      this.destroy();
+    if (this.output.isBlocked) {
+      this.#within(this.#limitMs); // Who reads slowly has all the time, as during the answer.
+    } else if (this.#deps.now() - this.#since < this.#limitMs) {
+      return;
+    } else if (this.#isEnding) {
+      this.#socket.end();
+    } else {
+      this.#end();
     }
   }
 
+  /** Breaks it: what has not been read yet is lost. */
   destroy(): void {
     this.#socket.terminate();
   }
@@ -158,32 +176,28 @@ export class Connection implements ExchangeOwner {
       return undefined;
     }
     const behind = exchange.received(bytes);
-    if (exchange.isOver) {
-      this.#next(exchange);
+    if (exchange.isOver && this.#exchange === exchange) {
+      this.#next(exchange); // Unless its answer has led there already.
     }
     return behind;
   }
 
   #takeHead(bytes: Buffer): Buffer | undefined {
-    const all = this.#headBytes === undefined ? bytes : Buffer.concat([this.#headBytes, bytes]);
-    const end = all.indexOf(HEAD_END);
-    if ((end === -1 ? all.length : end) > HEAD_LIMIT_BYTES) {
+    if (this.#head.isEmpty) {
+      this.#within(RECEIVE_MS_MAX);
+    }
+    const taken = this.#head.take(bytes);
+    if (taken === 'not whole') {
+      return undefined;
+    }
+    if (taken === 'too long') {
       this.#refuseMalformed(431, `its head is longer than ${HEAD_LIMIT_BYTES} bytes`);
       return undefined;
     }
-    if (end === -1) {
-      if (this.#headBytes === undefined) {
-        this.#within(RECEIVE_MS_MAX);
-      }
-      this.#headBytes = all;
-      return undefined;
-    }
-    this.#headBytes = undefined;
     // One empty line before a request is to be overlooked (RFC 9112 section 2.2).
-    const start = all[0] === CARRIAGE_RETURN ? BREAK_BYTES : 0;
-    this.#begin(parseRequestHead(all.toString('latin1', start, end)));
-    const behind = end + HEAD_END.length;
-    return behind === all.length ? undefined : all.subarray(behind);
+    const start = taken.head.startsWith(BREAK) ? BREAK.length : 0;
+    this.#begin(parseRequestHead(taken.head.slice(start)));
+    return taken.behind;
   }
 
   #begin(head: RequestHead): void {
@@ -193,9 +207,10 @@ export class Connection implements ExchangeOwner {
       return;
     }
     const exchange = new Exchange(this, head);
-    this.#exchange = exchange;
+    const call = this.#deps.begin(head, exchange);
+    this.#exchange = exchange; // From here on it has an answer of its own.
     this.#within(Number.POSITIVE_INFINITY);
-    exchange.begin(this.#deps.begin(head, exchange));
+    exchange.begin(call);
   }
 
   #next(done: Exchange): void {
@@ -234,9 +249,13 @@ export class Connection implements ExchangeOwner {
     this.#end();
   }
 
+  /** What still comes is read and dropped: unread bytes would make the system break the connection. */
   #end(): void {
     this.#isEnding = true;
+    this.#exchange = undefined; // Its answer is whole.
+    this.#ahead = undefined;
     this.#within(RECEIVE_MS_MAX);
+    this.#socket.resume();
     this.output.end();
   }
 

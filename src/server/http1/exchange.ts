@@ -1,4 +1,5 @@
 /** One request of a client's connection, and its answer. */
+import { AgentError } from '../../core/errors.ts';
 import {
   encodeResponseHead,
   type HeaderList,
@@ -47,15 +48,18 @@ export class Exchange implements ExchangeSink {
   #answerWhole = false;
   #lastOne: boolean;
 
-  /** @throws AgentError PROXY_REQUEST_INVALID when it is not clear where the body ends */
+  /** @throws AgentError PROXY_REQUEST_INVALID when it is not clear where the body, or HTTP, ends */
   constructor(owner: ExchangeOwner, head: RequestHead) {
     const { headers } = head;
     const framing = requestFraming(headers);
     this.#owner = owner;
     this.#method = head.method;
     this.#knowsChunks = head.minorVersion === 1;
-    this.#lastOne = !this.#knowsChunks || connectionOptions(headers).includes('close');
+    this.#lastOne = !this.#knowsChunks || connectionOptions(headers).has('close');
     this.#upgrade = asksForUpgrade(headers) ? 'asked' : 'no';
+    if (this.#upgrade === 'asked' && framing !== 'none') {
+      throw new AgentError('PROXY_REQUEST_INVALID', 'An upgrade cannot have a body');
+    }
     this.#request = requestBodyReader(framing);
     if (framing !== 'none' && this.#knowsChunks && singleHeader(headers, 'expect') !== undefined) {
       owner.output.write(CONTINUE);

@@ -5,14 +5,15 @@ const JOINED_BYTES_MAX = 16 * 1024;
 
 /** What goes out on a socket: in order, in few writes, kept while the system takes no more. */
 export class SocketOutput {
-  readonly #socket: Pick<Socket, 'write' | 'end'>;
+  readonly #socket: Pick<Socket, 'write' | 'shutdown'>;
   #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
   #isBlocked = false;
   #flushIsDue = false;
-  #isEnding = false;
+  /** ended: the socket has been told. */
+  #state: 'open' | 'ending' | 'ended' = 'open';
 
-  constructor(socket: Pick<Socket, 'write' | 'end'>) {
+  constructor(socket: Pick<Socket, 'write' | 'shutdown'>) {
     this.#socket = socket;
   }
 
@@ -46,8 +47,10 @@ export class SocketOutput {
         this.#isBlocked = true;
       }
     }
-    if (this.#isEnding && !this.#isBlocked) {
-      this.#socket.end();
+    if (this.#state === 'ending' && !this.#isBlocked) {
+      this.#state = 'ended';
+      // Not `end`: behind that nothing can close it but the other side (Bun 1.4.5).
+      this.#socket.shutdown();
     }
   }
 
@@ -57,9 +60,11 @@ export class SocketOutput {
     this.flush();
   }
 
-  /** Nothing more comes; the socket is ended once everything has left. */
+  /** Nothing more comes: this side of the socket is closed once everything has left. */
   end(): void {
-    this.#isEnding = true;
+    if (this.#state === 'open') {
+      this.#state = 'ending';
+    }
     this.flush();
   }
 
