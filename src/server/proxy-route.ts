@@ -3,6 +3,9 @@ import type { AgentError } from '../core/errors.ts';
 import type { HeaderList, ResponseHead } from '../protocol/http-head.ts';
 import { type ForwardDeps, forward, type ProxyCall } from '../proxy/forward.ts';
 
+/** The runtime gives them none, and asking for it has a price. */
+const BODILESS_METHODS = ['GET', 'HEAD'];
+
 /** Statuses that never have a body: a Response refuses one. */
 const BODILESS = [101, 204, 205, 304];
 
@@ -26,10 +29,11 @@ export function answerThroughProxy(
     const call = forward(deps, asked, answer);
     answer.call = call;
     request.signal.addEventListener('abort', () => call.abort(), { once: true });
-    if (request.body === null) {
+    const body = BODILESS_METHODS.includes(request.method) ? null : request.body;
+    if (body === null) {
       call.endRequest();
     } else {
-      sendBody(request.body, call, answer).catch(() => call.abort()); // The caller has gone.
+      sendBody(body, call, answer).catch(() => call.abort()); // The caller has gone.
     }
   });
 }

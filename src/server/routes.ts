@@ -80,7 +80,7 @@ export async function answer(
   keepOpen: () => void,
   leaving: AbortSignal,
 ): Promise<Response> {
-  const url = new URL(request.url);
+  const url = splitUrl(request.url);
   const foreign =
     door === 'loopback'
       ? foreignReason(url.host, request.headers.get('origin') ?? undefined, 'http')
@@ -88,20 +88,44 @@ export async function answer(
   if (foreign !== undefined) {
     return problem(403, foreign.code, foreign.message);
   }
-  if (url.pathname.startsWith(PROXY_PREFIX) && sources.proxy !== undefined) {
+  if (url.path.startsWith(PROXY_PREFIX) && sources.proxy !== undefined) {
     return answerProxy(sources.proxy, door, request, url, keepOpen, leaving);
   }
   const routes = door === 'socket' ? { ...OPEN_ROUTES, ...SOCKET_ROUTES } : OPEN_ROUTES;
-  const route = Object.hasOwn(routes, url.pathname) ? routes[url.pathname] : undefined;
+  const route = Object.hasOwn(routes, url.path) ? routes[url.path] : undefined;
   if (route === undefined) {
-    return problem(404, 'NOT_FOUND', `There is nothing at ${url.pathname}`);
+    return problem(404, 'NOT_FOUND', `There is nothing at ${url.path}`);
   }
   if (request.method !== 'GET' && request.method !== 'HEAD') {
-    const response = problem(405, 'USAGE', `${url.pathname} takes GET only`);
+    const response = problem(405, 'USAGE', `${url.path} takes GET only`);
     response.headers.set('allow', 'GET, HEAD');
     return response;
   }
   return route(sources, request);
+}
+
+interface SplitUrl {
+  /** '' when the caller gave none that could be one. */
+  readonly host: string;
+  readonly path: string;
+  /** With its "?"; '' when there is none. */
+  readonly query: string;
+}
+
+/** The runtime has parsed and normalised it already; making a URL of it again costs more than the policy. */
+function splitUrl(url: string): SplitUrl {
+  // Behind a Host that is none the runtime gives the path alone.
+  const hostAt = url.startsWith('/') ? 0 : url.indexOf('://') + 3;
+  const pathAt = url.indexOf('/', hostAt);
+  const fragmentAt = url.indexOf('#', pathAt);
+  const whole = fragmentAt < 0 ? url : url.slice(0, fragmentAt);
+  const mark = whole.indexOf('?', pathAt);
+  const queryAt = mark < 0 ? whole.length : mark;
+  return {
+    host: whole.slice(hostAt, pathAt),
+    path: whole.slice(pathAt, queryAt),
+    query: whole.slice(queryAt),
+  };
 }
 
 /** The socket is for those who may anyway; on loopback everybody knocks, so a token is asked for. */
@@ -109,7 +133,7 @@ function answerProxy(
   proxy: ProxySource,
   door: Door,
   request: Request,
-  url: URL,
+  url: SplitUrl,
   keepOpen: () => void,
   leaving: AbortSignal,
 ): Promise<Response> | Response {
@@ -126,7 +150,7 @@ function answerProxy(
     );
   }
   keepOpen();
-  const target = `${url.pathname.slice(PROXY_PREFIX.length - 1)}${url.search}`;
+  const target = `${url.path.slice(PROXY_PREFIX.length - 1)}${url.query}`;
   const program = (request.headers.get('user-agent') ?? '').split('/')[0] ?? '';
   const client = `${door}:${program.slice(0, PROGRAM_LENGTH_MAX)}`;
   return proxy.answer(request, target, client, leaving);

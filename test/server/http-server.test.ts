@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { systemFiles } from '../../src/platform/files.ts';
 import { httpServer } from '../../src/server/http-server.ts';
@@ -75,6 +76,27 @@ test('loopback refuses names that are not its own, other sites, other methods an
     socketOnly: 404,
     policy: 404,
   });
+});
+
+test.each([
+  ['no Host', 'GET /health HTTP/1.0', 403],
+  ['an empty Host', 'GET /health HTTP/1.1\r\nHost: ', 403],
+  ['a Host with a user', 'GET /health HTTP/1.1\r\nHost: 127.0.0.1@evil/', 403],
+  ['a Host with a path', 'GET /health HTTP/1.1\r\nHost: 127.0.0.1/x', 403],
+  ['an address of another name', 'GET http://evil/health HTTP/1.1\r\nHost: 127.0.0.1', 200],
+  ['a fragment', 'GET /health#?x HTTP/1.1\r\nHost: 127.0.0.1', 200],
+  ['a query with everything', 'GET /health?a=/b://c?d#e HTTP/1.1\r\nHost: 127.0.0.1', 200],
+  ['dots before the path', 'GET /x/../health HTTP/1.1\r\nHost: 127.0.0.1', 200],
+])('%s is no trouble', async (_, head, status) => {
+  await using server = await startServer();
+  const socket = connect(server.port, '127.0.0.1');
+  socket.write(`${head}\r\n\r\n`);
+  const first = await new Promise<string>((resolve) => {
+    socket.once('data', (bytes) => resolve(bytes.toString('latin1')));
+  });
+  socket.destroy();
+  expect(first).toStartWith(`HTTP/1.1 ${status} `);
+  expect(server.log.entries.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
 test('the socket is for its owner and group, and a request that fails is logged, not shown', async () => {
