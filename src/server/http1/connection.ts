@@ -5,6 +5,7 @@
  */
 import type { Socket } from 'bun';
 import { messageOf } from '../../core/errors.ts';
+import { releaseBuffer } from '../../core/release-buffer.ts';
 import { HeadBuffer } from '../../protocol/head-buffer.ts';
 import {
   encodeResponseHead,
@@ -109,6 +110,10 @@ export class Connection implements ExchangeOwner {
   // --- From the socket ---
 
   received(bytes: Buffer): void {
+    if (this.#isEnding) {
+      releaseBuffer(bytes); // Whoever sends without end fills no memory.
+      return;
+    }
     let rest: Buffer | undefined = bytes;
     try {
       while (rest !== undefined && rest.length > 0 && !this.#isEnding) {
@@ -191,6 +196,7 @@ export class Connection implements ExchangeOwner {
       return undefined;
     }
     if (taken === 'too long') {
+      releaseBuffer(bytes);
       this.#refuseMalformed(431, `its head is longer than ${HEAD_LIMIT_BYTES} bytes`);
       return undefined;
     }
