@@ -79,6 +79,8 @@ export async function benchTunnel(executable: string): Promise<readonly BenchCas
   const directory = await mkdtemp(join(tmpdir(), 'pipeops-bench-'));
   try {
     const files = await prepare(directory);
+    // Before the gateways and agents of the others are there.
+    const wholePath = await wholePathCase(executable, directory, files);
     await using plain = await pairOf(files, false);
     await using secure = await pairOf(files, true);
     await Bun.sleep(SETTLE_MS);
@@ -94,7 +96,7 @@ export async function benchTunnel(executable: string): Promise<readonly BenchCas
     await fresh.ask('bench_burst', BURST);
     return [
       ...cases,
-      await wholePathCase(executable, directory, files),
+      wholePath,
       memoryCase('memory idle (RSS)', idleMib, 36),
       memoryCase('memory after load (RSS)', loadedMib, 65),
       memoryCase('memory at most (RSS)', peakMib, 90),
