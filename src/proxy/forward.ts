@@ -3,64 +3,23 @@
  * it: Bun.serve, the TLS listener, and the session with the control plane.
  */
 import { AgentError, toAgentError } from '../core/errors.ts';
-import { type PolicyDecision, requireAllowed } from '../policy/policy.ts';
-import { encodeRequestHead, type HeaderList, type ResponseHead } from '../protocol/http-head.ts';
+import { requireAllowed } from '../policy/policy.ts';
+import { encodeRequestHead, type ResponseHead } from '../protocol/http-head.ts';
 import type { Admission, Release } from './admission.ts';
 import { LAST_CHUNK, writeChunk } from './chunked-body.ts';
+import type { Destination } from './destination.ts';
+import type { Exchange, ExchangeSink } from './exchange.ts';
+import type { ProxyCall, ProxyRequest } from './proxy-call.ts';
 import { refusalOf, shuttingDown } from './refusal.ts';
 import { type ForwardedHeaders, forwardedHeaders, returnedHeaders } from './request-headers.ts';
-import type { Exchange, ExchangeSink, UpstreamConnection } from './upstream-connection.ts';
+import type { UpstreamConnection } from './upstream-connection.ts';
 import type { UpstreamAddress } from './upstream-dial.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
-
-export interface ProxyRequest {
-  readonly method: string;
-  /** Path and query of the Kubernetes API, raw as they came: `/api/v1/pods?limit=1`. */
-  readonly target: string;
-  readonly headers: HeaderList;
-  /** Who asks, for fair turns: a name, never a secret. */
-  readonly client: string;
-  /**
-   * Aborted when the door closes: what has no end of its own is ended then as if the API server had,
-   * so that clients ask again; everything else goes on.
-   */
-  readonly leaving?: AbortSignal;
-}
-
-/** Where requests go, and whether they may: the Kubernetes API, or an application. */
-export interface Destination {
-  allow(method: string, target: string, upgrade: boolean): PolicyDecision;
-  /** @throws AgentError when it is not known now */
-  locate(): Promise<Location>;
-  /** It answered 401: what is known of it may be out of date. */
-  unauthorized(): void;
-}
-
-/** `address` is the same object while nothing changed: connections are kept by it. */
-export interface Location {
-  readonly address: UpstreamAddress;
-  /** For the Host header. */
-  readonly host: string;
-  /** The agent's own, in place of who the caller says it is; undefined before an application. */
-  readonly token: string | undefined;
-}
 
 export interface ForwardDeps {
   readonly pool: UpstreamPool;
   readonly admission: Admission;
   readonly destination: Destination;
-}
-
-/** The caller's side of a request: its body goes in here. */
-export interface ProxyCall {
-  /** @returns false when the caller must wait for `drained` */
-  write(chunk: Uint8Array): boolean;
-  /** The body, or the caller's side of an upgraded connection, is whole. */
-  endRequest(): void;
-  pause(): void;
-  resume(): void;
-  /** The caller has gone. The sink hears nothing more. */
-  abort(): void;
 }
 
 /** Long ones have a connection of their own until somebody ends them. */

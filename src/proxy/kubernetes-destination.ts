@@ -1,6 +1,6 @@
 import type { KubernetesCredentials } from '../kubernetes/credentials.ts';
 import type { Policy } from '../policy/policy.ts';
-import type { Destination, Location } from './forward.ts';
+import type { Destination, Location } from './destination.ts';
 import type { UpstreamAddress } from './upstream-dial.ts';
 
 const HTTPS_PORT = 443;

@@ -6,35 +6,9 @@
 import type { Socket } from 'bun';
 import { AgentError, messageOf } from '../core/errors.ts';
 import { HeadBuffer } from '../protocol/head-buffer.ts';
-import {
-  type HeaderList,
-  parseResponseHead,
-  type ResponseHead,
-  singleHeader,
-} from '../protocol/http-head.ts';
+import { type HeaderList, parseResponseHead, singleHeader } from '../protocol/http-head.ts';
 import { type BodyReader, type BodySink, responseBodyReader } from './body-framing.ts';
-
-/** Who receives an answer. Exactly one of `end` and `fail` comes last. */
-export interface ExchangeSink extends BodySink {
-  /** The final head; with status 101 the bytes that follow are those of the other protocol. */
-  head(head: ResponseHead): void;
-  fail(error: AgentError): void;
-  /** There is room again after `write` returned false. */
-  drained(): void;
-}
-
-/** A request under way. */
-export interface Exchange {
-  /** Body bytes, framed already. @returns false when the caller must wait for `drained` */
-  write(chunk: Uint8Array): boolean;
-  /** The request is whole. */
-  endRequest(): void;
-  /** No more `data` until `resume`, but for what had arrived. */
-  pause(): void;
-  resume(): void;
-  /** Ends it and its connection; the sink hears nothing more. */
-  abort(): void;
-}
+import type { Exchange, ExchangeSink } from './exchange.ts';
 
 /** No byte in either direction for this long before the head of an answer: nobody is there, ms. */
 const ANSWER_SILENCE_MS_MAX = 120_000;

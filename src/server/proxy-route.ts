@@ -1,7 +1,8 @@
 /** The door of Bun.serve to the proxy: plain requests. Upgrades go to the TLS listener. */
 import type { AgentError } from '../core/errors.ts';
 import type { HeaderList, ResponseHead } from '../protocol/http-head.ts';
-import { type ForwardDeps, forward, type ProxyCall } from '../proxy/forward.ts';
+import { type ForwardDeps, forward } from '../proxy/forward.ts';
+import type { ProxyCall } from '../proxy/proxy-call.ts';
 
 /** The runtime gives them none, and asking for it has a price. */
 const BODILESS_METHODS = ['GET', 'HEAD'];

@@ -5,7 +5,7 @@ import {
   BUFFERED_ANSWER_BYTES_MAX,
   type ProxyResponsePayload,
 } from '../protocol/proxy-messages.ts';
-import type { ExchangeSink } from '../proxy/upstream-connection.ts';
+import type { ExchangeSink } from '../proxy/exchange.ts';
 import { BaseRequest, base64Of, headOf } from './remote-request.ts';
 
 export class BufferedRequest extends BaseRequest {

@@ -1,7 +1,7 @@
 /** Where a request of the control plane goes, by what it names. */
 import type { SessionLink } from '../control-plane/ports.ts';
 import type { HeaderList } from '../protocol/http-head.ts';
-import type { Destination } from '../proxy/forward.ts';
+import type { Destination } from '../proxy/destination.ts';
 
 /** Where applications are; decides also whether they may be reached. */
 export interface Applications {

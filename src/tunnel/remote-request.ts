@@ -2,8 +2,8 @@
 import type { SessionLink } from '../control-plane/ports.ts';
 import type { HeaderList, ResponseHead } from '../protocol/http-head.ts';
 import { PROXY_WINDOW_BYTES, type ProxyResponseHeaderPayload } from '../protocol/proxy-messages.ts';
-import type { ProxyCall } from '../proxy/forward.ts';
-import type { ExchangeSink } from '../proxy/upstream-connection.ts';
+import type { ExchangeSink } from '../proxy/exchange.ts';
+import type { ProxyCall } from '../proxy/proxy-call.ts';
 
 /** The window is opened again when this much of it has been used, bytes. */
 const WINDOW_STEP_BYTES = PROXY_WINDOW_BYTES / 2;

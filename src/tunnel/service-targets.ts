@@ -1,6 +1,6 @@
 /** The locator as the tunnel and the proxy of the session ask for it. */
 import { AgentError, expectedError } from '../core/errors.ts';
-import type { Destination } from '../proxy/forward.ts';
+import type { Destination } from '../proxy/destination.ts';
 import type { UpstreamAddress } from '../proxy/upstream-dial.ts';
 import type { Applications } from './remote-destination.ts';
 import type { ServiceLocator } from './service-locator.ts';

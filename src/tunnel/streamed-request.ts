@@ -8,7 +8,7 @@ import {
   type ProxyResponseHeaderPayload,
   type ProxyResponsePayload,
 } from '../protocol/proxy-messages.ts';
-import type { ExchangeSink } from '../proxy/upstream-connection.ts';
+import type { ExchangeSink } from '../proxy/exchange.ts';
 import { BaseRequest, base64Of, headOf } from './remote-request.ts';
 
 const NOTHING = Buffer.alloc(0);

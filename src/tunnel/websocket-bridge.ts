@@ -10,7 +10,8 @@ import type { ProxyWebSocketDataPayload } from '../protocol/proxy-messages.ts';
 import { WebSocketClient } from '../protocol/websocket-client.ts';
 import { type MessageOpcode, OPCODES } from '../protocol/websocket-frame.ts';
 import { isUpgradeAnswer, upgradeHeaders, upgradeKey } from '../protocol/websocket-upgrade.ts';
-import { type ForwardDeps, forward, type ProxyCall } from '../proxy/forward.ts';
+import { type ForwardDeps, forward } from '../proxy/forward.ts';
+import type { ProxyCall } from '../proxy/proxy-call.ts';
 import { headerOf } from './remote-destination.ts';
 
 /** Largest message of the application, bytes: it must fit into one of the session's as base64. */

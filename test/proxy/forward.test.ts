@@ -1,6 +1,8 @@
 import { expect, test } from 'bun:test';
 import type { HeaderList } from '../../src/protocol/http-head.ts';
-import { type Destination, forward, type ProxyRequest } from '../../src/proxy/forward.ts';
+import type { Destination } from '../../src/proxy/destination.ts';
+import { forward } from '../../src/proxy/forward.ts';
+import type { ProxyRequest } from '../../src/proxy/proxy-call.ts';
 import type { UpstreamAddress } from '../../src/proxy/upstream-dial.ts';
 import { testProxy } from '../support/proxy-deps.ts';
 import { okAnswer, rawUpstream } from '../support/raw-upstream.ts';

@@ -1,5 +1,6 @@
 import { admission } from '../../src/proxy/admission.ts';
-import type { Destination, ForwardDeps } from '../../src/proxy/forward.ts';
+import type { Destination } from '../../src/proxy/destination.ts';
+import type { ForwardDeps } from '../../src/proxy/forward.ts';
 import type { UpstreamAddress } from '../../src/proxy/upstream-dial.ts';
 import { upstreamPool } from '../../src/proxy/upstream-pool.ts';
 import { manualClock } from './manual-clock.ts';

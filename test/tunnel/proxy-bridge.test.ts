@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import type { SessionLink } from '../../src/control-plane/ports.ts';
 import { systemRandom } from '../../src/platform/random.ts';
-import type { Destination } from '../../src/proxy/forward.ts';
+import type { Destination } from '../../src/proxy/destination.ts';
 import { proxyBridge } from '../../src/tunnel/proxy-bridge.ts';
 import { type ManualClock, manualClock } from '../support/manual-clock.ts';
 import { memoryLog } from '../support/memory-log.ts';

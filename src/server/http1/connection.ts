@@ -13,8 +13,8 @@ import {
   parseRequestHead,
   type RequestHead,
 } from '../../protocol/http-head.ts';
-import type { ProxyCall } from '../../proxy/forward.ts';
-import type { ExchangeSink } from '../../proxy/upstream-connection.ts';
+import type { ExchangeSink } from '../../proxy/exchange.ts';
+import type { ProxyCall } from '../../proxy/proxy-call.ts';
 import { Exchange, type ExchangeOwner } from './exchange.ts';
 import { SocketOutput } from './socket-output.ts';
 

@@ -14,9 +14,9 @@ import {
   requestFraming,
 } from '../../proxy/body-framing.ts';
 import { lastChunk, writeChunk } from '../../proxy/chunked-body.ts';
-import type { ProxyCall } from '../../proxy/forward.ts';
+import type { ExchangeSink } from '../../proxy/exchange.ts';
+import type { ProxyCall } from '../../proxy/proxy-call.ts';
 import { asksForUpgrade, connectionOptions } from '../../proxy/request-headers.ts';
-import type { ExchangeSink } from '../../proxy/upstream-connection.ts';
 import type { SocketOutput } from './socket-output.ts';
 
 const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
