@@ -206,3 +206,11 @@ test('an upgraded connection whose caller has ended it is ended on this side, to
   socket.once('data', () => socket.end());
   await closed;
 });
+
+test('a port that is taken is PORT_IN_USE with what to do', async () => {
+  const second = tlsDoor(proxy, manualClock(), listener.port());
+  await expect(second.start(new AbortController().signal)).rejects.toMatchObject({
+    code: 'PORT_IN_USE',
+    hint: expect.stringContaining('http.tls_port'),
+  });
+});

@@ -18,9 +18,10 @@ const certificate = selfSignedCertificate({
 export const DOOR_CERTIFICATE = certificate.certificate;
 export const TOKEN = 'Authorization: Bearer local';
 
-export function tlsDoor(proxy: TestProxy, clock: Clock): Listener {
+/** @param port 0: any that is free */
+export function tlsDoor(proxy: TestProxy, clock: Clock, port = 0): Listener {
   const auth = { accepts: (given: string | undefined) => given === 'Bearer local' };
-  return tlsListener({ clock, auth, proxy: proxy.deps }, { port: 0, certificate });
+  return tlsListener({ clock, auth, proxy: proxy.deps }, { port, certificate });
 }
 
 export function doorRequest(path: string, ...headers: readonly string[]): string {
