@@ -9,6 +9,8 @@ import {
   unrepeatedHeader,
 } from '../protocol/http-head.ts';
 
+import { joinSmallChunks } from './small-chunks.ts';
+
 /** Longest line that announces a chunk, bytes: a size in hex and perhaps extensions. */
 const CHUNK_LINE_LIMIT_BYTES = 4_096;
 
@@ -157,6 +159,12 @@ function chunkedReader(): BodyReader {
           at += piece.length;
           left -= piece.length;
           state = left === 0 ? 'bytes-end' : 'bytes';
+          continue;
+        }
+        const joined = state === 'size' && line === '' ? joinSmallChunks(bytes, at) : undefined;
+        if (joined !== undefined) {
+          sink.data(joined.data);
+          at = joined.end;
           continue;
         }
         const limit = state === 'trailers' ? HEAD_LIMIT_BYTES : CHUNK_LINE_LIMIT_BYTES;
