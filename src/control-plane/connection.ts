@@ -27,7 +27,8 @@ export interface Connection {
   readonly ended: Promise<AgentError>;
   /** False when it is gone. */
   send(type: string, payload: Readonly<Record<string, unknown>>, requestId?: string): boolean;
-  sendBinary(data: Uint8Array): boolean;
+  /** One message of all parts. */
+  sendBinary(parts: readonly Uint8Array[]): boolean;
   bufferedBytes(): number;
   /** @param why what `ended` gives */
   close(code: number, why: AgentError): void;
@@ -161,7 +162,7 @@ function senders(
   gone: AbortSignal,
   give: (code: number, error: AgentError) => void,
 ): Pick<Connection, 'send' | 'sendBinary' | 'bufferedBytes'> {
-  const sendRaw = (data: string | Uint8Array) => {
+  const mayWrite = () => {
     if (gone.aborted) {
       return false;
     }
@@ -170,7 +171,6 @@ function senders(
       give(CLOSE_CODES.silent, new AgentError('CONTROL_PLANE_UNREACHABLE', message));
       return false;
     }
-    socket.send(data);
     return true;
   };
   return {
@@ -182,10 +182,20 @@ function senders(
         timestamp: clock.now().toISOString(),
       });
       link.sent(text.length);
-      return sendRaw(text);
+      if (!mayWrite()) {
+        return false;
+      }
+      socket.send(text);
+      return true;
     },
     // Not counted: the peer's windows let little of it wait, and it answers with new ones.
-    sendBinary: sendRaw,
+    sendBinary: (parts) => {
+      if (!mayWrite()) {
+        return false;
+      }
+      socket.sendBinary(parts);
+      return true;
+    },
     bufferedBytes: () => socket.bufferedBytes(),
   };
 }

@@ -72,8 +72,8 @@ export interface SessionLink {
   readonly windowed: boolean;
   /** Sends `{type, request_id, payload, timestamp}`; false when the connection is gone. */
   send(type: string, payload: Readonly<Record<string, unknown>>, requestId?: string): boolean;
-  /** False when the connection is gone. The bytes may be reused after it returned. */
-  sendBinary(data: Uint8Array): boolean;
+  /** One message of all parts, which may be reused after it returned. False when the connection is gone. */
+  sendBinary(parts: readonly Uint8Array[]): boolean;
   /** Bytes that are sent but have not left this process. */
   bufferedBytes(): number;
   /** Whether a proxied request with this token may use the agent's own account. */

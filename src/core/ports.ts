@@ -161,7 +161,9 @@ export interface WebSocketHandlers {
 }
 
 export interface WebSocketConnection {
-  send(data: string | Uint8Array): void;
+  send(text: string): void;
+  /** One message of all parts, which may be reused after it returned. */
+  sendBinary(parts: readonly Uint8Array[]): void;
   /** @param mark what its pong carries */
   ping(mark?: string): void;
   close(code: number, reason: string): void;

@@ -199,20 +199,13 @@ function channelStream(socket: WebSocketConnection, protocol: string): ChannelSt
     protocol,
     send: (channel, bytes) => {
       for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
-        socket.send(framed(channel, bytes.subarray(at, at + CHUNK_BYTES)));
+        socket.sendBinary([Uint8Array.of(channel), bytes.subarray(at, at + CHUNK_BYTES)]);
       }
     },
-    closeChannel: (channel) => socket.send(framed(CLOSE, Uint8Array.of(channel))),
+    closeChannel: (channel) => socket.sendBinary([Uint8Array.of(CLOSE, channel)]),
     bufferedBytes: () => socket.bufferedBytes(),
     close: () => socket.close(1000, ''),
   };
-}
-
-function framed(channel: number, bytes: Uint8Array): Uint8Array {
-  const message = new Uint8Array(1 + bytes.length);
-  message[0] = channel;
-  message.set(bytes, 1);
-  return message;
 }
 
 function refused(path: string, status: number): AgentError {

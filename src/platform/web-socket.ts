@@ -79,13 +79,15 @@ class DialledWebSocket implements WebSocketConnection {
     );
   }
 
-  send(data: string | Uint8Array): void {
+  send(text: string): void {
     if (this.#answer === undefined) {
-      const isText = typeof data === 'string';
-      this.#client.send(
-        isText ? OPCODES.text : OPCODES.binary,
-        isText ? this.#bytesOf(data) : data,
-      );
+      this.#client.send(OPCODES.text, [this.#bytesOf(text)]);
+    }
+  }
+
+  sendBinary(parts: readonly Uint8Array[]): void {
+    if (this.#answer === undefined) {
+      this.#client.send(OPCODES.binary, parts);
     }
   }
 
@@ -102,7 +104,7 @@ class DialledWebSocket implements WebSocketConnection {
 
   ping(mark = ''): void {
     if (this.#answer === undefined) {
-      this.#client.send(OPCODES.ping, Buffer.from(mark, 'latin1'));
+      this.#client.send(OPCODES.ping, [Buffer.from(mark, 'latin1')]);
     }
   }
 

@@ -53,8 +53,8 @@ export class WebSocketClient {
     this.#encoder = new FrameEncoder(options.randomBytes);
   }
 
-  /** The payload may be reused after it returned. Nothing is sent when it is closed. */
-  send(opcode: number, payload: Uint8Array): void {
+  /** One message of all parts, which may be reused after it returned. Nothing is sent when it is closed. */
+  send(opcode: number, payload: readonly Uint8Array[]): void {
     if (!this.#closed) {
       this.#encoder.encode(opcode, payload, this.#handlers.send);
     }
@@ -66,7 +66,7 @@ export class WebSocketClient {
     const payload = Buffer.alloc(2 + text.length);
     payload.writeUInt16BE(code);
     payload.set(text, 2);
-    this.send(OPCODES.close, payload);
+    this.send(OPCODES.close, [payload]);
     this.#finish(code, reason);
   }
 
@@ -97,14 +97,14 @@ export class WebSocketClient {
   #take(opcode: number, final: boolean, payload: Buffer): void {
     switch (opcode) {
       case OPCODES.ping:
-        this.send(OPCODES.pong, payload);
+        this.send(OPCODES.pong, [payload]);
         this.#handlers.ping();
         return;
       case OPCODES.pong:
         this.#handlers.pong(payload);
         return;
       case OPCODES.close:
-        this.send(OPCODES.close, payload.subarray(0, 2));
+        this.send(OPCODES.close, [payload.subarray(0, 2)]);
         this.#finish(
           payload.length >= 2 ? payload.readUInt16BE(0) : NO_CODE,
           payload.toString('utf8', 2),

@@ -27,8 +27,11 @@ const MASK_BYTES = 4;
 const LENGTH_16 = 126;
 const LENGTH_64 = 127;
 
-/** Payloads are masked and sent in blocks of this size, which stay in the processor's cache. */
-const BLOCK_BYTES = 256 * 1024;
+/**
+ * Payloads are masked and sent in blocks of this size, which stay in the processor's cache: a whole
+ * window of a yamux stream with its header, in whole words.
+ */
+const BLOCK_BYTES = 260 * 1024;
 /** As much room as connections need that carry no bulk. */
 const SMALL_BLOCK_BYTES = 4 * 1024;
 /** Room before the block, for the longest head; a whole number of words. */
@@ -51,20 +54,34 @@ export class FrameEncoder {
 
   /**
    * A whole message, or a control frame, in one frame.
+   * @param payload in parts, one behind the other
    * @param send gets the bytes of the frame in order; they are overwritten when it has returned
    */
-  encode(opcode: number, payload: Uint8Array, send: (bytes: Uint8Array) => void): void {
-    this.#makeRoomFor(payload.length);
-    const headStart = this.#writeHead(opcode, payload.length);
-    let taken = Math.min(payload.length, BLOCK_BYTES);
-    this.#maskBlock(payload.subarray(0, taken));
-    send(this.#buffer.subarray(headStart, HEAD_ROOM_BYTES + taken));
-    while (taken < payload.length) {
-      const block = payload.subarray(taken, taken + BLOCK_BYTES);
-      this.#maskBlock(block);
-      send(this.#buffer.subarray(HEAD_ROOM_BYTES, HEAD_ROOM_BYTES + block.length));
-      taken += block.length;
+  encode(opcode: number, payload: readonly Uint8Array[], send: (bytes: Uint8Array) => void): void {
+    let length = 0;
+    for (const part of payload) {
+      length += part.length;
     }
+    this.#makeRoomFor(length);
+    let from = this.#writeHead(opcode, length);
+    let filled = 0;
+    for (const part of payload) {
+      for (let at = 0; at < part.length; ) {
+        if (filled === BLOCK_BYTES) {
+          this.#maskBlock(filled);
+          send(this.#buffer.subarray(from, HEAD_ROOM_BYTES + filled));
+          from = HEAD_ROOM_BYTES; // The head has left with the first block.
+          filled = 0;
+        }
+        const count = Math.min(part.length - at, BLOCK_BYTES - filled);
+        const piece = count === part.length ? part : part.subarray(at, at + count);
+        this.#buffer.set(piece, HEAD_ROOM_BYTES + filled);
+        at += count;
+        filled += count;
+      }
+    }
+    this.#maskBlock(filled);
+    send(this.#buffer.subarray(from, HEAD_ROOM_BYTES + filled));
   }
 
   #makeRoomFor(payloadBytes: number): void {
@@ -98,11 +115,10 @@ export class FrameEncoder {
   }
 
   /** Word by word; the few bytes behind the last one that are masked too are never sent. */
-  #maskBlock(block: Uint8Array): void {
-    this.#buffer.set(block, HEAD_ROOM_BYTES);
+  #maskBlock(length: number): void {
     const words = this.#words;
     const mask = words[0] ?? 0;
-    const last = Math.ceil(block.length / MASK_BYTES);
+    const last = Math.ceil(length / MASK_BYTES);
     for (let at = 1; at <= last; at += 1) {
       words[at] = (words[at] ?? 0) ^ mask;
     }

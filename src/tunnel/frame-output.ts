@@ -10,8 +10,8 @@ import { InFlight } from './in-flight.ts';
 
 /** What carries the frames: the binary messages of a WebSocket. */
 export interface ByteTransport {
-  /** One message. False when the connection is gone. The bytes may be reused after it returned. */
-  send(bytes: Uint8Array): boolean;
+  /** One message of all parts, which may be reused after it returned. False when the connection is gone. */
+  send(parts: readonly Uint8Array[]): boolean;
   /** Bytes that are sent but have not left this process. */
   bufferedBytes(): number;
 }
@@ -27,7 +27,7 @@ export interface Sender {
 /** Headers and small payloads of one turn of the event loop leave as one message. */
 const BATCH_BYTES = 64 * 1024;
 
-/** Larger payloads are a message of their own and never copied. */
+/** Larger payloads leave at once, behind what is in the batch, and are not copied into it. */
 const COPIED_PAYLOAD_BYTES_MAX = 8 * 1024;
 
 /**
@@ -95,8 +95,7 @@ export class FrameOutput {
     const size = payload.length;
     if (size > COPIED_PAYLOAD_BYTES_MAX) {
       this.control(FRAME_TYPE.data, 0, streamId, size);
-      this.flush();
-      this.#send(payload);
+      this.#send([this.#takeBatch(), payload]);
     } else {
       if (this.#batchBytes + FRAME_HEADER_BYTES + size > BATCH_BYTES) {
         this.flush();
@@ -172,10 +171,14 @@ export class FrameOutput {
 
   flush(): void {
     if (this.#batchBytes > 0) {
-      const bytes = this.#batchBytes;
-      this.#batchBytes = 0;
-      this.#send(this.#batch.subarray(0, bytes));
+      this.#send([this.#takeBatch()]);
     }
+  }
+
+  #takeBatch(): Uint8Array {
+    const batch = this.#batch.subarray(0, this.#batchBytes);
+    this.#batchBytes = 0;
+    return batch;
   }
 
   /** Nothing leaves any more. */
@@ -184,11 +187,11 @@ export class FrameOutput {
     this.#queue.clear();
   }
 
-  #send(bytes: Uint8Array): void {
+  #send(parts: readonly Uint8Array[]): void {
     if (this.#closed) {
       return;
     }
-    if (!this.#transport.send(bytes)) {
+    if (!this.#transport.send(parts)) {
       this.close();
       this.#fail('the connection is gone');
     } else if (this.#transport.bufferedBytes() > UNSENT_BYTES_MAX) {

@@ -47,7 +47,7 @@ export function openTunnel(
       clock: deps.clock,
       runSoon: deps.runSoon,
       transport: {
-        send: (bytes) => link.sendBinary(bytes),
+        send: (parts) => link.sendBinary(parts),
         bufferedBytes: () => link.bufferedBytes(),
       },
       accept: (stream) => streams.accept(stream),

@@ -122,9 +122,9 @@ class Bridged implements RemoteWebSocket {
     }
     const isInput = this.#channels && this.#withoutChannels && opcode === OPCODES.text;
     if (isInput) {
-      this.#socket.send(OPCODES.binary, Buffer.concat([Buffer.of(STDIN_CHANNEL), payload]));
+      this.#socket.send(OPCODES.binary, [Buffer.of(STDIN_CHANNEL), payload]);
     } else {
-      this.#socket.send(opcode, payload);
+      this.#socket.send(opcode, [payload]);
     }
   }
 

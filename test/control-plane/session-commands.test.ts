@@ -140,7 +140,7 @@ test('the data plane has its messages and bytes, and ends with the connection', 
         },
         binary: (data) => {
           seen.push([...data]);
-          attached.sendBinary(data);
+          attached.sendBinary([data]);
         },
         goAway: () => undefined,
         underWay: () => 0,

@@ -127,7 +127,8 @@ function simulatedLink(clock: ManualClock, bytesPerMs: number) {
   const dial: WebSocketDial = (_url, _options, handlers) => {
     queueMicrotask(handlers.opened);
     return {
-      send: (data) => void carry(data.length),
+      send: (text) => void carry(text.length),
+      sendBinary: (parts) => void carry(Buffer.concat(parts).length),
       ping: (mark) => {
         void carry(1).then(() => {
           if (!black) {

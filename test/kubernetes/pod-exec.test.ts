@@ -219,6 +219,7 @@ describe('channelOpener()', () => {
       queueMicrotask(() => handlers.opened('v5.channel.k8s.io'));
       return {
         send: () => undefined,
+        sendBinary: () => undefined,
         ping: () => void seen.push('ping'),
         close: () => undefined,
         terminate: () => void seen.push('dropped'),

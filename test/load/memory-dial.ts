@@ -51,9 +51,14 @@ export function memoryDial(server: MemoryServer): WebSocketDial {
       handlers.opened();
     });
     return {
-      send: (data) => {
+      send: (text) => {
         if (open) {
-          server.received(side, data);
+          server.received(side, text);
+        }
+      },
+      sendBinary: (parts) => {
+        if (open) {
+          server.received(side, Buffer.concat(parts));
         }
       },
       ping: (mark) => {

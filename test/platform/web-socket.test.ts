@@ -218,7 +218,7 @@ describe('an open one', () => {
     await using server = await echoServer();
     const message = new Uint8Array(3 * 1024 * 1024).fill(9);
     const { end } = await dialToTheEnd(server.url, (connection) => {
-      connection.send(message);
+      connection.sendBinary([message]);
       connection.close(1000, 'done');
     });
     expect(end).toEqual({ code: 1000, reason: 'done' });

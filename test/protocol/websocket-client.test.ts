@@ -57,7 +57,7 @@ test('a close frame is answered with its code and ends it', () => {
   client.received(
     Buffer.concat([frame(OPCODES.close, '\x03\xf4busy'), frame(OPCODES.text, 'late')]),
   );
-  client.send(OPCODES.text, Buffer.from('late too'));
+  client.send(OPCODES.text, [Buffer.from('late too')]);
   client.ended();
   expect(events).toEqual([
     ['sent', OPCODES.close, '\x03\xf4'],
@@ -130,7 +130,7 @@ test('each frame has a mask of its own', () => {
     },
   );
   for (let sent = 0; sent < 2_000; sent += 1) {
-    client.send(OPCODES.binary, Buffer.from('x'));
+    client.send(OPCODES.binary, [Buffer.from('x')]);
   }
   expect(masks.size).toBeGreaterThan(1_990);
 });

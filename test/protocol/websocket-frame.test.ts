@@ -16,7 +16,7 @@ function unmasked(frame: Buffer): Buffer {
   return Buffer.concat([head, payload]);
 }
 
-function encoded(payload: Uint8Array): Buffer {
+function encoded(...payload: readonly Uint8Array[]): Buffer {
   const encoder = new FrameEncoder((length) => Buffer.alloc(length, MASK));
   const sent: Buffer[] = [];
   encoder.encode(OPCODES.binary, payload, (bytes) => sent.push(Buffer.from(bytes)));
@@ -53,6 +53,18 @@ test.each(LENGTHS)('a payload of %d bytes, cut anywhere near its borders', (leng
   for (const cut of borders.filter((at) => at < both.length)) {
     expect(readAll([both.subarray(0, cut), both.subarray(cut)])).toEqual(expected);
   }
+});
+
+test('a payload in parts is one payload, wherever blocks end', () => {
+  const payload = payloadOf(600_000);
+  const whole = encoded(payload);
+  for (const cuts of [[12], [0, 5], [12, 266_239, 266_240], [266_241, 532_480], [599_999]]) {
+    const borders = [0, ...cuts, payload.length];
+    const parts = cuts.map((_, at) => payload.subarray(borders[at], borders[at + 1]));
+    const last = payload.subarray(cuts.at(-1));
+    expect(encoded(...parts, last).equals(whole)).toBe(true);
+  }
+  expect(encoded()).toEqual(encoded(payloadOf(0)));
 });
 
 test('every byte by itself', () => {

@@ -35,7 +35,7 @@ test(
               clock: systemClock,
               runSoon: systemRunSoon,
               transport: {
-                send: (bytes) => socket.sendBinary(bytes) !== 0,
+                send: (parts) => socket.sendBinary(Buffer.concat(parts)) !== 0,
                 bufferedBytes: () => socket.getBufferedAmount(),
               },
               accept: () => undefined,

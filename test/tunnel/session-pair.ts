@@ -97,8 +97,8 @@ export function testSession(
       clock: options.clock ?? systemClock,
       runSoon: systemRunSoon,
       transport: {
-        send: (bytes) => {
-          const copy = Buffer.from(bytes);
+        send: (parts) => {
+          const copy = Buffer.concat(parts);
           sent.push(copy);
           options.deliver?.(copy);
           return true;

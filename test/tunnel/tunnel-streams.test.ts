@@ -42,8 +42,8 @@ function start(
       counters,
     },
     {
-      sendBinary: (bytes) => {
-        const copy = Buffer.from(bytes);
+      sendBinary: (parts) => {
+        const copy = Buffer.concat(parts);
         systemRunSoon(() => peer.session.receive(copy));
         return true;
       },

@@ -53,8 +53,8 @@ export async function webSocketLink(
         connection.send(JSON.stringify({ type, payload, timestamp, request_id: requestId }));
         return isOpen;
       },
-      sendBinary: (data) => {
-        connection.send(data);
+      sendBinary: (parts) => {
+        connection.sendBinary(parts);
         return isOpen;
       },
       bufferedBytes: () => connection.bufferedBytes(),
