@@ -29,6 +29,9 @@ export interface ResponseHead {
   readonly headers: HeaderList;
 }
 
+/** The bit by which letters of ASCII differ from capitals. */
+const LOWER_CASE = 0x20;
+
 /** RFC 9110 section 5.6.2. */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** Visible ASCII: everything else must come percent-encoded (RFC 9112 section 3.2). */
@@ -100,20 +103,20 @@ export function parseHeaderLine(line: string): readonly [string, string] {
   if (colon < 1 || !TOKEN.test(name) || VALUE_FORBIDDEN.test(line)) {
     throw new Error('it has a header that cannot be read');
   }
-  return [name, withoutOuterSpaces(line.slice(colon + 1))];
+  return [name, valueFrom(line, colon + 1)];
 }
 
-/** Spaces and tabs only (RFC 9110 section 5.6.3): to `trim`, bytes of a UTF-8 letter are spaces. */
-function withoutOuterSpaces(text: string): string {
-  let start = 0;
-  let end = text.length;
-  while (start < end && isSpace(text.charCodeAt(start))) {
+/** Without spaces and tabs around it (RFC 9110 section 5.6.3): to `trim`, bytes of a UTF-8 letter are spaces. */
+function valueFrom(line: string, from: number): string {
+  let start = from;
+  let end = line.length;
+  while (start < end && isSpace(line.charCodeAt(start))) {
     start += 1;
   }
-  while (end > start && isSpace(text.charCodeAt(end - 1))) {
+  while (end > start && isSpace(line.charCodeAt(end - 1))) {
     end -= 1;
   }
-  return text.slice(start, end);
+  return line.slice(start, end);
 }
 
 function isSpace(code: number): boolean {
@@ -148,8 +151,13 @@ export function unrepeatedHeader(headers: HeaderList, lowerName: string): string
   return found;
 }
 
+/** Most names differ in their length or first letter: a text in lower case is made of few. */
 function isNamed(name: string, lowerName: string): boolean {
-  return name.length === lowerName.length && name.toLowerCase() === lowerName;
+  return (
+    name.length === lowerName.length &&
+    (name.charCodeAt(0) | LOWER_CASE) === lowerName.charCodeAt(0) &&
+    name.toLowerCase() === lowerName
+  );
 }
 
 function repeated(lowerName: string): AgentError {
