@@ -85,7 +85,9 @@ class Forwarding implements ProxyCall {
       this.#finish(); // The caller went while it waited.
       return;
     }
-    const found = this.#deps.pool.acquire(location.address);
+    const { pool } = this.#deps;
+    // An upgrade is not asked twice, GET or not: a kept connection might have died meanwhile.
+    const found = forwarded.upgrade ? pool.fresh(location.address) : pool.acquire(location.address);
     this.#begin(found instanceof Promise ? await found : found, head, location.address);
   }
 

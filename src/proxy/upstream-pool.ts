@@ -21,7 +21,7 @@ export interface UpstreamPool {
    * @throws AgentError KUBERNETES_API, TOO_MANY_REQUESTS
    */
   acquire(address: UpstreamAddress): UpstreamConnection | Promise<UpstreamConnection>;
-  /** One that carries nothing yet: after an idle one turned out to be dead. */
+  /** One that has carried nothing yet: for what may not be lost, and after an idle one turned out to be dead. */
   fresh(address: UpstreamAddress): Promise<UpstreamConnection>;
   connections(): number;
   close(): void;

@@ -86,6 +86,27 @@ test('connections are used again, and one that died meanwhile costs nothing', as
   expect(upstream.received.map((text) => text.split('GET').length - 1)).toEqual([2, 1]);
 });
 
+test('an upgrade that is lost is not asked twice: what it runs may have run', async () => {
+  await using upstream = await rawUpstream(({ socket }, bytes) => {
+    if (bytes.includes('Upgrade: websocket')) {
+      socket.destroy();
+    } else {
+      socket.write(okAnswer('kept'));
+    }
+  });
+  using proxy = proxyTo(upstream.address);
+  expect((await proxy.send({}).done).body).toBe('kept');
+  const answer = recordedAnswer();
+  const target = '/api/v1/namespaces/a/pods/b/exec?command=rm';
+  const headers: HeaderList = [
+    ['Connection', 'Upgrade'],
+    ['Upgrade', 'websocket'],
+  ];
+  forward(proxy.deps, { method: 'GET', target, headers, client: 'test' }, answer);
+  expect((await answer.done).status).toBe(503);
+  expect(upstream.received.join('').match(/\/exec/g)).toHaveLength(1);
+});
+
 test('a kept connection that ends instead of an answer is replaced, once', async () => {
   let answers = 1;
   await using upstream = await rawUpstream(({ socket }) => {
