@@ -151,8 +151,8 @@ export function unrepeatedHeader(headers: HeaderList, lowerName: string): string
   return found;
 }
 
-/** Most names differ in their length or first letter: a text in lower case is made of few. */
-function isNamed(name: string, lowerName: string): boolean {
+/** Whatever its case. Most names differ in their length or first letter: a text in lower case is made of few. */
+export function isNamed(name: string, lowerName: string): boolean {
   return (
     name.length === lowerName.length &&
     (name.charCodeAt(0) | LOWER_CASE) === lowerName.charCodeAt(0) &&

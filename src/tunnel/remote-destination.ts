@@ -1,6 +1,6 @@
 /** Where a request of the control plane goes, by what it names. */
 import type { SessionLink } from '../control-plane/ports.ts';
-import type { HeaderList } from '../protocol/http-head.ts';
+import { type HeaderList, isNamed } from '../protocol/http-head.ts';
 import type { Destination } from '../proxy/destination.ts';
 
 /** Where applications are; decides also whether they may be reached. */
@@ -70,7 +70,5 @@ function onlyWithToken(
 }
 
 export function headerOf(headers: HeaderList, lowerName: string): string | undefined {
-  return headers.find(
-    ([name]) => name.length === lowerName.length && name.toLowerCase() === lowerName,
-  )?.[1];
+  return headers.find(([name]) => isNamed(name, lowerName))?.[1];
 }
