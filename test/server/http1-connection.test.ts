@@ -257,3 +257,24 @@ test('who goes away takes the request along', async () => {
   caller.socket.destroy();
   await waitUntil('the API server is left', 5_000, async () => upstream.open() === open - 1);
 });
+
+test('a HEAD that the policy refuses has no body, and the connection goes on', async () => {
+  const refusing = testProxy(upstream.address, {
+    allow: () => ({ allowed: false, rule: 'test/rule', reason: 'Not this one' }),
+  });
+  const door = tlsDoor(refusing, manualClock());
+  const stopping = new AbortController();
+  const { done } = await door.start(stopping.signal);
+  using caller = await rawClient(door.port());
+  for (const headers of [[], ['Connection: close']]) {
+    caller.socket.write(doorRequest('/proxy/api', TOKEN, ...headers).replace('GET', 'HEAD'));
+  }
+  await caller.closed;
+  expect(statusLines(caller.received())).toEqual([
+    'HTTP/1.1 403 Forbidden',
+    'HTTP/1.1 403 Forbidden',
+  ]);
+  expect(caller.received()).not.toContain('{');
+  stopping.abort();
+  await done;
+});

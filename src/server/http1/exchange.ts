@@ -155,6 +155,9 @@ export class Exchange implements ExchangeSink {
   }
 
   data(chunk: Buffer): void {
+    if (this.#framing === 'none') {
+      return; // A refusal of a HEAD: its text would be read as the next answer.
+    }
     const { output } = this.#owner;
     const hasRoom = this.#framing === 'chunked' ? writeChunk(output, chunk) : output.write(chunk);
     if (!hasRoom) {
