@@ -59,8 +59,9 @@ test('a request with the token is passed on with its raw path', async () => {
   const answer = await raw(request(`/proxy${path}`, TOKEN), 'fine');
   expect(answer).toStartWith('HTTP/1.1 200 OK\r\n');
   expect(answer).toContain('X-Two: 1\r\nX-Two: 2\r\n');
-  expect(upstream.received.at(-1)).toContain(`GET ${path} HTTP/1.1\r\n`);
-  expect(upstream.received.join('')).not.toContain('Bearer local');
+  const received = upstream.received.join(''); // Whichever connection it took.
+  expect(received).toContain(`GET ${path} HTTP/1.1\r\n`);
+  expect(received).not.toContain('Bearer local');
 });
 
 test('TLS before 1.2 is refused', async () => {
