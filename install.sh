@@ -9,7 +9,9 @@
 #
 # PIPEOPS_VERSION   the version to install; the newest when not set
 # PIPEOPS_BASE_URL  where programs come from; https://get.pipeops.dev/agent when not set
-# HTTPS_PROXY, NO_PROXY, and every variable that "pipeops-agent install" knows, pass through.
+# HTTPS_PROXY, NO_PROXY, and every variable that "pipeops-agent install" knows, pass through. sudo
+# drops what was exported before it: write "curl … | sudo NAME=value sh", or use the flags. What has
+# arrived is printed. Secrets go into files: sudo would log them.
 #
 # Exit codes and errors are those of pipeops-agent itself.
 #
@@ -29,6 +31,11 @@ STALL_BYTES_PER_SECOND=1024
 DOWNLOAD_TIMEOUT_SECONDS=3600
 DOWNLOAD_BYTES_MAX=536870912 # 512 MiB
 DOWNLOAD_TRIES=3
+# What a user may set, here and for "pipeops-agent install". Proxies may hold a password.
+PLAIN_VARIABLES='PIPEOPS_VERSION PIPEOPS_BASE_URL PIPEOPS_API_URL PIPEOPS_CA_FILE PIPEOPS_AGENT_ID
+PIPEOPS_PORT PIPEOPS_K3S_MIRROR CLUSTER_NAME K3S_VERSION K3S_NODE_NAME LOG_LEVEL NODE_TYPE K3S_URL
+NO_PROXY no_proxy'
+SECRET_VARIABLES='PIPEOPS_TOKEN K3S_TOKEN HTTPS_PROXY https_proxy HTTP_PROXY http_proxy'
 
 # What clean_up ends and removes; empty while there is nothing.
 fetcher_pid=
@@ -108,6 +115,40 @@ find_base_url() {
 check_root() {
   [ "$(id -u)" -eq 0 ] || fail 4 NOT_ROOT 'Installing changes this machine and needs root' \
     "Run it with sudo: curl -fsSL $base_url/install.sh | sudo sh"
+}
+
+# tell_variables: sudo drops what was only exported, so that what has arrived is said at once.
+tell_variables() {
+  seen=
+  for variable in $PLAIN_VARIABLES; do
+    eval "value=\${$variable:-}"
+    case $value in
+      '') ;;
+      # Nothing that a terminal would obey, and no user:password@.
+      *[!0-9A-Za-z.,:/_*+-]*) seen="$seen, $variable (not shown)" ;;
+      *) seen="$seen, $variable=$value" ;;
+    esac
+  done
+  for variable in $SECRET_VARIABLES; do
+    eval "value=\${$variable:-}"
+    [ -z "$value" ] || seen="$seen, $variable (not shown)"
+  done
+  if [ -n "$seen" ]; then
+    say "Variables that are set: ${seen#, }"
+  elif [ -n "${SUDO_USER:-}" ]; then
+    say 'No variables are set (sudo drops exported ones: use flags, or sudo NAME=value sh)'
+  fi
+}
+
+# proxy_hint: what there is to say of a proxy after a download that failed.
+proxy_hint() {
+  if [ -n "${HTTPS_PROXY:-}${https_proxy:-}" ]; then
+    printf 'through the proxy of HTTPS_PROXY'
+  elif [ -n "${SUDO_USER:-}" ]; then
+    printf 'no proxy is set here: behind one, sudo HTTPS_PROXY=… sh'
+  else
+    printf 'no proxy is set: behind one, set HTTPS_PROXY'
+  fi
 }
 
 find_platform() {
@@ -211,7 +252,7 @@ fetch() {
     *)
       explain_download "$status"
       fail 6 DOWNLOAD_FAILED "Cannot download $1: ${reason%.}" \
-        'Check that the address exists and that this machine reaches it (proxy: HTTPS_PROXY)' ;;
+        "Check that the address exists and that this machine reaches it ($(proxy_hint))" ;;
   esac
 }
 
@@ -314,6 +355,7 @@ main() {
   check_root
   find_platform
   check_tools
+  tell_variables
   trap clean_up EXIT
   trap 'fail 130 INTERRUPTED "Interrupted" "Run the same command again"' HUP INT TERM
   place_program

@@ -23,6 +23,10 @@ async function readProgram(machine: PrivateMachine, version: string): Promise<st
   return readFile(machine.outside(`/opt/pipeops-agent/${version}/pipeops-agent`), 'utf8');
 }
 
+/** What install.sh says of the variables of these tests. */
+const told = ({ release }: { readonly release: FakeRelease }) =>
+  `Variables that are set: PIPEOPS_BASE_URL=${release.baseUrl}\n`;
+
 /** Answers with the first bytes of a download, then with silence; resolves once it is asked. */
 function holdDownload(release: FakeRelease, path: string): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -56,7 +60,7 @@ for (const shell of findShells()) {
       expect({ ...result, stdout: parseHandedOver(result.stdout).arguments }).toEqual({
         exitCode: 0,
         stdout: ['install'],
-        stderr: `Downloading pipeops-agent 1.2.3 for linux-${process.arch}\n`,
+        stderr: `${told(setup)}Downloading pipeops-agent 1.2.3 for linux-${process.arch}\n`,
       });
       expect(await setup.machine.files()).toEqual(INSTALLED);
       expect(await readlink(setup.machine.outside(LINK))).toBe(INSTALLED[2] ?? '');
@@ -84,6 +88,28 @@ for (const shell of findShells()) {
         stdin: '/dev/null',
         environment: { PATH: setup.run.tools.path, ...env },
       });
+    });
+
+    rootTest('tells which of its variables have arrived, and no secret', async () => {
+      await using setup = await open();
+      const env = {
+        ...setup.run.env,
+        CLUSTER_NAME: 'production',
+        K3S_URL: 'https://user:secret@10.0.0.1:6443',
+        LOG_LEVEL: '\u001b[31mred',
+        NO_PROXY: '10.0.0.0/8,.internal,*.test',
+        PIPEOPS_API_URL: '',
+        PIPEOPS_TOKEN: 'secret',
+        https_proxy: 'http://user:secret@127.0.0.1:9',
+        FOREIGN: 'x',
+      };
+      const { stderr } = await runInstallSh({ ...setup.run, env });
+      expect(stderr.split('\n')[0]).toBe(
+        `Variables that are set: PIPEOPS_BASE_URL=${setup.release.baseUrl}, ` +
+          'CLUSTER_NAME=production, LOG_LEVEL (not shown), K3S_URL (not shown), ' +
+          'NO_PROXY=10.0.0.0/8,.internal,*.test, PIPEOPS_TOKEN (not shown), ' +
+          'https_proxy (not shown)',
+      );
     });
 
     rootTest('lets every user run the program when the umask is strict', async () => {
@@ -116,7 +142,8 @@ for (const shell of findShells()) {
       await runInstallSh(setup.run);
       setup.release.requests.length = 0;
       const { stdout, ...result } = await runInstallSh(setup.run);
-      expect(result).toEqual({ exitCode: 0, stderr: 'pipeops-agent 1.2.3 is here already\n' });
+      const stderr = `${told(setup)}pipeops-agent 1.2.3 is here already\n`;
+      expect(result).toEqual({ exitCode: 0, stderr });
       expect(parseHandedOver(stdout).arguments).toEqual(['install']);
       expect(setup.release.requests).toEqual(['/latest', '/1.2.3/SHA256SUMS']);
       expect(await setup.machine.files()).toEqual(INSTALLED);
@@ -173,9 +200,10 @@ for (const shell of findShells()) {
         exitCode: 6,
         stdout: '',
         stderr:
+          `Variables that are set: PIPEOPS_VERSION=9.9.9, PIPEOPS_BASE_URL=${setup.release.baseUrl}\n` +
           `pipeops-agent: error: Cannot download ${url}: ${reason[fetcher]} [DOWNLOAD_FAILED]\n` +
-          'pipeops-agent: hint: Check that the address exists and ' +
-          'that this machine reaches it (proxy: HTTPS_PROXY)\n',
+          'pipeops-agent: hint: Check that the address exists and that this machine reaches it ' +
+          '(no proxy is set: behind one, set HTTPS_PROXY)\n',
       });
       expect(await setup.machine.files()).toEqual([]);
     });
@@ -188,7 +216,7 @@ for (const shell of findShells()) {
         exitCode: 6,
         stdout: '',
         stderr:
-          `Downloading pipeops-agent 1.2.3 for linux-${process.arch}\n` +
+          `${told(setup)}Downloading pipeops-agent 1.2.3 for linux-${process.arch}\n` +
           `pipeops-agent: error: The SHA-256 hash of ${BUILD}.gz is not the one in ` +
           `${setup.release.baseUrl}/1.2.3/SHA256SUMS [DOWNLOAD_CORRUPT]\n` +
           'pipeops-agent: hint: Run the same command again; ' +
@@ -237,7 +265,7 @@ for (const shell of findShells()) {
           exitCode: 130,
           stdout: '',
           stderr:
-            `Downloading pipeops-agent 1.2.3 for linux-${process.arch}\n` +
+            `${told(setup)}Downloading pipeops-agent 1.2.3 for linux-${process.arch}\n` +
             'pipeops-agent: error: Interrupted [INTERRUPTED]\n' +
             'pipeops-agent: hint: Run the same command again\n',
         });

@@ -124,6 +124,21 @@ describe.each([...shellsWithoutTools])('install.sh in $name', (shell) => {
 });
 
 describe.each([...shells])('install.sh in $name', (shell) => {
+  rootTest('says under sudo that no variable came through, and so no proxy', async () => {
+    const curl = 'echo "curl: (28) Connection timed out" >&2; exit 28';
+    await using setup = await open(shell, { replaced: { curl } });
+    const { exitCode, stderr } = await runInstallSh({ ...setup.run, env: { SUDO_USER: 'alice' } });
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 6,
+      stderr:
+        'No variables are set (sudo drops exported ones: use flags, or sudo NAME=value sh)\n' +
+        'pipeops-agent: error: Cannot download https://get.pipeops.dev/agent/latest: ' +
+        'curl: (28) Connection timed out [DOWNLOAD_FAILED]\n' +
+        'pipeops-agent: hint: Check that the address exists and that this machine reaches it ' +
+        '(no proxy is set here: behind one, sudo HTTPS_PROXY=… sh)\n',
+    });
+  });
+
   rootTest.each([
     'https://user:password@mirror.test',
     'https://mirror.test/a b',
