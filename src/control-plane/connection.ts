@@ -11,7 +11,7 @@ import { PING_INTERVAL_MS, type SlowLink, slowLink } from './slow-link.ts';
 export const DIAL_TIMEOUT_MS = 15_000;
 /**
  * A peer from which nothing came for this long is dead: it answers pings. Found within 15 s; later
- * only when its ping waits behind more than the link was measured to carry in good time.
+ * only when one message was under way that is more than the link was measured to carry in good time.
  */
 export const SILENCE_LIMIT_MS = 14_000;
 /** More than this waiting to leave means that the peer does not read: the connection is given up. */
@@ -69,10 +69,10 @@ export async function openConnection(
   const ended = Promise.withResolvers<AgentError>();
   const gone = new AbortController();
   const { host } = new URL(target.url);
-  const link = slowLink(deps);
   let heardAt = deps.clock.monotonic();
   let why: AgentError | undefined;
-  const socket = deps.dial(
+  const link = slowLink({ clock: deps.clock, ping: (mark) => socket.ping(mark) });
+  const socket: WebSocketConnection = deps.dial(
     target.url,
     { headers: target.headers, messageLimitBytes: MESSAGE_LIMIT_BYTES },
     {
@@ -114,7 +114,7 @@ export async function openConnection(
   }
   heardAt = deps.clock.monotonic();
   const connection = { ...senders(deps.clock, socket, link, gone.signal, give), kind: target.kind };
-  void watchSilence(deps.clock, { host, socket, link, heardAt: () => heardAt }, gone.signal, give);
+  void watchSilence(deps.clock, { host, link, heardAt: () => heardAt }, gone.signal, give);
   return { ...connection, signal: gone.signal, ended: ended.promise, close: give };
 }
 
@@ -181,11 +181,11 @@ function senders(
         payload,
         timestamp: clock.now().toISOString(),
       });
-      link.sent(text.length);
       if (!mayWrite()) {
         return false;
       }
       socket.send(text);
+      link.sent(Buffer.byteLength(text));
       return true;
     },
     // Not counted: the peer's windows let little of it wait, and it answers with new ones.
@@ -202,14 +202,13 @@ function senders(
 
 interface WatchedPeer {
   readonly host: string;
-  readonly socket: WebSocketConnection;
   readonly link: SlowLink;
   readonly heardAt: () => number;
 }
 
 async function watchSilence(
   clock: Clock,
-  { host, socket, link, heardAt }: WatchedPeer,
+  { host, link, heardAt }: WatchedPeer,
   gone: AbortSignal,
   give: (code: number, error: AgentError) => void,
 ): Promise<void> {
@@ -221,7 +220,7 @@ async function watchSilence(
       give(CLOSE_CODES.silent, new AgentError('CONTROL_PLANE_UNREACHABLE', message));
       return;
     }
-    socket.ping(link.pinged());
+    link.ask();
     await clock.sleep(Math.min(PING_INTERVAL_MS, leftMs), gone);
   }
 }

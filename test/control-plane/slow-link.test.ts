@@ -7,6 +7,8 @@ import { type ManualClock, manualClock } from '../support/manual-clock.ts';
 
 const MIB = 1024 * 1024;
 const STEP_MS = 100;
+/** A report of a cluster's resources. */
+const LUMP_BYTES = 86_000;
 /** 256 kbit/s. */
 const SLOW_BYTES_PER_MS = 32;
 /** 100 Mbit/s. */
@@ -27,6 +29,52 @@ test.each([20, 100, 1_000])('steady traffic of %d kB/s gives it no more time', a
   expect(await link.diesAfter(steadily)).toBeLessThanOrEqual(15_000);
 });
 
+test('steady traffic in lumps, two of them together now and then, gives it no more time', async () => {
+  const link = await connectOver(FAST_BYTES_PER_MS);
+  const lumps = async (count: number) => {
+    link.send(count * LUMP_BYTES);
+    await link.pass(PING_INTERVAL_MS);
+  };
+  for (const count of [1, 1, 1, 1, 2, 0, 1, 1, 1]) {
+    await lumps(count);
+  }
+  link.send(2 * LUMP_BYTES);
+  await link.pass(3 * STEP_MS);
+  link.goBlack();
+  expect(await link.diesAfter()).toBeLessThanOrEqual(15_000);
+});
+
+test('a big message that has arrived gives it no more time', async () => {
+  const link = await connectOver(FAST_BYTES_PER_MS);
+  await link.pass(60_000);
+  link.send(MIB);
+  await link.pass(2 * STEP_MS);
+  link.goBlack();
+  expect(await link.diesAfter()).toBeLessThanOrEqual(15_000);
+});
+
+test('nor do many messages at once that have arrived', async () => {
+  const link = await connectOver(FAST_BYTES_PER_MS);
+  await link.pass(60_000);
+  for (let messages = 0; messages < 50; messages += 1) {
+    link.send(MIB / 50);
+  }
+  await link.pass(3 * STEP_MS);
+  link.goBlack();
+  expect(await link.diesAfter()).toBeLessThanOrEqual(15_000);
+});
+
+test('a link that was slow, and is no more, gives it no more time', async () => {
+  const link = await connectOver(SLOW_BYTES_PER_MS);
+  link.send(MIB / 2);
+  await link.pass(20_000);
+  link.carries(FAST_BYTES_PER_MS);
+  link.send(MIB / 2);
+  await link.pass(2 * STEP_MS);
+  link.goBlack();
+  expect(await link.diesAfter()).toBeLessThanOrEqual(15_000);
+});
+
 test('what is sent to a peer that is silent already gives it no more time', async () => {
   const link = await connectOver(FAST_BYTES_PER_MS);
   await link.pass(60_000);
@@ -43,6 +91,14 @@ test('a slow link with a big message under way is alive', async () => {
     link.send(MIB);
     await link.pass(40_000 + messages * 1_000);
   }
+  expect(link.isAlive()).toBe(true);
+});
+
+test('nor is its size that of its text: other alphabets take more bytes', async () => {
+  const link = await connectOver(SLOW_BYTES_PER_MS);
+  await link.pass(10_000);
+  link.send(MIB / 4, '\u{4e16}');
+  await link.pass(30_000);
   expect(link.isAlive()).toBe(true);
 });
 
@@ -67,16 +123,14 @@ test('a slow link that goes black behind a big message is found when that must h
 });
 
 test('however much was sent, the patience is bounded', () => {
-  const link = slowLink({ clock: manualClock() });
+  const link = slowLink({ clock: manualClock(), ping: () => undefined });
   link.sent(1_000 * MIB);
-  link.pinged();
   expect(link.patienceMs()).toBe(75_000);
 });
 
 test('pongs that nobody asked for say nothing', () => {
-  const link = slowLink({ clock: manualClock() });
+  const link = slowLink({ clock: manualClock(), ping: () => undefined });
   link.sent(MIB);
-  link.pinged();
   const patience = link.patienceMs();
   for (const mark of ['', 'x', '-1', 'Infinity', String(2 * MIB)]) {
     link.ponged(mark);
@@ -104,9 +158,9 @@ async function connectOver(bytesPerMs: number) {
   };
   return {
     ...{ isAlive, pass },
-    goBlack: link.goBlack,
-    send: (bytes: number) => {
-      connection.send('command_progress', { text: 'x'.repeat(bytes) });
+    ...{ goBlack: link.goBlack, carries: link.carries },
+    send: (characters: number, character = 'x') => {
+      connection.send('command_progress', { text: character.repeat(characters) });
     },
     /** @returns ms since the last byte was heard */
     diesAfter: async (each?: () => void) => {
@@ -116,7 +170,8 @@ async function connectOver(bytesPerMs: number) {
   };
 }
 
-function simulatedLink(clock: ManualClock, bytesPerMs: number) {
+function simulatedLink(clock: ManualClock, bytesPerMsAtFirst: number) {
+  let bytesPerMs = bytesPerMsAtFirst;
   let freeAt = 0;
   let heardAt = 0;
   let black = false;
@@ -127,7 +182,7 @@ function simulatedLink(clock: ManualClock, bytesPerMs: number) {
   const dial: WebSocketDial = (_url, _options, handlers) => {
     queueMicrotask(handlers.opened);
     return {
-      send: (text) => void carry(text.length),
+      send: (text) => void carry(Buffer.byteLength(text)),
       sendBinary: (parts) => void carry(Buffer.concat(parts).length),
       ping: (mark) => {
         void carry(1).then(() => {
@@ -143,6 +198,9 @@ function simulatedLink(clock: ManualClock, bytesPerMs: number) {
   return {
     dial,
     heardAt: () => heardAt,
+    carries: (wanted: number) => {
+      bytesPerMs = wanted;
+    },
     goBlack: () => {
       black = true;
     },

@@ -31,9 +31,10 @@ export interface Outcome {
 export async function liveThrough(rig: Rig, fault: Fault, lastsMs: number): Promise<Outcome> {
   await fault.prepare?.(rig);
   const restarts = await restartsOf(rig);
+  const end = await fault.begin(rig);
+  // It has begun now: on a busy machine, seconds after it was asked for.
   const wallClock = Date.now();
   const began = performance.now();
-  const end = await fault.begin(rig);
   const { reason } = fault;
   const noticed =
     reason === undefined
