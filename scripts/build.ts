@@ -48,6 +48,8 @@ async function build(target: Target, version: string, commit: string): Promise<s
     '--no-compile-autoload-dotenv',
     '--no-compile-autoload-bunfig',
     '--reject-unresolved',
+    // An authority that the machine trusts is trusted: a company's, behind which all traffic goes.
+    '--compile-exec-argv=--use-system-ca',
   ];
   await $`${process.execPath} build ${flags} ${join(ROOT, 'src/main.ts')} --outfile ${outfile}`
     .cwd(ROOT)

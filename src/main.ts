@@ -11,10 +11,16 @@ import { systemFiles } from './platform/files.ts';
 import { systemHttp } from './platform/http.ts';
 import { lazyExec } from './platform/lazy-exec.ts';
 import { lineLog } from './platform/log.ts';
+import { ownEnvironment } from './platform/own-environment.ts';
 import { systemRandom } from './platform/random.ts';
 
 /** Columns assumed where the terminal does not say. */
 const COLUMNS_DEFAULT = 80;
+
+/** Where the files of a compiled executable seem to stand. */
+const COMPILED_ROOT = '/$bunfs/';
+
+const env = ownEnvironment(process, Bun.main.startsWith(COMPILED_ROOT) ? undefined : Bun.main);
 
 const interrupt = new AbortController();
 let interruptedBy: 'SIGINT' | 'SIGTERM' | undefined;
@@ -35,7 +41,7 @@ const exitCode = await runCli(
   {
     clock: systemClock,
     random: systemRandom,
-    exec: lazyExec({ env: process.env }),
+    exec: lazyExec({ env }),
     files: systemFiles('/'),
     http: systemHttp,
     // Loaded by the subcommands that need it: the others start faster without.
@@ -45,7 +51,7 @@ const exitCode = await runCli(
       { clock: systemClock },
       { level: 'warn', format: 'text', journal: false, write: io.stderr },
     ),
-    env: process.env,
+    env,
     uid: process.geteuid?.() ?? 0,
     hostname: hostname(),
     architecture: process.arch,

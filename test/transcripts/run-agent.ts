@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-const EXECUTABLE = join(import.meta.dir, `../../dist/pipeops-agent-linux-${process.arch}`);
+export const EXECUTABLE = join(import.meta.dir, `../../dist/pipeops-agent-linux-${process.arch}`);
 
 export interface Transcript {
   readonly exitCode: number;
