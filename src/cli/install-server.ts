@@ -8,16 +8,18 @@ import { type HostInventory, openInventory } from '../host/inventory.ts';
 import { serverConfig } from '../host/k3s-config.ts';
 import { CONTROL_PLANE_CA_FILE, CONTROL_PLANE_TOKEN_FILE, POLICY_FILE } from '../host/paths.ts';
 import { readPolicyFile } from '../policy/read-policy-file.ts';
+import { parseControlPlaneToken } from '../protocol/control-plane-token.ts';
 import type { PolicyFile } from '../protocol/policy-file.ts';
 import { machineSteps } from './agent-steps.ts';
 import type { CliContext } from './context.ts';
 import type { SubcommandArgs } from './define-subcommand.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
+import { readTokenFile } from './given-secret.ts';
 import { givenSettings, preflight, type SetupOptions, setUpMachine } from './machine-setup.ts';
 import { policyOfPreset } from './policy-preset.ts';
 
-/** Longest control-plane token, bytes. */
-const TOKEN_LIMIT_BYTES = 16 * 1024;
+/** Longer than a token may be: what it is instead shall be told, not only that it is too long. */
+const TOKEN_FILE_LIMIT_BYTES = 64 * 1024;
 /** An id that no agent has: the question is only whether the token is accepted. */
 const CHECK_AGENT_ID = 'pipeops-agent-install-check';
 
@@ -98,35 +100,39 @@ async function choosePolicy(
   return current;
 }
 
-/** A file, the environment, an earlier run, a person: in this order; undefined = standalone. */
+/**
+ * A file, the environment, an earlier run, a person: in this order; undefined = standalone.
+ * @throws AgentError USAGE, TOKEN_INVALID
+ */
 async function findToken(
   context: CliContext,
   flags: SubcommandArgs['flags'],
   inventory: HostInventory,
 ): Promise<string | undefined> {
-  const file = flags['token-file'];
-  if (typeof file === 'string') {
-    const text =
-      file === '-'
-        ? await context.io.readStdin(TOKEN_LIMIT_BYTES)
-        : await context.files.readText(file, TOKEN_LIMIT_BYTES);
-    const token = text?.trim() ?? '';
-    if (token === '') {
-      throw new AgentError('USAGE', `There is no token in ${file}`, {
-        hint: 'Write the token that the control plane gave you into that file, alone',
-      });
-    }
-    return token;
-  }
-  const variable = context.env['PIPEOPS_TOKEN']?.trim();
-  if (variable !== undefined && variable !== '') {
-    return variable;
-  }
-  if (inventory.has('file', CONTROL_PLANE_TOKEN_FILE)) {
-    return undefined;
+  const given = await givenToken(context, flags);
+  if (given !== undefined || inventory.has('file', CONTROL_PLANE_TOKEN_FILE)) {
+    return given;
   }
   const answer = await context.io.askSecret('Token of the control plane (empty for none): ');
-  return answer === undefined || answer.trim() === '' ? undefined : answer.trim();
+  return answer === undefined ? undefined : parseControlPlaneToken(answer);
+}
+
+/** The token of a flag or a variable. @throws AgentError USAGE, TOKEN_INVALID */
+async function givenToken(
+  context: CliContext,
+  flags: SubcommandArgs['flags'],
+): Promise<string | undefined> {
+  const file = flags['token-file'];
+  if (typeof file !== 'string') {
+    return parseControlPlaneToken(context.env['PIPEOPS_TOKEN'] ?? '');
+  }
+  const token = parseControlPlaneToken(await readTokenFile(context, file, TOKEN_FILE_LIMIT_BYTES));
+  if (token === undefined) {
+    throw new AgentError('USAGE', `There is no token in ${file}`, {
+      hint: 'Write the token that the control plane gave you into that file, alone',
+    });
+  }
+  return token;
 }
 
 async function readCa(context: CliContext, config: Config): Promise<string | undefined> {

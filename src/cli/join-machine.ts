@@ -2,18 +2,19 @@ import { AgentError } from '../core/errors.ts';
 import { openInventory } from '../host/inventory.ts';
 import { findServer } from '../host/join-server.ts';
 import { joiningConfig } from '../host/k3s-config.ts';
-import type { K3sRole } from '../host/paths.ts';
-import { decodeJoinToken, JOIN_TOKEN_LIMIT_BYTES } from '../protocol/join-token.ts';
+import { decodeJoinToken, JOIN_TOKEN_TEXT_LIMIT_BYTES } from '../protocol/join-token.ts';
+import { misplacedSecret } from '../protocol/misplaced-secret.ts';
 import { machineSteps } from './agent-steps.ts';
 import type { CliContext } from './context.ts';
 import type { SubcommandArgs } from './define-subcommand.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
+import { readTokenFile } from './given-secret.ts';
 import { givenSettings, preflight, type SetupOptions, setUpMachine } from './machine-setup.ts';
+import { NO_MORE_SERVERS } from './no-more-servers.ts';
 
 type Flags = SubcommandArgs['flags'];
 
 interface Target {
-  readonly role: K3sRole;
   readonly serverUrl: string;
   /** What k3s shows to the server: secret. */
   readonly k3sToken: string;
@@ -26,6 +27,11 @@ export async function joinWithToken(
   options: SetupOptions,
 ): Promise<number> {
   const content = decodeJoinToken(await readToken(context, flags));
+  if (content.role === 'server') {
+    throw new AgentError('JOIN_TOKEN_INVALID', `This token is of a server: ${NO_MORE_SERVERS}`, {
+      hint: 'Join as a worker; on the server: sudo pipeops-agent token create',
+    });
+  }
   if (content.expires !== null && Date.parse(content.expires) <= context.clock.now().getTime()) {
     throw new AgentError('JOIN_TOKEN_EXPIRED', `The join token ended at ${content.expires}`, {
       hint: 'Make a new one on a server: sudo pipeops-agent token create',
@@ -36,7 +42,7 @@ export async function joinWithToken(
     try {
       const serverUrl = await findServer(context, content.servers, content.ca);
       progress.done(serverUrl);
-      return { role: content.role, serverUrl, k3sToken: content.token };
+      return { serverUrl, k3sToken: content.token };
     } catch (thrown) {
       progress.fail();
       throw thrown;
@@ -51,13 +57,22 @@ export async function joinWithK3sVariables(
   options: SetupOptions,
 ): Promise<number> {
   const serverUrl = context.env['K3S_URL'] ?? '';
-  const k3sToken = context.env['K3S_TOKEN'] ?? '';
+  const k3sToken = context.env['K3S_TOKEN']?.trim() ?? '';
   if (!URL.canParse(serverUrl) || !serverUrl.startsWith('https://') || k3sToken === '') {
     throw new AgentError('USAGE', 'NODE_TYPE=agent needs K3S_URL=https://… and K3S_TOKEN', {
       hint: 'Set both, or use a join token: sudo pipeops-agent join --token-file FILE',
     });
   }
-  return join(context, flags, options, async () => ({ role: 'agent', serverUrl, k3sToken }));
+  const misplaced = misplacedSecret('k3s-token', k3sToken);
+  if (misplaced !== undefined) {
+    throw misplaced;
+  }
+  if (!/^[!-~]+$/.test(k3sToken)) {
+    throw new AgentError('JOIN_TOKEN_INVALID', 'K3S_TOKEN is not one word of plain characters', {
+      hint: 'Copy it from /var/lib/rancher/k3s/server/node-token of the server',
+    });
+  }
+  return join(context, flags, options, async () => ({ serverUrl, k3sToken }));
 }
 
 async function join(
@@ -70,15 +85,14 @@ async function join(
   const { config } = loaded;
   const inventory = await openInventory(context);
   const target = await findTarget();
-  await preflight(context, inventory, target.role, [config.http.port]);
-  const { traefik } = config.k3s;
+  await preflight(context, inventory, 'agent', [config.http.port]);
   const given = givenSettings(loaded);
   const steps = machineSteps(context, inventory, {
     k3s: {
-      role: target.role,
+      role: 'agent',
       version: config.k3s.version,
       mirror: config.k3s.mirror,
-      config: joiningConfig(target.role, target.serverUrl, { traefik }),
+      config: joiningConfig(target.serverUrl),
       joinToken: target.k3sToken,
       hostname: context.hostname,
     },
@@ -89,24 +103,16 @@ async function join(
     controlPlaneToken: undefined,
     proxyCredentials: undefined,
   });
-  const facts = { role: target.role, httpPort: config.http.port } as const;
+  const facts = { role: 'agent', httpPort: config.http.port } as const;
   return setUpMachine(context, steps, { ...facts, clusterName: null, controlPlane: null }, options);
 }
 
 async function readToken(context: CliContext, flags: Flags): Promise<string> {
   const file = flags['token-file'];
   const token = flags['token'];
-  if (token === '-' || file === '-') {
-    return context.io.readStdin(JOIN_TOKEN_LIMIT_BYTES);
-  }
-  if (typeof file === 'string') {
-    const text = await context.files.readText(file);
-    if (text === undefined) {
-      throw new AgentError('USAGE', `There is no file ${file}`, {
-        hint: 'Write the join token into it, or check the path',
-      });
-    }
-    return text;
+  if (token === '-' || typeof file === 'string') {
+    const path = typeof file === 'string' ? file : '-';
+    return readTokenFile(context, path, JOIN_TOKEN_TEXT_LIMIT_BYTES);
   }
   if (typeof token === 'string') {
     context.io.stderr(

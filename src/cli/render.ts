@@ -23,8 +23,17 @@ export function renderErrorJson(error: AgentError): string {
   return redact(`${JSON.stringify(document, null, 2)}\n`);
 }
 
-/** `label  value` lines with the values in one column. */
-export function renderTable(rows: readonly (readonly [string, string])[]): string {
-  const width = Math.max(0, ...rows.map(([label]) => label.length));
-  return rows.map(([label, value]) => `${label.padEnd(width)}  ${value}\n`).join('');
+/** Lines with the values of each column below each other. */
+export function renderTable(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [column, { length }] of row.entries()) {
+      widths[column] = Math.max(widths[column] ?? 0, length);
+    }
+  }
+  const line = (row: readonly string[]) =>
+    row.map((value, column) =>
+      column === row.length - 1 ? value : value.padEnd(widths[column] ?? 0),
+    );
+  return rows.map((row) => `${line(row).join('  ')}\n`).join('');
 }

@@ -2,59 +2,80 @@ import { formatDuration, parseDuration } from '../core/duration.ts';
 import { AgentError } from '../core/errors.ts';
 import { JSON_FLAG } from './common-flags.ts';
 import type { SubcommandDefinition } from './define-subcommand.ts';
+import { NO_MORE_SERVERS } from './no-more-servers.ts';
 
 const TTL_DEFAULT = '15m';
 const TTL_MS_MIN = 60_000;
 const TTL_MS_MAX = 7 * 24 * 3_600_000;
+const DESCRIPTION_LENGTH_MAX = 200;
+
+/** README's line for the new machine. */
+const JOIN_LINE =
+  'curl -fsSL https://get.pipeops.dev/agent/install.sh | sudo sh -s -- join --token-file FILE';
 
 export const tokenCreateSubcommand: SubcommandDefinition = {
   name: 'token create',
-  description: 'Makes a token that lets another machine join this cluster.',
-  example: 'sudo pipeops-agent token create --ttl 1h',
+  description: 'Makes a token that lets another machine join this cluster as a worker.',
+  example: 'sudo pipeops-agent token create --ttl 1h --description "rack 2"',
   flags: {
     ttl: {
       type: 'string',
       description: `How long it can be used (default ${TTL_DEFAULT})`,
       placeholder: 'DURATION',
     },
-    role: { type: 'string', description: 'agent (default) or server', placeholder: 'ROLE' },
-    yes: { type: 'boolean', description: 'Confirm a server token' },
+    description: {
+      type: 'string',
+      description: 'What it is for; "token list" shows it',
+      placeholder: 'TEXT',
+    },
+    role: { type: 'string', description: 'agent; servers cannot join yet', placeholder: 'ROLE' },
+    yes: { type: 'boolean', description: 'Confirms a token of a server, which cannot be made yet' },
     json: JSON_FLAG,
   },
   positionals: [],
   needsRoot: true,
   run: async (context, { flags }) => {
-    const role = flags['role'] ?? 'agent';
-    if (role !== 'agent' && role !== 'server') {
-      throw new AgentError('USAGE', `There is no role "${role}"`, {
-        hint: 'Use --role agent or --role server',
-      });
-    }
-    if (role === 'server' && flags['yes'] !== true) {
-      throw new AgentError(
-        'USAGE',
-        'A server token has no end, cannot be revoked and opens the whole cluster',
-        { hint: 'If that is what you want, add --yes' },
-      );
-    }
+    checkRole(flags['role'] ?? 'agent');
     const ttlMs = readTtl(flags['ttl']);
-    const { createServerToken, createWorkerToken } = await import('../host/join-tokens.ts');
-    const created =
-      role === 'server'
-        ? await createServerToken(context)
-        : await createWorkerToken(context, ttlMs);
+    const description = readDescription(flags['description']);
+    const { createWorkerToken } = await import('../host/join-tokens.ts');
+    const created = await createWorkerToken(context, { ttlMs, description });
     if (flags['json'] === true) {
-      context.io.stdout(`${JSON.stringify({ ...created, role }, null, 2)}\n`);
+      context.io.stdout(`${JSON.stringify({ ...created, role: 'agent' }, null, 2)}\n`);
       return 0;
     }
     context.io.stdout(`${created.token}\n`);
     context.io.stderr(
-      `${created.id === null ? 'It has no end.' : `It ends in ${formatDuration(ttlMs)}.`}` +
-        ' On the other machine: sudo pipeops-agent join --token-file FILE\n',
+      `Its id is ${created.id}. It ends in ${formatDuration(ttlMs)}; to end it before: ` +
+        `sudo pipeops-agent token revoke ${created.id}\n` +
+        `On the new machine, with the token in a file:\n  ${JOIN_LINE}\n`,
     );
     return 0;
   },
 };
+
+function checkRole(role: string | boolean): void {
+  if (role === 'server') {
+    throw new AgentError('USAGE', `There are no tokens of servers: ${NO_MORE_SERVERS}`, {
+      hint: 'Add workers instead: sudo pipeops-agent token create',
+    });
+  }
+  if (role !== 'agent') {
+    throw new AgentError('USAGE', `There is no role "${role}"`, { hint: 'Use --role agent' });
+  }
+}
+
+function readDescription(text: string | boolean | undefined): string | undefined {
+  if (typeof text !== 'string' || text.trim() === '') {
+    return undefined;
+  }
+  if (text.length > DESCRIPTION_LENGTH_MAX || /\p{C}/u.test(text)) {
+    throw new AgentError('USAGE', 'Cannot use that --description', {
+      hint: `Give up to ${DESCRIPTION_LENGTH_MAX} characters on one line`,
+    });
+  }
+  return text.trim();
+}
 
 function readTtl(text: string | boolean | undefined): number {
   const ttlMs = parseDuration(typeof text === 'string' ? text : TTL_DEFAULT);
@@ -83,8 +104,8 @@ export const tokenListSubcommand: SubcommandDefinition = {
     const { renderTable } = await import('./render.ts');
     context.io.stdout(
       renderTable([
-        ['ID', 'ENDS'],
-        ...tokens.map(({ id, expires }) => [id, expires ?? 'never'] as const),
+        ['ID', 'ENDS', 'FOR'],
+        ...tokens.map(({ id, expires, description }) => [id, expires ?? 'never', description]),
       ]),
     );
     return 0;

@@ -2,6 +2,7 @@ import { AgentError, messageOf } from '../core/errors.ts';
 import type { Clock, Http, TlsOptions } from '../core/ports.ts';
 import { redact } from '../core/redact.ts';
 import { REST_BODY_LIMIT_BYTES } from '../protocol/rest.ts';
+import { usableToken } from './authorization.ts';
 import { withDeadline } from './deadline.ts';
 import { retryAfterMs } from './pace.ts';
 
@@ -44,12 +45,7 @@ export async function restCall(
   request: RestCall,
   signal: AbortSignal,
 ): Promise<string> {
-  const token = request.authorized ? await deps.token() : undefined;
-  if (request.authorized && token === undefined) {
-    throw new AgentError('TOKEN_REJECTED', 'There is no control-plane token', {
-      hint: 'Give one: pipeops-agent install --token-file FILE',
-    });
-  }
+  const token = request.authorized ? await usableToken(deps) : undefined;
   const { response, text } = await exchange(deps, options, request, token, signal);
   if (response.status >= 200 && response.status < 300) {
     return text;

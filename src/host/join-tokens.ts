@@ -1,14 +1,14 @@
 import { AgentError } from '../core/errors.ts';
 import type { Clock, Exec, ExecResult, Files } from '../core/ports.ts';
-import { encodeJoinToken, type JoinTokenContent } from '../protocol/join-token.ts';
+import { encodeJoinToken } from '../protocol/join-token.ts';
 import { BootstrapTokenSecrets } from '../protocol/kubectl.ts';
 import { readClusterInfo } from './cluster-info.ts';
 import { readKubernetesJson } from './kubectl.ts';
-import { K3S_EXECUTABLE, K3S_SERVER_CA_FILE, K3S_SERVER_TOKEN_FILE } from './paths.ts';
+import { K3S_EXECUTABLE, K3S_SERVER_CA_FILE } from './paths.ts';
 
 const TOKEN_TIMEOUT_MS = 30_000;
-/** Marks the tokens that were made here among those of other tools. */
-const DESCRIPTION = 'pipeops-agent';
+/** Marks the tokens that were made here among those of other tools, where nobody said what for. */
+const DESCRIPTION_DEFAULT = 'pipeops-agent';
 
 interface Deps {
   readonly clock: Clock;
@@ -16,13 +16,19 @@ interface Deps {
   readonly files: Files;
 }
 
+export interface JoinTokenOptions {
+  readonly ttlMs: number;
+  /** What it is for, for people. */
+  readonly description?: string | undefined;
+}
+
 export interface CreatedJoinToken {
   /** What `join` takes: secret. */
   readonly token: string;
-  /** What `token revoke` takes; null for a server token, which cannot be revoked. */
-  readonly id: string | null;
-  /** ISO time; null for a server token, which has no end. */
-  readonly expires: string | null;
+  /** What `token revoke` takes. */
+  readonly id: string;
+  /** ISO time. */
+  readonly expires: string;
   readonly servers: readonly string[];
 }
 
@@ -37,7 +43,10 @@ export interface JoinTokenEntry {
  * itself (docs.k3s.io, "k3s token").
  * @throws AgentError NOT_A_SERVER, TOOL_FAILED, KUBERNETES_API
  */
-export async function createWorkerToken(deps: Deps, ttlMs: number): Promise<CreatedJoinToken> {
+export async function createWorkerToken(
+  deps: Deps,
+  { ttlMs, description = DESCRIPTION_DEFAULT }: JoinTokenOptions,
+): Promise<CreatedJoinToken> {
   const ca = await readCa(deps);
   const { servers } = await readClusterInfo(deps);
   const expires = new Date(deps.clock.now().getTime() + ttlMs).toISOString();
@@ -45,7 +54,7 @@ export async function createWorkerToken(deps: Deps, ttlMs: number): Promise<Crea
   const result = await k3sToken(deps, [
     'create',
     `--ttl=${seconds}s`,
-    `--description=${DESCRIPTION}`,
+    `--description=${description}`,
   ]);
   const token = result.stdout.trim();
   const id = /([a-z0-9]{6})\.[a-z0-9]{16}$/.exec(token)?.[1];
@@ -60,28 +69,6 @@ export async function createWorkerToken(deps: Deps, ttlMs: number): Promise<Crea
     expires,
     servers,
   };
-}
-
-/**
- * Wraps k3s' own server token: it has no end, cannot be revoked, and opens the whole cluster.
- * @throws AgentError NOT_A_SERVER, KUBERNETES_API
- */
-export async function createServerToken(deps: Deps): Promise<CreatedJoinToken> {
-  const ca = await readCa(deps);
-  const { servers } = await readClusterInfo(deps);
-  const token = (await deps.files.readText(K3S_SERVER_TOKEN_FILE))?.trim();
-  if (token === undefined || token === '') {
-    throw notAServer();
-  }
-  const content: JoinTokenContent = {
-    v: 1,
-    servers: [...servers],
-    ca,
-    token,
-    role: 'server',
-    expires: null,
-  };
-  return { token: encodeJoinToken(content), id: null, expires: null, servers };
 }
 
 /** Never with the secret part. @throws AgentError NOT_A_SERVER, KUBERNETES_API */

@@ -14,17 +14,8 @@ export function serverConfig(options: { readonly traefik: boolean }): K3sConfig 
   };
 }
 
-/** A server that joins is told the same, and where to join. */
-export function joiningConfig(
-  role: 'agent' | 'server',
-  serverUrl: string,
-  options: { readonly traefik: boolean },
-): K3sConfig {
-  return {
-    ...(role === 'server' ? serverConfig(options) : {}),
-    server: serverUrl,
-    'token-file': K3S_TOKEN_FILE,
-  };
+export function joiningConfig(serverUrl: string): K3sConfig {
+  return { server: serverUrl, 'token-file': K3S_TOKEN_FILE };
 }
 
 /** JSON is YAML: no text needs quoting of its own. */

@@ -28,7 +28,6 @@ export const K3S_EXECUTABLE = '/usr/local/bin/k3s';
 export const K3S_CONFIG_FILE = '/etc/rancher/k3s/config.yaml.d/50-pipeops.yaml';
 export const K3S_ADMIN_KUBECONFIG_FILE = '/etc/rancher/k3s/k3s.yaml';
 export const K3S_SERVER_CA_FILE = '/var/lib/rancher/k3s/server/tls/server-ca.crt';
-export const K3S_SERVER_TOKEN_FILE = '/var/lib/rancher/k3s/server/token';
 
 export type K3sRole = 'server' | 'agent';
 

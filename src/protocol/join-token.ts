@@ -5,8 +5,12 @@
  */
 import * as z from 'zod';
 import { AgentError } from '../core/errors.ts';
+import { misplacedSecret } from './misplaced-secret.ts';
+import { withoutFolds } from './secret-kind.ts';
 
 export const JOIN_TOKEN_LIMIT_BYTES = 4 * 1024;
+/** Longest text in which one is looked for: a mail may have put a line break after each few letters. */
+export const JOIN_TOKEN_TEXT_LIMIT_BYTES = 64 * 1024;
 const PREFIX = 'pj1';
 
 export const JoinTokenContent = z.strictObject({
@@ -37,20 +41,38 @@ export function encodeJoinToken(content: JoinTokenContent): string {
 }
 
 /**
- * Reads a join token. Does not look at `expires`: the caller has the clock.
+ * Reads a join token, folded or not. Does not look at `expires`: the caller has the clock.
  * @throws AgentError JOIN_TOKEN_INVALID, never with the token in its text
  */
 export function decodeJoinToken(text: string): JoinTokenContent {
-  const token = text.trim();
+  const misplaced = misplacedSecret('join-token', text);
+  if (misplaced !== undefined) {
+    throw misplaced;
+  }
+  const token = withoutFolds(text).replace(/^["'`]|["'`]$/g, '');
   if (token.length === 0) {
     throw invalid('it is empty');
+  }
+  if (token.split(`${PREFIX}.`).length > 2) {
+    throw invalid('there is more than one; give one');
   }
   if (token.length > JOIN_TOKEN_LIMIT_BYTES) {
     throw invalid(`it is longer than ${JOIN_TOKEN_LIMIT_BYTES} bytes`);
   }
   const [prefix, body, sum, ...rest] = token.split('.');
+  if (/^pj\d{1,3}$/.test(prefix ?? '') && prefix !== PREFIX) {
+    throw invalid('it is of another version; use the same version of pipeops-agent on both');
+  }
   if (prefix !== PREFIX) {
-    throw invalid(`it does not begin with "${PREFIX}."`);
+    throw new AgentError(
+      'JOIN_TOKEN_INVALID',
+      `This is not a join token: it does not begin with "${PREFIX}."`,
+      {
+        hint:
+          'If it is a token of the control plane: sudo pipeops-agent install --token-file FILE. ' +
+          'A join token is made on a server: sudo pipeops-agent token create',
+      },
+    );
   }
   if (body === undefined || sum === undefined || rest.length > 0) {
     throw invalid('it does not have three parts');

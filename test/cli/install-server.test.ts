@@ -164,7 +164,63 @@ test('install refuses a token file that is not there', async () => {
   expect(errorOf(await refusedInstall(['install', '--token-file', '/absent', '--json']))).toEqual({
     exitCode: 2,
     code: 'USAGE',
-    message: 'There is no token in /absent',
-    hint: 'Write the token that the control plane gave you into that file, alone',
+    message: 'There is no file /absent',
+    hint: 'Check the path; the file holds the token and nothing else',
   });
+});
+
+const JOIN_TOKEN = `pj1.${'QUJD'.repeat(20)}.0123abcd`;
+
+test.each([
+  ['a join token', JOIN_TOKEN, 'This is a join token, not a token of the control plane'],
+  [
+    'a token of k3s',
+    `K10${'a'.repeat(64)}::server:secret-of-k3s`,
+    'This is a token of k3s, not a token of the control plane',
+  ],
+  [
+    'a private key',
+    '-----BEGIN PRIVATE KEY-----\nMC4CAQAw\n-----END PRIVATE KEY-----',
+    'This is a private key, not a token of the control plane',
+  ],
+  [
+    'several words',
+    'the token of it',
+    'Cannot use the control-plane token: there are 4 words; a token is one',
+  ],
+])('install sends nothing to the control plane when it is given %s', async (_, text, message) => {
+  let requests = 0;
+  await using controlPlane = Bun.serve({
+    port: 0,
+    fetch: () => {
+      requests += 1;
+      return new Response();
+    },
+  });
+  const url = ['--api-url', `http://127.0.0.1:${controlPlane.port}`];
+  const wanted = { exitCode: 2, code: 'TOKEN_INVALID', message };
+  const byVariable = await refusedInstall(['install', '--json', ...url], { PIPEOPS_TOKEN: text });
+  expect(errorOf(byVariable)).toMatchObject(wanted);
+  await machine.put('/root/token', text);
+  before = await machine.listing();
+  const byFile = await refusedInstall([...INSTALL, ...url]);
+  expect(errorOf(byFile)).toMatchObject(wanted);
+  expect(`${byFile.stdout}${byFile.stderr}`).not.toContain(text);
+  expect(requests).toBe(0);
+});
+
+test('install names "join" where it is given a join token', async () => {
+  await machine.put('/root/token', JOIN_TOKEN);
+  before = await machine.listing();
+  expect(errorOf(await refusedInstall(INSTALL)).hint).toContain(
+    'sudo pipeops-agent join --token-file FILE',
+  );
+});
+
+test('--token-file does not repeat what may be the token itself', async () => {
+  for (const given of [JOIN_TOKEN, 'eyJhbGciOiJIUzI1NiJ9.e30.c2ln', 'pat_2f0c1d7e9b8a4c6d5e3f']) {
+    const ran = await refusedInstall(['install', '--token-file', given, '--json']);
+    expect(errorOf(ran)).toMatchObject({ exitCode: 2, code: 'USAGE' });
+    expect(`${ran.stdout}${ran.stderr}`).not.toContain(given);
+  }
 });

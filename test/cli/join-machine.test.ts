@@ -107,3 +107,31 @@ test.each([
   });
   expect(await machine.listing()).toEqual(before);
 });
+
+test.each([
+  ['a join token', `pj1.${'QUJD'.repeat(20)}.0123abcd`, /pipeops-agent join --token-file FILE/],
+  ['a kubeconfig', 'clusters: []\nusers: []\n', /kubectl/],
+  ['two words', 'K10abc def', /node-token/],
+])('install with NODE_TYPE=agent tells %s in K3S_TOKEN by its shape', async (_, token, hint) => {
+  const before = await machine.listing();
+  const env = { NODE_TYPE: 'agent', K3S_URL: 'https://10.0.0.1:6443', K3S_TOKEN: token };
+  const ran = await cliContext({ root: machine.path, env }).run('install', '--json');
+  const error = errorOf(ran);
+  expect(error).toMatchObject({ exitCode: 2, code: 'JOIN_TOKEN_INVALID' });
+  expect(error.hint).toMatch(hint);
+  expect(await machine.listing()).toEqual(before);
+});
+
+test('join says why a token of a server is not taken', async () => {
+  const token = encodeJoinToken({
+    ...{ v: 1, servers: [serverUrl()], ca: tls.ca, token: `K10${'0'.repeat(64)}::server:secret` },
+    ...{ role: 'server', expires: null },
+  });
+  await machine.put('/root/join-token', token);
+  expect(errorOf(await cliContext({ root: machine.path }).run(...JOIN))).toMatchObject({
+    exitCode: 2,
+    code: 'JOIN_TOKEN_INVALID',
+    message: expect.stringContaining('high availability'),
+    hint: 'Join as a worker; on the server: sudo pipeops-agent token create',
+  });
+});

@@ -372,19 +372,33 @@ describe('token', () => {
     expect((await machine.run(['token', 'create', '--ttl', '2h'])).stderr).toContain('2h');
   });
 
-  test('create makes a server token only when that is confirmed', async () => {
+  test('create says the id, and list what a token was made for', async () => {
     await install();
-    const words = ['token', 'create', '--role', 'server', '--json'];
-    expect(failure(await machine.run(words))).toMatchObject({ exitCode: 2, code: 'USAGE' });
-    const created = JSON.parse((await machine.run([...words, '--yes'])).stdout);
-    expect({ ...created, token: decodeJoinToken(created.token).role }).toEqual({
-      token: 'server',
-      id: null,
-      expires: null,
-      servers: ['https://10.0.0.1:6443'],
-      role: 'server',
-    });
+    const created = await machine.run(['token', 'create', '--description', ' rack 2 ']);
+    expect(created.stderr).toContain('Its id is abcdef.');
+    const call = machine.calls.find(({ argv }) => argv[1] === 'token');
+    expect(call?.argv).toContain('--description=rack 2');
+    expect((await machine.run(['token', 'list'])).stdout).toBe(
+      'ID      ENDS                  FOR\nabcdef  2099-01-01T00:00:00Z  pipeops-agent\n',
+    );
+    for (const description of ['two\nlines', '\u001b[31m', 'x'.repeat(201)]) {
+      const ran = await machine.run(['token', 'create', '--description', description, '--json']);
+      expect(failure(ran)).toMatchObject({ exitCode: 2, code: 'USAGE' });
+    }
   });
+
+  test.each([[[]], [['--yes']]])(
+    'create makes no token of a server, and says why: %j',
+    async (yes) => {
+      await install();
+      const ran = await machine.run(['token', 'create', '--role', 'server', ...yes, '--json']);
+      expect(failure(ran)).toMatchObject({
+        exitCode: 2,
+        code: 'USAGE',
+        message: expect.stringContaining('more servers come with high availability'),
+      });
+    },
+  );
 
   test('refuses a time or a role that does not fit, and a machine that is no server', async () => {
     for (const words of [
@@ -395,12 +409,7 @@ describe('token', () => {
       const ran = await machine.run(['token', 'create', ...words, '--json']);
       expect(failure(ran)).toMatchObject({ exitCode: 2, code: 'USAGE' });
     }
-    for (const words of [
-      ['token', 'create'],
-      ['token', 'create', '--role', 'server', '--yes'],
-      ['token', 'list'],
-      ['cluster-info'],
-    ]) {
+    for (const words of [['token', 'create'], ['token', 'list'], ['cluster-info']]) {
       const ran = await machine.run([...words, '--json']);
       expect(failure(ran)).toMatchObject({ exitCode: 4, code: 'NOT_A_SERVER' });
     }

@@ -67,6 +67,36 @@ describe('decodeJoinToken()', () => {
     expect(decodeJoinToken(` \n${TOKEN}\r\n`)).toEqual(CONTENT);
   });
 
+  test('takes a token that was folded on its way', () => {
+    const folded = TOKEN.replace(/(.{60})/g, '$1\r\n  ');
+    expect(decodeJoinToken(folded)).toEqual(CONTENT);
+    expect(decodeJoinToken(`"${[...TOKEN].join('\u200b ')}"\n`)).toEqual(CONTENT);
+  });
+
+  test.each([
+    [
+      `K10${'a'.repeat(64)}::server:hunter2`,
+      'This is a token of k3s, not a join token',
+      /token create.*pipeops-agent join.*K3S_URL/,
+    ],
+    [
+      'the-token-of-the-control-plane',
+      'This is not a join token: it does not begin with "pj1."',
+      /pipeops-agent install --token-file FILE/,
+    ],
+    [
+      JSON.stringify({ token: TOKEN }),
+      'This is what "token create --json" printed, not a join token',
+      /"token"/,
+    ],
+    ['-----BEGIN RSA PRIVATE KEY-----', 'This is a private key, not a join token', /keep it/],
+  ])('tells another secret by its shape: %j', async (text, message, hint) => {
+    const failure = await failureOf(() => decodeJoinToken(text));
+    expect(failure).toMatchObject({ code: 'JOIN_TOKEN_INVALID', message });
+    expect(failure.hint).toMatch(hint);
+    expect(Bun.inspect(failure)).not.toContain('hunter2');
+  });
+
   test('finds any single changed character', () => {
     const changed = [...TOKEN].flatMap((was, index) =>
       ['A', 'a', 'b', '0', '9', '.', '_', '-', ' ', '\n', '=', '+', 'é']
@@ -100,8 +130,8 @@ describe('decodeJoinToken()', () => {
   test.each([
     ['', 'it is empty'],
     ['  \n', 'it is empty'],
-    ['K10abcdef::server:hunter2', 'it does not begin with "pj1."'],
-    ['pj2.abc.00000000', 'it does not begin with "pj1."'],
+    ['pj2.abc.00000000', 'it is of another version; use the same version of pipeops-agent on both'],
+    [`${TOKEN}\n${TOKEN}`, 'there is more than one; give one'],
     ['pj1.abc', 'it does not have three parts'],
     ['pj1.abc.def.ghi', 'it does not have three parts'],
     [
