@@ -1,10 +1,15 @@
 /** Which proxy stands between this machine and an address. */
 
+export interface ProxyCredentials {
+  readonly user: string;
+  readonly password: string;
+}
+
 export interface ProxyServer {
   readonly kind: 'http' | 'https' | 'socks5';
   readonly host: string;
   readonly port: number;
-  readonly credentials?: { readonly user: string; readonly password: string };
+  readonly credentials?: ProxyCredentials;
 }
 
 export interface ProxySettings {

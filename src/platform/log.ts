@@ -11,6 +11,9 @@ const JOURNAL_PRIORITY: Readonly<Record<LogLevel, number>> = {
   debug: 7,
 };
 
+/** Control characters of ASCII and of Latin-1, and what else ends a line somewhere. */
+const CONTROL = /[\p{Cc}\u2028\u2029]/gu;
+
 export interface LogOptions {
   readonly level: LogLevel;
   /** text: readable lines; json: one object a line. */
@@ -53,8 +56,14 @@ function render(
     options.format === 'json'
       ? JSON.stringify({ time: clock.now().toISOString(), level, message, ...fields })
       : renderText(clock, options, level, message, fields);
-  // A message from outside must not be able to forge a second line.
-  return `${prefix}${redact(body).replaceAll('\n', '\\n')}\n`;
+  return `${prefix}${oneLine(redact(body))}\n`;
+}
+
+/** What comes from outside cannot forge a second line, nor an escape sequence: to the journal NUL ends one too. */
+function oneLine(text: string): string {
+  return text.replace(CONTROL, (character) =>
+    character === '\n' ? '\\n' : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 /** The journal has its own time and level; elsewhere they stand in the line. */

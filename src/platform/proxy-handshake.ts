@@ -1,6 +1,7 @@
 /** How a socket to a proxy becomes a socket to what stands behind it. */
 import type { Socket } from 'node:net';
-import type { ProxyServer } from '../core/proxy-settings.ts';
+import type { ProxyCredentials, ProxyServer } from '../core/proxy-settings.ts';
+import { encodeRequestHead, type HeaderList } from '../protocol/http-head.ts';
 import type { Target } from './addresses.ts';
 
 /** Longest answer of a proxy before its connection is ours, bytes. */
@@ -30,11 +31,8 @@ async function httpConnect(
 ): Promise<void> {
   const authority = `${target.host.includes(':') ? `[${target.host}]` : target.host}:${target.port}`;
   const { credentials } = proxy;
-  const basic =
-    credentials === undefined
-      ? ''
-      : `Proxy-Authorization: Basic ${Buffer.from(`${credentials.user}:${credentials.password}`).toString('base64')}\r\n`;
-  socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${basic}\r\n`);
+  const own: HeaderList = credentials === undefined ? [] : [basicAuthorization(credentials)];
+  socket.write(encodeRequestHead('CONNECT', authority, [['Host', authority], ...own]));
   const head = (await reader.until('\r\n\r\n')).toString('latin1');
   const status = /^HTTP\/1\.[01] (\d{3})/.exec(head)?.[1];
   if (status === undefined || !status.startsWith('2')) {
@@ -46,11 +44,18 @@ async function httpConnect(
   }
 }
 
+function basicAuthorization({ user, password }: ProxyCredentials): readonly [string, string] {
+  const basic = Buffer.from(`${user}:${password}`).toString('base64');
+  return ['Proxy-Authorization', `Basic ${basic}`];
+}
+
 const SOCKS_VERSION = 5;
 const NO_CREDENTIALS = 0;
 const USER_AND_PASSWORD = 2;
 const CONNECT = 1;
 const DOMAIN_NAME = 3;
+/** RFC 1928 section 5, RFC 1929 section 2. */
+const SOCKS_TEXT_BYTES_MAX = 255;
 /** What follows the head of the reply, by type of address, without the port. */
 const REPLY_ADDRESS_BYTES: Readonly<Record<number, number>> = { 1: 4, 4: 16 };
 /** RFC 1928 section 6. */
@@ -81,25 +86,33 @@ async function socks5(
     );
   }
   if (proxy.credentials !== undefined) {
-    const user = Buffer.from(proxy.credentials.user);
-    const password = Buffer.from(proxy.credentials.password);
-    socket.write(
-      Buffer.concat([Buffer.of(1, user.length), user, Buffer.of(password.length), password]),
-    );
+    const { user, password } = proxy.credentials;
+    const names = [withLength('the user name', user), withLength('the password', password)];
+    socket.write(Buffer.concat([Buffer.of(1), ...names]));
     if ((await reader.exactly(2))[1] !== 0) {
       throw new Error('the proxy does not accept the credentials');
     }
   }
-  const host = Buffer.from(target.host);
+  const host = withLength('the name of the host', target.host);
   const port = Buffer.of(target.port >> 8, target.port & 0xff);
-  const head = Buffer.of(SOCKS_VERSION, CONNECT, 0, DOMAIN_NAME, host.length);
-  socket.write(Buffer.concat([head, host, port]));
+  socket.write(Buffer.concat([Buffer.of(SOCKS_VERSION, CONNECT, 0, DOMAIN_NAME), host, port]));
   const [, reply = 1, , addressType = 1] = await reader.exactly(4);
   if (reply !== 0) {
     throw new Error(`the proxy does not connect: ${SOCKS_REPLIES[reply] ?? `reply ${reply}`}`);
   }
   const length = REPLY_ADDRESS_BYTES[addressType] ?? (await reader.exactly(1))[0] ?? 0;
   await reader.exactly(length + 2);
+}
+
+/** One byte says the length: that of a longer text would be another, and its rest the next message. */
+function withLength(what: string, text: string): Buffer {
+  const bytes = Buffer.from(text);
+  if (bytes.length === 0 || bytes.length > SOCKS_TEXT_BYTES_MAX) {
+    throw new Error(
+      `${what} has ${bytes.length} bytes, and SOCKS takes 1 to ${SOCKS_TEXT_BYTES_MAX}`,
+    );
+  }
+  return Buffer.concat([Buffer.of(bytes.length), bytes]);
 }
 
 interface ExactReader {

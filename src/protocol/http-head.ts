@@ -36,10 +36,14 @@ const LOWER_CASE = 0x20;
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** Visible ASCII: everything else must come percent-encoded (RFC 9112 section 3.2). */
 const TARGET = /^[\x21-\x7e]+$/;
-/** A line break or NUL in a value would begin a header of its own. */
-const VALUE_FORBIDDEN = /[\r\n\0]/;
+/**
+ * All that a value and a reason are made of (RFC 9110 section 5.5): tab, visible ASCII, space and the
+ * bytes from 0x80. Nothing else can be written: Latin-1 keeps the low byte of a character only, and that
+ * of U+010A is a line break.
+ */
+const TEXT = /^[\t\x20-\x7e\x80-\xff]*$/;
 const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP\/1\.([01])$/;
-const STATUS_LINE = /^HTTP\/1\.[01] ([1-5][0-9]{2})(?: (.*))?$/;
+const STATUS_LINE = /^HTTP\/1\.[01] ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?$/;
 
 /** @throws AgentError PROXY_REQUEST_INVALID for what could be read in two ways */
 export function encodeRequestHead(method: string, target: string, headers: HeaderList): Buffer {
@@ -49,19 +53,28 @@ export function encodeRequestHead(method: string, target: string, headers: Heade
       'The method or the path has forbidden characters',
     );
   }
-  let head = `${method} ${target} HTTP/1.1\r\n`;
-  for (const [name, value] of headers) {
-    if (!TOKEN.test(name) || VALUE_FORBIDDEN.test(value)) {
-      throw new AgentError('PROXY_REQUEST_INVALID', 'A header has forbidden characters');
-    }
-    head += `${name}: ${value}\r\n`;
-  }
-  return Buffer.from(`${head}\r\n`, 'latin1');
+  return encodeLines(`${method} ${target} HTTP/1.1`, headers);
 }
 
+/** @throws AgentError PROXY_REQUEST_INVALID for what could be read in two ways */
 export function encodeResponseHead(head: ResponseHead): Buffer {
-  let text = `HTTP/1.1 ${head.status} ${head.reason}\r\n`;
-  for (const [name, value] of head.headers) {
+  return encodeLines(`HTTP/1.1 ${head.status} ${head.reason}`, head.headers);
+}
+
+/**
+ * A line, fields and the empty line behind them: the only way from text to the bytes of a head, and of
+ * what stands behind the last chunk (RFC 9112 section 7.1.2).
+ * @throws AgentError PROXY_REQUEST_INVALID for what could be read in two ways
+ */
+export function encodeLines(firstLine: string, fields: HeaderList): Buffer {
+  if (!TEXT.test(firstLine)) {
+    throw new AgentError('PROXY_REQUEST_INVALID', 'A first line has forbidden characters');
+  }
+  let text = `${firstLine}\r\n`;
+  for (const [name, value] of fields) {
+    if (!TOKEN.test(name) || !TEXT.test(value)) {
+      throw new AgentError('PROXY_REQUEST_INVALID', 'A header has forbidden characters');
+    }
     text += `${name}: ${value}\r\n`;
   }
   return Buffer.from(`${text}\r\n`, 'latin1');
@@ -100,7 +113,7 @@ export function parseResponseHead(head: string): ResponseHead {
 export function parseHeaderLine(line: string): readonly [string, string] {
   const colon = line.indexOf(':');
   const name = line.slice(0, colon);
-  if (colon < 1 || !TOKEN.test(name) || VALUE_FORBIDDEN.test(line)) {
+  if (colon < 1 || !TOKEN.test(name) || !TEXT.test(line)) {
     throw new Error('it has a header that cannot be read');
   }
   return [name, valueFrom(line, colon + 1)];

@@ -1,5 +1,5 @@
 /** A body whose length nobody announced (RFC 9112 section 7.1). */
-import type { HeaderList } from '../protocol/http-head.ts';
+import { encodeLines, type HeaderList } from '../protocol/http-head.ts';
 
 /** Chunks up to this size are copied into one write with their framing, bytes. */
 const COPIED_CHUNK_BYTES_MAX = 16 * 1024;
@@ -25,9 +25,5 @@ export function writeChunk(to: Writer, chunk: Uint8Array): boolean {
 
 /** With the fields that come behind a body (RFC 9112 section 7.1.2). */
 export function lastChunk(trailers: HeaderList): Buffer {
-  if (trailers.length === 0) {
-    return LAST_CHUNK;
-  }
-  const lines = trailers.map(([name, value]) => `${name}: ${value}\r\n`);
-  return Buffer.from(`0\r\n${lines.join('')}\r\n`, 'latin1');
+  return trailers.length === 0 ? LAST_CHUNK : encodeLines('0', trailers);
 }

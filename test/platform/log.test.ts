@@ -30,6 +30,34 @@ function logEachLevel(log: Log): void {
   log.debug('d');
 }
 
+test.each(['text', 'json'] as const)(
+  'no character ends a line of a log as %s but its own end',
+  (format) => {
+    const characters = [
+      '\n',
+      '\r',
+      '\0',
+      '\v',
+      '\f',
+      '\x1b',
+      '\x7f',
+      '\x85',
+      '\x9b',
+      '\u2028',
+      '\u2029',
+    ];
+    const lines = written({ format, journal: true }, (log) => {
+      for (const character of characters) {
+        log.info(`a${character}<0>b`, { field: `c${character}d e` });
+      }
+    });
+    expect(lines).toHaveLength(characters.length);
+    for (const line of lines) {
+      expect(line).toMatch(/^<6>[\x20-\x7e]+\n$/);
+    }
+  },
+);
+
 describe('lineLog() as text', () => {
   test('writes time, level, message and fields in one line', () => {
     const lines = written({}, (log) => {

@@ -5,6 +5,7 @@ import type { WebSocketEnd } from '../../src/core/ports.ts';
 import { systemNetwork } from '../../src/platform/network.ts';
 
 const NO_PROXY = { url: '', credentials: '', noProxy: '' };
+const NOTHING = { opened: () => undefined, message: () => undefined, heard: () => undefined };
 
 interface RawServer extends AsyncDisposable {
   readonly url: string;
@@ -262,5 +263,42 @@ async function echoServer() {
     url: `ws://127.0.0.1:${server.port}/`,
     received: received.promise,
     [Symbol.asyncDispose]: () => server.stop(true),
+  };
+}
+
+test.each([
+  ['a host', `ws://${'a.'.repeat(150)}test/`, ''],
+  ['a user', 'ws://a.test/', `${'u'.repeat(256)}:p`],
+  ['a password', 'ws://a.test/', `u:${'p'.repeat(256)}`],
+])('%s that is longer than SOCKS can say is not sent', async (_, url, credentials) => {
+  const sent: number[] = [];
+  await using server = await socksServer((bytes) => sent.push(...bytes));
+  const proxy = { url: `socks5://127.0.0.1:${server.port}`, credentials, noProxy: '' };
+  const network = systemNetwork({ ca: undefined, proxy });
+  const over = Promise.withResolvers<WebSocketEnd>();
+  network.dial(url, { headers: {}, messageLimitBytes: 1 }, { ...NOTHING, closed: over.resolve });
+  expect(await over.promise).toMatchObject({ reason: expect.stringContaining('SOCKS takes 1 to') });
+  network.close();
+  expect(sent.length).toBeLessThan(8); // The greeting, and none of what follows.
+});
+
+/** Takes any method that is offered, and then hears what comes. */
+async function socksServer(onBytes: (bytes: Buffer) => void) {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.on('data', (bytes: Buffer) => {
+      onBytes(bytes);
+      socket.write(Buffer.of(5, bytes[2] ?? 0));
+    });
+  });
+  const listening = Promise.withResolvers<void>();
+  server.listen(0, '127.0.0.1', listening.resolve);
+  await listening.promise;
+  const address = server.address();
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : 0,
+    [Symbol.asyncDispose]: async () => {
+      server.close();
+    },
   };
 }

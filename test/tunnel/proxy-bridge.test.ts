@@ -190,6 +190,23 @@ test('both bodies are streamed when both sides want it', async () => {
   expect(peer.sent[1]?.payload).toEqual({ data: base64('ein'), encoding: 'base64', size: 3 });
 });
 
+test.each([
+  ['a value', { 'X-A': 'a\u010d\u010aTransfer-Encoding: chunked' }],
+  ['a name', { 'X-A: a\u010d\u010aTransfer-Encoding': 'chunked' }],
+])('%s of characters whose low bytes are a line break hides no second request', async (_, odd) => {
+  await using peer = await bridge(({ socket }) => socket.write(okAnswer('secret')));
+  const body = '0\r\n\r\nGET /api/v1/secrets HTTP/1.1\r\nHost: x\r\n\r\n';
+  peer.say('proxy_request', 'r1', {
+    ...{ method: 'GET', path: '/version', headers: { ...TOKEN, ...odd }, body },
+  });
+  const { payload } = await peer.until(isOver);
+  expect(payload['status']).toBe(400);
+  expect(Buffer.from(String(payload['body']), 'base64').toString()).toContain(
+    'PROXY_REQUEST_INVALID',
+  );
+  expect(peer.upstream.received.join('')).toBe('');
+});
+
 test('a request without the credential of the registration is refused, and never sent on', async () => {
   await using peer = await bridge(({ socket }) => socket.write(okAnswer('secret')));
   for (const headers of [{}, { Authorization: 'Bearer other' }, { Authorization: 'Basic given' }]) {
