@@ -1,4 +1,5 @@
 import { AgentError } from '../core/errors.ts';
+import { troubleHint } from '../core/network-trouble.ts';
 import type { Clock, WebSocketConnection, WebSocketDial, WebSocketEnd } from '../core/ports.ts';
 import { parseBoundedJson } from '../protocol/bounded-json.ts';
 import { CLOSE_CODES, type Envelope, MESSAGE_LIMIT_BYTES } from '../protocol/messages.ts';
@@ -241,9 +242,9 @@ function errorOf(clock: Clock, host: string, end: WebSocketEnd): AgentError {
       details: { status, ...(pauseMs === undefined ? {} : { retryAfterMs: pauseMs }) },
     });
   }
-  if (end.unreachable === true) {
+  if (end.unreachable !== undefined) {
     return new AgentError('CONTROL_PLANE_UNREACHABLE', `Cannot reach ${host}: ${end.reason}`, {
-      hint: 'Check the address, DNS, the firewall, the proxy and, with a private CA, --ca-file',
+      hint: troubleHint(end.unreachable),
       details: { unreachable: true },
     });
   }

@@ -1,4 +1,5 @@
-import { AgentError, messageOf } from '../core/errors.ts';
+import { AgentError } from '../core/errors.ts';
+import { networkTrouble, troubleHint } from '../core/network-trouble.ts';
 import type { Clock, Http, TlsOptions } from '../core/ports.ts';
 import { redact } from '../core/redact.ts';
 import { REST_BODY_LIMIT_BYTES } from '../protocol/rest.ts';
@@ -111,31 +112,12 @@ function noAnswer(options: RestCallOptions, thrown: unknown, signal: AbortSignal
   if (signal.aborted) {
     return new AgentError('INTERRUPTED', `The request to ${host} was interrupted`);
   }
-  const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
-  const why = isTimeout ? 'it did not answer in time' : describeNetworkError(code, thrown);
+  const trouble = networkTrouble(thrown, { ownCa: options.ca !== undefined, proxy: '' });
+  const why = isTimeout ? 'it did not answer in time' : trouble.why;
   return new AgentError('CONTROL_PLANE_UNREACHABLE', `Cannot reach ${host}: ${why}`, {
-    hint: /CERT|TLS|SSL|SELF_SIGNED|ISSUER|VERIFY/.test(code)
-      ? 'If it uses a private CA, name its certificate with --ca-file (PIPEOPS_CA_FILE)'
-      : 'Check the address, DNS, the firewall and, behind a proxy, HTTPS_PROXY',
+    hint: troubleHint(trouble),
     cause: thrown,
   });
-}
-
-function describeNetworkError(code: string, thrown: unknown): string {
-  switch (code) {
-    case 'ConnectionRefused':
-    case 'ECONNREFUSED':
-      return 'it refuses connections';
-    case 'ENOTFOUND':
-    case 'FailedToResolve':
-    case 'EAI_AGAIN':
-      return 'its name cannot be resolved';
-    case 'ConnectionClosed':
-    case 'ECONNRESET':
-      return 'it closed the connection';
-    default:
-      return code === '' ? messageOf(thrown) : `${code}: ${messageOf(thrown)}`;
-  }
 }
 
 function refusal(

@@ -2,6 +2,7 @@
  * What the program needs from the world, as interfaces. `src/platform/` has the real ones,
  * tests bring their own. Every function takes just the ports that it names.
  */
+import type { NetworkTrouble } from './network-trouble.ts';
 
 /** Time. Durations come from `monotonic`, dates for people and wires from `now`. */
 export interface Clock {
@@ -145,7 +146,7 @@ export interface WebSocketEnd {
   /** What the server answered instead of 101. */
   readonly refusal?: { readonly status: number; readonly retryAfter: string | undefined };
   /** Nothing took the connection: no address, no route, nobody listens, no TLS, no way past the proxy. */
-  readonly unreachable?: boolean;
+  readonly unreachable?: NetworkTrouble;
 }
 
 /** Called by a WebSocket; never before `dial` has returned. */

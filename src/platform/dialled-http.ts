@@ -3,7 +3,9 @@ import { Agent, type IncomingMessage, request as plainRequest } from 'node:http'
 import { Agent as SecureAgent, request as secureRequest } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Http, HttpRequestInit } from '../core/ports.ts';
+import { dialError } from './dial-error.ts';
 import { dialSocket, type SocketDialerOptions } from './socket-dialer.ts';
+import { dialStream } from './stream-dialer.ts';
 
 /** Kept connections to one server; more calls at once wait. */
 const SOCKETS_MAX = 8;
@@ -35,12 +37,31 @@ export function dialledHttp(options: SocketDialerOptions): DialledHttp {
 function dialling<A extends Agent>(agent: A, protocol: string, options: SocketDialerOptions): A {
   const createConnection = (target: { host?: string; port?: number }, onSocket: OnSocket) => {
     const host = target.host?.includes(':') ? `[${target.host}]` : target.host;
-    dialSocket(new URL(`${protocol}//${host}:${target.port}`), options).then(
+    const address = new URL(`${protocol}//${host}:${target.port}`);
+    dialSocket(address, options).then(
       (socket) => onSocket(null, socket),
-      (error: Error) => onSocket(error),
+      async (thrown: unknown) => onSocket(await explained(thrown, address, options)),
     );
   };
   return Object.assign(agent, { createConnection });
+}
+
+/** Bun shows the certificate that it refused only on sockets of its own: one is dialled to see it. */
+async function explained(
+  thrown: unknown,
+  address: URL,
+  options: SocketDialerOptions,
+): Promise<Error> {
+  const error = dialError(thrown, address, options);
+  if (error.trouble.kind !== 'authority' || error.trouble.proxy !== '') {
+    return error;
+  }
+  try {
+    (await dialStream(address, options)).destroy();
+    return error; // It has another certificate by now.
+  } catch (seen) {
+    return dialError(seen, address, options);
+  }
 }
 
 function agentHttp(plain: Agent, secure: SecureAgent): Http {

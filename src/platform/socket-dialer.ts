@@ -92,7 +92,10 @@ function connected(
   timeoutMs: number,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => settle(new Error('no answer')), timeoutMs);
+    const what =
+      event === 'connect' ? 'no answer' : 'it takes the connection, but no answer to TLS';
+    const silent = new Error(`${what} in ${timeoutMs / 1_000} s`);
+    const timer = setTimeout(() => settle(silent), timeoutMs);
     const onClose = () => settle(new Error('the connection was closed'));
     const settle = (error?: Error) => {
       clearTimeout(timer);

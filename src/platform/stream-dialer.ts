@@ -3,6 +3,7 @@ import { proxyFor } from '../core/proxy-settings.ts';
 import { firstAddress, isAddress, type Target, targetOf } from './addresses.ts';
 import { BunStream } from './bun-stream.ts';
 import type { ByteStream } from './byte-stream.ts';
+import { dialError, handshakeError } from './dial-error.ts';
 import type { SocketDialerOptions } from './socket-dialer.ts';
 
 /**
@@ -10,14 +11,18 @@ import type { SocketDialerOptions } from './socket-dialer.ts';
  * which is faster and gives the memory of what it read back at once (decision 0016).
  */
 export async function dialStream(address: URL, options: SocketDialerOptions): Promise<ByteStream> {
-  if (proxyFor(address, options.proxy) !== undefined) {
-    const { dialNodeStream } = await import('./node-stream.ts'); // Most machines never need it.
-    return await dialNodeStream(address, options);
+  try {
+    if (proxyFor(address, options.proxy) !== undefined) {
+      const { dialNodeStream } = await import('./node-stream.ts'); // Most machines never need it.
+      return await dialNodeStream(address, options);
+    }
+    const target = targetOf(address);
+    return await firstAddress(target.host, (ip, timeoutMs) =>
+      connectDirectly(ip, target, options.ca, timeoutMs),
+    );
+  } catch (thrown) {
+    throw dialError(thrown, address, options);
   }
-  const target = targetOf(address);
-  return await firstAddress(target.host, (ip, timeoutMs) =>
-    connectDirectly(ip, target, options.ca, timeoutMs),
-  );
 }
 
 function connectDirectly(
@@ -29,17 +34,21 @@ function connectDirectly(
   return new Promise((resolve, reject) => {
     let stream: BunStream | undefined;
     let settled = false;
-    const timer = setTimeout(() => fail('no answer'), timeoutMs);
+    const timer = setTimeout(() => {
+      const what =
+        stream === undefined ? 'no answer' : 'it takes the connection, but no answer to TLS';
+      fail(new Error(`${what} in ${timeoutMs / 1_000} s`));
+    }, timeoutMs);
     const settle = (): boolean => {
       clearTimeout(timer);
       const first = !settled;
       settled = true;
       return first;
     };
-    const fail = (reason: string) => {
+    const fail = (error: Error) => {
       if (settle()) {
         stream?.destroy();
-        reject(new Error(reason));
+        reject(error);
       }
     };
     const ready = () => {
@@ -64,27 +73,29 @@ function connectDirectly(
           }
         },
         // Also the name in the certificate has been checked when this reports success.
-        handshake: (_socket, success, error) => {
+        handshake: (socket, success, error) => {
           if (success) {
             ready();
           } else {
-            fail(error?.message ?? 'TLS failed');
+            fail(handshakeError(error, socket.getPeerCertificate()));
           }
         },
         data: (_socket, bytes) => stream?.received(bytes),
         drain: () => stream?.flush(),
         error: (_socket, error) => stream?.failed(error.message),
         close: (_socket, error) => {
-          fail(error?.message ?? 'the connection was closed');
+          fail(error ?? new Error('the connection was closed'));
           stream?.closed(error?.message ?? '');
         },
       },
-    }).catch((thrown: Error) => fail(thrown.message));
+    }).catch(fail);
   });
 }
 
 function tlsOf(host: string, ca: string | undefined) {
   return {
+    // Bun speaks no TLS where no option of it is given.
+    rejectUnauthorized: true,
     // An address is no server name (RFC 6066 section 3); the certificate is checked for it all the same.
     ...(isAddress(host) ? {} : { serverName: host }),
     ...(ca === undefined ? {} : { ca }),

@@ -1,5 +1,6 @@
 /** WebSockets to a server, over streams of bytes that somebody else connects. */
 import { messageOf } from '../core/errors.ts';
+import { networkTrouble } from '../core/network-trouble.ts';
 import type {
   Random,
   WebSocketConnection,
@@ -74,8 +75,10 @@ class DialledWebSocket implements WebSocketConnection {
     );
     deps.connect(address).then(
       (stream) => this.#connected(stream, address),
-      (thrown: unknown) =>
-        this.#leave({ code: ABNORMAL_CLOSURE, reason: messageOf(thrown), unreachable: true }),
+      (thrown: unknown) => {
+        const unreachable = networkTrouble(thrown, { ownCa: false, proxy: '' });
+        this.#leave({ code: ABNORMAL_CLOSURE, reason: unreachable.why, unreachable });
+      },
     );
   }
 

@@ -130,7 +130,13 @@ describe('no answer', () => {
     const url = `https://127.0.0.1:${server.port}`;
     await expect(clientFor(url).health(never)).rejects.toMatchObject({
       code: 'CONTROL_PLANE_UNREACHABLE',
-      hint: expect.stringContaining('--ca-file'),
+      message: `Cannot reach 127.0.0.1:${server.port}: its certificate is of an authority that is not trusted here`,
+      hint: 'If it uses a private CA, name its certificate with --ca-file (PIPEOPS_CA_FILE)',
+    });
+    const another = (await makeCertificates(['127.0.0.1'])).ca;
+    await expect(clientFor(url, { ca: another }).health(never)).rejects.toMatchObject({
+      code: 'CONTROL_PLANE_UNREACHABLE',
+      hint: 'control_plane.ca_file holds another authority: give the right one with --ca-file (PIPEOPS_CA_FILE)',
     });
     await clientFor(url, { ca }).health(never);
   });

@@ -10,6 +10,7 @@ export const CONNECTS_PER_SECOND_PLANNED = 250;
 const SETTLE_LIMIT_MS = 300_000;
 /** The session has been stable for a while when the server goes. */
 const STABLE_MS = 90_000;
+const REFUSED = { kind: 'other', why: 'it refuses connections', ownCa: false, proxy: '' } as const;
 
 export interface StormOptions {
   readonly seed: number;
@@ -82,7 +83,7 @@ function fleetServer(spreadSeconds: number, now: () => number) {
   };
   const server: MemoryServer = {
     refusal: () =>
-      listening ? undefined : { code: 1006, reason: 'it refuses connections', unreachable: true },
+      listening ? undefined : { code: 1006, reason: REFUSED.why, unreachable: REFUSED },
     opened: (side) => {
       sides.add(side);
       connectedAt.push(now());

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'bun:test';
+import type { TroubleKind } from '../../src/core/network-trouble.ts';
 import type { WebSocketEnd } from '../../src/core/ports.ts';
 import { systemNetwork } from '../../src/platform/network.ts';
+import { dialStream } from '../../src/platform/stream-dialer.ts';
 import { makeCertificates } from '../support/tls.ts';
 
 const NO_PROXY = { url: '', credentials: '', noProxy: '' };
@@ -9,9 +11,19 @@ const NO_PROXY = { url: '', credentials: '', noProxy: '' };
  * Dials a server whose certificate is for one name.
  * @returns how it ended, or that it is open, and how many requests the server saw
  */
-async function dialSecurely(certificateFor: string, host: string, trust: 'its own' | 'another') {
+async function dialSecurely(
+  certificateFor: string,
+  host: string,
+  trust: 'its own' | 'another' | 'the public ones' | 'no certificate',
+) {
   const { ca, cert, key } = await makeCertificates([certificateFor]);
-  const trusted = trust === 'its own' ? ca : (await makeCertificates([certificateFor])).ca;
+  const other = (await makeCertificates([certificateFor])).ca;
+  const trusted = {
+    'its own': ca,
+    another: other,
+    'the public ones': undefined,
+    'no certificate': 'not a certificate',
+  }[trust];
   let requests = 0;
   await using server = Bun.serve({
     port: 0,
@@ -40,10 +52,13 @@ async function dialSecurely(certificateFor: string, host: string, trust: 'its ow
   return { end, requests };
 }
 
-const refusedBecause = (why: string) => ({
-  end: { code: 1006, reason: expect.stringContaining(why), unreachable: true },
-  requests: 0, // And so the token has not left.
-});
+const refusedBecause = (kind: TroubleKind, why: string, ownCa = true) => {
+  const reason = expect.stringContaining(why);
+  return {
+    end: { code: 1006, reason, unreachable: { kind, why: reason, ownCa, proxy: '' } },
+    requests: 0, // And so the token has not left.
+  };
+};
 
 describe('TLS without a proxy between', () => {
   test.each(['localhost', '127.0.0.1'])('a certificate for %s is good for it', async (host) => {
@@ -56,13 +71,42 @@ describe('TLS without a proxy between', () => {
     ['localhost', '127.0.0.1'],
   ])('a certificate for %s is not good for %s', async (certificateFor, host) => {
     expect(await dialSecurely(certificateFor, host, 'its own')).toEqual(
-      refusedBecause('does not match'),
+      refusedBecause('name', 'its certificate is for another name'),
     );
   });
 
-  test('a certificate of an authority that is not trusted is not good', async () => {
-    expect(await dialSecurely('localhost', 'localhost', 'another')).toEqual(
-      refusedBecause('unable to verify'),
+  test.each(['localhost', '127.0.0.1'])(
+    'a certificate of an authority that is not trusted is not good for %s, and named',
+    async (host) => {
+      const why = 'its certificate is of an authority, "Test CA", that is not trusted here';
+      expect(await dialSecurely(host, host, 'another')).toEqual(refusedBecause('authority', why));
+      expect(await dialSecurely(host, host, 'the public ones')).toEqual(
+        refusedBecause('authority', why, false),
+      );
+    },
+  );
+
+  test('what is no certificate is told from one of another authority', async () => {
+    expect(await dialSecurely('localhost', 'localhost', 'no certificate')).toEqual(
+      refusedBecause('ca', 'the certificates to trust it by cannot be used'),
     );
+  });
+
+  test.each([undefined, 'ca'])('a server that speaks no TLS is told, with %s', async (trust) => {
+    const ca = trust && (await makeCertificates(['127.0.0.1'])).ca;
+    await using server = Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: () => new Response() });
+    const network = systemNetwork({ ca, proxy: NO_PROXY });
+    const url = `https://127.0.0.1:${server.port}/`;
+    const rejection = {
+      trouble: expect.objectContaining({
+        kind: 'not_tls',
+        why: 'what listens there does not speak TLS',
+      }),
+    };
+    await expect(network.http(url)).rejects.toMatchObject(rejection);
+    await expect(dialStream(new URL(url), { ca, proxy: NO_PROXY })).rejects.toMatchObject(
+      rejection,
+    );
+    network.close();
   });
 });

@@ -1,0 +1,126 @@
+/** Why there is no connection to a server, told so that its reader knows what to look at. */
+import { messageOf } from './errors.ts';
+
+/** `authority`, `name`, `time`: the server's certificate; `ca`: the certificates to trust, here. */
+export type TroubleKind = 'authority' | 'name' | 'time' | 'ca' | 'not_tls' | 'other';
+
+export interface NetworkTrouble {
+  readonly kind: TroubleKind;
+  /** What completes "Cannot reach example.com: …". */
+  readonly why: string;
+  /** Whether certificates of our own were to be trusted, and not the public ones. */
+  readonly ownCa: boolean;
+  /** The proxy on the way; empty for none. */
+  readonly proxy: string;
+}
+
+/** How the connection was tried. */
+export type NetworkWay = Pick<NetworkTrouble, 'ownCa' | 'proxy'>;
+
+/** Of a certificate that was not accepted, as far as it was seen. */
+export interface RefusedCertificate {
+  readonly issuer: string | undefined;
+  readonly validFrom: string | undefined;
+  readonly validTo: string | undefined;
+}
+
+/** An error of a dialer, which knows more than its text says. */
+export interface DialError extends Error {
+  readonly code: string;
+  readonly trouble: NetworkTrouble;
+}
+
+/** Names of OpenSSL (openssl-verification-options(1)) for a chain that ends at nobody we trust. */
+const AUTHORITY_CODES: readonly string[] = [
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'CERT_UNTRUSTED',
+  'INVALID_CA',
+];
+
+/** @param way how it was tried; @param certificate the one that was refused, where it was seen */
+export function networkTrouble(
+  thrown: unknown,
+  way: NetworkWay,
+  certificate?: RefusedCertificate,
+): NetworkTrouble {
+  const known = troubleOf(thrown);
+  if (known !== undefined) {
+    return known;
+  }
+  const code = codeOf(thrown);
+  const told = (kind: TroubleKind, why: string): NetworkTrouble => ({ kind, why, ...way });
+  if (AUTHORITY_CODES.includes(code)) {
+    const of = certificate?.issuer === undefined ? '' : `, "${certificate.issuer}",`;
+    return told('authority', `its certificate is of an authority${of} that is not trusted here`);
+  }
+  switch (code) {
+    case 'CERT_HAS_EXPIRED':
+      return told('time', `its certificate has ended${when(certificate?.validTo)}`);
+    case 'CERT_NOT_YET_VALID':
+      return told('time', `its certificate has not begun yet${when(certificate?.validFrom)}`);
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+      return told('name', `its certificate is for another name: ${messageOf(thrown)}`);
+    case 'ConnectionRefused':
+    case 'ECONNREFUSED':
+      return told('other', 'it refuses connections');
+    case 'ConnectionClosed':
+    case 'ECONNRESET':
+      return told('other', 'it closed the connection');
+    case 'FailedToOpenSocket':
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+      return told('other', 'there is no route to it');
+  }
+  const text = messageOf(thrown);
+  if (/^(DNS_|ENOTFOUND|EAI_|FailedToResolve)/.test(code)) {
+    return told('other', 'its name cannot be resolved');
+  }
+  if (/WRONG_VERSION_NUMBER|HTTP_REQUEST|PACKET_LENGTH_TOO_LONG/.test(`${code} ${text}`)) {
+    return told('not_tls', 'what listens there does not speak TLS');
+  }
+  if (/Invalid CA/.test(text)) {
+    return told('ca', 'the certificates to trust it by cannot be used');
+  }
+  return told('other', code === '' ? text : `${code}: ${text}`);
+}
+
+/** What the reader can do about it. */
+export function troubleHint({ kind, ownCa, proxy }: NetworkTrouble): string {
+  switch (kind) {
+    case 'authority':
+      return ownCa
+        ? 'control_plane.ca_file holds another authority: give the right one with --ca-file (PIPEOPS_CA_FILE)'
+        : 'If it uses a private CA, name its certificate with --ca-file (PIPEOPS_CA_FILE)';
+    case 'ca':
+      return 'Correct control_plane.ca_file: --ca-file (PIPEOPS_CA_FILE)';
+    case 'name':
+      return 'Use an address that the certificate is for';
+    case 'time':
+      return 'Check the clock of this machine, then the certificate of that server';
+    case 'not_tls':
+      return 'Check the port of the address, and that no proxy or portal answers in its place';
+    case 'other':
+      return proxy === ''
+        ? 'Check the address, DNS, the firewall and, behind a proxy, HTTPS_PROXY'
+        : `Check the address, DNS, the firewall and the proxy ${proxy}`;
+  }
+}
+
+/** What a dialer has found out already. */
+function troubleOf(thrown: unknown): NetworkTrouble | undefined {
+  return thrown instanceof Error && 'trouble' in thrown
+    ? (thrown as DialError).trouble // Nobody else puts that on an error.
+    : undefined;
+}
+
+export function codeOf(thrown: unknown): string {
+  return thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
+}
+
+function when(time: string | undefined): string {
+  return time === undefined ? '' : ` (${time})`;
+}
