@@ -52,6 +52,10 @@ export interface SessionState {
   failed(error: AgentError, retryInMs?: number): void;
   /** The agent must register (again). */
   registering(): void;
+  /** The way to the control plane is another one: what was known of the old one counts no more. */
+  restarted(): void;
+  /** No control plane is wanted any more. */
+  standalone(): void;
   /** What carries the session from now on. @param reason why not the preferred one */
   carriedBy(transport: SessionTransport | null, reason?: string): void;
 }
@@ -87,6 +91,14 @@ export function sessionState(
       down ??= { at: clock.now(), ms: clock.monotonic() };
     }
   };
+  const beginAs = (next: 'standalone' | 'registering') => {
+    lastError = undefined;
+    nextTry = undefined;
+    transport = null;
+    lastAdvance = clock.monotonic();
+    become(next);
+    down = next === 'standalone' ? undefined : down;
+  };
   return {
     lastAdvance: () => lastAdvance,
     downSinceMs: () => down?.ms,
@@ -119,28 +131,33 @@ export function sessionState(
       lastError = error;
       failures += 1;
       nextTry = retryInMs === undefined ? undefined : new Date(clock.now().getTime() + retryInMs);
-      switch (error.code) {
-        case 'TOKEN_REJECTED':
-          lastAnswer = clock.monotonic();
-          become('refused');
-          break;
-        case 'CONTROL_PLANE_UNREACHABLE':
-        case 'TIMEOUT':
-          become('unreachable');
-          break;
-        default:
-          // It answers, so it is there: what it said stands in lastError.
-          lastAnswer = clock.monotonic();
-          become(phase === 'unreachable' ? 'registering' : phase);
-      }
+      const next = phaseAfter(error, phase);
+      // It answers, so it is there: what it said stands in lastError.
+      lastAnswer = next === 'unreachable' ? lastAnswer : clock.monotonic();
+      become(next);
       lastAdvance = clock.monotonic() + (retryInMs ?? 0);
     },
     registering: () => become('registering'),
+    restarted: () => beginAs('registering'),
+    standalone: () => beginAs('standalone'),
     carriedBy: (next, reason) => {
       transport = next;
       transportReason = reason;
     },
   };
+}
+
+function phaseAfter(error: AgentError, before: SessionPhase): SessionPhase {
+  switch (error.code) {
+    case 'TOKEN_REJECTED':
+      // A gateway's word about the token is not the controller's, which is asked next.
+      return error.details?.['gateway'] === true ? 'registering' : 'refused';
+    case 'CONTROL_PLANE_UNREACHABLE':
+    case 'TIMEOUT':
+      return 'unreachable';
+    default:
+      return before === 'unreachable' ? 'registering' : before;
+  }
 }
 
 function described({ code, message, hint }: AgentError): SessionSnapshot['lastError'] {

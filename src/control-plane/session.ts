@@ -32,6 +32,11 @@ export type SessionDeps = Omit<WebSocketSessionDeps, 'dial' | 'gateway'> &
     /** Makes the way to the control plane; again when it is rebuilt. */
     readonly network: () => Network;
     readonly restClient: (network: Network) => RestClient;
+    /**
+     * Calls back, until told not to, when the way to the control plane is another one (token, trust,
+     * proxy), or shall be tried at once.
+     */
+    readonly onNewAccess: (listener: () => void) => () => void;
   };
 
 export interface SessionOptions extends WebSocketSessionOptions, RestSessionOptions {
@@ -54,15 +59,23 @@ async function run(deps: SessionDeps, options: SessionOptions, signal: AbortSign
     const network = deps.network();
     const life = childSignal(signal);
     const own = { ...deps, client: deps.restClient(network), dial: network.dial };
+    let isNewAccess = false;
+    // At once: what comes of the old way after this is no verdict about the new one.
+    const stopListening = deps.onNewAccess(() => {
+      isNewAccess = true;
+      life.end();
+      deps.state.restarted();
+    });
     const living = liveWith(own, options, life.signal);
     try {
       await Promise.race([living, neededRebuild(deps, life.signal)]);
     } finally {
+      stopListening();
       life.end();
       network.close();
     }
     await living;
-    if (!signal.aborted) {
+    if (!signal.aborted && !isNewAccess) {
       deps.log.warn('no session for long although the control plane answers; starting all over', {
         after_seconds: REBUILD_AFTER_MS / 1_000,
       });

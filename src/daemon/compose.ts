@@ -3,6 +3,7 @@ import { commandExecutor } from '../commands/executor.ts';
 import { commandProgress } from '../commands/progress.ts';
 import { COMMAND_HANDLERS } from '../commands/registry.ts';
 import type { LoadedConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
 import { sessionState } from '../control-plane/session-state.ts';
 import type { Clock, Files, Http, Log, Random } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
@@ -26,11 +27,12 @@ import { openDatabase } from '../store/database.ts';
 import { agentIdentity } from '../store/identity.ts';
 import { journalUpkeep } from '../store/journal-upkeep.ts';
 import { sessionMemory } from '../store/session-memory.ts';
+import { type AccessPaths, liveAccess } from './control-plane-access.ts';
 import { dataPlaneParts } from './data-plane-parts.ts';
 import { type DaemonFacts, describeDaemon } from './describe-daemon.ts';
 import { type DaemonPaths, daemonPaths } from './paths.ts';
 import { nodeReadiness, serverReadiness } from './readiness.ts';
-import { readControlPlaneToken, sessionServices } from './session-parts.ts';
+import { sessionServices } from './session-parts.ts';
 import { supervise } from './supervise.ts';
 import { watchdog } from './watchdog.ts';
 
@@ -57,6 +59,7 @@ export async function runDaemon(
   const notify = systemdNotify(env['NOTIFY_SOCKET']) ?? (() => undefined);
   const paths = daemonPaths(env, configPath);
 
+  await files.makeDirectory(paths.credentials, { mode: 0o700 });
   const database = openStore(clock, log, paths);
   const journal = commandJournal({ database, clock, runSoon: systemRunSoon });
   const agentId = agentIdentity({ database, random }, config.agent.id);
@@ -72,10 +75,10 @@ export async function runDaemon(
     policy,
     clusterStatus: status.current,
   });
-  const standalone =
-    config.agent.role === 'node' || (await readControlPlaneToken(files, paths)) === undefined;
-  const state = sessionState({ clock }, standalone ? 'standalone' : 'registering');
   const isNode = config.agent.role === 'node';
+  const access = await liveAccess({ clock, files, log }, accessPaths(paths, config));
+  const standalone = isNode || access.current().token === undefined;
+  const state = sessionState({ clock }, standalone ? 'standalone' : 'registering');
   const readiness = isNode
     ? nodeReadiness({ clock, http })
     : serverReadiness({
@@ -87,7 +90,7 @@ export async function runDaemon(
   const dataPlane = isNode
     ? undefined
     : await dataPlaneParts({ ...forDataPlane, policy }, config, paths);
-  const shown = { clock, journal, executor, state, readiness, live, refusals, dataPlane };
+  const shown = { clock, journal, executor, state, access, readiness, live, refusals, dataPlane };
   const sources = {
     ...describeDaemon(shown, facts),
     ...(dataPlane === undefined ? {} : { proxy: dataPlane.local }),
@@ -97,7 +100,7 @@ export async function runDaemon(
     { port: config.http.port, socketPath: paths.socket },
   );
   const session = {
-    ...{ clock, random, files, log, env, state, progress, status },
+    ...{ clock, random, files, log, env, state, access, progress, status },
     ...{ inbox: journal, outbox: journal, dataPlane, network: systemNetwork },
     memory: sessionMemory(database, config.control_plane.url),
   };
@@ -105,14 +108,7 @@ export async function runDaemon(
     live,
     executor,
     journalUpkeep({ clock, log, journal }),
-    tokenRenewal(
-      { clock, random, files, log, client: kubernetes, credentials },
-      {
-        namespace: AGENT_NAMESPACE,
-        serviceAccount: AGENT_SERVICE_ACCOUNT,
-        tokenPath: paths.renewedKubernetesToken,
-      },
-    ),
+    renewal({ clock, random, files, log, client: kubernetes, credentials }, paths),
   ];
   const services = [
     server,
@@ -120,14 +116,15 @@ export async function runDaemon(
     watchdog(
       { clock, log, notify },
       {
-        sessionAdvance: () => (standalone ? undefined : state.lastAdvance()),
+        sessionAdvance: () =>
+          state.snapshot().phase === 'standalone' ? undefined : state.lastAdvance(),
         readJournal: () => journal.check(),
       },
       watchdogIntervalMs(env),
     ),
     ...(isNode ? [] : serverRole),
     ...(dataPlane === undefined ? [] : [dataPlane.listener]),
-    ...(standalone ? [] : await sessionServices(session, config, agentId, paths)),
+    ...(isNode ? [] : [access, sessionServices(session, config, agentId)]),
   ];
   signal.addEventListener('abort', () => notify('STOPPING=1'), { once: true });
   log.info('starting', { version: BUILD.version, agent_id: agentId, role: config.agent.role });
@@ -138,6 +135,22 @@ export async function runDaemon(
     await journal.settled();
     database.close();
   }
+}
+
+function accessPaths(paths: DaemonPaths, config: Config): AccessPaths {
+  return {
+    token: paths.controlPlaneToken,
+    ca: config.control_plane.ca_file,
+    proxyCredentials: paths.proxyCredentials,
+  };
+}
+
+function renewal(deps: Parameters<typeof tokenRenewal>[0], paths: DaemonPaths): Service {
+  return tokenRenewal(deps, {
+    namespace: AGENT_NAMESPACE,
+    serviceAccount: AGENT_SERVICE_ACCOUNT,
+    tokenPath: paths.renewedKubernetesToken,
+  });
 }
 
 function kubernetesParts({ clock, files, http }: DaemonPorts, paths: DaemonPaths) {

@@ -4,12 +4,14 @@ import type { LivePolicy } from '../policy/live-policy.ts';
 import type { DetailedHealth } from '../protocol/local-api.ts';
 import { renderMetrics } from '../server/metrics.ts';
 import type { ServerSources } from '../server/routes.ts';
+import type { LiveAccess } from './control-plane-access.ts';
 import { daemonMetrics, type MetricsDeps } from './daemon-metrics.ts';
 import { type Readiness, reasonOf } from './readiness.ts';
 
 interface DescribeDeps extends MetricsDeps {
   readonly readiness: Readiness;
   readonly live: Pick<LivePolicy, 'reload' | 'problem'>;
+  readonly access: Pick<LiveAccess, 'reload' | 'restart'>;
 }
 
 export interface DaemonFacts {
@@ -19,7 +21,7 @@ export interface DaemonFacts {
   readonly startedAt: number;
 }
 
-/** What the daemon shows of itself. Reads the store, counters and the policy file; nothing is told to it. */
+/** What the daemon shows of itself. Reads the store, counters, and root's files anew; nothing is told to it. */
 export function describeDaemon(deps: DescribeDeps, facts: DaemonFacts): ServerSources {
   return {
     version: BUILD,
@@ -29,6 +31,14 @@ export function describeDaemon(deps: DescribeDeps, facts: DaemonFacts): ServerSo
       await deps.live.reload();
       const problem = deps.live.problem();
       return { problem: problem === undefined ? null : reasonOf(problem) };
+    },
+    session: async () => {
+      await deps.access.reload();
+      // A pause until the next try says that the last one failed.
+      if (deps.state.snapshot().nextTry !== null) {
+        deps.access.restart();
+      }
+      return { phase: deps.state.snapshot().phase };
     },
     metrics: () =>
       renderMetrics(
@@ -46,6 +56,8 @@ async function detailedHealth(
   facts: DaemonFacts,
   signal: AbortSignal,
 ): Promise<DetailedHealth> {
+  // What is told of the session is told of the token that stands in its file now.
+  await deps.access.reload();
   const { ready, reasons } = await deps.readiness(signal);
   const session = deps.state.snapshot();
   return {

@@ -3,6 +3,8 @@ import { dirname, join } from 'node:path';
 /** Where the daemon's files are. */
 export interface DaemonPaths {
   readonly database: string;
+  /** The daemon's secrets, in files. */
+  readonly credentials: string;
   readonly controlPlaneToken: string;
   /** `user:password` for the proxy to the control plane. */
   readonly proxyCredentials: string;
@@ -30,6 +32,7 @@ export function daemonPaths(
   const runtime = env['RUNTIME_DIRECTORY'] ?? RUNTIME_DIRECTORY;
   return {
     database: join(state, 'agent.db'),
+    credentials: join(state, 'credentials'),
     controlPlaneToken: join(state, 'credentials/control-plane-token'),
     proxyCredentials: join(state, 'credentials/proxy'),
     renewedKubernetesToken: join(state, 'credentials/kubernetes-token'),

@@ -22,39 +22,49 @@ export function serverReadiness(deps: {
   /** Set while nothing can be written: commands wait until the disk takes them again. */
   readonly journalTrouble: () => AgentError | undefined;
 }): Readiness {
-  return cached(deps.clock, async () => {
+  const kubernetesReasons = cached(deps.clock, () => askKubernetes(deps.kubernetes));
+  return async () => {
+    const kubernetes = await kubernetesReasons();
+    // Asked last, and each time: what the session said a moment ago may be of another token.
     const reasons = sessionReasons(deps.clock, deps.session());
     for (const problem of [deps.policyProblem(), deps.journalTrouble()]) {
       if (problem !== undefined) {
         reasons.push(reasonOf(problem));
       }
     }
-    try {
-      await deps.kubernetes.find('/version', AbortSignal.timeout(PROBE_TIMEOUT_MS));
-    } catch (thrown) {
-      reasons.push(reasonOf(thrown));
-    }
-    return { ready: reasons.length === 0, reasons };
-  });
+    return readyAnswer([...reasons, ...kubernetes]);
+  };
+}
+
+async function askKubernetes(kubernetes: KubernetesClient): Promise<readonly Reason[]> {
+  try {
+    await kubernetes.find('/version', AbortSignal.timeout(PROBE_TIMEOUT_MS));
+    return [];
+  } catch (thrown) {
+    return [reasonOf(thrown)];
+  }
 }
 
 /** Ready on a worker: the kubelet's own health. */
 export function nodeReadiness(deps: { readonly clock: Clock; readonly http: Http }): Readiness {
-  return cached(deps.clock, async () => {
-    const reasons: Reason[] = [];
-    try {
-      const response = await deps.http(KUBELET_HEALTH_URL, {
-        signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
-      });
-      await response.body?.cancel();
-      if (!response.ok) {
-        reasons.push(kubeletReason(`it answers ${response.status}`));
-      }
-    } catch {
-      reasons.push(kubeletReason('it does not answer'));
-    }
-    return { ready: reasons.length === 0, reasons };
-  });
+  const kubeletReasons = cached(deps.clock, () => askKubelet(deps.http));
+  return async () => readyAnswer(await kubeletReasons());
+}
+
+async function askKubelet(http: Http): Promise<readonly Reason[]> {
+  try {
+    const response = await http(KUBELET_HEALTH_URL, {
+      signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
+    });
+    await response.body?.cancel();
+    return response.ok ? [] : [kubeletReason(`it answers ${response.status}`)];
+  } catch {
+    return [kubeletReason('it does not answer')];
+  }
+}
+
+function readyAnswer(reasons: readonly Reason[]): ReadyAnswer {
+  return { ready: reasons.length === 0, reasons: [...reasons] };
 }
 
 function kubeletReason(what: string): Reason {
@@ -98,9 +108,9 @@ export function reasonOf(thrown: unknown): Reason {
   return hint === undefined ? { code, message } : { code, message, hint };
 }
 
-function cached(clock: Clock, probe: () => Promise<ReadyAnswer>): Readiness {
+function cached<T>(clock: Clock, probe: () => Promise<T>): () => Promise<T> {
   let at = Number.NEGATIVE_INFINITY;
-  let known: Promise<ReadyAnswer> | undefined;
+  let known: Promise<T> | undefined;
   return () => {
     if (known === undefined || clock.monotonic() - at > PROBE_KEPT_MS) {
       at = clock.monotonic();

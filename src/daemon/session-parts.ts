@@ -22,12 +22,10 @@ import type { Service } from '../core/service.ts';
 import { BUILD } from '../core/version.ts';
 import type { ClusterRoutes } from '../tunnel/routes/cluster-routes.ts';
 import { announcing, type RouteSyncDeps, routeSync } from '../tunnel/routes/route-sync.ts';
-import type { DaemonPaths } from './paths.ts';
+import type { ControlPlaneAccess, LiveAccess } from './control-plane-access.ts';
+import { renewedNetwork } from './renewed-network.ts';
+import { whileWanted } from './while-wanted.ts';
 
-/** Longest control-plane token, bytes. */
-const TOKEN_LIMIT_BYTES = 16 * 1024;
-/** Longest `user:password` of a proxy, bytes. */
-const PROXY_CREDENTIALS_LIMIT_BYTES = 1024;
 const BYTES_PER_GB = 1024 ** 3;
 
 export interface SessionParts {
@@ -45,30 +43,33 @@ export interface SessionParts {
   /** Undefined: the session carries neither proxy nor tunnel. */
   readonly dataPlane: { readonly remote: DataPlane; readonly routes: ClusterRoutes } | undefined;
   readonly memory: SessionMemory;
+  readonly access: LiveAccess;
   readonly network: (options: { ca: string | undefined; proxy: ProxySettings }) => Network;
 }
 
-/** The session, and before it what tells the control plane of the cluster. */
-export async function sessionServices(
-  parts: SessionParts,
-  config: Config,
-  agentId: string,
-  paths: DaemonPaths,
-): Promise<readonly Service[]> {
-  const { clock, random, files } = parts;
+/** The session, and before it what tells the control plane of the cluster; none while standalone. */
+export function sessionServices(parts: SessionParts, config: Config, agentId: string): Service {
+  const { clock, random, access } = parts;
   const { control_plane: settings } = config;
-  const ca = settings.ca_file === undefined ? undefined : await files.readText(settings.ca_file);
-  const proxy = await proxySettings(parts, config, paths);
-  const token = () => readControlPlaneToken(files, paths);
+  const network = () =>
+    parts.network({
+      ca: access.current().ca,
+      proxy: proxySettings(parts, config, access.current()),
+    });
+  const token = async () => access.current().token;
   const pace = sessionPace(parts, {
     heartbeatIntervalMs: durationMs(settings.heartbeat_interval),
     statusIntervalMs: durationMs(settings.status_interval),
   });
-  const rest = { baseUrl: settings.url, version: BUILD.version, ca };
+  const rest = () => ({
+    baseUrl: settings.url,
+    version: BUILD.version,
+    ca: access.current().ca,
+  });
   const plane =
     parts.dataPlane &&
-    tellingPlane({ ...parts, ...parts.dataPlane }, parts.network({ ca, proxy }), (http) =>
-      routeClient({ clock, http, token }, rest),
+    tellingPlane({ ...parts, ...parts.dataPlane }, renewedNetwork(access, network), (http) =>
+      routeClient({ clock, http, token }, rest()),
     );
   const session = controlPlaneSession(
     {
@@ -79,8 +80,14 @@ export async function sessionServices(
       pace,
       tokens: serviceTokens({ random }, parts.memory.read()?.serviceTokenHash),
       facts: () => registrationFacts(parts, config),
-      network: () => parts.network({ ca, proxy }),
-      restClient: ({ http }) => restClient({ clock, random, http, token }, rest),
+      network,
+      onNewAccess: (listener) =>
+        access.onChange(() => {
+          if (access.current().token !== undefined) {
+            listener(); // Else the session ends, as every service that is not wanted.
+          }
+        }),
+      restClient: ({ http }) => restClient({ clock, random, http, token }, rest()),
       registration: () => ({
         id: agentId,
         name: hostname(),
@@ -109,7 +116,7 @@ export async function sessionServices(
       pollIntervalMs: durationMs(settings.poll_interval),
     },
   );
-  return [parts.status.service, ...(plane?.services ?? []), session];
+  return whileWanted(parts, [parts.status.service, ...(plane?.services ?? []), session]);
 }
 
 /** The data plane, and what tells of routes, over connections of its own: in nobody's way. */
@@ -136,25 +143,16 @@ function closing(service: Service, network: Network): Service {
   };
 }
 
-export async function readControlPlaneToken(
-  files: Files,
-  paths: DaemonPaths,
-): Promise<string | undefined> {
-  const token = (await files.readText(paths.controlPlaneToken, TOKEN_LIMIT_BYTES))?.trim();
-  return token === '' ? undefined : token;
-}
-
-async function proxySettings(
-  parts: SessionParts,
-  config: Config,
-  paths: DaemonPaths,
-): Promise<ProxySettings> {
-  const { env, files } = parts;
-  const kept = await files.readText(paths.proxyCredentials, PROXY_CREDENTIALS_LIMIT_BYTES);
+/** The file beside the token wins over the environment, which is the unit's. */
+function proxySettings(
+  { env }: SessionParts,
+  { control_plane: settings }: Config,
+  { proxyCredentials }: ControlPlaneAccess,
+): ProxySettings {
   return {
-    url: config.control_plane.proxy ?? '',
-    credentials: kept?.trim() || credentialsOf(env['HTTPS_PROXY'] ?? env['https_proxy'] ?? ''),
-    noProxy: config.control_plane.no_proxy ?? '',
+    url: settings.proxy ?? '',
+    credentials: proxyCredentials || credentialsOf(env['HTTPS_PROXY'] ?? env['https_proxy'] ?? ''),
+    noProxy: settings.no_proxy ?? '',
   };
 }
 

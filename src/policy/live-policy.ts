@@ -1,4 +1,5 @@
 import { type AgentError, toAgentError } from '../core/errors.ts';
+import { oneAtATime } from '../core/one-at-a-time.ts';
 import type { Clock, Files, Log } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import { effectivePolicy } from './effective-policy.ts';
@@ -59,25 +60,6 @@ async function repeat(clock: Clock, work: () => Promise<void>, signal: AbortSign
   while (await clock.sleep(POLICY_RELOAD_MS, signal)) {
     await work();
   }
-}
-
-/**
- * Runs the work once at a time, so that what began earlier never ends later. All who ask while it
- * runs share one more run: at most one waits.
- */
-function oneAtATime(work: () => Promise<void>): () => Promise<void> {
-  let last: Promise<void> = Promise.resolve();
-  let waiting: Promise<void> | undefined;
-  return () => {
-    if (waiting === undefined) {
-      waiting = last.then(() => {
-        waiting = undefined;
-        return work();
-      });
-      last = waiting;
-    }
-    return waiting;
-  };
 }
 
 interface Loaded {

@@ -16,6 +16,8 @@ export const ReadyAnswer = z.strictObject({
 });
 export type ReadyAnswer = z.infer<typeof ReadyAnswer>;
 
+const SessionPhase = z.enum(['standalone', 'registering', 'connected', 'refused', 'unreachable']);
+
 /** GET /api/health/detailed, over the socket. */
 export const DetailedHealth = z.strictObject({
   agent: z.strictObject({
@@ -30,7 +32,7 @@ export const DetailedHealth = z.strictObject({
   ready: z.boolean(),
   reasons: z.array(Reason),
   session: z.strictObject({
-    phase: z.enum(['standalone', 'registering', 'connected', 'refused', 'unreachable']),
+    phase: SessionPhase,
     since: z.string(),
     control_plane: z.string(),
     /** null while nothing carries a session; a gateway is a WebSocket too. */
@@ -65,6 +67,14 @@ export const PolicyAnswer = z.strictObject({
   problem: Reason.nullable(),
 });
 export type PolicyAnswer = z.infer<typeof PolicyAnswer>;
+
+/**
+ * GET /api/session, over the socket. Token, CA certificate and proxy credentials are read again for
+ * it, and where there is no session one is tried at once: what is said of the session from the answer
+ * on is of files and tries no older than the question.
+ */
+export const SessionAnswer = z.strictObject({ phase: SessionPhase });
+export type SessionAnswer = z.infer<typeof SessionAnswer>;
 
 /** GET /api/k8s/local-access, over the socket: what `kubeconfig --local` is made of. */
 export const LocalAccess = z.strictObject({

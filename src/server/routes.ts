@@ -3,6 +3,7 @@ import type {
   LocalAccess,
   PolicyAnswer,
   ReadyAnswer,
+  SessionAnswer,
 } from '../protocol/local-api.ts';
 import type { LocalAuth } from './local-auth.ts';
 import { foreignReason } from './own-host.ts';
@@ -14,6 +15,8 @@ export interface ServerSources {
   readonly detailed: (signal: AbortSignal) => Promise<DetailedHealth>;
   /** Takes the policy file up as it is now. */
   readonly policy: () => Promise<PolicyAnswer>;
+  /** Takes up the session's files as they are now, and tries at once. */
+  readonly session: () => Promise<SessionAnswer>;
   /** Prometheus text. */
   readonly metrics: () => string;
   /** Absent on a worker: it has no credentials for the Kubernetes API. */
@@ -62,6 +65,7 @@ const SOCKET_ROUTES: Readonly<Record<string, Route>> = {
   '/api/health/detailed': async (sources, request) =>
     Response.json(await sources.detailed(request.signal)),
   '/api/policy': async (sources) => Response.json(await sources.policy()),
+  '/api/session': async (sources) => Response.json(await sources.session()),
   '/api/k8s/local-access': (sources) =>
     sources.proxy === undefined
       ? problem(404, 'NOT_A_SERVER', 'A worker has no way to the Kubernetes API')

@@ -143,6 +143,7 @@ async function runAgent(
       tokens: serviceTokens({ random }, memory.read()?.serviceTokenHash),
       network: () =>
         systemNetwork({ ca: undefined, proxy: { url: '', credentials: '', noProxy: '' } }),
+      onNewAccess: () => () => undefined,
       restClient: ({ http }) =>
         restClient(
           { clock, random, http, token },

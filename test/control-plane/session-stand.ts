@@ -35,6 +35,8 @@ export interface StandOptions {
   /** Instead of one that runs at `speed`. */
   readonly clock?: Clock;
   readonly token?: () => string | undefined;
+  /** Who is told of another way to the control plane: call them to change it. */
+  readonly access?: Set<() => void>;
   readonly proxy?: ProxySettings;
   readonly ca?: string;
   readonly remembered?: RememberedSession;
@@ -126,6 +128,10 @@ export function startSession(options: StandOptions): Stand {
       network: () => {
         networks += 1;
         return systemNetwork({ ca: options.ca, proxy: options.proxy ?? NO_PROXY });
+      },
+      onNewAccess: (listener) => {
+        options.access?.add(listener);
+        return () => options.access?.delete(listener);
       },
       restClient: ({ http }) =>
         restClient(

@@ -12,7 +12,7 @@ import type { FakeKubernetes } from '../support/fake-kubernetes.ts';
 
 export interface DaemonSetup {
   readonly kubernetes: FakeKubernetes;
-  /** What stands in `credentials/`, by file name. */
+  /** What stands in `credentials/`, by file name; there is no such directory when it is empty. */
   readonly credentials: Readonly<Record<string, string>>;
   /** Text of the configuration file. */
   readonly config: string;
@@ -28,7 +28,9 @@ export interface RunningDaemon {
 
 /** @param directory empty; holds state, runtime and configuration */
 export async function startDaemon(directory: string, setup: DaemonSetup): Promise<RunningDaemon> {
-  await mkdir(join(directory, 'credentials'));
+  if (Object.keys(setup.credentials).length > 0) {
+    await mkdir(join(directory, 'credentials'));
+  }
   for (const [name, text] of Object.entries(setup.credentials)) {
     await writeFile(join(directory, 'credentials', name), text);
   }

@@ -102,6 +102,7 @@ function sessionDeps(deps: SimulatedAgentDeps): SessionDeps {
   );
   return {
     network: () => ({ http, dial, close: () => undefined }),
+    onNewAccess: () => () => undefined,
     restClient: (network) =>
       restClient(
         { clock, random, http: network.http, token },

@@ -13,6 +13,7 @@ const SOURCES: ServerSources = {
   ready: async () => ({ ready: false, reasons: [{ code: 'TIMEOUT', message: 'not yet' }] }),
   detailed: () => Promise.reject(new Error('broken')),
   policy: async () => ({ problem: { code: 'POLICY_INVALID', message: 'no YAML' } }),
+  session: async () => ({ phase: 'standalone' }),
   metrics: () => 'up 1\n',
 };
 
@@ -67,6 +68,7 @@ test('loopback refuses names that are not its own, other sites, other methods an
     unknown: await status('/constructor'),
     socketOnly: await status('/api/health/detailed'),
     policy: await status('/api/policy'),
+    session: await status('/api/session'),
   }).toEqual({
     reboundName: 403,
     otherSite: 403,
@@ -75,6 +77,7 @@ test('loopback refuses names that are not its own, other sites, other methods an
     unknown: 404,
     socketOnly: 404,
     policy: 404,
+    session: 404,
   });
 });
 

@@ -29,6 +29,7 @@ async function doors(onData: (connection: RawConnection, bytes: string) => void)
         ready: async () => ({ ready: true, reasons: [] }),
         detailed: () => Promise.reject(new Error('not asked for')),
         policy: () => Promise.reject(new Error('not asked for')),
+        session: () => Promise.reject(new Error('not asked for')),
         metrics: () => '',
         proxy: {
           auth,

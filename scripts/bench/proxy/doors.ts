@@ -53,6 +53,7 @@ const http = httpServer(
       ready: async () => ({ ready: true, reasons: [] }),
       detailed: () => Promise.reject(new Error('not part of this')),
       policy: () => Promise.reject(new Error('not part of this')),
+      session: () => Promise.reject(new Error('not part of this')),
       metrics: () => '',
       proxy: {
         auth,

@@ -1,0 +1,111 @@
+/**
+ * How the session gets to the control plane and past its door: what stands in files of their own, which
+ * may be replaced while the daemon runs.
+ */
+import { toAgentError } from '../core/errors.ts';
+import { oneAtATime } from '../core/one-at-a-time.ts';
+import type { Clock, Files, Log } from '../core/ports.ts';
+import type { Service } from '../core/service.ts';
+
+/** How soon a replaced file is taken up when nobody asks for it, ms. */
+export const ACCESS_RELOAD_MS = 1_000;
+/** Longest control-plane token, bytes. */
+const TOKEN_LIMIT_BYTES = 16 * 1024;
+/** Longest `user:password` of a proxy, bytes. */
+const PROXY_CREDENTIALS_LIMIT_BYTES = 1024;
+
+export interface ControlPlaneAccess {
+  /** Undefined: no control plane is wanted, the machine is standalone. */
+  readonly token: string | undefined;
+  /** Certificates (PEM) to trust instead of the public ones. */
+  readonly ca: string | undefined;
+  /** `user:password`, or ''. */
+  readonly proxyCredentials: string;
+}
+
+export interface AccessPaths {
+  readonly token: string;
+  readonly ca: string | undefined;
+  readonly proxyCredentials: string;
+}
+
+export interface LiveAccess extends Service {
+  current(): ControlPlaneAccess;
+  /** Takes up the files as they are when this is called, or later. Resolves when that is in force. */
+  reload(): Promise<void>;
+  /** Has all that goes by the access begin anew, although it is the same. */
+  restart(): void;
+  /**
+   * Calls back, within the change itself, when the access is another one, or shall be tried anew.
+   * @returns how to stop that
+   */
+  onChange(listener: () => void): () => void;
+}
+
+interface Deps {
+  readonly clock: Clock;
+  readonly files: Files;
+  readonly log: Log;
+}
+
+/** @throws AgentError FILE_ACCESS where a file is there and cannot be read */
+export async function liveAccess(deps: Deps, paths: AccessPaths): Promise<LiveAccess> {
+  let current = await read(deps.files, paths);
+  let trouble: string | undefined;
+  const listeners = new Set<() => void>();
+  const restart = () => {
+    for (const listener of [...listeners]) {
+      listener();
+    }
+  };
+  const reload = oneAtATime(async () => {
+    try {
+      const next = await read(deps.files, paths);
+      trouble = undefined;
+      if (!Bun.deepEquals(next, current)) {
+        current = next;
+        deps.log.info('the way to the control plane has changed', {
+          standalone: next.token === undefined,
+        });
+        restart();
+      }
+    } catch (thrown) {
+      // What worked goes on working, and the next look may succeed.
+      const { code, message } = toAgentError(thrown);
+      if (trouble !== message) {
+        trouble = message;
+        deps.log.error('a file of the session cannot be read', {
+          error_code: code,
+          error: message,
+        });
+      }
+    }
+  });
+  return {
+    name: 'control-plane-access',
+    current: () => current,
+    reload,
+    restart,
+    onChange: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    start: async (signal) => ({ done: repeat(deps.clock, reload, signal) }),
+  };
+}
+
+async function repeat(clock: Clock, work: () => Promise<void>, signal: AbortSignal): Promise<void> {
+  while (await clock.sleep(ACCESS_RELOAD_MS, signal)) {
+    await work();
+  }
+}
+
+async function read(files: Files, paths: AccessPaths): Promise<ControlPlaneAccess> {
+  const token = (await files.readText(paths.token, TOKEN_LIMIT_BYTES))?.trim();
+  const kept = await files.readText(paths.proxyCredentials, PROXY_CREDENTIALS_LIMIT_BYTES);
+  return {
+    token: token === '' ? undefined : token,
+    ca: paths.ca === undefined ? undefined : await files.readText(paths.ca),
+    proxyCredentials: kept?.trim() ?? '',
+  };
+}
