@@ -92,6 +92,7 @@ async function unit(): Promise<void> {
   await check('types', [BUN, 'x', 'tsc']);
   await check('lint', [BUN, 'x', 'biome', 'check', '--error-on-warnings', '.']);
   await check('layers', [BUN, 'scripts/check-layers.ts']);
+  await check('waits of tests', [BUN, 'scripts/check-tests.ts']);
   const folders: string[] = [];
   for await (const folder of new Glob('test/*').scan({ cwd: ROOT, onlyFiles: false })) {
     if (!OTHER_PARTS.includes(folder.slice('test/'.length))) {

@@ -45,6 +45,7 @@ describe('commandProgress()', () => {
   test('stops waiting at the signal', async () => {
     const stop = new AbortController();
     const told = commandProgress({ clock: manualClock() }).whenProgress(stop.signal);
+    expect(Bun.peek.status(told)).toBe('pending');
     stop.abort();
     await told;
   });

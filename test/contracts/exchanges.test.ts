@@ -14,7 +14,7 @@ test.each(readdirSync(EXCHANGES).sort())('it keeps to %s', async (name) => {
   // A refused token is tried again after half a minute.
   const hurry = name === 'token-refused.jsonl' ? 20 : 1;
   await using _ = await startContractAgent({ url: player.url, transport, hurry });
-  await player.played;
+  await expect(player.played).resolves.toBeUndefined();
 });
 
 test('the player refuses a message that is not expected, or has another shape', async () => {

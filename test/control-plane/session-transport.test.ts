@@ -57,6 +57,7 @@ describe('auto', () => {
     });
     await using stand = startSession({ url: server.url });
     await stand.until('REST serves', () => stand.state.snapshot().transport === 'rest');
+    expect(server.peers.length).toBeGreaterThan(1);
   });
 
   test('nobody there is no reason for REST', async () => {
@@ -189,6 +190,7 @@ describe('proxies', () => {
           `${transport} serves`,
           () => stand.state.snapshot().phase === 'connected',
         );
+        expect(stand.state.snapshot().transport).toBe(transport);
       }
     },
   );

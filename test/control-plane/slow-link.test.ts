@@ -4,6 +4,7 @@ import { openConnection } from '../../src/control-plane/connection.ts';
 import { PING_INTERVAL_MS, slowLink } from '../../src/control-plane/slow-link.ts';
 import type { WebSocketDial } from '../../src/core/ports.ts';
 import { type ManualClock, manualClock } from '../support/manual-clock.ts';
+import { turn } from '../support/until.ts';
 
 const MIB = 1024 * 1024;
 const STEP_MS = 100;
@@ -153,7 +154,7 @@ async function connectOver(bytesPerMs: number) {
     for (let passed = 0; passed < ms && isAlive(); passed += STEP_MS) {
       each();
       clock.advance(STEP_MS);
-      await Bun.sleep(0);
+      await turn();
     }
   };
   return {

@@ -1,11 +1,12 @@
 import { expect, test } from 'bun:test';
 import { together } from '../../src/core/together.ts';
+import { turn } from '../support/until.ts';
 
 /** Runs until its signal aborts, and notes its end a moment later. */
 function worker(ended: string[], name: string) {
   return async (signal: AbortSignal) => {
     await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
-    await Bun.sleep(1);
+    await turn();
     ended.push(name);
   };
 }

@@ -9,6 +9,7 @@ import { FakeCluster } from '../support/fake-cluster.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { seededRandom } from '../support/seeded-random.ts';
+import { until } from '../support/until.ts';
 
 /** Draws the shortest of all waits. */
 const eager = { ...seededRandom(1), fraction: () => 0.01 };
@@ -44,12 +45,6 @@ function following(cluster: FakeCluster, clock: Clock = systemClock) {
   };
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) {
-    await Bun.sleep(2);
-  }
-}
-
 const lists = (cluster: FakeCluster) =>
   cluster.requests.filter((each) => !each.includes('watch=true') && !each.includes('continue='));
 const watches = (cluster: FakeCluster) =>
@@ -61,7 +56,7 @@ test('followKind() lists page by page and then follows additions, changes and de
     cluster.put(PODS, pod(`p${index}`));
   }
   await using informer = following(cluster);
-  await until(() => cluster.watching(PODS) === 1);
+  await until('it watches', () => cluster.watching(PODS) === 1);
   expect(informer.cache.size).toBe(1_201);
   expect(cluster.requests.slice(0, 3)).toEqual([
     `GET ${PODS}?limit=500`,
@@ -72,7 +67,7 @@ test('followKind() lists page by page and then follows additions, changes and de
   cluster.put(PODS, pod('p1', 'two'));
   cluster.put(PODS, pod('new'));
   cluster.remove(PODS, 'shop/p2');
-  await until(() => informer.cache.generation === generation + 3);
+  await until('all changes came', () => informer.cache.generation === generation + 3);
   expect(informer.cache.changesSince(generation)).toEqual({
     changed: ['two', 'one'],
     removed: ['shop/p2'],
@@ -84,13 +79,16 @@ test('followKind() goes on from the last bookmark when a watch breaks', async ()
   await using cluster = new FakeCluster();
   cluster.put(PODS, pod('a'));
   await using informer = following(cluster);
-  await until(() => cluster.watching(PODS) === 1);
+  await until('it watches', () => cluster.watching(PODS) === 1);
   cluster.put('/api/v1/other', pod('x')); // Moves the version on without an event for pods.
   cluster.bookmark();
   cluster.put(PODS, pod('b'));
-  await until(() => informer.cache.size === 2);
+  await until('two are known', () => informer.cache.size === 2);
   cluster.disconnect();
-  await until(() => cluster.watching(PODS) === 1 && watches(cluster).length === 2);
+  await until(
+    'it watches again',
+    () => cluster.watching(PODS) === 1 && watches(cluster).length === 2,
+  );
   expect(lists(cluster)).toHaveLength(1);
   expect(watches(cluster)[1]).toContain('resourceVersion=4');
   expect(watches(cluster)[1]).toContain('allowWatchBookmarks=true');
@@ -111,7 +109,7 @@ test('followKind() starts the list again when its place expires in the middle', 
     return undefined;
   };
   await using informer = following(cluster);
-  await until(() => cluster.watching(PODS) === 1);
+  await until('it watches', () => cluster.watching(PODS) === 1);
   expect(informer.cache.size).toBe(500);
   expect(lists(cluster)).toHaveLength(2);
   expect(informer.log.entries.map((each) => each.level)).toEqual(['debug']);
@@ -135,7 +133,7 @@ test('followKind() waits before it lists again, however long the list took', asy
   await clock.whenSleeping(1);
   expect(clock.remainingMs()).toEqual([5]);
   clock.advance(5);
-  await until(() => informer.cache.size === 501 && cluster.watching(PODS) === 1);
+  await until('all are known', () => informer.cache.size === 501 && cluster.watching(PODS) === 1);
 });
 
 test('followKind() lists again when a watch is told that its place expired, and finds deletions', async () => {
@@ -143,16 +141,16 @@ test('followKind() lists again when a watch is told that its place expired, and 
   cluster.put(PODS, pod('stays'));
   cluster.put(PODS, pod('goes'));
   await using informer = following(cluster);
-  await until(() => cluster.watching(PODS) === 1);
+  await until('it watches', () => cluster.watching(PODS) === 1);
   const { generation } = informer.cache;
   const refuse = () => new Response('no', { status: 503 });
   cluster.intercept = refuse;
   cluster.disconnect();
-  await until(() => informer.cache.trouble !== undefined);
+  await until('it is in trouble', () => informer.cache.trouble !== undefined);
   cluster.remove(PODS, 'shop/goes');
   cluster.compact();
   cluster.intercept = () => undefined;
-  await until(() => cluster.watching(PODS) === 1);
+  await until('it watches', () => cluster.watching(PODS) === 1);
   expect(informer.cache.changesSince(generation)).toEqual({ changed: [], removed: ['shop/goes'] });
   expect(informer.cache.trouble).toBeUndefined();
 });
@@ -168,7 +166,10 @@ test('followKind() finds what was deleted between the list and the watch', async
     return undefined;
   };
   await using informer = following(cluster);
-  await until(() => cluster.watching(PODS) === 1 && informer.cache.generation === 2);
+  await until(
+    'it has listed again',
+    () => cluster.watching(PODS) === 1 && informer.cache.generation === 2,
+  );
   expect(informer.cache.rows()).toEqual([]);
 });
 
@@ -177,11 +178,11 @@ test('followKind() lists again when a watch falls silent', async () => {
   cluster.put(PODS, pod('a'));
   const clock = manualClock();
   await using informer = following(cluster, clock);
-  await until(() => cluster.watching(PODS) === 1 && informer.cache.size === 1);
+  await until('one is known', () => cluster.watching(PODS) === 1 && informer.cache.size === 1);
   await clock.whenSleeping(1);
   clock.advance(WATCH_SILENCE_MS);
-  await until(() => lists(cluster).length === 2);
-  await until(() => cluster.watching(PODS) === 1);
+  await until('it lists again', () => lists(cluster).length === 2);
+  await until('it watches', () => cluster.watching(PODS) === 1);
   expect(informer.log.entries).toEqual([
     { level: 'debug', message: 'a watch fell silent; listing again', fields: { path: PODS } },
   ]);
@@ -196,9 +197,9 @@ test('followKind() says once that Kubernetes does not answer, and goes on when i
     return new Response('{"reason":"Broken"}', { status: refused <= 3 ? 500 : 502 });
   };
   await using informer = following(cluster);
-  await until(() => refused >= 3);
+  await until('it was refused', () => refused >= 3);
   cluster.intercept = () => undefined;
-  await until(() => informer.cache.size === 1);
+  await until('one is known', () => informer.cache.size === 1);
   const levels = informer.log.entries.map((each) => each.level);
   expect(levels.filter((level) => level === 'warn')).toHaveLength(1);
 });
@@ -212,7 +213,7 @@ test('followKind() retries a page that is cut off or is no JSON', async () => {
     return answer === undefined ? undefined : new Response(answer);
   };
   await using informer = following(cluster);
-  await until(() => cluster.watching(PODS) === 1);
+  await until('it watches', () => cluster.watching(PODS) === 1);
   expect(informer.cache.rows()).toEqual(['one']);
   expect(informer.log.entries[0]?.fields['error_code']).toBe('KUBERNETES_API');
 });

@@ -8,6 +8,7 @@ import { failureOf } from '../support/failure-of.ts';
 import { type FakeExecApi, startFakeExecApi } from '../support/fake-exec-api.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { makeCertificates } from '../support/tls.ts';
+import { turn, until } from '../support/until.ts';
 
 const SUCCESS = { status: 'Success' };
 const never = new AbortController().signal;
@@ -151,7 +152,7 @@ describe('runInPod()', () => {
     await begun.promise;
     stop.abort();
     expect((await running).end).toEqual({ kind: 'interrupted' });
-    await until(() => api.closed() === 1);
+    await until('the API is left', () => api.closed() === 1);
   });
 
   test('closes the stream when the time of the program is over', async () => {
@@ -160,7 +161,7 @@ describe('runInPod()', () => {
     await clock.whenSleeping(2);
     clock.advance(PROGRAM.timeoutMs);
     expect((await running).end).toEqual({ kind: 'timed-out' });
-    await until(() => api.closed() === 1);
+    await until('the API is left', () => api.closed() === 1);
   });
 });
 
@@ -234,15 +235,9 @@ describe('channelOpener()', () => {
     for (let elapsed = 0; elapsed < 60_000; elapsed += 15_000) {
       await clock.whenSleeping(2);
       clock.advance(15_000);
-      await Bun.sleep(0);
+      await turn();
     }
     expect((await running).end).toEqual({ kind: 'lost', reason: 'the API server went silent' });
     expect(seen).toEqual(['ping', 'ping', 'ping', 'dropped']);
   });
 });
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) {
-    await Bun.sleep(5);
-  }
-}

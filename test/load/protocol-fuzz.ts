@@ -6,6 +6,7 @@ import { MESSAGE_LIMIT_BYTES } from '../../src/protocol/messages.ts';
 import { commandJournal } from '../../src/store/command-journal.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { scaledClock } from '../support/scaled-clock.ts';
+import { turn } from '../support/until.ts';
 import { answerAll, settled } from './answer-all.ts';
 import { type CommandLedger, commandLedger, type LedgerTotals } from './command-ledger.ts';
 import { memoryDial, type ServerSide } from './memory-dial.ts';
@@ -79,7 +80,7 @@ export async function protocolFuzz(options: FuzzOptions): Promise<FuzzReport> {
       await peer.say(mutated(random));
     }
     if (sent % BATCH === 0) {
-      await Bun.sleep(0);
+      await turn();
       await journal.prune();
     }
     if (sent % every(RSS_SAMPLES) === 0) {
@@ -137,7 +138,7 @@ async function reached(
     } else if (now - movedAt > STALL_MS) {
       return false;
     }
-    await Bun.sleep(1);
+    await turn();
   }
   return true;
 }

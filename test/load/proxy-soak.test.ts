@@ -1,5 +1,6 @@
 /** A long life in a short time: many requests of all kinds through each door, and readers that stop. */
 import { expect, test } from 'bun:test';
+import { atRest } from '../support/until.ts';
 import {
   ECHO_PATH,
   ENDLESS_PATH,
@@ -105,18 +106,6 @@ async function times(count: number, work: () => Promise<void>): Promise<void> {
   }
 }
 
-/** Looks until it is the same several times: nothing moves any more. */
-async function settled(look: () => Promise<number> | number): Promise<number> {
-  let before = Number.NaN;
-  for (let same = 0; same < 5; ) {
-    await Bun.sleep(50);
-    const now = await look();
-    same = now === before ? same + 1 : 0;
-    before = now;
-  }
-  return before;
-}
-
 test(
   `${100_000 * SCALE} requests leave nothing behind`,
   async () => {
@@ -125,7 +114,7 @@ test(
     const descriptors: number[] = [];
     for (let round = 0; round < ROUNDS; round += 1) {
       await runRound(daemon.doors);
-      expect(await settled(() => daemon.cluster.open())).toBe(0);
+      expect(await atRest(() => daemon.cluster.open())).toBe(0);
       rss.push(await daemon.rssBytes());
       descriptors.push(await daemon.openDescriptors());
     }
@@ -156,9 +145,9 @@ test.each(['plain door', 'TLS door', 'session'])(
         return socket;
       }),
     );
-    await settled(() => daemon.cluster.open());
+    await atRest(() => daemon.cluster.open());
     expect(daemon.cluster.open()).toBe(READERS);
-    await settled(() => daemon.cluster.endlessBytes());
+    await atRest(() => daemon.cluster.endlessBytes());
     const grown = (await daemon.rssBytes()) - before;
     console.log({ door: name, mibEach: (grown / READERS / MIB).toFixed(2) });
     expect(grown).toBeLessThan(READERS * STALLED_READER_BYTES_MAX);
@@ -166,7 +155,7 @@ test.each(['plain door', 'TLS door', 'session'])(
     for (const reader of readers) {
       reader.destroy();
     }
-    expect(await settled(() => daemon.cluster.open())).toBe(0);
+    expect(await atRest(() => daemon.cluster.open())).toBe(0);
   },
   TIMEOUT_MS,
 );

@@ -7,6 +7,7 @@ import { EXEC_OUTPUT_LIMIT_BYTES, systemExec } from '../../src/platform/exec.ts'
 import { lazyExec } from '../../src/platform/lazy-exec.ts';
 import { failureOf } from '../support/failure-of.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
+import { until } from '../support/until.ts';
 
 const ENV = { PATH: process.env['PATH'], HOME: '/root', LANG: 'C.UTF-8', SECRET: 'hunter2' };
 const TIMEOUT_MS = 4_000;
@@ -30,9 +31,7 @@ async function isRunning(pid: string): Promise<boolean> {
 }
 
 async function untilEnded(pid: string): Promise<void> {
-  while (await isRunning(pid)) {
-    await Bun.sleep(5);
-  }
+  await until(`process ${pid} has ended`, async () => !(await isRunning(pid)));
 }
 
 describe('systemExec() and a program that ends by itself', () => {

@@ -237,7 +237,8 @@ describe('an open one', () => {
       socket.write(accept(head));
       socket.pause();
     });
-    await dialToTheEnd(server.url, (connection) => connection.terminate());
+    const { end } = await dialToTheEnd(server.url, (connection) => connection.terminate());
+    expect(end.code).toBe(1006);
     await gone.promise;
   });
 });

@@ -2,6 +2,7 @@ import { expect, test } from 'bun:test';
 import { admission, type Release } from '../../src/proxy/admission.ts';
 import { failureOf } from '../support/failure-of.ts';
 import { manualClock } from '../support/manual-clock.ts';
+import { until } from '../support/until.ts';
 
 const FOREVER = new AbortController().signal;
 
@@ -37,8 +38,7 @@ test('those who wait are served in turns, not in the order of their crowd', asyn
     return release;
   };
   const waiting = ['a', 'a', 'a', 'b', 'b', 'c'].map(wait);
-  await Bun.sleep(0);
-  expect(gate.counts().waiting).toBe(6);
+  await until('all wait', () => gate.counts().waiting === 6);
   for (const release of places) {
     release();
   }

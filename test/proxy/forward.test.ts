@@ -6,6 +6,7 @@ import type { ProxyRequest } from '../../src/proxy/proxy-call.ts';
 import type { UpstreamAddress } from '../../src/proxy/upstream-dial.ts';
 import { testProxy } from '../support/proxy-deps.ts';
 import { okAnswer, rawUpstream } from '../support/raw-upstream.ts';
+import { atRest, until } from '../support/until.ts';
 import { recordedAnswer } from './recorded-answer.ts';
 
 function proxyTo(address: UpstreamAddress, changes: Partial<Destination> = {}) {
@@ -330,9 +331,7 @@ test('an upgrade passes bytes on untouched in both directions, also those that c
     ],
   });
   call.write(Buffer.from('late;'));
-  while (!answer.body().endsWith('LATE;')) {
-    await Bun.sleep(1);
-  }
+  await until('it has come back', () => answer.body().endsWith('LATE;'));
   expect(answer.body()).toBe('\0firstEARLY;LATE;');
   call.endRequest();
   expect(upstream.received[0]).toContain('Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n');
@@ -379,9 +378,7 @@ test('who goes away takes the request to the API server along', async () => {
   await answer.headed;
   expect(proxy.deps.admission.counts()).toEqual({ running: 0, waiting: 0, streams: 1 });
   call.abort();
-  while (upstream.open() > 0) {
-    await Bun.sleep(1);
-  }
+  await until('the API server is left', () => upstream.open() === 0);
   expect(proxy.deps.admission.counts()).toEqual({ running: 0, waiting: 0, streams: 0 });
   expect(proxy.deps.pool.connections()).toBe(0);
 });
@@ -416,12 +413,8 @@ test('a reader that pauses stops the API server instead of filling memory', asyn
   );
   call.endRequest();
   await answer.headed;
-  let before = -1;
-  while (before !== written || received === 0) {
-    before = written;
-    await Bun.sleep(50); // until nothing moves any more
-  }
-  expect(written).toBeLessThan(32 * CHUNK.length);
+  await until('it comes', () => received > 0);
+  expect(await atRest(() => written)).toBeLessThan(32 * CHUNK.length);
   expect(received).toBeLessThan(4 * CHUNK.length);
   call.abort();
 });

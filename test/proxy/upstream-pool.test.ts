@@ -74,6 +74,7 @@ test('a plain address needs no handshake', async () => {
       trust: 'plain',
     });
     await exchange(connection);
+    expect(pool.connections()).toBe(1);
     pool.close();
   } finally {
     echo.stop(true);

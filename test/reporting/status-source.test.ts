@@ -11,6 +11,7 @@ import { failureOf } from '../support/failure-of.ts';
 import { FakeCluster, type FakeObject } from '../support/fake-cluster.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { seededRandom } from '../support/seeded-random.ts';
+import { until } from '../support/until.ts';
 
 const never = new AbortController().signal;
 const CREATED = '2026-01-01T00:00:00Z';
@@ -119,12 +120,6 @@ function knownFrom(status: ClusterStatus): Known {
   return Object.fromEntries(
     KINDS.map((kind) => [kind, new Map((status[kind] ?? []).map((row) => [keyOf(row), row]))]),
   ) as Known;
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) {
-    await Bun.sleep(2);
-  }
 }
 
 test('fullJson() is the status of the seed, with empty lists where there is nothing', async () => {
@@ -237,7 +232,7 @@ test('the first report is full; then deltas come; then a full one after reset an
   cluster.remove(PATHS.pods, 'shop/b');
   cluster.put(PATHS.pods, object('d', { spec: { containers: [] } }));
   cluster.put(PATHS.pods, object('e', { spec: { containers: [] } }));
-  await until(() => agent.source.summary().pods === 4);
+  await until('the pods are known', () => agent.source.summary().pods === 4);
   const [delta] = await next();
   kinds.push(delta?.kind ?? '');
   expect(delta).toMatchObject({
@@ -261,7 +256,7 @@ test('a delta larger than the cluster is a full report', async () => {
   for (let index = 0; index < 19; index += 1) {
     cluster.remove(PATHS.pods, `shop/p${index}`);
   }
-  await until(() => agent.source.summary().pods === 1);
+  await until('the pods are known', () => agent.source.summary().pods === 1);
   const [report] = await collect(await reports.next(never));
   expect(report).toMatchObject({ kind: 'full', changed: { pods: [{ name: 'p19' }] } });
 });
@@ -329,9 +324,7 @@ test('whatever happens to the cluster and the watches, a peer that applies the r
       to.take(report);
     }
   }
-  while (!(await matches())) {
-    await Bun.sleep(5);
-  }
+  await until('the agent knows what the cluster has', matches);
   for (const report of await collect(await reports.next(never))) {
     to.take(report);
   }

@@ -51,6 +51,7 @@ test('a connection on which no TLS begins is ended after its time', async () => 
   const socket = connectTcp({ host: '127.0.0.1', port: listener.port() });
   const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()));
   await new Promise<void>((resolve) => socket.once('connect', resolve));
+  expect(socket.readyState).toBe('open');
   await pass(LONG_MS);
   await closed;
 });
@@ -96,6 +97,7 @@ test.each([
   await ended;
   await pass(LONG_MS);
   // Nobody is there any more: the system says so to who writes.
+  expect(isClosed).toBe(false);
   await waitUntil('the client hears of it', 5_000, async () => {
     socket.write('x');
     return isClosed;

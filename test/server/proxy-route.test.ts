@@ -10,6 +10,7 @@ import { memoryLog } from '../support/memory-log.ts';
 import { testProxy } from '../support/proxy-deps.ts';
 import { okAnswer, type RawConnection, rawUpstream } from '../support/raw-upstream.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
+import { until } from '../support/until.ts';
 import { waitUntil } from '../vm/wait-until.ts';
 
 /** The agent's plain doors before an API server that answers so. */
@@ -117,9 +118,7 @@ test('events of a watch come one by one, and going away ends it', async () => {
     expect(Buffer.from((await reader?.read())?.value ?? []).toString()).toBe(event);
   }
   gone.abort();
-  while (agent.upstream.open() > 0) {
-    await Bun.sleep(1);
-  }
+  await until('the API server is left', () => agent.upstream.open() === 0);
 });
 
 test('the stop of the server ends a watch', async () => {

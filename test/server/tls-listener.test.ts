@@ -194,6 +194,7 @@ test('at its stop it ends what has no end of its own, and does not wait', async 
   socket.on('secureConnect', () => socket.write(bytes));
   socket.once('data', () => stopping.abort());
   await closed;
+  expect(stopping.signal.aborted).toBe(true);
   await done;
 });
 
@@ -206,6 +207,7 @@ test('an upgraded connection whose caller has ended it is ended on this side, to
   socket.on('secureConnect', () => socket.write(bytes));
   socket.once('data', () => socket.end());
   await closed;
+  expect(socket.bytesRead).toBeGreaterThan(0);
 });
 
 test('a port that is taken is PORT_IN_USE with what to do', async () => {

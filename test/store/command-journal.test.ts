@@ -297,6 +297,7 @@ describe('commandJournal() and those who wait', () => {
   test('wakes those who wait for a result when one is finished', async () => {
     using open = openJournal();
     const waiting = open.journal.whenPending(never);
+    expect(Bun.peek.status(waiting)).toBe('pending');
     await run(open.journal, 'c1');
     await waiting;
   });

@@ -1,5 +1,6 @@
 /** Our tunnel with a gateway of hashicorp/yamux: what it does with streams, in both directions. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { until } from '../support/until.ts';
 import { connectTunnelAgent, type TunnelAgent } from './tunnel-agent.ts';
 import { type GoGateway, startGoGateway } from './yamux-peer.ts';
 
@@ -17,9 +18,7 @@ async function connect(hello: Readonly<Record<string, boolean>> = {}): Promise<T
 
 /** Streams end a moment after the gateway's scenario: the targets' sockets close last. */
 async function whenIdle(agent: TunnelAgent): Promise<void> {
-  while (agent.counters.active > 0) {
-    await Bun.sleep(1);
-  }
+  await until('no stream is open', () => agent.counters.active === 0);
 }
 
 describe('with a gateway of hashicorp/yamux', () => {
@@ -96,6 +95,7 @@ describe('with a gateway of hashicorp/yamux', () => {
     await using agent = await connect();
     await gateway.ask('stalled_reader', { streams: 8, bytes: 8 * MIB, seconds: 0.2 });
     await whenIdle(agent);
+    expect(agent.counters.bytesOut).toBeGreaterThanOrEqual(8 * 8 * MIB);
   });
 
   test('a port where nobody listens is the end of the stream without data', async () => {
@@ -141,9 +141,10 @@ describe('with a gateway of hashicorp/yamux', () => {
   test('a connection that is gone ends every stream and every socket', async () => {
     await using agent = await connect();
     const moving = gateway.ask('bench_bulk', { down: 2, up: 2, seconds: 0.3, write_bytes: 32_768 });
-    while (agent.counters.active < 4 || agent.counters.bytesOut < MIB) {
-      await Bun.sleep(1);
-    }
+    await until(
+      'all streams move',
+      () => agent.counters.active >= 4 && agent.counters.bytesOut >= MIB,
+    );
     await agent[Symbol.asyncDispose]();
     expect(agent.counters.active).toBe(0);
     await moving;

@@ -7,6 +7,7 @@ import { type ManualClock, manualClock } from '../support/manual-clock.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { testProxy } from '../support/proxy-deps.ts';
 import { okAnswer, type RawConnection, rawUpstream } from '../support/raw-upstream.ts';
+import { atRest, until } from '../support/until.ts';
 
 interface Sent {
   readonly type: string;
@@ -239,9 +240,7 @@ test('a cancel cancels: the API server sees it, and no more is sent', async () =
   peer.say('proxy_request', 'r1', payload);
   await peer.until(({ type }) => type === 'proxy_response_chunk');
   peer.say('proxy_cancel', 'r1');
-  while (peer.upstream.open() > 0) {
-    await Bun.sleep(1);
-  }
+  await until('the API server is left', () => peer.upstream.open() === 0);
   expect(peer.sent.filter(isOver)).toEqual([]);
   expect(peer.proxy.deps.admission.counts().streams).toBe(0);
 });
@@ -261,9 +260,7 @@ test('an agent that leaves ends a watch, and waits for what ends by itself', asy
   for (const id of ['watch', 'finite']) {
     await peer.until((message) => message.id === id && message.type === 'proxy_response_chunk');
   }
-  while (peer.upstream.received.length < 3) {
-    await Bun.sleep(1);
-  }
+  await until('all have been asked for', () => peer.upstream.received.length === 3);
   peer.attached.goAway();
   peer.say('proxy_request', 'late', { path: '/finite', ...payload });
   const ends = ['watch', 'whole', 'late'].map((id) =>
@@ -286,9 +283,8 @@ test('the end of the connection cancels everything', async () => {
     await peer.until((message) => message.id === id && message.type === 'proxy_response_chunk');
   }
   peer.attached.close();
-  while (peer.upstream.open() > 0) {
-    await Bun.sleep(1);
-  }
+  await until('the API server is left', () => peer.upstream.open() === 0);
+  expect(peer.attached.underWay()).toBe(0);
 });
 
 test('a window bounds what is under way; the peer opens it again', async () => {
@@ -299,12 +295,8 @@ test('a window bounds what is under way; the peer opens it again', async () => {
   const payload = { path: '/x', headers: TOKEN, supports_response_streaming: true };
   peer.say('proxy_request', 'r1', payload);
   const received = () => bodyOf(peer.sent).length;
-  let before = -1;
-  while (before !== received() || before <= 0) {
-    before = received();
-    await Bun.sleep(20); // until nothing moves any more
-  }
-  expect(received()).toBeLessThan(3 * MIB.length);
+  await until('it comes', () => received() > 0);
+  expect(await atRest(received)).toBeLessThan(3 * MIB.length);
   peer.say('proxy_window', 'r1', { bytes: 8 * MIB.length });
   await peer.until(isOver);
   expect(received()).toBe(8 * MIB.length);
@@ -336,17 +328,13 @@ test('a full connection makes the cluster wait until it has room', async () => {
   const payload = { path: '/x', headers: TOKEN, supports_response_streaming: true };
   peer.say('proxy_request', 'r1', payload);
   await peer.clock.whenSleeping(1);
-  let before = -1;
-  while (before !== peer.sent.length) {
-    before = peer.sent.length;
-    await Bun.sleep(20);
-  }
+  await atRest(() => peer.sent.length);
   expect(bodyOf(peer.sent).length).toBeLessThan(3 * MIB.length);
   peer.countAsBuffered(() => 0);
-  while (peer.sent.every((message) => !isOver(message))) {
+  await until('all has come', () => {
     peer.clock.advance(5);
-    await Bun.sleep(1);
-  }
+    return peer.sent.some(isOver);
+  });
   expect(bodyOf(peer.sent).length).toBe(8 * MIB.length);
 });
 
@@ -361,18 +349,14 @@ test('a connection that one answer has filled makes all others wait at once', as
   for (const id of ids) {
     peer.say('proxy_request', id, payload);
   }
-  let before = -1;
-  while (before !== sentBytes() || before <= 0) {
-    before = sentBytes();
-    await Bun.sleep(50); // until nothing moves any more
-  }
+  await until('it comes', () => sentBytes() > 0);
   // What fills it, and one read beyond that.
-  expect(before).toBeLessThan(2 * MIB.length);
+  expect(await atRest(sentBytes)).toBeLessThan(2 * MIB.length);
   peer.countAsBuffered(() => 0);
-  while (peer.sent.filter(isOver).length < ids.length) {
+  await until('all have their answer', () => {
     peer.clock.advance(5);
-    await Bun.sleep(1);
-  }
+    return peer.sent.filter(isOver).length === ids.length;
+  });
   expect(sentBytes()).toBe(ids.length * 4 * MIB.length);
 });
 
@@ -386,12 +370,11 @@ test('whole answers leave one after the other where the connection is full', asy
     peer.say('proxy_request', id, { path: '/x', headers: TOKEN });
   }
   for (const sent of [1, 2, 3]) {
-    while (answers() < sent) {
+    await until('an answer comes', () => {
       peer.clock.advance(5);
-      await Bun.sleep(1);
-    }
-    await Bun.sleep(20); // A second one would have come by now.
-    expect(answers()).toBe(sent);
+      return answers() >= sent;
+    });
+    expect(await atRest(answers)).toBe(sent);
     taken = sent;
   }
 });
@@ -415,9 +398,7 @@ test('a raw upgrade carries the bytes of the other protocol', async () => {
   await peer.until(({ type }) => type === 'proxy_response_chunk');
   expect(bodyOf(peer.sent)).toBe('ABC');
   peer.say('proxy_request_stream_end', 'r1');
-  while (peer.upstream.open() > 0) {
-    await Bun.sleep(1);
-  }
+  await until('the API server is left', () => peer.upstream.open() === 0);
 });
 
 test('a timeout of the peer ends the request with an error', async () => {

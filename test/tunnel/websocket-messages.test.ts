@@ -5,6 +5,7 @@ import { proxyBridge } from '../../src/tunnel/proxy-bridge.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { testProxy } from '../support/proxy-deps.ts';
+import { until } from '../support/until.ts';
 
 interface Sent {
   readonly type: string;
@@ -159,9 +160,7 @@ test('an agent that leaves tells both sides', async () => {
     { type: 'proxy_error', id: 'r2', payload: { error: 'The agent is stopping; ask again' } },
   ]);
   expect(peer.attached.underWay()).toBe(0);
-  while (peer.closes.length === 0) {
-    await Bun.sleep(1);
-  }
+  await until('the application is left', () => peer.closes.length > 0);
   expect(peer.closes).toEqual([1001]);
 });
 
@@ -199,13 +198,12 @@ test('a peer that names no protocol types standard input and reads text', async 
   await using peer = await peerOf('v4.channel.k8s.io');
   const path = '/api/v1/namespaces/a/pods/b/exec';
   peer.say('ws_start', 's1', { stream_id: 's1', path, headers: HEADERS });
-  while (peer.proxy.deps.pool.connections() === 0) {
-    await Bun.sleep(1);
-  }
-  while (peer.sent.length === 0) {
+  await until('the API is dialled', () => peer.proxy.deps.pool.connections() > 0);
+  // Nothing tells a peer that a stream is open but its first message.
+  await until('it is open', () => {
     peer.say('ws_data', 's1', { stream_id: 's1', data: framed(1, 'ls') });
-    await Bun.sleep(5); // Nothing tells a peer that a stream is open but its first message.
-  }
+    return peer.sent.length > 0;
+  });
   expect(peer.messages[0]).toEqual(Buffer.from('\0ls'));
   expect(peer.sent[0]?.payload).toEqual({
     ...{ request_id: 's1', stream_id: 's1', data: framed(1, 'ls'), message_type: 1 },
@@ -220,9 +218,9 @@ test('a peer that names a channel protocol gets its channels untouched', async (
     protocol: 'v5.channel.k8s.io',
   };
   peer.say('proxy_websocket_start', 's1', { ...start, headers: HEADERS });
-  while (peer.sent.length === 0) {
+  await until('it is open', () => {
     peer.say('ws_data', 's1', { stream_id: 's1', data: framed(2, '\x02error') });
-    await Bun.sleep(5);
-  }
+    return peer.sent.length > 0;
+  });
   expect(peer.sent[0]?.payload['data']).toBe(framed(2, '\x02error'));
 });

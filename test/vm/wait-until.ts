@@ -1,7 +1,8 @@
 /** Waiting for conditions, never for time. */
 
-/** Pause between two looks at a condition. */
-const POLL_INTERVAL_MS = 200;
+/** The pause between two looks at a condition doubles, from what the own process needs to what machines do. */
+const FIRST_PAUSE_MS = 2;
+const PAUSE_MS_MAX = 200;
 
 /**
  * Calls `probe` until it returns something other than undefined or false. An error it throws
@@ -15,7 +16,7 @@ export async function waitUntil<T>(
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   let reason = '';
-  for (;;) {
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, PAUSE_MS_MAX)) {
     try {
       const answer = await probe();
       if (answer !== undefined && answer !== false) {
@@ -28,6 +29,6 @@ export async function waitUntil<T>(
     if (performance.now() > deadline) {
       throw new Error(`Gave up waiting after ${timeoutMs} ms until ${what}${reason}`);
     }
-    await Bun.sleep(POLL_INTERVAL_MS);
+    await Bun.sleep(pauseMs);
   }
 }

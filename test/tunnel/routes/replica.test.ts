@@ -4,6 +4,7 @@ import { CHANGES_MAX, NOT_OFFERED_PAUSE_MS, replica } from '../../../src/tunnel/
 import { manualClock } from '../../support/manual-clock.ts';
 import { memoryLog } from '../../support/memory-log.ts';
 import { seededRandom } from '../../support/seeded-random.ts';
+import { turn } from '../../support/until.ts';
 
 const SYNC_MS = 4 * 3_600_000;
 /** Longer than all tries of one call, shorter than the wait until everything is told anew. */
@@ -52,7 +53,7 @@ function twoTables() {
     /** The calls since the last time, once it rests. */
     calls: async () => {
       await clock.whenSleeping(1);
-      await Bun.sleep(0); // What has been woken comes to its next sleep.
+      await turn(); // What has been woken comes to its next sleep.
       await clock.whenSleeping(1);
       return calls.splice(0);
     },

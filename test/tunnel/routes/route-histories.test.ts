@@ -3,6 +3,7 @@ import { expect, test } from 'bun:test';
 import type { Random } from '../../../src/core/ports.ts';
 import type { Fault } from '../../support/control-plane/faults.ts';
 import { seededRandom } from '../../support/seeded-random.ts';
+import { turn } from '../../support/until.ts';
 import {
   gateway,
   ingress,
@@ -14,6 +15,7 @@ import {
 } from './route-stand.ts';
 
 const STEPS = 60;
+const TURNS_BETWEEN_MAX = 30;
 const SEEDS = [1, 2, 3, 4, 5, 6];
 const INGRESSES = ['a', 'b', 'c', 'd'];
 const HOSTS = ['one.example', 'two.example', 'three.example', 'four.example'];
@@ -41,7 +43,7 @@ test.each(SEEDS)(
     for (let step = 0; step < STEPS; step += 1) {
       await happen(stand, model, random);
       if (random.fraction() < 0.3) {
-        await Bun.sleep(random.fraction() * 30);
+        await turns(random.fraction() * TURNS_BETWEEN_MAX);
       }
     }
     stand.controlPlane.faults.clear();
@@ -51,6 +53,12 @@ test.each(SEEDS)(
   },
   30_000,
 );
+
+async function turns(count: number): Promise<void> {
+  for (let left = count; left > 0; left -= 1) {
+    await turn();
+  }
+}
 
 async function happen(stand: RouteStand, model: Model, random: Random): Promise<void> {
   const { cluster } = stand;

@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import { READ_GRANTS } from '../../../src/policy/grants.ts';
+import { until } from '../../support/until.ts';
 import { gateway, ingress, PATHS, routeStand, service, tcpRoute } from './route-stand.ts';
 
 const { ingresses, httpRoutes, services, gateways, tcpRoutes, udpRoutes } = PATHS;
@@ -79,6 +80,7 @@ test('what went while nobody was looking is taken back by the next session, the 
   stand.cluster.remove(ingresses, 'shop/front');
   await restarting;
   await stand.knows([]);
+  expect(stand.controlPlane.store.problems('')).toEqual([]);
 });
 
 test('a route comes and goes with the Service behind it', async () => {
@@ -149,16 +151,13 @@ test('an API that fails for a while takes nothing back', async () => {
   stand.cluster.disconnect();
   const outages = () =>
     stand.log.entries.filter(({ message }) => message.startsWith('cannot follow')).length;
-  while (outages() < Object.keys(PATHS).length) {
-    await Bun.sleep(5);
-  }
+  await until('every kind fails', () => outages() >= Object.keys(PATHS).length);
   stand.calls.length = 0;
   stand.registered();
-  while (stand.calls.length < 2) {
-    await Bun.sleep(5);
-  }
+  await until('both tables were sent', () => stand.calls.length >= 2);
   await stand.knowsTunnels(['tcp-UUID-shop.edge-5432 postgres']);
   await stand.knows(['shop.example/ web:80']);
+  expect(stand.calls.filter((call) => !call.includes('sync'))).toEqual([]);
 });
 
 test('a control plane without routes is asked once, and hosts lead to their applications', async () => {
@@ -167,13 +166,11 @@ test('a control plane without routes is asked once, and hosts lead to their appl
   stand.cluster.put(ingresses, ingress('front', ['shop.example']));
   const given = () =>
     stand.log.entries.filter(({ message }) => message.includes('could not be told')).length;
-  while (given() < 2 || stand.routes().application('shop.example', '/') === undefined) {
-    await Bun.sleep(5);
-  }
+  const leads = (host: string) => stand.routes().application(host, '/') !== undefined;
+  await until('both were refused', () => given() >= 2);
+  await until('the host leads there', () => leads('shop.example'));
   stand.cluster.put(ingresses, ingress('front', ['new.example']));
-  while (stand.routes().application('new.example', '/') === undefined) {
-    await Bun.sleep(5);
-  }
+  await until('the new host leads there', () => leads('new.example'));
   expect(stand.calls.map((call) => call.replace(/ \{.*/, ''))).toEqual([
     'POST gateway/routes/sync',
     'POST clusters/agent/UUID/tunnels/sync',
