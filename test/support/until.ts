@@ -3,6 +3,7 @@ import { waitUntil } from '../vm/wait-until.ts';
 
 /** On a busy machine, too; what takes longer does not come. */
 const LIMIT_MS = 30_000;
+const PAUSE_MS_MAX = 4;
 /** So many looks in a row that see the same … */
 const SAME_LOOKS = 6;
 /** … with so long between two: turns of the event loop in which all that can move does. */
@@ -10,7 +11,7 @@ const LOOK_PAUSE_MS = 10;
 
 /** @throws Error that names `what` when it does not come to hold */
 export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  await waitUntil(what, LIMIT_MS, async () => await holds());
+  await waitUntil(what, LIMIT_MS, async () => await holds(), PAUSE_MS_MAX);
 }
 
 /** One turn of the event loop: what is due runs, what has come is read. */

@@ -13,10 +13,11 @@ export async function waitUntil<T>(
   what: string,
   timeoutMs: number,
   probe: () => Promise<T | undefined | false>,
+  pauseMsMax = PAUSE_MS_MAX,
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   let reason = '';
-  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, PAUSE_MS_MAX)) {
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, pauseMsMax)) {
     try {
       const answer = await probe();
       if (answer !== undefined && answer !== false) {
