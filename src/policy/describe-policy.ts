@@ -31,9 +31,10 @@ export function describePolicy(effective: EffectivePolicy): readonly PolicyRule[
           : 'privileged pods are allowed: whoever deploys is root on the nodes',
     },
     {
-      rule: 'proxy/path-form, proxy/method, proxy/non-resource',
+      rule: 'proxy/path-form, proxy/query-form, proxy/method, proxy/non-resource',
       meaning: 'only requests that have one reading; beside objects: discovery, health, version',
     },
+    { rule: 'proxy/impersonation', meaning: 'nobody acts as somebody else' },
   ];
 }
 

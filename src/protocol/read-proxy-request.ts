@@ -1,46 +1,68 @@
 import {
+  contradiction,
   headersOf,
+  isBody,
+  isBodyEncoding,
+  isScheme,
   METHOD_LENGTH_MAX,
   PATH_LENGTH_MAX,
+  PORT_MAX,
   ProxyRequestPayload,
   QUERY_LENGTH_MAX,
 } from './proxy-messages.ts';
+import { isDeadline, isTimeout } from './request-limit.ts';
 
 /**
  * What `ProxyRequestPayload` makes of a payload that JSON.parse gave, in a sixth of its time: it is
- * read for every request, and the schema works on two dozen fields of which few are there.
+ * read for every request, and the schema works on two dozen fields of which few are there. What is not
+ * right at a glance the schema puts into words.
  * @returns the request, or what is wrong with it
  */
 export function readProxyRequest(
   payload: Readonly<Record<string, unknown>>,
 ): ProxyRequestPayload | string {
-  const { method, path, query, body_size: bodySize, timeout } = payload;
-  if (!isText(path, PATH_LENGTH_MAX) || !path.startsWith('/')) {
+  let isRight = true;
+  const take = <T>(name: string, fits: (value: unknown) => value is T): T | undefined => {
+    const value = payload[name];
+    if (value === undefined || value === null) {
+      return undefined;
+    }
+    if (fits(value)) {
+      return value;
+    }
+    isRight = false;
+    return undefined;
+  };
+  const path = take('path', isPath);
+  const headers = headersOf(payload['headers']);
+  const { body } = payload;
+  if (path === undefined || headers === undefined || !isBody(body)) {
     return problemOf(payload);
   }
-  return {
-    method: isText(method, METHOD_LENGTH_MAX) ? method : '',
+  const request: ProxyRequestPayload = {
+    method: take('method', isMethod) ?? '',
     path,
-    query: isText(query, QUERY_LENGTH_MAX) ? query : '',
-    headers: headersOf(payload['headers']),
-    body: payload['body'],
-    body_encoding: text(payload['body_encoding']),
-    body_binary: flag(payload['body_binary']),
-    body_size:
-      Number.isSafeInteger(bodySize) && Number(bodySize) >= 0 ? Number(bodySize) : undefined,
-    use_streaming: flag(payload['use_streaming']),
-    streaming: flag(payload['streaming']),
-    supports_response_streaming: flag(payload['supports_response_streaming']),
-    namespace: text(payload['namespace']),
-    service_name: text(payload['service_name']),
-    service_port: finite(payload['service_port']),
-    scheme: text(payload['scheme']),
-    protocol: text(payload['protocol']),
-    is_websocket: flag(payload['is_websocket']),
-    isWebSocket: flag(payload['isWebSocket']),
-    timeout: text(timeout) ?? finite(timeout),
-    raw_upgrade: flag(payload['raw_upgrade']),
+    query: take('query', isQuery) ?? '',
+    headers,
+    body,
+    body_encoding: take('body_encoding', isBodyEncoding),
+    body_binary: take('body_binary', isFlag),
+    body_size: take('body_size', isSize),
+    use_streaming: take('use_streaming', isFlag),
+    streaming: take('streaming', isFlag),
+    supports_response_streaming: take('supports_response_streaming', isFlag),
+    namespace: take('namespace', isText),
+    service_name: take('service_name', isText),
+    service_port: take('service_port', isPort),
+    scheme: take('scheme', isScheme),
+    protocol: take('protocol', isText),
+    is_websocket: take('is_websocket', isFlag),
+    isWebSocket: take('isWebSocket', isFlag),
+    timeout: take('timeout', isTimeout),
+    deadline: take('deadline', isDeadline),
+    raw_upgrade: take('raw_upgrade', isFlag),
   };
+  return isRight && contradiction(request) === undefined ? request : problemOf(payload);
 }
 
 function problemOf(payload: Readonly<Record<string, unknown>>): string {
@@ -48,18 +70,30 @@ function problemOf(payload: Readonly<Record<string, unknown>>): string {
   return issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
 }
 
-function isText(value: unknown, lengthMax: number): value is string {
-  return typeof value === 'string' && value.length <= lengthMax;
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
 }
 
-function text(value: unknown): string | undefined {
-  return typeof value === 'string' ? value : undefined;
+function isMethod(value: unknown): value is string {
+  return isText(value) && value.length <= METHOD_LENGTH_MAX;
 }
 
-function flag(value: unknown): boolean | undefined {
-  return typeof value === 'boolean' ? value : undefined;
+function isPath(value: unknown): value is string {
+  return isText(value) && value.length <= PATH_LENGTH_MAX && value.startsWith('/');
 }
 
-function finite(value: unknown): number | undefined {
-  return Number.isFinite(value) ? Number(value) : undefined;
+function isQuery(value: unknown): value is string {
+  return isText(value) && value.length <= QUERY_LENGTH_MAX;
+}
+
+function isFlag(value: unknown): value is boolean {
+  return typeof value === 'boolean';
+}
+
+function isSize(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
+}
+
+function isPort(value: unknown): value is number {
+  return isSize(value) && value <= PORT_MAX;
 }

@@ -148,6 +148,12 @@ class Forwarding implements ProxyCall {
     if (this.#over || chunk.length === 0) {
       return true; // Behind an early answer the rest of the body is not wanted any more.
     }
+    if (this.#requestWhole) {
+      // The API server would read it as the beginning of another request.
+      this.#refuse(new AgentError('PROXY_REQUEST_INVALID', 'The body goes on behind its end'));
+      this.#exchange?.abort();
+      return true;
+    }
     if (this.#exchange === undefined || this.#upgrade === 'asked') {
       this.#early.push(Uint8Array.from(chunk));
       return false;

@@ -16,11 +16,13 @@ const HOP_BY_HOP = new Set([
 ]);
 
 /**
- * Who the caller is does not count at the API server: it sees the agent. Names that begin so would
- * claim to be someone else (kubernetes.io, "User impersonation", "Authenticating Proxy").
+ * Who the caller is does not count at the API server: it sees the agent. What a front proxy would say of
+ * a caller (kubernetes.io, "Authenticating Proxy") it believes of nobody else either.
  */
-const IDENTITY_PREFIXES = ['impersonate-', 'x-remote-'];
+const FRONT_PROXY_PREFIX = 'x-remote-';
 const IDENTITY = new Set(['authorization', 'cookie']);
+/** To act as somebody with fewer rights (kubernetes.io, "User impersonation"). */
+const IMPERSONATION_PREFIX = 'impersonate-';
 /** The agent says where it goes, and does not wait for a 100 before a body. */
 const OWN = new Set(['host', 'expect']);
 
@@ -39,7 +41,8 @@ export interface ForwardedHeaders {
  * @param host value of the Host header
  * @param token the agent's own, in place of who the caller says it is; undefined before an
  *   application, which has users of its own
- * @throws AgentError PROXY_REQUEST_INVALID as requestFraming and connectionOptions
+ * @throws AgentError PROXY_REQUEST_INVALID as requestFraming and connectionOptions; POLICY_DENIED for a
+ *   caller that wants to be somebody else: without that the request would be done with all our rights
  */
 export function forwardedHeaders(
   headers: HeaderList,
@@ -58,6 +61,9 @@ export function forwardedHeaders(
         ];
   for (const header of headers) {
     const name = header[0].toLowerCase();
+    if (token !== undefined && name.startsWith(IMPERSONATION_PREFIX)) {
+      throw impersonation(header[0]);
+    }
     if (OWN.has(name) || HOP_BY_HOP.has(name) || named.has(name)) {
       continue;
     }
@@ -105,7 +111,7 @@ export function returnedHeaders(headers: HeaderList): HeaderList {
 
 /** @returns undefined when nothing of the header may go on */
 function withoutIdentity(name: string, value: string): string | undefined {
-  if (IDENTITY.has(name) || IDENTITY_PREFIXES.some((prefix) => name.startsWith(prefix))) {
+  if (IDENTITY.has(name) || name.startsWith(FRONT_PROXY_PREFIX)) {
     return undefined;
   }
   if (name !== 'sec-websocket-protocol') {
@@ -116,4 +122,12 @@ function withoutIdentity(name: string, value: string): string | undefined {
     .map((each) => each.trim())
     .filter((each) => !each.startsWith(TOKEN_SUBPROTOCOL));
   return others.length === 0 ? undefined : others.join(', ');
+}
+
+function impersonation(name: string): AgentError {
+  const message = `Requests go to Kubernetes as the agent, never as somebody else: ${name} is refused`;
+  return new AgentError('POLICY_DENIED', message, {
+    hint: 'Leave out --as, --as-group, --as-uid and --as-user-extra, or use a kubeconfig of your own',
+    details: { rule: 'proxy/impersonation' },
+  });
 }

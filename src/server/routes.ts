@@ -153,6 +153,10 @@ function answerProxy(
       'Upgrades go to the TLS listener: pipeops-agent kubeconfig --local',
     );
   }
+  if (request.url.includes('#')) {
+    // A request has none (RFC 9112 section 3.2), and what stands behind it would be left out.
+    return problem(400, 'PROXY_REQUEST_INVALID', 'The address has a "#"; escape it as %23');
+  }
   keepOpen();
   const target = `${url.path.slice(PROXY_PREFIX.length - 1)}${url.query}`;
   const program = (request.headers.get('user-agent') ?? '').split('/')[0] ?? '';

@@ -1,7 +1,7 @@
 /** The `proxy_*` messages of a session: HTTP requests of the control plane to the cluster. */
 import type { AttachedDataPlane, DataPlane, SessionLink } from '../control-plane/ports.ts';
-import { parseDuration } from '../core/duration.ts';
 import type { Clock, Log, Random } from '../core/ports.ts';
+import { decodeBase64 } from '../protocol/base64.ts';
 import type { HeaderList } from '../protocol/http-head.ts';
 import type { Envelope } from '../protocol/messages.ts';
 import {
@@ -10,6 +10,7 @@ import {
   ProxyWindowPayload,
 } from '../protocol/proxy-messages.ts';
 import { readProxyRequest } from '../protocol/read-proxy-request.ts';
+import { deadlineOf, timeoutMsOf } from '../protocol/request-limit.ts';
 import { type ForwardDeps, forward } from '../proxy/forward.ts';
 import { BufferedRequest } from './buffered-request.ts';
 import { type LinkRoom, linkRoom } from './link-room.ts';
@@ -89,8 +90,12 @@ class AttachedBridge implements AttachedDataPlane {
         this.#begin(id, envelope.payload ?? {}, running);
         break;
       case 'proxy_request_chunk': {
-        const { data, chunk } = ProxyRequestChunkPayload.parse(envelope.payload ?? {});
-        running?.body(Buffer.from(data ?? chunk ?? '', 'base64'));
+        const bytes = chunkOf(envelope.payload);
+        if (bytes === undefined) {
+          running?.fail('A piece of the body cannot be read', 'PROXY_REQUEST_INVALID');
+        } else {
+          running?.body(bytes);
+        }
         break;
       }
       case 'proxy_request_stream_end':
@@ -141,6 +146,14 @@ class AttachedBridge implements AttachedDataPlane {
     const wanted = readProxyRequest(payload);
     if (typeof wanted === 'string') {
       this.#refuse(id, wanted, 'PROXY_REQUEST_INVALID');
+      return;
+    }
+    const body = bodyOf(wanted);
+    const limitMs = limitMsOf(this.#deps.clock, wanted);
+    if (body === 'unreadable') {
+      this.#refuse(id, 'body: it is not base64', 'PROXY_REQUEST_INVALID');
+    } else if (limitMs !== undefined && limitMs <= 0) {
+      this.#refuse(id, 'The deadline of the request is over by the clock here', 'TIMEOUT');
     } else if (this.#leaving.signal.aborted) {
       this.#refuse(id, 'The agent is stopping; ask again', 'SHUTTING_DOWN');
     } else if (running !== undefined) {
@@ -148,9 +161,9 @@ class AttachedBridge implements AttachedDataPlane {
     } else if (this.#requests.size >= REQUESTS_MAX) {
       this.#refuse(id, 'There are too many requests at once', 'TOO_MANY_REQUESTS');
     } else if (isWebSocket(wanted)) {
-      this.#webSockets.request(id, wanted);
+      this.#webSockets.request(id, wanted, limitMs);
     } else {
-      this.#start(id, wanted);
+      this.#start(id, wanted, body, limitMs);
     }
   }
 
@@ -158,8 +171,12 @@ class AttachedBridge implements AttachedDataPlane {
     this.#link.send('proxy_error', { error, code }, id);
   }
 
-  #start(id: string, payload: ProxyRequestPayload): void {
-    const timeoutMs = timeoutOf(payload);
+  #start(
+    id: string,
+    payload: ProxyRequestPayload,
+    body: Buffer | undefined,
+    timeoutMs: number | undefined,
+  ): void {
     const over = timeoutMs === undefined ? undefined : new AbortController();
     const request = remoteRequest({
       id,
@@ -179,7 +196,6 @@ class AttachedBridge implements AttachedDataPlane {
     this.#requests.set(id, request);
     const { pool, admission } = this.#deps.proxy;
     const destination = remoteDestination(this.#deps.destinations, this.#link, payload);
-    const body = bodyOf(payload);
     const call = forward(
       { pool, admission, destination },
       {
@@ -247,15 +263,22 @@ function isStreamedBody(payload: ProxyRequestPayload): boolean {
   );
 }
 
-function bodyOf(payload: ProxyRequestPayload): Buffer | undefined {
-  const { body } = payload;
+function bodyOf(payload: ProxyRequestPayload): Buffer | 'unreadable' | undefined {
+  const { body, body_encoding: encoding } = payload;
   if (body === undefined || body === null || body === '') {
     return undefined;
   }
   if (typeof body !== 'string') {
     return Buffer.from(JSON.stringify(body));
   }
-  return Buffer.from(body, payload.body_encoding?.toLowerCase() === 'base64' ? 'base64' : 'utf8');
+  const isText = encoding === undefined || encoding === '';
+  return isText ? Buffer.from(body) : (decodeBase64(body) ?? 'unreadable');
+}
+
+function chunkOf(payload: Envelope['payload']): Buffer | undefined {
+  const { data } = ProxyRequestChunkPayload.safeParse(payload ?? {});
+  const text = data?.data ?? data?.chunk;
+  return text === undefined ? undefined : decodeBase64(text);
 }
 
 /** The length as it is here: the one that the caller's HTTP had need not be that. */
@@ -264,17 +287,22 @@ function framed(payload: ProxyRequestPayload, body: Buffer | undefined): HeaderL
   if (payload.raw_upgrade === true) {
     return others;
   }
-  if (isStreamedBody(payload)) {
+  const isBinary = payload.body_binary === true;
+  if (isStreamedBody(payload) || (isBinary && payload.body_size === undefined)) {
     return [...others, ['Transfer-Encoding', 'chunked']];
   }
-  const length = payload.body_binary === true ? (payload.body_size ?? 0) : (body?.length ?? 0);
+  const length = isBinary ? (payload.body_size ?? 0) : (body?.length ?? 0);
   return length === 0 ? others : [...others, ['Content-Length', String(length)]];
 }
 
-function timeoutOf(payload: ProxyRequestPayload): number | undefined {
-  const { timeout } = payload;
-  const ms = typeof timeout === 'string' ? parseDuration(timeout) : timeout;
-  return ms === undefined || !(ms > 0) ? undefined : Math.min(ms, TIMEOUT_MS_MAX);
+/** @returns how long the request may take from now on; undefined: as long as it likes */
+function limitMsOf(clock: Clock, payload: ProxyRequestPayload): number | undefined {
+  const { timeout = 0, deadline = '' } = payload;
+  const timeoutMs = timeoutMsOf(timeout) || undefined;
+  const deadlineMs = deadlineOf(deadline);
+  const leftMs = deadlineMs === undefined ? undefined : deadlineMs - clock.now().getTime();
+  const limitMs = Math.min(timeoutMs ?? TIMEOUT_MS_MAX, leftMs ?? TIMEOUT_MS_MAX, TIMEOUT_MS_MAX);
+  return timeoutMs === undefined && leftMs === undefined ? undefined : limitMs;
 }
 
 function remoteRequest(options: RemoteRequestOptions): RemoteRequest {

@@ -40,12 +40,16 @@ export function remoteDestination(
   target: NamedTarget,
 ): Destination {
   const { namespace, service_name: name, service_port: port } = target;
-  if (namespace !== undefined && name !== undefined && port !== undefined) {
-    return applications.service({ namespace, name, port, tls: target.scheme === 'https' });
+  if (namespace && name && port) {
+    return applications.service({ namespace, name, port, tls: isSecure(target.scheme) });
   }
   const host = headerOf(target.headers, 'host') ?? headerOf(target.headers, 'x-forwarded-host');
   const application = host === undefined ? undefined : applications.host(host, target.path);
   return application ?? onlyWithToken(kubernetes, link, target.headers);
+}
+
+function isSecure(scheme = ''): boolean {
+  return /^(?:https|wss)$/i.test(scheme);
 }
 
 /** The API server sees the agent; so who asks must show what it was given at registration. */

@@ -1,5 +1,6 @@
 /** One HTTP request that came through the session, and its answer on the way back. */
 import type { SessionLink } from '../control-plane/ports.ts';
+import type { ErrorCode } from '../core/errors.ts';
 import type { HeaderList, ResponseHead } from '../protocol/http-head.ts';
 import { PROXY_WINDOW_BYTES, type ProxyResponseHeaderPayload } from '../protocol/proxy-messages.ts';
 import type { ExchangeSink } from '../proxy/exchange.ts';
@@ -39,6 +40,8 @@ export interface RemoteRequest {
   roomAgain(): void;
   /** The peer wants no answer any more, or is gone. */
   cancel(): void;
+  /** It cannot go on; the peer is told. @param code of docs/TROUBLESHOOTING.md */
+  fail(error: string, code: ErrorCode): void;
   /** The time that the peer gave is over. */
   timeOut(): void;
   readonly sink: ExchangeSink;
@@ -111,7 +114,7 @@ export abstract class BaseRequest implements RemoteRequest {
     }
   }
 
-  protected fail(error: string, code: string): void {
+  fail(error: string, code: ErrorCode): void {
     const { link, id, streamed } = this.options;
     link.send(streamed ? 'proxy_response_abort' : 'proxy_error', { error, code }, id);
     this.cancel();

@@ -1,5 +1,6 @@
 /** A request whose answer goes out as it comes. */
 
+import type { ErrorCode } from '../core/errors.ts';
 import type { ResponseHead } from '../protocol/http-head.ts';
 import {
   PROXY_CHUNK_BYTES,
@@ -50,7 +51,7 @@ export class StreamedRequest extends BaseRequest {
     drained: () => this.openWindow(),
   };
 
-  #giveUp(error: string, code: string): void {
+  #giveUp(error: string, code: ErrorCode): void {
     this.#sendHead();
     this.fail(error, code);
   }

@@ -18,9 +18,12 @@ import { headerOf } from './remote-destination.ts';
 const MESSAGE_BYTES_MAX = 2 * 1024 * 1024;
 /** Of the peer: bytes that wait for a slow application before the WebSocket is closed. */
 const WAITING_BYTES_MAX = 8 * 1024 * 1024;
+/** Of the peer: messages that come before it is open; their bytes have the limit above. */
+const EARLY_MESSAGES_MAX = 1_024;
 /** RFC 6455 section 7.4.1 and the IANA registry of close codes. */
 const TRY_AGAIN_LATER = 1013;
 const GOING_AWAY = 1001;
+const UNSUPPORTED_DATA = 1003;
 
 /** What a peer that names no subprotocol gets on paths of exec, attach and port-forward. */
 const CHANNEL_PROTOCOLS = 'v4.channel.k8s.io, v3.channel.k8s.io, v2.channel.k8s.io, channel.k8s.io';
@@ -43,13 +46,22 @@ export interface RemoteWebSocketOptions {
   readonly over: () => void;
 }
 
+/** Why the agent ends one. unreadable: what the peer sent. */
+export type EndReason = 'stopping' | 'timeout' | 'unreadable';
+
+const END_REASONS: Readonly<Record<EndReason, { readonly code: number; readonly text: string }>> = {
+  stopping: { code: GOING_AWAY, text: 'The agent is stopping; ask again' },
+  timeout: { code: GOING_AWAY, text: 'The request took longer than its timeout' },
+  unreadable: { code: UNSUPPORTED_DATA, text: 'A message of the peer cannot be read' },
+};
+
 export interface RemoteWebSocket {
   /** A message of the peer: opcode and payload. */
   data(opcode: number, payload: Buffer): void;
   /** The peer closes it, or is gone. */
   close(): void;
-  /** The agent leaves: both sides hear of its end. */
-  leave(): void;
+  /** The agent ends it: both sides hear of it. */
+  leave(why: EndReason): void;
   /** The connection is full: nothing more may go out until `roomAgain`. */
   linkFull(): void;
   roomAgain(): void;
@@ -73,6 +85,8 @@ class Bridged implements RemoteWebSocket {
   #isOpen = false;
   #over = false;
   #waitingBytes = 0;
+  readonly #early: { readonly opcode: number; readonly payload: Buffer }[] = [];
+  #earlyBytes = 0;
   #refusal: { status: number; text: string } | undefined;
   #paused = false;
 
@@ -118,7 +132,8 @@ class Bridged implements RemoteWebSocket {
 
   data(opcode: number, payload: Buffer): void {
     if (!this.#isOpen) {
-      return; // Nobody could have waited for it: the peer was told nothing yet.
+      this.#keep(opcode, payload);
+      return;
     }
     const isInput = this.#channels && this.#withoutChannels && opcode === OPCODES.text;
     if (isInput) {
@@ -128,16 +143,27 @@ class Bridged implements RemoteWebSocket {
     }
   }
 
+  /** No message tells a peer that a stream of Kubernetes is open: it need not wait for that. */
+  #keep(opcode: number, payload: Buffer): void {
+    this.#early.push({ opcode, payload });
+    this.#earlyBytes += payload.length;
+    if (this.#earlyBytes > WAITING_BYTES_MAX || this.#early.length > EARLY_MESSAGES_MAX) {
+      this.#fail(0, 'Too much came before the WebSocket was open');
+    }
+  }
+
   close(): void {
     this.#socket.close(GOING_AWAY);
     this.#finish();
   }
 
-  leave(): void {
+  leave(why: EndReason): void {
+    const { code, text } = END_REASONS[why];
     if (this.#isOpen) {
-      this.close();
+      this.#socket.close(code);
+      this.#finish();
     } else {
-      this.#fail(0, 'The agent is stopping; ask again');
+      this.#fail(0, text);
     }
   }
 
@@ -166,6 +192,9 @@ class Bridged implements RemoteWebSocket {
     this.#channels = /(^|\.)channel\.k8s\.io$/.test(protocol);
     this.#isOpen = true;
     this.#options.opened(head);
+    for (const { opcode, payload } of this.#early.splice(0)) {
+      this.data(opcode, payload);
+    }
   }
 
   #fromApplication(chunk: Buffer): void {

@@ -1,6 +1,7 @@
 /** The `proxy_websocket_*` messages of a session, also by their older names `ws_*`. */
 import type { SessionLink } from '../control-plane/ports.ts';
-import type { Random } from '../core/ports.ts';
+import type { Clock, Random } from '../core/ports.ts';
+import { decodeBase64 } from '../protocol/base64.ts';
 import type { HeaderList } from '../protocol/http-head.ts';
 import type { Envelope } from '../protocol/messages.ts';
 import {
@@ -25,6 +26,7 @@ export const WEBSOCKET_MESSAGE_TYPES = [
 ] as const;
 
 interface WebSocketMessagesDeps {
+  readonly clock: Clock;
   readonly random: Random;
   readonly proxy: Omit<ForwardDeps, 'destination'>;
   readonly destinations: RemoteDestinations;
@@ -34,8 +36,11 @@ interface WebSocketMessagesDeps {
 
 export interface WebSocketMessages {
   message(envelope: Envelope): void;
-  /** A `proxy_request` that wants to be a WebSocket: its answer is one to a request. */
-  request(id: string, payload: ProxyRequestPayload): void;
+  /**
+   * A `proxy_request` that wants to be a WebSocket: its answer is one to a request.
+   * @param limitMs how long it may last; undefined: as long as it likes
+   */
+  request(id: string, payload: ProxyRequestPayload, limitMs: number | undefined): void;
   linkFull(): void;
   roomAgain(): void;
   /** Opens no more of them, and ends those that are there: they have no end of their own. */
@@ -52,6 +57,7 @@ export function webSocketMessages(deps: WebSocketMessagesDeps): WebSocketMessage
     id: string,
     target: ProxyWebSocketStart,
     answers: Pick<Parameters<typeof remoteWebSocket>[1], 'opened' | 'refused'>,
+    limitMs?: number,
   ) => {
     if (goingAway) {
       answers.refused(0, 'The agent is stopping; ask again');
@@ -61,6 +67,7 @@ export function webSocketMessages(deps: WebSocketMessagesDeps): WebSocketMessage
       answers.refused(0, open.has(id) ? 'This id is in use' : 'There are too many WebSockets');
       return;
     }
+    const over = new AbortController();
     const headers = withProtocol(target.headers, target.protocol);
     const destination = remoteDestination(deps.destinations, link, target);
     const socket = remoteWebSocket(
@@ -69,10 +76,14 @@ export function webSocketMessages(deps: WebSocketMessagesDeps): WebSocketMessage
         ...{ id, link, headers, ...answers },
         target: target.query === '' ? target.path : `${target.path}?${target.query}`,
         isFull: () => deps.room.isFull(),
-        over: () => open.delete(id),
+        over: () => {
+          open.delete(id);
+          over.abort();
+        },
       },
     );
     open.set(id, socket);
+    endAfter(deps.clock, limitMs, over.signal, () => socket.leave('timeout'));
   };
   const start = (envelope: Envelope) => {
     const parsed = ProxyWebSocketStartPayload.safeParse(envelope.payload);
@@ -96,17 +107,21 @@ export function webSocketMessages(deps: WebSocketMessagesDeps): WebSocketMessage
         start(envelope);
         return;
       }
-      const input = ProxyWebSocketInputPayload.parse(envelope.payload ?? {});
-      const socket = open.get(input.request_id ?? input.stream_id ?? envelope.request_id ?? '');
+      const socket = open.get(idOf(envelope));
       if (envelope.type.endsWith('_close')) {
         socket?.close();
-      } else if (socket !== undefined) {
-        const { opcode, payload } = messageOf(input);
-        socket.data(opcode, payload);
+        return;
+      }
+      const message = messageOf(envelope.payload ?? {});
+      if (message === undefined) {
+        socket?.leave('unreadable'); // Nothing of a stream may be missing.
+      } else {
+        socket?.data(message.opcode, message.payload);
       }
     },
-    request: (id, payload) => {
-      begin(id, payload, requestAnswers(link, id, payload.supports_response_streaming === true));
+    request: (id, payload, limitMs) => {
+      const streamed = payload.supports_response_streaming === true;
+      begin(id, payload, requestAnswers(link, id, streamed), limitMs);
     },
     linkFull: () => {
       for (const socket of open.values()) {
@@ -121,7 +136,7 @@ export function webSocketMessages(deps: WebSocketMessagesDeps): WebSocketMessage
     goAway: () => {
       goingAway = true;
       for (const socket of [...open.values()]) {
-        socket.leave();
+        socket.leave('stopping');
       }
     },
     underWay: () => open.size,
@@ -131,6 +146,12 @@ export function webSocketMessages(deps: WebSocketMessagesDeps): WebSocketMessage
       }
     },
   };
+}
+
+function endAfter(clock: Clock, ms: number | undefined, over: AbortSignal, end: () => void): void {
+  if (ms !== undefined) {
+    void clock.sleep(ms, over).then((whole) => whole && end());
+  }
 }
 
 /** What a `proxy_request` is told that became a WebSocket, or did not. */
@@ -172,9 +193,22 @@ function withProtocol(headers: HeaderList, protocol: string | undefined): Header
     : [...headers, ['Sec-WebSocket-Protocol', protocol]];
 }
 
-/** The opcode stands before the payload, or beside it where the first byte is none. */
-function messageOf(input: ProxyWebSocketInputPayload): { opcode: number; payload: Buffer } {
-  const bytes = Buffer.from(input.data, 'base64');
+/** It may stand in three places. */
+function idOf({ payload, request_id: own = '' }: Envelope): string {
+  const ids = [payload?.['request_id'], payload?.['stream_id']];
+  return ids.find((id) => typeof id === 'string') ?? own;
+}
+
+/**
+ * The opcode stands before the payload, or beside it where the first byte is none.
+ * @returns undefined for what cannot be read
+ */
+function messageOf(given: object): { opcode: number; payload: Buffer } | undefined {
+  const { data: input } = ProxyWebSocketInputPayload.safeParse(given);
+  const bytes = input === undefined ? undefined : decodeBase64(input.data);
+  if (input === undefined || bytes === undefined) {
+    return undefined;
+  }
   const first = bytes[0] ?? 0;
   const opcodes: readonly number[] = [OPCODES.text, OPCODES.binary, OPCODES.ping, OPCODES.pong];
   if (opcodes.includes(first)) {

@@ -175,7 +175,8 @@ test('policy show names every rule; what the file changed comes from the file', 
     'standard/secrets.read',
     'standard/secrets.write',
     'standard/pod-security',
-    'proxy/path-form, proxy/method, proxy/non-resource',
+    'proxy/path-form, proxy/query-form, proxy/method, proxy/non-resource',
+    'proxy/impersonation',
   ]);
   expect((await machine.run(['policy', 'show'])).stdout).toContain('file/exec');
   await write(POLICY_FILE, 'exec: 3\n');

@@ -3,24 +3,36 @@
  * proxy, over sockets without a network. What the API server gets, and what the client gets, is
  * compared with what the strictest reader sees in the same bytes.
  */
+import { ALLOWED, refused } from '../../src/policy/policy.ts';
 import { admission } from '../../src/proxy/admission.ts';
 import { Connection } from '../../src/server/http1/connection.ts';
 import { connectionDeps } from '../../src/server/tls-listener.ts';
 import { manualClock } from '../support/manual-clock.ts';
-import { mutated, passedOn, type Reading, readAll, validRequests } from './door-requests.ts';
+import {
+  isForbidden,
+  mutated,
+  passedOn,
+  type Reading,
+  readAll,
+  validRequests,
+} from './door-requests.ts';
 import { cutAnywhere, type Draw, drawOf } from './draw.ts';
 import { answerTo, FakeApi } from './fake-api.ts';
 import { FakeSocket } from './fake-socket.ts';
 import { rssMib, type Sample, slope } from './resident-memory.ts';
 import { readAnswer, type StrictAnswer, type StrictRequest } from './strict-http.ts';
 
-/** So many promises may follow each other before the next event of a socket. */
+/** So many promises may follow each other before the next event of a socket … */
 const TURNS = 8;
+/** … and at most: each of several requests that are refused needs no event at all. */
+const TURNS_MAX = 100;
 /** More than any time limit of the door and of the proxy. */
 const TIME_STEP_MS = 130_000;
 const TIME_STEPS = 5;
 const PROBE =
   'GET /proxy/length/probe HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer local\r\n\r\n';
+/** In place of what the agent says of a refusal. */
+const REFUSED = 'refused';
 const WARM_UP_SHARE = 0.25;
 const RSS_SAMPLES = 20;
 
@@ -84,7 +96,8 @@ class Run {
     const proxy = {
       ...{ pool: this.#api.pool, admission: this.#admission },
       destination: {
-        allow: () => ({ allowed: true }) as const,
+        allow: (_: string, target: string) =>
+          target.startsWith('/forbidden/') ? refused('fuzz', 'It is forbidden') : ALLOWED,
         locate: async () => location,
         unauthorized: () => undefined,
       },
@@ -105,8 +118,8 @@ class Run {
     }
     await this.#settle();
     const passed = this.#checkRequests();
-    this.#checkAnswers(passed, kind === 'valid');
-    if (kind === 'valid' && passed !== this.#reading.requests.length) {
+    this.#checkAnswers(kind === 'valid');
+    if (kind === 'valid' && passed !== this.#allowed().length) {
       throw new Error(`Only ${passed} requests were passed on`);
     }
     const isUsable = this.#client.state === 'open' && this.#reading.next === 'usable';
@@ -125,17 +138,24 @@ class Run {
       const [first, second] =
         this.#draw(2) === 0 ? [this.#client, this.#api] : [this.#api, this.#client];
       if (!first.step() && !second.step()) {
-        return;
+        await turns(TURNS_MAX);
+        if (!first.step() && !second.step()) {
+          return;
+        }
       }
-      for (let turn = 0; turn < TURNS; turn += 1) {
-        await undefined;
-      }
+      await turns(TURNS);
     }
+  }
+
+  /** Those that the API server may see. */
+  #allowed(): readonly StrictRequest[] {
+    return this.#reading.requests.filter((request) => !isForbidden(request));
   }
 
   /** @returns how many whole ones the API server got */
   #checkRequests(): number {
-    const { requests, rest } = this.#reading;
+    const { rest } = this.#reading;
+    const requests = this.#allowed();
     if (this.#api.unreadable.length > 0) {
       throw new Error(`The API server cannot read: ${JSON.stringify(this.#api.unreadable)}`);
     }
@@ -163,7 +183,7 @@ class Run {
   }
 
   /** @param all none may be missing */
-  #checkAnswers(passed: number, all: boolean): void {
+  #checkAnswers(all: boolean): void {
     const { requests, rest } = this.#reading;
     const { sent, state } = this.#client;
     const answers = answersIn(sent, requests);
@@ -178,8 +198,8 @@ class Run {
         );
       }
     }
-    if (all && answers.length !== passed) {
-      throw new Error(`${answers.length} answers to ${passed} requests`);
+    if (all && answers.length !== requests.length) {
+      throw new Error(`${answers.length} answers to ${requests.length} requests`);
     }
     const behind = sent.slice(answers.at(-1)?.end ?? 0);
     const isUpgraded = answers.at(-1)?.answer.status === 101;
@@ -222,6 +242,12 @@ class Run {
   }
 }
 
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn += 1) {
+    await undefined;
+  }
+}
+
 interface Answer {
   readonly answer: Omit<StrictAnswer, 'headers'>;
   /** Where the next one begins. */
@@ -240,7 +266,10 @@ function answersIn(text: string, requests: readonly StrictRequest[]): readonly A
     at = read.end;
     const { status, body, trailers } = read.answer;
     if (status !== 100) {
-      answers.push({ answer: { status, body, trailers }, end: at });
+      answers.push({
+        answer: { status, body: isRefusal(body) ? REFUSED : body, trailers },
+        end: at,
+      });
     }
     if (status === 101) {
       return answers;
@@ -249,7 +278,13 @@ function answersIn(text: string, requests: readonly StrictRequest[]): readonly A
   return answers;
 }
 
+const isRefusal = (body: string) =>
+  body.startsWith('{"kind":"Status"') && body.includes('"POLICY_DENIED"');
+
 function expectedAnswer(request: StrictRequest): Omit<StrictAnswer, 'headers'> {
+  if (isForbidden(request)) {
+    return { status: 403, body: request.method === 'HEAD' ? '' : REFUSED, trailers: [] };
+  }
   const asSeen = { ...request, target: request.target.slice('/proxy'.length) };
   const { status, body, trailers } = answerTo(asSeen);
   // Before HTTP/1.1 there were no chunks to put them behind.

@@ -7,8 +7,15 @@ const BODY_BYTES_MAX = 2_000;
 const CHUNKS_MAX = 5;
 const MUTATIONS_MAX = 3;
 
+/** Of paths that the policy refuses. */
+const FORBIDDEN_KIND = 'forbidden';
+/** In a body: to who loses count of one, a request that was refused. */
+const HIDDEN = `0\r\n\r\nGET /${FORBIDDEN_KIND}/hidden HTTP/1.1\r\nHost: x\r\n\r\n`;
 /** What the API server answers is said by the path; see fake-api.ts. */
-const ANSWER_KINDS = ['length', 'chunks', 'end', 'empty', 'same', 'early', 'news'] as const;
+const ANSWER_KINDS = [
+  ...(['length', 'chunks', 'end', 'empty', 'same', 'early', 'news'] as const),
+  FORBIDDEN_KIND,
+] as const;
 const OWN = ['Host: 127.0.0.1', 'Authorization: Bearer local'];
 const OTHER_HEADERS = [
   'X-Two: 1\r\nx-two: 2',
@@ -16,7 +23,9 @@ const OTHER_HEADERS = [
   'X-Empty:',
   'X-Name: voil\xc3\xa0',
   'Connection: keep-alive, X-Hop\r\nX-Hop: gone\r\nKeep-Alive: 5',
-  'Impersonate-User: root\r\nCookie: a=b',
+  'X-Remote-User: root\r\nCookie: a=b',
+  'Impersonate-User: root',
+  'X-Broken: \xc4\x8d\xc4\x8aTransfer-Encoding: chunked',
   'User-Agent: kubectl/v1.34.0 (linux/amd64)',
 ] as const;
 /** Each makes one reader see something else than another somewhere. */
@@ -36,6 +45,8 @@ const ODD_LINES = [
   'Host: other.example',
   'X: a\rY: b',
   'X: a\nY: b',
+  'X: a\xc4\x8d\xc4\x8aTransfer-Encoding: chunked',
+  'Connection: Impersonate-Group\r\nImpersonate-Group: a',
   ' folded',
   '',
 ] as const;
@@ -76,7 +87,7 @@ function plainRequest(draw: Draw, name: string, version = '1', ...more: string[]
   const kind = draw(30) === 0 ? 'large' : pick(draw, ANSWER_KINDS);
   const others = OTHER_HEADERS.filter((line) => draw(6) === 0 && !hasSame(more, line));
   const framing = pick(draw, ['none', 'none', 'length', 'chunked']);
-  const body = 'b'.repeat(draw(BODY_BYTES_MAX));
+  const body = draw(4) === 0 ? HIDDEN : 'b'.repeat(draw(BODY_BYTES_MAX));
   const lines = [
     ...[`${method} /proxy/${kind}/${name}?q=%20 HTTP/1.${version}`, ...OWN],
     ...[...others, ...more],
@@ -194,6 +205,14 @@ function isAdmitted({ headers, target }: StrictRequest): boolean {
   );
 }
 
+/** Whether it may not go on: because of the policy, or of whom the caller wants to be. */
+export function isForbidden({ target, headers }: StrictRequest): boolean {
+  return (
+    target.startsWith(`/proxy/${FORBIDDEN_KIND}/`) ||
+    headers.some(([name]) => name.toLowerCase().startsWith('impersonate-'))
+  );
+}
+
 export function isLast({ headers, minorVersion, upgrade }: StrictRequest): boolean {
   return minorVersion === '0' || upgrade || options(headers).includes('close');
 }
@@ -208,8 +227,7 @@ export function passedOn({ method, target, headers, upgrade }: StrictRequest) {
   const named = options(headers);
   const kept = headers.filter(([written]) => {
     const name = written.toLowerCase();
-    const isIdentity = name.startsWith('impersonate-') || name.startsWith('x-remote-');
-    return !NOT_PASSED_ON.includes(name) && !named.includes(name) && !isIdentity;
+    return !NOT_PASSED_ON.includes(name) && !named.includes(name) && !name.startsWith('x-remote-');
   });
   const isChunked = values(headers, 'transfer-encoding').length > 0;
   const own: readonly Header[] = upgrade

@@ -33,9 +33,9 @@ interface Body {
 }
 
 const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP\/1\.([01])$/;
-const STATUS_LINE = /^HTTP\/1\.1 ([1-5][0-9]{2}) ([^\r\n]*)$/;
-/** An octet of a value: all but those that end a line somewhere. */
-const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*((?:[^\r\n\0]*[^\r\n\0 \t])?)[ \t]*$/;
+const STATUS_LINE = /^HTTP\/1\.1 ([1-5][0-9]{2}) ([\t -~\x80-\xff]*)$/;
+/** An octet of a value: none that ends a line anywhere, or is no text. */
+const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*((?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)[ \t]*$/;
 const CHUNK_LINE = /^([0-9A-Fa-f]+)[ \t]*(?:;[^\r\n]*)?$/;
 
 /** @returns undefined when no head can be read there: it is not whole, or is none */

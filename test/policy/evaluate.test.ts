@@ -219,6 +219,26 @@ describe('proxied requests', () => {
     }
   });
 
+  test('a query of which Kubernetes would drop a part is refused: it may be the selector', () => {
+    const pods = '/api/v1/namespaces/shop/pods';
+    for (const query of [
+      ...['labelSelector=app%3', 'labelSelector=a%zz', 'labelSelector=a;b', '%=1', 'a=1&b=%4g'],
+      'watch=true;',
+    ]) {
+      for (const method of ['DELETE', 'GET']) {
+        const target = `${pods}?${query}`;
+        expect([target, rule(method, target, false, OPERATE)]).toEqual([
+          target,
+          'proxy/query-form',
+        ]);
+      }
+    }
+    for (const query of ['labelSelector=a%3Db%2Cc', 'x=a#b', 'x=%25', 'limit=1&&continue=+']) {
+      expect([query, rule('GET', `${pods}?${query}`)]).toEqual([query, 'allowed']);
+    }
+    expect(rule('GET', `${pods}/web/proxy/x?a;b=%`, false, OPERATE)).toBe('allowed');
+  });
+
   test('behind the proxy of a pod the path is the application’s own; of a node never', () => {
     const target = '/api/v1/namespaces/shop/pods/web:8080/proxy/a%2fb//../c?x=1';
     expect(rule('GET', target, false, OPERATE)).toBe('allowed');

@@ -40,7 +40,6 @@ test('a request goes out byte-exact but for who the caller is', async () => {
       ['X-CaSe', 'kept'],
       ['x-case', 'twice'],
       ['Authorization', 'Bearer local'],
-      ['Impersonate-User', 'root'],
       ['X-Remote-Group', 'system:masters'],
       ['Cookie', 'a=b'],
       ['Connection', 'keep-alive, X-Hop'],
@@ -71,6 +70,62 @@ test('a request goes out byte-exact but for who the caller is', async () => {
     body: 'hello',
     trailers: [],
   });
+});
+
+test.each(['Impersonate-User', 'impersonate-group', 'IMPERSONATE-UID', 'Impersonate-Extra-scopes'])(
+  '%s is refused, never left out: the request would be done with more rights than asked for',
+  async (name) => {
+    await using upstream = await rawUpstream(answering(okAnswer('done')));
+    using proxy = proxyTo(upstream.address);
+    for (const hidden of [[], [['Connection', name]]] as const) {
+      const headers: HeaderList = [[name, 'nobody'], ...hidden];
+      const { status, body } = await proxy.send({ method: 'POST', headers }).done;
+      expect([status, JSON.parse(body)]).toEqual([
+        403,
+        {
+          ...{ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', code: 403 },
+          reason: 'Forbidden',
+          message: `pipeops-agent: Requests go to Kubernetes as the agent, never as somebody else: ${name} is refused (proxy/impersonation)`,
+          details: {
+            causes: [
+              { reason: 'POLICY_DENIED', message: expect.stringContaining('--as') },
+              { reason: 'PolicyRule', message: 'proxy/impersonation' },
+            ],
+          },
+        },
+      ]);
+    }
+    expect(upstream.received).toEqual([]);
+  },
+);
+
+test('an application has users of its own, and hears whom a caller wants to be', async () => {
+  await using upstream = await rawUpstream(answering(okAnswer('done')));
+  const locate = async () => ({ address: upstream.address, host: 'app', token: undefined });
+  using proxy = proxyTo(upstream.address, { locate });
+  expect((await proxy.send({ headers: [['Impersonate-User', 'x']] }).done).status).toBe(200);
+  expect(upstream.received.join('')).toContain('\r\nImpersonate-User: x\r\n');
+});
+
+test('what comes behind the end of a body is no part of the connection', async () => {
+  await using upstream = await rawUpstream(({ socket }, bytes) => {
+    if (bytes.includes('GET /next')) {
+      socket.write(okAnswer('next'));
+    }
+  });
+  using proxy = proxyTo(upstream.address);
+  const answer = recordedAnswer();
+  const headers: HeaderList = [['Transfer-Encoding', 'chunked']];
+  const request = { method: 'POST', target: '/api/v1/pods', headers, client: 'test' };
+  const call = forward(proxy.deps, request, answer);
+  call.endRequest();
+  while (!upstream.received.join('').includes('0\r\n\r\n')) {
+    await Bun.sleep(1);
+  }
+  call.write(Buffer.from('GET /hidden HTTP/1.1\r\n\r\n'));
+  expect((await answer.done).status).toBe(400);
+  expect((await proxy.send({ target: '/next' }).done).body).toBe('next');
+  expect(upstream.received.join('')).not.toContain('hidden');
 });
 
 test('connections are used again, and one that died meanwhile costs nothing', async () => {

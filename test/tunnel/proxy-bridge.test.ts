@@ -109,7 +109,7 @@ test('a request is answered in one message, with repeated headers', async () => 
     method: 'GET',
     path: '/api/v1/pods/x%2Fy',
     query: 'a=%20',
-    headers: { ...TOKEN, Accept: ['a', 'b'], Odd: 7 },
+    headers: { ...TOKEN, Accept: ['a', 'b'], None: [], Nothing: null },
   });
   expect(await peer.until(isOver)).toEqual({
     type: 'proxy_response',
@@ -206,6 +206,69 @@ test.each([
     'PROXY_REQUEST_INVALID',
   );
   expect(peer.upstream.received.join('')).toBe('');
+});
+
+const LONG = 'x'.repeat(70_000);
+
+test.each<[string, Record<string, unknown>]>([
+  ['a query that is an object', { query: { labelSelector: 'app=x' } }],
+  ['a query that is a list', { query: [['labelSelector', 'app=x']] }],
+  ['a query that is too long', { query: `labelSelector=${LONG}` }],
+  ['a query with its "?"', { query: '?labelSelector=app' }],
+  ['two queries', { path: '/api/v1/pods?labelSelector=app', query: 'limit=1' }],
+  ['a method that is no text', { method: 7 }],
+  ['a method that is too long', { method: 'D'.repeat(33) }],
+  ['headers that are a list', { headers: [['Authorization', 'Bearer given']] }],
+  ['headers that are a text', { headers: 'Authorization: Bearer given' }],
+  ['a header that is a number', { headers: { ...TOKEN, 'If-Match': 7 } }],
+  ['a header that is no text within a list', { headers: { ...TOKEN, 'If-Match': ['a', 7] } }],
+  ['a body that is a number', { body: 7 }],
+  ['a body in an unknown encoding', { body: 'H4sI', body_encoding: 'gzip' }],
+  ['a body that is not base64', { body: 'eyJ}', body_encoding: 'base64' }],
+  ['a body of which the end is missing', { body: 'eyJhI', body_encoding: 'base64' }],
+  ['a flag that is a text', { body_binary: 'true', body_size: 3 }],
+  ['a size that is a text', { body_binary: true, body_size: '3' }],
+  ['a Service whose port is a text', { namespace: 'a', service_name: 'b', service_port: '80' }],
+  ['a Service without a port', { namespace: 'a', service_name: 'b' }],
+  ['an unknown scheme', { scheme: 'ftp' }],
+  ['a timeout that is none', { timeout: 'soon' }],
+  ['a timeout before now', { timeout: -1 }],
+  ['a deadline that is none', { deadline: 'tomorrow' }],
+])('%s is refused, never replaced', async (_, odd) => {
+  await using peer = await bridge(({ socket }) => socket.write(okAnswer('done')));
+  peer.say('proxy_request', 'r1', {
+    ...{ method: 'DELETE', path: '/api/v1/namespaces/shop/pods', headers: TOKEN, ...odd },
+  });
+  expect(await peer.until(isOver)).toEqual({
+    ...{ type: 'proxy_error', id: 'r1' },
+    payload: { error: expect.stringMatching(/^[a-z_]+: ./), code: 'PROXY_REQUEST_INVALID' },
+  });
+  expect(peer.upstream.received).toEqual([]);
+});
+
+test('fields that a peer in Go leaves empty count as absent', async () => {
+  await using peer = await bridge(({ socket }) => socket.write(okAnswer('done')));
+  const empty = { namespace: '', service_name: '', service_port: 0, scheme: '', protocol: '' };
+  const none = { body_encoding: '', body_size: 0, timeout: 0, deadline: '', body: null };
+  const flags = { body_binary: false, use_streaming: null, is_websocket: null };
+  peer.say('proxy_request', 'r1', {
+    ...{ method: '', path: '/version', query: null, headers: TOKEN, ...empty, ...none, ...flags },
+  });
+  expect((await peer.until(isOver)).payload['status']).toBe(200);
+});
+
+test.each<[string, Record<string, unknown>]>([
+  ['is not base64', { data: 'eyJ}' }],
+  ['is no text', { data: 7 }],
+  ['is missing', {}],
+])('a piece of a body that %s ends the request', async (_, piece) => {
+  await using peer = await bridge(() => undefined);
+  peer.say('proxy_request', 'r1', { path: '/x', headers: TOKEN, use_streaming: true });
+  peer.say('proxy_request_chunk', 'r1', piece);
+  expect(await peer.until(isOver)).toEqual({
+    ...{ type: 'proxy_error', id: 'r1' },
+    payload: { error: 'A piece of the body cannot be read', code: 'PROXY_REQUEST_INVALID' },
+  });
 });
 
 test('a request without the credential of the registration is refused, and never sent on', async () => {
@@ -399,6 +462,29 @@ test('a raw upgrade carries the bytes of the other protocol', async () => {
   expect(bodyOf(peer.sent)).toBe('ABC');
   peer.say('proxy_request_stream_end', 'r1');
   await until('the API server is left', () => peer.upstream.open() === 0);
+});
+
+test.each([
+  ['a deadline', { deadline: '2026-01-01T00:00:02.000000001Z' }],
+  ['a deadline elsewhere', { deadline: '2026-01-01T01:00:02+01:00', timeout: '1h' }],
+  ['a timeout before a deadline', { deadline: '2026-01-01T01:00:00Z', timeout: 2_000 }],
+  ['a duration of Go', { timeout: '0m1.5s500ms' }],
+])('%s ends the request in its time', async (_, limit) => {
+  await using peer = await bridge(() => undefined);
+  peer.say('proxy_request', 'r1', { path: '/slow', headers: TOKEN, ...limit });
+  await peer.clock.advance(1_900);
+  expect(peer.sent).toEqual([]);
+  await peer.clock.advance(200);
+  expect((await peer.until(isOver)).payload['code']).toBe('TIMEOUT');
+});
+
+test('a request whose deadline is over is not sent', async () => {
+  await using peer = await bridge(({ socket }) => socket.write(okAnswer('late')));
+  peer.say('proxy_request', 'r1', {
+    ...{ method: 'DELETE', path: '/x', headers: TOKEN, deadline: '2025-12-31T23:59:59Z' },
+  });
+  expect((await peer.until(isOver)).payload['code']).toBe('TIMEOUT');
+  expect(peer.upstream.received).toEqual([]);
 });
 
 test('a timeout of the peer ends the request with an error', async () => {
