@@ -44,7 +44,7 @@ export function machineSteps(
   const { signal } = context;
   const hasToken =
     plan.controlPlaneToken !== undefined || inventory.has('file', CONTROL_PLANE_TOKEN_FILE);
-  const startReads = [BUILD.version, JSON.stringify(plan.config), String(hasToken)];
+  const startReads = [BUILD.version, JSON.stringify(plan.config, inOrder), String(hasToken)];
   return [
     placeExecutable(context, inventory, {
       version: BUILD.version,
@@ -71,4 +71,11 @@ export function machineSteps(
     startAgent(context, startReads),
     waitForAgent(context, plan.port, signal),
   ];
+}
+
+/** For JSON.stringify: the same text for the same settings, in whatever order they came. */
+function inOrder(_: string, value: unknown): unknown {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+    : value;
 }

@@ -1,6 +1,7 @@
 import { AgentError } from '../core/errors.ts';
 import { openInventory } from '../host/inventory.ts';
-import { findServer } from '../host/join-server.ts';
+import { checkServer, findServer } from '../host/join-server.ts';
+import { checkSameCluster, isJoinedWith } from '../host/joined-worker.ts';
 import { joiningConfig } from '../host/k3s-config.ts';
 import { decodeJoinToken, JOIN_TOKEN_TEXT_LIMIT_BYTES } from '../protocol/join-token.ts';
 import { misplacedSecret } from '../protocol/misplaced-secret.ts';
@@ -32,22 +33,24 @@ export async function joinWithToken(
       hint: 'Join as a worker; on the server: sudo pipeops-agent token create',
     });
   }
-  if (content.expires !== null && Date.parse(content.expires) <= context.clock.now().getTime()) {
+  await checkSameCluster(context, content.ca);
+  const joined = await isJoinedWith(context, content.token, context.hostname);
+  const over =
+    content.expires !== null && Date.parse(content.expires) <= context.clock.now().getTime();
+  if (over && !joined) {
     throw new AgentError('JOIN_TOKEN_EXPIRED', `The join token ended at ${content.expires}`, {
       hint: 'Make a new one on a server: sudo pipeops-agent token create',
     });
   }
-  return join(context, flags, options, async () => {
-    const progress = await context.progress('Find a server of the cluster');
-    try {
-      const serverUrl = await findServer(context, content.servers, content.ca);
-      progress.done(serverUrl);
-      return { serverUrl, k3sToken: content.token };
-    } catch (thrown) {
-      progress.fail();
-      throw thrown;
-    }
-  });
+  return join(context, flags, options, async () => ({
+    serverUrl: await findServer(
+      context,
+      content.servers,
+      content.ca,
+      joined ? undefined : content.token,
+    ),
+    k3sToken: content.token,
+  }));
 }
 
 /** `NODE_TYPE=agent K3S_URL=… K3S_TOKEN=…`, the way that k3s' own users know. */
@@ -72,7 +75,12 @@ export async function joinWithK3sVariables(
       hint: 'Copy it from /var/lib/rancher/k3s/server/node-token of the server',
     });
   }
-  return join(context, flags, options, async () => ({ serverUrl, k3sToken }));
+  return join(context, flags, options, async () => {
+    if (!(await isJoinedWith(context, k3sToken, context.hostname))) {
+      await checkServer(context, serverUrl.replace(/\/+$/, ''), k3sToken);
+    }
+    return { serverUrl, k3sToken };
+  });
 }
 
 async function join(
@@ -84,7 +92,7 @@ async function join(
   const loaded = await loadEffectiveConfig(context, flags);
   const { config } = loaded;
   const inventory = await openInventory(context);
-  const target = await findTarget();
+  const target = await withProgress(context, findTarget);
   await preflight(context, inventory, 'agent', [config.http.port]);
   const given = givenSettings(loaded);
   const steps = machineSteps(context, inventory, {
@@ -105,6 +113,21 @@ async function join(
   });
   const facts = { role: 'agent', httpPort: config.http.port } as const;
   return setUpMachine(context, steps, { ...facts, clusterName: null, controlPlane: null }, options);
+}
+
+async function withProgress(
+  context: CliContext,
+  findTarget: () => Promise<Target>,
+): Promise<Target> {
+  const progress = await context.progress('Find a server of the cluster');
+  try {
+    const target = await findTarget();
+    progress.done(target.serverUrl);
+    return target;
+  } catch (thrown) {
+    progress.fail();
+    throw thrown;
+  }
 }
 
 async function readToken(context: CliContext, flags: Flags): Promise<string> {

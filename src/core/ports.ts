@@ -116,6 +116,8 @@ export interface TlsOptions {
   readonly ca?: string | readonly string[];
   readonly cert?: string;
   readonly key?: string;
+  /** false: takes any certificate; for what is checked in another way, and sends no secret. */
+  readonly rejectUnauthorized?: false;
 }
 
 export type HttpRequestInit = RequestInit & {

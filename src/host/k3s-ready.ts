@@ -1,8 +1,9 @@
 import { AgentError } from '../core/errors.ts';
 import type { Clock, Exec, Http } from '../core/ports.ts';
+import { refusalOf } from './k3s-refusal.ts';
 import { kubectl } from './kubectl.ts';
 import { K3S_UNITS, type K3sRole } from './paths.ts';
-import { activeState, lastJournalLines } from './systemctl.ts';
+import { activeState, invocationOf, journalOfStart, lastJournalLines } from './systemctl.ts';
 
 /** A first start imports images and makes certificates; slow disks take minutes. */
 const READY_TIMEOUT_MS = 10 * 60_000;
@@ -12,6 +13,8 @@ const KUBELET_HEALTH_URL = 'http://127.0.0.1:10248/healthz';
 const PROBE_TIMEOUT_MS = 2_000;
 /** Lines of the journal in which a refusal is looked for. */
 const REFUSAL_LINES = 5;
+/** Lines of the journal that a failure carries. */
+const SHOWN_LINES = 5;
 
 interface ReadyDeps {
   readonly clock: Clock;
@@ -19,27 +22,32 @@ interface ReadyDeps {
   readonly http: Http;
 }
 
+export interface NodeWait {
+  readonly role: K3sRole;
+  readonly hostname: string;
+  /** The start of k3s that was ended before this one: what it said does not count. */
+  readonly endedInvocation: string | undefined;
+}
+
 /**
  * Waits until this machine is a Ready node; shows the last line of k3s' journal meanwhile.
- * @throws AgentError K3S_NOT_READY, JOIN_TOKEN_REJECTED, INTERRUPTED
+ * @throws AgentError K3S_NOT_READY, JOIN_TOKEN_REJECTED, NODE_NAME_TAKEN, INTERRUPTED
  */
 export async function waitForNode(
   deps: ReadyDeps,
-  role: K3sRole,
-  hostname: string,
+  waiting: NodeWait,
   update: (text: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
+  const { role, hostname } = waiting;
   const endsAt = deps.clock.monotonic() + READY_TIMEOUT_MS;
   const unit = K3S_UNITS[role];
   while (!(await isNodeReady(deps, role, hostname))) {
-    const lines = await lastJournalLines(deps, unit, REFUSAL_LINES);
-    if (lines.some(isRefusal)) {
-      throw new AgentError('JOIN_TOKEN_REJECTED', 'The server does not accept the join token', {
-        hint: 'It may have been revoked. Make a new one on a server: pipeops-agent token create',
-        details: { last_lines: lines },
-      });
+    const refusal = role === 'agent' ? await refusalNow(deps, unit, waiting) : undefined;
+    if (refusal !== undefined) {
+      throw refusal;
     }
+    const lines = await lastJournalLines(deps, unit, SHOWN_LINES);
     if ((await activeState(deps, unit)) === 'failed' || deps.clock.monotonic() > endsAt) {
       throw new AgentError('K3S_NOT_READY', `k3s did not become ready: ${lines.at(-1) ?? ''}`, {
         hint: `Look at: journalctl -u ${unit}`,
@@ -53,6 +61,20 @@ export async function waitForNode(
       });
     }
   }
+}
+
+/** A server's own journal tells of other machines that it refused; a worker's only of itself. */
+async function refusalNow(
+  deps: ReadyDeps,
+  unit: string,
+  { hostname, endedInvocation }: NodeWait,
+): Promise<AgentError | undefined> {
+  const invocation = await invocationOf(deps, unit);
+  if (invocation === '' || invocation === endedInvocation) {
+    return undefined;
+  }
+  const lines = await journalOfStart(deps, invocation, REFUSAL_LINES);
+  return refusalOf(lines, hostname.toLowerCase());
 }
 
 /** A server asks its own API; a worker has no credentials and asks its kubelet. */
@@ -84,11 +106,4 @@ async function isKubeletHealthy(deps: Pick<ReadyDeps, 'http'>): Promise<boolean>
   } catch {
     return false; // Not listening yet: the answer is "not healthy".
   }
-}
-
-/** What k3s' agent logs, again and again, when the server answers 401 or 403 to its token. */
-function isRefusal(line: string): boolean {
-  return (
-    /level=(error|fatal)/.test(line) && /\b(401|403|unauthorized|not authorized)\b/i.test(line)
-  );
 }

@@ -7,12 +7,13 @@ import { isNodeReady, waitForNode } from './k3s-ready.ts';
 import {
   K3S_CONFIG_FILE,
   K3S_EXECUTABLE,
+  K3S_RESTART_FILE,
   K3S_TOKEN_FILE,
   K3S_UNITS,
   type K3sRole,
 } from './paths.ts';
 import type { Step } from './steps.ts';
-import { isEnabled, isStartedOrStarting, systemctl } from './systemctl.ts';
+import { invocationOf, isEnabled, isStartedOrStarting, systemctl } from './systemctl.ts';
 
 interface Deps {
   readonly clock: Clock;
@@ -42,6 +43,7 @@ export function k3sSteps(
 ): readonly Step[] {
   const { role } = plan;
   const unit = K3S_UNITS[role];
+  let endedInvocation: string | undefined;
   return [
     {
       id: 'k3s-config',
@@ -53,6 +55,10 @@ export function k3sSteps(
           (await deps.files.readText(K3S_TOKEN_FILE)) === `${plan.joinToken}\n`),
       apply: async () => {
         await inventory.record({ kind: 'k3s', name: role });
+        // k3s reads both only when it starts. Noted first: a run that ends between goes on with it.
+        if (await isStartedOrStarting(deps, unit)) {
+          await deps.files.writeAtomic(K3S_RESTART_FILE, '', { mode: 0o600 });
+        }
         await writeK3sConfig(deps, inventory, plan.config);
         if (plan.joinToken !== undefined) {
           await deps.files.writeAtomic(K3S_TOKEN_FILE, `${plan.joinToken}\n`, { mode: 0o600 });
@@ -70,9 +76,17 @@ export function k3sSteps(
       id: 'k3s-start',
       title: 'Start k3s',
       touches: [`systemctl enable, start ${unit}`],
-      isDone: async () => (await isStartedOrStarting(deps, unit)) && (await isEnabled(deps, unit)),
+      isDone: async () =>
+        (await isStartedOrStarting(deps, unit)) &&
+        (await isEnabled(deps, unit)) &&
+        (await deps.files.stat(K3S_RESTART_FILE)) === undefined,
       apply: async () => {
         await systemctl(deps, 'enable', '--quiet', unit);
+        if ((await deps.files.stat(K3S_RESTART_FILE)) !== undefined) {
+          endedInvocation = await invocationOf(deps, unit);
+          await systemctl(deps, 'stop', unit);
+          await deps.files.remove(K3S_RESTART_FILE);
+        }
         // Not waiting here: the next step does, and shows what k3s says meanwhile.
         await systemctl(deps, 'start', '--no-block', unit);
       },
@@ -82,7 +96,8 @@ export function k3sSteps(
       title: 'Wait until the node is ready',
       touches: [],
       isDone: () => isNodeReady(deps, role, plan.hostname),
-      apply: (update) => waitForNode(deps, role, plan.hostname, update, signal),
+      apply: (update) =>
+        waitForNode(deps, { role, hostname: plan.hostname, endedInvocation }, update, signal),
     },
   ];
 }

@@ -22,11 +22,17 @@ export const STEPS_FILE = `${HOST_STATE_DIRECTORY}/steps.json`;
 export const K3S_TOKEN_FILE = `${HOST_STATE_DIRECTORY}/k3s-join-token`;
 /** What the running daemon was started with: see agent-service.ts. */
 export const APPLIED_FILE = `${HOST_STATE_DIRECTORY}/applied`;
+/** There while k3s runs with an older configuration or token than the files have. */
+export const K3S_RESTART_FILE = `${HOST_STATE_DIRECTORY}/k3s-restart-needed`;
 export const LOCK_FILE = '/run/pipeops-agent.lock';
 
 export const K3S_EXECUTABLE = '/usr/local/bin/k3s';
 export const K3S_CONFIG_FILE = '/etc/rancher/k3s/config.yaml.d/50-pipeops.yaml';
 export const K3S_ADMIN_KUBECONFIG_FILE = '/etc/rancher/k3s/k3s.yaml';
+/** By which the cluster knows this machine again; k3s makes it at its first start. */
+export const NODE_PASSWORD_FILE = '/etc/rancher/node/password';
+/** The CA of the cluster that a worker belongs to. */
+export const K3S_AGENT_CA_FILE = '/var/lib/rancher/k3s/agent/server-ca.crt';
 export const K3S_SERVER_CA_FILE = '/var/lib/rancher/k3s/server/tls/server-ca.crt';
 
 export type K3sRole = 'server' | 'agent';

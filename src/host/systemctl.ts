@@ -57,14 +57,40 @@ export async function systemctl(
   }
 }
 
+/** Which start of a unit this is (systemd.exec(5), INVOCATION_ID); '' when it never was started. */
+export async function invocationOf(deps: Deps, unit: string): Promise<string> {
+  const result = await deps.exec.run(
+    ['systemctl', 'show', '--property=InvocationID', '--value', unit],
+    { timeoutMs: QUERY_TIMEOUT_MS },
+  );
+  return result.stdout.trim();
+}
+
+/** The last lines of one start of a unit, oldest first: nothing of what it said at earlier ones. */
+export function journalOfStart(
+  deps: Deps,
+  invocation: string,
+  lines: number,
+): Promise<readonly string[]> {
+  return journal(deps, [`_SYSTEMD_INVOCATION_ID=${invocation}`], lines);
+}
+
 /** The last lines of a unit's journal, oldest first; empty when there is none. */
-export async function lastJournalLines(
+export function lastJournalLines(
   deps: Deps,
   unit: string,
   lines: number,
 ): Promise<readonly string[]> {
+  return journal(deps, ['--unit', unit], lines);
+}
+
+async function journal(
+  deps: Deps,
+  match: readonly string[],
+  lines: number,
+): Promise<readonly string[]> {
   const result = await deps.exec.run(
-    ['journalctl', '--unit', unit, '--lines', String(lines), '--no-pager', '--output', 'cat'],
+    ['journalctl', ...match, '--lines', String(lines), '--no-pager', '--output', 'cat'],
     { timeoutMs: QUERY_TIMEOUT_MS },
   );
   return result.stdout.split('\n').filter((line) => line.trim() !== '');

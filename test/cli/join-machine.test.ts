@@ -135,3 +135,42 @@ test('join says why a token of a server is not taken', async () => {
     hint: 'Join as a worker; on the server: sudo pipeops-agent token create',
   });
 });
+
+test('install with NODE_TYPE=agent finds a K3S_TOKEN that is over before anything is changed', async () => {
+  const hash = new Bun.CryptoHasher('sha256').update(tls.ca).digest('hex');
+  const asked: string[] = [];
+  server.reload({
+    fetch: (request) => {
+      const { pathname } = new URL(request.url);
+      asked.push(`${pathname} ${request.headers.get('authorization') ?? ''}`);
+      return pathname === '/cacerts' ? new Response(tls.ca) : new Response('', { status: 401 });
+    },
+  });
+  const before = await machine.listing();
+  const env = {
+    NODE_TYPE: 'agent',
+    K3S_URL: serverUrl(),
+    K3S_TOKEN: `K10${hash}::abcdef.0123456789abcdef`,
+  };
+  const ran = await cliContext({ root: machine.path, env }).run('install', '--json');
+  expect(errorOf(ran)).toMatchObject({ exitCode: 5, code: 'JOIN_TOKEN_REJECTED' });
+  expect(asked).toEqual(['/cacerts ', '/v1-k3s/client-ca.crt Bearer abcdef.0123456789abcdef']);
+  expect(await machine.listing()).toEqual(before);
+});
+
+test('a K3S_TOKEN is not shown to a server of another cluster', async () => {
+  const authorizations: (string | null)[] = [];
+  server.reload({
+    fetch: (request) => {
+      authorizations.push(request.headers.get('authorization'));
+      return new Response(tls.ca);
+    },
+  });
+  const env = {
+    NODE_TYPE: 'agent',
+    K3S_URL: serverUrl(),
+    K3S_TOKEN: `K10${'0'.repeat(64)}::server:secret-of-k3s`,
+  };
+  await cliContext({ root: machine.path, env }).run('install', '--json', '--dry-run');
+  expect(authorizations).toEqual([null]);
+});

@@ -5,6 +5,7 @@ import {
   CLUSTER_CA,
   CONTROL_PLANE,
   CONTROL_PLANE_TOKEN,
+  INVOCATION,
   MIRROR,
   type Ran,
   type SimulatedMachine,
@@ -320,13 +321,86 @@ describe('join', () => {
     ]);
   });
 
+  const join = (options: Parameters<typeof joinToken>[0] = {}) =>
+    machine.run(['join', '--token', joinToken(options), '--json'], {
+      env: { PIPEOPS_K3S_MIRROR: MIRROR },
+    });
+  /** What k3s says at this start alone, and what else its unit has in the journal. */
+  const journals = (thisStart: string, unit: string) =>
+    machine.programs.set('journalctl', (argv) => ({
+      stdout: argv.includes(`_SYSTEMD_INVOCATION_ID=${INVOCATION}`) ? thisStart : unit,
+    }));
+  const REFUSED = 'level=error msg="https://10.0.0.1:6443/v1-k3s/config: 401 Unauthorized"';
+
   test('says that the token was rejected when the server does so', async () => {
     machine.web.delete('http://127.0.0.1:10248/healthz');
-    const line = 'level=error msg="failed to get CA certs: 401 Unauthorized"';
-    machine.programs.set('journalctl', () => ({ stdout: line }));
-    const words = ['join', '--token', joinToken(), '--json'];
-    const ran = await machine.run(words, { env: { PIPEOPS_K3S_MIRROR: MIRROR } });
-    expect(failure(ran)).toMatchObject({ exitCode: 5, code: 'JOIN_TOKEN_REJECTED' });
+    journals(REFUSED, '');
+    expect(failure(await join())).toMatchObject({ exitCode: 5, code: 'JOIN_TOKEN_REJECTED' });
+  });
+
+  test('says that the name is taken when the server does so', async () => {
+    machine.web.delete('http://127.0.0.1:10248/healthz');
+    journals('level=error msg="403 Forbidden: Node password rejected, duplicate hostname"', '');
+    expect(failure(await join())).toMatchObject({
+      exitCode: 5,
+      code: 'NODE_NAME_TAKEN',
+      message: 'The cluster knows another machine by the name "node-1"',
+    });
+  });
+
+  test('goes by no refusal of an earlier start', async () => {
+    let asked = 0;
+    machine.web.set('http://127.0.0.1:10248/healthz', () => {
+      asked += 1;
+      return new Response('', { status: asked < 3 ? 500 : 200 });
+    });
+    journals('level=info msg="Starting k3s agent"', REFUSED);
+    expect((await join()).exitCode).toBe(0);
+    expect(asked).toBeGreaterThanOrEqual(3);
+  });
+
+  test('starts k3s again with the new token after one that was rejected', async () => {
+    const health = machine.web.get('http://127.0.0.1:10248/healthz');
+    machine.web.delete('http://127.0.0.1:10248/healthz');
+    journals(REFUSED, '');
+    await join();
+    machine.web.set('http://127.0.0.1:10248/healthz', health ?? (() => new Response()));
+    const before = machine.calls.length;
+    const other = await join({ token: `K10${'0'.repeat(64)}::fedcba.0123456789abcdef` });
+    expect(changedSteps(other)).toContain('k3s-start');
+    const later = machine.calls.slice(before).map(({ argv }) => argv.join(' '));
+    expect(later).toContain('systemctl stop k3s-agent.service');
+    expect(later).toContain('systemctl start --no-block k3s-agent.service');
+  });
+
+  test('finds a revoked token before anything is installed', async () => {
+    machine.web.set('https://10.0.0.1:6443/v1-k3s/', (_, init) => {
+      const given = new Headers(init?.headers).get('authorization');
+      return new Response('', { status: given === 'Bearer abcdef.0123456789abcdef' ? 401 : 200 });
+    });
+    const before = await machine.listing();
+    const token = `K10${'0'.repeat(64)}::abcdef.0123456789abcdef`;
+    expect(failure(await join({ token }))).toMatchObject({
+      exitCode: 5,
+      code: 'JOIN_TOKEN_REJECTED',
+      message: 'The server does not accept the join token: it was revoked, or has ended',
+    });
+    expect(await machine.listing()).toEqual(before);
+  });
+
+  test('asks for the token of a worker that works no more', async () => {
+    expect((await join()).exitCode).toBe(0);
+    machine.web.set('https://10.0.0.1:6443/v1-k3s/', () => new Response('', { status: 401 }));
+    expect(changedSteps(await join())).toEqual([]);
+  });
+
+  test('refuses a worker of another cluster', async () => {
+    await join();
+    const other = '-----BEGIN CERTIFICATE-----\nb3RoZXI=\n-----END CERTIFICATE-----\n';
+    await machine.files.makeDirectory('/var/lib/rancher/k3s/agent', { mode: 0o755 });
+    const path = '/var/lib/rancher/k3s/agent/server-ca.crt';
+    await machine.files.writeAtomic(path, other, { mode: 0o644 });
+    expect(failure(await join())).toMatchObject({ exitCode: 4, code: 'CLUSTER_EXISTS' });
   });
 
   test('refuses a machine that is a server already', async () => {

@@ -109,6 +109,7 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
     ['http://agent/api/policy', () => Response.json({ problem: null })],
     ['http://127.0.0.1:10248/healthz', () => new Response('ok')],
     ['https://10.0.0.1:6443/cacerts', () => new Response(CLUSTER_CA)],
+    ['https://10.0.0.1:6443/v1-k3s/', () => new Response(CLUSTER_CA)],
   ]);
 
   const machine = { root, put, files, units, enabled };
@@ -198,6 +199,8 @@ type MachineProgram = (
   options: ExecOptions,
 ) => Promise<Answer> | Answer;
 
+/** Of every start of every unit. */
+export const INVOCATION = '5f0c6a1b2d3e4f5061728394a5b6c7d8';
 const ok: Answer = {};
 const TOKEN_FILE = '/var/lib/pipeops-agent/credentials/control-plane-token';
 
@@ -211,6 +214,9 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
       case 'is-enabled':
         return { exitCode: enabled.has(unit) ? 0 : 1 };
       case 'show':
+        if (argv.includes('--property=InvocationID')) {
+          return { stdout: INVOCATION };
+        }
         return { stdout: argv.includes('--value') ? state : `ActiveState=${state}\nJob=` };
       case 'enable':
         enabled.add(unit);

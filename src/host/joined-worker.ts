@@ -1,0 +1,32 @@
+import { AgentError } from '../core/errors.ts';
+import type { Exec, Files, Http } from '../core/ports.ts';
+import { isNodeReady } from './k3s-ready.ts';
+import { K3S_AGENT_CA_FILE, K3S_TOKEN_FILE } from './paths.ts';
+
+interface Deps {
+  readonly exec: Exec;
+  readonly files: Files;
+  readonly http: Http;
+}
+
+/** Whether this machine is a worker that works, by this very token: then nobody asks for it again. */
+export async function isJoinedWith(
+  deps: Deps,
+  k3sToken: string,
+  hostname: string,
+): Promise<boolean> {
+  return (
+    (await deps.files.readText(K3S_TOKEN_FILE)) === `${k3sToken}\n` &&
+    (await isNodeReady(deps, 'agent', hostname))
+  );
+}
+
+/** @throws AgentError CLUSTER_EXISTS when this machine is a worker of a cluster with another CA */
+export async function checkSameCluster(deps: { readonly files: Files }, ca: string): Promise<void> {
+  const known = await deps.files.readText(K3S_AGENT_CA_FILE);
+  if (known !== undefined && known.trim() !== ca.trim()) {
+    throw new AgentError('CLUSTER_EXISTS', 'This machine is a worker of another cluster', {
+      hint: 'To move it, remove it there first: sudo pipeops-agent uninstall',
+    });
+  }
+}
