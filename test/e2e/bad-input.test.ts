@@ -32,7 +32,11 @@ let wrongMirror: K3sMirror;
 beforeAll(async () => {
   await prepareTestMachines(progress);
   stand = await openStand('bad-input');
-  wrongMirror = await startK3sMirror({ hostname: stand.lab.hostAddress, wrongHash: true });
+  wrongMirror = await startK3sMirror({
+    hostname: stand.lab.hostAddress,
+    tls: stand.lab.internet,
+    wrongHash: true,
+  });
   machine = await boot('plain-vm', {});
 }, PREPARE_TIMEOUT_MS);
 

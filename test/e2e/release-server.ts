@@ -9,13 +9,17 @@ export interface ReleaseServer extends AsyncDisposable {
   readonly version: string;
 }
 
-/** Serves what `bun run build` has put into dist/. */
-export async function startReleaseServer(hostname: string): Promise<ReleaseServer> {
+/** Serves over TLS what `bun run build` has put into dist/. @param tls `lab.internet` */
+export async function startReleaseServer(
+  hostname: string,
+  { cert, key }: { readonly cert: string; readonly key: string },
+): Promise<ReleaseServer> {
   const { version } = await Bun.file(join(ROOT, 'package.json')).json();
   const server = Bun.serve({
     hostname,
     port: 0,
     development: false,
+    tls: { cert, key },
     routes: {
       '/install.sh': () => new Response(Bun.file(join(ROOT, 'install.sh'))),
       '/latest': () => new Response(`${version}\n`),
@@ -28,7 +32,7 @@ export async function startReleaseServer(hostname: string): Promise<ReleaseServe
     },
   });
   return {
-    url: `http://${hostname}:${server.port}`,
+    url: `https://${hostname}:${server.port}`,
     version,
     [Symbol.asyncDispose]: async () => await server.stop(true),
   };

@@ -48,8 +48,8 @@ export async function openStand(name: string): Promise<Stand> {
   const lab = await openLab({ name });
   const directory = await mkdtemp(join(tmpdir(), 'pipeops-e2e-'));
   const { ca, cert, key } = await makeCertificates([lab.hostAddress]);
-  const mirror = await startK3sMirror({ hostname: lab.hostAddress });
-  const releases = await startReleaseServer(lab.hostAddress);
+  const mirror = await startK3sMirror({ hostname: lab.hostAddress, tls: lab.internet });
+  const releases = await startReleaseServer(lab.hostAddress, lab.internet);
   let port = 0;
   const start = (dialect: DialectOptions = {}) =>
     startControlPlane({

@@ -17,6 +17,8 @@ export interface K3sMirrorOptions {
   readonly releases?: readonly K3sRelease[];
   /** Publish a SHA-256 that the binary does not have. */
   readonly wrongHash?: boolean;
+  /** Serve over TLS: `lab.internet`. Default: plain HTTP. */
+  readonly tls?: { readonly cert: string; readonly key: string };
 }
 
 export interface K3sMirror extends AsyncDisposable {
@@ -40,6 +42,7 @@ export async function startK3sMirror(options: K3sMirrorOptions): Promise<K3sMirr
     port: 0,
     idleTimeout: 60,
     development: false,
+    ...(options.tls === undefined ? {} : { tls: options.tls }),
     async fetch(request) {
       const path = decodeURIComponent(new URL(request.url).pathname);
       requests.push(path);
@@ -47,7 +50,7 @@ export async function startK3sMirror(options: K3sMirrorOptions): Promise<K3sMirr
     },
   });
   return {
-    url: `http://${options.hostname}:${server.port}`,
+    url: `${options.tls === undefined ? 'http' : 'https'}://${options.hostname}:${server.port}`,
     version: latest.version,
     requests,
     [Symbol.asyncDispose]: async () => await server.stop(true),

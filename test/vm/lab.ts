@@ -2,6 +2,7 @@
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeCertificates, type TestCertificates } from '../support/tls.ts';
 import type { BaseName } from './base-system.ts';
 import { groupPrefix } from './cgroups.ts';
 import { claimSlot, clearSlot, slotDirectory } from './leftovers.ts';
@@ -11,6 +12,11 @@ import { bridgeName, createBridge, hostAddress, machineAddress } from './network
 import { installHostPackages } from './packages.ts';
 
 const COLLECTED_JOURNAL_LINES = 20_000;
+
+/** Where a user's machine finds everything when nothing else is said. */
+export const PUBLIC_NAMES: readonly string[] = [
+  ...['get.pipeops.dev', 'api.pipeops.io', 'get.k3s.io', 'update.k3s.io', 'github.com'],
+];
 
 export interface MachineOptions {
   /** Its hostname: letters, digits and dashes; once per lab. */
@@ -27,6 +33,11 @@ export interface MachineOptions {
 export interface Lab extends AsyncDisposable {
   /** The host's address, as machines see it: listen there for what they shall reach. */
   readonly hostAddress: string;
+  /**
+   * Certificate and key for the host's address and PUBLIC_NAMES, of an authority that the system of
+   * every machine trusts: for what stands in the internet in life.
+   */
+  readonly internet: TestCertificates;
   /** In the order of their boot calls, also those that are off. */
   readonly machines: readonly Machine[];
   /** Makes and boots a machine: about 3 s. Several at once are fine. */
@@ -46,6 +57,7 @@ export async function openLab(options: { readonly name: string }): Promise<Lab> 
   const { slot, lock } = await claimSlot();
   await mkdir(slotDirectory(slot), { recursive: true }); // first: it marks a slot to clear
   await createBridge(slot);
+  const internet = await makeCertificates([hostAddress(slot), ...PUBLIC_NAMES]);
   const machines: Machine[] = [];
   let count = 0;
 
@@ -66,6 +78,7 @@ export async function openLab(options: { readonly name: string }): Promise<Lab> 
       gateway: hostAddress(slot),
       images: wanted.images ?? false,
       hosts: wanted.hosts ?? {},
+      authority: internet.ca,
     });
     const machine = createMachine({
       name: wanted.name,
@@ -92,6 +105,7 @@ export async function openLab(options: { readonly name: string }): Promise<Lab> 
 
   return {
     hostAddress: hostAddress(slot),
+    internet,
     machines,
     boot,
     collect,

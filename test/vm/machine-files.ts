@@ -1,6 +1,6 @@
 /** Makes the file tree of a new machine: a copy of a base system with a name and an address. */
 
-import { mkdir, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type BaseName, baseSystem } from './base-system.ts';
 import { runCommand } from './host-command.ts';
@@ -16,6 +16,8 @@ export interface MachineFilesOptions {
   readonly images: boolean;
   /** Name to address, for /etc/hosts. */
   readonly hosts: Readonly<Record<string, string>>;
+  /** PEM of an authority that the system trusts beside the public ones. */
+  readonly authority: string;
 }
 
 export async function makeMachineFiles(options: MachineFilesOptions): Promise<void> {
@@ -33,10 +35,18 @@ export async function makeMachineFiles(options: MachineFilesOptions): Promise<vo
   await writeFile(join(root, 'etc/resolv.conf'), `nameserver ${options.gateway}\n`);
   await mkdir(join(root, 'etc/systemd/network'), { recursive: true });
   await writeFile(join(root, 'etc/systemd/network/10-host0.network'), networkFile(options));
+  await trust(root, options.authority);
   if (options.images) {
     // Each start of k3s copies them to where it imports images from (base/place-images.sh).
     await runCommand(['cp', '--recursive', await testImages(), join(root, 'opt/test-images')]);
   }
+}
+
+/** What update-ca-certificates(8) would do, without the seconds that it takes. */
+async function trust(root: string, authority: string): Promise<void> {
+  await writeFile(join(root, 'usr/local/share/ca-certificates/test.crt'), authority);
+  await writeFile(join(root, 'etc/ssl/certs/test.pem'), authority);
+  await appendFile(join(root, 'etc/ssl/certs/ca-certificates.crt'), authority);
 }
 
 function hostsFile(options: MachineFilesOptions): string {

@@ -102,8 +102,8 @@ async function bootServer(lab: Lab, ca: string): Promise<Machine> {
 }
 
 async function install(lab: Lab, server: Machine, port: number, progress: Progress): Promise<void> {
-  await using mirror = await startK3sMirror({ hostname: lab.hostAddress });
-  await using releases = await startReleaseServer(lab.hostAddress);
+  await using mirror = await startK3sMirror({ hostname: lab.hostAddress, tls: lab.internet });
+  await using releases = await startReleaseServer(lab.hostAddress, lab.internet);
   const controlPlaneUrl = `https://${CONTROL_PLANE_NAME}:${port}`;
   const args = ['--token-file', TOKEN_FILE, '--cluster-name', 'chaos'];
   await progress.phase('install', () =>
