@@ -96,7 +96,12 @@ make_directory() {
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
+# find_base_url FLAGS...: what comes over http:// anybody on the way can change, and root runs it.
 find_base_url() {
+  insecure=
+  for flag in "$@"; do
+    [ "$flag" != --allow-insecure ] || insecure=allowed
+  done
   base_url=${PIPEOPS_BASE_URL:-$DEFAULT_BASE_URL}
   base_url=${base_url%/}
   case $base_url in
@@ -105,11 +110,29 @@ find_base_url() {
       fail 3 CONFIG_INVALID 'PIPEOPS_BASE_URL holds a user name, a password or a blank' \
         "Set it to a plain address such as $DEFAULT_BASE_URL" ;;
     https://?*) protocols='=https' ;;
-    http://?*) protocols='=http,https' ;;
+    http://localhost | http://localhost[:/]* | http://127.0.0.1 | http://127.0.0.1[:/]* | \
+      http://\[::1\]*) protocols='=http,https' ;;
+    http://?*)
+      [ -n "$insecure" ] || fail 3 CONFIG_INVALID 'PIPEOPS_BASE_URL is an http:// address' \
+        'Use https://. If you trust every machine on the way, add --allow-insecure'
+      protocols='=http,https' ;;
     *)
       fail 3 CONFIG_INVALID "PIPEOPS_BASE_URL is \"$base_url\", not a web address" \
         "Set it to an address such as $DEFAULT_BASE_URL" ;;
   esac
+}
+
+# find_ca_file FLAGS...: --ca-file FILE, --ca-file=FILE or PIPEOPS_CA_FILE; empty for none.
+find_ca_file() {
+  ca_file=${PIPEOPS_CA_FILE:-}
+  previous=
+  for flag in "$@"; do
+    [ "$previous" != --ca-file ] || ca_file=$flag
+    case $flag in
+      --ca-file=*) ca_file=${flag#--ca-file=} ;;
+    esac
+    previous=$flag
+  done
 }
 
 check_root() {
@@ -186,19 +209,25 @@ check_tools() {
   done
 }
 
-# start_curl URL FILE
+# start_curl URL FILE [FLAGS...]
 start_curl() {
-  LC_ALL=C curl --fail --silent --show-error --location --globoff \
+  url=$1
+  file=$2
+  shift 2
+  LC_ALL=C curl "$@" --fail --silent --show-error --location --globoff \
     --proto "$protocols" --connect-timeout "$CONNECT_TIMEOUT_SECONDS" \
     --speed-limit "$STALL_BYTES_PER_SECOND" --speed-time "$STALL_TIMEOUT_SECONDS" \
     --max-time "$DOWNLOAD_TIMEOUT_SECONDS" --max-filesize "$DOWNLOAD_BYTES_MAX" \
-    --retry "$((DOWNLOAD_TRIES - 1))" --output "$2" "$1" 2>"$download_directory/log" &
+    --retry "$((DOWNLOAD_TRIES - 1))" --output "$file" "$url" 2>"$download_directory/log" &
 }
 
-# start_wget URL FILE: wget cannot limit the time and size of a whole download.
+# start_wget URL FILE [FLAGS...]: wget cannot limit the time and size of a whole download.
 start_wget() {
-  LC_ALL=C wget --no-verbose --server-response --timeout="$STALL_TIMEOUT_SECONDS" \
-    --tries="$DOWNLOAD_TRIES" --output-document="$2" "$1" 2>"$download_directory/log" &
+  url=$1
+  file=$2
+  shift 2
+  LC_ALL=C wget "$@" --no-verbose --server-response --timeout="$STALL_TIMEOUT_SECONDS" \
+    --tries="$DOWNLOAD_TRIES" --output-document="$file" "$url" 2>"$download_directory/log" &
 }
 
 # Why the download ended with exit code $1, from what the tool wrote.
@@ -229,18 +258,25 @@ was_downgraded() {
   return 1
 }
 
-# fetch URL FILE: follows redirects, fails on HTTP errors.
-fetch() {
+# transfer URL FILE [FLAGS...]: sets status to the exit code of curl or wget.
+transfer() {
   # In the background, because a shell hears no signal while it waits for another program.
-  case $fetcher in
-    curl) start_curl "$1" "$2" ;;
-    wget) start_wget "$1" "$2" ;;
-  esac
+  "start_$fetcher" "$@"
   fetcher_pid=$!
   status=0
   # Some shells would write "Terminated" here.
   wait "$fetcher_pid" 2>/dev/null || status=$?
   fetcher_pid=
+}
+
+# fetch URL FILE: follows redirects, fails on HTTP errors.
+fetch() {
+  transfer "$1" "$2"
+  # The certificate is of no authority that the system trusts: of the given one, then.
+  case ${ca_file:+$fetcher-$status} in
+    curl-60) transfer "$1" "$2" --cacert "$ca_file" ;;
+    wget-5) transfer "$1" "$2" --ca-certificate="$ca_file" ;;
+  esac
   if was_downgraded; then
     fail 6 DOWNLOAD_FAILED "Cannot download $1: it was redirected from https to http" \
       'Set PIPEOPS_BASE_URL to an address that stays on https'
@@ -351,7 +387,8 @@ place_program() {
 }
 
 main() {
-  find_base_url
+  find_base_url "$@"
+  find_ca_file "$@"
   check_root
   find_platform
   check_tools

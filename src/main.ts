@@ -46,6 +46,7 @@ const exitCode = await runCli(
     http: systemHttp,
     // Loaded by the subcommands that need it: the others start faster without.
     network: async (options) => (await import('./platform/network.ts')).systemNetwork(options),
+    authorities: async () => (await import('node:tls')).getCACertificates('default'),
     lock: (path, holder) => systemFileLock(path, holder),
     log: lineLog(
       { clock: systemClock },

@@ -1,4 +1,5 @@
 import type { ConfigInput } from '../config/schema.ts';
+import type { Http } from '../core/ports.ts';
 import { BUILD } from '../core/version.ts';
 import { agentAccount } from '../host/agent-account.ts';
 import { agentConfig } from '../host/agent-config.ts';
@@ -19,6 +20,8 @@ import { KUBERNETES_ACCOUNT, permissionsManifest } from './kubernetes-account.ts
 
 export interface MachinePlan {
   readonly k3s: K3sPlan;
+  /** The way to what k3s is fetched from. */
+  readonly downloads: Http;
   /** What the agent's configuration file shall hold. */
   readonly config: ConfigInput;
   readonly port: number;
@@ -50,7 +53,7 @@ export function machineSteps(
       version: BUILD.version,
       runningFrom: context.execPath,
     }),
-    ...k3sSteps(context, inventory, plan.k3s, signal),
+    ...k3sSteps({ ...context, http: plan.downloads }, inventory, plan.k3s, signal),
     agentAccount(context, inventory),
     ...(plan.controlPlaneCa === undefined ? [] : [controlPlaneCa(context, plan.controlPlaneCa)]),
     agentConfig(context, plan.config),

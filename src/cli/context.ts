@@ -32,6 +32,8 @@ export interface CliContext {
   readonly http: Http;
   /** The way to the control plane, as the daemon goes it. */
   readonly network: (options: { ca: string | undefined; proxy: ProxySettings }) => Promise<Network>;
+  /** Certificates (PEM) of the authorities that are trusted when nothing else is said. */
+  readonly authorities: () => Promise<readonly string[]>;
   readonly lock: FileLock;
   readonly log: Log;
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -2,7 +2,6 @@ import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { restClient } from '../control-plane/rest-client.ts';
 import { AgentError, toAgentError } from '../core/errors.ts';
-import { credentialsOf } from '../core/proxy-settings.ts';
 import { BUILD } from '../core/version.ts';
 import { type HostInventory, openInventory } from '../host/inventory.ts';
 import { serverConfig } from '../host/k3s-config.ts';
@@ -16,6 +15,7 @@ import type { SubcommandArgs } from './define-subcommand.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
 import { readTokenFile } from './given-secret.ts';
 import { givenSettings, preflight, type SetupOptions, setUpMachine } from './machine-setup.ts';
+import { openDownloads, proxyPassword, proxySettings, readCa } from './outbound.ts';
 import { policyOfPreset } from './policy-preset.ts';
 
 /** Longer than a token may be: what it is instead shall be told, not only that it is too long. */
@@ -39,6 +39,7 @@ export async function installServer(
   if (token !== undefined) {
     await checkControlPlane(context, config, ca, token);
   }
+  const downloads = await openDownloads(context, config, ca);
   const steps = machineSteps(context, inventory, {
     k3s: {
       role: 'server',
@@ -47,7 +48,9 @@ export async function installServer(
       config: serverConfig({ traefik: config.k3s.traefik }),
       joinToken: undefined,
       hostname: context.hostname,
+      authorities: downloads.authorities,
     },
+    downloads: downloads.network.http,
     config: fileContent(loaded),
     port: config.http.port,
     policy,
@@ -135,20 +138,6 @@ async function givenToken(
   return token;
 }
 
-async function readCa(context: CliContext, config: Config): Promise<string | undefined> {
-  const path = config.control_plane.ca_file;
-  if (path === undefined) {
-    return undefined;
-  }
-  const pem = await context.files.readText(path);
-  if (pem === undefined || !pem.includes('-----BEGIN CERTIFICATE-----')) {
-    throw new AgentError('CONFIG_INVALID', `There is no certificate (PEM) in ${path}`, {
-      hint: 'Correct --ca-file (PIPEOPS_CA_FILE)',
-    });
-  }
-  return pem;
-}
-
 /**
  * Asks the control plane before anything is changed: an address or a token that does not work is
  * found in a second, not after the installation.
@@ -161,14 +150,7 @@ async function checkControlPlane(
   token: string,
 ): Promise<void> {
   const { clock, random, signal } = context;
-  const network = await context.network({
-    ca,
-    proxy: {
-      url: config.control_plane.proxy ?? '',
-      credentials: proxyPassword(context),
-      noProxy: config.control_plane.no_proxy ?? '',
-    },
-  });
+  const network = await context.network({ ca, proxy: proxySettings(context, config) });
   const client = restClient(
     { clock, random, http: network.http, token: async () => token },
     { baseUrl: config.control_plane.url, version: BUILD.version, ca },
@@ -187,9 +169,4 @@ async function checkControlPlane(
     network.close();
   }
   progress.done();
-}
-
-/** `user:password` of HTTPS_PROXY: not part of the settings. */
-function proxyPassword({ env }: CliContext): string {
-  return credentialsOf(env['HTTPS_PROXY'] ?? env['https_proxy'] ?? '');
 }

@@ -12,6 +12,7 @@ import { loadEffectiveConfig } from './effective-config.ts';
 import { readTokenFile } from './given-secret.ts';
 import { givenSettings, preflight, type SetupOptions, setUpMachine } from './machine-setup.ts';
 import { NO_MORE_SERVERS } from './no-more-servers.ts';
+import { openDownloads, readCa } from './outbound.ts';
 
 type Flags = SubcommandArgs['flags'];
 
@@ -95,6 +96,7 @@ async function join(
   const target = await withProgress(context, findTarget);
   await preflight(context, inventory, 'agent', [config.http.port]);
   const given = givenSettings(loaded);
+  const downloads = await openDownloads(context, config, await readCa(context, config));
   const steps = machineSteps(context, inventory, {
     k3s: {
       role: 'agent',
@@ -103,7 +105,9 @@ async function join(
       config: joiningConfig(target.serverUrl),
       joinToken: target.k3sToken,
       hostname: context.hostname,
+      authorities: downloads.authorities,
     },
+    downloads: downloads.network.http,
     config: { ...given, agent: { ...given.agent, role: 'node' } },
     port: config.http.port,
     policy: undefined,

@@ -56,16 +56,26 @@ export function loadConfig(inputs: ConfigInputs): LoadedConfig {
   return { config: deepFreeze(parsed.data), sources };
 }
 
-/** `http://` carries the token in clear text: only to this machine, or when asked for. */
+/**
+ * Over `http://` the token is read, and a program that root runs is changed, by anybody on the way:
+ * only from this machine, or when asked for.
+ */
 function crossChecks(config: Config): string[] {
-  const url = new URL(config.control_plane.url);
-  const loopback = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
-  if (url.protocol === 'http:' && !loopback && !config.control_plane.allow_insecure) {
-    return [
-      'control_plane.url: must be https://, or set control_plane.allow_insecure (--allow-insecure)',
-    ];
-  }
-  return [];
+  const addresses = {
+    'control_plane.url': config.control_plane.url,
+    'k3s.mirror': config.k3s.mirror,
+  };
+  return Object.entries(addresses)
+    .filter(([, url]) => url !== undefined && isInsecure(new URL(url)))
+    .filter(() => !config.control_plane.allow_insecure)
+    .map(
+      ([path]) =>
+        `${path}: must be https://, or set control_plane.allow_insecure (--allow-insecure)`,
+    );
+}
+
+function isInsecure({ protocol, hostname }: URL): boolean {
+  return protocol === 'http:' && !['localhost', '127.0.0.1', '[::1]'].includes(hostname);
 }
 
 function parseFile(inputs: ConfigInputs): RawConfig {

@@ -144,7 +144,8 @@ const ControlPlaneSection = z.strictObject({
     ),
   ca_file: absolutePath.optional().meta(
     setting({
-      description: 'Certificates (PEM) to trust for the control plane instead of the public ones',
+      description:
+        'Certificates (PEM) to trust: for the control plane instead of the public ones, for downloads beside them',
       flag: 'ca-file',
       env: 'PIPEOPS_CA_FILE',
       since: '0.1.0',
@@ -156,7 +157,7 @@ const ControlPlaneSection = z.strictObject({
     .meta(
       setting({
         description:
-          'Allow http:// to a host that is not loopback: the token crosses in clear text',
+          'Allow http:// to a host that is not loopback: others on the way can read and change all of it',
         flag: 'allow-insecure',
         since: '0.1.0',
       }),

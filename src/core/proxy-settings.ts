@@ -40,13 +40,23 @@ export function parseProxy(text: string, credentials: string): ProxyServer | und
       ? { user: credentials.slice(0, colon), password: credentials.slice(colon + 1) }
       : url.username === ''
         ? undefined
-        : { user: decodeURIComponent(url.username), password: decodeURIComponent(url.password) };
+        : { user: decoded(url.username), password: decoded(url.password) };
   return {
     kind: scheme,
     host: url.hostname.replace(/^\[|\]$/g, ''),
     port: url.port === '' ? (defaultPort(text, scheme) ?? 80) : Number(url.port),
     ...(given === undefined ? {} : { credentials: given }),
   };
+}
+
+/** A `%` that begins no escape stands for itself, as curl reads it. */
+function decoded(text: string): string {
+  const escaped = text.replaceAll(/%(?![0-9a-f]{2})/gi, '%25');
+  try {
+    return decodeURIComponent(escaped);
+  } catch {
+    return text; // Its escapes are no UTF-8: taken as it stands.
+  }
 }
 
 /** `user:password` of a proxy's address; empty for none. */

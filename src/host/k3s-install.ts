@@ -1,5 +1,6 @@
-import { AgentError, messageOf } from '../core/errors.ts';
+import { AgentError } from '../core/errors.ts';
 import type { Exec, ExecResult, Files, Http } from '../core/ports.ts';
+import { downloadText, redirectTarget } from './download.ts';
 import { HOST_STATE_DIRECTORY, K3S_EXECUTABLE, type K3sRole } from './paths.ts';
 
 const INSTALLER_URL = 'https://get.k3s.io';
@@ -7,10 +8,11 @@ const CHANNELS_URL = 'https://update.k3s.io/v1-release/channels';
 const CHANNEL = 'stable';
 /** k3s' installer has about 40 KB. */
 const INSTALLER_LIMIT_BYTES = 1024 * 1024;
-const INSTALLER_TIMEOUT_MS = 60_000;
 /** 80 MB over a slow line, and package managers for SELinux rules. */
 const INSTALL_TIMEOUT_MS = 20 * 60_000;
 const INSTALLER_FILE = `${HOST_STATE_DIRECTORY}/k3s-install.sh`;
+/** What the installer's own downloads trust, while it runs. */
+const AUTHORITIES_FILE = `${HOST_STATE_DIRECTORY}/download-authorities.pem`;
 /** Lines of the installer's output that a failure carries. */
 const FAILURE_LINES = 15;
 /** What the installer may know of our environment: how to get out. */
@@ -19,6 +21,7 @@ const PROXY_VARIABLES = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'];
 interface InstallDeps {
   readonly exec: Exec;
   readonly files: Files;
+  /** The way to downloads: through the proxy, where there is one. */
   readonly http: Http;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
@@ -28,6 +31,8 @@ export interface K3sInstallOptions {
   readonly version: string | undefined;
   /** In the shape of k3s' own places: install.sh, channels/, download/. */
   readonly mirror: string | undefined;
+  /** PEM that downloads trust instead of the system's authorities; undefined: the system's. */
+  readonly authorities: string | undefined;
 }
 
 /**
@@ -47,6 +52,9 @@ export async function installK3s(
   const script = await fetchInstaller(deps, options.mirror, signal);
   await deps.files.writeAtomic(INSTALLER_FILE, script, { mode: 0o600 });
   try {
+    if (options.authorities !== undefined) {
+      await deps.files.writeAtomic(AUTHORITIES_FILE, options.authorities, { mode: 0o600 });
+    }
     const result = await deps.exec.run(['sh', INSTALLER_FILE], {
       timeoutMs: INSTALL_TIMEOUT_MS,
       env: installerEnvironment(deps.env, { ...options, version }),
@@ -58,6 +66,7 @@ export async function installK3s(
     }
   } finally {
     await deps.files.remove(INSTALLER_FILE);
+    await deps.files.remove(AUTHORITIES_FILE);
   }
 }
 
@@ -82,6 +91,10 @@ function installerEnvironment(
     INSTALL_K3S_VERSION: options.version,
     INSTALL_K3S_SKIP_START: 'true',
     ...(options.mirror === undefined ? {} : { GITHUB_URL: options.mirror }),
+    // curl(1) reads the first, wget and other users of OpenSSL the second.
+    ...(options.authorities === undefined
+      ? {}
+      : { CURL_CA_BUNDLE: AUTHORITIES_FILE, SSL_CERT_FILE: AUTHORITIES_FILE }),
   };
   for (const name of PROXY_VARIABLES) {
     const value = env[name] ?? env[name.toLowerCase()];
@@ -102,40 +115,15 @@ async function channelVersion(
   signal: AbortSignal,
 ): Promise<string> {
   const url = `${mirror === undefined ? CHANNELS_URL : `${mirror}/channels`}/${CHANNEL}`;
-  const response = await download(deps, url, { redirect: 'manual' }, signal);
-  await response.body?.cancel();
-  const location = response.headers.get('location') ?? '';
+  const location = (await redirectTarget(deps, url, signal)) ?? '';
   const version = decodeURIComponent(location.split('/').at(-1) ?? '');
   if (!/^v\d+\.\d+\.\d+[-+.\w]*$/.test(version)) {
     throw new AgentError('DOWNLOAD_FAILED', `Cannot learn the version of k3s from ${url}`, {
       hint: 'Name a version: --k3s-version v1.34.4+k3s1',
-      details: { status: response.status },
+      details: { location },
     });
   }
   return version;
-}
-
-async function download(
-  deps: InstallDeps,
-  url: string,
-  init: { readonly redirect?: 'manual' },
-  signal: AbortSignal,
-): Promise<Response> {
-  try {
-    const response = await deps.http(url, {
-      ...init,
-      signal: AbortSignal.any([signal, AbortSignal.timeout(INSTALLER_TIMEOUT_MS)]),
-    });
-    if (response.status >= 400) {
-      throw new Error(`it answers ${response.status}`);
-    }
-    return response;
-  } catch (cause) {
-    throw new AgentError('DOWNLOAD_FAILED', `Cannot fetch ${url}: ${messageOf(cause)}`, {
-      hint: 'Check that this machine reaches it; a mirror is named with --k3s-mirror',
-      cause,
-    });
-  }
 }
 
 async function fetchInstaller(
@@ -144,9 +132,9 @@ async function fetchInstaller(
   signal: AbortSignal,
 ): Promise<string> {
   const url = mirror === undefined ? INSTALLER_URL : `${mirror}/install.sh`;
-  const text = await (await download(deps, url, {}, signal)).text();
+  const text = await downloadText(deps, url, INSTALLER_LIMIT_BYTES, signal);
   // A captive portal answers with a page; a shell would run it line by line.
-  if (!text.startsWith('#!/bin/sh') || text.length > INSTALLER_LIMIT_BYTES) {
+  if (!text.startsWith('#!/bin/sh')) {
     throw new AgentError('DOWNLOAD_CORRUPT', `What ${url} sent is not the installer of k3s`, {
       hint: 'Check that no proxy or portal answers in its place',
     });

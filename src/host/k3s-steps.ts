@@ -19,6 +19,7 @@ interface Deps {
   readonly clock: Clock;
   readonly exec: Exec;
   readonly files: Files;
+  /** The way to downloads. */
   readonly http: Http;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
@@ -32,6 +33,8 @@ export interface K3sPlan {
   /** What a joining machine shows to the server; undefined for the first server. */
   readonly joinToken: string | undefined;
   readonly hostname: string;
+  /** PEM that downloads trust instead of the system's authorities. */
+  readonly authorities: string | undefined;
 }
 
 /** k3s from nothing to a Ready node: configuration, program, start, wait. */

@@ -242,6 +242,16 @@ describe('loadConfig() and the address of the control plane', () => {
     expect(await problemsOf({ flags: { 'api-url': url } })).toEqual([INSECURE]);
   });
 
+  test('refuses k3s from a mirror of another machine over http:// in the same way', async () => {
+    const mirror = (url: string) => ({ flags: { 'k3s-mirror': url } });
+    expect(await problemsOf(mirror('http://mirror.example'))).toEqual([
+      INSECURE.replace('control_plane.url', 'k3s.mirror'),
+    ]);
+    const allowed = { 'k3s-mirror': 'http://mirror.example', 'allow-insecure': true };
+    expect(load({ flags: allowed }).config.k3s.mirror).toBe('http://mirror.example');
+    expect(load(mirror('http://127.0.0.1:1')).config.k3s.mirror).toBe('http://127.0.0.1:1');
+  });
+
   test('takes http:// to another machine when that is allowed', () => {
     const { config } = load({ flags: { 'api-url': 'http://cp.example', 'allow-insecure': true } });
     expect(config.control_plane.url).toBe('http://cp.example');

@@ -21,6 +21,16 @@ describe('parseProxy()', () => {
       '',
       { kind: 'http', host: 'proxy', port: 3128, credentials: { user: 'u', password: 'p@q' } },
     ],
+    [
+      'http://u:50%25%off%@proxy',
+      '',
+      { kind: 'http', host: 'proxy', port: 3128, credentials: { user: 'u', password: '50%%off%' } },
+    ],
+    [
+      'http://u:caf%e9@proxy',
+      '',
+      { kind: 'http', host: 'proxy', port: 3128, credentials: { user: 'u', password: 'caf%e9' } },
+    ],
     ['ftp://proxy', '', undefined],
     ['http://', '', undefined],
   ])('reads %s with credentials "%s"', (text, credentials, expected) => {

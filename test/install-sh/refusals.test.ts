@@ -123,7 +123,53 @@ describe.each([...shellsWithoutTools])('install.sh in $name', (shell) => {
   );
 });
 
+describe.each([...shellsWithoutTools])('install.sh in $name and a private authority', (shell) => {
+  rootTest.each([
+    ['curl', 'flag'],
+    ['curl', 'flag with ='],
+    ['curl', 'variable'],
+    ['wget', 'variable'],
+  ] as const)('takes it from a %s with %s, beside the public ones', async (fetcher, given) => {
+    await using setup = await open(shell, { fetcher });
+    await using tls = await makeCertificate();
+    await using secure = startFakeRelease({ tls });
+    secure.publish('1.2.3');
+    const file = tls.certFile;
+    const flags =
+      given === 'flag' ? ['--ca-file', file] : given === 'variable' ? [] : [`--ca-file=${file}`];
+    const env = {
+      PIPEOPS_BASE_URL: secure.baseUrl,
+      ...(given === 'variable' ? { PIPEOPS_CA_FILE: file } : {}),
+    };
+    expect((await runInstallSh({ ...setup.run, flags, env })).exitCode).toBe(0);
+    const refused = await runInstallSh({
+      ...setup.run,
+      env: { PIPEOPS_BASE_URL: secure.baseUrl, PIPEOPS_VERSION: '1.2.4' },
+    });
+    expect(refused.exitCode).toBe(6);
+    expect(refused.stderr).toContain('[DOWNLOAD_FAILED]\n');
+  });
+});
+
 describe.each([...shells])('install.sh in $name', (shell) => {
+  rootTest.each(['http://192.0.2.1', 'http://localhost.example', 'http://127.0.0.1.example:80'])(
+    'takes nothing from %s unless that is allowed',
+    async (url) => {
+      const curl = 'echo "curl: (28) Connection timed out" >&2; exit 28';
+      await using setup = await open(shell, { replaced: { curl } });
+      const env = { PIPEOPS_BASE_URL: url };
+      expect(await runInstallSh({ ...setup.run, env })).toMatchObject({
+        exitCode: 3,
+        stderr:
+          'pipeops-agent: error: PIPEOPS_BASE_URL is an http:// address [CONFIG_INVALID]\n' +
+          'pipeops-agent: hint: Use https://. ' +
+          'If you trust every machine on the way, add --allow-insecure\n',
+      });
+      const allowed = await runInstallSh({ ...setup.run, env, flags: ['--allow-insecure'] });
+      expect(allowed.exitCode).toBe(6);
+    },
+  );
+
   rootTest('says under sudo that no variable came through, and so no proxy', async () => {
     const curl = 'echo "curl: (28) Connection timed out" >&2; exit 28';
     await using setup = await open(shell, { replaced: { curl } });

@@ -4,6 +4,7 @@ import { tempDirectory } from '../support/temp-dir.ts';
 import type { Tls } from './fake-release.ts';
 
 export interface Certificate extends Tls, AsyncDisposable {
+  readonly certFile: string;
   /** Makes curl and wget trust it, and it alone. */
   readonly trustingEnvironment: Readonly<Record<string, string>>;
 }
@@ -38,6 +39,7 @@ export async function makeCertificate(): Promise<Certificate> {
   return {
     cert: await readFile(certFile, 'utf8'),
     key: await readFile(keyFile, 'utf8'),
+    certFile,
     trustingEnvironment: { CURL_CA_BUNDLE: certFile, WGETRC: wgetrc },
     [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
   };

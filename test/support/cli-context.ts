@@ -68,6 +68,7 @@ export function cliContext(options: CliContextOptions): TestCli {
           options.http === undefined
             ? systemNetwork(settings)
             : { ...systemNetwork(settings), http: options.http },
+        authorities: async () => [],
         lock: () => {
           if (options.lockHeldBy !== undefined) {
             return { heldBy: options.lockHeldBy };

@@ -18,6 +18,7 @@ import { tempDirectory } from './temp-dir.ts';
 
 export const CLUSTER_CA = '-----BEGIN CERTIFICATE-----\nY2x1c3Rlcg==\n-----END CERTIFICATE-----\n';
 export const CONTROL_PLANE_TOKEN = 'the-token-of-the-control-plane';
+export const PUBLIC_CA = '-----BEGIN CERTIFICATE-----\npublic\n-----END CERTIFICATE-----\n';
 export const MIRROR = 'https://k3s.test';
 export const CONTROL_PLANE = 'https://control-plane.test';
 const BOOTSTRAP_TOKEN = 'abcdef.0123456789abcdef';
@@ -158,6 +159,7 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
           },
           close: () => undefined,
         }),
+        authorities: async () => [PUBLIC_CA],
         lock: () =>
           options.lockHeldBy === undefined
             ? { release: () => undefined }
