@@ -487,6 +487,29 @@ test('a request whose deadline is over is not sent', async () => {
   expect(peer.upstream.received).toEqual([]);
 });
 
+test.each([
+  ['a deadline', { deadline: '2026-01-01T00:00:02.000000001Z' }],
+  ['a deadline elsewhere', { deadline: '2026-01-01T01:00:02+01:00', timeout: '1h' }],
+  ['a timeout before a deadline', { deadline: '2026-01-01T01:00:00Z', timeout: 2_000 }],
+  ['a duration of Go', { timeout: '0m1.5s500ms' }],
+])('%s ends the request in its time', async (_, limit) => {
+  await using peer = await bridge(() => undefined);
+  peer.say('proxy_request', 'r1', { path: '/slow', headers: TOKEN, ...limit });
+  await peer.clock.advance(1_900);
+  expect(peer.sent).toEqual([]);
+  await peer.clock.advance(200);
+  expect((await peer.until(isOver)).payload['code']).toBe('TIMEOUT');
+});
+
+test('a request whose deadline is over is not sent', async () => {
+  await using peer = await bridge(({ socket }) => socket.write(okAnswer('late')));
+  peer.say('proxy_request', 'r1', {
+    ...{ method: 'DELETE', path: '/x', headers: TOKEN, deadline: '2025-12-31T23:59:59Z' },
+  });
+  expect((await peer.until(isOver)).payload['code']).toBe('TIMEOUT');
+  expect(peer.upstream.received).toEqual([]);
+});
+
 test('a timeout of the peer ends the request with an error', async () => {
   await using peer = await bridge(() => undefined);
   peer.say('proxy_request', 'r1', { path: '/slow', headers: TOKEN, timeout: '2s' });
