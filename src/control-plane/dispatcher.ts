@@ -72,7 +72,7 @@ export function dispatcher(
     try {
       handle();
     } catch (thrown) {
-      broken('a message of the data plane could not be handled', {
+      broken('a message of the control plane could not be handled', {
         message_type: type,
         error: messageOf(thrown),
       });
@@ -80,7 +80,8 @@ export function dispatcher(
   };
   const unreadable = (problem: string) =>
     warn('the control plane sent a message that cannot be read', { error: problem });
-  const message = (envelope: Envelope) => {
+  const message = (envelope: Envelope) => guarded(envelope.type, () => take(envelope));
+  const take = (envelope: Envelope) => {
     deps.state.heard();
     if (wait?.offer(envelope) === true) {
       live = envelope.type === 'register_success' ? undefined : live;
@@ -93,7 +94,7 @@ export function dispatcher(
       }
     }
     if (live?.plane !== undefined && deps.dataPlane?.types.includes(envelope.type) === true) {
-      guarded(envelope.type, () => live?.plane?.message(envelope));
+      live.plane.message(envelope);
       return;
     }
     own(connection, live, envelope);

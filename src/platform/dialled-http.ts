@@ -2,6 +2,7 @@
 import { Agent, type IncomingMessage, request as plainRequest } from 'node:http';
 import { Agent as SecureAgent, request as secureRequest } from 'node:https';
 import type { Socket } from 'node:net';
+import { AgentError } from '../core/errors.ts';
 import type { Http, HttpRequestInit } from '../core/ports.ts';
 import { dialError } from './dial-error.ts';
 import { dialSocket, type SocketDialerOptions } from './socket-dialer.ts';
@@ -75,7 +76,19 @@ function agentHttp(plain: Agent, secure: SecureAgent): Http {
         ...(init.signal ? { signal: init.signal } : {}),
       });
       request.on('error', reject);
-      request.on('response', (message) => resolve(responseOf(message)));
+      request.on('response', (message) => {
+        if (isStatus(message.statusCode)) {
+          resolve(responseOf(message));
+        } else {
+          message.destroy();
+          reject(notHttp(`the status ${message.statusCode}`));
+        }
+      });
+      // Nobody here asks for one; without a listener nothing would be told of it.
+      request.on('upgrade', (_message, socket) => {
+        socket.destroy();
+        reject(notHttp('an upgrade that nobody asked for'));
+      });
       sendBody(request, init.body).catch((error: Error) => request.destroy(error));
     });
 }
@@ -99,6 +112,21 @@ async function sendBody(
   } else {
     request.end();
   }
+}
+
+/** A Response takes no other one; 1xx is news of an answer, and none. */
+function isStatus(status = 0): boolean {
+  return status >= 200 && status <= 599;
+}
+
+function notHttp(what: string): AgentError {
+  return new AgentError(
+    'CONTROL_PLANE_ERROR',
+    `What answers sends ${what}: it is no control plane`,
+    {
+      hint: 'Check its address, and what stands before it: a proxy, a firewall, a load balancer',
+    },
+  );
 }
 
 /** Statuses whose answer has no body (RFC 9110 section 6.4.1). */

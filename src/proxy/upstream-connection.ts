@@ -192,6 +192,11 @@ export class UpstreamConnection {
     }
   }
 
+  /** Something went wrong that has no better name. */
+  broken(error: Error): void {
+    this.#fail(brokenAnswer(error.message));
+  }
+
   /** The caller has no use for the answer: the rest of it must not be read as another one's. */
   giveUp(exchange: RunningExchange): void {
     if (this.#running === exchange) {

@@ -66,7 +66,11 @@ export function connectUpstream(
           fail(error ?? new Error('it closed the connection'));
           connection?.ended();
         },
-        error: (_socket, error) => fail(error),
+        // Also what one of these threw: nobody else would hear of it.
+        error: (_socket, error) => {
+          fail(error);
+          connection?.broken(error);
+        },
       },
     }).catch(fail);
   });

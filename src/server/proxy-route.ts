@@ -1,5 +1,5 @@
 /** The door of Bun.serve to the proxy: plain requests. Upgrades go to the TLS listener. */
-import type { AgentError } from '../core/errors.ts';
+import { type AgentError, toAgentError } from '../core/errors.ts';
 import type { HeaderList, ResponseHead } from '../protocol/http-head.ts';
 import { type ForwardDeps, forward } from '../proxy/forward.ts';
 import type { ProxyCall } from '../proxy/proxy-call.ts';
@@ -75,7 +75,15 @@ class StreamedAnswer {
   head(head: ResponseHead): void {
     this.#head = head;
     // Everything of this turn first: most answers fit into one read.
-    queueMicrotask(() => this.#respond(head));
+    queueMicrotask(() => {
+      try {
+        this.#respond(head);
+      } catch (thrown) {
+        this.call?.abort(); // The runtime does not take this head.
+        this.#ended.resolve();
+        this.#reject(toAgentError(thrown));
+      }
+    });
   }
 
   data(chunk: Buffer): void {
