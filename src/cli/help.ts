@@ -1,21 +1,34 @@
 import type { FlagDefinition, SubcommandDefinition } from './define-subcommand.ts';
-import { SUBCOMMANDS } from './subcommands.ts';
+import { SUBCOMMANDS, subcommandsOf } from './subcommands.ts';
+import { wrapText } from './wrap-text.ts';
 
+/** What every terminal has. */
+const COLUMNS = 80;
 /** Column at which descriptions begin. */
 const DESCRIPTION_COLUMN = 30;
 
 export function renderRootHelp(version: string): string {
-  const rows = Object.entries(SUBCOMMANDS)
-    .filter(([, entry]) => entry.summary !== '')
-    .map(([name, entry]) => row(name, entry.summary));
   return [
     `pipeops-agent ${version}: turns this machine into a managed Kubernetes node`,
     '',
     'Usage: pipeops-agent <subcommand> [flags]',
     '',
-    ...rows,
+    ...summaries(Object.keys(SUBCOMMANDS)),
     '',
     'Each takes --help. For example: pipeops-agent install --help',
+    '',
+  ].join('\n');
+}
+
+/** Of a word that only begins subcommands, such as `token`. */
+export function renderGroupHelp(first: string): string {
+  const names = subcommandsOf(first).map((second) => `${first} ${second}`);
+  return [
+    `Usage: pipeops-agent ${first} <subcommand> [flags]`,
+    '',
+    ...summaries(names),
+    '',
+    `Each takes --help. For example: pipeops-agent ${names[0]} --help`,
     '',
   ].join('\n');
 }
@@ -24,28 +37,39 @@ export function renderSubcommandHelp(definition: SubcommandDefinition): string {
   const positionals = definition.positionals.map((positional) =>
     positional.required ? ` ${positional.name}` : ` [${positional.name}]`,
   );
-  const flagRows = Object.entries(definition.flags).map(([name, flag]) =>
-    row(flagLabel(name, flag), flag.description),
-  );
   return [
-    definition.description,
+    ...wrapText(definition.description, COLUMNS),
     '',
     `Usage: pipeops-agent ${definition.name}${positionals.join('')} [flags]`,
     '',
-    ...definition.positionals.map((positional) => row(positional.name, positional.description)),
-    ...flagRows,
-    row('--help', 'Show this'),
+    ...definition.positionals.flatMap(({ name, description }) => row(name, description)),
+    ...Object.entries(definition.flags).flatMap(([name, flag]) =>
+      row(flagLabel(name, flag), flag.description),
+    ),
+    ...row('--help', 'Show this'),
     '',
     `Example: ${definition.example}`,
     '',
   ].join('\n');
 }
 
+function summaries(names: readonly string[]): readonly string[] {
+  return names.flatMap((name) => {
+    const summary = SUBCOMMANDS[name]?.summary ?? '';
+    return summary === '' ? [] : row(name, summary);
+  });
+}
+
 function flagLabel(name: string, flag: FlagDefinition): string {
   return flag.type === 'string' ? `--${name} ${flag.placeholder ?? 'VALUE'}` : `--${name}`;
 }
 
-function row(label: string, description: string): string {
-  const gap = label.length + 4 > DESCRIPTION_COLUMN ? `\n${' '.repeat(DESCRIPTION_COLUMN)}` : '';
-  return `  ${gap === '' ? label.padEnd(DESCRIPTION_COLUMN - 2) : label + gap}${description}`;
+function row(label: string, description: string): readonly string[] {
+  const [first = '', ...others] = wrapText(description, COLUMNS - DESCRIPTION_COLUMN);
+  const indent = ' '.repeat(DESCRIPTION_COLUMN);
+  const fits = label.length + 4 <= DESCRIPTION_COLUMN;
+  return [
+    ...(fits ? [`  ${label}`.padEnd(DESCRIPTION_COLUMN) + first] : [`  ${label}`, indent + first]),
+    ...others.map((line) => indent + line),
+  ];
 }

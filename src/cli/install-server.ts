@@ -32,7 +32,8 @@ export async function installServer(
   const loaded = await loadEffectiveConfig(context, flags);
   const { config } = loaded;
   const inventory = await openInventory(context);
-  await preflight(context, inventory, 'server', [config.http.port, config.http.tls_port]);
+  const agentPorts = [config.http.port, config.http.tls_port];
+  await preflight(context, inventory, 'server', agentPorts);
   const policy = await choosePolicy(context, flags['policy']);
   const token = await findToken(context, flags, inventory);
   const ca = await readCa(context, config);
@@ -68,7 +69,7 @@ export async function installServer(
   const facts = {
     role: 'server',
     clusterName: config.cluster.name,
-    httpPort: config.http.port,
+    agentPorts,
     controlPlane: hasToken ? config.control_plane.url : null,
   } as const;
   return setUpMachine(context, steps, facts, options);

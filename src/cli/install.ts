@@ -6,7 +6,7 @@ export const installSubcommand: SubcommandDefinition = {
   name: 'install',
   description:
     'Makes this machine a Kubernetes server that its control plane can use. Safe to run again: it goes on where it ended.',
-  example: 'sudo pipeops-agent install --token-file /root/token --cluster-name production',
+  example: 'sudo pipeops-agent install --token-file /root/token --cluster-name prod',
   flags: {
     'token-file': {
       type: 'string',

@@ -94,7 +94,8 @@ async function join(
   const { config } = loaded;
   const inventory = await openInventory(context);
   const target = await withProgress(context, findTarget);
-  await preflight(context, inventory, 'agent', [config.http.port]);
+  const agentPorts = [config.http.port];
+  await preflight(context, inventory, 'agent', agentPorts);
   const given = givenSettings(loaded);
   const downloads = await openDownloads(context, config, await readCa(context, config));
   const steps = machineSteps(context, inventory, {
@@ -115,7 +116,7 @@ async function join(
     controlPlaneToken: undefined,
     proxyCredentials: undefined,
   });
-  const facts = { role: 'agent', httpPort: config.http.port } as const;
+  const facts = { role: 'agent', agentPorts } as const;
   return setUpMachine(context, steps, { ...facts, clusterName: null, controlPlane: null }, options);
 }
 

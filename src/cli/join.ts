@@ -1,6 +1,6 @@
 import { DRY_RUN_FLAG, JSON_FLAG } from './common-flags.ts';
 import type { SubcommandDefinition } from './define-subcommand.ts';
-import { settingFlags } from './setting-flags.ts';
+import { workerSettingFlags } from './setting-flags.ts';
 
 export const joinSubcommand: SubcommandDefinition = {
   name: 'join',
@@ -17,7 +17,7 @@ export const joinSubcommand: SubcommandDefinition = {
       description: 'The join token itself (others here can read it); - for standard input',
       placeholder: 'TOKEN',
     },
-    ...settingFlags(),
+    ...workerSettingFlags(),
     'dry-run': DRY_RUN_FLAG,
     json: JSON_FLAG,
   },

@@ -63,7 +63,8 @@ export function givenSettings({ config, sources }: LoadedConfig): ConfigInput {
 export interface SetupFacts {
   readonly role: K3sRole;
   readonly clusterName: string | null;
-  readonly httpPort: number;
+  /** Where the agent itself listens, on loopback. */
+  readonly agentPorts: readonly number[];
   /** Null where the machine has no session of its own. */
   readonly controlPlane: string | null;
 }
@@ -104,7 +105,7 @@ export async function setUpMachine(
     cluster_name: facts.clusterName,
     control_plane: facts.controlPlane,
     files: [EXECUTABLE_LINK, CONFIG_FILE, STATE_DIRECTORY, HOST_STATE_DIRECTORY, K3S_CONFIG_FILE],
-    ports: [...PORTS[facts.role], facts.httpPort],
+    ports: [...PORTS[facts.role], ...facts.agentPorts],
     units: [K3S_UNITS[facts.role], UNIT_NAME],
     steps: finished,
     seconds,

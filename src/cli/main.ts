@@ -3,9 +3,10 @@ import { redact } from '../core/redact.ts';
 import { BUILD } from '../core/version.ts';
 import { LOCK_FILE } from '../host/paths.ts';
 import type { CliContext } from './context.ts';
-import { renderRootHelp, renderSubcommandHelp } from './help.ts';
+import type { SubcommandDefinition } from './define-subcommand.ts';
+import { renderGroupHelp, renderRootHelp, renderSubcommandHelp } from './help.ts';
 import { renderError, renderErrorJson } from './render.ts';
-import { findSubcommand } from './subcommands.ts';
+import { findSubcommand, subcommandsOf } from './subcommands.ts';
 
 /**
  * The whole program but for the process itself.
@@ -32,32 +33,64 @@ export async function runCli(context: CliContext, words: readonly string[]): Pro
 }
 
 async function dispatch(context: CliContext, words: readonly string[]): Promise<number> {
-  const first = words[0];
-  if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
-    context.io.stdout(renderRootHelp(BUILD.version));
-    return first === undefined ? 2 : 0;
+  const asked = helpAskedFor(words);
+  if (asked !== undefined) {
+    context.io.stdout(await renderHelp(asked));
+    return words.length === 0 ? 2 : 0;
   }
-  if (first === '--version') {
+  if (['--version', '-v', '-V'].includes(words[0] ?? '')) {
     context.io.stdout(`${BUILD.version}\n`);
     return 0;
   }
   const { entry, rest } = findSubcommand(words);
   const definition = await entry.load();
-  if (rest.includes('--help') || rest.includes('-h')) {
-    context.io.stdout(renderSubcommandHelp(definition));
-    return 0;
-  }
   // The parser is loaded only now: neither --help nor --version needs it.
   const { parseSubcommandArgs } = await import('./define-subcommand.ts');
   const args = parseSubcommandArgs(definition, rest);
   if (definition.needsRoot && context.uid !== 0) {
-    throw new AgentError('NOT_ROOT', `"${definition.name}" changes this machine and needs root`, {
-      hint: `Run it with sudo: sudo pipeops-agent ${definition.name}`,
-    });
+    throw needsRoot(definition);
   }
   return definition.locks === true
     ? runLocked(context, definition.name, () => definition.run(context, args))
     : definition.run(context, args);
+}
+
+/**
+ * The words that help is wanted of: those behind `help`, or all of them but `--help`. Undefined when
+ * it is not asked for; what stands behind `--` asks for nothing.
+ */
+function helpAskedFor(words: readonly string[]): readonly string[] | undefined {
+  if (words.length === 0 || words[0] === 'help') {
+    return words.slice(1).filter((word) => !isHelpFlag(word));
+  }
+  const end = words.indexOf('--');
+  const options = end < 0 ? words : words.slice(0, end);
+  return options.some(isHelpFlag) ? options.filter((word) => !isHelpFlag(word)) : undefined;
+}
+
+function isHelpFlag(word: string): boolean {
+  return word === '--help' || word === '-h';
+}
+
+async function renderHelp(words: readonly string[]): Promise<string> {
+  const [first] = words;
+  if (first === undefined || first.startsWith('-')) {
+    return renderRootHelp(BUILD.version);
+  }
+  if (words.length === 1 && subcommandsOf(first).length > 0) {
+    return renderGroupHelp(first);
+  }
+  return renderSubcommandHelp(await findSubcommand(words).entry.load());
+}
+
+function needsRoot({ name, locks }: SubcommandDefinition): AgentError {
+  const text =
+    locks === true
+      ? `"${name}" changes this machine and needs root`
+      : `"${name}" needs root: it uses what only root may read`;
+  return new AgentError('NOT_ROOT', text, {
+    hint: `Run it with sudo: sudo pipeops-agent ${name}`,
+  });
 }
 
 async function runLocked(

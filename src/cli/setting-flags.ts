@@ -1,4 +1,4 @@
-import { describeSettings } from '../config/describe.ts';
+import { describeSettings, type Setting } from '../config/describe.ts';
 import { CONFIG_PATH } from '../config/schema.ts';
 import type { FlagDefinition } from './define-subcommand.ts';
 
@@ -11,8 +11,17 @@ const CONFIG_FLAG: FlagDefinition = {
 
 /** The flags of all settings that have one, plus `--config`. */
 export function settingFlags(): Readonly<Record<string, FlagDefinition>> {
+  return flagsOf(describeSettings());
+}
+
+/** Those of them that matter on a worker. */
+export function workerSettingFlags(): Readonly<Record<string, FlagDefinition>> {
+  return flagsOf(describeSettings().filter(({ meta }) => meta.serverOnly !== true));
+}
+
+function flagsOf(settings: readonly Setting[]): Readonly<Record<string, FlagDefinition>> {
   const flags: Record<string, FlagDefinition> = { config: CONFIG_FLAG };
-  for (const setting of describeSettings()) {
+  for (const setting of settings) {
     if (setting.meta.flag !== undefined) {
       flags[setting.meta.flag] = {
         type: setting.type === 'boolean' ? 'boolean' : 'string',

@@ -96,16 +96,16 @@ export function findSubcommand(words: readonly string[]): FoundSubcommand {
       return { entry, rest: words.slice(length) };
     }
   }
-  const typed = words[0] ?? '';
-  const second = subcommandsOf(typed);
-  if (second.length > 0) {
-    throw new AgentError('UNKNOWN_SUBCOMMAND', `"${typed}" needs one of: ${second.join(', ')}`, {
-      hint: `For example: pipeops-agent ${typed} ${second[0]}`,
-    });
+  const [first = '', second = ''] = words;
+  const seconds = subcommandsOf(first);
+  if (seconds.length > 0) {
+    throw unknownSecond(first, second, seconds);
   }
-  const firstWords = Object.keys(SUBCOMMANDS).map((name) => name.split(' ')[0] ?? name);
-  const suggestion = didYouMean(typed, firstWords);
-  throw new AgentError('UNKNOWN_SUBCOMMAND', `There is no subcommand "${typed}"`, {
+  const firstWords = Object.entries(SUBCOMMANDS).flatMap(([name, { summary }]) =>
+    summary === '' ? [] : [name.split(' ')[0] ?? name],
+  );
+  const suggestion = didYouMean(first, firstWords);
+  throw new AgentError('UNKNOWN_SUBCOMMAND', `There is no subcommand "${first}"`, {
     hint:
       suggestion === undefined
         ? 'See: pipeops-agent --help'
@@ -113,9 +113,19 @@ export function findSubcommand(words: readonly string[]): FoundSubcommand {
   });
 }
 
-/** The second words that may follow the first: `create`, `list` for `token`. */
-function subcommandsOf(first: string): readonly string[] {
-  return Object.keys(SUBCOMMANDS)
-    .filter((name) => name.startsWith(`${first} `))
-    .map((name) => name.slice(first.length + 1));
+function unknownSecond(first: string, second: string, known: readonly string[]): AgentError {
+  const suggestion = didYouMean(second, known);
+  return new AgentError('UNKNOWN_SUBCOMMAND', `"${first}" needs one of: ${known.join(', ')}`, {
+    hint:
+      suggestion === undefined
+        ? `For example: pipeops-agent ${first} ${known[0]}`
+        : `Did you mean "${first} ${suggestion}"? See: pipeops-agent ${first} --help`,
+  });
+}
+
+/** The second words for people that may follow the first: `create`, `list` for `token`. */
+export function subcommandsOf(first: string): readonly string[] {
+  return Object.entries(SUBCOMMANDS)
+    .filter(([name, { summary }]) => name.startsWith(`${first} `) && summary !== '')
+    .map(([name]) => name.slice(first.length + 1));
 }

@@ -14,6 +14,8 @@ export interface SettingMeta {
   /** Name of the flag, without dashes; absent where only file or environment make sense. */
   readonly flag?: string;
   readonly env?: string;
+  /** A worker does not read it: `join` has no such flag. */
+  readonly serverOnly?: true;
   /** Version in which it came. */
   readonly since: string;
   readonly [key: string]: unknown;
@@ -67,6 +69,7 @@ const AgentSection = z.strictObject({
         description: 'Name of this agent at the control plane; made once when empty',
         flag: 'agent-id',
         env: 'PIPEOPS_AGENT_ID',
+        serverOnly: true,
         since: '0.1.0',
       }),
     ),
@@ -89,6 +92,7 @@ const ClusterSection = z.strictObject({
         description: 'Name of the cluster at the control plane',
         flag: 'cluster-name',
         env: 'CLUSTER_NAME',
+        serverOnly: true,
         since: '0.1.0',
       }),
     ),
@@ -103,6 +107,7 @@ const ControlPlaneSection = z.strictObject({
         description: 'Address of the control plane',
         flag: 'api-url',
         env: 'PIPEOPS_API_URL',
+        serverOnly: true,
         since: '0.1.0',
       }),
     ),
@@ -114,6 +119,7 @@ const ControlPlaneSection = z.strictObject({
         description:
           'How the session is carried; auto prefers the WebSocket and falls back to REST polling',
         flag: 'transport',
+        serverOnly: true,
         since: '0.2.0',
       }),
     ),
@@ -148,6 +154,7 @@ const ControlPlaneSection = z.strictObject({
         'Certificates (PEM) to trust: for the control plane instead of the public ones, for downloads beside them',
       flag: 'ca-file',
       env: 'PIPEOPS_CA_FILE',
+      serverOnly: true,
       since: '0.1.0',
     }),
   ),
@@ -159,6 +166,7 @@ const ControlPlaneSection = z.strictObject({
         description:
           'Allow http:// to a host that is not loopback: others on the way can read and change all of it',
         flag: 'allow-insecure',
+        serverOnly: true,
         since: '0.1.0',
       }),
     ),
@@ -196,6 +204,7 @@ const HttpSection = z.strictObject({
       setting({
         description: 'Port of the TLS listener for kubectl on 127.0.0.1; 0 lets the system choose',
         flag: 'tls-port',
+        serverOnly: true,
         since: '0.1.0',
       }),
     ),
@@ -232,6 +241,7 @@ const K3sSection = z.strictObject({
       setting({
         description: 'Let k3s install its traefik ingress controller',
         flag: 'traefik',
+        serverOnly: true,
         since: '0.1.0',
       }),
     ),

@@ -1,30 +1,50 @@
+/** One typing mistake is forgiven for so many characters, and one always. */
+const CHARACTERS_PER_MISTAKE = 3;
 /** Words further away than this are not worth suggesting. */
 const DISTANCE_MAX = 3;
+/** What is shorter begins too many words. */
+const BEGINNING_LENGTH_MIN = 3;
 
-/** The known word that a typo most likely meant, if one is near. */
+/** The known word that a typo, or its own beginning, most likely meant, if one is near. */
 export function didYouMean(word: string, known: readonly string[]): string | undefined {
+  const small = word.toLowerCase();
   let best: { readonly word: string; readonly distance: number } | undefined;
   for (const candidate of known) {
-    const distance = editDistance(word, candidate);
-    const near = distance <= Math.min(DISTANCE_MAX, Math.ceil(candidate.length / 2));
-    if (near && (best === undefined || distance < best.distance)) {
+    const distance = editDistance(small, candidate);
+    if (isNear(small, candidate, distance) && (best === undefined || distance < best.distance)) {
       best = { word: candidate, distance };
     }
   }
   return best?.word;
 }
 
-/** Levenshtein distance, one row at a time. */
+function isNear(word: string, candidate: string, distance: number): boolean {
+  const length = Math.min(word.length, candidate.length);
+  if (length < BEGINNING_LENGTH_MIN) {
+    return false;
+  }
+  const forgiven = Math.max(1, Math.floor(length / CHARACTERS_PER_MISTAKE));
+  return distance <= Math.min(DISTANCE_MAX, forgiven) || candidate.startsWith(word);
+}
+
+/**
+ * Characters that were changed, added, left out or exchanged with their neighbour (Damerau and
+ * Levenshtein, each character moved once at most), one row at a time.
+ */
 function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
+  let beforePrevious: readonly number[] = [];
+  let previous: readonly number[] = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let row = 1; row <= a.length; row += 1) {
     const current = [row];
     for (let column = 1; column <= b.length; column += 1) {
       const substitution = (previous[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1);
       const insertion = (current[column - 1] ?? 0) + 1;
       const deletion = (previous[column] ?? 0) + 1;
-      current.push(Math.min(substitution, insertion, deletion));
+      const isSwapped = a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1];
+      const swap = isSwapped ? (beforePrevious[column - 2] ?? 0) + 1 : Number.POSITIVE_INFINITY;
+      current.push(Math.min(substitution, insertion, deletion, swap));
     }
+    beforePrevious = previous;
     previous = current;
   }
   return previous[b.length] ?? 0;

@@ -71,7 +71,7 @@ describe('install', () => {
       node: 'node-1',
       cluster_name: 'test',
       control_plane: CONTROL_PLANE,
-      ports: [6443, 10250, 8080],
+      ports: [6443, 10250, 8080, 8443],
       units: ['k3s.service', 'pipeops-agent.service'],
     });
     const second = await install();

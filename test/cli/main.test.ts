@@ -28,10 +28,22 @@ test('--help shows the subcommand also to who is not root, and takes no lock', a
   expect(ran.stdout).toContain('Usage: pipeops-agent uninstall [flags]');
 });
 
+test.each([
+  ['uninstall', 'changes this machine and needs root'],
+  ['cluster-info', 'needs root: it uses what only root may read'],
+  ['token list', 'needs root: it uses what only root may read'],
+])('"%s" %s', async (name, why) => {
+  const { stderr } = await cliContext({ root: directory.path, uid: 1000 }).run(...name.split(' '));
+  expect(stderr).toBe(
+    `pipeops-agent: error: "${name}" ${why} [NOT_ROOT]\n` +
+      `pipeops-agent: hint: Run it with sudo: sudo pipeops-agent ${name}\n`,
+  );
+});
+
 test('an error is text on stderr, and with --json a document on stdout too', async () => {
   const cli = cliContext({ root: directory.path, uid: 1000 });
   const stderr =
-    'pipeops-agent: error: "token list" changes this machine and needs root [NOT_ROOT]\n' +
+    'pipeops-agent: error: "token list" needs root: it uses what only root may read [NOT_ROOT]\n' +
     'pipeops-agent: hint: Run it with sudo: sudo pipeops-agent token list\n';
   expect(await cli.run('token', 'list')).toEqual({ exitCode: 4, stdout: '', stderr });
   const { stdout, ...rest } = await cli.run('token', 'list', '--json');
@@ -40,7 +52,7 @@ test('an error is text on stderr, and with --json a document on stdout too', asy
     stderr,
     error: {
       code: 'NOT_ROOT',
-      message: '"token list" changes this machine and needs root',
+      message: '"token list" needs root: it uses what only root may read',
       hint: 'Run it with sudo: sudo pipeops-agent token list',
     },
   });

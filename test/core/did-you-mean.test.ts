@@ -12,11 +12,30 @@ describe('didYouMean()', () => {
     ['uninstal', 'uninstall'],
     ['jion', 'join'],
     ['tokens', 'token'],
+    ['Status', 'status'],
+    ['stat', 'status'],
+    ['uninst', 'uninstall'],
   ])('finds what "%s" meant', (typo, meant) => {
     expect(didYouMean(typo, COMMANDS)).toBe(meant);
   });
 
-  test.each(['kubernetes', 'x', '', 'abcdefghijkl'])('suggests nothing for "%s"', (word) => {
+  test.each([
+    ...['kubernetes', 'x', '', 'abcdefghijkl'],
+    ...[
+      'down',
+      'up',
+      'logs',
+      'stop',
+      'start',
+      'list',
+      'show',
+      'get',
+      'remove',
+      'create',
+      'i',
+      'un',
+    ],
+  ])('suggests nothing for "%s"', (word) => {
     expect(didYouMean(word, COMMANDS)).toBeUndefined();
   });
 

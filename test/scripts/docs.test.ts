@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test';
 import { join } from 'node:path';
 import { configPage } from '../../scripts/docs.ts';
+import { shownCodes } from '../../scripts/shown-codes.ts';
 import { describeSettings } from '../../src/config/describe.ts';
 import { ERROR_CODES } from '../../src/core/errors.ts';
 
@@ -10,9 +11,27 @@ test('docs/config.md is what the schema says: bun scripts/docs.ts writes it', as
   expect(await docs('config.md')).toBe(configPage());
 });
 
-test('docs/TROUBLESHOOTING.md has a section for each error code, and no other', async () => {
+/**
+ * Texts in the sources that look like a code of ours and are none: variables that are passed on by a
+ * list, capabilities of Linux, and a code of the resolver.
+ */
+const NO_CODES = [
+  ...['LC_ALL', 'HTTP_PROXY'],
+  ...['AUDIT_WRITE', 'DAC_OVERRIDE', 'NET_BIND_SERVICE', 'SYS_CHROOT'],
+  'EAI_AGAIN',
+];
+
+test('docs/TROUBLESHOOTING.md has a section for each code that can be shown, and no other', async () => {
   const headings = (await docs('TROUBLESHOOTING.md')).matchAll(/^## (.*)$/gm);
-  expect([...headings].map(([, code]) => code)).toEqual([...ERROR_CODES]);
+  expect([...headings].map(([, code]) => code).sort()).toEqual([...(await shownCodes(NO_CODES))]);
+});
+
+test('the codes that can be shown are found in the sources: errors, reasons, refusals, the installer', async () => {
+  const found = await shownCodes(NO_CODES);
+  expect(ERROR_CODES.filter((code) => !found.includes(code))).toEqual([]);
+  const others = ['NOT_REGISTERED', 'LOCAL_TOKEN_REJECTED', 'FOREIGN_HOST', 'FOREIGN_ORIGIN'];
+  expect(found).toEqual(expect.arrayContaining(others));
+  expect(found).not.toContain('PIPEOPS_TOKEN');
 });
 
 test('install.sh knows the variable of each setting, to tell whether it has arrived', async () => {

@@ -90,3 +90,19 @@ describe('what was mistyped', () => {
     });
   });
 });
+
+test('help is there by every way that people try', async () => {
+  const [group, ofToken] = await Promise.all([
+    runAgent(['token', '--help']),
+    runAgent(['help', 'token']),
+  ]);
+  expect(ofToken).toEqual(group);
+  expect(group.stdout).toStartWith('Usage: pipeops-agent token <subcommand> [flags]\n');
+  const [create, ofCreate] = await Promise.all([
+    runAgent(['token', 'create', '--help']),
+    runAgent(['help', 'token', 'create']),
+  ]);
+  expect(ofCreate).toEqual(create);
+  expect(await runAgent(['-v'])).toEqual(await runAgent(['--version']));
+  expect((await runAgent(['down'])).stderr).toEndWith('hint: See: pipeops-agent --help\n');
+});
