@@ -23,7 +23,7 @@ const SCRIPTS = [
 
 /** Names of environment variables, by how they are used: `env['X']`, `env: 'X'`, and the like. */
 const VARIABLE =
-  /(?:\benv(?:ironment)?\??\.?\[|\benv: |fromEnvironment\(\w+, )'([A-Z][A-Z0-9_]*)'/g;
+  /'([A-Z_]+_PROXY)'|(?:\benv(?:ironment)?\??\.?\[|\benv: |fromEnvironment\(\w+, )'([A-Z][A-Z0-9_]*)'/g;
 
 /** Each code once, sorted. @param elsewhere texts of the same look that are known to be no codes */
 export async function shownCodes(elsewhere: readonly string[]): Promise<readonly string[]> {
