@@ -1,51 +1,40 @@
-/**
- * Every code that a person or the control plane can be shown, found in the sources: in them a text of
- * capitals and underscores is such a code, unless its line or its use says that it is something else.
- */
+/** Every code that a person or the control plane can be shown, as the sources write them. */
 import { join } from 'node:path';
 import { Glob } from 'bun';
 
 const ROOT = join(import.meta.dir, '..');
 const SOURCES = new Glob('src/**/*.ts');
+const SCRIPTS = new Glob('{install.sh,scripts/*.sh}');
 
-/** A text in quotes; one word alone only where it is said to be a code. */
-const QUOTED = /'([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)'|\bcode: '([A-Z][A-Z0-9]*)'/g;
-/** A key of the table of errors. */
-const TABLE_KEY = /^ {2}([A-Z][A-Z0-9_]*): \{ exit:/gm;
-/** `fail EXIT_CODE CODE` of the shell scripts. */
-const SHELL_FAILURE = /\bfail \d+ ([A-Z][A-Z0-9_]*)|\[([A-Z][A-Z0-9]*_[A-Z0-9_]+)\]/g;
-const SCRIPTS = [
-  'install.sh',
-  'scripts/join-worker.sh',
-  'scripts/cluster-info.sh',
-  'scripts/uninstall.sh',
+/** Where a code stands in TypeScript; each group is one, or several as `'A' | 'B'`. */
+const IN_SOURCES = [
+  /^ {2}([A-Z][A-Z0-9_]*): \{ exit:/gm, // A key of the table of errors.
+  /\bcode: ((?:(?: \| )?'[A-Z][A-Z0-9_]*')+)/g,
+  /\bcode (?:\?\?|=) ('[A-Z][A-Z0-9_]*')/g, // `const code = error?.code ?? 'X'`
+  /\b(?:AgentError|problem|refusal)\(\s*(?:[^\n()]*, )?('[A-Z][A-Z0-9_]*')/g,
 ];
+/** `fail EXIT_CODE CODE`, and a message that ends with `[CODE]`. */
+const IN_SCRIPTS = [/\bfail \d+ ([A-Z][A-Z0-9_]*)/g, /\[([A-Z][A-Z0-9]*_[A-Z0-9_]*)\]/g];
 
-/** Names of environment variables, by how they are used: `env['X']`, `env: 'X'`, and the like. */
-const VARIABLE =
-  /'([A-Z_]+_PROXY)'|(?:\benv(?:ironment)?\??\.?\[|\benv: |fromEnvironment\(\w+, )'([A-Z][A-Z0-9_]*)'/g;
-
-/** Each code once, sorted. @param elsewhere texts of the same look that are known to be no codes */
-export async function shownCodes(elsewhere: readonly string[]): Promise<readonly string[]> {
+/** Each code once, sorted. */
+export async function shownCodes(): Promise<readonly string[]> {
   const codes = new Set<string>();
-  const variables = new Set<string>();
-  for await (const path of SOURCES.scan(ROOT)) {
-    const text = await Bun.file(join(ROOT, path)).text();
-    collect(codes, text, QUOTED);
-    collect(codes, text, TABLE_KEY);
-    collect(variables, text, VARIABLE);
+  for (const [files, patterns] of [
+    [SOURCES, IN_SOURCES],
+    [SCRIPTS, IN_SCRIPTS],
+  ] as const) {
+    for await (const path of files.scan(ROOT)) {
+      collect(codes, await Bun.file(join(ROOT, path)).text(), patterns);
+    }
   }
-  for (const path of SCRIPTS) {
-    collect(codes, await Bun.file(join(ROOT, path)).text(), SHELL_FAILURE);
-  }
-  return [...codes].filter((code) => !variables.has(code) && !elsewhere.includes(code)).sort();
+  return [...codes].sort();
 }
 
-function collect(into: Set<string>, text: string, pattern: RegExp): void {
-  for (const [, ...groups] of text.matchAll(pattern)) {
-    for (const group of groups) {
-      if (group !== undefined) {
-        into.add(group);
+function collect(into: Set<string>, text: string, patterns: readonly RegExp[]): void {
+  for (const pattern of patterns) {
+    for (const [, found = ''] of text.matchAll(pattern)) {
+      for (const [code] of found.matchAll(/[A-Z][A-Z0-9_]*/g)) {
+        into.add(code);
       }
     }
   }
