@@ -1,12 +1,25 @@
-import { AgentError, messageOf } from '../core/errors.ts';
+import { AgentError } from '../core/errors.ts';
+import { systemCode } from '../core/system-words.ts';
+import { troubleOf } from '../core/trouble.ts';
+import { UNIT_FILE, UNIT_NAME } from '../host/paths.ts';
+import { activeState, lastJournalLines } from '../host/systemctl.ts';
 import { DetailedHealth, LocalAccess, PolicyAnswer } from '../protocol/local-api.ts';
 import type { CliContext } from './context.ts';
 
 const SOCKET_PATH = '/run/pipeops-agent/agent.sock';
 /** /ready asks Kubernetes, which may take a while to say no. */
 const TIMEOUT_MS = 10_000;
+/** How long a daemon that starts is waited for: a restart takes about 1 s. */
+const PATIENCE_MS = 5_000;
+const RETRY_INTERVAL_MS = 250;
+/** Lines of its journal in which its last error is looked for. */
+const JOURNAL_LINES = 20;
 
-/** What the daemon says of itself. @throws AgentError DAEMON_UNREACHABLE, NOT_ROOT */
+const UNIT = 'pipeops-agent';
+const LOOK = `systemctl status ${UNIT}`;
+const JOURNAL = `sudo journalctl -u ${UNIT}`;
+
+/** What the daemon says of itself. @throws AgentError DAEMON_UNREACHABLE, NOT_ROOT, NOT_INSTALLED */
 export async function askDaemon(context: CliContext): Promise<DetailedHealth> {
   return parse(await ask(context, '/api/health/detailed'), (json) => DetailedHealth.parse(json));
 }
@@ -27,7 +40,7 @@ export async function askLocalAccess(context: CliContext): Promise<LocalAccess> 
  * a version that only reads it by itself, every 2 s. @throws as askDaemon
  */
 export async function askPolicy(context: CliContext): Promise<PolicyAnswer | undefined> {
-  const answer = await ask(context, '/api/policy');
+  const answer = await ask(context, '/api/policy', 0); // Who asks waits, and knows how long.
   return answer.status === 404 ? undefined : parse(answer, (json) => PolicyAnswer.parse(json));
 }
 
@@ -36,28 +49,99 @@ interface Answer {
   readonly text: string;
 }
 
-async function ask(context: CliContext, path: string): Promise<Answer> {
-  const directory = context.env['RUNTIME_DIRECTORY'];
-  const unix = directory === undefined ? SOCKET_PATH : `${directory}/agent.sock`;
+/** Asks until the daemon answers, for as long as one that starts may take. */
+async function ask(context: CliContext, path: string, patienceMs = PATIENCE_MS): Promise<Answer> {
+  const endsAt = context.clock.monotonic() + patienceMs;
+  for (;;) {
+    const answer = await askOnce(context, path);
+    if (!(answer instanceof Error)) {
+      return answer;
+    }
+    const { error, passing } = await explain(context, answer);
+    const late = !passing || context.clock.monotonic() >= endsAt;
+    if (late || !(await context.clock.sleep(RETRY_INTERVAL_MS, context.signal))) {
+      throw error;
+    }
+  }
+}
+
+async function askOnce(context: CliContext, path: string): Promise<Answer | Error> {
   try {
     const response = await context.http(`http://agent${path}`, {
-      unix,
+      unix: socketOf(context),
       signal: AbortSignal.any([context.signal, AbortSignal.timeout(TIMEOUT_MS)]),
     });
     return { status: response.status, text: await response.text() };
-  } catch (cause) {
-    const there = (await context.files.stat(unix)) !== undefined;
-    if (there && context.uid !== 0) {
-      throw new AgentError('NOT_ROOT', `Cannot open ${unix}`, {
-        hint: 'Run it with sudo, or join the group: sudo usermod -aG pipeops-agent "$USER"',
-        cause,
-      });
-    }
-    throw new AgentError('DAEMON_UNREACHABLE', `The agent does not answer: ${messageOf(cause)}`, {
-      hint: 'See whether it runs: systemctl status pipeops-agent',
-      cause,
-    });
+  } catch (thrown) {
+    return thrown instanceof Error ? thrown : new Error(String(thrown));
   }
+}
+
+function socketOf({ env }: CliContext): string {
+  const directory = env['RUNTIME_DIRECTORY'];
+  return directory === undefined ? SOCKET_PATH : `${directory}/agent.sock`;
+}
+
+/** Why there is no answer, and whether there may be one soon. */
+async function explain(
+  context: CliContext,
+  cause: Error,
+): Promise<{ readonly error: AgentError; readonly passing: boolean }> {
+  const code = systemCode(cause);
+  if (code === 'EACCES' || code === 'EPERM') {
+    const text = `The socket ${socketOf(context)} is for root`;
+    const hint = 'Run the same command with sudo';
+    return { error: new AgentError('NOT_ROOT', text, { hint, cause }), passing: false };
+  }
+  if (context.env['RUNTIME_DIRECTORY'] !== undefined) {
+    const text = `No agent answers at ${socketOf(context)}: ${troubleOf(cause)}`;
+    return { error: unreachable(text, `See whether it runs: ${LOOK}`, cause), passing: false };
+  }
+  if ((await context.files.stat(UNIT_FILE)) === undefined) {
+    const text = 'pipeops-agent is not set up on this machine';
+    const hint =
+      'Make it a server: sudo pipeops-agent install; or a worker: sudo pipeops-agent join';
+    return { error: new AgentError('NOT_INSTALLED', text, { hint, cause }), passing: false };
+  }
+  return explainUnit(context, cause);
+}
+
+async function explainUnit(
+  context: CliContext,
+  cause: Error,
+): Promise<{ readonly error: AgentError; readonly passing: boolean }> {
+  switch (await activeState(context, UNIT_NAME)) {
+    case 'active': {
+      const text = `The agent runs, but does not answer: ${troubleOf(cause)}`;
+      return { error: unreachable(text, `See what it does: ${JOURNAL}`, cause), passing: true };
+    }
+    case 'failed': {
+      const text = `The agent has failed${await lastWords(context)}`;
+      return { error: unreachable(text, `See why: ${JOURNAL}`, cause), passing: false };
+    }
+    case 'inactive': {
+      const hint = `Start it: sudo systemctl start ${UNIT}`;
+      return { error: unreachable('The agent is stopped', hint, cause), passing: false };
+    }
+    default: {
+      const text = `The agent starts, and has not got ready yet${await lastWords(context)}`;
+      return {
+        error: unreachable(text, `See what it waits for: ${JOURNAL}`, cause),
+        passing: true,
+      };
+    }
+  }
+}
+
+/** `: ` and what the daemon said last of an error; empty where nothing is known. */
+async function lastWords(context: CliContext): Promise<string> {
+  const lines = await lastJournalLines(context, UNIT_NAME, JOURNAL_LINES);
+  const line = lines.findLast((each) => each.includes('pipeops-agent: error: '));
+  return line === undefined ? '' : `: ${line.replace(/^.*pipeops-agent: error: /, '')}`;
+}
+
+function unreachable(text: string, hint: string, cause: Error): AgentError {
+  return new AgentError('DAEMON_UNREACHABLE', text, { hint, cause });
 }
 
 /** After an upgrade the daemon may still be of another version than this program. */

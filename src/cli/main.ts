@@ -3,7 +3,7 @@ import { redact } from '../core/redact.ts';
 import { BUILD } from '../core/version.ts';
 import { LOCK_FILE } from '../host/paths.ts';
 import type { CliContext } from './context.ts';
-import type { SubcommandDefinition } from './define-subcommand.ts';
+import type { SubcommandArgs, SubcommandDefinition } from './define-subcommand.ts';
 import { renderGroupHelp, renderRootHelp, renderSubcommandHelp } from './help.ts';
 import { renderError, renderErrorJson } from './render.ts';
 import { findSubcommand, subcommandsOf } from './subcommands.ts';
@@ -47,6 +47,18 @@ async function dispatch(context: CliContext, words: readonly string[]): Promise<
   // The parser is loaded only now: neither --help nor --version needs it.
   const { parseSubcommandArgs } = await import('./define-subcommand.ts');
   const args = parseSubcommandArgs(definition, rest);
+  try {
+    return await runSubcommand(context, definition, args);
+  } catch (thrown) {
+    throw forbidden(context, definition, thrown);
+  }
+}
+
+async function runSubcommand(
+  context: CliContext,
+  definition: SubcommandDefinition,
+  args: SubcommandArgs,
+): Promise<number> {
   if (definition.needsRoot && context.uid !== 0) {
     throw needsRoot(definition);
   }
@@ -81,6 +93,20 @@ async function renderHelp(words: readonly string[]): Promise<string> {
     return renderGroupHelp(first);
   }
   return renderSubcommandHelp(await findSubcommand(words).entry.load());
+}
+
+/** A file that only root may read needs no other advice than how to become root. */
+function forbidden(context: CliContext, { name }: SubcommandDefinition, thrown: unknown): unknown {
+  const denied = thrown instanceof AgentError && thrown.details?.['denied'] === true;
+  // The daemon is no person: sudo is no advice for it.
+  if (!denied || context.uid === 0 || name === 'run') {
+    return thrown;
+  }
+  return new AgentError(thrown.code, thrown.message, {
+    hint: `Run it with sudo: sudo pipeops-agent ${name}`,
+    cause: thrown,
+    details: thrown.details,
+  });
 }
 
 function needsRoot({ name, locks }: SubcommandDefinition): AgentError {

@@ -1,4 +1,5 @@
-import { AgentError, messageOf } from '../core/errors.ts';
+import { AgentError } from '../core/errors.ts';
+import { troubleOf } from '../core/trouble.ts';
 
 /** A standard stream that text is written to. */
 export interface TextOutput {
@@ -37,7 +38,7 @@ export function textOutput(file: Bun.BunFile, name: string): TextOutput {
     flush: async () => {
       await push();
       if (failure !== undefined && !isGone(failure)) {
-        throw new AgentError('FILE_ACCESS', `Cannot write to ${name}: ${messageOf(failure)}`, {
+        throw new AgentError('FILE_ACCESS', `Cannot write to ${name}: ${troubleOf(failure)}`, {
           hint: `See where ${name} leads to, and whether there is room`,
           cause: failure,
         });

@@ -3,6 +3,8 @@
  * wire, heads a page of docs/TROUBLESHOOTING.md and decides the exit code.
  */
 
+import { systemCode, systemWords } from './system-words.ts';
+
 interface ErrorTraits {
   /** Exit code of the process that fails with it (docs/ARCHITECTURE.md, "Exit codes"). */
   readonly exit: number;
@@ -109,7 +111,8 @@ export function toAgentError(thrown: unknown): AgentError {
   if (thrown instanceof AgentError) {
     return thrown;
   }
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const code = systemCode(thrown);
+  const message = code === undefined ? messageOf(thrown) : `${systemWords(code)} (${code})`;
   return new AgentError('INTERNAL', message, {
     cause: thrown,
     hint: 'This is a bug in pipeops-agent. Please report it with the log lines around it',
@@ -125,7 +128,10 @@ export function expectedError(thrown: unknown): AgentError {
   return error;
 }
 
-/** The text of anything thrown, for the message of an error that adds meaning to it. */
+/**
+ * The text of anything thrown as it is: of a bug, or of a parser that says where the mistake stands.
+ * For whatever the system or the network did: `troubleOf`.
+ */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }

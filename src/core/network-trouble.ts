@@ -1,5 +1,6 @@
 /** Why there is no connection to a server, told so that its reader knows what to look at. */
 import { messageOf } from './errors.ts';
+import { troubleOf } from './trouble.ts';
 
 /** `authority`, `name`, `time`: the server's certificate; `ca`: the certificates to trust, here. */
 export type TroubleKind = 'authority' | 'name' | 'time' | 'ca' | 'not_tls' | 'other';
@@ -47,7 +48,7 @@ export function networkTrouble(
   way: NetworkWay,
   certificate?: RefusedCertificate,
 ): NetworkTrouble {
-  const known = troubleOf(thrown);
+  const known = foundOut(thrown);
   if (known !== undefined) {
     return known;
   }
@@ -63,29 +64,16 @@ export function networkTrouble(
     case 'CERT_NOT_YET_VALID':
       return told('time', `its certificate has not begun yet${when(certificate?.validFrom)}`);
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
-      return told('name', `its certificate is for another name: ${messageOf(thrown)}`);
-    case 'ConnectionRefused':
-    case 'ECONNREFUSED':
-      return told('other', 'it refuses connections');
-    case 'ConnectionClosed':
-    case 'ECONNRESET':
-      return told('other', 'it closed the connection');
-    case 'FailedToOpenSocket':
-    case 'EHOSTUNREACH':
-    case 'ENETUNREACH':
-      return told('other', 'there is no route to it');
+      return told('name', `its certificate is for another name${namesIn(messageOf(thrown))}`);
   }
   const text = messageOf(thrown);
-  if (/^(DNS_|ENOTFOUND|EAI_|FailedToResolve)/.test(code)) {
-    return told('other', 'its name cannot be resolved');
-  }
   if (/WRONG_VERSION_NUMBER|HTTP_REQUEST|PACKET_LENGTH_TOO_LONG/.test(`${code} ${text}`)) {
     return told('not_tls', 'what listens there does not speak TLS');
   }
   if (/Invalid CA/.test(text)) {
     return told('ca', 'the certificates to trust it by cannot be used');
   }
-  return told('other', code === '' ? text : `${code}: ${text}`);
+  return told('other', troubleOf(thrown));
 }
 
 /** What the reader can do about it. */
@@ -111,7 +99,7 @@ export function troubleHint({ kind, ownCa, proxy }: NetworkTrouble): string {
 }
 
 /** What a dialer has found out already. */
-function troubleOf(thrown: unknown): NetworkTrouble | undefined {
+function foundOut(thrown: unknown): NetworkTrouble | undefined {
   return thrown instanceof Error && 'trouble' in thrown
     ? (thrown as DialError).trouble // Nobody else puts that on an error.
     : undefined;
@@ -119,6 +107,12 @@ function troubleOf(thrown: unknown): NetworkTrouble | undefined {
 
 export function codeOf(thrown: unknown): string {
   return thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
+}
+
+/** Whose it is, as Node ends its text: "… is not in the cert's altnames: DNS:example.com". */
+function namesIn(text: string): string {
+  const names = /\b(?:altnames|list): ([\w.*:, -]+)$/.exec(text)?.[1];
+  return names === undefined ? '' : ` (${names})`;
 }
 
 function when(time: string | undefined): string {

@@ -2,6 +2,7 @@ import { AgentError } from '../core/errors.ts';
 import type { Clock, Exec, Files } from '../core/ports.ts';
 import { parseKubeconfig, renderKubeconfig, tokenTimes } from '../protocol/kubeconfig.ts';
 import { kubectl } from './kubectl.ts';
+import { kubectlTrouble } from './kubectl-words.ts';
 import { AGENT_USER, K3S_EXECUTABLE, K3S_SERVER_CA_FILE, KUBECONFIG_FILE } from './paths.ts';
 import { applyPermissions } from './policy-file.ts';
 import type { Step } from './steps.ts';
@@ -82,9 +83,13 @@ export async function writeKubeconfig(deps: Deps, account: KubernetesAccount): P
   ]);
   const token = result.stdout.trim();
   if (result.exitCode !== 0 || token === '') {
-    throw new AgentError('KUBERNETES_API', `Cannot mint a token: ${result.stderr}`, {
-      hint: 'Check that Kubernetes answers: k3s kubectl get nodes',
-    });
+    throw new AgentError(
+      'KUBERNETES_API',
+      `Cannot mint a token: ${kubectlTrouble(result.stderr).text}`,
+      {
+        hint: 'Check that Kubernetes answers: k3s kubectl get nodes',
+      },
+    );
   }
   await deps.files.writeAtomic(
     KUBECONFIG_FILE,

@@ -1,5 +1,5 @@
 import { AgentError } from '../core/errors.ts';
-import type { Exec, Files } from '../core/ports.ts';
+import type { Clock, Exec, Files } from '../core/ports.ts';
 import { NodeList } from '../protocol/kubectl.ts';
 import { installedK3sVersion } from './k3s-install.ts';
 import { apiAddress, readKubernetesJson } from './kubectl.ts';
@@ -20,6 +20,7 @@ export interface ClusterInfo {
 
 /** The cluster as its API describes it. @throws AgentError NOT_A_SERVER, KUBERNETES_API */
 export async function readClusterInfo(deps: {
+  readonly clock: Clock;
   readonly exec: Exec;
   readonly files: Files;
 }): Promise<ClusterInfo> {

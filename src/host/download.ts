@@ -1,5 +1,6 @@
-import { AgentError, messageOf } from '../core/errors.ts';
+import { AgentError } from '../core/errors.ts';
 import type { Http } from '../core/ports.ts';
+import { troubleOf } from '../core/trouble.ts';
 
 /** Redirects that are followed: more is a circle. */
 const REDIRECTS_MAX = 5;
@@ -65,7 +66,7 @@ async function downloading<T>(
     if (cause instanceof AgentError) {
       throw cause;
     }
-    throw new AgentError('DOWNLOAD_FAILED', `Cannot fetch ${url}: ${messageOf(cause)}`, {
+    throw new AgentError('DOWNLOAD_FAILED', `Cannot fetch ${url}: ${troubleOf(cause)}`, {
       hint: 'Check that this machine reaches it (proxy: HTTPS_PROXY); a mirror is named with --k3s-mirror',
       cause,
     });

@@ -1,5 +1,6 @@
-import { AgentError, messageOf } from '../core/errors.ts';
+import { AgentError } from '../core/errors.ts';
 import type { Http, TlsOptions } from '../core/ports.ts';
+import { troubleOf } from '../core/trouble.ts';
 import { tokenRefused } from './k3s-refusal.ts';
 
 const PROBE_TIMEOUT_MS = 10_000;
@@ -101,7 +102,7 @@ async function ask(
     const text = (await response.text()).slice(0, CA_LENGTH_MAX);
     return { ok, status, text, why: `it answers ${status}` };
   } catch (thrown) {
-    return { ok: false, status: 0, text: '', why: messageOf(thrown) };
+    return { ok: false, status: 0, text: '', why: troubleOf(thrown) };
   }
 }
 

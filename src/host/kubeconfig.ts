@@ -1,5 +1,5 @@
 import { AgentError } from '../core/errors.ts';
-import type { Exec, Files } from '../core/ports.ts';
+import type { Clock, Exec, Files } from '../core/ports.ts';
 import type { LocalAccess } from '../protocol/local-api.ts';
 import { readClusterInfo } from './cluster-info.ts';
 import { K3S_ADMIN_KUBECONFIG_FILE } from './paths.ts';
@@ -13,6 +13,7 @@ const LOCAL_SERVER = 'https://127.0.0.1:6443';
  * @throws AgentError NOT_A_SERVER, KUBERNETES_API
  */
 export async function clusterKubeconfig(deps: {
+  readonly clock: Clock;
   readonly exec: Exec;
   readonly files: Files;
 }): Promise<string> {

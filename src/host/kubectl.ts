@@ -1,9 +1,13 @@
 import { AgentError } from '../core/errors.ts';
-import type { Exec, ExecResult } from '../core/ports.ts';
+import type { Clock, Exec, ExecResult } from '../core/ports.ts';
+import { kubectlTrouble } from './kubectl-words.ts';
 import { HOST_STATE_DIRECTORY, K3S_EXECUTABLE } from './paths.ts';
 
 const KUBECTL_TIMEOUT_MS = 30_000;
 const API_PORT = 6443;
+/** How long a question waits for an API that restarts. */
+const PATIENCE_MS = 5_000;
+const RETRY_INTERVAL_MS = 500;
 
 /** Runs k3s' own kubectl as the cluster's administrator. Works on a server only. */
 export function kubectl(
@@ -19,18 +23,28 @@ export function kubectl(
   });
 }
 
-/** The list that `kubectl get … -o json` prints. @throws AgentError KUBERNETES_API */
+/**
+ * The list that `kubectl get … -o json` prints; waits a moment for an API that restarts.
+ * @throws AgentError KUBERNETES_API
+ */
 export async function readKubernetesJson(
-  deps: { readonly exec: Exec },
+  deps: { readonly clock: Clock; readonly exec: Exec },
   args: readonly string[],
 ): Promise<unknown> {
-  const result = await kubectl(deps, [...args, '--output=json']);
-  if (result.exitCode !== 0) {
-    throw new AgentError('KUBERNETES_API', `Kubernetes does not answer: ${result.stderr}`, {
-      hint: 'Check that k3s runs: systemctl status k3s',
-    });
+  const endsAt = deps.clock.monotonic() + PATIENCE_MS;
+  for (;;) {
+    const result = await kubectl(deps, [...args, '--output=json']);
+    if (result.exitCode === 0) {
+      return JSON.parse(result.stdout);
+    }
+    const { text, passing } = kubectlTrouble(result.stderr);
+    if (!passing || deps.clock.monotonic() >= endsAt) {
+      throw new AgentError('KUBERNETES_API', `Kubernetes does not answer: ${text}`, {
+        hint: 'See how it is: systemctl status k3s; start it: sudo systemctl start k3s',
+      });
+    }
+    await deps.clock.sleep(RETRY_INTERVAL_MS);
   }
-  return JSON.parse(result.stdout);
 }
 
 /** Where a server's API listens. @param address IPv4 or IPv6 */

@@ -1,6 +1,7 @@
 import { AgentError, toAgentError } from '../core/errors.ts';
 import type { Exec, Files } from '../core/ports.ts';
 import { kubectl } from './kubectl.ts';
+import { kubectlTrouble } from './kubectl-words.ts';
 import { AGENT_USER, POLICY_FILE } from './paths.ts';
 import type { Step } from './steps.ts';
 
@@ -35,7 +36,7 @@ export async function applyPermissions(deps: Pick<Deps, 'exec'>, manifest: strin
   if (result.exitCode !== 0) {
     throw new AgentError(
       'KUBERNETES_API',
-      `Cannot set the permissions of the agent: ${result.stderr}`,
+      `Cannot set the permissions of the agent: ${kubectlTrouble(result.stderr).text}`,
       { hint: 'Check that Kubernetes answers: k3s kubectl get nodes' },
     );
   }

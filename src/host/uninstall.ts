@@ -3,6 +3,7 @@ import type { Exec, Files } from '../core/ports.ts';
 import type { InventoryEntry } from '../protocol/host-state.ts';
 import type { HostInventory } from './inventory.ts';
 import { kubectl } from './kubectl.ts';
+import { kubectlTrouble } from './kubectl-words.ts';
 import {
   AGENT_USER,
   CONTROL_PLANE_TOKEN_FILE,
@@ -135,9 +136,13 @@ async function removeUnit(deps: Deps, path: string): Promise<void> {
 async function removeAccount(deps: Deps, manifest: string): Promise<void> {
   const result = await kubectl(deps, ['delete', '--ignore-not-found', '-f', '-'], manifest);
   if (result.exitCode !== 0) {
-    throw new AgentError('KUBERNETES_API', `Cannot remove the account: ${result.stderr}`, {
-      hint: 'Check that k3s runs, then run the same command again: systemctl status k3s',
-    });
+    throw new AgentError(
+      'KUBERNETES_API',
+      `Cannot remove the account: ${kubectlTrouble(result.stderr).text}`,
+      {
+        hint: 'Check that k3s runs, then run the same command again: systemctl status k3s',
+      },
+    );
   }
 }
 

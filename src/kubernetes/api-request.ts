@@ -1,7 +1,8 @@
 /** One request to the API server: who asks, how long it may take, and what a refusal says. */
 import type { V1Status } from '@kubernetes/client-node';
-import { AgentError, messageOf } from '../core/errors.ts';
+import { AgentError } from '../core/errors.ts';
 import type { Http } from '../core/ports.ts';
+import { troubleOf } from '../core/trouble.ts';
 import type { KubernetesCredentials } from './credentials.ts';
 
 export type Query = Readonly<Record<string, string | number | boolean>>;
@@ -74,7 +75,7 @@ async function attempt(deps: ApiDeps, request: ApiRequest): Promise<Response> {
         hint: 'Look at the load of the machine and at: journalctl -u k3s',
       });
     }
-    throw new AgentError('KUBERNETES_API', `Cannot reach Kubernetes: ${messageOf(thrown)}`, {
+    throw new AgentError('KUBERNETES_API', `Cannot reach Kubernetes: ${troubleOf(thrown)}`, {
       hint: 'Check that k3s runs: systemctl status k3s',
       cause: thrown,
     });

@@ -1,5 +1,6 @@
 import type { KubernetesListObject, KubernetesObject } from '@kubernetes/client-node';
-import { AgentError, messageOf } from '../core/errors.ts';
+import { AgentError } from '../core/errors.ts';
+import { troubleOf } from '../core/trouble.ts';
 import { type ApiDeps, type ApiRequest, type Query, sendToApi } from './api-request.ts';
 import { type PageEnd, readListPage } from './list-page.ts';
 import { expectTrouble, type WatchEvent, watchEvents } from './watch-events.ts';
@@ -205,7 +206,7 @@ async function readJson(
     if (signal.aborted) {
       throw new AgentError('INTERRUPTED', `The request for ${path} was interrupted`);
     }
-    const text = `The answer to ${path} broke off or is not JSON: ${messageOf(thrown)}`;
+    const text = `The answer to ${path} broke off or is not JSON: ${troubleOf(thrown)}`;
     throw new AgentError('KUBERNETES_API', text, { cause: thrown });
   }
 }

@@ -1,5 +1,6 @@
-import { AgentError, messageOf } from '../core/errors.ts';
+import { AgentError } from '../core/errors.ts';
 import type { Http } from '../core/ports.ts';
+import { troubleOf } from '../core/trouble.ts';
 import type { NodeRow } from './cluster-status.ts';
 import type { KubernetesCredentials } from './credentials.ts';
 
@@ -50,7 +51,7 @@ export async function readKubeletUsage(
     return usageIn(await readSummary(response));
   } catch (thrown) {
     const name = node.status.name;
-    throw new AgentError('KUBERNETES_API', `Kubelet of node "${name}": ${messageOf(thrown)}`, {
+    throw new AgentError('KUBERNETES_API', `Kubelet of node "${name}": ${troubleOf(thrown)}`, {
       cause: thrown,
     });
   }

@@ -1,6 +1,7 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
-import { AgentError, messageOf } from '../core/errors.ts';
+import { AgentError } from '../core/errors.ts';
 import type { Http, Log } from '../core/ports.ts';
+import { troubleOf } from '../core/trouble.ts';
 import type { KubernetesClient } from './client.ts';
 import { collect, type NodeRow } from './cluster-status.ts';
 import type { KubernetesCredentials } from './credentials.ts';
@@ -51,7 +52,7 @@ export function resourceUsageReader(deps: ResourceUsageDeps): ReadResourceUsage 
       if (!(thrown instanceof AgentError)) {
         throw thrown;
       }
-      problems.push(messageOf(thrown));
+      problems.push(troubleOf(thrown));
     };
     const measured =
       (await centralUsage(deps, signal).catch(note)) ??

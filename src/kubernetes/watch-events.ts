@@ -1,4 +1,5 @@
-import { AgentError, messageOf } from '../core/errors.ts';
+import { AgentError } from '../core/errors.ts';
+import { troubleOf } from '../core/trouble.ts';
 
 /** Longest line of a watch, characters: etcd takes objects of up to 1.5 MiB. */
 const WATCH_LINE_LIMIT_CHARS = 8 * 1024 * 1024;
@@ -47,7 +48,7 @@ export async function* expectTrouble(
     if (thrown instanceof AgentError) {
       throw thrown; // A refusal, or a break that has been told already.
     }
-    const text = `The connection broke while Kubernetes answered ${path}: ${messageOf(thrown)}`;
+    const text = `The connection broke while Kubernetes answered ${path}: ${troubleOf(thrown)}`;
     throw new AgentError('KUBERNETES_API', text, { cause: thrown });
   }
 }

@@ -1,4 +1,3 @@
-import { messageOf } from '../core/errors.ts';
 import {
   codeOf,
   type DialError,
@@ -6,6 +5,7 @@ import {
   type RefusedCertificate,
 } from '../core/network-trouble.ts';
 import { proxyFor } from '../core/proxy-settings.ts';
+import { troubleOf } from '../core/trouble.ts';
 import type { SocketDialerOptions } from './socket-dialer.ts';
 
 /** A certificate as Node and Bun show it (node:tls, "Certificate object"), as far as it is used. */
@@ -33,7 +33,7 @@ export function dialError(thrown: unknown, address: URL, options: SocketDialerOp
   const proxied = proxyFor(address, options.proxy) !== undefined;
   const way = { ownCa: options.ca !== undefined, proxy: proxied ? options.proxy.url : '' };
   const trouble = networkTrouble(thrown, way, refusedOf(thrown));
-  const cause = thrown instanceof Error ? thrown : new Error(messageOf(thrown));
+  const cause = thrown instanceof Error ? thrown : new Error(troubleOf(thrown));
   return Object.assign(new Error(trouble.why, { cause }), { code: codeOf(thrown), trouble });
 }
 

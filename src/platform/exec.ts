@@ -129,7 +129,8 @@ function throwIfNotAnExit(
     });
   }
   if (error.code === 'ENOENT' || error.code === 'EACCES') {
-    throw new AgentError('TOOL_MISSING', `Cannot run "${program}": ${error.code}`, {
+    const why = error.code === 'ENOENT' ? 'it is not on this machine' : 'it may not be run';
+    throw new AgentError('TOOL_MISSING', `Cannot run "${program}": ${why}`, {
       hint: `Install "${program}" or put it into PATH`,
       details,
       cause: error,

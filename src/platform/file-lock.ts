@@ -9,7 +9,9 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
+import { AgentError } from '../core/errors.ts';
 import type { FileLock } from '../core/ports.ts';
+import { troubleOf } from '../core/trouble.ts';
 
 /** flock(2); the same on every Linux. */
 const LOCK_EX = 2;
@@ -23,7 +25,7 @@ export const systemFileLock: FileLock = (path, holder) => {
     flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
   });
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
-    const descriptor = openSync(path, 'a+', 0o600);
+    const descriptor = openLockFile(path);
     if (libc.symbols.flock(descriptor, LOCK_EX | LOCK_NB) !== 0) {
       closeSync(descriptor);
       return { heldBy: readHolder(path) };
@@ -42,6 +44,17 @@ export const systemFileLock: FileLock = (path, holder) => {
   }
   return { heldBy: 'several processes that come and go' };
 };
+
+function openLockFile(path: string): number {
+  try {
+    return openSync(path, 'a+', 0o600);
+  } catch (cause) {
+    throw new AgentError('FILE_ACCESS', `Cannot lock ${path}: ${troubleOf(cause)}`, {
+      hint: `See what stands there: ls -ld ${path}`,
+      cause,
+    });
+  }
+}
 
 function readHolder(path: string): string {
   try {

@@ -14,8 +14,11 @@ import {
   unlink,
 } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { AgentError, messageOf } from '../core/errors.ts';
+import { AgentError } from '../core/errors.ts';
+
 import type { FileStat, Files, FileWriteOptions } from '../core/ports.ts';
+import { systemCode } from '../core/system-words.ts';
+import { troubleOf } from '../core/trouble.ts';
 
 /** Longest file that `readText` reads unless told otherwise. */
 const READ_LIMIT_BYTES = 1024 * 1024;
@@ -51,7 +54,7 @@ function ifThere<T>(action: string, path: string, work: () => Promise<T>): Promi
     try {
       return await work();
     } catch (thrown) {
-      const code = errnoOf(thrown);
+      const code = systemCode(thrown);
       if (code === 'ENOENT' || code === 'ENOTDIR') {
         return undefined;
       }
@@ -65,7 +68,7 @@ async function explained<T>(action: string, path: string, work: () => Promise<T>
   try {
     return await work();
   } catch (thrown) {
-    const code = errnoOf(thrown);
+    const code = systemCode(thrown);
     if (code === 'ENOSPC' || code === 'EDQUOT') {
       throw new AgentError('DISK_FULL', `Cannot ${action} ${path}: no space left on the disk`, {
         hint: `Free some space on the file system of ${path}, then run the same command again`,
@@ -75,15 +78,15 @@ async function explained<T>(action: string, path: string, work: () => Promise<T>
     if (thrown instanceof AgentError) {
       throw thrown;
     }
-    throw new AgentError('FILE_ACCESS', `Cannot ${action} ${path}: ${messageOf(thrown)}`, {
-      hint: 'Check the permissions and what stands there',
+    const isDenied = code === 'EACCES' || code === 'EPERM';
+    throw new AgentError('FILE_ACCESS', `Cannot ${action} ${path}: ${troubleOf(thrown)}`, {
+      hint: isDenied
+        ? `Run it with sudo; or see who may: ls -ld ${path}`
+        : `See what stands there: ls -ld ${path}`,
       cause: thrown,
+      details: { path, ...(isDenied ? { denied: true } : {}) },
     });
   }
-}
-
-function errnoOf(thrown: unknown): string | undefined {
-  return thrown instanceof Error && 'code' in thrown ? String(thrown.code) : undefined;
 }
 
 async function readText(realPath: string, path: string, limitBytes: number): Promise<string> {
@@ -217,7 +220,7 @@ async function diskSpace(path: string): Promise<{ freeBytes: number; totalBytes:
       const space = await statfs(existing);
       return { freeBytes: space.bavail * space.bsize, totalBytes: space.blocks * space.bsize };
     } catch (thrown) {
-      if (errnoOf(thrown) !== 'ENOENT' || existing === dirname(existing)) {
+      if (systemCode(thrown) !== 'ENOENT' || existing === dirname(existing)) {
         throw thrown;
       }
       existing = dirname(existing);

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { troubleOf } from '../core/trouble.ts';
 import type { ByteStream } from './byte-stream.ts';
 import { dialSocket, type SocketDialerOptions } from './socket-dialer.ts';
 
@@ -16,7 +17,7 @@ function streamOf(socket: Socket): ByteStream {
       let failure = '';
       socket.on('data', (chunk: Buffer) => handlers.data(chunk));
       socket.on('error', (error) => {
-        failure = error.message;
+        failure = troubleOf(error);
       });
       socket.on('close', () => handlers.closed(failure));
     },

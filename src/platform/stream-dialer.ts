@@ -1,5 +1,6 @@
 /** Streams to a server, for WebSockets. */
 import { proxyFor } from '../core/proxy-settings.ts';
+import { troubleOf } from '../core/trouble.ts';
 import { firstAddress, isAddress, type Target, targetOf } from './addresses.ts';
 import { BunStream } from './bun-stream.ts';
 import type { ByteStream } from './byte-stream.ts';
@@ -82,10 +83,10 @@ function connectDirectly(
         },
         data: (_socket, bytes) => stream?.received(bytes),
         drain: () => stream?.flush(),
-        error: (_socket, error) => stream?.failed(error.message),
+        error: (_socket, error) => stream?.failed(troubleOf(error)),
         close: (_socket, error) => {
           fail(error ?? new Error('the connection was closed'));
-          stream?.closed(error?.message ?? '');
+          stream?.closed(error === undefined ? '' : troubleOf(error));
         },
       },
     }).catch(fail);

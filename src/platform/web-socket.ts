@@ -1,5 +1,4 @@
 /** WebSockets to a server, over streams of bytes that somebody else connects. */
-import { messageOf } from '../core/errors.ts';
 import { networkTrouble } from '../core/network-trouble.ts';
 import type {
   Random,
@@ -9,6 +8,7 @@ import type {
   WebSocketEnd,
   WebSocketHandlers,
 } from '../core/ports.ts';
+import { troubleOf } from '../core/trouble.ts';
 import {
   encodeRequestHead,
   HEAD_LIMIT_BYTES,
@@ -154,7 +154,7 @@ class DialledWebSocket implements WebSocketConnection {
       ]);
       stream.write(head);
     } catch (thrown) {
-      this.#leave({ code: ABNORMAL_CLOSURE, reason: messageOf(thrown) });
+      this.#leave({ code: ABNORMAL_CLOSURE, reason: troubleOf(thrown) });
     }
   }
 
@@ -227,7 +227,7 @@ function upgradeAnswer(head: Buffer, key: string): { readonly protocol: string }
     }
     return { protocol: singleHeader(answer.headers, 'sec-websocket-protocol') ?? '' };
   } catch (thrown) {
-    const reason = `the answer to the upgrade cannot be read: ${messageOf(thrown)}`;
+    const reason = `the answer to the upgrade cannot be read: ${troubleOf(thrown)}`;
     return { code: ABNORMAL_CLOSURE, reason };
   }
 }

@@ -4,7 +4,8 @@
  * trailers and cannot upgrade (docs/decisions/0010-own-http-client.md).
  */
 import type { Socket } from 'bun';
-import { AgentError, messageOf } from '../core/errors.ts';
+import { AgentError } from '../core/errors.ts';
+import { troubleOf } from '../core/trouble.ts';
 import { HeadBuffer } from '../protocol/head-buffer.ts';
 import { type HeaderList, parseResponseHead, singleHeader } from '../protocol/http-head.ts';
 import { type BodyReader, type BodySink, responseBodyReader } from './body-framing.ts';
@@ -170,7 +171,7 @@ export class UpstreamConnection {
     try {
       this.#take(exchange, bytes);
     } catch (thrown) {
-      this.#fail(thrown instanceof AgentError ? thrown : brokenAnswer(messageOf(thrown)));
+      this.#fail(thrown instanceof AgentError ? thrown : brokenAnswer(troubleOf(thrown)));
     }
   }
 

@@ -1,6 +1,7 @@
 /** Connecting to the API server, or to an application. */
 import type { Socket } from 'bun';
-import { AgentError, messageOf } from '../core/errors.ts';
+import { AgentError } from '../core/errors.ts';
+import { troubleOf } from '../core/trouble.ts';
 import { type ConnectionOwner, UpstreamConnection } from './upstream-connection.ts';
 
 export interface UpstreamAddress {
@@ -90,7 +91,7 @@ function tlsOf(address: UpstreamAddress) {
 function unreachable(address: UpstreamAddress, cause: unknown): AgentError {
   return new AgentError(
     'KUBERNETES_API',
-    `Cannot reach ${address.hostname}:${address.port}: ${messageOf(cause)}`,
+    `Cannot reach ${address.hostname}:${address.port}: ${troubleOf(cause)}`,
     {
       hint: 'Check that k3s runs: systemctl status k3s',
       cause,

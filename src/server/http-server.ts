@@ -1,5 +1,6 @@
-import { AgentError, messageOf } from '../core/errors.ts';
+import { AgentError } from '../core/errors.ts';
 import type { Files, Log } from '../core/ports.ts';
+import { troubleOf } from '../core/trouble.ts';
 import type { Listener } from './listener.ts';
 import { answer, type Door, type ServerSources } from './routes.ts';
 
@@ -49,7 +50,7 @@ function serve(deps: HttpServerDeps, leaving: AbortSignal, door: Door, listen: L
     fetch: (request: Request, server: Bun.Server<undefined>) =>
       answer(deps.sources, door, request, () => server.timeout(request, 0), leaving),
     error: (thrown: Error) => {
-      deps.log.error('a request failed', { error: messageOf(thrown) });
+      deps.log.error('a request failed', { error: thrown.message });
       const error = { code: 'INTERNAL', message: 'The agent could not answer' };
       return Response.json({ error }, { status: 500 });
     },
@@ -66,7 +67,7 @@ function serve(deps: HttpServerDeps, leaving: AbortSignal, door: Door, listen: L
         });
   } catch (cause) {
     const where = 'unix' in listen ? listen.unix : `127.0.0.1:${listen.port}`;
-    throw new AgentError('PORT_IN_USE', `Cannot listen on ${where}: ${messageOf(cause)}`, {
+    throw new AgentError('PORT_IN_USE', `Cannot listen on ${where}: ${troubleOf(cause)}`, {
       hint: 'See who holds it: ss -ltnp; or choose another port: http.port in config.yaml',
       cause,
     });

@@ -4,8 +4,9 @@
  * the bytes of an upgrade (exec, attach, port-forward).
  */
 import type { Socket } from 'bun';
-import { AgentError, messageOf } from '../core/errors.ts';
+import { AgentError } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
+import { troubleOf } from '../core/trouble.ts';
 import { type RequestHead, singleHeader } from '../protocol/http-head.ts';
 import { type ForwardDeps, forward } from '../proxy/forward.ts';
 import { Connection, type ConnectionDeps, type Refusal } from './http1/connection.ts';
@@ -108,7 +109,7 @@ function listen(
       },
     });
   } catch (cause) {
-    throw new AgentError('PORT_IN_USE', `Cannot listen on 127.0.0.1:${port}: ${messageOf(cause)}`, {
+    throw new AgentError('PORT_IN_USE', `Cannot listen on 127.0.0.1:${port}: ${troubleOf(cause)}`, {
       hint: 'See who holds it: ss -ltnp; or choose another: http.tls_port in config.yaml',
       cause,
     });

@@ -1,8 +1,9 @@
 import { Database } from 'bun:sqlite';
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { AgentError, messageOf } from '../core/errors.ts';
+import { AgentError } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
+import { troubleOf } from '../core/trouble.ts';
 import { machineTrouble } from './store-trouble.ts';
 
 /** How long a statement waits for another process (`status`, a backup) to let go, ms. */
@@ -81,7 +82,7 @@ export function openDatabase(deps: { readonly clock: Clock }, path: string): Ope
     try {
       return { database: openChecked(deps.clock, path), setAsidePath };
     } catch (cause) {
-      throw new AgentError('STORE_CORRUPT', `Cannot open ${path}: ${messageOf(damage)}`, {
+      throw new AgentError('STORE_CORRUPT', `Cannot open ${path}: ${troubleOf(damage)}`, {
         hint: `Check the disk that holds ${path}; the damaged file is kept as ${setAsidePath}`,
         cause,
       });

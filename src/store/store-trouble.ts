@@ -1,5 +1,6 @@
 import { SQLiteError } from 'bun:sqlite';
-import { AgentError, type ErrorCode, messageOf } from '../core/errors.ts';
+import { AgentError, type ErrorCode } from '../core/errors.ts';
+import { troubleOf } from '../core/trouble.ts';
 
 /**
  * Troubles of the machine and not of the store, which is whole and stays where it is
@@ -23,7 +24,7 @@ export function machineTrouble(action: string, thrown: unknown): AgentError | un
   if (trouble === undefined) {
     return undefined;
   }
-  return new AgentError(trouble[1], `Cannot ${action}: ${messageOf(thrown)}`, {
+  return new AgentError(trouble[1], `Cannot ${action}: ${troubleOf(thrown)}`, {
     hint: 'Check the space and the permissions where the store stands, and who else has it open',
     cause: thrown,
   });

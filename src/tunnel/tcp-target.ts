@@ -1,6 +1,6 @@
 import type { Socket } from 'bun';
-import { messageOf } from '../core/errors.ts';
 import { releaseBuffer } from '../core/release-buffer.ts';
+import { troubleOf } from '../core/trouble.ts';
 import { ByteQueue } from './byte-queue.ts';
 import type { TunnelCounters } from './counters.ts';
 import type { Deadlines } from './deadlines.ts';
@@ -71,7 +71,7 @@ export class TcpTarget implements StreamHandler {
         socket: SOCKET_HANDLER,
       });
     } catch (thrown) {
-      this.#dialFailed(messageOf(thrown));
+      this.#dialFailed(troubleOf(thrown));
     }
     this.#dialling = false;
     this.#releaseWhenOver();
@@ -291,6 +291,7 @@ const SOCKET_HANDLER = {
   drain: (socket: Socket<TcpTarget>) => socket.data.flush(),
   end: (socket: Socket<TcpTarget>) => socket.data.targetEnded(),
   // In order without an error, and then there may have been no `end`.
-  close: (socket: Socket<TcpTarget>, error?: Error) => socket.data.socketClosed(error?.message),
-  error: (socket: Socket<TcpTarget>, error: Error) => socket.data.socketClosed(error.message),
+  close: (socket: Socket<TcpTarget>, error?: Error) =>
+    socket.data.socketClosed(error == null ? undefined : troubleOf(error)),
+  error: (socket: Socket<TcpTarget>, error: Error) => socket.data.socketClosed(troubleOf(error)),
 };

@@ -1,4 +1,4 @@
-import { messageOf } from '../core/errors.ts';
+import { troubleOf } from '../core/trouble.ts';
 import type { TargetDeps } from './tcp-target.ts';
 import type { StreamEnd, StreamHandler, YamuxStream } from './yamux-stream.ts';
 
@@ -48,7 +48,7 @@ export class UdpTarget implements StreamHandler {
         socket: {
           data: (_, datagram) => this.#received(datagram),
           // Nobody listens there: the next datagram may find someone.
-          error: (_, error) => this.#deps.failed(error.message),
+          error: (_, error) => this.#deps.failed(troubleOf(error)),
         },
       });
       this.#socket = socket;
@@ -60,7 +60,7 @@ export class UdpTarget implements StreamHandler {
       }
     } catch (thrown) {
       this.#deps.counters.dialErrors += 1;
-      this.#deps.failed(`cannot open a socket: ${messageOf(thrown)}`);
+      this.#deps.failed(`cannot open a socket: ${troubleOf(thrown)}`);
       this.refuse();
     }
     this.#dialling = false;

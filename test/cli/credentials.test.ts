@@ -57,7 +57,7 @@ test('credentials renew gives up after a minute with what k3s said', async () =>
     exitCode: 8,
     stdout: '',
     stderr:
-      'pipeops-agent: error: Cannot mint a token: connection refused [KUBERNETES_API]\n' +
+      'pipeops-agent: error: Cannot mint a token: nothing answers on port 6443; k3s does not run, or still starts [KUBERNETES_API]\n' +
       'pipeops-agent: hint: Check that Kubernetes answers: k3s kubectl get nodes\n',
   });
   expect(cli.started).toEqual([MINT, MINT]);

@@ -229,7 +229,7 @@ describe('systemExec() and a program that cannot be run', () => {
     );
     expect({ code, message, hint, details }).toEqual({
       code: 'TOOL_MISSING',
-      message: 'Cannot run "no-such-program": ENOENT',
+      message: 'Cannot run "no-such-program": it is not on this machine',
       hint: 'Install "no-such-program" or put it into PATH',
       details: { argv: ['no-such-program', '--flag'] },
     });
@@ -243,7 +243,7 @@ describe('systemExec() and a program that cannot be run', () => {
     const { code, message } = await failureOf(() => run([path]));
     expect({ code, message }).toEqual({
       code: 'TOOL_MISSING',
-      message: `Cannot run "${path}": EACCES`,
+      message: `Cannot run "${path}": it may not be run`,
     });
   });
 });

@@ -171,7 +171,7 @@ describe('openDatabase()', () => {
     const { code, message } = await failureOf(() => openDatabase({ clock }, path));
     expect({ code, message }).toEqual({
       code: 'FILE_ACCESS',
-      message: `Cannot open ${path}: unable to open database file`,
+      message: `Cannot open ${path}: it cannot be opened`,
     });
   });
 

@@ -106,7 +106,7 @@ function scriptedExec(programs: Readonly<Record<string, ScriptedAnswer>>, starte
       started.push(line);
       const answer = programs[line];
       if (answer === undefined) {
-        throw new AgentError('TOOL_MISSING', `Cannot run "${argv[0]}": ENOENT`);
+        throw new AgentError('TOOL_MISSING', `Cannot run "${argv[0]}": it is not on this machine`);
       }
       return {
         exitCode: 0,

@@ -1,5 +1,8 @@
 import { expect, test } from 'bun:test';
+import { chmod, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { encodeJoinToken } from '../../src/protocol/join-token.ts';
+import { tempDirectory } from '../support/temp-dir.ts';
 import { runAgent } from './run-agent.ts';
 
 test('what changes the machine wants root', async () => {
@@ -46,4 +49,24 @@ test('join refuses a mangled token and never repeats it', async () => {
       'pipeops-agent: error: The join token ended at 2020-01-01T00:00:00.000Z [JOIN_TOKEN_EXPIRED]\n' +
       'pipeops-agent: hint: Make a new one on a server: sudo pipeops-agent token create\n',
   });
+});
+
+test('a file that only root may read is answered with sudo, not with words of the system', async () => {
+  await using directory = await tempDirectory();
+  const path = join(directory.path, 'config.yaml');
+  await writeFile(path, 'cluster: {name: secret}\n', { mode: 0o600 });
+  await chmod(directory.path, 0o755);
+  expect(await runAgent(['config', 'show', '--config', path], { asNobody: true })).toEqual({
+    exitCode: 4,
+    stdout: '',
+    stderr:
+      `pipeops-agent: error: Cannot read ${path}: permission denied [FILE_ACCESS]\n` +
+      'pipeops-agent: hint: Run it with sudo: sudo pipeops-agent config show\n',
+  });
+});
+
+test('status before an installation says how to install', async () => {
+  const { exitCode, stdout, stderr } = await runAgent(['status']);
+  expect({ exitCode, stdout }).toEqual({ exitCode: 4, stdout: '' });
+  expect(stderr).toStartWith('pipeops-agent: error: pipeops-agent is not set up on this machine');
 });

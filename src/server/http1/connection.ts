@@ -4,8 +4,8 @@
  * (docs/decisions/0017-own-http-server.md). Whatever could be read in two ways ends the connection.
  */
 import type { Socket } from 'bun';
-import { messageOf } from '../../core/errors.ts';
 import { releaseBuffer } from '../../core/release-buffer.ts';
+import { troubleOf } from '../../core/trouble.ts';
 import { HeadBuffer } from '../../protocol/head-buffer.ts';
 import {
   encodeResponseHead,
@@ -120,7 +120,7 @@ export class Connection implements ExchangeOwner {
         rest = this.#take(rest);
       }
     } catch (thrown) {
-      this.#refuseMalformed(400, messageOf(thrown));
+      this.#refuseMalformed(400, troubleOf(thrown));
     }
   }
 
