@@ -13,11 +13,14 @@ import type { CommandDeps, CommandHandler } from './handler.ts';
 import type { CommandProgress } from './progress.ts';
 import { type ResultTimes, resultOfError } from './result.ts';
 import { type RunningCommand, runCommand } from './running-command.ts';
+import { targetOf } from './target.ts';
 
 /** Commands that run at once, at most. Urgent ones have places of their own. */
 export const RUNNING_MAX = { urgent: 4, normal: 8 } as const;
 /** How long the end of running commands is waited for when the daemon stops. */
 const STOP_GRACE_MS = 5_000;
+/** Longest error of a command in the log, characters: its result has all of it. */
+const LOGGED_ERROR_LENGTH_MAX = 500;
 /** A handler that nothing could stop for this long is ended with the whole daemon. */
 export const HUNG_HANDLER_MS = 10 * 60_000;
 
@@ -241,9 +244,12 @@ async function finish(
   engine.log.info(result.success ? 'command succeeded' : 'command failed', {
     command_id: id,
     command_type: type,
+    target: targetOf(entry.command.payload),
     duration_ms: Math.round(durationMs),
     attempts,
     error_code: result.error_code,
+    // Redacted when the result was made.
+    error: result.error?.slice(0, LOGGED_ERROR_LENGTH_MAX),
   });
 }
 

@@ -4,6 +4,7 @@
  * is one access, or a non-resource path. What is allowed: docs/POLICY.md.
  */
 import { AgentError } from '../core/errors.ts';
+import { refusalHint } from './refusal-hint.ts';
 
 /** One request to the Kubernetes API, as RBAC sees it (kubernetes.io, "Authorization overview"). */
 export interface AccessRequest {
@@ -61,7 +62,7 @@ export function refused(rule: string, reason: string): PolicyDecision {
 export function requireAllowed(decision: PolicyDecision): void {
   if (!decision.allowed) {
     throw new AgentError('POLICY_DENIED', decision.reason, {
-      hint: 'See what is allowed here: pipeops-agent policy show. Only root on this machine can change it',
+      hint: refusalHint(decision.rule),
       details: { rule: decision.rule },
     });
   }

@@ -5,6 +5,7 @@ import { commandExecutor, HUNG_HANDLER_MS, RUNNING_MAX } from '../../src/command
 import { type CommandContext, commandHandler } from '../../src/commands/handler.ts';
 import { commandProgress } from '../../src/commands/progress.ts';
 import { AgentError, toAgentError } from '../../src/core/errors.ts';
+import type { LogFields } from '../../src/core/ports.ts';
 import type { Command, CommandResult } from '../../src/protocol/rest.ts';
 import type { CommandJournal } from '../../src/store/command-journal.ts';
 import { HELD_COMMANDS_MAX } from '../../src/store/journal-changes.ts';
@@ -88,6 +89,9 @@ const untilAborted: Work = ({ signal }) =>
     signal.addEventListener('abort', say, { once: true });
   });
 
+const byId = (a: LogFields, b: LogFields) =>
+  String(a['command_id']).localeCompare(String(b['command_id']));
+
 describe('commandExecutor()', () => {
   test('answers a cancelled command with how far it came', async () => {
     await using engine = await startEngine({ wait: untilAborted });
@@ -100,6 +104,36 @@ describe('commandExecutor()', () => {
       error: '"wait" was cancelled while it ran: 1 of 2 done',
       data: { done: 1 },
     });
+  });
+
+  test('says in the log what failed, of what, and why, without its secrets', async () => {
+    const fail: Work = async () => {
+      throw new AgentError('KUBERNETES_API', `no room for hunter22-secret ${'x'.repeat(2_000)}`);
+    };
+    await using engine = await startEngine({ fail });
+    const payload = { lane: 'l', namespace: 'shop', name: 'web', password: 'hunter22-secret' };
+    await engine.accept('c1', 'fail', { payload });
+    await engine.accept('c2', 'absent', { payload: { node: 'node-1' } });
+    await engine.result('c1');
+    await engine.result('c2');
+    const failed = engine.log.entries.filter(({ message }) => message === 'command failed');
+    const lines: readonly Record<string, unknown>[] = failed
+      .map(({ fields }) => ({ ...fields, duration_ms: 0 }))
+      .toSorted(byId);
+    expect(lines).toEqual([
+      {
+        ...{ command_id: 'c1', command_type: 'fail', target: 'shop/web', attempts: 1 },
+        error_code: 'KUBERNETES_API',
+        error: `no room for [redacted] ${'x'.repeat(477)}`,
+        duration_ms: 0,
+      },
+      {
+        ...{ command_id: 'c2', command_type: 'absent', target: 'node-1', attempts: 0 },
+        error_code: 'COMMAND_UNSUPPORTED',
+        error: expect.stringContaining('"absent"'),
+        duration_ms: 0,
+      },
+    ]);
   });
 
   test('cancels a command that waits without waiting for its lane', async () => {

@@ -27,8 +27,12 @@ export const deleteCommand = workloadCommand({
       deleted.push(target.label);
       context.progress(`${payload.namespace}: deleted ${target.label}`, { deleted });
     }
-    const names = deleted.length === 0 ? 'nothing was there' : deleted.join(', ');
-    return { output: `${payload.namespace}: deleted ${names}\n`, data: { deleted } };
+    const { namespace, name } = payload;
+    const output =
+      deleted.length === 0
+        ? `${namespace}: there is no "${name}", nothing was deleted\n`
+        : `${namespace}: deleted ${deleted.join(', ')}\n`;
+    return { output, data: { deleted } };
   },
 });
 
@@ -41,8 +45,8 @@ async function remove(
   try {
     await removeAndWait(deps, target.path, target.uid, context.signal);
   } catch (thrown) {
-    const gone = deleted.length === 0 ? 'nothing' : deleted.join(', ');
-    const howFar = `Stopped at ${target.label}; gone so far: ${gone}`;
+    const gone = deleted.length === 0 ? 'nothing is gone yet' : `gone are ${deleted.join(', ')}`;
+    const howFar = `Stopped at ${target.label}; ${gone}`;
     throw stopped(context, thrown, howFar, { deleted: [...deleted] });
   }
 }
