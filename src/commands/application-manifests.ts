@@ -12,10 +12,10 @@ import { COMMAND_ID_ANNOTATION, MANAGED_BY, ROUTED } from './managed-objects.ts'
 const MIN_READY_SECONDS = 3;
 
 type Json = Record<string, unknown>;
-type Labels = Readonly<Record<string, string>>;
+export type Labels = Readonly<Record<string, string>>;
 
-/** What is asked for, whole (deploy) or in part (update). */
-type Application = Partial<Omit<DeployPayload, 'name' | 'namespace'>> | UpdatePayload;
+/** What is asked for: each field may be absent. */
+type Application = Omit<UpdatePayload, 'name' | 'namespace'>;
 
 /** Labels of all objects of an application; the selector is one of them. */
 function applicationLabels(name: string, labels: Labels): Labels {
@@ -26,38 +26,52 @@ function selectorOf(name: string): Labels {
   return { app: name };
 }
 
+/** A new Deployment. */
 export function deploymentOf(payload: DeployPayload, commandId: string): V1Deployment {
-  const labels = applicationLabels(payload.name, payload.labels);
+  const { name, namespace, replicas, annotations = {}, probes = {} } = payload;
+  const labels = applicationLabels(name, payload.labels ?? {});
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
     metadata: {
-      name: payload.name,
-      namespace: payload.namespace,
+      name,
+      namespace,
       labels: { ...labels },
-      annotations: { ...payload.annotations, [COMMAND_ID_ANNOTATION]: commandId },
+      annotations: { ...annotations, [COMMAND_ID_ANNOTATION]: commandId },
     },
     spec: {
-      replicas: payload.replicas,
-      ...(payload.probes.readiness === undefined ? { minReadySeconds: MIN_READY_SECONDS } : {}),
-      selector: { matchLabels: { ...selectorOf(payload.name) } },
+      // Not given, it is nobody's: Kubernetes takes 1, and who scales it later owns the number.
+      ...(replicas === undefined ? {} : { replicas }),
+      ...paceFields({ ...payload, probes }),
+      selector: { matchLabels: { ...selectorOf(name) } },
       template: {
         metadata: {
           labels: { ...labels },
-          ...(isEmpty(payload.annotations) ? {} : { annotations: payload.annotations }),
+          ...(isEmpty(annotations) ? {} : { annotations }),
         },
         spec: {
           ...podFields(payload),
-          containers: [{ name: payload.name, ...containerFields(payload) }],
+          containers: [{ name, ...containerFields(payload) }],
         },
       },
     },
   };
 }
 
+/** When a pod counts, which follows from the probes; undefined stands for a field that shall go. */
+export function paceFields({ probes }: Application): Json {
+  if (probes === undefined) {
+    return {};
+  }
+  return { minReadySeconds: probes.readiness === undefined ? MIN_READY_SECONDS : undefined };
+}
+
 /** Fields of the pod that are given; undefined stands for one that shall go. */
-export function podFields({ image_pull_secret }: Application): Json {
-  return image_pull_secret === undefined ? {} : { imagePullSecrets: [{ name: image_pull_secret }] };
+export function podFields({ image_pull_secret: secret }: Application): Json {
+  if (secret === undefined) {
+    return {};
+  }
+  return { imagePullSecrets: secret === null ? undefined : [{ name: secret }] };
 }
 
 /**
@@ -87,7 +101,7 @@ function environmentOf(environment: Labels) {
   return unlessEmpty(Object.entries(environment).map(([name, value]) => ({ name, value })));
 }
 
-function resourcesOf({ limits = {}, requests = {} }: DeployPayload['resources']) {
+function resourcesOf({ limits = {}, requests = {} }: NonNullable<Application['resources']>) {
   const given = Object.entries({ limits, requests }).filter(
     ([, quantities]) => Object.keys(quantities).length > 0,
   );
@@ -125,7 +139,7 @@ export function serviceOf(
     ports,
     labels,
     selector = selectorOf(target.name),
-  }: Pick<DeployPayload, 'ports' | 'labels'> & { readonly selector?: Labels },
+  }: { readonly ports: readonly Port[]; readonly labels: Labels; readonly selector?: Labels },
   commandId: string,
 ): V1Service {
   return {
@@ -153,9 +167,10 @@ export function serviceOf(
 /** All hosts lead to one port of the Service. The cluster's default class serves it. */
 export function ingressOf(
   target: DeploymentTarget,
-  { domains, labels, port }: Pick<DeployPayload, 'domains' | 'labels'> & { readonly port: number },
+  given: { readonly domains: readonly string[]; readonly labels: Labels; readonly port: number },
   commandId: string,
 ): V1Ingress {
+  const { domains, labels, port } = given;
   const backend = { service: { name: target.name, port: { number: port } } };
   return {
     apiVersion: 'networking.k8s.io/v1',

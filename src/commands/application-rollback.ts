@@ -1,15 +1,11 @@
 /** `rollback_on_failure`: what was there before, and the way back to it. */
-import type { KubernetesObject, V1Deployment } from '@kubernetes/client-node';
-import { appliedFields } from '../kubernetes/applied-fields.ts';
-import { type AppliedDeployment, appliedDeployment } from '../kubernetes/change-deployment.ts';
-import type { Manifest } from '../kubernetes/client.ts';
+import type { KubernetesObject } from '@kubernetes/client-node';
 import { removeAndWait } from '../kubernetes/removal.ts';
-import { replicaSetsOf } from '../kubernetes/replica-sets.ts';
-import { restoreRevision } from '../kubernetes/restore-revision.ts';
-import type { DeployCheckpoint } from '../protocol/commands/deploy.ts';
+import { earlierObject, isAsEarlier, restoreObject } from '../kubernetes/restore-object.ts';
+import type { DeployCheckpoint, EarlierObject } from '../protocol/commands/deploy.ts';
 import type { DeploymentTarget } from '../protocol/commands/fields.ts';
 import type { CommandContext } from './handler.ts';
-import { applicationPaths, isManaged } from './managed-objects.ts';
+import { applicationPaths, COMMAND_ID_ANNOTATION, isManaged } from './managed-objects.ts';
 import { rollOut } from './roll-out.ts';
 
 type Before = DeployCheckpoint['before'];
@@ -21,37 +17,21 @@ export interface WentBack {
   readonly revision: number;
 }
 
-/** What the agent had applied of each object of an application; null for what is not there. */
+/** Each object of an application as it is; null for what is not there. */
 export async function lookBefore(
-  context: CommandContext,
+  { kubernetes, signal }: CommandContext,
   target: DeploymentTarget,
 ): Promise<Before> {
-  const { kubernetes, signal } = context;
   const paths = applicationPaths(target);
   const look = async (path: string) => {
     const object = await kubernetes.find(path, signal);
-    return object === undefined ? null : appliedFields(object);
+    return object === undefined ? null : earlierObject(object);
   };
-  const deployment = await kubernetes.find<V1Deployment>(paths.deployment, signal);
-  const current =
-    deployment === undefined ? undefined : (await replicaSetsOf(kubernetes, deployment, signal))[0];
   return {
-    deployment:
-      deployment === undefined
-        ? null
-        : withReplicas(appliedDeployment(deployment), deployment.spec?.replicas),
+    deployment: await look(paths.deployment),
     service: await look(paths.service),
     ingress: await look(paths.ingress),
-    replica_set_uid: current?.metadata?.uid ?? null,
   };
-}
-
-/** Who scaled it meanwhile keeps that: an application comes back as large as it was. */
-function withReplicas(
-  applied: AppliedDeployment,
-  replicas: number | undefined,
-): Before['deployment'] {
-  return { ...applied, spec: { ...applied.spec, replicas } };
 }
 
 /** Safe to run again. */
@@ -60,42 +40,32 @@ export async function goBack(
   payload: DeploymentTarget & { readonly wait_seconds: number },
   before: Before,
 ): Promise<WentBack> {
-  const { kubernetes, signal } = context;
   const paths = applicationPaths(payload);
   await restorePart(context, paths.ingress, before.ingress);
   await restorePart(context, paths.service, before.service);
+  await restorePart(context, paths.deployment, before.deployment);
   if (before.deployment === null) {
-    await restorePart(context, paths.deployment, null);
     return { to: 'nothing', complete: true, revision: 0 };
-  }
-  if (before.replica_set_uid === null) {
-    await restorePart(context, paths.deployment, before.deployment);
-  } else {
-    const deployment = await kubernetes.get<V1Deployment>(paths.deployment, signal);
-    const revision = { replicaSetUid: before.replica_set_uid, applied: before.deployment };
-    await restoreRevision(kubernetes, deployment, revision, signal);
   }
   const outcome = await rollOut(context, payload, payload.wait_seconds);
   return { to: 'earlier_revision', complete: outcome.complete, revision: outcome.revision };
 }
 
+/** What this command has not changed is left to whoever has changed it since. */
 async function restorePart(
   context: CommandContext,
   path: string,
-  before: Manifest | null,
+  earlier: EarlierObject | null,
 ): Promise<void> {
-  const { kubernetes, signal } = context;
-  if (before !== null) {
-    await kubernetes.apply<KubernetesObject>(path, before, signal);
-    return;
-  }
-  const there = await kubernetes.find(path, signal);
-  if (there?.metadata?.uid !== undefined && isManaged(there)) {
-    await removeAndWait(
-      { clock: context.clock, client: kubernetes },
-      path,
-      there.metadata.uid,
-      signal,
-    );
+  const { clock, kubernetes, signal, commandId } = context;
+  const live = await kubernetes.find<KubernetesObject>(path, signal);
+  const isOurs = live?.metadata?.annotations?.[COMMAND_ID_ANNOTATION] === commandId;
+  if (earlier !== null) {
+    // As earlier: an attempt before this one may have ended between its two writes.
+    if (live === undefined || isOurs || isAsEarlier(live, earlier)) {
+      await restoreObject(kubernetes, path, earlier, signal);
+    }
+  } else if (live?.metadata?.uid !== undefined && isOurs && isManaged(live)) {
+    await removeAndWait({ clock, client: kubernetes }, path, live.metadata.uid, signal);
   }
 }

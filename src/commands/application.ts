@@ -1,5 +1,5 @@
 /** Bringing an application to a wanted state, and back when that fails. */
-import type { KubernetesObject, V1Deployment, V1Ingress, V1Service } from '@kubernetes/client-node';
+import type { KubernetesObject, V1Deployment, V1Service } from '@kubernetes/client-node';
 import type { Manifest } from '../kubernetes/client.ts';
 import { removeAndWait, waitUntilGone } from '../kubernetes/removal.ts';
 import {
@@ -8,6 +8,7 @@ import {
   type DeployData,
 } from '../protocol/commands/deploy.ts';
 import type { DeploymentTarget } from '../protocol/commands/fields.ts';
+import type { ApplicationPlan } from './application-plan.ts';
 import { goBack, lookBefore } from './application-rollback.ts';
 import type { CommandContext, CommandOutcome } from './handler.ts';
 import { applicationPaths, isManaged } from './managed-objects.ts';
@@ -18,13 +19,6 @@ import {
   rolloutLine,
   rolloutTimeoutMs,
 } from './roll-out.ts';
-
-/** What to apply. `none`: it shall not be there; `keep`: it stays as it is. */
-export interface ApplicationPlan {
-  readonly deployment: V1Deployment | Manifest;
-  readonly service: V1Service | 'none' | 'keep';
-  readonly ingress: V1Ingress | 'none' | 'keep';
-}
 
 interface RolloutWishes extends DeploymentTarget {
   readonly wait_seconds: number;
@@ -50,6 +44,8 @@ export async function bringAbout(
   if (noted?.failed !== undefined) {
     return await backAfterFailure(context, payload, noted.before, noted.failed);
   }
+  // What is being deleted would take the change with it.
+  await gone(context, applicationPaths(payload).deployment);
   const wanted = await plan();
   let before = noted?.before;
   if (payload.rollback_on_failure && before === undefined) {
@@ -63,6 +59,9 @@ export async function bringAbout(
     const failed = { revision: outcome.revision, reasons: [], ...rolloutFacts(outcome) };
     await context.setCheckpoint({ before, failed } satisfies DeployCheckpoint);
     return await backAfterFailure(context, payload, before, failed);
+  }
+  if (failure.failure === undefined) {
+    await prune(context, payload, wanted);
   }
   return {
     output: rolloutLine(payload, outcome),
@@ -83,33 +82,50 @@ async function applyPlan(
 ): Promise<string | undefined> {
   const { kubernetes, signal } = context;
   const paths = applicationPaths(target);
-  // What is being deleted would take the change with it.
-  await waitUntilGone({ clock: context.clock, client: kubernetes }, paths.deployment, signal);
   await kubernetes.apply<V1Deployment>(paths.deployment, plan.deployment, signal);
-  const service = await applyPart(context, paths.service, plan.service);
+  const service = await applyPart<V1Service>(context, paths.service, plan.service);
   await applyPart(context, paths.ingress, plan.ingress);
   const port = service?.spec?.ports?.[0]?.port;
   return port === undefined ? undefined : `${service?.spec?.clusterIP ?? ''}:${port}`;
 }
 
-/** @returns the object as it is now */
+/** @returns the object as it is now; undefined for what shall not be there */
 async function applyPart<T extends KubernetesObject>(
   context: CommandContext,
   path: string,
-  wanted: T | 'none' | 'keep',
+  wanted: T | Manifest | 'none' | 'keep',
 ): Promise<T | undefined> {
   const { kubernetes, signal } = context;
   if (typeof wanted !== 'string') {
-    return await kubernetes.apply(path, wanted, signal);
+    await gone(context, path);
+    return await kubernetes.apply<T>(path, wanted, signal);
   }
-  const there = await kubernetes.find<T>(path, signal);
-  // Of the same name, but not of the agent's making: it stays.
-  if (wanted === 'keep' || there?.metadata?.uid === undefined || !isManaged(there)) {
-    return there;
+  return wanted === 'keep' ? await kubernetes.find<T>(path, signal) : undefined;
+}
+
+/** Waits for what is being deleted. */
+async function gone({ clock, kubernetes, signal }: CommandContext, path: string): Promise<void> {
+  await waitUntilGone({ clock, client: kubernetes }, path, signal);
+}
+
+/**
+ * Takes away what shall not be there any more, once what replaces it runs: until then it serves, and
+ * a way back finds it as it was. What leads to the pods goes first.
+ */
+async function prune(
+  { clock, kubernetes, signal }: CommandContext,
+  target: DeploymentTarget,
+  plan: ApplicationPlan,
+): Promise<void> {
+  const paths = applicationPaths(target);
+  for (const part of ['ingress', 'service'] as const) {
+    const there = plan[part] === 'none' ? await kubernetes.find(paths[part], signal) : undefined;
+    // Of the same name, but not of the agent's making: it stays.
+    if (there?.metadata?.uid !== undefined && isManaged(there)) {
+      const deps = { clock, client: kubernetes };
+      await removeAndWait(deps, paths[part], there.metadata.uid, signal);
+    }
   }
-  const deps = { clock: context.clock, client: kubernetes };
-  await removeAndWait(deps, path, there.metadata.uid, signal);
-  return undefined;
 }
 
 async function backAfterFailure(

@@ -1,14 +1,16 @@
 import type { V1Namespace } from '@kubernetes/client-node';
 import { AgentError } from '../core/errors.ts';
+import { waitUntilGone } from '../kubernetes/removal.ts';
 import type { CommandContext } from './handler.ts';
 import { MANAGED_BY } from './managed-objects.ts';
 
-/** Makes a namespace where there is none. */
+/** Makes a namespace where there is none. One that is being deleted takes nothing: its end is waited for. */
 export async function ensureNamespace(
-  { kubernetes, signal }: Pick<CommandContext, 'kubernetes' | 'signal'>,
+  { clock, kubernetes, signal }: Pick<CommandContext, 'clock' | 'kubernetes' | 'signal'>,
   name: string,
 ): Promise<void> {
-  if ((await kubernetes.find(`/api/v1/namespaces/${name}`, signal)) !== undefined) {
+  const path = `/api/v1/namespaces/${name}`;
+  if ((await waitUntilGone({ clock, client: kubernetes }, path, signal)) !== undefined) {
     return;
   }
   const namespace: V1Namespace = {

@@ -1,6 +1,7 @@
 /** Waiting for a rollout as commands do it: with progress, a cancel that says how far it came. */
 import { AgentError } from '../core/errors.ts';
-import { followRollout, type RolloutOutcome, type RolloutState } from '../kubernetes/rollout.ts';
+import { followRollout, type RolloutOutcome } from '../kubernetes/rollout.ts';
+import type { RolloutState } from '../kubernetes/rollout-state.ts';
 import type { DeploymentTarget } from '../protocol/commands/fields.ts';
 import { stopped } from './cancelled.ts';
 import type { CommandContext } from './handler.ts';

@@ -8,6 +8,7 @@ import type {
 } from '@kubernetes/client-node';
 import type { NodeStatus, PodInfo, ResourceInfo } from '../protocol/rest.ts';
 import type { KubernetesClient } from './client.ts';
+import { isRolledOut } from './deployment-view.ts';
 
 /** Goes through a list page by page and keeps only what `pick` takes of each object. */
 export async function collect<T extends KubernetesObject, R>(
@@ -84,8 +85,7 @@ export function isConditionTrue(
 }
 
 export function deploymentInfo(deployment: V1Deployment): ResourceInfo {
-  const wanted = deployment.spec?.replicas ?? 1;
-  return resourceInfo(deployment.metadata, (deployment.status?.readyReplicas ?? 0) === wanted);
+  return resourceInfo(deployment.metadata, isRolledOut(deployment));
 }
 
 export function serviceInfo(service: V1Service): ResourceInfo {

@@ -4,8 +4,9 @@ import { AgentError } from '../core/errors.ts';
 import { redact } from '../core/redact.ts';
 import type { KubernetesClient } from './client.ts';
 import { isConditionTrue } from './cluster-status.ts';
+import { type DeploymentView, isTakenUp } from './deployment-view.ts';
 import { type FailureReason, podReasons } from './pod-reasons.ts';
-import { replicaSetsOf, revisionOf, selectorText } from './replica-sets.ts';
+import { selectorText } from './replica-sets.ts';
 
 /** Reasons given for one failure, at most. */
 const REASONS_MAX = 10;
@@ -28,15 +29,15 @@ const TELLING_EVENTS = new Set([
   'FailedPostStartHook',
 ]);
 
-/** The reasons of the newest revision, each once. */
+/** The reasons of what shall run, each once. */
 export async function failureReasons(
   client: KubernetesClient,
-  deployment: V1Deployment,
+  view: DeploymentView,
   signal: AbortSignal,
 ): Promise<readonly FailureReason[]> {
-  const found = [...deploymentReasons(deployment)];
+  const found = [...deploymentReasons(view)];
   let asked = 0;
-  for (const pod of await podsOfNewestRevision(client, deployment, signal)) {
+  for (const pod of await podsOfCurrent(client, view, signal)) {
     found.push(...podReasons(pod));
     const isReady = isConditionTrue(pod.status?.conditions, 'Ready');
     if (!isReady && found.length < REASONS_MAX && asked < PODS_WITH_EVENTS_MAX) {
@@ -57,11 +58,11 @@ export function reasonText({ kind, text }: FailureReason): string {
 /** The last lines that a container wrote before it ended; undefined where they cannot be read. */
 export async function lastLogLines(
   client: KubernetesClient,
-  deployment: V1Deployment,
+  view: DeploymentView,
   container: string,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const pods = await podsOfNewestRevision(client, deployment, signal);
+  const pods = await podsOfCurrent(client, view, signal);
   for (const pod of pods) {
     const all = [
       ...(pod.status?.initContainerStatuses ?? []),
@@ -87,10 +88,29 @@ export async function lastLogLines(
   return undefined;
 }
 
-function deploymentReasons(deployment: V1Deployment): readonly FailureReason[] {
+function deploymentReasons(view: DeploymentView): readonly FailureReason[] {
+  const { deployment, observed } = view;
   if (deployment.spec?.paused === true) {
     return [{ kind: 'paused', text: 'the Deployment is paused', final: true }];
   }
+  if (!observed) {
+    return [{ kind: 'not_observed', text: lagText(deployment), final: false }];
+  }
+  const said = conditionReasons(deployment);
+  return said.length > 0 || isTakenUp(view)
+    ? said
+    : [{ kind: 'not_observed', text: 'its controller has made no ReplicaSet yet', final: false }];
+}
+
+function lagText({ metadata, status }: V1Deployment): string {
+  const seen = status?.observedGeneration ?? 0;
+  return (
+    `the Deployment controller has not taken this change up (it has seen generation ${seen}, ` +
+    `this is ${metadata?.generation ?? 0}): kube-controller-manager is busy or down`
+  );
+}
+
+function conditionReasons(deployment: V1Deployment): readonly FailureReason[] {
   return (deployment.status?.conditions ?? []).flatMap((condition) => {
     const refused =
       (condition.type === 'ReplicaFailure' && condition.status === 'True') ||
@@ -101,20 +121,18 @@ function deploymentReasons(deployment: V1Deployment): readonly FailureReason[] {
   });
 }
 
-async function podsOfNewestRevision(
+async function podsOfCurrent(
   client: KubernetesClient,
-  deployment: V1Deployment,
+  { deployment, current }: DeploymentView,
   signal: AbortSignal,
 ): Promise<readonly V1Pod[]> {
-  const newest = (await replicaSetsOf(client, deployment, signal))[0];
-  // Until the controller has made the new ReplicaSet, the newest one is not the one meant.
-  if (newest === undefined || revisionOf(newest) < revisionOf(deployment)) {
+  if (current === undefined) {
     return [];
   }
   const pods: V1Pod[] = [];
   await client.eachOfPage<V1Pod>(
     `/api/v1/namespaces/${deployment.metadata?.namespace ?? ''}/pods`,
-    { labelSelector: selectorText(newest.spec?.selector) },
+    { labelSelector: selectorText(current.spec?.selector) },
     (pod) => {
       if (pod.metadata?.deletionTimestamp === undefined) {
         pods.push(pod);

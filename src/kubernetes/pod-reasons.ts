@@ -12,6 +12,7 @@ export type ReasonKind =
   | 'probe_failed'
   | 'configuration'
   | 'paused'
+  | 'not_observed'
   | 'event';
 
 export interface FailureReason {

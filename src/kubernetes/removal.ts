@@ -22,26 +22,34 @@ export async function removeAndWait(
   }
 }
 
-/** Waits while the object at a path is being deleted; returns at once when it is not. */
+/**
+ * Waits while the object at a path is being deleted; returns at once when it is not.
+ * @returns the object that is there and stays
+ */
 export async function waitUntilGone(
   deps: RemovalDeps,
   path: string,
   signal: AbortSignal,
-): Promise<void> {
-  await poll(deps, path, ({ metadata }) => metadata?.deletionTimestamp !== undefined, signal);
+): Promise<KubernetesObject | undefined> {
+  return await poll(
+    deps,
+    path,
+    ({ metadata }) => metadata?.deletionTimestamp !== undefined,
+    signal,
+  );
 }
 
 /** The caller's signal is the limit. @throws AgentError INTERRUPTED at it */
 async function poll(
   deps: RemovalDeps,
   path: string,
-  isThere: (object: KubernetesObject) => boolean,
+  isWaitedFor: (object: KubernetesObject) => boolean,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<KubernetesObject | undefined> {
   for (;;) {
     const object = await deps.client.find(path, signal);
-    if (object === undefined || !isThere(object)) {
-      return;
+    if (object === undefined || !isWaitedFor(object)) {
+      return object;
     }
     await deps.clock.sleep(GONE_POLL_MS, signal);
   }

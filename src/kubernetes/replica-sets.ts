@@ -44,6 +44,43 @@ export function templateOf(replicaSet: V1ReplicaSet): V1PodTemplateSpec {
   return { ...(spec === undefined ? {} : { spec }), metadata: { ...metadata, labels } };
 }
 
+/**
+ * The ReplicaSet whose template is the Deployment's own, as its controller finds it: what runs now,
+ * or shall. The revision numbers do not tell: the controller writes them later.
+ * @returns undefined until the controller has made it
+ */
+export function currentOf(
+  deployment: V1Deployment,
+  history: readonly V1ReplicaSet[],
+): V1ReplicaSet | undefined {
+  return history
+    .filter((each) => sameContent(templateOf(each), deployment.spec?.template))
+    .toSorted((a, b) => createdAt(a).localeCompare(createdAt(b)))[0];
+}
+
+/** As Kubernetes compares them: what is empty is as good as absent. */
+export function sameContent(a: object | undefined, b: object | undefined): boolean {
+  return Bun.deepEquals(withoutEmpty(a), withoutEmpty(b));
+}
+
+function withoutEmpty(value: unknown): unknown {
+  if (Array.isArray(value)) {
+    return value.length === 0 ? undefined : value.map(withoutEmpty);
+  }
+  if (typeof value !== 'object' || value === null) {
+    return value ?? undefined;
+  }
+  const fields = Object.entries(value)
+    .map(([name, field]) => [name, withoutEmpty(field)] as const)
+    .filter(([, field]) => field !== undefined);
+  return fields.length === 0 ? undefined : Object.fromEntries(fields);
+}
+
+/** On the wire it is text; client-node's type says Date. */
+function createdAt({ metadata }: V1ReplicaSet): string {
+  return String(metadata?.creationTimestamp ?? '');
+}
+
 /** A label selector as a query parameter (kubernetes.io, "Labels and Selectors"). */
 export function selectorText(selector: V1LabelSelector | undefined): string {
   const equal = Object.entries(selector?.matchLabels ?? {}).map(

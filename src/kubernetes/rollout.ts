@@ -2,9 +2,10 @@ import type { V1Deployment } from '@kubernetes/client-node';
 import { AgentError } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import type { KubernetesClient } from './client.ts';
+import { awaitController, type DeploymentView, viewDeployment } from './deployment-view.ts';
 import { failureReasons, lastLogLines, reasonText } from './failure-reasons.ts';
 import type { FailureReason } from './pod-reasons.ts';
-import { revisionOf } from './replica-sets.ts';
+import { givenUpAt, type RolloutState, rolloutState } from './rollout-state.ts';
 
 /** A watch that says nothing for this long is opened again: half-open connections look like it. */
 const WATCH_SILENCE_MS = 60_000;
@@ -14,19 +15,12 @@ const REWATCH_DELAY_MS = 1_000;
 const DIAGNOSE_INTERVAL_MS = 2_000;
 /** A reason that does not go away by waiting ends the wait once it has held this long. */
 export const FINAL_REASON_MS = 10_000;
+/** How long who does not wait for pods waits for the controller: it gives the revision its number. */
+const CONTROLLER_PATIENCE_MS = 5_000;
 
 export interface RolloutTarget {
   readonly namespace: string;
   readonly name: string;
-}
-
-export interface RolloutState {
-  readonly revision: number;
-  readonly wanted: number;
-  readonly ready: number;
-  readonly complete: boolean;
-  /** Kubernetes itself has given up (ProgressDeadlineExceeded). */
-  readonly failed: boolean;
 }
 
 export interface RolloutOutcome extends RolloutState {
@@ -40,7 +34,7 @@ interface RolloutDeps {
 }
 
 export interface RolloutOptions {
-  /** 0 looks once. */
+  /** 0 waits for no pod, just for the controller, within reason. */
   readonly waitMs: number;
   /** Called with the first state, and when more or fewer replicas are ready. */
   readonly onReady: (state: RolloutState) => void;
@@ -64,25 +58,29 @@ export async function followRollout(
   const endsAt = deps.clock.monotonic() + options.waitMs;
   const over = new AbortController();
   const hopeless = new AbortController();
-  let deployment = await deps.client.get<V1Deployment>(deploymentPath(target), signal);
-  const note = (current: V1Deployment): boolean => {
-    const before = rolloutState(deployment);
-    deployment = current;
-    const state = rolloutState(current);
+  const path = deploymentPath(target);
+  const patienceMs = options.waitMs === 0 ? CONTROLLER_PATIENCE_MS : 0;
+  let view = await awaitController(deps, path, patienceMs, signal);
+  const givenUpBefore = givenUpAt(view.deployment);
+  const stateNow = () => rolloutState(view, givenUpBefore);
+  const note = async (deployment: V1Deployment): Promise<boolean> => {
+    const before = stateNow();
+    view = await viewDeployment(deps.client, deployment, signal);
+    const state = stateNow();
     if (state.ready !== before.ready) {
       options.onReady(state);
     }
     return state.complete || state.failed;
   };
-  const latest = () => deployment;
+  const latest = () => view;
   const diagnosis = diagnose(deps, latest, options, AbortSignal.any([signal, over.signal])).then(
     (useless) => useless && hopeless.abort(),
   );
   // A bug in it ends the wait; `await diagnosis` below tells.
   diagnosis.catch(() => hopeless.abort());
   try {
-    let done = note(deployment);
-    options.onReady(rolloutState(deployment));
+    options.onReady(stateNow());
+    let done = stateNow().complete;
     while (!done && !hopeless.signal.aborted && deps.clock.monotonic() < endsAt) {
       const leftMs = Math.min(endsAt - deps.clock.monotonic(), WATCH_SILENCE_MS);
       const stop = AbortSignal.any([over.signal, hopeless.signal]);
@@ -92,32 +90,12 @@ export async function followRollout(
     over.abort();
     await diagnosis;
   }
-  const state = rolloutState(deployment);
-  return { ...state, reasons: state.complete ? [] : await explain(deps, deployment, signal) };
+  const state = stateNow();
+  return { ...state, reasons: state.complete ? [] : await explain(deps, view, signal) };
 }
 
 export function deploymentPath({ namespace, name }: RolloutTarget): string {
   return `/apis/apps/v1/namespaces/${namespace}/deployments/${name}`;
-}
-
-/** What a Deployment says of itself (kubernetes.io, "Deployment status"). */
-function rolloutState(deployment: V1Deployment): RolloutState {
-  const wanted = deployment.spec?.replicas ?? 1;
-  const status = deployment.status;
-  const observed = (status?.observedGeneration ?? 0) >= (deployment.metadata?.generation ?? 0);
-  return {
-    revision: revisionOf(deployment),
-    wanted,
-    ready: status?.readyReplicas ?? 0,
-    complete:
-      observed &&
-      (status?.updatedReplicas ?? 0) >= wanted &&
-      (status?.replicas ?? 0) === wanted &&
-      (status?.availableReplicas ?? 0) >= wanted,
-    failed:
-      observed &&
-      (status?.conditions?.some((each) => each.reason === 'ProgressDeadlineExceeded') ?? false),
-  };
 }
 
 /**
@@ -126,7 +104,7 @@ function rolloutState(deployment: V1Deployment): RolloutState {
  */
 async function diagnose(
   deps: RolloutDeps,
-  latest: () => V1Deployment,
+  latest: () => DeploymentView,
   options: RolloutOptions,
   signal: AbortSignal,
 ): Promise<boolean> {
@@ -141,7 +119,7 @@ async function diagnose(
         options.onReason(reason);
       }
     }
-    const { replicas, updatedReplicas, readyReplicas } = latest().status ?? {};
+    const { replicas, updatedReplicas, readyReplicas } = latest().deployment.status ?? {};
     const status = JSON.stringify([replicas, updatedReplicas, readyReplicas]);
     const moved = status !== statusThen;
     statusThen = status;
@@ -160,11 +138,11 @@ async function diagnose(
 /** An API that does not answer now will be asked again; at the end it is asked in earnest. */
 async function reasonsNow(
   deps: RolloutDeps,
-  deployment: V1Deployment,
+  view: DeploymentView,
   signal: AbortSignal,
 ): Promise<readonly FailureReason[]> {
   try {
-    return await failureReasons(deps.client, deployment, signal);
+    return await failureReasons(deps.client, view, signal);
   } catch (thrown) {
     if (thrown instanceof AgentError) {
       return [];
@@ -175,16 +153,14 @@ async function reasonsNow(
 
 async function explain(
   deps: RolloutDeps,
-  deployment: V1Deployment,
+  view: DeploymentView,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const reasons = await failureReasons(deps.client, deployment, signal);
+  const reasons = await failureReasons(deps.client, view, signal);
   const texts = reasons.map(reasonText);
   const crashed = reasons.find(({ container }) => container !== undefined)?.container;
   const lines =
-    crashed === undefined
-      ? undefined
-      : await lastLogLines(deps.client, deployment, crashed, signal);
+    crashed === undefined ? undefined : await lastLogLines(deps.client, view, crashed, signal);
   return lines === undefined || lines === ''
     ? texts
     : [...texts, `log: container "${crashed}" wrote last:\n${lines}`];
@@ -199,7 +175,7 @@ async function watchOnce(
   deps: RolloutDeps,
   target: RolloutTarget,
   timeoutMs: number,
-  note: (deployment: V1Deployment) => boolean,
+  note: (deployment: V1Deployment) => Promise<boolean>,
   { signal, stop }: { readonly signal: AbortSignal; readonly stop: AbortSignal },
 ): Promise<boolean> {
   const path = `/apis/apps/v1/namespaces/${target.namespace}/deployments`;
@@ -213,7 +189,7 @@ async function watchOnce(
     if (listed === undefined) {
       throw new AgentError('NOT_FOUND', `"${target.name}" was deleted while it was rolled out`);
     }
-    if (note(listed)) {
+    if (await note(listed)) {
       return true;
     }
     const resourceVersion = page.metadata?.resourceVersion ?? '';
@@ -223,7 +199,7 @@ async function watchOnce(
         return false;
       }
       // A bookmark carries no Deployment.
-      if (event.type !== 'BOOKMARK' && note(event.object)) {
+      if (event.type !== 'BOOKMARK' && (await note(event.object))) {
         return true;
       }
     }

@@ -85,13 +85,7 @@ control_plane:
   env: Readonly<Record<string, string>> = {},
 ): void {
   const configPath = join(directory.path, 'config.yaml');
-  const loaded = loadConfig({
-    flags: {},
-    env: {},
-    fileText,
-    filePath: configPath,
-    hostname: 'node-1',
-  });
+  const loaded = loadConfig({ flags: {}, env: {}, fileText, filePath: configPath });
   stop = new AbortController();
   done = runDaemon(
     {

@@ -45,13 +45,7 @@ export async function startDaemon(directory: string, setup: DaemonSetup): Promis
       env: { STATE_DIRECTORY: directory, RUNTIME_DIRECTORY: directory },
       write: (line) => void log.push(line),
     },
-    loadConfig({
-      flags: {},
-      env: {},
-      fileText: setup.config,
-      filePath: configPath,
-      hostname: 'node-1',
-    }),
+    loadConfig({ flags: {}, env: {}, fileText: setup.config, filePath: configPath }),
     configPath,
     stopping.signal,
   );

@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { ApplyData } from '../../src/protocol/commands/apply.ts';
+import { DeployData } from '../../src/protocol/commands/deploy.ts';
 import type { CommandResult } from '../../src/protocol/rest.ts';
 import { WEB_IMAGE, WEB_IMAGE_2, WEB_PORT } from '../vm/images.ts';
 import type { Machine } from '../vm/machine.ts';
@@ -57,6 +58,30 @@ const field = (namespace: string, kind: string, name: string, path: string) =>
 
 const names = async (namespace: string, kind: string) =>
   (await kubectl('get', kind, '-n', namespace, '-o', 'name')).split('\n').filter(Boolean);
+
+const CONTAINER = '.spec.template.spec.containers[0]';
+const OTHER_PORT = { container_port: WEB_PORT + 1 };
+
+/** What others know an application by, and who owns what of it. */
+const identities = async (namespace: string, name: string) => {
+  const show = async (kind: string) =>
+    JSON.parse(
+      await kubectl('get', kind, name, '-n', namespace, '-o', 'json', '--show-managed-fields'),
+    );
+  const owners = ({ metadata }: { metadata: { managedFields: Record<string, unknown>[] } }) =>
+    metadata.managedFields
+      .filter(({ subresource }) => subresource === undefined)
+      .map(({ manager, operation, fieldsV1 }) => ({ manager, operation, fieldsV1 }));
+  const [deployment, service] = [await show('deployment'), await show('service')];
+  return {
+    uids: [deployment.metadata.uid, service.metadata.uid],
+    specs: [deployment.spec, service.spec],
+    owners: [
+      owners(deployment).filter(({ manager }) => manager === 'pipeops-agent'),
+      owners(service),
+    ],
+  };
+};
 
 const web = (more: Record<string, unknown> = {}) => ({
   name: 'web',
@@ -159,22 +184,27 @@ describe('a rollout that fails says why', () => {
     ],
   ];
 
-  test.concurrent.each(failing)(
-    '%s',
-    async (name, more, reason) => {
-      const payload = { name, namespace: 'failing', image: WEB_IMAGE, wait_seconds: 12, ...more };
-      const result = await run('deploy', payload);
-      expect(result).toMatchObject({
-        success: false,
-        error_code: 'ROLLOUT_FAILED',
-        data: { replicas_wanted: 1, replicas_ready: 0 },
+  test(
+    'whatever the reason is',
+    async () => {
+      const tried = failing.map(async ([name, more, reason]) => {
+        const payload = { name, namespace: 'failing', image: WEB_IMAGE, wait_seconds: 12, ...more };
+        const { error_code, data } = await run('deploy', payload);
+        const { replicas_wanted: wanted, replicas_ready: ready, reasons } = DeployData.parse(data);
+        // What is said instead is shown.
+        const said = reasons?.find((each) => reason.test(each)) === undefined ? reasons : 'why';
+        return { name, error_code, wanted, ready, said };
       });
-      expect(result.data?.['reasons']).toContainEqual(expect.stringMatching(reason));
+      expect(await Promise.all(tried)).toEqual(
+        failing.map(([name]) => ({
+          ...{ name, error_code: 'ROLLOUT_FAILED', wanted: 1, ready: 0, said: 'why' },
+        })),
+      );
     },
     TEST_TIMEOUT_MS,
   );
 
-  test.concurrent(
+  test(
     'early, when a quota leaves no room',
     async () => {
       await kubectl('create', 'namespace', 'full');
@@ -192,12 +222,112 @@ describe('a rollout that fails says why', () => {
 });
 
 test(
+  'a deploy changes what it is given and nothing else, and counts what is new',
+  async () => {
+    const target = { name: 'kept', namespace: 'kept' };
+    const host = 'kept.example.com';
+    expect(await run('deploy', web({ ...target, domains: [host] }))).toMatchObject({
+      success: true,
+    });
+    expect(await run('scale', { ...target, replicas: 3 })).toMatchObject({ success: true });
+    const clusterIP = await field('kept', 'service', 'kept', '.spec.clusterIP');
+    const deployed = await run('deploy', { ...target, image: WEB_IMAGE_2 });
+    expect(deployed).toMatchObject({
+      success: true,
+      data: {
+        ...{ revision: 2, replicas_wanted: 3, replicas_ready: 3 },
+        service_address: `${clusterIP}:${WEB_PORT}`,
+      },
+    });
+    expect({
+      image: await field('kept', 'deployment', 'kept', '.spec.template.spec.containers[*].image'),
+      variable: await field('kept', 'deployment', 'kept', `${CONTAINER}.env[*].value`),
+      probe: await field('kept', 'deployment', 'kept', `${CONTAINER}.readinessProbe.httpGet.port`),
+      host: await field('kept', 'ingress', 'kept', '.spec.rules[*].host'),
+    }).toEqual({ image: WEB_IMAGE_2, variable: 'hello', probe: `${WEB_PORT}`, host });
+
+    // Kubernetes scales it by another manager: that stays, too.
+    await kubectl('scale', 'deployment/kept', '-n', 'kept', '--replicas=2');
+    expect(await run('deploy', { ...target, image: WEB_IMAGE })).toMatchObject({
+      success: true,
+      data: { replicas_wanted: 2, replicas_ready: 2 },
+    });
+    const broken = { ...target, image: 'registry/Not-A-Name', wait_seconds: 60 };
+    expect(await run('update', { ...broken, ports: [] })).toMatchObject({
+      success: false,
+      // The two of before serve on, and do not count.
+      data: { replicas_wanted: 2, replicas_ready: 0 },
+    });
+    expect(await field('kept', 'service', 'kept', '.spec.clusterIP')).toBe(clusterIP);
+    expect(await run('update', { ...target, image: WEB_IMAGE, ports: [] })).toMatchObject({
+      success: true,
+    });
+    expect([await names('kept', 'service'), await names('kept', 'ingress')]).toEqual([[], []]);
+    expect(await run('delete', target)).toMatchObject({ success: true });
+    expect(await run('delete', target)).toMatchObject({
+      success: true,
+      output: 'kept: there is no "kept", nothing was deleted\n',
+    });
+  },
+  TEST_TIMEOUT_MS,
+);
+
+describe('while the controller of Deployments does nothing', () => {
+  const signal = (name: 'STOP' | 'CONT') =>
+    server.exec(['sh', '-ec', `kill -${name} $(pgrep -f '^[^ ]*k3s kube-controller-manager ')`]);
+  const target = { name: 'lag', namespace: 'lag' };
+
+  test(
+    'a rollback goes back from what is deployed, and nothing is called done',
+    async () => {
+      const images = [WEB_IMAGE, WEB_IMAGE_2];
+      for (const image of images) {
+        expect(await run('deploy', web({ ...target, image }))).toMatchObject({ success: true });
+      }
+      await signal('STOP');
+      try {
+        const deployed = await run('deploy', { ...target, image: 'third:1', wait_seconds: 0 });
+        expect(deployed).toMatchObject({
+          success: true,
+          data: { revision: 0, replicas_ready: 0, reasons: [expect.stringMatching(/^not_obs/)] },
+        });
+        const back = await run('rollback', { ...target, wait_seconds: 3 });
+        expect(back).toMatchObject({
+          ...{ success: false, error_code: 'ROLLOUT_FAILED' },
+          data: { revision: 0, rolled_back_to: 2, image: WEB_IMAGE_2 },
+        });
+        const image = '.spec.template.spec.containers[*].image';
+        expect(await field('lag', 'deployment', 'lag', image)).toBe(WEB_IMAGE_2);
+      } finally {
+        await signal('CONT');
+      }
+      expect(await run('rollback', target)).toMatchObject({
+        success: true,
+        data: { rolled_back_to: 1, image: WEB_IMAGE, replicas_ready: 1 },
+      });
+      expect(await run('rollback', { ...target, wait_seconds: 0 })).toMatchObject({
+        success: true,
+        data: { revision: 4, rolled_back_to: 2, image: WEB_IMAGE_2 },
+      });
+      expect(await run('rollback', { ...target, revision: 4 })).toMatchObject({
+        success: false,
+        error_code: 'COMMAND_INVALID',
+      });
+    },
+    TEST_TIMEOUT_MS,
+  );
+});
+
+test(
   'a deploy that fails goes back to what was there, and takes away what is new',
   async () => {
     const broken = { image: 'registry/Not-A-Name', rollback_on_failure: true, wait_seconds: 60 };
     const target = { name: 'back', namespace: 'mended' };
     expect(await run('deploy', web({ ...target, replicas: 2 }))).toMatchObject({ success: true });
-    const failed = await run('deploy', web({ ...target, ...broken, domains: ['x.example.com'] }));
+    await kubectl('patch', 'service', 'back', '-n', 'mended', '-p', '{"spec":{"type":"NodePort"}}');
+    const before = await identities('mended', 'back');
+    const domains = ['x.example.com'];
+    const failed = await run('deploy', web({ ...target, ...broken, domains, ports: [OTHER_PORT] }));
     expect(failed).toMatchObject({
       success: false,
       error_code: 'ROLLOUT_FAILED',
@@ -209,6 +339,11 @@ test(
       ready: await field('mended', 'deployment', 'back', '.status.readyReplicas'),
       ingresses: await names('mended', 'ingress'),
     }).toEqual({ image: WEB_IMAGE, ready: '2', ingresses: [] });
+
+    expect(await identities('mended', 'back')).toEqual(before);
+    const without = await run('deploy', { ...target, ...broken, ports: [], environment: {} });
+    expect(without).toMatchObject({ data: { rolled_back: { complete: true } } });
+    expect(await identities('mended', 'back')).toEqual(before);
 
     const first = await run('deploy', web({ ...broken, name: 'first', namespace: 'mended' }));
     expect(first).toMatchObject({

@@ -4,6 +4,7 @@ import { systemClock } from '../../src/platform/clock.ts';
 import { type FakeKubernetes, startFakeKubernetes } from '../support/fake-kubernetes.ts';
 import { clientOf } from '../support/fake-kubernetes-client.ts';
 import { scaledClock } from '../support/scaled-clock.ts';
+import { until } from '../support/until.ts';
 
 const DEPLOYMENT = '/apis/apps/v1/namespaces/shop/deployments/web';
 const TARGET = { namespace: 'shop', name: 'web' };
@@ -15,7 +16,7 @@ let told: string[];
 
 beforeEach(async () => {
   kubernetes = await startFakeKubernetes();
-  kubernetes.rollouts = 'stuck';
+  kubernetes.rollouts = 'lagging';
   told = [];
 });
 afterEach(async () => await kubernetes[Symbol.asyncDispose]());
@@ -28,20 +29,33 @@ const follow = (waitMs: number, clock = systemClock) =>
     signal: never,
   });
 
+const LATEST = { observedGeneration: 1_000 };
+
 /** A Deployment at revision 2, with the ReplicaSets of both revisions. */
 function putDeployment(replicas: number, status: Record<string, unknown> = {}): void {
   kubernetes.put(DEPLOYMENT, {
     metadata: { namespace: 'shop', annotations: { [REVISION]: '2' } },
-    spec: { replicas },
-    status,
+    spec: { replicas, template: { spec: { image: '2' } } },
+    status: { ...LATEST, ...status },
   });
-  const uid = kubernetes.object(DEPLOYMENT)?.metadata.uid;
-  for (const revision of ['1', '2']) {
-    kubernetes.put(`/apis/apps/v1/namespaces/shop/replicasets/web-${revision}`, {
-      metadata: { annotations: { [REVISION]: revision }, ownerReferences: [{ uid }] },
-      spec: { selector: { matchLabels: { 'pod-template-hash': revision } } },
-    });
-  }
+  putReplicaSet('1');
+  putReplicaSet('2');
+}
+
+/** `available` pods of the template with this image. */
+function putReplicaSet(revision: string, available = 0): void {
+  const labels = { 'pod-template-hash': revision };
+  kubernetes.put(`/apis/apps/v1/namespaces/shop/replicasets/web-${revision}`, {
+    metadata: {
+      annotations: { [REVISION]: revision },
+      ownerReferences: [{ uid: kubernetes.object(DEPLOYMENT)?.metadata.uid }],
+    },
+    spec: {
+      selector: { matchLabels: labels },
+      template: { metadata: { labels }, spec: { image: revision } },
+    },
+    status: { availableReplicas: available },
+  });
 }
 
 function putPod(name: string, status: Record<string, unknown>): void {
@@ -142,12 +156,63 @@ describe('followRollout()', () => {
     expect(told).toEqual(['0 of 1']);
   });
 
-  test('ends when Kubernetes gives it up', async () => {
-    putDeployment(1, {
-      observedGeneration: 1,
-      conditions: [{ type: 'Progressing', reason: 'ProgressDeadlineExceeded' }],
+  test('counts the available pods of what shall run, never those of before', async () => {
+    const before = { replicas: 3, updatedReplicas: 0, readyReplicas: 3, availableReplicas: 3 };
+    putDeployment(3, before);
+    putReplicaSet('1', 3);
+    expect(await follow(300)).toMatchObject({ ready: 0, wanted: 3, complete: false });
+    putReplicaSet('2', 1);
+    putDeployment(3, { ...before, replicas: 4, updatedReplicas: 1, readyReplicas: 4 });
+    putReplicaSet('2', 1);
+    expect(await follow(0)).toMatchObject({ ready: 1, wanted: 3, complete: false });
+    putReplicaSet('2', 3);
+    kubernetes.put(DEPLOYMENT, {
+      status: { replicas: 3, updatedReplicas: 3, availableReplicas: 3 },
     });
-    expect(await follow(60_000)).toMatchObject({ complete: false, failed: true });
+    expect(await follow(0)).toMatchObject({ ready: 3, wanted: 3, complete: true, reasons: [] });
+    expect(told).toEqual(['0 of 3', '1 of 3', '3 of 3']);
+  });
+
+  test('says of nothing that it is done before the controller has seen it', async () => {
+    const done = { replicas: 3, updatedReplicas: 3, readyReplicas: 3, availableReplicas: 3 };
+    putDeployment(3, done);
+    putReplicaSet('2', 3);
+    kubernetes.put(DEPLOYMENT, { spec: { template: { spec: { image: '3' } } } });
+    // The status speaks of what was there before, whatever it says.
+    kubernetes.put(DEPLOYMENT, { status: { observedGeneration: 1 } });
+    const lag =
+      'not_observed: the Deployment controller has not taken this change up ' +
+      '(it has seen generation 1, this is 2): kube-controller-manager is busy or down';
+    const nothing = { revision: 0, wanted: 3, ready: 0, complete: false, failed: false };
+    expect(await follow(0, scaledClock(50))).toEqual({ ...nothing, reasons: [lag] });
+    kubernetes.put(DEPLOYMENT, { status: LATEST });
+    const none = 'not_observed: its controller has made no ReplicaSet yet';
+    expect(await follow(0, scaledClock(50))).toEqual({ ...nothing, reasons: [none] });
+  });
+
+  test('waits for the number of the revision, also when it waits for no pod', async () => {
+    putDeployment(1);
+    kubernetes.put(DEPLOYMENT, { spec: { template: { spec: { image: '3' } } } });
+    const asked = () => kubernetes.requests.filter((each) => each.endsWith('/replicasets')).length;
+    const following = follow(0);
+    await until('it has looked once', () => asked() > 0);
+    putReplicaSet('3');
+    expect(await following).toMatchObject({ revision: 3, ready: 0 });
+  });
+
+  test('ends when Kubernetes gives it up, but not because it had given up before', async () => {
+    const givenUp = (lastUpdateTime: string) => ({
+      conditions: [{ type: 'Progressing', reason: 'ProgressDeadlineExceeded', lastUpdateTime }],
+    });
+    putDeployment(1, givenUp('2026-01-01T00:00:00Z'));
+    expect(await follow(300)).toMatchObject({ complete: false, failed: false });
+    const watches = () =>
+      kubernetes.requests.filter((each) => each.endsWith('/deployments')).length;
+    const before = watches();
+    const following = follow(60_000);
+    await until('it watches', () => watches() > before + 1);
+    putDeployment(1, givenUp('2026-01-01T00:10:00Z'));
+    expect(await following).toMatchObject({ complete: false, failed: true });
   });
 
   test('ends early for an image that is not there, but not for a registry that is away', async () => {

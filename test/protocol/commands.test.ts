@@ -45,19 +45,11 @@ describe('DnsLabel', () => {
 });
 
 describe('DeployPayload', () => {
-  test('gives every default to the shortest payload', () => {
+  test('puts nothing in the place of what is not given: it stays as it is', () => {
     expect(DeployPayload.parse({ name: 'web', image: 'nginx:1' })).toEqual({
       name: 'web',
       namespace: 'default',
       image: 'nginx:1',
-      replicas: 1,
-      ports: [],
-      environment: {},
-      resources: {},
-      labels: {},
-      annotations: {},
-      probes: {},
-      domains: [],
       wait_seconds: 120,
       rollback_on_failure: false,
     });
@@ -169,7 +161,8 @@ describe('fields that need others', () => {
   const payload = { name: 'web', image: 'nginx' };
 
   test('domains need a port, going back needs a wait', () => {
-    const wishes = { ...payload, domains: ['a.io'], rollback_on_failure: true, wait_seconds: 0 };
+    const going = { rollback_on_failure: true, wait_seconds: 0 };
+    const wishes = { ...payload, domains: ['a.io'], ports: [], ...going };
     expect(wrongPaths(DeployPayload, wishes)).toEqual(['domains', 'rollback_on_failure']);
   });
 

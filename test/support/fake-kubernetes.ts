@@ -3,9 +3,13 @@
  * tests of one process. What Kubernetes itself does with the objects is tested on real machines.
  */
 import { CHANNELS_V4, STATUS, STDOUT } from '../../src/kubernetes/channel-stream.ts';
+import { controlDeployment } from './fake-deployment-controller.ts';
+import { applyTo } from './fake-server-side-apply.ts';
 import { makeCertificates } from './tls.ts';
 
 type Json = Record<string, unknown>;
+/** What becomes of an object by what is written. */
+type Write = (target: object, object: object) => Json;
 
 export interface KubernetesObject {
   readonly metadata: Json & { name: string; resourceVersion: string; uid: string };
@@ -19,8 +23,11 @@ export interface FakeKubernetes extends AsyncDisposable {
   readonly ca: string;
   /** The token that it accepts now; TokenRequest gives and sets a new one. */
   token: string;
-  /** `ready`: Deployments become ready at once; `stuck`: they stay as they are. */
-  rollouts: 'ready' | 'stuck';
+  /**
+   * `ready`: Deployments become ready at once; `stuck`: their pods never do; `lagging`: their
+   * controller is down, so that nothing of them changes.
+   */
+  rollouts: 'ready' | 'stuck' | 'lagging';
   /** Answers every request with this status while it is set. */
   failWith: number | undefined;
   /** The answer to who reads one object waits for this. */
@@ -31,6 +38,8 @@ export interface FakeKubernetes extends AsyncDisposable {
   put(path: string, object: Json): void;
   /** Makes every Deployment ready, and tells who watches. */
   finishRollouts(): void;
+  /** What the API server does to each object that is written, before it is stored; nothing at first. */
+  admit: (path: string, object: Json) => Json;
 }
 
 /** Claims as in a token of the TokenRequest API; the signature is none. */
@@ -46,10 +55,12 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
   const watchers = new Set<(path: string, object: KubernetesObject) => void>();
   const requests: string[] = [];
   let version = 1;
+  /** How often a Service was made at a path: each time it gets another address. */
+  const services = new Map<string, number>();
 
-  const store = (path: string, object: Json): KubernetesObject => {
+  const store = (path: string, object: Json, write: Write = merge): KubernetesObject => {
     const known = objects.get(path);
-    const merged = merge(known ?? {}, object);
+    const merged = fake.admit(path, write(known ?? {}, object));
     const isNews = known === undefined || !Bun.deepEquals(known, merged);
     version += isNews ? 1 : 0;
     const changed = !Bun.deepEquals(known?.spec, merged['spec']);
@@ -67,14 +78,24 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
       },
     };
     objects.set(path, stored);
-    if (path.includes('/deployments/') && fake.rollouts === 'ready') {
-      stored.status = readyStatus(stored);
+    if (path.includes('/deployments/') && fake.rollouts !== 'lagging') {
+      controlDeployment(objects, path, fake.rollouts === 'ready');
     }
     if (path.includes('/services/')) {
-      stored.spec = { clusterIP: '10.43.0.7', ...stored.spec };
+      const made = (services.get(path) ?? 0) + (known === undefined ? 1 : 0);
+      services.set(path, made);
+      stored.spec = { clusterIP: `10.43.0.${made + 6}`, ...stored.spec };
     }
     notify(path, stored);
     return stored;
+  };
+  const change = (request: Request, path: string, body: Json, isDry: boolean) => {
+    const isApply = request.headers.get('content-type')?.includes('apply-patch') ?? false;
+    const write = isApply ? applyTo : merge;
+    // Dry: what would come of it, stored nowhere.
+    return isDry
+      ? fake.admit(path, write(objects.get(path) ?? {}, body))
+      : store(path, body, write);
   };
   const notify = (path: string, object: KubernetesObject) => {
     for (const watcher of watchers) {
@@ -147,7 +168,9 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
         if (request.headers.get('content-type')?.includes('merge') && !objects.has(pathname)) {
           return status(404, 'NotFound');
         }
-        return Response.json(store(pathname, body));
+        return Response.json(change(request, pathname, body, searchParams.has('dryRun')));
+      case 'PUT':
+        return Response.json(store(pathname, body, replace));
       case 'DELETE': {
         const { uid } = (body['preconditions'] ?? {}) as { uid?: string };
         const known = objects.get(pathname);
@@ -206,13 +229,14 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
     rollouts: 'ready',
     failWith: undefined,
     holding: undefined,
+    admit: (_path, object) => object,
     requests,
     object: (path) => objects.get(path),
     put: (path, object) => void store(path, object),
     finishRollouts: () => {
       for (const [path, object] of objects) {
         if (path.includes('/deployments/')) {
-          object.status = readyStatus(object);
+          controlDeployment(objects, path, true);
           notify(path, object);
         }
       }
@@ -222,19 +246,17 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
   return fake;
 }
 
-function readyStatus(deployment: KubernetesObject): Json {
-  const replicas = Number(deployment.spec?.['replicas'] ?? 1);
-  return {
-    observedGeneration: deployment.metadata['generation'],
-    replicas,
-    updatedReplicas: replicas,
-    readyReplicas: replicas,
-    availableReplicas: replicas,
-  };
-}
-
 function status(code: number, reason: string): Response {
   return Response.json({ kind: 'Status', reason, message: reason, code }, { status: code });
+}
+
+/** PUT: the status is not written that way, and what the API server keeps stays. */
+function replace(target: object, object: object): Json {
+  const { status: kept, metadata: before }: Json = { ...target };
+  const { status: _, metadata, ...rest }: Json = { ...object };
+  const { uid, creationTimestamp } = (before ?? {}) as Json;
+  const own = { ...(metadata as Json | undefined), uid, creationTimestamp };
+  return { ...rest, metadata: own, ...(kept === undefined ? {} : { status: kept }) };
 }
 
 /** RFC 7386. */
@@ -243,7 +265,11 @@ function merge(target: object, patch: object): Json {
   for (const [name, value] of Object.entries(patch)) {
     const current = result[name];
     const both = isObject(value) && isObject(current);
-    result[name] = both ? merge(current, value) : value;
+    if (value === null) {
+      delete result[name];
+    } else {
+      result[name] = both ? merge(current, value) : value;
+    }
   }
   return result;
 }

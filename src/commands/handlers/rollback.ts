@@ -1,13 +1,24 @@
-import type { V1Deployment, V1ReplicaSet } from '@kubernetes/client-node';
+import type { V1ReplicaSet } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
 import { appliedFields } from '../../kubernetes/applied-fields.ts';
-import { replicaSetsOf, revisionOf } from '../../kubernetes/replica-sets.ts';
+import {
+  awaitController,
+  type DeploymentView,
+  isTakenUp,
+} from '../../kubernetes/deployment-view.ts';
+import { revisionOf, sameContent, templateOf } from '../../kubernetes/replica-sets.ts';
 import { restoreRevision } from '../../kubernetes/restore-revision.ts';
 import { RollbackData, RollbackPayload, RollbackTarget } from '../../protocol/commands/workload.ts';
 import type { CommandContext } from '../handler.ts';
 import { applicationPaths } from '../managed-objects.ts';
 import { rollOutAndTell, rolloutTimeoutMs } from '../roll-out.ts';
 import { workloadCommand } from '../workload-command.ts';
+
+/**
+ * How long the controller is waited for before the choice: until it has taken the last change up,
+ * the newest revision is not what runs. After that the pod template alone decides.
+ */
+const CONTROLLER_WAIT_MS = 20_000;
 
 /**
  * rollback: gives a Deployment the pod template of an earlier revision, from the history that
@@ -18,26 +29,30 @@ export const rollbackCommand = workloadCommand({
   type: 'rollback',
   payload: RollbackPayload,
   data: RollbackData,
-  timeoutMs: (payload) => rolloutTimeoutMs(payload),
+  timeoutMs: (payload) => CONTROLLER_WAIT_MS + rolloutTimeoutMs(payload),
   run: async (payload, context) => {
-    const { kubernetes, signal } = context;
-    const path = applicationPaths(payload).deployment;
-    const deployment = await kubernetes.get<V1Deployment>(path, signal);
-    const target =
-      RollbackTarget.safeParse(context.checkpoint).data ??
-      (await findTarget(payload, deployment, context));
+    const noted = RollbackTarget.safeParse(context.checkpoint).data;
+    const view = await settledView(payload, context);
+    const target = noted ?? findTarget(payload, view);
     await context.setCheckpoint(target);
+    const { deployment } = view;
     const restored = await restoreRevision(
-      kubernetes,
+      context.kubernetes,
       deployment,
       { replicaSetUid: target.replica_set_uid, applied: appliedFields(deployment) },
-      signal,
+      context.signal,
     );
-    const rollout = await rollOutAndTell(context, payload);
     const label = `${payload.namespace}/${payload.name}`;
-    const went = `${label}: back to revision ${target.revision}, which is ${rollout.revision} now\n`;
+    // To a rerun it may be as it is because an attempt before this one made it so.
+    if (noted === undefined && sameContent(restored.spec?.template, deployment.spec?.template)) {
+      throw new AgentError('ROLLOUT_FAILED', `${label} is as it was: the change was turned back`, {
+        hint: 'Look for what changes Deployments in this cluster as they are written, a webhook say',
+      });
+    }
+    const rollout = await rollOutAndTell(context, payload);
+    const now = rollout.revision === 0 ? 'not numbered yet' : `${rollout.revision} now`;
     return {
-      output: `${went}${rollout.line}`,
+      output: `${label}: back to revision ${target.revision}, which is ${now}\n${rollout.line}`,
       data: {
         revision: rollout.revision,
         rolled_back_to: target.revision,
@@ -49,31 +64,40 @@ export const rollbackCommand = workloadCommand({
   },
 });
 
-async function findTarget(
+async function settledView(
   payload: RollbackPayload,
-  deployment: V1Deployment,
-  context: CommandContext,
-): Promise<RollbackTarget> {
-  const history = await replicaSetsOf(context.kubernetes, deployment, context.signal);
-  const found = choose(history, payload.revision);
+  { clock, kubernetes, signal, progress }: CommandContext,
+): Promise<DeploymentView> {
+  const path = applicationPaths(payload).deployment;
+  const deps = { clock, client: kubernetes };
+  const view = await awaitController(deps, path, CONTROLLER_WAIT_MS, signal);
+  if (!isTakenUp(view)) {
+    progress(`${payload.namespace}/${payload.name}: its controller lags, the pod template decides`);
+  }
+  return view;
+}
+
+function findTarget(payload: RollbackPayload, view: DeploymentView): RollbackTarget {
+  const { history, deployment } = view;
+  const label = `${payload.namespace}/${payload.name}`;
+  const isLive = (replicaSet: V1ReplicaSet) =>
+    sameContent(templateOf(replicaSet), deployment.spec?.template);
+  const revisions = history.map(revisionOf);
+  const facts = {
+    hint: `Kubernetes keeps these revisions of it: ${revisions.join(', ') || 'none'}`,
+    details: { revisions },
+  };
+  const found = history.find((each) =>
+    payload.revision === undefined ? !isLive(each) : revisionOf(each) === payload.revision,
+  );
   if (found?.metadata?.uid === undefined) {
     const wanted =
       payload.revision === undefined ? 'earlier revision' : `revision ${payload.revision}`;
-    const kept = history.map(revisionOf).join(', ');
-    throw new AgentError('NOT_FOUND', `${payload.namespace}/${payload.name} has no ${wanted}`, {
-      hint: `Kubernetes keeps these revisions of it: ${kept || 'none'}`,
-      details: { revisions: history.map(revisionOf) },
-    });
+    throw new AgentError('NOT_FOUND', `${label} has no ${wanted}`, facts);
+  }
+  if (isLive(found)) {
+    const problem = `revision: ${revisionOf(found)} is what ${label} has now`;
+    throw new AgentError('COMMAND_INVALID', `Nothing to roll back, ${problem}`, facts);
   }
   return { replica_set_uid: found.metadata.uid, revision: revisionOf(found) };
-}
-
-/** @param history newest first */
-function choose(
-  history: readonly V1ReplicaSet[],
-  revision: number | undefined,
-): V1ReplicaSet | undefined {
-  return revision === undefined
-    ? history[1]
-    : history.find((replicaSet) => revisionOf(replicaSet) === revision);
 }

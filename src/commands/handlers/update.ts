@@ -1,8 +1,6 @@
-import type { V1Deployment } from '@kubernetes/client-node';
 import { DeployData, UpdatePayload } from '../../protocol/commands/deploy.ts';
 import { applicationTimeoutMs, bringAbout } from '../application.ts';
-import { planUpdate } from '../application-update.ts';
-import { applicationPaths } from '../managed-objects.ts';
+import { planUpdate } from '../application-plan.ts';
 import { workloadCommand } from '../workload-command.ts';
 
 /**
@@ -14,14 +12,6 @@ export const updateCommand = workloadCommand({
   payload: UpdatePayload,
   data: DeployData,
   timeoutMs: (payload) => applicationTimeoutMs(payload),
-  run: async (payload, context) => {
-    const { deployment } = applicationPaths(payload);
-    return await bringAbout(context, payload, async () =>
-      planUpdate(
-        context,
-        payload,
-        await context.kubernetes.get<V1Deployment>(deployment, context.signal),
-      ),
-    );
-  },
+  run: async (payload, context) =>
+    await bringAbout(context, payload, () => planUpdate(context, payload)),
 });

@@ -76,8 +76,8 @@ const application = {
   command: words,
   args: words,
   probes: Probes,
-  /** A Secret of type kubernetes.io/dockerconfigjson in the same namespace. */
-  image_pull_secret: DnsSubdomain,
+  /** A Secret of type kubernetes.io/dockerconfigjson in the same namespace; null: none. */
+  image_pull_secret: DnsSubdomain.nullable(),
   /** Host names of the Ingress, which leads to the first port. */
   domains: z.array(DomainName).max(DOMAINS_MAX),
 } as const;
@@ -88,26 +88,17 @@ const rollout = {
   rollback_on_failure: z.boolean().default(false),
 } as const;
 
+/** A field that is not given is left as it is where the application exists. */
 export const DeployPayload = z
   .strictObject({
     ...targetFields,
+    ...z.strictObject(application).partial().shape,
     image: application.image,
-    replicas: application.replicas.default(1),
-    ports: application.ports.default([]),
-    environment: application.environment.default({}),
-    resources: application.resources.default({}),
-    labels: application.labels.default({}),
-    annotations: application.annotations.default({}),
-    command: application.command.optional(),
-    args: application.args.optional(),
-    probes: application.probes.default({}),
-    image_pull_secret: application.image_pull_secret.optional(),
-    domains: application.domains.default([]),
     ...rollout,
   })
   .superRefine((payload, context) => {
     checkRollout(payload, context);
-    if (payload.domains.length > 0 && payload.ports.length === 0) {
+    if ((payload.domains?.length ?? 0) > 0 && payload.ports?.length === 0) {
       context.addIssue({ code: 'custom', path: ['domains'], message: 'need a port to lead to' });
     }
   });
@@ -151,15 +142,24 @@ export const DeployData = z.strictObject({
 });
 export type DeployData = z.infer<typeof DeployData>;
 
+const text = z.record(z.string(), z.string());
+const json = z.record(z.string(), z.unknown());
+/** What is noted of an object before it is changed. */
+const EarlierObject = z.strictObject({
+  ...{ apiVersion: z.string(), kind: z.string(), name: z.string(), namespace: z.string() },
+  ...{ uid: z.string(), labels: text, annotations: text, spec: json },
+  /** Who owned which field: written back too, or a later apply could not take away what it gave. */
+  managedFields: z.array(json),
+});
+export type EarlierObject = z.infer<typeof EarlierObject>;
+
 /** What a deploy or update with `rollback_on_failure` notes in the journal before its first effect. */
 export const DeployCheckpoint = z.strictObject({
-  /** Of each object, the fields that the agent had applied; null: it was not there. */
+  /** Each object as it was; null: it was not there. */
   before: z.strictObject({
-    deployment: z.record(z.string(), z.unknown()).nullable(),
-    service: z.record(z.string(), z.unknown()).nullable(),
-    ingress: z.record(z.string(), z.unknown()).nullable(),
-    /** UID of the ReplicaSet that was current. */
-    replica_set_uid: z.string().nullable(),
+    deployment: EarlierObject.nullable(),
+    service: EarlierObject.nullable(),
+    ingress: EarlierObject.nullable(),
   }),
   /** Set once the rollout has failed: a rerun goes on with going back. */
   failed: z

@@ -8,12 +8,15 @@ import { failureOf } from '../../support/failure-of.ts';
 import { type FakeKubernetes, startFakeKubernetes } from '../../support/fake-kubernetes.ts';
 import { clientOf } from '../../support/fake-kubernetes-client.ts';
 import { memoryLog } from '../../support/memory-log.ts';
+import { scaledClock } from '../../support/scaled-clock.ts';
+import { until } from '../../support/until.ts';
 
 const TARGET = { name: 'web', namespace: 'shop' };
 const DEPLOYMENT = '/apis/apps/v1/namespaces/shop/deployments/web';
 const SERVICE = '/api/v1/namespaces/shop/services/web';
+const INGRESS = '/apis/networking.k8s.io/v1/namespaces/shop/ingresses/web';
+const REPLICA_SETS = '/apis/apps/v1/namespaces/shop/replicasets';
 const CONFIG_MAPS = '/api/v1/namespaces/shop/configmaps';
-const REVISION = 'deployment.kubernetes.io/revision';
 const MANAGED = { labels: { 'app.kubernetes.io/managed-by': 'pipeops-agent' } };
 
 let kubernetes: FakeKubernetes;
@@ -54,21 +57,19 @@ const run = (type: string, payload: object, more: Partial<CommandContext> = {}) 
 
 const writes = () => kubernetes.requests.filter((request) => !request.startsWith('GET '));
 
-/** The history of the Deployment: one ReplicaSet for each image, the last one current. */
+/** Gives the Deployment one pod template after the other: the last one is current. */
 function putHistory(images: readonly string[]): void {
-  kubernetes.put(DEPLOYMENT, {
-    metadata: { ...MANAGED, namespace: 'shop', annotations: { [REVISION]: `${images.length}` } },
-    spec: { replicas: 1, template: { spec: { containers: [{ image: images.at(-1) }] } } },
-  });
-  const uid = kubernetes.object(DEPLOYMENT)?.metadata.uid;
-  for (const [index, image] of images.entries()) {
-    kubernetes.put(`/apis/apps/v1/namespaces/shop/replicasets/web-${image}`, {
-      metadata: {
-        uid: `uid of ${image}`,
-        annotations: { [REVISION]: `${index + 1}` },
-        ownerReferences: [{ uid }],
+  for (const image of images) {
+    kubernetes.put(DEPLOYMENT, {
+      metadata: { ...MANAGED, namespace: 'shop' },
+      spec: {
+        replicas: 1,
+        selector: { matchLabels: { app: 'web' } },
+        template: {
+          metadata: { labels: { app: 'web' } },
+          spec: { containers: [{ name: 'web', image }] },
+        },
       },
-      spec: { template: { metadata: { labels: {} }, spec: { containers: [{ image }] } } },
     });
   }
 }
@@ -79,15 +80,21 @@ const imageNow = () =>
 describe('rollback', () => {
   test('notes its target before the first effect', async () => {
     putHistory(['one', 'two', 'three']);
-    expect((await run('rollback', TARGET)).data).toMatchObject({ rolled_back_to: 2, image: 'two' });
-    expect(checkpoints).toEqual([{ replica_set_uid: 'uid of two', revision: 2 }]);
+    expect((await run('rollback', TARGET)).data).toMatchObject({
+      ...{ revision: 4, rolled_back_to: 2, image: 'two' },
+    });
+    const uid = kubernetes.object(`${REPLICA_SETS}/web-2`)?.metadata.uid;
+    expect(checkpoints).toEqual([{ replica_set_uid: uid, revision: 2 }]);
     expect(imageNow()).toBe('two');
   });
 
   test('goes to the target noted, whatever "the one before" means by now', async () => {
     putHistory(['one', 'two', 'three', 'four']);
-    const checkpoint = { replica_set_uid: 'uid of one', revision: 1 };
+    const uid = kubernetes.object(`${REPLICA_SETS}/web-1`)?.metadata.uid;
+    const checkpoint = { replica_set_uid: uid, revision: 1 };
     expect((await run('rollback', TARGET, { checkpoint })).data).toMatchObject({ image: 'one' });
+    // Run again after it had its effect, it is a success all the same.
+    expect((await run('rollback', TARGET, { checkpoint })).failure).toBeUndefined();
   });
 
   test('says which revisions there are when there is none before', async () => {
@@ -95,6 +102,64 @@ describe('rollback', () => {
     const failure = await failureOf(() => run('rollback', TARGET));
     expect(failure).toMatchObject({ code: 'NOT_FOUND', details: { revisions: [1] } });
     expect(writes()).toEqual([]);
+  });
+
+  test('goes back from what is deployed now while the controller lags', async () => {
+    putHistory(['A', 'B']);
+    kubernetes.rollouts = 'lagging';
+    putHistory(['C']);
+    const clock = scaledClock(100);
+    const outcome = await run('rollback', { ...TARGET, wait_seconds: 3 }, { clock });
+    expect(imageNow()).toBe('B');
+    expect(outcome.failure).toMatchObject({ code: 'ROLLOUT_FAILED' });
+    expect(outcome.data).toMatchObject({
+      ...{ revision: 0, rolled_back_to: 2, image: 'B', replicas_ready: 1 },
+      reasons: [expect.stringMatching(/^not_observed: /)],
+    });
+    expect(progress).toContain('shop/web: its controller lags, the pod template decides');
+  });
+
+  test('waits for a controller that comes back', async () => {
+    putHistory(['A', 'B']);
+    kubernetes.rollouts = 'lagging';
+    putHistory(['C']);
+    const outcome = run('rollback', TARGET);
+    await until('it looks for the controller', () =>
+      kubernetes.requests.includes(`GET ${REPLICA_SETS}`),
+    );
+    kubernetes.rollouts = 'ready';
+    kubernetes.finishRollouts();
+    expect((await outcome).data).toMatchObject({ revision: 4, rolled_back_to: 2, image: 'B' });
+    expect(imageNow()).toBe('B');
+  });
+
+  test('knows which one runs by its template, whatever number it has', async () => {
+    putHistory(['A', 'B', 'A']);
+    expect((await run('rollback', TARGET)).data).toMatchObject({ rolled_back_to: 2, image: 'B' });
+    expect((await run('rollback', TARGET)).data).toMatchObject({ rolled_back_to: 3, image: 'A' });
+  });
+
+  test('to what runs already is refused, not called done', async () => {
+    putHistory(['one', 'two']);
+    const failure = await failureOf(() => run('rollback', { ...TARGET, revision: 2 }));
+    expect(failure).toMatchObject({ code: 'COMMAND_INVALID', details: { revisions: [2, 1] } });
+    expect(writes()).toEqual([]);
+  });
+
+  test('that something turns back is a failure', async () => {
+    putHistory(['one', 'two']);
+    const template = kubernetes.object(DEPLOYMENT)?.spec?.['template'];
+    kubernetes.admit = (path, object) =>
+      path === DEPLOYMENT ? { ...object, spec: { ...Object(object['spec']), template } } : object;
+    const failure = await failureOf(() => run('rollback', TARGET));
+    expect(failure).toMatchObject({ code: 'ROLLOUT_FAILED' });
+    expect(failure.message).toContain('is as it was');
+  });
+
+  test('that does not wait tells the new revision, not the old one', async () => {
+    putHistory(['one', 'two']);
+    const outcome = await run('rollback', { ...TARGET, wait_seconds: 0 });
+    expect(outcome.data).toMatchObject({ revision: 3, rolled_back_to: 1, image: 'one' });
   });
 });
 
@@ -106,6 +171,14 @@ describe('delete', () => {
       deleted: ['Service/web', 'Deployment/web'],
     });
     expect(writes()).toEqual([`DELETE ${SERVICE}`, `DELETE ${DEPLOYMENT}`]);
+  });
+
+  test('says that there was nothing to delete', async () => {
+    const { output, data } = await run('delete', TARGET);
+    expect({ output, data }).toEqual({
+      output: 'shop: there is no "web", nothing was deleted\n',
+      data: { deleted: [] },
+    });
   });
 
   test('leaves the Service of somebody else, and what was made since it was noted', async () => {
@@ -122,6 +195,113 @@ describe('delete', () => {
 
 describe('deploy', () => {
   const broken = { ...TARGET, image: 'new', wait_seconds: 0.2, rollback_on_failure: true };
+  const whole = {
+    ...{ ...TARGET, image: 'one', replicas: 2, ports: [{ container_port: 80 }] },
+    ...{ environment: { A: '1' }, labels: { tier: 'front' }, annotations: { note: 'x' } },
+    ...{ resources: { limits: { memory: '1Gi' } }, command: ['web'], args: ['--fast'] },
+    ...{ probes: { readiness: { tcp: { port: 80 } } }, image_pull_secret: 'key' },
+    domains: ['shop.example'],
+  };
+
+  /** What is there, without what the server keeps. */
+  const shown = (path: string) => {
+    const { metadata, spec } = kubernetes.object(path) ?? {};
+    const { uid, labels, annotations } = { ...metadata } as Record<string, unknown>;
+    const { 'pipeops.io/command-id': _, ...notes } = Object(annotations);
+    const { 'deployment.kubernetes.io/revision': __, ...kept } = notes;
+    return { uid, labels, annotations: kept, spec: structuredClone(spec) };
+  };
+  const everything = () => [DEPLOYMENT, SERVICE, INGRESS].map(shown);
+
+  test('leaves as it is what is not given', async () => {
+    await run('deploy', whole);
+    await run('scale', { ...TARGET, replicas: 3 });
+    const before = everything();
+    expect((await run('deploy', { ...TARGET, image: 'one' })).data).toMatchObject({
+      replicas_wanted: 3,
+      replicas_ready: 3,
+      service_address: '10.43.0.7:80',
+    });
+    expect(everything()).toEqual(before);
+    await run('deploy', { ...TARGET, image: 'two' });
+    expect(JSON.stringify(everything())).toBe(
+      JSON.stringify(before).replace('"image":"one"', '"image":"two"'),
+    );
+  });
+
+  test('takes away what is given as empty', async () => {
+    await run('deploy', whole);
+    const nothing = { environment: {}, labels: {}, annotations: {}, resources: {}, probes: {} };
+    const none = { command: [], args: [], image_pull_secret: null, domains: [] };
+    await run('deploy', { ...TARGET, image: 'one', ...nothing, ...none });
+    const labels = { 'app.kubernetes.io/managed-by': 'pipeops-agent', app: 'web' };
+    expect(shown(DEPLOYMENT)).toMatchObject({ labels, annotations: {} });
+    expect(shown(DEPLOYMENT).spec).toEqual({
+      replicas: 2,
+      minReadySeconds: 3,
+      selector: { matchLabels: { app: 'web' } },
+      template: {
+        metadata: { labels },
+        spec: {
+          containers: [
+            { name: 'web', image: 'one', ports: [{ containerPort: 80, protocol: 'TCP' }] },
+          ],
+        },
+      },
+    });
+    expect(shown(SERVICE).labels).toEqual(labels);
+    expect(kubernetes.object(INGRESS)).toBeUndefined();
+  });
+
+  test('leaves the number of replicas of a new application to Kubernetes', async () => {
+    const { data } = await run('deploy', { ...TARGET, image: 'one' });
+    expect(data).toMatchObject({ replicas_wanted: 1, replicas_ready: 1 });
+    expect(kubernetes.object(DEPLOYMENT)?.spec).not.toHaveProperty('replicas');
+  });
+
+  test('takes a Deployment of somebody else over, by its own selector and container', async () => {
+    const labels = { part: 'web' };
+    const containers = [{ name: 'main', image: 'theirs', env: [{ name: 'A', value: '1' }] }];
+    kubernetes.put(DEPLOYMENT, {
+      metadata: { namespace: 'shop' },
+      spec: { replicas: 2, selector: { matchLabels: labels }, template: { spec: { containers } } },
+    });
+    await run('deploy', { ...TARGET, image: 'ours', ports: [{ container_port: 80 }] });
+    expect(kubernetes.object(DEPLOYMENT)?.spec).toMatchObject({
+      replicas: 2,
+      selector: { matchLabels: labels },
+      template: { metadata: { labels: { ...labels, ...MANAGED.labels } } },
+    });
+    expect(kubernetes.object(SERVICE)?.spec).toMatchObject({ selector: labels });
+    expect(JSON.stringify(kubernetes.object(DEPLOYMENT)?.spec)).toContain(
+      '"containers":[{"name":"main","image":"ours"',
+    );
+  });
+
+  test('waits for the end of a namespace and of a Service that are being deleted', async () => {
+    const namespace = '/api/v1/namespaces/shop';
+    for (const path of [namespace, SERVICE]) {
+      const metadata = { deletionTimestamp: '2026-01-01T00:00:00Z' };
+      kubernetes.put(path, { metadata });
+      const from = kubernetes.requests.length;
+      const asked = () => kubernetes.requests.slice(from).filter((each) => each === `GET ${path}`);
+      const deployed = run('deploy', { ...TARGET, image: 'one', ports: [{ container_port: 80 }] });
+      await until('it is asked for again', () => asked().length > 1);
+      const { uid } = { ...kubernetes.object(path)?.metadata };
+      await context.kubernetes.remove(path, uid ?? '', context.signal);
+      expect((await deployed).failure).toBeUndefined();
+      expect(kubernetes.object(path)?.metadata).not.toHaveProperty('deletionTimestamp');
+    }
+  });
+
+  test('refuses domains without a port to lead to before anything is made', async () => {
+    const payload = { name: 'web', namespace: 'fresh', image: 'one', domains: ['a.example'] };
+    expect(await failureOf(() => run('deploy', payload))).toMatchObject({
+      code: 'COMMAND_INVALID',
+      details: { problems: ['domains: need a port to lead to'] },
+    });
+    expect(writes()).toEqual([]);
+  });
 
   test('notes what was there before its first effect, and goes back to it', async () => {
     putHistory(['one', 'two']);
@@ -129,22 +309,75 @@ describe('deploy', () => {
     const outcome = await run('deploy', broken);
     expect(outcome.failure?.code).toBe('ROLLOUT_FAILED');
     expect(outcome.data['rolled_back']).toMatchObject({ to: 'earlier_revision' });
-    expect(checkpoints[0]).toMatchObject({
-      before: { replica_set_uid: 'uid of two', service: null },
-    });
+    const uid = kubernetes.object(DEPLOYMENT)?.metadata.uid;
+    expect(checkpoints[0]).toMatchObject({ before: { deployment: { uid }, service: null } });
     expect(checkpoints[1]).toMatchObject({ failed: { replicas_wanted: 1 } });
     expect(imageNow()).toBe('two');
   });
 
-  test('goes on with going back after a crash, and does not try again', async () => {
-    putHistory(['one', 'two', 'new']);
-    const before = {
-      deployment: { spec: { replicas: 1 } },
-      service: null,
-      ingress: null,
-      replica_set_uid: 'uid of two',
+  test('goes back to what was deployed, numbered or not', async () => {
+    putHistory(['A']);
+    kubernetes.rollouts = 'lagging';
+    putHistory(['B']);
+    await run('deploy', broken);
+    expect(imageNow()).toBe('B');
+  });
+
+  test('goes back to the same objects, not to copies of them', async () => {
+    await run('deploy', whole);
+    const before = everything();
+    kubernetes.rollouts = 'stuck';
+    const wishes = { ports: [], domains: [], replicas: 5, labels: { tier: 'back' } };
+    const outcome = await run('deploy', { ...broken, ...wishes }, { commandId: 'command-2' });
+    expect(outcome.data['rolled_back']).toMatchObject({ to: 'earlier_revision' });
+    expect(everything()).toEqual(before);
+    expect(kubernetes.requests.filter((each) => each.startsWith('DELETE '))).toEqual([]);
+    await run('deploy', { ...broken, ports: [{ container_port: 9 }] }, { commandId: 'command-3' });
+    expect(everything()).toEqual(before);
+  });
+
+  test('takes nothing away before its rollout has succeeded', async () => {
+    await run('deploy', whole);
+    kubernetes.rollouts = 'stuck';
+    const without = { ...TARGET, image: 'new', ports: [] };
+    const failed = await run('deploy', { ...without, wait_seconds: 0.2 });
+    expect(failed.failure?.code).toBe('ROLLOUT_FAILED');
+    expect([SERVICE, INGRESS].map((path) => kubernetes.object(path)?.metadata.name)).toEqual([
+      'web',
+      'web',
+    ]);
+    kubernetes.rollouts = 'ready';
+    await run('deploy', without);
+    expect([SERVICE, INGRESS].map((path) => kubernetes.object(path))).toEqual([
+      undefined,
+      undefined,
+    ]);
+  });
+
+  test('leaves what others have changed meanwhile, going back', async () => {
+    putHistory(['one']);
+    kubernetes.put(SERVICE, { metadata: MANAGED, spec: { ports: [{ port: 80 }] } });
+    kubernetes.rollouts = 'stuck';
+    const theirs = async (value: unknown) => {
+      checkpoints.push(value);
+      kubernetes.put(SERVICE, { spec: { type: 'NodePort' } });
     };
+    await run('deploy', broken, { setCheckpoint: theirs });
+    expect(kubernetes.object(SERVICE)?.spec).toMatchObject({ type: 'NodePort' });
+  });
+
+  test('goes on with going back after a crash, and does not try again', async () => {
+    putHistory(['one', 'two']);
+    kubernetes.rollouts = 'stuck';
+    await run('deploy', broken);
+    const { before } = Object(checkpoints[0]);
+    kubernetes.rollouts = 'ready';
+    kubernetes.put(DEPLOYMENT, {
+      metadata: { annotations: { 'pipeops.io/command-id': 'command-1' } },
+      spec: { template: { spec: { containers: [{ name: 'web', image: 'new' }] } } },
+    });
     const failed = { revision: 3, replicas_wanted: 1, replicas_ready: 0, reasons: ['quota: full'] };
+    const earlier = writes().length;
     const outcome = await run('deploy', broken, { checkpoint: { before, failed } });
     expect(outcome.failure?.message).toContain('quota: full');
     expect(outcome.data).toMatchObject({
@@ -152,18 +385,18 @@ describe('deploy', () => {
       rolled_back: { to: 'earlier_revision', complete: true },
     });
     expect(imageNow()).toBe('two');
-    // Once dry, once for good; the image that failed is not applied again.
-    expect(writes()).toEqual([`PATCH ${DEPLOYMENT}`, `PATCH ${DEPLOYMENT}`]);
+    // The object, then who owns its fields; the image that failed is not applied again.
+    expect(writes().slice(earlier)).toEqual([`PUT ${DEPLOYMENT}`, `PATCH ${DEPLOYMENT}`]);
   });
 
   test('without ports takes its own Service away, but not that of somebody else', async () => {
     const payload = { ...TARGET, image: 'one' };
     await run('deploy', { ...payload, ports: [{ container_port: 80 }] });
     expect(kubernetes.object(SERVICE)).toBeDefined();
-    await run('deploy', payload);
+    await run('deploy', { ...payload, ports: [] });
     expect(kubernetes.object(SERVICE)).toBeUndefined();
     kubernetes.put(SERVICE, {});
-    await run('deploy', payload);
+    await run('deploy', { ...payload, ports: [] });
     expect(kubernetes.object(SERVICE)).toBeDefined();
   });
 
