@@ -9,6 +9,8 @@ export interface FlagDefinition {
   readonly description: string;
   /** What stands for the value in the help: FILE, NAME. */
   readonly placeholder?: string;
+  /** May be given several times; the values are joined by commas. */
+  readonly repeatable?: boolean;
 }
 
 export interface PositionalDefinition {
@@ -57,13 +59,24 @@ export function parseSubcommandArgs(
   const positionals = Array.isArray(parsed['_']) ? parsed['_'].map(String) : [];
   checkPositionals(definition, positionals);
   const flags: Record<string, string | boolean> = {};
-  for (const name of Object.keys(definition.flags)) {
-    const value = parsed[name];
+  for (const [name, { repeatable }] of Object.entries(definition.flags)) {
+    const value = repeatable === true ? valuesOf(name, words).join(',') : parsed[name];
     if ((typeof value === 'string' || typeof value === 'boolean') && wasGiven(name, words)) {
       flags[name] = value;
     }
   }
   return { flags, positionals };
+}
+
+/** Every value of a flag; the parser keeps the last. */
+function valuesOf(name: string, words: readonly string[]): readonly string[] {
+  const end = words.indexOf('--');
+  return (end < 0 ? words : words.slice(0, end)).flatMap((word, at) => {
+    if (word.startsWith(`--${name}=`)) {
+      return [word.slice(name.length + 3)];
+    }
+    return word === `--${name}` ? [words[at + 1] ?? ''] : [];
+  });
 }
 
 /** citty gives absent booleans a value; only what stands on the command line counts. */

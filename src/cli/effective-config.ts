@@ -13,7 +13,7 @@ export function configPathOf(flags: ConfigInputs['flags']): string {
  * @throws AgentError CONFIG_INVALID; FILE_ACCESS or NOT_FOUND for the file
  */
 export async function loadEffectiveConfig(
-  deps: { readonly files: Files; readonly env: ConfigInputs['env'] },
+  deps: Pick<ConfigInputs, 'env' | 'hostname'> & { readonly files: Files },
   flags: ConfigInputs['flags'],
 ): Promise<LoadedConfig> {
   const filePath = configPathOf(flags);
@@ -23,5 +23,5 @@ export async function loadEffectiveConfig(
       hint: 'Check the path given with --config',
     });
   }
-  return loadConfig({ flags, env: deps.env, fileText, filePath });
+  return loadConfig({ flags, env: deps.env, hostname: deps.hostname, fileText, filePath });
 }

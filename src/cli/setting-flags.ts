@@ -26,6 +26,7 @@ function flagsOf(settings: readonly Setting[]): Readonly<Record<string, FlagDefi
       flags[setting.meta.flag] = {
         type: setting.type === 'boolean' ? 'boolean' : 'string',
         description: setting.meta.description,
+        repeatable: setting.type === 'list',
         placeholder:
           setting.values.length > 0 ? setting.values.join('|') : setting.type.toUpperCase(),
       };

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { Config, type SettingMeta } from './schema.ts';
 
-export type SettingType = 'string' | 'boolean' | 'integer' | 'enum' | 'map';
+export type SettingType = 'string' | 'boolean' | 'integer' | 'enum' | 'map' | 'list';
 
 /** One setting, as flags, docs and `config show` need it. */
 export interface Setting {
@@ -49,6 +49,9 @@ function typeOf(kind: z.core.$ZodType): SettingType {
   }
   if (kind instanceof z.ZodNumber) {
     return 'integer';
+  }
+  if (kind instanceof z.ZodArray) {
+    return 'list';
   }
   return kind instanceof z.ZodRecord ? 'map' : 'string';
 }

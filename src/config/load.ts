@@ -1,6 +1,8 @@
 import type { z } from 'zod';
 import { didYouMean } from '../core/did-you-mean.ts';
 import { AgentError, messageOf } from '../core/errors.ts';
+import { parseProxy } from '../core/proxy-settings.ts';
+import { duplicateKeys } from '../core/yaml-duplicates.ts';
 import { describeSettings, type Setting } from './describe.ts';
 import { Config } from './schema.ts';
 
@@ -21,7 +23,15 @@ export interface ConfigInputs {
   readonly fileText: string | undefined;
   /** Name of the file for messages. */
   readonly filePath: string;
+  /** Of the machine: what it gives its cluster when nobody does. */
+  readonly hostname: string;
 }
+
+/** What k3s listens on, on loopback too (docs.k3s.io, "Requirements", "Networking"). */
+const K3S_PORTS: readonly number[] = [
+  ...[2379, 2380, 2381, 2382, 6443, 6444, 10010, 10248, 10249, 10250, 10256, 10257, 10258, 10259],
+];
+const CLUSTER_NAME_LENGTH_MAX = 63;
 
 type RawConfig = Record<string, Record<string, unknown>>;
 
@@ -33,7 +43,7 @@ export function loadConfig(inputs: ConfigInputs): LoadedConfig {
   const settings = describeSettings();
   const raw = parseFile(inputs);
   const sources: Record<string, Source> = {};
-  const problems: string[] = [];
+  const problems: string[] = [...duplicateKeys(inputs.fileText ?? '')];
   for (const setting of settings) {
     const given = pick(setting, inputs);
     if (given !== undefined) {
@@ -53,29 +63,57 @@ export function loadConfig(inputs: ConfigInputs): LoadedConfig {
   if (problems.length > 0) {
     throw invalid(inputs.filePath, problems);
   }
-  return { config: deepFreeze(parsed.data), sources };
+  const name = parsed.data.cluster.name || clusterNameOf(inputs.hostname);
+  return { config: deepFreeze({ ...parsed.data, cluster: { name } }), sources };
+}
+
+/** What the schema says of no setting alone. */
+function crossChecks({ control_plane: plane, http, k3s }: Config): string[] {
+  const problems: string[] = [];
+  for (const [path, text] of [
+    ['control_plane.url', plane.url],
+    ['k3s.mirror', k3s.mirror],
+  ] as const) {
+    problems.push(...(text === undefined ? [] : addressProblems(path, new URL(text), plane)));
+  }
+  if (plane.proxy !== undefined && parseProxy(plane.proxy, '') === undefined) {
+    problems.push('control_plane.proxy: is not the address of a proxy');
+  }
+  if (http.port !== 0 && http.port === http.tls_port) {
+    problems.push(`http.tls_port: must be another port than http.port, ${http.port}`);
+  }
+  for (const [name, port] of Object.entries(http)) {
+    if (K3S_PORTS.includes(port)) {
+      problems.push(`http.${name}: ${port} is a port of k3s itself`);
+    }
+  }
+  return problems;
 }
 
 /**
  * Over `http://` the token is read, and a program that root runs is changed, by anybody on the way:
  * only from this machine, or when asked for.
  */
-function crossChecks(config: Config): string[] {
-  const addresses = {
-    'control_plane.url': config.control_plane.url,
-    'k3s.mirror': config.k3s.mirror,
-  };
-  return Object.entries(addresses)
-    .filter(([, url]) => url !== undefined && isInsecure(new URL(url)))
-    .filter(() => !config.control_plane.allow_insecure)
-    .map(
-      ([path]) =>
-        `${path}: must be https://, or set control_plane.allow_insecure (--allow-insecure)`,
-    );
+function addressProblems(
+  path: string,
+  url: URL,
+  { allow_insecure }: Config['control_plane'],
+): readonly string[] {
+  const loopback = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
+  const insecure = url.protocol === 'http:' && !loopback && !allow_insecure;
+  const plain = [url.username, url.password, url.search, url.hash].every((part) => part === '');
+  return [
+    ...(insecure
+      ? [`${path}: must be https://, or set control_plane.allow_insecure (--allow-insecure)`]
+      : []),
+    ...(plain ? [] : [`${path}: must be an address without user, password, "?" and "#"`]),
+  ];
 }
 
-function isInsecure({ protocol, hostname }: URL): boolean {
-  return protocol === 'http:' && !['localhost', '127.0.0.1', '[::1]'].includes(hostname);
+/** A machine may have a name that is none for a cluster: `web_1.`. */
+function clusterNameOf(hostname: string): string {
+  const name = hostname.replaceAll(/[^A-Za-z0-9._-]/g, '-').slice(0, CLUSTER_NAME_LENGTH_MAX);
+  return name.replaceAll(/^[._-]+|[._-]+$/g, '') || 'cluster';
 }
 
 function parseFile(inputs: ConfigInputs): RawConfig {
@@ -135,6 +173,9 @@ function fromEnvironment(inputs: ConfigInputs, name: string): string | undefined
 function coerce(setting: Setting, value: string | boolean): unknown {
   if (typeof value === 'boolean') {
     return value;
+  }
+  if (setting.type === 'list') {
+    return value.split(/[,\s]+/).filter((each) => each !== '');
   }
   if (setting.type === 'integer' && /^-?\d+$/.test(value)) {
     return Number(value);

@@ -5,6 +5,7 @@
  */
 import * as z from 'zod';
 import { parseDuration } from '../core/duration.ts';
+import { NodeAddresses, NodeLabels, NodeName, NodeTaints } from './node-settings.ts';
 
 /** Where the file stands, unless `--config` names another. */
 export const CONFIG_PATH = '/etc/pipeops-agent/config.yaml';
@@ -83,13 +84,13 @@ const ClusterSection = z.strictObject({
   name: z
     .string()
     .regex(
-      /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/,
+      /^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/,
       'must be 1 to 63 letters, digits, ".", "_" or "-"',
     )
-    .default('default-cluster')
+    .default('')
     .meta(
       setting({
-        description: 'Name of the cluster at the control plane',
+        description: "Name of the cluster at the control plane; the machine's name when empty",
         flag: 'cluster-name',
         env: 'CLUSTER_NAME',
         serverOnly: true,
@@ -217,7 +218,8 @@ const K3sSection = z.strictObject({
     .optional()
     .meta(
       setting({
-        description: 'Version of k3s to install; the stable channel when absent',
+        description:
+          'Version of k3s that a first installation takes; the stable channel when absent',
         flag: 'k3s-version',
         env: 'K3S_VERSION',
         since: '0.1.0',
@@ -239,12 +241,43 @@ const K3sSection = z.strictObject({
     .default(false)
     .meta(
       setting({
-        description: 'Let k3s install its traefik ingress controller',
+        description: 'Let k3s install its traefik ingress controller; k3s is restarted for it',
         flag: 'traefik',
         serverOnly: true,
         since: '0.1.0',
       }),
     ),
+  node_name: NodeName.optional().meta(
+    setting({
+      description:
+        "Name of this machine's node, for good once it is a node; the machine's name when absent",
+      flag: 'node-name',
+      env: 'K3S_NODE_NAME',
+      since: '0.3.0',
+    }),
+  ),
+  node_labels: NodeLabels.default([]).meta(
+    setting({
+      description: 'Labels that the node registers with: key=value, repeated or comma-separated',
+      flag: 'node-label',
+      since: '0.3.0',
+    }),
+  ),
+  node_taints: NodeTaints.default([]).meta(
+    setting({
+      description:
+        'Taints that the node registers with: key=value:NoSchedule, repeated or comma-separated',
+      flag: 'node-taint',
+      since: '0.3.0',
+    }),
+  ),
+  node_ip: NodeAddresses.default([]).meta(
+    setting({
+      description: 'Address of this machine in the cluster; one of IPv4 and one of IPv6 for both',
+      flag: 'node-ip',
+      since: '0.3.0',
+    }),
+  ),
 });
 
 const LogSection = z.strictObject({

@@ -25,6 +25,10 @@ describe('describeSettings()', () => {
       'k3s.version string k3s-version K3S_VERSION',
       'k3s.mirror string k3s-mirror PIPEOPS_K3S_MIRROR',
       'k3s.traefik boolean traefik -',
+      'k3s.node_name string node-name K3S_NODE_NAME',
+      'k3s.node_labels list node-label -',
+      'k3s.node_taints list node-taint -',
+      'k3s.node_ip list node-ip -',
       'log.level enum log-level LOG_LEVEL',
       'log.format enum log-format -',
     ]);

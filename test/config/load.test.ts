@@ -5,7 +5,7 @@ import { failureOf } from '../support/failure-of.ts';
 
 const DEFAULTS: LoadedConfig['config'] = {
   agent: { role: 'server', id: '', labels: {} },
-  cluster: { name: 'default-cluster' },
+  cluster: { name: 'node-1' },
   control_plane: {
     url: 'https://api.pipeops.io',
     transport: 'auto',
@@ -15,7 +15,7 @@ const DEFAULTS: LoadedConfig['config'] = {
     poll_interval: '5s',
   },
   http: { port: 8080, tls_port: 8443 },
-  k3s: { traefik: false },
+  k3s: { traefik: false, node_labels: [], node_taints: [], node_ip: [] },
   log: { level: 'info', format: 'text' },
 };
 
@@ -38,6 +38,10 @@ const ALL_DEFAULT: LoadedConfig['sources'] = {
   'k3s.version': 'default',
   'k3s.mirror': 'default',
   'k3s.traefik': 'default',
+  'k3s.node_name': 'default',
+  'k3s.node_labels': 'default',
+  'k3s.node_taints': 'default',
+  'k3s.node_ip': 'default',
   'log.level': 'default',
   'log.format': 'default',
 };
@@ -48,6 +52,7 @@ function load(inputs: Partial<ConfigInputs>): LoadedConfig {
     env: {},
     fileText: undefined,
     filePath: '/etc/pipeops-agent/config.yaml',
+    hostname: 'node-1',
     ...inputs,
   });
 }
@@ -103,7 +108,7 @@ describe('loadConfig()', () => {
           poll_interval: '1s',
         },
         http: { port: 9090, tls_port: 8443 },
-        k3s: { traefik: true },
+        k3s: { ...DEFAULTS.k3s, traefik: true },
       },
       sources: {
         ...ALL_DEFAULT,
@@ -129,7 +134,7 @@ describe('loadConfig()', () => {
     ['true', true],
     ['false', false],
   ])('reads the text "%s" of a flag as a boolean', (text, value) => {
-    expect(load({ flags: { traefik: text } }).config.k3s).toEqual({ traefik: value });
+    expect(load({ flags: { traefik: text } }).config.k3s.traefik).toBe(value);
   });
 
   test('freezes what it gives, to the last map', () => {
@@ -179,6 +184,50 @@ describe('loadConfig()', () => {
     expect((await loadFailure({ fileText: 'k3s: {version: stable}' })).message).toBe(
       'The configuration has one problem:\n  - k3s.version: must be a k3s version such as v1.34.4+k3s1',
     );
+  });
+
+  test('finds what stands twice, besides everything else', async () => {
+    const fileText = 'http:\n  port: 9090\n  port: 9091\nlog: {level: loud}\nhttp:\n  port: 1\n';
+    expect(await problemsOf({ fileText })).toEqual([
+      'line 3: http.port stands there twice',
+      'line 5: http stands there twice',
+      'log.level: Invalid option: expected one of "error"|"warn"|"info"|"debug"',
+    ]);
+  });
+
+  test.each([
+    [
+      'http: {port: 9090, tls_port: 9090}',
+      'http.tls_port: must be another port than http.port, 9090',
+    ],
+    ['http: {port: 6443}', 'http.port: 6443 is a port of k3s itself'],
+    ['http: {tls_port: 10250}', 'http.tls_port: 10250 is a port of k3s itself'],
+    [
+      'control_plane: {url: "https://user:secret@cp.test"}',
+      'control_plane.url: must be an address without user, password, "?" and "#"',
+    ],
+    [
+      'control_plane: {proxy: "http://proxy:99999"}',
+      'control_plane.proxy: is not the address of a proxy',
+    ],
+  ])('finds what no setting says alone: %s', async (fileText, problem) => {
+    expect(await problemsOf({ fileText })).toEqual([problem]);
+  });
+
+  test('lets the system choose both ports', () => {
+    expect(load({ fileText: 'http: {port: 0, tls_port: 0}' }).config.http.port).toBe(0);
+  });
+
+  test.each([
+    ['web-1.example.com', 'web-1.example.com'],
+    ['_Web 1.', 'Web-1'],
+    ['', 'cluster'],
+    ['...', 'cluster'],
+    [`${'a'.repeat(62)}-b`, 'a'.repeat(62)],
+  ])('the cluster of a machine "%s" is "%s" when nobody names it', (hostname, name) => {
+    const { config, sources } = load({ hostname });
+    expect([config.cluster.name, sources['cluster.name']]).toEqual([name, 'default']);
+    expect(load({ hostname, fileText: `cluster: {name: ${name}}` }).config.cluster.name).toBe(name);
   });
 
   test('finds mistakes of flags and variables too', async () => {
@@ -239,7 +288,7 @@ describe('loadConfig() and the address of the control plane', () => {
     'http://127.0.0.1.example',
     'http://localhost@cp.example',
   ])('is not taken in by %s', async (url) => {
-    expect(await problemsOf({ flags: { 'api-url': url } })).toEqual([INSECURE]);
+    expect(await problemsOf({ flags: { 'api-url': url } })).toContain(INSECURE);
   });
 
   test('refuses k3s from a mirror of another machine over http:// in the same way', async () => {
@@ -281,6 +330,7 @@ test('the proxy of the environment becomes a setting, its user and password do n
       env,
       fileText: undefined,
       filePath: '/c',
+      hostname: 'node-1',
     }).config;
     return [control_plane.proxy, control_plane.no_proxy];
   };

@@ -41,7 +41,7 @@ describe('names', () => {
     },
   );
 
-  test.each(['', '-prod', 'prod-', 'two words', 'a'.repeat(64), 'a/b', 'prod\n'])(
+  test.each(['-prod', 'prod-', 'two words', 'a'.repeat(64), 'a/b', 'prod\n'])(
     'a cluster may not be called %j',
     (name) => {
       expect(problems({ cluster: { name } })).toEqual({

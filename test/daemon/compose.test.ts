@@ -85,7 +85,13 @@ control_plane:
   env: Readonly<Record<string, string>> = {},
 ): void {
   const configPath = join(directory.path, 'config.yaml');
-  const loaded = loadConfig({ flags: {}, env: {}, fileText, filePath: configPath });
+  const loaded = loadConfig({
+    flags: {},
+    env: {},
+    fileText,
+    filePath: configPath,
+    hostname: 'node-1',
+  });
   stop = new AbortController();
   done = runDaemon(
     {

@@ -45,7 +45,13 @@ export async function startDaemon(directory: string, setup: DaemonSetup): Promis
       env: { STATE_DIRECTORY: directory, RUNTIME_DIRECTORY: directory },
       write: (line) => void log.push(line),
     },
-    loadConfig({ flags: {}, env: {}, fileText: setup.config, filePath: configPath }),
+    loadConfig({
+      flags: {},
+      env: {},
+      fileText: setup.config,
+      filePath: configPath,
+      hostname: 'node-1',
+    }),
     configPath,
     stopping.signal,
   );
