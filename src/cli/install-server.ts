@@ -14,7 +14,13 @@ import type { CliContext } from './context.ts';
 import type { SubcommandArgs } from './define-subcommand.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
 import { readTokenFile } from './given-secret.ts';
-import { givenSettings, preflight, type SetupOptions, setUpMachine } from './machine-setup.ts';
+import {
+  givenSettings,
+  k3sPlan,
+  preflight,
+  type SetupOptions,
+  setUpMachine,
+} from './machine-setup.ts';
 import { openDownloads, proxyPassword, proxySettings, readCa } from './outbound.ts';
 import { policyOfPreset } from './policy-preset.ts';
 
@@ -32,8 +38,13 @@ export async function installServer(
   const loaded = await loadEffectiveConfig(context, flags);
   const { config } = loaded;
   const inventory = await openInventory(context);
+  const k3s = k3sPlan(context, loaded, {
+    role: 'server',
+    config: serverConfig(config.k3s),
+    joinToken: undefined,
+  });
   const agentPorts = [config.http.port, config.http.tls_port];
-  await preflight(context, inventory, 'server', agentPorts);
+  await preflight(context, inventory, loaded, k3s, agentPorts);
   const policy = await choosePolicy(context, flags['policy']);
   const token = await findToken(context, flags, inventory);
   const ca = await readCa(context, config);
@@ -42,15 +53,7 @@ export async function installServer(
   }
   const downloads = await openDownloads(context, config, ca);
   const steps = machineSteps(context, inventory, {
-    k3s: {
-      role: 'server',
-      version: config.k3s.version,
-      mirror: config.k3s.mirror,
-      config: serverConfig({ traefik: config.k3s.traefik }),
-      joinToken: undefined,
-      hostname: context.hostname,
-      authorities: downloads.authorities,
-    },
+    k3s: { ...k3s, authorities: downloads.authorities },
     downloads: downloads.network.http,
     config: fileContent(loaded),
     port: config.http.port,
@@ -68,6 +71,7 @@ export async function installServer(
   }
   const facts = {
     role: 'server',
+    nodeName: k3s.nodeName,
     clusterName: config.cluster.name,
     agentPorts,
     controlPlane: hasToken ? config.control_plane.url : null,
@@ -75,9 +79,12 @@ export async function installServer(
   return setUpMachine(context, steps, facts, options);
 }
 
-/** The daemon reads our copy of the CA certificate. */
+/**
+ * The daemon reads our copy of the CA certificate; and a machine that is renamed later does not
+ * rename its cluster.
+ */
 function fileContent(loaded: LoadedConfig) {
-  const given = givenSettings(loaded);
+  const given = { ...givenSettings(loaded), cluster: loaded.config.cluster };
   return loaded.config.control_plane.ca_file === undefined
     ? given
     : { ...given, control_plane: { ...given.control_plane, ca_file: CONTROL_PLANE_CA_FILE } };

@@ -10,7 +10,13 @@ import type { CliContext } from './context.ts';
 import type { SubcommandArgs } from './define-subcommand.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
 import { readTokenFile } from './given-secret.ts';
-import { givenSettings, preflight, type SetupOptions, setUpMachine } from './machine-setup.ts';
+import {
+  givenSettings,
+  k3sPlan,
+  preflight,
+  type SetupOptions,
+  setUpMachine,
+} from './machine-setup.ts';
 import { NO_MORE_SERVERS } from './no-more-servers.ts';
 import { openDownloads, readCa } from './outbound.ts';
 
@@ -94,20 +100,17 @@ async function join(
   const { config } = loaded;
   const inventory = await openInventory(context);
   const target = await withProgress(context, findTarget);
+  const k3s = k3sPlan(context, loaded, {
+    role: 'agent',
+    config: joiningConfig(target.serverUrl, config.k3s),
+    joinToken: target.k3sToken,
+  });
   const agentPorts = [config.http.port];
-  await preflight(context, inventory, 'agent', agentPorts);
+  await preflight(context, inventory, loaded, k3s, agentPorts);
   const given = givenSettings(loaded);
   const downloads = await openDownloads(context, config, await readCa(context, config));
   const steps = machineSteps(context, inventory, {
-    k3s: {
-      role: 'agent',
-      version: config.k3s.version,
-      mirror: config.k3s.mirror,
-      config: joiningConfig(target.serverUrl),
-      joinToken: target.k3sToken,
-      hostname: context.hostname,
-      authorities: downloads.authorities,
-    },
+    k3s: { ...k3s, authorities: downloads.authorities },
     downloads: downloads.network.http,
     config: { ...given, agent: { ...given.agent, role: 'node' } },
     port: config.http.port,
@@ -116,7 +119,7 @@ async function join(
     controlPlaneToken: undefined,
     proxyCredentials: undefined,
   });
-  const facts = { role: 'agent', agentPorts } as const;
+  const facts = { role: 'agent', nodeName: k3s.nodeName, agentPorts } as const;
   return setUpMachine(context, steps, { ...facts, clusterName: null, controlPlane: null }, options);
 }
 

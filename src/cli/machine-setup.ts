@@ -1,9 +1,11 @@
 import { describeSettings } from '../config/describe.ts';
 import type { LoadedConfig } from '../config/load.ts';
+import { nodeNameOf } from '../config/node-settings.ts';
 import type { ConfigInput } from '../config/schema.ts';
 import { BUILD } from '../core/version.ts';
 import type { HostInventory } from '../host/inventory.ts';
-import { checkRole } from '../host/k3s-steps.ts';
+import { checkFixedSettings } from '../host/k3s-fixed.ts';
+import { checkRole, type K3sPlan } from '../host/k3s-steps.ts';
 import {
   CONFIG_FILE,
   EXECUTABLE_LINK,
@@ -20,6 +22,7 @@ import { checkPortsFree } from '../host/preflight/ports.ts';
 import { planSteps, runSteps, type Step } from '../host/steps.ts';
 import { isActive } from '../host/systemctl.ts';
 import type { CliContext } from './context.ts';
+import { loadEffectiveConfig } from './effective-config.ts';
 import { renderTable } from './render.ts';
 
 /** Kubernetes' API and the kubelet (docs.k3s.io, "Requirements", "Networking"). */
@@ -28,22 +31,49 @@ const PORTS: Readonly<Record<K3sRole, readonly number[]>> = {
   agent: [10250],
 };
 
+/** What is to be done with k3s. @throws AgentError HOST_UNSUPPORTED */
+export function k3sPlan(
+  context: CliContext,
+  { config: { k3s } }: LoadedConfig,
+  special: Pick<K3sPlan, 'role' | 'config' | 'joinToken'>,
+): Omit<K3sPlan, 'authorities'> {
+  const nodeName = nodeNameOf(context.hostname, k3s.node_name);
+  return { ...special, nodeName, version: k3s.version, mirror: k3s.mirror };
+}
+
 /** Looks before anything is changed. @throws AgentError what the checks throw */
 export async function preflight(
   context: CliContext,
   inventory: HostInventory,
-  role: K3sRole,
+  { sources }: LoadedConfig,
+  k3s: Omit<K3sPlan, 'authorities'>,
   agentPorts: readonly number[],
 ): Promise<void> {
+  const { role } = k3s;
   checkRole(inventory, role);
+  // The file tells what an earlier run was asked for; k3s may have been upgraded since.
+  const version = sources['k3s.version'] === 'file' ? undefined : k3s.version;
+  await checkFixedSettings(context, { ...k3s, version, hostname: context.hostname });
   // What an earlier run has set up already does not count against this one.
   if (!inventory.has('k3s', role)) {
     await checkMachine(context, context.architecture);
     await checkNoOtherCluster(context);
     await checkPortsFree(context, PORTS[role]);
   }
-  if (!(await isActive(context, UNIT_NAME))) {
-    await checkPortsFree(context, agentPorts);
+  const held = (await isActive(context, UNIT_NAME)) ? await portsOfFile(context) : [];
+  await checkPortsFree(
+    context,
+    agentPorts.filter((port) => !held.includes(port)),
+  );
+}
+
+/** Where the daemon listens that runs. */
+async function portsOfFile(context: CliContext): Promise<readonly number[]> {
+  try {
+    const { config } = await loadEffectiveConfig({ ...context, env: {} }, {});
+    return [config.http.port, config.http.tls_port];
+  } catch {
+    return []; // It is written anew.
   }
 }
 
@@ -62,6 +92,7 @@ export function givenSettings({ config, sources }: LoadedConfig): ConfigInput {
 
 export interface SetupFacts {
   readonly role: K3sRole;
+  readonly nodeName: string;
   readonly clusterName: string | null;
   /** Where the agent itself listens, on loopback. */
   readonly agentPorts: readonly number[];
@@ -101,7 +132,7 @@ export async function setUpMachine(
   const summary = {
     version: BUILD.version,
     role: facts.role,
-    node: context.hostname.toLowerCase(),
+    node: facts.nodeName,
     cluster_name: facts.clusterName,
     control_plane: facts.controlPlane,
     files: [EXECUTABLE_LINK, CONFIG_FILE, STATE_DIRECTORY, HOST_STATE_DIRECTORY, K3S_CONFIG_FILE],

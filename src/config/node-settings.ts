@@ -5,6 +5,7 @@
  */
 import { isIP } from 'node:net';
 import * as z from 'zod';
+import { AgentError } from '../core/errors.ts';
 
 const LABEL_LENGTH_MAX = 63;
 const SUBDOMAIN_LENGTH_MAX = 253;
@@ -142,7 +143,16 @@ function addressProblem(address: string): string | undefined {
   }
 }
 
-/** The name of a node that was given none: k3s takes the machine's, in small letters. */
+/**
+ * The name of this machine's node: k3s takes the machine's, in small letters, where none is given.
+ * @throws AgentError HOST_UNSUPPORTED when a node cannot be called so
+ */
 export function nodeNameOf(hostname: string, given: string | undefined): string {
-  return given ?? hostname.toLowerCase();
+  const name = given ?? hostname.toLowerCase();
+  if (!NodeName.safeParse(name, { jitless: true }).success) {
+    throw new AgentError('HOST_UNSUPPORTED', `A node cannot be called "${name}", as this machine`, {
+      hint: 'Give it a name of its own with --node-name (K3S_NODE_NAME)',
+    });
+  }
+  return name;
 }

@@ -25,6 +25,7 @@ const ERROR_TABLE = {
   HOST_UNSUPPORTED: { exit: 4, retryable: false },
   PORT_IN_USE: { exit: 4, retryable: false },
   CLUSTER_EXISTS: { exit: 4, retryable: false },
+  SETTING_FIXED: { exit: 4, retryable: false },
   NOT_INSTALLED: { exit: 4, retryable: false },
   NOT_A_SERVER: { exit: 4, retryable: false },
   BUSY: { exit: 4, retryable: true },

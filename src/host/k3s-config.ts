@@ -7,15 +7,33 @@ export interface K3sConfig {
   readonly [flag: string]: string | boolean | readonly string[];
 }
 
-export function serverConfig(options: { readonly traefik: boolean }): K3sConfig {
+/** What k3s is told of the node; empty lists say nothing. */
+export interface NodeSettings {
+  readonly node_name?: string | undefined;
+  readonly node_labels: readonly string[];
+  readonly node_taints: readonly string[];
+  readonly node_ip: readonly string[];
+}
+
+function nodeConfig(node: NodeSettings): K3sConfig {
   return {
-    'write-kubeconfig-mode': '0600',
-    ...(options.traefik ? {} : { disable: ['traefik'] }),
+    ...(node.node_name === undefined ? {} : { 'node-name': node.node_name }),
+    ...(node.node_labels.length === 0 ? {} : { 'node-label': node.node_labels }),
+    ...(node.node_taints.length === 0 ? {} : { 'node-taint': node.node_taints }),
+    ...(node.node_ip.length === 0 ? {} : { 'node-ip': node.node_ip.join(',') }),
   };
 }
 
-export function joiningConfig(serverUrl: string): K3sConfig {
-  return { server: serverUrl, 'token-file': K3S_TOKEN_FILE };
+export function serverConfig(options: NodeSettings & { readonly traefik: boolean }): K3sConfig {
+  return {
+    'write-kubeconfig-mode': '0600',
+    ...(options.traefik ? {} : { disable: ['traefik'] }),
+    ...nodeConfig(options),
+  };
+}
+
+export function joiningConfig(serverUrl: string, node: NodeSettings): K3sConfig {
+  return { server: serverUrl, 'token-file': K3S_TOKEN_FILE, ...nodeConfig(node) };
 }
 
 /** JSON is YAML: no text needs quoting of its own. */
@@ -25,6 +43,19 @@ function renderK3sConfig(config: K3sConfig): string {
   )
     .map(([flag, value]) => `${flag}: ${JSON.stringify(value)}\n`)
     .join('')}`;
+}
+
+/** What an earlier run has told k3s; undefined where none has, or what stands there is not ours. */
+export async function readK3sConfig(deps: {
+  readonly files: Files;
+}): Promise<Readonly<Record<string, unknown>> | undefined> {
+  const text = await deps.files.readText(K3S_CONFIG_FILE);
+  try {
+    const parsed: unknown = text === undefined ? undefined : Bun.YAML.parse(text);
+    return typeof parsed === 'object' && parsed !== null ? { ...parsed } : undefined;
+  } catch {
+    return undefined; // It is written anew.
+  }
 }
 
 export async function isK3sConfigWritten(

@@ -1,6 +1,7 @@
 import { AgentError } from '../core/errors.ts';
 import type { Exec, ExecResult, Files, Http } from '../core/ports.ts';
 import { downloadText, redirectTarget } from './download.ts';
+import { proxyVariables } from './k3s-proxy.ts';
 import { HOST_STATE_DIRECTORY, K3S_EXECUTABLE, type K3sRole } from './paths.ts';
 
 const INSTALLER_URL = 'https://get.k3s.io';
@@ -15,8 +16,6 @@ const INSTALLER_FILE = `${HOST_STATE_DIRECTORY}/k3s-install.sh`;
 const AUTHORITIES_FILE = `${HOST_STATE_DIRECTORY}/download-authorities.pem`;
 /** Lines of the installer's output that a failure carries. */
 const FAILURE_LINES = 15;
-/** What the installer may know of our environment: how to get out. */
-const PROXY_VARIABLES = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'];
 
 interface InstallDeps {
   readonly exec: Exec;
@@ -86,7 +85,7 @@ function installerEnvironment(
   env: InstallDeps['env'],
   options: K3sInstallOptions & { readonly version: string },
 ): Record<string, string> {
-  const result: Record<string, string> = {
+  return {
     INSTALL_K3S_EXEC: options.role,
     INSTALL_K3S_VERSION: options.version,
     INSTALL_K3S_SKIP_START: 'true',
@@ -95,14 +94,8 @@ function installerEnvironment(
     ...(options.authorities === undefined
       ? {}
       : { CURL_CA_BUNDLE: AUTHORITIES_FILE, SSL_CERT_FILE: AUTHORITIES_FILE }),
+    ...proxyVariables(env),
   };
-  for (const name of PROXY_VARIABLES) {
-    const value = env[name] ?? env[name.toLowerCase()];
-    if (value !== undefined && value !== '') {
-      result[name] = value;
-    }
-  }
-  return result;
 }
 
 /**

@@ -3,17 +3,18 @@ import type { Clock, Exec, Files, Http } from '../core/ports.ts';
 import type { HostInventory } from './inventory.ts';
 import { isK3sConfigWritten, type K3sConfig, writeK3sConfig } from './k3s-config.ts';
 import { installedK3sVersion, installK3s } from './k3s-install.ts';
+import { k3sProxy, proxyVariables } from './k3s-proxy.ts';
 import { isNodeReady, waitForNode } from './k3s-ready.ts';
+import { askK3sRestart, isK3sRestartDue, startK3s } from './k3s-restart.ts';
 import {
   K3S_CONFIG_FILE,
   K3S_EXECUTABLE,
-  K3S_RESTART_FILE,
   K3S_TOKEN_FILE,
   K3S_UNITS,
   type K3sRole,
 } from './paths.ts';
 import type { Step } from './steps.ts';
-import { invocationOf, isEnabled, isStartedOrStarting, systemctl } from './systemctl.ts';
+import { isEnabled, isStartedOrStarting } from './systemctl.ts';
 
 interface Deps {
   readonly clock: Clock;
@@ -32,7 +33,7 @@ export interface K3sPlan {
   readonly config: K3sConfig;
   /** What a joining machine shows to the server; undefined for the first server. */
   readonly joinToken: string | undefined;
-  readonly hostname: string;
+  readonly nodeName: string;
   /** PEM that downloads trust instead of the system's authorities. */
   readonly authorities: string | undefined;
 }
@@ -47,21 +48,20 @@ export function k3sSteps(
   const { role } = plan;
   const unit = K3S_UNITS[role];
   let endedInvocation: string | undefined;
+  const proxy = k3sProxy(deps, role);
+  const isConfigured = async () =>
+    (await isK3sConfigWritten(deps, plan.config)) &&
+    (plan.joinToken === undefined ||
+      (await deps.files.readText(K3S_TOKEN_FILE)) === `${plan.joinToken}\n`);
   return [
     {
       id: 'k3s-config',
       title: 'Configure k3s',
       touches: [K3S_CONFIG_FILE, ...(plan.joinToken === undefined ? [] : [K3S_TOKEN_FILE])],
-      isDone: async () =>
-        (await isK3sConfigWritten(deps, plan.config)) &&
-        (plan.joinToken === undefined ||
-          (await deps.files.readText(K3S_TOKEN_FILE)) === `${plan.joinToken}\n`),
+      isDone: isConfigured,
       apply: async () => {
         await inventory.record({ kind: 'k3s', name: role });
-        // k3s reads both only when it starts. Noted first: a run that ends between goes on with it.
-        if (await isStartedOrStarting(deps, unit)) {
-          await deps.files.writeAtomic(K3S_RESTART_FILE, '', { mode: 0o600 });
-        }
+        await askK3sRestart(deps, role);
         await writeK3sConfig(deps, inventory, plan.config);
         if (plan.joinToken !== undefined) {
           await deps.files.writeAtomic(K3S_TOKEN_FILE, `${plan.joinToken}\n`, { mode: 0o600 });
@@ -75,32 +75,30 @@ export function k3sSteps(
       isDone: () => isInstalled(deps, role),
       apply: (update) => installK3s(deps, plan, update, signal),
     },
+    ...(Object.keys(proxyVariables(deps.env)).length === 0 ? [] : [proxy]),
     {
       id: 'k3s-start',
       title: 'Start k3s',
-      touches: [`systemctl enable, start ${unit}`],
+      touches: [`systemctl enable, start or restart ${unit}`],
+      // What is not configured yet, in a plan, will be, and k3s reads it at its start.
       isDone: async () =>
         (await isStartedOrStarting(deps, unit)) &&
         (await isEnabled(deps, unit)) &&
-        (await deps.files.stat(K3S_RESTART_FILE)) === undefined,
+        (await isConfigured()) &&
+        (await proxy.isDone()) &&
+        !(await isK3sRestartDue(deps)),
+      // Not waiting here: the next step does, and shows what k3s says meanwhile.
       apply: async () => {
-        await systemctl(deps, 'enable', '--quiet', unit);
-        if ((await deps.files.stat(K3S_RESTART_FILE)) !== undefined) {
-          endedInvocation = await invocationOf(deps, unit);
-          await systemctl(deps, 'stop', unit);
-          await deps.files.remove(K3S_RESTART_FILE);
-        }
-        // Not waiting here: the next step does, and shows what k3s says meanwhile.
-        await systemctl(deps, 'start', '--no-block', unit);
+        endedInvocation = await startK3s(deps, role);
       },
     },
     {
       id: 'node-ready',
       title: 'Wait until the node is ready',
       touches: [],
-      isDone: () => isNodeReady(deps, role, plan.hostname),
+      isDone: () => isNodeReady(deps, role, plan.nodeName),
       apply: (update) =>
-        waitForNode(deps, { role, hostname: plan.hostname, endedInvocation }, update, signal),
+        waitForNode(deps, { role, hostname: plan.nodeName, endedInvocation }, update, signal),
     },
   ];
 }

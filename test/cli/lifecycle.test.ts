@@ -26,6 +26,22 @@ afterEach(async () => await machine[Symbol.asyncDispose]());
 const install = (words: readonly string[] = INSTALL, env: Record<string, string> = {}) =>
   machine.run(words, { env: { ...ENV, ...env } });
 
+const NODE_FLAGS = [
+  ...['--node-name', 'web-1', '--node-label', 'disk=ssd', '--node-label=a/b=c,d=e'],
+  ...['--node-taint', 'dedicated=gpu:NoSchedule', '--node-ip', '10.0.0.7,fd00::7'],
+];
+const NODE_CONFIG = {
+  'node-name': 'web-1',
+  'node-label': ['disk=ssd', 'a/b=c', 'd=e'],
+  'node-taint': ['dedicated=gpu:NoSchedule'],
+  'node-ip': '10.0.0.7,fd00::7',
+};
+
+async function k3sConfig(): Promise<unknown> {
+  const path = '/etc/rancher/k3s/config.yaml.d/50-pipeops.yaml';
+  return Bun.YAML.parse((await machine.files.readText(path)) ?? '');
+}
+
 /** How a `--json` run failed. */
 function failure(ran: Ran): { exitCode: number; code: string; message: string; hint?: string } {
   return { exitCode: ran.exitCode, ...JSON.parse(ran.stdout).error };
@@ -130,6 +146,52 @@ describe('install', () => {
     await install();
     const again = await install([...INSTALL, '--log-level', 'debug']);
     expect(changedSteps(again)).toEqual(['agent-config', 'start-agent']);
+  });
+
+  test('calls the cluster by the name of the machine, and keeps it when that changes', async () => {
+    const first = await machine.run(['install', '--json'], { env: ENV, hostname: 'Web_1' });
+    expect(failure(first)).toMatchObject({
+      code: 'HOST_UNSUPPORTED',
+      hint: 'Give it a name of its own with --node-name (K3S_NODE_NAME)',
+    });
+    expect(JSON.parse((await install(['install', '--json'])).stdout).cluster_name).toBe('Node-1');
+    const renamed = await machine.run(['config', 'show', '--json'], { hostname: 'another' });
+    const { settings } = JSON.parse(renamed.stdout) as {
+      settings: { setting: string; value: string; source: string }[];
+    };
+    expect(settings.find(({ setting }) => setting === 'cluster.name')).toEqual({
+      setting: 'cluster.name',
+      value: 'Node-1',
+      source: 'file',
+    });
+  });
+
+  test('tells k3s name, labels, taints and address of the node, and waits for it by that name', async () => {
+    const ran = await install([...INSTALL, ...NODE_FLAGS]);
+    expect(JSON.parse(ran.stdout)).toMatchObject({ node: 'web-1' });
+    expect(await k3sConfig()).toEqual({
+      'write-kubeconfig-mode': '0600',
+      disable: ['traefik'],
+      ...NODE_CONFIG,
+    });
+    const asked = machine.calls.filter(({ argv }) => argv[2] === 'get' && argv[3] === 'node');
+    expect(new Set(asked.map(({ argv }) => argv[4]))).toEqual(new Set(['web-1']));
+    expect(changedSteps(await install(INSTALL))).toEqual([]);
+  });
+
+  test.each([
+    [['--node-name', 'Web_1'], 'k3s.node_name'],
+    [['--node-label', 'node-role.kubernetes.io/worker=true'], 'k3s.node_labels'],
+    [['--node-taint', 'a=b'], 'k3s.node_taints'],
+    [['--node-ip', '127.0.0.1'], 'k3s.node_ip'],
+  ])('refuses %s before it changes anything', async (flags, setting) => {
+    const before = await machine.listing();
+    expect(failure(await install([...INSTALL, ...flags]))).toMatchObject({
+      exitCode: 3,
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining(setting),
+    });
+    expect(await machine.listing()).toEqual(before);
   });
 
   test('is standalone without a token, and connected by a later run with one', async () => {
@@ -269,7 +331,127 @@ describe('install', () => {
   });
 });
 
+describe('a second install', () => {
+  test.each([
+    ['--traefik', { 'write-kubeconfig-mode': '0600' }],
+    [
+      '--node-ip=10.0.0.7',
+      { 'write-kubeconfig-mode': '0600', disable: ['traefik'], 'node-ip': '10.0.0.7' },
+    ],
+  ])('with %s starts k3s again with it', async (flag, config) => {
+    await install();
+    const planned = await install([...INSTALL, flag, '--dry-run']);
+    const { plan } = JSON.parse(planned.stdout) as { plan: { id: string; needed: boolean }[] };
+    const expected = ['k3s-config', 'k3s-start', 'agent-config', 'start-agent'];
+    expect(plan.filter(({ needed }) => needed).map(({ id }) => id)).toEqual(expected);
+    const callsBefore = machine.calls.length;
+    expect(changedSteps(await install([...INSTALL, flag]))).toEqual(expected);
+    expect(await k3sConfig()).toEqual(config);
+    const verbs = machine.calls
+      .slice(callsBefore)
+      .filter(({ argv }) => argv[0] === 'systemctl' && argv.at(-1) === 'k3s.service')
+      .map(({ argv }) => argv[1])
+      .filter((verb) => verb === 'stop' || verb === 'start');
+    expect(verbs).toEqual(['stop', 'start']);
+    expect(changedSteps(await install([...INSTALL, flag]))).toEqual([]);
+  });
+
+  test('starts k3s again also where the one that changed its configuration was interrupted', async () => {
+    await install();
+    machine.programs.set('systemctl', (argv) =>
+      argv[1] === 'enable' ? { exitCode: 1 } : { stdout: 'ActiveState=active\nJob=' },
+    );
+    expect(failure(await install([...INSTALL, '--traefik'])).code).toBe('TOOL_FAILED');
+    machine.programs.delete('systemctl');
+    expect(changedSteps(await install([...INSTALL, '--traefik']))[0]).toBe('k3s-start');
+  });
+
+  test.each([
+    ['--k3s-version=v1.35.0+k3s1', {}],
+    ['--json', { K3S_VERSION: 'v1.35.0+k3s1' }],
+  ])('with another version of k3s is refused, %s', async (flag, env) => {
+    await install();
+    const before = await machine.listing();
+    for (const words of [
+      [...INSTALL, flag],
+      [...INSTALL, flag, '--dry-run'],
+    ]) {
+      expect(failure(await install(words, env))).toEqual({
+        exitCode: 4,
+        code: 'SETTING_FIXED',
+        message:
+          'k3s v1.34.4+k3s1 is installed here; v1.35.0+k3s1 would be an upgrade, which this does not do',
+        hint: 'Leave out --k3s-version (K3S_VERSION): everything else is done with the k3s there is',
+      } as never);
+    }
+    expect(await machine.listing()).toEqual(before);
+    expect((await install([...INSTALL, '--k3s-version=v1.34.4+k3s1'])).exitCode).toBe(0);
+  });
+
+  test('goes by the k3s there is, when that was upgraded by hand', async () => {
+    await install([...INSTALL, '--k3s-version=v1.34.4+k3s1']);
+    await machine.files.writeAtomic('/usr/local/bin/k3s', 'v1.35.0+k3s1', { mode: 0o755 });
+    expect((await install()).exitCode).toBe(0);
+  });
+
+  test.each([
+    [['--node-name', 'web-2'], 'The node is in the cluster as "node-1" already'],
+    [['--node-label', 'disk=hdd'], 'with disk=ssd as --node-label'],
+    [['--node-taint', 'a:NoSchedule'], 'with nothing as --node-taint'],
+  ])('with %s is refused: a node registers once', async (flags, message) => {
+    await install([...INSTALL, '--node-label', 'disk=ssd']);
+    const before = await machine.listing();
+    expect(failure(await install([...INSTALL, ...flags]))).toMatchObject({
+      exitCode: 4,
+      code: 'SETTING_FIXED',
+      message: expect.stringContaining(message),
+    });
+    expect(await machine.listing()).toEqual(before);
+    expect(changedSteps(await install([...INSTALL, '--node-label=disk=ssd']))).toEqual([]);
+  });
+
+  test('gives k3s another proxy, and leaves alone what it is not told', async () => {
+    await install();
+    const file = '/etc/systemd/system/k3s.service.env';
+    await machine.files.writeAtomic(file, "HTTPS_PROXY='http://old:1'\nno_proxy='.test'\n", {
+      mode: 0o600,
+    });
+    expect(changedSteps(await install(INSTALL, { HTTPS_PROXY: 'http://old:1' }))).not.toContain(
+      'k3s-start',
+    );
+    const again = await install(INSTALL, { HTTPS_PROXY: 'http://new:1' });
+    expect(changedSteps(again)).toEqual(expect.arrayContaining(['k3s-proxy', 'k3s-start']));
+    expect(await machine.files.readText(file)).toBe(
+      'no_proxy=\'.test\'\nHTTPS_PROXY="http://new:1"\n',
+    );
+  });
+
+  test('refuses a new port of the agent that somebody holds', async () => {
+    await install();
+    const listening = 'h\n0: 0100007F:2382 0:0 0A 0:0 0:0 0 0 0 4711\n'; // 9090
+    await machine.files.writeAtomic('/proc/net/tcp', listening, { mode: 0o644 });
+    expect(failure(await install([...INSTALL, '--port', '9090']))).toMatchObject({
+      exitCode: 4,
+      code: 'PORT_IN_USE',
+    });
+  });
+});
+
 describe('join', () => {
+  test('tells k3s about its node, and refuses another version of k3s', async () => {
+    const env = { PIPEOPS_K3S_MIRROR: MIRROR };
+    const words = ['join', '--token', joinToken(), '--json'];
+    const ran = await machine.run([...words, ...NODE_FLAGS], { env });
+    expect(JSON.parse(ran.stdout)).toMatchObject({ node: 'web-1' });
+    expect(await k3sConfig()).toEqual({
+      server: 'https://10.0.0.1:6443',
+      'token-file': '/var/lib/pipeops-agent-host/k3s-join-token',
+      ...NODE_CONFIG,
+    });
+    const other = await machine.run([...words, '--k3s-version', 'v1.35.0+k3s1'], { env });
+    expect(failure(other)).toMatchObject({ exitCode: 4, code: 'SETTING_FIXED' });
+  });
+
   test('makes a worker of a machine by the token alone', async () => {
     const ran = await machine.run(['join', '--token', '-', '--json'], {
       env: { PIPEOPS_K3S_MIRROR: MIRROR },

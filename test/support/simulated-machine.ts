@@ -62,6 +62,7 @@ export interface RunOptions {
   readonly secret?: string;
   readonly confirm?: boolean;
   readonly lockHeldBy?: string;
+  readonly hostname?: string;
 }
 
 export async function simulatedMachine(): Promise<SimulatedMachine> {
@@ -167,7 +168,7 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
         log: memoryLog(),
         env: options.env ?? {},
         uid: options.uid ?? 0,
-        hostname: 'Node-1',
+        hostname: options.hostname ?? 'Node-1',
         architecture: 'x64',
         execPath: '/root/agent',
         io,
@@ -226,6 +227,9 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
       case 'disable':
         enabled.delete(unit);
         units.delete(unit);
+        return ok;
+      case 'stop':
+        units.set(unit, 'inactive');
         return ok;
       case 'start':
       case 'restart':

@@ -1,0 +1,41 @@
+import type { Exec, Files } from '../core/ports.ts';
+import { HOST_STATE_DIRECTORY, K3S_RESTART_FILE, K3S_UNITS, type K3sRole } from './paths.ts';
+import { invocationOf, isStartedOrStarting, systemctl } from './systemctl.ts';
+
+interface Deps {
+  readonly exec: Exec;
+  readonly files: Files;
+}
+
+/**
+ * Notes, before what k3s reads at its start is changed, that it must start again. The note is a file:
+ * a run that is interrupted is made good by the next.
+ */
+export async function askK3sRestart(deps: Deps, role: K3sRole): Promise<void> {
+  if (await isStartedOrStarting(deps, K3S_UNITS[role])) {
+    await deps.files.makeDirectory(HOST_STATE_DIRECTORY, { mode: 0o700 });
+    await deps.files.writeAtomic(K3S_RESTART_FILE, '', { mode: 0o600 });
+  }
+}
+
+export async function isK3sRestartDue(deps: Pick<Deps, 'files'>): Promise<boolean> {
+  return (await deps.files.stat(K3S_RESTART_FILE)) !== undefined;
+}
+
+/**
+ * Starts k3s, anew where that is due; without waiting until it is ready. Pods live on.
+ * @returns which of its lives was ended
+ */
+export async function startK3s(deps: Deps, role: K3sRole): Promise<string | undefined> {
+  const unit = K3S_UNITS[role];
+  let ended: string | undefined;
+  await systemctl(deps, 'enable', '--quiet', unit);
+  if (await isK3sRestartDue(deps)) {
+    ended = await invocationOf(deps, unit);
+    // Waits for the end, and so whoever asks next is answered by the new one.
+    await systemctl(deps, 'stop', unit);
+  }
+  await systemctl(deps, 'start', '--no-block', unit);
+  await deps.files.remove(K3S_RESTART_FILE);
+  return ended;
+}
