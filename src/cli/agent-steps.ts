@@ -5,16 +5,18 @@ import { agentAccount } from '../host/agent-account.ts';
 import { agentConfig } from '../host/agent-config.ts';
 import { placeExecutable } from '../host/agent-executable.ts';
 import { agentKubeconfig, agentPermissions } from '../host/agent-kubeconfig.ts';
-import { waitForAgent } from '../host/agent-ready.ts';
+import { type AgentExpectation, waitForAgent } from '../host/agent-ready.ts';
 import { agentUnit, startAgent } from '../host/agent-service.ts';
 import { controlPlaneCa } from '../host/control-plane-ca.ts';
 import { controlPlaneToken, proxyCredentials } from '../host/control-plane-token.ts';
 import type { HostInventory } from '../host/inventory.ts';
 import { type K3sPlan, k3sSteps } from '../host/k3s-steps.ts';
-import { CONTROL_PLANE_TOKEN_FILE } from '../host/paths.ts';
+import { UNIT_NAME } from '../host/paths.ts';
 import { policyFile } from '../host/policy-file.ts';
 import type { Step } from '../host/steps.ts';
+import { unitWatch } from '../host/unit-watch.ts';
 import type { PolicyFile } from '../protocol/policy-file.ts';
+import { askDaemon, askSession } from './ask-daemon.ts';
 import type { CliContext } from './context.ts';
 import { KUBERNETES_ACCOUNT, permissionsManifest } from './kubernetes-account.ts';
 
@@ -24,7 +26,8 @@ export interface MachinePlan {
   readonly downloads: Http;
   /** What the agent's configuration file shall hold. */
   readonly config: ConfigInput;
-  readonly port: number;
+  /** What the person is told in the end, and the running agent must say itself. */
+  readonly expected: Omit<AgentExpectation, 'version'>;
   /**
    * What the control plane may do here. A machine with one speaks for its cluster: it gets
    * credentials of its own in Kubernetes.
@@ -45,9 +48,9 @@ export function machineSteps(
   plan: MachinePlan,
 ): readonly Step[] {
   const { signal } = context;
-  const hasToken =
-    plan.controlPlaneToken !== undefined || inventory.has('file', CONTROL_PLANE_TOKEN_FILE);
-  const startReads = [BUILD.version, JSON.stringify(plan.config, inOrder), String(hasToken)];
+  const watch = unitWatch(context, UNIT_NAME);
+  const daemon = { health: () => askDaemon(context, 0), tryNow: () => askSession(context) };
+  const expected = { ...plan.expected, version: BUILD.version };
   return [
     placeExecutable(context, inventory, {
       version: BUILD.version,
@@ -71,8 +74,9 @@ export function machineSteps(
           agentKubeconfig(context, KUBERNETES_ACCOUNT),
         ]),
     agentUnit(context, inventory),
-    startAgent(context, startReads),
-    waitForAgent(context, plan.port, signal),
+    // Tokens and certificates it takes up by itself.
+    startAgent(context, watch, [BUILD.version, JSON.stringify(plan.config, inOrder)]),
+    waitForAgent({ ...context, daemon, watch }, expected, signal),
   ];
 }
 

@@ -3,7 +3,7 @@ import { systemCode } from '../core/system-words.ts';
 import { troubleOf } from '../core/trouble.ts';
 import { UNIT_FILE, UNIT_NAME } from '../host/paths.ts';
 import { activeState, lastJournalLines } from '../host/systemctl.ts';
-import { DetailedHealth, LocalAccess, PolicyAnswer } from '../protocol/local-api.ts';
+import { DetailedHealth, LocalAccess, PolicyAnswer, SessionAnswer } from '../protocol/local-api.ts';
 import type { CliContext } from './context.ts';
 
 const SOCKET_PATH = '/run/pipeops-agent/agent.sock';
@@ -20,8 +20,12 @@ const LOOK = `systemctl status ${UNIT}`;
 const JOURNAL = `sudo journalctl -u ${UNIT}`;
 
 /** What the daemon says of itself. @throws AgentError DAEMON_UNREACHABLE, NOT_ROOT, NOT_INSTALLED */
-export async function askDaemon(context: CliContext): Promise<DetailedHealth> {
-  return parse(await ask(context, '/api/health/detailed'), (json) => DetailedHealth.parse(json));
+export async function askDaemon(
+  context: CliContext,
+  patienceMs = PATIENCE_MS,
+): Promise<DetailedHealth> {
+  const answer = await ask(context, '/api/health/detailed', patienceMs);
+  return parse(answer, (json) => DetailedHealth.parse(json));
 }
 
 /** How kubectl reaches the cluster through the daemon. @throws as askDaemon; NOT_A_SERVER */
@@ -42,6 +46,11 @@ export async function askLocalAccess(context: CliContext): Promise<LocalAccess> 
 export async function askPolicy(context: CliContext): Promise<PolicyAnswer | undefined> {
   const answer = await ask(context, '/api/policy', 0); // Who asks waits, and knows how long.
   return answer.status === 404 ? undefined : parse(answer, (json) => PolicyAnswer.parse(json));
+}
+
+/** Has the daemon take up the files of its session, and try at once. @throws as askDaemon */
+export async function askSession(context: CliContext): Promise<SessionAnswer> {
+  return parse(await ask(context, '/api/session', 0), (json) => SessionAnswer.parse(json));
 }
 
 interface Answer {

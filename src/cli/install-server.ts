@@ -3,9 +3,10 @@ import type { Config } from '../config/schema.ts';
 import { restClient } from '../control-plane/rest-client.ts';
 import { AgentError, toAgentError } from '../core/errors.ts';
 import { BUILD } from '../core/version.ts';
+import { hasControlPlaneToken } from '../host/control-plane-token.ts';
 import { type HostInventory, openInventory } from '../host/inventory.ts';
 import { serverConfig } from '../host/k3s-config.ts';
-import { CONTROL_PLANE_CA_FILE, CONTROL_PLANE_TOKEN_FILE, POLICY_FILE } from '../host/paths.ts';
+import { CONTROL_PLANE_CA_FILE, POLICY_FILE } from '../host/paths.ts';
 import { readPolicyFile } from '../policy/read-policy-file.ts';
 import { parseControlPlaneToken } from '../protocol/control-plane-token.ts';
 import type { PolicyFile } from '../protocol/policy-file.ts';
@@ -52,30 +53,27 @@ export async function installServer(
     await checkControlPlane(context, config, ca, token);
   }
   const downloads = await openDownloads(context, config, ca);
+  const hasToken = token !== undefined || (await hasControlPlaneToken(context, inventory));
+  const controlPlane = hasToken ? config.control_plane.url : null;
+  const clusterName = config.cluster.name;
   const steps = machineSteps(context, inventory, {
     k3s: { ...k3s, authorities: downloads.authorities },
     downloads: downloads.network.http,
     config: fileContent(loaded),
-    port: config.http.port,
+    expected: { role: 'server', clusterName, controlPlane },
     policy,
     controlPlaneCa: ca,
     controlPlaneToken: token,
     proxyCredentials: proxyPassword(context) || undefined,
   });
-  const hasToken = token !== undefined || inventory.has('file', CONTROL_PLANE_TOKEN_FILE);
   if (!hasToken) {
     context.io.stderr(
       'No control-plane token: setting up a standalone cluster. ' +
         'To connect it later, run install again with --token-file.\n',
     );
   }
-  const facts = {
-    role: 'server',
-    nodeName: k3s.nodeName,
-    clusterName: config.cluster.name,
-    agentPorts,
-    controlPlane: hasToken ? config.control_plane.url : null,
-  } as const;
+  const { nodeName } = k3s;
+  const facts = { role: 'server', nodeName, clusterName, controlPlane, agentPorts } as const;
   return setUpMachine(context, steps, facts, options);
 }
 
@@ -121,7 +119,7 @@ async function findToken(
   inventory: HostInventory,
 ): Promise<string | undefined> {
   const given = await givenToken(context, flags);
-  if (given !== undefined || inventory.has('file', CONTROL_PLANE_TOKEN_FILE)) {
+  if (given !== undefined || (await hasControlPlaneToken(context, inventory))) {
     return given;
   }
   const answer = await context.io.askSecret('Token of the control plane (empty for none): ');

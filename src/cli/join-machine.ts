@@ -113,7 +113,7 @@ async function join(
     k3s: { ...k3s, authorities: downloads.authorities },
     downloads: downloads.network.http,
     config: { ...given, agent: { ...given.agent, role: 'node' } },
-    port: config.http.port,
+    expected: { role: 'node', clusterName: null, controlPlane: null },
     policy: undefined,
     controlPlaneCa: undefined,
     controlPlaneToken: undefined,

@@ -1,3 +1,4 @@
+import { renderError } from '../core/error-text.ts';
 import { AgentError, toAgentError } from '../core/errors.ts';
 import { redact } from '../core/redact.ts';
 import { BUILD } from '../core/version.ts';
@@ -5,7 +6,7 @@ import { LOCK_FILE } from '../host/paths.ts';
 import type { CliContext } from './context.ts';
 import type { SubcommandArgs, SubcommandDefinition } from './define-subcommand.ts';
 import { renderGroupHelp, renderRootHelp, renderSubcommandHelp } from './help.ts';
-import { renderError, renderErrorJson } from './render.ts';
+import { renderErrorJson } from './render.ts';
 import { findSubcommand, subcommandsOf } from './subcommands.ts';
 
 /**

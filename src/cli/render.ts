@@ -1,16 +1,7 @@
 import type { AgentError } from '../core/errors.ts';
 import { redact } from '../core/redact.ts';
 
-/** An error for a person: what, why it matters to them, what to do. */
-export function renderError(error: AgentError): string {
-  const lines = [`pipeops-agent: error: ${error.message} [${error.code}]`];
-  if (error.hint !== undefined) {
-    lines.push(`pipeops-agent: hint: ${error.hint}`);
-  }
-  return redact(`${lines.join('\n')}\n`);
-}
-
-/** The same for a program: one document on standard output, as with every `--json`. */
+/** An error for a program: one document on standard output, as with every `--json`. */
 export function renderErrorJson(error: AgentError): string {
   const document = {
     error: {

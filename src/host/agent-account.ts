@@ -1,5 +1,6 @@
 import { AgentError } from '../core/errors.ts';
 import type { Exec, Files } from '../core/ports.ts';
+import { diskFull } from './disk-full.ts';
 import { type HostInventory, recordNew } from './inventory.ts';
 import { AGENT_USER, CONFIG_DIRECTORY, STATE_DIRECTORY } from './paths.ts';
 import type { Step } from './steps.ts';
@@ -59,9 +60,12 @@ async function addUser(deps: Deps): Promise<void> {
   ] as const;
   const result = await deps.exec.run(argv, { timeoutMs: TIMEOUT_MS });
   if (result.exitCode !== 0) {
-    throw new AgentError('TOOL_FAILED', `Cannot make the user "${AGENT_USER}": ${result.stderr}`, {
-      hint: 'Check /etc/passwd and /etc/group, then run the same command again',
-      details: { argv: [...argv], exit: result.exitCode },
-    });
+    throw (
+      diskFull(result.stderr, `make the user "${AGENT_USER}"`, '/etc/passwd') ??
+      new AgentError('TOOL_FAILED', `Cannot make the user "${AGENT_USER}": ${result.stderr}`, {
+        hint: 'Check /etc/passwd and /etc/group, then run the same command again',
+        details: { argv: [...argv], exit: result.exitCode },
+      })
+    );
   }
 }

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import { AgentError } from '../core/errors.ts';
 import type { Exec, Files } from '../core/ports.ts';
+import { diskFull } from './disk-full.ts';
 import { type HostInventory, recordNew } from './inventory.ts';
 import { EXECUTABLE_LINK, VERSIONS_DIRECTORY } from './paths.ts';
 import type { Step } from './steps.ts';
@@ -53,11 +54,11 @@ async function copy(deps: Deps, from: string, to: string): Promise<void> {
   });
   if (result.exitCode !== 0) {
     await deps.files.remove(`${to}.partial`);
-    const full = /no space left/i.test(result.stderr);
-    throw new AgentError(
-      full ? 'DISK_FULL' : 'FILE_ACCESS',
-      `Cannot place ${to}: ${result.stderr}`,
-      { hint: 'Free some space or check the permissions, then run the same command again' },
+    throw (
+      diskFull(result.stderr, 'place the executable', to) ??
+      new AgentError('FILE_ACCESS', `Cannot place ${to}: ${result.stderr}`, {
+        hint: 'Check the permissions, then run the same command again',
+      })
     );
   }
   await deps.exec.run(['mv', `${to}.partial`, to], { timeoutMs: COPY_TIMEOUT_MS });

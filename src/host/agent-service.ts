@@ -1,9 +1,16 @@
 import unitText from '../../systemd/pipeops-agent.service' with { type: 'text' };
+import { errorInLines } from '../core/error-text.ts';
+import { AgentError, expectedError } from '../core/errors.ts';
 import type { Exec, Files } from '../core/ports.ts';
+import { explainingLine } from './explaining-line.ts';
 import { type HostInventory, recordNew } from './inventory.ts';
 import { APPLIED_FILE, UNIT_FILE, UNIT_NAME } from './paths.ts';
 import type { Step } from './steps.ts';
-import { isActive, isEnabled, systemctl } from './systemctl.ts';
+import { isActive, isEnabled, systemctl, unitProperties } from './systemctl.ts';
+import type { UnitReport, UnitWatch } from './unit-watch.ts';
+
+/** Lines of the journal that a failure carries. */
+const FAILURE_LINES = 10;
 
 interface Deps {
   readonly exec: Exec;
@@ -16,7 +23,10 @@ export function agentUnit(deps: Deps, inventory: HostInventory): Step {
     id: 'agent-unit',
     title: 'Write the systemd unit',
     touches: [UNIT_FILE],
-    isDone: async () => (await deps.files.readText(UNIT_FILE)) === unitText,
+    // A run that ended before the reload has left systemd with the unit of before.
+    isDone: async () =>
+      (await deps.files.readText(UNIT_FILE)) === unitText &&
+      (await unitProperties(deps, UNIT_NAME, ['NeedDaemonReload']))['NeedDaemonReload'] !== 'yes',
     apply: async () => {
       await recordNew(deps, inventory, { kind: 'unit', name: UNIT_FILE });
       await deps.files.writeAtomic(UNIT_FILE, unitText, { mode: 0o644 });
@@ -28,9 +38,9 @@ export function agentUnit(deps: Deps, inventory: HostInventory): Step {
 /**
  * Enables and starts the daemon, and starts it again when what it reads only at its start has
  * changed since.
- * @param reads everything of that kind: version, configuration, whether there is a token
+ * @param reads everything of that kind: version, configuration
  */
-export function startAgent(deps: Deps, reads: readonly string[]): Step {
+export function startAgent(deps: Deps, watch: UnitWatch, reads: readonly string[]): Step {
   const fingerprint = new Bun.CryptoHasher('sha256')
     .update(JSON.stringify([unitText, ...reads]))
     .digest('hex');
@@ -44,8 +54,31 @@ export function startAgent(deps: Deps, reads: readonly string[]): Step {
       (await isActive(deps, UNIT_NAME)),
     apply: async () => {
       await systemctl(deps, 'enable', '--quiet', UNIT_NAME);
-      await systemctl(deps, 'restart', UNIT_NAME);
+      await watch.begin();
+      await restart(deps, watch);
       await deps.files.writeAtomic(APPLIED_FILE, fingerprint, { mode: 0o600 });
     },
   };
+}
+
+/** @throws AgentError with the daemon's own last error where it does not start */
+async function restart(deps: Deps, watch: UnitWatch): Promise<void> {
+  try {
+    await systemctl(deps, 'restart', UNIT_NAME);
+  } catch (thrown) {
+    const cause = expectedError(thrown);
+    const report = await watch.look();
+    // Without a word from the daemon, systemd's are all there is.
+    throw cause.code !== 'TOOL_FAILED' || report.lines.length === 0 ? cause : startFailure(report);
+  }
+}
+
+/** What the daemon ended with, as it said itself. */
+export function startFailure(report: UnitReport): AgentError {
+  const own = errorInLines(report.lines);
+  const why = own?.message ?? explainingLine(report);
+  return new AgentError(own?.code ?? 'TOOL_FAILED', `The agent did not start: ${why}`, {
+    hint: own?.hint ?? `Look at: journalctl -u ${UNIT_NAME}`,
+    details: { last_lines: report.lines.slice(-FAILURE_LINES) },
+  });
 }

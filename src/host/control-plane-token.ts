@@ -1,5 +1,6 @@
 import { AgentError } from '../core/errors.ts';
 import type { Exec } from '../core/ports.ts';
+import { diskFull } from './disk-full.ts';
 import type { HostInventory } from './inventory.ts';
 import {
   AGENT_USER,
@@ -37,6 +38,14 @@ export function controlPlaneToken(deps: Deps, inventory: HostInventory, token: s
   });
 }
 
+/** Whether the daemon has one: somebody may have taken away what an earlier run gave it. */
+export async function hasControlPlaneToken(deps: Deps, inventory: HostInventory): Promise<boolean> {
+  return (
+    inventory.has('file', CONTROL_PLANE_TOKEN_FILE) &&
+    (await asAgent(deps, `test -s ${CONTROL_PLANE_TOKEN_FILE}`)).exitCode === 0
+  );
+}
+
 /** Hands `user:password` of the proxy to the daemon. */
 export function proxyCredentials(deps: Deps, inventory: HostInventory, secret: string): Step {
   return secretStep(deps, inventory, {
@@ -52,28 +61,31 @@ function secretStep(
   inventory: HostInventory,
   { id, what, file, secret }: { id: string; what: string; file: string; secret: string },
 ): Step {
-  const asAgent = (script: string) =>
-    deps.exec.run(['runuser', '-u', AGENT_USER, '--', 'sh', '-c', script], {
-      timeoutMs: TIMEOUT_MS,
-      stdin: `${secret}\n`,
-    });
+  const withSecret = (script: string) => asAgent(deps, script, `${secret}\n`);
   return {
     id,
     title: `Keep ${what}`,
     touches: [file],
     isDone: async () =>
-      inventory.has('file', file) && (await asAgent(`cmp -s - ${file}`)).exitCode === 0,
+      inventory.has('file', file) && (await withSecret(`cmp -s - ${file}`)).exitCode === 0,
     apply: async () => {
       await inventory.record({ kind: 'file', name: file });
-      const result = await asAgent(storeScript(file));
+      const result = await withSecret(storeScript(file));
       if (result.exitCode !== 0) {
-        const full = /no space left/i.test(result.stderr);
-        throw new AgentError(
-          full ? 'DISK_FULL' : 'FILE_ACCESS',
-          `Cannot keep ${what}: ${result.stderr}`,
-          { hint: `Check the space and the permissions of ${STATE_DIRECTORY}` },
+        throw (
+          diskFull(result.stderr, `keep ${what}`, file) ??
+          new AgentError('FILE_ACCESS', `Cannot keep ${what} in ${file}: ${result.stderr}`, {
+            hint: `Check the permissions of ${STATE_DIRECTORY}`,
+          })
         );
       }
     },
   };
+}
+
+function asAgent(deps: Deps, script: string, stdin = '') {
+  return deps.exec.run(['runuser', '-u', AGENT_USER, '--', 'sh', '-c', script], {
+    timeoutMs: TIMEOUT_MS,
+    stdin,
+  });
 }

@@ -1,5 +1,6 @@
 import { AgentError } from '../core/errors.ts';
 import type { Exec, ExecResult, Files, Http } from '../core/ports.ts';
+import { diskFull } from './disk-full.ts';
 import { downloadText, redirectTarget } from './download.ts';
 import { proxyVariables } from './k3s-proxy.ts';
 import { HOST_STATE_DIRECTORY, K3S_EXECUTABLE, type K3sRole } from './paths.ts';
@@ -14,6 +15,8 @@ const INSTALL_TIMEOUT_MS = 20 * 60_000;
 const INSTALLER_FILE = `${HOST_STATE_DIRECTORY}/k3s-install.sh`;
 /** What the installer's own downloads trust, while it runs. */
 const AUTHORITIES_FILE = `${HOST_STATE_DIRECTORY}/download-authorities.pem`;
+/** Where it puts the program, what it downloads, and its unit. */
+const INSTALLER_WRITES = ['/usr/local/bin', '/tmp', '/etc/systemd/system'];
 /** Lines of the installer's output that a failure carries. */
 const FAILURE_LINES = 15;
 
@@ -61,7 +64,7 @@ export async function installK3s(
       signal,
     });
     if (result.exitCode !== 0) {
-      throw installFailure(result);
+      throw installFailure(result, await fullestDirectory(deps.files));
     }
   } finally {
     await deps.files.remove(INSTALLER_FILE);
@@ -135,17 +138,25 @@ async function fetchInstaller(
   return text;
 }
 
+/** Where the installer ran out of space, as it does not say: it writes to few places. */
+async function fullestDirectory(files: Files): Promise<string> {
+  let fullest = { path: '', freeBytes: Number.POSITIVE_INFINITY };
+  for (const path of INSTALLER_WRITES) {
+    const { freeBytes } = await files.diskSpace(path);
+    fullest = freeBytes < fullest.freeBytes ? { path, freeBytes } : fullest;
+  }
+  return fullest.path;
+}
+
 /** The installer only has exit code 1; what it said last says what it was. */
-function installFailure(result: ExecResult): AgentError {
+function installFailure(result: ExecResult, fullest: string): AgentError {
   const lines = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-FAILURE_LINES);
   const text = lines.join('\n');
   const details = { argv: ['sh', INSTALLER_FILE], exit: result.exitCode, last_lines: lines };
   const last = lines.at(-1) ?? '';
-  if (/no space left/i.test(text)) {
-    return new AgentError('DISK_FULL', `Cannot install k3s: ${last}`, {
-      hint: 'Free some space, then run the same command again',
-      details,
-    });
+  const full = diskFull(text, 'install k3s', fullest);
+  if (full !== undefined) {
+    return full;
   }
   if (/sha-?256/i.test(last)) {
     return new AgentError('DOWNLOAD_CORRUPT', `Cannot install k3s: ${last}`, {

@@ -1,9 +1,12 @@
 import { AgentError } from '../core/errors.ts';
 import type { Clock, Exec, Http } from '../core/ports.ts';
+import { diskFull } from './disk-full.ts';
+import { explainingLine } from './explaining-line.ts';
 import { refusalOf } from './k3s-refusal.ts';
 import { kubectl } from './kubectl.ts';
 import { K3S_UNITS, type K3sRole } from './paths.ts';
-import { activeState, invocationOf, journalOfStart, lastJournalLines } from './systemctl.ts';
+import { activeState } from './systemctl.ts';
+import { hasFailed, type UnitReport, type UnitWatch } from './unit-watch.ts';
 
 /** A first start imports images and makes certificates; slow disks take minutes. */
 const READY_TIMEOUT_MS = 10 * 60_000;
@@ -11,7 +14,9 @@ const POLL_INTERVAL_MS = 500;
 /** Where the kubelet says how it is, loopback only. */
 const KUBELET_HEALTH_URL = 'http://127.0.0.1:10248/healthz';
 const PROBE_TIMEOUT_MS = 2_000;
-/** Lines of the journal in which a refusal is looked for. */
+/** Where k3s writes nearly everything. */
+const DATA_DIRECTORY = '/var/lib/rancher/k3s';
+/** Lines of the journal in which a refusal is looked for: what came long before was overcome. */
 const REFUSAL_LINES = 5;
 /** Lines of the journal that a failure carries. */
 const SHOWN_LINES = 5;
@@ -25,36 +30,28 @@ interface ReadyDeps {
 export interface NodeWait {
   readonly role: K3sRole;
   readonly hostname: string;
-  /** The start of k3s that was ended before this one: what it said does not count. */
-  readonly endedInvocation: string | undefined;
 }
 
 /**
  * Waits until this machine is a Ready node; shows the last line of k3s' journal meanwhile.
- * @throws AgentError K3S_NOT_READY, JOIN_TOKEN_REJECTED, NODE_NAME_TAKEN, INTERRUPTED
+ * @param watch of k3s' unit: what it said before counts for nothing
+ * @throws AgentError K3S_NOT_READY, JOIN_TOKEN_REJECTED, NODE_NAME_TAKEN, DISK_FULL, INTERRUPTED
  */
 export async function waitForNode(
-  deps: ReadyDeps,
+  deps: ReadyDeps & { readonly watch: UnitWatch },
   waiting: NodeWait,
   update: (text: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const { role, hostname } = waiting;
   const endsAt = deps.clock.monotonic() + READY_TIMEOUT_MS;
-  const unit = K3S_UNITS[role];
   while (!(await isNodeReady(deps, role, hostname))) {
-    const refusal = role === 'agent' ? await refusalNow(deps, unit, waiting) : undefined;
-    if (refusal !== undefined) {
-      throw refusal;
+    const report = await deps.watch.look();
+    const failure = failureOf(report, waiting, deps.clock.monotonic() > endsAt);
+    if (failure !== undefined) {
+      throw failure;
     }
-    const lines = await lastJournalLines(deps, unit, SHOWN_LINES);
-    if ((await activeState(deps, unit)) === 'failed' || deps.clock.monotonic() > endsAt) {
-      throw new AgentError('K3S_NOT_READY', `k3s did not become ready: ${lines.at(-1) ?? ''}`, {
-        hint: `Look at: journalctl -u ${unit}`,
-        details: { last_lines: lines },
-      });
-    }
-    update(lines.at(-1) ?? 'k3s starts');
+    update(report.lines.at(-1) ?? 'k3s starts');
     if (!(await deps.clock.sleep(POLL_INTERVAL_MS, signal))) {
       throw new AgentError('INTERRUPTED', 'Interrupted while waiting for k3s', {
         hint: 'Run the same command again: it goes on where it ended',
@@ -63,18 +60,25 @@ export async function waitForNode(
   }
 }
 
-/** A server's own journal tells of other machines that it refused; a worker's only of itself. */
-async function refusalNow(
-  deps: ReadyDeps,
-  unit: string,
-  { hostname, endedInvocation }: NodeWait,
-): Promise<AgentError | undefined> {
-  const invocation = await invocationOf(deps, unit);
-  if (invocation === '' || invocation === endedInvocation) {
-    return undefined;
+/** Why waiting is over; undefined while it may help. */
+function failureOf(
+  report: UnitReport,
+  { role, hostname }: NodeWait,
+  isLate: boolean,
+): AgentError | undefined {
+  // A server's own journal tells of other machines that it refused; a worker's only of itself.
+  const refusal =
+    role === 'agent'
+      ? refusalOf(report.lines.slice(-REFUSAL_LINES), hostname.toLowerCase())
+      : undefined;
+  const full = diskFull(report.lines.join('\n'), 'start k3s', DATA_DIRECTORY);
+  if (refusal !== undefined || full !== undefined || !(isLate || hasFailed(report))) {
+    return refusal ?? full;
   }
-  const lines = await journalOfStart(deps, invocation, REFUSAL_LINES);
-  return refusalOf(lines, hostname.toLowerCase());
+  return new AgentError('K3S_NOT_READY', `k3s did not become ready: ${explainingLine(report)}`, {
+    hint: `Look at: journalctl -u ${K3S_UNITS[role]}`,
+    details: { last_lines: report.lines.slice(-SHOWN_LINES) },
+  });
 }
 
 /** A server asks its own API; a worker has no credentials and asks its kubelet. */

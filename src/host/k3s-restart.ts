@@ -1,6 +1,7 @@
 import type { Exec, Files } from '../core/ports.ts';
 import { HOST_STATE_DIRECTORY, K3S_RESTART_FILE, K3S_UNITS, type K3sRole } from './paths.ts';
-import { invocationOf, isStartedOrStarting, systemctl } from './systemctl.ts';
+import { isStartedOrStarting, systemctl } from './systemctl.ts';
+import type { UnitWatch } from './unit-watch.ts';
 
 interface Deps {
   readonly exec: Exec;
@@ -24,18 +25,16 @@ export async function isK3sRestartDue(deps: Pick<Deps, 'files'>): Promise<boolea
 
 /**
  * Starts k3s, anew where that is due; without waiting until it is ready. Pods live on.
- * @returns which of its lives was ended
+ * @param watch counts from this start on
  */
-export async function startK3s(deps: Deps, role: K3sRole): Promise<string | undefined> {
+export async function startK3s(deps: Deps, watch: UnitWatch, role: K3sRole): Promise<void> {
   const unit = K3S_UNITS[role];
-  let ended: string | undefined;
   await systemctl(deps, 'enable', '--quiet', unit);
   if (await isK3sRestartDue(deps)) {
-    ended = await invocationOf(deps, unit);
     // Waits for the end, and so whoever asks next is answered by the new one.
     await systemctl(deps, 'stop', unit);
   }
+  await watch.begin();
   await systemctl(deps, 'start', '--no-block', unit);
   await deps.files.remove(K3S_RESTART_FILE);
-  return ended;
 }

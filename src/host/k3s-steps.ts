@@ -15,6 +15,7 @@ import {
 } from './paths.ts';
 import type { Step } from './steps.ts';
 import { isEnabled, isStartedOrStarting } from './systemctl.ts';
+import { unitWatch } from './unit-watch.ts';
 
 interface Deps {
   readonly clock: Clock;
@@ -47,7 +48,7 @@ export function k3sSteps(
 ): readonly Step[] {
   const { role } = plan;
   const unit = K3S_UNITS[role];
-  let endedInvocation: string | undefined;
+  const watch = unitWatch(deps, unit);
   const proxy = k3sProxy(deps, role);
   const isConfigured = async () =>
     (await isK3sConfigWritten(deps, plan.config)) &&
@@ -89,7 +90,7 @@ export function k3sSteps(
         !(await isK3sRestartDue(deps)),
       // Not waiting here: the next step does, and shows what k3s says meanwhile.
       apply: async () => {
-        endedInvocation = await startK3s(deps, role);
+        await startK3s(deps, watch, role);
       },
     },
     {
@@ -98,7 +99,7 @@ export function k3sSteps(
       touches: [],
       isDone: () => isNodeReady(deps, role, plan.nodeName),
       apply: (update) =>
-        waitForNode(deps, { role, hostname: plan.nodeName, endedInvocation }, update, signal),
+        waitForNode({ ...deps, watch }, { role, hostname: plan.nodeName }, update, signal),
     },
   ];
 }

@@ -1,10 +1,13 @@
 import { AgentError } from '../core/errors.ts';
 import type { Exec } from '../core/ports.ts';
+import { diskFull } from './disk-full.ts';
 
 /** systemd answers in well under a second, unless the machine is very busy. */
 const QUERY_TIMEOUT_MS = 30_000;
 /** Stopping k3s waits for its processes. */
 const CHANGE_TIMEOUT_MS = 180_000;
+/** Where it makes links. */
+const UNIT_DIRECTORY = '/etc/systemd/system';
 
 interface Deps {
   readonly exec: Exec;
@@ -24,6 +27,18 @@ export async function activeState(deps: Deps, unit: string): Promise<string> {
     { timeoutMs: QUERY_TIMEOUT_MS },
   );
   return result.stdout.trim();
+}
+
+/** Properties of a unit by name (org.freedesktop.systemd1(5)); what systemd does not know is absent. */
+export async function unitProperties(
+  deps: Deps,
+  unit: string,
+  names: readonly string[],
+): Promise<Readonly<Record<string, string>>> {
+  const argv = ['systemctl', 'show', `--property=${names.join(',')}`, unit] as const;
+  const { stdout } = await deps.exec.run(argv, { timeoutMs: QUERY_TIMEOUT_MS });
+  const lines = stdout.split('\n').map((line) => line.split('='));
+  return Object.fromEntries(lines.map(([name = '', ...value]) => [name, value.join('=')]));
 }
 
 /** Running, or on the way to it: a start that nobody waits for is a queued job at first. */
@@ -50,6 +65,10 @@ export async function systemctl(
 ): Promise<void> {
   const result = await deps.exec.run(['systemctl', ...args], { timeoutMs: CHANGE_TIMEOUT_MS });
   if (result.exitCode !== 0) {
+    const full = diskFull(result.stderr, `run systemctl ${args.join(' ')}`, UNIT_DIRECTORY);
+    if (full !== undefined) {
+      throw full;
+    }
     throw new AgentError('TOOL_FAILED', `systemctl ${args.join(' ')} failed: ${result.stderr}`, {
       hint: `Look at: systemctl status ${args.at(-1) ?? ''}`,
       details: { argv: ['systemctl', ...args], exit: result.exitCode },
@@ -57,40 +76,14 @@ export async function systemctl(
   }
 }
 
-/** Which start of a unit this is (systemd.exec(5), INVOCATION_ID); '' when it never was started. */
-export async function invocationOf(deps: Deps, unit: string): Promise<string> {
-  const result = await deps.exec.run(
-    ['systemctl', 'show', '--property=InvocationID', '--value', unit],
-    { timeoutMs: QUERY_TIMEOUT_MS },
-  );
-  return result.stdout.trim();
-}
-
-/** The last lines of one start of a unit, oldest first: nothing of what it said at earlier ones. */
-export function journalOfStart(
-  deps: Deps,
-  invocation: string,
-  lines: number,
-): Promise<readonly string[]> {
-  return journal(deps, [`_SYSTEMD_INVOCATION_ID=${invocation}`], lines);
-}
-
 /** The last lines of a unit's journal, oldest first; empty when there is none. */
-export function lastJournalLines(
+export async function lastJournalLines(
   deps: Deps,
   unit: string,
   lines: number,
 ): Promise<readonly string[]> {
-  return journal(deps, ['--unit', unit], lines);
-}
-
-async function journal(
-  deps: Deps,
-  match: readonly string[],
-  lines: number,
-): Promise<readonly string[]> {
   const result = await deps.exec.run(
-    ['journalctl', ...match, '--lines', String(lines), '--no-pager', '--output', 'cat'],
+    ['journalctl', '--unit', unit, '--lines', String(lines), '--no-pager', '--output', 'cat'],
     { timeoutMs: QUERY_TIMEOUT_MS },
   );
   return result.stdout.split('\n').filter((line) => line.trim() !== '');

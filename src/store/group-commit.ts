@@ -76,7 +76,7 @@ export function groupCommit(
       }
     } catch (thrown) {
       onRollback();
-      const error = explained(thrown);
+      const error = explained(database, thrown);
       trouble = error;
       for (const write of writes) {
         write.fail(error);
@@ -117,9 +117,9 @@ function totalChanges(database: Database): number {
   return row?.total ?? 0;
 }
 
-function explained(thrown: unknown): AgentError {
+function explained(database: Database, thrown: unknown): AgentError {
   return (
-    machineTrouble('write the journal', thrown) ??
+    machineTrouble(`write the journal ${database.filename}`, thrown) ??
     // Ends the daemon: the next start checks the store and sets a damaged one aside.
     new AgentError('INTERNAL', 'The journal cannot be written', { cause: thrown })
   );

@@ -6,11 +6,14 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { CliContext } from '../../src/cli/context.ts';
 import { runCli } from '../../src/cli/main.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import { AgentError } from '../../src/core/errors.ts';
 import type { Exec, ExecOptions, ExecResult, Files, Http } from '../../src/core/ports.ts';
+import { BUILD } from '../../src/core/version.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { systemRandom } from '../../src/platform/random.ts';
+import type { DetailedHealth } from '../../src/protocol/local-api.ts';
 import { capturedTerminal } from './captured-terminal.ts';
 import { serviceAccountToken } from './fake-kubernetes.ts';
 import { memoryLog } from './memory-log.ts';
@@ -24,6 +27,7 @@ export const CONTROL_PLANE = 'https://control-plane.test';
 const BOOTSTRAP_TOKEN = 'abcdef.0123456789abcdef';
 const INSTALL_SCRIPT = '#!/bin/sh\necho the installer of k3s\n';
 
+type WebAnswer = (url: string, init: RequestInit | undefined) => Response | Promise<Response>;
 type Answer = Partial<ExecResult>;
 type Program = (argv: readonly string[], options: ExecOptions) => Promise<Answer> | Answer;
 
@@ -48,7 +52,9 @@ export interface SimulatedMachine extends AsyncDisposable {
   readonly units: Map<string, string>;
   readonly enabled: Set<string>;
   /** Answers of addresses by their start; the longest that fits is taken. */
-  readonly web: Map<string, (url: string, init: RequestInit | undefined) => Response>;
+  readonly web: Map<string, WebAnswer>;
+  /** What the daemon says of itself, from the files that it would read. */
+  health(): Promise<DetailedHealth>;
   /** Takes the place of a program for one test. */
   readonly programs: Map<string, Program>;
   /** Every file below the root, with its content. */
@@ -92,7 +98,13 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
   const enabled = new Set<string>();
   const calls: Call[] = [];
   const programs = new Map<string, Program>();
-  const web = new Map<string, (url: string, init: RequestInit | undefined) => Response>([
+  const health = () => {
+    if (units.get('pipeops-agent.service') !== 'active') {
+      throw Object.assign(new Error('nobody listens'), { code: 'ENOENT' });
+    }
+    return healthOf(files);
+  };
+  const web = new Map<string, WebAnswer>([
     [`${MIRROR}/install.sh`, () => new Response(INSTALL_SCRIPT)],
     [
       `${MIRROR}/channels/stable`,
@@ -107,7 +119,11 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
         return Response.json({}, { status: known ? 404 : 401 });
       },
     ],
-    ['http://127.0.0.1:8080/ready', () => Response.json({ ready: true, reasons: [] })],
+    ['http://agent/api/health/detailed', async () => Response.json(await health())],
+    [
+      'http://agent/api/session',
+      async () => Response.json({ phase: (await health()).session.phase }),
+    ],
     ['http://agent/api/policy', () => Response.json({ problem: null })],
     ['http://127.0.0.1:10248/healthz', () => new Response('ok')],
     ['https://10.0.0.1:6443/cacerts', () => new Response(CLUSTER_CA)],
@@ -140,6 +156,7 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
 
   return {
     files,
+    health,
     calls,
     units,
     enabled,
@@ -188,6 +205,30 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
   };
 }
 
+/** A daemon that follows its token, as the real one does, and was started with its configuration. */
+async function healthOf(files: Files): Promise<DetailedHealth> {
+  const text = (await files.readText('/etc/pipeops-agent/config.yaml')) ?? '';
+  const file = { fileText: text, filePath: 'config.yaml' };
+  const { config } = loadConfig({ flags: {}, env: {}, ...file, hostname: 'Node-1' });
+  const isNode = config.agent.role === 'node';
+  const hasToken = !isNode && (await files.stat(TOKEN_FILE)) !== undefined;
+  const at = '2026-01-01T00:00:00.000Z';
+  return {
+    agent: {
+      ...{ id: 'agent-1', version: BUILD.version, role: config.agent.role, pid: 7 },
+      ...{ cluster_name: config.cluster.name, uptime_seconds: 1, memory_rss_bytes: 1 },
+    },
+    ...{ ready: true, reasons: [] },
+    session: {
+      ...{ phase: hasToken ? 'connected' : 'standalone', since: at },
+      ...{ control_plane: config.control_plane.url, transport: null, transport_reason: null },
+      ...{ down_since: null, next_try: null, last_contact: null, last_error: null },
+    },
+    commands: { accepted: 0, running: 0, undelivered: 0, succeeded: 0, failed: 0 },
+    timestamp: at,
+  };
+}
+
 interface MachineState {
   readonly root: string;
   readonly put: (path: string, text: string) => Promise<void>;
@@ -202,8 +243,6 @@ type MachineProgram = (
   options: ExecOptions,
 ) => Promise<Answer> | Answer;
 
-/** Of every start of every unit. */
-export const INVOCATION = '5f0c6a1b2d3e4f5061728394a5b6c7d8';
 const ok: Answer = {};
 const TOKEN_FILE = '/var/lib/pipeops-agent/credentials/control-plane-token';
 
@@ -217,9 +256,6 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
       case 'is-enabled':
         return { exitCode: enabled.has(unit) ? 0 : 1 };
       case 'show':
-        if (argv.includes('--property=InvocationID')) {
-          return { stdout: INVOCATION };
-        }
         return { stdout: argv.includes('--value') ? state : `ActiveState=${state}\nJob=` };
       case 'enable':
         enabled.add(unit);
@@ -262,6 +298,9 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
     return ok;
   },
   runuser: async ({ files, put }, argv, { stdin = '' }) => {
+    if (argv.at(-1)?.startsWith('test -s')) {
+      return { exitCode: (await files.stat(TOKEN_FILE)) === undefined ? 1 : 0 };
+    }
     if (argv.at(-1)?.startsWith('cmp')) {
       return { exitCode: (await files.readText(TOKEN_FILE)) === stdin ? 0 : 1 };
     }
