@@ -1,9 +1,7 @@
 import type { Log, LogFields } from '../core/ports.ts';
-import { redact } from '../core/redact.ts';
+import { passwordIn, redact } from '../core/redact.ts';
+import { isSecretName } from './secret-names.ts';
 
-/** Names of fields and environment variables whose values nobody should see. */
-const SECRET_NAME =
-  /pass(word|wd|phrase)?$|secret|token|credential|api_?key|private_?key|access_?key|auth$|dsn$|(database|redis|mongo|amqp|broker)_ur[il]$|connection_?string/i;
 /** Secrets looked for in one command's output, at most. */
 const SECRETS_MAX = 1_000;
 /** How deep a payload is searched. */
@@ -11,7 +9,8 @@ const DEPTH_MAX = 8;
 
 /**
  * The values in a payload or an object whose names look like secrets: of fields, and of environment
- * variables either as a map or as Kubernetes has them, `{name, value}`.
+ * variables either as a map or as Kubernetes has them, `{name, value}`. Of an address with a password
+ * in it the password, whatever its name.
  */
 export function secretsOf(payload: unknown): readonly string[] {
   const found = new Set<string>();
@@ -46,7 +45,7 @@ function collect(value: unknown, found: Set<string>, depth: number): void {
     return;
   }
   const variable: { readonly name?: unknown; readonly value?: unknown } = value;
-  if (typeof variable.value === 'string' && SECRET_NAME.test(String(variable.name ?? ''))) {
+  if (typeof variable.value === 'string' && isSecretName(String(variable.name ?? ''))) {
     found.add(variable.value);
   }
   for (const [name, each] of Object.entries(value)) {
@@ -55,9 +54,19 @@ function collect(value: unknown, found: Set<string>, depth: number): void {
     }
     if (typeof each !== 'string') {
       collect(each, found, depth + 1);
-    } else if (SECRET_NAME.test(name)) {
-      found.add(each);
+    } else {
+      if (isSecretName(name)) {
+        found.add(each);
+      }
+      addPassword(each, found);
     }
+  }
+}
+
+function addPassword(text: string, found: Set<string>): void {
+  const password = passwordIn(text);
+  if (password !== undefined) {
+    found.add(password);
   }
 }
 

@@ -48,3 +48,40 @@ describe('failed()', () => {
     expect(message).not.toContain('quotes');
   });
 });
+
+test.each([
+  ...['MONGODB_URI', 'MONGO_URL', 'DATABASE_URL', 'REDIS_URL', 'AMQP_URL', 'CELERY_BROKER_URL'],
+  ...['JWT_SIGNING_KEY', 'APP_KEY', 'ENCRYPTION_KEY', 'SECRET_KEY_BASE', 'API_KEY', 'X-Api-Key'],
+  ...['COOKIE', 'SESSION_COOKIE', 'RABBITMQ_ERLANG_COOKIE', 'MYSQL_PWD', 'PGPASSWORD', 'DB_PASS'],
+  ...[
+    'SENTRY_DSN',
+    'SLACK_WEBHOOK_URL',
+    'AUTHORIZATION',
+    'PASSWORD_SALT',
+    'dbPassword',
+    'authToken',
+  ],
+  ...['AWS_SECRET_ACCESS_KEY', 'GITHUB_TOKEN', 'GOOGLE_CREDENTIALS_JSON', 'connectionString'],
+])('what is called %s is a secret', (name) => {
+  const value = 'the value of it';
+  expect([
+    secretsOf({ environment: { [name]: value } }),
+    secretsOf({ env: [{ name, value }] }),
+  ]).toEqual([[value], [value]]);
+});
+
+test('an address with a password is one by its password, whatever its name', () => {
+  const value = 'https://bot:p4ssw0rd-x@git.example/shop.git';
+  expect(secretsOf({ environment: { UPSTREAM_URL: value } })).toEqual(['p4ssw0rd-x']);
+  expect(secretsOf({ env: [{ name: 'UPSTREAM_URL', value }] })).toEqual(['p4ssw0rd-x']);
+});
+
+test('names of Kubernetes that only sound like it hold no secret', () => {
+  const pod = {
+    ...{ serviceAccountName: 'web', secretName: 'tls-of-web', imagePullSecret: 'registry' },
+    topologyKey: 'kubernetes.io/hostname',
+    env: [{ name: 'A', valueFrom: { secretKeyRef: { name: 'db-secret', key: 'password-key' } } }],
+    environment: { PUBLIC_URL: 'https://shop.example/', CACHE_HOST: 'cache:6379' },
+  };
+  expect(secretsOf(pod)).toEqual([]);
+});
