@@ -7,6 +7,8 @@ import { AGENT_USER, K3S_EXECUTABLE, K3S_SERVER_CA_FILE, KUBECONFIG_FILE } from 
 import { applyPermissions } from './policy-file.ts';
 import type { Step } from './steps.ts';
 
+/** Bits of a mode that let others than the owner in. */
+const OTHERS_BITS = 0o077;
 /** The API server of this very machine. */
 const SERVER_URL = 'https://127.0.0.1:6443';
 
@@ -53,12 +55,16 @@ export function agentKubeconfig(deps: Deps, account: KubernetesAccount): Step {
   };
 }
 
-/** The token has more than half its life before it, and the cluster is still the same one. */
+/**
+ * The token has more than half its life before it, nobody else can read it, and the cluster is still
+ * the same one.
+ */
 export async function isKubeconfigFresh(deps: Deps): Promise<boolean> {
   const text = await deps.files.readText(KUBECONFIG_FILE);
   const kubeconfig = text === undefined ? undefined : parseKubeconfig(text);
   const times = kubeconfig === undefined ? undefined : tokenTimes(kubeconfig.token);
-  if (kubeconfig === undefined || times === undefined) {
+  const mode = (await deps.files.stat(KUBECONFIG_FILE))?.mode ?? OTHERS_BITS;
+  if (kubeconfig === undefined || times === undefined || (mode & OTHERS_BITS) !== 0) {
     return false;
   }
   const halfAt = (times.issuedAt + times.expiresAt) / 2;
@@ -94,6 +100,7 @@ export async function writeKubeconfig(deps: Deps, account: KubernetesAccount): P
   await deps.files.writeAtomic(
     KUBECONFIG_FILE,
     renderKubeconfig('pipeops-agent', { server: SERVER_URL, ca, token }),
-    { mode: 0o640, owner: `root:${AGENT_USER}` },
+    // Not for the group: people in it use the agent within its policy, and this passes it by.
+    { mode: 0o400, owner: `${AGENT_USER}:root` },
   );
 }

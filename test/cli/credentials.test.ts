@@ -1,5 +1,7 @@
 /** `credentials renew` at boot, when k3s is not there yet: it waits, but not for ever. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { chmod, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type BareMachine, bareMachine } from '../support/bare-machine.ts';
 import { cliContext } from '../support/cli-context.ts';
 import { serviceAccountToken } from '../support/fake-kubernetes.ts';
@@ -18,8 +20,8 @@ beforeEach(async () => {
   machine = await bareMachine();
   // The test may not run as root: the owner of the file is whoever runs it.
   const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
-  await machine.put('/etc/passwd', `root:x:${uid}:${gid}::/:/bin/sh\n`);
-  await machine.put('/etc/group', `pipeops-agent:x:${gid}:\n`);
+  await machine.put('/etc/passwd', `pipeops-agent:x:${uid}:${gid}::/:/bin/sh\n`);
+  await machine.put('/etc/group', `root:x:${gid}:\n`);
   await machine.put('/etc/pipeops-agent/.keep', '');
   await machine.put(
     '/var/lib/rancher/k3s/server/tls/server-ca.crt',
@@ -75,4 +77,20 @@ test('credentials renew ends its wait at a signal', async () => {
   interrupt.abort();
   expect((await running).exitCode).toBe(8);
   expect(cli.started).toEqual([MINT]);
+});
+
+test('only the daemon reads the kubeconfig: one that its group could read is written anew', async () => {
+  const clock = manualClock();
+  const token = serviceAccountToken(clock.now(), 3_600);
+  const cli = cliContext({ root: machine.path, clock, programs: { [MINT]: { stdout: token } } });
+  const path = join(machine.path, '/etc/pipeops-agent/kubeconfig');
+  const modeAfterRenewal = async () => {
+    await cli.run('credentials', 'renew');
+    return (await stat(path)).mode & 0o777;
+  };
+  expect(await modeAfterRenewal()).toBe(0o400);
+  await chmod(path, 0o640); // As older versions wrote it.
+  expect(await modeAfterRenewal()).toBe(0o400);
+  await cli.run('credentials', 'renew');
+  expect(cli.started).toEqual([MINT, MINT]);
 });
