@@ -15,8 +15,16 @@ export interface NodeSettings {
   readonly node_ip: readonly string[];
 }
 
+/**
+ * Pods that say nothing of seccomp get the profile of the container runtime rather than none
+ * (kubernetes.io, "Enable the use of RuntimeDefault as the default seccomp profile"). With a plus:
+ * what other files beside it tell the kubelet stays.
+ */
+const SECCOMP_DEFAULT: K3sConfig = { 'kubelet-arg+': ['seccomp-default=true'] };
+
 function nodeConfig(node: NodeSettings): K3sConfig {
   return {
+    ...SECCOMP_DEFAULT,
     ...(node.node_name === undefined ? {} : { 'node-name': node.node_name }),
     ...(node.node_labels.length === 0 ? {} : { 'node-label': node.node_labels }),
     ...(node.node_taints.length === 0 ? {} : { 'node-taint': node.node_taints }),

@@ -13,6 +13,8 @@ import {
 
 const ENV = { PIPEOPS_API_URL: CONTROL_PLANE, PIPEOPS_K3S_MIRROR: MIRROR };
 const INSTALL = ['install', '--token-file', '/root/token', '--cluster-name', 'test', '--json'];
+/** Told to every node's kubelet. */
+const SECCOMP = { 'kubelet-arg+': ['seccomp-default=true'] };
 const DAY_MS = 24 * 3_600_000;
 
 let machine: SimulatedMachine;
@@ -106,7 +108,10 @@ describe('install', () => {
       GITHUB_URL: MIRROR,
     });
     const config = await machine.files.readText('/etc/rancher/k3s/config.yaml.d/50-pipeops.yaml');
-    expect(Bun.YAML.parse(config ?? '')).toEqual({ 'write-kubeconfig-mode': '0600' });
+    expect(Bun.YAML.parse(config ?? '')).toEqual({
+      ...SECCOMP,
+      'write-kubeconfig-mode': '0600',
+    });
   });
 
   test('writes the given settings and no secret into the configuration', async () => {
@@ -169,6 +174,7 @@ describe('install', () => {
     const ran = await install([...INSTALL, ...NODE_FLAGS]);
     expect(JSON.parse(ran.stdout)).toMatchObject({ node: 'web-1' });
     expect(await k3sConfig()).toEqual({
+      ...SECCOMP,
       'write-kubeconfig-mode': '0600',
       disable: ['traefik'],
       ...NODE_CONFIG,
@@ -310,10 +316,10 @@ describe('install', () => {
 
 describe('a second install', () => {
   test.each([
-    ['--traefik', { 'write-kubeconfig-mode': '0600' }],
+    ['--traefik', { ...SECCOMP, 'write-kubeconfig-mode': '0600' }],
     [
       '--node-ip=10.0.0.7',
-      { 'write-kubeconfig-mode': '0600', disable: ['traefik'], 'node-ip': '10.0.0.7' },
+      { ...SECCOMP, 'write-kubeconfig-mode': '0600', disable: ['traefik'], 'node-ip': '10.0.0.7' },
     ],
   ])('with %s starts k3s again with it', async (flag, config) => {
     await install();
@@ -421,6 +427,7 @@ describe('join', () => {
     const ran = await machine.run([...words, ...NODE_FLAGS], { env });
     expect(JSON.parse(ran.stdout)).toMatchObject({ node: 'web-1' });
     expect(await k3sConfig()).toEqual({
+      ...SECCOMP,
       server: 'https://10.0.0.1:6443',
       'token-file': '/var/lib/pipeops-agent-host/k3s-join-token',
       ...NODE_CONFIG,
@@ -438,6 +445,7 @@ describe('join', () => {
     expect(JSON.parse(ran.stdout)).toMatchObject({ role: 'agent', ports: [10250, 8080] });
     const config = await machine.files.readText('/etc/rancher/k3s/config.yaml.d/50-pipeops.yaml');
     expect(Bun.YAML.parse(config ?? '')).toEqual({
+      ...SECCOMP,
       server: 'https://10.0.0.1:6443',
       'token-file': '/var/lib/pipeops-agent-host/k3s-join-token',
     });
