@@ -3,6 +3,24 @@ import type { ClusterStatus } from '../protocol/rest.ts';
 /** Of the 4 MiB of a message, what the data of a result may take as JSON; the rest is for its output. */
 export const RESOURCES_LIMIT_BYTES = 2.5 * 1024 * 1024;
 
+/** What is in a namespace, and the nodes, which are in none; all of it when none is given. */
+export function onlyNamespace(status: ClusterStatus, namespace: string | undefined): ClusterStatus {
+  if (namespace === undefined) {
+    return status;
+  }
+  const inside = <T extends { readonly namespace: string }>(list: T[] | null) =>
+    list?.filter((each) => each.namespace === namespace) ?? null;
+  const pods = inside(status.pods);
+  return {
+    ...status,
+    namespaces: status.namespaces?.filter((name) => name === namespace) ?? null,
+    deployments: inside(status.deployments),
+    services: inside(status.services),
+    pods,
+    metrics: { ...status.metrics, pod_count: pods?.length ?? 0 },
+  };
+}
+
 /** Cuts the lists of a cluster status that do not fit, and says which. */
 export function fitClusterStatus(
   status: ClusterStatus,

@@ -1,7 +1,7 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
 import type { PageEnd } from '../../kubernetes/list-page.ts';
 import { GetResourcesData, GetResourcesPayload } from '../../protocol/commands/get-resources.ts';
-import { fitClusterStatus, RESOURCES_LIMIT_BYTES } from '../bounded-status.ts';
+import { fitClusterStatus, onlyNamespace, RESOURCES_LIMIT_BYTES } from '../bounded-status.ts';
 import { type CommandContext, commandHandler } from '../handler.ts';
 
 const TIMEOUT_MS = 120_000;
@@ -33,7 +33,8 @@ export const getResourcesCommand = commandHandler<GetResourcesPayload, GetResour
   afterRestart: 'rerun',
   run: async (payload, context) => {
     if (payload.kinds === undefined) {
-      const data = fitClusterStatus(await context.clusterStatus(context.signal));
+      const status = await context.clusterStatus(context.signal);
+      const data = fitClusterStatus(onlyNamespace(status, payload.namespace));
       const { node_count, pod_count } = data.metrics;
       return { output: `${node_count} nodes, ${pod_count} pods\n`, data };
     }
