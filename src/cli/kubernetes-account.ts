@@ -1,8 +1,14 @@
 import type { KubernetesAccount } from '../host/agent-kubeconfig.ts';
-import { AGENT_NAMESPACE, AGENT_SERVICE_ACCOUNT, accountManifest } from '../kubernetes/rbac.ts';
+import {
+  AGENT_LABELS,
+  AGENT_NAMESPACE,
+  AGENT_SERVICE_ACCOUNT,
+  accountManifest,
+  TOKENS_OF,
+} from '../kubernetes/rbac.ts';
 import { TOKEN_LIFE_SECONDS } from '../kubernetes/token-renewal.ts';
+import { admissionManifests } from '../policy/admission-policy.ts';
 import { effectivePolicy } from '../policy/effective-policy.ts';
-import { BASELINE_CAPABILITIES } from '../policy/pod-security.ts';
 import type { PolicyFile } from '../protocol/policy-file.ts';
 
 /** The agent's own account in Kubernetes, as the steps on the host set it up. */
@@ -14,9 +20,11 @@ export const KUBERNETES_ACCOUNT: KubernetesAccount = {
 
 /** That account with what the policy lets it do: what `kubectl apply -f -` takes. */
 export function permissionsManifest(policy: PolicyFile): string {
-  const { grants, podSecurity } = effectivePolicy(policy);
-  return accountManifest(grants, {
-    podSecurity: podSecurity.level === 'baseline',
-    capabilities: BASELINE_CAPABILITIES,
-  });
+  const effective = effectivePolicy(policy);
+  const account = {
+    name: AGENT_SERVICE_ACCOUNT,
+    ...KUBERNETES_ACCOUNT,
+    tokensOf: TOKENS_OF,
+  };
+  return accountManifest(effective.grants, admissionManifests(account, effective, AGENT_LABELS));
 }

@@ -1,6 +1,7 @@
 /** What an apply will do, decided and allowed before its first effect. */
 import type { ApiResource, Discovery } from '../kubernetes/discovery.ts';
 import { groupOf } from '../kubernetes/discovery.ts';
+import { decidesLife } from '../policy/object-rules.ts';
 import { type AccessRequest, type Policy, requireAllowed } from '../policy/policy.ts';
 import type { ManifestObject } from './manifest.ts';
 
@@ -99,6 +100,9 @@ export function requireAllAllowed(policy: Policy, objects: readonly PlannedObjec
         requireAllowed(policy.access(accessTo(resource, object.target, object.name, verb)));
       }
       requireAllowed(policy.object(object.content));
+      if (decidesLife(object.content)) {
+        requireAllowed(policy.access(accessTo(resource, object.target, object.name, 'delete')));
+      }
     }
   }
 }

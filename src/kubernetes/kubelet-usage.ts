@@ -3,6 +3,7 @@ import type { Http } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
 import type { NodeRow } from './cluster-status.ts';
 import type { KubernetesCredentials } from './credentials.ts';
+import type { StatsToken } from './stats-token.ts';
 
 const REQUEST_TIMEOUT_MS = 5_000;
 /** Longest summary, bytes: about 1 KiB for each of at most a few hundred pods. */
@@ -23,18 +24,26 @@ interface Summary {
   };
 }
 
+export interface KubeletDeps {
+  readonly http: Http;
+  readonly credentials: KubernetesCredentials;
+  readonly token: StatsToken;
+}
+
 /**
- * Asks the kubelet of a node what it uses (`get nodes/stats`). Its certificate must come from the
- * cluster's own CA and name the node's address: k3s signs the certificates of kubelets with the CA
- * of its API server, and the API server itself trusts them by that.
+ * Asks the kubelet of a node what it uses (`get nodes/stats`), with a token that is good for nothing
+ * else. The kubelet's certificate must come from the cluster's own CA and name the node's address:
+ * k3s signs the certificates of kubelets with the CA of its API server, and the API server itself
+ * trusts them by that.
  * @throws AgentError KUBERNETES_API with why it cannot be had
  */
 export async function readKubeletUsage(
-  deps: { readonly http: Http; readonly credentials: KubernetesCredentials },
+  deps: KubeletDeps,
   node: NodeRow,
   signal: AbortSignal,
 ): Promise<NodeUsage> {
-  const { ca, token } = await deps.credentials.current();
+  const { ca } = await deps.credentials.current();
+  const token = await deps.token.current(signal);
   const host = node.internalIp.includes(':') ? `[${node.internalIp}]` : node.internalIp;
   const url = `https://${host}:${node.kubeletPort}/stats/summary?only_cpu_and_memory=true`;
   try {
@@ -46,6 +55,9 @@ export async function readKubeletUsage(
     });
     if (!response.ok) {
       await response.body?.cancel();
+      if (response.status === 401) {
+        deps.token.forget();
+      }
       throw new Error(`HTTP ${response.status}`);
     }
     return usageIn(await readSummary(response));

@@ -1,10 +1,11 @@
-import { type AdmissionLimits, admissionManifests } from './admission-policy.ts';
-
 /** Where the agent's own objects live. */
 export const AGENT_NAMESPACE = 'pipeops-system';
 export const AGENT_SERVICE_ACCOUNT = 'pipeops-agent';
+/** For the kubelets, which see its tokens: it may read the figures of nodes and nothing else. */
+export const STATS_SERVICE_ACCOUNT = 'pipeops-agent-stats';
 
-const MANAGED_BY = { 'app.kubernetes.io/managed-by': 'pipeops-agent' };
+/** Of everything that is set up for the agent. */
+export const AGENT_LABELS = { 'app.kubernetes.io/managed-by': 'pipeops-agent' };
 
 interface Rule {
   readonly apiGroups: readonly string[];
@@ -19,72 +20,80 @@ export interface ResourceGrant {
   readonly verbs: readonly string[];
 }
 
-/** What it may do with its own account: renew its token. */
+/** Whose tokens it may mint. */
+export const TOKENS_OF: readonly string[] = [AGENT_SERVICE_ACCOUNT, STATS_SERVICE_ACCOUNT];
+
+/** What it may do with its own accounts: renew their tokens. */
 const OWN_RULES: readonly Rule[] = [
   {
     apiGroups: [''],
     resources: ['serviceaccounts/token'],
-    resourceNames: [AGENT_SERVICE_ACCOUNT],
+    resourceNames: TOKENS_OF,
     verbs: ['create'],
   },
 ];
 
+/** The kubelet asks for one of them when its figures are read at port 10250. */
+const STATS_RULES: readonly Rule[] = [
+  { apiGroups: [''], resources: ['nodes/stats', 'nodes/metrics'], verbs: ['get'] },
+];
+
+const GROUP = 'rbac.authorization.k8s.io';
+
 /**
- * Namespace, account, permissions and admission policy, as one List that `kubectl apply -f -` takes.
+ * Namespace, accounts, permissions and admission policy, as one List that `kubectl apply -f -` takes.
  * @param grants what the local policy lets the account do in the whole cluster
+ * @param admission what Kubernetes checks of what it writes
  */
-export function accountManifest(grants: readonly ResourceGrant[], limits: AdmissionLimits): string {
+export function accountManifest(
+  grants: readonly ResourceGrant[],
+  admission: readonly unknown[],
+): string {
   const clusterRules: readonly Rule[] = grants.map(({ group, resources, verbs }) => ({
     apiGroups: [group],
     resources,
     verbs,
   }));
-  const metadata = (name: string, namespace?: string) => ({
-    name,
-    labels: MANAGED_BY,
-    ...(namespace === undefined ? {} : { namespace }),
-  });
-  const subjects = [
-    { kind: 'ServiceAccount', name: AGENT_SERVICE_ACCOUNT, namespace: AGENT_NAMESPACE },
-  ];
-  const group = 'rbac.authorization.k8s.io';
-  const apiVersion = `${group}/v1`;
-  const binding = (kind: 'ClusterRole' | 'Role', name: string) => ({
-    roleRef: { apiGroup: group, kind, name },
-    subjects,
-  });
-  const own = 'pipeops-agent-own-token';
   const items = [
     { apiVersion: 'v1', kind: 'Namespace', metadata: metadata(AGENT_NAMESPACE) },
-    {
-      apiVersion: 'v1',
-      kind: 'ServiceAccount',
-      metadata: metadata(AGENT_SERVICE_ACCOUNT, AGENT_NAMESPACE),
-    },
+    serviceAccount(AGENT_SERVICE_ACCOUNT),
     // The wall stands before there is anything to keep in.
-    ...admissionManifests(
-      {
-        name: 'pipeops-agent',
-        namespace: AGENT_NAMESPACE,
-        serviceAccount: AGENT_SERVICE_ACCOUNT,
-      },
-      limits,
-      MANAGED_BY,
-    ),
-    { apiVersion, kind: 'ClusterRole', metadata: metadata('pipeops-agent'), rules: clusterRules },
-    {
-      apiVersion,
-      kind: 'ClusterRoleBinding',
-      metadata: metadata('pipeops-agent'),
-      ...binding('ClusterRole', 'pipeops-agent'),
-    },
-    { apiVersion, kind: 'Role', metadata: metadata(own, AGENT_NAMESPACE), rules: OWN_RULES },
-    {
-      apiVersion,
-      kind: 'RoleBinding',
-      metadata: metadata(own, AGENT_NAMESPACE),
-      ...binding('Role', own),
-    },
+    ...admission,
+    ...permissions(AGENT_SERVICE_ACCOUNT, { name: 'pipeops-agent', rules: clusterRules }),
+    ...permissions(AGENT_SERVICE_ACCOUNT, {
+      name: 'pipeops-agent-own-token',
+      namespace: AGENT_NAMESPACE,
+      rules: OWN_RULES,
+    }),
+    serviceAccount(STATS_SERVICE_ACCOUNT),
+    ...permissions(STATS_SERVICE_ACCOUNT, { name: STATS_SERVICE_ACCOUNT, rules: STATS_RULES }),
   ];
   return JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
+}
+
+function metadata(name: string, namespace?: string) {
+  return { name, labels: AGENT_LABELS, ...(namespace === undefined ? {} : { namespace }) };
+}
+
+function serviceAccount(name: string) {
+  return { apiVersion: 'v1', kind: 'ServiceAccount', metadata: metadata(name, AGENT_NAMESPACE) };
+}
+
+/** A role and its binding; in the whole cluster where no namespace is given. */
+function permissions(
+  account: string,
+  role: { readonly name: string; readonly namespace?: string; readonly rules: readonly Rule[] },
+) {
+  const apiVersion = `${GROUP}/v1`;
+  const kind = role.namespace === undefined ? 'ClusterRole' : 'Role';
+  const own = { apiVersion, metadata: metadata(role.name, role.namespace) };
+  return [
+    { ...own, kind, rules: role.rules },
+    {
+      ...own,
+      kind: `${kind}Binding`,
+      roleRef: { apiGroup: GROUP, kind, name: role.name },
+      subjects: [{ kind: 'ServiceAccount', name: account, namespace: AGENT_NAMESPACE }],
+    },
+  ];
 }

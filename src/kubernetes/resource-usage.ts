@@ -1,12 +1,14 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { AgentError } from '../core/errors.ts';
-import type { Http, Log } from '../core/ports.ts';
+import type { Clock, Http, Log } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
 import type { KubernetesClient } from './client.ts';
 import { collect, type NodeRow } from './cluster-status.ts';
 import type { KubernetesCredentials } from './credentials.ts';
 import { type NodeUsage, readKubeletUsage } from './kubelet-usage.ts';
 import { parseQuantity } from './quantity.ts';
+import { AGENT_NAMESPACE, STATS_SERVICE_ACCOUNT } from './rbac.ts';
+import { type StatsToken, statsToken } from './stats-token.ts';
 
 /** Kubelets asked in one round: in a larger cluster something measures centrally. */
 const KUBELETS_MAX = 50;
@@ -27,6 +29,7 @@ interface NodeMetrics extends KubernetesObject {
 }
 
 export interface ResourceUsageDeps {
+  readonly clock: Clock;
   readonly client: KubernetesClient;
   readonly http: Http;
   readonly credentials: KubernetesCredentials;
@@ -45,6 +48,8 @@ export type ReadResourceUsage = (
  */
 export function resourceUsageReader(deps: ResourceUsageDeps): ReadResourceUsage {
   let reason: string | undefined;
+  const account = { namespace: AGENT_NAMESPACE, serviceAccount: STATS_SERVICE_ACCOUNT };
+  const token = statsToken(deps, account);
   return async (nodes, signal) => {
     const problems: string[] = [];
     const note = (thrown: unknown) => {
@@ -56,7 +61,7 @@ export function resourceUsageReader(deps: ResourceUsageDeps): ReadResourceUsage 
     };
     const measured =
       (await centralUsage(deps, signal).catch(note)) ??
-      (await kubeletsUsage(deps, nodes, note, signal));
+      (await kubeletsUsage({ ...deps, token }, nodes, note, signal));
     if (measured.size === 0 && problems[0] !== reason && !signal.aborted) {
       reason = problems[0];
       deps.log.debug('cannot measure CPU and memory of the cluster', { error: reason });
@@ -82,7 +87,7 @@ async function centralUsage(
 }
 
 async function kubeletsUsage(
-  deps: ResourceUsageDeps,
+  deps: ResourceUsageDeps & { readonly token: StatsToken },
   nodes: readonly NodeRow[],
   note: (thrown: unknown) => void,
   signal: AbortSignal,

@@ -1,4 +1,3 @@
-import type { AuthenticationV1TokenRequest } from '@kubernetes/client-node';
 import { backoffMs } from '../core/backoff.ts';
 import { toAgentError } from '../core/errors.ts';
 import type { Clock, Files, Log, Random } from '../core/ports.ts';
@@ -6,6 +5,7 @@ import type { Service } from '../core/service.ts';
 import { tokenTimes } from '../protocol/kubeconfig.ts';
 import type { KubernetesClient } from './client.ts';
 import type { KubernetesCredentials } from './credentials.ts';
+import { requestToken, type TokenAccount } from './token-request.ts';
 
 /** Life of the agent's Kubernetes token, seconds: 30 days. */
 export const TOKEN_LIFE_SECONDS = 30 * 24 * 3_600;
@@ -23,9 +23,7 @@ interface RenewalDeps {
   readonly credentials: KubernetesCredentials;
 }
 
-export interface RenewalOptions {
-  readonly namespace: string;
-  readonly serviceAccount: string;
+export interface RenewalOptions extends TokenAccount {
   /** Where the new token is kept, 0600. */
   readonly tokenPath: string;
 }
@@ -85,15 +83,7 @@ async function renewToken(
   options: RenewalOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const account = `/api/v1/namespaces/${options.namespace}/serviceaccounts/${options.serviceAccount}`;
-  const request: AuthenticationV1TokenRequest = {
-    apiVersion: 'authentication.k8s.io/v1',
-    kind: 'TokenRequest',
-    spec: { audiences: [], expirationSeconds: TOKEN_LIFE_SECONDS },
-  };
-  const answer = await deps.client.create(`${account}/token`, request, signal);
-  await deps.files.writeAtomic(options.tokenPath, `${answer.status?.token ?? ''}\n`, {
-    mode: 0o600,
-  });
+  const token = await requestToken(deps.client, options, TOKEN_LIFE_SECONDS, signal);
+  await deps.files.writeAtomic(options.tokenPath, `${token}\n`, { mode: 0o600 });
   deps.credentials.reload();
 }

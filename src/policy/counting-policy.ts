@@ -24,6 +24,7 @@ export function countingPolicy(inner: Policy & RoutePolicy): CountingPolicy {
       request: (method, target, upgrade) =>
         counted('request', inner.request(method, target, upgrade)),
       route: (namespace) => inner.route(namespace),
+      kubernetesApi: () => inner.kubernetesApi(),
     },
   };
 }

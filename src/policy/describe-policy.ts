@@ -1,6 +1,7 @@
 import { POLICY_COMMANDS, type PolicyFile } from '../protocol/policy-file.ts';
 import type { EffectivePolicy } from './effective-policy.ts';
 import { SWITCHES } from './grants.ts';
+import type { PodSecurityLevel } from './pod-security/rules.ts';
 
 /** One line of `policy show`: the name is what a refusal carries. */
 export interface PolicyRule {
@@ -19,16 +20,23 @@ export function describePolicy(effective: EffectivePolicy): readonly PolicyRule[
       rule: `${preset}/protected-namespaces`,
       meaning: 'kube-* and pipeops-system: read only, and no Secrets',
     },
+    {
+      rule: `${preset}/protected-names`,
+      meaning: 'the Service of the Kubernetes API, its endpoints, kube-root-ca.crt: read only',
+    },
+    {
+      rule: ['nodes', 'namespaces', 'own-tokens', 'webhooks']
+        .map((name) => `${preset}/${name}`)
+        .join(', '),
+      meaning: 'nodes are only cordoned; no owners, finalizers, tokens or webhooks of others',
+    },
     ...SWITCHES.map((name) => ({
       rule: `${switches[name].source}/${name}`,
       meaning: switches[name].allowed ? 'allowed' : 'refused',
     })),
     {
       rule: `${podSecurity.source}/pod-security`,
-      meaning:
-        podSecurity.level === 'baseline'
-          ? 'no pod that would be root on its node'
-          : 'privileged pods are allowed: whoever deploys is root on the nodes',
+      meaning: `${podSecurity.level}: ${POD_SECURITY_MEANING[podSecurity.level]}`,
     },
     {
       rule: 'proxy/path-form, proxy/query-form, proxy/method, proxy/non-resource',
@@ -48,12 +56,18 @@ function fileRules({ commands, namespaces, proxy, resources }: PolicyFile): read
     ...onlyThese('file/proxy.verbs', proxy.verbs),
     ...denied('file/proxy.paths.deny', proxy.paths.deny),
     ...onlyThese('file/proxy.paths.allow', proxy.paths.allow),
-    ...resources.map(({ group, resource, write }, index) => ({
+    ...resources.map(({ group, resource, write, verbs }, index) => ({
       rule: `file/resources[${index}]`,
-      meaning: `${write ? 'read and write' : 'read'} ${[resource, group].filter(Boolean).join('.')}`,
+      meaning: `${verbs?.join(', ') ?? (write ? 'read and write' : 'read')} ${[resource, group].filter(Boolean).join('.')}`,
     })),
   ];
 }
+
+const POD_SECURITY_MEANING: Readonly<Record<PodSecurityLevel, string>> = {
+  privileged: 'whoever deploys is root on the nodes',
+  baseline: 'no pod that would be root on its node',
+  restricted: 'that, and no pod that could become root in itself',
+};
 
 function denied(rule: string, items: readonly string[]): readonly PolicyRule[] {
   return items.map((item, index) => ({ rule: `${rule}[${index}]`, meaning: `not ${item}` }));

@@ -7,6 +7,7 @@ import type {
 import { POLICY_COMMANDS } from '../protocol/policy-file.ts';
 import {
   CHANGE_GRANTS,
+  COMMAND_GRANTS,
   type Grant,
   READ_GRANTS,
   READ_VERBS,
@@ -15,6 +16,7 @@ import {
   type Switch,
   WRITE_VERBS,
 } from './grants.ts';
+import type { PodSecurityLevel } from './pod-security/rules.ts';
 
 export interface Preset {
   readonly summary: string;
@@ -28,6 +30,7 @@ const ALL_OFF = {
   exec: false,
   attach: false,
   port_forward: false,
+  'tunnel.kubernetes_api': false,
   'secrets.read': false,
   'secrets.write': false,
 };
@@ -54,6 +57,7 @@ export const PRESETS: Readonly<Record<PolicyPreset, Preset>> = {
       exec: true,
       attach: true,
       port_forward: true,
+      'tunnel.kubernetes_api': false,
       'secrets.read': true,
       'secrets.write': true,
     },
@@ -71,7 +75,7 @@ export interface EffectivePolicy {
     Record<Switch, { readonly allowed: boolean; readonly source: RuleSource }>
   >;
   readonly podSecurity: {
-    readonly level: 'baseline' | 'privileged';
+    readonly level: PodSecurityLevel;
     readonly source: RuleSource;
   };
   /** Everything that the agent's account may do, before namespaces are looked at. */
@@ -91,6 +95,7 @@ export function effectivePolicy(file: PolicyFile): EffectivePolicy {
     exec: switched('exec'),
     attach: switched('attach'),
     port_forward: switched('port_forward'),
+    'tunnel.kubernetes_api': switched('tunnel.kubernetes_api'),
     'secrets.read': switched('secrets.read'),
     'secrets.write': switched('secrets.write'),
   };
@@ -111,6 +116,9 @@ export function effectivePolicy(file: PolicyFile): EffectivePolicy {
         : { level: file.pod_security, source: 'file' },
     grants: [
       ...preset.grants,
+      ...COMMAND_GRANTS.filter((each) => each.commands.some((type) => commands.includes(type))).map(
+        ({ grant }) => grant,
+      ),
       ...SWITCHES.filter((name) => switches[name].allowed).flatMap((name) => SWITCH_GRANTS[name]),
       ...file.resources.map(resourceGrant),
     ],
@@ -119,6 +127,8 @@ export function effectivePolicy(file: PolicyFile): EffectivePolicy {
 
 export function switchInFile(file: PolicyFile, name: Switch): boolean | undefined {
   switch (name) {
+    case 'tunnel.kubernetes_api':
+      return file.tunnel.kubernetes_api;
     case 'secrets.read':
       return file.secrets.read;
     case 'secrets.write':
@@ -128,11 +138,11 @@ export function switchInFile(file: PolicyFile, name: Switch): boolean | undefine
   }
 }
 
-function resourceGrant({ group, resource, scope, write }: PolicyResource): Grant {
+function resourceGrant({ group, resource, scope, write, verbs }: PolicyResource): Grant {
   return {
     group,
     resources: [resource],
-    verbs: write ? [...READ_VERBS, ...WRITE_VERBS] : READ_VERBS,
+    verbs: verbs ?? (write ? [...READ_VERBS, ...WRITE_VERBS] : READ_VERBS),
     cluster: scope === 'cluster',
   };
 }

@@ -1,8 +1,9 @@
 import type { PolicyFile } from '../protocol/policy-file.ts';
 import type { EffectivePolicy } from './effective-policy.ts';
 import { matchesGlob } from './glob.ts';
-import { type Grant, READ_VERBS, switchOf } from './grants.ts';
-import { podSecurityProblem } from './pod-security.ts';
+import { type GrantTable, grantTable } from './grant-table.ts';
+import { READ_VERBS, switchOf } from './grants.ts';
+import { objectProblem } from './object-rules.ts';
 import {
   type AccessRequest,
   ALLOWED,
@@ -11,18 +12,13 @@ import {
   type RoutePolicy,
   refused,
 } from './policy.ts';
-import { isProtectedNamespace } from './protected-namespaces.ts';
+import { isProtectedNamespace, isProtectedObject } from './protected.ts';
 import { parseRequest } from './request-path.ts';
 
 /** Commands that only look. */
 const READING_COMMANDS: readonly string[] = ['get_resources', 'logs'];
 /** They work on a node, whatever namespaces its pods are in; or name their objects one by one. */
 const COMMANDS_WITHOUT_NAMESPACE: readonly string[] = ['cordon', 'uncordon', 'drain', 'apply'];
-
-interface Granted {
-  readonly verbs: ReadonlySet<string>;
-  readonly cluster: boolean;
-}
 
 /** The evaluator: no state, no waiting, a few microseconds a question. */
 export function policyOf(effective: EffectivePolicy): Policy & RoutePolicy {
@@ -34,6 +30,7 @@ export function policyOf(effective: EffectivePolicy): Policy & RoutePolicy {
     object: (object) => decideObject(effective, object),
     // Traffic changes what it reaches; but it needs no right in Kubernetes, so every preset has it.
     route: (namespace) => decideNamespace(effective, namespace, false),
+    kubernetesApi: () => decideKubernetesApi(effective),
     request: (method, target, upgrade) => {
       const parsed = parseRequest(method, target, upgrade);
       switch (parsed.kind) {
@@ -48,21 +45,6 @@ export function policyOf(effective: EffectivePolicy): Policy & RoutePolicy {
       }
     },
   };
-}
-
-function grantTable(grants: readonly Grant[]): ReadonlyMap<string, Granted> {
-  const table = new Map<string, Granted>();
-  for (const { group, resources, verbs, cluster = false } of grants) {
-    for (const resource of resources) {
-      const key = `${group}/${resource}`;
-      table.set(key, {
-        verbs: new Set([...(table.get(key)?.verbs ?? []), ...verbs]),
-        // Where two grants disagree, namespaces are looked at.
-        cluster: cluster && (table.get(key)?.cluster ?? true),
-      });
-    }
-  }
-  return table;
 }
 
 function decideCommand(
@@ -94,21 +76,29 @@ function commandRule({ file, preset, switches }: EffectivePolicy, type: string):
 
 function decideAccess(
   effective: EffectivePolicy,
-  granted: ReadonlyMap<string, Granted>,
+  granted: GrantTable,
   request: AccessRequest,
 ): PolicyDecision {
   const { verb, group, subresource, namespace } = request;
   const resource = subresource === '' ? request.resource : `${request.resource}/${subresource}`;
-  const grant = granted.get(`${group}/${resource}`);
-  if (grant === undefined || !grant.verbs.has(verb)) {
+  const grant = granted.find(request);
+  if (grant === undefined) {
     return refused(
       resourceRule(effective, group, resource, verb),
       `The local policy does not allow to ${verb} ${group === '' ? resource : `${resource}.${group}`}`,
     );
   }
   const reads = READ_VERBS.includes(verb) && !opensSecrets(request);
+  if (!reads && isProtectedObject(request)) {
+    return refused(
+      `${effective.preset}/protected-names`,
+      `The local policy does not allow changes of ${request.resource} "${request.name}"`,
+    );
+  }
   if (group === '' && request.resource === 'namespaces') {
-    return decideNamespace(effective, request.name, reads);
+    return request.name === '' && !reads
+      ? decideUnnamedNamespace(effective)
+      : decideNamespace(effective, request.name, reads);
   }
   if (grant.cluster && namespace === '') {
     return ALLOWED;
@@ -116,6 +106,27 @@ function decideAccess(
   return namespace === ''
     ? decideAllNamespaces(effective, reads)
     : decideNamespace(effective, namespace, reads);
+}
+
+/** The name stands in the body, which Kubernetes checks too; but not before `policy apply` was run. */
+function decideUnnamedNamespace({ file }: EffectivePolicy): PolicyDecision {
+  const { allow, deny } = file.namespaces;
+  return allow === undefined && deny.length === 0
+    ? ALLOWED
+    : refused(
+        allow === undefined ? 'file/namespaces.deny[0]' : 'file/namespaces.allow',
+        'Where namespaces are narrowed, one is made by its name: apply it, or PATCH it',
+      );
+}
+
+function decideKubernetesApi({ switches }: EffectivePolicy): PolicyDecision {
+  const { allowed, source } = switches['tunnel.kubernetes_api'];
+  return allowed
+    ? ALLOWED
+    : refused(
+        `${source}/tunnel.kubernetes_api`,
+        'The local policy does not open the Kubernetes API to the tunnel',
+      );
 }
 
 /** Reading that gives as much as changing: it is not for protected namespaces. */
@@ -169,14 +180,13 @@ function decideAllNamespaces({ file, preset }: EffectivePolicy, reads = true): P
   return file.namespaces.deny.length > 0 ? refused('file/namespaces.deny[0]', reason) : ALLOWED;
 }
 
-function decideObject({ podSecurity }: EffectivePolicy, object: unknown): PolicyDecision {
-  if (podSecurity.level === 'privileged') {
+function decideObject({ podSecurity, preset }: EffectivePolicy, object: unknown): PolicyDecision {
+  const found = objectProblem(podSecurity.level, object);
+  if (found === undefined) {
     return ALLOWED;
   }
-  const problem = podSecurityProblem(object);
-  return problem === undefined
-    ? ALLOWED
-    : refused(`${podSecurity.source}/pod-security`, `The local policy does not allow ${problem}`);
+  const source = found.rule === 'pod-security' ? podSecurity.source : preset;
+  return refused(`${source}/${found.rule}`, `The local policy does not allow ${found.problem}`);
 }
 
 function decideProxy({ proxy }: PolicyFile, target: string, verb: string): PolicyDecision {

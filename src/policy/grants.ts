@@ -3,6 +3,7 @@
  * ClusterRole of the agent's account are both made of this table, so neither promises what the
  * other forbids.
  */
+import type { PolicyCommand } from '../protocol/policy-file.ts';
 
 export interface Grant {
   readonly group: string;
@@ -46,8 +47,6 @@ export const READ_GRANTS: readonly Grant[] = [
     verbs: READ_VERBS,
     cluster: true,
   },
-  // The kubelet asks for it when its figures are read at port 10250.
-  { group: '', resources: ['nodes/stats', 'nodes/metrics'], verbs: ['get'], cluster: true },
   { group: 'apps', resources: ['replicasets', 'controllerrevisions'], verbs: READ_VERBS },
   {
     group: 'apps',
@@ -78,7 +77,7 @@ export const READ_GRANTS: readonly Grant[] = [
   { group: 'metrics.k8s.io', resources: ['nodes'], verbs: ['get', 'list'], cluster: true },
 ];
 
-/** `standard` and `operate`: applications, namespaces for them, and taking nodes out of service. */
+/** `standard` and `operate`: applications, and namespaces for them. */
 export const CHANGE_GRANTS: readonly Grant[] = [
   ...WORKLOADS.map((grant) => ({ ...grant, verbs: WRITE_VERBS })),
   {
@@ -87,8 +86,21 @@ export const CHANGE_GRANTS: readonly Grant[] = [
     verbs: ['update', 'patch'],
   },
   { group: '', resources: ['namespaces'], verbs: ['create', 'patch'], cluster: true },
-  { group: '', resources: ['nodes'], verbs: ['patch'], cluster: true },
-  { group: '', resources: ['pods/eviction'], verbs: ['create'] },
+];
+
+/** What is there for some commands only: where none of them is allowed, the proxy has it neither. */
+export const COMMAND_GRANTS: readonly {
+  readonly commands: readonly PolicyCommand[];
+  readonly grant: Grant;
+}[] = [
+  {
+    commands: ['cordon', 'uncordon', 'drain'],
+    grant: { group: '', resources: ['nodes'], verbs: ['patch'], cluster: true },
+  },
+  {
+    commands: ['drain'],
+    grant: { group: '', resources: ['pods/eviction'], verbs: ['create'] },
+  },
 ];
 
 /** What can be switched on its own, in the order of `policy show`. */
@@ -96,6 +108,7 @@ export const SWITCHES = [
   'exec',
   'attach',
   'port_forward',
+  'tunnel.kubernetes_api',
   'secrets.read',
   'secrets.write',
 ] as const;
@@ -113,6 +126,8 @@ export const SWITCH_GRANTS: Readonly<Record<Switch, readonly Grant[]>> = {
       verbs: ['get', 'create', 'update', 'patch', 'delete'],
     },
   ],
+  // The API server by the tunnel: who gets there brings an account of their own.
+  'tunnel.kubernetes_api': [],
   'secrets.read': [{ group: '', resources: ['secrets'], verbs: READ_VERBS }],
   // No patch: its answer holds the whole object.
   'secrets.write': [{ group: '', resources: ['secrets'], verbs: ['create', 'update', 'delete'] }],
@@ -128,22 +143,3 @@ export function switchOf(resource: string, verb: string): Switch | undefined {
   }
   return undefined;
 }
-
-/**
- * Groups whose objects give their writer, or reader, more than they say: who may do what, what the
- * API server asks on each request, who answers for a group of the API, certificates of anybody,
- * charts that k3s installs as the cluster's administrator.
- */
-export const NEVER_GROUPS: readonly string[] = [
-  'rbac.authorization.k8s.io',
-  'admissionregistration.k8s.io',
-  'apiregistration.k8s.io',
-  'certificates.k8s.io',
-  'authentication.k8s.io',
-  'authorization.k8s.io',
-  'helm.cattle.io',
-  'k3s.cattle.io',
-];
-
-/** Of the core group: Secrets have keys of their own in the policy, `bindings` pass the scheduler. */
-export const NEVER_CORE_RESOURCES: readonly string[] = ['secrets', 'bindings'];

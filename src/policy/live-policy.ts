@@ -48,6 +48,7 @@ export async function livePolicy(deps: Deps, path: string): Promise<LivePolicy> 
       access: (request) => current.policy.access(request),
       object: (object) => current.policy.object(object),
       route: (namespace) => current.policy.route(namespace),
+      kubernetesApi: () => current.policy.kubernetesApi(),
       request: (method, target, upgrade) => current.policy.request(method, target, upgrade),
     },
     problem: () => current.problem,
@@ -96,6 +97,7 @@ function refuseEverything(problem: AgentError): Policy & RoutePolicy {
     access: () => decision,
     object: () => decision,
     route: () => decision,
+    kubernetesApi: () => decision,
     request: () => decision,
   };
 }

@@ -50,6 +50,8 @@ export interface Policy {
 export interface RoutePolicy {
   /** Whether applications of this namespace may be reached from outside, by such a Service. */
   route(namespace: string): PolicyDecision;
+  /** Whether the tunnel leads to the Kubernetes API itself, for who brings an account of their own. */
+  kubernetesApi(): PolicyDecision;
 }
 
 export const ALLOWED: PolicyDecision = { allowed: true };

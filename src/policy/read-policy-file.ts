@@ -9,8 +9,9 @@ import {
   PolicyFile,
 } from '../protocol/policy-file.ts';
 import { effectivePolicy, switchInFile } from './effective-policy.ts';
-import { NEVER_CORE_RESOURCES, NEVER_GROUPS, SWITCHES } from './grants.ts';
-import { isProtectedNamespace } from './protected-namespaces.ts';
+import { SWITCHES } from './grants.ts';
+import { isNeverGranted } from './never.ts';
+import { isProtectedNamespace } from './protected.ts';
 
 /** Bits of a mode that let others than the owner write. */
 const WRITABLE_BY_OTHERS = 0o022;
@@ -33,6 +34,8 @@ const KEYS = [
   'resources.resource',
   'resources.scope',
   'resources.write',
+  'resources.verbs',
+  'tunnel.kubernetes_api',
 ];
 
 /**
@@ -116,12 +119,15 @@ function contradictions(file: PolicyFile): readonly string[] {
     ...(file.namespaces.allow ?? [])
       .filter(isProtectedNamespace)
       .map((namespace) => `namespaces.allow: "${namespace}" is always protected`),
-    ...file.resources.flatMap(({ group, resource }, index) =>
-      NEVER_GROUPS.includes(group) || (group === '' && NEVER_CORE_RESOURCES.includes(resource))
+    ...file.resources.flatMap(({ group, resource, write, verbs }, index) => [
+      ...(isNeverGranted(group, resource)
         ? [`resources.${index}: "${[resource, group].filter(Boolean).join('.')}" is never allowed`]
-        : [],
-    ),
-    ...SWITCHES.filter((name) => name !== 'secrets.read')
+        : []),
+      ...(write && verbs !== undefined
+        ? [`resources.${index}: give write or verbs, not both`]
+        : []),
+    ]),
+    ...SWITCHES.filter((name) => !['secrets.read', 'tunnel.kubernetes_api'].includes(name))
       .filter((name) => file.preset === 'read-only' && switchInFile(file, name) === true)
       .map((name) => `${name}: preset read-only changes nothing`),
   ];

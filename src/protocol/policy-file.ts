@@ -52,12 +52,20 @@ const dnsName = z
   .max(253)
   .regex(/^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/, 'must be lower-case letters, digits, "-" and "."');
 
-/** Access to a kind of object that no preset has: a custom resource, say. */
+/** Access that no preset has: a custom resource, a whole group of them, a subresource. */
 export const PolicyResource = z.strictObject({
   group: z.union([z.literal(''), dnsName]),
-  resource: dnsName,
+  resource: z
+    .string()
+    .max(253)
+    .regex(
+      /^(\*|[a-z0-9]([-.a-z0-9]*[a-z0-9])?)(\/[a-z]+)?$/,
+      'must be a kind in the plural, or * for all of the group; a subresource behind a slash',
+    ),
   scope: z.enum(['namespaced', 'cluster']).default('namespaced'),
   write: z.boolean().default(false),
+  /** Exactly these, instead of reading or of reading and writing. */
+  verbs: listOf(z.enum(POLICY_VERBS)).min(1).optional(),
 });
 export type PolicyResource = z.infer<typeof PolicyResource>;
 
@@ -91,7 +99,8 @@ export const PolicyFile = z.strictObject({
   secrets: z
     .strictObject({ read: z.boolean().optional(), write: z.boolean().optional() })
     .default({}),
-  pod_security: z.enum(['baseline', 'privileged']).optional(),
+  tunnel: z.strictObject({ kubernetes_api: z.boolean().optional() }).default({}),
+  pod_security: z.enum(['privileged', 'baseline', 'restricted']).optional(),
   resources: listOf(PolicyResource).default([]),
 });
 export type PolicyFile = z.infer<typeof PolicyFile>;

@@ -1,9 +1,9 @@
 /**
  * Where a Service of the cluster is now, for the tunnel and for requests to applications. The
  * machine has no DNS of the cluster, so the API is asked. Only what was meant for it may be reached:
- * the Kubernetes API itself, and Services that the agent made, that carry the label below, or that a
- * managed Ingress or Gateway leads to; never through one of them a port of a node, of this machine or
- * of a cloud's metadata service.
+ * Services that the agent made, that carry the label below, or that a managed Ingress or Gateway
+ * leads to, and the Kubernetes API where the policy opens it; never through one of them a port of a
+ * node, of this machine or of a cloud's metadata service.
  */
 import type {
   KubernetesListObject,
@@ -66,11 +66,17 @@ export function serviceLocator(deps: LocatorDeps): ServiceLocator {
   const nodeAddresses = keptNodeAddresses(deps);
   const kept = new Map<string, { readonly at: number; readonly place: Promise<ServicePlace> }>();
   return {
-    locate: (service) => {
+    locate: async (service) => {
+      // Asked each time: a place that is still known may not be reached any more.
+      const isApi = isKubernetesApi(service);
+      requireAllowed(isApi ? deps.policy.kubernetesApi() : deps.policy.route(service.namespace));
+      if (isApi) {
+        return await deps.apiServer();
+      }
       const key = `${service.namespace}/${service.name}:${service.port}/${service.protocol}`;
       const known = kept.get(key);
       if (known !== undefined && deps.clock.monotonic() - known.at < KEPT_MS) {
-        return known.place;
+        return await known.place;
       }
       kept.delete(key);
       if (kept.size >= KEPT_MAX) {
@@ -84,9 +90,13 @@ export function serviceLocator(deps: LocatorDeps): ServiceLocator {
           kept.delete(key);
         }
       });
-      return place;
+      return await place;
     },
   };
+}
+
+function isKubernetesApi({ namespace, name, port, protocol }: ServicePort): boolean {
+  return namespace === 'default' && name === 'kubernetes' && port === 443 && protocol === 'TCP';
 }
 
 /** Asked at most once in NODES_KEPT_MS: a new node is no secret door for that long. */
@@ -120,11 +130,7 @@ async function find(
   nodeAddresses: () => Promise<ReadonlySet<string>>,
   wanted: ServicePort,
 ): Promise<ServicePlace> {
-  if (wanted.namespace === 'default' && wanted.name === 'kubernetes' && wanted.port === 443) {
-    return await deps.apiServer();
-  }
   const { namespace, name } = wanted;
-  requireAllowed(deps.policy.route(namespace));
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const path = `/api/v1/namespaces/${namespace}/services/${name}`;
   const service = await deps.kubernetes.find<V1Service>(path, signal);

@@ -1,8 +1,8 @@
 /** What Kubernetes itself refuses the agent's account, on a real cluster: the wall behind the policy. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { permissionsManifest } from '../../src/cli/kubernetes-account.ts';
-import { policyOfPreset } from '../../src/cli/policy-preset.ts';
-import type { PolicyPreset } from '../../src/protocol/policy-file.ts';
+import { PolicyFile } from '../../src/protocol/policy-file.ts';
+import { podSecurityFixtures } from '../policy/pod-security-fixtures.ts';
 import { installK3s, waitForNode } from '../vm/k3s-install.ts';
 import { type K3sMirror, startK3sMirror } from '../vm/k3s-mirror.ts';
 import { type Lab, openLab } from '../vm/lab.ts';
@@ -10,28 +10,53 @@ import type { Machine } from '../vm/machine.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
+import { type ApiAnswer, type ClusterApi, clusterApi } from './policy/cluster-api.ts';
+import {
+  type Attempt,
+  grantedWrites,
+  NARROW_POLICY,
+  namespaceWrites,
+  narrowWrites,
+  nodeWrites,
+  ownerAndTokenWrites,
+  protectedNameWrites,
+  protectedWrites,
+  WIDE_POLICY,
+} from './policy/writes.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 180_000;
 const IN_FORCE_TIMEOUT_MS = 20_000;
+const NODE = 'policy-server';
 const AGENT = '--as=system:serviceaccount:pipeops-system:pipeops-agent';
 
 const progress = reportProgress('policy');
 let lab: Lab;
 let server: Machine;
 let mirror: K3sMirror;
+/** Asked as the agent's account. */
+let api: ClusterApi;
 
 beforeAll(async () => {
   await prepareTestMachines(progress);
   lab = await openLab({ name: 'policy' });
   mirror = await startK3sMirror({ hostname: lab.hostAddress });
-  server = await lab.boot({ name: 'policy-server', base: 'kubernetes', images: true });
+  server = await lab.boot({ name: NODE, base: 'kubernetes', images: true });
   await progress.phase('k3s', () => installK3s(server, mirror, { role: 'server' }));
-  await waitForNode(server, 'policy-server');
+  await waitForNode(server, NODE);
   await kubectl(['create', 'namespace', 'shop']);
   await kubectl(['create', 'serviceaccount', 'default', '--namespace=kube-public']);
-  const web = JSON.stringify(pod({}, 'kube-public'));
-  await saysInTheEnd(() => kubectl(['create', '-f', '-'], web), 'pod/web created');
+  for (const namespace of ['kube-public', 'shop']) {
+    const web = JSON.stringify(pod(namespace));
+    await saysInTheEnd(() => kubectl(['create', '-f', '-'], web), 'pod/web created');
+  }
+  await apply({});
+  const { stdout: ca } = await server.exec([
+    'cat',
+    '/var/lib/rancher/k3s/server/tls/server-ca.crt',
+  ]);
+  const token = await kubectl(['create', 'token', 'pipeops-agent', '-n', 'pipeops-system']);
+  api = clusterApi(`https://${server.address}:6443`, ca, token.trim());
 }, PREPARE_TIMEOUT_MS);
 
 afterAll(async () => {
@@ -45,8 +70,9 @@ async function kubectl(args: readonly string[], stdin?: string): Promise<string>
   return stdout + stderr;
 }
 
-async function applyPreset(preset: PolicyPreset): Promise<void> {
-  const manifest = permissionsManifest(policyOfPreset(preset));
+/** Sets the account's permissions as `policy apply` does. */
+async function apply(policy: Readonly<Record<string, unknown>>): Promise<void> {
+  const manifest = permissionsManifest(PolicyFile.parse(policy));
   const argv = ['apply', '--server-side', '--force-conflicts', '-f', '-'];
   const said = await kubectl(argv, manifest);
   expect(said.split('\n').filter((line) => !line.endsWith('serverside-applied'))).toEqual(['']);
@@ -61,103 +87,123 @@ async function saysInTheEnd(ask: () => Promise<string>, expected: string): Promi
   }).catch(() => expect(said).toContain(expected));
 }
 
-/** What the cluster says when the agent's account writes the object, without keeping it. */
-const tryWrite = (object: unknown) =>
-  kubectl(['create', '--dry-run=server', AGENT, '-f', '-'], JSON.stringify(object));
+/** Each attempt comes to what is expected of it, once the policy that was just applied is in force. */
+async function comeTo(attempts: readonly Attempt[]): Promise<void> {
+  const expected = attempts.map(([what, , outcome]) => [what, outcome]);
+  let outcomes: unknown[] = [];
+  await waitUntil('each write comes to what is expected', IN_FORCE_TIMEOUT_MS, async () => {
+    const answers = await api.askAll(attempts.map(([, question]) => question));
+    outcomes = answers.map((answer, index) => [attempts[index]?.[0], outcomeOf(answer)]);
+    return Bun.deepEquals(outcomes, expected) ? true : undefined;
+  }).catch(() => expect(outcomes).toEqual(expected));
+}
 
-const container = { name: 'c', image: 'x' };
-const metadata = { name: 'web', namespace: 'shop' };
-const pod = (spec: object, namespace = 'shop') => ({
+function outcomeOf({ status, message }: ApiAnswer): string {
+  if (status < 300) {
+    return 'allowed';
+  }
+  const rule = /\(([a-z.-]+)\)$/.exec(message)?.[1];
+  return rule ?? (/ cannot [a-z]+ resource /.test(message) ? 'rbac' : `${status} ${message}`);
+}
+
+const pod = (namespace: string) => ({
   ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web', namespace } },
-  spec: { containers: [container], ...spec },
+  spec: { containers: [{ name: 'c', image: 'x' }] },
 });
-const deployment = (spec: object) => ({
-  ...{ apiVersion: 'apps/v1', kind: 'Deployment', metadata },
-  spec: {
-    selector: { matchLabels: { app: 'web' } },
-    template: { metadata: { labels: { app: 'web' } }, spec: { containers: [container], ...spec } },
+
+test.each(['baseline', 'restricted'] as const)(
+  "the level %s is Kubernetes' own: each of its examples, in whatever makes pods",
+  async (level) => {
+    await apply({ pod_security: level });
+    const attempts = (await podSecurityFixtures(level)).flatMap(({ name, pod: example, passes }) =>
+      inEveryKind(example).map(([path, body]): Attempt => {
+        const outcome = passes ? 'allowed' : 'pod-security';
+        return [`${name} ${path}`, { method: 'POST', path, body }, outcome];
+      }),
+    );
+    await comeTo(attempts);
   },
-});
-const cronJob = (spec: object) => ({
-  ...{ apiVersion: 'batch/v1', kind: 'CronJob', metadata },
-  spec: {
-    schedule: '0 0 1 1 *',
-    jobTemplate: {
-      spec: { template: { spec: { restartPolicy: 'Never', containers: [container], ...spec } } },
-    },
-  },
-});
-const confined = (securityContext: object) => ({ containers: [{ ...container, securityContext }] });
+  TEST_TIMEOUT_MS,
+);
+
+/** A pod, and the template of it in what is made of pods. */
+function inEveryKind(example: Readonly<Record<string, unknown>>): readonly [string, object][] {
+  const { metadata, spec } = example as { metadata: { annotations?: object }; spec: object };
+  const labels = { app: 'example' };
+  const template = { metadata: { labels, annotations: metadata.annotations ?? {} }, spec };
+  const selector = { matchLabels: labels };
+  const job = { ...template, spec: { ...spec, restartPolicy: 'Never' } };
+  const make = (group: string, plural: string, kind: string, own: object): [string, object] => [
+    `/apis/${group}/v1/namespaces/shop/${plural}`,
+    { apiVersion: `${group}/v1`, kind, metadata: { name: 'example' }, spec: own },
+  ];
+  return [
+    ['/api/v1/namespaces/shop/pods', example],
+    make('apps', 'deployments', 'Deployment', { selector, template }),
+    make('batch', 'cronjobs', 'CronJob', {
+      ...{ schedule: '0 0 1 1 *', jobTemplate: { spec: { template: job } } },
+    }),
+  ];
+}
 
 test(
-  'standard: no pod that would be root on the node, whatever makes it',
+  'standard: nodes are cordoned, and nothing else of nodes, namespaces, owners and tokens is changed',
   async () => {
-    await applyPreset('standard');
-    const privileged = deployment(confined({ privileged: true }));
-    await saysInTheEnd(() => tryWrite(privileged), 'pod-security');
-    const roots = [
-      { hostNetwork: true },
-      { hostPID: true },
-      { volumes: [{ name: 'v', hostPath: { path: '/' } }] },
-      { initContainers: [{ ...container, name: 'i', securityContext: { privileged: true } }] },
-      confined({ capabilities: { add: ['SYS_ADMIN'] } }),
-      confined({ procMount: 'Unmasked' }),
-      confined({ seccompProfile: { type: 'Unconfined' } }),
-      { securityContext: { appArmorProfile: { type: 'Unconfined' } } },
-      { containers: [{ ...container, ports: [{ containerPort: 1, hostPort: 1 }] }] },
-    ];
-    for (const spec of roots) {
-      for (const object of [pod(spec), deployment(spec), cronJob(spec)]) {
-        expect([object.kind, spec, await tryWrite(object)]).toEqual([
-          object.kind,
-          spec,
-          expect.stringMatching(/pod-security|procMount|hostUsers/),
-        ]);
-      }
-    }
-    const ordinary = confined({ capabilities: { drop: ['ALL'], add: ['CHOWN'] } });
-    for (const object of [pod(ordinary), deployment(ordinary), cronJob(ordinary)]) {
-      expect(await tryWrite(object)).toContain('created (server dry run)');
-    }
-    const ports = [{ port: 80 }];
-    const service = { apiVersion: 'v1', kind: 'Service', metadata };
-    expect(await tryWrite({ ...service, spec: { ports } })).toContain('created');
-    expect(await tryWrite({ ...service, spec: { ports, externalIPs: ['192.0.2.1'] } })).toContain(
-      'pod-security',
-    );
+    await apply({});
+    await comeTo([
+      ...nodeWrites(NODE),
+      ...namespaceWrites(),
+      ...ownerAndTokenWrites(),
+      ...protectedNameWrites(),
+      ...protectedWrites(),
+    ]);
   },
   TEST_TIMEOUT_MS,
 );
 
 test(
-  'standard: what is protected is not written, not even what RBAC grants',
+  'what root grants beyond the presets meets the same walls',
   async () => {
-    await applyPreset('standard');
-    const writes = [
-      pod({}, 'kube-system'),
-      { apiVersion: 'v1', kind: 'Secret', metadata: { name: 's', namespace: 'pipeops-system' } },
-      { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'kube-mine' } },
-    ];
-    for (const object of writes) {
-      await saysInTheEnd(() => tryWrite(object), 'protected-namespaces');
-    }
-    const label = ['label', 'namespace', 'kube-system', 'a=b', '--dry-run=server', AGENT];
-    expect(await kubectl(label)).toContain('protected-namespaces');
-    expect(await kubectl(['create', 'token', 'default', '-n', 'kube-public', AGENT])).toContain(
-      'cannot create resource "serviceaccounts/token"',
-    );
-    expect(
-      await kubectl(['create', 'token', 'pipeops-agent', '-n', 'pipeops-system', AGENT]),
-    ).toMatch(/^eyJ/);
-    const eviction = {
-      ...{ apiVersion: 'policy/v1', kind: 'Eviction', deleteOptions: { dryRun: ['All'] } },
-      metadata: { name: 'web', namespace: 'kube-public' },
+    await apply(WIDE_POLICY);
+    await comeTo([...grantedWrites(NODE), ...nodeWrites(NODE), ...namespaceWrites()]);
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
+  'a narrowed policy is narrow in Kubernetes, too',
+  async () => {
+    await apply(NARROW_POLICY);
+    await comeTo(narrowWrites(NODE));
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
+  'the account that kubelets see reads figures of nodes and nothing else',
+  async () => {
+    await apply({});
+    const token = await kubectl([
+      ...['create', 'token', 'pipeops-agent-stats', '-n', 'pipeops-system', AGENT],
+    ]);
+    expect(token).toMatch(/^eyJ/);
+    const isLetIn = async (address: string) => {
+      const { stdout } = await server.exec([
+        ...['curl', '-sk', '-o', '/dev/null', '-w', '%{http_code}'],
+        ...['-H', `Authorization: Bearer ${token.trim()}`, `https://127.0.0.1:${address}`],
+      ]);
+      return [address, stdout !== '401' && stdout !== '403'];
     };
-    const evict = ['create', '--raw', '/api/v1/namespaces/kube-public/pods/web/eviction', AGENT];
-    expect(await kubectl([...evict, '-f', '-'], JSON.stringify(eviction))).toContain('Success');
-    expect(await kubectl(['delete', 'pod', 'web', '-n', 'kube-public', AGENT])).toContain(
-      'protected-namespaces',
-    );
+    expect(
+      await Promise.all(
+        ['10250/stats/summary', '10250/pods', '6443/api/v1/pods', '6443/api/v1/nodes'].map(isLetIn),
+      ),
+    ).toEqual([
+      ['10250/stats/summary', true],
+      ['10250/pods', false],
+      ['6443/api/v1/pods', false],
+      ['6443/api/v1/nodes', false],
+    ]);
   },
   TEST_TIMEOUT_MS,
 );
@@ -191,7 +237,7 @@ test(
       ['operate', 'yes yes yes yes yes yes no no no'],
     ] as const;
     for (const [preset, permissions] of expected) {
-      await applyPreset(preset);
+      await apply({ preset });
       await saysInTheEnd(answers, permissions);
     }
     const exec = ['exec', '-n', 'kube-public', 'web', AGENT, '--', 'true'];

@@ -4,6 +4,7 @@ import { parseQuantity } from '../../src/kubernetes/quantity.ts';
 import { resourceUsageReader } from '../../src/kubernetes/resource-usage.ts';
 import { systemHttp } from '../../src/platform/http.ts';
 import { FakeCluster } from '../support/fake-cluster.ts';
+import { manualClock } from '../support/manual-clock.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { makeCertificates } from '../support/tls.ts';
 
@@ -13,9 +14,24 @@ const SUMMARY = {
   node: { cpu: { usageNanoCores: 500_000_000 }, memory: { workingSetBytes: 2 ** 30 } },
 };
 
+const TOKENS = '/api/v1/namespaces/pipeops-system/serviceaccounts/pipeops-agent-stats/token';
+/** A ServiceAccount's token as far as the agent reads it: when it was made, and when it ends. */
+const statsToken = (count: number) =>
+  `x.${Buffer.from(JSON.stringify({ iat: count, exp: 4_000_000_000 })).toString('base64url')}.y`;
+
 let cluster: FakeCluster;
+let minted: number;
+function mint(url: URL): Response | undefined {
+  if (url.pathname !== TOKENS) {
+    return undefined;
+  }
+  minted += 1;
+  return Response.json({ status: { token: statsToken(minted) } });
+}
 beforeEach(() => {
   cluster = new FakeCluster();
+  minted = 0;
+  cluster.intercept = (url) => mint(url);
 });
 afterEach(() => cluster[Symbol.asyncDispose]());
 
@@ -36,7 +52,9 @@ function reader(ca: string) {
   const log = memoryLog();
   const current = async () => ({ server: cluster.url, ca, token: 'agent-token' });
   const credentials = { current, reload: () => undefined };
+  const clock = manualClock();
   const read = resourceUsageReader({
+    clock,
     ...{ log, credentials, client: cluster.client(), http: systemHttp },
   });
   return { read, log };
@@ -64,7 +82,7 @@ test('usage comes from metrics.k8s.io where that is served', async () => {
             { metadata: { name: 'two' }, usage: { cpu: '750m', memory: '1Gi' } },
           ],
         })
-      : undefined;
+      : mint(url);
   const { read } = reader('');
   expect(await read([node('one'), node('two')], never)).toEqual({
     cpuPercent: 25,
@@ -84,8 +102,40 @@ test('usage comes from the kubelet itself where nothing serves metrics.k8s.io', 
     cpuPercent: 25,
     memoryPercent: 25,
   });
-  expect(seen).toEqual(['/stats/summary Bearer agent-token']);
+  // Not the agent's own token: root on a worker can use what its kubelet sees.
+  expect(seen).toEqual([`/stats/summary Bearer ${statsToken(1)}`]);
   expect(log.entries).toEqual([]);
+});
+
+test('the token for kubelets is minted once, and again when a kubelet does not take it', async () => {
+  let accepted = statsToken(1);
+  await using server = await kubelet((request) =>
+    request.headers.get('authorization') === `Bearer ${accepted}`
+      ? Response.json(SUMMARY)
+      : new Response('Unauthorized', { status: 401 }),
+  );
+  const { read } = reader(server.ca);
+  const nodes = [node('one', server.port), node('two', server.port)];
+  const cpu = async () => (await read(nodes, never)).cpuPercent;
+  expect([await cpu(), await cpu(), minted]).toEqual([25, 25, 1]);
+  accepted = statsToken(2);
+  expect([await cpu(), await cpu(), minted]).toEqual([0, 25, 2]);
+});
+
+test('without a token for kubelets nothing is measured, and nothing else is sent to them', async () => {
+  let asked = 0;
+  await using server = await kubelet(() => {
+    asked += 1;
+    return Response.json(SUMMARY);
+  });
+  cluster.intercept = (url) =>
+    url.pathname === TOKENS ? Response.json({ reason: 'Forbidden' }, { status: 403 }) : undefined;
+  const { read } = reader(server.ca);
+  expect(await read([node('one', server.port)], never)).toEqual({
+    cpuPercent: 0,
+    memoryPercent: 0,
+  });
+  expect(asked).toBe(0);
 });
 
 test('a kubelet with a certificate of another CA gets no token and is not believed', async () => {

@@ -10,6 +10,7 @@ test('countingPolicy() gives the decisions of the other and counts refusals, but
     object: () => ALLOWED,
     request: () => no,
     route: () => no,
+    kubernetesApi: () => no,
   });
   const access = { ...{ verb: 'get', group: '', resource: 'pods' }, subresource: '' };
   expect([
@@ -20,6 +21,7 @@ test('countingPolicy() gives the decisions of the other and counts refusals, but
     policy.request('GET', '/', false),
     policy.request('GET', '/', false),
     policy.route('a'),
-  ]).toEqual([no, ALLOWED, no, ALLOWED, no, no, no]);
+    policy.kubernetesApi(),
+  ]).toEqual([no, ALLOWED, no, ALLOWED, no, no, no, no]);
   expect(refusals()).toEqual({ command: 1, access: 1, object: 0, request: 2 });
 });

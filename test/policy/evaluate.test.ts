@@ -283,6 +283,223 @@ describe('proxied requests', () => {
   });
 });
 
+test('a namespace that the file excludes is not made by a request that does not name it', () => {
+  const make = (asked: ReturnType<typeof policy>, method = 'POST', name = '') =>
+    ruleOf(asked.request(method, `/api/v1/namespaces${name}`, false));
+  expect([
+    make(STANDARD),
+    make(policy('namespaces: {allow: ["shop-*"]}')),
+    make(policy('namespaces: {deny: [bank]}')),
+    make(policy('namespaces: {allow: ["shop-*"]}'), 'PATCH', '/shop-1'),
+    make(policy('namespaces: {allow: ["shop-*"]}'), 'PATCH', '/bank'),
+    make(policy('namespaces: {allow: ["shop-*"]}'), 'GET'),
+  ]).toEqual([
+    'allowed',
+    'file/namespaces.allow',
+    'file/namespaces.deny[0]',
+    'allowed',
+    'file/namespaces.allow',
+    'allowed',
+  ]);
+});
+
+test('the Service of the Kubernetes API and the certificate of every pod are never changed', () => {
+  const open = policy(
+    'preset: operate\nresources: [{group: "", resource: endpoints, write: true}, ' +
+      '{group: discovery.k8s.io, resource: endpointslices, write: true}]',
+  );
+  const rule = (changes: Partial<AccessRequest>) =>
+    ruleOf(open.access(access({ namespace: 'default', verb: 'patch', ...changes })));
+  const slices = { group: 'discovery.k8s.io', resource: 'endpointslices' };
+  const refusals = [
+    { resource: 'services', name: 'kubernetes' },
+    { resource: 'services', name: 'kubernetes', verb: 'delete' },
+    { resource: 'services', subresource: 'proxy', name: 'kubernetes', verb: 'get' },
+    { resource: 'services', subresource: 'proxy', name: 'https:kubernetes:443', verb: 'get' },
+    { resource: 'services', subresource: 'proxy', name: 'kubernetes:https', verb: 'create' },
+    { resource: 'endpoints', name: 'kubernetes' },
+    { ...slices, name: 'kubernetes' },
+    { resource: 'configmaps', name: 'kube-root-ca.crt', namespace: 'shop' },
+  ];
+  expect(refusals.map(rule)).toEqual(refusals.map(() => 'operate/protected-names'));
+  const fine = [
+    { resource: 'services', name: 'kubernetes', verb: 'get' },
+    { resource: 'services', name: 'kubernetes-dashboard' },
+    { resource: 'services', name: 'kubernetes', namespace: 'shop' },
+    { resource: 'configmaps', name: 'kube-root-ca.crt', verb: 'get' },
+    { resource: 'endpoints', name: 'web' },
+  ];
+  expect(fine.map(rule)).toEqual(fine.map(() => 'allowed'));
+});
+
+test('where no command works on nodes, the proxy does not either', () => {
+  const patch = access({ resource: 'nodes', verb: 'patch', namespace: '', name: 'n' });
+  const evict = access({ subresource: 'eviction', verb: 'create' });
+  const rules = (yaml: string) =>
+    [patch, evict].map((request) => ruleOf(policy(yaml).access(request)));
+  expect(rules('')).toEqual(['allowed', 'allowed']);
+  expect(rules('commands: {deny: [drain]}')).toEqual(['allowed', 'standard/resources']);
+  expect(rules('commands: {deny: [cordon, uncordon, drain]}')).toEqual([
+    'standard/resources',
+    'standard/resources',
+  ]);
+  expect(rules('commands: {allow: [deploy]}')).toEqual([
+    'standard/resources',
+    'standard/resources',
+  ]);
+});
+
+describe('what root grants', () => {
+  const rulesOf = (yaml: string, requests: readonly Partial<AccessRequest>[]) => {
+    const granted = policy(yaml);
+    return requests.map((each) => ruleOf(granted.access(access(each))));
+  };
+
+  test('a subresource, of one kind or of all of a group', () => {
+    const yaml =
+      'resources: [{group: "", resource: pods/ephemeralcontainers, verbs: [update, patch]}, ' +
+      '{group: example.com, resource: "*/status", write: true}, ' +
+      '{group: "", resource: "*/status", scope: cluster, write: true}]';
+    const ephemeral = { subresource: 'ephemeralcontainers', verb: 'patch' };
+    const widget = { group: 'example.com', resource: 'widgets', verb: 'patch' };
+    expect(
+      rulesOf(yaml, [
+        ephemeral,
+        { ...ephemeral, verb: 'get' },
+        { ...ephemeral, namespace: 'kube-system' },
+        { ...widget, subresource: 'status' },
+        widget,
+        { ...widget, subresource: 'scale' },
+        { subresource: 'status', verb: 'patch' },
+        { subresource: 'status', verb: 'patch', namespace: 'kube-system' },
+        { resource: 'nodes', subresource: 'status', verb: 'patch', namespace: '' },
+      ]),
+    ).toEqual([
+      'allowed',
+      'standard/resources',
+      'standard/protected-namespaces',
+      'allowed',
+      'standard/resources',
+      'standard/resources',
+      'allowed',
+      'standard/protected-namespaces',
+      'standard/resources',
+    ]);
+  });
+
+  test('a whole group, whose kinds nobody knows yet', () => {
+    const yaml = 'resources: [{group: example.com, resource: "*", write: true}]';
+    const widget = { group: 'example.com', resource: 'widgets', verb: 'create' };
+    expect(
+      rulesOf(yaml, [
+        widget,
+        { ...widget, subresource: 'status', verb: 'patch' },
+        { ...widget, namespace: 'pipeops-system' },
+        { ...widget, namespace: '', name: 'x' },
+        { ...widget, group: 'example.org' },
+        { ...widget, verb: 'deletecollection' },
+      ]),
+    ).toEqual([
+      'allowed',
+      'allowed',
+      'standard/protected-namespaces',
+      'standard/protected-namespaces',
+      'standard/resources',
+      'standard/resources',
+    ]);
+  });
+
+  test('deleting all of a kind at once, within a namespace', () => {
+    const yaml = 'resources: [{group: "", resource: pods, verbs: [deletecollection]}]';
+    const all = { verb: 'deletecollection', name: '' };
+    expect(
+      rulesOf(yaml, [all, { ...all, namespace: 'kube-system' }, { ...all, namespace: '' }, {}]),
+    ).toEqual([
+      'allowed',
+      'standard/protected-namespaces',
+      'standard/protected-namespaces',
+      'allowed',
+    ]);
+  });
+});
+
+describe('objects', () => {
+  const ruleFor = (object: object, asked = STANDARD) => ruleOf(asked.object(object));
+  const privileged = policy('pod_security: privileged');
+
+  test('volumes that are a place on a node', () => {
+    const volume = (source: object) => ({ kind: 'PersistentVolume', spec: source });
+    expect([
+      ruleFor(volume({ hostPath: { path: '/' } })),
+      ruleFor(volume({ local: { path: '/' } })),
+      ruleFor(volume({ nfs: { server: 'x', path: '/' } })),
+      ruleFor(volume({ hostPath: { path: '/' } }), privileged),
+      ruleFor({ kind: 'Service', spec: { externalIPs: ['192.0.2.1'] } }),
+    ]).toEqual([
+      'standard/pod-security',
+      'standard/pod-security',
+      'allowed',
+      'allowed',
+      'standard/pod-security',
+    ]);
+  });
+
+  test('what decides about others, whatever the level of pods', () => {
+    const namespace = (metadata: object) => ({ kind: 'Namespace', metadata });
+    const owner = { apiVersion: 'v1', kind: 'ConfigMap', name: 'x', uid: 'y' };
+    expect(
+      [
+        namespace({ labels: { 'pod-security.kubernetes.io/enforce': 'privileged' } }),
+        namespace({ ownerReferences: [owner] }),
+        namespace({ finalizers: ['example.com/x'] }),
+        namespace({ labels: { team: 'shop' } }),
+        { kind: 'Secret', type: 'kubernetes.io/service-account-token' },
+        { kind: 'Secret', type: 'Opaque' },
+        {
+          kind: 'EndpointSlice',
+          metadata: { labels: { 'kubernetes.io/service-name': 'kubernetes' } },
+        },
+        {
+          kind: 'CustomResourceDefinition',
+          spec: { conversion: { strategy: 'Webhook' } },
+        },
+        { kind: 'Deployment', metadata: { ownerReferences: [owner] } },
+      ].map((each) => ruleFor(each, privileged)),
+    ).toEqual([
+      'standard/namespaces',
+      'standard/namespaces',
+      'standard/namespaces',
+      'allowed',
+      'standard/own-tokens',
+      'allowed',
+      'standard/protected-names',
+      'standard/webhooks',
+      'allowed',
+    ]);
+  });
+
+  test('level restricted can be chosen', () => {
+    const pod = { kind: 'Pod', spec: { containers: [{ name: 'c', image: 'x' }] } };
+    expect([ruleFor(pod), ruleFor(pod, policy('pod_security: restricted'))]).toEqual([
+      'allowed',
+      'file/pod-security',
+    ]);
+  });
+});
+
+test('the tunnel reaches the Kubernetes API only where root says so', () => {
+  expect(
+    [READ_ONLY, STANDARD, OPERATE, policy('tunnel: {kubernetes_api: true}')].map((each) =>
+      ruleOf(each.kubernetesApi()),
+    ),
+  ).toEqual([
+    'read-only/tunnel.kubernetes_api',
+    'standard/tunnel.kubernetes_api',
+    'operate/tunnel.kubernetes_api',
+    'allowed',
+  ]);
+});
+
 test('the tunnel reaches applications under every preset, in namespaces that are not protected', () => {
   const rules = (namespace: string) =>
     [READ_ONLY, OPERATE, policy('namespaces: {deny: [bank]}')].map((each) =>

@@ -17,13 +17,16 @@ interface Rule {
 }
 interface Item {
   readonly kind: string;
+  readonly metadata: { readonly name: string };
   readonly rules?: readonly Rule[];
 }
 
 const itemsOf = (preset: PolicyPreset) =>
   (JSON.parse(permissionsManifest(policyOfPreset(preset))) as { items: readonly Item[] }).items;
 const clusterRules = (preset: PolicyPreset) =>
-  itemsOf(preset).flatMap(({ kind, rules = [] }) => (kind === 'ClusterRole' ? rules : []));
+  itemsOf(preset).flatMap(({ kind, metadata, rules = [] }) =>
+    kind === 'ClusterRole' && metadata.name === 'pipeops-agent' ? rules : [],
+  );
 const may = (preset: PolicyPreset, verb: string, group: string, resource: string) =>
   clusterRules(preset).some(
     (rule) =>
@@ -116,18 +119,32 @@ test.each([...POLICY_PRESETS])('%s gives no way to more than it gives', (preset)
     'ClusterRoleBinding',
     'Role',
     'RoleBinding',
+    'ServiceAccount',
+    'ClusterRole',
+    'ClusterRoleBinding',
   ]);
   const forbidden =
-    /\*|nodes\/proxy|impersonate|"bind|escalate|roles|ephemeralcontainers|deletecollection|webhook|customresource|apiservices|serviceaccounts\/token/;
+    /\*|nodes\/|impersonate|"bind|escalate|roles|ephemeralcontainers|deletecollection|webhook|customresource|apiservices|serviceaccounts\/token/;
   expect(clusterRules(preset).filter((rule) => forbidden.test(JSON.stringify(rule)))).toEqual([]);
   const own = itemsOf(preset).flatMap(({ kind, rules = [] }) => (kind === 'Role' ? rules : []));
   expect(own).toEqual([
     {
       apiGroups: [''],
       resources: ['serviceaccounts/token'],
-      resourceNames: ['pipeops-agent'],
+      resourceNames: ['pipeops-agent', 'pipeops-agent-stats'],
       verbs: ['create'],
     },
+  ]);
+});
+
+test('the account that kubelets see reads their figures and nothing else', () => {
+  const rules = itemsOf('operate').flatMap((item) =>
+    item.kind !== 'ServiceAccount' && item.metadata.name === 'pipeops-agent-stats'
+      ? (item.rules ?? [])
+      : [],
+  );
+  expect(rules).toEqual([
+    { apiGroups: [''], resources: ['nodes/stats', 'nodes/metrics'], verbs: ['get'] },
   ]);
 });
 

@@ -52,6 +52,30 @@ test('what contradicts itself, or is never allowed, is refused', async () => {
       'resources.1: "secrets" is never allowed',
     ],
   });
+  const never = [
+    ...['upgrade.cattle.io', 'helm.cattle.io', 'catalog.cattle.io'].map((group) => [group, 'x']),
+    ['admissionregistration.k8s.io', '*'],
+    ...['*', '*/token', '*/proxy', 'nodes/proxy', 'nodes/status', 'serviceaccounts/token'].map(
+      (resource) => ['', resource],
+    ),
+    ...['pods/exec', 'pods/binding', 'bindings', 'services/proxy', 'namespaces/finalize'].map(
+      (resource) => ['', resource],
+    ),
+  ];
+  const entries = never.map(([group, resource]) => ({ group, resource, verbs: ['get'] }));
+  expect(await problemsOf(JSON.stringify({ resources: entries }))).toEqual({
+    code: 'POLICY_INVALID',
+    problems: entries.map(
+      ({ group, resource }, index) =>
+        `resources.${index}: "${[resource, group].filter(Boolean).join('.')}" is never allowed`,
+    ),
+  });
+  expect(
+    await problemsOf('resources: [{group: a.io, resource: "*", write: true, verbs: [get]}]'),
+  ).toEqual({
+    code: 'POLICY_INVALID',
+    problems: ['resources.0: give write or verbs, not both'],
+  });
   expect(await problemsOf('preset: read-only\ncommands: {allow: [deploy]}\nexec: true')).toEqual({
     code: 'POLICY_INVALID',
     problems: [

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import { kubernetesClient } from '../../src/kubernetes/client.ts';
-import type { PolicyDecision } from '../../src/policy/policy.ts';
+import { ALLOWED, type PolicyDecision, refused } from '../../src/policy/policy.ts';
 import { type ServicePort, serviceLocator } from '../../src/tunnel/service-locator.ts';
 import { serviceApplications, serviceTargets } from '../../src/tunnel/service-targets.ts';
 import { failureOf } from '../support/failure-of.ts';
@@ -37,7 +37,7 @@ const NODES = [{ status: { addresses: [{ type: 'InternalIP', address: '10.77.1.1
 function cluster(
   service: unknown,
   slices: unknown = SLICES,
-  route?: () => PolicyDecision,
+  decide?: () => PolicyDecision,
   isRouted: (service: ServicePort) => boolean = () => false,
 ) {
   let asked = 0;
@@ -66,7 +66,7 @@ function cluster(
   const locator = serviceLocator({
     clock,
     kubernetes: kubernetesClient({ http: fetch, credentials }),
-    policy: route === undefined ? STANDARD_POLICY : { route },
+    policy: decide === undefined ? STANDARD_POLICY : { route: decide, kubernetesApi: decide },
     isRouted,
     apiServer: async () => ({ host: '127.0.0.1', port: 6443 }),
   });
@@ -108,11 +108,27 @@ test('a port that an Ingress or a Gateway leads to is reachable without a label,
   );
 });
 
-test('the API server is where the agent itself reaches it', async () => {
-  await using shop = cluster(undefined);
-  const api = { namespace: 'default', name: 'kubernetes', port: 443, protocol: 'TCP' } as const;
-  expect(await shop.locator.locate(api)).toEqual({ host: '127.0.0.1', port: 6443 });
-  expect(shop.asked()).toBe(0);
+const API = { namespace: 'default', name: 'kubernetes', port: 443, protocol: 'TCP' } as const;
+
+test('the API server is where the agent itself reaches it, once root has opened it', async () => {
+  await using open = cluster(undefined, SLICES, () => ALLOWED);
+  expect(await open.locator.locate(API)).toEqual({ host: '127.0.0.1', port: 6443 });
+  expect(open.asked()).toBe(0);
+  await using closed = cluster(undefined, SLICES, undefined, () => true);
+  const { code, details } = await failureOf(() => closed.locator.locate(API));
+  expect([code, details?.['rule']]).toEqual(['POLICY_DENIED', 'standard/tunnel.kubernetes_api']);
+});
+
+test('a policy that closes closes also what is still known', async () => {
+  let decision: PolicyDecision = ALLOWED;
+  await using shop = cluster(WEB, SLICES, () => decision);
+  await shop.locator.locate(ASKED);
+  await shop.locator.locate(API);
+  decision = refused('file/invalid', 'The policy file cannot be used');
+  const rules = await Promise.all(
+    [ASKED, API].map(async (asked) => (await failureOf(() => shop.locator.locate(asked))).details),
+  );
+  expect(rules).toEqual([{ rule: 'file/invalid' }, { rule: 'file/invalid' }]);
 });
 
 const nodePort = [

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import type { CommandContext } from '../../../src/commands/handler.ts';
 import { COMMAND_HANDLERS, findHandler } from '../../../src/commands/registry.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
-import { ALLOWED, refused } from '../../../src/policy/policy.ts';
+import { type AccessRequest, ALLOWED, refused } from '../../../src/policy/policy.ts';
 import { failureOf } from '../../support/failure-of.ts';
 import { type FakeKubernetes, startFakeKubernetes } from '../../support/fake-kubernetes.ts';
 import { clientOf } from '../../support/fake-kubernetes-client.ts';
@@ -470,6 +470,24 @@ describe('apply', () => {
     expect(writes()).toEqual([]);
   });
 
+  test('writes owners and finalizers only of what may be deleted', async () => {
+    const owned = (metadata: object) =>
+      JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a', ...metadata } });
+    const access = ({ verb }: AccessRequest) =>
+      verb === 'delete' ? refused('test/no-delete', 'no') : ALLOWED;
+    const policy = { ...context.policy, access };
+    const owner = { apiVersion: 'v1', kind: 'ConfigMap', name: 'gone', uid: 'nobody-has-this' };
+    const rules = [];
+    for (const metadata of [{ ownerReferences: [owner] }, { finalizers: ['example.com/x'] }]) {
+      const apply = () => run('apply', { manifest: owned(metadata) }, { policy });
+      rules.push((await failureOf(apply)).details);
+    }
+    expect(rules).toEqual([{ rule: 'test/no-delete' }, { rule: 'test/no-delete' }]);
+    expect(writes()).toEqual([]);
+    await run('apply', { manifest: owned({}) }, { policy });
+    expect(writes()).not.toEqual([]);
+  });
+
   test('that is cancelled says how far it came', async () => {
     const stop = new AbortController();
     const failure = await failureOf(() =>
@@ -539,4 +557,35 @@ test('get_resources without kinds gives the cluster as it is reported, usage inc
   const { data, output } = await run('get_resources', {}, { clusterStatus: async () => status });
   expect({ data, output }).toEqual({ data: status, output: '1 nodes, 3 pods\n' });
   expect(kubernetes.requests).toEqual([]);
+});
+
+test('get_resources with a namespace and without kinds gives what is in it, and the nodes', async () => {
+  const of = (namespace: string) => ({
+    ...{ name: 'web', namespace, ready: true, created_at: '2026-01-01T00:00:00.000Z' },
+  });
+  const podOf = (namespace: string) => ({
+    ...of(namespace),
+    ...{ phase: 'Running', node_name: 'n', containers: 1, restarts: 0 },
+  });
+  const metrics = { cpu_usage: 12.5, memory_usage: 40, pod_count: 3, node_count: 1 };
+  const status = {
+    ...{ nodes: [], namespaces: ['shop', 'bank'], metrics, timestamp: '2026-01-01T00:00:00.000Z' },
+    deployments: [of('shop'), of('bank')],
+    services: [of('bank')],
+    pods: [podOf('bank'), podOf('shop'), podOf('bank')],
+  };
+  const { data, output } = await run(
+    ...(['get_resources', { namespace: 'shop' }, { clusterStatus: async () => status }] as const),
+  );
+  expect({ data, output }).toEqual({
+    data: {
+      ...status,
+      namespaces: ['shop'],
+      deployments: [of('shop')],
+      services: [],
+      pods: [podOf('shop')],
+      metrics: { ...metrics, pod_count: 1 },
+    },
+    output: '1 nodes, 1 pods\n',
+  });
 });
