@@ -83,7 +83,7 @@ for (const target of targets) {
     console.error(`Unknown target "${target}". Known: ${Object.keys(TARGETS).join(', ')}`);
     process.exit(2);
   }
-  console.error(`Building ${target}`);
+  process.stderr.write(`Building ${target}\n`);
   built.push(await build(target, version, commit || 'unknown'));
 }
 await rm(join(DIST, 'SHA256SUMS'), { force: true });

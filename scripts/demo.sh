@@ -1,5 +1,6 @@
 #!/bin/sh
 # The main job, shown: scripts/demo.sh [--keep] [--json]
+#                      scripts/demo.sh shell NAME [COMMAND…]   while another one is kept
 #
 # Builds the agent, boots two bare machines on this host, starts a local control plane,
 # installs the first machine by the one-line installer, joins the second, deploys an
@@ -10,7 +11,11 @@ set -eu
 
 ROOT=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$ROOT"
-BUN=$(scripts/setup.sh | tail -n 1)
+if [ "${1:-}" = shell ]; then
+  BUN=$(scripts/setup.sh 2>/dev/null | tail -n 1) # a demo runs, so all of it is there
+else
+  BUN=$(scripts/setup.sh | tail -n 1)
+fi
 PATH="$(dirname "$BUN"):$PATH"
 export PATH
 exec "$BUN" scripts/demo.ts "$@"

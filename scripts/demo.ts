@@ -1,7 +1,8 @@
 /** What scripts/demo.sh shows. */
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { parseArgs, stripVTControlCharacters } from 'node:util';
 import {
+  bootTwo,
   installByOneLine,
   joinByToken,
   openStand,
@@ -9,15 +10,19 @@ import {
   type Stand,
   TOKEN_FILE,
 } from '../test/e2e/stand.ts';
+import { runCommand } from '../test/vm/host-command.ts';
 import { WEB_IMAGE, WEB_PORT } from '../test/vm/images.ts';
 import type { Machine } from '../test/vm/machine.ts';
 import { prepareTestMachines } from '../test/vm/prepare.ts';
 import { reasonMachinesCannotRun } from '../test/vm/prerequisites.ts';
-import { reportProgress } from '../test/vm/progress.ts';
+import { showProgress } from '../test/vm/progress.ts';
 import { waitUntil } from '../test/vm/wait-until.ts';
+import { keepRunning } from './demo/keep.ts';
+import { openShell } from './demo/shell.ts';
 
 const ROOT = join(import.meta.dir, '..');
 const WAIT_TIMEOUT_MS = 120_000;
+const BUILD_TIMEOUT_MS = 600_000;
 
 interface DemoResult {
   readonly nodes_ready: number;
@@ -33,51 +38,97 @@ interface DemoResult {
   };
 }
 
-const { values } = parseArgs({ options: { keep: { type: 'boolean' }, json: { type: 'boolean' } } });
-const say = (text: string) => process.stderr.write(`${text}\n`);
-const progress = reportProgress('demo');
+const USAGE = `Usage: ./scripts/demo.sh [--keep] [--json]
+       ./scripts/demo.sh shell NAME [COMMAND…]   on a machine of a demo that keeps running
+`;
+const say = (text: string) => void process.stderr.write(`${text}\n`);
 
+if (process.argv[2] === 'shell') {
+  const [name, ...command] = process.argv.slice(3);
+  process.exit(name === undefined ? usage() : await openShell(name, command));
+}
+const { keep, json } = readFlags();
+const progress = showProgress('demo');
 const reason = await reasonMachinesCannotRun();
 if (reason !== undefined) {
   say(`Cannot run the demo here: ${reason}`);
   process.exit(1);
 }
-await progress.phase('build', async () => {
-  const argv = [process.execPath, 'scripts/build.ts', '--target', `linux-${process.arch}`];
-  const child = Bun.spawn(argv, { cwd: ROOT, stdin: 'ignore', stdout: 2, stderr: 2 });
-  if ((await child.exited) !== 0) {
-    throw new Error('The build failed');
-  }
-});
+await progress.phase('build the agent', build);
 await prepareTestMachines(progress);
-await using stand = await openStand('demo');
-const [server, worker] = await progress.phase('boot two bare machines', () =>
-  Promise.all([
-    stand.lab.boot({ name: 'server', base: 'kubernetes', images: true }),
-    stand.lab.boot({ name: 'worker', base: 'kubernetes', images: true }),
-  ]),
-);
-const result = await run(stand, server, worker);
-if (values.json === true) {
-  process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
-}
-say(`\n${result.nodes_ready} nodes are ready, and the application answers.`);
-if (values.keep === true) {
-  await keep(stand, server);
+const stand = await openStand('demo');
+const interrupted = endWhenInterrupted();
+try {
+  const [server, worker] = await progress.phase('boot two bare machines', () => bootTwo(stand));
+  const { result, agentId } = await run(stand, server, worker);
+  if (json) {
+    process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+  }
+  say(`\n${result.nodes_ready} nodes are ready, and the application answers.`);
+  if (keep) {
+    interrupted.ignore();
+    await keepRunning(stand, agentId, say);
+  }
+} catch (error) {
+  say(`\n${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+} finally {
+  interrupted.ignore();
+  await progress.phase('clean up', async () => await stand[Symbol.asyncDispose]());
 }
 
-async function run(stand: Stand, server: Machine, worker: Machine): Promise<DemoResult> {
+function readFlags(): { keep: boolean; json: boolean } {
+  try {
+    const options = { keep: { type: 'boolean' }, json: { type: 'boolean' } } as const;
+    const { values } = parseArgs({ options });
+    return { keep: values.keep === true, json: values.json === true };
+  } catch (error) {
+    say(error instanceof Error ? error.message : String(error));
+    process.exit(usage());
+  }
+}
+
+function usage(): number {
+  process.stderr.write(USAGE);
+  return 2;
+}
+
+async function build(): Promise<void> {
+  const argv = [process.execPath, 'scripts/build.ts', '--target', `linux-${process.arch}`];
+  await runCommand(argv, { cwd: ROOT, timeoutMs: BUILD_TIMEOUT_MS });
+}
+
+/** Before the demo is kept there is nobody to wait for: machines and network go at once. */
+function endWhenInterrupted(): { ignore(): void } {
+  const end = async (signal: NodeJS.Signals) => {
+    say(`\n${signal}: cleaning up`);
+    await stand[Symbol.asyncDispose]();
+    process.exit(1);
+  };
+  process.once('SIGINT', end).once('SIGTERM', end);
+  return { ignore: () => void process.off('SIGINT', end).off('SIGTERM', end) };
+}
+
+async function run(
+  stand: Stand,
+  server: Machine,
+  worker: Machine,
+): Promise<{ readonly result: DemoResult; readonly agentId: string }> {
   await stand.equip(server);
-  const install = await timed('install the first machine by one line', async () => {
+  const install = await timed('install the first machine by one line', async (heard) => {
     const args = ['--token-file', TOKEN_FILE, '--cluster-name', 'demo', '--json'];
-    return JSON.parse((await installByOneLine(stand, server, args)).stdout);
+    return JSON.parse((await installByOneLine(stand, server, args, { heard })).stdout);
   });
   const agent = await stand.registeredAgent();
-  const joined = await timed('join the second machine', () => joinByToken(stand, server, worker));
-  const nodes = await waitUntil('both nodes are ready', WAIT_TIMEOUT_MS, async () => {
-    const count = await readyNodes(server);
-    return count === 2 ? count : undefined;
-  });
+  const joined = await timed('join the second machine', (heard) =>
+    joinByToken(stand, server, worker, { heard }),
+  );
+  const { value: nodes } = await timed('both nodes are ready', () =>
+    waitUntil('both nodes are ready', WAIT_TIMEOUT_MS, async () => {
+      const count = await readyNodes(server);
+      return count === 2 ? count : undefined;
+    }),
+  );
   const deployed = await timed('deploy through the control plane', async () => {
     const id = await stand.command(agent.id, 'deploy', {
       name: 'web',
@@ -89,7 +140,7 @@ async function run(stand: Stand, server: Machine, worker: Machine): Promise<Demo
     return (await stand.finished(agent.id, id)).result;
   });
   const answered = await timed('fetch the application', () => fetchApplication(server));
-  return {
+  const result = {
     nodes_ready: nodes,
     agent_registered: agent.registrations > 0,
     deploy_succeeded: deployed.value?.success === true,
@@ -102,6 +153,7 @@ async function run(stand: Stand, server: Machine, worker: Machine): Promise<Demo
       deploy: deployed.seconds,
     },
   };
+  return { result, agentId: agent.id };
 }
 
 async function fetchApplication(server: Machine): Promise<string> {
@@ -113,9 +165,9 @@ async function fetchApplication(server: Machine): Promise<string> {
   });
 }
 
-async function timed<T>(what: string, work: () => Promise<T>) {
+async function timed<T>(what: string, work: (heard: (line: string) => void) => Promise<T>) {
   const began = performance.now();
-  const value = await progress.phase(what, work);
+  const value = await progress.phase(what, (tell) => work((line) => tell(stepOf(line))));
   return { value, seconds: Math.round(performance.now() - began) / 1_000 };
 }
 
@@ -133,16 +185,7 @@ function secondsUntil(
   return Math.round((install.seconds - later) * 1_000) / 1_000;
 }
 
-async function keep(stand: Stand, server: Machine): Promise<void> {
-  const enter = (await server.argvOnHost(['bash', '-l'])).join(' ');
-  say(`\nAll of it keeps running:
-  the fleet, in a browser:   ${stand.adminUrl()}/
-  a shell on the server:     ${enter}
-  then, for example:         pipeops-agent status
-To stop it and clean up:     press Ctrl-C here, or: kill ${process.pid}`);
-  await new Promise<void>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.once(signal, () => resolve());
-    }
-  });
+/** What a subcommand says of a step, without its mark. */
+function stepOf(line: string): string {
+  return stripVTControlCharacters(line).replace(/^[…✓✗\s]+/, '');
 }

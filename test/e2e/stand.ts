@@ -9,7 +9,7 @@ import type { CommandRecord } from '../support/control-plane/store.ts';
 import { makeCertificates } from '../support/tls.ts';
 import { type K3sMirror, startK3sMirror } from '../vm/k3s-mirror.ts';
 import { type Lab, openLab } from '../vm/lab.ts';
-import type { Machine } from '../vm/machine.ts';
+import type { ExecOptions, Machine } from '../vm/machine.ts';
 import { waitUntil } from '../vm/wait-until.ts';
 import { type ReleaseServer, startReleaseServer } from './release-server.ts';
 
@@ -146,28 +146,36 @@ export function installByOneLine(
   stand: Sources,
   machine: Machine,
   args: readonly string[],
-  options: { readonly env?: Record<string, string>; readonly check?: boolean } = {},
+  options: Pick<ExecOptions, 'env' | 'check' | 'heard'> = {},
 ) {
   const line = `curl -fsSL ${stand.releases.url}/install.sh | sh -s -- "$@"`;
   return machine.exec(['sh', '-c', line, 'sh', ...args], {
     timeoutMs: INSTALL_TIMEOUT_MS,
+    ...options,
     env: { ...installEnvironment(stand), ...options.env },
-    check: options.check ?? true,
   });
 }
 
 /** `token create` on the server, then `join` on another machine, as the README says. */
-export async function joinByToken(stand: Stand, server: Machine, worker: Machine): Promise<string> {
+export async function joinByToken(
+  stand: Stand,
+  server: Machine,
+  worker: Machine,
+  options: Pick<ExecOptions, 'heard'> = {},
+): Promise<string> {
   const created = await server.exec(['pipeops-agent', 'token', 'create', '--ttl', '10m', '--json']);
   const { token, id } = JSON.parse(created.stdout);
+  // The control plane's authority is nothing to a worker, which does not have its certificate.
+  const { PIPEOPS_CA_FILE: _, ...env } = installEnvironment(stand);
   const { url, version } = stand.releases;
   const file = `${url}/${version}/pipeops-agent-linux-${process.arch}.gz`;
   // A joining machine needs nothing but the executable; it places itself.
   const download = `curl -fsSL ${file} | gzip -dc > /tmp/pipeops-agent`;
   await worker.exec(['sh', '-ec', `${download}; chmod +x /tmp/pipeops-agent`]);
   await worker.exec(['/tmp/pipeops-agent', 'join', '--token', '-', '--json'], {
+    ...options,
     stdin: token,
-    env: installEnvironment(stand),
+    env,
     timeoutMs: INSTALL_TIMEOUT_MS,
   });
   await worker.exec(['rm', '/tmp/pipeops-agent']);

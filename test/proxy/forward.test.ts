@@ -119,9 +119,7 @@ test('what comes behind the end of a body is no part of the connection', async (
   const request = { method: 'POST', target: '/api/v1/pods', headers, client: 'test' };
   const call = forward(proxy.deps, request, answer);
   call.endRequest();
-  while (!upstream.received.join('').includes('0\r\n\r\n')) {
-    await Bun.sleep(1);
-  }
+  await until('the body has ended', () => upstream.received.join('').includes('0\r\n\r\n'));
   call.write(Buffer.from('GET /hidden HTTP/1.1\r\n\r\n'));
   expect((await answer.done).status).toBe(400);
   expect((await proxy.send({ target: '/next' }).done).body).toBe('next');

@@ -5,6 +5,8 @@ import { dirname, join } from 'node:path';
 import { buildOnce, contentHash } from './cache.ts';
 import { runCommand } from './host-command.ts';
 import { aptEnvironment } from './packages.ts';
+import type { Tell } from './progress.ts';
+import { timeLeft } from './time-left.ts';
 
 /** `plain` is a bare VM; `kubernetes` also has what the k3s for tests takes from its host. */
 export type BaseName = 'plain' | 'kubernetes';
@@ -14,6 +16,10 @@ const SUITE = 'bookworm';
 const DEFAULT_MIRROR = 'http://deb.debian.org/debian';
 const DEBOOTSTRAP_TIMEOUT_MS = 600_000;
 const APT_TIMEOUT_MS = 300_000;
+
+/** What debootstrap and apt-get say of a whole run, lines: what has been said shows how far they are. */
+const DEBOOTSTRAP_LINES = 700;
+const APT_LINES = 200;
 
 /** What a cloud image of Debian has and the minimal system lacks. */
 const PLAIN_PACKAGES = [
@@ -55,16 +61,15 @@ const NOT_NEEDED = [
 ];
 
 /** The directory of a base system, made when the cache does not have it. Never change it: copy. */
-export async function baseSystem(name: BaseName): Promise<string> {
+export async function baseSystem(name: BaseName, tell?: Tell): Promise<string> {
   const hash = contentHash(await recipe());
   switch (name) {
     case 'plain':
-      return await buildOnce(`base-plain-${hash}`, makePlain);
+      return await buildOnce(`base-plain-${hash}`, makePlain, tell);
     case 'kubernetes': {
-      const plain = await baseSystem('plain');
-      return await buildOnce(`base-kubernetes-${hash}`, (directory) =>
-        makeKubernetes(plain, directory),
-      );
+      const plain = await baseSystem('plain', tell);
+      const make = (directory: string, say: Tell) => makeKubernetes(plain, directory, say);
+      return await buildOnce(`base-kubernetes-${hash}`, make, tell);
     }
     default:
       return name satisfies never;
@@ -81,12 +86,13 @@ function ours(source: string): string {
   return join(import.meta.dir, 'base', source);
 }
 
-async function makePlain(directory: string): Promise<void> {
+async function makePlain(directory: string, tell: Tell): Promise<void> {
   const include = `--include=${PLAIN_PACKAGES.join(',')}`;
   const mirror = process.env['PIPEOPS_TEST_DEBIAN_MIRROR'] ?? DEFAULT_MIRROR;
   await runCommand(['debootstrap', '--variant=minbase', include, SUITE, directory, mirror], {
     timeoutMs: DEBOOTSTRAP_TIMEOUT_MS,
     env: aptEnvironment(),
+    heard: linesOf(DEBOOTSTRAP_LINES, (left) => tell(`Debian: ${left}`)),
   });
   for (const file of FILES) {
     const target = join(directory, file.to);
@@ -101,17 +107,19 @@ async function makePlain(directory: string): Promise<void> {
   await removeWhatIsNotNeeded(directory);
 }
 
-async function makeKubernetes(plain: string, directory: string): Promise<void> {
+async function makeKubernetes(plain: string, directory: string, tell: Tell): Promise<void> {
   await runCommand(['cp', '--archive', '--reflink=auto', `${plain}/.`, directory]);
   const guarded = join(directory, 'usr/sbin/policy-rc.d');
   await writeFile(guarded, '#!/bin/sh\nexit 101\n', { mode: 0o755 }); // start no service in a chroot
   for (const file of ['etc/resolv.conf', 'etc/hosts']) {
     await copyFile(`/${file}`, join(directory, file));
   }
+  const heard = linesOf(APT_LINES, (left) => tell(`what Kubernetes needs: ${left}`));
   const inside = async (...argv: string[]) =>
     await runCommand(['chroot', directory, ...argv], {
       timeoutMs: APT_TIMEOUT_MS,
       env: aptEnvironment(),
+      heard,
     });
   await inside('apt-get', 'update');
   const install = ['apt-get', 'install', '--yes', '--no-install-recommends'];
@@ -120,6 +128,16 @@ async function makeKubernetes(plain: string, directory: string): Promise<void> {
   // k3s runs a containerd of its own.
   await runCommand(['systemctl', `--root=${directory}`, 'disable', 'containerd.service']);
   await removeWhatIsNotNeeded(directory);
+}
+
+/** Counts lines of which so many are expected. */
+function linesOf(expected: number, tell: Tell): () => void {
+  const began = performance.now();
+  let count = 0;
+  return () => {
+    count += 1;
+    tell(timeLeft(Math.min(count / expected, 1), performance.now() - began));
+  };
 }
 
 async function removeWhatIsNotNeeded(directory: string): Promise<void> {

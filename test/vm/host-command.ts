@@ -12,6 +12,10 @@ export const DEFAULT_TIMEOUT_MS = 60_000;
 export interface CommandOptions {
   readonly stdin?: string | Uint8Array;
   readonly timeoutMs?: number;
+  /** Instead of `timeoutMs`: as long as it takes, but not silent for longer than this. */
+  readonly silenceMs?: number;
+  /** Hears each line of output as it comes. */
+  readonly heard?: (line: string) => void;
   /** The whole environment of the program; without it, ours is inherited. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
@@ -33,25 +37,35 @@ export async function runCommand(
   argv: readonly string[],
   options: CommandOptions = {},
 ): Promise<CommandResult> {
-  const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  const timeoutMs = options.silenceMs ?? options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   const child = Bun.spawn([...argv], {
     stdin: options.stdin === undefined ? 'ignore' : new Blob([options.stdin]),
     stdout: 'pipe',
     stderr: 'pipe',
-    timeout: timeoutMs,
+    ...(options.silenceMs === undefined ? { timeout: timeoutMs } : {}),
     killSignal: 'SIGKILL',
     maxBuffer: OUTPUT_LIMIT_BYTES,
     ...(options.env === undefined ? {} : { env: options.env }),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
-  const stdout = collect(child.stdout);
-  const stderr = collect(child.stderr);
+  const { silenceMs, heard } = options;
+  const silence =
+    silenceMs === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), silenceMs);
+  const eachLine = (line: string) => {
+    silence?.refresh();
+    heard?.(line);
+  };
+  const listener = silence === undefined && heard === undefined ? undefined : eachLine;
+  const stdout = collect(child.stdout, listener);
+  const stderr = collect(child.stderr, listener);
   const exitCode = await child.exited;
+  clearTimeout(silence);
   await settledWithin(DRAIN_GRACE_MS, [stdout.done, stderr.done]);
   const result = { exitCode, stdout: stdout.text(), stderr: stderr.text() };
   if (child.signalCode === 'SIGKILL') {
+    const limit = `${timeoutMs} ms${silenceMs === undefined ? '' : ' of silence'}`;
     throw new Error(
-      `'${argv.join(' ')}' was ended after ${timeoutMs} ms or too much output\n${tail(result)}`,
+      `'${argv.join(' ')}' was ended after ${limit} or too much output\n${tail(result)}`,
     );
   }
   if ((options.check ?? true) && exitCode !== 0) {
@@ -73,11 +87,22 @@ async function settledWithin(limitMs: number, work: readonly Promise<void>[]): P
   clearTimeout(timer);
 }
 
-function collect(stream: ReadableStream<Uint8Array>): { done: Promise<void>; text(): string } {
+function collect(
+  stream: ReadableStream<Uint8Array>,
+  heard: ((line: string) => void) | undefined,
+): { done: Promise<void>; text(): string } {
   const chunks: Uint8Array[] = [];
+  const decoder = new TextDecoder();
+  let line = '';
   const read = async () => {
     for await (const chunk of stream) {
       chunks.push(chunk);
+      if (heard === undefined) {
+        continue;
+      }
+      const lines = `${line}${decoder.decode(chunk, { stream: true })}`.split('\n');
+      line = lines.pop() ?? '';
+      lines.forEach(heard);
     }
   };
   return { done: read(), text: () => Buffer.concat(chunks).toString('utf8') };

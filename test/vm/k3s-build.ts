@@ -3,13 +3,11 @@
 import { join } from 'node:path';
 import { Glob } from 'bun';
 import { buildOnce, contentHash } from './cache.ts';
-import { runCommand } from './host-command.ts';
+import { goBuild } from './go-build.ts';
+import type { Tell } from './progress.ts';
 
 /** What the k3s for tests is made of and calls itself. */
 export const K3S_VERSION = 'v1.34.4+k3s1';
-
-/** A cold build compiles all of Kubernetes: 5 to 8 minutes on 2 cores, seconds afterwards. */
-const BUILD_TIMEOUT_MS = 1_800_000;
 
 const SOURCES = join(import.meta.dir, '..', 'k3s');
 
@@ -25,8 +23,9 @@ export const K3S_INSTALLER = join(SOURCES, 'install.sh');
 /**
  * The path of the binary.
  * @param version what it says it is, for upgrade tests: `v1.34.<patch>+k3s<n>`.
+ * @param tell a cold build compiles all of Kubernetes: 5 to 8 minutes on 2 cores, seconds afterwards
  */
-export async function buildK3s(version: string): Promise<string> {
+export async function buildK3s(version: string, tell?: Tell): Promise<string> {
   const names = [...new Glob('*.{go,mod,sum}').scanSync(SOURCES)].filter(
     (name) => !name.endsWith('_test.go'),
   );
@@ -40,13 +39,12 @@ export async function buildK3s(version: string): Promise<string> {
     `-X k8s.io/client-go/pkg/version.gitVersion=${version}`,
   ].join(' ');
   const hash = contentHash([...texts, linkerFlags, JSON.stringify(GO_ENVIRONMENT), process.arch]);
-  const directory = await buildOnce(join('k3s', hash), async (output) => {
-    await runCommand(['go', 'build', '-ldflags', linkerFlags, '-o', join(output, 'k3s'), '.'], {
-      cwd: SOURCES,
-      timeoutMs: BUILD_TIMEOUT_MS,
-      env: { ...inheritedEnvironment(), ...GO_ENVIRONMENT },
-    });
-  });
+  const build = async (output: string, say: Tell) => {
+    const args = ['-ldflags', linkerFlags, '-o', join(output, 'k3s')];
+    const env = { ...inheritedEnvironment(), ...GO_ENVIRONMENT };
+    await goBuild({ program: 'go', cwd: SOURCES, env, args }, say);
+  };
+  const directory = await buildOnce(join('k3s', hash), build, tell);
   return join(directory, 'k3s');
 }
 

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { buildOnce } from './cache.ts';
 import { runCommand } from './host-command.ts';
 import { buildK3s, K3S_INSTALLER, K3S_VERSION } from './k3s-build.ts';
+import type { Tell } from './progress.ts';
 
 const RELEASES_URL = 'https://github.com/k3s-io/k3s/releases/download';
 const INSTALLER_URL = 'https://get.k3s.io';
@@ -25,19 +26,20 @@ export interface K3sRelease {
  * @param version another one than the one to test, for upgrades. The k3s for tests is the same
  *   program under any name; with K3S_RELEASE it must be one that k3s published.
  */
-export async function prepareK3sRelease(version?: string): Promise<K3sRelease> {
+export async function prepareK3sRelease(version?: string, tell?: Tell): Promise<K3sRelease> {
   const real = process.env['K3S_RELEASE'] ?? '';
   if (real !== '') {
-    return await downloadRelease(version ?? real);
+    return await downloadRelease(version ?? real, tell);
   }
   const name = version ?? K3S_VERSION;
-  return { version: name, binary: await buildK3s(name), installer: K3S_INSTALLER };
+  return { version: name, binary: await buildK3s(name, tell), installer: K3S_INSTALLER };
 }
 
-async function downloadRelease(version: string): Promise<K3sRelease> {
+async function downloadRelease(version: string, tell?: Tell): Promise<K3sRelease> {
   const arm = process.arch === 'arm64';
   const base = `${RELEASES_URL}/${encodeURIComponent(version)}`;
-  const directory = await buildOnce(join('k3s-release', version), async (output) => {
+  const fetchAll = async (output: string, say: Tell) => {
+    say(`downloading ${version}`);
     const binary = join(output, 'k3s');
     await download(`${base}/${arm ? 'k3s-arm64' : 'k3s'}`, binary);
     await download(INSTALLER_URL, join(output, 'install.sh'));
@@ -47,7 +49,8 @@ async function downloadRelease(version: string): Promise<K3sRelease> {
     if (!(await Bun.file(join(output, 'sums')).text()).includes(hash)) {
       throw new Error(`Cannot use k3s ${version}: the download's SHA-256 is not a published one`);
     }
-  });
+  };
+  const directory = await buildOnce(join('k3s-release', version), fetchAll, tell);
   return { version, binary: join(directory, 'k3s'), installer: join(directory, 'install.sh') };
 }
 

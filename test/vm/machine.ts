@@ -35,7 +35,7 @@ const ENVIRONMENT = {
 };
 
 /** `env` is added to the machine's own (ENVIRONMENT); nothing of ours is inherited. */
-export type ExecOptions = Omit<CommandOptions, 'cwd'>;
+export type ExecOptions = Omit<CommandOptions, 'cwd' | 'silenceMs'>;
 
 export interface JournalOptions {
   readonly unit?: string;
@@ -45,6 +45,8 @@ export interface JournalOptions {
 
 export interface Machine {
   readonly name: string;
+  /** Its name on the host: see `initOf` (nspawn.ts). */
+  readonly group: string;
   /** Its IPv4 address; the host and the lab's other machines reach it. */
   readonly address: string;
   /**
@@ -78,6 +80,8 @@ export interface Machine {
   reboot(): Promise<void>;
   /** `systemctl poweroff`, and waits until it is off. */
   powerOff(): Promise<void>;
+  /** Settles when it goes down: 133 when it wants to be started again (a reboot), else 0. */
+  ended(): Promise<number>;
   /** Takes the power away: every process ends at once. What was written stays. */
   kill(): Promise<void>;
   /** The journal as text, also when the machine is off. */
@@ -137,6 +141,7 @@ export function createMachine(parts: MachineParts): Machine {
 
   return {
     name,
+    group: options.group,
     address: parts.address,
     exec,
     argvOnHost,
@@ -158,6 +163,7 @@ export function createMachine(parts: MachineParts): Machine {
       await start();
     },
     powerOff: async () => await goDown('poweroff'),
+    ended: async () => (await boot?.exited) ?? 0,
     async kill() {
       await destroyGroup(options.group);
       await waitForExit();
@@ -190,6 +196,7 @@ async function execInside(
   const result = await runCommand([...enter, ...limit, ...argv], {
     ...(options.stdin === undefined ? {} : { stdin: options.stdin }),
     env: { ...ENVIRONMENT, ...options.env },
+    ...(options.heard === undefined ? {} : { heard: options.heard }),
     timeoutMs: timeoutMs + EXEC_HOST_MARGIN_MS,
     check: false,
   });

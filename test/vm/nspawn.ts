@@ -1,7 +1,7 @@
 /** One boot of a machine: systemd-nspawn under a terminal, in the machine's cgroup. */
 
 import { appendFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { createGroup } from './cgroups.ts';
 
 export interface NspawnOptions {
@@ -71,6 +71,21 @@ function nspawnArgv(options: NspawnOptions): readonly string[] {
     '--system-call-filter=add_key keyctl bpf perf_event_open',
     ...Object.entries(options.smallDisks).map(([path, size]) => `--tmpfs=${path}:size=${size}`),
   ];
+}
+
+/** The systemd of a machine that any process of this host has started; undefined when it is off. */
+export async function initOf(group: string): Promise<number | undefined> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  for (const pid of pids) {
+    const argv = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
+    if (argv[0] === 'systemd-nspawn' && argv.includes(`--machine=${group}`)) {
+      const init = await findInit(Number(pid));
+      if (init !== undefined) {
+        return init;
+      }
+    }
+  }
+  return undefined;
 }
 
 /** The child of nspawn that is process 1 of its own pid namespace. */

@@ -5,15 +5,15 @@ import { testImages } from './images.ts';
 import { prepareK3sRelease } from './k3s-release.ts';
 import { installHostPackages } from './packages.ts';
 import { reasonMachinesCannotRun } from './prerequisites.ts';
-import { type Progress, reportProgress } from './progress.ts';
+import { type Progress, showProgress } from './progress.ts';
 
 /** Packages, base systems, k3s and images; instant when all are there. */
 export async function prepareTestMachines(progress: Progress): Promise<void> {
   await progress.phase('Debian packages on this host', installHostPackages);
   // The build is bound by the CPU and the base systems mostly by the network.
   await Promise.all([
-    progress.phase('k3s (cold: 5 to 8 minutes)', async () => await prepareK3sRelease()),
-    progress.phase('base systems', async () => await baseSystem('kubernetes')),
+    progress.phase('Kubernetes for the machines', (tell) => prepareK3sRelease(undefined, tell)),
+    progress.phase('base systems of the machines', (tell) => baseSystem('kubernetes', tell)),
   ]);
   await progress.phase('container images', testImages);
 }
@@ -21,7 +21,7 @@ export async function prepareTestMachines(progress: Progress): Promise<void> {
 if (import.meta.main) {
   const reason = await reasonMachinesCannotRun();
   if (reason === undefined) {
-    await prepareTestMachines(reportProgress('prepare'));
+    await prepareTestMachines(showProgress('prepare'));
   } else {
     process.stderr.write(`Cannot prepare test machines: ${reason}\n`);
     process.exitCode = 1;

@@ -46,6 +46,10 @@ test('a command is queued, given out until it is done, and has one result', asyn
   const headers = { authorization: 'Bearer token' };
   const fetched = await fetch(`${controlPlane.url}/api/v1/agents/one/commands`, { headers });
   expect(await fetched.json()).toMatchObject({ commands: [{ id, type: 'deploy' }] });
+  const listed = async () => ((await (await fetch(commands)).json()) as object) ?? {};
+  expect(await listed()).toMatchObject({
+    commands: [{ id, type: 'deploy', state: 'delivered', success: null }],
+  });
   const result = (output: string) => ({
     success: true,
     output,
@@ -64,6 +68,7 @@ test('a command is queued, given out until it is done, and has one result', asyn
     statuses.push((await fetch(url, asJson(result(output)))).status);
   }
   expect(statuses).toEqual([204, 204, 400]);
+  expect(await listed()).toMatchObject({ commands: [{ id, state: 'done', success: true }] });
   expect(await (await fetch(`${commands}/${id}`)).json()).toMatchObject({
     state: 'done',
     extra_results: 1,

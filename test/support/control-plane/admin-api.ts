@@ -4,7 +4,7 @@ import type { AgentRecord } from './agent-store.ts';
 import { Fault, type Faults } from './faults.ts';
 import { fleetPage } from './fleet-page.ts';
 import type { RouteRecord, TunnelRecord } from './route-store.ts';
-import type { ControlPlaneStore } from './store.ts';
+import type { CommandRecord, ControlPlaneStore } from './store.ts';
 
 const NewCommand = z.strictObject({
   type: z.string().min(1),
@@ -19,7 +19,15 @@ export interface AdminApiOptions {
   readonly changed: () => void;
 }
 
-const json = (status: number, body: unknown) => Response.json(body, { status });
+/** Commands that are listed, the newest. */
+const LISTED_MAX = 100;
+
+/** Ends its line: people read it in a terminal. */
+const json = (status: number, body: unknown) =>
+  new Response(`${JSON.stringify(body)}\n`, {
+    status,
+    headers: { 'content-type': 'application/json' },
+  });
 
 /** The side for people and tests. Listens on loopback and refuses foreign Host headers. */
 export function adminApi(options: AdminApiOptions): (request: Request) => Promise<Response> {
@@ -103,8 +111,12 @@ async function commandRoute(
           events: options.store.events(commandId),
         });
   }
+  if (request.method === 'GET') {
+    const commands = options.store.newest(agentId, LISTED_MAX).map(summaryOf);
+    return json(200, { commands });
+  }
   if (request.method !== 'POST') {
-    return json(405, { error: 'POST a command' });
+    return json(405, { error: 'GET the commands, or POST a new one' });
   }
   const body = NewCommand.safeParse(await request.json().catch(() => undefined));
   if (!body.success) {
@@ -121,6 +133,11 @@ async function commandRoute(
   options.links.pump(agentId);
   options.changed();
   return json(201, { id });
+}
+
+/** Without its payload and output: they may be long. */
+function summaryOf({ id, type, created_at, state, result }: CommandRecord) {
+  return { id, type, created_at, state, success: result?.success ?? null };
 }
 
 /**

@@ -99,6 +99,16 @@ export class ControlPlaneStore extends AgentStore implements Disposable {
     return commands;
   }
 
+  /** The newest first. */
+  newest(agentId: string, limit: number): readonly CommandRecord[] {
+    return this.#database
+      .query<CommandRow, [string, number]>(
+        'SELECT * FROM commands WHERE agent_id = ? ORDER BY rowid DESC LIMIT ?',
+      )
+      .all(agentId, limit)
+      .map(readCommand);
+  }
+
   /** What has no result yet, oldest first. */
   open(agentId: string, limit: number): readonly CommandRecord[] {
     return this.#database

@@ -1,0 +1,107 @@
+/** What a demo promises that keeps running: shells, and machines that may be rebooted. */
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { bootAgain } from '../../scripts/demo/keep.ts';
+import { shellArgv } from '../../scripts/demo/shell.ts';
+import { type Lab, openLab } from './lab.ts';
+import type { Machine } from './machine.ts';
+import { initOf } from './nspawn.ts';
+import { prepareTestMachines } from './prepare.ts';
+import { reportProgress } from './progress.ts';
+import { waitUntil } from './wait-until.ts';
+
+const PREPARE_TIMEOUT_MS = 1_800_000;
+const TEST_TIMEOUT_MS = 180_000;
+const LIMIT_MS = 60_000;
+
+let lab: Lab;
+let machine: Machine;
+
+beforeAll(async () => {
+  await prepareTestMachines(reportProgress('demo.test'));
+  lab = await openLab({ name: 'demo' });
+  machine = await lab.boot({ name: 'alpha', base: 'plain' });
+}, PREPARE_TIMEOUT_MS);
+
+afterAll(async () => await lab?.[Symbol.asyncDispose](), TEST_TIMEOUT_MS);
+
+async function init(): Promise<number> {
+  return await waitUntil('the machine runs', LIMIT_MS, () => initOf(machine.group));
+}
+
+/** A shell under a terminal of ours, as a person has one. */
+async function shell(terminal: string) {
+  let screen = '';
+  const child = Bun.spawn(await shellArgv(await init(), terminal, []), {
+    terminal: {
+      ...{ cols: 100, rows: 30 },
+      data: (_, bytes) => {
+        screen += Buffer.from(bytes).toString();
+      },
+    },
+  });
+  const shows = (text: string) =>
+    waitUntil(`the shell shows "${text}": ${screen}`, LIMIT_MS, async () => screen.includes(text));
+  return { child, shows, type: (line: string) => child.terminal?.write(`${line}\n`) };
+}
+
+test(
+  'a shell has a terminal of the machine, by its name, and follows its size',
+  async () => {
+    const { child, shows, type } = await shell('screen-256color');
+    await shows('root@alpha');
+    type('echo "$TERM at $(tty), $(stty size), in $PWD"');
+    await shows('screen-256color at /dev/pts/');
+    await shows('30 100, in /root');
+    child.terminal?.resize(120, 40);
+    type('until [ "$(stty size)" = "40 120" ]; do :; done; echo it is $((40)) high');
+    await shows('it is 40 high');
+    type('exit 7');
+    expect(await child.exited).toBe(7);
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
+  'a terminal that the machine does not know is one that it does',
+  async () => {
+    const argv = await shellArgv(await init(), 'nobody-has-this', []);
+    expect(argv).toContain('TERM=xterm-256color');
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
+  'a command needs no terminal',
+  async () => {
+    const argv = await shellArgv(await init(), undefined, ['sh', '-c', 'cat; exit 3', 'a b']);
+    const child = Bun.spawn(argv, { stdin: new Blob(['piped']), stdout: 'pipe' });
+    expect([await new Response(child.stdout).text(), await child.exited]).toEqual(['piped', 3]);
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
+  'a machine that is rebooted from inside comes back, and one that is switched off does not',
+  async () => {
+    const said: string[] = [];
+    const keeping = bootAgain(
+      machine,
+      (text) => said.push(text),
+      () => false,
+    );
+    const before = await init();
+    const { child, type } = await shell('xterm-256color');
+    type('systemctl reboot');
+    await child.exited;
+    await waitUntil('it is up again', LIMIT_MS, async () => said.length === 2);
+    expect(await init()).not.toBe(before);
+    await machine.exec(['systemctl', '--no-block', 'poweroff']);
+    await keeping;
+    expect(said).toEqual([
+      'alpha is rebooting …',
+      'alpha is up again.',
+      'alpha is off, and stays so.',
+    ]);
+  },
+  TEST_TIMEOUT_MS,
+);
