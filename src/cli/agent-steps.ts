@@ -10,6 +10,7 @@ import { agentUnit, startAgent } from '../host/agent-service.ts';
 import { controlPlaneCa } from '../host/control-plane-ca.ts';
 import { controlPlaneToken, proxyCredentials } from '../host/control-plane-token.ts';
 import type { HostInventory } from '../host/inventory.ts';
+import { joinedServer } from '../host/joined-server.ts';
 import { type K3sPlan, k3sSteps } from '../host/k3s-steps.ts';
 import { UNIT_NAME } from '../host/paths.ts';
 import { policyFile } from '../host/policy-file.ts';
@@ -60,6 +61,9 @@ export function machineSteps(
     agentAccount(context, inventory),
     ...(plan.controlPlaneCa === undefined ? [] : [controlPlaneCa(context, plan.controlPlaneCa)]),
     agentConfig(context, plan.config),
+    ...(plan.k3s.role === 'agent'
+      ? [joinedServer(context, String(plan.k3s.config['server']))]
+      : []),
     ...(plan.controlPlaneToken === undefined
       ? []
       : [controlPlaneToken(context, inventory, plan.controlPlaneToken)]),

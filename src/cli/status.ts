@@ -1,9 +1,15 @@
 import { formatDuration } from '../core/duration.ts';
-import type { DetailedHealth } from '../protocol/local-api.ts';
+import type { K3sState } from '../host/k3s-state.ts';
+import type { ClusterNodes, DetailedHealth, Reason } from '../protocol/local-api.ts';
 import { JSON_FLAG } from './common-flags.ts';
+import type { CliContext } from './context.ts';
 import type { SubcommandDefinition } from './define-subcommand.ts';
 
 const MIB = 1024 * 1024;
+/** Nodes that are named; the others are counted. */
+const NODES_NAMED_MAX = 10;
+
+type Row = readonly [string, string];
 
 export const statusSubcommand: SubcommandDefinition = {
   name: 'status',
@@ -16,28 +22,104 @@ export const statusSubcommand: SubcommandDefinition = {
     const { askDaemon } = await import('./ask-daemon.ts');
     const { renderTable } = await import('./render.ts');
     const health = await askDaemon(context);
+    const k3s = await readK3s(context);
     context.io.stdout(
       flags['json'] === true
-        ? `${JSON.stringify(health, null, 2)}\n`
-        : renderTable(rows(health)) + renderReasons(health),
+        ? `${JSON.stringify({ ...health, ...(k3s === undefined ? {} : { k3s }) }, null, 2)}\n`
+        : renderTable(rows(health, k3s)) +
+            renderReasons(health.reasons) +
+            renderReasons(health.warnings ?? []),
     );
     return 0;
   },
 };
 
-function rows(health: DetailedHealth): readonly (readonly [string, string])[] {
-  const { agent, session, commands } = health;
+/** The daemon may not ask systemd: this program does. Undefined where nobody can be asked. */
+async function readK3s(context: CliContext): Promise<K3sState | undefined> {
+  const { AgentError } = await import('../core/errors.ts');
+  const { k3sState } = await import('../host/k3s-state.ts');
+  try {
+    return await k3sState(context);
+  } catch (thrown) {
+    if (thrown instanceof AgentError) {
+      return undefined; // It is a detail of the screen; what k3s does is told by the reasons too.
+    }
+    throw thrown;
+  }
+}
+
+function rows(health: DetailedHealth, k3s: K3sState | undefined): readonly Row[] {
+  const { agent } = health;
   const memory = `${Math.round(agent.memory_rss_bytes / MIB)} MiB`;
+  const cluster: readonly Row[] =
+    agent.cluster_name === null ? [] : [['Cluster', agent.cluster_name]];
   return [
     ['Agent', `${agent.id}, version ${agent.version}, role ${agent.role}`],
     ['Running', `for ${formatDuration(agent.uptime_seconds * 1_000)}, ${memory}, pid ${agent.pid}`],
-    ['Cluster', agent.cluster_name],
-    ['Ready', health.ready ? 'yes' : 'no'],
+    ...cluster,
+    ['Ready', readyText(health)],
+    ...k3sRows(k3s),
+    ...nodeRows(health.nodes),
+    ...serverRows(health.server),
+    // A worker has neither: its server speaks for the cluster.
+    ...(agent.role === 'node' ? [] : sessionRows(health)),
+  ];
+}
+
+function readyText({ ready, warnings = [] }: DetailedHealth): string {
+  if (!ready) {
+    return 'no';
+  }
+  return warnings.length === 0 ? 'yes' : 'yes, but something is wrong in the cluster: see below';
+}
+
+function k3sRows(k3s: K3sState | undefined): readonly Row[] {
+  return k3s === undefined
+    ? []
+    : [['k3s', `${k3s.version ?? 'of an unknown version'}, ${k3s.unit} ${k3s.state}`]];
+}
+
+/** `2 of 3 ready: server-1 (this machine), worker-1; not ready: worker-2`. */
+function nodeRows(nodes: ClusterNodes | null | undefined): readonly Row[] {
+  if (nodes === undefined) {
+    return [];
+  }
+  if (nodes === null) {
+    return [['Nodes', 'not known']];
+  }
+  const named = (ready: boolean, count: number) => {
+    const all = nodes.list.filter((node) => node.ready === ready);
+    const shown = all.slice(0, NODES_NAMED_MAX);
+    const names = shown.map(({ name, self }) => (self ? `${name} (this machine)` : name));
+    const others = count - shown.length;
+    return [...names, ...(others > 0 ? [`and ${others} more`] : [])].join(', ');
+  };
+  const { total, ready } = nodes;
+  const groups = [
+    ...(ready === 0 ? [] : [`ready: ${named(true, ready)}`]),
+    ...(ready === total ? [] : [`not ready: ${named(false, total - ready)}`]),
+  ];
+  return [['Nodes', [`${ready} of ${total}`, groups.join('; ')].join(' ').trim()]];
+}
+
+function serverRows(server: DetailedHealth['server']): readonly Row[] {
+  if (server === undefined) {
+    return [];
+  }
+  if (server === null) {
+    return [['Server', 'not known; sudo pipeops-agent join tells it to the agent']];
+  }
+  const how = server.trouble === null ? 'it answers' : `no answer: ${server.trouble}`;
+  return [['Server', `${server.url}, ${how}`]];
+}
+
+function sessionRows({ session, commands }: DetailedHealth): readonly Row[] {
+  return [
     ['Session', `${session.phase} since ${session.since}${carriedBy(session)}`],
     ...(session.phase === 'standalone'
       ? []
       : ([
-          ['Control plane', session.control_plane],
+          ['Control plane', session.control_plane ?? 'none'],
           ['Last contact', session.last_contact ?? 'never'],
         ] as const)),
     [
@@ -49,8 +131,8 @@ function rows(health: DetailedHealth): readonly (readonly [string, string])[] {
   ];
 }
 
-function renderReasons(health: DetailedHealth): string {
-  return health.reasons
+function renderReasons(reasons: readonly Reason[]): string {
+  return reasons
     .map(({ code, message, hint }) => {
       const advice = hint === undefined ? '' : `  hint: ${hint}\n`;
       return `\n${message} [${code}]\n${advice}`;

@@ -4,12 +4,13 @@ import { commandProgress } from '../commands/progress.ts';
 import { COMMAND_HANDLERS } from '../commands/registry.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { sessionState } from '../control-plane/session-state.ts';
+import { type SessionState, sessionState } from '../control-plane/session-state.ts';
+import type { AgentError } from '../core/errors.ts';
 import type { Clock, Files, Http, Log, Random } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import { BUILD } from '../core/version.ts';
 import { channelOpener } from '../kubernetes/channel-stream.ts';
-import { kubernetesClient } from '../kubernetes/client.ts';
+import { type KubernetesClient, kubernetesClient } from '../kubernetes/client.ts';
 import { kubernetesCredentials } from '../kubernetes/credentials.ts';
 import { AGENT_NAMESPACE, AGENT_SERVICE_ACCOUNT } from '../kubernetes/rbac.ts';
 import { tokenRenewal } from '../kubernetes/token-renewal.ts';
@@ -19,7 +20,7 @@ import { systemRunSoon } from '../platform/run-soon.ts';
 import { systemdNotify } from '../platform/systemd-notify.ts';
 import { trustingDial } from '../platform/trusting-dial.ts';
 import { countingPolicy } from '../policy/counting-policy.ts';
-import { livePolicy } from '../policy/live-policy.ts';
+import { type LivePolicy, livePolicy } from '../policy/live-policy.ts';
 import { statusSource } from '../reporting/status-source.ts';
 import { httpServer } from '../server/http-server.ts';
 import { commandJournal } from '../store/command-journal.ts';
@@ -30,10 +31,12 @@ import { sessionMemory } from '../store/session-memory.ts';
 import { type AccessPaths, liveAccess } from './control-plane-access.ts';
 import { dataPlaneParts } from './data-plane-parts.ts';
 import { type DaemonFacts, describeDaemon } from './describe-daemon.ts';
+import { type HealthParts, serverHealth, workerHealth } from './health-parts.ts';
 import { type DaemonPaths, daemonPaths } from './paths.ts';
-import { nodeReadiness, serverReadiness } from './readiness.ts';
+import { serverReadiness } from './readiness.ts';
 import { sessionServices } from './session-parts.ts';
 import { supervise } from './supervise.ts';
+import { unitStatus } from './unit-status.ts';
 import { watchdog } from './watchdog.ts';
 
 export interface DaemonPorts {
@@ -79,18 +82,13 @@ export async function runDaemon(
   const access = await liveAccess({ clock, files, log }, accessPaths(paths, config));
   const standalone = isNode || access.current().token === undefined;
   const state = sessionState({ clock }, standalone ? 'standalone' : 'registering');
-  const readiness = isNode
-    ? nodeReadiness({ clock, http })
-    : serverReadiness({
-        ...{ clock, kubernetes, session: () => state.snapshot(), policyProblem: live.problem },
-        journalTrouble: () => journal.trouble(),
-      });
+  const health = healthOf({ ...ports, log, kubernetes, state, live, journal }, config, paths);
   const facts: DaemonFacts = { config, agentId, startedAt: clock.monotonic() };
   const forDataPlane = { ...ports, log, kubernetes, credentials, runSoon: systemRunSoon };
   const dataPlane = isNode
     ? undefined
     : await dataPlaneParts({ ...forDataPlane, policy }, config, paths);
-  const shown = { clock, journal, executor, state, access, readiness, live, refusals, dataPlane };
+  const shown = { clock, journal, executor, state, access, health, live, refusals, dataPlane };
   const sources = {
     ...describeDaemon(shown, facts),
     ...(dataPlane === undefined ? {} : { proxy: dataPlane.local }),
@@ -122,6 +120,8 @@ export async function runDaemon(
       },
       watchdogIntervalMs(env),
     ),
+    ...health.services,
+    unitStatus({ clock, notify, health }),
     ...(isNode ? [] : serverRole),
     ...(dataPlane === undefined ? [] : [dataPlane.listener]),
     ...(isNode ? [] : [access, sessionServices(session, config, agentId)]),
@@ -135,6 +135,30 @@ export async function runDaemon(
     await journal.settled();
     database.close();
   }
+}
+
+/** Of a worker its kubelet and the way to its server; of a server all that it has to do with. */
+function healthOf(
+  deps: DaemonPorts & {
+    readonly log: Log;
+    readonly kubernetes: KubernetesClient;
+    readonly state: SessionState;
+    readonly live: Pick<LivePolicy, 'problem'>;
+    readonly journal: { trouble(): AgentError | undefined };
+  },
+  config: Config,
+  paths: DaemonPaths,
+): HealthParts {
+  if (config.agent.role === 'node') {
+    return workerHealth(deps, paths.joinedServer);
+  }
+  const readiness = serverReadiness({
+    ...deps,
+    session: () => deps.state.snapshot(),
+    policyProblem: deps.live.problem,
+    journalTrouble: () => deps.journal.trouble(),
+  });
+  return serverHealth({ ...deps, client: deps.kubernetes }, readiness, config.k3s.node_name);
 }
 
 function accessPaths(paths: DaemonPaths, config: Config): AccessPaths {

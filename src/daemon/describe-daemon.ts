@@ -6,10 +6,11 @@ import { renderMetrics } from '../server/metrics.ts';
 import type { ServerSources } from '../server/routes.ts';
 import type { LiveAccess } from './control-plane-access.ts';
 import { daemonMetrics, type MetricsDeps } from './daemon-metrics.ts';
-import { type Readiness, reasonOf } from './readiness.ts';
+import type { HealthParts } from './health-parts.ts';
+import { reasonOf } from './readiness.ts';
 
 interface DescribeDeps extends MetricsDeps {
-  readonly readiness: Readiness;
+  readonly health: Pick<HealthParts, 'readiness' | 'view'>;
   readonly live: Pick<LivePolicy, 'reload' | 'problem'>;
   readonly access: Pick<LiveAccess, 'reload' | 'restart'>;
 }
@@ -25,7 +26,7 @@ export interface DaemonFacts {
 export function describeDaemon(deps: DescribeDeps, facts: DaemonFacts): ServerSources {
   return {
     version: BUILD,
-    ready: deps.readiness,
+    ready: deps.health.readiness,
     detailed: (signal) => detailedHealth(deps, facts, signal),
     policy: async () => {
       await deps.live.reload();
@@ -58,24 +59,27 @@ async function detailedHealth(
 ): Promise<DetailedHealth> {
   // What is told of the session is told of the token that stands in its file now.
   await deps.access.reload();
-  const { ready, reasons } = await deps.readiness(signal);
+  const { ready, reasons } = await deps.health.readiness(signal);
+  const view = await deps.health.view();
   const session = deps.state.snapshot();
   return {
     agent: {
       id: facts.agentId,
       version: BUILD.version,
       role: facts.config.agent.role,
-      cluster_name: facts.config.cluster.name,
+      // A worker knows neither the name of its cluster nor the control plane.
+      cluster_name: facts.config.agent.role === 'node' ? null : facts.config.cluster.name,
       pid: process.pid,
       uptime_seconds: uptimeSeconds(deps, facts),
       memory_rss_bytes: process.memoryUsage.rss(),
     },
     ready,
     reasons,
+    ...view,
     session: {
       phase: session.phase,
       since: session.since,
-      control_plane: facts.config.control_plane.url,
+      control_plane: session.phase === 'standalone' ? null : facts.config.control_plane.url,
       transport: session.transport,
       transport_reason: session.transportReason,
       down_since: session.downSince,

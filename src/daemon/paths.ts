@@ -15,6 +15,8 @@ export interface DaemonPaths {
   readonly localToken: string;
   readonly localCertificate: string;
   readonly policy: string;
+  /** On a worker: which server it joined. */
+  readonly joinedServer: string;
 }
 
 const STATE_DIRECTORY = '/var/lib/pipeops-agent';
@@ -38,6 +40,7 @@ export function daemonPaths(
     renewedKubernetesToken: join(state, 'credentials/kubernetes-token'),
     kubeconfig: join(dirname(configPath), 'kubeconfig'),
     policy: join(dirname(configPath), 'policy.yaml'),
+    joinedServer: join(dirname(configPath), 'server.json'),
     socket: join(runtime, 'agent.sock'),
     localToken: join(runtime, 'local-token'),
     localCertificate: join(state, 'credentials/local-tls.pem'),

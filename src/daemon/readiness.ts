@@ -108,7 +108,8 @@ export function reasonOf(thrown: unknown): Reason {
   return hint === undefined ? { code, message } : { code, message, hint };
 }
 
-function cached<T>(clock: Clock, probe: () => Promise<T>): () => Promise<T> {
+/** One probe for everybody who asks within a moment. */
+export function cached<T>(clock: Clock, probe: () => Promise<T>): () => Promise<T> {
   let at = Number.NEGATIVE_INFINITY;
   let known: Promise<T> | undefined;
   return () => {

@@ -18,23 +18,51 @@ export type ReadyAnswer = z.infer<typeof ReadyAnswer>;
 
 const SessionPhase = z.enum(['standalone', 'registering', 'connected', 'refused', 'unreachable']);
 
-/** GET /api/health/detailed, over the socket. */
+/** The nodes of the cluster, as it sees them. */
+export const ClusterNodes = z.strictObject({
+  total: z.int(),
+  ready: z.int(),
+  /** Those that are not ready first; not all of a large cluster. */
+  list: z.array(
+    z.strictObject({
+      name: z.string(),
+      role: z.enum(['server', 'worker']),
+      ready: z.boolean(),
+      /** Of one that is not ready: since when, and why. */
+      since: z.string().nullable(),
+      reason: z.string().nullable(),
+      /** Whether it is the machine that answers. */
+      self: z.boolean(),
+    }),
+  ),
+});
+export type ClusterNodes = z.infer<typeof ClusterNodes>;
+
+/** GET /api/health/detailed, over the socket. Optional is what an older daemon does not tell. */
 export const DetailedHealth = z.strictObject({
   agent: z.strictObject({
     id: z.string(),
     version: z.string(),
     role: z.enum(['server', 'node']),
-    cluster_name: z.string(),
+    /** null on a worker: its server has the name. */
+    cluster_name: z.string().nullable(),
     pid: z.int(),
     uptime_seconds: z.number(),
     memory_rss_bytes: z.number(),
   }),
   ready: z.boolean(),
   reasons: z.array(Reason),
+  /** What is wrong in the cluster although this agent is ready: another node. */
+  warnings: z.array(Reason).optional(),
+  /** On a server; null while they are not known. */
+  nodes: ClusterNodes.nullable().optional(),
+  /** On a worker; null where it is not known which one it joined. */
+  server: z.strictObject({ url: z.string(), trouble: z.string().nullable() }).nullable().optional(),
   session: z.strictObject({
     phase: SessionPhase,
     since: z.string(),
-    control_plane: z.string(),
+    /** null where there is none. */
+    control_plane: z.string().nullable(),
     /** null while nothing carries a session; a gateway is a WebSocket too. */
     transport: z.enum(['websocket', 'gateway', 'rest']).nullable(),
     /** Why it is this one, when it is not the preferred one. */

@@ -2,6 +2,7 @@
  * The part of the Kubernetes API that the agent uses, over real HTTPS, with objects in memory: for
  * tests of one process. What Kubernetes itself does with the objects is tested on real machines.
  */
+import { hostname } from 'node:os';
 import { CHANNELS_V4, STATUS, STDOUT } from '../../src/kubernetes/channel-stream.ts';
 import { controlDeployment } from './fake-deployment-controller.ts';
 import { applyTo } from './fake-server-side-apply.ts';
@@ -243,6 +244,10 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
     },
     [Symbol.asyncDispose]: async () => await server.stop(true),
   };
+  // The machine that the agent runs on is a node of it.
+  store(`/api/v1/nodes/${hostname().toLowerCase()}`, {
+    status: { conditions: [{ type: 'Ready', status: 'True' }] },
+  });
   return fake;
 }
 

@@ -1,0 +1,102 @@
+import { type NodeState, type NodeStates, ownNode } from '../kubernetes/node-states.ts';
+import type { ClusterNodes, Reason } from '../protocol/local-api.ts';
+import type { Readiness } from './readiness.ts';
+
+/** How long an answer waits for the first list, at the start. */
+const FIRST_LIST_WAIT_MS = 3_000;
+/** Nodes that are told of by name. */
+const LISTED_MAX = 100;
+/** Warnings of nodes; the others are in the count. */
+const WARNINGS_MAX = 5;
+/** Nothing that is known of the nodes is sure while Kubernetes does not answer. */
+const NO_ANSWER: readonly string[] = ['KUBERNETES_API', 'TIMEOUT'];
+
+export interface ClusterNodesDeps {
+  readonly nodes: NodeStates;
+  /** Asked each time: addresses come and go. */
+  readonly machine: () => { readonly hostname: string; readonly addresses: readonly string[] };
+}
+
+/** Ready as `readiness` says, and only while the cluster calls this machine's node ready. */
+export function withOwnNode(deps: ClusterNodesDeps, readiness: Readiness): Readiness {
+  return async (signal) => {
+    const answer = await readiness(signal);
+    if (answer.reasons.some(({ code }) => NO_ANSWER.includes(code))) {
+      return answer;
+    }
+    const wait = AbortSignal.any([signal, AbortSignal.timeout(FIRST_LIST_WAIT_MS)]);
+    await deps.nodes.settled(wait);
+    const reasons = [...answer.reasons, ...ownReasons(deps)];
+    return { ready: reasons.length === 0, reasons };
+  };
+}
+
+function ownReasons(deps: ClusterNodesDeps): readonly Reason[] {
+  const nodes = deps.nodes.current();
+  if (nodes === undefined) {
+    const message = 'The nodes of the cluster are not known yet';
+    return [{ code: 'KUBERNETES_API', message, hint: 'See them: sudo k3s kubectl get nodes' }];
+  }
+  const own = ownNode(nodes, deps.machine());
+  if (own === undefined) {
+    const message = 'This machine is not among the nodes of the cluster';
+    return [
+      { code: 'K3S_NOT_READY', message, hint: 'Let it join again: sudo systemctl restart k3s' },
+    ];
+  }
+  return own.notReady === undefined
+    ? []
+    : [
+        {
+          code: 'K3S_NOT_READY',
+          message: `The node of this machine, "${own.name}", is not ready${because(own)}`,
+          hint: 'Look at: sudo journalctl -u k3s',
+        },
+      ];
+}
+
+/** Other nodes that are down: this agent can work, the cluster is not well. */
+export function nodeWarnings(deps: ClusterNodesDeps): readonly Reason[] {
+  const nodes = deps.nodes.current() ?? [];
+  const own = ownNode(nodes, deps.machine());
+  return nodes
+    .filter((node) => node.notReady !== undefined && node !== own)
+    .slice(0, WARNINGS_MAX)
+    .map((node) => {
+      const unit = node.isServer ? 'k3s' : 'k3s-agent';
+      return {
+        code: 'NODE_NOT_READY',
+        message: `Node "${node.name}" is not ready${because(node)}`,
+        hint: `On that machine: systemctl status ${unit}`,
+      };
+    });
+}
+
+/** ` since 2026-…: Kubelet stopped posting node status.` */
+function because({ notReady }: NodeState): string {
+  const since = notReady?.since == null ? '' : ` since ${notReady.since}`;
+  return `${since}: ${notReady?.reason ?? ''}`;
+}
+
+/** What `status` shows of them; null while they are not known. */
+export function describeNodes(deps: ClusterNodesDeps): ClusterNodes | null {
+  const nodes = deps.nodes.current();
+  if (nodes === undefined) {
+    return null;
+  }
+  const own = ownNode(nodes, deps.machine());
+  const notReady = nodes.filter((node) => node.notReady !== undefined);
+  const ready = nodes.filter((node) => node.notReady === undefined);
+  return {
+    total: nodes.length,
+    ready: ready.length,
+    list: [...notReady, ...ready].slice(0, LISTED_MAX).map((node) => ({
+      name: node.name,
+      role: node.isServer ? 'server' : 'worker',
+      ready: node.notReady === undefined,
+      since: node.notReady?.since ?? null,
+      reason: node.notReady?.reason ?? null,
+      self: node === own,
+    })),
+  };
+}

@@ -1,0 +1,85 @@
+/** How the agent is, and what of the cluster a person should know beside that: by role. */
+import { hostname, networkInterfaces } from 'node:os';
+import type { Clock, Files, Http } from '../core/ports.ts';
+import type { Service } from '../core/service.ts';
+import type { InformerDeps } from '../kubernetes/informer.ts';
+import { nodeStates } from '../kubernetes/node-states.ts';
+import type { DetailedHealth, Reason } from '../protocol/local-api.ts';
+import { describeNodes, nodeWarnings, withOwnNode } from './cluster-nodes.ts';
+import { cached, nodeReadiness, type Readiness } from './readiness.ts';
+import { askServer, type ServerContact } from './server-contact.ts';
+
+export type ClusterView = Pick<DetailedHealth, 'warnings' | 'nodes' | 'server'>;
+
+export interface HealthParts {
+  readonly readiness: Readiness;
+  /** What a person should know although the agent is ready. */
+  readonly warnings: () => readonly Reason[];
+  /** What `status` shows beside readiness. */
+  readonly view: () => Promise<ClusterView>;
+  readonly services: readonly Service[];
+}
+
+/** @param nodeName undefined: k3s takes the name of the machine */
+export function serverHealth(
+  deps: InformerDeps,
+  readiness: Readiness,
+  nodeName: string | undefined,
+): HealthParts {
+  const nodes = nodeStates(deps);
+  const known = {
+    nodes,
+    machine: () => ({ hostname: nodeName ?? hostname(), addresses: ownAddresses() }),
+  };
+  return {
+    readiness: withOwnNode(known, readiness),
+    warnings: () => nodeWarnings(known),
+    view: async () => ({ warnings: [...nodeWarnings(known)], nodes: describeNodes(known) }),
+    services: [nodes.service],
+  };
+}
+
+/** @param serverPath where root has written which server this worker joined */
+export function workerHealth(
+  deps: { readonly clock: Clock; readonly files: Files; readonly http: Http },
+  serverPath: string,
+): HealthParts {
+  const kubelet = nodeReadiness(deps);
+  const contact = cached(deps.clock, () => askServer(deps, serverPath));
+  return {
+    readiness: async (signal) => {
+      const [answer, server] = await Promise.all([kubelet(signal), contact()]);
+      const reasons = [...answer.reasons, ...serverReasons(server)];
+      return { ready: reasons.length === 0, reasons };
+    },
+    warnings: () => [],
+    view: async () => {
+      const server = await contact();
+      return {
+        warnings: [],
+        server: server === undefined ? null : { ...server, trouble: server.trouble ?? null },
+      };
+    },
+    services: [],
+  };
+}
+
+function serverReasons(server: ServerContact | undefined): readonly Reason[] {
+  if (server?.trouble === undefined) {
+    return [];
+  }
+  return [
+    {
+      code: 'SERVER_UNREACHABLE',
+      message: `The server of the cluster, ${server.url}, does not answer: ${server.trouble}`,
+      hint: 'On the server: systemctl status k3s; between the machines: port 6443 must be open',
+    },
+  ];
+}
+
+function ownAddresses(): readonly string[] {
+  return Object.values(networkInterfaces())
+    .flatMap((each) => each ?? [])
+    .filter(({ internal }) => !internal)
+    .map(({ address }) => address);
+}

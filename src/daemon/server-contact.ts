@@ -1,0 +1,65 @@
+import { AgentError } from '../core/errors.ts';
+import type { Files, Http } from '../core/ports.ts';
+import { troubleOf } from '../core/trouble.ts';
+import { JOINED_SERVER_LIMIT_BYTES, JoinedServer } from '../protocol/joined-server.ts';
+
+/**
+ * k3s' own balancer on a worker (k3s, "--lb-server-port"): its kubelet goes through it to any server
+ * that is up, also when the one it joined is gone.
+ */
+const BALANCER_URL = 'https://127.0.0.1:6444';
+/** Answered by the API of a server to everybody: with 401, or with how it is. */
+const PATH = '/readyz';
+const PROBE_TIMEOUT_MS = 3_000;
+
+export interface ServerContact {
+  readonly url: string;
+  /** Why no server of the cluster answers; undefined while one does. */
+  readonly trouble: string | undefined;
+}
+
+/**
+ * Whether this worker reaches its cluster: the kubelet says it is well without. Undefined where root
+ * has not told which server it joined.
+ */
+export async function askServer(
+  deps: { readonly files: Files; readonly http: Http },
+  path: string,
+): Promise<ServerContact | undefined> {
+  const server = await readServer(deps.files, path);
+  if (server === undefined) {
+    return undefined;
+  }
+  const [direct, balanced] = await Promise.all([
+    trouble(deps.http, server.url, server.ca),
+    trouble(deps.http, BALANCER_URL, server.ca),
+  ]);
+  const reached = direct === undefined || balanced === undefined;
+  return { url: server.url, trouble: reached ? undefined : direct };
+}
+
+async function readServer(files: Files, path: string): Promise<JoinedServer | undefined> {
+  try {
+    const text = await files.readText(path, JOINED_SERVER_LIMIT_BYTES);
+    return text === undefined ? undefined : JoinedServer.safeParse(JSON.parse(text)).data;
+  } catch (thrown) {
+    if (thrown instanceof AgentError || thrown instanceof SyntaxError) {
+      return undefined; // Then nothing is known of it; `status` says so.
+    }
+    throw thrown;
+  }
+}
+
+async function trouble(http: Http, url: string, ca: string): Promise<string | undefined> {
+  try {
+    const response = await http(`${url}${PATH}`, {
+      tls: { ca },
+      redirect: 'manual',
+      signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
+    });
+    await response.body?.cancel();
+    return response.status < 500 ? undefined : `it answers ${response.status}; it may still start`;
+  } catch (thrown) {
+    return troubleOf(thrown);
+  }
+}

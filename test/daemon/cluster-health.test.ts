@@ -1,0 +1,217 @@
+/** The agent is not well while its node, or what its node hangs on, is not; and says which. */
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { join } from 'node:path';
+import { serverHealth, workerHealth } from '../../src/daemon/health-parts.ts';
+import type { Readiness } from '../../src/daemon/readiness.ts';
+import { LOOK_INTERVAL_MS, statusText, unitStatus } from '../../src/daemon/unit-status.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { systemFiles } from '../../src/platform/files.ts';
+import { systemHttp } from '../../src/platform/http.ts';
+import { type FakeKubernetes, startFakeKubernetes } from '../support/fake-kubernetes.ts';
+import { clientOf } from '../support/fake-kubernetes-client.ts';
+import { manualClock } from '../support/manual-clock.ts';
+import { memoryLog } from '../support/memory-log.ts';
+import { seededRandom } from '../support/seeded-random.ts';
+import { type TempDirectory, tempDirectory } from '../support/temp-dir.ts';
+import { makeCertificates } from '../support/tls.ts';
+import { until } from '../support/until.ts';
+
+const never = new AbortController().signal;
+const fine: Readiness = async () => ({ ready: true, reasons: [] });
+const SINCE = '2026-01-01T10:00:00Z';
+const STOPPED = {
+  type: 'Ready',
+  status: 'Unknown',
+  lastTransitionTime: SINCE,
+  message: 'Kubelet stopped posting node status.',
+};
+
+let directory: TempDirectory;
+let kubernetes: FakeKubernetes;
+let stop: AbortController;
+const running: Promise<unknown>[] = [];
+
+beforeEach(async () => {
+  directory = await tempDirectory();
+  kubernetes = await startFakeKubernetes();
+  stop = new AbortController();
+});
+afterEach(async () => {
+  stop.abort();
+  await Promise.all(running.splice(0));
+  await kubernetes[Symbol.asyncDispose]();
+  await directory[Symbol.asyncDispose]();
+});
+
+const put = (name: string, condition: object, labels: Record<string, string> = {}) =>
+  kubernetes.put(`/api/v1/nodes/${name}`, {
+    metadata: { labels },
+    status: { conditions: [condition] },
+  });
+const READY = { type: 'Ready', status: 'True' };
+const CONTROL_PLANE = { 'node-role.kubernetes.io/control-plane': 'true' };
+
+async function server(readiness: Readiness = fine) {
+  const deps = { clock: systemClock, random: seededRandom(1), log: memoryLog() };
+  const health = serverHealth({ ...deps, client: clientOf(kubernetes) }, readiness, 'Own');
+  for (const service of health.services) {
+    running.push((await service.start(stop.signal)).done);
+  }
+  return health;
+}
+
+test('a server is ready with its node, and warns of another one that is not', async () => {
+  put('own', READY, CONTROL_PLANE);
+  put('worker-1', READY);
+  put('worker-2', STOPPED);
+  const health = await server();
+  expect(await health.readiness(never)).toEqual({ ready: true, reasons: [] });
+  const { nodes, warnings } = await health.view();
+  expect(warnings).toEqual([
+    {
+      code: 'NODE_NOT_READY',
+      message: `Node "worker-2" is not ready since ${SINCE}: Kubelet stopped posting node status.`,
+      hint: 'On that machine: systemctl status k3s-agent',
+    },
+  ]);
+  expect({ ...nodes, list: nodes?.list.slice(0, 1) }).toEqual({
+    total: 4,
+    ready: 3,
+    list: [
+      {
+        name: 'worker-2',
+        role: 'worker',
+        ready: false,
+        since: SINCE,
+        reason: 'Kubelet stopped posting node status.',
+        self: false,
+      },
+    ],
+  });
+  expect(nodes?.list.filter(({ self }) => self)).toEqual([
+    { name: 'own', role: 'server', ready: true, since: null, reason: null, self: true },
+  ]);
+});
+
+test('a server whose own node is not ready is not ready, and is again when it is', async () => {
+  put('own', STOPPED, CONTROL_PLANE);
+  const health = await server();
+  expect(await health.readiness(never)).toEqual({
+    ready: false,
+    reasons: [
+      {
+        code: 'K3S_NOT_READY',
+        message: `The node of this machine, "own", is not ready since ${SINCE}: Kubelet stopped posting node status.`,
+        hint: 'Look at: sudo journalctl -u k3s',
+      },
+    ],
+  });
+  const asks = () => kubernetes.requests.filter((each) => each === 'GET /api/v1/nodes');
+  await until('it follows the nodes', () => asks().length > 1);
+  put('own', READY);
+  await until('its node is ready', async () => (await health.readiness(never)).ready);
+});
+
+test('a server that is no node of its cluster is not ready', async () => {
+  const { ready, reasons } = await (await server()).readiness(never);
+  expect({ ready, codes: reasons.map(({ code }) => code) }).toEqual({
+    ready: false,
+    codes: ['K3S_NOT_READY'],
+  });
+});
+
+test('what was known of the nodes counts for nothing while Kubernetes does not answer', async () => {
+  const reasons = [{ code: 'KUBERNETES_API', message: 'Cannot reach Kubernetes' }];
+  const health = await server(async () => ({ ready: false, reasons }));
+  expect(await health.readiness(never)).toEqual({ ready: false, reasons });
+});
+
+/** A worker whose kubelet is well, with a server that answers as told. */
+async function worker(answer: (() => Response) | undefined) {
+  const { ca, cert, key } = await makeCertificates(['127.0.0.1']);
+  const api = Bun.serve({ port: 0, tls: { cert, key }, fetch: () => (answer ?? Response.error)() });
+  const url = `https://127.0.0.1:${api.port}`;
+  if (answer === undefined) {
+    await api.stop(true);
+  }
+  await Bun.write(join(directory.path, 'server.json'), JSON.stringify({ v: 1, url, ca }));
+  const http: typeof systemHttp = async (address, init) =>
+    address.startsWith('http://127.0.0.1:10248') ? new Response('ok') : systemHttp(address, init);
+  const clock = manualClock();
+  const deps = { clock, files: systemFiles('/'), http };
+  return { url, api, health: workerHealth(deps, join(directory.path, 'server.json')) };
+}
+
+test('a worker is ready while its server answers, also where that asks who is there', async () => {
+  const { url, api, health } = await worker(() => new Response('', { status: 401 }));
+  expect(await health.readiness(never)).toEqual({ ready: true, reasons: [] });
+  expect(await health.view()).toEqual({ warnings: [], server: { url, trouble: null } });
+  await api.stop(true);
+});
+
+test.each([
+  ['is down', undefined, 'it refuses connections'],
+  ['still starts', () => new Response('', { status: 503 }), 'it answers 503; it may still start'],
+])(
+  'a worker whose server %s is not ready, although its kubelet is well',
+  async (_, answer, why) => {
+    const { url, api, health } = await worker(answer);
+    expect(await health.readiness(never)).toEqual({
+      ready: false,
+      reasons: [
+        {
+          code: 'SERVER_UNREACHABLE',
+          message: `The server of the cluster, ${url}, does not answer: ${why}`,
+          hint: 'On the server: systemctl status k3s; between the machines: port 6443 must be open',
+        },
+      ],
+    });
+    expect(await health.view()).toEqual({ warnings: [], server: { url, trouble: why } });
+    await api.stop(true);
+  },
+);
+
+test('a worker that was not told its server says so, and goes by its kubelet', async () => {
+  const { api, health } = await worker(() => new Response(''));
+  await Bun.write(join(directory.path, 'server.json'), '{"v":2}');
+  expect(await health.view()).toEqual({ warnings: [], server: null });
+  expect(await health.readiness(never)).toEqual({ ready: true, reasons: [] });
+  await api.stop(true);
+});
+
+test('systemd is told how the agent is when that changes, and not more often', async () => {
+  const clock = manualClock();
+  const told: string[] = [];
+  let reasons = [{ code: 'A', message: 'next try in 9 s' }];
+  const service = unitStatus({
+    clock,
+    notify: (state) => void told.push(state),
+    health: {
+      readiness: async () => ({ ready: reasons.length === 0, reasons }),
+      warnings: () => [],
+    },
+  });
+  running.push((await service.start(stop.signal)).done);
+  const look = async () => {
+    await clock.whenSleeping(1);
+    clock.advance(LOOK_INTERVAL_MS);
+    await clock.whenSleeping(1);
+  };
+  await look();
+  reasons = [{ code: 'A', message: 'next try in 4 s' }];
+  await look();
+  await look();
+  reasons = [];
+  await look();
+  await look();
+  expect(told).toEqual(['STATUS=not ready; next try in 9 s [A]', 'STATUS=ready']);
+});
+
+test('a status is one short line, whatever the reasons are made of', () => {
+  const message = 'a\r\nREADY=1\u0000\u001b[31m\u2028b\u{1f600}';
+  const text = statusText({ ready: false, reasons: [{ code: 'X', message }] }, []);
+  expect(text).toBe('not ready; a READY=1 [31m b [X]');
+  const long = statusText({ ready: true, reasons: [] }, [{ code: 'X', message: 'y'.repeat(999) }]);
+  expect(long).toHaveLength(200);
+  expect(long).toStartWith('ready; yyy');
+});
