@@ -134,7 +134,7 @@ function difference(expected: AgentExpectation, health: DetailedHealth): Reason 
 }
 
 function controlPlaneOf({ session }: DetailedHealth): string {
-  return session.phase === 'standalone' ? 'none' : session.control_plane;
+  return session.phase === 'standalone' ? 'none' : (session.control_plane ?? 'none');
 }
 
 function notReady({ code, message, hint }: Reason): AgentError {

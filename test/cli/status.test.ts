@@ -109,3 +109,36 @@ test('status says that no agent runs when there is no socket', async () => {
     'pipeops-agent: hint: See whether it runs: systemctl status pipeops-agent\n',
   );
 });
+
+test('status names the nodes, and does not look well while one of them is not ready', async () => {
+  const node = { role: 'worker', ready: true, since: null, reason: null, self: false } as const;
+  const nodes = {
+    total: 3,
+    ready: 2,
+    list: [
+      { ...node, name: 'worker-2', ready: false, since: '2026-01-01T00:00:00Z', reason: 'gone' },
+      { ...node, name: 'server-1', role: 'server', self: true },
+      { ...node, name: 'worker-1' },
+    ],
+  };
+  const warnings = [{ code: 'NODE_NOT_READY', message: 'Node "worker-2" is not ready' }];
+  await using _ = daemonAnswers(() => Response.json({ ...HEALTH, nodes, warnings }));
+  const { stdout } = await cli().run('status');
+  expect(stdout).toContain('Ready     yes, but something is wrong in the cluster: see below\n');
+  expect(stdout).toContain(
+    'Nodes     2 of 3 ready: server-1 (this machine), worker-1; not ready: worker-2\n',
+  );
+  expect(stdout).toEndWith('\nNode "worker-2" is not ready [NODE_NOT_READY]\n');
+});
+
+test('status of a worker shows its server, and nothing that only a server knows', async () => {
+  const agent = { ...HEALTH.agent, role: 'node', cluster_name: null } as const;
+  const server = { url: 'https://10.0.0.1:6443', trouble: 'it refuses connections' };
+  const session = { ...HEALTH.session, control_plane: null };
+  await using _ = daemonAnswers(() => Response.json({ ...HEALTH, agent, server, session }));
+  expect((await cli().run('status')).stdout).toBe(`Agent    agent-1, version 1.2.3, role node
+Running  for 1m 30s, 50 MiB, pid 7
+Ready    yes
+Server   https://10.0.0.1:6443, no answer: it refuses connections
+`);
+});
