@@ -40,7 +40,7 @@ export function unitWatch(deps: Deps, unit: string): UnitWatch {
     lastCount = now;
   };
   const begin = async () => {
-    since = { cursor: await journalEnd(deps) };
+    since = { cursor: await journalEnd(deps, unit) };
     lastCount = Number((await unitProperties(deps, unit, ['NRestarts']))['NRestarts'] ?? 0);
     restarts = 0;
   };
@@ -67,9 +67,12 @@ export function hasFailed({ state, restarts }: UnitReport): boolean {
   return state === 'failed' || restarts >= RESTARTS_MAX;
 }
 
-/** Where the journal ends now; undefined while it is empty. */
-async function journalEnd(deps: Deps): Promise<string | undefined> {
-  const text = await journalctl(deps, ['--lines=1', '--show-cursor']);
+/**
+ * Where its lines end now; undefined while there are none. A cursor of another unit's line would have
+ * journalctl skip the first line of this one.
+ */
+async function journalEnd(deps: Deps, unit: string): Promise<string | undefined> {
+  const text = await journalctl(deps, ['--lines=1', '--show-cursor', `_SYSTEMD_UNIT=${unit}`]);
   return /^-- cursor: (.+)$/m.exec(text)?.[1];
 }
 
