@@ -32,8 +32,15 @@ function wayToAllow(rule: string): string {
         : `${ROOT} by "resources" in a policy: ${BY_FILE}`;
     case 'pod-security':
       return `${ROOT} by "pod_security: privileged" in a policy: ${BY_FILE}`;
+    case 'tunnel.kubernetes_api':
+      return `${ROOT} by "tunnel: {kubernetes_api: true}" in a policy: ${BY_FILE}`;
     case 'protected-namespaces':
       return "No policy allows it: these namespaces are the cluster's and the agent's own";
+    case 'protected-names':
+    case 'namespaces':
+    case 'own-tokens':
+    case 'webhooks':
+      return 'No policy allows it: docs/POLICY.md says what for';
     default:
       return 'Only root on this machine can change what is allowed';
   }

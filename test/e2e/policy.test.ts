@@ -22,6 +22,8 @@ import {
   protectedNameWrites,
   protectedWrites,
   WIDE_POLICY,
+  WIDGETS,
+  widgetWrites,
 } from './policy/writes.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
@@ -50,6 +52,8 @@ beforeAll(async () => {
     const web = JSON.stringify(pod(namespace));
     await saysInTheEnd(() => kubectl(['create', '-f', '-'], web), 'pod/web created');
   }
+  const widgets = await kubectl(['create', '-f', '-'], JSON.stringify(WIDGETS));
+  expect(widgets).toContain('created');
   await apply({});
   const { stdout: ca } = await server.exec([
     'cat',
@@ -165,7 +169,12 @@ test(
   'what root grants beyond the presets meets the same walls',
   async () => {
     await apply(WIDE_POLICY);
-    await comeTo([...grantedWrites(NODE), ...nodeWrites(NODE), ...namespaceWrites()]);
+    await comeTo([
+      ...grantedWrites(NODE),
+      ...widgetWrites(),
+      ...nodeWrites(NODE),
+      ...namespaceWrites(),
+    ]);
   },
   TEST_TIMEOUT_MS,
 );

@@ -42,7 +42,7 @@ export const PODS_VARIABLE = {
 };
 
 const CONTAINERS = CONTAINER_LISTS.map(
-  (field) => `(has(t.spec.${field}) ? t.spec.${field} : [])`,
+  (field) => `(has(t.spec.${field}) && type(t.spec.${field}) == list ? t.spec.${field} : [])`,
 ).join(' + ');
 const FOR_WINDOWS = "(has(t.spec.os) && t.spec.os.name == 'windows')";
 

@@ -283,6 +283,44 @@ export function grantedWrites(node: string): readonly Attempt[] {
   ];
 }
 
+/** A kind that is not Kubernetes' own, whose objects may hold anything. */
+export const WIDGETS = {
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  metadata: { name: 'widgets.example.com' },
+  spec: {
+    ...{ group: 'example.com', scope: 'Namespaced', names: { plural: 'widgets', kind: 'Widget' } },
+    versions: [
+      {
+        ...{ name: 'v1', served: true, storage: true },
+        schema: {
+          openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
+        },
+      },
+    ],
+  },
+};
+
+/** Pods are found where Kubernetes has them; what only looks a little like one is let through. */
+export function widgetWrites(): readonly Attempt[] {
+  const path = '/apis/example.com/v1/namespaces/shop/widgets';
+  const widget = (spec: unknown, outcome: Outcome): Attempt => {
+    const body = { apiVersion: 'example.com/v1', kind: 'Widget', metadata: { name: 'w' }, spec };
+    return [`a widget ${JSON.stringify(spec)}`, create(path, body), outcome];
+  };
+  const root = { containers: [{ securityContext: { privileged: true } }] };
+  const fine = [
+    ...['x', null, [1], {}, { template: 'x' }, { template: { spec: 'x' } }, { jobTemplate: 7 }],
+    ...[{ template: { spec: { volumes: 1 } } }, { containers: 'x' }, { containers: ['a', 'b'] }],
+    ...[{ containers: { a: 1 } }, { template: { spec: { containers: [{ image: 'x' }] } } }],
+  ];
+  return [
+    ...fine.map((spec) => widget(spec, 'allowed')),
+    widget({ template: { spec: root } }, 'pod-security'),
+    widget(root, 'pod-security'),
+  ];
+}
+
 export const NARROW_POLICY = {
   commands: { deny: ['cordon', 'uncordon', 'drain'] },
   namespaces: { allow: ['shop*', 'new'], deny: ['shop-bank'] },
