@@ -1,7 +1,9 @@
 import { AgentError } from '../core/errors.ts';
 import type { Clock, Exec, Files } from '../core/ports.ts';
+import { AdminKubeconfig } from '../protocol/kubeconfig.ts';
 import type { LocalAccess } from '../protocol/local-api.ts';
 import { readClusterInfo } from './cluster-info.ts';
+import type { KubeconfigEntries } from './kubeconfig-merge.ts';
 import { K3S_ADMIN_KUBECONFIG_FILE } from './paths.ts';
 
 /** What k3s writes as its own address. */
@@ -27,23 +29,32 @@ export async function clusterKubeconfig(deps: {
   return text.replaceAll(LOCAL_SERVER, info.servers[0] ?? LOCAL_SERVER);
 }
 
-/** A kubeconfig (JSON, which is YAML) that goes through the agent and its policy. */
-export function localKubeconfig(access: LocalAccess): string {
-  const name = 'pipeops-agent';
+/** The same for a merge: k3s calls everything "default", as every other k3s does. */
+export function clusterEntries(text: string, name: string): KubeconfigEntries {
+  const { clusters, users } = AdminKubeconfig.parse(Bun.YAML.parse(text));
+  return { name, cluster: clusters[0].cluster, user: users[0].user };
+}
+
+/** The way through the agent and its policy. */
+export function localEntries(access: LocalAccess): KubeconfigEntries {
+  return {
+    name: 'pipeops-agent',
+    cluster: {
+      server: access.server,
+      'certificate-authority-data': Buffer.from(access.certificate).toString('base64'),
+    },
+    // By file: no secret stands in here, and a restart of the agent changes nothing.
+    user: { tokenFile: access.token_file },
+  };
+}
+
+/** A whole kubeconfig: JSON, which is YAML. */
+export function kubeconfigOf({ name, cluster, user }: KubeconfigEntries): string {
   const kubeconfig = {
     apiVersion: 'v1',
     kind: 'Config',
-    clusters: [
-      {
-        name,
-        cluster: {
-          server: access.server,
-          'certificate-authority-data': Buffer.from(access.certificate).toString('base64'),
-        },
-      },
-    ],
-    // By file: no secret stands in here, and a restart of the agent changes nothing.
-    users: [{ name, user: { tokenFile: access.token_file } }],
+    clusters: [{ name, cluster }],
+    users: [{ name, user }],
     contexts: [{ name, context: { cluster: name, user: name } }],
     'current-context': name,
   };

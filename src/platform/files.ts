@@ -159,8 +159,11 @@ async function lookUpOwner(root: string, owner: string): Promise<{ uid: number; 
   return { uid, gid };
 }
 
-/** passwd(5) and group(5) both have the name in field 1 and the number in field 3. */
+/** passwd(5) and group(5) both have the name in field 1 and the number in field 3; a number is itself. */
 async function lookUpId(databasePath: string, name: string): Promise<number> {
+  if (/^\d+$/.test(name)) {
+    return Number(name);
+  }
   const text = await Bun.file(databasePath).text();
   for (const line of text.split('\n')) {
     const fields = line.split(':');

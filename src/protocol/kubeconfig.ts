@@ -23,6 +23,13 @@ export const Kubeconfig = z.looseObject({
 });
 export type Kubeconfig = z.infer<typeof Kubeconfig>;
 
+const Part = z.record(z.string(), z.unknown());
+/** Of what k3s writes, the one cluster and the one user. */
+export const AdminKubeconfig = z.looseObject({
+  clusters: z.tuple([z.looseObject({ cluster: Part })]),
+  users: z.tuple([z.looseObject({ user: Part })]),
+});
+
 export interface KubeconfigContent {
   readonly server: string;
   /** PEM. */

@@ -81,6 +81,28 @@ test("kubeconfig is the administrator's with the address that others reach", asy
   expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: 'server: https://10.0.0.1:6443\n' });
 });
 
+test("--merge gives the administrator's the name of the cluster: every k3s calls its own default", async () => {
+  const mode = 0o600;
+  for (const path of ['/var/lib/rancher/k3s/server/tls', '/etc/rancher/k3s', '/root/.kube']) {
+    await machine.files.makeDirectory(path, { mode: 0o700 });
+  }
+  await machine.files.writeAtomic('/var/lib/rancher/k3s/server/tls/server-ca.crt', 'CA', { mode });
+  const cluster = { server: 'https://127.0.0.1:6443', 'certificate-authority-data': 'Q0E=' };
+  const k3sKubeconfig = JSON.stringify({
+    clusters: [{ name: 'default', cluster }],
+    users: [{ name: 'default', user: { token: 'secret' } }],
+  });
+  await machine.files.writeAtomic('/etc/rancher/k3s/k3s.yaml', k3sKubeconfig, { mode });
+  const ran = await machine.run(['kubeconfig', '--merge'], { env: { HOME: '/root' } });
+  expect([ran.exitCode, ran.stdout]).toEqual([0, '']);
+  const merged = Bun.YAML.parse((await machine.files.readText('/root/.kube/config')) ?? '');
+  expect(merged).toMatchObject({
+    clusters: [{ name: 'Node-1', cluster: { ...cluster, server: 'https://10.0.0.1:6443' } }],
+    users: [{ name: 'Node-1', user: { token: 'secret' } }],
+    'current-context': 'Node-1',
+  });
+});
+
 test('kubeconfig without --local is for root, and needs a server', async () => {
   const asUser = await cliContext({ root: directory.path, uid: 1000 }).run('kubeconfig');
   expect([asUser.exitCode, asUser.stdout]).toEqual([4, '']);
