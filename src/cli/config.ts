@@ -1,6 +1,9 @@
 import { describeSettings } from '../config/describe.ts';
 import type { LoadedConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { AgentError, expectedError } from '../core/errors.ts';
 import { JSON_FLAG } from './common-flags.ts';
+import type { CliContext } from './context.ts';
 import type { SubcommandDefinition } from './define-subcommand.ts';
 import { configPathOf, loadEffectiveConfig } from './effective-config.ts';
 import { renderTable } from './render.ts';
@@ -51,8 +54,45 @@ export const configValidateSubcommand: SubcommandDefinition = {
   positionals: [],
   needsRoot: false,
   run: async (context, { flags }) => {
-    await loadEffectiveConfig(context, flags);
-    context.io.stderr(`${configPathOf(flags)}: no problems\n`);
+    const path = configPathOf(flags);
+    const { config } = await loadEffectiveConfig(context, flags);
+    if ((await context.files.stat(path)) === undefined) {
+      throw new AgentError('NOT_FOUND', `There is no ${path} to check`, {
+        hint: 'Name a file with --config; "install" writes the usual one',
+      });
+    }
+    const problems = await fileProblems(context, config, path);
+    if (problems.length > 0) {
+      throw new AgentError(
+        'CONFIG_INVALID',
+        `The configuration has ${problems.length === 1 ? 'one problem' : `${problems.length} problems`}:\n` +
+          problems.map((problem) => `  - ${problem}`).join('\n'),
+        { hint: `Correct ${path}, or the file that is named`, details: { problems } },
+      );
+    }
+    context.io.stderr(`${path}: no problems\n`);
     return 0;
   },
 };
+
+/** What the daemon reads besides: the certificates, and the policy beside the configuration. */
+async function fileProblems(
+  context: CliContext,
+  { control_plane: { ca_file } }: Config,
+  configPath: string,
+): Promise<readonly string[]> {
+  const { dirname, join } = await import('node:path');
+  const { readCaFile } = await import('../control-plane/ca-file.ts');
+  const { readPolicyFile } = await import('../policy/read-policy-file.ts');
+  const ca = ca_file === undefined ? undefined : await readCaFile(context.files, ca_file);
+  const policy = await readPolicyFile(context, join(dirname(configPath), 'policy.yaml')).catch(
+    expectedError,
+  );
+  return [
+    ...(ca !== undefined && 'problem' in ca ? [`control_plane.ca_file: ${ca.problem}`] : []),
+    ...(ca_file !== undefined && /^\/(root|home|run\/user)\//.test(ca_file)
+      ? [`control_plane.ca_file: the agent's unit does not let it see ${ca_file}`]
+      : []),
+    ...(policy instanceof AgentError ? [`policy.yaml: ${policy.message}`] : []),
+  ];
+}

@@ -1,5 +1,6 @@
 /** The way out of this machine, as the settings and the environment describe it. */
 import type { Config } from '../config/schema.ts';
+import { readCaFile } from '../control-plane/ca-file.ts';
 import { AgentError } from '../core/errors.ts';
 import type { Network } from '../core/ports.ts';
 import { credentialsOf, type ProxySettings } from '../core/proxy-settings.ts';
@@ -27,13 +28,13 @@ export async function readCa(context: CliContext, config: Config): Promise<strin
   if (path === undefined) {
     return undefined;
   }
-  const pem = await context.files.readText(path);
-  if (pem === undefined || !pem.includes('-----BEGIN CERTIFICATE-----')) {
-    throw new AgentError('CONFIG_INVALID', `There is no certificate (PEM) in ${path}`, {
+  const file = await readCaFile(context.files, path);
+  if ('problem' in file) {
+    throw new AgentError('CONFIG_INVALID', `Cannot use --ca-file: ${file.problem}`, {
       hint: 'Correct --ca-file (PIPEOPS_CA_FILE)',
     });
   }
-  return pem;
+  return file.pem;
 }
 
 /** How k3s is fetched. */

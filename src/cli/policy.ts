@@ -105,14 +105,14 @@ export const policyApplySubcommand: SubcommandDefinition = {
     const { changePolicy } = await import('../host/policy-file.ts');
     const { permissionsManifest } = await import('./kubernetes-account.ts');
     const { waitForPolicy } = await import('./wait-for-policy.ts');
-    const { text, policy } = await wantedPolicy(context, flags);
+    const { path, text, policy } = await wantedPolicy(context, flags);
     if ((await context.files.stat(K3S_SERVER_CA_FILE)) === undefined) {
       throw new AgentError('NOT_A_SERVER', 'This machine is not a server of a cluster', {
         hint: 'Run this on the machine that was set up with: pipeops-agent install',
       });
     }
     const previous = await policyInForce(context);
-    await changePolicy(context, {
+    const backup = await changePolicy(context, {
       text,
       manifest: permissionsManifest(policy),
       previousManifest: previous === undefined ? undefined : permissionsManifest(previous),
@@ -121,12 +121,19 @@ export const policyApplySubcommand: SubcommandDefinition = {
     if (flags['json'] === true) {
       const document = {
         preset: policy.preset,
+        file: path ?? null,
         previous_preset: previous?.preset ?? null,
+        previous_file_kept_as: backup ?? null,
         in_force: when === 'now',
       };
       context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
     } else {
-      context.io.stderr(`${IN_FORCE[when]}: preset ${policy.preset}\n`);
+      const what =
+        path === undefined
+          ? `preset ${policy.preset}`
+          : `${path}, on top of preset ${policy.preset}`;
+      const kept = backup === undefined ? '' : `The one before is kept as ${backup}\n`;
+      context.io.stderr(`${IN_FORCE[when]}: ${what}\n${kept}`);
     }
     return 0;
   },
@@ -136,7 +143,7 @@ export const policyApplySubcommand: SubcommandDefinition = {
 async function wantedPolicy(
   context: CliContext,
   flags: Readonly<Record<string, string | boolean>>,
-): Promise<{ readonly text: string; readonly policy: PolicyFile }> {
+): Promise<{ readonly path?: string; readonly text: string; readonly policy: PolicyFile }> {
   const { preset, file } = flags;
   if ((preset === undefined) === (file === undefined)) {
     throw new AgentError('USAGE', 'Give either --preset or --file', {
@@ -156,7 +163,7 @@ async function wantedPolicy(
   if (text === undefined) {
     throw new AgentError('USAGE', `There is no file ${path}`, { hint: 'Check the path' });
   }
-  return { text, policy: parsePolicyFile(text, path) };
+  return { path, text, policy: parsePolicyFile(text, path) };
 }
 
 /** Undefined where the file cannot be used: then nothing is in force, and nothing to go back to. */

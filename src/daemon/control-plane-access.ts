@@ -2,6 +2,7 @@
  * How the session gets to the control plane and past its door: what stands in files of their own, which
  * may be replaced while the daemon runs.
  */
+import { readCaFile } from '../control-plane/ca-file.ts';
 import { toAgentError } from '../core/errors.ts';
 import { oneAtATime } from '../core/one-at-a-time.ts';
 import type { Clock, Files, Log } from '../core/ports.ts';
@@ -19,6 +20,8 @@ export interface ControlPlaneAccess {
   readonly token: string | undefined;
   /** Certificates (PEM) to trust instead of the public ones. */
   readonly ca: string | undefined;
+  /** Why the file of those cannot be used, while it cannot: then nobody is trusted. */
+  readonly caProblem: string | undefined;
   /** `user:password`, or ''. */
   readonly proxyCredentials: string;
 }
@@ -103,9 +106,11 @@ async function repeat(clock: Clock, work: () => Promise<void>, signal: AbortSign
 async function read(files: Files, paths: AccessPaths): Promise<ControlPlaneAccess> {
   const token = (await files.readText(paths.token, TOKEN_LIMIT_BYTES))?.trim();
   const kept = await files.readText(paths.proxyCredentials, PROXY_CREDENTIALS_LIMIT_BYTES);
+  const ca = paths.ca === undefined ? undefined : await readCaFile(files, paths.ca);
   return {
     token: token === '' ? undefined : token,
-    ca: paths.ca === undefined ? undefined : await files.readText(paths.ca),
+    ca: ca !== undefined && 'pem' in ca ? ca.pem : undefined,
+    caProblem: ca !== undefined && 'problem' in ca ? ca.problem : undefined,
     proxyCredentials: kept?.trim() ?? '',
   };
 }

@@ -24,6 +24,7 @@ import type { ClusterRoutes } from '../tunnel/routes/cluster-routes.ts';
 import { announcing, type RouteSyncDeps, routeSync } from '../tunnel/routes/route-sync.ts';
 import type { ControlPlaneAccess, LiveAccess } from './control-plane-access.ts';
 import { renewedNetwork } from './renewed-network.ts';
+import { unusableNetwork } from './unusable-network.ts';
 import { whileWanted } from './while-wanted.ts';
 
 const BYTES_PER_GB = 1024 ** 3;
@@ -51,11 +52,12 @@ export interface SessionParts {
 export function sessionServices(parts: SessionParts, config: Config, agentId: string): Service {
   const { clock, random, access } = parts;
   const { control_plane: settings } = config;
-  const network = () =>
-    parts.network({
-      ca: access.current().ca,
-      proxy: proxySettings(parts, config, access.current()),
-    });
+  const network = () => {
+    const { ca, caProblem } = access.current();
+    return caProblem === undefined
+      ? parts.network({ ca, proxy: proxySettings(parts, config, access.current()) })
+      : unusableNetwork(`${caProblem} (control_plane.ca_file)`);
+  };
   const token = async () => access.current().token;
   const pace = sessionPace(parts, {
     heartbeatIntervalMs: durationMs(settings.heartbeat_interval),

@@ -1,4 +1,4 @@
-import { AgentError, messageOf } from '../core/errors.ts';
+import { AgentError } from '../core/errors.ts';
 
 /** What one cluster adds to a kubeconfig; all three have the same name. */
 export interface KubeconfigEntries {
@@ -79,8 +79,8 @@ function parse(text: string, path: string): Document {
   let parsed: unknown;
   try {
     parsed = Bun.YAML.parse(text) ?? {};
-  } catch (cause) {
-    throw notKubeconfig(path, messageOf(cause));
+  } catch {
+    throw notKubeconfig(path, 'it is no YAML');
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
     throw notKubeconfig(path, 'it holds no sections');

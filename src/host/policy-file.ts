@@ -1,11 +1,18 @@
+import { basename, dirname } from 'node:path';
 import { AgentError, toAgentError } from '../core/errors.ts';
-import type { Exec, Files } from '../core/ports.ts';
+import type { Clock, Exec, Files } from '../core/ports.ts';
+import { POLICY_PRESETS } from '../protocol/policy-file.ts';
 import { kubectl } from './kubectl.ts';
 import { kubectlTrouble } from './kubectl-words.ts';
 import { AGENT_USER, POLICY_FILE } from './paths.ts';
 import type { Step } from './steps.ts';
 
+/** Policies that somebody wrote and that were replaced; the oldest go. */
+const BACKUPS_MAX = 5;
+const BACKUP_PREFIX = `${basename(POLICY_FILE)}.before-`;
+
 interface Deps {
+  readonly clock: Clock;
   readonly exec: Exec;
   readonly files: Files;
 }
@@ -54,12 +61,15 @@ export interface PolicyChange {
 /**
  * Permissions first, then the file: the agent never believes that it may what Kubernetes forbids.
  * When either fails, both are as before.
+ * @returns where the file that was replaced is kept, if somebody wrote that
  * @throws AgentError KUBERNETES_API, FILE_ACCESS, DISK_FULL
  */
-export async function changePolicy(deps: Deps, change: PolicyChange): Promise<void> {
+export async function changePolicy(deps: Deps, change: PolicyChange): Promise<string | undefined> {
+  const backup = await keepHandWritten(deps, change.text);
   try {
     await applyPermissions(deps, change.manifest);
     await writePolicyFile(deps, change.text);
+    return backup;
   } catch (thrown) {
     if (change.previousManifest !== undefined) {
       await goBack(deps, change.previousManifest, toAgentError(thrown));
@@ -68,7 +78,30 @@ export async function changePolicy(deps: Deps, change: PolicyChange): Promise<vo
   }
 }
 
-async function goBack(deps: Deps, manifest: string, because: AgentError): Promise<void> {
+/** What we wrote ourselves can be had again by its preset. */
+async function keepHandWritten({ clock, files }: Deps, next: string): Promise<string | undefined> {
+  const text = await files.readText(POLICY_FILE);
+  const ours = POLICY_PRESETS.map(presetFileText);
+  if (text === undefined || text === next || ours.includes(text)) {
+    return undefined;
+  }
+  const directory = dirname(POLICY_FILE);
+  // Sorted by name they are sorted by time.
+  const time = clock.now().toISOString().replaceAll(/[:.]/g, '-');
+  const path = `${directory}/${BACKUP_PREFIX}${time}`;
+  await files.writeAtomic(path, text, { mode: 0o640, owner: `root:${AGENT_USER}` });
+  const kept = (await files.list(directory)).filter((name) => name.startsWith(BACKUP_PREFIX));
+  for (const name of kept.toSorted().slice(0, -BACKUPS_MAX)) {
+    await files.remove(`${directory}/${name}`);
+  }
+  return path;
+}
+
+async function goBack(
+  deps: Pick<Deps, 'exec'>,
+  manifest: string,
+  because: AgentError,
+): Promise<void> {
   try {
     await applyPermissions(deps, manifest);
   } catch (thrown) {

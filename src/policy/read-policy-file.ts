@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { didYouMean } from '../core/did-you-mean.ts';
 import { AgentError, messageOf } from '../core/errors.ts';
 import type { Files } from '../core/ports.ts';
+import { duplicateKeys } from '../core/yaml-duplicates.ts';
 import {
   POLICY_COMMANDS,
   POLICY_FILE_LIMIT_BYTES,
@@ -64,6 +65,10 @@ export function parsePolicyFile(text: string, path: string): PolicyFile {
     raw = Bun.YAML.parse(text) ?? {};
   } catch (cause) {
     throw invalid(path, [`not YAML: ${messageOf(cause)}`]);
+  }
+  const twice = duplicateKeys(text);
+  if (twice.length > 0) {
+    throw invalid(path, twice);
   }
   const parsed = PolicyFile.safeParse(raw);
   if (!parsed.success) {

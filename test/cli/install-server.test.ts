@@ -145,9 +145,9 @@ test('install goes through the SOCKS5 proxy of the environment and keeps its pas
 });
 
 test.each([
-  ['is not there', undefined],
-  ['holds no certificate', 'not a certificate\n'],
-])('install refuses a --ca-file that %s', async (_, text) => {
+  ['is not there', 'there is no file /root/ca.pem', undefined],
+  ['holds no certificate', 'there is no certificate (PEM) in /root/ca.pem', 'not a certificate\n'],
+])('install refuses a --ca-file that %s', async (_, problem, text) => {
   if (text !== undefined) {
     await machine.put('/root/ca.pem', text);
     before = await machine.listing();
@@ -155,7 +155,7 @@ test.each([
   expect(errorOf(await refusedInstall([...INSTALL, '--ca-file', '/root/ca.pem']))).toEqual({
     exitCode: 3,
     code: 'CONFIG_INVALID',
-    message: 'There is no certificate (PEM) in /root/ca.pem',
+    message: `Cannot use --ca-file: ${problem}`,
     hint: 'Correct --ca-file (PIPEOPS_CA_FILE)',
   });
 });

@@ -10,6 +10,7 @@ import {
   type SimulatedMachine,
   simulatedMachine,
 } from '../support/simulated-machine.ts';
+import { makeCertificates } from '../support/tls.ts';
 
 const ENV = { PIPEOPS_API_URL: CONTROL_PLANE, PIPEOPS_K3S_MIRROR: MIRROR };
 const INSTALL = ['install', '--token-file', '/root/token', '--cluster-name', 'test', '--json'];
@@ -227,10 +228,11 @@ describe('install', () => {
   });
 
   test('keeps a copy of the CA certificate that the daemon can read', async () => {
-    await machine.files.writeAtomic('/root/ca.pem', CLUSTER_CA, { mode: 0o600 });
+    const { ca } = await makeCertificates(['127.0.0.1']);
+    await machine.files.writeAtomic('/root/ca.pem', ca, { mode: 0o600 });
     await install(INSTALL, { PIPEOPS_CA_FILE: '/root/ca.pem' });
     const copy = '/etc/pipeops-agent/control-plane-ca.pem';
-    expect(await machine.files.readText(copy)).toBe(CLUSTER_CA);
+    expect(await machine.files.readText(copy)).toBe(ca);
     expect(await machine.files.readText('/etc/pipeops-agent/config.yaml')).toContain(copy);
   });
 

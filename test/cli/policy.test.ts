@@ -35,6 +35,48 @@ const state = async () => [await machine.files.readText(POLICY_FILE), await acco
 const write = (path: string, text: string) =>
   machine.files.writeAtomic(path, text, { mode: 0o640 });
 
+describe('a policy that somebody wrote', () => {
+  const backups = async () =>
+    (await machine.files.list('/etc/pipeops-agent')).filter((name) => name.includes('.before-'));
+
+  test('is kept when another takes its place, at most five of them; a preset is not', async () => {
+    await install();
+    expect((await apply('--preset', 'operate')).exitCode).toBe(0);
+    expect(await backups()).toEqual([]);
+    for (let number = 1; number <= 7; number += 1) {
+      await write(POLICY_FILE, `# mine ${number}\npreset: standard\n`);
+      const ran = await machine.run(['policy', 'apply', '--preset', 'operate']);
+      expect(ran.stderr).toMatch(
+        /^The policy is in force: preset operate\nThe one before is kept as \/etc\/pipeops-agent\/policy\.yaml\.before-\S+\n$/,
+      );
+    }
+    const kept = await backups();
+    expect(kept).toHaveLength(5);
+    const texts = await Promise.all(
+      kept.map((name) => machine.files.readText(`/etc/pipeops-agent/${name}`)),
+    );
+    expect(texts.sort()).toEqual([3, 4, 5, 6, 7].map((n) => `# mine ${n}\npreset: standard\n`));
+  });
+
+  test('is announced by its file', async () => {
+    await install();
+    await write('/root/mine.yaml', 'preset: standard\nexec: true\n');
+    const ran = await machine.run(['policy', 'apply', '--file', '/root/mine.yaml']);
+    expect(ran.stderr).toBe('The policy is in force: /root/mine.yaml, on top of preset standard\n');
+    expect(await backups()).toEqual([]);
+  });
+
+  test('is refused where a key stands twice: nobody can tell which was meant', async () => {
+    await install();
+    await write('/root/mine.yaml', 'preset: read-only\npreset: operate\n');
+    const ran = await apply('--file', '/root/mine.yaml');
+    expect(failure(ran)).toMatchObject({
+      code: 'POLICY_INVALID',
+      message: expect.stringContaining('line 2: preset stands there twice'),
+    });
+  });
+});
+
 describe('install', () => {
   test('writes the preset that was asked for, with its permissions, and keeps a file of root', async () => {
     expect((await install('--policy', 'operate')).exitCode).toBe(0);
@@ -70,7 +112,13 @@ describe('policy apply', () => {
     const ran = await apply('--preset', 'read-only');
     expect([ran.exitCode, JSON.parse(ran.stdout)]).toEqual([
       0,
-      { preset: 'read-only', previous_preset: 'standard', in_force: true },
+      {
+        preset: 'read-only',
+        previous_preset: 'standard',
+        file: null,
+        previous_file_kept_as: null,
+        in_force: true,
+      },
     ]);
     const [text, permissions] = await state();
     expect(text).toEndWith('\npreset: read-only\n');
@@ -137,7 +185,13 @@ describe('policy apply', () => {
     const ran = await apply('--preset', 'standard');
     expect([ran.exitCode, JSON.parse(ran.stdout)]).toEqual([
       0,
-      { preset: 'standard', previous_preset: null, in_force: true },
+      {
+        preset: 'standard',
+        previous_preset: null,
+        file: null,
+        previous_file_kept_as: expect.stringContaining('.before-'),
+        in_force: true,
+      },
     ]);
   });
 

@@ -84,7 +84,13 @@ test('the first request after policy apply meets the new policy', async () => {
   for (const preset of ['operate', 'standard', 'operate']) {
     expect(said(await apply(preset))).toEqual([
       0,
-      { preset, previous_preset: expect.anything(), in_force: true },
+      {
+        preset,
+        previous_preset: expect.anything(),
+        file: null,
+        previous_file_kept_as: null,
+        in_force: true,
+      },
     ]);
     refused.push(await isRefused(running));
   }
@@ -102,7 +108,13 @@ test('policy apply waits for a daemon that is starting', async () => {
   const running = await starting;
   expect(said(applied)).toEqual([
     0,
-    { preset: 'operate', previous_preset: 'standard', in_force: true },
+    {
+      preset: 'operate',
+      previous_preset: 'standard',
+      file: null,
+      previous_file_kept_as: null,
+      in_force: true,
+    },
   ]);
   expect(running && (await isRefused(running))).toBe(false);
 });
@@ -111,7 +123,13 @@ test('policy apply does not wait for a daemon that does not run', async () => {
   const applied = await apply('operate', { state: () => 'inactive' });
   expect(said(applied)).toEqual([
     0,
-    { preset: 'operate', previous_preset: 'standard', in_force: false },
+    {
+      preset: 'operate',
+      previous_preset: 'standard',
+      file: null,
+      previous_file_kept_as: null,
+      in_force: false,
+    },
   ]);
   expect(await isRefused(await start())).toBe(false);
 });
@@ -161,6 +179,12 @@ test('policy apply says so when a daemon of an older version takes it up by itse
   const older: Http = async () => Response.json({ error: { code: 'NOT_FOUND' } }, { status: 404 });
   expect(said(await apply('operate', { http: older }))).toEqual([
     0,
-    { preset: 'operate', previous_preset: 'standard', in_force: false },
+    {
+      preset: 'operate',
+      previous_preset: 'standard',
+      file: null,
+      previous_file_kept_as: null,
+      in_force: false,
+    },
   ]);
 });
