@@ -2,8 +2,9 @@
 import { expect, test } from 'bun:test';
 import { renderKubeconfig } from '../../src/protocol/kubeconfig.ts';
 import { makeCertificates } from '../support/tls.ts';
+import { until } from '../support/until.ts';
 import { runAgent } from './run-agent.ts';
-import { runDaemon, until } from './run-daemon.ts';
+import { runDaemon } from './run-daemon.ts';
 
 const TOKEN = 'environment-test-token';
 const KUBERNETES_TOKEN = 'environment-test-kubernetes-token';
@@ -34,7 +35,7 @@ test('no variable switches off the check of certificates', async () => {
     controlPlaneToken: TOKEN,
     env: { NODE_TLS_REJECT_UNAUTHORIZED: '0' },
   });
-  await until('it has tried twice', async () => ended >= 2);
+  await until('it has tried twice', () => ended >= 2);
   expect(received).toEqual([]);
 });
 
@@ -56,7 +57,7 @@ test('no variable makes the runtime print what is sent', async () => {
     kubeconfig: renderKubeconfig('test', { server: api.url.origin, ca, token: KUBERNETES_TOKEN }),
     env: { BUN_CONFIG_VERBOSE_FETCH: 'curl' },
   });
-  await until('it has asked the API', async () => asked > 0);
+  await until('it has asked the API', () => asked > 0);
   expect(daemon.output()).not.toContain(KUBERNETES_TOKEN);
 });
 

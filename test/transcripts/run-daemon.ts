@@ -1,10 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { until } from '../support/until.ts';
 import { EXECUTABLE } from './run-agent.ts';
-
-const POLL_INTERVAL_MS = 20;
-const START_TIMEOUT_MS = 20_000;
 
 export interface RunningDaemon extends AsyncDisposable {
   /** Of its HTTP server on 127.0.0.1. */
@@ -63,7 +61,7 @@ export async function runDaemon(options: DaemonOptions): Promise<RunningDaemon> 
       if (child.exitCode !== null) {
         throw new Error(`The daemon ended with ${child.exitCode}: ${output}`);
       }
-      return (await fetch(`http://127.0.0.1:${port}/health`)).ok;
+      return await answers(port);
     });
   } catch (thrown) {
     await stop();
@@ -72,23 +70,12 @@ export async function runDaemon(options: DaemonOptions): Promise<RunningDaemon> 
   return { port, output: () => output, [Symbol.asyncDispose]: stop };
 }
 
-/** Waits until `condition` holds; one that throws of a refused connection does not hold yet. */
-export async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
-  const endsAt = performance.now() + START_TIMEOUT_MS;
-  for (;;) {
-    const holds = await condition().catch((error: Error) => {
-      if (!('code' in error) || error.code !== 'ECONNREFUSED') {
-        throw error;
-      }
-      return false;
-    });
-    if (holds) {
-      return;
-    }
-    if (performance.now() > endsAt) {
-      throw new Error(`Waited for ${START_TIMEOUT_MS} ms in vain: ${what}`);
-    }
-    await Bun.sleep(POLL_INTERVAL_MS);
+/** Whether its HTTP server answers; not yet when nobody takes the connection. */
+async function answers(port: number): Promise<boolean> {
+  try {
+    return (await fetch(`http://127.0.0.1:${port}/health`)).ok;
+  } catch {
+    return false;
   }
 }
 
