@@ -94,7 +94,23 @@ The token is refused [TOKEN_REJECTED]
 test('config show and validate read the file that --config names', async () => {
   const validate = await machine.run(['config', 'validate', '--config', '/absent.yaml']);
   expect(validate.stderr).toContain('[NOT_FOUND]');
+  const usual = await machine.run(['config', 'validate']);
+  expect(usual.stderr).toContain('There is no /etc/pipeops-agent/config.yaml to check [NOT_FOUND]');
+  await machine.files.makeDirectory('/etc/pipeops-agent', { mode: 0o755 });
+  const write = (name: string, text: string) =>
+    machine.files.writeAtomic(`/etc/pipeops-agent/${name}`, text, { mode: 0o640 });
+  await write('config.yaml', 'log: {level: debug}\n');
   expect((await machine.run(['config', 'validate'])).exitCode).toBe(0);
+  await write('config.yaml', 'control_plane: {ca_file: /home/me/ca.pem}\n');
+  await write('policy.yaml', 'preset: everything\n');
+  const bad = await machine.run(['config', 'validate']);
+  expect([bad.exitCode, bad.stderr.split('\n')[0]]).toEqual([
+    3,
+    'pipeops-agent: error: The configuration has 3 problems:',
+  ]);
+  expect(bad.stderr).toContain('control_plane.ca_file: there is no file /home/me/ca.pem');
+  expect(bad.stderr).toContain("the agent's unit does not let it see /home/me/ca.pem");
+  expect(bad.stderr).toContain('policy.yaml: The policy has one problem');
   expect((await machine.run(['config', 'show', '--cluster-name', 'x'])).stdout).toMatch(
     /^cluster\.name +"x" {2}\(flag\)$/m,
   );
