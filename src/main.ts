@@ -22,6 +22,12 @@ const COMPILED_ROOT = '/$bunfs/';
 
 const env = ownEnvironment(process, Bun.main.startsWith(COMPILED_ROOT) ? undefined : Bun.main);
 
+if (process.geteuid?.() === 0) {
+  // What root makes here, and the programs it runs for that, is read by a daemon that is not root.
+  // Secrets get their modes one by one.
+  process.umask(0o022);
+}
+
 const interrupt = new AbortController();
 let interruptedBy: 'SIGINT' | 'SIGTERM' | undefined;
 const EXIT_BY_SIGNAL = { SIGINT: 130, SIGTERM: 143 } as const;

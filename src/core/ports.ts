@@ -83,8 +83,13 @@ export interface Files {
   readText(path: string, limitBytes?: number): Promise<string | undefined>;
   /** Writes a temporary file beside it, sets mode and owner, syncs, renames over. */
   writeAtomic(path: string, data: string | Uint8Array, options: FileWriteOptions): Promise<void>;
-  /** Creates the directory and its parents; sets mode and owner of the last one. */
+  /**
+   * Creates the directory with mode and owner, and its parents with 0755, whatever the umask. What is
+   * there already stays as it is: it is somebody else's.
+   */
   makeDirectory(path: string, options: FileWriteOptions): Promise<void>;
+  /** The same for a directory of our own: mode and owner are set although it is there. */
+  claimDirectory(path: string, options: FileWriteOptions): Promise<void>;
   /** Does not follow a link. */
   stat(path: string): Promise<FileStat | undefined>;
   /** Names in a directory, sorted; empty when there is none. */

@@ -62,7 +62,7 @@ export async function runDaemon(
   const notify = systemdNotify(env['NOTIFY_SOCKET']) ?? (() => undefined);
   const paths = daemonPaths(env, configPath);
 
-  await files.makeDirectory(paths.credentials, { mode: 0o700 });
+  await files.claimDirectory(paths.credentials, { mode: 0o700 });
   const database = openStore(clock, log, paths);
   const journal = commandJournal({ database, clock, runSoon: systemRunSoon });
   const agentId = agentIdentity({ database, random }, config.agent.id);

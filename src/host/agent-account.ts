@@ -28,12 +28,12 @@ export function agentAccount(deps: Deps, inventory: HostInventory): Step {
         await addUser(deps);
       }
       await recordNew(deps, inventory, { kind: 'directory', name: STATE_DIRECTORY });
-      await deps.files.makeDirectory(STATE_DIRECTORY, {
+      await deps.files.claimDirectory(STATE_DIRECTORY, {
         mode: 0o700,
         owner: `${AGENT_USER}:${AGENT_USER}`,
       });
       await recordNew(deps, inventory, { kind: 'directory', name: CONFIG_DIRECTORY });
-      await deps.files.makeDirectory(CONFIG_DIRECTORY, {
+      await deps.files.claimDirectory(CONFIG_DIRECTORY, {
         mode: 0o750,
         owner: `root:${AGENT_USER}`,
       });

@@ -7,6 +7,8 @@ import { EXECUTABLE_LINK, VERSIONS_DIRECTORY } from './paths.ts';
 import type { Step } from './steps.ts';
 
 const COPY_TIMEOUT_MS = 120_000;
+const EXECUTABLE_MODE = 0o755;
+const OTHERS_MAY_USE = 0o005;
 
 interface Deps {
   readonly exec: Exec;
@@ -29,7 +31,7 @@ export function placeExecutable(
     title: 'Place the executable',
     touches: [path, EXECUTABLE_LINK],
     isDone: async () =>
-      (await deps.files.stat(path)) !== undefined &&
+      (await isUsable(deps.files, path)) &&
       (await deps.files.readLink(EXECUTABLE_LINK)) === path &&
       inventory.has('directory', VERSIONS_DIRECTORY) &&
       inventory.has('link', EXECUTABLE_LINK),
@@ -38,17 +40,29 @@ export function placeExecutable(
       await inventory.record({ kind: 'directory', name: VERSIONS_DIRECTORY });
       await inventory.record({ kind: 'link', name: EXECUTABLE_LINK });
       await recordNew(deps, inventory, { kind: 'directory', name: dirname(EXECUTABLE_LINK) });
+      for (const directory of [VERSIONS_DIRECTORY, dirname(path)]) {
+        await deps.files.claimDirectory(directory, { mode: EXECUTABLE_MODE });
+      }
       if ((await deps.files.stat(path)) === undefined) {
         await copy(deps, options.runningFrom, path);
       }
-      await deps.files.makeDirectory(dirname(EXECUTABLE_LINK), { mode: 0o755 });
+      await deps.files.changeMode(path, EXECUTABLE_MODE);
+      await deps.files.makeDirectory(dirname(EXECUTABLE_LINK), { mode: EXECUTABLE_MODE });
       await deps.files.link(path, EXECUTABLE_LINK);
     },
   };
 }
 
+/** Whether the daemon, which is not root, can reach and run it. */
+async function isUsable(files: Files, path: string): Promise<boolean> {
+  const places = [VERSIONS_DIRECTORY, dirname(path), path];
+  const stats = await Promise.all(places.map((place) => files.stat(place)));
+  return stats.every(
+    (stat) => stat !== undefined && (stat.mode & OTHERS_MAY_USE) === OTHERS_MAY_USE,
+  );
+}
+
 async function copy(deps: Deps, from: string, to: string): Promise<void> {
-  await deps.files.makeDirectory(dirname(to), { mode: 0o755 });
   const result = await deps.exec.run(['install', '-m', '0755', from, `${to}.partial`], {
     timeoutMs: COPY_TIMEOUT_MS,
   });

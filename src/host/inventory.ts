@@ -27,7 +27,7 @@ export async function openInventory(deps: { readonly files: Files }): Promise<Ho
         return;
       }
       entries = [...entries, entry];
-      await deps.files.makeDirectory(HOST_STATE_DIRECTORY, { mode: 0o700 });
+      await deps.files.claimDirectory(HOST_STATE_DIRECTORY, { mode: 0o700 });
       await deps.files.writeAtomic(
         INVENTORY_FILE,
         `${JSON.stringify({ v: 1, entries }, null, 2)}\n`,

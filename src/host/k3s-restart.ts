@@ -14,7 +14,7 @@ interface Deps {
  */
 export async function askK3sRestart(deps: Deps, role: K3sRole): Promise<void> {
   if (await isStartedOrStarting(deps, K3S_UNITS[role])) {
-    await deps.files.makeDirectory(HOST_STATE_DIRECTORY, { mode: 0o700 });
+    await deps.files.claimDirectory(HOST_STATE_DIRECTORY, { mode: 0o700 });
     await deps.files.writeAtomic(K3S_RESTART_FILE, '', { mode: 0o600 });
   }
 }

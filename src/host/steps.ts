@@ -99,7 +99,7 @@ async function note(deps: StepDeps, id: string, state: 'begun' | 'done'): Promis
     ...known,
     [id]: { state, at: deps.clock.now().toISOString() },
   };
-  await deps.files.makeDirectory(HOST_STATE_DIRECTORY, { mode: 0o700 });
+  await deps.files.claimDirectory(HOST_STATE_DIRECTORY, { mode: 0o700 });
   await deps.files.writeAtomic(STEPS_FILE, `${JSON.stringify(journal, null, 2)}\n`, {
     mode: 0o600,
   });

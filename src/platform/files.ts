@@ -22,6 +22,8 @@ import { troubleOf } from '../core/trouble.ts';
 
 /** Longest file that `readText` reads unless told otherwise. */
 const READ_LIMIT_BYTES = 1024 * 1024;
+/** Of directories that are made only because something below them is. */
+const PARENT_MODE = 0o755;
 
 /** The real Files. @param root `/` in life, a temporary directory in tests */
 export function systemFiles(root: string): Files {
@@ -33,7 +35,13 @@ export function systemFiles(root: string): Files {
       explained('write', path, () => writeAtomic(root, real(path), data, options)),
     makeDirectory: (path, options) =>
       explained('create', path, async () => {
-        await mkdir(real(path), { recursive: true });
+        if (await makeMissing(real(path))) {
+          await setAccess(root, real(path), options);
+        }
+      }),
+    claimDirectory: (path, options) =>
+      explained('create', path, async () => {
+        await makeMissing(real(path));
         await setAccess(root, real(path), options);
       }),
     stat: (path) => ifThere('look at', path, async () => describe(await lstat(real(path)))),
@@ -172,6 +180,19 @@ async function lookUpId(databasePath: string, name: string): Promise<number> {
     }
   }
   throw new AgentError('FILE_ACCESS', `Cannot find "${name}" in ${basename(databasePath)}`);
+}
+
+/** @returns whether it was missing, and so was made, with all that was missing above it */
+async function makeMissing(path: string): Promise<boolean> {
+  const first = await mkdir(path, { recursive: true });
+  if (first === undefined) {
+    return false;
+  }
+  // The umask has had its say in their modes. That of the last one the caller sets.
+  for (let made = dirname(path); made !== dirname(first); made = dirname(made)) {
+    await chmod(made, PARENT_MODE);
+  }
+  return true;
 }
 
 function describe(stats: Stats): FileStat {

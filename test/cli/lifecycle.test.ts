@@ -135,6 +135,35 @@ describe('install', () => {
     }
   });
 
+  test('leaves directories of others as they are, and opens its own to the daemon', async () => {
+    await machine.files.makeDirectory('/usr/local/bin', { mode: 0o2775 });
+    await machine.files.makeDirectory('/etc/rancher/k3s/config.yaml.d', { mode: 0o700 });
+    // As a run with a strict umask has left it.
+    await machine.files.makeDirectory('/opt/pipeops-agent', { mode: 0o700 });
+    expect((await install()).exitCode).toBe(0);
+    const modes = async (paths: readonly string[]) =>
+      Object.fromEntries(
+        await Promise.all(
+          paths.map(async (path) => [path, (await machine.files.stat(path))?.mode] as const),
+        ),
+      );
+    const version = '/opt/pipeops-agent/0.0.0-dev';
+    expect(
+      await modes([
+        ...['/usr/local/bin', '/etc/rancher/k3s/config.yaml.d', '/opt/pipeops-agent'],
+        ...[version, `${version}/pipeops-agent`, '/etc/pipeops-agent'],
+      ]),
+    ).toEqual({
+      '/usr/local/bin': 0o2775,
+      '/etc/rancher/k3s/config.yaml.d': 0o700,
+      '/opt/pipeops-agent': 0o755,
+      [version]: 0o755,
+      [`${version}/pipeops-agent`]: 0o755,
+      '/etc/pipeops-agent': 0o750,
+    });
+    expect(changedSteps(await install())).toEqual([]);
+  });
+
   test('goes on where a failed run ended', async () => {
     machine.programs.set('useradd', () => ({ exitCode: 4, stderr: 'UID already in use' }));
     expect(failure(await install())).toMatchObject({ exitCode: 7, code: 'TOOL_FAILED' });

@@ -1,26 +1,33 @@
 import { describe, expect, test } from 'bun:test';
-import { mkdir, readlink, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readlink, stat, symlink, writeFile } from 'node:fs/promises';
 import { systemFiles } from '../../src/platform/files.ts';
 import { failureOf } from '../support/failure-of.ts';
 import { GID, machine, modeOf, UID } from './temp-machine.ts';
 
 describe('makeDirectory()', () => {
-  test('makes parents, and gives mode and owner to the last one only', async () => {
+  test('makes parents that everybody may pass, and gives mode and owner to the last one only', async () => {
     await using host = await machine();
-    await host.files.makeDirectory('/var/lib/agent', { mode: 0o2770, owner: 'agent:agents' });
-    expect(await modeOf(host.real('/var/lib/agent'))).toBe('2770');
-    expect(await modeOf(host.real('/var/lib'))).not.toBe('2770');
+    const before = process.umask(0o077);
+    try {
+      await host.files.makeDirectory('/var/lib/agent', { mode: 0o2770, owner: 'agent:agents' });
+    } finally {
+      process.umask(before);
+    }
+    const paths = ['/var', '/var/lib', '/var/lib/agent'];
+    const modes = await Promise.all(paths.map((path) => modeOf(host.real(path))));
+    expect(modes).toEqual(['755', '755', '2770']);
   });
 
-  test('corrects the mode of one that is there and keeps what is in it', async () => {
+  test('leaves one that is there as it is, also behind a link', async () => {
     await using host = await machine();
-    await mkdir(host.real('/var'), { mode: 0o777 });
-    await writeFile(host.real('/var/file'), 'x');
-    await host.files.makeDirectory('/var', { mode: 0o750 });
-    expect({ mode: await modeOf(host.real('/var')), list: await host.files.list('/var') }).toEqual({
-      mode: '750',
-      list: ['file'],
-    });
+    await mkdir(host.real('/bin'));
+    await chmod(host.real('/bin'), 0o2775);
+    await symlink('bin', host.real('/sbin'));
+    for (const path of ['/bin', '/sbin']) {
+      await host.files.makeDirectory(path, { mode: 0o755, owner: 'agent:agents' });
+    }
+    const { gid, uid, mode } = await stat(host.real('/bin'));
+    expect({ gid, uid, mode: mode & 0o7777 }).toEqual({ gid: GID, uid: UID, mode: 0o2775 });
   });
 
   test('says which one it cannot make when a file stands in the way', async () => {
@@ -31,6 +38,25 @@ describe('makeDirectory()', () => {
     expect({ code, message }).toEqual({
       code: 'FILE_ACCESS',
       message: 'Cannot create /etc/passwd/below: a part of its path is no directory',
+    });
+  });
+});
+
+describe('claimDirectory()', () => {
+  test('makes one that is missing', async () => {
+    await using host = await machine();
+    await host.files.claimDirectory('/var/agent', { mode: 0o750 });
+    expect(await modeOf(host.real('/var/agent'))).toBe('750');
+  });
+
+  test('corrects the mode of one that is there and keeps what is in it', async () => {
+    await using host = await machine();
+    await mkdir(host.real('/var'), { mode: 0o777 });
+    await writeFile(host.real('/var/file'), 'x');
+    await host.files.claimDirectory('/var', { mode: 0o750 });
+    expect({ mode: await modeOf(host.real('/var')), list: await host.files.list('/var') }).toEqual({
+      mode: '750',
+      list: ['file'],
     });
   });
 });
