@@ -1,4 +1,5 @@
 import { AgentError } from '../core/errors.ts';
+import { withoutEnd } from '../core/without-end.ts';
 import { openInventory } from '../host/inventory.ts';
 import { checkServer, findServer } from '../host/join-server.ts';
 import { checkSameCluster, isJoinedWith } from '../host/joined-worker.ts';
@@ -84,7 +85,7 @@ export async function joinWithK3sVariables(
   }
   return join(context, flags, options, async () => {
     if (!(await isJoinedWith(context, k3sToken, context.hostname))) {
-      await checkServer(context, serverUrl.replace(/\/+$/, ''), k3sToken);
+      await checkServer(context, withoutEnd(serverUrl, '/'), k3sToken);
     }
     return { serverUrl, k3sToken };
   });

@@ -54,6 +54,6 @@ export function startProgress(
 
 /** A line that wraps cannot be cleared. */
 function cutToWidth(text: string, columns: number): string {
-  const oneLine = text.replaceAll(/\p{Cc}/gu, ' ');
+  const oneLine = text.slice(0, columns + 1).replaceAll(/\p{Cc}/gu, ' ');
   return oneLine.length < columns ? oneLine : `${oneLine.slice(0, Math.max(columns - 2, 1))}…`;
 }

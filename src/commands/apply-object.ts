@@ -1,7 +1,7 @@
 /** Bringing one object of a manifest to the cluster. */
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { AgentError } from '../core/errors.ts';
-import { redact } from '../core/redact.ts';
+import { cutAtEnd } from '../core/middle-cut.ts';
 import { isConditionTrue } from '../kubernetes/cluster-status.ts';
 import { collectionPath, objectPath } from '../kubernetes/discovery.ts';
 import type { AppliedObject } from '../protocol/commands/apply.ts';
@@ -49,7 +49,7 @@ export function failed(
   secrets: readonly string[] = [],
 ): Omit<AppliedObject, 'kind' | 'name'> {
   const quoted = secrets.map((secret) => JSON.stringify(secret).slice(1, -1));
-  const told = redact(message, [...secrets, ...quoted]).slice(0, REFUSAL_LENGTH_MAX);
+  const told = cutAtEnd(message, REFUSAL_LENGTH_MAX, [...secrets, ...quoted]);
   return { result: 'failed', code, message: told };
 }
 

@@ -1,6 +1,5 @@
 import type { AgentError } from '../core/errors.ts';
 import { cutInTheMiddle } from '../core/middle-cut.ts';
-import { redact } from '../core/redact.ts';
 import { COMMAND_OUTPUT_LIMIT_BYTES, type CommandResult } from '../protocol/rest.ts';
 import type { CommandOutcome } from './handler.ts';
 import { redactData } from './secrets.ts';
@@ -42,7 +41,7 @@ function result(
   times: ResultTimes,
   secrets: readonly string[],
 ): CommandResult {
-  const bounded = cutInTheMiddle(redact(output, secrets), COMMAND_OUTPUT_LIMIT_BYTES);
+  const bounded = cutInTheMiddle(output, COMMAND_OUTPUT_LIMIT_BYTES, secrets);
   const whole: CommandResult = {
     success: failure === undefined,
     output: bounded.text,
@@ -64,7 +63,7 @@ function result(
 
 function errorText(failure: AgentError, secrets: readonly string[]): string {
   const hint = failure.hint === undefined ? '' : ` (${failure.hint})`;
-  return cutInTheMiddle(redact(`${failure.message}${hint}`, secrets), ERROR_LIMIT_BYTES).text;
+  return cutInTheMiddle(`${failure.message}${hint}`, ERROR_LIMIT_BYTES, secrets).text;
 }
 
 /** A result that no message could carry would never be delivered: it says what it left out. */

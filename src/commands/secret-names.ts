@@ -37,7 +37,7 @@ const NO_SECRETS: ReadonlySet<string> = new Set([
 const KEY_OF_SOMETHING = /[_-]key$/i;
 
 export function isSecretName(name: string): boolean {
-  const plain = name.replaceAll(/[^A-Za-z0-9]/g, '').toLowerCase();
+  const plain = name.replaceAll(/[^A-Za-z0-9]+/g, '').toLowerCase();
   return (
     !NO_SECRETS.has(plain) &&
     (KEY_OF_SOMETHING.test(name) ||

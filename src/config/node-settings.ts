@@ -44,7 +44,7 @@ export const NodeLabels = z
 export const NodeTaints = z
   .array(z.string())
   .superRefine(eachWith(taintProblem))
-  .superRefine(unique((taint) => taint.replace(/=[^:]*:/, ':')));
+  .superRefine(unique((taint) => taint.replace(/^([^=]*)=[^:]*:/, '$1:')));
 
 /** One, or one of IPv4 and one of IPv6. */
 export const NodeAddresses = z

@@ -1,6 +1,6 @@
 import { AgentError } from '../core/errors.ts';
+import { cutAtEnd } from '../core/middle-cut.ts';
 import type { Clock } from '../core/ports.ts';
-import { redact } from '../core/redact.ts';
 import { type Envelope, ErrorPayload, RegisterSuccessPayload } from '../protocol/messages.ts';
 import { bounded, PACE_BOUNDS } from './pace.ts';
 
@@ -83,7 +83,7 @@ export function registrationWait(clock: Clock, requestId: string): RegistrationW
 /** What an `error` message says, as an error: `details.retryAfterMs` where it asks for a pause. */
 export function errorMessage(what: string, envelope: Envelope): AgentError {
   const parsed = ErrorPayload.safeParse(envelope.payload ?? {});
-  const said = redact(parsed.data?.error.slice(0, FOREIGN_TEXT_MAX) ?? '', []).trim();
+  const said = cutAtEnd(parsed.data?.error ?? '', FOREIGN_TEXT_MAX).trim();
   const pauseMs = bounded(PACE_BOUNDS.retryAfterMs, parsed.data?.retry_after_seconds);
   return new AgentError('CONTROL_PLANE_ERROR', said === '' ? what : `${what}: ${said}`, {
     hint: 'The agent tries again by itself; if it stays so, look at the control plane',

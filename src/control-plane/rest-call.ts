@@ -1,7 +1,8 @@
 import { AgentError } from '../core/errors.ts';
+import { cutAtEnd } from '../core/middle-cut.ts';
 import { networkTrouble, troubleHint } from '../core/network-trouble.ts';
 import type { Clock, Http, TlsOptions } from '../core/ports.ts';
-import { redact } from '../core/redact.ts';
+import { withoutEnd } from '../core/without-end.ts';
 import { REST_BODY_LIMIT_BYTES } from '../protocol/rest.ts';
 import { usableToken } from './authorization.ts';
 import { withDeadline } from './deadline.ts';
@@ -65,7 +66,7 @@ async function exchange(
   const limit = { what: `${request.method} ${request.path}`, ms: request.timeoutMs };
   try {
     return await withDeadline(deps.clock, limit, signal, async (inner) => {
-      const response = await deps.http(`${options.baseUrl.replace(/\/+$/, '')}${request.path}`, {
+      const response = await deps.http(`${withoutEnd(options.baseUrl, '/')}${request.path}`, {
         method: request.method,
         headers: {
           'user-agent': `PipeOps-Agent/${options.version}`,
@@ -127,7 +128,7 @@ function refusal(
   text: string,
   token: string | undefined,
 ): AgentError {
-  const said = redact(text.slice(0, FOREIGN_TEXT_MAX), token === undefined ? [] : [token]);
+  const said = cutAtEnd(text, FOREIGN_TEXT_MAX, token === undefined ? [] : [token]);
   const answer = `${request.method} ${request.path} was answered ${response.status}`;
   const message = said.trim() === '' ? answer : `${answer}: ${said.trim()}`;
   switch (response.status) {

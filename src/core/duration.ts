@@ -11,11 +11,11 @@ const UNIT_MS: Readonly<Record<string, number>> = {
  * @returns milliseconds, or undefined when the text is not a duration
  */
 export function parseDuration(text: string): number | undefined {
-  if (!/^(\d+(ms|s|m|h|d))+$/.test(text)) {
+  if (!/^(\d{1,15}(ms|s|m|h|d))+$/.test(text)) {
     return undefined;
   }
   let total = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+)(ms|s|m|h|d)/g)) {
+  for (const [, amount, unit] of text.matchAll(/(\d{1,15})(ms|s|m|h|d)/gy)) {
     total += Number(amount) * (UNIT_MS[unit ?? ''] ?? 0);
   }
   return total;

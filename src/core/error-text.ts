@@ -11,7 +11,7 @@ export function renderError(error: AgentError): string {
 }
 
 const RENDERED =
-  /^pipeops-agent: error: ([\s\S]*?) \[([A-Z][A-Z0-9_]*)\]$(?:\npipeops-agent: hint: (.*))?/m;
+  /^pipeops-agent: error: ([\s\S]*?) \[([A-Z][A-Z0-9_]*)\](?:$|\n(?:pipeops-agent: hint: (.*))?)/;
 
 /** The last error that was rendered into these lines: what another process of ours ended with. */
 export function errorInLines(lines: readonly string[]): AgentError | undefined {

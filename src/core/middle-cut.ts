@@ -1,23 +1,35 @@
-/** Beginning and end of an output say most: what does not fit is left out between them, and said. */
+/**
+ * Beginning and end of an output say most: what does not fit is left out between them, and said. Cut
+ * first, then redacted: an output has any length, and only what is shown costs time. No secret shows
+ * although the cut goes through it: more than what is shown is looked at on either side.
+ */
+import { redact } from './redact.ts';
 
 export interface CutText {
   readonly text: string;
   readonly truncated: boolean;
 }
 
-/** Takes an output piece by piece and never holds more than its limit. */
+/** So much beyond a cut is looked at, bytes: more than any usual secret has. */
+const MARGIN_BYTES = 32 * 1024;
+/** What the decoder makes of the bytes of a character that was cut in two. */
+const BROKEN_END = /\ufffd{1,3}$/;
+const BROKEN_START = /^\ufffd{1,3}/;
+
+/** Takes an output piece by piece and never holds more than its limit and what is looked at beyond it. */
 export interface MiddleCut {
   /** The bytes are copied. */
   add(bytes: Uint8Array): void;
   /** Whether anything came at all. */
   isEmpty(): boolean;
-  /** At most the limit, in bytes of UTF-8, with the mark of what was left out. */
+  /** At most the limit, in bytes of UTF-8, redacted, with the mark of what was left out. */
   result(): CutText;
 }
 
-export function middleCut(limitBytes: number): MiddleCut {
-  const headLimit = Math.floor(limitBytes / 2);
-  const tailLimit = limitBytes - headLimit;
+/** @param secrets see `redact` */
+export function middleCut(limitBytes: number, secrets: readonly string[] = []): MiddleCut {
+  const headLimit = Math.floor(limitBytes / 2) + MARGIN_BYTES;
+  const tailLimit = limitBytes - Math.floor(limitBytes / 2) + MARGIN_BYTES;
   // Both are made when they are needed: most outputs are short.
   let head: Buffer | undefined;
   let headBytes = 0;
@@ -59,33 +71,65 @@ export function middleCut(limitBytes: number): MiddleCut {
     isEmpty: () => headBytes + tailBytes === 0,
     result: () => {
       const beginning = head?.subarray(0, headBytes) ?? Buffer.alloc(0);
-      return joined(beginning, tail(), headBytes + tailBytes, limitBytes);
+      const wholeBytes = headBytes + tailBytes;
+      return tailBytes <= tailLimit
+        ? redactedWhole(Buffer.concat([beginning, tail()]), limitBytes, secrets)
+        : redactedEnds({ beginning, end: tail(), wholeBytes }, limitBytes, secrets);
     },
   };
 }
 
 /** The same for a text that is there as a whole. */
-export function cutInTheMiddle(text: string, limitBytes: number): CutText {
-  const bytes = Buffer.from(text);
-  return bytes.length <= limitBytes
-    ? { text, truncated: false }
-    : joined(bytes, bytes, bytes.length, limitBytes);
+export function cutInTheMiddle(
+  text: string,
+  limitBytes: number,
+  secrets: readonly string[] = [],
+): CutText {
+  const cut = middleCut(limitBytes, secrets);
+  cut.add(Buffer.from(text));
+  return cut.result();
 }
 
-function joined(head: Buffer, tail: Buffer, wholeBytes: number, limitBytes: number): CutText {
-  if (wholeBytes <= limitBytes) {
-    return { text: Buffer.concat([head, tail]).toString('utf8'), truncated: false };
-  }
+/** The beginning of a text, cut first and redacted then. @param lengthMax characters */
+export function cutAtEnd(text: string, lengthMax: number, secrets: readonly string[] = []): string {
+  const seen = redact(text.slice(0, lengthMax + MARGIN_BYTES), secrets);
+  // At the very end of what was looked at may stand a part of a secret.
+  const sure = text.length > lengthMax + MARGIN_BYTES ? seen.slice(0, -MARGIN_BYTES) : seen;
+  return sure.slice(0, lengthMax);
+}
+
+interface Ends {
+  readonly beginning: Buffer;
+  readonly end: Buffer;
+  readonly wholeBytes: number;
+}
+
+function redactedWhole(bytes: Buffer, limitBytes: number, secrets: readonly string[]): CutText {
+  const text = redact(bytes.toString('utf8'), secrets);
+  const redacted = Buffer.from(text);
+  const ends = { beginning: redacted, end: redacted, wholeBytes: redacted.length };
+  return redacted.length <= limitBytes ? { text, truncated: false } : joined(ends, limitBytes);
+}
+
+/** At the edges to what was not looked at may stand parts of secrets: these are left out. */
+function redactedEnds(ends: Ends, limitBytes: number, secrets: readonly string[]): CutText {
+  const beginning = Buffer.from(redact(ends.beginning.toString('utf8'), secrets));
+  const end = Buffer.from(redact(ends.end.toString('utf8'), secrets));
+  return joined(
+    {
+      beginning: beginning.subarray(0, Math.max(beginning.length - MARGIN_BYTES, 0)),
+      end: end.subarray(MARGIN_BYTES),
+      wholeBytes: ends.wholeBytes,
+    },
+    limitBytes,
+  );
+}
+
+function joined({ beginning, end, wholeBytes }: Ends, limitBytes: number): CutText {
   const mark = `\n[… ${wholeBytes - limitBytes} bytes or more left out …]\n`;
-  const half = Math.floor((limitBytes - Buffer.byteLength(mark)) / 2);
-  // A character may be cut in two at the borders: its rest becomes U+FFFD, never invalid UTF-8.
-  const beginning = head
-    .subarray(0, half)
-    .toString('utf8')
-    .replace(/\uFFFD+$/, '');
-  const end = tail
-    .subarray(tail.length - half)
-    .toString('utf8')
-    .replace(/^\uFFFD+/, '');
-  return { text: `${beginning}${mark}${end}`, truncated: true };
+  const half = Math.max(Math.floor((limitBytes - Buffer.byteLength(mark)) / 2), 0);
+  const first = beginning.subarray(0, half).toString('utf8').replace(BROKEN_END, '');
+  const lastAt = Math.max(end.length - half, 0);
+  const last = end.subarray(lastAt).toString('utf8').replace(BROKEN_START, '');
+  return { text: `${first}${mark}${last}`, truncated: true };
 }

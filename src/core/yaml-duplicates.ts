@@ -2,7 +2,7 @@
 
 /** Dashes of list items, then a key, plain or quoted, and what follows it on its line. */
 const BLOCK_KEY =
-  /^( *(?:- +)*)("(?:[^"\\]|\\.)*"|'[^']*'|[^\s"'#{}[\],&*!|>%@`-][^:#]*?) *:(?=\s|$)(.*)$/;
+  /^( *(?:- +)*)("(?:[^"\\]|\\.)*" *|'[^']*' *|[^\s"'#{}[\],&*!|>%@`-][^:#]*):(?=\s|$)(.*)$/;
 /** A text over several lines begins. */
 const BLOCK_TEXT = /^\s+[|>][-+\d]*\s*(#.*)?$/;
 /** In `{a: 1, b: [c]}`: quoted texts, comments, marks and words. */
@@ -35,7 +35,7 @@ export function duplicateKeys(text: string): readonly string[] {
       continue;
     }
     const [, before = '', quoted = '', value = ''] = match;
-    const key = quoted.replace(/^["']|["']$/g, '');
+    const key = quoted.trimEnd().replace(/^["']|["']$/g, '');
     // Each item of a list begins a mapping of its own.
     const isItem = before.includes('-');
     const outer = open.filter(({ column }) => column < before.length);

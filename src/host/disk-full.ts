@@ -2,7 +2,8 @@ import { AgentError } from '../core/errors.ts';
 
 const FULL = /no space left on device|disk quota exceeded/i;
 /** A path right before the words, as strerror(3) is used: `open /a/b: no space left on device`. */
-const PATH_BEFORE = /(\/[^\s:'"]+)['"]?: (?:write error: )?(?:no space left|disk quota exceeded)/i;
+const PATH_BEFORE =
+  /(?<![^\s:'"])(\/[^\s:'"]+)['"]?: (?:write error: )?(?:no space left|disk quota exceeded)/i;
 
 /**
  * What a program says when its disk is full, as our own error.

@@ -1,6 +1,7 @@
 /** Why a Deployment does not roll out: from its conditions, ReplicaSet, pods and their events. */
 import type { CoreV1Event, V1Deployment, V1Pod } from '@kubernetes/client-node';
 import { AgentError } from '../core/errors.ts';
+import { cutAtEnd } from '../core/middle-cut.ts';
 import { redact } from '../core/redact.ts';
 import type { KubernetesClient } from './client.ts';
 import { isConditionTrue } from './cluster-status.ts';
@@ -51,7 +52,8 @@ export async function failureReasons(
 
 /** `<kind>: <text>`, safe to show. */
 export function reasonText({ kind, text }: FailureReason): string {
-  const safe = redact(`${kind}: ${text.trim()}`);
+  const whole = `${kind}: ${text.trim()}`;
+  const safe = cutAtEnd(whole, REASON_LENGTH_MAX + 1);
   return safe.length > REASON_LENGTH_MAX ? `${safe.slice(0, REASON_LENGTH_MAX)}…` : safe;
 }
 

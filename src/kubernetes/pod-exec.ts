@@ -25,6 +25,8 @@ export interface PodProgram {
   readonly timeoutMs: number;
   /** Of each of stdout and stderr; what is longer is cut in the middle. */
   readonly outputLimitBytes: number;
+  /** What must not be seen in it. */
+  readonly secrets: readonly string[];
 }
 
 /**
@@ -61,8 +63,8 @@ export async function runInPod(
   program: PodProgram,
   signal: AbortSignal,
 ): Promise<ProgramOutcome> {
-  const stdout = middleCut(program.outputLimitBytes);
-  const stderr = middleCut(program.outputLimitBytes);
+  const stdout = middleCut(program.outputLimitBytes, program.secrets);
+  const stderr = middleCut(program.outputLimitBytes, program.secrets);
   const status = middleCut(STATUS_LIMIT_BYTES);
   const outputs = new Map<number, MiddleCut>([
     [STDOUT, stdout],

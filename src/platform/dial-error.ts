@@ -43,12 +43,15 @@ function refusedOf(thrown: unknown): RefusedCertificate | undefined {
     : undefined;
 }
 
+/** Characters of a foreign name. */
+const NAME_LENGTH_MAX = 128;
+
 /** A foreign text for a terminal and a log: one line of printable characters. */
 function nameOf({ CN, O }: NonNullable<PeerCertificate['issuer']>): string | undefined {
   const name = [CN, O].find((part) => typeof part === 'string' && part !== '');
   return name === undefined
     ? undefined
     : String(name)
-        .replace(/[^\x20-\x7e]/g, '?')
-        .slice(0, 128);
+        .slice(0, NAME_LENGTH_MAX)
+        .replace(/[^\x20-\x7e]/g, '?');
 }

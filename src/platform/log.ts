@@ -1,5 +1,5 @@
+import { cutAtEnd } from '../core/middle-cut.ts';
 import type { Clock, Log, LogFields, LogLevel } from '../core/ports.ts';
-import { redact } from '../core/redact.ts';
 
 const LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug'];
 
@@ -10,6 +10,9 @@ const JOURNAL_PRIORITY: Readonly<Record<LogLevel, number>> = {
   info: 6,
   debug: 7,
 };
+
+/** Characters of a line before its escapes: what comes from outside may have any length. */
+const LINE_LENGTH_MAX = 8_192;
 
 /** Control characters of ASCII and of Latin-1, and what else ends a line somewhere. */
 const CONTROL = /[\p{Cc}\u2028\u2029]/gu;
@@ -56,7 +59,7 @@ function render(
     options.format === 'json'
       ? JSON.stringify({ time: clock.now().toISOString(), level, message, ...fields })
       : renderText(clock, options, level, message, fields);
-  return `${prefix}${oneLine(redact(body))}\n`;
+  return `${prefix}${oneLine(cutAtEnd(body, LINE_LENGTH_MAX))}\n`;
 }
 
 /** What comes from outside cannot forge a second line, nor an escape sequence: to the journal NUL ends one too. */

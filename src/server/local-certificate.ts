@@ -40,14 +40,18 @@ export async function localCertificate(deps: Deps, path: string): Promise<Certif
   return made;
 }
 
-function readKept(text: string | undefined): CertificateAndKey | undefined {
-  const [certificate] = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----\n/.exec(
-    text ?? '',
-  ) ?? [undefined];
-  const [key] = /-----BEGIN PRIVATE KEY-----[\s\S]*?-----END PRIVATE KEY-----\n/.exec(
-    text ?? '',
-  ) ?? [undefined];
+function readKept(text = ''): CertificateAndKey | undefined {
+  const certificate = pemIn(text, 'CERTIFICATE');
+  const key = pemIn(text, 'PRIVATE KEY');
   return certificate === undefined || key === undefined ? undefined : { certificate, key };
+}
+
+/** The first of its kind (RFC 7468). */
+function pemIn(text: string, kind: string): string | undefined {
+  const last = `-----END ${kind}-----\n`;
+  const from = text.indexOf(`-----BEGIN ${kind}-----`);
+  const to = text.indexOf(last, from);
+  return from === -1 || to === -1 ? undefined : text.slice(from, to + last.length);
 }
 
 /** What cannot be read is made anew as well. */

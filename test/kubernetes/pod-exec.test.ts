@@ -20,6 +20,7 @@ const PROGRAM: PodProgram = {
   stdin: undefined,
   timeoutMs: 60_000,
   outputLimitBytes: 1_000,
+  secrets: [],
 };
 
 let api: FakeExecApi;

@@ -12,6 +12,7 @@ import { requireAllowed } from '../../policy/policy.ts';
 import { ExecData, ExecPayload } from '../../protocol/commands/pod.ts';
 import { stopped } from '../cancelled.ts';
 import { type CommandContext, commandHandler } from '../handler.ts';
+import { secretsOf } from '../secrets.ts';
 
 /** Of each of stdout and stderr: twice in the result, as data and as text, it stays below 1 MiB. */
 const OUTPUT_LIMIT_BYTES = 256 * 1024;
@@ -48,6 +49,7 @@ export const execCommand = commandHandler({
         stdin: payload.stdin,
         timeoutMs: payload.timeout_seconds * 1_000,
         outputLimitBytes: OUTPUT_LIMIT_BYTES,
+        secrets: secretsOf(payload),
       },
       context.signal,
     );

@@ -23,7 +23,10 @@ const ANNOTATION_LENGTH_MAX = 262_144;
 
 const quantity = z
   .string()
-  .regex(/^\d+(\.\d+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$/, 'must be a Kubernetes quantity');
+  .regex(
+    /^\d{1,30}(\.\d{1,30})?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$/,
+    'must be a Kubernetes quantity',
+  );
 const quantities = z.strictObject({ cpu: quantity.optional(), memory: quantity.optional() });
 
 const Port = z.strictObject({
