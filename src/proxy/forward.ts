@@ -73,6 +73,9 @@ class Forwarding implements ProxyCall {
     requireAllowed(destination.allow(method, target, forwarded.upgrade));
     this.#body = forwarded.body;
     this.#upgrade = forwarded.upgrade ? 'asked' : 'no';
+    if (forwarded.upgrade && forwarded.body !== 'none') {
+      throw new AgentError('PROXY_REQUEST_INVALID', 'An upgrade cannot have a body');
+    }
     const head = encodeRequestHead(method, target, forwarded.headers);
     const isStream = STREAM_QUERY.test(target);
     // What the query of an application means only that knows.

@@ -29,6 +29,8 @@ const OWN = new Set(['host', 'expect']);
 /** A bearer token can also come as a WebSocket subprotocol (Kubernetes, "websocket" authenticator). */
 const TOKEN_SUBPROTOCOL = 'base64url.bearer.authorization.k8s.io.';
 
+const UPGRADES = ['websocket', 'spdy/3.1'];
+
 const NO_OPTIONS: ReadonlySet<string> = new Set();
 
 export interface ForwardedHeaders {
@@ -80,11 +82,22 @@ export function forwardedHeaders(
   return { headers: kept, body, upgrade };
 }
 
-/** Whether the caller wants to go on in another protocol (RFC 9110 section 7.8). */
+/**
+ * Whether the caller wants to go on in another protocol that is known here. To any other one the answer
+ * is as if it had not asked, such as `h2c` of clients that would like HTTP/2 (RFC 9110 section 7.8).
+ */
 export function asksForUpgrade(headers: HeaderList): boolean {
   return (
-    connectionOptions(headers).has('upgrade') && singleHeader(headers, 'upgrade') !== undefined
+    connectionOptions(headers).has('upgrade') && isUpgrade(singleHeader(headers, 'upgrade') ?? '')
   );
+}
+
+/** @param protocols value of an Upgrade header. Those of Kubernetes: WebSockets, and SPDY of older clients */
+export function isUpgrade(protocols: string): boolean {
+  return protocols
+    .toLowerCase()
+    .split(',')
+    .some((each) => UPGRADES.includes(each.trim()));
 }
 
 /**

@@ -8,20 +8,24 @@ export interface Foreign {
   readonly message: string;
 }
 
-/**
- * @param host value of the Host header: `127.0.0.1:8443`
- * @param origin value of the Origin header, when there is one
- * @param scheme of this door
- */
+export interface Caller {
+  /** Value of the Host header: `127.0.0.1:8443`. */
+  readonly host: string | undefined;
+  /** Value of the Origin header, when there is one. */
+  readonly origin: string | undefined;
+  /** It has shown the token, which no page of another site has: its Origin says nothing any more. */
+  readonly hasToken: boolean;
+}
+
+/** @param scheme of this door */
 export function foreignReason(
-  host: string | undefined,
-  origin: string | undefined,
+  { host, origin, hasToken }: Caller,
   scheme: 'http' | 'https',
 ): Foreign | undefined {
   if (host === undefined || !OWN_HOSTS.includes(host.replace(/:\d+$/, '').toLowerCase())) {
     return { code: 'FOREIGN_HOST', message: 'This address answers for this machine only' };
   }
-  if (origin !== undefined && origin !== `${scheme}://${host}`) {
+  if (!hasToken && origin !== undefined && origin !== `${scheme}://${host}`) {
     return {
       code: 'FOREIGN_ORIGIN',
       message: 'This address does not answer pages of other sites',

@@ -5,8 +5,9 @@ import type {
   ReadyAnswer,
   SessionAnswer,
 } from '../protocol/local-api.ts';
+import { isUpgrade } from '../proxy/request-headers.ts';
 import type { LocalAuth } from './local-auth.ts';
-import { foreignReason } from './own-host.ts';
+import { type Caller, foreignReason } from './own-host.ts';
 
 /** What the routes show; every value is read when it is asked for. */
 export interface ServerSources {
@@ -86,9 +87,7 @@ export async function answer(
 ): Promise<Response> {
   const url = splitUrl(request.url);
   const foreign =
-    door === 'loopback'
-      ? foreignReason(url.host, request.headers.get('origin') ?? undefined, 'http')
-      : undefined;
+    door === 'loopback' ? foreignReason(callerOf(sources, request, url.host), 'http') : undefined;
   if (foreign !== undefined) {
     return problem(403, foreign.code, foreign.message);
   }
@@ -106,6 +105,15 @@ export async function answer(
     return response;
   }
   return route(sources, request);
+}
+
+function callerOf(sources: ServerSources, request: Request, host: string): Caller {
+  const { headers } = request;
+  const origin = headers.get('origin') ?? undefined;
+  // Most callers are no browsers: only with an Origin does the token matter here.
+  const authorization = origin === undefined ? null : headers.get('authorization');
+  const hasToken = sources.proxy?.auth.accepts(authorization ?? undefined) === true;
+  return { host, origin, hasToken };
 }
 
 interface SplitUrl {
@@ -146,7 +154,7 @@ function answerProxy(
     const message = 'A local token is needed; it stands in /run/pipeops-agent/local-token';
     return problem(401, 'LOCAL_TOKEN_REJECTED', message);
   }
-  if (request.headers.has('upgrade')) {
+  if (isUpgrade(request.headers.get('upgrade') ?? '')) {
     return problem(
       421,
       'USAGE',

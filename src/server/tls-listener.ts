@@ -70,7 +70,7 @@ export function connectionDeps(
       const client = `tls:${program.slice(0, CLIENT_NAME_LENGTH_MAX)}`;
       return forward(
         deps.proxy,
-        { method, target: target.slice(PREFIX.length), headers, client, leaving },
+        { method, target: targetOfApi(target), headers, client, leaving },
         sink,
       );
     },
@@ -170,18 +170,22 @@ async function serveUntilAsked(
 /** What must be true before anything of a request is looked at. */
 function refusalOf(deps: TlsListenerDeps, head: RequestHead): Refusal | undefined {
   const host = singleHeader(head.headers, 'host');
-  const foreign = foreignReason(host, singleHeader(head.headers, 'origin'), 'https');
+  const origin = singleHeader(head.headers, 'origin');
+  const hasToken = deps.auth.accepts(singleHeader(head.headers, 'authorization'));
+  const foreign = foreignReason({ host, origin, hasToken }, 'https');
   if (foreign !== undefined) {
     return refusal(403, 'Forbidden', foreign.code, foreign.message);
   }
-  if (!deps.auth.accepts(singleHeader(head.headers, 'authorization'))) {
+  if (!hasToken) {
     const message = 'A local token is needed: pipeops-agent kubeconfig --local';
     return refusal(401, 'Unauthorized', 'LOCAL_TOKEN_REJECTED', message);
   }
-  if (!head.target.startsWith(`${PREFIX}/`)) {
-    return refusal(404, 'NotFound', 'NOT_FOUND', 'There is nothing here but /proxy/');
-  }
   return undefined;
+}
+
+/** The API stands below /proxy, as at the plain door, and at the root: `kubectl proxy` knows no other place. */
+function targetOfApi(target: string): string {
+  return target.startsWith(`${PREFIX}/`) ? target.slice(PREFIX.length) : target;
 }
 
 /** A `Status` object (kubernetes.io, API conventions, "Response Status Kind"). */

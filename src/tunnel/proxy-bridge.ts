@@ -1,5 +1,6 @@
 /** The `proxy_*` messages of a session: HTTP requests of the control plane to the cluster. */
 import type { AttachedDataPlane, DataPlane, SessionLink } from '../control-plane/ports.ts';
+import { expectedError } from '../core/errors.ts';
 import type { Clock, Log, Random } from '../core/ports.ts';
 import { decodeBase64 } from '../protocol/base64.ts';
 import type { HeaderList } from '../protocol/http-head.ts';
@@ -12,9 +13,10 @@ import {
 import { readProxyRequest } from '../protocol/read-proxy-request.ts';
 import { deadlineOf, timeoutMsOf } from '../protocol/request-limit.ts';
 import { type ForwardDeps, forward } from '../proxy/forward.ts';
+import { asksForUpgrade } from '../proxy/request-headers.ts';
 import { BufferedRequest } from './buffered-request.ts';
 import { type LinkRoom, linkRoom } from './link-room.ts';
-import { type RemoteDestinations, remoteDestination } from './remote-destination.ts';
+import { headerOf, type RemoteDestinations, remoteDestination } from './remote-destination.ts';
 import type { RemoteRequest, RemoteRequestOptions } from './remote-request.ts';
 import { StreamedRequest } from './streamed-request.ts';
 import {
@@ -138,7 +140,21 @@ class AttachedBridge implements AttachedDataPlane {
     this.#webSockets.close();
   }
 
+  /** Whatever is wrong with it, the peer hears of it. */
   #begin(
+    id: string,
+    payload: Readonly<Record<string, unknown>>,
+    running: RemoteRequest | undefined,
+  ): void {
+    try {
+      this.#admit(id, payload, running);
+    } catch (thrown) {
+      const { message, code } = expectedError(thrown);
+      this.#refuse(id, message, code);
+    }
+  }
+
+  #admit(
     id: string,
     payload: Readonly<Record<string, unknown>>,
     running: RemoteRequest | undefined,
@@ -146,6 +162,10 @@ class AttachedBridge implements AttachedDataPlane {
     const wanted = readProxyRequest(payload);
     if (typeof wanted === 'string') {
       this.#refuse(id, wanted, 'PROXY_REQUEST_INVALID');
+      return;
+    }
+    if (isUpgradeWithoutBytes(wanted)) {
+      this.#refuse(id, 'headers: an upgrade needs raw_upgrade', 'PROXY_REQUEST_INVALID');
       return;
     }
     const body = bodyOf(wanted);
@@ -252,9 +272,23 @@ class AttachedBridge implements AttachedDataPlane {
 }
 
 function isWebSocket(payload: ProxyRequestPayload): boolean {
+  const { headers, raw_upgrade: isRaw } = payload;
   return (
-    payload.is_websocket === true || payload.isWebSocket === true || (payload.protocol ?? '') !== ''
+    payload.is_websocket === true ||
+    payload.isWebSocket === true ||
+    (payload.protocol ?? '') !== '' ||
+    (isRaw !== true && asksForUpgrade(headers) && /websocket/i.test(upgradeOf(headers)))
   );
+}
+
+/** Without the bytes of the other protocol there is nothing that an upgrade could be for. */
+function isUpgradeWithoutBytes(payload: ProxyRequestPayload): boolean {
+  const { headers, raw_upgrade: isRaw } = payload;
+  return isRaw !== true && !isWebSocket(payload) && asksForUpgrade(headers);
+}
+
+function upgradeOf(headers: HeaderList): string {
+  return headerOf(headers, 'upgrade') ?? '';
 }
 
 function isStreamedBody(payload: ProxyRequestPayload): boolean {

@@ -98,8 +98,10 @@ class Bridged implements RemoteWebSocket {
     const randomBytes = (length: number) => deps.random.bytes(length);
     const key = upgradeKey(randomBytes);
     const path = options.target.split('?')[0] ?? '';
-    this.#withoutChannels =
-      CHANNEL_PATH.test(path) && headerOf(options.headers, 'sec-websocket-protocol') === undefined;
+    const isNamed = headerOf(options.headers, 'sec-websocket-protocol') !== undefined;
+    // The existing control plane names a protocol and still knows no channels, but for port-forward.
+    const knowsChannels = isNamed && (options.link.windowed || path.endsWith('/portforward'));
+    this.#withoutChannels = CHANNEL_PATH.test(path) && !knowsChannels;
     this.#socket = new WebSocketClient(
       { messageBytesMax: MESSAGE_BYTES_MAX, randomBytes },
       {
@@ -115,7 +117,7 @@ class Bridged implements RemoteWebSocket {
       {
         method: 'GET',
         target: options.target,
-        headers: headersOf(options.headers, key, this.#withoutChannels),
+        headers: headersOf(options.headers, key, CHANNEL_PATH.test(path) && !isNamed),
         client: 'control-plane',
       },
       {

@@ -14,6 +14,7 @@ import {
   passedOn,
   type Reading,
   readAll,
+  targetOfApi,
   validRequests,
 } from './door-requests.ts';
 import { cutAnywhere, type Draw, drawOf } from './draw.ts';
@@ -285,7 +286,7 @@ function expectedAnswer(request: StrictRequest): Omit<StrictAnswer, 'headers'> {
   if (isForbidden(request)) {
     return { status: 403, body: request.method === 'HEAD' ? '' : REFUSED, trailers: [] };
   }
-  const asSeen = { ...request, target: request.target.slice('/proxy'.length) };
+  const asSeen = { ...request, target: targetOfApi(request.target) };
   const { status, body, trailers } = answerTo(asSeen);
   // Before HTTP/1.1 there were no chunks to put them behind.
   return { status, body, trailers: request.minorVersion === '0' ? [] : trailers };

@@ -194,10 +194,9 @@ export function readAll(text: string): Reading {
   return { requests, next: 'usable', rest: '' };
 }
 
-function isAdmitted({ headers, target }: StrictRequest): boolean {
+function isAdmitted({ headers }: StrictRequest): boolean {
   const hosts = values(headers, 'host');
   return (
-    target.startsWith('/proxy/') &&
     hosts.length > 0 &&
     hosts.every((host) => /^(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]+)?$/i.test(host)) &&
     values(headers, 'authorization').every((value) => value === 'Bearer local') &&
@@ -205,10 +204,15 @@ function isAdmitted({ headers, target }: StrictRequest): boolean {
   );
 }
 
+/** The API stands below /proxy and at the root. */
+export function targetOfApi(target: string): string {
+  return target.startsWith('/proxy/') ? target.slice('/proxy'.length) : target;
+}
+
 /** Whether it may not go on: because of the policy, or of whom the caller wants to be. */
 export function isForbidden({ target, headers }: StrictRequest): boolean {
   return (
-    target.startsWith(`/proxy/${FORBIDDEN_KIND}/`) ||
+    targetOfApi(target).startsWith(`/${FORBIDDEN_KIND}/`) ||
     headers.some(([name]) => name.toLowerCase().startsWith('impersonate-'))
   );
 }
@@ -239,7 +243,7 @@ export function passedOn({ method, target, headers, upgrade }: StrictRequest) {
       ? [['Transfer-Encoding', 'chunked']]
       : [];
   return {
-    ...{ method, target: target.slice('/proxy'.length), minorVersion: '1' },
+    ...{ method, target: targetOfApi(target), minorVersion: '1' },
     headers: [
       ['Host', 'kubernetes.test'],
       ['Authorization', 'Bearer agents-token'],

@@ -65,7 +65,10 @@ async function upgrade(door: Door): Promise<void> {
   if (door.name === 'plain door') {
     return;
   }
-  const socket = await door.connect(`GET ${ECHO_PATH}`, ['Connection: Upgrade', 'Upgrade: echo']);
+  const socket = await door.connect(`GET ${ECHO_PATH}`, [
+    'Connection: Upgrade',
+    'Upgrade: SPDY/3.1',
+  ]);
   let heard = '';
   await new Promise<void>((resolve, reject) => {
     socket.on('close', () => reject(new Error(`closed after: ${heard}`)));

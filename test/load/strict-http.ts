@@ -47,12 +47,19 @@ export function readRequest(text: string, from: number): StrictRequest | undefin
   }
   const [, method = '', target = '', minorVersion = ''] = head.line;
   const { headers } = head;
-  const upgrade = options(headers).includes('upgrade') && values(headers, 'upgrade').length > 0;
+  const upgrade = options(headers).includes('upgrade') && isKnown(values(headers, 'upgrade'));
   if (upgrade && framing !== 'none') {
     return undefined;
   }
   const { body, end } = readBody(text, head.end, framing);
   return { method, target, minorVersion, headers, body, upgrade, end };
+}
+
+/** Any other protocol is as if nobody had asked for it. */
+function isKnown(protocols: readonly string[]): boolean {
+  return protocols
+    .flatMap((each) => each.toLowerCase().split(','))
+    .some((each) => ['websocket', 'spdy/3.1'].includes(each.trim()));
 }
 
 /** @param method of the request. @returns undefined when no whole answer is there */

@@ -96,6 +96,8 @@ test('a HEAD, an answer without a body, and an upgrade', async () => {
   expect([none.status, await none.text()]).toEqual([204, '']);
   const upgrade = { ...headers, connection: 'Upgrade', upgrade: 'SPDY/3.1' };
   expect((await fetch(agent.url('/proxy/x'), { headers: upgrade })).status).toBe(421);
+  const unknown = { ...headers, connection: 'Upgrade', upgrade: 'h2c', origin: 'http://localhost' };
+  expect((await fetch(agent.url('/proxy/x'), { headers: unknown })).status).not.toBe(421);
 });
 
 test('events of a watch come one by one, and going away ends it', async () => {

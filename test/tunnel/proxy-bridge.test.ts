@@ -246,6 +246,24 @@ test.each<[string, Record<string, unknown>]>([
   expect(peer.upstream.received).toEqual([]);
 });
 
+test('an upgrade to something unknown is ignored, and the request answered', async () => {
+  await using peer = await bridge(({ socket }) => socket.write(okAnswer('done')));
+  const headers = { ...TOKEN, Connection: 'Upgrade, HTTP2-Settings', Upgrade: 'h2c' };
+  peer.say('proxy_request', 'r1', { method: 'POST', path: '/x', headers, body: 'abc' });
+  expect((await peer.until(isOver)).payload['status']).toBe(200);
+  expect(peer.upstream.received.join('')).toEndWith('Content-Length: 3\r\n\r\nabc');
+});
+
+test.each<[string, Record<string, unknown>]>([
+  ['an upgrade without its bytes', { Connection: 'Upgrade', Upgrade: 'SPDY/3.1' }],
+  ['two options of a connection', { Connection: ['close', 'keep-alive'] }],
+])('%s is refused, not forgotten', async (_, odd) => {
+  await using peer = await bridge(() => undefined);
+  peer.say('proxy_request', 'r1', { path: '/x', headers: { ...TOKEN, ...odd } });
+  const { type, payload } = await peer.until(isOver);
+  expect([type, payload['code']]).toEqual(['proxy_error', 'PROXY_REQUEST_INVALID']);
+});
+
 test('fields that a peer in Go leaves empty count as absent', async () => {
   await using peer = await bridge(({ socket }) => socket.write(okAnswer('done')));
   const empty = { namespace: '', service_name: '', service_port: 0, scheme: '', protocol: '' };

@@ -14,7 +14,7 @@ interface Sent {
 }
 
 /** A peer before an application with a WebSocket that answers in capitals, and a plain page. */
-async function peerOf(protocols: string) {
+async function peerOf(protocols: string, windowed = false) {
   const messages: (string | Buffer)[] = [];
   const closes: number[] = [];
   const server = Bun.serve({
@@ -43,7 +43,7 @@ async function peerOf(protocols: string) {
   const sent: Sent[] = [];
   let wake = Promise.withResolvers<void>();
   const link: SessionLink = {
-    ...{ kind: 'gateway', clusterId: 'c', clusterUuid: 'u', windowed: false },
+    ...{ kind: 'gateway', clusterId: 'c', clusterUuid: 'u', windowed },
     send: (type, payload, id) => {
       sent.push({ type, id, payload });
       wake.resolve();
@@ -210,8 +210,31 @@ test('a peer that names no protocol types standard input and reads text', async 
   });
 });
 
-test('a peer that names a channel protocol gets its channels untouched', async () => {
-  await using peer = await peerOf('v5.channel.k8s.io');
+test('a peer of today names a channel protocol, and reads text without channels all the same', async () => {
+  await using peer = await peerOf('v4.channel.k8s.io');
+  const path = '/api/v1/namespaces/a/pods/b/exec';
+  const start = { stream_id: 's1', path, protocol: 'v4.channel.k8s.io', headers: HEADERS };
+  peer.say('proxy_websocket_start', 's1', start);
+  // What comes before it is open waits for that.
+  peer.say('ws_data', 's1', { stream_id: 's1', data: framed(1, 'ls') });
+  await peer.until(() => peer.sent.length > 0);
+  expect(peer.messages).toEqual([Buffer.from('\0ls')]);
+  expect(peer.sent[0]?.payload).toEqual({
+    ...{ request_id: 's1', stream_id: 's1', data: framed(1, 'ls'), message_type: 1 },
+  });
+});
+
+test('a piece that cannot be read ends its WebSocket', async () => {
+  await using peer = await peerOf('');
+  peer.say('proxy_request', 'r1', { path: '/', is_websocket: true, ...APP });
+  await peer.until(() => peer.sent.length === 1);
+  peer.say('ws_data', 'r1', { stream_id: 'r1', data: 'no base64' });
+  await until('the application is left', () => peer.closes.length > 0);
+  expect([peer.sent.at(-1)?.type, peer.closes]).toEqual(['proxy_websocket_close', [1003]]);
+});
+
+test('a peer of ours that names a channel protocol gets its channels untouched', async () => {
+  await using peer = await peerOf('v5.channel.k8s.io', true);
   const start = {
     stream_id: 's1',
     path: '/api/v1/namespaces/a/pods/b/exec',
