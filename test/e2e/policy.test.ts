@@ -1,8 +1,11 @@
 /** What Kubernetes itself refuses the agent's account, on a real cluster: the wall behind the policy. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { permissionsManifest } from '../../src/cli/kubernetes-account.ts';
+import { podSecurityProblem } from '../../src/policy/pod-security/problem.ts';
 import { PolicyFile } from '../../src/protocol/policy-file.ts';
 import { podSecurityFixtures } from '../policy/pod-security-fixtures.ts';
+import { randomPod } from '../policy/random-pods.ts';
+import { seededRandom } from '../support/seeded-random.ts';
 import { installK3s, waitForNode } from '../vm/k3s-install.ts';
 import { type K3sMirror, startK3sMirror } from '../vm/k3s-mirror.ts';
 import { type Lab, openLab } from '../vm/lab.ts';
@@ -30,14 +33,17 @@ const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 180_000;
 const IN_FORCE_TIMEOUT_MS = 20_000;
 const NODE = 'policy-server';
+const RANDOM_PODS = 200;
+const RANDOM_PODS_SEED = 20_261_129;
 const AGENT = '--as=system:serviceaccount:pipeops-system:pipeops-agent';
 
 const progress = reportProgress('policy');
 let lab: Lab;
 let server: Machine;
 let mirror: K3sMirror;
-/** Asked as the agent's account. */
+/** Asked as the agent's account, and as the cluster's administrator. */
 let api: ClusterApi;
+let admin: ClusterApi;
 
 beforeAll(async () => {
   await prepareTestMachines(progress);
@@ -59,8 +65,14 @@ beforeAll(async () => {
     'cat',
     '/var/lib/rancher/k3s/server/tls/server-ca.crt',
   ]);
-  const token = await kubectl(['create', 'token', 'pipeops-agent', '-n', 'pipeops-system']);
-  api = clusterApi(`https://${server.address}:6443`, ca, token.trim());
+  const asAccount = async (account: string, namespace: string) => {
+    const token = await kubectl(['create', 'token', account, '-n', namespace]);
+    return clusterApi(`https://${server.address}:6443`, ca, token.trim());
+  };
+  api = await asAccount('pipeops-agent', 'pipeops-system');
+  const role = ['--clusterrole=cluster-admin', '--serviceaccount=kube-public:default'];
+  await kubectl(['create', 'clusterrolebinding', 'test-admin', ...role]);
+  admin = await asAccount('default', 'kube-public');
 }, PREPARE_TIMEOUT_MS);
 
 afterAll(async () => {
@@ -126,6 +138,48 @@ test.each(['baseline', 'restricted'] as const)(
       }),
     );
     await comeTo(attempts);
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test.each(['baseline', 'restricted'] as const)(
+  'of pods at random, Kubernetes refuses at level %s those that both walls refuse, and no others',
+  async (level) => {
+    const oracle = `oracle-${level}`;
+    await kubectl(['create', 'namespace', oracle]);
+    await kubectl(['create', 'serviceaccount', 'default', '-n', oracle]);
+    await kubectl(['label', 'namespace', oracle, `pod-security.kubernetes.io/enforce=${level}`]);
+    await apply({ pod_security: level });
+    const random = seededRandom(RANDOM_PODS_SEED);
+    const pods = Array.from({ length: RANDOM_PODS }, (_, index) => randomPod(random, `p-${index}`));
+    const ask = (asked: ClusterApi, namespace: string) =>
+      asked.askAll(
+        pods.map((body) => ({
+          method: 'POST',
+          path: `/api/v1/namespaces/${namespace}/pods`,
+          body,
+        })),
+      );
+    const theirs = await ask(admin, oracle);
+    // What Kubernetes would not take from anybody tells nothing of the level.
+    const wanted = theirs.map(({ status }) => (status === 422 ? undefined : status < 300));
+    let ours: unknown[] = [];
+    const expected = pods.map((pod, index) => [pod, wanted[index], wanted[index]]);
+    await waitUntil('both walls say what Kubernetes says', IN_FORCE_TIMEOUT_MS, async () => {
+      const answers = await ask(api, 'shop');
+      ours = pods.map((pod, index) =>
+        wanted[index] === undefined
+          ? [pod, undefined, undefined]
+          : [
+              ...[pod, (answers[index]?.status ?? 0) < 300],
+              podSecurityProblem(level, pod) === undefined,
+            ],
+      );
+      return Bun.deepEquals(ours, expected) ? true : undefined;
+    }).catch(() => expect(ours).toEqual(expected));
+    // Both are well represented, or this says little.
+    const count = (verdict: boolean) => wanted.filter((each) => each === verdict).length;
+    expect(Math.min(count(true), count(false))).toBeGreaterThan(RANDOM_PODS / 20);
   },
   TEST_TIMEOUT_MS,
 );
