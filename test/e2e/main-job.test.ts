@@ -26,6 +26,7 @@ const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 900_000;
 const SETTLE_TIMEOUT_MS = 90_000;
 const OUTAGE_MS = 60_000;
+const AGENT_GROUP = 'pipeops-agent';
 const UNIT = 'pipeops-agent.service';
 /** Whoever adds or removes a user leaves the state before in these (passwd(5), "backup files"). */
 const USER_BACKUPS = /\/etc\/g?(passwd|group|shadow)-$/;
@@ -87,6 +88,7 @@ test(
       await deployThroughControlPlane();
       await joinWorker();
       await runOnBothNodes();
+      await confinePodsByDefault();
       await surviveOutage();
       await surviveCrash();
       await surviveReboot();
@@ -235,6 +237,36 @@ async function keepSecretsOutOfSight(): Promise<void> {
     }),
   );
   expect(denied).toEqual(['no', 'no', 'no', 'no']);
+  await keepGroupWithinPolicy();
+}
+
+/** Who is in the group uses the agent, and cannot take its account from it. */
+async function keepGroupWithinPolicy(): Promise<void> {
+  const asMember = ['setpriv', '--reuid=nobody', '--regid=nogroup', `--groups=${AGENT_GROUP}`];
+  const tries = await Promise.all(
+    [
+      ['cat', '/etc/pipeops-agent/policy.yaml'],
+      ['cat', '/run/pipeops-agent/local-token'],
+      ['cat', '/etc/pipeops-agent/kubeconfig'],
+      ['ls', '/var/lib/pipeops-agent'],
+    ].map(async (argv) => {
+      const { exitCode } = await server.exec([...asMember, ...argv], { check: false });
+      return [argv.at(-1), exitCode === 0];
+    }),
+  );
+  expect(tries).toEqual([
+    ['/etc/pipeops-agent/policy.yaml', true],
+    ['/run/pipeops-agent/local-token', true],
+    ['/etc/pipeops-agent/kubeconfig', false],
+    ['/var/lib/pipeops-agent', false],
+  ]);
+}
+
+async function confinePodsByDefault(): Promise<void> {
+  for (const node of ['server', 'worker']) {
+    const config = await kubectl('get', '--raw', `/api/v1/nodes/${node}/proxy/configz`);
+    expect(JSON.parse(config)).toMatchObject({ kubeletconfig: { seccompDefault: true } });
+  }
 }
 
 async function uninstallBoth(before: readonly [MachineState, MachineState]): Promise<void> {
