@@ -2,8 +2,9 @@ import { renderError } from '../core/error-text.ts';
 import { AgentError, toAgentError } from '../core/errors.ts';
 import { redact } from '../core/redact.ts';
 import { BUILD } from '../core/version.ts';
+import { visibleText } from '../core/visible-text.ts';
 import { LOCK_FILE } from '../host/paths.ts';
-import type { CliContext } from './context.ts';
+import type { CliContext, TerminalIo } from './context.ts';
 import type { SubcommandArgs, SubcommandDefinition } from './define-subcommand.ts';
 import { renderGroupHelp, renderRootHelp, renderSubcommandHelp } from './help.ts';
 import { renderErrorJson } from './render.ts';
@@ -14,7 +15,8 @@ import { findSubcommand, subcommandsOf } from './subcommands.ts';
  * @param words what the person typed behind the program's name
  * @returns the exit code
  */
-export async function runCli(context: CliContext, words: readonly string[]): Promise<number> {
+export async function runCli(given: CliContext, words: readonly string[]): Promise<number> {
+  const context = { ...given, io: showingIo(given.io) };
   try {
     const exitCode = await dispatch(context, words);
     await context.io.flush();
@@ -31,6 +33,27 @@ export async function runCli(context: CliContext, words: readonly string[]): Pro
     }
     return error.exitCode;
   }
+}
+
+/**
+ * The one place where text leaves for a terminal: whatever a control plane, a file or another program
+ * has put into it. Progress and log, which write escape sequences of their own, do it themselves.
+ */
+function showingIo(io: TerminalIo): TerminalIo {
+  return {
+    stdout: (text) => io.stdout(visibleText(text)),
+    stderr: (text) => io.stderr(visibleText(text)),
+    flush: () => io.flush(),
+    get stdinIsTty() {
+      return io.stdinIsTty; // Not before somebody asks: a look loads Node's streams.
+    },
+    get stderrIsTty() {
+      return io.stderrIsTty;
+    },
+    readStdin: (limitBytes) => io.readStdin(limitBytes),
+    askSecret: (question) => io.askSecret(visibleText(question)),
+    confirm: (question) => io.confirm(visibleText(question)),
+  };
 }
 
 async function dispatch(context: CliContext, words: readonly string[]): Promise<number> {

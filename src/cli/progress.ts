@@ -1,6 +1,7 @@
 import { colors } from 'consola/utils';
 import { formatDuration } from '../core/duration.ts';
 import type { Clock } from '../core/ports.ts';
+import { visibleLine } from '../core/visible-text.ts';
 
 /** A line of work that takes its time. Call `done` or `fail` once. */
 export interface Progress {
@@ -25,13 +26,14 @@ const CLEAR_LINE = '\r\x1b[2K';
 export function startProgress(
   deps: { readonly clock: Clock },
   options: ProgressOptions,
-  title: string,
+  work: string,
 ): Progress {
+  const title = visibleLine(work);
   const startedAt = deps.clock.monotonic();
   const elapsed = () => formatDuration(deps.clock.monotonic() - startedAt);
   let lastPlainAt = startedAt;
   const finish = (mark: string, text: string | undefined) => {
-    const detail = text === undefined ? '' : `: ${text}`;
+    const detail = text === undefined ? '' : `: ${visibleLine(text)}`;
     options.write(`${options.isTty ? CLEAR_LINE : ''}${mark} ${title}${detail} (${elapsed()})\n`);
   };
   options.write(options.isTty ? cutToWidth(`… ${title}`, options.columns) : `… ${title}\n`);
@@ -43,7 +45,7 @@ export function startProgress(
         );
       } else if (deps.clock.monotonic() - lastPlainAt >= PLAIN_UPDATE_INTERVAL_MS) {
         lastPlainAt = deps.clock.monotonic();
-        options.write(`  ${title} (${elapsed()}) ${text}\n`);
+        options.write(`  ${title} (${elapsed()}) ${visibleLine(text)}\n`);
       }
     },
     // Colours only where the terminal has them and nobody said NO_COLOR.
@@ -54,6 +56,6 @@ export function startProgress(
 
 /** A line that wraps cannot be cleared. */
 function cutToWidth(text: string, columns: number): string {
-  const oneLine = text.slice(0, columns + 1).replaceAll(/\p{Cc}/gu, ' ');
+  const oneLine = visibleLine(text.slice(0, columns + 1));
   return oneLine.length < columns ? oneLine : `${oneLine.slice(0, Math.max(columns - 2, 1))}…`;
 }

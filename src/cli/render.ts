@@ -1,5 +1,6 @@
 import type { AgentError } from '../core/errors.ts';
 import { redact } from '../core/redact.ts';
+import { visibleLine } from '../core/visible-text.ts';
 
 /** An error for a program: one document on standard output, as with every `--json`. */
 export function renderErrorJson(error: AgentError): string {
@@ -14,8 +15,9 @@ export function renderErrorJson(error: AgentError): string {
   return redact(`${JSON.stringify(document, null, 2)}\n`);
 }
 
-/** Lines with the values of each column below each other. */
-export function renderTable(rows: readonly (readonly string[])[]): string {
+/** Lines with the values of each column below each other; no value forges a line of its own. */
+export function renderTable(values: readonly (readonly string[])[]): string {
+  const rows = values.map((row) => row.map(visibleLine));
   const widths: number[] = [];
   for (const row of rows) {
     for (const [column, { length }] of row.entries()) {

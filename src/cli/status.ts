@@ -1,4 +1,5 @@
 import { formatDuration } from '../core/duration.ts';
+import { visibleLine } from '../core/visible-text.ts';
 import type { K3sState } from '../host/k3s-state.ts';
 import type { ClusterNodes, DetailedHealth, Reason } from '../protocol/local-api.ts';
 import { JSON_FLAG } from './common-flags.ts';
@@ -134,8 +135,8 @@ function sessionRows({ session, commands }: DetailedHealth): readonly Row[] {
 function renderReasons(reasons: readonly Reason[]): string {
   return reasons
     .map(({ code, message, hint }) => {
-      const advice = hint === undefined ? '' : `  hint: ${hint}\n`;
-      return `\n${message} [${code}]\n${advice}`;
+      const advice = hint === undefined ? '' : `  hint: ${visibleLine(hint)}\n`;
+      return `\n${visibleLine(message)} [${code}]\n${advice}`;
     })
     .join('');
 }

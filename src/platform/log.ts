@@ -1,5 +1,6 @@
 import { cutAtEnd } from '../core/middle-cut.ts';
 import type { Clock, Log, LogFields, LogLevel } from '../core/ports.ts';
+import { visibleLine } from '../core/visible-text.ts';
 
 const LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug'];
 
@@ -13,9 +14,6 @@ const JOURNAL_PRIORITY: Readonly<Record<LogLevel, number>> = {
 
 /** Characters of a line before its escapes: what comes from outside may have any length. */
 const LINE_LENGTH_MAX = 8_192;
-
-/** Control characters of ASCII and of Latin-1, and what else ends a line somewhere. */
-const CONTROL = /[\p{Cc}\u2028\u2029]/gu;
 
 export interface LogOptions {
   readonly level: LogLevel;
@@ -59,14 +57,7 @@ function render(
     options.format === 'json'
       ? JSON.stringify({ time: clock.now().toISOString(), level, message, ...fields })
       : renderText(clock, options, level, message, fields);
-  return `${prefix}${oneLine(cutAtEnd(body, LINE_LENGTH_MAX))}\n`;
-}
-
-/** What comes from outside cannot forge a second line, nor an escape sequence: to the journal NUL ends one too. */
-function oneLine(text: string): string {
-  return text.replace(CONTROL, (character) =>
-    character === '\n' ? '\\n' : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return `${prefix}${visibleLine(cutAtEnd(body, LINE_LENGTH_MAX))}\n`;
 }
 
 /** The journal has its own time and level; elsewhere they stand in the line. */

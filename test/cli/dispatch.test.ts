@@ -119,6 +119,21 @@ test('config show and validate read the file that --config names', async () => {
   );
 });
 
+test.each([true, false])('progress obeys nothing of a foreign text, on a terminal: %p', (isTty) => {
+  const clock = manualClock('2026-01-01T00:00:00Z');
+  let text = '';
+  const write = (part: string) => {
+    text += part;
+  };
+  const evil = '\x1b]0;x\x07\u202e\n✓ done';
+  const progress = startProgress({ clock }, { isTty, columns: 200, write }, `Remove ${evil}`);
+  clock.advance(60_000);
+  progress.update(evil);
+  progress.fail(evil);
+  expect(['\x07', '\u202e', '\x1b]'].filter((each) => text.includes(each))).toEqual([]);
+  expect(text.split('\n').filter((line) => line.startsWith('✓'))).toEqual([]);
+});
+
 test('progress changes one line on a terminal, and prints lines elsewhere', () => {
   const show = (isTty: boolean) => {
     const clock = manualClock();

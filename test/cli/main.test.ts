@@ -90,3 +90,12 @@ test('a bug shows where it happened, without the secrets in its message', async 
   expect(ran.stderr).toContain('error: nobody expected Bearer [redacted] [INTERNAL]\n');
   expect(ran.stderr).not.toContain(JWT);
 });
+
+test.each([
+  ['an error', ['version', '--\x1b[2J\x9b\u202e']],
+  ['an error as JSON', ['version', '--json', '--\x1b[2J\x9b\u202e']],
+])('%s shows escape sequences, and has none', async (_, words) => {
+  const { stdout, stderr } = await cliContext({ root: directory.path }).run(...words);
+  expect(`${stdout}${stderr}`).toContain('\\u001b[2J');
+  expect(`${stdout}${stderr}`).not.toMatch(/[^\n -~]/);
+});

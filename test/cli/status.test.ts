@@ -142,3 +142,24 @@ Ready    yes
 Server   https://10.0.0.1:6443, no answer: it refuses connections
 `);
 });
+
+test('what a control plane says is shown to a terminal, and neither obeyed nor taken for a line', async () => {
+  const evil = '\x1b]0;title\x07\x9b31m\x7f\r\u202eyes\nReady     yes';
+  const health: DetailedHealth = {
+    ...HEALTH,
+    ready: false,
+    reasons: [{ code: 'CONTROL_PLANE_ERROR', message: evil, hint: evil }],
+    session: { ...HEALTH.session, transport: 'rest', transport_reason: evil },
+  };
+  await using _ = daemonAnswers(() => Response.json(health));
+  const seen = '\\u001b]0;title\\u0007\\u009b31m\\u007f\\u000d\\u202eyes\\nReady     yes';
+  const { stdout } = await cli().run('status');
+  expect(stdout.split('\n').filter((line) => line.includes('title'))).toEqual([
+    `Session   standalone since 2026-01-01T00:00:00.000Z over rest (${seen})`,
+    `${seen} [CONTROL_PLANE_ERROR]`,
+    `  hint: ${seen}`,
+  ]);
+  const json = (await cli().run('status', '--json')).stdout;
+  expect(json).toMatch(/^[\n -~]+$/);
+  expect(JSON.parse(json)).toEqual(health);
+});

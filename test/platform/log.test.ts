@@ -31,7 +31,7 @@ function logEachLevel(log: Log): void {
 }
 
 test.each(['text', 'json'] as const)(
-  'no character ends a line of a log as %s but its own end',
+  'no character ends a line of a log as %s, or turns it, but its own end',
   (format) => {
     const characters = [
       '\n',
@@ -45,6 +45,10 @@ test.each(['text', 'json'] as const)(
       '\x9b',
       '\u2028',
       '\u2029',
+      '\u202e',
+      '\u2066',
+      '\u200f',
+      '\u061c',
     ];
     const lines = written({ format, journal: true }, (log) => {
       for (const character of characters) {
