@@ -56,6 +56,16 @@ export function proxyCredentials(deps: Deps, inventory: HostInventory, secret: s
   });
 }
 
+/** Removes what one of these steps has kept. @throws AgentError FILE_ACCESS */
+export async function removeAsAgent(deps: Deps, file: string): Promise<void> {
+  const result = await asAgent(deps, `rm -f ${file}`);
+  if (result.exitCode !== 0) {
+    throw new AgentError('FILE_ACCESS', `Cannot remove ${file}: ${result.stderr.trim()}`, {
+      hint: `Remove it by hand: sudo runuser -u ${AGENT_USER} -- rm -f ${file}`,
+    });
+  }
+}
+
 function secretStep(
   deps: Deps,
   inventory: HostInventory,

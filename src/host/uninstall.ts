@@ -1,12 +1,12 @@
 import { AgentError } from '../core/errors.ts';
 import type { Exec, Files } from '../core/ports.ts';
 import type { InventoryEntry } from '../protocol/host-state.ts';
+import { removeAsAgent } from './control-plane-token.ts';
 import type { HostInventory } from './inventory.ts';
 import { kubectl } from './kubectl.ts';
 import { kubectlTrouble } from './kubectl-words.ts';
 import {
   AGENT_USER,
-  CONTROL_PLANE_TOKEN_FILE,
   HOST_STATE_DIRECTORY,
   K3S_CONFIG_FILE,
   K3S_EXECUTABLE,
@@ -106,20 +106,27 @@ function removals(
       title: `Remove k3s (${name}) and what runs in it`,
       run: () => removeK3s(deps, name),
     })),
-    ...others.map((entry) => ({
-      title: `Remove ${entry.kind} ${entry.name}`,
-      run: () => removeEntry(deps, entry),
-    })),
+    ...others
+      // What goes with its directory needs no look.
+      .filter((entry) => !(isDaemons(entry) && inventory.has('directory', STATE_DIRECTORY)))
+      .map((entry) => ({
+        title: `Remove ${entry.kind} ${entry.name}`,
+        run: () => (isDaemons(entry) ? removeAsAgent(deps, entry.name) : removeEntry(deps, entry)),
+      })),
   ];
 }
 
 function isKept(entry: InventoryEntry, options: UninstallOptions): boolean {
   return (
     (options.keepK3s && (entry.kind === 'k3s' || K3S_DIRECTORIES.includes(entry.name))) ||
-    (options.keepData && (entry.name === STATE_DIRECTORY || entry.kind === 'user')) ||
-    // Goes with its directory: root deletes nothing by name in what belongs to the daemon.
-    entry.name === CONTROL_PLANE_TOKEN_FILE
+    (options.keepData &&
+      (entry.name === STATE_DIRECTORY || isDaemons(entry) || entry.kind === 'user'))
   );
+}
+
+/** Stands where the daemon may write: a link that it made would lead root anywhere. */
+function isDaemons(entry: InventoryEntry): boolean {
+  return entry.name.startsWith(`${STATE_DIRECTORY}/`);
 }
 
 async function removeUnit(deps: Deps, path: string): Promise<void> {

@@ -776,6 +776,44 @@ describe('uninstall', () => {
     expect(await machine.files.readText('/root/agent')).toBe('the executable');
   });
 
+  test.each([
+    ['', []],
+    [' and leaves data', ['--keep-data']],
+  ])('follows no link that the daemon made%s', async (_, flags) => {
+    await install(INSTALL, { HTTPS_PROXY: 'http://user:password@proxy.example:3128' });
+    const home = '/home/x';
+    await machine.files.makeDirectory(home, { mode: 0o700 });
+    const state = '/var/lib/pipeops-agent';
+    const owned = ['control-plane-token', 'proxy', 'other'];
+    for (const name of owned) {
+      await machine.files.writeAtomic(`${home}/${name}`, 'precious', { mode: 0o600 });
+    }
+    await machine.files.removeTree(`${state}/credentials`);
+    await machine.files.link(`../../..${home}`, `${state}/credentials`);
+    await machine.files.makeDirectory(`${state}/deep/er`, { mode: 0o700 });
+    await machine.files.link(`../../../../..${home}`, `${state}/deep/er/link`);
+    expect(await machine.files.list(`${state}/credentials`)).toContain('proxy');
+
+    const ran = await machine.run(['uninstall', '--yes', '--json', ...flags]);
+    expect({ exitCode: ran.exitCode, left: await machine.files.list(home) }).toEqual({
+      exitCode: 0,
+      left: owned.toSorted(),
+    });
+  });
+
+  test("removes a secret from a directory that was found here as the daemon's user", async () => {
+    await machine.files.makeDirectory('/var/lib/pipeops-agent', { mode: 0o700 });
+    await install();
+    const ran = await machine.run(['uninstall', '--yes', '--json']);
+    expect(ran.exitCode).toBe(0);
+    const path = '/var/lib/pipeops-agent/credentials/control-plane-token';
+    expect(machine.calls.filter(({ argv }) => argv.at(-1) === `rm -f ${path}`)).toMatchObject([
+      { argv: ['runuser', '-u', 'pipeops-agent', '--', 'sh', '-c', `rm -f ${path}`] },
+    ]);
+    expect(await machine.files.stat(path)).toBeUndefined();
+    expect((await machine.files.stat('/var/lib/pipeops-agent'))?.kind).toBe('directory');
+  });
+
   test('says that nothing was installed, or that the inventory is damaged', async () => {
     const nothing = await machine.run(['uninstall', '--yes', '--json']);
     expect(failure(nothing)).toMatchObject({ exitCode: 4, code: 'NOT_INSTALLED' });

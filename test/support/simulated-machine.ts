@@ -304,6 +304,10 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
     if (argv.at(-1)?.startsWith('cmp')) {
       return { exitCode: (await files.readText(TOKEN_FILE)) === stdin ? 0 : 1 };
     }
+    if (argv.at(-1)?.startsWith('rm -f')) {
+      await files.remove(argv.at(-1)?.slice('rm -f '.length) ?? '');
+      return ok;
+    }
     await put(TOKEN_FILE, stdin);
     return ok;
   },
