@@ -1,8 +1,5 @@
 import type { LoadedConfig } from '../config/load.ts';
-import type { Config } from '../config/schema.ts';
-import { restClient } from '../control-plane/rest-client.ts';
-import { AgentError, toAgentError } from '../core/errors.ts';
-import { BUILD } from '../core/version.ts';
+import { AgentError } from '../core/errors.ts';
 import { hasControlPlaneToken } from '../host/control-plane-token.ts';
 import { type HostInventory, openInventory } from '../host/inventory.ts';
 import { serverConfig } from '../host/k3s-config.ts';
@@ -11,6 +8,7 @@ import { readPolicyFile } from '../policy/read-policy-file.ts';
 import { parseControlPlaneToken } from '../protocol/control-plane-token.ts';
 import type { PolicyFile } from '../protocol/policy-file.ts';
 import { machineSteps } from './agent-steps.ts';
+import { checkControlPlane } from './check-control-plane.ts';
 import type { CliContext } from './context.ts';
 import type { SubcommandArgs } from './define-subcommand.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
@@ -22,13 +20,11 @@ import {
   type SetupOptions,
   setUpMachine,
 } from './machine-setup.ts';
-import { openDownloads, proxyPassword, proxySettings, readCa } from './outbound.ts';
+import { openDownloads, proxyPassword, readCa } from './outbound.ts';
 import { policyOfPreset } from './policy-preset.ts';
 
 /** Longer than a token may be: what it is instead shall be told, not only that it is too long. */
 const TOKEN_FILE_LIMIT_BYTES = 64 * 1024;
-/** An id that no agent has: the question is only whether the token is accepted. */
-const CHECK_AGENT_ID = 'pipeops-agent-install-check';
 
 /** `install` on a machine that becomes a server of its own cluster. */
 export async function installServer(
@@ -142,37 +138,4 @@ async function givenToken(
     });
   }
   return token;
-}
-
-/**
- * Asks the control plane before anything is changed: an address or a token that does not work is
- * found in a second, not after the installation.
- * @throws AgentError CONTROL_PLANE_UNREACHABLE, CONTROL_PLANE_ERROR, TOKEN_REJECTED
- */
-async function checkControlPlane(
-  context: CliContext,
-  config: Config,
-  ca: string | undefined,
-  token: string,
-): Promise<void> {
-  const { clock, random, signal } = context;
-  const network = await context.network({ ca, proxy: proxySettings(context, config) });
-  const client = restClient(
-    { clock, random, http: network.http, token: async () => token },
-    { baseUrl: config.control_plane.url, version: BUILD.version, ca },
-  );
-  const progress = await context.progress('Ask the control plane');
-  try {
-    await client.health(signal);
-    await client.commands(CHECK_AGENT_ID, signal);
-  } catch (thrown) {
-    // It does not know that agent, as expected: so it has looked at the token and accepted it.
-    if (toAgentError(thrown).code !== 'NOT_FOUND') {
-      progress.fail();
-      throw thrown;
-    }
-  } finally {
-    network.close();
-  }
-  progress.done();
 }

@@ -5,6 +5,7 @@ import { BootstrapTokenSecrets } from '../protocol/kubectl.ts';
 import { readClusterInfo } from './cluster-info.ts';
 import { readKubernetesJson } from './kubectl.ts';
 import { K3S_EXECUTABLE, K3S_SERVER_CA_FILE } from './paths.ts';
+import { certificatesOf, trustAnchors } from './trust-anchors.ts';
 
 const TOKEN_TIMEOUT_MS = 30_000;
 /** Marks the tokens that were made here among those of other tools, where nobody said what for. */
@@ -64,7 +65,10 @@ export async function createWorkerToken(
     });
   }
   return {
-    token: encodeJoinToken({ v: 1, servers: [...servers], ca, token, role: 'agent', expires }),
+    token: encodeJoinToken({
+      ...{ v: 1, servers: [...servers], token, role: 'agent', expires },
+      ca: shortened(ca),
+    }),
     id,
     expires,
     servers,
@@ -114,6 +118,12 @@ async function readCa(deps: { readonly files: Files }): Promise<string> {
     throw notAServer();
   }
   return ca;
+}
+
+/** A chain of certificates leaves no room for the rest of the token: its beginning is enough. */
+function shortened(ca: string): string {
+  const all = certificatesOf(ca);
+  return `${(all.length > 1 ? trustAnchors(ca) : all).join('\n')}\n`;
 }
 
 function notAServer(): AgentError {

@@ -2,6 +2,7 @@ import { AgentError } from '../core/errors.ts';
 import type { Exec, Files, Http } from '../core/ports.ts';
 import { isNodeReady } from './k3s-ready.ts';
 import { K3S_AGENT_CA_FILE, K3S_TOKEN_FILE } from './paths.ts';
+import { certificatesOf } from './trust-anchors.ts';
 
 interface Deps {
   readonly exec: Exec;
@@ -24,7 +25,10 @@ export async function isJoinedWith(
 /** @throws AgentError CLUSTER_EXISTS when this machine is a worker of a cluster with another CA */
 export async function checkSameCluster(deps: { readonly files: Files }, ca: string): Promise<void> {
   const known = await deps.files.readText(K3S_AGENT_CA_FILE);
-  if (known !== undefined && known.trim() !== ca.trim()) {
+  // The token may carry only the beginning of the chain.
+  const given = certificatesOf(ca);
+  const own = new Set(certificatesOf(known ?? ''));
+  if (known !== undefined && (given.length === 0 || !given.every((each) => own.has(each)))) {
     throw new AgentError('CLUSTER_EXISTS', 'This machine is a worker of another cluster', {
       hint: 'To move it, remove it there first: sudo pipeops-agent uninstall',
     });

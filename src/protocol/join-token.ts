@@ -20,7 +20,7 @@ export const JoinTokenContent = z.strictObject({
     .array(z.url({ protocol: /^https$/ }))
     .min(1)
     .max(16),
-  /** The cluster's CA certificate(s), PEM. */
+  /** The cluster's CA certificate(s), PEM: of a long chain only where it begins. */
   ca: z.string().includes('-----BEGIN CERTIFICATE-----'),
   /** What k3s takes as its token: secret. */
   token: z.string().min(1),
@@ -30,12 +30,20 @@ export const JoinTokenContent = z.strictObject({
 });
 export type JoinTokenContent = z.infer<typeof JoinTokenContent>;
 
-/** @throws AgentError INTERNAL when the token would be longer than the limit */
+/** @throws AgentError HOST_UNSUPPORTED when the token would be longer than the limit */
 export function encodeJoinToken(content: JoinTokenContent): string {
   const body = Buffer.from(JSON.stringify(content)).toString('base64url');
   const token = `${PREFIX}.${body}.${checksum(body)}`;
   if (token.length > JOIN_TOKEN_LIMIT_BYTES) {
-    throw new AgentError('INTERNAL', `Cannot encode a join token of ${token.length} bytes`);
+    throw new AgentError(
+      'HOST_UNSUPPORTED',
+      `A join token of this cluster would have ${token.length} bytes, more than the ${JOIN_TOKEN_LIMIT_BYTES} that it may have`,
+      {
+        hint:
+          "The CA certificates of its servers are too long for one; join with k3s' own token: " +
+          'NODE_TYPE=agent, K3S_URL and K3S_TOKEN',
+      },
+    );
   }
   return token;
 }

@@ -54,6 +54,49 @@ test('install refuses a token that the control plane answers with 401', async ()
   expect(ran.stderr).not.toContain(TOKEN);
 });
 
+const anything = (body: string, init: ResponseInit) =>
+  Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: () => new Response(body, init) });
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+test.each<[string, string, ResponseInit]>([
+  ['says 404 to everything', 'Not Found', { status: 404 }],
+  ['says 404 in JSON to everything', '{"error":"not found"}', { status: 404, headers: JSON_TYPE }],
+  ['says 200 in JSON to everything', '{"status":"ok"}', { headers: JSON_TYPE }],
+  ['says 204 to everything', '', { status: 204 }],
+])('install refuses what %s as a control plane', async (_, body, init) => {
+  await using server = anything(body, init);
+  const ran = await refusedInstall([...INSTALL, '--api-url', server.url.origin]);
+  expect(errorOf(ran)).toEqual({
+    exitCode: 6,
+    code: 'CONTROL_PLANE_ERROR',
+    message: `What answers at ${server.url.host} is no control plane: it knows neither of our calls`,
+    hint: 'Check the address: --api-url (PIPEOPS_API_URL)',
+    details: { status: init.status ?? 200 },
+  });
+});
+
+test('install refuses a wrong token also where there is nothing but a WebSocket', async () => {
+  await using controlPlane = startControlPlane({
+    token: 'another-token',
+    dialect: { rest: false },
+  });
+  const ran = await refusedInstall([...INSTALL, '--api-url', controlPlane.url]);
+  expect(errorOf(ran)).toMatchObject({ exitCode: 5, code: 'TOKEN_REJECTED' });
+});
+
+test.each([[{ rest: false }], [{ websocket: false }]])(
+  'install takes the right token where the control plane speaks %j',
+  async (dialect) => {
+    await using controlPlane = startControlPlane({ token: TOKEN, dialect });
+    const ran = await cliContext({
+      root: machine.path,
+      programs: { [ASKS_SYSTEMD]: NOT_ACTIVE },
+    }).run(...INSTALL, '--api-url', controlPlane.url);
+    expect(ran.stderr).toContain('✓ Ask the control plane');
+    expect(controlPlane.store.agents()).toEqual([]);
+  },
+);
+
 test('install refuses PIPEOPS_TOKEN in the same way', async () => {
   await using controlPlane = startControlPlane({ token: 'another-token' });
   const env = { PIPEOPS_TOKEN: TOKEN, PIPEOPS_API_URL: controlPlane.url };

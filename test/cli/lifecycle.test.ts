@@ -10,7 +10,7 @@ import {
   type SimulatedMachine,
   simulatedMachine,
 } from '../support/simulated-machine.ts';
-import { makeCertificates } from '../support/tls.ts';
+import { makeCertificates, makeChain } from '../support/tls.ts';
 
 const ENV = { PIPEOPS_API_URL: CONTROL_PLANE, PIPEOPS_K3S_MIRROR: MIRROR };
 const INSTALL = ['install', '--token-file', '/root/token', '--cluster-name', 'test', '--json'];
@@ -642,6 +642,25 @@ describe('token', () => {
     expect((await machine.run(['token', 'revoke', 'abcdef'])).exitCode).toBe(0);
     expect((await machine.run(['token', 'revoke', 'zzzzzz'])).stderr).toContain('[NOT_FOUND]');
     expect((await machine.run(['token', 'create', '--ttl', '2h'])).stderr).toContain('2h');
+  });
+
+  test('create has room for a cluster with a chain of three long CA certificates', async () => {
+    await install();
+    const { chain } = await makeChain(3);
+    const path = '/var/lib/rancher/k3s/server/tls/server-ca.crt';
+    await machine.files.writeAtomic(path, chain.join(''), { mode: 0o600 });
+    const created = JSON.parse((await machine.run(['token', 'create', '--json'])).stdout);
+    const { ca } = decodeJoinToken(created.token);
+    expect(ca).toBe(chain.at(-1) ?? '');
+    // A worker that has the whole chain from its server is in the same cluster.
+    await using worker = await simulatedMachine();
+    await worker.files.makeDirectory('/var/lib/rancher/k3s/agent', { mode: 0o755 });
+    await worker.files.writeAtomic('/var/lib/rancher/k3s/agent/server-ca.crt', chain.join(''), {
+      mode: 0o644,
+    });
+    await worker.files.writeAtomic('/root/join', created.token, { mode: 0o600 });
+    const joined = await worker.run(['join', '--token-file', '/root/join', '--json'], { env: ENV });
+    expect(joined.exitCode).toBe(0);
   });
 
   test('create says the id, and list what a token was made for', async () => {

@@ -47,8 +47,8 @@ describe('encodeJoinToken()', () => {
     const long = { ...CONTENT, ca: CONTENT.ca.repeat(60) };
     expect(() => encodeJoinToken(long)).toThrow(
       expect.objectContaining({
-        code: 'INTERNAL',
-        message: expect.stringMatching(/^Cannot encode a join token of \d+ bytes$/),
+        code: 'HOST_UNSUPPORTED',
+        message: expect.stringMatching(/would have \d+ bytes, more than the 4096/),
       }),
     );
   });

@@ -42,6 +42,45 @@ export async function makeCertificates(hosts: readonly string[]): Promise<TestCe
   }
 }
 
+export interface TestChain {
+  /** PEM of the certificates, as k3s keeps them: the one that signs first, the root last. */
+  readonly chain: readonly string[];
+  /** A server certificate for 127.0.0.1 of the first of them. */
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** A chain of authorities as companies have them, of RSA with 4096 bits. All share one key: it is slow to make. */
+export async function makeChain(length: number): Promise<TestChain> {
+  const directory = await mkdtemp(join(tmpdir(), 'pipeops-test-chain-'));
+  const at = (name: string) => join(directory, name);
+  const key = at('key');
+  const issue = async (name: string, issuer: string, extensions: string) => {
+    await writeFile(at('extensions'), extensions);
+    await openssl(['req', '-new', '-key', key, '-subj', `/CN=${name}`, '-out', at('csr')]);
+    const by = issuer === name ? ['-signkey', key] : ['-CA', at(issuer), '-CAkey', key];
+    await openssl([
+      ...['x509', '-req', '-in', at('csr'), '-days', '2', ...by, '-CAcreateserial'],
+      ...['-extfile', at('extensions'), '-out', at(name)],
+    ]);
+    return readFile(at(name), 'utf8');
+  };
+  try {
+    await openssl(['genrsa', '-out', key, '4096']);
+    const chain: string[] = [];
+    for (let level = 0; level < length; level += 1) {
+      const issuer = `authority-${Math.max(0, level - 1)}`;
+      chain.unshift(
+        await issue(`authority-${level}`, issuer, 'basicConstraints=critical,CA:TRUE\n'),
+      );
+    }
+    const cert = await issue('server', `authority-${length - 1}`, 'subjectAltName=IP:127.0.0.1\n');
+    return { chain, cert, key: await readFile(key, 'utf8') };
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
 async function openssl(args: readonly string[]): Promise<void> {
   const child = Bun.spawn(['openssl', ...args], { stdout: 'ignore', stderr: 'pipe' });
   const stderr = await new Response(child.stderr).text();

@@ -1,0 +1,26 @@
+import { X509Certificate } from 'node:crypto';
+
+/** A certificate in PEM (RFC 7468); what else such a file says is for people. */
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
+
+export function certificatesOf(pem: string): readonly string[] {
+  return pem.match(CERTIFICATE) ?? [];
+}
+
+/**
+ * Those certificates of a chain that none of the others has issued. k3s sends the ones between with
+ * its own (docs.k3s.io, "Using Custom CA Certificates"), so that these are all that is to be trusted.
+ */
+export function trustAnchors(pem: string): readonly string[] {
+  const chain = certificatesOf(pem).map((text) => ({
+    text,
+    certificate: new X509Certificate(text),
+  }));
+  return chain
+    .filter(({ certificate }) =>
+      chain.every(
+        (other) => other.certificate === certificate || !certificate.checkIssued(other.certificate),
+      ),
+    )
+    .map(({ text }) => text);
+}
