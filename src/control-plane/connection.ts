@@ -229,15 +229,17 @@ async function watchSilence(
 /** What the end of a WebSocket means to the session. */
 function errorOf(clock: Clock, host: string, end: WebSocketEnd): AgentError {
   if (end.refusal !== undefined) {
-    const { status } = end.refusal;
-    if (status === 401 || status === 403) {
+    const { status, pageBy } = end.refusal;
+    if (status === 401 || (status === 403 && pageBy === undefined)) {
       return new AgentError('TOKEN_REJECTED', 'The control plane does not accept the token', {
         hint: 'Get a new token and run: pipeops-agent install --token-file FILE',
         details: { status },
       });
     }
     const pauseMs = retryAfterMs(clock, end.refusal.retryAfter);
-    const message = `${host} answered ${status} instead of opening a WebSocket`;
+    const page =
+      pageBy === undefined ? '' : ` with a page, by ${pageBy}: not by the control plane,`;
+    const message = `${host} answered ${status}${page} instead of opening a WebSocket`;
     return new AgentError('CONTROL_PLANE_ERROR', message, {
       details: { status, ...(pauseMs === undefined ? {} : { retryAfterMs: pauseMs }) },
     });

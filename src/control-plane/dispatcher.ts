@@ -19,6 +19,9 @@ const FOR_TALK: readonly string[] = ['command', 'command_cancel', 'status_reques
 
 /** `{`, with which a JSON envelope begins. */
 const OPENING_BRACE = 0x7b;
+/** Some put it before their UTF-8. */
+const UTF8_MARK = [0xef, 0xbb, 0xbf];
+const hasMark = (data: Uint8Array) => UTF8_MARK.every((byte, at) => data[at] === byte);
 
 interface DispatcherDeps {
   readonly clock: Clock;
@@ -100,7 +103,7 @@ export function dispatcher(
     own(connection, live, envelope);
   };
   const binary = (data: Uint8Array) => {
-    const isJson = data[0] === OPENING_BRACE;
+    const isJson = data[hasMark(data) ? UTF8_MARK.length : 0] === OPENING_BRACE;
     if (live?.plane !== undefined && (live.binaryIsTunnel() || !isJson)) {
       deps.state.heard();
       guarded('binary', () => live?.plane?.binary(data));

@@ -1,4 +1,5 @@
 import type { Clock, Random } from '../core/ports.ts';
+import { timeoutMsOf } from '../protocol/request-limit.ts';
 
 /** How far a control plane may change the pace. */
 export const PACE_BOUNDS = {
@@ -51,15 +52,23 @@ export function sessionPace(deps: { readonly random: Random }, options: PaceOpti
   };
 }
 
-/** Retry-After (RFC 9110 section 10.2.3), as seconds or as a date, within its bounds. */
+/** Longest date that HTTP knows, and some room. */
+const RETRY_AFTER_LENGTH_MAX = 64;
+
+/**
+ * Retry-After (RFC 9110 section 10.2.3), as seconds or as a date, within its bounds. Also what is none
+ * and still clear: `120.5`, and `2m` of servers in Go.
+ */
 export function retryAfterMs(clock: Clock, header: string | null | undefined): number | undefined {
-  if (header === null || header === undefined) {
+  if (header === null || header === undefined || header.trim() === '') {
     return undefined;
   }
-  const seconds = /^\s*\d+\s*$/.test(header)
-    ? Number(header)
-    : (Date.parse(header) - clock.now().getTime()) / 1_000;
-  return bounded(PACE_BOUNDS.retryAfterMs, seconds);
+  const text = header.slice(0, RETRY_AFTER_LENGTH_MAX).trim();
+  const isNumber = /^\d+(?:\.\d*)?$/.test(text); // Some send fractions.
+  const pauseMs = isNumber
+    ? Number(text) * 1_000
+    : (timeoutMsOf(text) ?? Date.parse(text) - clock.now().getTime());
+  return bounded(PACE_BOUNDS.retryAfterMs, pauseMs / 1_000);
 }
 
 /** @returns milliseconds; undefined for what is no number */

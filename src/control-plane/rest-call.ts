@@ -3,6 +3,7 @@ import { cutAtEnd } from '../core/middle-cut.ts';
 import { networkTrouble, troubleHint } from '../core/network-trouble.ts';
 import type { Clock, Http, TlsOptions } from '../core/ports.ts';
 import { withoutEnd } from '../core/without-end.ts';
+import { isPage, senderOf } from '../protocol/intermediary.ts';
 import { REST_BODY_LIMIT_BYTES } from '../protocol/rest.ts';
 import { usableToken } from './authorization.ts';
 import { withDeadline } from './deadline.ts';
@@ -121,6 +122,20 @@ function noAnswer(options: RestCallOptions, thrown: unknown, signal: AbortSignal
   });
 }
 
+/** A page is no word of the control plane, about its token neither. */
+function pageError(clock: Clock, request: RestCall, response: Response, from: string): AgentError {
+  const { status, headers } = response;
+  const pauseMs = retryAfterMs(clock, headers.get('retry-after'));
+  return new AgentError(
+    'CONTROL_PLANE_ERROR',
+    `${request.method} ${request.path} was answered ${status} with a page, by ${from}: not by the control plane`,
+    {
+      hint: 'Let what stands between let the agent through, or check the address of the control plane',
+      details: { status, ...(pauseMs === undefined ? {} : { retryAfterMs: pauseMs }) },
+    },
+  );
+}
+
 function refusal(
   clock: Clock,
   request: RestCall,
@@ -128,6 +143,10 @@ function refusal(
   text: string,
   token: string | undefined,
 ): AgentError {
+  const header = (name: string) => response.headers.get(name) ?? undefined;
+  if (response.status !== 401 && isPage(header('content-type'), text)) {
+    return pageError(clock, request, response, senderOf(header));
+  }
   const said = cutAtEnd(text, FOREIGN_TEXT_MAX, token === undefined ? [] : [token]);
   const answer = `${request.method} ${request.path} was answered ${response.status}`;
   const message = said.trim() === '' ? answer : `${answer}: ${said.trim()}`;

@@ -151,7 +151,12 @@ export interface WebSocketEnd {
   readonly code: number;
   readonly reason: string;
   /** What the server answered instead of 101. */
-  readonly refusal?: { readonly status: number; readonly retryAfter: string | undefined };
+  readonly refusal?: {
+    readonly status: number;
+    readonly retryAfter: string | undefined;
+    /** It sends a page for people; who, for a sentence. */
+    readonly pageBy?: string | undefined;
+  };
   /** Nothing took the connection: no address, no route, nobody listens, no TLS, no way past the proxy. */
   readonly unreachable?: NetworkTrouble;
 }

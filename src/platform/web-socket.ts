@@ -12,9 +12,12 @@ import { troubleOf } from '../core/trouble.ts';
 import {
   encodeRequestHead,
   HEAD_LIMIT_BYTES,
+  type HeaderList,
+  isNamed,
   parseResponseHead,
   singleHeader,
 } from '../protocol/http-head.ts';
+import { isPage, senderOf } from '../protocol/intermediary.ts';
 import { ABNORMAL_CLOSURE, WebSocketClient } from '../protocol/websocket-client.ts';
 import { OPCODES } from '../protocol/websocket-frame.ts';
 import { isUpgradeAnswer, upgradeHeaders, upgradeKey } from '../protocol/websocket-upgrade.ts';
@@ -208,6 +211,15 @@ class DialledWebSocket implements WebSocketConnection {
   }
 }
 
+function headerOf(headers: HeaderList, lowerName: string): string | undefined {
+  return headers.find(([name]) => isNamed(name, lowerName))?.[1];
+}
+
+function pageBy(headers: HeaderList): string | undefined {
+  const header = (lowerName: string) => headerOf(headers, lowerName);
+  return isPage(header('content-type'), '') ? senderOf(header) : undefined;
+}
+
 /** @param head of the answer. @returns the subprotocol that the server chose, '' for none; or why there is no WebSocket */
 function upgradeAnswer(head: Buffer, key: string): { readonly protocol: string } | WebSocketEnd {
   try {
@@ -218,7 +230,8 @@ function upgradeAnswer(head: Buffer, key: string): { readonly protocol: string }
         reason: `the upgrade was answered ${answer.status}`,
         refusal: {
           status: answer.status,
-          retryAfter: singleHeader(answer.headers, 'retry-after'),
+          retryAfter: headerOf(answer.headers, 'retry-after'),
+          pageBy: pageBy(answer.headers),
         },
       };
     }

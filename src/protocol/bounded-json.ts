@@ -27,7 +27,9 @@ export type ParsedJson =
   | { readonly value?: undefined; readonly problem: string };
 
 /** @returns the value, or why there is none; the problem never repeats the text */
-export function parseBoundedJson(text: string): ParsedJson {
+export function parseBoundedJson(given: string): ParsedJson {
+  // A mark of UTF-8 is no part of the text (RFC 8259 section 8.1).
+  const text = given.startsWith('\ufeff') ? given.slice(1) : given;
   const problem = tooMuch(text);
   if (problem !== undefined) {
     return { problem };

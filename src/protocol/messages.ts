@@ -9,6 +9,7 @@
  * that address, without a second register. Then heartbeats, and whatever the data plane speaks.
  */
 import * as z from 'zod';
+import { idOf, Seconds } from './foreign-values.ts';
 import { ClusterStatus, CommandResult } from './rest.ts';
 
 /** Path of the controller's WebSocket; it replaces the path of the control plane's address. */
@@ -33,7 +34,10 @@ export const CLOSE_CODES = {
 /** What surrounds every message. Unknown fields are let through: a newer peer may send them. */
 export const Envelope = z.looseObject({
   type: z.string().min(1).max(64),
-  request_id: z.string().max(256).optional(),
+  request_id: z
+    .union([z.string(), z.int().transform(String)])
+    .pipe(z.string().max(256))
+    .optional(),
   payload: z.record(z.string(), z.unknown()).nullish(),
   timestamp: z.string().max(64).nullish(),
 });
@@ -103,14 +107,14 @@ export type RegisterPayload = z.infer<typeof RegisterPayload>;
 
 /** Ours: the pace that the peer wants. What is absent or of a wrong type stays as it is. */
 export const Pace = z.looseObject({
-  heartbeat_seconds: z.number().optional().catch(undefined),
-  status_seconds: z.number().optional().catch(undefined),
+  heartbeat_seconds: Seconds.optional().catch(undefined),
+  status_seconds: Seconds.optional().catch(undefined),
   /**
    * For a large fleet: an agent that loses its connection draws its first dial from this many
    * seconds, and dials once in each such period while the peer is away, so that a restart is not
    * answered by all agents at once. Absent or 0: dial at once, with the agent's own backoff.
    */
-  reconnect_spread_seconds: z.number().optional().catch(undefined),
+  reconnect_spread_seconds: Seconds.optional().catch(undefined),
 });
 export type Pace = z.infer<typeof Pace>;
 
@@ -119,8 +123,8 @@ export type Pace = z.infer<typeof Pace>;
  * field of a wrong type counts as absent.
  */
 export const RegisterSuccessPayload = z.looseObject({
-  cluster_id: text.min(1).max(256),
-  cluster_uuid: text.optional().catch(undefined),
+  cluster_id: idOf(256),
+  cluster_uuid: idOf(256).optional().catch(undefined),
   name: text.optional().catch(undefined),
   status: text.optional().catch(undefined),
   gateway_ws_url: text.optional().catch(undefined),
@@ -167,7 +171,7 @@ export const HeartbeatAckPayload = z.looseObject({
 export const ErrorPayload = z.looseObject({
   error: text.catch(''),
   /** Ours: how long to stay away. */
-  retry_after_seconds: z.number().optional().catch(undefined),
+  retry_after_seconds: Seconds.optional().catch(undefined),
 });
 
 /** agent → peer, at the first message of each unknown type. */
@@ -189,7 +193,7 @@ export type ProtocolFallbackPayload = z.infer<typeof ProtocolFallbackPayload>;
  * peer → agent, of a result: it is kept, and need not be sent again.
  */
 export const CommandAckPayload = z.strictObject({
-  id: text.min(1).max(128),
+  id: idOf(128),
   of: z.enum(['command', 'result', 'cancel']),
   /**
    * accepted: it will run. duplicate: known already; a finished one has its result sent again.
@@ -221,7 +225,7 @@ export const CommandResultPayload = z.strictObject({
 export type CommandResultPayload = z.infer<typeof CommandResultPayload>;
 
 /** peer → agent: `command_cancel`. */
-export const CommandCancelPayload = z.looseObject({ id: text.min(1).max(128) });
+export const CommandCancelPayload = z.looseObject({ id: idOf(128) });
 
 /** Objects of one kind in a report: those that are new or changed, and names of those that went. */
 const lists = {

@@ -15,6 +15,7 @@
  * header with status 101 the chunks of both directions are the bytes of the other protocol.
  */
 import * as z from 'zod';
+import { idOf } from './foreign-values.ts';
 import type { HeaderList } from './http-head.ts';
 import { isDeadline, isTimeout } from './request-limit.ts';
 
@@ -206,7 +207,7 @@ export type ProxyResponseChunkPayload = z.infer<typeof ProxyResponseChunkPayload
 
 /** peer → agent, `proxy_websocket_start` or `ws_start`: a WebSocket of the Kubernetes API. */
 export const ProxyWebSocketStartPayload = z.looseObject({
-  stream_id: text.min(1).max(256),
+  stream_id: idOf(256),
   path: rawPath,
   query: rawQuery,
   headers,

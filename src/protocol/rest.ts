@@ -4,6 +4,7 @@
  * is additive and optional there.
  */
 import * as z from 'zod';
+import { idOf } from './foreign-values.ts';
 
 /** Largest body of either direction that is read, bytes. */
 export const REST_BODY_LIMIT_BYTES = 4 * 1024 * 1024;
@@ -116,7 +117,7 @@ export type PodInfo = z.infer<typeof PodInfo>;
  */
 export const Command = z.looseObject({
   /** The idempotency key. */
-  id: z.string().min(1).max(128),
+  id: idOf(128),
   type: z.string().min(1).max(64),
   payload: z.record(z.string(), z.unknown()).nullish(),
   created_at: z.string().nullish(),

@@ -196,7 +196,8 @@ function withProtocol(headers: HeaderList, protocol: string | undefined): Header
 /** It may stand in three places. */
 function idOf({ payload, request_id: own = '' }: Envelope): string {
   const ids = [payload?.['request_id'], payload?.['stream_id']];
-  return ids.find((id) => typeof id === 'string') ?? own;
+  const given = ids.find((id) => typeof id === 'string' || typeof id === 'number');
+  return given === undefined ? own : String(given);
 }
 
 /**

@@ -271,6 +271,17 @@ async function echoServer() {
   };
 }
 
+test('a page in place of an upgrade names who sends it', async () => {
+  await using server = await rawServer((socket) =>
+    socket.end(
+      'HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\nServer: cloudflare\r\n\r\n<html>',
+    ),
+  );
+  expect((await dialToTheEnd(server.url)).end.refusal).toEqual({
+    ...{ status: 403, retryAfter: undefined, pageBy: 'Cloudflare' },
+  });
+});
+
 test.each([
   ['a host', `ws://${'a.'.repeat(150)}test/`, ''],
   ['a user', 'ws://a.test/', `${'u'.repeat(256)}:p`],

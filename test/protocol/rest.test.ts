@@ -161,7 +161,7 @@ describe('Command', () => {
     ['no id', { type: 'deploy' }],
     ['an empty id', { id: '', type: 'deploy' }],
     ['an id of 129 characters', { id: 'x'.repeat(129), type: 'deploy' }],
-    ['a number as id', { id: 7, type: 'deploy' }],
+    ['a fraction as id', { id: 1.5, type: 'deploy' }],
     ['no type', { id: 'c1' }],
     ['a list as payload', { id: 'c1', type: 'deploy', payload: [] }],
     ['no time at all', { id: 'c1', type: 'deploy', timeout_seconds: 0 }],

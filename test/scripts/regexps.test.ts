@@ -19,6 +19,8 @@ const OWN =
 const CUT: Readonly<Record<string, readonly [lengthMax: number, constant: string]>> = {
   'platform/log.ts': [8_192, 'LINE_LENGTH_MAX = 8_192'],
   'platform/dial-error.ts': [128, 'NAME_LENGTH_MAX = 128'],
+  // But for the beginnings of texts, where any length costs the same.
+  'protocol/intermediary.ts': [64 * 1024, 'NAME_LENGTH_MAX = 64'],
   'protocol/request-limit.ts': [64, 'TEXT_LENGTH_MAX = 64'],
 };
 /** A slice in which nothing else happens, ms. */
