@@ -19,6 +19,7 @@ import {
 import { checkMachine } from '../host/preflight/machine.ts';
 import { checkNoOtherCluster } from '../host/preflight/other-cluster.ts';
 import { checkPortsFree } from '../host/preflight/ports.ts';
+import { checkTools } from '../host/preflight/tools.ts';
 import { planSteps, runSteps, type Step } from '../host/steps.ts';
 import { isActive } from '../host/systemctl.ts';
 import type { CliContext } from './context.ts';
@@ -57,6 +58,7 @@ export async function preflight(
   // What an earlier run has set up already does not count against this one.
   if (!inventory.has('k3s', role)) {
     await checkMachine(context, context.architecture);
+    await checkTools(context);
     await checkNoOtherCluster(context);
     await checkPortsFree(context, PORTS[role]);
   }

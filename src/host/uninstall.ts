@@ -1,6 +1,7 @@
 import { AgentError } from '../core/errors.ts';
 import type { Exec, Files } from '../core/ports.ts';
 import type { InventoryEntry } from '../protocol/host-state.ts';
+import { isListed } from './agent-account.ts';
 import { removeAsAgent } from './control-plane-token.ts';
 import type { HostInventory } from './inventory.ts';
 import { kubectl } from './kubectl.ts';
@@ -111,7 +112,8 @@ function removals(
       .filter((entry) => !(isDaemons(entry) && inventory.has('directory', STATE_DIRECTORY)))
       .map((entry) => ({
         title: `Remove ${entry.kind} ${entry.name}`,
-        run: () => (isDaemons(entry) ? removeAsAgent(deps, entry.name) : removeEntry(deps, entry)),
+        run: () =>
+          isDaemons(entry) ? removeAsAgent(deps, entry.name) : removeEntry(deps, inventory, entry),
       })),
   ];
 }
@@ -120,7 +122,9 @@ function isKept(entry: InventoryEntry, options: UninstallOptions): boolean {
   return (
     (options.keepK3s && (entry.kind === 'k3s' || K3S_DIRECTORIES.includes(entry.name))) ||
     (options.keepData &&
-      (entry.name === STATE_DIRECTORY || isDaemons(entry) || entry.kind === 'user'))
+      (entry.name === STATE_DIRECTORY ||
+        isDaemons(entry) ||
+        ['user', 'group'].includes(entry.kind)))
   );
 }
 
@@ -172,7 +176,11 @@ async function removeK3s(deps: Deps, role: string): Promise<void> {
   }
 }
 
-async function removeEntry(deps: Deps, entry: InventoryEntry): Promise<void> {
+async function removeEntry(
+  deps: Deps,
+  inventory: HostInventory,
+  entry: InventoryEntry,
+): Promise<void> {
   switch (entry.kind) {
     case 'file':
     case 'link':
@@ -186,7 +194,10 @@ async function removeEntry(deps: Deps, entry: InventoryEntry): Promise<void> {
       }
       return;
     case 'user':
-      await removeUser(deps);
+      await removeUser(deps, inventory);
+      return;
+    case 'group':
+      await removeGroup(deps);
       return;
     case 'unit':
     case 'k3s':
@@ -201,21 +212,38 @@ async function removeIfEmpty(deps: Deps, path: string): Promise<void> {
   }
 }
 
-/** userdel(8) takes the group of the same name along, groupdel(8) where it is set up otherwise. */
-async function removeUser(deps: Deps): Promise<void> {
-  for (const [file, tool] of [
-    ['/etc/passwd', 'userdel'],
-    ['/etc/group', 'groupdel'],
-  ] as const) {
-    const text = (await deps.files.readText(file)) ?? '';
-    if (!text.split('\n').some((line) => line.startsWith(`${AGENT_USER}:`))) {
-      continue;
-    }
-    const result = await deps.exec.run([tool, AGENT_USER], { timeoutMs: TIMEOUT_MS });
-    if (result.exitCode !== 0) {
-      throw new AgentError('TOOL_FAILED', `${tool} ${AGENT_USER} failed: ${result.stderr}`, {
-        hint: 'End its processes, then run the same command again',
-      });
-    }
+/**
+ * userdel(8) takes the group of the same name along. One that was here before us is made again, with its
+ * number: files belong to it.
+ */
+async function removeUser(deps: Deps, inventory: HostInventory): Promise<void> {
+  const gid = await groupId(deps.files);
+  if (await isListed(deps.files, '/etc/passwd')) {
+    await runAccountTool(deps, ['userdel', AGENT_USER]);
+  }
+  const isOthers = gid !== undefined && !inventory.has('group', AGENT_USER);
+  if (isOthers && !(await isListed(deps.files, '/etc/group'))) {
+    await runAccountTool(deps, ['groupadd', '--gid', gid, AGENT_USER]);
+  }
+}
+
+async function removeGroup(deps: Deps): Promise<void> {
+  if (await isListed(deps.files, '/etc/group')) {
+    await runAccountTool(deps, ['groupdel', AGENT_USER]);
+  }
+}
+
+/** group(5). */
+async function groupId(files: Files): Promise<string | undefined> {
+  const lines = ((await files.readText('/etc/group')) ?? '').split('\n');
+  return lines.find((line) => line.startsWith(`${AGENT_USER}:`))?.split(':')[2];
+}
+
+async function runAccountTool(deps: Deps, argv: readonly [string, ...string[]]): Promise<void> {
+  const result = await deps.exec.run(argv, { timeoutMs: TIMEOUT_MS });
+  if (result.exitCode !== 0) {
+    throw new AgentError('TOOL_FAILED', `${argv.join(' ')} failed: ${result.stderr}`, {
+      hint: 'End its processes, then run the same command again',
+    });
   }
 }

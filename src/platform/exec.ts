@@ -1,6 +1,7 @@
 import { ExecaError, execa, type ResultPromise } from 'execa';
 import { AgentError } from '../core/errors.ts';
 import type { Exec, ExecOptions, ExecResult } from '../core/ports.ts';
+import { toolPath } from '../core/tool-path.ts';
 
 /** Output kept of each stream, bytes; a program that says more is ended. */
 export const EXEC_OUTPUT_LIMIT_BYTES = 8 * 1024 * 1024;
@@ -9,7 +10,7 @@ export const EXEC_OUTPUT_LIMIT_BYTES = 8 * 1024 * 1024;
 const KILL_GRACE_MS = 2_000;
 
 /** What a child inherits of our environment, when set. */
-const INHERITED = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'] as const;
+const INHERITED = ['HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'] as const;
 
 /**
  * The real Exec. Ends whole process trees: the installers we run are shells with children that
@@ -27,7 +28,7 @@ async function run(
   options: ExecOptions,
 ): Promise<ExecResult> {
   const [program, ...args] = argv;
-  const env: Record<string, string> = {};
+  const env: Record<string, string> = { PATH: toolPath(parentEnv['PATH']).join(':') };
   for (const name of INHERITED) {
     const value = parentEnv[name];
     if (value !== undefined) {

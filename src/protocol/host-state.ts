@@ -6,7 +6,7 @@ import * as z from 'zod';
  * k3s (`server`, `agent`).
  */
 export const InventoryEntry = z.strictObject({
-  kind: z.enum(['file', 'directory', 'link', 'unit', 'user', 'k3s']),
+  kind: z.enum(['file', 'directory', 'link', 'unit', 'user', 'group', 'k3s']),
   name: z.string().min(1),
 });
 export type InventoryEntry = z.infer<typeof InventoryEntry>;

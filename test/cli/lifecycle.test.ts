@@ -301,6 +301,36 @@ describe('install', () => {
     expect(failure(await install())).toMatchObject({ exitCode: 4, code });
   });
 
+  test('refuses a machine that lacks programs, and names them all, before it changes anything', async () => {
+    for (const tool of ['runuser', 'useradd', 'curl']) {
+      await machine.files.remove(`/usr/bin/${tool}`);
+    }
+    await machine.files.makeDirectory('/opt/tools', { mode: 0o755 });
+    await machine.files.writeAtomic('/opt/tools/runuser', '', { mode: 0o755 });
+    const before = await machine.listing();
+    const ran = await install(INSTALL, { PATH: '/opt/tools:/bin' });
+    expect(failure(ran)).toMatchObject({
+      exitCode: 7,
+      code: 'TOOL_MISSING',
+      message: 'These programs are missing: useradd, curl or wget',
+    });
+    expect(await machine.listing()).toEqual(before);
+  });
+
+  test.each([
+    ['/etc/group', 'pipeops-agent:x:4711:alice\n'],
+    ['/etc/passwd', 'pipeops-agent:x:0:0::/:/bin/false\n'],
+  ])('takes an entry of our name in %s and leaves it at the end', async (path, line) => {
+    const text = (await machine.files.readText(path)) ?? '';
+    await machine.files.writeAtomic(path, `${text}${line}`, { mode: 0o644 });
+    expect((await install()).exitCode).toBe(0);
+    expect((await machine.run(['uninstall', '--yes'])).exitCode).toBe(0);
+    const databases = ['/etc/passwd', '/etc/group'];
+    const left = await Promise.all(databases.map((each) => machine.files.readText(each)));
+    const name = line.split(':').slice(0, 3).join(':');
+    expect(left.join('').match(/pipeops-agent:[^:]*:\d+/g)).toEqual([name]);
+  });
+
   test('names the process that holds a port', async () => {
     const listening = 'h\n0: 00000000:192B 0:0 0A 0:0 0:0 0 0 0 4711\n';
     await machine.files.writeAtomic('/proc/net/tcp', listening, { mode: 0o644 });

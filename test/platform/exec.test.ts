@@ -3,6 +3,7 @@ import { chmod, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgentError } from '../../src/core/errors.ts';
 import type { ExecOptions } from '../../src/core/ports.ts';
+import { toolPath } from '../../src/core/tool-path.ts';
 import { EXEC_OUTPUT_LIMIT_BYTES, systemExec } from '../../src/platform/exec.ts';
 import { lazyExec } from '../../src/platform/lazy-exec.ts';
 import { failureOf } from '../support/failure-of.ts';
@@ -55,7 +56,7 @@ describe('systemExec() and a program that ends by itself', () => {
       'HOME=/root',
       'K3S_SETTING=x',
       'LANG=C.UTF-8',
-      `PATH=${ENV.PATH}`,
+      `PATH=${toolPath(ENV.PATH).join(':')}`,
     ]);
   });
 
@@ -223,6 +224,12 @@ describe('systemExec() and a program that does not end by itself', () => {
 });
 
 describe('systemExec() and a program that cannot be run', () => {
+  test('finds the tools of root although PATH lacks their directory', async () => {
+    const poor = systemExec({ env: { PATH: '/usr/bin:/bin' } });
+    const result = await poor.run(['useradd', '--help'], { timeoutMs: 10_000 });
+    expect(result).toMatchObject({ exitCode: 0, stdout: expect.stringContaining('--system') });
+  });
+
   test('gives TOOL_MISSING with what to do for a name that is not in PATH', async () => {
     const { code, message, hint, details } = await failureOf(() =>
       run(['no-such-program', '--flag']),

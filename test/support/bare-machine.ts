@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type TempDirectory, tempDirectory } from './temp-dir.ts';
+import { TOOLS } from './tools.ts';
 
 export interface BareMachine extends TempDirectory {
   /** Writes a file below the root, with its directories. */
@@ -16,6 +17,9 @@ export async function bareMachine(): Promise<BareMachine> {
     await mkdir(dirname(join(directory.path, path)), { recursive: true });
     await writeFile(join(directory.path, path), text);
   };
+  for (const tool of TOOLS) {
+    await put(`/usr/bin/${tool}`, '');
+  }
   await put('/etc/passwd', 'root:x:0:0::/root:/bin/sh\n');
   await put('/etc/group', 'root:x:0:\n');
   await put('/run/systemd/system/.keep', '');

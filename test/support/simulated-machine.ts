@@ -18,6 +18,7 @@ import { capturedTerminal } from './captured-terminal.ts';
 import { serviceAccountToken } from './fake-kubernetes.ts';
 import { memoryLog } from './memory-log.ts';
 import { tempDirectory } from './temp-dir.ts';
+import { TOOLS } from './tools.ts';
 
 export const CLUSTER_CA = '-----BEGIN CERTIFICATE-----\nY2x1c3Rlcg==\n-----END CERTIFICATE-----\n';
 export const CONTROL_PLANE_TOKEN = 'the-token-of-the-control-plane';
@@ -90,6 +91,9 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
   await put('/proc/cpuinfo', 'flags\t\t: fpu sse4_2 avx\n');
   await put('/proc/meminfo', 'MemTotal:        4000000 kB\n');
   await put('/proc/net/tcp', 'sl local_address\n');
+  for (const tool of TOOLS) {
+    await put(`/usr/bin/${tool}`, '');
+  }
   await put('/root/agent', 'the executable');
   await put('/root/token', `${CONTROL_PLANE_TOKEN}\n`);
   await mkdir(join(root, 'etc/systemd/system'), { recursive: true });
@@ -276,19 +280,27 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
     }
   },
   journalctl: () => ({ stdout: 'level=info msg="k3s starts"' }),
+  groupadd: async ({ root }, argv) => {
+    const given = argv.indexOf('--gid');
+    const gid = given < 0 ? (process.getgid?.() ?? 0) : argv[given + 1];
+    const path = join(root, '/etc/group');
+    await Bun.write(path, `${await Bun.file(path).text()}${argv.at(-1)}:x:${gid}:\n`);
+    return ok;
+  },
   useradd: async ({ root }, argv) => {
     const name = argv.at(-1) ?? '';
     const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
-    const append = async (file: string, line: string) =>
-      Bun.write(join(root, file), (await Bun.file(join(root, file)).text()) + line);
-    await append('/etc/passwd', `${name}:x:${uid}:${gid}::/:/usr/sbin/nologin\n`);
-    await append('/etc/group', `${name}:x:${gid}:\n`);
+    const path = join(root, '/etc/passwd');
+    const line = `${name}:x:${uid}:${gid}::/:/usr/sbin/nologin\n`;
+    await Bun.write(path, (await Bun.file(path).text()) + line);
     return ok;
   },
   userdel: async ({ root }, argv) => {
-    const path = join(root, '/etc/passwd');
-    const lines = (await Bun.file(path).text()).split('\n');
-    await Bun.write(path, lines.filter((line) => !line.startsWith(`${argv[1]}:`)).join('\n'));
+    // With the group of the same name, as userdel(8) does it.
+    for (const path of [join(root, '/etc/passwd'), join(root, '/etc/group')]) {
+      const lines = (await Bun.file(path).text()).split('\n');
+      await Bun.write(path, lines.filter((line) => !line.startsWith(`${argv[1]}:`)).join('\n'));
+    }
     return ok;
   },
   groupdel: async ({ root }, argv) => {
