@@ -163,14 +163,14 @@ async function preparedMachines(): Promise<boolean> {
 
 /**
  * A hundred thousand mutated messages, mutated answers of REST, a hundred thousand requests to
- * kubectl's door cut and changed, a fleet that comes back, and a hundred thousand requests through
+ * kubectl's door cut and changed, twenty thousand of a control plane, a fleet that comes back, and a hundred thousand requests through
  * the proxy.
  */
 async function session(): Promise<void> {
   await runTests('session', [
     `--timeout=${SESSION_TEST_TIMEOUT_MS}`,
     ...['./test/load/protocol-fuzz.test.ts', './test/load/rest-fuzz.test.ts'],
-    './test/load/door-fuzz.test.ts',
+    ...['./test/load/door-fuzz.test.ts', './test/load/session-proxy-fuzz.test.ts'],
     ...['./test/load/reconnect-storm.test.ts', './test/load/proxy-soak.test.ts'],
   ]);
 }

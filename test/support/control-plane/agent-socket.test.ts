@@ -81,6 +81,31 @@ test('an agent registers, is shown as connected, and its heartbeats are acknowle
   expect(await (await fetch(controlPlane.adminUrl)).text()).toContain('<td>connected</td>');
 });
 
+test('an agent that exists already registers without our features, and tells of its monitoring', async () => {
+  await using controlPlane = startControlPlane({ token: 'token' });
+  await using agent = await rawAgent(controlPlane);
+  const { supports_commands, supports_status_reports, supports_flow_control, ...features } =
+    REGISTER.features;
+  agent.send('register', { ...REGISTER, features }, 'req_1_one');
+  const { payload } = await agent.next('register_success');
+  const metadata = {
+    ...{ agent_version: '1.2.3', k8s_version: '', k8s_nodes: 1, k8s_pods: 2 },
+    ...{ cpu_usage: '1%', memory_usage: '2%', is_private: true, gateway_routes: 0 },
+  };
+  agent.send('heartbeat', {
+    ...{ agent_id: 'one', cluster_id: payload['cluster_id'], status: 'healthy' },
+    ...{ tunnel_status: 'connected', metadata, prometheus_url: 'http://p:9090' },
+    ...{ prometheus_username: 'u', prometheus_password: 'p', prometheus_ssl: false },
+    ...{
+      loki_url: 'http://l:3100',
+      grafana_url: 'http://g:3000',
+      worker_join: { provider: 'k3s' },
+    },
+  });
+  await agent.next('heartbeat_ack');
+  expect(controlPlane.store.problems('one')).toEqual([]);
+});
+
 test.each([
   ['no JSON', '{', 'a message that is no envelope'],
   [

@@ -1,6 +1,7 @@
 /** What is said over one WebSocket of an agent: strict about every message, order and field. */
-import { CLOSE_CODES, RegisterPayload } from '../../../src/protocol/messages.ts';
+import { CLOSE_CODES, type RegisterPayload } from '../../../src/protocol/messages.ts';
 import type { AgentLink } from './agent-link.ts';
+import { AnyRegistration } from './agent-wire.ts';
 import type { ConversationDeps } from './conversation-deps.ts';
 import { GATEWAY_PATH } from './dialect.ts';
 import { type AgentEnvelope, describe, parsed, readEnvelope } from './envelope.ts';
@@ -50,7 +51,7 @@ export function converse(deps: ConversationDeps, socket: ConversationSocket): Co
     live = liveSession(deps, { ...socket, agentId, send }, problem);
   };
   const register = (envelope: AgentEnvelope) => {
-    const payload = RegisterPayload.safeParse(envelope.payload);
+    const payload = AnyRegistration.safeParse(envelope.payload);
     if (!payload.success) {
       problem(`register: ${describe(payload.error)}`);
       send('error', { error: `bad register: ${describe(payload.error)}` }, envelope.request_id);

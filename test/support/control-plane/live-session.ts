@@ -5,11 +5,12 @@ import {
   CommandAckPayload,
   CommandProgressPayload,
   CommandResultPayload,
-  HeartbeatPayload,
+  type HeartbeatPayload,
   ProtocolFallbackPayload,
   StatusReportPayload,
 } from '../../../src/protocol/messages.ts';
 import type { AgentLink } from './agent-link.ts';
+import { AnyHeartbeat } from './agent-wire.ts';
 import { type CommandChannel, commandChannel } from './command-channel.ts';
 import type { ConversationDeps } from './conversation-deps.ts';
 import { type AgentEnvelope, describe } from './envelope.ts';
@@ -69,7 +70,7 @@ export function liveSession(
 type Take = (session: Session, envelope: AgentEnvelope) => void;
 
 const MESSAGES: Readonly<Record<string, Take>> = {
-  heartbeat: taking(HeartbeatPayload, takeHeartbeat),
+  heartbeat: taking(AnyHeartbeat, takeHeartbeat),
   ping: ({ link }, envelope) => {
     link.send('pong', { timestamp: new Date().toISOString() }, envelope.request_id);
   },
