@@ -38,6 +38,7 @@ const PACKAGE_HOMES: Readonly<Record<string, Home>> = {
   '@kubernetes/client-node': { folders: ['kubernetes'], why: 'one folder knows the API' },
   execa: { folders: ['platform'], why: 'programs are run through the Exec port' },
   consola: { folders: ['cli'], why: 'it paints for a terminal' },
+  'js-yaml': { folders: ['kubernetes'], why: 'one file knows how Kubernetes reads YAML' },
   citty: { folders: ['cli'], why: 'it is a parser of command lines' },
   'bun:sqlite': { folders: ['store'], why: 'the store owns the database' },
   'bun:ffi': { folders: ['platform'], why: 'the system is reached through ports' },

@@ -9,14 +9,16 @@ export const DnsLabel = z
     'must be lower-case letters, digits and "-", at most 63 characters (RFC 1123)',
   );
 
-const SUBDOMAIN = String.raw`[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*`;
+/** Kubernetes bounds the whole of a name, not its parts. */
+const NAME = String.raw`[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*`;
+const DOMAIN = String.raw`[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*`;
 
-/** RFC 1123 subdomain: names of most objects. */
+/** RFC 1123 subdomain as Kubernetes has it: names of most objects. */
 export const DnsSubdomain = z
   .string()
   .max(253)
   .regex(
-    new RegExp(`^${SUBDOMAIN}$`),
+    new RegExp(`^${NAME}$`),
     'must be lower-case letters, digits, "-" and ".", at most 253 characters (RFC 1123)',
   );
 
@@ -24,10 +26,7 @@ export const DnsSubdomain = z
 export const DomainName = z
   .string()
   .max(253)
-  .regex(
-    new RegExp(String.raw`^(\*\.)?${SUBDOMAIN}$`),
-    'must be a lower-case domain name (RFC 1123)',
-  );
+  .regex(new RegExp(String.raw`^(\*\.)?${DOMAIN}$`), 'must be a lower-case domain name (RFC 1123)');
 
 const REPLICAS_MAX = 1_000;
 /** Longest wait for a rollout, seconds. */
