@@ -543,8 +543,8 @@ test('get_resources says what did not fit into a message', async () => {
   for (const name of ['a', 'b', 'c']) {
     kubernetes.put(`/api/v1/namespaces/shop/pods/${name}`, { metadata: { annotations: { note } } });
   }
-  const { data, output } = await run('get_resources', { kinds: ['pods', 'nodes'] });
-  expect(output).toBe('2 pods and more, 0 nodes\n');
+  const { data, output } = await run('get_resources', { kinds: ['pods', 'services'] });
+  expect(output).toBe('2 pods and more, 0 services\n');
   expect(data['truncated_kinds']).toEqual(['pods']);
 });
 
