@@ -74,7 +74,7 @@ export function openDatabase(deps: { readonly clock: Clock }, path: string): Ope
   try {
     return { database: openChecked(deps.clock, path), setAsidePath: undefined };
   } catch (damage) {
-    const trouble = machineTrouble(`open ${path}`, damage);
+    const trouble = machineTrouble('open', path, damage);
     if (trouble !== undefined) {
       throw trouble;
     }

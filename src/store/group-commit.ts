@@ -119,7 +119,7 @@ function totalChanges(database: Database): number {
 
 function explained(database: Database, thrown: unknown): AgentError {
   return (
-    machineTrouble(`write the journal ${database.filename}`, thrown) ??
+    machineTrouble('write the journal', database.filename, thrown) ??
     // Ends the daemon: the next start checks the store and sets a damaged one aside.
     new AgentError('INTERNAL', 'The journal cannot be written', { cause: thrown })
   );

@@ -183,3 +183,24 @@ describe('openDatabase()', () => {
     expect(await readdir(directory.path)).toEqual(['agent.db']);
   });
 });
+
+test('a full disk is told from one that fails, and named by its path', async () => {
+  await using directory = await tempDirectory();
+  const script = 'mount -t tmpfs -o size=1m tmpfs "$1" && exec "$2" "$3" "$1"';
+  const opened = Bun.spawn(
+    // A mount of its own that goes with its last process.
+    ['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', script, 'sh'].concat(
+      directory.path,
+      process.execPath,
+      join(import.meta.dir, 'full-disk-open.ts'),
+    ),
+    { stdout: 'pipe', stderr: 'inherit' },
+  );
+  const path = join(directory.path, 'agent.db');
+  expect(await opened.stdout.json()).toEqual({
+    code: 'DISK_FULL',
+    message: `Cannot open ${path}: no space left on the disk`,
+    hint: `Free some space on the file system of ${path}; the agent then goes on by itself`,
+  });
+  expect(await opened.exited).toBe(0);
+});
