@@ -5,6 +5,7 @@ import type { ConfigInput } from '../config/schema.ts';
 import { BUILD } from '../core/version.ts';
 import type { HostInventory } from '../host/inventory.ts';
 import { checkFixedSettings } from '../host/k3s-fixed.ts';
+import { foreignK3sSettings } from '../host/k3s-foreign-settings.ts';
 import { checkRole, type K3sPlan } from '../host/k3s-steps.ts';
 import {
   CONFIG_FILE,
@@ -61,6 +62,10 @@ export async function preflight(
     await checkTools(context);
     await checkNoOtherCluster(context);
     await checkPortsFree(context, PORTS[role]);
+  }
+  const foreign = await foreignK3sSettings(context, k3s);
+  if (foreign.length > 0) {
+    context.io.stderr(`k3s also takes up what others have set here: ${foreign.join(', ')}\n`);
   }
   const held = (await isActive(context, UNIT_NAME)) ? await portsOfFile(context) : [];
   await checkPortsFree(

@@ -29,8 +29,9 @@ export const K3S_RESTART_FILE = `${HOST_STATE_DIRECTORY}/k3s-restart-needed`;
 export const LOCK_FILE = '/run/pipeops-agent.lock';
 
 export const K3S_EXECUTABLE = '/usr/local/bin/k3s';
-export const K3S_CONFIG_FILE = '/etc/rancher/k3s/config.yaml.d/50-pipeops.yaml';
-export const K3S_ADMIN_KUBECONFIG_FILE = '/etc/rancher/k3s/k3s.yaml';
+export const K3S_DIRECTORY = '/etc/rancher/k3s';
+export const K3S_CONFIG_FILE = `${K3S_DIRECTORY}/config.yaml.d/50-pipeops.yaml`;
+export const K3S_ADMIN_KUBECONFIG_FILE = `${K3S_DIRECTORY}/k3s.yaml`;
 /** By which the cluster knows this machine again; k3s makes it at its first start. */
 export const NODE_PASSWORD_FILE = '/etc/rancher/node/password';
 /** The CA of the cluster that a worker belongs to. */

@@ -1,15 +1,19 @@
+import { dirname } from 'node:path';
 import { AgentError } from '../core/errors.ts';
 import type { Exec, Files } from '../core/ports.ts';
 import type { InventoryEntry } from '../protocol/host-state.ts';
 import { isListed } from './agent-account.ts';
 import { removeAsAgent } from './control-plane-token.ts';
 import type { HostInventory } from './inventory.ts';
+import { keepingFilesOfOthers } from './k3s-kept-files.ts';
 import { kubectl } from './kubectl.ts';
 import { kubectlTrouble } from './kubectl-words.ts';
 import {
   AGENT_USER,
   HOST_STATE_DIRECTORY,
+  K3S_ADMIN_KUBECONFIG_FILE,
   K3S_CONFIG_FILE,
+  K3S_DIRECTORY,
   K3S_EXECUTABLE,
   STATE_DIRECTORY,
   UNIT_NAME,
@@ -160,19 +164,24 @@ async function removeAccount(deps: Deps, manifest: string): Promise<void> {
 async function removeK3s(deps: Deps, role: string): Promise<void> {
   const script = K3S_UNINSTALLERS[role];
   if (script !== undefined && (await deps.files.stat(script)) !== undefined) {
-    const result = await deps.exec.run([script], { timeoutMs: K3S_UNINSTALL_TIMEOUT_MS });
-    if (result.exitCode !== 0) {
-      throw new AgentError('TOOL_FAILED', `${script} failed: ${result.stderr.slice(-500)}`, {
-        hint: 'Correct what it names, then run the same command again',
-        details: { argv: [script], exit: result.exitCode },
-      });
-    }
+    await keepingFilesOfOthers(deps, () => runUninstaller(deps, script));
   }
   // What an installation that ended half way has left.
   await deps.files.remove(K3S_EXECUTABLE);
   await deps.files.remove(K3S_CONFIG_FILE);
-  for (const directory of ['/etc/rancher/k3s/config.yaml.d', '/etc/rancher/k3s']) {
+  await deps.files.remove(K3S_ADMIN_KUBECONFIG_FILE);
+  for (const directory of [dirname(K3S_CONFIG_FILE), K3S_DIRECTORY]) {
     await removeIfEmpty(deps, directory);
+  }
+}
+
+async function runUninstaller(deps: Deps, script: string): Promise<void> {
+  const result = await deps.exec.run([script], { timeoutMs: K3S_UNINSTALL_TIMEOUT_MS });
+  if (result.exitCode !== 0) {
+    throw new AgentError('TOOL_FAILED', `${script} failed: ${result.stderr.slice(-500)}`, {
+      hint: 'Correct what it names, then run the same command again',
+      details: { argv: [script], exit: result.exitCode },
+    });
   }
 }
 

@@ -331,6 +331,98 @@ describe('install', () => {
     expect(left.join('').match(/pipeops-agent:[^:]*:\d+/g)).toEqual([name]);
   });
 
+  const K3S = '/etc/rancher/k3s';
+  const put = async (path: string, text: string) => {
+    await machine.files.makeDirectory(path.slice(0, path.lastIndexOf('/')), { mode: 0o755 });
+    await machine.files.writeAtomic(path, text, { mode: 0o640 });
+  };
+
+  test.each([
+    ['config.yaml', '# mine\nnode-name: web-9\n', ':2', 'node-name', '"node-1"; to set it, use'],
+    ['config.yaml', 'tls-san: [a]\n"data-dir": /mnt\n', ':2', 'data-dir', '"/var/lib/rancher/k3s"'],
+    ['config.yaml', '{data-dir: /mnt}\n', '', 'data-dir', '"/var/lib/rancher/k3s"'],
+    ['config.yaml', 'server: https://10.0.0.2:6443\n', ':1', 'server', 'not set'],
+    ['config.yaml', 'disable: [servicelb]\n', ':1', 'disable', '"traefik"; to set it'],
+    ['config.yaml.d/10.yaml', 'disable+: [servicelb]\n', ':1', 'disable', '"traefik"; to set it'],
+    ['config.yaml.d/99.yml', 'disable-scheduler: true\n', ':1', 'disable-scheduler', '"false"'],
+    [
+      'config.yaml.d/99.yaml',
+      'kubelet-arg: [a=b]\n',
+      ':1',
+      'kubelet-arg',
+      'call it "kubelet-arg+"',
+    ],
+    [
+      'config.yaml.d/99.yaml',
+      'write-kubeconfig-mode: "0644"',
+      ':1',
+      'write-kubeconfig-mode',
+      '"0600"',
+    ],
+  ])('refuses %s that says %j to k3s, with its line', async (name, text, line, key, must) => {
+    await put(`${K3S}/${name}`, text);
+    const before = await machine.listing();
+    const { exitCode, code, message, hint } = failure(await install());
+    expect({ exitCode, code, message }).toEqual({
+      exitCode: 3,
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining(
+        `k3s would read "${key}" in ${K3S}/${name}${line}, where it`,
+      ),
+    });
+    for (const part of must.split('; ')) {
+      expect(`${message}; ${hint}`).toContain(part);
+    }
+    expect(await machine.listing()).toEqual(before);
+  });
+
+  test.each([
+    [`${K3S}/config.yaml`, '- a\n', 'it is no map of settings'],
+    [`${K3S}/config.yaml.d/1.yaml`, 'a: [\n', 'could not read'],
+    ['/etc/default/k3s', 'X=1\nK3S_NODE_NAME="web-9"\n', '/etc/default/k3s:2'],
+    ['/etc/sysconfig/k3s', "K3S_DATA_DIR='/mnt'\n", '/etc/sysconfig/k3s:1'],
+  ])('refuses %s of others that says %j', async (path, text, said) => {
+    await put(path, text);
+    expect(failure(await install())).toMatchObject({
+      exitCode: 3,
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining(said),
+    });
+  });
+
+  test('uses the rest of what others tell k3s, says so, and leaves it at the end', async () => {
+    const theirs = {
+      [`${K3S}/config.yaml`]: 'node-name: node-1\ncluster-cidr: 10.99.0.0/16\ntoken: chosen\n',
+      [`${K3S}/registries.yaml`]: 'mirrors: {}\n',
+      [`${K3S}/config.yaml.d/60-mine.yaml`]: 'disable+: servicelb\nkubelet-arg+: [max-pods=50]\n',
+      [`${K3S}/config.yaml.d/notes.txt`]: 'disable-agent: true\n',
+      '/etc/default/k3s': 'HTTPS_PROXY=http://10.0.0.1:3128\n',
+    };
+    for (const [path, text] of Object.entries(theirs)) {
+      await put(path, text);
+    }
+    const before = await machine.listing();
+    const ran = await install();
+    expect(ran.exitCode).toBe(0);
+    expect(ran.stderr).toContain(
+      `k3s also takes up what others have set here: node-name (${K3S}/config.yaml:1), ` +
+        `cluster-cidr (${K3S}/config.yaml:2), token (${K3S}/config.yaml:3), ` +
+        `disable (${K3S}/config.yaml.d/60-mine.yaml:1), ` +
+        `kubelet-arg (${K3S}/config.yaml.d/60-mine.yaml:2)\n`,
+    );
+    expect(changedSteps(await install())).toEqual([]);
+    await put(`${K3S}/k3s.yaml`, 'of k3s');
+    // The first run of the uninstaller fails: theirs is there between the two, too.
+    machine.programs.set('/usr/local/bin/k3s-uninstall.sh', () => ({ exitCode: 1 }));
+    await machine.run(['uninstall', '--yes']);
+    expect(await machine.listing()).toMatchObject(theirs);
+    machine.programs.clear();
+    expect((await machine.run(['uninstall', '--yes'])).exitCode).toBe(0);
+    const { '/cluster/account': _, ...left } = await machine.listing();
+    expect(left).toEqual(before);
+    expect((await machine.files.stat(`${K3S}/config.yaml`))?.mode).toBe(0o640);
+  });
+
   test('names the process that holds a port', async () => {
     const listening = 'h\n0: 00000000:192B 0:0 0A 0:0 0:0 0 0 0 4711\n';
     await machine.files.writeAtomic('/proc/net/tcp', listening, { mode: 0o644 });

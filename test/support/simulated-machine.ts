@@ -2,7 +2,7 @@
  * A machine for tests of one process: real files below a temporary root, and the programs that the
  * subcommands run, as far as they are seen from outside. The real ones run in test/e2e.
  */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { CliContext } from '../../src/cli/context.ts';
 import { runCli } from '../../src/cli/main.ts';
@@ -327,9 +327,8 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
     await put(argv.at(-1) ?? '', (await files.readText(argv.at(-2) ?? '')) ?? '');
     return ok;
   },
-  mv: async ({ put, files }, argv) => {
-    await put(argv[2] ?? '', (await files.readText(argv[1] ?? '')) ?? '');
-    await files.remove(argv[1] ?? '');
+  mv: async ({ root }, argv) => {
+    await rename(join(root, argv[1] ?? ''), join(root, argv[2] ?? ''));
     return ok;
   },
   // The installer of k3s.
