@@ -1,11 +1,12 @@
 #!/bin/sh
 # Installs pipeops-agent on this machine:
 #
-#   curl -fsSL https://get.pipeops.dev/agent/install.sh | sudo sh -s -- [flags of "install"]
+#   curl -fsSL https://get.pipeops.dev/agent/install.sh | sudo sh -s -- [install | join] [flags]
 #
 # Downloads the program for this platform, compares it with its published SHA-256 hash, places it
-# in /opt/pipeops-agent/<version>, links /usr/local/bin/pipeops-agent to it and runs
-# "pipeops-agent install" with the flags. Installs nothing else. Safe to run again.
+# in /opt/pipeops-agent/<version> and runs its "install" or "join" with the flags. Where there is no
+# /usr/local/bin/pipeops-agent yet, it is made a link to it; an older program stays in that place
+# until the new one has taken over. Installs nothing else. Safe to run again.
 #
 # PIPEOPS_VERSION   the version to install; the newest when not set
 # PIPEOPS_BASE_URL  where programs come from; https://get.pipeops.dev/agent when not set
@@ -357,10 +358,11 @@ download_program() {
   attempt "place $1" mv -f "$unpacked" "$1"
 }
 
-# place_link TARGET: another link is replaced in one step.
+# place_link TARGET: a program that is there stays: the new one takes its place when it runs.
 place_link() {
   [ ! -d "$LINK" ] || fail 4 FILE_ACCESS "Cannot place $LINK: a directory stands there" \
     'Move it away, then run the same command again'
+  [ ! -x "$LINK" ] || return 0
   make_directory "${LINK%/*}"
   # Not "ln -f": it removes the old link first. Not "mv -T": not every mv has it.
   unfinished_link=${LINK%/*}/.pipeops-agent.$$
@@ -386,7 +388,31 @@ place_program() {
   place_link "$program"
 }
 
+# read_word [WORD]: what to run; without a word, "install".
+read_word() {
+  subcommand=install
+  takes_word=
+  case ${1-} in
+    '' | -*) [ "$#" -eq 0 ] || [ -n "$1" ] || fail 2 UNKNOWN_SUBCOMMAND \
+      'An empty word is no subcommand' 'Use "install" or "join", or no word' ;;
+    install | join)
+      subcommand=$1
+      takes_word=yes ;;
+    upgrade)
+      fail 2 USAGE 'install.sh takes no "upgrade" yet' \
+        'Leave the word out: the same line upgrades what is installed' ;;
+    uninstall | version)
+      fail 2 USAGE "install.sh takes no \"$1\" yet" "Run: sudo pipeops-agent $1" ;;
+    # The message repeats no word that may be a secret.
+    *)
+      fail 2 UNKNOWN_SUBCOMMAND 'The first word is no subcommand of install.sh' \
+        'Use "install" or "join"; flags begin with --, tokens are given with --token-file FILE' ;;
+  esac
+}
+
 main() {
+  read_word "$@"
+  [ -z "$takes_word" ] || shift
   find_base_url "$@"
   find_ca_file "$@"
   check_root
@@ -399,7 +425,7 @@ main() {
   trap - EXIT HUP INT TERM
   clean_up
   # Standard input may be this very script; the program asks its questions on /dev/tty.
-  exec "$LINK" install "$@" </dev/null
+  exec "$program" "$subcommand" "$@" </dev/null
 }
 
 main "$@"; }

@@ -3,7 +3,7 @@ import type { Http } from '../core/ports.ts';
 import { BUILD } from '../core/version.ts';
 import { agentAccount } from '../host/agent-account.ts';
 import { agentConfig } from '../host/agent-config.ts';
-import { placeExecutable } from '../host/agent-executable.ts';
+import { executableSwitch, placeExecutable, pruneVersions } from '../host/agent-executable.ts';
 import { agentKubeconfig, agentPermissions } from '../host/agent-kubeconfig.ts';
 import { type AgentExpectation, waitForAgent } from '../host/agent-ready.ts';
 import { agentUnit, startAgent } from '../host/agent-service.ts';
@@ -52,6 +52,7 @@ export function machineSteps(
   const watch = unitWatch(context, UNIT_NAME);
   const daemon = { health: () => askDaemon(context, 0), tryNow: () => askSession(context) };
   const expected = { ...plan.expected, version: BUILD.version };
+  const takeOver = executableSwitch(context, BUILD.version);
   return [
     placeExecutable(context, inventory, {
       version: BUILD.version,
@@ -78,9 +79,16 @@ export function machineSteps(
           agentKubeconfig(context, KUBERNETES_ACCOUNT),
         ]),
     agentUnit(context, inventory),
+    takeOver.step,
     // Tokens and certificates it takes up by itself.
-    startAgent(context, watch, [BUILD.version, JSON.stringify(plan.config, inOrder)]),
+    startAgent(
+      context,
+      watch,
+      [BUILD.version, JSON.stringify(plan.config, inOrder)],
+      takeOver.back,
+    ),
     waitForAgent({ ...context, daemon, watch }, expected, signal),
+    pruneVersions(context, BUILD.version),
   ];
 }
 

@@ -35,6 +35,11 @@ export async function installServer(
   const loaded = await loadEffectiveConfig(context, flags);
   const { config } = loaded;
   const inventory = await openInventory(context);
+  if (inventory.has('k3s', 'agent') && context.env['NODE_TYPE'] === undefined) {
+    await givenToken(context, flags); // It is not needed; a wrong secret is still told.
+    const { upgradeWorker } = await import('./join-machine.ts');
+    return upgradeWorker(context, flags, options);
+  }
   const k3s = k3sPlan(context, loaded, {
     role: 'server',
     config: serverConfig(config.k3s),

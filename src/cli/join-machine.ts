@@ -1,9 +1,11 @@
 import { AgentError } from '../core/errors.ts';
+import { BUILD } from '../core/version.ts';
 import { withoutEnd } from '../core/without-end.ts';
 import { openInventory } from '../host/inventory.ts';
 import { checkServer, findServer } from '../host/join-server.ts';
-import { checkSameCluster, isJoinedWith } from '../host/joined-worker.ts';
+import { checkSameCluster, isJoinedWith, readJoined } from '../host/joined-worker.ts';
 import { joiningConfig } from '../host/k3s-config.ts';
+import { UNIT_FILE } from '../host/paths.ts';
 import { decodeJoinToken, JOIN_TOKEN_TEXT_LIMIT_BYTES } from '../protocol/join-token.ts';
 import { misplacedSecret } from '../protocol/misplaced-secret.ts';
 import { machineSteps } from './agent-steps.ts';
@@ -12,11 +14,11 @@ import type { SubcommandArgs } from './define-subcommand.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
 import { readTokenFile } from './given-secret.ts';
 import {
-  givenSettings,
   k3sPlan,
   preflight,
   type SetupOptions,
   setUpMachine,
+  workerSettings,
 } from './machine-setup.ts';
 import { NO_MORE_SERVERS } from './no-more-servers.ts';
 import { openDownloads, readCa } from './outbound.ts';
@@ -91,6 +93,32 @@ export async function joinWithK3sVariables(
   });
 }
 
+/**
+ * `install` on a machine that is a worker: it stays one, in the cluster that it joined, with this
+ * version of the agent.
+ * @throws AgentError CLUSTER_EXISTS where a join has not come to its end
+ */
+export async function upgradeWorker(
+  context: CliContext,
+  flags: Flags,
+  options: SetupOptions,
+): Promise<number> {
+  const joined = await readJoined(context);
+  const hasAgent = (await openInventory(context)).has('unit', UNIT_FILE);
+  if (joined === undefined || !hasAgent) {
+    throw new AgentError('CLUSTER_EXISTS', 'This machine began to join a cluster as a worker', {
+      hint:
+        'To go on: sudo pipeops-agent join --token-file FILE. ' +
+        'To make it a server instead, first: sudo pipeops-agent uninstall',
+    });
+  }
+  context.io.stderr(
+    `This machine is a worker and stays one: its agent becomes version ${BUILD.version}. ` +
+      'It needs no token of a control plane.\n',
+  );
+  return join(context, flags, options, async () => joined);
+}
+
 async function join(
   context: CliContext,
   flags: Flags,
@@ -108,12 +136,11 @@ async function join(
   });
   const agentPorts = [config.http.port];
   await preflight(context, inventory, loaded, k3s, agentPorts);
-  const given = givenSettings(loaded);
   const downloads = await openDownloads(context, config, await readCa(context, config));
   const steps = machineSteps(context, inventory, {
     k3s: { ...k3s, authorities: downloads.authorities },
     downloads: downloads.network.http,
-    config: { ...given, agent: { ...given.agent, role: 'node' } },
+    config: workerSettings(loaded),
     expected: { role: 'node', clusterName: null, controlPlane: null },
     policy: undefined,
     controlPlaneCa: undefined,

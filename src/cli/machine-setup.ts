@@ -97,6 +97,20 @@ export function givenSettings({ config, sources }: LoadedConfig): ConfigInput {
   return given as ConfigInput;
 }
 
+/** The same for a worker, which has no session: what is only given for one is not kept. */
+export function workerSettings(loaded: LoadedConfig): ConfigInput {
+  const given = givenSettings(loaded);
+  const settings = Object.entries(given).map(([section, values]) => {
+    const isOfSession = section === 'control_plane' || section === 'cluster';
+    const kept = Object.entries(values ?? {}).filter(
+      ([name]) => !isOfSession || loaded.sources[`${section}.${name}`] === 'file',
+    );
+    return [section, Object.fromEntries(kept)] as const;
+  });
+  const kept = Object.fromEntries(settings.filter(([, values]) => Object.keys(values).length > 0));
+  return { ...kept, agent: { ...given.agent, role: 'node' } };
+}
+
 export interface SetupFacts {
   readonly role: K3sRole;
   readonly nodeName: string;

@@ -1,14 +1,16 @@
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { AgentError } from '../core/errors.ts';
 import type { Exec, Files } from '../core/ports.ts';
 import { diskFull } from './disk-full.ts';
 import { type HostInventory, recordNew } from './inventory.ts';
-import { EXECUTABLE_LINK, VERSIONS_DIRECTORY } from './paths.ts';
+import { EXECUTABLE_LINK, PREVIOUS_EXECUTABLE_FILE, VERSIONS_DIRECTORY } from './paths.ts';
 import type { Step } from './steps.ts';
 
 const COPY_TIMEOUT_MS = 120_000;
 const EXECUTABLE_MODE = 0o755;
 const OTHERS_MAY_USE = 0o005;
+/** As install.sh takes them; not its unfinished downloads. */
+const VERSION_SHAPE = /^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$/;
 
 interface Deps {
   readonly exec: Exec;
@@ -19,7 +21,10 @@ function executablePath(version: string): string {
   return `${VERSIONS_DIRECTORY}/${version}/pipeops-agent`;
 }
 
-/** Places this very executable as the installed one. install.sh has done it already; others not. */
+/**
+ * Places this very executable beside the installed one. install.sh has done it already; others not.
+ * The link to an older one stays until the new one takes over: see `switchExecutable`.
+ */
 export function placeExecutable(
   deps: Deps,
   inventory: HostInventory,
@@ -29,10 +34,10 @@ export function placeExecutable(
   return {
     id: 'place-executable',
     title: 'Place the executable',
-    touches: [path, EXECUTABLE_LINK],
+    touches: [path],
     isDone: async () =>
       (await isUsable(deps.files, path)) &&
-      (await deps.files.readLink(EXECUTABLE_LINK)) === path &&
+      (await linkedExecutable(deps)) !== undefined &&
       inventory.has('directory', VERSIONS_DIRECTORY) &&
       inventory.has('link', EXECUTABLE_LINK),
     apply: async () => {
@@ -47,8 +52,10 @@ export function placeExecutable(
         await copy(deps, options.runningFrom, path);
       }
       await deps.files.changeMode(path, EXECUTABLE_MODE);
-      await deps.files.makeDirectory(dirname(EXECUTABLE_LINK), { mode: EXECUTABLE_MODE });
-      await deps.files.link(path, EXECUTABLE_LINK);
+      if ((await linkedExecutable(deps)) === undefined) {
+        await deps.files.makeDirectory(dirname(EXECUTABLE_LINK), { mode: EXECUTABLE_MODE });
+        await deps.files.link(path, EXECUTABLE_LINK);
+      }
     },
   };
 }
@@ -60,6 +67,79 @@ async function isUsable(files: Files, path: string): Promise<boolean> {
   return stats.every(
     (stat) => stat !== undefined && (stat.mode & OTHERS_MAY_USE) === OTHERS_MAY_USE,
   );
+}
+
+export interface ExecutableSwitch {
+  /** Leads the link, and so the daemon's next start, to this version. */
+  readonly step: Step;
+  /**
+   * Leads it back to the version that `step` has switched from.
+   * @returns whether there was something to go back to
+   */
+  back(): Promise<boolean>;
+}
+
+export function executableSwitch(deps: Deps, version: string): ExecutableSwitch {
+  const path = executablePath(version);
+  let before: string | undefined;
+  return {
+    step: {
+      id: 'switch-executable',
+      title: 'Switch to this version',
+      touches: [EXECUTABLE_LINK],
+      isDone: async () => (await linkedExecutable(deps)) === path,
+      apply: async () => {
+        before = await linkedExecutable(deps);
+        if (before !== undefined) {
+          await deps.files.writeAtomic(PREVIOUS_EXECUTABLE_FILE, `${before}\n`, { mode: 0o600 });
+        }
+        await deps.files.link(path, EXECUTABLE_LINK);
+      },
+    },
+    back: async () => {
+      if (before === undefined) {
+        return false;
+      }
+      await deps.files.link(before, EXECUTABLE_LINK);
+      return true;
+    },
+  };
+}
+
+/** Removes all versions but this one and the one before. */
+export function pruneVersions(deps: Deps, version: string): Step {
+  const old = async () => {
+    const names = await deps.files.list(VERSIONS_DIRECTORY);
+    const others = names.filter((name) => VERSION_SHAPE.test(name) && name !== version);
+    const previous = await previousExecutable(deps);
+    const newestFirst = others.toSorted((a, b) => Bun.semver.order(b, a));
+    const kept = previous === undefined ? newestFirst[0] : basename(dirname(previous));
+    return others.filter((name) => name !== kept);
+  };
+  return {
+    id: 'prune-versions',
+    title: 'Remove older versions',
+    touches: [VERSIONS_DIRECTORY],
+    isDone: async () => (await old()).length === 0,
+    apply: async () => {
+      for (const name of await old()) {
+        await deps.files.removeTree(`${VERSIONS_DIRECTORY}/${name}`);
+      }
+    },
+  };
+}
+
+/** Where the link leads; undefined when nothing is there. */
+async function linkedExecutable(deps: Deps): Promise<string | undefined> {
+  const target = await deps.files.readLink(EXECUTABLE_LINK);
+  const there = target !== undefined && (await deps.files.stat(target)) !== undefined;
+  return there ? target : undefined;
+}
+
+async function previousExecutable(deps: Deps): Promise<string | undefined> {
+  const path = (await deps.files.readText(PREVIOUS_EXECUTABLE_FILE))?.trim();
+  const there = path !== undefined && (await deps.files.stat(path)) !== undefined;
+  return there ? path : undefined;
 }
 
 async function copy(deps: Deps, from: string, to: string): Promise<void> {

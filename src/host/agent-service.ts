@@ -39,8 +39,14 @@ export function agentUnit(deps: Deps, inventory: HostInventory): Step {
  * Enables and starts the daemon, and starts it again when what it reads only at its start has
  * changed since.
  * @param reads everything of that kind: version, configuration
+ * @param switchBack to the version before, so that what is linked is what runs
  */
-export function startAgent(deps: Deps, watch: UnitWatch, reads: readonly string[]): Step {
+export function startAgent(
+  deps: Deps,
+  watch: UnitWatch,
+  reads: readonly string[],
+  switchBack: () => Promise<boolean>,
+): Step {
   const fingerprint = new Bun.CryptoHasher('sha256')
     .update(JSON.stringify([unitText, ...reads]))
     .digest('hex');
@@ -54,8 +60,15 @@ export function startAgent(deps: Deps, watch: UnitWatch, reads: readonly string[
       (await isActive(deps, UNIT_NAME)),
     apply: async () => {
       await systemctl(deps, 'enable', '--quiet', UNIT_NAME);
-      await watch.begin();
-      await restart(deps, watch);
+      try {
+        await restart(deps, watch);
+      } catch (thrown) {
+        if (await switchBack()) {
+          // As well as it goes: what is to be told is why the new one did not start.
+          await systemctl(deps, 'restart', UNIT_NAME).catch(() => undefined);
+        }
+        throw thrown;
+      }
       await deps.files.writeAtomic(APPLIED_FILE, fingerprint, { mode: 0o600 });
     },
   };

@@ -1,7 +1,7 @@
 import { AgentError } from '../core/errors.ts';
 import type { Exec, Files, Http } from '../core/ports.ts';
 import { isNodeReady } from './k3s-ready.ts';
-import { K3S_AGENT_CA_FILE, K3S_TOKEN_FILE } from './paths.ts';
+import { K3S_AGENT_CA_FILE, K3S_CONFIG_FILE, K3S_TOKEN_FILE } from './paths.ts';
 import { certificatesOf } from './trust-anchors.ts';
 
 interface Deps {
@@ -20,6 +20,16 @@ export async function isJoinedWith(
     (await deps.files.readText(K3S_TOKEN_FILE)) === `${k3sToken}\n` &&
     (await isNodeReady(deps, 'agent', hostname))
   );
+}
+
+/** What a worker joined, and by which token of k3s; undefined where no join has come that far. */
+export async function readJoined(deps: {
+  readonly files: Files;
+}): Promise<{ readonly serverUrl: string; readonly k3sToken: string } | undefined> {
+  const config = (await deps.files.readText(K3S_CONFIG_FILE)) ?? '';
+  const serverUrl = /^server: "(https:[^"]+)"$/m.exec(config)?.[1];
+  const k3sToken = (await deps.files.readText(K3S_TOKEN_FILE))?.trim();
+  return serverUrl === undefined || k3sToken === undefined ? undefined : { serverUrl, k3sToken };
 }
 
 /** @throws AgentError CLUSTER_EXISTS when this machine is a worker of a cluster with another CA */

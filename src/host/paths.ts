@@ -26,6 +26,8 @@ export const K3S_TOKEN_FILE = `${HOST_STATE_DIRECTORY}/k3s-join-token`;
 export const APPLIED_FILE = `${HOST_STATE_DIRECTORY}/applied`;
 /** There while k3s runs with an older configuration or token than the files have. */
 export const K3S_RESTART_FILE = `${HOST_STATE_DIRECTORY}/k3s-restart-needed`;
+/** The version before the installed one, by its path. */
+export const PREVIOUS_EXECUTABLE_FILE = `${HOST_STATE_DIRECTORY}/previous-executable`;
 export const LOCK_FILE = '/run/pipeops-agent.lock';
 
 export const K3S_EXECUTABLE = '/usr/local/bin/k3s';

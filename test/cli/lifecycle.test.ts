@@ -1,5 +1,6 @@
 /** The subcommands that change or show a machine, on a simulated one: every path and refusal. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { BUILD } from '../../src/core/version.ts';
 import { decodeJoinToken, encodeJoinToken } from '../../src/protocol/join-token.ts';
 import {
   CLUSTER_CA,
@@ -741,6 +742,96 @@ describe('join', () => {
     expect(machine.calls.find(({ argv }) => argv[0] === 'sh')?.env?.['K3S_TOKEN']).toBeUndefined();
     const incomplete = await machine.run(['install', '--json'], { env: { NODE_TYPE: 'agent' } });
     expect(failure(incomplete)).toMatchObject({ exitCode: 2, code: 'USAGE' });
+  });
+});
+
+describe('another version', () => {
+  const LINK = '/usr/local/bin/pipeops-agent';
+  const VERSIONS = '/opt/pipeops-agent';
+  const program = (version: string) => `${VERSIONS}/${version}/pipeops-agent`;
+  const own = program(BUILD.version);
+
+  /** As an older agent has left this machine: its program is linked, its daemon runs. */
+  async function older(...versions: readonly string[]): Promise<string> {
+    for (const version of versions) {
+      await machine.files.makeDirectory(`${VERSIONS}/${version}`, { mode: 0o755 });
+      await machine.files.writeAtomic(program(version), version, { mode: 0o755 });
+    }
+    const last = program(versions.at(-1) ?? '');
+    await machine.files.link(last, LINK);
+    await machine.files.writeAtomic('/var/lib/pipeops-agent-host/applied', 'older', {
+      mode: 0o600,
+    });
+    return last;
+  }
+
+  beforeEach(async () => {
+    const words = ['join', '--token', '-', '--json'];
+    await machine.run(words, { env: { PIPEOPS_K3S_MIRROR: MIRROR }, stdin: joinToken() });
+  });
+
+  test('the one line upgrades the agent of a worker and leaves its role and k3s alone', async () => {
+    await older('0.0.1');
+    const before = machine.calls.length;
+    const ran = await install();
+    expect({ exitCode: ran.exitCode, changed: changedSteps(ran) }).toEqual({
+      exitCode: 0,
+      changed: ['switch-executable', 'start-agent'],
+    });
+    expect(JSON.parse(ran.stdout)).toMatchObject({ role: 'agent', control_plane: null });
+    expect(ran.stderr).toContain('This machine is a worker and stays one');
+    expect(await machine.files.readLink(LINK)).toBe(own);
+    expect(
+      Bun.YAML.parse((await machine.files.readText('/etc/pipeops-agent/config.yaml')) ?? ''),
+    ).toEqual({ agent: { role: 'node' }, k3s: { mirror: MIRROR } });
+    const started = machine.calls.slice(before).map(({ argv }) => argv.join(' '));
+    expect(started.filter((line) => /systemctl (stop|start|restart).*k3s/.test(line))).toEqual([]);
+    expect(changedSteps(await install())).toEqual([]);
+  });
+
+  test('keeps this version and the one before', async () => {
+    await older('0.0.1', '0.0.9', '0.0.2');
+    await machine.files.makeDirectory(`${VERSIONS}/.download.abc`, { mode: 0o700 });
+    expect(changedSteps(await install())).toContain('prune-versions');
+    expect(await machine.files.list(VERSIONS)).toEqual(
+      ['.download.abc', '0.0.2', BUILD.version].sort(),
+    );
+  });
+
+  test('goes back to the version before when this one does not start', async () => {
+    const before = await older('0.0.1');
+    const restarted: (string | undefined)[] = [];
+    machine.programs.set('systemctl', async (argv) => {
+      if (argv[1] === 'restart') {
+        restarted.push(await machine.files.readLink(LINK));
+        return { exitCode: 1, stderr: 'it exited with 1' };
+      }
+      return { exitCode: 0, stdout: argv.includes('--value') ? 'active' : 'ActiveState=active' };
+    });
+    expect(failure(await install())).toMatchObject({ code: 'TOOL_FAILED' });
+    expect(restarted).toEqual([own, before]);
+    expect(await machine.files.readLink(LINK)).toBe(before);
+  });
+
+  test('leaves the link alone when it refuses', async () => {
+    const before = await older('0.0.1');
+    await machine.files.writeAtomic('/root/token', 'two words\n', { mode: 0o600 });
+    expect(failure(await install())).toMatchObject({ code: 'TOKEN_INVALID' });
+    expect(await machine.files.readLink(LINK)).toBe(before);
+    const server = await machine.run(INSTALL, { env: { ...ENV, NODE_TYPE: 'server' } });
+    expect(server.exitCode).not.toBe(0);
+    expect(await machine.files.readLink(LINK)).toBe(before);
+  });
+});
+
+test('install on a worker that never finished to join says how to go on', async () => {
+  machine.programs.set('sh', () => ({ exitCode: 1, stderr: 'broken' }));
+  const words = ['join', '--token', joinToken(), '--json'];
+  await machine.run(words, { env: { PIPEOPS_K3S_MIRROR: MIRROR } });
+  expect(failure(await install())).toMatchObject({
+    exitCode: 4,
+    code: 'CLUSTER_EXISTS',
+    hint: expect.stringContaining('sudo pipeops-agent join --token-file FILE'),
   });
 });
 

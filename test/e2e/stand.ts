@@ -156,7 +156,41 @@ export function installByOneLine(
   });
 }
 
-/** `token create` on the server, then `join` on another machine, as the README says. */
+/** Where README's line for a further machine expects the token. */
+export const JOIN_TOKEN_FILE = '/root/join-token';
+
+/** The line of the README for a further machine, from our place and without sudo: tests are root. */
+async function joinLine({ releases }: Sources): Promise<string> {
+  const readme = await Bun.file(join(import.meta.dir, '../../README.md')).text();
+  const line = readme.split('\n').find((each) => /^curl .* join --token-file /.test(each));
+  if (line === undefined || !line.includes(` ${JOIN_TOKEN_FILE}`)) {
+    throw new Error('README has no line for a further machine');
+  }
+  return line.replace(/https:\S*(?=\/install\.sh)/, releases.url).replace(' sudo sh ', ' sh ');
+}
+
+/** Runs README's line for a further machine, which needs to know nothing of the control plane. */
+export async function joinByOneLine(
+  stand: Sources,
+  machine: Machine,
+  token: string,
+  options: Pick<ExecOptions, 'env' | 'check' | 'heard'> = {},
+) {
+  await machine.writeFile(JOIN_TOKEN_FILE, `${token}\n`, { mode: 0o600 });
+  const ran = await machine.exec(['sh', '-c', await joinLine(stand)], {
+    ...options,
+    timeoutMs: INSTALL_TIMEOUT_MS,
+    env: {
+      PIPEOPS_BASE_URL: stand.releases.url,
+      PIPEOPS_K3S_MIRROR: stand.mirror.url,
+      ...options.env,
+    },
+  });
+  await machine.exec(['rm', JOIN_TOKEN_FILE]);
+  return ran;
+}
+
+/** `token create` on the server, then the README's line on another machine. */
 export async function joinByToken(
   stand: Stand,
   server: Machine,
@@ -165,20 +199,7 @@ export async function joinByToken(
 ): Promise<string> {
   const created = await server.exec(['pipeops-agent', 'token', 'create', '--ttl', '10m', '--json']);
   const { token, id } = JSON.parse(created.stdout);
-  // The control plane's authority is nothing to a worker, which does not have its certificate.
-  const { PIPEOPS_CA_FILE: _, ...env } = installEnvironment(stand);
-  const { url, version } = stand.releases;
-  const file = `${url}/${version}/pipeops-agent-linux-${process.arch}.gz`;
-  // A joining machine needs nothing but the executable; it places itself.
-  const download = `curl -fsSL ${file} | gzip -dc > /tmp/pipeops-agent`;
-  await worker.exec(['sh', '-ec', `${download}; chmod +x /tmp/pipeops-agent`]);
-  await worker.exec(['/tmp/pipeops-agent', 'join', '--token', '-', '--json'], {
-    ...options,
-    stdin: token,
-    env,
-    timeoutMs: INSTALL_TIMEOUT_MS,
-  });
-  await worker.exec(['rm', '/tmp/pipeops-agent']);
+  await joinByOneLine(stand, worker, token, options);
   return id;
 }
 

@@ -157,18 +157,61 @@ for (const shell of findShells()) {
       expect(await readProgram(setup.machine, '1.2.3')).toBe(setup.release.program());
     });
 
-    rootTest('keeps the old version and moves the link when there is a newer one', async () => {
+    rootTest(
+      'runs a newer version and leaves the link to the older one for it to move',
+      async () => {
+        await using setup = await open();
+        await runInstallSh(setup.run);
+        const newer = 'newer';
+        setup.release.publish('1.3.0-rc.1+build', newer);
+        const ran = await runInstallSh(setup.run);
+        expect({ ran: ran.exitCode, words: parseHandedOver(ran.stdout).arguments }).toEqual({
+          ran: 0,
+          words: ['install'],
+        });
+        expect(await readProgram(setup.machine, '1.2.3')).toBe(setup.release.program());
+        expect(await readProgram(setup.machine, '1.3.0-rc.1+build')).toBe(
+          setup.release.program(newer),
+        );
+        expect(await readlink(setup.machine.outside(LINK))).toBe(INSTALLED[2] ?? '');
+      },
+    );
+
+    rootTest.each([
+      [
+        ['join', '--token-file', '/root/a file'],
+        ['join', '--token-file', '/root/a file'],
+      ],
+      [
+        ['install', '--dry-run'],
+        ['install', '--dry-run'],
+      ],
+      [['--dry-run'], ['install', '--dry-run']],
+    ])('runs the subcommand of its first word: %j', async (flags, words) => {
       await using setup = await open();
-      await runInstallSh(setup.run);
-      setup.release.publish('1.3.0-rc.1+build', 'newer');
-      expect((await runInstallSh(setup.run)).exitCode).toBe(0);
-      expect(await readProgram(setup.machine, '1.2.3')).toBe(setup.release.program());
-      expect(await readProgram(setup.machine, '1.3.0-rc.1+build')).toBe(
-        setup.release.program('newer'),
-      );
-      expect(await readlink(setup.machine.outside(LINK))).toBe(
-        '/opt/pipeops-agent/1.3.0-rc.1+build/pipeops-agent',
-      );
+      const result = await runInstallSh({ ...setup.run, flags });
+      expect(parseHandedOver(result.stdout).arguments).toEqual(words);
+    });
+
+    rootTest.each([
+      [['upgrade'], 'USAGE', 'the same line upgrades'],
+      [['uninstall', '--yes'], 'USAGE', 'sudo pipeops-agent uninstall'],
+      [['version'], 'USAGE', 'sudo pipeops-agent version'],
+      [['jion'], 'UNKNOWN_SUBCOMMAND', '"install" or "join"'],
+      [[''], 'UNKNOWN_SUBCOMMAND', '"install" or "join"'],
+      [['pj1.c2VjcmV0.00000000'], 'UNKNOWN_SUBCOMMAND', '--token-file FILE'],
+    ])('downloads nothing for the first word of %j', async (flags, code, hint) => {
+      await using setup = await open();
+      const result = await runInstallSh({ ...setup.run, flags });
+      expect({ exitCode: result.exitCode, stdout: result.stdout }).toEqual({
+        exitCode: 2,
+        stdout: '',
+      });
+      expect(result.stderr).toContain(`[${code}]\n`);
+      expect(result.stderr).toContain(hint);
+      expect(result.stderr).not.toContain('c2VjcmV0');
+      expect(setup.release.requests).toEqual([]);
+      expect(await setup.machine.files()).toEqual([]);
     });
 
     rootTest('follows redirects', async () => {
