@@ -15,6 +15,7 @@ import {
   K3S_CONFIG_FILE,
   K3S_DIRECTORY,
   K3S_EXECUTABLE,
+  NODE_PASSWORD_FILE,
   STATE_DIRECTORY,
   UNIT_NAME,
 } from './paths.ts';
@@ -32,8 +33,10 @@ const K3S_UNINSTALLERS: Readonly<Record<string, string>> = {
 
 /** Others may have put something into them meanwhile: they go only when they are empty. */
 const SHARED_DIRECTORIES = ['/etc/rancher', '/var/lib/rancher', '/usr/local/bin'];
+/** Holds the password by which the cluster knows a worker again: k3s' own uninstaller keeps it too. */
+const NODE_DIRECTORY = '/etc/rancher/node';
 /** What belongs to k3s and stays with it. */
-const K3S_DIRECTORIES = ['/etc/rancher/node', '/etc/rancher', '/var/lib/rancher'];
+const K3S_DIRECTORIES = [NODE_DIRECTORY, '/etc/rancher', '/var/lib/rancher'];
 
 interface Deps {
   readonly exec: Exec;
@@ -46,6 +49,8 @@ export interface UninstallOptions {
   readonly keepK3s: boolean;
   /** Leave the daemon's directory: its identity, token and journal. */
   readonly keepData: boolean;
+  /** Remove also what a worker needs to come back under its name. */
+  readonly deleteData: boolean;
   /** The agent's account in Kubernetes, to be taken out of a k3s that stays. */
   readonly manifest: string;
 }
@@ -58,14 +63,15 @@ interface Removal {
 /**
  * Removes what the inventory says was made here, in reverse order; what was found here stays. May
  * be run again after a failure: the inventory goes last.
- * @returns what was removed, for a person
+ * @returns what was removed, for a person; and the files that a worker needs to come back
  */
 export async function uninstall(
   deps: Deps,
   inventory: HostInventory,
   options: UninstallOptions,
-): Promise<readonly string[]> {
+): Promise<{ readonly removed: readonly string[]; readonly kept: readonly string[] }> {
   const removed: string[] = [];
+  const isWorker = inventory.has('k3s', 'agent') && !options.keepK3s;
   for (const removal of removals(deps, inventory, options)) {
     const progress = await deps.progress(removal.title);
     try {
@@ -77,10 +83,17 @@ export async function uninstall(
     progress.done();
     removed.push(removal.title);
   }
+  // An earlier uninstall may have kept it, so that the inventory does not know of it any more.
+  if (isWorker && options.deleteData) {
+    await deps.files.remove(NODE_PASSWORD_FILE);
+    await removeIfEmpty(deps, NODE_DIRECTORY);
+    await removeIfEmpty(deps, '/etc/rancher');
+  }
+  const kept = isWorker && (await deps.files.stat(NODE_PASSWORD_FILE)) !== undefined;
   if (!options.keepData && !options.keepK3s) {
     await deps.files.removeTree(HOST_STATE_DIRECTORY);
   }
-  return removed;
+  return { removed, kept: kept ? [NODE_PASSWORD_FILE] : [] };
 }
 
 function removals(
@@ -88,7 +101,10 @@ function removals(
   inventory: HostInventory,
   options: UninstallOptions,
 ): readonly Removal[] {
-  const entries = inventory.entries().filter((entry) => !isKept(entry, options));
+  const isWorker = inventory.has('k3s', 'agent');
+  const entries = inventory
+    .entries()
+    .filter((entry) => !isKept(entry, options) && !(isWorker && entry.name === NODE_DIRECTORY));
   const k3s = entries.filter(({ kind }) => kind === 'k3s');
   const rest = entries.filter(({ kind }) => kind !== 'k3s').toReversed();
   // The daemon first: it must not report a cluster that is being taken apart.

@@ -965,6 +965,45 @@ describe('uninstall', () => {
     expect([machine.units.size, machine.enabled.has('pipeops-agent.service')]).toEqual([0, false]);
   });
 
+  const PASSWORD = '/etc/rancher/node/password';
+
+  /** A worker, with the password that k3s makes at its first start. */
+  async function worker(): Promise<void> {
+    const env = { PIPEOPS_K3S_MIRROR: MIRROR };
+    await machine.run(['join', '--token', '-'], { env, stdin: joinToken() });
+    await machine.files.makeDirectory('/etc/rancher/node', { mode: 0o755 });
+    await machine.files.writeAtomic(PASSWORD, '0123456789abcdef\n', { mode: 0o600 });
+  }
+
+  test('leaves of a worker only what it needs to come back, and says so', async () => {
+    const before = await machine.listing();
+    await worker();
+    const ran = await machine.run(['uninstall', '--yes']);
+    expect(ran.stderr).toContain(`Kept: ${PASSWORD}`);
+    expect(ran.stderr).toContain('sudo k3s kubectl delete node node-1');
+    expect(await machine.listing()).toEqual({ ...before, [PASSWORD]: '0123456789abcdef\n' });
+  });
+
+  test('leaves nothing of a worker with --delete-data, also not of an earlier time', async () => {
+    const before = await machine.listing();
+    await worker();
+    await machine.run(['uninstall', '--yes']);
+    await worker();
+    const ran = await machine.run(['uninstall', '--yes', '--delete-data', '--json']);
+    expect(JSON.parse(ran.stdout)).toMatchObject({ kept: [], listed_node: 'node-1' });
+    expect(await machine.listing()).toEqual(before);
+    expect(await machine.files.stat('/etc/rancher')).toBeUndefined();
+  });
+
+  test('names the workers that hang on a server, before and after', async () => {
+    await install();
+    const ran = await machine.run(['uninstall', '--yes']);
+    expect(ran.stderr).toContain('These workers hang on this server: node-2');
+    expect(ran.stderr).toContain('These workers have lost their cluster: node-2');
+    const both = await machine.run(['uninstall', '--keep-data', '--delete-data', '--json']);
+    expect(failure(both).exitCode).not.toBe(0);
+  });
+
   test('keeps k3s, and the data, when told so', async () => {
     await install();
     const ran = await machine.run(['uninstall', '--yes', '--keep-k3s', '--keep-data']);
