@@ -9,7 +9,12 @@ import { parseArgs } from 'node:util';
 import { $ } from 'bun';
 
 const ROOT = join(import.meta.dir, '..');
-const DIST = join(ROOT, 'dist');
+const { values } = parseArgs({
+  options: { target: { type: 'string' }, version: { type: 'string' }, out: { type: 'string' } },
+});
+/** Tests build another version into another directory. */
+const DIST = join(ROOT, values.out ?? 'dist');
+const version = values.version ?? (await Bun.file(join(ROOT, 'package.json')).json()).version;
 
 /**
  * x64 is the baseline build: measured as fast as the modern one, and it starts on every x86-64
@@ -25,7 +30,7 @@ function isTarget(name: string): name is Target {
   return Object.hasOwn(TARGETS, name);
 }
 
-async function build(target: Target, version: string, commit: string): Promise<string> {
+async function build(target: Target, commit: string): Promise<string> {
   const name = `pipeops-agent-${target}`;
   // The name of the output is part of the executable's content: same name, same checksum.
   const outfile = join(DIST, name);
@@ -73,9 +78,7 @@ async function writeChecksums(names: readonly string[]): Promise<void> {
   await Bun.write(join(DIST, 'SHA256SUMS'), lines.join(''));
 }
 
-const { values } = parseArgs({ options: { target: { type: 'string' } } });
 const targets = values.target === undefined ? Object.keys(TARGETS) : [values.target];
-const { version } = await Bun.file(join(ROOT, 'package.json')).json();
 const commit = (await $`git rev-parse --short HEAD`.cwd(ROOT).nothrow().quiet().text()).trim();
 const built: string[] = [];
 for (const target of targets) {
@@ -84,7 +87,7 @@ for (const target of targets) {
     process.exit(2);
   }
   process.stderr.write(`Building ${target}\n`);
-  built.push(await build(target, version, commit || 'unknown'));
+  built.push(await build(target, commit || 'unknown'));
 }
 await rm(join(DIST, 'SHA256SUMS'), { force: true });
 await writeChecksums(built);

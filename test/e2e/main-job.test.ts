@@ -281,7 +281,9 @@ async function confinePodsByDefault(): Promise<void> {
 async function uninstallBoth(before: readonly [MachineState, MachineState]): Promise<void> {
   await progress.phase('uninstall', async () => {
     for (const machine of [worker, server]) {
-      await machine.exec(['pipeops-agent', 'uninstall', '--yes'], { timeoutMs: TEST_TIMEOUT_MS });
+      // Without it a worker keeps its node password: see join.test.ts.
+      const argv = ['pipeops-agent', 'uninstall', '--yes', '--delete-data'];
+      await machine.exec(argv, { timeoutMs: TEST_TIMEOUT_MS });
     }
   });
   for (const [index, machine] of [server, worker].entries()) {

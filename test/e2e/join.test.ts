@@ -1,0 +1,200 @@
+/**
+ * A worker's life: the wrong secret, a revoked token, README's line, an older agent that is upgraded,
+ * leaving and coming back under the same name.
+ */
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Machine } from '../vm/machine.ts';
+import { compareStates, type MachineState } from '../vm/machine-state.ts';
+import { prepareTestMachines } from '../vm/prepare.ts';
+import { reportProgress } from '../vm/progress.ts';
+import { waitUntil } from '../vm/wait-until.ts';
+import {
+  bootTwo,
+  installByOneLine,
+  JOIN_TOKEN_FILE,
+  joinByOneLine,
+  joinByToken,
+  openStand,
+  readyNodes,
+  type Stand,
+  TOKEN,
+  TOKEN_FILE,
+} from './stand.ts';
+
+const PREPARE_TIMEOUT_MS = 1_800_000;
+const TEST_TIMEOUT_MS = 900_000;
+const SETTLE_TIMEOUT_MS = 90_000;
+const ROOT = join(import.meta.dir, '../..');
+const OLD_VERSION = '0.0.1';
+const OLD_DIST = 'dist/older';
+const LINK = '/usr/local/bin/pipeops-agent';
+/** Whoever adds or removes a user leaves the state before in these (passwd(5), "backup files"). */
+const USER_BACKUPS = /\/etc\/g?(passwd|group|shadow)-$/;
+const NODE_PASSWORD = /\/etc\/rancher(\/node(\/password)?)?$/;
+
+const progress = reportProgress('join');
+let stand: Stand;
+let server: Machine;
+let worker: Machine;
+
+beforeAll(async () => {
+  await prepareTestMachines(progress);
+  await progress.phase('build an older version', buildOlder);
+  stand = await openStand('join');
+  stand.releases.offer(OLD_VERSION, OLD_DIST);
+  [server, worker] = await bootTwo(stand);
+}, PREPARE_TIMEOUT_MS);
+
+afterAll(async () => {
+  await stand?.[Symbol.asyncDispose]();
+  await rm(join(ROOT, OLD_DIST), { recursive: true, force: true });
+}, TEST_TIMEOUT_MS);
+
+async function buildOlder(): Promise<void> {
+  const target = ['--target', `linux-${process.arch}`];
+  const argv = ['scripts/build.ts', ...target, '--version', OLD_VERSION, '--out', OLD_DIST];
+  const child = Bun.spawn([process.execPath, ...argv], {
+    cwd: ROOT,
+    stdout: 'ignore',
+    stderr: 'pipe',
+  });
+  if ((await child.exited) !== 0) {
+    throw new Error(`The build failed: ${await child.stderr.text()}`);
+  }
+}
+
+async function newToken(): Promise<{ readonly token: string; readonly id: string }> {
+  const created = await server.exec(['pipeops-agent', 'token', 'create', '--json']);
+  return JSON.parse(created.stdout);
+}
+
+async function bothReady(): Promise<void> {
+  await waitUntil('both nodes are ready', SETTLE_TIMEOUT_MS, async () => {
+    return (await readyNodes(server)) === 2;
+  });
+}
+
+async function runningVersion(): Promise<string> {
+  const { stdout } = await worker.exec(['curl', '-fsS', 'http://127.0.0.1:8080/version']);
+  return JSON.parse(stdout).version;
+}
+
+const linked = async () => (await worker.exec(['readlink', LINK])).stdout.trim();
+const hasK3s = async () =>
+  (await worker.exec(['test', '-e', '/usr/local/bin/k3s'], { check: false })).exitCode === 0;
+
+test(
+  'a worker joins by one line, is upgraded by one line, leaves, and comes back under its name',
+  async () => {
+    await stand.equip(server);
+    await stand.equip(worker);
+    const before = await worker.snapshotState();
+    await stand.lab.collectOnFailure(join(tmpdir(), 'pipeops-agent-join'), async () => {
+      await progress.phase('install the server', () =>
+        installByOneLine(stand, server, ['--token-file', TOKEN_FILE, '--cluster-name', 'e2e']),
+      );
+      await wrongSecrets();
+      await revokedToken();
+      await upgradeByOneLine();
+      await leaveAndComeBack(before);
+      await setUpAnew(before);
+    });
+  },
+  TEST_TIMEOUT_MS,
+);
+
+/** Each is told by its shape, and the message names the command that takes it. */
+async function wrongSecrets(): Promise<void> {
+  const controlPlanes = await joinByOneLine(stand, worker, TOKEN, { check: false });
+  expect(controlPlanes).toMatchObject({
+    exitCode: 2,
+    stderr: expect.stringContaining('pipeops-agent install --token-file FILE'),
+  });
+  const { token } = await newToken();
+  await worker.writeFile(JOIN_TOKEN_FILE, token, { mode: 0o600 });
+  const toInstall = await installByOneLine(stand, worker, ['--token-file', JOIN_TOKEN_FILE], {
+    check: false,
+  });
+  expect(toInstall).toMatchObject({
+    exitCode: 2,
+    stderr: expect.stringContaining('pipeops-agent join --token-file FILE'),
+  });
+  expect(await hasK3s()).toBe(false);
+}
+
+async function revokedToken(): Promise<void> {
+  const { token, id } = await newToken();
+  await server.exec(['pipeops-agent', 'token', 'revoke', id]);
+  const refused = await joinByOneLine(stand, worker, token, { check: false });
+  expect(refused).toMatchObject({
+    exitCode: 5,
+    stderr: expect.stringContaining('[JOIN_TOKEN_REJECTED]'),
+  });
+  expect(await hasK3s()).toBe(false);
+}
+
+async function upgradeByOneLine(): Promise<void> {
+  const { token } = await newToken();
+  // The refused runs have left the newest program; this is a machine of an earlier day.
+  await worker.exec(['rm', '-rf', LINK, '/opt/pipeops-agent']);
+  await progress.phase('join with an older version', () =>
+    joinByOneLine(stand, worker, token, { env: { PIPEOPS_VERSION: OLD_VERSION } }),
+  );
+  await bothReady();
+  expect(await runningVersion()).toBe(OLD_VERSION);
+  await worker.exec(['mkdir', '-p', '/opt/pipeops-agent/0.0.0-a', '/opt/pipeops-agent/0.0.0-b']);
+  const ran = await progress.phase('the one line on it', () =>
+    installByOneLine(stand, worker, ['--token-file', TOKEN_FILE, '--cluster-name', 'e2e']),
+  );
+  expect(ran.stderr).toContain('This machine is a worker and stays one');
+  const { version } = stand.releases;
+  expect([await runningVersion(), await linked()]).toEqual([
+    version,
+    `/opt/pipeops-agent/${version}/pipeops-agent`,
+  ]);
+  expect((await worker.exec(['ls', '/opt/pipeops-agent'])).stdout.trim().split('\n')).toEqual(
+    [OLD_VERSION, version].sort(),
+  );
+  await bothReady();
+}
+
+async function leaveAndComeBack(before: MachineState): Promise<void> {
+  const left = await progress.phase('leave', () => uninstallWorker());
+  expect(left.stderr).toContain('sudo k3s kubectl delete node worker');
+  expect(
+    compareStates(before, await worker.snapshotState(), [USER_BACKUPS, NODE_PASSWORD]),
+  ).toEqual([]);
+  await progress.phase('come back', () => joinByToken(stand, server, worker));
+  await bothReady();
+}
+
+/** A machine whose password is gone is told so, and comes back once its old node is taken out. */
+async function setUpAnew(before: MachineState): Promise<void> {
+  await progress.phase('leave without a trace', () => uninstallWorker('--delete-data'));
+  expect(compareStates(before, await worker.snapshotState(), [USER_BACKUPS])).toEqual([]);
+  const { token } = await newToken();
+  const refused = await progress.phase('refused for its name', () =>
+    joinByOneLine(stand, worker, token, { check: false }),
+  );
+  expect(refused).toMatchObject({
+    exitCode: 5,
+    stderr: expect.stringContaining('[NODE_NAME_TAKEN]'),
+  });
+  await server.exec(['k3s', 'kubectl', 'delete', 'node', 'worker']);
+  await progress.phase('come back after that', () => joinByOneLine(stand, worker, token));
+  await bothReady();
+}
+
+async function uninstallWorker(...flags: readonly string[]) {
+  const ran = await worker.exec(['pipeops-agent', 'uninstall', '--yes', ...flags], {
+    timeoutMs: TEST_TIMEOUT_MS,
+  });
+  await waitUntil('its processes have ended', SETTLE_TIMEOUT_MS, async () => {
+    const { stdout } = await worker.exec(['pgrep', '-fc', 'k3s|containerd-shim'], { check: false });
+    return stdout.trim() === '0';
+  });
+  return ran;
+}
