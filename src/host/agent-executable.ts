@@ -23,7 +23,7 @@ function executablePath(version: string): string {
 
 /**
  * Places this very executable beside the installed one. install.sh has done it already; others not.
- * The link to an older one stays until the new one takes over: see `switchExecutable`.
+ * The link to an older one stays until the new one takes over: see `executableSwitch`.
  */
 export function placeExecutable(
   deps: Deps,

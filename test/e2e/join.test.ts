@@ -193,7 +193,7 @@ async function uninstallWorker(...flags: readonly string[]) {
     timeoutMs: TEST_TIMEOUT_MS,
   });
   await waitUntil('its processes have ended', SETTLE_TIMEOUT_MS, async () => {
-    const { stdout } = await worker.exec(['pgrep', '-fc', 'k3s|containerd-shim'], { check: false });
+    const { stdout } = await worker.exec(['pgrep', '-fc', '[k]3s|[c]ontainerd-shim'], { check: false });
     return stdout.trim() === '0';
   });
   return ran;
