@@ -193,7 +193,9 @@ async function uninstallWorker(...flags: readonly string[]) {
     timeoutMs: TEST_TIMEOUT_MS,
   });
   await waitUntil('its processes have ended', SETTLE_TIMEOUT_MS, async () => {
-    const { stdout } = await worker.exec(['pgrep', '-fc', '[k]3s|[c]ontainerd-shim'], { check: false });
+    const { stdout } = await worker.exec(['pgrep', '-fc', '[k]3s|[c]ontainerd-shim'], {
+      check: false,
+    });
     return stdout.trim() === '0';
   });
   return ran;
