@@ -90,9 +90,29 @@ async function fileProblems(
   );
   return [
     ...(ca !== undefined && 'problem' in ca ? [`control_plane.ca_file: ${ca.problem}`] : []),
-    ...(ca_file !== undefined && /^\/(root|home|run\/user)\//.test(ca_file)
-      ? [`control_plane.ca_file: the agent's unit does not let it see ${ca_file}`]
-      : []),
     ...(policy instanceof AgentError ? [`policy.yaml: ${policy.message}`] : []),
+    ...(await hiddenFromDaemon(context, ca_file, configPath)),
   ];
+}
+
+/** Root reads everything, the daemon does not: of a draft only what it names has to be readable. */
+async function hiddenFromDaemon(
+  context: CliContext,
+  caFile: string | undefined,
+  configPath: string,
+): Promise<readonly string[]> {
+  const { unreadableForAgent } = await import('../host/agent-reads.ts');
+  const { CONFIG_FILE, POLICY_FILE } = await import('../host/paths.ts');
+  const problems: string[] = [];
+  for (const path of [
+    ...(configPath === CONFIG_FILE ? [CONFIG_FILE, POLICY_FILE] : []),
+    ...(caFile === undefined ? [] : [caFile]),
+  ]) {
+    const isThere = path === caFile || (await context.files.stat(path)) !== undefined;
+    const problem = isThere ? await unreadableForAgent(context, path) : undefined;
+    if (problem !== undefined) {
+      problems.push(path === caFile ? `control_plane.ca_file: ${problem}` : problem);
+    }
+  }
+  return problems;
 }

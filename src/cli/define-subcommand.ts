@@ -113,6 +113,12 @@ function checkFlags(definition: SubcommandDefinition, words: readonly string[]):
 
 function checkPositionals(definition: SubcommandDefinition, positionals: readonly string[]): void {
   const extra = positionals[definition.positionals.length];
+  if (extra !== undefined && Object.hasOwn(definition.flags, 'token-file')) {
+    // It is not repeated: it may be the token itself.
+    throw new AgentError('USAGE', `"${definition.name}" takes flags, and no other word`, {
+      hint: 'If it was a token: give it in a file, with --token-file FILE',
+    });
+  }
   if (extra !== undefined) {
     throw usage(definition, `Cannot use "${extra}": "${definition.name}" takes no such word`);
   }

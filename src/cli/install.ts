@@ -1,3 +1,4 @@
+import { AgentError } from '../core/errors.ts';
 import { DRY_RUN_FLAG, JSON_FLAG } from './common-flags.ts';
 import type { SubcommandDefinition } from './define-subcommand.ts';
 import { settingFlags } from './setting-flags.ts';
@@ -27,7 +28,7 @@ export const installSubcommand: SubcommandDefinition = {
   locks: true,
   run: async (context, { flags }) => {
     const options = { json: flags['json'] === true, dryRun: flags['dry-run'] === true };
-    if (context.env['NODE_TYPE'] === 'agent') {
+    if (isWorkerWanted(context.env)) {
       const { joinWithK3sVariables } = await import('./join-machine.ts');
       return joinWithK3sVariables(context, flags, options);
     }
@@ -35,3 +36,21 @@ export const installSubcommand: SubcommandDefinition = {
     return installServer(context, flags, options);
   },
 };
+
+/**
+ * Whether k3s' own variables ask for a worker.
+ * @throws AgentError USAGE where they do by half: a worker that becomes a server is a second cluster
+ */
+function isWorkerWanted(env: Readonly<Record<string, string | undefined>>): boolean {
+  const type = env['NODE_TYPE'] ?? '';
+  const hint =
+    'To make this machine a worker: NODE_TYPE=agent K3S_URL=https://SERVER:6443 K3S_TOKEN=…, ' +
+    'or "pipeops-agent join". To make it a server, set none of them';
+  if (!['', 'agent', 'server'].includes(type)) {
+    throw new AgentError('USAGE', 'NODE_TYPE is neither "agent" nor "server"', { hint });
+  }
+  if (type !== 'agent' && (env['K3S_URL'] ?? '') !== '') {
+    throw new AgentError('USAGE', 'K3S_URL is set, and NODE_TYPE is not "agent"', { hint });
+  }
+  return type === 'agent';
+}

@@ -157,7 +157,8 @@ export async function setUpMachine(
     cluster_name: facts.clusterName,
     control_plane: facts.controlPlane,
     files: [EXECUTABLE_LINK, CONFIG_FILE, STATE_DIRECTORY, HOST_STATE_DIRECTORY, K3S_CONFIG_FILE],
-    ports: [...PORTS[facts.role], ...facts.agentPorts],
+    // 0 is none yet: the system chooses it anew at each start.
+    ports: [...PORTS[facts.role], ...facts.agentPorts.filter((port) => port !== 0)],
     units: [K3S_UNITS[facts.role], UNIT_NAME],
     steps: finished,
     seconds,

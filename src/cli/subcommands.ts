@@ -81,6 +81,9 @@ export const SUBCOMMANDS: Readonly<Record<string, SubcommandEntry>> = {
   },
 };
 
+/** A longer word is no typing mistake of a name; it may be a secret, and is not repeated. */
+const REPEATED_LENGTH_MAX = 20;
+
 export interface FoundSubcommand {
   readonly entry: SubcommandEntry;
   /** The words behind its name. */
@@ -105,7 +108,11 @@ export function findSubcommand(words: readonly string[]): FoundSubcommand {
     summary === '' ? [] : [name.split(' ')[0] ?? name],
   );
   const suggestion = didYouMean(first, firstWords);
-  throw new AgentError('UNKNOWN_SUBCOMMAND', `There is no subcommand "${first}"`, {
+  const what =
+    first.length > REPEATED_LENGTH_MAX
+      ? 'The first word is no subcommand'
+      : `There is no subcommand "${first}"`;
+  throw new AgentError('UNKNOWN_SUBCOMMAND', what, {
     hint:
       suggestion === undefined
         ? 'See: pipeops-agent --help'

@@ -31,7 +31,12 @@ const FOREIGN_KEY_STARTS = [
   ...['hvs.', 'hvb.'], // Vault
   ...['npm_', 'pypi-', 'AIza', 'ya29.', 'dckr_pat_'],
 ];
-const DIRECTORIES = ['/root/', '/home/', '/etc/', '/var/', '/tmp/', '/run/', '/opt/', './', '../'];
+const DIRECTORIES = [
+  ...['/root/', '/home/', '/etc/', '/var/', '/tmp/', '/run/', '/opt/', '/mnt/', '/media/', '/srv/'],
+  ...['~/', './', '../'],
+];
+/** `{"v":1,"servers"` in base64url: a join token whose beginning was lost in copying. */
+const JOIN_TOKEN_BODY = 'eyJ2IjoxLCJzZXJ2ZXJz';
 
 /** @returns undefined for a text of no known shape: it may be a token of the control plane */
 export function secretKind(given: string): SecretKind | undefined {
@@ -74,7 +79,8 @@ function documentKind(text: string): SecretKind | undefined {
 }
 
 function wordKind(word: string): SecretKind | undefined {
-  if (/pj1\.[A-Za-z0-9_-]{16}/i.test(word) || /^pj\d+\./i.test(word)) {
+  const isBegun = /pj1\.[A-Za-z0-9_-]{16}/i.test(word) || /^pj\d+\./i.test(word);
+  if (isBegun || word.includes(JOIN_TOKEN_BODY)) {
     return 'join-token';
   }
   if (/K10[0-9a-f]{64}/i.test(word) || /::(server|node):/.test(word) || /^K10.*::/.test(word)) {

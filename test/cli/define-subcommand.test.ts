@@ -43,6 +43,19 @@ describe('parseSubcommandArgs() takes', () => {
   });
 });
 
+test('parseSubcommandArgs() repeats no word in the place of what may be a secret', async () => {
+  const joining = { ...DEFINITION, name: 'join', positionals: [] };
+  const flags = { 'token-file': { type: 'string', description: 'A file' } } as const;
+  const failure = await failureOf(() =>
+    parseSubcommandArgs({ ...joining, flags }, ['abcdef.0123456789abcdef']),
+  );
+  expect({ code: failure.code, message: failure.message, hint: failure.hint }).toEqual({
+    code: 'USAGE',
+    message: '"join" takes flags, and no other word',
+    hint: 'If it was a token: give it in a file, with --token-file FILE',
+  });
+});
+
 describe('parseSubcommandArgs() refuses', () => {
   const SEE = 'See: pipeops-agent paint --help';
   test.each([

@@ -91,6 +91,50 @@ The token is refused [TOKEN_REJECTED]
   expect(JSON.parse((await machine.run(['status', '--json'])).stdout)).toEqual(HEALTH);
 });
 
+test('a word that is no typing mistake of a subcommand is not repeated: it may be a secret', async () => {
+  const word = 'plain-token-0123456789';
+  for (const words of [[word], ['help', word], ['token', word]]) {
+    const { exitCode, stderr } = await machine.run(words);
+    expect([exitCode, stderr.includes(word)]).toEqual([2, false]);
+    expect(stderr).toContain('[UNKNOWN_SUBCOMMAND]');
+  }
+});
+
+test('config validate says what the daemon cannot read, although root can', async () => {
+  const asked: string[] = [];
+  machine.programs.set('runuser', (argv) => {
+    asked.push(argv.join(' '));
+    return { exitCode: argv.at(-1)?.endsWith('policy.yaml') === true ? 1 : 0 };
+  });
+  await machine.files.makeDirectory('/etc/pipeops-agent', { mode: 0o755 });
+  const write = (name: string, text: string) =>
+    machine.files.writeAtomic(`/etc/pipeops-agent/${name}`, text, { mode: 0o600 });
+  await write('config.yaml', 'log: {level: debug}\n');
+  await write('policy.yaml', 'preset: standard\n');
+  const refused = await machine.run(['config', 'validate']);
+  expect([refused.exitCode, refused.stderr.split('\n').slice(0, 2)]).toEqual([
+    3,
+    [
+      'pipeops-agent: error: The configuration has one problem:',
+      '  - the agent, user pipeops-agent, may not read /etc/pipeops-agent/policy.yaml [CONFIG_INVALID]',
+    ],
+  ]);
+  expect(asked).toEqual([
+    'runuser -u pipeops-agent -- test -r /etc/pipeops-agent/config.yaml',
+    'runuser -u pipeops-agent -- test -r /etc/pipeops-agent/policy.yaml',
+  ]);
+  // A file that is only looked at need not be the daemon's; what it names must be.
+  await write('draft.yaml', 'control_plane: {ca_file: /tmp/ca.pem}\n');
+  const draft = await machine.run([
+    'config',
+    'validate',
+    '--config',
+    '/etc/pipeops-agent/draft.yaml',
+  ]);
+  expect(draft.stderr).toContain("the agent's unit does not let it see /tmp/ca.pem");
+  expect(asked.slice(2)).toEqual([]);
+});
+
 test('config show and validate read the file that --config names', async () => {
   const validate = await machine.run(['config', 'validate', '--config', '/absent.yaml']);
   expect(validate.stderr).toContain('[NOT_FOUND]');

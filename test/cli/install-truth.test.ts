@@ -31,6 +31,11 @@ function failure(ran: Ran): { exitCode: number; code: string; message: string; h
   return { exitCode: ran.exitCode, code, message, ...(hint === undefined ? {} : { hint }) };
 }
 
+test('install tells no port that the system chooses as a number', async () => {
+  const { stdout } = await install([...INSTALL, '--port', '0', '--tls-port', '0']);
+  expect(JSON.parse(stdout).ports).toEqual([6443, 10250]);
+});
+
 interface Journal {
   /** Lines of each unit; `begin` marks what is there before `install` looks. */
   readonly lines: Record<string, string[]>;

@@ -110,6 +110,22 @@ test.each([
 });
 
 test.each([
+  ['K3S_URL without NODE_TYPE', { K3S_URL: 'https://10.0.0.1:6443' }],
+  ['K3S_URL for a server', { K3S_URL: 'https://10.0.0.1:6443', NODE_TYPE: 'server' }],
+  ['another NODE_TYPE', { NODE_TYPE: 'worker' }],
+])('install makes no server of a machine with %s', async (_, env) => {
+  const before = await machine.listing();
+  const ran = await cliContext({ root: machine.path, env }).run('install', '--json');
+  expect(errorOf(ran)).toEqual({
+    exitCode: 2,
+    code: 'USAGE',
+    message: expect.stringContaining('NODE_TYPE'),
+    hint: expect.stringContaining('NODE_TYPE=agent K3S_URL=https://SERVER:6443 K3S_TOKEN=…'),
+  });
+  expect(await machine.listing()).toEqual(before);
+});
+
+test.each([
   ['a join token', `pj1.${'QUJD'.repeat(20)}.0123abcd`, /pipeops-agent join --token-file FILE/],
   ['a kubeconfig', 'clusters: []\nusers: []\n', /kubectl/],
   ['two words', 'K10abc def', /node-token/],
