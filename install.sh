@@ -187,6 +187,22 @@ find_platform() {
   esac
 }
 
+# The program would end with "Illegal instruction" before it could say a word.
+check_processor() {
+  [ "$platform" = linux-x64 ] && [ -r /proc/cpuinfo ] || return 0
+  flags=
+  while read -r name flags; do
+    [ "$name" != flags ] || break
+    flags=
+  done </proc/cpuinfo
+  case " $flags " in
+    *" sse4_2 "*) ;;
+    *)
+      fail 4 HOST_UNSUPPORTED 'The processor lacks SSE4.2' \
+        'Give the virtual machine a newer CPU model, for example "host"' ;;
+  esac
+}
+
 is_gnu_wget() {
   case $(wget --version 2>/dev/null || true) in
     *"GNU Wget"*) return 0 ;;
@@ -417,6 +433,7 @@ main() {
   find_ca_file "$@"
   check_root
   find_platform
+  check_processor
   check_tools
   tell_variables
   trap clean_up EXIT

@@ -7,6 +7,7 @@ import { LOCK_FILE } from '../host/paths.ts';
 import type { CliContext, TerminalIo } from './context.ts';
 import type { SubcommandArgs, SubcommandDefinition } from './define-subcommand.ts';
 import { renderGroupHelp, renderRootHelp, renderSubcommandHelp } from './help.ts';
+import { withOwnName } from './own-name.ts';
 import { renderErrorJson } from './render.ts';
 import { findSubcommand, subcommandsOf } from './subcommands.ts';
 
@@ -16,7 +17,8 @@ import { findSubcommand, subcommandsOf } from './subcommands.ts';
  * @returns the exit code
  */
 export async function runCli(given: CliContext, words: readonly string[]): Promise<number> {
-  const context = { ...given, io: showingIo(given.io) };
+  const io = await withOwnName(given, showingIo(given.io));
+  const context = { ...given, io };
   try {
     const exitCode = await dispatch(context, words);
     await context.io.flush();

@@ -10,6 +10,7 @@ const SET_UP = `
   set -eu
   mount -t tmpfs -o "mode=0755,size=$1" install-sh-test /opt
   mount -t tmpfs -o mode=0755 install-sh-test /usr/local/bin
+  if [ -n "$2" ]; then mount --bind "$2" /proc/cpuinfo; fi
   echo ready
   exec cat
 `;
@@ -44,13 +45,27 @@ export interface ProgramResult {
   readonly stderr: string;
 }
 
-/** @param options.diskSize of /opt, as tmpfs(5) writes it */
+/**
+ * @param options.diskSize of /opt, as tmpfs(5) writes it
+ * @param options.cpuinfo a file that stands for /proc/cpuinfo inside
+ */
 export async function openPrivateMachine(
-  options: { readonly diskSize?: string } = {},
+  options: { readonly diskSize?: string; readonly cpuinfo?: string } = {},
 ): Promise<PrivateMachine> {
   const size = options.diskSize ?? '64m';
   const holder = Bun.spawn(
-    ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', SET_UP, 'sh', size],
+    [
+      'unshare',
+      '--mount',
+      '--propagation',
+      'private',
+      'sh',
+      '-c',
+      SET_UP,
+      'sh',
+      size,
+      options.cpuinfo ?? '',
+    ],
     { stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' },
   );
   const reader = holder.stdout.getReader();

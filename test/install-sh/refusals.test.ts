@@ -2,6 +2,8 @@
 
 import { describe, expect, test } from 'bun:test';
 import { randomBytes } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { tempDirectory } from '../support/temp-dir.ts';
 import { startFakeRelease } from './fake-release.ts';
 import { openPrivateMachine } from './private-machine.ts';
 import { runInstallSh } from './run-install-sh.ts';
@@ -18,7 +20,9 @@ const shells = findShells();
 /** BusyBox calls its own tools whatever the PATH holds: those tests cannot take some away. */
 const shellsWithoutTools = shells.filter(({ toolbox }) => toolbox === undefined);
 
-async function open(shell: Shell, options: ToolsOptions & { readonly diskSize?: string } = {}) {
+type MachineOptions = Parameters<typeof openPrivateMachine>[0];
+
+async function open(shell: Shell, options: ToolsOptions & MachineOptions = {}) {
   await using cleanup = new AsyncDisposableStack();
   const release = cleanup.use(startFakeRelease());
   const machine = cleanup.use(await openPrivateMachine(options));
@@ -71,6 +75,31 @@ describe.each([...shellsWithoutTools])('install.sh in $name', (shell) => {
         'pipeops-agent: hint: Use a Linux machine with an x86-64 or arm64 processor\n',
     });
     expect(await setup.machine.files()).toEqual([]);
+  });
+
+  rootTest.each([
+    ['lacks SSE4.2', 'x86_64', 'flags\t\t: fpu sse4_1 sse4_2x avx', 4],
+    ['has SSE4.2', 'x86_64', 'flags\t\t: fpu sse4_2', 0],
+    ['has SSE4.2 as one of many', 'x86_64', 'flags\t\t: fpu sse4_2 avx\nbugs\t\t: swapgs', 0],
+    ['says nothing of its flags', 'x86_64', 'model name\t: sse4_2', 4],
+    ['is of another kind', 'aarch64', 'Features\t: fp asimd', 0],
+  ])('downloads only what can start: the processor %s', async (_, kind, cpuinfo, exitCode) => {
+    await using file = await tempDirectory();
+    await writeFile(`${file.path}/cpuinfo`, `processor\t: 0\n${cpuinfo}\n`);
+    const uname = `case $1 in -s) echo Linux ;; -m) echo ${kind} ;; esac`;
+    await using setup = await open(shell, {
+      replaced: { uname },
+      cpuinfo: `${file.path}/cpuinfo`,
+    });
+    const ran = await runInstallSh(setup.run);
+    expect(ran.exitCode).toBe(exitCode);
+    if (exitCode !== 0) {
+      expect(ran.stderr).toBe(
+        'pipeops-agent: error: The processor lacks SSE4.2 [HOST_UNSUPPORTED]\n' +
+          'pipeops-agent: hint: Give the virtual machine a newer CPU model, for example "host"\n',
+      );
+      expect(setup.release.requests).toEqual([]);
+    }
   });
 
   rootTest.each(['curl', 'gzip', 'sha256sum'])('says TOOL_MISSING without %s', async (tool) => {
