@@ -112,8 +112,8 @@ export function pruneVersions(deps: Deps, version: string): Step {
     const names = await deps.files.list(VERSIONS_DIRECTORY);
     const others = names.filter((name) => VERSION_SHAPE.test(name) && name !== version);
     const previous = await previousExecutable(deps);
-    const newestFirst = others.toSorted((a, b) => Bun.semver.order(b, a));
-    const kept = previous === undefined ? newestFirst[0] : basename(dirname(previous));
+    const kept =
+      previous === undefined ? others.toSorted(newestFirst)[0] : basename(dirname(previous));
     return others.filter((name) => name !== kept);
   };
   return {
@@ -127,6 +127,11 @@ export function pruneVersions(deps: Deps, version: string): Step {
       }
     },
   };
+}
+
+/** By the numbers in it: a version may be named as in no scheme, `nightly-10`. */
+function newestFirst(a: string, b: string): number {
+  return b.localeCompare(a, 'en', { numeric: true });
 }
 
 /** Where the link leads; undefined when nothing is there. */

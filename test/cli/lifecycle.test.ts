@@ -798,6 +798,15 @@ describe('another version', () => {
     );
   });
 
+  test.each([
+    [['nightly', '2026-11-29', '0.0.9'], '0.0.9'],
+    [['0.0.9', 'nightly-9', 'nightly-10'], 'nightly-10'],
+  ])('keeps the one before of %j, whatever they are called', async (versions, before) => {
+    await older(...versions);
+    expect((await install()).exitCode).toBe(0);
+    expect(await machine.files.list(VERSIONS)).toEqual([before, BUILD.version].sort());
+  });
+
   test('goes back to the version before when this one does not start', async () => {
     const before = await older('0.0.1');
     const restarted: (string | undefined)[] = [];
