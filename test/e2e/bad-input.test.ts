@@ -194,11 +194,45 @@ test(
     await small.exec(['umount', '/opt']);
     expect(await ending(small, INSTALL)).toMatchObject({ exitCode: 4, code: 'DISK_FULL' });
     await small.exec(['umount', '/usr/local/bin']);
-    const { stdout } = await small.exec([AGENT, ...INSTALL, '--json'], {
-      env: installEnvironment(stand),
-      timeoutMs: TEST_TIMEOUT_MS,
-    });
-    expect(JSON.parse(stdout)).toMatchObject({ role: 'server', node: 'small-disk' });
+    await installAmongTraces(small);
   },
   TEST_TIMEOUT_MS,
 );
+
+const K3S_SETTINGS = '/etc/rancher/k3s/config.yaml';
+/** What others have left, as `stat` and the databases tell it. */
+const TRACES = `
+  stat -c '%a %n' /usr/local/bin ${K3S_SETTINGS}
+  cat ${K3S_SETTINGS}
+  getent group pipeops-agent
+`;
+
+/** A strict umask, a poor PATH, and what others have set up before: the only installation here. */
+async function installAmongTraces(on: Machine): Promise<void> {
+  await on.exec(['chmod', '2775', '/usr/local/bin']);
+  await on.exec(['groupadd', '--gid', '4711', 'pipeops-agent']);
+  await on.writeFile(K3S_SETTINGS, 'node-label: [left=behind]\ndata-dir: /mnt\n', { mode: 0o640 });
+  expect(await ending(on, INSTALL)).toMatchObject({
+    exitCode: 3,
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining(`"data-dir" in ${K3S_SETTINGS}:2`),
+  });
+  await on.writeFile(K3S_SETTINGS, 'node-label: [left=behind]\n', { mode: 0o640 });
+  const before = (await on.exec(['sh', '-c', TRACES])).stdout;
+  const strict = ['env', 'PATH=/usr/bin:/bin', 'sh', '-c', 'umask 077; exec "$@"', 'sh'];
+  const { stdout } = await on.exec([...strict, AGENT, ...INSTALL, '--json'], {
+    env: installEnvironment(stand),
+    timeoutMs: TEST_TIMEOUT_MS,
+  });
+  expect(JSON.parse(stdout)).toMatchObject({ role: 'server', node: 'small-disk' });
+  const asked = ['kubectl', 'get', 'nodes', '--selector=left=behind', '--output=name'];
+  expect((await on.exec(['/usr/local/bin/k3s', ...asked])).stdout.trim()).toBe('node/small-disk');
+  const { stdout: modes } = await on.exec([
+    'sh',
+    '-c',
+    'stat -c %a /opt/pipeops-agent /opt/pipeops-agent/*',
+  ]);
+  expect(modes).toBe('755\n755\n');
+  await on.exec([AGENT, 'uninstall', '--yes'], { timeoutMs: TEST_TIMEOUT_MS });
+  expect((await on.exec(['sh', '-c', TRACES])).stdout).toBe(before);
+}
