@@ -90,6 +90,7 @@ test(
       await runOnBothNodes();
       await confinePodsByDefault();
       await surviveOutage();
+      await lostServerIsNamed();
       await surviveCrash();
       await surviveReboot();
       await secondInstallChangesNothing();
@@ -170,18 +171,50 @@ async function surviveOutage(): Promise<void> {
   });
   await progress.phase('control plane down', async () => {
     await stand.stopControlPlane();
+    // Its node is missed within the outage: Kubernetes gives it 40 s and more.
+    await worker.exec(['systemctl', 'stop', 'k3s-agent']);
     await Bun.sleep(OUTAGE_MS); // The length of the outage is what this is about.
     await waitUntil('the agent says what is wrong', SETTLE_TIMEOUT_MS, async () => {
       const status = await server.exec(['pipeops-agent', 'status', '--json']);
       return JSON.parse(status.stdout).session.phase === 'unreachable';
     });
     await server.exec(['curl', '-fsS', 'http://127.0.0.1:8080/health']);
+    await lostWorkerIsNamed();
+    await worker.exec(['systemctl', 'start', 'k3s-agent']);
     stand.startControlPlane();
   });
   const command = await progress.phase('recovered', () => stand.finished(agentId, id));
   expect(command).toMatchObject({ extra_results: 0, result: { success: true } });
   await waitForReady(server);
   expect(await unitProperty(server, 'MainPID')).toBe(pid);
+}
+
+async function lostWorkerIsNamed(): Promise<void> {
+  await waitUntil('status names the node that is down', SETTLE_TIMEOUT_MS, async () => {
+    const { stdout } = await server.exec(['pipeops-agent', 'status']);
+    return stdout.includes('not ready: worker') && stdout.includes('[NODE_NOT_READY]');
+  });
+  const onWorker = await worker.exec(['pipeops-agent', 'status']);
+  expect(onWorker.stdout).toContain('k3s-agent.service inactive');
+  expect(onWorker.stdout).toMatch(/^Ready +no$/m);
+}
+
+/** Without its server a worker is not ready, and both machines say what is the matter. */
+async function lostServerIsNamed(): Promise<void> {
+  expect(await unitProperty(server, 'StatusText')).toMatch(/^ready/);
+  await server.exec(['systemctl', 'stop', 'k3s']);
+  await waitUntil('the worker misses its server', SETTLE_TIMEOUT_MS, async () => {
+    const { stdout } = await worker.exec(['pipeops-agent', 'status']);
+    return stdout.includes('[SERVER_UNREACHABLE]') && /^Ready +no$/m.test(stdout);
+  });
+  await waitUntil(
+    'systemctl status says why the server is not ready',
+    SETTLE_TIMEOUT_MS,
+    async () => (await unitProperty(server, 'StatusText')).startsWith('not ready'),
+  );
+  await server.exec(['systemctl', 'start', 'k3s']);
+  await waitForReady(server);
+  await waitForReady(worker);
 }
 
 async function surviveCrash(): Promise<void> {

@@ -16,24 +16,15 @@ export async function startReleaseServer(
   hostname: string,
   { cert, key }: { readonly cert: string; readonly key: string },
 ): Promise<ReleaseServer> {
-  const { version } = await Bun.file(join(ROOT, 'package.json')).json();
-  const directories = new Map<string | undefined, string>([[version, 'dist']]);
+  const version = await builtVersion();
+  const directories = new Map([[version, 'dist']]);
   const server = Bun.serve({
     hostname,
     port: 0,
     development: false,
     tls: { cert, key },
-    routes: {
-      '/install.sh': () => new Response(Bun.file(join(ROOT, 'install.sh'))),
-      '/latest': () => new Response(`${version}\n`),
-    },
-    async fetch(request) {
-      const [, folder, name, ...rest] = new URL(request.url).pathname.split('/');
-      const directory = directories.get(folder);
-      const file = Bun.file(join(ROOT, directory ?? '', name ?? ''));
-      const known = directory !== undefined && rest.length === 0 && (await file.exists());
-      return known ? new Response(file) : new Response('not found\n', { status: 404 });
-    },
+    fetch: async (request) =>
+      await releaseAnswer(new URL(request.url).pathname, version, directories),
   });
   return {
     url: `https://${hostname}:${server.port}`,
@@ -41,4 +32,32 @@ export async function startReleaseServer(
     offer: (other, directory) => void directories.set(other, directory),
     [Symbol.asyncDispose]: async () => await server.stop(true),
   };
+}
+
+/** The version that `bun run build` builds. */
+export async function builtVersion(): Promise<string> {
+  return (await Bun.file(join(ROOT, 'package.json')).json()).version;
+}
+
+/**
+ * What the place of releases answers to a path below its base address.
+ * @param latest the newest version
+ * @param directories of each version that is offered, below the root of the sources
+ */
+export async function releaseAnswer(
+  path: string,
+  latest: string,
+  directories: ReadonlyMap<string, string>,
+): Promise<Response> {
+  if (path === '/install.sh') {
+    return new Response(Bun.file(join(ROOT, 'install.sh')));
+  }
+  if (path === '/latest') {
+    return new Response(`${latest}\n`);
+  }
+  const [, version = '', name, ...rest] = path.split('/');
+  const directory = directories.get(version);
+  const file = Bun.file(join(ROOT, directory ?? '', name ?? ''));
+  const known = directory !== undefined && rest.length === 0 && (await file.exists());
+  return known ? new Response(file) : new Response('not found\n', { status: 404 });
 }

@@ -46,7 +46,7 @@ export async function startK3sMirror(options: K3sMirrorOptions): Promise<K3sMirr
     async fetch(request) {
       const path = decodeURIComponent(new URL(request.url).pathname);
       requests.push(path);
-      return await answer(path, releases, latest, options.wrongHash ?? false);
+      return await answerOfMirror(path, releases, latest, options.wrongHash ?? false);
     },
   });
   return {
@@ -57,7 +57,8 @@ export async function startK3sMirror(options: K3sMirrorOptions): Promise<K3sMirr
   };
 }
 
-async function answer(
+/** What a mirror answers to a path. */
+export async function answerOfMirror(
   path: string,
   releases: readonly K3sRelease[],
   latest: K3sRelease,

@@ -8,7 +8,13 @@ import { groupPrefix } from './cgroups.ts';
 import { claimSlot, clearSlot, slotDirectory } from './leftovers.ts';
 import { createMachine, type Machine } from './machine.ts';
 import { makeMachineFiles } from './machine-files.ts';
-import { bridgeName, createBridge, hostAddress, machineAddress } from './network.ts';
+import {
+  bridgeName,
+  createBridge,
+  hostAddress,
+  machineAddress,
+  secondHostAddress,
+} from './network.ts';
 import { installHostPackages } from './packages.ts';
 
 const COLLECTED_JOURNAL_LINES = 20_000;
@@ -33,8 +39,10 @@ export interface MachineOptions {
 export interface Lab extends AsyncDisposable {
   /** The host's address, as machines see it: listen there for what they shall reach. */
   readonly hostAddress: string;
+  /** Another one. */
+  readonly secondHostAddress: string;
   /**
-   * Certificate and key for the host's address and PUBLIC_NAMES, of an authority that the system of
+   * Certificate and key for the host's addresses and PUBLIC_NAMES, of an authority that the system of
    * every machine trusts: for what stands in the internet in life.
    */
   readonly internet: TestCertificates;
@@ -57,7 +65,10 @@ export async function openLab(options: { readonly name: string }): Promise<Lab> 
   const { slot, lock } = await claimSlot();
   await mkdir(slotDirectory(slot), { recursive: true }); // first: it marks a slot to clear
   await createBridge(slot);
-  const internet = await makeCertificates([hostAddress(slot), ...PUBLIC_NAMES]);
+  const internet = await makeCertificates([
+    ...[hostAddress(slot), secondHostAddress(slot)],
+    ...PUBLIC_NAMES,
+  ]);
   const machines: Machine[] = [];
   let count = 0;
 
@@ -105,6 +116,7 @@ export async function openLab(options: { readonly name: string }): Promise<Lab> 
 
   return {
     hostAddress: hostAddress(slot),
+    secondHostAddress: secondHostAddress(slot),
     internet,
     machines,
     boot,

@@ -23,6 +23,11 @@ export function hostAddress(slot: number): string {
   return `10.77.${slot}.1`;
 }
 
+/** A second address of the host, for two programs that want the same port. */
+export function secondHostAddress(slot: number): string {
+  return `10.77.${slot}.2`;
+}
+
 /** @param index 0 for the first machine of the lab. */
 export function machineAddress(slot: number, index: number): string {
   const host = FIRST_MACHINE_HOST_NUMBER + index;
@@ -35,7 +40,9 @@ export function machineAddress(slot: number, index: number): string {
 export async function createBridge(slot: number): Promise<void> {
   const bridge = bridgeName(slot);
   await runCommand(['ip', 'link', 'add', bridge, 'type', 'bridge']);
-  await runCommand(['ip', 'addr', 'add', `${hostAddress(slot)}/${PREFIX_LENGTH}`, 'dev', bridge]);
+  for (const address of [hostAddress(slot), secondHostAddress(slot)]) {
+    await runCommand(['ip', 'addr', 'add', `${address}/${PREFIX_LENGTH}`, 'dev', bridge]);
+  }
   await runCommand(['ip', 'link', 'set', bridge, 'up']);
 }
 
