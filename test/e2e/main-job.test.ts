@@ -201,7 +201,9 @@ async function lostWorkerIsNamed(): Promise<void> {
 
 /** Without its server a worker is not ready, and both machines say what is the matter. */
 async function lostServerIsNamed(): Promise<void> {
-  expect(await unitProperty(server, 'StatusText')).toMatch(/^ready/);
+  await waitUntil('systemctl status says that it is ready', SETTLE_TIMEOUT_MS, async () =>
+    (await unitProperty(server, 'StatusText')).startsWith('ready'),
+  );
   await server.exec(['systemctl', 'stop', 'k3s']);
   await waitUntil('the worker misses its server', SETTLE_TIMEOUT_MS, async () => {
     const { stdout } = await worker.exec(['pipeops-agent', 'status']);
