@@ -4,10 +4,14 @@ import type { SubcommandDefinition } from './define-subcommand.ts';
 const RENEW_TIMEOUT_MS = 60_000;
 const RETRY_INTERVAL_MS = 2_000;
 
-/** What the unit runs as root before the daemon: the daemon renews its token only while it runs. */
+/**
+ * What the unit runs as root before the daemon: the daemon renews its Kubernetes token only while it
+ * runs, and what its local token lets in is not its own to say.
+ */
 export const credentialsRenewSubcommand: SubcommandDefinition = {
   name: 'credentials renew',
-  description: "Mints the agent's Kubernetes token anew when it is past half its life.",
+  description:
+    "Makes the agent's local token anew, and its Kubernetes token when it is past half its life.",
   example: 'pipeops-agent credentials renew',
   flags: {},
   positionals: [],
@@ -17,6 +21,8 @@ export const credentialsRenewSubcommand: SubcommandDefinition = {
     const { isKubeconfigFresh, writeKubeconfig } = await import('../host/agent-kubeconfig.ts');
     const { KUBERNETES_ACCOUNT } = await import('./kubernetes-account.ts');
     const { K3S_SERVER_CA_FILE } = await import('../host/paths.ts');
+    const { prepareRuntimeDirectory } = await import('../host/runtime-directory.ts');
+    await prepareRuntimeDirectory(context);
     const isServer = (await context.files.stat(K3S_SERVER_CA_FILE)) !== undefined;
     if (!isServer || (await isKubeconfigFresh(context))) {
       return 0;

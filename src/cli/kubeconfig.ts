@@ -40,7 +40,10 @@ export const kubeconfigSubcommand: SubcommandDefinition = {
     }
     if (flags['local'] === true) {
       const { askLocalAccess } = await import('./ask-daemon.ts');
-      const entries = localEntries(await askLocalAccess(context));
+      const { loadEffectiveConfig } = await import('./effective-config.ts');
+      const access = await askLocalAccess(context);
+      const { config } = await loadEffectiveConfig(context, {});
+      const entries = await localEntries(context, access, config.http.tls_port);
       return deliver(context, flags, kubeconfigOf(entries), async () => entries);
     }
     const { clusterEntries, clusterKubeconfig } = await import('../host/kubeconfig.ts');

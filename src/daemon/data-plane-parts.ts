@@ -9,7 +9,7 @@ import type { Policy, RoutePolicy } from '../policy/policy.ts';
 import { type Admission, admission } from '../proxy/admission.ts';
 import { kubernetesDestination } from '../proxy/kubernetes-destination.ts';
 import { upstreamPool } from '../proxy/upstream-pool.ts';
-import { localAuth } from '../server/local-auth.ts';
+import { givenLocalAuth, localAuth } from '../server/local-auth.ts';
 import { localCertificate } from '../server/local-certificate.ts';
 import { answerThroughProxy } from '../server/proxy-route.ts';
 import type { ProxySource } from '../server/routes.ts';
@@ -55,7 +55,7 @@ export async function dataPlaneParts(
   const destination = kubernetesDestination(deps);
   const gate = admission(deps);
   const proxy = { pool: upstreamPool(deps), admission: gate };
-  const auth = await localAuth(deps, paths.localToken);
+  const auth = await (paths.hasRootsToken ? givenLocalAuth : localAuth)(deps, paths.localToken);
   const certificate = await localCertificate(deps, paths.localCertificate);
   const local = { ...proxy, destination };
   const listener = tlsListener(

@@ -13,6 +13,8 @@ export interface DaemonPaths {
   readonly socket: string;
   /** For the doors on loopback; root and the group may read it. */
   readonly localToken: string;
+  /** Root makes it; else, where no unit runs the daemon, the daemon itself. */
+  readonly hasRootsToken: boolean;
   readonly localCertificate: string;
   readonly policy: string;
   /** On a worker: which server it joined. */
@@ -20,7 +22,9 @@ export interface DaemonPaths {
 }
 
 const STATE_DIRECTORY = '/var/lib/pipeops-agent';
+/** Root's, with the local token; beside that the daemon has a directory of its own. */
 const RUNTIME_DIRECTORY = '/run/pipeops-agent';
+const OWN_RUNTIME_DIRECTORY = `${RUNTIME_DIRECTORY}/daemon`;
 
 /**
  * systemd names the directories that it made for the unit in the environment (systemd.exec(5),
@@ -31,7 +35,8 @@ export function daemonPaths(
   configPath: string,
 ): DaemonPaths {
   const state = env['STATE_DIRECTORY'] ?? STATE_DIRECTORY;
-  const runtime = env['RUNTIME_DIRECTORY'] ?? RUNTIME_DIRECTORY;
+  const runtime = env['RUNTIME_DIRECTORY'] ?? OWN_RUNTIME_DIRECTORY;
+  const hasRootsToken = runtime === OWN_RUNTIME_DIRECTORY;
   return {
     database: join(state, 'agent.db'),
     credentials: join(state, 'credentials'),
@@ -42,7 +47,8 @@ export function daemonPaths(
     policy: join(dirname(configPath), 'policy.yaml'),
     joinedServer: join(dirname(configPath), 'server.json'),
     socket: join(runtime, 'agent.sock'),
-    localToken: join(runtime, 'local-token'),
+    localToken: join(hasRootsToken ? RUNTIME_DIRECTORY : runtime, 'local-token'),
+    hasRootsToken,
     localCertificate: join(state, 'credentials/local-tls.pem'),
   };
 }

@@ -1,10 +1,11 @@
+import { dirname } from 'node:path';
 import { AgentError } from '../core/errors.ts';
 import type { Clock, Exec, Files } from '../core/ports.ts';
 import { AdminKubeconfig } from '../protocol/kubeconfig.ts';
 import type { LocalAccess } from '../protocol/local-api.ts';
 import { readClusterInfo } from './cluster-info.ts';
 import type { KubeconfigEntries } from './kubeconfig-merge.ts';
-import { K3S_ADMIN_KUBECONFIG_FILE } from './paths.ts';
+import { K3S_ADMIN_KUBECONFIG_FILE, LOCAL_TOKEN_FILE } from './paths.ts';
 
 /** What k3s writes as its own address. */
 const LOCAL_SERVER = 'https://127.0.0.1:6443';
@@ -35,16 +36,35 @@ export function clusterEntries(text: string, name: string): KubeconfigEntries {
   return { name, cluster: clusters[0].cluster, user: users[0].user };
 }
 
-/** The way through the agent and its policy. */
-export function localEntries(access: LocalAccess): KubeconfigEntries {
+/**
+ * The way through the agent and its policy. Only the certificate is the daemon's word: were it taken
+ * over, kubectl would send any file that it names to any address. It sends root's token to this
+ * machine, which the daemon knows anyway.
+ * @param tlsPort of root's configuration; 0 where the system chose one, which only the daemon knows
+ * @throws AgentError FILE_ACCESS where the token's file is not root's
+ */
+export async function localEntries(
+  { files }: { readonly files: Files },
+  access: LocalAccess,
+  tlsPort: number,
+): Promise<KubeconfigEntries> {
+  for (const path of [dirname(LOCAL_TOKEN_FILE), LOCAL_TOKEN_FILE]) {
+    const stat = await files.stat(path);
+    if (stat !== undefined && (stat.uid !== 0 || stat.kind === 'link')) {
+      throw new AgentError('FILE_ACCESS', `Cannot trust ${path}: it is not root's`, {
+        hint: 'Start the agent again, which makes it anew: sudo systemctl restart pipeops-agent',
+      });
+    }
+  }
+  const port = tlsPort === 0 ? Number(new URL(access.server).port) : tlsPort;
   return {
     name: 'pipeops-agent',
     cluster: {
-      server: access.server,
+      server: `https://127.0.0.1:${port}/proxy`,
       'certificate-authority-data': Buffer.from(access.certificate).toString('base64'),
     },
     // By file: no secret stands in here, and a restart of the agent changes nothing.
-    user: { tokenFile: access.token_file },
+    user: { tokenFile: LOCAL_TOKEN_FILE },
   };
 }
 

@@ -28,6 +28,15 @@ export const APPLIED_FILE = `${HOST_STATE_DIRECTORY}/applied`;
 export const K3S_RESTART_FILE = `${HOST_STATE_DIRECTORY}/k3s-restart-needed`;
 /** The version before the installed one, by its path. */
 export const PREVIOUS_EXECUTABLE_FILE = `${HOST_STATE_DIRECTORY}/previous-executable`;
+/**
+ * Root's, made at each start of the daemon: see runtime-directory.ts. In it systemd makes `daemon`, the
+ * daemon's own.
+ */
+export const RUNTIME_DIRECTORY = '/run/pipeops-agent';
+/** For the doors on loopback: root and the group read it. */
+export const LOCAL_TOKEN_FILE = `${RUNTIME_DIRECTORY}/local-token`;
+export const SOCKET_LINK = `${RUNTIME_DIRECTORY}/agent.sock`;
+export const DAEMON_SOCKET_TARGET = 'daemon/agent.sock';
 export const LOCK_FILE = '/run/pipeops-agent.lock';
 
 export const K3S_EXECUTABLE = '/usr/local/bin/k3s';

@@ -16,6 +16,7 @@ import {
   K3S_DIRECTORY,
   K3S_EXECUTABLE,
   NODE_PASSWORD_FILE,
+  RUNTIME_DIRECTORY,
   STATE_DIRECTORY,
   UNIT_NAME,
 } from './paths.ts';
@@ -159,6 +160,9 @@ async function removeUnit(deps: Deps, path: string): Promise<void> {
   }
   await systemctl(deps, 'disable', '--quiet', '--now', UNIT_NAME);
   await deps.files.remove(path);
+  if ((await deps.files.stat(RUNTIME_DIRECTORY))?.kind === 'directory') {
+    await deps.files.removeTree(RUNTIME_DIRECTORY);
+  }
   await systemctl(deps, 'daemon-reload');
   // A unit that failed once is remembered; "not loaded" is the usual answer and fine.
   await deps.exec.run(['systemctl', 'reset-failed', UNIT_NAME], { timeoutMs: TIMEOUT_MS });

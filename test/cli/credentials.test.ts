@@ -1,6 +1,16 @@
 /** `credentials renew` at boot, when k3s is not there yet: it waits, but not for ever. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { chmod, stat } from 'node:fs/promises';
+import {
+  chmod,
+  lstat,
+  mkdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { type BareMachine, bareMachine } from '../support/bare-machine.ts';
 import { cliContext } from '../support/cli-context.ts';
@@ -20,8 +30,12 @@ beforeEach(async () => {
   machine = await bareMachine();
   // The test may not run as root: the owner of the file is whoever runs it.
   const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
-  await machine.put('/etc/passwd', `pipeops-agent:x:${uid}:${gid}::/:/bin/sh\n`);
-  await machine.put('/etc/group', `root:x:${gid}:\n`);
+  await machine.put(
+    '/etc/passwd',
+    `root:x:${uid}:${gid}::/root:/bin/sh\npipeops-agent:x:${uid}:${gid}::/:/bin/sh\n`,
+  );
+  await machine.put('/etc/group', `root:x:${gid}:\npipeops-agent:x:${gid}:\n`);
+  await machine.put('/run/.keep', '');
   await machine.put('/etc/pipeops-agent/.keep', '');
   await machine.put(
     '/var/lib/rancher/k3s/server/tls/server-ca.crt',
@@ -93,4 +107,26 @@ test('only the daemon reads the kubeconfig: one that its group could read is wri
   expect(await modeAfterRenewal()).toBe(0o400);
   await cli.run('credentials', 'renew');
   expect(cli.started).toEqual([MINT, MINT]);
+});
+
+test("root makes the local token anew at each start, in a directory of its own, with the socket's name", async () => {
+  const runtime = join(machine.path, 'run/pipeops-agent');
+  // As a daemon that was taken over would leave them.
+  await mkdir(join(runtime, 'daemon'), { recursive: true, mode: 0o777 });
+  await symlink('/etc/shadow', join(runtime, 'local-token'));
+  await writeFile(join(runtime, 'agent.sock'), '');
+  await rm(join(machine.path, 'var/lib/rancher'), { recursive: true });
+  const cli = cliContext({ root: machine.path });
+  for (const _ of [1, 2]) {
+    const ran = await cli.run('credentials', 'renew');
+    expect(ran).toEqual({ exitCode: 0, stdout: '', stderr: '' });
+    const token = await lstat(join(runtime, 'local-token'));
+    const directory = await stat(runtime);
+    expect([token.isFile(), token.mode & 0o7777, directory.mode & 0o7777]).toEqual([
+      ...[true, 0o640, 0o755],
+    ]);
+    expect(await readlink(join(runtime, 'agent.sock'))).toBe('daemon/agent.sock');
+    expect(await readFile(join(runtime, 'local-token'), 'utf8')).toMatch(/^[\w-]{43}\n$/);
+    await writeFile(join(runtime, 'local-token'), 'of the last start');
+  }
 });

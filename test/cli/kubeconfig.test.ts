@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { systemFiles } from '../../src/platform/files.ts';
 import { cliContext } from '../support/cli-context.ts';
 import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
 import { type TempDirectory, tempDirectory } from '../support/temp-dir.ts';
@@ -23,7 +25,7 @@ const ACCESS = {
 };
 
 /** Runs `kubeconfig --local` before a daemon that answers so. */
-async function runLocal(answer: () => Response) {
+async function runLocal(answer: () => Response, root = '/') {
   const server = Bun.serve({
     unix: join(directory.path, 'agent.sock'),
     routes: { '/api/k8s/local-access': answer },
@@ -31,7 +33,7 @@ async function runLocal(answer: () => Response) {
   });
   try {
     const env = { RUNTIME_DIRECTORY: directory.path };
-    return await cliContext({ root: '/', uid: 1000, env }).run('kubeconfig', '--local');
+    return await cliContext({ root, uid: 1000, env }).run('kubeconfig', '--local');
   } finally {
     await server.stop(true);
   }
@@ -61,6 +63,44 @@ test('kubeconfig --local goes through the agent and holds no secret', async () =
       'current-context': 'pipeops-agent',
     },
   });
+});
+
+test.each([
+  ['', 8443],
+  ['http:\n  tls_port: 9443\n', 9443],
+  // The system chose one: only the daemon knows it, but it names no host.
+  ['http:\n  tls_port: 0\n', 1],
+])(
+  'kubeconfig --local takes nothing but the certificate from the daemon (%p)',
+  async (text, port) => {
+    await mkdir(join(directory.path, 'etc/pipeops-agent'), { recursive: true });
+    await writeFile(join(directory.path, 'etc/pipeops-agent/config.yaml'), text);
+    const evil = {
+      server: 'https://evil.example:1/x',
+      certificate: ACCESS.certificate,
+      token_file: '/root/.ssh/id_ed25519',
+    };
+    const { stdout } = await runLocal(() => Response.json(evil), directory.path);
+    const { clusters, users } = JSON.parse(stdout);
+    expect([clusters[0].cluster.server, users[0].user]).toEqual([
+      `https://127.0.0.1:${port}/proxy`,
+      { tokenFile: '/run/pipeops-agent/local-token' },
+    ]);
+  },
+);
+
+test("kubeconfig --local trusts neither a directory nor a token that is not root's", async () => {
+  const files = systemFiles(directory.path);
+  const runtime = '/run/pipeops-agent';
+  const run = async () => (await runLocal(() => Response.json(ACCESS), directory.path)).stderr;
+  await files.claimDirectory(runtime, { mode: 0o755, owner: '0:0' });
+  expect(await run()).toBe('');
+  await files.link('/root/token', `${runtime}/local-token`);
+  expect(await run()).toContain(
+    `Cannot trust ${runtime}/local-token: it is not root's [FILE_ACCESS]`,
+  );
+  await files.claimDirectory(runtime, { mode: 0o755, owner: '1234:1234' });
+  expect(await run()).toContain(`Cannot trust ${runtime}: it is not root's [FILE_ACCESS]`);
 });
 
 test('kubeconfig --local says so on a worker', async () => {
