@@ -171,6 +171,23 @@ const ControlPlaneSection = z.strictObject({
         since: '0.1.0',
       }),
     ),
+  gateway_hosts: z
+    .array(
+      z
+        .string()
+        .regex(
+          /^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$|^\[[0-9A-Fa-f:.]+\]$/,
+          'must be a host name, an address or *.domain, without scheme and port',
+        ),
+    )
+    .optional()
+    .meta(
+      setting({
+        description:
+          'Hosts that may be a gateway of the control plane, as gw.example.com or *.example.com; any when absent',
+        since: '0.3.0',
+      }),
+    ),
   heartbeat_interval: duration(1_000, 300_000)
     .default('30s')
     .meta(setting({ description: 'Time between heartbeats', since: '0.1.0' })),

@@ -1,19 +1,21 @@
 /** The session at the gateway that a controller has named. */
 import { AgentError } from '../core/errors.ts';
+import { WEBSOCKET_PATH } from '../protocol/messages.ts';
 import { authorization } from './authorization.ts';
-import { type Connection, endOf, leave, openConnection } from './connection.ts';
+import { type Connection, leave, openConnection } from './connection.ts';
 import { type Conversation, conversation, type Peer } from './conversation.ts';
-import { gatewayAddress } from './gateway.ts';
-import type {
-  OnLive,
-  WebSocketSessionDeps,
-  WebSocketSessionOptions,
-} from './websocket-session-deps.ts';
+import { controllerAddress, gatewayAddress } from './gateway.ts';
+import type { WebSocketSessionDeps, WebSocketSessionOptions } from './websocket-session-deps.ts';
 
 /** Least time between two tries of a gateway while the controller serves. */
 const GATEWAY_RETRY_MS = 10_000;
 
-export interface OpenGateway {
+/** Least time between two tries of a controller that does not answer while the gateway serves. */
+const CONTROLLER_RETRY_MS = 60_000;
+/** Characters of a foreign address that are repeated. */
+const ADDRESS_LENGTH_MAX = 200;
+
+export interface OpenSession {
   readonly connection: Connection;
   readonly talk: Conversation;
 }
@@ -25,7 +27,7 @@ export async function openGateway(
   gatewayUrl: string,
   peer: Peer,
   signal: AbortSignal,
-): Promise<OpenGateway> {
+): Promise<OpenSession> {
   const url = gatewayAddress(gatewayUrl, peer.clusterUuid, options);
   if (url === undefined) {
     deps.gateway.failed(true);
@@ -33,7 +35,10 @@ export async function openGateway(
       'CONTROL_PLANE_ERROR',
       'The control plane names a gateway that is refused',
       {
-        hint: 'It must be a wss:// address; ws:// only with control_plane.allow_insecure',
+        hint:
+          `It names ${gatewayUrl.slice(0, ADDRESS_LENGTH_MAX)}. It must be a wss:// address of a host in ` +
+          'control_plane.gateway_hosts, where that is set; ws:// only with control_plane.allow_insecure; ' +
+          'this machine only where the control plane is here too',
         details: { gateway: true },
       },
     );
@@ -58,29 +63,54 @@ export async function openGateway(
   }
 }
 
-/** @returns why it ended */
-export async function talkAtGateway(
+/** @throws AgentError: see `openConnection` */
+export async function openController(
   deps: WebSocketSessionDeps,
-  { connection, talk }: OpenGateway,
-  peer: Peer,
-  onLive: OnLive,
+  options: WebSocketSessionOptions,
   signal: AbortSignal,
-): Promise<AgentError> {
-  onLive('gateway', peer);
-  try {
-    if ((await talk.talk(connection, peer, signal)) === 'ended') {
-      return await endOf(connection, signal);
+): Promise<OpenSession> {
+  const talk = conversation(deps, options);
+  const url = controllerAddress(options.apiUrl, WEBSOCKET_PATH);
+  const headers = await authorization(deps, options);
+  const target = { kind: 'controller' as const, url, headers };
+  return { connection: await openConnection(deps, target, talk.handlers, signal), talk };
+}
+
+/**
+ * Asks the controller again when its word for the gateway counts no more. Until it answers, the gateway
+ * that serves goes on.
+ * @returns its connection; undefined at the signal
+ * @throws AgentError TOKEN_REJECTED: then no gateway shall serve either
+ */
+export async function controllerAgain(
+  deps: WebSocketSessionDeps,
+  options: WebSocketSessionOptions,
+  signal: AbortSignal,
+): Promise<OpenSession | undefined> {
+  let waitMs = deps.gateway.askInMs();
+  while (await deps.clock.sleep(waitMs, signal)) {
+    waitMs = CONTROLLER_RETRY_MS;
+    try {
+      const controller = await openController(deps, options, signal);
+      if (!signal.aborted) {
+        return controller;
+      }
+      leave(controller.connection, signal); // The gateway has gone meanwhile.
+    } catch (thrown) {
+      if (!(thrown instanceof AgentError) || thrown.code === 'TOKEN_REJECTED') {
+        throw thrown;
+      }
+      deps.log.debug('the controller is not there to be asked for the gateway', {
+        error_code: thrown.code,
+      });
     }
-    forgetGateway(deps);
-    return new AgentError('CONTROL_PLANE_ERROR', 'The gateway does not know this agent any more');
-  } finally {
-    leave(connection, signal);
   }
+  return undefined;
 }
 
 /**
  * Tries a gateway that is left alone, whenever it is worth another try.
- * @returns its connection once there is one; undefined at the signal
+ * @returns its connection once there is one; undefined at the signal, or when its name counts no more
  */
 export async function gatewayAgain(
   deps: WebSocketSessionDeps,
@@ -88,8 +118,11 @@ export async function gatewayAgain(
   gatewayUrl: string,
   peer: Peer,
   signal: AbortSignal,
-): Promise<OpenGateway | undefined> {
+): Promise<OpenSession | undefined> {
   while (await deps.clock.sleep(Math.max(deps.gateway.restMs(), GATEWAY_RETRY_MS), signal)) {
+    if (deps.gateway.known() !== gatewayUrl) {
+      return undefined; // Named too long ago: the controller serves until it is asked again.
+    }
     try {
       const gateway = await openGateway(deps, options, gatewayUrl, peer, signal);
       if (!signal.aborted) {
@@ -104,12 +137,4 @@ export async function gatewayAgain(
     }
   }
   return undefined;
-}
-
-/** The next session registers at the controller. */
-function forgetGateway(deps: WebSocketSessionDeps): void {
-  const known = deps.memory.read();
-  if (known !== undefined) {
-    deps.memory.write({ ...known, gatewayUrl: undefined });
-  }
 }

@@ -106,7 +106,6 @@ export interface AttachedDataPlane {
 export interface RememberedSession {
   readonly clusterId: string;
   readonly clusterUuid: string;
-  readonly gatewayUrl: string | undefined;
   readonly supportsCommands: boolean;
   readonly supportsStatusReports: boolean;
   readonly supportsFlowControl: boolean;

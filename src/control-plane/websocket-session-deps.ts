@@ -30,6 +30,8 @@ export interface WebSocketSessionOptions {
   readonly apiUrl: string;
   /** The token may cross in clear text to hosts that are not this one. */
   readonly allowInsecure: boolean;
+  /** Where a gateway may be: root's list; any host where it says nothing. */
+  readonly gatewayHosts?: readonly string[] | undefined;
 }
 
 /** The session is up. */

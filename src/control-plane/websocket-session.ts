@@ -3,14 +3,17 @@ import {
   CLOSE_CODES,
   type RegisterPayload,
   type RegisterSuccessPayload,
-  WEBSOCKET_PATH,
 } from '../protocol/messages.ts';
-import { authorization } from './authorization.ts';
-import { type Connection, endOf, leave, openConnection, replaced } from './connection.ts';
-import { type Conversation, conversation, type Peer } from './conversation.ts';
+import { type Connection, endOf, leave, replaced } from './connection.ts';
+import type { Conversation, Peer } from './conversation.ts';
 import { childSignal } from './deadline.ts';
-import { controllerAddress } from './gateway.ts';
-import { gatewayAgain, openGateway, talkAtGateway } from './gateway-session.ts';
+import {
+  controllerAgain,
+  gatewayAgain,
+  type OpenSession,
+  openController,
+  openGateway,
+} from './gateway-session.ts';
 import type {
   OnLive,
   WebSocketSessionDeps,
@@ -21,8 +24,8 @@ import type {
 const REGISTRATIONS_MAX = 3;
 
 /**
- * One life of the WebSocket session: at the gateway of an earlier registration, or at the controller
- * and from there at the gateway that it names.
+ * One life of the WebSocket session: at the gateway that the controller has named lately, or at the
+ * controller and from there at the gateway that it names.
  * @returns why it ended
  * @throws AgentError why it did not come to be; see `openConnection` and `RegistrationWait`
  */
@@ -33,31 +36,74 @@ export async function webSocketSession(
   signal: AbortSignal,
 ): Promise<AgentError> {
   const known = deps.memory.read();
-  if (known?.gatewayUrl !== undefined && deps.gateway.allowed()) {
-    const gateway = await openGateway(deps, options, known.gatewayUrl, known, signal);
-    return talkAtGateway(deps, gateway, known, onLive, signal);
+  const gatewayUrl = deps.gateway.known();
+  if (known !== undefined && gatewayUrl !== undefined && deps.gateway.allowed()) {
+    const gateway = await openGateway(deps, options, gatewayUrl, known, signal);
+    return talkAtGateway(deps, options, gateway, known, onLive, signal);
   }
-  const talk = conversation(deps, options);
-  const url = controllerAddress(options.apiUrl, WEBSOCKET_PATH);
-  const headers = await authorization(deps, options);
-  const connection = await openConnection(
-    deps,
-    { kind: 'controller', url, headers },
-    talk.handlers,
-    signal,
-  );
+  const controller = await openController(deps, options, signal);
+  return controllerSession(deps, options, controller, onLive, signal);
+}
+
+/** @returns why it ended */
+async function talkAtGateway(
+  deps: WebSocketSessionDeps,
+  options: WebSocketSessionOptions,
+  { connection, talk }: OpenSession,
+  peer: Peer,
+  onLive: OnLive,
+  signal: AbortSignal,
+): Promise<AgentError> {
+  onLive('gateway', peer);
+  const here = childSignal(signal);
+  const talking = talk.talk(connection, peer, here.signal);
+  const again = controllerAgain(deps, options, here.signal);
   try {
-    return await controllerSession(deps, options, talk, connection, onLive, signal);
+    const controller = await Promise.race([talking.then(() => undefined), again]);
+    if (controller !== undefined) {
+      // It serves until what the controller says is live; then what is under way here may end.
+      const next = controllerSession(deps, options, controller, takingOver(here, onLive), signal);
+      const left = talking.then(() => connection.close(CLOSE_CODES.normal, replaced()));
+      return (await Promise.all([next, left]))[0];
+    }
+    if ((await talking) === 'ended') {
+      return await endOf(connection, signal);
+    }
+    deps.gateway.named(undefined);
+    return new AgentError('CONTROL_PLANE_ERROR', 'The gateway does not know this agent any more');
   } finally {
+    here.end();
     leave(connection, signal);
   }
 }
 
+/** Ends what served before, when something else is live. */
+function takingOver(before: { readonly end: () => void }, onLive: OnLive): OnLive {
+  return (kind, peer) => {
+    before.end();
+    onLive(kind, peer);
+  };
+}
+
+/** At a controller that is connected, and from there at the gateway that it names. */
 async function controllerSession(
   deps: WebSocketSessionDeps,
   options: WebSocketSessionOptions,
-  talk: Conversation,
-  connection: Connection,
+  controller: OpenSession,
+  onLive: OnLive,
+  signal: AbortSignal,
+): Promise<AgentError> {
+  try {
+    return await registeredSession(deps, options, controller, onLive, signal);
+  } finally {
+    leave(controller.connection, signal);
+  }
+}
+
+async function registeredSession(
+  deps: WebSocketSessionDeps,
+  options: WebSocketSessionOptions,
+  { talk, connection }: OpenSession,
   onLive: OnLive,
   signal: AbortSignal,
 ): Promise<AgentError> {
@@ -66,7 +112,7 @@ async function controllerSession(
     if (gatewayUrl !== undefined && deps.gateway.allowed()) {
       connection.close(CLOSE_CODES.normal, replaced());
       const gateway = await openGateway(deps, options, gatewayUrl, peer, signal);
-      return talkAtGateway(deps, gateway, peer, onLive, signal);
+      return talkAtGateway(deps, options, gateway, peer, onLive, signal);
     }
     onLive('controller', peer);
     const controller = { talk, connection, peer, gatewayUrl };
@@ -110,7 +156,10 @@ async function talkUntilGateway(
     }
     here.end(); // What is under way here may end, while the gateway serves already.
     const left = talking.then(() => connection.close(CLOSE_CODES.normal, replaced()));
-    const [ended] = await Promise.all([talkAtGateway(deps, gateway, peer, onLive, signal), left]);
+    const [ended] = await Promise.all([
+      talkAtGateway(deps, options, gateway, peer, onLive, signal),
+      left,
+    ]);
     return ended;
   } finally {
     here.end();
@@ -155,9 +204,9 @@ async function register(
   // Kept before it counts: after a crash the control plane's token must still be the kept one.
   deps.memory.write({
     ...peer,
-    gatewayUrl: answer.gateway_ws_url || undefined,
     serviceTokenHash: minted.hash,
   });
+  deps.gateway.named(answer.gateway_ws_url || undefined);
   deps.tokens.activate(minted.hash);
   deps.pace.obey(answer.pace);
   deps.log.info('registered with the control plane', {

@@ -1,4 +1,5 @@
 /** Which proxy stands between this machine and an address. */
+import { isLoopback } from './loopback.ts';
 
 export interface ProxyCredentials {
   readonly user: string;
@@ -83,10 +84,6 @@ export function proxyFor(address: URL, settings: ProxySettings): ProxyServer | u
     .filter((entry) => entry !== '')
     .some((entry) => matches(entry.toLowerCase(), host, port));
   return excluded ? undefined : parseProxy(settings.url, settings.credentials);
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\./.test(host);
 }
 
 /** As curl and Go read NO_PROXY: a name stands for itself and everything below it. */

@@ -114,6 +114,7 @@ export function sessionServices(parts: SessionParts, config: Config, agentId: st
       version: BUILD.version,
       apiUrl: settings.url,
       allowInsecure: settings.allow_insecure,
+      gatewayHosts: settings.gateway_hosts,
       transport: settings.transport,
       pollIntervalMs: durationMs(settings.poll_interval),
     },

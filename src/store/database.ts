@@ -49,7 +49,7 @@ const MIGRATIONS: readonly string[] = [
      control_plane_url TEXT NOT NULL,
      cluster_id TEXT NOT NULL,
      cluster_uuid TEXT NOT NULL,
-     gateway_url TEXT,
+     gateway_url TEXT, -- of versions that kept one
      supports_commands INTEGER NOT NULL,
      supports_status_reports INTEGER NOT NULL,
      supports_flow_control INTEGER NOT NULL,

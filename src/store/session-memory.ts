@@ -4,7 +4,6 @@ import type { Database } from 'bun:sqlite';
 interface Kept {
   readonly clusterId: string;
   readonly clusterUuid: string;
-  readonly gatewayUrl: string | undefined;
   readonly supportsCommands: boolean;
   readonly supportsStatusReports: boolean;
   readonly supportsFlowControl: boolean;
@@ -15,7 +14,6 @@ interface Kept {
 interface Row {
   readonly cluster_id: string;
   readonly cluster_uuid: string;
-  readonly gateway_url: string | null;
   readonly supports_commands: number;
   readonly supports_status_reports: number;
   readonly supports_flow_control: number;
@@ -40,14 +38,12 @@ export function sessionMemory(
     write: (session) => {
       database.run(
         `INSERT OR REPLACE INTO session_memory (id, control_plane_url, cluster_id, cluster_uuid,
-           gateway_url, supports_commands, supports_status_reports, supports_flow_control,
-           service_token_hash)
-         VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)`,
+           supports_commands, supports_status_reports, supports_flow_control, service_token_hash)
+         VALUES (1, ?, ?, ?, ?, ?, ?, ?)`,
         [
           controlPlaneUrl,
           session.clusterId,
           session.clusterUuid,
-          session.gatewayUrl ?? null,
           session.supportsCommands ? 1 : 0,
           session.supportsStatusReports ? 1 : 0,
           session.supportsFlowControl ? 1 : 0,
@@ -62,7 +58,6 @@ function readRow(row: Row): Kept {
   return {
     clusterId: row.cluster_id,
     clusterUuid: row.cluster_uuid,
-    gatewayUrl: row.gateway_url ?? undefined,
     supportsCommands: row.supports_commands === 1,
     supportsStatusReports: row.supports_status_reports === 1,
     supportsFlowControl: row.supports_flow_control === 1,

@@ -17,6 +17,7 @@ describe('describeSettings()', () => {
       'control_plane.no_proxy string - NO_PROXY',
       'control_plane.ca_file string ca-file PIPEOPS_CA_FILE',
       'control_plane.allow_insecure boolean allow-insecure -',
+      'control_plane.gateway_hosts list - -',
       'control_plane.heartbeat_interval string - -',
       'control_plane.status_interval string - -',
       'control_plane.poll_interval string - -',

@@ -30,6 +30,7 @@ const ALL_DEFAULT: LoadedConfig['sources'] = {
   'control_plane.no_proxy': 'default',
   'control_plane.ca_file': 'default',
   'control_plane.allow_insecure': 'default',
+  'control_plane.gateway_hosts': 'default',
   'control_plane.heartbeat_interval': 'default',
   'control_plane.status_interval': 'default',
   'control_plane.poll_interval': 'default',
@@ -340,4 +341,27 @@ test('the proxy of the environment becomes a setting, its user and password do n
   ]);
   expect(proxyOf({ https_proxy: 'u:p@proxy.test' })).toEqual(['proxy.test', undefined]);
   expect(proxyOf({ HTTPS_PROXY: '' })).toEqual([undefined, undefined]);
+});
+
+test('the hosts that may be a gateway are names, addresses and domains, and nothing that looks like more', async () => {
+  const hosts = (list: readonly string[]) => ({
+    fileText: `control_plane: { gateway_hosts: ${JSON.stringify(list)} }`,
+  });
+  const good = ['gw.example', '*.edge.example', '203.0.113.7', '[2001:db8::7]'];
+  expect(load(hosts(good)).config.control_plane.gateway_hosts).toEqual(good);
+  for (const bad of [
+    '',
+    '*',
+    '*.',
+    'wss://gw.example',
+    'gw.example:443',
+    'gw.*',
+    'a b',
+    'gw.example/',
+  ]) {
+    const { code, message } = await loadFailure(hosts([bad]));
+    expect([bad, code, message]).toEqual([
+      ...[bad, 'CONFIG_INVALID', expect.stringContaining('control_plane.gateway_hosts')],
+    ]);
+  }
 });

@@ -43,6 +43,7 @@ export interface StandOptions {
   readonly dataPlane?: DataPlane;
   readonly heartbeatIntervalMs?: number;
   readonly allowInsecure?: boolean;
+  readonly gatewayHosts?: readonly string[];
 }
 
 export interface Stand extends AsyncDisposable {
@@ -153,6 +154,7 @@ export function startSession(options: StandOptions): Stand {
       ...{ agentId: AGENT_ID, version: '1.2.3', apiUrl: options.url, pollIntervalMs: 5_000 },
       transport: options.transport ?? 'auto',
       allowInsecure: options.allowInsecure ?? false,
+      gatewayHosts: options.gatewayHosts ?? [],
     },
   );
   const stop = new AbortController();

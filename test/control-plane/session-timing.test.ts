@@ -176,16 +176,55 @@ test('a gateway that stays away is left alone ever longer, and is welcome when i
   expect(gateway.restMs() / 60_000).toBe(5);
 });
 
-const STRICT = { version: '1', allowInsecure: false };
+const STRICT = {
+  ...{ version: '1', apiUrl: 'https://api.example', allowInsecure: false },
+  gatewayHosts: [] as readonly string[],
+};
+const LOCAL = { ...STRICT, apiUrl: 'http://127.0.0.1:8' };
+const INSECURE = { ...STRICT, allowInsecure: true };
+const PINNED = { ...STRICT, gatewayHosts: ['gw.example', '*.edge.Example', '203.0.113.7'] };
 test.each([
-  ['https://gw.example', 'wss://gw.example/ws'],
-  ['wss://gw.example/deep/path?a=1', 'wss://gw.example/deep/path'],
-  ['http://127.0.0.1:9', 'ws://127.0.0.1:9/ws'],
-  ['ws://gw.example', undefined],
-  ['ftp://gw.example', undefined],
-  ['nonsense', undefined],
-])('the gateway %s is dialled at %p', (given, expected) => {
-  expect(gatewayAddress(given, 'uuid', STRICT)?.split('?')[0]).toBe(expected as string);
+  [STRICT, 'https://gw.example', 'wss://gw.example/ws'],
+  [STRICT, 'wss://gw.example/deep/path?a=1', 'wss://gw.example/deep/path'],
+  [STRICT, 'ws://gw.example', undefined],
+  [STRICT, 'ftp://gw.example', undefined],
+  [STRICT, 'nonsense', undefined],
+  [INSECURE, 'ws://gw.example', 'ws://gw.example/ws'],
+  // This machine, in all its names, only where the control plane is here too.
+  [LOCAL, 'http://127.0.0.1:9', 'ws://127.0.0.1:9/ws'],
+  [LOCAL, 'ws://localhost:9/ws', 'ws://localhost:9/ws'],
+  ...[
+    ...['127.0.0.1', '127.1', '127.9.9.9', '2130706433', '0x7f.1', 'localhost', 'LOCALHOST.'],
+    ...['a.localhost', '[::1]', '[::ffff:127.0.0.1]', '0.0.0.0', '0', '[::]'],
+  ].flatMap((host) => [
+    [STRICT, `ws://${host}:8080/ws`, undefined] as const,
+    [INSECURE, `ws://${host}:8080/ws`, undefined] as const,
+    [STRICT, `wss://${host}/ws`, undefined] as const,
+  ]),
+  [STRICT, 'wss://127.gw.example/ws', 'wss://127.gw.example/ws'],
+  [PINNED, 'wss://GW.example/ws', 'wss://gw.example/ws'],
+  [PINNED, 'wss://a.b.edge.example:444/ws', 'wss://a.b.edge.example:444/ws'],
+  [PINNED, 'wss://203.0.113.7/ws', 'wss://203.0.113.7/ws'],
+  [PINNED, 'wss://edge.example/ws', undefined],
+  [PINNED, 'wss://evil-edge.example/ws', undefined],
+  [PINNED, 'wss://gw.example.evil.example/ws', undefined],
+  [PINNED, 'wss://gw.example@evil.example/ws', undefined],
+] as const)('under %p the gateway %s is dialled at %p', (rules, given, expected) => {
+  expect(gatewayAddress(given, 'uuid', rules)?.split('?')[0]).toBe(expected as string);
+});
+
+test("the controller's word for a gateway counts for 12 h, and is not kept beyond that", () => {
+  const clock = manualClock();
+  const gateway = gatewayPolicy(clock);
+  expect([gateway.known(), gateway.askInMs()]).toEqual([undefined, 0]);
+  gateway.named('wss://gw.example');
+  clock.advance(12 * 3_600_000 - 1);
+  expect([gateway.known(), gateway.askInMs()]).toEqual(['wss://gw.example', 1]);
+  clock.advance(1);
+  expect([gateway.known(), gateway.askInMs()]).toEqual([undefined, 0]);
+  gateway.named('wss://other.example');
+  gateway.named(undefined);
+  expect(gateway.known()).toBeUndefined();
 });
 
 test.each([

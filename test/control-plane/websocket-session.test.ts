@@ -1,5 +1,8 @@
 /** The WebSocket session against servers that are right, wrong, forgetful, or silent. */
 import { describe, expect, test } from 'bun:test';
+import type { RememberedSession } from '../../src/control-plane/ports.ts';
+import type { Clock } from '../../src/core/ports.ts';
+import { systemClock } from '../../src/platform/clock.ts';
 import { HeartbeatPayload, RegisterPayload } from '../../src/protocol/messages.ts';
 import { answerRegister, SUCCESS, startFakeController } from './fake-controller.ts';
 import { startRelay } from './freezing-relay.ts';
@@ -302,6 +305,92 @@ describe('gateway', () => {
       '/api/v1/clusters/agent/ws',
       '/api/v1/clusters/agent/ws',
     ]);
+  });
+
+  test('at each start the controller is asked, and not the gateway of before', async () => {
+    const server = withGateway();
+    await using _server = server;
+    const first = startSession({ url: server.url });
+    await (await server.peer(1)).next('heartbeat');
+    await first.until('it is connected', isConnected(first));
+    const remembered = first.remembered();
+    await first[Symbol.asyncDispose]();
+    // As an older version may have kept one.
+    const kept = { ...remembered, gatewayUrl: `${server.url}/stolen` } as RememberedSession;
+    await using _again = startSession({ url: server.url, remembered: kept });
+    await (await server.peer(3)).next('heartbeat');
+    expect(server.peers.map(({ path }) => path)).toEqual([
+      ...['/api/v1/clusters/agent/ws', '/ws', '/api/v1/clusters/agent/ws', '/ws'],
+    ]);
+  });
+
+  test('every 12 h the controller is asked again, while the gateway serves until the next one is live', async () => {
+    let named = '/ws';
+    const plane = heldPlane();
+    const server: ReturnType<typeof startFakeController> = startFakeController({
+      message: (peer, message) =>
+        answerRegister({ gateway_ws_url: `${server.url}${named}` })(peer, message),
+    });
+    await using _server = server;
+    const slept: number[] = [];
+    // 12 h are a moment here, once.
+    const clock: Clock = {
+      ...systemClock,
+      sleep: (ms, signal) => {
+        const isLong = ms > 11 * 3_600_000;
+        slept.push(...(isLong ? [ms] : []));
+        return systemClock.sleep(isLong && slept.length === 1 ? 300 : ms, signal);
+      },
+    };
+    await using stand = startSession({ url: server.url, clock, dataPlane: plane.dataPlane });
+    const stolen = await server.peer(1);
+    await stolen.next('heartbeat');
+    named = '/moved';
+    const controller = await server.peer(2);
+    const moved = await server.peer(3);
+    await moved.next('heartbeat');
+    await stand.until('the first gateway is left', () => stolen.closeCode === 1000);
+    expect([controller.path, moved.path]).toEqual(['/api/v1/clusters/agent/ws', '/moved']);
+    expect(plane.events.filter((event) => event.startsWith('gateway'))).toEqual([
+      ...['gateway attached', 'gateway attached', 'gateway goes away', 'gateway closed'],
+    ]);
+    expect(stand.state.snapshot()).toMatchObject({ phase: 'connected', transport: 'gateway' });
+    expect(slept.map((ms) => Math.round(ms / 3_600_000))).toEqual([12, 12]);
+  });
+
+  test('a gateway goes on while the controller is away when it should be asked', async () => {
+    let isAway = false;
+    const server: ReturnType<typeof startFakeController> = startFakeController({
+      http: (request) => {
+        const isController = new URL(request.url).pathname !== '/ws';
+        asked += isAway && isController ? 1 : 0;
+        return isAway && isController ? new Response('', { status: 503 }) : undefined;
+      },
+      message: (peer, message) => answerRegister({ gateway_ws_url: server.url })(peer, message),
+    });
+    let asked = 0;
+    await using _server = server;
+    const clock: Clock = {
+      ...systemClock,
+      sleep: (ms, signal) => systemClock.sleep(ms >= 60_000 ? 100 : ms, signal),
+    };
+    const start = startSession({ url: server.url, clock });
+    await using stand = start;
+    const gateway = await server.peer(1);
+    isAway = true;
+    await gateway.next('heartbeat');
+    await stand.until('the controller was asked in vain', () => asked >= 2);
+    expect([gateway.closeCode, stand.state.snapshot().transport]).toEqual([undefined, 'gateway']);
+  });
+
+  test('a gateway that root has not pinned is not dialled', async () => {
+    const server = withGateway();
+    await using _server = server;
+    await using stand = startSession({ url: server.url, gatewayHosts: ['*.gw.example'] });
+    await (await server.peer(1)).next('heartbeat');
+    expect(server.peers.map(({ path }) => path)).not.toContain('/ws');
+    await stand.until('it is connected', isConnected(stand));
+    expect(stand.state.snapshot().transport).toBe('websocket');
   });
 
   test('a gateway in clear text on another host is refused', async () => {

@@ -8,7 +8,6 @@ import { tempDirectory } from '../support/temp-dir.ts';
 const SESSION = {
   clusterId: 'cluster-1',
   clusterUuid: 'uuid-1',
-  gatewayUrl: 'wss://gateway.example/ws',
   supportsCommands: true,
   supportsStatusReports: false,
   supportsFlowControl: true,
@@ -25,7 +24,7 @@ test('a registration survives a restart, and belongs to its control plane alone'
   const { database } = openDatabase({ clock: manualClock() }, path);
   expect(sessionMemory(database, 'https://a.example').read()).toEqual(SESSION);
   expect(sessionMemory(database, 'https://b.example').read()).toBeUndefined();
-  const other = { ...SESSION, gatewayUrl: undefined };
+  const other = { ...SESSION, clusterId: 'cluster-2' };
   sessionMemory(database, 'https://b.example').write(other);
   expect(sessionMemory(database, 'https://a.example').read()).toBeUndefined();
   expect(sessionMemory(database, 'https://b.example').read()).toEqual(other);

@@ -1,0 +1,12 @@
+/**
+ * Whether a host of an address is this machine: as `URL` writes it, which knows every spelling of a
+ * number. Linux connects to itself for the addresses that mean "any" as well.
+ */
+export function isLoopback(hostname: string): boolean {
+  const host = hostname.replace(/^\[|\]$/g, '').toLowerCase();
+  return (
+    /^(.+\.)?localhost\.?$/.test(host) ||
+    /^(127\.\d+\.\d+\.\d+|0\.0\.0\.0|::1?)$/.test(host) ||
+    /^::ffff:(7f[0-9a-f]{2}:[0-9a-f]{1,4}|0:0)$/.test(host)
+  );
+}
