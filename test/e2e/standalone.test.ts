@@ -76,6 +76,31 @@ test(
 );
 
 test(
+  "the local token and its directory are root's, and kubectl goes through the agent with them",
+  async () => {
+    const runtime = '/run/pipeops-agent';
+    const names = ['', '/local-token', '/agent.sock', '/daemon', '/daemon/agent.sock'];
+    const paths = names.map((name) => runtime + name);
+    const { stdout } = await machine.exec(['stat', '-c', '%U:%G %a %F', ...paths]);
+    expect(stdout.trim().split('\n')).toEqual([
+      'root:root 755 directory',
+      'root:pipeops-agent 640 regular file',
+      'root:root 777 symbolic link',
+      'pipeops-agent:pipeops-agent 755 directory',
+      'pipeops-agent:pipeops-agent 660 socket',
+    ]);
+    const asDaemon = ['runuser', '-u', 'pipeops-agent', '--', 'sh', '-c'];
+    const takeOver = `ln -sf /root/x ${runtime}/local-token || mv ${runtime}/local-token ${runtime}/x`;
+    const taken = await machine.exec([...asDaemon, takeOver], { check: false });
+    expect(taken.exitCode).not.toBe(0);
+    await machine.exec(['pipeops-agent', 'kubeconfig', '--local', '--output', '/root/local']);
+    const get = ['k3s', 'kubectl', '--kubeconfig', '/root/local', 'get', 'nodes', '-o', 'name'];
+    expect((await machine.exec(get)).stdout).toContain('node/');
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
   'a good token after a wrong one connects it, and nothing is told of the wrong one',
   async () => {
     await putToken('not-the-token');
