@@ -1,3 +1,4 @@
+import { textWithin } from '../core/bounded-body.ts';
 import { AgentError } from '../core/errors.ts';
 import { systemCode } from '../core/system-words.ts';
 import { troubleOf } from '../core/trouble.ts';
@@ -9,6 +10,8 @@ import type { CliContext } from './context.ts';
 const SOCKET_PATH = '/run/pipeops-agent/agent.sock';
 /** /ready asks Kubernetes, which may take a while to say no. */
 const TIMEOUT_MS = 10_000;
+/** A cluster of many nodes tells 1 MiB at most. */
+const ANSWER_LIMIT_BYTES = 4 * 1024 * 1024;
 /** How long a daemon that starts is waited for: a restart takes about 1 s. */
 const PATIENCE_MS = 5_000;
 const RETRY_INTERVAL_MS = 250;
@@ -80,7 +83,11 @@ async function askOnce(context: CliContext, path: string): Promise<Answer | Erro
       unix: socketOf(context),
       signal: AbortSignal.any([context.signal, AbortSignal.timeout(TIMEOUT_MS)]),
     });
-    return { status: response.status, text: await response.text() };
+    // A daemon that was taken over may send without end. Cut off, it is of no version.
+    return {
+      status: response.status,
+      text: (await textWithin(response, ANSWER_LIMIT_BYTES)) ?? '',
+    };
   } catch (thrown) {
     return thrown instanceof Error ? thrown : new Error(String(thrown));
   }

@@ -1,3 +1,4 @@
+import { textWithin } from '../core/bounded-body.ts';
 import { AgentError } from '../core/errors.ts';
 import { cutAtEnd } from '../core/middle-cut.ts';
 import { networkTrouble, troubleHint } from '../core/network-trouble.ts';
@@ -88,20 +89,15 @@ async function exchange(
 }
 
 async function readBounded(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body ?? []) {
-    length += chunk.length;
-    if (length > REST_BODY_LIMIT_BYTES) {
-      throw new AgentError(
-        'CONTROL_PLANE_ERROR',
-        `The control plane sent more than ${REST_BODY_LIMIT_BYTES} bytes`,
-        { hint: 'Check that the address of the control plane is right' },
-      );
-    }
-    chunks.push(chunk);
+  const text = await textWithin(response, REST_BODY_LIMIT_BYTES);
+  if (text === undefined) {
+    throw new AgentError(
+      'CONTROL_PLANE_ERROR',
+      `The control plane sent more than ${REST_BODY_LIMIT_BYTES} bytes`,
+      { hint: 'Check that the address of the control plane is right' },
+    );
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return text;
 }
 
 /** Names what stood in the way, so that the reader knows which machine to look at. */

@@ -1,3 +1,4 @@
+import { textWithin } from '../core/bounded-body.ts';
 import { AgentError } from '../core/errors.ts';
 import type { Http } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
@@ -88,16 +89,11 @@ function locationOf(response: Response, from: string): string | undefined {
 }
 
 async function readLimited(response: Response, url: string, limitBytes: number): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body ?? []) {
-    length += chunk.length;
-    if (length > limitBytes) {
-      throw new AgentError('DOWNLOAD_CORRUPT', `What ${url} sends is over ${limitBytes} bytes`, {
-        hint: 'Check that no proxy or portal answers in its place',
-      });
-    }
-    chunks.push(chunk);
+  const text = await textWithin(response, limitBytes);
+  if (text === undefined) {
+    throw new AgentError('DOWNLOAD_CORRUPT', `What ${url} sends is over ${limitBytes} bytes`, {
+      hint: 'Check that no proxy or portal answers in its place',
+    });
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return text;
 }

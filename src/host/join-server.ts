@@ -1,3 +1,4 @@
+import { textWithin } from '../core/bounded-body.ts';
 import { AgentError } from '../core/errors.ts';
 import type { Http, TlsOptions } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
@@ -99,7 +100,7 @@ async function ask(
       signal: AbortSignal.any([deps.signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)]),
     });
     const { ok, status } = response;
-    const text = (await response.text()).slice(0, CA_LENGTH_MAX);
+    const text = (await textWithin(response, CA_LENGTH_MAX)) ?? '';
     return { ok, status, text, why: `it answers ${status}` };
   } catch (thrown) {
     return { ok: false, status: 0, text: '', why: troubleOf(thrown) };

@@ -163,3 +163,21 @@ test('what a control plane says is shown to a terminal, and neither obeyed nor t
   expect(json).toMatch(/^[\n -~]+$/);
   expect(JSON.parse(json)).toEqual(health);
 });
+
+test('a daemon that sends without end does not fill the memory of who asks it', async () => {
+  let sent = 0;
+  const endless = () =>
+    new Response(
+      new ReadableStream({
+        pull: (controller) => {
+          sent += 1;
+          controller.enqueue(new Uint8Array(256 * 1024).fill(0x20));
+        },
+      }),
+    );
+  await using _ = daemonAnswers(endless);
+  const { exitCode, stderr } = await cli().run('status');
+  expect([exitCode, stderr]).toEqual([6, expect.stringContaining('[DAEMON_UNREACHABLE]')]);
+  // 4 MiB, and what is on its way meanwhile.
+  expect(sent).toBeLessThan(64);
+});
