@@ -73,7 +73,7 @@ A command for the agent, and what became of it
   curl -sS ${commands} -d '${JSON.stringify(scale)}'
   curl -sS ${commands}
 
-The fleet, in a browser
+The fleet, in a browser (left: stopped or uninstalled; down: gone without a word)
   ${stand.adminUrl()}/
 
 To stop it and clean up, press Ctrl-C here, or

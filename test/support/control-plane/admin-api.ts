@@ -37,7 +37,8 @@ export function adminApi(options: AdminApiOptions): (request: Request) => Promis
       return json(403, { error: 'this address answers for this machine only' });
     }
     if (url.pathname === '/' && request.method === 'GET') {
-      return new Response(fleetPage(options.store.agents().map((agent) => shown(options, agent))), {
+      const known = options.store.agents().map((each) => shown(options, each));
+      return new Response(fleetPage(known, new Date()), {
         headers: { 'content-type': 'text/html; charset=utf-8' },
       });
     }
@@ -76,6 +77,8 @@ export function adminApi(options: AdminApiOptions): (request: Request) => Promis
 export type ShownAgent = AgentRecord & {
   /** Its WebSocket is up now. */
   readonly connected: boolean;
+  /** It said goodbye: it was stopped or taken off, and is not down. A REST agent cannot say so. */
+  readonly has_left: boolean;
   readonly routes: readonly RouteRecord[];
   readonly tunnels: readonly TunnelRecord[];
 };
@@ -84,6 +87,7 @@ function shown({ store, links }: AdminApiOptions, agent: AgentRecord): ShownAgen
   return {
     ...agent,
     connected: links.of(agent.id) !== undefined,
+    has_left: links.hasLeft(agent.id),
     routes: store.routes.routes(agent.cluster_uuid),
     tunnels: store.routes.tunnels(agent.cluster_uuid),
   };

@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import { MESSAGE_LIMIT_BYTES } from '../../../src/protocol/messages.ts';
+import { until } from '../until.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { GATEWAY_PATH } from './dialect.ts';
 import type { Fault } from './faults.ts';
@@ -104,6 +105,26 @@ test('an agent that exists already registers without our features, and tells of 
   });
   await agent.next('heartbeat_ack');
   expect(controlPlane.store.problems('one')).toEqual([]);
+});
+
+test('the fleet page tells an agent that has left from one that is down', async () => {
+  await using controlPlane = startControlPlane({ token: 'token' });
+  const isGone = () => controlPlane.link('one') === undefined;
+  const session = async () => {
+    const html = await (await fetch(`${controlPlane.adminUrl}/`)).text();
+    return /<td>(connected|left|down)<\/td>/.exec(html)?.[1];
+  };
+  {
+    await using _agent = await registeredAgent(controlPlane);
+    expect(await session()).toBe('connected');
+  }
+  await until('its connection is gone', isGone);
+  expect(await session()).toBe('left');
+  const lost = await registeredAgent(controlPlane);
+  expect(await session()).toBe('connected');
+  lost.terminate();
+  await until('its connection is gone', isGone);
+  expect(await session()).toBe('down');
 });
 
 test.each([

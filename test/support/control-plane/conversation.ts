@@ -90,7 +90,7 @@ export function converse(deps: ConversationDeps, socket: ConversationSocket): Co
       if (typeof envelope === 'string') {
         problem(`a message that is no envelope: ${envelope}`);
       } else if (live !== undefined && envelope.type === 'register' && isForgotten()) {
-        live.close();
+        live.close(false);
         live = undefined;
         register(envelope);
       } else if (live !== undefined) {
@@ -114,7 +114,7 @@ export function converse(deps: ConversationDeps, socket: ConversationSocket): Co
       }
     },
     closed: (code) => {
-      live?.close();
+      live?.close(code === CLOSE_CODES.normal || code === CLOSE_CODES.goingAway);
       if (redirect !== undefined) {
         clearTimeout(redirect);
         if (code !== CLOSE_CODES.normal) {

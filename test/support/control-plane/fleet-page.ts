@@ -1,7 +1,10 @@
 import type { ShownAgent } from './admin-api.ts';
 
+/** A REST agent that has sent no heartbeat for so long is down, or gone: nobody can tell. */
+const SILENT_AFTER_MS = 120_000;
+
 /** A page with the fleet, for people. Everything an agent said is escaped. */
-export function fleetPage(agents: readonly ShownAgent[]): string {
+export function fleetPage(agents: readonly ShownAgent[], now: Date): string {
   const rows = agents.map((agent) => {
     const nodes = agent.last_status?.nodes ?? [];
     const ready = nodes.filter((node) => node.ready).length;
@@ -10,7 +13,7 @@ export function fleetPage(agents: readonly ShownAgent[]): string {
       agent.cluster_name,
       agent.version,
       agent.transport,
-      agent.transport === 'rest' ? 'polls' : agent.connected ? 'connected' : 'away',
+      sessionOf(agent, now),
       agent.last_heartbeat_at ?? 'never',
       `${ready} of ${nodes.length}`,
       String(agent.protocol_errors.length),
@@ -31,4 +34,16 @@ ${rows.join('\n')}
 </table>
 </html>
 `;
+}
+
+/** `left` was stopped or taken off its machine; `down` went away without a word. */
+function sessionOf(agent: ShownAgent, now: Date): string {
+  if (agent.transport === 'rest') {
+    const last = new Date(agent.last_heartbeat_at ?? now).getTime();
+    return now.getTime() - last > SILENT_AFTER_MS ? 'silent' : 'polls';
+  }
+  if (agent.connected) {
+    return 'connected';
+  }
+  return agent.has_left ? 'left' : 'down';
 }

@@ -22,7 +22,8 @@ const PongPayload = z.strictObject({ timestamp: z.iso.datetime({ offset: true })
 export interface LiveSession {
   message(envelope: AgentEnvelope): void;
   binary(data: Uint8Array): void;
-  close(): void;
+  /** @param gently the agent said goodbye */
+  close(gently: boolean): void;
 }
 
 interface Session {
@@ -59,10 +60,10 @@ export function liveSession(
         dataPlane.binary(data);
       }
     },
-    close: () => {
+    close: (gently) => {
       commands?.close();
       dataPlane?.close();
-      deps.links.remove(registered);
+      deps.links.remove(registered, gently);
     },
   };
 }

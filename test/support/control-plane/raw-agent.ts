@@ -13,6 +13,8 @@ export interface RawAgent extends AsyncDisposable {
   sendText(text: string): void;
   /** The next message of this type that was not taken yet. */
   next(type: string): Promise<RawMessage>;
+  /** Ends the connection as a machine does that loses its power. */
+  terminate(): void;
   /** Close code of the connection. */
   readonly closed: Promise<number>;
 }
@@ -73,6 +75,7 @@ export async function rawAgent(
   const sendText = (text: string) => socket.send(text);
   return {
     closed,
+    terminate: () => socket.terminate(),
     sendText,
     send: (type, payload, requestId) =>
       sendText(
