@@ -28,6 +28,8 @@ import {
 
 /** What to apply. `none`: it shall not be there; `keep`: it stays as it is. */
 export interface ApplicationPlan {
+  /** It may need a namespace that is not there yet. */
+  readonly makesNamespace: boolean;
   readonly deployment: V1Deployment | Manifest;
   readonly service: V1Service | Manifest | 'none' | 'keep';
   readonly ingress: V1Ingress | 'none' | 'keep';
@@ -46,10 +48,11 @@ export async function planDeploy(
   const there = await kubernetes.find<V1Deployment>(path, signal);
   const parts = await planParts(context, payload, there);
   if (there === undefined) {
-    return { deployment: deploymentOf(payload, commandId), ...parts };
+    return { makesNamespace: true, deployment: deploymentOf(payload, commandId), ...parts };
   }
   const labels = { ...MANAGED_BY, ...there.spec?.selector.matchLabels };
-  return { deployment: changedDeployment(payload, there, labels, commandId), ...parts };
+  const deployment = changedDeployment(payload, there, labels, commandId);
+  return { makesNamespace: false, deployment, ...parts };
 }
 
 /** update: changes one that is there, and nothing that has no name in the payload. */
@@ -61,7 +64,8 @@ export async function planUpdate(
   const path = applicationPaths(payload).deployment;
   const there = await kubernetes.get<V1Deployment>(path, signal);
   const parts = await planParts(context, payload, there);
-  return { deployment: changedDeployment(payload, there, {}, commandId), ...parts };
+  const deployment = changedDeployment(payload, there, {}, commandId);
+  return { makesNamespace: false, deployment, ...parts };
 }
 
 /** @param always labels that it shall have in any case */
@@ -137,7 +141,7 @@ async function planParts(
   context: CommandContext,
   payload: UpdatePayload,
   deployment: V1Deployment | undefined,
-): Promise<Omit<ApplicationPlan, 'deployment'>> {
+): Promise<Pick<ApplicationPlan, 'service' | 'ingress'>> {
   const { ports, domains } = payload;
   if (ports === undefined && domains === undefined && payload.labels === undefined) {
     return { service: 'keep', ingress: 'keep' };

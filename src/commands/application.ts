@@ -10,6 +10,7 @@ import {
 import type { DeploymentTarget } from '../protocol/commands/fields.ts';
 import type { ApplicationPlan } from './application-plan.ts';
 import { goBack, lookBefore } from './application-rollback.ts';
+import { ensureNamespace } from './ensure-namespace.ts';
 import type { CommandContext, CommandOutcome } from './handler.ts';
 import { applicationPaths, isManaged } from './managed-objects.ts';
 import {
@@ -19,6 +20,7 @@ import {
   rolloutLine,
   rolloutTimeoutMs,
 } from './roll-out.ts';
+import { tryPlan } from './try-plan.ts';
 
 interface RolloutWishes extends DeploymentTarget {
   readonly wait_seconds: number;
@@ -47,6 +49,10 @@ export async function bringAbout(
   // What is being deleted would take the change with it.
   await gone(context, applicationPaths(payload).deployment);
   const wanted = await plan();
+  await tryPlan(context, payload, wanted);
+  if (wanted.makesNamespace) {
+    await ensureNamespace(context, payload.namespace);
+  }
   let before = noted?.before;
   if (payload.rollback_on_failure && before === undefined) {
     before = await lookBefore(context, payload);

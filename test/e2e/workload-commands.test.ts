@@ -445,6 +445,18 @@ test(
     expect(
       await run('apply', { manifest: '{apiVersion: v1, kind: ConfigMap, metadata: {name: A_b}}' }),
     ).toMatchObject({ success: false, error_code: 'COMMAND_INVALID' });
+    // A name that a Deployment may have and a Service may not: nothing is made of it, anywhere.
+    const half = await run('deploy', web({ name: '3scale', namespace: 'whole' }));
+    expect(half).toMatchObject({ success: false, error_code: 'COMMAND_INVALID' });
+    expect(half.error).toContain('3scale');
+    expect(await kubectl('get', 'namespaces', '-o', 'name')).not.toContain('whole');
+    expect(await run('deploy', web({ name: '3scale', namespace: 'shop' }))).toMatchObject({
+      error_code: 'COMMAND_INVALID',
+    });
+    expect(await names('shop', 'deployment')).not.toContain('deployment.apps/3scale');
+    const resources = { requests: { cpu: 0.01, memory: '16e6', 'ephemeral-storage': '1Mi' } };
+    const fit = web({ name: 'fit', namespace: 'shop', resources });
+    expect(await run('deploy', fit)).toMatchObject({ success: true });
     expect(await run('deploy', web({ name: 'No', replicas: -1 }))).toMatchObject({
       success: false,
       error_code: 'COMMAND_INVALID',

@@ -25,7 +25,7 @@ function wrongPaths(schema: z.ZodType, input: unknown): readonly string[] {
     .sort();
 }
 
-function withCpuLimit(cpu: string): unknown {
+function withCpuLimit(cpu: string | number): unknown {
   return { name: 'web', image: 'nginx', resources: { limits: { cpu } } };
 }
 
@@ -134,13 +134,30 @@ describe('DeployPayload', () => {
     ]);
   });
 
-  test.each(['1', '0.5', '100m', '128Mi', '1Gi', '2G'])('takes the quantity %s', (cpu) => {
+  test.each([
+    '1',
+    '0.5',
+    '100m',
+    '128Mi',
+    '1Gi',
+    '2G',
+    '.5',
+    '5.',
+    '129e6',
+    '1E-3',
+    '100n',
+    0.5,
+    2,
+  ])('takes the quantity %s', (cpu) => {
     expect(wrongPaths(DeployPayload, withCpuLimit(cpu))).toEqual([]);
   });
 
-  test.each(['', '-1', '1e', '1 Gi', '.5', '1gi', 'Mi'])('refuses the quantity "%s"', (cpu) => {
-    expect(wrongPaths(DeployPayload, withCpuLimit(cpu))).toEqual(['resources.limits.cpu']);
-  });
+  test.each(['', '-1', '1e', '1 Gi', '.', '1gi', 'Mi', '1e1.5'])(
+    'refuses the quantity "%s"',
+    (cpu) => {
+      expect(wrongPaths(DeployPayload, withCpuLimit(cpu))).toEqual(['resources.limits.cpu']);
+    },
+  );
 
   test.each([
     ['ports', 64, { container_port: 80 }],

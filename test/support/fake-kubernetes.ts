@@ -31,6 +31,8 @@ export interface FakeKubernetes extends AsyncDisposable {
   rollouts: 'ready' | 'stuck' | 'lagging';
   /** Answers every request with this status while it is set. */
   failWith: number | undefined;
+  /** Writes to paths with this in them are refused as invalid. */
+  invalid: string | undefined;
   /** The answer to who reads one object waits for this. */
   holding: Promise<void> | undefined;
   /** `METHOD path` of every request so far. */
@@ -152,6 +154,9 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
       return Response.json({ gitVersion: 'v1.34.4+k3s1' });
     }
     const body = (await request.json().catch(() => ({}))) as Json;
+    if (request.method !== 'GET' && fake.invalid !== undefined && pathname.includes(fake.invalid)) {
+      return status(422, 'Invalid');
+    }
     switch (request.method) {
       case 'POST': {
         if (pathname.endsWith('/token')) {
@@ -163,6 +168,9 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
           return objects.delete(pod) ? status(201, 'Evicted') : status(404, 'NotFound');
         }
         const { name } = body['metadata'] as { name: string };
+        if (searchParams.has('dryRun')) {
+          return Response.json(fake.admit(`${pathname}/${name}`, body), { status: 201 });
+        }
         return Response.json(store(`${pathname}/${name}`, body), { status: 201 });
       }
       case 'PATCH':
@@ -229,6 +237,7 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
     token: serviceAccountToken(new Date(), 30 * 24 * 3_600),
     rollouts: 'ready',
     failWith: undefined,
+    invalid: undefined,
     holding: undefined,
     admit: (_path, object) => object,
     requests,

@@ -1,7 +1,6 @@
 import { DeployData, DeployPayload } from '../../protocol/commands/deploy.ts';
 import { applicationTimeoutMs, bringAbout } from '../application.ts';
 import { planDeploy } from '../application-plan.ts';
-import { ensureNamespace } from '../ensure-namespace.ts';
 import { workloadCommand } from '../workload-command.ts';
 
 /**
@@ -15,9 +14,5 @@ export const deployCommand = workloadCommand({
   data: DeployData,
   timeoutMs: (payload) => applicationTimeoutMs(payload),
   run: async (payload, context) =>
-    await bringAbout(context, payload, async () => {
-      const plan = await planDeploy(context, payload);
-      await ensureNamespace(context, payload.namespace);
-      return plan;
-    }),
+    await bringAbout(context, payload, () => planDeploy(context, payload)),
 });

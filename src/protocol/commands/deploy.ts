@@ -21,13 +21,25 @@ const LABELS_MAX = 64;
 /** Kubernetes allows 256 KiB of annotations on an object. */
 const ANNOTATION_LENGTH_MAX = 262_144;
 
-const quantity = z
+/** As Kubernetes reads them (apimachinery, "resource.Quantity"); what it may be is the API's rule. */
+const quantity = z.union([
+  z.number().min(0).transform(String),
+  z
+    .string()
+    .max(64)
+    .regex(
+      /^\+?(\d+(\.\d*)?|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][-+]?\d+)?$/,
+      'must be a Kubernetes quantity',
+    ),
+]);
+/** kubernetes.io, "Resource Management for Pods": those of the kubelet, and extended ones of a domain. */
+const resourceName = z
   .string()
   .regex(
-    /^\d{1,30}(\.\d{1,30})?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$/,
-    'must be a Kubernetes quantity',
+    /^(cpu|memory|ephemeral-storage|hugepages-[A-Za-z0-9]{1,32}|[a-z0-9][-.a-z0-9]{0,251}[a-z0-9]\/[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?)$/,
+    'must be cpu, memory, ephemeral-storage, hugepages-<size> or <domain>/<name>',
   );
-const quantities = z.strictObject({ cpu: quantity.optional(), memory: quantity.optional() });
+const quantities = z.record(resourceName, quantity);
 
 const Port = z.strictObject({
   name: z

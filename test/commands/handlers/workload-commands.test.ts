@@ -294,6 +294,24 @@ describe('deploy', () => {
     }
   });
 
+  test.each(['shop', 'fresh'])(
+    'makes nothing of what Kubernetes refuses in part, in %s',
+    async (namespace) => {
+      kubernetes.invalid = '/services';
+      const payload = { name: '3scale', namespace, image: 'one', ports: [{ container_port: 80 }] };
+      expect(await failureOf(() => run('deploy', payload))).toMatchObject({
+        code: 'COMMAND_INVALID',
+        message: expect.stringContaining('Invalid'),
+      });
+      const apps = `/apis/apps/v1/namespaces/${namespace}/deployments/3scale`;
+      expect([kubernetes.object(apps), kubernetes.object('/api/v1/namespaces/fresh')]).toEqual([
+        undefined,
+        undefined,
+      ]);
+      expect(checkpoints).toEqual([]);
+    },
+  );
+
   test('refuses domains without a port to lead to before anything is made', async () => {
     const payload = { name: 'web', namespace: 'fresh', image: 'one', domains: ['a.example'] };
     expect(await failureOf(() => run('deploy', payload))).toMatchObject({
