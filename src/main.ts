@@ -11,6 +11,7 @@ import { systemFiles } from './platform/files.ts';
 import { systemHttp } from './platform/http.ts';
 import { lazyExec } from './platform/lazy-exec.ts';
 import { lineLog } from './platform/log.ts';
+import { ownAddresses } from './platform/own-addresses.ts';
 import { ownEnvironment } from './platform/own-environment.ts';
 import { systemRandom } from './platform/random.ts';
 
@@ -61,6 +62,7 @@ const exitCode = await runCli(
     env,
     uid: process.geteuid?.() ?? 0,
     hostname: hostname(),
+    addresses: ownAddresses,
     architecture: process.arch,
     execPath: process.execPath,
     io,

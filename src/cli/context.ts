@@ -40,6 +40,8 @@ export interface CliContext {
   /** Effective user id. */
   readonly uid: number;
   readonly hostname: string;
+  /** Of this machine, as others reach it. */
+  readonly addresses: () => readonly string[];
   /** `x64`, `arm64`, … */
   readonly architecture: string;
   /** Path of the running executable. */

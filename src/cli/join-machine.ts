@@ -3,7 +3,12 @@ import { BUILD } from '../core/version.ts';
 import { withoutEnd } from '../core/without-end.ts';
 import { openInventory } from '../host/inventory.ts';
 import { checkServer, findServer } from '../host/join-server.ts';
-import { checkSameCluster, isJoinedWith, readJoined } from '../host/joined-worker.ts';
+import {
+  checkSameCluster,
+  checkSameServer,
+  isJoinedWith,
+  readJoined,
+} from '../host/joined-worker.ts';
 import { joiningConfig } from '../host/k3s-config.ts';
 import { UNIT_FILE } from '../host/paths.ts';
 import { decodeJoinToken, JOIN_TOKEN_TEXT_LIMIT_BYTES } from '../protocol/join-token.ts';
@@ -86,8 +91,10 @@ export async function joinWithK3sVariables(
     });
   }
   return join(context, flags, options, async () => {
+    const server = withoutEnd(serverUrl, '/');
+    await checkSameServer(context, server, k3sToken);
     if (!(await isJoinedWith(context, k3sToken, context.hostname))) {
-      await checkServer(context, withoutEnd(serverUrl, '/'), k3sToken);
+      await checkServer(context, server, k3sToken);
     }
     return { serverUrl, k3sToken };
   });

@@ -18,6 +18,7 @@ import {
   UNIT_NAME,
 } from '../host/paths.ts';
 import { checkMachine } from '../host/preflight/machine.ts';
+import { checkNodeAddresses } from '../host/preflight/node-address.ts';
 import { checkNoOtherCluster } from '../host/preflight/other-cluster.ts';
 import { checkPortsFree } from '../host/preflight/ports.ts';
 import { checkTools } from '../host/preflight/tools.ts';
@@ -47,12 +48,13 @@ export function k3sPlan(
 export async function preflight(
   context: CliContext,
   inventory: HostInventory,
-  { sources }: LoadedConfig,
+  { config, sources }: LoadedConfig,
   k3s: Omit<K3sPlan, 'authorities'>,
   agentPorts: readonly number[],
 ): Promise<void> {
   const { role } = k3s;
   checkRole(inventory, role);
+  checkNodeAddresses(config.k3s.node_ip, context.addresses());
   // The file tells what an earlier run was asked for; k3s may have been upgraded since.
   const version = sources['k3s.version'] === 'file' ? undefined : k3s.version;
   await checkFixedSettings(context, { ...k3s, version, hostname: context.hostname });

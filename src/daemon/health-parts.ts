@@ -1,9 +1,10 @@
 /** How the agent is, and what of the cluster a person should know beside that: by role. */
-import { hostname, networkInterfaces } from 'node:os';
+import { hostname } from 'node:os';
 import type { Clock, Files, Http } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import type { InformerDeps } from '../kubernetes/informer.ts';
 import { nodeStates } from '../kubernetes/node-states.ts';
+import { ownAddresses } from '../platform/own-addresses.ts';
 import type { DetailedHealth, Reason } from '../protocol/local-api.ts';
 import { describeNodes, nodeWarnings, withOwnNode } from './cluster-nodes.ts';
 import { cached, nodeReadiness, type Readiness } from './readiness.ts';
@@ -75,11 +76,4 @@ function serverReasons(server: ServerContact | undefined): readonly Reason[] {
       hint: 'On the server: systemctl status k3s; between the machines: port 6443 must be open',
     },
   ];
-}
-
-function ownAddresses(): readonly string[] {
-  return Object.values(networkInterfaces())
-    .flatMap((each) => each ?? [])
-    .filter(({ internal }) => !internal)
-    .map(({ address }) => address);
 }

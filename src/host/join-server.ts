@@ -48,14 +48,24 @@ export async function findServer(
  * @throws AgentError SERVER_UNREACHABLE, JOIN_TOKEN_REJECTED
  */
 export async function checkServer(deps: Deps, server: string, token: string): Promise<void> {
+  const ca = await serverCa(deps, server);
+  if (caHashOf(token) === sha256(ca)) {
+    await checkToken(deps, server, ca, token);
+  }
+}
+
+/** The CA that a server calls its own: unverified. @throws AgentError SERVER_UNREACHABLE */
+export async function serverCa(deps: Deps, server: string): Promise<string> {
   const answer = await ask(deps, `${server}/cacerts`, { rejectUnauthorized: false });
   if (!answer.ok) {
     throw unreachable([`${server}: ${answer.why}`]);
   }
-  const hash = /^K10([0-9a-f]{64})::/.exec(token)?.[1];
-  if (hash !== undefined && hash === sha256(answer.text)) {
-    await checkToken(deps, server, answer.text, token);
-  }
+  return answer.text;
+}
+
+/** The hash of the CA that a full token of k3s carries (docs.k3s.io, "k3s token"). */
+export function caHashOf(token: string): string | undefined {
+  return /^K10([0-9a-f]{64})::/.exec(token)?.[1];
 }
 
 /** Asks what a node asks first. Another answer than a refusal says nothing of the token. */
@@ -114,6 +124,6 @@ function unreachable(reasons: readonly string[]): AgentError {
   });
 }
 
-function sha256(text: string): string {
+export function sha256(text: string): string {
   return new Bun.CryptoHasher('sha256').update(text).digest('hex');
 }

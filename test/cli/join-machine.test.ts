@@ -191,3 +191,75 @@ test('a K3S_TOKEN is not shown to a server of another cluster', async () => {
   await cliContext({ root: machine.path, env }).run('install', '--json', '--dry-run');
   expect(authorizations).toEqual([null]);
 });
+
+const AGENT_CA = '/var/lib/rancher/k3s/agent/server-ca.crt';
+const K3S_CONFIG = '/etc/rancher/k3s/config.yaml.d/50-pipeops.yaml';
+const hashOf = (text: string) => new Bun.CryptoHasher('sha256').update(text).digest('hex');
+
+/** As a worker that joined another cluster than the one of the test's server. */
+async function joinedElsewhere(): Promise<void> {
+  await machine.put(AGENT_CA, (await makeCertificates(['127.0.0.1'])).ca);
+  await machine.put(K3S_CONFIG, 'server: "https://10.0.0.7:6443"\n');
+}
+
+const OTHER_CLUSTER = {
+  exitCode: 4,
+  code: 'CLUSTER_EXISTS',
+  message:
+    'This machine is a worker of another cluster, which it joined by https://10.0.0.7:6443',
+  hint: expect.stringMatching(/uninstall, then the same command again.*token create, on its server/),
+};
+
+test('join with a token of another cluster says which one the worker is in, and how to move it', async () => {
+  await joinedElsewhere();
+  await putToken(tls.ca, [serverUrl()]);
+  const before = await machine.listing();
+  const ran = await cliContext({ root: machine.path }).run(...JOIN);
+  expect(errorOf(ran)).toMatchObject(OTHER_CLUSTER);
+  expect(await machine.listing()).toEqual(before);
+});
+
+test.each([
+  ['whose hash is of another CA', () => `K10${hashOf(tls.ca)}::abcdef.0123456789abcdef`],
+  ['without a hash, for a server with another CA', () => 'a-word-of-k3s'],
+])('install with NODE_TYPE=agent refuses a K3S_TOKEN %s', async (_, token) => {
+  await joinedElsewhere();
+  const authorizations: (string | null)[] = [];
+  server.reload({
+    fetch: (request) => {
+      authorizations.push(request.headers.get('authorization'));
+      return new Response(tls.ca);
+    },
+  });
+  const before = await machine.listing();
+  const env = { NODE_TYPE: 'agent', K3S_URL: `${serverUrl()}/`, K3S_TOKEN: token() };
+  const ran = await cliContext({ root: machine.path, env }).run('install', '--json');
+  expect(errorOf(ran)).toMatchObject(OTHER_CLUSTER);
+  expect(authorizations.filter((each) => each !== null)).toEqual([]);
+  expect(await machine.listing()).toEqual(before);
+});
+
+test('a worker may join again by another server of its own cluster', async () => {
+  await machine.put(AGENT_CA, tls.ca);
+  await machine.put(K3S_CONFIG, 'server: "https://10.0.0.7:6443"\n');
+  const env = { NODE_TYPE: 'agent', K3S_URL: serverUrl(), K3S_TOKEN: 'a-word-of-k3s' };
+  const ran = await cliContext({ root: machine.path, env }).run('install', '--json', '--dry-run');
+  expect(ran.stderr).toContain(`✓ Find a server of the cluster: ${serverUrl()}`);
+});
+
+test('an address that this machine does not have is refused, with those that it has', async () => {
+  await putToken(tls.ca, [serverUrl()]);
+  const before = await machine.listing();
+  const run = (...addresses: readonly string[]) =>
+    cliContext({ root: machine.path }).run(...JOIN, '--node-ip', addresses.join(','));
+  expect(errorOf(await run('192.0.2.7', 'fd00:0::2'))).toEqual({
+    exitCode: 3,
+    code: 'CONFIG_INVALID',
+    message: 'k3s.node_ip: 192.0.2.7, fd00:0::2 is no address of this machine',
+    hint: expect.stringContaining('with --node-ip: 10.0.0.1, fd00::1.'),
+    details: { addresses: ['10.0.0.1', 'fd00::1'] },
+  });
+  expect(await machine.listing()).toEqual(before);
+  // Written in another way it is the same address: what is refused next is something else.
+  expect(errorOf(await run('10.0.0.1', 'FD00:0:0::1')).code).not.toBe('CONFIG_INVALID');
+});

@@ -14,6 +14,9 @@ import { capturedTerminal } from './captured-terminal.ts';
 import { memoryLog } from './memory-log.ts';
 import { seededRandom } from './seeded-random.ts';
 
+/** Of the machine, as others reach it. */
+const MACHINE_ADDRESSES = ['10.0.0.1', 'fd00::1', 'fe80::1'];
+
 /** What a program answers; what is left out is exit code 0 and no output. */
 export type ScriptedAnswer = Partial<ExecResult> | (() => Partial<ExecResult>);
 
@@ -80,6 +83,7 @@ export function cliContext(options: CliContextOptions): TestCli {
         env: options.env ?? {},
         uid: options.uid ?? 0,
         hostname: 'node-1',
+        addresses: () => MACHINE_ADDRESSES,
         architecture: 'x64',
         execPath: '/root/pipeops-agent',
         io,

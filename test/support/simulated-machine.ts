@@ -190,6 +190,7 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
         env: options.env ?? {},
         uid: options.uid ?? 0,
         hostname: options.hostname ?? 'Node-1',
+        addresses: () => ['10.0.0.1', 'fd00::1'],
         architecture: 'x64',
         execPath: '/root/agent',
         io,
