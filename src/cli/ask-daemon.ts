@@ -4,7 +4,13 @@ import { systemCode } from '../core/system-words.ts';
 import { troubleOf } from '../core/trouble.ts';
 import { UNIT_FILE, UNIT_NAME } from '../host/paths.ts';
 import { activeState, lastJournalLines } from '../host/systemctl.ts';
-import { DetailedHealth, LocalAccess, PolicyAnswer, SessionAnswer } from '../protocol/local-api.ts';
+import {
+  DetailedHealth,
+  LocalAccess,
+  PolicyAnswer,
+  SessionAnswer,
+  SettingsAnswer,
+} from '../protocol/local-api.ts';
 import type { CliContext } from './context.ts';
 
 const SOCKET_PATH = '/run/pipeops-agent/agent.sock';
@@ -54,6 +60,12 @@ export async function askPolicy(context: CliContext): Promise<PolicyAnswer | und
 /** Has the daemon take up the files of its session, and try at once. @throws as askDaemon */
 export async function askSession(context: CliContext): Promise<SessionAnswer> {
   return parse(await ask(context, '/api/session', 0), (json) => SessionAnswer.parse(json));
+}
+
+/** What the daemon was started with. Undefined from one of a version that does not say it. @throws as askDaemon */
+export async function askSettings(context: CliContext): Promise<SettingsAnswer | undefined> {
+  const answer = await ask(context, '/api/settings', 0);
+  return answer.status === 404 ? undefined : parse(answer, (json) => SettingsAnswer.parse(json));
 }
 
 interface Answer {

@@ -1,67 +1,66 @@
-import { describeSettings } from '../config/describe.ts';
-import type { LoadedConfig } from '../config/load.ts';
-import type { Config } from '../config/schema.ts';
-import { AgentError, expectedError } from '../core/errors.ts';
+import { AgentError } from '../core/errors.ts';
 import { JSON_FLAG } from './common-flags.ts';
 import type { CliContext } from './context.ts';
+import type { KnownSettings } from './daemon-files.ts';
 import type { SubcommandDefinition } from './define-subcommand.ts';
 import { configPathOf, loadEffectiveConfig } from './effective-config.ts';
 import { renderTable } from './render.ts';
 import { settingFlags } from './setting-flags.ts';
+import type { SettingRow } from './settings-in-force.ts';
 
 export const configShowSubcommand: SubcommandDefinition = {
   name: 'config show',
-  description: 'Shows every setting, its value, and where the value came from.',
+  description:
+    'Shows every setting, its value, where the value came from, and whether it is in force.',
   example: 'pipeops-agent config show',
   flags: { ...settingFlags(), json: JSON_FLAG },
   positionals: [],
   needsRoot: false,
   run: async (context, { flags }) => {
-    const rows = settingRows(await loadEffectiveConfig(context, flags));
+    const { settingRows } = await import('./settings-in-force.ts');
+    const rows = await settingRows(context, flags, await loadEffectiveConfig(context, flags));
     if (flags['json'] === true) {
       context.io.stdout(`${JSON.stringify({ settings: rows }, null, 2)}\n`);
-    } else {
-      context.io.stdout(
-        renderTable(
-          rows.map(({ setting, value, source }) => [
-            setting,
-            `${value === null ? '-' : JSON.stringify(value)}  (${source})`,
-          ]),
-        ),
-      );
+      return 0;
     }
+    context.io.stdout(renderTable(rows.map((row) => [row.setting, renderValue(row, rows)])));
+    const silence = commonNote(rows);
+    context.io.stderr(silence === undefined ? '' : `\nWhat is in force is not known: ${silence}\n`);
     return 0;
   },
 };
 
-function settingRows({ config, sources }: LoadedConfig) {
-  const values = config as unknown as Record<string, Record<string, unknown>>;
-  return describeSettings().map(({ path }) => {
-    const [section = '', name = ''] = path.split('.');
-    return {
-      setting: path,
-      value: values[section]?.[name] ?? null,
-      source: sources[path] ?? 'default',
-    };
-  });
+function renderValue(row: SettingRow, rows: readonly SettingRow[]): string {
+  const { value, source, note } = row;
+  const remark = note === null || note === commonNote(rows) ? '' : `; ${note}`;
+  return `${value === null ? '-' : JSON.stringify(value)}  (${source}${remark})`;
+}
+
+/** Why nothing is known of the agent's own settings: said once, not in each row. */
+function commonNote(rows: readonly SettingRow[]): string | undefined {
+  const row = rows.find(({ setting }) => setting === 'log.level');
+  return row?.in_force === null ? (row.note ?? undefined) : undefined;
 }
 
 export const configValidateSubcommand: SubcommandDefinition = {
   name: 'config validate',
-  description: 'Checks the configuration and names every problem at once.',
-  example: 'pipeops-agent config validate --config ./config.yaml',
+  description:
+    'Checks the configuration and the files that the agent reads beside it, and names every problem at once.',
+  example: 'sudo pipeops-agent config validate',
   flags: settingFlags(),
   positionals: [],
   needsRoot: false,
   run: async (context, { flags }) => {
+    const { checkDaemonFiles } = await import('./daemon-files.ts');
     const path = configPathOf(flags);
-    const { config } = await loadEffectiveConfig(context, flags);
+    const { known, problems: own } = await checkSettings(context, flags);
     if ((await context.files.stat(path)) === undefined) {
       throw new AgentError('NOT_FOUND', `There is no ${path} to check`, {
         hint: 'Name a file with --config; "install" writes the usual one',
       });
     }
-    const problems = await fileProblems(context, config, path);
+    const files = await checkDaemonFiles(context, known, path);
+    const problems = [...own, ...files.problems];
     if (problems.length > 0) {
       throw new AgentError(
         'CONFIG_INVALID',
@@ -70,49 +69,38 @@ export const configValidateSubcommand: SubcommandDefinition = {
         { hint: `Correct ${path}, or the file that is named`, details: { problems } },
       );
     }
-    context.io.stderr(`${path}: no problems\n`);
+    const { unchecked } = files;
+    const rest = unchecked.length === 0 ? '' : `; sudo checks ${unchecked.join(' and ')} too`;
+    context.io.stderr(`${path}: no problems${rest}\n`);
     return 0;
   },
 };
 
-/** What the daemon reads besides: the certificates, and the policy beside the configuration. */
-async function fileProblems(
+/** The problems of the settings, and what is known of them although there are some. */
+async function checkSettings(
   context: CliContext,
-  { control_plane: { ca_file } }: Config,
-  configPath: string,
-): Promise<readonly string[]> {
-  const { dirname, join } = await import('node:path');
-  const { readCaFile } = await import('../control-plane/ca-file.ts');
-  const { readPolicyFile } = await import('../policy/read-policy-file.ts');
-  const ca = ca_file === undefined ? undefined : await readCaFile(context.files, ca_file);
-  const policy = await readPolicyFile(context, join(dirname(configPath), 'policy.yaml')).catch(
-    expectedError,
-  );
-  return [
-    ...(ca !== undefined && 'problem' in ca ? [`control_plane.ca_file: ${ca.problem}`] : []),
-    ...(policy instanceof AgentError ? [`policy.yaml: ${policy.message}`] : []),
-    ...(await hiddenFromDaemon(context, ca_file, configPath)),
-  ];
+  flags: Readonly<Record<string, string | boolean>>,
+): Promise<{ readonly known: KnownSettings; readonly problems: readonly string[] }> {
+  try {
+    const { config } = await loadEffectiveConfig(context, flags);
+    const known = { caFile: config.control_plane.ca_file, role: config.agent.role };
+    return { known, problems: [] };
+  } catch (thrown) {
+    const problems = thrown instanceof AgentError ? thrown.details?.['problems'] : undefined;
+    if (!Array.isArray(problems)) {
+      throw thrown; // Not even YAML, or not to be read: nothing more is known.
+    }
+    const text = (await context.files.readText(configPathOf(flags))) ?? '';
+    return { known: settingsOfText(text), problems: problems.map(String) };
+  }
 }
 
-/** Root reads everything, the daemon does not: of a draft only what it names has to be readable. */
-async function hiddenFromDaemon(
-  context: CliContext,
-  caFile: string | undefined,
-  configPath: string,
-): Promise<readonly string[]> {
-  const { unreadableForAgent } = await import('../host/agent-reads.ts');
-  const { CONFIG_FILE, POLICY_FILE } = await import('../host/paths.ts');
-  const problems: string[] = [];
-  for (const path of [
-    ...(configPath === CONFIG_FILE ? [CONFIG_FILE, POLICY_FILE] : []),
-    ...(caFile === undefined ? [] : [caFile]),
-  ]) {
-    const isThere = path === caFile || (await context.files.stat(path)) !== undefined;
-    const problem = isThere ? await unreadableForAgent(context, path) : undefined;
-    if (problem !== undefined) {
-      problems.push(path === caFile ? `control_plane.ca_file: ${problem}` : problem);
-    }
-  }
-  return problems;
+/** What a file with problems says of other files, as far as that can be read. */
+function settingsOfText(text: string): KnownSettings {
+  const file = (Bun.YAML.parse(text) ?? {}) as Record<string, Record<string, unknown> | null>;
+  const caFile = file['control_plane']?.['ca_file'];
+  return {
+    caFile: typeof caFile === 'string' && caFile.startsWith('/') ? caFile : undefined,
+    role: file['agent']?.['role'] === 'node' ? 'node' : 'server',
+  };
 }

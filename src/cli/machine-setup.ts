@@ -1,4 +1,4 @@
-import { describeSettings } from '../config/describe.ts';
+import { describeSettings, settingValues } from '../config/describe.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { nodeNameOf } from '../config/node-settings.ts';
 import type { ConfigInput } from '../config/schema.ts';
@@ -88,12 +88,12 @@ async function portsOfFile(context: CliContext): Promise<readonly number[]> {
 
 /** The settings that somebody gave, by flag, variable or file: what the file shall hold. */
 export function givenSettings({ config, sources }: LoadedConfig): ConfigInput {
-  const values = config as unknown as Record<string, Record<string, unknown>>;
+  const values = settingValues(config);
   const given: Record<string, Record<string, unknown>> = {};
   for (const { path } of describeSettings()) {
     const [section = '', name = ''] = path.split('.');
     if (sources[path] !== 'default') {
-      given[section] = { ...given[section], [name]: values[section]?.[name] };
+      given[section] = { ...given[section], [name]: values[path] };
     }
   }
   return given as ConfigInput;

@@ -23,6 +23,17 @@ export function describeSettings(): readonly Setting[] {
   );
 }
 
+/** The value of each setting by its dotted path; null where there is none. */
+export function settingValues(config: Config): Readonly<Record<string, unknown>> {
+  const sections = config as unknown as Record<string, Record<string, unknown>>;
+  return Object.fromEntries(
+    describeSettings().map(({ path }) => {
+      const [section = '', name = ''] = path.split('.');
+      return [path, sections[section]?.[name] ?? null];
+    }),
+  );
+}
+
 /** Read from the schema itself: making a JSON Schema of it takes 8 ms of each start. */
 function describeField(path: string, field: z.ZodType): Setting {
   const kind = withoutDefault(field);

@@ -1,3 +1,4 @@
+import { settingValues } from '../config/describe.ts';
 import type { Config } from '../config/schema.ts';
 import { BUILD } from '../core/version.ts';
 import type { LivePolicy } from '../policy/live-policy.ts';
@@ -41,6 +42,7 @@ export function describeDaemon(deps: DescribeDeps, facts: DaemonFacts): ServerSo
       }
       return { phase: deps.state.snapshot().phase };
     },
+    settings: () => ({ settings: settingValues(facts.config) }),
     metrics: () =>
       renderMetrics(
         daemonMetrics(deps, {

@@ -44,6 +44,21 @@ export function joiningConfig(serverUrl: string, node: NodeSettings): K3sConfig 
   return { server: serverUrl, 'token-file': K3S_TOKEN_FILE, ...nodeConfig(node) };
 }
 
+/** What a configuration of ours tells k3s, by the names of our own settings. */
+export function settingsOfK3sConfig(
+  config: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  const list = (value: unknown) => (Array.isArray(value) ? value.map(String) : []);
+  const addresses = config['node-ip'];
+  return {
+    'k3s.traefik': !list(config['disable']).includes('traefik'),
+    'k3s.node_name': config['node-name'] ?? null,
+    'k3s.node_labels': list(config['node-label']),
+    'k3s.node_taints': list(config['node-taint']),
+    'k3s.node_ip': typeof addresses === 'string' ? addresses.split(',') : [],
+  };
+}
+
 /** JSON is YAML: no text needs quoting of its own. */
 function renderK3sConfig(config: K3sConfig): string {
   return `# Written by pipeops-agent. Put your own settings into another file beside it.\n${Object.entries(

@@ -104,6 +104,10 @@ export type PolicyAnswer = z.infer<typeof PolicyAnswer>;
 export const SessionAnswer = z.strictObject({ phase: SessionPhase });
 export type SessionAnswer = z.infer<typeof SessionAnswer>;
 
+/** GET /api/settings, over the socket: what the running daemon was started with, by dotted path. */
+export const SettingsAnswer = z.strictObject({ settings: z.record(z.string(), z.unknown()) });
+export type SettingsAnswer = z.infer<typeof SettingsAnswer>;
+
 /** GET /api/k8s/local-access, over the socket: what `kubeconfig --local` is made of. */
 export const LocalAccess = z.strictObject({
   /** `https://127.0.0.1:8443/proxy` */

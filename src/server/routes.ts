@@ -4,6 +4,7 @@ import type {
   PolicyAnswer,
   ReadyAnswer,
   SessionAnswer,
+  SettingsAnswer,
 } from '../protocol/local-api.ts';
 import { isUpgrade } from '../proxy/request-headers.ts';
 import type { LocalAuth } from './local-auth.ts';
@@ -18,6 +19,8 @@ export interface ServerSources {
   readonly policy: () => Promise<PolicyAnswer>;
   /** Takes up the session's files as they are now, and tries at once. */
   readonly session: () => Promise<SessionAnswer>;
+  /** What the daemon was started with. No secret is a setting. */
+  readonly settings: () => SettingsAnswer;
   /** Prometheus text. */
   readonly metrics: () => string;
   /** Absent on a worker: it has no credentials for the Kubernetes API. */
@@ -67,6 +70,7 @@ const SOCKET_ROUTES: Readonly<Record<string, Route>> = {
     Response.json(await sources.detailed(request.signal)),
   '/api/policy': async (sources) => Response.json(await sources.policy()),
   '/api/session': async (sources) => Response.json(await sources.session()),
+  '/api/settings': (sources) => Response.json(sources.settings()),
   '/api/k8s/local-access': (sources) =>
     sources.proxy === undefined
       ? problem(404, 'NOT_A_SERVER', 'A worker has no way to the Kubernetes API')

@@ -154,7 +154,7 @@ test('config show and validate read the file that --config names', async () => {
   ]);
   expect(bad.stderr).toContain('control_plane.ca_file: there is no file /home/me/ca.pem');
   expect(bad.stderr).toContain("the agent's unit does not let it see /home/me/ca.pem");
-  expect(bad.stderr).toContain('policy.yaml: The policy has one problem');
+  expect(bad.stderr).toContain('policy.yaml: preset: must be one of read-only, standard, operate');
   expect((await machine.run(['config', 'show', '--cluster-name', 'x'])).stdout).toMatch(
     /^cluster\.name +"x" {2}\(flag\)$/m,
   );

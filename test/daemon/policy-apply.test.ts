@@ -164,6 +164,15 @@ test('policy apply ends when the daemon gives no answer in time', async () => {
   expect(await written()).toEndWith('preset: operate\n');
 });
 
+test('policy apply that mends the file is heard of by the very next question', async () => {
+  await put(POLICY_FILE, 'preset: everything\n');
+  const running = await start();
+  // What was found just before must not be told again, however short ago it was.
+  expect(await running.ask('/ready')).toContain('POLICY_INVALID');
+  expect(said(await apply('operate'))).toMatchObject([0, { in_force: true }]);
+  expect(await running.ask('/ready')).not.toContain('POLICY_INVALID');
+});
+
 test('policy apply that is interrupted while it waits leaves the policy written', async () => {
   const interrupt = new AbortController();
   const state = () => {

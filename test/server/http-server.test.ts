@@ -14,6 +14,7 @@ const SOURCES: ServerSources = {
   detailed: () => Promise.reject(new Error('broken')),
   policy: async () => ({ problem: { code: 'POLICY_INVALID', message: 'no YAML' } }),
   session: async () => ({ phase: 'standalone' }),
+  settings: () => ({ settings: { 'http.port': 8080 } }),
   metrics: () => 'up 1\n',
 };
 

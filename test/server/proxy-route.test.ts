@@ -31,6 +31,7 @@ async function doors(onData: (connection: RawConnection, bytes: string) => void)
         detailed: () => Promise.reject(new Error('not asked for')),
         policy: () => Promise.reject(new Error('not asked for')),
         session: () => Promise.reject(new Error('not asked for')),
+        settings: () => ({ settings: {} }),
         metrics: () => '',
         proxy: {
           auth,

@@ -25,6 +25,8 @@ export interface CliContextOptions {
   readonly root: string;
   /** Answers by the whole line; a program that is not named is missing. */
   readonly programs?: Readonly<Record<string, ScriptedAnswer>>;
+  /** Runs programs in another way. */
+  readonly exec?: Exec;
   readonly env?: Readonly<Record<string, string>>;
   readonly uid?: number;
   readonly clock?: Clock;
@@ -64,7 +66,7 @@ export function cliContext(options: CliContextOptions): TestCli {
       const context: CliContext = {
         clock,
         random: seededRandom(1),
-        exec: scriptedExec(options.programs ?? {}, started),
+        exec: options.exec ?? scriptedExec(options.programs ?? {}, started),
         files: roomyFiles(options.root),
         http: options.http ?? systemHttp,
         network: async (settings) =>

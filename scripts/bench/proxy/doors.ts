@@ -54,6 +54,7 @@ const http = httpServer(
       detailed: () => Promise.reject(new Error('not part of this')),
       policy: () => Promise.reject(new Error('not part of this')),
       session: () => Promise.reject(new Error('not part of this')),
+      settings: () => ({ settings: {} }),
       metrics: () => '',
       proxy: {
         auth,
