@@ -18,8 +18,9 @@ export function configPage(): string {
   return `# Settings
 
 Flags go before environment variables, those before the file \`${CONFIG_PATH}\`, that before the
-defaults. \`pipeops-agent config show\` tells the value of each and where it came from;
-\`pipeops-agent config validate\` names every problem at once. No secret is a setting. After a change
+defaults. \`sudo pipeops-agent config show\` tells the value of each, where it came from and whether it is
+in force; \`sudo pipeops-agent config validate\` names every problem at once, also of the files that the
+agent reads beside it. No secret is a setting. After a change
 of the file: \`sudo systemctl restart pipeops-agent\`.
 
 | setting | flag | variable | default | meaning |

@@ -5,13 +5,13 @@
 import { hostname } from 'node:os';
 import { runCli } from './cli/main.ts';
 import { systemTerminalIo } from './cli/terminal-io.ts';
+import { ownAddresses } from './host/own-addresses.ts';
 import { systemClock } from './platform/clock.ts';
 import { systemFileLock } from './platform/file-lock.ts';
 import { systemFiles } from './platform/files.ts';
 import { systemHttp } from './platform/http.ts';
 import { lazyExec } from './platform/lazy-exec.ts';
 import { lineLog } from './platform/log.ts';
-import { ownAddresses } from './platform/own-addresses.ts';
 import { ownEnvironment } from './platform/own-environment.ts';
 import { systemRandom } from './platform/random.ts';
 

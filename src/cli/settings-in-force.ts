@@ -128,11 +128,9 @@ function ofDaemon(row: Row, facts: Facts): Standing {
   };
 }
 
-/** A flag or a variable is for this command alone. */
+/** A flag or a variable of "config show" changes nothing. */
 function wish({ source }: Row): string {
-  return source === 'flag' || source === 'env'
-    ? '; a flag or variable counts when it is given to "install" or "join"'
-    : '';
+  return source === 'flag' || source === 'env' ? '; to set it, give it to "install" or "join"' : '';
 }
 
 function same(a: unknown, b: unknown): boolean {

@@ -100,7 +100,7 @@ test('what was written into the file since the start comes after the next one', 
 test('flags and variables of the command itself are not in force', async () => {
   await installed('');
   const env = { CLUSTER_NAME: 'dream', K3S_VERSION: 'v1.30.0+k3s1' };
-  const wish = '; a flag or variable counts when it is given to "install" or "join"';
+  const wish = '; to set it, give it to "install" or "join"';
   expect(await notes(daemonOf(''), ['--port', '9090', '--traefik'], env)).toEqual({
     ...MIRROR,
     'cluster.name': [false, `not in force: the agent runs with "node-1"${wish}`],
@@ -126,10 +126,7 @@ test('while the agent does not run nothing of its own is called in force', async
   ]);
   expect([level, name]).toEqual([
     [null, 'The agent is stopped'],
-    [
-      false,
-      'the agent would not start with it; a flag or variable counts when it is given to "install" or "join"',
-    ],
+    [false, 'the agent would not start with it; to set it, give it to "install" or "join"'],
   ]);
   const { stdout, stderr } = await show(noDaemon);
   expect(stderr).toBe('\nWhat is in force is not known: The agent is stopped\n');

@@ -1,5 +1,7 @@
 /** The subcommands that change or show a machine, on a simulated one: every path and refusal. */
+
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import type { SettingRow } from '../../src/cli/settings-in-force.ts';
 import { BUILD } from '../../src/core/version.ts';
 import { decodeJoinToken, encodeJoinToken } from '../../src/protocol/join-token.ts';
 import {
@@ -192,12 +194,14 @@ describe('install', () => {
     expect(JSON.parse((await install(['install', '--json'])).stdout).cluster_name).toBe('Node-1');
     const renamed = await machine.run(['config', 'show', '--json'], { hostname: 'another' });
     const { settings } = JSON.parse(renamed.stdout) as {
-      settings: { setting: string; value: string; source: string }[];
+      settings: SettingRow[];
     };
     expect(settings.find(({ setting }) => setting === 'cluster.name')).toEqual({
       setting: 'cluster.name',
       value: 'Node-1',
       source: 'file',
+      in_force: true,
+      note: null,
     });
   });
 

@@ -6,7 +6,9 @@ import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { CliContext } from '../../src/cli/context.ts';
 import { runCli } from '../../src/cli/main.ts';
+import { settingValues } from '../../src/config/describe.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import type { Config } from '../../src/config/schema.ts';
 import { AgentError } from '../../src/core/errors.ts';
 import type { Exec, ExecOptions, ExecResult, Files, Http } from '../../src/core/ports.ts';
 import { BUILD } from '../../src/core/version.ts';
@@ -128,6 +130,13 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
       'http://agent/api/session',
       async () => Response.json({ phase: (await health()).session.phase }),
     ],
+    [
+      'http://agent/api/settings',
+      async () => {
+        await health();
+        return Response.json({ settings: settingValues(await settingsOf(files)) });
+      },
+    ],
     ['http://agent/api/policy', () => Response.json({ problem: null })],
     ['http://127.0.0.1:10248/healthz', () => new Response('ok')],
     ['https://10.0.0.1:6443/cacerts', () => new Response(CLUSTER_CA)],
@@ -190,7 +199,7 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
         env: options.env ?? {},
         uid: options.uid ?? 0,
         hostname: options.hostname ?? 'Node-1',
-        addresses: () => ['10.0.0.1', 'fd00::1'],
+        addresses: () => ['10.0.0.1', '10.0.0.7', 'fd00::7'],
         architecture: 'x64',
         execPath: '/root/agent',
         io,
@@ -210,11 +219,16 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
   };
 }
 
-/** A daemon that follows its token, as the real one does, and was started with its configuration. */
-async function healthOf(files: Files): Promise<DetailedHealth> {
+/** What the daemon reads at its start. */
+async function settingsOf(files: Files): Promise<Config> {
   const text = (await files.readText('/etc/pipeops-agent/config.yaml')) ?? '';
   const file = { fileText: text, filePath: 'config.yaml' };
-  const { config } = loadConfig({ flags: {}, env: {}, ...file, hostname: 'Node-1' });
+  return loadConfig({ flags: {}, env: {}, ...file, hostname: 'Node-1' }).config;
+}
+
+/** A daemon that follows its token, as the real one does, and was started with its configuration. */
+async function healthOf(files: Files): Promise<DetailedHealth> {
+  const config = await settingsOf(files);
   const isNode = config.agent.role === 'node';
   const hasToken = !isNode && (await files.stat(TOKEN_FILE)) !== undefined;
   const at = '2026-01-01T00:00:00.000Z';
