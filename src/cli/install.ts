@@ -49,8 +49,9 @@ function isWorkerWanted(env: Readonly<Record<string, string | undefined>>): bool
   if (!['', 'agent', 'server'].includes(type)) {
     throw new AgentError('USAGE', 'NODE_TYPE is neither "agent" nor "server"', { hint });
   }
-  if (type !== 'agent' && (env['K3S_URL'] ?? '') !== '') {
-    throw new AgentError('USAGE', 'K3S_URL is set, and NODE_TYPE is not "agent"', { hint });
+  const given = ['K3S_URL', 'K3S_TOKEN'].find((name) => (env[name] ?? '') !== '');
+  if (type !== 'agent' && given !== undefined) {
+    throw new AgentError('USAGE', `${given} is set, and NODE_TYPE is not "agent"`, { hint });
   }
   return type === 'agent';
 }

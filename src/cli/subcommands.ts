@@ -90,7 +90,7 @@ export interface FoundSubcommand {
   readonly rest: readonly string[];
 }
 
-/** @throws AgentError UNKNOWN_SUBCOMMAND with a suggestion */
+/** @throws AgentError UNKNOWN_SUBCOMMAND with a suggestion; UNKNOWN_FLAG */
 export function findSubcommand(words: readonly string[]): FoundSubcommand {
   for (const length of [2, 1]) {
     const name = words.slice(0, length).join(' ');
@@ -100,6 +100,11 @@ export function findSubcommand(words: readonly string[]): FoundSubcommand {
     }
   }
   const [first = '', second = ''] = words;
+  if (first.startsWith('-')) {
+    throw new AgentError('UNKNOWN_FLAG', 'Flags stand behind the subcommand', {
+      hint: 'As in: pipeops-agent status --json. See: pipeops-agent --help',
+    });
+  }
   const seconds = subcommandsOf(first);
   if (seconds.length > 0) {
     throw unknownSecond(first, second, seconds);

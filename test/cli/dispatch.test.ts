@@ -91,6 +91,18 @@ The token is refused [TOKEN_REJECTED]
   expect(JSON.parse((await machine.run(['status', '--json'])).stdout)).toEqual(HEALTH);
 });
 
+test('a flag in the place of the subcommand is told where it goes', async () => {
+  const { exitCode, stdout } = await machine.run(['--json', 'status']);
+  expect({ exitCode, error: JSON.parse(stdout).error }).toEqual({
+    exitCode: 2,
+    error: {
+      code: 'UNKNOWN_FLAG',
+      message: 'Flags stand behind the subcommand',
+      hint: 'As in: pipeops-agent status --json. See: pipeops-agent --help',
+    },
+  });
+});
+
 test('a word that is no typing mistake of a subcommand is not repeated: it may be a secret', async () => {
   const word = 'plain-token-0123456789';
   for (const words of [[word], ['help', word], ['token', word]]) {

@@ -112,6 +112,7 @@ test.each([
 test.each([
   ['K3S_URL without NODE_TYPE', { K3S_URL: 'https://10.0.0.1:6443' }],
   ['K3S_URL for a server', { K3S_URL: 'https://10.0.0.1:6443', NODE_TYPE: 'server' }],
+  ['K3S_TOKEN alone', { K3S_TOKEN: 'secret-of-k3s' }],
   ['another NODE_TYPE', { NODE_TYPE: 'worker' }],
 ])('install makes no server of a machine with %s', async (_, env) => {
   const before = await machine.listing();
