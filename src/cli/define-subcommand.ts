@@ -101,6 +101,13 @@ function checkFlags(definition: SubcommandDefinition, words: readonly string[]):
     if (!word.startsWith('--') || (flag === undefined && negated?.type !== 'boolean')) {
       throw unknownFlag(definition, word.split('=')[0] ?? word, name);
     }
+    if (flag === undefined && inline !== undefined) {
+      throw usage(definition, `--${name} takes no value`);
+    }
+    // The parser would take every other value for "true": --allow-insecure=no.
+    if (flag?.type === 'boolean' && !['true', 'false', undefined].includes(inline)) {
+      throw usage(definition, `--${name} is true or false`);
+    }
     if (flag?.type === 'string' && inline === undefined) {
       at += 1;
       const value = words[at];

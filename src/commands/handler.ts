@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { AgentError } from '../core/errors.ts';
+import { issueWords } from '../core/issue-words.ts';
 import type { Clock, Log } from '../core/ports.ts';
 import type { OpenChannels } from '../kubernetes/channel-stream.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
@@ -88,7 +89,7 @@ export function commandHandler<Payload, Data extends Record<string, unknown>>(
     afterRestart: definition.afterRestart,
     priority: definition.priority,
     prepare: (raw) => {
-      const parsed = definition.payload.safeParse(raw ?? {});
+      const parsed = definition.payload.safeParse(raw ?? {}, { error: issueWords });
       if (!parsed.success) {
         throw invalidPayload(definition.type, parsed.error.issues);
       }

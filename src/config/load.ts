@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { didYouMean } from '../core/did-you-mean.ts';
 import { AgentError, messageOf } from '../core/errors.ts';
+import { issueWords } from '../core/issue-words.ts';
 import { parseProxy } from '../core/proxy-settings.ts';
 import { duplicateKeys } from '../core/yaml-duplicates.ts';
 import { describeSettings, type Setting } from './describe.ts';
@@ -54,7 +55,7 @@ export function loadConfig(inputs: ConfigInputs): LoadedConfig {
     }
   }
   // Once: compiling a parser for it takes longer than going without.
-  const parsed = Config.safeParse(raw, { jitless: true });
+  const parsed = Config.safeParse(raw, { jitless: true, error: issueWords });
   if (!parsed.success) {
     problems.push(...parsed.error.issues.flatMap((issue) => describeIssue(issue, settings)));
     throw invalid(inputs.filePath, problems);

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { didYouMean } from '../core/did-you-mean.ts';
 import { AgentError, messageOf } from '../core/errors.ts';
+import { issueWords } from '../core/issue-words.ts';
 import type { Files } from '../core/ports.ts';
 import { duplicateKeys } from '../core/yaml-duplicates.ts';
 import {
@@ -70,7 +71,7 @@ export function parsePolicyFile(text: string, path: string): PolicyFile {
   if (twice.length > 0) {
     throw invalid(path, twice);
   }
-  const parsed = PolicyFile.safeParse(raw);
+  const parsed = PolicyFile.safeParse(raw, { error: issueWords });
   if (!parsed.success) {
     throw invalid(path, parsed.error.issues.flatMap(describeIssue));
   }

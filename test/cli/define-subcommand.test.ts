@@ -29,6 +29,8 @@ describe('parseSubcommandArgs() takes', () => {
     ['a value that begins with a dash', ['north', '--colour', '-red'], { colour: '-red' }],
     ['a switch', ['--dry', 'north'], { dry: true }],
     ['a switch that is turned off', ['north', '--no-dry'], { dry: false }],
+    ['a switch with its value', ['north', '--dry=false'], { dry: false }],
+    ['a switch that is turned on', ['north', '--dry=true'], { dry: true }],
     ['nothing that was not given', ['north'], {}],
   ])('%s', (_, words, flags) => {
     expect(parse(...words)).toEqual({ flags, positionals: ['north'] });
@@ -81,6 +83,9 @@ describe('parseSubcommandArgs() refuses', () => {
 
   test.each([
     ['a flag at the end without its value', ['north', '--colour'], '--colour needs a value'],
+    ['a switch with another value', ['north', '--dry=no'], '--dry is true or false'],
+    ['a switch with an empty value', ['north', '--dry='], '--dry is true or false'],
+    ['a negation with a value', ['north', '--no-dry=false'], '--no-dry takes no value'],
     ['a flag in the place of a value', ['north', '--colour', '--dry'], '--colour needs a value'],
     [
       'a word too many',
