@@ -10,8 +10,7 @@ const CALL = /\bsudo pipeops-agent\b(?=[^-./]|$)/g;
 const FULL_CALL = `sudo ${EXECUTABLE_LINK}`;
 const SUDOERS = '/etc/sudoers';
 const SUDOERS_DIRECTORY = '/etc/sudoers.d';
-/** The last of them counts, and so does the last line. */
-const SECURE_PATH = /^\s*Defaults\b[^#\n]*\bsecure_path\s*=\s*"?([^"\n]*)"?/gm;
+const SECURE_PATH = 'secure_path';
 /** Who may not read sudo's settings sees by these that they are those of RHEL, Fedora or Amazon. */
 const RELEASE_FILES = ['/etc/redhat-release', '/etc/system-release'];
 
@@ -40,16 +39,28 @@ async function needsFullPath({ env, files, uid }: Context): Promise<boolean> {
   return path !== undefined && !path.split(':').includes(dirname(EXECUTABLE_LINK));
 }
 
+/** The last file counts, and in it the last line. */
 async function securePath(files: CliContext['files']): Promise<string | undefined> {
   let path: string | undefined;
   try {
     const names = await files.list(SUDOERS_DIRECTORY);
     for (const file of [SUDOERS, ...names.map((name) => `${SUDOERS_DIRECTORY}/${name}`)]) {
-      const lines = ((await files.readText(file)) ?? '').matchAll(SECURE_PATH);
-      path = [...lines].at(-1)?.[1] ?? path;
+      for (const line of ((await files.readText(file)) ?? '').split('\n')) {
+        path = securePathOf(line) ?? path;
+      }
     }
   } catch {
     // A hint is no reason to fail.
   }
   return path;
+}
+
+/** `Defaults secure_path = "/usr/sbin:/usr/bin"`; undefined for another line. */
+function securePathOf(line: string): string | undefined {
+  const text = (line.split('#', 1)[0] ?? '').trim();
+  const at = text.indexOf(SECURE_PATH);
+  const value = text.slice(at + SECURE_PATH.length).trimStart();
+  return text.startsWith('Defaults') && at > 0 && value.startsWith('=')
+    ? value.slice(1).trimStart().replace(/^"/, '').split('"', 1)[0]
+    : undefined;
 }

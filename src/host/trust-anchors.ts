@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 
 /** A certificate in PEM (RFC 7468); what else such a file says is for people. */
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 export function certificatesOf(pem: string): readonly string[] {
   return pem.match(CERTIFICATE) ?? [];

@@ -120,6 +120,7 @@ test('another CA certificate is used at once', async () => {
   await becomes('unreachable');
   await writeFile(caFile, right.ca);
   await becomes('connected');
+  expect((await session()).phase).toBe('connected');
 });
 
 test('a file that cannot be read is told of once, and what works goes on', async () => {

@@ -15,7 +15,7 @@ const AS_IT_IS: Readonly<Record<string, string>> = {
   'server/http-server.ts': 'a bug, told to the log',
   'config/load.ts': 'a parser says where the mistake stands',
   'policy/read-policy-file.ts': 'a parser says where the mistake stands',
-  'commands/manifest.ts': 'a parser says where the mistake stands',
+  'commands/manifest-documents.ts': 'a parser says where the mistake stands',
 };
 
 /**
