@@ -57,6 +57,7 @@ const ERROR_TABLE = {
   COMMAND_OUTCOME_UNKNOWN: { exit: 1, retryable: false },
   COMMAND_CANCELLED: { exit: 130, retryable: false },
   PROXY_REQUEST_INVALID: { exit: 2, retryable: false },
+  PROXY_HEAD_TOO_LARGE: { exit: 2, retryable: false },
   SHUTTING_DOWN: { exit: 6, retryable: true },
   TOO_MANY_REQUESTS: { exit: 6, retryable: true },
   APPLY_FAILED: { exit: 8, retryable: false },

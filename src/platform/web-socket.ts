@@ -9,9 +9,11 @@ import type {
   WebSocketHandlers,
 } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
+import { HeadBuffer } from '../protocol/head-buffer.ts';
+import { headRoom } from '../protocol/head-room.ts';
 import {
+  ANSWER_HEAD_LIMIT_BYTES,
   encodeRequestHead,
-  HEAD_LIMIT_BYTES,
   type HeaderList,
   isNamed,
   parseResponseHead,
@@ -27,7 +29,6 @@ import type { ByteStream } from './byte-stream.ts';
 const CLOSE_TIMEOUT_MS = 2_000;
 /** Text that is not UTF-8 (RFC 6455 section 8.1). */
 const NOT_UTF8 = 1007;
-const HEAD_END = '\r\n\r\n';
 /** Room for the bytes of a text that is sent; longer ones get memory of their own. */
 const TEXT_ROOM_BYTES = 16 * 1024;
 /** Most bytes of UTF-8 that one character of a string comes to. */
@@ -51,7 +52,7 @@ class DialledWebSocket implements WebSocketConnection {
   #textRoom = Buffer.alloc(0);
   #stream: ByteStream | undefined;
   /** What has come of the answer to the upgrade; undefined when it is open. */
-  #answer: Buffer | undefined = Buffer.alloc(0);
+  #answer: HeadBuffer | undefined = new HeadBuffer(headRoom(), ANSWER_HEAD_LIMIT_BYTES);
   #lingering: Timer | undefined;
   #over = false;
 
@@ -165,21 +166,26 @@ class DialledWebSocket implements WebSocketConnection {
     if (this.#answer === undefined) {
       this.#client.received(chunk);
     } else if (!this.#over) {
-      this.#answer = Buffer.concat([this.#answer, chunk]);
-      this.#readAnswer(this.#answer);
+      this.#readAnswer(this.#answer, chunk);
     }
   }
 
-  #readAnswer(bytes: Buffer): void {
-    const end = bytes.indexOf(HEAD_END);
-    if (end === -1 && bytes.length <= HEAD_LIMIT_BYTES) {
+  #readAnswer(begun: HeadBuffer, chunk: Buffer): void {
+    const taken = begun.take(chunk);
+    if (taken === 'not whole') {
       return;
     }
-    const answer = upgradeAnswer(bytes.subarray(0, end), this.#key);
+    if (typeof taken === 'string') {
+      this.#leave(unreadable('its head is too long'));
+      return;
+    }
+    const answer = upgradeAnswer(taken.head, this.#key);
     if ('protocol' in answer) {
       this.#answer = undefined;
       this.#handlers.opened(answer.protocol);
-      this.#client.received(bytes.subarray(end + HEAD_END.length));
+      if (taken.behind !== undefined) {
+        this.#client.received(taken.behind);
+      }
     } else {
       this.#leave(answer);
     }
@@ -221,9 +227,9 @@ function pageBy(headers: HeaderList): string | undefined {
 }
 
 /** @param head of the answer. @returns the subprotocol that the server chose, '' for none; or why there is no WebSocket */
-function upgradeAnswer(head: Buffer, key: string): { readonly protocol: string } | WebSocketEnd {
+function upgradeAnswer(head: string, key: string): { readonly protocol: string } | WebSocketEnd {
   try {
-    const answer = parseResponseHead(head.toString('latin1'));
+    const answer = parseResponseHead(head);
     if (answer.status !== 101) {
       return {
         code: ABNORMAL_CLOSURE,
@@ -240,7 +246,13 @@ function upgradeAnswer(head: Buffer, key: string): { readonly protocol: string }
     }
     return { protocol: singleHeader(answer.headers, 'sec-websocket-protocol') ?? '' };
   } catch (thrown) {
-    const reason = `the answer to the upgrade cannot be read: ${troubleOf(thrown)}`;
-    return { code: ABNORMAL_CLOSURE, reason };
+    return unreadable(troubleOf(thrown));
   }
+}
+
+function unreadable(why: string): WebSocketEnd {
+  return {
+    code: ABNORMAL_CLOSURE,
+    reason: `the answer to the upgrade cannot be read: ${why}`,
+  };
 }

@@ -11,8 +11,14 @@ export type HeaderList = readonly (readonly [name: string, value: string])[];
 /** Between a head and a body. */
 export const HEAD_END = Buffer.from('\r\n\r\n');
 
-/** Largest head of a message that is taken, bytes. The API server itself takes 1 MiB. */
-export const HEAD_LIMIT_BYTES = 64 * 1024;
+/** Largest head of a request that is taken, bytes: as much as the API server takes. */
+export const HEAD_LIMIT_BYTES = 1024 * 1024;
+/** Largest head of an answer that is taken, bytes: servers say little in it. */
+export const ANSWER_HEAD_LIMIT_BYTES = 64 * 1024;
+/** Headers of one message. */
+export const HEADERS_MAX = 10_000;
+/** What the agent's own headers may add to a request of a caller, bytes; Go's server takes as much more. */
+const OWN_HEADERS_BYTES = 4 * 1024;
 
 export interface RequestHead {
   readonly method: string;
@@ -45,7 +51,10 @@ const TEXT = /^[\t\x20-\x7e\x80-\xff]*$/;
 const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP\/1\.([01])$/;
 const STATUS_LINE = /^HTTP\/1\.[01] ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?$/;
 
-/** @throws AgentError PROXY_REQUEST_INVALID for what could be read in two ways */
+/** A head is longer than anybody takes: 431 (RFC 6585 section 5), where it is a request's. */
+export class HeadTooLarge extends Error {}
+
+/** @throws AgentError PROXY_REQUEST_INVALID for what could be read in two ways, PROXY_HEAD_TOO_LARGE */
 export function encodeRequestHead(method: string, target: string, headers: HeaderList): Buffer {
   if (!TOKEN.test(method) || !TARGET.test(target)) {
     throw new AgentError(
@@ -53,7 +62,14 @@ export function encodeRequestHead(method: string, target: string, headers: Heade
       'The method or the path has forbidden characters',
     );
   }
-  return encodeLines(`${method} ${target} HTTP/1.1`, headers);
+  const head = encodeLines(`${method} ${target} HTTP/1.1`, headers);
+  if (headers.length > HEADERS_MAX || head.length > HEAD_LIMIT_BYTES + OWN_HEADERS_BYTES) {
+    throw new AgentError(
+      'PROXY_HEAD_TOO_LARGE',
+      `The head of the request is longer than ${HEAD_LIMIT_BYTES} bytes or ${HEADERS_MAX} headers`,
+    );
+  }
+  return head;
 }
 
 /** @throws AgentError PROXY_REQUEST_INVALID for what could be read in two ways */
@@ -80,9 +96,18 @@ export function encodeLines(firstLine: string, fields: HeaderList): Buffer {
   return Buffer.from(`${text}\r\n`, 'latin1');
 }
 
-/** @param head what is before the empty line, as Latin-1. @throws Error that says what cannot be read */
+/** @returns the first line and those of the headers. @throws HeadTooLarge */
+function linesOf(head: string): readonly string[] {
+  const lines = head.split('\r\n', HEADERS_MAX + 2);
+  if (lines.length > HEADERS_MAX + 1) {
+    throw new HeadTooLarge(`it has more than ${HEADERS_MAX} headers`);
+  }
+  return lines;
+}
+
+/** @param head what is before the empty line, as Latin-1. @throws HeadTooLarge, Error that says what cannot be read */
 export function parseRequestHead(head: string): RequestHead {
-  const lines = head.split('\r\n');
+  const lines = linesOf(head);
   const [, method, target, minorVersion] = REQUEST_LINE.exec(lines[0] ?? '') ?? [];
   if (method === undefined || target === undefined) {
     throw new Error('its first line is not one of HTTP/1.1');
@@ -95,9 +120,9 @@ export function parseRequestHead(head: string): RequestHead {
   };
 }
 
-/** @param head what is before the empty line, as Latin-1. @throws Error that says what cannot be read */
+/** @param head what is before the empty line, as Latin-1. @throws HeadTooLarge, Error that says what cannot be read */
 export function parseResponseHead(head: string): ResponseHead {
-  const lines = head.split('\r\n');
+  const lines = linesOf(head);
   const match = STATUS_LINE.exec(lines[0] ?? '');
   if (match === null) {
     throw new Error('its first line is not one of HTTP/1.1');

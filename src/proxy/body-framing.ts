@@ -1,7 +1,6 @@
 /** Where the body of a message ends (RFC 9112 section 6), and its bytes without the framing. */
 import { AgentError } from '../core/errors.ts';
 import {
-  HEAD_LIMIT_BYTES,
   type HeaderList,
   parseHeaderLine,
   type ResponseHead,
@@ -13,6 +12,8 @@ import { joinSmallChunks } from './small-chunks.ts';
 
 /** Longest line that announces a chunk, bytes: a size in hex and perhaps extensions. */
 const CHUNK_LINE_LIMIT_BYTES = 4_096;
+/** Fields behind the last chunk, bytes: few have any. */
+const TRAILERS_LIMIT_BYTES = 64 * 1024;
 
 const LENGTH = /^\d{1,15}$/;
 
@@ -167,7 +168,7 @@ function chunkedReader(): BodyReader {
           at = joined.end;
           continue;
         }
-        const limit = state === 'trailers' ? HEAD_LIMIT_BYTES : CHUNK_LINE_LIMIT_BYTES;
+        const limit = state === 'trailers' ? TRAILERS_LIMIT_BYTES : CHUNK_LINE_LIMIT_BYTES;
         const { end, done } = readLine(bytes, at, limit);
         at = end;
         if (!done) {
@@ -187,7 +188,7 @@ function chunkedReader(): BodyReader {
           return bytes.subarray(at);
         } else {
           trailerBytes += text.length;
-          if (trailerBytes > HEAD_LIMIT_BYTES) {
+          if (trailerBytes > TRAILERS_LIMIT_BYTES) {
             throw new Error('its trailers are too long');
           }
           trailers.push(parseHeaderLine(text));

@@ -5,6 +5,7 @@ import { RETRY_AFTER_SECONDS } from './admission.ts';
 
 const STATUS_BY_CODE: Readonly<Partial<Record<ErrorCode, readonly [number, string]>>> = {
   PROXY_REQUEST_INVALID: [400, 'BadRequest'],
+  PROXY_HEAD_TOO_LARGE: [431, 'RequestHeaderFieldsTooLarge'],
   POLICY_DENIED: [403, 'Forbidden'],
   TOO_MANY_REQUESTS: [429, 'TooManyRequests'],
   KUBERNETES_API: [503, 'ServiceUnavailable'],

@@ -7,7 +7,13 @@ import type { Socket } from 'bun';
 import { AgentError } from '../core/errors.ts';
 import { troubleOf } from '../core/trouble.ts';
 import { HeadBuffer } from '../protocol/head-buffer.ts';
-import { type HeaderList, parseResponseHead, singleHeader } from '../protocol/http-head.ts';
+import type { HeadRoom } from '../protocol/head-room.ts';
+import {
+  ANSWER_HEAD_LIMIT_BYTES,
+  type HeaderList,
+  parseResponseHead,
+  singleHeader,
+} from '../protocol/http-head.ts';
 import { type BodyReader, type BodySink, responseBodyReader } from './body-framing.ts';
 import type { Exchange, ExchangeSink } from './exchange.ts';
 
@@ -18,6 +24,8 @@ const ANSWER_SILENCE_MS_MAX = 120_000;
 export interface ConnectionOwner {
   /** Monotonic ms. */
   now(): number;
+  /** Of all connections. */
+  readonly headRoom: HeadRoom;
   /** The exchange is over and another one may begin. */
   idle(connection: UpstreamConnection): void;
   closed(connection: UpstreamConnection): void;
@@ -91,7 +99,7 @@ export class UpstreamConnection {
   #running: RunningExchange | undefined;
   #used = false;
   #open = true;
-  readonly #head = new HeadBuffer();
+  readonly #head: HeadBuffer;
   #unsent: Uint8Array[] = [];
   /** When something was last sent of a request whose answer has not begun. */
   #waitingSince: number | undefined;
@@ -99,6 +107,7 @@ export class UpstreamConnection {
   constructor(socket: Socket, owner: ConnectionOwner) {
     this.socket = socket;
     this.#owner = owner;
+    this.#head = new HeadBuffer(owner.headRoom, ANSWER_HEAD_LIMIT_BYTES);
   }
 
   /** Whether it has carried an exchange: the server may have closed it while it was idle. */
@@ -215,6 +224,7 @@ export class UpstreamConnection {
   #close(): void {
     if (this.#open) {
       this.#open = false;
+      this.#head.release();
       this.#owner.closed(this);
     }
   }
@@ -251,13 +261,14 @@ export class UpstreamConnection {
   /** @returns the bytes behind a head, undefined while it is not whole */
   #takeHead(exchange: RunningExchange, bytes: Buffer): Buffer | undefined {
     const taken = this.#head.take(bytes);
-    if (taken === 'too long') {
-      throw new Error('its head is too long');
-    }
     if (taken === 'not whole') {
       return undefined;
     }
+    if (typeof taken === 'string') {
+      throw new Error(taken === 'too long' ? 'its head is too long' : 'its head is too long now');
+    }
     const head = parseResponseHead(taken.head);
+    this.#head.release(); // An answer's head goes on at once.
     // A 1xx is only news of the head to come (RFC 9110 section 15.2), but for the one of upgrades.
     if (head.status === 101) {
       this.#waitingSince = undefined;

@@ -1,6 +1,7 @@
 /** Connections to the API server and to applications, kept for the next request. */
 import { AgentError } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
+import { headRoom } from '../protocol/head-room.ts';
 import type { ConnectionOwner, UpstreamConnection } from './upstream-connection.ts';
 import { connectUpstream, type UpstreamAddress } from './upstream-dial.ts';
 
@@ -54,6 +55,7 @@ export function upstreamPool(deps: { readonly clock: Clock }): UpstreamPool {
 
   const owner: ConnectionOwner = {
     now: () => clock.monotonic(),
+    headRoom: headRoom(),
     idle: (connection) => {
       const address = open.get(connection);
       if (address === undefined) {

@@ -7,6 +7,7 @@ import type { Socket } from 'bun';
 import { AgentError } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
+import { headRoom } from '../protocol/head-room.ts';
 import { type RequestHead, singleHeader } from '../protocol/http-head.ts';
 import { type ForwardDeps, forward } from '../proxy/forward.ts';
 import { Connection, type ConnectionDeps, type Refusal } from './http1/connection.ts';
@@ -62,6 +63,7 @@ export function connectionDeps(
   return {
     idle,
     now: () => deps.clock.monotonic(),
+    headRoom: headRoom(),
     admit: (head) => refusalOf(deps, head),
     malformed: (status, message) => refusal(status, 'BadRequest', 'PROXY_REQUEST_INVALID', message),
     begin: (head, sink) => {

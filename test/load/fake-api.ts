@@ -1,4 +1,6 @@
 /** An API server in the same process, behind real connections of the proxy over sockets without a network. */
+
+import { headRoom } from '../../src/protocol/head-room.ts';
 import type { UpstreamConnection as Upstream } from '../../src/proxy/upstream-connection.ts';
 import { UpstreamConnection } from '../../src/proxy/upstream-connection.ts';
 import type { UpstreamPool } from '../../src/proxy/upstream-pool.ts';
@@ -64,6 +66,7 @@ export class FakeApi {
     const { socket } = served;
     const connection = new UpstreamConnection(socket as never, {
       now: this.#now,
+      headRoom: headRoom(),
       idle: (idle) => void this.#idle.push(idle),
       closed: (closed) => {
         this.#connections.delete(closed);

@@ -191,7 +191,9 @@ test.each([
   ['a length with a sign', post('/proxy/x', 'Content-Length: +3'), 400],
   ['an unknown coding', post('/proxy/x', 'Transfer-Encoding: gzip, chunked'), 400],
   ['a path with a control character', doorRequest('/proxy/\x01', TOKEN), 400],
-  ['a head without an end', `GET /proxy/x HTTP/1.1\r\nX: ${'a'.repeat(70_000)}`, 431],
+  ['a head without an end', `GET /proxy/x HTTP/1.1\r\nX: ${'a'.repeat(MIB)}`, 431],
+  ['a head that is too long', doorRequest('/proxy/x', TOKEN, `X: ${'a'.repeat(MIB)}`), 431],
+  ['a head of many lines', doorRequest('/proxy/x', TOKEN, ...Array(10_000).fill('X: y')), 431],
 ])('%s is refused, and the connection ends', async (_, bytes, status) => {
   const before = upstream.received.join('').length;
   using caller = await client();

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { connect as connectTcp } from 'node:net';
 import { connect } from 'node:tls';
+import { headRoom } from '../../src/protocol/head-room.ts';
 import { Connection } from '../../src/server/http1/connection.ts';
 import type { Listener } from '../../src/server/listener.ts';
 import { type ManualClock, manualClock } from '../support/manual-clock.ts';
@@ -136,6 +137,7 @@ test('what the system has not taken yet waits for a slow reader, however long', 
   const connection = new Connection(
     {
       ...{ now: () => now, admit: () => refusal, malformed: () => refusal, idle: () => undefined },
+      headRoom: headRoom(),
       begin: () => {
         throw new Error('Nothing is admitted');
       },

@@ -130,8 +130,8 @@ test.each([
   ],
   ['a folded header', 'GET /proxy/x HTTP/1.1\r\nHost: 127.0.0.1\r\nX: a\r\n b\r\n\r\n'],
   [
-    'a header of 1 MB',
-    `GET /proxy/x HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ${'a'.repeat(1_000_000)}\r\n\r\n`,
+    'a header of more than 1 MiB',
+    `GET /proxy/x HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ${'a'.repeat(1_100_000)}\r\n\r\n`,
   ],
   ['a space before a colon', 'GET /proxy/x HTTP/1.1\r\nHost: 127.0.0.1\r\nX : a\r\n\r\n'],
 ])('%s is refused by the parser, and nothing is passed on', async (_, bytes) => {
@@ -142,13 +142,12 @@ test.each([
 });
 
 test.each([
-  ['below /proxy', '/proxy/api/v1/pods', '/api/v1/pods'],
-  ['at the root, for `kubectl proxy`', '/api/v1/pods', '/api/v1/pods'],
+  ['below /proxy', '/proxy/api/v1/pods?limit=1', '/api/v1/pods?limit=1'],
+  ['at the root, for `kubectl proxy`', '/api/v1/pods?limit=2', '/api/v1/pods?limit=2'],
   ['a path that only begins alike', '/proxyapi', '/proxyapi'],
 ])('the API is served %s', async (_, path, target) => {
-  const before = upstream.received.join('').length;
   expect(await raw(request(path, TOKEN), 'fine')).toStartWith('HTTP/1.1 200 ');
-  expect(upstream.received.join('').slice(before)).toContain(`GET ${target} HTTP/1.1\r\n`);
+  expect(upstream.received.join('')).toContain(`GET ${target} HTTP/1.1\r\n`);
 });
 
 test.each(['http://localhost', 'https://evil.example', 'null'])(

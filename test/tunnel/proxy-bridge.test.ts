@@ -567,3 +567,25 @@ test('an answer that is too large for one message is an error that says what to 
   expect(type).toBe('proxy_error');
   expect(payload['error']).toContain('streamed');
 });
+
+test('a request of the session may have a head as large as at the doors, and none that is larger', async () => {
+  await using peer = await bridge(({ socket }, bytes) => {
+    if (bytes.endsWith('\r\n\r\n')) {
+      socket.write(okAnswer('taken'));
+    }
+  });
+  const value = 'a'.repeat(500_000);
+  const large = { ...TOKEN, 'X-One': value, 'X-Two': value };
+  const lines = Object.fromEntries(Array.from({ length: 10_001 }, (_, at) => [`X-${at}`, 'b']));
+  peer.say('proxy_request', 'taken', { path: '/x', headers: large });
+  expect((await peer.until(isOver)).payload).toMatchObject({ status: 200 });
+  expect(peer.upstream.received.join('').split('\r\n')).toContain(`X-Two: ${value}`);
+  const before = peer.upstream.received.join('').length;
+  peer.say('proxy_request', 'large', { path: '/x', headers: { ...large, 'X-Three': value } });
+  peer.say('proxy_request', 'lines', { path: '/x', headers: { ...TOKEN, ...lines } });
+  for (const id of ['large', 'lines']) {
+    const answer = await peer.until((message) => message.id === id && isOver(message));
+    expect(answer.payload['status']).toBe(431);
+  }
+  expect(peer.upstream.received.join('')).toHaveLength(before);
+});

@@ -6,10 +6,12 @@
 import type { Socket } from 'bun';
 import { releaseBuffer } from '../../core/release-buffer.ts';
 import { troubleOf } from '../../core/trouble.ts';
-import { HeadBuffer } from '../../protocol/head-buffer.ts';
+import { HeadBuffer, type HeadTrouble } from '../../protocol/head-buffer.ts';
+import type { HeadRoom } from '../../protocol/head-room.ts';
 import {
   encodeResponseHead,
   HEAD_LIMIT_BYTES,
+  HeadTooLarge,
   parseRequestHead,
   type RequestHead,
 } from '../../protocol/http-head.ts';
@@ -28,6 +30,11 @@ const KEEP_ALIVE_MS = 120_000;
 
 const BREAK = '\r\n';
 
+const HEAD_TROUBLES: Readonly<Record<HeadTrouble, string>> = {
+  'too long': `its head is longer than ${HEAD_LIMIT_BYTES} bytes`,
+  'no room': 'its head is large, and so are those of too many others now; try again',
+};
+
 /** Why a request is not looked at any further. */
 export interface Refusal {
   readonly status: number;
@@ -42,6 +49,8 @@ export interface ConnectionDeps {
   /** Tells the sink nothing before it has returned. @throws Error for a request that cannot be read */
   readonly begin: (head: RequestHead, sink: ExchangeSink) => ProxyCall;
   readonly malformed: (status: number, message: string) => Refusal;
+  /** Of all connections of the door. */
+  readonly headRoom: HeadRoom;
   /** It may have become idle. */
   readonly idle: () => void;
 }
@@ -57,7 +66,7 @@ export class Connection implements ExchangeOwner {
   readonly #deps: ConnectionDeps;
   readonly #socket: ConnectionSocket;
   #exchange: Exchange | undefined;
-  readonly #head = new HeadBuffer();
+  readonly #head: HeadBuffer;
   /** Came while an answer was under way; the socket is paused meanwhile. */
   #ahead: Buffer | undefined;
   #isEnding = false;
@@ -69,6 +78,7 @@ export class Connection implements ExchangeOwner {
     this.#deps = deps;
     this.#socket = socket;
     this.output = new SocketOutput(socket);
+    this.#head = new HeadBuffer(deps.headRoom);
     this.#since = deps.now();
   }
 
@@ -120,7 +130,7 @@ export class Connection implements ExchangeOwner {
         rest = this.#take(rest);
       }
     } catch (thrown) {
-      this.#refuseMalformed(400, troubleOf(thrown));
+      this.#refuseMalformed(thrown instanceof HeadTooLarge ? 431 : 400, troubleOf(thrown));
     }
   }
 
@@ -136,6 +146,7 @@ export class Connection implements ExchangeOwner {
     const cut = this.#exchange;
     this.#exchange = undefined;
     this.#isEnding = true;
+    this.#head.release();
     cut?.abort();
     this.#deps.idle();
   }
@@ -195,9 +206,9 @@ export class Connection implements ExchangeOwner {
     if (taken === 'not whole') {
       return undefined;
     }
-    if (taken === 'too long') {
+    if (typeof taken === 'string') {
       releaseBuffer(bytes);
-      this.#refuseMalformed(431, `its head is longer than ${HEAD_LIMIT_BYTES} bytes`);
+      this.#refuseMalformed(431, HEAD_TROUBLES[taken]);
       return undefined;
     }
     // One empty line before a request is to be overlooked (RFC 9112 section 2.2).
@@ -221,6 +232,7 @@ export class Connection implements ExchangeOwner {
 
   #next(done: Exchange): void {
     this.#exchange = undefined;
+    this.#head.release();
     if (done.isLastOne) {
       this.#end();
     } else {
@@ -259,6 +271,7 @@ export class Connection implements ExchangeOwner {
   #end(): void {
     this.#isEnding = true;
     this.#exchange = undefined; // Its answer is whole.
+    this.#head.release();
     this.#ahead = undefined;
     this.#within(RECEIVE_MS_MAX);
     this.#socket.resume();
