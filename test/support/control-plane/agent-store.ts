@@ -111,6 +111,17 @@ export class AgentStore {
     return known;
   }
 
+  /** It announced `supports_flow_control`, or has registered by REST only, where nothing is announced. */
+  isWindowed(agentId: string): boolean {
+    const found = this.#database
+      .query<{ flag: number | null }, [string]>(
+        `SELECT json_extract(registration, '$.features.supports_flow_control') AS flag
+         FROM agents WHERE id = ?`,
+      )
+      .get(agentId);
+    return found?.flag !== 0;
+  }
+
   #storedServiceToken(agentId: string): string | undefined {
     return (
       this.#database

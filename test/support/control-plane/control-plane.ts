@@ -59,8 +59,12 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
   };
   const faults = createFaults();
   const links = new AgentLinks();
-  const plane = proxyPlane((agentId) => store.serviceToken(agentId));
   const dialect = Dialect.parse(options.dialect ?? {});
+  const plane = proxyPlane({
+    serviceToken: (agentId) => store.serviceToken(agentId),
+    isWindowed: (agentId) => dialect.extension && store.isWindowed(agentId),
+    problem: (agentId, text) => store.problem(agentId, text),
+  });
   const host = options.listen?.hostname ?? LOOPBACK.hostname;
   const secure = options.tls === undefined ? '' : 's';
   const authority = () => `${host}:${port()}`;

@@ -1,4 +1,5 @@
 /** Requests to the clusters of agents, through their sessions: the peer of the agent's proxy bridge. */
+import { gunzipSync } from 'node:zlib';
 import { z } from 'zod';
 import {
   PROXY_CHUNK_BYTES,
@@ -8,6 +9,7 @@ import {
   ProxyWindowPayload,
 } from '../../../src/protocol/proxy-messages.ts';
 import type { AgentLink, DataPlanePeer } from './agent-link.ts';
+import { readBinaryAnswer } from './binary-answer.ts';
 import { wholeAnswer } from './whole-answer.ts';
 
 /** `proxy_error` and `proxy_response_abort`; `code` is one of docs/TROUBLESHOOTING.md. */
@@ -61,18 +63,26 @@ const TYPES = [
   ...['proxy_response_abort', 'proxy_error', 'proxy_window'],
 ];
 
-/** @param serviceToken what an agent gave at its registration */
-export function proxyPlane(serviceToken: (agentId: string) => string | undefined): ProxyPlane {
+export interface ProxyPlaneDeps {
+  /** What an agent gave at its registration. */
+  readonly serviceToken: (agentId: string) => string | undefined;
+  /** Both sides announced `supports_flow_control`: an agent that did not opens no window. */
+  readonly isWindowed: (agentId: string) => boolean;
+  /** An agent did something against the protocol. */
+  readonly problem: (agentId: string, text: string) => void;
+}
+
+export function proxyPlane(deps: ProxyPlaneDeps): ProxyPlane {
   const sessions = new Map<string, Session>();
   return {
     types: TYPES,
     attach: (link) => {
-      const session = new Session(link, serviceToken);
+      const session = new Session(link, deps);
       sessions.set(link.agentId, session);
       return {
         message: ({ type, request_id, payload }) =>
           session.message(type, request_id ?? '', payload ?? {}),
-        binary: () => undefined,
+        binary: (data) => session.binary(data),
         close: () => {
           if (sessions.get(link.agentId) === session) {
             sessions.delete(link.agentId);
@@ -87,26 +97,31 @@ export function proxyPlane(serviceToken: (agentId: string) => string | undefined
 
 class Session {
   readonly #link: AgentLink;
-  readonly #serviceToken: (agentId: string) => string | undefined;
+  readonly #deps: ProxyPlaneDeps;
+  readonly #windowed: boolean;
   readonly #calls = new Map<string, Call>();
   #next = 1;
 
-  constructor(link: AgentLink, serviceToken: (agentId: string) => string | undefined) {
+  constructor(link: AgentLink, deps: ProxyPlaneDeps) {
     this.#link = link;
-    this.#serviceToken = serviceToken;
+    this.#deps = deps;
+    this.#windowed = deps.isWindowed(link.agentId);
   }
 
   request(request: ClusterRequest, answer: ClusterAnswer): ClusterCall {
     const id = `p${this.#next}`;
     this.#next += 1;
-    const call = new Call(this.#link, id, request.upgrade, answer, () => this.#calls.delete(id));
+    const call = new Call(
+      { link: this.#link, id, answer, over: () => this.#calls.delete(id) },
+      { upgrade: request.upgrade, windowed: this.#windowed },
+    );
     this.#calls.set(id, call);
     const { Authorization: _, authorization: __, ...headers } = request.headers;
     const payload = {
       ...{ method: request.method, path: request.path, query: request.query },
       headers: {
         ...headers,
-        Authorization: [`Bearer ${this.#serviceToken(this.#link.agentId) ?? ''}`],
+        Authorization: [`Bearer ${this.#deps.serviceToken(this.#link.agentId) ?? ''}`],
       },
       supports_response_streaming: true,
       ...(request.hasBody ? { use_streaming: true } : {}),
@@ -122,8 +137,9 @@ class Session {
     const call = this.#calls.get(id);
     switch (type) {
       case 'proxy_response': {
-        const { status, headers, body = '' } = wholeAnswer(payload);
-        call?.whole(status, headers ?? {}, Buffer.from(body, 'base64'));
+        const { status, headers, body = '', encoding } = wholeAnswer(payload);
+        const bytes = Buffer.from(body, 'base64');
+        call?.whole(status, headers ?? {}, encoding === 'gzip' ? gunzipSync(bytes) : bytes);
         break;
       }
       case 'proxy_response_header': {
@@ -147,6 +163,16 @@ class Session {
     }
   }
 
+  /** A large answer of an agent without yamux. */
+  binary(data: Uint8Array): void {
+    try {
+      const { id, status, headers, body } = readBinaryAnswer(data);
+      this.#calls.get(id)?.whole(status, headers, body);
+    } catch (thrown) {
+      this.#deps.problem(this.#link.agentId, `a binary message: ${thrown}`);
+    }
+  }
+
   close(): void {
     for (const call of [...this.#calls.values()]) {
       call.fail('the agent lost its connection');
@@ -158,11 +184,13 @@ class Call implements ClusterCall {
   readonly #link: AgentLink;
   readonly #id: string;
   readonly #upgrade: boolean;
+  readonly #windowed: boolean;
   readonly #answer: ClusterAnswer;
   readonly #over: () => void;
   #isOver = false;
+  #hasHead = false;
   /** Body bytes that the agent still takes. */
-  #windowBytes = PROXY_WINDOW_BYTES;
+  #windowBytes: number;
   #unsent: Buffer[] = [];
   #requestWhole = false;
   /** Bytes of the answer that were passed on, and that the reader has not taken yet. */
@@ -170,17 +198,21 @@ class Call implements ClusterCall {
   #heldBytes = 0;
 
   constructor(
-    link: AgentLink,
-    id: string,
-    upgrade: boolean,
-    answer: ClusterAnswer,
-    over: () => void,
+    ends: {
+      readonly link: AgentLink;
+      readonly id: string;
+      readonly answer: ClusterAnswer;
+      readonly over: () => void;
+    },
+    { upgrade, windowed }: { readonly upgrade: boolean; readonly windowed: boolean },
   ) {
-    this.#link = link;
-    this.#id = id;
+    this.#link = ends.link;
+    this.#id = ends.id;
+    this.#answer = ends.answer;
+    this.#over = ends.over;
     this.#upgrade = upgrade;
-    this.#answer = answer;
-    this.#over = over;
+    this.#windowed = windowed;
+    this.#windowBytes = windowed ? PROXY_WINDOW_BYTES : Number.POSITIVE_INFINITY;
   }
 
   write(chunk: Buffer): boolean {
@@ -207,7 +239,8 @@ class Call implements ClusterCall {
   }
 
   head(status: number, headers: Readonly<Record<string, readonly string[]>>): void {
-    this.#answer.head(status, headers);
+    this.#hasHead = true;
+    this.#answer.head(status || 200, headers); // 0 of an existing agent means 200.
   }
 
   data(chunk: Buffer): void {
@@ -219,14 +252,19 @@ class Call implements ClusterCall {
     }
   }
 
+  /** An existing agent may have ended what it has not begun. */
   end(): void {
+    if (!this.#hasHead) {
+      this.fail('the agent ended an answer without a head');
+      return;
+    }
     this.#finish();
     this.#answer.end();
   }
 
   whole(status: number, headers: Readonly<Record<string, readonly string[]>>, body: Buffer): void {
     this.#finish();
-    this.#answer.head(status, headers);
+    this.#answer.head(status || 200, headers);
     if (body.length > 0) {
       this.#answer.data(body);
     }
@@ -246,7 +284,7 @@ class Call implements ClusterCall {
   }
 
   #openWindow(): void {
-    if (this.#usedBytes >= WINDOW_STEP_BYTES && !this.#isOver) {
+    if (this.#windowed && this.#usedBytes >= WINDOW_STEP_BYTES && !this.#isOver) {
       this.#link.send('proxy_window', { bytes: this.#usedBytes }, this.#id);
       this.#usedBytes = 0;
     }

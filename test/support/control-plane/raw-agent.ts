@@ -11,6 +11,7 @@ export interface RawMessage {
 export interface RawAgent extends AsyncDisposable {
   send(type: string, payload: object, requestId?: string): void;
   sendText(text: string): void;
+  sendBinary(bytes: Uint8Array<ArrayBuffer>): void;
   /** The next message of this type that was not taken yet. */
   next(type: string): Promise<RawMessage>;
   /** Ends the connection as a machine does that loses its power. */
@@ -77,6 +78,7 @@ export async function rawAgent(
     closed,
     terminate: () => socket.terminate(),
     sendText,
+    sendBinary: (bytes) => socket.send(bytes),
     send: (type, payload, requestId) =>
       sendText(
         JSON.stringify({
