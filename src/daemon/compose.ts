@@ -94,7 +94,7 @@ export async function runDaemon(
     ...(dataPlane === undefined ? {} : { proxy: dataPlane.local }),
   };
   const server = httpServer(
-    { log, files, sources },
+    { clock, log, files, sources },
     { port: config.http.port, socketPath: paths.socket },
   );
   const session = {

@@ -7,11 +7,11 @@ import type { KubernetesClient } from '../kubernetes/client.ts';
 import type { KubernetesCredentials } from '../kubernetes/credentials.ts';
 import type { Policy, RoutePolicy } from '../policy/policy.ts';
 import { type Admission, admission } from '../proxy/admission.ts';
+import { forward } from '../proxy/forward.ts';
 import { kubernetesDestination } from '../proxy/kubernetes-destination.ts';
 import { upstreamPool } from '../proxy/upstream-pool.ts';
 import { givenLocalAuth, localAuth } from '../server/local-auth.ts';
 import { localCertificate } from '../server/local-certificate.ts';
-import { answerThroughProxy } from '../server/proxy-route.ts';
 import type { ProxySource } from '../server/routes.ts';
 import { tlsListener } from '../server/tls-listener.ts';
 import { type TunnelCounters, tunnelCounters } from '../tunnel/counters.ts';
@@ -84,8 +84,7 @@ export async function dataPlaneParts(
         certificate: certificate.certificate,
         token_file: paths.localToken,
       }),
-      answer: (request, target, client, leaving) =>
-        answerThroughProxy(local, request, target, client, leaving),
+      forward: (request, sink) => forward(local, request, sink),
     },
     remote: sessionDataPlane({
       proxy: proxyBridge({

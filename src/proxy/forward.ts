@@ -1,6 +1,6 @@
 /**
  * Carries one request to the API server and its answer back, streaming both ways. Every door uses
- * it: Bun.serve, the TLS listener, and the session with the control plane.
+ * it: the plain doors, the TLS listener, and the session with the control plane.
  */
 import { AgentError, toAgentError } from '../core/errors.ts';
 import { requireAllowed } from '../policy/policy.ts';

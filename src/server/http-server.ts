@@ -1,17 +1,16 @@
 import { AgentError } from '../core/errors.ts';
-import type { Files, Log } from '../core/ports.ts';
+import type { Clock, Files, Log } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
+import { connectionServer } from './http1/server.ts';
 import type { Listener } from './listener.ts';
-import { answer, type Door, type ServerSources } from './routes.ts';
+import { plainDoor } from './plain-door.ts';
+import type { Door, ServerSources } from './routes.ts';
 
-/** Bodies go to the proxy only, which streams them: the API server has the limits. */
-const REQUEST_BODY_LIMIT_BYTES = Number.MAX_SAFE_INTEGER;
-/** Seconds without traffic after which a connection is closed. */
-const IDLE_TIMEOUT_SECONDS = 30;
 /** The owner and the group may talk to the socket. */
 const SOCKET_MODE = 0o660;
 
 interface HttpServerDeps {
+  readonly clock: Clock;
   readonly log: Log;
   readonly files: Files;
   readonly sources: ServerSources;
@@ -30,13 +29,14 @@ export function httpServer(deps: HttpServerDeps, options: HttpServerOptions): Li
     port: () => port,
     start: async (signal) => {
       const tcp = serve(deps, signal, 'loopback', { hostname: '127.0.0.1', port: options.port });
-      port = tcp.port ?? options.port;
+      port = tcp.port;
       await deps.files.remove(options.socketPath);
       const unix = serve(deps, signal, 'socket', { unix: options.socketPath });
       // The runtime makes it 0755.
       await deps.files.changeMode(options.socketPath, SOCKET_MODE);
       deps.log.info('listening', { port, socket: options.socketPath });
-      return { done: stopWhenAsked([tcp, unix], signal) };
+      const done = Promise.all([tcp.serveUntil(signal), unix.serveUntil(signal)]);
+      return { done: done.then(() => undefined) };
     },
   };
 }
@@ -44,27 +44,12 @@ export function httpServer(deps: HttpServerDeps, options: HttpServerOptions): Li
 type Listen = { readonly hostname: string; readonly port: number } | { readonly unix: string };
 
 function serve(deps: HttpServerDeps, leaving: AbortSignal, door: Door, listen: Listen) {
-  const common = {
-    development: false as const,
-    maxRequestBodySize: REQUEST_BODY_LIMIT_BYTES,
-    fetch: (request: Request, server: Bun.Server<undefined>) =>
-      answer(deps.sources, door, request, () => server.timeout(request, 0), leaving),
-    error: (thrown: Error) => {
-      deps.log.error('a request failed', { error: thrown.message });
-      const error = { code: 'INTERNAL', message: 'The agent could not answer' };
-      return Response.json({ error }, { status: 500 });
-    },
-  };
   try {
-    return 'unix' in listen
-      ? Bun.serve({ ...common, ...listen })
-      : Bun.serve({
-          ...common,
-          ...listen,
-          // Outside of development mode Bun lets several processes share a port.
-          reusePort: false,
-          idleTimeout: IDLE_TIMEOUT_SECONDS,
-        });
+    return connectionServer(
+      deps.clock,
+      plainDoor(deps, door, leaving),
+      'unix' in listen ? listen : { ...listen, exclusive: true },
+    );
   } catch (cause) {
     const where = 'unix' in listen ? listen.unix : `127.0.0.1:${listen.port}`;
     throw new AgentError('PORT_IN_USE', `Cannot listen on ${where}: ${troubleOf(cause)}`, {
@@ -72,17 +57,4 @@ function serve(deps: HttpServerDeps, leaving: AbortSignal, door: Door, listen: L
       cause,
     });
   }
-}
-
-async function stopWhenAsked(
-  servers: readonly { stop(): Promise<void> }[],
-  signal: AbortSignal,
-): Promise<void> {
-  await new Promise<void>((resolve) => {
-    if (signal.aborted) {
-      resolve();
-    }
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-  await Promise.all(servers.map((server) => server.stop()));
 }

@@ -105,8 +105,9 @@ class Run {
     };
     const auth = { accepts: (given: string | undefined) => given === 'Bearer local' };
     const leaving = new AbortController().signal;
-    const deps = connectionDeps({ clock, auth, proxy }, leaving, () => undefined);
-    this.#connection = new Connection(deps, this.#client);
+    const deps = connectionDeps({ clock, auth, proxy }, leaving);
+    const now = () => clock.monotonic();
+    this.#connection = new Connection({ ...deps, now, idle: () => undefined }, this.#client);
     this.#client.owner = this.#connection;
   }
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { httpServer } from '../../src/server/http-server.ts';
 import { renderMetrics } from '../../src/server/metrics.ts';
@@ -23,7 +24,7 @@ async function startServer(port = 0) {
   const socketPath = join(directory.path, 'agent.sock');
   const log = memoryLog();
   const server = httpServer(
-    { log, files: systemFiles('/'), sources: SOURCES },
+    { log, clock: systemClock, files: systemFiles('/'), sources: SOURCES },
     { port, socketPath },
   );
   const stop = new AbortController();

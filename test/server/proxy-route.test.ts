@@ -1,11 +1,12 @@
 import { expect, test } from 'bun:test';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { systemRandom } from '../../src/platform/random.ts';
+import { forward } from '../../src/proxy/forward.ts';
 import { httpServer } from '../../src/server/http-server.ts';
 import { localAuth } from '../../src/server/local-auth.ts';
-import { answerThroughProxy } from '../../src/server/proxy-route.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { testProxy } from '../support/proxy-deps.ts';
 import { okAnswer, type RawConnection, rawUpstream } from '../support/raw-upstream.ts';
@@ -24,7 +25,7 @@ async function doors(onData: (connection: RawConnection, bytes: string) => void)
   const log = memoryLog();
   const server = httpServer(
     {
-      ...{ log, files },
+      ...{ log, files, clock: systemClock },
       sources: {
         version: { version: '1', commit: '' },
         ready: async () => ({ ready: true, reasons: [] }),
@@ -40,8 +41,7 @@ async function doors(onData: (connection: RawConnection, bytes: string) => void)
             certificate: '',
             token_file: tokenPath,
           }),
-          answer: (request, target, client, leaving) =>
-            answerThroughProxy(proxy.deps, request, target, client, leaving),
+          forward: (request, sink) => forward(proxy.deps, request, sink),
         },
       },
     },

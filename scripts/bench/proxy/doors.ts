@@ -8,11 +8,10 @@ import { systemClock } from '../../../src/platform/clock.ts';
 import { systemFiles } from '../../../src/platform/files.ts';
 import { systemRandom } from '../../../src/platform/random.ts';
 import { admission } from '../../../src/proxy/admission.ts';
-import type { ForwardDeps } from '../../../src/proxy/forward.ts';
+import { type ForwardDeps, forward } from '../../../src/proxy/forward.ts';
 import { upstreamPool } from '../../../src/proxy/upstream-pool.ts';
 import { httpServer } from '../../../src/server/http-server.ts';
 import { localAuth } from '../../../src/server/local-auth.ts';
-import { answerThroughProxy } from '../../../src/server/proxy-route.ts';
 import { selfSignedCertificate } from '../../../src/server/self-signed-certificate.ts';
 import { tlsListener } from '../../../src/server/tls-listener.ts';
 import { STANDARD_POLICY } from '../../../test/support/standard-policy.ts';
@@ -47,7 +46,7 @@ const certificate = selfSignedCertificate({
 });
 const http = httpServer(
   {
-    ...{ log, files },
+    ...{ log, files, clock: systemClock },
     sources: {
       version: { version: '', commit: '' },
       ready: async () => ({ ready: true, reasons: [] }),
@@ -59,8 +58,7 @@ const http = httpServer(
       proxy: {
         auth,
         access: () => ({ server: '', certificate: '', token_file: tokenFile }),
-        answer: (request, target, client, leaving) =>
-          answerThroughProxy(proxy, request, target, client, leaving),
+        forward: (request, sink) => forward(proxy, request, sink),
       },
     },
   },

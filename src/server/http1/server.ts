@@ -1,0 +1,111 @@
+/** The connections of one door: opened, looked at for what takes too long, and ended in order. */
+import type { Socket, TCPSocketListenOptions, UnixSocketOptions } from 'bun';
+import type { Clock } from '../../core/ports.ts';
+import { Connection, type ConnectionDeps } from './connection.ts';
+
+/** How often connections are looked at for what takes too long, ms. */
+const CHECK_INTERVAL_MS = 2_000;
+/** At the stop: how long requests and streams under way may go on, ms. */
+const DRAIN_MS = 5_000;
+/** Connections at once. */
+const CONNECTIONS_MAX = 3_000;
+
+type Address =
+  | Omit<TCPSocketListenOptions<Connection>, 'socket'>
+  | Omit<UnixSocketOptions<Connection>, 'socket'>;
+
+export interface ConnectionServer {
+  /** 0 of a Unix socket. */
+  readonly port: number;
+  /** Serves until then, and resolves when the last connection is at its end. */
+  serveUntil(signal: AbortSignal): Promise<void>;
+}
+
+/** @throws Error at once when it cannot listen */
+export function connectionServer(
+  clock: Clock,
+  deps: Omit<ConnectionDeps, 'idle' | 'now'>,
+  address: Address,
+): ConnectionServer {
+  const connections = new Set<Connection>();
+  const idle = signalOfIdleness(connections);
+  const own: ConnectionDeps = { ...deps, idle: idle.check, now: () => clock.monotonic() };
+  const handlers = {
+    open: (socket: Socket<Connection>) => {
+      socket.data = new Connection(own, socket);
+      connections.add(socket.data);
+      socket.setNoDelay(true);
+      if (connections.size > CONNECTIONS_MAX) {
+        socket.terminate();
+      }
+    },
+    // Without it `open` comes only behind TLS, and nobody would count or end those without any.
+    handshake: () => undefined,
+    data: (socket: Socket<Connection>, bytes: Buffer) => socket.data.received(bytes),
+    drain: (socket: Socket<Connection>) => socket.data.drained(),
+    close: (socket: Socket<Connection>) => {
+      connections.delete(socket.data);
+      socket.data.closed();
+    },
+    error: (socket: Socket<Connection>) => socket.data.destroy(),
+  };
+  const server =
+    'unix' in address
+      ? Bun.listen<Connection>({ ...address, socket: handlers })
+      : Bun.listen<Connection>({ ...address, socket: handlers });
+  return {
+    port: 'port' in server ? server.port : 0,
+    serveUntil: (signal) => serveUntilAsked(clock, server, connections, idle, signal),
+  };
+}
+
+interface Idleness {
+  /** To be called whenever a connection may have become idle, or is gone. */
+  check(): void;
+  whenIdle(): Promise<void>;
+}
+
+function signalOfIdleness(connections: ReadonlySet<Connection>): Idleness {
+  const isIdle = () => ![...connections].some((each) => each.isBusy);
+  let told: (() => void) | undefined;
+  return {
+    check: () => {
+      if (told !== undefined && isIdle()) {
+        told();
+      }
+    },
+    whenIdle: () =>
+      new Promise((resolve) => {
+        told = resolve;
+        if (isIdle()) {
+          resolve();
+        }
+      }),
+  };
+}
+
+async function serveUntilAsked(
+  clock: Clock,
+  server: { stop(): void },
+  connections: ReadonlySet<Connection>,
+  idle: Idleness,
+  signal: AbortSignal,
+): Promise<void> {
+  while (await clock.sleep(CHECK_INTERVAL_MS, signal)) {
+    for (const connection of [...connections]) {
+      connection.checkTime();
+    }
+  }
+  server.stop();
+  for (const connection of [...connections]) {
+    connection.leave();
+  }
+  const inTime = new AbortController();
+  await Promise.race([idle.whenIdle(), clock.sleep(DRAIN_MS, inTime.signal)]);
+  inTime.abort();
+  for (const connection of [...connections]) {
+    if (connection.isBusy) {
+      connection.destroy(); // The others have been ended in order.
+    }
+  }
+}

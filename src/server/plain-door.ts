@@ -1,0 +1,147 @@
+/** The doors without TLS, on 127.0.0.1 and on the socket: the agent's own answers, and plain requests to the API. */
+import { STATUS_CODES } from 'node:http';
+import { toAgentError } from '../core/errors.ts';
+import type { Log } from '../core/ports.ts';
+import { troubleOf } from '../core/trouble.ts';
+import { headRoom } from '../protocol/head-room.ts';
+import { type RequestHead, singleHeader } from '../protocol/http-head.ts';
+import type { ExchangeSink } from '../proxy/exchange.ts';
+import type { ProxyCall } from '../proxy/proxy-call.ts';
+import { asksForUpgrade } from '../proxy/request-headers.ts';
+import type { ConnectionDeps, Refusal } from './http1/connection.ts';
+import { foreignReason } from './own-host.ts';
+import { answer, type Door, type ServerSources } from './routes.ts';
+
+const PREFIX = '/proxy';
+/** Of the caller's program, for fair turns: characters of its name. */
+const CLIENT_NAME_LENGTH_MAX = 64;
+
+interface PlainDoorDeps {
+  readonly log: Log;
+  readonly sources: ServerSources;
+}
+
+/** @param leaving aborted when the door closes */
+export function plainDoor(
+  deps: PlainDoorDeps,
+  door: Door,
+  leaving: AbortSignal,
+): Omit<ConnectionDeps, 'idle' | 'now'> {
+  const { proxy } = deps.sources;
+  return {
+    headRoom: headRoom(),
+    admit: (head) => refusalOf(deps.sources, door, head),
+    malformed: (status, message) => refusal(status, 'PROXY_REQUEST_INVALID', message),
+    begin: (head, sink) => {
+      const target = targetOf(head);
+      if (proxy === undefined || !isOfProxy(target)) {
+        return answerHere(deps, door, { method: head.method, path: pathOf(target) }, sink);
+      }
+      const { method, headers } = head;
+      const program = (singleHeader(headers, 'user-agent') ?? '').split('/')[0] ?? '';
+      const client = `${door}:${program.slice(0, CLIENT_NAME_LENGTH_MAX)}`;
+      const asked = { method, target: target.slice(PREFIX.length), headers, client, leaving };
+      return proxy.forward(asked, sink);
+    },
+  };
+}
+
+function isOfProxy(target: string): boolean {
+  return target.startsWith(`${PREFIX}/`);
+}
+
+/** Without the scheme and the host that clients of a proxy write before it (RFC 9112 section 3.2.2). */
+function targetOf({ target }: RequestHead): string {
+  if (target.startsWith('/')) {
+    return target;
+  }
+  const path = target.indexOf('/', target.indexOf('://') + '://'.length);
+  return path === -1 ? '/' : target.slice(path);
+}
+
+/** Without query and dots: for what is looked up here, and goes nowhere. */
+function pathOf(target: string): string {
+  return URL.canParse(`http://agent${target}`) ? new URL(`http://agent${target}`).pathname : target;
+}
+
+/** What must be true before anything of a request is looked at. */
+function refusalOf(sources: ServerSources, door: Door, head: RequestHead): Refusal | undefined {
+  const { proxy } = sources;
+  const accepts = () => proxy?.auth.accepts(singleHeader(head.headers, 'authorization')) === true;
+  if (door === 'loopback') {
+    const host = singleHeader(head.headers, 'host');
+    const origin = singleHeader(head.headers, 'origin');
+    // Most callers are no browsers: only with an Origin does the token matter here.
+    const hasToken = origin !== undefined && accepts();
+    const foreign = foreignReason({ host, origin, hasToken }, 'http');
+    if (foreign !== undefined) {
+      return refusal(403, foreign.code, foreign.message);
+    }
+  }
+  const target = targetOf(head);
+  return proxy !== undefined && isOfProxy(target)
+    ? refusalOfProxy(door, { head, target }, accepts)
+    : undefined;
+}
+
+/** The socket is for those who may anyway; on loopback everybody knocks, so a token is asked for. */
+function refusalOfProxy(
+  door: Door,
+  { head, target }: { readonly head: RequestHead; readonly target: string },
+  accepts: () => boolean,
+): Refusal | undefined {
+  if (door === 'loopback' && !accepts()) {
+    const message = 'A local token is needed; it stands in /run/pipeops-agent/local-token';
+    return refusal(401, 'LOCAL_TOKEN_REJECTED', message);
+  }
+  if (asksForUpgrade(head.headers)) {
+    const message = 'Upgrades go to the TLS listener: pipeops-agent kubeconfig --local';
+    return refusal(421, 'USAGE', message);
+  }
+  if (target.includes('#')) {
+    // A request has none (RFC 9112 section 3.2), and what stands behind it would be left out.
+    const message = 'The address has a "#"; escape it as %23';
+    return refusal(400, 'PROXY_REQUEST_INVALID', message);
+  }
+  return undefined;
+}
+
+function refusal(status: number, code: string, message: string): Refusal {
+  return { status, body: JSON.stringify({ error: { code, message } }) };
+}
+
+/** Bodies of requests are of no use here, and read to their end. */
+function answerHere(
+  { log, sources }: PlainDoorDeps,
+  door: Door,
+  request: { readonly method: string; readonly path: string },
+  sink: ExchangeSink,
+): ProxyCall {
+  const gone = new AbortController();
+  const tell = async (response: Response) => {
+    const body = Buffer.from(await response.arrayBuffer());
+    if (gone.signal.aborted) {
+      return;
+    }
+    const { status } = response;
+    const headers = [...response.headers, ['Content-Length', String(body.length)] as const];
+    sink.head({ status, reason: STATUS_CODES[status] ?? '', headers });
+    sink.data(body);
+    sink.end([]);
+  };
+  answer(sources, door, request, gone.signal)
+    .catch((thrown: unknown) => {
+      log.error('a request failed', { error: troubleOf(thrown) });
+      const error = { code: 'INTERNAL', message: 'The agent could not answer' };
+      return Response.json({ error }, { status: 500 });
+    })
+    .then(tell)
+    .catch((thrown: unknown) => sink.fail(toAgentError(thrown)));
+  return {
+    write: () => true,
+    endRequest: () => undefined,
+    pause: () => undefined,
+    resume: () => undefined,
+    abort: () => gone.abort(),
+  };
+}
