@@ -60,6 +60,7 @@ export function startAgent(
       (await isActive(deps, UNIT_NAME)),
     apply: async () => {
       await systemctl(deps, 'enable', '--quiet', UNIT_NAME);
+      await watch.begin();
       try {
         await restart(deps, watch);
       } catch (thrown) {
