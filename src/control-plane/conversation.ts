@@ -6,7 +6,13 @@ import { childSignal } from './deadline.ts';
 import { dispatcher, type Live } from './dispatcher.ts';
 import { heartbeatPayload, heartbeats } from './heartbeat.ts';
 import type { Pace } from './pace.ts';
-import type { AttachedDataPlane, DataPlane, SessionLink, StatusSource } from './ports.ts';
+import type {
+  AttachedDataPlane,
+  DataPlane,
+  IsLeaving,
+  SessionLink,
+  StatusSource,
+} from './ports.ts';
 import { registrationWait } from './registration.ts';
 import type { ServiceTokens } from './service-token.ts';
 import type { SessionState } from './session-state.ts';
@@ -27,6 +33,7 @@ export interface ConversationDeps extends CommandChannelDeps {
   readonly tokens: ServiceTokens;
   readonly status: StatusSource;
   readonly dataPlane: DataPlane | undefined;
+  readonly isLeaving: IsLeaving;
 }
 
 export interface ConversationOptions {
@@ -102,6 +109,9 @@ export function conversation(deps: ConversationDeps, options: ConversationOption
           live.commands?.run(inner),
           live.reporter?.run(inner),
         ]);
+        if (signal.aborted && (await deps.isLeaving())) {
+          live.heartbeats.sayGoodbye();
+        }
         if (live.plane !== undefined && signal.aborted) {
           await drained(deps.clock, connection, live.plane);
         }

@@ -16,6 +16,8 @@ export interface Heartbeats {
   /** The peer acknowledged one. */
   acknowledged(): void;
   run(signal: AbortSignal): Promise<void>;
+  /** The last one of a machine that leaves for good. */
+  sayGoodbye(): void;
 }
 
 /** The first one at once, then at the pace of the control plane. */
@@ -44,6 +46,13 @@ export function heartbeats(
         unanswered = unanswered === undefined ? undefined : unanswered + 1;
         await deps.clock.sleep(deps.pace.heartbeatMs(), signal);
       }
+    },
+    sayGoodbye: () => {
+      connection.send('heartbeat', {
+        ...payload(),
+        status: 'disconnected',
+        tunnel_status: 'disconnected',
+      });
     },
   };
 }

@@ -32,6 +32,9 @@ export interface ProgressFeed {
   whenProgress(signal: AbortSignal): Promise<void>;
 }
 
+/** Whether this stop is for good, so that the last heartbeat says so; asked at the end of a session. */
+export type IsLeaving = () => Promise<boolean>;
+
 /** The state of the cluster for reports. */
 export interface StatusSource {
   /** The seed's ClusterStatus as JSON text in pieces: a large one never blocks. */

@@ -1,17 +1,19 @@
 import { type AgentError, expectedError } from '../core/errors.ts';
 import type { Clock, Log, Random } from '../core/ports.ts';
 import type { Heartbeat, Registration } from '../protocol/rest.ts';
-import { childSignal } from './deadline.ts';
+import { childSignal, withDeadline } from './deadline.ts';
 import { retryPolicy } from './endpoint-policy.ts';
 import { limitedLog } from './limited-log.ts';
 import type { Pace } from './pace.ts';
-import type { StatusSource } from './ports.ts';
+import type { IsLeaving, StatusSource } from './ports.ts';
 import type { RestClient } from './rest-client.ts';
 import { type RestCommandsDeps, restCommandLoop, restResultLoop } from './rest-commands.ts';
 import type { SessionState } from './session-state.ts';
 
 /** What a control plane does not offer (404) is asked for again after this. */
 const NOT_OFFERED_MS = 3_600_000;
+/** The machine waits no longer with its leave. */
+const GOODBYE_TIMEOUT_MS = 2_000;
 
 export interface RestSessionDeps extends RestCommandsDeps {
   readonly clock: Clock;
@@ -23,6 +25,7 @@ export interface RestSessionDeps extends RestCommandsDeps {
   readonly status: StatusSource;
   readonly registration: () => Registration;
   readonly heartbeat: () => Heartbeat;
+  readonly isLeaving: IsLeaving;
 }
 
 export interface RestSessionOptions {
@@ -69,7 +72,26 @@ export async function restSession(
     }
     if (!signal.aborted) {
       deps.state.registering();
+    } else if (await deps.isLeaving()) {
+      await sayGoodbye(deps);
     }
+  }
+}
+
+/** The last heartbeat of a machine that leaves for good; nothing depends on its arrival. */
+async function sayGoodbye(deps: RestSessionDeps): Promise<void> {
+  const limit = { what: 'The last heartbeat', ms: GOODBYE_TIMEOUT_MS };
+  const last: Heartbeat = { ...deps.heartbeat(), status: 'disconnected' };
+  try {
+    await withDeadline(deps.clock, limit, new AbortController().signal, (signal) =>
+      deps.client.heartbeat(last, signal),
+    );
+  } catch (thrown) {
+    const error = expectedError(thrown);
+    deps.log.info('the control plane was not told that this machine leaves', {
+      error_code: error.code,
+      error: error.message,
+    });
   }
 }
 

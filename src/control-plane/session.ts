@@ -72,9 +72,9 @@ async function run(deps: SessionDeps, options: SessionOptions, signal: AbortSign
     } finally {
       stopListening();
       life.end();
-      network.close();
+      // Not before: a machine that leaves for good says so over it.
+      await living.finally(network.close);
     }
-    await living;
     if (!signal.aborted && !isNewAccess) {
       deps.log.warn('no session for long although the control plane answers; starting all over', {
         after_seconds: REBUILD_AFTER_MS / 1_000,

@@ -101,6 +101,7 @@ export async function runDaemon(
     ...{ clock, random, files, log, env, state, access, progress, status },
     ...{ inbox: journal, outbox: journal, dataPlane, network: systemNetwork },
     memory: sessionMemory(database, config.control_plane.url),
+    leavingPath: paths.leaving,
   };
   const serverRole: Service[] = [
     live,

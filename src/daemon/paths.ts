@@ -19,6 +19,8 @@ export interface DaemonPaths {
   readonly policy: string;
   /** On a worker: which server it joined. */
   readonly joinedServer: string;
+  /** There while root removes the agent from this machine. */
+  readonly leaving: string;
 }
 
 const STATE_DIRECTORY = '/var/lib/pipeops-agent';
@@ -46,6 +48,7 @@ export function daemonPaths(
     kubeconfig: join(dirname(configPath), 'kubeconfig'),
     policy: join(dirname(configPath), 'policy.yaml'),
     joinedServer: join(dirname(configPath), 'server.json'),
+    leaving: join(dirname(configPath), 'leaving'),
     socket: join(runtime, 'agent.sock'),
     localToken: join(hasRootsToken ? RUNTIME_DIRECTORY : runtime, 'local-token'),
     hasRootsToken,

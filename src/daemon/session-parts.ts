@@ -45,6 +45,8 @@ export interface SessionParts {
   readonly dataPlane: { readonly remote: DataPlane; readonly routes: ClusterRoutes } | undefined;
   readonly memory: SessionMemory;
   readonly access: LiveAccess;
+  /** There while root removes the agent from this machine. */
+  readonly leavingPath: string;
   readonly network: (options: { ca: string | undefined; proxy: ProxySettings }) => Network;
 }
 
@@ -82,6 +84,7 @@ export function sessionServices(parts: SessionParts, config: Config, agentId: st
       pace,
       tokens: serviceTokens({ random }, parts.memory.read()?.serviceTokenHash),
       facts: () => registrationFacts(parts, config),
+      isLeaving: () => isThere(parts.files, parts.leavingPath),
       network,
       onNewAccess: (listener) =>
         access.onChange(() => {
@@ -120,6 +123,15 @@ export function sessionServices(parts: SessionParts, config: Config, agentId: st
     },
   );
   return whileWanted(parts, [parts.status.service, ...(plane?.services ?? []), session]);
+}
+
+/** What cannot be looked at is not there. */
+async function isThere(files: Files, path: string): Promise<boolean> {
+  try {
+    return (await files.stat(path)) !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 /** The data plane, and what tells of routes, over connections of its own: in nobody's way. */

@@ -4,7 +4,7 @@ import { AgentError, expectedError } from '../core/errors.ts';
 import type { Exec, Files } from '../core/ports.ts';
 import { explainingLine } from './explaining-line.ts';
 import { type HostInventory, recordNew } from './inventory.ts';
-import { APPLIED_FILE, UNIT_FILE, UNIT_NAME } from './paths.ts';
+import { APPLIED_FILE, LEAVING_FILE, UNIT_FILE, UNIT_NAME } from './paths.ts';
 import type { Step } from './steps.ts';
 import { isActive, isEnabled, systemctl, unitProperties } from './systemctl.ts';
 import type { UnitReport, UnitWatch } from './unit-watch.ts';
@@ -59,6 +59,7 @@ export function startAgent(
       (await isEnabled(deps, UNIT_NAME)) &&
       (await isActive(deps, UNIT_NAME)),
     apply: async () => {
+      await deps.files.remove(LEAVING_FILE); // Of an uninstall that was killed: it stays after all.
       await systemctl(deps, 'enable', '--quiet', UNIT_NAME);
       await watch.begin();
       try {

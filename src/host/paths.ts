@@ -12,6 +12,8 @@ export const CONTROL_PLANE_CA_FILE = `${CONFIG_DIRECTORY}/control-plane-ca.pem`;
 export const KUBECONFIG_FILE = `${CONFIG_DIRECTORY}/kubeconfig`;
 /** On a worker: which server it joined (protocol/joined-server.ts). */
 export const JOINED_SERVER_FILE = `${CONFIG_DIRECTORY}/server.json`;
+/** There while the daemon is stopped for good: its session tells the control plane. */
+export const LEAVING_FILE = `${CONFIG_DIRECTORY}/leaving`;
 export const UNIT_FILE = `/etc/systemd/system/${UNIT_NAME}`;
 /** The daemon's. Root never opens, trusts or deletes by a file in it. */
 export const STATE_DIRECTORY = '/var/lib/pipeops-agent';

@@ -15,6 +15,7 @@ import {
   K3S_CONFIG_FILE,
   K3S_DIRECTORY,
   K3S_EXECUTABLE,
+  LEAVING_FILE,
   NODE_PASSWORD_FILE,
   RUNTIME_DIRECTORY,
   STATE_DIRECTORY,
@@ -158,7 +159,7 @@ async function removeUnit(deps: Deps, path: string): Promise<void> {
   if ((await deps.files.stat(path)) === undefined) {
     return;
   }
-  await systemctl(deps, 'disable', '--quiet', '--now', UNIT_NAME);
+  await whileLeaving(deps, () => systemctl(deps, 'disable', '--quiet', '--now', UNIT_NAME));
   await deps.files.remove(path);
   if ((await deps.files.stat(RUNTIME_DIRECTORY))?.kind === 'directory') {
     await deps.files.removeTree(RUNTIME_DIRECTORY);
@@ -166,6 +167,20 @@ async function removeUnit(deps: Deps, path: string): Promise<void> {
   await systemctl(deps, 'daemon-reload');
   // A unit that failed once is remembered; "not loaded" is the usual answer and fine.
   await deps.exec.run(['systemctl', 'reset-failed', UNIT_NAME], { timeoutMs: TIMEOUT_MS });
+}
+
+/** What the daemon finds at its stop tells it that this one is for good. */
+async function whileLeaving(deps: Deps, stop: () => Promise<void>): Promise<void> {
+  try {
+    await deps.files.writeAtomic(LEAVING_FILE, '', { mode: 0o644 });
+  } catch {
+    // No room, or no directory any more: it goes without a goodbye.
+  }
+  try {
+    await stop();
+  } finally {
+    await deps.files.remove(LEAVING_FILE);
+  }
 }
 
 async function removeAccount(deps: Deps, manifest: string): Promise<void> {

@@ -978,6 +978,31 @@ describe('uninstall', () => {
     expect([machine.units.size, machine.enabled.has('pipeops-agent.service')]).toEqual([0, false]);
   });
 
+  test('tells the daemon, while it is stopped and only then, that it is for good', async () => {
+    await install();
+    const LEAVING = '/etc/pipeops-agent/leaving';
+    const isThere = async () => (await machine.files.stat(LEAVING)) !== undefined;
+    const seen: [string, boolean][] = [];
+    machine.programs.set('systemctl', async (argv) => {
+      seen.push([argv[1] ?? '', await isThere()]);
+      return argv[1] === 'disable' ? { exitCode: 1, stderr: 'busy' } : {};
+    });
+    expect((await machine.run(['uninstall', '--yes'])).exitCode).not.toBe(0);
+    expect(await isThere()).toBe(false);
+    machine.programs.delete('systemctl');
+    expect((await machine.run(['uninstall', '--yes'])).exitCode).toBe(0);
+    expect(seen).toEqual([['disable', true]]);
+  });
+
+  test('that was killed on its way leaves no goodbye behind for the next installation', async () => {
+    const LEAVING = '/etc/pipeops-agent/leaving';
+    await install();
+    await machine.files.writeAtomic(LEAVING, '', { mode: 0o644 });
+    machine.units.set('pipeops-agent.service', 'inactive');
+    await install();
+    expect(await machine.files.stat(LEAVING)).toBeUndefined();
+  });
+
   const PASSWORD = '/etc/rancher/node/password';
 
   /** A worker, with the password that k3s makes at its first start. */

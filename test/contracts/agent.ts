@@ -150,6 +150,7 @@ async function runAgent(
           { baseUrl: options.url, version: VERSION, ca: undefined },
         ),
       facts: async () => REGISTER_FACTS,
+      isLeaving: async () => false,
       registration: () => ({
         ...{ id: AGENT_ID, name: 'vm', cluster_name: 'contract', version: VERSION },
         ...{ labels: LABELS, status: 'registering', control_plane_url: '' },

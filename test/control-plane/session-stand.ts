@@ -44,6 +44,8 @@ export interface StandOptions {
   readonly heartbeatIntervalMs?: number;
   readonly allowInsecure?: boolean;
   readonly gatewayHosts?: readonly string[];
+  /** Whether this machine leaves for good; absent: it stays. */
+  readonly leaving?: () => boolean;
 }
 
 export interface Stand extends AsyncDisposable {
@@ -110,6 +112,7 @@ export function startSession(options: StandOptions): Stand {
       ...{ clock, random: systemRandom, log, state, tokens, token, status: emptyStatus },
       ...{ inbox: commands.inbox, outbox: commands.outbox, progress: news.feed },
       dataPlane: options.dataPlane,
+      isLeaving: async () => options.leaving?.() ?? false,
       pace: sessionPace(
         { random: systemRandom },
         { heartbeatIntervalMs: options.heartbeatIntervalMs ?? 30_000, statusIntervalMs: 60_000 },

@@ -481,6 +481,25 @@ test('at its stop systemd hears so first, and that it lives until it is over', a
   expect(listen().filter((state) => state !== 'WATCHDOG=1')).toEqual(['STOPPING=1']);
 });
 
+test('stopped while root removes the agent it says goodbye; at any other stop it does not', async () => {
+  start();
+  await waitForPhase('connected');
+  stop.abort();
+  await done;
+  await controlPlane.waitFor(
+    () => controlPlane.link(AGENT_ID) === undefined || undefined,
+    TIMEOUT_MS,
+  );
+  expect(controlPlane.store.agent(AGENT_ID)?.left_at).toBeNull();
+  start();
+  await waitForPhase('connected');
+  await writeFile(join(directory.path, 'leaving'), '');
+  stop.abort();
+  await done;
+  const leftAt = () => controlPlane.store.agent(AGENT_ID)?.left_at ?? undefined;
+  expect(await controlPlane.waitFor(leftAt, TIMEOUT_MS)).toMatch(/^\d{4}-/);
+});
+
 test('/metrics tells of session, commands, policy, proxy and tunnel, and docs/METRICS.md of each', async () => {
   start();
   await waitForReady();

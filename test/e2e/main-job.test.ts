@@ -321,6 +321,10 @@ async function uninstallBoth(before: readonly [MachineState, MachineState]): Pro
       await machine.exec(argv, { timeoutMs: TEST_TIMEOUT_MS });
     }
   });
+  await waitUntil('the control plane knows that it left for good', SETTLE_TIMEOUT_MS, async () => {
+    return (await stand.registeredAgent()).session === 'gone';
+  });
+  expect(await (await fetch(stand.adminUrl())).text()).toContain('gone since');
   for (const [index, machine] of [server, worker].entries()) {
     const reference = before[index] as MachineState;
     await waitUntil('its processes have ended', SETTLE_TIMEOUT_MS, async () => {

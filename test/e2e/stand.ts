@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { AgentRecord } from '../support/control-plane/agent-store.ts';
+import type { ShownAgent } from '../support/control-plane/admin-api.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
 import type { DialectOptions } from '../support/control-plane/dialect.ts';
 import type { CommandRecord } from '../support/control-plane/store.ts';
@@ -35,7 +35,7 @@ export interface Stand extends AsyncDisposable {
   /** Puts token and CA certificate on a machine. */
   equip(machine: Machine): Promise<void>;
   /** Waits until an agent has registered. */
-  registeredAgent(): Promise<AgentRecord>;
+  registeredAgent(): Promise<ShownAgent>;
   /** Gives a command through the admin API. @returns its id */
   command(agentId: string, type: string, payload: Record<string, unknown>): Promise<string>;
   commandState(agentId: string, id: string): Promise<CommandRecord>;
@@ -98,7 +98,7 @@ export async function openStand(name: string): Promise<Stand> {
     },
     registeredAgent: () =>
       waitUntil('an agent has registered', COMMAND_TIMEOUT_MS, async () => {
-        const { agents } = await admin<{ agents: AgentRecord[] }>('');
+        const { agents } = await admin<{ agents: ShownAgent[] }>('');
         return agents[0];
       }),
     command: async (agentId, type, payload) => {

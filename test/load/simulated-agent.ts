@@ -118,6 +118,7 @@ function sessionDeps(deps: SimulatedAgentDeps): SessionDeps {
       timestamp: clock.now().toISOString(),
     }),
     ...{ clock, random, pace, status: NO_CLUSTER, dataPlane: undefined },
+    isLeaving: async () => false,
     log: deps.log ?? NO_LOG,
     state: sessionState({ clock }, 'registering'),
     tokens: serviceTokens({ random }, undefined),

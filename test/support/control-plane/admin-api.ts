@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { AgentLinks } from './agent-link.ts';
+import { type Session, sessionOf } from './agent-presence.ts';
 import type { AgentRecord } from './agent-store.ts';
 import { Fault, type Faults } from './faults.ts';
 import { fleetPage } from './fleet-page.ts';
@@ -38,7 +39,7 @@ export function adminApi(options: AdminApiOptions): (request: Request) => Promis
     }
     if (url.pathname === '/' && request.method === 'GET') {
       const known = options.store.agents().map((each) => shown(options, each));
-      return new Response(fleetPage(known, new Date()), {
+      return new Response(fleetPage(known), {
         headers: { 'content-type': 'text/html; charset=utf-8' },
       });
     }
@@ -77,17 +78,22 @@ export function adminApi(options: AdminApiOptions): (request: Request) => Promis
 export type ShownAgent = AgentRecord & {
   /** Its WebSocket is up now. */
   readonly connected: boolean;
-  /** It said goodbye: it was stopped or taken off, and is not down. A REST agent cannot say so. */
-  readonly has_left: boolean;
+  /** Over whatever carries it. */
+  readonly session: Session;
   readonly routes: readonly RouteRecord[];
   readonly tunnels: readonly TunnelRecord[];
 };
 
 function shown({ store, links }: AdminApiOptions, agent: AgentRecord): ShownAgent {
+  const connected = links.of(agent.id) !== undefined;
   return {
     ...agent,
-    connected: links.of(agent.id) !== undefined,
-    has_left: links.hasLeft(agent.id),
+    connected,
+    session: sessionOf(
+      agent,
+      { isUp: connected, wasStopped: links.wasStopped(agent.id) },
+      new Date(),
+    ),
     routes: store.routes.routes(agent.cluster_uuid),
     tunnels: store.routes.tunnels(agent.cluster_uuid),
   };

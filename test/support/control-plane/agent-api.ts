@@ -66,6 +66,7 @@ async function route(
   if (!options.store.knows(agentId)) {
     return json(404, { error: 'agent not found' });
   }
+  options.store.saw(agentId);
   switch (key) {
     case 'POST heartbeat':
       return accept(options, request, agentId, Heartbeat, (body) => {

@@ -25,8 +25,8 @@ export interface DataPlanePeer {
 /** Which agents have a connection now; one each, the newest. */
 export class AgentLinks {
   readonly #links = new Map<string, AgentLink & { readonly pump: () => void }>();
-  /** Those that said goodbye when their connection ended, and have not come back. */
-  readonly #left = new Set<string>();
+  /** Those that closed their connection themselves at its end, and have not come back. */
+  readonly #stopped = new Set<string>();
 
   of(agentId: string): AgentLink | undefined {
     return this.#links.get(agentId);
@@ -45,21 +45,21 @@ export class AgentLinks {
   add(link: AgentLink & { readonly pump: () => void }): AgentLink | undefined {
     const before = this.#links.get(link.agentId);
     this.#links.set(link.agentId, link);
-    this.#left.delete(link.agentId);
+    this.#stopped.delete(link.agentId);
     return before;
   }
 
-  /** @param gently it said goodbye: it was stopped, or taken off its machine */
+  /** @param gently the agent closed it, as at its stop */
   remove(link: AgentLink, gently: boolean): void {
     if (this.#links.get(link.agentId) === link) {
       this.#links.delete(link.agentId);
       if (gently) {
-        this.#left.add(link.agentId);
+        this.#stopped.add(link.agentId);
       }
     }
   }
 
-  hasLeft(agentId: string): boolean {
-    return this.#left.has(agentId);
+  wasStopped(agentId: string): boolean {
+    return this.#stopped.has(agentId);
   }
 }

@@ -107,19 +107,19 @@ test('an agent that exists already registers without our features, and tells of 
   expect(controlPlane.store.problems('one')).toEqual([]);
 });
 
-test('the fleet page tells an agent that has left from one that is down', async () => {
+test('the fleet page tells an agent that was stopped from one that is down', async () => {
   await using controlPlane = startControlPlane({ token: 'token' });
   const isGone = () => controlPlane.link('one') === undefined;
   const session = async () => {
     const html = await (await fetch(`${controlPlane.adminUrl}/`)).text();
-    return /<td>(connected|left|down)<\/td>/.exec(html)?.[1];
+    return /<td>(connected|stopped|down)(?: since [^<]+)?<\/td>/.exec(html)?.[1];
   };
   {
     await using _agent = await registeredAgent(controlPlane);
     expect(await session()).toBe('connected');
   }
   await until('its connection is gone', isGone);
-  expect(await session()).toBe('left');
+  expect(await session()).toBe('stopped');
   const lost = await registeredAgent(controlPlane);
   expect(await session()).toBe('connected');
   lost.terminate();

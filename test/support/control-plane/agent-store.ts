@@ -22,6 +22,10 @@ export interface AgentRecord {
   /** ISO time of its arrival. */
   readonly last_heartbeat_at: string | null;
   readonly heartbeats: number;
+  /** ISO time of its goodbye; null when it has not said one, or came back. */
+  readonly left_at: string | null;
+  /** ISO time of its last sign of life: a call, a heartbeat, the end of its WebSocket. */
+  readonly seen_at: string | null;
   readonly last_status: ClusterStatus | null;
   /** Deltas that did not fit what was known; each was answered with `status_request`. */
   readonly status_gaps: number;
@@ -33,7 +37,13 @@ export interface AgentRecord {
 
 type AgentRow = Omit<
   AgentRecord,
-  'registration' | 'last_heartbeat' | 'last_status' | 'protocol_errors' | 'fallbacks'
+  | 'registration'
+  | 'last_heartbeat'
+  | 'last_status'
+  | 'left_at'
+  | 'seen_at'
+  | 'protocol_errors'
+  | 'fallbacks'
 > & {
   readonly registration: string;
   readonly last_heartbeat: string | null;
@@ -47,6 +57,8 @@ const SCHEMA = `
     cluster_uuid TEXT NOT NULL UNIQUE, transport TEXT NOT NULL, last_heartbeat TEXT,
     last_heartbeat_at TEXT, heartbeats INTEGER NOT NULL DEFAULT 0, last_status TEXT,
     status_gaps INTEGER NOT NULL DEFAULT 0) STRICT;
+  CREATE TABLE IF NOT EXISTS departures (
+    agent_id TEXT PRIMARY KEY, left_at TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS service_tokens (
     agent_id TEXT PRIMARY KEY, token TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS problems (
@@ -59,6 +71,8 @@ export class AgentStore {
   readonly #database: Database;
   /** Of service_tokens, as far as it was asked for: each request to a cluster asks. */
   readonly #serviceTokens = new Map<string, string>();
+  /** Not worth a write at each poll: after a restart the last heartbeat counts. */
+  readonly #seenAt = new Map<string, string>();
 
   constructor(database: Database) {
     this.#database = database;
@@ -100,6 +114,23 @@ export class AgentStore {
         ...[`cluster-${crypto.randomUUID().slice(0, 8)}`, crypto.randomUUID(), facts.transport],
       ],
     );
+    this.#isBack(id);
+    this.saw(id);
+  }
+
+  /** It gave a sign of life. */
+  saw(agentId: string): void {
+    this.#seenAt.set(agentId, new Date().toISOString());
+  }
+
+  #left(agentId: string): void {
+    this.#database.run('INSERT OR REPLACE INTO departures (agent_id, left_at) VALUES (?, ?)', [
+      ...[agentId, new Date().toISOString()],
+    ]);
+  }
+
+  #isBack(agentId: string): void {
+    this.#database.run('DELETE FROM departures WHERE agent_id = ?', [agentId]);
   }
 
   /** What requests to the agent's cluster carry; of its last registration. */
@@ -136,6 +167,8 @@ export class AgentStore {
 
   /** As if it had never registered; its commands stay. */
   forget(agentId: string): boolean {
+    this.#isBack(agentId);
+    this.#seenAt.delete(agentId);
     return this.#database.run('DELETE FROM agents WHERE id = ?', [agentId]).changes === 1;
   }
 
@@ -149,6 +182,12 @@ export class AgentStore {
          heartbeats = heartbeats + 1 WHERE id = ?`,
       [JSON.stringify(heartbeat), new Date().toISOString(), transport, agentId],
     );
+    this.saw(agentId);
+    if (heartbeat.status === 'disconnected') {
+      this.#left(agentId);
+    } else {
+      this.#isBack(agentId);
+    }
   }
 
   status(agentId: string, status: ClusterStatus): void {
@@ -218,9 +257,19 @@ export class AgentStore {
       .map(({ text }) => text);
   }
 
+  #leftAt(agentId: string): string | null {
+    return (
+      this.#database
+        .query<{ left_at: string }, [string]>('SELECT left_at FROM departures WHERE agent_id = ?')
+        .get(agentId)?.left_at ?? null
+    );
+  }
+
   #agentRecord(row: AgentRow): AgentRecord {
     return {
       ...row,
+      left_at: this.#leftAt(row.id),
+      seen_at: this.#seenAt.get(row.id) ?? row.last_heartbeat_at,
       registration: JSON.parse(row.registration),
       last_heartbeat: row.last_heartbeat === null ? null : JSON.parse(row.last_heartbeat),
       last_status: row.last_status === null ? null : JSON.parse(row.last_status),

@@ -1,10 +1,7 @@
 import type { ShownAgent } from './admin-api.ts';
 
-/** A REST agent that has sent no heartbeat for so long is down, or gone: nobody can tell. */
-const SILENT_AFTER_MS = 120_000;
-
 /** A page with the fleet, for people. Everything an agent said is escaped. */
-export function fleetPage(agents: readonly ShownAgent[], now: Date): string {
+export function fleetPage(agents: readonly ShownAgent[]): string {
   const rows = agents.map((agent) => {
     const nodes = agent.last_status?.nodes ?? [];
     const ready = nodes.filter((node) => node.ready).length;
@@ -13,7 +10,7 @@ export function fleetPage(agents: readonly ShownAgent[], now: Date): string {
       agent.cluster_name,
       agent.version,
       agent.transport,
-      sessionOf(agent, now),
+      sessionText(agent),
       agent.last_heartbeat_at ?? 'never',
       `${ready} of ${nodes.length}`,
       String(agent.protocol_errors.length),
@@ -36,14 +33,14 @@ ${rows.join('\n')}
 `;
 }
 
-/** `left` was stopped or taken off its machine; `down` went away without a word. */
-function sessionOf(agent: ShownAgent, now: Date): string {
-  if (agent.transport === 'rest') {
-    const last = new Date(agent.last_heartbeat_at ?? now).getTime();
-    return now.getTime() - last > SILENT_AFTER_MS ? 'silent' : 'polls';
+function sessionText({ session, transport, left_at, seen_at }: ShownAgent): string {
+  switch (session) {
+    case 'connected':
+      return transport === 'rest' ? 'polls' : 'connected';
+    case 'stopped':
+    case 'down':
+      return seen_at === null ? session : `${session} since ${seen_at}`;
+    case 'gone':
+      return `gone since ${left_at}`;
   }
-  if (agent.connected) {
-    return 'connected';
-  }
-  return agent.has_left ? 'left' : 'down';
 }

@@ -64,6 +64,7 @@ export function liveSession(
       commands?.close();
       dataPlane?.close();
       deps.links.remove(registered, gently);
+      deps.store.saw(link.agentId);
     },
   };
 }
