@@ -81,12 +81,7 @@ export function machineSteps(
     agentUnit(context, inventory),
     takeOver.step,
     // Tokens and certificates it takes up by itself.
-    startAgent(
-      context,
-      watch,
-      [BUILD.version, JSON.stringify(plan.config, inOrder)],
-      takeOver.back,
-    ),
+    startAgent(context, watch, [BUILD.version, JSON.stringify(plan.config, inOrder)], takeOver),
     waitForAgent({ ...context, daemon, watch }, expected, signal),
     pruneVersions(context, BUILD.version),
   ];

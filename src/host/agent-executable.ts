@@ -3,7 +3,12 @@ import { AgentError } from '../core/errors.ts';
 import type { Exec, Files } from '../core/ports.ts';
 import { diskFull } from './disk-full.ts';
 import { type HostInventory, recordNew } from './inventory.ts';
-import { EXECUTABLE_LINK, PREVIOUS_EXECUTABLE_FILE, VERSIONS_DIRECTORY } from './paths.ts';
+import {
+  EXECUTABLE_LINK,
+  PREVIOUS_EXECUTABLE_FILE,
+  UNPROVEN_EXECUTABLE_FILE,
+  VERSIONS_DIRECTORY,
+} from './paths.ts';
 import type { Step } from './steps.ts';
 
 const COPY_TIMEOUT_MS = 120_000;
@@ -72,8 +77,11 @@ async function isUsable(files: Files, path: string): Promise<boolean> {
 export interface ExecutableSwitch {
   /** Leads the link, and so the daemon's next start, to this version. */
   readonly step: Step;
+  /** This version has started: there is no way back any more. */
+  proven(): Promise<void>;
   /**
-   * Leads it back to the version that `step` has switched from.
+   * Leads it back to the version that `step` has switched from, in this run or in one that ended
+   * before the daemon was started.
    * @returns whether there was something to go back to
    */
   back(): Promise<boolean>;
@@ -81,7 +89,6 @@ export interface ExecutableSwitch {
 
 export function executableSwitch(deps: Deps, version: string): ExecutableSwitch {
   const path = executablePath(version);
-  let before: string | undefined;
   return {
     step: {
       id: 'switch-executable',
@@ -89,18 +96,25 @@ export function executableSwitch(deps: Deps, version: string): ExecutableSwitch 
       touches: [EXECUTABLE_LINK],
       isDone: async () => (await linkedExecutable(deps)) === path,
       apply: async () => {
-        before = await linkedExecutable(deps);
+        const before = await linkedExecutable(deps);
         if (before !== undefined) {
           await deps.files.writeAtomic(PREVIOUS_EXECUTABLE_FILE, `${before}\n`, { mode: 0o600 });
+          await deps.files.writeAtomic(UNPROVEN_EXECUTABLE_FILE, `${path}\n`, { mode: 0o600 });
         }
         await deps.files.link(path, EXECUTABLE_LINK);
       },
     },
+    proven: async () => {
+      await deps.files.remove(UNPROVEN_EXECUTABLE_FILE);
+    },
     back: async () => {
-      if (before === undefined) {
+      const unproven = (await deps.files.readText(UNPROVEN_EXECUTABLE_FILE))?.trim();
+      const before = await previousExecutable(deps);
+      if (unproven !== path || before === undefined) {
         return false;
       }
       await deps.files.link(before, EXECUTABLE_LINK);
+      await deps.files.remove(UNPROVEN_EXECUTABLE_FILE);
       return true;
     },
   };

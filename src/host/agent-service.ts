@@ -2,6 +2,7 @@ import unitText from '../../systemd/pipeops-agent.service' with { type: 'text' }
 import { errorInLines } from '../core/error-text.ts';
 import { AgentError, expectedError } from '../core/errors.ts';
 import type { Exec, Files } from '../core/ports.ts';
+import type { ExecutableSwitch } from './agent-executable.ts';
 import { explainingLine } from './explaining-line.ts';
 import { type HostInventory, recordNew } from './inventory.ts';
 import { APPLIED_FILE, LEAVING_FILE, UNIT_FILE, UNIT_NAME } from './paths.ts';
@@ -39,13 +40,13 @@ export function agentUnit(deps: Deps, inventory: HostInventory): Step {
  * Enables and starts the daemon, and starts it again when what it reads only at its start has
  * changed since.
  * @param reads everything of that kind: version, configuration
- * @param switchBack to the version before, so that what is linked is what runs
+ * @param takeOver hears whether this version starts; where not, what is linked is what ran before
  */
 export function startAgent(
   deps: Deps,
   watch: UnitWatch,
   reads: readonly string[],
-  switchBack: () => Promise<boolean>,
+  takeOver: Pick<ExecutableSwitch, 'back' | 'proven'>,
 ): Step {
   const fingerprint = new Bun.CryptoHasher('sha256')
     .update(JSON.stringify([unitText, ...reads]))
@@ -65,12 +66,13 @@ export function startAgent(
       try {
         await restart(deps, watch);
       } catch (thrown) {
-        if (await switchBack()) {
+        if (await takeOver.back()) {
           // As well as it goes: what is to be told is why the new one did not start.
           await systemctl(deps, 'restart', UNIT_NAME).catch(() => undefined);
         }
         throw thrown;
       }
+      await takeOver.proven();
       await deps.files.writeAtomic(APPLIED_FILE, fingerprint, { mode: 0o600 });
     },
   };

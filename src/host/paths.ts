@@ -30,6 +30,8 @@ export const APPLIED_FILE = `${HOST_STATE_DIRECTORY}/applied`;
 export const K3S_RESTART_FILE = `${HOST_STATE_DIRECTORY}/k3s-restart-needed`;
 /** The version before the installed one, by its path. */
 export const PREVIOUS_EXECUTABLE_FILE = `${HOST_STATE_DIRECTORY}/previous-executable`;
+/** There while a version is linked that was not seen to start yet, by its path. */
+export const UNPROVEN_EXECUTABLE_FILE = `${HOST_STATE_DIRECTORY}/unproven-executable`;
 /**
  * Root's, made at each start of the daemon: see runtime-directory.ts. In it systemd makes `daemon`, the
  * daemon's own.

@@ -83,7 +83,11 @@ function loopingUnit(unit: string, onLook: (journal: Journal) => void): Journal 
       case 'start':
       case 'restart':
         machine.units.set(name, name === unit ? 'activating' : 'active');
-        return name === unit && argv[1] === 'restart' ? START_FAILED : {};
+        if (name === unit && argv[1] === 'restart') {
+          onLook(journal); // What it says is there before the restart has failed.
+          return START_FAILED;
+        }
+        return {};
       default:
         return {};
     }

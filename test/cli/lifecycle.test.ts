@@ -826,6 +826,20 @@ describe('another version', () => {
     expect(await machine.files.readLink(LINK)).toBe(before);
   });
 
+  test('goes back, too, when an earlier run ended between the switch and the start', async () => {
+    const before = await older('0.0.1');
+    const answer = (argv: readonly string[], failing: string) =>
+      argv[1] === failing
+        ? { exitCode: 1, stderr: 'it ended' }
+        : { exitCode: 0, stdout: argv.includes('--value') ? 'active' : 'ActiveState=active' };
+    machine.programs.set('systemctl', (argv) => answer(argv, 'enable'));
+    expect((await install()).exitCode).not.toBe(0);
+    expect(await machine.files.readLink(LINK)).toBe(own);
+    machine.programs.set('systemctl', (argv) => answer(argv, 'restart'));
+    expect((await install()).exitCode).not.toBe(0);
+    expect(await machine.files.readLink(LINK)).toBe(before);
+  });
+
   test('leaves the link alone when it refuses', async () => {
     const before = await older('0.0.1');
     await machine.files.writeAtomic('/root/token', 'two words\n', { mode: 0o600 });
