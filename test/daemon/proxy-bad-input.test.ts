@@ -76,12 +76,15 @@ describe.each(['plain door', 'TLS door', 'session'])('%s', (name) => {
 
   test('headers of a mebibyte are refused, a hundred times, in bounded memory', async () => {
     const header = `X-Long: ${'a'.repeat(MIB)}`;
-    await statusOf(door(), `GET ${SMALL_PATH}`, [header]);
-    const before = await daemon.rssBytes();
-    for (let count = 0; count < 100; count += 1) {
-      expect(await statusOf(door(), `GET ${SMALL_PATH}`, [header])).not.toContain(' 200 ');
-    }
-    expect((await daemon.rssBytes()) - before).toBeLessThan(32 * MIB);
+    const refuseHundred = async () => {
+      for (let count = 0; count < 100; count += 1) {
+        expect(await statusOf(door(), `GET ${SMALL_PATH}`, [header])).toMatch(/^HTTP\/1\.1 431 /);
+      }
+      return await daemon.rssBytes();
+    };
+    // The first ones fill what heads may hold; from then on nothing is added.
+    const warm = await refuseHundred();
+    expect((await refuseHundred()) - warm).toBeLessThan(32 * MIB);
     await stillServes();
   });
 });
