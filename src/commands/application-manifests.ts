@@ -1,5 +1,6 @@
 /** The manifests of an application: what deploy and update apply. */
 import type { V1Deployment, V1Ingress, V1Probe, V1Service } from '@kubernetes/client-node';
+import { literalVariable } from '../kubernetes/literal-variable.ts';
 import type { DeployPayload, Port, UpdatePayload } from '../protocol/commands/deploy.ts';
 import type { DeploymentTarget } from '../protocol/commands/fields.ts';
 import type { Probe } from '../protocol/commands/probes.ts';
@@ -98,7 +99,9 @@ export function containerFields(application: Application): Json {
 }
 
 function environmentOf(environment: Labels) {
-  return unlessEmpty(Object.entries(environment).map(([name, value]) => ({ name, value })));
+  return unlessEmpty(
+    Object.entries(environment).map(([name, value]) => ({ name, value: literalVariable(value) })),
+  );
 }
 
 function resourcesOf({ limits = {}, requests = {} }: NonNullable<Application['resources']>) {

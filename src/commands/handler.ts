@@ -42,6 +42,8 @@ export interface CommandOutcome<Data> {
   readonly data: Data;
   /** Set when it went wrong although there is data to tell. */
   readonly failure?: AgentError;
+  /** The handler has cut some of it already. */
+  readonly truncated?: boolean;
 }
 
 /** What a file in handlers/ exports. */

@@ -14,9 +14,12 @@ export const YAML_DOCUMENT_CHARS_MAX = 1024 * 1024;
 /** Values of one manifest, at most; what YAML's references name counts each time. */
 const MANIFEST_VALUES_MAX = 500_000;
 const MANIFEST_DEPTH_MAX = 100;
-/** A document ends at a line of three dashes and perhaps a comment, as for kubectl. */
-const DOCUMENT_END = /^---[^\S\n]*(?:#.*)?$/m;
-const BAD_DOCUMENT_END = /^---.*/m;
+/**
+ * A document ends at a line of three dashes and perhaps a comment, as for kubectl. Lines end with LF
+ * only: of the flag `m`, CR and U+2028 would end one in the middle of a text.
+ */
+const DOCUMENT_END = /(?<![^\n])---[^\S\n]*(?:#[^\n]*)?(?![^\n])/;
+const BAD_DOCUMENT_END = /(?<![^\n])---[^\n]*/;
 
 /** The documents of a manifest, as kubectl reads them. Lets others run between two of them. */
 export async function readDocuments(
@@ -39,6 +42,8 @@ export async function readDocuments(
         problems.push(
           `document ${index + 1}: has too many values (${MANIFEST_VALUES_MAX} in all), or is nested too deep`,
         );
+      } else if (!isUnicode(parsed)) {
+        problems.push(`document ${index + 1}: has half a surrogate pair, which is no Unicode`);
       } else {
         values.push(...parsed);
       }
@@ -119,4 +124,14 @@ function isWithin(value: unknown, budget: { left: number }, depth: number): bool
   return typeof value !== 'object' || value === null
     ? true
     : Object.values(value).every((each) => isWithin(each, budget, depth + 1));
+}
+
+/** JSON can name half a surrogate pair, UTF-8 cannot: Kubernetes would get another character. */
+function isUnicode(value: unknown): boolean {
+  if (typeof value === 'string') {
+    return value.isWellFormed();
+  }
+  return typeof value !== 'object' || value === null
+    ? true
+    : Object.entries(value).every(([key, each]) => key.isWellFormed() && isUnicode(each));
 }

@@ -23,7 +23,7 @@ export function resultOfOutcome(
   times: ResultTimes,
   secrets: readonly string[] = [],
 ): CommandResult {
-  return result(outcome.output, outcome.data, outcome.failure, times, secrets);
+  return result(outcome, times, secrets);
 }
 
 export function resultOfError(
@@ -31,13 +31,17 @@ export function resultOfError(
   times: ResultTimes,
   secrets: readonly string[] = [],
 ): CommandResult {
-  return result('', error.details, error, times, secrets);
+  // One that was stopped tells in the details what came of it, as its data would.
+  const truncated = error.details?.['truncated'] === true;
+  return result({ output: '', data: error.details, failure: error, truncated }, times, secrets);
+}
+
+interface Told extends Omit<CommandOutcome<Record<string, unknown>>, 'data'> {
+  readonly data: Readonly<Record<string, unknown>> | undefined;
 }
 
 function result(
-  output: string,
-  data: Readonly<Record<string, unknown>> | undefined,
-  failure: AgentError | undefined,
+  { output, data, failure, truncated = false }: Told,
   times: ResultTimes,
   secrets: readonly string[],
 ): CommandResult {
@@ -54,7 +58,7 @@ function result(
       started_at: times.startedAt,
       finished_at: times.finishedAt.toISOString(),
       duration_ms: Math.max(0, Math.round(times.durationMs)),
-      truncated: bounded.truncated,
+      truncated: truncated || bounded.truncated,
     },
     timestamp: times.finishedAt.toISOString(),
   };

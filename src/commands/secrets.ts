@@ -1,5 +1,6 @@
 import type { Log, LogFields } from '../core/ports.ts';
 import { passwordIn, redact } from '../core/redact.ts';
+import { literalVariable } from '../kubernetes/literal-variable.ts';
 import { isSecretName } from './secret-names.ts';
 
 /** Secrets looked for in one command's output, at most. */
@@ -10,12 +11,12 @@ const DEPTH_MAX = 8;
 /**
  * The values in a payload or an object whose names look like secrets: of fields, and of environment
  * variables either as a map or as Kubernetes has them, `{name, value}`. Of an address with a password
- * in it the password, whatever its name.
+ * in it the password, whatever its name. Each as it is, and as deploy writes it for Kubernetes.
  */
 export function secretsOf(payload: unknown): readonly string[] {
   const found = new Set<string>();
   collect(payload, found, 0);
-  return [...found];
+  return [...new Set([...found].flatMap((secret) => [secret, literalVariable(secret)]))];
 }
 
 /** The secrets of an object of Kubernetes; of a Secret, every value, as it is and decoded. */

@@ -60,7 +60,12 @@ export const execCommand = commandHandler({
     if (end.kind === 'interrupted' && failure !== undefined) {
       throw stopped(context, failure, failure.message, data);
     }
-    return { output: stdout + stderr, data, ...(failure === undefined ? {} : { failure }) };
+    return {
+      output: stdout + stderr,
+      data,
+      truncated,
+      ...(failure === undefined ? {} : { failure }),
+    };
   },
 });
 

@@ -36,7 +36,8 @@ export const getResourcesCommand = commandHandler<GetResourcesPayload, GetResour
       const status = await context.clusterStatus(context.signal);
       const data = fitClusterStatus(onlyNamespace(status, payload.namespace));
       const { node_count, pod_count } = data.metrics;
-      return { output: `${node_count} nodes, ${pod_count} pods\n`, data };
+      const isCut = data.truncated_kinds !== undefined;
+      return { output: `${node_count} nodes, ${pod_count} pods\n`, data, truncated: isCut };
     }
     const resources: Record<string, Record<string, unknown>[]> = {};
     const truncated: string[] = [];
@@ -54,6 +55,7 @@ export const getResourcesCommand = commandHandler<GetResourcesPayload, GetResour
     return {
       output: `${counts.join(', ')}\n`,
       data: { resources, truncated_kinds: truncated },
+      truncated: truncated.length > 0,
     };
   },
 });

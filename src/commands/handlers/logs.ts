@@ -54,6 +54,7 @@ export const logsCommand = commandHandler({
         ),
         pods_left_out: pods.length - asked.length,
       },
+      truncated: logs.some(({ truncated }) => truncated),
     };
   },
 });
@@ -88,8 +89,14 @@ async function logOf(
 function prefixed(logs: readonly PodLog[]): string {
   return logs
     .flatMap(({ pod, text, failure }) => {
-      const lines = failure === undefined ? text.split('\n') : [`(no log: ${failure.message})`];
-      return lines.filter((line) => line !== '').map((line) => `[${pod}] ${line}\n`);
+      const lines = failure === undefined ? linesOf(text) : [`(no log: ${failure.message})`];
+      return lines.map((line) => `[${pod}] ${line}\n`);
     })
     .join('');
+}
+
+/** Empty ones too; the last may have no end. */
+function linesOf(text: string): readonly string[] {
+  const lines = text.split('\n');
+  return lines.at(-1) === '' ? lines.slice(0, -1) : lines;
 }

@@ -3,9 +3,11 @@ import * as z from 'zod';
 import {
   DnsSubdomain,
   DomainName,
+  ProgramText,
   Replicas,
   rolloutData,
   targetFields,
+  UnicodeText,
   WaitSeconds,
 } from './fields.ts';
 import { Probes } from './probes.ts';
@@ -69,11 +71,18 @@ const variableName = z.string().regex(/^[ -<>-~]{1,256}$/, 'must be printable AS
 
 function recordOf<V extends z.ZodType>(key: z.ZodString, value: V, most: number) {
   return z
-    .record(key, value)
+    .unknown()
+    .refine(namesNoPrototype, 'must not name "__proto__"')
+    .pipe(z.record(key, value))
     .refine((all) => Object.keys(all).length <= most, `must have at most ${most} entries`);
 }
 
-const words = z.array(z.string().max(ARGUMENT_LENGTH_MAX)).max(ARGUMENTS_MAX);
+/** A record would drop it unsaid. */
+function namesNoPrototype(value: unknown): boolean {
+  return typeof value !== 'object' || value === null || !Object.hasOwn(value, '__proto__');
+}
+
+const words = z.array(ProgramText.max(ARGUMENT_LENGTH_MAX)).max(ARGUMENTS_MAX);
 
 /** What an application is made of; what is absent here has no default of its own. */
 const application = {
@@ -82,12 +91,12 @@ const application = {
   ports: z.array(Port).max(PORTS_MAX),
   environment: recordOf(
     variableName,
-    z.string().max(ENVIRONMENT_VALUE_LENGTH_MAX),
+    ProgramText.max(ENVIRONMENT_VALUE_LENGTH_MAX),
     ENVIRONMENT_VARIABLES_MAX,
   ),
   resources: z.strictObject({ limits: quantities.optional(), requests: quantities.optional() }),
   labels: recordOf(labelKey, labelValue, LABELS_MAX),
-  annotations: recordOf(labelKey, z.string().max(ANNOTATION_LENGTH_MAX), LABELS_MAX),
+  annotations: recordOf(labelKey, UnicodeText.max(ANNOTATION_LENGTH_MAX), LABELS_MAX),
   command: words,
   args: words,
   probes: Probes,

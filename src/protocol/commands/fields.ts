@@ -28,6 +28,17 @@ export const DomainName = z
   .max(253)
   .regex(new RegExp(String.raw`^(\*\.)?${DOMAIN}$`), 'must be a lower-case domain name (RFC 1123)');
 
+/** JSON can name half a surrogate pair, UTF-8 cannot: Kubernetes would get another character. */
+export const UnicodeText = z
+  .string()
+  .refine((text) => text.isWellFormed(), 'must be Unicode: it has half a surrogate pair');
+
+/** What a program can be given as a word or a variable: with NUL it ends (execve(2)). */
+export const ProgramText = UnicodeText.refine(
+  (text) => !text.includes('\0'),
+  'must have no NUL character: no program can be given one',
+);
+
 const REPLICAS_MAX = 1_000;
 /** Longest wait for a rollout, seconds. */
 const WAIT_SECONDS_MAX = 3_600;

@@ -1,6 +1,6 @@
 /** logs and exec: what is said and done in a pod. */
 import * as z from 'zod';
-import { DnsLabel, DnsSubdomain } from './fields.ts';
+import { DnsLabel, DnsSubdomain, ProgramText, UnicodeText } from './fields.ts';
 
 const LOG_LINES_MAX = 10_000;
 const LOG_LINES_DEFAULT = 100;
@@ -62,7 +62,7 @@ export const ExecPayload = z
     ...podFields,
     /** The program and its arguments; there is no shell unless it is one. */
     command: z
-      .array(z.string())
+      .array(ProgramText)
       .min(1)
       .max(EXEC_WORDS_MAX)
       .refine(
@@ -70,7 +70,7 @@ export const ExecPayload = z
         `must have at most ${EXEC_COMMAND_LENGTH_MAX} characters`,
       ),
     /** The whole input of the program. */
-    stdin: z.string().max(EXEC_STDIN_LENGTH_MAX).optional(),
+    stdin: UnicodeText.max(EXEC_STDIN_LENGTH_MAX).optional(),
     timeout_seconds: z
       .number()
       .min(1)

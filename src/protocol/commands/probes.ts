@@ -1,5 +1,6 @@
 /** Probes of a container (kubernetes.io, "Liveness, Readiness, and Startup Probes"). */
 import * as z from 'zod';
+import { ProgramText, UnicodeText } from './fields.ts';
 
 /** Most seconds of a period, a timeout or a delay. */
 const PROBE_SECONDS_MAX = 3_600;
@@ -15,13 +16,13 @@ const Probe = z
   .strictObject({
     http: z
       .strictObject({
-        path: z.string().startsWith('/').max(2_048).default('/'),
+        path: UnicodeText.startsWith('/').max(2_048).default('/'),
         port,
         scheme: z.enum(['HTTP', 'HTTPS']).default('HTTP'),
       })
       .optional(),
     tcp: z.strictObject({ port }).optional(),
-    exec: z.strictObject({ command: z.array(z.string().max(4_096)).min(1).max(64) }).optional(),
+    exec: z.strictObject({ command: z.array(ProgramText.max(4_096)).min(1).max(64) }).optional(),
     initial_delay_seconds: z.int().min(0).max(PROBE_SECONDS_MAX).optional(),
     period_seconds: seconds.optional(),
     timeout_seconds: seconds.optional(),

@@ -169,6 +169,7 @@ describe('exec', () => {
         ...{ pod: 'web-2', container: 'web', exit_code: 0 },
         ...{ stdout: 'done', stderr: '', truncated: false },
       },
+      truncated: false,
     });
     expect(asked).toEqual([
       {
