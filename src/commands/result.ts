@@ -6,6 +6,8 @@ import { redactData } from './secrets.ts';
 
 /** Largest result as JSON, bytes: it fits into one message of 4 MiB with what surrounds it. */
 export const RESULT_LIMIT_BYTES = 3.5 * 1024 * 1024;
+/** Data up to this size as JSON stays whole when the output beside it is too long. */
+const DATA_KEPT_BYTES = RESULT_LIMIT_BYTES / 2;
 /** Longest text of an error, bytes. */
 const ERROR_LIMIT_BYTES = 16 * 1024;
 
@@ -77,7 +79,10 @@ function fitted(whole: CommandResult): CommandResult {
     return whole;
   }
   const { data, ...rest } = whole;
-  const left = data === undefined ? {} : { data: { left_out_bytes: sizeOf(data) } };
+  const dataBytes = sizeOf(data ?? {});
+  const isTooMuch = dataBytes > DATA_KEPT_BYTES;
+  const kept = isTooMuch ? { left_out_bytes: dataBytes } : data;
+  const left = kept === undefined ? {} : { data: kept };
   const metadata = { ...whole.metadata, truncated: true };
   let limitBytes = COMMAND_OUTPUT_LIMIT_BYTES;
   let shorter: CommandResult = { ...rest, ...left, metadata };

@@ -24,6 +24,15 @@ describe('resultOfOutcome()', () => {
     expect(Buffer.byteLength(JSON.stringify(result))).toBeLessThanOrEqual(RESULT_LIMIT_BYTES);
   });
 
+  test('leaves the data whole when only the output is too long', () => {
+    const data = { pods: [{ pod: 'web-1' }] };
+    const result = resultOfOutcome({ output: '\u0001'.repeat(2_000_000), data }, TIMES);
+    expect({ data: result.data, truncated: result.metadata.truncated }).toEqual({
+      data,
+      truncated: true,
+    });
+  });
+
   test('shows no secret in data, wherever it stands', () => {
     const secret = 'a "quoted" secret';
     const data = { list: [{ text: `is ${secret}` }] };

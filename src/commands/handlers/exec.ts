@@ -1,5 +1,6 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import { AgentError, assertNever } from '../../core/errors.ts';
+import { type CutText, cutInTheMiddle } from '../../core/middle-cut.ts';
 import { type ProgramOutcome, runInPod } from '../../kubernetes/pod-exec.ts';
 import {
   chooseContainer,
@@ -16,6 +17,8 @@ import { secretsOf } from '../secrets.ts';
 
 /** Of each of stdout and stderr: twice in the result, as data and as text, it stays below 1 MiB. */
 const OUTPUT_LIMIT_BYTES = 256 * 1024;
+/** As JSON, so that all four fit into one result: a control character takes six bytes there. */
+const OUTPUT_JSON_LIMIT_BYTES = 800 * 1024;
 /** Time for finding the pod and opening the stream, beside that of the program. */
 const MARGIN_MS = 60_000;
 
@@ -53,7 +56,10 @@ export const execCommand = commandHandler({
       },
       context.signal,
     );
-    const { end, stdout, stderr, truncated } = outcome;
+    const { end } = outcome;
+    const [out, err] = [fitting(outcome.stdout), fitting(outcome.stderr)];
+    const [stdout, stderr] = [out.text, err.text];
+    const truncated = outcome.truncated || out.truncated || err.truncated;
     const exitCode = end.kind === 'exited' ? end.exitCode : null;
     const data = { pod, container, exit_code: exitCode, stdout, stderr, truncated };
     const failure = failureOf(payload, outcome);
@@ -68,6 +74,12 @@ export const execCommand = commandHandler({
     };
   },
 });
+
+function fitting(text: string): CutText {
+  return Buffer.byteLength(JSON.stringify(text)) <= OUTPUT_JSON_LIMIT_BYTES
+    ? { text, truncated: false }
+    : cutInTheMiddle(text, OUTPUT_LIMIT_BYTES / 2);
+}
 
 /** The pod that is named, or the first of the Deployment in which the container runs. */
 async function findContainer(

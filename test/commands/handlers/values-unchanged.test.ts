@@ -260,6 +260,22 @@ describe('exec', () => {
     expect([data?.['truncated'], metadata.truncated]).toEqual([true, true]);
   });
 
+  test('keeps the end of a program that writes what JSON makes six times as long', async () => {
+    api.onStart = (session) => {
+      session.send(1, '\u001b'.repeat(256 * 1024));
+      session.send(2, '\0'.repeat(256 * 1024));
+      session.end({ status: 'Success' });
+    };
+    const { data, metadata } = await run('exec', EXEC);
+    expect({ ...data, stdout: '', stderr: '', metadata: metadata.truncated }).toEqual({
+      ...{ pod: 'web-1', container: 'web', exit_code: 0 },
+      ...{ stdout: '', stderr: '', truncated: true, metadata: true },
+    });
+    expect(String(data?.['stdout']).replaceAll('\u001b', 'E')).toMatch(
+      /^E{60000,}\n\[… \d+ bytes or more left out …\]\nE{60000,}$/,
+    );
+  });
+
   test('says so of one that was stopped, too', async () => {
     const stop = new AbortController();
     api.onStart = (session) => {
