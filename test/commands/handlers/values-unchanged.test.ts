@@ -173,8 +173,7 @@ describe('apply', () => {
 
   test('divides no text at what ends a line elsewhere', async () => {
     const text = 'a\u2028---\u2028b\u2029---\u2029c';
-    const yaml = `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: shop}\ndata:\n  text: "${text}"\n`;
-    await run('apply', { manifest: `\ufeff${yaml}--- # ends\r\n` });
+    await run('apply', { manifest: `${manifestOf({ text })}\n--- # ends\r\n# nothing` });
     expect(dataNow()).toEqual({ text });
   });
 
