@@ -466,6 +466,9 @@ test(
       error_code: 'COMMAND_INVALID',
       data: { problems: [expect.stringMatching(/^name: /), expect.stringMatching(/^replicas: /)] },
     });
+    expect(await run('delete', { name: 'fit', namespace: 'shop' })).toMatchObject({
+      success: true,
+    });
   },
   TEST_TIMEOUT_MS,
 );
