@@ -15,6 +15,7 @@ import { installEnvironment, openStand, type Stand, TOKEN_FILE } from './stand.t
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 300_000;
+const ALL_TIMEOUT_MS = 900_000;
 const CHANGE_TIMEOUT_MS = 60_000;
 const AGENT = '/root/pipeops-agent';
 const NODE = 'alpha';
@@ -72,49 +73,45 @@ async function shownSetting(name: string): Promise<Partial<SettingRow> | undefin
   return settings.find(({ setting }) => setting === name);
 }
 
-test(
-  'the settings of the node reach the cluster',
-  async () => {
-    const installed = await progress.phase('install', () =>
-      run(
-        ...[...INSTALL, '--node-label', 'disk=ssd,example.com/rack=2'],
-        ...['--node-taint', 'dedicated=gpu:PreferNoSchedule', '--node-ip', machine.address],
-      ),
-    );
-    expect(installed).toMatchObject({ exitCode: 0, node: NODE });
-    const nodes = JSON.parse(await shell('k3s kubectl get nodes -o json')).items;
-    expect(nodes).toEqual([
-      expect.objectContaining({
-        metadata: expect.objectContaining({
-          name: NODE,
-          labels: expect.objectContaining({ disk: 'ssd', 'example.com/rack': '2' }),
-        }),
-        spec: expect.objectContaining({
-          taints: [{ key: 'dedicated', value: 'gpu', effect: 'PreferNoSchedule' }],
-        }),
+/** In this order, each on what the one before has left: tests run in any. */
+const steps: { readonly title: string; readonly work: () => Promise<void> }[] = [];
+const step = (title: string, work: () => Promise<void>) => void steps.push({ title, work });
+
+step('the settings of the node reach the cluster', async () => {
+  const installed = await progress.phase('install', () =>
+    run(
+      ...[...INSTALL, '--node-label', 'disk=ssd,example.com/rack=2'],
+      ...['--node-taint', 'dedicated=gpu:PreferNoSchedule', '--node-ip', machine.address],
+    ),
+  );
+  expect(installed).toMatchObject({ exitCode: 0, node: NODE });
+  const nodes = JSON.parse(await shell('k3s kubectl get nodes -o json')).items;
+  expect(nodes).toEqual([
+    expect.objectContaining({
+      metadata: expect.objectContaining({
+        name: NODE,
+        labels: expect.objectContaining({ disk: 'ssd', 'example.com/rack': '2' }),
       }),
-    ]);
-    expect(nodes[0].status.addresses).toContainEqual({
-      type: 'InternalIP',
-      address: machine.address,
-    });
-  },
-  TEST_TIMEOUT_MS,
-);
+      spec: expect.objectContaining({
+        taints: [{ key: 'dedicated', value: 'gpu', effect: 'PreferNoSchedule' }],
+      }),
+    }),
+  ]);
+  expect(nodes[0].status.addresses).toContainEqual({
+    type: 'InternalIP',
+    address: machine.address,
+  });
+});
 
-test(
-  'a second install with --traefik starts k3s again, with it',
-  async () => {
-    const before = await k3sProcess();
-    expect(await machine.readFile(K3S_CONFIG_FILE)).toContain('disable: ["traefik"]');
-    expect(await run(...INSTALL, '--traefik')).toMatchObject({ exitCode: 0 });
-    expect(await k3sProcess()).not.toBe(before);
-    expect(await machine.readFile(K3S_CONFIG_FILE)).not.toContain('traefik');
-  },
-  TEST_TIMEOUT_MS,
-);
+step('a second install with --traefik starts k3s again, with it', async () => {
+  const before = await k3sProcess();
+  expect(await machine.readFile(K3S_CONFIG_FILE)).toContain('disable: ["traefik"]');
+  expect(await run(...INSTALL, '--traefik')).toMatchObject({ exitCode: 0 });
+  expect(await k3sProcess()).not.toBe(before);
+  expect(await machine.readFile(K3S_CONFIG_FILE)).not.toContain('traefik');
+});
 
-test(
+step(
   'another version of k3s, another name and a foreign address are refused, and nothing changes',
   async () => {
     const files = `sha256sum ${CONFIG_FILE} ${POLICY_FILE} ${K3S_CONFIG_FILE} /etc/pipeops-agent/*`;
@@ -128,35 +125,30 @@ test(
     }
     expect([await shell(files), await k3sProcess()]).toEqual(before);
   },
-  TEST_TIMEOUT_MS,
 );
 
-test(
-  "README's kubeconfig lines work for somebody who uses sudo",
-  async () => {
-    await shell(`useradd --create-home --shell /bin/sh ${PERSON}`);
-    await machine.writeFile('/etc/sudoers.d/person', `${PERSON} ALL=(ALL) NOPASSWD: ALL\n`, {
-      mode: 0o440,
-    });
-    const asPerson = async (line: string) =>
-      await machine.exec(['runuser', '-l', PERSON, '-c', line], { check: false });
-    const lines = [
-      'sudo pipeops-agent kubeconfig --local --output ~/.kube/agent',
-      'sudo kubectl --kubeconfig ~/.kube/agent get pods -A',
-      'sudo pipeops-agent kubeconfig --local --merge',
-      'sudo kubectl --kubeconfig ~/.kube/config get pods -A',
-    ];
-    for (const line of lines) {
-      expect(await asPerson(line)).toMatchObject({ exitCode: 0 });
-    }
-    const files = await shell(`stat -c '%U %a %n' /home/${PERSON}/.kube/*`);
-    expect(files.split('\n')).toEqual([
-      `${PERSON} 600 /home/${PERSON}/.kube/agent`,
-      `${PERSON} 600 /home/${PERSON}/.kube/config`,
-    ]);
-  },
-  TEST_TIMEOUT_MS,
-);
+step("README's kubeconfig lines work for somebody who uses sudo", async () => {
+  await shell(`useradd --create-home --shell /bin/sh ${PERSON}`);
+  await machine.writeFile('/etc/sudoers.d/person', `${PERSON} ALL=(ALL) NOPASSWD: ALL\n`, {
+    mode: 0o440,
+  });
+  const asPerson = async (line: string) =>
+    await machine.exec(['runuser', '-l', PERSON, '-c', line], { check: false });
+  const lines = [
+    'sudo pipeops-agent kubeconfig --local --output ~/.kube/agent',
+    'sudo kubectl --kubeconfig ~/.kube/agent get pods -A',
+    'sudo pipeops-agent kubeconfig --local --merge',
+    'sudo kubectl --kubeconfig ~/.kube/config get pods -A',
+  ];
+  for (const line of lines) {
+    expect(await asPerson(line)).toMatchObject({ exitCode: 0 });
+  }
+  const files = await shell(`stat -c '%U %a %n' /home/${PERSON}/.kube/*`);
+  expect(files.split('\n')).toEqual([
+    `${PERSON} 600 /home/${PERSON}/.kube/agent`,
+    `${PERSON} 600 /home/${PERSON}/.kube/config`,
+  ]);
+});
 
 /** What /ready says all along, about 50 times a second, while the work is done. */
 async function readyDuring(work: () => Promise<void>): Promise<readonly string[]> {
@@ -168,25 +160,21 @@ async function readyDuring(work: () => Promise<void>): Promise<readonly string[]
   return (await asking).stdout.trim().split('\n');
 }
 
-test(
-  'policy apply keeps the agent ready all along, and what somebody wrote',
-  async () => {
-    await machine.writeFile('/root/own.yaml', '# ours\npreset: standard\nexec: true\n');
-    const answers = await readyDuring(async () => {
-      for (const preset of ['read-only', 'operate', 'standard']) {
-        expect(await run('policy', 'apply', '--preset', preset)).toMatchObject({ in_force: true });
-      }
-      await run('policy', 'apply', '--file', '/root/own.yaml');
-      const applied = await run('policy', 'apply', '--preset', 'operate');
-      expect(await machine.readFile(applied.previous_file_kept_as)).toContain('# ours');
-    });
-    expect(answers.filter((answer) => answer !== READY)).toEqual([]);
-    expect(answers.length).toBeGreaterThan(ANSWERS_MIN);
-  },
-  TEST_TIMEOUT_MS,
-);
+step('policy apply keeps the agent ready all along, and what somebody wrote', async () => {
+  await machine.writeFile('/root/own.yaml', '# ours\npreset: standard\nexec: true\n');
+  const answers = await readyDuring(async () => {
+    for (const preset of ['read-only', 'operate', 'standard']) {
+      expect(await run('policy', 'apply', '--preset', preset)).toMatchObject({ in_force: true });
+    }
+    await run('policy', 'apply', '--file', '/root/own.yaml');
+    const applied = await run('policy', 'apply', '--preset', 'operate');
+    expect(await machine.readFile(applied.previous_file_kept_as)).toContain('# ours');
+  });
+  expect(answers.filter((answer) => answer !== READY)).toEqual([]);
+  expect(answers.length).toBeGreaterThan(ANSWERS_MIN);
+});
 
-test(
+step(
   'policy apply mends a policy that could not be used, and the next question hears that',
   async () => {
     await shell(`echo 'preset: none' > ${POLICY_FILE}`);
@@ -200,10 +188,9 @@ test(
     expect(before).toContain('POLICY_INVALID');
     expect(after).toBe(READY);
   },
-  TEST_TIMEOUT_MS,
 );
 
-test(
+step(
   'config show tells what is installed beside what the file says, and what comes at the next start',
   async () => {
     const version = /v\d+\.\d+\.\d+\+k3s\d+/.exec(await shell('k3s --version'))?.[0];
@@ -221,10 +208,9 @@ test(
     });
     await shell(`mv /root/config.yaml ${CONFIG_FILE}`);
   },
-  TEST_TIMEOUT_MS,
 );
 
-test(
+step(
   'a CA file of another authority is told by the daemon, one that is none by config validate too',
   async () => {
     const right = await machine.readFile(CA_FILE);
@@ -248,5 +234,15 @@ test(
     await waitUntil('the session is back', CHANGE_TIMEOUT_MS, async () => (await reasons()) === '');
     expect(await shell('pipeops-agent config validate')).toBe(`${CONFIG_FILE}: no problems`);
   },
-  TEST_TIMEOUT_MS,
+);
+
+test(
+  'settings reach what they are for, and what is told of them is so',
+  async () => {
+    for (const { title, work } of steps) {
+      await progress.phase(title, work);
+    }
+    expect(steps.length).toBeGreaterThan(0);
+  },
+  ALL_TIMEOUT_MS,
 );

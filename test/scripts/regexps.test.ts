@@ -11,10 +11,13 @@ const MIDDLE_LENGTH = 16 * 1024;
 const WORST_MAX = 2;
 /** As long as any text that is read as one. */
 const LONG_LENGTH = 1024 * 1024;
-/** Settings, command lines and files of root: nobody else writes them, and none is that long. */
+/**
+ * Settings, command lines and files of root: nobody else writes them, and none is that long. And what a
+ * subcommand shows: no event loop waits for it, and the daemon shows only lines that were cut.
+ */
 const OWN_LENGTH = 64 * 1024;
 const OWN =
-  /^(?:cli|config|host)\/|^core\/(?:proxy-settings|duration|yaml-duplicates)\.ts|^server\/self-signed|^store\/database/;
+  /^(?:cli|config|host)\/|^core\/(?:proxy-settings|duration|yaml-duplicates|visible-text)\.ts|^server\/self-signed|^store\/database/;
 /** Texts that are cut before they are looked at; the constant says to what length. */
 const CUT: Readonly<Record<string, readonly [lengthMax: number, constant: string]>> = {
   'platform/log.ts': [8_192, 'LINE_LENGTH_MAX = 8_192'],
