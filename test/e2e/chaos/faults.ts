@@ -132,7 +132,7 @@ const controlPlaneKilledAtPeace: Fault = {
 const fullDisk: Fault = {
   name: 'full disk',
   lastsMs: 10_000,
-  reason: /full/,
+  reason: /no space left/,
   begin: async ({ server, give }) => {
     await server.exec(['dd', 'if=/dev/zero', `of=${BALLAST}`, 'bs=64k'], { check: false });
     for (let results = 0; results < RESULTS_THAT_NEED_SPACE; results += 1) {
