@@ -12,6 +12,9 @@ const BUILD_TIMEOUT_MS = 300_000;
 const RUN_TIMEOUT_MS = 120_000;
 
 export interface LoadResult {
+  readonly requests: number;
+  /** Of bodies. */
+  readonly megabytes: number;
   readonly per_second: number;
   readonly mb_per_second: number;
   readonly p50_ms: number;

@@ -16,6 +16,8 @@ import (
 const readBytes = 64 * 1024
 
 type loadResult struct {
+	Requests    int     `json:"requests"`
+	Megabytes   float64 `json:"megabytes"`
 	PerSecond   float64 `json:"per_second"`
 	MBPerSecond float64 `json:"mb_per_second"`
 	P50Ms       float64 `json:"p50_ms"`
@@ -49,10 +51,12 @@ func load(to target, connections int, seconds float64) loadResult {
 	result := loadResult{}
 	for _, each := range workers {
 		all = append(all, each.latencies...)
-		result.MBPerSecond += float64(each.bytes) / 1e6 / elapsed
+		result.Megabytes += float64(each.bytes) / 1e6
 		result.Failed += each.failed
 	}
-	result.PerSecond = float64(len(all)) / elapsed
+	result.Requests = len(all)
+	result.PerSecond = float64(result.Requests) / elapsed
+	result.MBPerSecond = result.Megabytes / elapsed
 	result.P50Ms, result.P99Ms = percentile(all, 0.5), percentile(all, 0.99)
 	return result
 }

@@ -83,7 +83,10 @@ func (b *bulk) stop() {
 
 func seconds(of float64) time.Duration { return time.Duration(of * float64(time.Second)) }
 
+// benchBulk also tells what was moved in all, with warm-up and end: what the agent needed its processor
+// time for.
 func (g *gateway) benchBulk(asked request) (answer, error) {
+	movedBefore := g.targets.discarded.Load()
 	running, err := g.startBulk(asked.Down, asked.Up, asked.WriteBytes)
 	if err != nil {
 		return nil, err
@@ -93,7 +96,10 @@ func (g *gateway) benchBulk(asked request) (answer, error) {
 	time.Sleep(seconds(asked.Seconds))
 	moved, took := running.moved()-before, time.Since(began)
 	running.stop()
-	return answer{"mb_per_second": float64(moved) / 1e6 / took.Seconds()}, nil
+	return answer{
+		"mb_per_second": float64(moved) / 1e6 / took.Seconds(),
+		"megabytes":     float64(running.moved()-movedBefore) / 1e6,
+	}, nil
 }
 
 // echoOnce sends `message` and reads it back.
@@ -105,7 +111,9 @@ func echoOnce(stream *yamux.Stream, message, into []byte) error {
 	return err
 }
 
+// benchRequests also counts all requests, with those of the warm-up.
 func (g *gateway) benchRequests(asked request) (answer, error) {
+	var requests atomic.Int64
 	times := make([][]time.Duration, asked.Streams)
 	end := time.Now().Add(warmUp + seconds(asked.Seconds))
 	began := time.Now().Add(warmUp)
@@ -123,6 +131,7 @@ func (g *gateway) benchRequests(asked request) (answer, error) {
 			if err := echoOnce(stream, message, into); err != nil {
 				return err
 			}
+			requests.Add(1)
 			if asked.StreamEach {
 				_ = stream.Close()
 				stream = nil
@@ -139,6 +148,7 @@ func (g *gateway) benchRequests(asked request) (answer, error) {
 	all := slices.Concat(times...)
 	result := percentiles(all)
 	result["per_second"] = float64(len(all)) / asked.Seconds
+	result["requests"] = requests.Load()
 	return result, err
 }
 

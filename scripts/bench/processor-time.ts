@@ -1,0 +1,12 @@
+/** The kernel's unit of these times, as it tells them (proc(5): USER_HZ). */
+const TICK_MS = 10;
+/** Of the fields behind the name, which may have spaces itself: proc(5), 14 and 15 of all. */
+const USER_TIME = 11;
+const SYSTEM_TIME = 12;
+
+/** What all threads of a process have used of the processors since its start, ms. */
+export async function processorMs(pid: number): Promise<number> {
+  const stat = await Bun.file(`/proc/${pid}/stat`).text();
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[USER_TIME]) + Number(fields[SYSTEM_TIME])) * TICK_MS;
+}
