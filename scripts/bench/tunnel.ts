@@ -13,6 +13,8 @@ import type { BenchCase } from './bench-case.ts';
 import { processorMs } from './processor-time.ts';
 import { wholePathCase } from './tunnel/whole-path.ts';
 
+/** Runtimes still compile during the first seconds; a daemon has years. */
+const WARM_UP_RUNS = 1;
 const RUNS = 5;
 const SECONDS = 1;
 /** What collects garbage late has done so after this. */
@@ -198,9 +200,12 @@ interface Run {
 /** Medians of alternating runs, so that a busy moment hits both. */
 async function compare(pair: Pair, measure: Measure): Promise<readonly BenchCase[]> {
   const runs = { ours: [] as Run[], peer: [] as Run[] };
-  for (let run = 0; run < RUNS; run += 1) {
+  for (let run = -WARM_UP_RUNS; run < RUNS; run += 1) {
     for (const which of ['ours', 'peer'] as const) {
-      runs[which].push(await runOnce(pair[which], measure));
+      const result = await runOnce(pair[which], measure);
+      if (run >= 0) {
+        runs[which].push(result);
+      }
     }
   }
   const ratioOf = (pick: (run: Run) => number) => {
