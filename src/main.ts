@@ -4,14 +4,14 @@
  */
 import { hostname } from 'node:os';
 import { runCli } from './cli/main.ts';
-import { systemTerminalIo } from './cli/terminal-io.ts';
-import { ownAddresses } from './host/own-addresses.ts';
+import { systemTerminalIo } from './cli/terminal/io.ts';
+import { ownAddresses } from './host/facts/own-addresses.ts';
 import { systemClock } from './platform/clock.ts';
 import { systemFileLock } from './platform/file-lock.ts';
 import { systemFiles } from './platform/files.ts';
-import { systemHttp } from './platform/http.ts';
 import { lazyExec } from './platform/lazy-exec.ts';
 import { lineLog } from './platform/log.ts';
+import { systemHttp } from './platform/network/http.ts';
 import { ownEnvironment } from './platform/own-environment.ts';
 import { systemRandom } from './platform/random.ts';
 
@@ -52,7 +52,7 @@ const exitCode = await runCli(
     files: systemFiles('/'),
     http: systemHttp,
     // Loaded by the subcommands that need it: the others start faster without.
-    network: async (options) => (await import('./platform/network.ts')).systemNetwork(options),
+    network: async (options) => (await import('./platform/network/open.ts')).systemNetwork(options),
     authorities: async () => (await import('node:tls')).getCACertificates('default'),
     lock: (path, holder) => systemFileLock(path, holder),
     log: lineLog(
@@ -68,7 +68,7 @@ const exitCode = await runCli(
     io,
     signal: interrupt.signal,
     progress: async (title) => {
-      const { startProgress } = await import('./cli/progress.ts');
+      const { startProgress } = await import('./cli/terminal/progress.ts');
       const columns = process.stderr.columns ?? COLUMNS_DEFAULT;
       const options = { isTty: io.stderrIsTty, columns, write: io.stderr };
       return startProgress({ clock: systemClock }, options, title);

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { $ } from 'bun';
 import { makeCertificates } from '../../test/support/tls.ts';
-import { buildYamuxPeer, startGoGateway } from '../../test/tunnel/yamux-peer.ts';
+import { buildYamuxPeer, startGoGateway } from '../../test/yamux/go-peer.ts';
 import type { BenchCase } from './bench-case.ts';
 import { processorMs } from './processor-time.ts';
 import { wholePathCase } from './tunnel/whole-path.ts';

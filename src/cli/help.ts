@@ -1,6 +1,6 @@
-import type { FlagDefinition, SubcommandDefinition } from './define-subcommand.ts';
-import { SUBCOMMANDS, subcommandsOf } from './subcommands.ts';
-import { wrapText } from './wrap-text.ts';
+import type { FlagDefinition, SubcommandDefinition } from './definition/subcommand.ts';
+import { SUBCOMMANDS, subcommandsOf } from './subcommands/list.ts';
+import { wrapText } from './terminal/wrap-text.ts';
 
 /** What every terminal has. */
 const COLUMNS = 80;

@@ -1,15 +1,15 @@
 import { renderError } from '../core/error-text.ts';
 import { AgentError, toAgentError } from '../core/errors.ts';
-import { redact } from '../core/redact.ts';
+import { LOCK_FILE } from '../core/places.ts';
+import { redact } from '../core/text/redact.ts';
+import { visibleText } from '../core/text/visible-text.ts';
 import { BUILD } from '../core/version.ts';
-import { visibleText } from '../core/visible-text.ts';
-import { LOCK_FILE } from '../host/paths.ts';
-import type { CliContext, TerminalIo } from './context.ts';
-import type { SubcommandArgs, SubcommandDefinition } from './define-subcommand.ts';
+import type { CliContext, TerminalIo } from './definition/context.ts';
+import type { SubcommandArgs, SubcommandDefinition } from './definition/subcommand.ts';
 import { renderGroupHelp, renderRootHelp, renderSubcommandHelp } from './help.ts';
 import { withOwnName } from './own-name.ts';
-import { renderErrorJson } from './render.ts';
-import { findSubcommand, subcommandsOf } from './subcommands.ts';
+import { findSubcommand, subcommandsOf } from './subcommands/list.ts';
+import { renderErrorJson } from './terminal/render.ts';
 
 /**
  * The whole program but for the process itself.
@@ -71,7 +71,7 @@ async function dispatch(context: CliContext, words: readonly string[]): Promise<
   const { entry, rest } = findSubcommand(words);
   const definition = await entry.load();
   // The parser is loaded only now: neither --help nor --version needs it.
-  const { parseSubcommandArgs } = await import('./define-subcommand.ts');
+  const { parseSubcommandArgs } = await import('./definition/subcommand.ts');
   const args = parseSubcommandArgs(definition, rest);
   try {
     return await runSubcommand(context, definition, args);

@@ -3,8 +3,8 @@
  * own directories (sudoers(5), "secure_path"), where we are not: there only the whole path works.
  */
 import { dirname } from 'node:path';
-import { EXECUTABLE_LINK } from '../host/paths.ts';
-import type { CliContext, TerminalIo } from './context.ts';
+import { EXECUTABLE_LINK } from '../core/places.ts';
+import type { CliContext, TerminalIo } from './definition/context.ts';
 
 const CALL = /\bsudo pipeops-agent\b(?=[^-./]|$)/g;
 const FULL_CALL = `sudo ${EXECUTABLE_LINK}`;

@@ -1,5 +1,6 @@
 import { AgentError } from '../core/errors.ts';
-import type { CommandHandler } from './handler.ts';
+import type { CommandHandler } from './engine/handler.ts';
+import { malformed } from './engine/malformed.ts';
 import { applyCommand } from './handlers/apply.ts';
 import { cordonCommand, uncordonCommand } from './handlers/cordon.ts';
 import { deleteCommand } from './handlers/delete.ts';
@@ -8,7 +9,6 @@ import { drainCommand } from './handlers/drain.ts';
 import { execCommand } from './handlers/exec.ts';
 import { getResourcesCommand } from './handlers/get-resources.ts';
 import { logsCommand } from './handlers/logs.ts';
-import { malformed } from './handlers/malformed.ts';
 import { restartCommand } from './handlers/restart.ts';
 import { rollbackCommand } from './handlers/rollback.ts';
 import { scaleCommand } from './handlers/scale.ts';

@@ -1,9 +1,9 @@
 import type { z } from 'zod';
-import { didYouMean } from '../core/did-you-mean.ts';
 import { AgentError, messageOf } from '../core/errors.ts';
-import { issueWords } from '../core/issue-words.ts';
 import { parseProxy } from '../core/proxy-settings.ts';
-import { duplicateKeys } from '../core/yaml-duplicates.ts';
+import { didYouMean } from '../core/text/did-you-mean.ts';
+import { issueWords } from '../core/text/issue-words.ts';
+import { duplicateKeys } from '../core/text/yaml-duplicates.ts';
 import { describeSettings, type Setting } from './describe.ts';
 import { Config } from './schema.ts';
 

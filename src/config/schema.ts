@@ -4,7 +4,7 @@
  * No secret is a setting; secrets live in files of their own.
  */
 import * as z from 'zod';
-import { parseDuration } from '../core/duration.ts';
+import { parseDuration } from '../core/text/duration.ts';
 import { NodeAddresses, NodeLabels, NodeName, NodeTaints } from './node-settings.ts';
 
 /** Where the file stands, unless `--config` names another. */

@@ -1,20 +1,20 @@
+import { childSignal } from '../core/deadline.ts';
 import { type AgentError, expectedError } from '../core/errors.ts';
+import { limitedLog } from '../core/limited-log.ts';
 import type { Network } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
-import { childSignal } from './deadline.ts';
-import { type RetryPolicy, retryPolicy, STABLE_MS } from './endpoint-policy.ts';
-import { gatewayPolicy } from './gateway.ts';
-import { limitedLog } from './limited-log.ts';
-import type { RestClient } from './rest-client.ts';
+import type { RestClient } from './rest/client.ts';
 import {
   type RestSessionDeps,
   type RestSessionOptions,
   restBeside,
   restSession,
-} from './rest-session.ts';
-import type { SessionTransport } from './session-state.ts';
-import { webSocketSession } from './websocket-session.ts';
-import type { WebSocketSessionDeps, WebSocketSessionOptions } from './websocket-session-deps.ts';
+} from './rest/session.ts';
+import { type RetryPolicy, retryPolicy, STABLE_MS } from './session/endpoint-policy.ts';
+import { gatewayPolicy } from './session/gateway.ts';
+import type { SessionTransport } from './session/state.ts';
+import { webSocketSession } from './websocket/session.ts';
+import type { WebSocketSessionDeps, WebSocketSessionOptions } from './websocket/session-deps.ts';
 
 /** While REST serves, the WebSocket is tried again after this, then after twice as long. */
 const PROBE_MS = { first: 30_000, longest: 15 * 60_000 } as const;

@@ -1,5 +1,5 @@
 import { AgentError, isErrorCode } from './errors.ts';
-import { redact } from './redact.ts';
+import { redact } from './text/redact.ts';
 
 /** An error for a person: what, why it matters to them, what to do. */
 export function renderError(error: AgentError): string {

@@ -3,7 +3,7 @@
  * wire, heads a page of docs/TROUBLESHOOTING.md and decides the exit code.
  */
 
-import { systemCode, systemWords } from './system-words.ts';
+import { systemCode, systemWords } from './text/system-words.ts';
 
 interface ErrorTraits {
   /** Exit code of the process that fails with it (docs/ARCHITECTURE.md, "Exit codes"). */

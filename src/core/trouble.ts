@@ -1,5 +1,5 @@
 import { AgentError } from './errors.ts';
-import { systemCode, systemWords } from './system-words.ts';
+import { systemCode, systemWords } from './text/system-words.ts';
 
 /** Characters of a text of ours that are repeated in another one. */
 const TEXT_LENGTH_MAX = 300;

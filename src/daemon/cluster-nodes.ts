@@ -1,4 +1,4 @@
-import { type NodeState, type NodeStates, ownNode } from '../kubernetes/node-states.ts';
+import { type NodeState, type NodeStates, ownNode } from '../kubernetes/nodes/states.ts';
 import type { ClusterNodes, Reason } from '../protocol/local-api.ts';
 import type { Readiness } from './readiness.ts';
 

@@ -2,7 +2,7 @@
  * How the session gets to the control plane and past its door: what stands in files of their own, which
  * may be replaced while the daemon runs.
  */
-import { readCaFile } from '../control-plane/ca-file.ts';
+import { readCaFile } from '../control-plane/credentials/ca-file.ts';
 import { toAgentError } from '../core/errors.ts';
 import { oneAtATime } from '../core/one-at-a-time.ts';
 import type { Clock, Files, Log } from '../core/ports.ts';

@@ -2,9 +2,9 @@
 import { hostname } from 'node:os';
 import type { Clock, Files, Http } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
-import { ownAddresses } from '../host/own-addresses.ts';
-import type { InformerDeps } from '../kubernetes/informer.ts';
-import { nodeStates } from '../kubernetes/node-states.ts';
+import { ownAddresses } from '../host/facts/own-addresses.ts';
+import { nodeStates } from '../kubernetes/nodes/states.ts';
+import type { InformerDeps } from '../kubernetes/watch/informer.ts';
 import type { DetailedHealth, Reason } from '../protocol/local-api.ts';
 import { describeNodes, nodeWarnings, withOwnNode } from './cluster-nodes.ts';
 import { cached, nodeReadiness, type Readiness } from './readiness.ts';

@@ -1,7 +1,7 @@
-import type { SessionSnapshot } from '../control-plane/session-state.ts';
+import type { SessionSnapshot } from '../control-plane/session/state.ts';
 import { type AgentError, toAgentError } from '../core/errors.ts';
 import type { Clock, Http } from '../core/ports.ts';
-import type { KubernetesClient } from '../kubernetes/client.ts';
+import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import type { ReadyAnswer, Reason } from '../protocol/local-api.ts';
 
 /** Where the kubelet says how it is (kubelet --healthz-port, loopback only). */

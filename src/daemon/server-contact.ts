@@ -1,7 +1,7 @@
 import { AgentError } from '../core/errors.ts';
 import type { Files, Http } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
-import { JOINED_SERVER_LIMIT_BYTES, JoinedServer } from '../protocol/joined-server.ts';
+import { JOINED_SERVER_LIMIT_BYTES, JoinedServer } from '../protocol/files/joined-server.ts';
 
 /**
  * k3s' own balancer on a worker (k3s, "--lb-server-port"): its kubelet goes through it to any server

@@ -1,7 +1,10 @@
 /** What the session is made of, from the configuration and the machine. */
 import { cpus, hostname, networkInterfaces, totalmem } from 'node:os';
 import { type Config, durationMs } from '../config/schema.ts';
-import { sessionPace } from '../control-plane/pace.ts';
+import { serviceTokens } from '../control-plane/credentials/service-token.ts';
+import { restClient } from '../control-plane/rest/client.ts';
+import { type RouteClient, routeClient } from '../control-plane/rest/route-client.ts';
+import { sessionPace } from '../control-plane/session/pace.ts';
 import type {
   CommandInbox,
   DataPlane,
@@ -9,19 +12,16 @@ import type {
   ResultOutbox,
   SessionMemory,
   StatusSource,
-} from '../control-plane/ports.ts';
-import { restClient } from '../control-plane/rest-client.ts';
-import { type RouteClient, routeClient } from '../control-plane/route-client.ts';
-import { serviceTokens } from '../control-plane/service-token.ts';
+} from '../control-plane/session/ports.ts';
+import type { SessionState } from '../control-plane/session/state.ts';
 import { controlPlaneSession } from '../control-plane/session.ts';
-import type { SessionState } from '../control-plane/session-state.ts';
-import type { RegistrationFacts } from '../control-plane/websocket-session-deps.ts';
+import type { RegistrationFacts } from '../control-plane/websocket/session-deps.ts';
 import type { Clock, Files, Http, Log, Network, Random } from '../core/ports.ts';
 import { credentialsOf, type ProxySettings } from '../core/proxy-settings.ts';
 import type { Service } from '../core/service.ts';
 import { BUILD } from '../core/version.ts';
-import type { ClusterRoutes } from '../tunnel/routes/cluster-routes.ts';
-import { announcing, type RouteSyncDeps, routeSync } from '../tunnel/routes/route-sync.ts';
+import type { ClusterRoutes } from '../routes/cluster.ts';
+import { announcing, type RouteSyncDeps, routeSync } from '../routes/sync.ts';
 import type { ControlPlaneAccess, LiveAccess } from './control-plane-access.ts';
 import { renewedNetwork } from './renewed-network.ts';
 import { unusableNetwork } from './unusable-network.ts';

@@ -1,6 +1,6 @@
-import { childSignal } from '../control-plane/deadline.ts';
-import type { SessionState } from '../control-plane/session-state.ts';
+import type { SessionState } from '../control-plane/session/state.ts';
 import { bell } from '../core/bell.ts';
+import { childSignal } from '../core/deadline.ts';
 import type { Clock, Log } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import type { LiveAccess } from './control-plane-access.ts';

@@ -17,7 +17,7 @@ import { basename, dirname, join } from 'node:path';
 import { AgentError } from '../core/errors.ts';
 
 import type { FileStat, Files, FileWriteOptions } from '../core/ports.ts';
-import { systemCode } from '../core/system-words.ts';
+import { systemCode } from '../core/text/system-words.ts';
 import { troubleOf } from '../core/trouble.ts';
 
 /** Longest file that `readText` reads unless told otherwise. */

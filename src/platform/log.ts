@@ -1,6 +1,6 @@
-import { cutAtEnd } from '../core/middle-cut.ts';
 import type { Clock, Log, LogFields, LogLevel } from '../core/ports.ts';
-import { visibleLine } from '../core/visible-text.ts';
+import { cutAtEnd } from '../core/text/middle-cut.ts';
+import { visibleLine } from '../core/text/visible-text.ts';
 
 const LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug'];
 

@@ -1,9 +1,4 @@
-import type { PolicyFile } from '../protocol/policy-file.ts';
-import type { EffectivePolicy } from './effective-policy.ts';
-import { matchesGlob } from './glob.ts';
-import { type GrantTable, grantTable } from './grant-table.ts';
-import { READ_VERBS, switchOf } from './grants.ts';
-import { objectProblem } from './object-rules.ts';
+import type { PolicyFile } from '../protocol/files/policy.ts';
 import {
   type AccessRequest,
   ALLOWED,
@@ -11,7 +6,12 @@ import {
   type PolicyDecision,
   type RoutePolicy,
   refused,
-} from './policy.ts';
+} from './decision.ts';
+import type { EffectivePolicy } from './effective.ts';
+import { matchesGlob } from './glob.ts';
+import { type GrantTable, grantTable } from './grant-table.ts';
+import { READ_VERBS, switchOf } from './grants.ts';
+import { objectProblem } from './object-rules.ts';
 import { isProtectedNamespace, isProtectedObject } from './protected.ts';
 import { parseRequest } from './request-path.ts';
 

@@ -1,6 +1,6 @@
+import type { AccessRequest } from './decision.ts';
 import type { Grant } from './grants.ts';
 import { isNeverGranted } from './never.ts';
-import type { AccessRequest } from './policy.ts';
 
 interface Granted {
   readonly verbs: ReadonlySet<string>;

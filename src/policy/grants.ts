@@ -3,7 +3,7 @@
  * ClusterRole of the agent's account are both made of this table, so neither promises what the
  * other forbids.
  */
-import type { PolicyCommand } from '../protocol/policy-file.ts';
+import type { PolicyCommand } from '../protocol/files/policy.ts';
 
 export interface Grant {
   readonly group: string;

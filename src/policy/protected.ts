@@ -1,4 +1,4 @@
-import type { AccessRequest } from './policy.ts';
+import type { AccessRequest } from './decision.ts';
 
 /**
  * Namespaces that belong to Kubernetes or to the agent itself: their pods run with more rights than

@@ -2,7 +2,7 @@
  * Reads the path of a Kubernetes API request as the API server does (its RequestInfo), but from the
  * raw text and strictly: what has two readings is refused, so that both always see the same request.
  */
-import { type AccessRequest, type PolicyDecision, refused } from './policy.ts';
+import { type AccessRequest, type PolicyDecision, refused } from './decision.ts';
 
 export type ParsedRequest =
   | { readonly kind: 'access'; readonly access: AccessRequest }

@@ -1,5 +1,5 @@
-import type { PolicyDecision } from '../policy/policy.ts';
-import type { UpstreamAddress } from './upstream-dial.ts';
+import type { UpstreamAddress } from '../http1/client/dial.ts';
+import type { PolicyDecision } from '../policy/decision.ts';
 
 /** Where requests go, and whether they may: the Kubernetes API, or an application. */
 export interface Destination {

@@ -3,18 +3,18 @@
  * it: the plain doors, the TLS listener, and the session with the control plane.
  */
 import { AgentError, toAgentError } from '../core/errors.ts';
-import { requireAllowed } from '../policy/policy.ts';
-import { encodeRequestHead, type ResponseHead } from '../protocol/http-head.ts';
+import { LAST_CHUNK, writeChunk } from '../http1/chunked-body.ts';
+import type { UpstreamConnection } from '../http1/client/connection.ts';
+import type { UpstreamAddress } from '../http1/client/dial.ts';
+import type { Exchange, ExchangeSink } from '../http1/client/exchange.ts';
+import type { UpstreamPool } from '../http1/client/pool.ts';
+import { encodeRequestHead, type ResponseHead } from '../http1/head.ts';
+import type { ProxyCall, ProxyRequest } from '../http1/server/call.ts';
+import { requireAllowed } from '../policy/decision.ts';
 import type { Admission, Release } from './admission.ts';
-import { LAST_CHUNK, writeChunk } from './chunked-body.ts';
 import type { Destination } from './destination.ts';
-import type { Exchange, ExchangeSink } from './exchange.ts';
-import type { ProxyCall, ProxyRequest } from './proxy-call.ts';
 import { refusalOf, shuttingDown } from './refusal.ts';
 import { type ForwardedHeaders, forwardedHeaders, returnedHeaders } from './request-headers.ts';
-import type { UpstreamConnection } from './upstream-connection.ts';
-import type { UpstreamAddress } from './upstream-dial.ts';
-import type { UpstreamPool } from './upstream-pool.ts';
 
 export interface ForwardDeps {
   readonly pool: UpstreamPool;

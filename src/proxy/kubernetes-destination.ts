@@ -1,7 +1,7 @@
-import type { KubernetesCredentials } from '../kubernetes/credentials.ts';
-import type { Policy } from '../policy/policy.ts';
+import type { UpstreamAddress } from '../http1/client/dial.ts';
+import type { KubernetesCredentials } from '../kubernetes/api/credentials.ts';
+import type { Policy } from '../policy/decision.ts';
 import type { Destination, Location } from './destination.ts';
-import type { UpstreamAddress } from './upstream-dial.ts';
 
 const HTTPS_PORT = 443;
 

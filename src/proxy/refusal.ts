@@ -1,6 +1,6 @@
 /** Refusals as Kubernetes itself would say them, so that kubectl and controllers understand. */
 import { AgentError, type ErrorCode } from '../core/errors.ts';
-import type { HeaderList, ResponseHead } from '../protocol/http-head.ts';
+import type { HeaderList, ResponseHead } from '../http1/head.ts';
 import { RETRY_AFTER_SECONDS } from './admission.ts';
 
 const STATUS_BY_CODE: Readonly<Partial<Record<ErrorCode, readonly [number, string]>>> = {

@@ -1,7 +1,7 @@
 /** Which headers of a caller go on to the API server. */
 import { AgentError } from '../core/errors.ts';
-import { type HeaderList, singleHeader } from '../protocol/http-head.ts';
-import { type RequestFraming, requestFraming } from './body-framing.ts';
+import { type RequestFraming, requestFraming } from '../http1/body-framing.ts';
+import { type HeaderList, singleHeader } from '../http1/head.ts';
 
 /** For one connection only (RFC 9110 section 7.6.1). */
 const HOP_BY_HOP = new Set([

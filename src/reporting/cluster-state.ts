@@ -1,10 +1,14 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { AgentError } from '../core/errors.ts';
 import { settledOrAborted } from '../core/settled.ts';
-import type { KubernetesClient } from '../kubernetes/client.ts';
-import { type ClusterCache, clusterCache, REPORTED_KINDS } from '../kubernetes/cluster-cache.ts';
-import type { InformerDeps } from '../kubernetes/informer.ts';
-import { NO_USAGE, type ReadResourceUsage } from '../kubernetes/resource-usage.ts';
+import type { KubernetesClient } from '../kubernetes/api/client.ts';
+import { NO_USAGE, type ReadResourceUsage } from '../kubernetes/usage/cluster.ts';
+import {
+  type ClusterCache,
+  clusterCache,
+  REPORTED_KINDS,
+} from '../kubernetes/watch/cluster-cache.ts';
+import type { InformerDeps } from '../kubernetes/watch/informer.ts';
 import type { ClusterStatus } from '../protocol/rest.ts';
 
 /** How long a report waits for the first lists. What is not there by then is unknown. */

@@ -1,6 +1,6 @@
 import { loopBudget } from '../core/loop-budget.ts';
 import type { Clock } from '../core/ports.ts';
-import type { StatusReportPayload } from '../protocol/messages.ts';
+import type { StatusReportPayload } from '../protocol/session/messages.ts';
 
 /** Size of the objects in one message, bytes; a peer takes messages of 4 MiB. */
 const PART_LIMIT_BYTES = 512 * 1024;

@@ -1,12 +1,12 @@
-import type { StatusReports } from '../control-plane/ports.ts';
+import type { StatusReports } from '../control-plane/session/ports.ts';
 import type { Clock } from '../core/ports.ts';
 import {
   type ClusterCache,
   REPORTED_KINDS,
   type ReportedKind,
-} from '../kubernetes/cluster-cache.ts';
-import type { Changes, KindCache } from '../kubernetes/kind-cache.ts';
-import type { StatusReportPayload } from '../protocol/messages.ts';
+} from '../kubernetes/watch/cluster-cache.ts';
+import type { Changes, KindCache } from '../kubernetes/watch/kind-cache.ts';
+import type { StatusReportPayload } from '../protocol/session/messages.ts';
 import type { ClusterState } from './cluster-state.ts';
 import { type ReportContent, splitReport } from './report-parts.ts';
 

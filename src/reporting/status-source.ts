@@ -1,9 +1,9 @@
-import type { StatusSource } from '../control-plane/ports.ts';
+import type { StatusSource } from '../control-plane/session/ports.ts';
 import type { Clock, Http, Log, Random } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
-import type { KubernetesClient } from '../kubernetes/client.ts';
-import type { KubernetesCredentials } from '../kubernetes/credentials.ts';
-import { resourceUsageReader } from '../kubernetes/resource-usage.ts';
+import type { KubernetesClient } from '../kubernetes/api/client.ts';
+import type { KubernetesCredentials } from '../kubernetes/api/credentials.ts';
+import { resourceUsageReader } from '../kubernetes/usage/cluster.ts';
 import type { ClusterStatus } from '../protocol/rest.ts';
 import { type ClusterState, clusterState } from './cluster-state.ts';
 import { statusJson } from './status-json.ts';

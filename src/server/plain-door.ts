@@ -3,12 +3,12 @@ import { STATUS_CODES } from 'node:http';
 import { toAgentError } from '../core/errors.ts';
 import type { Log } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
-import { headRoom } from '../protocol/head-room.ts';
-import { type RequestHead, singleHeader } from '../protocol/http-head.ts';
-import type { ExchangeSink } from '../proxy/exchange.ts';
-import type { ProxyCall } from '../proxy/proxy-call.ts';
+import type { ExchangeSink } from '../http1/client/exchange.ts';
+import { type RequestHead, singleHeader } from '../http1/head.ts';
+import { headRoom } from '../http1/head-room.ts';
+import type { ProxyCall } from '../http1/server/call.ts';
+import type { ConnectionDeps, Refusal } from '../http1/server/connection.ts';
 import { asksForUpgrade } from '../proxy/request-headers.ts';
-import type { ConnectionDeps, Refusal } from './http1/connection.ts';
 import { foreignReason } from './own-host.ts';
 import { answer, type Door, type ServerSources } from './routes.ts';
 

@@ -1,3 +1,5 @@
+import type { ExchangeSink } from '../http1/client/exchange.ts';
+import type { ProxyCall, ProxyRequest } from '../http1/server/call.ts';
 import type {
   DetailedHealth,
   LocalAccess,
@@ -6,8 +8,6 @@ import type {
   SessionAnswer,
   SettingsAnswer,
 } from '../protocol/local-api.ts';
-import type { ExchangeSink } from '../proxy/exchange.ts';
-import type { ProxyCall, ProxyRequest } from '../proxy/proxy-call.ts';
 import type { LocalAuth } from './local-auth.ts';
 
 /** What the routes show; every value is read when it is asked for. */

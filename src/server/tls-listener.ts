@@ -6,11 +6,11 @@
 import { AgentError } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
-import { headRoom } from '../protocol/head-room.ts';
-import { type RequestHead, singleHeader } from '../protocol/http-head.ts';
+import { type RequestHead, singleHeader } from '../http1/head.ts';
+import { headRoom } from '../http1/head-room.ts';
+import type { ConnectionDeps, Refusal } from '../http1/server/connection.ts';
+import { connectionServer } from '../http1/server/connections.ts';
 import { type ForwardDeps, forward } from '../proxy/forward.ts';
-import type { ConnectionDeps, Refusal } from './http1/connection.ts';
-import { connectionServer } from './http1/server.ts';
 import type { Listener } from './listener.ts';
 import type { LocalAuth } from './local-auth.ts';
 import { foreignReason } from './own-host.ts';

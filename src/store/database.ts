@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { AgentError } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
-import { machineTrouble } from './store-trouble.ts';
+import { machineTrouble } from './trouble.ts';
 
 /** How long a statement waits for another process (`status`, a backup) to let go, ms. */
 const BUSY_TIMEOUT_MS = 5_000;

@@ -1,7 +1,7 @@
 import type { Database } from 'bun:sqlite';
 import { AgentError } from '../core/errors.ts';
 import type { Clock, RunSoon } from '../core/ports.ts';
-import { machineTrouble } from './store-trouble.ts';
+import { machineTrouble } from './trouble.ts';
 
 /** Writes of one commit, at most: what is over it goes into the commit of the next turn. */
 const COMMIT_WRITES_MAX = 200;

@@ -1,6 +1,6 @@
 import { toAgentError } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
-import { isPassing } from './store-trouble.ts';
+import { isPassing } from './trouble.ts';
 
 /** Between two tries to write what the disk did not take. */
 const RETRY_MS = 1_000;

@@ -1,10 +1,10 @@
-import type { AttachedDataPlane, DataPlane, SessionLink } from '../control-plane/ports.ts';
+import type { AttachedDataPlane, DataPlane, SessionLink } from '../control-plane/session/ports.ts';
 import {
   type GatewayHelloAckPayload,
   GatewayHelloPayload,
   gatewaySettings,
-} from '../protocol/gateway-messages.ts';
-import { openTunnel, type Tunnel, type TunnelDeps } from './open-tunnel.ts';
+} from '../protocol/session/gateway.ts';
+import { openTunnel, type Tunnel, type TunnelDeps } from './open.ts';
 
 export interface TunnelDataPlane extends DataPlane {
   attach(link: SessionLink): AttachedTunnel;

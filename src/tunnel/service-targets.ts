@@ -1,9 +1,9 @@
 /** The locator as the tunnel and the proxy of the session ask for it. */
 import { AgentError, expectedError } from '../core/errors.ts';
+import type { UpstreamAddress } from '../http1/client/dial.ts';
 import type { Destination } from '../proxy/destination.ts';
-import type { UpstreamAddress } from '../proxy/upstream-dial.ts';
-import type { Applications } from './remote-destination.ts';
-import type { ServiceLocator } from './service-locator.ts';
+import type { Applications } from '../remote-proxy/destination.ts';
+import type { ServiceLocator } from '../routes/service-locator.ts';
 import type { TunnelTargets } from './targets.ts';
 
 /** RFC 1123 label. */

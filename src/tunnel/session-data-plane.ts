@@ -1,4 +1,4 @@
-import type { DataPlane } from '../control-plane/ports.ts';
+import type { DataPlane } from '../control-plane/session/ports.ts';
 import type { TunnelDataPlane } from './data-plane.ts';
 
 /**

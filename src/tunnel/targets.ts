@@ -1,4 +1,4 @@
-import type { TunnelHeader } from '../protocol/tunnel-header.ts';
+import type { TunnelHeader } from '../protocol/session/tunnel-header.ts';
 
 export type TunnelTarget =
   /** `host`: an IP address; the machine has no DNS of the cluster. */

@@ -1,10 +1,10 @@
 import type { Socket } from 'bun';
 import { releaseBuffer } from '../core/release-buffer.ts';
 import { troubleOf } from '../core/trouble.ts';
-import { ByteQueue } from './byte-queue.ts';
+import { ByteQueue } from '../yamux/byte-queue.ts';
+import type { StreamEnd, StreamHandler, YamuxStream } from '../yamux/stream.ts';
 import type { TunnelCounters } from './counters.ts';
 import type { Deadlines } from './deadlines.ts';
-import type { StreamEnd, StreamHandler, YamuxStream } from './yamux-stream.ts';
 
 /** Smaller pieces for one target are joined until the turn of the event loop ends. */
 const DIRECT_WRITE_BYTES_MIN = 16 * 1024;

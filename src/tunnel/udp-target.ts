@@ -1,6 +1,6 @@
 import { troubleOf } from '../core/trouble.ts';
+import type { StreamEnd, StreamHandler, YamuxStream } from '../yamux/stream.ts';
 import type { TargetDeps } from './tcp-target.ts';
-import type { StreamEnd, StreamHandler, YamuxStream } from './yamux-stream.ts';
 
 /** Without a datagram in either direction for so long the stream ends: nothing else would end it. */
 const IDLE_MS = 300_000;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { startProgress } from '../../src/cli/progress.ts';
+import { startProgress } from '../../src/cli/terminal/progress.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
 

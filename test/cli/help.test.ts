@@ -1,7 +1,7 @@
 /** What `--help` shows, of every subcommand: by every way to ask for it. */
 import { describe, expect, test } from 'bun:test';
-import { SUBCOMMANDS, subcommandsOf } from '../../src/cli/subcommands.ts';
-import { wrapText } from '../../src/cli/wrap-text.ts';
+import { SUBCOMMANDS, subcommandsOf } from '../../src/cli/subcommands/list.ts';
+import { wrapText } from '../../src/cli/terminal/wrap-text.ts';
 import { cliContext } from '../support/cli-context.ts';
 
 const COLUMNS = 80;

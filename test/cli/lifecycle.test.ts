@@ -1,9 +1,9 @@
 /** The subcommands that change or show a machine, on a simulated one: every path and refusal. */
 
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import type { SettingRow } from '../../src/cli/settings-in-force.ts';
 import { BUILD } from '../../src/core/version.ts';
-import { decodeJoinToken, encodeJoinToken } from '../../src/protocol/join-token.ts';
+import type { SettingRow } from '../../src/machine/settings-in-force.ts';
+import { decodeJoinToken, encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
 import {
   CLUSTER_CA,
   CONTROL_PLANE,

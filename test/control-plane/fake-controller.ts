@@ -1,6 +1,6 @@
 /** A control plane of one test: it does exactly what the test says, also what is wrong. */
 import type { Server, ServerWebSocket } from 'bun';
-import { WEBSOCKET_PATH } from '../../src/protocol/messages.ts';
+import { WEBSOCKET_PATH } from '../../src/protocol/session/messages.ts';
 import { waitUntil } from '../vm/wait-until.ts';
 
 export interface Message {

@@ -2,7 +2,7 @@
 import { expect, test } from 'bun:test';
 import { startFakeController } from './fake-controller.ts';
 import { heldPlane } from './held-plane.ts';
-import { startSession } from './session-stand.ts';
+import { startSession } from './session/stand.ts';
 
 test.each([
   ['without a data plane', undefined],

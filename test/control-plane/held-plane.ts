@@ -1,4 +1,4 @@
-import type { DataPlane, SessionLink } from '../../src/control-plane/ports.ts';
+import type { DataPlane, SessionLink } from '../../src/control-plane/session/ports.ts';
 
 /** A data plane whose requests last until the test ends them. */
 export function heldPlane() {

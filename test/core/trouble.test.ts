@@ -7,7 +7,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { connect as tlsConnect } from 'node:tls';
 import { AgentError, toAgentError } from '../../src/core/errors.ts';
-import { systemWords } from '../../src/core/system-words.ts';
+import { systemWords } from '../../src/core/text/system-words.ts';
 import { troubleOf } from '../../src/core/trouble.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
 import { makeCertificates } from '../support/tls.ts';

@@ -1,7 +1,7 @@
 /** The whole daemon against a control plane that sends what it must not, over both transports. */
 import { describe, expect, test } from 'bun:test';
 import { MANIFEST_LIMIT_BYTES } from '../../src/protocol/commands/apply.ts';
-import { MESSAGE_LIMIT_BYTES } from '../../src/protocol/messages.ts';
+import { MESSAGE_LIMIT_BYTES } from '../../src/protocol/session/messages.ts';
 import { answerRegister, startFakeController } from '../control-plane/fake-controller.ts';
 import { startFakeKubernetes } from '../support/fake-kubernetes.ts';
 import { tempDirectory } from '../support/temp-dir.ts';

@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from 'bun:test';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readCaFile } from '../../src/control-plane/ca-file.ts';
+import { readCaFile } from '../../src/control-plane/credentials/ca-file.ts';
 import { unusableNetwork } from '../../src/daemon/unusable-network.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { tempDirectory } from '../support/temp-dir.ts';

@@ -6,7 +6,7 @@ import type { Readiness } from '../../src/daemon/readiness.ts';
 import { LOOK_INTERVAL_MS, statusText, unitStatus } from '../../src/daemon/unit-status.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
-import { systemHttp } from '../../src/platform/http.ts';
+import { systemHttp } from '../../src/platform/network/http.ts';
 import { type FakeKubernetes, startFakeKubernetes } from '../support/fake-kubernetes.ts';
 import { clientOf } from '../support/fake-kubernetes-client.ts';
 import { manualClock } from '../support/manual-clock.ts';

@@ -4,10 +4,10 @@
  */
 import { rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { sessionState } from '../../src/control-plane/session-state.ts';
+import { sessionState } from '../../src/control-plane/session/state.ts';
 import { toAgentError } from '../../src/core/errors.ts';
 import { serverReadiness } from '../../src/daemon/readiness.ts';
-import { journalUpkeep } from '../../src/store/journal-upkeep.ts';
+import { journalUpkeep } from '../../src/store/journal/upkeep.ts';
 import { startFakeKubernetes } from '../support/fake-kubernetes.ts';
 import { clientOf } from '../support/fake-kubernetes-client.ts';
 import { memoryLog } from '../support/memory-log.ts';

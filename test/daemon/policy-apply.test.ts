@@ -2,10 +2,10 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { POLICY_TIMEOUT_MS } from '../../src/cli/wait-for-policy.ts';
+import { CONFIG_DIRECTORY, K3S_SERVER_CA_FILE, POLICY_FILE } from '../../src/core/places.ts';
 import type { Clock, Http } from '../../src/core/ports.ts';
-import { CONFIG_DIRECTORY, K3S_SERVER_CA_FILE, POLICY_FILE } from '../../src/host/paths.ts';
-import { systemHttp } from '../../src/platform/http.ts';
+import { POLICY_TIMEOUT_MS } from '../../src/machine/wait-for-policy.ts';
+import { systemHttp } from '../../src/platform/network/http.ts';
 import { type CliRun, cliContext } from '../support/cli-context.ts';
 import { type FakeKubernetes, startFakeKubernetes } from '../support/fake-kubernetes.ts';
 import { manualClock } from '../support/manual-clock.ts';

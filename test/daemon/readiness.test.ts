@@ -1,9 +1,9 @@
 import { expect, test } from 'bun:test';
 import { join } from 'node:path';
-import { sessionState } from '../../src/control-plane/session-state.ts';
+import { sessionState } from '../../src/control-plane/session/state.ts';
 import { AgentError } from '../../src/core/errors.ts';
 import { serverReadiness } from '../../src/daemon/readiness.ts';
-import { parsePolicyFile } from '../../src/policy/read-policy-file.ts';
+import { parsePolicyFile } from '../../src/policy/read-file.ts';
 import { failureOf } from '../support/failure-of.ts';
 import { startFakeKubernetes } from '../support/fake-kubernetes.ts';
 import { clientOf } from '../support/fake-kubernetes-client.ts';

@@ -5,9 +5,9 @@ import { loadConfig } from '../../src/config/load.ts';
 import { runDaemon } from '../../src/daemon/compose.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
-import { systemHttp } from '../../src/platform/http.ts';
+import { systemHttp } from '../../src/platform/network/http.ts';
 import { systemRandom } from '../../src/platform/random.ts';
-import { renderKubeconfig } from '../../src/protocol/kubeconfig.ts';
+import { renderKubeconfig } from '../../src/protocol/files/kubeconfig.ts';
 import type { FakeKubernetes } from '../support/fake-kubernetes.ts';
 
 export interface DaemonSetup {

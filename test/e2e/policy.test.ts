@@ -1,8 +1,8 @@
 /** What Kubernetes itself refuses the agent's account, on a real cluster: the wall behind the policy. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { permissionsManifest } from '../../src/cli/kubernetes-account.ts';
+import { permissionsManifest } from '../../src/machine/kubernetes-account.ts';
 import { podSecurityProblem } from '../../src/policy/pod-security/problem.ts';
-import { PolicyFile } from '../../src/protocol/policy-file.ts';
+import { PolicyFile } from '../../src/protocol/files/policy.ts';
 import { podSecurityFixtures } from '../policy/pod-security-fixtures.ts';
 import { randomPod } from '../policy/random-pods.ts';
 import { seededRandom } from '../support/seeded-random.ts';

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { join } from 'node:path';
-import type { SettingRow } from '../../src/cli/settings-in-force.ts';
+import type { SettingRow } from '../../src/machine/settings-in-force.ts';
 import { ReadyAnswer } from '../../src/protocol/local-api.ts';
 import { makeCertificates } from '../support/tls.ts';
 import type { Machine } from '../vm/machine.ts';

@@ -1,4 +1,4 @@
-import type { CommandJournal } from '../../src/store/command-journal.ts';
+import type { CommandJournal } from '../../src/store/journal/commands.ts';
 
 /** Runs every command: each does nothing, and succeeds. */
 export async function answerAll(journal: CommandJournal, signal: AbortSignal): Promise<void> {

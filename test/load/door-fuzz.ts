@@ -3,9 +3,10 @@
  * proxy, over sockets without a network. What the API server gets, and what the client gets, is
  * compared with what the strictest reader sees in the same bytes.
  */
-import { ALLOWED, refused } from '../../src/policy/policy.ts';
+
+import { Connection } from '../../src/http1/server/connection.ts';
+import { ALLOWED, refused } from '../../src/policy/decision.ts';
 import { admission } from '../../src/proxy/admission.ts';
-import { Connection } from '../../src/server/http1/connection.ts';
 import { connectionDeps } from '../../src/server/tls-listener.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import {

@@ -1,9 +1,9 @@
 /** An API server in the same process, behind real connections of the proxy over sockets without a network. */
 
-import { headRoom } from '../../src/protocol/head-room.ts';
-import type { UpstreamConnection as Upstream } from '../../src/proxy/upstream-connection.ts';
-import { UpstreamConnection } from '../../src/proxy/upstream-connection.ts';
-import type { UpstreamPool } from '../../src/proxy/upstream-pool.ts';
+import type { UpstreamConnection as Upstream } from '../../src/http1/client/connection.ts';
+import { UpstreamConnection } from '../../src/http1/client/connection.ts';
+import type { UpstreamPool } from '../../src/http1/client/pool.ts';
+import { headRoom } from '../../src/http1/head-room.ts';
 import { cutAnywhere, type Draw } from './draw.ts';
 import { FakeSocket } from './fake-socket.ts';
 import { readRequest, type StrictAnswer, type StrictRequest } from './strict-http.ts';

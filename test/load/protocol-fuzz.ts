@@ -2,9 +2,9 @@
 import type { Random } from '../../src/core/ports.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemRunSoon } from '../../src/platform/run-soon.ts';
-import { MESSAGE_LIMIT_BYTES } from '../../src/protocol/messages.ts';
-import { commandJournal } from '../../src/store/command-journal.ts';
+import { MESSAGE_LIMIT_BYTES } from '../../src/protocol/session/messages.ts';
 import { openDatabase } from '../../src/store/database.ts';
+import { commandJournal } from '../../src/store/journal/commands.ts';
 import { scaledClock } from '../support/scaled-clock.ts';
 import { turn } from '../support/until.ts';
 import { answerAll, settled } from './answer-all.ts';

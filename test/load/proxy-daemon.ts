@@ -3,7 +3,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { connect as connectPlain, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
-import { renderKubeconfig } from '../../src/protocol/kubeconfig.ts';
+import { renderKubeconfig } from '../../src/protocol/files/kubeconfig.ts';
 import { LocalAccess } from '../../src/protocol/local-api.ts';
 import { startControlPlane } from '../support/control-plane/control-plane.ts';
 import { serviceAccountToken } from '../support/fake-kubernetes.ts';

@@ -3,12 +3,12 @@
  * sockets without a network. What the API server gets is compared with what was asked for, character by
  * character: nothing may come that the policy refuses, nothing in place of what was said.
  */
-import type { SessionLink } from '../../src/control-plane/ports.ts';
+import type { SessionLink } from '../../src/control-plane/session/ports.ts';
 import { systemRandom } from '../../src/platform/random.ts';
-import { ALLOWED, refused } from '../../src/policy/policy.ts';
+import { ALLOWED, refused } from '../../src/policy/decision.ts';
 import { admission } from '../../src/proxy/admission.ts';
 import type { Destination } from '../../src/proxy/destination.ts';
-import { proxyBridge } from '../../src/tunnel/proxy-bridge.ts';
+import { proxyBridge } from '../../src/remote-proxy/bridge.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { type Draw, drawOf, pick } from './draw.ts';

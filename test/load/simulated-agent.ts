@@ -1,15 +1,15 @@
-import { sessionPace } from '../../src/control-plane/pace.ts';
+import { serviceTokens } from '../../src/control-plane/credentials/service-token.ts';
+import { restClient } from '../../src/control-plane/rest/client.ts';
+import { sessionPace } from '../../src/control-plane/session/pace.ts';
 import type {
   CommandInbox,
   ProgressFeed,
   RememberedSession,
   ResultOutbox,
   StatusSource,
-} from '../../src/control-plane/ports.ts';
-import { restClient } from '../../src/control-plane/rest-client.ts';
-import { serviceTokens } from '../../src/control-plane/service-token.ts';
+} from '../../src/control-plane/session/ports.ts';
+import { sessionState } from '../../src/control-plane/session/state.ts';
 import { controlPlaneSession, type SessionDeps } from '../../src/control-plane/session.ts';
-import { sessionState } from '../../src/control-plane/session-state.ts';
 import { AgentError } from '../../src/core/errors.ts';
 import type { Clock, Http, Log, Random, WebSocketDial } from '../../src/core/ports.ts';
 

@@ -1,6 +1,6 @@
-import { UINT32_MAX } from '../../src/protocol/yamux-frame.ts';
-import { HELD_BYTES_MAX } from '../../src/tunnel/yamux-session.ts';
-import { frame, testSession } from '../tunnel/session-pair.ts';
+import { UINT32_MAX } from '../../src/yamux/frame.ts';
+import { HELD_BYTES_MAX } from '../../src/yamux/session.ts';
+import { frame, testSession } from '../yamux/session-pair.ts';
 import { fastRandom } from './fast-random.ts';
 
 /** The newest ones are meant most. */

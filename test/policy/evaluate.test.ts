@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'bun:test';
-import { effectivePolicy } from '../../src/policy/effective-policy.ts';
+import type { AccessRequest, PolicyDecision } from '../../src/policy/decision.ts';
+import { effectivePolicy } from '../../src/policy/effective.ts';
 import { policyOf } from '../../src/policy/evaluate.ts';
-import type { AccessRequest, PolicyDecision } from '../../src/policy/policy.ts';
-import { parsePolicyFile } from '../../src/policy/read-policy-file.ts';
+import { parsePolicyFile } from '../../src/policy/read-file.ts';
 
 const policy = (yaml: string) => policyOf(effectivePolicy(parsePolicyFile(yaml, 'policy.yaml')));
 const READ_ONLY = policy('preset: read-only');

@@ -1,13 +1,13 @@
 import { expect, test } from 'bun:test';
-import { permissionsManifest } from '../../src/cli/kubernetes-account.ts';
-import { policyOfPreset } from '../../src/cli/policy-preset.ts';
-import { effectivePolicy } from '../../src/policy/effective-policy.ts';
+import { permissionsManifest } from '../../src/machine/kubernetes-account.ts';
+import { policyOfPreset } from '../../src/machine/policy-preset.ts';
+import { effectivePolicy } from '../../src/policy/effective.ts';
 import { policyOf } from '../../src/policy/evaluate.ts';
 import {
   POLICY_COMMANDS,
   POLICY_PRESETS,
   type PolicyPreset,
-} from '../../src/protocol/policy-file.ts';
+} from '../../src/protocol/files/policy.ts';
 
 interface Rule {
   readonly apiGroups: readonly string[];

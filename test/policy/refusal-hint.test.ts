@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'bun:test';
-import { effectivePolicy } from '../../src/policy/effective-policy.ts';
+import { requireAllowed } from '../../src/policy/decision.ts';
+import { effectivePolicy } from '../../src/policy/effective.ts';
 import { policyOf } from '../../src/policy/evaluate.ts';
-import { requireAllowed } from '../../src/policy/policy.ts';
-import { PolicyFile } from '../../src/protocol/policy-file.ts';
+import { PolicyFile } from '../../src/protocol/files/policy.ts';
 import { failureOf } from '../support/failure-of.ts';
 
 const hintOf = async (file: object, request: { type: string; namespace?: string }) => {

@@ -1,8 +1,8 @@
 import { expect, test } from 'bun:test';
-import { effectivePolicy } from '../../src/policy/effective-policy.ts';
+import type { AccessRequest } from '../../src/policy/decision.ts';
+import { effectivePolicy } from '../../src/policy/effective.ts';
 import { policyOf } from '../../src/policy/evaluate.ts';
-import type { AccessRequest } from '../../src/policy/policy.ts';
-import { parsePolicyFile } from '../../src/policy/read-policy-file.ts';
+import { parsePolicyFile } from '../../src/policy/read-file.ts';
 import { parseRequest } from '../../src/policy/request-path.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 

@@ -1,6 +1,6 @@
 /** The documents of other programs and of our own sockets and files. */
 import { describe, expect, test } from 'bun:test';
-import { Inventory, StepJournal } from '../../src/protocol/host-state.ts';
+import { Inventory, StepJournal } from '../../src/protocol/files/host-state.ts';
 import { BootstrapTokenSecrets, NodeList } from '../../src/protocol/kubectl.ts';
 import { DetailedHealth, ReadyAnswer } from '../../src/protocol/local-api.ts';
 

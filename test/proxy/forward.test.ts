@@ -1,9 +1,9 @@
 import { expect, test } from 'bun:test';
-import type { HeaderList } from '../../src/protocol/http-head.ts';
+import type { UpstreamAddress } from '../../src/http1/client/dial.ts';
+import type { HeaderList } from '../../src/http1/head.ts';
+import type { ProxyRequest } from '../../src/http1/server/call.ts';
 import type { Destination } from '../../src/proxy/destination.ts';
 import { forward } from '../../src/proxy/forward.ts';
-import type { ProxyRequest } from '../../src/proxy/proxy-call.ts';
-import type { UpstreamAddress } from '../../src/proxy/upstream-dial.ts';
 import { testProxy } from '../support/proxy-deps.ts';
 import { okAnswer, rawUpstream } from '../support/raw-upstream.ts';
 import { atRest, until } from '../support/until.ts';

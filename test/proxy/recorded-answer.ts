@@ -1,6 +1,6 @@
 import type { AgentError } from '../../src/core/errors.ts';
-import type { HeaderList, ResponseHead } from '../../src/protocol/http-head.ts';
-import type { ExchangeSink } from '../../src/proxy/exchange.ts';
+import type { ExchangeSink } from '../../src/http1/client/exchange.ts';
+import type { HeaderList, ResponseHead } from '../../src/http1/head.ts';
 
 /** A sink that keeps what it is told. */
 export interface RecordedAnswer extends ExchangeSink {

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import type { Random } from '../../src/core/ports.ts';
 import { systemClock } from '../../src/platform/clock.ts';
-import { systemHttp } from '../../src/platform/http.ts';
-import { StatusReportPayload } from '../../src/protocol/messages.ts';
+import { systemHttp } from '../../src/platform/network/http.ts';
 import { ClusterStatus } from '../../src/protocol/rest.ts';
+import { StatusReportPayload } from '../../src/protocol/session/messages.ts';
 import { FULL_REPORT_INTERVAL_MS } from '../../src/reporting/status-reports.ts';
 import { statusSource } from '../../src/reporting/status-source.ts';
 import { StatusReplica } from '../support/control-plane/status-replica.ts';

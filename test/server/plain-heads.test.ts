@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { forward } from '../../src/proxy/forward.ts';
-import { httpServer } from '../../src/server/http-server.ts';
+import { httpServer } from '../../src/server/doors.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { testProxy } from '../support/proxy-deps.ts';
 import { okAnswer, rawUpstream } from '../support/raw-upstream.ts';

@@ -5,7 +5,7 @@ import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { systemRandom } from '../../src/platform/random.ts';
 import { forward } from '../../src/proxy/forward.ts';
-import { httpServer } from '../../src/server/http-server.ts';
+import { httpServer } from '../../src/server/doors.ts';
 import { localAuth } from '../../src/server/local-auth.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { testProxy } from '../support/proxy-deps.ts';

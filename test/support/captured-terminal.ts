@@ -1,5 +1,5 @@
-import type { CliContext, TerminalIo } from '../../src/cli/context.ts';
-import { startProgress } from '../../src/cli/progress.ts';
+import type { CliContext, TerminalIo } from '../../src/cli/definition/context.ts';
+import { startProgress } from '../../src/cli/terminal/progress.ts';
 import type { Clock } from '../../src/core/ports.ts';
 
 /** What a person answers; undefined where there is no terminal. */

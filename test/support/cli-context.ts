@@ -2,14 +2,14 @@
  * A CliContext over the real thing where that runs here: real files, real HTTP, the real clock.
  * Programs answer as a test says, and only those. A whole installation: simulated-machine.ts.
  */
-import type { CliContext } from '../../src/cli/context.ts';
+import type { CliContext } from '../../src/cli/definition/context.ts';
 import { runCli } from '../../src/cli/main.ts';
 import { AgentError } from '../../src/core/errors.ts';
 import type { Clock, Exec, ExecResult, Files, Http } from '../../src/core/ports.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
-import { systemHttp } from '../../src/platform/http.ts';
-import { systemNetwork } from '../../src/platform/network.ts';
+import { systemHttp } from '../../src/platform/network/http.ts';
+import { systemNetwork } from '../../src/platform/network/open.ts';
 import { capturedTerminal } from './captured-terminal.ts';
 import { memoryLog } from './memory-log.ts';
 import { seededRandom } from './seeded-random.ts';

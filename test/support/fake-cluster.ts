@@ -2,8 +2,8 @@
  * A Kubernetes API with versions and history, over real HTTP: lists in pages of one version,
  * watches from a version on, bookmarks, 410 for what is too old; and the troubles of all that.
  */
-import { kubernetesClient } from '../../src/kubernetes/client.ts';
-import { systemHttp } from '../../src/platform/http.ts';
+import { kubernetesClient } from '../../src/kubernetes/api/client.ts';
+import { systemHttp } from '../../src/platform/network/http.ts';
 
 type Json = Record<string, unknown>;
 

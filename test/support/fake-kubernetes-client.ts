@@ -1,6 +1,6 @@
 /** The agent's own client, connected to the API in memory. */
-import { type KubernetesClient, kubernetesClient } from '../../src/kubernetes/client.ts';
-import { systemHttp } from '../../src/platform/http.ts';
+import { type KubernetesClient, kubernetesClient } from '../../src/kubernetes/api/client.ts';
+import { systemHttp } from '../../src/platform/network/http.ts';
 import type { FakeKubernetes } from './fake-kubernetes.ts';
 
 export function clientOf(kubernetes: FakeKubernetes): KubernetesClient {

@@ -3,7 +3,7 @@
  * tests of one process. What Kubernetes itself does with the objects is tested on real machines.
  */
 import { hostname } from 'node:os';
-import { CHANNELS_V4, STATUS, STDOUT } from '../../src/kubernetes/channel-stream.ts';
+import { CHANNELS_V4, STATUS, STDOUT } from '../../src/kubernetes/api/channel-stream.ts';
 import { controlDeployment } from './fake-deployment-controller.ts';
 import { applyTo } from './fake-server-side-apply.ts';
 import { makeCertificates } from './tls.ts';

@@ -2,7 +2,7 @@
  * Server-side apply as the API server does it, for one field manager and the lists that the agent
  * writes: what was applied before and is not now goes, and who applied what stands in `managedFields`.
  */
-import { FIELD_MANAGER } from '../../src/kubernetes/client.ts';
+import { FIELD_MANAGER } from '../../src/kubernetes/api/client.ts';
 
 type Json = Record<string, unknown>;
 

@@ -2,7 +2,7 @@ import {
   METHOD_LENGTH_MAX,
   PATH_LENGTH_MAX,
   QUERY_LENGTH_MAX,
-} from '../../src/protocol/proxy-messages.ts';
+} from '../../src/protocol/session/proxy.ts';
 import { seededRandom } from './seeded-random.ts';
 
 const ROUNDS = 4_000;

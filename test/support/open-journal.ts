@@ -2,8 +2,8 @@ import type { Database } from 'bun:sqlite';
 import type { RunSoon } from '../../src/core/ports.ts';
 import { systemRunSoon } from '../../src/platform/run-soon.ts';
 import type { Command, CommandResult } from '../../src/protocol/rest.ts';
-import { type CommandJournal, commandJournal } from '../../src/store/command-journal.ts';
 import { openDatabase } from '../../src/store/database.ts';
+import { type CommandJournal, commandJournal } from '../../src/store/journal/commands.ts';
 import { type ManualClock, manualClock } from './manual-clock.ts';
 
 export const START = '2026-01-01T00:00:00.000Z';

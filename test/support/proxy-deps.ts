@@ -1,8 +1,8 @@
+import type { UpstreamAddress } from '../../src/http1/client/dial.ts';
+import { upstreamPool } from '../../src/http1/client/pool.ts';
 import { admission } from '../../src/proxy/admission.ts';
 import type { Destination } from '../../src/proxy/destination.ts';
 import type { ForwardDeps } from '../../src/proxy/forward.ts';
-import type { UpstreamAddress } from '../../src/proxy/upstream-dial.ts';
-import { upstreamPool } from '../../src/proxy/upstream-pool.ts';
 import { manualClock } from './manual-clock.ts';
 
 export interface TestProxy extends Disposable {

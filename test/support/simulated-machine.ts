@@ -4,7 +4,7 @@
  */
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { CliContext } from '../../src/cli/context.ts';
+import type { CliContext } from '../../src/cli/definition/context.ts';
 import { runCli } from '../../src/cli/main.ts';
 import { settingValues } from '../../src/config/describe.ts';
 import { loadConfig } from '../../src/config/load.ts';

@@ -1,4 +1,4 @@
-import type { TunnelHeader } from '../../src/protocol/tunnel-header.ts';
+import type { TunnelHeader } from '../../src/protocol/session/tunnel-header.ts';
 
 const VERSION = 1;
 const PROTOCOL_NUMBERS = { tcp: 1, udp: 2 };

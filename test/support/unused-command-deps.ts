@@ -1,6 +1,6 @@
-import type { CommandDeps } from '../../src/commands/handler.ts';
-import { kubernetesClient } from '../../src/kubernetes/client.ts';
-import { ALLOWED } from '../../src/policy/policy.ts';
+import type { CommandDeps } from '../../src/commands/engine/handler.ts';
+import { kubernetesClient } from '../../src/kubernetes/api/client.ts';
+import { ALLOWED } from '../../src/policy/decision.ts';
 
 const unused = () => {
   throw new Error('not used in this test');

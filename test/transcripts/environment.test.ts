@@ -1,6 +1,6 @@
 /** What the variables of the runtime, and proxies, may not do to the compiled executable. */
 import { expect, test } from 'bun:test';
-import { renderKubeconfig } from '../../src/protocol/kubeconfig.ts';
+import { renderKubeconfig } from '../../src/protocol/files/kubeconfig.ts';
 import { makeCertificates } from '../support/tls.ts';
 import { until } from '../support/until.ts';
 import { runAgent } from './run-agent.ts';

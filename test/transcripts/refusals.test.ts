@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { encodeJoinToken } from '../../src/protocol/join-token.ts';
+import { encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
 import { runAgent } from './run-agent.ts';
 

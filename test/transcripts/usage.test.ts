@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { SUBCOMMANDS } from '../../src/cli/subcommands.ts';
+import { SUBCOMMANDS } from '../../src/cli/subcommands/list.ts';
 import { runAgent } from './run-agent.ts';
 
 test('version prints name, version and commit, and as JSON the runtime too', async () => {

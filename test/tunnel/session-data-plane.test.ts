@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import type { SessionLink } from '../../src/control-plane/ports.ts';
+import type { SessionLink } from '../../src/control-plane/session/ports.ts';
 import { sessionDataPlane } from '../../src/tunnel/session-data-plane.ts';
 
 test('messages and bytes go to whom they belong, and both hear of the end', () => {

@@ -1,7 +1,7 @@
 /** Our tunnel over a WebSocket client of its own: what tests connect to a gateway. */
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemRunSoon } from '../../src/platform/run-soon.ts';
-import { Envelope } from '../../src/protocol/messages.ts';
+import { Envelope } from '../../src/protocol/session/messages.ts';
 import { type TunnelCounters, tunnelCounters } from '../../src/tunnel/counters.ts';
 import { type AttachedTunnel, tunnelDataPlane } from '../../src/tunnel/data-plane.ts';
 import type { TunnelTargets } from '../../src/tunnel/targets.ts';

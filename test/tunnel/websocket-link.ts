@@ -1,5 +1,5 @@
-import type { SessionLink } from '../../src/control-plane/ports.ts';
-import { systemNetwork } from '../../src/platform/network.ts';
+import type { SessionLink } from '../../src/control-plane/session/ports.ts';
+import { systemNetwork } from '../../src/platform/network/open.ts';
 
 export interface WebSocketLink {
   readonly link: SessionLink;

@@ -4,13 +4,13 @@
  */
 import { join } from 'node:path';
 import type { Log } from '../../../src/core/ports.ts';
+import { upstreamPool } from '../../../src/http1/client/pool.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { systemFiles } from '../../../src/platform/files.ts';
 import { systemRandom } from '../../../src/platform/random.ts';
 import { admission } from '../../../src/proxy/admission.ts';
 import { type ForwardDeps, forward } from '../../../src/proxy/forward.ts';
-import { upstreamPool } from '../../../src/proxy/upstream-pool.ts';
-import { httpServer } from '../../../src/server/http-server.ts';
+import { httpServer } from '../../../src/server/doors.ts';
 import { localAuth } from '../../../src/server/local-auth.ts';
 import { selfSignedCertificate } from '../../../src/server/self-signed-certificate.ts';
 import { tlsListener } from '../../../src/server/tls-listener.ts';

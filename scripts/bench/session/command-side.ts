@@ -6,13 +6,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { commandExecutor } from '../../../src/commands/executor.ts';
-import { commandHandler } from '../../../src/commands/handler.ts';
-import { commandProgress } from '../../../src/commands/progress.ts';
+import { commandExecutor } from '../../../src/commands/engine/executor.ts';
+import { commandHandler } from '../../../src/commands/engine/handler.ts';
+import { commandProgress } from '../../../src/commands/engine/progress.ts';
 import { systemClock as clock } from '../../../src/platform/clock.ts';
 import { systemRunSoon } from '../../../src/platform/run-soon.ts';
-import { commandJournal } from '../../../src/store/command-journal.ts';
 import { openDatabase } from '../../../src/store/database.ts';
+import { commandJournal } from '../../../src/store/journal/commands.ts';
 import { memoryLog } from '../../../test/support/memory-log.ts';
 import { unusedCommandDeps } from '../../../test/support/unused-command-deps.ts';
 

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { startFakeController } from '../../../test/control-plane/fake-controller.ts';
 import { startRelay } from '../../../test/control-plane/freezing-relay.ts';
-import { type Stand, startSession, TOKEN } from '../../../test/control-plane/session-stand.ts';
+import { type Stand, startSession, TOKEN } from '../../../test/control-plane/session/stand.ts';
 import { percentile } from '../../../test/load/reconnect-storm.ts';
 import { tempDirectory } from '../../../test/support/temp-dir.ts';
 import type { BenchCase } from '../bench-case.ts';

@@ -5,10 +5,10 @@
  * `bun status-side.ts ours|naive URL PODS SECONDS`
  */
 import type { V1Pod } from '@kubernetes/client-node';
-import { kubernetesClient } from '../../../src/kubernetes/client.ts';
+import { kubernetesClient } from '../../../src/kubernetes/api/client.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
-import { systemHttp } from '../../../src/platform/http.ts';
 import { lineLog } from '../../../src/platform/log.ts';
+import { systemHttp } from '../../../src/platform/network/http.ts';
 import { systemRandom } from '../../../src/platform/random.ts';
 import { statusSource } from '../../../src/reporting/status-source.ts';
 

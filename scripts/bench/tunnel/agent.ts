@@ -3,7 +3,7 @@ import type { Log } from '../../../src/core/ports.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { systemRunSoon } from '../../../src/platform/run-soon.ts';
 import { tunnelCounters } from '../../../src/tunnel/counters.ts';
-import { openTunnel, type Tunnel } from '../../../src/tunnel/open-tunnel.ts';
+import { openTunnel, type Tunnel } from '../../../src/tunnel/open.ts';
 import { webSocketLink } from '../../../test/tunnel/websocket-link.ts';
 
 const SETTINGS = {

@@ -4,7 +4,7 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { renderKubeconfig } from '../../../src/protocol/kubeconfig.ts';
+import { renderKubeconfig } from '../../../src/protocol/files/kubeconfig.ts';
 import { buildHttpPeer, runLoad, startPeer } from '../../../test/proxy/http-peer.ts';
 import { startControlPlane } from '../../../test/support/control-plane/control-plane.ts';
 import { serviceAccountToken } from '../../../test/support/fake-kubernetes.ts';

@@ -1,19 +1,19 @@
 import { AgentError } from '../../core/errors.ts';
-import { discovery } from '../../kubernetes/discovery.ts';
-import { requireAllowed } from '../../policy/policy.ts';
+import { discovery } from '../../kubernetes/api/discovery.ts';
+import { requireAllowed } from '../../policy/decision.ts';
 import {
   type AppliedObject,
   ApplyCheckpoint,
   ApplyData,
   ApplyPayload,
 } from '../../protocol/commands/apply.ts';
-import { applyObject } from '../apply-object.ts';
-import { type PlannedObject, planObjects, requireAllAllowed } from '../apply-plan.ts';
-import { type PrunePlace, prunePlace, prunePlaces, requirePruneAllowed } from '../apply-prune.ts';
-import { stopped } from '../cancelled.ts';
-import { ensureNamespace } from '../ensure-namespace.ts';
-import { type CommandContext, commandHandler } from '../handler.ts';
-import { parseManifest } from '../manifest.ts';
+import { ensureNamespace } from '../applications/ensure-namespace.ts';
+import { parseManifest } from '../apply/manifest.ts';
+import { applyObject } from '../apply/object.ts';
+import { type PlannedObject, planObjects, requireAllAllowed } from '../apply/plan.ts';
+import { type PrunePlace, prunePlace, prunePlaces, requirePruneAllowed } from '../apply/prune.ts';
+import { stopped } from '../engine/cancelled.ts';
+import { type CommandContext, commandHandler } from '../engine/handler.ts';
 
 const TIMEOUT_MS = 600_000;
 /** Failures that the error tells, at most; the data has them all. */

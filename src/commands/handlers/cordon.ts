@@ -1,6 +1,6 @@
+import { noNodeLeft, setSchedulable, takesPods } from '../../kubernetes/nodes/scheduling.ts';
 import { CordonCheckpoint, CordonData, CordonPayload } from '../../protocol/commands/node.ts';
-import { type CommandContext, commandHandler } from '../handler.ts';
-import { noNodeLeft, setSchedulable, takesPods } from '../node-scheduling.ts';
+import { type CommandContext, commandHandler } from '../engine/handler.ts';
 
 const TIMEOUT_MS = 60_000;
 

@@ -1,9 +1,9 @@
-import { removeAndWait } from '../../kubernetes/removal.ts';
+import { removeAndWait } from '../../kubernetes/objects/removal.ts';
 import { DeleteData, DeletePayload, DeleteTargets } from '../../protocol/commands/workload.ts';
-import { stopped } from '../cancelled.ts';
-import type { CommandContext } from '../handler.ts';
-import { applicationPaths, isManaged } from '../managed-objects.ts';
-import { workloadCommand } from '../workload-command.ts';
+import { applicationPaths, isManaged } from '../applications/managed-objects.ts';
+import { workloadCommand } from '../applications/workload-command.ts';
+import { stopped } from '../engine/cancelled.ts';
+import type { CommandContext } from '../engine/handler.ts';
 
 const TIMEOUT_MS = 180_000;
 

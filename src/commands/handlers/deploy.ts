@@ -1,7 +1,7 @@
 import { DeployData, DeployPayload } from '../../protocol/commands/deploy.ts';
-import { applicationTimeoutMs, bringAbout } from '../application.ts';
-import { planDeploy } from '../application-plan.ts';
-import { workloadCommand } from '../workload-command.ts';
+import { applicationTimeoutMs, bringAbout } from '../applications/bring.ts';
+import { planDeploy } from '../applications/plan.ts';
+import { workloadCommand } from '../applications/workload-command.ts';
 
 /**
  * deploy: an image as a Deployment, with a ClusterIP Service when it has ports and an Ingress when

@@ -1,9 +1,9 @@
 import { AgentError } from '../../core/errors.ts';
-import { type DrainProgress, type DrainState, drainNode } from '../../kubernetes/drain.ts';
+import { type DrainProgress, type DrainState, drainNode } from '../../kubernetes/nodes/drain.ts';
+import { noNodeLeft, setSchedulable, takesPods } from '../../kubernetes/nodes/scheduling.ts';
 import { DrainCheckpoint, DrainData, DrainPayload } from '../../protocol/commands/node.ts';
-import { stopped } from '../cancelled.ts';
-import { type CommandContext, commandHandler } from '../handler.ts';
-import { noNodeLeft, setSchedulable, takesPods } from '../node-scheduling.ts';
+import { stopped } from '../engine/cancelled.ts';
+import { type CommandContext, commandHandler } from '../engine/handler.ts';
 
 /** Time beside the drain itself. */
 const MARGIN_MS = 60_000;

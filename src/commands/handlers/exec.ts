@@ -1,19 +1,19 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import { AgentError, assertNever } from '../../core/errors.ts';
-import { type CutText, cutInTheMiddle } from '../../core/middle-cut.ts';
-import { type ProgramOutcome, runInPod } from '../../kubernetes/pod-exec.ts';
+import { type CutText, cutInTheMiddle } from '../../core/text/middle-cut.ts';
+import { type ProgramOutcome, runInPod } from '../../kubernetes/pods/exec.ts';
 import {
   chooseContainer,
   findPods,
   isRunning,
   notRunningReason,
   podName,
-} from '../../kubernetes/pod-target.ts';
-import { requireAllowed } from '../../policy/policy.ts';
+} from '../../kubernetes/pods/target.ts';
+import { requireAllowed } from '../../policy/decision.ts';
 import { ExecData, ExecPayload } from '../../protocol/commands/pod.ts';
-import { stopped } from '../cancelled.ts';
-import { type CommandContext, commandHandler } from '../handler.ts';
-import { secretsOf } from '../secrets.ts';
+import { stopped } from '../engine/cancelled.ts';
+import { type CommandContext, commandHandler } from '../engine/handler.ts';
+import { secretsOf } from '../engine/secrets.ts';
 
 /** Of each of stdout and stderr: twice in the result, as data and as text, it stays below 1 MiB. */
 const OUTPUT_LIMIT_BYTES = 256 * 1024;

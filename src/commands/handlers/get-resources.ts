@@ -1,8 +1,8 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
-import type { PageEnd } from '../../kubernetes/list-page.ts';
+import type { PageEnd } from '../../kubernetes/api/list-page.ts';
 import { GetResourcesData, GetResourcesPayload } from '../../protocol/commands/get-resources.ts';
-import { fitClusterStatus, onlyNamespace, RESOURCES_LIMIT_BYTES } from '../bounded-status.ts';
-import { type CommandContext, commandHandler } from '../handler.ts';
+import { type CommandContext, commandHandler } from '../engine/handler.ts';
+import { fitClusterStatus, onlyNamespace, RESOURCES_LIMIT_BYTES } from './bounded-status.ts';
 
 const TIMEOUT_MS = 120_000;
 /** Objects asked for at once: large ones come as megabytes. */

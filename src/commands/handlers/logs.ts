@@ -1,11 +1,11 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
-import { readPodLogs } from '../../kubernetes/pod-logs.ts';
-import { chooseContainer, findPods, podName } from '../../kubernetes/pod-target.ts';
-import { requireAllowed } from '../../policy/policy.ts';
+import { readPodLogs } from '../../kubernetes/pods/logs.ts';
+import { chooseContainer, findPods, podName } from '../../kubernetes/pods/target.ts';
+import { requireAllowed } from '../../policy/decision.ts';
 import { LogsData, LogsPayload } from '../../protocol/commands/pod.ts';
 import { COMMAND_OUTPUT_LIMIT_BYTES } from '../../protocol/rest.ts';
-import { type CommandContext, commandHandler } from '../handler.ts';
+import { type CommandContext, commandHandler } from '../engine/handler.ts';
 
 const TIMEOUT_MS = 60_000;
 /** Pods of one Deployment whose logs are read. */

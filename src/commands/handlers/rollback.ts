@@ -1,18 +1,18 @@
 import type { V1ReplicaSet } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
-import { appliedFields } from '../../kubernetes/applied-fields.ts';
+import { appliedFields } from '../../kubernetes/deployments/applied-fields.ts';
+import { revisionOf, sameContent, templateOf } from '../../kubernetes/deployments/replica-sets.ts';
+import { restoreRevision } from '../../kubernetes/deployments/restore-revision.ts';
 import {
   awaitController,
   type DeploymentView,
   isTakenUp,
-} from '../../kubernetes/deployment-view.ts';
-import { revisionOf, sameContent, templateOf } from '../../kubernetes/replica-sets.ts';
-import { restoreRevision } from '../../kubernetes/restore-revision.ts';
+} from '../../kubernetes/deployments/view.ts';
 import { RollbackData, RollbackPayload, RollbackTarget } from '../../protocol/commands/workload.ts';
-import type { CommandContext } from '../handler.ts';
-import { applicationPaths } from '../managed-objects.ts';
-import { rollOutAndTell, rolloutTimeoutMs } from '../roll-out.ts';
-import { workloadCommand } from '../workload-command.ts';
+import { applicationPaths } from '../applications/managed-objects.ts';
+import { rollOutAndTell, rolloutTimeoutMs } from '../applications/roll-out.ts';
+import { workloadCommand } from '../applications/workload-command.ts';
+import type { CommandContext } from '../engine/handler.ts';
 
 /**
  * How long the controller is waited for before the choice: until it has taken the last change up,

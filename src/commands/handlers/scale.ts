@@ -1,9 +1,9 @@
 import type { V1Deployment } from '@kubernetes/client-node';
-import { changeDeployment } from '../../kubernetes/change-deployment.ts';
+import { changeDeployment } from '../../kubernetes/deployments/change.ts';
 import { ScaleData, ScalePayload } from '../../protocol/commands/workload.ts';
-import { applicationPaths } from '../managed-objects.ts';
-import { rollOutAndTell, rolloutTimeoutMs } from '../roll-out.ts';
-import { workloadCommand } from '../workload-command.ts';
+import { applicationPaths } from '../applications/managed-objects.ts';
+import { rollOutAndTell, rolloutTimeoutMs } from '../applications/roll-out.ts';
+import { workloadCommand } from '../applications/workload-command.ts';
 
 /** scale: sets the replicas of a Deployment and waits for them. */
 export const scaleCommand = workloadCommand({

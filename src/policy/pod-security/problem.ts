@@ -1,5 +1,5 @@
 /** The pod security rules asked of an object: what a command is about to write. */
-import { asObject, listAt, objectAt, valueAt } from '../json-values.ts';
+import { asObject, listAt, objectAt, valueAt } from '../../core/json-values.ts';
 import {
   CONTAINER_LISTS,
   type PathStep,

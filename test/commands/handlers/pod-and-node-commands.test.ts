@@ -1,12 +1,12 @@
 /** logs, exec, cordon and drain over an API of the test's own: what they ask, say and note. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import type { CommandContext } from '../../../src/commands/handler.ts';
+import type { CommandContext } from '../../../src/commands/engine/handler.ts';
 import { COMMAND_HANDLERS, findHandler } from '../../../src/commands/registry.ts';
-import { STATUS, STDOUT } from '../../../src/kubernetes/channel-stream.ts';
-import { kubernetesClient } from '../../../src/kubernetes/client.ts';
+import { STATUS, STDOUT } from '../../../src/kubernetes/api/channel-stream.ts';
+import { kubernetesClient } from '../../../src/kubernetes/api/client.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
-import { systemHttp } from '../../../src/platform/http.ts';
-import { type AccessRequest, ALLOWED, refused } from '../../../src/policy/policy.ts';
+import { systemHttp } from '../../../src/platform/network/http.ts';
+import { type AccessRequest, ALLOWED, refused } from '../../../src/policy/decision.ts';
 import { failureOf } from '../../support/failure-of.ts';
 import { memoryLog } from '../../support/memory-log.ts';
 

@@ -1,14 +1,14 @@
 /** What goes in comes out the same: values of payloads, output of programs, bytes of logs. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import type { CommandContext } from '../../../src/commands/handler.ts';
+import type { CommandContext } from '../../../src/commands/engine/handler.ts';
+import { resultOfError, resultOfOutcome } from '../../../src/commands/engine/result.ts';
+import { secretsOf } from '../../../src/commands/engine/secrets.ts';
 import { COMMAND_HANDLERS, findHandler } from '../../../src/commands/registry.ts';
-import { resultOfError, resultOfOutcome } from '../../../src/commands/result.ts';
-import { secretsOf } from '../../../src/commands/secrets.ts';
-import { channelOpener } from '../../../src/kubernetes/channel-stream.ts';
-import { kubernetesClient } from '../../../src/kubernetes/client.ts';
+import { channelOpener } from '../../../src/kubernetes/api/channel-stream.ts';
+import { kubernetesClient } from '../../../src/kubernetes/api/client.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
-import { systemHttp } from '../../../src/platform/http.ts';
-import { trustingDial } from '../../../src/platform/trusting-dial.ts';
+import { systemHttp } from '../../../src/platform/network/http.ts';
+import { trustingDial } from '../../../src/platform/network/trusting-dial.ts';
 import { failureOf } from '../../support/failure-of.ts';
 import { type FakeExecApi, startFakeExecApi } from '../../support/fake-exec-api.ts';
 import { type FakeKubernetes, startFakeKubernetes } from '../../support/fake-kubernetes.ts';

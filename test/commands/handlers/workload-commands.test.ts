@@ -1,9 +1,9 @@
 /** What commands about applications do after a crash and at a cancel, and what they leave alone. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import type { CommandContext } from '../../../src/commands/handler.ts';
+import type { CommandContext } from '../../../src/commands/engine/handler.ts';
 import { COMMAND_HANDLERS, findHandler } from '../../../src/commands/registry.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
-import { type AccessRequest, ALLOWED, refused } from '../../../src/policy/policy.ts';
+import { type AccessRequest, ALLOWED, refused } from '../../../src/policy/decision.ts';
 import { failureOf } from '../../support/failure-of.ts';
 import { type FakeKubernetes, startFakeKubernetes } from '../../support/fake-kubernetes.ts';
 import { clientOf } from '../../support/fake-kubernetes-client.ts';

@@ -1,5 +1,5 @@
 /** The troubles of a machine that nobody watches, one by one. */
-import { STABLE_MS } from '../../../src/control-plane/endpoint-policy.ts';
+import { STABLE_MS } from '../../../src/control-plane/session/endpoint-policy.ts';
 import type { Fault as MessageFault } from '../../support/control-plane/faults.ts';
 import { waitUntil } from '../../vm/wait-until.ts';
 import { askDaemon } from './ask-daemon.ts';

@@ -1,4 +1,4 @@
-import type { Envelope } from '../../../src/protocol/messages.ts';
+import type { Envelope } from '../../../src/protocol/session/messages.ts';
 
 /** The live connection of one agent, as the rest of the control plane uses it. */
 export interface AgentLink {

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { MESSAGE_LIMIT_BYTES } from '../../../src/protocol/messages.ts';
+import { MESSAGE_LIMIT_BYTES } from '../../../src/protocol/session/messages.ts';
 import { until } from '../until.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { GATEWAY_PATH } from './dialect.ts';

@@ -5,7 +5,7 @@ import {
   CLOSE_CODES,
   MESSAGE_LIMIT_BYTES,
   WEBSOCKET_PATH,
-} from '../../../src/protocol/messages.ts';
+} from '../../../src/protocol/session/messages.ts';
 import { type Conversation, converse } from './conversation.ts';
 import type { ConversationDeps } from './conversation-deps.ts';
 import { parsed } from './envelope.ts';

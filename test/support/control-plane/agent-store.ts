@@ -1,6 +1,6 @@
 import type { Database } from 'bun:sqlite';
-import type { HeartbeatPayload, RegisterPayload } from '../../../src/protocol/messages.ts';
 import type { ClusterStatus, Heartbeat, Registration } from '../../../src/protocol/rest.ts';
+import type { HeartbeatPayload, RegisterPayload } from '../../../src/protocol/session/messages.ts';
 
 /** Problems, and unknown types, kept of one agent; the oldest go first. */
 const NOTES_MAX = 100;

@@ -4,7 +4,7 @@ import {
   AgentFeatures,
   HeartbeatPayload,
   RegisterPayload,
-} from '../../../src/protocol/messages.ts';
+} from '../../../src/protocol/session/messages.ts';
 
 const text = z.string().optional();
 

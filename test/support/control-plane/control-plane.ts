@@ -3,7 +3,7 @@
  * It keeps its state in SQLite and checks every message it receives.
  */
 import type { Server } from 'bun';
-import { WEBSOCKET_PATH } from '../../../src/protocol/messages.ts';
+import { WEBSOCKET_PATH } from '../../../src/protocol/session/messages.ts';
 import { adminApi } from './admin-api.ts';
 import { startAdminServer } from './admin-server.ts';
 import { agentApi } from './agent-api.ts';

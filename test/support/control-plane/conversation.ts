@@ -1,5 +1,5 @@
 /** What is said over one WebSocket of an agent: strict about every message, order and field. */
-import { CLOSE_CODES, type RegisterPayload } from '../../../src/protocol/messages.ts';
+import { CLOSE_CODES, type RegisterPayload } from '../../../src/protocol/session/messages.ts';
 import type { AgentLink } from './agent-link.ts';
 import { AnyRegistration } from './agent-wire.ts';
 import type { ConversationDeps } from './conversation-deps.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { ProxyResponsePayload } from '../../../src/protocol/proxy-messages.ts';
+import { ProxyResponsePayload } from '../../../src/protocol/session/proxy.ts';
 import { JSON_VALUES, jsonObjects } from '../json-objects.ts';
 import { AgentEnvelope, describe, readEnvelope } from './envelope.ts';
 import { wholeAnswer } from './whole-answer.ts';

@@ -8,7 +8,7 @@ import {
   type HeartbeatPayload,
   ProtocolFallbackPayload,
   StatusReportPayload,
-} from '../../../src/protocol/messages.ts';
+} from '../../../src/protocol/session/messages.ts';
 import type { AgentLink } from './agent-link.ts';
 import { AnyHeartbeat } from './agent-wire.ts';
 import { type CommandChannel, commandChannel } from './command-channel.ts';

@@ -7,7 +7,7 @@ import {
   ProxyResponseChunkPayload,
   ProxyResponseHeaderPayload,
   ProxyWindowPayload,
-} from '../../../src/protocol/proxy-messages.ts';
+} from '../../../src/protocol/session/proxy.ts';
 import type { AgentLink, DataPlanePeer } from './agent-link.ts';
 import { readBinaryAnswer } from './binary-answer.ts';
 import { wholeAnswer } from './whole-answer.ts';

@@ -1,5 +1,5 @@
 /** An agent that says just what a test tells it to say, over a real WebSocket. */
-import { CLOSE_CODES, WEBSOCKET_PATH } from '../../../src/protocol/messages.ts';
+import { CLOSE_CODES, WEBSOCKET_PATH } from '../../../src/protocol/session/messages.ts';
 import type { ControlPlane } from './control-plane.ts';
 
 export interface RawMessage {

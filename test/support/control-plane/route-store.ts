@@ -1,5 +1,5 @@
 import type { Database } from 'bun:sqlite';
-import type { RegisterRoute, Tunnel } from '../../../src/protocol/route-messages.ts';
+import type { RegisterRoute, Tunnel } from '../../../src/protocol/session/routes.ts';
 
 /** One path of one host, as the control plane would send traffic on. */
 export type RouteRecord = Pick<

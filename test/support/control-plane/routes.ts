@@ -7,7 +7,7 @@ import {
   SyncTunnels,
   Tunnel,
   UnregisterRoute,
-} from '../../../src/protocol/route-messages.ts';
+} from '../../../src/protocol/session/routes.ts';
 import { describe, parsed } from './envelope.ts';
 import type { RouteRecord } from './route-store.ts';
 import type { ControlPlaneStore } from './store.ts';

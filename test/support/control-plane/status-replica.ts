@@ -1,5 +1,5 @@
-import type { StatusReportPayload } from '../../../src/protocol/messages.ts';
 import type { ClusterStatus } from '../../../src/protocol/rest.ts';
+import type { StatusReportPayload } from '../../../src/protocol/session/messages.ts';
 
 /** gap: it applies to a report that is not known here. A problem is against the protocol. */
 export type ReportOutcome =

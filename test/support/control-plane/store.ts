@@ -1,6 +1,9 @@
 import { Database } from 'bun:sqlite';
-import type { CommandAckPayload, CommandProgressPayload } from '../../../src/protocol/messages.ts';
 import type { CommandResult } from '../../../src/protocol/rest.ts';
+import type {
+  CommandAckPayload,
+  CommandProgressPayload,
+} from '../../../src/protocol/session/messages.ts';
 import { AgentStore } from './agent-store.ts';
 import { RouteStore } from './route-store.ts';
 

@@ -1,4 +1,4 @@
-import { ProxyResponsePayload } from '../../../src/protocol/proxy-messages.ts';
+import { ProxyResponsePayload } from '../../../src/protocol/session/proxy.ts';
 
 /**
  * What the schema makes of a value that JSON.parse gave. Most answers are right at a glance; whatever is

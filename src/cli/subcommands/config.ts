@@ -1,0 +1,106 @@
+import { AgentError } from '../../core/errors.ts';
+import type { KnownSettings } from '../../machine/daemon-files.ts';
+import { configPathOf, loadEffectiveConfig } from '../../machine/effective-config.ts';
+import type { SettingRow } from '../../machine/settings-in-force.ts';
+import { JSON_FLAG } from '../definition/common-flags.ts';
+import type { CliContext } from '../definition/context.ts';
+import { settingFlags } from '../definition/setting-flags.ts';
+import type { SubcommandDefinition } from '../definition/subcommand.ts';
+import { renderTable } from '../terminal/render.ts';
+
+export const configShowSubcommand: SubcommandDefinition = {
+  name: 'config show',
+  description:
+    'Shows every setting, its value, where the value came from, and whether it is in force.',
+  example: 'pipeops-agent config show',
+  flags: { ...settingFlags(), json: JSON_FLAG },
+  positionals: [],
+  needsRoot: false,
+  run: async (context, { flags }) => {
+    const { settingRows } = await import('../../machine/settings-in-force.ts');
+    const rows = await settingRows(context, flags, await loadEffectiveConfig(context, flags));
+    if (flags['json'] === true) {
+      context.io.stdout(`${JSON.stringify({ settings: rows }, null, 2)}\n`);
+      return 0;
+    }
+    context.io.stdout(renderTable(rows.map((row) => [row.setting, renderValue(row, rows)])));
+    const silence = commonNote(rows);
+    context.io.stderr(silence === undefined ? '' : `\nWhat is in force is not known: ${silence}\n`);
+    return 0;
+  },
+};
+
+function renderValue(row: SettingRow, rows: readonly SettingRow[]): string {
+  const { value, source, note } = row;
+  const remark = note === null || note === commonNote(rows) ? '' : `; ${note}`;
+  return `${value === null ? '-' : JSON.stringify(value)}  (${source}${remark})`;
+}
+
+/** Why nothing is known of the agent's own settings: said once, not in each row. */
+function commonNote(rows: readonly SettingRow[]): string | undefined {
+  const row = rows.find(({ setting }) => setting === 'log.level');
+  return row?.in_force === null ? (row.note ?? undefined) : undefined;
+}
+
+export const configValidateSubcommand: SubcommandDefinition = {
+  name: 'config validate',
+  description:
+    'Checks the configuration and the files that the agent reads beside it, and names every problem at once.',
+  example: 'sudo pipeops-agent config validate',
+  flags: settingFlags(),
+  positionals: [],
+  needsRoot: false,
+  run: async (context, { flags }) => {
+    const { checkDaemonFiles } = await import('../../machine/daemon-files.ts');
+    const path = configPathOf(flags);
+    const { known, problems: own } = await checkSettings(context, flags);
+    if ((await context.files.stat(path)) === undefined) {
+      throw new AgentError('NOT_FOUND', `There is no ${path} to check`, {
+        hint: 'Name a file with --config; "install" writes the usual one',
+      });
+    }
+    const files = await checkDaemonFiles(context, known, path);
+    const problems = [...own, ...files.problems];
+    if (problems.length > 0) {
+      throw new AgentError(
+        'CONFIG_INVALID',
+        `The configuration has ${problems.length === 1 ? 'one problem' : `${problems.length} problems`}:\n` +
+          problems.map((problem) => `  - ${problem}`).join('\n'),
+        { hint: `Correct ${path}, or the file that is named`, details: { problems } },
+      );
+    }
+    const { unchecked } = files;
+    const rest = unchecked.length === 0 ? '' : `; sudo checks ${unchecked.join(' and ')} too`;
+    context.io.stderr(`${path}: no problems${rest}\n`);
+    return 0;
+  },
+};
+
+/** The problems of the settings, and what is known of them although there are some. */
+async function checkSettings(
+  context: CliContext,
+  flags: Readonly<Record<string, string | boolean>>,
+): Promise<{ readonly known: KnownSettings; readonly problems: readonly string[] }> {
+  try {
+    const { config } = await loadEffectiveConfig(context, flags);
+    const known = { caFile: config.control_plane.ca_file, role: config.agent.role };
+    return { known, problems: [] };
+  } catch (thrown) {
+    const problems = thrown instanceof AgentError ? thrown.details?.['problems'] : undefined;
+    if (!Array.isArray(problems)) {
+      throw thrown; // Not even YAML, or not to be read: nothing more is known.
+    }
+    const text = (await context.files.readText(configPathOf(flags))) ?? '';
+    return { known: settingsOfText(text), problems: problems.map(String) };
+  }
+}
+
+/** What a file with problems says of other files, as far as that can be read. */
+function settingsOfText(text: string): KnownSettings {
+  const file = (Bun.YAML.parse(text) ?? {}) as Record<string, Record<string, unknown> | null>;
+  const caFile = file['control_plane']?.['ca_file'];
+  return {
+    caFile: typeof caFile === 'string' && caFile.startsWith('/') ? caFile : undefined,
+    role: file['agent']?.['role'] === 'node' ? 'node' : 'server',
+  };
+}

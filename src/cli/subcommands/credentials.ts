@@ -1,0 +1,43 @@
+import type { SubcommandDefinition } from '../definition/subcommand.ts';
+
+/** k3s may still be starting when the agent does, at boot. */
+const RENEW_TIMEOUT_MS = 60_000;
+const RETRY_INTERVAL_MS = 2_000;
+
+/**
+ * What the unit runs as root before the daemon: the daemon renews its Kubernetes token only while it
+ * runs, and what its local token lets in is not its own to say.
+ */
+export const credentialsRenewSubcommand: SubcommandDefinition = {
+  name: 'credentials renew',
+  description:
+    "Makes the agent's local token anew, and its Kubernetes token when it is past half its life.",
+  example: 'pipeops-agent credentials renew',
+  flags: {},
+  positionals: [],
+  needsRoot: true,
+  hidden: true,
+  run: async (context) => {
+    const { isKubeconfigFresh, writeKubeconfig } = await import('../../host/agent/kubeconfig.ts');
+    const { KUBERNETES_ACCOUNT } = await import('../../machine/kubernetes-account.ts');
+    const { K3S_SERVER_CA_FILE } = await import('../../core/places.ts');
+    const { prepareRuntimeDirectory } = await import('../../host/agent/runtime-directory.ts');
+    await prepareRuntimeDirectory(context);
+    const isServer = (await context.files.stat(K3S_SERVER_CA_FILE)) !== undefined;
+    if (!isServer || (await isKubeconfigFresh(context))) {
+      return 0;
+    }
+    const endsAt = context.clock.monotonic() + RENEW_TIMEOUT_MS;
+    for (;;) {
+      try {
+        await writeKubeconfig(context, KUBERNETES_ACCOUNT);
+        return 0;
+      } catch (thrown) {
+        const late = context.clock.monotonic() > endsAt;
+        if (late || !(await context.clock.sleep(RETRY_INTERVAL_MS, context.signal))) {
+          throw thrown;
+        }
+      }
+    }
+  },
+};

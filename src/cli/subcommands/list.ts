@@ -1,0 +1,143 @@
+import { AgentError } from '../../core/errors.ts';
+import { didYouMean } from '../../core/text/did-you-mean.ts';
+import type { SubcommandDefinition } from '../definition/subcommand.ts';
+
+export interface SubcommandEntry {
+  /** One line of `pipeops-agent --help`; empty for what is for units, not for people. */
+  readonly summary: string;
+  /** The definition is loaded only when it is asked for: the root help and `version` stay fast. */
+  readonly load: () => Promise<SubcommandDefinition>;
+}
+
+/** Every subcommand, in the order of the help. A name may have two words: `token create`. */
+export const SUBCOMMANDS: Readonly<Record<string, SubcommandEntry>> = {
+  install: {
+    summary: 'Make this machine a Kubernetes server that the control plane can use',
+    load: async () => (await import('./install.ts')).installSubcommand,
+  },
+  join: {
+    summary: 'Make this machine a node of an existing cluster',
+    load: async () => (await import('./join.ts')).joinSubcommand,
+  },
+  'token create': {
+    summary: 'Make a token that lets another machine join',
+    load: async () => (await import('./token.ts')).tokenCreateSubcommand,
+  },
+  'token list': {
+    summary: 'List the join tokens of this cluster',
+    load: async () => (await import('./token.ts')).tokenListSubcommand,
+  },
+  'token revoke': {
+    summary: 'End a join token before its time',
+    load: async () => (await import('./token.ts')).tokenRevokeSubcommand,
+  },
+  status: {
+    summary: 'Show how the agent, its session and the cluster are',
+    load: async () => (await import('./status.ts')).statusSubcommand,
+  },
+  'cluster-info': {
+    summary: 'Show addresses, versions, nodes and how to join',
+    load: async () => (await import('./cluster-info.ts')).clusterInfoSubcommand,
+  },
+  kubeconfig: {
+    summary: 'Print a kubeconfig, the administrator’s or one through the agent',
+    load: async () => (await import('./kubeconfig.ts')).kubeconfigSubcommand,
+  },
+  'config show': {
+    summary: 'Show every setting and where it came from',
+    load: async () => (await import('./config.ts')).configShowSubcommand,
+  },
+  'config validate': {
+    summary: 'Check the configuration and name every problem',
+    load: async () => (await import('./config.ts')).configValidateSubcommand,
+  },
+  'policy show': {
+    summary: 'Show what the control plane and the proxy may do here',
+    load: async () => (await import('./policy.ts')).policyShowSubcommand,
+  },
+  'policy presets': {
+    summary: 'Show what each preset allows',
+    load: async () => (await import('./policy.ts')).policyPresetsSubcommand,
+  },
+  'policy apply': {
+    summary: 'Change what they may do: a preset or a file of your own',
+    load: async () => (await import('./policy.ts')).policyApplySubcommand,
+  },
+  uninstall: {
+    summary: 'Remove what was installed here, and only that',
+    load: async () => (await import('./uninstall.ts')).uninstallSubcommand,
+  },
+  version: {
+    summary: 'Print the version',
+    load: async () => (await import('./version.ts')).versionSubcommand,
+  },
+  run: {
+    summary: 'Run the daemon (the systemd unit does this)',
+    load: async () => (await import('./run.ts')).runSubcommand,
+  },
+  'credentials renew': {
+    summary: '',
+    load: async () => (await import('./credentials.ts')).credentialsRenewSubcommand,
+  },
+};
+
+/** A longer word is no typing mistake of a name; it may be a secret, and is not repeated. */
+const REPEATED_LENGTH_MAX = 20;
+
+export interface FoundSubcommand {
+  readonly entry: SubcommandEntry;
+  /** The words behind its name. */
+  readonly rest: readonly string[];
+}
+
+/** @throws AgentError UNKNOWN_SUBCOMMAND with a suggestion; UNKNOWN_FLAG */
+export function findSubcommand(words: readonly string[]): FoundSubcommand {
+  for (const length of [2, 1]) {
+    const name = words.slice(0, length).join(' ');
+    const entry = Object.hasOwn(SUBCOMMANDS, name) ? SUBCOMMANDS[name] : undefined;
+    if (entry !== undefined) {
+      return { entry, rest: words.slice(length) };
+    }
+  }
+  const [first = '', second = ''] = words;
+  if (first.startsWith('-')) {
+    throw new AgentError('UNKNOWN_FLAG', 'Flags stand behind the subcommand', {
+      hint: 'As in: pipeops-agent status --json. See: pipeops-agent --help',
+    });
+  }
+  const seconds = subcommandsOf(first);
+  if (seconds.length > 0) {
+    throw unknownSecond(first, second, seconds);
+  }
+  const firstWords = Object.entries(SUBCOMMANDS).flatMap(([name, { summary }]) =>
+    summary === '' ? [] : [name.split(' ')[0] ?? name],
+  );
+  const suggestion = didYouMean(first, firstWords);
+  const what =
+    first.length > REPEATED_LENGTH_MAX
+      ? 'The first word is no subcommand'
+      : `There is no subcommand "${first}"`;
+  throw new AgentError('UNKNOWN_SUBCOMMAND', what, {
+    hint:
+      suggestion === undefined
+        ? 'See: pipeops-agent --help'
+        : `Did you mean "${suggestion}"? See: pipeops-agent --help`,
+  });
+}
+
+function unknownSecond(first: string, second: string, known: readonly string[]): AgentError {
+  const suggestion = didYouMean(second, known);
+  return new AgentError('UNKNOWN_SUBCOMMAND', `"${first}" needs one of: ${known.join(', ')}`, {
+    hint:
+      suggestion === undefined
+        ? `For example: pipeops-agent ${first} ${known[0]}`
+        : `Did you mean "${first} ${suggestion}"? See: pipeops-agent ${first} --help`,
+  });
+}
+
+/** The second words for people that may follow the first: `create`, `list` for `token`. */
+export function subcommandsOf(first: string): readonly string[] {
+  return Object.entries(SUBCOMMANDS)
+    .filter(([name, { summary }]) => name.startsWith(`${first} `) && summary !== '')
+    .map(([name]) => name.slice(first.length + 1));
+}

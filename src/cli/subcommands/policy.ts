@@ -1,0 +1,180 @@
+import { AgentError } from '../../core/errors.ts';
+import { K3S_SERVER_CA_FILE, POLICY_FILE } from '../../core/places.ts';
+import type { PolicyTakenUp } from '../../machine/wait-for-policy.ts';
+import type { PolicyFile } from '../../protocol/files/policy.ts';
+import { JSON_FLAG } from '../definition/common-flags.ts';
+import type { CliContext } from '../definition/context.ts';
+import type { SubcommandDefinition } from '../definition/subcommand.ts';
+import { renderTable } from '../terminal/render.ts';
+
+export const policyShowSubcommand: SubcommandDefinition = {
+  name: 'policy show',
+  description: 'Shows what the control plane and the proxy may do here, and which rule says so.',
+  example: 'sudo pipeops-agent policy show',
+  flags: { json: JSON_FLAG },
+  positionals: [],
+  needsRoot: false,
+  run: async (context, { flags }) => {
+    const { readPolicyFile } = await import('../../policy/read-file.ts');
+    const { effectivePolicy } = await import('../../policy/effective.ts');
+    const { describePolicy } = await import('../../policy/describe.ts');
+    const hasFile = (await context.files.stat(POLICY_FILE)) !== undefined;
+    const effective = effectivePolicy(await readPolicyFile(context, POLICY_FILE));
+    const rules = describePolicy(effective);
+    const { preset } = effective;
+    if (flags['json'] === true) {
+      const file = hasFile ? POLICY_FILE : null;
+      context.io.stdout(`${JSON.stringify({ preset, file, rules }, null, 2)}\n`);
+      return 0;
+    }
+    context.io.stdout(
+      renderTable([
+        ['preset', hasFile ? preset : `${preset} (there is no ${POLICY_FILE})`],
+        ...rules.map(({ rule, meaning }) => [rule, meaning] as const),
+      ]),
+    );
+    return 0;
+  },
+};
+
+export const policyPresetsSubcommand: SubcommandDefinition = {
+  name: 'policy presets',
+  description: 'Shows what each preset allows.',
+  example: 'pipeops-agent policy presets',
+  flags: { json: JSON_FLAG },
+  positionals: [],
+  needsRoot: false,
+  run: async (context, { flags }) => {
+    const { POLICY_PRESETS } = await import('../../protocol/files/policy.ts');
+    const { effectivePolicy, PRESETS } = await import('../../policy/effective.ts');
+    const { comparePresets } = await import('../../policy/describe.ts');
+    const { policyOfPreset } = await import('../../machine/policy-preset.ts');
+    const rows = comparePresets(
+      POLICY_PRESETS.map((name) => effectivePolicy(policyOfPreset(name))),
+    );
+    if (flags['json'] === true) {
+      const presets = POLICY_PRESETS.map((name, column) => ({
+        name,
+        summary: PRESETS[name].summary,
+        allows: Object.fromEntries(rows.map(([what, allowed]) => [what, allowed[column] === true])),
+      }));
+      context.io.stdout(`${JSON.stringify({ presets }, null, 2)}\n`);
+      return 0;
+    }
+    const cells = (words: readonly string[]) =>
+      words.map((word, column) => word.padEnd(POLICY_PRESETS[column]?.length ?? 0)).join('  ');
+    context.io.stdout(
+      renderTable([
+        ['', cells(POLICY_PRESETS)],
+        ...rows.map(
+          ([what, allowed]) => [what, cells(allowed.map((yes) => (yes ? 'yes' : '-')))] as const,
+        ),
+      ]),
+    );
+    context.io.stdout(
+      `\n${renderTable(POLICY_PRESETS.map((name) => [name, PRESETS[name].summary] as const))}`,
+    );
+    return 0;
+  },
+};
+
+const IN_FORCE: Readonly<Record<PolicyTakenUp, string>> = {
+  now: 'The policy is in force',
+  soon: 'The policy is in force in a few seconds',
+  'at its start': 'The agent does not run; the policy is in force when it starts',
+};
+
+export const policyApplySubcommand: SubcommandDefinition = {
+  name: 'policy apply',
+  description:
+    'Puts a policy in force: the file that the agent reads, and the permissions of its account in Kubernetes. All or nothing, without a restart; the agent keeps to it when this ends.',
+  example: 'sudo pipeops-agent policy apply --preset operate',
+  flags: {
+    preset: {
+      type: 'string',
+      description: 'read-only, standard or operate, without anything of your own',
+      placeholder: 'PRESET',
+    },
+    file: { type: 'string', description: 'A policy file (docs/POLICY.md)', placeholder: 'FILE' },
+    json: JSON_FLAG,
+  },
+  positionals: [],
+  needsRoot: true,
+  locks: true,
+  run: async (context, { flags }) => {
+    const { changePolicy } = await import('../../host/agent/policy-file.ts');
+    const { permissionsManifest } = await import('../../machine/kubernetes-account.ts');
+    const { waitForPolicy } = await import('../../machine/wait-for-policy.ts');
+    const { path, text, policy } = await wantedPolicy(context, flags);
+    if ((await context.files.stat(K3S_SERVER_CA_FILE)) === undefined) {
+      throw new AgentError('NOT_A_SERVER', 'This machine is not a server of a cluster', {
+        hint: 'Run this on the machine that was set up with: pipeops-agent install',
+      });
+    }
+    const previous = await policyInForce(context);
+    const backup = await changePolicy(context, {
+      text,
+      manifest: permissionsManifest(policy),
+      previousManifest: previous === undefined ? undefined : permissionsManifest(previous),
+    });
+    const when = await waitForPolicy(context);
+    if (flags['json'] === true) {
+      const document = {
+        preset: policy.preset,
+        file: path ?? null,
+        previous_preset: previous?.preset ?? null,
+        previous_file_kept_as: backup ?? null,
+        in_force: when === 'now',
+      };
+      context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
+    } else {
+      const what =
+        path === undefined
+          ? `preset ${policy.preset}`
+          : `${path}, on top of preset ${policy.preset}`;
+      const kept = backup === undefined ? '' : `The one before is kept as ${backup}\n`;
+      context.io.stderr(`${IN_FORCE[when]}: ${what}\n${kept}`);
+    }
+    return 0;
+  },
+};
+
+/** @throws AgentError USAGE, POLICY_INVALID, FILE_ACCESS */
+async function wantedPolicy(
+  context: CliContext,
+  flags: Readonly<Record<string, string | boolean>>,
+): Promise<{ readonly path?: string; readonly text: string; readonly policy: PolicyFile }> {
+  const { preset, file } = flags;
+  if ((preset === undefined) === (file === undefined)) {
+    throw new AgentError('USAGE', 'Give either --preset or --file', {
+      hint: 'What there is: pipeops-agent policy presets',
+    });
+  }
+  if (preset !== undefined) {
+    const { presetFileText } = await import('../../host/agent/policy-file.ts');
+    const { policyOfPreset } = await import('../../machine/policy-preset.ts');
+    const policy = policyOfPreset(String(preset));
+    return { text: presetFileText(policy.preset), policy };
+  }
+  const { parsePolicyFile } = await import('../../policy/read-file.ts');
+  const { POLICY_FILE_LIMIT_BYTES } = await import('../../protocol/files/policy.ts');
+  const path = String(file);
+  const text = await context.files.readText(path, POLICY_FILE_LIMIT_BYTES);
+  if (text === undefined) {
+    throw new AgentError('USAGE', `There is no file ${path}`, { hint: 'Check the path' });
+  }
+  return { path, text, policy: parsePolicyFile(text, path) };
+}
+
+/** Undefined where the file cannot be used: then nothing is in force, and nothing to go back to. */
+async function policyInForce(context: CliContext): Promise<PolicyFile | undefined> {
+  const { readPolicyFile } = await import('../../policy/read-file.ts');
+  try {
+    return await readPolicyFile(context, POLICY_FILE);
+  } catch (thrown) {
+    if (thrown instanceof AgentError && thrown.code === 'POLICY_INVALID') {
+      return undefined;
+    }
+    throw thrown;
+  }
+}

@@ -1,0 +1,119 @@
+import { openSync } from 'node:fs';
+import type { ReadStream } from 'node:tty';
+import { AgentError } from '../../core/errors.ts';
+import type { Clock } from '../../core/ports.ts';
+import type { TerminalIo } from '../definition/context.ts';
+import { textOutput } from './text-output.ts';
+
+/** How long an end waits for a reader of standard error: a log that hangs must not keep a daemon. */
+const STDERR_WAIT_MS = 2_000;
+/** Longest answer that is read from a terminal, characters. */
+const ANSWER_LENGTH_MAX = 8 * 1024;
+
+const CTRL_C = '\u0003';
+const CTRL_D = '\u0004';
+const BACKSPACES = ['\u007f', '\b'];
+
+/**
+ * The real streams of this process.
+ * @param streams looked at only when asked: a look makes Bun load Node's streams
+ */
+export function systemTerminalIo(
+  deps: { readonly clock: Clock },
+  streams: { readonly stdin: NodeJS.ReadStream; readonly stderr: NodeJS.WriteStream },
+): TerminalIo {
+  const stdout = textOutput(Bun.stdout, 'standard output');
+  const stderr = textOutput(Bun.stderr, 'standard error');
+  return {
+    stdout: stdout.write,
+    stderr: stderr.write,
+    flush: async () => {
+      const over = new AbortController();
+      // There is nowhere else to say that standard error cannot be written.
+      const told = stderr.flush().catch(() => undefined);
+      await Promise.race([told, deps.clock.sleep(STDERR_WAIT_MS, over.signal)]);
+      over.abort();
+      await stdout.flush();
+    },
+    get stdinIsTty() {
+      return streams.stdin.isTTY === true;
+    },
+    get stderrIsTty() {
+      return streams.stderr.isTTY === true;
+    },
+    readStdin: (limitBytes) => readAll(streams.stdin, limitBytes),
+    askSecret: (question) => ask(stderr.write, question, false),
+    confirm: async (question) => {
+      const answer = await ask(stderr.write, `${question} [y/N] `, true);
+      return answer === undefined ? undefined : /^y(es)?$/i.test(answer.trim());
+    },
+  };
+}
+
+async function readAll(stream: AsyncIterable<unknown>, limitBytes: number): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of stream) {
+    const bytes = Buffer.from(chunk as Uint8Array);
+    length += bytes.length;
+    if (length > limitBytes) {
+      throw new AgentError(
+        'USAGE',
+        `Cannot read standard input: it is longer than ${limitBytes} bytes`,
+      );
+    }
+    chunks.push(bytes);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/**
+ * Asks on /dev/tty, so that it works in `curl … | sh` too, where standard input is the script.
+ */
+async function ask(
+  write: (text: string) => void,
+  question: string,
+  echo: boolean,
+): Promise<string | undefined> {
+  const { ReadStream } = await import('node:tty');
+  let tty: ReadStream;
+  try {
+    tty = new ReadStream(openSync('/dev/tty', 'r+'));
+  } catch {
+    return undefined; // No terminal: the caller names the flag that answers the question.
+  }
+  write(question);
+  tty.setRawMode(true);
+  try {
+    return await readLine(tty, write, echo);
+  } finally {
+    tty.setRawMode(false);
+    tty.destroy();
+    write('\n');
+  }
+}
+
+async function readLine(
+  tty: ReadStream,
+  write: (text: string) => void,
+  echo: boolean,
+): Promise<string> {
+  let line = '';
+  for await (const chunk of tty) {
+    for (const character of String(chunk)) {
+      if (character === '\r' || character === '\n' || character === CTRL_D) {
+        return line;
+      }
+      if (character === CTRL_C) {
+        throw new AgentError('INTERRUPTED', 'Interrupted at a question');
+      }
+      if (BACKSPACES.includes(character)) {
+        line = line.slice(0, -1);
+      } else if (line.length < ANSWER_LENGTH_MAX) {
+        line += character;
+        write(echo ? character : '');
+      }
+    }
+  }
+  return line;
+}

@@ -1,0 +1,163 @@
+/** Bringing an application to a wanted state, and back when that fails. */
+import type { KubernetesObject, V1Deployment, V1Service } from '@kubernetes/client-node';
+import type { Manifest } from '../../kubernetes/api/client.ts';
+import { removeAndWait, waitUntilGone } from '../../kubernetes/objects/removal.ts';
+import {
+  type DeployCheckpoint,
+  DeployCheckpoint as DeployCheckpointSchema,
+  type DeployData,
+} from '../../protocol/commands/deploy.ts';
+import type { DeploymentTarget } from '../../protocol/commands/fields.ts';
+import type { CommandContext, CommandOutcome } from '../engine/handler.ts';
+import { ensureNamespace } from './ensure-namespace.ts';
+import { applicationPaths, isManaged } from './managed-objects.ts';
+import type { ApplicationPlan } from './plan.ts';
+import {
+  rollOut,
+  rolloutFacts,
+  rolloutFailure,
+  rolloutLine,
+  rolloutTimeoutMs,
+} from './roll-out.ts';
+import { tryPlan } from './try-plan.ts';
+import { goBack, lookBefore } from './way-back.ts';
+
+interface RolloutWishes extends DeploymentTarget {
+  readonly wait_seconds: number;
+  readonly rollback_on_failure: boolean;
+}
+
+/** Going back may take as long as going forward. */
+export function applicationTimeoutMs(payload: RolloutWishes): number {
+  return rolloutTimeoutMs(payload) * (payload.rollback_on_failure ? 2 : 1);
+}
+
+/**
+ * Applies an application and waits for its rollout. With `rollback_on_failure` what was there
+ * before is noted before the first effect, and a rollout that failed is noted before it goes back:
+ * a rerun after a crash goes on where it was.
+ */
+export async function bringAbout(
+  context: CommandContext,
+  payload: RolloutWishes,
+  plan: () => Promise<ApplicationPlan>,
+): Promise<CommandOutcome<DeployData>> {
+  const noted = DeployCheckpointSchema.safeParse(context.checkpoint).data;
+  if (noted?.failed !== undefined) {
+    return await backAfterFailure(context, payload, noted.before, noted.failed);
+  }
+  // What is being deleted would take the change with it.
+  await gone(context, applicationPaths(payload).deployment);
+  const wanted = await plan();
+  await tryPlan(context, payload, wanted);
+  if (wanted.makesNamespace) {
+    await ensureNamespace(context, payload.namespace);
+  }
+  let before = noted?.before;
+  if (payload.rollback_on_failure && before === undefined) {
+    before = await lookBefore(context, payload);
+    await context.setCheckpoint({ before } satisfies DeployCheckpoint);
+  }
+  const address = await applyPlan(context, payload, wanted);
+  const outcome = await rollOut(context, payload, payload.wait_seconds);
+  const failure = rolloutFailure(payload, outcome, payload.wait_seconds);
+  if (failure.failure !== undefined && before !== undefined) {
+    const failed = { revision: outcome.revision, reasons: [], ...rolloutFacts(outcome) };
+    await context.setCheckpoint({ before, failed } satisfies DeployCheckpoint);
+    return await backAfterFailure(context, payload, before, failed);
+  }
+  if (failure.failure === undefined) {
+    await prune(context, payload, wanted);
+  }
+  return {
+    output: rolloutLine(payload, outcome),
+    data: {
+      revision: outcome.revision,
+      ...rolloutFacts(outcome),
+      ...(address === undefined ? {} : { service_address: address }),
+    },
+    ...failure,
+  };
+}
+
+/** @returns `<cluster IP>:<port>` of the Service, if there is one */
+async function applyPlan(
+  context: CommandContext,
+  target: DeploymentTarget,
+  plan: ApplicationPlan,
+): Promise<string | undefined> {
+  const { kubernetes, signal } = context;
+  const paths = applicationPaths(target);
+  await kubernetes.apply<V1Deployment>(paths.deployment, plan.deployment, signal);
+  const service = await applyPart<V1Service>(context, paths.service, plan.service);
+  await applyPart(context, paths.ingress, plan.ingress);
+  const port = service?.spec?.ports?.[0]?.port;
+  return port === undefined ? undefined : `${service?.spec?.clusterIP ?? ''}:${port}`;
+}
+
+/** @returns the object as it is now; undefined for what shall not be there */
+async function applyPart<T extends KubernetesObject>(
+  context: CommandContext,
+  path: string,
+  wanted: T | Manifest | 'none' | 'keep',
+): Promise<T | undefined> {
+  const { kubernetes, signal } = context;
+  if (typeof wanted !== 'string') {
+    await gone(context, path);
+    return await kubernetes.apply<T>(path, wanted, signal);
+  }
+  return wanted === 'keep' ? await kubernetes.find<T>(path, signal) : undefined;
+}
+
+/** Waits for what is being deleted. */
+async function gone({ clock, kubernetes, signal }: CommandContext, path: string): Promise<void> {
+  await waitUntilGone({ clock, client: kubernetes }, path, signal);
+}
+
+/**
+ * Takes away what shall not be there any more, once what replaces it runs: until then it serves, and
+ * a way back finds it as it was. What leads to the pods goes first.
+ */
+async function prune(
+  { clock, kubernetes, signal }: CommandContext,
+  target: DeploymentTarget,
+  plan: ApplicationPlan,
+): Promise<void> {
+  const paths = applicationPaths(target);
+  for (const part of ['ingress', 'service'] as const) {
+    const there = plan[part] === 'none' ? await kubernetes.find(paths[part], signal) : undefined;
+    // Of the same name, but not of the agent's making: it stays.
+    if (there?.metadata?.uid !== undefined && isManaged(there)) {
+      const deps = { clock, client: kubernetes };
+      await removeAndWait(deps, paths[part], there.metadata.uid, signal);
+    }
+  }
+}
+
+async function backAfterFailure(
+  context: CommandContext,
+  payload: RolloutWishes,
+  before: DeployCheckpoint['before'],
+  failed: NonNullable<DeployCheckpoint['failed']>,
+): Promise<CommandOutcome<DeployData>> {
+  const label = `${payload.namespace}/${payload.name}`;
+  context.progress(`${label}: failed, going back`, { reasons: failed.reasons });
+  const back = await goBack(context, payload, before);
+  const { revision, replicas_wanted: wanted, replicas_ready: ready, reasons } = failed;
+  const outcome = { revision, wanted, ready, reasons, complete: false, failed: true };
+  const words =
+    back.to === 'nothing'
+      ? 'removed again, there was nothing before'
+      : `${back.complete ? 'went' : 'goes'} back to the earlier revision`;
+  return {
+    output: `${rolloutLine(payload, outcome)}${label}: ${words}\n`,
+    data: {
+      revision: back.revision,
+      replicas_wanted: wanted,
+      replicas_ready: ready,
+      reasons,
+      rolled_back: { to: back.to, complete: back.complete },
+    },
+    ...rolloutFailure(payload, outcome, payload.wait_seconds),
+  };
+}

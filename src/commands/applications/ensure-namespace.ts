@@ -1,0 +1,29 @@
+import type { V1Namespace } from '@kubernetes/client-node';
+import { AgentError } from '../../core/errors.ts';
+import { waitUntilGone } from '../../kubernetes/objects/removal.ts';
+import type { CommandContext } from '../engine/handler.ts';
+import { MANAGED_BY } from './managed-objects.ts';
+
+/** Makes a namespace where there is none. One that is being deleted takes nothing: its end is waited for. */
+export async function ensureNamespace(
+  { clock, kubernetes, signal }: Pick<CommandContext, 'clock' | 'kubernetes' | 'signal'>,
+  name: string,
+): Promise<void> {
+  const path = `/api/v1/namespaces/${name}`;
+  if ((await waitUntilGone({ clock, client: kubernetes }, path, signal)) !== undefined) {
+    return;
+  }
+  const namespace: V1Namespace = {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name, labels: MANAGED_BY },
+  };
+  try {
+    await kubernetes.create('/api/v1/namespaces', namespace, signal);
+  } catch (thrown) {
+    // Somebody was faster: it is there, which is all that was wanted.
+    if (!(thrown instanceof AgentError && thrown.details?.['status'] === 409)) {
+      throw thrown;
+    }
+  }
+}

@@ -1,0 +1,62 @@
+/** An application is refused as a whole, by Kubernetes' own rules, before anything of it is made. */
+import { AgentError } from '../../core/errors.ts';
+import type { Manifest } from '../../kubernetes/api/client.ts';
+import type { DeploymentTarget } from '../../protocol/commands/fields.ts';
+import type { CommandContext } from '../engine/handler.ts';
+import { applicationPaths } from './managed-objects.ts';
+import type { ApplicationPlan } from './plan.ts';
+
+/** Always there: what goes into a namespace that is not yet is tried in this one. */
+const TRIAL_NAMESPACE = 'default';
+const INVALID = 422;
+
+/** @throws AgentError COMMAND_INVALID with what Kubernetes says against an object of the plan */
+export async function tryPlan(
+  context: CommandContext,
+  target: DeploymentTarget,
+  plan: ApplicationPlan,
+): Promise<void> {
+  const { kubernetes, signal } = context;
+  const there = await kubernetes.find(`/api/v1/namespaces/${target.namespace}`, signal);
+  const isThere = there !== undefined && there.metadata?.deletionTimestamp === undefined;
+  const paths = applicationPaths(isThere ? target : { ...target, namespace: TRIAL_NAMESPACE });
+  for (const part of ['deployment', 'service', 'ingress'] as const) {
+    const wanted = plan[part];
+    if (typeof wanted !== 'string') {
+      await tryObject(context, paths[part], { ...wanted }, isThere);
+    }
+  }
+}
+
+async function tryObject(
+  { kubernetes, signal }: CommandContext,
+  path: string,
+  manifest: Manifest,
+  isThere: boolean,
+): Promise<void> {
+  try {
+    if (isThere) {
+      await kubernetes.apply(path, manifest, signal, { dryRun: true });
+    } else {
+      const metadata = { ...Object(manifest['metadata']), namespace: TRIAL_NAMESPACE };
+      const collection = path.slice(0, path.lastIndexOf('/'));
+      await kubernetes.create(collection, { ...manifest, metadata }, signal, { dryRun: true });
+    }
+  } catch (thrown) {
+    if (!(thrown instanceof AgentError) || signal.aborted) {
+      throw thrown;
+    }
+    if (thrown.details?.['status'] === INVALID) {
+      const problems = thrown.details['causes'] ?? [thrown.message];
+      throw new AgentError('COMMAND_INVALID', `Kubernetes refuses it: ${thrown.message}`, {
+        hint: 'Correct the payload; nothing was changed',
+        details: { problems },
+        cause: thrown,
+      });
+    }
+    // In another namespace other quotas and rules hold, and the name may be taken.
+    if (isThere) {
+      throw thrown;
+    }
+  }
+}

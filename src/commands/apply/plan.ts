@@ -1,0 +1,117 @@
+/** What an apply will do, decided and allowed before its first effect. */
+import type { ApiResource, Discovery } from '../../kubernetes/api/discovery.ts';
+import { groupOf } from '../../kubernetes/api/discovery.ts';
+import { type AccessRequest, type Policy, requireAllowed } from '../../policy/decision.ts';
+import { decidesLife } from '../../policy/object-rules.ts';
+import type { ManifestObject } from './manifest.ts';
+
+export interface PlannedObject extends ManifestObject {
+  /** Undefined: this cluster has no such kind, and the manifest does not make it. */
+  readonly resource: ApiResource | undefined;
+  /** Where it goes; undefined for what is in no namespace. */
+  readonly target: string | undefined;
+  /** Its kind or its namespace may be made by this command: a dry run cannot check it then. */
+  readonly comesWithCommand: boolean;
+}
+
+const CUSTOM_RESOURCES = 'CustomResourceDefinition';
+
+export async function planObjects(
+  discovery: Discovery,
+  objects: readonly ManifestObject[],
+  namespace: string | undefined,
+  signal: AbortSignal,
+): Promise<readonly PlannedObject[]> {
+  const coming = objects.flatMap(definedResources);
+  const comingNamespaces = objects.filter(isNamespace).map(({ name }) => name);
+  const planned: PlannedObject[] = [];
+  for (const object of objects) {
+    const there = await discovery.find(object, signal);
+    const own = coming.find(
+      ({ apiVersion, kind }) => apiVersion === object.apiVersion && kind === object.kind,
+    );
+    const resource = there ?? own;
+    const target =
+      resource?.namespaced === true ? (object.namespace ?? namespace ?? 'default') : undefined;
+    const comesWithCommand =
+      (there === undefined && own !== undefined) ||
+      (target !== undefined && (target === namespace || comingNamespaces.includes(target)));
+    planned.push({ ...object, resource, target, comesWithCommand });
+  }
+  // Others need these first; apart from that the order of the manifest counts.
+  return planned.toSorted((a, b) => rank(a) - rank(b));
+}
+
+function rank(object: ManifestObject): number {
+  return isNamespace(object) || isDefinition(object) ? 0 : 1;
+}
+
+export function isNamespace({ apiVersion, kind }: ManifestObject): boolean {
+  return apiVersion === 'v1' && kind === 'Namespace';
+}
+
+export function isDefinition({ apiVersion, kind }: ManifestObject): boolean {
+  return groupOf(apiVersion) === 'apiextensions.k8s.io' && kind === CUSTOM_RESOURCES;
+}
+
+export function isSecret({ apiVersion, kind }: { apiVersion: string; kind: string }): boolean {
+  return apiVersion === 'v1' && kind === 'Secret';
+}
+
+/** The kinds that a CustomResourceDefinition will bring. */
+function definedResources(object: ManifestObject): readonly ApiResource[] {
+  if (!isDefinition(object)) {
+    return [];
+  }
+  // Of a wrong shape: Kubernetes will say so when it is applied.
+  const spec = object.content['spec'] as
+    | {
+        readonly group?: string;
+        readonly scope?: string;
+        readonly names?: { readonly plural?: string; readonly kind?: string };
+        readonly versions?: readonly { readonly name?: string }[];
+      }
+    | undefined;
+  const { group, scope, names } = spec ?? {};
+  const { plural, kind } = names ?? {};
+  if (group === undefined || plural === undefined || kind === undefined) {
+    return [];
+  }
+  return (Array.isArray(spec?.versions) ? spec.versions : []).map((version) => ({
+    group,
+    apiVersion: `${group}/${version?.name}`,
+    kind,
+    resource: plural,
+    namespaced: scope === 'Namespaced',
+  }));
+}
+
+/** Secrets are written without being read: no patch, which answers with what was there. */
+function verbsOf(object: PlannedObject): readonly string[] {
+  return isSecret(object) ? ['create', 'update'] : ['create', 'patch'];
+}
+
+/** @throws AgentError POLICY_DENIED for the first object that the policy does not allow */
+export function requireAllAllowed(policy: Policy, objects: readonly PlannedObject[]): void {
+  for (const object of objects) {
+    const { resource } = object;
+    if (resource !== undefined) {
+      for (const verb of verbsOf(object)) {
+        requireAllowed(policy.access(accessTo(resource, object.target, object.name, verb)));
+      }
+      requireAllowed(policy.object(object.content));
+      if (decidesLife(object.content)) {
+        requireAllowed(policy.access(accessTo(resource, object.target, object.name, 'delete')));
+      }
+    }
+  }
+}
+
+export function accessTo(
+  { group, resource }: ApiResource,
+  namespace: string | undefined,
+  name: string,
+  verb: string,
+): AccessRequest {
+  return { verb, group, resource, subresource: '', namespace: namespace ?? '', name };
+}

@@ -1,0 +1,70 @@
+import { AgentError, toAgentError } from '../../core/errors.ts';
+import { type Policy, requireAllowed } from '../../policy/decision.ts';
+import type { CommandJournal } from '../../store/journal/commands.ts';
+import type { JournalEntry } from '../../store/journal/rows.ts';
+import { findHandler } from '../registry.ts';
+import type { CommandHandler, PreparedCommand } from './handler.ts';
+
+/** A command that was begun this often and never ended is what ends the agent: it is let go. */
+export const ATTEMPTS_MAX = 10;
+
+interface AdmissionDeps {
+  readonly journal: Pick<CommandJournal, 'mayHaveRunBefore'>;
+  readonly handlers: readonly CommandHandler[];
+  readonly policy: Policy;
+}
+
+export interface Admitted {
+  readonly handler: CommandHandler;
+  readonly prepared: PreparedCommand;
+}
+
+/** Whether an open command is to run, or else the error that it is answered with at once. */
+export function admit(deps: AdmissionDeps, entry: JournalEntry): Admitted | AgentError {
+  const { type, payload } = entry.command;
+  const known = deps.handlers.find((each) => each.type === type);
+  const pastError = errorOfThePast(deps, entry, known);
+  if (pastError !== undefined) {
+    return pastError;
+  }
+  try {
+    const handler = findHandler(deps.handlers, type);
+    const prepared = handler.prepare(payload);
+    const { namespace } = prepared;
+    requireAllowed(deps.policy.command(namespace === undefined ? { type } : { type, namespace }));
+    return { handler, prepared };
+  } catch (thrown) {
+    return toAgentError(thrown);
+  }
+}
+
+/** What happened to it before may mean that it must not run (again). */
+function errorOfThePast(
+  deps: AdmissionDeps,
+  entry: JournalEntry,
+  handler: CommandHandler | undefined,
+): AgentError | undefined {
+  const wasRunning = entry.state === 'running';
+  if (wasRunning && handler?.afterRestart === 'fail') {
+    return outcomeUnknown('The agent was restarted while this command ran; it is not repeated');
+  }
+  if (entry.attempts >= ATTEMPTS_MAX) {
+    return outcomeUnknown(`It was begun ${entry.attempts} times, and the agent ended each time`);
+  }
+  if (entry.cancelled) {
+    const when = wasRunning
+      ? 'while the agent was restarted; what it had done until then stays'
+      : 'before it began; nothing was done';
+    return new AgentError('COMMAND_CANCELLED', `It was cancelled ${when}`);
+  }
+  if (deps.journal.mayHaveRunBefore(entry.command)) {
+    return outcomeUnknown('It may have run before the store of the agent was damaged');
+  }
+  return undefined;
+}
+
+function outcomeUnknown(message: string): AgentError {
+  return new AgentError('COMMAND_OUTCOME_UNKNOWN', message, {
+    hint: 'Look whether it had its effect, then send a new command if need be',
+  });
+}

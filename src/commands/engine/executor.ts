@@ -1,0 +1,269 @@
+import { type Bell, bell } from '../../core/bell.ts';
+import { AgentError, toAgentError } from '../../core/errors.ts';
+import { loopBudget } from '../../core/loop-budget.ts';
+import type { Log } from '../../core/ports.ts';
+import type { Service } from '../../core/service.ts';
+import type { CommandJournal } from '../../store/journal/commands.ts';
+import type { JournalEntry } from '../../store/journal/rows.ts';
+import { writePatiently } from '../../store/patient-write.ts';
+import { isPassing } from '../../store/trouble.ts';
+import { admit } from './admission.ts';
+import type { CommandDeps, CommandHandler } from './handler.ts';
+import type { CommandProgress } from './progress.ts';
+import { type CommandQueue, commandQueue, type QueuedCommand } from './queue.ts';
+import { type ResultTimes, resultOfError } from './result.ts';
+import { type RunningCommand, runCommand } from './running-command.ts';
+import { targetOf } from './target.ts';
+
+/** Commands that run at once, at most. Urgent ones have places of their own. */
+export const RUNNING_MAX = { urgent: 4, normal: 8 } as const;
+/** How long the end of running commands is waited for when the daemon stops. */
+const STOP_GRACE_MS = 5_000;
+/** Longest error of a command in the log, characters: its result has all of it. */
+const LOGGED_ERROR_LENGTH_MAX = 500;
+/** A handler that nothing could stop for this long is ended with the whole daemon. */
+export const HUNG_HANDLER_MS = 10 * 60_000;
+
+export interface ExecutorDeps extends CommandDeps {
+  readonly log: Log;
+  readonly journal: CommandJournal;
+  readonly progress: CommandProgress;
+  readonly handlers: readonly CommandHandler[];
+}
+
+export interface ExecutorCounts {
+  readonly succeeded: number;
+  readonly failed: number;
+}
+
+export interface CommandExecutor extends Service {
+  counts(): ExecutorCounts;
+}
+
+interface Engine extends ExecutorDeps {
+  readonly queue: CommandQueue;
+  /** How to cancel what has its place, from before it begins. */
+  readonly running: Map<string, AbortController>;
+  readonly busy: { urgent: number; normal: number };
+  readonly counted: { succeeded: number; failed: number };
+  readonly wake: Bell;
+  readonly stop: AbortSignal;
+  /** The sequence up to which commands were taken from the journal. */
+  takenUpTo: number;
+  /** What ends the executor, and so the daemon. */
+  failure: unknown;
+}
+
+/**
+ * Takes commands from the journal and runs each when its lane is free, the oldest first. Whatever
+ * happens to a command ends in exactly one result in the journal; when the daemon stops meanwhile,
+ * the command stays open and is taken up at the next start. Each command is read and checked once
+ * when it comes and once when it begins: those that wait cost nothing.
+ */
+export function commandExecutor(deps: ExecutorDeps): CommandExecutor {
+  const counted = { succeeded: 0, failed: 0 };
+  return {
+    name: 'command-executor',
+    counts: () => ({ ...counted }),
+    start: async (stop) => {
+      const engine: Engine = {
+        ...deps,
+        ...{ counted, stop, queue: commandQueue(), running: new Map(), wake: bell() },
+        busy: { urgent: 0, normal: 0 },
+        takenUpTo: 0,
+        failure: undefined,
+      };
+      return { done: run(engine) };
+    },
+  };
+}
+
+async function run(engine: Engine): Promise<void> {
+  const { stop, wake, journal } = engine;
+  const listening = (async () => {
+    while (!stop.aborted) {
+      await journal.whenWork(stop);
+      wake.ring();
+    }
+  })();
+  while (!stop.aborted) {
+    await takeIn(engine);
+    await cancelAsked(engine);
+    startRunnable(engine, 'urgent');
+    startRunnable(engine, 'normal');
+    await wake.wait(stop);
+    if (engine.failure !== undefined) {
+      throw engine.failure;
+    }
+  }
+  await listening;
+  await ended(engine);
+}
+
+/** Reads what came since the last time. */
+async function takeIn(engine: Engine): Promise<void> {
+  const budget = loopBudget(engine);
+  while (!engine.stop.aborted) {
+    const entry = engine.journal.nextOpen(engine.takenUpTo);
+    if (entry === undefined) {
+      return;
+    }
+    const { id } = entry.command;
+    const admitted = admit(engine, entry);
+    if (admitted instanceof AgentError) {
+      await answer(engine, entry, admitted);
+    } else {
+      const { handler, prepared } = admitted;
+      const { lane } = prepared;
+      engine.queue.add({ id, sequence: entry.sequence, lane, priority: handler.priority });
+    }
+    engine.takenUpTo = entry.sequence;
+    if (budget.spent()) {
+      await budget.rest();
+    }
+  }
+}
+
+/** Stops those that run; those that wait are answered without waiting for their lane. */
+async function cancelAsked(engine: Engine): Promise<void> {
+  for (const id of engine.journal.takeCancelled()) {
+    engine.running.get(id)?.abort();
+    const entry = engine.queue.remove(id) ? engine.journal.find(id) : undefined;
+    const admitted = entry === undefined ? undefined : admit(engine, entry);
+    if (entry !== undefined && admitted instanceof AgentError) {
+      await answer(engine, entry, admitted);
+    }
+  }
+}
+
+function startRunnable(engine: Engine, priority: QueuedCommand['priority']): void {
+  while (engine.busy[priority] < RUNNING_MAX[priority]) {
+    const queued = engine.queue.take(priority);
+    if (queued === undefined) {
+      return;
+    }
+    const cancelled = new AbortController();
+    engine.busy[priority] += 1;
+    engine.running.set(queued.id, cancelled);
+    void occupy(engine, queued, cancelled.signal);
+  }
+}
+
+/**
+ * From the moment that a command takes its place and its lane until both are free. A handler that
+ * goes on after it was told to stop gives back its place but not its lane: two of them at once
+ * might do harm to what the lane protects.
+ */
+async function occupy(
+  engine: Engine,
+  queued: QueuedCommand,
+  cancelled: AbortSignal,
+): Promise<void> {
+  try {
+    const ran = await runOne(engine, queued, cancelled);
+    const stillRuns = ran?.stillRuns();
+    engine.running.delete(queued.id);
+    engine.busy[queued.priority] -= 1;
+    if (stillRuns !== undefined) {
+      engine.wake.ring();
+      await hungHandler(engine, queued, stillRuns);
+    }
+    engine.queue.release(queued.lane);
+  } catch (thrown) {
+    engine.running.delete(queued.id);
+    // A full disk throws only when the daemon stops: the command is taken up at the next start.
+    engine.failure ??= isPassing(toAgentError(thrown)) ? undefined : thrown;
+  }
+  engine.wake.ring();
+}
+
+/** @returns what ran, when it was answered, or is taken up at the next start */
+async function runOne(
+  engine: Engine,
+  queued: QueuedCommand,
+  cancelled: AbortSignal,
+): Promise<RunningCommand | undefined> {
+  const { clock, journal, stop } = engine;
+  const entry = journal.find(queued.id);
+  if (entry === undefined) {
+    return undefined;
+  }
+  // Once more: the policy may have changed while it waited.
+  const admitted = admit(engine, entry);
+  if (admitted instanceof AgentError) {
+    await answer(engine, entry, admitted);
+    return undefined;
+  }
+  const attempt = await writePatiently(engine, () => journal.begin(queued.id), stop);
+  const startedAt = clock.monotonic();
+  const running = runCommand(engine, { ...admitted, entry, attempt, cancelled }, stop);
+  const make = await running.answered;
+  engine.progress.forget(queued.id);
+  if (make !== undefined) {
+    await finish(engine, entry, make, attempt, clock.monotonic() - startedAt);
+  }
+  return running;
+}
+
+async function hungHandler(
+  engine: Engine,
+  { id, lane }: QueuedCommand,
+  work: Promise<void>,
+): Promise<void> {
+  engine.log.error('a command does not stop; its lane stays closed', { command_id: id, lane });
+  const over = new AbortController();
+  const tooLong = engine.clock
+    .sleep(HUNG_HANDLER_MS, AbortSignal.any([over.signal, engine.stop]))
+    .then((whole) => {
+      if (whole) {
+        throw new AgentError('INTERNAL', `The command ${id} does not stop; the agent restarts`);
+      }
+    });
+  await Promise.race([work.then(() => over.abort()), tooLong]);
+}
+
+/** Ends a command that does not run. */
+async function answer(engine: Engine, entry: JournalEntry, error: AgentError): Promise<void> {
+  await finish(engine, entry, (times) => resultOfError(error, times), entry.attempts, 0);
+}
+
+async function finish(
+  engine: Engine,
+  entry: JournalEntry,
+  make: (times: ResultTimes) => ReturnType<typeof resultOfError>,
+  attempts: number,
+  durationMs: number,
+): Promise<void> {
+  const { id, type } = entry.command;
+  const finishedAt = engine.clock.now();
+  const began = attempts === 0 ? null : new Date(finishedAt.getTime() - durationMs).toISOString();
+  const startedAt = entry.startedAt ?? began;
+  const result = make({ attempts, startedAt, finishedAt, durationMs });
+  await writePatiently(engine, () => engine.journal.finish(id, result), engine.stop);
+  engine.counted[result.success ? 'succeeded' : 'failed'] += 1;
+  engine.log.info(result.success ? 'command succeeded' : 'command failed', {
+    command_id: id,
+    command_type: type,
+    target: targetOf(entry.command.payload),
+    duration_ms: Math.round(durationMs),
+    attempts,
+    error_code: result.error_code,
+    // Redacted when the result was made.
+    error: result.error?.slice(0, LOGGED_ERROR_LENGTH_MAX),
+  });
+}
+
+/** Waits for what runs, within reason: what does not stop is taken up at the next start. */
+async function ended(engine: Engine): Promise<void> {
+  const over = new AbortController();
+  const late = engine.clock.sleep(STOP_GRACE_MS, over.signal);
+  while (engine.running.size > 0 && engine.failure === undefined) {
+    const woken = engine.wake.wait(over.signal).then(() => false);
+    if (await Promise.race([late, woken])) {
+      engine.log.error('commands do not stop', { count: engine.running.size });
+      break;
+    }
+  }
+  over.abort();
+  await late;
+}

@@ -1,0 +1,55 @@
+import { bell } from '../../core/bell.ts';
+import type { Clock } from '../../core/ports.ts';
+import type { CommandProgressPayload } from '../../protocol/session/messages.ts';
+
+/** Between two deliveries of news: a rollout of a thousand replicas must not be a flood. */
+export const PROGRESS_INTERVAL_MS = 500;
+const MESSAGE_LENGTH_MAX = 1_000;
+/** Facts that are larger are left out, bytes of JSON. */
+const DATA_BYTES_MAX = 16 * 1024;
+
+/**
+ * News of running commands. Only the newest of each is kept until it is taken, so that it never
+ * holds more than one of each running command.
+ */
+export interface CommandProgress {
+  report(
+    news: Pick<CommandProgressPayload, 'id' | 'sequence' | 'attempt' | 'message' | 'data'>,
+  ): void;
+  /** The command has ended: its result says more. */
+  forget(commandId: string): void;
+  /** What came since the last call. */
+  take(): readonly CommandProgressPayload[];
+  /** Resolves when there is something to take, not more often than the interval, or at the signal. */
+  whenProgress(signal: AbortSignal): Promise<void>;
+}
+
+export function commandProgress({ clock }: { readonly clock: Clock }): CommandProgress {
+  const newest = new Map<string, CommandProgressPayload>();
+  const news = bell();
+  let takenAt = Number.NEGATIVE_INFINITY;
+  return {
+    report: ({ id, sequence, attempt, message, data }) => {
+      const fits = data !== undefined && JSON.stringify(data).length <= DATA_BYTES_MAX;
+      newest.set(id, {
+        ...{ id, sequence, attempt, message: message.slice(0, MESSAGE_LENGTH_MAX) },
+        ...(fits ? { data } : {}),
+        timestamp: clock.now().toISOString(),
+      });
+      news.ring();
+    },
+    forget: (commandId) => void newest.delete(commandId),
+    take: () => {
+      takenAt = clock.monotonic();
+      const taken = [...newest.values()];
+      newest.clear();
+      return taken;
+    },
+    whenProgress: async (signal) => {
+      while (newest.size === 0 && !signal.aborted) {
+        await news.wait(signal);
+      }
+      await clock.sleep(Math.max(0, takenAt + PROGRESS_INTERVAL_MS - clock.monotonic()), signal);
+    },
+  };
+}

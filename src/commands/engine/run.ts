@@ -1,0 +1,99 @@
+import { AgentError, assertNever, toAgentError } from '../../core/errors.ts';
+import type { Command } from '../../protocol/rest.ts';
+import type { CommandOutcome, PreparedCommand } from './handler.ts';
+
+/** How long a handler may go on after it was told to stop, before it is answered without it. */
+export const STOP_GRACE_MS = 10_000;
+
+type Outcome = CommandOutcome<Record<string, unknown>>;
+
+/** Why the work was told to stop. */
+export type Interruption = 'cancel' | 'deadline' | 'stop';
+
+export type Ending =
+  | { readonly kind: 'outcome'; readonly outcome: Outcome }
+  | { readonly kind: 'thrown'; readonly error: AgentError }
+  /** It went on after it was told to stop. */
+  | { readonly kind: 'abandoned' };
+
+export function deadlineMs(command: Command, prepared: PreparedCommand): number {
+  const asked = command.timeout_seconds;
+  return asked === null || asked === undefined ? prepared.timeoutMs : asked * 1_000;
+}
+
+/**
+ * What is answered.
+ * @returns undefined when the agent stops and the command is taken up at its next start
+ */
+export function answerOf(
+  type: string,
+  ending: Ending,
+  interruption: Interruption | undefined,
+  afterRestart: 'rerun' | 'fail',
+): Outcome | AgentError | undefined {
+  if (ending.kind === 'outcome' && ending.outcome.failure === undefined) {
+    return ending.outcome; // Whatever came meanwhile came too late.
+  }
+  switch (interruption) {
+    case undefined:
+      return plain(ending);
+    case 'stop':
+      // What is not repeated is answered with what it says, if it says something.
+      return afterRestart === 'fail' && ending.kind === 'outcome' ? plain(ending) : undefined;
+    case 'cancel':
+      return interrupted('COMMAND_CANCELLED', `"${type}" was cancelled while it ran`, ending);
+    case 'deadline':
+      return interrupted('TIMEOUT', `"${type}" did not finish in time`, ending);
+    default:
+      return assertNever(interruption);
+  }
+}
+
+function plain(ending: Ending): Outcome | AgentError {
+  switch (ending.kind) {
+    case 'outcome':
+      return ending.outcome;
+    case 'thrown':
+      return ending.error;
+    case 'abandoned':
+      return new AgentError('INTERNAL', 'A command was given up without being told to stop');
+    default:
+      return assertNever(ending);
+  }
+}
+
+/** Keeps what the handler says about how far it came. */
+function interrupted(
+  code: 'COMMAND_CANCELLED' | 'TIMEOUT',
+  what: string,
+  ending: Ending,
+): Outcome | AgentError {
+  const timeHint = {
+    hint: 'Look at the state of what it changed, or give it a larger timeout_seconds',
+  };
+  const hint = code === 'TIMEOUT' ? timeHint : {};
+  switch (ending.kind) {
+    case 'abandoned':
+      return new AgentError(code, `${what}, and does not stop: it may still have an effect`, hint);
+    case 'thrown': {
+      const { message, details } = ending.error;
+      const facts = details === undefined ? {} : { details };
+      return new AgentError(code, `${what}: ${message}`, { ...hint, ...facts });
+    }
+    case 'outcome': {
+      const far = ending.outcome.failure?.message ?? '';
+      return { ...ending.outcome, failure: new AgentError(code, `${what}: ${far}`, hint) };
+    }
+    default:
+      return assertNever(ending);
+  }
+}
+
+/** Runs the handler; what it throws is an ending like another. */
+export async function endingOf(work: () => Promise<Outcome>): Promise<Ending> {
+  try {
+    return { kind: 'outcome', outcome: await work() };
+  } catch (thrown) {
+    return { kind: 'thrown', error: toAgentError(thrown) };
+  }
+}

@@ -1,0 +1,169 @@
+import { textWithin } from '../../core/bounded-body.ts';
+import { withDeadline } from '../../core/deadline.ts';
+import { AgentError } from '../../core/errors.ts';
+import { networkTrouble, troubleHint } from '../../core/network-trouble.ts';
+import type { Clock, Http, TlsOptions } from '../../core/ports.ts';
+import { cutAtEnd } from '../../core/text/middle-cut.ts';
+import { withoutEnd } from '../../core/text/without-end.ts';
+import { isPage, senderOf } from '../../protocol/intermediary.ts';
+import { REST_BODY_LIMIT_BYTES } from '../../protocol/rest.ts';
+import { usableToken } from '../credentials/authorization.ts';
+import { retryAfterMs } from '../session/pace.ts';
+
+/** Characters of a foreign error text that are repeated. */
+const FOREIGN_TEXT_MAX = 200;
+
+export interface RestCallOptions {
+  /** `https://…`, with or without a path. */
+  readonly baseUrl: string;
+  readonly version: string;
+  /** Certificates (PEM) to trust instead of the public ones. */
+  readonly ca: string | undefined;
+}
+
+export interface RestCallDeps {
+  readonly clock: Clock;
+  readonly http: Http;
+  /** The bearer token as it is now: it may be replaced while the daemon runs. */
+  readonly token: () => Promise<string | undefined>;
+}
+
+export interface RestCall {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly path: string;
+  readonly body?: string | ReadableStream<Uint8Array>;
+  readonly timeoutMs: number;
+  readonly authorized: boolean;
+}
+
+/**
+ * One call to the control plane over HTTP.
+ * @returns the text of its answer
+ * @throws AgentError TOKEN_REJECTED (401, 403), NOT_FOUND (404), CONTROL_PLANE_ERROR (other answers;
+ *   `details.status`, and `details.retryAfterMs` where the server asked for a pause),
+ *   CONTROL_PLANE_UNREACHABLE (no answer), INTERRUPTED (by the signal)
+ */
+export async function restCall(
+  deps: RestCallDeps,
+  options: RestCallOptions,
+  request: RestCall,
+  signal: AbortSignal,
+): Promise<string> {
+  const token = request.authorized ? await usableToken(deps) : undefined;
+  const { response, text } = await exchange(deps, options, request, token, signal);
+  if (response.status >= 200 && response.status < 300) {
+    return text;
+  }
+  throw refusal(deps.clock, request, response, text, token);
+}
+
+async function exchange(
+  deps: RestCallDeps,
+  options: RestCallOptions,
+  request: RestCall,
+  token: string | undefined,
+  signal: AbortSignal,
+): Promise<{ readonly response: Response; readonly text: string }> {
+  const tls: TlsOptions = options.ca === undefined ? {} : { ca: options.ca };
+  const limit = { what: `${request.method} ${request.path}`, ms: request.timeoutMs };
+  try {
+    return await withDeadline(deps.clock, limit, signal, async (inner) => {
+      const response = await deps.http(`${withoutEnd(options.baseUrl, '/')}${request.path}`, {
+        method: request.method,
+        headers: {
+          'user-agent': `PipeOps-Agent/${options.version}`,
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(request.body === undefined ? {} : { body: request.body }),
+        // The token must not follow a redirect to another host.
+        redirect: 'manual',
+        signal: inner,
+        tls,
+      });
+      return { response, text: await readBounded(response) };
+    });
+  } catch (thrown) {
+    throw noAnswer(options, thrown, signal);
+  }
+}
+
+async function readBounded(response: Response): Promise<string> {
+  const text = await textWithin(response, REST_BODY_LIMIT_BYTES);
+  if (text === undefined) {
+    throw new AgentError(
+      'CONTROL_PLANE_ERROR',
+      `The control plane sent more than ${REST_BODY_LIMIT_BYTES} bytes`,
+      { hint: 'Check that the address of the control plane is right' },
+    );
+  }
+  return text;
+}
+
+/** Names what stood in the way, so that the reader knows which machine to look at. */
+function noAnswer(options: RestCallOptions, thrown: unknown, signal: AbortSignal): AgentError {
+  const isTimeout = thrown instanceof AgentError && thrown.code === 'TIMEOUT';
+  if (thrown instanceof AgentError && !isTimeout) {
+    return thrown;
+  }
+  const { host } = new URL(options.baseUrl);
+  if (signal.aborted) {
+    return new AgentError('INTERRUPTED', `The request to ${host} was interrupted`);
+  }
+  const trouble = networkTrouble(thrown, { ownCa: options.ca !== undefined, proxy: '' });
+  const why = isTimeout ? 'it did not answer in time' : trouble.why;
+  return new AgentError('CONTROL_PLANE_UNREACHABLE', `Cannot reach ${host}: ${why}`, {
+    hint: troubleHint(trouble),
+    cause: thrown,
+  });
+}
+
+/** A page is no word of the control plane, about its token neither. */
+function pageError(clock: Clock, request: RestCall, response: Response, from: string): AgentError {
+  const { status, headers } = response;
+  const pauseMs = retryAfterMs(clock, headers.get('retry-after'));
+  return new AgentError(
+    'CONTROL_PLANE_ERROR',
+    `${request.method} ${request.path} was answered ${status} with a page, by ${from}: not by the control plane`,
+    {
+      hint: 'Let what stands between let the agent through, or check the address of the control plane',
+      details: { status, ...(pauseMs === undefined ? {} : { retryAfterMs: pauseMs }) },
+    },
+  );
+}
+
+function refusal(
+  clock: Clock,
+  request: RestCall,
+  response: Response,
+  text: string,
+  token: string | undefined,
+): AgentError {
+  const header = (name: string) => response.headers.get(name) ?? undefined;
+  if (response.status !== 401 && isPage(header('content-type'), text)) {
+    return pageError(clock, request, response, senderOf(header));
+  }
+  const said = cutAtEnd(text, FOREIGN_TEXT_MAX, token === undefined ? [] : [token]);
+  const answer = `${request.method} ${request.path} was answered ${response.status}`;
+  const message = said.trim() === '' ? answer : `${answer}: ${said.trim()}`;
+  switch (response.status) {
+    case 401:
+    case 403:
+      return new AgentError('TOKEN_REJECTED', 'The control plane does not accept the token', {
+        hint: 'Get a new token and run: pipeops-agent install --token-file FILE',
+        details: { status: response.status },
+      });
+    case 404:
+      return new AgentError('NOT_FOUND', message, { details: { status: 404 } });
+    default: {
+      const pauseMs = retryAfterMs(clock, response.headers.get('retry-after'));
+      return new AgentError('CONTROL_PLANE_ERROR', message, {
+        hint: 'The agent tries again by itself; if it stays so, look at the control plane',
+        details: {
+          status: response.status,
+          ...(pauseMs === undefined ? {} : { retryAfterMs: pauseMs }),
+        },
+      });
+    }
+  }
+}

@@ -1,0 +1,135 @@
+import { AgentError } from '../../core/errors.ts';
+import type { Random } from '../../core/ports.ts';
+import { parseBoundedJson } from '../../protocol/bounded-json.ts';
+import {
+  type CommandResult,
+  CommandsResponse,
+  type Heartbeat,
+  REST_PATHS,
+  type Registration,
+} from '../../protocol/rest.ts';
+import { circuitBreaker } from '../session/endpoint-policy.ts';
+import { type RestCall, type RestCallDeps, type RestCallOptions, restCall } from './call.ts';
+
+/** Deadlines of the calls, as the existing agent has them. */
+const REGISTER_TIMEOUT_MS = 30_000;
+const HEARTBEAT_TIMEOUT_MS = 10_000;
+/** Longer than that one's 15 s: the whole of a large cluster may be tens of megabytes. */
+const STATUS_TIMEOUT_MS = 120_000;
+const COMMANDS_TIMEOUT_MS = 15_000;
+const RESULT_TIMEOUT_MS = 30_000;
+const HEALTH_TIMEOUT_MS = 10_000;
+
+export interface RestClientDeps extends RestCallDeps {
+  readonly random: Random;
+}
+
+/**
+ * The six calls of the REST protocol (seed R1 to R6). Errors: TOKEN_REJECTED (401, 403),
+ * NOT_FOUND (404), CONTROL_PLANE_ERROR (other answers; `details.retryAfterMs` where the server
+ * asked for a pause), CONTROL_PLANE_UNREACHABLE (no answer).
+ */
+export interface RestClient {
+  register(body: Registration, signal: AbortSignal): Promise<void>;
+  heartbeat(body: Heartbeat, signal: AbortSignal): Promise<void>;
+  /** @param body the JSON text of a ClusterStatus in pieces, sent as they come */
+  status(agentId: string, body: AsyncIterable<string>, signal: AbortSignal): Promise<void>;
+  /** Unchecked entries: the caller checks each on its own. */
+  commands(agentId: string, signal: AbortSignal): Promise<readonly unknown[]>;
+  result(
+    agentId: string,
+    commandId: string,
+    body: CommandResult,
+    signal: AbortSignal,
+  ): Promise<void>;
+  health(signal: AbortSignal): Promise<void>;
+}
+
+export function restClient(deps: RestClientDeps, options: RestCallOptions): RestClient {
+  const breaker = circuitBreaker(deps);
+  const ask = (request: RestCall, signal: AbortSignal) =>
+    breaker.run(() => restCall(deps, options, request, signal));
+  const send = async (
+    path: string,
+    body: string | ReadableStream<Uint8Array>,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ) => {
+    await ask({ method: 'POST', path, body, timeoutMs, authorized: true }, signal);
+  };
+  const post = (path: string, body: unknown, timeoutMs: number, signal: AbortSignal) =>
+    send(path, JSON.stringify(body), timeoutMs, signal);
+  return {
+    register: (body, signal) => post(REST_PATHS.register(), body, REGISTER_TIMEOUT_MS, signal),
+    heartbeat: (body, signal) =>
+      post(REST_PATHS.heartbeat(body.agent_id), body, HEARTBEAT_TIMEOUT_MS, signal),
+    status: (agentId, body, signal) =>
+      send(REST_PATHS.status(agentId), streamOf(body), STATUS_TIMEOUT_MS, signal),
+    result: (agentId, commandId, body, signal) =>
+      post(REST_PATHS.result(agentId, commandId), body, RESULT_TIMEOUT_MS, signal),
+    commands: async (agentId, signal) => {
+      const text = await ask(
+        {
+          method: 'GET',
+          path: REST_PATHS.commands(agentId),
+          timeoutMs: COMMANDS_TIMEOUT_MS,
+          authorized: true,
+        },
+        signal,
+      );
+      return parseCommands(text);
+    },
+    health: async (signal) => {
+      await ask(
+        {
+          method: 'GET',
+          path: REST_PATHS.health(),
+          timeoutMs: HEALTH_TIMEOUT_MS,
+          authorized: false,
+        },
+        signal,
+      );
+    },
+  };
+}
+
+function parseCommands(text: string): readonly unknown[] {
+  if (text.trim() === '') {
+    return [];
+  }
+  const json = parseBoundedJson(text);
+  if (json.problem !== undefined) {
+    throw new AgentError(
+      'CONTROL_PLANE_ERROR',
+      `The control plane sent commands that cannot be read: ${json.problem}`,
+      { hint: 'Check that the address of the control plane is right and no proxy answers for it' },
+    );
+  }
+  const parsed = CommandsResponse.safeParse(json.value);
+  if (!parsed.success) {
+    throw new AgentError(
+      'CONTROL_PLANE_ERROR',
+      'The control plane sent an answer without a list of commands',
+      { hint: 'Check that the address of the control plane is right' },
+    );
+  }
+  return parsed.data.commands ?? [];
+}
+
+function streamOf(pieces: AsyncIterable<string>): ReadableStream<Uint8Array> {
+  const iterator = pieces[Symbol.asyncIterator]();
+  const encoder = new TextEncoder();
+  return new ReadableStream({
+    pull: async (controller) => {
+      const { done, value } = await iterator.next();
+      if (done === true) {
+        controller.close();
+      } else {
+        controller.enqueue(encoder.encode(value));
+      }
+    },
+    cancel: async () => {
+      await iterator.return?.();
+    },
+  });
+}

@@ -1,0 +1,165 @@
+import type { AgentError } from '../../core/errors.ts';
+import type { Clock } from '../../core/ports.ts';
+
+/** standalone: no control plane is wanted. refused: the token is not accepted. */
+export type SessionPhase = 'standalone' | 'registering' | 'connected' | 'refused' | 'unreachable';
+
+/** What carries the session; `gateway` is a WebSocket too. */
+export type SessionTransport = 'websocket' | 'gateway' | 'rest';
+
+export interface SessionSnapshot {
+  readonly phase: SessionPhase;
+  /** null while nothing carries a session. */
+  readonly transport: SessionTransport | null;
+  /** Why it is this one, when it is not the preferred one. */
+  readonly transportReason: string | null;
+  /** ISO time since when it is in this phase. */
+  readonly since: string;
+  /** ISO time since when there is no session; null while there is one, or none is wanted. */
+  readonly downSince: string | null;
+  /** ISO time of the next try; null while there is a session. */
+  readonly nextTry: string | null;
+  /** ISO time of the last sign of life from the control plane; null before the first. */
+  readonly lastContact: string | null;
+  readonly lastError: {
+    readonly code: string;
+    readonly message: string;
+    readonly hint: string | null;
+  } | null;
+}
+
+/** What is known of the session, for /ready, `status` and metrics. */
+export interface SessionState {
+  snapshot(): SessionSnapshot;
+  /**
+   * Monotonic ms of the last try of any loop, failed or not: an outage still counts as alive. In
+   * the future while a pause until then is meant.
+   */
+  lastAdvance(): number;
+  /** Monotonic ms since when there is no session; undefined while there is one. */
+  downSinceMs(): number | undefined;
+  /** Since the start: sessions that came up, and tries that failed. */
+  counts(): { readonly established: number; readonly failures: number };
+  /** Monotonic ms of the last answer of any kind, even a refusal. */
+  lastAnswerMs(): number | undefined;
+  /** The session's loops turn. */
+  advanced(): void;
+  /** Something came from the control plane, whatever it was. */
+  heard(): void;
+  /** There is a session, and it works. */
+  succeeded(): void;
+  /** A try failed. @param retryInMs when the next one comes, where that is known */
+  failed(error: AgentError, retryInMs?: number): void;
+  /** The agent must register (again). */
+  registering(): void;
+  /** The way to the control plane is another one: what was known of the old one counts no more. */
+  restarted(): void;
+  /** No control plane is wanted any more. */
+  standalone(): void;
+  /** What carries the session from now on. @param reason why not the preferred one */
+  carriedBy(transport: SessionTransport | null, reason?: string): void;
+}
+
+export function sessionState(
+  deps: { readonly clock: Clock },
+  initial: 'standalone' | 'registering',
+): SessionState {
+  const { clock } = deps;
+  let phase: SessionPhase = initial;
+  let since = clock.now();
+  let down = initial === 'standalone' ? undefined : { at: clock.now(), ms: clock.monotonic() };
+  let lastContact: Date | undefined;
+  let lastError: AgentError | undefined;
+  let lastAdvance = clock.monotonic();
+  let lastAnswer: number | undefined;
+  let nextTry: Date | undefined;
+  let transport: SessionTransport | null = null;
+  let transportReason: string | undefined;
+  let established = 0;
+  let failures = 0;
+  const become = (next: SessionPhase) => {
+    lastAdvance = Math.max(lastAdvance, clock.monotonic());
+    if (phase !== next) {
+      phase = next;
+      since = clock.now();
+    }
+    if (next === 'connected') {
+      established += down === undefined ? 0 : 1;
+      down = undefined;
+      nextTry = undefined;
+    } else {
+      down ??= { at: clock.now(), ms: clock.monotonic() };
+    }
+  };
+  const beginAs = (next: 'standalone' | 'registering') => {
+    lastError = undefined;
+    nextTry = undefined;
+    transport = null;
+    lastAdvance = clock.monotonic();
+    become(next);
+    down = next === 'standalone' ? undefined : down;
+  };
+  return {
+    lastAdvance: () => lastAdvance,
+    downSinceMs: () => down?.ms,
+    lastAnswerMs: () => lastAnswer,
+    counts: () => ({ established, failures }),
+    snapshot: () => ({
+      phase,
+      transport: phase === 'connected' ? transport : null,
+      transportReason: phase === 'connected' ? (transportReason ?? null) : null,
+      since: since.toISOString(),
+      downSince: down?.at.toISOString() ?? null,
+      nextTry: nextTry?.toISOString() ?? null,
+      lastContact: lastContact?.toISOString() ?? null,
+      lastError: lastError === undefined ? null : described(lastError),
+    }),
+    advanced: () => {
+      lastAdvance = Math.max(lastAdvance, clock.monotonic());
+    },
+    heard: () => {
+      lastContact = clock.now();
+      lastAnswer = clock.monotonic();
+    },
+    succeeded: () => {
+      lastContact = clock.now();
+      lastAnswer = clock.monotonic();
+      lastError = undefined;
+      become('connected');
+    },
+    failed: (error, retryInMs) => {
+      lastError = error;
+      failures += 1;
+      nextTry = retryInMs === undefined ? undefined : new Date(clock.now().getTime() + retryInMs);
+      const next = phaseAfter(error, phase);
+      // It answers, so it is there: what it said stands in lastError.
+      lastAnswer = next === 'unreachable' ? lastAnswer : clock.monotonic();
+      become(next);
+      lastAdvance = clock.monotonic() + (retryInMs ?? 0);
+    },
+    registering: () => become('registering'),
+    restarted: () => beginAs('registering'),
+    standalone: () => beginAs('standalone'),
+    carriedBy: (next, reason) => {
+      transport = next;
+      transportReason = reason;
+    },
+  };
+}
+
+function phaseAfter(error: AgentError, before: SessionPhase): SessionPhase {
+  switch (error.code) {
+    case 'TOKEN_REJECTED':
+      // A gateway's word about the token is not the controller's, which is asked next.
+      return error.details?.['gateway'] === true ? 'registering' : 'refused';
+    case 'CONTROL_PLANE_UNREACHABLE':
+    case 'TIMEOUT':
+      return 'unreachable';
+    default:
+      return before === 'unreachable' ? 'registering' : before;
+  }
+}
+
+function described({ code, message, hint }: AgentError): SessionSnapshot['lastError'] {
+  return { code, message, hint: hint ?? null };
+}

@@ -1,0 +1,261 @@
+import { withDeadline } from '../../core/deadline.ts';
+import { AgentError } from '../../core/errors.ts';
+import { troubleHint } from '../../core/network-trouble.ts';
+import type { Clock, WebSocketConnection, WebSocketDial, WebSocketEnd } from '../../core/ports.ts';
+import { parseBoundedJson } from '../../protocol/bounded-json.ts';
+import { readEnvelope } from '../../protocol/session/envelope.ts';
+import {
+  CLOSE_CODES,
+  type Envelope,
+  MESSAGE_LIMIT_BYTES,
+} from '../../protocol/session/messages.ts';
+import { retryAfterMs } from '../session/pace.ts';
+import { PING_INTERVAL_MS, type SlowLink, slowLink } from './slow-link.ts';
+
+/** From the name to the answer of the upgrade. */
+export const DIAL_TIMEOUT_MS = 15_000;
+/**
+ * A peer from which nothing came for this long is dead: it answers pings. Found within 15 s; later
+ * only when one message was under way that is more than the link was measured to carry in good time.
+ */
+export const SILENCE_LIMIT_MS = 14_000;
+/** More than this waiting to leave means that the peer does not read: the connection is given up. */
+const OUTGOING_LIMIT_BYTES = 16 * 1024 * 1024;
+
+export type ConnectionKind = 'controller' | 'gateway';
+
+export interface Connection {
+  readonly kind: ConnectionKind;
+  /** Aborts when the connection is gone. */
+  readonly signal: AbortSignal;
+  /** Resolves with why it is gone. */
+  readonly ended: Promise<AgentError>;
+  /** False when it is gone. */
+  send(type: string, payload: Readonly<Record<string, unknown>>, requestId?: string): boolean;
+  /** One message of all parts. */
+  sendBinary(parts: readonly Uint8Array[]): boolean;
+  bufferedBytes(): number;
+  /** @param why what `ended` gives */
+  close(code: number, why: AgentError): void;
+}
+
+export interface ConnectionTarget {
+  readonly kind: ConnectionKind;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface ConnectionHandlers {
+  message(envelope: Envelope): void;
+  /** The data may be reused when it has returned. */
+  binary(data: Uint8Array): void;
+  /** What came is no envelope. */
+  unreadable(problem: string): void;
+}
+
+export interface ConnectionDeps {
+  readonly clock: Clock;
+  readonly dial: WebSocketDial;
+}
+
+/**
+ * One WebSocket: dialled within a deadline, watched for life by ping frames, bounded in both
+ * directions. Everything that belongs to it ends with it.
+ * @throws AgentError TOKEN_REJECTED (401, 403), CONTROL_PLANE_ERROR (another answer than 101:
+ *   `details.status`), CONTROL_PLANE_UNREACHABLE, TIMEOUT, INTERRUPTED
+ */
+export async function openConnection(
+  deps: ConnectionDeps,
+  target: ConnectionTarget,
+  handlers: ConnectionHandlers,
+  signal: AbortSignal,
+): Promise<Connection> {
+  const opened = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<AgentError>();
+  const gone = new AbortController();
+  const { host } = new URL(target.url);
+  let heardAt = deps.clock.monotonic();
+  let why: AgentError | undefined;
+  const link = slowLink({ clock: deps.clock, ping: (mark) => socket.ping(mark) });
+  const socket: WebSocketConnection = deps.dial(
+    target.url,
+    { headers: target.headers, messageLimitBytes: MESSAGE_LIMIT_BYTES },
+    {
+      opened: () => opened.resolve(),
+      heard: (mark = '') => {
+        heardAt = deps.clock.monotonic();
+        link.ponged(mark);
+      },
+      message: (data) => {
+        heardAt = deps.clock.monotonic();
+        if (!gone.signal.aborted) {
+          receive(handlers, data);
+        }
+      },
+      closed: (end) => {
+        const error = why ?? errorOf(deps.clock, host, end);
+        opened.reject(error);
+        ended.resolve(error);
+        gone.abort();
+      },
+    },
+  );
+  const give = (code: number, error: AgentError) => {
+    why ??= error;
+    gone.abort();
+    ended.resolve(why);
+    if (code === CLOSE_CODES.silent) {
+      socket.terminate();
+    } else {
+      socket.close(code, '');
+    }
+  };
+  const limit = { what: `Connecting to ${host}`, ms: DIAL_TIMEOUT_MS };
+  try {
+    await withDeadline(deps.clock, limit, signal, () => opened.promise);
+  } catch (thrown) {
+    socket.terminate();
+    throw thrown;
+  }
+  heardAt = deps.clock.monotonic();
+  const connection = { ...senders(deps.clock, socket, link, gone.signal, give), kind: target.kind };
+  void watchSilence(deps.clock, { host, link, heardAt: () => heardAt }, gone.signal, give);
+  return { ...connection, signal: gone.signal, ended: ended.promise, close: give };
+}
+
+/** Why a connection ended; at the agent's own stop it still stands, and is left next. */
+export async function endOf(connection: Connection, signal: AbortSignal): Promise<AgentError> {
+  return signal.aborted ? interrupted() : await connection.ended;
+}
+
+/** Closes a connection that works. @param signal aborted when the agent stops */
+export function leave(connection: Connection, signal: AbortSignal): void {
+  connection.close(signal.aborted ? CLOSE_CODES.goingAway : CLOSE_CODES.normal, interrupted());
+}
+
+function interrupted(): AgentError {
+  return new AgentError('INTERRUPTED', 'The session was ended');
+}
+
+export function replaced(): AgentError {
+  return new AgentError('INTERRUPTED', 'The gateway takes over');
+}
+
+function receive(handlers: ConnectionHandlers, data: string | Uint8Array): void {
+  if (typeof data === 'string') {
+    const envelope = parseEnvelope(data);
+    if (typeof envelope === 'string') {
+      handlers.unreadable(envelope);
+    } else {
+      handlers.message(envelope);
+    }
+  } else {
+    handlers.binary(data);
+  }
+}
+
+/** @returns the envelope, or what is wrong with the text */
+export function parseEnvelope(text: string): Envelope | string {
+  const json = parseBoundedJson(text);
+  return json.problem ?? readEnvelope(json.value);
+}
+
+function senders(
+  clock: Clock,
+  socket: WebSocketConnection,
+  link: SlowLink,
+  gone: AbortSignal,
+  give: (code: number, error: AgentError) => void,
+): Pick<Connection, 'send' | 'sendBinary' | 'bufferedBytes'> {
+  const mayWrite = () => {
+    if (gone.aborted) {
+      return false;
+    }
+    if (socket.bufferedBytes() > OUTGOING_LIMIT_BYTES) {
+      const message = `The peer does not read: ${OUTGOING_LIMIT_BYTES} bytes wait for it`;
+      give(CLOSE_CODES.silent, new AgentError('CONTROL_PLANE_UNREACHABLE', message));
+      return false;
+    }
+    return true;
+  };
+  return {
+    send: (type, payload, requestId) => {
+      const text = JSON.stringify({
+        type,
+        request_id: requestId, // JSON leaves out what is undefined.
+        payload,
+        timestamp: clock.now().toISOString(),
+      });
+      if (!mayWrite()) {
+        return false;
+      }
+      socket.send(text);
+      link.sent(Buffer.byteLength(text));
+      return true;
+    },
+    // Not counted: the peer's windows let little of it wait, and it answers with new ones.
+    sendBinary: (parts) => {
+      if (!mayWrite()) {
+        return false;
+      }
+      socket.sendBinary(parts);
+      return true;
+    },
+    bufferedBytes: () => socket.bufferedBytes(),
+  };
+}
+
+interface WatchedPeer {
+  readonly host: string;
+  readonly link: SlowLink;
+  readonly heardAt: () => number;
+}
+
+async function watchSilence(
+  clock: Clock,
+  { host, link, heardAt }: WatchedPeer,
+  gone: AbortSignal,
+  give: (code: number, error: AgentError) => void,
+): Promise<void> {
+  while (!gone.aborted) {
+    const limitMs = SILENCE_LIMIT_MS + link.patienceMs();
+    const leftMs = heardAt() + limitMs - clock.monotonic();
+    if (leftMs <= 0) {
+      const message = `${host} has been silent for ${Math.round(limitMs / 1_000)} s`;
+      give(CLOSE_CODES.silent, new AgentError('CONTROL_PLANE_UNREACHABLE', message));
+      return;
+    }
+    link.ask();
+    await clock.sleep(Math.min(PING_INTERVAL_MS, leftMs), gone);
+  }
+}
+
+/** What the end of a WebSocket means to the session. */
+function errorOf(clock: Clock, host: string, end: WebSocketEnd): AgentError {
+  if (end.refusal !== undefined) {
+    const { status, pageBy } = end.refusal;
+    if (status === 401 || (status === 403 && pageBy === undefined)) {
+      return new AgentError('TOKEN_REJECTED', 'The control plane does not accept the token', {
+        hint: 'Get a new token and run: pipeops-agent install --token-file FILE',
+        details: { status },
+      });
+    }
+    const pauseMs = retryAfterMs(clock, end.refusal.retryAfter);
+    const page =
+      pageBy === undefined ? '' : ` with a page, by ${pageBy}: not by the control plane,`;
+    const message = `${host} answered ${status}${page} instead of opening a WebSocket`;
+    return new AgentError('CONTROL_PLANE_ERROR', message, {
+      details: { status, ...(pauseMs === undefined ? {} : { retryAfterMs: pauseMs }) },
+    });
+  }
+  if (end.unreachable !== undefined) {
+    return new AgentError('CONTROL_PLANE_UNREACHABLE', `Cannot reach ${host}: ${end.reason}`, {
+      hint: troubleHint(end.unreachable),
+      details: { unreachable: true },
+    });
+  }
+  const reason = end.reason === '' ? `with code ${end.code}` : `(${end.code}): ${end.reason}`;
+  const message = `${host} closed the connection ${reason}`;
+  const details = { cutOff: end.code === CLOSE_CODES.abnormal };
+  return new AgentError('CONTROL_PLANE_UNREACHABLE', message, { details });
+}

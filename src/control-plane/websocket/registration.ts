@@ -1,0 +1,102 @@
+import { AgentError } from '../../core/errors.ts';
+import type { Clock } from '../../core/ports.ts';
+import { cutAtEnd } from '../../core/text/middle-cut.ts';
+import {
+  type Envelope,
+  ErrorPayload,
+  RegisterSuccessPayload,
+} from '../../protocol/session/messages.ts';
+import { bounded, PACE_BOUNDS } from '../session/pace.ts';
+
+/** For the answer to `register`, and again after each `register_in_progress` … */
+export const REGISTER_TIMEOUT_MS = 30_000;
+/** … but not longer than this in all. */
+const REGISTER_TIMEOUT_MS_MAX = 120_000;
+/** Characters of a foreign error text that are repeated. */
+const FOREIGN_TEXT_MAX = 200;
+
+/** The wait for the answer to one `register`. */
+export interface RegistrationWait {
+  /** @returns whether the message was part of this registration */
+  offer(envelope: Envelope): boolean;
+  /** @throws AgentError CONTROL_PLANE_ERROR with what the peer said; TIMEOUT; INTERRUPTED */
+  answer(signal: AbortSignal): Promise<RegisterSuccessPayload>;
+}
+
+export function registrationWait(clock: Clock, requestId: string): RegistrationWait {
+  const settled = Promise.withResolvers<RegisterSuccessPayload>();
+  // Rejected before somebody waits, it must not end the process.
+  settled.promise.catch(() => undefined);
+  const latest = clock.monotonic() + REGISTER_TIMEOUT_MS_MAX;
+  let deadline = clock.monotonic() + REGISTER_TIMEOUT_MS;
+  return {
+    offer: (envelope) => {
+      const isMine = envelope.request_id === requestId;
+      switch (envelope.type) {
+        case 'register_in_progress':
+          deadline = Math.min(latest, clock.monotonic() + REGISTER_TIMEOUT_MS);
+          return true;
+        case 'register_success': {
+          if (!isMine) {
+            return false;
+          }
+          const parsed = RegisterSuccessPayload.safeParse(envelope.payload);
+          if (parsed.success) {
+            settled.resolve(parsed.data);
+          } else {
+            const message = 'The control plane registered this agent without a cluster_id';
+            settled.reject(new AgentError('CONTROL_PLANE_ERROR', message));
+          }
+          return true;
+        }
+        case 'error':
+          if (!isMine && envelope.request_id !== undefined) {
+            return false;
+          }
+          settled.reject(
+            errorMessage('The control plane refuses to register this agent', envelope),
+          );
+          return true;
+        default:
+          return false;
+      }
+    },
+    answer: async (signal) => {
+      const done = new AbortController();
+      const onAbort = () => done.abort();
+      signal.addEventListener('abort', onAbort, { once: true });
+      const expired = async (): Promise<never> => {
+        while (!signal.aborted && clock.monotonic() < deadline) {
+          await clock.sleep(deadline - clock.monotonic(), done.signal);
+          if (done.signal.aborted) {
+            throw new AgentError('INTERRUPTED', 'The registration was interrupted');
+          }
+        }
+        throw new AgentError('TIMEOUT', 'The control plane did not answer the registration');
+      };
+      try {
+        return await Promise.race([settled.promise, expired()]);
+      } finally {
+        signal.removeEventListener('abort', onAbort);
+        done.abort();
+      }
+    },
+  };
+}
+
+/** What an `error` message says, as an error: `details.retryAfterMs` where it asks for a pause. */
+export function errorMessage(what: string, envelope: Envelope): AgentError {
+  const parsed = ErrorPayload.safeParse(envelope.payload ?? {});
+  const said = cutAtEnd(parsed.data?.error ?? '', FOREIGN_TEXT_MAX).trim();
+  const pauseMs = bounded(PACE_BOUNDS.retryAfterMs, parsed.data?.retry_after_seconds);
+  return new AgentError('CONTROL_PLANE_ERROR', said === '' ? what : `${what}: ${said}`, {
+    hint: 'The agent tries again by itself; if it stays so, look at the control plane',
+    ...(pauseMs === undefined ? {} : { details: { retryAfterMs: pauseMs } }),
+  });
+}
+
+/** The peer's words for having lost this agent. */
+export function saysForgotten(envelope: Envelope): boolean {
+  const said = envelope.payload?.['error'];
+  return typeof said === 'string' && /not registered|cluster not found/i.test(said);
+}

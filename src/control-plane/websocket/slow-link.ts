@@ -1,0 +1,96 @@
+import type { Clock } from '../../core/ports.ts';
+
+/** Time between two ping frames: shorter than the 5 s after which some proxies end what is idle. */
+export const PING_INTERVAL_MS = 4_000;
+/** The slowest link that carries a session: 128 kbit/s. */
+const SLOWEST_BYTES_PER_MS = 16;
+/** A ping that waits no longer than this behind other bytes is answered in good time. */
+const ALLOWANCE_MS = 8_000;
+/**
+ * What may be under way without a ping behind it: half of what the slowest link carries in the
+ * allowance, so that no more than one message decides how long a ping waits.
+ */
+const UNASKED_BYTES_MAX = 64 * 1024;
+/** A link may carry this much less than it was measured to: others may use it too. */
+const CAUTION = 0.5;
+/** No peer is waited for longer than usual by more than this. */
+const PATIENCE_MS_MAX = 75_000;
+
+/**
+ * How much is under way. A ping waits behind what was sent before it, so a big result on a slow link
+ * looks like a dead peer; a pong that answers it says that all of that has arrived, and how fast the
+ * link is. So a ping follows at once what is big: what has arrived gives a dead peer no more time,
+ * and what is sent after a ping delays only later ones.
+ */
+export interface SlowLink {
+  /** So many bytes were handed to the network. */
+  sent(bytes: number): void;
+  /** Asks the peer for a sign of life. */
+  ask(): void;
+  /** A pong came. @param mark what it carried */
+  ponged(mark: string): void;
+  /** How much longer than usual the peer may be silent, ms. */
+  patienceMs(): number;
+}
+
+export interface SlowLinkDeps {
+  readonly clock: Clock;
+  /** Sends a ping frame that carries the mark. */
+  readonly ping: (mark: string) => void;
+}
+
+export function slowLink({ clock, ping }: SlowLinkDeps): SlowLink {
+  let sent = 0;
+  let arrived = 0;
+  /** What had been sent at the last ping. */
+  let asked = 0;
+  /** What had been sent at the first ping that is not answered. */
+  let awaited: number | undefined;
+  /** What the link carried lately; more than that may fit. */
+  let bytesPerMs = 0;
+  let measured = { bytes: 0, atMs: clock.monotonic() };
+  const measure = () => {
+    const atMs = clock.monotonic();
+    const passedMs = atMs - measured.atMs;
+    // Not from pong to pong: some that come together have waited for each other on the way back.
+    if (passedMs >= PING_INTERVAL_MS) {
+      const rate = (arrived - measured.bytes) / passedMs;
+      // Up at once, down by halves: a link with little to carry is not slow.
+      bytesPerMs = Math.max(rate, (bytesPerMs + rate) / 2);
+      measured = { bytes: arrived, atMs };
+    }
+  };
+  const ask = () => {
+    awaited ??= sent;
+    asked = sent;
+    ping(String(sent));
+  };
+  /** One at a time: a link that is busy has the next one when that is answered. */
+  const askAfterMuch = () => {
+    if (awaited === undefined && sent - asked > UNASKED_BYTES_MAX) {
+      ask();
+    }
+  };
+  return {
+    sent: (bytes) => {
+      sent += bytes;
+      askAfterMuch();
+    },
+    ask,
+    ponged: (mark) => {
+      const bytes = mark === '' ? Number.NaN : Number(mark);
+      // Pongs may come unasked, with anything in them (RFC 6455 section 5.5.3).
+      if (bytes >= arrived && bytes <= sent) {
+        arrived = bytes;
+        awaited = awaited !== undefined && awaited > bytes ? awaited : undefined;
+        measure();
+        askAfterMuch();
+      }
+    },
+    patienceMs: () => {
+      const rate = Math.max(SLOWEST_BYTES_PER_MS, bytesPerMs * CAUTION);
+      const waitMs = ((awaited ?? arrived) - arrived) / rate;
+      return Math.min(PATIENCE_MS_MAX, Math.max(0, waitMs - ALLOWANCE_MS));
+    },
+  };
+}

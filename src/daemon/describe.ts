@@ -1,0 +1,99 @@
+import { settingValues } from '../config/describe.ts';
+import type { Config } from '../config/schema.ts';
+import { BUILD } from '../core/version.ts';
+import type { LivePolicy } from '../policy/live.ts';
+import type { DetailedHealth } from '../protocol/local-api.ts';
+import { renderMetrics } from '../server/metrics.ts';
+import type { ServerSources } from '../server/routes.ts';
+import type { LiveAccess } from './control-plane-access.ts';
+import type { HealthParts } from './health-parts.ts';
+import { daemonMetrics, type MetricsDeps } from './metrics.ts';
+import { reasonOf } from './readiness.ts';
+
+interface DescribeDeps extends MetricsDeps {
+  readonly health: Pick<HealthParts, 'readiness' | 'view'>;
+  readonly live: Pick<LivePolicy, 'reload' | 'problem'>;
+  readonly access: Pick<LiveAccess, 'reload' | 'restart'>;
+}
+
+export interface DaemonFacts {
+  readonly config: Config;
+  readonly agentId: string;
+  /** Monotonic ms. */
+  readonly startedAt: number;
+}
+
+/** What the daemon shows of itself. Reads the store, counters, and root's files anew; nothing is told to it. */
+export function describeDaemon(deps: DescribeDeps, facts: DaemonFacts): ServerSources {
+  return {
+    version: BUILD,
+    ready: deps.health.readiness,
+    detailed: (signal) => detailedHealth(deps, facts, signal),
+    policy: async () => {
+      await deps.live.reload();
+      const problem = deps.live.problem();
+      return { problem: problem === undefined ? null : reasonOf(problem) };
+    },
+    session: async () => {
+      await deps.access.reload();
+      // A pause until the next try says that the last one failed.
+      if (deps.state.snapshot().nextTry !== null) {
+        deps.access.restart();
+      }
+      return { phase: deps.state.snapshot().phase };
+    },
+    settings: () => ({ settings: settingValues(facts.config) }),
+    metrics: () =>
+      renderMetrics(
+        daemonMetrics(deps, {
+          agentId: facts.agentId,
+          role: facts.config.agent.role,
+          uptimeSeconds: uptimeSeconds(deps, facts),
+        }),
+      ),
+  };
+}
+
+async function detailedHealth(
+  deps: DescribeDeps,
+  facts: DaemonFacts,
+  signal: AbortSignal,
+): Promise<DetailedHealth> {
+  // What is told of the session is told of the token that stands in its file now.
+  await deps.access.reload();
+  const { ready, reasons } = await deps.health.readiness(signal);
+  const view = await deps.health.view();
+  const session = deps.state.snapshot();
+  return {
+    agent: {
+      id: facts.agentId,
+      version: BUILD.version,
+      role: facts.config.agent.role,
+      // A worker knows neither the name of its cluster nor the control plane.
+      cluster_name: facts.config.agent.role === 'node' ? null : facts.config.cluster.name,
+      pid: process.pid,
+      uptime_seconds: uptimeSeconds(deps, facts),
+      memory_rss_bytes: process.memoryUsage.rss(),
+    },
+    ready,
+    reasons,
+    ...view,
+    session: {
+      phase: session.phase,
+      since: session.since,
+      control_plane: session.phase === 'standalone' ? null : facts.config.control_plane.url,
+      transport: session.transport,
+      transport_reason: session.transportReason,
+      down_since: session.downSince,
+      next_try: session.nextTry,
+      last_contact: session.lastContact,
+      last_error: session.lastError,
+    },
+    commands: { ...deps.journal.counts(), ...deps.executor.counts() },
+    timestamp: deps.clock.now().toISOString(),
+  };
+}
+
+function uptimeSeconds(deps: DescribeDeps, facts: DaemonFacts): number {
+  return Math.round((deps.clock.monotonic() - facts.startedAt) / 1_000);
+}

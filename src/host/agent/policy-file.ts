@@ -1,0 +1,118 @@
+import { basename, dirname } from 'node:path';
+import { AgentError, toAgentError } from '../../core/errors.ts';
+import { AGENT_USER, POLICY_FILE } from '../../core/places.ts';
+import type { Clock, Exec, Files } from '../../core/ports.ts';
+import { POLICY_PRESETS } from '../../protocol/files/policy.ts';
+import type { Step } from '../engine/steps.ts';
+import { kubectl } from '../k3s/kubectl.ts';
+import { kubectlTrouble } from '../k3s/kubectl-words.ts';
+
+/** Policies that somebody wrote and that were replaced; the oldest go. */
+const BACKUPS_MAX = 5;
+const BACKUP_PREFIX = `${basename(POLICY_FILE)}.before-`;
+
+interface Deps {
+  readonly clock: Clock;
+  readonly exec: Exec;
+  readonly files: Files;
+}
+
+const HEADER =
+  '# What the control plane may do here: pipeops-agent policy show explains each rule.\n' +
+  '# After a change: sudo pipeops-agent policy apply --file /etc/pipeops-agent/policy.yaml\n';
+
+export function presetFileText(preset: string): string {
+  return `${HEADER}preset: ${preset}\n`;
+}
+
+/** The policy file of a new installation; one that is there is root's and stays. */
+export function policyFile(deps: Pick<Deps, 'files'>, preset: string): Step {
+  return {
+    id: 'policy-file',
+    title: 'Write the local policy',
+    touches: [POLICY_FILE],
+    isDone: async () => (await deps.files.stat(POLICY_FILE)) !== undefined,
+    apply: () => writePolicyFile(deps, presetFileText(preset)),
+  };
+}
+
+/** @throws AgentError KUBERNETES_API */
+export async function applyPermissions(deps: Pick<Deps, 'exec'>, manifest: string): Promise<void> {
+  const argv = ['apply', '--server-side', '--force-conflicts', '-f', '-'];
+  const result = await kubectl(deps, argv, manifest);
+  if (result.exitCode !== 0) {
+    throw new AgentError(
+      'KUBERNETES_API',
+      `Cannot set the permissions of the agent: ${kubectlTrouble(result.stderr).text}`,
+      { hint: 'Check that Kubernetes answers: k3s kubectl get nodes' },
+    );
+  }
+}
+
+export interface PolicyChange {
+  /** The whole new file. */
+  readonly text: string;
+  /** The account's permissions that belong to it. */
+  readonly manifest: string;
+  /** Those of the policy in force, to go back to; undefined when there is no usable one. */
+  readonly previousManifest: string | undefined;
+}
+
+/**
+ * Permissions first, then the file: the agent never believes that it may what Kubernetes forbids.
+ * When either fails, both are as before.
+ * @returns where the file that was replaced is kept, if somebody wrote that
+ * @throws AgentError KUBERNETES_API, FILE_ACCESS, DISK_FULL
+ */
+export async function changePolicy(deps: Deps, change: PolicyChange): Promise<string | undefined> {
+  const backup = await keepHandWritten(deps, change.text);
+  try {
+    await applyPermissions(deps, change.manifest);
+    await writePolicyFile(deps, change.text);
+    return backup;
+  } catch (thrown) {
+    if (change.previousManifest !== undefined) {
+      await goBack(deps, change.previousManifest, toAgentError(thrown));
+    }
+    throw thrown;
+  }
+}
+
+/** What we wrote ourselves can be had again by its preset. */
+async function keepHandWritten({ clock, files }: Deps, next: string): Promise<string | undefined> {
+  const text = await files.readText(POLICY_FILE);
+  const ours = POLICY_PRESETS.map(presetFileText);
+  if (text === undefined || text === next || ours.includes(text)) {
+    return undefined;
+  }
+  const directory = dirname(POLICY_FILE);
+  // Sorted by name they are sorted by time.
+  const time = clock.now().toISOString().replaceAll(/[:.]/g, '-');
+  const path = `${directory}/${BACKUP_PREFIX}${time}`;
+  await files.writeAtomic(path, text, { mode: 0o640, owner: `root:${AGENT_USER}` });
+  const kept = (await files.list(directory)).filter((name) => name.startsWith(BACKUP_PREFIX));
+  for (const name of kept.toSorted().slice(0, -BACKUPS_MAX)) {
+    await files.remove(`${directory}/${name}`);
+  }
+  return path;
+}
+
+async function goBack(
+  deps: Pick<Deps, 'exec'>,
+  manifest: string,
+  because: AgentError,
+): Promise<void> {
+  try {
+    await applyPermissions(deps, manifest);
+  } catch (thrown) {
+    const { message } = toAgentError(thrown);
+    throw new AgentError(because.code, `${because.message}; and then: ${message}`, {
+      hint: 'The policy file is as before, the permissions may not be: run the same command again',
+      cause: because,
+    });
+  }
+}
+
+function writePolicyFile(deps: Pick<Deps, 'files'>, text: string): Promise<void> {
+  return deps.files.writeAtomic(POLICY_FILE, text, { mode: 0o640, owner: `root:${AGENT_USER}` });
+}

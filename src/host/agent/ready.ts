@@ -1,0 +1,145 @@
+import { AgentError, type ErrorCode, expectedError, isErrorCode } from '../../core/errors.ts';
+import type { Clock } from '../../core/ports.ts';
+import type { DetailedHealth, Reason } from '../../protocol/local-api.ts';
+import type { Step } from '../engine/steps.ts';
+import { hasFailed, type UnitWatch } from '../engine/unit-watch.ts';
+import { startFailure } from './service.ts';
+
+/** Registration is tried again every few seconds; a control plane may be slow, not gone. */
+const READY_TIMEOUT_MS = 120_000;
+const POLL_INTERVAL_MS = 250;
+/** Waiting does not mend these. */
+const FINAL_REASONS: readonly string[] = [
+  'TOKEN_REJECTED',
+  'AGENT_REVOKED',
+  'DISK_FULL',
+  'POLICY_INVALID',
+];
+
+/** What the daemon says on its socket. Both throw AgentError DAEMON_UNREACHABLE. */
+export interface DaemonWord {
+  readonly health: () => Promise<DetailedHealth>;
+  /** Has it take up its files and try at once: what it says afterwards is of those. */
+  readonly tryNow: () => Promise<unknown>;
+}
+
+interface Deps {
+  readonly clock: Clock;
+  readonly daemon: DaemonWord;
+  readonly watch: UnitWatch;
+}
+
+/** What the person is told when all is done. */
+export interface AgentExpectation {
+  readonly version: string;
+  readonly role: 'server' | 'node';
+  /** Null where the machine speaks for no cluster. */
+  readonly clusterName: string | null;
+  /** Null where the machine has no session of its own. */
+  readonly controlPlane: string | null;
+}
+
+/**
+ * Waits until the daemon says that it is ready (registered, Kubernetes answers; on a worker: the
+ * kubelet is healthy), and that it is what it shall be. Fails with the daemon's own reason.
+ */
+export function waitForAgent(deps: Deps, expected: AgentExpectation, signal: AbortSignal): Step {
+  const { clock, daemon, watch } = deps;
+  const ask = () => daemon.health().catch(unanswered);
+  return {
+    id: 'agent-ready',
+    title: 'Wait until the agent is ready',
+    touches: [],
+    isDone: async () => {
+      const health = await ask();
+      return health?.ready === true && difference(expected, health) === undefined;
+    },
+    apply: async (update) => {
+      const endsAt = clock.monotonic() + READY_TIMEOUT_MS;
+      let isTold = false;
+      for (;;) {
+        // Before that its verdict may be one about an older token, or of a try of long ago.
+        isTold ||= (await daemon.tryNow().catch(unanswered)) !== undefined;
+        const health = isTold ? await ask() : undefined;
+        const verdict = health === undefined ? undefined : judge(expected, health);
+        if (verdict === 'ready') {
+          return;
+        }
+        if (verdict?.isFinal === true || (verdict !== undefined && clock.monotonic() > endsAt)) {
+          throw notReady(verdict.reason);
+        }
+        const report = await watch.look();
+        if (hasFailed(report) || clock.monotonic() > endsAt) {
+          throw startFailure(report);
+        }
+        update(verdict?.reason.message ?? 'the agent starts');
+        if (!(await clock.sleep(POLL_INTERVAL_MS, signal))) {
+          throw new AgentError('INTERRUPTED', 'Interrupted while waiting for the agent', {
+            hint: 'It goes on by itself. See how it is: pipeops-agent status',
+          });
+        }
+      }
+    },
+  };
+}
+
+/** Not listening yet, or one of another version: the answer is "not ready". */
+function unanswered(thrown: unknown): undefined {
+  expectedError(thrown);
+}
+
+type Verdict = 'ready' | { readonly reason: Reason; readonly isFinal: boolean };
+
+function judge(expected: AgentExpectation, health: DetailedHealth): Verdict {
+  const other = difference(expected, health);
+  if (other !== undefined) {
+    return { reason: other, isFinal: true };
+  }
+  if (health.ready) {
+    return 'ready';
+  }
+  // Of a token that only a gateway refuses the controller is asked next.
+  const isFinal = ({ code }: Reason) =>
+    FINAL_REASONS.includes(code) &&
+    (code !== 'TOKEN_REJECTED' || health.session.phase === 'refused');
+  const final = health.reasons.find(isFinal);
+  const first = health.reasons[0] ?? { code: 'TIMEOUT', message: 'it does not say why' };
+  return { reason: final ?? first, isFinal: final !== undefined };
+}
+
+/** In what the running daemon is another one than the person would be told. */
+function difference(expected: AgentExpectation, health: DetailedHealth): Reason | undefined {
+  const { agent, session } = health;
+  if (expected.controlPlane !== null && session.phase === 'standalone') {
+    return {
+      code: 'TOKEN_REJECTED',
+      message: 'it has no control-plane token, and is standalone',
+      hint: 'Give the token again: sudo pipeops-agent install --token-file FILE',
+    };
+  }
+  const pairs = [
+    ['of version', expected.version, agent.version],
+    ['in the role', expected.role, agent.role],
+    ['for the cluster', expected.clusterName ?? agent.cluster_name, agent.cluster_name],
+    ['at the control plane', expected.controlPlane ?? 'none', controlPlaneOf(health)],
+  ] as const;
+  const wrong = pairs.find(([, wanted, found]) => wanted !== found);
+  return wrong === undefined
+    ? undefined
+    : {
+        code: 'CHECK_FAILED',
+        message: `it runs ${wrong[0]} ${wrong[2]} instead of ${wrong[1]}`,
+        hint: 'See what its unit adds: systemctl cat pipeops-agent. Then start it again: sudo systemctl restart pipeops-agent',
+      };
+}
+
+function controlPlaneOf({ session }: DetailedHealth): string {
+  return session.phase === 'standalone' ? 'none' : (session.control_plane ?? 'none');
+}
+
+function notReady({ code, message, hint }: Reason): AgentError {
+  const known: ErrorCode = isErrorCode(code) ? code : 'TIMEOUT';
+  return new AgentError(known, `The agent runs, but is not ready: ${message}`, {
+    hint: hint ?? 'It keeps trying. See how it is: pipeops-agent status',
+  });
+}

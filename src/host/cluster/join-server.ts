@@ -1,0 +1,129 @@
+import { textWithin } from '../../core/bounded-body.ts';
+import { AgentError } from '../../core/errors.ts';
+import type { Http, TlsOptions } from '../../core/ports.ts';
+import { troubleOf } from '../../core/trouble.ts';
+import { tokenRefused } from '../k3s/refusal.ts';
+
+const PROBE_TIMEOUT_MS = 10_000;
+/** A CA bundle; a longer answer is none. */
+const CA_LENGTH_MAX = 256 * 1024;
+/** What every node asks for first, with its token (k3s, "pkg/server/handlers"). */
+const ASKED_BY_NODES = '/v1-k3s/client-ca.crt';
+
+interface Deps {
+  readonly http: Http;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The first server that answers with a certificate of this CA, and takes the token. k3s answers
+ * /cacerts without credentials (k3s, "pkg/server"); with the CA from the token nothing is fetched
+ * unverified.
+ * @param token k3s' own; undefined where it need not be taken any more
+ * @throws AgentError SERVER_UNREACHABLE naming why for each, JOIN_TOKEN_REJECTED
+ */
+export async function findServer(
+  deps: Deps,
+  servers: readonly string[],
+  ca: string,
+  token: string | undefined,
+): Promise<string> {
+  const reasons: string[] = [];
+  for (const server of servers) {
+    const answer = await ask(deps, `${server}/cacerts`, { ca });
+    if (answer.ok) {
+      if (token !== undefined) {
+        await checkToken(deps, server, ca, token);
+      }
+      return server;
+    }
+    reasons.push(`${server}: ${answer.why}`);
+  }
+  throw unreachable(reasons);
+}
+
+/**
+ * The same for an address and a token as k3s' own users give them. The CA is fetched unverified and
+ * compared with the hash in the token; a token without one is not sent: k3s decides by itself.
+ * @throws AgentError SERVER_UNREACHABLE, JOIN_TOKEN_REJECTED
+ */
+export async function checkServer(deps: Deps, server: string, token: string): Promise<void> {
+  const ca = await serverCa(deps, server);
+  if (caHashOf(token) === sha256(ca)) {
+    await checkToken(deps, server, ca, token);
+  }
+}
+
+/** The CA that a server calls its own: unverified. @throws AgentError SERVER_UNREACHABLE */
+export async function serverCa(deps: Deps, server: string): Promise<string> {
+  const answer = await ask(deps, `${server}/cacerts`, { rejectUnauthorized: false });
+  if (!answer.ok) {
+    throw unreachable([`${server}: ${answer.why}`]);
+  }
+  return answer.text;
+}
+
+/** The hash of the CA that a full token of k3s carries (docs.k3s.io, "k3s token"). */
+export function caHashOf(token: string): string | undefined {
+  return /^K10([0-9a-f]{64})::/.exec(token)?.[1];
+}
+
+/** Asks what a node asks first. Another answer than a refusal says nothing of the token. */
+async function checkToken(deps: Deps, server: string, ca: string, token: string): Promise<void> {
+  const authorization = authorizationOf(token);
+  const answer = await ask(deps, `${server}${ASKED_BY_NODES}`, { ca }, { authorization });
+  if (answer.status === 401 || answer.status === 403) {
+    const { code, message, hint } = tokenRefused();
+    throw new AgentError(code, message, { hint, details: { server } });
+  }
+}
+
+/** `K10<hash>::<id>.<secret>` is a bootstrap token, everything else a password (docs.k3s.io, "k3s token"). */
+function authorizationOf(token: string): string {
+  const credentials = token.replace(/^K10[0-9a-f]{64}::/, '');
+  if (/^[a-z0-9]{6}\.[a-z0-9]{16}$/.test(credentials)) {
+    return `Bearer ${credentials}`;
+  }
+  const password = credentials.slice(credentials.indexOf(':') + 1);
+  return `Basic ${Buffer.from(`node:${password}`).toString('base64')}`;
+}
+
+interface Answer {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly text: string;
+  /** Why it is not ok. */
+  readonly why: string;
+}
+
+async function ask(
+  deps: Deps,
+  url: string,
+  tls: TlsOptions,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Answer> {
+  try {
+    const response = await deps.http(url, {
+      tls,
+      headers: { ...headers },
+      redirect: 'manual',
+      signal: AbortSignal.any([deps.signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)]),
+    });
+    const { ok, status } = response;
+    const text = (await textWithin(response, CA_LENGTH_MAX)) ?? '';
+    return { ok, status, text, why: `it answers ${status}` };
+  } catch (thrown) {
+    return { ok: false, status: 0, text: '', why: troubleOf(thrown) };
+  }
+}
+
+function unreachable(reasons: readonly string[]): AgentError {
+  return new AgentError('SERVER_UNREACHABLE', `No server answers: ${reasons.join('; ')}`, {
+    hint: 'Check that this machine reaches port 6443 of a server, and no firewall stands between',
+    details: { reasons },
+  });
+}
+
+export function sha256(text: string): string {
+  return new Bun.CryptoHasher('sha256').update(text).digest('hex');
+}

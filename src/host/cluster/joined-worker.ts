@@ -1,0 +1,89 @@
+import { AgentError } from '../../core/errors.ts';
+import { K3S_AGENT_CA_FILE, K3S_TOKEN_FILE } from '../../core/places.ts';
+import type { Exec, Files, Http } from '../../core/ports.ts';
+import { withoutEnd } from '../../core/text/without-end.ts';
+import { certificatesOf } from '../../core/trust-anchors.ts';
+import { readK3sConfig } from '../k3s/config.ts';
+import { isNodeReady } from '../k3s/ready.ts';
+import { caHashOf, serverCa, sha256 } from './join-server.ts';
+
+interface Deps {
+  readonly exec: Exec;
+  readonly files: Files;
+  readonly http: Http;
+}
+
+/** Whether this machine is a worker that works, by this very token: then nobody asks for it again. */
+export async function isJoinedWith(
+  deps: Deps,
+  k3sToken: string,
+  hostname: string,
+): Promise<boolean> {
+  return (
+    (await deps.files.readText(K3S_TOKEN_FILE)) === `${k3sToken}\n` &&
+    (await isNodeReady(deps, 'agent', hostname))
+  );
+}
+
+/** What a worker joined, and by which token of k3s; undefined where no join has come that far. */
+export async function readJoined(deps: {
+  readonly files: Files;
+}): Promise<{ readonly serverUrl: string; readonly k3sToken: string } | undefined> {
+  const serverUrl = await joinedServerUrl(deps);
+  const k3sToken = (await deps.files.readText(K3S_TOKEN_FILE))?.trim();
+  return serverUrl === undefined || k3sToken === undefined ? undefined : { serverUrl, k3sToken };
+}
+
+/**
+ * @param ca of the cluster that is asked for
+ * @throws AgentError CLUSTER_EXISTS when this machine is a worker of a cluster with another CA
+ */
+export async function checkSameCluster(deps: { readonly files: Files }, ca: string): Promise<void> {
+  const known = await deps.files.readText(K3S_AGENT_CA_FILE);
+  // The token may carry only the beginning of the chain.
+  const given = certificatesOf(ca);
+  const own = new Set(certificatesOf(known ?? ''));
+  if (known !== undefined && (given.length === 0 || !given.every((each) => own.has(each)))) {
+    throw await otherCluster(deps);
+  }
+}
+
+/**
+ * The same for what k3s' own users give. Such a token may carry the hash of its CA; where it does not,
+ * a server that this worker does not know is asked for its CA. Nothing secret is sent.
+ * @throws AgentError CLUSTER_EXISTS, SERVER_UNREACHABLE
+ */
+export async function checkSameServer(
+  deps: Pick<Deps, 'files' | 'http'> & { readonly signal: AbortSignal },
+  server: string,
+  k3sToken: string,
+): Promise<void> {
+  const known = await deps.files.readText(K3S_AGENT_CA_FILE);
+  if (known === undefined) {
+    return; // It has joined none yet.
+  }
+  const hash = caHashOf(k3sToken);
+  if (hash !== undefined && hash !== sha256(known)) {
+    throw await otherCluster(deps);
+  }
+  if (server !== withoutEnd((await joinedServerUrl(deps)) ?? '', '/')) {
+    await checkSameCluster(deps, await serverCa(deps, server));
+  }
+}
+
+/** What k3s was told to join; undefined where it was told nothing. */
+async function joinedServerUrl(deps: { readonly files: Files }): Promise<string | undefined> {
+  const url = (await readK3sConfig(deps))?.['server'];
+  return typeof url === 'string' && url.startsWith('https:') ? url : undefined;
+}
+
+async function otherCluster(deps: { readonly files: Files }): Promise<AgentError> {
+  const joined = await joinedServerUrl(deps);
+  const where = joined === undefined ? '' : `, which it joined by ${joined}`;
+  return new AgentError('CLUSTER_EXISTS', `This machine is a worker of another cluster${where}`, {
+    hint:
+      'To move it here: sudo pipeops-agent uninstall, then the same command again. To leave it ' +
+      'where it is, use a token of that cluster: sudo pipeops-agent token create, on its server',
+    details: { joined: joined ?? null },
+  });
+}

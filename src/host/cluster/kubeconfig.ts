@@ -1,0 +1,82 @@
+import { dirname } from 'node:path';
+import { AgentError } from '../../core/errors.ts';
+import { K3S_ADMIN_KUBECONFIG_FILE, LOCAL_TOKEN_FILE } from '../../core/places.ts';
+import type { Clock, Exec, Files } from '../../core/ports.ts';
+import { AdminKubeconfig } from '../../protocol/files/kubeconfig.ts';
+import type { LocalAccess } from '../../protocol/local-api.ts';
+import { readClusterInfo } from './info.ts';
+import type { KubeconfigEntries } from './kubeconfig-merge.ts';
+
+/** What k3s writes as its own address. */
+const LOCAL_SERVER = 'https://127.0.0.1:6443';
+
+/**
+ * The administrator's kubeconfig of this cluster as k3s made it, with the address under which other
+ * machines reach it. It opens the whole cluster.
+ * @throws AgentError NOT_A_SERVER, KUBERNETES_API
+ */
+export async function clusterKubeconfig(deps: {
+  readonly clock: Clock;
+  readonly exec: Exec;
+  readonly files: Files;
+}): Promise<string> {
+  const info = await readClusterInfo(deps);
+  const text = await deps.files.readText(K3S_ADMIN_KUBECONFIG_FILE);
+  if (text === undefined) {
+    throw new AgentError('NOT_A_SERVER', `There is no ${K3S_ADMIN_KUBECONFIG_FILE}`, {
+      hint: 'Check that k3s runs: systemctl status k3s',
+    });
+  }
+  return text.replaceAll(LOCAL_SERVER, info.servers[0] ?? LOCAL_SERVER);
+}
+
+/** The same for a merge: k3s calls everything "default", as every other k3s does. */
+export function clusterEntries(text: string, name: string): KubeconfigEntries {
+  const { clusters, users } = AdminKubeconfig.parse(Bun.YAML.parse(text));
+  return { name, cluster: clusters[0].cluster, user: users[0].user };
+}
+
+/**
+ * The way through the agent and its policy. Only the certificate is the daemon's word: were it taken
+ * over, kubectl would send any file that it names to any address. It sends root's token to this
+ * machine, which the daemon knows anyway.
+ * @param tlsPort of root's configuration; 0 where the system chose one, which only the daemon knows
+ * @throws AgentError FILE_ACCESS where the token's file is not root's
+ */
+export async function localEntries(
+  { files }: { readonly files: Files },
+  access: LocalAccess,
+  tlsPort: number,
+): Promise<KubeconfigEntries> {
+  for (const path of [dirname(LOCAL_TOKEN_FILE), LOCAL_TOKEN_FILE]) {
+    const stat = await files.stat(path);
+    if (stat !== undefined && (stat.uid !== 0 || stat.kind === 'link')) {
+      throw new AgentError('FILE_ACCESS', `Cannot trust ${path}: it is not root's`, {
+        hint: 'Start the agent again, which makes it anew: sudo systemctl restart pipeops-agent',
+      });
+    }
+  }
+  const port = tlsPort === 0 ? Number(new URL(access.server).port) : tlsPort;
+  return {
+    name: 'pipeops-agent',
+    cluster: {
+      server: `https://127.0.0.1:${port}/proxy`,
+      'certificate-authority-data': Buffer.from(access.certificate).toString('base64'),
+    },
+    // By file: no secret stands in here, and a restart of the agent changes nothing.
+    user: { tokenFile: LOCAL_TOKEN_FILE },
+  };
+}
+
+/** A whole kubeconfig: JSON, which is YAML. */
+export function kubeconfigOf({ name, cluster, user }: KubeconfigEntries): string {
+  const kubeconfig = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name, cluster }],
+    users: [{ name, user }],
+    contexts: [{ name, context: { cluster: name, user: name } }],
+    'current-context': name,
+  };
+  return `${JSON.stringify(kubeconfig, null, 2)}\n`;
+}

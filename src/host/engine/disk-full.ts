@@ -1,0 +1,22 @@
+import { AgentError } from '../../core/errors.ts';
+
+const FULL = /no space left on device|disk quota exceeded/i;
+/** A path right before the words, as strerror(3) is used: `open /a/b: no space left on device`. */
+const PATH_BEFORE =
+  /(?<![^\s:'"])(\/[^\s:'"]+)['"]?: (?:write error: )?(?:no space left|disk quota exceeded)/i;
+
+/**
+ * What a program says when its disk is full, as our own error.
+ * @param doing what was tried: `keep the token`
+ * @param path where it writes, when it does not say so itself
+ * @returns undefined when it says nothing of the kind
+ */
+export function diskFull(output: string, doing: string, path: string): AgentError | undefined {
+  if (!FULL.test(output)) {
+    return undefined;
+  }
+  const full = PATH_BEFORE.exec(output)?.[1] ?? path;
+  return new AgentError('DISK_FULL', `Cannot ${doing}: no space left on the disk of ${full}`, {
+    hint: `Free some space there (df -h ${full}), then run the same command again`,
+  });
+}

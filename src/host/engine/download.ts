@@ -1,0 +1,99 @@
+import { textWithin } from '../../core/bounded-body.ts';
+import { AgentError } from '../../core/errors.ts';
+import type { Http } from '../../core/ports.ts';
+import { troubleOf } from '../../core/trouble.ts';
+
+/** Redirects that are followed: more is a circle. */
+const REDIRECTS_MAX = 5;
+const DOWNLOAD_TIMEOUT_MS = 60_000;
+
+interface Deps {
+  readonly http: Http;
+}
+
+/**
+ * The text at an address, redirects followed.
+ * @param limitBytes a longer text is refused while it comes
+ * @throws AgentError DOWNLOAD_FAILED, DOWNLOAD_CORRUPT when it is too long
+ */
+export async function downloadText(
+  deps: Deps,
+  url: string,
+  limitBytes: number,
+  signal: AbortSignal,
+): Promise<string> {
+  return await downloading(url, signal, async (limited) => {
+    let at = url;
+    for (let redirects = 0; redirects <= REDIRECTS_MAX; redirects += 1) {
+      const response = await ask(deps, at, limited);
+      const next = locationOf(response, at);
+      if (next === undefined) {
+        return await readLimited(response, url, limitBytes);
+      }
+      await response.body?.cancel();
+      if (at.startsWith('https:') && !next.startsWith('https:')) {
+        throw new Error(`it redirects from https to ${next}`);
+      }
+      at = next;
+    }
+    throw new Error(`it redirects more than ${REDIRECTS_MAX} times`);
+  });
+}
+
+/**
+ * Where an address redirects to, not followed; undefined when it does not redirect.
+ * @throws AgentError DOWNLOAD_FAILED
+ */
+export async function redirectTarget(
+  deps: Deps,
+  url: string,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  return await downloading(url, signal, async (limited) => {
+    const response = await ask(deps, url, limited);
+    await response.body?.cancel();
+    return locationOf(response, url);
+  });
+}
+
+async function downloading<T>(
+  url: string,
+  signal: AbortSignal,
+  work: (limited: AbortSignal) => Promise<T>,
+): Promise<T> {
+  try {
+    return await work(AbortSignal.any([signal, AbortSignal.timeout(DOWNLOAD_TIMEOUT_MS)]));
+  } catch (cause) {
+    if (cause instanceof AgentError) {
+      throw cause;
+    }
+    throw new AgentError('DOWNLOAD_FAILED', `Cannot fetch ${url}: ${troubleOf(cause)}`, {
+      hint: 'Check that this machine reaches it (proxy: HTTPS_PROXY); a mirror is named with --k3s-mirror',
+      cause,
+    });
+  }
+}
+
+async function ask({ http }: Deps, url: string, signal: AbortSignal): Promise<Response> {
+  const response = await http(url, { redirect: 'manual', signal });
+  if (response.status >= 400) {
+    await response.body?.cancel();
+    throw new Error(`it answers ${response.status}`);
+  }
+  return response;
+}
+
+function locationOf(response: Response, from: string): string | undefined {
+  const location = response.headers.get('location');
+  return response.status < 300 || location === null ? undefined : new URL(location, from).href;
+}
+
+async function readLimited(response: Response, url: string, limitBytes: number): Promise<string> {
+  const text = await textWithin(response, limitBytes);
+  if (text === undefined) {
+    throw new AgentError('DOWNLOAD_CORRUPT', `What ${url} sends is over ${limitBytes} bytes`, {
+      hint: 'Check that no proxy or portal answers in its place',
+    });
+  }
+  return text;
+}

@@ -1,0 +1,102 @@
+import { K3S_CONFIG_FILE, K3S_TOKEN_FILE } from '../../core/places.ts';
+import type { Files } from '../../core/ports.ts';
+import { type HostInventory, recordNew } from '../engine/inventory.ts';
+
+/** What k3s is told in its configuration file, by the names of its flags. */
+export interface K3sConfig {
+  readonly [flag: string]: string | boolean | readonly string[];
+}
+
+/** What k3s is told of the node; empty lists say nothing. */
+export interface NodeSettings {
+  readonly node_name?: string | undefined;
+  readonly node_labels: readonly string[];
+  readonly node_taints: readonly string[];
+  readonly node_ip: readonly string[];
+}
+
+/**
+ * Pods that say nothing of seccomp get the profile of the container runtime rather than none
+ * (kubernetes.io, "Enable the use of RuntimeDefault as the default seccomp profile"). With a plus:
+ * what other files beside it tell the kubelet stays.
+ */
+const SECCOMP_DEFAULT: K3sConfig = { 'kubelet-arg+': ['seccomp-default=true'] };
+
+function nodeConfig(node: NodeSettings): K3sConfig {
+  return {
+    ...SECCOMP_DEFAULT,
+    ...(node.node_name === undefined ? {} : { 'node-name': node.node_name }),
+    ...(node.node_labels.length === 0 ? {} : { 'node-label': node.node_labels }),
+    ...(node.node_taints.length === 0 ? {} : { 'node-taint': node.node_taints }),
+    ...(node.node_ip.length === 0 ? {} : { 'node-ip': node.node_ip.join(',') }),
+  };
+}
+
+export function serverConfig(options: NodeSettings & { readonly traefik: boolean }): K3sConfig {
+  return {
+    'write-kubeconfig-mode': '0600',
+    ...(options.traefik ? {} : { disable: ['traefik'] }),
+    ...nodeConfig(options),
+  };
+}
+
+export function joiningConfig(serverUrl: string, node: NodeSettings): K3sConfig {
+  return { server: serverUrl, 'token-file': K3S_TOKEN_FILE, ...nodeConfig(node) };
+}
+
+/** What a configuration of ours tells k3s, by the names of our own settings. */
+export function settingsOfK3sConfig(
+  config: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  const list = (value: unknown) => (Array.isArray(value) ? value.map(String) : []);
+  const addresses = config['node-ip'];
+  return {
+    'k3s.traefik': !list(config['disable']).includes('traefik'),
+    'k3s.node_name': config['node-name'] ?? null,
+    'k3s.node_labels': list(config['node-label']),
+    'k3s.node_taints': list(config['node-taint']),
+    'k3s.node_ip': typeof addresses === 'string' ? addresses.split(',') : [],
+  };
+}
+
+/** JSON is YAML: no text needs quoting of its own. */
+function renderK3sConfig(config: K3sConfig): string {
+  return `# Written by pipeops-agent. Put your own settings into another file beside it.\n${Object.entries(
+    config,
+  )
+    .map(([flag, value]) => `${flag}: ${JSON.stringify(value)}\n`)
+    .join('')}`;
+}
+
+/** What an earlier run has told k3s; undefined where none has, or what stands there is not ours. */
+export async function readK3sConfig(deps: {
+  readonly files: Files;
+}): Promise<Readonly<Record<string, unknown>> | undefined> {
+  const text = await deps.files.readText(K3S_CONFIG_FILE);
+  try {
+    const parsed: unknown = text === undefined ? undefined : Bun.YAML.parse(text);
+    return typeof parsed === 'object' && parsed !== null ? { ...parsed } : undefined;
+  } catch {
+    return undefined; // It is written anew.
+  }
+}
+
+export async function isK3sConfigWritten(
+  deps: { readonly files: Files },
+  config: K3sConfig,
+): Promise<boolean> {
+  return (await deps.files.readText(K3S_CONFIG_FILE)) === renderK3sConfig(config);
+}
+
+export async function writeK3sConfig(
+  deps: { readonly files: Files },
+  inventory: HostInventory,
+  config: K3sConfig,
+): Promise<void> {
+  // k3s' own uninstaller removes /etc/rancher/k3s, but neither its parent nor the node password.
+  for (const directory of ['/etc/rancher', '/etc/rancher/node', '/var/lib/rancher']) {
+    await recordNew(deps, inventory, { kind: 'directory', name: directory });
+  }
+  await deps.files.makeDirectory('/etc/rancher/k3s/config.yaml.d', { mode: 0o755 });
+  await deps.files.writeAtomic(K3S_CONFIG_FILE, renderK3sConfig(config), { mode: 0o600 });
+}

@@ -1,0 +1,82 @@
+import { AgentError } from '../../core/errors.ts';
+import { K3S_UNITS, type K3sRole, STEPS_FILE } from '../../core/places.ts';
+import type { Exec, Files } from '../../core/ports.ts';
+import { StepJournal } from '../../protocol/files/host-state.ts';
+import { type K3sConfig, readK3sConfig } from './config.ts';
+import { installedK3sVersion } from './program.ts';
+
+interface Deps {
+  readonly exec: Exec;
+  readonly files: Files;
+}
+
+export interface WantedK3s {
+  readonly role: K3sRole;
+  /** What was asked for this time; undefined takes what is installed. */
+  readonly version: string | undefined;
+  readonly nodeName: string;
+  /** What the machine is called: its node's name where none was given. */
+  readonly hostname: string;
+  readonly config: K3sConfig;
+}
+
+/**
+ * Refuses what a second run cannot change where k3s is installed: its version, and what k3s tells the
+ * cluster only once, when the node registers (docs.k3s.io, "Node Labels and Taints for Agents").
+ * @throws AgentError SETTING_FIXED
+ */
+export async function checkFixedSettings(deps: Deps, wanted: WantedK3s): Promise<void> {
+  const unitFile = `/etc/systemd/system/${K3S_UNITS[wanted.role]}`;
+  const isInstalled = (await deps.files.stat(unitFile)) !== undefined;
+  const installed = isInstalled ? await installedK3sVersion(deps) : undefined;
+  if (installed !== undefined && wanted.version !== undefined && wanted.version !== installed) {
+    throw new AgentError(
+      'SETTING_FIXED',
+      `k3s ${installed} is installed here; ${wanted.version} would be an upgrade, which this does not do`,
+      {
+        hint: 'Leave out --k3s-version (K3S_VERSION): everything else is done with the k3s there is',
+      },
+    );
+  }
+  const before = await readK3sConfig(deps);
+  if (before === undefined || !(await hasStarted(deps.files))) {
+    return;
+  }
+  const name = String(before['node-name'] ?? wanted.hostname.toLowerCase());
+  if (name !== wanted.nodeName) {
+    throw new AgentError('SETTING_FIXED', `The node is in the cluster as "${name}" already`, {
+      hint: 'Leave out --node-name (K3S_NODE_NAME, k3s.node_name), or uninstall first',
+    });
+  }
+  const kubectl = `${wanted.role === 'agent' ? 'on a server, ' : ''}sudo k3s kubectl`;
+  for (const [key, flag, verb] of [
+    ['node-label', '--node-label', 'label node'],
+    ['node-taint', '--node-taint', 'taint node'],
+  ] as const) {
+    if (!sameValues(before[key], wanted.config[key])) {
+      throw new AgentError(
+        'SETTING_FIXED',
+        `The node has registered already, with ${describe(before[key])} as ${flag}`,
+        {
+          hint: `Change it in the cluster: ${kubectl} ${verb} ${name} …; and leave ${flag} as it was`,
+        },
+      );
+    }
+  }
+}
+
+/** Whether k3s was started by an earlier run: then the node may be in the cluster. */
+async function hasStarted(files: Files): Promise<boolean> {
+  const text = await files.readText(STEPS_FILE);
+  const journal = StepJournal.safeParse(text === undefined ? {} : JSON.parse(text)).data ?? {};
+  return journal['k3s-start'] !== undefined;
+}
+
+function sameValues(before: unknown, wanted: unknown): boolean {
+  const sorted = (value: unknown) => (Array.isArray(value) ? value.map(String).sort() : []);
+  return Bun.deepEquals(sorted(before), sorted(wanted));
+}
+
+function describe(value: unknown): string {
+  return Array.isArray(value) && value.length > 0 ? value.join(',') : 'nothing';
+}

@@ -1,0 +1,193 @@
+/**
+ * Settings of k3s that somebody else has left on this machine. k3s reads them beside ours: where they
+ * agree they are used, and where they would lead it elsewhere than we think, they are refused.
+ */
+import { AgentError } from '../../core/errors.ts';
+import { K3S_CONFIG_FILE, K3S_DIRECTORY, type K3sRole } from '../../core/places.ts';
+import type { Files } from '../../core/ports.ts';
+import { troubleOf } from '../../core/trouble.ts';
+import type { K3sConfig } from './config.ts';
+
+const DROP_IN_DIRECTORY = `${K3S_DIRECTORY}/config.yaml.d`;
+/** What the unit of k3s reads its environment from, besides the file that its installer writes anew. */
+const ENVIRONMENT_FILES: Readonly<Record<K3sRole, readonly string[]>> = {
+  server: ['/etc/default/k3s', '/etc/sysconfig/k3s'],
+  agent: ['/etc/default/k3s-agent', '/etc/sysconfig/k3s-agent'],
+};
+/** Variables of k3s that say the same as a flag (docs.k3s.io, "k3s server", "k3s agent"). */
+const VARIABLES: Readonly<Record<string, string>> = {
+  K3S_CONFIG_FILE: 'config',
+  K3S_DATA_DIR: 'data-dir',
+  K3S_KUBECONFIG_OUTPUT: 'write-kubeconfig',
+  K3S_NODE_NAME: 'node-name',
+  K3S_TOKEN: 'token',
+  K3S_TOKEN_FILE: 'token-file',
+  K3S_URL: 'server',
+};
+
+/** Where the rest of us looks, or what a node that becomes ready needs: only this value will do. */
+const FIXED: Readonly<Record<string, string>> = {
+  config: `${K3S_DIRECTORY}/config.yaml`,
+  'data-dir': '/var/lib/rancher/k3s',
+  'disable-agent': 'false',
+  'disable-apiserver': 'false',
+  'disable-controller-manager': 'false',
+  'disable-scheduler': 'false',
+  'https-listen-port': '6443',
+  rootless: 'false',
+  'with-node-id': 'false',
+  'write-kubeconfig': `${K3S_DIRECTORY}/k3s.yaml`,
+};
+/** To which cluster it belongs, which only `join` says. A server may have a token of its own choice. */
+const OF_JOINING: Readonly<Record<K3sRole, readonly string[]>> = {
+  server: ['server'],
+  agent: ['server', 'token', 'token-file'],
+};
+const FLAGS: Readonly<Record<string, string>> = {
+  'node-name': '--node-name',
+  'node-label': '--node-label',
+  'node-taint': '--node-taint',
+  'node-ip': '--node-ip',
+  disable: '--traefik',
+};
+
+interface Deps {
+  readonly files: Files;
+}
+
+interface WantedK3s {
+  readonly role: K3sRole;
+  readonly nodeName: string;
+  readonly config: K3sConfig;
+}
+
+interface Setting {
+  readonly key: string;
+  /** `key+` in a file: added to what other files say. */
+  readonly adds: boolean;
+  /** Than our file. */
+  readonly later: boolean;
+  readonly value: unknown;
+  /** `/etc/rancher/k3s/config.yaml:3` */
+  readonly place: string;
+}
+
+/**
+ * @returns the settings of others that k3s will take up, each with its place
+ * @throws AgentError CONFIG_INVALID naming the line of one that it must not
+ */
+export async function foreignK3sSettings(
+  deps: Deps,
+  wanted: WantedK3s,
+): Promise<readonly string[]> {
+  const settings = await readSettings(deps.files, wanted.role);
+  for (const setting of settings) {
+    const allowed = allowedValue(wanted, setting);
+    if (allowed !== undefined && !isSame(setting.value, allowed.value)) {
+      throw refusal(setting, allowed.value);
+    }
+  }
+  return settings.map(({ key, place }) => `${key} (${place})`);
+}
+
+/** The only value that a setting may have; undefined where any will do. */
+function allowedValue(
+  { role, nodeName, config }: WantedK3s,
+  { key, adds, later }: Setting,
+): { readonly value: unknown } | undefined {
+  if (key === 'node-name') {
+    return { value: nodeName };
+  }
+  if (key in FIXED) {
+    return { value: FIXED[key] };
+  }
+  if (OF_JOINING[role].includes(key)) {
+    return { value: config[key] };
+  }
+  // Of two files that say it, k3s takes the later one, unless that one adds to the other.
+  const plain = config[key];
+  const added = config[`${key}+`];
+  if (plain !== undefined) {
+    return later && adds ? undefined : { value: plain };
+  }
+  return added !== undefined && later && !adds ? { value: added } : undefined;
+}
+
+function isSame(value: unknown, allowed: unknown): boolean {
+  const list = (each: unknown) => [each].flat().map(String).sort();
+  return Bun.deepEquals(list(value), list(allowed));
+}
+
+function refusal({ key, place, later, adds }: Setting, allowed: unknown): AgentError {
+  const flag = FLAGS[key];
+  const toAdd = later && !adds ? `; to add to ours, call it "${key}+"` : '';
+  const instead = flag === undefined ? toAdd : `; to set it, use ${flag}`;
+  const wanted = allowed === undefined ? 'not set' : `"${[allowed].flat().join(',')}"`;
+  return new AgentError(
+    'CONFIG_INVALID',
+    `k3s would read "${key}" in ${place}, where it must be ${wanted}`,
+    { hint: `Take that line out, or the file away${instead}. Then run the same command again` },
+  );
+}
+
+async function readSettings(files: Files, role: K3sRole): Promise<readonly Setting[]> {
+  const dropIns = (await files.list(DROP_IN_DIRECTORY))
+    .filter((name) => /\.ya?ml$/.test(name))
+    .map((name) => `${DROP_IN_DIRECTORY}/${name}`)
+    .filter((path) => path !== K3S_CONFIG_FILE);
+  const settings: Setting[] = [];
+  for (const path of [`${K3S_DIRECTORY}/config.yaml`, ...dropIns]) {
+    settings.push(...readYaml(path, (await files.readText(path)) ?? ''));
+  }
+  for (const path of ENVIRONMENT_FILES[role]) {
+    settings.push(...readEnvironment(path, (await files.readText(path)) ?? ''));
+  }
+  return settings;
+}
+
+/** @throws AgentError CONFIG_INVALID where k3s could not read it either */
+function readYaml(path: string, text: string): readonly Setting[] {
+  let content: unknown;
+  try {
+    content = Bun.YAML.parse(text);
+  } catch (cause) {
+    throw unreadable(path, troubleOf(cause));
+  }
+  if (content === null || content === undefined) {
+    return [];
+  }
+  if (typeof content !== 'object' || Array.isArray(content)) {
+    throw unreadable(path, 'it is no map of settings');
+  }
+  const lines = text.split('\n').map((line) => line.replace(/^\s*["']?/, ''));
+  return Object.entries(content).map(([name, value]) => {
+    const at = lines.findIndex(
+      (line) => line.startsWith(name) && /^["']?\s*:/.test(line.slice(name.length)),
+    );
+    const place = at < 0 ? path : `${path}:${at + 1}`;
+    return {
+      key: name.replace(/\+$/, ''),
+      adds: name.endsWith('+'),
+      later: path > K3S_CONFIG_FILE,
+      value,
+      place,
+    };
+  });
+}
+
+function unreadable(path: string, why: string): AgentError {
+  return new AgentError('CONFIG_INVALID', `k3s could not read ${path}: ${why}`, {
+    hint: 'Correct that file or take it away, then run the same command again',
+  });
+}
+
+/** systemd.exec(5), "EnvironmentFile=". */
+function readEnvironment(path: string, text: string): readonly Setting[] {
+  return text.split('\n').flatMap((line, index) => {
+    const [, name = '', value = ''] = /^\s*(K3S_[A-Z_]+)=["']?(.*?)["']?\s*$/.exec(line) ?? [];
+    const key = VARIABLES[name];
+    return key === undefined
+      ? []
+      : [{ key, adds: false, later: true, value, place: `${path}:${index + 1}` }];
+  });
+}

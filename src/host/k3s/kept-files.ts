@@ -1,0 +1,51 @@
+/**
+ * k3s' uninstaller removes /etc/rancher/k3s with all that is in it. What somebody else has put there
+ * (settings, registries.yaml) is not ours to remove: meanwhile the directory has another name.
+ */
+import { AgentError } from '../../core/errors.ts';
+import { K3S_ADMIN_KUBECONFIG_FILE, K3S_CONFIG_FILE, K3S_DIRECTORY } from '../../core/places.ts';
+import type { Exec, Files } from '../../core/ports.ts';
+
+/** A run that was killed leaves it, and the next one puts it back. */
+const ASIDE = '/etc/rancher/k3s.kept-by-pipeops-agent';
+const DROP_IN_DIRECTORY = `${K3S_DIRECTORY}/config.yaml.d`;
+const MOVE_TIMEOUT_MS = 30_000;
+
+interface Deps {
+  readonly exec: Exec;
+  readonly files: Files;
+}
+
+/** Runs what removes that directory, and afterwards what others have put there is there again. */
+export async function keepingFilesOfOthers(deps: Deps, remove: () => Promise<void>): Promise<void> {
+  const isAside = (await deps.files.stat(ASIDE)) !== undefined;
+  if (!isAside && (await hasFilesOfOthers(deps.files))) {
+    await move(deps, K3S_DIRECTORY, ASIDE);
+  }
+  try {
+    await remove();
+  } finally {
+    if ((await deps.files.stat(ASIDE)) !== undefined) {
+      await deps.files.removeTree(K3S_DIRECTORY);
+      await move(deps, ASIDE, K3S_DIRECTORY);
+    }
+  }
+}
+
+async function hasFilesOfOthers(files: Files): Promise<boolean> {
+  const paths = [
+    ...(await files.list(K3S_DIRECTORY)).map((name) => `${K3S_DIRECTORY}/${name}`),
+    ...(await files.list(DROP_IN_DIRECTORY)).map((name) => `${DROP_IN_DIRECTORY}/${name}`),
+  ];
+  const known = [K3S_ADMIN_KUBECONFIG_FILE, K3S_CONFIG_FILE, DROP_IN_DIRECTORY];
+  return paths.some((path) => !known.includes(path));
+}
+
+async function move({ exec }: Deps, from: string, to: string): Promise<void> {
+  const { exitCode, stderr } = await exec.run(['mv', from, to], { timeoutMs: MOVE_TIMEOUT_MS });
+  if (exitCode !== 0) {
+    throw new AgentError('FILE_ACCESS', `Cannot move ${from} to ${to}: ${stderr}`, {
+      hint: 'Correct what it names, then run the same command again',
+    });
+  }
+}

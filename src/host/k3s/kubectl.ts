@@ -1,0 +1,53 @@
+import { AgentError } from '../../core/errors.ts';
+import { HOST_STATE_DIRECTORY, K3S_EXECUTABLE } from '../../core/places.ts';
+import type { Clock, Exec, ExecResult } from '../../core/ports.ts';
+import { kubectlTrouble } from './kubectl-words.ts';
+
+const KUBECTL_TIMEOUT_MS = 30_000;
+const API_PORT = 6443;
+/** How long a question waits for an API that restarts. */
+const PATIENCE_MS = 5_000;
+const RETRY_INTERVAL_MS = 500;
+
+/** Runs k3s' own kubectl as the cluster's administrator. Works on a server only. */
+export function kubectl(
+  deps: { readonly exec: Exec },
+  args: readonly string[],
+  stdin?: string,
+): Promise<ExecResult> {
+  return deps.exec.run([K3S_EXECUTABLE, 'kubectl', ...args], {
+    timeoutMs: KUBECTL_TIMEOUT_MS,
+    // Otherwise its cache would stay behind in root's home.
+    env: { KUBECACHEDIR: `${HOST_STATE_DIRECTORY}/kubectl-cache` },
+    ...(stdin === undefined ? {} : { stdin }),
+  });
+}
+
+/**
+ * The list that `kubectl get … -o json` prints; waits a moment for an API that restarts.
+ * @throws AgentError KUBERNETES_API
+ */
+export async function readKubernetesJson(
+  deps: { readonly clock: Clock; readonly exec: Exec },
+  args: readonly string[],
+): Promise<unknown> {
+  const endsAt = deps.clock.monotonic() + PATIENCE_MS;
+  for (;;) {
+    const result = await kubectl(deps, [...args, '--output=json']);
+    if (result.exitCode === 0) {
+      return JSON.parse(result.stdout);
+    }
+    const { text, passing } = kubectlTrouble(result.stderr);
+    if (!passing || deps.clock.monotonic() >= endsAt) {
+      throw new AgentError('KUBERNETES_API', `Kubernetes does not answer: ${text}`, {
+        hint: 'See how it is: systemctl status k3s; start it: sudo systemctl start k3s',
+      });
+    }
+    await deps.clock.sleep(RETRY_INTERVAL_MS);
+  }
+}
+
+/** Where a server's API listens. @param address IPv4 or IPv6 */
+export function apiAddress(address: string): string {
+  return `https://${address.includes(':') ? `[${address}]` : address}:${API_PORT}`;
+}

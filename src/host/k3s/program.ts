@@ -1,0 +1,177 @@
+import { AgentError } from '../../core/errors.ts';
+import { HOST_STATE_DIRECTORY, K3S_EXECUTABLE, type K3sRole } from '../../core/places.ts';
+import type { Exec, ExecResult, Files, Http } from '../../core/ports.ts';
+import { diskFull } from '../engine/disk-full.ts';
+import { downloadText, redirectTarget } from '../engine/download.ts';
+import { proxyVariables } from './proxy.ts';
+
+const INSTALLER_URL = 'https://get.k3s.io';
+const CHANNELS_URL = 'https://update.k3s.io/v1-release/channels';
+const CHANNEL = 'stable';
+/** k3s' installer has about 40 KB. */
+const INSTALLER_LIMIT_BYTES = 1024 * 1024;
+/** 80 MB over a slow line, and package managers for SELinux rules. */
+const INSTALL_TIMEOUT_MS = 20 * 60_000;
+const INSTALLER_FILE = `${HOST_STATE_DIRECTORY}/k3s-install.sh`;
+/** What the installer's own downloads trust, while it runs. */
+const AUTHORITIES_FILE = `${HOST_STATE_DIRECTORY}/download-authorities.pem`;
+/** Where it puts the program, what it downloads, and its unit. */
+const INSTALLER_WRITES = ['/usr/local/bin', '/tmp', '/etc/systemd/system'];
+/** Lines of the installer's output that a failure carries. */
+const FAILURE_LINES = 15;
+
+interface InstallDeps {
+  readonly exec: Exec;
+  readonly files: Files;
+  /** The way to downloads: through the proxy, where there is one. */
+  readonly http: Http;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+export interface K3sInstallOptions {
+  readonly role: K3sRole;
+  readonly version: string | undefined;
+  /** In the shape of k3s' own places: install.sh, channels/, download/. */
+  readonly mirror: string | undefined;
+  /** PEM that downloads trust instead of the system's authorities; undefined: the system's. */
+  readonly authorities: string | undefined;
+}
+
+/**
+ * Installs k3s with its own installer, without starting it: everything but the role stands in
+ * files, so that an upgrade by hand loses nothing (docs.k3s.io, "Configuration Options").
+ * @throws AgentError DOWNLOAD_FAILED, DOWNLOAD_CORRUPT, DISK_FULL, K3S_INSTALL_FAILED
+ */
+export async function installK3s(
+  deps: InstallDeps,
+  options: K3sInstallOptions,
+  update: (text: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  update('asking for the version of k3s');
+  const version = options.version ?? (await channelVersion(deps, options.mirror, signal));
+  update(`fetching the installer of k3s ${version}`);
+  const script = await fetchInstaller(deps, options.mirror, signal);
+  await deps.files.writeAtomic(INSTALLER_FILE, script, { mode: 0o600 });
+  try {
+    if (options.authorities !== undefined) {
+      await deps.files.writeAtomic(AUTHORITIES_FILE, options.authorities, { mode: 0o600 });
+    }
+    const result = await deps.exec.run(['sh', INSTALLER_FILE], {
+      timeoutMs: INSTALL_TIMEOUT_MS,
+      env: installerEnvironment(deps.env, { ...options, version }),
+      onLine: (line) => update(line),
+      signal,
+    });
+    if (result.exitCode !== 0) {
+      throw installFailure(result, await fullestDirectory(deps.files));
+    }
+  } finally {
+    await deps.files.remove(INSTALLER_FILE);
+    await deps.files.remove(AUTHORITIES_FILE);
+  }
+}
+
+/** @returns the version of the installed k3s, `v1.34.4+k3s1`; undefined when there is none */
+export async function installedK3sVersion(deps: {
+  readonly exec: Exec;
+  readonly files: Files;
+}): Promise<string | undefined> {
+  if ((await deps.files.stat(K3S_EXECUTABLE)) === undefined) {
+    return undefined;
+  }
+  const result = await deps.exec.run([K3S_EXECUTABLE, '--version'], { timeoutMs: 30_000 });
+  return /\bv\d+\.\d+\.\d+\S*/.exec(result.stdout)?.[0];
+}
+
+function installerEnvironment(
+  env: InstallDeps['env'],
+  options: K3sInstallOptions & { readonly version: string },
+): Record<string, string> {
+  return {
+    INSTALL_K3S_EXEC: options.role,
+    INSTALL_K3S_VERSION: options.version,
+    INSTALL_K3S_SKIP_START: 'true',
+    ...(options.mirror === undefined ? {} : { GITHUB_URL: options.mirror }),
+    // curl(1) reads the first, wget and other users of OpenSSL the second.
+    ...(options.authorities === undefined
+      ? {}
+      : { CURL_CA_BUNDLE: AUTHORITIES_FILE, SSL_CERT_FILE: AUTHORITIES_FILE }),
+    ...proxyVariables(env),
+  };
+}
+
+/**
+ * The version a channel stands at: the last part of where it redirects to (docs.k3s.io, "Release
+ * channels"). Asked by us and not by the installer, so that what is installed is known and shown.
+ */
+async function channelVersion(
+  deps: InstallDeps,
+  mirror: string | undefined,
+  signal: AbortSignal,
+): Promise<string> {
+  const url = `${mirror === undefined ? CHANNELS_URL : `${mirror}/channels`}/${CHANNEL}`;
+  const location = (await redirectTarget(deps, url, signal)) ?? '';
+  const version = decodeURIComponent(location.split('/').at(-1) ?? '');
+  if (!/^v\d+\.\d+\.\d+[-+.\w]*$/.test(version)) {
+    throw new AgentError('DOWNLOAD_FAILED', `Cannot learn the version of k3s from ${url}`, {
+      hint: 'Name a version: --k3s-version v1.34.4+k3s1',
+      details: { location },
+    });
+  }
+  return version;
+}
+
+async function fetchInstaller(
+  deps: InstallDeps,
+  mirror: string | undefined,
+  signal: AbortSignal,
+): Promise<string> {
+  const url = mirror === undefined ? INSTALLER_URL : `${mirror}/install.sh`;
+  const text = await downloadText(deps, url, INSTALLER_LIMIT_BYTES, signal);
+  // A captive portal answers with a page; a shell would run it line by line.
+  if (!text.startsWith('#!/bin/sh')) {
+    throw new AgentError('DOWNLOAD_CORRUPT', `What ${url} sent is not the installer of k3s`, {
+      hint: 'Check that no proxy or portal answers in its place',
+    });
+  }
+  return text;
+}
+
+/** Where the installer ran out of space, as it does not say: it writes to few places. */
+async function fullestDirectory(files: Files): Promise<string> {
+  let fullest = { path: '', freeBytes: Number.POSITIVE_INFINITY };
+  for (const path of INSTALLER_WRITES) {
+    const { freeBytes } = await files.diskSpace(path);
+    fullest = freeBytes < fullest.freeBytes ? { path, freeBytes } : fullest;
+  }
+  return fullest.path;
+}
+
+/** The installer only has exit code 1; what it said last says what it was. */
+function installFailure(result: ExecResult, fullest: string): AgentError {
+  const lines = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-FAILURE_LINES);
+  const text = lines.join('\n');
+  const details = { argv: ['sh', INSTALLER_FILE], exit: result.exitCode, last_lines: lines };
+  const last = lines.at(-1) ?? '';
+  const full = diskFull(text, 'install k3s', fullest);
+  if (full !== undefined) {
+    return full;
+  }
+  if (/sha-?256/i.test(last)) {
+    return new AgentError('DOWNLOAD_CORRUPT', `Cannot install k3s: ${last}`, {
+      hint: 'Run the same command again; if it stays so, the mirror or a proxy changes downloads',
+      details,
+    });
+  }
+  if (/download failed/i.test(last)) {
+    return new AgentError('DOWNLOAD_FAILED', `Cannot install k3s: ${last}`, {
+      hint: 'Check that this machine reaches the address, and that the version exists',
+      details,
+    });
+  }
+  return new AgentError('K3S_INSTALL_FAILED', `The installer of k3s failed: ${last}`, {
+    hint: 'Correct what its last lines name, then run the same command again',
+    details,
+  });
+}

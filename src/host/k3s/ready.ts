@@ -1,0 +1,113 @@
+import { AgentError } from '../../core/errors.ts';
+import { K3S_UNITS, type K3sRole } from '../../core/places.ts';
+import type { Clock, Exec, Http } from '../../core/ports.ts';
+import { diskFull } from '../engine/disk-full.ts';
+import { explainingLine } from '../engine/explaining-line.ts';
+import { activeState } from '../engine/systemctl.ts';
+import { hasFailed, type UnitReport, type UnitWatch } from '../engine/unit-watch.ts';
+import { kubectl } from './kubectl.ts';
+import { refusalOf } from './refusal.ts';
+
+/** A first start imports images and makes certificates; slow disks take minutes. */
+const READY_TIMEOUT_MS = 10 * 60_000;
+const POLL_INTERVAL_MS = 500;
+/** Where the kubelet says how it is, loopback only. */
+const KUBELET_HEALTH_URL = 'http://127.0.0.1:10248/healthz';
+const PROBE_TIMEOUT_MS = 2_000;
+/** Where k3s writes nearly everything. */
+const DATA_DIRECTORY = '/var/lib/rancher/k3s';
+/** Lines of the journal in which a refusal is looked for: what came long before was overcome. */
+const REFUSAL_LINES = 5;
+/** Lines of the journal that a failure carries. */
+const SHOWN_LINES = 5;
+
+interface ReadyDeps {
+  readonly clock: Clock;
+  readonly exec: Exec;
+  readonly http: Http;
+}
+
+export interface NodeWait {
+  readonly role: K3sRole;
+  readonly hostname: string;
+}
+
+/**
+ * Waits until this machine is a Ready node; shows the last line of k3s' journal meanwhile.
+ * @param watch of k3s' unit: what it said before counts for nothing
+ * @throws AgentError K3S_NOT_READY, JOIN_TOKEN_REJECTED, NODE_NAME_TAKEN, DISK_FULL, INTERRUPTED
+ */
+export async function waitForNode(
+  deps: ReadyDeps & { readonly watch: UnitWatch },
+  waiting: NodeWait,
+  update: (text: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const { role, hostname } = waiting;
+  const endsAt = deps.clock.monotonic() + READY_TIMEOUT_MS;
+  while (!(await isNodeReady(deps, role, hostname))) {
+    const report = await deps.watch.look();
+    const failure = failureOf(report, waiting, deps.clock.monotonic() > endsAt);
+    if (failure !== undefined) {
+      throw failure;
+    }
+    update(report.lines.at(-1) ?? 'k3s starts');
+    if (!(await deps.clock.sleep(POLL_INTERVAL_MS, signal))) {
+      throw new AgentError('INTERRUPTED', 'Interrupted while waiting for k3s', {
+        hint: 'Run the same command again: it goes on where it ended',
+      });
+    }
+  }
+}
+
+/** Why waiting is over; undefined while it may help. */
+function failureOf(
+  report: UnitReport,
+  { role, hostname }: NodeWait,
+  isLate: boolean,
+): AgentError | undefined {
+  // A server's own journal tells of other machines that it refused; a worker's only of itself.
+  const refusal =
+    role === 'agent'
+      ? refusalOf(report.lines.slice(-REFUSAL_LINES), hostname.toLowerCase())
+      : undefined;
+  const full = diskFull(report.lines.join('\n'), 'start k3s', DATA_DIRECTORY);
+  if (refusal !== undefined || full !== undefined || !(isLate || hasFailed(report))) {
+    return refusal ?? full;
+  }
+  return new AgentError('K3S_NOT_READY', `k3s did not become ready: ${explainingLine(report)}`, {
+    hint: `Look at: journalctl -u ${K3S_UNITS[role]}`,
+    details: { last_lines: report.lines.slice(-SHOWN_LINES) },
+  });
+}
+
+/** A server asks its own API; a worker has no credentials and asks its kubelet. */
+export async function isNodeReady(
+  deps: Pick<ReadyDeps, 'exec' | 'http'>,
+  role: K3sRole,
+  hostname: string,
+): Promise<boolean> {
+  if ((await activeState(deps, K3S_UNITS[role])) !== 'active') {
+    return false;
+  }
+  return role === 'server' ? isApiNodeReady(deps, hostname) : isKubeletHealthy(deps);
+}
+
+async function isApiNodeReady(deps: Pick<ReadyDeps, 'exec'>, hostname: string): Promise<boolean> {
+  const path = '{.status.conditions[?(@.type=="Ready")].status}';
+  const name = hostname.toLowerCase();
+  const result = await kubectl(deps, ['get', 'node', name, '-o', `jsonpath=${path}`]);
+  return result.exitCode === 0 && result.stdout.trim() === 'True';
+}
+
+async function isKubeletHealthy(deps: Pick<ReadyDeps, 'http'>): Promise<boolean> {
+  try {
+    const response = await deps.http(KUBELET_HEALTH_URL, {
+      signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
+    });
+    await response.body?.cancel();
+    return response.ok;
+  } catch {
+    return false; // Not listening yet: the answer is "not healthy".
+  }
+}

@@ -1,0 +1,65 @@
+import { AgentError } from '../../core/errors.ts';
+
+/** What k3s' agent was asking the server for when it was refused; others are refused things too. */
+const ASKED_TO_JOIN =
+  /\/v1-k3s\/|\/cacerts\b|CA certs|agent config|connection to cluster|token is not valid/;
+const REFUSED = /\b(401|403|unauthorized|not authorized)\b/i;
+/** k3s, pkg/agent/config and pkg/nodepassword; at "error" or, in later versions, at "info". */
+const WRONG_PASSWORD = /Node password rejected/i;
+const WRONG_CLUSTER = /token CA hash does not match/i;
+
+/**
+ * Why the server does not take this machine, from what k3s' agent logs again and again.
+ * @param lines of the journal of its present start, oldest first; the newest word counts
+ */
+export function refusalOf(lines: readonly string[], node: string): AgentError | undefined {
+  for (const line of lines.toReversed()) {
+    const refusal = refusalIn(line, node);
+    if (refusal !== undefined) {
+      return new AgentError(refusal.code, refusal.message, {
+        hint: refusal.hint,
+        details: { last_lines: lines },
+      });
+    }
+  }
+  return undefined;
+}
+
+function refusalIn(
+  line: string,
+  node: string,
+): (Pick<AgentError, 'code' | 'message'> & { readonly hint: string }) | undefined {
+  if (WRONG_PASSWORD.test(line)) {
+    return {
+      code: 'NODE_NAME_TAKEN',
+      message: `The cluster knows another machine by the name "${node}"`,
+      hint:
+        'If it is this machine, set up anew, take the old node out on a server, then run this ' +
+        `again: sudo k3s kubectl delete node ${node}. Else give this machine another host name`,
+    };
+  }
+  if (WRONG_CLUSTER.test(line)) {
+    return {
+      code: 'JOIN_TOKEN_REJECTED',
+      message: 'The token is of another cluster than the server',
+      hint: 'Make one on a server of that cluster: sudo pipeops-agent token create',
+    };
+  }
+  if (/level=(error|fatal)/.test(line) && ASKED_TO_JOIN.test(line) && REFUSED.test(line)) {
+    return tokenRefused();
+  }
+  return undefined;
+}
+
+/** Of a token that the server does not know, or not any more. */
+export function tokenRefused(): {
+  readonly code: 'JOIN_TOKEN_REJECTED';
+  readonly message: string;
+  readonly hint: string;
+} {
+  return {
+    code: 'JOIN_TOKEN_REJECTED',
+    message: 'The server does not accept the join token: it was revoked, or has ended',
+    hint: 'Make a new one on a server: sudo pipeops-agent token create',
+  };
+}

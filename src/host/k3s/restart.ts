@@ -1,0 +1,45 @@
+import {
+  HOST_STATE_DIRECTORY,
+  K3S_RESTART_FILE,
+  K3S_UNITS,
+  type K3sRole,
+} from '../../core/places.ts';
+import type { Exec, Files } from '../../core/ports.ts';
+import { isStartedOrStarting, systemctl } from '../engine/systemctl.ts';
+import type { UnitWatch } from '../engine/unit-watch.ts';
+
+interface Deps {
+  readonly exec: Exec;
+  readonly files: Files;
+}
+
+/**
+ * Notes, before what k3s reads at its start is changed, that it must start again. The note is a file:
+ * a run that is interrupted is made good by the next.
+ */
+export async function askK3sRestart(deps: Deps, role: K3sRole): Promise<void> {
+  if (await isStartedOrStarting(deps, K3S_UNITS[role])) {
+    await deps.files.claimDirectory(HOST_STATE_DIRECTORY, { mode: 0o700 });
+    await deps.files.writeAtomic(K3S_RESTART_FILE, '', { mode: 0o600 });
+  }
+}
+
+export async function isK3sRestartDue(deps: Pick<Deps, 'files'>): Promise<boolean> {
+  return (await deps.files.stat(K3S_RESTART_FILE)) !== undefined;
+}
+
+/**
+ * Starts k3s, anew where that is due; without waiting until it is ready. Pods live on.
+ * @param watch counts from this start on
+ */
+export async function startK3s(deps: Deps, watch: UnitWatch, role: K3sRole): Promise<void> {
+  const unit = K3S_UNITS[role];
+  await systemctl(deps, 'enable', '--quiet', unit);
+  if (await isK3sRestartDue(deps)) {
+    // Waits for the end, and so whoever asks next is answered by the new one.
+    await systemctl(deps, 'stop', unit);
+  }
+  await watch.begin();
+  await systemctl(deps, 'start', '--no-block', unit);
+  await deps.files.remove(K3S_RESTART_FILE);
+}

@@ -1,0 +1,100 @@
+/** Connecting to the API server, or to an application. */
+import type { Socket } from 'bun';
+import { AgentError } from '../../core/errors.ts';
+import { troubleOf } from '../../core/trouble.ts';
+import { type ConnectionOwner, UpstreamConnection } from './connection.ts';
+
+export interface UpstreamAddress {
+  readonly hostname: string;
+  readonly port: number;
+  /** How it proves who it is: by a certificate of this authority (PEM), by any, or without TLS. */
+  readonly trust: { readonly ca: string } | 'any-certificate' | 'plain';
+}
+
+/** @throws AgentError KUBERNETES_API when it cannot be had; a wrong certificate is one reason */
+export function connectUpstream(
+  address: UpstreamAddress,
+  owner: ConnectionOwner,
+  signal: AbortSignal,
+): Promise<UpstreamConnection> {
+  return new Promise((resolve, reject) => {
+    let socket: Socket | undefined;
+    let connection: UpstreamConnection | undefined;
+    let settled = false;
+    const settle = (): boolean => {
+      signal.removeEventListener('abort', giveUp);
+      const first = !settled;
+      settled = true;
+      return first;
+    };
+    const fail = (cause: unknown) => {
+      if (settle()) {
+        socket?.terminate();
+        reject(unreachable(address, cause));
+      }
+    };
+    const giveUp = () => fail(new Error('it did not answer in time'));
+    signal.addEventListener('abort', giveUp, { once: true });
+    Bun.connect({
+      hostname: address.hostname,
+      port: address.port,
+      ...tlsOf(address),
+      socket: {
+        open: (opened) => {
+          if (settled) {
+            opened.terminate(); // Too late: nobody waits for it any more.
+            return;
+          }
+          socket = opened;
+          opened.setNoDelay(true);
+          if (address.trust === 'plain' && settle()) {
+            connection = new UpstreamConnection(opened, owner);
+            resolve(connection);
+          }
+        },
+        // Also the name in the certificate has been checked when this reports success.
+        handshake: (secure, success, error) => {
+          if (!success) {
+            fail(error ?? new Error('TLS failed'));
+          } else if (settle()) {
+            connection = new UpstreamConnection(secure, owner);
+            resolve(connection);
+          }
+        },
+        data: (_socket, bytes) => connection?.received(bytes),
+        drain: () => connection?.flush(),
+        close: (_socket, error) => {
+          fail(error ?? new Error('it closed the connection'));
+          connection?.ended();
+        },
+        // Also what one of these threw: nobody else would hear of it.
+        error: (_socket, error) => {
+          fail(error);
+          connection?.broken(error);
+        },
+      },
+    }).catch(fail);
+  });
+}
+
+function tlsOf(address: UpstreamAddress) {
+  switch (address.trust) {
+    case 'plain':
+      return {};
+    case 'any-certificate':
+      return { tls: { rejectUnauthorized: false } };
+    default:
+      return { tls: address.trust };
+  }
+}
+
+function unreachable(address: UpstreamAddress, cause: unknown): AgentError {
+  return new AgentError(
+    'KUBERNETES_API',
+    `Cannot reach ${address.hostname}:${address.port}: ${troubleOf(cause)}`,
+    {
+      hint: 'Check that k3s runs: systemctl status k3s',
+      cause,
+    },
+  );
+}

@@ -1,0 +1,134 @@
+/** Connections to the API server and to applications, kept for the next request. */
+import { AgentError } from '../../core/errors.ts';
+import type { Clock } from '../../core/ports.ts';
+import { headRoom } from '../head-room.ts';
+import type { ConnectionOwner, UpstreamConnection } from './connection.ts';
+import { connectUpstream, type UpstreamAddress } from './dial.ts';
+
+/** Connections at once: every watch and every shell has one of its own. */
+export const CONNECTIONS_MAX = 2_500;
+/** Idle ones that are kept. */
+const IDLE_MAX = 64;
+/** An idle one is used again for this long; the API server closes it after 90 s. */
+const IDLE_MS_MAX = 60_000;
+/** How often those that wait for an answer are looked at, while there are connections. */
+const SILENCE_CHECK_MS = 5_000;
+/** Time for TCP and TLS. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
+export interface UpstreamPool {
+  /**
+   * An idle connection at once, or a new one.
+   * @throws AgentError KUBERNETES_API, TOO_MANY_REQUESTS
+   */
+  acquire(address: UpstreamAddress): UpstreamConnection | Promise<UpstreamConnection>;
+  /** One that has carried nothing yet: for what may not be lost, and after an idle one turned out to be dead. */
+  fresh(address: UpstreamAddress): Promise<UpstreamConnection>;
+  connections(): number;
+  close(): void;
+}
+
+interface Idle {
+  readonly connection: UpstreamConnection;
+  readonly address: UpstreamAddress;
+  readonly since: number;
+}
+
+export function upstreamPool(deps: { readonly clock: Clock }): UpstreamPool {
+  const { clock } = deps;
+  const open = new Map<UpstreamConnection, UpstreamAddress>();
+  let connecting = 0;
+  /** The last one used is used first: the others grow old and go. */
+  let idle: Idle[] = [];
+
+  let isChecking = false;
+  const checkSilence = async () => {
+    isChecking = true;
+    while (open.size > 0) {
+      await clock.sleep(SILENCE_CHECK_MS);
+      for (const connection of [...open.keys()]) {
+        connection.checkSilence();
+      }
+    }
+    isChecking = false;
+  };
+
+  const owner: ConnectionOwner = {
+    now: () => clock.monotonic(),
+    headRoom: headRoom(),
+    idle: (connection) => {
+      const address = open.get(connection);
+      if (address === undefined) {
+        connection.close();
+        return;
+      }
+      idle.push({ connection, address, since: clock.monotonic() });
+      if (idle.length > IDLE_MAX) {
+        idle[0]?.connection.close();
+      }
+    },
+    closed: (connection) => {
+      open.delete(connection);
+      idle = idle.filter((each) => each.connection !== connection);
+    },
+  };
+
+  const fresh = async (address: UpstreamAddress): Promise<UpstreamConnection> => {
+    if (open.size + connecting >= CONNECTIONS_MAX) {
+      throw new AgentError(
+        'TOO_MANY_REQUESTS',
+        'The agent has too many connections to Kubernetes',
+        {
+          hint: 'End some watches, shells or port-forwards, then try again',
+          details: { connections_max: CONNECTIONS_MAX },
+        },
+      );
+    }
+    connecting += 1;
+    const deadline = new AbortController();
+    const inTime = new AbortController();
+    const late = clock.sleep(CONNECT_TIMEOUT_MS, inTime.signal).then((whole) => {
+      if (whole) {
+        deadline.abort();
+      }
+    });
+    try {
+      const connection = await connectUpstream(address, owner, deadline.signal);
+      open.set(connection, address);
+      if (!isChecking) {
+        void checkSilence();
+      }
+      return connection;
+    } finally {
+      connecting -= 1;
+      inTime.abort();
+      await late;
+    }
+  };
+
+  return {
+    fresh,
+    acquire: (address) => {
+      const oldest = idle[0];
+      if (oldest !== undefined && clock.monotonic() - oldest.since >= IDLE_MS_MAX) {
+        oldest.connection.close();
+      }
+      const at = idle.findLastIndex((each) => each.address === address);
+      const [found] = at === -1 ? [] : idle.splice(at, 1);
+      if (found === undefined) {
+        return fresh(address);
+      }
+      if (clock.monotonic() - found.since >= IDLE_MS_MAX) {
+        found.connection.close();
+        return fresh(address);
+      }
+      return found.connection;
+    },
+    connections: () => open.size,
+    close: () => {
+      for (const connection of [...open.keys()]) {
+        connection.close();
+      }
+    },
+  };
+}

@@ -1,0 +1,285 @@
+/**
+ * One connection of a client: requests one after the other, each with its answer. Of our own, because
+ * Bun.serve normalises paths and cannot hand over a connection, and node:https costs twice the time
+ * (docs/decisions/0017-own-http-server.md). Whatever could be read in two ways ends the connection.
+ */
+import type { Socket } from 'bun';
+import { releaseBuffer } from '../../core/release-buffer.ts';
+import { troubleOf } from '../../core/trouble.ts';
+import type { ExchangeSink } from '../client/exchange.ts';
+import {
+  encodeResponseHead,
+  HEAD_LIMIT_BYTES,
+  HeadTooLarge,
+  parseRequestHead,
+  type RequestHead,
+} from '../head.ts';
+import { HeadBuffer, type HeadTrouble } from '../head-buffer.ts';
+import type { HeadRoom } from '../head-room.ts';
+import type { ProxyCall } from './call.ts';
+import { Exchange, type ExchangeOwner } from './exchange.ts';
+import { SocketOutput } from './socket-output.ts';
+
+/**
+ * Time for a head of a request, for TLS before the first one, for a body that nobody wants, and for
+ * a client to close its side after ours, ms.
+ */
+const RECEIVE_MS_MAX = 20_000;
+/** An idle connection is kept for this long, ms. */
+const KEEP_ALIVE_MS = 120_000;
+
+const BREAK = '\r\n';
+
+const HEAD_TROUBLES: Readonly<Record<HeadTrouble, string>> = {
+  'too long': `its head is longer than ${HEAD_LIMIT_BYTES} bytes`,
+  'no room': 'its head is large, and so are those of too many others now; try again',
+};
+
+/** Why a request is not looked at any further. */
+export interface Refusal {
+  readonly status: number;
+  /** JSON. */
+  readonly body: string;
+}
+
+export interface ConnectionDeps {
+  /** Monotonic ms. */
+  readonly now: () => number;
+  readonly admit: (head: RequestHead) => Refusal | undefined;
+  /** Tells the sink nothing before it has returned. @throws Error for a request that cannot be read */
+  readonly begin: (head: RequestHead, sink: ExchangeSink) => ProxyCall;
+  readonly malformed: (status: number, message: string) => Refusal;
+  /** Of all connections of the door. */
+  readonly headRoom: HeadRoom;
+  /** It may have become idle. */
+  readonly idle: () => void;
+}
+
+/** What is used of a socket. */
+export type ConnectionSocket = Pick<
+  Socket,
+  'write' | 'shutdown' | 'end' | 'terminate' | 'pause' | 'resume'
+>;
+
+export class Connection implements ExchangeOwner {
+  readonly output: SocketOutput;
+  readonly #deps: ConnectionDeps;
+  readonly #socket: ConnectionSocket;
+  #exchange: Exchange | undefined;
+  readonly #head: HeadBuffer;
+  /** Came while an answer was under way; the socket is paused meanwhile. */
+  #ahead: Buffer | undefined;
+  #isEnding = false;
+  #since: number;
+  /** What must happen in time, if anything must. */
+  #limitMs = RECEIVE_MS_MAX;
+
+  constructor(deps: ConnectionDeps, socket: ConnectionSocket) {
+    this.#deps = deps;
+    this.#socket = socket;
+    this.output = new SocketOutput(socket);
+    this.#head = new HeadBuffer(deps.headRoom);
+    this.#since = deps.now();
+  }
+
+  /** A request is under way, or its answer has not left yet. */
+  get isBusy(): boolean {
+    return this.#exchange !== undefined || this.output.isBlocked;
+  }
+
+  /** Ends it as soon as nothing is under way. */
+  leave(): void {
+    if (this.#exchange === undefined) {
+      this.#end();
+    } else {
+      this.#exchange.leave();
+    }
+  }
+
+  /**
+   * Ends it when something takes too long. Never by breaking it: what has left may not have been
+   * read yet, and would be lost.
+   */
+  checkTime(): void {
+    if (this.output.isBlocked) {
+      this.#within(this.#limitMs); // Who reads slowly has all the time, as during the answer.
+    } else if (this.#deps.now() - this.#since < this.#limitMs) {
+      return;
+    } else if (this.#isEnding) {
+      this.#socket.end();
+    } else {
+      this.#end();
+    }
+  }
+
+  /** Breaks it: what has not been read yet is lost. */
+  destroy(): void {
+    this.#socket.terminate();
+  }
+
+  // --- From the socket ---
+
+  received(bytes: Buffer): void {
+    if (this.#isEnding) {
+      releaseBuffer(bytes); // Whoever sends without end fills no memory.
+      return;
+    }
+    let rest: Buffer | undefined = bytes;
+    try {
+      while (rest !== undefined && rest.length > 0 && !this.#isEnding) {
+        rest = this.#take(rest);
+      }
+    } catch (thrown) {
+      this.#refuseMalformed(thrown instanceof HeadTooLarge ? 431 : 400, troubleOf(thrown));
+    }
+  }
+
+  drained(): void {
+    this.output.drained();
+    if (!this.output.isBlocked) {
+      this.#exchange?.roomAgain();
+      this.#deps.idle();
+    }
+  }
+
+  closed(): void {
+    const cut = this.#exchange;
+    this.#exchange = undefined;
+    this.#isEnding = true;
+    this.#head.release();
+    cut?.abort();
+    this.#deps.idle();
+  }
+
+  // --- From the exchange ---
+
+  pauseReading(): void {
+    this.#socket.pause();
+  }
+
+  resumeReading(): void {
+    if (this.#ahead === undefined) {
+      this.#socket.resume();
+    }
+  }
+
+  answered(): void {
+    this.output.flush();
+    if (this.#exchange?.isOver === true) {
+      this.#next(this.#exchange);
+    } else if (this.#exchange?.isLastOne === true) {
+      this.#end();
+    } else {
+      // The rest of the request is read to its end, so that the next one can be found behind it.
+      this.#within(RECEIVE_MS_MAX);
+      this.resumeReading();
+    }
+  }
+
+  break(): void {
+    this.destroy();
+  }
+
+  /** @returns what has not been taken yet */
+  #take(bytes: Buffer): Buffer | undefined {
+    const exchange = this.#exchange;
+    if (exchange === undefined) {
+      return this.#takeHead(bytes);
+    }
+    if (!exchange.takesBytes) {
+      this.#ahead = this.#ahead === undefined ? bytes : Buffer.concat([this.#ahead, bytes]);
+      this.#socket.pause();
+      return undefined;
+    }
+    const behind = exchange.received(bytes);
+    if (exchange.isOver && this.#exchange === exchange) {
+      this.#next(exchange); // Unless its answer has led there already.
+    }
+    return behind;
+  }
+
+  #takeHead(bytes: Buffer): Buffer | undefined {
+    if (this.#head.isEmpty) {
+      this.#within(RECEIVE_MS_MAX);
+    }
+    const taken = this.#head.take(bytes);
+    if (taken === 'not whole') {
+      return undefined;
+    }
+    if (typeof taken === 'string') {
+      releaseBuffer(bytes);
+      this.#refuseMalformed(431, HEAD_TROUBLES[taken]);
+      return undefined;
+    }
+    // One empty line before a request is to be overlooked (RFC 9112 section 2.2).
+    const start = taken.head.startsWith(BREAK) ? BREAK.length : 0;
+    this.#begin(parseRequestHead(taken.head.slice(start)));
+    return taken.behind;
+  }
+
+  #begin(head: RequestHead): void {
+    const refusal = this.#deps.admit(head);
+    if (refusal !== undefined) {
+      this.#refuse(refusal);
+      return;
+    }
+    const exchange = new Exchange(this, head);
+    const call = this.#deps.begin(head, exchange);
+    this.#exchange = exchange; // From here on it has an answer of its own.
+    this.#within(Number.POSITIVE_INFINITY);
+    exchange.begin(call);
+  }
+
+  #next(done: Exchange): void {
+    this.#exchange = undefined;
+    this.#head.release();
+    if (done.isLastOne) {
+      this.#end();
+    } else {
+      this.#within(KEEP_ALIVE_MS);
+      const ahead = this.#ahead;
+      this.#ahead = undefined;
+      this.#socket.resume();
+      if (ahead !== undefined) {
+        this.received(ahead);
+      }
+    }
+    this.#deps.idle();
+  }
+
+  #refuseMalformed(status: number, why: string): void {
+    if (this.#exchange === undefined) {
+      this.#refuse(this.#deps.malformed(status, `A request cannot be read: ${why}`));
+    } else {
+      this.destroy(); // The answer may have begun.
+    }
+  }
+
+  /** Nothing that comes behind it is read. */
+  #refuse({ status, body }: Refusal): void {
+    const headers = [
+      ['Content-Type', 'application/json'],
+      ['Content-Length', String(Buffer.byteLength(body))],
+      ['Connection', 'close'],
+    ] as const;
+    this.output.write(encodeResponseHead({ status, reason: 'Refused', headers }));
+    this.output.write(Buffer.from(body));
+    this.#end();
+  }
+
+  /** What still comes is read and dropped: unread bytes would make the system break the connection. */
+  #end(): void {
+    this.#isEnding = true;
+    this.#exchange = undefined; // Its answer is whole.
+    this.#head.release();
+    this.#ahead = undefined;
+    this.#within(RECEIVE_MS_MAX);
+    this.#socket.resume();
+    this.output.end();
+  }
+
+  #within(limitMs: number): void {
+    this.#since = this.#deps.now();
+    this.#limitMs = limitMs;
+  }
+}

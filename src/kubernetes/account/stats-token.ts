@@ -1,0 +1,44 @@
+import type { Clock } from '../../core/ports.ts';
+import type { KubernetesClient } from '../api/client.ts';
+import { isDue } from './token-renewal.ts';
+import { requestToken, type TokenAccount } from './token-request.ts';
+
+/** Short: every kubelet sees it, and root on a worker can use what a kubelet sees. */
+const LIFE_SECONDS = 3_600;
+
+/** A token for kubelets, of an account that may read figures of nodes and nothing else. */
+export interface StatsToken {
+  /** Minted when it is needed, and anew at half its life. @throws AgentError KUBERNETES_API */
+  current(signal: AbortSignal): Promise<string>;
+  /** A kubelet does not take it any more. */
+  forget(): void;
+}
+
+export function statsToken(
+  deps: { readonly clock: Clock; readonly client: KubernetesClient },
+  account: TokenAccount,
+): StatsToken {
+  let known: Promise<string> | undefined;
+  const minted = (signal: AbortSignal) => {
+    const token = requestToken(deps.client, account, LIFE_SECONDS, signal);
+    known = token;
+    token.catch(() => {
+      known = known === token ? undefined : known; // Whoever asked hears of it.
+    });
+    return token;
+  };
+  return {
+    current: async (signal) => {
+      const before = known;
+      const token = await before;
+      if (token !== undefined && !isDue(deps.clock, token)) {
+        return token;
+      }
+      // Who asks at the same time shares the new one.
+      return await (known === before || known === undefined ? minted(signal) : known);
+    },
+    forget: () => {
+      known = undefined;
+    },
+  };
+}

@@ -1,0 +1,27 @@
+import type { AuthenticationV1TokenRequest } from '@kubernetes/client-node';
+import type { KubernetesClient } from '../api/client.ts';
+
+export interface TokenAccount {
+  readonly namespace: string;
+  readonly serviceAccount: string;
+}
+
+/**
+ * A new token of a ServiceAccount (kubernetes.io, "TokenRequest").
+ * @throws AgentError KUBERNETES_API
+ */
+export async function requestToken(
+  client: KubernetesClient,
+  { namespace, serviceAccount }: TokenAccount,
+  lifeSeconds: number,
+  signal: AbortSignal,
+): Promise<string> {
+  const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${serviceAccount}/token`;
+  const request: AuthenticationV1TokenRequest = {
+    apiVersion: 'authentication.k8s.io/v1',
+    kind: 'TokenRequest',
+    spec: { audiences: [], expirationSeconds: lifeSeconds },
+  };
+  const answer = await client.create(path, request, signal);
+  return answer.status?.token ?? '';
+}

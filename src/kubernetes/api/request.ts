@@ -1,0 +1,116 @@
+/** One request to the API server: who asks, how long it may take, and what a refusal says. */
+import type { V1Status } from '@kubernetes/client-node';
+import { AgentError } from '../../core/errors.ts';
+import type { Http } from '../../core/ports.ts';
+import { troubleOf } from '../../core/trouble.ts';
+import type { KubernetesCredentials } from './credentials.ts';
+
+export type Query = Readonly<Record<string, string | number | boolean>>;
+
+export interface ApiDeps {
+  readonly http: Http;
+  readonly credentials: KubernetesCredentials;
+}
+
+export interface ApiRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query?: Query;
+  readonly body?: unknown;
+  readonly contentType?: string;
+  readonly signal: AbortSignal;
+  /** Undefined for a watch: no end but the signal. */
+  readonly timeoutMs: number | undefined;
+}
+
+/**
+ * Resolves with the head of an answer that is no refusal.
+ * @throws AgentError NOT_FOUND, KUBERNETES_API, TIMEOUT, INTERRUPTED: see `KubernetesClient`
+ */
+export async function sendToApi(deps: ApiDeps, request: ApiRequest): Promise<Response> {
+  const first = await attempt(deps, request);
+  if (first.status !== 401) {
+    return checked(request, first);
+  }
+  // The token may have been renewed, or minted anew by root: look once more.
+  await first.body?.cancel();
+  deps.credentials.reload();
+  return checked(request, await attempt(deps, request));
+}
+
+async function attempt(deps: ApiDeps, request: ApiRequest): Promise<Response> {
+  const { server, ca, token } = await deps.credentials.current();
+  const url = new URL(request.path, server);
+  for (const [name, value] of Object.entries(request.query ?? {})) {
+    url.searchParams.set(name, String(value));
+  }
+  const deadline =
+    request.timeoutMs === undefined
+      ? request.signal
+      : AbortSignal.any([request.signal, AbortSignal.timeout(request.timeoutMs)]);
+  try {
+    return await deps.http(url.href, {
+      method: request.method,
+      headers: {
+        authorization: `Bearer ${token}`,
+        accept: 'application/json',
+        // The API server is near: packing would only cost both of us time.
+        'accept-encoding': 'identity',
+        ...(request.body === undefined
+          ? {}
+          : { 'content-type': request.contentType ?? 'application/json' }),
+      },
+      ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
+      tls: { ca },
+      signal: deadline,
+      timeout: false,
+      redirect: 'error',
+    });
+  } catch (thrown) {
+    if (request.signal.aborted) {
+      throw new AgentError('INTERRUPTED', `The request for ${request.path} was interrupted`);
+    }
+    if (deadline.aborted) {
+      throw new AgentError('TIMEOUT', `Kubernetes did not answer ${request.path} in time`, {
+        hint: 'Look at the load of the machine and at: journalctl -u k3s',
+      });
+    }
+    throw new AgentError('KUBERNETES_API', `Cannot reach Kubernetes: ${troubleOf(thrown)}`, {
+      hint: 'Check that k3s runs: systemctl status k3s',
+      cause: thrown,
+    });
+  }
+}
+
+async function checked(request: ApiRequest, response: Response): Promise<Response> {
+  if (response.ok) {
+    return response;
+  }
+  const status = await readStatus(response);
+  const reason = status.reason ?? 'Unknown';
+  const text = `Kubernetes refused ${request.method} ${request.path}: ${status.message ?? reason}`;
+  throw new AgentError(response.status === 404 ? 'NOT_FOUND' : 'KUBERNETES_API', text, {
+    hint:
+      response.status === 403
+        ? "The agent's account lacks this permission: kubectl describe clusterrole pipeops-agent"
+        : 'Check the object named and: journalctl -u k3s',
+    details: { status: response.status, reason, ...causesOf(status) },
+  });
+}
+
+/** What exactly stands against it: of an eviction, the disruption budget. */
+function causesOf(status: V1Status): { readonly causes?: readonly string[] } {
+  const causes = (status.details?.causes ?? []).flatMap(({ message }) => message ?? []);
+  return causes.length === 0 ? {} : { causes };
+}
+
+/** An error answer is a Status object; what stands before the API server may say anything. */
+async function readStatus(response: Response): Promise<V1Status> {
+  const unknown = { reason: `HTTP ${response.status}` };
+  try {
+    const answer = (await response.json()) as V1Status | null;
+    return answer?.kind === 'Status' ? answer : unknown;
+  } catch {
+    return unknown;
+  }
+}

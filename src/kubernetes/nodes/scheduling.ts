@@ -1,0 +1,43 @@
+import type { V1Node } from '@kubernetes/client-node';
+import type { CommandContext } from '../../commands/engine/handler.ts';
+
+/**
+ * Lets a node take new pods, or not. Safe to repeat.
+ * @throws AgentError NOT_FOUND
+ */
+export async function setSchedulable(
+  context: Pick<CommandContext, 'kubernetes' | 'signal'>,
+  node: string,
+  schedulable: boolean,
+): Promise<void> {
+  if ((await takesPods(context, node)) !== schedulable) {
+    const patch = { spec: { unschedulable: schedulable ? null : true } };
+    await context.kubernetes.patch<V1Node>(pathOf(node), patch, context.signal);
+  }
+}
+
+/** @throws AgentError NOT_FOUND */
+export async function takesPods(
+  { kubernetes, signal }: Pick<CommandContext, 'kubernetes' | 'signal'>,
+  node: string,
+): Promise<boolean> {
+  return isSchedulable(await kubernetes.get<V1Node>(pathOf(node), signal));
+}
+
+function pathOf(node: string): string {
+  return `/api/v1/nodes/${node}`;
+}
+
+function isSchedulable(node: V1Node): boolean {
+  return node.spec?.unschedulable !== true;
+}
+
+/** What to add when no node takes pods: evicted ones wait until one does. Empty otherwise. */
+export async function noNodeLeft(
+  context: Pick<CommandContext, 'kubernetes' | 'signal'>,
+): Promise<string> {
+  const { items } = await context.kubernetes.page<V1Node>('/api/v1/nodes', {}, context.signal);
+  return items.some(isSchedulable)
+    ? ''
+    : 'No other node takes pods: new and evicted ones wait until a node is uncordoned or joins.\n';
+}

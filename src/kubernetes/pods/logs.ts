@@ -1,0 +1,72 @@
+import type { V1Pod } from '@kubernetes/client-node';
+import { AgentError } from '../../core/errors.ts';
+import { type CutText, middleCut } from '../../core/text/middle-cut.ts';
+import type { KubernetesClient } from '../api/client.ts';
+import { hasPreviousRun, notRunningReason, podName } from './target.ts';
+
+/** What the kubelet answers, with 200, for a run whose files it has removed (GetKubeletContainerLogs). */
+const LOG_IS_GONE = /^unable to retrieve container logs for \S+:\/\/\S+$/;
+
+export interface LogRequest {
+  readonly container: string;
+  /** The newest ones. */
+  readonly lines: number;
+  readonly sinceSeconds: number | undefined;
+  /** Of the run before the last restart. */
+  readonly previous: boolean;
+  /** More is cut in the middle. */
+  readonly limitBytes: number;
+}
+
+/**
+ * What a container has written. Never held as a whole: lines have no limit.
+ * @throws AgentError NOT_FOUND when there was no such run or its log is gone; NOT_RUNNING with the reason when
+ * the container has not started yet; those of the client
+ */
+export async function readPodLogs(
+  client: KubernetesClient,
+  pod: V1Pod,
+  request: LogRequest,
+  signal: AbortSignal,
+): Promise<CutText> {
+  const { container } = request;
+  if (request.previous && !hasPreviousRun(pod, container)) {
+    throw new AgentError('NOT_FOUND', `Container "${container}" has no previous run`, {
+      hint: 'It has not been restarted since its pod was made: ask without "previous"',
+    });
+  }
+  const path = `/api/v1/namespaces/${pod.metadata?.namespace}/pods/${podName(pod)}/log`;
+  const query = {
+    container,
+    tailLines: request.lines,
+    ...(request.sinceSeconds === undefined ? {} : { sinceSeconds: request.sinceSeconds }),
+    ...(request.previous ? { previous: true } : {}),
+  };
+  const text = middleCut(request.limitBytes);
+  try {
+    for await (const bytes of client.bytes(path, query, signal)) {
+      text.add(bytes);
+    }
+  } catch (thrown) {
+    throw explained(pod, container, thrown);
+  }
+  const result = text.result();
+  if (LOG_IS_GONE.test(result.text)) {
+    throw new AgentError('NOT_FOUND', `The log of container "${container}" has been removed`, {
+      hint: 'Kubernetes keeps the log of one run before; ask again when it has been restarted',
+    });
+  }
+  return result;
+}
+
+/** A container that never ran has no log: 400, with less of the reason than its pod knows. */
+function explained(pod: V1Pod, container: string, thrown: unknown): unknown {
+  const isBadRequest = thrown instanceof AgentError && thrown.details?.['status'] === 400;
+  const reason = notRunningReason(pod, container);
+  return isBadRequest && reason !== undefined
+    ? new AgentError('NOT_RUNNING', `Container "${container}" has no log yet: ${reason}`, {
+        hint: 'Correct what the reason names, or wait until it has started',
+        cause: thrown,
+      })
+    : thrown;
+}

@@ -1,0 +1,174 @@
+/** What the daemon reads beside its configuration, looked at as the daemon will. */
+import { dirname, join } from 'node:path';
+import type { CliContext } from '../cli/definition/context.ts';
+import { CONFIG_PATH, type Config } from '../config/schema.ts';
+import { readCaFile } from '../control-plane/credentials/ca-file.ts';
+import { AgentError } from '../core/errors.ts';
+import {
+  AGENT_USER,
+  CONTROL_PLANE_TOKEN_FILE,
+  KUBECONFIG_FILE,
+  PROXY_CREDENTIALS_FILE,
+} from '../core/places.ts';
+import { unreadableForAgent } from '../host/agent/readable.ts';
+import { readPolicyFile } from '../policy/read-file.ts';
+import { parseKubeconfig } from '../protocol/files/kubeconfig.ts';
+import { parseControlPlaneToken } from '../protocol/secrets/control-plane-token.ts';
+
+const TIMEOUT_MS = 10_000;
+/** As much of a secret as is looked at; the daemon reads no more of a token, and less of the other. */
+const SECRET_LIMIT_BYTES = 16 * 1024;
+/** Longest `user:password` of a proxy that the daemon reads, bytes. */
+const PROXY_CREDENTIALS_LIMIT_BYTES = 1024;
+export interface FilesChecked {
+  readonly problems: readonly string[];
+  /** What could not be looked at; empty for root. */
+  readonly unchecked: readonly string[];
+}
+
+/** What is known of the settings, although they may have problems of their own. */
+export interface KnownSettings {
+  readonly caFile: string | undefined;
+  readonly role: Config['agent']['role'];
+}
+
+/** Every problem of the files that the daemon reads, by the name of what names the file. */
+export async function checkDaemonFiles(
+  context: CliContext,
+  { caFile, role }: KnownSettings,
+  configPath: string,
+): Promise<FilesChecked> {
+  const policyPath = join(dirname(configPath), 'policy.yaml');
+  const isInstalled = configPath === CONFIG_PATH;
+  const problems = [
+    ...(caFile === undefined ? [] : await caProblems(context, caFile)),
+    ...(await policyProblems(context, policyPath)),
+    // A draft somewhere else need not be the daemon's; what it names must be.
+    ...(isInstalled ? await unreadable(context, [configPath, policyPath]) : []),
+  ];
+  if (!isInstalled || !(await hasAccount(context))) {
+    return { problems, unchecked: [] };
+  }
+  problems.push(...(role === 'server' ? await kubeconfigProblems(context) : []));
+  if (context.uid !== 0) {
+    return { problems, unchecked: [CONTROL_PLANE_TOKEN_FILE, PROXY_CREDENTIALS_FILE] };
+  }
+  problems.push(
+    ...(await secretProblems(context, CONTROL_PLANE_TOKEN_FILE, tokenProblem)),
+    ...(await secretProblems(context, PROXY_CREDENTIALS_FILE, proxyCredentialsProblem)),
+  );
+  return { problems, unchecked: [] };
+}
+
+async function hasAccount({ files }: CliContext): Promise<boolean> {
+  const passwd = (await files.readText('/etc/passwd')) ?? '';
+  return passwd.split('\n').some((line) => line.startsWith(`${AGENT_USER}:`));
+}
+
+async function caProblems(context: CliContext, path: string): Promise<readonly string[]> {
+  const file = await readCaFile(context.files, path);
+  const hidden = await unreadableForAgent(context, path);
+  return ['problem' in file ? file.problem : undefined, hidden]
+    .filter((problem) => problem !== undefined)
+    .map((problem) => `control_plane.ca_file: ${problem}`);
+}
+
+async function policyProblems(context: CliContext, path: string): Promise<readonly string[]> {
+  const found = await problemsOf(() => readPolicyFile(context, path));
+  return found.map((problem) => `policy.yaml: ${problem}`);
+}
+
+async function kubeconfigProblems(context: CliContext): Promise<readonly string[]> {
+  if ((await context.files.stat(KUBECONFIG_FILE)) === undefined) {
+    return [`kubeconfig: there is no ${KUBECONFIG_FILE}; "pipeops-agent install" writes it`];
+  }
+  if (context.uid !== 0) {
+    return []; // It is for the daemon alone.
+  }
+  const text = await context.files.readText(KUBECONFIG_FILE);
+  return [
+    ...(text !== undefined && parseKubeconfig(text) === undefined
+      ? [
+          `kubeconfig: ${KUBECONFIG_FILE} is none of the agent; "pipeops-agent install" writes it again`,
+        ]
+      : []),
+    ...(await unreadable(context, [KUBECONFIG_FILE])),
+  ];
+}
+
+/** Of the files that are there, those that the daemon may not read. */
+async function unreadable(
+  context: CliContext,
+  paths: readonly string[],
+): Promise<readonly string[]> {
+  const problems: string[] = [];
+  for (const path of paths) {
+    const isThere = (await context.files.stat(path)) !== undefined;
+    const problem = isThere ? await unreadableForAgent(context, path) : undefined;
+    problems.push(...(problem === undefined ? [] : [problem]));
+  }
+  return problems;
+}
+
+/**
+ * A secret in the daemon's own directory, where root opens nothing by name: its user reads it. A file
+ * that is not there is no problem: no token means standalone.
+ */
+async function secretProblems(
+  context: CliContext,
+  path: string,
+  problemOf: (text: string) => string | undefined,
+): Promise<readonly string[]> {
+  const script = `test -e "$1" || exit 0; head -c ${SECRET_LIMIT_BYTES + 1} "$1"`;
+  const { exitCode, stdout } = await asDaemon(context, script, path);
+  if (exitCode !== 0) {
+    return [`the agent, user ${AGENT_USER}, may not read ${path}`];
+  }
+  const problem = problemOf(stdout);
+  return problem === undefined ? [] : [`${path}: ${problem}`];
+}
+
+function tokenProblem(text: string): string | undefined {
+  try {
+    parseControlPlaneToken(text);
+    return undefined;
+  } catch (thrown) {
+    if (thrown instanceof AgentError) {
+      return thrown.message;
+    }
+    throw thrown;
+  }
+}
+
+/** Never with what stands in it. */
+function proxyCredentialsProblem(text: string): string | undefined {
+  const credentials = text.trim();
+  if (credentials === '') {
+    return undefined;
+  }
+  if (Buffer.byteLength(text) > PROXY_CREDENTIALS_LIMIT_BYTES) {
+    return `it is longer than ${PROXY_CREDENTIALS_LIMIT_BYTES} bytes`;
+  }
+  return /^[^:\s][^:\r\n]*:[^\r\n]*$/.test(credentials)
+    ? undefined
+    : 'it is not user:password on one line';
+}
+
+function asDaemon(context: CliContext, script: string, path: string) {
+  const shell = ['sh', '-c', script, 'sh', path];
+  return context.exec.run(['runuser', '-u', AGENT_USER, '--', ...shell], { timeoutMs: TIMEOUT_MS });
+}
+
+/** The problems that a reader names one by one, else its words. */
+async function problemsOf(read: () => Promise<unknown>): Promise<readonly string[]> {
+  try {
+    await read();
+    return [];
+  } catch (thrown) {
+    if (thrown instanceof AgentError) {
+      const listed = thrown.details?.['problems'];
+      return Array.isArray(listed) ? listed.map(String) : [thrown.message];
+    }
+    throw thrown;
+  }
+}

@@ -1,0 +1,30 @@
+import type { KubernetesAccount } from '../host/agent/kubeconfig.ts';
+import {
+  AGENT_LABELS,
+  AGENT_NAMESPACE,
+  AGENT_SERVICE_ACCOUNT,
+  accountManifest,
+  TOKENS_OF,
+} from '../kubernetes/account/rbac.ts';
+import { TOKEN_LIFE_SECONDS } from '../kubernetes/account/token-renewal.ts';
+import { admissionManifests } from '../policy/admission/manifests.ts';
+import { effectivePolicy } from '../policy/effective.ts';
+import type { PolicyFile } from '../protocol/files/policy.ts';
+
+/** The agent's own account in Kubernetes, as the steps on the host set it up. */
+export const KUBERNETES_ACCOUNT: KubernetesAccount = {
+  namespace: AGENT_NAMESPACE,
+  serviceAccount: AGENT_SERVICE_ACCOUNT,
+  tokenLifeSeconds: TOKEN_LIFE_SECONDS,
+};
+
+/** That account with what the policy lets it do: what `kubectl apply -f -` takes. */
+export function permissionsManifest(policy: PolicyFile): string {
+  const effective = effectivePolicy(policy);
+  const account = {
+    name: AGENT_SERVICE_ACCOUNT,
+    ...KUBERNETES_ACCOUNT,
+    tokensOf: TOKENS_OF,
+  };
+  return accountManifest(effective.grants, admissionManifests(account, effective, AGENT_LABELS));
+}

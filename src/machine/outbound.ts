@@ -1,0 +1,61 @@
+/** The way out of this machine, as the settings and the environment describe it. */
+
+import type { CliContext } from '../cli/definition/context.ts';
+import type { Config } from '../config/schema.ts';
+import { readCaFile } from '../control-plane/credentials/ca-file.ts';
+import { AgentError } from '../core/errors.ts';
+import type { Network } from '../core/ports.ts';
+import { credentialsOf, type ProxySettings } from '../core/proxy-settings.ts';
+
+/** `user:password` of HTTPS_PROXY: not part of the settings. */
+export function proxyPassword({ env }: Pick<CliContext, 'env'>): string {
+  return credentialsOf(env['HTTPS_PROXY'] ?? env['https_proxy'] ?? '');
+}
+
+export function proxySettings(context: Pick<CliContext, 'env'>, config: Config): ProxySettings {
+  return {
+    url: config.control_plane.proxy ?? '',
+    credentials: proxyPassword(context),
+    noProxy: config.control_plane.no_proxy ?? '',
+  };
+}
+
+/**
+ * The certificates (PEM) that `--ca-file` names.
+ * @throws AgentError CONFIG_INVALID when there are none
+ */
+export async function readCa(context: CliContext, config: Config): Promise<string | undefined> {
+  const path = config.control_plane.ca_file;
+  if (path === undefined) {
+    return undefined;
+  }
+  const file = await readCaFile(context.files, path);
+  if ('problem' in file) {
+    throw new AgentError('CONFIG_INVALID', `Cannot use --ca-file: ${file.problem}`, {
+      hint: 'Correct --ca-file (PIPEOPS_CA_FILE)',
+    });
+  }
+  return file.pem;
+}
+
+/** How k3s is fetched. */
+export interface Downloads {
+  readonly network: Network;
+  /** PEM of all that is trusted; undefined: the system's authorities. */
+  readonly authorities: string | undefined;
+}
+
+/**
+ * Downloads trust the authority of `--ca-file` beside the usual ones: a mirror may have a
+ * certificate of either.
+ */
+export async function openDownloads(
+  context: CliContext,
+  config: Config,
+  ca: string | undefined,
+): Promise<Downloads> {
+  const authorities =
+    ca === undefined ? undefined : [...(await context.authorities()), ca].join('\n');
+  const proxy = proxySettings(context, config);
+  return { network: await context.network({ ca: authorities, proxy }), authorities };
+}

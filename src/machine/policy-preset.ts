@@ -1,0 +1,18 @@
+import { AgentError } from '../core/errors.ts';
+import { didYouMean } from '../core/text/did-you-mean.ts';
+import { POLICY_PRESETS, PolicyFile } from '../protocol/files/policy.ts';
+
+/** @throws AgentError USAGE with a suggestion */
+export function policyOfPreset(name: string): PolicyFile {
+  const preset = POLICY_PRESETS.find((each) => each === name);
+  if (preset === undefined) {
+    const suggestion = didYouMean(name, POLICY_PRESETS);
+    throw new AgentError('USAGE', `There is no preset "${name}"`, {
+      hint:
+        suggestion === undefined
+          ? `Use one of: ${POLICY_PRESETS.join(', ')}`
+          : `Did you mean "${suggestion}"? There are: ${POLICY_PRESETS.join(', ')}`,
+    });
+  }
+  return PolicyFile.parse({ preset });
+}

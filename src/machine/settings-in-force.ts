@@ -1,0 +1,195 @@
+/** What of the settings is a fact on this machine, and what is only written down or wished for. */
+
+import type { CliContext } from '../cli/definition/context.ts';
+import { describeSettings, type Setting, settingValues } from '../config/describe.ts';
+import type { LoadedConfig, Source } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { AgentError } from '../core/errors.ts';
+import { UNIT_FILE } from '../core/places.ts';
+import { readK3sConfig, settingsOfK3sConfig } from '../host/k3s/config.ts';
+import { installedK3sVersion } from '../host/k3s/program.ts';
+import { isK3sRestartDue } from '../host/k3s/restart.ts';
+import { askSettings } from './ask-daemon.ts';
+import { loadEffectiveConfig } from './effective-config.ts';
+
+type Values = Readonly<Record<string, unknown>>;
+
+/** Not known is undefined: nobody could be asked, or only root can. */
+interface Facts {
+  /** What the running daemon was started with. */
+  readonly daemon: Values | undefined;
+  /** Why that is not known. */
+  readonly daemonSilence: string;
+  /** Whether there is one, running or not. */
+  readonly isInstalled: boolean;
+  /** What the daemon would be started with: neither flags nor variables of this command. */
+  readonly file: Values | undefined;
+  /** What k3s was told when it was set up. */
+  readonly k3s: Values | undefined;
+  readonly k3sSilence: string | null;
+  readonly k3sVersion: string | undefined;
+  /** k3s was told, and has not started again since. */
+  readonly k3sRestartDue: boolean;
+}
+
+export interface SettingRow {
+  readonly setting: string;
+  readonly value: unknown;
+  readonly source: Source;
+  /** null: it cannot be told, or is used only while something is set up. */
+  readonly in_force: boolean | null;
+  /** What is so instead, or when it will be; null when there is nothing to say. */
+  readonly note: string | null;
+}
+
+/** Every setting with what is in force. Asks the daemon and k3s, and says so where it cannot. */
+export async function settingRows(
+  context: CliContext,
+  flags: Readonly<Record<string, string | boolean>>,
+  { config, sources }: LoadedConfig,
+): Promise<readonly SettingRow[]> {
+  const facts = await findFacts(context, flags);
+  const values = settingValues(config);
+  return describeSettings().map((setting): SettingRow => {
+    const { path } = setting;
+    const row = { setting: path, value: values[path] ?? null, source: sources[path] ?? 'default' };
+    const unused = isUnused(setting, config);
+    return { ...row, ...(unused ? ofServersOnly(row) : standing(row, facts)) };
+  });
+}
+
+/** A worker has no session and no name of a cluster: its server has. */
+function isUnused({ meta }: Setting, { agent }: Config): boolean {
+  return agent.role === 'node' && meta.serverOnly === true;
+}
+
+type Row = Pick<SettingRow, 'setting' | 'value' | 'source'>;
+type Standing = Pick<SettingRow, 'in_force' | 'note'>;
+
+function ofServersOnly({ source, value }: Row): Standing & Pick<SettingRow, 'value'> {
+  const isDefault = source === 'default';
+  return {
+    value: isDefault ? null : value,
+    in_force: isDefault ? null : false,
+    note: 'of servers only; this machine is a worker',
+  };
+}
+
+function standing(row: Row, facts: Facts): Standing {
+  switch (row.setting) {
+    case 'k3s.version':
+      return ofVersion(row, facts);
+    case 'k3s.mirror':
+      return { in_force: null, note: row.value === null ? null : 'used while k3s is installed' };
+    default:
+      return row.setting.startsWith('k3s.') ? ofK3s(row, facts) : ofDaemon(row, facts);
+  }
+}
+
+function ofVersion({ value }: Row, { k3sVersion }: Facts): Standing {
+  if (k3sVersion === undefined) {
+    return { in_force: null, note: 'k3s is not installed' };
+  }
+  const isSo = value === null || value === k3sVersion;
+  return { in_force: isSo, note: `${isSo ? '' : 'not in force; '}installed: ${k3sVersion}` };
+}
+
+function ofK3s(row: Row, facts: Facts): Standing {
+  const { k3s, k3sSilence, k3sRestartDue } = facts;
+  if (k3s === undefined) {
+    return { in_force: null, note: k3sSilence };
+  }
+  const told = k3s[row.setting] ?? null;
+  if (!same(row.value, told)) {
+    return { in_force: false, note: `not in force: k3s was told ${shown(told)}${wish(row)}` };
+  }
+  return k3sRestartDue
+    ? { in_force: false, note: 'when k3s starts again: sudo pipeops-agent install' }
+    : { in_force: true, note: null };
+}
+
+function ofDaemon(row: Row, facts: Facts): Standing {
+  const { daemon, daemonSilence, file, isInstalled } = facts;
+  const isWritten = file === undefined || same(row.value, file[row.setting] ?? null);
+  if (daemon === undefined) {
+    return isWritten || !isInstalled
+      ? { in_force: null, note: daemonSilence }
+      : { in_force: false, note: `the agent would not start with it${wish(row)}` };
+  }
+  const used = daemon[row.setting] ?? null;
+  // What is left empty is made by the agent, or taken from the machine.
+  if (same(row.value, used)) {
+    return { in_force: true, note: null };
+  }
+  return {
+    in_force: false,
+    note: isWritten
+      ? `after the next start: sudo systemctl restart pipeops-agent; now ${shown(used)}`
+      : `not in force: the agent runs with ${shown(used)}${wish(row)}`,
+  };
+}
+
+/** A flag or a variable of "config show" changes nothing. */
+function wish({ source }: Row): string {
+  return source === 'flag' || source === 'env' ? '; to set it, give it to "install" or "join"' : '';
+}
+
+function same(a: unknown, b: unknown): boolean {
+  const sorted = (value: unknown) => (Array.isArray(value) ? value.map(String).sort() : value);
+  return Bun.deepEquals(sorted(a), sorted(b));
+}
+
+function shown(value: unknown): string {
+  return value === null || (Array.isArray(value) && value.length === 0)
+    ? 'nothing'
+    : JSON.stringify(value);
+}
+
+async function findFacts(
+  context: CliContext,
+  flags: Readonly<Record<string, string | boolean>>,
+): Promise<Facts> {
+  const [daemon, unit, k3s, k3sVersion, k3sRestartDue, file] = await Promise.all([
+    ifKnown(async () => (await askSettings(context))?.settings),
+    ifKnown(() => context.files.stat(UNIT_FILE)),
+    ifKnown(() => readK3sConfig(context)),
+    ifKnown(() => installedK3sVersion(context)),
+    ifKnown(() => isK3sRestartDue(context)),
+    ifKnown(() => loadEffectiveConfig({ ...context, env: {} }, configFlag(flags))),
+  ]);
+  return {
+    daemon: daemon.value,
+    daemonSilence: daemon.why ?? 'not known: the agent is of an older version',
+    isInstalled: unit.value !== undefined,
+    file: file.value === undefined ? undefined : settingValues(file.value.config),
+    k3s: k3s.value === undefined ? undefined : settingsOfK3sConfig(k3s.value),
+    k3sSilence: k3s.why ?? null,
+    k3sVersion: k3sVersion.value,
+    k3sRestartDue: k3sRestartDue.value === true,
+  };
+}
+
+function configFlag(flags: Readonly<Record<string, string | boolean>>) {
+  const path = flags['config'];
+  return path === undefined ? {} : { config: path };
+}
+
+interface Known<T> {
+  readonly value: T | undefined;
+  /** Why it is not known. */
+  readonly why: string | undefined;
+}
+
+/** This is shown to anybody, on any machine: what cannot be asked is said to be unknown. */
+async function ifKnown<T>(ask: () => Promise<T | undefined>): Promise<Known<T>> {
+  try {
+    return { value: await ask(), why: undefined };
+  } catch (thrown) {
+    if (thrown instanceof AgentError) {
+      const needsRoot = thrown.code === 'NOT_ROOT' || thrown.code === 'FILE_ACCESS';
+      const why = needsRoot ? 'sudo shows whether it is in force' : thrown.message;
+      return { value: undefined, why };
+    }
+    throw thrown;
+  }
+}

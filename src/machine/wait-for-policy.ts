@@ -1,0 +1,62 @@
+import type { CliContext } from '../cli/definition/context.ts';
+import { AgentError, type ErrorCode, expectedError, isErrorCode } from '../core/errors.ts';
+import { UNIT_NAME } from '../core/places.ts';
+import { isStartedOrStarting } from '../host/engine/systemctl.ts';
+import type { Reason } from '../protocol/local-api.ts';
+import { askPolicy } from './ask-daemon.ts';
+
+/** A daemon that runs answers at once; one that starts, within seconds. The last question may take 10 s more. */
+export const POLICY_TIMEOUT_MS = 15_000;
+const POLL_INTERVAL_MS = 250;
+
+/** `soon`: the daemon is of an older version, and reads the file by itself. */
+export type PolicyTakenUp = 'now' | 'soon' | 'at its start';
+
+/**
+ * Has the running daemon take up the policy file that was just written, and waits until it has.
+ * @throws AgentError DAEMON_UNREACHABLE when it runs and gives no answer in time; INTERRUPTED; and
+ *   what the daemon says where it cannot use the file: POLICY_INVALID, FILE_ACCESS
+ */
+export async function waitForPolicy(context: CliContext): Promise<PolicyTakenUp> {
+  const endsAt = context.clock.monotonic() + POLICY_TIMEOUT_MS;
+  for (;;) {
+    const answer = await askPolicy(context).catch(expectedError);
+    if (answer === undefined) {
+      return 'soon';
+    }
+    if (!(answer instanceof AgentError)) {
+      if (answer.problem !== null) {
+        throw refusedFile(answer.problem);
+      }
+      return 'now';
+    }
+    // Asked only now: a daemon that starts after the question has read the new file.
+    if (!context.signal.aborted && !(await isStartedOrStarting(context, UNIT_NAME))) {
+      return 'at its start';
+    }
+    if (context.clock.monotonic() > endsAt) {
+      throw new AgentError(
+        answer.code,
+        `The policy is written, but the agent does not say that it is in force: ${answer.message}`,
+        {
+          hint: 'See how it is: systemctl status pipeops-agent. Then run the same again',
+          cause: answer,
+        },
+      );
+    }
+    if (!(await context.clock.sleep(POLL_INTERVAL_MS, context.signal))) {
+      throw new AgentError('INTERRUPTED', 'Interrupted while waiting for the agent', {
+        hint: 'The policy is written, and the agent takes it up by itself within seconds',
+      });
+    }
+  }
+}
+
+function refusedFile({ code, message, hint }: Reason): AgentError {
+  const known: ErrorCode = isErrorCode(code) ? code : 'POLICY_INVALID';
+  return new AgentError(
+    known,
+    `The policy is written, but the agent cannot use it and refuses everything: ${message}`,
+    hint === undefined ? {} : { hint },
+  );
+}

@@ -1,0 +1,35 @@
+import type { Socket } from 'node:net';
+import { troubleOf } from '../../core/trouble.ts';
+import type { ByteStream } from './byte-stream.ts';
+import { dialSocket, type SocketDialerOptions } from './socket-dialer.ts';
+
+/** As `dialSocket`, as a stream. */
+export async function dialNodeStream(
+  address: URL,
+  options: SocketDialerOptions,
+): Promise<ByteStream> {
+  return streamOf(await dialSocket(address, options));
+}
+
+function streamOf(socket: Socket): ByteStream {
+  return {
+    start: (handlers) => {
+      let failure = '';
+      socket.on('data', (chunk: Buffer) => handlers.data(chunk));
+      socket.on('error', (error) => {
+        failure = troubleOf(error);
+      });
+      socket.on('close', () => handlers.closed(failure));
+    },
+    write: (bytes) => {
+      socket.write(Buffer.from(bytes));
+    },
+    unsentBytes: () => socket.writableLength,
+    end: () => {
+      socket.end();
+    },
+    destroy: () => {
+      socket.destroy();
+    },
+  };
+}

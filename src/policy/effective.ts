@@ -1,0 +1,148 @@
+import type {
+  PolicyCommand,
+  PolicyFile,
+  PolicyPreset,
+  PolicyResource,
+} from '../protocol/files/policy.ts';
+import { POLICY_COMMANDS } from '../protocol/files/policy.ts';
+import {
+  CHANGE_GRANTS,
+  COMMAND_GRANTS,
+  type Grant,
+  READ_GRANTS,
+  READ_VERBS,
+  SWITCH_GRANTS,
+  SWITCHES,
+  type Switch,
+  WRITE_VERBS,
+} from './grants.ts';
+import type { PodSecurityLevel } from './pod-security/rules.ts';
+
+export interface Preset {
+  readonly summary: string;
+  readonly commands: readonly PolicyCommand[];
+  readonly grants: readonly Grant[];
+  readonly switches: Readonly<Record<Switch, boolean>>;
+}
+
+const READING: readonly PolicyCommand[] = ['get_resources', 'logs'];
+const ALL_OFF = {
+  exec: false,
+  attach: false,
+  port_forward: false,
+  'tunnel.kubernetes_api': false,
+  'secrets.read': false,
+  'secrets.write': false,
+};
+
+export const PRESETS: Readonly<Record<PolicyPreset, Preset>> = {
+  'read-only': {
+    summary: 'Look at everything but Secrets; change nothing',
+    commands: READING,
+    grants: READ_GRANTS,
+    switches: ALL_OFF,
+  },
+  standard: {
+    summary: 'Run applications outside kube-* and pipeops-system; Secrets are written, never read',
+    commands: POLICY_COMMANDS.filter((type) => type !== 'exec'),
+    grants: [...READ_GRANTS, ...CHANGE_GRANTS],
+    switches: { ...ALL_OFF, 'secrets.write': true },
+  },
+  operate: {
+    summary:
+      'That, and exec, attach, port-forward and reading Secrets outside kube-* and pipeops-system',
+    commands: POLICY_COMMANDS,
+    grants: [...READ_GRANTS, ...CHANGE_GRANTS],
+    switches: {
+      exec: true,
+      attach: true,
+      port_forward: true,
+      'tunnel.kubernetes_api': false,
+      'secrets.read': true,
+      'secrets.write': true,
+    },
+  },
+};
+
+/** Where a part of the policy was decided. */
+export type RuleSource = PolicyPreset | 'file';
+
+export interface EffectivePolicy {
+  readonly file: PolicyFile;
+  readonly preset: PolicyPreset;
+  readonly commands: readonly PolicyCommand[];
+  readonly switches: Readonly<
+    Record<Switch, { readonly allowed: boolean; readonly source: RuleSource }>
+  >;
+  readonly podSecurity: {
+    readonly level: PodSecurityLevel;
+    readonly source: RuleSource;
+  };
+  /** Everything that the agent's account may do, before namespaces are looked at. */
+  readonly grants: readonly Grant[];
+}
+
+/** What a file (or the absence of one: `{}` through the schema) comes to. */
+export function effectivePolicy(file: PolicyFile): EffectivePolicy {
+  const preset = PRESETS[file.preset];
+  const switched = (name: Switch) => {
+    const inFile = switchInFile(file, name);
+    return inFile === undefined
+      ? { allowed: preset.switches[name], source: file.preset }
+      : { allowed: inFile, source: 'file' as const };
+  };
+  const switches = {
+    exec: switched('exec'),
+    attach: switched('attach'),
+    port_forward: switched('port_forward'),
+    'tunnel.kubernetes_api': switched('tunnel.kubernetes_api'),
+    'secrets.read': switched('secrets.read'),
+    'secrets.write': switched('secrets.write'),
+  };
+  const commands = POLICY_COMMANDS.filter(
+    (type) =>
+      (type === 'exec' ? switches.exec.allowed : preset.commands.includes(type)) &&
+      (file.commands.allow?.includes(type) ?? true) &&
+      !file.commands.deny.includes(type),
+  );
+  return {
+    file,
+    preset: file.preset,
+    commands,
+    switches,
+    podSecurity:
+      file.pod_security === undefined
+        ? { level: 'baseline', source: file.preset }
+        : { level: file.pod_security, source: 'file' },
+    grants: [
+      ...preset.grants,
+      ...COMMAND_GRANTS.filter((each) => each.commands.some((type) => commands.includes(type))).map(
+        ({ grant }) => grant,
+      ),
+      ...SWITCHES.filter((name) => switches[name].allowed).flatMap((name) => SWITCH_GRANTS[name]),
+      ...file.resources.map(resourceGrant),
+    ],
+  };
+}
+
+export function switchInFile(file: PolicyFile, name: Switch): boolean | undefined {
+  switch (name) {
+    case 'tunnel.kubernetes_api':
+      return file.tunnel.kubernetes_api;
+    case 'secrets.read':
+      return file.secrets.read;
+    case 'secrets.write':
+      return file.secrets.write;
+    default:
+      return file[name];
+  }
+}
+
+function resourceGrant({ group, resource, scope, write, verbs }: PolicyResource): Grant {
+  return {
+    group,
+    resources: [resource],
+    verbs: verbs ?? (write ? [...READ_VERBS, ...WRITE_VERBS] : READ_VERBS),
+    cluster: scope === 'cluster',
+  };
+}

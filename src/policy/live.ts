@@ -1,0 +1,114 @@
+import { type AgentError, toAgentError } from '../core/errors.ts';
+import { oneAtATime } from '../core/one-at-a-time.ts';
+import type { Clock, Files, Log } from '../core/ports.ts';
+import type { Service } from '../core/service.ts';
+import { type Policy, type PolicyDecision, type RoutePolicy, refused } from './decision.ts';
+import { effectivePolicy } from './effective.ts';
+import { policyOf } from './evaluate.ts';
+import { readPolicyFile } from './read-file.ts';
+
+/** How soon a changed file is taken up when nobody asks for it, ms. */
+export const POLICY_RELOAD_MS = 2_000;
+
+export interface LivePolicy extends Service {
+  /** Asks the file as it is now; may be handed out and kept. */
+  readonly policy: Policy & RoutePolicy;
+  /** Why the file cannot be used, while it cannot: then everything is refused. */
+  problem(): AgentError | undefined;
+  /** Takes up the file as it is when this is called, or later. Resolves when that is in force. */
+  reload(): Promise<void>;
+}
+
+interface Deps {
+  readonly clock: Clock;
+  readonly files: Files;
+  readonly log: Log;
+}
+
+/**
+ * The policy of this machine, read again when root changes it. A file that cannot be used refuses
+ * everything: what root meant is unknown, and a wider policy than the one meant would be the worst
+ * guess.
+ */
+export async function livePolicy(deps: Deps, path: string): Promise<LivePolicy> {
+  let current = await load(deps, path);
+  const read = async () => {
+    const next = await load(deps, path);
+    if (next.fingerprint !== current.fingerprint) {
+      current = next;
+      logState(deps.log, current);
+    }
+  };
+  const reload = oneAtATime(read);
+  logState(deps.log, current);
+  return {
+    name: 'policy',
+    policy: {
+      command: (request) => current.policy.command(request),
+      access: (request) => current.policy.access(request),
+      object: (object) => current.policy.object(object),
+      route: (namespace) => current.policy.route(namespace),
+      kubernetesApi: () => current.policy.kubernetesApi(),
+      request: (method, target, upgrade) => current.policy.request(method, target, upgrade),
+    },
+    problem: () => current.problem,
+    reload,
+    start: async (signal) => ({ done: repeat(deps.clock, reload, signal) }),
+  };
+}
+
+async function repeat(clock: Clock, work: () => Promise<void>, signal: AbortSignal): Promise<void> {
+  while (await clock.sleep(POLICY_RELOAD_MS, signal)) {
+    await work();
+  }
+}
+
+interface Loaded {
+  readonly policy: Policy & RoutePolicy;
+  readonly problem: AgentError | undefined;
+  /** Changes when the policy does. */
+  readonly fingerprint: string;
+  readonly preset: string;
+}
+
+async function load(deps: Deps, path: string): Promise<Loaded> {
+  try {
+    const file = await readPolicyFile(deps, path);
+    const policy = policyOf(effectivePolicy(file));
+    return { policy, problem: undefined, fingerprint: JSON.stringify(file), preset: file.preset };
+  } catch (thrown) {
+    const problem = toAgentError(thrown);
+    return {
+      policy: refuseEverything(problem),
+      problem,
+      fingerprint: `${problem.code} ${problem.message}`,
+      preset: 'none',
+    };
+  }
+}
+
+function refuseEverything(problem: AgentError): Policy & RoutePolicy {
+  const decision: PolicyDecision = refused(
+    'file/invalid',
+    `The policy file of this machine cannot be used, so nothing is allowed [${problem.code}]`,
+  );
+  return {
+    command: () => decision,
+    access: () => decision,
+    object: () => decision,
+    route: () => decision,
+    kubernetesApi: () => decision,
+    request: () => decision,
+  };
+}
+
+function logState(log: Log, { problem, preset }: Loaded): void {
+  if (problem === undefined) {
+    log.info('policy in force', { preset });
+  } else {
+    log.error('the policy file cannot be used; everything is refused', {
+      error_code: problem.code,
+      error: problem.message,
+    });
+  }
+}

@@ -1,0 +1,68 @@
+import { askedPauseMs } from '../control-plane/session/endpoint-policy.ts';
+import { backoffMs } from '../core/backoff.ts';
+import { type AgentError, expectedError } from '../core/errors.ts';
+import type { Clock, Random } from '../core/ports.ts';
+
+/** Tries of one call in a row, and the waits between them. */
+const TRIES = 3;
+const RETRY = { firstMs: 1_000, capMs: 5_000 };
+
+/** How a call to the control plane ended. */
+export type CallOutcome =
+  | { readonly kind: 'done' }
+  /** By the signal. */
+  | { readonly kind: 'interrupted' }
+  /** It makes no sense to say the same again. */
+  | { readonly kind: 'refused'; readonly error: AgentError }
+  /** The control plane has no such call, or does not take the token for it. */
+  | { readonly kind: 'not-offered'; readonly error: AgentError }
+  /** After all tries; it may have happened all the same. `pauseMs`: what the server asks for */
+  | { readonly kind: 'failed'; readonly error: AgentError; readonly pauseMs: number };
+
+/** Calls until it is decided, at most TRIES times. Rejects only for a bug. */
+export async function persistentCall(
+  deps: { readonly clock: Clock; readonly random: Random },
+  call: () => Promise<void>,
+  signal: AbortSignal,
+): Promise<CallOutcome> {
+  for (let attempt = 0; ; attempt += 1) {
+    const outcome = await outcomeOf(call, signal);
+    if (outcome.kind !== 'failed' || attempt + 1 >= TRIES || outcome.pauseMs > RETRY.capMs) {
+      return outcome;
+    }
+    const waitMs = Math.max(outcome.pauseMs, backoffMs(deps, RETRY, attempt));
+    if (!(await deps.clock.sleep(waitMs, signal))) {
+      return { kind: 'interrupted' };
+    }
+  }
+}
+
+async function outcomeOf(call: () => Promise<void>, signal: AbortSignal): Promise<CallOutcome> {
+  try {
+    await call();
+    return { kind: 'done' };
+  } catch (thrown) {
+    const error = expectedError(thrown);
+    if (signal.aborted) {
+      return { kind: 'interrupted' };
+    }
+    switch (error.code) {
+      case 'NOT_FOUND':
+      case 'TOKEN_REJECTED':
+        return { kind: 'not-offered', error };
+      default:
+        return isFinal(error.details?.['status'])
+          ? { kind: 'refused', error }
+          : { kind: 'failed', error, pauseMs: askedPauseMs(error) ?? 0 };
+    }
+  }
+}
+
+/** Of the answers to what is wrong in a request, these alone mean "later" (RFC 9110, RFC 6585). */
+const LATER_STATUSES = [408, 425, 429];
+
+function isFinal(status: unknown): boolean {
+  return (
+    typeof status === 'number' && status >= 300 && status < 500 && !LATER_STATUSES.includes(status)
+  );
+}

@@ -1,0 +1,214 @@
+/**
+ * Where a Service of the cluster is now, for the tunnel and for requests to applications. The
+ * machine has no DNS of the cluster, so the API is asked. Only what was meant for it may be reached:
+ * Services that the agent made, that carry the label below, or that a managed Ingress or Gateway
+ * leads to, and the Kubernetes API where the policy opens it; never through one of them a port of a
+ * node, of this machine or of a cloud's metadata service.
+ */
+import type {
+  KubernetesListObject,
+  V1EndpointSlice,
+  V1Node,
+  V1Service,
+} from '@kubernetes/client-node';
+import { AgentError } from '../core/errors.ts';
+import type { Clock } from '../core/ports.ts';
+import type { KubernetesClient } from '../kubernetes/api/client.ts';
+import { collect } from '../kubernetes/watch/cluster-status.ts';
+import { type RoutePolicy, requireAllowed } from '../policy/decision.ts';
+
+/** Whoever may write a Service opens it to the control plane with this label. */
+export const REACHABLE_LABEL = 'pipeops.io/reachable';
+const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by';
+const MANAGED_BY = 'pipeops-agent';
+
+/** An answer is used again for this long: a Service rarely moves, and each stream asks. */
+const KEPT_MS = 10_000;
+/** Services whose place is remembered. */
+const KEPT_MAX = 1_024;
+const NODES_KEPT_MS = 30_000;
+/** Time for the API to answer. */
+const TIMEOUT_MS = 10_000;
+
+export interface ServicePort {
+  readonly namespace: string;
+  readonly name: string;
+  /** Of the Service, 1 to 65535. */
+  readonly port: number;
+  readonly protocol: 'TCP' | 'UDP';
+}
+
+export interface ServicePlace {
+  /** An IP address. */
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface ServiceLocator {
+  /**
+   * @throws AgentError POLICY_DENIED when it may not be reached, NOT_FOUND when there is no such
+   *   Service, port or ready endpoint, KUBERNETES_API
+   */
+  locate(service: ServicePort): Promise<ServicePlace>;
+}
+
+interface LocatorDeps {
+  readonly clock: Clock;
+  readonly kubernetes: KubernetesClient;
+  readonly policy: RoutePolicy;
+  /** Whether a managed Ingress or Gateway leads to this port of the Service. */
+  readonly isRouted: (service: ServicePort) => boolean;
+  /** The API server, as the agent itself reaches it. */
+  readonly apiServer: () => Promise<ServicePlace>;
+}
+
+export function serviceLocator(deps: LocatorDeps): ServiceLocator {
+  const nodeAddresses = keptNodeAddresses(deps);
+  const kept = new Map<string, { readonly at: number; readonly place: Promise<ServicePlace> }>();
+  return {
+    locate: async (service) => {
+      // Asked each time: a place that is still known may not be reached any more.
+      const isApi = isKubernetesApi(service);
+      requireAllowed(isApi ? deps.policy.kubernetesApi() : deps.policy.route(service.namespace));
+      if (isApi) {
+        return await deps.apiServer();
+      }
+      const key = `${service.namespace}/${service.name}:${service.port}/${service.protocol}`;
+      const known = kept.get(key);
+      if (known !== undefined && deps.clock.monotonic() - known.at < KEPT_MS) {
+        return await known.place;
+      }
+      kept.delete(key);
+      if (kept.size >= KEPT_MAX) {
+        kept.delete(kept.keys().next().value ?? '');
+      }
+      const place = find(deps, nodeAddresses, service);
+      kept.set(key, { at: deps.clock.monotonic(), place });
+      // A failure is not kept: what was missing may be made at any time. Whoever asked hears of it.
+      place.catch(() => {
+        if (kept.get(key)?.place === place) {
+          kept.delete(key);
+        }
+      });
+      return await place;
+    },
+  };
+}
+
+function isKubernetesApi({ namespace, name, port, protocol }: ServicePort): boolean {
+  return namespace === 'default' && name === 'kubernetes' && port === 443 && protocol === 'TCP';
+}
+
+/** Asked at most once in NODES_KEPT_MS: a new node is no secret door for that long. */
+function keptNodeAddresses(deps: LocatorDeps): () => Promise<ReadonlySet<string>> {
+  let at = Number.NEGATIVE_INFINITY;
+  let known: Promise<ReadonlySet<string>> = Promise.resolve(new Set());
+  return () => {
+    if (deps.clock.monotonic() - at >= NODES_KEPT_MS) {
+      at = deps.clock.monotonic();
+      known = readNodeAddresses(deps);
+      known.catch(() => {
+        at = Number.NEGATIVE_INFINITY; // Whoever asked hears of it; the next one asks again.
+      });
+    }
+    return known;
+  };
+}
+
+async function readNodeAddresses(deps: LocatorDeps): Promise<ReadonlySet<string>> {
+  const lists = await collect<V1Node, readonly string[]>(
+    deps.kubernetes,
+    '/api/v1/nodes',
+    (node) => (node.status?.addresses ?? []).map(({ address }) => address),
+    AbortSignal.timeout(TIMEOUT_MS),
+  );
+  return new Set(lists.flat());
+}
+
+async function find(
+  deps: LocatorDeps,
+  nodeAddresses: () => Promise<ReadonlySet<string>>,
+  wanted: ServicePort,
+): Promise<ServicePlace> {
+  const { namespace, name } = wanted;
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
+  const path = `/api/v1/namespaces/${namespace}/services/${name}`;
+  const service = await deps.kubernetes.find<V1Service>(path, signal);
+  if (service === undefined) {
+    throw notFound(wanted, 'there is no such Service');
+  }
+  checkReachable(wanted, service, deps.isRouted(wanted));
+  const port = service.spec?.ports?.find(
+    (each) => each.port === wanted.port && (each.protocol ?? 'TCP') === wanted.protocol,
+  );
+  if (port === undefined) {
+    throw notFound(wanted, 'it has no such port');
+  }
+  const slices = await deps.kubernetes.page<V1EndpointSlice>(
+    `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`,
+    { labelSelector: `kubernetes.io/service-name=${name}` },
+    signal,
+  );
+  const places = readyPlaces(slices, port.name ?? '');
+  const nodes = await nodeAddresses();
+  if (places.some(({ host }) => isOfMachine(host) || nodes.has(host))) {
+    throw denied(wanted, 'tunnel/node-ports', 'leads to a port of a node');
+  }
+  const [first] = places;
+  if (first === undefined) {
+    throw notFound(wanted, 'none of its pods is ready');
+  }
+  const clusterIp = service.spec?.clusterIP ?? 'None';
+  return clusterIp === 'None' ? first : { host: clusterIp, port: wanted.port };
+}
+
+function checkReachable(wanted: ServicePort, service: V1Service, isRouted: boolean): void {
+  const labels = service.metadata?.labels ?? {};
+  const isOpen = labels[REACHABLE_LABEL] === 'true' || labels[MANAGED_BY_LABEL] === MANAGED_BY;
+  if (!(isOpen || isRouted)) {
+    throw denied(wanted, 'tunnel/reachable', `has no label ${REACHABLE_LABEL}=true`);
+  }
+  // Without a selector its endpoints are what somebody wrote, which may be any machine.
+  const selector = Object.keys(service.spec?.selector ?? {});
+  if (service.spec?.type === 'ExternalName' || selector.length === 0) {
+    throw denied(wanted, 'tunnel/pods-only', 'does not lead to pods');
+  }
+}
+
+function readyPlaces(
+  slices: KubernetesListObject<V1EndpointSlice>,
+  portName: string,
+): readonly ServicePlace[] {
+  return slices.items.flatMap((slice) => {
+    const port = slice.ports?.find((each) => (each.name ?? '') === portName)?.port;
+    return port === undefined
+      ? []
+      : (slice.endpoints ?? []).flatMap((endpoint) =>
+          endpoint.conditions?.ready === false
+            ? []
+            : endpoint.addresses.map((host) => ({ host, port })),
+        );
+  });
+}
+
+/** Loopback and link-local, where clouds have their metadata services (RFC 3927, RFC 4291). */
+function isOfMachine(address: string): boolean {
+  return /^(127\.|169\.254\.|0\.|::1$|fe[89ab][0-9a-f]:|fd00:ec2:)/i.test(address);
+}
+
+function nameOf({ namespace, name, port, protocol }: ServicePort): string {
+  return `Service ${namespace}/${name}, port ${port}/${protocol}`;
+}
+
+function notFound(wanted: ServicePort, why: string): AgentError {
+  return new AgentError('NOT_FOUND', `Cannot reach ${nameOf(wanted)}: ${why}`, {
+    hint: `Look at: kubectl -n ${wanted.namespace} describe service ${wanted.name}`,
+  });
+}
+
+function denied(wanted: ServicePort, rule: string, why: string): AgentError {
+  return new AgentError('POLICY_DENIED', `Cannot reach ${nameOf(wanted)}: it ${why}`, {
+    hint: `Label the Service ${REACHABLE_LABEL}=true, or lead a managed Ingress to it`,
+    details: { rule },
+  });
+}

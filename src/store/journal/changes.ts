@@ -1,0 +1,166 @@
+/**
+ * What becomes of a command, as changes of its row: accepted, running, done, delivered. Each is called
+ * within a transaction and keeps the totals right.
+ */
+import type { Database } from 'bun:sqlite';
+import type { Command, CommandResult } from '../../protocol/rest.ts';
+import { rememberEarlyCancel, takeEarlyCancel } from './early-cancels.ts';
+import { type JournalTotals, slimResult } from './rows.ts';
+
+/** Commands that wait, run or have a result that nobody took; one more is not accepted. */
+export const HELD_COMMANDS_MAX = 5_000;
+/** … and their bytes; a result that comes over it loses its output and data. */
+export const HELD_BYTES_MAX = 256 * 1024 * 1024;
+
+export type AcceptOutcome = 'accepted' | 'duplicate' | 'full';
+/** finished: too late, its result is sent again. unknown: remembered, in case it comes later. */
+export type CancelOutcome = 'cancelling' | 'finished' | 'unknown';
+
+export interface CommandTable {
+  readonly database: Database;
+  readonly totals: JournalTotals;
+}
+
+/** Takes a command in, if it is new and there is room for it. */
+export function insertCommand(
+  table: CommandTable,
+  command: Command,
+  { text, bytes }: { readonly text: string; readonly bytes: number },
+  now: Date,
+): AcceptOutcome {
+  const { database, totals } = table;
+  if (stateOf(database, command.id) !== undefined) {
+    // The control plane asks again because it did not get the result: it is sent again.
+    sendAgain(table, command.id);
+    return 'duplicate';
+  }
+  const held = totals.accepted + totals.running + totals.undelivered;
+  if (held >= HELD_COMMANDS_MAX || totals.heldBytes + bytes > HELD_BYTES_MAX) {
+    return 'full';
+  }
+  const cancelledAt = takeEarlyCancel(database, command.id, now);
+  database.run(
+    `INSERT INTO commands (id, type, state, bytes, accepted_at, cancelled_at, command)
+     VALUES (?, ?, 'accepted', ?, ?, ?, ?)`,
+    [command.id, command.type, bytes, now.toISOString(), cancelledAt, text],
+  );
+  totals.accepted += 1;
+  totals.heldBytes += bytes;
+  return 'accepted';
+}
+
+/** Marks an open command as asked to stop; of an unknown one that is remembered. */
+export function cancelCommand(table: CommandTable, commandId: string, now: Date): CancelOutcome {
+  const { database } = table;
+  switch (stateOf(database, commandId)) {
+    case undefined:
+      rememberEarlyCancel(database, commandId, now);
+      return 'unknown';
+    case 'done':
+    case 'delivered':
+      sendAgain(table, commandId);
+      return 'finished';
+    default:
+      database.run('UPDATE commands SET cancelled_at = coalesce(cancelled_at, ?) WHERE id = ?', [
+        now.toISOString(),
+        commandId,
+      ]);
+      return 'cancelling';
+  }
+}
+
+/** @returns the number of this attempt, from 1 */
+export function beginCommand(
+  { database, totals }: CommandTable,
+  commandId: string,
+  now: Date,
+): number {
+  if (stateOf(database, commandId) === 'accepted') {
+    totals.accepted -= 1;
+    totals.running += 1;
+  }
+  const row = database
+    .query<{ attempts: number }, [string, string]>(
+      `UPDATE commands SET state = 'running', attempts = attempts + 1,
+         started_at = coalesce(started_at, ?)
+       WHERE id = ? AND state IN ('accepted', 'running') RETURNING attempts`,
+    )
+    .get(now.toISOString(), commandId);
+  if (row === null) {
+    throw new Error(`The command ${commandId} is not open`);
+  }
+  return row.attempts;
+}
+
+/** Keeps a checkpoint of a running command, as JSON. */
+export function noteCheckpoint({ database }: CommandTable, commandId: string, text: string): void {
+  database.run("UPDATE commands SET checkpoint = ? WHERE id = ? AND state = 'running'", [
+    text,
+    commandId,
+  ]);
+}
+
+/** Ends an open command; one that has ended already keeps its result. */
+export function finishCommand(
+  { database, totals }: CommandTable,
+  commandId: string,
+  whole: { readonly result: CommandResult; readonly text: string },
+  now: Date,
+): void {
+  const row = database
+    .query<{ state: string; bytes: number }, [string]>(
+      "SELECT state, bytes FROM commands WHERE id = ? AND state IN ('accepted', 'running')",
+    )
+    .get(commandId);
+  if (row === null) {
+    return;
+  }
+  const fits = totals.heldBytes - row.bytes + whole.text.length <= HELD_BYTES_MAX;
+  const text = fits ? whole.text : JSON.stringify(slimResult(whole.result));
+  const bytes = Buffer.byteLength(text);
+  // The command itself is not needed any more: its id is enough to know it again.
+  database.run(
+    `UPDATE commands SET state = 'done', result = ?, bytes = ?, finished_at = ?, command = NULL,
+       checkpoint = NULL WHERE id = ?`,
+    [text, bytes, now.toISOString(), commandId],
+  );
+  totals[row.state === 'running' ? 'running' : 'accepted'] -= 1;
+  totals.undelivered += 1;
+  totals.heldBytes += bytes - row.bytes;
+}
+
+/** The control plane has the result. */
+export function commandDelivered({ database, totals }: CommandTable, commandId: string): void {
+  const row = database
+    .query<{ bytes: number }, [string]>(
+      "UPDATE commands SET state = 'delivered' WHERE id = ? AND state = 'done' RETURNING bytes",
+    )
+    .get(commandId);
+  if (row !== null) {
+    totals.undelivered -= 1;
+    totals.heldBytes -= row.bytes;
+    totals.deliveredBytes += row.bytes;
+  }
+}
+
+/** Makes a delivered result pending again. */
+function sendAgain({ database, totals }: CommandTable, commandId: string): void {
+  const row = database
+    .query<{ bytes: number }, [string]>(
+      "UPDATE commands SET state = 'done' WHERE id = ? AND state = 'delivered' RETURNING bytes",
+    )
+    .get(commandId);
+  if (row !== null) {
+    totals.undelivered += 1;
+    totals.heldBytes += row.bytes;
+    totals.deliveredBytes -= row.bytes;
+  }
+}
+
+type State = 'accepted' | 'running' | 'done' | 'delivered';
+
+function stateOf(database: Database, commandId: string): State | undefined {
+  return database
+    .query<{ state: State }, [string]>('SELECT state FROM commands WHERE id = ?')
+    .get(commandId)?.state;
+}

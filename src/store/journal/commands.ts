@@ -1,0 +1,191 @@
+import type { Database } from 'bun:sqlite';
+import { type Bell, bell } from '../../core/bell.ts';
+import { AgentError } from '../../core/errors.ts';
+import type { Clock, RunSoon } from '../../core/ports.ts';
+import type { Command, CommandResult } from '../../protocol/rest.ts';
+import { probeDisk, storeRebornAt } from '../database.ts';
+import { type CommitTimes, type GroupCommit, groupCommit } from '../group-commit.ts';
+import {
+  type AcceptOutcome,
+  beginCommand,
+  type CancelOutcome,
+  type CommandTable,
+  cancelCommand,
+  commandDelivered,
+  finishCommand,
+  insertCommand,
+  noteCheckpoint,
+} from './changes.ts';
+import { pruneJournal } from './pruning.ts';
+import {
+  type JournalCounts,
+  type JournalEntry,
+  type PendingResult,
+  readEntry,
+  readNext,
+  readPending,
+  readTotals,
+} from './rows.ts';
+
+/** Bytes of results given out at once; one that is larger comes alone. */
+export const PENDING_BYTES_MAX = 8 * 1024 * 1024;
+/** Largest checkpoint of a command, bytes. */
+export const CHECKPOINT_BYTES_MAX = 1024 * 1024;
+/** How far the clocks of the control plane and of this machine may be apart. */
+export const CLOCKS_APART_MS = 60_000;
+
+/**
+ * The durable memory of commands: accepted once, run, answered once. What is asked for by a promise
+ * is on the disk when that resolves; all that is asked for in one turn of the event loop shares one
+ * commit. Each may reject with DISK_FULL, FILE_ACCESS or BUSY: then nothing was changed.
+ */
+export interface CommandJournal {
+  /** Takes a command in; its id is the idempotency key. A delivered duplicate is sent again. */
+  accept(command: Command): Promise<AcceptOutcome>;
+  /** Asks a command to stop. */
+  cancel(commandId: string): Promise<CancelOutcome>;
+  /** The oldest unfinished command with a larger sequence. */
+  nextOpen(afterSequence: number): JournalEntry | undefined;
+  /** An unfinished command. */
+  find(commandId: string): JournalEntry | undefined;
+  /** Commands that were asked to stop since the last call. */
+  takeCancelled(): readonly string[];
+  /** @returns the number of this attempt, from 1 */
+  begin(commandId: string): Promise<number>;
+  /** Notes what a later attempt must know; JSON. */
+  checkpoint(commandId: string, value: unknown): Promise<void>;
+  /** Ends a command with its result, in one commit; a command that has one keeps that. */
+  finish(commandId: string, result: CommandResult): Promise<void>;
+  /** Results not yet taken by the control plane, oldest first. */
+  pending(limit: number): readonly PendingResult[];
+  delivered(commandId: string): Promise<void>;
+  /** Resolves when a command was accepted or is to be cancelled, or at the signal. */
+  whenWork(signal: AbortSignal): Promise<void>;
+  /** Resolves when a result became pending, or at the signal. */
+  whenPending(signal: AbortSignal): Promise<void>;
+  counts(): JournalCounts;
+  /**
+   * Makes room: forgets what is too old or too much. While there is trouble it writes in any case.
+   * @returns whether there is more to forget
+   */
+  prune(): Promise<boolean>;
+  /** Reads from the disk; throws when it cannot. */
+  check(): void;
+  /**
+   * Whether it may have been taken before the store was damaged and begun anew: it was made before
+   * that, by the control plane's clock. One that does not say when it was made is taken for new.
+   */
+  mayHaveRunBefore(command: Command): boolean;
+  /** Why the last commit failed; undefined once one worked again. */
+  trouble(): AgentError | undefined;
+  /** Resolves when every write asked for so far is on the disk or has failed: close it then. */
+  settled(): Promise<void>;
+  commitTimes(): CommitTimes;
+}
+
+interface Parts {
+  readonly table: CommandTable;
+  readonly clock: Clock;
+  readonly commits: GroupCommit;
+  readonly work: Bell;
+  readonly results: Bell;
+  /** Open commands that were asked to stop and whose executor does not know yet. */
+  readonly cancelled: Set<string>;
+}
+
+export function commandJournal(deps: {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly runSoon: RunSoon;
+}): CommandJournal {
+  const { database, clock } = deps;
+  const totals = readTotals(database);
+  const commits = groupCommit(deps, () => void Object.assign(totals, readTotals(database)));
+  const [work, results] = [bell(), bell()];
+  const newFromMs = Date.parse(storeRebornAt(database) ?? '') + CLOCKS_APART_MS;
+  const table = { database, totals };
+  const parts: Parts = { table, clock, commits, work, results, cancelled: new Set() };
+  return {
+    accept: (command) => accept(parts, command),
+    cancel: (commandId) => cancel(parts, commandId),
+    nextOpen: (afterSequence) => readNext(database, afterSequence),
+    find: (commandId) => readEntry(database, commandId),
+    takeCancelled: () => {
+      const ids = [...parts.cancelled];
+      parts.cancelled.clear();
+      return ids;
+    },
+    begin: (commandId) => commits.write(() => beginCommand(table, commandId, clock.now())),
+    checkpoint: (commandId, value) => checkpoint(parts, commandId, value),
+    finish: (commandId, result) => finish(parts, commandId, result),
+    pending: (limit) => readPending(database, limit, PENDING_BYTES_MAX),
+    delivered: (commandId) => commits.write(() => commandDelivered(table, commandId)),
+    whenWork: work.wait,
+    whenPending: results.wait,
+    counts: () => {
+      const { accepted, running, undelivered } = totals;
+      return { accepted, running, undelivered };
+    },
+    prune: () =>
+      commits.write(() => {
+        if (commits.trouble() !== undefined) {
+          probeDisk(database, clock.now());
+        }
+        return pruneJournal(database, totals, clock.now());
+      }),
+    check: () => void database.query('SELECT max(sequence) FROM commands').get(),
+    mayHaveRunBefore: ({ created_at: createdAt }) =>
+      // A date that cannot be read compares as false.
+      Date.parse(createdAt ?? '') < newFromMs,
+    trouble: commits.trouble,
+    settled: commits.settled,
+    commitTimes: commits.times,
+  };
+}
+
+async function accept(parts: Parts, command: Command): Promise<AcceptOutcome> {
+  const { commits, table, clock } = parts;
+  const text = JSON.stringify(command);
+  const bytes = Buffer.byteLength(text);
+  const outcome = await commits.write(
+    () => insertCommand(table, command, { text, bytes }, clock.now()),
+    bytes,
+  );
+  if (outcome === 'accepted') {
+    parts.work.ring();
+  } else if (outcome === 'duplicate') {
+    parts.results.ring();
+  }
+  return outcome;
+}
+
+async function cancel(parts: Parts, commandId: string): Promise<CancelOutcome> {
+  const { commits, table, clock } = parts;
+  const outcome = await commits.write(() => cancelCommand(table, commandId, clock.now()));
+  if (outcome === 'cancelling') {
+    parts.cancelled.add(commandId);
+    parts.work.ring();
+  } else if (outcome === 'finished') {
+    parts.results.ring();
+  }
+  return outcome;
+}
+
+async function checkpoint(parts: Parts, commandId: string, value: unknown): Promise<void> {
+  const text = JSON.stringify(value);
+  const bytes = Buffer.byteLength(text);
+  if (bytes > CHECKPOINT_BYTES_MAX) {
+    throw new AgentError('INTERNAL', `A checkpoint of ${bytes} bytes is too large`);
+  }
+  await parts.commits.write(() => noteCheckpoint(parts.table, commandId, text), bytes);
+}
+
+async function finish(parts: Parts, commandId: string, result: CommandResult): Promise<void> {
+  const { commits, table, clock } = parts;
+  const text = JSON.stringify(result);
+  await commits.write(
+    () => finishCommand(table, commandId, { result, text }, clock.now()),
+    text.length,
+  );
+  parts.results.ring();
+}

@@ -1,0 +1,79 @@
+import type { SessionLink } from '../control-plane/session/ports.ts';
+import type { Clock, Log, RunSoon } from '../core/ports.ts';
+import type { GatewaySettings } from '../protocol/session/gateway.ts';
+import { YamuxSession } from '../yamux/session.ts';
+import type { TunnelCounters } from './counters.ts';
+import { Deadlines } from './deadlines.ts';
+import { TunnelStreams } from './streams.ts';
+import type { TunnelTargets } from './targets.ts';
+
+export interface TunnelDeps {
+  readonly clock: Clock;
+  readonly runSoon: RunSoon;
+  readonly log: Log;
+  readonly targets: TunnelTargets;
+  readonly counters: TunnelCounters;
+}
+
+export interface Tunnel {
+  /** A binary message of the connection. Nobody uses it afterwards: its memory is freed. */
+  receive(message: Uint8Array): void;
+  /** Takes no new streams; open ones go on. */
+  goAway(): void;
+  /** Streams that are open here or whose target still reads the rest. */
+  underWay(): number;
+  /** Ends every stream. */
+  close(): void;
+}
+
+/**
+ * The tunnel over a connection whose peer has agreed to it.
+ * @param ended called when it is over by itself; the connection is of no use for it any more
+ */
+export function openTunnel(
+  deps: TunnelDeps,
+  link: Pick<SessionLink, 'sendBinary' | 'bufferedBytes'>,
+  settings: GatewaySettings,
+  ended: () => void,
+): Tunnel {
+  const deadlines = new Deadlines(deps);
+  const stop = new AbortController();
+  const streams = new TunnelStreams(
+    { ...deps, deadlines, atTurnEnd: (task) => session.atTurnEnd(task) },
+    { dialTimeoutMs: settings.connectionTimeoutMs, udpFraming: settings.udpFraming },
+  );
+  const session = new YamuxSession(
+    {
+      clock: deps.clock,
+      runSoon: deps.runSoon,
+      transport: {
+        send: (parts) => link.sendBinary(parts),
+        bufferedBytes: () => link.bufferedBytes(),
+      },
+      accept: (stream) => streams.accept(stream),
+      ended: (reason) => {
+        deps.log.warn('The tunnel ended', { reason });
+        stop.abort();
+        ended();
+      },
+    },
+    {
+      role: 'client',
+      windowLimitBytes: settings.windowLimitBytes,
+      keepAliveMs: settings.keepAliveMs,
+      answerTimeoutMs: settings.connectionTimeoutMs,
+    },
+  );
+  void deadlines.run(stop.signal);
+  void session.run(stop.signal);
+  deps.log.info('The tunnel is open', { udp_framing: settings.udpFraming });
+  return {
+    receive: (message) => session.receive(message),
+    goAway: () => session.goAway(),
+    underWay: () => Math.max(session.streamCount, streams.active),
+    close: () => {
+      session.close();
+      stop.abort();
+    },
+  };
+}

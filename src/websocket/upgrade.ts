@@ -1,0 +1,31 @@
+/** How a WebSocket is asked for, and what proves the answer (RFC 6455 section 4). */
+import { type HeaderList, type ResponseHead, singleHeader } from '../http1/head.ts';
+
+/** RFC 6455 section 1.3. */
+const ACCEPT_SUFFIX = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+const KEY_BYTES = 16;
+
+/** A key, to be used once. */
+export function upgradeKey(randomBytes: (length: number) => Uint8Array): string {
+  return Buffer.from(randomBytes(KEY_BYTES)).toString('base64');
+}
+
+/** The headers of the request, beside those of the caller. */
+export function upgradeHeaders(key: string): HeaderList {
+  return [
+    ['Connection', 'Upgrade'],
+    ['Upgrade', 'websocket'],
+    ['Sec-WebSocket-Key', key],
+    ['Sec-WebSocket-Version', '13'],
+  ];
+}
+
+/** Whether a 101 answers the request with this key, without extensions: none were offered. */
+export function isUpgradeAnswer(head: ResponseHead, key: string): boolean {
+  const accept = new Bun.CryptoHasher('sha1').update(`${key}${ACCEPT_SUFFIX}`).digest('base64');
+  return (
+    singleHeader(head.headers, 'sec-websocket-accept') === accept &&
+    singleHeader(head.headers, 'upgrade')?.toLowerCase() === 'websocket' &&
+    singleHeader(head.headers, 'sec-websocket-extensions') === undefined
+  );
+}

@@ -1,0 +1,159 @@
+/** `config show` tells what is in force beside what is written, and never a wish as a fact. */
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { settingValues } from '../../../src/config/describe.ts';
+import { loadConfig } from '../../../src/config/load.ts';
+import {
+  CONFIG_FILE,
+  K3S_CONFIG_FILE,
+  K3S_EXECUTABLE,
+  K3S_RESTART_FILE,
+  UNIT_FILE,
+} from '../../../src/core/places.ts';
+import type { Http } from '../../../src/core/ports.ts';
+import { serverConfig } from '../../../src/host/k3s/config.ts';
+import type { SettingRow } from '../../../src/machine/settings-in-force.ts';
+import { type BareMachine, bareMachine } from '../../support/bare-machine.ts';
+import { type CliRun, cliContext } from '../../support/cli-context.ts';
+
+const INSTALLED = 'v1.34.4+k3s1';
+const VERSION = { [`${K3S_EXECUTABLE} --version`]: { stdout: `k3s version ${INSTALLED} (abc)\n` } };
+const STOPPED = {
+  'systemctl show --property=ActiveState --value pipeops-agent.service': { stdout: 'inactive' },
+};
+
+let machine: BareMachine;
+beforeEach(async () => {
+  machine = await bareMachine();
+});
+afterEach(() => machine[Symbol.asyncDispose]());
+
+const settingsOf = (fileText: string) => {
+  const named = { fileText, filePath: CONFIG_FILE, hostname: 'node-1' };
+  return loadConfig({ flags: {}, env: {}, ...named }).config;
+};
+
+/** The daemon that was started with a file of this text. */
+const daemonOf =
+  (text: string): Http =>
+  async () =>
+    Response.json({ settings: settingValues(settingsOf(text)) });
+const noDaemon: Http = () =>
+  Promise.reject(Object.assign(new Error('nobody listens'), { code: 'ENOENT' }));
+
+/** Installs k3s with a file of this text. */
+async function installed(text: string): Promise<void> {
+  await machine.put(CONFIG_FILE, text);
+  await machine.put(UNIT_FILE, '');
+  await machine.put(K3S_EXECUTABLE, '');
+  const told = serverConfig(settingsOf(text).k3s);
+  const lines = Object.entries(told).map(([flag, value]) => `${flag}: ${JSON.stringify(value)}`);
+  await machine.put(K3S_CONFIG_FILE, `${lines.join('\n')}\n`);
+}
+
+function show(
+  http: Http,
+  words: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<CliRun> {
+  const programs = { ...VERSION, ...STOPPED };
+  return cliContext({ root: machine.path, http, env, programs }).run('config', 'show', ...words);
+}
+
+/** The rows that are not simply in force or without a word. */
+async function notes(...args: Parameters<typeof show>): Promise<Record<string, unknown>> {
+  const [http, words = [], env] = args;
+  const { stdout } = await show(http, [...words, '--json'], env);
+  const { settings } = JSON.parse(stdout) as { settings: SettingRow[] };
+  const odd = settings.filter(({ in_force, note }) => in_force !== true || note !== null);
+  return Object.fromEntries(odd.map(({ setting, in_force, note }) => [setting, [in_force, note]]));
+}
+
+const VERSION_IN_FORCE = { 'k3s.version': [true, `installed: ${INSTALLED}`] };
+const MIRROR = { 'k3s.mirror': [null, null] };
+
+test('what the agent and k3s were started with is in force', async () => {
+  const file = 'k3s: {traefik: true, node_labels: [a=1, b=2], node_ip: [10.0.0.1]}\n';
+  await installed(file);
+  expect(await notes(daemonOf(file))).toEqual({ ...VERSION_IN_FORCE, ...MIRROR });
+});
+
+test('another version of k3s than the installed one is a wish', async () => {
+  await installed('k3s: {version: v1.30.0+k3s1}\n');
+  expect(await notes(daemonOf('k3s: {version: v1.30.0+k3s1}\n'))).toEqual({
+    ...MIRROR,
+    'k3s.version': [false, `not in force; installed: ${INSTALLED}`],
+  });
+});
+
+test('what was written into the file since the start comes after the next one', async () => {
+  await installed('');
+  await machine.put(CONFIG_FILE, 'log: {level: debug}\nk3s: {traefik: true, node_name: web}\n');
+  expect(await notes(daemonOf(''))).toEqual({
+    ...VERSION_IN_FORCE,
+    ...MIRROR,
+    'log.level': [false, 'after the next start: sudo systemctl restart pipeops-agent; now "info"'],
+    'k3s.traefik': [false, 'not in force: k3s was told false'],
+    'k3s.node_name': [false, 'not in force: k3s was told nothing'],
+  });
+});
+
+test('flags and variables of the command itself are not in force', async () => {
+  await installed('');
+  const env = { CLUSTER_NAME: 'dream', K3S_VERSION: 'v1.30.0+k3s1' };
+  const wish = '; to set it, give it to "install" or "join"';
+  expect(await notes(daemonOf(''), ['--port', '9090', '--traefik'], env)).toEqual({
+    ...MIRROR,
+    'cluster.name': [false, `not in force: the agent runs with "node-1"${wish}`],
+    'http.port': [false, `not in force: the agent runs with 8080${wish}`],
+    'k3s.traefik': [false, `not in force: k3s was told false${wish}`],
+    'k3s.version': [false, `not in force; installed: ${INSTALLED}`],
+  });
+});
+
+test('what k3s reads at its next start is not in force yet', async () => {
+  await installed('');
+  await machine.put(K3S_RESTART_FILE, '');
+  expect((await notes(daemonOf('')))['k3s.traefik']).toEqual([
+    false,
+    'when k3s starts again: sudo pipeops-agent install',
+  ]);
+});
+
+test('while the agent does not run nothing of its own is called in force', async () => {
+  await installed('');
+  const { 'log.level': level, 'cluster.name': name } = await notes(noDaemon, [
+    ...['--cluster-name', 'dream'],
+  ]);
+  expect([level, name]).toEqual([
+    [null, 'The agent is stopped'],
+    [false, 'the agent would not start with it; to set it, give it to "install" or "join"'],
+  ]);
+  const { stdout, stderr } = await show(noDaemon);
+  expect(stderr).toBe('\nWhat is in force is not known: The agent is stopped\n');
+  expect(stdout).not.toContain('The agent is stopped');
+});
+
+test('a worker has no name of a cluster, and nothing else of a server', async () => {
+  const file = 'agent: {role: node}\n';
+  await installed(file);
+  const { stdout } = await show(daemonOf(file), ['--json']);
+  const rows = (JSON.parse(stdout) as { settings: SettingRow[] }).settings;
+  expect(rows.find(({ setting }) => setting === 'cluster.name')).toEqual({
+    ...{ setting: 'cluster.name', value: null, source: 'default', in_force: null },
+    note: 'of servers only; this machine is a worker',
+  });
+  expect(rows.filter(({ note }) => note?.includes('worker')).map(({ setting }) => setting)).toEqual(
+    [
+      ...['agent.id', 'cluster.name', 'control_plane.url', 'control_plane.transport'],
+      ...['control_plane.ca_file', 'control_plane.allow_insecure', 'http.tls_port', 'k3s.traefik'],
+    ],
+  );
+});
+
+test('on a bare machine it says that nothing is installed', async () => {
+  const { exitCode, stdout, stderr } = await show(noDaemon);
+  expect(exitCode).toBe(0);
+  expect(stdout).toMatch(/^k3s\.version +- {2}\(default; k3s is not installed\)$/m);
+  expect(stdout).toMatch(/^k3s\.traefik +false {2}\(default\)$/m);
+  expect(stderr).toContain('pipeops-agent is not set up on this machine');
+});

@@ -1,0 +1,129 @@
+/** `config validate` looks at what the daemon will read, as the daemon's user, and names all of it. */
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { chmod } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  CONFIG_FILE,
+  CONTROL_PLANE_CA_FILE,
+  CONTROL_PLANE_TOKEN_FILE,
+  KUBECONFIG_FILE,
+  POLICY_FILE,
+  PROXY_CREDENTIALS_FILE,
+} from '../../../src/core/places.ts';
+import type { Exec } from '../../../src/core/ports.ts';
+import { renderKubeconfig } from '../../../src/protocol/files/kubeconfig.ts';
+import { type BareMachine, bareMachine } from '../../support/bare-machine.ts';
+import { cliContext } from '../../support/cli-context.ts';
+import { makeCertificates } from '../../support/tls.ts';
+
+const KUBECONFIG = renderKubeconfig('test', { server: 'https://a.test', ca: 'ca', token: 'token' });
+/** Somebody who is not root, as the daemon is not. */
+const AS_NOBODY = process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--clear-groups'] : [];
+
+let machine: BareMachine;
+
+beforeEach(async () => {
+  machine = await bareMachine();
+  await chmod(machine.path, 0o755);
+  await machine.put('/etc/passwd', 'root:x:0:0::/root:/bin/sh\npipeops-agent:x:65534:65534::/:\n');
+  await machine.put(CONFIG_FILE, `control_plane: {ca_file: ${CONTROL_PLANE_CA_FILE}}\n`);
+  await machine.put(CONTROL_PLANE_CA_FILE, (await makeCertificates(['127.0.0.1'])).ca);
+  await machine.put(KUBECONFIG_FILE, KUBECONFIG);
+  await machine.put(POLICY_FILE, 'preset: operate\n');
+  await machine.put(CONTROL_PLANE_TOKEN_FILE, 'a-token\n');
+  await machine.put(PROXY_CREDENTIALS_FILE, 'me:secret-of-the-proxy\n');
+});
+afterEach(() => machine[Symbol.asyncDispose]());
+
+/** Runs what is run as the daemon's user for real, below the machine's root. */
+const asDaemon: Exec = {
+  run: async (argv) => {
+    expect(argv.slice(0, 4)).toEqual(['runuser', '-u', 'pipeops-agent', '--']);
+    const real = argv.slice(4).map((word) => (/^\/\w/.test(word) ? machine.path + word : word));
+    const child = Bun.spawn([...AS_NOBODY, ...real], { stderr: 'pipe' });
+    const stdout = await new Response(child.stdout).text();
+    const stderr = await new Response(child.stderr).text();
+    return { exitCode: await child.exited, stdout, stderr };
+  },
+};
+
+async function validate(uid = 0) {
+  const cli = cliContext({ root: machine.path, exec: asDaemon, uid });
+  const { exitCode, stderr } = await cli.run('config', 'validate');
+  const lines = stderr.replace(' [CONFIG_INVALID]', '').split('\n');
+  const problems = lines.flatMap((line) => (line.startsWith('  - ') ? line.slice(4) : []));
+  return { exitCode, stderr, problems };
+}
+
+test('files that the daemon can use are no problem', async () => {
+  expect(await validate()).toEqual({
+    ...{ exitCode: 0, problems: [] },
+    stderr: `${CONFIG_FILE}: no problems\n`,
+  });
+});
+
+test('every problem of every file is named at once, beside those of the settings', async () => {
+  await machine.put(
+    CONFIG_FILE,
+    `control_plane: {ca_file: ${CONTROL_PLANE_CA_FILE}, transport: pigeon}\nhttp: {port: 70000}\n`,
+  );
+  await machine.put(CONTROL_PLANE_CA_FILE, 'nothing');
+  await machine.put(POLICY_FILE, 'preset: everything\nexec: maybe\n');
+  await machine.put(KUBECONFIG_FILE, 'clusters: []\n');
+  await machine.put(CONTROL_PLANE_TOKEN_FILE, 'secret-one secret-two\n');
+  await machine.put(PROXY_CREDENTIALS_FILE, 'secret-without-colon\n');
+  const { exitCode, stderr, problems } = await validate();
+  expect([exitCode, problems.map((problem) => problem.split(':').slice(0, 2).join(':'))]).toEqual([
+    3,
+    [
+      expect.stringMatching(/^control_plane\.transport: /),
+      expect.stringMatching(/^http\.port: /),
+      `control_plane.ca_file: there is no certificate (PEM) in ${CONTROL_PLANE_CA_FILE}`,
+      'policy.yaml: preset',
+      'policy.yaml: exec',
+      expect.stringMatching(/^kubeconfig: .* is none of the agent/),
+      `${CONTROL_PLANE_TOKEN_FILE}: Cannot use the control-plane token`,
+      `${PROXY_CREDENTIALS_FILE}: it is not user`,
+    ],
+  ]);
+  expect(stderr).not.toContain('secret');
+});
+
+test('a join token in the place of the control-plane token is told by its shape', async () => {
+  await machine.put(CONTROL_PLANE_TOKEN_FILE, `pj1.${'QUJD'.repeat(20)}.0123abcd`);
+  expect((await validate()).problems).toEqual([
+    `${CONTROL_PLANE_TOKEN_FILE}: This is a join token, not a token of the control plane`,
+  ]);
+});
+
+test('what the user of the daemon cannot read is named, whoever asks', async () => {
+  const files = [
+    ...[CONTROL_PLANE_CA_FILE, CONFIG_FILE, POLICY_FILE, KUBECONFIG_FILE],
+    ...[CONTROL_PLANE_TOKEN_FILE, PROXY_CREDENTIALS_FILE],
+  ];
+  for (const path of files) {
+    await chmod(join(machine.path, path), 0o600);
+  }
+  const named = files.map((path) => `the agent, user pipeops-agent, may not read ${path}`);
+  expect((await validate()).problems).toEqual([
+    `control_plane.ca_file: ${named[0]}`,
+    ...named.slice(1),
+  ]);
+});
+
+test('no token and no proxy credentials are no problem, no kubeconfig is one of a server', async () => {
+  for (const path of [CONTROL_PLANE_TOKEN_FILE, PROXY_CREDENTIALS_FILE, KUBECONFIG_FILE]) {
+    await Bun.file(join(machine.path, path)).delete();
+  }
+  expect((await validate()).problems).toEqual([
+    `kubeconfig: there is no ${KUBECONFIG_FILE}; "pipeops-agent install" writes it`,
+  ]);
+  await machine.put(CONFIG_FILE, 'agent: {role: node}\n');
+  expect((await validate()).problems).toEqual([]);
+});
+
+test('without root it says what it has not looked at', async () => {
+  expect((await validate(1000)).stderr).toBe(
+    `${CONFIG_FILE}: no problems; sudo checks ${CONTROL_PLANE_TOKEN_FILE} and ${PROXY_CREDENTIALS_FILE} too\n`,
+  );
+});

@@ -1,0 +1,183 @@
+/** `status` asks a server on a real unix socket. */
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { join } from 'node:path';
+import type { DetailedHealth } from '../../../src/protocol/local-api.ts';
+import { cliContext } from '../../support/cli-context.ts';
+import { type TempDirectory, tempDirectory } from '../../support/temp-dir.ts';
+
+const HEALTH: DetailedHealth = {
+  agent: {
+    id: 'agent-1',
+    version: '1.2.3',
+    role: 'server',
+    cluster_name: 'test',
+    pid: 7,
+    uptime_seconds: 90,
+    memory_rss_bytes: 50 * 1024 * 1024,
+  },
+  ready: true,
+  reasons: [],
+  session: {
+    phase: 'standalone',
+    since: '2026-01-01T00:00:00.000Z',
+    control_plane: 'https://api.example',
+    transport: null,
+    transport_reason: null,
+    down_since: null,
+    next_try: null,
+    last_contact: null,
+    last_error: null,
+  },
+  commands: { accepted: 0, running: 1, undelivered: 0, succeeded: 3, failed: 0 },
+  timestamp: '2026-01-01T00:01:30.000Z',
+};
+
+let directory: TempDirectory;
+
+beforeEach(async () => {
+  directory = await tempDirectory();
+});
+afterEach(async () => await directory[Symbol.asyncDispose]());
+
+const cli = () => cliContext({ root: '/', uid: 1000, env: { RUNTIME_DIRECTORY: directory.path } });
+
+function daemonAnswers(answer: () => Response): AsyncDisposable {
+  const server = Bun.serve({
+    unix: join(directory.path, 'agent.sock'),
+    routes: { '/api/health/detailed': answer },
+    fetch: () => new Response('', { status: 404 }),
+  });
+  return { [Symbol.asyncDispose]: () => server.stop(true) };
+}
+
+test('status leaves the control plane out where the agent is standalone', async () => {
+  await using _ = daemonAnswers(() => Response.json(HEALTH));
+  expect(await cli().run('status')).toEqual({
+    exitCode: 0,
+    stdout: `Agent     agent-1, version 1.2.3, role server
+Running   for 1m 30s, 50 MiB, pid 7
+Cluster   test
+Ready     yes
+Session   standalone since 2026-01-01T00:00:00.000Z
+Commands  0 waiting, 1 running, 0 results to send, 3 succeeded and 0 failed since the start
+`,
+    stderr: '',
+  });
+});
+
+test('status shows the last contact with the control plane, and a reason without a hint', async () => {
+  const reasons = [{ code: 'KUBERNETES_API', message: 'Kubernetes does not answer' }];
+  const last_contact = '2026-01-01T00:01:00.000Z';
+  const session = { ...HEALTH.session, phase: 'connected', last_contact } as const;
+  await using _ = daemonAnswers(() => Response.json({ ...HEALTH, ready: false, reasons, session }));
+  const { stdout } = await cli().run('status');
+  expect(stdout).toContain('Control plane  https://api.example\n');
+  expect(stdout).toContain(`Last contact   ${last_contact}\n`);
+  expect(stdout).toEndWith('\nKubernetes does not answer [KUBERNETES_API]\n');
+});
+
+test('status --json prints what the agent said', async () => {
+  await using _ = daemonAnswers(() => Response.json(HEALTH));
+  const { exitCode, stdout, stderr } = await cli().run('status', '--json');
+  expect({ exitCode, stderr, health: JSON.parse(stdout) }).toEqual({
+    exitCode: 0,
+    stderr: '',
+    health: HEALTH,
+  });
+});
+
+test.each([
+  ['something else than JSON', () => new Response('<html>')],
+  ['a document of another version', () => Response.json({ ...HEALTH, surprise: 1 })],
+  ['an error', () => Response.json({ error: 'no' }, { status: 500 })],
+])('status says to start the agent again when it answers with %s', async (_, answer) => {
+  await using _server = daemonAnswers(answer);
+  const { exitCode, stdout, stderr } = await cli().run('status');
+  expect({ exitCode, stdout, stderr }).toEqual({
+    exitCode: 6,
+    stdout: '',
+    stderr:
+      'pipeops-agent: error: The agent gives an answer of another version [DAEMON_UNREACHABLE]\n' +
+      'pipeops-agent: hint: Start it again: sudo systemctl restart pipeops-agent\n',
+  });
+});
+
+test('status says that no agent runs when there is no socket', async () => {
+  const { exitCode, stdout, stderr } = await cli().run('status');
+  expect({ exitCode, stdout }).toEqual({ exitCode: 6, stdout: '' });
+  expect(stderr).toEndWith(
+    'pipeops-agent: hint: See whether it runs: systemctl status pipeops-agent\n',
+  );
+});
+
+test('status names the nodes, and does not look well while one of them is not ready', async () => {
+  const node = { role: 'worker', ready: true, since: null, reason: null, self: false } as const;
+  const nodes = {
+    total: 3,
+    ready: 2,
+    list: [
+      { ...node, name: 'worker-2', ready: false, since: '2026-01-01T00:00:00Z', reason: 'gone' },
+      { ...node, name: 'server-1', role: 'server', self: true },
+      { ...node, name: 'worker-1' },
+    ],
+  };
+  const warnings = [{ code: 'NODE_NOT_READY', message: 'Node "worker-2" is not ready' }];
+  await using _ = daemonAnswers(() => Response.json({ ...HEALTH, nodes, warnings }));
+  const { stdout } = await cli().run('status');
+  expect(stdout).toContain('Ready     yes, but something is wrong in the cluster: see below\n');
+  expect(stdout).toContain(
+    'Nodes     2 of 3 ready: server-1 (this machine), worker-1; not ready: worker-2\n',
+  );
+  expect(stdout).toEndWith('\nNode "worker-2" is not ready [NODE_NOT_READY]\n');
+});
+
+test('status of a worker shows its server, and nothing that only a server knows', async () => {
+  const agent = { ...HEALTH.agent, role: 'node', cluster_name: null } as const;
+  const server = { url: 'https://10.0.0.1:6443', trouble: 'it refuses connections' };
+  const session = { ...HEALTH.session, control_plane: null };
+  await using _ = daemonAnswers(() => Response.json({ ...HEALTH, agent, server, session }));
+  expect((await cli().run('status')).stdout).toBe(`Agent    agent-1, version 1.2.3, role node
+Running  for 1m 30s, 50 MiB, pid 7
+Ready    yes
+Server   https://10.0.0.1:6443, no answer: it refuses connections
+`);
+});
+
+test('what a control plane says is shown to a terminal, and neither obeyed nor taken for a line', async () => {
+  const evil = '\x1b]0;title\x07\x9b31m\x7f\r\u202eyes\nReady     yes';
+  const health: DetailedHealth = {
+    ...HEALTH,
+    ready: false,
+    reasons: [{ code: 'CONTROL_PLANE_ERROR', message: evil, hint: evil }],
+    session: { ...HEALTH.session, transport: 'rest', transport_reason: evil },
+  };
+  await using _ = daemonAnswers(() => Response.json(health));
+  const seen = '\\u001b]0;title\\u0007\\u009b31m\\u007f\\u000d\\u202eyes\\nReady     yes';
+  const { stdout } = await cli().run('status');
+  expect(stdout.split('\n').filter((line) => line.includes('title'))).toEqual([
+    `Session   standalone since 2026-01-01T00:00:00.000Z over rest (${seen})`,
+    `${seen} [CONTROL_PLANE_ERROR]`,
+    `  hint: ${seen}`,
+  ]);
+  const json = (await cli().run('status', '--json')).stdout;
+  expect(json).toMatch(/^[\n -~]+$/);
+  expect(JSON.parse(json)).toEqual(health);
+});
+
+test('a daemon that sends without end does not fill the memory of who asks it', async () => {
+  let sent = 0;
+  const endless = () =>
+    new Response(
+      new ReadableStream({
+        pull: (controller) => {
+          sent += 1;
+          controller.enqueue(new Uint8Array(256 * 1024).fill(0x20));
+        },
+      }),
+    );
+  await using _ = daemonAnswers(endless);
+  const { exitCode, stderr } = await cli().run('status');
+  expect([exitCode, stderr]).toEqual([6, expect.stringContaining('[DAEMON_UNREACHABLE]')]);
+  // 4 MiB, and what is on its way meanwhile.
+  expect(sent).toBeLessThan(64);
+});

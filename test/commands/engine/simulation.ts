@@ -1,0 +1,352 @@
+/**
+ * The real journal and the real executor in a world of chance: commands are delivered, delivered
+ * again, late and out of order, cancelled; the daemon crashes between any two steps; results get
+ * lost. Time is virtual, and the same seed gives the same history.
+ *
+ * That it can fail was tried by breaking the engine: it notices each of these. With (c) the crash
+ * test (engine-crash.test.ts) notices it as well.
+ * - a beginning, an end (c), a checkpoint (c) or a cancel that is not written; (c)
+ * - what is told before it is committed (c)
+ * - a lane that is not closed behind its command
+ * - a duplicate that replaces what is there (c)
+ * - a command that must not run again and does (c)
+ * - a result that is taken for delivered at once (c), or is not sent again to a duplicate
+ * A second result that replaces the first cannot come from the executor: command-journal.test.ts.
+ */
+import type { Database } from 'bun:sqlite';
+import { z } from 'zod';
+import { commandExecutor } from '../../../src/commands/engine/executor.ts';
+import { type CommandHandler, commandHandler } from '../../../src/commands/engine/handler.ts';
+import { commandProgress } from '../../../src/commands/engine/progress.ts';
+import type { Random } from '../../../src/core/ports.ts';
+import type { Command, CommandResult } from '../../../src/protocol/rest.ts';
+import { openDatabase } from '../../../src/store/database.ts';
+import { type CommandJournal, commandJournal } from '../../../src/store/journal/commands.ts';
+import { type ManualClock, manualClock } from '../../support/manual-clock.ts';
+import { memoryLog } from '../../support/memory-log.ts';
+import { unusedCommandDeps } from '../../support/unused-command-deps.ts';
+
+const TYPES = ['repeatable', 'noted', 'once', 'urgent', 'deaf', 'throws', 'unknown'] as const;
+const ACTIONS = 120;
+const COMMANDS_MAX = 12;
+
+/** What the reference knows of one command. */
+interface Known {
+  readonly command: Command;
+  readonly lane: string;
+  delivered: number;
+  /** The agent said that it has it. */
+  acknowledged: boolean;
+  cancelAcknowledged: boolean;
+  /** It was open then, and the agent crashed: it must not succeed any more. */
+  cancelOutlivedCrash: boolean;
+  /** The agent noted that its result was taken. */
+  settled: boolean;
+  /** It was delivered once more after that: its result is to come again. */
+  owed: boolean;
+  /** Every time that its effect was made: what it was made with. */
+  readonly effects: string[];
+  /** Every result that came, as JSON. */
+  readonly results: string[];
+}
+
+/** One life of the daemon. What it waits for never comes once it has crashed. */
+interface Life {
+  readonly journal: CommandJournal;
+  readonly clock: ManualClock;
+  readonly commits: (() => void)[];
+  readonly steps: (() => void)[];
+  readonly lanes: Set<string>;
+}
+
+/** Runs one history. @returns what is wrong, empty when nothing is */
+export async function runHistory(random: Random): Promise<readonly string[]> {
+  const { database } = openDatabase({ clock: manualClock() }, ':memory:');
+  const world = new World(database, random);
+  try {
+    for (let action = 0; action < ACTIONS; action += 1) {
+      await world.act();
+    }
+    await world.settle();
+    return world.problems();
+  } finally {
+    database.close();
+  }
+}
+
+class World {
+  readonly #database: Database;
+  readonly #random: Random;
+  readonly #commands: Known[] = [];
+  readonly #wrong: string[] = [];
+  #life: Life;
+  #elapsedMs = 0;
+
+  constructor(database: Database, random: Random) {
+    this.#database = database;
+    this.#random = random;
+    this.#life = this.#start();
+  }
+
+  async act(): Promise<void> {
+    const actions: readonly (readonly [number, () => void])[] = [
+      [12, () => this.#deliver()],
+      [5, () => this.#cancel()],
+      [30, () => this.#life.commits.shift()?.()],
+      [30, () => this.#take(this.#life.steps)?.()],
+      [10, () => this.#send(0.4)],
+      [6, () => this.#pass(this.#random.fraction() * 30_000)],
+      [2, () => this.#crash()],
+    ];
+    let left = this.#random.fraction() * actions.reduce((sum, [weight]) => sum + weight, 0);
+    for (const [weight, action] of actions) {
+      left -= weight;
+      if (left < 0) {
+        action();
+        break;
+      }
+    }
+    await quiet();
+  }
+
+  /** No more trouble: everything that was taken comes to its end. */
+  async settle(): Promise<void> {
+    for (let round = 0; round < 2_000; round += 1) {
+      const { accepted, running, undelivered } = this.#life.journal.counts();
+      if (accepted + running + undelivered === 0) {
+        return;
+      }
+      while (this.#life.commits.length > 0 || this.#life.steps.length > 0) {
+        this.#life.commits.shift()?.();
+        this.#life.steps.shift()?.();
+        await quiet();
+      }
+      this.#send(0);
+      this.#pass(1_000);
+      await quiet();
+    }
+    this.#wrong.push('not everything came to its end');
+  }
+
+  problems(): readonly string[] {
+    return [...this.#wrong, ...this.#commands.flatMap(problemsOf)];
+  }
+
+  #start(): Life {
+    const clock = manualClock(new Date(Date.UTC(2026, 0, 1) + this.#elapsedMs).toISOString());
+    const commits: (() => void)[] = [];
+    const runSoon = (work: () => void) => void commits.push(work);
+    const journal = commandJournal({ database: this.#database, clock, runSoon });
+    const life: Life = { journal, clock, commits, steps: [], lanes: new Set() };
+    const executor = commandExecutor({
+      ...unusedCommandDeps(),
+      ...{ clock, journal, log: memoryLog(), progress: commandProgress({ clock }) },
+      handlers: this.#handlers(life),
+    });
+    void executor.start(new AbortController().signal).then(({ done }) =>
+      done.catch((thrown) => {
+        this.#wrong.push(`the executor failed: ${thrown}`);
+      }),
+    );
+    return life;
+  }
+
+  #crash(): void {
+    this.#life = this.#start();
+    for (const known of this.#commands) {
+      const isOpen = this.#life.journal.find(known.command.id) !== undefined;
+      known.cancelOutlivedCrash ||= isOpen && known.cancelAcknowledged;
+    }
+  }
+
+  #deliver(): void {
+    const isNew = this.#commands.length < COMMANDS_MAX && this.#random.fraction() < 0.5;
+    const known = isNew ? this.#make() : this.#take(this.#commands, false);
+    if (known === undefined) {
+      return;
+    }
+    known.delivered += 1;
+    const { settled } = known;
+    const came = known.results.length;
+    void this.#life.journal.accept(known.command).then(
+      () => {
+        known.acknowledged = true;
+        known.owed ||= settled && known.results.length === came;
+      },
+      (thrown) => this.#wrong.push(`accept failed: ${thrown}`),
+    );
+  }
+
+  #make(): Known {
+    const id = `c${this.#commands.length}`;
+    const type = TYPES[Math.floor(this.#random.fraction() * TYPES.length)] ?? 'once';
+    const lane = `lane-${Math.floor(this.#random.fraction() * 3)}`;
+    const command = { id, type, payload: { lane }, timeout_seconds: 60 };
+    const known: Known = {
+      ...{ command, lane, delivered: 0, acknowledged: false, cancelAcknowledged: false },
+      cancelOutlivedCrash: false,
+      ...{ settled: false, owed: false, effects: [], results: [] },
+    };
+    this.#commands.push(known);
+    return known;
+  }
+
+  #cancel(): void {
+    const known = this.#take(this.#commands, false);
+    if (known !== undefined) {
+      void this.#life.journal.cancel(known.command.id).then((outcome) => {
+        known.cancelAcknowledged ||= outcome === 'cancelling';
+      });
+    }
+  }
+
+  /** Sends what is pending; some of it is lost, or its acknowledgement is. */
+  #send(lossShare: number): void {
+    const { journal } = this.#life;
+    for (const { commandId, result } of journal.pending(5)) {
+      const known = this.#commands.find((each) => each.command.id === commandId);
+      if (known === undefined || this.#random.fraction() < lossShare) {
+        continue;
+      }
+      known.results.push(JSON.stringify(result));
+      known.owed = false;
+      if (this.#random.fraction() >= lossShare) {
+        void journal.delivered(commandId).then(() => {
+          known.settled = true;
+        });
+      }
+    }
+  }
+
+  #pass(ms: number): void {
+    this.#elapsedMs += ms;
+    this.#life.clock.advance(ms);
+  }
+
+  #take<T>(list: T[], remove = true): T | undefined {
+    const index = Math.floor(this.#random.fraction() * list.length);
+    return remove ? list.splice(index, 1)[0] : list[index];
+  }
+
+  #handlers(life: Life): readonly CommandHandler[] {
+    const step = () => new Promise<void>((resolve) => void life.steps.push(resolve));
+    const effectOf = (id: string, text: string) =>
+      this.#commands.find((each) => each.command.id === id)?.effects.push(text);
+    const define = (
+      type: (typeof TYPES)[number],
+      run: (context: Parameters<Parameters<typeof commandHandler>[0]['run']>[1]) => Promise<void>,
+    ) =>
+      commandHandler({
+        type,
+        payload: z.strictObject({ lane: z.string() }),
+        data: z.strictObject({}),
+        lane: ({ lane }) => (type === 'urgent' ? `read-${lane}` : lane),
+        priority: type === 'urgent' ? 'urgent' : 'normal',
+        timeoutMs: () => 60_000,
+        afterRestart: type === 'once' ? 'fail' : 'rerun',
+        run: async ({ lane }, context) => {
+          const name = type === 'urgent' ? `read-${lane}` : lane;
+          if (life.lanes.has(name)) {
+            this.#wrong.push(`two at once in ${name}`);
+          }
+          life.lanes.add(name);
+          try {
+            await run(context);
+          } finally {
+            life.lanes.delete(name);
+          }
+          return { output: type, data: {} };
+        },
+      });
+    return [
+      define('repeatable', async ({ commandId, signal }) => {
+        await step();
+        signal.throwIfAborted();
+        effectOf(commandId, 'the same');
+        await step();
+        signal.throwIfAborted();
+      }),
+      define('noted', async ({ commandId, checkpoint, setCheckpoint, signal }) => {
+        const target = checkpoint ?? `target ${this.#random.fraction()}`;
+        await step();
+        await setCheckpoint(target);
+        signal.throwIfAborted();
+        effectOf(commandId, String(target));
+        await step();
+      }),
+      define('once', async ({ commandId, signal }) => {
+        await step();
+        signal.throwIfAborted();
+        effectOf(commandId, `run ${this.#random.fraction()}`);
+        await step();
+      }),
+      define('urgent', async () => await step()),
+      define('deaf', async () => {
+        await step();
+        await life.clock.sleep(90_000);
+      }),
+      define('throws', async () => {
+        await step();
+        throw new Error('a bug');
+      }),
+    ];
+  }
+}
+
+function problemsOf(known: Known): readonly string[] {
+  const { id, type } = known.command;
+  const wrong: string[] = [];
+  const say = (text: string) => void wrong.push(`${type} ${id}: ${text}`);
+  const results = new Set(known.results);
+  const result = known.results.length === 0 ? undefined : parse(known.results[0] ?? '');
+  const effects = new Set(known.effects);
+  if (known.acknowledged && results.size !== 1) {
+    say(`${results.size} different results`);
+  }
+  if (known.owed) {
+    say('it was delivered again and not answered again');
+  }
+  if (effects.size > 1) {
+    say(`${effects.size} different effects`);
+  }
+  if (type === 'once' && known.effects.length > 1) {
+    say(`its effect was made ${known.effects.length} times`);
+  }
+  if (known.delivered === 0 && known.effects.length > 0) {
+    say('it was never delivered and ran');
+  }
+  const hasEffect = type === 'repeatable' || type === 'noted' || type === 'once';
+  if (result?.success && hasEffect && effects.size !== 1) {
+    say('it succeeded without its effect');
+  }
+  if (result !== undefined && !allowedCodes(known).includes(result.error_code)) {
+    say(`it ended with ${result.error_code}: ${result.error}`);
+  }
+  const untouched = result?.metadata.attempts === 0;
+  if (untouched && known.effects.length > 0) {
+    say('it was answered as never begun and had its effect');
+  }
+  return wrong;
+}
+
+function allowedCodes({ command, cancelOutlivedCrash }: Known): readonly (string | undefined)[] {
+  // A cancel may have been committed although a crash swallowed its acknowledgement.
+  const always = ['COMMAND_CANCELLED', 'TIMEOUT', 'COMMAND_OUTCOME_UNKNOWN'];
+  switch (command.type) {
+    case 'unknown':
+      return ['COMMAND_UNSUPPORTED', 'COMMAND_CANCELLED'];
+    case 'throws':
+      return ['INTERNAL', ...always];
+    default:
+      return cancelOutlivedCrash ? always : [undefined, ...always];
+  }
+}
+
+function parse(json: string): CommandResult {
+  return JSON.parse(json);
+}
+
+/** Lets everything go on that does not wait for the world. */
+async function quiet(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,0 +1,30 @@
+import { expect, test } from 'bun:test';
+import { duplicateKeys } from '../../../src/core/text/yaml-duplicates.ts';
+
+test.each([
+  ['a section', 'http:\n  port: 1\nlog:\n  level: info\nhttp:\n  port: 2\n', ['line 5: http']],
+  ['a setting', 'http:\n  port: 1\n  # here\n\n  port: 2\n', ['line 5: http.port']],
+  ['a setting in another style', 'http:\n  port: 1\n  "port": 2\n', ['line 3: http.port']],
+  ['a label', 'agent:\n  labels:\n    a: 1\n    b: 2\n    a: 3\n', ['line 5: agent.labels.a']],
+  ['a key in braces', 'http: {port: 1, port: 2}\n', ['line 1: port']],
+  ['a key in JSON over lines', '{"http": {\n "port": 1,\n "port": 2}}\n', ['line 3: port']],
+  ['a key of a list item', 'list:\n  - a: 1\n    a: 2\n', ['line 3: list.a']],
+  ['two of them', 'a: 1\na: 2\nb: 1\nb: 2\n', ['line 2: a', 'line 4: b']],
+])('finds %s that stands twice', (_, text, found) => {
+  expect(duplicateKeys(text)).toEqual(found.map((each) => `${each} stands there twice`));
+  expect(() => Bun.YAML.parse(text)).not.toThrow();
+});
+
+test.each([
+  ['the same name in two sections', 'http:\n  port: 1\nother:\n  port: 2\n'],
+  ['the same name at two depths', 'a:\n  a:\n    a: 1\n'],
+  ['items of a list', 'list:\n  - a: 1\n    b: 1\n  - a: 2\nlist2: [{a: 1}, {a: 2}]\n'],
+  ['items without an indent', 'list:\n- a: 1\n- a: 2\n'],
+  ['a comment and an address', '# a: 1\na: http://b:8080 # a: 2\n'],
+  ['a text over lines', 'a: |\n  a: 1\n  a: 2\nb: 1\n'],
+  ['quoted text', 'a: "b: 1, b: 2"\nc: {d: "e: 1", f: \'d: 2\'}\n'],
+  ['an address in braces', 'a: {b: http://c:1, d: http://c:1}\n'],
+  ['nothing', ''],
+])('finds nothing in %s', (_, text) => {
+  expect(duplicateKeys(text)).toEqual([]);
+});

@@ -1,0 +1,27 @@
+import { expect, test } from 'bun:test';
+import { countingPolicy } from '../../src/policy/counting.ts';
+import { ALLOWED, refused } from '../../src/policy/decision.ts';
+
+test('countingPolicy() gives the decisions of the other and counts refusals, but not of routes', () => {
+  const no = refused('exec', 'Nobody may');
+  const { policy, refusals } = countingPolicy({
+    command: ({ type }) => (type === 'exec' ? no : ALLOWED),
+    access: () => no,
+    object: () => ALLOWED,
+    request: () => no,
+    route: () => no,
+    kubernetesApi: () => no,
+  });
+  const access = { ...{ verb: 'get', group: '', resource: 'pods' }, subresource: '' };
+  expect([
+    policy.command({ type: 'exec' }),
+    policy.command({ type: 'deploy' }),
+    policy.access({ ...access, namespace: 'a', name: '' }),
+    policy.object({}),
+    policy.request('GET', '/', false),
+    policy.request('GET', '/', false),
+    policy.route('a'),
+    policy.kubernetesApi(),
+  ]).toEqual([no, ALLOWED, no, ALLOWED, no, no, no, no]);
+  expect(refusals()).toEqual({ command: 1, access: 1, object: 0, request: 2 });
+});

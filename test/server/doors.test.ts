@@ -1,0 +1,145 @@
+import { expect, test } from 'bun:test';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { systemClock } from '../../src/platform/clock.ts';
+import { systemFiles } from '../../src/platform/files.ts';
+import { httpServer } from '../../src/server/doors.ts';
+import { renderMetrics } from '../../src/server/metrics.ts';
+import type { ServerSources } from '../../src/server/routes.ts';
+import { memoryLog } from '../support/memory-log.ts';
+import { tempDirectory } from '../support/temp-dir.ts';
+
+const SOURCES: ServerSources = {
+  version: { version: '1.2.3', commit: 'abc' },
+  ready: async () => ({ ready: false, reasons: [{ code: 'TIMEOUT', message: 'not yet' }] }),
+  detailed: () => Promise.reject(new Error('broken')),
+  policy: async () => ({ problem: { code: 'POLICY_INVALID', message: 'no YAML' } }),
+  session: async () => ({ phase: 'standalone' }),
+  settings: () => ({ settings: { 'http.port': 8080 } }),
+  metrics: () => 'up 1\n',
+};
+
+async function startServer(port = 0) {
+  const directory = await tempDirectory();
+  const socketPath = join(directory.path, 'agent.sock');
+  const log = memoryLog();
+  const server = httpServer(
+    { log, clock: systemClock, files: systemFiles('/'), sources: SOURCES },
+    { port, socketPath },
+  );
+  const stop = new AbortController();
+  const { done } = await server.start(stop.signal);
+  return {
+    log,
+    socketPath,
+    base: `http://127.0.0.1:${server.port()}`,
+    port: server.port(),
+    [Symbol.asyncDispose]: async () => {
+      stop.abort();
+      await done;
+      await directory[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function seen(response: Response): Promise<readonly [number, unknown]> {
+  const text = await response.text();
+  return [response.status, text.startsWith('{') ? JSON.parse(text) : text];
+}
+
+test('loopback answers health, readiness, version and metrics', async () => {
+  await using server = await startServer();
+  expect(await seen(await fetch(`${server.base}/health`))).toEqual([200, { status: 'ok' }]);
+  expect(await seen(await fetch(`${server.base}/ready`))).toEqual([
+    503,
+    { ready: false, reasons: [{ code: 'TIMEOUT', message: 'not yet' }] },
+  ]);
+  expect(await seen(await fetch(`${server.base}/version`))).toEqual([200, SOURCES.version]);
+  expect(await seen(await fetch(`${server.base}/metrics`))).toEqual([200, 'up 1\n']);
+});
+
+test('loopback refuses names that are not its own, other sites, other methods and other paths', async () => {
+  await using server = await startServer();
+  const status = async (path: string, init?: RequestInit) =>
+    (await fetch(`${server.base}${path}`, init)).status;
+  expect({
+    reboundName: await status('/health', { headers: { host: 'evil.example' } }),
+    otherSite: await status('/health', { headers: { origin: 'https://evil.example' } }),
+    ownPage: await status('/health', { headers: { origin: server.base } }),
+    post: await status('/health', { method: 'POST' }),
+    unknown: await status('/constructor'),
+    socketOnly: await status('/api/health/detailed'),
+    policy: await status('/api/policy'),
+    session: await status('/api/session'),
+  }).toEqual({
+    reboundName: 403,
+    otherSite: 403,
+    ownPage: 200,
+    post: 405,
+    unknown: 404,
+    socketOnly: 404,
+    policy: 404,
+    session: 404,
+  });
+});
+
+test.each([
+  ['no Host', 'GET /health HTTP/1.0', 403],
+  ['an empty Host', 'GET /health HTTP/1.1\r\nHost: ', 403],
+  ['a Host with a user', 'GET /health HTTP/1.1\r\nHost: 127.0.0.1@evil/', 403],
+  ['a Host with a path', 'GET /health HTTP/1.1\r\nHost: 127.0.0.1/x', 403],
+  ['an address of another name', 'GET http://evil/health HTTP/1.1\r\nHost: 127.0.0.1', 200],
+  ['a fragment', 'GET /health#?x HTTP/1.1\r\nHost: 127.0.0.1', 200],
+  ['a query with everything', 'GET /health?a=/b://c?d#e HTTP/1.1\r\nHost: 127.0.0.1', 200],
+  ['dots before the path', 'GET /x/../health HTTP/1.1\r\nHost: 127.0.0.1', 200],
+])('%s is no trouble', async (_, head, status) => {
+  await using server = await startServer();
+  const socket = connect(server.port, '127.0.0.1');
+  socket.write(`${head}\r\n\r\n`);
+  const first = await new Promise<string>((resolve) => {
+    socket.once('data', (bytes) => resolve(bytes.toString('latin1')));
+  });
+  socket.destroy();
+  expect(first).toStartWith(`HTTP/1.1 ${status} `);
+  expect(server.log.entries.filter(({ level }) => level === 'error')).toEqual([]);
+});
+
+test('the socket is for its owner and group, and a request that fails is logged, not shown', async () => {
+  await using server = await startServer();
+  const { mode, kind } = (await systemFiles('/').stat(server.socketPath)) ?? {};
+  expect({ mode, kind }).toEqual({ mode: 0o660, kind: 'socket' });
+  const response = await fetch('http://agent/api/health/detailed', { unix: server.socketPath });
+  expect(await seen(response)).toEqual([
+    500,
+    { error: { code: 'INTERNAL', message: 'The agent could not answer' } },
+  ]);
+  expect(server.log.entries.at(-1)).toEqual({
+    level: 'error',
+    message: 'a request failed',
+    fields: { error: 'broken' },
+  });
+});
+
+test('the socket says how the policy file was taken up', async () => {
+  await using server = await startServer();
+  const response = await fetch('http://agent/api/policy', { unix: server.socketPath });
+  expect(await seen(response)).toEqual([
+    200,
+    { problem: { code: 'POLICY_INVALID', message: 'no YAML' } },
+  ]);
+});
+
+test('a port that is taken is PORT_IN_USE with what to do', async () => {
+  await using first = await startServer();
+  await expect(startServer(first.port)).rejects.toMatchObject({
+    code: 'PORT_IN_USE',
+    hint: expect.stringContaining('http.port'),
+  });
+});
+
+test('renderMetrics() escapes labels as the text format asks', () => {
+  const samples = [{ labels: { path: 'a"b\\c\nd' }, value: 2 }, { value: 1 }];
+  expect(renderMetrics([{ name: 'n', help: 'Help.', type: 'gauge', samples }])).toBe(
+    '# HELP n Help.\n# TYPE n gauge\nn{path="a\\"b\\\\c\\nd"} 2\nn 1\n',
+  );
+});
