@@ -9,21 +9,33 @@ import { Glob } from 'bun';
 /** The one table. Folders of the same rank never import each other. */
 const RANKS: Readonly<Record<string, number>> = {
   core: 0,
+  // Libraries of our own, and the settings.
   config: 1,
-  protocol: 1,
-  platform: 2,
-  store: 2,
-  host: 2,
-  kubernetes: 2,
-  'control-plane': 2,
-  policy: 2,
-  proxy: 3,
-  commands: 3,
-  server: 4,
-  tunnel: 4,
-  reporting: 4,
-  daemon: 5,
-  cli: 6,
+  http1: 1,
+  yamux: 1,
+  // Built on them.
+  protocol: 2,
+  websocket: 2,
+  // One outer thing each.
+  platform: 3,
+  store: 3,
+  host: 3,
+  kubernetes: 3,
+  'control-plane': 3,
+  policy: 3,
+  // What the agent does.
+  proxy: 4,
+  commands: 4,
+  // By which way.
+  server: 5,
+  'remote-proxy': 5,
+  routes: 5,
+  reporting: 5,
+  tunnel: 6,
+  // Whole use cases.
+  daemon: 7,
+  machine: 7,
+  cli: 8,
 };
 
 /** Only these import `platform`: everything else takes ports. */
@@ -73,10 +85,63 @@ export interface SourceFile {
 
 /** Everything that is against the rule, one sentence each. */
 export function layerProblems(files: readonly SourceFile[]): readonly string[] {
-  return files.flatMap((file) => [
-    ...importProblems(file),
-    ...(isGlobalHome(file.path) ? [] : globalProblems(file)),
-  ]);
+  return [
+    ...files.flatMap((file) => [
+      ...importProblems(file),
+      ...(isGlobalHome(file.path) ? [] : globalProblems(file)),
+    ]),
+    ...circleProblems(files),
+  ];
+}
+
+/** Rooms within one folder: they may import each other, but not in a circle. */
+function circleProblems(files: readonly SourceFile[]): readonly string[] {
+  const imports = new Map<string, Set<string>>();
+  for (const { path, text } of files) {
+    const room = dirname(path);
+    for (const name of importedNames(text)) {
+      const target = dirname(normalize(join(room, name)));
+      if (name.startsWith('.') && target !== room && folderOf(`${target}/`) === folderOf(path)) {
+        imports.set(room, (imports.get(room) ?? new Set()).add(target));
+      }
+    }
+  }
+  return [...imports.keys()].sort().flatMap((room) => {
+    const way = wayBack(imports, room);
+    // Told once, of the room whose name comes first.
+    return way === undefined || way.some((each) => each < room)
+      ? []
+      : [`src/${[room, ...way].join(' → ')}: these rooms import each other in a circle`];
+  });
+}
+
+/** The shortest way from a room over its imports back to it. */
+function wayBack(
+  imports: ReadonlyMap<string, ReadonlySet<string>>,
+  room: string,
+): readonly string[] | undefined {
+  const seen = new Set<string>();
+  let ways: readonly (readonly string[])[] = [...(imports.get(room) ?? [])].map((next) => [next]);
+  while (ways.length > 0) {
+    const closed = ways.find((way) => way.at(-1) === room);
+    if (closed !== undefined) {
+      return closed;
+    }
+    ways = ways.flatMap((way) => {
+      const last = way.at(-1) ?? room;
+      if (seen.has(last)) {
+        return [];
+      }
+      seen.add(last);
+      return [...(imports.get(last) ?? [])].map((next) => [...way, next]);
+    });
+  }
+  return undefined;
+}
+
+function importedNames(text: string): readonly string[] {
+  const found = text.matchAll(/(?:from|import|import\()\s*'([^']+)'/g);
+  return [...found].map(([, name = '']) => name);
 }
 
 function isGlobalHome(path: string): boolean {
@@ -96,7 +161,7 @@ function importProblems(file: SourceFile): readonly string[] {
   }
   // Types of a package cost nothing at run time and may go anywhere.
   const text = file.text.replaceAll(/^import type [^;]*? from '[^.'][^']*';/gm, '');
-  for (const [, name = ''] of text.matchAll(/(?:from|import|import\()\s*'([^']+)'/g)) {
+  for (const name of importedNames(text)) {
     if (!name.startsWith('.')) {
       const home = PACKAGE_HOMES[packageOf(name)];
       if (home !== undefined && !home.folders.includes(folder)) {

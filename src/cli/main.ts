@@ -4,11 +4,12 @@ import { LOCK_FILE } from '../core/places.ts';
 import { redact } from '../core/text/redact.ts';
 import { visibleText } from '../core/text/visible-text.ts';
 import { BUILD } from '../core/version.ts';
-import type { CliContext, TerminalIo } from './definition/context.ts';
+import type { CliContext } from './definition/context.ts';
 import type { SubcommandArgs, SubcommandDefinition } from './definition/subcommand.ts';
 import { renderGroupHelp, renderRootHelp, renderSubcommandHelp } from './help.ts';
 import { withOwnName } from './own-name.ts';
 import { findSubcommand, subcommandsOf } from './subcommands/list.ts';
+import type { TerminalIo } from './terminal/io.ts';
 import { renderErrorJson } from './terminal/render.ts';
 
 /**

@@ -4,7 +4,8 @@
  */
 import { dirname } from 'node:path';
 import { EXECUTABLE_LINK } from '../core/places.ts';
-import type { CliContext, TerminalIo } from './definition/context.ts';
+import type { CliContext } from './definition/context.ts';
+import type { TerminalIo } from './terminal/io.ts';
 
 const CALL = /\bsudo pipeops-agent\b(?=[^-./]|$)/g;
 const FULL_CALL = `sudo ${EXECUTABLE_LINK}`;

@@ -1,6 +1,4 @@
-import { AgentError } from '../core/errors.ts';
 import type { CommandHandler } from './engine/handler.ts';
-import { malformed } from './engine/malformed.ts';
 import { applyCommand } from './handlers/apply.ts';
 import { cordonCommand, uncordonCommand } from './handlers/cordon.ts';
 import { deleteCommand } from './handlers/delete.ts';
@@ -30,16 +28,3 @@ export const COMMAND_HANDLERS: readonly CommandHandler[] = [
   uncordonCommand,
   drainCommand,
 ];
-
-/** @throws AgentError COMMAND_UNSUPPORTED with the known types */
-export function findHandler(handlers: readonly CommandHandler[], type: string): CommandHandler {
-  const handler = [...handlers, malformed].find((each) => each.type === type);
-  if (handler === undefined) {
-    const known = handlers.map((each) => each.type);
-    throw new AgentError('COMMAND_UNSUPPORTED', `This agent has no command "${type}"`, {
-      hint: `It knows: ${known.join(', ')}`,
-      details: { known },
-    });
-  }
-  return handler;
-}

@@ -217,3 +217,14 @@ export interface Log {
   /** The same log with fields that every line carries. */
   with(fields: LogFields): Log;
 }
+
+/** Shows a person that something is going on; one at a time. */
+export type StartProgress = (title: string) => Promise<Progress>;
+
+/** A line of work that takes its time. Call `done` or `fail` once. */
+export interface Progress {
+  /** What it does right now. */
+  update(text: string): void;
+  done(text?: string): void;
+  fail(text?: string): void;
+}

@@ -1,4 +1,3 @@
-import type { CliContext } from '../cli/definition/context.ts';
 import { textWithin } from '../core/bounded-body.ts';
 import { AgentError } from '../core/errors.ts';
 import { UNIT_FILE, UNIT_NAME } from '../core/places.ts';
@@ -12,6 +11,7 @@ import {
   SessionAnswer,
   SettingsAnswer,
 } from '../protocol/local-api.ts';
+import type { MachineContext } from './context.ts';
 
 const SOCKET_PATH = '/run/pipeops-agent/agent.sock';
 /** /ready asks Kubernetes, which may take a while to say no. */
@@ -30,7 +30,7 @@ const JOURNAL = `sudo journalctl -u ${UNIT}`;
 
 /** What the daemon says of itself. @throws AgentError DAEMON_UNREACHABLE, NOT_ROOT, NOT_INSTALLED */
 export async function askDaemon(
-  context: CliContext,
+  context: MachineContext,
   patienceMs = PATIENCE_MS,
 ): Promise<DetailedHealth> {
   const answer = await ask(context, '/api/health/detailed', patienceMs);
@@ -38,7 +38,7 @@ export async function askDaemon(
 }
 
 /** How kubectl reaches the cluster through the daemon. @throws as askDaemon; NOT_A_SERVER */
-export async function askLocalAccess(context: CliContext): Promise<LocalAccess> {
+export async function askLocalAccess(context: MachineContext): Promise<LocalAccess> {
   const answer = await ask(context, '/api/k8s/local-access');
   if (answer.status === 404) {
     throw new AgentError('NOT_A_SERVER', 'The agent on this machine has no way to Kubernetes', {
@@ -52,18 +52,18 @@ export async function askLocalAccess(context: CliContext): Promise<LocalAccess> 
  * Has the daemon take the policy file up as it is now, and says how that went. Undefined from one of
  * a version that only reads it by itself, every 2 s. @throws as askDaemon
  */
-export async function askPolicy(context: CliContext): Promise<PolicyAnswer | undefined> {
+export async function askPolicy(context: MachineContext): Promise<PolicyAnswer | undefined> {
   const answer = await ask(context, '/api/policy', 0); // Who asks waits, and knows how long.
   return answer.status === 404 ? undefined : parse(answer, (json) => PolicyAnswer.parse(json));
 }
 
 /** Has the daemon take up the files of its session, and try at once. @throws as askDaemon */
-export async function askSession(context: CliContext): Promise<SessionAnswer> {
+export async function askSession(context: MachineContext): Promise<SessionAnswer> {
   return parse(await ask(context, '/api/session', 0), (json) => SessionAnswer.parse(json));
 }
 
 /** What the daemon was started with. Undefined from one of a version that does not say it. @throws as askDaemon */
-export async function askSettings(context: CliContext): Promise<SettingsAnswer | undefined> {
+export async function askSettings(context: MachineContext): Promise<SettingsAnswer | undefined> {
   const answer = await ask(context, '/api/settings', 0);
   return answer.status === 404 ? undefined : parse(answer, (json) => SettingsAnswer.parse(json));
 }
@@ -74,7 +74,11 @@ interface Answer {
 }
 
 /** Asks until the daemon answers, for as long as one that starts may take. */
-async function ask(context: CliContext, path: string, patienceMs = PATIENCE_MS): Promise<Answer> {
+async function ask(
+  context: MachineContext,
+  path: string,
+  patienceMs = PATIENCE_MS,
+): Promise<Answer> {
   const endsAt = context.clock.monotonic() + patienceMs;
   for (;;) {
     const answer = await askOnce(context, path);
@@ -89,7 +93,7 @@ async function ask(context: CliContext, path: string, patienceMs = PATIENCE_MS):
   }
 }
 
-async function askOnce(context: CliContext, path: string): Promise<Answer | Error> {
+async function askOnce(context: MachineContext, path: string): Promise<Answer | Error> {
   try {
     const response = await context.http(`http://agent${path}`, {
       unix: socketOf(context),
@@ -105,14 +109,14 @@ async function askOnce(context: CliContext, path: string): Promise<Answer | Erro
   }
 }
 
-function socketOf({ env }: CliContext): string {
+function socketOf({ env }: MachineContext): string {
   const directory = env['RUNTIME_DIRECTORY'];
   return directory === undefined ? SOCKET_PATH : `${directory}/agent.sock`;
 }
 
 /** Why there is no answer, and whether there may be one soon. */
 async function explain(
-  context: CliContext,
+  context: MachineContext,
   cause: Error,
 ): Promise<{ readonly error: AgentError; readonly passing: boolean }> {
   const code = systemCode(cause);
@@ -135,7 +139,7 @@ async function explain(
 }
 
 async function explainUnit(
-  context: CliContext,
+  context: MachineContext,
   cause: Error,
 ): Promise<{ readonly error: AgentError; readonly passing: boolean }> {
   switch (await activeState(context, UNIT_NAME)) {
@@ -162,7 +166,7 @@ async function explainUnit(
 }
 
 /** `: ` and what the daemon said last of an error; empty where nothing is known. */
-async function lastWords(context: CliContext): Promise<string> {
+async function lastWords(context: MachineContext): Promise<string> {
   const lines = await lastJournalLines(context, UNIT_NAME, JOURNAL_LINES);
   const line = lines.findLast((each) => each.includes('pipeops-agent: error: '));
   return line === undefined ? '' : `: ${line.replace(/^.*pipeops-agent: error: /, '')}`;

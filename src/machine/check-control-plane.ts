@@ -1,4 +1,3 @@
-import type { CliContext } from '../cli/definition/context.ts';
 import type { Config } from '../config/schema.ts';
 import { authorization } from '../control-plane/credentials/authorization.ts';
 import { type RestClient, restClient } from '../control-plane/rest/client.ts';
@@ -8,6 +7,7 @@ import { AgentError, type ErrorCode, toAgentError } from '../core/errors.ts';
 import type { Network } from '../core/ports.ts';
 import { BUILD } from '../core/version.ts';
 import { WEBSOCKET_PATH } from '../protocol/session/messages.ts';
+import type { MachineContext } from './context.ts';
 import { proxySettings } from './outbound.ts';
 
 /** An id that no agent has, and a token that no control plane gave: only the answers count. */
@@ -20,7 +20,7 @@ const WRONG_TOKEN = CHECK_AGENT_ID;
  * @throws AgentError CONTROL_PLANE_UNREACHABLE, CONTROL_PLANE_ERROR, TOKEN_REJECTED
  */
 export async function checkControlPlane(
-  context: CliContext,
+  context: MachineContext,
   config: Config,
   ca: string | undefined,
   token: string,
@@ -44,7 +44,7 @@ interface Checked {
   readonly token: string;
 }
 
-async function check(context: CliContext, network: Network, target: Checked): Promise<void> {
+async function check(context: MachineContext, network: Network, target: Checked): Promise<void> {
   const { clock, random, signal } = context;
   const client = (token: string): RestClient =>
     restClient(
@@ -82,7 +82,7 @@ async function refusalOf(
 
 /** Opens the session's WebSocket and leaves again before it registers. */
 async function checkWebSocket(
-  { clock, signal }: CliContext,
+  { clock, signal }: MachineContext,
   { dial }: Network,
   { url, token }: Checked,
 ): Promise<void> {

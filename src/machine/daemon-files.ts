@@ -1,6 +1,5 @@
 /** What the daemon reads beside its configuration, looked at as the daemon will. */
 import { dirname, join } from 'node:path';
-import type { CliContext } from '../cli/definition/context.ts';
 import { CONFIG_PATH, type Config } from '../config/schema.ts';
 import { readCaFile } from '../control-plane/credentials/ca-file.ts';
 import { AgentError } from '../core/errors.ts';
@@ -14,6 +13,7 @@ import { unreadableForAgent } from '../host/agent/readable.ts';
 import { readPolicyFile } from '../policy/read-file.ts';
 import { parseKubeconfig } from '../protocol/files/kubeconfig.ts';
 import { parseControlPlaneToken } from '../protocol/secrets/control-plane-token.ts';
+import type { MachineContext } from './context.ts';
 
 const TIMEOUT_MS = 10_000;
 /** As much of a secret as is looked at; the daemon reads no more of a token, and less of the other. */
@@ -34,7 +34,7 @@ export interface KnownSettings {
 
 /** Every problem of the files that the daemon reads, by the name of what names the file. */
 export async function checkDaemonFiles(
-  context: CliContext,
+  context: MachineContext,
   { caFile, role }: KnownSettings,
   configPath: string,
 ): Promise<FilesChecked> {
@@ -60,12 +60,12 @@ export async function checkDaemonFiles(
   return { problems, unchecked: [] };
 }
 
-async function hasAccount({ files }: CliContext): Promise<boolean> {
+async function hasAccount({ files }: MachineContext): Promise<boolean> {
   const passwd = (await files.readText('/etc/passwd')) ?? '';
   return passwd.split('\n').some((line) => line.startsWith(`${AGENT_USER}:`));
 }
 
-async function caProblems(context: CliContext, path: string): Promise<readonly string[]> {
+async function caProblems(context: MachineContext, path: string): Promise<readonly string[]> {
   const file = await readCaFile(context.files, path);
   const hidden = await unreadableForAgent(context, path);
   return ['problem' in file ? file.problem : undefined, hidden]
@@ -73,12 +73,12 @@ async function caProblems(context: CliContext, path: string): Promise<readonly s
     .map((problem) => `control_plane.ca_file: ${problem}`);
 }
 
-async function policyProblems(context: CliContext, path: string): Promise<readonly string[]> {
+async function policyProblems(context: MachineContext, path: string): Promise<readonly string[]> {
   const found = await problemsOf(() => readPolicyFile(context, path));
   return found.map((problem) => `policy.yaml: ${problem}`);
 }
 
-async function kubeconfigProblems(context: CliContext): Promise<readonly string[]> {
+async function kubeconfigProblems(context: MachineContext): Promise<readonly string[]> {
   if ((await context.files.stat(KUBECONFIG_FILE)) === undefined) {
     return [`kubeconfig: there is no ${KUBECONFIG_FILE}; "pipeops-agent install" writes it`];
   }
@@ -98,7 +98,7 @@ async function kubeconfigProblems(context: CliContext): Promise<readonly string[
 
 /** Of the files that are there, those that the daemon may not read. */
 async function unreadable(
-  context: CliContext,
+  context: MachineContext,
   paths: readonly string[],
 ): Promise<readonly string[]> {
   const problems: string[] = [];
@@ -115,7 +115,7 @@ async function unreadable(
  * that is not there is no problem: no token means standalone.
  */
 async function secretProblems(
-  context: CliContext,
+  context: MachineContext,
   path: string,
   problemOf: (text: string) => string | undefined,
 ): Promise<readonly string[]> {
@@ -154,7 +154,7 @@ function proxyCredentialsProblem(text: string): string | undefined {
     : 'it is not user:password on one line';
 }
 
-function asDaemon(context: CliContext, script: string, path: string) {
+function asDaemon(context: MachineContext, script: string, path: string) {
   const shell = ['sh', '-c', script, 'sh', path];
   return context.exec.run(['runuser', '-u', AGENT_USER, '--', ...shell], { timeoutMs: TIMEOUT_MS });
 }

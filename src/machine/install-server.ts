@@ -1,7 +1,4 @@
-import type { CliContext } from '../cli/definition/context.ts';
-import { readTokenFile } from '../cli/definition/given-secret.ts';
-import type { SubcommandArgs } from '../cli/definition/subcommand.ts';
-import type { LoadedConfig } from '../config/load.ts';
+import type { ConfigInputs, LoadedConfig } from '../config/load.ts';
 import { AgentError } from '../core/errors.ts';
 import { CONTROL_PLANE_CA_FILE, POLICY_FILE } from '../core/places.ts';
 import { hasControlPlaneToken } from '../host/agent/control-plane-token.ts';
@@ -9,30 +6,50 @@ import { type HostInventory, openInventory } from '../host/engine/inventory.ts';
 import { serverConfig } from '../host/k3s/config.ts';
 import { readPolicyFile } from '../policy/read-file.ts';
 import type { PolicyFile } from '../protocol/files/policy.ts';
-import { parseControlPlaneToken } from '../protocol/secrets/control-plane-token.ts';
 import { checkControlPlane } from './check-control-plane.ts';
+import type { MachineContext } from './context.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
 import { openDownloads, proxyPassword, readCa } from './outbound.ts';
 import { policyOfPreset } from './policy-preset.ts';
-import { givenSettings, k3sPlan, preflight, type SetupOptions, setUpMachine } from './set-up.ts';
+import {
+  givenSettings,
+  k3sPlan,
+  preflight,
+  type SetUpOptions,
+  type SetUpOutcome,
+  setUpMachine,
+} from './set-up.ts';
 import { machineSteps } from './steps.ts';
 
-/** Longer than a token may be: what it is instead shall be told, not only that it is too long. */
-const TOKEN_FILE_LIMIT_BYTES = 64 * 1024;
+/** What a person wants of a server. */
+export interface ServerWishes extends SetUpOptions {
+  /** Settings that were given as flags. */
+  readonly flags: ConfigInputs['flags'];
+  /** Of the policy, where there is none yet. */
+  readonly preset: string | undefined;
+  readonly token: TokenSource;
+}
+
+/** Where the token of the control plane comes from; the functions throw AgentError USAGE, TOKEN_INVALID. */
+export interface TokenSource {
+  /** A file or the environment. */
+  given(): Promise<string | undefined>;
+  /** A person, where there is one. */
+  ask(): Promise<string | undefined>;
+}
 
 /** `install` on a machine that becomes a server of its own cluster. */
 export async function installServer(
-  context: CliContext,
-  flags: SubcommandArgs['flags'],
-  options: SetupOptions,
-): Promise<number> {
-  const loaded = await loadEffectiveConfig(context, flags);
+  context: MachineContext,
+  wishes: ServerWishes,
+): Promise<SetUpOutcome> {
+  const loaded = await loadEffectiveConfig(context, wishes.flags);
   const { config } = loaded;
   const inventory = await openInventory(context);
   if (inventory.has('k3s', 'agent') && context.env['NODE_TYPE'] === undefined) {
-    await givenToken(context, flags); // It is not needed; a wrong secret is still told.
+    await wishes.token.given(); // It is not needed; a wrong secret is still told.
     const { upgradeWorker } = await import('./join.ts');
-    return upgradeWorker(context, flags, options);
+    return upgradeWorker(context, wishes);
   }
   const k3s = k3sPlan(context, loaded, {
     role: 'server',
@@ -40,9 +57,9 @@ export async function installServer(
     joinToken: undefined,
   });
   const agentPorts = [config.http.port, config.http.tls_port];
-  await preflight(context, inventory, loaded, k3s, agentPorts);
-  const policy = await choosePolicy(context, flags['policy']);
-  const token = await findToken(context, flags, inventory);
+  await preflight(context, inventory, loaded, k3s, agentPorts, wishes.notice);
+  const policy = await choosePolicy(context, wishes.preset);
+  const token = await findToken(context, wishes.token, inventory);
   const ca = await readCa(context, config);
   if (token !== undefined) {
     await checkControlPlane(context, config, ca, token);
@@ -62,14 +79,14 @@ export async function installServer(
     proxyCredentials: proxyPassword(context) || undefined,
   });
   if (!hasToken) {
-    context.io.stderr(
+    wishes.notice(
       'No control-plane token: setting up a standalone cluster. ' +
         'To connect it later, run install again with --token-file.\n',
     );
   }
   const { nodeName } = k3s;
   const facts = { role: 'server', nodeName, clusterName, controlPlane, agentPorts } as const;
-  return setUpMachine(context, steps, facts, options);
+  return setUpMachine(context, steps, facts, wishes);
 }
 
 /**
@@ -88,10 +105,10 @@ function fileContent(loaded: LoadedConfig) {
  * @throws AgentError POLICY_INVALID, USAGE
  */
 async function choosePolicy(
-  context: CliContext,
-  preset: string | boolean | undefined,
+  context: MachineContext,
+  preset: string | undefined,
 ): Promise<PolicyFile> {
-  const wanted = preset === undefined ? undefined : policyOfPreset(String(preset));
+  const wanted = preset === undefined ? undefined : policyOfPreset(preset);
   if (wanted !== undefined && (await context.files.stat(POLICY_FILE)) === undefined) {
     return wanted;
   }
@@ -105,36 +122,16 @@ async function choosePolicy(
 }
 
 /**
- * A file, the environment, an earlier run, a person: in this order; undefined = standalone.
+ * What was given, an earlier run's, a person's: in this order; undefined = standalone.
  * @throws AgentError USAGE, TOKEN_INVALID
  */
 async function findToken(
-  context: CliContext,
-  flags: SubcommandArgs['flags'],
+  context: MachineContext,
+  source: TokenSource,
   inventory: HostInventory,
 ): Promise<string | undefined> {
-  const given = await givenToken(context, flags);
-  if (given !== undefined || (await hasControlPlaneToken(context, inventory))) {
-    return given;
-  }
-  const answer = await context.io.askSecret('Token of the control plane (empty for none): ');
-  return answer === undefined ? undefined : parseControlPlaneToken(answer);
-}
-
-/** The token of a flag or a variable. @throws AgentError USAGE, TOKEN_INVALID */
-async function givenToken(
-  context: CliContext,
-  flags: SubcommandArgs['flags'],
-): Promise<string | undefined> {
-  const file = flags['token-file'];
-  if (typeof file !== 'string') {
-    return parseControlPlaneToken(context.env['PIPEOPS_TOKEN'] ?? '');
-  }
-  const token = parseControlPlaneToken(await readTokenFile(context, file, TOKEN_FILE_LIMIT_BYTES));
-  if (token === undefined) {
-    throw new AgentError('USAGE', `There is no token in ${file}`, {
-      hint: 'Write the token that the control plane gave you into that file, alone',
-    });
-  }
-  return token;
+  const given = await source.given();
+  return given !== undefined || (await hasControlPlaneToken(context, inventory))
+    ? given
+    : source.ask();
 }

@@ -1,6 +1,4 @@
-import type { CliContext } from '../cli/definition/context.ts';
-import { readTokenFile } from '../cli/definition/given-secret.ts';
-import type { SubcommandArgs } from '../cli/definition/subcommand.ts';
+import type { ConfigInputs } from '../config/load.ts';
 import { AgentError } from '../core/errors.ts';
 import { UNIT_FILE } from '../core/places.ts';
 import { withoutEnd } from '../core/text/without-end.ts';
@@ -14,15 +12,27 @@ import {
 } from '../host/cluster/joined-worker.ts';
 import { openInventory } from '../host/engine/inventory.ts';
 import { joiningConfig } from '../host/k3s/config.ts';
-import { decodeJoinToken, JOIN_TOKEN_TEXT_LIMIT_BYTES } from '../protocol/secrets/join-token.ts';
+import { decodeJoinToken } from '../protocol/secrets/join-token.ts';
 import { misplacedSecret } from '../protocol/secrets/misplaced.ts';
+import type { MachineContext } from './context.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
 import { NO_MORE_SERVERS } from './no-more-servers.ts';
 import { openDownloads, readCa } from './outbound.ts';
-import { k3sPlan, preflight, type SetupOptions, setUpMachine, workerSettings } from './set-up.ts';
+import {
+  k3sPlan,
+  preflight,
+  type SetUpOptions,
+  type SetUpOutcome,
+  setUpMachine,
+  workerSettings,
+} from './set-up.ts';
 import { machineSteps } from './steps.ts';
 
-type Flags = SubcommandArgs['flags'];
+/** What a person wants of a worker. */
+export interface WorkerWishes extends SetUpOptions {
+  /** Settings that were given as flags. */
+  readonly flags: ConfigInputs['flags'];
+}
 
 interface Target {
   readonly serverUrl: string;
@@ -32,11 +42,11 @@ interface Target {
 
 /** `join`: everything is in the token. */
 export async function joinWithToken(
-  context: CliContext,
-  flags: Flags,
-  options: SetupOptions,
-): Promise<number> {
-  const content = decodeJoinToken(await readToken(context, flags));
+  context: MachineContext,
+  token: string,
+  wishes: WorkerWishes,
+): Promise<SetUpOutcome> {
+  const content = decodeJoinToken(token);
   if (content.role === 'server') {
     throw new AgentError('JOIN_TOKEN_INVALID', `This token is of a server: ${NO_MORE_SERVERS}`, {
       hint: 'Join as a worker; on the server: sudo pipeops-agent token create',
@@ -51,7 +61,7 @@ export async function joinWithToken(
       hint: 'Make a new one on a server: sudo pipeops-agent token create',
     });
   }
-  return join(context, flags, options, async () => ({
+  return join(context, wishes, async () => ({
     serverUrl: await findServer(
       context,
       content.servers,
@@ -64,10 +74,9 @@ export async function joinWithToken(
 
 /** `NODE_TYPE=agent K3S_URL=… K3S_TOKEN=…`, the way that k3s' own users know. */
 export async function joinWithK3sVariables(
-  context: CliContext,
-  flags: Flags,
-  options: SetupOptions,
-): Promise<number> {
+  context: MachineContext,
+  wishes: WorkerWishes,
+): Promise<SetUpOutcome> {
   const serverUrl = context.env['K3S_URL'] ?? '';
   const k3sToken = context.env['K3S_TOKEN']?.trim() ?? '';
   if (!URL.canParse(serverUrl) || !serverUrl.startsWith('https://') || k3sToken === '') {
@@ -84,7 +93,7 @@ export async function joinWithK3sVariables(
       hint: 'Copy it from /var/lib/rancher/k3s/server/node-token of the server',
     });
   }
-  return join(context, flags, options, async () => {
+  return join(context, wishes, async () => {
     const server = withoutEnd(serverUrl, '/');
     await checkSameServer(context, server, k3sToken);
     if (!(await isJoinedWith(context, k3sToken, context.hostname))) {
@@ -100,10 +109,9 @@ export async function joinWithK3sVariables(
  * @throws AgentError CLUSTER_EXISTS where a join has not come to its end
  */
 export async function upgradeWorker(
-  context: CliContext,
-  flags: Flags,
-  options: SetupOptions,
-): Promise<number> {
+  context: MachineContext,
+  wishes: WorkerWishes,
+): Promise<SetUpOutcome> {
   const joined = await readJoined(context);
   const hasAgent = (await openInventory(context)).has('unit', UNIT_FILE);
   if (joined === undefined || !hasAgent) {
@@ -113,20 +121,19 @@ export async function upgradeWorker(
         'To make it a server instead, first: sudo pipeops-agent uninstall',
     });
   }
-  context.io.stderr(
+  wishes.notice(
     `This machine is a worker and stays one: its agent becomes version ${BUILD.version}. ` +
       'It needs no token of a control plane.\n',
   );
-  return join(context, flags, options, async () => joined);
+  return join(context, wishes, async () => joined);
 }
 
 async function join(
-  context: CliContext,
-  flags: Flags,
-  options: SetupOptions,
+  context: MachineContext,
+  wishes: WorkerWishes,
   findTarget: () => Promise<Target>,
-): Promise<number> {
-  const loaded = await loadEffectiveConfig(context, flags);
+): Promise<SetUpOutcome> {
+  const loaded = await loadEffectiveConfig(context, wishes.flags);
   const { config } = loaded;
   const inventory = await openInventory(context);
   const target = await withProgress(context, findTarget);
@@ -136,7 +143,7 @@ async function join(
     joinToken: target.k3sToken,
   });
   const agentPorts = [config.http.port];
-  await preflight(context, inventory, loaded, k3s, agentPorts);
+  await preflight(context, inventory, loaded, k3s, agentPorts, wishes.notice);
   const downloads = await openDownloads(context, config, await readCa(context, config));
   const steps = machineSteps(context, inventory, {
     k3s: { ...k3s, authorities: downloads.authorities },
@@ -149,11 +156,11 @@ async function join(
     proxyCredentials: undefined,
   });
   const facts = { role: 'agent', nodeName: k3s.nodeName, agentPorts } as const;
-  return setUpMachine(context, steps, { ...facts, clusterName: null, controlPlane: null }, options);
+  return setUpMachine(context, steps, { ...facts, clusterName: null, controlPlane: null }, wishes);
 }
 
 async function withProgress(
-  context: CliContext,
+  context: MachineContext,
   findTarget: () => Promise<Target>,
 ): Promise<Target> {
   const progress = await context.progress('Find a server of the cluster');
@@ -165,27 +172,4 @@ async function withProgress(
     progress.fail();
     throw thrown;
   }
-}
-
-async function readToken(context: CliContext, flags: Flags): Promise<string> {
-  const file = flags['token-file'];
-  const token = flags['token'];
-  if (token === '-' || typeof file === 'string') {
-    const path = typeof file === 'string' ? file : '-';
-    return readTokenFile(context, path, JOIN_TOKEN_TEXT_LIMIT_BYTES);
-  }
-  if (typeof token === 'string') {
-    context.io.stderr(
-      'pipeops-agent: warning: others on this machine can read a token on the command line; ' +
-        'use --token-file\n',
-    );
-    return token;
-  }
-  const answer = await context.io.askSecret('Join token: ');
-  if (answer === undefined || answer.trim() === '') {
-    throw new AgentError('USAGE', '"join" needs a join token', {
-      hint: 'Make one on a server with "pipeops-agent token create", then give --token-file FILE',
-    });
-  }
-  return answer;
 }

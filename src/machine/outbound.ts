@@ -1,18 +1,18 @@
 /** The way out of this machine, as the settings and the environment describe it. */
 
-import type { CliContext } from '../cli/definition/context.ts';
 import type { Config } from '../config/schema.ts';
 import { readCaFile } from '../control-plane/credentials/ca-file.ts';
 import { AgentError } from '../core/errors.ts';
 import type { Network } from '../core/ports.ts';
 import { credentialsOf, type ProxySettings } from '../core/proxy-settings.ts';
+import type { MachineContext } from './context.ts';
 
 /** `user:password` of HTTPS_PROXY: not part of the settings. */
-export function proxyPassword({ env }: Pick<CliContext, 'env'>): string {
+export function proxyPassword({ env }: Pick<MachineContext, 'env'>): string {
   return credentialsOf(env['HTTPS_PROXY'] ?? env['https_proxy'] ?? '');
 }
 
-export function proxySettings(context: Pick<CliContext, 'env'>, config: Config): ProxySettings {
+export function proxySettings(context: Pick<MachineContext, 'env'>, config: Config): ProxySettings {
   return {
     url: config.control_plane.proxy ?? '',
     credentials: proxyPassword(context),
@@ -24,7 +24,7 @@ export function proxySettings(context: Pick<CliContext, 'env'>, config: Config):
  * The certificates (PEM) that `--ca-file` names.
  * @throws AgentError CONFIG_INVALID when there are none
  */
-export async function readCa(context: CliContext, config: Config): Promise<string | undefined> {
+export async function readCa(context: MachineContext, config: Config): Promise<string | undefined> {
   const path = config.control_plane.ca_file;
   if (path === undefined) {
     return undefined;
@@ -50,7 +50,7 @@ export interface Downloads {
  * certificate of either.
  */
 export async function openDownloads(
-  context: CliContext,
+  context: MachineContext,
   config: Config,
   ca: string | undefined,
 ): Promise<Downloads> {

@@ -1,5 +1,3 @@
-import type { CliContext } from '../cli/definition/context.ts';
-import { renderTable } from '../cli/terminal/render.ts';
 import { describeSettings, settingValues } from '../config/describe.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { nodeNameOf } from '../config/node-settings.ts';
@@ -21,11 +19,18 @@ import { checkNoOtherCluster } from '../host/checks/other-cluster.ts';
 import { checkPortsFree } from '../host/checks/ports.ts';
 import { checkTools } from '../host/checks/tools.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
-import { planSteps, runSteps, type Step } from '../host/engine/steps.ts';
+import {
+  type FinishedStep,
+  type PlannedStep,
+  planSteps,
+  runSteps,
+  type Step,
+} from '../host/engine/steps.ts';
 import { isActive } from '../host/engine/systemctl.ts';
 import { checkFixedSettings } from '../host/k3s/fixed-settings.ts';
 import { foreignK3sSettings } from '../host/k3s/foreign-settings.ts';
 import { checkRole, type K3sPlan } from '../host/k3s/steps.ts';
+import type { MachineContext } from './context.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
 
 /** Kubernetes' API and the kubelet (docs.k3s.io, "Requirements", "Networking"). */
@@ -36,7 +41,7 @@ const PORTS: Readonly<Record<K3sRole, readonly number[]>> = {
 
 /** What is to be done with k3s. @throws AgentError HOST_UNSUPPORTED */
 export function k3sPlan(
-  context: CliContext,
+  context: MachineContext,
   { config: { k3s } }: LoadedConfig,
   special: Pick<K3sPlan, 'role' | 'config' | 'joinToken'>,
 ): Omit<K3sPlan, 'authorities'> {
@@ -46,11 +51,12 @@ export function k3sPlan(
 
 /** Looks before anything is changed. @throws AgentError what the checks throw */
 export async function preflight(
-  context: CliContext,
+  context: MachineContext,
   inventory: HostInventory,
   { config, sources }: LoadedConfig,
   k3s: Omit<K3sPlan, 'authorities'>,
   agentPorts: readonly number[],
+  notice: SetUpOptions['notice'],
 ): Promise<void> {
   const { role } = k3s;
   checkRole(inventory, role);
@@ -67,7 +73,7 @@ export async function preflight(
   }
   const foreign = await foreignK3sSettings(context, k3s);
   if (foreign.length > 0) {
-    context.io.stderr(`k3s also takes up what others have set here: ${foreign.join(', ')}\n`);
+    notice(`k3s also takes up what others have set here: ${foreign.join(', ')}\n`);
   }
   const held = (await isActive(context, UNIT_NAME)) ? await portsOfFile(context) : [];
   await checkPortsFree(
@@ -77,7 +83,7 @@ export async function preflight(
 }
 
 /** Where the daemon listens that runs. */
-async function portsOfFile(context: CliContext): Promise<readonly number[]> {
+async function portsOfFile(context: MachineContext): Promise<readonly number[]> {
   try {
     const { config } = await loadEffectiveConfig({ ...context, env: {} }, {});
     return [config.http.port, config.http.tls_port];
@@ -113,7 +119,7 @@ export function workerSettings(loaded: LoadedConfig): ConfigInput {
   return { ...kept, agent: { ...given.agent, role: 'node' } };
 }
 
-export interface SetupFacts {
+export interface SetUpFacts {
   readonly role: K3sRole;
   readonly nodeName: string;
   readonly clusterName: string | null;
@@ -123,36 +129,45 @@ export interface SetupFacts {
   readonly controlPlane: string | null;
 }
 
-export interface SetupOptions {
-  readonly json: boolean;
+/** How a machine is to be set up, beside its settings. */
+export interface SetUpOptions {
+  /** Tells what would be done, and changes nothing. */
   readonly dryRun: boolean;
+  /** Says something to the person who asked, while it goes on. */
+  readonly notice: (text: string) => void;
 }
 
-/** Runs the steps, or tells them; then says what was done and where to look. */
+export type SetUpOutcome =
+  | { readonly kind: 'planned'; readonly plan: readonly PlannedStep[] }
+  | { readonly kind: 'done'; readonly summary: SetUpSummary };
+
+/** The promise behind `install --json` and `join --json`. */
+export interface SetUpSummary {
+  readonly version: string;
+  readonly role: K3sRole;
+  readonly node: string;
+  readonly cluster_name: string | null;
+  readonly control_plane: string | null;
+  readonly files: readonly string[];
+  readonly ports: readonly number[];
+  readonly units: readonly string[];
+  readonly steps: readonly FinishedStep[];
+  readonly seconds: number;
+}
+
+/** Runs the steps, or tells them. @throws what a step throws */
 export async function setUpMachine(
-  context: CliContext,
+  context: MachineContext,
   steps: readonly Step[],
-  facts: SetupFacts,
-  options: SetupOptions,
-): Promise<number> {
-  if (options.dryRun) {
-    const plan = await planSteps(steps);
-    context.io.stdout(
-      options.json
-        ? `${JSON.stringify({ plan }, null, 2)}\n`
-        : renderTable(
-            plan.map(({ title, touches, needed }) => [
-              needed ? title : `(done) ${title}`,
-              touches.join(', '),
-            ]),
-          ),
-    );
-    return 0;
+  facts: SetUpFacts,
+  { dryRun }: SetUpOptions,
+): Promise<SetUpOutcome> {
+  if (dryRun) {
+    return { kind: 'planned', plan: await planSteps(steps) };
   }
   const startedAt = context.clock.monotonic();
   const finished = await runSteps(context, steps, context.signal);
-  const seconds = Math.round(context.clock.monotonic() - startedAt) / 1_000;
-  const summary = {
+  const summary: SetUpSummary = {
     version: BUILD.version,
     role: facts.role,
     node: facts.nodeName,
@@ -163,39 +178,7 @@ export async function setUpMachine(
     ports: [...PORTS[facts.role], ...facts.agentPorts.filter((port) => port !== 0)],
     units: [K3S_UNITS[facts.role], UNIT_NAME],
     steps: finished,
-    seconds,
+    seconds: Math.round(context.clock.monotonic() - startedAt) / 1_000,
   };
-  context.io.stdout(
-    options.json ? `${JSON.stringify(summary, null, 2)}\n` : renderSummary(summary, facts),
-  );
-  return 0;
-}
-
-function renderSummary(
-  summary: {
-    readonly node: string;
-    readonly files: readonly string[];
-    readonly ports: readonly number[];
-    readonly units: readonly string[];
-    readonly seconds: number;
-  },
-  facts: SetupFacts,
-): string {
-  const next =
-    facts.role === 'server'
-      ? 'To add a machine:   sudo pipeops-agent token create\n'
-      : 'To see it in the cluster, on a server:  sudo pipeops-agent cluster-info\n';
-  return (
-    `\nThis machine is ready, in ${summary.seconds} s.\n\n${renderTable([
-      ['Node', `${summary.node} (${facts.role === 'server' ? 'server' : 'worker'})`],
-      ...(facts.clusterName === null ? [] : ([['Cluster', facts.clusterName]] as const)),
-      ...(facts.role === 'server'
-        ? ([['Control plane', facts.controlPlane ?? 'none (standalone)']] as const)
-        : []),
-      ['Files', summary.files.join(', ')],
-      ['Ports', summary.ports.join(', ')],
-      ['Units', summary.units.join(', ')],
-    ])}\n` +
-    `How it is:          sudo pipeops-agent status\n${next}To take it off:     sudo pipeops-agent uninstall\n`
-  );
+  return { kind: 'done', summary };
 }

@@ -1,6 +1,5 @@
 /** What of the settings is a fact on this machine, and what is only written down or wished for. */
 
-import type { CliContext } from '../cli/definition/context.ts';
 import { describeSettings, type Setting, settingValues } from '../config/describe.ts';
 import type { LoadedConfig, Source } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
@@ -10,6 +9,7 @@ import { readK3sConfig, settingsOfK3sConfig } from '../host/k3s/config.ts';
 import { installedK3sVersion } from '../host/k3s/program.ts';
 import { isK3sRestartDue } from '../host/k3s/restart.ts';
 import { askSettings } from './ask-daemon.ts';
+import type { MachineContext } from './context.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
 
 type Values = Readonly<Record<string, unknown>>;
@@ -44,7 +44,7 @@ export interface SettingRow {
 
 /** Every setting with what is in force. Asks the daemon and k3s, and says so where it cannot. */
 export async function settingRows(
-  context: CliContext,
+  context: MachineContext,
   flags: Readonly<Record<string, string | boolean>>,
   { config, sources }: LoadedConfig,
 ): Promise<readonly SettingRow[]> {
@@ -146,7 +146,7 @@ function shown(value: unknown): string {
 }
 
 async function findFacts(
-  context: CliContext,
+  context: MachineContext,
   flags: Readonly<Record<string, string | boolean>>,
 ): Promise<Facts> {
   const [daemon, unit, k3s, k3sVersion, k3sRestartDue, file] = await Promise.all([

@@ -1,4 +1,3 @@
-import type { CliContext } from '../cli/definition/context.ts';
 import type { ConfigInput } from '../config/schema.ts';
 import { UNIT_NAME } from '../core/places.ts';
 import type { Http } from '../core/ports.ts';
@@ -19,6 +18,7 @@ import { unitWatch } from '../host/engine/unit-watch.ts';
 import { type K3sPlan, k3sSteps } from '../host/k3s/steps.ts';
 import type { PolicyFile } from '../protocol/files/policy.ts';
 import { askDaemon, askSession } from './ask-daemon.ts';
+import type { MachineContext } from './context.ts';
 import { KUBERNETES_ACCOUNT, permissionsManifest } from './kubernetes-account.ts';
 
 export interface MachinePlan {
@@ -44,7 +44,7 @@ export interface MachinePlan {
 
 /** Every step from a bare machine to a ready agent, in order. */
 export function machineSteps(
-  context: CliContext,
+  context: MachineContext,
   inventory: HostInventory,
   plan: MachinePlan,
 ): readonly Step[] {

@@ -13,11 +13,10 @@ import {
   STATE_DIRECTORY,
   UNIT_NAME,
 } from '../core/places.ts';
-import type { Exec, Files } from '../core/ports.ts';
+import type { Exec, Files, StartProgress } from '../core/ports.ts';
 import { isListed } from '../host/agent/account.ts';
 import { removeAsAgent } from '../host/agent/control-plane-token.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
-import type { StepProgress } from '../host/engine/steps.ts';
 import { systemctl } from '../host/engine/systemctl.ts';
 import { keepingFilesOfOthers } from '../host/k3s/kept-files.ts';
 import { kubectl } from '../host/k3s/kubectl.ts';
@@ -43,7 +42,7 @@ const K3S_DIRECTORIES = [NODE_DIRECTORY, '/etc/rancher', '/var/lib/rancher'];
 interface Deps {
   readonly exec: Exec;
   readonly files: Files;
-  readonly progress: (title: string) => Promise<StepProgress>;
+  readonly progress: StartProgress;
 }
 
 export interface UninstallOptions {

@@ -1,9 +1,9 @@
-import type { CliContext } from '../cli/definition/context.ts';
 import { AgentError, type ErrorCode, expectedError, isErrorCode } from '../core/errors.ts';
 import { UNIT_NAME } from '../core/places.ts';
 import { isStartedOrStarting } from '../host/engine/systemctl.ts';
 import type { Reason } from '../protocol/local-api.ts';
 import { askPolicy } from './ask-daemon.ts';
+import type { MachineContext } from './context.ts';
 
 /** A daemon that runs answers at once; one that starts, within seconds. The last question may take 10 s more. */
 export const POLICY_TIMEOUT_MS = 15_000;
@@ -17,7 +17,7 @@ export type PolicyTakenUp = 'now' | 'soon' | 'at its start';
  * @throws AgentError DAEMON_UNREACHABLE when it runs and gives no answer in time; INTERRUPTED; and
  *   what the daemon says where it cannot use the file: POLICY_INVALID, FILE_ACCESS
  */
-export async function waitForPolicy(context: CliContext): Promise<PolicyTakenUp> {
+export async function waitForPolicy(context: MachineContext): Promise<PolicyTakenUp> {
   const endsAt = context.clock.monotonic() + POLICY_TIMEOUT_MS;
   for (;;) {
     const answer = await askPolicy(context).catch(expectedError);

@@ -1,6 +1,7 @@
 /** Which headers of a caller go on to the API server. */
 import { AgentError } from '../core/errors.ts';
 import { type RequestFraming, requestFraming } from '../http1/body-framing.ts';
+import { asksForUpgrade, connectionOptions } from '../http1/connection-header.ts';
 import { type HeaderList, singleHeader } from '../http1/head.ts';
 
 /** For one connection only (RFC 9110 section 7.6.1). */
@@ -28,10 +29,6 @@ const OWN = new Set(['host', 'expect']);
 
 /** A bearer token can also come as a WebSocket subprotocol (Kubernetes, "websocket" authenticator). */
 const TOKEN_SUBPROTOCOL = 'base64url.bearer.authorization.k8s.io.';
-
-const UPGRADES = ['websocket', 'spdy/3.1'];
-
-const NO_OPTIONS: ReadonlySet<string> = new Set();
 
 export interface ForwardedHeaders {
   readonly headers: HeaderList;
@@ -80,41 +77,6 @@ export function forwardedHeaders(
     kept.push(['Transfer-Encoding', 'chunked']);
   }
   return { headers: kept, body, upgrade };
-}
-
-/**
- * Whether the caller wants to go on in another protocol that is known here. To any other one the answer
- * is as if it had not asked, such as `h2c` of clients that would like HTTP/2 (RFC 9110 section 7.8).
- */
-export function asksForUpgrade(headers: HeaderList): boolean {
-  return (
-    connectionOptions(headers).has('upgrade') && isUpgrade(singleHeader(headers, 'upgrade') ?? '')
-  );
-}
-
-/** @param protocols value of an Upgrade header. Those of Kubernetes: WebSockets, and SPDY of older clients */
-export function isUpgrade(protocols: string): boolean {
-  return protocols
-    .toLowerCase()
-    .split(',')
-    .some((each) => UPGRADES.includes(each.trim()));
-}
-
-/**
- * What is meant for this connection only, in lower case (RFC 9110 section 7.6.1).
- * @throws AgentError PROXY_REQUEST_INVALID when the length is: without it the API server would take
- *   the body for a request that no policy has seen
- */
-export function connectionOptions(headers: HeaderList): ReadonlySet<string> {
-  const value = singleHeader(headers, 'connection');
-  if (value === undefined) {
-    return NO_OPTIONS;
-  }
-  const options = new Set(value.split(',').map((each) => each.trim().toLowerCase()));
-  if (options.has('content-length')) {
-    throw new AgentError('PROXY_REQUEST_INVALID', 'The Connection header names the Content-Length');
-  }
-  return options;
 }
 
 /** For an answer on its way to the caller. */

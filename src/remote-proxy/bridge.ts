@@ -2,6 +2,7 @@
 import type { AttachedDataPlane, DataPlane, SessionLink } from '../control-plane/session/ports.ts';
 import { expectedError } from '../core/errors.ts';
 import type { Clock, Log, Random } from '../core/ports.ts';
+import { asksForUpgrade } from '../http1/connection-header.ts';
 import type { HeaderList } from '../http1/head.ts';
 import { decodeBase64 } from '../protocol/base64.ts';
 import type { Envelope } from '../protocol/session/messages.ts';
@@ -13,7 +14,6 @@ import {
 import { readProxyRequest } from '../protocol/session/read-proxy-request.ts';
 import { deadlineOf, timeoutMsOf } from '../protocol/session/request-limit.ts';
 import { type ForwardDeps, forward } from '../proxy/forward.ts';
-import { asksForUpgrade } from '../proxy/request-headers.ts';
 import { BufferedRequest } from './buffered-request.ts';
 import { headerOf, type RemoteDestinations, remoteDestination } from './destination.ts';
 import { type LinkRoom, linkRoom } from './link-room.ts';

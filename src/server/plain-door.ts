@@ -4,11 +4,11 @@ import { toAgentError } from '../core/errors.ts';
 import type { Log } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
 import type { ExchangeSink } from '../http1/client/exchange.ts';
+import { asksForUpgrade } from '../http1/connection-header.ts';
 import { type RequestHead, singleHeader } from '../http1/head.ts';
 import { headRoom } from '../http1/head-room.ts';
 import type { ProxyCall } from '../http1/server/call.ts';
 import type { ConnectionDeps, Refusal } from '../http1/server/connection.ts';
-import { asksForUpgrade } from '../proxy/request-headers.ts';
 import { foreignReason } from './own-host.ts';
 import { answer, type Door, type ServerSources } from './routes.ts';
 

@@ -26,8 +26,8 @@ describe('layerProblems() and imports of other folders', () => {
   test.each([
     ['store/a.ts', "import { b } from '../core/b.ts';"],
     ['store/a.ts', "import { b } from './b.ts';"],
-    ['host/preflight/a.ts', "import { b } from '../b.ts';"],
-    ['host/preflight/a.ts', "import { b } from '../../protocol/b.ts';"],
+    ['host/checks/a.ts', "import { b } from '../b.ts';"],
+    ['host/checks/a.ts', "import { b } from '../../protocol/b.ts';"],
     ['cli/a.ts', "const b = await import('../daemon/b.ts');"],
     ['main.ts', "import { b } from './cli/b.ts';"],
     ['main.ts', "import { b } from './platform/b.ts';"],
@@ -93,6 +93,19 @@ describe('layerProblems() and imports of other folders', () => {
       ]);
     },
   );
+
+  test('finds rooms of one folder that import each other in a circle', () => {
+    const files = [
+      { path: 'host/agent/a.ts', text: "import { b } from '../k3s/b.ts';" },
+      { path: 'host/k3s/b.ts', text: "import { c } from '../engine/c.ts';" },
+      { path: 'host/engine/c.ts', text: "import { a } from '../agent/a.ts';" },
+      { path: 'host/checks/d.ts', text: "import { c } from '../engine/c.ts';" },
+    ];
+    expect(layerProblems(files)).toEqual([
+      'src/host/agent → host/k3s → host/engine → host/agent: these rooms import each other in a circle',
+    ]);
+    expect(layerProblems(files.slice(0, 2))).toEqual([]);
+  });
 
   test('asks for a rank of a new folder', () => {
     expect(problemsOf('novel/a.ts', '')).toEqual([

@@ -1,4 +1,5 @@
-import type { CliContext, TerminalIo } from '../../src/cli/definition/context.ts';
+import type { CliContext } from '../../src/cli/definition/context.ts';
+import type { TerminalIo } from '../../src/cli/terminal/io.ts';
 import { startProgress } from '../../src/cli/terminal/progress.ts';
 import type { Clock } from '../../src/core/ports.ts';
 

@@ -1,7 +1,15 @@
 import { AgentError } from '../../core/errors.ts';
+import type { TokenSource } from '../../machine/install-server.ts';
+import { parseControlPlaneToken } from '../../protocol/secrets/control-plane-token.ts';
 import { DRY_RUN_FLAG, JSON_FLAG } from '../definition/common-flags.ts';
+import type { CliContext } from '../definition/context.ts';
+import { readTokenFile } from '../definition/given-secret.ts';
 import { settingFlags } from '../definition/setting-flags.ts';
-import type { SubcommandDefinition } from '../definition/subcommand.ts';
+import type { SubcommandArgs, SubcommandDefinition } from '../definition/subcommand.ts';
+import { renderSetUpOutcome } from './set-up-outcome.ts';
+
+/** Longer than a token may be: what it is instead shall be told, not only that it is too long. */
+const TOKEN_FILE_LIMIT_BYTES = 64 * 1024;
 
 export const installSubcommand: SubcommandDefinition = {
   name: 'install',
@@ -27,15 +35,48 @@ export const installSubcommand: SubcommandDefinition = {
   needsRoot: true,
   locks: true,
   run: async (context, { flags }) => {
-    const options = { json: flags['json'] === true, dryRun: flags['dry-run'] === true };
-    if (isWorkerWanted(context.env)) {
-      const { joinWithK3sVariables } = await import('../../machine/join.ts');
-      return joinWithK3sVariables(context, flags, options);
-    }
-    const { installServer } = await import('../../machine/install-server.ts');
-    return installServer(context, flags, options);
+    const wishes = {
+      flags,
+      preset: flags['policy'] === undefined ? undefined : String(flags['policy']),
+      token: controlPlaneToken(context, flags),
+      dryRun: flags['dry-run'] === true,
+      notice: context.io.stderr,
+    };
+    const outcome = isWorkerWanted(context.env)
+      ? await (await import('../../machine/join.ts')).joinWithK3sVariables(context, wishes)
+      : await (await import('../../machine/install-server.ts')).installServer(context, wishes);
+    context.io.stdout(renderSetUpOutcome(outcome, { json: flags['json'] === true }));
+    return 0;
   },
 };
+
+function controlPlaneToken(context: CliContext, flags: SubcommandArgs['flags']): TokenSource {
+  return {
+    given: () => givenToken(context, flags),
+    ask: async () => {
+      const answer = await context.io.askSecret('Token of the control plane (empty for none): ');
+      return answer === undefined ? undefined : parseControlPlaneToken(answer);
+    },
+  };
+}
+
+/** The token of a flag or a variable. @throws AgentError USAGE, TOKEN_INVALID */
+async function givenToken(
+  context: CliContext,
+  flags: SubcommandArgs['flags'],
+): Promise<string | undefined> {
+  const file = flags['token-file'];
+  if (typeof file !== 'string') {
+    return parseControlPlaneToken(context.env['PIPEOPS_TOKEN'] ?? '');
+  }
+  const token = parseControlPlaneToken(await readTokenFile(context, file, TOKEN_FILE_LIMIT_BYTES));
+  if (token === undefined) {
+    throw new AgentError('USAGE', `There is no token in ${file}`, {
+      hint: 'Write the token that the control plane gave you into that file, alone',
+    });
+  }
+  return token;
+}
 
 /**
  * Whether k3s' own variables ask for a worker.

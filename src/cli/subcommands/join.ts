@@ -1,6 +1,11 @@
+import { AgentError } from '../../core/errors.ts';
+import { JOIN_TOKEN_TEXT_LIMIT_BYTES } from '../../protocol/secrets/join-token.ts';
 import { DRY_RUN_FLAG, JSON_FLAG } from '../definition/common-flags.ts';
+import type { CliContext } from '../definition/context.ts';
+import { readTokenFile } from '../definition/given-secret.ts';
 import { workerSettingFlags } from '../definition/setting-flags.ts';
-import type { SubcommandDefinition } from '../definition/subcommand.ts';
+import type { SubcommandArgs, SubcommandDefinition } from '../definition/subcommand.ts';
+import { renderSetUpOutcome } from './set-up-outcome.ts';
 
 export const joinSubcommand: SubcommandDefinition = {
   name: 'join',
@@ -25,10 +30,38 @@ export const joinSubcommand: SubcommandDefinition = {
   needsRoot: true,
   locks: true,
   run: async (context, { flags }) => {
+    const token = await readToken(context, flags);
     const { joinWithToken } = await import('../../machine/join.ts');
-    return joinWithToken(context, flags, {
-      json: flags['json'] === true,
+    const outcome = await joinWithToken(context, token, {
+      flags,
       dryRun: flags['dry-run'] === true,
+      notice: context.io.stderr,
     });
+    context.io.stdout(renderSetUpOutcome(outcome, { json: flags['json'] === true }));
+    return 0;
   },
 };
+
+/** @throws AgentError USAGE */
+async function readToken(context: CliContext, flags: SubcommandArgs['flags']): Promise<string> {
+  const file = flags['token-file'];
+  const token = flags['token'];
+  if (token === '-' || typeof file === 'string') {
+    const path = typeof file === 'string' ? file : '-';
+    return readTokenFile(context, path, JOIN_TOKEN_TEXT_LIMIT_BYTES);
+  }
+  if (typeof token === 'string') {
+    context.io.stderr(
+      'pipeops-agent: warning: others on this machine can read a token on the command line; ' +
+        'use --token-file\n',
+    );
+    return token;
+  }
+  const answer = await context.io.askSecret('Join token: ');
+  if (answer === undefined || answer.trim() === '') {
+    throw new AgentError('USAGE', '"join" needs a join token', {
+      hint: 'Make one on a server with "pipeops-agent token create", then give --token-file FILE',
+    });
+  }
+  return answer;
+}

@@ -2,8 +2,28 @@ import { openSync } from 'node:fs';
 import type { ReadStream } from 'node:tty';
 import { AgentError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports.ts';
-import type { TerminalIo } from '../definition/context.ts';
 import { textOutput } from './text-output.ts';
+
+/** Standard streams and the terminal, as a subcommand may use them. */
+export interface TerminalIo {
+  /** The thing that was asked for, and nothing else. Ends with a newline of its own. */
+  stdout(text: string): void;
+  /** Information for a person. */
+  stderr(text: string): void;
+  /** Resolves once all of both has left this process. @throws AgentError FILE_ACCESS */
+  flush(): Promise<void>;
+  readonly stdinIsTty: boolean;
+  readonly stderrIsTty: boolean;
+  /** All of standard input. @throws AgentError USAGE when it is longer than the limit */
+  readStdin(limitBytes: number): Promise<string>;
+  /**
+   * Asks on /dev/tty without echo. Undefined where there is no terminal: the caller then names
+   * the flag that answers the question.
+   */
+  askSecret(question: string): Promise<string | undefined>;
+  /** Asks a yes/no question on /dev/tty; undefined where there is no terminal. */
+  confirm(question: string): Promise<boolean | undefined>;
+}
 
 /** How long an end waits for a reader of standard error: a log that hangs must not keep a daemon. */
 const STDERR_WAIT_MS = 2_000;

@@ -1,15 +1,7 @@
 import { colors } from 'consola/utils';
-import type { Clock } from '../../core/ports.ts';
+import type { Clock, Progress } from '../../core/ports.ts';
 import { formatDuration } from '../../core/text/duration.ts';
 import { visibleLine } from '../../core/text/visible-text.ts';
-
-/** A line of work that takes its time. Call `done` or `fail` once. */
-export interface Progress {
-  /** What it does right now. Replaces the last such text on a terminal. */
-  update(text: string): void;
-  done(text?: string): void;
-  fail(text?: string): void;
-}
 
 export interface ProgressOptions {
   readonly isTty: boolean;

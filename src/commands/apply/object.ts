@@ -2,8 +2,8 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
 import { cutAtEnd } from '../../core/text/middle-cut.ts';
+import { isConditionTrue } from '../../kubernetes/api/condition.ts';
 import { collectionPath, objectPath } from '../../kubernetes/api/discovery.ts';
-import { isConditionTrue } from '../../kubernetes/watch/cluster-status.ts';
 import type { AppliedObject } from '../../protocol/commands/apply.ts';
 import type { CommandContext } from '../engine/handler.ts';
 import { secretsOfObject } from '../engine/secrets.ts';

@@ -2,7 +2,7 @@ import { AgentError, toAgentError } from '../../core/errors.ts';
 import { type Policy, requireAllowed } from '../../policy/decision.ts';
 import type { CommandJournal } from '../../store/journal/commands.ts';
 import type { JournalEntry } from '../../store/journal/rows.ts';
-import { findHandler } from '../registry.ts';
+import { findHandler } from './find-handler.ts';
 import type { CommandHandler, PreparedCommand } from './handler.ts';
 
 /** A command that was begun this often and never ended is what ends the agent: it is let go. */

@@ -1,6 +1,6 @@
 import { AgentError } from '../../core/errors.ts';
 import { HOST_STATE_DIRECTORY, STEPS_FILE } from '../../core/places.ts';
-import type { Clock, Files } from '../../core/ports.ts';
+import type { Clock, Files, StartProgress } from '../../core/ports.ts';
 import { StepJournal } from '../../protocol/files/host-state.ts';
 
 /** One change of the machine. All three may be called any number of times. */
@@ -16,16 +16,10 @@ export interface Step {
   apply(update: (text: string) => void): Promise<void>;
 }
 
-export interface StepProgress {
-  update(text: string): void;
-  done(text?: string): void;
-  fail(text?: string): void;
-}
-
 interface StepDeps {
   readonly clock: Clock;
   readonly files: Files;
-  readonly progress: (title: string) => Promise<StepProgress>;
+  readonly progress: StartProgress;
 }
 
 export interface PlannedStep {

@@ -1,6 +1,5 @@
 /** One request of a client's connection, and its answer. */
 import { AgentError } from '../../core/errors.ts';
-import { asksForUpgrade, connectionOptions } from '../../proxy/request-headers.ts';
 import {
   type BodyReader,
   type BodySink,
@@ -9,6 +8,7 @@ import {
 } from '../body-framing.ts';
 import { lastChunk, writeChunk } from '../chunked-body.ts';
 import type { ExchangeSink } from '../client/exchange.ts';
+import { asksForUpgrade, connectionOptions } from '../connection-header.ts';
 import {
   encodeResponseHead,
   type HeaderList,

@@ -4,8 +4,8 @@ import { AgentError } from '../../core/errors.ts';
 import { cutAtEnd } from '../../core/text/middle-cut.ts';
 import { redact } from '../../core/text/redact.ts';
 import type { KubernetesClient } from '../api/client.ts';
+import { isConditionTrue } from '../api/condition.ts';
 import { type FailureReason, podReasons } from '../pods/reasons.ts';
-import { isConditionTrue } from '../watch/cluster-status.ts';
 import { selectorText } from './replica-sets.ts';
 import { type DeploymentView, isTakenUp } from './view.ts';
 

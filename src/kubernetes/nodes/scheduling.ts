@@ -1,12 +1,17 @@
 import type { V1Node } from '@kubernetes/client-node';
-import type { CommandContext } from '../../commands/engine/handler.ts';
+import type { KubernetesClient } from '../api/client.ts';
+
+interface Asking {
+  readonly kubernetes: KubernetesClient;
+  readonly signal: AbortSignal;
+}
 
 /**
  * Lets a node take new pods, or not. Safe to repeat.
  * @throws AgentError NOT_FOUND
  */
 export async function setSchedulable(
-  context: Pick<CommandContext, 'kubernetes' | 'signal'>,
+  context: Asking,
   node: string,
   schedulable: boolean,
 ): Promise<void> {
@@ -17,10 +22,7 @@ export async function setSchedulable(
 }
 
 /** @throws AgentError NOT_FOUND */
-export async function takesPods(
-  { kubernetes, signal }: Pick<CommandContext, 'kubernetes' | 'signal'>,
-  node: string,
-): Promise<boolean> {
+export async function takesPods({ kubernetes, signal }: Asking, node: string): Promise<boolean> {
   return isSchedulable(await kubernetes.get<V1Node>(pathOf(node), signal));
 }
 
@@ -33,9 +35,7 @@ function isSchedulable(node: V1Node): boolean {
 }
 
 /** What to add when no node takes pods: evicted ones wait until one does. Empty otherwise. */
-export async function noNodeLeft(
-  context: Pick<CommandContext, 'kubernetes' | 'signal'>,
-): Promise<string> {
+export async function noNodeLeft(context: Asking): Promise<string> {
   const { items } = await context.kubernetes.page<V1Node>('/api/v1/nodes', {}, context.signal);
   return items.some(isSchedulable)
     ? ''

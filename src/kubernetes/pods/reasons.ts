@@ -1,6 +1,6 @@
 /** What a pod that is not ready says about why. */
 import type { V1ContainerStatus, V1Pod } from '@kubernetes/client-node';
-import { isConditionTrue } from '../watch/cluster-status.ts';
+import { isConditionTrue } from '../api/condition.ts';
 
 export type ReasonKind =
   | 'image_pull'

@@ -8,6 +8,7 @@ import type {
 } from '@kubernetes/client-node';
 import type { NodeStatus, PodInfo, ResourceInfo } from '../../protocol/rest.ts';
 import type { KubernetesClient } from '../api/client.ts';
+import { isConditionTrue } from '../api/condition.ts';
 import { isRolledOut } from '../deployments/view.ts';
 
 /** Goes through a list page by page and keeps only what `pick` takes of each object. */
@@ -75,13 +76,6 @@ function quantities(all: Readonly<Record<string, string>> | undefined) {
     ...(cpu === undefined ? {} : { cpu }),
     ...(memory === undefined ? {} : { memory }),
   };
-}
-
-export function isConditionTrue(
-  conditions: readonly { readonly type: string; readonly status: string }[] | undefined,
-  type: string,
-): boolean {
-  return conditions?.some((each) => each.type === type && each.status === 'True') ?? false;
 }
 
 export function deploymentInfo(deployment: V1Deployment): ResourceInfo {

@@ -1,7 +1,8 @@
 /** logs, exec, cordon and drain over an API of the test's own: what they ask, say and note. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { findHandler } from '../../../src/commands/engine/find-handler.ts';
 import type { CommandContext } from '../../../src/commands/engine/handler.ts';
-import { COMMAND_HANDLERS, findHandler } from '../../../src/commands/registry.ts';
+import { COMMAND_HANDLERS } from '../../../src/commands/registry.ts';
 import { STATUS, STDOUT } from '../../../src/kubernetes/api/channel-stream.ts';
 import { kubernetesClient } from '../../../src/kubernetes/api/client.ts';
 import { systemClock } from '../../../src/platform/clock.ts';

@@ -1,9 +1,10 @@
 /** What goes in comes out the same: values of payloads, output of programs, bytes of logs. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { findHandler } from '../../../src/commands/engine/find-handler.ts';
 import type { CommandContext } from '../../../src/commands/engine/handler.ts';
 import { resultOfError, resultOfOutcome } from '../../../src/commands/engine/result.ts';
 import { secretsOf } from '../../../src/commands/engine/secrets.ts';
-import { COMMAND_HANDLERS, findHandler } from '../../../src/commands/registry.ts';
+import { COMMAND_HANDLERS } from '../../../src/commands/registry.ts';
 import { channelOpener } from '../../../src/kubernetes/api/channel-stream.ts';
 import { kubernetesClient } from '../../../src/kubernetes/api/client.ts';
 import { systemClock } from '../../../src/platform/clock.ts';

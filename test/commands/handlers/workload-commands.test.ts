@@ -1,7 +1,8 @@
 /** What commands about applications do after a crash and at a cancel, and what they leave alone. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { findHandler } from '../../../src/commands/engine/find-handler.ts';
 import type { CommandContext } from '../../../src/commands/engine/handler.ts';
-import { COMMAND_HANDLERS, findHandler } from '../../../src/commands/registry.ts';
+import { COMMAND_HANDLERS } from '../../../src/commands/registry.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { type AccessRequest, ALLOWED, refused } from '../../../src/policy/decision.ts';
 import { failureOf } from '../../support/failure-of.ts';

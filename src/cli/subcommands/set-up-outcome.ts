@@ -1,0 +1,47 @@
+/** How `install` and `join` tell what they did. */
+import type { SetUpOutcome, SetUpSummary } from '../../machine/set-up.ts';
+import { renderTable } from '../terminal/render.ts';
+
+/** @returns for standard output */
+export function renderSetUpOutcome(
+  outcome: SetUpOutcome,
+  options: { readonly json: boolean },
+): string {
+  switch (outcome.kind) {
+    case 'planned': {
+      const { plan } = outcome;
+      return options.json
+        ? `${JSON.stringify({ plan }, null, 2)}\n`
+        : renderTable(
+            plan.map(({ title, touches, needed }) => [
+              needed ? title : `(done) ${title}`,
+              touches.join(', '),
+            ]),
+          );
+    }
+    case 'done':
+      return options.json
+        ? `${JSON.stringify(outcome.summary, null, 2)}\n`
+        : renderSummary(outcome.summary);
+  }
+}
+
+function renderSummary(summary: SetUpSummary): string {
+  const isServer = summary.role === 'server';
+  const next = isServer
+    ? 'To add a machine:   sudo pipeops-agent token create\n'
+    : 'To see it in the cluster, on a server:  sudo pipeops-agent cluster-info\n';
+  const rows = [
+    ['Node', `${summary.node} (${isServer ? 'server' : 'worker'})`],
+    ...(summary.cluster_name === null ? [] : [['Cluster', summary.cluster_name]]),
+    ...(isServer ? [['Control plane', summary.control_plane ?? 'none (standalone)']] : []),
+    ['Files', summary.files.join(', ')],
+    ['Ports', summary.ports.join(', ')],
+    ['Units', summary.units.join(', ')],
+  ];
+  return (
+    `\nThis machine is ready, in ${summary.seconds} s.\n\n${renderTable(rows)}\n` +
+    `How it is:          sudo pipeops-agent status\n${next}` +
+    'To take it off:     sudo pipeops-agent uninstall\n'
+  );
+}

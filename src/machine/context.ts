@@ -1,0 +1,40 @@
+import type {
+  Clock,
+  Exec,
+  FileLock,
+  Files,
+  Http,
+  Log,
+  Network,
+  Random,
+  StartProgress,
+} from '../core/ports.ts';
+import type { ProxySettings } from '../core/proxy-settings.ts';
+
+/** What the use cases get: this machine, whoever asks for them. */
+export interface MachineContext {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly exec: Exec;
+  readonly files: Files;
+  readonly http: Http;
+  /** The way to the control plane, as the daemon goes it. */
+  readonly network: (options: { ca: string | undefined; proxy: ProxySettings }) => Promise<Network>;
+  /** Certificates (PEM) of the authorities that are trusted when nothing else is said. */
+  readonly authorities: () => Promise<readonly string[]>;
+  readonly lock: FileLock;
+  readonly log: Log;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Effective user id. */
+  readonly uid: number;
+  readonly hostname: string;
+  /** Of this machine, as others reach it. */
+  readonly addresses: () => readonly string[];
+  /** `x64`, `arm64`, … */
+  readonly architecture: string;
+  /** Path of the running executable. */
+  readonly execPath: string;
+  /** Aborted at the first SIGINT or SIGTERM. */
+  readonly signal: AbortSignal;
+  readonly progress: StartProgress;
+}
