@@ -10,7 +10,7 @@ export const CONFIG_FILE = `${CONFIG_DIRECTORY}/config.yaml`;
 export const POLICY_FILE = `${CONFIG_DIRECTORY}/policy.yaml`;
 export const CONTROL_PLANE_CA_FILE = `${CONFIG_DIRECTORY}/control-plane-ca.pem`;
 export const KUBECONFIG_FILE = `${CONFIG_DIRECTORY}/kubeconfig`;
-/** On a worker: which server it joined (protocol/joined-server.ts). */
+/** On a worker: which server it joined (protocol/files/joined-server.ts). */
 export const JOINED_SERVER_FILE = `${CONFIG_DIRECTORY}/server.json`;
 /** There while the daemon is stopped for good: its session tells the control plane. */
 export const LEAVING_FILE = `${CONFIG_DIRECTORY}/leaving`;
@@ -24,7 +24,7 @@ export const HOST_STATE_DIRECTORY = '/var/lib/pipeops-agent-host';
 export const INVENTORY_FILE = `${HOST_STATE_DIRECTORY}/inventory.json`;
 export const STEPS_FILE = `${HOST_STATE_DIRECTORY}/steps.json`;
 export const K3S_TOKEN_FILE = `${HOST_STATE_DIRECTORY}/k3s-join-token`;
-/** What the running daemon was started with: see agent-service.ts. */
+/** What the running daemon was started with: see host/agent/service.ts. */
 export const APPLIED_FILE = `${HOST_STATE_DIRECTORY}/applied`;
 /** There while k3s runs with an older configuration or token than the files have. */
 export const K3S_RESTART_FILE = `${HOST_STATE_DIRECTORY}/k3s-restart-needed`;
@@ -33,7 +33,7 @@ export const PREVIOUS_EXECUTABLE_FILE = `${HOST_STATE_DIRECTORY}/previous-execut
 /** There while a version is linked that was not seen to start yet, by its path. */
 export const UNPROVEN_EXECUTABLE_FILE = `${HOST_STATE_DIRECTORY}/unproven-executable`;
 /**
- * Root's, made at each start of the daemon: see runtime-directory.ts. In it systemd makes `daemon`, the
+ * Root's, made at each start of the daemon: see host/agent/runtime-directory.ts. In it systemd makes `daemon`, the
  * daemon's own.
  */
 export const RUNTIME_DIRECTORY = '/run/pipeops-agent';

@@ -1,4 +1,4 @@
-/** What may not stand in an object, whoever may write its kind. Kubernetes checks the same: admission-rules.ts. */
+/** What may not stand in an object, whoever may write its kind. Kubernetes checks the same: admission/rules.ts. */
 import { listAt, objectAt, valueAt } from '../core/json-values.ts';
 import { podSecurityProblem } from './pod-security/problem.ts';
 import type { PodSecurityLevel } from './pod-security/rules.ts';

@@ -22,7 +22,7 @@ interface Base {
 
 type Generations = Readonly<Partial<Record<ReportedKind, number>>>;
 
-/** The reports of one connection (StatusReports of control-plane/ports.ts). */
+/** The reports of one connection (StatusReports of control-plane/session/ports.ts). */
 export function statusReports(deps: { readonly clock: Clock }, state: ClusterState): StatusReports {
   let sequence = 0;
   let base: Base | undefined;

@@ -10,12 +10,12 @@ const AS_IT_IS: Readonly<Record<string, string>> = {
   'core/errors.ts': 'a bug: its own text is what a report needs',
   'core/trouble.ts': 'the place where it becomes ours',
   'core/network-trouble.ts': 'picks the names of a certificate out of it',
-  'control-plane/authorization.ts': 'an error of ours: what is wrong with a token',
-  'control-plane/dispatcher.ts': 'a bug, told to the log',
-  'server/http-server.ts': 'a bug, told to the log',
+  'control-plane/credentials/authorization.ts': 'an error of ours: what is wrong with a token',
+  'control-plane/websocket/dispatcher.ts': 'a bug, told to the log',
+  'server/doors.ts': 'a bug, told to the log',
   'config/load.ts': 'a parser says where the mistake stands',
-  'policy/read-policy-file.ts': 'a parser says where the mistake stands',
-  'commands/manifest-documents.ts': 'a parser says where the mistake stands',
+  'policy/read-file.ts': 'a parser says where the mistake stands',
+  'commands/apply/documents.ts': 'a parser says where the mistake stands',
 };
 
 /**

@@ -17,14 +17,14 @@ const LONG_LENGTH = 1024 * 1024;
  */
 const OWN_LENGTH = 64 * 1024;
 const OWN =
-  /^(?:cli|config|host)\/|^core\/(?:proxy-settings|duration|yaml-duplicates|visible-text)\.ts|^server\/self-signed|^store\/database/;
+  /^(?:cli|config|host|machine)\/|^core\/(?:proxy-settings|text\/(?:duration|yaml-duplicates|visible-text))\.ts|^server\/self-signed|^store\/database/;
 /** Texts that are cut before they are looked at; the constant says to what length. */
 const CUT: Readonly<Record<string, readonly [lengthMax: number, constant: string]>> = {
   'platform/log.ts': [8_192, 'LINE_LENGTH_MAX = 8_192'],
-  'platform/dial-error.ts': [128, 'NAME_LENGTH_MAX = 128'],
+  'platform/network/dial-error.ts': [128, 'NAME_LENGTH_MAX = 128'],
   // But for the beginnings of texts, where any length costs the same.
   'protocol/intermediary.ts': [64 * 1024, 'NAME_LENGTH_MAX = 64'],
-  'protocol/request-limit.ts': [64, 'TEXT_LENGTH_MAX = 64'],
+  'protocol/session/request-limit.ts': [64, 'TEXT_LENGTH_MAX = 64'],
 };
 /** A slice in which nothing else happens, ms. */
 const SLICE_MS_MAX = 20;
@@ -133,8 +133,8 @@ test.each(Object.entries(CUT))('%s cuts what it reads', async (file, [, constant
 test('an expression that is made at run time is one of these', async () => {
   const { made } = await regexpsOf(SOURCES);
   expect([...new Set(made.map((at) => at.split(':')[0]))]).toEqual([
-    'host/k3s-proxy.ts', // A file of root's own.
-    'host/systemctl.ts', // What systemd says.
+    'host/engine/systemctl.ts', // What systemd says.
+    'host/k3s/proxy.ts', // A file of root's own.
     'protocol/commands/fields.ts', // Names of at most 253 characters.
   ]);
 });
