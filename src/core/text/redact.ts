@@ -64,16 +64,21 @@ const BEGINNINGS: readonly Beginning[] = [
 
 const ASCII_COUNT = 128;
 
-/** By the code of the first character: most of a text is passed with one look-up a character. */
-const BY_FIRST: readonly (readonly number[] | undefined)[] = Array.from(
-  { length: ASCII_COUNT },
-  (_, code) => {
-    const own = [...BEGINNINGS.keys()].filter(
-      (index) => BEGINNINGS[index]?.text.charCodeAt(0) === code,
-    );
-    return own.length === 0 ? undefined : own;
-  },
-);
+/**
+ * By the code of the first character: most of a text is passed with one look-up a character. Made in
+ * one pass, as every program start does it.
+ */
+const BY_FIRST: readonly (readonly number[] | undefined)[] = indexesByFirst(BEGINNINGS);
+
+function indexesByFirst(beginnings: readonly Beginning[]): readonly (number[] | undefined)[] {
+  const found = new Array<number[] | undefined>(ASCII_COUNT).fill(undefined);
+  for (const [index, { text }] of beginnings.entries()) {
+    const code = text.charCodeAt(0);
+    found[code] = [...(found[code] ?? []), index];
+  }
+  return found;
+}
+
 /** Told apart first: that costs less than to compare the whole. */
 const THIRDS = BEGINNINGS.map(({ text }) => text.charCodeAt(2));
 
@@ -85,9 +90,12 @@ const TABLES = Object.fromEntries(
 
 /** Whether each character of ASCII is one of them, and at the end whether all others are. */
 function tableOf(characters: RegExp): Uint8Array {
-  return Uint8Array.from({ length: ASCII_COUNT + 1 }, (_, code) =>
-    characters.test(code < ASCII_COUNT ? String.fromCharCode(code) : 'é') ? 1 : 0,
-  );
+  const table = new Uint8Array(ASCII_COUNT + 1);
+  for (let code = 0; code < ASCII_COUNT; code += 1) {
+    table[code] = characters.test(String.fromCharCode(code)) ? 1 : 0;
+  }
+  table[ASCII_COUNT] = characters.test('é') ? 1 : 0;
+  return table;
 }
 
 function redactShapes(text: string): string {
