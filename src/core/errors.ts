@@ -50,6 +50,7 @@ const ERROR_TABLE = {
   KUBERNETES_API: { exit: 8, retryable: true },
   TIMEOUT: { exit: 9, retryable: true },
   STORE_CORRUPT: { exit: 10, retryable: false },
+  STATE_NEWER: { exit: 10, retryable: false },
   CHECK_FAILED: { exit: 11, retryable: false },
   INTERRUPTED: { exit: 130, retryable: true },
   COMMAND_INVALID: { exit: 2, retryable: false },

@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { AgentError } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
+import { BUILD } from '../core/version.ts';
 import { machineTrouble } from './trouble.ts';
 
 /** How long a statement waits for another process (`status`, a backup) to let go, ms. */
@@ -21,12 +22,25 @@ const WAL_BYTES_KEPT = 4 * 1024 * 1024;
 const SET_ASIDE_KEPT = 3;
 const SET_ASIDE_SUFFIX = '.corrupt-';
 
+interface Migration {
+  readonly sql: string;
+  /**
+   * How many steps a program must know to use the store behind this one. A step that only adds keeps
+   * the number of the step before: older programs go on beside what they do not know.
+   */
+  readonly oldestReader: number;
+}
+
 /**
- * Steps of the schema, in order; PRAGMA user_version counts how many have run. Never change one
- * that was released: add another.
+ * Steps of the schema, in order. Never change one that was released: add another, and let it only add.
+ *
+ * PRAGMA user_version holds the oldest reader that may use the store. How many steps have run stands in
+ * `identity`; without that row it is the same number, for the first two steps counted there.
  */
-const MIGRATIONS: readonly string[] = [
-  `CREATE TABLE commands (
+export const MIGRATIONS: readonly Migration[] = [
+  {
+    oldestReader: 1,
+    sql: `CREATE TABLE commands (
      sequence INTEGER PRIMARY KEY AUTOINCREMENT,
      id TEXT NOT NULL UNIQUE,
      type TEXT NOT NULL,
@@ -44,7 +58,10 @@ const MIGRATIONS: readonly string[] = [
    CREATE INDEX commands_by_state ON commands (state, sequence, bytes);
    CREATE TABLE early_cancels (id TEXT PRIMARY KEY, at TEXT NOT NULL) STRICT;
    CREATE TABLE identity (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;`,
-  `CREATE TABLE session_memory (
+  },
+  {
+    oldestReader: 2,
+    sql: `CREATE TABLE session_memory (
      id INTEGER PRIMARY KEY CHECK (id = 1),
      control_plane_url TEXT NOT NULL,
      cluster_id TEXT NOT NULL,
@@ -55,7 +72,10 @@ const MIGRATIONS: readonly string[] = [
      supports_flow_control INTEGER NOT NULL,
      service_token_hash TEXT NOT NULL
    ) STRICT;`,
+  },
 ];
+
+const STEPS_RUN = 'schema_steps';
 
 export interface OpenedDatabase {
   readonly database: Database;
@@ -66,21 +86,27 @@ export interface OpenedDatabase {
 /**
  * Opens the daemon's database: WAL with synchronous FULL, so that what was committed survives a
  * power cut. A damaged one is kept under another name and a fresh one is started: an agent that
- * works without its past is better than one that does not start.
- * @throws AgentError STORE_CORRUPT when even a fresh one cannot be opened; DISK_FULL, BUSY or
- *   FILE_ACCESS when it is not the store that is to blame
+ * works without its past is better than one that does not start. One of a newer agent is not damaged:
+ * it is used, or left exactly as it is.
+ * @throws AgentError STATE_NEWER when it needs a newer agent; STORE_CORRUPT when even a fresh one cannot
+ *   be opened; DISK_FULL, BUSY or FILE_ACCESS when it is not the store that is to blame
  */
-export function openDatabase(deps: { readonly clock: Clock }, path: string): OpenedDatabase {
+export function openDatabase(
+  deps: { readonly clock: Clock },
+  path: string,
+  migrations = MIGRATIONS,
+): OpenedDatabase {
+  const open = () => openChecked(deps.clock, path, migrations);
   try {
-    return { database: openChecked(deps.clock, path), setAsidePath: undefined };
+    return { database: open(), setAsidePath: undefined };
   } catch (damage) {
-    const trouble = machineTrouble('open', path, damage);
+    const trouble = machineTrouble('open', path, damage) ?? newerState(damage);
     if (trouble !== undefined) {
       throw trouble;
     }
     const setAsidePath = setAside(deps.clock, path);
     try {
-      return { database: openChecked(deps.clock, path), setAsidePath };
+      return { database: open(), setAsidePath };
     } catch (cause) {
       throw new AgentError('STORE_CORRUPT', `Cannot open ${path}: ${troubleOf(damage)}`, {
         hint: `Check the disk that holds ${path}; the damaged file is kept as ${setAsidePath}`,
@@ -90,10 +116,15 @@ export function openDatabase(deps: { readonly clock: Clock }, path: string): Ope
   }
 }
 
-function openChecked(clock: Clock, path: string): Database {
+function newerState(thrown: unknown): AgentError | undefined {
+  return thrown instanceof AgentError && thrown.code === 'STATE_NEWER' ? thrown : undefined;
+}
+
+function openChecked(clock: Clock, path: string, migrations: readonly Migration[]): Database {
   const database = new Database(path, { create: true, strict: true });
   try {
     database.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+    checkReader(database, path, migrations.length); // Before anything is changed.
     database.run('PRAGMA auto_vacuum = INCREMENTAL'); // Before the first table, or never.
     database.run('PRAGMA journal_mode = WAL');
     database.run('PRAGMA synchronous = FULL');
@@ -103,7 +134,7 @@ function openChecked(clock: Clock, path: string): Database {
     if (check?.quick_check !== 'ok') {
       throw new AgentError('STORE_CORRUPT', `Cannot use ${path}: ${check?.quick_check}`);
     }
-    migrate(database, () => noteRebirth(clock, database, path));
+    migrate(database, migrations, () => noteRebirth(clock, database, path));
     return database;
   } catch (thrown) {
     database.close();
@@ -139,21 +170,52 @@ function noteRebirth(clock: Clock, database: Database, path: string): void {
   }
 }
 
-function migrate(database: Database, onNew: () => void): void {
-  const row = database.query<{ user_version: number }, []>('PRAGMA user_version').get();
-  const done = row?.user_version ?? 0;
-  if (done > MIGRATIONS.length) {
-    throw new AgentError('STORE_CORRUPT', `The store was written by a newer agent (step ${done})`);
+/** @throws AgentError STATE_NEWER */
+function checkReader(database: Database, path: string, stepsKnown: number): void {
+  const oldestReader = userVersion(database);
+  if (oldestReader > stepsKnown) {
+    throw new AgentError(
+      'STATE_NEWER',
+      `${path} was written by a newer pipeops-agent, and this one (${BUILD.version}) cannot read it`,
+      {
+        hint: 'Install the newer version again. Nothing was changed: the identity of the agent and its commands are all there',
+        details: { path, needs_reader: oldestReader, reader: stepsKnown },
+      },
+    );
   }
-  MIGRATIONS.slice(done).forEach((sql, index) => {
+}
+
+function migrate(database: Database, migrations: readonly Migration[], onNew: () => void): void {
+  const done = stepsRun(database);
+  for (const [index, { sql, oldestReader }] of [...migrations.entries()].slice(done)) {
     database.transaction(() => {
       database.run(sql);
-      database.run(`PRAGMA user_version = ${done + index + 1}`);
-      if (done + index === 0) {
+      database.run('INSERT OR REPLACE INTO identity (name, value) VALUES (?, ?)', [
+        STEPS_RUN,
+        String(index + 1),
+      ]);
+      database.run(`PRAGMA user_version = ${oldestReader}`);
+      if (index === 0) {
         onNew();
       }
     })();
-  });
+  }
+}
+
+function stepsRun(database: Database): number {
+  const counted = userVersion(database);
+  if (counted === 0) {
+    return 0; // Nothing has run: there is no table yet.
+  }
+  const row = database
+    .query<{ value: string }, [string]>('SELECT value FROM identity WHERE name = ?')
+    .get(STEPS_RUN);
+  return Math.max(counted, Number(row?.value ?? 0));
+}
+
+function userVersion(database: Database): number {
+  const row = database.query<{ user_version: number }, []>('PRAGMA user_version').get();
+  return row?.user_version ?? 0;
 }
 
 /** Names of the damaged stores that are kept, oldest first. */

@@ -35,11 +35,21 @@ export function sessionMemory(
         .get(controlPlaneUrl);
       return row === null ? undefined : readRow(row);
     },
-    write: (session) => {
+    write: database.transaction((session: Kept) => {
+      // What a newer version noted of the same registration stays; of another one it means nothing.
       database.run(
-        `INSERT OR REPLACE INTO session_memory (id, control_plane_url, cluster_id, cluster_uuid,
+        'DELETE FROM session_memory WHERE control_plane_url <> ? OR cluster_id <> ?',
+        [controlPlaneUrl, session.clusterId],
+      );
+      database.run(
+        `INSERT INTO session_memory (id, control_plane_url, cluster_id, cluster_uuid,
            supports_commands, supports_status_reports, supports_flow_control, service_token_hash)
-         VALUES (1, ?, ?, ?, ?, ?, ?, ?)`,
+         VALUES (1, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET cluster_uuid = excluded.cluster_uuid,
+           supports_commands = excluded.supports_commands,
+           supports_status_reports = excluded.supports_status_reports,
+           supports_flow_control = excluded.supports_flow_control,
+           service_token_hash = excluded.service_token_hash`,
         [
           controlPlaneUrl,
           session.clusterId,
@@ -50,7 +60,7 @@ export function sessionMemory(
           session.serviceTokenHash,
         ],
       );
-    },
+    }),
   };
 }
 

@@ -2,7 +2,7 @@ import { Database } from 'bun:sqlite';
 import { describe, expect, test } from 'bun:test';
 import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openDatabase } from '../../src/store/database.ts';
+import { MIGRATIONS, openDatabase } from '../../src/store/database.ts';
 import { failureOf } from '../support/failure-of.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { seededRandom } from '../support/seeded-random.ts';
@@ -144,24 +144,97 @@ describe('openDatabase()', () => {
     ).toEqual([3, 4, 5].map((day) => `agent.db.corrupt-2026-01-0${day}T00-00-00-000Z`));
   });
 
-  test('does not work on a store of a newer agent', async () => {
+  test('goes on with a store to which a newer agent has only added', async () => {
     await using directory = await tempDirectory();
     const path = join(directory.path, 'agent.db');
-    const newer = new Database(path);
-    newer.run('PRAGMA user_version = 99');
+    const added = {
+      sql: `ALTER TABLE commands ADD COLUMN signed_by TEXT;
+        CREATE TABLE audit (at TEXT NOT NULL) STRICT;`,
+      oldestReader: 2,
+    };
+    const newer = openDatabase({ clock }, path, [...MIGRATIONS, added]).database;
+    insert(newer, 'c1');
+    newer.run("UPDATE commands SET signed_by = 'root'");
+    newer.run("INSERT INTO audit VALUES ('2026-01-01')");
     newer.close();
+
+    const older = openDatabase({ clock }, path);
+    insert(older.database, 'c2');
+    older.database.close();
+
+    const again = openDatabase({ clock }, path, [...MIGRATIONS, added]);
+    using database = again.database;
+    expect({
+      setAside: [older.setAsidePath, again.setAsidePath],
+      commands: database.query('SELECT id, signed_by FROM commands ORDER BY id').all(),
+      audit: database.query('SELECT * FROM audit').all(),
+    }).toEqual({
+      setAside: [undefined, undefined],
+      commands: [
+        { id: 'c1', signed_by: 'root' },
+        { id: 'c2', signed_by: null },
+      ],
+      audit: [{ at: '2026-01-01' }],
+    });
+  });
+
+  test('goes on with a store of the first releases, which counted their steps elsewhere', async () => {
+    await using directory = await tempDirectory();
+    const path = join(directory.path, 'agent.db');
+    const earlier = openDatabase({ clock }, path).database;
+    insert(earlier, 'c1');
+    earlier.run("DELETE FROM identity WHERE name = 'schema_steps'");
+    earlier.close();
 
     const opened = openDatabase({ clock }, path);
     using database = opened.database;
-    using kept = new Database(join(directory.path, SET_ASIDE), { readonly: true });
-    expect({
-      setAsidePath: opened.setAsidePath,
-      ids: ids(database),
-      kept: kept.query('PRAGMA user_version').get(),
-    }).toEqual({
-      setAsidePath: join(directory.path, SET_ASIDE),
-      ids: [],
-      kept: { user_version: 99 },
+    expect({ setAsidePath: opened.setAsidePath, ids: ids(database) }).toEqual({
+      setAsidePath: undefined,
+      ids: [{ id: 'c1' }],
+    });
+  });
+
+  test('leaves a store that needs a newer agent exactly as it is, and says what to do', async () => {
+    await using directory = await tempDirectory();
+    const path = join(directory.path, 'agent.db');
+    const broken = { sql: 'DROP TABLE early_cancels', oldestReader: 3 };
+    const newer = openDatabase({ clock }, path, [...MIGRATIONS, broken]).database;
+    insert(newer, 'c1');
+    newer.close();
+    const before = await readFile(path);
+
+    for (const _ of ['at the first start', 'at every further one']) {
+      const { code, exitCode, hint, details } = await failureOf(() =>
+        openDatabase({ clock }, path),
+      );
+      expect({ code, exitCode, hint, details }).toEqual({
+        code: 'STATE_NEWER',
+        exitCode: 10,
+        hint: expect.stringMatching(/^Install the newer version again\. Nothing was changed/),
+        details: { path, needs_reader: 3, reader: 2 },
+      });
+    }
+    expect(await readFile(path)).toEqual(before);
+    expect(await readdir(directory.path)).toEqual(['agent.db']);
+
+    using database = openDatabase({ clock }, path, [...MIGRATIONS, broken]).database;
+    expect(ids(database)).toEqual([{ id: 'c1' }]);
+  });
+
+  test('steps of the schema only add, or name themselves as the oldest reader', () => {
+    const adds = /^(CREATE (TABLE|INDEX)|ALTER TABLE \w+ ADD( COLUMN)?) /i;
+    MIGRATIONS.forEach(({ sql, oldestReader }, index) => {
+      const statements = sql
+        .replaceAll(/--.*$/gm, '')
+        .split(';')
+        .filter((each) => each.trim() !== '');
+      const onlyAdds = statements.every((each) => adds.test(each.trim()));
+      const before = MIGRATIONS[index - 1]?.oldestReader ?? 1;
+      expect([index, oldestReader]).toEqual([
+        index,
+        // Who knows one step only ran the second once more, and took that for damage.
+        onlyAdds && index > 1 ? before : index + 1,
+      ]);
     });
   });
 

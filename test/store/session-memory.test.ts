@@ -30,3 +30,21 @@ test('a registration survives a restart, and belongs to its control plane alone'
   expect(sessionMemory(database, 'https://b.example').read()).toEqual(other);
   database.close();
 });
+
+test('what a newer version noted of a registration stays with that registration', async () => {
+  await using directory = await tempDirectory();
+  using database = openDatabase(
+    { clock: manualClock() },
+    join(directory.path, 'agent.db'),
+  ).database;
+  const memory = sessionMemory(database, 'https://a.example');
+  memory.write(SESSION);
+  database.run('ALTER TABLE session_memory ADD COLUMN lease TEXT');
+  database.run("UPDATE session_memory SET lease = 'lease-1'");
+  const leases = () => database.query('SELECT lease FROM session_memory').values();
+
+  memory.write({ ...SESSION, supportsCommands: false });
+  expect([memory.read()?.supportsCommands, leases()]).toEqual([false, [['lease-1']]]);
+  memory.write({ ...SESSION, clusterId: 'cluster-2' });
+  expect([memory.read()?.clusterId, leases()]).toEqual(['cluster-2', [[null]]]);
+});
