@@ -2,7 +2,6 @@ import { dirname } from 'node:path';
 import { AgentError } from '../core/errors.ts';
 import {
   AGENT_USER,
-  HOST_STATE_DIRECTORY,
   K3S_ADMIN_KUBECONFIG_FILE,
   K3S_CONFIG_FILE,
   K3S_DIRECTORY,
@@ -62,8 +61,8 @@ interface Removal {
 }
 
 /**
- * Removes what the inventory says was made here, in reverse order; what was found here stays. May
- * be run again after a failure: the inventory goes last.
+ * Removes what the inventory says was made here, in reverse order; what was found here stays, and what
+ * only a newer agent knows. May be run again after a failure: the inventory goes last.
  * @returns what was removed, for a person; and the files that a worker needs to come back
  */
 export async function uninstall(
@@ -92,7 +91,7 @@ export async function uninstall(
   }
   const kept = isWorker && (await deps.files.stat(NODE_PASSWORD_FILE)) !== undefined;
   if (!options.keepData && !options.keepK3s) {
-    await deps.files.removeTree(HOST_STATE_DIRECTORY);
+    await inventory.end();
   }
   return { removed, kept: kept ? [NODE_PASSWORD_FILE] : [] };
 }

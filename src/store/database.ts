@@ -3,8 +3,8 @@ import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { AgentError } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
+import { stateNewer } from '../core/state-newer.ts';
 import { troubleOf } from '../core/trouble.ts';
-import { BUILD } from '../core/version.ts';
 import { machineTrouble } from './trouble.ts';
 
 /** How long a statement waits for another process (`status`, a backup) to let go, ms. */
@@ -174,13 +174,10 @@ function noteRebirth(clock: Clock, database: Database, path: string): void {
 function checkReader(database: Database, path: string, stepsKnown: number): void {
   const oldestReader = userVersion(database);
   if (oldestReader > stepsKnown) {
-    throw new AgentError(
-      'STATE_NEWER',
-      `${path} was written by a newer pipeops-agent, and this one (${BUILD.version}) cannot read it`,
-      {
-        hint: 'Install the newer version again. Nothing was changed: the identity of the agent and its commands are all there',
-        details: { path, needs_reader: oldestReader, reader: stepsKnown },
-      },
+    throw stateNewer(
+      path,
+      { reader: oldestReader, known: stepsKnown },
+      'the identity of the agent and its commands are all there',
     );
   }
 }

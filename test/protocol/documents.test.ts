@@ -1,6 +1,6 @@
 /** The documents of other programs and of our own sockets and files. */
 import { describe, expect, test } from 'bun:test';
-import { Inventory, StepJournal } from '../../src/protocol/files/host-state.ts';
+import { Inventory } from '../../src/protocol/files/host-state.ts';
 import { BootstrapTokenSecrets, NodeList } from '../../src/protocol/kubectl.ts';
 import { DetailedHealth, ReadyAnswer } from '../../src/protocol/local-api.ts';
 
@@ -43,41 +43,26 @@ describe('BootstrapTokenSecrets', () => {
 });
 
 describe('Inventory', () => {
-  test('takes an entry of every kind', () => {
+  test('takes an entry of every kind, and what a newer agent has written beside', () => {
     const inventory = {
       v: 1,
-      entries: ['file', 'directory', 'link', 'unit', 'user', 'k3s'].map((kind) => ({
-        kind,
-        name: 'x',
-      })),
+      made_by: '9.0.0',
+      entries: [
+        ...['file', 'directory', 'link', 'unit', 'user', 'k3s'].map((kind) => ({
+          kind,
+          name: 'x',
+        })),
+        { kind: 'mount', name: '/srv', since: NOW },
+      ],
     };
     expect<unknown>(Inventory.parse(inventory)).toEqual(inventory);
   });
 
   test.each([
-    ['another version', { v: 2, entries: [] }],
+    ['one that needs a newer reader', { v: 2, entries: [] }],
     ['a thing without a name', { v: 1, entries: [{ kind: 'file', name: '' }] }],
-    ['a kind that nothing removes', { v: 1, entries: [{ kind: 'disk', name: '/dev/sda' }] }],
   ])('refuses %s', (_, inventory) => {
     expect(Inventory.safeParse(inventory).success).toBeFalse();
-  });
-});
-
-describe('StepJournal', () => {
-  test('takes steps that were begun and done', () => {
-    const journal: StepJournal = {
-      preflight: { state: 'done', at: NOW },
-      'k3s-install': { state: 'begun', at: NOW },
-    };
-    expect(StepJournal.parse(journal)).toEqual(journal);
-  });
-
-  test.each([
-    { a: { state: 'failed', at: NOW } },
-    { a: { state: 'done', at: 'today' } },
-    { a: 'done' },
-  ])('refuses %j', (journal) => {
-    expect(StepJournal.safeParse(journal).success).toBeFalse();
   });
 });
 

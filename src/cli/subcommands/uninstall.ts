@@ -1,5 +1,6 @@
 import { nodeNameOf } from '../../config/node-settings.ts';
 import { AgentError } from '../../core/errors.ts';
+import type { UnknownEntry } from '../../protocol/files/host-state.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import type { SubcommandDefinition } from '../definition/subcommand.ts';
@@ -27,6 +28,12 @@ export const uninstallSubcommand: SubcommandDefinition = {
     const { permissionsManifest } = await import('../../machine/kubernetes-account.ts');
     const { policyOfPreset } = await import('../../machine/policy-preset.ts');
     const inventory = await openInventory(context);
+    const left = inventory.unknown();
+    if (inventory.entries().length === 0 && left.length > 0) {
+      throw new AgentError('STATE_NEWER', `Only a newer pipeops-agent knows ${namesOf(left)}`, {
+        hint: 'Install that version, and uninstall with it',
+      });
+    }
     if (inventory.entries().length === 0) {
       throw new AgentError('NOT_INSTALLED', 'There is nothing to remove: nothing was installed', {
         hint: 'Only what "pipeops-agent install" or "join" has set up is removed',
@@ -61,10 +68,10 @@ export const uninstallSubcommand: SubcommandDefinition = {
       manifest: permissionsManifest(policyOfPreset('standard')),
     });
     if (flags['json'] === true) {
-      const document = { removed, kept, workers, listed_node: node ?? null };
+      const document = { removed, kept, left, workers, listed_node: node ?? null };
       context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
     } else {
-      context.io.stderr(lastWord({ keepK3s, kept, workers, node }));
+      context.io.stderr(lastWord({ keepK3s, kept, left, workers, node }));
     }
     return 0;
   },
@@ -74,6 +81,7 @@ export const uninstallSubcommand: SubcommandDefinition = {
 function lastWord(facts: {
   readonly keepK3s: boolean;
   readonly kept: readonly string[];
+  readonly left: readonly UnknownEntry[];
   readonly workers: readonly string[];
   readonly node: string | undefined;
 }): string {
@@ -86,6 +94,12 @@ function lastWord(facts: {
     lines.push(
       `Kept: ${file}, by which the cluster knows this machine when it comes back. ` +
         'To remove it too: sudo rm -r /etc/rancher/node',
+    );
+  }
+  if (facts.left.length > 0) {
+    lines.push(
+      `Left: ${namesOf(facts.left)}, which only a newer pipeops-agent knows how to remove. ` +
+        'To remove it too: install that version, and uninstall with it',
     );
   }
   if (facts.keepK3s) {
@@ -104,6 +118,11 @@ function lastWord(facts: {
     );
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** `mount /srv/data, quota 7`. */
+function namesOf(entries: readonly UnknownEntry[]): string {
+  return entries.map(({ kind, name }) => `${kind} ${name}`).join(', ');
 }
 
 /** The workers of this server; none where Kubernetes does not answer. */

@@ -1,9 +1,6 @@
 import { AGENT_USER, JOINED_SERVER_FILE, K3S_AGENT_CA_FILE } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
-import {
-  JOINED_SERVER_LIMIT_BYTES,
-  type JoinedServer,
-} from '../../protocol/files/joined-server.ts';
+import { JOINED_SERVER_LIMIT_BYTES, JoinedServer } from '../../protocol/files/joined-server.ts';
 import type { Step } from '../engine/steps.ts';
 
 /**
@@ -16,15 +13,13 @@ export function joinedServer(deps: { readonly files: Files }, url: string): Step
     title: 'Note the server of the cluster',
     touches: [JOINED_SERVER_FILE],
     isDone: async () => {
-      const wanted = await content(deps.files, url);
-      return (
-        wanted === undefined ||
-        wanted === (await deps.files.readText(JOINED_SERVER_FILE, JOINED_SERVER_LIMIT_BYTES))
-      );
+      const server = await wanted(deps.files, url);
+      return server === undefined || Bun.deepEquals(server, await written(deps.files));
     },
     apply: async () => {
-      const text = await content(deps.files, url);
-      if (text !== undefined) {
+      const server = await wanted(deps.files, url);
+      if (server !== undefined) {
+        const text = `${JSON.stringify(server, null, 2)}\n`;
         const owner = `root:${AGENT_USER}`;
         await deps.files.writeAtomic(JOINED_SERVER_FILE, text, { mode: 0o640, owner });
       }
@@ -32,11 +27,17 @@ export function joinedServer(deps: { readonly files: Files }, url: string): Step
   };
 }
 
-async function content(files: Files, url: string): Promise<string | undefined> {
+/** What the file shall hold: with what another version has written beside it. */
+async function wanted(files: Files, url: string): Promise<JoinedServer | undefined> {
   const ca = await files.readText(K3S_AGENT_CA_FILE);
-  if (ca === undefined) {
-    return undefined;
+  return ca === undefined ? undefined : { ...(await written(files)), v: 1, url, ca };
+}
+
+async function written(files: Files): Promise<JoinedServer | undefined> {
+  const text = await files.readText(JOINED_SERVER_FILE, JOINED_SERVER_LIMIT_BYTES);
+  try {
+    return JoinedServer.safeParse(JSON.parse(text ?? '')).data;
+  } catch {
+    return undefined; // All of it is known here: it is written anew.
   }
-  const server: JoinedServer = { v: 1, url, ca };
-  return `${JSON.stringify(server, null, 2)}\n`;
 }

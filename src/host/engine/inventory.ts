@@ -1,42 +1,74 @@
 import { AgentError } from '../../core/errors.ts';
 import { HOST_STATE_DIRECTORY, INVENTORY_FILE } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
-import { Inventory, type InventoryEntry } from '../../protocol/files/host-state.ts';
+import { stateNewer } from '../../core/state-newer.ts';
+import {
+  INVENTORY_READER,
+  Inventory,
+  type InventoryEntry,
+  InventoryVersion,
+  isKnownEntry,
+  type UnknownEntry,
+} from '../../protocol/files/host-state.ts';
 
 /** What was found on the machine before us is not recorded, so it is never removed. */
 export interface HostInventory {
   entries(): readonly InventoryEntry[];
+  /** What a newer agent has made, and this one does not know how to remove. */
+  unknown(): readonly UnknownEntry[];
   has(kind: InventoryEntry['kind'], name: string): boolean;
   /**
    * Records, durably and before it is made, what is about to be made. Does nothing when it is
    * recorded already.
    */
   record(entry: InventoryEntry): Promise<void>;
+  /** All that is known has been removed: what is left is for the version that knows it. */
+  end(): Promise<void>;
 }
 
-/** @throws AgentError FILE_ACCESS when the inventory cannot be read */
+/** @throws AgentError STATE_NEWER; FILE_ACCESS when the inventory cannot be read */
 export async function openInventory(deps: { readonly files: Files }): Promise<HostInventory> {
-  let entries = await read(deps.files);
+  const { files } = deps;
+  let inventory = await read(files);
+  const known = () => inventory.entries.filter(isKnownEntry);
+  const unknown = () => inventory.entries.filter((entry) => !isKnownEntry(entry));
   const has = (kind: InventoryEntry['kind'], name: string) =>
-    entries.some((entry) => entry.kind === kind && entry.name === name);
+    inventory.entries.some((entry) => entry.kind === kind && entry.name === name);
+  const write = async (entries: Inventory['entries']) => {
+    inventory = { ...inventory, entries };
+    await files.claimDirectory(HOST_STATE_DIRECTORY, { mode: 0o700 });
+    await files.writeAtomic(INVENTORY_FILE, `${JSON.stringify(inventory, null, 2)}\n`, {
+      mode: 0o600,
+    });
+  };
   return {
-    entries: () => entries,
+    entries: known,
+    unknown,
     has,
-    record: async (entry) => {
-      if (has(entry.kind, entry.name)) {
+    record: async ({ kind, name }) => {
+      if (!has(kind, name)) {
+        await write([...inventory.entries, { kind, name }]);
+      }
+    },
+    end: async () => {
+      if (unknown().length === 0) {
+        await files.removeTree(HOST_STATE_DIRECTORY);
         return;
       }
-      entries = [...entries, entry];
-      await deps.files.claimDirectory(HOST_STATE_DIRECTORY, { mode: 0o700 });
-      await deps.files.writeAtomic(
-        INVENTORY_FILE,
-        `${JSON.stringify({ v: 1, entries }, null, 2)}\n`,
-        {
-          mode: 0o600,
-        },
-      );
+      await write(unknown());
+      for (const name of await files.list(HOST_STATE_DIRECTORY)) {
+        await removeBeside(files, `${HOST_STATE_DIRECTORY}/${name}`);
+      }
     },
   };
+}
+
+async function removeBeside(files: Files, path: string): Promise<void> {
+  if ((await files.stat(path))?.kind === 'directory') {
+    await files.removeTree(path);
+  } else if (path !== INVENTORY_FILE) {
+    await files.remove(path);
+  }
 }
 
 /** Records a path before it is made, unless it is there already and thus somebody else's. */
@@ -50,12 +82,18 @@ export async function recordNew(
   }
 }
 
-async function read(files: Files): Promise<readonly InventoryEntry[]> {
+async function read(files: Files): Promise<Inventory> {
   const text = await files.readText(INVENTORY_FILE);
   if (text === undefined) {
-    return [];
+    return { v: INVENTORY_READER, entries: [] };
   }
-  const parsed = Inventory.safeParse(parseJson(text));
+  const json = parseJson(text);
+  const reader = InventoryVersion.safeParse(json).data?.v ?? 0;
+  if (reader > INVENTORY_READER) {
+    const needs = { reader, known: INVENTORY_READER };
+    throw stateNewer(INVENTORY_FILE, needs, 'what was installed here is all in it');
+  }
+  const parsed = Inventory.safeParse(json);
   if (!parsed.success) {
     throw new AgentError(
       'FILE_ACCESS',
@@ -65,7 +103,7 @@ async function read(files: Files): Promise<readonly InventoryEntry[]> {
       },
     );
   }
-  return parsed.data.entries;
+  return parsed.data;
 }
 
 function parseJson(text: string): unknown {

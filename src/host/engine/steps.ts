@@ -1,7 +1,7 @@
 import { AgentError } from '../../core/errors.ts';
 import { HOST_STATE_DIRECTORY, STEPS_FILE } from '../../core/places.ts';
 import type { Clock, Files, StartProgress } from '../../core/ports.ts';
-import { StepJournal } from '../../protocol/files/host-state.ts';
+import { StepJournal, type StepNote } from '../../protocol/files/host-state.ts';
 
 /** One change of the machine. All three may be called any number of times. */
 export interface Step {
@@ -86,15 +86,22 @@ export async function runSteps(
   return finished;
 }
 
-async function note(deps: StepDeps, id: string, state: 'begun' | 'done'): Promise<void> {
-  const text = await deps.files.readText(STEPS_FILE);
-  const known = StepJournal.safeParse(text === undefined ? {} : JSON.parse(text)).data ?? {};
-  const journal: StepJournal = {
-    ...known,
-    [id]: { state, at: deps.clock.now().toISOString() },
-  };
+async function note(deps: StepDeps, id: string, state: StepNote['state']): Promise<void> {
+  const noted: StepNote = { state, at: deps.clock.now().toISOString() };
+  // Steps of other versions stay.
+  const journal: StepJournal = { ...(await readStepJournal(deps.files)), [id]: noted };
   await deps.files.claimDirectory(HOST_STATE_DIRECTORY, { mode: 0o700 });
   await deps.files.writeAtomic(STEPS_FILE, `${JSON.stringify(journal, null, 2)}\n`, {
     mode: 0o600,
   });
+}
+
+/** What earlier runs have noted, of whatever version; nothing where that cannot be read. */
+export async function readStepJournal(files: Files): Promise<StepJournal> {
+  const text = await files.readText(STEPS_FILE);
+  try {
+    return StepJournal.safeParse(JSON.parse(text ?? '{}')).data ?? {};
+  } catch {
+    return {}; // Each step can tell by itself whether it is done.
+  }
 }

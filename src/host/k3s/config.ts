@@ -44,6 +44,18 @@ export function joiningConfig(serverUrl: string, node: NodeSettings): K3sConfig 
   return { server: serverUrl, 'token-file': K3S_TOKEN_FILE, ...nodeConfig(node) };
 }
 
+/** Every setting that stands in a file of ours, in either role, so far. */
+const OWN_SETTINGS: readonly string[] = [
+  ...['write-kubeconfig-mode', 'disable', 'server', 'token-file'],
+  ...['kubelet-arg+', 'node-name', 'node-label', 'node-taint', 'node-ip'],
+];
+
+/** What a newer agent has told k3s: this one does not take it back. */
+export async function settingsOfOtherVersions(deps: { readonly files: Files }): Promise<K3sConfig> {
+  const written = Object.entries((await readK3sConfig(deps)) ?? {});
+  return Object.fromEntries(written.filter(([key]) => !OWN_SETTINGS.includes(key))) as K3sConfig;
+}
+
 /** What a configuration of ours tells k3s, by the names of our own settings. */
 export function settingsOfK3sConfig(
   config: Readonly<Record<string, unknown>>,
@@ -85,7 +97,7 @@ export async function isK3sConfigWritten(
   deps: { readonly files: Files },
   config: K3sConfig,
 ): Promise<boolean> {
-  return (await deps.files.readText(K3S_CONFIG_FILE)) === renderK3sConfig(config);
+  return (await deps.files.readText(K3S_CONFIG_FILE)) === (await renderedFor(deps, config));
 }
 
 export async function writeK3sConfig(
@@ -98,5 +110,10 @@ export async function writeK3sConfig(
     await recordNew(deps, inventory, { kind: 'directory', name: directory });
   }
   await deps.files.makeDirectory('/etc/rancher/k3s/config.yaml.d', { mode: 0o755 });
-  await deps.files.writeAtomic(K3S_CONFIG_FILE, renderK3sConfig(config), { mode: 0o600 });
+  const text = await renderedFor(deps, config);
+  await deps.files.writeAtomic(K3S_CONFIG_FILE, text, { mode: 0o600 });
+}
+
+async function renderedFor(deps: { readonly files: Files }, config: K3sConfig): Promise<string> {
+  return renderK3sConfig({ ...config, ...(await settingsOfOtherVersions(deps)) });
 }

@@ -1,7 +1,7 @@
 import { AgentError } from '../../core/errors.ts';
-import { K3S_UNITS, type K3sRole, STEPS_FILE } from '../../core/places.ts';
+import { K3S_UNITS, type K3sRole } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
-import { StepJournal } from '../../protocol/files/host-state.ts';
+import { readStepJournal } from '../engine/steps.ts';
 import { type K3sConfig, readK3sConfig } from './config.ts';
 import { installedK3sVersion } from './program.ts';
 
@@ -67,9 +67,7 @@ export async function checkFixedSettings(deps: Deps, wanted: WantedK3s): Promise
 
 /** Whether k3s was started by an earlier run: then the node may be in the cluster. */
 async function hasStarted(files: Files): Promise<boolean> {
-  const text = await files.readText(STEPS_FILE);
-  const journal = StepJournal.safeParse(text === undefined ? {} : JSON.parse(text)).data ?? {};
-  return journal['k3s-start'] !== undefined;
+  return (await readStepJournal(files))['k3s-start'] !== undefined;
 }
 
 function sameValues(before: unknown, wanted: unknown): boolean {

@@ -6,7 +6,7 @@ import { AgentError } from '../../core/errors.ts';
 import { K3S_CONFIG_FILE, K3S_DIRECTORY, type K3sRole } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
 import { troubleOf } from '../../core/trouble.ts';
-import type { K3sConfig } from './config.ts';
+import { type K3sConfig, settingsOfOtherVersions } from './config.ts';
 
 const DROP_IN_DIRECTORY = `${K3S_DIRECTORY}/config.yaml.d`;
 /** What the unit of k3s reads its environment from, besides the file that its installer writes anew. */
@@ -135,7 +135,7 @@ async function readSettings(files: Files, role: K3sRole): Promise<readonly Setti
     .filter((name) => /\.ya?ml$/.test(name))
     .map((name) => `${DROP_IN_DIRECTORY}/${name}`)
     .filter((path) => path !== K3S_CONFIG_FILE);
-  const settings: Setting[] = [];
+  const settings: Setting[] = [...(await settingsBesideOurs(files))];
   for (const path of [`${K3S_DIRECTORY}/config.yaml`, ...dropIns]) {
     settings.push(...readYaml(path, (await files.readText(path)) ?? ''));
   }
@@ -143,6 +143,16 @@ async function readSettings(files: Files, role: K3sRole): Promise<readonly Setti
     settings.push(...readEnvironment(path, (await files.readText(path)) ?? ''));
   }
   return settings;
+}
+
+/** What stands in our own file and is not of this version: it stays, and must lead nowhere else either. */
+async function settingsBesideOurs(files: Files): Promise<readonly Setting[]> {
+  const others = await settingsOfOtherVersions({ files });
+  if (Object.keys(others).length === 0) {
+    return [];
+  }
+  const settings = readYaml(K3S_CONFIG_FILE, (await files.readText(K3S_CONFIG_FILE)) ?? '');
+  return settings.filter(({ key, adds }) => Object.hasOwn(others, adds ? `${key}+` : key));
 }
 
 /** @throws AgentError CONFIG_INVALID where k3s could not read it either */

@@ -1,21 +1,48 @@
-/** Root's own files in /var/lib/pipeops-agent-host. */
+/**
+ * Root's own files in /var/lib/pipeops-agent-host. Another version of the agent may have written them:
+ * what is read may hold more than is known here, and who writes again keeps it.
+ */
 import * as z from 'zod';
+
+const INVENTORY_KINDS = ['file', 'directory', 'link', 'unit', 'user', 'group', 'k3s'] as const;
 
 /**
  * One thing that was made on this machine. `name` is a path, the name of a user, or the role of
  * k3s (`server`, `agent`).
  */
-export const InventoryEntry = z.strictObject({
-  kind: z.enum(['file', 'directory', 'link', 'unit', 'user', 'group', 'k3s']),
-  name: z.string().min(1),
-});
-export type InventoryEntry = z.infer<typeof InventoryEntry>;
+export interface InventoryEntry {
+  readonly kind: (typeof INVENTORY_KINDS)[number];
+  readonly name: string;
+}
 
-export const Inventory = z.strictObject({ v: z.literal(1), entries: z.array(InventoryEntry) });
+/** One whose kind a newer agent has brought. */
+export interface UnknownEntry {
+  readonly kind: string;
+  readonly name: string;
+}
+
+export function isKnownEntry<T extends UnknownEntry>(entry: T): entry is T & InventoryEntry {
+  return (INVENTORY_KINDS as readonly string[]).includes(entry.kind);
+}
+
+/** The newest inventory that is read here: its `v` is the oldest reader that may use it. */
+export const INVENTORY_READER = 1;
+
+/** Whatever else stands there, in any version. */
+export const InventoryVersion = z.looseObject({ v: z.int().min(1) });
+
+export const Inventory = z.looseObject({
+  v: z.int().min(1).max(INVENTORY_READER),
+  entries: z.array(z.looseObject({ kind: z.string().min(1), name: z.string().min(1) })),
+});
+export type Inventory = z.infer<typeof Inventory>;
 
 /** How far each step of an installation came, by its id. */
-export const StepJournal = z.record(
-  z.string(),
-  z.strictObject({ state: z.enum(['begun', 'done']), at: z.iso.datetime() }),
-);
+export const StepJournal = z.record(z.string(), z.unknown());
 export type StepJournal = z.infer<typeof StepJournal>;
+
+export interface StepNote {
+  readonly state: 'begun' | 'done';
+  /** ISO time. */
+  readonly at: string;
+}

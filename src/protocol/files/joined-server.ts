@@ -5,9 +5,10 @@ export const JOINED_SERVER_LIMIT_BYTES = 256 * 1024;
 
 /**
  * `server.json` beside the configuration of a worker: the server that it joined. Root writes it, the
- * daemon reads it; there is no secret in it.
+ * daemon reads it; there is no secret in it. What another version has written beside this stays.
  */
-export const JoinedServer = z.strictObject({
+export const JoinedServer = z.looseObject({
+  /** The oldest reader that may use it. */
   v: z.literal(1),
   url: z.url({ protocol: /^https$/ }),
   /** PEM. */
