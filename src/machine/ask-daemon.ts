@@ -57,9 +57,13 @@ export async function askPolicy(context: MachineContext): Promise<PolicyAnswer |
   return answer.status === 404 ? undefined : parse(answer, (json) => PolicyAnswer.parse(json));
 }
 
-/** Has the daemon take up the files of its session, and try at once. @throws as askDaemon */
-export async function askSession(context: MachineContext): Promise<SessionAnswer> {
-  return parse(await ask(context, '/api/session', 0), (json) => SessionAnswer.parse(json));
+/**
+ * Has the daemon take up the files of its session, and try at once. Undefined from one of a version that
+ * does it by itself. @throws as askDaemon
+ */
+export async function askSession(context: MachineContext): Promise<SessionAnswer | undefined> {
+  const answer = await ask(context, '/api/session', 0);
+  return answer.status === 404 ? undefined : parse(answer, (json) => SessionAnswer.parse(json));
 }
 
 /** What the daemon was started with. Undefined from one of a version that does not say it. @throws as askDaemon */
@@ -176,7 +180,10 @@ function unreachable(text: string, hint: string, cause: Error): AgentError {
   return new AgentError('DAEMON_UNREACHABLE', text, { hint, cause });
 }
 
-/** After an upgrade the daemon may still be of another version than this program. */
+/**
+ * After an upgrade the daemon may still be of another version than this program. What it says beside
+ * what is known here, or no longer says, is no trouble: protocol/local-api.ts.
+ */
 function parse<T>(answer: Answer, read: (json: unknown) => T): T {
   try {
     return read(JSON.parse(answer.text));

@@ -50,7 +50,10 @@ export function machineSteps(
 ): readonly Step[] {
   const { signal } = context;
   const watch = unitWatch(context, UNIT_NAME);
-  const daemon = { health: () => askDaemon(context, 0), tryNow: () => askSession(context) };
+  const daemon = {
+    health: () => askDaemon(context, 0),
+    tryNow: async () => (await askSession(context)) ?? 'it does so by itself',
+  };
   const expected = { ...plan.expected, version: BUILD.version };
   const takeOver = executableSwitch(context, BUILD.version);
   return [

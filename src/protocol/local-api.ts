@@ -1,8 +1,19 @@
-/** What the daemon says of itself on its socket and on loopback: the promise behind `--json`. */
+/**
+ * What the daemon says of itself on its socket and on loopback: the promise behind `--json`.
+ *
+ * Asked is a daemon of any version. What it says beyond this is left out; what came later than 0.1.0 has
+ * a default; a word of a list that may grow is shown as it is. So a field is never taken away, and never
+ * changes its type. What our own daemon says, the compiler checks.
+ */
 import * as z from 'zod';
 
+/** null where there is none, and from a daemon that does not tell it. */
+function absent<T extends z.ZodType>(value: T) {
+  return value.nullable().default(null);
+}
+
 /** One thing that keeps the agent from being ready, or that a person should know. */
-export const Reason = z.strictObject({
+export const Reason = z.object({
   code: z.string(),
   message: z.string(),
   hint: z.string().optional(),
@@ -10,23 +21,25 @@ export const Reason = z.strictObject({
 export type Reason = z.infer<typeof Reason>;
 
 /** GET /ready: 200 when ready, else 503. */
-export const ReadyAnswer = z.strictObject({
+export const ReadyAnswer = z.object({
   ready: z.boolean(),
   reasons: z.array(Reason),
 });
 export type ReadyAnswer = z.infer<typeof ReadyAnswer>;
 
-const SessionPhase = z.enum(['standalone', 'registering', 'connected', 'refused', 'unreachable']);
+/** `standalone`, `registering`, `connected`, `refused`, `unreachable`. */
+const SessionPhase = z.string();
 
 /** The nodes of the cluster, as it sees them. */
-export const ClusterNodes = z.strictObject({
+export const ClusterNodes = z.object({
   total: z.int(),
   ready: z.int(),
   /** Those that are not ready first; not all of a large cluster. */
   list: z.array(
-    z.strictObject({
+    z.object({
       name: z.string(),
-      role: z.enum(['server', 'worker']),
+      /** `server`, `worker`. */
+      role: z.string(),
       ready: z.boolean(),
       /** Of one that is not ready: since when, and why. */
       since: z.string().nullable(),
@@ -39,13 +52,14 @@ export const ClusterNodes = z.strictObject({
 export type ClusterNodes = z.infer<typeof ClusterNodes>;
 
 /** GET /api/health/detailed, over the socket. Optional is what an older daemon does not tell. */
-export const DetailedHealth = z.strictObject({
-  agent: z.strictObject({
+export const DetailedHealth = z.object({
+  agent: z.object({
     id: z.string(),
     version: z.string(),
-    role: z.enum(['server', 'node']),
+    /** `server`, `node`. */
+    role: z.string(),
     /** null on a worker: its server has the name. */
-    cluster_name: z.string().nullable(),
+    cluster_name: absent(z.string()),
     pid: z.int(),
     uptime_seconds: z.number(),
     memory_rss_bytes: z.number(),
@@ -57,25 +71,25 @@ export const DetailedHealth = z.strictObject({
   /** On a server; null while they are not known. */
   nodes: ClusterNodes.nullable().optional(),
   /** On a worker; null where it is not known which one it joined. */
-  server: z.strictObject({ url: z.string(), trouble: z.string().nullable() }).nullable().optional(),
-  session: z.strictObject({
+  server: z.object({ url: z.string(), trouble: z.string().nullable() }).nullable().optional(),
+  session: z.object({
     phase: SessionPhase,
     since: z.string(),
     /** null where there is none. */
-    control_plane: z.string().nullable(),
-    /** null while nothing carries a session; a gateway is a WebSocket too. */
-    transport: z.enum(['websocket', 'gateway', 'rest']).nullable(),
+    control_plane: absent(z.string()),
+    /** `websocket`, `gateway` (which is one too), `rest`; null while nothing carries a session. */
+    transport: absent(z.string()),
     /** Why it is this one, when it is not the preferred one. */
-    transport_reason: z.string().nullable(),
+    transport_reason: absent(z.string()),
     /** Since when there is no session. */
-    down_since: z.string().nullable(),
-    next_try: z.string().nullable(),
-    last_contact: z.string().nullable(),
-    last_error: z
-      .strictObject({ code: z.string(), message: z.string(), hint: z.string().nullable() })
-      .nullable(),
+    down_since: absent(z.string()),
+    next_try: absent(z.string()),
+    last_contact: absent(z.string()),
+    last_error: absent(
+      z.object({ code: z.string(), message: z.string(), hint: absent(z.string()) }),
+    ),
   }),
-  commands: z.strictObject({
+  commands: z.object({
     accepted: z.int(),
     running: z.int(),
     undelivered: z.int(),
@@ -90,7 +104,7 @@ export type DetailedHealth = z.infer<typeof DetailedHealth>;
  * GET /api/policy, over the socket. The policy file is read again for it: when the answer comes, the
  * file as it was at the question is in force.
  */
-export const PolicyAnswer = z.strictObject({
+export const PolicyAnswer = z.object({
   /** Why the file cannot be used, and everything is refused; null when it is in force. */
   problem: Reason.nullable(),
 });
@@ -101,15 +115,15 @@ export type PolicyAnswer = z.infer<typeof PolicyAnswer>;
  * it, and where there is no session one is tried at once: what is said of the session from the answer
  * on is of files and tries no older than the question.
  */
-export const SessionAnswer = z.strictObject({ phase: SessionPhase });
+export const SessionAnswer = z.object({ phase: SessionPhase });
 export type SessionAnswer = z.infer<typeof SessionAnswer>;
 
 /** GET /api/settings, over the socket: what the running daemon was started with, by dotted path. */
-export const SettingsAnswer = z.strictObject({ settings: z.record(z.string(), z.unknown()) });
+export const SettingsAnswer = z.object({ settings: z.record(z.string(), z.unknown()) });
 export type SettingsAnswer = z.infer<typeof SettingsAnswer>;
 
 /** GET /api/k8s/local-access, over the socket: what `kubeconfig --local` is made of. */
-export const LocalAccess = z.strictObject({
+export const LocalAccess = z.object({
   /** `https://127.0.0.1:8443/proxy` */
   server: z.url(),
   /** PEM: the certificate of the TLS listener. */

@@ -111,15 +111,22 @@ control_plane:
 const ask = (path: string, init: RequestInit = {}) =>
   fetch(`http://agent${path}`, { ...init, unix: join(directory.path, 'agent.sock') });
 
+/** It says what is promised, and nothing else. */
+function exactly<T>(schema: { parse(json: unknown): T }, json: unknown): T {
+  const read = schema.parse(json);
+  expect<unknown>(read).toEqual(json);
+  return read;
+}
+
 async function health(): Promise<DetailedHealth> {
-  return DetailedHealth.parse(await (await ask('/api/health/detailed')).json());
+  return exactly(DetailedHealth, await (await ask('/api/health/detailed')).json());
 }
 
 /** What /ready says once it gives this reason first, or none: an answer may be a second old. */
 const waitForReady = (code?: string) =>
   waitUntil(`/ready gives ${code ?? 'no reason'}`, TIMEOUT_MS, async () => {
     const response = await ask('/ready');
-    const answer = ReadyAnswer.parse(await response.json());
+    const answer = exactly(ReadyAnswer, await response.json());
     return answer.reasons[0]?.code === code ? { status: response.status, answer } : undefined;
   });
 
@@ -405,7 +412,7 @@ test('the cluster is reached through the session and over the doors, within the 
     return answer.status === 200 ? await answer.json() : undefined;
   });
   expect(await (await ask('/proxy/version')).json()).toEqual(version);
-  const access = LocalAccess.parse(await (await ask('/api/k8s/local-access')).json());
+  const access = exactly(LocalAccess, await (await ask('/api/k8s/local-access')).json());
   const token = (await Bun.file(access.token_file).text()).trim();
   const overTls = await fetch(`${access.server}/version`, {
     headers: { authorization: `Bearer ${token}` },
