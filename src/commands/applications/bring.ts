@@ -8,6 +8,7 @@ import {
   type DeployData,
 } from '../../protocol/commands/deploy.ts';
 import type { DeploymentTarget } from '../../protocol/commands/fields.ts';
+import { readCheckpoint } from '../engine/checkpoint.ts';
 import type { CommandContext, CommandOutcome } from '../engine/handler.ts';
 import { ensureNamespace } from './ensure-namespace.ts';
 import { applicationPaths, isManaged } from './managed-objects.ts';
@@ -42,7 +43,7 @@ export async function bringAbout(
   payload: RolloutWishes,
   plan: () => Promise<ApplicationPlan>,
 ): Promise<CommandOutcome<DeployData>> {
-  const noted = DeployCheckpointSchema.safeParse(context.checkpoint).data;
+  const noted = readCheckpoint(DeployCheckpointSchema, context);
   if (noted?.failed !== undefined) {
     return await backAfterFailure(context, payload, noted.before, noted.failed);
   }

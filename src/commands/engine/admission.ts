@@ -8,6 +8,8 @@ import type { CommandHandler, PreparedCommand } from './handler.ts';
 /** A command that was begun this often and never ended is what ends the agent: it is let go. */
 export const ATTEMPTS_MAX = 10;
 
+const NOT_UNDERSTOOD: readonly string[] = ['COMMAND_UNSUPPORTED', 'COMMAND_INVALID'];
+
 interface AdmissionDeps {
   readonly journal: Pick<CommandJournal, 'mayHaveRunBefore'>;
   readonly handlers: readonly CommandHandler[];
@@ -34,7 +36,8 @@ export function admit(deps: AdmissionDeps, entry: JournalEntry): Admitted | Agen
     requireAllowed(deps.policy.command(namespace === undefined ? { type } : { type, namespace }));
     return { handler, prepared };
   } catch (thrown) {
-    return toAgentError(thrown);
+    const error = toAgentError(thrown);
+    return wasRunning(entry) && NOT_UNDERSTOOD.includes(error.code) ? begunElsewhere() : error;
   }
 }
 
@@ -44,15 +47,14 @@ function errorOfThePast(
   entry: JournalEntry,
   handler: CommandHandler | undefined,
 ): AgentError | undefined {
-  const wasRunning = entry.state === 'running';
-  if (wasRunning && handler?.afterRestart === 'fail') {
+  if (wasRunning(entry) && handler?.afterRestart === 'fail') {
     return outcomeUnknown('The agent was restarted while this command ran; it is not repeated');
   }
   if (entry.attempts >= ATTEMPTS_MAX) {
     return outcomeUnknown(`It was begun ${entry.attempts} times, and the agent ended each time`);
   }
   if (entry.cancelled) {
-    const when = wasRunning
+    const when = wasRunning(entry)
       ? 'while the agent was restarted; what it had done until then stays'
       : 'before it began; nothing was done';
     return new AgentError('COMMAND_CANCELLED', `It was cancelled ${when}`);
@@ -61,6 +63,17 @@ function errorOfThePast(
     return outcomeUnknown('It may have run before the store of the agent was damaged');
   }
   return undefined;
+}
+
+function wasRunning(entry: JournalEntry): boolean {
+  return entry.state === 'running';
+}
+
+/** By a version that knew its type, or a field of it. */
+function begunElsewhere(): AgentError {
+  return outcomeUnknown(
+    'Another version of the agent has begun it; this one does not understand it',
+  );
 }
 
 function outcomeUnknown(message: string): AgentError {

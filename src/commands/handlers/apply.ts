@@ -13,6 +13,7 @@ import { applyObject } from '../apply/object.ts';
 import { type PlannedObject, planObjects, requireAllAllowed } from '../apply/plan.ts';
 import { type PrunePlace, prunePlace, prunePlaces, requirePruneAllowed } from '../apply/prune.ts';
 import { stopped } from '../engine/cancelled.ts';
+import { readCheckpoint } from '../engine/checkpoint.ts';
 import { type CommandContext, commandHandler } from '../engine/handler.ts';
 
 const TIMEOUT_MS = 600_000;
@@ -76,7 +77,7 @@ async function carryOut(
   results: AppliedObject[],
 ): Promise<void> {
   const { dry_run: dryRun, namespace, prune_label: label } = payload;
-  const isRerun = ApplyCheckpoint.safeParse(context.checkpoint).success;
+  const isRerun = readCheckpoint(ApplyCheckpoint, context) !== undefined;
   if (!dryRun && !isRerun) {
     const checkpoint: ApplyCheckpoint = { begun: true };
     await context.setCheckpoint(checkpoint);

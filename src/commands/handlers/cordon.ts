@@ -1,5 +1,6 @@
 import { noNodeLeft, setSchedulable, takesPods } from '../../kubernetes/nodes/scheduling.ts';
 import { CordonCheckpoint, CordonData, CordonPayload } from '../../protocol/commands/node.ts';
+import { readCheckpoint } from '../engine/checkpoint.ts';
 import { type CommandContext, commandHandler } from '../engine/handler.ts';
 
 const TIMEOUT_MS = 60_000;
@@ -35,7 +36,7 @@ function schedulingCommand(type: 'cordon' | 'uncordon', schedulable: boolean) {
 
 /** As this command found the node, also when it is a rerun after a crash. */
 async function schedulableBefore(context: CommandContext, node: string): Promise<boolean> {
-  const noted = CordonCheckpoint.safeParse(context.checkpoint).data;
+  const noted = readCheckpoint(CordonCheckpoint, context);
   if (noted !== undefined) {
     return noted.schedulable;
   }

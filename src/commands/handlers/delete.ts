@@ -3,6 +3,7 @@ import { DeleteData, DeletePayload, DeleteTargets } from '../../protocol/command
 import { applicationPaths, isManaged } from '../applications/managed-objects.ts';
 import { workloadCommand } from '../applications/workload-command.ts';
 import { stopped } from '../engine/cancelled.ts';
+import { readCheckpoint } from '../engine/checkpoint.ts';
 import type { CommandContext } from '../engine/handler.ts';
 
 const TIMEOUT_MS = 180_000;
@@ -18,8 +19,7 @@ export const deleteCommand = workloadCommand({
   data: DeleteData,
   timeoutMs: () => TIMEOUT_MS,
   run: async (payload, context) => {
-    const targets =
-      DeleteTargets.safeParse(context.checkpoint).data ?? (await findTargets(payload, context));
+    const targets = readCheckpoint(DeleteTargets, context) ?? (await findTargets(payload, context));
     await context.setCheckpoint(targets);
     const deleted: string[] = [];
     for (const target of targets) {

@@ -3,6 +3,7 @@ import { type DrainProgress, type DrainState, drainNode } from '../../kubernetes
 import { noNodeLeft, setSchedulable, takesPods } from '../../kubernetes/nodes/scheduling.ts';
 import { DrainCheckpoint, DrainData, DrainPayload } from '../../protocol/commands/node.ts';
 import { stopped } from '../engine/cancelled.ts';
+import { readCheckpoint } from '../engine/checkpoint.ts';
 import { type CommandContext, commandHandler } from '../engine/handler.ts';
 
 /** Time beside the drain itself. */
@@ -24,7 +25,7 @@ export const drainCommand = commandHandler({
   afterRestart: 'rerun',
   run: async (payload, context) => {
     const { node } = payload;
-    const before = DrainCheckpoint.safeParse(context.checkpoint).data;
+    const before = readCheckpoint(DrainCheckpoint, context);
     const cordoned = before?.cordoned ?? (await takesPods(context, node));
     const { evicted, evicting } = before ?? { evicted: [], evicting: [] };
     await note(context, cordoned, { evicted, evicting });

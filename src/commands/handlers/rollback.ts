@@ -12,6 +12,7 @@ import { RollbackData, RollbackPayload, RollbackTarget } from '../../protocol/co
 import { applicationPaths } from '../applications/managed-objects.ts';
 import { rollOutAndTell, rolloutTimeoutMs } from '../applications/roll-out.ts';
 import { workloadCommand } from '../applications/workload-command.ts';
+import { readCheckpoint } from '../engine/checkpoint.ts';
 import type { CommandContext } from '../engine/handler.ts';
 
 /**
@@ -31,7 +32,7 @@ export const rollbackCommand = workloadCommand({
   data: RollbackData,
   timeoutMs: (payload) => CONTROLLER_WAIT_MS + rolloutTimeoutMs(payload),
   run: async (payload, context) => {
-    const noted = RollbackTarget.safeParse(context.checkpoint).data;
+    const noted = readCheckpoint(RollbackTarget, context);
     const view = await settledView(payload, context);
     const target = noted ?? findTarget(payload, view);
     await context.setCheckpoint(target);

@@ -44,7 +44,7 @@ export const AppliedObject = z.strictObject({
 export type AppliedObject = z.infer<typeof AppliedObject>;
 
 /** What an `apply` notes before its first effect. */
-export const ApplyCheckpoint = z.strictObject({ begun: z.literal(true) });
+export const ApplyCheckpoint = z.looseObject({ begun: z.literal(true) });
 export type ApplyCheckpoint = z.infer<typeof ApplyCheckpoint>;
 
 export const ApplyData = z.strictObject({

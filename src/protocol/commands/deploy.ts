@@ -169,7 +169,7 @@ export type DeployData = z.infer<typeof DeployData>;
 const text = z.record(z.string(), z.string());
 const json = z.record(z.string(), z.unknown());
 /** What is noted of an object before it is changed. */
-const EarlierObject = z.strictObject({
+const EarlierObject = z.looseObject({
   ...{ apiVersion: z.string(), kind: z.string(), name: z.string(), namespace: z.string() },
   ...{ uid: z.string(), labels: text, annotations: text, spec: json },
   /** Who owned which field: written back too, or a later apply could not take away what it gave. */
@@ -178,16 +178,16 @@ const EarlierObject = z.strictObject({
 export type EarlierObject = z.infer<typeof EarlierObject>;
 
 /** What a deploy or update with `rollback_on_failure` notes in the journal before its first effect. */
-export const DeployCheckpoint = z.strictObject({
+export const DeployCheckpoint = z.looseObject({
   /** Each object as it was; null: it was not there. */
-  before: z.strictObject({
+  before: z.looseObject({
     deployment: EarlierObject.nullable(),
     service: EarlierObject.nullable(),
     ingress: EarlierObject.nullable(),
   }),
   /** Set once the rollout has failed: a rerun goes on with going back. */
   failed: z
-    .strictObject({
+    .looseObject({
       revision: z.int().min(0),
       replicas_wanted: z.int().min(0),
       replicas_ready: z.int().min(0),

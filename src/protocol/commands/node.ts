@@ -19,7 +19,7 @@ export const CordonData = z.strictObject({
 export type CordonData = z.infer<typeof CordonData>;
 
 /** What a `cordon` or `uncordon` notes before its effect: how it found the node. */
-export const CordonCheckpoint = z.strictObject({ schedulable: z.boolean() });
+export const CordonCheckpoint = z.looseObject({ schedulable: z.boolean() });
 export type CordonCheckpoint = z.infer<typeof CordonCheckpoint>;
 
 export const DrainPayload = z.strictObject({
@@ -54,10 +54,10 @@ export const DrainData = z.strictObject({
 export type DrainData = z.infer<typeof DrainData>;
 
 /** What a `drain` notes in the journal before each effect, so that a rerun reports the whole. */
-export const DrainCheckpoint = z.strictObject({
+export const DrainCheckpoint = z.looseObject({
   cordoned: z.boolean(),
   evicted: z.array(z.string()),
   /** Asked to go, or about to be: one that is gone at the rerun was evicted. */
-  evicting: z.array(z.strictObject({ uid: z.string(), pod: z.string() })),
+  evicting: z.array(z.looseObject({ uid: z.string(), pod: z.string() })),
 });
 export type DrainCheckpoint = z.infer<typeof DrainCheckpoint>;

@@ -43,7 +43,7 @@ export const RollbackData = z.strictObject({
 export type RollbackData = z.infer<typeof RollbackData>;
 
 /** What a `rollback` notes in the journal before its first effect. */
-export const RollbackTarget = z.strictObject({
+export const RollbackTarget = z.looseObject({
   replica_set_uid: z.string(),
   revision: z.int().min(0),
 });
@@ -60,6 +60,6 @@ export type DeleteData = z.infer<typeof DeleteData>;
 
 /** What a `delete` notes in the journal before its first effect. */
 export const DeleteTargets = z.array(
-  z.strictObject({ label: z.string(), path: z.string(), uid: z.string() }),
+  z.looseObject({ label: z.string(), path: z.string(), uid: z.string() }),
 );
 export type DeleteTargets = z.infer<typeof DeleteTargets>;

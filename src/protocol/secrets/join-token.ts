@@ -5,6 +5,7 @@
  */
 import * as z from 'zod';
 import { AgentError } from '../../core/errors.ts';
+import { BUILD } from '../../core/version.ts';
 import { withoutFolds } from './kind.ts';
 import { misplacedSecret } from './misplaced.ts';
 
@@ -12,9 +13,13 @@ export const JOIN_TOKEN_LIMIT_BYTES = 4 * 1024;
 /** Longest text in which one is looked for: a mail may have put a line break after each few letters. */
 export const JOIN_TOKEN_TEXT_LIMIT_BYTES = 64 * 1024;
 const PREFIX = 'pj1';
+/** The newest token that is read here. */
+const READER = 1;
 
-export const JoinTokenContent = z.strictObject({
-  v: z.literal(1),
+/** A server of another version may have made it: what else stands in it is left out. */
+export const JoinTokenContent = z.object({
+  /** The oldest reader that may use it. */
+  v: z.literal(READER),
   /** `https://host:6443` of each server, tried in order. */
   servers: z
     .array(z.url({ protocol: /^https$/ }))
@@ -69,7 +74,7 @@ export function decodeJoinToken(text: string): JoinTokenContent {
   }
   const [prefix, body, sum, ...rest] = token.split('.');
   if (/^pj\d{1,3}$/.test(prefix ?? '') && prefix !== PREFIX) {
-    throw invalid('it is of another version; use the same version of pipeops-agent on both');
+    throw otherVersion();
   }
   if (prefix !== PREFIX) {
     throw new AgentError(
@@ -98,6 +103,10 @@ function parseBody(body: string): JoinTokenContent {
   } catch (cause) {
     throw invalid('its content is not JSON', cause);
   }
+  const reader = Number((json as { readonly v?: unknown } | null)?.v ?? 0);
+  if (reader > READER) {
+    throw otherVersion();
+  }
   const parsed = JoinTokenContent.safeParse(json);
   if (!parsed.success) {
     const fields = parsed.error.issues.map((issue) => issue.path.join('.') || 'content');
@@ -109,6 +118,18 @@ function parseBody(body: string): JoinTokenContent {
 /** First 8 hex digits of SHA-256: finds accidents, is no defence against forgery. */
 function checksum(body: string): string {
   return new Bun.CryptoHasher('sha256').update(`${PREFIX}.${body}`).digest('hex').slice(0, 8);
+}
+
+function otherVersion(): AgentError {
+  return new AgentError(
+    'JOIN_TOKEN_INVALID',
+    `Cannot use the join token: it is of another version of pipeops-agent than this, ${BUILD.version}`,
+    {
+      hint:
+        'Install the version here that made it: "pipeops-agent version" on the server tells which, ' +
+        'and PIPEOPS_VERSION takes it',
+    },
+  );
 }
 
 function invalid(why: string, cause?: unknown): AgentError {

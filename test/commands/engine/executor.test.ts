@@ -140,6 +140,26 @@ describe('commandExecutor()', () => {
     ]);
   });
 
+  test('does not say that it never ran of what another version has begun and this one does not know', async () => {
+    const before = async (journal: CommandJournal) => {
+      for (const [id, type, payload] of [
+        ['c1', 'absent', {}],
+        ['c2', 'known', {}],
+      ] as const) {
+        await journal.accept({ id, type, payload });
+        await journal.begin(id);
+      }
+      await journal.accept({ id: 'c3', type: 'absent', payload: {} });
+    };
+    await using engine = await startEngine({ known: async () => 'done' }, before);
+    const codes = ['c1', 'c2', 'c3'].map(async (id) => (await engine.result(id)).error_code);
+    expect(await Promise.all(codes)).toEqual([
+      'COMMAND_OUTCOME_UNKNOWN',
+      'COMMAND_OUTCOME_UNKNOWN',
+      'COMMAND_UNSUPPORTED',
+    ]);
+  });
+
   test('cancels a command that waits without waiting for its lane', async () => {
     await using engine = await startEngine({ wait: untilAborted });
     await engine.accept('c1', 'wait');

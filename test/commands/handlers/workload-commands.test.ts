@@ -96,7 +96,20 @@ describe('rollback', () => {
     expect((await run('rollback', TARGET, { checkpoint })).data).toMatchObject({ image: 'one' });
     // Run again after it had its effect, it is a success all the same.
     expect((await run('rollback', TARGET, { checkpoint })).failure).toBeUndefined();
+    // As a newer version would note it.
+    checkpoints = [];
+    await run('rollback', TARGET, { checkpoint: { ...checkpoint, digest: 'sha256:1' } });
+    expect(checkpoints).toEqual([{ ...checkpoint, digest: 'sha256:1' }]);
   });
+
+  test.each([{ replica_set: 'web-1' }, 'web-1', null])(
+    'does not choose anew where the notes of another version cannot be read: %j',
+    async (checkpoint) => {
+      putHistory(['one', 'two']);
+      const failure = await failureOf(() => run('rollback', TARGET, { checkpoint }));
+      expect([failure.code, writes()]).toEqual(['COMMAND_OUTCOME_UNKNOWN', []]);
+    },
+  );
 
   test('says which revisions there are when there is none before', async () => {
     putHistory(['one']);
