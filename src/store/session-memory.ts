@@ -37,10 +37,10 @@ export function sessionMemory(
     },
     write: database.transaction((session: Kept) => {
       // What a newer version noted of the same registration stays; of another one it means nothing.
-      database.run(
-        'DELETE FROM session_memory WHERE control_plane_url <> ? OR cluster_id <> ?',
-        [controlPlaneUrl, session.clusterId],
-      );
+      database.run('DELETE FROM session_memory WHERE control_plane_url <> ? OR cluster_id <> ?', [
+        controlPlaneUrl,
+        session.clusterId,
+      ]);
       database.run(
         `INSERT INTO session_memory (id, control_plane_url, cluster_id, cluster_uuid,
            supports_commands, supports_status_reports, supports_flow_control, service_token_hash)
