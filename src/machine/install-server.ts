@@ -11,10 +11,10 @@ import type { MachineContext } from './context.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
 import { openDownloads, proxyPassword, readCa } from './outbound.ts';
 import { policyOfPreset } from './policy-preset.ts';
+import { preflight } from './preflight.ts';
 import {
   givenSettings,
   k3sPlan,
-  preflight,
   type SetUpOptions,
   type SetUpOutcome,
   setUpMachine,
@@ -57,7 +57,7 @@ export async function installServer(
     joinToken: undefined,
   });
   const agentPorts = [config.http.port, config.http.tls_port];
-  await preflight(context, inventory, loaded, k3s, agentPorts, wishes.notice);
+  await preflight(context, { inventory, settings: loaded, k3s, agentPorts }, wishes.notice);
   const policy = await choosePolicy(context, wishes.preset);
   const token = await findToken(context, wishes.token, inventory);
   const ca = await readCa(context, config);

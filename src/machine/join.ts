@@ -18,9 +18,9 @@ import type { MachineContext } from './context.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
 import { NO_MORE_SERVERS } from './no-more-servers.ts';
 import { openDownloads, readCa } from './outbound.ts';
+import { preflight } from './preflight.ts';
 import {
   k3sPlan,
-  preflight,
   type SetUpOptions,
   type SetUpOutcome,
   setUpMachine,
@@ -143,7 +143,7 @@ async function join(
     joinToken: target.k3sToken,
   });
   const agentPorts = [config.http.port];
-  await preflight(context, inventory, loaded, k3s, agentPorts, wishes.notice);
+  await preflight(context, { inventory, settings: loaded, k3s, agentPorts }, wishes.notice);
   const downloads = await openDownloads(context, config, await readCa(context, config));
   const steps = machineSteps(context, inventory, {
     k3s: { ...k3s, authorities: downloads.authorities },

@@ -13,12 +13,6 @@ import {
   UNIT_NAME,
 } from '../core/places.ts';
 import { BUILD } from '../core/version.ts';
-import { checkMachine } from '../host/checks/machine.ts';
-import { checkNodeAddresses } from '../host/checks/node-address.ts';
-import { checkNoOtherCluster } from '../host/checks/other-cluster.ts';
-import { checkPortsFree } from '../host/checks/ports.ts';
-import { checkTools } from '../host/checks/tools.ts';
-import type { HostInventory } from '../host/engine/inventory.ts';
 import {
   type FinishedStep,
   type PlannedStep,
@@ -26,18 +20,9 @@ import {
   runSteps,
   type Step,
 } from '../host/engine/steps.ts';
-import { isActive } from '../host/engine/systemctl.ts';
-import { checkFixedSettings } from '../host/k3s/fixed-settings.ts';
-import { foreignK3sSettings } from '../host/k3s/foreign-settings.ts';
-import { checkRole, type K3sPlan } from '../host/k3s/steps.ts';
+import type { K3sPlan } from '../host/k3s/steps.ts';
 import type { MachineContext } from './context.ts';
-import { loadEffectiveConfig } from './effective-config.ts';
-
-/** Kubernetes' API and the kubelet (docs.k3s.io, "Requirements", "Networking"). */
-const PORTS: Readonly<Record<K3sRole, readonly number[]>> = {
-  server: [6443, 10250],
-  agent: [10250],
-};
+import { K3S_PORTS } from './preflight.ts';
 
 /** What is to be done with k3s. @throws AgentError HOST_UNSUPPORTED */
 export function k3sPlan(
@@ -47,49 +32,6 @@ export function k3sPlan(
 ): Omit<K3sPlan, 'authorities'> {
   const nodeName = nodeNameOf(context.hostname, k3s.node_name);
   return { ...special, nodeName, version: k3s.version, mirror: k3s.mirror };
-}
-
-/** Looks before anything is changed. @throws AgentError what the checks throw */
-export async function preflight(
-  context: MachineContext,
-  inventory: HostInventory,
-  { config, sources }: LoadedConfig,
-  k3s: Omit<K3sPlan, 'authorities'>,
-  agentPorts: readonly number[],
-  notice: SetUpOptions['notice'],
-): Promise<void> {
-  const { role } = k3s;
-  checkRole(inventory, role);
-  checkNodeAddresses(config.k3s.node_ip, context.addresses());
-  // The file tells what an earlier run was asked for; k3s may have been upgraded since.
-  const version = sources['k3s.version'] === 'file' ? undefined : k3s.version;
-  await checkFixedSettings(context, { ...k3s, version, hostname: context.hostname });
-  // What an earlier run has set up already does not count against this one.
-  if (!inventory.has('k3s', role)) {
-    await checkMachine(context, context.architecture);
-    await checkTools(context);
-    await checkNoOtherCluster(context);
-    await checkPortsFree(context, PORTS[role]);
-  }
-  const foreign = await foreignK3sSettings(context, k3s);
-  if (foreign.length > 0) {
-    notice(`k3s also takes up what others have set here: ${foreign.join(', ')}\n`);
-  }
-  const held = (await isActive(context, UNIT_NAME)) ? await portsOfFile(context) : [];
-  await checkPortsFree(
-    context,
-    agentPorts.filter((port) => !held.includes(port)),
-  );
-}
-
-/** Where the daemon listens that runs. */
-async function portsOfFile(context: MachineContext): Promise<readonly number[]> {
-  try {
-    const { config } = await loadEffectiveConfig({ ...context, env: {} }, {});
-    return [config.http.port, config.http.tls_port];
-  } catch {
-    return []; // It is written anew.
-  }
 }
 
 /** The settings that somebody gave, by flag, variable or file: what the file shall hold. */
@@ -175,7 +117,7 @@ export async function setUpMachine(
     control_plane: facts.controlPlane,
     files: [EXECUTABLE_LINK, CONFIG_FILE, STATE_DIRECTORY, HOST_STATE_DIRECTORY, K3S_CONFIG_FILE],
     // 0 is none yet: the system chooses it anew at each start.
-    ports: [...PORTS[facts.role], ...facts.agentPorts.filter((port) => port !== 0)],
+    ports: [...K3S_PORTS[facts.role], ...facts.agentPorts.filter((port) => port !== 0)],
     units: [K3S_UNITS[facts.role], UNIT_NAME],
     steps: finished,
     seconds: Math.round(context.clock.monotonic() - startedAt) / 1_000,

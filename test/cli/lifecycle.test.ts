@@ -306,6 +306,44 @@ describe('install', () => {
     expect(failure(await install())).toMatchObject({ exitCode: 4, code });
   });
 
+  test('tells everything that stands in the way at once', async () => {
+    await machine.files.writeAtomic('/proc/meminfo', 'MemTotal: 200000 kB\n', { mode: 0o644 });
+    await machine.files.makeDirectory('/snap', { mode: 0o755 });
+    await machine.files.writeAtomic('/snap/microk8s', '', { mode: 0o644 });
+    await machine.files.remove('/usr/bin/runuser');
+    const before = await machine.listing();
+    const findings = [
+      {
+        id: 'memory',
+        code: 'HOST_UNSUPPORTED',
+        message: 'The machine has 195 MiB of memory, too little',
+        hint: 'Kubernetes needs 512 MB for a worker and 2 GB for a server',
+      },
+      {
+        id: 'tools',
+        code: 'TOOL_MISSING',
+        message: 'These programs are missing: runuser',
+        hint: "Install them with this system's package manager, then run the same command again",
+        details: { missing: ['runuser'] },
+      },
+      {
+        id: 'other-cluster',
+        code: 'CLUSTER_EXISTS',
+        message: 'This machine already runs MicroK8s (/snap/microk8s)',
+        hint: 'Use another machine, or remove it first: snap remove microk8s',
+      },
+    ];
+    const list = findings.map((each, at) => `\n  ${at + 1}. ${each.message}\n     ${each.hint}`);
+    expect(failure(await install())).toMatchObject({
+      exitCode: 4,
+      code: 'HOST_UNSUPPORTED',
+      message: `3 things stand in the way:${list.join('')}`,
+      hint: 'Nothing was changed. Mend all of them, then run the same command again',
+      details: { findings },
+    });
+    expect(await machine.listing()).toEqual(before);
+  });
+
   test('refuses a machine that lacks programs, and names them all, before it changes anything', async () => {
     for (const tool of ['runuser', 'useradd', 'curl']) {
       await machine.files.remove(`/usr/bin/${tool}`);
@@ -413,7 +451,8 @@ describe('install', () => {
       `k3s also takes up what others have set here: node-name (${K3S}/config.yaml:1), ` +
         `cluster-cidr (${K3S}/config.yaml:2), token (${K3S}/config.yaml:3), ` +
         `disable (${K3S}/config.yaml.d/60-mine.yaml:1), ` +
-        `kubelet-arg (${K3S}/config.yaml.d/60-mine.yaml:2)\n`,
+        `kubelet-arg (${K3S}/config.yaml.d/60-mine.yaml:2). ` +
+        'Change it there, then: sudo systemctl restart k3s.service.\n',
     );
     expect(changedSteps(await install())).toEqual([]);
     await put(`${K3S}/k3s.yaml`, 'of k3s');

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
-import { AgentError } from '../../core/errors.ts';
+import { addresses } from '../facts/addresses.ts';
+import type { Check } from './check.ts';
 
 /** Addresses that are named; a machine with containers has many. */
 const NAMED_MAX = 12;
@@ -7,25 +8,31 @@ const NAMED_MAX = 12;
 /**
  * A kubelet with an address that its machine does not have never gets ready
  * (k8s.io/kubernetes, "pkg/kubelet/kubelet_node_status.go", validateNodeIP).
- * @throws AgentError CONFIG_INVALID naming the addresses that there are
  */
-export function checkNodeAddresses(wanted: readonly string[], own: readonly string[]): void {
-  const known = own.map(normal);
-  const foreign = wanted.filter((address) => !known.includes(normal(address)));
-  if (foreign.length === 0) {
-    return;
-  }
-  const named = own.filter((address) => !/^fe[89ab]/i.test(address)).slice(0, NAMED_MAX);
-  throw new AgentError(
-    'CONFIG_INVALID',
-    `k3s.node_ip: ${foreign.join(', ')} is no address of this machine`,
-    {
-      hint:
-        `Give one that it has, with --node-ip: ${named.join(', ') || 'it has none'}. ` +
-        'A public address that a cloud leads here is none of the machine itself',
-      details: { addresses: named },
+export function nodeAddresses(wanted: readonly string[]): Check {
+  return {
+    id: 'node-address',
+    title: "The node's address",
+    severity: 'blocks',
+    needs: [addresses],
+    run: async (facts) => {
+      const own = await facts(addresses);
+      const known = own.map(normal);
+      const foreign = wanted.filter((address) => !known.includes(normal(address)));
+      if (foreign.length === 0) {
+        return undefined;
+      }
+      const named = own.filter((address) => !/^fe[89ab]/i.test(address)).slice(0, NAMED_MAX);
+      return {
+        code: 'CONFIG_INVALID',
+        message: `k3s.node_ip: ${foreign.join(', ')} is no address of this machine`,
+        hint:
+          `Give one that it has, with --node-ip: ${named.join(', ') || 'it has none'}. ` +
+          'A public address that a cloud leads here is none of the machine itself',
+        details: { addresses: named },
+      };
     },
-  );
+  };
 }
 
 /** The same address in the same letters: IPv6 may be written in many ways. */

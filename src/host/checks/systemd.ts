@@ -1,0 +1,17 @@
+import { runsSystemd } from '../facts/init-system.ts';
+import type { Check } from './check.ts';
+
+export const systemd: Check = {
+  id: 'systemd',
+  title: 'systemd',
+  severity: 'blocks',
+  needs: [runsSystemd],
+  run: async (facts) =>
+    (await facts(runsSystemd))
+      ? undefined
+      : {
+          code: 'HOST_UNSUPPORTED',
+          message: 'This machine does not run systemd',
+          hint: 'Use a machine with systemd: Debian 12, Ubuntu 22.04, RHEL 9 or newer',
+        },
+};

@@ -1,0 +1,18 @@
+import type { Fact } from './fact.ts';
+
+/** Where most is written: images, containers, the data of Kubernetes. */
+const PATHS = ['/var/lib/rancher', '/opt'];
+
+export interface FreeSpace {
+  readonly path: string;
+  readonly freeBytes: number;
+}
+
+/** What is free where Kubernetes writes. */
+export const diskSpace: Fact<readonly FreeSpace[]> = {
+  id: 'disk-space',
+  read: ({ files }) =>
+    Promise.all(
+      PATHS.map(async (path) => ({ path, freeBytes: (await files.diskSpace(path)).freeBytes })),
+    ),
+};

@@ -1,0 +1,39 @@
+import { toolPath } from '../../core/tool-path.ts';
+import type { Fact, FactDeps } from './fact.ts';
+
+/** Programs that the steps and the installer of k3s run, each with one that may stand in for it. */
+const TOOLS: readonly (readonly string[])[] = [
+  ['systemctl'],
+  ['journalctl'],
+  ['sh'],
+  ['install'],
+  ['mv'],
+  ['cmp'],
+  ['useradd'],
+  ['userdel'],
+  ['groupadd'],
+  ['groupdel'],
+  ['runuser'],
+  ['sha256sum'],
+  ['curl', 'wget'],
+];
+
+/** Programs that will be run and are not there: `curl or wget`. */
+export const missingTools: Fact<readonly string[]> = {
+  id: 'missing-tools',
+  read: async (deps) => {
+    const found = await Promise.all(TOOLS.map((names) => isThere(deps, names)));
+    return TOOLS.filter((_, index) => !found[index]).map((names) => names.join(' or '));
+  },
+};
+
+async function isThere({ files, env }: FactDeps, names: readonly string[]): Promise<boolean> {
+  for (const directory of toolPath(env['PATH'])) {
+    for (const name of names) {
+      if ((await files.stat(`${directory}/${name}`)) !== undefined) {
+        return true;
+      }
+    }
+  }
+  return false;
+}

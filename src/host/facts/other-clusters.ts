@@ -1,0 +1,28 @@
+import { K3S_EXECUTABLE } from '../../core/places.ts';
+import type { Fact } from './fact.ts';
+
+export interface ClusterTrace {
+  readonly path: string;
+  /** `a kubeadm node` */
+  readonly what: string;
+  /** What takes it away. */
+  readonly remove: string;
+}
+
+/** What another Kubernetes leaves where. */
+const TRACES: readonly ClusterTrace[] = [
+  { path: K3S_EXECUTABLE, what: 'k3s', remove: 'k3s-uninstall.sh or k3s-agent-uninstall.sh' },
+  { path: '/usr/local/bin/rke2', what: 'RKE2', remove: 'rke2-uninstall.sh' },
+  { path: '/etc/kubernetes/kubelet.conf', what: 'a kubeadm node', remove: 'kubeadm reset' },
+  { path: '/snap/microk8s', what: 'MicroK8s', remove: 'snap remove microk8s' },
+  { path: '/usr/local/bin/k0s', what: 'k0s', remove: 'k0s reset' },
+];
+
+/** Traces of a Kubernetes on this machine. */
+export const otherClusters: Fact<readonly ClusterTrace[]> = {
+  id: 'other-clusters',
+  read: async ({ files }) => {
+    const found = await Promise.all(TRACES.map(({ path }) => files.stat(path)));
+    return TRACES.filter((_, index) => found[index] !== undefined);
+  },
+};
