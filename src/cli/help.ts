@@ -1,4 +1,4 @@
-import type { FlagDefinition, SubcommandDefinition } from './definition/subcommand.ts';
+import type { FlagDefinition, Subcommand } from './definition/subcommand.ts';
 import { SUBCOMMANDS, subcommandsOf } from './subcommands/list.ts';
 import { wrapText } from './terminal/wrap-text.ts';
 
@@ -33,18 +33,18 @@ export function renderGroupHelp(first: string): string {
   ].join('\n');
 }
 
-export function renderSubcommandHelp(definition: SubcommandDefinition): string {
-  const positionals = definition.positionals.map((positional) =>
-    positional.required ? ` ${positional.name}` : ` [${positional.name}]`,
+export function renderSubcommandHelp(definition: Subcommand): string {
+  const words = definition.words.map(({ name, required }) =>
+    required ? ` ${name}` : ` [${name}]`,
   );
   return [
     ...wrapText(definition.description, COLUMNS),
     '',
-    `Usage: pipeops-agent ${definition.name}${positionals.join('')} [flags]`,
+    `Usage: pipeops-agent ${definition.name}${words.join('')} [flags]`,
     '',
-    ...definition.positionals.flatMap(({ name, description }) => row(name, description)),
-    ...Object.entries(definition.flags).flatMap(([name, flag]) =>
-      row(flagLabel(name, flag), flag.description),
+    ...definition.words.flatMap(({ name, description }) => row(name, description)),
+    ...shownFlags(definition).flatMap(([name, flag]) =>
+      row(flagLabel(name, flag), describedFlag(flag)),
     ),
     ...row('--help', 'Show this'),
     '',
@@ -60,8 +60,19 @@ function summaries(names: readonly string[]): readonly string[] {
   });
 }
 
+/** What a person is told of: not what is only understood. */
+export function shownFlags(
+  definition: Pick<Subcommand, 'flags'>,
+): readonly (readonly [string, FlagDefinition])[] {
+  return Object.entries(definition.flags).filter(([, { hidden }]) => hidden !== true);
+}
+
+function describedFlag({ description, default: usual }: FlagDefinition): string {
+  return typeof usual === 'string' ? `${description} (default ${usual})` : description;
+}
+
 function flagLabel(name: string, flag: FlagDefinition): string {
-  return flag.type === 'string' ? `--${name} ${flag.placeholder ?? 'VALUE'}` : `--${name}`;
+  return flag.type === 'string' ? `--${name} ${flag.valueHint ?? 'VALUE'}` : `--${name}`;
 }
 
 function row(label: string, description: string): readonly string[] {

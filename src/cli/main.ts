@@ -5,7 +5,7 @@ import { redact } from '../core/text/redact.ts';
 import { visibleText } from '../core/text/visible-text.ts';
 import { BUILD } from '../core/version.ts';
 import type { CliContext } from './definition/context.ts';
-import type { SubcommandArgs, SubcommandDefinition } from './definition/subcommand.ts';
+import type { Subcommand } from './definition/subcommand.ts';
 import { renderGroupHelp, renderRootHelp, renderSubcommandHelp } from './help.ts';
 import { withOwnName } from './own-name.ts';
 import { findSubcommand, subcommandsOf } from './subcommands/list.ts';
@@ -70,28 +70,26 @@ async function dispatch(context: CliContext, words: readonly string[]): Promise<
     return 0;
   }
   const { entry, rest } = findSubcommand(words);
-  const definition = await entry.load();
-  // The parser is loaded only now: neither --help nor --version needs it.
-  const { parseSubcommandArgs } = await import('./definition/subcommand.ts');
-  const args = parseSubcommandArgs(definition, rest);
+  const subcommand = await entry.load();
+  const run = await subcommand.prepare(rest);
   try {
-    return await runSubcommand(context, definition, args);
+    return await runAllowed(context, subcommand, run);
   } catch (thrown) {
-    throw forbidden(context, definition, thrown);
+    throw forbidden(context, subcommand, thrown);
   }
 }
 
-async function runSubcommand(
+async function runAllowed(
   context: CliContext,
-  definition: SubcommandDefinition,
-  args: SubcommandArgs,
+  subcommand: Subcommand,
+  run: (context: CliContext) => Promise<number>,
 ): Promise<number> {
-  if (definition.needsRoot && context.uid !== 0) {
-    throw needsRoot(definition);
+  if (subcommand.needsRoot && context.uid !== 0) {
+    throw needsRoot(subcommand);
   }
-  return definition.locks === true
-    ? runLocked(context, definition.name, () => definition.run(context, args))
-    : definition.run(context, args);
+  return subcommand.locks === true
+    ? runLocked(context, subcommand.name, () => run(context))
+    : run(context);
 }
 
 /**
@@ -123,7 +121,7 @@ async function renderHelp(words: readonly string[]): Promise<string> {
 }
 
 /** A file that only root may read needs no other advice than how to become root. */
-function forbidden(context: CliContext, { name }: SubcommandDefinition, thrown: unknown): unknown {
+function forbidden(context: CliContext, { name }: Subcommand, thrown: unknown): unknown {
   const denied = thrown instanceof AgentError && thrown.details?.['denied'] === true;
   // The daemon is no person: sudo is no advice for it.
   if (!denied || context.uid === 0 || name === 'run') {
@@ -136,7 +134,7 @@ function forbidden(context: CliContext, { name }: SubcommandDefinition, thrown: 
   });
 }
 
-function needsRoot({ name, locks }: SubcommandDefinition): AgentError {
+function needsRoot({ name, locks }: Subcommand): AgentError {
   const text =
     locks === true
       ? `"${name}" changes this machine and needs root`

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { Config, type SettingMeta } from './schema.ts';
+import { Config, type Described, type SettingMeta } from './schema.ts';
 
 export type SettingType = 'string' | 'boolean' | 'integer' | 'enum' | 'map' | 'list';
 
@@ -11,8 +11,24 @@ export interface Setting {
   /** For an enum: what may stand there. */
   readonly values: readonly string[];
   readonly default: unknown;
-  readonly meta: SettingMeta;
+  readonly meta: SettingMeta & { readonly flag?: SettingFlag };
 }
+
+type Sections = typeof Config.shape;
+type FieldsOf<Section> =
+  Section extends z.ZodPrefault<z.ZodObject<infer Fields>> ? Fields[keyof Fields] : never;
+type Field = { [Name in keyof Sections]: FieldsOf<Sections[Name]> }[keyof Sections];
+type FlagOf<F> =
+  F extends Described<{ readonly flag: infer Name extends string } & SettingMeta> ? Name : never;
+type FlagType<F> = F extends z.ZodType<boolean> ? 'boolean' : 'string';
+
+/** What the flag of each setting takes, by its name: `{ traefik: 'boolean', port: 'string', … }`. */
+export type SettingFlagTypes = { readonly [F in Field as FlagOf<F>]: FlagType<F> };
+export type SettingFlag = keyof SettingFlagTypes;
+/** Those of settings that only servers have. */
+export type ServerFlag = FlagOf<
+  Extract<Field, Described<SettingMeta & { readonly serverOnly: true }>>
+>;
 
 /** All settings, in the order of the schema. */
 export function describeSettings(): readonly Setting[] {
@@ -42,8 +58,8 @@ function describeField(path: string, field: z.ZodType): Setting {
     type: typeOf(kind),
     values: kind instanceof z.ZodEnum ? kind.options.map(String) : [],
     default: field instanceof z.ZodDefault ? field.def.defaultValue : undefined,
-    // `.meta()` of each field takes exactly a SettingMeta.
-    meta: field.meta() as SettingMeta,
+    // Each field is made by `setting()`, which takes exactly this.
+    meta: field.meta() as Setting['meta'],
   };
 }
 

@@ -4,7 +4,7 @@ import { parseProxy } from '../core/proxy-settings.ts';
 import { didYouMean } from '../core/text/did-you-mean.ts';
 import { issueWords } from '../core/text/issue-words.ts';
 import { duplicateKeys } from '../core/text/yaml-duplicates.ts';
-import { describeSettings, type Setting } from './describe.ts';
+import { describeSettings, type Setting, type SettingFlag } from './describe.ts';
 import { Config } from './schema.ts';
 
 export type Source = 'flag' | 'env' | 'file' | 'default';
@@ -16,9 +16,12 @@ export interface LoadedConfig {
   readonly sources: Readonly<Record<string, Source>>;
 }
 
+/** What was given on the command line; text also where the setting is a boolean. */
+export type SettingFlagValues = { readonly [Flag in SettingFlag]?: string | boolean };
+
 export interface ConfigInputs {
   /** Flags by flag name, as text or boolean; absent ones left out. */
-  readonly flags: Readonly<Record<string, string | boolean>>;
+  readonly flags: SettingFlagValues;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Text of the file, absent when there is none. */
   readonly fileText: string | undefined;

@@ -17,12 +17,25 @@ export interface SettingMeta {
   readonly env?: string;
   /** A worker does not read it: `join` has no such flag. */
   readonly serverOnly?: true;
+  /** What stands for its value in the help, where its type does not say it: FILE. */
+  readonly valueHint?: string;
   /** Version in which it came. */
   readonly since: string;
   readonly [key: string]: unknown;
 }
 
-const setting = (meta: SettingMeta): SettingMeta => meta;
+/** A schema that remembers in its type what its meta says: flags are typed by that. */
+export interface Described<M extends SettingMeta> {
+  readonly [DESCRIBED]?: M;
+}
+declare const DESCRIBED: unique symbol;
+
+function setting<S extends z.ZodType, const M extends SettingMeta>(
+  schema: S,
+  meta: M,
+): S & Described<M> {
+  return schema.meta(meta);
+}
 
 /** A duration with its unit, kept as text: `30s`. Read it with `durationMs`. */
 function duration(minMs: number, maxMs: number) {
@@ -47,278 +60,217 @@ export function durationMs(text: string): number {
 const absolutePath = z.string().startsWith('/', 'must be an absolute path');
 
 const AgentSection = z.strictObject({
-  role: z
-    .enum(['server', 'node'])
-    .default('server')
-    .meta(
-      setting({
-        description:
-          'server: speaks for the cluster to the control plane; node: health and facts of a worker',
-        since: '0.1.0',
-      }),
-    ),
-  id: z
-    .string()
-    // It stands in paths of addresses, where ".." would mean another one.
-    .regex(
-      /^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$/,
-      'must be at most 64 letters, digits, ".", "_" or "-", beginning with a letter or digit',
-    )
-    .default('')
-    .meta(
-      setting({
-        description: 'Name of this agent at the control plane; made once when empty',
-        flag: 'agent-id',
-        env: 'PIPEOPS_AGENT_ID',
-        serverOnly: true,
-        since: '0.1.0',
-      }),
-    ),
-  labels: z
-    .record(z.string(), z.string())
-    .default({})
-    .meta(setting({ description: 'Labels sent at registration', since: '0.1.0' })),
+  role: setting(z.enum(['server', 'node']).default('server'), {
+    description:
+      'server: speaks for the cluster to the control plane; node: health and facts of a worker',
+    since: '0.1.0',
+  }),
+  id: setting(
+    z
+      .string()
+      // It stands in paths of addresses, where ".." would mean another one.
+      .regex(
+        /^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$/,
+        'must be at most 64 letters, digits, ".", "_" or "-", beginning with a letter or digit',
+      )
+      .default(''),
+    {
+      description: 'Name of this agent at the control plane; made once when empty',
+      flag: 'agent-id',
+      env: 'PIPEOPS_AGENT_ID',
+      serverOnly: true,
+      since: '0.1.0',
+    },
+  ),
+  labels: setting(z.record(z.string(), z.string()).default({}), {
+    description: 'Labels sent at registration',
+    since: '0.1.0',
+  }),
 });
 
 const ClusterSection = z.strictObject({
-  name: z
-    .string()
-    .regex(
-      /^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/,
-      'must be 1 to 63 letters, digits, ".", "_" or "-"',
-    )
-    .default('')
-    .meta(
-      setting({
-        description: "Name of the cluster at the control plane; the machine's name when empty",
-        flag: 'cluster-name',
-        env: 'CLUSTER_NAME',
-        serverOnly: true,
-        since: '0.1.0',
-      }),
-    ),
+  name: setting(
+    z
+      .string()
+      .regex(
+        /^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/,
+        'must be 1 to 63 letters, digits, ".", "_" or "-"',
+      )
+      .default(''),
+    {
+      description: "Name of the cluster at the control plane; the machine's name when empty",
+      flag: 'cluster-name',
+      env: 'CLUSTER_NAME',
+      serverOnly: true,
+      since: '0.1.0',
+    },
+  ),
 });
 
 const ControlPlaneSection = z.strictObject({
-  url: z
-    .url({ protocol: /^https?$/, error: 'must be an https:// address' })
-    .default('https://api.pipeops.io')
-    .meta(
-      setting({
-        description: 'Address of the control plane',
-        flag: 'api-url',
-        env: 'PIPEOPS_API_URL',
-        serverOnly: true,
-        since: '0.1.0',
-      }),
-    ),
-  transport: z
-    .enum(['auto', 'websocket', 'rest'])
-    .default('auto')
-    .meta(
-      setting({
-        description:
-          'How the session is carried; auto prefers the WebSocket and falls back to REST polling',
-        flag: 'transport',
-        serverOnly: true,
-        since: '0.2.0',
-      }),
-    ),
-  proxy: z
-    .string()
-    .regex(
-      /^((https?|socks5h?):\/\/)?[^\s/@]+\/?$/,
-      'must be http://, https:// or socks5://host[:port], without user and password',
-    )
-    .optional()
-    .meta(
-      setting({
-        description:
-          'Proxy to the control plane. Its user:password is no setting: it stands in credentials/proxy of the state directory',
-        env: 'HTTPS_PROXY',
-        since: '0.2.0',
-      }),
-    ),
-  no_proxy: z
-    .string()
-    .optional()
-    .meta(
-      setting({
-        description: 'Hosts that are reached without the proxy, comma-separated',
-        env: 'NO_PROXY',
-        since: '0.2.0',
-      }),
-    ),
-  ca_file: absolutePath.optional().meta(
-    setting({
-      description:
-        'Certificates (PEM) to trust: for the control plane instead of the public ones, for downloads beside them',
-      flag: 'ca-file',
-      env: 'PIPEOPS_CA_FILE',
+  url: setting(
+    z
+      .url({ protocol: /^https?$/, error: 'must be an https:// address' })
+      .default('https://api.pipeops.io'),
+    {
+      description: 'Address of the control plane',
+      flag: 'api-url',
+      env: 'PIPEOPS_API_URL',
       serverOnly: true,
       since: '0.1.0',
-    }),
+    },
   ),
-  allow_insecure: z
-    .boolean()
-    .default(false)
-    .meta(
-      setting({
-        description:
-          'Allow http:// to a host that is not loopback: others on the way can read and change all of it',
-        flag: 'allow-insecure',
-        serverOnly: true,
-        since: '0.1.0',
-      }),
-    ),
-  gateway_hosts: z
-    .array(
-      z
-        .string()
-        .regex(
-          /^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$|^\[[0-9A-Fa-f:.]+\]$/,
-          'must be a host name, an address or *.domain, without scheme and port',
-        ),
-    )
-    .optional()
-    .meta(
-      setting({
-        description:
-          'Hosts that may be a gateway of the control plane, as gw.example.com or *.example.com; any when absent',
-        since: '0.3.0',
-      }),
-    ),
-  heartbeat_interval: duration(1_000, 300_000)
-    .default('30s')
-    .meta(setting({ description: 'Time between heartbeats', since: '0.1.0' })),
-  status_interval: duration(1_000, 3_600_000)
-    .default('60s')
-    .meta(setting({ description: 'Time between cluster status reports', since: '0.1.0' })),
-  poll_interval: duration(500, 300_000)
-    .default('5s')
-    .meta(setting({ description: 'Time between fetches of commands, ± 20 %', since: '0.1.0' })),
+  transport: setting(z.enum(['auto', 'websocket', 'rest']).default('auto'), {
+    description:
+      'How the session is carried; auto prefers the WebSocket and falls back to REST polling',
+    flag: 'transport',
+    serverOnly: true,
+    since: '0.2.0',
+  }),
+  proxy: setting(
+    z
+      .string()
+      .regex(
+        /^((https?|socks5h?):\/\/)?[^\s/@]+\/?$/,
+        'must be http://, https:// or socks5://host[:port], without user and password',
+      )
+      .optional(),
+    {
+      description:
+        'Proxy to the control plane. Its user:password is no setting: it stands in credentials/proxy of the state directory',
+      env: 'HTTPS_PROXY',
+      since: '0.2.0',
+    },
+  ),
+  no_proxy: setting(z.string().optional(), {
+    description: 'Hosts that are reached without the proxy, comma-separated',
+    env: 'NO_PROXY',
+    since: '0.2.0',
+  }),
+  ca_file: setting(absolutePath.optional(), {
+    description:
+      'Certificates (PEM) to trust: for the control plane instead of the public ones, for downloads beside them',
+    flag: 'ca-file',
+    valueHint: 'FILE',
+    env: 'PIPEOPS_CA_FILE',
+    serverOnly: true,
+    since: '0.1.0',
+  }),
+  allow_insecure: setting(z.boolean().default(false), {
+    description:
+      'Allow http:// to a host that is not loopback: others on the way can read and change all of it',
+    flag: 'allow-insecure',
+    serverOnly: true,
+    since: '0.1.0',
+  }),
+  gateway_hosts: setting(
+    z
+      .array(
+        z
+          .string()
+          .regex(
+            /^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$|^\[[0-9A-Fa-f:.]+\]$/,
+            'must be a host name, an address or *.domain, without scheme and port',
+          ),
+      )
+      .optional(),
+    {
+      description:
+        'Hosts that may be a gateway of the control plane, as gw.example.com or *.example.com; any when absent',
+      since: '0.3.0',
+    },
+  ),
+  heartbeat_interval: setting(duration(1_000, 300_000).default('30s'), {
+    description: 'Time between heartbeats',
+    since: '0.1.0',
+  }),
+  status_interval: setting(duration(1_000, 3_600_000).default('60s'), {
+    description: 'Time between cluster status reports',
+    since: '0.1.0',
+  }),
+  poll_interval: setting(duration(500, 300_000).default('5s'), {
+    description: 'Time between fetches of commands, ± 20 %',
+    since: '0.1.0',
+  }),
 });
 
 const HttpSection = z.strictObject({
-  port: z
-    .int()
-    .min(0)
-    .max(65_535)
-    .default(8080)
-    .meta(
-      setting({
-        description: 'Port of the HTTP server on 127.0.0.1; 0 lets the system choose',
-        flag: 'port',
-        env: 'PIPEOPS_PORT',
-        since: '0.1.0',
-      }),
-    ),
-  tls_port: z
-    .int()
-    .min(0)
-    .max(65_535)
-    .default(8443)
-    .meta(
-      setting({
-        description: 'Port of the TLS listener for kubectl on 127.0.0.1; 0 lets the system choose',
-        flag: 'tls-port',
-        serverOnly: true,
-        since: '0.1.0',
-      }),
-    ),
+  port: setting(z.int().min(0).max(65_535).default(8080), {
+    description: 'Port of the HTTP server on 127.0.0.1; 0 lets the system choose',
+    flag: 'port',
+    env: 'PIPEOPS_PORT',
+    since: '0.1.0',
+  }),
+  tls_port: setting(z.int().min(0).max(65_535).default(8443), {
+    description: 'Port of the TLS listener for kubectl on 127.0.0.1; 0 lets the system choose',
+    flag: 'tls-port',
+    serverOnly: true,
+    since: '0.1.0',
+  }),
 });
 
 const K3sSection = z.strictObject({
-  version: z
-    .string()
-    .regex(/^v\d+\.\d+\.\d+(-[a-z0-9.]+)?\+k3s\d+$/, 'must be a k3s version such as v1.34.4+k3s1')
-    .optional()
-    .meta(
-      setting({
-        description:
-          'Version of k3s that a first installation takes; the stable channel when absent',
-        flag: 'k3s-version',
-        env: 'K3S_VERSION',
-        since: '0.1.0',
-      }),
-    ),
-  mirror: z
-    .url({ protocol: /^https?$/ })
-    .optional()
-    .meta(
-      setting({
-        description: "Where k3s comes from, in the shape of k3s' own download places",
-        flag: 'k3s-mirror',
-        env: 'PIPEOPS_K3S_MIRROR',
-        since: '0.1.0',
-      }),
-    ),
-  traefik: z
-    .boolean()
-    .default(false)
-    .meta(
-      setting({
-        description: 'Let k3s install its traefik ingress controller; k3s is restarted for it',
-        flag: 'traefik',
-        serverOnly: true,
-        since: '0.1.0',
-      }),
-    ),
-  node_name: NodeName.optional().meta(
-    setting({
-      description:
-        "Name of this machine's node, for good once it is a node; the machine's name when absent",
-      flag: 'node-name',
-      env: 'K3S_NODE_NAME',
-      since: '0.3.0',
-    }),
+  version: setting(
+    z
+      .string()
+      .regex(/^v\d+\.\d+\.\d+(-[a-z0-9.]+)?\+k3s\d+$/, 'must be a k3s version such as v1.34.4+k3s1')
+      .optional(),
+    {
+      description: 'Version of k3s that a first installation takes; the stable channel when absent',
+      flag: 'k3s-version',
+      env: 'K3S_VERSION',
+      since: '0.1.0',
+    },
   ),
-  node_labels: NodeLabels.default([]).meta(
-    setting({
-      description: 'Labels that the node registers with: key=value, repeated or comma-separated',
-      flag: 'node-label',
-      since: '0.3.0',
-    }),
-  ),
-  node_taints: NodeTaints.default([]).meta(
-    setting({
-      description:
-        'Taints that the node registers with: key=value:NoSchedule, repeated or comma-separated',
-      flag: 'node-taint',
-      since: '0.3.0',
-    }),
-  ),
-  node_ip: NodeAddresses.default([]).meta(
-    setting({
-      description: 'Address of this machine in the cluster; one of IPv4 and one of IPv6 for both',
-      flag: 'node-ip',
-      since: '0.3.0',
-    }),
-  ),
+  mirror: setting(z.url({ protocol: /^https?$/ }).optional(), {
+    description: "Where k3s comes from, in the shape of k3s' own download places",
+    flag: 'k3s-mirror',
+    env: 'PIPEOPS_K3S_MIRROR',
+    since: '0.1.0',
+  }),
+  traefik: setting(z.boolean().default(false), {
+    description: 'Let k3s install its traefik ingress controller; k3s is restarted for it',
+    flag: 'traefik',
+    serverOnly: true,
+    since: '0.1.0',
+  }),
+  node_name: setting(NodeName.optional(), {
+    description:
+      "Name of this machine's node, for good once it is a node; the machine's name when absent",
+    flag: 'node-name',
+    env: 'K3S_NODE_NAME',
+    since: '0.3.0',
+  }),
+  node_labels: setting(NodeLabels.default([]), {
+    description: 'Labels that the node registers with: key=value, repeated or comma-separated',
+    flag: 'node-label',
+    since: '0.3.0',
+  }),
+  node_taints: setting(NodeTaints.default([]), {
+    description:
+      'Taints that the node registers with: key=value:NoSchedule, repeated or comma-separated',
+    flag: 'node-taint',
+    since: '0.3.0',
+  }),
+  node_ip: setting(NodeAddresses.default([]), {
+    description: 'Address of this machine in the cluster; one of IPv4 and one of IPv6 for both',
+    flag: 'node-ip',
+    since: '0.3.0',
+  }),
 });
 
 const LogSection = z.strictObject({
-  level: z
-    .enum(['error', 'warn', 'info', 'debug'])
-    .default('info')
-    .meta(
-      setting({
-        description: 'Least important level that is logged',
-        flag: 'log-level',
-        env: 'LOG_LEVEL',
-        since: '0.1.0',
-      }),
-    ),
-  format: z
-    .enum(['text', 'json'])
-    .default('text')
-    .meta(
-      setting({
-        description: 'text: lines for the journal; json: one object a line',
-        flag: 'log-format',
-        since: '0.1.0',
-      }),
-    ),
+  level: setting(z.enum(['error', 'warn', 'info', 'debug']).default('info'), {
+    description: 'Least important level that is logged',
+    flag: 'log-level',
+    env: 'LOG_LEVEL',
+    since: '0.1.0',
+  }),
+  format: setting(z.enum(['text', 'json']).default('text'), {
+    description: 'text: lines for the journal; json: one object a line',
+    flag: 'log-format',
+    since: '0.1.0',
+  }),
 });
 
 /** `.prefault({})` lets a section be absent and still get the defaults of its fields. */

@@ -1,11 +1,19 @@
-import { type ConfigInputs, type LoadedConfig, loadConfig } from '../config/load.ts';
+import {
+  type ConfigInputs,
+  type LoadedConfig,
+  loadConfig,
+  type SettingFlagValues,
+} from '../config/load.ts';
 import { CONFIG_PATH } from '../config/schema.ts';
 import { AgentError } from '../core/errors.ts';
 import type { Files } from '../core/ports.ts';
 
+/** The flags of settings, and `--config`. */
+export type ConfigFlags = SettingFlagValues & { readonly config?: string };
+
 /** The file that `--config` names, or the usual one. */
-export function configPathOf(flags: ConfigInputs['flags']): string {
-  return typeof flags['config'] === 'string' ? flags['config'] : CONFIG_PATH;
+export function configPathOf({ config = CONFIG_PATH }: ConfigFlags): string {
+  return config;
 }
 
 /**
@@ -14,11 +22,11 @@ export function configPathOf(flags: ConfigInputs['flags']): string {
  */
 export async function loadEffectiveConfig(
   deps: Pick<ConfigInputs, 'env' | 'hostname'> & { readonly files: Files },
-  flags: ConfigInputs['flags'],
+  flags: ConfigFlags,
 ): Promise<LoadedConfig> {
   const filePath = configPathOf(flags);
   const fileText = await deps.files.readText(filePath);
-  if (fileText === undefined && flags['config'] !== undefined) {
+  if (fileText === undefined && flags.config !== undefined) {
     throw new AgentError('NOT_FOUND', `Cannot find the configuration file ${filePath}`, {
       hint: 'Check the path given with --config',
     });

@@ -1,4 +1,4 @@
-import type { ConfigInputs, LoadedConfig } from '../config/load.ts';
+import type { LoadedConfig } from '../config/load.ts';
 import { AgentError } from '../core/errors.ts';
 import { CONTROL_PLANE_CA_FILE, POLICY_FILE } from '../core/places.ts';
 import { hasControlPlaneToken } from '../host/agent/control-plane-token.ts';
@@ -8,7 +8,7 @@ import { readPolicyFile } from '../policy/read-file.ts';
 import type { PolicyFile } from '../protocol/files/policy.ts';
 import { checkControlPlane } from './check-control-plane.ts';
 import type { MachineContext } from './context.ts';
-import { loadEffectiveConfig } from './effective-config.ts';
+import { type ConfigFlags, loadEffectiveConfig } from './effective-config.ts';
 import { openDownloads, proxyPassword, readCa } from './outbound.ts';
 import { policyOfPreset } from './policy-preset.ts';
 import { preflight } from './preflight.ts';
@@ -24,7 +24,7 @@ import { machineSteps } from './steps.ts';
 /** What a person wants of a server. */
 export interface ServerWishes extends SetUpOptions {
   /** Settings that were given as flags. */
-  readonly flags: ConfigInputs['flags'];
+  readonly flags: ConfigFlags;
   /** Of the policy, where there is none yet. */
   readonly preset: string | undefined;
   readonly token: TokenSource;

@@ -1,4 +1,3 @@
-import type { ConfigInputs } from '../config/load.ts';
 import { AgentError } from '../core/errors.ts';
 import { UNIT_FILE } from '../core/places.ts';
 import { withoutEnd } from '../core/text/without-end.ts';
@@ -15,7 +14,7 @@ import { joiningConfig } from '../host/k3s/config.ts';
 import { decodeJoinToken } from '../protocol/secrets/join-token.ts';
 import { misplacedSecret } from '../protocol/secrets/misplaced.ts';
 import type { MachineContext } from './context.ts';
-import { loadEffectiveConfig } from './effective-config.ts';
+import { type ConfigFlags, loadEffectiveConfig } from './effective-config.ts';
 import { NO_MORE_SERVERS } from './no-more-servers.ts';
 import { openDownloads, readCa } from './outbound.ts';
 import { preflight } from './preflight.ts';
@@ -31,7 +30,7 @@ import { machineSteps } from './steps.ts';
 /** What a person wants of a worker. */
 export interface WorkerWishes extends SetUpOptions {
   /** Settings that were given as flags. */
-  readonly flags: ConfigInputs['flags'];
+  readonly flags: ConfigFlags;
 }
 
 interface Target {

@@ -10,7 +10,7 @@ import { installedK3sVersion } from '../host/k3s/program.ts';
 import { isK3sRestartDue } from '../host/k3s/restart.ts';
 import { askSettings } from './ask-daemon.ts';
 import type { MachineContext } from './context.ts';
-import { loadEffectiveConfig } from './effective-config.ts';
+import { type ConfigFlags, loadEffectiveConfig } from './effective-config.ts';
 
 type Values = Readonly<Record<string, unknown>>;
 
@@ -45,7 +45,7 @@ export interface SettingRow {
 /** Every setting with what is in force. Asks the daemon and k3s, and says so where it cannot. */
 export async function settingRows(
   context: MachineContext,
-  flags: Readonly<Record<string, string | boolean>>,
+  flags: ConfigFlags,
   { config, sources }: LoadedConfig,
 ): Promise<readonly SettingRow[]> {
   const facts = await findFacts(context, flags);
@@ -145,10 +145,7 @@ function shown(value: unknown): string {
     : JSON.stringify(value);
 }
 
-async function findFacts(
-  context: MachineContext,
-  flags: Readonly<Record<string, string | boolean>>,
-): Promise<Facts> {
+async function findFacts(context: MachineContext, flags: ConfigFlags): Promise<Facts> {
   const [daemon, unit, k3s, k3sVersion, k3sRestartDue, file] = await Promise.all([
     ifKnown(async () => (await askSettings(context))?.settings),
     ifKnown(() => context.files.stat(UNIT_FILE)),
@@ -169,9 +166,8 @@ async function findFacts(
   };
 }
 
-function configFlag(flags: Readonly<Record<string, string | boolean>>) {
-  const path = flags['config'];
-  return path === undefined ? {} : { config: path };
+function configFlag({ config }: ConfigFlags): ConfigFlags {
+  return config === undefined ? {} : { config };
 }
 
 interface Known<T> {

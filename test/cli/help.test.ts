@@ -1,5 +1,6 @@
 /** What `--help` shows, of every subcommand: by every way to ask for it. */
 import { describe, expect, test } from 'bun:test';
+import { shownFlags } from '../../src/cli/help.ts';
 import { SUBCOMMANDS, subcommandsOf } from '../../src/cli/subcommands/list.ts';
 import { wrapText } from '../../src/cli/terminal/wrap-text.ts';
 import { cliContext } from '../support/cli-context.ts';
@@ -46,11 +47,20 @@ test('no help has a line that is longer than 80 columns, and every description i
     const help = await helpOf(...words, '--help');
     expect(help.split('\n').filter((line) => line.length > COLUMNS)).toEqual([]);
     const flat = help.replaceAll(/\s+/g, ' ');
-    const definition = await SUBCOMMANDS[words.join(' ')]?.load();
-    for (const { description } of Object.values(definition?.flags ?? {})) {
+    const subcommand = await SUBCOMMANDS[words.join(' ')]?.load();
+    for (const [, { description }] of subcommand === undefined ? [] : shownFlags(subcommand)) {
       expect(flat).toContain(description);
     }
   }
+});
+
+test('a flag that does not apply yet is understood, and neither shown nor suggested', async () => {
+  expect(await helpOf('token', 'create', '--help')).not.toContain('--yes');
+  const cli = cliContext({ root: '/nonexistent' });
+  const server = await cli.run('token', 'create', '--role', 'server', '--yes');
+  expect(server.stderr).toContain('There are no tokens of servers');
+  const mistyped = await cli.run('token', 'create', '--yess');
+  expect(mistyped.stderr).toEndWith('hint: See: pipeops-agent token create --help\n');
 });
 
 test.each(['-v', '-V', '--version'])('%s prints the version', async (flag) => {

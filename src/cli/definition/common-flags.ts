@@ -1,11 +1,12 @@
 /** Flags that several subcommands have. */
-import type { FlagDefinition } from './subcommand.ts';
 
-export const JSON_FLAG: FlagDefinition = {
+export const JSON_FLAG = {
   type: 'boolean',
+  default: false,
   description: 'Print one JSON document',
-};
-export const DRY_RUN_FLAG: FlagDefinition = {
+} as const;
+export const DRY_RUN_FLAG = {
   type: 'boolean',
+  default: false,
   description: 'Print what would be done, and do nothing',
-};
+} as const;

@@ -1,18 +1,18 @@
 import { JSON_FLAG } from '../definition/common-flags.ts';
-import type { SubcommandDefinition } from '../definition/subcommand.ts';
+import { defineSubcommand } from '../definition/subcommand.ts';
 
-export const clusterInfoSubcommand: SubcommandDefinition = {
+export const clusterInfoSubcommand = defineSubcommand({
   name: 'cluster-info',
   description: 'Shows the addresses, versions and nodes of this cluster, and how to join it.',
   example: 'sudo pipeops-agent cluster-info',
   flags: { json: JSON_FLAG },
-  positionals: [],
+  words: [],
   needsRoot: true,
   run: async (context, { flags }) => {
     const { readClusterInfo } = await import('../../host/cluster/info.ts');
     const { renderTable } = await import('../terminal/render.ts');
     const info = await readClusterInfo(context);
-    if (flags['json'] === true) {
+    if (flags.json) {
       context.io.stdout(`${JSON.stringify(info, null, 2)}\n`);
       return 0;
     }
@@ -34,4 +34,4 @@ export const clusterInfoSubcommand: SubcommandDefinition = {
     context.io.stdout('For kubectl here: sudo k3s kubectl get nodes\n');
     return 0;
   },
-};
+});

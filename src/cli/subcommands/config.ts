@@ -1,25 +1,29 @@
 import { AgentError } from '../../core/errors.ts';
 import type { KnownSettings } from '../../machine/daemon-files.ts';
-import { configPathOf, loadEffectiveConfig } from '../../machine/effective-config.ts';
+import {
+  type ConfigFlags,
+  configPathOf,
+  loadEffectiveConfig,
+} from '../../machine/effective-config.ts';
 import type { SettingRow } from '../../machine/settings-in-force.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { settingFlags } from '../definition/setting-flags.ts';
-import type { SubcommandDefinition } from '../definition/subcommand.ts';
+import { defineSubcommand } from '../definition/subcommand.ts';
 import { renderTable } from '../terminal/render.ts';
 
-export const configShowSubcommand: SubcommandDefinition = {
+export const configShowSubcommand = defineSubcommand({
   name: 'config show',
   description:
     'Shows every setting, its value, where the value came from, and whether it is in force.',
   example: 'pipeops-agent config show',
   flags: { ...settingFlags(), json: JSON_FLAG },
-  positionals: [],
+  words: [],
   needsRoot: false,
   run: async (context, { flags }) => {
     const { settingRows } = await import('../../machine/settings-in-force.ts');
     const rows = await settingRows(context, flags, await loadEffectiveConfig(context, flags));
-    if (flags['json'] === true) {
+    if (flags.json) {
       context.io.stdout(`${JSON.stringify({ settings: rows }, null, 2)}\n`);
       return 0;
     }
@@ -28,7 +32,7 @@ export const configShowSubcommand: SubcommandDefinition = {
     context.io.stderr(silence === undefined ? '' : `\nWhat is in force is not known: ${silence}\n`);
     return 0;
   },
-};
+});
 
 function renderValue(row: SettingRow, rows: readonly SettingRow[]): string {
   const { value, source, note } = row;
@@ -42,13 +46,13 @@ function commonNote(rows: readonly SettingRow[]): string | undefined {
   return row?.in_force === null ? (row.note ?? undefined) : undefined;
 }
 
-export const configValidateSubcommand: SubcommandDefinition = {
+export const configValidateSubcommand = defineSubcommand({
   name: 'config validate',
   description:
     'Checks the configuration and the files that the agent reads beside it, and names every problem at once.',
   example: 'sudo pipeops-agent config validate',
   flags: settingFlags(),
-  positionals: [],
+  words: [],
   needsRoot: false,
   run: async (context, { flags }) => {
     const { checkDaemonFiles } = await import('../../machine/daemon-files.ts');
@@ -74,12 +78,12 @@ export const configValidateSubcommand: SubcommandDefinition = {
     context.io.stderr(`${path}: no problems${rest}\n`);
     return 0;
   },
-};
+});
 
 /** The problems of the settings, and what is known of them although there are some. */
 async function checkSettings(
   context: CliContext,
-  flags: Readonly<Record<string, string | boolean>>,
+  flags: ConfigFlags,
 ): Promise<{ readonly known: KnownSettings; readonly problems: readonly string[] }> {
   try {
     const { config } = await loadEffectiveConfig(context, flags);

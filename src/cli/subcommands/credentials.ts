@@ -1,4 +1,4 @@
-import type { SubcommandDefinition } from '../definition/subcommand.ts';
+import { defineSubcommand } from '../definition/subcommand.ts';
 
 /** k3s may still be starting when the agent does, at boot. */
 const RENEW_TIMEOUT_MS = 60_000;
@@ -8,15 +8,14 @@ const RETRY_INTERVAL_MS = 2_000;
  * What the unit runs as root before the daemon: the daemon renews its Kubernetes token only while it
  * runs, and what its local token lets in is not its own to say.
  */
-export const credentialsRenewSubcommand: SubcommandDefinition = {
+export const credentialsRenewSubcommand = defineSubcommand({
   name: 'credentials renew',
   description:
     "Makes the agent's local token anew, and its Kubernetes token when it is past half its life.",
   example: 'pipeops-agent credentials renew',
   flags: {},
-  positionals: [],
+  words: [],
   needsRoot: true,
-  hidden: true,
   run: async (context) => {
     const { isKubeconfigFresh, writeKubeconfig } = await import('../../host/agent/kubeconfig.ts');
     const { KUBERNETES_ACCOUNT } = await import('../../machine/kubernetes-account.ts');
@@ -40,4 +39,4 @@ export const credentialsRenewSubcommand: SubcommandDefinition = {
       }
     }
   },
-};
+});

@@ -5,13 +5,13 @@ import { DRY_RUN_FLAG, JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { readTokenFile } from '../definition/given-secret.ts';
 import { settingFlags } from '../definition/setting-flags.ts';
-import type { SubcommandArgs, SubcommandDefinition } from '../definition/subcommand.ts';
+import { defineSubcommand } from '../definition/subcommand.ts';
 import { renderSetUpOutcome } from './set-up-outcome.ts';
 
 /** Longer than a token may be: what it is instead shall be told, not only that it is too long. */
 const TOKEN_FILE_LIMIT_BYTES = 64 * 1024;
 
-export const installSubcommand: SubcommandDefinition = {
+export const installSubcommand = defineSubcommand({
   name: 'install',
   description:
     'Makes this machine a Kubernetes server that its control plane can use. Safe to run again: it goes on where it ended.',
@@ -20,39 +20,39 @@ export const installSubcommand: SubcommandDefinition = {
     'token-file': {
       type: 'string',
       description: "File with the control plane's token; asked for when absent",
-      placeholder: 'FILE',
+      valueHint: 'FILE',
     },
     ...settingFlags(),
     policy: {
       type: 'string',
       description: 'What the control plane may do here: see "policy presets" (default standard)',
-      placeholder: 'PRESET',
+      valueHint: 'PRESET',
     },
     'dry-run': DRY_RUN_FLAG,
     json: JSON_FLAG,
   },
-  positionals: [],
+  words: [],
   needsRoot: true,
   locks: true,
   run: async (context, { flags }) => {
     const wishes = {
       flags,
-      preset: flags['policy'] === undefined ? undefined : String(flags['policy']),
-      token: controlPlaneToken(context, flags),
-      dryRun: flags['dry-run'] === true,
+      preset: flags.policy,
+      token: controlPlaneToken(context, flags['token-file']),
+      dryRun: flags['dry-run'],
       notice: context.io.stderr,
     };
     const outcome = isWorkerWanted(context.env)
       ? await (await import('../../machine/join.ts')).joinWithK3sVariables(context, wishes)
       : await (await import('../../machine/install-server.ts')).installServer(context, wishes);
-    context.io.stdout(renderSetUpOutcome(outcome, { json: flags['json'] === true }));
+    context.io.stdout(renderSetUpOutcome(outcome, flags));
     return 0;
   },
-};
+});
 
-function controlPlaneToken(context: CliContext, flags: SubcommandArgs['flags']): TokenSource {
+function controlPlaneToken(context: CliContext, file: string | undefined): TokenSource {
   return {
-    given: () => givenToken(context, flags),
+    given: () => givenToken(context, file),
     ask: async () => {
       const answer = await context.io.askSecret('Token of the control plane (empty for none): ');
       return answer === undefined ? undefined : parseControlPlaneToken(answer);
@@ -63,10 +63,9 @@ function controlPlaneToken(context: CliContext, flags: SubcommandArgs['flags']):
 /** The token of a flag or a variable. @throws AgentError USAGE, TOKEN_INVALID */
 async function givenToken(
   context: CliContext,
-  flags: SubcommandArgs['flags'],
+  file: string | undefined,
 ): Promise<string | undefined> {
-  const file = flags['token-file'];
-  if (typeof file !== 'string') {
+  if (file === undefined) {
     return parseControlPlaneToken(context.env['PIPEOPS_TOKEN'] ?? '');
   }
   const token = parseControlPlaneToken(await readTokenFile(context, file, TOKEN_FILE_LIMIT_BYTES));

@@ -4,10 +4,10 @@ import { DRY_RUN_FLAG, JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { readTokenFile } from '../definition/given-secret.ts';
 import { workerSettingFlags } from '../definition/setting-flags.ts';
-import type { SubcommandArgs, SubcommandDefinition } from '../definition/subcommand.ts';
+import { defineSubcommand } from '../definition/subcommand.ts';
 import { renderSetUpOutcome } from './set-up-outcome.ts';
 
-export const joinSubcommand: SubcommandDefinition = {
+export const joinSubcommand = defineSubcommand({
   name: 'join',
   description: 'Makes this machine a node of an existing cluster. The token alone is enough.',
   example: 'sudo pipeops-agent join --token-file /root/join-token',
@@ -15,18 +15,18 @@ export const joinSubcommand: SubcommandDefinition = {
     'token-file': {
       type: 'string',
       description: 'File with the join token; - for standard input',
-      placeholder: 'FILE',
+      valueHint: 'FILE',
     },
     token: {
       type: 'string',
       description: 'The join token itself (others here can read it); - for standard input',
-      placeholder: 'TOKEN',
+      valueHint: 'TOKEN',
     },
     ...workerSettingFlags(),
     'dry-run': DRY_RUN_FLAG,
     json: JSON_FLAG,
   },
-  positionals: [],
+  words: [],
   needsRoot: true,
   locks: true,
   run: async (context, { flags }) => {
@@ -34,23 +34,28 @@ export const joinSubcommand: SubcommandDefinition = {
     const { joinWithToken } = await import('../../machine/join.ts');
     const outcome = await joinWithToken(context, token, {
       flags,
-      dryRun: flags['dry-run'] === true,
+      dryRun: flags['dry-run'],
       notice: context.io.stderr,
     });
-    context.io.stdout(renderSetUpOutcome(outcome, { json: flags['json'] === true }));
+    context.io.stdout(renderSetUpOutcome(outcome, flags));
     return 0;
   },
-};
+});
+
+interface TokenFlags {
+  readonly token?: string;
+  readonly 'token-file'?: string;
+}
 
 /** @throws AgentError USAGE */
-async function readToken(context: CliContext, flags: SubcommandArgs['flags']): Promise<string> {
-  const file = flags['token-file'];
-  const token = flags['token'];
-  if (token === '-' || typeof file === 'string') {
-    const path = typeof file === 'string' ? file : '-';
-    return readTokenFile(context, path, JOIN_TOKEN_TEXT_LIMIT_BYTES);
+async function readToken(
+  context: CliContext,
+  { token, 'token-file': file = token === '-' ? '-' : undefined }: TokenFlags,
+): Promise<string> {
+  if (file !== undefined) {
+    return readTokenFile(context, file, JOIN_TOKEN_TEXT_LIMIT_BYTES);
   }
-  if (typeof token === 'string') {
+  if (token !== undefined) {
     context.io.stderr(
       'pipeops-agent: warning: others on this machine can read a token on the command line; ' +
         'use --token-file\n',

@@ -1,9 +1,9 @@
 import { AgentError } from '../../core/errors.ts';
 import type { KubeconfigEntries } from '../../host/cluster/kubeconfig-merge.ts';
 import type { CliContext } from '../definition/context.ts';
-import type { SubcommandArgs, SubcommandDefinition } from '../definition/subcommand.ts';
+import { defineSubcommand } from '../definition/subcommand.ts';
 
-export const kubeconfigSubcommand: SubcommandDefinition = {
+export const kubeconfigSubcommand = defineSubcommand({
   name: 'kubeconfig',
   description:
     'Prints a kubeconfig for this cluster: the administrator’s own, which opens all of it, or with ' +
@@ -12,33 +12,36 @@ export const kubeconfigSubcommand: SubcommandDefinition = {
   flags: {
     local: {
       type: 'boolean',
+      default: false,
       description: 'Through the agent and its policy; for root and the group pipeops-agent',
     },
     output: {
       type: 'string',
       description: 'Write this file, and its directory, instead of printing',
-      placeholder: 'FILE',
+      valueHint: 'FILE',
     },
     merge: {
       type: 'boolean',
+      default: false,
       description: 'Add it to ~/.kube/config, or to the file of --output; nothing else changes',
     },
     'set-current': {
       type: 'boolean',
+      default: false,
       description: 'With --merge: make it what kubectl uses when it is told nothing',
     },
   },
-  positionals: [],
+  words: [],
   needsRoot: false,
   run: async (context, { flags }) => {
     const { kubeconfigOf, localEntries } = await import('../../host/cluster/kubeconfig.ts');
     checkFlags(flags);
-    if (flags['local'] !== true && context.uid !== 0) {
+    if (!flags.local && context.uid !== 0) {
       throw new AgentError('NOT_ROOT', "The administrator's kubeconfig is for root", {
         hint: 'Run it with sudo; or through the agent: pipeops-agent kubeconfig --local',
       });
     }
-    if (flags['local'] === true) {
+    if (flags.local) {
       const { askLocalAccess } = await import('../../machine/ask-daemon.ts');
       const { loadEffectiveConfig } = await import('../../machine/effective-config.ts');
       const access = await askLocalAccess(context);
@@ -53,10 +56,16 @@ export const kubeconfigSubcommand: SubcommandDefinition = {
       return clusterEntries(text, (await loadEffectiveConfig(context, {})).config.cluster.name);
     });
   },
-};
+});
 
-function checkFlags(flags: SubcommandArgs['flags']): void {
-  if (flags['set-current'] === true && flags['merge'] !== true) {
+interface Delivery {
+  readonly output?: string;
+  readonly merge: boolean;
+  readonly 'set-current': boolean;
+}
+
+function checkFlags(flags: Delivery): void {
+  if (flags['set-current'] && !flags.merge) {
     throw new AgentError('USAGE', '--set-current goes with --merge', {
       hint: 'See: pipeops-agent kubeconfig --help',
     });
@@ -65,19 +74,18 @@ function checkFlags(flags: SubcommandArgs['flags']): void {
 
 async function deliver(
   context: CliContext,
-  flags: SubcommandArgs['flags'],
+  flags: Delivery,
   text: string,
   entries: () => Promise<KubeconfigEntries>,
 ): Promise<number> {
-  const output = flags['output'];
   const { resolve } = await import('node:path');
   const { mergeIntoFile, writeKubeconfigFile } = await import(
     '../../host/cluster/kubeconfig-file.ts'
   );
-  if (flags['merge'] === true) {
-    const path = resolve(typeof output === 'string' ? output : await usualFile(context));
+  if (flags.merge) {
+    const path = resolve(flags.output ?? (await usualFile(context)));
     const added = await entries();
-    const merged = await mergeIntoFile(context, path, added, flags['set-current'] === true);
+    const merged = await mergeIntoFile(context, path, added, flags['set-current']);
     context.io.stderr(
       `Context "${added.name}" is in ${path}; the current one is "${merged.currentContext}"\n` +
         (merged.backup === undefined
@@ -85,8 +93,8 @@ async function deliver(
           : `Its comments could not be kept: as it was, it stands in ${merged.backup}\n`) +
         `To use it: kubectl --context ${added.name} get pods -A\n`,
     );
-  } else if (typeof output === 'string') {
-    const path = resolve(output);
+  } else if (flags.output !== undefined) {
+    const path = resolve(flags.output);
     await writeKubeconfigFile(context, path, text);
     context.io.stderr(`To use it: kubectl --kubeconfig ${path} get pods -A\n`);
   } else {

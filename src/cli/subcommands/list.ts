@@ -1,12 +1,12 @@
 import { AgentError } from '../../core/errors.ts';
 import { didYouMean } from '../../core/text/did-you-mean.ts';
-import type { SubcommandDefinition } from '../definition/subcommand.ts';
+import type { Subcommand } from '../definition/subcommand.ts';
 
 export interface SubcommandEntry {
   /** One line of `pipeops-agent --help`; empty for what is for units, not for people. */
   readonly summary: string;
   /** The definition is loaded only when it is asked for: the root help and `version` stay fast. */
-  readonly load: () => Promise<SubcommandDefinition>;
+  readonly load: () => Promise<Subcommand>;
 }
 
 /** Every subcommand, in the order of the help. A name may have two words: `token create`. */

@@ -4,15 +4,15 @@ import type { PolicyTakenUp } from '../../machine/wait-for-policy.ts';
 import type { PolicyFile } from '../../protocol/files/policy.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
-import type { SubcommandDefinition } from '../definition/subcommand.ts';
+import { defineSubcommand } from '../definition/subcommand.ts';
 import { renderTable } from '../terminal/render.ts';
 
-export const policyShowSubcommand: SubcommandDefinition = {
+export const policyShowSubcommand = defineSubcommand({
   name: 'policy show',
   description: 'Shows what the control plane and the proxy may do here, and which rule says so.',
   example: 'sudo pipeops-agent policy show',
   flags: { json: JSON_FLAG },
-  positionals: [],
+  words: [],
   needsRoot: false,
   run: async (context, { flags }) => {
     const { readPolicyFile } = await import('../../policy/read-file.ts');
@@ -22,7 +22,7 @@ export const policyShowSubcommand: SubcommandDefinition = {
     const effective = effectivePolicy(await readPolicyFile(context, POLICY_FILE));
     const rules = describePolicy(effective);
     const { preset } = effective;
-    if (flags['json'] === true) {
+    if (flags.json) {
       const file = hasFile ? POLICY_FILE : null;
       context.io.stdout(`${JSON.stringify({ preset, file, rules }, null, 2)}\n`);
       return 0;
@@ -35,14 +35,14 @@ export const policyShowSubcommand: SubcommandDefinition = {
     );
     return 0;
   },
-};
+});
 
-export const policyPresetsSubcommand: SubcommandDefinition = {
+export const policyPresetsSubcommand = defineSubcommand({
   name: 'policy presets',
   description: 'Shows what each preset allows.',
   example: 'pipeops-agent policy presets',
   flags: { json: JSON_FLAG },
-  positionals: [],
+  words: [],
   needsRoot: false,
   run: async (context, { flags }) => {
     const { POLICY_PRESETS } = await import('../../protocol/files/policy.ts');
@@ -52,7 +52,7 @@ export const policyPresetsSubcommand: SubcommandDefinition = {
     const rows = comparePresets(
       POLICY_PRESETS.map((name) => effectivePolicy(policyOfPreset(name))),
     );
-    if (flags['json'] === true) {
+    if (flags.json) {
       const presets = POLICY_PRESETS.map((name, column) => ({
         name,
         summary: PRESETS[name].summary,
@@ -76,7 +76,7 @@ export const policyPresetsSubcommand: SubcommandDefinition = {
     );
     return 0;
   },
-};
+});
 
 const IN_FORCE: Readonly<Record<PolicyTakenUp, string>> = {
   now: 'The policy is in force',
@@ -84,7 +84,7 @@ const IN_FORCE: Readonly<Record<PolicyTakenUp, string>> = {
   'at its start': 'The agent does not run; the policy is in force when it starts',
 };
 
-export const policyApplySubcommand: SubcommandDefinition = {
+export const policyApplySubcommand = defineSubcommand({
   name: 'policy apply',
   description:
     'Puts a policy in force: the file that the agent reads, and the permissions of its account in Kubernetes. All or nothing, without a restart; the agent keeps to it when this ends.',
@@ -93,12 +93,12 @@ export const policyApplySubcommand: SubcommandDefinition = {
     preset: {
       type: 'string',
       description: 'read-only, standard or operate, without anything of your own',
-      placeholder: 'PRESET',
+      valueHint: 'PRESET',
     },
-    file: { type: 'string', description: 'A policy file (docs/POLICY.md)', placeholder: 'FILE' },
+    file: { type: 'string', description: 'A policy file (docs/POLICY.md)', valueHint: 'FILE' },
     json: JSON_FLAG,
   },
-  positionals: [],
+  words: [],
   needsRoot: true,
   locks: true,
   run: async (context, { flags }) => {
@@ -118,7 +118,7 @@ export const policyApplySubcommand: SubcommandDefinition = {
       previousManifest: previous === undefined ? undefined : permissionsManifest(previous),
     });
     const when = await waitForPolicy(context);
-    if (flags['json'] === true) {
+    if (flags.json) {
       const document = {
         preset: policy.preset,
         file: path ?? null,
@@ -137,33 +137,31 @@ export const policyApplySubcommand: SubcommandDefinition = {
     }
     return 0;
   },
-};
+});
 
 /** @throws AgentError USAGE, POLICY_INVALID, FILE_ACCESS */
 async function wantedPolicy(
   context: CliContext,
-  flags: Readonly<Record<string, string | boolean>>,
+  { preset, file }: { readonly preset?: string; readonly file?: string },
 ): Promise<{ readonly path?: string; readonly text: string; readonly policy: PolicyFile }> {
-  const { preset, file } = flags;
-  if ((preset === undefined) === (file === undefined)) {
+  if (preset !== undefined && file === undefined) {
+    const { presetFileText } = await import('../../host/agent/policy-file.ts');
+    const { policyOfPreset } = await import('../../machine/policy-preset.ts');
+    const policy = policyOfPreset(preset);
+    return { text: presetFileText(policy.preset), policy };
+  }
+  if (file === undefined || preset !== undefined) {
     throw new AgentError('USAGE', 'Give either --preset or --file', {
       hint: 'What there is: pipeops-agent policy presets',
     });
   }
-  if (preset !== undefined) {
-    const { presetFileText } = await import('../../host/agent/policy-file.ts');
-    const { policyOfPreset } = await import('../../machine/policy-preset.ts');
-    const policy = policyOfPreset(String(preset));
-    return { text: presetFileText(policy.preset), policy };
-  }
   const { parsePolicyFile } = await import('../../policy/read-file.ts');
   const { POLICY_FILE_LIMIT_BYTES } = await import('../../protocol/files/policy.ts');
-  const path = String(file);
-  const text = await context.files.readText(path, POLICY_FILE_LIMIT_BYTES);
+  const text = await context.files.readText(file, POLICY_FILE_LIMIT_BYTES);
   if (text === undefined) {
-    throw new AgentError('USAGE', `There is no file ${path}`, { hint: 'Check the path' });
+    throw new AgentError('USAGE', `There is no file ${file}`, { hint: 'Check the path' });
   }
-  return { path, text, policy: parsePolicyFile(text, path) };
+  return { path: file, text, policy: parsePolicyFile(text, file) };
 }
 
 /** Undefined where the file cannot be used: then nothing is in force, and nothing to go back to. */

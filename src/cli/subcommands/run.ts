@@ -1,23 +1,23 @@
 import { settingFlags } from '../definition/setting-flags.ts';
-import type { SubcommandDefinition } from '../definition/subcommand.ts';
+import { defineSubcommand } from '../definition/subcommand.ts';
 
-export const runSubcommand: SubcommandDefinition = {
+export const runSubcommand = defineSubcommand({
   name: 'run',
   description: 'Runs the daemon in the foreground. The systemd unit does this.',
   example: 'pipeops-agent run --log-level debug',
   flags: settingFlags(),
-  positionals: [],
+  words: [],
   needsRoot: false,
-  run: async (context, args) => {
+  run: async (context, { flags }) => {
     const { loadEffectiveConfig, configPathOf } = await import('../../machine/effective-config.ts');
     const { runDaemon } = await import('../../daemon/compose.ts');
-    const loaded = await loadEffectiveConfig(context, args.flags);
+    const loaded = await loadEffectiveConfig(context, flags);
     await runDaemon(
       { ...context, write: context.io.stderr },
       loaded,
-      configPathOf(args.flags),
+      configPathOf(flags),
       context.signal,
     );
     return 0;
   },
-};
+});

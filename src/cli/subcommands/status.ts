@@ -4,7 +4,7 @@ import type { K3sState } from '../../host/k3s/state.ts';
 import type { ClusterNodes, DetailedHealth, Reason } from '../../protocol/local-api.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
-import type { SubcommandDefinition } from '../definition/subcommand.ts';
+import { defineSubcommand } from '../definition/subcommand.ts';
 
 const MIB = 1024 * 1024;
 /** Nodes that are named; the others are counted. */
@@ -12,12 +12,12 @@ const NODES_NAMED_MAX = 10;
 
 type Row = readonly [string, string];
 
-export const statusSubcommand: SubcommandDefinition = {
+export const statusSubcommand = defineSubcommand({
   name: 'status',
   description: 'Shows how the agent, its session, the cluster and its commands are.',
   example: 'sudo pipeops-agent status',
   flags: { json: JSON_FLAG },
-  positionals: [],
+  words: [],
   needsRoot: false,
   run: async (context, { flags }) => {
     const { askDaemon } = await import('../../machine/ask-daemon.ts');
@@ -25,7 +25,7 @@ export const statusSubcommand: SubcommandDefinition = {
     const health = await askDaemon(context);
     const k3s = await readK3s(context);
     context.io.stdout(
-      flags['json'] === true
+      flags.json
         ? `${JSON.stringify({ ...health, ...(k3s === undefined ? {} : { k3s }) }, null, 2)}\n`
         : renderTable(rows(health, k3s)) +
             renderReasons(health.reasons) +
@@ -33,7 +33,7 @@ export const statusSubcommand: SubcommandDefinition = {
     );
     return 0;
   },
-};
+});
 
 /** The daemon may not ask systemd: this program does. Undefined where nobody can be asked. */
 async function readK3s(context: CliContext): Promise<K3sState | undefined> {

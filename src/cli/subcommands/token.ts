@@ -2,9 +2,8 @@ import { AgentError } from '../../core/errors.ts';
 import { formatDuration, parseDuration } from '../../core/text/duration.ts';
 import { NO_MORE_SERVERS } from '../../machine/no-more-servers.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
-import type { SubcommandDefinition } from '../definition/subcommand.ts';
+import { defineSubcommand } from '../definition/subcommand.ts';
 
-const TTL_DEFAULT = '15m';
 const TTL_MS_MIN = 60_000;
 const TTL_MS_MAX = 7 * 24 * 3_600_000;
 const DESCRIPTION_LENGTH_MAX = 200;
@@ -13,34 +12,46 @@ const DESCRIPTION_LENGTH_MAX = 200;
 const JOIN_LINE =
   'curl -fsSL https://get.pipeops.dev/agent/install.sh | sudo sh -s -- join --token-file FILE';
 
-export const tokenCreateSubcommand: SubcommandDefinition = {
+export const tokenCreateSubcommand = defineSubcommand({
   name: 'token create',
   description: 'Makes a token that lets another machine join this cluster as a worker.',
   example: 'sudo pipeops-agent token create --ttl 1h --description "rack 2"',
   flags: {
     ttl: {
       type: 'string',
-      description: `How long it can be used (default ${TTL_DEFAULT})`,
-      placeholder: 'DURATION',
+      description: 'How long it can be used',
+      default: '15m',
+      valueHint: 'DURATION',
     },
     description: {
       type: 'string',
       description: 'What it is for; "token list" shows it',
-      placeholder: 'TEXT',
+      valueHint: 'TEXT',
     },
-    role: { type: 'string', description: 'agent; servers cannot join yet', placeholder: 'ROLE' },
-    yes: { type: 'boolean', description: 'Confirms a token of a server, which cannot be made yet' },
+    role: {
+      type: 'string',
+      description: 'What it lets a machine become; servers cannot join yet',
+      default: 'agent',
+      values: ['agent'],
+      valueHint: 'ROLE',
+    },
+    yes: {
+      type: 'boolean',
+      default: false,
+      description: 'Confirms a token of a server, which cannot be made yet',
+      hidden: true,
+    },
     json: JSON_FLAG,
   },
-  positionals: [],
+  words: [],
   needsRoot: true,
   run: async (context, { flags }) => {
-    checkRole(flags['role'] ?? 'agent');
-    const ttlMs = readTtl(flags['ttl']);
-    const description = readDescription(flags['description']);
+    checkRole(flags.role);
+    const ttlMs = readTtl(flags.ttl);
+    const description = readDescription(flags.description);
     const { createWorkerToken } = await import('../../host/cluster/join-tokens.ts');
     const created = await createWorkerToken(context, { ttlMs, description });
-    if (flags['json'] === true) {
+    if (flags.json) {
       context.io.stdout(`${JSON.stringify({ ...created, role: 'agent' }, null, 2)}\n`);
       return 0;
     }
@@ -52,9 +63,9 @@ export const tokenCreateSubcommand: SubcommandDefinition = {
     );
     return 0;
   },
-};
+});
 
-function checkRole(role: string | boolean): void {
+function checkRole(role: string): void {
   if (role === 'server') {
     throw new AgentError('USAGE', `There are no tokens of servers: ${NO_MORE_SERVERS}`, {
       hint: 'Add workers instead: sudo pipeops-agent token create',
@@ -65,8 +76,8 @@ function checkRole(role: string | boolean): void {
   }
 }
 
-function readDescription(text: string | boolean | undefined): string | undefined {
-  if (typeof text !== 'string' || text.trim() === '') {
+function readDescription(text: string | undefined): string | undefined {
+  if (text === undefined || text.trim() === '') {
     return undefined;
   }
   if (text.length > DESCRIPTION_LENGTH_MAX || /\p{C}/u.test(text)) {
@@ -77,27 +88,27 @@ function readDescription(text: string | boolean | undefined): string | undefined
   return text.trim();
 }
 
-function readTtl(text: string | boolean | undefined): number {
-  const ttlMs = parseDuration(typeof text === 'string' ? text : TTL_DEFAULT);
+function readTtl(text: string): number {
+  const ttlMs = parseDuration(text);
   if (ttlMs === undefined || ttlMs < TTL_MS_MIN || ttlMs > TTL_MS_MAX) {
-    throw new AgentError('USAGE', `Cannot use --ttl "${String(text)}"`, {
+    throw new AgentError('USAGE', `Cannot use --ttl "${text}"`, {
       hint: 'Give a duration from 1m to 7d, such as 15m or 2h',
     });
   }
   return ttlMs;
 }
 
-export const tokenListSubcommand: SubcommandDefinition = {
+export const tokenListSubcommand = defineSubcommand({
   name: 'token list',
   description: 'Lists the join tokens of this cluster, never with their secret.',
   example: 'sudo pipeops-agent token list',
   flags: { json: JSON_FLAG },
-  positionals: [],
+  words: [],
   needsRoot: true,
   run: async (context, { flags }) => {
     const { listJoinTokens } = await import('../../host/cluster/join-tokens.ts');
     const tokens = await listJoinTokens(context);
-    if (flags['json'] === true) {
+    if (flags.json) {
       context.io.stdout(`${JSON.stringify({ tokens }, null, 2)}\n`);
       return 0;
     }
@@ -110,20 +121,19 @@ export const tokenListSubcommand: SubcommandDefinition = {
     );
     return 0;
   },
-};
+});
 
-export const tokenRevokeSubcommand: SubcommandDefinition = {
+export const tokenRevokeSubcommand = defineSubcommand({
   name: 'token revoke',
   description: 'Ends a join token before its time. Machines that have joined stay.',
   example: 'sudo pipeops-agent token revoke 4f9c2a',
   flags: {},
-  positionals: [{ name: 'ID', description: 'the id that "token list" shows', required: true }],
+  words: [{ name: 'ID', description: 'the id that "token list" shows', required: true }],
   needsRoot: true,
-  run: async (context, { positionals }) => {
+  run: async (context, { words }) => {
     const { revokeJoinToken } = await import('../../host/cluster/join-tokens.ts');
-    const id = positionals[0] ?? '';
-    await revokeJoinToken(context, id);
-    context.io.stderr(`Revoked the join token ${id}\n`);
+    await revokeJoinToken(context, words.ID);
+    context.io.stderr(`Revoked the join token ${words.ID}\n`);
     return 0;
   },
-};
+});

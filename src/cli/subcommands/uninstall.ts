@@ -3,23 +3,28 @@ import { AgentError } from '../../core/errors.ts';
 import type { UnknownEntry } from '../../protocol/files/host-state.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
-import type { SubcommandDefinition } from '../definition/subcommand.ts';
+import { defineSubcommand } from '../definition/subcommand.ts';
 
-export const uninstallSubcommand: SubcommandDefinition = {
+export const uninstallSubcommand = defineSubcommand({
   name: 'uninstall',
   description: 'Removes what was installed on this machine, and only that.',
   example: 'sudo pipeops-agent uninstall --yes',
   flags: {
-    'keep-k3s': { type: 'boolean', description: 'Leave k3s and what runs in it' },
-    'keep-data': { type: 'boolean', description: "Leave the agent's identity, token and journal" },
+    'keep-k3s': { type: 'boolean', default: false, description: 'Leave k3s and what runs in it' },
+    'keep-data': {
+      type: 'boolean',
+      default: false,
+      description: "Leave the agent's identity, token and journal",
+    },
     'delete-data': {
       type: 'boolean',
+      default: false,
       description: 'Remove also what lets a worker come back under its name',
     },
-    yes: { type: 'boolean', description: 'Do not ask' },
+    yes: { type: 'boolean', default: false, description: 'Do not ask' },
     json: JSON_FLAG,
   },
-  positionals: [],
+  words: [],
   needsRoot: true,
   locks: true,
   run: async (context, { flags }) => {
@@ -39,8 +44,8 @@ export const uninstallSubcommand: SubcommandDefinition = {
         hint: 'Only what "pipeops-agent install" or "join" has set up is removed',
       });
     }
-    const keepK3s = flags['keep-k3s'] === true;
-    if (flags['keep-data'] === true && flags['delete-data'] === true) {
+    const keepK3s = flags['keep-k3s'];
+    if (flags['keep-data'] && flags['delete-data']) {
       throw new AgentError('USAGE', '--keep-data and --delete-data contradict each other', {
         hint: 'Give one of them, or none',
       });
@@ -49,7 +54,7 @@ export const uninstallSubcommand: SubcommandDefinition = {
     if (workers.length > 0 && !keepK3s) {
       context.io.stderr(`These workers hang on this server: ${workers.join(', ')}\n`);
     }
-    if (flags['yes'] !== true) {
+    if (!flags.yes) {
       const what = keepK3s ? 'the agent' : 'the agent, Kubernetes and all that runs in it';
       const answer = await context.io.confirm(`Remove ${what} from this machine?`);
       if (answer !== true) {
@@ -62,12 +67,12 @@ export const uninstallSubcommand: SubcommandDefinition = {
     const node = inventory.has('k3s', 'agent') ? await nodeName(context) : undefined;
     const { removed, kept } = await uninstall(context, inventory, {
       keepK3s,
-      keepData: flags['keep-data'] === true,
-      deleteData: flags['delete-data'] === true,
+      keepData: flags['keep-data'],
+      deleteData: flags['delete-data'],
       // Only names count when it is deleted, and they are the same in every policy.
       manifest: permissionsManifest(policyOfPreset('standard')),
     });
-    if (flags['json'] === true) {
+    if (flags.json) {
       const document = { removed, kept, left, workers, listed_node: node ?? null };
       context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
     } else {
@@ -75,7 +80,7 @@ export const uninstallSubcommand: SubcommandDefinition = {
     }
     return 0;
   },
-};
+});
 
 /** What is left to do elsewhere. */
 function lastWord(facts: {

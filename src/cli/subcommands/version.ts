@@ -1,20 +1,20 @@
 import { BUILD } from '../../core/version.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
-import type { SubcommandDefinition } from '../definition/subcommand.ts';
+import { defineSubcommand } from '../definition/subcommand.ts';
 
-export const versionSubcommand: SubcommandDefinition = {
+export const versionSubcommand = defineSubcommand({
   name: 'version',
   description: 'Prints the version of this program.',
   example: 'pipeops-agent version --json',
   flags: { json: JSON_FLAG },
-  positionals: [],
+  words: [],
   needsRoot: false,
-  run: async (context, args) => {
+  run: async (context, { flags }) => {
     context.io.stdout(
-      args.flags['json'] === true
+      flags.json
         ? `${JSON.stringify({ ...BUILD, bun: Bun.version }, null, 2)}\n`
         : `pipeops-agent ${BUILD.version} (${BUILD.commit})\n`,
     );
     return 0;
   },
-};
+});

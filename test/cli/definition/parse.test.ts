@@ -1,26 +1,24 @@
 import { describe, expect, test } from 'bun:test';
-import {
-  parseSubcommandArgs,
-  type SubcommandDefinition,
-} from '../../../src/cli/definition/subcommand.ts';
+import { parseSubcommandArgs } from '../../../src/cli/definition/parse.ts';
 import { failureOf } from '../../support/failure-of.ts';
 
-const DEFINITION: SubcommandDefinition = {
+const DEFINITION = {
   name: 'paint',
-  description: 'Paints a wall.',
-  example: 'pipeops-agent paint north',
   flags: {
     colour: { type: 'string', description: 'What colour' },
     'colour-file': { type: 'string', description: 'A file with it' },
     dry: { type: 'boolean', description: 'Without paint' },
+    brush: { type: 'string', description: 'Which brush', default: 'wide' },
+    loud: { type: 'boolean', description: 'With music', default: false },
   },
-  positionals: [
+  words: [
     { name: 'WALL', description: 'which wall', required: true },
     { name: 'COAT', description: 'which coat', required: false },
   ],
-  needsRoot: false,
-  run: async () => 0,
-};
+} as const;
+
+/** What is not given, but has a default. */
+const USUAL = { brush: 'wide', loud: false };
 
 const parse = (...words: string[]) => parseSubcommandArgs(DEFINITION, words);
 
@@ -36,20 +34,23 @@ describe('parseSubcommandArgs() takes', () => {
     ['a switch that is turned on', ['north', '--dry=true'], { dry: true }],
     ['nothing that was not given', ['north'], {}],
   ])('%s', (_, words, flags) => {
-    expect(parse(...words)).toEqual({ flags, positionals: ['north'] });
+    expect(parse(...words)).toEqual({ flags: { ...USUAL, ...flags }, words: { WALL: 'north' } });
   });
 
   test('an optional word, and words behind -- as they are', () => {
-    expect(parse('north', 'second')).toEqual({ flags: {}, positionals: ['north', 'second'] });
+    expect(parse('north', 'second')).toEqual({
+      flags: USUAL,
+      words: { WALL: 'north', COAT: 'second' },
+    });
     expect(parse('--colour', 'red', '--', 'north', '--odd')).toEqual({
-      flags: { colour: 'red' },
-      positionals: ['north', '--odd'],
+      flags: { ...USUAL, colour: 'red' },
+      words: { WALL: 'north', COAT: '--odd' },
     });
   });
 });
 
 test('parseSubcommandArgs() repeats no word in the place of what may be a secret', async () => {
-  const joining = { ...DEFINITION, name: 'join', positionals: [] };
+  const joining = { ...DEFINITION, name: 'join', words: [] };
   const flags = { 'token-file': { type: 'string', description: 'A file' } } as const;
   const failure = await failureOf(() =>
     parseSubcommandArgs({ ...joining, flags }, ['abcdef.0123456789abcdef']),
@@ -100,4 +101,32 @@ describe('parseSubcommandArgs() refuses', () => {
     const { code, message, hint } = await failureOf(() => parse(...words));
     expect({ code, message, hint }).toEqual({ code: 'USAGE', message: expected, hint: SEE });
   });
+});
+
+test('the types of the arguments are those of the definition', async () => {
+  const { flags, words } = parse('north');
+  // What does not fit here is an error of the compiler.
+  const colour: string | undefined = flags.colour;
+  const dry: boolean | undefined = flags.dry;
+  const brush: string = flags.brush;
+  const loud: boolean = flags.loud;
+  const wall: string = words.WALL;
+  const coat: string | undefined = words.COAT;
+  expect({ colour, dry, brush, loud, wall, coat }).toEqual({
+    colour: undefined,
+    dry: undefined,
+    brush: 'wide',
+    loud: false,
+    wall: 'north',
+    coat: undefined,
+  });
+  // @ts-expect-error: what may be absent is no text
+  const text: string = flags.colour;
+  // @ts-expect-error: a switch is no text
+  const switched: string | undefined = flags.dry;
+  // @ts-expect-error: there is no such flag
+  const unknown = flags.color;
+  // @ts-expect-error: an optional word may be absent
+  const second: string = words.COAT;
+  expect([text, switched, unknown, second]).toEqual([undefined, undefined, undefined, undefined]);
 });
