@@ -88,7 +88,7 @@ test('status --json prints what the agent said', async () => {
 
 test.each([
   ['something else than JSON', () => new Response('<html>')],
-  ['a document of another version', () => Response.json({ ...HEALTH, surprise: 1 })],
+  ['a document without what it needs', () => Response.json({ ...HEALTH, ready: 'so-so' })],
   ['an error', () => Response.json({ error: 'no' }, { status: 500 })],
 ])('status says to start the agent again when it answers with %s', async (_, answer) => {
   await using _server = daemonAnswers(answer);
