@@ -1,7 +1,6 @@
 import type { Database } from 'bun:sqlite';
 import { commandExecutor } from '../commands/engine/executor.ts';
 import { commandProgress } from '../commands/engine/progress.ts';
-import { COMMAND_HANDLERS } from '../commands/registry.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { type SessionState, sessionState } from '../control-plane/session/state.ts';
@@ -74,7 +73,7 @@ export async function runDaemon(
   const progress = commandProgress({ clock });
   const executor = commandExecutor({
     ...{ clock, log, journal, progress, kubernetes, openChannels },
-    handlers: COMMAND_HANDLERS,
+    loadHandlers: async () => (await import('../commands/registry.ts')).COMMAND_HANDLERS,
     policy,
     clusterStatus: status.current,
   });

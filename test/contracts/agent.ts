@@ -125,7 +125,7 @@ async function runAgent(
   const progress = commandProgress({ clock });
   const executor = commandExecutor({
     ...{ clock, log, journal, progress, kubernetes, policy: EVERYTHING },
-    handlers: [...COMMAND_HANDLERS, ...handlersCounting(deps.effects)],
+    loadHandlers: async () => [...COMMAND_HANDLERS, ...handlersCounting(deps.effects)],
     openChannels: async () => {
       throw new AgentError('NOT_FOUND', 'There are no pods here');
     },

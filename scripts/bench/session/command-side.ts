@@ -52,7 +52,7 @@ async function measure(): Promise<CommandLoadReport> {
   const executor = commandExecutor({
     ...unusedCommandDeps(),
     ...{ clock, journal, log: memoryLog(), progress: commandProgress({ clock }) },
-    handlers: [handler],
+    loadHandlers: async () => [handler],
   });
   const stop = new AbortController();
   const { done } = await executor.start(stop.signal);

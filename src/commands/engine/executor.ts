@@ -28,7 +28,8 @@ export interface ExecutorDeps extends CommandDeps {
   readonly log: Log;
   readonly journal: CommandJournal;
   readonly progress: CommandProgress;
-  readonly handlers: readonly CommandHandler[];
+  /** Asked once, when the first command comes: most of the daemon's code is behind it. */
+  readonly loadHandlers: () => Promise<readonly CommandHandler[]>;
 }
 
 export interface ExecutorCounts {
@@ -41,6 +42,8 @@ export interface CommandExecutor extends Service {
 }
 
 interface Engine extends ExecutorDeps {
+  /** Empty until the first command comes. */
+  handlers: readonly CommandHandler[];
   readonly queue: CommandQueue;
   /** How to cancel what has its place, from before it begins. */
   readonly running: Map<string, AbortController>;
@@ -69,6 +72,7 @@ export function commandExecutor(deps: ExecutorDeps): CommandExecutor {
       const engine: Engine = {
         ...deps,
         ...{ counted, stop, queue: commandQueue(), running: new Map(), wake: bell() },
+        handlers: [],
         busy: { urgent: 0, normal: 0 },
         takenUpTo: 0,
         failure: undefined,
@@ -109,6 +113,9 @@ async function takeIn(engine: Engine): Promise<void> {
       return;
     }
     const { id } = entry.command;
+    if (engine.handlers.length === 0) {
+      engine.handlers = await engine.loadHandlers();
+    }
     const admitted = admit(engine, entry);
     if (admitted instanceof AgentError) {
       await answer(engine, entry, admitted);

@@ -50,7 +50,7 @@ export async function liveOnce(
     ...{ clock, journal, log: memoryLog(), progress: commandProgress({ clock }) },
     kubernetes: kubernetesClient({ http: systemHttp, credentials }),
     openChannels: channelOpener({ clock, credentials, dialTrusting: trustingDial }),
-    handlers: COMMAND_HANDLERS,
+    loadHandlers: async () => COMMAND_HANDLERS,
   });
   const stop = new AbortController();
   const { done } = await executor.start(stop.signal);

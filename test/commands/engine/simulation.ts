@@ -141,7 +141,7 @@ class World {
     const executor = commandExecutor({
       ...unusedCommandDeps(),
       ...{ clock, journal, log: memoryLog(), progress: commandProgress({ clock }) },
-      handlers: this.#handlers(life),
+      loadHandlers: async () => this.#handlers(life),
     });
     void executor.start(new AbortController().signal).then(({ done }) =>
       done.catch((thrown) => {
