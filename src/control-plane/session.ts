@@ -1,8 +1,8 @@
-import { childSignal } from '../core/deadline.ts';
 import { type AgentError, expectedError } from '../core/errors.ts';
 import { limitedLog } from '../core/limited-log.ts';
 import type { Network } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
+import { childSignal } from '../core/waiting.ts';
 import type { RestClient } from './rest/client.ts';
 import {
   type RestSessionDeps,

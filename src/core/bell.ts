@@ -1,4 +1,5 @@
 import type { Clock } from './ports.ts';
+import { within } from './waiting.ts';
 
 /** Wakes those who wait. A ring while nobody waits is not lost: the next wait returns at once. */
 export interface Bell {
@@ -42,8 +43,5 @@ export async function rungWithin(
   ms: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const over = new AbortController();
-  const either = AbortSignal.any([signal, over.signal]);
-  await Promise.race([rung.wait(either), deps.clock.sleep(ms, either)]);
-  over.abort();
+  await within(deps.clock, ms, signal, (either) => rung.wait(either));
 }

@@ -1,3 +1,5 @@
+import type { Clock } from '../core/ports.ts';
+import { within } from '../core/waiting.ts';
 import { type NodeState, type NodeStates, ownNode } from '../kubernetes/nodes/states.ts';
 import type { ClusterNodes, Reason } from '../protocol/local-api.ts';
 import type { Readiness } from './readiness.ts';
@@ -12,6 +14,7 @@ const WARNINGS_MAX = 5;
 const NO_ANSWER: readonly string[] = ['KUBERNETES_API', 'TIMEOUT'];
 
 export interface ClusterNodesDeps {
+  readonly clock: Clock;
   readonly nodes: NodeStates;
   /** Asked each time: addresses come and go. */
   readonly machine: () => { readonly hostname: string; readonly addresses: readonly string[] };
@@ -24,8 +27,7 @@ export function withOwnNode(deps: ClusterNodesDeps, readiness: Readiness): Readi
     if (answer.reasons.some(({ code }) => NO_ANSWER.includes(code))) {
       return answer;
     }
-    const wait = AbortSignal.any([signal, AbortSignal.timeout(FIRST_LIST_WAIT_MS)]);
-    await deps.nodes.settled(wait);
+    await within(deps.clock, FIRST_LIST_WAIT_MS, signal, (limited) => deps.nodes.settled(limited));
     const reasons = [...answer.reasons, ...ownReasons(deps)];
     return { ready: reasons.length === 0, reasons };
   };

@@ -184,7 +184,7 @@ function kubernetesParts({ clock, files, http }: DaemonPorts, paths: DaemonPaths
   );
   return {
     credentials,
-    kubernetes: kubernetesClient({ http, credentials }),
+    kubernetes: kubernetesClient({ clock, http, credentials }),
     openChannels: channelOpener({ clock, credentials, dialTrusting: trustingDial }),
   };
 }

@@ -29,6 +29,7 @@ export function serverHealth(
 ): HealthParts {
   const nodes = nodeStates(deps);
   const known = {
+    clock: deps.clock,
     nodes,
     machine: () => ({ hostname: nodeName ?? hostname(), addresses: ownAddresses() }),
   };

@@ -1,6 +1,7 @@
 import type { SessionSnapshot } from '../control-plane/session/state.ts';
 import { type AgentError, toAgentError } from '../core/errors.ts';
 import type { Clock, Http } from '../core/ports.ts';
+import { within } from '../core/waiting.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import type { ReadyAnswer, Reason } from '../protocol/local-api.ts';
 
@@ -22,7 +23,7 @@ export function serverReadiness(deps: {
   /** Set while nothing can be written: commands wait until the disk takes them again. */
   readonly journalTrouble: () => AgentError | undefined;
 }): Readiness {
-  const kubernetesReasons = cached(deps.clock, () => askKubernetes(deps.kubernetes));
+  const kubernetesReasons = cached(deps.clock, () => askKubernetes(deps));
   return async () => {
     const kubernetes = await kubernetesReasons();
     // Asked last, and each time: what the session said a moment ago may be of another token.
@@ -36,9 +37,17 @@ export function serverReadiness(deps: {
   };
 }
 
-async function askKubernetes(kubernetes: KubernetesClient): Promise<readonly Reason[]> {
+async function askKubernetes({
+  clock,
+  kubernetes,
+}: {
+  readonly clock: Clock;
+  readonly kubernetes: KubernetesClient;
+}): Promise<readonly Reason[]> {
   try {
-    await kubernetes.find('/version', AbortSignal.timeout(PROBE_TIMEOUT_MS));
+    await within(clock, PROBE_TIMEOUT_MS, undefined, (signal) =>
+      kubernetes.find('/version', signal),
+    );
     return [];
   } catch (thrown) {
     return [reasonOf(thrown)];
@@ -47,17 +56,22 @@ async function askKubernetes(kubernetes: KubernetesClient): Promise<readonly Rea
 
 /** Ready on a worker: the kubelet's own health. */
 export function nodeReadiness(deps: { readonly clock: Clock; readonly http: Http }): Readiness {
-  const kubeletReasons = cached(deps.clock, () => askKubelet(deps.http));
+  const kubeletReasons = cached(deps.clock, () => askKubelet(deps));
   return async () => readyAnswer(await kubeletReasons());
 }
 
-async function askKubelet(http: Http): Promise<readonly Reason[]> {
+async function askKubelet({
+  clock,
+  http,
+}: {
+  readonly clock: Clock;
+  readonly http: Http;
+}): Promise<readonly Reason[]> {
   try {
-    const response = await http(KUBELET_HEALTH_URL, {
-      signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
-    });
-    await response.body?.cancel();
-    return response.ok ? [] : [kubeletReason(`it answers ${response.status}`)];
+    const { ok, status } = await within(clock, PROBE_TIMEOUT_MS, undefined, (signal) =>
+      http(KUBELET_HEALTH_URL, { signal }),
+    );
+    return ok ? [] : [kubeletReason(`it answers ${status}`)];
   } catch {
     return [kubeletReason('it does not answer')];
   }

@@ -1,6 +1,7 @@
 import { AgentError } from '../core/errors.ts';
-import type { Files, Http } from '../core/ports.ts';
+import type { Clock, Files, Http } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
+import { within } from '../core/waiting.ts';
 import { JOINED_SERVER_LIMIT_BYTES, JoinedServer } from '../protocol/files/joined-server.ts';
 
 /**
@@ -23,7 +24,7 @@ export interface ServerContact {
  * has not told which server it joined.
  */
 export async function askServer(
-  deps: { readonly files: Files; readonly http: Http },
+  deps: { readonly clock: Clock; readonly files: Files; readonly http: Http },
   path: string,
 ): Promise<ServerContact | undefined> {
   const server = await readServer(deps.files, path);
@@ -31,8 +32,8 @@ export async function askServer(
     return undefined;
   }
   const [direct, balanced] = await Promise.all([
-    trouble(deps.http, server.url, server.ca),
-    trouble(deps.http, BALANCER_URL, server.ca),
+    trouble(deps, server.url, server.ca),
+    trouble(deps, BALANCER_URL, server.ca),
   ]);
   const reached = direct === undefined || balanced === undefined;
   return { url: server.url, trouble: reached ? undefined : direct };
@@ -50,15 +51,16 @@ async function readServer(files: Files, path: string): Promise<JoinedServer | un
   }
 }
 
-async function trouble(http: Http, url: string, ca: string): Promise<string | undefined> {
+async function trouble(
+  { clock, http }: { readonly clock: Clock; readonly http: Http },
+  url: string,
+  ca: string,
+): Promise<string | undefined> {
   try {
-    const response = await http(`${url}${PATH}`, {
-      tls: { ca },
-      redirect: 'manual',
-      signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
-    });
-    await response.body?.cancel();
-    return response.status < 500 ? undefined : `it answers ${response.status}; it may still start`;
+    const { status } = await within(clock, PROBE_TIMEOUT_MS, undefined, (signal) =>
+      http(`${url}${PATH}`, { tls: { ca }, redirect: 'manual', signal }),
+    );
+    return status < 500 ? undefined : `it answers ${status}; it may still start`;
   } catch (thrown) {
     return troubleOf(thrown);
   }

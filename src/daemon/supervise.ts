@@ -1,5 +1,6 @@
 import type { Clock, Log } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
+import { settledWithin } from '../core/waiting.ts';
 
 /** How long one service may take to stop before the next is stopped all the same. */
 const STOP_GRACE_MS = 10_000;
@@ -50,19 +51,13 @@ async function stopOne(
   started: Started,
 ): Promise<void> {
   started.stop.abort();
-  const inTime = new AbortController();
-  const late = deps.clock.sleep(STOP_GRACE_MS, inTime.signal);
   try {
-    const stopped = started.done.then(() => 'stopped');
-    if ((await Promise.race([stopped, late])) === true) {
+    if (!(await settledWithin(deps.clock, STOP_GRACE_MS, undefined, started.done))) {
       deps.log.warn('a service did not stop in time', { service: started.service.name });
     }
   } catch {
     // Its failure is what supervise throws already, or came while everything stops anyway.
     deps.log.debug('a service failed while it stopped', { service: started.service.name });
-  } finally {
-    inTime.abort();
-    await late;
   }
 }
 

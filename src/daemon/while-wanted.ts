@@ -1,8 +1,8 @@
 import type { SessionState } from '../control-plane/session/state.ts';
 import { bell } from '../core/bell.ts';
-import { childSignal } from '../core/deadline.ts';
 import type { Clock, Log } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
+import { childSignal } from '../core/waiting.ts';
 import type { LiveAccess } from './control-plane-access.ts';
 import { supervise } from './supervise.ts';
 

@@ -3,6 +3,7 @@ import { AgentError } from '../core/errors.ts';
 import { UNIT_FILE, UNIT_NAME } from '../core/places.ts';
 import { systemCode } from '../core/text/system-words.ts';
 import { troubleOf } from '../core/trouble.ts';
+import { pollUntil, within } from '../core/waiting.ts';
 import { activeState, lastJournalLines } from '../host/engine/systemctl.ts';
 import {
   DetailedHealth,
@@ -83,31 +84,33 @@ async function ask(
   path: string,
   patienceMs = PATIENCE_MS,
 ): Promise<Answer> {
-  const endsAt = context.clock.monotonic() + patienceMs;
-  for (;;) {
+  const pace = { everyMs: RETRY_INTERVAL_MS, limitMs: patienceMs };
+  const end = await pollUntil(context.clock, pace, context.signal, async () => {
     const answer = await askOnce(context, path);
     if (!(answer instanceof Error)) {
-      return answer;
+      return { found: answer };
     }
     const { error, passing } = await explain(context, answer);
-    const late = !passing || context.clock.monotonic() >= endsAt;
-    if (late || !(await context.clock.sleep(RETRY_INTERVAL_MS, context.signal))) {
+    if (!passing) {
       throw error;
     }
+    return { soFar: error };
+  });
+  if (end.kind === 'found') {
+    return end.found;
   }
+  throw end.soFar;
 }
 
 async function askOnce(context: MachineContext, path: string): Promise<Answer | Error> {
   try {
-    const response = await context.http(`http://agent${path}`, {
-      unix: socketOf(context),
-      signal: AbortSignal.any([context.signal, AbortSignal.timeout(TIMEOUT_MS)]),
+    return await within(context.clock, TIMEOUT_MS, context.signal, async (signal) => {
+      const unix = socketOf(context);
+      const response = await context.http(`http://agent${path}`, { unix, signal });
+      // A daemon that was taken over may send without end. Cut off, it is of no version.
+      const text = (await textWithin(response, ANSWER_LIMIT_BYTES)) ?? '';
+      return { status: response.status, text };
     });
-    // A daemon that was taken over may send without end. Cut off, it is of no version.
-    return {
-      status: response.status,
-      text: (await textWithin(response, ANSWER_LIMIT_BYTES)) ?? '',
-    };
   } catch (thrown) {
     return thrown instanceof Error ? thrown : new Error(String(thrown));
   }

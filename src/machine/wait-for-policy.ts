@@ -1,5 +1,6 @@
 import { AgentError, type ErrorCode, expectedError, isErrorCode } from '../core/errors.ts';
 import { UNIT_NAME } from '../core/places.ts';
+import { type Look, pollUntil } from '../core/waiting.ts';
 import { isStartedOrStarting } from '../host/engine/systemctl.ts';
 import type { Reason } from '../protocol/local-api.ts';
 import { askPolicy } from './ask-daemon.ts';
@@ -18,38 +19,43 @@ export type PolicyTakenUp = 'now' | 'soon' | 'at its start';
  *   what the daemon says where it cannot use the file: POLICY_INVALID, FILE_ACCESS
  */
 export async function waitForPolicy(context: MachineContext): Promise<PolicyTakenUp> {
-  const endsAt = context.clock.monotonic() + POLICY_TIMEOUT_MS;
-  for (;;) {
-    const answer = await askPolicy(context).catch(expectedError);
-    if (answer === undefined) {
-      return 'soon';
-    }
-    if (!(answer instanceof AgentError)) {
-      if (answer.problem !== null) {
-        throw refusedFile(answer.problem);
-      }
-      return 'now';
-    }
-    // Asked only now: a daemon that starts after the question has read the new file.
-    if (!context.signal.aborted && !(await isStartedOrStarting(context, UNIT_NAME))) {
-      return 'at its start';
-    }
-    if (context.clock.monotonic() > endsAt) {
+  const pace = { everyMs: POLL_INTERVAL_MS, limitMs: POLICY_TIMEOUT_MS };
+  const end = await pollUntil(context.clock, pace, context.signal, () => look(context));
+  switch (end.kind) {
+    case 'found':
+      return end.found;
+    case 'late':
       throw new AgentError(
-        answer.code,
-        `The policy is written, but the agent does not say that it is in force: ${answer.message}`,
+        end.soFar.code,
+        `The policy is written, but the agent does not say that it is in force: ${end.soFar.message}`,
         {
           hint: 'See how it is: systemctl status pipeops-agent. Then run the same again',
-          cause: answer,
+          cause: end.soFar,
         },
       );
-    }
-    if (!(await context.clock.sleep(POLL_INTERVAL_MS, context.signal))) {
+    case 'aborted':
       throw new AgentError('INTERRUPTED', 'Interrupted while waiting for the agent', {
         hint: 'The policy is written, and the agent takes it up by itself within seconds',
       });
-    }
   }
+}
+
+async function look(context: MachineContext): Promise<Look<PolicyTakenUp, AgentError>> {
+  const answer = await askPolicy(context).catch(expectedError);
+  if (answer === undefined) {
+    return { found: 'soon' };
+  }
+  if (!(answer instanceof AgentError)) {
+    if (answer.problem !== null) {
+      throw refusedFile(answer.problem);
+    }
+    return { found: 'now' };
+  }
+  // Asked only now: a daemon that starts after the question has read the new file.
+  if (!context.signal.aborted && !(await isStartedOrStarting(context, UNIT_NAME))) {
+    return { found: 'at its start' };
+  }
+  return { soFar: answer };
 }
 
 function refusedFile({ code, message, hint }: Reason): AgentError {

@@ -1,7 +1,9 @@
 /** The `proxy_*` messages of a session: HTTP requests of the control plane to the cluster. */
+
 import type { AttachedDataPlane, DataPlane, SessionLink } from '../control-plane/session/ports.ts';
 import { expectedError } from '../core/errors.ts';
 import type { Clock, Log, Random } from '../core/ports.ts';
+import { afterwards } from '../core/waiting.ts';
 import { asksForUpgrade } from '../http1/connection-header.ts';
 import type { HeaderList } from '../http1/head.ts';
 import { decodeBase64 } from '../protocol/base64.ts';
@@ -241,11 +243,8 @@ class AttachedBridge implements AttachedDataPlane {
 
   #endAt(request: RemoteRequest, timeoutMs: number, over: AbortSignal): void {
     const { clock } = this.#deps;
-    void clock.sleep(timeoutMs, AbortSignal.any([over, this.#gone.signal])).then((whole) => {
-      if (whole) {
-        request.timeOut();
-      }
-    });
+    const either = AbortSignal.any([over, this.#gone.signal]);
+    afterwards(clock, timeoutMs, either, () => request.timeOut());
   }
 
   #linkFull(): void {

@@ -1,6 +1,8 @@
 /** The `proxy_websocket_*` messages of a session, also by their older names `ws_*`. */
+
 import type { SessionLink } from '../control-plane/session/ports.ts';
 import type { Clock, Random } from '../core/ports.ts';
+import { afterwards } from '../core/waiting.ts';
 import type { HeaderList } from '../http1/head.ts';
 import { decodeBase64 } from '../protocol/base64.ts';
 import type { Envelope } from '../protocol/session/messages.ts';
@@ -150,7 +152,7 @@ export function webSocketMessages(deps: WebSocketMessagesDeps): WebSocketMessage
 
 function endAfter(clock: Clock, ms: number | undefined, over: AbortSignal, end: () => void): void {
   if (ms !== undefined) {
-    void clock.sleep(ms, over).then((whole) => whole && end());
+    afterwards(clock, ms, over, end);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { AgentError } from '../core/errors.ts';
-import { settledOrAborted } from '../core/settled.ts';
+import { settledOrAborted, settledWithin, within } from '../core/waiting.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import { NO_USAGE, type ReadResourceUsage } from '../kubernetes/usage/cluster.ts';
 import {
@@ -48,9 +48,10 @@ export function clusterState(deps: ClusterStateDeps): ClusterState {
     await cache.nodes.settled(signal);
     while (!signal.aborted) {
       wanted = Promise.withResolvers();
-      const deadline = AbortSignal.any([signal, AbortSignal.timeout(MEASURE_TIMEOUT_MS)]);
-      version = (await readVersion(deps.client, deadline)) ?? version;
-      usage = await deps.readUsage(cache.nodes.rows(), deadline);
+      await within(deps.clock, MEASURE_TIMEOUT_MS, signal, async (limited) => {
+        version = (await readVersion(deps.client, limited)) ?? version;
+        usage = await deps.readUsage(cache.nodes.rows(), limited);
+      });
       measured.resolve();
       await deps.clock.sleep(MEASURE_INTERVAL_MS, signal);
       await settledOrAborted(wanted.promise, signal);
@@ -77,7 +78,7 @@ export function clusterState(deps: ClusterStateDeps): ClusterState {
         measured.promise,
         ...REPORTED_KINDS.map((kind) => cache[kind].settled(signal)),
       ];
-      await waitAtMost(deps, Promise.all(first), FIRST_LISTS_WAIT_MS, signal);
+      await settledWithin(deps.clock, FIRST_LISTS_WAIT_MS, signal, Promise.all(first));
       if (!REPORTED_KINDS.some((kind) => cache[kind].isKnown())) {
         throw nothingKnown(cache);
       }
@@ -110,16 +111,4 @@ async function readVersion(
     }
     throw thrown;
   }
-}
-
-async function waitAtMost(
-  deps: InformerDeps,
-  promise: Promise<unknown>,
-  ms: number,
-  signal: AbortSignal,
-): Promise<void> {
-  const over = new AbortController();
-  const either = AbortSignal.any([signal, over.signal]);
-  await Promise.race([settledOrAborted(promise, either), deps.clock.sleep(ms, either)]);
-  over.abort();
 }

@@ -5,6 +5,7 @@
  * leads to, and the Kubernetes API where the policy opens it; never through one of them a port of a
  * node, of this machine or of a cloud's metadata service.
  */
+
 import type {
   KubernetesListObject,
   V1EndpointSlice,
@@ -13,6 +14,7 @@ import type {
 } from '@kubernetes/client-node';
 import { AgentError } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
+import { within } from '../core/waiting.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import { collect } from '../kubernetes/watch/cluster-status.ts';
 import { type RoutePolicy, requireAllowed } from '../policy/decision.ts';
@@ -82,7 +84,9 @@ export function serviceLocator(deps: LocatorDeps): ServiceLocator {
       if (kept.size >= KEPT_MAX) {
         kept.delete(kept.keys().next().value ?? '');
       }
-      const place = find(deps, nodeAddresses, service);
+      const place = within(deps.clock, TIMEOUT_MS, undefined, (signal) =>
+        find(deps, nodeAddresses, service, signal),
+      );
       kept.set(key, { at: deps.clock.monotonic(), place });
       // A failure is not kept: what was missing may be made at any time. Whoever asked hears of it.
       place.catch(() => {
@@ -116,11 +120,13 @@ function keptNodeAddresses(deps: LocatorDeps): () => Promise<ReadonlySet<string>
 }
 
 async function readNodeAddresses(deps: LocatorDeps): Promise<ReadonlySet<string>> {
-  const lists = await collect<V1Node, readonly string[]>(
-    deps.kubernetes,
-    '/api/v1/nodes',
-    (node) => (node.status?.addresses ?? []).map(({ address }) => address),
-    AbortSignal.timeout(TIMEOUT_MS),
+  const lists = await within(deps.clock, TIMEOUT_MS, undefined, (signal) =>
+    collect<V1Node, readonly string[]>(
+      deps.kubernetes,
+      '/api/v1/nodes',
+      (node) => (node.status?.addresses ?? []).map(({ address }) => address),
+      signal,
+    ),
   );
   return new Set(lists.flat());
 }
@@ -129,9 +135,9 @@ async function find(
   deps: LocatorDeps,
   nodeAddresses: () => Promise<ReadonlySet<string>>,
   wanted: ServicePort,
+  signal: AbortSignal,
 ): Promise<ServicePlace> {
   const { namespace, name } = wanted;
-  const signal = AbortSignal.timeout(TIMEOUT_MS);
   const path = `/api/v1/namespaces/${namespace}/services/${name}`;
   const service = await deps.kubernetes.find<V1Service>(path, signal);
   if (service === undefined) {

@@ -3,7 +3,6 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadConfig } from '../../src/config/load.ts';
-import type { Clock } from '../../src/core/ports.ts';
 import { runDaemon } from '../../src/daemon/compose.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
@@ -67,12 +66,6 @@ const writeKubeconfig = (token: string) =>
     renderKubeconfig('test', { server: kubernetes.url, ca: kubernetes.ca, token }),
   );
 
-/** Half a minute between two tries with a refused token is what the daemon should, not the test. */
-const impatientClock: Clock = {
-  ...systemClock,
-  sleep: (ms, signal) => systemClock.sleep(ms === 30_000 ? 50 : ms, signal),
-};
-
 function start(
   fileText = `agent: {id: ${AGENT_ID}}
 http: {port: 0, tls_port: 0}
@@ -95,7 +88,7 @@ control_plane:
   stop = new AbortController();
   done = runDaemon(
     {
-      clock: impatientClock,
+      clock: systemClock,
       random: systemRandom,
       files: systemFiles('/'),
       http: systemHttp,

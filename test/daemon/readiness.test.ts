@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { sessionState } from '../../src/control-plane/session/state.ts';
 import { AgentError } from '../../src/core/errors.ts';
 import { serverReadiness } from '../../src/daemon/readiness.ts';
+import { kubernetesClient } from '../../src/kubernetes/api/client.ts';
+import { systemHttp } from '../../src/platform/network/http.ts';
 import { parsePolicyFile } from '../../src/policy/read-file.ts';
 import { failureOf } from '../support/failure-of.ts';
 import { startFakeKubernetes } from '../support/fake-kubernetes.ts';
@@ -56,6 +58,41 @@ test('without a session it is not ready: why, since when, and when the next try 
         code: 'CONTROL_PLANE_UNREACHABLE',
         message: 'Cannot reach it (no session since 2026-01-01T00:00:00.000Z, next try in 10 s)',
         hint: 'Look',
+      },
+    ],
+  });
+});
+
+test('a Kubernetes that hangs is told as one that did not answer in time', async () => {
+  const asked = Promise.withResolvers<void>();
+  await using hanging = Bun.serve({
+    port: 0,
+    fetch: () => {
+      asked.resolve();
+      return new Promise<Response>(() => undefined);
+    },
+  });
+  const clock = manualClock();
+  const current = async () => ({ server: hanging.url.origin, ca: '', token: 'T' });
+  const readiness = serverReadiness({
+    clock,
+    kubernetes: kubernetesClient({
+      ...{ clock, http: systemHttp, credentials: { current, reload: () => undefined } },
+    }),
+    session: () => sessionState({ clock }, 'standalone').snapshot(),
+    policyProblem: () => undefined,
+    journalTrouble: () => undefined,
+  });
+  const answer = readiness(new AbortController().signal);
+  await asked.promise;
+  clock.advance(3_000);
+  expect(await answer).toEqual({
+    ready: false,
+    reasons: [
+      {
+        code: 'TIMEOUT',
+        message: 'Kubernetes did not answer /version in time',
+        hint: 'Look at the load of the machine and at: journalctl -u k3s',
       },
     ],
   });

@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import { kubernetesClient } from '../../src/kubernetes/api/client.ts';
+import { systemClock } from '../../src/platform/clock.ts';
 import { ALLOWED, type PolicyDecision, refused } from '../../src/policy/decision.ts';
 import { type ServicePort, serviceLocator } from '../../src/routes/service-locator.ts';
 import { serviceApplications, serviceTargets } from '../../src/tunnel/service-targets.ts';
@@ -65,7 +66,7 @@ function cluster(
   const clock = manualClock();
   const locator = serviceLocator({
     clock,
-    kubernetes: kubernetesClient({ http: fetch, credentials }),
+    kubernetes: kubernetesClient({ clock: systemClock, http: fetch, credentials }),
     policy: decide === undefined ? STANDARD_POLICY : { route: decide, kubernetesApi: decide },
     isRouted,
     apiServer: async () => ({ host: '127.0.0.1', port: 6443 }),

@@ -2,7 +2,9 @@
  * A Kubernetes API with versions and history, over real HTTP: lists in pages of one version,
  * watches from a version on, bookmarks, 410 for what is too old; and the troubles of all that.
  */
+
 import { kubernetesClient } from '../../src/kubernetes/api/client.ts';
+import { systemClock } from '../../src/platform/clock.ts';
 import { systemHttp } from '../../src/platform/network/http.ts';
 
 type Json = Record<string, unknown>;
@@ -59,6 +61,7 @@ export class FakeCluster implements AsyncDisposable {
   client() {
     const current = async () => ({ server: this.url, ca: '', token: 'test' });
     return kubernetesClient({
+      clock: systemClock,
       http: systemHttp,
       credentials: { current, reload: () => undefined },
     });

@@ -1,5 +1,6 @@
 import type { CommandDeps } from '../../src/commands/engine/handler.ts';
 import { kubernetesClient } from '../../src/kubernetes/api/client.ts';
+import { systemClock } from '../../src/platform/clock.ts';
 import { ALLOWED } from '../../src/policy/decision.ts';
 
 const unused = () => {
@@ -10,6 +11,7 @@ const unused = () => {
 export function unusedCommandDeps(): Omit<CommandDeps, 'clock'> {
   return {
     kubernetes: kubernetesClient({
+      clock: systemClock,
       http: unused,
       credentials: { current: unused, reload: unused },
     }),

@@ -52,7 +52,7 @@ async function ours(server: string, wanted: number) {
   );
   const current = async () => ({ server, ca: '', token: 'bench' });
   const credentials = { current, reload: () => undefined };
-  const client = kubernetesClient({ http: systemHttp, credentials });
+  const client = kubernetesClient({ clock: systemClock, http: systemHttp, credentials });
   const { source, service } = statusSource({
     ...{ clock: systemClock, random: systemRandom, http: systemHttp, log, credentials, client },
   });

@@ -1,3 +1,4 @@
+import { pollUntil } from '../../core/waiting.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
 
 /** k3s may still be starting when the agent does, at boot. */
@@ -26,17 +27,16 @@ export const credentialsRenewSubcommand = defineSubcommand({
     if (!isServer || (await isKubeconfigFresh(context))) {
       return 0;
     }
-    const endsAt = context.clock.monotonic() + RENEW_TIMEOUT_MS;
-    for (;;) {
-      try {
-        await writeKubeconfig(context, KUBERNETES_ACCOUNT);
-        return 0;
-      } catch (thrown) {
-        const late = context.clock.monotonic() > endsAt;
-        if (late || !(await context.clock.sleep(RETRY_INTERVAL_MS, context.signal))) {
-          throw thrown;
-        }
-      }
+    const pace = { everyMs: RETRY_INTERVAL_MS, limitMs: RENEW_TIMEOUT_MS };
+    const end = await pollUntil(context.clock, pace, context.signal, () =>
+      writeKubeconfig(context, KUBERNETES_ACCOUNT).then(
+        () => ({ found: 0 }),
+        (thrown: unknown) => ({ soFar: thrown }),
+      ),
+    );
+    if (end.kind === 'found') {
+      return end.found;
     }
+    throw end.soFar;
   },
 });

@@ -2,6 +2,7 @@ import { openSync } from 'node:fs';
 import type { ReadStream } from 'node:tty';
 import { AgentError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports.ts';
+import { settledWithin } from '../../core/waiting.ts';
 import { textOutput } from './text-output.ts';
 
 /** Standard streams and the terminal, as a subcommand may use them. */
@@ -48,11 +49,9 @@ export function systemTerminalIo(
     stdout: stdout.write,
     stderr: stderr.write,
     flush: async () => {
-      const over = new AbortController();
       // There is nowhere else to say that standard error cannot be written.
       const told = stderr.flush().catch(() => undefined);
-      await Promise.race([told, deps.clock.sleep(STDERR_WAIT_MS, over.signal)]);
-      over.abort();
+      await settledWithin(deps.clock, STDERR_WAIT_MS, undefined, told);
       await stdout.flush();
     },
     get stdinIsTty() {

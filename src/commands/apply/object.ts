@@ -1,7 +1,9 @@
 /** Bringing one object of a manifest to the cluster. */
+
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
 import { cutAtEnd } from '../../core/text/middle-cut.ts';
+import { pollUntil } from '../../core/waiting.ts';
 import { isConditionTrue } from '../../kubernetes/api/condition.ts';
 import { collectionPath, objectPath } from '../../kubernetes/api/discovery.ts';
 import type { AppliedObject } from '../../protocol/commands/apply.ts';
@@ -140,18 +142,23 @@ async function waitUntilServed(
   { clock, kubernetes, signal }: CommandContext,
   path: string,
 ): Promise<void> {
-  const endsAt = clock.monotonic() + DEFINITION_WAIT_MS;
-  for (;;) {
+  const pace = { everyMs: DEFINITION_POLL_MS, limitMs: DEFINITION_WAIT_MS };
+  const end = await pollUntil(clock, pace, signal, async () => {
     const definition = await kubernetes.get<KubernetesObject & Conditioned>(path, signal);
-    if (isConditionTrue(definition.status?.conditions, 'Established')) {
+    const isServed = isConditionTrue(definition.status?.conditions, 'Established');
+    return isServed ? { found: true } : { soFar: false };
+  });
+  switch (end.kind) {
+    case 'found':
       return;
-    }
-    if (clock.monotonic() >= endsAt) {
+    case 'late':
       throw new AgentError('TIMEOUT', 'Kubernetes took the definition, but does not serve it yet', {
         hint: 'See its conditions: kubectl describe customresourcedefinition',
       });
-    }
-    await clock.sleep(DEFINITION_POLL_MS, signal);
+    case 'aborted':
+      throw new AgentError('INTERRUPTED', 'Interrupted while Kubernetes takes up the definition', {
+        hint: 'See its conditions: kubectl describe customresourcedefinition',
+      });
   }
 }
 

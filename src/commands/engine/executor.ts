@@ -3,6 +3,7 @@ import { AgentError, toAgentError } from '../../core/errors.ts';
 import { loopBudget } from '../../core/loop-budget.ts';
 import type { Log } from '../../core/ports.ts';
 import type { Service } from '../../core/service.ts';
+import { settledWithin, within } from '../../core/waiting.ts';
 import type { CommandJournal } from '../../store/journal/commands.ts';
 import type { JournalEntry } from '../../store/journal/rows.ts';
 import { writePatiently } from '../../store/patient-write.ts';
@@ -218,15 +219,10 @@ async function hungHandler(
   work: Promise<void>,
 ): Promise<void> {
   engine.log.error('a command does not stop; its lane stays closed', { command_id: id, lane });
-  const over = new AbortController();
-  const tooLong = engine.clock
-    .sleep(HUNG_HANDLER_MS, AbortSignal.any([over.signal, engine.stop]))
-    .then((whole) => {
-      if (whole) {
-        throw new AgentError('INTERNAL', `The command ${id} does not stop; the agent restarts`);
-      }
-    });
-  await Promise.race([work.then(() => over.abort()), tooLong]);
+  const ended = await settledWithin(engine.clock, HUNG_HANDLER_MS, engine.stop, work);
+  if (!ended && !engine.stop.aborted) {
+    throw new AgentError('INTERNAL', `The command ${id} does not stop; the agent restarts`);
+  }
 }
 
 /** Ends a command that does not run. */
@@ -262,15 +258,13 @@ async function finish(
 
 /** Waits for what runs, within reason: what does not stop is taken up at the next start. */
 async function ended(engine: Engine): Promise<void> {
-  const over = new AbortController();
-  const late = engine.clock.sleep(STOP_GRACE_MS, over.signal);
-  while (engine.running.size > 0 && engine.failure === undefined) {
-    const woken = engine.wake.wait(over.signal).then(() => false);
-    if (await Promise.race([late, woken])) {
-      engine.log.error('commands do not stop', { count: engine.running.size });
-      break;
+  const isWaitedFor = () => engine.running.size > 0 && engine.failure === undefined;
+  await within(engine.clock, STOP_GRACE_MS, undefined, async (signal) => {
+    while (isWaitedFor() && !signal.aborted) {
+      await engine.wake.wait(signal);
     }
+  });
+  if (isWaitedFor()) {
+    engine.log.error('commands do not stop', { count: engine.running.size });
   }
-  over.abort();
-  await late;
 }

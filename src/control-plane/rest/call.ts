@@ -1,10 +1,10 @@
 import { textWithin } from '../../core/bounded-body.ts';
-import { withDeadline } from '../../core/deadline.ts';
 import { AgentError } from '../../core/errors.ts';
 import { networkTrouble, troubleHint } from '../../core/network-trouble.ts';
 import type { Clock, Http, TlsOptions } from '../../core/ports.ts';
 import { cutAtEnd } from '../../core/text/middle-cut.ts';
 import { withoutEnd } from '../../core/text/without-end.ts';
+import { withDeadline } from '../../core/waiting.ts';
 import { isPage, senderOf } from '../../protocol/intermediary.ts';
 import { REST_BODY_LIMIT_BYTES } from '../../protocol/rest.ts';
 import { usableToken } from '../credentials/authorization.ts';

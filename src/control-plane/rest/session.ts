@@ -1,7 +1,7 @@
-import { childSignal, withDeadline } from '../../core/deadline.ts';
 import { type AgentError, expectedError } from '../../core/errors.ts';
 import { limitedLog } from '../../core/limited-log.ts';
 import type { Clock, Log, Random } from '../../core/ports.ts';
+import { childSignal, withDeadline } from '../../core/waiting.ts';
 import type { Heartbeat, Registration } from '../../protocol/rest.ts';
 import { retryPolicy } from '../session/endpoint-policy.ts';
 import type { Pace } from '../session/pace.ts';

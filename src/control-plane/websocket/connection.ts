@@ -1,7 +1,7 @@
-import { withDeadline } from '../../core/deadline.ts';
 import { AgentError } from '../../core/errors.ts';
 import { troubleHint } from '../../core/network-trouble.ts';
 import type { Clock, WebSocketConnection, WebSocketDial, WebSocketEnd } from '../../core/ports.ts';
+import { withDeadline } from '../../core/waiting.ts';
 import { parseBoundedJson } from '../../protocol/bounded-json.ts';
 import { readEnvelope } from '../../protocol/session/envelope.ts';
 import {

@@ -1,5 +1,5 @@
-import { childSignal } from '../../core/deadline.ts';
 import type { Clock, Log } from '../../core/ports.ts';
+import { childSignal } from '../../core/waiting.ts';
 import type { RegisterPayload, RegisterSuccessPayload } from '../../protocol/session/messages.ts';
 import type { ServiceTokens } from '../credentials/service-token.ts';
 import type { Pace } from '../session/pace.ts';

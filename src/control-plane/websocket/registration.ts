@@ -1,6 +1,7 @@
 import { AgentError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports.ts';
 import { cutAtEnd } from '../../core/text/middle-cut.ts';
+import { childSignal } from '../../core/waiting.ts';
 import {
   type Envelope,
   ErrorPayload,
@@ -62,9 +63,7 @@ export function registrationWait(clock: Clock, requestId: string): RegistrationW
       }
     },
     answer: async (signal) => {
-      const done = new AbortController();
-      const onAbort = () => done.abort();
-      signal.addEventListener('abort', onAbort, { once: true });
+      const done = childSignal(signal);
       const expired = async (): Promise<never> => {
         while (!signal.aborted && clock.monotonic() < deadline) {
           await clock.sleep(deadline - clock.monotonic(), done.signal);
@@ -77,8 +76,7 @@ export function registrationWait(clock: Clock, requestId: string): RegistrationW
       try {
         return await Promise.race([settled.promise, expired()]);
       } finally {
-        signal.removeEventListener('abort', onAbort);
-        done.abort();
+        done.end();
       }
     },
   };

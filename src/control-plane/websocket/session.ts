@@ -1,5 +1,5 @@
-import { childSignal } from '../../core/deadline.ts';
 import { AgentError } from '../../core/errors.ts';
+import { childSignal } from '../../core/waiting.ts';
 import {
   CLOSE_CODES,
   type RegisterPayload,

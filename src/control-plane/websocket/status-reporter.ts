@@ -1,7 +1,7 @@
-import { withDeadline } from '../../core/deadline.ts';
 import { expectedError } from '../../core/errors.ts';
 import { limitedLog } from '../../core/limited-log.ts';
 import type { Clock, Log } from '../../core/ports.ts';
+import { withDeadline } from '../../core/waiting.ts';
 import type { Pace } from '../session/pace.ts';
 import type { StatusSource } from '../session/ports.ts';
 import type { Connection } from './connection.ts';

@@ -1,5 +1,6 @@
 import { AgentError, type ErrorCode, expectedError, isErrorCode } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports.ts';
+import { pollUntil } from '../../core/waiting.ts';
 import type { DetailedHealth, Reason } from '../../protocol/local-api.ts';
 import type { Step } from '../engine/steps.ts';
 import { hasFailed, type UnitWatch } from '../engine/unit-watch.ts';
@@ -55,29 +56,34 @@ export function waitForAgent(deps: Deps, expected: AgentExpectation, signal: Abo
       return health?.ready === true && difference(expected, health) === undefined;
     },
     apply: async (update) => {
-      const endsAt = clock.monotonic() + READY_TIMEOUT_MS;
       let isTold = false;
-      for (;;) {
+      const pace = { everyMs: POLL_INTERVAL_MS, limitMs: READY_TIMEOUT_MS };
+      const end = await pollUntil(clock, pace, signal, async () => {
         // Before that its verdict may be one about an older token, or of a try of long ago.
         isTold ||= (await daemon.tryNow().catch(unanswered)) !== undefined;
         const health = isTold ? await ask() : undefined;
         const verdict = health === undefined ? undefined : judge(expected, health);
         if (verdict === 'ready') {
-          return;
+          return { found: verdict };
         }
-        if (verdict?.isFinal === true || (verdict !== undefined && clock.monotonic() > endsAt)) {
+        if (verdict?.isFinal === true) {
           throw notReady(verdict.reason);
         }
         const report = await watch.look();
-        if (hasFailed(report) || clock.monotonic() > endsAt) {
+        if (hasFailed(report)) {
           throw startFailure(report);
         }
         update(verdict?.reason.message ?? 'the agent starts');
-        if (!(await clock.sleep(POLL_INTERVAL_MS, signal))) {
-          throw new AgentError('INTERRUPTED', 'Interrupted while waiting for the agent', {
-            hint: 'It goes on by itself. See how it is: pipeops-agent status',
-          });
-        }
+        return { soFar: { verdict, report } };
+      });
+      if (end.kind === 'aborted') {
+        throw new AgentError('INTERRUPTED', 'Interrupted while waiting for the agent', {
+          hint: 'It goes on by itself. See how it is: pipeops-agent status',
+        });
+      }
+      if (end.kind === 'late') {
+        const { verdict, report } = end.soFar;
+        throw verdict === undefined ? startFailure(report) : notReady(verdict.reason);
       }
     },
   };

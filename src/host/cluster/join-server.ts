@@ -1,7 +1,8 @@
 import { textWithin } from '../../core/bounded-body.ts';
 import { AgentError } from '../../core/errors.ts';
-import type { Http, TlsOptions } from '../../core/ports.ts';
+import type { Clock, Http, TlsOptions } from '../../core/ports.ts';
 import { troubleOf } from '../../core/trouble.ts';
+import { within } from '../../core/waiting.ts';
 import { tokenRefused } from '../k3s/refusal.ts';
 
 const PROBE_TIMEOUT_MS = 10_000;
@@ -11,6 +12,7 @@ const CA_LENGTH_MAX = 256 * 1024;
 const ASKED_BY_NODES = '/v1-k3s/client-ca.crt';
 
 interface Deps {
+  readonly clock: Clock;
   readonly http: Http;
   readonly signal: AbortSignal;
 }
@@ -103,15 +105,13 @@ async function ask(
   headers: Readonly<Record<string, string>> = {},
 ): Promise<Answer> {
   try {
-    const response = await deps.http(url, {
-      tls,
-      headers: { ...headers },
-      redirect: 'manual',
-      signal: AbortSignal.any([deps.signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)]),
+    return await within(deps.clock, PROBE_TIMEOUT_MS, deps.signal, async (signal) => {
+      const options = { tls, headers: { ...headers }, redirect: 'manual', signal } as const;
+      const response = await deps.http(url, options);
+      const { ok, status } = response;
+      const text = (await textWithin(response, CA_LENGTH_MAX)) ?? '';
+      return { ok, status, text, why: `it answers ${status}` };
     });
-    const { ok, status } = response;
-    const text = (await textWithin(response, CA_LENGTH_MAX)) ?? '';
-    return { ok, status, text, why: `it answers ${status}` };
   } catch (thrown) {
     return { ok: false, status: 0, text: '', why: troubleOf(thrown) };
   }

@@ -1,6 +1,6 @@
 import { AgentError } from '../../core/errors.ts';
 import { K3S_AGENT_CA_FILE, K3S_TOKEN_FILE } from '../../core/places.ts';
-import type { Exec, Files, Http } from '../../core/ports.ts';
+import type { Clock, Exec, Files, Http } from '../../core/ports.ts';
 import { withoutEnd } from '../../core/text/without-end.ts';
 import { certificatesOf } from '../../core/trust-anchors.ts';
 import { readK3sConfig } from '../k3s/config.ts';
@@ -8,6 +8,7 @@ import { isNodeReady } from '../k3s/ready.ts';
 import { caHashOf, serverCa, sha256 } from './join-server.ts';
 
 interface Deps {
+  readonly clock: Clock;
   readonly exec: Exec;
   readonly files: Files;
   readonly http: Http;
@@ -54,7 +55,7 @@ export async function checkSameCluster(deps: { readonly files: Files }, ca: stri
  * @throws AgentError CLUSTER_EXISTS, SERVER_UNREACHABLE
  */
 export async function checkSameServer(
-  deps: Pick<Deps, 'files' | 'http'> & { readonly signal: AbortSignal },
+  deps: Pick<Deps, 'clock' | 'files' | 'http'> & { readonly signal: AbortSignal },
   server: string,
   k3sToken: string,
 ): Promise<void> {

@@ -1,13 +1,15 @@
 import { textWithin } from '../../core/bounded-body.ts';
 import { AgentError } from '../../core/errors.ts';
-import type { Http } from '../../core/ports.ts';
+import type { Clock, Http } from '../../core/ports.ts';
 import { troubleOf } from '../../core/trouble.ts';
+import { within } from '../../core/waiting.ts';
 
 /** Redirects that are followed: more is a circle. */
 const REDIRECTS_MAX = 5;
 const DOWNLOAD_TIMEOUT_MS = 60_000;
 
 interface Deps {
+  readonly clock: Clock;
   readonly http: Http;
 }
 
@@ -22,7 +24,7 @@ export async function downloadText(
   limitBytes: number,
   signal: AbortSignal,
 ): Promise<string> {
-  return await downloading(url, signal, async (limited) => {
+  return await downloading(deps, url, signal, async (limited) => {
     let at = url;
     for (let redirects = 0; redirects <= REDIRECTS_MAX; redirects += 1) {
       const response = await ask(deps, at, limited);
@@ -49,7 +51,7 @@ export async function redirectTarget(
   url: string,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  return await downloading(url, signal, async (limited) => {
+  return await downloading(deps, url, signal, async (limited) => {
     const response = await ask(deps, url, limited);
     await response.body?.cancel();
     return locationOf(response, url);
@@ -57,12 +59,13 @@ export async function redirectTarget(
 }
 
 async function downloading<T>(
+  { clock }: Deps,
   url: string,
   signal: AbortSignal,
   work: (limited: AbortSignal) => Promise<T>,
 ): Promise<T> {
   try {
-    return await work(AbortSignal.any([signal, AbortSignal.timeout(DOWNLOAD_TIMEOUT_MS)]));
+    return await within(clock, DOWNLOAD_TIMEOUT_MS, signal, work);
   } catch (cause) {
     if (cause instanceof AgentError) {
       throw cause;

@@ -1,6 +1,7 @@
 import { AgentError } from '../../core/errors.ts';
 import { HOST_STATE_DIRECTORY, K3S_EXECUTABLE } from '../../core/places.ts';
 import type { Clock, Exec, ExecResult } from '../../core/ports.ts';
+import { pollUntil } from '../../core/waiting.ts';
 import { kubectlTrouble } from './kubectl-words.ts';
 
 const KUBECTL_TIMEOUT_MS = 30_000;
@@ -31,20 +32,25 @@ export async function readKubernetesJson(
   deps: { readonly clock: Clock; readonly exec: Exec },
   args: readonly string[],
 ): Promise<unknown> {
-  const endsAt = deps.clock.monotonic() + PATIENCE_MS;
-  for (;;) {
+  const pace = { everyMs: RETRY_INTERVAL_MS, limitMs: PATIENCE_MS };
+  const end = await pollUntil(deps.clock, pace, undefined, async () => {
     const result = await kubectl(deps, [...args, '--output=json']);
     if (result.exitCode === 0) {
-      return JSON.parse(result.stdout);
+      return { found: JSON.parse(result.stdout) as unknown };
     }
     const { text, passing } = kubectlTrouble(result.stderr);
-    if (!passing || deps.clock.monotonic() >= endsAt) {
-      throw new AgentError('KUBERNETES_API', `Kubernetes does not answer: ${text}`, {
-        hint: 'See how it is: systemctl status k3s; start it: sudo systemctl start k3s',
-      });
+    const error = new AgentError('KUBERNETES_API', `Kubernetes does not answer: ${text}`, {
+      hint: 'See how it is: systemctl status k3s; start it: sudo systemctl start k3s',
+    });
+    if (!passing) {
+      throw error;
     }
-    await deps.clock.sleep(RETRY_INTERVAL_MS);
+    return { soFar: error };
+  });
+  if (end.kind === 'found') {
+    return end.found;
   }
+  throw end.soFar;
 }
 
 /** Where a server's API listens. @param address IPv4 or IPv6 */

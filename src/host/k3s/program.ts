@@ -1,6 +1,6 @@
 import { AgentError } from '../../core/errors.ts';
 import { HOST_STATE_DIRECTORY, K3S_EXECUTABLE, type K3sRole } from '../../core/places.ts';
-import type { Exec, ExecResult, Files, Http } from '../../core/ports.ts';
+import type { Clock, Exec, ExecResult, Files, Http } from '../../core/ports.ts';
 import { diskFull } from '../engine/disk-full.ts';
 import { downloadText, redirectTarget } from '../engine/download.ts';
 import { proxyVariables } from './proxy.ts';
@@ -21,6 +21,7 @@ const INSTALLER_WRITES = ['/usr/local/bin', '/tmp', '/etc/systemd/system'];
 const FAILURE_LINES = 15;
 
 interface InstallDeps {
+  readonly clock: Clock;
   readonly exec: Exec;
   readonly files: Files;
   /** The way to downloads: through the proxy, where there is one. */

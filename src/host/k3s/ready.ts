@@ -1,6 +1,7 @@
 import { AgentError } from '../../core/errors.ts';
 import { K3S_UNITS, type K3sRole } from '../../core/places.ts';
 import type { Clock, Exec, Http } from '../../core/ports.ts';
+import { pollUntil, within } from '../../core/waiting.ts';
 import { diskFull } from '../engine/disk-full.ts';
 import { explainingLine } from '../engine/explaining-line.ts';
 import { activeState } from '../engine/systemctl.ts';
@@ -44,37 +45,41 @@ export async function waitForNode(
   signal: AbortSignal,
 ): Promise<void> {
   const { role, hostname } = waiting;
-  const endsAt = deps.clock.monotonic() + READY_TIMEOUT_MS;
-  while (!(await isNodeReady(deps, role, hostname))) {
+  const pace = { everyMs: POLL_INTERVAL_MS, limitMs: READY_TIMEOUT_MS };
+  const end = await pollUntil(deps.clock, pace, signal, async () => {
+    if (await isNodeReady(deps, role, hostname)) {
+      return { found: true };
+    }
     const report = await deps.watch.look();
-    const failure = failureOf(report, waiting, deps.clock.monotonic() > endsAt);
+    const failure = finalFailure(report, waiting);
     if (failure !== undefined) {
       throw failure;
     }
     update(report.lines.at(-1) ?? 'k3s starts');
-    if (!(await deps.clock.sleep(POLL_INTERVAL_MS, signal))) {
-      throw new AgentError('INTERRUPTED', 'Interrupted while waiting for k3s', {
-        hint: 'Run the same command again: it goes on where it ended',
-      });
-    }
+    return { soFar: report };
+  });
+  if (end.kind === 'aborted') {
+    throw new AgentError('INTERRUPTED', 'Interrupted while waiting for k3s', {
+      hint: 'Run the same command again: it goes on where it ended',
+    });
+  }
+  if (end.kind === 'late') {
+    throw notReady(end.soFar, role);
   }
 }
 
-/** Why waiting is over; undefined while it may help. */
-function failureOf(
-  report: UnitReport,
-  { role, hostname }: NodeWait,
-  isLate: boolean,
-): AgentError | undefined {
+/** Why waiting is of no use; undefined while it may help. */
+function finalFailure(report: UnitReport, { role, hostname }: NodeWait): AgentError | undefined {
   // A server's own journal tells of other machines that it refused; a worker's only of itself.
   const refusal =
     role === 'agent'
       ? refusalOf(report.lines.slice(-REFUSAL_LINES), hostname.toLowerCase())
       : undefined;
   const full = diskFull(report.lines.join('\n'), 'start k3s', DATA_DIRECTORY);
-  if (refusal !== undefined || full !== undefined || !(isLate || hasFailed(report))) {
-    return refusal ?? full;
-  }
+  return refusal ?? full ?? (hasFailed(report) ? notReady(report, role) : undefined);
+}
+
+function notReady(report: UnitReport, role: K3sRole): AgentError {
   return new AgentError('K3S_NOT_READY', `k3s did not become ready: ${explainingLine(report)}`, {
     hint: `Look at: journalctl -u ${K3S_UNITS[role]}`,
     details: { last_lines: report.lines.slice(-SHOWN_LINES) },
@@ -83,7 +88,7 @@ function failureOf(
 
 /** A server asks its own API; a worker has no credentials and asks its kubelet. */
 export async function isNodeReady(
-  deps: Pick<ReadyDeps, 'exec' | 'http'>,
+  deps: ReadyDeps,
   role: K3sRole,
   hostname: string,
 ): Promise<boolean> {
@@ -100,13 +105,14 @@ async function isApiNodeReady(deps: Pick<ReadyDeps, 'exec'>, hostname: string): 
   return result.exitCode === 0 && result.stdout.trim() === 'True';
 }
 
-async function isKubeletHealthy(deps: Pick<ReadyDeps, 'http'>): Promise<boolean> {
+async function isKubeletHealthy({ clock, http }: ReadyDeps): Promise<boolean> {
   try {
-    const response = await deps.http(KUBELET_HEALTH_URL, {
-      signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
-    });
-    await response.body?.cancel();
-    return response.ok;
+    return await within(
+      clock,
+      PROBE_TIMEOUT_MS,
+      undefined,
+      async (signal) => (await http(KUBELET_HEALTH_URL, { signal })).ok,
+    );
   } catch {
     return false; // Not listening yet: the answer is "not healthy".
   }

@@ -1,6 +1,8 @@
 /** Connections to the API server and to applications, kept for the next request. */
+
 import { AgentError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports.ts';
+import { within } from '../../core/waiting.ts';
 import { headRoom } from '../head-room.ts';
 import type { ConnectionOwner, UpstreamConnection } from './connection.ts';
 import { connectUpstream, type UpstreamAddress } from './dial.ts';
@@ -85,15 +87,10 @@ export function upstreamPool(deps: { readonly clock: Clock }): UpstreamPool {
       );
     }
     connecting += 1;
-    const deadline = new AbortController();
-    const inTime = new AbortController();
-    const late = clock.sleep(CONNECT_TIMEOUT_MS, inTime.signal).then((whole) => {
-      if (whole) {
-        deadline.abort();
-      }
-    });
     try {
-      const connection = await connectUpstream(address, owner, deadline.signal);
+      const connection = await within(clock, CONNECT_TIMEOUT_MS, undefined, (signal) =>
+        connectUpstream(address, owner, signal),
+      );
       open.set(connection, address);
       if (!isChecking) {
         void checkSilence();
@@ -101,8 +98,6 @@ export function upstreamPool(deps: { readonly clock: Clock }): UpstreamPool {
       return connection;
     } finally {
       connecting -= 1;
-      inTime.abort();
-      await late;
     }
   };
 

@@ -1,6 +1,8 @@
 /** The connections of one door: opened, looked at for what takes too long, and ended in order. */
+
 import type { Socket, TCPSocketListenOptions, UnixSocketOptions } from 'bun';
 import type { Clock } from '../../core/ports.ts';
+import { settledWithin } from '../../core/waiting.ts';
 import { Connection, type ConnectionDeps } from './connection.ts';
 
 /** How often connections are looked at for what takes too long, ms. */
@@ -100,9 +102,7 @@ async function serveUntilAsked(
   for (const connection of [...connections]) {
     connection.leave();
   }
-  const inTime = new AbortController();
-  await Promise.race([idle.whenIdle(), clock.sleep(DRAIN_MS, inTime.signal)]);
-  inTime.abort();
+  await settledWithin(clock, DRAIN_MS, undefined, idle.whenIdle());
   for (const connection of [...connections]) {
     if (connection.isBusy) {
       connection.destroy(); // The others have been ended in order.

@@ -1,8 +1,9 @@
 import type { KubernetesListObject, KubernetesObject } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
 import { troubleOf } from '../../core/trouble.ts';
+import { timeLimit, within } from '../../core/waiting.ts';
 import { type PageEnd, readListPage } from './list-page.ts';
-import { type ApiDeps, type ApiRequest, type Query, sendToApi } from './request.ts';
+import { type ApiDeps, type ApiRequest, type Query, sendToApi, throwIfAborted } from './request.ts';
 import { expectTrouble, type WatchEvent, watchEvents } from './watch-events.ts';
 
 /** Deadline of a request that is not a watch. */
@@ -81,15 +82,18 @@ export interface WriteOptions {
   readonly dryRun?: boolean;
 }
 
-/** A request that must be answered in time. */
-type Call = Omit<ApiRequest, 'timeoutMs'>;
-
 export function kubernetesClient(deps: ApiDeps): KubernetesClient {
-  const json = async <T>(options: Call): Promise<T> => {
-    const response = await sendToApi(deps, { ...options, timeoutMs: REQUEST_TIMEOUT_MS });
-    // The API server is trusted for the shapes of its own objects.
-    return (await readJson(options, response)) as T;
-  };
+  const answered = <T>(
+    request: ApiRequest,
+    read: (response: Response, limited: ApiRequest) => Promise<T>,
+  ): Promise<T> =>
+    within(deps.clock, REQUEST_TIMEOUT_MS, request.signal, async (signal) => {
+      const limited = { ...request, signal };
+      return await read(await sendToApi(deps, limited), limited);
+    });
+  // The API server is trusted for the shapes of its own objects.
+  const json = <T>(request: ApiRequest) =>
+    answered(request, async (response, limited) => (await readJson(limited, response)) as T);
   const get = <T>(path: string, signal: AbortSignal) => json<T>({ method: 'GET', path, signal });
   return {
     get,
@@ -107,14 +111,12 @@ export function kubernetesClient(deps: ApiDeps): KubernetesClient {
       json({ method: 'GET', path, query: { limit: LIST_PAGE_OBJECTS, ...query }, signal }),
     eachOfPage: async (path, query, onItem, signal) => {
       const paged = { limit: LIST_PAGE_OBJECTS, ...query };
-      const options = { method: 'GET', path, query: paged, signal, timeoutMs: REQUEST_TIMEOUT_MS };
-      const response = await sendToApi(deps, options);
-      return readListPage(path, response.body ?? [], onItem);
+      return await answered({ method: 'GET', path, query: paged, signal }, (response) =>
+        readListPage(path, response.body ?? [], onItem),
+      );
     },
-    text: async (path, query, signal) => {
-      const options = { method: 'GET', path, query, signal, timeoutMs: REQUEST_TIMEOUT_MS };
-      return readText(path, await sendToApi(deps, options));
-    },
+    text: (path, query, signal) =>
+      answered({ method: 'GET', path, query, signal }, (response) => readText(path, response)),
     bytes: (path, query, signal) => readBytes(deps, path, query, signal),
     apply: (path, object, signal, options) =>
       json({
@@ -148,7 +150,7 @@ function writeQuery({ dryRun = false }: WriteOptions = {}): Query {
 }
 
 async function remove(
-  json: (options: Call) => Promise<unknown>,
+  json: (request: ApiRequest) => Promise<unknown>,
   path: string,
   uid: string,
   signal: AbortSignal,
@@ -179,8 +181,7 @@ async function* watch<T>(
     method: 'GET',
     path,
     query: { watch: true, allowWatchBookmarks: true, ...query },
-    signal,
-    timeoutMs: undefined,
+    signal, // A watch has no other end.
   });
   yield* watchEvents<T>(path, response.body ?? []);
 }
@@ -191,22 +192,21 @@ async function* readBytes(
   query: Query,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const options = { method: 'GET', path, query, signal, timeoutMs: REQUEST_TIMEOUT_MS };
-  const response = await sendToApi(deps, options);
-  yield* expectTrouble(path, response.body ?? []);
+  const limit = timeLimit(deps.clock, REQUEST_TIMEOUT_MS, signal);
+  try {
+    const response = await sendToApi(deps, { method: 'GET', path, query, signal: limit.signal });
+    yield* expectTrouble(path, response.body ?? []);
+  } finally {
+    limit.end();
+  }
 }
 
-async function readJson(
-  { path, signal }: Pick<ApiRequest, 'path' | 'signal'>,
-  response: Response,
-): Promise<unknown> {
+async function readJson(request: ApiRequest, response: Response): Promise<unknown> {
   try {
     return await response.json();
   } catch (thrown) {
-    if (signal.aborted) {
-      throw new AgentError('INTERRUPTED', `The request for ${path} was interrupted`);
-    }
-    const text = `The answer to ${path} broke off or is not JSON: ${troubleOf(thrown)}`;
+    throwIfAborted(request);
+    const text = `The answer to ${request.path} broke off or is not JSON: ${troubleOf(thrown)}`;
     throw new AgentError('KUBERNETES_API', text, { cause: thrown });
   }
 }

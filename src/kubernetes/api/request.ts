@@ -1,13 +1,16 @@
 /** One request to the API server: who asks, how long it may take, and what a refusal says. */
+
 import type { V1Status } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
-import type { Http } from '../../core/ports.ts';
+import type { Clock, Http } from '../../core/ports.ts';
 import { troubleOf } from '../../core/trouble.ts';
+import { isTimeOver } from '../../core/waiting.ts';
 import type { KubernetesCredentials } from './credentials.ts';
 
 export type Query = Readonly<Record<string, string | number | boolean>>;
 
 export interface ApiDeps {
+  readonly clock: Clock;
   readonly http: Http;
   readonly credentials: KubernetesCredentials;
 }
@@ -19,8 +22,6 @@ export interface ApiRequest {
   readonly body?: unknown;
   readonly contentType?: string;
   readonly signal: AbortSignal;
-  /** Undefined for a watch: no end but the signal. */
-  readonly timeoutMs: number | undefined;
 }
 
 /**
@@ -44,10 +45,6 @@ async function attempt(deps: ApiDeps, request: ApiRequest): Promise<Response> {
   for (const [name, value] of Object.entries(request.query ?? {})) {
     url.searchParams.set(name, String(value));
   }
-  const deadline =
-    request.timeoutMs === undefined
-      ? request.signal
-      : AbortSignal.any([request.signal, AbortSignal.timeout(request.timeoutMs)]);
   try {
     return await deps.http(url.href, {
       method: request.method,
@@ -62,23 +59,28 @@ async function attempt(deps: ApiDeps, request: ApiRequest): Promise<Response> {
       },
       ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
       tls: { ca },
-      signal: deadline,
+      signal: request.signal,
       timeout: false,
       redirect: 'error',
     });
   } catch (thrown) {
-    if (request.signal.aborted) {
-      throw new AgentError('INTERRUPTED', `The request for ${request.path} was interrupted`);
-    }
-    if (deadline.aborted) {
-      throw new AgentError('TIMEOUT', `Kubernetes did not answer ${request.path} in time`, {
-        hint: 'Look at the load of the machine and at: journalctl -u k3s',
-      });
-    }
+    throwIfAborted(request);
     throw new AgentError('KUBERNETES_API', `Cannot reach Kubernetes: ${troubleOf(thrown)}`, {
       hint: 'Check that k3s runs: systemctl status k3s',
       cause: thrown,
     });
+  }
+}
+
+/** @throws AgentError TIMEOUT where a time limit is what aborted it, else INTERRUPTED */
+export function throwIfAborted({ path, signal }: Pick<ApiRequest, 'path' | 'signal'>): void {
+  if (isTimeOver(signal)) {
+    throw new AgentError('TIMEOUT', `Kubernetes did not answer ${path} in time`, {
+      hint: 'Look at the load of the machine and at: journalctl -u k3s',
+    });
+  }
+  if (signal.aborted) {
+    throw new AgentError('INTERRUPTED', `The request for ${path} was interrupted`);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { V1Deployment } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports.ts';
+import { timeLimit } from '../../core/waiting.ts';
 import type { KubernetesClient } from '../api/client.ts';
 import type { FailureReason } from '../pods/reasons.ts';
 import { failureReasons, lastLogLines, reasonText } from './failure-reasons.ts';
@@ -180,9 +181,8 @@ async function watchOnce(
 ): Promise<boolean> {
   const path = `/apis/apps/v1/namespaces/${target.namespace}/deployments`;
   const fieldSelector = `metadata.name=${target.name}`;
-  const done = new AbortController();
-  const either = AbortSignal.any([signal, stop, done.signal]);
-  const timer = deps.clock.sleep(timeoutMs, either).then(() => done.abort());
+  const limit = timeLimit(deps.clock, timeoutMs, AbortSignal.any([signal, stop]));
+  const either = limit.signal;
   try {
     const page = await deps.client.page<V1Deployment>(path, { fieldSelector }, either);
     const listed = page.items[0];
@@ -204,7 +204,7 @@ async function watchOnce(
       }
     }
   } catch (thrown) {
-    if ((done.signal.aborted || stop.aborted) && !signal.aborted) {
+    if (either.aborted && !signal.aborted) {
       return false; // The time is over: our own abort.
     }
     if (signal.aborted || !(thrown instanceof AgentError) || thrown.code === 'NOT_FOUND') {
@@ -213,8 +213,7 @@ async function watchOnce(
     // A broken watch is expected; the next list tells the truth.
     await deps.clock.sleep(Math.min(REWATCH_DELAY_MS, timeoutMs), either);
   } finally {
-    done.abort();
-    await timer;
+    limit.end();
   }
   return false;
 }

@@ -3,8 +3,11 @@
  * and the status after the change, seconds later when it is busy and never while it is down: until
  * then they speak of an earlier change.
  */
+
 import type { V1Deployment, V1ReplicaSet } from '@kubernetes/client-node';
+import { AgentError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports.ts';
+import { pollUntil } from '../../core/waiting.ts';
 import type { KubernetesClient } from '../api/client.ts';
 import { currentOf, replicaSetsOf, revisionOf } from './replica-sets.ts';
 
@@ -41,13 +44,17 @@ export async function awaitController(
   limitMs: number,
   signal: AbortSignal,
 ): Promise<DeploymentView> {
-  const endsAt = clock.monotonic() + limitMs;
-  for (;;) {
+  const end = await pollUntil(clock, { everyMs: POLL_MS, limitMs }, signal, async () => {
     const view = await viewDeployment(client, await client.get<V1Deployment>(path, signal), signal);
-    if (isTakenUp(view) || clock.monotonic() >= endsAt) {
-      return view;
-    }
-    await clock.sleep(Math.min(POLL_MS, endsAt - clock.monotonic()), signal);
+    return isTakenUp(view) ? { found: view } : { soFar: view };
+  });
+  switch (end.kind) {
+    case 'found':
+      return end.found;
+    case 'late':
+      return end.soFar;
+    case 'aborted':
+      throw new AgentError('INTERRUPTED', `The wait for ${path} was interrupted`);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { V1Eviction, V1ObjectMeta, V1Pod } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports.ts';
+import { pollUntil } from '../../core/waiting.ts';
 import { type KubernetesClient, LIST_PAGE_OBJECTS } from '../api/client.ts';
 import { readListPage } from '../api/list-page.ts';
 import { planFor } from './drain-plan.ts';
@@ -71,14 +72,14 @@ export async function drainNode(
   onRound: (state: DrainState) => Promise<void>,
   signal: AbortSignal,
 ): Promise<DrainState> {
-  const endsAtMs = deps.clock.monotonic() + options.timeoutMs;
   const { before } = options;
   const evictions = new Map<string, Eviction>();
   const evicted = new Set(before.evicted);
   let resumed = before.evicting;
   let state: DrainState = { ...before, refused: [], skipped: [] };
   let told = '';
-  for (;;) {
+  const pace = { everyMs: ROUND_INTERVAL_MS, limitMs: options.timeoutMs };
+  const end = await pollUntil(deps.clock, pace, signal, async () => {
     const pods = await podsOn(deps.client, options.node, signal);
     if (pods !== undefined) {
       noteGone(evictions, evicted, pods, resumed);
@@ -91,16 +92,14 @@ export async function drainNode(
         await onRound(state);
       }
       if (evictions.size === 0) {
-        return state;
+        return { found: state };
       }
       await evictDue(deps, options, evictions, pods, signal);
       state = stateOf(evictions, evicted, pods);
     }
-    const leftMs = endsAtMs - deps.clock.monotonic();
-    if (leftMs <= 0 || !(await deps.clock.sleep(Math.min(ROUND_INTERVAL_MS, leftMs), signal))) {
-      return state;
-    }
-  }
+    return { soFar: state };
+  });
+  return end.kind === 'found' ? end.found : end.soFar;
 }
 
 /** @returns undefined when the API could not say it now */

@@ -1,5 +1,7 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
+import { AgentError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports.ts';
+import { pollUntil } from '../../core/waiting.ts';
 import type { KubernetesClient } from '../api/client.ts';
 
 /** How often an object that is being deleted is looked for. */
@@ -46,11 +48,13 @@ async function poll(
   isWaitedFor: (object: KubernetesObject) => boolean,
   signal: AbortSignal,
 ): Promise<KubernetesObject | undefined> {
-  for (;;) {
+  const pace = { everyMs: GONE_POLL_MS, limitMs: Number.POSITIVE_INFINITY };
+  const end = await pollUntil(deps.clock, pace, signal, async () => {
     const object = await deps.client.find(path, signal);
-    if (object === undefined || !isWaitedFor(object)) {
-      return object;
-    }
-    await deps.clock.sleep(GONE_POLL_MS, signal);
+    return object === undefined || !isWaitedFor(object) ? { found: object } : { soFar: path };
+  });
+  if (end.kind === 'found') {
+    return end.found;
   }
+  throw new AgentError('INTERRUPTED', `The wait until ${path} is gone was interrupted`);
 }

@@ -1,6 +1,7 @@
 import type { V1Status } from '@kubernetes/client-node';
 import type { Clock } from '../../core/ports.ts';
 import { type MiddleCut, middleCut } from '../../core/text/middle-cut.ts';
+import { afterwards } from '../../core/waiting.ts';
 import {
   CHANNELS_V4,
   CHANNELS_V5,
@@ -82,18 +83,13 @@ export async function runInPod(
     AbortSignal.any([signal, timeIsUp.signal]),
   );
   const over = new AbortController();
-  const timer = deps.clock.sleep(program.timeoutMs, over.signal).then((whole) => {
-    if (whole) {
-      timeIsUp.abort();
-    }
-  });
+  afterwards(deps.clock, program.timeoutMs, over.signal, () => timeIsUp.abort());
   if (program.stdin !== undefined) {
     stream.send(STDIN, Buffer.from(program.stdin));
     stream.closeChannel(STDIN);
   }
   const reason = await ended.promise;
   over.abort();
-  await timer;
   const [out, err] = [stdout.result(), stderr.result()];
   const end = status.isEmpty()
     ? endWithoutStatus(reason, signal, timeIsUp.signal)

@@ -1,6 +1,7 @@
 import { AgentError } from '../../core/errors.ts';
-import type { Http } from '../../core/ports.ts';
+import type { Clock, Http } from '../../core/ports.ts';
 import { troubleOf } from '../../core/trouble.ts';
+import { within } from '../../core/waiting.ts';
 import type { StatsToken } from '../account/stats-token.ts';
 import type { KubernetesCredentials } from '../api/credentials.ts';
 import type { NodeRow } from '../watch/cluster-status.ts';
@@ -25,6 +26,7 @@ interface Summary {
 }
 
 export interface KubeletDeps {
+  readonly clock: Clock;
   readonly http: Http;
   readonly credentials: KubernetesCredentials;
   readonly token: StatsToken;
@@ -47,20 +49,22 @@ export async function readKubeletUsage(
   const host = node.internalIp.includes(':') ? `[${node.internalIp}]` : node.internalIp;
   const url = `https://${host}:${node.kubeletPort}/stats/summary?only_cpu_and_memory=true`;
   try {
-    const response = await deps.http(url, {
-      headers: { authorization: `Bearer ${token}`, accept: 'application/json' },
-      tls: { ca },
-      signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]),
-      redirect: 'error',
-    });
-    if (!response.ok) {
-      await response.body?.cancel();
-      if (response.status === 401) {
-        deps.token.forget();
+    return await within(deps.clock, REQUEST_TIMEOUT_MS, signal, async (limited) => {
+      const response = await deps.http(url, {
+        headers: { authorization: `Bearer ${token}`, accept: 'application/json' },
+        tls: { ca },
+        signal: limited,
+        redirect: 'error',
+      });
+      if (!response.ok) {
+        await response.body?.cancel();
+        if (response.status === 401) {
+          deps.token.forget();
+        }
+        throw new Error(`HTTP ${response.status}`);
       }
-      throw new Error(`HTTP ${response.status}`);
-    }
-    return usageIn(await readSummary(response));
+      return usageIn(await readSummary(response));
+    });
   } catch (thrown) {
     const name = node.status.name;
     throw new AgentError('KUBERNETES_API', `Kubelet of node "${name}": ${troubleOf(thrown)}`, {

@@ -1,6 +1,6 @@
 import type { AgentError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports.ts';
-import { settledOrAborted } from '../../core/settled.ts';
+import { settledOrAborted } from '../../core/waiting.ts';
 import type { InformerSink } from './informer.ts';
 
 /** Changes remembered for deltas; who asks for older ones has to take everything anew. */

@@ -48,7 +48,7 @@ export async function liveOnce(
   const executor = commandExecutor({
     ...unusedCommandDeps(),
     ...{ clock, journal, log: memoryLog(), progress: commandProgress({ clock }) },
-    kubernetes: kubernetesClient({ http: systemHttp, credentials }),
+    kubernetes: kubernetesClient({ clock: systemClock, http: systemHttp, credentials }),
     openChannels: channelOpener({ clock, credentials, dialTrusting: trustingDial }),
     loadHandlers: async () => COMMAND_HANDLERS,
   });

@@ -52,6 +52,7 @@ beforeEach(() => {
   context = {
     clock: systemClock,
     kubernetes: kubernetesClient({
+      clock: systemClock,
       http: systemHttp,
       credentials: { current, reload: () => undefined },
     }),

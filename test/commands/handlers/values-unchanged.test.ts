@@ -331,7 +331,10 @@ describe('logs', () => {
     });
     const current = async () => ({ server: server.url.href, ca: '', token: 'token' });
     const credentials = { current, reload: () => undefined };
-    context = { ...context, kubernetes: kubernetesClient({ http: systemHttp, credentials }) };
+    context = {
+      ...context,
+      kubernetes: kubernetesClient({ clock: systemClock, http: systemHttp, credentials }),
+    };
   });
   afterEach(async () => await server.stop(true));
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import { downloadText, redirectTarget } from '../../../src/host/engine/download.ts';
+import { systemClock } from '../../../src/platform/clock.ts';
 import { systemNetwork } from '../../../src/platform/network/open.ts';
 import { failureOf } from '../../support/failure-of.ts';
 import { makeCertificates } from '../../support/tls.ts';
@@ -17,7 +18,7 @@ function serve(answers: Readonly<Record<string, () => Response>>, tls?: { ca: st
     fetch: (request) =>
       answers[new URL(request.url).pathname]?.() ?? new Response('not here', { status: 404 }),
   });
-  const network = systemNetwork({ ca: tls?.ca, proxy: NO_PROXY });
+  const network = { clock: systemClock, ...systemNetwork({ ca: tls?.ca, proxy: NO_PROXY }) };
   const url = server.url.origin;
   return {
     url,

@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test';
 import type { Http } from '../../../src/core/ports.ts';
 import { kubernetesClient } from '../../../src/kubernetes/api/client.ts';
+import { systemClock } from '../../../src/platform/clock.ts';
 
 const never = new AbortController().signal;
 
@@ -16,7 +17,11 @@ test.each([
 ])('an error answer that is %s is an error of Kubernetes, never a bug', async (_, body) => {
   const http: Http = async () => new Response(body, { status: 503 });
   const current = async () => ({ server: 'https://k.test', ca: '', token: 't' });
-  const client = kubernetesClient({ http, credentials: { current, reload: () => undefined } });
+  const client = kubernetesClient({
+    clock: systemClock,
+    http,
+    credentials: { current, reload: () => undefined },
+  });
   const failure = await client.get(PATH, never).catch((thrown: unknown) => thrown);
   expect(failure).toMatchObject({ code: 'KUBERNETES_API', message: KNOWN });
 });
@@ -27,7 +32,11 @@ test.each([
 ])('an answer that %s is trouble of Kubernetes, never a bug', async (_, response) => {
   const http: Http = async () => response;
   const current = async () => ({ server: 'https://k.test', ca: '', token: 't' });
-  const client = kubernetesClient({ http, credentials: { current, reload: () => undefined } });
+  const client = kubernetesClient({
+    clock: systemClock,
+    http,
+    credentials: { current, reload: () => undefined },
+  });
   const failure = await client.page(PATH, {}, never).catch((thrown: unknown) => thrown);
   expect(failure).toMatchObject({ code: 'KUBERNETES_API' });
 });

@@ -6,6 +6,7 @@ import {
   drainNode,
 } from '../../../src/kubernetes/nodes/drain.ts';
 import { planFor } from '../../../src/kubernetes/nodes/drain-plan.ts';
+import { systemClock } from '../../../src/platform/clock.ts';
 import { systemHttp } from '../../../src/platform/network/http.ts';
 import { failureOf } from '../../support/failure-of.ts';
 import { type ManualClock, manualClock } from '../../support/manual-clock.ts';
@@ -72,7 +73,7 @@ function drain(
 ) {
   const current = async () => ({ server: server.url.href, ca: '', token: 'token' });
   const credentials = { current, reload: () => undefined };
-  const client = kubernetesClient({ http: systemHttp, credentials });
+  const client = kubernetesClient({ clock: systemClock, http: systemHttp, credentials });
   const rounds: DrainState[] = [];
   const drained = drainNode(
     { clock, client },

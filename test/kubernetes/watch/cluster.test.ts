@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { kubernetesClient } from '../../../src/kubernetes/api/client.ts';
+import { systemClock } from '../../../src/platform/clock.ts';
 import { systemHttp } from '../../../src/platform/network/http.ts';
 import { type FakeKubernetes, startFakeKubernetes } from '../../support/fake-kubernetes.ts';
 import { clientOf } from '../../support/fake-kubernetes-client.ts';
@@ -32,6 +33,7 @@ describe('kubernetesClient()', () => {
       token: kubernetes.token,
     });
     const client = kubernetesClient({
+      clock: systemClock,
       http: systemHttp,
       credentials: { current, reload: () => undefined },
     });
@@ -47,7 +49,7 @@ describe('kubernetesClient()', () => {
         token = kubernetes.token;
       },
     };
-    const client = kubernetesClient({ http: systemHttp, credentials });
+    const client = kubernetesClient({ clock: systemClock, http: systemHttp, credentials });
     expect(await client.find('/version', never)).toMatchObject({ gitVersion: 'v1.34.4+k3s1' });
     expect(kubernetes.requests).toEqual(['GET /version', 'GET /version']);
   });

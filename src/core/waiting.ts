@@ -1,0 +1,186 @@
+/** Waiting with an end: "this work, at most so long, unless aborted", all of it by the Clock. */
+
+import { AgentError } from './errors.ts';
+import type { Clock } from './ports.ts';
+
+/** A signal with a life of its own below a parent's. */
+export interface ChildSignal {
+  readonly signal: AbortSignal;
+  /** Aborts it, and lets go of the parent. */
+  readonly end: () => void;
+}
+
+/** A signal that ends with its parent or by itself, and lets go of the parent when it ends. */
+export function childSignal(parent: AbortSignal | undefined): ChildSignal {
+  const { signal, abort } = child(parent);
+  return { signal, end: () => abort() };
+}
+
+/**
+ * A signal that also aborts after a time; then `isTimeOver` says so of it. For work that outlives the
+ * call that begins it, such as an answer that is still read: else `within`.
+ */
+export function timeLimit(
+  clock: Clock,
+  limitMs: number,
+  parent: AbortSignal | undefined,
+): ChildSignal {
+  const { signal, abort } = child(parent);
+  afterwards(clock, limitMs, signal, () => {
+    abort(new DOMException('The time is over', 'TimeoutError'));
+  });
+  return { signal, end: () => abort() };
+}
+
+/** Whether a signal aborted because a time limit was reached, its own or one above it. */
+export function isTimeOver(signal: AbortSignal): boolean {
+  return signal.reason instanceof DOMException && signal.reason.name === 'TimeoutError';
+}
+
+/** Work that obeys its signal, which aborts at the limit and with the parent. What it throws is thrown. */
+export async function within<T>(
+  clock: Clock,
+  limitMs: number,
+  parent: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const { signal, end } = timeLimit(clock, limitMs, parent);
+  try {
+    return await work(signal);
+  } finally {
+    end();
+  }
+}
+
+/**
+ * The same for work that may ignore its signal: the wait is over at the limit all the same.
+ * @param limit `what` is for the message: `the call`
+ * @throws AgentError TIMEOUT at the limit, INTERRUPTED at the signal
+ */
+export async function withDeadline<T>(
+  clock: Clock,
+  limit: { readonly what: string; readonly ms: number },
+  parent: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  return await within(clock, limit.ms, parent, async (signal) => {
+    const cut = Promise.withResolvers<never>();
+    const onAbort = () =>
+      cut.reject(
+        isTimeOver(signal)
+          ? new AgentError('TIMEOUT', `${limit.what} took more than ${limit.ms / 1_000} s`)
+          : new AgentError('INTERRUPTED', `${limit.what} was interrupted`),
+      );
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) {
+      onAbort();
+    }
+    try {
+      return await Promise.race([work(signal), cut.promise]);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  });
+}
+
+/** Resolves when the promise does or the signal aborts, whichever comes first. */
+export async function settledOrAborted(
+  promise: Promise<unknown>,
+  signal: AbortSignal,
+): Promise<void> {
+  const aborted = Promise.withResolvers<void>();
+  const onAbort = () => aborted.resolve();
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) {
+    onAbort();
+  }
+  try {
+    await Promise.race([aborted.promise, promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/**
+ * Waits for a promise, at most so long, unless aborted. Its rejection is thrown.
+ * @returns whether it resolved in time
+ */
+export async function settledWithin(
+  clock: Clock,
+  limitMs: number,
+  parent: AbortSignal | undefined,
+  promise: Promise<unknown>,
+): Promise<boolean> {
+  let isSettled = false;
+  const settled = promise.then(() => {
+    isSettled = true;
+  });
+  await within(clock, limitMs, parent, (signal) => settledOrAborted(settled, signal));
+  return isSettled;
+}
+
+/** Calls `due` after a time, unless the signal aborts before. */
+export function afterwards(clock: Clock, ms: number, signal: AbortSignal, due: () => void): void {
+  void clock.sleep(ms, signal).then((whole) => {
+    if (whole) {
+      due();
+    }
+  });
+}
+
+export interface PollPace {
+  readonly everyMs: number;
+  /** When the last look is; 0 for one look. */
+  readonly limitMs: number;
+}
+
+/** What one look found: what was waited for, or what stands there so far. */
+export type Look<Found, SoFar> = { readonly found: Found } | { readonly soFar: SoFar };
+
+/** How polling ended. */
+export type PollEnd<Found, SoFar> =
+  | { readonly kind: 'found'; readonly found: Found }
+  | { readonly kind: 'late' | 'aborted'; readonly soFar: SoFar };
+
+/**
+ * Looks again and again until it finds, the time is over or the signal aborts. There is one look in any
+ * case, and one when the time is over. What a look throws is thrown.
+ */
+export async function pollUntil<Found, SoFar>(
+  clock: Clock,
+  { everyMs, limitMs }: PollPace,
+  signal: AbortSignal | undefined,
+  look: () => Promise<Look<Found, SoFar>>,
+): Promise<PollEnd<Found, SoFar>> {
+  const endsAt = clock.monotonic() + limitMs;
+  for (;;) {
+    const seen = await look();
+    if ('found' in seen) {
+      return { kind: 'found', found: seen.found };
+    }
+    const leftMs = endsAt - clock.monotonic();
+    if (leftMs <= 0) {
+      return { kind: 'late', soFar: seen.soFar };
+    }
+    if (!(await clock.sleep(Math.min(everyMs, leftMs), signal))) {
+      return { kind: 'aborted', soFar: seen.soFar };
+    }
+  }
+}
+
+function child(parent: AbortSignal | undefined): {
+  readonly signal: AbortSignal;
+  readonly abort: (reason?: unknown) => void;
+} {
+  const own = new AbortController();
+  const onParent = () => abort(parent?.reason);
+  const abort = (reason?: unknown) => {
+    parent?.removeEventListener('abort', onParent);
+    own.abort(reason);
+  };
+  parent?.addEventListener('abort', onParent, { once: true });
+  if (parent?.aborted === true) {
+    onParent();
+  }
+  return { signal: own.signal, abort };
+}
