@@ -23,6 +23,10 @@ in force; \`sudo pipeops-agent config validate\` names every problem at once, al
 agent reads beside it. No secret is a setting. After a change
 of the file: \`sudo systemctl restart pipeops-agent\`.
 
+A key that is not in this list is ignored and told as a warning with its line: by both subcommands,
+\`status\` and the log. It may be a mistake, or a setting of a newer version, which uses it again; what
+writes the file leaves it there. A value that a setting cannot have is an error.
+
 | setting | flag | variable | default | meaning |
 |---|---|---|---|---|
 ${rows.join('\n')}

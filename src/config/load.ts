@@ -1,11 +1,11 @@
 import type { z } from 'zod';
 import { AgentError, messageOf } from '../core/errors.ts';
 import { parseProxy } from '../core/proxy-settings.ts';
-import { didYouMean } from '../core/text/did-you-mean.ts';
 import { issueWords } from '../core/text/issue-words.ts';
-import { duplicateKeys } from '../core/text/yaml-duplicates.ts';
+import { duplicateKeys } from '../core/text/yaml-keys.ts';
 import { describeSettings, type Setting, type SettingFlag } from './describe.ts';
 import { Config } from './schema.ts';
+import { splitUnknown, tellUnknown } from './unknown.ts';
 
 export type Source = 'flag' | 'env' | 'file' | 'default';
 
@@ -14,6 +14,8 @@ export interface LoadedConfig {
   readonly config: Config;
   /** Where each setting came from, by its dotted path. */
   readonly sources: Readonly<Record<string, Source>>;
+  /** Keys of the file that are no settings of this version, each for a person; they are ignored. */
+  readonly warnings: readonly string[];
 }
 
 /** What was given on the command line; text also where the setting is a boolean. */
@@ -45,7 +47,9 @@ type RawConfig = Record<string, Record<string, unknown>>;
  */
 export function loadConfig(inputs: ConfigInputs): LoadedConfig {
   const settings = describeSettings();
-  const raw = parseFile(inputs);
+  const file = splitUnknown(parseFile(inputs));
+  const raw = file.known as RawConfig; // Sections, or what the schema refuses.
+  const warnings = tellUnknown(file.unknown, inputs.fileText ?? '');
   const sources: Record<string, Source> = {};
   const problems: string[] = [...duplicateKeys(inputs.fileText ?? '')];
   for (const setting of settings) {
@@ -60,15 +64,15 @@ export function loadConfig(inputs: ConfigInputs): LoadedConfig {
   // Once: compiling a parser for it takes longer than going without.
   const parsed = Config.safeParse(raw, { jitless: true, error: issueWords });
   if (!parsed.success) {
-    problems.push(...parsed.error.issues.flatMap((issue) => describeIssue(issue, settings)));
-    throw invalid(inputs.filePath, problems);
+    problems.push(...parsed.error.issues.map(describeIssue));
+    throw invalid(inputs.filePath, problems, warnings);
   }
   problems.push(...crossChecks(parsed.data));
   if (problems.length > 0) {
-    throw invalid(inputs.filePath, problems);
+    throw invalid(inputs.filePath, problems, warnings);
   }
   const name = parsed.data.cluster.name || clusterNameOf(inputs.hostname);
-  return { config: deepFreeze({ ...parsed.data, cluster: { name } }), sources };
+  return { config: deepFreeze({ ...parsed.data, cluster: { name } }), sources, warnings };
 }
 
 /** What the schema says of no setting alone. */
@@ -206,30 +210,25 @@ function isPresent(raw: RawConfig, path: string): boolean {
   return typeof current === 'object' && current !== null && Object.hasOwn(current, name);
 }
 
-function describeIssue(issue: z.core.$ZodIssue, settings: readonly Setting[]): string[] {
-  const at = issue.path.join('.');
-  if (issue.code !== 'unrecognized_keys') {
-    return [`${at || 'file'}: ${issue.message}`];
-  }
-  const prefix = at === '' ? '' : `${at}.`;
-  return issue.keys.map((key) => {
-    const known = settings.map((setting) =>
-      prefix === '' ? (setting.path.split('.')[0] ?? '') : setting.path,
-    );
-    const suggestion = didYouMean(`${prefix}${key}`, [...new Set(known)]);
-    const hint = suggestion === undefined ? '' : `, did you mean "${suggestion}"?`;
-    return `${prefix}${key}: is not a setting${hint}`;
-  });
+function describeIssue(issue: z.core.$ZodIssue): string {
+  return `${issue.path.join('.') || 'file'}: ${issue.message}`;
 }
 
-function invalid(filePath: string, problems: readonly string[]): AgentError {
+function invalid(
+  filePath: string,
+  problems: readonly string[],
+  warnings: readonly string[] = [],
+): AgentError {
   const count = problems.length === 1 ? 'one problem' : `${problems.length} problems`;
+  const listed = (lines: readonly string[]) => lines.map((line) => `\n  - ${line}`).join('');
+  const also =
+    warnings.length === 0 ? '' : `\nAnd keys that are not known here:${listed(warnings)}`;
   return new AgentError(
     'CONFIG_INVALID',
-    `The configuration has ${count}:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`,
+    `The configuration has ${count}:${listed(problems)}${also}`,
     {
       hint: `Correct ${filePath} (or the flag or variable), then check: pipeops-agent config validate`,
-      details: { problems },
+      details: { problems, ...(warnings.length === 0 ? {} : { warnings }) },
     },
   );
 }

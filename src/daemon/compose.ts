@@ -36,6 +36,7 @@ import { serverReadiness } from './readiness.ts';
 import { sessionServices } from './session-parts.ts';
 import { supervise } from './supervise.ts';
 import { unitStatus } from './unit-status.ts';
+import { tellingOfUnknown } from './unknown-settings.ts';
 import { watchdog } from './watchdog.ts';
 
 export interface DaemonPorts {
@@ -51,11 +52,12 @@ export interface DaemonPorts {
 /** Builds the daemon and runs it until the signal aborts. Reads like a parts list. */
 export async function runDaemon(
   ports: DaemonPorts,
-  { config }: LoadedConfig,
+  loaded: LoadedConfig,
   configPath: string,
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, random, files, http, env } = ports;
+  const { config } = loaded;
   const journaled = env['JOURNAL_STREAM'] !== undefined;
   const log = lineLog({ clock }, { ...config.log, journal: journaled, write: ports.write });
   const notify = systemdNotify(env['NOTIFY_SOCKET']) ?? (() => undefined);
@@ -81,7 +83,8 @@ export async function runDaemon(
   const access = await liveAccess({ clock, files, log }, accessPaths(paths, config));
   const standalone = isNode || access.current().token === undefined;
   const state = sessionState({ clock }, standalone ? 'standalone' : 'registering');
-  const health = healthOf({ ...ports, log, kubernetes, state, live, journal }, config, paths);
+  const parts = healthOf({ ...ports, log, kubernetes, state, live, journal }, config, paths);
+  const health = tellingOfUnknown({ log }, parts, loaded, configPath);
   const facts: DaemonFacts = { config, agentId, startedAt: clock.monotonic() };
   const forDataPlane = { ...ports, log, kubernetes, credentials, runSoon: systemRunSoon };
   const dataPlane = isNode

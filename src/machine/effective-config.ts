@@ -16,6 +16,15 @@ export function configPathOf({ config = CONFIG_PATH }: ConfigFlags): string {
   return config;
 }
 
+/** What a person who works on the machine is told of keys that are not known; nothing where there are none. */
+export function tellWarnings(
+  { warnings }: Pick<LoadedConfig, 'warnings'>,
+  flags: ConfigFlags,
+): string {
+  const lines = warnings.map((warning) => `  - ${warning}\n`).join('');
+  return lines === '' ? '' : `${configPathOf(flags)} has keys that are not known here:\n${lines}`;
+}
+
 /**
  * The effective configuration of a subcommand.
  * @throws AgentError CONFIG_INVALID; FILE_ACCESS or NOT_FOUND for the file

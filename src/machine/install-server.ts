@@ -8,7 +8,7 @@ import { readPolicyFile } from '../policy/read-file.ts';
 import type { PolicyFile } from '../protocol/files/policy.ts';
 import { checkControlPlane } from './check-control-plane.ts';
 import type { MachineContext } from './context.ts';
-import { type ConfigFlags, loadEffectiveConfig } from './effective-config.ts';
+import { type ConfigFlags, loadEffectiveConfig, tellWarnings } from './effective-config.ts';
 import { openDownloads, proxyPassword, readCa } from './outbound.ts';
 import { policyOfPreset } from './policy-preset.ts';
 import { preflight } from './preflight.ts';
@@ -45,6 +45,7 @@ export async function installServer(
 ): Promise<SetUpOutcome> {
   const loaded = await loadEffectiveConfig(context, wishes.flags);
   const { config } = loaded;
+  wishes.notice(tellWarnings(loaded, wishes.flags));
   const inventory = await openInventory(context);
   if (inventory.has('k3s', 'agent') && context.env['NODE_TYPE'] === undefined) {
     await wishes.token.given(); // It is not needed; a wrong secret is still told.

@@ -14,7 +14,7 @@ import { joiningConfig } from '../host/k3s/config.ts';
 import { decodeJoinToken } from '../protocol/secrets/join-token.ts';
 import { misplacedSecret } from '../protocol/secrets/misplaced.ts';
 import type { MachineContext } from './context.ts';
-import { type ConfigFlags, loadEffectiveConfig } from './effective-config.ts';
+import { type ConfigFlags, loadEffectiveConfig, tellWarnings } from './effective-config.ts';
 import { NO_MORE_SERVERS } from './no-more-servers.ts';
 import { openDownloads, readCa } from './outbound.ts';
 import { preflight } from './preflight.ts';
@@ -134,6 +134,7 @@ async function join(
 ): Promise<SetUpOutcome> {
   const loaded = await loadEffectiveConfig(context, wishes.flags);
   const { config } = loaded;
+  wishes.notice(tellWarnings(loaded, wishes.flags));
   const inventory = await openInventory(context);
   const target = await withProgress(context, findTarget);
   const k3s = k3sPlan(context, loaded, {

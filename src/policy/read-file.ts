@@ -3,7 +3,7 @@ import { AgentError, messageOf } from '../core/errors.ts';
 import type { Files } from '../core/ports.ts';
 import { didYouMean } from '../core/text/did-you-mean.ts';
 import { issueWords } from '../core/text/issue-words.ts';
-import { duplicateKeys } from '../core/text/yaml-duplicates.ts';
+import { duplicateKeys, lineOf, type YamlKey, yamlKeys } from '../core/text/yaml-keys.ts';
 import {
   POLICY_COMMANDS,
   POLICY_FILE_LIMIT_BYTES,
@@ -73,7 +73,10 @@ export function parsePolicyFile(text: string, path: string): PolicyFile {
   }
   const parsed = PolicyFile.safeParse(raw, { error: issueWords });
   if (!parsed.success) {
-    throw invalid(path, parsed.error.issues.flatMap(describeIssue));
+    throw invalid(
+      path,
+      parsed.error.issues.flatMap((issue) => describeIssue(issue, yamlKeys(text))),
+    );
   }
   const problems = contradictions(parsed.data);
   if (problems.length > 0) {
@@ -82,13 +85,14 @@ export function parsePolicyFile(text: string, path: string): PolicyFile {
   return parsed.data;
 }
 
-function describeIssue(issue: z.core.$ZodIssue): readonly string[] {
+function describeIssue(issue: z.core.$ZodIssue, keys: readonly YamlKey[]): readonly string[] {
   const at = issue.path.join('.');
   if (issue.code === 'unrecognized_keys') {
     const section = issue.path.filter((part) => typeof part === 'string').join('.');
     return issue.keys.map((key) => {
       const known = KEYS.filter((each) => sectionOf(each) === section).map(lastWord);
-      return `${at === '' ? key : `${at}.${key}`}: is not a key${suggest(key, known)}`;
+      const line = lineOf(keys, section === '' ? key : `${section}.${key}`);
+      return `${line}${at === '' ? key : `${at}.${key}`}: is not a key${suggest(key, known)}`;
     });
   }
   if (at === 'preset' || at.startsWith('commands.')) {

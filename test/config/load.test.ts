@@ -74,7 +74,7 @@ describe('loadConfig()', () => {
     ['the file holds only comments', '# http:\n#   port: 1\n'],
     ['the file holds only empty sections', 'agent:\nhttp:\nlog: {}\n'],
   ])('gives the defaults when %s', (_, fileText) => {
-    expect(load({ fileText })).toEqual({ config: DEFAULTS, sources: ALL_DEFAULT });
+    expect(load({ fileText })).toEqual({ config: DEFAULTS, sources: ALL_DEFAULT, warnings: [] });
   });
 
   test('takes flags over environment over file over defaults and says where each came from', () => {
@@ -121,6 +121,7 @@ describe('loadConfig()', () => {
         'http.port': 'env',
         'k3s.traefik': 'flag',
       },
+      warnings: [],
     });
   });
 
@@ -128,6 +129,7 @@ describe('loadConfig()', () => {
     expect(load({ env: { LOG_LEVEL: '', PIPEOPS_PORT: '' } })).toEqual({
       config: DEFAULTS,
       sources: ALL_DEFAULT,
+      warnings: [],
     });
   });
 
@@ -160,14 +162,17 @@ describe('loadConfig()', () => {
     ].join('\n');
     const problems = [
       'agent.id: must be at most 64 letters, digits, ".", "_" or "-", beginning with a letter or digit',
-      'http.prot: is not a setting, did you mean "http.port"?',
       'log.level: must be one of error, warn, info, debug',
-      'log.formt: is not a setting, did you mean "log.format"?',
-      'control_plan: is not a setting, did you mean "control_plane"?',
-      'zebra: is not a setting',
+    ];
+    const warnings = [
+      'line 1: control_plan: is not a setting and is ignored, did you mean "control_plane"?',
+      'line 4: http.prot: is not a setting and is ignored, did you mean "http.port"?',
+      'line 7: log.formt: is not a setting and is ignored, did you mean "log.format"?',
+      'line 10: zebra: is not a setting and is ignored',
     ];
 
     const error = await loadFailure({ fileText });
+    const listed = (lines: readonly string[]) => lines.map((each) => `  - ${each}`).join('\n');
     expect({
       code: error.code,
       message: error.message,
@@ -175,10 +180,60 @@ describe('loadConfig()', () => {
       details: error.details,
     }).toEqual({
       code: 'CONFIG_INVALID',
-      message: `The configuration has 6 problems:\n${problems.map((each) => `  - ${each}`).join('\n')}`,
+      message: `The configuration has 2 problems:\n${listed(problems)}\nAnd keys that are not known here:\n${listed(warnings)}`,
       hint: 'Correct /etc/pipeops-agent/config.yaml (or the flag or variable), then check: pipeops-agent config validate',
-      details: { problems },
+      details: { problems, warnings },
     });
+  });
+
+  test.each([
+    [
+      'a mistake in a key',
+      'http: {port: 9090, prot: 1}\nlog:\n  level: debug\n  levl: info\n',
+      [
+        'line 1: http.prot: is not a setting and is ignored, did you mean "http.port"?',
+        'line 4: log.levl: is not a setting and is ignored, did you mean "log.level"?',
+      ],
+    ],
+    [
+      'what a newer version has brought, of any shape',
+      'telemetry: {endpoint: "https://t.example", rate: [1, 2]}\nhttp: {port: 9090}\nlog: {level: debug, sinks: {a: 1}}\nmood:\nlist: [a]\n',
+      [
+        'line 1: telemetry: is not a setting and is ignored',
+        'line 3: log.sinks: is not a setting and is ignored',
+        'line 4: mood: is not a setting and is ignored',
+        'line 5: list: is not a setting and is ignored',
+      ],
+    ],
+    [
+      'names that mean something to JavaScript',
+      '__proto__: {port: 1}\nhttp: {port: 9090, __proto__: 2, constructor: 3}\nlog: {level: debug}\n',
+      [
+        'line 2: http.__proto__: is not a setting and is ignored',
+        'line 2: http.constructor: is not a setting and is ignored',
+        'line 1: __proto__: is not a setting and is ignored',
+      ],
+    ],
+  ])('takes a file with %s, and says which lines are ignored', (_, fileText, warnings) => {
+    const loaded = load({ fileText });
+    expect({ ...loaded, warnings: loaded.warnings.toSorted() }).toEqual({
+      config: {
+        ...DEFAULTS,
+        http: { ...DEFAULTS.http, port: 9090 },
+        log: { ...DEFAULTS.log, level: 'debug' },
+      },
+      sources: { ...ALL_DEFAULT, 'http.port': 'file', 'log.level': 'file' },
+      warnings: warnings.toSorted(),
+    });
+  });
+
+  test('tells the first of very many keys that it does not know', () => {
+    const keys = Array.from({ length: 1_000 }, (_, index) => `  new_${index}: 1\n`).join('');
+    const { warnings } = load({ fileText: `http:\n${keys}` });
+    expect([warnings.length, warnings[19], warnings[20]]).toEqual([
+      ...[21, 'line 21: http.new_19: is not a setting and is ignored'],
+      'and 980 more of the kind',
+    ]);
   });
 
   test('counts a single mistake in words', async () => {

@@ -378,6 +378,23 @@ describe('trouble', () => {
   });
 });
 
+test('a key that it does not know is told in the log and as a warning, and it works', async () => {
+  await rm(join(directory.path, 'credentials/control-plane-token'));
+  start('http: {port: 0, tls_port: 0}\nlog:\n  levl: debug\n');
+  expect((await waitForReady()).status).toBe(200);
+  const message =
+    `${join(directory.path, 'config.yaml')}, ` +
+    'line 3: log.levl: is not a setting and is ignored, did you mean "log.level"?';
+  expect((await health()).warnings).toContainEqual({
+    code: 'SETTING_UNKNOWN',
+    message,
+    hint: expect.stringContaining('sudo systemctl restart pipeops-agent'),
+  });
+  const told = log.filter((line) => line.includes('a key of the configuration is not known'));
+  expect(told).toHaveLength(1);
+  expect(told[0]).toContain('levl');
+});
+
 test('without a token it is standalone and ready', async () => {
   await rm(join(directory.path, 'credentials/control-plane-token'));
   start();

@@ -145,7 +145,7 @@ test('policy apply tells what the daemon has against the file', async () => {
     ...{ exitCode: 3, code: 'POLICY_INVALID' },
     message:
       'The policy is written, but the agent cannot use it and refuses everything: ' +
-      'The policy has one problem:\n  - future: is not a key',
+      'The policy has one problem:\n  - line 2: future: is not a key',
     hint: expect.stringContaining('as docs/POLICY.md says'),
   });
   expect(await running.ask(SECRETS)).toContain('file/invalid');

@@ -32,7 +32,8 @@ test('a server whose policy file cannot be used is not ready, and says which pro
     reasons: [
       {
         code: 'POLICY_INVALID',
-        message: 'The policy has one problem:\n  - exce: is not a key, did you mean "exec"?',
+        message:
+          'The policy has one problem:\n  - line 1: exce: is not a key, did you mean "exec"?',
         hint: expect.stringContaining('policy apply --file /p.yaml'),
       },
     ],

@@ -149,6 +149,32 @@ test('a damaged journal of steps is begun anew', async () => {
   expect(await json(STEPS)).toMatchObject({ 'agent-config': { state: 'done' } });
 });
 
+test('settings of a newer version stay in the file, whatever is set beside them', async () => {
+  await install();
+  const file = '/etc/pipeops-agent/config.yaml';
+  const text = (await machine.files.readText(file)) ?? '';
+  const newer = 'telemetry: {endpoint: "https://t.example"}\nlog: {sinks: [journal]}\n';
+  await machine.files.writeAtomic(file, `${text}# mine\n${newer}`, { mode: 0o640 });
+  const same = await install();
+  expect(same.stderr).toContain(
+    `${file} has keys that are not known here:\n  - line 9: telemetry: is not a setting and is ignored\n` +
+      '  - line 10: log.sinks: is not a setting and is ignored\n',
+  );
+  expect(
+    JSON.parse(same.stdout).steps.filter(({ changed }: { changed: boolean }) => changed),
+  ).toEqual([]);
+  expect(await machine.files.readText(file)).toContain('# mine');
+
+  expect((await install('--log-level', 'debug')).exitCode).toBe(0);
+  expect(Bun.YAML.parse((await machine.files.readText(file)) ?? '')).toEqual({
+    cluster: { name: 'test' },
+    control_plane: { url: CONTROL_PLANE },
+    k3s: { mirror: MIRROR },
+    log: { level: 'debug', sinks: ['journal'] },
+    telemetry: { endpoint: 'https://t.example' },
+  });
+});
+
 test('what a newer version told k3s stays when k3s is told something else', async () => {
   await install();
   const text = (await machine.files.readText(K3S_CONFIG)) ?? '';

@@ -27,12 +27,13 @@ test('every mistake is named at once, with suggestions', async () => {
     problems: expect.arrayContaining([
       'preset: must be one of read-only, standard, operate',
       expect.stringContaining('commands.deny.0: must be one of get_resources'),
-      'exce: is not a key, did you mean "exec"?',
-      'namespaces.alow: is not a key, did you mean "allow"?',
+      'line 2: exce: is not a key, did you mean "exec"?',
+      'line 3: namespaces.alow: is not a key, did you mean "allow"?',
       'namespaces.deny.0: must be a namespace, in which * stands for any characters',
-      'proxy.path: is not a key, did you mean "paths"?',
+      'line 4: proxy.path: is not a key, did you mean "paths"?',
       expect.stringContaining('secrets.read'),
       expect.stringContaining('resources.0.group'),
+      expect.stringMatching(/^line 7: resources\.0\.grp: is not a key/),
     ]),
   });
 });

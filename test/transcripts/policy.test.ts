@@ -48,7 +48,7 @@ test('policy apply names every mistake of a file', async () => {
   expect(stderr.split('\n').slice(0, 3)).toEqual([
     'pipeops-agent: error: The policy has 2 problems:',
     '  - preset: must be one of read-only, standard, operate',
-    '  - proxi: is not a key, did you mean "proxy"? [POLICY_INVALID]',
+    '  - line 2: proxi: is not a key, did you mean "proxy"? [POLICY_INVALID]',
   ]);
 });
 

@@ -4,6 +4,7 @@ import {
   type ConfigFlags,
   configPathOf,
   loadEffectiveConfig,
+  tellWarnings,
 } from '../../machine/effective-config.ts';
 import type { SettingRow } from '../../machine/settings-in-force.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
@@ -22,14 +23,17 @@ export const configShowSubcommand = defineSubcommand({
   needsRoot: false,
   run: async (context, { flags }) => {
     const { settingRows } = await import('../../machine/settings-in-force.ts');
-    const rows = await settingRows(context, flags, await loadEffectiveConfig(context, flags));
+    const loaded = await loadEffectiveConfig(context, flags);
+    const rows = await settingRows(context, flags, loaded);
     if (flags.json) {
-      context.io.stdout(`${JSON.stringify({ settings: rows }, null, 2)}\n`);
+      const document = { settings: rows, warnings: loaded.warnings };
+      context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
       return 0;
     }
     context.io.stdout(renderTable(rows.map((row) => [row.setting, renderValue(row, rows)])));
     const silence = commonNote(rows);
     context.io.stderr(silence === undefined ? '' : `\nWhat is in force is not known: ${silence}\n`);
+    context.io.stderr(loaded.warnings.length === 0 ? '' : `\n${tellWarnings(loaded, flags)}`);
     return 0;
   },
 });
@@ -57,7 +61,7 @@ export const configValidateSubcommand = defineSubcommand({
   run: async (context, { flags }) => {
     const { checkDaemonFiles } = await import('../../machine/daemon-files.ts');
     const path = configPathOf(flags);
-    const { known, problems: own } = await checkSettings(context, flags);
+    const { known, problems: own, warnings } = await checkSettings(context, flags);
     if ((await context.files.stat(path)) === undefined) {
       throw new AgentError('NOT_FOUND', `There is no ${path} to check`, {
         hint: 'Name a file with --config; "install" writes the usual one',
@@ -66,36 +70,42 @@ export const configValidateSubcommand = defineSubcommand({
     const files = await checkDaemonFiles(context, known, path);
     const problems = [...own, ...files.problems];
     if (problems.length > 0) {
+      context.io.stderr(tellWarnings({ warnings }, flags));
       throw new AgentError(
         'CONFIG_INVALID',
         `The configuration has ${problems.length === 1 ? 'one problem' : `${problems.length} problems`}:\n` +
           problems.map((problem) => `  - ${problem}`).join('\n'),
-        { hint: `Correct ${path}, or the file that is named`, details: { problems } },
+        { hint: `Correct ${path}, or the file that is named`, details: { problems, warnings } },
       );
     }
     const { unchecked } = files;
     const rest = unchecked.length === 0 ? '' : `; sudo checks ${unchecked.join(' and ')} too`;
-    context.io.stderr(`${path}: no problems${rest}\n`);
+    context.io.stderr(`${tellWarnings({ warnings }, flags)}${path}: no problems${rest}\n`);
     return 0;
   },
 });
 
+interface CheckedSettings {
+  readonly known: KnownSettings;
+  readonly problems: readonly string[];
+  /** What is no setting. */
+  readonly warnings: readonly string[];
+}
+
 /** The problems of the settings, and what is known of them although there are some. */
-async function checkSettings(
-  context: CliContext,
-  flags: ConfigFlags,
-): Promise<{ readonly known: KnownSettings; readonly problems: readonly string[] }> {
+async function checkSettings(context: CliContext, flags: ConfigFlags): Promise<CheckedSettings> {
   try {
-    const { config } = await loadEffectiveConfig(context, flags);
+    const { config, warnings } = await loadEffectiveConfig(context, flags);
     const known = { caFile: config.control_plane.ca_file, role: config.agent.role };
-    return { known, problems: [] };
+    return { known, problems: [], warnings };
   } catch (thrown) {
-    const problems = thrown instanceof AgentError ? thrown.details?.['problems'] : undefined;
+    const { problems, warnings = [] } = (thrown instanceof AgentError ? thrown.details : {}) ?? {};
     if (!Array.isArray(problems)) {
       throw thrown; // Not even YAML, or not to be read: nothing more is known.
     }
     const text = (await context.files.readText(configPathOf(flags))) ?? '';
-    return { known: settingsOfText(text), problems: problems.map(String) };
+    const known = settingsOfText(text);
+    return { known, problems: problems.map(String), warnings: [warnings].flat().map(String) };
   }
 }
 

@@ -71,7 +71,7 @@ function readyText({ ready, warnings = [] }: DetailedHealth): string {
   if (!ready) {
     return 'no';
   }
-  return warnings.length === 0 ? 'yes' : 'yes, but something is wrong in the cluster: see below';
+  return warnings.length === 0 ? 'yes' : 'yes, with warnings: see below';
 }
 
 function k3sRows(k3s: K3sState | undefined): readonly Row[] {

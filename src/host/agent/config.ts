@@ -1,23 +1,37 @@
 import type { ConfigInput } from '../../config/schema.ts';
+import { type RawConfig, withUnknown } from '../../config/unknown.ts';
 import { AGENT_USER, CONFIG_FILE } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
 import type { Step } from '../engine/steps.ts';
 
 const HEADER = '# Settings of pipeops-agent: pipeops-agent config show explains each.\n';
 
-/** The configuration file, readable by the daemon, writable by root alone. Holds no secret. */
+/**
+ * The configuration file, readable by the daemon, writable by root alone. Holds no secret. What stands in
+ * it and is no setting of this version stays.
+ */
 export function agentConfig(deps: { readonly files: Files }, content: ConfigInput): Step {
-  const text = HEADER + Bun.YAML.stringify(content, null, 2).trimEnd().concat('\n');
+  const wanted = (file: RawConfig | undefined) => withUnknown({ ...content }, file ?? {});
   return {
     id: 'agent-config',
     title: 'Write the configuration',
     touches: [CONFIG_FILE],
     // By content: comments that somebody wrote into it stay.
     isDone: async () => {
-      const current = await deps.files.readText(CONFIG_FILE);
-      return current !== undefined && Bun.deepEquals(Bun.YAML.parse(current) ?? {}, content);
+      const file = await readFile(deps.files);
+      return file !== undefined && Bun.deepEquals(file, wanted(file));
     },
-    apply: () =>
-      deps.files.writeAtomic(CONFIG_FILE, text, { mode: 0o640, owner: `root:${AGENT_USER}` }),
+    apply: async () => {
+      const settings = Bun.YAML.stringify(wanted(await readFile(deps.files)), null, 2);
+      const options = { mode: 0o640, owner: `root:${AGENT_USER}` };
+      await deps.files.writeAtomic(CONFIG_FILE, `${HEADER}${settings.trimEnd()}\n`, options);
+    },
   };
+}
+
+/** As it was parsed: whether it can be used was asked before. */
+async function readFile(files: Files): Promise<RawConfig | undefined> {
+  const text = await files.readText(CONFIG_FILE);
+  const parsed: unknown = text === undefined ? undefined : (Bun.YAML.parse(text) ?? {});
+  return typeof parsed === 'object' && parsed !== null ? { ...parsed } : undefined;
 }

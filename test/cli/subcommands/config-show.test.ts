@@ -157,3 +157,20 @@ test('on a bare machine it says that nothing is installed', async () => {
   expect(stdout).toMatch(/^k3s\.traefik +false {2}\(default\)$/m);
   expect(stderr).toContain('pipeops-agent is not set up on this machine');
 });
+
+test('keys that are not known are shown beside the settings, and do not touch them', async () => {
+  const text = 'http: {port: 9090}\nlog:\n  levl: debug\n';
+  await installed(text);
+  const warning = 'line 3: log.levl: is not a setting and is ignored, did you mean "log.level"?';
+  const shown = await show(daemonOf(text));
+  expect([shown.exitCode, shown.stderr]).toEqual([
+    0,
+    `\n${CONFIG_FILE} has keys that are not known here:\n  - ${warning}\n`,
+  ]);
+  expect(shown.stdout).toMatch(/^http\.port +9090 {2}\(file\)$/m);
+  const { warnings, settings } = JSON.parse((await show(daemonOf(text), ['--json'])).stdout);
+  expect([warnings, settings.length]).toEqual([
+    [warning],
+    Object.keys(settingValues(settingsOf(''))).length,
+  ]);
+});

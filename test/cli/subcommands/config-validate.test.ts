@@ -62,6 +62,35 @@ test('files that the daemon can use are no problem', async () => {
   });
 });
 
+test('a key that is not known is a warning, with its line and what was meant', async () => {
+  await machine.put(CONFIG_FILE, 'log:\n  levl: debug\nhttp: {port: 9090}\ntelemetry: {a: 1}\n');
+  expect(await validate()).toEqual({
+    exitCode: 0,
+    problems: [
+      'line 2: log.levl: is not a setting and is ignored, did you mean "log.level"?',
+      'line 4: telemetry: is not a setting and is ignored',
+    ],
+    stderr:
+      `${CONFIG_FILE} has keys that are not known here:\n` +
+      '  - line 2: log.levl: is not a setting and is ignored, did you mean "log.level"?\n' +
+      '  - line 4: telemetry: is not a setting and is ignored\n' +
+      `${CONFIG_FILE}: no problems\n`,
+  });
+});
+
+test('a value that a key cannot have is an error, and the keys that are not known are told beside it', async () => {
+  await machine.put(CONFIG_FILE, 'log: {levl: debug, level: loud}\n');
+  const { exitCode, stderr } = await validate();
+  expect([exitCode, stderr]).toEqual([
+    3,
+    `${CONFIG_FILE} has keys that are not known here:\n` +
+      '  - line 1: log.levl: is not a setting and is ignored, did you mean "log.level"?\n' +
+      'pipeops-agent: error: The configuration has one problem:\n' +
+      '  - log.level: must be one of error, warn, info, debug [CONFIG_INVALID]\n' +
+      `pipeops-agent: hint: Correct ${CONFIG_FILE}, or the file that is named\n`,
+  ]);
+});
+
 test('every problem of every file is named at once, beside those of the settings', async () => {
   await machine.put(
     CONFIG_FILE,

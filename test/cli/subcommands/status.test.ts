@@ -124,7 +124,7 @@ test('status names the nodes, and does not look well while one of them is not re
   const warnings = [{ code: 'NODE_NOT_READY', message: 'Node "worker-2" is not ready' }];
   await using _ = daemonAnswers(() => Response.json({ ...HEALTH, nodes, warnings }));
   const { stdout } = await cli().run('status');
-  expect(stdout).toContain('Ready     yes, but something is wrong in the cluster: see below\n');
+  expect(stdout).toContain('Ready     yes, with warnings: see below\n');
   expect(stdout).toContain(
     'Nodes     2 of 3 ready: server-1 (this machine), worker-1; not ready: worker-2\n',
   );

@@ -1,0 +1,34 @@
+import type { LoadedConfig } from '../config/load.ts';
+import type { Log } from '../core/ports.ts';
+import type { Reason } from '../protocol/local-api.ts';
+import type { HealthParts } from './health-parts.ts';
+
+/**
+ * Tells of what the file sets and this version does not know: in the log, and with what a person should
+ * know although the agent is ready.
+ */
+export function tellingOfUnknown(
+  { log }: { readonly log: Log },
+  health: HealthParts,
+  { warnings }: Pick<LoadedConfig, 'warnings'>,
+  configPath: string,
+): HealthParts {
+  const reasons = warnings.map(
+    (warning): Reason => ({
+      code: 'SETTING_UNKNOWN',
+      message: `${configPath}, ${warning}`,
+      hint: 'Correct the file, then: sudo systemctl restart pipeops-agent. If a newer version wrote it, that one uses it',
+    }),
+  );
+  for (const { code, message } of reasons) {
+    log.warn('a key of the configuration is not known', { error_code: code, error: message });
+  }
+  return {
+    ...health,
+    warnings: () => [...health.warnings(), ...reasons],
+    view: async () => {
+      const view = await health.view();
+      return { ...view, warnings: [...(view.warnings ?? []), ...reasons] };
+    },
+  };
+}
