@@ -1,10 +1,12 @@
 /**
  * The import rule of docs/ARCHITECTURE.md, checked: a file imports its own folder and folders of a
- * strictly lower rank; packages and globals have homes. Run as a test and by `bun run check`.
+ * strictly lower rank; packages and globals have homes; what is exported is imported by somebody. Run
+ * as a test and by `bun run check`.
  */
 
 import { dirname, join, normalize, relative } from 'node:path';
 import { Glob } from 'bun';
+import { unusedExports } from './unused-exports.ts';
 
 /** The one table. Folders of the same rank never import each other. */
 const RANKS: Readonly<Record<string, number>> = {
@@ -52,19 +54,65 @@ const PACKAGE_HOMES: Readonly<Record<string, Home>> = {
   consola: { folders: ['cli'], why: 'it paints for a terminal' },
   'js-yaml': { folders: ['kubernetes'], why: 'one file knows how Kubernetes reads YAML' },
   citty: { folders: ['cli'], why: 'it is a parser of command lines' },
+  'node:os': { folders: ['platform'], why: 'the machine is asked through the ThisMachine port' },
+  'node:fs': {
+    folders: ['platform', 'store', 'cli'],
+    why: 'files are reached through the Files port; the store and the terminal have their own',
+  },
+  'node:child_process': { folders: ['platform'], why: 'programs are run through the Exec port' },
+  'node:timers': { folders: ['platform'], why: 'time is reached through the Clock port' },
+  'node:net': { folders: ['platform'], why: 'the network is reached through ports' },
+  'node:tls': { folders: ['platform'], why: 'the network is reached through ports' },
+  'node:dgram': { folders: ['platform'], why: 'the network is reached through ports' },
+  'node:dns': { folders: ['platform'], why: 'the network is reached through ports' },
+  'node:http': { folders: ['platform'], why: 'the network is reached through ports' },
+  'node:https': { folders: ['platform'], why: 'the network is reached through ports' },
+  'node:http2': { folders: ['platform'], why: 'the network is reached through ports' },
   'bun:sqlite': { folders: ['store'], why: 'the store owns the database' },
   'bun:ffi': { folders: ['platform'], why: 'the system is reached through ports' },
   zod: { folders: ['config', 'protocol'], why: 'input is checked at the edge' },
 };
 
-const GLOBAL_HOMES: readonly {
+/** Of the modules above what only looks at texts. */
+const PURE_IMPORTS = /^import \{ (?:isIP|STATUS_CODES) \} from 'node:(?:net|http)';$/gm;
+
+interface GlobalRule {
   readonly pattern: RegExp;
   readonly name: string;
   readonly use: string;
-}[] = [
+  /** Files beside `platform/` that may use it. */
+  readonly homes?: readonly string[];
+}
+
+/**
+ * These own their sockets: a byte of the proxy and of the tunnel goes from the runtime's callback to
+ * its target without a stream of ours between, which is what makes them fast. Their tests bring real
+ * sockets.
+ */
+const SOCKET_HOMES = [
+  'http1/client/dial.ts',
+  'http1/server/connections.ts',
+  'tunnel/tcp-target.ts',
+  'tunnel/udp-target.ts',
+];
+
+const GLOBAL_HOMES: readonly GlobalRule[] = [
   { pattern: /\bDate\.now\(|\bnew Date\(\)/, name: 'the wall clock', use: 'Clock.now()' },
   { pattern: /\bperformance\.now\(/, name: 'performance.now', use: 'Clock.monotonic()' },
   { pattern: /\bset(Timeout|Interval)\(/, name: 'timers', use: 'Clock.sleep()' },
+  { pattern: /\bAbortSignal\.timeout\b/, name: 'AbortSignal.timeout', use: 'within()' },
+  { pattern: /\bBun\.sleep(Sync)?\b/, name: 'Bun.sleep', use: 'Clock.sleep()' },
+  { pattern: /\bBun\.nanoseconds\b/, name: 'Bun.nanoseconds', use: 'Clock.monotonic()' },
+  {
+    pattern: /\bBun\.(connect|listen|udpSocket)\b/,
+    name: 'sockets',
+    use: 'a port, or a named home in scripts/check-layers.ts',
+    homes: SOCKET_HOMES,
+  },
+  { pattern: /\bBun\.(serve|dns)\b/, name: 'the network', use: 'a port' },
+  { pattern: /\bnew WebSocket\(/, name: 'WebSocket', use: 'the Network port' },
+  { pattern: /\bBun\.(file|write)\b/, name: 'files', use: 'the Files port' },
+  { pattern: /\bBun\.(spawn|spawnSync|\$)/, name: 'processes', use: 'the Exec port' },
   { pattern: /\bsetImmediate\(/, name: 'setImmediate', use: 'RunSoon' },
   { pattern: /\bMath\.random\(/, name: 'Math.random', use: 'Random' },
   { pattern: /(?<![.\w])fetch\(/, name: 'fetch', use: 'the Http port' },
@@ -160,7 +208,9 @@ function importProblems(file: SourceFile): readonly string[] {
     return [`src/${file.path}: "${folder}" has no rank in scripts/check-layers.ts`];
   }
   // Types of a package cost nothing at run time and may go anywhere.
-  const text = file.text.replaceAll(/^import type [^;]*? from '[^.'][^']*';/gm, '');
+  const text = file.text
+    .replaceAll(/^import type [^;]*? from '[^.'][^']*';/gm, '')
+    .replaceAll(PURE_IMPORTS, '');
   for (const name of importedNames(text)) {
     if (!name.startsWith('.')) {
       const home = PACKAGE_HOMES[packageOf(name)];
@@ -199,8 +249,8 @@ function globalProblems(file: SourceFile): readonly string[] {
     if (/^\s*(\*|\/\/|\/\*)/.test(line)) {
       return;
     }
-    for (const { pattern, name, use } of GLOBAL_HOMES) {
-      if (pattern.test(line)) {
+    for (const { pattern, name, use, homes = [] } of GLOBAL_HOMES) {
+      if (pattern.test(line) && !homes.includes(file.path)) {
         problems.push(
           `src/${file.path}:${index + 1}: uses ${name}: use ${use}, so that tests decide`,
         );
@@ -210,7 +260,7 @@ function globalProblems(file: SourceFile): readonly string[] {
   return problems;
 }
 
-/** `zod/mini` belongs to `zod`, `@kubernetes/client-node/x` to `@kubernetes/client-node`. */
+/** `zod/mini` belongs to `zod`, `node:fs/promises` to `node:fs`, `@kubernetes/client-node/x` to `@kubernetes/client-node`. */
 function packageOf(specifier: string): string {
   return specifier
     .split('/')
@@ -219,15 +269,29 @@ function packageOf(specifier: string): string {
 }
 
 export async function readSources(root: string): Promise<readonly SourceFile[]> {
-  const sources: SourceFile[] = [];
-  for await (const path of new Glob('src/**/*.ts').scan({ cwd: root })) {
-    sources.push({ path: relative('src', path), text: await Bun.file(join(root, path)).text() });
+  const files = await readFiles(root, 'src/**/*.ts');
+  return files.map(({ path, text }) => ({ path: relative('src', path), text }));
+}
+
+/** The sources, and all that may import from them. */
+export async function readImporters(root: string): Promise<readonly SourceFile[]> {
+  return await readFiles(root, '{src,test,scripts}/**/*.ts');
+}
+
+async function readFiles(root: string, pattern: string): Promise<readonly SourceFile[]> {
+  const files: SourceFile[] = [];
+  for await (const path of new Glob(pattern).scan({ cwd: root })) {
+    files.push({ path, text: await Bun.file(join(root, path)).text() });
   }
-  return sources;
+  return files;
 }
 
 if (import.meta.main) {
-  const problems = layerProblems(await readSources(join(import.meta.dir, '..')));
+  const root = join(import.meta.dir, '..');
+  const problems = [
+    ...layerProblems(await readSources(root)),
+    ...unusedExports(await readImporters(root)),
+  ];
   for (const problem of problems) {
     console.error(problem);
   }

@@ -2,10 +2,8 @@
  * argv in, exit code out. The only place that knows the process: its streams, its signals, its
  * environment and its end.
  */
-import { hostname } from 'node:os';
 import { runCli } from './cli/main.ts';
 import { systemTerminalIo } from './cli/terminal/io.ts';
-import { ownAddresses } from './host/facts/own-addresses.ts';
 import { systemClock } from './platform/clock.ts';
 import { systemFileLock } from './platform/file-lock.ts';
 import { systemFiles } from './platform/files.ts';
@@ -14,6 +12,7 @@ import { lineLog } from './platform/log.ts';
 import { systemHttp } from './platform/network/http.ts';
 import { ownEnvironment } from './platform/own-environment.ts';
 import { systemRandom } from './platform/random.ts';
+import { thisMachine } from './platform/this-machine.ts';
 
 /** Columns assumed where the terminal does not say. */
 const COLUMNS_DEFAULT = 80;
@@ -53,7 +52,8 @@ const exitCode = await runCli(
     http: systemHttp,
     // Loaded by the subcommands that need it: the others start faster without.
     network: async (options) => (await import('./platform/network/open.ts')).systemNetwork(options),
-    authorities: async () => (await import('node:tls')).getCACertificates('default'),
+    authorities: async () =>
+      (await import('./platform/network/authorities.ts')).trustedAuthorities(),
     lock: (path, holder) => systemFileLock(path, holder),
     log: lineLog(
       { clock: systemClock },
@@ -61,8 +61,8 @@ const exitCode = await runCli(
     ),
     env,
     uid: process.geteuid?.() ?? 0,
-    hostname: hostname(),
-    addresses: ownAddresses,
+    hostname: thisMachine.hostname(),
+    addresses: thisMachine.addresses,
     architecture: process.arch,
     execPath: process.execPath,
     io,

@@ -17,6 +17,15 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<boolean>;
 }
 
+/** What the system says of the machine, as it is now. */
+export interface ThisMachine {
+  hostname(): string;
+  /** By which others reach it, IPv4 and IPv6. */
+  addresses(): readonly string[];
+  processors(): number;
+  memoryBytes(): number;
+}
+
 /**
  * Runs work when everything that is due in this turn of the event loop has been done, before it
  * waits again. For joining what comes together.

@@ -18,6 +18,7 @@ import { systemNetwork } from '../platform/network/open.ts';
 import { trustingDial } from '../platform/network/trusting-dial.ts';
 import { systemRunSoon } from '../platform/run-soon.ts';
 import { systemdNotify } from '../platform/systemd-notify.ts';
+import { thisMachine } from '../platform/this-machine.ts';
 import { countingPolicy } from '../policy/counting.ts';
 import { type LivePolicy, livePolicy } from '../policy/live.ts';
 import { statusSource } from '../reporting/status-source.ts';
@@ -101,6 +102,7 @@ export async function runDaemon(
   );
   const session = {
     ...{ clock, random, files, log, env, state, access, progress, status },
+    machine: thisMachine,
     ...{ inbox: journal, outbox: journal, dataPlane, network: systemNetwork },
     memory: sessionMemory(database, config.control_plane.url),
     leavingPath: paths.leaving,
@@ -161,7 +163,11 @@ function healthOf(
     policyProblem: deps.live.problem,
     journalTrouble: () => deps.journal.trouble(),
   });
-  return serverHealth({ ...deps, client: deps.kubernetes }, readiness, config.k3s.node_name);
+  return serverHealth(
+    { ...deps, machine: thisMachine, client: deps.kubernetes },
+    readiness,
+    config.k3s.node_name,
+  );
 }
 
 function accessPaths(paths: DaemonPaths, config: Config): AccessPaths {

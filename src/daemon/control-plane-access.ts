@@ -9,7 +9,7 @@ import type { Clock, Files, Log } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 
 /** How soon a replaced file is taken up when nobody asks for it, ms. */
-export const ACCESS_RELOAD_MS = 1_000;
+const ACCESS_RELOAD_MS = 1_000;
 /** Longest control-plane token, bytes. */
 const TOKEN_LIMIT_BYTES = 16 * 1024;
 /** Longest `user:password` of a proxy, bytes. */

@@ -1,8 +1,6 @@
 /** How the agent is, and what of the cluster a person should know beside that: by role. */
-import { hostname } from 'node:os';
-import type { Clock, Files, Http } from '../core/ports.ts';
+import type { Clock, Files, Http, ThisMachine } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
-import { ownAddresses } from '../host/facts/own-addresses.ts';
 import { nodeStates } from '../kubernetes/nodes/states.ts';
 import type { InformerDeps } from '../kubernetes/watch/informer.ts';
 import type { DetailedHealth, Reason } from '../protocol/local-api.ts';
@@ -23,15 +21,19 @@ export interface HealthParts {
 
 /** @param nodeName undefined: k3s takes the name of the machine */
 export function serverHealth(
-  deps: InformerDeps,
+  deps: InformerDeps & { readonly machine: ThisMachine },
   readiness: Readiness,
   nodeName: string | undefined,
 ): HealthParts {
+  const { clock, machine } = deps;
   const nodes = nodeStates(deps);
   const known = {
-    clock: deps.clock,
+    clock,
     nodes,
-    machine: () => ({ hostname: nodeName ?? hostname(), addresses: ownAddresses() }),
+    machine: () => ({
+      hostname: nodeName ?? machine.hostname(),
+      addresses: machine.addresses(),
+    }),
   };
   return {
     readiness: withOwnNode(known, readiness),

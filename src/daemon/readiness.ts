@@ -6,7 +6,7 @@ import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import type { ReadyAnswer, Reason } from '../protocol/local-api.ts';
 
 /** Where the kubelet says how it is (kubelet --healthz-port, loopback only). */
-export const KUBELET_HEALTH_URL = 'http://127.0.0.1:10248/healthz';
+const KUBELET_HEALTH_URL = 'http://127.0.0.1:10248/healthz';
 const PROBE_TIMEOUT_MS = 3_000;
 /** An answer is used again for this long, so that many askers cost one probe. */
 const PROBE_KEPT_MS = 1_000;

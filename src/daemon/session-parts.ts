@@ -1,5 +1,4 @@
 /** What the session is made of, from the configuration and the machine. */
-import { cpus, hostname, networkInterfaces, totalmem } from 'node:os';
 import { type Config, durationMs } from '../config/schema.ts';
 import { serviceTokens } from '../control-plane/credentials/service-token.ts';
 import { restClient } from '../control-plane/rest/client.ts';
@@ -16,7 +15,7 @@ import type {
 import type { SessionState } from '../control-plane/session/state.ts';
 import { controlPlaneSession } from '../control-plane/session.ts';
 import type { RegistrationFacts } from '../control-plane/websocket/session-deps.ts';
-import type { Clock, Files, Http, Log, Network, Random } from '../core/ports.ts';
+import type { Clock, Files, Http, Log, Network, Random, ThisMachine } from '../core/ports.ts';
 import { credentialsOf, type ProxySettings } from '../core/proxy-settings.ts';
 import type { Service } from '../core/service.ts';
 import { BUILD } from '../core/version.ts';
@@ -33,6 +32,7 @@ export interface SessionParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly files: Files;
+  readonly machine: ThisMachine;
   readonly log: Log;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly state: SessionState;
@@ -95,10 +95,10 @@ export function sessionServices(parts: SessionParts, config: Config, agentId: st
       restClient: ({ http }) => restClient({ clock, random, http, token }, rest()),
       registration: () => ({
         id: agentId,
-        name: hostname(),
+        name: parts.machine.hostname(),
         cluster_name: config.cluster.name,
         version: BUILD.version,
-        labels: labelsOf(config),
+        labels: labelsOf(parts.machine, config),
         status: 'registering',
         last_seen: clock.now().toISOString(),
         control_plane_url: '',
@@ -171,38 +171,39 @@ function proxySettings(
   };
 }
 
-function labelsOf(config: Config): Readonly<Record<string, string>> & Record<string, string> {
+function labelsOf(
+  machine: ThisMachine,
+  config: Config,
+): Readonly<Record<string, string>> & Record<string, string> {
   return {
     ...config.agent.labels,
-    hostname: hostname(),
+    hostname: machine.hostname(),
     'agent.pipeops.io/version': BUILD.version,
   };
 }
 
 async function registrationFacts(parts: SessionParts, config: Config): Promise<RegistrationFacts> {
+  const { machine } = parts;
   const disk = await parts.files.diskSpace('/');
   return {
     name: config.cluster.name,
     k8s_version: parts.status.source.summary().kubernetesVersion,
-    hostname: hostname(),
-    server_ip: ownAddress(),
+    hostname: machine.hostname(),
+    server_ip: ownAddress(machine),
     region: 'unknown-country',
     cloud_provider: 'agent',
     tunnel_port_config: { kubernetes_api: 6443, kubelet: 10250, agent_http: config.http.port },
-    labels: labelsOf(config),
+    labels: labelsOf(machine, config),
     server_specs: {
-      cpu_cores: cpus().length,
-      memory_gb: Math.round(totalmem() / BYTES_PER_GB),
+      cpu_cores: machine.processors(),
+      memory_gb: Math.round(machine.memoryBytes() / BYTES_PER_GB),
       disk_gb: Math.round(disk.totalBytes / BYTES_PER_GB),
       os: 'linux',
     },
   };
 }
 
-/** The first address of this machine that is not loopback; nobody outside is asked. */
-function ownAddress(): string {
-  const addresses = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
-  return (
-    addresses.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '0.0.0.0'
-  );
+/** The first IPv4 address of this machine that is not loopback; nobody outside is asked. */
+function ownAddress(machine: ThisMachine): string {
+  return machine.addresses().find((address) => !address.includes(':')) ?? '0.0.0.0';
 }

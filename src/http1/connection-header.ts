@@ -17,7 +17,7 @@ export function asksForUpgrade(headers: HeaderList): boolean {
 }
 
 /** @param protocols value of an Upgrade header. Those of Kubernetes: WebSockets, and SPDY of older clients */
-export function isUpgrade(protocols: string): boolean {
+function isUpgrade(protocols: string): boolean {
   return protocols
     .toLowerCase()
     .split(',')

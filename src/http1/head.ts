@@ -16,7 +16,7 @@ export const HEAD_LIMIT_BYTES = 1024 * 1024;
 /** Largest head of an answer that is taken, bytes: servers say little in it. */
 export const ANSWER_HEAD_LIMIT_BYTES = 64 * 1024;
 /** Headers of one message. */
-export const HEADERS_MAX = 10_000;
+const HEADERS_MAX = 10_000;
 /** What the agent's own headers may add to a request of a caller, bytes; Go's server takes as much more. */
 const OWN_HEADERS_BYTES = 4 * 1024;
 

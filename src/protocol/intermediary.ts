@@ -30,7 +30,7 @@ const BY_SERVER: readonly (readonly [server: string, name: string])[] = [
 const NAME_LENGTH_MAX = 64;
 
 /** @returns whom the headers name; undefined where nobody stands between, or keeps quiet */
-export function intermediaryOf(header: HeaderReader): string | undefined {
+function intermediaryOf(header: HeaderReader): string | undefined {
   const [, known] = BY_HEADER.find(([name]) => header(name) !== undefined) ?? [];
   if (known !== undefined) {
     return known;

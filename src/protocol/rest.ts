@@ -32,7 +32,7 @@ export const REST_PATHS = {
 const labels = z.record(z.string(), z.string());
 const timestamp = z.iso.datetime({ offset: true });
 
-export const AgentStatus = z.enum(['connected', 'disconnected', 'error', 'registering']);
+const AgentStatus = z.enum(['connected', 'disconnected', 'error', 'registering']);
 
 /** R1. The token travels in the Authorization header only, never in the body. */
 export const Registration = z.strictObject({

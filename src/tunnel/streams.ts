@@ -8,7 +8,7 @@ import { type TargetDeps, TcpTarget } from './tcp-target.ts';
 import { UdpTarget } from './udp-target.ts';
 
 /** Streams of one tunnel at once, those included whose target still reads the rest. */
-export const STREAMS_MAX = 1_024;
+const STREAMS_MAX = 1_024;
 
 /** How long a new stream may take to say where it goes. */
 const HEADER_TIMEOUT_MS = 10_000;

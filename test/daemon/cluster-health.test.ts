@@ -7,6 +7,7 @@ import { LOOK_INTERVAL_MS, statusText, unitStatus } from '../../src/daemon/unit-
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { systemHttp } from '../../src/platform/network/http.ts';
+import { thisMachine } from '../../src/platform/this-machine.ts';
 import { type FakeKubernetes, startFakeKubernetes } from '../support/fake-kubernetes.ts';
 import { clientOf } from '../support/fake-kubernetes-client.ts';
 import { manualClock } from '../support/manual-clock.ts';
@@ -53,7 +54,11 @@ const CONTROL_PLANE = { 'node-role.kubernetes.io/control-plane': 'true' };
 
 async function server(readiness: Readiness = fine) {
   const deps = { clock: systemClock, random: seededRandom(1), log: memoryLog() };
-  const health = serverHealth({ ...deps, client: clientOf(kubernetes) }, readiness, 'Own');
+  const health = serverHealth(
+    { ...deps, machine: thisMachine, client: clientOf(kubernetes) },
+    readiness,
+    'Own',
+  );
   for (const service of health.services) {
     running.push((await service.start(stop.signal)).done);
   }

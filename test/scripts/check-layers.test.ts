@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
-import { layerProblems, readSources } from '../../scripts/check-layers.ts';
+import { layerProblems, readImporters, readSources } from '../../scripts/check-layers.ts';
+import { unusedExports } from '../../scripts/unused-exports.ts';
 
 const ROOT = join(import.meta.dir, '..', '..');
 
@@ -11,6 +12,10 @@ function problemsOf(path: string, text: string): readonly string[] {
 
 test('the sources of this program keep the import rule', async () => {
   expect(layerProblems(await readSources(ROOT))).toEqual([]);
+});
+
+test('what this program exports is imported by somebody', async () => {
+  expect(unusedExports(await readImporters(ROOT))).toEqual([]);
 });
 
 describe('readSources()', () => {
@@ -123,6 +128,10 @@ describe('layerProblems() and packages', () => {
     ['platform/a.ts', "import { dlopen } from 'bun:ffi';"],
     ['config/a.ts', "import { z } from 'zod';"],
     ['host/a.ts', "import { join } from 'node:path';"],
+    ['host/a.ts', "import { isIP } from 'node:net';"],
+    ['server/a.ts', "import { STATUS_CODES } from 'node:http';"],
+    ['platform/a.ts', "import { hostname } from 'node:os';"],
+    ['store/a.ts', "import { statfsSync } from 'node:fs';"],
     ['host/a.ts', "import type { Database } from 'bun:sqlite';"],
     ['host/a.ts', "import type {\n  A,\n  B,\n} from '@kubernetes/client-node';"],
   ])('takes in %s: %s', (path, text) => {
@@ -136,6 +145,18 @@ describe('layerProblems() and packages', () => {
     ['host/a.ts', 'citty', 'cli: it is a parser of command lines'],
     ['host/a.ts', 'bun:sqlite', 'store: the store owns the database'],
     ['host/a.ts', 'bun:ffi', 'platform: the system is reached through ports'],
+    ['daemon/a.ts', 'node:os', 'platform: the machine is asked through the ThisMachine port'],
+    ['main.ts', 'node:os', 'platform: the machine is asked through the ThisMachine port'],
+    [
+      'host/a.ts',
+      'node:fs/promises',
+      'platform, store, cli: files are reached through the Files port; the store and the terminal have their own',
+    ],
+    ['host/a.ts', 'node:timers/promises', 'platform: time is reached through the Clock port'],
+    ['host/a.ts', 'node:child_process', 'platform: programs are run through the Exec port'],
+    ['tunnel/a.ts', 'node:net', 'platform: the network is reached through ports'],
+    ['tunnel/a.ts', 'node:dgram', 'platform: the network is reached through ports'],
+    ['server/a.ts', 'node:http', 'platform: the network is reached through ports'],
     ['core/a.ts', 'zod', 'config, protocol: input is checked at the edge'],
     ['main.ts', 'zod', 'config, protocol: input is checked at the edge'],
   ])('finds in %s the package %s away from home', (path, name, home) => {
@@ -157,6 +178,19 @@ describe('layerProblems() and globals', () => {
     ['performance.now()', 'performance.now', 'Clock.monotonic()'],
     ['setTimeout(f, 5)', 'timers', 'Clock.sleep()'],
     ['setInterval(f, 5)', 'timers', 'Clock.sleep()'],
+    ['AbortSignal.timeout(5)', 'AbortSignal.timeout', 'within()'],
+    ['Bun.sleep(5)', 'Bun.sleep', 'Clock.sleep()'],
+    ['Bun.sleepSync(5)', 'Bun.sleep', 'Clock.sleep()'],
+    ['Bun.nanoseconds()', 'Bun.nanoseconds', 'Clock.monotonic()'],
+    ...['Bun.connect({})', 'Bun.connect<Target>({})', 'Bun.listen({})', 'Bun.udpSocket({})'].map(
+      (made) => [made, 'sockets', 'a port, or a named home in scripts/check-layers.ts'] as const,
+    ),
+    ['Bun.serve({})', 'the network', 'a port'],
+    ['Bun.dns.lookup(name)', 'the network', 'a port'],
+    ['new WebSocket(url)', 'WebSocket', 'the Network port'],
+    ['Bun.file(path)', 'files', 'the Files port'],
+    ['Bun.write(path, text)', 'files', 'the Files port'],
+    ['Bun.spawn(argv)', 'processes', 'the Exec port'],
     ['Math.random()', 'Math.random', 'Random'],
     ['fetch(url)', 'fetch', 'the Http port'],
     ['process.exit(1)', 'process', 'what main.ts passes in'],
@@ -169,7 +203,23 @@ describe('layerProblems() and globals', () => {
   });
 
   test.each([
+    'http1/client/dial.ts',
+    'http1/server/connections.ts',
+    'tunnel/tcp-target.ts',
+    'tunnel/udp-target.ts',
+    'platform/network/stream-dialer.ts',
+  ])('lets %s make sockets, and nothing else', (path) => {
+    expect(problemsOf(path, 'Bun.connect({});')).toEqual([]);
+    if (!path.startsWith('platform/')) {
+      expect(problemsOf(path, 'setTimeout(f, 5);')).toHaveLength(1);
+    }
+  });
+
+  test.each([
     'new Date(text)',
+    'AbortSignal.any([a, b])',
+    'Bun.udp.Socket',
+    'Bun.stdout',
     'deps.http.fetch(url)',
     'prefetch(url)',
     'process.pid',
@@ -183,5 +233,59 @@ describe('layerProblems() and globals', () => {
 
   test.each(['main.ts', 'platform/clock.ts'])('lets %s use them all', (path) => {
     expect(problemsOf(path, 'setTimeout(() => console.log(Date.now()), 5);')).toEqual([]);
+  });
+});
+
+describe('unusedExports()', () => {
+  const importing = (text: string) => ({ path: 'src/core/b.ts', text });
+  const inTest = (text: string) => ({ path: 'test/core/a.test.ts', text });
+  const FILE = { path: 'src/core/a.ts', text: 'export function a(): void {}\n' };
+  const UNUSED =
+    "src/core/a.ts: exports a, which nobody imports: make it the file's own, or remove it";
+
+  test.each([
+    'export function a(): void {}',
+    'export async function a(): Promise<void> {}',
+    'export class a {}',
+    'export const a = 1;',
+    'export type a = string;',
+    'export interface a {}',
+  ])('finds what nobody imports: %s', (text) => {
+    expect(unusedExports([{ ...FILE, text }])).toEqual([UNUSED]);
+    // Another file's name is another one.
+    expect(unusedExports([{ ...FILE, text }, importing("import { a } from './c.ts';")])).toEqual([
+      UNUSED,
+    ]);
+  });
+
+  test.each([
+    "import { a } from './a.ts';",
+    "import { type a } from './a.ts';",
+    "import type { a } from './a.ts';",
+    "import { a as b } from '../core/a.ts';",
+    "import {\n  c,\n  a,\n} from './a.ts';",
+    "const { a } = await import('./a.ts');",
+    "import * as all from './a.ts';\nall.a();",
+    "export { a } from './a.ts';",
+  ])('takes what is imported: %s', (text) => {
+    expect(unusedExports([FILE, importing(text)])).toEqual([]);
+  });
+
+  test('finds what only tests import, but for limits and the messages of a wire', () => {
+    const used = inTest("import { a, LIMIT_MS } from '../../src/core/a.ts';");
+    expect(unusedExports([FILE, used])).toEqual([
+      "src/core/a.ts: exports a, which only tests import: make it the file's own, or remove it",
+    ]);
+    expect(unusedExports([{ ...FILE, text: 'export const LIMIT_MS = 5;' }, used])).toEqual([]);
+    const wire = { path: 'src/protocol/a.ts', text: FILE.text };
+    expect(unusedExports([wire, inTest("import { a } from '../../src/protocol/a.ts';")])).toEqual(
+      [],
+    );
+  });
+
+  test('takes a type that its own file speaks of', () => {
+    const text = 'export interface Deps {}\nexport function a(deps: Deps): void {}';
+    const files = [{ ...FILE, text }, importing("import { a } from './a.ts';")];
+    expect(unusedExports(files)).toEqual([]);
   });
 });

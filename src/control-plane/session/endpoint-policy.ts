@@ -3,7 +3,7 @@ import { AgentError } from '../../core/errors.ts';
 import type { Clock, Random } from '../../core/ports.ts';
 
 /** Full jitter: the first wait is at most half a second, no wait is longer than half a minute. */
-export const RETRY = { firstMs: 500, capMs: 30_000 } as const;
+const RETRY = { firstMs: 500, capMs: 30_000 } as const;
 /**
  * … but where nobody takes the connection, which costs nobody anything, no wait is longer than this:
  * so the session is back soon after the server is, however long it was away.

@@ -10,7 +10,7 @@ const GATEWAY_REST_MS = { first: 5 * 60_000, longest: 30 * 60_000 };
  * How long the controller's word for a gateway counts. It is never kept beyond the process: who had
  * the control plane once names no gateway for ever.
  */
-export const GATEWAY_NAMED_MS = 12 * 3_600_000;
+const GATEWAY_NAMED_MS = 12 * 3_600_000;
 
 /** Which gateway may be dialled now, or is left alone because it stays away. */
 export interface GatewayPolicy {

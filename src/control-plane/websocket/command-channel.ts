@@ -15,7 +15,7 @@ const COMMITTING_MAX = 256;
 /** Results that are sent and not acknowledged. */
 const UNACKNOWLEDGED_MAX = 64;
 /** A result is sent again after this, then after twice as long, up to the longest. */
-export const RESEND_MS = { first: 10_000, longest: 120_000 };
+const RESEND_MS = { first: 10_000, longest: 120_000 };
 /** Results and progress wait while more than this has not left, so that heartbeats do not. */
 const BUFFERED_LIMIT_BYTES = 1024 * 1024;
 const BUFFERED_WAIT_MS = 50;

@@ -13,12 +13,12 @@ import { retryAfterMs } from '../session/pace.ts';
 import { PING_INTERVAL_MS, type SlowLink, slowLink } from './slow-link.ts';
 
 /** From the name to the answer of the upgrade. */
-export const DIAL_TIMEOUT_MS = 15_000;
+const DIAL_TIMEOUT_MS = 15_000;
 /**
  * A peer from which nothing came for this long is dead: it answers pings. Found within 15 s; later
  * only when one message was under way that is more than the link was measured to carry in good time.
  */
-export const SILENCE_LIMIT_MS = 14_000;
+const SILENCE_LIMIT_MS = 14_000;
 /** More than this waiting to leave means that the peer does not read: the connection is given up. */
 const OUTGOING_LIMIT_BYTES = 16 * 1024 * 1024;
 

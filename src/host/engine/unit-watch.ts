@@ -3,7 +3,7 @@ import type { Exec } from '../../core/ports.ts';
 import { unitProperties } from './systemctl.ts';
 
 /** After so many restarts in a row it will not start the next time either. */
-export const RESTARTS_MAX = 5;
+const RESTARTS_MAX = 5;
 /** Lines of the journal in which a reason is looked for. */
 const LINES_MAX = 300;
 const QUERY_TIMEOUT_MS = 30_000;

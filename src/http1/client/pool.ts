@@ -8,7 +8,7 @@ import type { ConnectionOwner, UpstreamConnection } from './connection.ts';
 import { connectUpstream, type UpstreamAddress } from './dial.ts';
 
 /** Connections at once: every watch and every shell has one of its own. */
-export const CONNECTIONS_MAX = 2_500;
+const CONNECTIONS_MAX = 2_500;
 /** Idle ones that are kept. */
 const IDLE_MAX = 64;
 /** An idle one is used again for this long; the API server closes it after 90 s. */

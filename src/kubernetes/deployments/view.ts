@@ -68,7 +68,7 @@ export function currentRevision({ current, observed }: DeploymentView): number {
   return observed && current !== undefined ? revisionOf(current) : 0;
 }
 
-export function isObserved({ metadata, status }: V1Deployment): boolean {
+function isObserved({ metadata, status }: V1Deployment): boolean {
   return (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);
 }
 

@@ -49,7 +49,7 @@ export function podName(pod: V1Pod): string {
 }
 
 /** As the API takes it in a query (kubernetes.io, "Labels and Selectors"). */
-export function selectorText(selector: V1LabelSelector): string {
+function selectorText(selector: V1LabelSelector): string {
   const labels = Object.entries(selector.matchLabels ?? {}).map(
     ([key, value]) => `${key}=${value}`,
   );

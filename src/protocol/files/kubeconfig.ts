@@ -5,7 +5,7 @@
  */
 import * as z from 'zod';
 
-export const Kubeconfig = z.looseObject({
+const Kubeconfig = z.looseObject({
   clusters: z
     .array(
       z.looseObject({

@@ -2,7 +2,7 @@ import { AgentError } from '../../core/errors.ts';
 import { misplacedSecret } from './misplaced.ts';
 
 /** Longest control-plane token, bytes. */
-export const CONTROL_PLANE_TOKEN_LIMIT_BYTES = 16 * 1024;
+const CONTROL_PLANE_TOKEN_LIMIT_BYTES = 16 * 1024;
 
 /**
  * Reads what somebody gave as the token of the control plane, so that nothing else is sent there,

@@ -106,7 +106,7 @@ export const RegisterPayload = z.strictObject({
 export type RegisterPayload = z.infer<typeof RegisterPayload>;
 
 /** Ours: the pace that the peer wants. What is absent or of a wrong type stays as it is. */
-export const Pace = z.looseObject({
+const Pace = z.looseObject({
   heartbeat_seconds: Seconds.optional().catch(undefined),
   status_seconds: Seconds.optional().catch(undefined),
   /**
