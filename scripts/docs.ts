@@ -1,10 +1,21 @@
-/** Writes docs/config.md from the schema of the settings: `bun scripts/docs.ts`. */
+/** Writes the pages that the sources know: `bun scripts/docs.ts`. A test compares them with the files. */
 import { join } from 'node:path';
+import {
+  describeProgram,
+  type FlagDocument,
+  type SubcommandDocument,
+} from '../src/cli/help/document.ts';
+import { SUBCOMMANDS } from '../src/cli/subcommands/list.ts';
 import { describeSettings } from '../src/config/describe.ts';
 import { CONFIG_PATH } from '../src/config/schema.ts';
 
-/** The page as the schema says it; a test compares it with the file. */
-export function configPage(): string {
+/** Pages of docs/, as the sources say them. */
+export const PAGES: Readonly<Record<string, () => Promise<string>>> = {
+  'config.md': configPage,
+  'CLI.md': cliPage,
+};
+
+async function configPage(): Promise<string> {
   const rows = describeSettings().map((setting) => {
     const { flag, env, description } = setting.meta;
     const usual = setting.default === undefined ? '' : `\`${JSON.stringify(setting.default)}\``;
@@ -12,8 +23,7 @@ export function configPage(): string {
       flag === undefined ? '' : `\`--${flag}\``,
       env === undefined ? '' : `\`${env}\``,
     ];
-    const cells = [`\`${setting.path}\``, ...names, usual, description.replaceAll('|', '\\|')];
-    return `| ${cells.join(' | ')} |`;
+    return row(`\`${setting.path}\``, ...names, usual, description);
   });
   return `# Settings
 
@@ -33,6 +43,90 @@ ${rows.join('\n')}
 `;
 }
 
+async function cliPage(): Promise<string> {
+  const { subcommands, exit_codes } = await describeProgram(SUBCOMMANDS);
+  return `# The command line
+
+\`pipeops-agent <subcommand> [flags]\`. Flags stand behind the subcommand, as \`--flag VALUE\` or
+\`--flag=VALUE\`; \`--no-flag\` turns a switch off; what stands behind \`--\` is no flag. Data goes to standard
+output, everything else to standard error. With \`--json\` there is one document, of an error too.
+
+\`pipeops-agent --help --json\` is this page for programs: subcommands, words, flags, exit codes. So is
+\`pipeops-agent SUBCOMMAND --help --json\` for one of them.
+
+| subcommand | does |
+|---|---|
+${subcommands.map(({ name, summary }) => row(`[\`${name}\`](#${name.replaceAll(' ', '-')})`, summary)).join('\n')}
+
+## Completion
+
+\`pipeops-agent completion SHELL\` prints what bash, zsh or fish need to complete subcommands, flags and
+what may be given. Nothing is put on the machine for it. For you, in this shell and the next ones:
+
+\`\`\`sh
+echo 'source <(pipeops-agent completion bash)' >> ~/.bashrc     # then: source ~/.bashrc
+echo 'source <(pipeops-agent completion zsh)' >> ~/.zshrc       # behind its "compinit"
+pipeops-agent completion fish > ~/.config/fish/completions/pipeops-agent.fish
+\`\`\`
+
+For everybody, also behind \`sudo\`, where the package bash-completion is installed:
+
+\`\`\`sh
+pipeops-agent completion bash | sudo tee /etc/bash_completion.d/pipeops-agent >/dev/null
+\`\`\`
+
+${subcommands.map(subcommandSection).join('\n')}
+## Exit codes
+
+| exit | meaning |
+|---|---|
+${exit_codes.map(({ code, meaning }) => row(String(code), meaning)).join('\n')}
+`;
+}
+
+function subcommandSection(subcommand: SubcommandDocument): string {
+  const settings = new Set(describeSettings().map(({ meta }) => `--${meta.flag}`));
+  const isSetting = ({ name }: FlagDocument) => settings.has(name);
+  const own = subcommand.flags.filter((flag) => !isSetting(flag) && flag.name !== '--help');
+  const ofSettings = subcommand.flags.filter(isSetting);
+  const rows = [
+    ...subcommand.words.map(({ name, values, description }) =>
+      row(`\`${name}\``, description, values.map((value) => `\`${value}\``).join(' ')),
+    ),
+    ...own.map((flag) => row(flagCell(flag), flag.description, defaultCell(flag))),
+  ];
+  return `## ${subcommand.name}
+
+${subcommand.description}${subcommand.needs_root ? ' Needs root.' : ''}
+
+\`\`\`sh
+${subcommand.usage}
+${subcommand.example}     # for example
+\`\`\`
+${rows.length === 0 ? '' : `\n| word or flag | meaning | default, or what may be given |\n|---|---|---|\n${rows.join('\n')}\n`}${
+  ofSettings.length === 0
+    ? ''
+    : `\nFlags of [settings](config.md): ${ofSettings.map(({ name }) => `\`${name}\``).join(', ')}.\n`
+}`;
+}
+
+function flagCell({ name, value_hint }: FlagDocument): string {
+  return value_hint === null ? `\`${name}\`` : `\`${name} ${value_hint}\``;
+}
+
+function defaultCell(flag: FlagDocument): string {
+  if (typeof flag.default === 'string') {
+    return `default \`${flag.default}\``;
+  }
+  return flag.values.map((value) => `\`${value}\``).join(' ');
+}
+
+function row(...cells: readonly string[]): string {
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+}
+
 if (import.meta.main) {
-  await Bun.write(join(import.meta.dir, '../docs/config.md'), configPage());
+  for (const [name, page] of Object.entries(PAGES)) {
+    await Bun.write(join(import.meta.dir, '../docs', name), await page());
+  }
 }

@@ -5,10 +5,11 @@ import { redact } from '../core/text/redact.ts';
 import { visibleText } from '../core/text/visible-text.ts';
 import { BUILD } from '../core/version.ts';
 import type { CliContext } from './definition/context.ts';
+import { secondWordsOf } from './definition/listed.ts';
 import type { Subcommand } from './definition/subcommand.ts';
-import { renderGroupHelp, renderRootHelp, renderSubcommandHelp } from './help.ts';
+import { renderGroupHelp, renderRootHelp, renderSubcommandHelp } from './help/text.ts';
 import { withOwnName } from './own-name.ts';
-import { findSubcommand, subcommandsOf } from './subcommands/list.ts';
+import { findSubcommand, SUBCOMMANDS } from './subcommands/list.ts';
 import type { TerminalIo } from './terminal/io.ts';
 import { renderErrorJson } from './terminal/render.ts';
 
@@ -62,7 +63,7 @@ function showingIo(io: TerminalIo): TerminalIo {
 async function dispatch(context: CliContext, words: readonly string[]): Promise<number> {
   const asked = helpAskedFor(words);
   if (asked !== undefined) {
-    context.io.stdout(await renderHelp(asked));
+    context.io.stdout(await help(asked));
     return words.length === 0 ? 2 : 0;
   }
   if (['--version', '-v', '-V'].includes(words[0] ?? '')) {
@@ -109,15 +110,28 @@ function isHelpFlag(word: string): boolean {
   return word === '--help' || word === '-h';
 }
 
-async function renderHelp(words: readonly string[]): Promise<string> {
+/** @throws AgentError UNKNOWN_SUBCOMMAND */
+async function help(asked: readonly string[]): Promise<string> {
+  const words = asked.filter((word) => word !== '--json');
+  const asJson = words.length < asked.length;
   const [first] = words;
   if (first === undefined || first.startsWith('-')) {
-    return renderRootHelp(BUILD.version);
+    return asJson ? programJson() : renderRootHelp(SUBCOMMANDS, BUILD.version);
   }
-  if (words.length === 1 && subcommandsOf(first).length > 0) {
-    return renderGroupHelp(first);
+  if (words.length === 1 && secondWordsOf(SUBCOMMANDS, first).length > 0) {
+    return asJson ? programJson(first) : renderGroupHelp(SUBCOMMANDS, first);
   }
-  return renderSubcommandHelp(await findSubcommand(words).entry.load());
+  const { entry } = findSubcommand(words);
+  if (!asJson) {
+    return renderSubcommandHelp(await entry.load());
+  }
+  const { describeSubcommand } = await import('./help/document.ts');
+  return `${JSON.stringify(await describeSubcommand(entry), null, 2)}\n`;
+}
+
+async function programJson(first?: string): Promise<string> {
+  const { describeProgram } = await import('./help/document.ts');
+  return `${JSON.stringify(await describeProgram(SUBCOMMANDS, first), null, 2)}\n`;
 }
 
 /** A file that only root may read needs no other advice than how to become root. */

@@ -1,6 +1,7 @@
 import { AgentError } from '../core/errors.ts';
 import { didYouMean } from '../core/text/did-you-mean.ts';
-import { POLICY_PRESETS, PolicyFile } from '../protocol/files/policy.ts';
+import { PolicyFile } from '../protocol/files/policy.ts';
+import { POLICY_PRESETS } from '../protocol/files/policy-presets.ts';
 
 /** @throws AgentError USAGE with a suggestion */
 export function policyOfPreset(name: string): PolicyFile {

@@ -1,10 +1,6 @@
-import type {
-  PolicyCommand,
-  PolicyFile,
-  PolicyPreset,
-  PolicyResource,
-} from '../protocol/files/policy.ts';
+import type { PolicyCommand, PolicyFile, PolicyResource } from '../protocol/files/policy.ts';
 import { POLICY_COMMANDS } from '../protocol/files/policy.ts';
+import type { PolicyPreset } from '../protocol/files/policy-presets.ts';
 import {
   CHANGE_GRANTS,
   COMMAND_GRANTS,

@@ -4,12 +4,8 @@ import type { Files } from '../core/ports.ts';
 import { didYouMean } from '../core/text/did-you-mean.ts';
 import { issueWords } from '../core/text/issue-words.ts';
 import { duplicateKeys, lineOf, type YamlKey, yamlKeys } from '../core/text/yaml-keys.ts';
-import {
-  POLICY_COMMANDS,
-  POLICY_FILE_LIMIT_BYTES,
-  POLICY_PRESETS,
-  PolicyFile,
-} from '../protocol/files/policy.ts';
+import { POLICY_COMMANDS, POLICY_FILE_LIMIT_BYTES, PolicyFile } from '../protocol/files/policy.ts';
+import { POLICY_PRESETS } from '../protocol/files/policy-presets.ts';
 import { effectivePolicy, switchInFile } from './effective.ts';
 import { SWITCHES } from './grants.ts';
 import { isNeverGranted } from './never.ts';

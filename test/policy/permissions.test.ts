@@ -3,11 +3,8 @@ import { permissionsManifest } from '../../src/machine/kubernetes-account.ts';
 import { policyOfPreset } from '../../src/machine/policy-preset.ts';
 import { effectivePolicy } from '../../src/policy/effective.ts';
 import { policyOf } from '../../src/policy/evaluate.ts';
-import {
-  POLICY_COMMANDS,
-  POLICY_PRESETS,
-  type PolicyPreset,
-} from '../../src/protocol/files/policy.ts';
+import { POLICY_COMMANDS } from '../../src/protocol/files/policy.ts';
+import { POLICY_PRESETS, type PolicyPreset } from '../../src/protocol/files/policy-presets.ts';
 
 interface Rule {
   readonly apiGroups: readonly string[];

@@ -1,14 +1,26 @@
 import { expect, test } from 'bun:test';
 import { join } from 'node:path';
-import { configPage } from '../../scripts/docs.ts';
+import { PAGES } from '../../scripts/docs.ts';
 import { shownCodes } from '../../scripts/shown-codes.ts';
 import { describeSettings } from '../../src/config/describe.ts';
 import { ERROR_CODES } from '../../src/core/errors.ts';
+import { EXIT_CODES } from '../../src/core/exit-codes.ts';
 
 const docs = (name: string) => Bun.file(join(import.meta.dir, '../../docs', name)).text();
 
-test('docs/config.md is what the schema says: bun scripts/docs.ts writes it', async () => {
-  expect(await docs('config.md')).toBe(configPage());
+test.each(Object.entries(PAGES))(
+  'docs/%s is what the sources say: bun scripts/docs.ts writes it',
+  async (name, page) => {
+    expect(await docs(name)).toBe(await page());
+  },
+);
+
+test('docs/ARCHITECTURE.md explains the exit codes as the program does', async () => {
+  const table = /^## Exit codes$([^#]*)/m.exec(await docs('ARCHITECTURE.md'))?.[1] ?? '';
+  const rows = [...table.matchAll(/^\| ([\d, ]+?) +\| (.*?) +\|/gm)].flatMap(
+    ([, codes = '', meaning]) => codes.split(', ').map((code) => ({ code: Number(code), meaning })),
+  );
+  expect(rows).toEqual([...EXIT_CODES]);
 });
 
 test('docs/TROUBLESHOOTING.md has a section for each code that can be shown, and no other', async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { POLICY_PRESETS } from '../../src/protocol/files/policy.ts';
+import { POLICY_PRESETS } from '../../src/protocol/files/policy-presets.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
 import { runAgent } from './run-agent.ts';
 

@@ -8,10 +8,12 @@ export const HOST_PACKAGES: readonly string[] = [
   'busybox-static',
   'debian-archive-keyring', // Ubuntu's debootstrap cannot check Debian's signatures without it
   'debootstrap',
+  'fish', // its completion is tried
   'iproute2',
   'systemd-container',
   'tar',
   'util-linux',
+  'zsh', // its completion is tried
 ];
 
 /** Installs what is missing, and does nothing else. Needs root. */

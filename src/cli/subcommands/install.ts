@@ -1,5 +1,6 @@
 import { AgentError } from '../../core/errors.ts';
 import type { TokenSource } from '../../machine/install-server.ts';
+import { POLICY_PRESETS } from '../../protocol/files/policy-presets.ts';
 import { parseControlPlaneToken } from '../../protocol/secrets/control-plane-token.ts';
 import { DRY_RUN_FLAG, JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
@@ -27,6 +28,7 @@ export const installSubcommand = defineSubcommand({
       type: 'string',
       description: 'What the control plane may do here: see "policy presets" (default standard)',
       valueHint: 'PRESET',
+      values: POLICY_PRESETS,
     },
     'dry-run': DRY_RUN_FLAG,
     json: JSON_FLAG,

@@ -1,16 +1,9 @@
 import { AgentError } from '../../core/errors.ts';
 import { didYouMean } from '../../core/text/did-you-mean.ts';
-import type { Subcommand } from '../definition/subcommand.ts';
-
-export interface SubcommandEntry {
-  /** One line of `pipeops-agent --help`; empty for what is for units, not for people. */
-  readonly summary: string;
-  /** The definition is loaded only when it is asked for: the root help and `version` stay fast. */
-  readonly load: () => Promise<Subcommand>;
-}
+import { type SubcommandEntry, type Subcommands, secondWordsOf } from '../definition/listed.ts';
 
 /** Every subcommand, in the order of the help. A name may have two words: `token create`. */
-export const SUBCOMMANDS: Readonly<Record<string, SubcommandEntry>> = {
+export const SUBCOMMANDS: Subcommands = {
   install: {
     summary: 'Make this machine a Kubernetes server that the control plane can use',
     load: async () => (await import('./install.ts')).installSubcommand,
@@ -67,6 +60,10 @@ export const SUBCOMMANDS: Readonly<Record<string, SubcommandEntry>> = {
     summary: 'Remove what was installed here, and only that',
     load: async () => (await import('./uninstall.ts')).uninstallSubcommand,
   },
+  completion: {
+    summary: 'Print what a shell needs to complete this command line',
+    load: async () => (await import('./completion.ts')).completionSubcommand(SUBCOMMANDS),
+  },
   version: {
     summary: 'Print the version',
     load: async () => (await import('./version.ts')).versionSubcommand,
@@ -105,7 +102,7 @@ export function findSubcommand(words: readonly string[]): FoundSubcommand {
       hint: 'As in: pipeops-agent status --json. See: pipeops-agent --help',
     });
   }
-  const seconds = subcommandsOf(first);
+  const seconds = secondWordsOf(SUBCOMMANDS, first);
   if (seconds.length > 0) {
     throw unknownSecond(first, second, seconds);
   }
@@ -133,11 +130,4 @@ function unknownSecond(first: string, second: string, known: readonly string[]):
         ? `For example: pipeops-agent ${first} ${known[0]}`
         : `Did you mean "${first} ${suggestion}"? See: pipeops-agent ${first} --help`,
   });
-}
-
-/** The second words for people that may follow the first: `create`, `list` for `token`. */
-export function subcommandsOf(first: string): readonly string[] {
-  return Object.entries(SUBCOMMANDS)
-    .filter(([name, { summary }]) => name.startsWith(`${first} `) && summary !== '')
-    .map(([name]) => name.slice(first.length + 1));
 }

@@ -2,6 +2,7 @@ import { AgentError } from '../../core/errors.ts';
 import { K3S_SERVER_CA_FILE, POLICY_FILE } from '../../core/places.ts';
 import type { PolicyTakenUp } from '../../machine/wait-for-policy.ts';
 import type { PolicyFile } from '../../protocol/files/policy.ts';
+import { POLICY_PRESETS } from '../../protocol/files/policy-presets.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
@@ -45,7 +46,6 @@ export const policyPresetsSubcommand = defineSubcommand({
   words: [],
   needsRoot: false,
   run: async (context, { flags }) => {
-    const { POLICY_PRESETS } = await import('../../protocol/files/policy.ts');
     const { effectivePolicy, PRESETS } = await import('../../policy/effective.ts');
     const { comparePresets } = await import('../../policy/describe.ts');
     const { policyOfPreset } = await import('../../machine/policy-preset.ts');
@@ -94,6 +94,7 @@ export const policyApplySubcommand = defineSubcommand({
       type: 'string',
       description: 'read-only, standard or operate, without anything of your own',
       valueHint: 'PRESET',
+      values: POLICY_PRESETS,
     },
     file: { type: 'string', description: 'A policy file (docs/POLICY.md)', valueHint: 'FILE' },
     json: JSON_FLAG,

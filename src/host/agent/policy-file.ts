@@ -2,7 +2,7 @@ import { basename, dirname } from 'node:path';
 import { AgentError, toAgentError } from '../../core/errors.ts';
 import { AGENT_USER, POLICY_FILE } from '../../core/places.ts';
 import type { Clock, Exec, Files } from '../../core/ports.ts';
-import { POLICY_PRESETS } from '../../protocol/files/policy.ts';
+import { POLICY_PRESETS } from '../../protocol/files/policy-presets.ts';
 import type { Step } from '../engine/steps.ts';
 import { kubectl } from '../k3s/kubectl.ts';
 import { kubectlTrouble } from '../k3s/kubectl-words.ts';

@@ -1,8 +1,6 @@
 /** The policy file of root, `/etc/pipeops-agent/policy.yaml`. Every key is explained in docs/POLICY.md. */
 import * as z from 'zod';
-
-export const POLICY_PRESETS = ['read-only', 'standard', 'operate'] as const;
-export type PolicyPreset = (typeof POLICY_PRESETS)[number];
+import { POLICY_PRESETS } from './policy-presets.ts';
 
 /** Every command type that a policy can name. */
 export const POLICY_COMMANDS = [

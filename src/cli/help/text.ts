@@ -1,19 +1,27 @@
-import type { FlagDefinition, Subcommand } from './definition/subcommand.ts';
-import { SUBCOMMANDS, subcommandsOf } from './subcommands/list.ts';
-import { wrapText } from './terminal/wrap-text.ts';
+import { type Subcommands, secondWordsOf } from '../definition/listed.ts';
+import type { FlagDefinition, Subcommand } from '../definition/subcommand.ts';
+import { wrapText } from '../terminal/wrap-text.ts';
 
 /** What every terminal has. */
 const COLUMNS = 80;
 /** Column at which descriptions begin. */
 const DESCRIPTION_COLUMN = 30;
+/** Stands for a value that its definition gives no name. */
+export const VALUE_HINT_DEFAULT = 'VALUE';
+/** Every subcommand has it; the dispatcher takes it before they see it. */
+const HELP_FLAG: FlagDefinition = {
+  type: 'boolean',
+  default: false,
+  description: 'Show this; with --json, for programs',
+};
 
-export function renderRootHelp(version: string): string {
+export function renderRootHelp(subcommands: Subcommands, version: string): string {
   return [
     `pipeops-agent ${version}: turns this machine into a managed Kubernetes node`,
     '',
     'Usage: pipeops-agent <subcommand> [flags]',
     '',
-    ...summaries(Object.keys(SUBCOMMANDS)),
+    ...summaries(subcommands, Object.keys(subcommands)),
     '',
     'Each takes --help. For example: pipeops-agent install --help',
     '',
@@ -21,12 +29,12 @@ export function renderRootHelp(version: string): string {
 }
 
 /** Of a word that only begins subcommands, such as `token`. */
-export function renderGroupHelp(first: string): string {
-  const names = subcommandsOf(first).map((second) => `${first} ${second}`);
+export function renderGroupHelp(subcommands: Subcommands, first: string): string {
+  const names = secondWordsOf(subcommands, first).map((second) => `${first} ${second}`);
   return [
     `Usage: pipeops-agent ${first} <subcommand> [flags]`,
     '',
-    ...summaries(names),
+    ...summaries(subcommands, names),
     '',
     `Each takes --help. For example: pipeops-agent ${names[0]} --help`,
     '',
@@ -34,37 +42,39 @@ export function renderGroupHelp(first: string): string {
 }
 
 export function renderSubcommandHelp(definition: Subcommand): string {
-  const words = definition.words.map(({ name, required }) =>
-    required ? ` ${name}` : ` [${name}]`,
-  );
   return [
     ...wrapText(definition.description, COLUMNS),
     '',
-    `Usage: pipeops-agent ${definition.name}${words.join('')} [flags]`,
+    `Usage: ${usageOf(definition)}`,
     '',
     ...definition.words.flatMap(({ name, description }) => row(name, description)),
     ...shownFlags(definition).flatMap(([name, flag]) =>
       row(flagLabel(name, flag), describedFlag(flag)),
     ),
-    ...row('--help', 'Show this'),
     '',
     `Example: ${definition.example}`,
     '',
   ].join('\n');
 }
 
-function summaries(names: readonly string[]): readonly string[] {
+function summaries(subcommands: Subcommands, names: readonly string[]): readonly string[] {
   return names.flatMap((name) => {
-    const summary = SUBCOMMANDS[name]?.summary ?? '';
+    const summary = subcommands[name]?.summary ?? '';
     return summary === '' ? [] : row(name, summary);
   });
 }
 
+export function usageOf({ name, words }: Pick<Subcommand, 'name' | 'words'>): string {
+  const named = words.map((word) => (word.required ? ` ${word.name}` : ` [${word.name}]`));
+  return `pipeops-agent ${name}${named.join('')} [flags]`;
+}
+
 /** What a person is told of: not what is only understood. */
-export function shownFlags(
-  definition: Pick<Subcommand, 'flags'>,
-): readonly (readonly [string, FlagDefinition])[] {
-  return Object.entries(definition.flags).filter(([, { hidden }]) => hidden !== true);
+export function shownFlags({
+  flags,
+}: Pick<Subcommand, 'flags'>): readonly (readonly [string, FlagDefinition])[] {
+  const all = Object.entries({ ...flags, help: HELP_FLAG });
+  return all.filter(([, { hidden }]) => hidden !== true);
 }
 
 function describedFlag({ description, default: usual }: FlagDefinition): string {
@@ -72,7 +82,7 @@ function describedFlag({ description, default: usual }: FlagDefinition): string 
 }
 
 function flagLabel(name: string, flag: FlagDefinition): string {
-  return flag.type === 'string' ? `--${name} ${flag.valueHint ?? 'VALUE'}` : `--${name}`;
+  return flag.type === 'string' ? `--${name} ${flag.valueHint ?? VALUE_HINT_DEFAULT}` : `--${name}`;
 }
 
 function row(label: string, description: string): readonly string[] {

@@ -1,9 +1,10 @@
 /** What `--help` shows, of every subcommand: by every way to ask for it. */
 import { describe, expect, test } from 'bun:test';
-import { shownFlags } from '../../src/cli/help.ts';
-import { SUBCOMMANDS, subcommandsOf } from '../../src/cli/subcommands/list.ts';
-import { wrapText } from '../../src/cli/terminal/wrap-text.ts';
-import { cliContext } from '../support/cli-context.ts';
+import { secondWordsOf } from '../../../src/cli/definition/listed.ts';
+import { shownFlags } from '../../../src/cli/help/text.ts';
+import { SUBCOMMANDS } from '../../../src/cli/subcommands/list.ts';
+import { wrapText } from '../../../src/cli/terminal/wrap-text.ts';
+import { cliContext } from '../../support/cli-context.ts';
 
 const COLUMNS = 80;
 const NAMES = Object.keys(SUBCOMMANDS);
@@ -34,7 +35,7 @@ test.each(NAMES)('help of "%s" is the same by every way to ask for it', async (n
 test.each(GROUPS)('help of "%s" lists what may follow it', async (group) => {
   const help = await helpOf(group, '--help');
   expect(help).toStartWith(`Usage: pipeops-agent ${group} <subcommand> [flags]\n`);
-  for (const second of subcommandsOf(group)) {
+  for (const second of secondWordsOf(SUBCOMMANDS, group)) {
     expect(help).toContain(`\n  ${group} ${second} `);
   }
   expect(await helpOf('help', group)).toBe(help);
