@@ -10,10 +10,8 @@ const NO_OPTIONS: ReadonlySet<string> = new Set();
  * Whether the caller wants to go on in another protocol that is known here. To any other one the answer
  * is as if it had not asked, such as `h2c` of clients that would like HTTP/2 (RFC 9110 section 7.8).
  */
-export function asksForUpgrade(headers: HeaderList): boolean {
-  return (
-    connectionOptions(headers).has('upgrade') && isUpgrade(singleHeader(headers, 'upgrade') ?? '')
-  );
+export function asksForUpgrade(headers: HeaderList, options = connectionOptions(headers)): boolean {
+  return options.has('upgrade') && isUpgrade(singleHeader(headers, 'upgrade') ?? '');
 }
 
 /** @param protocols value of an Upgrade header. Those of Kubernetes: WebSockets, and SPDY of older clients */

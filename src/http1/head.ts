@@ -35,6 +35,8 @@ export interface ResponseHead {
   readonly headers: HeaderList;
 }
 
+const BREAK = '\r\n';
+
 /** The bit by which letters of ASCII differ from capitals. */
 const LOWER_CASE = 0x20;
 
@@ -49,6 +51,8 @@ const TARGET = /^[\x21-\x7e]+$/;
  */
 const TEXT = /^[\t\x20-\x7e\x80-\xff]*$/;
 const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP\/1\.([01])$/;
+/** RFC 9112 section 5; the value is a TEXT. */
+const HEADER_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*$/;
 const STATUS_LINE = /^HTTP\/1\.[01] ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?$/;
 
 /** A head is longer than anybody takes: 431 (RFC 6585 section 5), where it is a request's. */
@@ -96,19 +100,10 @@ export function encodeLines(firstLine: string, fields: HeaderList): Buffer {
   return Buffer.from(`${text}\r\n`, 'latin1');
 }
 
-/** @returns the first line and those of the headers. @throws HeadTooLarge */
-function linesOf(head: string): readonly string[] {
-  const lines = head.split('\r\n', HEADERS_MAX + 2);
-  if (lines.length > HEADERS_MAX + 1) {
-    throw new HeadTooLarge(`it has more than ${HEADERS_MAX} headers`);
-  }
-  return lines;
-}
-
 /** @param head what is before the empty line, as Latin-1. @throws HeadTooLarge, Error that says what cannot be read */
 export function parseRequestHead(head: string): RequestHead {
-  const lines = linesOf(head);
-  const [, method, target, minorVersion] = REQUEST_LINE.exec(lines[0] ?? '') ?? [];
+  const end = lineEnd(head, 0);
+  const [, method, target, minorVersion] = REQUEST_LINE.exec(head.slice(0, end)) ?? [];
   if (method === undefined || target === undefined) {
     throw new Error('its first line is not one of HTTP/1.1');
   }
@@ -116,32 +111,46 @@ export function parseRequestHead(head: string): RequestHead {
     method,
     target,
     minorVersion: minorVersion === '0' ? 0 : 1,
-    headers: lines.slice(1).map(parseHeaderLine),
+    headers: headersBehind(head, end),
   };
 }
 
 /** @param head what is before the empty line, as Latin-1. @throws HeadTooLarge, Error that says what cannot be read */
 export function parseResponseHead(head: string): ResponseHead {
-  const lines = linesOf(head);
-  const match = STATUS_LINE.exec(lines[0] ?? '');
-  if (match === null) {
+  const end = lineEnd(head, 0);
+  const [, status, reason = ''] = STATUS_LINE.exec(head.slice(0, end)) ?? [];
+  if (status === undefined) {
     throw new Error('its first line is not one of HTTP/1.1');
   }
-  return {
-    status: Number(match[1]),
-    reason: match[2] ?? '',
-    headers: lines.slice(1).map(parseHeaderLine),
-  };
+  return { status: Number(status), reason, headers: headersBehind(head, end) };
+}
+
+/** @param firstEnd where the first line ends */
+function headersBehind(head: string, firstEnd: number): HeaderList {
+  const headers: (readonly [string, string])[] = [];
+  for (let end = firstEnd; end < head.length; ) {
+    if (headers.length === HEADERS_MAX) {
+      throw new HeadTooLarge(`it has more than ${HEADERS_MAX} headers`);
+    }
+    const start = end + BREAK.length;
+    end = lineEnd(head, start);
+    headers.push(parseHeaderLine(head.slice(start, end)));
+  }
+  return headers;
+}
+
+function lineEnd(head: string, from: number): number {
+  const end = head.indexOf(BREAK, from);
+  return end === -1 ? head.length : end;
 }
 
 /** `Name: value`; a folded line (RFC 9112 section 5.2) has no name and is refused. */
 export function parseHeaderLine(line: string): readonly [string, string] {
-  const colon = line.indexOf(':');
-  const name = line.slice(0, colon);
-  if (colon < 1 || !TOKEN.test(name) || !TEXT.test(line)) {
+  if (!HEADER_LINE.test(line)) {
     throw new Error('it has a header that cannot be read');
   }
-  return [name, valueFrom(line, colon + 1)];
+  const colon = line.indexOf(':'); // A name has none.
+  return [line.slice(0, colon), valueFrom(line, colon + 1)];
 }
 
 /** Without spaces and tabs around it (RFC 9110 section 5.6.3): to `trim`, bytes of a UTF-8 letter are spaces. */

@@ -70,13 +70,10 @@ export function parseRequest(method: string, target: string, upgrade: boolean): 
       'The path has empty or dot segments, escapes or characters that no name in Kubernetes has',
     );
   }
-  const [root = '', ...words] = split.segments;
-  if (!isResourcePath(root, words)) {
-    return publicPath(verb, root, split);
-  }
-  const group = root === 'api' ? '' : (words[0] ?? '');
-  const rest = words.slice(root === 'api' ? 1 : 2);
-  return resourceRequest({ verb, group, words: rest, query, upgrade, proxied: split.proxied });
+  const versionAt = versionPlace(split.segments);
+  return versionAt === undefined
+    ? publicPath(verb, split)
+    : resourceRequest({ verb, ...split, versionAt, query, upgrade });
 }
 
 interface SplitPath {
@@ -120,13 +117,16 @@ function isProxySubresource(segments: readonly string[]): boolean {
   );
 }
 
-/** Discovery stands at `/api/<version>` and `/apis/<group>/<version>`, objects behind it. */
-function isResourcePath(root: string, words: readonly string[]): boolean {
-  return (root === 'api' && words.length > 1) || (root === 'apis' && words.length > 2);
+/** Discovery stands at `/api/<version>` and `/apis/<group>/<version>`, objects behind it: undefined without any. */
+function versionPlace(segments: readonly string[]): number | undefined {
+  if (segments[0] === 'api' && segments.length > 2) {
+    return 1;
+  }
+  return segments[0] === 'apis' && segments.length > 3 ? 2 : undefined;
 }
 
-function publicPath(verb: string, root: string, split: SplitPath): ParsedRequest {
-  const known = split.segments.length === 0 || PUBLIC_ROOTS.has(root);
+function publicPath(verb: string, split: SplitPath): ParsedRequest {
+  const known = split.segments.length === 0 || PUBLIC_ROOTS.has(split.segments[0] ?? '');
   return verb === 'get' && known && !split.proxied
     ? { kind: 'public' }
     : refuse(
@@ -135,29 +135,28 @@ function publicPath(verb: string, root: string, split: SplitPath): ParsedRequest
       );
 }
 
-interface ResourceRequest {
+interface ResourceRequest extends SplitPath {
   readonly verb: string;
-  readonly group: string;
-  /** What follows the version. */
-  readonly words: readonly string[];
+  /** The segment of the version: the group stands before it, objects behind. */
+  readonly versionAt: number;
   readonly query: string;
   readonly upgrade: boolean;
-  readonly proxied: boolean;
 }
 
 function resourceRequest(request: ResourceRequest): ParsedRequest {
-  let { words } = request;
-  const legacyWatch = words[0] === 'watch';
-  if (legacyWatch) {
-    words = words.slice(1);
-  }
+  const { segments, versionAt } = request;
+  const group = versionAt === 1 ? '' : (segments[1] ?? '');
+  const legacyWatch = segments[versionAt + 1] === 'watch';
+  let at = versionAt + (legacyWatch ? 2 : 1);
   let namespace = '';
-  if (words[0] === 'namespaces' && words.length > 2 && !isNamespaceSubresource(words)) {
-    namespace = words[1] ?? '';
-    words = words.slice(2);
+  if (segments[at] === 'namespaces' && isWithinNamespace(segments, at)) {
+    namespace = segments[at + 1] ?? '';
+    at += 2;
   }
-  const [resource = '', name = '', subresource = '', ...tooMany] = words;
-  if (resource === '' || resource === 'proxy' || tooMany.length > 0) {
+  const resource = segments[at];
+  const name = segments[at + 1] ?? '';
+  const subresource = segments[at + 2] ?? '';
+  if (resource === undefined || resource === 'proxy' || segments.length > at + 3) {
     return refuse('proxy/path-form', 'The path has more words than Kubernetes gives a meaning to');
   }
   if (legacyWatch && (request.verb !== 'get' || subresource !== '')) {
@@ -175,12 +174,14 @@ function resourceRequest(request: ResourceRequest): ParsedRequest {
   }
   return {
     kind: 'access',
-    access: { verb, group: request.group, resource, subresource, namespace, name },
+    access: { verb, group, resource, subresource, namespace, name },
   };
 }
 
-function isNamespaceSubresource(words: readonly string[]): boolean {
-  return NAMESPACE_SUBRESOURCES.has(words[2] ?? '');
+/** Something is named below the namespace, and not a part of the namespace itself. */
+function isWithinNamespace(segments: readonly string[], at: number): boolean {
+  const kind = segments[at + 2];
+  return kind !== undefined && !NAMESPACE_SUBRESOURCES.has(kind);
 }
 
 function verbOf(request: ResourceRequest, name: string, subresource: string): string | undefined {

@@ -71,7 +71,7 @@ export function admission(deps: { readonly clock: Clock }): Admission {
   };
   const serveNext = () => {
     for (const [name, client] of clients) {
-      if (running >= RUNNING_MAX) {
+      if (waiting === 0 || running >= RUNNING_MAX) {
         return;
       }
       if (client.waiting.length > 0 && client.running < RUNNING_PER_CLIENT_MAX) {

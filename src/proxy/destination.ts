@@ -5,7 +5,7 @@ import type { PolicyDecision } from '../policy/decision.ts';
 export interface Destination {
   allow(method: string, target: string, upgrade: boolean): PolicyDecision;
   /** @throws AgentError when it is not known now */
-  locate(): Promise<Location>;
+  locate(): Location | Promise<Location>;
   /** It answered 401: what is known of it may be out of date. */
   unauthorized(): void;
 }

@@ -8,7 +8,7 @@ import type { UpstreamConnection } from '../http1/client/connection.ts';
 import type { UpstreamAddress } from '../http1/client/dial.ts';
 import type { Exchange, ExchangeSink } from '../http1/client/exchange.ts';
 import type { UpstreamPool } from '../http1/client/pool.ts';
-import { encodeRequestHead, type ResponseHead } from '../http1/head.ts';
+import { encodeRequestHead, type HeaderList, type ResponseHead } from '../http1/head.ts';
 import type { ProxyCall, ProxyRequest } from '../http1/server/call.ts';
 import { requireAllowed } from '../policy/decision.ts';
 import type { Admission, Release } from './admission.ts';
@@ -35,7 +35,16 @@ export function forward(deps: ForwardDeps, request: ProxyRequest, sink: Exchange
   return forwarding;
 }
 
-class Forwarding implements ProxyCall {
+/** A request under way at a connection, as long as its answer has not begun: then it cannot be asked again. */
+interface Attempt {
+  readonly head: Buffer;
+  readonly address: UpstreamAddress;
+  /** The server may have closed the connection while it was idle, before it saw the request. */
+  readonly mayBeDead: boolean;
+}
+
+/** What the caller has of a request, and what its connection tells the answer to. */
+class Forwarding implements ProxyCall, ExchangeSink {
   readonly #deps: ForwardDeps;
   readonly #request: ProxyRequest;
   readonly #sink: ExchangeSink;
@@ -51,6 +60,7 @@ class Forwarding implements ProxyCall {
   #early: Uint8Array[] = [];
   #sentBytes = 0;
   #requestWhole = false;
+  #attempt: Attempt | undefined;
   #answered = false;
   #retried = false;
   #leave: (() => void) | undefined;
@@ -68,7 +78,8 @@ class Forwarding implements ProxyCall {
   async #run(): Promise<void> {
     const { method, target, client } = this.#request;
     const { destination } = this.#deps;
-    const location = await destination.locate();
+    const located = destination.locate();
+    const location = located instanceof Promise ? await located : located;
     const forwarded = forwardedHeaders(this.#request.headers, location.host, location.token);
     requireAllowed(destination.allow(method, target, forwarded.upgrade));
     this.#body = forwarded.body;
@@ -106,28 +117,8 @@ class Forwarding implements ProxyCall {
     }
     const isRepeatable = this.#body === 'none' && SAFE_METHODS.includes(this.#request.method);
     const mayBeDead = connection.isReused && isRepeatable && !this.#retried;
-    const fail = (error: AgentError) => {
-      if (this.#answered || !mayBeDead || this.#over) {
-        this.#refuse(error);
-        return;
-      }
-      // The server had closed it while it was idle: nothing was done, so ask again.
-      this.#retried = true;
-      this.#deps.pool
-        .fresh(address)
-        .then((fresh) => this.#begin(fresh, head, address))
-        .catch((thrown: unknown) => this.#refuse(toAgentError(thrown)));
-    };
-    this.#exchange = connection.begin(this.#request.method, head, {
-      head: (answer) => this.#head(answer),
-      data: (chunk) => this.#sink.data(chunk),
-      drained: () => this.#sink.drained(),
-      end: (trailers) => {
-        this.#finish();
-        this.#sink.end(trailers);
-      },
-      fail,
-    });
+    this.#attempt = { head, address, mayBeDead };
+    this.#exchange = connection.begin(this.#request.method, head, this);
     if (this.#upgrade === 'no') {
       this.#sendEarly();
     }
@@ -225,7 +216,9 @@ class Forwarding implements ProxyCall {
     }
   }
 
-  #head(answer: ResponseHead): void {
+  // --- From the connection ---
+
+  head(answer: ResponseHead): void {
     if (answer.status === 101 && this.#upgrade !== 'asked') {
       // Behind it the caller's bytes would reach the API server as they are: past the policy.
       this.#refuse(new AgentError('KUBERNETES_API', 'Kubernetes upgraded what was no upgrade'));
@@ -233,6 +226,7 @@ class Forwarding implements ProxyCall {
       return;
     }
     this.#answered = true;
+    this.#attempt = undefined;
     if (answer.status === 401) {
       this.#deps.destination.unauthorized();
     }
@@ -245,6 +239,34 @@ class Forwarding implements ProxyCall {
     this.#upgrade = 'no';
     this.#early = [];
     this.#sink.head({ ...answer, headers: returnedHeaders(answer.headers) });
+  }
+
+  data(chunk: Buffer): void {
+    this.#sink.data(chunk);
+  }
+
+  drained(): void {
+    this.#sink.drained();
+  }
+
+  end(trailers: HeaderList): void {
+    this.#finish();
+    this.#sink.end(trailers);
+  }
+
+  fail(error: AgentError): void {
+    const attempt = this.#attempt;
+    if (attempt?.mayBeDead !== true || this.#over) {
+      this.#refuse(error);
+      return;
+    }
+    // Nothing was done, so ask again.
+    const { head, address } = attempt;
+    this.#retried = true;
+    this.#deps.pool
+      .fresh(address)
+      .then((fresh) => this.#begin(fresh, head, address))
+      .catch((thrown: unknown) => this.#refuse(toAgentError(thrown)));
   }
 
   #refuse(error: AgentError): void {

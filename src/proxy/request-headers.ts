@@ -50,7 +50,7 @@ export function forwardedHeaders(
 ): ForwardedHeaders {
   const body = requestFraming(headers);
   const named = connectionOptions(headers);
-  const upgrade = named.size > 0 && asksForUpgrade(headers);
+  const upgrade = asksForUpgrade(headers, named);
   const kept: (readonly [string, string])[] =
     token === undefined
       ? [['Host', singleHeader(headers, 'host') ?? host]] // It may serve several names.

@@ -8,13 +8,12 @@ import { asksForUpgrade } from '../http1/connection-header.ts';
 import { type RequestHead, singleHeader } from '../http1/head.ts';
 import { headRoom } from '../http1/head-room.ts';
 import type { ProxyCall } from '../http1/server/call.ts';
-import type { ConnectionDeps, Refusal } from '../http1/server/connection.ts';
+import type { DoorDeps, Refusal } from '../http1/server/connection.ts';
 import { foreignReason } from './own-host.ts';
+import { programOf } from './program-name.ts';
 import { answer, type Door, type ServerSources } from './routes.ts';
 
 const PREFIX = '/proxy';
-/** Of the caller's program, for fair turns: characters of its name. */
-const CLIENT_NAME_LENGTH_MAX = 64;
 
 interface PlainDoorDeps {
   readonly log: Log;
@@ -22,11 +21,7 @@ interface PlainDoorDeps {
 }
 
 /** @param leaving aborted when the door closes */
-export function plainDoor(
-  deps: PlainDoorDeps,
-  door: Door,
-  leaving: AbortSignal,
-): Omit<ConnectionDeps, 'idle' | 'now'> {
+export function plainDoor(deps: PlainDoorDeps, door: Door, leaving: AbortSignal): DoorDeps {
   const { proxy } = deps.sources;
   return {
     headRoom: headRoom(),
@@ -38,8 +33,7 @@ export function plainDoor(
         return answerHere(deps, door, { method: head.method, path: pathOf(target) }, sink);
       }
       const { method, headers } = head;
-      const program = (singleHeader(headers, 'user-agent') ?? '').split('/')[0] ?? '';
-      const client = `${door}:${program.slice(0, CLIENT_NAME_LENGTH_MAX)}`;
+      const client = `${door}:${programOf(headers)}`;
       const asked = { method, target: target.slice(PREFIX.length), headers, client, leaving };
       return proxy.forward(asked, sink);
     },

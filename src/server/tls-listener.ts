@@ -8,17 +8,16 @@ import type { Clock } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
 import { type RequestHead, singleHeader } from '../http1/head.ts';
 import { headRoom } from '../http1/head-room.ts';
-import type { ConnectionDeps, Refusal } from '../http1/server/connection.ts';
+import type { DoorDeps, Refusal } from '../http1/server/connection.ts';
 import { connectionServer } from '../http1/server/connections.ts';
 import { type ForwardDeps, forward } from '../proxy/forward.ts';
 import type { Listener } from './listener.ts';
 import type { LocalAuth } from './local-auth.ts';
 import { foreignReason } from './own-host.ts';
+import { programOf } from './program-name.ts';
 import type { CertificateAndKey } from './self-signed-certificate.ts';
 
 const PREFIX = '/proxy';
-/** Of the caller's program, for fair turns: characters of its name. */
-const CLIENT_NAME_LENGTH_MAX = 64;
 
 interface TlsListenerDeps {
   readonly clock: Clock;
@@ -46,18 +45,14 @@ export function tlsListener(deps: TlsListenerDeps, options: TlsListenerOptions):
 }
 
 /** How requests of the door are admitted, begun and refused. */
-export function connectionDeps(
-  deps: TlsListenerDeps,
-  leaving: AbortSignal,
-): Omit<ConnectionDeps, 'idle' | 'now'> {
+export function connectionDeps(deps: TlsListenerDeps, leaving: AbortSignal): DoorDeps {
   return {
     headRoom: headRoom(),
     admit: (head) => refusalOf(deps, head),
     malformed: (status, message) => refusal(status, 'BadRequest', 'PROXY_REQUEST_INVALID', message),
     begin: (head, sink) => {
       const { method, target, headers } = head;
-      const program = (singleHeader(headers, 'user-agent') ?? '').split('/')[0] ?? '';
-      const client = `tls:${program.slice(0, CLIENT_NAME_LENGTH_MAX)}`;
+      const client = `tls:${programOf(headers)}`;
       return forward(
         deps.proxy,
         { method, target: targetOfApi(target), headers, client, leaving },

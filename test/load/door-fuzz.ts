@@ -5,6 +5,7 @@
  */
 
 import { Connection } from '../../src/http1/server/connection.ts';
+import { joiningRoom } from '../../src/http1/server/socket-output.ts';
 import { ALLOWED, refused } from '../../src/policy/decision.ts';
 import { admission } from '../../src/proxy/admission.ts';
 import { connectionDeps } from '../../src/server/tls-listener.ts';
@@ -100,7 +101,7 @@ class Run {
       destination: {
         allow: (_: string, target: string) =>
           target.startsWith('/forbidden/') ? refused('fuzz', 'It is forbidden') : ALLOWED,
-        locate: async () => location,
+        locate: () => (draw(2) === 0 ? location : Promise.resolve(location)),
         unauthorized: () => undefined,
       },
     };
@@ -108,7 +109,8 @@ class Run {
     const leaving = new AbortController().signal;
     const deps = connectionDeps({ clock, auth, proxy }, leaving);
     const now = () => clock.monotonic();
-    this.#connection = new Connection({ ...deps, now, idle: () => undefined }, this.#client);
+    const own = { joiningRoom: joiningRoom(), now, idle: () => undefined };
+    this.#connection = new Connection({ ...deps, ...own }, this.#client);
     this.#client.owner = this.#connection;
   }
 

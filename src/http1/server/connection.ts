@@ -42,15 +42,21 @@ export interface Refusal {
   readonly body: string;
 }
 
-export interface ConnectionDeps {
-  /** Monotonic ms. */
-  readonly now: () => number;
+/** What makes a door the one it is. */
+export interface DoorDeps {
   readonly admit: (head: RequestHead) => Refusal | undefined;
   /** Tells the sink nothing before it has returned. @throws Error for a request that cannot be read */
   readonly begin: (head: RequestHead, sink: ExchangeSink) => ProxyCall;
   readonly malformed: (status: number, message: string) => Refusal;
   /** Of all connections of the door. */
   readonly headRoom: HeadRoom;
+}
+
+export interface ConnectionDeps extends DoorDeps {
+  /** Monotonic ms. */
+  readonly now: () => number;
+  /** Made by `joiningRoom`, for all connections of the door. */
+  readonly joiningRoom: Buffer;
   /** It may have become idle. */
   readonly idle: () => void;
 }
@@ -77,7 +83,7 @@ export class Connection implements ExchangeOwner {
   constructor(deps: ConnectionDeps, socket: ConnectionSocket) {
     this.#deps = deps;
     this.#socket = socket;
-    this.output = new SocketOutput(socket);
+    this.output = new SocketOutput(socket, deps.joiningRoom);
     this.#head = new HeadBuffer(deps.headRoom);
     this.#since = deps.now();
   }
@@ -226,7 +232,7 @@ export class Connection implements ExchangeOwner {
     const exchange = new Exchange(this, head);
     const call = this.#deps.begin(head, exchange);
     this.#exchange = exchange; // From here on it has an answer of its own.
-    this.#within(Number.POSITIVE_INFINITY);
+    this.#limitMs = Number.POSITIVE_INFINITY;
     exchange.begin(call);
   }
 

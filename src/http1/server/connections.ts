@@ -3,7 +3,8 @@
 import type { Socket, TCPSocketListenOptions, UnixSocketOptions } from 'bun';
 import type { Clock } from '../../core/ports.ts';
 import { settledWithin } from '../../core/waiting.ts';
-import { Connection, type ConnectionDeps } from './connection.ts';
+import { Connection, type ConnectionDeps, type DoorDeps } from './connection.ts';
+import { joiningRoom } from './socket-output.ts';
 
 /** How often connections are looked at for what takes too long, ms. */
 const CHECK_INTERVAL_MS = 2_000;
@@ -24,14 +25,15 @@ export interface ConnectionServer {
 }
 
 /** @throws Error at once when it cannot listen */
-export function connectionServer(
-  clock: Clock,
-  deps: Omit<ConnectionDeps, 'idle' | 'now'>,
-  address: Address,
-): ConnectionServer {
+export function connectionServer(clock: Clock, deps: DoorDeps, address: Address): ConnectionServer {
   const connections = new Set<Connection>();
   const idle = signalOfIdleness(connections);
-  const own: ConnectionDeps = { ...deps, idle: idle.check, now: () => clock.monotonic() };
+  const own: ConnectionDeps = {
+    ...deps,
+    joiningRoom: joiningRoom(),
+    idle: idle.check,
+    now: () => clock.monotonic(),
+  };
   const handlers = {
     open: (socket: Socket<Connection>) => {
       socket.data = new Connection(own, socket);

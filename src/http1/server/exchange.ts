@@ -19,6 +19,7 @@ import {
 import type { ProxyCall } from './call.ts';
 import type { SocketOutput } from './socket-output.ts';
 
+const NOTHING = Buffer.alloc(0);
 const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
 
 /** How the end of an answer's body is told. closed: by the end of the connection. */
@@ -55,8 +56,9 @@ export class Exchange implements ExchangeSink {
     this.#owner = owner;
     this.#method = head.method;
     this.#knowsChunks = head.minorVersion === 1;
-    this.#lastOne = !this.#knowsChunks || connectionOptions(headers).has('close');
-    this.#upgrade = asksForUpgrade(headers) ? 'asked' : 'no';
+    const options = connectionOptions(headers);
+    this.#lastOne = !this.#knowsChunks || options.has('close');
+    this.#upgrade = asksForUpgrade(headers, options) ? 'asked' : 'no';
     if (this.#upgrade === 'asked' && framing !== 'none') {
       throw new AgentError('PROXY_REQUEST_INVALID', 'An upgrade cannot have a body');
     }
@@ -83,7 +85,7 @@ export class Exchange implements ExchangeSink {
 
   begin(call: ProxyCall): void {
     this.#call = call;
-    this.received(Buffer.alloc(0)); // A request without a body is whole.
+    this.received(NOTHING); // A request without a body is whole.
   }
 
   /** The connection is to end behind this one. */
@@ -144,13 +146,14 @@ export class Exchange implements ExchangeSink {
       this.#lastOne = true;
     }
     this.#framing = this.#framingOf(head);
-    const headers: (readonly [string, string])[] = [...head.headers];
+    const own: (readonly [string, string])[] = [];
     if (this.#framing === 'chunked') {
-      headers.push(['Transfer-Encoding', 'chunked']);
+      own.push(['Transfer-Encoding', 'chunked']);
     }
     if (this.#lastOne) {
-      headers.push(['Connection', 'close']);
+      own.push(['Connection', 'close']);
     }
+    const headers = own.length === 0 ? head.headers : [...head.headers, ...own];
     this.#owner.output.write(encodeResponseHead({ ...head, headers }));
   }
 

@@ -3,9 +3,15 @@ import type { Socket } from 'bun';
 /** Small pieces leave together: up to so many bytes are copied into one write. */
 const JOINED_BYTES_MAX = 16 * 1024;
 
+/** Where small pieces are joined. One for all sockets of a door: nothing stays in it behind a write. */
+export function joiningRoom(): Buffer {
+  return Buffer.allocUnsafeSlow(JOINED_BYTES_MAX);
+}
+
 /** What goes out on a socket: in order, in few writes, kept while the system takes no more. */
 export class SocketOutput {
   readonly #socket: Pick<Socket, 'write' | 'shutdown'>;
+  readonly #room: Buffer;
   #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
   #isBlocked = false;
@@ -13,8 +19,10 @@ export class SocketOutput {
   /** ended: the socket has been told. */
   #state: 'open' | 'ending' | 'ended' = 'open';
 
-  constructor(socket: Pick<Socket, 'write' | 'shutdown'>) {
+  /** @param room made by `joiningRoom` */
+  constructor(socket: Pick<Socket, 'write' | 'shutdown'>, room: Buffer) {
     this.#socket = socket;
+    this.#room = room;
   }
 
   /** The system took not all: who writes waits until it does. */
@@ -42,7 +50,8 @@ export class SocketOutput {
       // -1: it is closed, as its owner is about to be told.
       const taken = Math.max(this.#socket.write(piece), 0);
       if (taken < piece.length) {
-        this.#waiting.unshift(piece.subarray(taken));
+        const rest = piece.subarray(taken);
+        this.#waiting.unshift(piece.buffer === this.#room.buffer ? Buffer.from(rest) : rest);
         this.#waitingBytes += piece.length - taken;
         this.#isBlocked = true;
       }
@@ -82,6 +91,15 @@ export class SocketOutput {
     const pieces = this.#waiting.splice(0, count);
     this.#waitingBytes -= bytes;
     const [first] = pieces;
-    return first !== undefined && count === 1 ? first : Buffer.concat(pieces, bytes);
+    return first !== undefined && count === 1 ? first : this.#joined(pieces);
+  }
+
+  #joined(pieces: readonly Uint8Array[]): Uint8Array {
+    let bytes = 0;
+    for (const piece of pieces) {
+      this.#room.set(piece, bytes);
+      bytes += piece.length;
+    }
+    return this.#room.subarray(0, bytes);
   }
 }

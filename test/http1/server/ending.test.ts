@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { connect as connectTcp } from 'node:net';
 import { connect } from 'node:tls';
+
 import { headRoom } from '../../../src/http1/head-room.ts';
 import { Connection } from '../../../src/http1/server/connection.ts';
 import type { Listener } from '../../../src/server/listener.ts';
@@ -144,6 +145,7 @@ test('what the system has not taken yet waits for a slow reader, however long', 
     {
       ...{ now: () => now, admit: () => refusal, malformed: () => refusal, idle: () => undefined },
       headRoom: headRoom(),
+      joiningRoom: joiningRoom(),
       begin: () => {
         throw new Error('Nothing is admitted');
       },
