@@ -1,6 +1,7 @@
 import type { UpstreamAddress } from '../http1/client/dial.ts';
 import type { KubernetesCredentials } from '../kubernetes/api/credentials.ts';
 import type { Policy } from '../policy/decision.ts';
+import type { KubeconfigContent } from '../protocol/files/kubeconfig.ts';
 import type { Destination, Location } from './destination.ts';
 
 const HTTPS_PORT = 443;
@@ -29,12 +30,17 @@ export function kubernetesDestination(deps: {
     }
     return known;
   };
+  const locationOf = ({ server, ca, token }: KubeconfigContent): Location => {
+    const { address, host } = placeOf(server, ca);
+    return { address, host, token };
+  };
   return {
     allow: (method, target, upgrade) => deps.policy.request(method, target, upgrade),
-    locate: async (): Promise<Location> => {
-      const { server, ca, token } = await deps.credentials.current();
-      const { address, host } = placeOf(server, ca);
-      return { address, host, token };
+    locate: () => {
+      const credentials = deps.credentials.current();
+      return credentials instanceof Promise
+        ? credentials.then(locationOf)
+        : locationOf(credentials);
     },
     unauthorized: () => deps.credentials.reload(),
   };

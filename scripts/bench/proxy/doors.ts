@@ -28,7 +28,7 @@ const proxy: ForwardDeps = {
   admission: admission({ clock: systemClock }),
   destination: {
     allow: (method, target, upgrade) => STANDARD_POLICY.request(method, target, upgrade),
-    locate: async () => ({ address, host, token: 'the-agents-token' }),
+    locate: () => ({ address, host, token: 'the-agents-token' }),
     unauthorized: silent,
   },
 };

@@ -7,8 +7,8 @@ import {
 } from '../../protocol/files/kubeconfig.ts';
 
 export interface KubernetesCredentials {
-  /** Read once, then kept. @throws AgentError KUBERNETES_API when there are none */
-  current(): Promise<KubeconfigContent>;
+  /** Read once, then kept and at hand at once. @throws AgentError KUBERNETES_API when there are none */
+  current(): KubeconfigContent | Promise<KubeconfigContent>;
   /** Forgets what was read: the next `current` looks again. After a 401 or a renewal. */
   reload(): void;
 }
@@ -26,11 +26,12 @@ export function kubernetesCredentials(
   paths: CredentialPaths,
 ): KubernetesCredentials {
   let known: KubeconfigContent | undefined;
+  const readAndKeep = async () => {
+    known ??= await read(deps.files, paths);
+    return known;
+  };
   return {
-    current: async () => {
-      known ??= await read(deps.files, paths);
-      return known;
-    },
+    current: () => known ?? readAndKeep(),
     reload: () => {
       known = undefined;
     },

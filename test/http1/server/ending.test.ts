@@ -5,6 +5,7 @@ import { connect } from 'node:tls';
 
 import { headRoom } from '../../../src/http1/head-room.ts';
 import { Connection } from '../../../src/http1/server/connection.ts';
+import { joiningRoom } from '../../../src/http1/server/socket-output.ts';
 import type { Listener } from '../../../src/server/listener.ts';
 import { type ManualClock, manualClock } from '../../support/manual-clock.ts';
 import { type TestProxy, testProxy } from '../../support/proxy-deps.ts';
