@@ -78,8 +78,8 @@ class Forwarding implements ProxyCall, ExchangeSink {
   async #run(): Promise<void> {
     const { method, target, client } = this.#request;
     const { destination } = this.#deps;
-    const located = destination.locate();
-    const location = located instanceof Promise ? await located : located;
+    // Waits in any case: who asked has nothing of it yet that a refusal could be told to.
+    const location = await destination.locate();
     const forwarded = forwardedHeaders(this.#request.headers, location.host, location.token);
     requireAllowed(destination.allow(method, target, forwarded.upgrade));
     this.#body = forwarded.body;
