@@ -136,10 +136,22 @@ export function layerProblems(files: readonly SourceFile[]): readonly string[] {
   return [
     ...files.flatMap((file) => [
       ...importProblems(file),
+      ...nameProblems(file),
       ...(isGlobalHome(file.path) ? [] : globalProblems(file)),
     ]),
     ...circleProblems(files),
   ];
+}
+
+/** What a folder says, its files need not say again: `host/agent/account.ts`, not `agent-account.ts`. */
+function nameProblems({ path }: SourceFile): readonly string[] {
+  const words = (name: string) => name.split('-').map((word) => word.replace(/s$/, ''));
+  const folders = dirname(path).split('/').flatMap(words);
+  const [name = ''] = (path.split('/').at(-1) ?? '').split('.');
+  const repeated = words(name).find((word) => name.includes('-') && folders.includes(word));
+  return repeated === undefined
+    ? []
+    : [`src/${path}: its name repeats its folder: leave out "${repeated}"`];
 }
 
 /** Rooms within one folder: they may import each other, but not in a circle. */
@@ -187,7 +199,8 @@ function wayBack(
   return undefined;
 }
 
-function importedNames(text: string): readonly string[] {
+/** What a source imports, types too, as it is written: `./b.ts`, `zod`. */
+export function importedNames(text: string): readonly string[] {
   const found = text.matchAll(/(?:from|import|import\()\s*'([^']+)'/g);
   return [...found].map(([, name = '']) => name);
 }
