@@ -2,7 +2,7 @@ import { renderError } from '../core/error-text.ts';
 import { AgentError, toAgentError } from '../core/errors.ts';
 import { LOCK_FILE } from '../core/places.ts';
 import { redact } from '../core/text/redact.ts';
-import { visibleText } from '../core/text/visible-text.ts';
+import { visibleText } from '../core/text/visible.ts';
 import { BUILD } from '../core/version.ts';
 import type { CliContext } from './definition/context.ts';
 import { secondWordsOf } from './definition/listed.ts';

@@ -1,6 +1,6 @@
 import type { Clock, Log, LogFields, LogLevel } from '../core/ports.ts';
 import { cutAtEnd } from '../core/text/middle-cut.ts';
-import { visibleLine } from '../core/text/visible-text.ts';
+import { visibleLine } from '../core/text/visible.ts';
 
 const LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug'];
 

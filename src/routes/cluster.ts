@@ -19,7 +19,7 @@ import {
   l4RouteRow,
   listenerTunnels,
 } from './listeners.ts';
-import { type HttpRoute, httpRouteRow } from './managed-http-route.ts';
+import { type HttpRoute, httpRouteRow } from './managed-http.ts';
 import { ingressRow } from './managed-ingress.ts';
 import { followOptionalKind } from './optional-kind.ts';
 import type { ServicePort } from './service-locator.ts';

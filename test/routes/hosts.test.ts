@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test';
 import type { V1Ingress, V1Service } from '@kubernetes/client-node';
 import { isManaged } from '../../src/routes/host-row.ts';
 import { applicationFor, ROUTES_MAX, type RouteTable, routeTable } from '../../src/routes/hosts.ts';
-import { type HttpRoute, httpRouteRow } from '../../src/routes/managed-http-route.ts';
+import { type HttpRoute, httpRouteRow } from '../../src/routes/managed-http.ts';
 import { ingressRow } from '../../src/routes/managed-ingress.ts';
 import { serviceRow } from '../../src/routes/service-row.ts';
 import { manualClock } from '../support/manual-clock.ts';

@@ -112,6 +112,23 @@ describe('layerProblems() and imports of other folders', () => {
     expect(layerProblems(files.slice(0, 2))).toEqual([]);
   });
 
+  test.each([
+    ['host/agent/agent-account.ts', 'agent'],
+    ['routes/managed-http.ts', 'route'],
+    ['kubernetes/pods/pod-logs.ts', 'pod'],
+  ])('finds that %s repeats its folder', (path, word) => {
+    expect(problemsOf(path, '')).toEqual([
+      `src/${path}: its name repeats its folder: leave out "${word}"`,
+    ]);
+  });
+
+  test.each(['store/store.ts', 'yamux/session.ts', 'kubernetes/watch/kind-cache.ts'])(
+    'takes the name %s',
+    (path) => {
+      expect(problemsOf(path, '')).toEqual([]);
+    },
+  );
+
   test('asks for a rank of a new folder', () => {
     expect(problemsOf('novel/a.ts', '')).toEqual([
       'src/novel/a.ts: "novel" has no rank in scripts/check-layers.ts',

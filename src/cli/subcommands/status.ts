@@ -1,5 +1,5 @@
 import { formatDuration } from '../../core/text/duration.ts';
-import { visibleLine } from '../../core/text/visible-text.ts';
+import { visibleLine } from '../../core/text/visible.ts';
 import type { K3sState } from '../../host/k3s/state.ts';
 import type { ClusterNodes, DetailedHealth, Reason } from '../../protocol/local-api.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';

@@ -1,7 +1,7 @@
 import { colors } from 'consola/utils';
 import type { Clock, Progress } from '../../core/ports.ts';
 import { formatDuration } from '../../core/text/duration.ts';
-import { visibleLine } from '../../core/text/visible-text.ts';
+import { visibleLine } from '../../core/text/visible.ts';
 
 export interface ProgressOptions {
   readonly isTty: boolean;

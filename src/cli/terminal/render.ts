@@ -1,6 +1,6 @@
 import type { AgentError } from '../../core/errors.ts';
 import { redact } from '../../core/text/redact.ts';
-import { visibleLine } from '../../core/text/visible-text.ts';
+import { visibleLine } from '../../core/text/visible.ts';
 
 /** An error for a program: one document on standard output, as with every `--json`. */
 export function renderErrorJson(error: AgentError): string {

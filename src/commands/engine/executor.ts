@@ -13,7 +13,7 @@ import type { CommandDeps, CommandHandler } from './handler.ts';
 import type { CommandProgress } from './progress.ts';
 import { type CommandQueue, commandQueue, type QueuedCommand } from './queue.ts';
 import { type ResultTimes, resultOfError } from './result.ts';
-import { type RunningCommand, runCommand } from './running-command.ts';
+import { type RunningCommand, runCommand } from './running.ts';
 import { targetOf } from './target.ts';
 
 /** Commands that run at once, at most. Urgent ones have places of their own. */

@@ -1,7 +1,7 @@
 import { removeAndWait } from '../../kubernetes/objects/removal.ts';
 import { DeleteData, DeletePayload, DeleteTargets } from '../../protocol/commands/workload.ts';
 import { applicationPaths, isManaged } from '../applications/managed-objects.ts';
-import { workloadCommand } from '../applications/workload-command.ts';
+import { workloadCommand } from '../applications/of-one-deployment.ts';
 import { stopped } from '../engine/cancelled.ts';
 import { readCheckpoint } from '../engine/checkpoint.ts';
 import type { CommandContext } from '../engine/handler.ts';

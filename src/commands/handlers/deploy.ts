@@ -1,7 +1,7 @@
 import { DeployData, DeployPayload } from '../../protocol/commands/deploy.ts';
 import { applicationTimeoutMs, bringAbout } from '../applications/bring.ts';
+import { workloadCommand } from '../applications/of-one-deployment.ts';
 import { planDeploy } from '../applications/plan.ts';
-import { workloadCommand } from '../applications/workload-command.ts';
 
 /**
  * deploy: an image as a Deployment, with a ClusterIP Service when it has ports and an Ingress when

@@ -1,8 +1,8 @@
 import type { V1Deployment } from '@kubernetes/client-node';
 import { RestartData, RestartPayload } from '../../protocol/commands/workload.ts';
 import { applicationPaths, COMMAND_ID_ANNOTATION } from '../applications/managed-objects.ts';
+import { workloadCommand } from '../applications/of-one-deployment.ts';
 import { rollOutAndTell, rolloutTimeoutMs } from '../applications/roll-out.ts';
-import { workloadCommand } from '../applications/workload-command.ts';
 
 /**
  * restart: replaces all pods of a Deployment, as its strategy says. The command id stands in the pod

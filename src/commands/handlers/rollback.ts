@@ -10,8 +10,8 @@ import {
 } from '../../kubernetes/deployments/view.ts';
 import { RollbackData, RollbackPayload, RollbackTarget } from '../../protocol/commands/workload.ts';
 import { applicationPaths } from '../applications/managed-objects.ts';
+import { workloadCommand } from '../applications/of-one-deployment.ts';
 import { rollOutAndTell, rolloutTimeoutMs } from '../applications/roll-out.ts';
-import { workloadCommand } from '../applications/workload-command.ts';
 import { readCheckpoint } from '../engine/checkpoint.ts';
 import type { CommandContext } from '../engine/handler.ts';
 

@@ -2,8 +2,8 @@ import type { V1Deployment } from '@kubernetes/client-node';
 import { changeDeployment } from '../../kubernetes/deployments/change.ts';
 import { ScaleData, ScalePayload } from '../../protocol/commands/workload.ts';
 import { applicationPaths } from '../applications/managed-objects.ts';
+import { workloadCommand } from '../applications/of-one-deployment.ts';
 import { rollOutAndTell, rolloutTimeoutMs } from '../applications/roll-out.ts';
-import { workloadCommand } from '../applications/workload-command.ts';
 
 /** scale: sets the replicas of a Deployment and waits for them. */
 export const scaleCommand = workloadCommand({

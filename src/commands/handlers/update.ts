@@ -1,7 +1,7 @@
 import { DeployData, UpdatePayload } from '../../protocol/commands/deploy.ts';
 import { applicationTimeoutMs, bringAbout } from '../applications/bring.ts';
+import { workloadCommand } from '../applications/of-one-deployment.ts';
 import { planUpdate } from '../applications/plan.ts';
-import { workloadCommand } from '../applications/workload-command.ts';
 
 /**
  * update: changes the fields that are given; all else stays as it is, whoever owns it. What has no

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { visibleLine, visibleText } from '../../../src/core/text/visible-text.ts';
+import { visibleLine, visibleText } from '../../../src/core/text/visible.ts';
 
 test('a text keeps its lines, tabs and letters, and shows what a terminal would obey', () => {
   expect(visibleText('Zürich 日本 😀\r\n\tb\rc\x1b[31m\x9b\x7f\u202e\u2066\u200f')).toBe(
