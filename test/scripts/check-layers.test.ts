@@ -114,7 +114,7 @@ describe('layerProblems() and imports of other folders', () => {
 
   test.each([
     ['host/agent/agent-account.ts', 'agent'],
-    ['routes/managed-http.ts', 'route'],
+    ['routes/managed-route.ts', 'route'],
     ['kubernetes/pods/pod-logs.ts', 'pod'],
   ])('finds that %s repeats its folder', (path, word) => {
     expect(problemsOf(path, '')).toEqual([
