@@ -2,8 +2,11 @@
 import { messageOf } from './errors.ts';
 import { troubleOf } from './trouble.ts';
 
-/** `authority`, `name`, `time`: the server's certificate; `ca`: the certificates to trust, here. */
-export type TroubleKind = 'authority' | 'name' | 'time' | 'ca' | 'not_tls' | 'other';
+/**
+ * `authority`, `name`, `time`: the server's certificate; `ca`: the certificates to trust, here; `proxy`:
+ * it was the proxy, and of the server nothing is known.
+ */
+export type TroubleKind = 'authority' | 'name' | 'time' | 'ca' | 'not_tls' | 'proxy' | 'other';
 
 export interface NetworkTrouble {
   readonly kind: TroubleKind;
@@ -91,6 +94,8 @@ export function troubleHint({ kind, ownCa, proxy }: NetworkTrouble): string {
       return 'Check the clock of this machine, then the certificate of that server';
     case 'not_tls':
       return 'Check the port of the address, and that no proxy or portal answers in its place';
+    case 'proxy':
+      return `Check the proxy ${proxy}, and the credentials for it (HTTPS_PROXY, control_plane.proxy)`;
     case 'other':
       return proxy === ''
         ? 'Check the address, DNS, the firewall and, behind a proxy, HTTPS_PROXY'

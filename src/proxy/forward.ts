@@ -13,6 +13,7 @@ import type { ProxyCall, ProxyRequest } from '../http1/server/call.ts';
 import { requireAllowed } from '../policy/decision.ts';
 import type { Admission, Release } from './admission.ts';
 import type { Destination } from './destination.ts';
+import { KUBERNETES_PEER } from './kubernetes-destination.ts';
 import { refusalOf, shuttingDown } from './refusal.ts';
 import { type ForwardedHeaders, forwardedHeaders, returnedHeaders } from './request-headers.ts';
 
@@ -221,7 +222,9 @@ class Forwarding implements ProxyCall, ExchangeSink {
   head(answer: ResponseHead): void {
     if (answer.status === 101 && this.#upgrade !== 'asked') {
       // Behind it the caller's bytes would reach the API server as they are: past the policy.
-      this.#refuse(new AgentError('KUBERNETES_API', 'Kubernetes upgraded what was no upgrade'));
+      const { code, name, answerHint } = this.#attempt?.address.peer ?? KUBERNETES_PEER;
+      const message = `${name} upgraded what was no upgrade`;
+      this.#refuse(new AgentError(code, message, { hint: answerHint }));
       this.#exchange?.abort();
       return;
     }

@@ -1,10 +1,18 @@
-import type { UpstreamAddress } from '../http1/client/dial.ts';
+import type { UpstreamAddress, UpstreamPeer } from '../http1/client/dial.ts';
 import type { KubernetesCredentials } from '../kubernetes/api/credentials.ts';
 import type { Policy } from '../policy/decision.ts';
 import type { KubeconfigContent } from '../protocol/files/kubeconfig.ts';
 import type { Destination, Location } from './destination.ts';
 
 const HTTPS_PORT = 443;
+
+/** What errors say of the API server. */
+export const KUBERNETES_PEER: UpstreamPeer = {
+  code: 'KUBERNETES_API',
+  name: 'Kubernetes',
+  hint: 'Check that k3s runs: systemctl status k3s',
+  answerHint: 'Check that the address in the kubeconfig is the API server: journalctl -u k3s',
+};
 
 interface UpstreamPlace {
   readonly address: UpstreamAddress;
@@ -25,6 +33,7 @@ export function kubernetesDestination(deps: {
         hostname: hostname.replace(/^\[(.*)\]$/, '$1'),
         port: port === '' ? HTTPS_PORT : Number(port),
         trust: { ca },
+        peer: KUBERNETES_PEER,
       };
       known = { server, ca, address, host };
     }

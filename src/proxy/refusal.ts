@@ -8,7 +8,9 @@ const STATUS_BY_CODE: Readonly<Partial<Record<ErrorCode, readonly [number, strin
   PROXY_HEAD_TOO_LARGE: [431, 'RequestHeaderFieldsTooLarge'],
   POLICY_DENIED: [403, 'Forbidden'],
   TOO_MANY_REQUESTS: [429, 'TooManyRequests'],
+  NOT_FOUND: [404, 'NotFound'],
   KUBERNETES_API: [503, 'ServiceUnavailable'],
+  APPLICATION_UNREACHABLE: [503, 'ServiceUnavailable'],
   SHUTTING_DOWN: [503, 'ServiceUnavailable'],
   TIMEOUT: [504, 'Timeout'],
 };

@@ -1,6 +1,6 @@
 /** The locator as the tunnel and the proxy of the session ask for it. */
 import { AgentError, expectedError } from '../core/errors.ts';
-import type { UpstreamAddress } from '../http1/client/dial.ts';
+import type { UpstreamAddress, UpstreamPeer } from '../http1/client/dial.ts';
 import type { Destination } from '../proxy/destination.ts';
 import type { Applications } from '../remote-proxy/destination.ts';
 import type { ServiceLocator } from '../routes/service-locator.ts';
@@ -40,8 +40,12 @@ export function serviceApplications(
 ): Applications {
   /** One object for each place: the pool keeps connections by it. */
   const addresses = new Map<string, UpstreamAddress>();
-  const addressOf = (hostname: string, port: number, tls: boolean): UpstreamAddress => {
-    const key = `${hostname} ${port} ${tls}`;
+  const addressOf = (
+    { hostname, port }: Pick<UpstreamAddress, 'hostname' | 'port'>,
+    service: WebService,
+  ): UpstreamAddress => {
+    const { namespace, name, tls } = service;
+    const key = `${hostname} ${port} ${namespace}/${name}:${service.port} ${tls}`;
     const known = addresses.get(key);
     if (known !== undefined) {
       return known;
@@ -50,20 +54,22 @@ export function serviceApplications(
       addresses.delete(addresses.keys().next().value ?? '');
     }
     // The certificate of a pod names nothing that could be checked here.
-    const made: UpstreamAddress = { hostname, port, trust: tls ? 'any-certificate' : 'plain' };
+    const trust = tls ? 'any-certificate' : 'plain';
+    const made: UpstreamAddress = { hostname, port, trust, peer: peerOf(service) };
     addresses.set(key, made);
     return made;
   };
-  const service: Applications['service'] = ({ namespace, name, port, tls }): Destination => ({
+  const service: Applications['service'] = (wanted): Destination => ({
     allow: () => ({ allowed: true }), // The locator has asked, before anything is sent.
     locate: async () => {
+      const { namespace, name, port } = wanted;
       const valid = LABEL.test(namespace) && LABEL.test(name);
       if (!(valid && Number.isInteger(port) && port >= 1 && port <= 65_535)) {
         throw new AgentError('PROXY_REQUEST_INVALID', 'The name or the port names no Service');
       }
       const place = await locator.locate({ namespace, name, port, protocol: 'TCP' });
       return {
-        address: addressOf(place.host, place.port, tls),
+        address: addressOf({ hostname: place.host, port: place.port }, wanted),
         host: `${name}.${namespace}.svc:${port}`,
         token: undefined,
       };
@@ -76,5 +82,18 @@ export function serviceApplications(
       const found = hosts(name.replace(/:\d+$/, '').toLowerCase(), path);
       return found === undefined ? undefined : service({ ...found, tls: false });
     },
+  };
+}
+
+type WebService = Parameters<Applications['service']>[0];
+
+/** What errors say of an application: whoever wrote it, and not k3s, is asked. */
+function peerOf({ namespace, name, port, tls }: WebService): UpstreamPeer {
+  const speaks = tls ? 'HTTPS' : 'HTTP';
+  return {
+    code: 'APPLICATION_UNREACHABLE',
+    name: `Service ${namespace}/${name}, port ${port}`,
+    hint: `Check that its pods run and listen on the target port of that port: kubectl -n ${namespace} describe service ${name}`,
+    answerHint: `Check that it speaks ${speaks} on that port: kubectl -n ${namespace} describe service ${name}`,
   };
 }

@@ -8,6 +8,7 @@ import { Connection } from '../../src/http1/server/connection.ts';
 import { joiningRoom } from '../../src/http1/server/socket-output.ts';
 import { ALLOWED, refused } from '../../src/policy/decision.ts';
 import { admission } from '../../src/proxy/admission.ts';
+import { KUBERNETES_PEER } from '../../src/proxy/kubernetes-destination.ts';
 import { connectionDeps } from '../../src/server/tls-listener.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import {
@@ -94,7 +95,7 @@ class Run {
     this.#client = new FakeSocket(draw);
     const clock = { ...manualClock(), monotonic: () => this.#now };
     this.#admission = admission({ clock });
-    const address = { hostname: 'api', port: 1, trust: 'plain' } as const;
+    const address = { hostname: 'api', port: 1, trust: 'plain', peer: KUBERNETES_PEER } as const;
     const location = { address, host: 'kubernetes.test', token: 'agents-token' };
     const proxy = {
       ...{ pool: this.#api.pool, admission: this.#admission },

@@ -4,6 +4,7 @@ import type { UpstreamConnection as Upstream } from '../../src/http1/client/conn
 import { UpstreamConnection } from '../../src/http1/client/connection.ts';
 import type { UpstreamPool } from '../../src/http1/client/pool.ts';
 import { headRoom } from '../../src/http1/head-room.ts';
+import { KUBERNETES_PEER } from '../../src/proxy/kubernetes-destination.ts';
 import { cutAnywhere, type Draw } from './draw.ts';
 import { FakeSocket } from './fake-socket.ts';
 import { readRequest, type StrictAnswer, type StrictRequest } from './strict-http.ts';
@@ -64,19 +65,23 @@ export class FakeApi {
   #connect(): Upstream {
     const served = new ServedConnection(this.#draw, this);
     const { socket } = served;
-    const connection = new UpstreamConnection(socket as never, {
-      now: this.#now,
-      headRoom: headRoom(),
-      idle: (idle) => void this.#idle.push(idle),
-      closed: (closed) => {
-        this.#connections.delete(closed);
-        this.#sockets.delete(socket);
-        const at = this.#idle.indexOf(closed);
-        if (at !== -1) {
-          this.#idle.splice(at, 1);
-        }
+    const connection = new UpstreamConnection(
+      socket as never,
+      {
+        now: this.#now,
+        headRoom: headRoom(),
+        idle: (idle) => void this.#idle.push(idle),
+        closed: (closed) => {
+          this.#connections.delete(closed);
+          this.#sockets.delete(socket);
+          const at = this.#idle.indexOf(closed);
+          if (at !== -1) {
+            this.#idle.splice(at, 1);
+          }
+        },
       },
-    });
+      KUBERNETES_PEER,
+    );
     socket.owner = {
       received: (bytes) => connection.received(bytes),
       drained: () => connection.flush(),

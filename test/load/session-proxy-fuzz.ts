@@ -8,6 +8,7 @@ import { systemRandom } from '../../src/platform/random.ts';
 import { ALLOWED, refused } from '../../src/policy/decision.ts';
 import { admission } from '../../src/proxy/admission.ts';
 import type { Destination } from '../../src/proxy/destination.ts';
+import { KUBERNETES_PEER } from '../../src/proxy/kubernetes-destination.ts';
 import { proxyBridge } from '../../src/remote-proxy/bridge.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { memoryLog } from '../support/memory-log.ts';
@@ -96,7 +97,7 @@ async function run(draw: Draw, said: readonly Payload[]): Promise<number> {
   const clock = manualClock();
   const api = new FakeApi(draw, () => 0);
   const answered = new Map<string, number>();
-  const address = { hostname: 'api', port: 1, trust: 'plain' } as const;
+  const address = { hostname: 'api', port: 1, trust: 'plain', peer: KUBERNETES_PEER } as const;
   const kubernetes: Destination = {
     allow: (_, target) => (target.startsWith('/forbidden') ? refused('fuzz', 'no') : ALLOWED),
     locate: async () => ({ address, host: 'kubernetes.test', token: 'agents-token' }),

@@ -63,7 +63,10 @@ test('join refuses a server whose certificate is not of the CA in the token', as
 test('join names why for each server when none answers', async () => {
   await putToken(tls.ca, [`${serverUrl()}/elsewhere`, 'https://127.0.0.1:1']);
   const error = errorOf(await cliContext({ root: machine.path }).run(...JOIN));
-  expect(error).toMatchObject({ exitCode: 6, code: 'SERVER_UNREACHABLE' });
+  expect(error).toMatchObject({
+    ...{ exitCode: 6, code: 'SERVER_UNREACHABLE' },
+    hint: `Check on the server that k3s runs, and that this machine reaches ${new URL(serverUrl()).host} or 127.0.0.1:1 through every firewall`,
+  });
   expect(error.details.reasons).toEqual([
     `${serverUrl()}/elsewhere: it answers 404`,
     expect.stringMatching(/^https:\/\/127\.0\.0\.1:1: /),

@@ -4,6 +4,7 @@ import type { HeaderList } from '../../src/http1/head.ts';
 import type { ProxyRequest } from '../../src/http1/server/call.ts';
 import type { Destination } from '../../src/proxy/destination.ts';
 import { forward } from '../../src/proxy/forward.ts';
+import { serviceApplications } from '../../src/tunnel/service-targets.ts';
 import { testProxy } from '../support/proxy-deps.ts';
 import { okAnswer, rawUpstream } from '../support/raw-upstream.ts';
 import { atRest, until } from '../support/until.ts';
@@ -399,6 +400,36 @@ test('an upgrade that nobody asked for is a broken answer', async () => {
   expect([answer.status, JSON.parse(answer.body).code]).toEqual([503, 503]);
   expect(answer.body).not.toContain('raw bytes');
   expect(proxy.deps.pool.connections()).toBe(0);
+});
+
+test('an application that refuses is named, with what to look at, and not k3s', async () => {
+  const gone = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data: () => undefined } });
+  gone.stop(true);
+  const applications = serviceApplications(
+    { locate: async () => ({ host: '127.0.0.1', port: gone.port }) },
+    () => undefined,
+  );
+  const shop = applications.service({ namespace: 'shop', name: 'web', port: 80, tls: false });
+  const { address } = await shop.locate();
+  using proxy = proxyTo(address);
+  const { status, body } = await proxy.send({}).done;
+  expect({ status, body: JSON.parse(body) }).toEqual({
+    status: 503,
+    body: {
+      ...{ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', code: 503 },
+      message: `pipeops-agent: Cannot reach Service shop/web, port 80 at 127.0.0.1:${gone.port}: it refuses connections`,
+      reason: 'ServiceUnavailable',
+      details: {
+        causes: [
+          {
+            reason: 'APPLICATION_UNREACHABLE',
+            message:
+              'Check that its pods run and listen on the target port of that port: kubectl -n shop describe service web',
+          },
+        ],
+      },
+    },
+  });
 });
 
 test('a certificate of another authority is refused', async () => {

@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test';
 import type { SessionLink } from '../../src/control-plane/session/ports.ts';
 import { systemRandom } from '../../src/platform/random.ts';
+import { KUBERNETES_PEER } from '../../src/proxy/kubernetes-destination.ts';
 import { proxyBridge } from '../../src/remote-proxy/bridge.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { memoryLog } from '../support/memory-log.ts';
@@ -39,7 +40,12 @@ async function peerOf(protocols: string, windowed = false) {
       },
     },
   });
-  const proxy = testProxy({ hostname: '127.0.0.1', port: server.port ?? 0, trust: 'plain' });
+  const proxy = testProxy({
+    hostname: '127.0.0.1',
+    port: server.port ?? 0,
+    trust: 'plain',
+    peer: KUBERNETES_PEER,
+  });
   const sent: Sent[] = [];
   let wake = Promise.withResolvers<void>();
   const link: SessionLink = {

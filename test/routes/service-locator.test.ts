@@ -220,7 +220,15 @@ test('the tunnel is told a reason, an application an address that stays the same
   const one = await apps.host('Shop.Example:443', '/')?.locate();
   const two = await apps.service({ namespace: 'shop', name: 'web', port: 80, tls: false }).locate();
   expect(one).toEqual({
-    address: { hostname: '10.43.0.7', port: 80, trust: 'plain' },
+    address: {
+      ...{ hostname: '10.43.0.7', port: 80, trust: 'plain' },
+      peer: {
+        code: 'APPLICATION_UNREACHABLE',
+        name: 'Service shop/web, port 80',
+        hint: 'Check that its pods run and listen on the target port of that port: kubectl -n shop describe service web',
+        answerHint: 'Check that it speaks HTTP on that port: kubectl -n shop describe service web',
+      },
+    },
     host: 'web.shop.svc:80',
     token: undefined,
   });

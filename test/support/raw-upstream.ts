@@ -3,6 +3,7 @@
 import type { AddressInfo } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 import type { UpstreamAddress } from '../../src/http1/client/dial.ts';
+import { KUBERNETES_PEER } from '../../src/proxy/kubernetes-destination.ts';
 import { makeCertificates, type TestCertificates } from './tls.ts';
 
 export interface RawUpstream extends AsyncDisposable {
@@ -48,7 +49,7 @@ export async function rawUpstream(
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {
-    address: { hostname: '127.0.0.1', port, trust: { ca } },
+    address: { hostname: '127.0.0.1', port, trust: { ca }, peer: KUBERNETES_PEER },
     received,
     open: () => sockets.size,
     [Symbol.asyncDispose]: async () => {

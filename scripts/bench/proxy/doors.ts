@@ -10,6 +10,7 @@ import { systemFiles } from '../../../src/platform/files.ts';
 import { systemRandom } from '../../../src/platform/random.ts';
 import { admission } from '../../../src/proxy/admission.ts';
 import { type ForwardDeps, forward } from '../../../src/proxy/forward.ts';
+import { KUBERNETES_PEER } from '../../../src/proxy/kubernetes-destination.ts';
 import { httpServer } from '../../../src/server/doors.ts';
 import { localAuth } from '../../../src/server/local-auth.ts';
 import { selfSignedCertificate } from '../../../src/server/self-signed-certificate.ts';
@@ -22,7 +23,8 @@ const log: Log = { error: silent, warn: silent, info: silent, debug: silent, wit
 
 const [url = '', caFile = '', directory = ''] = process.argv.slice(2);
 const { hostname, port, host } = new URL(url);
-const address = { hostname, port: Number(port), trust: { ca: await Bun.file(caFile).text() } };
+const trust = { ca: await Bun.file(caFile).text() };
+const address = { hostname, port: Number(port), trust, peer: KUBERNETES_PEER };
 const proxy: ForwardDeps = {
   pool: upstreamPool({ clock: systemClock }),
   admission: admission({ clock: systemClock }),

@@ -30,7 +30,7 @@ export async function findServer(
   ca: string,
   token: string | undefined,
 ): Promise<string> {
-  const reasons: string[] = [];
+  const tried: Tried[] = [];
   for (const server of servers) {
     const answer = await ask(deps, `${server}/cacerts`, { ca });
     if (answer.ok) {
@@ -39,9 +39,9 @@ export async function findServer(
       }
       return server;
     }
-    reasons.push(`${server}: ${answer.why}`);
+    tried.push({ server, why: answer.why });
   }
-  throw unreachable(reasons);
+  throw unreachable(tried);
 }
 
 /**
@@ -60,7 +60,7 @@ export async function checkServer(deps: Deps, server: string, token: string): Pr
 export async function serverCa(deps: Deps, server: string): Promise<string> {
   const answer = await ask(deps, `${server}/cacerts`, { rejectUnauthorized: false });
   if (!answer.ok) {
-    throw unreachable([`${server}: ${answer.why}`]);
+    throw unreachable([{ server, why: answer.why }]);
   }
   return answer.text;
 }
@@ -117,9 +117,16 @@ async function ask(
   }
 }
 
-function unreachable(reasons: readonly string[]): AgentError {
+interface Tried {
+  readonly server: string;
+  readonly why: string;
+}
+
+function unreachable(tried: readonly Tried[]): AgentError {
+  const reasons = tried.map(({ server, why }) => `${server}: ${why}`);
+  const hosts = tried.map(({ server }) => new URL(server).host).join(' or ');
   return new AgentError('SERVER_UNREACHABLE', `No server answers: ${reasons.join('; ')}`, {
-    hint: 'Check that this machine reaches port 6443 of a server, and no firewall stands between',
+    hint: `Check on the server that k3s runs, and that this machine reaches ${hosts} through every firewall`,
     details: { reasons },
   });
 }

@@ -1,7 +1,7 @@
 import { textWithin } from '../../core/bounded-body.ts';
 import { AgentError } from '../../core/errors.ts';
+import { networkTrouble, troubleHint } from '../../core/network-trouble.ts';
 import type { Clock, Http } from '../../core/ports.ts';
-import { troubleOf } from '../../core/trouble.ts';
 import { within } from '../../core/waiting.ts';
 
 /** Redirects that are followed: more is a circle. */
@@ -70,8 +70,13 @@ async function downloading<T>(
     if (cause instanceof AgentError) {
       throw cause;
     }
-    throw new AgentError('DOWNLOAD_FAILED', `Cannot fetch ${url}: ${troubleOf(cause)}`, {
-      hint: 'Check that this machine reaches it (proxy: HTTPS_PROXY); a mirror is named with --k3s-mirror',
+    const { host } = new URL(url);
+    const trouble = networkTrouble(cause, { ownCa: false, proxy: '' });
+    throw new AgentError('DOWNLOAD_FAILED', `Cannot fetch ${url}: ${trouble.why}`, {
+      hint:
+        trouble.kind === 'proxy'
+          ? troubleHint(trouble)
+          : `Check that this machine reaches ${host} (proxy: HTTPS_PROXY); a mirror is named with --k3s-mirror`,
       cause,
     });
   }

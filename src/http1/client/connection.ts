@@ -15,6 +15,7 @@ import {
 } from '../head.ts';
 import { HeadBuffer } from '../head-buffer.ts';
 import type { HeadRoom } from '../head-room.ts';
+import type { UpstreamPeer } from './dial.ts';
 import type { Exchange, ExchangeSink } from './exchange.ts';
 
 /** No byte in either direction for this long before the head of an answer: nobody is there, ms. */
@@ -95,6 +96,7 @@ class RunningExchange implements Exchange, BodySink {
 
 export class UpstreamConnection {
   readonly socket: Socket;
+  readonly peer: UpstreamPeer;
   readonly #owner: ConnectionOwner;
   #running: RunningExchange | undefined;
   #used = false;
@@ -104,8 +106,9 @@ export class UpstreamConnection {
   /** When something was last sent of a request whose answer has not begun. */
   #waitingSince: number | undefined;
 
-  constructor(socket: Socket, owner: ConnectionOwner) {
+  constructor(socket: Socket, owner: ConnectionOwner, peer: UpstreamPeer) {
     this.socket = socket;
+    this.peer = peer;
     this.#owner = owner;
     this.#head = new HeadBuffer(owner.headRoom, ANSWER_HEAD_LIMIT_BYTES);
   }
@@ -180,7 +183,9 @@ export class UpstreamConnection {
     try {
       this.#take(exchange, bytes);
     } catch (thrown) {
-      this.#fail(thrown instanceof AgentError ? thrown : brokenAnswer(troubleOf(thrown)));
+      this.#fail(
+        thrown instanceof AgentError ? thrown : brokenAnswer(this.peer, troubleOf(thrown)),
+      );
     }
   }
 
@@ -195,16 +200,15 @@ export class UpstreamConnection {
     if (cut.upgraded) {
       cut.sink.end(NO_TRAILERS);
     } else if (cut.reader?.closed(cut) !== true) {
-      const error = new AgentError('KUBERNETES_API', 'Kubernetes closed the connection too early', {
-        hint: 'Look at: journalctl -u k3s',
-      });
+      const { code, name, hint } = this.peer;
+      const error = new AgentError(code, `${name} closed the connection too early`, { hint });
       cut.sink.fail(error);
     }
   }
 
   /** Something went wrong that has no better name. */
   broken(error: Error): void {
-    this.#fail(brokenAnswer(error.message));
+    this.#fail(brokenAnswer(this.peer, error.message));
   }
 
   /** The caller has no use for the answer: the rest of it must not be read as another one's. */
@@ -300,8 +304,8 @@ export class UpstreamConnection {
   }
 }
 
-function brokenAnswer(why: string): AgentError {
-  return new AgentError('KUBERNETES_API', `Kubernetes sent an answer that cannot be read: ${why}`, {
-    hint: 'Check that the address in the kubeconfig is the API server: journalctl -u k3s',
+function brokenAnswer({ code, name, answerHint }: UpstreamPeer, why: string): AgentError {
+  return new AgentError(code, `${name} sent an answer that cannot be read: ${why}`, {
+    hint: answerHint,
   });
 }

@@ -1,17 +1,29 @@
 /** Connecting to the API server, or to an application. */
 import type { Socket } from 'bun';
-import { AgentError } from '../../core/errors.ts';
+import { AgentError, type ErrorCode } from '../../core/errors.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import { type ConnectionOwner, UpstreamConnection } from './connection.ts';
 
+/** Who is at an address, for what errors say. */
+export interface UpstreamPeer {
+  readonly code: ErrorCode;
+  /** It begins sentences: `Kubernetes`, `Service shop/web, port 80`. */
+  readonly name: string;
+  /** What to look at where there is no connection, or none any more. */
+  readonly hint: string;
+  /** What to look at where its answer is none. */
+  readonly answerHint: string;
+}
+
 export interface UpstreamAddress {
+  readonly peer: UpstreamPeer;
   readonly hostname: string;
   readonly port: number;
   /** How it proves who it is: by a certificate of this authority (PEM), by any, or without TLS. */
   readonly trust: { readonly ca: string } | 'any-certificate' | 'plain';
 }
 
-/** @throws AgentError KUBERNETES_API when it cannot be had; a wrong certificate is one reason */
+/** @throws AgentError with the code of the peer when it cannot be had; a wrong certificate is one reason */
 export function connectUpstream(
   address: UpstreamAddress,
   owner: ConnectionOwner,
@@ -48,7 +60,7 @@ export function connectUpstream(
           socket = opened;
           opened.setNoDelay(true);
           if (address.trust === 'plain' && settle()) {
-            connection = new UpstreamConnection(opened, owner);
+            connection = new UpstreamConnection(opened, owner, address.peer);
             resolve(connection);
           }
         },
@@ -57,7 +69,7 @@ export function connectUpstream(
           if (!success) {
             fail(error ?? new Error('TLS failed'));
           } else if (settle()) {
-            connection = new UpstreamConnection(secure, owner);
+            connection = new UpstreamConnection(secure, owner, address.peer);
             resolve(connection);
           }
         },
@@ -89,12 +101,11 @@ function tlsOf(address: UpstreamAddress) {
 }
 
 function unreachable(address: UpstreamAddress, cause: unknown): AgentError {
+  const { hostname, port, peer } = address;
+  const host = hostname.includes(':') ? `[${hostname}]` : hostname;
   return new AgentError(
-    'KUBERNETES_API',
-    `Cannot reach ${address.hostname}:${address.port}: ${troubleOf(cause)}`,
-    {
-      hint: 'Check that k3s runs: systemctl status k3s',
-      cause,
-    },
+    peer.code,
+    `Cannot reach ${peer.name} at ${host}:${port}: ${troubleOf(cause)}`,
+    { hint: peer.hint, cause },
   );
 }

@@ -79,7 +79,7 @@ export function upstreamPool(deps: { readonly clock: Clock }): UpstreamPool {
     if (open.size + connecting >= CONNECTIONS_MAX) {
       throw new AgentError(
         'TOO_MANY_REQUESTS',
-        'The agent has too many connections to Kubernetes',
+        'The agent has too many connections to Kubernetes and to applications',
         {
           hint: 'End some watches, shells or port-forwards, then try again',
           details: { connections_max: CONNECTIONS_MAX },

@@ -4,7 +4,7 @@ import {
   networkTrouble,
   type RefusedCertificate,
 } from '../../core/network-trouble.ts';
-import { proxyFor } from '../../core/proxy-settings.ts';
+import { type ProxyServer, proxyFor } from '../../core/proxy-settings.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import type { SocketDialerOptions } from './socket-dialer.ts';
 
@@ -35,6 +35,33 @@ export function dialError(thrown: unknown, address: URL, options: SocketDialerOp
   const trouble = networkTrouble(thrown, way, refusedOf(thrown));
   const cause = thrown instanceof Error ? thrown : new Error(troubleOf(thrown));
   return Object.assign(new Error(trouble.why, { cause }), { code: codeOf(thrown), trouble });
+}
+
+/** Nothing came to the server: the proxy before it is what the error is about. */
+export function proxyError(
+  thrown: unknown,
+  { host, port }: ProxyServer,
+  options: SocketDialerOptions,
+): DialError {
+  const way = { ownCa: options.ca !== undefined, proxy: options.proxy.url };
+  const seen = networkTrouble(thrown, way, refusedOf(thrown));
+  const at = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  const kind = seen.kind === 'other' ? 'proxy' : seen.kind;
+  const why = `the proxy ${at} cannot be reached: ${seen.why}`;
+  return Object.assign(new Error(why, { cause: thrown }), {
+    code: codeOf(thrown),
+    trouble: { ...seen, kind, why },
+  });
+}
+
+/** The proxy took the connection and does not pass it on: the error says so by itself. */
+export function proxyAnswerError(thrown: unknown, options: SocketDialerOptions): DialError {
+  const why = troubleOf(thrown);
+  const way = { ownCa: options.ca !== undefined, proxy: options.proxy.url };
+  return Object.assign(new Error(why, { cause: thrown }), {
+    code: codeOf(thrown),
+    trouble: { kind: 'proxy', why, ...way } as const,
+  });
 }
 
 function refusedOf(thrown: unknown): RefusedCertificate | undefined {

@@ -132,12 +132,11 @@ function exactReader(socket: Socket): ExactReader {
     held = Buffer.concat([held, data]);
     wake();
   };
-  const fail = (error?: Error) => {
-    failure ??= error ?? new Error('the proxy closed the connection');
+  const fail = () => {
+    failure ??= new Error('the proxy closed the connection');
     wake();
   };
-  const onClose = () => fail();
-  socket.on('data', onData).on('error', fail).on('close', onClose).on('end', onClose);
+  socket.on('data', onData).on('error', fail).on('close', fail).on('end', fail);
   const take = async (measure: () => number): Promise<Buffer> => {
     for (;;) {
       const length = measure();
@@ -166,7 +165,7 @@ function exactReader(socket: Socket): ExactReader {
       }),
     heldBytes: () => held.length,
     release: () => {
-      socket.off('data', onData).off('error', fail).off('close', onClose).off('end', onClose);
+      socket.off('data', onData).off('error', fail).off('close', fail).off('end', fail);
     },
   };
 }

@@ -1,8 +1,9 @@
 /** Sockets to a server: the name resolved anew each time, through a proxy where there is one. */
 import { connect, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
-import { type ProxySettings, proxyFor } from '../../core/proxy-settings.ts';
+import { type ProxyServer, type ProxySettings, proxyFor } from '../../core/proxy-settings.ts';
 import { firstAddress, isAddress, SOCKET_TIMEOUT_MS, type Target, targetOf } from './addresses.ts';
+import { proxyAnswerError, proxyError } from './dial-error.ts';
 import { passProxy } from './proxy-handshake.ts';
 
 export interface SocketDialerOptions {
@@ -17,11 +18,12 @@ export interface SocketDialerOptions {
  */
 export async function dialSocket(address: URL, options: SocketDialerOptions): Promise<Socket> {
   const target = targetOf(address);
+  const way = proxyFor(address, options.proxy) === undefined ? '' : ' through the proxy';
   let current: Socket | undefined;
   const expired = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
     current?.destroy();
-    expired.reject(new Error(`no connection in ${SOCKET_TIMEOUT_MS / 1_000} s`));
+    expired.reject(new Error(`no connection${way} in ${SOCKET_TIMEOUT_MS / 1_000} s`));
   }, SOCKET_TIMEOUT_MS);
   const use = (socket: Socket) => {
     current = socket;
@@ -48,12 +50,23 @@ async function connectThrough(
     const direct = use(await connectTcp(target, use));
     return target.secure ? use(await startTls(direct, target.host, options.ca)) : direct;
   }
-  const toProxy = use(await connectTcp(proxy, use));
-  // A proxy has a public certificate or the same private CA as the control plane.
-  const outer =
-    proxy.kind === 'https' ? use(await startTls(toProxy, proxy.host, options.ca)) : toProxy;
-  await passProxy(outer, proxy, target);
+  const outer = await connectToProxy(proxy, options.ca, use).catch((thrown: unknown) => {
+    throw proxyError(thrown, proxy, options);
+  });
+  await passProxy(outer, proxy, target).catch((thrown: unknown) => {
+    throw proxyAnswerError(thrown, options);
+  });
   return target.secure ? use(await startTls(outer, target.host, options.ca)) : outer;
+}
+
+async function connectToProxy(
+  proxy: ProxyServer,
+  ca: string | undefined,
+  use: (socket: Socket) => Socket,
+): Promise<Socket> {
+  const socket = use(await connectTcp(proxy, use));
+  // A proxy has a public certificate or the same private CA as the control plane.
+  return proxy.kind === 'https' ? use(await startTls(socket, proxy.host, ca)) : socket;
 }
 
 /** Tries each address of the name in turn. */

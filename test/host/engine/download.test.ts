@@ -71,6 +71,29 @@ test('a download never goes from https to http', async () => {
   expect(asked).toBe(0);
 });
 
+test('who cannot be reached is named: the server, or the proxy before it', async () => {
+  const gone = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data: () => undefined } });
+  gone.stop(true);
+  const host = `127.0.0.1:${gone.port}`;
+  const failed = async (url: string, proxy: string) => {
+    const network = systemNetwork({ ca: undefined, proxy: { ...NO_PROXY, url: proxy } });
+    const deps = { clock: systemClock, ...network };
+    const error = await failureOf(() => downloadText(deps, url, LIMIT_BYTES, never));
+    network.close();
+    return [error.code, error.message, error.hint];
+  };
+  expect(await failed(`http://${host}/x`, '')).toEqual([
+    'DOWNLOAD_FAILED',
+    `Cannot fetch http://${host}/x: it refuses connections`,
+    `Check that this machine reaches ${host} (proxy: HTTPS_PROXY); a mirror is named with --k3s-mirror`,
+  ]);
+  expect(await failed('http://mirror.example/x', `http://${host}`)).toEqual([
+    'DOWNLOAD_FAILED',
+    `Cannot fetch http://mirror.example/x: the proxy ${host} cannot be reached: it refuses connections`,
+    `Check the proxy http://${host}, and the credentials for it (HTTPS_PROXY, control_plane.proxy)`,
+  ]);
+});
+
 test('a download that has no end is left at its limit', async () => {
   await using server = serve({
     '/a': () =>

@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test';
 import type { UpstreamConnection } from '../../../src/http1/client/connection.ts';
 import { upstreamPool } from '../../../src/http1/client/pool.ts';
+import { KUBERNETES_PEER } from '../../../src/proxy/kubernetes-destination.ts';
 import { recordedAnswer } from '../../proxy/recorded-answer.ts';
 import { failureOf } from '../../support/failure-of.ts';
 import { manualClock } from '../../support/manual-clock.ts';
@@ -38,13 +39,15 @@ test('a server that never answers the handshake is given up in time', async () =
     const clock = manualClock();
     const pool = upstreamPool({ clock });
     const trust = { ca: (await upstreamCertificates()).ca };
-    const failed = failureOf(() => pool.fresh({ hostname: '127.0.0.1', port: silent.port, trust }));
+    const failed = failureOf(() =>
+      pool.fresh({ hostname: '127.0.0.1', port: silent.port, trust, peer: KUBERNETES_PEER }),
+    );
     await clock.whenSleeping(1);
     clock.advance(10_000);
     const error = await failed;
     expect([error.code, error.message]).toEqual([
       'KUBERNETES_API',
-      `Cannot reach 127.0.0.1:${silent.port}: it did not answer in time`,
+      `Cannot reach Kubernetes at 127.0.0.1:${silent.port}: it did not answer in time`,
     ]);
     expect(clock.remainingMs()).toEqual([]);
   } finally {
@@ -52,13 +55,21 @@ test('a server that never answers the handshake is given up in time', async () =
   }
 });
 
-test('nobody who listens is said at once', async () => {
+test.each([
+  [KUBERNETES_PEER],
+  [{ ...KUBERNETES_PEER, code: 'APPLICATION_UNREACHABLE', name: 'Service shop/web, port 80' }],
+] as const)('nobody who listens is said at once, by name: %j', async (peer) => {
   const gone = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data: () => undefined } });
   const { port } = gone;
   gone.stop(true);
   const pool = upstreamPool({ clock: manualClock() });
-  const error = await failureOf(() => pool.fresh({ hostname: '127.0.0.1', port, trust: 'plain' }));
-  expect(error.code).toBe('KUBERNETES_API');
+  const address = { hostname: '127.0.0.1', port, trust: 'plain', peer } as const;
+  const error = await failureOf(() => pool.fresh(address));
+  expect([error.code, error.message, error.hint]).toEqual([
+    peer.code,
+    `Cannot reach ${peer.name} at 127.0.0.1:${port}: it refuses connections`,
+    peer.hint,
+  ]);
 });
 
 test('a plain address needs no handshake', async () => {
@@ -72,6 +83,7 @@ test('a plain address needs no handshake', async () => {
       hostname: '127.0.0.1',
       port: echo.port,
       trust: 'plain',
+      peer: KUBERNETES_PEER,
     });
     await exchange(connection);
     expect(pool.connections()).toBe(1);
