@@ -54,6 +54,9 @@ function showingIo(io: TerminalIo): TerminalIo {
     get stderrIsTty() {
       return io.stderrIsTty;
     },
+    get columns() {
+      return io.columns;
+    },
     readStdin: (limitBytes) => io.readStdin(limitBytes),
     askSecret: (question) => io.askSecret(visibleText(question)),
     confirm: (question) => io.confirm(visibleText(question)),

@@ -6,8 +6,11 @@ import type { Readiness } from './readiness.ts';
 
 /** How long an answer waits for the first list, at the start. */
 const FIRST_LIST_WAIT_MS = 3_000;
-/** Nodes that are told of by name. */
+/** Nodes that are told of by name; those that are not ready go first … */
 const LISTED_MAX = 100;
+/** … and are told of even where they are more, beside a few that are ready. */
+const NOT_READY_LISTED_MAX = 1_000;
+const READY_LISTED_MIN = 10;
 /** Warnings of nodes; the others are in the count. */
 const WARNINGS_MAX = 5;
 /** Nothing that is known of the nodes is sure while Kubernetes does not answer. */
@@ -80,6 +83,11 @@ function because({ notReady }: NodeState): string {
   return `${since}: ${notReady?.reason ?? ''}`;
 }
 
+function listed(notReady: readonly NodeState[], ready: readonly NodeState[]): readonly NodeState[] {
+  const others = Math.max(LISTED_MAX - notReady.length, READY_LISTED_MIN);
+  return [...notReady.slice(0, NOT_READY_LISTED_MAX), ...ready.slice(0, others)];
+}
+
 /** What `status` shows of them; null while they are not known. */
 export function describeNodes(deps: ClusterNodesDeps): ClusterNodes | null {
   const nodes = deps.nodes.current();
@@ -89,10 +97,14 @@ export function describeNodes(deps: ClusterNodesDeps): ClusterNodes | null {
   const own = ownNode(nodes, deps.machine());
   const notReady = nodes.filter((node) => node.notReady !== undefined);
   const ready = nodes.filter((node) => node.notReady === undefined);
+  const ownFirst = [
+    ...ready.filter((node) => node === own),
+    ...ready.filter((node) => node !== own),
+  ];
   return {
     total: nodes.length,
     ready: ready.length,
-    list: [...notReady, ...ready].slice(0, LISTED_MAX).map((node) => ({
+    list: listed(notReady, ownFirst).map((node) => ({
       name: node.name,
       role: node.isServer ? 'server' : 'worker',
       ready: node.notReady === undefined,

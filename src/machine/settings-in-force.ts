@@ -4,10 +4,11 @@ import { describeSettings, type Setting, settingValues } from '../config/describ
 import type { LoadedConfig, Source } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { AgentError } from '../core/errors.ts';
-import { UNIT_FILE } from '../core/places.ts';
-import { readK3sConfig, settingsOfK3sConfig } from '../host/k3s/config.ts';
+import { K3S_CONFIG_FILE, UNIT_FILE } from '../core/places.ts';
+import { K3S_FLAGS, settingsOfK3sConfig } from '../host/k3s/config.ts';
 import { installedK3sVersion } from '../host/k3s/program.ts';
 import { isK3sRestartDue } from '../host/k3s/restart.ts';
+import { readToldK3s, type ToldK3s } from '../host/k3s/told.ts';
 import { askSettings } from './ask-daemon.ts';
 import type { MachineContext } from './context.ts';
 import { type ConfigFlags, loadEffectiveConfig } from './effective-config.ts';
@@ -24,8 +25,8 @@ interface Facts {
   readonly isInstalled: boolean;
   /** What the daemon would be started with: neither flags nor variables of this command. */
   readonly file: Values | undefined;
-  /** What k3s was told when it was set up. */
-  readonly k3s: Values | undefined;
+  /** What k3s is told by its files. */
+  readonly k3s: ToldK3s | undefined;
   readonly k3sSilence: string | null;
   readonly k3sVersion: string | undefined;
   /** k3s was told, and has not started again since. */
@@ -99,9 +100,11 @@ function ofK3s(row: Row, facts: Facts): Standing {
   if (k3s === undefined) {
     return { in_force: null, note: k3sSilence };
   }
-  const told = k3s[row.setting] ?? null;
+  const told = settingsOfK3sConfig(k3s.settings)[row.setting] ?? null;
   if (!same(row.value, told)) {
-    return { in_force: false, note: `not in force: k3s was told ${shown(told)}${wish(row)}` };
+    const place = k3s.places[K3S_FLAGS[row.setting] ?? ''] ?? K3S_CONFIG_FILE;
+    const by = place === K3S_CONFIG_FILE ? '' : ` by ${place}`;
+    return { in_force: false, note: `not in force: k3s was told ${shown(told)}${by}${wish(row)}` };
   }
   return k3sRestartDue
     ? { in_force: false, note: 'when k3s starts again: sudo pipeops-agent install' }
@@ -149,7 +152,7 @@ async function findFacts(context: MachineContext, flags: ConfigFlags): Promise<F
   const [daemon, unit, k3s, k3sVersion, k3sRestartDue, file] = await Promise.all([
     ifKnown(async () => (await askSettings(context))?.settings),
     ifKnown(() => context.files.stat(UNIT_FILE)),
-    ifKnown(() => readK3sConfig(context)),
+    ifKnown(() => readToldK3s(context)),
     ifKnown(() => installedK3sVersion(context)),
     ifKnown(() => isK3sRestartDue(context)),
     ifKnown(() => loadEffectiveConfig({ ...context, env: {} }, configFlag(flags))),
@@ -159,7 +162,7 @@ async function findFacts(context: MachineContext, flags: ConfigFlags): Promise<F
     daemonSilence: daemon.why ?? 'not known: the agent is of an older version',
     isInstalled: unit.value !== undefined,
     file: file.value === undefined ? undefined : settingValues(file.value.config),
-    k3s: k3s.value === undefined ? undefined : settingsOfK3sConfig(k3s.value),
+    k3s: k3s.value,
     k3sSilence: k3s.why ?? null,
     k3sVersion: k3sVersion.value,
     k3sRestartDue: k3sRestartDue.value === true,

@@ -98,6 +98,22 @@ test('a server is ready with its node, and warns of another one that is not', as
   ]);
 });
 
+test('every node that is not ready is named, and this machine, however many they are', async () => {
+  put('own', READY, CONTROL_PLANE);
+  for (let number = 1; number <= 150; number += 1) {
+    put(`down-${number}`, STOPPED);
+    put(`up-${number}`, READY);
+  }
+  const health = await server();
+  await health.readiness(never);
+  const { nodes } = await health.view();
+  const ready = nodes?.list.filter((node) => node.ready) ?? [];
+  const down = nodes?.list.filter((node) => !node.ready) ?? [];
+  expect([nodes?.total, nodes?.ready, down.length, ready.length, ready[0]?.name]).toEqual([
+    ...[302, 152, 150, 10, 'own'],
+  ]);
+});
+
 test('a server whose own node is not ready is not ready, and is again when it is', async () => {
   put('own', STOPPED, CONTROL_PLANE);
   const health = await server();

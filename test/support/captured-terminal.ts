@@ -8,6 +8,8 @@ export interface Answers {
   readonly stdin?: string | undefined;
   readonly secret?: string | undefined;
   readonly confirm?: boolean | undefined;
+  /** Of the terminal; undefined where there is none. */
+  readonly columns?: number | undefined;
 }
 
 /** Standard streams that are no terminal, and what was written to them so far. */
@@ -36,6 +38,7 @@ export function capturedTerminal(
       flush: async () => undefined,
       stdinIsTty: false,
       stderrIsTty: false,
+      columns: answers.columns,
       readStdin: async () => answers.stdin ?? '',
       askSecret: async () => answers.secret,
       confirm: async () => answers.confirm,

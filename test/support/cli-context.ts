@@ -34,6 +34,8 @@ export interface CliContextOptions {
   readonly signal?: AbortSignal;
   /** What a person types; undefined where there is no terminal. */
   readonly secret?: string;
+  /** Of the terminal that standard output is. */
+  readonly columns?: number;
   /** Who holds the lock of the subcommands that change the machine. */
   readonly lockHeldBy?: string;
 }

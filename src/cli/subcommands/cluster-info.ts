@@ -17,18 +17,21 @@ export const clusterInfoSubcommand = defineSubcommand({
       return 0;
     }
     context.io.stdout(
-      renderTable([
-        ['Servers', info.servers.join(', ')],
-        ['k3s', info.k3s_version ?? 'unknown'],
-        ...info.nodes.map(
-          (node) =>
-            [
-              `Node ${node.name}`,
-              `${node.ready ? 'ready' : 'not ready'}, ${node.role}, ${node.address ?? '-'}, ` +
-                `${node.version}, ${node.architecture}`,
-            ] as const,
-        ),
-      ]),
+      renderTable(
+        [
+          ['Servers', info.servers.join(', ')],
+          ['k3s', info.k3s_version ?? 'unknown'],
+          ...info.nodes.map(
+            (node) =>
+              [
+                `Node ${node.name}`,
+                `${node.ready ? 'ready' : 'not ready'}, ${node.role}, ${node.address ?? '-'}, ` +
+                  `${node.version}, ${node.architecture}`,
+              ] as const,
+          ),
+        ],
+        context.io.columns,
+      ),
     );
     context.io.stdout('\nTo add a machine: sudo pipeops-agent token create\n');
     context.io.stdout('For kubectl here: sudo k3s kubectl get nodes\n');

@@ -30,7 +30,12 @@ export const configShowSubcommand = defineSubcommand({
       context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
       return 0;
     }
-    context.io.stdout(renderTable(rows.map((row) => [row.setting, renderValue(row, rows)])));
+    context.io.stdout(
+      renderTable(
+        rows.map((row) => [row.setting, renderValue(row, rows)]),
+        context.io.columns,
+      ),
+    );
     const silence = commonNote(rows);
     context.io.stderr(silence === undefined ? '' : `\nWhat is in force is not known: ${silence}\n`);
     context.io.stderr(loaded.warnings.length === 0 ? '' : `\n${tellWarnings(loaded, flags)}`);

@@ -47,7 +47,8 @@ export const installSubcommand = defineSubcommand({
     const outcome = isWorkerWanted(context.env)
       ? await (await import('../../machine/join.ts')).joinWithK3sVariables(context, wishes)
       : await (await import('../../machine/install-server.ts')).installServer(context, wishes);
-    context.io.stdout(renderSetUpOutcome(outcome, flags));
+    const { columns } = context.io;
+    context.io.stdout(renderSetUpOutcome(outcome, { json: flags.json, columns }));
     return 0;
   },
 });

@@ -37,7 +37,8 @@ export const joinSubcommand = defineSubcommand({
       dryRun: flags['dry-run'],
       notice: context.io.stderr,
     });
-    context.io.stdout(renderSetUpOutcome(outcome, flags));
+    const { columns } = context.io;
+    context.io.stdout(renderSetUpOutcome(outcome, { json: flags.json, columns }));
     return 0;
   },
 });

@@ -8,6 +8,9 @@ import type { CliContext } from '../definition/context.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
 import { renderTable } from '../terminal/render.ts';
 
+/** Sentences are for people, also through a pager; programs take --json. */
+const TEXT_COLUMNS = 80;
+
 export const policyShowSubcommand = defineSubcommand({
   name: 'policy show',
   description: 'Shows what the control plane and the proxy may do here, and which rule says so.',
@@ -29,10 +32,13 @@ export const policyShowSubcommand = defineSubcommand({
       return 0;
     }
     context.io.stdout(
-      renderTable([
-        ['preset', hasFile ? preset : `${preset} (there is no ${POLICY_FILE})`],
-        ...rules.map(({ rule, meaning }) => [rule, meaning] as const),
-      ]),
+      renderTable(
+        [
+          ['preset', hasFile ? preset : `${preset} (there is no ${POLICY_FILE})`],
+          ...rules.map(({ rule, meaning }) => [rule, meaning] as const),
+        ],
+        context.io.columns ?? TEXT_COLUMNS,
+      ),
     );
     return 0;
   },
@@ -64,15 +70,21 @@ export const policyPresetsSubcommand = defineSubcommand({
     const cells = (words: readonly string[]) =>
       words.map((word, column) => word.padEnd(POLICY_PRESETS[column]?.length ?? 0)).join('  ');
     context.io.stdout(
-      renderTable([
-        ['', cells(POLICY_PRESETS)],
-        ...rows.map(
-          ([what, allowed]) => [what, cells(allowed.map((yes) => (yes ? 'yes' : '-')))] as const,
-        ),
-      ]),
+      renderTable(
+        [
+          ['', cells(POLICY_PRESETS)],
+          ...rows.map(
+            ([what, allowed]) => [what, cells(allowed.map((yes) => (yes ? 'yes' : '-')))] as const,
+          ),
+        ],
+        undefined,
+      ),
     );
     context.io.stdout(
-      `\n${renderTable(POLICY_PRESETS.map((name) => [name, PRESETS[name].summary] as const))}`,
+      `\n${renderTable(
+        POLICY_PRESETS.map((name) => [name, PRESETS[name].summary] as const),
+        context.io.columns ?? TEXT_COLUMNS,
+      )}`,
     );
     return 0;
   },

@@ -5,7 +5,7 @@ import { renderTable } from '../terminal/render.ts';
 /** @returns for standard output */
 export function renderSetUpOutcome(
   outcome: SetUpOutcome,
-  options: { readonly json: boolean },
+  options: { readonly json: boolean; readonly columns: number | undefined },
 ): string {
   switch (outcome.kind) {
     case 'planned': {
@@ -17,16 +17,17 @@ export function renderSetUpOutcome(
               needed ? title : `(done) ${title}`,
               touches.join(', '),
             ]),
+            options.columns,
           );
     }
     case 'done':
       return options.json
         ? `${JSON.stringify(outcome.summary, null, 2)}\n`
-        : renderSummary(outcome.summary);
+        : renderSummary(outcome.summary, options.columns);
   }
 }
 
-function renderSummary(summary: SetUpSummary): string {
+function renderSummary(summary: SetUpSummary, columns: number | undefined): string {
   const isServer = summary.role === 'server';
   const next = isServer
     ? 'To add a machine:   sudo pipeops-agent token create\n'
@@ -40,7 +41,7 @@ function renderSummary(summary: SetUpSummary): string {
     ['Units', summary.units.join(', ')],
   ];
   return (
-    `\nThis machine is ready, in ${summary.seconds} s.\n\n${renderTable(rows)}\n` +
+    `\nThis machine is ready, in ${summary.seconds} s.\n\n${renderTable(rows, columns)}\n` +
     `How it is:          sudo pipeops-agent status\n${next}` +
     'To take it off:     sudo pipeops-agent uninstall\n'
   );

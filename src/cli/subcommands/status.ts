@@ -7,8 +7,8 @@ import type { CliContext } from '../definition/context.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
 
 const MIB = 1024 * 1024;
-/** Nodes that are named; the others are counted. */
-const NODES_NAMED_MAX = 10;
+/** Ready nodes that are named; the others are counted. */
+const READY_NAMED_MAX = 10;
 
 type Row = readonly [string, string];
 
@@ -27,7 +27,7 @@ export const statusSubcommand = defineSubcommand({
     context.io.stdout(
       flags.json
         ? `${JSON.stringify({ ...health, ...(k3s === undefined ? {} : { k3s }) }, null, 2)}\n`
-        : renderTable(rows(health, k3s)) +
+        : renderTable(rows(health, k3s), context.io.columns) +
             renderReasons(health.reasons) +
             renderReasons(health.warnings ?? []),
     );
@@ -90,7 +90,7 @@ function nodeRows(nodes: ClusterNodes | null | undefined): readonly Row[] {
   }
   const named = (ready: boolean, count: number) => {
     const all = nodes.list.filter((node) => node.ready === ready);
-    const shown = all.slice(0, NODES_NAMED_MAX);
+    const shown = ready ? all.slice(0, READY_NAMED_MAX) : all;
     const names = shown.map(({ name, self }) => (self ? `${name} (this machine)` : name));
     const others = count - shown.length;
     return [...names, ...(others > 0 ? [`and ${others} more`] : [])].join(', ');

@@ -114,10 +114,13 @@ export const tokenListSubcommand = defineSubcommand({
     }
     const { renderTable } = await import('../terminal/render.ts');
     context.io.stdout(
-      renderTable([
-        ['ID', 'ENDS', 'FOR'],
-        ...tokens.map(({ id, expires, description }) => [id, expires ?? 'never', description]),
-      ]),
+      renderTable(
+        [
+          ['ID', 'ENDS', 'FOR'],
+          ...tokens.map(({ id, expires, description }) => [id, expires ?? 'never', description]),
+        ],
+        context.io.columns,
+      ),
     );
     return 0;
   },

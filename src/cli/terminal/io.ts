@@ -1,4 +1,4 @@
-import { openSync } from 'node:fs';
+import { fstatSync, openSync } from 'node:fs';
 import type { ReadStream } from 'node:tty';
 import { AgentError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports.ts';
@@ -15,6 +15,8 @@ export interface TerminalIo {
   flush(): Promise<void>;
   readonly stdinIsTty: boolean;
   readonly stderrIsTty: boolean;
+  /** Of the terminal that standard output is; undefined where it is none. */
+  readonly columns: number | undefined;
   /** All of standard input. @throws AgentError USAGE when it is longer than the limit */
   readStdin(limitBytes: number): Promise<string>;
   /**
@@ -41,7 +43,7 @@ const BACKSPACES = ['\u007f', '\b'];
  */
 export function systemTerminalIo(
   deps: { readonly clock: Clock },
-  streams: { readonly stdin: NodeJS.ReadStream; readonly stderr: NodeJS.WriteStream },
+  streams: Pick<NodeJS.Process, 'stdin' | 'stdout' | 'stderr'>,
 ): TerminalIo {
   const stdout = textOutput(Bun.stdout, 'standard output');
   const stderr = textOutput(Bun.stderr, 'standard error');
@@ -59,6 +61,10 @@ export function systemTerminalIo(
     },
     get stderrIsTty() {
       return streams.stderr.isTTY === true;
+    },
+    get columns() {
+      // Not where it cannot be a terminal: a look loads Node's streams.
+      return fstatSync(1).isCharacterDevice() ? streams.stdout.columns : undefined;
     },
     readStdin: (limitBytes) => readAll(streams.stdin, limitBytes),
     askSecret: (question) => ask(stderr.write, question, false),

@@ -1,6 +1,7 @@
 import type { AgentError } from '../../core/errors.ts';
 import { redact } from '../../core/text/redact.ts';
 import { visibleLine } from '../../core/text/visible.ts';
+import { wrapText } from './wrap-text.ts';
 
 /** An error for a program: one document on standard output, as with every `--json`. */
 export function renderErrorJson(error: AgentError): string {
@@ -15,18 +16,66 @@ export function renderErrorJson(error: AgentError): string {
   return redact(`${JSON.stringify(document, null, 2)}\n`);
 }
 
-/** Lines with the values of each column below each other; no value forges a line of its own. */
-export function renderTable(values: readonly (readonly string[])[]): string {
-  const rows = values.map((row) => row.map(visibleLine));
+/** In less nobody can read: what would have to be wrapped in fewer columns stays as it is. */
+const WRAPPED_COLUMNS_MIN = 20;
+
+/**
+ * Lines with the values of each column below each other; no value forges a line of its own.
+ * @param columns into which the first and the last value of a row are wrapped; undefined: nowhere
+ */
+export function renderTable(
+  values: readonly (readonly string[])[],
+  columns: number | undefined,
+): string {
+  const rows = values.map((row) => row.map((value) => [visibleLine(value)]));
+  if (columns === undefined || widthsOf(rows).reduce(sumWithGap, -2) <= columns) {
+    return lines(rows);
+  }
+  const half = Math.max(Math.floor(columns / 2) - 2, WRAPPED_COLUMNS_MIN);
+  const narrowed = rows.map(([first = [], ...others]) => [
+    wrapText(first.join(' '), half),
+    ...others,
+  ]);
+  const room = columns - widthsOf(narrowed.map((row) => row.slice(0, -1))).reduce(sumWithGap, 0);
+  return lines(
+    room < WRAPPED_COLUMNS_MIN
+      ? narrowed
+      : narrowed.map((row) => [...row.slice(0, -1), wrapText(row.at(-1)?.join(' ') ?? '', room)]),
+  );
+}
+
+/** A cell is the lines that it has. */
+type Cell = readonly string[];
+
+function lines(rows: readonly (readonly Cell[])[]): string {
+  const widths = widthsOf(rows);
+  return rows
+    .flatMap((row) =>
+      Array.from({ length: Math.max(...row.map(({ length }) => length), 1) }, (_, at) =>
+        row
+          .map((cell, column) => (cell[at] ?? '').padEnd(widths[column] ?? 0))
+          .join('  ')
+          .trimEnd(),
+      ),
+    )
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
+function widthsOf(rows: readonly (readonly Cell[])[]): readonly number[] {
   const widths: number[] = [];
   for (const row of rows) {
-    for (const [column, { length }] of row.entries()) {
-      widths[column] = Math.max(widths[column] ?? 0, length);
+    for (const [column, cell] of row.entries()) {
+      widths[column] = Math.max(widths[column] ?? 0, widest(cell));
     }
   }
-  const line = (row: readonly string[]) =>
-    row.map((value, column) =>
-      column === row.length - 1 ? value : value.padEnd(widths[column] ?? 0),
-    );
-  return rows.map((row) => `${line(row).join('  ')}\n`).join('');
+  return widths;
+}
+
+function widest(texts: readonly string[]): number {
+  return Math.max(0, ...texts.map(({ length }) => length));
+}
+
+function sumWithGap(sum: number, width: number): number {
+  return sum + width + 2;
 }

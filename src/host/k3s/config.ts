@@ -56,18 +56,26 @@ export async function settingsOfOtherVersions(deps: { readonly files: Files }): 
   return Object.fromEntries(written.filter(([key]) => !OWN_SETTINGS.includes(key))) as K3sConfig;
 }
 
-/** What a configuration of ours tells k3s, by the names of our own settings. */
+/** The flag of k3s that each of our own settings becomes. */
+export const K3S_FLAGS: Readonly<Record<string, string>> = {
+  'k3s.traefik': 'disable',
+  'k3s.node_name': 'node-name',
+  'k3s.node_labels': 'node-label',
+  'k3s.node_taints': 'node-taint',
+  'k3s.node_ip': 'node-ip',
+};
+
+/** What a configuration tells k3s, by the names of our own settings. */
 export function settingsOfK3sConfig(
   config: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, unknown>> {
-  const list = (value: unknown) => (Array.isArray(value) ? value.map(String) : []);
-  const addresses = config['node-ip'];
+  const list = (value: unknown) => (value === undefined ? [] : [value].flat().map(String));
   return {
     'k3s.traefik': !list(config['disable']).includes('traefik'),
     'k3s.node_name': config['node-name'] ?? null,
     'k3s.node_labels': list(config['node-label']),
     'k3s.node_taints': list(config['node-taint']),
-    'k3s.node_ip': typeof addresses === 'string' ? addresses.split(',') : [],
+    'k3s.node_ip': list(config['node-ip']).flatMap((text) => text.split(',')),
   };
 }
 

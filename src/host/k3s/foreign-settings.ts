@@ -7,8 +7,8 @@ import { K3S_CONFIG_FILE, K3S_DIRECTORY, type K3sRole } from '../../core/places.
 import type { Files } from '../../core/ports.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import { type K3sConfig, settingsOfOtherVersions } from './config.ts';
+import { k3sConfigFiles } from './config-files.ts';
 
-const DROP_IN_DIRECTORY = `${K3S_DIRECTORY}/config.yaml.d`;
 /** What the unit of k3s reads its environment from, besides the file that its installer writes anew. */
 const ENVIRONMENT_FILES: Readonly<Record<K3sRole, readonly string[]>> = {
   server: ['/etc/default/k3s', '/etc/sysconfig/k3s'],
@@ -131,12 +131,9 @@ function refusal({ key, place, later, adds }: Setting, allowed: unknown): AgentE
 }
 
 async function readSettings(files: Files, role: K3sRole): Promise<readonly Setting[]> {
-  const dropIns = (await files.list(DROP_IN_DIRECTORY))
-    .filter((name) => /\.ya?ml$/.test(name))
-    .map((name) => `${DROP_IN_DIRECTORY}/${name}`)
-    .filter((path) => path !== K3S_CONFIG_FILE);
+  const others = (await k3sConfigFiles(files)).filter((path) => path !== K3S_CONFIG_FILE);
   const settings: Setting[] = [...(await settingsBesideOurs(files))];
-  for (const path of [`${K3S_DIRECTORY}/config.yaml`, ...dropIns]) {
+  for (const path of others) {
     settings.push(...readYaml(path, (await files.readText(path)) ?? ''));
   }
   for (const path of ENVIRONMENT_FILES[role]) {

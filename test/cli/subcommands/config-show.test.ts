@@ -97,6 +97,40 @@ test('what was written into the file since the start comes after the next one', 
   });
 });
 
+test('what other files tell k3s counts as k3s reads it: the later one, and "+" adds', async () => {
+  await installed('k3s: {node_name: web, node_labels: [a=1]}\n');
+  const besides = '/etc/rancher/k3s/config.yaml.d';
+  await machine.put('/etc/rancher/k3s/config.yaml', 'node-name: earlier\nnode-ip: 10.0.0.9\n');
+  await machine.put(`${besides}/40-early.yaml`, 'node-label: [b=2]\ndisable: []\n');
+  await machine.put(`${besides}/60-late.yaml`, 'node-label+: [c=3]\n');
+  await machine.put(`${besides}/70-late.yml`, 'node-name: late\n');
+  await machine.put(`${besides}/80-note.txt`, 'node-name: note\n');
+  const file = 'k3s: {node_name: web, node_labels: [a=1]}\n';
+  expect(await notes(daemonOf(file))).toEqual({
+    ...VERSION_IN_FORCE,
+    ...MIRROR,
+    'k3s.node_name': [false, `not in force: k3s was told "late" by ${besides}/70-late.yml`],
+    'k3s.node_labels': [
+      false,
+      `not in force: k3s was told ["a=1","c=3"] by ${besides}/60-late.yaml`,
+    ],
+    'k3s.node_ip': [
+      false,
+      'not in force: k3s was told ["10.0.0.9"] by /etc/rancher/k3s/config.yaml',
+    ],
+  });
+});
+
+test('a file that k3s could not read either makes what it was told unknown', async () => {
+  await installed('');
+  const path = '/etc/rancher/k3s/config.yaml.d/90-broken.yaml';
+  await machine.put(path, 'node-label: [\n');
+  expect((await notes(daemonOf('')))['k3s.traefik']).toEqual([
+    null,
+    expect.stringContaining(`k3s could not read ${path}: `),
+  ]);
+});
+
 test('flags and variables of the command itself are not in force', async () => {
   await installed('');
   const env = { CLUSTER_NAME: 'dream', K3S_VERSION: 'v1.30.0+k3s1' };

@@ -39,7 +39,8 @@ beforeEach(async () => {
 });
 afterEach(async () => await directory[Symbol.asyncDispose]());
 
-const cli = () => cliContext({ root: '/', uid: 1000, env: { RUNTIME_DIRECTORY: directory.path } });
+const cli = (terminal: { readonly columns?: number } = {}) =>
+  cliContext({ root: '/', uid: 1000, env: { RUNTIME_DIRECTORY: directory.path }, ...terminal });
 
 function daemonAnswers(answer: () => Response): AsyncDisposable {
   const server = Bun.serve({
@@ -129,6 +130,24 @@ test('status names the nodes, and does not look well while one of them is not re
     'Nodes     2 of 3 ready: server-1 (this machine), worker-1; not ready: worker-2\n',
   );
   expect(stdout).toEndWith('\nNode "worker-2" is not ready [NODE_NOT_READY]\n');
+});
+
+test('status names each node that is not ready, below each other on a terminal', async () => {
+  const node = { role: 'worker', ready: true, since: null, reason: null, self: false } as const;
+  const named = (count: number, name: string, ready: boolean) =>
+    Array.from({ length: count }, (_, at) => ({ ...node, name: `${name}-${at + 1}`, ready }));
+  const list = [...named(120, 'down', false), ...named(12, 'up', true)];
+  const nodes = { total: 220, ready: 100, list };
+  await using _ = daemonAnswers(() => Response.json({ ...HEALTH, nodes }));
+  const { stdout } = await cli({ columns: 80 }).run('status');
+  const lines = stdout.split('\n');
+  expect(lines.filter((line) => line.length > 80)).toEqual([]);
+  const flat = stdout.replaceAll(/\s+/g, ' ');
+  expect(flat).toContain('Nodes 100 of 220 ready: up-1, up-2, ');
+  expect(flat).toContain(', up-10, and 90 more; not ready: down-1, down-2, ');
+  expect(flat).toContain(', down-119, down-120 ');
+  const whole = await cli().run('status');
+  expect(whole.stdout.replaceAll(/\s+/g, ' ')).toBe(flat);
 });
 
 test('status of a worker shows its server, and nothing that only a server knows', async () => {
