@@ -45,6 +45,9 @@ async function build(target: Target, commit: string): Promise<string> {
     '--minify-whitespace',
     '--minify-syntax',
     '--sourcemap',
+    // Most of what a start or an idle daemon runs is not worth compiling; at work it is made eager
+    // (src/daemon/idle-memory.ts).
+    '--compile-jit-policy=16',
     '--define',
     `BUILD_VERSION=${JSON.stringify(version)}`,
     '--define',

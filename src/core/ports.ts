@@ -32,6 +32,16 @@ export interface ThisMachine {
  */
 export type RunSoon = (work: () => void) => void;
 
+/** What runs the program. */
+export interface Runtime {
+  /** Processor time of the whole process so far, milliseconds. */
+  cpuMs(): number;
+  /** Ends the patience with which the executable starts to compile code that runs often. */
+  compileEagerly(): void;
+  /** Lets go of the pages of the program's own code; the system maps again what runs. Cheap, and safe always. */
+  releaseCode(): void;
+}
+
 export interface Random {
   /** A number in [0, 1), for jitter; not for secrets. */
   fraction(): number;

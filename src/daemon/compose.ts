@@ -17,6 +17,7 @@ import { lineLog } from '../platform/log.ts';
 import { systemNetwork } from '../platform/network/open.ts';
 import { trustingDial } from '../platform/network/trusting-dial.ts';
 import { systemRunSoon } from '../platform/run-soon.ts';
+import { systemRuntime } from '../platform/runtime.ts';
 import { systemdNotify } from '../platform/systemd-notify.ts';
 import { thisMachine } from '../platform/this-machine.ts';
 import { countingPolicy } from '../policy/counting.ts';
@@ -32,13 +33,14 @@ import { type AccessPaths, liveAccess } from './control-plane-access.ts';
 import { dataPlaneParts } from './data-plane-parts.ts';
 import { type DaemonFacts, describeDaemon } from './describe.ts';
 import { type HealthParts, serverHealth, workerHealth } from './health-parts.ts';
+import { idleMemory } from './idle-memory.ts';
 import { type DaemonPaths, daemonPaths } from './paths.ts';
 import { serverReadiness } from './readiness.ts';
 import { sessionServices } from './session-parts.ts';
 import { supervise } from './supervise.ts';
 import { unitStatus } from './unit-status.ts';
 import { tellingOfUnknown } from './unknown-settings.ts';
-import { watchdog } from './watchdog.ts';
+import { type WatchdogProbes, watchdog } from './watchdog.ts';
 
 export interface DaemonPorts {
   readonly clock: Clock;
@@ -116,17 +118,10 @@ export async function runDaemon(
   const services = [
     server,
     // Stops as one of the last: the others may take longer to stop than systemd waits for a word.
-    watchdog(
-      { clock, log, notify },
-      {
-        sessionAdvance: () =>
-          state.snapshot().phase === 'standalone' ? undefined : state.lastAdvance(),
-        readJournal: () => journal.check(),
-      },
-      watchdogIntervalMs(env),
-    ),
+    watchdog({ clock, log, notify }, probesOf(state, journal), watchdogIntervalMs(env)),
     ...health.services,
     unitStatus({ clock, notify, health }),
+    idleMemory({ clock, runtime: systemRuntime() }),
     ...(isNode ? [] : serverRole),
     ...(dataPlane === undefined ? [] : [dataPlane.listener]),
     ...(isNode ? [] : [access, sessionServices(session, config, agentId)]),
@@ -140,6 +135,14 @@ export async function runDaemon(
     await journal.settled();
     database.close();
   }
+}
+
+function probesOf(state: SessionState, journal: { check(): void }): WatchdogProbes {
+  return {
+    sessionAdvance: () =>
+      state.snapshot().phase === 'standalone' ? undefined : state.lastAdvance(),
+    readJournal: () => journal.check(),
+  };
 }
 
 /** Of a worker its kubelet and the way to its server; of a server all that it has to do with. */
