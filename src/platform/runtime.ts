@@ -22,14 +22,14 @@ export function systemRuntime(): Runtime {
 }
 
 function releaseCode(): void {
-  const code = codeMappings(readFileSync(MAPPINGS, 'latin1'), process.execPath);
-  if (code.length === 0) {
+  const fixed = fixedMappings(readFileSync(MAPPINGS, 'latin1'), process.execPath);
+  if (fixed.length === 0) {
     return;
   }
   const libc = dlopen('libc.so.6', {
     madvise: { args: [FFIType.u64, FFIType.u64, FFIType.i32], returns: FFIType.i32 },
   });
-  for (const { start, end } of code) {
+  for (const { start, end } of fixed) {
     // What fails stays as it was.
     libc.symbols.madvise(start, end - start, MADV_DONTNEED);
   }
@@ -42,18 +42,18 @@ export interface Mapping {
 }
 
 /**
- * Where the code of a program is mapped, as far as it is only what stands in its file: pages that the
- * process has changed exist nowhere else, and would be lost.
+ * Where code and constants of a program are mapped, as far as they are only what stands in its file:
+ * pages that the process has changed exist nowhere else, and would be lost.
  * @param smaps content of /proc/pid/smaps
  */
-export function codeMappings(smaps: string, executable: string): readonly Mapping[] {
+export function fixedMappings(smaps: string, executable: string): readonly Mapping[] {
   const found: Mapping[] = [];
   let current: Mapping | undefined;
   for (const line of smaps.split('\n')) {
     const [, start, end, flags, path] = HEADING.exec(line) ?? [];
     if (flags !== undefined) {
-      const isCode = flags === 'r-xp' && path === executable;
-      current = isCode ? { start: BigInt(`0x${start}`), end: BigInt(`0x${end}`) } : undefined;
+      const isFixed = ['r-xp', 'r--p'].includes(flags) && path === executable;
+      current = isFixed ? { start: BigInt(`0x${start}`), end: BigInt(`0x${end}`) } : undefined;
     } else if (current !== undefined && /^Anonymous: +0 kB$/.test(line)) {
       found.push(current);
     }

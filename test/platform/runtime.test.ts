@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
-import { codeMappings, systemRuntime } from '../../src/platform/runtime.ts';
+import { fixedMappings, systemRuntime } from '../../src/platform/runtime.ts';
 
 const SMAPS = `00200000-01a39000 r--p 00000000 fe:00 10371336                           /opt/agent
 Rss:                6692 kB
@@ -13,6 +13,9 @@ AnonHugePages:         0 kB
 06850000-06860000 r-xp 01838000 fe:00 10371336                           /opt/agent
 Rss:                  64 kB
 Anonymous:             4 kB
+06860000-06867000 r--p 06656000 fe:00 10371336                           /opt/agent
+Rss:                  32 kB
+Anonymous:            12 kB
 06867000-07222000 rw-p 0665e000 fe:00 10371336                           /opt/agent
 Rss:                6580 kB
 Anonymous:             0 kB
@@ -32,9 +35,12 @@ function residentCodeKib(): number {
   return Number(/\d+/.exec(rss)?.[0]);
 }
 
-describe('codeMappings()', () => {
-  test('takes what is executable, of the program itself and as it stands in the file', () => {
-    expect(codeMappings(SMAPS, '/opt/agent')).toEqual([{ start: 0x01a40000n, end: 0x0684a000n }]);
+describe('fixedMappings()', () => {
+  test('takes what cannot be written, of the program itself and as it stands in the file', () => {
+    expect(fixedMappings(SMAPS, '/opt/agent')).toEqual([
+      { start: 0x00200000n, end: 0x01a39000n },
+      { start: 0x01a40000n, end: 0x0684a000n },
+    ]);
   });
 });
 
