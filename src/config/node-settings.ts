@@ -3,9 +3,9 @@
  * before anything is changed, and not in the kubelet's journal.
  * (k8s.io/apimachinery "validation", k8s.io/kubelet "apis/well_known_labels.go")
  */
-import { isIP } from 'node:net';
 import * as z from 'zod';
 import { AgentError } from '../core/errors.ts';
+import { ipVersion } from '../core/text/ip-version.ts';
 
 const LABEL_LENGTH_MAX = 63;
 const SUBDOMAIN_LENGTH_MAX = 253;
@@ -51,7 +51,7 @@ export const NodeAddresses = z
   .array(z.string())
   .superRefine(eachWith(addressProblem))
   .superRefine((addresses, context) => {
-    const families = new Set(addresses.map((address) => isIP(address)));
+    const families = new Set(addresses.map((address) => ipVersion(address)));
     if (families.size < addresses.length) {
       context.addIssue('must be one address, or one of IPv4 and one of IPv6');
     }
@@ -129,7 +129,7 @@ function valueProblem(value: string): string | undefined {
 
 /** What a kubelet does not take (k8s.io/kubernetes, "pkg/kubelet/kubelet_node_status.go"). */
 function addressProblem(address: string): string | undefined {
-  switch (isIP(address)) {
+  switch (ipVersion(address)) {
     case 4:
       return /^(0|127|169\.254|22[4-9]|23\d|24\d|25[0-5])\./.test(address)
         ? 'is not an address that other machines reach this one by'

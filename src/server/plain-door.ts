@@ -1,5 +1,4 @@
 /** The doors without TLS, on 127.0.0.1 and on the socket: the agent's own answers, and plain requests to the API. */
-import { STATUS_CODES } from 'node:http';
 import { toAgentError } from '../core/errors.ts';
 import type { Log } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
@@ -7,6 +6,7 @@ import type { ExchangeSink } from '../http1/client/exchange.ts';
 import { asksForUpgrade } from '../http1/connection-header.ts';
 import { type RequestHead, singleHeader } from '../http1/head.ts';
 import { headRoom } from '../http1/head-room.ts';
+import { reasonPhrase } from '../http1/reason-phrase.ts';
 import type { ProxyCall } from '../http1/server/call.ts';
 import type { DoorDeps, Refusal } from '../http1/server/connection.ts';
 import { foreignReason } from './own-host.ts';
@@ -119,7 +119,7 @@ function answerHere(
     }
     const { status } = response;
     const headers = [...response.headers, ['Content-Length', String(body.length)] as const];
-    sink.head({ status, reason: STATUS_CODES[status] ?? '', headers });
+    sink.head({ status, reason: reasonPhrase(status), headers });
     sink.data(body);
     sink.end([]);
   };

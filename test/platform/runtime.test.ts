@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
-import { fixedMappings, systemRuntime } from '../../src/platform/runtime.ts';
+import { fixedMappings } from '../../src/platform/fixed-mappings.ts';
+import { systemRuntime } from '../../src/platform/runtime.ts';
 
 const SMAPS = `00200000-01a39000 r--p 00000000 fe:00 10371336                           /opt/agent
 Rss:                6692 kB

@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { ipVersion } from '../../core/text/ip-version.ts';
 import { addresses } from '../facts/addresses.ts';
 import type { Check } from './check.ts';
 
@@ -37,5 +37,5 @@ export function nodeAddresses(wanted: readonly string[]): Check {
 
 /** The same address in the same letters: IPv6 may be written in many ways. */
 function normal(address: string): string {
-  return isIP(address) === 6 ? new URL(`http://[${address}]`).hostname : address;
+  return ipVersion(address) === 6 ? new URL(`http://[${address}]`).hostname : address;
 }
