@@ -1,0 +1,147 @@
+/**
+ * The release before this one over what this one writes, and the other way: installations, the running
+ * daemon, what is shown, and the removal. One machine, set up twice.
+ */
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { join } from 'node:path';
+import type { Machine } from '../vm/machine.ts';
+import { compareStates, type MachineState } from '../vm/machine-state.ts';
+import { prepareTestMachines } from '../vm/prepare.ts';
+import { previousRelease } from '../vm/previous-release.ts';
+import { reportProgress } from '../vm/progress.ts';
+import { waitUntil } from '../vm/wait-until.ts';
+import { builtVersion } from './release-server.ts';
+import { installEnvironment, openStand, type Stand, TOKEN_FILE } from './stand.ts';
+
+const PREPARE_TIMEOUT_MS = 1_800_000;
+const RUN_TIMEOUT_MS = 300_000;
+const ALL_TIMEOUT_MS = 900_000;
+const SETTLE_TIMEOUT_MS = 90_000;
+const OLD = '/root/old-agent';
+const NEW = '/root/new-agent';
+type Program = typeof OLD | typeof NEW;
+/** Whoever adds or removes a user leaves the state before in these (passwd(5), "backup files"). */
+const USER_BACKUPS = /\/etc\/g?(passwd|group|shadow)-$/;
+const JOIN_TOKEN_FILE = '/root/join-token';
+
+const progress = reportProgress('other-versions');
+let stand: Stand;
+let machine: Machine;
+let versions: Readonly<Record<Program, string>>;
+
+beforeAll(async () => {
+  await prepareTestMachines(progress);
+  const old = await progress.phase('the release before this one', previousRelease);
+  versions = { [OLD]: old.version, [NEW]: await builtVersion() };
+  stand = await openStand('other-versions');
+  machine = await stand.lab.boot({ name: 'versions', base: 'kubernetes' });
+  await stand.equip(machine);
+  const built = join(import.meta.dir, '../../dist', `pipeops-agent-linux-${process.arch}`);
+  await machine.copyIn(old.executable, OLD, { mode: 0o755 });
+  await machine.copyIn(built, NEW, { mode: 0o755 });
+}, PREPARE_TIMEOUT_MS);
+
+afterAll(async () => await stand?.[Symbol.asyncDispose](), RUN_TIMEOUT_MS);
+
+/** Runs one of the two as root: its document, and its exit code. */
+async function run(program: Program, ...args: readonly string[]) {
+  const { exitCode, stdout } = await machine.exec([program, ...args, '--json'], {
+    env: installEnvironment(stand),
+    timeoutMs: RUN_TIMEOUT_MS,
+    check: false,
+  });
+  return { exitCode, ...JSON.parse(stdout) };
+}
+
+/** Installs over whatever is there. @returns the agent as the program itself shows it */
+async function install(program: Program, ...flags: readonly string[]) {
+  const words = ['install', '--token-file', TOKEN_FILE, '--cluster-name', 'e2e', ...flags];
+  expect(await run(program, ...words)).toMatchObject({ exitCode: 0, version: versions[program] });
+  return await shown(program, program);
+}
+
+/** What a program shows of the daemon of a version, which must be ready. */
+async function shown(program: Program, daemon: Program): Promise<string> {
+  const status = await run(program, 'status');
+  expect(status).toMatchObject({
+    ...{ exitCode: 0, ready: true, reasons: [] },
+    agent: { version: versions[daemon], role: 'server', cluster_name: 'e2e' },
+    session: { phase: 'connected' },
+  });
+  return status.agent.id;
+}
+
+/** Everything else that a program reads of what the other has written. */
+async function understands(program: Program): Promise<void> {
+  const { settings } = await run(program, 'config', 'show');
+  const level = settings.find((each: { setting: string }) => each.setting === 'log.level');
+  expect(level).toMatchObject({ source: 'file', value: 'debug', in_force: true });
+  expect(await run(program, 'cluster-info')).toMatchObject({
+    exitCode: 0,
+    nodes: [{ name: 'versions', ready: true }],
+  });
+  expect(await run(program, 'policy', 'show')).toMatchObject({ exitCode: 0, preset: 'standard' });
+  expect(await run(program, 'token', 'list')).toMatchObject({ exitCode: 0 });
+  await machine.exec([program, 'config', 'validate']);
+  const { stdout } = await machine.exec([program, 'kubeconfig', '--local']);
+  expect(stdout).toContain('current-context: ');
+}
+
+/** A token of the one is read by the other, which then says that this machine is a server. */
+async function takesToken(maker: Program, reader: Program): Promise<void> {
+  const { token } = await run(maker, 'token', 'create', '--ttl', '10m');
+  await machine.writeFile(JOIN_TOKEN_FILE, `${token}\n`, { mode: 0o600 });
+  const refused = await run(reader, 'join', '--token-file', JOIN_TOKEN_FILE, '--dry-run');
+  expect(refused).toMatchObject({ exitCode: 4, error: { code: 'CLUSTER_EXISTS' } });
+  await machine.exec(['rm', JOIN_TOKEN_FILE]);
+}
+
+/** The journal takes a command in and gives its result out. */
+async function answers(agentId: string): Promise<void> {
+  const id = await stand.command(agentId, 'get_resources', {});
+  expect((await stand.finished(agentId, id)).result).toMatchObject({ success: true });
+}
+
+async function uninstallLeavesNothing(program: Program, before: MachineState): Promise<void> {
+  expect(await run(program, 'uninstall', '--yes')).toMatchObject({ exitCode: 0 });
+  await waitUntil('its processes have ended', SETTLE_TIMEOUT_MS, async () => {
+    return (await machine.snapshotState()).processes.length <= before.processes.length;
+  });
+  expect(compareStates(before, await machine.snapshotState(), [USER_BACKUPS])).toEqual([]);
+}
+
+const title = (program: Program) => (program === OLD ? 'the old release' : 'this one');
+
+test(
+  'an upgrade, the way back and a removal by the other version lose nothing',
+  async () => {
+    const before = await machine.snapshotState();
+    const agentId = await progress.phase('install the old release', () =>
+      install(OLD, '--log-level', 'debug'),
+    );
+    await progress.phase('this one beside the old daemon', async () => {
+      expect(await shown(NEW, OLD)).toBe(agentId);
+      await understands(NEW);
+      await takesToken(OLD, NEW);
+    });
+    for (const program of [NEW, OLD, NEW] as const) {
+      await progress.phase(`${title(program)} over the other`, async () => {
+        expect(await install(program)).toBe(agentId);
+        await answers(agentId);
+      });
+    }
+    await progress.phase('the old release beside the new daemon', async () => {
+      expect(await shown(OLD, NEW)).toBe(agentId);
+      await understands(OLD);
+      await takesToken(NEW, OLD);
+    });
+    await progress.phase('the old release removes this one', () =>
+      uninstallLeavesNothing(OLD, before),
+    );
+    await progress.phase('install the old release again', () => install(OLD));
+    await progress.phase('this one removes the old release', () =>
+      uninstallLeavesNothing(NEW, before),
+    );
+  },
+  ALL_TIMEOUT_MS,
+);
