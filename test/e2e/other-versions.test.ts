@@ -22,6 +22,9 @@ const NEW = '/root/new-agent';
 type Program = typeof OLD | typeof NEW;
 /** Whoever adds or removes a user leaves the state before in these (passwd(5), "backup files"). */
 const USER_BACKUPS = /\/etc\/g?(passwd|group|shadow)-$/;
+const UNIT = 'pipeops-agent.service';
+const STORE = '/var/lib/pipeops-agent/agent.db';
+const CONFIG = '/etc/pipeops-agent/config.yaml';
 const JOIN_TOKEN_FILE = '/root/join-token';
 
 const progress = reportProgress('other-versions');
@@ -84,7 +87,7 @@ async function understands(program: Program): Promise<void> {
   expect(await run(program, 'token', 'list')).toMatchObject({ exitCode: 0 });
   await machine.exec([program, 'config', 'validate']);
   const { stdout } = await machine.exec([program, 'kubeconfig', '--local']);
-  expect(stdout).toContain('current-context: ');
+  expect(JSON.parse(stdout)).toMatchObject({ 'current-context': 'pipeops-agent' });
 }
 
 /** A token of the one is read by the other, which then says that this machine is a server. */
@@ -110,6 +113,57 @@ async function uninstallLeavesNothing(program: Program, before: MachineState): P
   expect(compareStates(before, await machine.snapshotState(), [USER_BACKUPS])).toEqual([]);
 }
 
+/** Writes what a store needs of its readers: PRAGMA user_version (sqlite.org, "Database File Format"). */
+async function setOldestReader(reader: number): Promise<void> {
+  await machine.exec(['systemctl', 'stop', UNIT]);
+  const bytes = `\\0\\0\\0\\${reader.toString(8)}`;
+  const write = `printf '${bytes}' | dd of=${STORE} bs=1 seek=60 conv=notrunc status=none`;
+  await machine.exec(['sh', '-c', write]);
+}
+
+async function storeThatNeedsMoreStays(agentId: string): Promise<void> {
+  await setOldestReader(99);
+  const { stdout: before } = await machine.exec(['sha256sum', STORE]);
+  const failed = await run(NEW, 'install');
+  expect(failed).toMatchObject({ exitCode: 10, error: { code: 'STATE_NEWER' } });
+  expect(failed.error.hint).toStartWith('Install the newer version again');
+  expect((await machine.exec(['sha256sum', STORE])).stdout).toBe(before);
+  const { stdout: beside } = await machine.exec(['sh', '-c', `ls -d ${STORE}*`]);
+  expect(beside.trim()).toBe(STORE);
+  // It is final: systemd does not try again and again.
+  const { stdout: state } = await machine.exec(['systemctl', 'show', UNIT, '-P', 'ActiveState']);
+  expect(state.trim()).toBe('failed');
+  await setOldestReader(2);
+  expect(await install(NEW)).toBe(agentId);
+}
+
+async function unknownSettingIsAWarning(agentId: string): Promise<void> {
+  const { stdout: text } = await machine.exec(['cat', CONFIG]);
+  await machine.exec(['sh', '-c', `printf 'telemetry: {rate: 1}\n' >> ${CONFIG}`]);
+  await machine.exec(['systemctl', 'restart', UNIT]);
+  await waitUntil('it is ready again', SETTLE_TIMEOUT_MS, async () => {
+    return (await run(NEW, 'status')).ready === true;
+  });
+  const { agent, warnings } = await run(NEW, 'status');
+  const line = text.split('\n').length;
+  const message = `${CONFIG}, line ${line}: telemetry: is not a setting and is ignored`;
+  expect([agent.id, warnings]).toMatchObject([agentId, [{ code: 'SETTING_UNKNOWN', message }]]);
+  const { stdout: log } = await machine.exec([
+    'journalctl',
+    '-u',
+    UNIT,
+    '-n',
+    '50',
+    '--output=cat',
+  ]);
+  expect(log).toContain('a key of the configuration is not known');
+  // What sets something else leaves it there; the old release is not to find it.
+  await install(NEW, '--log-level', 'info');
+  expect((await machine.exec(['cat', CONFIG])).stdout).toContain('telemetry:');
+  await machine.exec(['sed', '-i', '/^telemetry:/,$d', CONFIG]);
+  expect(await install(NEW, '--log-level', 'debug')).toBe(agentId);
+}
+
 const title = (program: Program) => (program === OLD ? 'the old release' : 'this one');
 
 test(
@@ -130,6 +184,12 @@ test(
         await answers(agentId);
       });
     }
+    await progress.phase('a store that needs a newer release stays as it is', () =>
+      storeThatNeedsMoreStays(agentId),
+    );
+    await progress.phase('a setting of a newer release is a warning', () =>
+      unknownSettingIsAWarning(agentId),
+    );
     await progress.phase('the old release beside the new daemon', async () => {
       expect(await shown(OLD, NEW)).toBe(agentId);
       await understands(OLD);

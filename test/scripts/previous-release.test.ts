@@ -39,7 +39,7 @@ test('a shallow clone that lacks it says so, and how to get it', async () => {
   const shallow = join(directory.path, 'shallow');
   await runCommand(['git', 'clone', '--quiet', '--depth=1', `file://${origin}`, shallow]);
   await sourcesOf(shallow, last, join(directory.path, 'there'));
-  expect(sourcesOf(shallow, first, join(directory.path, 'missing'))).rejects.toThrow(
+  await expect(sourcesOf(shallow, first, join(directory.path, 'missing'))).rejects.toThrow(
     `commit ${first} is not in ${shallow}. A shallow clone lacks it: git fetch --unshallow`,
   );
 });
@@ -47,7 +47,7 @@ test('a shallow clone that lacks it says so, and how to get it', async () => {
 test('sources that are no clone say so, too', async () => {
   await using directory = await tempDirectory();
   const into = join(directory.path, 'into');
-  expect(sourcesOf(directory.path, PREVIOUS_RELEASE_COMMIT, into)).rejects.toThrow(
+  await expect(sourcesOf(directory.path, PREVIOUS_RELEASE_COMMIT, into)).rejects.toThrow(
     /is not in .*git says: fatal: not a git repository/s,
   );
 });
