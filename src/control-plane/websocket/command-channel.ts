@@ -2,9 +2,9 @@ import { toAgentError } from '../../core/errors.ts';
 import { limitedLog } from '../../core/limited-log.ts';
 import type { Clock, Log } from '../../core/ports.ts';
 import {
-  CommandAckPayload as CommandAck,
   type CommandAckPayload,
   CommandCancelPayload,
+  ResultAckPayload,
 } from '../../protocol/session/messages.ts';
 import type { CommandInbox, ProgressFeed, ResultOutbox } from '../session/ports.ts';
 import { readCommand } from '../session/read-command.ts';
@@ -98,8 +98,8 @@ export function commandChannel(deps: CommandChannelDeps, connection: Connection)
     acknowledge({ id, of: 'cancel', outcome: await deps.inbox.cancel(id) });
   };
   const delivered = async (payload: unknown) => {
-    const parsed = CommandAck.safeParse(payload);
-    if (!parsed.success || parsed.data.of !== 'result') {
+    const parsed = ResultAckPayload.safeParse(payload);
+    if (!parsed.success) {
       complain('the control plane sent an acknowledgement that cannot be read');
       return;
     }

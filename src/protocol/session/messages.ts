@@ -204,6 +204,12 @@ export const CommandAckPayload = z.strictObject({
 });
 export type CommandAckPayload = z.infer<typeof CommandAckPayload>;
 
+/** … as it is read of a control plane, which may say more. */
+export const ResultAckPayload = z.looseObject({
+  ...CommandAckPayload.shape,
+  of: z.literal('result'),
+});
+
 /** agent → peer: `command_progress`. May be lost; only the newest of a command matters. */
 export const CommandProgressPayload = z.strictObject({
   id: text.min(1).max(128),

@@ -44,7 +44,8 @@ test('a result is sent until it is kept, also over the next connection', async (
   peer.terminate();
   const second = await server.peer(1);
   await second.next('command_result');
-  second.say('command_ack', { id: 'c-1', of: 'result', outcome: 'kept' });
+  // As a newer control plane would say it.
+  second.say('command_ack', { id: 'c-1', of: 'result', outcome: 'kept', kept_at: 'now' });
   await stand.until('it is delivered', () => stand.undelivered().length === 0);
 });
 
