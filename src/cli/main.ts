@@ -2,6 +2,7 @@ import { renderError } from '../core/error-text.ts';
 import { AgentError, toAgentError } from '../core/errors.ts';
 import { LOCK_FILE } from '../core/places.ts';
 import { redact } from '../core/text/redact.ts';
+import { systemCode } from '../core/text/system-words.ts';
 import { visibleText } from '../core/text/visible.ts';
 import { BUILD } from '../core/version.ts';
 import type { CliContext } from './definition/context.ts';
@@ -137,9 +138,15 @@ async function programJson(first?: string): Promise<string> {
   return `${JSON.stringify(await describeProgram(SUBCOMMANDS, first), null, 2)}\n`;
 }
 
+/** How the system says that somebody may not (errno(3)). */
+const DENIED_CODES: readonly (string | undefined)[] = ['EACCES', 'EPERM'];
+
 /** A file that only root may read needs no other advice than how to become root. */
 function forbidden(context: CliContext, { name }: Subcommand, thrown: unknown): unknown {
-  const denied = thrown instanceof AgentError && thrown.details?.['denied'] === true;
+  const denied =
+    thrown instanceof AgentError &&
+    thrown.code === 'FILE_ACCESS' &&
+    DENIED_CODES.includes(systemCode(thrown.cause));
   // The daemon is no person: sudo is no advice for it.
   if (!denied || context.uid === 0 || name === 'run') {
     return thrown;
@@ -147,7 +154,7 @@ function forbidden(context: CliContext, { name }: Subcommand, thrown: unknown): 
   return new AgentError(thrown.code, thrown.message, {
     hint: `Run it with sudo: sudo pipeops-agent ${name}`,
     cause: thrown,
-    details: thrown.details,
+    ...(thrown.details === undefined ? {} : { details: thrown.details }),
   });
 }
 

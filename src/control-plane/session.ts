@@ -11,6 +11,7 @@ import {
   restSession,
 } from './rest/session.ts';
 import { type RetryPolicy, retryPolicy, STABLE_MS } from './session/endpoint-policy.ts';
+import { failureOf } from './session/failure.ts';
 import { gatewayPolicy } from './session/gateway.ts';
 import type { SessionTransport } from './session/state.ts';
 import { webSocketSession } from './websocket/session.ts';
@@ -266,11 +267,11 @@ function webSocketTrust() {
       if (livedMs === undefined) {
         failures += weightOf(error);
         // Who is away for a while is not cut off: that is why the session ended.
-        shortSessions = error.details?.['unreachable'] === true ? 0 : shortSessions;
+        shortSessions = failureOf(error).kind === 'nobody-there' ? 0 : shortSessions;
       } else {
         failures = 0;
         // Not one that we gave up: in a network that falls silent REST would not get through either.
-        const isCutOff = livedMs < STABLE_MS && error.details?.['cutOff'] === true;
+        const isCutOff = livedMs < STABLE_MS && failureOf(error).kind === 'cut-off';
         shortSessions = isCutOff ? shortSessions + 1 : 0;
       }
       return failures < FAILURES_BEFORE_REST && shortSessions < SHORT_SESSIONS_BEFORE_REST;
@@ -280,16 +281,22 @@ function webSocketTrust() {
 
 /** How much a failure says that the WebSocket cannot be had here, although REST might work. */
 function weightOf(error: AgentError): number {
-  const status = error.details?.['status'];
-  if (error.details?.['gateway'] === true || error.code === 'TOKEN_REJECTED') {
+  const failure = failureOf(error);
+  if (failure.atGateway === true || error.code === 'TOKEN_REJECTED') {
     return 0; // The controller decides.
   }
-  if (typeof status === 'number') {
-    const isBusy = status === 429 || status === 408 || (status >= 500 && status !== 501);
-    return isBusy ? 1 : FAILURES_BEFORE_REST;
+  switch (failure.kind) {
+    case 'answered': {
+      const { status } = failure;
+      const isBusy = status === 429 || status === 408 || (status >= 500 && status !== 501);
+      return isBusy ? 1 : FAILURES_BEFORE_REST;
+    }
+    case 'nobody-there':
+      return 0; // REST would find nobody either.
+    case 'cut-off':
+    case 'other':
+      return 1;
   }
-  // Nobody there at all: REST would find nobody either.
-  return error.details?.['unreachable'] === true ? 0 : 1;
 }
 
 /** Never early by jitter alone: a fleet behind one broken proxy must not probe in step. */

@@ -20,5 +20,7 @@ export function errorInLines(lines: readonly string[]): AgentError | undefined {
   if (begin < 0 || !isErrorCode(code)) {
     return undefined;
   }
-  return new AgentError(code, message, hint === undefined ? {} : { hint });
+  return new AgentError(code, message, {
+    hint: hint ?? `See the pages of its error codes: ${code}`,
+  });
 }

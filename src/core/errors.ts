@@ -78,13 +78,18 @@ export function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(ERROR_TABLE, code);
 }
 
+/** Nothing can be done about these: a bug, and what the reader asked for. */
+type HintlessCode = 'INTERNAL' | 'INTERRUPTED' | 'COMMAND_CANCELLED';
+
 export interface AgentErrorOptions {
   /** What the reader can do about it, as a sentence. */
-  readonly hint?: string;
+  readonly hint: string;
   readonly cause?: unknown;
   /** Facts for machines (`--json`, results); never a secret. */
   readonly details?: Readonly<Record<string, unknown>>;
 }
+
+const BUG_HINT = 'This is a bug in pipeops-agent. Please report it with the log lines around it';
 
 /** The one error class. Decide by `code`, never by the text. */
 export class AgentError extends Error {
@@ -93,10 +98,13 @@ export class AgentError extends Error {
   readonly hint: string | undefined;
   readonly details: Readonly<Record<string, unknown>> | undefined;
 
-  constructor(code: ErrorCode, message: string, options: AgentErrorOptions = {}) {
+  /** Every error has a hint, but for those that nobody can do anything about. */
+  constructor(code: HintlessCode, message: string, options?: Partial<AgentErrorOptions>);
+  constructor(code: ErrorCode, message: string, options: AgentErrorOptions);
+  constructor(code: ErrorCode, message: string, options: Partial<AgentErrorOptions> = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
-    this.hint = options.hint;
+    this.hint = options.hint ?? (code === 'INTERNAL' ? BUG_HINT : undefined);
     this.details = options.details;
   }
 
@@ -116,10 +124,7 @@ export function toAgentError(thrown: unknown): AgentError {
   }
   const code = systemCode(thrown);
   const message = code === undefined ? messageOf(thrown) : `${systemWords(code)} (${code})`;
-  return new AgentError('INTERNAL', message, {
-    cause: thrown,
-    hint: 'This is a bug in pipeops-agent. Please report it with the log lines around it',
-  });
+  return new AgentError('INTERNAL', message, { cause: thrown });
 }
 
 /** The failure that was to be reckoned with. A bug is none: it is thrown on, for nobody can handle it. */

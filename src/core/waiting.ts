@@ -68,7 +68,9 @@ export async function withDeadline<T>(
     const onAbort = () =>
       cut.reject(
         isTimeOver(signal)
-          ? new AgentError('TIMEOUT', `${limit.what} took more than ${limit.ms / 1_000} s`)
+          ? new AgentError('TIMEOUT', `${limit.what} took more than ${limit.ms / 1_000} s`, {
+              hint: 'Try again; if it stays so, look at the load of both sides and at the network between',
+            })
           : new AgentError('INTERRUPTED', `${limit.what} was interrupted`),
       );
     signal.addEventListener('abort', onAbort, { once: true });

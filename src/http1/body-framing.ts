@@ -3,11 +3,11 @@ import { AgentError } from '../core/errors.ts';
 import {
   type HeaderList,
   parseHeaderLine,
+  REQUEST_ADVICE,
   type ResponseHead,
   singleHeader,
   unrepeatedHeader,
 } from './head.ts';
-
 import { joinSmallChunks } from './small-chunks.ts';
 
 /** Longest line that announces a chunk, bytes: a size in hex and perhaps extensions. */
@@ -40,10 +40,18 @@ export function requestFraming(headers: HeaderList): RequestFraming {
   const length = unrepeatedHeader(headers, 'content-length');
   if (encoding !== undefined) {
     if (length !== undefined) {
-      throw new AgentError('PROXY_REQUEST_INVALID', 'The length of the body is said in two ways');
+      throw new AgentError(
+        'PROXY_REQUEST_INVALID',
+        'The length of the body is said in two ways',
+        REQUEST_ADVICE,
+      );
     }
     if (encoding.toLowerCase() !== 'chunked') {
-      throw new AgentError('PROXY_REQUEST_INVALID', `Transfer-Encoding "${encoding}" is not known`);
+      throw new AgentError(
+        'PROXY_REQUEST_INVALID',
+        `Transfer-Encoding "${encoding}" is not known`,
+        REQUEST_ADVICE,
+      );
     }
     return 'chunked';
   }
@@ -51,7 +59,11 @@ export function requestFraming(headers: HeaderList): RequestFraming {
     return 'none';
   }
   if (!LENGTH.test(length)) {
-    throw new AgentError('PROXY_REQUEST_INVALID', 'The Content-Length is no number');
+    throw new AgentError(
+      'PROXY_REQUEST_INVALID',
+      'The Content-Length is no number',
+      REQUEST_ADVICE,
+    );
   }
   return { bytes: Number(length) };
 }

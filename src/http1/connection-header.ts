@@ -1,6 +1,6 @@
 /** The Connection header: what is meant for one connection only, and the wish to go on in another protocol. */
 import { AgentError } from '../core/errors.ts';
-import { type HeaderList, singleHeader } from './head.ts';
+import { type HeaderList, REQUEST_ADVICE, singleHeader } from './head.ts';
 
 const UPGRADES = ['websocket', 'spdy/3.1'];
 
@@ -34,7 +34,11 @@ export function connectionOptions(headers: HeaderList): ReadonlySet<string> {
   }
   const options = new Set(value.split(',').map((each) => each.trim().toLowerCase()));
   if (options.has('content-length')) {
-    throw new AgentError('PROXY_REQUEST_INVALID', 'The Connection header names the Content-Length');
+    throw new AgentError(
+      'PROXY_REQUEST_INVALID',
+      'The Connection header names the Content-Length',
+      REQUEST_ADVICE,
+    );
   }
   return options;
 }

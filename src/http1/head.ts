@@ -55,6 +55,11 @@ const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP\/1\.([0
 const HEADER_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*$/;
 const STATUS_LINE = /^HTTP\/1\.[01] ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?$/;
 
+/** For whoever made a request that is refused because of its form. */
+export const REQUEST_ADVICE = {
+  hint: 'Correct the request: what could be read in two ways is not passed on',
+} as const;
+
 /** A head is longer than anybody takes: 431 (RFC 6585 section 5), where it is a request's. */
 export class HeadTooLarge extends Error {}
 
@@ -64,6 +69,7 @@ export function encodeRequestHead(method: string, target: string, headers: Heade
     throw new AgentError(
       'PROXY_REQUEST_INVALID',
       'The method or the path has forbidden characters',
+      REQUEST_ADVICE,
     );
   }
   const head = encodeLines(`${method} ${target} HTTP/1.1`, headers);
@@ -71,6 +77,7 @@ export function encodeRequestHead(method: string, target: string, headers: Heade
     throw new AgentError(
       'PROXY_HEAD_TOO_LARGE',
       `The head of the request is longer than ${HEAD_LIMIT_BYTES} bytes or ${HEADERS_MAX} headers`,
+      { hint: 'Send fewer or shorter headers: cookies are the usual reason' },
     );
   }
   return head;
@@ -88,12 +95,20 @@ export function encodeResponseHead(head: ResponseHead): Buffer {
  */
 export function encodeLines(firstLine: string, fields: HeaderList): Buffer {
   if (!TEXT.test(firstLine)) {
-    throw new AgentError('PROXY_REQUEST_INVALID', 'A first line has forbidden characters');
+    throw new AgentError(
+      'PROXY_REQUEST_INVALID',
+      'A first line has forbidden characters',
+      REQUEST_ADVICE,
+    );
   }
   let text = `${firstLine}\r\n`;
   for (const [name, value] of fields) {
     if (!TOKEN.test(name) || !TEXT.test(value)) {
-      throw new AgentError('PROXY_REQUEST_INVALID', 'A header has forbidden characters');
+      throw new AgentError(
+        'PROXY_REQUEST_INVALID',
+        'A header has forbidden characters',
+        REQUEST_ADVICE,
+      );
     }
     text += `${name}: ${value}\r\n`;
   }
@@ -208,5 +223,9 @@ export function isNamed(name: string, lowerName: string): boolean {
 }
 
 function repeated(lowerName: string): AgentError {
-  return new AgentError('PROXY_REQUEST_INVALID', `The header "${lowerName}" is there twice`);
+  return new AgentError(
+    'PROXY_REQUEST_INVALID',
+    `The header "${lowerName}" is there twice`,
+    REQUEST_ADVICE,
+  );
 }

@@ -63,6 +63,6 @@ function refusedFile({ code, message, hint }: Reason): AgentError {
   return new AgentError(
     known,
     `The policy is written, but the agent cannot use it and refuses everything: ${message}`,
-    hint === undefined ? {} : { hint },
+    { hint: hint ?? 'See what it says of the file: journalctl -u pipeops-agent' },
   );
 }

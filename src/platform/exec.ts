@@ -140,6 +140,7 @@ function throwIfNotAnExit(
   if (error.exitCode === undefined || error.isMaxBuffer) {
     const why = error.isMaxBuffer ? 'it printed too much' : `signal ${error.signal ?? 'unknown'}`;
     throw new AgentError('TOOL_FAILED', `"${program}" was ended: ${why}`, {
+      hint: 'Look at who ended it (journalctl -k tells of a lack of memory), then try again',
       details,
       cause: error,
     });

@@ -115,7 +115,13 @@ async function readText(realPath: string, path: string, limitBytes: number): Pro
   } finally {
     await handle.close();
   }
-  throw new AgentError('FILE_ACCESS', `Cannot read ${path}: it is longer than ${limitBytes} bytes`);
+  throw new AgentError(
+    'FILE_ACCESS',
+    `Cannot read ${path}: it is longer than ${limitBytes} bytes`,
+    {
+      hint: 'Check that it is the file that was meant',
+    },
+  );
 }
 
 async function writeAtomic(
@@ -179,7 +185,9 @@ async function lookUpId(databasePath: string, name: string): Promise<number> {
       return Number(fields[2]);
     }
   }
-  throw new AgentError('FILE_ACCESS', `Cannot find "${name}" in ${basename(databasePath)}`);
+  throw new AgentError('FILE_ACCESS', `Cannot find "${name}" in ${basename(databasePath)}`, {
+    hint: 'Make that user or group, or run the installation again, which makes those of the agent',
+  });
 }
 
 /** @returns whether it was missing, and so was made, with all that was missing above it */
@@ -231,7 +239,9 @@ async function unlinkThere(path: string): Promise<boolean> {
 async function removeTree(path: string): Promise<boolean> {
   const stats = await lstat(path);
   if (!stats.isDirectory()) {
-    throw new AgentError('FILE_ACCESS', `Cannot remove ${path} as a directory: it is not one`);
+    throw new AgentError('FILE_ACCESS', `Cannot remove ${path} as a directory: it is not one`, {
+      hint: 'Look at what stands there and move it away',
+    });
   }
   await rm(path, { recursive: true, force: true });
   return true;

@@ -8,7 +8,12 @@ import type { UpstreamConnection } from '../http1/client/connection.ts';
 import type { UpstreamAddress } from '../http1/client/dial.ts';
 import type { Exchange, ExchangeSink } from '../http1/client/exchange.ts';
 import type { UpstreamPool } from '../http1/client/pool.ts';
-import { encodeRequestHead, type HeaderList, type ResponseHead } from '../http1/head.ts';
+import {
+  encodeRequestHead,
+  type HeaderList,
+  REQUEST_ADVICE,
+  type ResponseHead,
+} from '../http1/head.ts';
 import type { ProxyCall, ProxyRequest } from '../http1/server/call.ts';
 import { requireAllowed } from '../policy/decision.ts';
 import type { Admission, Release } from './admission.ts';
@@ -86,7 +91,11 @@ class Forwarding implements ProxyCall, ExchangeSink {
     this.#body = forwarded.body;
     this.#upgrade = forwarded.upgrade ? 'asked' : 'no';
     if (forwarded.upgrade && forwarded.body !== 'none') {
-      throw new AgentError('PROXY_REQUEST_INVALID', 'An upgrade cannot have a body');
+      throw new AgentError(
+        'PROXY_REQUEST_INVALID',
+        'An upgrade cannot have a body',
+        REQUEST_ADVICE,
+      );
     }
     const head = encodeRequestHead(method, target, forwarded.headers);
     const isStream = STREAM_QUERY.test(target);
@@ -145,7 +154,9 @@ class Forwarding implements ProxyCall, ExchangeSink {
     }
     if (this.#requestWhole) {
       // The API server would read it as the beginning of another request.
-      this.#refuse(new AgentError('PROXY_REQUEST_INVALID', 'The body goes on behind its end'));
+      this.#refuse(
+        new AgentError('PROXY_REQUEST_INVALID', 'The body goes on behind its end', REQUEST_ADVICE),
+      );
       this.#exchange?.abort();
       return true;
     }
@@ -169,7 +180,13 @@ class Forwarding implements ProxyCall, ExchangeSink {
     }
     this.#sentBytes += chunk.length;
     if (this.#body === 'none' || this.#sentBytes > this.#body.bytes) {
-      this.#refuse(new AgentError('PROXY_REQUEST_INVALID', 'The body is longer than announced'));
+      this.#refuse(
+        new AgentError(
+          'PROXY_REQUEST_INVALID',
+          'The body is longer than announced',
+          REQUEST_ADVICE,
+        ),
+      );
       exchange.abort();
       return true;
     }
@@ -195,7 +212,13 @@ class Forwarding implements ProxyCall, ExchangeSink {
     if (this.#body === 'chunked') {
       exchange.write(LAST_CHUNK);
     } else if (this.#body !== 'none' && this.#sentBytes < this.#body.bytes) {
-      this.#refuse(new AgentError('PROXY_REQUEST_INVALID', 'The body is shorter than announced'));
+      this.#refuse(
+        new AgentError(
+          'PROXY_REQUEST_INVALID',
+          'The body is shorter than announced',
+          REQUEST_ADVICE,
+        ),
+      );
       exchange.abort();
       return;
     }

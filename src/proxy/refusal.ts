@@ -55,6 +55,7 @@ export function refusalOf(error: AgentError): Refusal {
 
 export function shuttingDown(): AgentError {
   return new AgentError('SHUTTING_DOWN', 'The agent is stopping; ask again', {
+    hint: 'Ask again after the time in Retry-After',
     details: { retry_after_seconds: RETRY_AFTER_SECONDS },
   });
 }

@@ -1,4 +1,4 @@
-import { askedPauseMs } from '../control-plane/session/endpoint-policy.ts';
+import { failureOf } from '../control-plane/session/failure.ts';
 import { backoffMs } from '../core/backoff.ts';
 import { type AgentError, expectedError } from '../core/errors.ts';
 import type { Clock, Random } from '../core/ports.ts';
@@ -46,23 +46,19 @@ async function outcomeOf(call: () => Promise<void>, signal: AbortSignal): Promis
     if (signal.aborted) {
       return { kind: 'interrupted' };
     }
-    switch (error.code) {
-      case 'NOT_FOUND':
-      case 'TOKEN_REJECTED':
-        return { kind: 'not-offered', error };
-      default:
-        return isFinal(error.details?.['status'])
-          ? { kind: 'refused', error }
-          : { kind: 'failed', error, pauseMs: askedPauseMs(error) ?? 0 };
+    if (error.code === 'NOT_FOUND' || error.code === 'TOKEN_REJECTED') {
+      return { kind: 'not-offered', error };
     }
+    const failure = failureOf(error);
+    return failure.kind === 'answered' && isFinal(failure.status)
+      ? { kind: 'refused', error }
+      : { kind: 'failed', error, pauseMs: failure.retryAfterMs ?? 0 };
   }
 }
 
 /** Of the answers to what is wrong in a request, these alone mean "later" (RFC 9110, RFC 6585). */
 const LATER_STATUSES = [408, 425, 429];
 
-function isFinal(status: unknown): boolean {
-  return (
-    typeof status === 'number' && status >= 300 && status < 500 && !LATER_STATUSES.includes(status)
-  );
+function isFinal(status: number): boolean {
+  return status >= 300 && status < 500 && !LATER_STATUSES.includes(status);
 }

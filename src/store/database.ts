@@ -132,7 +132,9 @@ function openChecked(clock: Clock, path: string, migrations: readonly Migration[
     database.run(`PRAGMA journal_size_limit = ${WAL_BYTES_KEPT}`);
     const check = database.query<{ quick_check: string }, []>('PRAGMA quick_check(1)').get();
     if (check?.quick_check !== 'ok') {
-      throw new AgentError('STORE_CORRUPT', `Cannot use ${path}: ${check?.quick_check}`);
+      throw new AgentError('STORE_CORRUPT', `Cannot use ${path}: ${check?.quick_check}`, {
+        hint: 'Look at the disk; the damaged database is kept beside a fresh one',
+      });
     }
     migrate(database, migrations, () => noteRebirth(clock, database, path));
     return database;

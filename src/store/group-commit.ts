@@ -95,7 +95,11 @@ export function groupCommit(
     write: (work, bytes = 0) =>
       new Promise((resolve, reject) => {
         if (waiting.length >= WAITING_WRITES_MAX) {
-          reject(new AgentError('BUSY', 'Too many writes wait for the journal'));
+          reject(
+            new AgentError('BUSY', 'Too many writes wait for the journal', {
+              hint: 'The disk is slow: look at its load. What was not taken comes again',
+            }),
+          );
           return;
         }
         const run = () => {

@@ -65,7 +65,9 @@ export function serviceApplications(
       const { namespace, name, port } = wanted;
       const valid = LABEL.test(namespace) && LABEL.test(name);
       if (!(valid && Number.isInteger(port) && port >= 1 && port <= 65_535)) {
-        throw new AgentError('PROXY_REQUEST_INVALID', 'The name or the port names no Service');
+        throw new AgentError('PROXY_REQUEST_INVALID', 'The name or the port names no Service', {
+          hint: 'Give a name and a namespace by RFC 1123, and a port of 1 to 65535',
+        });
       }
       const place = await locator.locate({ namespace, name, port, protocol: 'TCP' });
       return {

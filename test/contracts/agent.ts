@@ -127,10 +127,10 @@ async function runAgent(
     ...{ clock, log, journal, progress, kubernetes, policy: EVERYTHING },
     loadHandlers: async () => [...COMMAND_HANDLERS, ...handlersCounting(deps.effects)],
     openChannels: async () => {
-      throw new AgentError('NOT_FOUND', 'There are no pods here');
+      throw new AgentError('NOT_FOUND', 'There are no pods here', { hint: 'Look' });
     },
     clusterStatus: async () => {
-      throw new AgentError('KUBERNETES_API', 'There is no cluster here');
+      throw new AgentError('KUBERNETES_API', 'There is no cluster here', { hint: 'Look' });
     },
   });
   const token = async () => TOKEN;

@@ -42,19 +42,32 @@ describe('AgentError', () => {
   });
 
   test('has no own cause when none was given', () => {
-    expect(Object.hasOwn(new AgentError('BUSY', 'Busy'), 'cause')).toBeFalse();
+    expect(Object.hasOwn(new AgentError('BUSY', 'Busy', { hint: 'Look' }), 'cause')).toBeFalse();
+  });
+
+  test('asks for a hint, but where nobody can do anything about it', () => {
+    // @ts-expect-error: the compiler refuses what would leave its reader alone.
+    const refused = () => new AgentError('BUSY', 'Busy');
+    // @ts-expect-error: the same beside other options.
+    const refusedToo = () => new AgentError('BUSY', 'Busy', { cause: refused });
+    expect(refusedToo().hint).toBeUndefined();
+    expect(new AgentError('INTERRUPTED', 'Interrupted').hint).toBeUndefined();
+    expect(new AgentError('COMMAND_CANCELLED', 'Cancelled').hint).toBeUndefined();
+    expect(new AgentError('INTERNAL', 'x').hint).toStartWith('This is a bug in pipeops-agent');
   });
 
   test('gives every code an exit code that a shell can tell from success', () => {
     const outOfRange = ERROR_CODES.filter((code) => {
-      const { exitCode } = new AgentError(code, 'x');
+      const { exitCode } = new AgentError(code, 'x', { hint: 'Look' });
       return !Number.isInteger(exitCode) || exitCode < 1 || exitCode > 255;
     });
     expect(outOfRange).toEqual([]);
   });
 
   test('never exits with 11, the answer of `check`, for anything but a failed check', () => {
-    const codes = ERROR_CODES.filter((code) => new AgentError(code, 'x').exitCode === 11);
+    const codes = ERROR_CODES.filter(
+      (code) => new AgentError(code, 'x', { hint: 'Look' }).exitCode === 11,
+    );
     expect(codes).toEqual(['CHECK_FAILED']);
   });
 });
@@ -71,7 +84,7 @@ describe('isErrorCode()', () => {
 
 describe('toAgentError()', () => {
   test('gives an AgentError back as it is', () => {
-    const error = new AgentError('BUSY', 'Another install is running');
+    const error = new AgentError('BUSY', 'Another install is running', { hint: 'Look' });
     expect(toAgentError(error)).toBe(error);
   });
 
@@ -92,7 +105,7 @@ describe('toAgentError()', () => {
 
 describe('expectedError()', () => {
   test('gives a failure back as it is', () => {
-    const error = new AgentError('TIMEOUT', 'No answer');
+    const error = new AgentError('TIMEOUT', 'No answer', { hint: 'Look' });
     expect(expectedError(error)).toBe(error);
   });
 

@@ -136,7 +136,7 @@ describe('troubleOf()', () => {
   });
 
   test('leaves our own words as they are, in one line of bounded length', () => {
-    expect(troubleOf(new AgentError('BUSY', 'Another\n  install runs'))).toBe(
+    expect(troubleOf(new AgentError('BUSY', 'Another\n  install runs', { hint: 'Look' }))).toBe(
       'Another install runs',
     );
     expect(troubleOf(new Error('the proxy asks for credentials'))).toBe(

@@ -16,10 +16,12 @@ test('the page names the exits that the unit does not restart after', async () =
 
 test('what the machine may heal by itself is not final', () => {
   expect(finalExits).toEqual([2, 3, 10]);
-  const passing = ERROR_CODES.filter((code) => new AgentError(code, '').retryable);
+  const passing = ERROR_CODES.filter(
+    (code) => new AgentError(code, '', { hint: 'Look' }).retryable,
+  );
   const others = ['DISK_FULL', 'FILE_ACCESS', 'PORT_IN_USE', 'TOKEN_REJECTED', 'INTERNAL'] as const;
   const final = [...passing, ...others].filter((code) =>
-    finalExits.includes(new AgentError(code, '').exitCode),
+    finalExits.includes(new AgentError(code, '', { hint: 'Look' }).exitCode),
   );
   expect(final).toEqual([]);
 });

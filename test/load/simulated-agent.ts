@@ -66,7 +66,7 @@ async function* toStream<T>(items: readonly T[]): AsyncGenerator<T> {
 
 /** Of an agent that has the WebSocket alone. */
 const noRest: Http = async () => {
-  throw new AgentError('NOT_FOUND', 'There is no REST here');
+  throw new AgentError('NOT_FOUND', 'There is no REST here', { hint: 'Look' });
 };
 
 /** Of one that has REST alone. */

@@ -195,7 +195,7 @@ describe('systemExec() and a program that does not end by itself', () => {
   });
 
   test('fails at once when the one who reads the lines does', async () => {
-    const broken = new AgentError('BUSY', 'Cannot take this line');
+    const broken = new AgentError('BUSY', 'Cannot take this line', { hint: 'Look' });
     const reading = run(['sh', '-c', `echo line; sleep ${ENDLESS}`], {
       timeoutMs: SHORT_MS,
       onLine: () => {

@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test';
+import { SessionError } from '../../src/control-plane/session/failure.ts';
 import { AgentError, type ErrorCode } from '../../src/core/errors.ts';
 import { CHANGES_MAX, NOT_OFFERED_PAUSE_MS, replica } from '../../src/routes/replica.ts';
 import { manualClock } from '../support/manual-clock.ts';
@@ -11,8 +12,13 @@ const SYNC_MS = 4 * 3_600_000;
 const TRIES_MS = 12_000;
 
 const status = (code: number) =>
-  new AgentError('CONTROL_PLANE_ERROR', `answered ${code}`, { details: { status: code } });
-const failure = (code: ErrorCode) => new AgentError(code, 'no');
+  new SessionError(
+    'CONTROL_PLANE_ERROR',
+    `answered ${code}`,
+    { kind: 'answered', status: code },
+    { hint: 'Look' },
+  );
+const failure = (code: ErrorCode) => new AgentError(code, 'no', { hint: 'Look' });
 
 /** A table here, its copy there, and every call between them. */
 function twoTables() {

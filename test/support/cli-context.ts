@@ -114,7 +114,9 @@ function scriptedExec(programs: Readonly<Record<string, ScriptedAnswer>>, starte
       started.push(line);
       const answer = programs[line];
       if (answer === undefined) {
-        throw new AgentError('TOOL_MISSING', `Cannot run "${argv[0]}": it is not on this machine`);
+        throw new AgentError('TOOL_MISSING', `Cannot run "${argv[0]}": it is not on this machine`, {
+          hint: 'Look',
+        });
       }
       return {
         exitCode: 0,

@@ -149,7 +149,9 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
       calls.push({ argv: [...argv], stdin: options.stdin, env: options.env });
       const program = programs.get(argv[0]) ?? PROGRAMS[argv[0]];
       if (program === undefined) {
-        throw new AgentError('TOOL_MISSING', `Cannot run "${argv[0]}": it is not on this machine`);
+        throw new AgentError('TOOL_MISSING', `Cannot run "${argv[0]}": it is not on this machine`, {
+          hint: 'Look',
+        });
       }
       const answer = await (typeof program === 'function' && programs.has(argv[0])
         ? (program as Program)(argv, options)

@@ -85,6 +85,7 @@ async function readAll(stream: AsyncIterable<unknown>, limitBytes: number): Prom
       throw new AgentError(
         'USAGE',
         `Cannot read standard input: it is longer than ${limitBytes} bytes`,
+        { hint: 'Check what is piped in: a token or a policy is shorter' },
       );
     }
     chunks.push(bytes);

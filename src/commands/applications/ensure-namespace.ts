@@ -1,5 +1,5 @@
 import type { V1Namespace } from '@kubernetes/client-node';
-import { AgentError } from '../../core/errors.ts';
+import { isRefusedWith } from '../../kubernetes/api/refusal.ts';
 import { waitUntilGone } from '../../kubernetes/objects/removal.ts';
 import type { CommandContext } from '../engine/handler.ts';
 import { MANAGED_BY } from './managed-objects.ts';
@@ -22,7 +22,7 @@ export async function ensureNamespace(
     await kubernetes.create('/api/v1/namespaces', namespace, signal);
   } catch (thrown) {
     // Somebody was faster: it is there, which is all that was wanted.
-    if (!(thrown instanceof AgentError && thrown.details?.['status'] === 409)) {
+    if (!isRefusedWith(409, thrown)) {
       throw thrown;
     }
   }

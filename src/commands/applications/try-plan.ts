@@ -1,6 +1,7 @@
 /** An application is refused as a whole, by Kubernetes' own rules, before anything of it is made. */
 import { AgentError } from '../../core/errors.ts';
 import type { Manifest } from '../../kubernetes/api/client.ts';
+import { ApiRefusal } from '../../kubernetes/api/refusal.ts';
 import type { DeploymentTarget } from '../../protocol/commands/fields.ts';
 import type { CommandContext } from '../engine/handler.ts';
 import { applicationPaths } from './managed-objects.ts';
@@ -46,8 +47,8 @@ async function tryObject(
     if (!(thrown instanceof AgentError) || signal.aborted) {
       throw thrown;
     }
-    if (thrown.details?.['status'] === INVALID) {
-      const problems = thrown.details['causes'] ?? [thrown.message];
+    if (thrown instanceof ApiRefusal && thrown.status === INVALID) {
+      const problems = thrown.causes.length > 0 ? thrown.causes : [thrown.message];
       throw new AgentError('COMMAND_INVALID', `Kubernetes refuses it: ${thrown.message}`, {
         hint: 'Correct the payload; nothing was changed',
         details: { problems },

@@ -6,6 +6,7 @@ import { cutAtEnd } from '../../core/text/middle-cut.ts';
 import { pollUntil } from '../../core/waiting.ts';
 import { isConditionTrue } from '../../kubernetes/api/condition.ts';
 import { collectionPath, objectPath } from '../../kubernetes/api/discovery.ts';
+import { ApiRefusal } from '../../kubernetes/api/refusal.ts';
 import type { AppliedObject } from '../../protocol/commands/apply.ts';
 import type { CommandContext } from '../engine/handler.ts';
 import { secretsOfObject } from '../engine/secrets.ts';
@@ -64,7 +65,9 @@ async function write(
   const { resource, target, name } = object;
   if (resource === undefined) {
     const kind = `${object.kind} in ${object.apiVersion}`;
-    throw new AgentError('NOT_FOUND', `This cluster has no kind ${kind}`);
+    throw new AgentError('NOT_FOUND', `This cluster has no kind ${kind}`, {
+      hint: 'Apply its CustomResourceDefinition first, or correct apiVersion and kind: kubectl api-resources',
+    });
   }
   const path = objectPath(resource, target, name);
   const manifest = inNamespace(object);
@@ -109,7 +112,7 @@ async function writeSecret(
     await kubernetes.create<KubernetesObject>(collection, manifest, signal, { dryRun });
     return { result: 'created' };
   } catch (thrown) {
-    if (!(thrown instanceof AgentError && thrown.details?.['reason'] === 'AlreadyExists')) {
+    if (!(thrown instanceof ApiRefusal && thrown.reason === 'AlreadyExists')) {
       throw thrown;
     }
   }

@@ -68,10 +68,12 @@ function interrupted(
   what: string,
   ending: Ending,
 ): Outcome | AgentError {
-  const timeHint = {
-    hint: 'Look at the state of what it changed, or give it a larger timeout_seconds',
+  const hint = {
+    hint:
+      code === 'TIMEOUT'
+        ? 'Look at the state of what it changed, or give it a larger timeout_seconds'
+        : 'Look at the state of what it changed',
   };
-  const hint = code === 'TIMEOUT' ? timeHint : {};
   switch (ending.kind) {
     case 'abandoned':
       return new AgentError(code, `${what}, and does not stop: it may still have an effect`, hint);

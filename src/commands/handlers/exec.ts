@@ -112,9 +112,13 @@ function failureOf(payload: ExecPayload, { end }: ProgramOutcome): AgentError | 
     case 'exited':
       return end.exitCode === 0
         ? undefined
-        : new AgentError('EXEC_FAILED', `"${program}" ended with exit code ${end.exitCode}`);
+        : new AgentError('EXEC_FAILED', `"${program}" ended with exit code ${end.exitCode}`, {
+            hint: 'What it printed is in the output of the result',
+          });
     case 'failed':
-      return new AgentError('EXEC_FAILED', `Kubernetes could not run "${program}": ${end.reason}`);
+      return new AgentError('EXEC_FAILED', `Kubernetes could not run "${program}": ${end.reason}`, {
+        hint: 'Check that the program is in the image of the container',
+      });
     case 'timed-out':
       return new AgentError(
         'TIMEOUT',

@@ -8,6 +8,7 @@ import { withDeadline } from '../../core/waiting.ts';
 import { isPage, senderOf } from '../../protocol/intermediary.ts';
 import { REST_BODY_LIMIT_BYTES } from '../../protocol/rest.ts';
 import { usableToken } from '../credentials/authorization.ts';
+import { BETWEEN_HINT, LATER_HINT, SessionError, tokenRejected } from '../session/failure.ts';
 import { retryAfterMs } from '../session/pace.ts';
 
 /** Characters of a foreign error text that are repeated. */
@@ -40,7 +41,7 @@ export interface RestCall {
  * One call to the control plane over HTTP.
  * @returns the text of its answer
  * @throws AgentError TOKEN_REJECTED (401, 403), NOT_FOUND (404), CONTROL_PLANE_ERROR (other answers;
- *   `details.status`, and `details.retryAfterMs` where the server asked for a pause),
+ *   with their failure, see `SessionError`),
  *   CONTROL_PLANE_UNREACHABLE (no answer), INTERRUPTED (by the signal)
  */
 export async function restCall(
@@ -122,13 +123,11 @@ function noAnswer(options: RestCallOptions, thrown: unknown, signal: AbortSignal
 function pageError(clock: Clock, request: RestCall, response: Response, from: string): AgentError {
   const { status, headers } = response;
   const pauseMs = retryAfterMs(clock, headers.get('retry-after'));
-  return new AgentError(
+  return new SessionError(
     'CONTROL_PLANE_ERROR',
     `${request.method} ${request.path} was answered ${status} with a page, by ${from}: not by the control plane`,
-    {
-      hint: 'Let what stands between let the agent through, or check the address of the control plane',
-      details: { status, ...(pauseMs === undefined ? {} : { retryAfterMs: pauseMs }) },
-    },
+    { kind: 'answered', status, retryAfterMs: pauseMs },
+    { hint: BETWEEN_HINT },
   );
 }
 
@@ -146,24 +145,24 @@ function refusal(
   const said = cutAtEnd(text, FOREIGN_TEXT_MAX, token === undefined ? [] : [token]);
   const answer = `${request.method} ${request.path} was answered ${response.status}`;
   const message = said.trim() === '' ? answer : `${answer}: ${said.trim()}`;
-  switch (response.status) {
+  const { status } = response;
+  switch (status) {
     case 401:
     case 403:
-      return new AgentError('TOKEN_REJECTED', 'The control plane does not accept the token', {
-        hint: 'Get a new token and run: pipeops-agent install --token-file FILE',
-        details: { status: response.status },
-      });
+      return tokenRejected(status);
     case 404:
-      return new AgentError('NOT_FOUND', message, { details: { status: 404 } });
+      return new SessionError(
+        'NOT_FOUND',
+        message,
+        { kind: 'answered', status },
+        {
+          hint: 'Check the address of the control plane: control_plane.url',
+        },
+      );
     default: {
       const pauseMs = retryAfterMs(clock, response.headers.get('retry-after'));
-      return new AgentError('CONTROL_PLANE_ERROR', message, {
-        hint: 'The agent tries again by itself; if it stays so, look at the control plane',
-        details: {
-          status: response.status,
-          ...(pauseMs === undefined ? {} : { retryAfterMs: pauseMs }),
-        },
-      });
+      const failure = { kind: 'answered', status, retryAfterMs: pauseMs } as const;
+      return new SessionError('CONTROL_PLANE_ERROR', message, failure, { hint: LATER_HINT });
     }
   }
 }

@@ -26,7 +26,7 @@ export interface RestClientDeps extends RestCallDeps {
 
 /**
  * The six calls of the REST protocol (seed R1 to R6). Errors: TOKEN_REJECTED (401, 403),
- * NOT_FOUND (404), CONTROL_PLANE_ERROR (other answers; `details.retryAfterMs` where the server
+ * NOT_FOUND (404), CONTROL_PLANE_ERROR (other answers; its failure says so where the server
  * asked for a pause), CONTROL_PLANE_UNREACHABLE (no answer).
  */
 export interface RestClient {

@@ -3,6 +3,7 @@ import { limitedLog } from '../../core/limited-log.ts';
 import type { Clock, Log, Random } from '../../core/ports.ts';
 import { COMMANDS_PER_FETCH_MAX } from '../../protocol/rest.ts';
 import { retryPolicy } from '../session/endpoint-policy.ts';
+import { failureOf, LATER_HINT } from '../session/failure.ts';
 import type { CommandInbox, ResultOutbox } from '../session/ports.ts';
 import { readCommand } from '../session/read-command.ts';
 import type { RestClient } from './client.ts';
@@ -125,7 +126,10 @@ export async function restResultLoop(
       unknownTries.clear();
       await deps.outbox.whenPending(signal);
     } else if (unknownTries.size > 0) {
-      await deps.clock.sleep(retry.failed(new AgentError('NOT_FOUND', 'not known there')), signal);
+      await deps.clock.sleep(
+        retry.failed(new AgentError('NOT_FOUND', 'not known there', { hint: LATER_HINT })),
+        signal,
+      );
     }
   }
 }
@@ -144,7 +148,8 @@ async function sendResult(
     if (!(thrown instanceof AgentError)) {
       throw thrown;
     }
-    const status = thrown.details?.['status'];
+    const failure = failureOf(thrown);
+    const status = failure.kind === 'answered' ? failure.status : undefined;
     if (status === 404) {
       if (options.standing === 'beside') {
         return 'not offered';

@@ -1,6 +1,7 @@
 import { backoffMs } from '../../core/backoff.ts';
 import { AgentError } from '../../core/errors.ts';
 import type { Clock, Random } from '../../core/ports.ts';
+import { failureOf, LATER_HINT, SessionError } from './failure.ts';
 
 /** Full jitter: the first wait is at most half a second, no wait is longer than half a minute. */
 const RETRY = { firstMs: 500, capMs: 30_000 } as const;
@@ -56,18 +57,19 @@ export function retryPolicy(deps: Deps, spreadMs: () => number = () => 0): Retry
       if (workedSince !== undefined && clock.monotonic() - workedSince >= STABLE_MS) {
         failures = { there: 0, nobodyThere: 0 };
       }
+      const failure = failureOf(error);
       // A server that crashes ends a session that worked without a word, and is back soon.
-      const cutOff = workedSince !== undefined && error.details?.['cutOff'] === true;
+      const cutOff = workedSince !== undefined && failure.kind === 'cut-off';
       workedSince = undefined;
-      const nobodyThere = cutOff || error.details?.['unreachable'] === true;
+      const nobodyThere = cutOff || failure.kind === 'nobody-there';
       const kind = nobodyThere ? 'nobodyThere' : 'there';
       const waitMs = nextWaitMs(kind);
       failures[kind] += 1;
       // A gateway's word about the token is not the controller's, which is asked next.
-      if (error.code === 'TOKEN_REJECTED' && error.details?.['gateway'] !== true) {
+      if (error.code === 'TOKEN_REJECTED' && failure.atGateway !== true) {
         return REFUSED_RETRY_MS;
       }
-      const asked = askedPauseMs(error);
+      const asked = failure.retryAfterMs;
       return asked === undefined
         ? waitMs
         : Math.max(waitMs, asked * (1 + RETRY_AFTER_JITTER * random.fraction()));
@@ -76,11 +78,6 @@ export function retryPolicy(deps: Deps, spreadMs: () => number = () => 0): Retry
       workedSince ??= clock.monotonic();
     },
   };
-}
-
-export function askedPauseMs(error: AgentError): number | undefined {
-  const asked = error.details?.['retryAfterMs'];
-  return typeof asked === 'number' ? asked : undefined;
 }
 
 /**
@@ -134,9 +131,9 @@ function isNoAnswer(error: AgentError): boolean {
 }
 
 function againIn(error: AgentError, leftMs: number): AgentError {
-  return new AgentError(error.code, error.message, {
-    ...(error.hint === undefined ? {} : { hint: error.hint }),
-    details: { ...error.details, retryAfterMs: leftMs },
+  const failure = { ...failureOf(error), retryAfterMs: leftMs };
+  return new SessionError(error.code, error.message, failure, {
+    hint: error.hint ?? LATER_HINT,
     cause: error,
   });
 }

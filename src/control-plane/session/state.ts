@@ -1,5 +1,6 @@
 import type { AgentError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports.ts';
+import { failureOf } from './failure.ts';
 
 /** standalone: no control plane is wanted. refused: the token is not accepted. */
 export type SessionPhase = 'standalone' | 'registering' | 'connected' | 'refused' | 'unreachable';
@@ -151,7 +152,7 @@ function phaseAfter(error: AgentError, before: SessionPhase): SessionPhase {
   switch (error.code) {
     case 'TOKEN_REJECTED':
       // A gateway's word about the token is not the controller's, which is asked next.
-      return error.details?.['gateway'] === true ? 'registering' : 'refused';
+      return failureOf(error).atGateway === true ? 'registering' : 'refused';
     case 'CONTROL_PLANE_UNREACHABLE':
     case 'TIMEOUT':
       return 'unreachable';

@@ -9,6 +9,13 @@ import {
   type Envelope,
   MESSAGE_LIMIT_BYTES,
 } from '../../protocol/session/messages.ts';
+import {
+  BETWEEN_HINT,
+  LATER_HINT,
+  SessionError,
+  SILENT_HINT,
+  tokenRejected,
+} from '../session/failure.ts';
 import { retryAfterMs } from '../session/pace.ts';
 import { PING_INTERVAL_MS, type SlowLink, slowLink } from './slow-link.ts';
 
@@ -62,7 +69,7 @@ export interface ConnectionDeps {
  * One WebSocket: dialled within a deadline, watched for life by ping frames, bounded in both
  * directions. Everything that belongs to it ends with it.
  * @throws AgentError TOKEN_REJECTED (401, 403), CONTROL_PLANE_ERROR (another answer than 101:
- *   `details.status`), CONTROL_PLANE_UNREACHABLE, TIMEOUT, INTERRUPTED
+ *   with its status), CONTROL_PLANE_UNREACHABLE, TIMEOUT, INTERRUPTED
  */
 export async function openConnection(
   deps: ConnectionDeps,
@@ -173,7 +180,8 @@ function senders(
     }
     if (socket.bufferedBytes() > OUTGOING_LIMIT_BYTES) {
       const message = `The peer does not read: ${OUTGOING_LIMIT_BYTES} bytes wait for it`;
-      give(CLOSE_CODES.silent, new AgentError('CONTROL_PLANE_UNREACHABLE', message));
+      const error = new AgentError('CONTROL_PLANE_UNREACHABLE', message, { hint: SILENT_HINT });
+      give(CLOSE_CODES.silent, error);
       return false;
     }
     return true;
@@ -222,7 +230,8 @@ async function watchSilence(
     const leftMs = heardAt() + limitMs - clock.monotonic();
     if (leftMs <= 0) {
       const message = `${host} has been silent for ${Math.round(limitMs / 1_000)} s`;
-      give(CLOSE_CODES.silent, new AgentError('CONTROL_PLANE_UNREACHABLE', message));
+      const error = new AgentError('CONTROL_PLANE_UNREACHABLE', message, { hint: SILENT_HINT });
+      give(CLOSE_CODES.silent, error);
       return;
     }
     link.ask();
@@ -235,27 +244,26 @@ function errorOf(clock: Clock, host: string, end: WebSocketEnd): AgentError {
   if (end.refusal !== undefined) {
     const { status, pageBy } = end.refusal;
     if (status === 401 || (status === 403 && pageBy === undefined)) {
-      return new AgentError('TOKEN_REJECTED', 'The control plane does not accept the token', {
-        hint: 'Get a new token and run: pipeops-agent install --token-file FILE',
-        details: { status },
-      });
+      return tokenRejected(status);
     }
     const pauseMs = retryAfterMs(clock, end.refusal.retryAfter);
     const page =
       pageBy === undefined ? '' : ` with a page, by ${pageBy}: not by the control plane,`;
     const message = `${host} answered ${status}${page} instead of opening a WebSocket`;
-    return new AgentError('CONTROL_PLANE_ERROR', message, {
-      details: { status, ...(pauseMs === undefined ? {} : { retryAfterMs: pauseMs }) },
+    const failure = { kind: 'answered', status, retryAfterMs: pauseMs } as const;
+    return new SessionError('CONTROL_PLANE_ERROR', message, failure, {
+      hint: pageBy === undefined ? LATER_HINT : BETWEEN_HINT,
     });
   }
   if (end.unreachable !== undefined) {
-    return new AgentError('CONTROL_PLANE_UNREACHABLE', `Cannot reach ${host}: ${end.reason}`, {
+    const message = `Cannot reach ${host}: ${end.reason}`;
+    const failure = { kind: 'nobody-there' } as const;
+    return new SessionError('CONTROL_PLANE_UNREACHABLE', message, failure, {
       hint: troubleHint(end.unreachable),
-      details: { unreachable: true },
     });
   }
   const reason = end.reason === '' ? `with code ${end.code}` : `(${end.code}): ${end.reason}`;
   const message = `${host} closed the connection ${reason}`;
-  const details = { cutOff: end.code === CLOSE_CODES.abnormal };
-  return new AgentError('CONTROL_PLANE_UNREACHABLE', message, { details });
+  const kind = end.code === CLOSE_CODES.abnormal ? 'cut-off' : 'other';
+  return new SessionError('CONTROL_PLANE_UNREACHABLE', message, { kind }, { hint: LATER_HINT });
 }

@@ -2,6 +2,7 @@
 import { AgentError } from '../../core/errors.ts';
 import { WEBSOCKET_PATH } from '../../protocol/session/messages.ts';
 import { authorization } from '../credentials/authorization.ts';
+import { failureOf, LATER_HINT, SessionError } from '../session/failure.ts';
 import { controllerAddress, gatewayAddress } from '../session/gateway.ts';
 import { type Connection, leave, openConnection } from './connection.ts';
 import { type Conversation, conversation, type Peer } from './conversation.ts';
@@ -20,7 +21,7 @@ export interface OpenSession {
   readonly talk: Conversation;
 }
 
-/** @throws AgentError with `details.gateway`; see `openConnection` */
+/** @throws AgentError of a failure at the gateway; see `openConnection` */
 export async function openGateway(
   deps: WebSocketSessionDeps,
   options: WebSocketSessionOptions,
@@ -31,15 +32,15 @@ export async function openGateway(
   const url = gatewayAddress(gatewayUrl, peer.clusterUuid, options);
   if (url === undefined) {
     deps.gateway.failed(true);
-    throw new AgentError(
+    throw new SessionError(
       'CONTROL_PLANE_ERROR',
       'The control plane names a gateway that is refused',
+      { kind: 'other', atGateway: true },
       {
         hint:
           `It names ${gatewayUrl.slice(0, ADDRESS_LENGTH_MAX)}. It must be a wss:// address of a host in ` +
           'control_plane.gateway_hosts, where that is set; ws:// only with control_plane.allow_insecure; ' +
           'this machine only where the control plane is here too',
-        details: { gateway: true },
       },
     );
   }
@@ -52,12 +53,14 @@ export async function openGateway(
     return { connection, talk };
   } catch (thrown) {
     if (thrown instanceof AgentError && !signal.aborted) {
-      deps.gateway.failed(typeof thrown.details?.['status'] === 'number');
-      throw new AgentError(thrown.code, `The gateway: ${thrown.message}`, {
-        ...(thrown.hint === undefined ? {} : { hint: thrown.hint }),
-        details: { ...thrown.details, gateway: true },
-        cause: thrown,
-      });
+      const failure = failureOf(thrown);
+      deps.gateway.failed(failure.kind === 'answered');
+      throw new SessionError(
+        thrown.code,
+        `The gateway: ${thrown.message}`,
+        { ...failure, atGateway: true },
+        { hint: thrown.hint ?? LATER_HINT, cause: thrown },
+      );
     }
     throw thrown;
   }

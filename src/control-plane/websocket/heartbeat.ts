@@ -1,6 +1,7 @@
 import { AgentError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports.ts';
 import { CLOSE_CODES, type HeartbeatPayload } from '../../protocol/session/messages.ts';
+import { SILENT_HINT } from '../session/failure.ts';
 import type { Pace } from '../session/pace.ts';
 import type { StatusSummary } from '../session/ports.ts';
 import type { SessionState } from '../session/state.ts';
@@ -37,7 +38,7 @@ export function heartbeats(
           const message = `The control plane left ${unanswered} heartbeats unanswered`;
           connection.close(
             CLOSE_CODES.silent,
-            new AgentError('CONTROL_PLANE_UNREACHABLE', message),
+            new AgentError('CONTROL_PLANE_UNREACHABLE', message, { hint: SILENT_HINT }),
           );
           return;
         }

@@ -7,6 +7,7 @@ import {
   ErrorPayload,
   RegisterSuccessPayload,
 } from '../../protocol/session/messages.ts';
+import { LATER_HINT, SessionError } from '../session/failure.ts';
 import { bounded, PACE_BOUNDS } from '../session/pace.ts';
 
 /** For the answer to `register`, and again after each `register_in_progress` … */
@@ -46,7 +47,7 @@ export function registrationWait(clock: Clock, requestId: string): RegistrationW
             settled.resolve(parsed.data);
           } else {
             const message = 'The control plane registered this agent without a cluster_id';
-            settled.reject(new AgentError('CONTROL_PLANE_ERROR', message));
+            settled.reject(new AgentError('CONTROL_PLANE_ERROR', message, { hint: LATER_HINT }));
           }
           return true;
         }
@@ -71,7 +72,9 @@ export function registrationWait(clock: Clock, requestId: string): RegistrationW
             throw new AgentError('INTERRUPTED', 'The registration was interrupted');
           }
         }
-        throw new AgentError('TIMEOUT', 'The control plane did not answer the registration');
+        throw new AgentError('TIMEOUT', 'The control plane did not answer the registration', {
+          hint: LATER_HINT,
+        });
       };
       try {
         return await Promise.race([settled.promise, expired()]);
@@ -82,15 +85,14 @@ export function registrationWait(clock: Clock, requestId: string): RegistrationW
   };
 }
 
-/** What an `error` message says, as an error: `details.retryAfterMs` where it asks for a pause. */
+/** What an `error` message says, as an error, with the pause that it asks for. */
 export function errorMessage(what: string, envelope: Envelope): AgentError {
   const parsed = ErrorPayload.safeParse(envelope.payload ?? {});
   const said = cutAtEnd(parsed.data?.error ?? '', FOREIGN_TEXT_MAX).trim();
   const pauseMs = bounded(PACE_BOUNDS.retryAfterMs, parsed.data?.retry_after_seconds);
-  return new AgentError('CONTROL_PLANE_ERROR', said === '' ? what : `${what}: ${said}`, {
-    hint: 'The agent tries again by itself; if it stays so, look at the control plane',
-    ...(pauseMs === undefined ? {} : { details: { retryAfterMs: pauseMs } }),
-  });
+  const message = said === '' ? what : `${what}: ${said}`;
+  const failure = { kind: 'other', retryAfterMs: pauseMs } as const;
+  return new SessionError('CONTROL_PLANE_ERROR', message, failure, { hint: LATER_HINT });
 }
 
 /** The peer's words for having lost this agent. */

@@ -5,6 +5,7 @@ import {
   type RegisterPayload,
   type RegisterSuccessPayload,
 } from '../../protocol/session/messages.ts';
+import { LATER_HINT } from '../session/failure.ts';
 import { type Connection, endOf, leave, replaced } from './connection.ts';
 import type { Conversation, Peer } from './conversation.ts';
 import {
@@ -66,7 +67,9 @@ async function talkAtGateway(
       return await endOf(connection, signal);
     }
     deps.gateway.named(undefined);
-    return new AgentError('CONTROL_PLANE_ERROR', 'The gateway does not know this agent any more');
+    return new AgentError('CONTROL_PLANE_ERROR', 'The gateway does not know this agent any more', {
+      hint: LATER_HINT,
+    });
   } finally {
     here.end();
     leave(connection, signal);
@@ -122,6 +125,7 @@ async function registeredSession(
   return new AgentError(
     'CONTROL_PLANE_ERROR',
     'The control plane forgets this agent again and again',
+    { hint: LATER_HINT },
   );
 }
 

@@ -12,6 +12,7 @@ import { asksForUpgrade, connectionOptions } from '../connection-header.ts';
 import {
   encodeResponseHead,
   type HeaderList,
+  REQUEST_ADVICE,
   type RequestHead,
   type ResponseHead,
   singleHeader,
@@ -60,7 +61,11 @@ export class Exchange implements ExchangeSink {
     this.#lastOne = !this.#knowsChunks || options.has('close');
     this.#upgrade = asksForUpgrade(headers, options) ? 'asked' : 'no';
     if (this.#upgrade === 'asked' && framing !== 'none') {
-      throw new AgentError('PROXY_REQUEST_INVALID', 'An upgrade cannot have a body');
+      throw new AgentError(
+        'PROXY_REQUEST_INVALID',
+        'An upgrade cannot have a body',
+        REQUEST_ADVICE,
+      );
     }
     this.#request = requestBodyReader(framing);
     if (framing !== 'none' && this.#knowsChunks && singleHeader(headers, 'expect') !== undefined) {

@@ -3,7 +3,15 @@ import { AgentError } from '../../core/errors.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import { timeLimit, within } from '../../core/waiting.ts';
 import { type PageEnd, readListPage } from './list-page.ts';
-import { type ApiDeps, type ApiRequest, type Query, sendToApi, throwIfAborted } from './request.ts';
+import { isRefusedWith } from './refusal.ts';
+import {
+  ANSWER_HINT,
+  type ApiDeps,
+  type ApiRequest,
+  type Query,
+  sendToApi,
+  throwIfAborted,
+} from './request.ts';
 import { expectTrouble, type WatchEvent, watchEvents } from './watch-events.ts';
 
 /** Deadline of a request that is not a watch. */
@@ -18,8 +26,8 @@ export const FIELD_MANAGER = 'pipeops-agent';
 /**
  * The Kubernetes API by path, over Bun's fetch. The shapes come from client-node as types; its
  * runtime stays out of the daemon (docs/decisions/0002-kubernetes-client.md).
- * Errors: NOT_FOUND for 404; KUBERNETES_API with `details.status` and `details.reason` for other
- * refusals and for an API that cannot be reached; TIMEOUT.
+ * Errors: NOT_FOUND for 404; KUBERNETES_API for other refusals (both as `ApiRefusal`) and for an API
+ * that cannot be reached; TIMEOUT.
  */
 export interface KubernetesClient {
   get<T extends KubernetesObject>(path: string, signal: AbortSignal): Promise<T>;
@@ -161,9 +169,7 @@ async function remove(
     return true;
   } catch (thrown) {
     // 409: another object has the name now; the one we were to delete is gone.
-    const gone =
-      thrown instanceof AgentError &&
-      (thrown.code === 'NOT_FOUND' || thrown.details?.['status'] === 409);
+    const gone = isRefusedWith(404, thrown) || isRefusedWith(409, thrown);
     if (gone) {
       return false;
     }
@@ -207,7 +213,7 @@ async function readJson(request: ApiRequest, response: Response): Promise<unknow
   } catch (thrown) {
     throwIfAborted(request);
     const text = `The answer to ${request.path} broke off or is not JSON: ${troubleOf(thrown)}`;
-    throw new AgentError('KUBERNETES_API', text, { cause: thrown });
+    throw new AgentError('KUBERNETES_API', text, { hint: ANSWER_HINT, cause: thrown });
   }
 }
 
@@ -218,7 +224,9 @@ async function readText(path: string, response: Response): Promise<string> {
   for await (const chunk of expectTrouble(path, response.body ?? [])) {
     bytes += chunk.byteLength;
     if (bytes > TEXT_LIMIT_BYTES) {
-      throw new AgentError('KUBERNETES_API', `The answer to ${path} is too long`);
+      throw new AgentError('KUBERNETES_API', `The answer to ${path} is too long`, {
+        hint: 'Ask for less of it, such as fewer lines of a log',
+      });
     }
     parts.push(decoder.decode(chunk, { stream: true }));
   }

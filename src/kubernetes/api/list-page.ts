@@ -1,4 +1,5 @@
 import { AgentError } from '../../core/errors.ts';
+import { ANSWER_HINT } from './request.ts';
 import { expectTrouble } from './watch-events.ts';
 
 /** Longest object or envelope, characters: etcd takes objects of up to 1.5 MiB. */
@@ -45,6 +46,7 @@ function parse(path: string, text: string): unknown {
     return JSON.parse(text);
   } catch (thrown) {
     throw new AgentError('KUBERNETES_API', `Cannot list ${path}: the answer is not JSON`, {
+      hint: ANSWER_HINT,
       cause: thrown,
     });
   }
@@ -82,7 +84,9 @@ function itemSplitter(path: string): ItemSplitter {
       envelope += text; // All but what stands between two items.
     }
     if (item.length + envelope.length > ITEM_LIMIT_CHARS) {
-      throw new AgentError('KUBERNETES_API', `Cannot list ${path}: an object is too long`);
+      throw new AgentError('KUBERNETES_API', `Cannot list ${path}: an object is too long`, {
+        hint: 'Look for the object with megabytes of data, and keep them elsewhere',
+      });
     }
   };
 

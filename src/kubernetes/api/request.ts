@@ -6,6 +6,7 @@ import type { Clock, Http } from '../../core/ports.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import { isTimeOver } from '../../core/waiting.ts';
 import type { KubernetesCredentials } from './credentials.ts';
+import { ApiRefusal } from './refusal.ts';
 
 export type Query = Readonly<Record<string, string | number | boolean>>;
 
@@ -72,6 +73,9 @@ async function attempt(deps: ApiDeps, request: ApiRequest): Promise<Response> {
   }
 }
 
+/** An answer that broke off, or is none. */
+export const ANSWER_HINT = 'Look at the API server: journalctl -u k3s';
+
 /** @throws AgentError TIMEOUT where a time limit is what aborted it, else INTERRUPTED */
 export function throwIfAborted({ path, signal }: Pick<ApiRequest, 'path' | 'signal'>): void {
   if (isTimeOver(signal)) {
@@ -91,19 +95,15 @@ async function checked(request: ApiRequest, response: Response): Promise<Respons
   const status = await readStatus(response);
   const reason = status.reason ?? 'Unknown';
   const text = `Kubernetes refused ${request.method} ${request.path}: ${status.message ?? reason}`;
-  throw new AgentError(response.status === 404 ? 'NOT_FOUND' : 'KUBERNETES_API', text, {
-    hint:
-      response.status === 403
-        ? "The agent's account lacks this permission: kubectl describe clusterrole pipeops-agent"
-        : 'Check the object named and: journalctl -u k3s',
-    details: { status: response.status, reason, ...causesOf(status) },
-  });
-}
-
-/** What exactly stands against it: of an eviction, the disruption budget. */
-function causesOf(status: V1Status): { readonly causes?: readonly string[] } {
   const causes = (status.details?.causes ?? []).flatMap(({ message }) => message ?? []);
-  return causes.length === 0 ? {} : { causes };
+  throw new ApiRefusal(
+    response.status === 404 ? 'NOT_FOUND' : 'KUBERNETES_API',
+    text,
+    { status: response.status, reason, causes },
+    response.status === 403
+      ? "The agent's account lacks this permission: kubectl describe clusterrole pipeops-agent"
+      : 'Check the object named and: journalctl -u k3s',
+  );
 }
 
 /** An error answer is a Status object; what stands before the API server may say anything. */

@@ -1,5 +1,6 @@
 import { AgentError } from '../../core/errors.ts';
 import { troubleOf } from '../../core/trouble.ts';
+import { ANSWER_HINT } from './request.ts';
 
 /** Longest line of a watch, characters: etcd takes objects of up to 1.5 MiB. */
 const WATCH_LINE_LIMIT_CHARS = 8 * 1024 * 1024;
@@ -32,7 +33,9 @@ export async function* watchEvents<T>(
     }
     rest += text.slice(from);
     if (rest.length > WATCH_LINE_LIMIT_CHARS) {
-      throw new AgentError('KUBERNETES_API', `Cannot follow ${path}: an event is too long`);
+      throw new AgentError('KUBERNETES_API', `Cannot follow ${path}: an event is too long`, {
+        hint: 'Look for the object with megabytes of data, and keep them elsewhere',
+      });
     }
   }
 }
@@ -49,7 +52,7 @@ export async function* expectTrouble(
       throw thrown; // A refusal, or a break that has been told already.
     }
     const text = `The connection broke while Kubernetes answered ${path}: ${troubleOf(thrown)}`;
-    throw new AgentError('KUBERNETES_API', text, { cause: thrown });
+    throw new AgentError('KUBERNETES_API', text, { hint: ANSWER_HINT, cause: thrown });
   }
 }
 
@@ -59,6 +62,7 @@ function parseEvent<T>(path: string, line: string): WatchEvent<T> {
     return JSON.parse(line) as WatchEvent<T>;
   } catch (thrown) {
     throw new AgentError('KUBERNETES_API', `Cannot follow ${path}: an event is not JSON`, {
+      hint: ANSWER_HINT,
       cause: thrown,
     });
   }

@@ -187,7 +187,9 @@ async function watchOnce(
     const page = await deps.client.page<V1Deployment>(path, { fieldSelector }, either);
     const listed = page.items[0];
     if (listed === undefined) {
-      throw new AgentError('NOT_FOUND', `"${target.name}" was deleted while it was rolled out`);
+      throw new AgentError('NOT_FOUND', `"${target.name}" was deleted while it was rolled out`, {
+        hint: `Find out who deleted it: kubectl -n ${target.namespace} get events`,
+      });
     }
     if (await note(listed)) {
       return true;

@@ -4,6 +4,7 @@ import type { Clock } from '../../core/ports.ts';
 import { pollUntil } from '../../core/waiting.ts';
 import { type KubernetesClient, LIST_PAGE_OBJECTS } from '../api/client.ts';
 import { readListPage } from '../api/list-page.ts';
+import { ApiRefusal } from '../api/refusal.ts';
 import { planFor } from './drain-plan.ts';
 
 /** Between two looks at what is left; a node has some hundred pods at most. */
@@ -138,17 +139,12 @@ function slim(metadata: V1ObjectMeta, phase: string | undefined): V1Pod {
 
 /** No answer, a list that changed meanwhile, too many requests, trouble of the server: try again. */
 function isPassing(thrown: unknown): boolean {
-  if (!(thrown instanceof AgentError)) {
-    return false;
+  if (thrown instanceof ApiRefusal && thrown.code === 'KUBERNETES_API') {
+    const { status } = thrown;
+    return status === 410 || status === 429 || status >= 500;
   }
-  const status = thrown.details?.['status'];
   return (
-    thrown.code === 'TIMEOUT' ||
-    (thrown.code === 'KUBERNETES_API' &&
-      (status === undefined ||
-        status === 410 ||
-        status === 429 ||
-        (typeof status === 'number' && status >= 500)))
+    thrown instanceof AgentError && (thrown.code === 'TIMEOUT' || thrown.code === 'KUBERNETES_API')
   );
 }
 
@@ -252,8 +248,8 @@ function evictionOf(pod: V1Pod, graceSeconds: number | undefined): V1Eviction {
 
 /** Of a disruption budget, Kubernetes names it and its numbers in the causes. */
 function refusalOf(error: AgentError): string {
-  const causes = error.details?.['causes'];
-  const text = Array.isArray(causes) ? causes.join('; ') : error.message;
+  const causes = error instanceof ApiRefusal ? error.causes : [];
+  const text = causes.length > 0 ? causes.join('; ') : error.message;
   return text.slice(0, REASON_LENGTH_MAX);
 }
 

@@ -68,6 +68,7 @@ export async function readKubeletUsage(
   } catch (thrown) {
     const name = node.status.name;
     throw new AgentError('KUBERNETES_API', `Kubelet of node "${name}": ${troubleOf(thrown)}`, {
+      hint: `Check that this machine reaches ${host}:${node.kubeletPort}, and look at k3s on that node`,
       cause: thrown,
     });
   }

@@ -1,9 +1,11 @@
 import type { KubernetesObject, V1Status } from '@kubernetes/client-node';
 import { backoffMs } from '../../core/backoff.ts';
-import { AgentError, toAgentError } from '../../core/errors.ts';
+import { type AgentError, toAgentError } from '../../core/errors.ts';
 import { loopBudget } from '../../core/loop-budget.ts';
 import type { Clock, Log, Random } from '../../core/ports.ts';
 import type { KubernetesClient } from '../api/client.ts';
+import { ApiRefusal, isRefusedWith } from '../api/refusal.ts';
+import { ANSWER_HINT } from '../api/request.ts';
 
 /** The server ends a watch after a time in between: not all agents' at once. */
 const WATCH_SECONDS_MIN = 240;
@@ -93,7 +95,7 @@ function noteTrouble<T>(
     throw error;
   }
   const fields = { path, error_code: error.code, error: error.message };
-  if (error.details?.['status'] === HTTP_GONE) {
+  if (isRefusedWith(HTTP_GONE, error)) {
     place.version = undefined;
     deps.log.debug('the place in a watch has expired; listing again', fields);
     return;
@@ -212,9 +214,9 @@ function apply<T extends KubernetesObject>(
       return;
     default: {
       const status: V1Status = event.object;
-      throw new AgentError('KUBERNETES_API', `The watch of ${path} ended: ${status.message}`, {
-        details: { status: status.code, reason: status.reason },
-      });
+      const told = { status: status.code ?? 0, reason: status.reason ?? 'Unknown' };
+      const text = `The watch of ${path} ended: ${status.message}`;
+      throw new ApiRefusal('KUBERNETES_API', text, told, ANSWER_HINT);
     }
   }
 }

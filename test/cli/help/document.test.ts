@@ -109,6 +109,6 @@ test('a word that is not known is an error, as a document too', async () => {
 
 test('every failure has an exit code that is explained', () => {
   const known = EXIT_CODES.map(({ code }) => code);
-  const used = ERROR_CODES.map((code) => new AgentError(code, '').exitCode);
+  const used = ERROR_CODES.map((code) => new AgentError(code, '', { hint: 'Look' }).exitCode);
   expect(used.filter((code) => !known.includes(code))).toEqual([]);
 });

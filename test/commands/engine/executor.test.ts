@@ -131,7 +131,9 @@ describe('commandExecutor()', () => {
 
   test('says in the log what failed, of what, and why, without its secrets', async () => {
     const fail: Work = async () => {
-      throw new AgentError('KUBERNETES_API', `no room for hunter22-secret ${'x'.repeat(2_000)}`);
+      throw new AgentError('KUBERNETES_API', `no room for hunter22-secret ${'x'.repeat(2_000)}`, {
+        hint: 'Look',
+      });
     };
     await using engine = await startEngine({ fail });
     const payload = { lane: 'l', namespace: 'shop', name: 'web', password: 'hunter22-secret' };

@@ -43,7 +43,9 @@ describe('failed()', () => {
   test('tells of a refusal without the values that it quotes, also where it is cut', () => {
     const secret = `with "quotes" ${'x'.repeat(100)}`;
     const refusal = `Invalid value: ${JSON.stringify(secret)}: ${'-'.repeat(890)} ${secret}`;
-    const { message } = failed(new AgentError('KUBERNETES_API', refusal), [secret]);
+    const { message } = failed(new AgentError('KUBERNETES_API', refusal, { hint: 'Look' }), [
+      secret,
+    ]);
     expect(message).toStartWith('Invalid value: "[redacted]": ');
     expect(message).not.toContain('quotes');
   });

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'bun:test';
 import { serviceTokens } from '../../../src/control-plane/credentials/service-token.ts';
 import { circuitBreaker, retryPolicy } from '../../../src/control-plane/session/endpoint-policy.ts';
+import { SessionError } from '../../../src/control-plane/session/failure.ts';
 import {
   controllerAddress,
   gatewayAddress,
@@ -16,7 +17,7 @@ import { failureOf } from '../../support/failure-of.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { seededRandom } from '../../support/seeded-random.ts';
 
-const away = new AgentError('CONTROL_PLANE_UNREACHABLE', 'nobody there');
+const away = new AgentError('CONTROL_PLANE_UNREACHABLE', 'nobody there', { hint: 'Look' });
 /** Draws the longest of all waits. */
 const longest: Random = { fraction: () => 1 - Number.EPSILON, bytes: () => new Uint8Array(32) };
 
@@ -29,9 +30,12 @@ describe('retryPolicy()', () => {
 
   test('a session that worked and was cut off is an outage, however often and soon', () => {
     const retry = retryPolicy({ clock: manualClock(), random: longest });
-    const cutOff = new AgentError('CONTROL_PLANE_UNREACHABLE', 'gone', {
-      details: { cutOff: true },
-    });
+    const cutOff = new SessionError(
+      'CONTROL_PLANE_UNREACHABLE',
+      'gone',
+      { kind: 'cut-off' },
+      { hint: 'Look' },
+    );
     const waits = Array.from({ length: 6 }, () => {
       retry.succeeded();
       return Math.ceil(retry.failed(cutOff) / 100) * 100;
@@ -59,9 +63,12 @@ describe('retryPolicy()', () => {
   });
 
   test('tries that reached nobody make no wait longer than 2 s, nor the next one after a session', () => {
-    const nobody = new AgentError('CONTROL_PLANE_UNREACHABLE', 'refused', {
-      details: { unreachable: true },
-    });
+    const nobody = new SessionError(
+      'CONTROL_PLANE_UNREACHABLE',
+      'refused',
+      { kind: 'nobody-there' },
+      { hint: 'Look' },
+    );
     const retry = retryPolicy({ clock: manualClock(), random: longest });
     const rounded = (error: AgentError) => Math.ceil(retry.failed(error) / 100) * 100;
     expect(rounded(away)).toBe(500);
@@ -72,9 +79,12 @@ describe('retryPolicy()', () => {
   });
 
   test('waits as long as the server asks, and up to half of it longer', () => {
-    const asked = new AgentError('CONTROL_PLANE_ERROR', 'busy', {
-      details: { retryAfterMs: 20_000 },
-    });
+    const asked = new SessionError(
+      'CONTROL_PLANE_ERROR',
+      'busy',
+      { kind: 'other', retryAfterMs: 20_000 },
+      { hint: 'Look' },
+    );
     const waits = Array.from({ length: 200 }, (_, seed) =>
       retryPolicy({ clock: manualClock(), random: seededRandom(seed) }).failed(asked),
     );
@@ -96,8 +106,13 @@ describe('retryPolicy()', () => {
 
   test('a refused token is tried again each 30 s, a gateway is not the one to refuse it', () => {
     const retry = retryPolicy({ clock: manualClock(), random: longest });
-    expect(retry.failed(new AgentError('TOKEN_REJECTED', 'no'))).toBe(30_000);
-    const atGateway = new AgentError('TOKEN_REJECTED', 'no', { details: { gateway: true } });
+    expect(retry.failed(new AgentError('TOKEN_REJECTED', 'no', { hint: 'Look' }))).toBe(30_000);
+    const atGateway = new SessionError(
+      'TOKEN_REJECTED',
+      'no',
+      { kind: 'answered', status: 401, atGateway: true },
+      { hint: 'Look' },
+    );
     expect(retry.failed(atGateway)).toBeLessThan(1_001);
   });
 });

@@ -9,7 +9,10 @@ import { unitWatch } from '../../../src/host/engine/unit-watch.ts';
 
 test.each([
   ['with a hint', new AgentError('FILE_ACCESS', 'Cannot read /x', { hint: 'Look at [it]' })],
-  ['of several lines', new AgentError('CONFIG_INVALID', 'Two problems:\n  - a [b]\n  - c')],
+  [
+    'of several lines',
+    new AgentError('CONFIG_INVALID', 'Two problems:\n  - a [b]\n  - c', { hint: 'Look' }),
+  ],
 ])('an error %s that was rendered is read again', (_, error) => {
   const lines = ['before', ...renderError(error).trimEnd().split('\n'), 'after'];
   const { code, message, hint } = errorInLines(lines) ?? {};

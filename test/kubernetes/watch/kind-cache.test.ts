@@ -21,7 +21,7 @@ function things() {
   return { clock, cache };
 }
 
-const trouble = new AgentError('KUBERNETES_API', 'away');
+const trouble = new AgentError('KUBERNETES_API', 'away', { hint: 'Look' });
 
 test('a kind is known when it was listed, and until it is out of reach for long', () => {
   const { clock, cache } = things();

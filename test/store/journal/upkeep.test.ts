@@ -49,7 +49,7 @@ test('journalUpkeep() goes on at once while there is more to forget', async () =
 });
 
 test('journalUpkeep() tries often while the disk takes nothing, and says so once', async () => {
-  const full = new AgentError('DISK_FULL', 'No space is left');
+  const full = new AgentError('DISK_FULL', 'No space is left', { hint: 'Look' });
   await using upkeep = await upkeepOf(full, full, false);
   expect(await upkeep.pauses(3)).toEqual([5_000, 5_000, 60_000]);
   expect(upkeep.log.entries.map(({ level, message }) => ({ level, message }))).toEqual([
