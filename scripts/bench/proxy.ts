@@ -123,7 +123,9 @@ async function openStand(): Promise<Stand> {
 function kubeconfig(server: string, ca: string): string {
   const cluster = { server, 'certificate-authority-data': Buffer.from(ca).toString('base64') };
   return JSON.stringify({
-    ...{ apiVersion: 'v1', kind: 'Config', 'current-context': 'bench' },
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'bench',
     clusters: [{ name: 'bench', cluster }],
     users: [{ name: 'bench', user: { token: 'the-agents-token' } }],
     contexts: [{ name: 'bench', context: { cluster: 'bench', user: 'bench' } }],
@@ -200,7 +202,13 @@ function latencyCase(name: string, results: readonly (readonly DoorRun[])[]): Be
   const [ours = 0, peer = 0] = results.map((runs) => median(runs.map((run) => run.p99_ms)));
   const ratio = round(ours / peer);
   return {
-    ...{ case: name, unit: 'ms', ours, peer, peer_name: KUBECTL, ratio, target: 1 },
+    case: name,
+    unit: 'ms',
+    ours,
+    peer,
+    peer_name: KUBECTL,
+    ratio,
+    target: 1,
     met: ours <= peer,
   };
 }
@@ -235,7 +243,10 @@ async function watchCases(stand: Stand): Promise<readonly BenchCase[]> {
         unit: 'ms',
         ours: value,
       },
-      ...{ peer: of('direct'), peer_name: 'direct (whole)', target, met: value <= target },
+      peer: of('direct'),
+      peer_name: 'direct (whole)',
+      target,
+      met: value <= target,
     };
   };
   return ['127.0.0.1:8080', 'TLS door'].flatMap((door) => [

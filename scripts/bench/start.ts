@@ -20,8 +20,14 @@ export async function benchStart(executable: string): Promise<readonly BenchCase
   ] as const) {
     const { ours, theirs } = await interleaved([executable, ...args], peer.argv);
     cases.push({
-      ...{ case: name, unit: 'ms', ours, peer: theirs, peer_name: peer.name },
-      ...{ ratio: round(ours / theirs), target, met: ours <= target },
+      case: name,
+      unit: 'ms',
+      ours,
+      peer: theirs,
+      peer_name: peer.name,
+      ratio: round(ours / theirs),
+      target,
+      met: ours <= target,
     });
   }
   return [...cases, ...(await daemon(executable))];

@@ -217,7 +217,9 @@ async function compare(pair: Pair, measure: Measure): Promise<readonly BenchCase
   const { ours, ratio } = values;
   const cases: BenchCase[] = [
     {
-      ...{ case: measure.name, unit, ...values },
+      case: measure.name,
+      unit,
+      ...values,
       ...('atLeast' in target
         ? { target: target.atLeast, met: ratio >= target.atLeast }
         : { target: target.atMostMs, met: ours <= target.atMostMs && ratio <= 2 }),

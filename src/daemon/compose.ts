@@ -4,14 +4,13 @@ import { commandProgress } from '../commands/engine/progress.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { type SessionState, sessionState } from '../control-plane/session/state.ts';
-import type { AgentError } from '../core/errors.ts';
 import type { Clock, Files, Http, Log, Random } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import { BUILD } from '../core/version.ts';
 import { AGENT_NAMESPACE, AGENT_SERVICE_ACCOUNT } from '../kubernetes/account/rbac.ts';
 import { tokenRenewal } from '../kubernetes/account/token-renewal.ts';
 import { channelOpener } from '../kubernetes/api/channel-stream.ts';
-import { type KubernetesClient, kubernetesClient } from '../kubernetes/api/client.ts';
+import { kubernetesClient } from '../kubernetes/api/client.ts';
 import { kubernetesCredentials } from '../kubernetes/api/credentials.ts';
 import { lineLog } from '../platform/log.ts';
 import { systemNetwork } from '../platform/network/open.ts';
@@ -21,7 +20,7 @@ import { systemRuntime } from '../platform/runtime.ts';
 import { systemdNotify } from '../platform/systemd-notify.ts';
 import { thisMachine } from '../platform/this-machine.ts';
 import { countingPolicy } from '../policy/counting.ts';
-import { type LivePolicy, livePolicy } from '../policy/live.ts';
+import { livePolicy } from '../policy/live.ts';
 import { statusSource } from '../reporting/status-source.ts';
 import { httpServer } from '../server/doors.ts';
 import { openDatabase } from '../store/database.ts';
@@ -30,7 +29,7 @@ import { commandJournal } from '../store/journal/commands.ts';
 import { journalUpkeep } from '../store/journal/upkeep.ts';
 import { sessionMemory } from '../store/session-memory.ts';
 import { type AccessPaths, liveAccess } from './control-plane-access.ts';
-import { dataPlaneParts } from './data-plane-parts.ts';
+import { type DataPlaneParts, dataPlaneParts } from './data-plane-parts.ts';
 import { type DaemonFacts, describeDaemon } from './describe.ts';
 import { type HealthParts, serverHealth, workerHealth } from './health-parts.ts';
 import { idleMemory } from './idle-memory.ts';
@@ -59,8 +58,51 @@ export async function runDaemon(
   configPath: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, random, files, http, env } = ports;
+  const parts = await commonParts(ports, loaded.config, configPath);
+  const { clock, log, notify, journal, state, env } = parts;
   const { config } = loaded;
+  const isNode = config.agent.role === 'node';
+  const health = tellingOfUnknown(
+    { log },
+    isNode ? workerHealth(parts, parts.paths.joinedServer) : healthOfServer(parts, config),
+    loaded,
+    configPath,
+  );
+  const dataPlane = isNode ? undefined : await dataPlaneParts(parts, config, parts.paths);
+  const facts: DaemonFacts = { config, agentId: parts.agentId, startedAt: clock.monotonic() };
+  const sources = {
+    ...describeDaemon({ ...parts, health, dataPlane }, facts),
+    ...(dataPlane === undefined ? {} : { proxy: dataPlane.local }),
+  };
+  const services = [
+    httpServer(
+      { clock, log, files: parts.files, sources },
+      { port: config.http.port, socketPath: parts.paths.socket },
+    ),
+    // Stops as one of the last: the others may take longer to stop than systemd waits for a word.
+    watchdog({ clock, log, notify }, probesOf(state, journal), watchdogIntervalMs(env)),
+    ...health.services,
+    unitStatus({ clock, notify, health }),
+    idleMemory({ clock, runtime: systemRuntime() }),
+    ...(dataPlane === undefined ? [] : servicesOfServer(parts, dataPlane, config)),
+  ];
+  signal.addEventListener('abort', () => notify('STOPPING=1'), { once: true });
+  const { version } = BUILD;
+  log.info('starting', { version, agent_id: parts.agentId, role: config.agent.role });
+  try {
+    await supervise({ clock, log }, services, () => notify('READY=1\nSTATUS=running'), signal);
+    log.info('stopped');
+  } finally {
+    await journal.settled();
+    parts.database.close();
+  }
+}
+
+type CommonParts = Awaited<ReturnType<typeof commonParts>>;
+
+/** What every daemon has, of a server and of a worker. */
+async function commonParts(ports: DaemonPorts, config: Config, configPath: string) {
+  const { clock, random, files, http, env } = ports;
   const journaled = env['JOURNAL_STREAM'] !== undefined;
   const log = lineLog({ clock }, { ...config.log, journal: journaled, write: ports.write });
   const notify = systemdNotify(env['NOTIFY_SOCKET']) ?? (() => undefined);
@@ -77,64 +119,70 @@ export async function runDaemon(
   const status = statusSource({ clock, random, log, http, client: kubernetes, credentials });
   const progress = commandProgress({ clock });
   const executor = commandExecutor({
-    ...{ clock, log, journal, progress, kubernetes, openChannels },
+    clock,
+    log,
+    journal,
+    progress,
+    kubernetes,
+    openChannels,
     loadHandlers: async () => (await import('../commands/registry.ts')).COMMAND_HANDLERS,
     policy,
     clusterStatus: status.current,
   });
-  const isNode = config.agent.role === 'node';
   const access = await liveAccess({ clock, files, log }, accessPaths(paths, config));
-  const standalone = isNode || access.current().token === undefined;
+  const standalone = config.agent.role === 'node' || access.current().token === undefined;
   const state = sessionState({ clock }, standalone ? 'standalone' : 'registering');
-  const parts = healthOf({ ...ports, log, kubernetes, state, live, journal }, config, paths);
-  const health = tellingOfUnknown({ log }, parts, loaded, configPath);
-  const facts: DaemonFacts = { config, agentId, startedAt: clock.monotonic() };
-  const forDataPlane = { ...ports, log, kubernetes, credentials, runSoon: systemRunSoon };
-  const dataPlane = isNode
-    ? undefined
-    : await dataPlaneParts({ ...forDataPlane, policy }, config, paths);
-  const shown = { clock, journal, executor, state, access, health, live, refusals, dataPlane };
-  const sources = {
-    ...describeDaemon(shown, facts),
-    ...(dataPlane === undefined ? {} : { proxy: dataPlane.local }),
+  return {
+    ...ports,
+    runSoon: systemRunSoon,
+    log,
+    notify,
+    paths,
+    database,
+    journal,
+    agentId,
+    credentials,
+    kubernetes,
+    live,
+    policy,
+    refusals,
+    status,
+    progress,
+    executor,
+    access,
+    state,
   };
-  const server = httpServer(
-    { clock, log, files, sources },
-    { port: config.http.port, socketPath: paths.socket },
-  );
+}
+
+/** What runs only where a control plane may ask for something: not on a worker. */
+function servicesOfServer(
+  parts: CommonParts,
+  dataPlane: DataPlaneParts,
+  config: Config,
+): readonly Service[] {
+  const { clock, random, files, log, journal, paths } = parts;
   const session = {
-    ...{ clock, random, files, log, env, state, access, progress, status },
+    ...parts,
     machine: thisMachine,
-    ...{ inbox: journal, outbox: journal, dataPlane, network: systemNetwork },
-    memory: sessionMemory(database, config.control_plane.url),
+    inbox: journal,
+    outbox: journal,
+    dataPlane,
+    network: systemNetwork,
+    memory: sessionMemory(parts.database, config.control_plane.url),
     leavingPath: paths.leaving,
   };
-  const serverRole: Service[] = [
-    live,
-    executor,
+  return [
+    parts.live,
+    parts.executor,
     journalUpkeep({ clock, log, journal }),
-    renewal({ clock, random, files, log, client: kubernetes, credentials }, paths),
+    renewal(
+      { clock, random, files, log, client: parts.kubernetes, credentials: parts.credentials },
+      paths,
+    ),
+    dataPlane.listener,
+    parts.access,
+    sessionServices(session, config, parts.agentId),
   ];
-  const services = [
-    server,
-    // Stops as one of the last: the others may take longer to stop than systemd waits for a word.
-    watchdog({ clock, log, notify }, probesOf(state, journal), watchdogIntervalMs(env)),
-    ...health.services,
-    unitStatus({ clock, notify, health }),
-    idleMemory({ clock, runtime: systemRuntime() }),
-    ...(isNode ? [] : serverRole),
-    ...(dataPlane === undefined ? [] : [dataPlane.listener]),
-    ...(isNode ? [] : [access, sessionServices(session, config, agentId)]),
-  ];
-  signal.addEventListener('abort', () => notify('STOPPING=1'), { once: true });
-  log.info('starting', { version: BUILD.version, agent_id: agentId, role: config.agent.role });
-  try {
-    await supervise({ clock, log }, services, () => notify('READY=1\nSTATUS=running'), signal);
-    log.info('stopped');
-  } finally {
-    await journal.settled();
-    database.close();
-  }
 }
 
 function probesOf(state: SessionState, journal: { check(): void }): WatchdogProbes {
@@ -145,29 +193,15 @@ function probesOf(state: SessionState, journal: { check(): void }): WatchdogProb
   };
 }
 
-/** Of a worker its kubelet and the way to its server; of a server all that it has to do with. */
-function healthOf(
-  deps: DaemonPorts & {
-    readonly log: Log;
-    readonly kubernetes: KubernetesClient;
-    readonly state: SessionState;
-    readonly live: Pick<LivePolicy, 'problem'>;
-    readonly journal: { trouble(): AgentError | undefined };
-  },
-  config: Config,
-  paths: DaemonPaths,
-): HealthParts {
-  if (config.agent.role === 'node') {
-    return workerHealth(deps, paths.joinedServer);
-  }
+function healthOfServer(parts: CommonParts, config: Config): HealthParts {
   const readiness = serverReadiness({
-    ...deps,
-    session: () => deps.state.snapshot(),
-    policyProblem: deps.live.problem,
-    journalTrouble: () => deps.journal.trouble(),
+    ...parts,
+    session: () => parts.state.snapshot(),
+    policyProblem: parts.live.problem,
+    journalTrouble: () => parts.journal.trouble(),
   });
   return serverHealth(
-    { ...deps, machine: thisMachine, client: deps.kubernetes },
+    { ...parts, machine: thisMachine, client: parts.kubernetes },
     readiness,
     config.k3s.node_name,
   );

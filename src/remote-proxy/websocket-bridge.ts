@@ -224,7 +224,9 @@ class Bridged implements RemoteWebSocket {
       ? Buffer.concat([Buffer.of(OPCODES.text), payload.subarray(1)])
       : Buffer.concat([Buffer.of(opcode), payload]);
     const message: ProxyWebSocketDataPayload = {
-      ...{ request_id: id, stream_id: id, data: sent.toString('base64') },
+      request_id: id,
+      stream_id: id,
+      data: sent.toString('base64'),
       message_type: asText ? OPCODES.text : opcode,
     };
     link.send('proxy_websocket_data', message, id);

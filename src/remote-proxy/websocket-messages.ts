@@ -55,18 +55,10 @@ export function webSocketMessages(deps: WebSocketMessagesDeps): WebSocketMessage
   const { link } = deps;
   const open = new Map<string, RemoteWebSocket>();
   let goingAway = false;
-  const begin = (
-    id: string,
-    target: ProxyWebSocketStart,
-    answers: Pick<Parameters<typeof remoteWebSocket>[1], 'opened' | 'refused'>,
-    limitMs?: number,
-  ) => {
-    if (goingAway) {
-      answers.refused(0, 'The agent is stopping; ask again');
-      return;
-    }
-    if (open.has(id) || open.size >= WEBSOCKETS_MAX) {
-      answers.refused(0, open.has(id) ? 'This id is in use' : 'There are too many WebSockets');
+  const begin = (id: string, target: ProxyWebSocketStart, answers: Answers, limitMs?: number) => {
+    const refusal = reasonToRefuse(open, goingAway, id);
+    if (refusal !== undefined) {
+      answers.refused(0, refusal);
       return;
     }
     const over = new AbortController();
@@ -75,7 +67,10 @@ export function webSocketMessages(deps: WebSocketMessagesDeps): WebSocketMessage
     const socket = remoteWebSocket(
       { random: deps.random, proxy: { ...deps.proxy, destination } },
       {
-        ...{ id, link, headers, ...answers },
+        id,
+        link,
+        headers,
+        ...answers,
         target: target.query === '' ? target.path : `${target.path}?${target.query}`,
         isFull: () => deps.room.isFull(),
         over: () => {
@@ -95,13 +90,7 @@ export function webSocketMessages(deps: WebSocketMessagesDeps): WebSocketMessage
       return;
     }
     const id = parsed.data.stream_id;
-    begin(id, parsed.data, {
-      opened: () => undefined, // The first message of the other side tells the peer.
-      refused: (status, why) => {
-        link.send('proxy_error', { request_id: id, error: `${why} (status: ${status})` }, id);
-        link.send('proxy_websocket_close', { request_id: id, stream_id: id }, id);
-      },
-    });
+    begin(id, parsed.data, startAnswers(link, id));
   };
   return {
     message: (envelope) => {
@@ -146,6 +135,33 @@ export function webSocketMessages(deps: WebSocketMessagesDeps): WebSocketMessage
       for (const socket of [...open.values()]) {
         socket.close();
       }
+    },
+  };
+}
+
+function reasonToRefuse(
+  open: ReadonlyMap<string, RemoteWebSocket>,
+  goingAway: boolean,
+  id: string,
+): string | undefined {
+  if (goingAway) {
+    return 'The agent is stopping; ask again';
+  }
+  if (open.has(id)) {
+    return 'This id is in use';
+  }
+  return open.size >= WEBSOCKETS_MAX ? 'There are too many WebSockets' : undefined;
+}
+
+type Answers = Pick<Parameters<typeof remoteWebSocket>[1], 'opened' | 'refused'>;
+
+/** The answers to `proxy_websocket_start`. */
+function startAnswers(link: SessionLink, id: string): Answers {
+  return {
+    opened: () => undefined, // The first message of the other side tells the peer.
+    refused: (status, why) => {
+      link.send('proxy_error', { request_id: id, error: `${why} (status: ${status})` }, id);
+      link.send('proxy_websocket_close', { request_id: id, stream_id: id }, id);
     },
   };
 }

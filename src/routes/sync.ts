@@ -114,7 +114,9 @@ function syncedRoutes(
       const { namespace } = application;
       const key = `${namespace}/${ingress_name}`;
       const ingress = ingresses.get(key) ?? {
-        ...{ namespace, ingress_name, rules: [] },
+        namespace,
+        ingress_name,
+        rules: [],
         ...(annotations === undefined ? {} : { annotations }),
       };
       ingresses.set(key, ingress);

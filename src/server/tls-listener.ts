@@ -103,7 +103,10 @@ function targetOfApi(target: string): string {
 /** A `Status` object (kubernetes.io, API conventions, "Response Status Kind"). */
 function refusal(status: number, reason: string, code: string, message: string): Refusal {
   const body = JSON.stringify({
-    ...{ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure' },
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Failure',
     message: `pipeops-agent: ${message}`,
     reason,
     details: { causes: [{ reason: code, message }] },

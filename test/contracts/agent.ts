@@ -124,7 +124,12 @@ async function runAgent(
   const journal = commandJournal({ database, clock, runSoon: systemRunSoon });
   const progress = commandProgress({ clock });
   const executor = commandExecutor({
-    ...{ clock, log, journal, progress, kubernetes, policy: EVERYTHING },
+    clock,
+    log,
+    journal,
+    progress,
+    kubernetes,
+    policy: EVERYTHING,
     loadHandlers: async () => [...COMMAND_HANDLERS, ...handlersCounting(deps.effects)],
     openChannels: async () => {
       throw new AgentError('NOT_FOUND', 'There are no pods here', { hint: 'Look' });
@@ -137,8 +142,17 @@ async function runAgent(
   const memory = sessionMemory(database, options.url);
   const session = controlPlaneSession(
     {
-      ...{ clock, random, log, state, progress, token, memory, status: STATUS_SOURCE },
-      ...{ inbox: journal, outbox: journal, dataPlane: undefined },
+      clock,
+      random,
+      log,
+      state,
+      progress,
+      token,
+      memory,
+      status: STATUS_SOURCE,
+      inbox: journal,
+      outbox: journal,
+      dataPlane: undefined,
       pace: sessionPace({ random }, { heartbeatIntervalMs: 1_000, statusIntervalMs: 1_000 }),
       tokens: serviceTokens({ random }, memory.read()?.serviceTokenHash),
       network: () =>
@@ -152,19 +166,31 @@ async function runAgent(
       facts: async () => REGISTER_FACTS,
       isLeaving: async () => false,
       registration: () => ({
-        ...{ id: AGENT_ID, name: 'vm', cluster_name: 'contract', version: VERSION },
-        ...{ labels: LABELS, status: 'registering', control_plane_url: '' },
+        id: AGENT_ID,
+        name: 'vm',
+        cluster_name: 'contract',
+        version: VERSION,
+        labels: LABELS,
+        status: 'registering',
+        control_plane_url: '',
         last_seen: clock.now().toISOString(),
       }),
       heartbeat: () => ({
-        ...{ agent_id: AGENT_ID, cluster_name: 'contract', status: 'connected' },
-        ...{ proxy_status: 'direct', metadata: { version: VERSION } },
+        agent_id: AGENT_ID,
+        cluster_name: 'contract',
+        status: 'connected',
+        proxy_status: 'direct',
+        metadata: { version: VERSION },
         timestamp: clock.now().toISOString(),
       }),
     },
     {
-      ...{ agentId: AGENT_ID, version: VERSION, apiUrl: options.url, allowInsecure: true },
-      ...{ transport: options.transport, pollIntervalMs: 200 },
+      agentId: AGENT_ID,
+      version: VERSION,
+      apiUrl: options.url,
+      allowInsecure: true,
+      transport: options.transport,
+      pollIntervalMs: 200,
     },
   );
   const running = await Promise.all([executor.start(signal), session.start(signal)]);
@@ -176,8 +202,13 @@ async function runAgent(
 
 const LABELS = { hostname: 'vm', 'agent.pipeops.io/version': VERSION };
 const REGISTER_FACTS = {
-  ...{ name: 'contract', k8s_version: 'v1.34.1+k3s1', hostname: 'vm', server_ip: '192.0.2.1' },
-  ...{ region: 'unknown-country', cloud_provider: 'agent', labels: LABELS },
+  name: 'contract',
+  k8s_version: 'v1.34.1+k3s1',
+  hostname: 'vm',
+  server_ip: '192.0.2.1',
+  region: 'unknown-country',
+  cloud_provider: 'agent',
+  labels: LABELS,
   tunnel_port_config: { kubernetes_api: 6443, kubelet: 10250, agent_http: 8080 },
   server_specs: { os: 'linux' },
 };
@@ -195,8 +226,14 @@ const STATUS_SOURCE: StatusSource = {
         );
         return stream([
           {
-            ...{ kind: 'full' as const, sequence, part: 1, parts: 1, removed: {}, metrics },
-            ...{ changed: lists, timestamp },
+            kind: 'full' as const,
+            sequence,
+            part: 1,
+            parts: 1,
+            removed: {},
+            metrics,
+            changed: lists,
+            timestamp,
           },
         ]);
       },
@@ -204,7 +241,11 @@ const STATUS_SOURCE: StatusSource = {
     };
   },
   summary: () => ({
-    ...{ kubernetesVersion: 'v1.34.1+k3s1', nodes: 1, pods: 0, cpuPercent: 0, memoryPercent: 0 },
+    kubernetesVersion: 'v1.34.1+k3s1',
+    nodes: 1,
+    pods: 0,
+    cpuPercent: 0,
+    memoryPercent: 0,
   }),
 };
 

@@ -75,7 +75,9 @@ export function playExchange(lines: readonly Line[], token: string): Player {
     return taken;
   };
   const server = Bun.serve({
-    ...{ hostname: '127.0.0.1', port: 0, development: false },
+    hostname: '127.0.0.1',
+    port: 0,
+    development: false,
     fetch: async (request, self) => {
       const url = new URL(request.url);
       if (request.headers.get('authorization') !== `Bearer ${token}`) {

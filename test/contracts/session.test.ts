@@ -69,7 +69,13 @@ function trouble(
     heartbeat: ['heartbeat', 'in'],
   }[what] as [string, Fault['direction']];
   controlPlane.faults.add({
-    ...{ kind, count, path, message, direction, delay_ms: 200, error: 'asked for' },
+    kind,
+    count,
+    path,
+    message,
+    direction,
+    delay_ms: 200,
+    error: 'asked for',
     on: transport === 'rest' ? 'request' : 'message',
   });
 }
@@ -98,7 +104,8 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
     await registered(controlPlane);
     const id = await queue(controlPlane, 'count');
     expect(await finished(controlPlane, id)).toMatchObject({
-      ...{ extra_results: 0, result: { success: true, output: 'counted', data: { name: 'a' } } },
+      extra_results: 0,
+      result: { success: true, output: 'counted', data: { name: 'a' } },
     });
     expect([...agent.effects]).toEqual([[id, 1]]);
     expect(problems(controlPlane)).toEqual([]);
@@ -176,7 +183,8 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
     trouble(controlPlane, transport, 'drop', 'result');
     const id = await queue(controlPlane, 'deploy', { name: 'web', image: 'example/web:1' });
     expect(await finished(controlPlane, id)).toMatchObject({
-      ...{ extra_results: 0, result: { success: true, metadata: { attempts: 1 } } },
+      extra_results: 0,
+      result: { success: true, metadata: { attempts: 1 } },
     });
     const applied = agent.kubernetes.requests.filter((line) =>
       line.startsWith('PATCH /apis/apps/v1/namespaces/default/deployments/web'),
@@ -238,8 +246,14 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
   test('a token that is refused and then accepted again: the session comes back', async () => {
     await using controlPlane = offering(transport);
     controlPlane.faults.add({
-      ...{ kind: '401', on: 'request', count: 2, path: '/api/v1/', message: '' },
-      ...{ direction: 'in', delay_ms: 0, error: '' },
+      kind: '401',
+      on: 'request',
+      count: 2,
+      path: '/api/v1/',
+      message: '',
+      direction: 'in',
+      delay_ms: 0,
+      error: '',
     });
     await using agent = await agentOf(controlPlane, transport, 50);
     await registered(controlPlane);
@@ -252,8 +266,15 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
   test('a pause that the server asks for is kept', async () => {
     await using controlPlane = offering(transport);
     controlPlane.faults.add({
-      ...{ kind: '429', on: 'request', count: 1, path: '/api/v1/', message: '' },
-      ...{ direction: 'in', delay_ms: 0, error: '', retry_after_seconds: 1 },
+      kind: '429',
+      on: 'request',
+      count: 1,
+      path: '/api/v1/',
+      message: '',
+      direction: 'in',
+      delay_ms: 0,
+      error: '',
+      retry_after_seconds: 1,
     });
     const began = performance.now();
     await using _ = await agentOf(controlPlane, transport);
@@ -284,8 +305,14 @@ describe('over the WebSocket', () => {
     await using agent = await agentOf(controlPlane, 'websocket');
     await registered(controlPlane);
     controlPlane.faults.add({
-      ...{ kind: 'drop', on: 'message', count: 1, path: '', message: 'command_ack' },
-      ...{ direction: 'in', delay_ms: 0, error: '' },
+      kind: 'drop',
+      on: 'message',
+      count: 1,
+      path: '',
+      message: 'command_ack',
+      direction: 'in',
+      delay_ms: 0,
+      error: '',
     });
     const id = await queue(controlPlane, 'count');
     await finished(controlPlane, id);

@@ -20,7 +20,9 @@ export function heldPlane() {
     },
   };
   return {
-    ...{ dataPlane, events, links },
+    dataPlane,
+    events,
+    links,
     count: () => [...underWay.values()].reduce((sum, each) => sum + each, 0),
     answer: (link: SessionLink | undefined) => {
       if (link !== undefined) {

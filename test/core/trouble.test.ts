@@ -51,7 +51,8 @@ describe('troubleOf()', () => {
     const other = await makeCertificates(['example.org']);
     await using secure = Bun.serve({ port: 0, tls: { cert, key }, fetch: () => new Response('') });
     await using misnamed = Bun.serve({
-      ...{ port: 0, tls: { cert: other.cert, key: other.key } },
+      port: 0,
+      tls: { cert: other.cert, key: other.key },
       fetch: () => new Response(''),
     });
     const at = (port: number | undefined, scheme = 'http') => `${scheme}://127.0.0.1:${port}/`;

@@ -148,7 +148,10 @@ async function daemonAt(transport: 'websocket' | 'rest') {
     return found[0]?.result ?? {};
   };
   return {
-    ...{ log, raw, command, result },
+    log,
+    raw,
+    command,
+    result,
     /** So many WebSockets there were. */
     connections: (count: number) =>
       until(`connection ${count} is made`, () => server.peers.length === count),

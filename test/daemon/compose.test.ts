@@ -182,8 +182,14 @@ test('the control plane hears which hosts lead to applications', async () => {
     return controlPlane.store.routes.routes(cluster_uuid)[0];
   }, TIMEOUT_MS);
   expect(route).toEqual({
-    ...{ hostname: 'shop.example', path: '/', path_type: 'Prefix', tls: false },
-    ...{ namespace: 'default', service_name: 'web', service_port: 80, ingress_name: 'web' },
+    hostname: 'shop.example',
+    path: '/',
+    path_type: 'Prefix',
+    tls: false,
+    namespace: 'default',
+    service_name: 'web',
+    service_port: 80,
+    ingress_name: 'web',
   });
 });
 

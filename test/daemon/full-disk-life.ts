@@ -20,7 +20,9 @@ const { clock, journal } = open;
 await using kubernetes = await startFakeKubernetes();
 const state = sessionState({ clock }, 'standalone');
 const readiness = serverReadiness({
-  ...{ clock, kubernetes: clientOf(kubernetes), session: () => state.snapshot() },
+  clock,
+  kubernetes: clientOf(kubernetes),
+  session: () => state.snapshot(),
   policyProblem: () => undefined,
   journalTrouble: () => journal.trouble(),
 });

@@ -66,7 +66,9 @@ function apply(preset: string, { state = () => 'active', ...around }: Around = {
   const kubectl = '/usr/local/bin/k3s kubectl apply --server-side --force-conflicts -f -';
   const show = 'systemctl show --property=ActiveState,Job pipeops-agent.service';
   const cli = cliContext({
-    ...{ ...around, root: machine.path, env: { RUNTIME_DIRECTORY: directory } },
+    ...around,
+    root: machine.path,
+    env: { RUNTIME_DIRECTORY: directory },
     programs: { [kubectl]: {}, [show]: () => ({ stdout: `ActiveState=${state()}\nJob=\n` }) },
   });
   return cli.run('policy', 'apply', '--preset', preset, '--json');
@@ -142,7 +144,8 @@ test('policy apply tells what the daemon has against the file', async () => {
     return await systemHttp(url, init);
   };
   expect(failure(await apply('operate', { http: spoiling }))).toEqual({
-    ...{ exitCode: 3, code: 'POLICY_INVALID' },
+    exitCode: 3,
+    code: 'POLICY_INVALID',
     message:
       'The policy is written, but the agent cannot use it and refuses everything: ' +
       'The policy has one problem:\n  - line 2: future: is not a key',
@@ -157,7 +160,8 @@ test('policy apply ends when the daemon gives no answer in time', async () => {
   await clock.whenSleeping(1);
   clock.advance(POLICY_TIMEOUT_MS + 1);
   expect(failure(await applying)).toEqual({
-    ...{ exitCode: 6, code: 'DAEMON_UNREACHABLE' },
+    exitCode: 6,
+    code: 'DAEMON_UNREACHABLE',
     message: expect.stringContaining('The policy is written, but the agent does not say'),
     hint: expect.stringContaining('systemctl status pipeops-agent'),
   });

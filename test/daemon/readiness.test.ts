@@ -18,7 +18,9 @@ test('a server whose policy file cannot be used is not ready, and says which pro
   const state = sessionState({ clock }, 'standalone');
   let policyProblem: AgentError | undefined;
   const readiness = serverReadiness({
-    ...{ clock, kubernetes: clientOf(kubernetes), session: () => state.snapshot() },
+    clock,
+    kubernetes: clientOf(kubernetes),
+    session: () => state.snapshot(),
     policyProblem: () => policyProblem,
     journalTrouble: () => undefined,
   });
@@ -45,7 +47,9 @@ test('without a session it is not ready: why, since when, and when the next try 
   const clock = manualClock();
   const state = sessionState({ clock }, 'registering');
   const readiness = serverReadiness({
-    ...{ clock, kubernetes: clientOf(kubernetes), session: () => state.snapshot() },
+    clock,
+    kubernetes: clientOf(kubernetes),
+    session: () => state.snapshot(),
     policyProblem: () => undefined,
     journalTrouble: () => undefined,
   });
@@ -78,7 +82,9 @@ test('a Kubernetes that hangs is told as one that did not answer in time', async
   const readiness = serverReadiness({
     clock,
     kubernetes: kubernetesClient({
-      ...{ clock, http: systemHttp, credentials: { current, reload: () => undefined } },
+      clock,
+      http: systemHttp,
+      credentials: { current, reload: () => undefined },
     }),
     session: () => sessionState({ clock }, 'standalone').snapshot(),
     policyProblem: () => undefined,

@@ -41,7 +41,10 @@ export async function startDaemon(directory: string, setup: DaemonSetup): Promis
   const stopping = new AbortController();
   const done = runDaemon(
     {
-      ...{ clock: systemClock, random: systemRandom, files: systemFiles('/'), http: systemHttp },
+      clock: systemClock,
+      random: systemRandom,
+      files: systemFiles('/'),
+      http: systemHttp,
       env: { STATE_DIRECTORY: directory, RUNTIME_DIRECTORY: directory },
       write: (line) => void log.push(line),
     },

@@ -19,7 +19,9 @@ const PROXY_PASSWORD = 'the-password-of-the-proxy';
 const CLUSTER_TOKEN = `K10${'a1'.repeat(32)}::server:0123456789abcdef`;
 const AGENT_ID = 'agent-1';
 const FEATURES = {
-  ...{ supports_commands: true, supports_status_reports: true, supports_flow_control: true },
+  supports_commands: true,
+  supports_status_reports: true,
+  supports_flow_control: true,
 };
 
 test('no message, no log line, no metric and no answer of the socket holds a secret', async () => {
@@ -62,15 +64,21 @@ test('no message, no log line, no metric and no answer of the socket holds a sec
     expect(new Set(sent.map(({ type }) => type))).toContain('command_result');
     expect(serviceTokens.length).toBeGreaterThan(0);
     const secrets = {
-      ...{ TOKEN, PROXY_PASSWORD, CLUSTER_TOKEN, kubernetes: kubernetes.token },
-      ...{ local: localToken.trim(), service: String(serviceTokens[0]) },
+      TOKEN,
+      PROXY_PASSWORD,
+      CLUSTER_TOKEN,
+      kubernetes: kubernetes.token,
+      local: localToken.trim(),
+      service: String(serviceTokens[0]),
       basic: Buffer.from(credentials).toString('base64'),
     };
     for (const [name, secret] of Object.entries(secrets)) {
       const found = { log: daemon.log, shown, webSocket: withoutServiceToken, rest: bodies };
       for (const [where, texts] of Object.entries(found)) {
         expect({ name, where, lines: texts.filter((text) => text.includes(secret)) }).toEqual({
-          ...{ name, where, lines: [] },
+          name,
+          where,
+          lines: [],
         });
       }
     }

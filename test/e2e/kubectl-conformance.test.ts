@@ -99,7 +99,9 @@ async function refusedEverywhere(ways: readonly Way[], refusals: readonly Refusa
     for (const way of ways) {
       const { exitCode, stderr } = await way.run(script);
       expect({ way: way.name, script, exitCode, stderr }).toEqual({
-        ...{ way: way.name, script, exitCode: 1 },
+        way: way.name,
+        script,
+        exitCode: 1,
         stderr: expect.stringContaining(`(${rule})`),
       });
     }

@@ -123,7 +123,9 @@ function outcomeOf({ status, message }: ApiAnswer): string {
 }
 
 const pod = (namespace: string) => ({
-  ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web', namespace } },
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'web', namespace },
   spec: { containers: [{ name: 'c', image: 'x' }] },
 });
 
@@ -199,7 +201,8 @@ function inEveryKind(example: Readonly<Record<string, unknown>>): readonly [stri
     ['/api/v1/namespaces/shop/pods', example],
     make('apps', 'deployments', 'Deployment', { selector, template }),
     make('batch', 'cronjobs', 'CronJob', {
-      ...{ schedule: '0 0 1 1 *', jobTemplate: { spec: { template: job } } },
+      schedule: '0 0 1 1 *',
+      jobTemplate: { spec: { template: job } },
     }),
   ];
 }

@@ -203,7 +203,9 @@ step(
       `cp -p ${CONFIG_FILE} /root/config.yaml; echo 'log: {level: debug}' >> ${CONFIG_FILE}`,
     );
     expect(await shownSetting('log.level')).toMatchObject({
-      ...{ value: 'debug', source: 'file', in_force: false },
+      value: 'debug',
+      source: 'file',
+      in_force: false,
       note: 'after the next start: sudo systemctl restart pipeops-agent; now "info"',
     });
     await shell(`mv /root/config.yaml ${CONFIG_FILE}`);

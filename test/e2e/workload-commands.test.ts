@@ -197,7 +197,11 @@ describe('a rollout that fails says why', () => {
       });
       expect(await Promise.all(tried)).toEqual(
         failing.map(([name]) => ({
-          ...{ name, error_code: 'ROLLOUT_FAILED', wanted: 1, ready: 0, said: 'why' },
+          name,
+          error_code: 'ROLLOUT_FAILED',
+          wanted: 1,
+          ready: 0,
+          said: 'why',
         })),
       );
     },
@@ -235,7 +239,9 @@ test(
     expect(deployed).toMatchObject({
       success: true,
       data: {
-        ...{ revision: 2, replicas_wanted: 3, replicas_ready: 3 },
+        revision: 2,
+        replicas_wanted: 3,
+        replicas_ready: 3,
         service_address: `${clusterIP}:${WEB_PORT}`,
       },
     });
@@ -293,7 +299,8 @@ describe('while the controller of Deployments does nothing', () => {
         });
         const back = await run('rollback', { ...target, wait_seconds: 3 });
         expect(back).toMatchObject({
-          ...{ success: false, error_code: 'ROLLOUT_FAILED' },
+          success: false,
+          error_code: 'ROLLOUT_FAILED',
           data: { revision: 0, rolled_back_to: 2, image: WEB_IMAGE_2 },
         });
         const image = '.spec.template.spec.containers[*].image';

@@ -9,10 +9,15 @@ export async function answerAll(journal: CommandJournal, signal: AbortSignal): P
       await journal.begin(entry.command.id);
       const timestamp = new Date().toISOString();
       await journal.finish(entry.command.id, {
-        ...{ success: true, output: '', timestamp },
+        success: true,
+        output: '',
+        timestamp,
         metadata: {
-          ...{ attempts: 1, started_at: timestamp, finished_at: timestamp },
-          ...{ duration_ms: 0, truncated: false },
+          attempts: 1,
+          started_at: timestamp,
+          finished_at: timestamp,
+          duration_ms: 0,
+          truncated: false,
         },
       });
     }

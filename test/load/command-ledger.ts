@@ -35,8 +35,14 @@ export function commandLedger(size: number): CommandLedger {
   const results = new Uint32Array(size);
   const sends = new Uint32Array(size);
   const totals = {
-    ...{ commands: 0, unacknowledged: 0, full: 0, sentAgain: 0, wronglyAcknowledged: 0 },
-    ...{ accepted: 0, answeredOnce: 0, wrongResults: 0 },
+    commands: 0,
+    unacknowledged: 0,
+    full: 0,
+    sentAgain: 0,
+    wronglyAcknowledged: 0,
+    accepted: 0,
+    answeredOnce: 0,
+    wrongResults: 0,
   };
   const acknowledge = (command: number, outcome: unknown): boolean => {
     if (unacknowledged[command] !== 1 || accepted[command] !== 0) {

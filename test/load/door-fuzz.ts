@@ -98,7 +98,8 @@ class Run {
     const address = { hostname: 'api', port: 1, trust: 'plain', peer: KUBERNETES_PEER } as const;
     const location = { address, host: 'kubernetes.test', token: 'agents-token' };
     const proxy = {
-      ...{ pool: this.#api.pool, admission: this.#admission },
+      pool: this.#api.pool,
+      admission: this.#admission,
       destination: {
         allow: (_: string, target: string) =>
           target.startsWith('/forbidden/') ? refused('fuzz', 'It is forbidden') : ALLOWED,

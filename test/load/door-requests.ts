@@ -243,7 +243,9 @@ export function passedOn({ method, target, headers, upgrade }: StrictRequest) {
       ? [['Transfer-Encoding', 'chunked']]
       : [];
   return {
-    ...{ method, target: targetOfApi(target), minorVersion: '1' },
+    method,
+    target: targetOfApi(target),
+    minorVersion: '1',
     headers: [
       ['Host', 'kubernetes.test'],
       ['Authorization', 'Bearer agents-token'],

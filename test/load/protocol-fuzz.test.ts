@@ -12,16 +12,22 @@ const GROWTH_MIB_MAX = 32;
 test(`mutated messages end nothing and lose no command (SEED=${SEED})`, async () => {
   await using directory = await tempDirectory();
   const { rssMib, ...report } = await protocolFuzz({
-    ...{ messages: MESSAGES, random: fastRandom(SEED) },
+    messages: MESSAGES,
+    random: fastRandom(SEED),
     databasePath: join(directory.path, 'agent.db'),
   });
   console.error(`protocol fuzz: ${JSON.stringify({ ...report, rssMib })}`);
   const { commands, full } = report.ledger;
   expect(report).toEqual({
-    ...{ sent: MESSAGES, oversized: report.oversized },
+    sent: MESSAGES,
+    oversized: report.oversized,
     ledger: {
-      ...{ commands, accepted: commands, answeredOnce: commands, wrongResults: 0 },
-      ...{ unacknowledged: 0, wronglyAcknowledged: 0 },
+      commands,
+      accepted: commands,
+      answeredOnce: commands,
+      wrongResults: 0,
+      unacknowledged: 0,
+      wronglyAcknowledged: 0,
       // Once there is room, one is not turned away again.
       ...{ full, sentAgain: full },
     },

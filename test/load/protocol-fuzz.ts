@@ -58,7 +58,10 @@ export async function protocolFuzz(options: FuzzOptions): Promise<FuzzReport> {
   const stop = new AbortController();
   const agent = runSimulatedAgent(
     {
-      ...{ clock: scaledClock(HURRY), random, inbox: journal, outbox: journal },
+      clock: scaledClock(HURRY),
+      random,
+      inbox: journal,
+      outbox: journal,
       dial: memoryDial(peer.server),
     },
     'fuzzed',
@@ -96,8 +99,11 @@ export async function protocolFuzz(options: FuzzOptions): Promise<FuzzReport> {
   database.close();
   const closedTooLarge = closes.filter((code) => code === 1009).length;
   return {
-    ...{ sent: options.messages, oversized, ledger: ledger.totals() },
-    ...{ closedTooLarge, closedOtherwise: closes.length - closedTooLarge },
+    sent: options.messages,
+    oversized,
+    ledger: ledger.totals(),
+    closedTooLarge,
+    closedOtherwise: closes.length - closedTooLarge,
     rssMib: { end: rssMib(), growth: slope(memory.filter(({ at }) => at >= WARM_UP_SHARE)) },
   };
 }
@@ -231,7 +237,10 @@ function mutated(random: Random): string | Uint8Array {
     list[Math.floor(random.fraction() * list.length)];
   const payload: Record<string, unknown> = {
     ...{ id: `f${Math.floor(random.fraction() * 50)}`, type: 'noop', payload: { a: 1 } },
-    ...{ of: 'result', outcome: 'kept', error: 'no', pace: { heartbeat_seconds: 30 } },
+    of: 'result',
+    outcome: 'kept',
+    error: 'no',
+    pace: { heartbeat_seconds: 30 },
   };
   const key = pick(Object.keys(payload)) ?? 'id';
   const text = envelope(pick(TYPES) ?? '', payload);

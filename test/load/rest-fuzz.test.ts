@@ -11,12 +11,17 @@ const GROWTH_MIB_MAX = 48;
 test(`mutated answers end nothing and lose no command (SEED=${SEED})`, async () => {
   await using directory = await tempDirectory();
   const { rssMib, ...report } = await restFuzz({
-    ...{ answers: ANSWERS, random: fastRandom(SEED), directory: directory.path },
+    answers: ANSWERS,
+    random: fastRandom(SEED),
+    directory: directory.path,
   });
   console.error(`REST fuzz: ${JSON.stringify({ ...report, rssMib })}`);
   expect(report).toEqual({
-    ...{ answers: report.answers, commands: report.commands, answeredOnce: report.commands },
-    ...{ ended: 0, internalErrors: [] },
+    answers: report.answers,
+    commands: report.commands,
+    answeredOnce: report.commands,
+    ended: 0,
+    internalErrors: [],
   });
   expect(report.commands).toBeGreaterThan(ANSWERS / 1_000);
   expect(rssMib.growth).toBeLessThan(GROWTH_MIB_MAX);

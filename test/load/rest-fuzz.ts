@@ -86,7 +86,10 @@ export async function restFuzz(options: RestFuzzOptions): Promise<RestFuzzReport
   await Promise.all(agents);
   const results = peers.flatMap((peer) => peer.results());
   return {
-    ...{ answers: answers(), commands: results.length, ended, internalErrors },
+    answers: answers(),
+    commands: results.length,
+    ended,
+    internalErrors,
     answeredOnce: results.filter((count) => count === 1).length,
     rssMib: { end, growth: slope(memory.filter(({ at }) => at >= WARM_UP_SHARE)) },
   };
@@ -133,7 +136,10 @@ function fuzzedPeer(random: Random) {
 }
 
 const command = (id: string) => ({
-  ...{ id, type: 'noop', payload: {}, created_at: '2026-01-01T00:00:00.000Z' },
+  id,
+  type: 'noop',
+  payload: {},
+  created_at: '2026-01-01T00:00:00.000Z',
 });
 
 /** One answer that was a good one, changed in one of many ways. */

@@ -57,7 +57,8 @@ function payloadOf(draw: Draw, index: number): Payload {
   const headers: Payload = { Authorization: 'Bearer given', 'X-A': 'b', 'x-b': ['c', 'd'] };
   const payload: Payload = {
     ...{ method: pick(draw, ['GET', 'POST', 'DELETE', '']), path: `/${kind}/${index}` },
-    ...{ query: pick(draw, ['', 'labelSelector=app%3Dx']), headers },
+    query: pick(draw, ['', 'labelSelector=app%3Dx']),
+    headers,
     ...(draw(2) === 0 ? { body: pick(draw, [HIDDEN, 'short', { a: 1 }]) } : {}),
     supports_response_streaming: draw(2) === 0,
   };
@@ -104,16 +105,22 @@ async function run(draw: Draw, said: readonly Payload[]): Promise<number> {
     unauthorized: () => undefined,
   };
   const link: SessionLink = {
-    ...{ kind: 'controller', clusterId: 'c', clusterUuid: 'u', windowed: true },
+    kind: 'controller',
+    clusterId: 'c',
+    clusterUuid: 'u',
+    windowed: true,
     send: (type, _, id = '') => {
       answered.set(id, (answered.get(id) ?? 0) + (FINAL.includes(type) ? 1 : 0));
       return true;
     },
-    ...{ sendBinary: () => true, bufferedBytes: () => 0 },
+    sendBinary: () => true,
+    bufferedBytes: () => 0,
     acceptsServiceToken: (token) => token === 'given',
   };
   const bridge = proxyBridge({
-    ...{ clock, log: memoryLog(), random: systemRandom },
+    clock,
+    log: memoryLog(),
+    random: systemRandom,
     proxy: { pool: api.pool, admission: admission({ clock }) },
     destinations: {
       kubernetes,

@@ -145,7 +145,8 @@ function readBody(text: string, from: number, framing: Framing): Body {
   }
   const end = from + (framing === 'none' ? 0 : framing);
   return {
-    ...{ body: text.slice(from, end), trailers: [] },
+    body: text.slice(from, end),
+    trailers: [],
     end: end <= text.length ? end : undefined,
   };
 }

@@ -146,7 +146,8 @@ test.each([
 test('join says why a token of a server is not taken', async () => {
   const token = encodeJoinToken({
     ...{ v: 1, servers: [serverUrl()], ca: tls.ca, token: `K10${'0'.repeat(64)}::server:secret` },
-    ...{ role: 'server', expires: null },
+    role: 'server',
+    expires: null,
   });
   await machine.put('/root/join-token', token);
   expect(errorOf(await cliContext({ root: machine.path }).run(...JOIN))).toMatchObject({

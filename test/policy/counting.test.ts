@@ -12,7 +12,7 @@ test('countingPolicy() gives the decisions of the other and counts refusals, but
     route: () => no,
     kubernetesApi: () => no,
   });
-  const access = { ...{ verb: 'get', group: '', resource: 'pods' }, subresource: '' };
+  const access = { verb: 'get', group: '', resource: 'pods', subresource: '' };
   expect([
     policy.command({ type: 'exec' }),
     policy.command({ type: 'deploy' }),

@@ -11,7 +11,12 @@ const OPERATE = policy('preset: operate');
 
 const ruleOf = (decision: PolicyDecision) => (decision.allowed ? 'allowed' : decision.rule);
 const access = (changes: Partial<AccessRequest>): AccessRequest => ({
-  ...{ verb: 'get', group: '', resource: 'pods', subresource: '', namespace: 'shop', name: 'web' },
+  verb: 'get',
+  group: '',
+  resource: 'pods',
+  subresource: '',
+  namespace: 'shop',
+  name: 'web',
   ...changes,
 });
 
@@ -87,11 +92,16 @@ describe('access', () => {
       { resource: 'users', verb: 'impersonate', namespace: '' },
       ...['clusterroles', 'clusterrolebindings', 'roles', 'rolebindings'].flatMap((resource) =>
         ['create', 'bind', 'escalate', 'patch'].map((verb) => ({
-          ...{ group: 'rbac.authorization.k8s.io', resource, verb },
+          group: 'rbac.authorization.k8s.io',
+          resource,
+          verb,
         })),
       ),
       ...['validatingwebhookconfigurations', 'validatingadmissionpolicies'].map((resource) => ({
-        ...{ group: 'admissionregistration.k8s.io', resource, verb: 'delete', namespace: '' },
+        group: 'admissionregistration.k8s.io',
+        resource,
+        verb: 'delete',
+        namespace: '',
       })),
       { group: 'apiregistration.k8s.io', resource: 'apiservices', verb: 'create', namespace: '' },
       { group: 'certificates.k8s.io', resource: 'certificatesigningrequests', verb: 'create' },

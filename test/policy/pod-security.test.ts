@@ -89,7 +89,9 @@ test('an AppArmor annotation counts where the pod is described, not elsewhere', 
 
 test('ordinary pods, and things without any, are fine at every level', () => {
   const securityContext = {
-    ...{ privileged: false, allowPrivilegeEscalation: false, runAsUser: 1_000 },
+    privileged: false,
+    allowPrivilegeEscalation: false,
+    runAsUser: 1_000,
     capabilities: { drop: ['ALL'], add: ['NET_BIND_SERVICE'] },
     procMount: null,
   };

@@ -87,14 +87,18 @@ export function randomPod(random: Random, name: string): Fields {
     ? { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } }
     : {};
   const container = (own: string) => ({
-    ...{ name: own, image: 'x', ...draw(CONTAINER) },
+    name: own,
+    image: 'x',
+    ...draw(CONTAINER),
     securityContext: { ...careful, ...draw(CONTAINER_CONTEXT) },
   });
   const confined = isCareful
     ? { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } }
     : {};
   return {
-    ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name, annotations: draw(APPARMOR) } },
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, annotations: draw(APPARMOR) },
     spec: {
       ...draw(POD),
       securityContext: { ...confined, ...draw(POD_CONTEXT) },

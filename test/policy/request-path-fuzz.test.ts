@@ -90,7 +90,11 @@ function asTheServerReads(method: string, target: string): AccessRequest | undef
   const group = grouped ? (parts[1] ?? '') : '';
   parts = parts.slice(grouped ? 3 : 2);
   const verbs: Record<string, string> = {
-    ...{ POST: 'create', GET: 'get', HEAD: 'get', PUT: 'update', PATCH: 'patch' },
+    POST: 'create',
+    GET: 'get',
+    HEAD: 'get',
+    PUT: 'update',
+    PATCH: 'patch',
     DELETE: 'delete',
   };
   let verb = verbs[method] ?? '';

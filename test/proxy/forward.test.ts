@@ -84,7 +84,11 @@ test.each(['Impersonate-User', 'impersonate-group', 'IMPERSONATE-UID', 'Imperson
       expect([status, JSON.parse(body)]).toEqual([
         403,
         {
-          ...{ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', code: 403 },
+          kind: 'Status',
+          apiVersion: 'v1',
+          metadata: {},
+          status: 'Failure',
+          code: 403,
           reason: 'Forbidden',
           message: `pipeops-agent: Requests go to Kubernetes as the agent, never as somebody else: ${name} is refused (proxy/impersonation)`,
           details: {

@@ -47,7 +47,10 @@ async function bridge(
   };
   const { pool, admission, destination } = proxy.deps;
   const attached = proxyBridge({
-    ...{ clock, log: memoryLog(), random: systemRandom, proxy: { pool, admission } },
+    clock,
+    log: memoryLog(),
+    random: systemRandom,
+    proxy: { pool, admission },
     destinations: {
       kubernetes: destination,
       applications: {
@@ -66,7 +69,11 @@ async function bridge(
     },
   }).attach(link);
   return {
-    ...{ upstream, proxy, clock, sent, attached },
+    upstream,
+    proxy,
+    clock,
+    sent,
+    attached,
     countAsBuffered: (bytes: () => number) => {
       buffered = bytes;
     },
@@ -173,8 +180,11 @@ test('both bodies are streamed when both sides want it', async () => {
     }
   });
   peer.say('proxy_request', 'r1', {
-    ...{ method: 'POST', path: '/x', headers: TOKEN },
-    ...{ use_streaming: true, supports_response_streaming: true },
+    method: 'POST',
+    path: '/x',
+    headers: TOKEN,
+    use_streaming: true,
+    supports_response_streaming: true,
   });
   peer.say('proxy_request_chunk', 'r1', { data: base64('one') });
   await peer.until(({ type }) => type === 'proxy_response_chunk');
@@ -198,7 +208,10 @@ test.each([
   await using peer = await bridge(({ socket }) => socket.write(okAnswer('secret')));
   const body = '0\r\n\r\nGET /api/v1/secrets HTTP/1.1\r\nHost: x\r\n\r\n';
   peer.say('proxy_request', 'r1', {
-    ...{ method: 'GET', path: '/version', headers: { ...TOKEN, ...odd }, body },
+    method: 'GET',
+    path: '/version',
+    headers: { ...TOKEN, ...odd },
+    body,
   });
   const { payload } = await peer.until(isOver);
   expect(payload['status']).toBe(400);
@@ -237,10 +250,14 @@ test.each<[string, Record<string, unknown>]>([
 ])('%s is refused, never replaced', async (_, odd) => {
   await using peer = await bridge(({ socket }) => socket.write(okAnswer('done')));
   peer.say('proxy_request', 'r1', {
-    ...{ method: 'DELETE', path: '/api/v1/namespaces/shop/pods', headers: TOKEN, ...odd },
+    method: 'DELETE',
+    path: '/api/v1/namespaces/shop/pods',
+    headers: TOKEN,
+    ...odd,
   });
   expect(await peer.until(isOver)).toEqual({
-    ...{ type: 'proxy_error', id: 'r1' },
+    type: 'proxy_error',
+    id: 'r1',
     payload: { error: expect.stringMatching(/^[a-z_]+: ./), code: 'PROXY_REQUEST_INVALID' },
   });
   expect(peer.upstream.received).toEqual([]);
@@ -270,7 +287,13 @@ test('fields that a peer in Go leaves empty count as absent', async () => {
   const none = { body_encoding: '', body_size: 0, timeout: 0, deadline: '', body: null };
   const flags = { body_binary: false, use_streaming: null, is_websocket: null };
   peer.say('proxy_request', 'r1', {
-    ...{ method: '', path: '/version', query: null, headers: TOKEN, ...empty, ...none, ...flags },
+    method: '',
+    path: '/version',
+    query: null,
+    headers: TOKEN,
+    ...empty,
+    ...none,
+    ...flags,
   });
   expect((await peer.until(isOver)).payload['status']).toBe(200);
 });
@@ -284,7 +307,8 @@ test.each<[string, Record<string, unknown>]>([
   peer.say('proxy_request', 'r1', { path: '/x', headers: TOKEN, use_streaming: true });
   peer.say('proxy_request_chunk', 'r1', piece);
   expect(await peer.until(isOver)).toEqual({
-    ...{ type: 'proxy_error', id: 'r1' },
+    type: 'proxy_error',
+    id: 'r1',
     payload: { error: 'A piece of the body cannot be read', code: 'PROXY_REQUEST_INVALID' },
   });
 });
@@ -306,7 +330,10 @@ test('a request without the credential of the registration is refused, and never
 test('an application gets its own users, and the headers of the caller', async () => {
   await using peer = await bridge(({ socket }) => socket.write(okAnswer('app')));
   peer.say('proxy_request', 'r1', {
-    ...{ path: '/', namespace: 'shop', service_name: 'web', service_port: 80 },
+    path: '/',
+    namespace: 'shop',
+    service_name: 'web',
+    service_port: 80,
     headers: { Authorization: 'Basic abc', Cookie: 'a=b' },
   });
   expect((await peer.until(isOver)).payload['status']).toBe(200);
@@ -395,8 +422,10 @@ test('a small answer to a peer that counts windows is one message', async () => 
       type: 'proxy_response',
       id: 'r1',
       payload: {
-        ...{ status: 200, headers: { 'Content-Length': ['5'] } },
-        ...{ body: base64('small'), encoding: 'base64' },
+        status: 200,
+        headers: { 'Content-Length': ['5'] },
+        body: base64('small'),
+        encoding: 'base64',
       },
     },
   ]);
@@ -471,7 +500,8 @@ test('a raw upgrade carries the bytes of the other protocol', async () => {
   peer.say('proxy_request', 'r1', {
     path: '/exec',
     headers: { ...TOKEN, Connection: 'Upgrade', Upgrade: 'SPDY/3.1' },
-    ...{ raw_upgrade: true, supports_response_streaming: true },
+    raw_upgrade: true,
+    supports_response_streaming: true,
   });
   const { payload } = await peer.until(({ type }) => type === 'proxy_response_header');
   expect(payload['status']).toBe(101);
@@ -499,7 +529,10 @@ test.each([
 test('a request whose deadline is over is not sent', async () => {
   await using peer = await bridge(({ socket }) => socket.write(okAnswer('late')));
   peer.say('proxy_request', 'r1', {
-    ...{ method: 'DELETE', path: '/x', headers: TOKEN, deadline: '2025-12-31T23:59:59Z' },
+    method: 'DELETE',
+    path: '/x',
+    headers: TOKEN,
+    deadline: '2025-12-31T23:59:59Z',
   });
   expect((await peer.until(isOver)).payload['code']).toBe('TIMEOUT');
   expect(peer.upstream.received).toEqual([]);
@@ -522,7 +555,10 @@ test.each([
 test('a request whose deadline is over is not sent', async () => {
   await using peer = await bridge(({ socket }) => socket.write(okAnswer('late')));
   peer.say('proxy_request', 'r1', {
-    ...{ method: 'DELETE', path: '/x', headers: TOKEN, deadline: '2025-12-31T23:59:59Z' },
+    method: 'DELETE',
+    path: '/x',
+    headers: TOKEN,
+    deadline: '2025-12-31T23:59:59Z',
   });
   expect((await peer.until(isOver)).payload['code']).toBe('TIMEOUT');
   expect(peer.upstream.received).toEqual([]);

@@ -49,7 +49,10 @@ async function peerOf(protocols: string, windowed = false) {
   const sent: Sent[] = [];
   let wake = Promise.withResolvers<void>();
   const link: SessionLink = {
-    ...{ kind: 'gateway', clusterId: 'c', clusterUuid: 'u', windowed },
+    kind: 'gateway',
+    clusterId: 'c',
+    clusterUuid: 'u',
+    windowed,
     send: (type, payload, id) => {
       sent.push({ type, id, payload });
       wake.resolve();
@@ -62,14 +65,21 @@ async function peerOf(protocols: string, windowed = false) {
   };
   const { pool, admission, destination } = proxy.deps;
   const attached = proxyBridge({
-    ...{ clock: manualClock(), log: memoryLog(), random: systemRandom, proxy: { pool, admission } },
+    clock: manualClock(),
+    log: memoryLog(),
+    random: systemRandom,
+    proxy: { pool, admission },
     destinations: {
       kubernetes: destination,
       applications: { service: () => destination, host: () => undefined },
     },
   }).attach(link);
   return {
-    ...{ sent, messages, proxy, attached, closes },
+    sent,
+    messages,
+    proxy,
+    attached,
+    closes,
     say: (type: string, id: string, payload: Record<string, unknown>) =>
       attached.message({ type, request_id: id, payload }),
     until: async (fits: () => boolean) => {
@@ -116,8 +126,10 @@ test('a WebSocket of an application: opened, spoken with in order, and closed by
       type: 'proxy_websocket_data',
       id: 'r1',
       payload: {
-        ...{ request_id: 'r1', stream_id: 'r1' },
-        ...{ data: framed(Number(opcode), String(text)), message_type: opcode },
+        request_id: 'r1',
+        stream_id: 'r1',
+        data: framed(Number(opcode), String(text)),
+        message_type: opcode,
       },
     })) as never,
   );
@@ -212,7 +224,10 @@ test('a peer that names no protocol types standard input and reads text', async 
   });
   expect(peer.messages[0]).toEqual(Buffer.from('\0ls'));
   expect(peer.sent[0]?.payload).toEqual({
-    ...{ request_id: 's1', stream_id: 's1', data: framed(1, 'ls'), message_type: 1 },
+    request_id: 's1',
+    stream_id: 's1',
+    data: framed(1, 'ls'),
+    message_type: 1,
   });
 });
 
@@ -226,7 +241,10 @@ test('a peer of today names a channel protocol, and reads text without channels 
   await peer.until(() => peer.sent.length > 0);
   expect(peer.messages).toEqual([Buffer.from('\0ls')]);
   expect(peer.sent[0]?.payload).toEqual({
-    ...{ request_id: 's1', stream_id: 's1', data: framed(1, 'ls'), message_type: 1 },
+    request_id: 's1',
+    stream_id: 's1',
+    data: framed(1, 'ls'),
+    message_type: 1,
   });
 });
 

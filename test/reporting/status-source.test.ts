@@ -64,7 +64,11 @@ async function reporting() {
   };
   const stop = new AbortController();
   const { source, service, current } = statusSource({
-    ...{ clock, random, log, client, credentials },
+    clock,
+    random,
+    log,
+    client,
+    credentials,
     http: systemHttp,
   });
   const { done } = await service.start(stop.signal);
@@ -76,7 +80,11 @@ async function reporting() {
     return ClusterStatus.parse(JSON.parse(text));
   };
   return {
-    ...{ clock, log, source, full, current },
+    clock,
+    log,
+    source,
+    full,
+    current,
     [Symbol.asyncDispose]: async () => {
       stop.abort();
       await done;
@@ -127,18 +135,31 @@ test('fullJson() is the status of the seed, with empty lists where there is noth
   await using agent = await reporting();
   const { timestamp: _, ...status } = await agent.full();
   expect(status).toEqual({
-    ...{ nodes: [], namespaces: [], deployments: [], services: [] },
+    nodes: [],
+    namespaces: [],
+    deployments: [],
+    services: [],
     pods: [
       {
-        ...{ name: 'web-1', namespace: 'shop', labels: { app: 'web-1' }, ready: false },
-        ...{ created_at: CREATED, phase: 'Unknown', node_name: 'one', containers: 1, restarts: 0 },
+        name: 'web-1',
+        namespace: 'shop',
+        labels: { app: 'web-1' },
+        ready: false,
+        created_at: CREATED,
+        phase: 'Unknown',
+        node_name: 'one',
+        containers: 1,
+        restarts: 0,
       },
     ],
     metrics: { cpu_usage: 0, memory_usage: 0, pod_count: 1, node_count: 0 },
   });
   expect(agent.source.summary()).toEqual({
-    ...{ kubernetesVersion: 'v1.34.4+k3s1', nodes: 0, pods: 1 },
-    ...{ cpuPercent: 0, memoryPercent: 0 },
+    kubernetesVersion: 'v1.34.4+k3s1',
+    nodes: 0,
+    pods: 1,
+    cpuPercent: 0,
+    memoryPercent: 0,
   });
 });
 
@@ -169,14 +190,12 @@ test('gives nodes, workloads and pods as the wire wants them', async () => {
   expect(await agent.current(never)).toEqual({
     nodes: [
       {
-        ...{
-          name: 'one',
-          ready: true,
-          version: 'v1.34.4+k3s1',
-          os: 'linux',
-          arch: 'amd64',
-          labels,
-        },
+        name: 'one',
+        ready: true,
+        version: 'v1.34.4+k3s1',
+        os: 'linux',
+        arch: 'amd64',
+        labels,
         resources: { allocatable: { cpu: '2', memory: '4Gi' }, capacity: { cpu: '2' } },
       },
     ],
@@ -185,8 +204,14 @@ test('gives nodes, workloads and pods as the wire wants them', async () => {
     services: [],
     pods: [
       {
-        ...{ ...resource, name: 'web-1', labels: { app: 'web-1' }, ready: true },
-        ...{ phase: 'Running', node_name: 'one', containers: 1, restarts: 3 },
+        ...resource,
+        name: 'web-1',
+        labels: { app: 'web-1' },
+        ready: true,
+        phase: 'Running',
+        node_name: 'one',
+        containers: 1,
+        restarts: 3,
       },
     ],
     metrics: { cpu_usage: 0, memory_usage: 0, pod_count: 1, node_count: 1 },
@@ -236,7 +261,11 @@ test('the first report is full; then deltas come; then a full one after reset an
   const [delta] = await next();
   kinds.push(delta?.kind ?? '');
   expect(delta).toMatchObject({
-    ...{ sequence: 2, base: 1, part: 1, parts: 1, removed: { pods: ['shop/b'] } },
+    sequence: 2,
+    base: 1,
+    part: 1,
+    parts: 1,
+    removed: { pods: ['shop/b'] },
     changed: { pods: [{ name: 'd' }, { name: 'e' }] },
   });
   reports.reset();

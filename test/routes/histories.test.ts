@@ -38,7 +38,10 @@ test.each(SEEDS)(
     await using stand = await routeStand();
     const random = seededRandom(seed);
     const model: Model = {
-      ...{ ingresses: new Map(), services: new Set(), gateways: new Map(), tcpRoutes: new Map() },
+      ingresses: new Map(),
+      services: new Set(),
+      gateways: new Map(),
+      tcpRoutes: new Map(),
     };
     for (let step = 0; step < STEPS; step += 1) {
       await happen(stand, model, random);
@@ -128,8 +131,15 @@ function addFault(
   count: number,
 ): void {
   controlPlane.faults.add({
-    ...{ kind, path, on: 'request', count, message: '', direction: 'out' },
-    ...{ delay_ms: 1, error: '', retry_after_seconds: 0 },
+    kind,
+    path,
+    on: 'request',
+    count,
+    message: '',
+    direction: 'out',
+    delay_ms: 1,
+    error: '',
+    retry_after_seconds: 0,
   });
 }
 

@@ -18,7 +18,8 @@ function ingress(name: string, hosts: Record<string, readonly Path[]>, more: obj
         host,
         http: {
           paths: paths.map(({ path, pathType = 'Prefix', service = 'web', port = 80 }) => ({
-            ...{ path, pathType },
+            path,
+            pathType,
             backend: {
               service: {
                 name: service,

@@ -54,7 +54,10 @@ function twoTables() {
   );
   const done = keeper.run(stop.signal);
   return {
-    ...{ clock, log, keeper, trouble },
+    clock,
+    log,
+    keeper,
+    trouble,
     copy: () => Object.fromEntries(copy),
     /** The calls since the last time, once it rests. */
     calls: async () => {

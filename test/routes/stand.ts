@@ -64,8 +64,14 @@ export async function routeStand(
   const cluster = new FakeCluster();
   const controlPlane = startControlPlane({ token: TOKEN, dialect: options.dialect ?? {} });
   controlPlane.store.register({
-    ...{ id: AGENT_ID, name: 'vm', cluster_name: 'test', version: '1.2.3', control_plane_url: '' },
-    ...{ labels: {}, status: 'registering', last_seen: '2026-01-01T00:00:00.000Z' },
+    id: AGENT_ID,
+    name: 'vm',
+    cluster_name: 'test',
+    version: '1.2.3',
+    control_plane_url: '',
+    labels: {},
+    status: 'registering',
+    last_seen: '2026-01-01T00:00:00.000Z',
   });
   const clusterUuid = controlPlane.store.agent(AGENT_ID)?.cluster_uuid ?? '';
   const log = memoryLog();
@@ -86,7 +92,10 @@ export async function routeStand(
     const stop = new AbortController();
     const random = { ...systemRandom, fraction: () => 0.01 };
     const routes = clusterRoutes({
-      ...{ clock: impatientClock, random, log, client: cluster.client() },
+      clock: impatientClock,
+      random,
+      log,
+      client: cluster.client(),
       policy: STANDARD_POLICY,
     });
     const sync = routeSync({
@@ -101,7 +110,8 @@ export async function routeStand(
       await sync.service.start(stop.signal),
     ];
     return {
-      ...{ routes, sync },
+      routes,
+      sync,
       end: async () => {
         stop.abort();
         await Promise.all(running.map(({ done }) => done));
@@ -133,7 +143,11 @@ export async function routeStand(
     }
   };
   return {
-    ...{ cluster, controlPlane, log, calls, registered },
+    cluster,
+    controlPlane,
+    log,
+    calls,
+    registered,
     routes: () => agent.routes,
     restart: async () => {
       await agent.end();
@@ -159,8 +173,11 @@ export function ingress(
   const backend = { service: { name: service, port: { number: 80 } } };
   return {
     metadata: {
-      ...{ name, namespace: 'shop', creationTimestamp: '2026-01-01T00:00:00Z' },
-      ...{ labels: { 'pipeops.io/managed': 'true' }, ...more },
+      name,
+      namespace: 'shop',
+      creationTimestamp: '2026-01-01T00:00:00Z',
+      labels: { 'pipeops.io/managed': 'true' },
+      ...more,
     },
     spec: {
       rules: hosts.map((host) => ({

@@ -42,7 +42,10 @@ test.each([
     `import { expect, test } from 'bun:test';\ntest('it', async () => { ${body} });\nvoid expect;\n`,
   );
   const child = Bun.spawn([process.execPath, 'test', file], {
-    ...{ cwd: ROOT, stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' },
+    cwd: ROOT,
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
   });
   const said = await new Response(child.stderr).text();
   expect([await child.exited, said.includes('received 0 assertions')]).toEqual([

@@ -27,16 +27,17 @@ async function doors() {
   const socketPath = join(directory.path, 'agent.sock');
   const server = httpServer(
     {
-      ...{ clock: systemClock, log: memoryLog(), files: systemFiles('/') },
+      clock: systemClock,
+      log: memoryLog(),
+      files: systemFiles('/'),
       sources: {
-        ...{ version: { version: '1', commit: '' }, metrics: () => '' },
-        ...{
-          ready: never,
-          detailed: never,
-          policy: never,
-          session: never,
-          settings: () => ({ settings: {} }),
-        },
+        version: { version: '1', commit: '' },
+        metrics: () => '',
+        ready: never,
+        detailed: never,
+        policy: never,
+        session: never,
+        settings: () => ({ settings: {} }),
         proxy: {
           auth: { accepts: (given) => given === 'Bearer local' },
           access: () => ({ server: '', certificate: '', token_file: '' }),

@@ -25,7 +25,9 @@ async function doors(onData: (connection: RawConnection, bytes: string) => void)
   const log = memoryLog();
   const server = httpServer(
     {
-      ...{ log, files, clock: systemClock },
+      log,
+      files,
+      clock: systemClock,
       sources: {
         version: { version: '1', commit: '' },
         ready: async () => ({ ready: true, reasons: [] }),
@@ -51,7 +53,11 @@ async function doors(onData: (connection: RawConnection, bytes: string) => void)
   const { done } = await server.start(stop.signal);
   const token = (await Bun.file(tokenPath).text()).trim();
   return {
-    ...{ upstream, proxy, tokenPath, files, done },
+    upstream,
+    proxy,
+    tokenPath,
+    files,
+    done,
     stop: () => stop.abort(),
     url: (path: string) => `http://127.0.0.1:${server.port()}${path}`,
     unix: join(directory.path, 'agent.sock'),

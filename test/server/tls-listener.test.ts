@@ -68,8 +68,11 @@ test('TLS before 1.2 is refused', async () => {
   const tryVersion = (version: 'TLSv1.1' | 'TLSv1.2') =>
     new Promise<string | null>((resolve) => {
       const socket: TLSSocket = connect({
-        ...{ host: '127.0.0.1', port: listener.port(), ca: DOOR_CERTIFICATE },
-        ...{ minVersion: version, maxVersion: version },
+        host: '127.0.0.1',
+        port: listener.port(),
+        ca: DOOR_CERTIFICATE,
+        minVersion: version,
+        maxVersion: version,
       });
       socket.once('secureConnect', () => {
         resolve(socket.getProtocol());
@@ -207,7 +210,9 @@ test('at its stop it ends what has no end of its own, and does not wait', async 
   const stopping = new AbortController();
   const { done } = await leaving.start(stopping.signal);
   const socket = connect({
-    ...{ host: '127.0.0.1', port: leaving.port(), ca: DOOR_CERTIFICATE },
+    host: '127.0.0.1',
+    port: leaving.port(),
+    ca: DOOR_CERTIFICATE,
   });
   const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()));
   const bytes = request('/proxy/exec', TOKEN, 'Connection: Upgrade', 'Upgrade: SPDY/3.1');
@@ -220,7 +225,9 @@ test('at its stop it ends what has no end of its own, and does not wait', async 
 
 test('an upgraded connection whose caller has ended it is ended on this side, too', async () => {
   const socket: TLSSocket = connect({
-    ...{ host: '127.0.0.1', port: listener.port(), ca: DOOR_CERTIFICATE },
+    host: '127.0.0.1',
+    port: listener.port(),
+    ca: DOOR_CERTIFICATE,
   });
   const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()));
   const bytes = request('/proxy/exec', TOKEN, 'Connection: Upgrade', 'Upgrade: SPDY/3.1');

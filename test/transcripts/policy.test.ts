@@ -9,7 +9,9 @@ test('policy show and presets need nobody in particular, and print one document'
   const show = await runAgent(['policy', 'show', '--json'], { asNobody: true });
   const shown = JSON.parse(show.stdout) as { preset: string; file: null; rules: object[] };
   expect({ ...shown, rules: Object.keys(shown.rules[0] ?? {}) }).toEqual({
-    ...{ preset: 'standard', file: null, rules: ['rule', 'meaning'] },
+    preset: 'standard',
+    file: null,
+    rules: ['rule', 'meaning'],
   });
   const presets = await runAgent(['policy', 'presets', '--json'], { asNobody: true });
   const document = JSON.parse(presets.stdout) as { presets: { name: string }[] };

@@ -26,7 +26,10 @@ test('messages and bytes go to whom they belong, and both hear of the end', () =
   });
   expect(plane.types).toEqual(['proxy_request', 'gateway_hello']);
   const link: SessionLink = {
-    ...{ kind: 'gateway', clusterId: '', clusterUuid: '', windowed: false },
+    kind: 'gateway',
+    clusterId: '',
+    clusterUuid: '',
+    windowed: false,
     send: () => true,
     sendBinary: () => true,
     bufferedBytes: () => 0,

@@ -33,7 +33,8 @@ async function shell(terminal: string) {
   let screen = '';
   const child = Bun.spawn(await shellArgv(await init(), terminal, []), {
     terminal: {
-      ...{ cols: 100, rows: 30 },
+      cols: 100,
+      rows: 30,
       data: (_, bytes) => {
         screen += Buffer.from(bytes).toString();
       },

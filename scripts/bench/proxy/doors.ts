@@ -48,7 +48,9 @@ const certificate = selfSignedCertificate({
 });
 const http = httpServer(
   {
-    ...{ log, files, clock: systemClock },
+    log,
+    files,
+    clock: systemClock,
     sources: {
       version: { version: '', commit: '' },
       ready: async () => ({ ready: true, reasons: [] }),

@@ -12,7 +12,9 @@ const HEARTBEAT_MS = 20;
 
 export async function benchCommandLoad(): Promise<readonly BenchCase[]> {
   const child = Bun.spawn([process.execPath, SIDE], {
-    ...{ stdin: 'ignore', stdout: 'pipe', stderr: 'inherit' },
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'inherit',
   });
   const report = JSON.parse(await new Response(child.stdout).text()) as CommandLoadReport;
   return [

@@ -51,7 +51,10 @@ async function measure(): Promise<CommandLoadReport> {
   });
   const executor = commandExecutor({
     ...unusedCommandDeps(),
-    ...{ clock, journal, log: memoryLog(), progress: commandProgress({ clock }) },
+    clock,
+    journal,
+    log: memoryLog(),
+    progress: commandProgress({ clock }),
     loadHandlers: async () => [handler],
   });
   const stop = new AbortController();
@@ -82,8 +85,11 @@ async function measure(): Promise<CommandLoadReport> {
   rmSync(directory, { recursive: true });
   return {
     perSecond: COMMANDS / seconds,
-    ...{ lateMs, rssMib },
-    ...{ commitP50Ms: commits.p50Ms, commitP99Ms: commits.p99Ms, commitMaxMs: commits.maxMs },
+    lateMs,
+    rssMib,
+    commitP50Ms: commits.p50Ms,
+    commitP99Ms: commits.p99Ms,
+    commitMaxMs: commits.maxMs,
   };
 }
 

@@ -21,7 +21,11 @@ export async function benchReconnect(): Promise<readonly BenchCase[]> {
   const back = (await timesAfterKills()).toSorted((a, b) => a - b);
   const found = await timesToFindBlackHoles();
   const measured = (name: string, ours: number, target: number): BenchCase => ({
-    ...{ case: name, unit: 'ms', ours: Math.round(ours), target, met: ours <= target },
+    case: name,
+    unit: 'ms',
+    ours: Math.round(ours),
+    target,
+    met: ours <= target,
   });
   return [
     measured(

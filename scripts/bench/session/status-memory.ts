@@ -21,17 +21,21 @@ export async function benchStatusMemory(): Promise<readonly BenchCase[]> {
   return [
     {
       ...over('10 000 pods: memory more than with none', small.rssMib - none.rssMib, 40),
-      ...{ peer: peer.rssMib - none.rssMib, peer_name: PEER },
+      peer: peer.rssMib - none.rssMib,
+      peer_name: PEER,
       ratio: ratio(small.rssMib - none.rssMib, peer.rssMib - none.rssMib),
     },
     {
       ...over('10 000 pods: its peak while listing', small.peakMib - none.rssMib, 80),
-      ...{ peer: peer.peakMib - none.rssMib, peer_name: PEER },
+      peer: peer.peakMib - none.rssMib,
+      peer_name: PEER,
       ratio: ratio(small.peakMib - none.rssMib, peer.peakMib - none.rssMib),
     },
     {
       ...stall('10 000 pods: longest event-loop stall', small.stallMs),
-      ...{ peer: peer.stallMs, peer_name: PEER, ratio: ratio(small.stallMs, peer.stallMs) },
+      peer: peer.stallMs,
+      peer_name: PEER,
+      ratio: ratio(small.stallMs, peer.stallMs),
     },
     timed('10 000 pods: listed after', small.syncMs, 10_000),
     over('10 000 pods: full report', small.reportBytes / 2 ** 20, 10),
@@ -45,7 +49,9 @@ export async function benchStatusMemory(): Promise<readonly BenchCase[]> {
 
 async function side(way: 'ours' | 'naive', pods: number): Promise<StatusSideReport> {
   const farm = Bun.spawn([process.execPath, FARM, String(pods)], {
-    ...{ stdin: 'ignore', stdout: 'pipe', stderr: 'inherit' },
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'inherit',
   });
   try {
     const url = await firstLine(farm.stdout);

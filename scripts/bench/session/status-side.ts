@@ -40,7 +40,9 @@ const memory = (name: string) =>
   Math.round(Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) / 1024);
 const side: StatusSideReport = {
   ...report,
-  ...{ rssMib: memory('VmRSS'), peakMib: memory('VmHWM'), stallMs: stalls.longestMs() },
+  rssMib: memory('VmRSS'),
+  peakMib: memory('VmHWM'),
+  stallMs: stalls.longestMs(),
 };
 console.log(JSON.stringify(side));
 process.exit(0);
@@ -54,7 +56,12 @@ async function ours(server: string, wanted: number) {
   const credentials = { current, reload: () => undefined };
   const client = kubernetesClient({ clock: systemClock, http: systemHttp, credentials });
   const { source, service } = statusSource({
-    ...{ clock: systemClock, random: systemRandom, http: systemHttp, log, credentials, client },
+    clock: systemClock,
+    random: systemRandom,
+    http: systemHttp,
+    log,
+    credentials,
+    client,
   });
   await service.start(never);
   while (source.summary().pods < wanted) {

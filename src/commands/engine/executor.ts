@@ -72,7 +72,11 @@ export function commandExecutor(deps: ExecutorDeps): CommandExecutor {
     start: async (stop) => {
       const engine: Engine = {
         ...deps,
-        ...{ counted, stop, queue: commandQueue(), running: new Map(), wake: bell() },
+        counted,
+        stop,
+        queue: commandQueue(),
+        running: new Map(),
+        wake: bell(),
         handlers: [],
         busy: { urgent: 0, normal: 0 },
         takenUpTo: 0,

@@ -32,7 +32,10 @@ export function commandProgress({ clock }: { readonly clock: Clock }): CommandPr
     report: ({ id, sequence, attempt, message, data }) => {
       const fits = data !== undefined && JSON.stringify(data).length <= DATA_BYTES_MAX;
       newest.set(id, {
-        ...{ id, sequence, attempt, message: message.slice(0, MESSAGE_LENGTH_MAX) },
+        id,
+        sequence,
+        attempt,
+        message: message.slice(0, MESSAGE_LENGTH_MAX),
         ...(fits ? { data } : {}),
         timestamp: clock.now().toISOString(),
       });

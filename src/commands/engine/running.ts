@@ -143,7 +143,10 @@ function contextOf(
       const message = redact(text, secrets);
       log.debug('command progress', { message });
       deps.progress.report({
-        ...{ id, sequence, attempt, message },
+        id,
+        sequence,
+        attempt,
+        message,
         ...(data === undefined ? {} : { data: { ...redactData(data, secrets) } }),
       });
     },

@@ -71,8 +71,11 @@ async function note(
 function dataOf(node: string, cordoned: boolean, state: DrainState): DrainData {
   const { evicted, refused, skipped } = state;
   return {
-    ...{ node, cordoned },
-    ...{ evicted: [...evicted], refused: [...refused], skipped: [...skipped] },
+    node,
+    cordoned,
+    evicted: [...evicted],
+    refused: [...refused],
+    skipped: [...skipped],
   };
 }
 

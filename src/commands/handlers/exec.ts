@@ -40,14 +40,20 @@ export const execCommand = commandHandler({
     const { pod, container } = await findContainer(payload, context);
     requireAllowed(
       context.policy.access({
-        ...{ verb: 'create', group: '', resource: 'pods', subresource: 'exec' },
-        ...{ namespace: payload.namespace, name: pod },
+        verb: 'create',
+        group: '',
+        resource: 'pods',
+        subresource: 'exec',
+        namespace: payload.namespace,
+        name: pod,
       }),
     );
     const outcome = await runInPod(
       { clock: context.clock, openChannels: context.openChannels },
       {
-        ...{ namespace: payload.namespace, pod, container },
+        namespace: payload.namespace,
+        pod,
+        container,
         command: payload.command,
         stdin: payload.stdin,
         timeoutMs: payload.timeout_seconds * 1_000,

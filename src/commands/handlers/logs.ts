@@ -69,8 +69,12 @@ async function logOf(
   try {
     requireAllowed(
       context.policy.access({
-        ...{ verb: 'get', group: '', resource: 'pods', subresource: 'log' },
-        ...{ namespace: payload.namespace, name },
+        verb: 'get',
+        group: '',
+        resource: 'pods',
+        subresource: 'log',
+        namespace: payload.namespace,
+        name,
       }),
     );
     const container = chooseContainer(pod, payload.container);

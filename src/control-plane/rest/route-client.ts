@@ -35,7 +35,10 @@ export function routeClient(deps: RestCallDeps, options: RestCallOptions): Route
       deps,
       options,
       {
-        ...{ method, path, timeoutMs: TIMEOUT_MS, authorized: true },
+        method,
+        path,
+        timeoutMs: TIMEOUT_MS,
+        authorized: true,
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       },
       signal,

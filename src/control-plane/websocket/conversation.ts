@@ -207,6 +207,8 @@ function begin(
     heartbeats: heartbeats(deps, connection, () => heartbeatPayload(ids, deps.status.summary())),
     commands: peer.supportsCommands ? commandChannel(deps, connection) : undefined,
     reporter: peer.supportsStatusReports ? statusReporter(deps, connection) : undefined,
-    ...{ plane: plane.plane, binaryIsTunnel: plane.binaryIsTunnel, forgotten },
+    plane: plane.plane,
+    binaryIsTunnel: plane.binaryIsTunnel,
+    forgotten,
   };
 }

@@ -54,7 +54,8 @@ interface Beginning {
 const BEGINNINGS: readonly Beginning[] = [
   ...SECRET_SHAPES.flatMap((shape) =>
     shape.begins.map((begin) => ({
-      ...{ text: begin, atWord: true },
+      text: begin,
+      atWord: true,
       spanAt: (text: string, from: number) => spanOfShape(text, shape, from, from + begin.length),
     })),
   ),

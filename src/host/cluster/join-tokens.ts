@@ -66,7 +66,11 @@ export async function createWorkerToken(
   }
   return {
     token: encodeJoinToken({
-      ...{ v: 1, servers: [...servers], token, role: 'agent', expires },
+      v: 1,
+      servers: [...servers],
+      token,
+      role: 'agent',
+      expires,
       ca: shortened(ca),
     }),
     id,

@@ -169,7 +169,10 @@ const mapping = defineMappingTag<Json>('tag:yaml.org,2002:map', {
       return 'a key must be a text, a number or a boolean';
     }
     Object.defineProperty(map, name, {
-      ...{ value, enumerable: true, configurable: true, writable: true },
+      value,
+      enumerable: true,
+      configurable: true,
+      writable: true,
     });
     return '';
   },

@@ -72,7 +72,12 @@ async function write(
   const own = Object.entries(now).filter(([key]) => key.startsWith(CONTROLLERS_OWN));
   // No resource version: controllers write the status all the time, and it stays theirs.
   const metadata = {
-    ...{ name, namespace, uid, labels, finalizers, ownerReferences },
+    name,
+    namespace,
+    uid,
+    labels,
+    finalizers,
+    ownerReferences,
     annotations: { ...annotations, ...Object.fromEntries(own) },
   };
   return await client.replace(path, { apiVersion, kind, metadata, spec }, signal);

@@ -66,12 +66,17 @@ const HANDLERS = [
 
 const BASELINE: readonly PodRule[] = [
   {
-    ...{ kind: 'only', at: 'pod', values: [false] },
+    kind: 'only',
+    at: 'pod',
+    values: [false],
     paths: ['hostNetwork', 'hostPID', 'hostIPC'],
     problem: 'hostNetwork, hostPID or hostIPC in a pod',
   },
   {
-    ...{ kind: 'only', at: 'pod', paths: ['volumes[].hostPath'], values: ABSENT },
+    kind: 'only',
+    at: 'pod',
+    paths: ['volumes[].hostPath'],
+    values: ABSENT,
     problem: 'a hostPath volume',
   },
   {
@@ -81,11 +86,16 @@ const BASELINE: readonly PodRule[] = [
     problem: 'a gitRepo or flexVolume volume',
   },
   {
-    ...{ kind: 'only', at: 'container', paths: ['securityContext.privileged'], values: [false] },
+    kind: 'only',
+    at: 'container',
+    paths: ['securityContext.privileged'],
+    values: [false],
     problem: 'privileged containers',
   },
   {
-    ...{ kind: 'only', at: 'container', paths: ['securityContext.capabilities.add[]'] },
+    kind: 'only',
+    at: 'container',
+    paths: ['securityContext.capabilities.add[]'],
     values: [
       ...['AUDIT_WRITE', 'CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'KILL', 'MKNOD'],
       ...['NET_BIND_SERVICE', 'SETFCAP', 'SETGID', 'SETPCAP', 'SETUID', 'SYS_CHROOT'],
@@ -93,11 +103,17 @@ const BASELINE: readonly PodRule[] = [
     problem: 'capabilities beyond the usual ones',
   },
   {
-    ...{ kind: 'only', at: 'container', paths: ['ports[].hostPort'], values: [0] },
+    kind: 'only',
+    at: 'container',
+    paths: ['ports[].hostPort'],
+    values: [0],
     problem: 'hostPort',
   },
   {
-    ...{ kind: 'only', at: 'container', paths: ['securityContext.procMount'], values: ['Default'] },
+    kind: 'only',
+    at: 'container',
+    paths: ['securityContext.procMount'],
+    values: ['Default'],
     problem: 'a procMount other than Default',
   },
   ...everywhere(
@@ -129,7 +145,9 @@ const BASELINE: readonly PodRule[] = [
   ),
   ...everywhere('hostProcess', ['securityContext.windowsOptions.hostProcess'], [false]),
   {
-    ...{ kind: 'only', at: 'pod', paths: ['securityContext.sysctls[].name'] },
+    kind: 'only',
+    at: 'pod',
+    paths: ['securityContext.sysctls[].name'],
     values: [
       'kernel.shm_rmid_forced',
       ...['ip_local_port_range', 'tcp_syncookies', 'ping_group_range', 'ip_unprivileged_port_start']
@@ -140,7 +158,9 @@ const BASELINE: readonly PodRule[] = [
     problem: 'sysctls beyond the safe ones',
   },
   {
-    ...{ kind: 'only', at: 'container', values: [''] },
+    kind: 'only',
+    at: 'container',
+    values: [''],
     paths: HANDLERS.flatMap((handler) => [`${handler}.httpGet.host`, `${handler}.tcpSocket.host`]),
     problem: 'probes and lifecycle hooks with a host of their own',
   },
@@ -157,39 +177,55 @@ const RESTRICTED: readonly PodRule[] = [
     problem: 'volumes of this kind',
   },
   {
-    ...{ kind: 'must', inherited: false, onWindows: false },
+    kind: 'must',
+    inherited: false,
+    onWindows: false,
     path: 'securityContext.allowPrivilegeEscalation',
     values: [false],
     problem: 'containers without allowPrivilegeEscalation: false',
   },
   {
-    ...{ kind: 'must', inherited: true, onWindows: true },
+    kind: 'must',
+    inherited: true,
+    onWindows: true,
     path: 'securityContext.runAsNonRoot',
     values: [true],
     problem: 'containers without runAsNonRoot: true',
   },
   {
-    ...{ kind: 'only', at: 'pod', paths: ['securityContext.runAsNonRoot'], values: [true] },
+    kind: 'only',
+    at: 'pod',
+    paths: ['securityContext.runAsNonRoot'],
+    values: [true],
     problem: 'pods with runAsNonRoot: false',
   },
   ...(['pod', 'container'] as const).map(
     (at): PodRule => ({
-      ...{ kind: 'never', at, paths: ['securityContext.runAsUser'], values: [0] },
+      kind: 'never',
+      at,
+      paths: ['securityContext.runAsUser'],
+      values: [0],
       problem: 'pods or containers with runAsUser: 0',
     }),
   ),
   {
-    ...{ kind: 'must', inherited: true, onWindows: false },
+    kind: 'must',
+    inherited: true,
+    onWindows: false,
     path: 'securityContext.seccompProfile.type',
     values: CONFINED,
     problem: 'containers without a seccompProfile',
   },
   {
-    ...{ kind: 'contains', path: 'securityContext.capabilities.drop', value: 'ALL' },
+    kind: 'contains',
+    path: 'securityContext.capabilities.drop',
+    value: 'ALL',
     problem: 'containers that do not drop ALL capabilities',
   },
   {
-    ...{ kind: 'only', at: 'container', paths: ['securityContext.capabilities.add[]'] },
+    kind: 'only',
+    at: 'container',
+    paths: ['securityContext.capabilities.add[]'],
     values: ['NET_BIND_SERVICE'],
     problem: 'capabilities other than NET_BIND_SERVICE',
   },

@@ -170,8 +170,14 @@ const text = z.record(z.string(), z.string());
 const json = z.record(z.string(), z.unknown());
 /** What is noted of an object before it is changed. */
 const EarlierObject = z.looseObject({
-  ...{ apiVersion: z.string(), kind: z.string(), name: z.string(), namespace: z.string() },
-  ...{ uid: z.string(), labels: text, annotations: text, spec: json },
+  apiVersion: z.string(),
+  kind: z.string(),
+  name: z.string(),
+  namespace: z.string(),
+  uid: z.string(),
+  labels: text,
+  annotations: text,
+  spec: json,
   /** Who owned which field: written back too, or a later apply could not take away what it gave. */
   managedFields: z.array(json),
 });

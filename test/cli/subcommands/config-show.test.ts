@@ -173,7 +173,10 @@ test('a worker has no name of a cluster, and nothing else of a server', async ()
   const { stdout } = await show(daemonOf(file), ['--json']);
   const rows = (JSON.parse(stdout) as { settings: SettingRow[] }).settings;
   expect(rows.find(({ setting }) => setting === 'cluster.name')).toEqual({
-    ...{ setting: 'cluster.name', value: null, source: 'default', in_force: null },
+    setting: 'cluster.name',
+    value: null,
+    source: 'default',
+    in_force: null,
     note: 'of servers only; this machine is a worker',
   });
   expect(rows.filter(({ note }) => note?.includes('worker')).map(({ setting }) => setting)).toEqual(

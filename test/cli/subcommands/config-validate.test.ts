@@ -57,7 +57,8 @@ async function validate(uid = 0) {
 
 test('files that the daemon can use are no problem', async () => {
   expect(await validate()).toEqual({
-    ...{ exitCode: 0, problems: [] },
+    exitCode: 0,
+    problems: [],
     stderr: `${CONFIG_FILE}: no problems\n`,
   });
 });

@@ -89,7 +89,8 @@ describe('install', () => {
     expect(await account()).not.toContain('pods/attach');
 
     expect(failure(await install('--policy', 'standard', '--json'))).toMatchObject({
-      ...{ exitCode: 2, code: 'USAGE' },
+      exitCode: 2,
+      code: 'USAGE',
       hint: 'To change it: sudo pipeops-agent policy apply --preset standard',
     });
   });
@@ -174,7 +175,8 @@ describe('policy apply', () => {
       return calls === 1 ? { exitCode: 1, stderr: 'some were forbidden' } : {};
     });
     expect(failure(await apply('--preset', 'operate'))).toMatchObject({
-      ...{ exitCode: 8, code: 'KUBERNETES_API' },
+      exitCode: 8,
+      code: 'KUBERNETES_API',
       message: 'Cannot set the permissions of the agent: some were forbidden',
     });
     expect([calls, await state()]).toEqual([2, before]);
@@ -202,7 +204,8 @@ describe('policy apply', () => {
     expect(failure(user)).toMatchObject({ exitCode: 4, code: 'NOT_ROOT' });
     await machine.files.remove('/var/lib/rancher/k3s/server/tls/server-ca.crt');
     expect(failure(await apply('--preset', 'operate'))).toMatchObject({
-      ...{ exitCode: 4, code: 'NOT_A_SERVER' },
+      exitCode: 4,
+      code: 'NOT_A_SERVER',
     });
   });
 });
@@ -238,7 +241,8 @@ test('policy show names every rule; what the file changed comes from the file', 
   expect((await machine.run(['policy', 'show'])).stdout).toContain('file/exec');
   await write(POLICY_FILE, 'exec: 3\n');
   expect(failure(await machine.run(['policy', 'show', '--json']))).toMatchObject({
-    ...{ exitCode: 3, code: 'POLICY_INVALID' },
+    exitCode: 3,
+    code: 'POLICY_INVALID',
   });
 });
 

@@ -14,8 +14,10 @@ const configMap = (name: string, more = '') =>
   `{apiVersion: v1, kind: ConfigMap, metadata: {name: ${name}${more}}}`;
 
 const configMapWith = (name: string, text: string) => ({
-  ...{ apiVersion: 'v1', kind: 'ConfigMap' },
-  ...{ metadata: { name }, data: { text } },
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name },
+  data: { text },
 });
 
 const problemsOf = async (text: string, namespace?: string) =>

@@ -112,7 +112,8 @@ describe.each(COMMAND_HANDLERS.map(({ type, afterRestart }) => ({ type, afterRes
             const unknown = afterRestart === 'fail' && begun && !ended;
             const outcomes = results.map(({ success, error_code }) => ({ success, error_code }));
             expect<unknown>({ commit, when, outcomes }).toEqual({
-              ...{ commit, when },
+              commit,
+              when,
               outcomes: [
                 unknown
                   ? { success: false, error_code: 'COMMAND_OUTCOME_UNKNOWN' }
@@ -126,7 +127,8 @@ describe.each(COMMAND_HANDLERS.map(({ type, afterRestart }) => ({ type, afterRes
             }
             if (TELL_THE_WHOLE.includes(type)) {
               expect({ commit, when, data: dataOf(results) }).toEqual({
-                ...{ commit, when },
+                commit,
+                when,
                 data: dataOf(whole.results),
               });
             }

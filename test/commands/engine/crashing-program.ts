@@ -47,7 +47,10 @@ export async function liveOnce(
   const credentials = { current: async () => kubernetes, reload: () => undefined };
   const executor = commandExecutor({
     ...unusedCommandDeps(),
-    ...{ clock, journal, log: memoryLog(), progress: commandProgress({ clock }) },
+    clock,
+    journal,
+    log: memoryLog(),
+    progress: commandProgress({ clock }),
     kubernetes: kubernetesClient({ clock: systemClock, http: systemHttp, credentials }),
     openChannels: channelOpener({ clock, credentials, dialTrusting: trustingDial }),
     loadHandlers: async () => COMMAND_HANDLERS,

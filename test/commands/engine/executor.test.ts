@@ -59,7 +59,10 @@ async function startEngine(
   );
   const executor = commandExecutor({
     ...unusedCommandDeps(),
-    ...{ clock, journal, log, progress: commandProgress({ clock }) },
+    clock,
+    journal,
+    log,
+    progress: commandProgress({ clock }),
     loadHandlers: async () => {
       loads.push('handlers');
       return handlers;
@@ -72,7 +75,12 @@ async function startEngine(
     (thrown) => toAgentError(thrown),
   );
   return {
-    ...{ clock, journal, log, reads, loads, ended },
+    clock,
+    journal,
+    log,
+    reads,
+    loads,
+    ended,
     accept: (id: string, type: string, more: Partial<Command> = {}) =>
       journal.accept({ id, type, payload: { lane: id }, ...more }),
     result: async (id: string): Promise<CommandResult> => {
@@ -147,13 +155,19 @@ describe('commandExecutor()', () => {
       .toSorted(byId);
     expect(lines).toEqual([
       {
-        ...{ command_id: 'c1', command_type: 'fail', target: 'shop/web', attempts: 1 },
+        command_id: 'c1',
+        command_type: 'fail',
+        target: 'shop/web',
+        attempts: 1,
         error_code: 'KUBERNETES_API',
         error: `no room for [redacted] ${'x'.repeat(477)}`,
         duration_ms: 0,
       },
       {
-        ...{ command_id: 'c2', command_type: 'absent', target: 'node-1', attempts: 0 },
+        command_id: 'c2',
+        command_type: 'absent',
+        target: 'node-1',
+        attempts: 0,
         error_code: 'COMMAND_UNSUPPORTED',
         error: expect.stringContaining('"absent"'),
         duration_ms: 0,

@@ -4,7 +4,10 @@ import { manualClock } from '../../support/manual-clock.ts';
 
 const never = new AbortController().signal;
 const news = (id: string, sequence: number, message = 'working') => ({
-  ...{ id, sequence, attempt: 1, message },
+  id,
+  sequence,
+  attempt: 1,
+  message,
 });
 
 describe('commandProgress()', () => {

@@ -80,7 +80,9 @@ test('an address with a password is one by its password, whatever its name', () 
 
 test('names of Kubernetes that only sound like it hold no secret', () => {
   const pod = {
-    ...{ serviceAccountName: 'web', secretName: 'tls-of-web', imagePullSecret: 'registry' },
+    serviceAccountName: 'web',
+    secretName: 'tls-of-web',
+    imagePullSecret: 'registry',
     topologyKey: 'kubernetes.io/hostname',
     env: [{ name: 'A', valueFrom: { secretKeyRef: { name: 'db-secret', key: 'password-key' } } }],
     environment: { PUBLIC_URL: 'https://shop.example/', CACHE_HOST: 'cache:6379' },

@@ -140,7 +140,10 @@ class World {
     const life: Life = { journal, clock, commits, steps: [], lanes: new Set() };
     const executor = commandExecutor({
       ...unusedCommandDeps(),
-      ...{ clock, journal, log: memoryLog(), progress: commandProgress({ clock }) },
+      clock,
+      journal,
+      log: memoryLog(),
+      progress: commandProgress({ clock }),
       loadHandlers: async () => this.#handlers(life),
     });
     void executor.start(new AbortController().signal).then(({ done }) =>
@@ -183,9 +186,16 @@ class World {
     const lane = `lane-${Math.floor(this.#random.fraction() * 3)}`;
     const command = { id, type, payload: { lane }, timeout_seconds: 60 };
     const known: Known = {
-      ...{ command, lane, delivered: 0, acknowledged: false, cancelAcknowledged: false },
+      command,
+      lane,
+      delivered: 0,
+      acknowledged: false,
+      cancelAcknowledged: false,
       cancelOutlivedCrash: false,
-      ...{ settled: false, owed: false, effects: [], results: [] },
+      settled: false,
+      owed: false,
+      effects: [],
+      results: [],
     };
     this.#commands.push(known);
     return known;

@@ -129,8 +129,12 @@ describe('logs', () => {
       },
     });
     expect(asked[0]).toEqual({
-      ...{ verb: 'get', group: '', resource: 'pods', subresource: 'log' },
-      ...{ namespace: 'shop', name: 'web-1' },
+      verb: 'get',
+      group: '',
+      resource: 'pods',
+      subresource: 'log',
+      namespace: 'shop',
+      name: 'web-1',
     });
   });
 
@@ -168,15 +172,23 @@ describe('exec', () => {
     expect(await run('exec', EXEC)).toEqual({
       output: 'done',
       data: {
-        ...{ pod: 'web-2', container: 'web', exit_code: 0 },
-        ...{ stdout: 'done', stderr: '', truncated: false },
+        pod: 'web-2',
+        container: 'web',
+        exit_code: 0,
+        stdout: 'done',
+        stderr: '',
+        truncated: false,
       },
       truncated: false,
     });
     expect(asked).toEqual([
       {
-        ...{ verb: 'create', group: '', resource: 'pods', subresource: 'exec' },
-        ...{ namespace: 'shop', name: 'web-2' },
+        verb: 'create',
+        group: '',
+        resource: 'pods',
+        subresource: 'exec',
+        namespace: 'shop',
+        name: 'web-2',
       },
     ]);
   });
@@ -214,8 +226,12 @@ describe('exec', () => {
     expect({ code: failure.code, details: failure.details }).toEqual({
       code: 'COMMAND_CANCELLED',
       details: {
-        ...{ pod: 'web-1', container: 'web', exit_code: null },
-        ...{ stdout: 'half', stderr: '', truncated: false },
+        pod: 'web-1',
+        container: 'web',
+        exit_code: null,
+        stdout: 'half',
+        stderr: '',
+        truncated: false,
       },
     });
   });
@@ -237,8 +253,11 @@ describe('drain', () => {
     const checkpoint = { cordoned: true, evicted: ['shop/web-0'], evicting: [] };
     const { data } = await run('drain', { node: 'one' }, { checkpoint });
     expect(data).toEqual({
-      ...{ node: 'one', cordoned: true },
-      ...{ evicted: ['shop/web-0', 'shop/web-1'], refused: [], skipped: [] },
+      node: 'one',
+      cordoned: true,
+      evicted: ['shop/web-0', 'shop/web-1'],
+      refused: [],
+      skipped: [],
     });
     expect(checkpoints).toEqual([
       checkpoint,

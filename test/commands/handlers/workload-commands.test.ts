@@ -82,7 +82,9 @@ describe('rollback', () => {
   test('notes its target before the first effect', async () => {
     putHistory(['one', 'two', 'three']);
     expect((await run('rollback', TARGET)).data).toMatchObject({
-      ...{ revision: 4, rolled_back_to: 2, image: 'two' },
+      revision: 4,
+      rolled_back_to: 2,
+      image: 'two',
     });
     const uid = kubernetes.object(`${REPLICA_SETS}/web-2`)?.metadata.uid;
     expect(checkpoints).toEqual([{ replica_set_uid: uid, revision: 2 }]);
@@ -127,7 +129,10 @@ describe('rollback', () => {
     expect(imageNow()).toBe('B');
     expect(outcome.failure).toMatchObject({ code: 'ROLLOUT_FAILED' });
     expect(outcome.data).toMatchObject({
-      ...{ revision: 0, rolled_back_to: 2, image: 'B', replicas_ready: 1 },
+      revision: 0,
+      rolled_back_to: 2,
+      image: 'B',
+      replicas_ready: 1,
       reasons: [expect.stringMatching(/^not_observed: /)],
     });
     expect(progress).toContain('shop/web: its controller lags, the pod template decides');
@@ -210,10 +215,18 @@ describe('delete', () => {
 describe('deploy', () => {
   const broken = { ...TARGET, image: 'new', wait_seconds: 0.2, rollback_on_failure: true };
   const whole = {
-    ...{ ...TARGET, image: 'one', replicas: 2, ports: [{ container_port: 80 }] },
-    ...{ environment: { A: '1' }, labels: { tier: 'front' }, annotations: { note: 'x' } },
-    ...{ resources: { limits: { memory: '1Gi' } }, command: ['web'], args: ['--fast'] },
-    ...{ probes: { readiness: { tcp: { port: 80 } } }, image_pull_secret: 'key' },
+    ...TARGET,
+    image: 'one',
+    replicas: 2,
+    ports: [{ container_port: 80 }],
+    environment: { A: '1' },
+    labels: { tier: 'front' },
+    annotations: { note: 'x' },
+    resources: { limits: { memory: '1Gi' } },
+    command: ['web'],
+    args: ['--fast'],
+    probes: { readiness: { tcp: { port: 80 } } },
+    image_pull_secret: 'key',
     domains: ['shop.example'],
   };
 
@@ -583,8 +596,13 @@ test('get_resources says what did not fit into a message', async () => {
 test('get_resources without kinds gives the cluster as it is reported, usage included', async () => {
   const metrics = { cpu_usage: 12.5, memory_usage: 40, pod_count: 3, node_count: 1 };
   const status = {
-    ...{ nodes: null, namespaces: ['shop'], deployments: [], services: [], pods: [] },
-    ...{ metrics, timestamp: '2026-01-01T00:00:00.000Z' },
+    nodes: null,
+    namespaces: ['shop'],
+    deployments: [],
+    services: [],
+    pods: [],
+    metrics,
+    timestamp: '2026-01-01T00:00:00.000Z',
   };
   const { data, output } = await run('get_resources', {}, { clusterStatus: async () => status });
   expect({ data, output }).toEqual({ data: status, output: '1 nodes, 3 pods\n' });
@@ -593,15 +611,24 @@ test('get_resources without kinds gives the cluster as it is reported, usage inc
 
 test('get_resources with a namespace and without kinds gives what is in it, and the nodes', async () => {
   const of = (namespace: string) => ({
-    ...{ name: 'web', namespace, ready: true, created_at: '2026-01-01T00:00:00.000Z' },
+    name: 'web',
+    namespace,
+    ready: true,
+    created_at: '2026-01-01T00:00:00.000Z',
   });
   const podOf = (namespace: string) => ({
     ...of(namespace),
-    ...{ phase: 'Running', node_name: 'n', containers: 1, restarts: 0 },
+    phase: 'Running',
+    node_name: 'n',
+    containers: 1,
+    restarts: 0,
   });
   const metrics = { cpu_usage: 12.5, memory_usage: 40, pod_count: 3, node_count: 1 };
   const status = {
-    ...{ nodes: [], namespaces: ['shop', 'bank'], metrics, timestamp: '2026-01-01T00:00:00.000Z' },
+    nodes: [],
+    namespaces: ['shop', 'bank'],
+    metrics,
+    timestamp: '2026-01-01T00:00:00.000Z',
     deployments: [of('shop'), of('bank')],
     services: [of('bank')],
     pods: [podOf('bank'), podOf('shop'), podOf('bank')],

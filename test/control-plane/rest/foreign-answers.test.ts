@@ -82,7 +82,8 @@ describe('what servers in other languages send is understood', () => {
 
   test('ids that are numbers', () => {
     expect(parseEnvelope('{"type":"ping","request_id":7}')).toEqual({
-      ...{ type: 'ping', request_id: '7' },
+      type: 'ping',
+      request_id: '7',
     });
     const answer = RegisterSuccessPayload.parse({ cluster_id: 42, cluster_uuid: 43 });
     expect([answer.cluster_id, answer.cluster_uuid]).toEqual(['42', '43']);

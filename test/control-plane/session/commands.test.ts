@@ -21,10 +21,14 @@ test('a command is acknowledged once it is accepted, and a duplicate says so', a
   peer.say('command', command);
   peer.say('command', command);
   expect((await peer.next('command_ack')).payload).toEqual({
-    ...{ id: 'c-1', of: 'command', outcome: 'accepted' },
+    id: 'c-1',
+    of: 'command',
+    outcome: 'accepted',
   });
   expect((await peer.next('command_ack')).payload).toEqual({
-    ...{ id: 'c-1', of: 'command', outcome: 'duplicate' },
+    id: 'c-1',
+    of: 'command',
+    outcome: 'duplicate',
   });
   expect(stand.accepted).toEqual([command]);
 });
@@ -82,7 +86,9 @@ test('a cancel is acknowledged with what became of it', async () => {
   await peer.next('heartbeat');
   peer.say('command_cancel', { id: 'c-9' });
   expect((await peer.next('command_ack')).payload).toEqual({
-    ...{ id: 'c-9', of: 'cancel', outcome: 'unknown' },
+    id: 'c-9',
+    of: 'cancel',
+    outcome: 'unknown',
   });
   expect(stand.cancelled).toEqual(['c-9']);
 });
@@ -95,7 +101,10 @@ test('progress and status reports are sent to a peer that announced them, and on
   peer.say('status_request', {});
   expect((await peer.next('status_report')).payload).toMatchObject({ sequence: 2 });
   const news = {
-    ...{ id: 'c-1', sequence: 1, attempt: 1, message: '1 of 2 ready' },
+    id: 'c-1',
+    sequence: 1,
+    attempt: 1,
+    message: '1 of 2 ready',
     timestamp: '2026-01-01T00:00:00Z',
   };
   stand.progress(news);

@@ -80,7 +80,12 @@ const emptyStatus: StatusSource = {
         (async function* () {
           sequence += 1;
           yield {
-            ...{ kind: 'full' as const, sequence, part: 1, parts: 1, changed: {}, removed: {} },
+            kind: 'full' as const,
+            sequence,
+            part: 1,
+            parts: 1,
+            changed: {},
+            removed: {},
             metrics: { cpu_usage: 0, memory_usage: 0, pod_count: 0, node_count: 0 },
             timestamp: '2026-01-01T00:00:00Z',
           };
@@ -88,13 +93,11 @@ const emptyStatus: StatusSource = {
     };
   },
   summary: () => ({
-    ...{
-      kubernetesVersion: 'v1.34.1+k3s1',
-      nodes: 1,
-      pods: 9,
-      cpuPercent: 12.4,
-      memoryPercent: 50,
-    },
+    kubernetesVersion: 'v1.34.1+k3s1',
+    nodes: 1,
+    pods: 9,
+    cpuPercent: 12.4,
+    memoryPercent: 50,
   }),
 };
 
@@ -110,8 +113,16 @@ export function startSession(options: StandOptions): Stand {
   const token = async () => (options.token === undefined ? TOKEN : options.token());
   const service = controlPlaneSession(
     {
-      ...{ clock, random: systemRandom, log, state, tokens, token, status: emptyStatus },
-      ...{ inbox: commands.inbox, outbox: commands.outbox, progress: news.feed },
+      clock,
+      random: systemRandom,
+      log,
+      state,
+      tokens,
+      token,
+      status: emptyStatus,
+      inbox: commands.inbox,
+      outbox: commands.outbox,
+      progress: news.feed,
       dataPlane: options.dataPlane,
       isLeaving: async () => options.leaving?.() ?? false,
       pace: sessionPace(
@@ -125,8 +136,13 @@ export function startSession(options: StandOptions): Stand {
         },
       },
       facts: async () => ({
-        ...{ name: 'test', k8s_version: 'v1.34.1+k3s1', hostname: 'host', server_ip: '10.0.0.1' },
-        ...{ region: 'unknown-country', cloud_provider: 'agent', server_specs: { os: 'linux' } },
+        name: 'test',
+        k8s_version: 'v1.34.1+k3s1',
+        hostname: 'host',
+        server_ip: '10.0.0.1',
+        region: 'unknown-country',
+        cloud_provider: 'agent',
+        server_specs: { os: 'linux' },
         tunnel_port_config: { kubernetes_api: 6443, kubelet: 10250, agent_http: 8080 },
         labels: { hostname: 'host', 'agent.pipeops.io/version': '1.2.3' },
       }),
@@ -144,18 +160,29 @@ export function startSession(options: StandOptions): Stand {
           { baseUrl: options.url, version: '1.2.3', ca: options.ca },
         ),
       registration: () => ({
-        ...{ id: AGENT_ID, name: 'host', cluster_name: 'test', version: '1.2.3' },
+        id: AGENT_ID,
+        name: 'host',
+        cluster_name: 'test',
+        version: '1.2.3',
         labels: { hostname: 'host', 'agent.pipeops.io/version': '1.2.3' },
-        ...{ status: 'registering', last_seen: clock.now().toISOString(), control_plane_url: '' },
+        status: 'registering',
+        last_seen: clock.now().toISOString(),
+        control_plane_url: '',
       }),
       heartbeat: () => ({
-        ...{ agent_id: AGENT_ID, cluster_name: 'test', status: 'connected' },
-        ...{ proxy_status: 'direct', timestamp: clock.now().toISOString() },
+        agent_id: AGENT_ID,
+        cluster_name: 'test',
+        status: 'connected',
+        proxy_status: 'direct',
+        timestamp: clock.now().toISOString(),
         metadata: { version: '1.2.3' },
       }),
     },
     {
-      ...{ agentId: AGENT_ID, version: '1.2.3', apiUrl: options.url, pollIntervalMs: 5_000 },
+      agentId: AGENT_ID,
+      version: '1.2.3',
+      apiUrl: options.url,
+      pollIntervalMs: 5_000,
       transport: options.transport ?? 'auto',
       allowInsecure: options.allowInsecure ?? false,
       gatewayHosts: options.gatewayHosts ?? [],
@@ -164,7 +191,10 @@ export function startSession(options: StandOptions): Stand {
   const stop = new AbortController();
   const running = service.start(stop.signal);
   return {
-    ...{ state, log, clock, tokens },
+    state,
+    log,
+    clock,
+    tokens,
     accepted: commands.accepted,
     cancelled: commands.cancelled,
     remembered: () => remembered,

@@ -192,7 +192,9 @@ test('a gateway that stays away is left alone ever longer, and is welcome when i
 });
 
 const STRICT = {
-  ...{ version: '1', apiUrl: 'https://api.example', allowInsecure: false },
+  version: '1',
+  apiUrl: 'https://api.example',
+  allowInsecure: false,
   gatewayHosts: [] as readonly string[],
 };
 const LOCAL = { ...STRICT, apiUrl: 'http://127.0.0.1:8' };

@@ -163,14 +163,19 @@ describe('proxies', () => {
     };
     // A name that only the proxy can resolve; the certificate is for another: not accepted.
     await using wrong = startSession({
-      ...{ url: 'https://control-plane.invalid', proxy: proxySettings, ca: certificates.ca },
+      url: 'https://control-plane.invalid',
+      proxy: proxySettings,
+      ca: certificates.ca,
     });
     await wrong.until('it is refused by TLS', () => wrong.state.snapshot().lastError !== null);
     expect(proxy.targets).toContain('control-plane.invalid:443');
     expect(wrong.state.snapshot().phase).toBe('unreachable');
     for (const transport of ['websocket', 'rest'] as const) {
       await using stand = startSession({
-        ...{ url: 'https://192.0.2.1', proxy: proxySettings, ca: certificates.ca, transport },
+        url: 'https://192.0.2.1',
+        proxy: proxySettings,
+        ca: certificates.ca,
+        transport,
       });
       await stand.until(`${transport} serves`, () => stand.state.snapshot().phase === 'connected');
     }
@@ -184,7 +189,10 @@ describe('proxies', () => {
       const through = { url: `${kind}://127.0.0.1:${proxy.port}`, credentials: '', noProxy: '' };
       for (const transport of ['websocket', 'rest'] as const) {
         await using stand = startSession({
-          ...{ url: 'http://192.0.2.1', allowInsecure: true, proxy: through, transport },
+          url: 'http://192.0.2.1',
+          allowInsecure: true,
+          proxy: through,
+          transport,
         });
         await stand.until(
           `${transport} serves`,

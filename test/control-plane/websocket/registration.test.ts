@@ -11,7 +11,10 @@ import { turn } from '../../support/until.ts';
 
 const never = new AbortController().signal;
 const said = (type: string, payload: Envelope['payload'] = {}): Envelope => ({
-  ...{ type, payload, request_id: 'r1', timestamp: '2026-01-01T00:00:00Z' },
+  type,
+  payload,
+  request_id: 'r1',
+  timestamp: '2026-01-01T00:00:00Z',
 });
 
 test('register_in_progress extends the wait', async () => {

@@ -158,8 +158,10 @@ async function connectOver(bytesPerMs: number) {
     }
   };
   return {
-    ...{ isAlive, pass },
-    ...{ goBlack: link.goBlack, carries: link.carries },
+    isAlive,
+    pass,
+    goBlack: link.goBlack,
+    carries: link.carries,
     send: (characters: number, character = 'x') => {
       connection.send('command_progress', { text: character.repeat(characters) });
     },
@@ -193,7 +195,9 @@ function simulatedLink(clock: ManualClock, bytesPerMsAtFirst: number) {
           }
         });
       },
-      ...{ close: () => undefined, terminate: () => undefined, bufferedBytes: () => 0 },
+      close: () => undefined,
+      terminate: () => undefined,
+      bufferedBytes: () => 0,
     };
   };
   return {

@@ -30,7 +30,9 @@ function reporterOver(partMs: number) {
   const pace = sessionPace({ random: seededRandom(1) }, intervals);
   const reporter = statusReporter(
     {
-      ...{ clock, log, pace },
+      clock,
+      log,
+      pace,
       status: {
         fullJson: () => Promise.reject(new Error('not used here')),
         summary: () => {
@@ -56,7 +58,10 @@ function reporterOver(partMs: number) {
   const stop = new AbortController();
   const done = reporter.run(stop.signal);
   return {
-    ...{ clock, log, sent, resets: () => resets },
+    clock,
+    log,
+    sent,
+    resets: () => resets,
     /** Moves the time on from wait to wait until the next report would be due. */
     runReport: async () => {
       for (;;) {

@@ -82,7 +82,14 @@ export async function openRig(name: string, progress: Progress): Promise<Rig> {
   });
   const all = owned.move();
   return {
-    ...{ lab, server, controlPlane, ledger, ready, agentId, address, ...commands },
+    lab,
+    server,
+    controlPlane,
+    ledger,
+    ready,
+    agentId,
+    address,
+    ...commands,
     otherAddress: neighbour(2),
     nobodysAddress: neighbour(3),
     agent: () => controlPlane.admin<ShownAgent>(`/agents/${agentId}`),
@@ -92,7 +99,9 @@ export async function openRig(name: string, progress: Progress): Promise<Rig> {
 
 async function bootServer(lab: Lab, ca: string): Promise<Machine> {
   const server = await lab.boot({
-    ...{ name: 'server', base: 'kubernetes', images: true },
+    name: 'server',
+    base: 'kubernetes',
+    images: true,
     hosts: { [CONTROL_PLANE_NAME]: lab.hostAddress },
     smallDisks: { [STATE_DIRECTORY]: STATE_DISK },
   });

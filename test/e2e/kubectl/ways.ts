@@ -40,7 +40,9 @@ const argvOf = (script: string) => [
 
 const environment = (name: string, work: string, kubeconfig: string) => ({
   ...{ NS: `kubectl-${name}`, WORK: work, KUBECONFIG: kubeconfig },
-  ...{ KUBECACHEDIR: join(work, 'cache'), TERM: 'dumb', LANG: 'C.UTF-8' },
+  KUBECACHEDIR: join(work, 'cache'),
+  TERM: 'dumb',
+  LANG: 'C.UTF-8',
 });
 
 /** On the machine, with a kubeconfig that lies there. */
@@ -71,7 +73,9 @@ export async function sessionWay(name: string, server: string): Promise<Way & As
   const work = await mkdtemp(join(tmpdir(), 'pipeops-kubectl-'));
   const kubeconfig = join(work, 'kubeconfig');
   const config = {
-    ...{ apiVersion: 'v1', kind: 'Config', 'current-context': 'agent' },
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'agent',
     clusters: [{ name: 'agent', cluster: { server } }],
     users: [{ name: 'nobody', user: {} }],
     contexts: [{ name: 'agent', context: { cluster: 'agent', user: 'nobody' } }],

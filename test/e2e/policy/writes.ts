@@ -10,7 +10,9 @@ export type Outcome = 'allowed' | string;
 export type Attempt = readonly [string, ApiQuestion, Outcome];
 
 const patch = (path: string, body: unknown, type?: string): ApiQuestion => ({
-  ...{ method: 'PATCH', path, body },
+  method: 'PATCH',
+  path,
+  body,
   ...(type === undefined ? {} : { type }),
 });
 const create = (path: string, body: object): ApiQuestion => ({ method: 'POST', path, body });
@@ -39,7 +41,7 @@ export function nodeWrites(node: string): readonly Attempt[] {
     [
       'an annotation beside cordon',
       patch(path, {
-        ...{ metadata: { annotations: { 'flannel.alpha.coreos.com/public-ip': '192.0.2.1' } } },
+        metadata: { annotations: { 'flannel.alpha.coreos.com/public-ip': '192.0.2.1' } },
         spec: { unschedulable: true },
       }),
       'nodes',
@@ -65,7 +67,8 @@ export function namespaceWrites(): readonly Attempt[] {
   const level = { 'pod-security.kubernetes.io/enforce': 'privileged' };
   const made = (metadata: object) =>
     create('/api/v1/namespaces', {
-      ...{ apiVersion: 'v1', kind: 'Namespace' },
+      apiVersion: 'v1',
+      kind: 'Namespace',
       metadata: { name: 'new', ...metadata },
     });
   return [
@@ -81,7 +84,8 @@ export function namespaceWrites(): readonly Attempt[] {
     [
       'a level by apply',
       apply('/api/v1/namespaces/shop', {
-        ...{ apiVersion: 'v1', kind: 'Namespace' },
+        apiVersion: 'v1',
+        kind: 'Namespace',
         metadata: { name: 'shop', labels: level },
       }),
       'namespaces',
@@ -93,13 +97,16 @@ export function ownerAndTokenWrites(): readonly Attempt[] {
   const accounts = '/api/v1/namespaces/pipeops-system/serviceaccounts';
   const token = (account: string, expirationSeconds?: number) =>
     create(`${accounts}/${account}/token`, {
-      ...{ apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest' },
+      apiVersion: 'authentication.k8s.io/v1',
+      kind: 'TokenRequest',
       spec: { audiences: [], ...(expirationSeconds === undefined ? {} : { expirationSeconds }) },
     });
   const month = 30 * 24 * 3_600;
   const inShop = (kind: string, plural: string, more: object) =>
     create(`/api/v1/namespaces/shop/${plural}`, {
-      ...{ apiVersion: 'v1', kind, metadata: { name: 'x', ownerReferences: [NOBODY] } },
+      apiVersion: 'v1',
+      kind,
+      metadata: { name: 'x', ownerReferences: [NOBODY] },
       ...more,
     });
   return [
@@ -113,7 +120,9 @@ export function ownerAndTokenWrites(): readonly Attempt[] {
     [
       'a Secret that is a token',
       create('/api/v1/namespaces/shop/secrets', {
-        ...{ apiVersion: 'v1', kind: 'Secret', type: 'kubernetes.io/service-account-token' },
+        apiVersion: 'v1',
+        kind: 'Secret',
+        type: 'kubernetes.io/service-account-token',
         metadata: { name: 't', annotations: { 'kubernetes.io/service-account.name': 'default' } },
       }),
       'own-tokens',
@@ -124,7 +133,9 @@ export function ownerAndTokenWrites(): readonly Attempt[] {
 /** Evictions and its own token are all that it writes in namespaces of Kubernetes and of itself. */
 export function protectedWrites(): readonly Attempt[] {
   const named = (kind: string, name: string) => ({
-    ...{ apiVersion: 'v1', kind, metadata: { name } },
+    apiVersion: 'v1',
+    kind,
+    metadata: { name },
     ...(kind === 'Pod' ? { spec: { containers: [{ name: 'c', image: 'x' }] } } : {}),
   });
   const web = '/api/v1/namespaces/kube-public/pods/web';
@@ -148,7 +159,9 @@ export function protectedWrites(): readonly Attempt[] {
     [
       'a pod, evicted',
       create(`${web}/eviction`, {
-        ...{ apiVersion: 'policy/v1', kind: 'Eviction', deleteOptions: { dryRun: ['All'] } },
+        apiVersion: 'policy/v1',
+        kind: 'Eviction',
+        deleteOptions: { dryRun: ['All'] },
         metadata: { name: 'web', namespace: 'kube-public' },
       }),
       'allowed',
@@ -156,7 +169,9 @@ export function protectedWrites(): readonly Attempt[] {
     [
       'a Service with the address of others',
       create('/api/v1/namespaces/shop/services', {
-        ...{ apiVersion: 'v1', kind: 'Service', metadata: { name: 's' } },
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name: 's' },
         spec: { ports: [{ port: 80 }], externalIPs: ['192.0.2.1'] },
       }),
       'pod-security',
@@ -210,7 +225,9 @@ export const WIDE_POLICY = {
 export function grantedWrites(node: string): readonly Attempt[] {
   const volume = (source: object) =>
     create('/api/v1/persistentvolumes', {
-      ...{ apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name: 'v' } },
+      apiVersion: 'v1',
+      kind: 'PersistentVolume',
+      metadata: { name: 'v' },
       spec: { capacity: { storage: '1Gi' }, accessModes: ['ReadWriteOnce'], ...source },
     });
   const nodeAffinity = {
@@ -222,7 +239,9 @@ export function grantedWrites(node: string): readonly Attempt[] {
   };
   const slice = (name: string, service: string) =>
     create('/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', {
-      ...{ apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', addressType: 'IPv4' },
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      addressType: 'IPv4',
       metadata: { name, labels: { 'kubernetes.io/service-name': service } },
       endpoints: [{ addresses: ['192.0.2.1'] }],
     });
@@ -289,10 +308,14 @@ export const WIDGETS = {
   kind: 'CustomResourceDefinition',
   metadata: { name: 'widgets.example.com' },
   spec: {
-    ...{ group: 'example.com', scope: 'Namespaced', names: { plural: 'widgets', kind: 'Widget' } },
+    group: 'example.com',
+    scope: 'Namespaced',
+    names: { plural: 'widgets', kind: 'Widget' },
     versions: [
       {
-        ...{ name: 'v1', served: true, storage: true },
+        name: 'v1',
+        served: true,
+        storage: true,
         schema: {
           openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
         },
@@ -331,7 +354,9 @@ export function narrowWrites(node: string): readonly Attempt[] {
     create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
   const configMap = (name: string) =>
     create(`/api/v1/namespaces/${name}/configmaps`, {
-      ...{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'x' } },
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'x' },
     });
   return [
     ['a namespace of the list', namespace('shop-2'), 'allowed'],

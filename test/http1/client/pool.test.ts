@@ -74,7 +74,8 @@ test.each([
 
 test('a plain address needs no handshake', async () => {
   const echo = Bun.listen({
-    ...{ hostname: '127.0.0.1', port: 0 },
+    hostname: '127.0.0.1',
+    port: 0,
     socket: { data: (socket) => void socket.write(okAnswer('plain')) },
   });
   try {

@@ -139,8 +139,10 @@ describe('drainNode()', () => {
     pods = [pod('web-1')];
     const { drained } = drain({ grace: 5 });
     expect(await whileWaiting(drained)).toEqual({
-      ...{ evicted: ['shop/web-1'], evicting: [] },
-      ...{ refused: [], skipped: [] },
+      evicted: ['shop/web-1'],
+      evicting: [],
+      refused: [],
+      skipped: [],
     });
     expect(evictions).toEqual([
       {

@@ -39,7 +39,11 @@ function node(name: string, kubeletPort = 1): NodeRow {
   const quantities = { cpu: '2', memory: '4Gi' };
   return {
     status: {
-      ...{ name, ready: true, version: 'v1.34.4', os: 'linux', arch: 'amd64' },
+      name,
+      ready: true,
+      version: 'v1.34.4',
+      os: 'linux',
+      arch: 'amd64',
       resources: { allocatable: quantities, capacity: quantities },
     },
     internalIp: '127.0.0.1',
@@ -55,7 +59,10 @@ function reader(ca: string) {
   const clock = manualClock();
   const read = resourceUsageReader({
     clock,
-    ...{ log, credentials, client: cluster.client(), http: systemHttp },
+    log,
+    credentials,
+    client: cluster.client(),
+    http: systemHttp,
   });
   return { read, log };
 }
@@ -63,7 +70,10 @@ function reader(ca: string) {
 async function kubelet(answer: (request: Request) => Response) {
   const tls = await makeCertificates(['127.0.0.1']);
   const server = Bun.serve({
-    ...{ hostname: '127.0.0.1', port: 0, development: false, fetch: answer },
+    hostname: '127.0.0.1',
+    port: 0,
+    development: false,
+    fetch: answer,
     tls: { cert: tls.cert, key: tls.key },
   });
   return {

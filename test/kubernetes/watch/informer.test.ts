@@ -231,7 +231,9 @@ test('followKind() does not swallow an error of its sink', async () => {
     },
   );
   const deps = {
-    ...{ clock: systemClock, log: memoryLog(), random: eager },
+    clock: systemClock,
+    log: memoryLog(),
+    random: eager,
     client: cluster.client(),
   };
   const failure = await failureOf(async () =>

@@ -278,7 +278,9 @@ test('a page in place of an upgrade names who sends it', async () => {
     ),
   );
   expect((await dialToTheEnd(server.url)).end.refusal).toEqual({
-    ...{ status: 403, retryAfter: undefined, pageBy: 'Cloudflare' },
+    status: 403,
+    retryAfter: undefined,
+    pageBy: 'Cloudflare',
   });
 });
 

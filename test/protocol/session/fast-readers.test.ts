@@ -11,15 +11,20 @@ const RIGHT_MIN = 50;
 
 /** As JSON; all others are flags. */
 const USUAL: Readonly<Record<string, string>> = {
-  ...{
-    method: '"GET"',
-    path: '"/api"',
-    query: '"a=b"',
-    headers: '{"A": ["b"], "C": "d", "E": null}',
-  },
-  ...{ body: '{"a": 1}', body_encoding: '"BASE64"', body_size: '3', namespace: '"n"' },
-  ...{ service_name: '"s"', service_port: '80', scheme: '"https"', protocol: '"p"' },
-  ...{ timeout: '"1m0.5s"', deadline: '"2026-02-28T00:00:00.123456789Z"' },
+  method: '"GET"',
+  path: '"/api"',
+  query: '"a=b"',
+  headers: '{"A": ["b"], "C": "d", "E": null}',
+  body: '{"a": 1}',
+  body_encoding: '"BASE64"',
+  body_size: '3',
+  namespace: '"n"',
+  service_name: '"s"',
+  service_port: '80',
+  scheme: '"https"',
+  protocol: '"p"',
+  timeout: '"1m0.5s"',
+  deadline: '"2026-02-28T00:00:00.123456789Z"',
 };
 
 /** What the schema says, in the readers' words. */

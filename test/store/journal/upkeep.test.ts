@@ -23,7 +23,8 @@ async function upkeepOf(...outcomes: readonly (boolean | AgentError)[]) {
   const [clock, log, stop] = [manualClock(), memoryLog(), new AbortController()];
   const { done } = await journalUpkeep({ clock, log, journal }).start(stop.signal);
   return {
-    ...{ log, done },
+    log,
+    done,
     /** How long it waits before each of the next rounds. */
     pauses: async (count: number) => {
       const pauses: number[] = [];

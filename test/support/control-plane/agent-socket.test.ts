@@ -62,22 +62,32 @@ test('an agent registers, is shown as connected, and its heartbeats are acknowle
       status: 'active',
       workspace_id: 1,
       features: {
-        ...{ supports_commands: true, supports_status_reports: true },
+        supports_commands: true,
+        supports_status_reports: true,
         supports_flow_control: true,
       },
       pace: { heartbeat_seconds: 7 },
     },
   ]);
   const metadata = {
-    ...{ agent_version: '1.2.3', k8s_version: '', k8s_nodes: 1, k8s_pods: 2 },
-    ...{ cpu_usage: '1%', memory_usage: '2%', is_private: true, gateway_routes: 0 },
+    agent_version: '1.2.3',
+    k8s_version: '',
+    k8s_nodes: 1,
+    k8s_pods: 2,
+    cpu_usage: '1%',
+    memory_usage: '2%',
+    is_private: true,
+    gateway_routes: 0,
   };
   const heartbeat = { agent_id: 'one', status: 'healthy', tunnel_status: 'connected', metadata };
   agent.send('heartbeat', { ...heartbeat, cluster_id: known?.cluster_id });
   expect((await agent.next('heartbeat_ack')).payload).toEqual({ pace: { heartbeat_seconds: 7 } });
   const shown = await (await fetch(`${controlPlane.adminUrl}/admin/agents/one`)).json();
   expect(shown).toMatchObject({
-    ...{ connected: true, transport: 'websocket', heartbeats: 1, protocol_errors: [] },
+    connected: true,
+    transport: 'websocket',
+    heartbeats: 1,
+    protocol_errors: [],
   });
   expect(await (await fetch(controlPlane.adminUrl)).text()).toContain('<td>connected</td>');
 });
@@ -90,18 +100,28 @@ test('an agent that exists already registers without our features, and tells of 
   agent.send('register', { ...REGISTER, features }, 'req_1_one');
   const { payload } = await agent.next('register_success');
   const metadata = {
-    ...{ agent_version: '1.2.3', k8s_version: '', k8s_nodes: 1, k8s_pods: 2 },
-    ...{ cpu_usage: '1%', memory_usage: '2%', is_private: true, gateway_routes: 0 },
+    agent_version: '1.2.3',
+    k8s_version: '',
+    k8s_nodes: 1,
+    k8s_pods: 2,
+    cpu_usage: '1%',
+    memory_usage: '2%',
+    is_private: true,
+    gateway_routes: 0,
   };
   agent.send('heartbeat', {
-    ...{ agent_id: 'one', cluster_id: payload['cluster_id'], status: 'healthy' },
-    ...{ tunnel_status: 'connected', metadata, prometheus_url: 'http://p:9090' },
-    ...{ prometheus_username: 'u', prometheus_password: 'p', prometheus_ssl: false },
-    ...{
-      loki_url: 'http://l:3100',
-      grafana_url: 'http://g:3000',
-      worker_join: { provider: 'k3s' },
-    },
+    agent_id: 'one',
+    cluster_id: payload['cluster_id'],
+    status: 'healthy',
+    tunnel_status: 'connected',
+    metadata,
+    prometheus_url: 'http://p:9090',
+    prometheus_username: 'u',
+    prometheus_password: 'p',
+    prometheus_ssl: false,
+    loki_url: 'http://l:3100',
+    grafana_url: 'http://g:3000',
+    worker_join: { provider: 'k3s' },
   });
   await agent.next('heartbeat_ack');
   expect(controlPlane.store.problems('one')).toEqual([]);
@@ -179,10 +199,14 @@ test('a command is sent at once, again until acknowledged, and its result is kep
   }
   const seen = await (await fetch(`${commandsOf(controlPlane)}/${id}`)).json();
   const event = (kind: string, outcome: string | null) => ({
-    ...{ kind, transport: 'websocket', outcome },
+    kind,
+    transport: 'websocket',
+    outcome,
   });
   expect(seen).toEqual({
-    ...{ state: 'done', extra_results: 0, result: RESULT },
+    state: 'done',
+    extra_results: 0,
+    result: RESULT,
     progress: [{ id, sequence: 1, attempt: 1, message: 'half', timestamp }],
     events: [
       ...[event('delivered', null), event('delivered', null), event('acknowledged', 'accepted')],
@@ -209,8 +233,13 @@ test('reports in parts and deltas become one status; a gap is asked about', asyn
   report({ ...full, part: 1, changed: { namespaces: ['a', 'b'] } });
   report({ ...full, part: 2, changed: { namespaces: ['c'] } });
   report({
-    ...{ kind: 'delta', sequence: 2, base: 1, part: 1, parts: 1 },
-    ...{ changed: { namespaces: ['d'] }, removed: { namespaces: ['a'] } },
+    kind: 'delta',
+    sequence: 2,
+    base: 1,
+    part: 1,
+    parts: 1,
+    changed: { namespaces: ['d'] },
+    removed: { namespaces: ['a'] },
   });
   const status = await controlPlane.waitFor(() => {
     const last = controlPlane.store.agent('one')?.last_status;
@@ -286,7 +315,8 @@ test('messages are lost, doubled, overtaken, refused and cut off as asked', asyn
   await addFault(controlPlane, { kind: 'error', direction: 'in', error: 'no', count: 1 });
   ping('refused');
   expect(await agent.next('error')).toMatchObject({
-    ...{ request_id: 'refused', payload: { error: 'no' } },
+    request_id: 'refused',
+    payload: { error: 'no' },
   });
   await addFault(controlPlane, { kind: 'close', direction: 'in', message: 'ping' });
   ping('last');

@@ -122,7 +122,10 @@ function open(deps: AgentSocketDeps, socket: ServerWebSocket<SocketData>): void 
   };
   const gathered = gatheredSends(socket);
   const send = troubledMessages({
-    ...{ faults: deps.faults, line, direction: 'out', refuse },
+    faults: deps.faults,
+    line,
+    direction: 'out',
+    refuse,
     pass: gathered.send,
   });
   const conversation = converse(deps, {
@@ -143,7 +146,10 @@ function open(deps: AgentSocketDeps, socket: ServerWebSocket<SocketData>): void 
   });
   socket.data.conversation = conversation;
   socket.data.receive = troubledMessages({
-    ...{ faults: deps.faults, line, direction: 'in', refuse },
+    faults: deps.faults,
+    line,
+    direction: 'in',
+    refuse,
     pass: (text) => conversation.message(text),
   });
   conversation.opened();

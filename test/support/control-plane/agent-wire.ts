@@ -17,8 +17,12 @@ function service(name: string) {
 }
 
 export const AnyHeartbeat = HeartbeatPayload.extend({
-  ...{ ...service('prometheus'), ...service('loki'), ...service('grafana') },
-  ...{ opencost_base_url: text, opencost_username: text, opencost_password: text },
+  ...service('prometheus'),
+  ...service('loki'),
+  ...service('grafana'),
+  opencost_base_url: text,
+  opencost_username: text,
+  opencost_password: text,
   worker_join: z.record(z.string(), z.unknown()).optional(),
 });
 

@@ -45,7 +45,9 @@ export function commandChannel(
         link.send('command_cancel', { id: command.id });
         note(`cancel ${command.id}`);
         deps.store.note(command.id, {
-          ...{ kind: 'cancel_sent', transport: 'websocket', outcome: null },
+          kind: 'cancel_sent',
+          transport: 'websocket',
+          outcome: null,
         });
       }
     }

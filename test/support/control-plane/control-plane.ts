@@ -69,7 +69,12 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
   const secure = options.tls === undefined ? '' : 's';
   const authority = () => `${host}:${port()}`;
   const answer = agentServer({
-    ...{ store, links, faults, dialect, changed, token: options.token },
+    store,
+    links,
+    faults,
+    dialect,
+    changed,
+    token: options.token,
     dataPlane: plane,
     webSocketUrl: () => `ws${secure}://${authority()}`,
   });
@@ -116,8 +121,11 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
 function agentServer(deps: AgentSocketDeps) {
   const { store, token, changed, faults, dialect } = deps;
   const rest = agentApi({
-    ...{ store, token, changed },
-    ...{ offered: dialect.rest, routes: dialect.routes },
+    store,
+    token,
+    changed,
+    offered: dialect.rest,
+    routes: dialect.routes,
   });
   return {
     websocket: webSocketHandler(deps),

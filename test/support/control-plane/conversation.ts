@@ -170,7 +170,8 @@ function welcome(
     ...(deps.dialect.extension
       ? {
           features: {
-            ...{ supports_commands: true, supports_status_reports: true },
+            supports_commands: true,
+            supports_status_reports: true,
             supports_flow_control: true,
           },
         }

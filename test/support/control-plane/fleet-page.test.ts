@@ -15,15 +15,24 @@ async function call(plane: ControlPlane, path: string, body?: object): Promise<n
 
 const register = (plane: ControlPlane) =>
   call(plane, REST_PATHS.register(), {
-    ...{ id: 'one', name: 'vm', cluster_name: 'test', version: '1.2.3', status: 'registering' },
+    id: 'one',
+    name: 'vm',
+    cluster_name: 'test',
+    version: '1.2.3',
+    status: 'registering',
     labels: { hostname: 'vm', 'agent.pipeops.io/version': '1.2.3' },
-    ...{ last_seen: '2026-01-01T00:00:00.000Z', control_plane_url: '' },
+    last_seen: '2026-01-01T00:00:00.000Z',
+    control_plane_url: '',
   });
 
 const heartbeat = (plane: ControlPlane, status: string) =>
   call(plane, REST_PATHS.heartbeat('one'), {
-    ...{ agent_id: 'one', cluster_name: 'test', status, proxy_status: 'direct' },
-    ...{ timestamp: '2026-01-01T00:00:00.000Z', metadata: { version: '1.2.3' } },
+    agent_id: 'one',
+    cluster_name: 'test',
+    status,
+    proxy_status: 'direct',
+    timestamp: '2026-01-01T00:00:00.000Z',
+    metadata: { version: '1.2.3' },
   });
 
 interface Shown {
@@ -69,10 +78,19 @@ test.each([
     await using agent = await registeredAgent(plane);
     const { cluster_id } = await shown(plane);
     agent.send('heartbeat', {
-      ...{ cluster_id, agent_id: 'one', status, tunnel_status: 'connected' },
+      cluster_id,
+      agent_id: 'one',
+      status,
+      tunnel_status: 'connected',
       metadata: {
-        ...{ agent_version: '1.2.3', k8s_version: 'v1', k8s_nodes: 1, k8s_pods: 1 },
-        ...{ cpu_usage: '1%', memory_usage: '1%', is_private: true, gateway_routes: 0 },
+        agent_version: '1.2.3',
+        k8s_version: 'v1',
+        k8s_nodes: 1,
+        k8s_pods: 1,
+        cpu_usage: '1%',
+        memory_usage: '1%',
+        is_private: true,
+        gateway_routes: 0,
       },
     });
     await agent.next('heartbeat_ack');

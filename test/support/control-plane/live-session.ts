@@ -149,7 +149,9 @@ function takeAck({ deps, link, commands, problem }: Session, ack: CommandAckPayl
     case 'cancel':
       commands?.acknowledged('cancel', ack.id, true);
       deps.store.note(ack.id, {
-        ...{ kind: 'cancel_acknowledged', transport: 'websocket', outcome: ack.outcome },
+        kind: 'cancel_acknowledged',
+        transport: 'websocket',
+        outcome: ack.outcome,
       });
       break;
     case 'result':

@@ -118,7 +118,9 @@ class Session {
     this.#calls.set(id, call);
     const { Authorization: _, authorization: __, ...headers } = request.headers;
     const payload = {
-      ...{ method: request.method, path: request.path, query: request.query },
+      method: request.method,
+      path: request.path,
+      query: request.query,
       headers: {
         ...headers,
         Authorization: [`Bearer ${this.#deps.serviceToken(this.#link.agentId) ?? ''}`],

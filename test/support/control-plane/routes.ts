@@ -98,8 +98,14 @@ function recordOf(route: RegisterRoute): RouteRecord {
   const { hostname, path, path_type, namespace, service_name, service_port } = route;
   const { ingress_name, tls } = route;
   return {
-    ...{ hostname, path, path_type, namespace, service_name, service_port },
-    ...{ ingress_name, tls },
+    hostname,
+    path,
+    path_type,
+    namespace,
+    service_name,
+    service_port,
+    ingress_name,
+    tls,
   };
 }
 
@@ -109,7 +115,9 @@ function recordsOf({ ingresses, ingress_controller }: SyncRoutes): readonly Rout
     rules.flatMap(({ host, tls, paths }) =>
       paths.map((path) => ({
         ...path,
-        ...{ hostname: host, tls, ingress_name },
+        hostname: host,
+        tls,
+        ingress_name,
         namespace: ingress_controller?.namespace ?? namespace,
       })),
     ),

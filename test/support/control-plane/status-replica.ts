@@ -86,8 +86,11 @@ function problemOf(
 
 function empty(): Objects {
   return {
-    ...{ nodes: new Map(), namespaces: new Map(), deployments: new Map() },
-    ...{ services: new Map(), pods: new Map() },
+    nodes: new Map(),
+    namespaces: new Map(),
+    deployments: new Map(),
+    services: new Map(),
+    pods: new Map(),
   };
 }
 
