@@ -1,4 +1,4 @@
-import { AgentError, isErrorCode } from './errors.ts';
+import { type AgentError, isErrorCode } from './errors.ts';
 import { redact } from './text/redact.ts';
 
 /** An error for a person: what, why it matters to them, what to do. */
@@ -13,14 +13,11 @@ export function renderError(error: AgentError): string {
 const RENDERED =
   /^pipeops-agent: error: ([\s\S]*?) \[([A-Z][A-Z0-9_]*)\](?:$|\n(?:pipeops-agent: hint: (.*))?)/;
 
-/** The last error that was rendered into these lines: what another process of ours ended with. */
-export function errorInLines(lines: readonly string[]): AgentError | undefined {
+/** What another process of ours ended with: the last error that was rendered into these lines. */
+export function errorInLines(
+  lines: readonly string[],
+): Pick<AgentError, 'code' | 'message' | 'hint'> | undefined {
   const begin = lines.findLastIndex((line) => line.startsWith('pipeops-agent: error: '));
   const [, message = '', code = '', hint] = RENDERED.exec(lines.slice(begin).join('\n')) ?? [];
-  if (begin < 0 || !isErrorCode(code)) {
-    return undefined;
-  }
-  return new AgentError(code, message, {
-    hint: hint ?? `See the pages of its error codes: ${code}`,
-  });
+  return begin < 0 || !isErrorCode(code) ? undefined : { code, message, hint };
 }

@@ -62,29 +62,33 @@ function plain(ending: Ending): Outcome | AgentError {
   }
 }
 
+const TIME_HINT = 'Look at the state of what it changed, or give it a larger timeout_seconds';
+
 /** Keeps what the handler says about how far it came. */
 function interrupted(
   code: 'COMMAND_CANCELLED' | 'TIMEOUT',
   what: string,
   ending: Ending,
 ): Outcome | AgentError {
-  const hint = {
-    hint:
-      code === 'TIMEOUT'
-        ? 'Look at the state of what it changed, or give it a larger timeout_seconds'
-        : 'Look at the state of what it changed',
-  };
+  // Who cancelled knows why; a time that was too short can be made longer.
+  const error = (
+    message: string,
+    facts: { readonly details?: Readonly<Record<string, unknown>> } = {},
+  ) =>
+    code === 'TIMEOUT'
+      ? new AgentError(code, message, { hint: TIME_HINT, ...facts })
+      : new AgentError(code, message, facts);
   switch (ending.kind) {
     case 'abandoned':
-      return new AgentError(code, `${what}, and does not stop: it may still have an effect`, hint);
+      return error(`${what}, and does not stop: it may still have an effect`);
     case 'thrown': {
       const { message, details } = ending.error;
       const facts = details === undefined ? {} : { details };
-      return new AgentError(code, `${what}: ${message}`, { ...hint, ...facts });
+      return error(`${what}: ${message}`, facts);
     }
     case 'outcome': {
       const far = ending.outcome.failure?.message ?? '';
-      return { ...ending.outcome, failure: new AgentError(code, `${what}: ${far}`, hint) };
+      return { ...ending.outcome, failure: error(`${what}: ${far}`) };
     }
     default:
       return assertNever(ending);
