@@ -5,6 +5,7 @@
  */
 import * as z from 'zod';
 import { AgentError } from '../core/errors.ts';
+import { KUBELET_LABELS, KUBELET_NAMESPACES } from '../core/labels.ts';
 import { ipVersion } from '../core/text/ip-version.ts';
 
 const LABEL_LENGTH_MAX = 63;
@@ -12,21 +13,6 @@ const SUBDOMAIN_LENGTH_MAX = 253;
 const SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 const NAME = /^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/;
 const EFFECTS: readonly string[] = ['NoSchedule', 'PreferNoSchedule', 'NoExecute'];
-/** The only ones of Kubernetes' own that a kubelet may give its node. */
-const KUBELET_LABELS: readonly string[] = [
-  'kubernetes.io/hostname',
-  'kubernetes.io/arch',
-  'kubernetes.io/os',
-  'beta.kubernetes.io/arch',
-  'beta.kubernetes.io/os',
-  'beta.kubernetes.io/instance-type',
-  'failure-domain.beta.kubernetes.io/zone',
-  'failure-domain.beta.kubernetes.io/region',
-  'topology.kubernetes.io/zone',
-  'topology.kubernetes.io/region',
-];
-const KUBELET_NAMESPACES: readonly string[] = ['kubelet.kubernetes.io', 'node.kubernetes.io'];
-
 /** It is the value of the label kubernetes.io/hostname too: hence 63, not 253. */
 export const NodeName = z
   .string()

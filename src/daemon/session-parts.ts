@@ -15,6 +15,7 @@ import type {
 import type { SessionState } from '../control-plane/session/state.ts';
 import { controlPlaneSession } from '../control-plane/session.ts';
 import type { RegistrationFacts } from '../control-plane/websocket/session-deps.ts';
+import { AGENT_VERSION_LABEL } from '../core/labels.ts';
 import type { Clock, Files, Http, Log, Network, Random, ThisMachine } from '../core/ports.ts';
 import { credentialsOf, type ProxySettings } from '../core/proxy-settings.ts';
 import type { Service } from '../core/service.ts';
@@ -178,7 +179,7 @@ function labelsOf(
   return {
     ...config.agent.labels,
     hostname: machine.hostname(),
-    'agent.pipeops.io/version': BUILD.version,
+    [AGENT_VERSION_LABEL]: BUILD.version,
   };
 }
 

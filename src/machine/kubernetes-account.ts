@@ -1,6 +1,6 @@
+import { MANAGED_BY } from '../core/labels.ts';
 import type { KubernetesAccount } from '../host/agent/kubeconfig.ts';
 import {
-  AGENT_LABELS,
   AGENT_NAMESPACE,
   AGENT_SERVICE_ACCOUNT,
   accountManifest,
@@ -26,5 +26,5 @@ export function permissionsManifest(policy: PolicyFile): string {
     ...KUBERNETES_ACCOUNT,
     tokensOf: TOKENS_OF,
   };
-  return accountManifest(effective.grants, admissionManifests(account, effective, AGENT_LABELS));
+  return accountManifest(effective.grants, admissionManifests(account, effective, MANAGED_BY));
 }

@@ -3,6 +3,7 @@
  * ClusterRole of the agent's account are both made of this table, so neither promises what the
  * other forbids.
  */
+import { GROUPS } from '../core/kinds.ts';
 import type { PolicyCommand } from '../protocol/files/policy.ts';
 
 export interface Grant {
@@ -25,11 +26,11 @@ const WORKLOADS: readonly Omit<Grant, 'verbs'>[] = [
     group: '',
     resources: ['pods', 'services', 'configmaps', 'persistentvolumeclaims', 'serviceaccounts'],
   },
-  { group: 'apps', resources: ['deployments', 'statefulsets', 'daemonsets'] },
-  { group: 'batch', resources: ['jobs', 'cronjobs'] },
-  { group: 'networking.k8s.io', resources: ['ingresses', 'networkpolicies'] },
+  { group: GROUPS.apps, resources: ['deployments', 'statefulsets', 'daemonsets'] },
+  { group: GROUPS.batch, resources: ['jobs', 'cronjobs'] },
+  { group: GROUPS.networking, resources: ['ingresses', 'networkpolicies'] },
   { group: 'autoscaling', resources: ['horizontalpodautoscalers'] },
-  { group: 'policy', resources: ['poddisruptionbudgets'] },
+  { group: GROUPS.policy, resources: ['poddisruptionbudgets'] },
 ];
 
 /** Every preset reads. No Secrets, and nothing of who may do what. */
@@ -47,41 +48,41 @@ export const READ_GRANTS: readonly Grant[] = [
     verbs: READ_VERBS,
     cluster: true,
   },
-  { group: 'apps', resources: ['replicasets', 'controllerrevisions'], verbs: READ_VERBS },
+  { group: GROUPS.apps, resources: ['replicasets', 'controllerrevisions'], verbs: READ_VERBS },
   {
-    group: 'apps',
+    group: GROUPS.apps,
     resources: ['deployments/status', 'statefulsets/status', 'daemonsets/status'],
     verbs: ['get'],
   },
   {
-    group: 'apps',
+    group: GROUPS.apps,
     resources: ['deployments/scale', 'statefulsets/scale', 'replicasets/scale'],
     verbs: ['get'],
   },
-  { group: 'discovery.k8s.io', resources: ['endpointslices'], verbs: READ_VERBS },
-  { group: 'events.k8s.io', resources: ['events'], verbs: READ_VERBS },
+  { group: GROUPS.discovery, resources: ['endpointslices'], verbs: READ_VERBS },
+  { group: GROUPS.events, resources: ['events'], verbs: READ_VERBS },
   // Which hosts are routes and listeners tunnels; the API is there where somebody installed it.
   {
-    group: 'gateway.networking.k8s.io',
+    group: GROUPS.gateway,
     resources: ['gateways', 'httproutes', 'tcproutes', 'udproutes'],
     verbs: READ_VERBS,
   },
   {
-    group: 'networking.k8s.io',
+    group: GROUPS.networking,
     resources: ['ingressclasses'],
     verbs: READ_VERBS,
     cluster: true,
   },
-  { group: 'storage.k8s.io', resources: ['storageclasses'], verbs: READ_VERBS, cluster: true },
-  { group: 'metrics.k8s.io', resources: ['pods'], verbs: ['get', 'list'] },
-  { group: 'metrics.k8s.io', resources: ['nodes'], verbs: ['get', 'list'], cluster: true },
+  { group: GROUPS.storage, resources: ['storageclasses'], verbs: READ_VERBS, cluster: true },
+  { group: GROUPS.metrics, resources: ['pods'], verbs: ['get', 'list'] },
+  { group: GROUPS.metrics, resources: ['nodes'], verbs: ['get', 'list'], cluster: true },
 ];
 
 /** `standard` and `operate`: applications, and namespaces for them. */
 export const CHANGE_GRANTS: readonly Grant[] = [
   ...WORKLOADS.map((grant) => ({ ...grant, verbs: WRITE_VERBS })),
   {
-    group: 'apps',
+    group: GROUPS.apps,
     resources: ['deployments/scale', 'statefulsets/scale', 'replicasets/scale'],
     verbs: ['update', 'patch'],
   },

@@ -1,3 +1,4 @@
+import { GROUPS } from '../core/kinds.ts';
 /** What gives its writer, or reader, more than it says: neither a preset nor the file can have it. */
 
 /**
@@ -5,13 +6,13 @@
  * certificates of anybody.
  */
 export const NEVER_WRITTEN_GROUPS: readonly string[] = [
-  'rbac.authorization.k8s.io',
-  'admissionregistration.k8s.io',
-  'apiregistration.k8s.io',
-  'certificates.k8s.io',
+  GROUPS.rbac,
+  GROUPS.admission,
+  GROUPS.aggregation,
+  GROUPS.certificates,
 ];
 /** Their objects are questions, which are kept nowhere: tokens and permissions of others. */
-const ASKED_GROUPS: readonly string[] = ['authentication.k8s.io', 'authorization.k8s.io'];
+const ASKED_GROUPS: readonly string[] = [GROUPS.authentication, GROUPS.authorization];
 
 /**
  * Rancher's: what k3s and its helpers run as the cluster's administrator, or as root on the nodes

@@ -1,5 +1,6 @@
 /** What may not stand in an object, whoever may write its kind. Kubernetes checks the same: admission/rules.ts. */
 import { listAt, objectAt, valueAt } from '../core/json-values.ts';
+import { ACCOUNT_TOKEN_SECRET, POD_SECURITY_PREFIX, SERVICE_NAME_LABEL } from '../core/labels.ts';
 import { podSecurityProblem } from './pod-security/problem.ts';
 import type { PodSecurityLevel } from './pod-security/rules.ts';
 
@@ -20,20 +21,20 @@ function kindProblem(object: unknown): ObjectProblem | undefined {
     case 'Namespace': {
       const isChanged =
         decidesLife(object) ||
-        Object.keys(labels).some((name) => name.startsWith('pod-security.kubernetes.io/'));
+        Object.keys(labels).some((name) => name.startsWith(POD_SECURITY_PREFIX));
       return isChanged
         ? {
             rule: 'namespaces',
-            problem: 'owners, finalizers and pod-security.kubernetes.io/* of a namespace',
+            problem: `owners, finalizers and ${POD_SECURITY_PREFIX}* of a namespace`,
           }
         : undefined;
     }
     case 'Secret':
-      return valueAt(object, 'type') === 'kubernetes.io/service-account-token'
+      return valueAt(object, 'type') === ACCOUNT_TOKEN_SECRET
         ? { rule: 'own-tokens', problem: 'a Secret that is a token of another account' }
         : undefined;
     case 'EndpointSlice':
-      return valueAt(labels, 'kubernetes.io/service-name') === 'kubernetes' &&
+      return valueAt(labels, SERVICE_NAME_LABEL) === 'kubernetes' &&
         (valueAt(metadata, 'namespace') ?? 'default') === 'default'
         ? { rule: 'protected-names', problem: 'endpoints of the Kubernetes API' }
         : undefined;

@@ -2,6 +2,7 @@
  * Reads the path of a Kubernetes API request as the API server does (its RequestInfo), but from the
  * raw text and strictly: what has two readings is refused, so that both always see the same request.
  */
+import { apiPath, GROUPS } from '../core/kinds.ts';
 import { type AccessRequest, type PolicyDecision, refused } from './decision.ts';
 
 export type ParsedRequest =
@@ -36,7 +37,7 @@ const PUBLIC_ROOTS: ReadonlySet<string> = new Set([
 ]);
 /** `kubectl auth can-i` creates questions; they are answered and kept nowhere. */
 const SELF_REVIEWS: readonly string[] = ['accessreviews', 'rulesreviews'].map(
-  (kind) => `/apis/authorization.k8s.io/v1/selfsubject${kind}`,
+  (kind) => `${apiPath(`${GROUPS.authorization}/v1`)}/selfsubject${kind}`,
 );
 /** Second words below a namespace that are not kinds of objects. */
 const NAMESPACE_SUBRESOURCES: ReadonlySet<string> = new Set(['status', 'finalize']);

@@ -1,5 +1,6 @@
 /** Refusals as Kubernetes itself would say them, so that kubectl and controllers understand. */
 import { AgentError, type ErrorCode } from '../core/errors.ts';
+import { STATUS_TYPE } from '../core/kinds.ts';
 import type { HeaderList, ResponseHead } from '../http1/head.ts';
 import { RETRY_AFTER_SECONDS } from './admission.ts';
 
@@ -31,8 +32,7 @@ export function refusalOf(error: AgentError): Refusal {
   ];
   const body = Buffer.from(
     JSON.stringify({
-      kind: 'Status',
-      apiVersion: 'v1',
+      ...STATUS_TYPE,
       metadata: {},
       status: 'Failure',
       // All that kubectl shows of it.

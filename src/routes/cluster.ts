@@ -1,6 +1,7 @@
 /** The ways into the cluster, as its watches tell of them: hosts of Ingresses and HTTPRoutes, listeners of Gateways. */
 import type { KubernetesObject, V1Ingress, V1Service } from '@kubernetes/client-node';
 import { bell, rungWithin } from '../core/bell.ts';
+import { KINDS, pathOfKind } from '../core/kinds.ts';
 import type { Service } from '../core/service.ts';
 import { together } from '../core/together.ts';
 import { followKind, type InformerDeps, type InformerSink } from '../kubernetes/watch/informer.ts';
@@ -30,12 +31,12 @@ export const SETTLE_MS = 250;
 /** The policy may change what is a route, and rings no bell. */
 const RECHECK_MS = 5 * 60_000;
 
-const INGRESSES = '/apis/networking.k8s.io/v1/ingresses';
-const SERVICES = '/api/v1/services';
-const GATEWAYS = '/apis/gateway.networking.k8s.io/v1/gateways';
-const HTTP_ROUTES = '/apis/gateway.networking.k8s.io/v1/httproutes';
-const TCP_ROUTES = '/apis/gateway.networking.k8s.io/v1alpha2/tcproutes';
-const UDP_ROUTES = '/apis/gateway.networking.k8s.io/v1alpha2/udproutes';
+const INGRESSES = pathOfKind(KINDS.ingress);
+const SERVICES = pathOfKind(KINDS.service);
+const GATEWAYS = pathOfKind(KINDS.gateway);
+const HTTP_ROUTES = pathOfKind(KINDS.httpRoute);
+const TCP_ROUTES = pathOfKind(KINDS.tcpRoute);
+const UDP_ROUTES = pathOfKind(KINDS.udpRoute);
 
 export interface ClusterRoutes {
   /** Of the last look; undefined before everything has been listed once. */

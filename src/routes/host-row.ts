@@ -1,9 +1,17 @@
 /** Which hosts somebody wants to have led to which Services: an Ingress or an HTTPRoute. */
 import type { KubernetesObject } from '@kubernetes/client-node';
+import {
+  DEPLOYMENT_ID_LABEL,
+  DEPLOYMENT_NAME_LABEL,
+  ENVIRONMENT_LABEL,
+  OWNER_LABEL,
+  PIPEOPS_PREFIX,
+  ROUTED_BY_ANNOTATION,
+  ROUTED_LABEL,
+} from '../core/labels.ts';
 import type { RegisterRoute } from '../protocol/session/routes.ts';
 
-/** What the control plane is told of it beside its routes. */
-const TOLD_PREFIX = 'pipeops.io/';
+/** What the control plane is told of it beside its routes: its own annotations. */
 const TOLD_ANNOTATIONS_MAX = 32;
 /** Longer values are left out, characters. */
 const TOLD_VALUE_MAX = 1_024;
@@ -44,8 +52,8 @@ export interface HostRow {
 /** Whether the control plane may hear of it. */
 export function isManaged({ metadata }: KubernetesObject): boolean {
   return (
-    metadata?.labels?.['pipeops.io/managed'] === 'true' ||
-    metadata?.annotations?.['pipeops.io/managed-by'] === 'pipeops'
+    metadata?.labels?.[ROUTED_LABEL] === 'true' ||
+    metadata?.annotations?.[ROUTED_BY_ANNOTATION] === 'pipeops'
   );
 }
 
@@ -54,8 +62,8 @@ export function hostRow(
   { tls, rules }: { readonly tls: boolean; readonly rules: readonly HostRule[] },
 ): HostRow {
   const facts = { ...metadata?.labels, ...metadata?.annotations };
-  const environment = facts['pipeops.io/environment'];
-  const owner = facts['pipeops.io/owner'];
+  const environment = facts[ENVIRONMENT_LABEL];
+  const owner = facts[OWNER_LABEL];
   const byOwner =
     environment === undefined || owner === undefined ? undefined : `${environment}:${owner}`;
   return {
@@ -64,8 +72,8 @@ export function hostRow(
     createdAt: String(metadata?.creationTimestamp ?? ''),
     tls,
     annotations: toldAnnotations(metadata?.annotations ?? {}),
-    deploymentId: facts['pipeops.io/deployment-id'] ?? byOwner,
-    deploymentName: facts['pipeops.io/deployment-name'] ?? owner,
+    deploymentId: facts[DEPLOYMENT_ID_LABEL] ?? byOwner,
+    deploymentName: facts[DEPLOYMENT_NAME_LABEL] ?? owner,
     rules: rules.flatMap(({ host, paths }) =>
       // Without a host there is nothing that the control plane could lead here.
       host === '' || host.length > HOST_MAX ? [] : { host: host.toLowerCase(), paths },
@@ -76,7 +84,7 @@ export function hostRow(
 /** Those of other tools may hold anything, credentials included. */
 function toldAnnotations(all: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const told = Object.entries(all).filter(
-    ([name, value]) => name.startsWith(TOLD_PREFIX) && value.length <= TOLD_VALUE_MAX,
+    ([name, value]) => name.startsWith(PIPEOPS_PREFIX) && value.length <= TOLD_VALUE_MAX,
   );
   return Object.fromEntries(told.slice(0, TOLD_ANNOTATIONS_MAX));
 }

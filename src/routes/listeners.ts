@@ -1,13 +1,13 @@
 /** The TCP and UDP listeners of managed Gateways, and the Services behind them. */
 import type { KubernetesObject } from '@kubernetes/client-node';
+import { GROUPS } from '../core/kinds.ts';
+import { ROUTED_LABEL, ROUTING_MODE_ANNOTATION } from '../core/labels.ts';
 import type { Tunnel } from '../protocol/session/routes.ts';
 import { type BackendRef, ownService } from './backend-ref.ts';
 import { byAge } from './by-age.ts';
 
 /** Listeners that are told of; the oldest Gateways come first. */
 export const TUNNELS_MAX = 500;
-
-const GROUP = 'gateway.networking.k8s.io';
 
 /** gateway-api.sigs.k8s.io, GatewaySpec v1, as far as it is used. */
 export interface Gateway extends KubernetesObject {
@@ -73,14 +73,14 @@ export interface L4RouteRow {
 export type ListenerTunnel = Omit<Tunnel, 'cluster_uuid' | 'tunnel_id'>;
 
 export function isManagedGateway({ metadata }: Gateway): boolean {
-  const label = metadata?.labels?.['pipeops.io/managed'];
+  const label = metadata?.labels?.[ROUTED_LABEL];
   return label !== undefined && label !== 'false';
 }
 
 export function gatewayRow({ metadata, spec, status }: Gateway): GatewayRow {
   return {
     ...placeOf(metadata),
-    routingMode: metadata?.annotations?.['pipeops.io/routing-mode'],
+    routingMode: metadata?.annotations?.[ROUTING_MODE_ANNOTATION],
     address: status?.addresses?.[0]?.value ?? '',
     listeners: (spec?.listeners ?? []).flatMap(({ name, port, protocol }) =>
       protocol === 'TCP' || protocol === 'UDP'
@@ -99,7 +99,7 @@ export function l4RouteRow(
     ...place,
     protocol,
     parents: (spec?.parentRefs ?? []).flatMap((parent) =>
-      (parent.group ?? GROUP) === GROUP &&
+      (parent.group ?? GROUPS.gateway) === GROUPS.gateway &&
       (parent.kind ?? 'Gateway') === 'Gateway' &&
       (parent.namespace ?? place.namespace) === place.namespace
         ? { gateway: parent.name, listener: parent.sectionName || undefined, port: parent.port }

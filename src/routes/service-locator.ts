@@ -13,16 +13,18 @@ import type {
   V1Service,
 } from '@kubernetes/client-node';
 import { AgentError } from '../core/errors.ts';
+import { KINDS, pathOfKind, pathOfObject } from '../core/kinds.ts';
+import {
+  MANAGED_BY,
+  MANAGED_BY_LABEL,
+  REACHABLE_LABEL,
+  SERVICE_NAME_LABEL,
+} from '../core/labels.ts';
 import type { Clock } from '../core/ports.ts';
 import { within } from '../core/waiting.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import { collect } from '../kubernetes/watch/cluster-status.ts';
 import { type RoutePolicy, requireAllowed } from '../policy/decision.ts';
-
-/** Whoever may write a Service opens it to the control plane with this label. */
-export const REACHABLE_LABEL = 'pipeops.io/reachable';
-const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by';
-const MANAGED_BY = 'pipeops-agent';
 
 /** An answer is used again for this long: a Service rarely moves, and each stream asks. */
 const KEPT_MS = 10_000;
@@ -123,7 +125,7 @@ async function readNodeAddresses(deps: LocatorDeps): Promise<ReadonlySet<string>
   const lists = await within(deps.clock, TIMEOUT_MS, undefined, (signal) =>
     collect<V1Node, readonly string[]>(
       deps.kubernetes,
-      '/api/v1/nodes',
+      pathOfKind(KINDS.node),
       (node) => (node.status?.addresses ?? []).map(({ address }) => address),
       signal,
     ),
@@ -138,7 +140,7 @@ async function find(
   signal: AbortSignal,
 ): Promise<ServicePlace> {
   const { namespace, name } = wanted;
-  const path = `/api/v1/namespaces/${namespace}/services/${name}`;
+  const path = pathOfObject(KINDS.service, { namespace, name });
   const service = await deps.kubernetes.find<V1Service>(path, signal);
   if (service === undefined) {
     throw notFound(wanted, 'there is no such Service');
@@ -151,8 +153,8 @@ async function find(
     throw notFound(wanted, 'it has no such port');
   }
   const slices = await deps.kubernetes.page<V1EndpointSlice>(
-    `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`,
-    { labelSelector: `kubernetes.io/service-name=${name}` },
+    pathOfKind(KINDS.endpointSlice, namespace),
+    { labelSelector: `${SERVICE_NAME_LABEL}=${name}` },
     signal,
   );
   const places = readyPlaces(slices, port.name ?? '');
@@ -170,7 +172,8 @@ async function find(
 
 function checkReachable(wanted: ServicePort, service: V1Service, isRouted: boolean): void {
   const labels = service.metadata?.labels ?? {};
-  const isOpen = labels[REACHABLE_LABEL] === 'true' || labels[MANAGED_BY_LABEL] === MANAGED_BY;
+  const isOpen =
+    labels[REACHABLE_LABEL] === 'true' || labels[MANAGED_BY_LABEL] === MANAGED_BY[MANAGED_BY_LABEL];
   if (!(isOpen || isRouted)) {
     throw denied(wanted, 'tunnel/reachable', `has no label ${REACHABLE_LABEL}=true`);
   }

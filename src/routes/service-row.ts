@@ -1,6 +1,6 @@
 import type { V1Service } from '@kubernetes/client-node';
+import { APPLICATION_NAME_LABEL, REACHABLE_LABEL } from '../core/labels.ts';
 import type { SyncRoutes } from '../protocol/session/routes.ts';
-import { REACHABLE_LABEL } from './service-locator.ts';
 
 /** A Service, as far as routes lead to it. */
 export interface ServiceRow {
@@ -45,7 +45,7 @@ export function serviceRow({ metadata, spec }: V1Service): ServiceRow {
 }
 
 function controllerOf(labels: Readonly<Record<string, string>>): string {
-  const name = labels['app.kubernetes.io/name'];
+  const name = labels[APPLICATION_NAME_LABEL];
   const isKnown = name === 'traefik' || name === 'ingress-nginx';
   return isKnown ? name : (labels['k8s-app'] === 'traefik-ingress-lb' && 'traefik') || '';
 }

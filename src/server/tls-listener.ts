@@ -4,6 +4,7 @@
  * untouched.
  */
 import { AgentError } from '../core/errors.ts';
+import { STATUS_TYPE } from '../core/kinds.ts';
 import type { Clock } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
 import { type RequestHead, singleHeader } from '../http1/head.ts';
@@ -103,8 +104,7 @@ function targetOfApi(target: string): string {
 /** A `Status` object (kubernetes.io, API conventions, "Response Status Kind"). */
 function refusal(status: number, reason: string, code: string, message: string): Refusal {
   const body = JSON.stringify({
-    kind: 'Status',
-    apiVersion: 'v1',
+    ...STATUS_TYPE,
     metadata: {},
     status: 'Failure',
     message: `pipeops-agent: ${message}`,

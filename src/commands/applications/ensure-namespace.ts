@@ -1,25 +1,25 @@
 import type { V1Namespace } from '@kubernetes/client-node';
+import { KINDS, pathOfKind, pathOfObject, typeOf } from '../../core/kinds.ts';
+import { MANAGED_BY } from '../../core/labels.ts';
 import { isRefusedWith } from '../../kubernetes/api/refusal.ts';
 import { waitUntilGone } from '../../kubernetes/objects/removal.ts';
 import type { CommandContext } from '../engine/handler.ts';
-import { MANAGED_BY } from './managed-objects.ts';
 
 /** Makes a namespace where there is none. One that is being deleted takes nothing: its end is waited for. */
 export async function ensureNamespace(
   { clock, kubernetes, signal }: Pick<CommandContext, 'clock' | 'kubernetes' | 'signal'>,
   name: string,
 ): Promise<void> {
-  const path = `/api/v1/namespaces/${name}`;
+  const path = pathOfObject(KINDS.namespace, { name });
   if ((await waitUntilGone({ clock, client: kubernetes }, path, signal)) !== undefined) {
     return;
   }
   const namespace: V1Namespace = {
-    apiVersion: 'v1',
-    kind: 'Namespace',
-    metadata: { name, labels: MANAGED_BY },
+    ...typeOf(KINDS.namespace),
+    metadata: { name, labels: { ...MANAGED_BY } },
   };
   try {
-    await kubernetes.create('/api/v1/namespaces', namespace, signal);
+    await kubernetes.create(pathOfKind(KINDS.namespace), namespace, signal);
   } catch (thrown) {
     // Somebody was faster: it is there, which is all that was wanted.
     if (!isRefusedWith(409, thrown)) {

@@ -1,10 +1,11 @@
 /** The manifests of an application: what deploy and update apply. */
 import type { V1Deployment, V1Ingress, V1Probe, V1Service } from '@kubernetes/client-node';
+import { KINDS, typeOf } from '../../core/kinds.ts';
+import { COMMAND_ID_ANNOTATION, MANAGED_BY, ROUTED } from '../../core/labels.ts';
 import { literalVariable } from '../../kubernetes/deployments/literal-variable.ts';
 import type { DeployPayload, Port, UpdatePayload } from '../../protocol/commands/deploy.ts';
 import type { DeploymentTarget } from '../../protocol/commands/fields.ts';
 import type { Probe } from '../../protocol/commands/probes.ts';
-import { COMMAND_ID_ANNOTATION, MANAGED_BY, ROUTED } from './managed-objects.ts';
 
 /**
  * Without a readiness probe a pod counts once it has run this long: one that ends at once would
@@ -32,8 +33,7 @@ export function deploymentOf(payload: DeployPayload, commandId: string): V1Deplo
   const { name, namespace, replicas, annotations = {}, probes = {} } = payload;
   const labels = applicationLabels(name, payload.labels ?? {});
   return {
-    apiVersion: 'apps/v1',
-    kind: 'Deployment',
+    ...typeOf(KINDS.deployment),
     metadata: {
       name,
       namespace,
@@ -146,8 +146,7 @@ export function serviceOf(
   commandId: string,
 ): V1Service {
   return {
-    apiVersion: 'v1',
-    kind: 'Service',
+    ...typeOf(KINDS.service),
     metadata: {
       name: target.name,
       namespace: target.namespace,
@@ -176,8 +175,7 @@ export function ingressOf(
   const { domains, labels, port } = given;
   const backend = { service: { name: target.name, port: { number: port } } };
   return {
-    apiVersion: 'networking.k8s.io/v1',
-    kind: 'Ingress',
+    ...typeOf(KINDS.ingress),
     metadata: {
       name: target.name,
       namespace: target.namespace,

@@ -4,17 +4,14 @@
  */
 import type { V1Deployment, V1Ingress, V1Service } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
+import { KINDS, typeOf } from '../../core/kinds.ts';
+import { COMMAND_ID_ANNOTATION, MANAGED_BY } from '../../core/labels.ts';
 import type { Manifest } from '../../kubernetes/api/client.ts';
 import { appliedFields } from '../../kubernetes/deployments/applied-fields.ts';
 import { appliedDeployment, manifestIn } from '../../kubernetes/deployments/change.ts';
 import type { DeployPayload, UpdatePayload } from '../../protocol/commands/deploy.ts';
 import type { CommandContext } from '../engine/handler.ts';
-import {
-  applicationPaths,
-  COMMAND_ID_ANNOTATION,
-  isManaged,
-  MANAGED_BY,
-} from './managed-objects.ts';
+import { applicationPaths, isManaged } from './managed-objects.ts';
 import {
   containerFields,
   deploymentOf,
@@ -186,7 +183,7 @@ function relabelled(
   labels: Record<string, string>,
   commandId: string,
 ): Manifest {
-  const applied = appliedFields({ apiVersion: 'v1', kind: 'Service', ...service });
+  const applied = appliedFields({ ...typeOf(KINDS.service), ...service });
   const annotations = { [COMMAND_ID_ANNOTATION]: commandId };
   const metadata = changedMetadata(manifestIn(applied, 'metadata'), { labels }, {}, annotations);
   return { ...applied, metadata: { ...metadata, uid: service.metadata?.uid } };

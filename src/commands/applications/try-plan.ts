@@ -1,5 +1,6 @@
 /** An application is refused as a whole, by Kubernetes' own rules, before anything of it is made. */
 import { AgentError } from '../../core/errors.ts';
+import { KINDS, pathOfObject } from '../../core/kinds.ts';
 import type { Manifest } from '../../kubernetes/api/client.ts';
 import { ApiRefusal } from '../../kubernetes/api/refusal.ts';
 import type { DeploymentTarget } from '../../protocol/commands/fields.ts';
@@ -18,7 +19,10 @@ export async function tryPlan(
   plan: ApplicationPlan,
 ): Promise<void> {
   const { kubernetes, signal } = context;
-  const there = await kubernetes.find(`/api/v1/namespaces/${target.namespace}`, signal);
+  const there = await kubernetes.find(
+    pathOfObject(KINDS.namespace, { name: target.namespace }),
+    signal,
+  );
   const isThere = there !== undefined && there.metadata?.deletionTimestamp === undefined;
   const paths = applicationPaths(isThere ? target : { ...target, namespace: TRIAL_NAMESPACE });
   for (const part of ['deployment', 'service', 'ingress'] as const) {

@@ -1,11 +1,12 @@
 /** `rollback_on_failure`: what was there before, and the way back to it. */
 import type { KubernetesObject } from '@kubernetes/client-node';
+import { COMMAND_ID_ANNOTATION } from '../../core/labels.ts';
 import { removeAndWait } from '../../kubernetes/objects/removal.ts';
 import { earlierObject, isAsEarlier, restoreObject } from '../../kubernetes/objects/restore.ts';
 import type { DeployCheckpoint, EarlierObject } from '../../protocol/commands/deploy.ts';
 import type { DeploymentTarget } from '../../protocol/commands/fields.ts';
 import type { CommandContext } from '../engine/handler.ts';
-import { applicationPaths, COMMAND_ID_ANNOTATION, isManaged } from './managed-objects.ts';
+import { applicationPaths, isManaged } from './managed-objects.ts';
 import { rollOut } from './roll-out.ts';
 
 type Before = DeployCheckpoint['before'];

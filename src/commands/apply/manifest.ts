@@ -1,5 +1,6 @@
 /** A manifest as text, taken apart into the objects that it names. */
 import { AgentError } from '../../core/errors.ts';
+import { GROUPS } from '../../core/kinds.ts';
 import type { Clock } from '../../core/ports.ts';
 import { DnsLabel, DnsSubdomain } from '../../protocol/commands/fields.ts';
 import { readDocuments } from './documents.ts';
@@ -9,7 +10,7 @@ export const MANIFEST_OBJECTS_MAX = 1_000;
 /** Problems that are told, at most. */
 const PROBLEMS_TOLD_MAX = 100;
 /** Names of these need only be fit for a path (kubernetes.io, "Object Names and IDs"). */
-const PATH_NAME_GROUP = 'rbac.authorization.k8s.io/';
+const PATH_NAME_GROUP = `${GROUPS.rbac}/`;
 
 export interface ManifestObject {
   readonly apiVersion: string;

@@ -1,4 +1,5 @@
 /** What an apply will do, decided and allowed before its first effect. */
+import { GROUPS, isOfKind, KINDS } from '../../core/kinds.ts';
 import type { ApiResource, Discovery } from '../../kubernetes/api/discovery.ts';
 import { groupOf } from '../../kubernetes/api/discovery.ts';
 import { type AccessRequest, type Policy, requireAllowed } from '../../policy/decision.ts';
@@ -46,16 +47,16 @@ function rank(object: ManifestObject): number {
   return isNamespace(object) || isDefinition(object) ? 0 : 1;
 }
 
-export function isNamespace({ apiVersion, kind }: ManifestObject): boolean {
-  return apiVersion === 'v1' && kind === 'Namespace';
+export function isNamespace(object: ManifestObject): boolean {
+  return isOfKind(object, KINDS.namespace);
 }
 
 export function isDefinition({ apiVersion, kind }: ManifestObject): boolean {
-  return groupOf(apiVersion) === 'apiextensions.k8s.io' && kind === CUSTOM_RESOURCES;
+  return groupOf(apiVersion) === GROUPS.definitions && kind === CUSTOM_RESOURCES;
 }
 
-export function isSecret({ apiVersion, kind }: { apiVersion: string; kind: string }): boolean {
-  return apiVersion === 'v1' && kind === 'Secret';
+export function isSecret(object: { apiVersion: string; kind: string }): boolean {
+  return isOfKind(object, KINDS.secret);
 }
 
 /** The kinds that a CustomResourceDefinition will bring. */

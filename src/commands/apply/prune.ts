@@ -1,6 +1,7 @@
 /** Removing what an earlier apply brought and this manifest no longer has. */
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
+import { KINDS } from '../../core/kinds.ts';
 import {
   type ApiResource,
   collectionPath,
@@ -21,14 +22,14 @@ import { accessTo, isDefinition, isNamespace, isSecret, type PlannedObject } fro
  * they go only when the manifest has others of their kind.
  */
 const USUAL_KINDS = [
-  { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' },
-  { apiVersion: 'v1', kind: 'Service' },
-  { apiVersion: 'apps/v1', kind: 'Deployment' },
-  { apiVersion: 'apps/v1', kind: 'StatefulSet' },
-  { apiVersion: 'apps/v1', kind: 'DaemonSet' },
-  { apiVersion: 'batch/v1', kind: 'CronJob' },
-  { apiVersion: 'batch/v1', kind: 'Job' },
-  { apiVersion: 'v1', kind: 'ConfigMap' },
+  KINDS.ingress,
+  KINDS.service,
+  KINDS.deployment,
+  KINDS.statefulSet,
+  KINDS.daemonSet,
+  KINDS.cronJob,
+  KINDS.job,
+  KINDS.configMap,
 ] as const;
 
 /** Where to look: one kind in one namespace, or one kind that has none. */

@@ -1,4 +1,5 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
+import { KINDS, pathOfKind } from '../../core/kinds.ts';
 import type { PageEnd } from '../../kubernetes/api/list-page.ts';
 import { GetResourcesData, GetResourcesPayload } from '../../protocol/commands/get-resources.ts';
 import { type CommandContext, commandHandler } from '../engine/handler.ts';
@@ -8,14 +9,14 @@ const TIMEOUT_MS = 120_000;
 /** Objects asked for at once: large ones come as megabytes. */
 const PAGE_OBJECTS = 100;
 
-/** Where each kind stands in the API. */
-const KINDS = {
-  nodes: { group: '/api/v1', namespaced: false },
-  namespaces: { group: '/api/v1', namespaced: false },
-  deployments: { group: '/apis/apps/v1', namespaced: true },
-  services: { group: '/api/v1', namespaced: true },
-  pods: { group: '/api/v1', namespaced: true },
-  events: { group: '/api/v1', namespaced: true },
+/** What can be asked for, by the names of the protocol. */
+const ASKED = {
+  nodes: { kind: KINDS.node, namespaced: false },
+  namespaces: { kind: KINDS.namespace, namespaced: false },
+  deployments: { kind: KINDS.deployment, namespaced: true },
+  services: { kind: KINDS.service, namespaced: true },
+  pods: { kind: KINDS.pod, namespaced: true },
+  events: { kind: KINDS.event, namespaced: true },
 } as const;
 
 /**
@@ -61,14 +62,13 @@ export const getResourcesCommand = commandHandler<GetResourcesPayload, GetResour
 });
 
 async function listKind(
-  kind: keyof typeof KINDS,
+  name: keyof typeof ASKED,
   payload: GetResourcesPayload,
   budget: { leftBytes: number },
   context: CommandContext,
 ): Promise<{ readonly items: Record<string, unknown>[]; readonly more: boolean }> {
-  const { group, namespaced } = KINDS[kind];
-  const scope =
-    namespaced && payload.namespace !== undefined ? `/namespaces/${payload.namespace}` : '';
+  const { kind, namespaced } = ASKED[name];
+  const path = pathOfKind(kind, namespaced ? payload.namespace : undefined);
   const items: Record<string, unknown>[] = [];
   let isFull = false;
   const keep = (object: KubernetesObject) => {
@@ -85,7 +85,6 @@ async function listKind(
   while (next !== undefined && !isFull && items.length < payload.limit) {
     const limit = Math.min(PAGE_OBJECTS, payload.limit - items.length);
     const query = { limit, ...(next === '' ? {} : { continue: next }) };
-    const path = `${group}${scope}/${kind}`;
     const page: PageEnd = await context.kubernetes.eachOfPage(path, query, keep, context.signal);
     next = page.next;
   }

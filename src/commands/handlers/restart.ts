@@ -1,6 +1,7 @@
 import type { V1Deployment } from '@kubernetes/client-node';
+import { COMMAND_ID_ANNOTATION } from '../../core/labels.ts';
 import { RestartData, RestartPayload } from '../../protocol/commands/workload.ts';
-import { applicationPaths, COMMAND_ID_ANNOTATION } from '../applications/managed-objects.ts';
+import { applicationPaths } from '../applications/managed-objects.ts';
 import { workloadCommand } from '../applications/of-one-deployment.ts';
 import { rollOutAndTell, rolloutTimeoutMs } from '../applications/roll-out.ts';
 

@@ -1,4 +1,5 @@
 import { AgentError } from '../../core/errors.ts';
+import { CONTROL_PLANE_LABEL } from '../../core/labels.ts';
 import { K3S_SERVER_CA_FILE } from '../../core/places.ts';
 import type { Clock, Exec, Files } from '../../core/ports.ts';
 import { NodeList } from '../../protocol/kubectl.ts';
@@ -34,9 +35,7 @@ export async function readClusterInfo(deps: {
     name: metadata.name,
     ready: status.conditions.some(({ type, status }) => type === 'Ready' && status === 'True'),
     role:
-      metadata.labels['node-role.kubernetes.io/control-plane'] === 'true'
-        ? ('server' as const)
-        : ('worker' as const),
+      metadata.labels[CONTROL_PLANE_LABEL] === 'true' ? ('server' as const) : ('worker' as const),
     address: status.addresses.find(({ type }) => type === 'InternalIP')?.address ?? null,
     version: status.nodeInfo.kubeletVersion,
     architecture: status.nodeInfo.architecture,

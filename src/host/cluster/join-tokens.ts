@@ -1,4 +1,5 @@
 import { AgentError } from '../../core/errors.ts';
+import { BOOTSTRAP_TOKEN_SECRET } from '../../core/labels.ts';
 import { K3S_EXECUTABLE, K3S_SERVER_CA_FILE } from '../../core/places.ts';
 import type { Clock, Exec, ExecResult, Files } from '../../core/ports.ts';
 import { certificatesOf, trustAnchors } from '../../core/trust-anchors.ts';
@@ -82,7 +83,7 @@ export async function createWorkerToken(
 /** Never with the secret part. @throws AgentError NOT_A_SERVER, KUBERNETES_API */
 export async function listJoinTokens(deps: Deps): Promise<readonly JoinTokenEntry[]> {
   await readCa(deps);
-  const selector = '--field-selector=type=bootstrap.kubernetes.io/token';
+  const selector = `--field-selector=type=${BOOTSTRAP_TOKEN_SECRET}`;
   const list = BootstrapTokenSecrets.parse(
     await readKubernetesJson(deps, ['get', 'secrets', '--namespace=kube-system', selector]),
   );

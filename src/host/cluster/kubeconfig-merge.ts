@@ -1,4 +1,5 @@
 import { AgentError } from '../../core/errors.ts';
+import { KUBECONFIG_TYPE } from '../../core/kinds.ts';
 
 /** What one cluster adds to a kubeconfig; all three have the same name. */
 export interface KubeconfigEntries {
@@ -36,8 +37,7 @@ export function mergeKubeconfig(
   const added = entriesBySection(entries);
   refuseForeign(before, entries, path);
   const after: Document = {
-    apiVersion: 'v1',
-    kind: 'Config',
+    ...KUBECONFIG_TYPE,
     ...before,
     ...Object.fromEntries(
       SECTIONS.map((section) => [

@@ -1,5 +1,6 @@
 import { dirname } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
+import { KUBECONFIG_TYPE } from '../../core/kinds.ts';
 import { K3S_ADMIN_KUBECONFIG_FILE, LOCAL_TOKEN_FILE } from '../../core/places.ts';
 import type { Clock, Exec, Files } from '../../core/ports.ts';
 import { AdminKubeconfig } from '../../protocol/files/kubeconfig.ts';
@@ -71,8 +72,7 @@ export async function localEntries(
 /** A whole kubeconfig: JSON, which is YAML. */
 export function kubeconfigOf({ name, cluster, user }: KubeconfigEntries): string {
   const kubeconfig = {
-    apiVersion: 'v1',
-    kind: 'Config',
+    ...KUBECONFIG_TYPE,
     clusters: [{ name, cluster }],
     users: [{ name, user }],
     contexts: [{ name, context: { cluster: name, user: name } }],

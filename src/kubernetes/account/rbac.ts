@@ -1,11 +1,10 @@
+import { GROUPS, KINDS, LIST_TYPE, typeOf } from '../../core/kinds.ts';
+import { MANAGED_BY } from '../../core/labels.ts';
 /** Where the agent's own objects live. */
 export const AGENT_NAMESPACE = 'pipeops-system';
 export const AGENT_SERVICE_ACCOUNT = 'pipeops-agent';
 /** For the kubelets, which see its tokens: it may read the figures of nodes and nothing else. */
 export const STATS_SERVICE_ACCOUNT = 'pipeops-agent-stats';
-
-/** Of everything that is set up for the agent. */
-export const AGENT_LABELS = { 'app.kubernetes.io/managed-by': 'pipeops-agent' };
 
 interface Rule {
   readonly apiGroups: readonly string[];
@@ -38,8 +37,6 @@ const STATS_RULES: readonly Rule[] = [
   { apiGroups: [''], resources: ['nodes/stats', 'nodes/metrics'], verbs: ['get'] },
 ];
 
-const GROUP = 'rbac.authorization.k8s.io';
-
 /**
  * Namespace, accounts, permissions and admission policy, as one List that `kubectl apply -f -` takes.
  * @param grants what the local policy lets the account do in the whole cluster
@@ -55,7 +52,7 @@ export function accountManifest(
     verbs,
   }));
   const items = [
-    { apiVersion: 'v1', kind: 'Namespace', metadata: metadata(AGENT_NAMESPACE) },
+    { ...typeOf(KINDS.namespace), metadata: metadata(AGENT_NAMESPACE) },
     serviceAccount(AGENT_SERVICE_ACCOUNT),
     // The wall stands before there is anything to keep in.
     ...admission,
@@ -68,15 +65,15 @@ export function accountManifest(
     serviceAccount(STATS_SERVICE_ACCOUNT),
     ...permissions(STATS_SERVICE_ACCOUNT, { name: STATS_SERVICE_ACCOUNT, rules: STATS_RULES }),
   ];
-  return JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
+  return JSON.stringify({ ...LIST_TYPE, items });
 }
 
 function metadata(name: string, namespace?: string) {
-  return { name, labels: AGENT_LABELS, ...(namespace === undefined ? {} : { namespace }) };
+  return { name, labels: MANAGED_BY, ...(namespace === undefined ? {} : { namespace }) };
 }
 
 function serviceAccount(name: string) {
-  return { apiVersion: 'v1', kind: 'ServiceAccount', metadata: metadata(name, AGENT_NAMESPACE) };
+  return { ...typeOf(KINDS.serviceAccount), metadata: metadata(name, AGENT_NAMESPACE) };
 }
 
 /** A role and its binding; in the whole cluster where no namespace is given. */
@@ -84,7 +81,7 @@ function permissions(
   account: string,
   role: { readonly name: string; readonly namespace?: string; readonly rules: readonly Rule[] },
 ) {
-  const apiVersion = `${GROUP}/v1`;
+  const { apiVersion } = KINDS.role;
   const kind = role.namespace === undefined ? 'ClusterRole' : 'Role';
   const own = { apiVersion, metadata: metadata(role.name, role.namespace) };
   return [
@@ -92,7 +89,7 @@ function permissions(
     {
       ...own,
       kind: `${kind}Binding`,
-      roleRef: { apiGroup: GROUP, kind, name: role.name },
+      roleRef: { apiGroup: GROUPS.rbac, kind, name: role.name },
       subjects: [{ kind: 'ServiceAccount', name: account, namespace: AGENT_NAMESPACE }],
     },
   ];

@@ -1,4 +1,5 @@
 import type { AuthenticationV1TokenRequest } from '@kubernetes/client-node';
+import { KINDS, pathOfObject, typeOf } from '../../core/kinds.ts';
 import type { KubernetesClient } from '../api/client.ts';
 
 export interface TokenAccount {
@@ -16,10 +17,9 @@ export async function requestToken(
   lifeSeconds: number,
   signal: AbortSignal,
 ): Promise<string> {
-  const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${serviceAccount}/token`;
+  const path = `${pathOfObject(KINDS.serviceAccount, { namespace, name: serviceAccount })}/token`;
   const request: AuthenticationV1TokenRequest = {
-    apiVersion: 'authentication.k8s.io/v1',
-    kind: 'TokenRequest',
+    ...typeOf(KINDS.tokenRequest),
     spec: { audiences: [], expirationSeconds: lifeSeconds },
   };
   const answer = await client.create(path, request, signal);

@@ -1,5 +1,6 @@
 /** Where objects of a kind stand in the API (kubernetes.io, "API discovery"). */
 import type { V1APIResourceList } from '@kubernetes/client-node';
+import { apiPath } from '../../core/kinds.ts';
 import type { KubernetesClient } from './client.ts';
 
 /** What names a kind: `apps/v1` and `Deployment`. */
@@ -55,10 +56,6 @@ async function readResources(
 /** '' for the core group. */
 export function groupOf(apiVersion: string): string {
   return apiVersion.includes('/') ? (apiVersion.split('/')[0] ?? '') : '';
-}
-
-function apiPath(apiVersion: string): string {
-  return apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
 }
 
 /** Of all objects of a kind, in a namespace where it has one. */

@@ -1,4 +1,5 @@
 import type { V1Deployment } from '@kubernetes/client-node';
+import { KINDS, typeOf } from '../../core/kinds.ts';
 import type { KubernetesClient, Manifest } from '../api/client.ts';
 import { appliedFields } from './applied-fields.ts';
 import { deploymentPath } from './rollout.ts';
@@ -10,7 +11,7 @@ export interface AppliedDeployment extends Manifest {
 }
 
 export function appliedDeployment(deployment: V1Deployment): AppliedDeployment {
-  const applied = appliedFields({ apiVersion: 'apps/v1', kind: 'Deployment', ...deployment });
+  const applied = appliedFields({ ...typeOf(KINDS.deployment), ...deployment });
   return {
     ...applied,
     metadata: manifestIn(applied, 'metadata'),

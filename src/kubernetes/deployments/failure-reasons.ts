@@ -1,6 +1,7 @@
 /** Why a Deployment does not roll out: from its conditions, ReplicaSet, pods and their events. */
 import type { CoreV1Event, V1Deployment, V1Pod } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
+import { KINDS, pathOfKind, pathOfObject } from '../../core/kinds.ts';
 import { cutAtEnd } from '../../core/text/middle-cut.ts';
 import { redact } from '../../core/text/redact.ts';
 import type { KubernetesClient } from '../api/client.ts';
@@ -76,7 +77,7 @@ export async function lastLogLines(
       continue;
     }
     const { namespace = '', name = '' } = pod.metadata ?? {};
-    const path = `/api/v1/namespaces/${namespace}/pods/${name}/log`;
+    const path = `${pathOfObject(KINDS.pod, { namespace, name })}/log`;
     const query = { container, tailLines: LOG_LINES, limitBytes: LOG_LIMIT_BYTES };
     try {
       return redact((await client.text(path, { ...query, previous: !endedNow }, signal)).trimEnd());
@@ -133,7 +134,7 @@ async function podsOfCurrent(
   }
   const pods: V1Pod[] = [];
   await client.eachOfPage<V1Pod>(
-    `/api/v1/namespaces/${deployment.metadata?.namespace ?? ''}/pods`,
+    pathOfKind(KINDS.pod, deployment.metadata?.namespace ?? ''),
     { labelSelector: selectorText(current.spec?.selector) },
     (pod) => {
       if (pod.metadata?.deletionTimestamp === undefined) {
@@ -152,7 +153,7 @@ async function eventReasons(
 ): Promise<readonly FailureReason[]> {
   const { namespace = '', uid = '' } = pod.metadata ?? {};
   const { items } = await client.page<CoreV1Event>(
-    `/api/v1/namespaces/${namespace}/events`,
+    pathOfKind(KINDS.event, namespace),
     { fieldSelector: `involvedObject.uid=${uid},type=Warning`, limit: EVENTS_PER_POD_MAX },
     signal,
   );

@@ -5,9 +5,10 @@ import type {
   V1PodTemplateSpec,
   V1ReplicaSet,
 } from '@kubernetes/client-node';
+import { KINDS, pathOfKind } from '../../core/kinds.ts';
+import { REVISION_ANNOTATION } from '../../core/labels.ts';
 import type { KubernetesClient } from '../api/client.ts';
 
-const REVISION = 'deployment.kubernetes.io/revision';
 const POD_TEMPLATE_HASH = 'pod-template-hash';
 
 interface Annotated {
@@ -16,7 +17,7 @@ interface Annotated {
 
 /** 0 when it has none yet. */
 export function revisionOf(object: Annotated): number {
-  return Number(object.metadata?.annotations?.[REVISION] ?? 0);
+  return Number(object.metadata?.annotations?.[REVISION_ANNOTATION] ?? 0);
 }
 
 /** Those that belong to the Deployment, the newest revision first. */
@@ -28,7 +29,7 @@ export async function replicaSetsOf(
   const { namespace = '', uid } = deployment.metadata ?? {};
   // Kubernetes keeps ten of them unless told otherwise: one page holds them all.
   const { items } = await client.page<V1ReplicaSet>(
-    `/apis/apps/v1/namespaces/${namespace}/replicasets`,
+    pathOfKind(KINDS.replicaSet, namespace),
     { labelSelector: selectorText(deployment.spec?.selector) },
     signal,
   );

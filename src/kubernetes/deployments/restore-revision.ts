@@ -1,5 +1,6 @@
 import type { V1Deployment } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
+import { KINDS, pathOfObject } from '../../core/kinds.ts';
 import type { KubernetesClient, Manifest } from '../api/client.ts';
 import { manifestIn } from './change.ts';
 import { replicaSetsOf, templateOf } from './replica-sets.ts';
@@ -22,7 +23,7 @@ export async function restoreRevision(
   { replicaSetUid, applied }: Revision,
   signal: AbortSignal,
 ): Promise<V1Deployment> {
-  const { name, namespace, uid } = deployment.metadata ?? {};
+  const { name = '', namespace, uid } = deployment.metadata ?? {};
   const all = await replicaSetsOf(client, deployment, signal);
   const replicaSet = all.find(({ metadata }) => metadata?.uid === replicaSetUid);
   if (replicaSet === undefined) {
@@ -31,7 +32,7 @@ export async function restoreRevision(
     });
   }
   const template = templateOf(replicaSet);
-  const path = `/apis/apps/v1/namespaces/${namespace}/deployments/${name}`;
+  const path = pathOfObject(KINDS.deployment, { namespace, name });
   // The UID: what was deleted meanwhile is not made anew.
   const wanted = {
     ...applied,

@@ -1,5 +1,6 @@
 import type { V1Deployment } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
+import { KINDS, pathOfKind, pathOfObject } from '../../core/kinds.ts';
 import type { Clock } from '../../core/ports.ts';
 import { timeLimit } from '../../core/waiting.ts';
 import type { KubernetesClient } from '../api/client.ts';
@@ -95,8 +96,8 @@ export async function followRollout(
   return { ...state, reasons: state.complete ? [] : await explain(deps, view, signal) };
 }
 
-export function deploymentPath({ namespace, name }: RolloutTarget): string {
-  return `/apis/apps/v1/namespaces/${namespace}/deployments/${name}`;
+export function deploymentPath(target: RolloutTarget): string {
+  return pathOfObject(KINDS.deployment, target);
 }
 
 /**
@@ -179,7 +180,7 @@ async function watchOnce(
   note: (deployment: V1Deployment) => Promise<boolean>,
   { signal, stop }: { readonly signal: AbortSignal; readonly stop: AbortSignal },
 ): Promise<boolean> {
-  const path = `/apis/apps/v1/namespaces/${target.namespace}/deployments`;
+  const path = pathOfKind(KINDS.deployment, target.namespace);
   const fieldSelector = `metadata.name=${target.name}`;
   const limit = timeLimit(deps.clock, timeoutMs, AbortSignal.any([signal, stop]));
   const either = limit.signal;

@@ -1,9 +1,9 @@
 /** What a drain does with a pod (kubernetes.io, "Safely Drain a Node"). */
 import type { V1Pod } from '@kubernetes/client-node';
+import { MIRROR_ANNOTATION } from '../../core/labels.ts';
 import { AGENT_NAMESPACE } from '../account/rbac.ts';
 
 /** The kubelet's own pod, from a file of the node: it cannot be evicted. */
-const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
 
 /**
  * `evict`; `skip`: it may stay on a drained node; `refuse`: it should go, and the agent does not

@@ -1,5 +1,6 @@
 import type { V1Eviction, V1ObjectMeta, V1Pod } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
+import { KINDS, pathOfKind, pathOfObject, typeOf } from '../../core/kinds.ts';
 import type { Clock } from '../../core/ports.ts';
 import { pollUntil } from '../../core/waiting.ts';
 import { type KubernetesClient, LIST_PAGE_OBJECTS } from '../api/client.ts';
@@ -12,7 +13,7 @@ const ROUND_INTERVAL_MS = 1_000;
 /** Between two attempts to evict a pod that was refused: grows by half up to the maximum. */
 const RETRY_FIRST_MS = 2_000;
 const RETRY_MAX_MS = 15_000;
-const PODS = '/api/v1/pods';
+const PODS = pathOfKind(KINDS.pod);
 const ENDING = 'it is still ending';
 /** Longest reason that is kept, characters. */
 const REASON_LENGTH_MAX = 500;
@@ -211,8 +212,8 @@ async function evict(
   eviction: Eviction,
   signal: AbortSignal,
 ): Promise<void> {
-  const { namespace, name } = pod.metadata ?? {};
-  const path = `/api/v1/namespaces/${namespace}/pods/${name}/eviction`;
+  const { namespace, name = '' } = pod.metadata ?? {};
+  const path = `${pathOfObject(KINDS.pod, { namespace, name })}/eviction`;
   try {
     await deps.client.create(path, evictionOf(pod, options.graceSeconds), signal);
     eviction.accepted = true;
@@ -236,8 +237,7 @@ async function evict(
 function evictionOf(pod: V1Pod, graceSeconds: number | undefined): V1Eviction {
   const { name = '', namespace = '', uid = '' } = pod.metadata ?? {};
   return {
-    apiVersion: 'policy/v1',
-    kind: 'Eviction',
+    ...typeOf(KINDS.eviction),
     metadata: { name, namespace },
     deleteOptions: {
       preconditions: { uid },

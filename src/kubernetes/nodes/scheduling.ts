@@ -1,4 +1,5 @@
 import type { V1Node } from '@kubernetes/client-node';
+import { KINDS, pathOfKind, pathOfObject } from '../../core/kinds.ts';
 import type { KubernetesClient } from '../api/client.ts';
 
 interface Asking {
@@ -27,7 +28,7 @@ export async function takesPods({ kubernetes, signal }: Asking, node: string): P
 }
 
 function pathOf(node: string): string {
-  return `/api/v1/nodes/${node}`;
+  return pathOfObject(KINDS.node, { name: node });
 }
 
 function isSchedulable(node: V1Node): boolean {
@@ -36,7 +37,11 @@ function isSchedulable(node: V1Node): boolean {
 
 /** What to add when no node takes pods: evicted ones wait until one does. Empty otherwise. */
 export async function noNodeLeft(context: Asking): Promise<string> {
-  const { items } = await context.kubernetes.page<V1Node>('/api/v1/nodes', {}, context.signal);
+  const { items } = await context.kubernetes.page<V1Node>(
+    pathOfKind(KINDS.node),
+    {},
+    context.signal,
+  );
   return items.some(isSchedulable)
     ? ''
     : 'No other node takes pods: new and evicted ones wait until a node is uncordoned or joins.\n';

@@ -1,10 +1,11 @@
 import type { V1Node } from '@kubernetes/client-node';
+import { KINDS, pathOfKind } from '../../core/kinds.ts';
+import { CONTROL_PLANE_LABEL } from '../../core/labels.ts';
 import type { Service } from '../../core/service.ts';
 import { followKind, type InformerDeps } from '../watch/informer.ts';
 import { KindCache } from '../watch/kind-cache.ts';
 
 /** What Kubernetes calls its servers by. */
-const SERVER_LABEL = 'node-role.kubernetes.io/control-plane';
 /** Characters kept of why a node is not ready. */
 const REASON_LENGTH_MAX = 300;
 
@@ -37,7 +38,7 @@ export function nodeStates(deps: InformerDeps): NodeStates {
     settled: (signal) => cache.settled(signal),
     service: {
       name: 'nodes',
-      start: async (signal) => ({ done: followKind(deps, '/api/v1/nodes', cache, signal) }),
+      start: async (signal) => ({ done: followKind(deps, pathOfKind(KINDS.node), cache, signal) }),
     },
   };
 }
@@ -45,7 +46,7 @@ export function nodeStates(deps: InformerDeps): NodeStates {
 function nodeState(node: V1Node): NodeState {
   return {
     name: node.metadata?.name ?? '',
-    isServer: node.metadata?.labels?.[SERVER_LABEL] !== undefined,
+    isServer: node.metadata?.labels?.[CONTROL_PLANE_LABEL] !== undefined,
     addresses: (node.status?.addresses ?? []).map(({ address }) => address),
     notReady: notReady(node),
   };

@@ -3,12 +3,10 @@
  * made anew: its UID, its cluster IP and its node ports are what others know it by.
  */
 import type { KubernetesObject } from '@kubernetes/client-node';
+import { DEPLOYMENT_PREFIX } from '../../core/labels.ts';
 import type { EarlierObject } from '../../protocol/commands/deploy.ts';
 import type { KubernetesClient } from '../api/client.ts';
 import { sameContent } from '../deployments/replica-sets.ts';
-
-/** Annotations that a controller keeps for itself. */
-const CONTROLLERS_OWN = 'deployment.kubernetes.io/';
 
 interface WithSpec extends KubernetesObject {
   readonly spec?: object;
@@ -69,7 +67,7 @@ async function write(
     return await client.apply(path, { apiVersion, kind, metadata, spec }, signal);
   }
   const { uid, annotations: now = {}, finalizers, ownerReferences } = live.metadata ?? {};
-  const own = Object.entries(now).filter(([key]) => key.startsWith(CONTROLLERS_OWN));
+  const own = Object.entries(now).filter(([key]) => key.startsWith(DEPLOYMENT_PREFIX));
   // No resource version: controllers write the status all the time, and it stays theirs.
   const metadata = {
     name,
@@ -85,5 +83,5 @@ async function write(
 
 function usersOwn(annotations: Readonly<Record<string, string>>): Record<string, string> {
   const all = Object.entries(annotations);
-  return Object.fromEntries(all.filter(([key]) => !key.startsWith(CONTROLLERS_OWN)));
+  return Object.fromEntries(all.filter(([key]) => !key.startsWith(DEPLOYMENT_PREFIX)));
 }

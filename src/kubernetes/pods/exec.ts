@@ -1,4 +1,5 @@
 import type { V1Status } from '@kubernetes/client-node';
+import { KINDS, pathOfObject } from '../../core/kinds.ts';
 import type { Clock } from '../../core/ports.ts';
 import { type MiddleCut, middleCut } from '../../core/text/middle-cut.ts';
 import { afterwards } from '../../core/waiting.ts';
@@ -100,7 +101,7 @@ export async function runInPod(
 function requestOf(program: PodProgram) {
   const { namespace, pod, container, command, stdin } = program;
   return {
-    path: `/api/v1/namespaces/${namespace}/pods/${pod}/exec`,
+    path: `${pathOfObject(KINDS.pod, { namespace, name: pod })}/exec`,
     query: [
       ['container', container],
       ['stdin', String(stdin !== undefined)],

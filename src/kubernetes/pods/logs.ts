@@ -1,5 +1,6 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
+import { KINDS, pathOfObject } from '../../core/kinds.ts';
 import { type CutText, middleCut } from '../../core/text/middle-cut.ts';
 import type { KubernetesClient } from '../api/client.ts';
 import { isRefusedWith } from '../api/refusal.ts';
@@ -36,7 +37,7 @@ export async function readPodLogs(
       hint: 'It has not been restarted since its pod was made: ask without "previous"',
     });
   }
-  const path = `/api/v1/namespaces/${pod.metadata?.namespace}/pods/${podName(pod)}/log`;
+  const path = `${pathOfObject(KINDS.pod, { namespace: pod.metadata?.namespace, name: podName(pod) })}/log`;
   const query = {
     container,
     tailLines: request.lines,

@@ -7,10 +7,11 @@ import type {
   V1Pod,
 } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
+import { KINDS, pathOfKind } from '../../core/kinds.ts';
+import { DEFAULT_CONTAINER_ANNOTATION } from '../../core/labels.ts';
 import type { KubernetesClient } from '../api/client.ts';
 
 /** kubectl's own annotation for the container that is meant when none is named. */
-const DEFAULT_CONTAINER = 'kubectl.kubernetes.io/default-container';
 
 export interface PodTarget {
   readonly namespace: string;
@@ -28,11 +29,11 @@ export async function findPods(
   target: PodTarget,
   signal: AbortSignal,
 ): Promise<readonly V1Pod[]> {
-  const pods = `/api/v1/namespaces/${target.namespace}/pods`;
+  const pods = pathOfKind(KINDS.pod, target.namespace);
   if (target.pod !== undefined) {
     return [await client.get<V1Pod>(`${pods}/${target.pod}`, signal)];
   }
-  const path = `/apis/apps/v1/namespaces/${target.namespace}/deployments/${target.name}`;
+  const path = `${pathOfKind(KINDS.deployment, target.namespace)}/${target.name}`;
   const deployment = await client.get<V1Deployment>(path, signal);
   const labelSelector = selectorText(deployment.spec?.selector ?? {});
   const page = await client.page<V1Pod>(pods, { labelSelector }, signal);
@@ -84,7 +85,7 @@ export function chooseContainer(pod: V1Pod, wanted: string | undefined): string 
       details: { containers: all },
     });
   }
-  const marked = pod.metadata?.annotations?.[DEFAULT_CONTAINER];
+  const marked = pod.metadata?.annotations?.[DEFAULT_CONTAINER_ANNOTATION];
   const [only, ...more] = containers;
   if (marked !== undefined && containers.includes(marked)) {
     return marked;

@@ -1,5 +1,6 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
+import { KINDS, pathOfKind } from '../../core/kinds.ts';
 import type { Clock, Http, Log } from '../../core/ports.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import { AGENT_NAMESPACE, STATS_SERVICE_ACCOUNT } from '../account/rbac.ts';
@@ -14,7 +15,7 @@ import { parseQuantity } from './quantity.ts';
 const KUBELETS_MAX = 50;
 /** Kubelets asked at the same time. */
 const KUBELETS_AT_ONCE = 4;
-const METRICS_PATH = '/apis/metrics.k8s.io/v1beta1/nodes';
+const METRICS_PATH = pathOfKind(KINDS.nodeMetrics);
 
 /** Percent of the capacity of the nodes that were measured, one decimal; 0 when none was. */
 export interface ResourceUsage {

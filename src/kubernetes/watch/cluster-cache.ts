@@ -6,6 +6,7 @@ import type {
   V1Pod,
   V1Service,
 } from '@kubernetes/client-node';
+import { KINDS, pathOfKind } from '../../core/kinds.ts';
 import type { PodInfo, ResourceInfo } from '../../protocol/rest.ts';
 import { deploymentInfo, type NodeRow, nodeRow, podInfo, serviceInfo } from './cluster-status.ts';
 import { followKind, type InformerDeps } from './informer.ts';
@@ -58,11 +59,11 @@ export function clusterCache(deps: InformerDeps): ClusterCache {
       }
     };
     await Promise.all([
-      kind('/api/v1/nodes', nodes),
-      kind('/api/v1/namespaces', namespaces, nodes),
-      kind('/apis/apps/v1/deployments', deployments, namespaces),
-      kind('/api/v1/services', services, deployments),
-      kind('/api/v1/pods', pods, services),
+      kind(pathOfKind(KINDS.node), nodes),
+      kind(pathOfKind(KINDS.namespace), namespaces, nodes),
+      kind(pathOfKind(KINDS.deployment), deployments, namespaces),
+      kind(pathOfKind(KINDS.service), services, deployments),
+      kind(pathOfKind(KINDS.pod), pods, services),
     ]);
   };
   return { ...caches, follow };

@@ -5,6 +5,7 @@
  * any of it: it knows neither namespace patterns nor what is in an object.
  */
 
+import { KINDS, typeOf } from '../../core/kinds.ts';
 import type { EffectivePolicy } from '../effective.ts';
 import { PODS_VARIABLE, podValidations } from '../pod-security/cel.ts';
 import { ACCOUNT_VARIABLES, accountValidations } from './rules.ts';
@@ -26,13 +27,11 @@ export function admissionManifests(
   { file, podSecurity }: EffectivePolicy,
   labels: Readonly<Record<string, string>>,
 ): readonly unknown[] {
-  const apiVersion = 'admissionregistration.k8s.io/v1';
   const metadata = { name: account.name, labels };
   const user = `system:serviceaccount:${account.namespace}:${account.serviceAccount}`;
   return [
     {
-      apiVersion,
-      kind: 'ValidatingAdmissionPolicy',
+      ...typeOf(KINDS.admissionPolicy),
       metadata,
       spec: {
         failurePolicy: 'Fail',
@@ -52,8 +51,7 @@ export function admissionManifests(
       },
     },
     {
-      apiVersion,
-      kind: 'ValidatingAdmissionPolicyBinding',
+      ...typeOf(KINDS.admissionPolicyBinding),
       metadata,
       spec: { policyName: account.name, validationActions: ['Deny'] },
     },

@@ -1,4 +1,9 @@
 /** What the agent's account may not write, beside pods, as expressions of CEL. */
+import {
+  ACCOUNT_TOKEN_SECRET,
+  POD_SECURITY_PREFIX,
+  SERVICE_NAME_LABEL,
+} from '../../core/labels.ts';
 import type { PolicyFile } from '../../protocol/files/policy.ts';
 import { NEVER_GROUP_SUFFIX, NEVER_WRITTEN_GROUPS, NEVER_WRITTEN_RESOURCES } from '../never.ts';
 import type { Validation } from '../pod-security/cel.ts';
@@ -102,8 +107,8 @@ const PROTECTED_NAMES: Validation = {
       .map(
         (metadata) =>
           `(has(variables.${metadata}.labels)` +
-          ` && 'kubernetes.io/service-name' in variables.${metadata}.labels` +
-          ` && variables.${metadata}.labels['kubernetes.io/service-name'] == 'kubernetes')`,
+          ` && '${SERVICE_NAME_LABEL}' in variables.${metadata}.labels` +
+          ` && variables.${metadata}.labels['${SERVICE_NAME_LABEL}'] == 'kubernetes')`,
       )
       .join(' || ')}))))`,
   message:
@@ -123,7 +128,7 @@ function ownTokens({ namespace, tokensOf, tokenLifeSeconds }: AdmissionAccount):
 const NO_TOKEN_SECRETS: Validation = {
   expression:
     `!(${isCore('secrets')} && ${WRITES}) || !has(object.type)` +
-    " || object.type != 'kubernetes.io/service-account-token'",
+    ` || object.type != '${ACCOUNT_TOKEN_SECRET}'`,
   message: 'A Secret of this type is a token without end of another account (own-tokens)',
 };
 
@@ -163,14 +168,13 @@ const NAMESPACES_AS_THEY_ARE: Validation = {
   expression:
     `!(${isCore('namespaces')} && ${WRITES}) || (${LIFE_UNCHANGED}` +
     ` && ${sameLabels('metadata', 'metadataBefore')} && ${sameLabels('metadataBefore', 'metadata')})`,
-  message:
-    'Owners, finalizers and pod-security.kubernetes.io/* of a namespace are not the agent’s to change (namespaces)',
+  message: `Owners, finalizers and ${POD_SECURITY_PREFIX}* of a namespace are not the agent’s to change (namespaces)`,
 };
 
 function sameLabels(one: string, other: string): string {
   const [a, b] = [`variables.${one}.labels`, `variables.${other}.labels`];
   return (
-    `(!has(${a}) || ${a}.all(k, !k.startsWith('pod-security.kubernetes.io/')` +
+    `(!has(${a}) || ${a}.all(k, !k.startsWith('${POD_SECURITY_PREFIX}')` +
     ` || (has(${b}) && k in ${b} && ${a}[k] == ${b}[k])))`
   );
 }

@@ -1,3 +1,4 @@
+import { APPARMOR_PREFIX } from '../../core/labels.ts';
 /**
  * What a pod may not ask for, as Kubernetes' Pod Security Standards have it (kubernetes.io, "Pod
  * Security Standards", as of Kubernetes 1.34). One table for both walls: `problem.ts` asks it of
@@ -128,7 +129,7 @@ const BASELINE: readonly PodRule[] = [
   ),
   {
     kind: 'annotations',
-    prefix: 'container.apparmor.security.beta.kubernetes.io/',
+    prefix: APPARMOR_PREFIX,
     values: ['', 'runtime/default'],
     valuePrefix: 'localhost/',
     problem: 'pods or containers without AppArmor',

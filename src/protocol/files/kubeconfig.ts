@@ -4,6 +4,7 @@
  * kubectl reads it too.
  */
 import * as z from 'zod';
+import { KUBECONFIG_TYPE } from '../../core/kinds.ts';
 
 const Kubeconfig = z.looseObject({
   clusters: z
@@ -40,8 +41,7 @@ export interface KubeconfigContent {
 /** @param name what cluster, user and context are called */
 export function renderKubeconfig(name: string, content: KubeconfigContent): string {
   const document = {
-    apiVersion: 'v1',
-    kind: 'Config',
+    ...KUBECONFIG_TYPE,
     clusters: [
       {
         name,

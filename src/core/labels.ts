@@ -1,0 +1,61 @@
+/** Every label and annotation that is written or read here, ours and those of others. */
+
+const AGENT = 'pipeops-agent';
+
+// On what the agent makes.
+export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by';
+/** On all that is set up for the agent, and on all that it deploys. */
+export const MANAGED_BY: Readonly<Record<string, string>> = { [MANAGED_BY_LABEL]: AGENT };
+/** Which command changed it last: a repeated run is recognised by it. */
+export const COMMAND_ID_ANNOTATION = 'pipeops.io/command-id';
+/** Sent at registration. */
+export const AGENT_VERSION_LABEL = 'agent.pipeops.io/version';
+
+// By which people and the control plane say what is a route.
+export const PIPEOPS_PREFIX = 'pipeops.io/';
+/** On an Ingress, HTTPRoute or Gateway that the control plane may hear of. */
+export const ROUTED_LABEL = 'pipeops.io/managed';
+export const ROUTED = { [ROUTED_LABEL]: 'true' } as const;
+export const ROUTED_BY_ANNOTATION = 'pipeops.io/managed-by';
+/** Whoever may write a Service opens it to the control plane with this label. */
+export const REACHABLE_LABEL = 'pipeops.io/reachable';
+export const ENVIRONMENT_LABEL = 'pipeops.io/environment';
+export const OWNER_LABEL = 'pipeops.io/owner';
+export const DEPLOYMENT_ID_LABEL = 'pipeops.io/deployment-id';
+export const DEPLOYMENT_NAME_LABEL = 'pipeops.io/deployment-name';
+export const ROUTING_MODE_ANNOTATION = 'pipeops.io/routing-mode';
+
+// Of Kubernetes and its tools (kubernetes.io, "Well-Known Labels, Annotations and Taints").
+export const APPLICATION_NAME_LABEL = 'app.kubernetes.io/name';
+export const CONTROL_PLANE_LABEL = 'node-role.kubernetes.io/control-plane';
+/** On an EndpointSlice. */
+export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
+export const POD_SECURITY_PREFIX = 'pod-security.kubernetes.io/';
+export const APPARMOR_PREFIX = 'container.apparmor.security.beta.kubernetes.io/';
+/** What the controller of Deployments keeps for itself. */
+export const DEPLOYMENT_PREFIX = 'deployment.kubernetes.io/';
+export const REVISION_ANNOTATION = 'deployment.kubernetes.io/revision';
+export const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
+export const DEFAULT_CONTAINER_ANNOTATION = 'kubectl.kubernetes.io/default-container';
+/** The only ones of Kubernetes' own that a kubelet may give its node … */
+export const KUBELET_LABELS: readonly string[] = [
+  'kubernetes.io/hostname',
+  'kubernetes.io/arch',
+  'kubernetes.io/os',
+  'beta.kubernetes.io/arch',
+  'beta.kubernetes.io/os',
+  'beta.kubernetes.io/instance-type',
+  'failure-domain.beta.kubernetes.io/zone',
+  'failure-domain.beta.kubernetes.io/region',
+  'topology.kubernetes.io/zone',
+  'topology.kubernetes.io/region',
+];
+/** … and the domains in which it may choose. */
+export const KUBELET_NAMESPACES: readonly string[] = [
+  'kubelet.kubernetes.io',
+  'node.kubernetes.io',
+];
+
+// Types of Secrets, which are named alike.
+export const ACCOUNT_TOKEN_SECRET = 'kubernetes.io/service-account-token';
+export const BOOTSTRAP_TOKEN_SECRET = 'bootstrap.kubernetes.io/token';
