@@ -23,6 +23,8 @@ export const PROXY_CREDENTIALS_FILE = `${STATE_DIRECTORY}/credentials/proxy`;
 export const HOST_STATE_DIRECTORY = '/var/lib/pipeops-agent-host';
 export const INVENTORY_FILE = `${HOST_STATE_DIRECTORY}/inventory.json`;
 export const STEPS_FILE = `${HOST_STATE_DIRECTORY}/steps.json`;
+/** How things were that an installation has changed: see host/engine/originals.ts. */
+export const ORIGINALS_FILE = `${HOST_STATE_DIRECTORY}/originals.json`;
 export const K3S_TOKEN_FILE = `${HOST_STATE_DIRECTORY}/k3s-join-token`;
 /** What the running daemon was started with: see host/agent/service.ts. */
 export const APPLIED_FILE = `${HOST_STATE_DIRECTORY}/applied`;
@@ -51,6 +53,8 @@ export const K3S_ADMIN_KUBECONFIG_FILE = `${K3S_DIRECTORY}/k3s.yaml`;
 export const NODE_PASSWORD_FILE = '/etc/rancher/node/password';
 /** The CA of the cluster that a worker belongs to. */
 export const K3S_AGENT_CA_FILE = '/var/lib/rancher/k3s/agent/server-ca.crt';
+/** There once the cluster has taken this worker in, by its node password. */
+export const K3S_KUBELET_CERTIFICATE_FILE = '/var/lib/rancher/k3s/agent/client-kubelet.crt';
 export const K3S_SERVER_CA_FILE = '/var/lib/rancher/k3s/server/tls/server-ca.crt';
 
 export type K3sRole = 'server' | 'agent';

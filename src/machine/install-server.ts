@@ -12,6 +12,7 @@ import { type ConfigFlags, loadEffectiveConfig, tellWarnings } from './effective
 import { openDownloads, proxyPassword, readCa } from './outbound.ts';
 import { policyOfPreset } from './policy-preset.ts';
 import { preflight } from './preflight.ts';
+import { machineResources } from './resources.ts';
 import {
   givenSettings,
   k3sPlan,
@@ -19,7 +20,6 @@ import {
   type SetUpOutcome,
   setUpMachine,
 } from './set-up.ts';
-import { machineSteps } from './steps.ts';
 
 /** What a person wants of a server. */
 export interface ServerWishes extends SetUpOptions {
@@ -69,7 +69,7 @@ export async function installServer(
   const hasToken = token !== undefined || (await hasControlPlaneToken(context, inventory));
   const controlPlane = hasToken ? config.control_plane.url : null;
   const clusterName = config.cluster.name;
-  const steps = machineSteps(context, inventory, {
+  const resources = machineResources(context, inventory, {
     k3s: { ...k3s, authorities: downloads.authorities },
     downloads: downloads.network.http,
     config: fileContent(loaded),
@@ -87,7 +87,7 @@ export async function installServer(
   }
   const { nodeName } = k3s;
   const facts = { role: 'server', nodeName, clusterName, controlPlane, agentPorts } as const;
-  return setUpMachine(context, steps, facts, wishes);
+  return setUpMachine(context, inventory, resources, facts, wishes);
 }
 
 /**

@@ -1,5 +1,4 @@
 import { AgentError } from '../core/errors.ts';
-import { UNIT_FILE } from '../core/places.ts';
 import { withoutEnd } from '../core/text/without-end.ts';
 import { BUILD } from '../core/version.ts';
 import { checkServer, findServer } from '../host/cluster/join-server.ts';
@@ -10,6 +9,7 @@ import {
   readJoined,
 } from '../host/cluster/joined-worker.ts';
 import { openInventory } from '../host/engine/inventory.ts';
+import { installationState } from '../host/engine/step-journal.ts';
 import { joiningConfig } from '../host/k3s/config.ts';
 import { decodeJoinToken } from '../protocol/secrets/join-token.ts';
 import { misplacedSecret } from '../protocol/secrets/misplaced.ts';
@@ -18,6 +18,7 @@ import { type ConfigFlags, loadEffectiveConfig, tellWarnings } from './effective
 import { NO_MORE_SERVERS } from './no-more-servers.ts';
 import { openDownloads, readCa } from './outbound.ts';
 import { preflight } from './preflight.ts';
+import { machineResources } from './resources.ts';
 import {
   k3sPlan,
   type SetUpOptions,
@@ -25,7 +26,6 @@ import {
   setUpMachine,
   workerSettings,
 } from './set-up.ts';
-import { machineSteps } from './steps.ts';
 
 /** What a person wants of a worker. */
 export interface WorkerWishes extends SetUpOptions {
@@ -112,12 +112,13 @@ export async function upgradeWorker(
   wishes: WorkerWishes,
 ): Promise<SetUpOutcome> {
   const joined = await readJoined(context);
-  const hasAgent = (await openInventory(context)).has('unit', UNIT_FILE);
-  if (joined === undefined || !hasAgent) {
+  const inventory = await openInventory(context);
+  const isFinished = (await installationState(context, inventory)) === 'finished';
+  if (joined === undefined || !isFinished) {
     throw new AgentError('CLUSTER_EXISTS', 'This machine began to join a cluster as a worker', {
       hint:
         'To go on: sudo pipeops-agent join --token-file FILE. ' +
-        'To make it a server instead, first: sudo pipeops-agent uninstall',
+        'To make it a server instead, first: sudo pipeops-agent join --undo',
     });
   }
   wishes.notice(
@@ -145,7 +146,7 @@ async function join(
   const agentPorts = [config.http.port];
   await preflight(context, { inventory, settings: loaded, k3s, agentPorts }, wishes.notice);
   const downloads = await openDownloads(context, config, await readCa(context, config));
-  const steps = machineSteps(context, inventory, {
+  const resources = machineResources(context, inventory, {
     k3s: { ...k3s, authorities: downloads.authorities },
     downloads: downloads.network.http,
     config: workerSettings(loaded),
@@ -156,7 +157,13 @@ async function join(
     proxyCredentials: undefined,
   });
   const facts = { role: 'agent', nodeName: k3s.nodeName, agentPorts } as const;
-  return setUpMachine(context, steps, { ...facts, clusterName: null, controlPlane: null }, wishes);
+  return setUpMachine(
+    context,
+    inventory,
+    resources,
+    { ...facts, clusterName: null, controlPlane: null },
+    wishes,
+  );
 }
 
 async function withProgress(

@@ -16,7 +16,7 @@ import { isActive } from '../host/engine/systemctl.ts';
 import { factsOf } from '../host/facts/fact.ts';
 import { checkFixedSettings } from '../host/k3s/fixed-settings.ts';
 import { foreignK3sSettings } from '../host/k3s/foreign-settings.ts';
-import { checkRole, type K3sPlan } from '../host/k3s/steps.ts';
+import { checkRole, type K3sPlan } from '../host/k3s/resources.ts';
 import type { MachineContext } from './context.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
 

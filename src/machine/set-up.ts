@@ -2,6 +2,7 @@ import { describeSettings, settingValues } from '../config/describe.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { nodeNameOf } from '../config/node-settings.ts';
 import type { ConfigInput } from '../config/schema.ts';
+import { AgentError, toAgentError } from '../core/errors.ts';
 import {
   CONFIG_FILE,
   EXECUTABLE_LINK,
@@ -14,13 +15,19 @@ import {
 } from '../core/places.ts';
 import { BUILD } from '../core/version.ts';
 import {
+  applyResources,
   type FinishedStep,
   type PlannedStep,
-  planSteps,
-  runSteps,
-  type Step,
-} from '../host/engine/steps.ts';
-import type { K3sPlan } from '../host/k3s/steps.ts';
+  planResources,
+} from '../host/engine/apply.ts';
+import type { HostInventory } from '../host/engine/inventory.ts';
+import type { Resource } from '../host/engine/resource.ts';
+import {
+  beginInstallation,
+  finishInstallation,
+  installationState,
+} from '../host/engine/step-journal.ts';
+import type { K3sPlan } from '../host/k3s/resources.ts';
 import type { MachineContext } from './context.ts';
 import { K3S_PORTS } from './preflight.ts';
 
@@ -97,18 +104,27 @@ export interface SetUpSummary {
   readonly seconds: number;
 }
 
-/** Runs the steps, or tells them. @throws what a step throws */
+/**
+ * Makes all that is not in place yet, or tells it.
+ * @throws what a resource throws; with the way back where this machine was never set up to the end
+ */
 export async function setUpMachine(
   context: MachineContext,
-  steps: readonly Step[],
+  inventory: HostInventory,
+  resources: readonly Resource[],
   facts: SetUpFacts,
   { dryRun }: SetUpOptions,
 ): Promise<SetUpOutcome> {
   if (dryRun) {
-    return { kind: 'planned', plan: await planSteps(steps) };
+    return { kind: 'planned', plan: await planResources(resources) };
   }
   const startedAt = context.clock.monotonic();
-  const finished = await runSteps(context, steps, context.signal);
+  const finished = await offeringTheWayBack(context, inventory, facts.role, async () => {
+    await beginInstallation(context, inventory);
+    const steps = await applyResources(context, resources, context.signal);
+    await finishInstallation(context);
+    return steps;
+  });
   const summary: SetUpSummary = {
     version: BUILD.version,
     role: facts.role,
@@ -123,4 +139,29 @@ export async function setUpMachine(
     seconds: Math.round(context.clock.monotonic() - startedAt) / 1_000,
   };
   return { kind: 'done', summary };
+}
+
+async function offeringTheWayBack<T>(
+  context: MachineContext,
+  inventory: HostInventory,
+  role: K3sRole,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    if ((await installationState(context, inventory)) !== 'unfinished') {
+      throw thrown;
+    }
+    const { code, message, hint, details } = toAgentError(thrown);
+    const subcommand = role === 'server' ? 'install' : 'join';
+    const back = `To take it back: sudo pipeops-agent ${subcommand} --undo`;
+    const offering = new AgentError(code, message, {
+      hint: hint === undefined ? back : `${hint}. ${back}`,
+      cause: thrown,
+      ...(details === undefined ? {} : { details }),
+    });
+    // Of a bug, where it happened is what counts.
+    throw thrown instanceof Error ? Object.assign(offering, { stack: thrown.stack }) : offering;
+  }
 }

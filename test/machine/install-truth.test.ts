@@ -17,6 +17,9 @@ const HEALTH = 'http://agent/api/health/detailed';
 /** Far less than `install` would wait for what may still come right. */
 const AT_ONCE_MS = 5_000;
 
+/** Nothing was finished here before. */
+const BACK = 'To take it back: sudo pipeops-agent install --undo';
+
 let machine: SimulatedMachine;
 
 beforeEach(async () => {
@@ -113,7 +116,7 @@ describe('a start that fails', () => {
         exitCode: 4,
         code: 'DISK_FULL',
         message: 'The agent did not start: Cannot write /var/lib/x: no space left on the disk',
-        hint: 'Free some space',
+        hint: `Free some space. ${BACK}`,
       },
     ],
     [
@@ -128,7 +131,7 @@ describe('a start that fails', () => {
         code: 'CONFIG_INVALID',
         message:
           'The agent did not start: The configuration has 2 problems:\n  - a: is wrong\n  - b: is wrong',
-        hint: `Look at: journalctl -u ${AGENT}`,
+        hint: `Look at: journalctl -u ${AGENT}. ${BACK}`,
       },
     ],
     [
@@ -138,7 +141,7 @@ describe('a start that fails', () => {
         exitCode: 7,
         code: 'TOOL_FAILED',
         message: 'The agent did not start: panic: out of luck',
-        hint: `Look at: journalctl -u ${AGENT}`,
+        hint: `Look at: journalctl -u ${AGENT}. ${BACK}`,
       },
     ],
   ])('of the daemon is told in its own words: %s', async (_, lines, expected) => {
@@ -173,7 +176,7 @@ describe('a start that fails', () => {
       exitCode: 7,
       code: 'K3S_NOT_READY',
       message: 'k3s did not become ready: Error: flag "bogus" is not defined',
-      hint: 'Look at: journalctl -u k3s.service',
+      hint: `Look at: journalctl -u k3s.service. ${BACK}`,
     });
     expect(journal.restarts['k3s.service']).toBe(45);
   }, 20_000);
@@ -187,7 +190,7 @@ describe('a start that fails', () => {
       exitCode: 4,
       code: 'DISK_FULL',
       message: 'Cannot start k3s: no space left on the disk of /var/lib/rancher/k3s/db',
-      hint: 'Free some space there (df -h /var/lib/rancher/k3s/db), then run the same command again',
+      hint: `Free some space there (df -h /var/lib/rancher/k3s/db), then run the same command again. ${BACK}`,
     });
     expect(journal.restarts['k3s.service']).toBe(0);
   });
@@ -251,7 +254,7 @@ describe('ready means what the summary says', () => {
       expect(failure(await install())).toMatchObject({
         code,
         message: 'The agent runs, but is not ready: Cannot write /var/lib/pipeops-agent/agent.db',
-        hint: 'Look',
+        hint: `Look. ${BACK}`,
       });
     },
     AT_ONCE_MS,

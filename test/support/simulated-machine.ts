@@ -2,7 +2,7 @@
  * A machine for tests of one process: real files below a temporary root, and the programs that the
  * subcommands run, as far as they are seen from outside. The real ones run in test/e2e.
  */
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readlink, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { CliContext } from '../../src/cli/definition/context.ts';
 import { runCli } from '../../src/cli/main.ts';
@@ -19,7 +19,7 @@ import type { DetailedHealth } from '../../src/protocol/local-api.ts';
 import { capturedTerminal } from './captured-terminal.ts';
 import { serviceAccountToken } from './fake-kubernetes.ts';
 import { memoryLog } from './memory-log.ts';
-import { tempDirectory } from './temp-dir.ts';
+import { memoryDirectory } from './temp-dir.ts';
 import { TOOLS } from './tools.ts';
 
 export const CLUSTER_CA = '-----BEGIN CERTIFICATE-----\nY2x1c3Rlcg==\n-----END CERTIFICATE-----\n';
@@ -62,6 +62,13 @@ export interface SimulatedMachine extends AsyncDisposable {
   readonly programs: Map<string, Program>;
   /** Every file below the root, with its content. */
   listing(): Promise<Record<string, string>>;
+  /** Everything below the root, with kind, mode, owner and content. */
+  tree(): Promise<Record<string, string>>;
+  /**
+   * The next subcommand is killed before its n-th change of the machine (or question to a program), and
+   * changes nothing any more. Nothing when it needs fewer.
+   */
+  killAt(change: number): void;
 }
 
 export interface RunOptions {
@@ -75,7 +82,7 @@ export interface RunOptions {
 }
 
 export async function simulatedMachine(): Promise<SimulatedMachine> {
-  const directory = await tempDirectory();
+  const directory = await memoryDirectory();
   const root = directory.path;
   const realFiles = systemFiles(root);
   // A test may run on a small disk; the checks of the machine have tests of their own.
@@ -83,6 +90,7 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
     ...realFiles,
     diskSpace: async () => ({ freeBytes: 50e9, totalBytes: 100e9 }),
   };
+  const kill = killSwitch();
   const put = async (path: string, text: string) => {
     await mkdir(dirname(join(root, path)), { recursive: true });
     await writeFile(join(root, path), text);
@@ -99,6 +107,7 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
   await put('/root/agent', 'the executable');
   await put('/root/token', `${CONTROL_PLANE_TOKEN}\n`);
   await mkdir(join(root, 'etc/systemd/system'), { recursive: true });
+  await mkdir(join(root, 'var/lib'), { recursive: true });
 
   const units = new Map<string, string>();
   const enabled = new Set<string>();
@@ -143,9 +152,10 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
     ['https://10.0.0.1:6443/v1-k3s/', () => new Response(CLUSTER_CA)],
   ]);
 
-  const machine = { root, put, files, units, enabled };
+  const machine = { root, put, files, units, enabled, mayBeKilled: kill.check };
   const exec: Exec = {
     run: async (argv, options) => {
+      kill.check();
       calls.push({ argv: [...argv], stdin: options.stdin, env: options.env });
       const program = programs.get(argv[0]) ?? PROGRAMS[argv[0]];
       if (program === undefined) {
@@ -177,13 +187,14 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
     enabled,
     web,
     programs,
+    killAt: kill.arm,
     run: async (words, options = {}) => {
       const { out, io, progress } = capturedTerminal({ clock: systemClock }, options);
       const context: CliContext = {
         clock: systemClock,
         random: systemRandom,
         exec,
-        files,
+        files: kill.files(files),
         http,
         network: async () => ({
           http,
@@ -208,7 +219,17 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
         signal: new AbortController().signal,
         progress,
       };
-      return { exitCode: await runCli(context, words), ...out };
+      const exitCode = await runCli(context, words);
+      kill.disarm();
+      return { exitCode, ...out };
+    },
+    tree: async () => {
+      const found: Record<string, string> = {};
+      const everything = { cwd: root, dot: true, onlyFiles: false };
+      for await (const path of new Bun.Glob('**/*').scan(everything)) {
+        found[`/${path}`] = await describe(join(root, path));
+      }
+      return found;
     },
     listing: async () => {
       const found: Record<string, string> = {};
@@ -218,6 +239,52 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
       return found;
     },
     [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
+  };
+}
+
+async function describe(path: string): Promise<string> {
+  const stat = await lstat(path);
+  const { mode, uid, gid } = stat;
+  if (stat.isSymbolicLink()) {
+    return `link to ${await readlink(path)}`;
+  }
+  const access = `${(mode & 0o7777).toString(8)} ${uid}:${gid}`;
+  return stat.isDirectory() ? `directory ${access}` : `${access} ${await Bun.file(path).text()}`;
+}
+
+/** Ends a subcommand as SIGKILL would: from one change on it changes nothing, whatever it catches. */
+function killSwitch() {
+  let left = Number.POSITIVE_INFINITY;
+  const check = () => {
+    left -= 1;
+    if (left <= 0) {
+      throw new Error('killed');
+    }
+  };
+  const checked =
+    <A extends unknown[], T>(work: (...args: A) => Promise<T>) =>
+    async (...args: A): Promise<T> => {
+      check();
+      return work(...args);
+    };
+  return {
+    check,
+    arm: (change: number) => {
+      left = change;
+    },
+    disarm: () => {
+      left = Number.POSITIVE_INFINITY;
+    },
+    files: (files: Files): Files => ({
+      ...files,
+      writeAtomic: checked(files.writeAtomic),
+      makeDirectory: checked(files.makeDirectory),
+      claimDirectory: checked(files.claimDirectory),
+      link: checked(files.link),
+      changeMode: checked(files.changeMode),
+      remove: checked(files.remove),
+      removeTree: checked(files.removeTree),
+    }),
   };
 }
 
@@ -268,6 +335,8 @@ interface MachineState {
   readonly files: Files;
   readonly units: Map<string, string>;
   readonly enabled: Set<string>;
+  /** Between two changes of one program. */
+  readonly mayBeKilled: () => void;
 }
 
 type MachineProgram = (
@@ -280,7 +349,7 @@ const ok: Answer = {};
 const TOKEN_FILE = '/var/lib/pipeops-agent/credentials/control-plane-token';
 
 const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
-  systemctl: ({ units, enabled }, argv) => {
+  systemctl: async ({ units, enabled, put }, argv) => {
     const unit = argv.at(-1) ?? '';
     const state = units.get(unit) ?? 'inactive';
     switch (argv[1]) {
@@ -303,7 +372,7 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
       case 'start':
       case 'restart':
         units.set(unit, 'active');
-        return ok;
+        return unit === 'k3s-agent.service' ? await startWorker(put) : ok;
       default:
         return ok;
     }
@@ -338,15 +407,18 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
     await Bun.write(path, lines.filter((line) => !line.startsWith(`${argv[1]}:`)).join('\n'));
     return ok;
   },
-  runuser: async ({ files, put }, argv, { stdin = '' }) => {
+  runuser: async ({ root, files, put }, argv, { stdin = '' }) => {
     if (argv.at(-1)?.startsWith('test -s')) {
       return { exitCode: (await files.stat(TOKEN_FILE)) === undefined ? 1 : 0 };
     }
     if (argv.at(-1)?.startsWith('cmp')) {
       return { exitCode: (await files.readText(TOKEN_FILE)) === stdin ? 0 : 1 };
     }
-    if (argv.at(-1)?.startsWith('rm -f')) {
-      await files.remove(argv.at(-1)?.slice('rm -f '.length) ?? '');
+    const [, command, path = ''] = /^(rm -f|rmdir) (\S+)$/.exec(argv.at(-1) ?? '') ?? [];
+    if (command !== undefined) {
+      await (command === 'rmdir'
+        ? rmdir(join(root, path)).catch(() => undefined)
+        : files.remove(path));
       return ok;
     }
     await put(TOKEN_FILE, stdin);
@@ -361,11 +433,20 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
     return ok;
   },
   // The installer of k3s.
-  sh: async ({ put }, _, { env = {}, onLine }) => {
+  sh: async (machine, [, script = ''], { env = {}, onLine }) => {
+    const { put, files, mayBeKilled } = machine;
+    if (script.endsWith('k3s-uninstall.sh')) {
+      return uninstallK3s(machine, (await files.readText(script)) ?? '');
+    }
     onLine?.('[INFO]  placing k3s');
     const unit = env['INSTALL_K3S_EXEC'] === 'agent' ? 'k3s-agent' : 'k3s';
     await put('/usr/local/bin/k3s', env['INSTALL_K3S_VERSION'] ?? '');
-    await put(`/usr/local/bin/${unit}-uninstall.sh`, '');
+    mayBeKilled();
+    await files.link('k3s', '/usr/local/bin/kubectl');
+    await put('/usr/local/bin/k3s-killall.sh', '');
+    mayBeKilled();
+    await put(`/usr/local/bin/${unit}-uninstall.sh`, unit);
+    mayBeKilled();
     await put(`/etc/systemd/system/${unit}.service`, '');
     if (unit === 'k3s') {
       await put('/var/lib/rancher/k3s/server/tls/server-ca.crt', CLUSTER_CA);
@@ -378,13 +459,29 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
   '/usr/local/bin/k3s-agent-uninstall.sh': (machine) => uninstallK3s(machine, 'k3s-agent'),
 };
 
-async function uninstallK3s({ root, files, units }: MachineState, unit: string): Promise<Answer> {
+/** In the order of the real one, which removes itself before all else is gone. */
+async function uninstallK3s(machine: MachineState, unit: string): Promise<Answer> {
+  const { root, files, units, enabled, mayBeKilled } = machine;
   units.delete(`${unit}.service`);
-  await files.remove(`/usr/local/bin/${unit}-uninstall.sh`);
+  enabled.delete(`${unit}.service`);
   await files.remove(`/etc/systemd/system/${unit}.service`);
-  for (const path of ['etc/rancher/k3s', 'var/lib/rancher/k3s']) {
+  mayBeKilled();
+  await files.remove(`/usr/local/bin/${unit}-uninstall.sh`);
+  mayBeKilled();
+  await files.remove('/usr/local/bin/kubectl');
+  for (const path of ['etc/rancher/k3s', 'var/lib/rancher/k3s', 'cluster']) {
     await rm(join(root, path), { recursive: true, force: true });
   }
+  mayBeKilled();
+  await files.remove('/usr/local/bin/k3s');
+  await files.remove('/usr/local/bin/k3s-killall.sh');
+  return ok;
+}
+
+/** The cluster takes the worker in, and knows it by its password from then on. */
+async function startWorker(put: MachineState['put']): Promise<Answer> {
+  await put('/etc/rancher/node/password', '0123456789abcdef\n');
+  await put('/var/lib/rancher/k3s/agent/client-kubelet.crt', 'of the node');
   return ok;
 }
 

@@ -5,6 +5,11 @@ export const JSON_FLAG = {
   default: false,
   description: 'Print one JSON document',
 } as const;
+export const UNDO_FLAG = {
+  type: 'boolean',
+  default: false,
+  description: 'Take back an installation that never came to its end',
+} as const;
 export const DRY_RUN_FLAG = {
   type: 'boolean',
   default: false,

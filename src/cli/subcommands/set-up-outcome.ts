@@ -1,6 +1,6 @@
 /** How `install` and `join` tell what they did. */
 import type { SetUpOutcome, SetUpSummary } from '../../machine/set-up.ts';
-import { renderTable } from '../terminal/render.ts';
+import { renderChanges, renderTable } from '../terminal/render.ts';
 
 /** @returns for standard output */
 export function renderSetUpOutcome(
@@ -13,9 +13,9 @@ export function renderSetUpOutcome(
       return options.json
         ? `${JSON.stringify({ plan }, null, 2)}\n`
         : renderTable(
-            plan.map(({ title, touches, needed }) => [
+            plan.map(({ title, changes, needed }) => [
               needed ? title : `(done) ${title}`,
-              touches.join(', '),
+              renderChanges(changes),
             ]),
             options.columns,
           );

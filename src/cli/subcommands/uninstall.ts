@@ -1,9 +1,11 @@
 import { nodeNameOf } from '../../config/node-settings.ts';
 import { AgentError } from '../../core/errors.ts';
-import type { UnknownEntry } from '../../protocol/files/host-state.ts';
-import { JSON_FLAG } from '../definition/common-flags.ts';
+import type { HostInventory } from '../../host/engine/inventory.ts';
+import type { UndoOptions } from '../../host/engine/resource.ts';
+import { DRY_RUN_FLAG, JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { lines, namesOf, remainsOf, renderRemovalPlan } from './removal-outcome.ts';
 
 export const uninstallSubcommand = defineSubcommand({
   name: 'uninstall',
@@ -21,6 +23,7 @@ export const uninstallSubcommand = defineSubcommand({
       default: false,
       description: 'Remove also what lets a worker come back under its name',
     },
+    'dry-run': DRY_RUN_FLAG,
     yes: { type: 'boolean', default: false, description: 'Do not ask' },
     json: JSON_FLAG,
   },
@@ -29,105 +32,110 @@ export const uninstallSubcommand = defineSubcommand({
   locks: true,
   run: async (context, { flags }) => {
     const { openInventory } = await import('../../host/engine/inventory.ts');
-    const { uninstall } = await import('../../machine/uninstall.ts');
-    const { permissionsManifest } = await import('../../machine/kubernetes-account.ts');
-    const { policyOfPreset } = await import('../../machine/policy-preset.ts');
+    const { planUninstall, uninstall } = await import('../../machine/uninstall.ts');
     const inventory = await openInventory(context);
-    const left = inventory.unknown();
-    if (inventory.entries().length === 0 && left.length > 0) {
-      throw new AgentError('STATE_NEWER', `Only a newer pipeops-agent knows ${namesOf(left)}`, {
-        hint: 'Install that version, and uninstall with it',
-      });
-    }
-    if (inventory.entries().length === 0) {
-      throw new AgentError('NOT_INSTALLED', 'There is nothing to remove: nothing was installed', {
-        hint: 'Only what "pipeops-agent install" or "join" has set up is removed',
-      });
-    }
-    const keepK3s = flags['keep-k3s'];
-    if (flags['keep-data'] && flags['delete-data']) {
-      throw new AgentError('USAGE', '--keep-data and --delete-data contradict each other', {
-        hint: 'Give one of them, or none',
-      });
+    await checkInstalled(context, inventory);
+    const how = howOf(flags);
+    const { json } = flags;
+    if (flags['dry-run']) {
+      const plan = await planUninstall(context, inventory, how);
+      context.io.stdout(renderRemovalPlan(plan, { json, columns: context.io.columns }));
+      return 0;
     }
     const workers = inventory.has('k3s', 'server') ? await otherNodes(context) : [];
-    if (workers.length > 0 && !keepK3s) {
+    if (workers.length > 0 && !how.keepK3s) {
       context.io.stderr(`These workers hang on this server: ${workers.join(', ')}\n`);
     }
     if (!flags.yes) {
-      const what = keepK3s ? 'the agent' : 'the agent, Kubernetes and all that runs in it';
-      const answer = await context.io.confirm(`Remove ${what} from this machine?`);
-      if (answer !== true) {
-        throw new AgentError('USAGE', 'Nothing was removed: it was not confirmed', {
-          hint: 'Answer y, or give --yes',
-        });
-      }
+      await confirm(context, how);
     }
     // Read before the settings go.
     const node = inventory.has('k3s', 'agent') ? await nodeName(context) : undefined;
-    const { removed, kept } = await uninstall(context, inventory, {
-      keepK3s,
-      keepData: flags['keep-data'],
-      deleteData: flags['delete-data'],
-      // Only names count when it is deleted, and they are the same in every policy.
-      manifest: permissionsManifest(policyOfPreset('standard')),
-    });
-    if (flags.json) {
+    const { removed, kept, left } = await uninstall(context, inventory, how);
+    if (json) {
       const document = { removed, kept, left, workers, listed_node: node ?? null };
       context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
     } else {
-      context.io.stderr(lastWord({ keepK3s, kept, left, workers, node }));
+      const remains = remainsOf({ kept, left });
+      context.io.stderr(lines(lastWord({ keepK3s: how.keepK3s, remains, workers, node })));
     }
     return 0;
   },
 });
 
-/** What is left to do elsewhere. */
-function lastWord(facts: {
-  readonly keepK3s: boolean;
-  readonly kept: readonly string[];
-  readonly left: readonly UnknownEntry[];
-  readonly workers: readonly string[];
-  readonly node: string | undefined;
-}): string {
-  const lines = [
-    facts.keepK3s
-      ? 'The agent is removed; k3s and what runs in it stay.'
-      : 'The agent, k3s and what ran in it are removed.',
-  ];
-  for (const file of facts.kept) {
-    lines.push(
-      `Kept: ${file}, by which the cluster knows this machine when it comes back. ` +
-        'To remove it too: sudo rm -r /etc/rancher/node',
-    );
+/** @throws AgentError NOT_INSTALLED, STATE_NEWER */
+async function checkInstalled(context: CliContext, inventory: HostInventory): Promise<void> {
+  const { installationState } = await import('../../host/engine/step-journal.ts');
+  const left = inventory.unknown();
+  if (inventory.entries().length > 0) {
+    return;
   }
-  if (facts.left.length > 0) {
-    lines.push(
-      `Left: ${namesOf(facts.left)}, which only a newer pipeops-agent knows how to remove. ` +
-        'To remove it too: install that version, and uninstall with it',
-    );
+  if (left.length > 0) {
+    throw new AgentError('STATE_NEWER', `Only a newer pipeops-agent knows ${namesOf(left)}`, {
+      hint: 'Install that version, and uninstall with it',
+    });
   }
-  if (facts.keepK3s) {
-    return `${lines.join('\n')}\n`;
+  // One that was killed at its very end has left the list, empty.
+  if ((await installationState(context, inventory)) === 'none') {
+    throw new AgentError('NOT_INSTALLED', 'There is nothing to remove: nothing was installed', {
+      hint: 'Only what "pipeops-agent install" or "join" has set up is removed',
+    });
   }
-  if (facts.node !== undefined) {
-    lines.push(
-      `The cluster still lists the node. To take it out, on a server: ` +
-        `sudo k3s kubectl delete node ${facts.node}`,
-    );
-  }
-  if (facts.workers.length > 0) {
-    lines.push(
-      `These workers have lost their cluster: ${facts.workers.join(', ')}. ` +
-        'On each: sudo pipeops-agent uninstall',
-    );
-  }
-  return `${lines.join('\n')}\n`;
 }
 
-/** `mount /srv/data, quota 7`. */
-function namesOf(entries: readonly UnknownEntry[]): string {
-  return entries.map(({ kind, name }) => `${kind} ${name}`).join(', ');
+/** @throws AgentError USAGE */
+function howOf(flags: RemovalFlags): UndoOptions {
+  const { 'keep-data': keepData, 'delete-data': deleteData, 'keep-k3s': keepK3s } = flags;
+  if (keepData && deleteData) {
+    throw new AgentError('USAGE', '--keep-data and --delete-data contradict each other', {
+      hint: 'Give one of them, or none',
+    });
+  }
+  return { keepK3s, keepData, deleteData, isUnfinished: false };
+}
+
+interface RemovalFlags {
+  readonly 'keep-k3s': boolean;
+  readonly 'keep-data': boolean;
+  readonly 'delete-data': boolean;
+}
+
+/** @throws AgentError USAGE */
+async function confirm(context: CliContext, { keepK3s }: UndoOptions): Promise<void> {
+  const what = keepK3s ? 'the agent' : 'the agent, Kubernetes and all that runs in it';
+  if ((await context.io.confirm(`Remove ${what} from this machine?`)) !== true) {
+    throw new AgentError('USAGE', 'Nothing was removed: it was not confirmed', {
+      hint: 'Answer y, or give --yes',
+    });
+  }
+}
+
+/** What is left to do elsewhere, line by line. */
+function lastWord(facts: {
+  readonly keepK3s: boolean;
+  readonly remains: readonly string[];
+  readonly workers: readonly string[];
+  readonly node: string | undefined;
+}): readonly string[] {
+  if (facts.keepK3s) {
+    return ['The agent is removed; k3s and what runs in it stay.', ...facts.remains];
+  }
+  return [
+    'The agent, k3s and what ran in it are removed.',
+    ...facts.remains,
+    ...(facts.node === undefined
+      ? []
+      : [
+          'The cluster still lists the node. To take it out, on a server: ' +
+            `sudo k3s kubectl delete node ${facts.node}`,
+        ]),
+    ...(facts.workers.length === 0
+      ? []
+      : [
+          `These workers have lost their cluster: ${facts.workers.join(', ')}. ` +
+            'On each: sudo pipeops-agent uninstall',
+        ]),
+  ];
 }
 
 /** The workers of this server; none where Kubernetes does not answer. */

@@ -16,6 +16,13 @@ export function renderErrorJson(error: AgentError): string {
   return redact(`${JSON.stringify(document, null, 2)}\n`);
 }
 
+/** `create /etc/example, keep /opt/example`. */
+export function renderChanges(
+  changes: readonly { readonly action: string; readonly target: string }[],
+): string {
+  return changes.map(({ action, target }) => `${action} ${target}`).join(', ');
+}
+
 /** In less nobody can read: what would have to be wrapped in fewer columns stays as it is. */
 const WRAPPED_COLUMNS_MIN = 20;
 

@@ -1,11 +1,20 @@
 import { AgentError } from '../../core/errors.ts';
 import { AGENT_USER, CONFIG_DIRECTORY, STATE_DIRECTORY } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
+import type { InventoryEntry } from '../../protocol/files/host-state.ts';
 import { diskFull } from '../engine/disk-full.ts';
-import { type HostInventory, recordNew } from '../engine/inventory.ts';
-import type { Step } from '../engine/steps.ts';
+import type { HostInventory } from '../engine/inventory.ts';
+import { claimPath, keepOriginal, originalOf } from '../engine/originals.ts';
+import { changeOf, removePath } from '../engine/removals.ts';
+import type { Change, Removal, Resource } from '../engine/resource.ts';
 
 const TIMEOUT_MS = 30_000;
+const USER: InventoryEntry = { kind: 'user', name: AGENT_USER };
+const GROUP: InventoryEntry = { kind: 'group', name: AGENT_USER };
+const STATE = { kind: 'directory', name: STATE_DIRECTORY } as const;
+const CONFIG = { kind: 'directory', name: CONFIG_DIRECTORY } as const;
+/** What userdel(8) may take along of others is noted under this name. */
+const GROUP_OF_OTHERS = `group ${AGENT_USER}`;
 
 interface Deps {
   readonly exec: Exec;
@@ -13,37 +22,68 @@ interface Deps {
 }
 
 /** The unprivileged user that the daemon runs as, and the directories that it is given. */
-export function agentAccount(deps: Deps, inventory: HostInventory): Step {
+export function agentAccount(deps: Deps, inventory: HostInventory): Resource {
   return {
     id: 'agent-account',
     title: 'Make the system user and the directories',
     touches: [`user and group ${AGENT_USER}`, STATE_DIRECTORY, CONFIG_DIRECTORY],
+    entries: [GROUP, USER, STATE, CONFIG],
+    isWanted: true,
     isDone: async () =>
       (await isListed(deps.files, '/etc/passwd')) &&
       (await isListed(deps.files, '/etc/group')) &&
       (await deps.files.stat(STATE_DIRECTORY)) !== undefined &&
       (await deps.files.stat(CONFIG_DIRECTORY)) !== undefined,
     apply: async () => {
-      if (!(await isListed(deps.files, '/etc/group'))) {
-        await inventory.record({ kind: 'group', name: AGENT_USER });
-        await makeAccount(deps, 'group', ['groupadd', '--system', AGENT_USER]);
-      }
-      if (!(await isListed(deps.files, '/etc/passwd'))) {
-        await inventory.record({ kind: 'user', name: AGENT_USER });
-        await makeAccount(deps, 'user', USERADD);
-      }
-      await recordNew(deps, inventory, { kind: 'directory', name: STATE_DIRECTORY });
+      await makeGroup(deps, inventory);
+      await makeUser(deps, inventory);
+      await claimPath(deps, inventory, STATE);
       await deps.files.claimDirectory(STATE_DIRECTORY, {
         mode: 0o700,
         owner: `${AGENT_USER}:${AGENT_USER}`,
       });
-      await recordNew(deps, inventory, { kind: 'directory', name: CONFIG_DIRECTORY });
+      await claimPath(deps, inventory, CONFIG);
       await deps.files.claimDirectory(CONFIG_DIRECTORY, {
         mode: 0o750,
         owner: `root:${AGENT_USER}`,
       });
     },
+    changes: async () => [
+      await accountChange(deps, 'group', '/etc/group'),
+      await accountChange(deps, 'user', '/etc/passwd'),
+      await changeOf(deps, STATE_DIRECTORY, inventory.has('directory', STATE_DIRECTORY)),
+      await changeOf(deps, CONFIG_DIRECTORY, inventory.has('directory', CONFIG_DIRECTORY)),
+    ],
+    undo: async ({ keepData }) => [
+      ...(await removePath(deps, inventory, CONFIG)),
+      ...(keepData ? [] : await removePath(deps, inventory, STATE)),
+      ...(keepData ? [] : accountRemovals(deps, inventory)),
+    ],
   };
+}
+
+async function accountChange(deps: Deps, kind: string, database: string): Promise<Change> {
+  const action = (await isListed(deps.files, database)) ? 'keep' : 'create';
+  return { action, target: `${kind} ${AGENT_USER}` };
+}
+
+async function makeGroup(deps: Deps, inventory: HostInventory): Promise<void> {
+  if (!(await isListed(deps.files, '/etc/group'))) {
+    await inventory.record(GROUP);
+    await makeAccount(deps, 'group', ['groupadd', '--system', AGENT_USER]);
+  }
+}
+
+async function makeUser(deps: Deps, inventory: HostInventory): Promise<void> {
+  if (await isListed(deps.files, '/etc/passwd')) {
+    return;
+  }
+  const gid = await groupId(deps.files);
+  if (gid !== undefined && !inventory.has('group', AGENT_USER)) {
+    await keepOriginal(deps, { kind: 'group', name: GROUP_OF_OTHERS, gid: Number(gid) });
+  }
+  await inventory.record(USER);
+  await makeAccount(deps, 'user', USERADD);
 }
 
 /** @param database passwd(5) or group(5): both have the name first */
@@ -72,5 +112,58 @@ async function makeAccount(
         details: { argv: [...argv], exit: result.exitCode },
       })
     );
+  }
+}
+
+function accountRemovals(deps: Deps, inventory: HostInventory): readonly Removal[] {
+  const removals = [
+    { entry: USER, originals: [GROUP_OF_OTHERS], run: () => removeUser(deps, inventory) },
+    { entry: GROUP, originals: [], run: () => removeGroup(deps) },
+  ];
+  return removals
+    .filter(({ entry }) => inventory.has(entry.kind, entry.name))
+    .map(({ entry, originals, run }) => ({
+      title: `Remove ${entry.kind} ${entry.name}`,
+      changes: [{ action: 'remove', target: `${entry.kind} ${entry.name}` }],
+      entries: [entry],
+      originals,
+      run,
+    }));
+}
+
+/**
+ * userdel(8) takes the group of the same name along. One that was here before us is made again, with its
+ * number: files belong to it.
+ */
+async function removeUser(deps: Deps, inventory: HostInventory): Promise<void> {
+  const noted = await originalOf(deps, GROUP_OF_OTHERS);
+  const gid = noted?.kind === 'group' ? String(noted.gid) : await groupId(deps.files);
+  if (await isListed(deps.files, '/etc/passwd')) {
+    await runAccountTool(deps, ['userdel', AGENT_USER]);
+  }
+  const isOthers = gid !== undefined && !inventory.has('group', AGENT_USER);
+  if (isOthers && !(await isListed(deps.files, '/etc/group'))) {
+    await runAccountTool(deps, ['groupadd', '--gid', gid, AGENT_USER]);
+  }
+}
+
+async function removeGroup(deps: Deps): Promise<void> {
+  if (await isListed(deps.files, '/etc/group')) {
+    await runAccountTool(deps, ['groupdel', AGENT_USER]);
+  }
+}
+
+/** group(5). */
+async function groupId(files: Files): Promise<string | undefined> {
+  const lines = ((await files.readText('/etc/group')) ?? '').split('\n');
+  return lines.find((line) => line.startsWith(`${AGENT_USER}:`))?.split(':')[2];
+}
+
+async function runAccountTool(deps: Deps, argv: readonly [string, ...string[]]): Promise<void> {
+  const result = await deps.exec.run(argv, { timeoutMs: TIMEOUT_MS });
+  if (result.exitCode !== 0) {
+    throw new AgentError('TOOL_FAILED', `${argv.join(' ')} failed: ${result.stderr}`, {
+      hint: 'End its processes, then run the same command again',
+    });
   }
 }

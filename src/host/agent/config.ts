@@ -2,7 +2,9 @@ import type { ConfigInput } from '../../config/schema.ts';
 import { type RawConfig, withUnknown } from '../../config/unknown.ts';
 import { AGENT_USER, CONFIG_FILE } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
-import type { Step } from '../engine/steps.ts';
+import type { HostInventory } from '../engine/inventory.ts';
+import { ownFile } from '../engine/removals.ts';
+import type { Resource } from '../engine/resource.ts';
 
 const HEADER = '# Settings of pipeops-agent: pipeops-agent config show explains each.\n';
 
@@ -10,12 +12,17 @@ const HEADER = '# Settings of pipeops-agent: pipeops-agent config show explains 
  * The configuration file, readable by the daemon, writable by root alone. Holds no secret. What stands in
  * it and is no setting of this version stays.
  */
-export function agentConfig(deps: { readonly files: Files }, content: ConfigInput): Step {
+export function agentConfig(
+  deps: { readonly files: Files },
+  inventory: HostInventory,
+  content: ConfigInput | undefined,
+): Resource {
+  const own = { id: 'agent-config', title: 'Write the configuration', path: CONFIG_FILE };
+  if (content === undefined) {
+    return ownFile(deps, inventory, own, undefined);
+  }
   const wanted = (file: RawConfig | undefined) => withUnknown({ ...content }, file ?? {});
-  return {
-    id: 'agent-config',
-    title: 'Write the configuration',
-    touches: [CONFIG_FILE],
+  return ownFile(deps, inventory, own, {
     // By content: comments that somebody wrote into it stay.
     isDone: async () => {
       const file = await readFile(deps.files);
@@ -26,7 +33,7 @@ export function agentConfig(deps: { readonly files: Files }, content: ConfigInpu
       const options = { mode: 0o640, owner: `root:${AGENT_USER}` };
       await deps.files.writeAtomic(CONFIG_FILE, `${HEADER}${settings.trimEnd()}\n`, options);
     },
-  };
+  });
 }
 
 /** As it was parsed: whether it can be used was asked before. */

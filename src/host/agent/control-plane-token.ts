@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
 import {
   AGENT_USER,
@@ -8,7 +9,7 @@ import {
 import type { Exec } from '../../core/ports.ts';
 import { diskFull } from '../engine/disk-full.ts';
 import type { HostInventory } from '../engine/inventory.ts';
-import type { Step } from '../engine/steps.ts';
+import { LEFT_AS_IT_IS, type Making, type Resource, type UndoOptions } from '../engine/resource.ts';
 
 const TIMEOUT_MS = 30_000;
 
@@ -29,8 +30,12 @@ interface Deps {
 }
 
 /** Hands the control-plane token to the daemon. */
-export function controlPlaneToken(deps: Deps, inventory: HostInventory, token: string): Step {
-  return secretStep(deps, inventory, {
+export function controlPlaneToken(
+  deps: Deps,
+  inventory: HostInventory,
+  token: string | undefined,
+): Resource {
+  return handedOver(deps, inventory, {
     id: 'control-plane-token',
     what: 'the control-plane token',
     file: CONTROL_PLANE_TOKEN_FILE,
@@ -47,8 +52,12 @@ export async function hasControlPlaneToken(deps: Deps, inventory: HostInventory)
 }
 
 /** Hands `user:password` of the proxy to the daemon. */
-export function proxyCredentials(deps: Deps, inventory: HostInventory, secret: string): Step {
-  return secretStep(deps, inventory, {
+export function proxyCredentials(
+  deps: Deps,
+  inventory: HostInventory,
+  secret: string | undefined,
+): Resource {
+  return handedOver(deps, inventory, {
     id: 'proxy-credentials',
     what: 'the credentials of the proxy',
     file: PROXY_CREDENTIALS_FILE,
@@ -56,28 +65,50 @@ export function proxyCredentials(deps: Deps, inventory: HostInventory, secret: s
   });
 }
 
-/** Removes what one of these steps has kept. @throws AgentError FILE_ACCESS */
-export async function removeAsAgent(deps: Deps, file: string): Promise<void> {
-  const result = await asAgent(deps, `rm -f ${file}`);
-  if (result.exitCode !== 0) {
-    throw new AgentError('FILE_ACCESS', `Cannot remove ${file}: ${result.stderr.trim()}`, {
-      hint: `Remove it by hand: sudo runuser -u ${AGENT_USER} -- rm -f ${file}`,
-    });
-  }
+/** A secret that root hands over; undefined where nobody has given one this time. */
+interface HandedOver {
+  readonly id: string;
+  /** For a person: "the control-plane token". */
+  readonly what: string;
+  readonly file: string;
+  readonly secret: string | undefined;
 }
 
-function secretStep(
+function handedOver(deps: Deps, inventory: HostInventory, given: HandedOver): Resource {
+  const { id, what, file, secret } = given;
+  const entry = { kind: 'file', name: file } as const;
+  const isRemoved = ({ keepData }: UndoOptions) =>
+    // With the directory that it stands in, where that goes.
+    !keepData && inventory.has('file', file) && !inventory.has('directory', STATE_DIRECTORY);
+  return {
+    ...{ id, title: `Keep ${what}`, touches: [file], entries: [entry] },
+    ...(secret === undefined ? LEFT_AS_IT_IS : secretMaking(deps, inventory, given, secret)),
+    undo: async (how) =>
+      isRemoved(how)
+        ? [
+            {
+              title: `Remove file ${file}`,
+              changes: [{ action: 'remove', target: file }],
+              entries: [entry],
+              run: () => removeAsAgent(deps, file),
+            },
+          ]
+        : [],
+  };
+}
+
+function secretMaking(
   deps: Deps,
   inventory: HostInventory,
-  { id, what, file, secret }: { id: string; what: string; file: string; secret: string },
-): Step {
+  { what, file }: HandedOver,
+  secret: string,
+): Making {
   const withSecret = (script: string) => asAgent(deps, script, `${secret}\n`);
+  const isDone = async () =>
+    inventory.has('file', file) && (await withSecret(`cmp -s - ${file}`)).exitCode === 0;
   return {
-    id,
-    title: `Keep ${what}`,
-    touches: [file],
-    isDone: async () =>
-      inventory.has('file', file) && (await withSecret(`cmp -s - ${file}`)).exitCode === 0,
+    isWanted: true,
+    isDone,
     apply: async () => {
       await inventory.record({ kind: 'file', name: file });
       const result = await withSecret(storeScript(file));
@@ -90,7 +121,22 @@ function secretStep(
         );
       }
     },
+    changes: async () => {
+      const isThere = inventory.has('file', file);
+      return [{ action: (await isDone()) ? 'keep' : isThere ? 'change' : 'create', target: file }];
+    },
   };
+}
+
+/** Its directory goes, too, when nothing is left in it. @throws AgentError FILE_ACCESS */
+async function removeAsAgent(deps: Deps, file: string): Promise<void> {
+  const result = await asAgent(deps, `rm -f ${file}`);
+  if (result.exitCode !== 0) {
+    throw new AgentError('FILE_ACCESS', `Cannot remove ${file}: ${result.stderr.trim()}`, {
+      hint: `Remove it by hand: sudo runuser -u ${AGENT_USER} -- rm -f ${file}`,
+    });
+  }
+  await asAgent(deps, `rmdir ${dirname(file)}`);
 }
 
 function asAgent(deps: Deps, script: string, stdin = '') {

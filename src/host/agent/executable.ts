@@ -8,14 +8,28 @@ import {
 } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import { diskFull } from '../engine/disk-full.ts';
-import { type HostInventory, recordNew } from '../engine/inventory.ts';
-import type { Step } from '../engine/steps.ts';
+import type { HostInventory } from '../engine/inventory.ts';
+import {
+  keepMissing,
+  keepOriginal,
+  originalOf,
+  putBack,
+  recordMissing,
+} from '../engine/originals.ts';
+import { changeOf, removePath, removeShared } from '../engine/removals.ts';
+import { LEAVES_NOTHING, type Removal, type Resource } from '../engine/resource.ts';
 
 const COPY_TIMEOUT_MS = 120_000;
 const EXECUTABLE_MODE = 0o755;
 const OTHERS_MAY_USE = 0o005;
 /** As install.sh takes them; not its unfinished downloads. */
 const VERSION_SHAPE = /^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$/;
+
+const LINK = { kind: 'link', name: EXECUTABLE_LINK } as const;
+const VERSIONS = { kind: 'directory', name: VERSIONS_DIRECTORY } as const;
+const LINK_DIRECTORY = { kind: 'directory', name: dirname(EXECUTABLE_LINK) } as const;
+/** Of everybody; a machine may lack them. */
+const PARENTS = [dirname(LINK_DIRECTORY.name), dirname(VERSIONS_DIRECTORY)];
 
 interface Deps {
   readonly exec: Exec;
@@ -34,22 +48,22 @@ export function placeExecutable(
   deps: Deps,
   inventory: HostInventory,
   options: { readonly version: string; readonly runningFrom: string },
-): Step {
+): Resource {
   const path = executablePath(options.version);
+  const isPlaced = () => isUsable(deps.files, path);
   return {
     id: 'place-executable',
     title: 'Place the executable',
     touches: [path],
+    entries: [LINK_DIRECTORY, VERSIONS, LINK],
+    isWanted: true,
     isDone: async () =>
-      (await isUsable(deps.files, path)) &&
+      (await isPlaced()) &&
       (await linkedExecutable(deps)) !== undefined &&
       inventory.has('directory', VERSIONS_DIRECTORY) &&
       inventory.has('link', EXECUTABLE_LINK),
     apply: async () => {
-      // install.sh makes both before us, for us: they are ours although they are there.
-      await inventory.record({ kind: 'directory', name: VERSIONS_DIRECTORY });
-      await inventory.record({ kind: 'link', name: EXECUTABLE_LINK });
-      await recordNew(deps, inventory, { kind: 'directory', name: dirname(EXECUTABLE_LINK) });
+      await claimPlaces(deps, inventory);
       for (const directory of [VERSIONS_DIRECTORY, dirname(path)]) {
         await deps.files.claimDirectory(directory, { mode: EXECUTABLE_MODE });
       }
@@ -62,7 +76,56 @@ export function placeExecutable(
         await deps.files.link(path, EXECUTABLE_LINK);
       }
     },
+    changes: async () => {
+      const isLinked = (await linkedExecutable(deps)) !== undefined;
+      return [
+        await changeOf(deps, path, await isPlaced()),
+        await changeOf(deps, EXECUTABLE_LINK, isLinked),
+      ];
+    },
+    undo: async () => [
+      ...(await linkRemovals(deps, inventory)),
+      ...(await removePath(deps, inventory, VERSIONS)),
+      ...removeShared(deps, inventory, LINK_DIRECTORY.name),
+      ...(await parentRemovals(deps)),
+    ],
   };
+}
+
+/** install.sh makes versions and link before us, for us: they are ours although they are there. */
+async function claimPlaces(deps: Deps, inventory: HostInventory): Promise<void> {
+  await keepMissing(deps, PARENTS);
+  await recordMissing(deps, inventory, LINK_DIRECTORY);
+  await inventory.record(VERSIONS);
+  const target = await deps.files.readLink(EXECUTABLE_LINK);
+  if (target !== undefined && !isOurs(target) && !inventory.has('link', EXECUTABLE_LINK)) {
+    await keepOriginal(deps, { ...LINK, target });
+  }
+  await inventory.record(LINK);
+}
+
+function isOurs(target: string): boolean {
+  return target.startsWith(`${VERSIONS_DIRECTORY}/`);
+}
+
+/** A program that somebody has put there stays, and so does a link of somebody's. */
+async function linkRemovals(deps: Deps, inventory: HostInventory): Promise<readonly Removal[]> {
+  const isLink = (await deps.files.stat(EXECUTABLE_LINK))?.kind === 'link';
+  const target = isLink ? await deps.files.readLink(EXECUTABLE_LINK) : undefined;
+  return target !== undefined && isOurs(target) ? await removePath(deps, inventory, LINK) : [];
+}
+
+async function parentRemovals(deps: Deps): Promise<readonly Removal[]> {
+  const removals: Removal[] = [];
+  for (const name of PARENTS) {
+    if ((await originalOf(deps, name)) !== undefined) {
+      const changes = [{ action: 'remove', target: name }] as const;
+      const title = `Remove directory ${name}`;
+      const run = () => putBack(deps, name);
+      removals.push({ title, changes, entries: [], originals: [name], run });
+    }
+  }
+  return removals;
 }
 
 /** Whether the daemon, which is not root, can reach and run it. */
@@ -76,7 +139,7 @@ async function isUsable(files: Files, path: string): Promise<boolean> {
 
 export interface ExecutableSwitch {
   /** Leads the link, and so the daemon's next start, to this version. */
-  readonly step: Step;
+  readonly step: Resource;
   /** This version has started: there is no way back any more. */
   proven(): Promise<void>;
   /**
@@ -94,7 +157,15 @@ export function executableSwitch(deps: Deps, version: string): ExecutableSwitch 
       id: 'switch-executable',
       title: 'Switch to this version',
       touches: [EXECUTABLE_LINK],
+      // It goes with the link, which another resource has made.
+      ...LEAVES_NOTHING,
+      isWanted: true,
       isDone: async () => (await linkedExecutable(deps)) === path,
+      changes: async () => {
+        const linked = await linkedExecutable(deps);
+        const isDone = linked === undefined || linked === path; // It is made with this one.
+        return [{ action: isDone ? 'keep' : 'change', target: EXECUTABLE_LINK }];
+      },
       apply: async () => {
         const before = await linkedExecutable(deps);
         if (before !== undefined) {
@@ -121,7 +192,7 @@ export function executableSwitch(deps: Deps, version: string): ExecutableSwitch 
 }
 
 /** Removes all versions but this one and the one before. */
-export function pruneVersions(deps: Deps, version: string): Step {
+export function pruneVersions(deps: Deps, version: string): Resource {
   const old = async () => {
     const names = await deps.files.list(VERSIONS_DIRECTORY);
     const others = names.filter((name) => VERSION_SHAPE.test(name) && name !== version);
@@ -134,6 +205,10 @@ export function pruneVersions(deps: Deps, version: string): Step {
     id: 'prune-versions',
     title: 'Remove older versions',
     touches: [VERSIONS_DIRECTORY],
+    ...LEAVES_NOTHING,
+    isWanted: true,
+    changes: async () =>
+      (await old()).map((name) => ({ action: 'remove', target: `${VERSIONS_DIRECTORY}/${name}` })),
     isDone: async () => (await old()).length === 0,
     apply: async () => {
       for (const name of await old()) {

@@ -7,7 +7,9 @@ import {
 } from '../../core/places.ts';
 import type { Clock, Exec, Files } from '../../core/ports.ts';
 import { parseKubeconfig, renderKubeconfig, tokenTimes } from '../../protocol/files/kubeconfig.ts';
-import type { Step } from '../engine/steps.ts';
+import type { HostInventory } from '../engine/inventory.ts';
+import { ownFile } from '../engine/removals.ts';
+import { LEFT_AS_IT_IS, type Making, type Removal, type Resource } from '../engine/resource.ts';
 import { kubectl } from '../k3s/kubectl.ts';
 import { kubectlTrouble } from '../k3s/kubectl-words.ts';
 import { applyPermissions } from './policy-file.ts';
@@ -29,35 +31,97 @@ interface Deps {
   readonly files: Files;
 }
 
+/** What `kubectl apply -f -` takes: namespace, ServiceAccount and permissions. */
+export interface AccountManifests {
+  /** What shall be there; undefined where the machine speaks for no cluster. */
+  readonly wanted: string | undefined;
+  /** The same names, whatever the permissions: what is taken away. */
+  readonly names: string;
+}
+
 /**
- * The agent's own account in Kubernetes, with just the permissions that it needs.
- * @param manifest namespace, ServiceAccount and permissions: what `kubectl apply -f -` takes
+ * The agent's own account in Kubernetes, with just the permissions that it needs. It goes with its
+ * cluster, and by itself only where that stays.
  */
-export function agentPermissions(deps: Deps, account: KubernetesAccount, manifest: string): Step {
+export function agentPermissions(
+  deps: Deps,
+  inventory: HostInventory,
+  account: KubernetesAccount,
+  { wanted, names }: AccountManifests,
+): Resource {
+  const touches = [`namespace ${account.namespace}`, `clusterrole ${account.serviceAccount}`];
   return {
     id: 'agent-permissions',
     title: 'Give the agent its own account in Kubernetes',
-    touches: [`namespace ${account.namespace}`, `clusterrole ${account.serviceAccount}`],
-    isDone: async () => {
-      if ((await deps.files.stat(K3S_EXECUTABLE)) === undefined) {
-        return false;
-      }
-      const argv = ['diff', '--server-side', '--force-conflicts', '-f', '-'];
-      return (await kubectl(deps, argv, manifest)).exitCode === 0;
+    touches,
+    entries: [],
+    ...(wanted === undefined ? LEFT_AS_IT_IS : permissionsMaking(deps, touches, wanted)),
+    undo: async ({ keepK3s }) => {
+      const hasK3s = (await deps.files.stat(K3S_EXECUTABLE)) !== undefined;
+      return keepK3s && hasK3s && inventory.has('k3s', 'server')
+        ? [accountRemoval(deps, touches, names)]
+        : [];
     },
-    apply: () => applyPermissions(deps, manifest),
   };
 }
 
-/** The kubeconfig of that account, with a token that is minted anew at half its life. */
-export function agentKubeconfig(deps: Deps, account: KubernetesAccount): Step {
+function permissionsMaking(deps: Deps, touches: readonly string[], manifest: string): Making {
+  const isDone = async () => {
+    if ((await deps.files.stat(K3S_EXECUTABLE)) === undefined) {
+      return false;
+    }
+    const argv = ['diff', '--server-side', '--force-conflicts', '-f', '-'];
+    return (await kubectl(deps, argv, manifest)).exitCode === 0;
+  };
   return {
-    id: 'agent-kubeconfig',
-    title: "Write the agent's kubeconfig",
-    touches: [KUBECONFIG_FILE],
+    isWanted: true,
+    isDone,
+    apply: () => applyPermissions(deps, manifest),
+    changes: async () => {
+      const action = (await isDone()) ? 'keep' : 'change';
+      return touches.map((target) => ({ action, target }));
+    },
+  };
+}
+
+function accountRemoval(deps: Deps, touches: readonly string[], manifest: string): Removal {
+  return {
+    title: "Remove the agent's account in Kubernetes",
+    changes: touches.map((target) => ({ action: 'remove', target })),
+    entries: [],
+    run: async () => {
+      const argv = ['delete', '--ignore-not-found', '-f', '-'];
+      const { exitCode, stderr } = await kubectl(deps, argv, manifest);
+      if (exitCode !== 0) {
+        throw new AgentError(
+          'KUBERNETES_API',
+          `Cannot remove the account: ${kubectlTrouble(stderr).text}`,
+          {
+            hint: 'Check that k3s runs, then run the same command again: systemctl status k3s',
+          },
+        );
+      }
+    },
+  };
+}
+
+/**
+ * The kubeconfig of that account, with a token that is minted anew at half its life.
+ * @param isWanted false where the machine speaks for no cluster
+ */
+export function agentKubeconfig(
+  deps: Deps,
+  inventory: HostInventory,
+  account: KubernetesAccount,
+  isWanted: boolean,
+): Resource {
+  const title = "Write the agent's kubeconfig";
+  const making = {
     isDone: () => isKubeconfigFresh(deps),
     apply: () => writeKubeconfig(deps, account),
   };
+  const file = { id: 'agent-kubeconfig', title, path: KUBECONFIG_FILE };
+  return ownFile(deps, inventory, file, isWanted ? making : undefined);
 }
 
 /**

@@ -3,7 +3,9 @@ import { AgentError, toAgentError } from '../../core/errors.ts';
 import { AGENT_USER, POLICY_FILE } from '../../core/places.ts';
 import type { Clock, Exec, Files } from '../../core/ports.ts';
 import { POLICY_PRESETS } from '../../protocol/files/policy-presets.ts';
-import type { Step } from '../engine/steps.ts';
+import type { HostInventory } from '../engine/inventory.ts';
+import { ownFile } from '../engine/removals.ts';
+import type { Resource } from '../engine/resource.ts';
 import { kubectl } from '../k3s/kubectl.ts';
 import { kubectlTrouble } from '../k3s/kubectl-words.ts';
 
@@ -26,14 +28,19 @@ export function presetFileText(preset: string): string {
 }
 
 /** The policy file of a new installation; one that is there is root's and stays. */
-export function policyFile(deps: Pick<Deps, 'files'>, preset: string): Step {
-  return {
-    id: 'policy-file',
-    title: 'Write the local policy',
-    touches: [POLICY_FILE],
+export function policyFile(
+  deps: Pick<Deps, 'files'>,
+  inventory: HostInventory,
+  preset: string | undefined,
+): Resource {
+  const file = { id: 'policy-file', title: 'Write the local policy', path: POLICY_FILE };
+  if (preset === undefined) {
+    return ownFile(deps, inventory, file, undefined);
+  }
+  return ownFile(deps, inventory, file, {
     isDone: async () => (await deps.files.stat(POLICY_FILE)) !== undefined,
     apply: () => writePolicyFile(deps, presetFileText(preset)),
-  };
+  });
 }
 
 /** @throws AgentError KUBERNETES_API */

@@ -2,7 +2,7 @@ import { AgentError, type ErrorCode, expectedError, isErrorCode } from '../../co
 import type { Clock } from '../../core/ports.ts';
 import { pollUntil } from '../../core/waiting.ts';
 import type { DetailedHealth, Reason } from '../../protocol/local-api.ts';
-import type { Step } from '../engine/steps.ts';
+import { LEAVES_NOTHING, type Resource } from '../engine/resource.ts';
 import { hasFailed, type UnitWatch } from '../engine/unit-watch.ts';
 import { startFailure } from './service.ts';
 
@@ -44,13 +44,20 @@ export interface AgentExpectation {
  * Waits until the daemon says that it is ready (registered, Kubernetes answers; on a worker: the
  * kubelet is healthy), and that it is what it shall be. Fails with the daemon's own reason.
  */
-export function waitForAgent(deps: Deps, expected: AgentExpectation, signal: AbortSignal): Step {
+export function waitForAgent(
+  deps: Deps,
+  expected: AgentExpectation,
+  signal: AbortSignal,
+): Resource {
   const { clock, daemon, watch } = deps;
   const ask = () => daemon.health().catch(unanswered);
   return {
     id: 'agent-ready',
     title: 'Wait until the agent is ready',
     touches: [],
+    ...LEAVES_NOTHING,
+    isWanted: true,
+    changes: async () => [],
     isDone: async () => {
       const health = await ask();
       return health?.ready === true && difference(expected, health) === undefined;

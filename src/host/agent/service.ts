@@ -1,39 +1,105 @@
 import unitText from '../../../systemd/pipeops-agent.service' with { type: 'text' };
 import { errorInLines } from '../../core/error-text.ts';
 import { AgentError, expectedError } from '../../core/errors.ts';
-import { APPLIED_FILE, LEAVING_FILE, UNIT_FILE, UNIT_NAME } from '../../core/places.ts';
+import {
+  APPLIED_FILE,
+  LEAVING_FILE,
+  RUNTIME_DIRECTORY,
+  UNIT_FILE,
+  UNIT_NAME,
+} from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import { explainingLine } from '../engine/explaining-line.ts';
-import { type HostInventory, recordNew } from '../engine/inventory.ts';
-import type { Step } from '../engine/steps.ts';
+import type { HostInventory } from '../engine/inventory.ts';
+import { claimPath, originalOf, putBack } from '../engine/originals.ts';
+import { changeOf } from '../engine/removals.ts';
+import { LEAVES_NOTHING, type Removal, type Resource } from '../engine/resource.ts';
 import { isActive, isEnabled, systemctl, unitProperties } from '../engine/systemctl.ts';
 import type { UnitReport, UnitWatch } from '../engine/unit-watch.ts';
 import type { ExecutableSwitch } from './executable.ts';
 
 /** Lines of the journal that a failure carries. */
 const FAILURE_LINES = 10;
+const TIMEOUT_MS = 30_000;
+const UNIT = { kind: 'unit', name: UNIT_FILE } as const;
 
 interface Deps {
   readonly exec: Exec;
   readonly files: Files;
 }
 
-/** The systemd unit of the daemon. */
-export function agentUnit(deps: Deps, inventory: HostInventory): Step {
+/** The systemd unit of the daemon. What runs by it goes with it. */
+export function agentUnit(deps: Deps, inventory: HostInventory): Resource {
+  // A run that ended before the reload has left systemd with the unit of before.
+  const isDone = async () =>
+    (await deps.files.readText(UNIT_FILE)) === unitText &&
+    (await unitProperties(deps, UNIT_NAME, ['NeedDaemonReload']))['NeedDaemonReload'] !== 'yes';
   return {
     id: 'agent-unit',
     title: 'Write the systemd unit',
     touches: [UNIT_FILE],
-    // A run that ended before the reload has left systemd with the unit of before.
-    isDone: async () =>
-      (await deps.files.readText(UNIT_FILE)) === unitText &&
-      (await unitProperties(deps, UNIT_NAME, ['NeedDaemonReload']))['NeedDaemonReload'] !== 'yes',
+    entries: [UNIT],
+    isWanted: true,
+    isDone,
     apply: async () => {
-      await recordNew(deps, inventory, { kind: 'unit', name: UNIT_FILE });
+      await claimPath(deps, inventory, UNIT);
       await deps.files.writeAtomic(UNIT_FILE, unitText, { mode: 0o644 });
       await systemctl(deps, 'daemon-reload');
     },
+    changes: async () => [await changeOf(deps, UNIT_FILE, await isDone())],
+    undo: () => unitRemovals(deps, inventory),
   };
+}
+
+/** A unit file that was here before us stands there again afterwards, stopped. */
+async function unitRemovals(deps: Deps, inventory: HostInventory): Promise<readonly Removal[]> {
+  const original = await originalOf(deps, UNIT_FILE);
+  if (original === undefined && !inventory.has('unit', UNIT_FILE)) {
+    return [];
+  }
+  const action = original === undefined ? 'remove' : 'restore';
+  return [
+    {
+      title: `Stop and ${action === 'remove' ? 'remove' : 'put back'} ${UNIT_FILE}`,
+      changes: [
+        { action: 'stop', target: UNIT_NAME },
+        { action, target: UNIT_FILE },
+      ],
+      entries: [UNIT],
+      originals: [UNIT_FILE],
+      run: async () => {
+        await stopForGood(deps);
+        await deps.files.remove(UNIT_FILE);
+        await putBack(deps, UNIT_FILE);
+        await systemctl(deps, 'daemon-reload');
+        // A unit that failed once is remembered; "not loaded" is the usual answer and fine.
+        await deps.exec.run(['systemctl', 'reset-failed', UNIT_NAME], { timeoutMs: TIMEOUT_MS });
+      },
+    },
+  ];
+}
+
+async function stopForGood(deps: Deps): Promise<void> {
+  if ((await deps.files.stat(UNIT_FILE)) !== undefined) {
+    await whileLeaving(deps, () => systemctl(deps, 'disable', '--quiet', '--now', UNIT_NAME));
+  }
+  if ((await deps.files.stat(RUNTIME_DIRECTORY))?.kind === 'directory') {
+    await deps.files.removeTree(RUNTIME_DIRECTORY);
+  }
+}
+
+/** What the daemon finds at its stop tells it that this one is for good. */
+async function whileLeaving(deps: Deps, stop: () => Promise<void>): Promise<void> {
+  try {
+    await deps.files.writeAtomic(LEAVING_FILE, '', { mode: 0o644 });
+  } catch {
+    // No room, or no directory any more: it goes without a goodbye.
+  }
+  try {
+    await stop();
+  } finally {
+    await deps.files.remove(LEAVING_FILE);
+  }
 }
 
 /**
@@ -47,18 +113,26 @@ export function startAgent(
   watch: UnitWatch,
   reads: readonly string[],
   takeOver: Pick<ExecutableSwitch, 'back' | 'proven'>,
-): Step {
+): Resource {
   const fingerprint = new Bun.CryptoHasher('sha256')
     .update(JSON.stringify([unitText, ...reads]))
     .digest('hex');
+  const isDone = async () =>
+    (await deps.files.readText(APPLIED_FILE)) === fingerprint &&
+    (await isEnabled(deps, UNIT_NAME)) &&
+    (await isActive(deps, UNIT_NAME));
   return {
     id: 'start-agent',
     title: 'Start the agent',
     touches: [`systemctl enable, restart ${UNIT_NAME}`],
-    isDone: async () =>
-      (await deps.files.readText(APPLIED_FILE)) === fingerprint &&
-      (await isEnabled(deps, UNIT_NAME)) &&
-      (await isActive(deps, UNIT_NAME)),
+    ...LEAVES_NOTHING, // It is stopped with its unit.
+    isWanted: true,
+    isDone,
+    changes: async () => {
+      const isThere = (await deps.files.stat(UNIT_FILE)) !== undefined;
+      const action = isThere && (await isActive(deps, UNIT_NAME)) ? 'restart' : 'start';
+      return [{ action: (await isDone()) ? 'keep' : action, target: UNIT_NAME }];
+    },
     apply: async () => {
       await deps.files.remove(LEAVING_FILE); // Of an uninstall that was killed: it stays after all.
       await systemctl(deps, 'enable', '--quiet', UNIT_NAME);

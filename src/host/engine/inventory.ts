@@ -22,6 +22,8 @@ export interface HostInventory {
    * recorded already.
    */
   record(entry: InventoryEntry): Promise<void>;
+  /** What was removed, once it is gone. */
+  forget(entries: readonly InventoryEntry[]): Promise<void>;
   /** All that is known has been removed: what is left is for the version that knows it. */
   end(): Promise<void>;
 }
@@ -50,6 +52,14 @@ export async function openInventory(deps: { readonly files: Files }): Promise<Ho
         await write([...inventory.entries, { kind, name }]);
       }
     },
+    forget: async (gone) => {
+      const left = inventory.entries.filter(
+        ({ kind, name }) => !gone.some((entry) => entry.kind === kind && entry.name === name),
+      );
+      if (left.length < inventory.entries.length) {
+        await write(left);
+      }
+    },
     end: async () => {
       if (unknown().length === 0) {
         await files.removeTree(HOST_STATE_DIRECTORY);
@@ -68,17 +78,6 @@ async function removeBeside(files: Files, path: string): Promise<void> {
     await files.removeTree(path);
   } else if (path !== INVENTORY_FILE) {
     await files.remove(path);
-  }
-}
-
-/** Records a path before it is made, unless it is there already and thus somebody else's. */
-export async function recordNew(
-  deps: { readonly files: Files },
-  inventory: HostInventory,
-  entry: InventoryEntry & { readonly kind: 'file' | 'directory' | 'link' | 'unit' },
-): Promise<void> {
-  if ((await deps.files.stat(entry.name)) === undefined) {
-    await inventory.record(entry);
   }
 }
 

@@ -1,6 +1,5 @@
 import { K3S_CONFIG_FILE, K3S_TOKEN_FILE } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
-import { type HostInventory, recordNew } from '../engine/inventory.ts';
 
 /** What k3s is told in its configuration file, by the names of its flags. */
 export interface K3sConfig {
@@ -110,13 +109,8 @@ export async function isK3sConfigWritten(
 
 export async function writeK3sConfig(
   deps: { readonly files: Files },
-  inventory: HostInventory,
   config: K3sConfig,
 ): Promise<void> {
-  // k3s' own uninstaller removes /etc/rancher/k3s, but neither its parent nor the node password.
-  for (const directory of ['/etc/rancher', '/etc/rancher/node', '/var/lib/rancher']) {
-    await recordNew(deps, inventory, { kind: 'directory', name: directory });
-  }
   await deps.files.makeDirectory('/etc/rancher/k3s/config.yaml.d', { mode: 0o755 });
   const text = await renderedFor(deps, config);
   await deps.files.writeAtomic(K3S_CONFIG_FILE, text, { mode: 0o600 });

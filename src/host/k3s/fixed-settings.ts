@@ -1,7 +1,7 @@
 import { AgentError } from '../../core/errors.ts';
 import { K3S_UNITS, type K3sRole } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
-import { readStepJournal } from '../engine/steps.ts';
+import { readStepJournal } from '../engine/step-journal.ts';
 import { type K3sConfig, readK3sConfig } from './config.ts';
 import { installedK3sVersion } from './program.ts';
 

@@ -1,6 +1,7 @@
 import { K3S_UNITS, type K3sRole } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
-import type { Step } from '../engine/steps.ts';
+import { changeOf } from '../engine/removals.ts';
+import { LEAVES_NOTHING, type Resource } from '../engine/resource.ts';
 import { askK3sRestart } from './restart.ts';
 
 /** What k3s and its installer may know of our environment: how to get out. */
@@ -28,16 +29,23 @@ export function proxyVariables(env: Deps['env']): Readonly<Record<string, string
  * k3s' installer writes the proxies of its environment into a file of the unit, once. This takes
  * over others that a later run is given; what it is not given stays.
  */
-export function k3sProxy(deps: Deps, role: K3sRole): Step {
+export function k3sProxy(deps: Deps, role: K3sRole): Resource {
   const path = `/etc/systemd/system/${K3S_UNITS[role]}.env`;
   const wanted = Object.entries(proxyVariables(deps.env));
+  const isDone = async () => {
+    const text = await deps.files.readText(path);
+    return text === undefined || wanted.every(([name, value]) => valueIn(text, name) === value);
+  };
   return {
     id: 'k3s-proxy',
     title: 'Tell k3s its proxy',
     touches: [path],
-    isDone: async () => {
-      const text = await deps.files.readText(path);
-      return text === undefined || wanted.every(([name, value]) => valueIn(text, name) === value);
+    ...LEAVES_NOTHING, // k3s' own uninstaller knows the file.
+    isWanted: true,
+    isDone,
+    changes: async () => {
+      const isThere = (await deps.files.stat(path)) !== undefined;
+      return [await changeOf(deps, path, isThere && (await isDone()))];
     },
     apply: async () => {
       const lines = ((await deps.files.readText(path)) ?? '').split('\n');

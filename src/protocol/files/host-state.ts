@@ -41,8 +41,28 @@ export type Inventory = z.infer<typeof Inventory>;
 export const StepJournal = z.record(z.string(), z.unknown());
 export type StepJournal = z.infer<typeof StepJournal>;
 
-export interface StepNote {
-  readonly state: 'begun' | 'done';
+export const StepNote = z.looseObject({
+  state: z.enum(['begun', 'done']),
   /** ISO time. */
-  readonly at: string;
-}
+  at: z.string(),
+});
+export type StepNote = z.infer<typeof StepNote>;
+
+/** How something was before it was changed. `nothing`: a directory of everybody that was not there. */
+export const Original = z.discriminatedUnion('kind', [
+  z.looseObject({ kind: z.literal('nothing'), name: z.string().min(1) }),
+  z.looseObject({ kind: z.literal('link'), name: z.string().min(1), target: z.string() }),
+  z.looseObject({
+    ...{ kind: z.literal('directory'), name: z.string().min(1) },
+    ...{ mode: z.int(), uid: z.int(), gid: z.int() },
+  }),
+  z.looseObject({
+    ...{ kind: z.literal('file'), name: z.string().min(1), text: z.string() },
+    ...{ mode: z.int(), uid: z.int(), gid: z.int() },
+  }),
+  z.looseObject({ kind: z.literal('group'), name: z.string().min(1), gid: z.int() }),
+]);
+export type Original = z.infer<typeof Original>;
+
+export const Originals = z.looseObject({ v: z.literal(1), originals: z.array(z.unknown()) });
+export type Originals = z.infer<typeof Originals>;

@@ -13,13 +13,15 @@ import { type AgentExpectation, waitForAgent } from '../host/agent/ready.ts';
 import { agentUnit, startAgent } from '../host/agent/service.ts';
 import { joinedServer } from '../host/cluster/joined-server.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
-import type { Step } from '../host/engine/steps.ts';
+import { ofOtherVersions } from '../host/engine/other-versions.ts';
+import type { Resource } from '../host/engine/resource.ts';
 import { unitWatch } from '../host/engine/unit-watch.ts';
-import { type K3sPlan, k3sSteps } from '../host/k3s/steps.ts';
+import { type K3sPlan, k3sResources } from '../host/k3s/resources.ts';
 import type { PolicyFile } from '../protocol/files/policy.ts';
 import { askDaemon, askSession } from './ask-daemon.ts';
 import type { MachineContext } from './context.ts';
 import { KUBERNETES_ACCOUNT, permissionsManifest } from './kubernetes-account.ts';
+import { policyOfPreset } from './policy-preset.ts';
 
 export interface MachinePlan {
   readonly k3s: K3sPlan;
@@ -42,50 +44,56 @@ export interface MachinePlan {
   readonly proxyCredentials: string | undefined;
 }
 
-/** Every step from a bare machine to a ready agent, in order. */
-export function machineSteps(
+/**
+ * Everything from a bare machine to a ready agent, in order; taken away it is the other way round.
+ * @param plan undefined where nothing is to be made: each then only knows how it is taken away
+ */
+export function machineResources(
   context: MachineContext,
   inventory: HostInventory,
-  plan: MachinePlan,
-): readonly Step[] {
-  const { signal } = context;
-  const watch = unitWatch(context, UNIT_NAME);
-  const daemon = {
-    health: () => askDaemon(context, 0),
-    tryNow: async () => (await askSession(context)) ?? 'it does so by itself',
+  plan: MachinePlan | undefined,
+): readonly Resource[] {
+  const policy = plan?.policy;
+  const manifests = {
+    wanted: policy === undefined ? undefined : permissionsManifest(policy),
+    // Only names count when it is deleted, and they are the same in every policy.
+    names: permissionsManifest(policy ?? policyOfPreset('standard')),
   };
-  const expected = { ...plan.expected, version: BUILD.version };
-  const takeOver = executableSwitch(context, BUILD.version);
-  return [
+  const server = plan?.k3s.role === 'agent' ? String(plan.k3s.config['server']) : undefined;
+  const isServer = policy !== undefined;
+  const http = plan?.downloads ?? context.http;
+  const resources = [
     placeExecutable(context, inventory, {
       version: BUILD.version,
       runningFrom: context.execPath,
     }),
-    ...k3sSteps({ ...context, http: plan.downloads }, inventory, plan.k3s, signal),
+    ...k3sResources({ ...context, http }, inventory, plan?.k3s, context.signal),
     agentAccount(context, inventory),
-    ...(plan.controlPlaneCa === undefined ? [] : [controlPlaneCa(context, plan.controlPlaneCa)]),
-    agentConfig(context, plan.config),
-    ...(plan.k3s.role === 'agent'
-      ? [joinedServer(context, String(plan.k3s.config['server']))]
-      : []),
-    ...(plan.controlPlaneToken === undefined
-      ? []
-      : [controlPlaneToken(context, inventory, plan.controlPlaneToken)]),
-    ...(plan.proxyCredentials === undefined
-      ? []
-      : [proxyCredentials(context, inventory, plan.proxyCredentials)]),
-    ...(plan.policy === undefined
-      ? []
-      : [
-          agentPermissions(context, KUBERNETES_ACCOUNT, permissionsManifest(plan.policy)),
-          policyFile(context, plan.policy.preset),
-          agentKubeconfig(context, KUBERNETES_ACCOUNT),
-        ]),
+    controlPlaneCa(context, inventory, plan?.controlPlaneCa),
+    agentConfig(context, inventory, plan?.config),
+    joinedServer(context, inventory, server),
+    controlPlaneToken(context, inventory, plan?.controlPlaneToken),
+    proxyCredentials(context, inventory, plan?.proxyCredentials),
+    agentPermissions(context, inventory, KUBERNETES_ACCOUNT, manifests),
+    policyFile(context, inventory, policy?.preset),
+    agentKubeconfig(context, inventory, KUBERNETES_ACCOUNT, isServer),
     agentUnit(context, inventory),
+    ...(plan === undefined ? [] : running(context, plan)),
+  ];
+  return [...resources, ofOtherVersions(context, inventory, resources)];
+}
+
+/** What leaves nothing of its own: it goes with program and unit. */
+function running(context: MachineContext, plan: MachinePlan): readonly Resource[] {
+  const watch = unitWatch(context, UNIT_NAME);
+  const daemon = { health: () => askDaemon(context, 0), tryNow: () => askSession(context) };
+  const expected = { ...plan.expected, version: BUILD.version };
+  const takeOver = executableSwitch(context, BUILD.version);
+  return [
     takeOver.step,
     // Tokens and certificates it takes up by itself.
     startAgent(context, watch, [BUILD.version, JSON.stringify(plan.config, inOrder)], takeOver),
-    waitForAgent({ ...context, daemon, watch }, expected, signal),
+    waitForAgent({ ...context, daemon, watch }, expected, context.signal),
     pruneVersions(context, BUILD.version),
   ];
 }

@@ -1,0 +1,54 @@
+/** How `uninstall`, `install --undo` and `join --undo` tell what they removed, or would. */
+
+import type { UninstallPlan } from '../../machine/uninstall.ts';
+import type { UnknownEntry } from '../../protocol/files/host-state.ts';
+import { renderChanges, renderTable } from '../terminal/render.ts';
+
+/** @returns for standard output */
+export function renderRemovalPlan(
+  plan: UninstallPlan,
+  options: { readonly json: boolean; readonly columns: number | undefined },
+): string {
+  if (options.json) {
+    return `${JSON.stringify(plan, null, 2)}\n`;
+  }
+  return renderTable(plan.plan.map(rowOf), options.columns) + lines(remainsOf(plan));
+}
+
+/** The title, and what it does not say itself. */
+function rowOf({ title, changes }: UninstallPlan['plan'][number]): readonly string[] {
+  const more = changes.filter(({ target }) => !title.endsWith(target));
+  return more.length === 0 ? [title] : [title, renderChanges(more)];
+}
+
+/** One line for each thing that stays, and how to remove it, too. */
+export function remainsOf({
+  kept,
+  left,
+}: {
+  readonly kept: readonly string[];
+  readonly left: readonly UnknownEntry[];
+}): readonly string[] {
+  return [
+    ...kept.map(
+      (file) =>
+        `Kept: ${file}, by which the cluster knows this machine when it comes back. ` +
+        'To remove it too: sudo rm -r /etc/rancher/node',
+    ),
+    ...(left.length === 0
+      ? []
+      : [
+          `Left: ${namesOf(left)}, which only a newer pipeops-agent knows how to remove. ` +
+            'To remove it too: install that version, and uninstall with it',
+        ]),
+  ];
+}
+
+/** `mount /srv/data, quota 7`. */
+export function namesOf(entries: readonly UnknownEntry[]): string {
+  return entries.map(({ kind, name }) => `${kind} ${name}`).join(', ');
+}
+
+export function lines(texts: readonly string[]): string {
+  return texts.map((text) => `${text}\n`).join('');
+}

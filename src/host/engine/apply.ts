@@ -1,0 +1,84 @@
+import { AgentError } from '../../core/errors.ts';
+import type { Clock, Files, StartProgress } from '../../core/ports.ts';
+import type { Change, Resource } from './resource.ts';
+import { noteStep } from './step-journal.ts';
+
+interface Deps {
+  readonly clock: Clock;
+  readonly files: Files;
+  readonly progress: StartProgress;
+}
+
+export interface PlannedStep {
+  readonly id: string;
+  readonly title: string;
+  readonly touches: readonly string[];
+  readonly needed: boolean;
+  readonly changes: readonly Change[];
+}
+
+/** What would be done, without doing it. */
+export async function planResources(
+  resources: readonly Resource[],
+): Promise<readonly PlannedStep[]> {
+  const plan: PlannedStep[] = [];
+  for (const resource of resources.filter(({ isWanted }) => isWanted)) {
+    const { id, title, touches } = resource;
+    const needed = !(await resource.isDone());
+    plan.push({ id, title, touches, needed, changes: await resource.changes() });
+  }
+  return plan;
+}
+
+export interface FinishedStep {
+  readonly id: string;
+  /** False when all was in place already. */
+  readonly changed: boolean;
+  readonly seconds: number;
+}
+
+/**
+ * Makes the resources that are not in place yet, in order, and checks each afterwards. How far it came
+ * is journalled; a second run goes on where the first ended.
+ * @throws what a resource throws; INTERNAL when one does not hold what it promises
+ */
+export async function applyResources(
+  deps: Deps,
+  resources: readonly Resource[],
+  signal: AbortSignal,
+): Promise<readonly FinishedStep[]> {
+  const finished: FinishedStep[] = [];
+  for (const resource of resources.filter(({ isWanted }) => isWanted)) {
+    const startedAt = deps.clock.monotonic();
+    const seconds = () => Math.round(deps.clock.monotonic() - startedAt) / 1_000;
+    if (signal.aborted) {
+      throw new AgentError('INTERRUPTED', `Interrupted before: ${resource.title}`, {
+        hint: 'Run the same command again: it goes on where it ended',
+      });
+    }
+    if (await resource.isDone()) {
+      finished.push({ id: resource.id, changed: false, seconds: seconds() });
+      continue;
+    }
+    await applyOne(deps, resource);
+    finished.push({ id: resource.id, changed: true, seconds: seconds() });
+  }
+  return finished;
+}
+
+async function applyOne(deps: Deps, resource: Resource): Promise<void> {
+  const progress = await deps.progress(resource.title);
+  try {
+    await noteStep(deps, resource.id, 'begun');
+    await resource.apply(progress.update);
+    const isInPlace = await (resource.verify?.() ?? resource.isDone());
+    if (!isInPlace) {
+      throw new AgentError('INTERNAL', `"${resource.title}" was done but is not in place`);
+    }
+    await noteStep(deps, resource.id, 'done');
+    progress.done();
+  } catch (thrown) {
+    progress.fail();
+    throw thrown;
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * How things were that stood here before us and that an installation changes: who takes it away puts
+ * them back. What was not there stands in the inventory instead, which older versions read too.
+ */
+import { dirname } from 'node:path';
+import { HOST_STATE_DIRECTORY, ORIGINALS_FILE } from '../../core/places.ts';
+import type { Files } from '../../core/ports.ts';
+import { type InventoryEntry, Original, Originals } from '../../protocol/files/host-state.ts';
+import type { HostInventory } from './inventory.ts';
+
+/** Every original is a small text: settings, certificates, a unit. */
+const FILE_LIMIT_BYTES = 64 * 1024 * 1024;
+
+interface Deps {
+  readonly files: Files;
+}
+
+export type PathEntry = InventoryEntry & {
+  readonly kind: 'file' | 'directory' | 'link' | 'unit';
+};
+
+/**
+ * Before a path is made or changed: notes that it is ours, or how it was before us. Nothing needs to be
+ * noted below a directory of ours, which goes as a whole.
+ */
+export async function claimPath(
+  deps: Deps,
+  inventory: HostInventory,
+  entry: PathEntry,
+): Promise<void> {
+  const { kind, name } = entry;
+  if (inventory.has(kind, name) || inventory.has('directory', dirname(name))) {
+    return;
+  }
+  const original = await lookAt(deps.files, name);
+  if (original === undefined) {
+    await inventory.record(entry);
+  } else {
+    await keepOriginal(deps, original);
+  }
+}
+
+/** The same for a directory that others use, too: what is there already stays as it is. */
+export async function recordMissing(
+  deps: Deps,
+  inventory: HostInventory,
+  entry: PathEntry,
+): Promise<void> {
+  if ((await deps.files.stat(entry.name)) === undefined) {
+    await inventory.record(entry);
+  }
+}
+
+/** Notes how these paths were before us, where they are there; what is not needs no note. */
+export async function keepIfThere(deps: Deps, paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    const original = await lookAt(deps.files, path);
+    if (original !== undefined) {
+      await keepOriginal(deps, original);
+    }
+  }
+}
+
+/** The first one counts: later ones are ours already. */
+export async function keepOriginal(deps: Deps, original: Original): Promise<void> {
+  const originals = await read(deps.files);
+  if (!originals.some(({ name }) => name === original.name)) {
+    await write(deps.files, [...originals, original]);
+  }
+}
+
+/** Notes which of these directories of everybody are made here: they go when they are empty. */
+export async function keepMissing(deps: Deps, directories: readonly string[]): Promise<void> {
+  for (const name of directories) {
+    if ((await deps.files.stat(name)) === undefined) {
+      await keepOriginal(deps, { kind: 'nothing', name });
+    }
+  }
+}
+
+export async function originalOf(deps: Deps, name: string): Promise<Original | undefined> {
+  return (await read(deps.files)).find((original) => original.name === name);
+}
+
+/** Makes a path as it was before us; nothing where it was not there. @throws AgentError FILE_ACCESS, DISK_FULL */
+export async function putBack(deps: Deps, name: string): Promise<void> {
+  const { files } = deps;
+  const original = await originalOf(deps, name);
+  switch (original?.kind) {
+    case 'link':
+      await files.link(original.target, name);
+      break;
+    case 'directory':
+      await files.claimDirectory(name, accessOf(original));
+      break;
+    case 'file':
+      await files.writeAtomic(name, original.text, accessOf(original));
+      break;
+    case 'nothing':
+      await removeIfEmpty(deps, name);
+      break;
+    default: // A group is put back by who knows how.
+  }
+}
+
+/** What is as it was before us. */
+export async function forgetOriginals(deps: Deps, names: readonly string[]): Promise<void> {
+  const originals = await read(deps.files);
+  const others = originals.filter((original) => !names.includes(original.name));
+  if (others.length < originals.length) {
+    await write(deps.files, others);
+  }
+}
+
+/** Others may have put something into it meanwhile: then it stays. */
+export async function removeIfEmpty({ files }: Deps, path: string): Promise<void> {
+  const stat = await files.stat(path);
+  if (stat?.kind === 'directory' && (await files.list(path)).length === 0) {
+    await files.removeTree(path);
+  }
+}
+
+async function lookAt(files: Files, name: string): Promise<Original | undefined> {
+  const stat = await files.stat(name);
+  const access = stat === undefined ? undefined : { mode: stat.mode, uid: stat.uid, gid: stat.gid };
+  if (access === undefined) {
+    return undefined;
+  }
+  if (stat?.kind === 'link') {
+    return { kind: 'link', name, target: (await files.readLink(name)) ?? '' };
+  }
+  if (stat?.kind === 'directory') {
+    return { kind: 'directory', name, ...access };
+  }
+  const text = (await files.readText(name, FILE_LIMIT_BYTES)) ?? '';
+  return { kind: 'file', name, text, ...access };
+}
+
+function accessOf({ mode, uid, gid }: { mode: number; uid: number; gid: number }) {
+  return { mode, owner: `${uid}:${gid}` };
+}
+
+/** What another version has noted in a way that is not known here is left out. */
+async function read(files: Files): Promise<readonly Original[]> {
+  const text = await files.readText(ORIGINALS_FILE, FILE_LIMIT_BYTES);
+  const originals = text === undefined ? [] : Originals.parse(JSON.parse(text)).originals;
+  return originals.flatMap((each) => Original.safeParse(each).data ?? []);
+}
+
+async function write(files: Files, originals: readonly Original[]): Promise<void> {
+  await files.claimDirectory(HOST_STATE_DIRECTORY, { mode: 0o700 });
+  const document: Originals = { v: 1, originals: [...originals] };
+  await files.writeAtomic(ORIGINALS_FILE, `${JSON.stringify(document, null, 2)}\n`, {
+    mode: 0o600,
+  });
+}

@@ -1,0 +1,118 @@
+/** How the usual things are taken away: paths, and whole files of root's. */
+import type { Files } from '../../core/ports.ts';
+import type { InventoryEntry } from '../../protocol/files/host-state.ts';
+import type { HostInventory } from './inventory.ts';
+import { claimPath, originalOf, type PathEntry, putBack, removeIfEmpty } from './originals.ts';
+import {
+  type Change,
+  LEFT_AS_IT_IS,
+  type Making,
+  type Removal,
+  type Resource,
+} from './resource.ts';
+
+interface Deps {
+  readonly files: Files;
+}
+
+/** What `apply` does to a path, as it stands there now. */
+export async function changeOf(deps: Deps, path: string, isDone: boolean): Promise<Change> {
+  const isThere = (await deps.files.stat(path)) !== undefined;
+  return { action: isDone ? 'keep' : isThere ? 'change' : 'create', target: path };
+}
+
+/** A path of ours goes with all that is in it; one that was here before us is put back as it was. */
+export async function removePath(
+  deps: Deps,
+  inventory: HostInventory,
+  entry: PathEntry,
+): Promise<readonly Removal[]> {
+  const { kind, name } = entry;
+  if ((await originalOf(deps, name)) !== undefined) {
+    return [putBackPath(deps, entry)];
+  }
+  const below = inventory.entries().filter((each) => each.name.startsWith(`${name}/`));
+  const remove = { title: `Remove ${kind} ${name}`, target: name, entries: [entry, ...below] };
+  return inventory.has(kind, name) ? [removal(remove, () => removeNow(deps, entry))] : [];
+}
+
+/** A directory that others use, too: it goes when nothing is left in it. */
+export function removeShared(
+  deps: Deps,
+  inventory: HostInventory,
+  name: string,
+): readonly Removal[] {
+  const entry: InventoryEntry = { kind: 'directory', name };
+  const remove = { title: `Remove directory ${name}`, target: name, entries: [entry] };
+  return inventory.has('directory', name) ? [removal(remove, () => removeIfEmpty(deps, name))] : [];
+}
+
+function putBackPath(deps: Deps, entry: PathEntry): Removal {
+  const { kind, name } = entry;
+  return {
+    title: `Put back ${kind} ${name}`,
+    changes: [{ action: 'restore', target: name }],
+    entries: [entry],
+    originals: [name],
+    run: () => putBack(deps, name),
+  };
+}
+
+function removal(
+  { title, target, entries }: Pick<Removal, 'title' | 'entries'> & { readonly target: string },
+  run: () => Promise<unknown>,
+): Removal {
+  return {
+    title,
+    changes: [{ action: 'remove', target }],
+    entries,
+    run: async () => {
+      await run();
+    },
+  };
+}
+
+function removeNow({ files }: Deps, { kind, name }: PathEntry): Promise<boolean> {
+  return kind === 'directory' ? files.removeTree(name) : files.remove(name);
+}
+
+/** One text file that root writes. */
+export interface OwnFile {
+  readonly id: string;
+  readonly title: string;
+  readonly path: string;
+}
+
+/**
+ * @param making undefined where nobody asked for it this time
+ */
+export function ownFile(
+  deps: Deps,
+  inventory: HostInventory,
+  { id, title, path }: OwnFile,
+  making: Pick<Resource, 'isDone' | 'apply'> | undefined,
+): Resource {
+  const entry: PathEntry = { kind: 'file', name: path };
+  return {
+    ...{ id, title, touches: [path], entries: [entry] },
+    ...(making === undefined ? LEFT_AS_IT_IS : fileMaking(deps, inventory, entry, making)),
+    undo: () => removePath(deps, inventory, entry),
+  };
+}
+
+function fileMaking(
+  deps: Deps,
+  inventory: HostInventory,
+  entry: PathEntry,
+  { isDone, apply }: Pick<Resource, 'isDone' | 'apply'>,
+): Making {
+  return {
+    isWanted: true,
+    isDone,
+    apply: async (update) => {
+      await claimPath(deps, inventory, entry);
+      await apply(update);
+    },
+    changes: async () => [await changeOf(deps, entry.name, await isDone())],
+  };
+}

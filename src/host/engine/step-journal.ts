@@ -1,0 +1,78 @@
+/** How far an installation came: a note for each step, and one for the whole. */
+import { HOST_STATE_DIRECTORY, STEPS_FILE, UNIT_FILE } from '../../core/places.ts';
+import type { Clock, Files } from '../../core/ports.ts';
+import { StepJournal, StepNote } from '../../protocol/files/host-state.ts';
+import type { HostInventory } from './inventory.ts';
+
+/** The note of the whole: `begun` on a machine where nothing of ours was, `done` once and for ever. */
+const INSTALLATION = 'installation';
+
+interface Deps {
+  readonly clock: Clock;
+  readonly files: Files;
+}
+
+/** What earlier runs have noted, of whatever version; nothing where that cannot be read. */
+export async function readStepJournal(files: Files): Promise<StepJournal> {
+  const text = await files.readText(STEPS_FILE);
+  try {
+    return StepJournal.safeParse(JSON.parse(text ?? '{}')).data ?? {};
+  } catch {
+    return {}; // Each step can tell by itself whether it is done.
+  }
+}
+
+export async function noteStep(deps: Deps, id: string, state: StepNote['state']): Promise<void> {
+  const noted: StepNote = { state, at: deps.clock.now().toISOString() };
+  // Steps of other versions stay.
+  const journal: StepJournal = { ...(await readStepJournal(deps.files)), [id]: noted };
+  await deps.files.claimDirectory(HOST_STATE_DIRECTORY, { mode: 0o700 });
+  await deps.files.writeAtomic(STEPS_FILE, `${JSON.stringify(journal, null, 2)}\n`, {
+    mode: 0o600,
+  });
+}
+
+/** `finished`: it came to its end once, whatever happened since. */
+export type InstallationState = 'none' | 'unfinished' | 'finished';
+
+/** Where nobody can know any more, it is `finished`: nothing is taken back by mistake. */
+export async function installationState(
+  deps: { readonly files: Files },
+  inventory: HostInventory,
+): Promise<InstallationState> {
+  const journal = await readStepJournal(deps.files);
+  const whole = noteOfAll(journal);
+  if (whole !== undefined) {
+    return whole === 'done' ? 'finished' : 'unfinished';
+  }
+  // Of a version that took no note of the whole: before this step it cannot have finished.
+  const isBefore = journal['start-agent'] === undefined && !inventory.has('unit', UNIT_FILE);
+  if (isEmpty(inventory) && isBefore) {
+    // Killed before the first note, or after all was taken away but the list.
+    return (await deps.files.stat(HOST_STATE_DIRECTORY)) === undefined ? 'none' : 'unfinished';
+  }
+  return isBefore && Object.keys(journal).length > 0 ? 'unfinished' : 'finished';
+}
+
+/** Before the first change. Only on a machine where nothing of ours is it can be taken back later. */
+export async function beginInstallation(deps: Deps, inventory: HostInventory): Promise<void> {
+  const isNoted = noteOfAll(await readStepJournal(deps.files)) !== undefined;
+  if (isEmpty(inventory) && !isNoted && (await installationState(deps, inventory)) !== 'finished') {
+    await noteStep(deps, INSTALLATION, 'begun');
+  }
+}
+
+/** After the last change. */
+export async function finishInstallation(deps: Deps): Promise<void> {
+  if (noteOfAll(await readStepJournal(deps.files)) !== 'done') {
+    await noteStep(deps, INSTALLATION, 'done');
+  }
+}
+
+function noteOfAll(journal: StepJournal): StepNote['state'] | undefined {
+  return StepNote.safeParse(journal[INSTALLATION]).data?.state;
+}
+
+function isEmpty(inventory: HostInventory): boolean {
+  return inventory.entries().length === 0 && inventory.unknown().length === 0;
+}

@@ -1,0 +1,218 @@
+/** What k3s is told, and the directories that it fills: made before it, taken away after it. */
+import { dirname } from 'node:path';
+import {
+  K3S_ADMIN_KUBECONFIG_FILE,
+  K3S_CONFIG_FILE,
+  K3S_DIRECTORY,
+  K3S_KUBELET_CERTIFICATE_FILE,
+  K3S_TOKEN_FILE,
+  type K3sRole,
+  NODE_PASSWORD_FILE,
+} from '../../core/places.ts';
+import type { Exec, Files } from '../../core/ports.ts';
+import type { InventoryEntry } from '../../protocol/files/host-state.ts';
+import type { HostInventory } from '../engine/inventory.ts';
+import {
+  keepIfThere,
+  originalOf,
+  putBack,
+  recordMissing,
+  removeIfEmpty,
+} from '../engine/originals.ts';
+import { changeOf, removePath, removeShared } from '../engine/removals.ts';
+import {
+  LEFT_AS_IT_IS,
+  type Making,
+  type Removal,
+  type Resource,
+  type UndoOptions,
+} from '../engine/resource.ts';
+import { isK3sConfigWritten, type K3sConfig, writeK3sConfig } from './config.ts';
+import { askK3sRestart } from './restart.ts';
+
+const ROLES: readonly K3sRole[] = ['server', 'agent'];
+const RANCHER = '/etc/rancher';
+const DATA = '/var/lib/rancher';
+/** Holds the password by which the cluster knows a worker again: k3s' own uninstaller keeps it too. */
+const NODE = { kind: 'directory', name: dirname(NODE_PASSWORD_FILE) } as const;
+/** k3s' own uninstaller removes /etc/rancher/k3s, but neither its parent nor the node password. */
+const SHARED = [RANCHER, NODE.name, DATA].map((name) => ({ kind: 'directory', name }) as const);
+/** What k3s' uninstaller takes along, although it may have been here before. */
+const EMPTIED = [K3S_DIRECTORY, dirname(K3S_CONFIG_FILE)];
+
+interface Deps {
+  readonly exec: Exec;
+  readonly files: Files;
+}
+
+export interface ToldK3s {
+  readonly role: K3sRole;
+  readonly config: K3sConfig;
+  /** What a joining machine shows to the server; undefined for the first server. */
+  readonly joinToken: string | undefined;
+}
+
+/** @param told undefined where nothing is to be made */
+export function k3sConfiguration(
+  deps: Deps,
+  inventory: HostInventory,
+  told: ToldK3s | undefined,
+): Resource {
+  return {
+    id: 'k3s-config',
+    title: 'Configure k3s',
+    touches: pathsOf(told),
+    entries: [...ROLES.map(k3sEntry), ...SHARED],
+    ...(told === undefined ? LEFT_AS_IT_IS : configurationMaking(deps, inventory, told)),
+    undo: async (how) => {
+      const roles = ROLES.filter((role) => inventory.has('k3s', role));
+      return how.keepK3s
+        ? []
+        : [
+            ...(await configurationRemovals(deps, inventory, roles)),
+            ...removeShared(deps, inventory, DATA),
+            ...(await passwordRemovals(deps, inventory, how)),
+            ...removeShared(deps, inventory, RANCHER),
+          ];
+    },
+  };
+}
+
+/** Whether k3s will find at its start what it is to be told. */
+export async function isK3sConfigured(deps: Deps, told: ToldK3s): Promise<boolean> {
+  return (
+    (await isK3sConfigWritten(deps, told.config)) &&
+    (told.joinToken === undefined ||
+      (await deps.files.readText(K3S_TOKEN_FILE)) === `${told.joinToken}\n`)
+  );
+}
+
+function configurationMaking(deps: Deps, inventory: HostInventory, told: ToldK3s): Making {
+  const isDone = () => isK3sConfigured(deps, told);
+  return {
+    isWanted: true,
+    isDone,
+    apply: async () => {
+      if (!inventory.has('k3s', told.role)) {
+        await keepIfThere(deps, [...EMPTIED, K3S_CONFIG_FILE]);
+      }
+      await inventory.record(k3sEntry(told.role));
+      await askK3sRestart(deps, told.role);
+      for (const entry of SHARED) {
+        await recordMissing(deps, inventory, entry);
+      }
+      await writeK3sConfig(deps, told.config);
+      if (told.joinToken !== undefined) {
+        await deps.files.writeAtomic(K3S_TOKEN_FILE, `${told.joinToken}\n`, { mode: 0o600 });
+      }
+    },
+    changes: async () => {
+      const isPlaced = await isDone();
+      return Promise.all(pathsOf(told).map((path) => changeOf(deps, path, isPlaced)));
+    },
+  };
+}
+
+function pathsOf(told: ToldK3s | undefined): readonly string[] {
+  return [K3S_CONFIG_FILE, ...(told?.joinToken === undefined ? [] : [K3S_TOKEN_FILE])];
+}
+
+function k3sEntry(role: K3sRole): InventoryEntry {
+  return { kind: 'k3s', name: role };
+}
+
+async function configurationRemovals(
+  deps: Deps,
+  inventory: HostInventory,
+  roles: readonly K3sRole[],
+): Promise<readonly Removal[]> {
+  if (!roles.some((role) => inventory.has('k3s', role))) {
+    return [];
+  }
+  const original = await originalOf(deps, K3S_CONFIG_FILE);
+  return [
+    {
+      title: 'Remove the configuration of k3s',
+      changes: [{ action: original === undefined ? 'remove' : 'restore', target: K3S_CONFIG_FILE }],
+      entries: roles.map(k3sEntry),
+      originals: [...EMPTIED, K3S_CONFIG_FILE],
+      run: async () => {
+        for (const file of [K3S_CONFIG_FILE, K3S_ADMIN_KUBECONFIG_FILE, K3S_TOKEN_FILE]) {
+          await deps.files.remove(file);
+        }
+        for (const directory of EMPTIED.toReversed()) {
+          await removeIfEmpty(deps, directory);
+        }
+        for (const path of [...EMPTIED, K3S_CONFIG_FILE]) {
+          await putBack(deps, path);
+        }
+      },
+    },
+  ];
+}
+
+/**
+ * The password goes with its directory on a server. A worker keeps it, once the cluster knows it by it.
+ */
+async function passwordRemovals(
+  deps: Deps,
+  inventory: HostInventory,
+  how: UndoOptions,
+): Promise<readonly Removal[]> {
+  if (!inventory.has('k3s', 'agent')) {
+    return removePath(deps, inventory, NODE);
+  }
+  if (await keepsNodePassword(deps, how)) {
+    return [];
+  }
+  // An earlier uninstall may have kept it, so that the inventory does not know of it any more.
+  const isOurs = inventory.has('directory', NODE.name);
+  if (!isOurs && !how.deleteData) {
+    return [];
+  }
+  return [
+    {
+      title: `Remove directory ${NODE.name}`,
+      changes: [{ action: 'remove', target: NODE.name }],
+      entries: [NODE],
+      run: async () => {
+        if (how.deleteData || isOurs) {
+          await deps.files.remove(NODE_PASSWORD_FILE);
+        }
+        await removeIfEmpty(deps, NODE.name);
+        await removeIfEmpty(deps, RANCHER);
+      },
+    },
+  ];
+}
+
+/** Whether this worker has a password, and keeps it. */
+export async function keepsNodePassword(deps: Deps, how: UndoOptions): Promise<boolean> {
+  const isThere = (await deps.files.stat(NODE_PASSWORD_FILE)) !== undefined;
+  const isKnown =
+    !how.isUnfinished || (await deps.files.stat(K3S_KUBELET_CERTIFICATE_FILE)) !== undefined;
+  return isThere && isKnown && !how.deleteData;
+}
+
+/**
+ * Before k3s goes, with all that tells whether the cluster knows this worker: from here on the password
+ * is either gone or nobody's to take away.
+ */
+export async function settleNodePassword(
+  deps: Deps,
+  inventory: HostInventory,
+  how: UndoOptions,
+): Promise<void> {
+  if (
+    !how.isUnfinished ||
+    !inventory.has('k3s', 'agent') ||
+    !inventory.has('directory', NODE.name)
+  ) {
+    return;
+  }
+  if (await keepsNodePassword(deps, how)) {
+    await inventory.forget([NODE]);
+  } else {
+    await deps.files.remove(NODE_PASSWORD_FILE);
+  }
+}

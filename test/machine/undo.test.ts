@@ -1,0 +1,303 @@
+/** What is taken away: after `uninstall`, and after `--undo`, the machine is as it was, to the byte. */
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
+import {
+  CLUSTER_CA,
+  CONTROL_PLANE,
+  MIRROR,
+  type Ran,
+  type SimulatedMachine,
+  simulatedMachine,
+} from '../support/simulated-machine.ts';
+
+const ENV = { PIPEOPS_API_URL: CONTROL_PLANE, PIPEOPS_K3S_MIRROR: MIRROR };
+const PASSWORD = '/etc/rancher/node/password';
+const STEPS = '/var/lib/pipeops-agent-host/steps.json';
+/** How many changes it is killed after, one by one: a worker has much in common with a server. */
+const STRIDE = { server: 1, worker: 2 } as const;
+/** More than any subcommand makes. */
+const CHANGES_MAX = 300;
+
+const JOIN_TOKEN = encodeJoinToken({
+  v: 1,
+  servers: ['https://10.0.0.1:6443'],
+  ca: CLUSTER_CA,
+  token: 'K10secret::abcdef.0123456789abcdef',
+  role: 'agent',
+  expires: null,
+});
+
+let machine: SimulatedMachine;
+
+beforeEach(async () => {
+  machine = await simulatedMachine();
+});
+afterEach(async () => await machine[Symbol.asyncDispose]());
+
+type Role = 'server' | 'worker';
+const WORDS = {
+  server: ['install', '--token-file', '/root/token', '--cluster-name', 'test', '--json'],
+  worker: ['join', '--token', '-', '--json'],
+} as const;
+
+const setUp = (role: Role) =>
+  machine.run(WORDS[role], { env: ENV, ...(role === 'worker' ? { stdin: JOIN_TOKEN } : {}) });
+const undo = (...flags: readonly string[]) =>
+  machine.run(['install', '--undo', '--json', ...flags]);
+
+function failure(ran: Ran): { exitCode: number; code: string; message: string; hint?: string } {
+  return { exitCode: ran.exitCode, ...JSON.parse(ran.stdout).error };
+}
+
+/** What systemd knows, and everything on the disk; of the paths of a kept password nothing. */
+async function state(without: readonly string[] = []) {
+  const files = Object.entries(await machine.tree()).filter(([path]) => !without.includes(path));
+  const sorted = files.sort(([a], [b]) => (a < b ? -1 : 1));
+  const units = { states: [...machine.units], enabled: [...machine.enabled] };
+  return { files: Object.fromEntries(sorted), ...units };
+}
+
+const OF_PASSWORD = ['/etc/rancher', '/etc/rancher/node', PASSWORD];
+/** The last of everything: what it makes cannot be ready. */
+const agentIsNotReady = () =>
+  machine.web.set('http://agent/api/health/detailed', async () => {
+    const health = await machine.health();
+    const reasons = [{ code: 'POLICY_INVALID', message: 'it is wrong' }];
+    return Response.json({ ...health, ready: false, reasons });
+  });
+const agentIsReady = () =>
+  machine.web.set('http://agent/api/health/detailed', async () =>
+    Response.json(await machine.health()),
+  );
+
+describe.each(['server', 'worker'] as const)('a %s', (role) => {
+  test('is as it was after an installation and its removal', async () => {
+    const before = await state();
+    expect((await setUp(role)).exitCode).toBe(0);
+    const ran = await machine.run(['uninstall', '--yes', '--delete-data']);
+    expect({ exitCode: ran.exitCode, ...(await state()) }).toEqual({ exitCode: 0, ...before });
+  });
+
+  test('is as it was after --undo, wherever the installation was killed', async () => {
+    const before = await state(OF_PASSWORD);
+    let change = 1;
+    for (; change < CHANGES_MAX; change += STRIDE[role]) {
+      machine.killAt(change);
+      if ((await setUp(role)).exitCode === 0) {
+        break;
+      }
+      const ran = await undo();
+      const after = { change, ...(await state(OF_PASSWORD)) };
+      // Before the first change there is nothing to take back.
+      const code = ran.exitCode === 0 ? 'done' : failure(ran).code;
+      expect({ code: code === 'NOT_INSTALLED' ? 'done' : code, ...after }).toEqual({
+        ...{ code: 'done', change },
+        ...before,
+      });
+      await machine.files.remove(PASSWORD);
+      await Promise.all(OF_PASSWORD.toReversed().map(removeIfEmpty));
+    }
+    expect(change).toBeWithin(30, CHANGES_MAX);
+  }, 300_000);
+
+  test('goes on with --undo where that was killed', async () => {
+    const before = await state(OF_PASSWORD);
+    agentIsNotReady();
+    let change = 1;
+    for (; change < CHANGES_MAX; change += STRIDE[role]) {
+      expect((await setUp(role)).exitCode).not.toBe(0);
+      machine.killAt(change);
+      if ((await undo()).exitCode === 0) {
+        break;
+      }
+      const ran = await undo();
+      expect({ change, exitCode: ran.exitCode, ...(await state(OF_PASSWORD)) }).toEqual({
+        ...{ change, exitCode: 0 },
+        ...before,
+      });
+    }
+    expect(change).toBeWithin(15, CHANGES_MAX);
+    expect(await state(OF_PASSWORD)).toEqual(before);
+  }, 300_000);
+
+  test('keeps what stood there before, as it was', async () => {
+    await somebodyWasHere();
+    const before = await state(OF_PASSWORD);
+    agentIsNotReady();
+    expect((await setUp(role)).exitCode).not.toBe(0);
+    expect((await undo()).exitCode).toBe(0);
+    expect(await state(OF_PASSWORD)).toEqual(before);
+
+    agentIsReady();
+    expect((await setUp(role)).exitCode).toBe(0);
+    expect((await machine.run(['uninstall', '--yes'])).exitCode).toBe(0);
+    expect(await state(OF_PASSWORD)).toEqual(before);
+  });
+
+  test('offers the way back when the first installation fails, and no other', async () => {
+    agentIsNotReady();
+    const subcommand = role === 'server' ? 'install' : 'join';
+    const offer = `To take it back: sudo pipeops-agent ${subcommand} --undo`;
+    expect(failure(await setUp(role)).hint).toEndWith(offer);
+    expect(failure(await setUp(role)).hint).toEndWith(offer);
+
+    agentIsReady();
+    expect((await setUp(role)).exitCode).toBe(0);
+    agentIsNotReady();
+    await machine.files.remove('/var/lib/pipeops-agent-host/applied');
+    expect(failure(await setUp(role)).hint ?? '').not.toContain('--undo');
+    const finished = await state();
+    expect(failure(await undo())).toMatchObject({
+      exitCode: 4,
+      code: 'CLUSTER_EXISTS',
+      hint: expect.stringContaining('sudo pipeops-agent uninstall'),
+    });
+    expect(await state()).toEqual(finished);
+  });
+});
+
+test('a worker that the cluster has taken in keeps its password, and another does not', async () => {
+  const before = await state();
+  agentIsNotReady();
+  await setUp('worker');
+  const ran = await undo();
+  expect(JSON.parse(ran.stdout)).toMatchObject({ kept: [PASSWORD], left: [] });
+  expect(await machine.files.readText(PASSWORD)).toBe('0123456789abcdef\n');
+  await machine.files.removeTree('/etc/rancher');
+
+  machine.programs.set('journalctl', () => ({
+    stdout: 'level=fatal msg="Node password rejected, duplicate hostname"',
+  }));
+  machine.web.set('http://127.0.0.1:10248/healthz', async () => {
+    await machine.files.remove('/var/lib/rancher/k3s/agent/client-kubelet.crt');
+    machine.units.set('k3s-agent.service', 'failed');
+    return new Response('', { status: 500 });
+  });
+  expect(failure(await setUp('worker')).code).toBe('NODE_NAME_TAKEN');
+  const refused = await undo();
+  expect(JSON.parse(refused.stdout)).toMatchObject({ kept: [] });
+  expect(await state()).toEqual(before);
+});
+
+describe('of an older version, which takes no note of the whole', () => {
+  const withoutNote = async () => {
+    const { installation: _, ...steps } = JSON.parse((await machine.files.readText(STEPS)) ?? '');
+    await machine.files.writeAtomic(STEPS, JSON.stringify(steps), { mode: 0o600 });
+  };
+
+  test('an installation that was finished is not taken back', async () => {
+    const before = await state();
+    await setUp('server');
+    await withoutNote();
+    expect(failure(await undo())).toMatchObject({ exitCode: 4, code: 'CLUSTER_EXISTS' });
+    // A failure of today does not make it unfinished, and a journal that is lost neither.
+    agentIsNotReady();
+    await machine.files.remove('/var/lib/pipeops-agent-host/applied');
+    expect(failure(await setUp('server')).hint ?? '').not.toContain('--undo');
+    await machine.files.remove(STEPS);
+    expect(failure(await undo())).toMatchObject({ code: 'CLUSTER_EXISTS' });
+    expect((await machine.run(['uninstall', '--yes'])).exitCode).toBe(0);
+    expect(await state()).toEqual(before);
+  });
+
+  test('an installation that ended before the agent was started is taken back', async () => {
+    const before = await state();
+    machine.programs.set('useradd', () => ({ exitCode: 4, stderr: 'UID already in use' }));
+    await setUp('server');
+    await withoutNote();
+    expect((await undo()).exitCode).toBe(0);
+    expect(await state()).toEqual(before);
+  });
+});
+
+test('--dry-run tells what would be removed and changes nothing, by text and by JSON', async () => {
+  agentIsNotReady();
+  await setUp('server');
+  const before = await state();
+  const text = await machine.run(['install', '--undo', '--dry-run']);
+  expect(text.stdout.trimEnd().split('\n')).toEqual(UNDO_PLAN);
+  const { plan, kept, left } = JSON.parse((await undo('--dry-run')).stdout);
+  expect({ kept, left, first: plan[0] }).toEqual({
+    ...{ kept: [], left: [] },
+    first: {
+      title: 'Stop and remove /etc/systemd/system/pipeops-agent.service',
+      changes: [
+        { action: 'stop', target: 'pipeops-agent.service' },
+        { action: 'remove', target: '/etc/systemd/system/pipeops-agent.service' },
+      ],
+    },
+  });
+  expect((await machine.run(['uninstall', '--dry-run'])).stdout).toBe(text.stdout);
+  const keeping = await machine.run(['uninstall', '--dry-run', '--keep-k3s', '--keep-data']);
+  expect(keeping.stdout).toContain("Remove the agent's account in Kubernetes");
+  expect(keeping.stdout).not.toContain('Remove k3s');
+  expect(keeping.stdout).not.toContain('/var/lib/pipeops-agent');
+  expect(await state()).toEqual(before);
+});
+
+test('--undo where nothing was begun says so', async () => {
+  const before = await state();
+  expect(failure(await undo())).toMatchObject({ exitCode: 4, code: 'NOT_INSTALLED' });
+  const joining = await machine.run(['join', '--undo', '--json']);
+  expect(failure(joining)).toMatchObject({ exitCode: 4, code: 'NOT_INSTALLED' });
+  expect(await state()).toEqual(before);
+});
+
+test('a program that somebody has put in the place of the link stays', async () => {
+  await machine.files.makeDirectory('/usr/local/bin', { mode: 0o755 });
+  await machine.files.writeAtomic('/usr/local/bin/pipeops-agent', 'mine', { mode: 0o755 });
+  const before = await state();
+  expect(failure(await setUp('server')).code).toBe('FILE_ACCESS');
+  expect((await undo()).exitCode).toBe(0);
+  expect(await state()).toEqual(before);
+});
+
+const UNDO_PLAN = [
+  'Stop and remove /etc/systemd/system/pipeops-agent.service',
+  'Remove directory /etc/pipeops-agent',
+  'Remove directory /var/lib/pipeops-agent',
+  'Remove user pipeops-agent',
+  'Remove group pipeops-agent',
+  'Remove k3s (server) and what runs in it                    stop k3s.service, ' +
+    'remove /etc/systemd/system/k3s.service, remove /usr/local/bin/k3s',
+  'Remove the configuration of k3s                            ' +
+    'remove /etc/rancher/k3s/config.yaml.d/50-pipeops.yaml',
+  'Remove directory /var/lib/rancher',
+  'Remove directory /etc/rancher/node',
+  'Remove directory /etc/rancher',
+  'Remove link /usr/local/bin/pipeops-agent',
+  'Remove directory /opt/pipeops-agent',
+  'Remove directory /usr/local/bin',
+  'Remove directory /usr/local',
+  'Remove directory /opt',
+  'Remove the list of all that, /var/lib/pipeops-agent-host',
+];
+
+async function removeIfEmpty(path: string): Promise<void> {
+  if ((await machine.files.stat(path)) !== undefined && !(await machine.files.list(path)).length) {
+    await machine.files.removeTree(path);
+  }
+}
+
+/** Files, directories, a group and a link by names that an installation uses. */
+async function somebodyWasHere(): Promise<void> {
+  const { files } = machine;
+  const put = async (path: string, text: string, mode: number) => {
+    await files.makeDirectory(path.slice(0, path.lastIndexOf('/')), { mode: 0o711 });
+    await files.writeAtomic(path, text, { mode });
+  };
+  await put('/etc/pipeops-agent/config.yaml', '# mine\nlog: { level: debug }\n', 0o604);
+  await put('/etc/pipeops-agent/kubeconfig', 'of another time', 0o600);
+  await put('/etc/pipeops-agent/notes', 'not of the agent', 0o644);
+  await put('/etc/systemd/system/pipeops-agent.service', '[Unit]\n', 0o600);
+  await put('/etc/rancher/k3s/registries.yaml', 'mirrors: {}\n', 0o600);
+  await put('/opt/other/file', '', 0o644);
+  await put('/usr/local/bin/other', '', 0o755);
+  await put('/srv/agent', 'a program', 0o755);
+  await files.link('/srv/agent', '/usr/local/bin/pipeops-agent');
+  await files.makeDirectory('/etc/rancher/k3s/config.yaml.d', { mode: 0o700 });
+  await files.makeDirectory('/var/lib/pipeops-agent', { mode: 0o711 });
+  const group = (await files.readText('/etc/group')) ?? '';
+  const gid = process.getgid?.() ?? 0;
+  await files.writeAtomic('/etc/group', `${group}pipeops-agent:x:${gid}:\n`, { mode: 0o644 });
+}
