@@ -1,6 +1,6 @@
 /** A server of releases, in the shape that install.sh expects, with a small script as program. */
 
-import { gzipSync } from 'bun';
+import { gzipSync, spawnSync, zstdCompressSync } from 'bun';
 
 /** Says what it was given: its arguments, where its standard input is, its environment. */
 const PROGRAM = `#!/bin/sh
@@ -40,12 +40,21 @@ export interface Tls {
   readonly key: string;
 }
 
+/** As the end of a file's name. */
+export type Packing = keyof typeof PACK;
+
+const PACK = {
+  gz: gzipSync,
+  zst: zstdCompressSync,
+  xz: (bytes: Uint8Array<ArrayBuffer>) => spawnSync(['xz', '-c'], { stdin: bytes }).stdout,
+} as const;
+
 export interface FakeRelease extends AsyncDisposable {
   readonly baseUrl: string;
   /** Paths that were asked for, in order. */
   readonly requests: string[];
   /** Makes a version the newest. The comment makes the program longer. */
-  readonly publish: (version: string, comment?: string) => void;
+  readonly publish: (version: string, comment?: string, packings?: readonly Packing[]) => void;
   /** What the program of the version is. */
   readonly program: (comment?: string) => string;
   readonly answer: (path: string, respond: () => Response) => void;
@@ -73,13 +82,16 @@ export function startFakeRelease(options: { readonly tls?: Tls } = {}): FakeRele
     baseUrl: server.url.href.replace(/\/$/, ''),
     requests,
     program,
-    publish: (version, comment) => {
+    publish: (version, comment, packings = ['gz']) => {
       const sums: string[] = [];
       for (const name of ['pipeops-agent-linux-x64', 'pipeops-agent-linux-arm64']) {
         const unpacked = new TextEncoder().encode(program(comment));
-        const packed = gzipSync(unpacked);
-        sums.push(`${sha256(unpacked)}  ${name}\n`, `${sha256(packed)}  ${name}.gz\n`);
-        answers.set(`/${version}/${name}.gz`, () => new Response(packed));
+        sums.push(`${sha256(unpacked)}  ${name}\n`);
+        for (const packing of packings) {
+          const packed = new Uint8Array(PACK[packing](unpacked));
+          sums.push(`${sha256(packed)}  ${name}.${packing}\n`);
+          answers.set(`/${version}/${name}.${packing}`, () => new Response(packed));
+        }
       }
       answers.set(`/${version}/SHA256SUMS`, () => new Response(sums.join('')));
       answers.set('/latest', () => new Response(`${version}\n`));

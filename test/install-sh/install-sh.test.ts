@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'bun:test';
 import { chmod, mkdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises';
-import { type FakeRelease, parseHandedOver, startFakeRelease } from './fake-release.ts';
+import {
+  type FakeRelease,
+  type Packing,
+  parseHandedOver,
+  startFakeRelease,
+} from './fake-release.ts';
 import { openPrivateMachine, type PrivateMachine } from './private-machine.ts';
 import { runInstallSh, startInstallSh } from './run-install-sh.ts';
 import { findShells } from './shells.ts';
@@ -135,6 +140,35 @@ for (const shell of findShells()) {
       expect((await runInstallSh({ ...setup.run, env })).exitCode).toBe(0);
       expect(setup.release.requests).toEqual(['/1.2.3/SHA256SUMS', `/1.2.3/${BUILD}.gz`]);
       expect(await setup.machine.files()).toEqual(INSTALLED);
+    });
+
+    rootTest.each<[readonly Packing[], readonly string[], Packing]>([
+      [['gz', 'zst', 'xz'], ['zstd', 'xz'], 'zst'],
+      [['gz', 'zst', 'xz'], ['xz'], 'xz'],
+      [['gz', 'zst', 'xz'], [], 'gz'],
+      [['gz', 'xz'], ['zstd', 'xz'], 'xz'],
+      [['gz'], ['zstd', 'xz'], 'gz'],
+    ])('of a release with %j takes, with the tools %j, %s', async (packings, more, taken) => {
+      await using setup = await open();
+      await using tools = await provideTools(shell, { fetcher, more });
+      setup.release.publish('1.2.3', 'packed', packings);
+      expect((await runInstallSh({ ...setup.run, tools })).exitCode).toBe(0);
+      // BusyBox brings its own xz.
+      const unpacked = shell.toolbox !== undefined && packings.includes('xz') ? 'xz' : taken;
+      const expected = taken === 'zst' ? taken : unpacked;
+      expect(setup.release.requests.at(-1)).toBe(`/1.2.3/${BUILD}.${expected}`);
+      expect(await readProgram(setup.machine, '1.2.3')).toBe(setup.release.program('packed'));
+    });
+
+    rootTest.each<Packing>(['zst', 'xz'])('checks the hash of a .%s', async (packing) => {
+      await using setup = await open();
+      await using tools = await provideTools(shell, { fetcher, more: ['zstd', 'xz'] });
+      setup.release.publish('1.2.3', '', ['gz', packing]);
+      setup.release.answer(`/1.2.3/${BUILD}.${packing}`, () => new Response('something else'));
+      const { exitCode, stderr } = await runInstallSh({ ...setup.run, tools });
+      expect(exitCode).toBe(6);
+      expect(stderr).toContain(`The SHA-256 hash of ${BUILD}.${packing} is not the one in `);
+      expect(await setup.machine.files()).toEqual([]);
     });
 
     rootTest('downloads no program when the same one is installed', async () => {

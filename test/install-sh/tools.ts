@@ -23,6 +23,8 @@ export interface Tools extends AsyncDisposable {
 
 export interface ToolsOptions {
   readonly fetcher?: Fetcher;
+  /** Tools that only some machines have. */
+  readonly more?: readonly string[];
   /** Tools that this machine lacks. */
   readonly without?: readonly string[];
   /** Shell scripts that stand in for tools, by name. */
@@ -40,7 +42,9 @@ export async function provideTools(shell: Shell, options: ToolsOptions = {}): Pr
   // The fetcher is never BusyBox': install.sh refuses that one.
   const targets = new Map(TOOLS.map((tool) => [tool, shell.toolbox ?? findTool(tool)]));
   const fetcher = options.fetcher ?? 'curl';
-  targets.set(fetcher, findTool(fetcher));
+  for (const tool of [fetcher, ...(options.more ?? [])]) {
+    targets.set(tool, findTool(tool));
+  }
   for (const [tool, target] of targets) {
     const file = join(directory.path, tool);
     const script = options.replaced?.[tool];

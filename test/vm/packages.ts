@@ -13,7 +13,9 @@ export const HOST_PACKAGES: readonly string[] = [
   'systemd-container',
   'tar',
   'util-linux',
+  'xz-utils', // a release is packed with it, and with zstd
   'zsh', // its completion is tried
+  'zstd',
 ];
 
 /** Installs what is missing, and does nothing else. Needs root. */
