@@ -1,15 +1,9 @@
 /** How fast the compiled executable starts, and what it needs idle. The peer is bun itself. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { startControlPlane } from '../../test/support/control-plane/control-plane.ts';
 import type { BenchCase } from './bench-case.ts';
+import { benchDaemon } from './start/daemon.ts';
+import { median, round } from './start/numbers.ts';
 
 const RUNS = 25;
-const POLL_MS = 1;
-/** The daemon is idle after its first heartbeat, status and polls. */
-const IDLE_AFTER_MS = 15_000;
-const TOKEN = 'bench-token';
 
 export async function benchStart(executable: string): Promise<readonly BenchCase[]> {
   const peer = { name: 'bun -e 0', argv: [process.execPath, '-e', '0'] };
@@ -30,7 +24,7 @@ export async function benchStart(executable: string): Promise<readonly BenchCase
       met: ours <= target,
     });
   }
-  return [...cases, ...(await daemon(executable))];
+  return [...cases, ...(await benchDaemon(executable))];
 }
 
 /** Medians of alternating runs, so that a busy moment hits both. */
@@ -45,86 +39,8 @@ async function interleaved(ours: readonly string[], theirs: readonly string[]) {
 
 async function timeOf(argv: readonly string[]): Promise<number> {
   const began = performance.now();
-  await Bun.spawn([...argv], { stdin: 'ignore', stdout: 'ignore', stderr: 'ignore' }).exited;
+  // Without variables: those of the runtime would let the agent start a second time (decision 0018).
+  const quiet = { env: {}, stdin: 'ignore', stdout: 'ignore', stderr: 'ignore' } as const;
+  await Bun.spawn([...argv], quiet).exited;
   return performance.now() - began;
-}
-
-/** Start to the first answer of /health, and memory when it idles, connected. */
-async function daemon(executable: string): Promise<readonly BenchCase[]> {
-  const directory = await mkdtemp(join(tmpdir(), 'pipeops-bench-'));
-  await using controlPlane = startControlPlane({ token: TOKEN });
-  const times: number[] = [];
-  let memory = 0;
-  try {
-    for (let run = 0; run < RUNS; run += 1) {
-      const last = run === RUNS - 1;
-      const measured = await oneDaemon(executable, directory, controlPlane.url, last);
-      times.push(measured.healthMs);
-      memory = measured.memoryMib;
-    }
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
-  const health = median(times);
-  return [
-    { case: 'start to /health', unit: 'ms', ours: health, target: 60, met: health <= 60 },
-    { case: 'idle memory (RSS)', unit: 'MiB', ours: memory, target: 60, met: memory <= 60 },
-  ];
-}
-
-async function oneDaemon(executable: string, directory: string, url: string, idle: boolean) {
-  const port = freePort();
-  const config = join(directory, 'config.yaml');
-  await writeFile(
-    config,
-    `control_plane: {url: "${url}", heartbeat_interval: 2s, poll_interval: 1s}\n` +
-      `http: {port: ${port}}\n`,
-  );
-  await Bun.write(join(directory, 'credentials/control-plane-token'), TOKEN);
-  const began = performance.now();
-  const child = Bun.spawn([executable, 'run', '--config', config], {
-    env: { STATE_DIRECTORY: directory, RUNTIME_DIRECTORY: directory },
-    stdin: 'ignore',
-    stdout: 'ignore',
-    stderr: 'ignore',
-  });
-  try {
-    while (!(await answers(port))) {
-      await Bun.sleep(POLL_MS);
-    }
-    const healthMs = performance.now() - began;
-    if (idle) {
-      await Bun.sleep(IDLE_AFTER_MS);
-    }
-    const status = await Bun.file(`/proc/${child.pid}/status`).text();
-    const kib = Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0);
-    return { healthMs, memoryMib: round(kib / 1024) };
-  } finally {
-    child.kill('SIGTERM');
-    await child.exited;
-  }
-}
-
-async function answers(port: number): Promise<boolean> {
-  try {
-    return (await fetch(`http://127.0.0.1:${port}/health`)).ok;
-  } catch {
-    return false; // Not listening yet.
-  }
-}
-
-function freePort(): number {
-  const server = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response() });
-  const { port } = server;
-  server.stop(true);
-  return port ?? 0;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return round(sorted[Math.floor(sorted.length / 2)] ?? 0);
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
 }
