@@ -12,6 +12,7 @@ import { tokenRenewal } from '../kubernetes/account/token-renewal.ts';
 import { channelOpener } from '../kubernetes/api/channel-stream.ts';
 import { kubernetesClient } from '../kubernetes/api/client.ts';
 import { kubernetesCredentials } from '../kubernetes/api/credentials.ts';
+import { sharedFollowing } from '../kubernetes/watch/shared-following.ts';
 import { lineLog } from '../platform/log.ts';
 import { systemNetwork } from '../platform/network/open.ts';
 import { trustingDial } from '../platform/network/trusting-dial.ts';
@@ -116,7 +117,16 @@ async function commonParts(ports: DaemonPorts, config: Config, configPath: strin
   const { credentials, kubernetes, openChannels } = kubernetesParts(ports, paths);
   const live = await livePolicy({ clock, files, log }, paths.policy);
   const { policy, refusals } = countingPolicy(live.policy);
-  const status = statusSource({ clock, random, log, http, client: kubernetes, credentials });
+  const follow = sharedFollowing({ clock, random, log, client: kubernetes });
+  const status = statusSource({
+    clock,
+    random,
+    log,
+    http,
+    client: kubernetes,
+    credentials,
+    follow,
+  });
   const progress = commandProgress({ clock });
   const executor = commandExecutor({
     clock,
@@ -143,6 +153,7 @@ async function commonParts(ports: DaemonPorts, config: Config, configPath: strin
     agentId,
     credentials,
     kubernetes,
+    follow,
     live,
     policy,
     refusals,
@@ -200,11 +211,7 @@ function healthOfServer(parts: CommonParts, config: Config): HealthParts {
     policyProblem: parts.live.problem,
     journalTrouble: () => parts.journal.trouble(),
   });
-  return serverHealth(
-    { ...parts, machine: thisMachine, client: parts.kubernetes },
-    readiness,
-    config.k3s.node_name,
-  );
+  return serverHealth({ ...parts, machine: thisMachine }, readiness, config.k3s.node_name);
 }
 
 function accessPaths(paths: DaemonPaths, config: Config): AccessPaths {

@@ -6,6 +6,7 @@ import type { Service } from '../core/service.ts';
 import { upstreamPool } from '../http1/client/pool.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import type { KubernetesCredentials } from '../kubernetes/api/credentials.ts';
+import type { FollowKind } from '../kubernetes/watch/shared-following.ts';
 import type { Policy, RoutePolicy } from '../policy/decision.ts';
 import { type Admission, admission } from '../proxy/admission.ts';
 import { forward } from '../proxy/forward.ts';
@@ -30,6 +31,7 @@ interface DataPlaneDeps {
   readonly files: Files;
   readonly log: Log;
   readonly kubernetes: KubernetesClient;
+  readonly follow: FollowKind;
   readonly credentials: KubernetesCredentials;
   readonly policy: Policy & RoutePolicy;
 }

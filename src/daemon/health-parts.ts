@@ -2,7 +2,7 @@
 import type { Clock, Files, Http, ThisMachine } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import { nodeStates } from '../kubernetes/nodes/states.ts';
-import type { InformerDeps } from '../kubernetes/watch/informer.ts';
+import type { FollowKind } from '../kubernetes/watch/shared-following.ts';
 import type { DetailedHealth, Reason } from '../protocol/local-api.ts';
 import { describeNodes, nodeWarnings, withOwnNode } from './cluster-nodes.ts';
 import { cached, nodeReadiness, type Readiness } from './readiness.ts';
@@ -21,7 +21,11 @@ export interface HealthParts {
 
 /** @param nodeName undefined: k3s takes the name of the machine */
 export function serverHealth(
-  deps: InformerDeps & { readonly machine: ThisMachine },
+  deps: {
+    readonly clock: Clock;
+    readonly follow: FollowKind;
+    readonly machine: ThisMachine;
+  },
   readiness: Readiness,
   nodeName: string | undefined,
 ): HealthParts {

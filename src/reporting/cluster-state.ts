@@ -5,10 +5,10 @@ import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import { NO_USAGE, type ReadResourceUsage } from '../kubernetes/usage/cluster.ts';
 import {
   type ClusterCache,
+  type ClusterCacheDeps,
   clusterCache,
   REPORTED_KINDS,
 } from '../kubernetes/watch/cluster-cache.ts';
-import type { InformerDeps } from '../kubernetes/watch/informer.ts';
 import type { ClusterStatus } from '../protocol/rest.ts';
 
 /** How long a report waits for the first lists. What is not there by then is unknown. */
@@ -33,7 +33,8 @@ export interface ClusterState {
   follow(signal: AbortSignal): Promise<void>;
 }
 
-export interface ClusterStateDeps extends InformerDeps {
+export interface ClusterStateDeps extends ClusterCacheDeps {
+  readonly client: KubernetesClient;
   readonly readUsage: ReadResourceUsage;
 }
 

@@ -4,6 +4,7 @@ import type { Service } from '../core/service.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import type { KubernetesCredentials } from '../kubernetes/api/credentials.ts';
 import { resourceUsageReader } from '../kubernetes/usage/cluster.ts';
+import type { FollowKind } from '../kubernetes/watch/shared-following.ts';
 import type { ClusterStatus } from '../protocol/rest.ts';
 import { type ClusterState, clusterState } from './cluster-state.ts';
 import { statusJson } from './status-json.ts';
@@ -16,6 +17,7 @@ export interface StatusSourceDeps {
   readonly http: Http;
   readonly client: KubernetesClient;
   readonly credentials: KubernetesCredentials;
+  readonly follow: FollowKind;
 }
 
 /** The state of the cluster for sessions, and the service that follows the cluster for it. */

@@ -4,8 +4,9 @@ import { bell, rungWithin } from '../core/bell.ts';
 import { KINDS, pathOfKind } from '../core/kinds.ts';
 import type { Service } from '../core/service.ts';
 import { together } from '../core/together.ts';
-import { followKind, type InformerDeps, type InformerSink } from '../kubernetes/watch/informer.ts';
+import type { InformerDeps, InformerSink } from '../kubernetes/watch/informer.ts';
 import { KindCache } from '../kubernetes/watch/kind-cache.ts';
+import type { FollowKind } from '../kubernetes/watch/shared-following.ts';
 import type { RoutePolicy } from '../policy/decision.ts';
 import { type HostRow, isManaged } from './host-row.ts';
 import { type Application, applicationFor, type RouteTable, routeTable } from './hosts.ts';
@@ -53,6 +54,7 @@ export interface ClusterRoutes {
 }
 
 export interface ClusterRoutesDeps extends InformerDeps {
+  readonly follow: FollowKind;
   readonly policy: RoutePolicy;
 }
 
@@ -183,8 +185,8 @@ function followAll(
   const managedGateways = ringing(gateways, ring, isManagedGateway);
   return together(
     [
-      (either) => followKind(deps, INGRESSES, managedIngresses, either),
-      (either) => followKind(deps, SERVICES, ringing(services, ring), either),
+      (either) => deps.follow(INGRESSES, managedIngresses, either),
+      (either) => deps.follow(SERVICES, ringing(services, ring), either),
       (either) => followOptionalKind(deps, HTTP_ROUTES, managedHttpRoutes, either),
       (either) => followOptionalKind(deps, GATEWAYS, managedGateways, either),
       (either) => followOptionalKind(deps, TCP_ROUTES, ringing(tcpRoutes, ring), either),

@@ -1,9 +1,11 @@
 /** The agent is not well while its node, or what its node hangs on, is not; and says which. */
+
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { join } from 'node:path';
 import { serverHealth, workerHealth } from '../../src/daemon/health-parts.ts';
 import type { Readiness } from '../../src/daemon/readiness.ts';
 import { LOOK_INTERVAL_MS, statusText, unitStatus } from '../../src/daemon/unit-status.ts';
+import { sharedFollowing } from '../../src/kubernetes/watch/shared-following.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { systemHttp } from '../../src/platform/network/http.ts';
@@ -55,7 +57,11 @@ const CONTROL_PLANE = { 'node-role.kubernetes.io/control-plane': 'true' };
 async function server(readiness: Readiness = fine) {
   const deps = { clock: systemClock, random: seededRandom(1), log: memoryLog() };
   const health = serverHealth(
-    { ...deps, machine: thisMachine, client: clientOf(kubernetes) },
+    {
+      ...deps,
+      machine: thisMachine,
+      follow: sharedFollowing({ ...deps, client: clientOf(kubernetes) }),
+    },
     readiness,
     'Own',
   );

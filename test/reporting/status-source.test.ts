@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import type { Random } from '../../src/core/ports.ts';
+import { sharedFollowing } from '../../src/kubernetes/watch/shared-following.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemHttp } from '../../src/platform/network/http.ts';
 import { ClusterStatus } from '../../src/protocol/rest.ts';
@@ -69,6 +70,7 @@ async function reporting() {
     log,
     client,
     credentials,
+    follow: sharedFollowing({ clock, random, log, client }),
     http: systemHttp,
   });
   const { done } = await service.start(stop.signal);

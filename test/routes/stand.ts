@@ -1,6 +1,8 @@
 /** A cluster, a control plane, and between them what tells the one of the other; all over HTTP. */
+
 import { routeClient } from '../../src/control-plane/rest/route-client.ts';
 import type { Clock } from '../../src/core/ports.ts';
+import { sharedFollowing } from '../../src/kubernetes/watch/shared-following.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemHttp } from '../../src/platform/network/http.ts';
 import { systemRandom } from '../../src/platform/random.ts';
@@ -96,6 +98,7 @@ export async function routeStand(
       random,
       log,
       client: cluster.client(),
+      follow: sharedFollowing({ clock: impatientClock, random, log, client: cluster.client() }),
       policy: STANDARD_POLICY,
     });
     const sync = routeSync({

@@ -6,6 +6,7 @@
  */
 import type { V1Pod } from '@kubernetes/client-node';
 import { kubernetesClient } from '../../../src/kubernetes/api/client.ts';
+import { sharedFollowing } from '../../../src/kubernetes/watch/shared-following.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { lineLog } from '../../../src/platform/log.ts';
 import { systemHttp } from '../../../src/platform/network/http.ts';
@@ -62,6 +63,7 @@ async function ours(server: string, wanted: number) {
     log,
     credentials,
     client,
+    follow: sharedFollowing({ clock: systemClock, random: systemRandom, log, client }),
   });
   await service.start(never);
   while (source.summary().pods < wanted) {

@@ -1,11 +1,11 @@
 import type { V1Node } from '@kubernetes/client-node';
 import { KINDS, pathOfKind } from '../../core/kinds.ts';
 import { CONTROL_PLANE_LABEL } from '../../core/labels.ts';
+import type { Clock } from '../../core/ports.ts';
 import type { Service } from '../../core/service.ts';
-import { followKind, type InformerDeps } from '../watch/informer.ts';
 import { KindCache } from '../watch/kind-cache.ts';
+import type { FollowKind } from '../watch/shared-following.ts';
 
-/** What Kubernetes calls its servers by. */
 /** Characters kept of why a node is not ready. */
 const REASON_LENGTH_MAX = 300;
 
@@ -27,7 +27,10 @@ export interface NodeStates {
 }
 
 /** Which nodes the cluster has, and which of them are ready, by a watch: asking costs nothing. */
-export function nodeStates(deps: InformerDeps): NodeStates {
+export function nodeStates(deps: {
+  readonly clock: Clock;
+  readonly follow: FollowKind;
+}): NodeStates {
   const cache = new KindCache<V1Node, NodeState>(deps, {
     key: (node) => node.metadata?.name ?? '',
     pick: nodeState,
@@ -38,7 +41,7 @@ export function nodeStates(deps: InformerDeps): NodeStates {
     settled: (signal) => cache.settled(signal),
     service: {
       name: 'nodes',
-      start: async (signal) => ({ done: followKind(deps, pathOfKind(KINDS.node), cache, signal) }),
+      start: async (signal) => ({ done: deps.follow(pathOfKind(KINDS.node), cache, signal) }),
     },
   };
 }

@@ -7,10 +7,11 @@ import type {
   V1Service,
 } from '@kubernetes/client-node';
 import { KINDS, pathOfKind } from '../../core/kinds.ts';
+import type { Clock } from '../../core/ports.ts';
 import type { PodInfo, ResourceInfo } from '../../protocol/rest.ts';
 import { deploymentInfo, type NodeRow, nodeRow, podInfo, serviceInfo } from './cluster-status.ts';
-import { followKind, type InformerDeps } from './informer.ts';
 import { KindCache } from './kind-cache.ts';
+import type { FollowKind } from './shared-following.ts';
 import { type SharedValues, sharedValues } from './shared-values.ts';
 
 /** The kinds that are reported, in the order in which they are listed at first. */
@@ -28,7 +29,12 @@ export interface ClusterCache {
   follow(signal: AbortSignal): Promise<void>;
 }
 
-export function clusterCache(deps: InformerDeps): ClusterCache {
+export interface ClusterCacheDeps {
+  readonly clock: Clock;
+  readonly follow: FollowKind;
+}
+
+export function clusterCache(deps: ClusterCacheDeps): ClusterCache {
   const shared = sharedValues();
   const cacheOf = <T extends KubernetesObject, Row>(pick: (object: T) => Row) =>
     new KindCache<T, Row>(deps, { key: keyOf, pick });
@@ -52,7 +58,7 @@ export function clusterCache(deps: InformerDeps): ClusterCache {
       // One first list after the other: five at once would all be in memory.
       await before?.settled(either);
       try {
-        await followKind(deps, path, cache, either);
+        await deps.follow(path, cache, either);
       } catch (thrown) {
         failed.abort();
         throw thrown;
