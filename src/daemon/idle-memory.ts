@@ -10,7 +10,7 @@ export const START_MS = 15_000;
 /** Idle for so long, it gives back the code that the work before has used, … */
 export const CALM_MS = 30_000;
 /** … and this often what has come since then for what is rarely done. */
-export const RELEASE_INTERVAL_MS = 10 * 60_000;
+export const RELEASE_INTERVAL_MS = 2 * 60_000;
 
 /**
  * Keeps small what an idle daemon holds (decision 0025). The executable begins with a just-in-time

@@ -46,7 +46,7 @@ describe('idleMemory()', () => {
   test('gives back the code of the start once it is calm, and what came since then now and again', async () => {
     await using watched = await startWatching();
     await watched.spend(CALM_MS + 2 * RELEASE_INTERVAL_MS, IDLE_SHARE);
-    expect(watched.asked).toEqual(['release at 30 s', 'release at 630 s', 'release at 1230 s']);
+    expect(watched.asked).toEqual(['release at 30 s', 'release at 150 s', 'release at 270 s']);
   });
 
   test('the first work after the start makes the compiler eager, once, and delays the release', async () => {
