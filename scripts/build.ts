@@ -18,6 +18,8 @@ const { values } = parseArgs({
     release: { type: 'boolean' },
   },
 });
+/** Files of their own within the executable: the program, and what runs in threads beside it. */
+const ENTRY_POINTS = ['src/main.ts', 'src/commands/apply/worker.ts'];
 /** Tests build another version into another directory. */
 const DIST = join(ROOT, values.out ?? 'dist');
 const version = values.version ?? (await Bun.file(join(ROOT, 'package.json')).json()).version;
@@ -71,9 +73,8 @@ async function build(target: Target, commit: string): Promise<string> {
     // An authority that the machine trusts is trusted: a company's, behind which all traffic goes.
     '--compile-exec-argv=--use-system-ca',
   ];
-  await $`${process.execPath} build ${flags} ${join(ROOT, 'src/main.ts')} --outfile ${outfile}`
-    .cwd(ROOT)
-    .quiet();
+  const entries = ENTRY_POINTS.map((file) => join(ROOT, file));
+  await $`${process.execPath} build ${flags} ${entries} --outfile ${outfile}`.cwd(ROOT).quiet();
   // The maps are inside the executable; the copies beside it serve nobody.
   await $`find ${DIST} -name ${'*.map'} -delete`;
   for (const [suffix, command] of Object.entries(PACKINGS)) {

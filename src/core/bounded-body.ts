@@ -1,16 +1,36 @@
-/** The whole body of an answer as text; undefined when it is longer, whatever it says of its length. */
+export interface BoundedText {
+  readonly text: string;
+  /** False: there was more of it. */
+  readonly isWhole: boolean;
+}
+
+/**
+ * The body of an answer as text, or its beginning, whatever it says of its length.
+ * @param came told of each piece
+ */
+export async function textUpTo(
+  response: Response,
+  limitBytes: number,
+  came: (bytes: number) => void = () => undefined,
+): Promise<BoundedText> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of response.body ?? []) {
+    came(chunk.length);
+    chunks.push(chunk.subarray(0, limitBytes - length));
+    length += chunk.length;
+    if (length > limitBytes) {
+      break; // The loop's end gives the rest of it up.
+    }
+  }
+  return { text: Buffer.concat(chunks).toString('utf8'), isWhole: length <= limitBytes };
+}
+
+/** The whole body of an answer as text; undefined when it is longer. */
 export async function textWithin(
   response: Response,
   limitBytes: number,
 ): Promise<string | undefined> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body ?? []) {
-    length += chunk.length;
-    if (length > limitBytes) {
-      return undefined; // The loop's end gives the rest of it up.
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
+  const { text, isWhole } = await textUpTo(response, limitBytes);
+  return isWhole ? text : undefined;
 }

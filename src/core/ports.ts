@@ -180,6 +180,18 @@ export interface WebSocketEnd {
   readonly unreachable?: NetworkTrouble;
 }
 
+/**
+ * Does one piece of work in a thread of its own, which begins and ends with it.
+ * @param module file below src without its ending, an entry point of `scripts/build.ts`: it answers
+ *   one message with another one
+ * @throws AgentError INTERRUPTED at the signal, INTERNAL when the thread fails
+ */
+export type WorkElsewhere = <Answer>(
+  module: string,
+  request: unknown,
+  signal: AbortSignal,
+) => Promise<Answer>;
+
 /** Called by a WebSocket; never before `dial` has returned. */
 export interface WebSocketHandlers {
   /** @param protocol the subprotocol that the server chose; '' for none */
@@ -188,6 +200,8 @@ export interface WebSocketHandlers {
   message(data: string | Uint8Array): void;
   /** A ping or pong frame came. @param mark of a pong: what it carried */
   heard(mark?: string): void;
+  /** More of a message came; its end has not come yet. */
+  part?(): void;
   /** Once, and last; also of a dial that failed. */
   closed(end: WebSocketEnd): void;
 }
@@ -201,6 +215,9 @@ export interface WebSocketConnection {
   close(code: number, reason: string): void;
   /** Drops the connection at once, without a close frame. */
   terminate(): void;
+  /** Reads nothing more from the network until `resume`; what was read is still told. */
+  pause(): void;
+  resume(): void;
   /** Bytes that are sent but have not left this process. */
   bufferedBytes(): number;
 }

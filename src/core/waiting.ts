@@ -10,6 +10,11 @@ export interface ChildSignal {
   readonly end: () => void;
 }
 
+export interface TimeLimit extends ChildSignal {
+  /** Moves the limit: the work goes on, and needs longer than usual. */
+  readonly allow: (moreMs: number) => void;
+}
+
 /** A signal that ends with its parent or by itself, and lets go of the parent when it ends. */
 export function childSignal(parent: AbortSignal | undefined): ChildSignal {
   const { signal, abort } = child(parent);
@@ -24,12 +29,24 @@ export function timeLimit(
   clock: Clock,
   limitMs: number,
   parent: AbortSignal | undefined,
-): ChildSignal {
+): TimeLimit {
   const { signal, abort } = child(parent);
-  afterwards(clock, limitMs, signal, () => {
-    abort(new DOMException('The time is over', 'TimeoutError'));
-  });
-  return { signal, end: () => abort() };
+  const startedAt = clock.monotonic();
+  let allowedMs = limitMs;
+  const watch = (waitMs: number) =>
+    afterwards(clock, waitMs, signal, () => {
+      const leftMs = startedAt + allowedMs - clock.monotonic();
+      if (leftMs > 0) {
+        watch(leftMs);
+      } else {
+        abort(new DOMException('The time is over', 'TimeoutError'));
+      }
+    });
+  watch(limitMs);
+  const allow = (moreMs: number) => {
+    allowedMs += moreMs;
+  };
+  return { signal, allow, end: () => abort() };
 }
 
 /** Whether a signal aborted because a time limit was reached, its own or one above it. */
@@ -42,11 +59,11 @@ export async function within<T>(
   clock: Clock,
   limitMs: number,
   parent: AbortSignal | undefined,
-  work: (signal: AbortSignal) => Promise<T>,
+  work: (signal: AbortSignal, allow: TimeLimit['allow']) => Promise<T>,
 ): Promise<T> {
-  const { signal, end } = timeLimit(clock, limitMs, parent);
+  const { signal, allow, end } = timeLimit(clock, limitMs, parent);
   try {
-    return await work(signal);
+    return await work(signal, allow);
   } finally {
     end();
   }
@@ -61,9 +78,9 @@ export async function withDeadline<T>(
   clock: Clock,
   limit: { readonly what: string; readonly ms: number },
   parent: AbortSignal | undefined,
-  work: (signal: AbortSignal) => Promise<T>,
+  work: (signal: AbortSignal, allow: TimeLimit['allow']) => Promise<T>,
 ): Promise<T> {
-  return await within(clock, limit.ms, parent, async (signal) => {
+  return await within(clock, limit.ms, parent, async (signal, allow) => {
     const cut = Promise.withResolvers<never>();
     const onAbort = () =>
       cut.reject(
@@ -78,7 +95,7 @@ export async function withDeadline<T>(
       onAbort();
     }
     try {
-      return await Promise.race([work(signal), cut.promise]);
+      return await Promise.race([work(signal, allow), cut.promise]);
     } finally {
       signal.removeEventListener('abort', onAbort);
     }

@@ -20,6 +20,7 @@ import { systemRunSoon } from '../platform/run-soon.ts';
 import { systemRuntime } from '../platform/runtime.ts';
 import { systemdNotify } from '../platform/systemd-notify.ts';
 import { thisMachine } from '../platform/this-machine.ts';
+import { workElsewhere } from '../platform/worker.ts';
 import { countingPolicy } from '../policy/counting.ts';
 import { livePolicy } from '../policy/live.ts';
 import { statusSource } from '../reporting/status-source.ts';
@@ -135,6 +136,7 @@ async function commonParts(ports: DaemonPorts, config: Config, configPath: strin
     progress,
     kubernetes,
     openChannels,
+    workElsewhere,
     loadHandlers: async () => (await import('../commands/registry.ts')).COMMAND_HANDLERS,
     policy,
     clusterStatus: status.current,

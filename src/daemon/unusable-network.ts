@@ -16,6 +16,8 @@ export function unusableNetwork(why: string): Network {
         bufferedBytes: () => 0,
         close: () => undefined,
         terminate: () => undefined,
+        pause: () => undefined,
+        resume: () => undefined,
       };
     },
     close: () => undefined,

@@ -92,7 +92,11 @@ async function checkWebSocket(
     url: controllerAddress(url, WEBSOCKET_PATH),
     headers,
   } as const;
-  const deaf = { message: () => undefined, binary: () => undefined, unreadable: () => undefined };
+  const deaf = {
+    message: () => undefined,
+    binary: () => 'taken' as const,
+    unreadable: () => undefined,
+  };
   try {
     leave(await openConnection({ clock, dial }, target, deaf, signal), signal);
   } catch (thrown) {

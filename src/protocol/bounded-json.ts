@@ -11,7 +11,7 @@ export const JSON_ESCAPES_MAX = 600_000;
 /** Brackets within brackets: what walks through values may call itself. */
 export const JSON_DEPTH_MAX = 200;
 
-const NOT_JSON = 'it is not JSON';
+export const NOT_JSON = 'it is not JSON';
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;

@@ -6,7 +6,7 @@
 import * as z from 'zod';
 import { idOf } from './foreign-values.ts';
 
-/** Largest body of either direction that is read, bytes. */
+/** Largest body of either direction that is read, bytes; of commands as much as a message may have. */
 export const REST_BODY_LIMIT_BYTES = 4 * 1024 * 1024;
 
 /** Most commands taken from one answer; the rest comes with the next fetch. */

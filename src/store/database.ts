@@ -73,6 +73,17 @@ export const MIGRATIONS: readonly Migration[] = [
      service_token_hash TEXT NOT NULL
    ) STRICT;`,
   },
+  {
+    oldestReader: 2,
+    sql: `ALTER TABLE commands ADD COLUMN text_set INTEGER; -- its long texts, where it has some
+   CREATE TABLE command_texts (
+     position INTEGER PRIMARY KEY AUTOINCREMENT,
+     text_set INTEGER NOT NULL,
+     path TEXT NOT NULL, -- where in the command, JSON
+     piece TEXT NOT NULL -- JSON
+   ) STRICT;
+   CREATE INDEX command_texts_by_set ON command_texts (text_set, position);`,
+  },
 ];
 
 const STEPS_RUN = 'schema_steps';

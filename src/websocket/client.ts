@@ -89,6 +89,11 @@ export class WebSocketClient {
     }
   }
 
+  /** A message has begun whose end has not come. */
+  isWithinMessage(): boolean {
+    return this.#reader.isWithinFrame() || this.#piecesOpcode !== undefined;
+  }
+
   /** The connection is gone. */
   ended(reason = ''): void {
     this.#finish(ABNORMAL_CLOSURE, reason);

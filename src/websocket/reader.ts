@@ -61,6 +61,11 @@ export class WebSocketReader {
     return this.#fill({ frame, filledBytes: 0 });
   }
 
+  /** Its end has not come yet. */
+  isWithinFrame(): boolean {
+    return this.#begun !== undefined;
+  }
+
   #fill(begun: { readonly frame: WebSocketFrame; filledBytes: number }): ReadFrame {
     const { payload } = begun.frame;
     const taken = this.#bytes.copy(payload, begun.filledBytes);

@@ -16,6 +16,7 @@ import type { Clock } from '../../src/core/ports.ts';
 import { systemNetwork } from '../../src/platform/network/open.ts';
 import { systemRandom } from '../../src/platform/random.ts';
 import { systemRunSoon } from '../../src/platform/run-soon.ts';
+import { workElsewhere } from '../../src/platform/worker.ts';
 import type { Policy } from '../../src/policy/decision.ts';
 import type { ClusterStatus } from '../../src/protocol/rest.ts';
 import { openDatabase } from '../../src/store/database.ts';
@@ -134,6 +135,7 @@ async function runAgent(
     openChannels: async () => {
       throw new AgentError('NOT_FOUND', 'There are no pods here', { hint: 'Look' });
     },
+    workElsewhere,
     clusterStatus: async () => {
       throw new AgentError('KUBERNETES_API', 'There is no cluster here', { hint: 'Look' });
     },

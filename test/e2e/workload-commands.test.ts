@@ -6,10 +6,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { ApplyData } from '../../src/protocol/commands/apply.ts';
 import { DeployData } from '../../src/protocol/commands/deploy.ts';
 import type { CommandResult } from '../../src/protocol/rest.ts';
+import { configMapsYaml, definitionYaml } from '../support/large-manifests.ts';
 import { WEB_IMAGE, WEB_IMAGE_2, WEB_PORT } from '../vm/images.ts';
 import type { Machine } from '../vm/machine.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
+import { waitUntil } from '../vm/wait-until.ts';
 import { installByOneLine, openStand, type Stand, TOKEN_FILE } from './stand.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
@@ -384,6 +386,75 @@ spec:
         openAPIV3Schema:
           {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}
 `;
+
+/** The agent's memory, MiB: now, and the most since the last call. */
+async function memory(): Promise<{ readonly now: number; readonly peak: number }> {
+  const show = 'pid=$(systemctl show -P MainPID pipeops-agent); cat /proc/$pid/status; ';
+  const { stdout } = await server.exec(['sh', '-ec', `${show} echo 5 > /proc/$pid/clear_refs`]);
+  const of = (field: string) =>
+    Math.round(Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(stdout)?.[1]) / 1024);
+  return { now: of('VmRSS'), peak: of('VmHWM') };
+}
+
+describe.each(['websocket', 'rest'] as const)('large manifests over %s', (transport) => {
+  /** Beyond what the agent has when it is idle, MiB; measured: about 200. */
+  const PEAK_MIB_MAX = 256;
+  const namespace = `large-${transport}`;
+
+  test(
+    'a bundle of 7.5 MiB with a definition of 1.4 MB is applied, and its memory given back',
+    async () => {
+      if (transport === 'rest') {
+        await stand.stopControlPlane();
+        stand.startControlPlane({ websocket: false });
+        await kubectl('delete', 'customresourcedefinition', 'giants.test.pipeops.io');
+      }
+      const definition = definitionYaml(1.4e6);
+      const manifest = `${definition}---\n${configMapsYaml(7.5 * 1024 * 1024 - definition.length)}`;
+      const before = await memory();
+      const result = await run('apply', { manifest, namespace });
+      const during = await memory();
+      expect(resultsOf(result).slice(0, 2)).toEqual([
+        'CustomResourceDefinition/giants.test.pipeops.io created',
+        'ConfigMap/large-0 created',
+      ]);
+      expect(result).toMatchObject({ success: true, metadata: { attempts: 1 } });
+      const kept = await names(namespace, 'configmaps');
+      expect(kept.filter((name) => name.includes('/large-'))).toHaveLength(
+        resultsOf(result).length - 1,
+      );
+      const after = await waitUntil('the memory is given back', TEST_TIMEOUT_MS, async () => {
+        const seen = await memory();
+        return seen.now <= before.now + PEAK_MIB_MAX / 4 ? seen : undefined;
+      });
+      const { duration_ms: ms } = result.metadata;
+      const rss = { before: before.now, peak: during.peak, after: after.now };
+      process.stderr.write(`large manifest over ${transport}: ${JSON.stringify({ ms, ...rss })}\n`);
+      expect(during.peak - before.now).toBeLessThan(PEAK_MIB_MAX);
+    },
+    2 * TEST_TIMEOUT_MS,
+  );
+
+  test(
+    'an object of 1.6 MiB is refused before anything is made',
+    async () => {
+      const large = `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: too-large}\ndata:\n  text: ${'x'.repeat(1.6 * 1024 * 1024)}\n`;
+      const result = await run('apply', {
+        manifest: `${settings('beside', '1')}---\n${large}`,
+        namespace: `${namespace}-refused`,
+      });
+      expect(result).toMatchObject({
+        success: false,
+        error_code: 'COMMAND_INVALID',
+        data: {
+          problems: [expect.stringMatching(/^object 2: ConfigMap "too-large": has \d+ bytes/)],
+        },
+      });
+      expect(await kubectl('get', 'namespaces', '-o', 'name')).not.toContain('refused');
+    },
+    TEST_TIMEOUT_MS,
+  );
+});
 
 const settings = (name: string, value: string) => `
 apiVersion: v1

@@ -68,6 +68,8 @@ export function memoryDial(server: MemoryServer): WebSocketDial {
       },
       close: (code) => end({ code, reason: '' }),
       terminate: () => end({ code: 1006, reason: '' }),
+      pause: () => undefined,
+      resume: () => undefined,
       bufferedBytes: () => 0,
     };
   };

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Http, Log, LogFields, Random } from '../../src/core/ports.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemRunSoon } from '../../src/platform/run-soon.ts';
-import { REST_BODY_LIMIT_BYTES } from '../../src/protocol/rest.ts';
+import { MESSAGE_LIMIT_BYTES } from '../../src/protocol/session/messages.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { commandJournal } from '../../src/store/journal/commands.ts';
 import { answerAll, settled } from './answer-all.ts';
@@ -192,7 +192,7 @@ function flipped(text: string, at: number, bit: number): Uint8Array<ArrayBuffer>
 
 /** One chunk more than a body may have. */
 function tooLong(): ReadableStream<Uint8Array> {
-  let left = REST_BODY_LIMIT_BYTES / CHUNK.length + 1;
+  let left = MESSAGE_LIMIT_BYTES / CHUNK.length + 1;
   return new ReadableStream({
     pull: (controller) => {
       controller.enqueue(CHUNK);

@@ -44,7 +44,14 @@ describe('openDatabase()', () => {
       wal_autocheckpoint: 250,
       auto_vacuum: 2,
       user_version: 2,
-      tables: ['commands', 'sqlite_sequence', 'early_cancels', 'identity', 'session_memory'],
+      tables: [
+        'commands',
+        'sqlite_sequence',
+        'early_cancels',
+        'identity',
+        'session_memory',
+        'command_texts',
+      ],
     });
   });
 
@@ -181,7 +188,7 @@ describe('openDatabase()', () => {
   test('goes on with a store of the first releases, which counted their steps elsewhere', async () => {
     await using directory = await tempDirectory();
     const path = join(directory.path, 'agent.db');
-    const earlier = openDatabase({ clock }, path).database;
+    const earlier = openDatabase({ clock }, path, MIGRATIONS.slice(0, 2)).database;
     insert(earlier, 'c1');
     earlier.run("DELETE FROM identity WHERE name = 'schema_steps'");
     earlier.close();
@@ -197,7 +204,8 @@ describe('openDatabase()', () => {
   test('leaves a store that needs a newer agent exactly as it is, and says what to do', async () => {
     await using directory = await tempDirectory();
     const path = join(directory.path, 'agent.db');
-    const broken = { sql: 'DROP TABLE early_cancels', oldestReader: 3 };
+    const known = MIGRATIONS.length;
+    const broken = { sql: 'DROP TABLE early_cancels', oldestReader: known + 1 };
     const newer = openDatabase({ clock }, path, [...MIGRATIONS, broken]).database;
     insert(newer, 'c1');
     newer.close();
@@ -211,7 +219,7 @@ describe('openDatabase()', () => {
         code: 'STATE_NEWER',
         exitCode: 10,
         hint: expect.stringMatching(/^Install the newer version again\. Nothing was changed/),
-        details: { path, needs_reader: 3, reader: 2 },
+        details: { path, needs_reader: known + 1, reader: known },
       });
     }
     expect(await readFile(path)).toEqual(before);

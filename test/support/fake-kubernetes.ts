@@ -33,6 +33,8 @@ export interface FakeKubernetes extends AsyncDisposable {
   failWith: number | undefined;
   /** Writes to paths with this in them are refused as invalid. */
   invalid: string | undefined;
+  /** Answers a request with this status instead; nothing at first. */
+  refuse: (method: string, path: string, dryRun: boolean) => number | undefined;
   /** The answer to who reads one object waits for this. */
   holding: Promise<void> | undefined;
   /** `METHOD path` of every request so far. */
@@ -154,6 +156,10 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
       return Response.json({ gitVersion: 'v1.34.4+k3s1' });
     }
     const body = (await request.json().catch(() => ({}))) as Json;
+    const refusal = fake.refuse(request.method, pathname, searchParams.has('dryRun'));
+    if (refusal !== undefined) {
+      return status(refusal, 'TestRefusal');
+    }
     if (request.method !== 'GET' && fake.invalid !== undefined && pathname.includes(fake.invalid)) {
       return status(422, 'Invalid');
     }
@@ -238,6 +244,7 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
     rollouts: 'ready',
     failWith: undefined,
     invalid: undefined,
+    refuse: () => undefined,
     holding: undefined,
     admit: (_path, object) => object,
     requests,

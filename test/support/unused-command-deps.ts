@@ -17,6 +17,7 @@ export function unusedCommandDeps(): Omit<CommandDeps, 'clock'> {
     }),
     openChannels: unused,
     clusterStatus: unused,
+    workElsewhere: unused,
     policy: {
       command: () => ALLOWED,
       access: () => ALLOWED,

@@ -1,5 +1,7 @@
 /** Bringing an application to a wanted state, and back when that fails. */
+
 import type { KubernetesObject, V1Deployment, V1Service } from '@kubernetes/client-node';
+import { AgentError, isErrorCode, toAgentError } from '../../core/errors.ts';
 import type { Manifest } from '../../kubernetes/api/client.ts';
 import { removeAndWait, waitUntilGone } from '../../kubernetes/objects/removal.ts';
 import {
@@ -35,8 +37,8 @@ export function applicationTimeoutMs(payload: RolloutWishes): number {
 
 /**
  * Applies an application and waits for its rollout. With `rollback_on_failure` what was there
- * before is noted before the first effect, and a rollout that failed is noted before it goes back:
- * a rerun after a crash goes on where it was.
+ * before is noted before the first effect, and whatever ended it is noted before it goes back: a rerun
+ * after a crash goes on where it was.
  */
 export async function bringAbout(
   context: CommandContext,
@@ -59,14 +61,63 @@ export async function bringAbout(
     before = await lookBefore(context, payload);
     await context.setCheckpoint({ before } satisfies DeployCheckpoint);
   }
-  const address = await applyPlan(context, payload, wanted);
+  if (before === undefined) {
+    return await goForward(context, payload, wanted);
+  }
+  const forward = await endOfForward(context, payload, wanted, noted !== undefined);
+  if (!('failed' in forward)) {
+    return forward;
+  }
+  await context.setCheckpoint({ before, failed: forward.failed } satisfies DeployCheckpoint);
+  return await backAfterFailure(context, payload, before, forward.failed);
+}
+
+type Failed = NonNullable<DeployCheckpoint['failed']>;
+
+/**
+ * Goes forward; what ends it is to be taken back, but for the stop of the daemon, after which it goes on.
+ * @param again an earlier attempt may have changed something
+ * @throws AgentError when nothing was changed
+ */
+async function endOfForward(
+  context: CommandContext,
+  payload: RolloutWishes,
+  wanted: ApplicationPlan,
+  again: boolean,
+): Promise<CommandOutcome<DeployData> | { readonly failed: Failed }> {
+  let hasChanged = again;
+  try {
+    const outcome = await goForward(context, payload, wanted, () => {
+      hasChanged = true;
+    });
+    const { replicas_wanted, replicas_ready, reasons = [], revision } = outcome.data;
+    return outcome.failure === undefined
+      ? outcome
+      : { failed: { revision, replicas_wanted, replicas_ready, reasons } };
+  } catch (thrown) {
+    const { code, message, hint, details } = toAgentError(thrown);
+    // Without a refusal nobody knows whether the first object was changed.
+    const isRefused = typeof details?.['status'] === 'number' && details['status'] < 500;
+    if (context.stopping.aborted || (isRefused && !hasChanged)) {
+      throw thrown;
+    }
+    const error = { code, message, ...(hint === undefined ? {} : { hint }) };
+    return {
+      failed: { revision: 0, replicas_wanted: 0, replicas_ready: 0, reasons: [], error },
+    };
+  }
+}
+
+/** @param changed told when the first object is changed */
+async function goForward(
+  context: CommandContext,
+  payload: RolloutWishes,
+  wanted: ApplicationPlan,
+  changed: () => void = () => undefined,
+): Promise<CommandOutcome<DeployData>> {
+  const address = await applyPlan(context, payload, wanted, changed);
   const outcome = await rollOut(context, payload, payload.wait_seconds);
   const failure = rolloutFailure(payload, outcome, payload.wait_seconds);
-  if (failure.failure !== undefined && before !== undefined) {
-    const failed = { revision: outcome.revision, reasons: [], ...rolloutFacts(outcome) };
-    await context.setCheckpoint({ before, failed } satisfies DeployCheckpoint);
-    return await backAfterFailure(context, payload, before, failed);
-  }
   if (failure.failure === undefined) {
     await prune(context, payload, wanted);
   }
@@ -86,10 +137,12 @@ async function applyPlan(
   context: CommandContext,
   target: DeploymentTarget,
   plan: ApplicationPlan,
+  changed: () => void,
 ): Promise<string | undefined> {
   const { kubernetes, signal } = context;
   const paths = applicationPaths(target);
   await kubernetes.apply<V1Deployment>(paths.deployment, plan.deployment, signal);
+  changed();
   const service = await applyPart<V1Service>(context, paths.service, plan.service);
   await applyPart(context, paths.ingress, plan.ingress);
   const port = service?.spec?.ports?.[0]?.port;
@@ -139,26 +192,41 @@ async function backAfterFailure(
   context: CommandContext,
   payload: RolloutWishes,
   before: DeployCheckpoint['before'],
-  failed: NonNullable<DeployCheckpoint['failed']>,
+  failed: Failed,
 ): Promise<CommandOutcome<DeployData>> {
   const label = `${payload.namespace}/${payload.name}`;
   context.progress(`${label}: failed, going back`, { reasons: failed.reasons });
-  const back = await goBack(context, payload, before);
-  const { revision, replicas_wanted: wanted, replicas_ready: ready, reasons } = failed;
+  const { rolledBack, revision: revisionNow } = await goBack(context, payload, before);
+  const { revision, replicas_wanted: wanted, replicas_ready: ready, reasons, error } = failed;
   const outcome = { revision, wanted, ready, reasons, complete: false, failed: true };
-  const words =
-    back.to === 'nothing'
-      ? 'removed again, there was nothing before'
-      : `${back.complete ? 'went' : 'goes'} back to the earlier revision`;
   return {
-    output: `${rolloutLine(payload, outcome)}${label}: ${words}\n`,
+    output:
+      (error === undefined ? rolloutLine(payload, outcome) : `${label}: ${error.message}\n`) +
+      `${label}: ${wordsOf(rolledBack)}\n`,
     data: {
-      revision: back.revision,
+      revision: revisionNow,
       replicas_wanted: wanted,
       replicas_ready: ready,
       reasons,
-      rolled_back: { to: back.to, complete: back.complete },
+      rolled_back: rolledBack,
     },
-    ...rolloutFailure(payload, outcome, payload.wait_seconds),
+    ...(error === undefined
+      ? rolloutFailure(payload, outcome, payload.wait_seconds)
+      : { failure: errorOfNote(error) }),
   };
+}
+
+function wordsOf({ to, complete, not_put_back: left }: NonNullable<DeployData['rolled_back']>) {
+  if (left.length > 0) {
+    return `could not be put back: ${left.map(({ object, reason }) => `${object} (${reason})`).join(', ')}`;
+  }
+  return to === 'nothing'
+    ? 'removed again, there was nothing before'
+    : `${complete ? 'went' : 'goes'} back to the earlier revision`;
+}
+
+/** As it was thrown, perhaps by an attempt before a crash, or by another version. */
+function errorOfNote({ code, message, hint }: NonNullable<Failed['error']>): AgentError {
+  const hints = hint === undefined ? {} : { hint };
+  return new AgentError(isErrorCode(code) ? code : 'KUBERNETES_API', message, hints);
 }

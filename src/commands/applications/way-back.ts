@@ -1,9 +1,20 @@
 /** `rollback_on_failure`: what was there before, and the way back to it. */
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { COMMAND_ID_ANNOTATION } from '../../core/labels.ts';
+import { type AgentError, toAgentError } from '../../core/errors.ts';
+import type { RolloutOutcome } from '../../kubernetes/deployments/rollout.ts';
 import { removeAndWait } from '../../kubernetes/objects/removal.ts';
-import { earlierObject, isAsEarlier, restoreObject } from '../../kubernetes/objects/restore.ts';
-import type { DeployCheckpoint, EarlierObject } from '../../protocol/commands/deploy.ts';
+import {
+  earlierObject,
+  isAsEarlier,
+  isUntouched,
+  restoreObject,
+} from '../../kubernetes/objects/restore.ts';
+import type {
+  DeployCheckpoint,
+  DeployData,
+  EarlierObject,
+} from '../../protocol/commands/deploy.ts';
 import type { DeploymentTarget } from '../../protocol/commands/fields.ts';
 import type { CommandContext } from '../engine/handler.ts';
 import { applicationPaths, isManaged } from './managed-objects.ts';
@@ -11,10 +22,18 @@ import { rollOut } from './roll-out.ts';
 
 type Before = DeployCheckpoint['before'];
 
+/** How long objects are put back after the command was told to stop: it has 10 s then. */
+const AFTER_STOP_MS = 8_000;
+/** How long what may pass (an API server that is gone) is waited for. */
+const TROUBLE_MS = 60_000;
+const TROUBLE_PAUSE_MS = 1_000;
+/** Refusals that may pass: too early, in conflict, too many, and what stands before the API server. */
+const PASSING = [408, 409, 425, 429, 500, 502, 503, 504];
+
+type RolledBack = NonNullable<DeployData['rolled_back']>;
+
 export interface WentBack {
-  readonly to: 'earlier_revision' | 'nothing';
-  /** All replicas of what was there before are ready again, or everything new is gone. */
-  readonly complete: boolean;
+  readonly rolledBack: RolledBack;
   readonly revision: number;
 }
 
@@ -35,38 +54,143 @@ export async function lookBefore(
   };
 }
 
-/** Safe to run again. */
+/**
+ * Puts back one object after the other, whatever becomes of each. A cancel or the deadline do not stop
+ * it, but nothing is waited for then. Safe to run again.
+ * @throws AgentError when the daemon stops: it goes on at the next start
+ */
 export async function goBack(
   context: CommandContext,
   payload: DeploymentTarget & { readonly wait_seconds: number },
   before: Before,
 ): Promise<WentBack> {
   const paths = applicationPaths(payload);
-  await restorePart(context, paths.ingress, before.ingress);
-  await restorePart(context, paths.service, before.service);
-  await restorePart(context, paths.deployment, before.deployment);
-  if (before.deployment === null) {
-    return { to: 'nothing', complete: true, revision: 0 };
+  const to = before.deployment === null ? 'nothing' : 'earlier_revision';
+  const putBack: string[] = [];
+  const notPutBack: RolledBack['not_put_back'] = [];
+  const { signal, end } = wayBackSignal(context);
+  const endsAt = context.clock.monotonic() + TROUBLE_MS;
+  for (const part of ['ingress', 'service', 'deployment'] as const) {
+    const object = `${KINDS[part]}/${payload.name}`;
+    try {
+      const restore = () => restorePart({ ...context, signal }, paths[part], before[part]);
+      if (await patiently({ ...context, signal }, endsAt, restore)) {
+        putBack.push(object);
+      }
+    } catch (thrown) {
+      const { code, message } = toAgentError(thrown);
+      if (context.stopping.aborted) {
+        end();
+        throw thrown;
+      }
+      notPutBack.push({ object, code, reason: message });
+    }
   }
-  const outcome = await rollOut(context, payload, payload.wait_seconds);
-  return { to: 'earlier_revision', complete: outcome.complete, revision: outcome.revision };
+  end();
+  const whole = notPutBack.length === 0;
+  const told = { put_back: putBack, not_put_back: notPutBack };
+  if (to === 'nothing' || !whole) {
+    return { rolledBack: { to, complete: whole, ...told }, revision: 0 };
+  }
+  const outcome = await rolledOut(context, payload);
+  return {
+    rolledBack: { to, complete: outcome?.complete ?? false, ...told },
+    revision: outcome?.revision ?? 0,
+  };
 }
 
-/** What this command has not changed is left to whoever has changed it since. */
+const KINDS = { ingress: 'Ingress', service: 'Service', deployment: 'Deployment' } as const;
+
+/** @returns undefined when it is not waited for, or cannot be */
+async function rolledOut(
+  context: CommandContext,
+  payload: DeploymentTarget & { readonly wait_seconds: number },
+): Promise<RolloutOutcome | undefined> {
+  try {
+    return context.signal.aborted
+      ? undefined
+      : await rollOut(context, payload, payload.wait_seconds);
+  } catch (thrown) {
+    if (context.stopping.aborted) {
+      throw thrown;
+    }
+    return undefined;
+  }
+}
+
+/** Aborts when the daemon stops, and some time after the command was told to. */
+function wayBackSignal({ clock, signal, stopping }: CommandContext) {
+  const own = new AbortController();
+  const over = new AbortController();
+  const stop = () => own.abort();
+  const late = () => {
+    void clock.sleep(AFTER_STOP_MS, over.signal).then((whole) => (whole ? stop() : undefined));
+  };
+  stopping.addEventListener('abort', stop, { once: true });
+  signal.addEventListener('abort', late, { once: true });
+  if (stopping.aborted) {
+    stop();
+  } else if (signal.aborted) {
+    late();
+  }
+  const end = () => {
+    over.abort();
+    stopping.removeEventListener('abort', stop);
+    signal.removeEventListener('abort', late);
+  };
+  return { signal: own.signal, end };
+}
+
+/** Tries again while the trouble may pass. */
+async function patiently<T>(
+  { clock, signal }: Pick<CommandContext, 'clock' | 'signal'>,
+  endsAt: number,
+  work: () => Promise<T>,
+): Promise<T> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (thrown) {
+      const isWorthIt = mayPass(toAgentError(thrown)) && clock.monotonic() < endsAt;
+      if (!isWorthIt || !(await clock.sleep(TROUBLE_PAUSE_MS, signal))) {
+        throw thrown;
+      }
+    }
+  }
+}
+
+function mayPass({ code, details }: AgentError): boolean {
+  const status = details?.['status'];
+  return (
+    code === 'TIMEOUT' ||
+    (code === 'KUBERNETES_API' && (typeof status !== 'number' || PASSING.includes(status)))
+  );
+}
+
+/**
+ * What this command has not changed is left to whoever has changed it since.
+ * @returns whether something was put back
+ */
 async function restorePart(
   context: CommandContext,
   path: string,
   earlier: EarlierObject | null,
-): Promise<void> {
+): Promise<boolean> {
   const { clock, kubernetes, signal, commandId } = context;
   const live = await kubernetes.find<KubernetesObject>(path, signal);
   const isOurs = live?.metadata?.annotations?.[COMMAND_ID_ANNOTATION] === commandId;
   if (earlier !== null) {
+    if (live !== undefined && isUntouched(live, earlier)) {
+      return false;
+    }
     // As earlier: an attempt before this one may have ended between its two writes.
     if (live === undefined || isOurs || isAsEarlier(live, earlier)) {
       await restoreObject(kubernetes, path, earlier, signal);
+      return true;
     }
   } else if (live?.metadata?.uid !== undefined && isOurs && isManaged(live)) {
     await removeAndWait({ clock, client: kubernetes }, path, live.metadata.uid, signal);
+    return true;
   }
+  return false;
 }

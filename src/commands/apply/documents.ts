@@ -1,18 +1,14 @@
 /** A manifest as text, taken apart into its documents. */
 import { messageOf } from '../../core/errors.ts';
-import { loopBudget } from '../../core/loop-budget.ts';
-import type { Clock } from '../../core/ports.ts';
 import { parseKubernetesYaml, parseLosslessJson } from '../../kubernetes/api/yaml.ts';
+import { MANIFEST_LIMIT_BYTES } from '../../protocol/commands/apply.ts';
 
 /** Documents of one manifest, at most; those of comments count. */
 export const MANIFEST_DOCUMENTS_MAX = 5_000;
-/**
- * Characters of one document in YAML: it is parsed in one go, at up to 40 ms for each MiB, and
- * etcd takes objects of 1.5 MiB. JSON is parsed so fast that the limit of the manifest is enough.
- */
-export const YAML_DOCUMENT_CHARS_MAX = 1024 * 1024;
 /** Values of one manifest, at most; what YAML's references name counts each time. */
-const MANIFEST_VALUES_MAX = 500_000;
+const MANIFEST_VALUES_MAX = 1_000_000;
+/** Characters of its keys and texts, at most, counted in the same way: twice what may come. */
+const MANIFEST_TEXT_MAX = 2 * MANIFEST_LIMIT_BYTES;
 const MANIFEST_DEPTH_MAX = 100;
 /**
  * A document ends at a line of three dashes and perhaps a comment, as for kubectl. Lines end with LF
@@ -21,40 +17,38 @@ const MANIFEST_DEPTH_MAX = 100;
 const DOCUMENT_END = /(?<![^\n])---[^\S\n]*(?:#[^\n]*)?(?![^\n])/;
 const BAD_DOCUMENT_END = /(?<![^\n])---[^\n]*/;
 
-/** The documents of a manifest, as kubectl reads them. Lets others run between two of them. */
-export async function readDocuments(
-  deps: { readonly clock: Clock },
-  text: string,
-): Promise<{ readonly values: unknown[]; readonly problems: string[] }> {
+/** What is left of a manifest's room. */
+interface Room {
+  values: number;
+  text: number;
+}
+
+/** The documents of a manifest, as kubectl reads them: of each its values, or what is wrong. */
+export function* readDocuments(text: string): Generator<readonly unknown[] | string> {
   const documents = text.split(DOCUMENT_END);
   if (documents.length > MANIFEST_DOCUMENTS_MAX) {
-    const problem = `has ${documents.length} documents, at most ${MANIFEST_DOCUMENTS_MAX} fit`;
-    return { values: [], problems: [`manifest: ${problem}`] };
+    yield `manifest: has ${documents.length} documents, at most ${MANIFEST_DOCUMENTS_MAX} fit`;
+    return;
   }
-  const problems: string[] = [];
-  const values: unknown[] = [];
-  const room = { left: MANIFEST_VALUES_MAX };
-  const budget = loopBudget(deps);
+  const room: Room = { values: MANIFEST_VALUES_MAX, text: MANIFEST_TEXT_MAX };
   for (const [index, document] of documents.entries()) {
-    try {
-      const parsed = parseDocument(document);
-      if (!isWithin(parsed, room, -1)) {
-        problems.push(
-          `document ${index + 1}: has too many values (${MANIFEST_VALUES_MAX} in all), or is nested too deep`,
-        );
-      } else if (!isUnicode(parsed)) {
-        problems.push(`document ${index + 1}: has half a surrogate pair, which is no Unicode`);
-      } else {
-        values.push(...parsed);
-      }
-    } catch (thrown) {
-      problems.push(`document ${index + 1}: ${messageOf(thrown)}`);
-    }
-    if (budget.spent()) {
-      await budget.rest();
-    }
+    const read = readDocument(document, room);
+    yield typeof read === 'string' ? `document ${index + 1}: ${read}` : read;
   }
-  return { values, problems };
+}
+
+/** @returns its values, or what is wrong with it */
+function readDocument(document: string, room: Room): readonly unknown[] | string {
+  try {
+    const parsed = parseDocument(document);
+    if (!isWithin(parsed, room, -1)) {
+      const values = `too many values (${MANIFEST_VALUES_MAX} in all)`;
+      return `has ${values}, too much text (${MANIFEST_TEXT_MAX} characters in all), or is nested too deep`;
+    }
+    return isUnicode(parsed) ? parsed : 'has half a surrogate pair, which is no Unicode';
+  } catch (thrown) {
+    return messageOf(thrown);
+  }
 }
 
 /** Its objects: JSON may have one behind the other. None of comments only. */
@@ -65,12 +59,6 @@ function parseDocument(document: string): readonly unknown[] {
       return objects;
     }
     // YAML may begin like this, too.
-  }
-  if (document.length > YAML_DOCUMENT_CHARS_MAX) {
-    const limitMib = YAML_DOCUMENT_CHARS_MAX / 1024 / 1024;
-    throw new Error(
-      `has ${document.length} characters of YAML, at most ${limitMib} MiB fit; divide it by "---"`,
-    );
   }
   const [end] = BAD_DOCUMENT_END.exec(document) ?? [];
   if (end !== undefined) {
@@ -116,14 +104,19 @@ function jsonTexts(text: string): readonly string[] {
   return rest.trim() === '' ? texts : [...texts, rest];
 }
 
-function isWithin(value: unknown, budget: { left: number }, depth: number): boolean {
-  budget.left -= 1;
-  if (budget.left < 0 || depth > MANIFEST_DEPTH_MAX) {
+function isWithin(value: unknown, room: Room, depth: number): boolean {
+  room.values -= 1;
+  room.text -= typeof value === 'string' ? value.length : 0;
+  if (room.values < 0 || room.text < 0 || depth > MANIFEST_DEPTH_MAX) {
     return false;
   }
-  return typeof value !== 'object' || value === null
-    ? true
-    : Object.values(value).every((each) => isWithin(each, budget, depth + 1));
+  if (typeof value !== 'object' || value === null) {
+    return true;
+  }
+  return Object.entries(value).every(([key, each]) => {
+    room.text -= Array.isArray(value) ? 0 : key.length;
+    return isWithin(each, room, depth + 1);
+  });
 }
 
 /** JSON can name half a surrogate pair, UTF-8 cannot: Kubernetes would get another character. */

@@ -1,12 +1,21 @@
 /** A manifest as text, taken apart into the objects that it names. */
 import { AgentError } from '../../core/errors.ts';
 import { GROUPS } from '../../core/kinds.ts';
-import type { Clock } from '../../core/ports.ts';
+import type { WorkElsewhere } from '../../core/ports.ts';
+import { parseLosslessJson } from '../../kubernetes/api/yaml.ts';
+import { OBJECT_LIMIT_BYTES } from '../../protocol/commands/apply.ts';
 import { DnsLabel, DnsSubdomain } from '../../protocol/commands/fields.ts';
 import { readDocuments } from './documents.ts';
 
 /** Objects of one manifest, at most. */
 export const MANIFEST_OBJECTS_MAX = 1_000;
+/**
+ * A longer manifest is read elsewhere than on the event loop: 64 KiB of YAML take up to 12 ms. JSON
+ * and YAML are told apart only by reading them.
+ */
+export const READ_HERE_CHARS_MAX = 64 * 1024;
+/** Values of one object, at most: it is made of its text in one go, and looked through. */
+export const OBJECT_VALUES_MAX = 50_000;
 /** Problems that are told, at most. */
 const PROBLEMS_TOLD_MAX = 100;
 /** Names of these need only be fit for a path (kubernetes.io, "Object Names and IDs"). */
@@ -18,37 +27,80 @@ export interface ManifestObject {
   readonly name: string;
   /** As the object says; undefined when it does not. */
   readonly namespace: string | undefined;
-  readonly content: Readonly<Record<string, unknown>>;
+  /** The whole of it: of many objects only those that are looked at stand in memory as values. */
+  readonly json: string;
 }
 
+export interface ManifestText {
+  readonly text: string;
+  /** Where objects go that name none. */
+  readonly namespace: string | undefined;
+}
+
+export interface ReadManifest {
+  /** In their order; Lists are taken apart. */
+  readonly objects: readonly ManifestObject[];
+  readonly problems: readonly string[];
+}
+
+/** What reads a long manifest. */
+export const MANIFEST_READER = 'commands/apply/worker';
+
 /**
- * The objects in their order; Lists are taken apart. Lets others run between two documents.
+ * The objects in their order; Lists are taken apart.
  * @throws AgentError COMMAND_INVALID with every problem
  */
 export async function parseManifest(
-  deps: { readonly clock: Clock },
-  text: string,
-  namespace: string | undefined,
+  deps: { readonly workElsewhere: WorkElsewhere },
+  manifest: ManifestText,
+  signal: AbortSignal,
 ): Promise<readonly ManifestObject[]> {
-  const { values, problems } = await readDocuments(deps, text);
-  const contents = values.flatMap(flatten);
-  if (contents.length === 0 && problems.length === 0) {
-    problems.push('manifest: there is no object in it');
-  }
-  if (contents.length > MANIFEST_OBJECTS_MAX) {
-    problems.push(`manifest: has ${contents.length} objects, at most ${MANIFEST_OBJECTS_MAX} fit`);
-    throw invalidManifest(problems);
-  }
-  const objects = contents.flatMap((content, index) => {
-    const object = readObject(content);
-    const wrong = object === undefined ? [NO_OBJECT] : objectProblems(object, namespace);
-    problems.push(...wrong.map((problem) => `object ${index + 1}: ${problem}`));
-    return object === undefined ? [] : [object];
-  });
+  const { objects, problems } =
+    manifest.text.length > READ_HERE_CHARS_MAX
+      ? await deps.workElsewhere<ReadManifest>(MANIFEST_READER, manifest, signal)
+      : readManifest(manifest);
   if (problems.length > 0) {
     throw invalidManifest(problems);
   }
   return objects;
+}
+
+/** Reads in one go, however long it takes. */
+export function readManifest({ text, namespace }: ManifestText): ReadManifest {
+  const objects: ManifestObject[] = [];
+  const unread: string[] = [];
+  const wrong: string[] = [];
+  let count = 0;
+  for (const read of readDocuments(text)) {
+    if (typeof read === 'string') {
+      unread.push(read);
+      continue;
+    }
+    for (const content of read.flatMap(flatten)) {
+      count += 1;
+      const object = count > MANIFEST_OBJECTS_MAX ? undefined : readObject(content);
+      if (object !== undefined) {
+        objects.push(object);
+      }
+      const problems =
+        object === undefined ? [NO_OBJECT] : objectProblems(object, content, namespace);
+      wrong.push(...problems.map((problem) => `object ${count}: ${problem}`));
+    }
+  }
+  if (count > MANIFEST_OBJECTS_MAX) {
+    const tooMany = `manifest: has ${count} objects, at most ${MANIFEST_OBJECTS_MAX} fit`;
+    return { objects: [], problems: [...unread, tooMany] };
+  }
+  if (count === 0 && unread.length === 0) {
+    unread.push('manifest: there is no object in it');
+  }
+  const problems = [...unread, ...wrong];
+  return { objects: problems.length > 0 ? [] : objects, problems };
+}
+
+/** The object as it is given, its whole numbers exact. */
+export function contentOf(object: ManifestObject): Readonly<Record<string, unknown>> {
+  return parseLosslessJson(object.json) as Readonly<Record<string, unknown>>; // Of `readObject`.
 }
 
 function invalidManifest(all: readonly string[]): AgentError {
@@ -88,12 +140,16 @@ function readObject(content: unknown): ManifestObject | undefined {
     name,
     // Empty is as good as absent: templates write it like that.
     namespace: typeof namespace === 'string' && namespace !== '' ? namespace : undefined,
-    content,
+    json: JSON.stringify(content),
   };
 }
 
-function objectProblems(object: ManifestObject, namespace: string | undefined): string[] {
-  const problems: string[] = [];
+function objectProblems(
+  object: ManifestObject,
+  content: unknown,
+  namespace: string | undefined,
+): string[] {
+  const problems = sizeProblems(object, content);
   const label = `${object.kind} "${object.name}"`;
   if (!/^([a-z0-9][-.a-z0-9]*\/)?v[a-z0-9]+$/.test(object.apiVersion)) {
     problems.push(`${label}: "${object.apiVersion}" is no apiVersion`);
@@ -112,6 +168,28 @@ function objectProblems(object: ManifestObject, namespace: string | undefined): 
     );
   }
   return problems;
+}
+
+function sizeProblems(object: ManifestObject, content: unknown): string[] {
+  const label = `${object.kind} "${object.name}"`;
+  const problems: string[] = [];
+  const bytes = Buffer.byteLength(object.json);
+  if (bytes > OBJECT_LIMIT_BYTES) {
+    problems.push(
+      `${label}: has ${bytes} bytes as JSON, Kubernetes keeps objects of at most ${OBJECT_LIMIT_BYTES}`,
+    );
+  }
+  const values = countValues(content);
+  if (values > OBJECT_VALUES_MAX) {
+    problems.push(`${label}: has ${values} values, at most ${OBJECT_VALUES_MAX} fit`);
+  }
+  return problems;
+}
+
+function countValues(value: unknown): number {
+  return typeof value !== 'object' || value === null
+    ? 1
+    : Object.values(value).reduce((sum: number, each) => sum + countValues(each), 1);
 }
 
 function isMap(value: unknown): value is Record<string, unknown> {

@@ -10,6 +10,7 @@ import { ApiRefusal } from '../../kubernetes/api/refusal.ts';
 import type { AppliedObject } from '../../protocol/commands/apply.ts';
 import type { CommandContext } from '../engine/handler.ts';
 import { secretsOfObject } from '../engine/secrets.ts';
+import { contentOf } from './manifest.ts';
 import { isDefinition, isSecret, type PlannedObject } from './plan.ts';
 
 /** A new kind is served a moment after its definition is taken. */
@@ -39,7 +40,7 @@ export async function applyObject(
       const message = 'not checked: a dry run does not make the namespace or kind that it needs';
       return { ...label, result: 'created', message };
     }
-    return { ...label, ...failed(thrown, secretsOfObject(object.content)) };
+    return { ...label, ...failed(thrown, secretsOfObject(contentOf(object))) };
   }
 }
 
@@ -90,7 +91,9 @@ async function write(
   return { result: same ? 'unchanged' : 'configured' };
 }
 
-function inNamespace({ content, target }: PlannedObject): Readonly<Record<string, unknown>> {
+function inNamespace(object: PlannedObject): Readonly<Record<string, unknown>> {
+  const { target } = object;
+  const content = contentOf(object);
   const metadata = content['metadata'];
   return target === undefined || typeof metadata !== 'object'
     ? content

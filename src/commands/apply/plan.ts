@@ -1,10 +1,14 @@
 /** What an apply will do, decided and allowed before its first effect. */
 import { GROUPS, isOfKind, KINDS } from '../../core/kinds.ts';
+
+import { loopBudget } from '../../core/loop-budget.ts';
+import type { Clock } from '../../core/ports.ts';
 import type { ApiResource, Discovery } from '../../kubernetes/api/discovery.ts';
 import { groupOf } from '../../kubernetes/api/discovery.ts';
 import { type AccessRequest, type Policy, requireAllowed } from '../../policy/decision.ts';
 import { decidesLife } from '../../policy/object-rules.ts';
 import type { ManifestObject } from './manifest.ts';
+import { contentOf } from './manifest.ts';
 
 export interface PlannedObject extends ManifestObject {
   /** Undefined: this cluster has no such kind, and the manifest does not make it. */
@@ -65,7 +69,7 @@ function definedResources(object: ManifestObject): readonly ApiResource[] {
     return [];
   }
   // Of a wrong shape: Kubernetes will say so when it is applied.
-  const spec = object.content['spec'] as
+  const spec = contentOf(object)['spec'] as
     | {
         readonly group?: string;
         readonly scope?: string;
@@ -93,15 +97,24 @@ function verbsOf(object: PlannedObject): readonly string[] {
 }
 
 /** @throws AgentError POLICY_DENIED for the first object that the policy does not allow */
-export function requireAllAllowed(policy: Policy, objects: readonly PlannedObject[]): void {
+export async function requireAllAllowed(
+  deps: { readonly clock: Clock; readonly policy: Policy },
+  objects: readonly PlannedObject[],
+): Promise<void> {
+  const { policy } = deps;
+  const budget = loopBudget(deps);
   for (const object of objects) {
+    if (budget.spent()) {
+      await budget.rest();
+    }
     const { resource } = object;
     if (resource !== undefined) {
       for (const verb of verbsOf(object)) {
         requireAllowed(policy.access(accessTo(resource, object.target, object.name, verb)));
       }
-      requireAllowed(policy.object(object.content));
-      if (decidesLife(object.content)) {
+      const content = contentOf(object);
+      requireAllowed(policy.object(content));
+      if (decidesLife(content)) {
         requireAllowed(policy.access(accessTo(resource, object.target, object.name, 'delete')));
       }
     }

@@ -113,10 +113,11 @@ async function run(engine: Engine): Promise<void> {
 async function takeIn(engine: Engine): Promise<void> {
   const budget = loopBudget(engine);
   while (!engine.stop.aborted) {
-    const entry = engine.journal.nextOpen(engine.takenUpTo);
-    if (entry === undefined) {
+    const next = engine.journal.nextOpen(engine.takenUpTo);
+    if (next === undefined) {
       return;
     }
+    const entry = next.textSet === undefined ? next : await engine.journal.whole(next);
     const { id } = entry.command;
     if (engine.handlers.length === 0) {
       engine.handlers = await engine.loadHandlers();
@@ -196,10 +197,11 @@ async function runOne(
   cancelled: AbortSignal,
 ): Promise<RunningCommand | undefined> {
   const { clock, journal, stop } = engine;
-  const entry = journal.find(queued.id);
-  if (entry === undefined) {
+  const found = journal.find(queued.id);
+  if (found === undefined) {
     return undefined;
   }
+  const entry = await journal.whole(found);
   // Once more: the policy may have changed while it waited.
   const admitted = admit(engine, entry);
   if (admitted instanceof AgentError) {

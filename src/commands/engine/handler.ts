@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { AgentError } from '../../core/errors.ts';
-import type { Clock, Log } from '../../core/ports.ts';
+import type { Clock, Log, WorkElsewhere } from '../../core/ports.ts';
 import { issueWords } from '../../core/text/issue-words.ts';
 import type { OpenChannels } from '../../kubernetes/api/channel-stream.ts';
 import type { KubernetesClient } from '../../kubernetes/api/client.ts';
@@ -18,6 +18,8 @@ export interface CommandDeps {
    * @throws AgentError KUBERNETES_API when nothing at all is known of it
    */
   readonly clusterStatus: (signal: AbortSignal) => Promise<ClusterStatus>;
+  /** For work that would hold the event loop. */
+  readonly workElsewhere: WorkElsewhere;
   /** The executor has asked it for the type and the namespace; handlers ask for what they find. */
   readonly policy: Policy;
 }
@@ -27,6 +29,8 @@ export interface CommandContext extends CommandDeps {
   readonly commandId: string;
   /** Aborts at the deadline, at a cancel and when the daemon stops. */
   readonly signal: AbortSignal;
+  /** Aborts only when the daemon stops: then the command is taken up again at the next start. */
+  readonly stopping: AbortSignal;
   readonly log: Log;
   /** What an earlier attempt noted with `setCheckpoint`. */
   readonly checkpoint: unknown;

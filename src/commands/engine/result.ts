@@ -1,11 +1,12 @@
 import type { AgentError } from '../../core/errors.ts';
 import { cutInTheMiddle } from '../../core/text/middle-cut.ts';
 import { COMMAND_OUTPUT_LIMIT_BYTES, type CommandResult } from '../../protocol/rest.ts';
+import { AGENT_MESSAGE_LIMIT_BYTES } from '../../protocol/session/messages.ts';
 import type { CommandOutcome } from './handler.ts';
 import { redactData } from './secrets.ts';
 
-/** Largest result as JSON, bytes: it fits into one message of 4 MiB with what surrounds it. */
-export const RESULT_LIMIT_BYTES = 3.5 * 1024 * 1024;
+/** Largest result as JSON, bytes: it fits into one message of an agent with what surrounds it. */
+export const RESULT_LIMIT_BYTES = AGENT_MESSAGE_LIMIT_BYTES - 512 * 1024;
 /** Data up to this size as JSON stays whole when the output beside it is too long. */
 const DATA_KEPT_BYTES = RESULT_LIMIT_BYTES / 2;
 /** Longest text of an error, bytes. */

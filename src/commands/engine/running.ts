@@ -49,7 +49,7 @@ export function runCommand(deps: RunDeps, attempt: Attempt, stop: AbortSignal): 
   const deadline = new AbortController();
   const signal = AbortSignal.any([stop, cancelled, deadline.signal]);
   const secrets = secretsOf(entry.command.payload);
-  const context = contextOf(deps, attempt, secrets, signal);
+  const context = contextOf(deps, attempt, secrets, { signal, stopping: stop });
   context.log.info('command started', { attempt: attempt.attempt });
 
   let over = false;
@@ -121,7 +121,7 @@ function contextOf(
   deps: RunDeps,
   { entry, attempt }: Attempt,
   secrets: readonly string[],
-  signal: AbortSignal,
+  { signal, stopping }: Pick<CommandContext, 'signal' | 'stopping'>,
 ): CommandContext {
   const { id, type } = entry.command;
   const log = redactingLog(deps.log.with({ command_id: id, command_type: type }), secrets);
@@ -131,9 +131,11 @@ function contextOf(
     kubernetes: deps.kubernetes,
     openChannels: deps.openChannels,
     clusterStatus: deps.clusterStatus,
+    workElsewhere: deps.workElsewhere,
     policy: deps.policy,
     commandId: id,
     signal,
+    stopping,
     log,
     checkpoint: entry.checkpoint,
     setCheckpoint: (value) =>

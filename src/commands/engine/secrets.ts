@@ -49,17 +49,19 @@ function collect(value: unknown, found: Set<string>, depth: number): void {
   if (typeof variable.value === 'string' && isSecretName(String(variable.name ?? ''))) {
     found.add(variable.value);
   }
-  for (const [name, each] of Object.entries(value)) {
+  // Not the entries of an array: names of its places say nothing, and there may be very many.
+  const names = Array.isArray(value) ? undefined : Object.keys(value);
+  for (const [index, each] of Object.values(value).entries()) {
     if (found.size >= SECRETS_MAX) {
       return;
     }
-    if (typeof each !== 'string') {
-      collect(each, found, depth + 1);
-    } else {
-      if (isSecretName(name)) {
+    if (typeof each === 'string') {
+      if (isSecretName(names?.[index] ?? '')) {
         found.add(each);
       }
       addPassword(each, found);
+    } else if (typeof each === 'object') {
+      collect(each, found, depth + 1);
     }
   }
 }

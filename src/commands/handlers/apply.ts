@@ -56,15 +56,16 @@ export const applyCommand = commandHandler({
 });
 
 async function planApply(payload: ApplyPayload, context: CommandContext): Promise<Plan> {
-  const { clock, kubernetes, policy, signal } = context;
-  const parsed = await parseManifest({ clock }, payload.manifest, payload.namespace);
+  const { kubernetes, policy, signal } = context;
+  const manifest = { text: payload.manifest, namespace: payload.namespace };
+  const parsed = await parseManifest(context, manifest, signal);
   const kinds = discovery(kubernetes);
   const objects = await planObjects(kinds, parsed, payload.namespace, signal);
   // Of each namespace once more: the command as such may be refused there.
   for (const namespace of new Set(objects.flatMap(({ target }) => target ?? []))) {
     requireAllowed(policy.command({ type: 'apply', namespace }));
   }
-  requireAllAllowed(policy, objects);
+  await requireAllAllowed(context, objects);
   const places = payload.prune_label === undefined ? [] : await prunePlaces(kinds, objects, signal);
   requirePruneAllowed(context, places);
   return { objects, places };

@@ -1,7 +1,8 @@
-import { textWithin } from '../../core/bounded-body.ts';
+import { type BoundedText, textUpTo } from '../../core/bounded-body.ts';
 import { AgentError } from '../../core/errors.ts';
 import { networkTrouble, troubleHint } from '../../core/network-trouble.ts';
 import type { Clock, Http, TlsOptions } from '../../core/ports.ts';
+import { SLOWEST_BYTES_PER_MS } from '../../core/slowest-link.ts';
 import { cutAtEnd } from '../../core/text/middle-cut.ts';
 import { withoutEnd } from '../../core/text/without-end.ts';
 import { withDeadline } from '../../core/waiting.ts';
@@ -33,13 +34,16 @@ export interface RestCall {
   readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
   readonly body?: string | ReadableStream<Uint8Array>;
+  /** Until the answer is there; the slowest link may take as much longer as it needs for the bytes. */
   readonly timeoutMs: number;
   readonly authorized: boolean;
+  /** A longer answer is cut there, instead of being an error. */
+  readonly cutAtBytes?: number;
 }
 
 /**
  * One call to the control plane over HTTP.
- * @returns the text of its answer
+ * @returns the text of its answer, or its beginning where the request says so
  * @throws AgentError TOKEN_REJECTED (401, 403), NOT_FOUND (404), CONTROL_PLANE_ERROR (other answers;
  *   with their failure, see `SessionError`),
  *   CONTROL_PLANE_UNREACHABLE (no answer), INTERRUPTED (by the signal)
@@ -49,13 +53,13 @@ export async function restCall(
   options: RestCallOptions,
   request: RestCall,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<BoundedText> {
   const token = request.authorized ? await usableToken(deps) : undefined;
-  const { response, text } = await exchange(deps, options, request, token, signal);
+  const { response, body } = await exchange(deps, options, request, token, signal);
   if (response.status >= 200 && response.status < 300) {
-    return text;
+    return body;
   }
-  throw refusal(deps.clock, request, response, text, token);
+  throw refusal(deps.clock, request, response, body.text, token);
 }
 
 async function exchange(
@@ -64,11 +68,15 @@ async function exchange(
   request: RestCall,
   token: string | undefined,
   signal: AbortSignal,
-): Promise<{ readonly response: Response; readonly text: string }> {
+): Promise<{ readonly response: Response; readonly body: BoundedText }> {
   const tls: TlsOptions = options.ca === undefined ? {} : { ca: options.ca };
   const limit = { what: `${request.method} ${request.path}`, ms: request.timeoutMs };
   try {
-    return await withDeadline(deps.clock, limit, signal, async (inner) => {
+    return await withDeadline(deps.clock, limit, signal, async (inner, allow) => {
+      const allowFor = (bytes: number) => allow(bytes / SLOWEST_BYTES_PER_MS);
+      if (typeof request.body === 'string') {
+        allowFor(Buffer.byteLength(request.body));
+      }
       const response = await deps.http(`${withoutEnd(options.baseUrl, '/')}${request.path}`, {
         method: request.method,
         headers: {
@@ -82,23 +90,27 @@ async function exchange(
         signal: inner,
         tls,
       });
-      return { response, text: await readBounded(response) };
+      return { response, body: await readBounded(request, response, allowFor) };
     });
   } catch (thrown) {
     throw noAnswer(options, thrown, signal);
   }
 }
 
-async function readBounded(response: Response): Promise<string> {
-  const text = await textWithin(response, REST_BODY_LIMIT_BYTES);
-  if (text === undefined) {
+async function readBounded(
+  { cutAtBytes }: RestCall,
+  response: Response,
+  came: (bytes: number) => void,
+): Promise<BoundedText> {
+  const body = await textUpTo(response, cutAtBytes ?? REST_BODY_LIMIT_BYTES, came);
+  if (!body.isWhole && cutAtBytes === undefined) {
     throw new AgentError(
       'CONTROL_PLANE_ERROR',
       `The control plane sent more than ${REST_BODY_LIMIT_BYTES} bytes`,
       { hint: 'Check that the address of the control plane is right' },
     );
   }
-  return text;
+  return body;
 }
 
 /** Names what stood in the way, so that the reader knows which machine to look at. */

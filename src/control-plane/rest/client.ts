@@ -1,6 +1,8 @@
+import type { BoundedText } from '../../core/bounded-body.ts';
 import { AgentError } from '../../core/errors.ts';
-import type { Random } from '../../core/ports.ts';
-import { parseBoundedJson } from '../../protocol/bounded-json.ts';
+import type { Clock, Random } from '../../core/ports.ts';
+import { firstItems } from '../../protocol/first-items.ts';
+import { parseLongJson } from '../../protocol/long-json.ts';
 import {
   type CommandResult,
   CommandsResponse,
@@ -8,6 +10,7 @@ import {
   REST_PATHS,
   type Registration,
 } from '../../protocol/rest.ts';
+import { MESSAGE_LIMIT_BYTES } from '../../protocol/session/messages.ts';
 import { circuitBreaker } from '../session/endpoint-policy.ts';
 import { type RestCall, type RestCallDeps, type RestCallOptions, restCall } from './call.ts';
 
@@ -19,6 +22,11 @@ const STATUS_TIMEOUT_MS = 120_000;
 const COMMANDS_TIMEOUT_MS = 15_000;
 const RESULT_TIMEOUT_MS = 30_000;
 const HEALTH_TIMEOUT_MS = 10_000;
+/**
+ * As much as one message may have: of more the commands that are whole are taken, and the others come
+ * with the next fetch.
+ */
+const COMMANDS_READ_BYTES_MAX = MESSAGE_LIMIT_BYTES;
 
 export interface RestClientDeps extends RestCallDeps {
   readonly random: Random;
@@ -68,16 +76,17 @@ export function restClient(deps: RestClientDeps, options: RestCallOptions): Rest
     result: (agentId, commandId, body, signal) =>
       post(REST_PATHS.result(agentId, commandId), body, RESULT_TIMEOUT_MS, signal),
     commands: async (agentId, signal) => {
-      const text = await ask(
+      const answer = await ask(
         {
           method: 'GET',
           path: REST_PATHS.commands(agentId),
+          cutAtBytes: COMMANDS_READ_BYTES_MAX,
           timeoutMs: COMMANDS_TIMEOUT_MS,
           authorized: true,
         },
         signal,
       );
-      return parseCommands(text);
+      return await parseCommands(deps, answer);
     },
     health: async (signal) => {
       await ask(
@@ -93,11 +102,22 @@ export function restClient(deps: RestClientDeps, options: RestCallOptions): Rest
   };
 }
 
-function parseCommands(text: string): readonly unknown[] {
+async function parseCommands(
+  deps: { readonly clock: Clock },
+  { text, isWhole }: BoundedText,
+): Promise<readonly unknown[]> {
   if (text.trim() === '') {
     return [];
   }
-  const json = parseBoundedJson(text);
+  const readable = isWhole ? text : await firstItems(deps, text);
+  if (readable === undefined) {
+    throw new AgentError(
+      'CONTROL_PLANE_ERROR',
+      `The control plane sent a command of more than ${COMMANDS_READ_BYTES_MAX} bytes`,
+      { hint: 'Divide its manifest' },
+    );
+  }
+  const json = await parseLongJson(deps, readable);
   if (json.problem !== undefined) {
     throw new AgentError(
       'CONTROL_PLANE_ERROR',

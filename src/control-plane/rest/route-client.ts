@@ -59,7 +59,7 @@ export function routeClient(deps: RestCallDeps, options: RestCallOptions): Route
       unlessGone(call('DELETE', ROUTE_PATHS.tunnel(clusterUuid, tunnelId), undefined, signal)),
     syncTunnels: async (tunnels, signal) => {
       const path = ROUTE_PATHS.syncTunnels(tunnels.cluster_uuid);
-      return rejectedOf(await call('POST', path, tunnels, signal));
+      return rejectedOf((await call('POST', path, tunnels, signal)).text);
     },
   };
 }

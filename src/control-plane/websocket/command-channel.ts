@@ -4,6 +4,7 @@ import type { Clock, Log } from '../../core/ports.ts';
 import {
   type CommandAckPayload,
   CommandCancelPayload,
+  MESSAGE_LIMIT_BYTES,
   ResultAckPayload,
 } from '../../protocol/session/messages.ts';
 import type { CommandInbox, ProgressFeed, ResultOutbox } from '../session/ports.ts';
@@ -12,6 +13,8 @@ import type { Connection } from './connection.ts';
 
 /** Messages that are being committed; one more command is answered `full`. */
 const COMMITTING_MAX = 256;
+/** … and their characters: two of the largest, or one more is answered `full`. */
+const COMMITTING_CHARS_MAX = 2 * MESSAGE_LIMIT_BYTES;
 /** Results that are sent and not acknowledged. */
 const UNACKNOWLEDGED_MAX = 64;
 /** A result is sent again after this, then after twice as long, up to the longest. */
@@ -30,8 +33,15 @@ export interface CommandChannelDeps {
 
 /** The command messages of one connection. */
 export interface CommandChannel {
-  /** Takes `command`, `command_cancel` and `command_ack`. */
-  message(type: 'command' | 'command_cancel' | 'command_ack', payload: unknown): void;
+  /**
+   * Takes `command`, `command_cancel` and `command_ack`.
+   * @param chars how long the message was
+   */
+  message(
+    type: 'command' | 'command_cancel' | 'command_ack',
+    payload: unknown,
+    chars: number,
+  ): void;
   /** Sends results and progress until the signal. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -45,14 +55,16 @@ export function commandChannel(deps: CommandChannelDeps, connection: Connection)
   const sent = new Map<string, Sent>();
   const complain = limitedLog(deps.clock, (message, fields) => deps.log.error(message, fields));
   let committing = 0;
+  let committingChars = 0;
   let failed: (error: unknown) => void = () => undefined;
   let woken = new AbortController();
   const wake = () => {
     woken.abort();
   };
   const acknowledge = (payload: CommandAckPayload) => connection.send('command_ack', payload);
-  const whileCommitting = (work: Promise<void>) => {
+  const whileCommitting = (work: Promise<void>, chars: number) => {
     committing += 1;
+    committingChars += chars;
     work
       .catch((thrown: unknown) => {
         const error = toAgentError(thrown);
@@ -68,9 +80,10 @@ export function commandChannel(deps: CommandChannelDeps, connection: Connection)
       })
       .finally(() => {
         committing -= 1;
+        committingChars -= chars;
       });
   };
-  const take = async (payload: unknown) => {
+  const take = async (payload: unknown, chars: number) => {
     const read = readCommand(payload);
     if (typeof read === 'string') {
       complain('the control plane sent a command that cannot be read', {
@@ -79,7 +92,8 @@ export function commandChannel(deps: CommandChannelDeps, connection: Connection)
       });
       return;
     }
-    const outcome = committing >= COMMITTING_MAX ? 'full' : await deps.inbox.accept(read);
+    const isFull = committing >= COMMITTING_MAX || committingChars + chars > COMMITTING_CHARS_MAX;
+    const outcome = isFull ? 'full' : await deps.inbox.accept(read);
     if (outcome === 'accepted') {
       deps.log.info('command accepted', { command_id: read.id, command_type: read.type });
     } else if (outcome === 'duplicate') {
@@ -109,9 +123,9 @@ export function commandChannel(deps: CommandChannelDeps, connection: Connection)
   };
   const handlers = { command: take, command_cancel: cancel, command_ack: delivered };
   return {
-    message: (type, payload) => {
+    message: (type, payload, chars) => {
       if (type === 'command' || committing < COMMITTING_MAX) {
-        whileCommitting(handlers[type](payload));
+        whileCommitting(handlers[type](payload, chars), chars);
       } // Else it comes again: the peer has no answer.
     },
     run: async (signal) => {

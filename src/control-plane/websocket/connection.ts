@@ -2,7 +2,7 @@ import { AgentError } from '../../core/errors.ts';
 import { troubleHint } from '../../core/network-trouble.ts';
 import type { Clock, WebSocketConnection, WebSocketDial, WebSocketEnd } from '../../core/ports.ts';
 import { withDeadline } from '../../core/waiting.ts';
-import { parseBoundedJson } from '../../protocol/bounded-json.ts';
+import type { ParsedJson } from '../../protocol/bounded-json.ts';
 import { readEnvelope } from '../../protocol/session/envelope.ts';
 import {
   CLOSE_CODES,
@@ -18,6 +18,7 @@ import {
 } from '../session/failure.ts';
 import { retryAfterMs } from '../session/pace.ts';
 import { PING_INTERVAL_MS, type SlowLink, slowLink } from './slow-link.ts';
+import { textReader } from './text-reader.ts';
 
 /** From the name to the answer of the upgrade. */
 const DIAL_TIMEOUT_MS = 15_000;
@@ -42,6 +43,8 @@ export interface Connection {
   /** One message of all parts. */
   sendBinary(parts: readonly Uint8Array[]): boolean;
   bufferedBytes(): number;
+  /** When something of a message came whose end has not come yet, ms of the monotonic clock. */
+  partAt(): number;
   /** @param why what `ended` gives */
   close(code: number, why: AgentError): void;
 }
@@ -53,9 +56,10 @@ export interface ConnectionTarget {
 }
 
 export interface ConnectionHandlers {
-  message(envelope: Envelope): void;
-  /** The data may be reused when it has returned. */
-  binary(data: Uint8Array): void;
+  /** @param chars how long its text was */
+  message(envelope: Envelope, chars: number): void;
+  /** The data may be reused when it has returned. @returns 'text' when it is JSON, and to be read so */
+  binary(data: Uint8Array): 'taken' | 'text';
   /** What came is no envelope. */
   unreadable(problem: string): void;
 }
@@ -82,8 +86,14 @@ export async function openConnection(
   const gone = new AbortController();
   const { host } = new URL(target.url);
   let heardAt = deps.clock.monotonic();
+  let partAt = Number.NEGATIVE_INFINITY;
   let why: AgentError | undefined;
   const link = slowLink({ clock: deps.clock, ping: (mark) => socket.ping(mark) });
+  const readText = textReader(
+    { clock: deps.clock, pause: () => socket.pause(), resume: () => socket.resume() },
+    (json, chars) => take(handlers, json, chars),
+    gone.signal,
+  );
   const socket: WebSocketConnection = deps.dial(
     target.url,
     { headers: target.headers, messageLimitBytes: MESSAGE_LIMIT_BYTES },
@@ -96,8 +106,13 @@ export async function openConnection(
       message: (data) => {
         heardAt = deps.clock.monotonic();
         if (!gone.signal.aborted) {
-          receive(handlers, data);
+          receive(handlers, readText, data);
         }
+      },
+      // A big message on a slow link: behind it pongs wait, too.
+      part: () => {
+        heardAt = deps.clock.monotonic();
+        partAt = heardAt;
       },
       closed: (end) => {
         const error = why ?? errorOf(deps.clock, host, end);
@@ -127,7 +142,8 @@ export async function openConnection(
   heardAt = deps.clock.monotonic();
   const connection = { ...senders(deps.clock, socket, link, gone.signal, give), kind: target.kind };
   void watchSilence(deps.clock, { host, link, heardAt: () => heardAt }, gone.signal, give);
-  return { ...connection, signal: gone.signal, ended: ended.promise, close: give };
+  const about = { signal: gone.signal, ended: ended.promise, partAt: () => partAt };
+  return { ...connection, ...about, close: give };
 }
 
 /** Why a connection ended; at the agent's own stop it still stands, and is left next. */
@@ -148,22 +164,29 @@ export function replaced(): AgentError {
   return new AgentError('INTERRUPTED', 'The gateway takes over');
 }
 
-function receive(handlers: ConnectionHandlers, data: string | Uint8Array): void {
+function receive(
+  handlers: ConnectionHandlers,
+  readText: (text: string) => void,
+  data: string | Uint8Array,
+): void {
   if (typeof data === 'string') {
-    const envelope = parseEnvelope(data);
-    if (typeof envelope === 'string') {
-      handlers.unreadable(envelope);
-    } else {
-      handlers.message(envelope);
-    }
-  } else {
-    handlers.binary(data);
+    readText(data);
+  } else if (handlers.binary(data) === 'text') {
+    readText(Buffer.from(data).toString('utf8'));
   }
 }
 
-/** @returns the envelope, or what is wrong with the text */
-export function parseEnvelope(text: string): Envelope | string {
-  const json = parseBoundedJson(text);
+function take(handlers: ConnectionHandlers, json: ParsedJson, chars: number): void {
+  const envelope = envelopeOf(json);
+  if (typeof envelope === 'string') {
+    handlers.unreadable(envelope);
+  } else {
+    handlers.message(envelope, chars);
+  }
+}
+
+/** @returns the envelope, or what is wrong with it */
+function envelopeOf(json: ParsedJson): Envelope | string {
   return json.problem ?? readEnvelope(json.value);
 }
 

@@ -7,7 +7,7 @@ import type { Pace } from '../session/pace.ts';
 import type { AttachedDataPlane, DataPlane } from '../session/ports.ts';
 import type { SessionState } from '../session/state.ts';
 import type { CommandChannel } from './command-channel.ts';
-import { type Connection, type ConnectionHandlers, parseEnvelope } from './connection.ts';
+import type { Connection, ConnectionHandlers } from './connection.ts';
 import { earlyMessages } from './early-messages.ts';
 import type { Heartbeats } from './heartbeat.ts';
 import { errorMessage, type RegistrationWait, saysForgotten } from './registration.ts';
@@ -83,16 +83,16 @@ export function dispatcher(
   };
   const unreadable = (problem: string) =>
     warn('the control plane sent a message that cannot be read', { error: problem });
-  const message = (envelope: Envelope) => guarded(envelope.type, () => take(envelope));
-  const take = (envelope: Envelope) => {
+  const message = (envelope: Envelope, chars: number) =>
+    guarded(envelope.type, () => take(envelope, chars));
+  const take = (envelope: Envelope, chars: number) => {
     deps.state.heard();
     if (wait?.offer(envelope) === true) {
       live = envelope.type === 'register_success' ? undefined : live;
       return;
     }
     if (live === undefined && isForTalk(envelope.type)) {
-      const size = JSON.stringify(envelope).length;
-      if (early.keep(size, () => message(envelope))) {
+      if (early.keep(chars, () => message(envelope, chars))) {
         return;
       }
     }
@@ -100,28 +100,23 @@ export function dispatcher(
       live.plane.message(envelope);
       return;
     }
-    own(connection, live, envelope);
+    own(connection, live, envelope, chars);
   };
-  const binary = (data: Uint8Array) => {
+  const binary = (data: Uint8Array): 'taken' | 'text' => {
     const isJson = data[hasMark(data) ? UTF8_MARK.length : 0] === OPENING_BRACE;
     if (live?.plane !== undefined && (live.binaryIsTunnel() || !isJson)) {
       deps.state.heard();
       guarded('binary', () => live?.plane?.binary(data));
-      return;
+      return 'taken';
     }
     if (live === undefined && deps.dataPlane !== undefined && !isJson) {
       const copy = Uint8Array.from(data);
-      if (early.keep(copy.length, () => binary(copy))) {
-        return;
+      if (early.keep(copy.length, () => void binary(copy))) {
+        return 'taken';
       }
     }
     // Old controllers send their JSON in binary messages.
-    const envelope = parseEnvelope(Buffer.from(data).toString('utf8'));
-    if (typeof envelope === 'string') {
-      unreadable(envelope);
-    } else {
-      message(envelope);
-    }
+    return 'text';
   };
   return {
     handlers: {
@@ -147,7 +142,12 @@ export function dispatcher(
 /** The messages of the session itself. */
 function ownMessages(deps: DispatcherDeps, options: { readonly version: string }, warn: Warn) {
   const fallback = unknownTypes(deps, options);
-  return (connection: Connection | undefined, live: Live | undefined, envelope: Envelope): void => {
+  return (
+    connection: Connection | undefined,
+    live: Live | undefined,
+    envelope: Envelope,
+    chars: number,
+  ): void => {
     switch (envelope.type) {
       case 'ping':
         connection?.send(
@@ -166,7 +166,7 @@ function ownMessages(deps: DispatcherDeps, options: { readonly version: string }
       case 'command':
       case 'command_cancel':
       case 'command_ack':
-        live?.commands?.message(envelope.type, envelope.payload);
+        live?.commands?.message(envelope.type, envelope.payload, chars);
         break;
       case 'status_request':
         live?.reporter?.requested();

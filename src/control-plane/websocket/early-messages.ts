@@ -1,5 +1,7 @@
-/** Most that is kept of what came early, characters and bytes. */
-const EARLY_SIZE_MAX = 1024 * 1024;
+import { MESSAGE_LIMIT_BYTES } from '../../protocol/session/messages.ts';
+
+/** Most that is kept of what came early, characters and bytes: a command may be as large as a message. */
+const EARLY_SIZE_MAX = MESSAGE_LIMIT_BYTES;
 
 /**
  * Messages that come right behind the welcome of a peer, before those who understand them are there:

@@ -28,12 +28,16 @@ export function heartbeats(
   payload: () => HeartbeatPayload,
 ): Heartbeats {
   let unanswered: number | undefined;
+  let sentAt = Number.NEGATIVE_INFINITY;
   return {
     acknowledged: () => {
       unanswered = 0;
     },
     run: async (signal) => {
       while (!signal.aborted) {
+        if (connection.partAt() > sentAt && unanswered !== undefined) {
+          unanswered = 0; // The answer waits behind a big message, of which more comes.
+        }
         if (unanswered !== undefined && unanswered >= UNANSWERED_MAX) {
           const message = `The control plane left ${unanswered} heartbeats unanswered`;
           connection.close(
@@ -43,6 +47,7 @@ export function heartbeats(
           return;
         }
         connection.send('heartbeat', payload());
+        sentAt = deps.clock.monotonic();
         deps.state.advanced();
         unanswered = unanswered === undefined ? undefined : unanswered + 1;
         await deps.clock.sleep(deps.pace.heartbeatMs(), signal);

@@ -1,9 +1,8 @@
 import type { Clock } from '../../core/ports.ts';
+import { SLOWEST_BYTES_PER_MS } from '../../core/slowest-link.ts';
 
 /** Time between two ping frames: shorter than the 5 s after which some proxies end what is idle. */
 export const PING_INTERVAL_MS = 4_000;
-/** The slowest link that carries a session: 128 kbit/s. */
-const SLOWEST_BYTES_PER_MS = 16;
 /** A ping that waits no longer than this behind other bytes is answered in good time. */
 const ALLOWANCE_MS = 8_000;
 /**

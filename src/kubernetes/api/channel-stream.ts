@@ -148,6 +148,7 @@ async function dialOnce(
       }
     },
     heard,
+    part: heard,
     closed: (last) => {
       if (last.refusal !== undefined) {
         answer.resolve(last.refusal);

@@ -36,6 +36,21 @@ export function isAsEarlier(live: WithSpec, earlier: EarlierObject): boolean {
   );
 }
 
+/** Whether nothing of it has changed at all, who owns its fields included. */
+export function isUntouched(live: WithSpec, earlier: EarlierObject): boolean {
+  const owners = (entries: EarlierObject['managedFields']) =>
+    entries.filter((entry) => !isOfStatus(entry));
+  return (
+    live.metadata?.uid === earlier.uid &&
+    isAsEarlier(live, earlier) &&
+    Bun.deepEquals(owners(earlierObject(live).managedFields), owners(earlier.managedFields))
+  );
+}
+
+function isOfStatus(entry: { readonly subresource?: unknown }): boolean {
+  return entry.subresource === 'status';
+}
+
 /** Safe to run again. One that was deleted meanwhile is made anew, as it was. */
 export async function restoreObject(
   client: KubernetesClient,
@@ -45,10 +60,9 @@ export async function restoreObject(
 ): Promise<void> {
   const live = await client.find<WithSpec>(path, signal);
   const written = await write(client, path, live, earlier, signal);
-  const ofStatus = (entry: { readonly subresource?: unknown }) => entry.subresource === 'status';
   const managedFields = [
-    ...earlier.managedFields.filter((entry) => !ofStatus(entry)),
-    ...(written.metadata?.managedFields ?? []).filter(ofStatus),
+    ...earlier.managedFields.filter((entry) => !isOfStatus(entry)),
+    ...(written.metadata?.managedFields ?? []).filter(isOfStatus),
   ];
   await client.patch(path, { metadata: { managedFields } }, signal);
 }

@@ -69,6 +69,14 @@ export class BunStream implements ByteStream {
     return this.#gatheredBytes + this.#unsentBytes;
   }
 
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
   end(): void {
     this.#sendGathered();
     this.#ending = true;

@@ -6,6 +6,9 @@ export interface ByteStream {
   write(bytes: Uint8Array): void;
   /** Bytes that were written but that the system has not taken. */
   unsentBytes(): number;
+  /** Reads no more until `resume`. */
+  pause(): void;
+  resume(): void;
   /** No more is written. */
   end(): void;
   /** Drops it at once. */

@@ -25,6 +25,12 @@ function streamOf(socket: Socket): ByteStream {
       socket.write(Buffer.from(bytes));
     },
     unsentBytes: () => socket.writableLength,
+    pause: () => {
+      socket.pause();
+    },
+    resume: () => {
+      socket.resume();
+    },
     end: () => {
       socket.end();
     },

@@ -128,6 +128,14 @@ class DialledWebSocket implements WebSocketConnection {
     this.#stream?.destroy();
   }
 
+  pause(): void {
+    this.#stream?.pause();
+  }
+
+  resume(): void {
+    this.#stream?.resume();
+  }
+
   bufferedBytes(): number {
     return this.#stream?.unsentBytes() ?? 0;
   }
@@ -165,6 +173,9 @@ class DialledWebSocket implements WebSocketConnection {
   #received(chunk: Buffer): void {
     if (this.#answer === undefined) {
       this.#client.received(chunk);
+      if (this.#client.isWithinMessage()) {
+        this.#handlers.part?.();
+      }
     } else if (!this.#over) {
       this.#readAnswer(this.#answer, chunk);
     }

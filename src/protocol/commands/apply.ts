@@ -2,8 +2,10 @@
 import * as z from 'zod';
 import { DnsLabel } from './fields.ts';
 
-/** Largest manifest, bytes of UTF-8. */
-export const MANIFEST_LIMIT_BYTES = 3 * 1024 * 1024;
+/** Largest manifest, bytes of UTF-8: twice the largest bundles that projects publish. */
+export const MANIFEST_LIMIT_BYTES = 8 * 1024 * 1024;
+/** Largest object of a manifest, bytes as JSON: etcd takes no larger request (its own default). */
+export const OBJECT_LIMIT_BYTES = 1.5 * 1024 * 1024;
 
 export const ApplyPayload = z.strictObject({
   /** YAML or JSON, one or many documents; Lists are taken apart. */

@@ -161,7 +161,16 @@ export const DeployData = z.strictObject({
   service_address: z.string().optional(),
   /** What `rollback_on_failure` did: back to an earlier revision, or removed what was new. */
   rolled_back: z
-    .strictObject({ to: z.enum(['earlier_revision', 'nothing']), complete: z.boolean() })
+    .strictObject({
+      to: z.enum(['earlier_revision', 'nothing']),
+      /** Nothing is left to do: all is put back, and all replicas of before are ready again. */
+      complete: z.boolean(),
+      /** `Kind/name` of what was changed back, or removed because it was new. */
+      put_back: z.array(z.string()),
+      not_put_back: z.array(
+        z.strictObject({ object: z.string(), code: z.string(), reason: z.string() }),
+      ),
+    })
     .optional(),
 });
 export type DeployData = z.infer<typeof DeployData>;
@@ -191,13 +200,17 @@ export const DeployCheckpoint = z.looseObject({
     service: EarlierObject.nullable(),
     ingress: EarlierObject.nullable(),
   }),
-  /** Set once the rollout has failed: a rerun goes on with going back. */
+  /** Set once it has failed: a rerun goes on with going back. */
   failed: z
     .looseObject({
       revision: z.int().min(0),
       replicas_wanted: z.int().min(0),
       replicas_ready: z.int().min(0),
       reasons: z.array(z.string()),
+      /** What ended it before its rollout could. */
+      error: z
+        .looseObject({ code: z.string(), message: z.string(), hint: z.string().optional() })
+        .optional(),
     })
     .optional(),
 });

@@ -9,14 +9,22 @@
  * that address, without a second register. Then heartbeats, and whatever the data plane speaks.
  */
 import * as z from 'zod';
+import { MANIFEST_LIMIT_BYTES } from '../commands/apply.ts';
 import { idOf, Seconds } from '../foreign-values.ts';
 import { ClusterStatus, CommandResult } from '../rest.ts';
 
 /** Path of the controller's WebSocket; it replaces the path of the control plane's address. */
 export const WEBSOCKET_PATH = '/api/v1/clusters/agent/ws';
 
-/** Largest message of either direction, bytes. A larger one closes the connection. */
-export const MESSAGE_LIMIT_BYTES = 4 * 1024 * 1024;
+/**
+ * Largest message that an agent takes, bytes; a larger one closes the connection. A manifest as JSON
+ * has twice its size where every character is escaped (quotes and line ends, in YAML a few percent), and
+ * so have the three bytes of a CJK character as `\uXXXX`; beside it there is room for what surrounds it.
+ */
+export const MESSAGE_LIMIT_BYTES = 2 * MANIFEST_LIMIT_BYTES + 64 * 1024;
+
+/** Largest message that an agent sends, bytes: results and reports are made to fit. */
+export const AGENT_MESSAGE_LIMIT_BYTES = 4 * 1024 * 1024;
 
 /** Close codes (RFC 6455 section 7.4.1; 4000 and above are free for applications). */
 export const CLOSE_CODES = {

@@ -5,6 +5,7 @@
 import type { Database } from 'bun:sqlite';
 import type { Command, CommandResult } from '../../protocol/rest.ts';
 import { rememberEarlyCancel, takeEarlyCancel } from './early-cancels.ts';
+import { deleteTexts } from './long-texts.ts';
 import { type JournalTotals, slimResult } from './rows.ts';
 
 /** Commands that wait, run or have a result that nobody took; one more is not accepted. */
@@ -21,28 +22,51 @@ export interface CommandTable {
   readonly totals: JournalTotals;
 }
 
-/** Takes a command in, if it is new and there is room for it. */
-export function insertCommand(
+/** Why a command is not to be taken in; undefined when it is new and there is room for it. */
+export function refusalOf(
   table: CommandTable,
-  command: Command,
-  { text, bytes }: { readonly text: string; readonly bytes: number },
-  now: Date,
-): AcceptOutcome {
+  commandId: string,
+  bytes: number,
+): Exclude<AcceptOutcome, 'accepted'> | undefined {
   const { database, totals } = table;
-  if (stateOf(database, command.id) !== undefined) {
+  if (stateOf(database, commandId) !== undefined) {
     // The control plane asks again because it did not get the result: it is sent again.
-    sendAgain(table, command.id);
+    sendAgain(table, commandId);
     return 'duplicate';
   }
   const held = totals.accepted + totals.running + totals.undelivered;
-  if (held >= HELD_COMMANDS_MAX || totals.heldBytes + bytes > HELD_BYTES_MAX) {
-    return 'full';
+  const isFull = held >= HELD_COMMANDS_MAX || totals.heldBytes + bytes > HELD_BYTES_MAX;
+  return isFull ? 'full' : undefined;
+}
+
+/** A command as it is written. */
+export interface WrittenCommand {
+  readonly text: string;
+  /** Its long texts included. */
+  readonly bytes: number;
+  readonly textSet: number | null;
+}
+
+/** Takes a command in, if it is new and there is room for it; else its long texts go. */
+export function insertCommand(
+  table: CommandTable,
+  command: Command,
+  { text, bytes, textSet }: WrittenCommand,
+  now: Date,
+): AcceptOutcome {
+  const { database, totals } = table;
+  const refusal = refusalOf(table, command.id, bytes);
+  if (refusal !== undefined) {
+    if (textSet !== null) {
+      deleteTexts(database, textSet);
+    }
+    return refusal;
   }
   const cancelledAt = takeEarlyCancel(database, command.id, now);
   database.run(
-    `INSERT INTO commands (id, type, state, bytes, accepted_at, cancelled_at, command)
-     VALUES (?, ?, 'accepted', ?, ?, ?, ?)`,
-    [command.id, command.type, bytes, now.toISOString(), cancelledAt, text],
+    `INSERT INTO commands (id, type, state, bytes, accepted_at, cancelled_at, command, text_set)
+     VALUES (?, ?, 'accepted', ?, ?, ?, ?, ?)`,
+    [command.id, command.type, bytes, now.toISOString(), cancelledAt, text, textSet],
   );
   totals.accepted += 1;
   totals.heldBytes += bytes;
@@ -108,12 +132,15 @@ export function finishCommand(
   now: Date,
 ): void {
   const row = database
-    .query<{ state: string; bytes: number }, [string]>(
-      "SELECT state, bytes FROM commands WHERE id = ? AND state IN ('accepted', 'running')",
+    .query<{ state: string; bytes: number; text_set: number | null }, [string]>(
+      "SELECT state, bytes, text_set FROM commands WHERE id = ? AND state IN ('accepted', 'running')",
     )
     .get(commandId);
   if (row === null) {
     return;
+  }
+  if (row.text_set !== null) {
+    deleteTexts(database, row.text_set);
   }
   const fits = totals.heldBytes - row.bytes + whole.text.length <= HELD_BYTES_MAX;
   const text = fits ? whole.text : JSON.stringify(slimResult(whole.result));
@@ -121,7 +148,7 @@ export function finishCommand(
   // The command itself is not needed any more: its id is enough to know it again.
   database.run(
     `UPDATE commands SET state = 'done', result = ?, bytes = ?, finished_at = ?, command = NULL,
-       checkpoint = NULL WHERE id = ?`,
+       checkpoint = NULL, text_set = NULL WHERE id = ?`,
     [text, bytes, now.toISOString(), commandId],
   );
   totals[row.state === 'running' ? 'running' : 'accepted'] -= 1;

@@ -15,7 +15,18 @@ import {
   finishCommand,
   insertCommand,
   noteCheckpoint,
+  refusalOf,
+  type WrittenCommand,
 } from './changes.ts';
+import {
+  deleteTexts,
+  insertPiece,
+  nextTextSet,
+  type PartedCommand,
+  partLongTexts,
+  piecesOf,
+  withLongTexts,
+} from './long-texts.ts';
 import { pruneJournal } from './pruning.ts';
 import {
   type JournalCounts,
@@ -31,6 +42,11 @@ import {
 export const PENDING_BYTES_MAX = 8 * 1024 * 1024;
 /** Largest checkpoint of a command, bytes. */
 export const CHECKPOINT_BYTES_MAX = 1024 * 1024;
+/**
+ * Type that a command with long texts has in its row: an agent that does not know where they are must
+ * not do it without them. The column beside it has the true one.
+ */
+const PARTED_TYPE = 'with long texts';
 /** How far the clocks of the control plane and of this machine may be apart. */
 export const CLOCKS_APART_MS = 60_000;
 
@@ -44,10 +60,12 @@ export interface CommandJournal {
   accept(command: Command): Promise<AcceptOutcome>;
   /** Asks a command to stop. */
   cancel(commandId: string): Promise<CancelOutcome>;
-  /** The oldest unfinished command with a larger sequence. */
+  /** The oldest unfinished command with a larger sequence; its long texts are empty. */
   nextOpen(afterSequence: number): JournalEntry | undefined;
-  /** An unfinished command. */
+  /** An unfinished command; its long texts are empty. */
   find(commandId: string): JournalEntry | undefined;
+  /** The same with its long texts; others run while they are read. */
+  whole(entry: JournalEntry): Promise<JournalEntry>;
   /** Commands that were asked to stop since the last call. */
   takeCancelled(): readonly string[];
   /** @returns the number of this attempt, from 1 */
@@ -91,6 +109,9 @@ interface Parts {
   readonly results: Bell;
   /** Open commands that were asked to stop and whose executor does not know yet. */
   readonly cancelled: Set<string>;
+  /** Those with long texts come one after the other: each is written in many commits. */
+  lastLarge: Promise<unknown>;
+  nextTextSet: number;
 }
 
 export function commandJournal(deps: {
@@ -104,12 +125,21 @@ export function commandJournal(deps: {
   const [work, results] = [bell(), bell()];
   const newFromMs = Date.parse(storeRebornAt(database) ?? '') + CLOCKS_APART_MS;
   const table = { database, totals };
-  const parts: Parts = { table, clock, commits, work, results, cancelled: new Set() };
+  const parts: Parts = {
+    ...{ table, clock, commits, work, results },
+    cancelled: new Set(),
+    lastLarge: Promise.resolve(),
+    nextTextSet: nextTextSet(database),
+  };
   return {
     accept: (command) => accept(parts, command),
     cancel: (commandId) => cancel(parts, commandId),
     nextOpen: (afterSequence) => readNext(database, afterSequence),
     find: (commandId) => readEntry(database, commandId),
+    whole: async (entry) => ({
+      ...entry,
+      command: await withLongTexts(deps, entry.command, entry.textSet ?? 0),
+    }),
     takeCancelled: () => {
       const ids = [...parts.cancelled];
       parts.cancelled.clear();
@@ -144,19 +174,56 @@ export function commandJournal(deps: {
 }
 
 async function accept(parts: Parts, command: Command): Promise<AcceptOutcome> {
-  const { commits, table, clock } = parts;
-  const text = JSON.stringify(command);
-  const bytes = Buffer.byteLength(text);
-  const outcome = await commits.write(
-    () => insertCommand(table, command, { text, bytes }, clock.now()),
-    bytes,
-  );
+  const parted = partLongTexts(command);
+  const outcome = await (parted === undefined
+    ? acceptSmall(parts, command)
+    : inTurn(parts, () => acceptLarge(parts, parted)));
   if (outcome === 'accepted') {
     parts.work.ring();
   } else if (outcome === 'duplicate') {
     parts.results.ring();
   }
   return outcome;
+}
+
+function acceptSmall({ commits, table, clock }: Parts, command: Command): Promise<AcceptOutcome> {
+  const whole = written(command);
+  return commits.write(() => insertCommand(table, command, whole, clock.now()), whole.bytes);
+}
+
+function written(command: Command): WrittenCommand {
+  const text = JSON.stringify(command);
+  return { text, bytes: Buffer.byteLength(text), textSet: null };
+}
+
+async function inTurn<T>(parts: Parts, work: () => Promise<T>): Promise<T> {
+  const turn = parts.lastLarge.then(work);
+  parts.lastLarge = turn.catch(() => undefined);
+  return await turn;
+}
+
+/** The pieces first, each in a commit of its own: what is left of a crash goes at the next start. */
+async function acceptLarge(parts: Parts, { rest, texts }: PartedCommand): Promise<AcceptOutcome> {
+  const { commits, table, clock } = parts;
+  const plain = written({ ...rest, type: PARTED_TYPE });
+  const bytes = texts.reduce((sum, { text }) => sum + text.length, plain.bytes);
+  const refusal = await commits.write(() => refusalOf(table, rest.id, bytes));
+  if (refusal !== undefined) {
+    return refusal;
+  }
+  const textSet = parts.nextTextSet;
+  parts.nextTextSet += 1;
+  try {
+    for (const piece of piecesOf(texts)) {
+      await commits.write(() => insertPiece(table.database, textSet, piece), piece.piece.length);
+    }
+    const whole = { text: plain.text, bytes, textSet };
+    return await commits.write(() => insertCommand(table, rest, whole, clock.now()), plain.bytes);
+  } catch (thrown) {
+    // What cannot be deleted now goes at the next start.
+    await commits.write(() => deleteTexts(table.database, textSet)).catch(() => undefined);
+    throw thrown;
+  }
 }
 
 async function cancel(parts: Parts, commandId: string): Promise<CancelOutcome> {

@@ -6,7 +6,10 @@ import type { Command, CommandResult } from '../../protocol/rest.ts';
 export interface JournalEntry {
   /** Grows with each acceptance; never given twice. */
   readonly sequence: number;
+  /** Its long texts are empty: `CommandJournal.whole`. */
   readonly command: Command;
+  /** Where they are; undefined when it has none. */
+  readonly textSet: number | undefined;
   readonly state: 'accepted' | 'running';
   /** How often it was begun before. */
   readonly attempts: number;
@@ -55,6 +58,8 @@ export function readTotals(database: Database): JournalTotals {
 interface EntryRow {
   readonly sequence: number;
   readonly command: string;
+  readonly type: string;
+  readonly text_set: number | null;
   readonly state: 'accepted' | 'running';
   readonly attempts: number;
   readonly started_at: string | null;
@@ -63,7 +68,7 @@ interface EntryRow {
 }
 
 const ENTRY_COLUMNS =
-  'sequence, command, state, attempts, started_at, cancelled_at, checkpoint FROM commands';
+  'sequence, type, command, text_set, state, attempts, started_at, cancelled_at, checkpoint FROM commands';
 
 /** The oldest open command after a sequence. */
 export function readNext(database: Database, sequence: number): JournalEntry | undefined {
@@ -91,7 +96,9 @@ export function readEntry(database: Database, commandId: string): JournalEntry |
 function entryOf(row: EntryRow): JournalEntry {
   return {
     sequence: row.sequence,
-    command: JSON.parse(row.command) as Command, // Written by `accept` from a checked command.
+    // Written by `accept` from a checked command.
+    command: { ...(JSON.parse(row.command) as Command), type: row.type },
+    textSet: row.text_set ?? undefined,
     state: row.state,
     attempts: row.attempts,
     startedAt: row.started_at ?? undefined,

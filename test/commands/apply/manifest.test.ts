@@ -1,14 +1,28 @@
 import { describe, expect, test } from 'bun:test';
+import { MANIFEST_DOCUMENTS_MAX } from '../../../src/commands/apply/documents.ts';
 import {
-  MANIFEST_DOCUMENTS_MAX,
-  YAML_DOCUMENT_CHARS_MAX,
-} from '../../../src/commands/apply/documents.ts';
-import { MANIFEST_OBJECTS_MAX, parseManifest } from '../../../src/commands/apply/manifest.ts';
-import { systemClock } from '../../../src/platform/clock.ts';
+  contentOf,
+  MANIFEST_OBJECTS_MAX,
+  MANIFEST_READER,
+  type ManifestText,
+  OBJECT_VALUES_MAX,
+  parseManifest,
+  READ_HERE_CHARS_MAX,
+  readManifest,
+} from '../../../src/commands/apply/manifest.ts';
+import { MANIFEST_LIMIT_BYTES, OBJECT_LIMIT_BYTES } from '../../../src/protocol/commands/apply.ts';
 import { failureOf } from '../../support/failure-of.ts';
 
+const NEVER = new AbortController().signal;
+const elsewhere: string[] = [];
+/** Here, as it would be read there. */
+const workElsewhere = async <Answer>(module: string, request: unknown): Promise<Answer> => {
+  elsewhere.push(module);
+  return readManifest(request as ManifestText) as Answer;
+};
+
 const parse = (text: string, namespace?: string) =>
-  parseManifest({ clock: systemClock }, text, namespace);
+  parseManifest({ workElsewhere }, { text, namespace }, NEVER);
 
 const configMap = (name: string, more = '') =>
   `{apiVersion: v1, kind: ConfigMap, metadata: {name: ${name}${more}}}`;
@@ -48,7 +62,7 @@ items:
   test('takes objects of JSON one behind the other', async () => {
     const text = ['a', 'b}{"'].map((value) => JSON.stringify(configMapWith('c', value), null, 1));
     const objects = await parse(`\n${text.join('\n')}\n---\n${configMap('d')}`);
-    expect(objects.map(({ name, content }) => [name, content['data']])).toEqual([
+    expect(objects.map((object) => [object.name, contentOf(object)['data']])).toEqual([
       ['c', { text: 'a' }],
       ['c', { text: 'b}{"' }],
       ['d', undefined],
@@ -63,8 +77,7 @@ items:
       metadata: { name: 'a' },
       data: { key: '--- no end\n --- none either' },
     };
-    const [object] = await parse(JSON.stringify(content, null, 2));
-    expect(object?.content).toEqual(content);
+    expect((await parse(JSON.stringify(content, null, 2))).map(contentOf)).toEqual([content]);
   });
 
   test('reads scalars as Kubernetes does, and takes the values of 64 bits exactly', async () => {
@@ -79,14 +92,17 @@ spec:
   text: [ "0400", 'no', 1.2.3, 2026-01-01, 0x, 1__0, .5., "\u00e9" ]
 `);
     expect(object?.namespace).toBeUndefined();
-    expect(JSON.stringify(object?.content['spec'])).toBe(
+    expect(JSON.parse(object?.json ?? '').spec.volumes).toEqual([{ secret: { defaultMode: 256 } }]);
+    expect(object?.json).toContain(
       '{"hostNetwork":false,"volumes":[{"secret":{"defaultMode":256}}],' +
         '"limit":9223372036854775807,' +
         '"text":["0400","no","1.2.3","2026-01-01","0x",10,".5.","é"]}',
     );
     const json =
       '{"apiVersion": "v1", "kind": "A", "metadata": {"name": "a"}, "n": -9007199254740993}';
-    expect(JSON.stringify((await parse(json))[0]?.content)).toContain('"n":-9007199254740993');
+    const [exact] = await parse(json);
+    expect(exact?.json).toContain('"n":-9007199254740993');
+    expect(JSON.stringify((await parse(json)).map(contentOf))).toBe(`[${exact?.json}]`);
   });
 
   test('takes the same object twice, names as long as Kubernetes does, and comments behind dashes', async () => {
@@ -139,14 +155,55 @@ spec:
     expect(problems).toContain('and 400 more problems');
   });
 
-  test('takes a document as large as the manifest in JSON; in YAML it wants several', async () => {
-    const text = 'x'.repeat(YAML_DOCUMENT_CHARS_MAX);
-    const list = (items: readonly string[]) => `{"kind": "List", "items": [${items.join(',')}]}`;
-    const large = list(['a', 'b'].map((name) => JSON.stringify(configMapWith(name, text))));
-    expect((await parse(large)).map(({ name }) => name)).toEqual(['a', 'b']);
-    expect(await problemsOf(`# YAML\n${large}`)).toEqual([
-      expect.stringMatching(/^document 1: has \d+ characters of YAML, at most 1 MiB fit/),
+  test('takes one document as large as the manifest, in JSON and in YAML', async () => {
+    const text = 'x'.repeat(OBJECT_LIMIT_BYTES / 2);
+    const named = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j'];
+    const items = named.map((name) => JSON.stringify(configMapWith(name, text)));
+    const large = `{"kind": "List", "items": [${items.join(',')}]}`;
+    expect(large.length).toBeGreaterThan(MANIFEST_LIMIT_BYTES * 0.9);
+    for (const manifest of [large, `# YAML\n${large}`]) {
+      expect((await parse(manifest)).map(({ name }) => name)).toEqual(named);
+    }
+  });
+
+  test('takes an object as large as etcd does, and refuses a larger one by its name', async () => {
+    const surround = JSON.stringify(configMapWith('large', '')).length;
+    const sized = (bytes: number) =>
+      `${configMap('small')}\n---\n# YAML\n${JSON.stringify(configMapWith('large', 'é'.repeat((bytes - surround) >> 1).padEnd((bytes - surround) >> 1, 'x')))}`;
+    const just = (OBJECT_LIMIT_BYTES - surround) % 2 === 0 ? 0 : 1;
+    expect((await parse(sized(OBJECT_LIMIT_BYTES - just))).map(({ name }) => name)).toEqual([
+      'small',
+      'large',
     ]);
+    const bytes = OBJECT_LIMIT_BYTES - just + 2;
+    expect(await problemsOf(sized(bytes))).toEqual([
+      `object 2: ConfigMap "large": has ${bytes} bytes as JSON, Kubernetes keeps objects of at most ${OBJECT_LIMIT_BYTES}`,
+    ]);
+  });
+
+  test('refuses an object of too many values by its name', async () => {
+    const withList = (values: number) =>
+      `{"apiVersion": "v1", "kind": "A", "metadata": {"name": "a"}, "spec": [${'1,'.repeat(values - 7)}1]}`;
+    expect(await parse(withList(OBJECT_VALUES_MAX))).toHaveLength(1);
+    expect(await problemsOf(withList(OBJECT_VALUES_MAX + 1))).toEqual([
+      `object 1: A "a": has ${OBJECT_VALUES_MAX + 1} values, at most ${OBJECT_VALUES_MAX} fit`,
+    ]);
+  });
+
+  test('refuses texts that references blow up', async () => {
+    const words = Array.from({ length: 300 }, () => '*a').join(', ');
+    const bomb = `# YAML\na: &a "${'x'.repeat(100_000)}"\nb: [${words}]`;
+    expect(await problemsOf(bomb)).toContainEqual(
+      expect.stringMatching(/^document 1: has too many values .*, too much text/),
+    );
+  });
+
+  test('reads here what is short, and elsewhere what is long', async () => {
+    for (const chars of [READ_HERE_CHARS_MAX, READ_HERE_CHARS_MAX + 1]) {
+      elsewhere.length = 0;
+      expect(await parse(configMap('a').padEnd(chars))).toHaveLength(1);
+      expect(elsewhere).toEqual(chars > READ_HERE_CHARS_MAX ? [MANIFEST_READER] : []);
+    }
   });
 
   test('refuses references that blow up, and what is nested without end', async () => {

@@ -7,6 +7,7 @@ import { STATUS, STDOUT } from '../../../src/kubernetes/api/channel-stream.ts';
 import { kubernetesClient } from '../../../src/kubernetes/api/client.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { systemHttp } from '../../../src/platform/network/http.ts';
+import { workElsewhere } from '../../../src/platform/worker.ts';
 import { type AccessRequest, ALLOWED, refused } from '../../../src/policy/decision.ts';
 import { failureOf } from '../../support/failure-of.ts';
 import { memoryLog } from '../../support/memory-log.ts';
@@ -69,6 +70,7 @@ beforeEach(() => {
       };
     },
     clusterStatus: () => Promise.reject(new Error('not used here')),
+    workElsewhere,
     policy: {
       command: () => ALLOWED,
       access: (request) => {
@@ -81,6 +83,7 @@ beforeEach(() => {
     commandId: 'command-1',
     signal: stop.signal,
     log: memoryLog(),
+    stopping: new AbortController().signal,
     checkpoint: undefined,
     setCheckpoint: async (value) => void checkpoints.push(value),
     progress: () => undefined,

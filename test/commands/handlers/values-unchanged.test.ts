@@ -10,6 +10,7 @@ import { kubernetesClient } from '../../../src/kubernetes/api/client.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { systemHttp } from '../../../src/platform/network/http.ts';
 import { trustingDial } from '../../../src/platform/network/trusting-dial.ts';
+import { workElsewhere } from '../../../src/platform/worker.ts';
 import { failureOf } from '../../support/failure-of.ts';
 import { type FakeExecApi, startFakeExecApi } from '../../support/fake-exec-api.ts';
 import { type FakeKubernetes, startFakeKubernetes } from '../../support/fake-kubernetes.ts';
@@ -47,12 +48,13 @@ beforeEach(async () => {
   const clock = systemClock;
   context = {
     ...unusedCommandDeps(),
-    clock,
+    ...{ clock, workElsewhere },
     kubernetes: clientOf(kubernetes),
     openChannels: channelOpener({ clock, credentials, dialTrusting: trustingDial }),
     commandId: 'command-1',
     signal: new AbortController().signal,
     log: memoryLog(),
+    stopping: new AbortController().signal,
     checkpoint: undefined,
     setCheckpoint: async () => undefined,
     progress: () => undefined,

@@ -4,6 +4,7 @@ import { findHandler } from '../../../src/commands/engine/find-handler.ts';
 import type { CommandContext } from '../../../src/commands/engine/handler.ts';
 import { COMMAND_HANDLERS } from '../../../src/commands/registry.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
+import { workElsewhere } from '../../../src/platform/worker.ts';
 import { type AccessRequest, ALLOWED, refused } from '../../../src/policy/decision.ts';
 import { failureOf } from '../../support/failure-of.ts';
 import { type FakeKubernetes, startFakeKubernetes } from '../../support/fake-kubernetes.ts';
@@ -35,6 +36,7 @@ beforeEach(async () => {
     kubernetes: clientOf(kubernetes),
     openChannels: () => Promise.reject(new Error('not used here')),
     clusterStatus: () => Promise.reject(new Error('not used here')),
+    workElsewhere,
     policy: {
       command: () => ALLOWED,
       access: () => ALLOWED,
@@ -44,6 +46,7 @@ beforeEach(async () => {
     commandId: 'command-1',
     signal: new AbortController().signal,
     log: memoryLog(),
+    stopping: new AbortController().signal,
     checkpoint: undefined,
     setCheckpoint: async (value) => void checkpoints.push(value),
     progress: (message) => void progress.push(message),
@@ -432,6 +435,142 @@ describe('deploy', () => {
     expect(imageNow()).toBe('two');
     // The object, then who owns its fields; the image that failed is not applied again.
     expect(writes().slice(earlier)).toEqual([`PUT ${DEPLOYMENT}`, `PATCH ${DEPLOYMENT}`]);
+  });
+
+  describe('that fails half-way', () => {
+    const changes = { labels: { tier: 'back' }, domains: ['other.example'], replicas: 5 };
+    const changed = { ...broken, ...changes, ports: [{ container_port: 9 }] };
+    const atIngress = (answer: number) => (method: string, path: string, dryRun: boolean) =>
+      method === 'PATCH' && path === INGRESS && !dryRun ? answer : undefined;
+    const again = { commandId: 'command-2' };
+
+    test.each([403, 409, 500, 503])(
+      'by %d of the last object goes back to what was there',
+      async (answer) => {
+        await run('deploy', whole);
+        const before = everything();
+        kubernetes.refuse = atIngress(answer);
+        const { failure, data } = await run('deploy', changed, again);
+        expect({ code: failure?.code, rolledBack: data['rolled_back'] }).toEqual({
+          code: 'KUBERNETES_API',
+          rolledBack: {
+            ...{ to: 'earlier_revision', complete: true },
+            ...{ put_back: ['Service/web', 'Deployment/web'], not_put_back: [] },
+          },
+        });
+        expect(failure?.message).toContain(`PATCH ${INGRESS}`);
+        expect(everything()).toEqual(before);
+        expect(checkpoints[1]).toMatchObject({ failed: { error: { code: 'KUBERNETES_API' } } });
+      },
+    );
+
+    test('removes what is new where nothing was', async () => {
+      kubernetes.refuse = (method, path, dryRun) =>
+        method === 'PATCH' && path === SERVICE && !dryRun ? 403 : undefined;
+      const { data } = await run('deploy', { ...whole, ...broken });
+      expect(data['rolled_back']).toEqual({
+        ...{ to: 'nothing', complete: true },
+        ...{ put_back: ['Deployment/web'], not_put_back: [] },
+      });
+      expect(kubernetes.object(DEPLOYMENT)).toBeUndefined();
+    });
+
+    test('at its first object changes nothing, and says so', async () => {
+      await run('deploy', whole);
+      const before = writes().length;
+      kubernetes.refuse = (method, path, dryRun) =>
+        method === 'PATCH' && path === DEPLOYMENT && !dryRun ? 403 : undefined;
+      const failure = await failureOf(() => run('deploy', changed, again));
+      expect(failure.code).toBe('KUBERNETES_API');
+      expect(
+        writes()
+          .slice(before)
+          .filter((each) => !each.startsWith('PATCH')),
+      ).toEqual([]);
+    });
+
+    test('waits for an API server that is gone, and then goes back', async () => {
+      await run('deploy', whole);
+      const before = everything();
+      let answers = 0;
+      kubernetes.refuse = (method, path, dryRun) => {
+        answers += answers > 0 || (method === 'PATCH' && path === SERVICE && !dryRun) ? 1 : 0;
+        return answers > 0 && answers < 10 ? 503 : undefined;
+      };
+      const clock = scaledClock(50);
+      const { data } = await run('deploy', changed, { ...again, clock });
+      expect(data['rolled_back']).toMatchObject({ complete: true, not_put_back: [] });
+      expect(everything()).toEqual(before);
+    });
+
+    test('tells what it could not put back, and puts back the rest', async () => {
+      await run('deploy', whole);
+      const before = everything();
+      kubernetes.refuse = (method, path, dryRun) =>
+        atIngress(403)(method, path, dryRun) ??
+        (method === 'PUT' && path === SERVICE ? 403 : undefined);
+      const { data, output, failure } = await run('deploy', changed, again);
+      expect(data['rolled_back']).toEqual({
+        ...{ to: 'earlier_revision', complete: false, put_back: ['Deployment/web'] },
+        not_put_back: [
+          {
+            object: 'Service/web',
+            code: 'KUBERNETES_API',
+            reason: expect.stringContaining(`PUT ${SERVICE}`),
+          },
+        ],
+      });
+      expect(output).toContain('could not be put back: Service/web');
+      expect(failure?.code).toBe('KUBERNETES_API');
+      const [deployment, service, ingress] = everything();
+      expect([deployment, ingress]).toEqual([before[0], before[2]]);
+      expect(service).not.toEqual(before[1]);
+    });
+
+    test('by a cancel goes back, too, and does not wait for the pods of before', async () => {
+      await run('deploy', whole);
+      const before = everything();
+      kubernetes.rollouts = 'stuck';
+      const cancel = new AbortController();
+      const { failure, data } = await run(
+        'deploy',
+        { ...changed, wait_seconds: 60 },
+        { ...again, signal: cancel.signal, progress: () => cancel.abort() },
+      );
+      expect(failure?.code).toBe('COMMAND_CANCELLED');
+      expect(data['rolled_back']).toEqual({
+        ...{ to: 'earlier_revision', complete: false },
+        ...{ put_back: ['Ingress/web', 'Service/web', 'Deployment/web'], not_put_back: [] },
+      });
+      expect(everything()).toEqual(before);
+    });
+
+    test('by the stop of the agent goes on at its next start', async () => {
+      await run('deploy', whole);
+      kubernetes.rollouts = 'stuck';
+      const stop = new AbortController();
+      const stops = { signal: stop.signal, stopping: stop.signal, progress: () => stop.abort() };
+      const failure = await failureOf(() =>
+        run('deploy', { ...changed, wait_seconds: 60 }, { ...again, ...stops }),
+      );
+      expect(failure.code).toBe('COMMAND_CANCELLED');
+      expect(imageNow()).toBe('new');
+      expect(checkpoints).toHaveLength(1);
+    });
+
+    test('and was noted so goes on with going back, and tells the error of then', async () => {
+      await run('deploy', whole);
+      const before = everything();
+      kubernetes.refuse = atIngress(403);
+      await run('deploy', changed, again);
+      const { failure, data } = await run('deploy', changed, {
+        ...again,
+        checkpoint: checkpoints[1],
+      });
+      expect(failure?.code).toBe('KUBERNETES_API');
+      expect(data['rolled_back']).toMatchObject({ complete: true, not_put_back: [] });
+      expect(everything()).toEqual(before);
+    });
   });
 
   test('without ports takes its own Service away, but not that of somebody else', async () => {

@@ -2,9 +2,12 @@ import { describe, expect, test } from 'bun:test';
 import { restClient } from '../../../src/control-plane/rest/client.ts';
 import { systemHttp } from '../../../src/platform/network/http.ts';
 import { systemRandom } from '../../../src/platform/random.ts';
+import { MANIFEST_LIMIT_BYTES } from '../../../src/protocol/commands/apply.ts';
 import { REST_BODY_LIMIT_BYTES } from '../../../src/protocol/rest.ts';
+import { MESSAGE_LIMIT_BYTES } from '../../../src/protocol/session/messages.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { makeCertificates } from '../../support/tls.ts';
+import { atRest, until } from '../../support/until.ts';
 
 const TOKEN = 'the-control-plane-token';
 const never = new AbortController().signal;
@@ -104,6 +107,83 @@ describe('an answer that is no success', () => {
     await expect(calling).rejects.toMatchObject({
       message: 'GET /api/v1/agents/agent/commands was answered 500: no [redacted]',
     });
+  });
+});
+
+describe('commands with large manifests', () => {
+  const command = (id: string, chars: number) => ({ id, payload: { manifest: '"'.repeat(chars) } });
+  const fetched = async (answer: string) => {
+    await using server = serve(() => new Response(answer));
+    return await clientFor(`http://127.0.0.1:${server.port}`).commands('agent', never);
+  };
+
+  test('one of the largest is taken', async () => {
+    const commands = [command('a', MANIFEST_LIMIT_BYTES), command('b', 1)];
+    expect(Bun.deepEquals(await fetched(JSON.stringify({ commands })), commands)).toBe(true);
+  });
+
+  test('of more than are read at once those that are whole are taken', async () => {
+    const commands = ['a', 'b', 'c', 'd'].map((id) => command(id, MANIFEST_LIMIT_BYTES / 3));
+    const taken = await fetched(JSON.stringify({ next: {}, commands, more: [{}] }));
+    expect(Bun.deepEquals(taken, commands.slice(0, 3))).toBe(true);
+  });
+
+  test('one that is larger than a message may be is refused', async () => {
+    const answer = JSON.stringify({ commands: [command('a', MESSAGE_LIMIT_BYTES)] });
+    expect(await failureFor(() => new Response(answer))).toEqual({
+      ...{ code: 'CONTROL_PLANE_ERROR', details: undefined },
+    });
+  });
+});
+
+describe('a slow link', () => {
+  const PIECE_BYTES = 64 * 1024;
+  /** 256 kbit/s. */
+  const PIECE_MS = PIECE_BYTES / 32;
+
+  /** @returns what a fetch gives whose answer comes in so many pieces, and no more */
+  async function fetchSlowly(pieces: number, isWhole: boolean) {
+    const clock = manualClock('2026-01-01T00:00:00.000Z');
+    const sent = Promise.withResolvers<ReadableStreamDefaultController<Uint8Array>>();
+    await using server = serve(
+      () => new Response(new ReadableStream({ start: (controller) => sent.resolve(controller) })),
+    );
+    const client = restClient(
+      { clock, random: systemRandom, http: systemHttp, token: async () => TOKEN },
+      { baseUrl: `http://127.0.0.1:${server.port}`, version: '1.2.3', ca: undefined },
+    );
+    let isOver = false;
+    const fetching = client
+      .commands('agent', never)
+      .catch((error) => error.code)
+      .finally(() => {
+        isOver = true;
+      });
+    const controller = await sent.promise;
+    const send = (text: string) => controller.enqueue(Buffer.from(text));
+    send('{"commands":[{"text":"');
+    for (let piece = 0; piece < pieces; piece += 1) {
+      send('x'.repeat(PIECE_BYTES));
+      await atRest(() => isOver);
+      clock.advance(PIECE_MS);
+    }
+    if (isWhole) {
+      send('"}]}');
+      controller.close();
+    }
+    await until('it is over', async () => {
+      clock.advance(isWhole ? 0 : PIECE_MS);
+      return isOver;
+    });
+    return await fetching;
+  }
+
+  test('gives an answer the time that its bytes need', async () => {
+    expect(await fetchSlowly(20, true)).toEqual([{ text: 'x'.repeat(20 * PIECE_BYTES) }]);
+  });
+
+  test('gives one that stops no more time', async () => {
+    expect(await fetchSlowly(4, false)).toBe('CONTROL_PLANE_UNREACHABLE');
   });
 });
 

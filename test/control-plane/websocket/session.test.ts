@@ -3,7 +3,11 @@ import { describe, expect, test } from 'bun:test';
 import type { RememberedSession } from '../../../src/control-plane/session/ports.ts';
 import type { Clock } from '../../../src/core/ports.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
-import { HeartbeatPayload, RegisterPayload } from '../../../src/protocol/session/messages.ts';
+import {
+  HeartbeatPayload,
+  MESSAGE_LIMIT_BYTES,
+  RegisterPayload,
+} from '../../../src/protocol/session/messages.ts';
 import { answerRegister, SUCCESS, startFakeController } from '../fake-controller.ts';
 import { startRelay } from '../freezing-relay.ts';
 import { heldPlane } from '../held-plane.ts';
@@ -478,12 +482,12 @@ describe('messages', () => {
     );
   });
 
-  test('a message over 4 MiB closes the connection with 1009, and the next one serves', async () => {
+  test('a message over the limit closes the connection with 1009, and the next one serves', async () => {
     await using server = startFakeController();
     await using _stand = startSession({ url: server.url });
     const peer = await server.peer(0);
     await peer.next('heartbeat');
-    peer.raw(`{"type":"ping","payload":{"x":"${'x'.repeat(4 * 1024 * 1024)}"}}`);
+    peer.raw(`{"type":"ping","payload":{"x":"${'x'.repeat(MESSAGE_LIMIT_BYTES)}"}}`);
     await (await server.peer(1)).next('heartbeat');
     expect(peer.closeCode).toBe(1009);
   });

@@ -2,7 +2,8 @@
 import { expect, test } from 'bun:test';
 import { openConnection } from '../../../src/control-plane/websocket/connection.ts';
 import { PING_INTERVAL_MS, slowLink } from '../../../src/control-plane/websocket/slow-link.ts';
-import type { WebSocketDial } from '../../../src/core/ports.ts';
+import type { WebSocketDial, WebSocketHandlers } from '../../../src/core/ports.ts';
+import { MESSAGE_LIMIT_BYTES } from '../../../src/protocol/session/messages.ts';
 import { type ManualClock, manualClock } from '../../support/manual-clock.ts';
 import { turn } from '../../support/until.ts';
 
@@ -139,6 +140,22 @@ test('pongs that nobody asked for say nothing', () => {
   expect([link.patienceMs(), patience]).toEqual([MIB / 16 - 8_000, MIB / 16 - 8_000]);
 });
 
+test('the largest message that comes over a slow link is waited for, however long it takes', async () => {
+  const link = await connectOver(SLOW_BYTES_PER_MS);
+  void link.receive(MESSAGE_LIMIT_BYTES);
+  await link.pass(MESSAGE_LIMIT_BYTES / SLOW_BYTES_PER_MS + 60_000);
+  expect(link.isAlive()).toBe(true);
+});
+
+test('a message that stops coming half-way gives a dead peer no more time', async () => {
+  const link = await connectOver(SLOW_BYTES_PER_MS);
+  void link.receive(MESSAGE_LIMIT_BYTES, MESSAGE_LIMIT_BYTES / 2);
+  await link.pass(MESSAGE_LIMIT_BYTES / 2 / SLOW_BYTES_PER_MS);
+  expect(link.isAlive()).toBe(true);
+  link.goBlack();
+  expect(await link.diesAfter()).toBeLessThanOrEqual(15_000);
+});
+
 /** A real connection over a link that carries so many bytes, in virtual time. */
 async function connectOver(bytesPerMs: number) {
   const clock = manualClock();
@@ -146,7 +163,7 @@ async function connectOver(bytesPerMs: number) {
   const connection = await openConnection(
     { clock, dial: link.dial },
     { kind: 'controller', url: 'wss://cp.test/', headers: {} },
-    { message: () => undefined, binary: () => undefined, unreadable: () => undefined },
+    { message: () => undefined, binary: () => 'taken', unreadable: () => undefined },
     new AbortController().signal,
   );
   const isAlive = () => !connection.signal.aborted;
@@ -162,6 +179,7 @@ async function connectOver(bytesPerMs: number) {
     pass,
     goBlack: link.goBlack,
     carries: link.carries,
+    receive: link.receive,
     send: (characters: number, character = 'x') => {
       connection.send('command_progress', { text: character.repeat(characters) });
     },
@@ -178,17 +196,23 @@ function simulatedLink(clock: ManualClock, bytesPerMsAtFirst: number) {
   let freeAt = 0;
   let heardAt = 0;
   let black = false;
+  let told: WebSocketHandlers | undefined;
+  /** Until when the way here is taken: pongs wait behind a message. */
+  let arrivedAt = 0;
+  const behind = () => clock.sleep(Math.max(0, arrivedAt - clock.monotonic()));
   const carry = (bytes: number) => {
     freeAt = Math.max(freeAt, clock.monotonic()) + bytes / bytesPerMs;
     return clock.sleep(freeAt - clock.monotonic());
   };
   const dial: WebSocketDial = (_url, _options, handlers) => {
     queueMicrotask(handlers.opened);
+    told = handlers;
     return {
       send: (text) => void carry(Buffer.byteLength(text)),
       sendBinary: (parts) => void carry(Buffer.concat(parts).length),
       ping: (mark) => {
-        void carry(1).then(() => {
+        void carry(1).then(async () => {
+          await behind();
           if (!black) {
             heardAt = clock.monotonic();
             handlers.heard(mark);
@@ -198,11 +222,25 @@ function simulatedLink(clock: ManualClock, bytesPerMsAtFirst: number) {
       close: () => undefined,
       terminate: () => undefined,
       bufferedBytes: () => 0,
+      pause: () => undefined,
+      resume: () => undefined,
     };
   };
   return {
     dial,
     heardAt: () => heardAt,
+    /** A message begins to come. @param bytes of it that come, of so many */
+    receive: async (bytes: number, comes = bytes) => {
+      arrivedAt = Math.max(arrivedAt, clock.monotonic()) + bytes / bytesPerMs;
+      for (let left = comes; left > 0; left -= STEP_MS * bytesPerMs) {
+        await clock.sleep(STEP_MS);
+        heardAt = clock.monotonic();
+        told?.part?.();
+      }
+      if (comes === bytes) {
+        told?.message('{"type":"ping"}');
+      }
+    },
     carries: (wanted: number) => {
       bytesPerMs = wanted;
     },

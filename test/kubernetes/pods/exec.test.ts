@@ -225,6 +225,7 @@ describe('channelOpener()', () => {
         ping: () => void seen.push('ping'),
         close: () => undefined,
         terminate: () => void seen.push('dropped'),
+        ...{ pause: () => undefined, resume: () => undefined },
         bufferedBytes: () => 0,
       };
     };

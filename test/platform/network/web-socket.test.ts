@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { createServer, type Socket } from 'node:net';
 import type { WebSocketEnd } from '../../../src/core/ports.ts';
 import { systemNetwork } from '../../../src/platform/network/open.ts';
+import { atRest } from '../../support/until.ts';
 
 const NO_PROXY = { url: '', credentials: '', noProxy: '' };
 const NOTHING = { opened: () => undefined, message: () => undefined, heard: () => undefined };
@@ -228,6 +229,47 @@ describe('an open one', () => {
     });
     expect(end).toEqual({ code: 1000, reason: 'done' });
     expect(await server.received).toEqual([message.length, 1000, 'done']);
+  });
+
+  test('tells of the parts of a message that comes slowly, and reads nothing while it is paused', async () => {
+    const parts: string[] = [];
+    const halves = [Buffer.from([0x81, 6]), Buffer.from('abc'), Buffer.from('def')];
+    await using server = await rawServer((socket, head) => {
+      socket.write(accept(head));
+      socket.on('data', () => socket.write(halves.shift() ?? ''));
+    });
+    const network = systemNetwork({ ca: undefined, proxy: NO_PROXY });
+    const whole = Promise.withResolvers<void>();
+    const ask = () => connection.ping();
+    const connection = network.dial(
+      server.url,
+      { headers: {}, messageLimitBytes: 10 },
+      {
+        opened: ask,
+        part: () => {
+          parts.push('part');
+          if (parts.length === 1) {
+            connection.pause();
+            ask(); // Its answer is not read …
+            void atRest(() => parts.length).then(() => {
+              parts.push('resumed');
+              connection.resume(); // … before now.
+            });
+          } else {
+            ask();
+          }
+        },
+        message: (data) => {
+          parts.push(String(data));
+          whole.resolve();
+        },
+        heard: () => undefined,
+        closed: () => whole.resolve(),
+      },
+    );
+    await whole.promise;
+    network.close();
+    expect(parts).toEqual(['part', 'resumed', 'part', 'abcdef']);
   });
 
   test('a server that does not listen loses the socket at once', async () => {

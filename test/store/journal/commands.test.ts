@@ -36,7 +36,7 @@ describe('commandJournal()', () => {
   test('leads a command from acceptance to delivery', async () => {
     using open = openJournal();
     const { clock, journal } = open;
-    const entry = { sequence: 1, command: commandOf('c1'), cancelled: false };
+    const entry = { sequence: 1, command: commandOf('c1'), textSet: undefined, cancelled: false };
 
     expect(await journal.accept(commandOf('c1'))).toBe('accepted');
     expect(journal.counts()).toEqual({ accepted: 1, running: 0, undelivered: 0 });

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { MESSAGE_LIMIT_BYTES } from '../../../src/protocol/session/messages.ts';
+import { AGENT_MESSAGE_LIMIT_BYTES } from '../../../src/protocol/session/messages.ts';
 import { until } from '../until.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { GATEWAY_PATH } from './dialect.ts';
@@ -178,7 +178,7 @@ test.each([
 test('a message over the limit closes the connection with its code', async () => {
   await using controlPlane = startControlPlane({ token: 'token' });
   await using agent = await registeredAgent(controlPlane);
-  agent.sendText('x'.repeat(MESSAGE_LIMIT_BYTES + 1));
+  agent.sendText('x'.repeat(AGENT_MESSAGE_LIMIT_BYTES + 1));
   expect(await agent.closed).toBe(1009);
 });
 

@@ -2,6 +2,7 @@
 import type { Server, ServerWebSocket, WebSocketHandler } from 'bun';
 import { z } from 'zod';
 import {
+  AGENT_MESSAGE_LIMIT_BYTES,
   CLOSE_CODES,
   MESSAGE_LIMIT_BYTES,
   WEBSOCKET_PATH,
@@ -84,7 +85,7 @@ function gatewayQueryProblems(url: URL): readonly string[] {
 export function webSocketHandler(deps: AgentSocketDeps): WebSocketHandler<SocketData> {
   return {
     // Above the protocol's limit, so that what is too long is seen here and closed with its code.
-    maxPayloadLength: 2 * MESSAGE_LIMIT_BYTES,
+    maxPayloadLength: 2 * AGENT_MESSAGE_LIMIT_BYTES,
     backpressureLimit: BACKLOG_LIMIT_BYTES,
     closeOnBackpressureLimit: true,
     idleTimeout: IDLE_SECONDS,
@@ -92,7 +93,7 @@ export function webSocketHandler(deps: AgentSocketDeps): WebSocketHandler<Socket
     open: (socket) => open(deps, socket),
     message: (socket, message) => {
       const { conversation } = socket.data;
-      if (Buffer.byteLength(message) > MESSAGE_LIMIT_BYTES) {
+      if (Buffer.byteLength(message) > AGENT_MESSAGE_LIMIT_BYTES) {
         conversation?.problem(`a message of ${Buffer.byteLength(message)} bytes`);
         socket.close(CLOSE_CODES.messageTooBig, 'message too big');
       } else if (typeof message === 'string') {
