@@ -227,6 +227,7 @@ function wordsOf({ to, complete, not_put_back: left }: NonNullable<DeployData['r
 
 /** As it was thrown, perhaps by an attempt before a crash, or by another version. */
 function errorOfNote({ code, message, hint }: NonNullable<Failed['error']>): AgentError {
-  const hints = hint === undefined ? {} : { hint };
-  return new AgentError(isErrorCode(code) ? code : 'KUBERNETES_API', message, hints);
+  return new AgentError(isErrorCode(code) ? code : 'KUBERNETES_API', message, {
+    hint: hint ?? 'See how the application is: sudo k3s kubectl get events -A',
+  });
 }

@@ -2,9 +2,9 @@ import { describe, expect, test } from 'bun:test';
 import { restCall } from '../../../src/control-plane/rest/call.ts';
 import { retryAfterMs } from '../../../src/control-plane/session/pace.ts';
 import { readCommand } from '../../../src/control-plane/session/read-command.ts';
-import { ErrorPayload, RegisterSuccessPayload } from '../../../src/protocol/session/messages.ts';
 import { parseBoundedJson } from '../../../src/protocol/bounded-json.ts';
 import { readEnvelope } from '../../../src/protocol/session/envelope.ts';
+import { ErrorPayload, RegisterSuccessPayload } from '../../../src/protocol/session/messages.ts';
 import { failureOf } from '../../support/failure-of.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 
