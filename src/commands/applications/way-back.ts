@@ -1,7 +1,7 @@
 /** `rollback_on_failure`: what was there before, and the way back to it. */
 import type { KubernetesObject } from '@kubernetes/client-node';
-import { COMMAND_ID_ANNOTATION } from '../../core/labels.ts';
 import { type AgentError, toAgentError } from '../../core/errors.ts';
+import { COMMAND_ID_ANNOTATION } from '../../core/labels.ts';
 import type { RolloutOutcome } from '../../kubernetes/deployments/rollout.ts';
 import { removeAndWait } from '../../kubernetes/objects/removal.ts';
 import {
