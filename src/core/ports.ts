@@ -170,7 +170,7 @@ export interface WebSocketEnd {
   readonly code: number;
   readonly reason: string;
   /** What the server answered instead of 101. */
-  readonly refusal?: {
+  readonly rejection?: {
     readonly status: number;
     readonly retryAfter: string | undefined;
     /** It sends a page for people; who, for a sentence. */

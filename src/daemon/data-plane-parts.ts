@@ -7,16 +7,16 @@ import { upstreamPool } from '../http1/client/pool.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import type { KubernetesCredentials } from '../kubernetes/api/credentials.ts';
 import type { FollowKind } from '../kubernetes/watch/shared-following.ts';
-import type { Policy, RoutePolicy } from '../policy/decision.ts';
-import { type Admission, admission } from '../proxy/admission.ts';
+import type { Policy, ReachPolicy } from '../policy/decision.ts';
 import { forward } from '../proxy/forward.ts';
 import { kubernetesDestination } from '../proxy/kubernetes-destination.ts';
+import { fairTurns, type Turns } from '../proxy/turns.ts';
 import { proxyBridge } from '../remote-proxy/bridge.ts';
 import { type ClusterRoutes, clusterRoutes } from '../routes/cluster.ts';
 import { serviceLocator } from '../routes/service-locator.ts';
+import type { ProxySource } from '../server/endpoints.ts';
 import { givenLocalAuth, localAuth } from '../server/local-auth.ts';
 import { localCertificate } from '../server/local-certificate.ts';
-import type { ProxySource } from '../server/routes.ts';
 import { tlsListener } from '../server/tls-listener.ts';
 import { type TunnelCounters, tunnelCounters } from '../tunnel/counters.ts';
 import { tunnelDataPlane } from '../tunnel/data-plane.ts';
@@ -33,7 +33,7 @@ interface DataPlaneDeps {
   readonly kubernetes: KubernetesClient;
   readonly follow: FollowKind;
   readonly credentials: KubernetesCredentials;
-  readonly policy: Policy & RoutePolicy;
+  readonly policy: Policy & ReachPolicy;
 }
 
 export interface DataPlaneParts {
@@ -44,19 +44,19 @@ export interface DataPlaneParts {
   /** For the session. */
   readonly remote: DataPlane;
   readonly routes: ClusterRoutes;
-  readonly admission: Admission;
+  readonly turns: Turns;
   readonly tunnels: TunnelCounters;
 }
 
-/** One pool, one admission and one policy for all of them. */
+/** One pool, one policy and the same turns for all of them. */
 export async function dataPlaneParts(
   deps: DataPlaneDeps,
   config: Config,
   paths: DaemonPaths,
 ): Promise<DataPlaneParts> {
   const destination = kubernetesDestination(deps);
-  const gate = admission(deps);
-  const proxy = { pool: upstreamPool(deps), admission: gate };
+  const gate = fairTurns(deps);
+  const proxy = { pool: upstreamPool(deps), turns: gate };
   const auth = await (paths.hasRootsToken ? givenLocalAuth : localAuth)(deps, paths.localToken);
   const certificate = await localCertificate(deps, paths.localCertificate);
   const local = { ...proxy, destination };
@@ -75,7 +75,7 @@ export async function dataPlaneParts(
   });
   const tunnels = tunnelCounters();
   return {
-    admission: gate,
+    turns: gate,
     tunnels,
     routes,
     listener,

@@ -3,7 +3,7 @@ import type { SessionState } from '../control-plane/session/state.ts';
 import type { Clock } from '../core/ports.ts';
 import { BUILD } from '../core/version.ts';
 import type { RefusalCounts } from '../policy/counting.ts';
-import type { Admission } from '../proxy/admission.ts';
+import type { Turns } from '../proxy/turns.ts';
 import type { Metric } from '../server/metrics.ts';
 import type { CommandJournal } from '../store/journal/commands.ts';
 import type { TunnelCounters } from '../tunnel/counters.ts';
@@ -15,9 +15,7 @@ export interface MetricsDeps {
   readonly state: SessionState;
   readonly refusals: () => RefusalCounts;
   /** Absent on a worker. */
-  readonly dataPlane:
-    | { readonly admission: Admission; readonly tunnels: TunnelCounters }
-    | undefined;
+  readonly dataPlane: { readonly turns: Turns; readonly tunnels: TunnelCounters } | undefined;
 }
 
 export interface MetricsFacts {
@@ -117,7 +115,7 @@ function dataPlaneMetrics(dataPlane: NonNullable<MetricsDeps['dataPlane']>): rea
       'pipeops_agent_proxy_requests',
       'Proxied requests: short ones that run, those that wait for a turn, and open streams.',
       'state',
-      { ...dataPlane.admission.counts() },
+      { ...dataPlane.turns.counts() },
     ),
     gauge('pipeops_agent_tunnel_streams', 'Streams of the tunnel that are open.', active),
     byLabel(

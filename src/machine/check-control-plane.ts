@@ -52,19 +52,19 @@ async function check(context: MachineContext, network: Network, target: Checked)
       { baseUrl: target.url, version: BUILD.version, ca: target.ca },
     );
   const right = client(target.token);
-  await refusalOf(right.health(signal), ['NOT_FOUND']);
+  await rejectionOf(right.health(signal), ['NOT_FOUND']);
   // It does not know that agent: 404 is the usual answer.
-  await refusalOf(right.commands(CHECK_AGENT_ID, signal), ['NOT_FOUND']);
+  await rejectionOf(right.commands(CHECK_AGENT_ID, signal), ['NOT_FOUND']);
   const asked = client(WRONG_TOKEN).commands(CHECK_AGENT_ID, signal);
-  const refusal = await refusalOf(asked, ['NOT_FOUND', 'TOKEN_REJECTED']);
-  if (refusal !== 'TOKEN_REJECTED') {
+  const rejection = await rejectionOf(asked, ['NOT_FOUND', 'TOKEN_REJECTED']);
+  if (rejection !== 'TOKEN_REJECTED') {
     // Whatever the token, the same answer: nobody has looked at it. It may speak WebSocket only.
     await checkWebSocket(context, network, target);
   }
 }
 
-/** @returns the code of a refusal that is expected; undefined for none. @throws any other */
-async function refusalOf(
+/** @returns the code of a rejection that is expected; undefined for none. @throws any other */
+async function rejectionOf(
   call: Promise<unknown>,
   expected: readonly ErrorCode[],
 ): Promise<ErrorCode | undefined> {

@@ -1,15 +1,15 @@
-import type { Policy, PolicyDecision, RoutePolicy } from './decision.ts';
+import type { Policy, PolicyDecision, ReachPolicy } from './decision.ts';
 
 /** How often something was refused, by what was asked for. */
 export type RefusalCounts = Readonly<Record<'command' | 'access' | 'object' | 'request', number>>;
 
 export interface CountingPolicy {
-  readonly policy: Policy & RoutePolicy;
+  readonly policy: Policy & ReachPolicy;
   refusals(): RefusalCounts;
 }
 
 /** Routes are not counted: they are asked for again and again, whoever wants them. */
-export function countingPolicy(inner: Policy & RoutePolicy): CountingPolicy {
+export function countingPolicy(inner: Policy & ReachPolicy): CountingPolicy {
   const counts = { command: 0, access: 0, object: 0, request: 0 };
   const counted = (kind: keyof RefusalCounts, decision: PolicyDecision): PolicyDecision => {
     counts[kind] += decision.allowed ? 0 : 1;
@@ -23,7 +23,7 @@ export function countingPolicy(inner: Policy & RoutePolicy): CountingPolicy {
       object: (object) => counted('object', inner.object(object)),
       request: (method, target, upgrade) =>
         counted('request', inner.request(method, target, upgrade)),
-      route: (namespace) => inner.route(namespace),
+      reach: (namespace) => inner.reach(namespace),
       kubernetesApi: () => inner.kubernetesApi(),
     },
   };

@@ -47,9 +47,9 @@ export interface Policy {
 }
 
 /** What the tunnel asks: it carries traffic to Services that carry a label for it. */
-export interface RoutePolicy {
+export interface ReachPolicy {
   /** Whether applications of this namespace may be reached from outside, by such a Service. */
-  route(namespace: string): PolicyDecision;
+  reach(namespace: string): PolicyDecision;
   /** Whether the tunnel leads to the Kubernetes API itself, for who brings an account of their own. */
   kubernetesApi(): PolicyDecision;
 }

@@ -4,7 +4,7 @@ import {
   ALLOWED,
   type Policy,
   type PolicyDecision,
-  type RoutePolicy,
+  type ReachPolicy,
   refused,
 } from './decision.ts';
 import type { EffectivePolicy } from './effective.ts';
@@ -21,7 +21,7 @@ const READING_COMMANDS: readonly string[] = ['get_resources', 'logs'];
 const COMMANDS_WITHOUT_NAMESPACE: readonly string[] = ['cordon', 'uncordon', 'drain', 'apply'];
 
 /** The evaluator: no state, no waiting, a few microseconds a question. */
-export function policyOf(effective: EffectivePolicy): Policy & RoutePolicy {
+export function policyOf(effective: EffectivePolicy): Policy & ReachPolicy {
   const granted = grantTable(effective.grants);
   const access = (request: AccessRequest) => decideAccess(effective, granted, request);
   return {
@@ -29,7 +29,7 @@ export function policyOf(effective: EffectivePolicy): Policy & RoutePolicy {
     access,
     object: (object) => decideObject(effective, object),
     // Traffic changes what it reaches; but it needs no right in Kubernetes, so every preset has it.
-    route: (namespace) => decideNamespace(effective, namespace, false),
+    reach: (namespace) => decideNamespace(effective, namespace, false),
     kubernetesApi: () => decideKubernetesApi(effective),
     request: (method, target, upgrade) => {
       const parsed = parseRequest(method, target, upgrade);

@@ -2,7 +2,7 @@ import { type AgentError, toAgentError } from '../core/errors.ts';
 import { oneAtATime } from '../core/one-at-a-time.ts';
 import type { Clock, Files, Log } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
-import { type Policy, type PolicyDecision, type RoutePolicy, refused } from './decision.ts';
+import { type Policy, type PolicyDecision, type ReachPolicy, refused } from './decision.ts';
 import { effectivePolicy } from './effective.ts';
 import { policyOf } from './evaluate.ts';
 import { readPolicyFile } from './read-file.ts';
@@ -12,7 +12,7 @@ export const POLICY_RELOAD_MS = 2_000;
 
 export interface LivePolicy extends Service {
   /** Asks the file as it is now; may be handed out and kept. */
-  readonly policy: Policy & RoutePolicy;
+  readonly policy: Policy & ReachPolicy;
   /** Why the file cannot be used, while it cannot: then everything is refused. */
   problem(): AgentError | undefined;
   /** Takes up the file as it is when this is called, or later. Resolves when that is in force. */
@@ -47,7 +47,7 @@ export async function livePolicy(deps: Deps, path: string): Promise<LivePolicy> 
       command: (request) => current.policy.command(request),
       access: (request) => current.policy.access(request),
       object: (object) => current.policy.object(object),
-      route: (namespace) => current.policy.route(namespace),
+      reach: (namespace) => current.policy.reach(namespace),
       kubernetesApi: () => current.policy.kubernetesApi(),
       request: (method, target, upgrade) => current.policy.request(method, target, upgrade),
     },
@@ -64,7 +64,7 @@ async function repeat(clock: Clock, work: () => Promise<void>, signal: AbortSign
 }
 
 interface Loaded {
-  readonly policy: Policy & RoutePolicy;
+  readonly policy: Policy & ReachPolicy;
   readonly problem: AgentError | undefined;
   /** Changes when the policy does. */
   readonly fingerprint: string;
@@ -87,7 +87,7 @@ async function load(deps: Deps, path: string): Promise<Loaded> {
   }
 }
 
-function refuseEverything(problem: AgentError): Policy & RoutePolicy {
+function refuseEverything(problem: AgentError): Policy & ReachPolicy {
   const decision: PolicyDecision = refused(
     'file/invalid',
     `The policy file of this machine cannot be used, so nothing is allowed [${problem.code}]`,
@@ -96,7 +96,7 @@ function refuseEverything(problem: AgentError): Policy & RoutePolicy {
     command: () => decision,
     access: () => decision,
     object: () => decision,
-    route: () => decision,
+    reach: () => decision,
     kubernetesApi: () => decision,
     request: () => decision,
   };

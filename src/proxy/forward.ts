@@ -16,15 +16,15 @@ import {
 } from '../http1/head.ts';
 import type { ProxyCall, ProxyRequest } from '../http1/server/call.ts';
 import { requireAllowed } from '../policy/decision.ts';
-import type { Admission, Release } from './admission.ts';
 import type { Destination } from './destination.ts';
 import { KUBERNETES_PEER } from './kubernetes-destination.ts';
-import { refusalOf, shuttingDown } from './refusal.ts';
+import { shuttingDown, statusAnswer } from './refusal.ts';
 import { type ForwardedHeaders, forwardedHeaders, returnedHeaders } from './request-headers.ts';
+import type { Release, Turns } from './turns.ts';
 
 export interface ForwardDeps {
   readonly pool: UpstreamPool;
-  readonly admission: Admission;
+  readonly turns: Turns;
   readonly destination: Destination;
 }
 
@@ -104,7 +104,7 @@ class Forwarding implements ProxyCall, ExchangeSink {
       this.#endAtLeave();
     }
     const kind = forwarded.upgrade || isStream ? 'stream' : 'short';
-    this.#release = this.#deps.admission.tryEnter(client, kind) ?? (await this.#waitForTurn());
+    this.#release = this.#deps.turns.tryEnter(client, kind) ?? (await this.#waitForTurn());
     if (this.#over) {
       this.#finish(); // The caller went while it waited.
       return;
@@ -117,7 +117,7 @@ class Forwarding implements ProxyCall, ExchangeSink {
 
   async #waitForTurn(): Promise<Release> {
     this.#waiting = new AbortController();
-    return await this.#deps.admission.waitForTurn(this.#request.client, this.#waiting.signal);
+    return await this.#deps.turns.waitForTurn(this.#request.client, this.#waiting.signal);
   }
 
   #begin(connection: UpstreamConnection, head: Buffer, address: UpstreamAddress): void {
@@ -304,7 +304,7 @@ class Forwarding implements ProxyCall, ExchangeSink {
       this.#sink.fail(error);
       return;
     }
-    const { head, body } = refusalOf(error);
+    const { head, body } = statusAnswer(error);
     this.#sink.head(head);
     this.#sink.data(body);
     this.#sink.end([]);

@@ -2,7 +2,7 @@
 import { AgentError, type ErrorCode } from '../core/errors.ts';
 import { STATUS_TYPE } from '../core/kinds.ts';
 import type { HeaderList, ResponseHead } from '../http1/head.ts';
-import { RETRY_AFTER_SECONDS } from './admission.ts';
+import { RETRY_AFTER_SECONDS } from './turns.ts';
 
 const STATUS_BY_CODE: Readonly<Partial<Record<ErrorCode, readonly [number, string]>>> = {
   PROXY_REQUEST_INVALID: [400, 'BadRequest'],
@@ -16,13 +16,13 @@ const STATUS_BY_CODE: Readonly<Partial<Record<ErrorCode, readonly [number, strin
   TIMEOUT: [504, 'Timeout'],
 };
 
-export interface Refusal {
+interface StatusAnswer {
   readonly head: ResponseHead;
   readonly body: Buffer;
 }
 
 /** A `Status` object (kubernetes.io, API conventions, "Response Status Kind"). */
-export function refusalOf(error: AgentError): Refusal {
+export function statusAnswer(error: AgentError): StatusAnswer {
   const [status, reason] = STATUS_BY_CODE[error.code] ?? [500, 'InternalError'];
   const retryAfter = error.details?.['retry_after_seconds'];
   const rule = error.details?.['rule'];

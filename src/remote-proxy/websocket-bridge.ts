@@ -87,7 +87,7 @@ class Bridged implements RemoteWebSocket {
   #waitingBytes = 0;
   readonly #early: { readonly opcode: number; readonly payload: Buffer }[] = [];
   #earlyBytes = 0;
-  #refusal: { status: number; text: string } | undefined;
+  #rejection: { status: number; text: string } | undefined;
   #paused = false;
 
   constructor(
@@ -183,7 +183,7 @@ class Bridged implements RemoteWebSocket {
 
   #head(head: ResponseHead, key: string): void {
     if (head.status !== 101) {
-      this.#refusal = { status: head.status, text: '' };
+      this.#rejection = { status: head.status, text: '' };
       return;
     }
     if (!isUpgradeAnswer(head, key)) {
@@ -202,8 +202,8 @@ class Bridged implements RemoteWebSocket {
   #fromApplication(chunk: Buffer): void {
     if (this.#isOpen) {
       this.#socket.received(chunk);
-    } else if (this.#refusal !== undefined) {
-      this.#refusal.text = `${this.#refusal.text}${chunk.toString('utf8')}`.slice(0, 1_000);
+    } else if (this.#rejection !== undefined) {
+      this.#rejection.text = `${this.#rejection.text}${chunk.toString('utf8')}`.slice(0, 1_000);
     }
   }
 
@@ -247,7 +247,7 @@ class Bridged implements RemoteWebSocket {
     if (this.#isOpen) {
       this.#socket.ended();
     } else {
-      const { status, text } = this.#refusal ?? { status: 0, text: '' };
+      const { status, text } = this.#rejection ?? { status: 0, text: '' };
       this.#fail(status, text);
     }
   }

@@ -7,7 +7,7 @@ import { together } from '../core/together.ts';
 import type { InformerDeps, InformerSink } from '../kubernetes/watch/informer.ts';
 import { KindCache } from '../kubernetes/watch/kind-cache.ts';
 import type { FollowKind } from '../kubernetes/watch/shared-following.ts';
-import type { RoutePolicy } from '../policy/decision.ts';
+import type { ReachPolicy } from '../policy/decision.ts';
 import { type HostRow, isManaged } from './host-row.ts';
 import { type Application, applicationFor, type RouteTable, routeTable } from './hosts.ts';
 import {
@@ -55,7 +55,7 @@ export interface ClusterRoutes {
 
 export interface ClusterRoutesDeps extends InformerDeps {
   readonly follow: FollowKind;
-  readonly policy: RoutePolicy;
+  readonly policy: ReachPolicy;
 }
 
 export function clusterRoutes(deps: ClusterRoutesDeps): ClusterRoutes {
@@ -125,7 +125,7 @@ function routeCaches(deps: ClusterRoutesDeps) {
 /** @returns undefined for a table of which something is not known */
 async function readCaches(deps: ClusterRoutesDeps, caches: RouteCaches) {
   const { ingresses, httpRoutes, services, gateways, tcpRoutes, udpRoutes } = caches;
-  const mayRoute = (namespace: string) => deps.policy.route(namespace).allowed;
+  const mayRoute = (namespace: string) => deps.policy.reach(namespace).allowed;
   const routesKnown = [ingresses, httpRoutes, services].every((cache) => cache.isKnown());
   const tunnelsKnown = [gateways, tcpRoutes, udpRoutes].every((cache) => cache.isKnown());
   return {

@@ -85,7 +85,7 @@ export function replica<Row>(deps: Deps, table: Replicated<Row>): Replica {
 class Copy<Row> {
   readonly #deps: Deps;
   readonly #table: Replicated<Row>;
-  readonly #warnOfRefusal: ReturnType<typeof limitedLog>;
+  readonly #warnOfRejection: ReturnType<typeof limitedLog>;
   /** What the control plane was told, and may still know. */
   #told: Table<Row> = new Map();
   #isRegistered = false;
@@ -101,7 +101,7 @@ class Copy<Row> {
   constructor(deps: Deps, table: Replicated<Row>) {
     this.#deps = deps;
     this.#table = table;
-    this.#warnOfRefusal = limitedLog(deps.clock, (message, fields) =>
+    this.#warnOfRejection = limitedLog(deps.clock, (message, fields) =>
       deps.log.warn(message, fields),
     );
   }
@@ -196,7 +196,7 @@ class Copy<Row> {
         return outcome;
       case 'refused':
         this.#failures = 0;
-        this.#warnOfRefusal('the control plane refuses what it was told', {
+        this.#warnOfRejection('the control plane refuses what it was told', {
           ...fields,
           error: outcome.error.message,
         });

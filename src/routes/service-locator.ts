@@ -24,7 +24,7 @@ import type { Clock } from '../core/ports.ts';
 import { within } from '../core/waiting.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import { collect } from '../kubernetes/watch/cluster-status.ts';
-import { type RoutePolicy, requireAllowed } from '../policy/decision.ts';
+import { type ReachPolicy, requireAllowed } from '../policy/decision.ts';
 
 /** An answer is used again for this long: a Service rarely moves, and each stream asks. */
 const KEPT_MS = 10_000;
@@ -59,7 +59,7 @@ export interface ServiceLocator {
 interface LocatorDeps {
   readonly clock: Clock;
   readonly kubernetes: KubernetesClient;
-  readonly policy: RoutePolicy;
+  readonly policy: ReachPolicy;
   /** Whether a managed Ingress or Gateway leads to this port of the Service. */
   readonly isRouted: (service: ServicePort) => boolean;
   /** The API server, as the agent itself reaches it. */
@@ -73,7 +73,7 @@ export function serviceLocator(deps: LocatorDeps): ServiceLocator {
     locate: async (service) => {
       // Asked each time: a place that is still known may not be reached any more.
       const isApi = isKubernetesApi(service);
-      requireAllowed(isApi ? deps.policy.kubernetesApi() : deps.policy.route(service.namespace));
+      requireAllowed(isApi ? deps.policy.kubernetesApi() : deps.policy.reach(service.namespace));
       if (isApi) {
         return await deps.apiServer();
       }

@@ -9,9 +9,9 @@ import { headRoom } from '../http1/head-room.ts';
 import { reasonPhrase } from '../http1/reason-phrase.ts';
 import type { ProxyCall } from '../http1/server/call.ts';
 import type { DoorDeps, Refusal } from '../http1/server/connection.ts';
+import { answer, type Door, type ServerSources } from './endpoints.ts';
 import { foreignReason } from './own-host.ts';
 import { programOf } from './program-name.ts';
-import { answer, type Door, type ServerSources } from './routes.ts';
 
 const PREFIX = '/proxy';
 

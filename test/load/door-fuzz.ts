@@ -4,11 +4,11 @@
  * compared with what the strictest reader sees in the same bytes.
  */
 
-import { Connection } from '../../src/http1/server/connection.ts';
+import { DoorConnection } from '../../src/http1/server/connection.ts';
 import { joiningRoom } from '../../src/http1/server/socket-output.ts';
 import { ALLOWED, refused } from '../../src/policy/decision.ts';
-import { admission } from '../../src/proxy/admission.ts';
 import { KUBERNETES_PEER } from '../../src/proxy/kubernetes-destination.ts';
+import { fairTurns } from '../../src/proxy/turns.ts';
 import { connectionDeps } from '../../src/server/tls-listener.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import {
@@ -83,8 +83,8 @@ class Run {
   readonly #reading: Reading;
   readonly #api: FakeApi;
   readonly #client: FakeSocket;
-  readonly #connection: Connection;
-  readonly #admission;
+  readonly #connection: DoorConnection;
+  readonly #turns;
   #now = 0;
 
   constructor(draw: Draw, text: string) {
@@ -94,12 +94,12 @@ class Run {
     this.#api = new FakeApi(draw, () => this.#now);
     this.#client = new FakeSocket(draw);
     const clock = { ...manualClock(), monotonic: () => this.#now };
-    this.#admission = admission({ clock });
+    this.#turns = fairTurns({ clock });
     const address = { hostname: 'api', port: 1, trust: 'plain', peer: KUBERNETES_PEER } as const;
     const location = { address, host: 'kubernetes.test', token: 'agents-token' };
     const proxy = {
       pool: this.#api.pool,
-      admission: this.#admission,
+      turns: this.#turns,
       destination: {
         allow: (_: string, target: string) =>
           target.startsWith('/forbidden/') ? refused('fuzz', 'It is forbidden') : ALLOWED,
@@ -112,7 +112,7 @@ class Run {
     const deps = connectionDeps({ clock, auth, proxy }, leaving);
     const now = () => clock.monotonic();
     const own = { joiningRoom: joiningRoom(), now, idle: () => undefined };
-    this.#connection = new Connection({ ...deps, ...own }, this.#client);
+    this.#connection = new DoorConnection({ ...deps, ...own }, this.#client);
     this.#client.owner = this.#connection;
   }
 
@@ -241,7 +241,7 @@ class Run {
       this.#client.leave();
       await this.#settle();
     }
-    const left = { client: this.#client.state, busy: this.#api.busy, ...this.#admission.counts() };
+    const left = { client: this.#client.state, busy: this.#api.busy, ...this.#turns.counts() };
     const nothing = { client: 'closed', busy: 0, running: 0, waiting: 0, streams: 0 };
     if (!Bun.deepEquals(left, nothing)) {
       throw new Error(`Something is left: ${JSON.stringify(left)}`);

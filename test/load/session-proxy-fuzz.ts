@@ -6,9 +6,9 @@
 import type { SessionLink } from '../../src/control-plane/session/ports.ts';
 import { systemRandom } from '../../src/platform/random.ts';
 import { ALLOWED, refused } from '../../src/policy/decision.ts';
-import { admission } from '../../src/proxy/admission.ts';
 import type { Destination } from '../../src/proxy/destination.ts';
 import { KUBERNETES_PEER } from '../../src/proxy/kubernetes-destination.ts';
+import { fairTurns } from '../../src/proxy/turns.ts';
 import { proxyBridge } from '../../src/remote-proxy/bridge.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { memoryLog } from '../support/memory-log.ts';
@@ -121,7 +121,7 @@ async function run(draw: Draw, said: readonly Payload[]): Promise<number> {
     clock,
     log: memoryLog(),
     random: systemRandom,
-    proxy: { pool: api.pool, admission: admission({ clock }) },
+    proxy: { pool: api.pool, turns: fairTurns({ clock }) },
     destinations: {
       kubernetes,
       applications: { service: () => kubernetes, host: () => undefined },

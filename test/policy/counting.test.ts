@@ -9,7 +9,7 @@ test('countingPolicy() gives the decisions of the other and counts refusals, but
     access: () => no,
     object: () => ALLOWED,
     request: () => no,
-    route: () => no,
+    reach: () => no,
     kubernetesApi: () => no,
   });
   const access = { verb: 'get', group: '', resource: 'pods', subresource: '' };
@@ -20,7 +20,7 @@ test('countingPolicy() gives the decisions of the other and counts refusals, but
     policy.object({}),
     policy.request('GET', '/', false),
     policy.request('GET', '/', false),
-    policy.route('a'),
+    policy.reach('a'),
     policy.kubernetesApi(),
   ]).toEqual([no, ALLOWED, no, ALLOWED, no, no, no, no]);
   expect(refusals()).toEqual({ command: 1, access: 1, object: 0, request: 2 });

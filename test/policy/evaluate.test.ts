@@ -513,7 +513,7 @@ test('the tunnel reaches the Kubernetes API only where root says so', () => {
 test('the tunnel reaches applications under every preset, in namespaces that are not protected', () => {
   const rules = (namespace: string) =>
     [READ_ONLY, OPERATE, policy('namespaces: {deny: [bank]}')].map((each) =>
-      ruleOf(each.route(namespace)),
+      ruleOf(each.reach(namespace)),
     );
   expect(rules('shop')).toEqual(['allowed', 'allowed', 'allowed']);
   expect(rules('bank')).toEqual(['allowed', 'allowed', 'file/namespaces.deny[0]']);

@@ -464,10 +464,10 @@ test('who goes away takes the request to the API server along', async () => {
   const request = { method: 'GET', target: '/x?watch=true', headers: [], client: 'c' };
   const call = forward(proxy.deps, request, answer);
   await answer.headed;
-  expect(proxy.deps.admission.counts()).toEqual({ running: 0, waiting: 0, streams: 1 });
+  expect(proxy.deps.turns.counts()).toEqual({ running: 0, waiting: 0, streams: 1 });
   call.abort();
   await until('the API server is left', () => upstream.open() === 0);
-  expect(proxy.deps.admission.counts()).toEqual({ running: 0, waiting: 0, streams: 0 });
+  expect(proxy.deps.turns.counts()).toEqual({ running: 0, waiting: 0, streams: 0 });
   expect(proxy.deps.pool.connections()).toBe(0);
 });
 
@@ -528,7 +528,7 @@ test('when the door closes a watch ends, and what ends by itself goes on', async
   }
   finish();
   expect(await finite.done).toMatchObject({ status: 200, body: 'onetwo' });
-  expect(proxy.deps.admission.counts()).toEqual({ running: 0, waiting: 0, streams: 0 });
+  expect(proxy.deps.turns.counts()).toEqual({ running: 0, waiting: 0, streams: 0 });
 });
 
 test('when the door closes an upgraded connection ends', async () => {

@@ -45,12 +45,12 @@ async function bridge(
     bufferedBytes: () => buffered(),
     acceptsServiceToken: (token) => token === 'given',
   };
-  const { pool, admission, destination } = proxy.deps;
+  const { pool, turns, destination } = proxy.deps;
   const attached = proxyBridge({
     clock,
     log: memoryLog(),
     random: systemRandom,
-    proxy: { pool, admission },
+    proxy: { pool, turns },
     destinations: {
       kubernetes: destination,
       applications: {
@@ -350,7 +350,7 @@ test('a cancel cancels: the API server sees it, and no more is sent', async () =
   peer.say('proxy_cancel', 'r1');
   await until('the API server is left', () => peer.upstream.open() === 0);
   expect(peer.sent.filter(isOver)).toEqual([]);
-  expect(peer.proxy.deps.admission.counts().streams).toBe(0);
+  expect(peer.proxy.deps.turns.counts().streams).toBe(0);
 });
 
 test('an agent that leaves ends a watch, and waits for what ends by itself', async () => {

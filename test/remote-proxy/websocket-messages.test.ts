@@ -63,12 +63,12 @@ async function peerOf(protocols: string, windowed = false) {
     bufferedBytes: () => 0,
     acceptsServiceToken: (token) => token === 'given',
   };
-  const { pool, admission, destination } = proxy.deps;
+  const { pool, turns, destination } = proxy.deps;
   const attached = proxyBridge({
     clock: manualClock(),
     log: memoryLog(),
     random: systemRandom,
-    proxy: { pool, admission },
+    proxy: { pool, turns },
     destinations: {
       kubernetes: destination,
       applications: { service: () => destination, host: () => undefined },
@@ -135,7 +135,7 @@ test('a WebSocket of an application: opened, spoken with in order, and closed by
   );
   peer.say('proxy_websocket_close', 'r1', {});
   peer.say('proxy_websocket_data', 'r1', { data: framed(1, 'late') });
-  expect(peer.proxy.deps.admission.counts().streams).toBe(0);
+  expect(peer.proxy.deps.turns.counts().streams).toBe(0);
 });
 
 test('a streamed answer says that it is open as a header and an end', async () => {

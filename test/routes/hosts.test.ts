@@ -61,7 +61,7 @@ function tableOf(
     {
       owners: [...ingresses.map(ingressRow), ...httpRoutes.map(httpRouteRow)],
       services: new Map(services.map((row) => [`${row.namespace}/${row.name}`, row])),
-      mayRoute: (namespace) => STANDARD_POLICY.route(namespace).allowed,
+      mayRoute: (namespace) => STANDARD_POLICY.reach(namespace).allowed,
     },
   );
 }

@@ -41,7 +41,7 @@ function tunnelsOf(
       ...tcp.map((each) => l4RouteRow(each, 'tcp')),
       ...udp.map((each) => l4RouteRow(each, 'udp')),
     ],
-    mayRoute: (namespace) => STANDARD_POLICY.route(namespace).allowed,
+    mayRoute: (namespace) => STANDARD_POLICY.reach(namespace).allowed,
   });
 }
 

@@ -67,7 +67,7 @@ function cluster(
   const locator = serviceLocator({
     clock,
     kubernetes: kubernetesClient({ clock: systemClock, http: fetch, credentials }),
-    policy: decide === undefined ? STANDARD_POLICY : { route: decide, kubernetesApi: decide },
+    policy: decide === undefined ? STANDARD_POLICY : { reach: decide, kubernetesApi: decide },
     isRouted,
     apiServer: async () => ({ host: '127.0.0.1', port: 6443 }),
   });

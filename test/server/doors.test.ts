@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { httpServer } from '../../src/server/doors.ts';
+import type { ServerSources } from '../../src/server/endpoints.ts';
 import { renderMetrics } from '../../src/server/metrics.ts';
-import type { ServerSources } from '../../src/server/routes.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
 

@@ -1,8 +1,8 @@
 import type { UpstreamAddress } from '../../src/http1/client/dial.ts';
 import { upstreamPool } from '../../src/http1/client/pool.ts';
-import { admission } from '../../src/proxy/admission.ts';
 import type { Destination } from '../../src/proxy/destination.ts';
 import type { ForwardDeps } from '../../src/proxy/forward.ts';
+import { fairTurns } from '../../src/proxy/turns.ts';
 import { manualClock } from './manual-clock.ts';
 
 export interface TestProxy extends Disposable {
@@ -25,7 +25,7 @@ export function testProxy(address: UpstreamAddress, changes: Partial<Destination
     ...changes,
   };
   return {
-    deps: { pool, admission: admission({ clock }), destination },
+    deps: { pool, turns: fairTurns({ clock }), destination },
     unauthorized: () => unauthorized,
     [Symbol.dispose]: () => pool.close(),
   };

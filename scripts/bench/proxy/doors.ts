@@ -8,9 +8,9 @@ import { upstreamPool } from '../../../src/http1/client/pool.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { systemFiles } from '../../../src/platform/files.ts';
 import { systemRandom } from '../../../src/platform/random.ts';
-import { admission } from '../../../src/proxy/admission.ts';
 import { type ForwardDeps, forward } from '../../../src/proxy/forward.ts';
 import { KUBERNETES_PEER } from '../../../src/proxy/kubernetes-destination.ts';
+import { fairTurns } from '../../../src/proxy/turns.ts';
 import { httpServer } from '../../../src/server/doors.ts';
 import { localAuth } from '../../../src/server/local-auth.ts';
 import { selfSignedCertificate } from '../../../src/server/self-signed-certificate.ts';
@@ -27,7 +27,7 @@ const trust = { ca: await Bun.file(caFile).text() };
 const address = { hostname, port: Number(port), trust, peer: KUBERNETES_PEER };
 const proxy: ForwardDeps = {
   pool: upstreamPool({ clock: systemClock }),
-  admission: admission({ clock: systemClock }),
+  turns: fairTurns({ clock: systemClock }),
   destination: {
     allow: (method, target, upgrade) => STANDARD_POLICY.request(method, target, upgrade),
     locate: () => ({ address, host, token: 'the-agents-token' }),

@@ -1,7 +1,7 @@
 import type { V1Namespace } from '@kubernetes/client-node';
 import { KINDS, pathOfKind, pathOfObject, typeOf } from '../../core/kinds.ts';
 import { MANAGED_BY } from '../../core/labels.ts';
-import { isRefusedWith } from '../../kubernetes/api/refusal.ts';
+import { isRejectedWith } from '../../kubernetes/api/rejection.ts';
 import { waitUntilGone } from '../../kubernetes/objects/removal.ts';
 import type { CommandContext } from '../engine/handler.ts';
 
@@ -22,7 +22,7 @@ export async function ensureNamespace(
     await kubernetes.create(pathOfKind(KINDS.namespace), namespace, signal);
   } catch (thrown) {
     // Somebody was faster: it is there, which is all that was wanted.
-    if (!isRefusedWith(409, thrown)) {
+    if (!isRejectedWith(409, thrown)) {
       throw thrown;
     }
   }

@@ -2,7 +2,7 @@
 import { AgentError } from '../../core/errors.ts';
 import { KINDS, pathOfObject } from '../../core/kinds.ts';
 import type { Manifest } from '../../kubernetes/api/client.ts';
-import { ApiRefusal } from '../../kubernetes/api/refusal.ts';
+import { ApiRejection } from '../../kubernetes/api/rejection.ts';
 import type { DeploymentTarget } from '../../protocol/commands/fields.ts';
 import type { CommandContext } from '../engine/handler.ts';
 import { applicationPaths } from './managed-objects.ts';
@@ -51,7 +51,7 @@ async function tryObject(
     if (!(thrown instanceof AgentError) || signal.aborted) {
       throw thrown;
     }
-    if (thrown instanceof ApiRefusal && thrown.status === INVALID) {
+    if (thrown instanceof ApiRejection && thrown.status === INVALID) {
       const problems = thrown.causes.length > 0 ? thrown.causes : [thrown.message];
       throw new AgentError('COMMAND_INVALID', `Kubernetes refuses it: ${thrown.message}`, {
         hint: 'Correct the payload; nothing was changed',

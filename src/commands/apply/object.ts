@@ -6,7 +6,7 @@ import { cutAtEnd } from '../../core/text/middle-cut.ts';
 import { pollUntil } from '../../core/waiting.ts';
 import { isConditionTrue } from '../../kubernetes/api/condition.ts';
 import { collectionPath, objectPath } from '../../kubernetes/api/discovery.ts';
-import { ApiRefusal } from '../../kubernetes/api/refusal.ts';
+import { ApiRejection } from '../../kubernetes/api/rejection.ts';
 import type { AppliedObject } from '../../protocol/commands/apply.ts';
 import type { CommandContext } from '../engine/handler.ts';
 import { secretsOfObject } from '../engine/secrets.ts';
@@ -115,7 +115,7 @@ async function writeSecret(
     await kubernetes.create<KubernetesObject>(collection, manifest, signal, { dryRun });
     return { result: 'created' };
   } catch (thrown) {
-    if (!(thrown instanceof ApiRefusal && thrown.reason === 'AlreadyExists')) {
+    if (!(thrown instanceof ApiRejection && thrown.reason === 'AlreadyExists')) {
       throw thrown;
     }
   }

@@ -8,11 +8,11 @@ import type { CommandJournal } from '../../store/journal/commands.ts';
 import type { JournalEntry } from '../../store/journal/rows.ts';
 import { writePatiently } from '../../store/patient-write.ts';
 import { isPassing } from '../../store/trouble.ts';
-import { admit } from './admission.ts';
 import type { CommandDeps, CommandHandler } from './handler.ts';
 import type { CommandProgress } from './progress.ts';
 import { type CommandQueue, commandQueue, type QueuedCommand } from './queue.ts';
 import { type ResultTimes, resultOfError } from './result.ts';
+import { runnable } from './runnable.ts';
 import { type RunningCommand, runCommand } from './running.ts';
 import { targetOf } from './target.ts';
 
@@ -122,11 +122,11 @@ async function takeIn(engine: Engine): Promise<void> {
     if (engine.handlers.length === 0) {
       engine.handlers = await engine.loadHandlers();
     }
-    const admitted = admit(engine, entry);
-    if (admitted instanceof AgentError) {
-      await answer(engine, entry, admitted);
+    const ready = runnable(engine, entry);
+    if (ready instanceof AgentError) {
+      await answer(engine, entry, ready);
     } else {
-      const { handler, prepared } = admitted;
+      const { handler, prepared } = ready;
       const { lane } = prepared;
       engine.queue.add({ id, sequence: entry.sequence, lane, priority: handler.priority });
     }
@@ -142,9 +142,9 @@ async function cancelAsked(engine: Engine): Promise<void> {
   for (const id of engine.journal.takeCancelled()) {
     engine.running.get(id)?.abort();
     const entry = engine.queue.remove(id) ? engine.journal.find(id) : undefined;
-    const admitted = entry === undefined ? undefined : admit(engine, entry);
-    if (entry !== undefined && admitted instanceof AgentError) {
-      await answer(engine, entry, admitted);
+    const ready = entry === undefined ? undefined : runnable(engine, entry);
+    if (entry !== undefined && ready instanceof AgentError) {
+      await answer(engine, entry, ready);
     }
   }
 }
@@ -203,14 +203,14 @@ async function runOne(
   }
   const entry = await journal.whole(found);
   // Once more: the policy may have changed while it waited.
-  const admitted = admit(engine, entry);
-  if (admitted instanceof AgentError) {
-    await answer(engine, entry, admitted);
+  const ready = runnable(engine, entry);
+  if (ready instanceof AgentError) {
+    await answer(engine, entry, ready);
     return undefined;
   }
   const attempt = await writePatiently(engine, () => journal.begin(queued.id), stop);
   const startedAt = clock.monotonic();
-  const running = runCommand(engine, { ...admitted, entry, attempt, cancelled }, stop);
+  const running = runCommand(engine, { ...ready, entry, attempt, cancelled }, stop);
   const make = await running.answered;
   engine.progress.forget(queued.id);
   if (make !== undefined) {

@@ -5,7 +5,6 @@ import type { CommandResult } from '../../protocol/rest.ts';
 import type { CommandJournal } from '../../store/journal/commands.ts';
 import type { JournalEntry } from '../../store/journal/rows.ts';
 import { writePatiently } from '../../store/patient-write.ts';
-import type { Admitted } from './admission.ts';
 import type { CommandContext, CommandDeps } from './handler.ts';
 import type { CommandProgress } from './progress.ts';
 import { type ResultTimes, resultOfError, resultOfOutcome } from './result.ts';
@@ -17,6 +16,7 @@ import {
   type Interruption,
   STOP_GRACE_MS,
 } from './run.ts';
+import type { Runnable } from './runnable.ts';
 import { redactData, redactingLog, secretsOf } from './secrets.ts';
 
 interface RunDeps extends CommandDeps {
@@ -25,7 +25,7 @@ interface RunDeps extends CommandDeps {
   readonly progress: CommandProgress;
 }
 
-interface Attempt extends Admitted {
+interface Attempt extends Runnable {
   readonly entry: JournalEntry;
   /** From 1. */
   readonly attempt: number;

@@ -55,14 +55,14 @@ export async function restCall(
   signal: AbortSignal,
 ): Promise<BoundedText> {
   const token = request.authorized ? await usableToken(deps) : undefined;
-  const { response, body } = await exchange(deps, options, request, token, signal);
+  const { response, body } = await send(deps, options, request, token, signal);
   if (response.status >= 200 && response.status < 300) {
     return body;
   }
-  throw refusal(deps.clock, request, response, body.text, token);
+  throw rejection(deps.clock, request, response, body.text, token);
 }
 
-async function exchange(
+async function send(
   deps: RestCallDeps,
   options: RestCallOptions,
   request: RestCall,
@@ -143,7 +143,7 @@ function pageError(clock: Clock, request: RestCall, response: Response, from: st
   );
 }
 
-function refusal(
+function rejection(
   clock: Clock,
   request: RestCall,
   response: Response,

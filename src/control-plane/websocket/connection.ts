@@ -264,12 +264,12 @@ async function watchSilence(
 
 /** What the end of a WebSocket means to the session. */
 function errorOf(clock: Clock, host: string, end: WebSocketEnd): AgentError {
-  if (end.refusal !== undefined) {
-    const { status, pageBy } = end.refusal;
+  if (end.rejection !== undefined) {
+    const { status, pageBy } = end.rejection;
     if (status === 401 || (status === 403 && pageBy === undefined)) {
       return tokenRejected(status);
     }
-    const pauseMs = retryAfterMs(clock, end.refusal.retryAfter);
+    const pauseMs = retryAfterMs(clock, end.rejection.retryAfter);
     const page =
       pageBy === undefined ? '' : ` with a page, by ${pageBy}: not by the control plane,`;
     const message = `${host} answered ${status}${page} instead of opening a WebSocket`;

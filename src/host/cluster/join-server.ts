@@ -3,7 +3,7 @@ import { AgentError } from '../../core/errors.ts';
 import type { Clock, Http, TlsOptions } from '../../core/ports.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import { within } from '../../core/waiting.ts';
-import { tokenRefused } from '../k3s/refusal.ts';
+import { joinTokenRejected } from '../k3s/rejection.ts';
 
 const PROBE_TIMEOUT_MS = 10_000;
 /** A CA bundle; a longer answer is none. */
@@ -75,7 +75,7 @@ async function checkToken(deps: Deps, server: string, ca: string, token: string)
   const authorization = authorizationOf(token);
   const answer = await ask(deps, `${server}${ASKED_BY_NODES}`, { ca }, { authorization });
   if (answer.status === 401 || answer.status === 403) {
-    const { code, message, hint } = tokenRefused();
+    const { code, message, hint } = joinTokenRejected();
     throw new AgentError(code, message, { hint, details: { server } });
   }
 }

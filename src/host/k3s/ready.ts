@@ -7,7 +7,7 @@ import { explainingLine } from '../engine/explaining-line.ts';
 import { activeState } from '../engine/systemctl.ts';
 import { hasFailed, type UnitReport, type UnitWatch } from '../engine/unit-watch.ts';
 import { kubectl } from './kubectl.ts';
-import { refusalOf } from './refusal.ts';
+import { rejectionOf } from './rejection.ts';
 
 /** A first start imports images and makes certificates; slow disks take minutes. */
 const READY_TIMEOUT_MS = 10 * 60_000;
@@ -17,8 +17,8 @@ const KUBELET_HEALTH_URL = 'http://127.0.0.1:10248/healthz';
 const PROBE_TIMEOUT_MS = 2_000;
 /** Where k3s writes nearly everything. */
 const DATA_DIRECTORY = '/var/lib/rancher/k3s';
-/** Lines of the journal in which a refusal is looked for: what came long before was overcome. */
-const REFUSAL_LINES = 5;
+/** Lines of the journal in which a rejection is looked for: what came long before was overcome. */
+const REJECTION_LINES = 5;
 /** Lines of the journal that a failure carries. */
 const SHOWN_LINES = 5;
 
@@ -71,12 +71,12 @@ export async function waitForNode(
 /** Why waiting is of no use; undefined while it may help. */
 function finalFailure(report: UnitReport, { role, hostname }: NodeWait): AgentError | undefined {
   // A server's own journal tells of other machines that it refused; a worker's only of itself.
-  const refusal =
+  const rejection =
     role === 'agent'
-      ? refusalOf(report.lines.slice(-REFUSAL_LINES), hostname.toLowerCase())
+      ? rejectionOf(report.lines.slice(-REJECTION_LINES), hostname.toLowerCase())
       : undefined;
   const full = diskFull(report.lines.join('\n'), 'start k3s', DATA_DIRECTORY);
-  return refusal ?? full ?? (hasFailed(report) ? notReady(report, role) : undefined);
+  return rejection ?? full ?? (hasFailed(report) ? notReady(report, role) : undefined);
 }
 
 function notReady(report: UnitReport, role: K3sRole): AgentError {

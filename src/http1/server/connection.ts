@@ -17,7 +17,7 @@ import {
 import { HeadBuffer, type HeadTrouble } from '../head-buffer.ts';
 import type { HeadRoom } from '../head-room.ts';
 import type { ProxyCall } from './call.ts';
-import { Exchange, type ExchangeOwner } from './exchange.ts';
+import { ServedRequest, type ServedRequestOwner } from './served-request.ts';
 import { SocketOutput } from './socket-output.ts';
 
 /**
@@ -67,11 +67,11 @@ export type ConnectionSocket = Pick<
   'write' | 'shutdown' | 'end' | 'terminate' | 'pause' | 'resume'
 >;
 
-export class Connection implements ExchangeOwner {
+export class DoorConnection implements ServedRequestOwner {
   readonly output: SocketOutput;
   readonly #deps: ConnectionDeps;
   readonly #socket: ConnectionSocket;
-  #exchange: Exchange | undefined;
+  #served: ServedRequest | undefined;
   readonly #head: HeadBuffer;
   /** Came while an answer was under way; the socket is paused meanwhile. */
   #ahead: Buffer | undefined;
@@ -90,15 +90,15 @@ export class Connection implements ExchangeOwner {
 
   /** A request is under way, or its answer has not left yet. */
   get isBusy(): boolean {
-    return this.#exchange !== undefined || this.output.isBlocked;
+    return this.#served !== undefined || this.output.isBlocked;
   }
 
   /** Ends it as soon as nothing is under way. */
   leave(): void {
-    if (this.#exchange === undefined) {
+    if (this.#served === undefined) {
       this.#end();
     } else {
-      this.#exchange.leave();
+      this.#served.leave();
     }
   }
 
@@ -143,21 +143,21 @@ export class Connection implements ExchangeOwner {
   drained(): void {
     this.output.drained();
     if (!this.output.isBlocked) {
-      this.#exchange?.roomAgain();
+      this.#served?.roomAgain();
       this.#deps.idle();
     }
   }
 
   closed(): void {
-    const cut = this.#exchange;
-    this.#exchange = undefined;
+    const cut = this.#served;
+    this.#served = undefined;
     this.#isEnding = true;
     this.#head.release();
     cut?.abort();
     this.#deps.idle();
   }
 
-  // --- From the exchange ---
+  // --- From the served request ---
 
   pauseReading(): void {
     this.#socket.pause();
@@ -171,9 +171,9 @@ export class Connection implements ExchangeOwner {
 
   answered(): void {
     this.output.flush();
-    if (this.#exchange?.isOver === true) {
-      this.#next(this.#exchange);
-    } else if (this.#exchange?.isLastOne === true) {
+    if (this.#served?.isOver === true) {
+      this.#next(this.#served);
+    } else if (this.#served?.isLastOne === true) {
       this.#end();
     } else {
       // The rest of the request is read to its end, so that the next one can be found behind it.
@@ -188,18 +188,18 @@ export class Connection implements ExchangeOwner {
 
   /** @returns what has not been taken yet */
   #take(bytes: Buffer): Buffer | undefined {
-    const exchange = this.#exchange;
-    if (exchange === undefined) {
+    const served = this.#served;
+    if (served === undefined) {
       return this.#takeHead(bytes);
     }
-    if (!exchange.takesBytes) {
+    if (!served.takesBytes) {
       this.#ahead = this.#ahead === undefined ? bytes : Buffer.concat([this.#ahead, bytes]);
       this.#socket.pause();
       return undefined;
     }
-    const behind = exchange.received(bytes);
-    if (exchange.isOver && this.#exchange === exchange) {
-      this.#next(exchange); // Unless its answer has led there already.
+    const behind = served.received(bytes);
+    if (served.isOver && this.#served === served) {
+      this.#next(served); // Unless its answer has led there already.
     }
     return behind;
   }
@@ -229,15 +229,15 @@ export class Connection implements ExchangeOwner {
       this.#refuse(refusal);
       return;
     }
-    const exchange = new Exchange(this, head);
-    const call = this.#deps.begin(head, exchange);
-    this.#exchange = exchange; // From here on it has an answer of its own.
+    const served = new ServedRequest(this, head);
+    const call = this.#deps.begin(head, served);
+    this.#served = served; // From here on it has an answer of its own.
     this.#limitMs = Number.POSITIVE_INFINITY;
-    exchange.begin(call);
+    served.begin(call);
   }
 
-  #next(done: Exchange): void {
-    this.#exchange = undefined;
+  #next(done: ServedRequest): void {
+    this.#served = undefined;
     this.#head.release();
     if (done.isLastOne) {
       this.#end();
@@ -254,7 +254,7 @@ export class Connection implements ExchangeOwner {
   }
 
   #refuseMalformed(status: number, why: string): void {
-    if (this.#exchange === undefined) {
+    if (this.#served === undefined) {
       this.#refuse(this.#deps.malformed(status, `A request cannot be read: ${why}`));
     } else {
       this.destroy(); // The answer may have begun.
@@ -276,7 +276,7 @@ export class Connection implements ExchangeOwner {
   /** What still comes is read and dropped: unread bytes would make the system break the connection. */
   #end(): void {
     this.#isEnding = true;
-    this.#exchange = undefined; // Its answer is whole.
+    this.#served = undefined; // Its answer is whole.
     this.#head.release();
     this.#ahead = undefined;
     this.#within(RECEIVE_MS_MAX);

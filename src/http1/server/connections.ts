@@ -3,7 +3,7 @@
 import type { Socket, TCPSocketListenOptions, UnixSocketOptions } from 'bun';
 import type { Clock } from '../../core/ports.ts';
 import { settledWithin } from '../../core/waiting.ts';
-import { Connection, type ConnectionDeps, type DoorDeps } from './connection.ts';
+import { type ConnectionDeps, DoorConnection, type DoorDeps } from './connection.ts';
 import { joiningRoom } from './socket-output.ts';
 
 /** How often connections are looked at for what takes too long, ms. */
@@ -14,8 +14,8 @@ const DRAIN_MS = 5_000;
 const CONNECTIONS_MAX = 3_000;
 
 type Address =
-  | Omit<TCPSocketListenOptions<Connection>, 'socket'>
-  | Omit<UnixSocketOptions<Connection>, 'socket'>;
+  | Omit<TCPSocketListenOptions<DoorConnection>, 'socket'>
+  | Omit<UnixSocketOptions<DoorConnection>, 'socket'>;
 
 export interface ConnectionServer {
   /** 0 of a Unix socket. */
@@ -26,7 +26,7 @@ export interface ConnectionServer {
 
 /** @throws Error at once when it cannot listen */
 export function connectionServer(clock: Clock, deps: DoorDeps, address: Address): ConnectionServer {
-  const connections = new Set<Connection>();
+  const connections = new Set<DoorConnection>();
   const idle = signalOfIdleness(connections);
   const own: ConnectionDeps = {
     ...deps,
@@ -35,8 +35,8 @@ export function connectionServer(clock: Clock, deps: DoorDeps, address: Address)
     now: () => clock.monotonic(),
   };
   const handlers = {
-    open: (socket: Socket<Connection>) => {
-      socket.data = new Connection(own, socket);
+    open: (socket: Socket<DoorConnection>) => {
+      socket.data = new DoorConnection(own, socket);
       connections.add(socket.data);
       socket.setNoDelay(true);
       if (connections.size > CONNECTIONS_MAX) {
@@ -45,18 +45,18 @@ export function connectionServer(clock: Clock, deps: DoorDeps, address: Address)
     },
     // Without it `open` comes only behind TLS, and nobody would count or end those without any.
     handshake: () => undefined,
-    data: (socket: Socket<Connection>, bytes: Buffer) => socket.data.received(bytes),
-    drain: (socket: Socket<Connection>) => socket.data.drained(),
-    close: (socket: Socket<Connection>) => {
+    data: (socket: Socket<DoorConnection>, bytes: Buffer) => socket.data.received(bytes),
+    drain: (socket: Socket<DoorConnection>) => socket.data.drained(),
+    close: (socket: Socket<DoorConnection>) => {
       connections.delete(socket.data);
       socket.data.closed();
     },
-    error: (socket: Socket<Connection>) => socket.data.destroy(),
+    error: (socket: Socket<DoorConnection>) => socket.data.destroy(),
   };
   const server =
     'unix' in address
-      ? Bun.listen<Connection>({ ...address, socket: handlers })
-      : Bun.listen<Connection>({ ...address, socket: handlers });
+      ? Bun.listen<DoorConnection>({ ...address, socket: handlers })
+      : Bun.listen<DoorConnection>({ ...address, socket: handlers });
   return {
     port: 'port' in server ? server.port : 0,
     serveUntil: (signal) => serveUntilAsked(clock, server, connections, idle, signal),
@@ -69,7 +69,7 @@ interface Idleness {
   whenIdle(): Promise<void>;
 }
 
-function signalOfIdleness(connections: ReadonlySet<Connection>): Idleness {
+function signalOfIdleness(connections: ReadonlySet<DoorConnection>): Idleness {
   const isIdle = () => ![...connections].some((each) => each.isBusy);
   let told: (() => void) | undefined;
   return {
@@ -91,7 +91,7 @@ function signalOfIdleness(connections: ReadonlySet<Connection>): Idleness {
 async function serveUntilAsked(
   clock: Clock,
   server: { stop(): void },
-  connections: ReadonlySet<Connection>,
+  connections: ReadonlySet<DoorConnection>,
   idle: Idleness,
   signal: AbortSignal,
 ): Promise<void> {

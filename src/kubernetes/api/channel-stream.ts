@@ -76,7 +76,7 @@ export type OpenChannels = (
 export function channelOpener(deps: ChannelDeps): OpenChannels {
   return async (request, handlers, signal) => {
     const first = await dialOnce(deps, request, handlers, signal);
-    if (!isRefusal(first)) {
+    if (!isRejection(first)) {
       return first;
     }
     if (first.status !== 401) {
@@ -85,16 +85,16 @@ export function channelOpener(deps: ChannelDeps): OpenChannels {
     // The token may have been renewed, or minted anew by root: look once more.
     deps.credentials.reload();
     const second = await dialOnce(deps, request, handlers, signal);
-    if (isRefusal(second)) {
+    if (isRejection(second)) {
       throw refused(request.path, second.status);
     }
     return second;
   };
 }
 
-type Refusal = NonNullable<WebSocketEnd['refusal']>;
+type Rejection = NonNullable<WebSocketEnd['rejection']>;
 
-function isRefusal(value: ChannelStream | Refusal): value is Refusal {
+function isRejection(value: ChannelStream | Rejection): value is Rejection {
   return 'status' in value;
 }
 
@@ -103,14 +103,14 @@ async function dialOnce(
   request: ChannelRequest,
   handlers: ChannelHandlers,
   signal: AbortSignal,
-): Promise<ChannelStream | Refusal> {
+): Promise<ChannelStream | Rejection> {
   const { server, ca, token } = await deps.credentials.current();
   const options = {
     headers: { authorization: `Bearer ${token}` },
     messageLimitBytes: MESSAGE_LIMIT_BYTES,
     protocols: request.protocols,
   };
-  const answer = Promise.withResolvers<ChannelStream | Refusal>();
+  const answer = Promise.withResolvers<ChannelStream | Rejection>();
   const over = new AbortController();
   let opened = false;
   let heardAt = deps.clock.monotonic();
@@ -150,8 +150,8 @@ async function dialOnce(
     heard,
     part: heard,
     closed: (last) => {
-      if (last.refusal !== undefined) {
-        answer.resolve(last.refusal);
+      if (last.rejection !== undefined) {
+        answer.resolve(last.rejection);
       }
       const reason = last.reason === '' ? `close code ${last.code}` : last.reason;
       end(reason, last.unreachable ? unreachable(reason) : unclear(request.path, reason));

@@ -3,7 +3,7 @@ import { AgentError } from '../../core/errors.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import { timeLimit, within } from '../../core/waiting.ts';
 import { type PageEnd, readListPage } from './list-page.ts';
-import { isRefusedWith } from './refusal.ts';
+import { isRejectedWith } from './rejection.ts';
 import {
   ANSWER_HINT,
   type ApiDeps,
@@ -26,7 +26,7 @@ export const FIELD_MANAGER = 'pipeops-agent';
 /**
  * The Kubernetes API by path, over Bun's fetch. The shapes come from client-node as types; its
  * runtime stays out of the daemon (docs/decisions/0002-kubernetes-client.md).
- * Errors: NOT_FOUND for 404; KUBERNETES_API for other refusals (both as `ApiRefusal`) and for an API
+ * Errors: NOT_FOUND for 404; KUBERNETES_API for other rejections (both as `ApiRejection`) and for an API
  * that cannot be reached; TIMEOUT.
  */
 export interface KubernetesClient {
@@ -169,7 +169,7 @@ async function remove(
     return true;
   } catch (thrown) {
     // 409: another object has the name now; the one we were to delete is gone.
-    const gone = isRefusedWith(404, thrown) || isRefusedWith(409, thrown);
+    const gone = isRejectedWith(404, thrown) || isRejectedWith(409, thrown);
     if (gone) {
       return false;
     }

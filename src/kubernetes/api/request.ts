@@ -1,4 +1,4 @@
-/** One request to the API server: who asks, how long it may take, and what a refusal says. */
+/** One request to the API server: who asks, how long it may take, and what a rejection says. */
 
 import type { V1Status } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
@@ -6,7 +6,7 @@ import type { Clock, Http } from '../../core/ports.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import { isTimeOver } from '../../core/waiting.ts';
 import type { KubernetesCredentials } from './credentials.ts';
-import { ApiRefusal } from './refusal.ts';
+import { ApiRejection } from './rejection.ts';
 
 export type Query = Readonly<Record<string, string | number | boolean>>;
 
@@ -26,7 +26,7 @@ export interface ApiRequest {
 }
 
 /**
- * Resolves with the head of an answer that is no refusal.
+ * Resolves with the head of an answer that is no rejection.
  * @throws AgentError NOT_FOUND, KUBERNETES_API, TIMEOUT, INTERRUPTED: see `KubernetesClient`
  */
 export async function sendToApi(deps: ApiDeps, request: ApiRequest): Promise<Response> {
@@ -96,7 +96,7 @@ async function checked(request: ApiRequest, response: Response): Promise<Respons
   const reason = status.reason ?? 'Unknown';
   const text = `Kubernetes refused ${request.method} ${request.path}: ${status.message ?? reason}`;
   const causes = (status.details?.causes ?? []).flatMap(({ message }) => message ?? []);
-  throw new ApiRefusal(
+  throw new ApiRejection(
     response.status === 404 ? 'NOT_FOUND' : 'KUBERNETES_API',
     text,
     { status: response.status, reason, causes },

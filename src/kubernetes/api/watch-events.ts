@@ -49,7 +49,7 @@ export async function* expectTrouble(
     yield* body;
   } catch (thrown) {
     if (thrown instanceof AgentError) {
-      throw thrown; // A refusal, or a break that has been told already.
+      throw thrown; // A rejection, or a break that has been told already.
     }
     const text = `The connection broke while Kubernetes answered ${path}: ${troubleOf(thrown)}`;
     throw new AgentError('KUBERNETES_API', text, { hint: ANSWER_HINT, cause: thrown });

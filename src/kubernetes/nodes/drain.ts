@@ -5,7 +5,7 @@ import type { Clock } from '../../core/ports.ts';
 import { pollUntil } from '../../core/waiting.ts';
 import { type KubernetesClient, LIST_PAGE_OBJECTS } from '../api/client.ts';
 import { readListPage } from '../api/list-page.ts';
-import { ApiRefusal } from '../api/refusal.ts';
+import { ApiRejection } from '../api/rejection.ts';
 import { planFor } from './drain-plan.ts';
 
 /** Between two looks at what is left; a node has some hundred pods at most. */
@@ -140,7 +140,7 @@ function slim(metadata: V1ObjectMeta, phase: string | undefined): V1Pod {
 
 /** No answer, a list that changed meanwhile, too many requests, trouble of the server: try again. */
 function isPassing(thrown: unknown): boolean {
-  if (thrown instanceof ApiRefusal && thrown.code === 'KUBERNETES_API') {
+  if (thrown instanceof ApiRejection && thrown.code === 'KUBERNETES_API') {
     const { status } = thrown;
     return status === 410 || status === 429 || status >= 500;
   }
@@ -227,7 +227,7 @@ async function evict(
     }
     // Gone, or another pod has its name: the next look shows it.
     if (thrown.code !== 'NOT_FOUND') {
-      eviction.reason = refusalOf(thrown);
+      eviction.reason = rejectionOf(thrown);
     }
     eviction.retryAtMs = deps.clock.monotonic() + eviction.retryMs;
     eviction.retryMs = Math.min(eviction.retryMs * 1.5, RETRY_MAX_MS);
@@ -247,8 +247,8 @@ function evictionOf(pod: V1Pod, graceSeconds: number | undefined): V1Eviction {
 }
 
 /** Of a disruption budget, Kubernetes names it and its numbers in the causes. */
-function refusalOf(error: AgentError): string {
-  const causes = error instanceof ApiRefusal ? error.causes : [];
+function rejectionOf(error: AgentError): string {
+  const causes = error instanceof ApiRejection ? error.causes : [];
   const text = causes.length > 0 ? causes.join('; ') : error.message;
   return text.slice(0, REASON_LENGTH_MAX);
 }

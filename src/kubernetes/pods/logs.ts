@@ -3,7 +3,7 @@ import { AgentError } from '../../core/errors.ts';
 import { KINDS, pathOfObject } from '../../core/kinds.ts';
 import { type CutText, middleCut } from '../../core/text/middle-cut.ts';
 import type { KubernetesClient } from '../api/client.ts';
-import { isRefusedWith } from '../api/refusal.ts';
+import { isRejectedWith } from '../api/rejection.ts';
 import { hasPreviousRun, notRunningReason, podName } from './target.ts';
 
 /** What the kubelet answers, with 200, for a run whose files it has removed (GetKubeletContainerLogs). */
@@ -63,7 +63,7 @@ export async function readPodLogs(
 
 /** A container that never ran has no log: 400, with less of the reason than its pod knows. */
 function explained(pod: V1Pod, container: string, thrown: unknown): unknown {
-  const isBadRequest = isRefusedWith(400, thrown);
+  const isBadRequest = isRejectedWith(400, thrown);
   const reason = notRunningReason(pod, container);
   return isBadRequest && reason !== undefined
     ? new AgentError('NOT_RUNNING', `Container "${container}" has no log yet: ${reason}`, {

@@ -4,7 +4,7 @@ import { type AgentError, toAgentError } from '../../core/errors.ts';
 import { loopBudget } from '../../core/loop-budget.ts';
 import type { Clock, Log, Random } from '../../core/ports.ts';
 import type { KubernetesClient } from '../api/client.ts';
-import { ApiRefusal, isRefusedWith } from '../api/refusal.ts';
+import { ApiRejection, isRejectedWith } from '../api/rejection.ts';
 import { ANSWER_HINT } from '../api/request.ts';
 
 /** The server ends a watch after a time in between: not all agents' at once. */
@@ -95,7 +95,7 @@ function noteTrouble<T>(
     throw error;
   }
   const fields = { path, error_code: error.code, error: error.message };
-  if (isRefusedWith(HTTP_GONE, error)) {
+  if (isRejectedWith(HTTP_GONE, error)) {
     place.version = undefined;
     deps.log.debug('the place in a watch has expired; listing again', fields);
     return;
@@ -216,7 +216,7 @@ function apply<T extends KubernetesObject>(
       const status: V1Status = event.object;
       const told = { status: status.code ?? 0, reason: status.reason ?? 'Unknown' };
       const text = `The watch of ${path} ended: ${status.message}`;
-      throw new ApiRefusal('KUBERNETES_API', text, told, ANSWER_HINT);
+      throw new ApiRejection('KUBERNETES_API', text, told, ANSWER_HINT);
     }
   }
 }

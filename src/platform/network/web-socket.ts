@@ -245,7 +245,7 @@ function upgradeAnswer(head: string, key: string): { readonly protocol: string }
       return {
         code: ABNORMAL_CLOSURE,
         reason: `the upgrade was answered ${answer.status}`,
-        refusal: {
+        rejection: {
           status: answer.status,
           retryAfter: headerOf(answer.headers, 'retry-after'),
           pageBy: pageBy(answer.headers),

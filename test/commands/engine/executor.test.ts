@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'bun:test';
 import { z } from 'zod';
-import { ATTEMPTS_MAX } from '../../../src/commands/engine/admission.ts';
 import {
   commandExecutor,
   HUNG_HANDLER_MS,
@@ -8,6 +7,7 @@ import {
 } from '../../../src/commands/engine/executor.ts';
 import { type CommandContext, commandHandler } from '../../../src/commands/engine/handler.ts';
 import { commandProgress } from '../../../src/commands/engine/progress.ts';
+import { ATTEMPTS_MAX } from '../../../src/commands/engine/runnable.ts';
 import { AgentError, toAgentError } from '../../../src/core/errors.ts';
 import type { LogFields } from '../../../src/core/ports.ts';
 import type { Command, CommandResult } from '../../../src/protocol/rest.ts';

@@ -4,7 +4,7 @@ import { connect as connectTcp } from 'node:net';
 import { connect } from 'node:tls';
 
 import { headRoom } from '../../../src/http1/head-room.ts';
-import { Connection } from '../../../src/http1/server/connection.ts';
+import { DoorConnection } from '../../../src/http1/server/connection.ts';
 import { joiningRoom } from '../../../src/http1/server/socket-output.ts';
 import type { Listener } from '../../../src/server/listener.ts';
 import { type ManualClock, manualClock } from '../../support/manual-clock.ts';
@@ -121,7 +121,7 @@ test.each([
   caller.socket.pause();
   caller.socket.write(doorRequest('/proxy/large', TOKEN, ...headers));
   await waitUntil('the answer has begun', 5_000, async () => caller.socket.bytesRead > 0);
-  const isSent = async () => proxy.deps.admission.counts().running === 0;
+  const isSent = async () => proxy.deps.turns.counts().running === 0;
   await waitUntil('the API server has sent all of it', 5_000, isSent);
   await pass(LONG_MS);
   caller.socket.resume();
@@ -142,7 +142,7 @@ test('what the system has not taken yet waits for a slow reader, however long', 
     ...{ pause: note('paused'), resume: () => 0, write: () => room },
   };
   const refusal = { status: 400, body: 'no' };
-  const connection = new Connection(
+  const connection = new DoorConnection(
     {
       ...{ now: () => now, admit: () => refusal, malformed: () => refusal, idle: () => undefined },
       headRoom: headRoom(),

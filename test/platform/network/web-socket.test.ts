@@ -140,7 +140,7 @@ describe('the upgrade', () => {
       end: {
         code: 1006,
         reason: 'the upgrade was answered 503',
-        refusal: { status: 503, retryAfter: '7' },
+        rejection: { status: 503, retryAfter: '7' },
       },
     });
   });
@@ -319,7 +319,7 @@ test('a page in place of an upgrade names who sends it', async () => {
       'HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\nServer: cloudflare\r\n\r\n<html>',
     ),
   );
-  expect((await dialToTheEnd(server.url)).end.refusal).toEqual({
+  expect((await dialToTheEnd(server.url)).end.rejection).toEqual({
     status: 403,
     retryAfter: undefined,
     pageBy: 'Cloudflare',

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { admission, type Release } from '../../src/proxy/admission.ts';
+import { fairTurns, type Release, type Turns } from '../../src/proxy/turns.ts';
 import { failureOf } from '../support/failure-of.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { until } from '../support/until.ts';
@@ -7,7 +7,7 @@ import { until } from '../support/until.ts';
 const FOREVER = new AbortController().signal;
 
 /** Takes places until none is free. */
-function fill(gate: ReturnType<typeof admission>, client: string): Release[] {
+function fill(gate: Turns, client: string): Release[] {
   const taken: Release[] = [];
   for (let free = gate.tryEnter(client, 'short'); free; free = gate.tryEnter(client, 'short')) {
     taken.push(free);
@@ -16,7 +16,7 @@ function fill(gate: ReturnType<typeof admission>, client: string): Release[] {
 }
 
 test('one client cannot take all places, and gives its own back', () => {
-  const gate = admission({ clock: manualClock() });
+  const gate = fairTurns({ clock: manualClock() });
   const greedy = fill(gate, 'greedy');
   expect(greedy.length).toBe(128);
   const other = gate.tryEnter('other', 'short');
@@ -29,7 +29,7 @@ test('one client cannot take all places, and gives its own back', () => {
 });
 
 test('those who wait are served in turns, not in the order of their crowd', async () => {
-  const gate = admission({ clock: manualClock() });
+  const gate = fairTurns({ clock: manualClock() });
   const places = [...fill(gate, 'x'), ...fill(gate, 'y')];
   const served: string[] = [];
   const wait = async (client: string) => {
@@ -52,7 +52,7 @@ test('those who wait are served in turns, not in the order of their crowd', asyn
 
 test('who waits too long, leaves, or comes when too many wait is turned away', async () => {
   const clock = manualClock();
-  const gate = admission({ clock });
+  const gate = fairTurns({ clock });
   fill(gate, 'a');
   const late = failureOf(() => gate.waitForTurn('a', FOREVER));
   const gone = new AbortController();
@@ -74,7 +74,7 @@ test('who waits too long, leaves, or comes when too many wait is turned away', a
 });
 
 test('streams have places of their own, and never wait', async () => {
-  const gate = admission({ clock: manualClock() });
+  const gate = fairTurns({ clock: manualClock() });
   const taken = Array.from({ length: 1_500 }, () => gate.tryEnter('a', 'stream'));
   const error = await failureOf(async () => gate.tryEnter('a', 'stream'));
   expect(error.code).toBe('TOO_MANY_REQUESTS');

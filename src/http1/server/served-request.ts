@@ -26,8 +26,8 @@ const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
 /** How the end of an answer's body is told. closed: by the end of the connection. */
 type AnswerFraming = 'none' | 'length' | 'chunked' | 'closed';
 
-/** What an exchange asks of its connection. */
-export interface ExchangeOwner {
+/** What a served request asks of its connection. */
+export interface ServedRequestOwner {
   readonly output: SocketOutput;
   pauseReading(): void;
   resumeReading(): void;
@@ -37,8 +37,8 @@ export interface ExchangeOwner {
   break(): void;
 }
 
-export class Exchange implements ExchangeSink {
-  readonly #owner: ExchangeOwner;
+export class ServedRequest implements ExchangeSink {
+  readonly #owner: ServedRequestOwner;
   readonly #method: string;
   readonly #knowsChunks: boolean;
   readonly #request: BodyReader;
@@ -51,7 +51,7 @@ export class Exchange implements ExchangeSink {
   #lastOne: boolean;
 
   /** @throws AgentError PROXY_REQUEST_INVALID when it is not clear where the body, or HTTP, ends */
-  constructor(owner: ExchangeOwner, head: RequestHead) {
+  constructor(owner: ServedRequestOwner, head: RequestHead) {
     const { headers } = head;
     const framing = requestFraming(headers);
     this.#owner = owner;

@@ -24,7 +24,7 @@ export type RequestKind = 'short' | 'stream';
 /** Gives the place back. Once. */
 export type Release = () => void;
 
-export interface Admission {
+export interface Turns {
   /**
    * A place when one is free. A stream never waits.
    * @throws AgentError TOO_MANY_REQUESTS for a stream
@@ -48,7 +48,7 @@ interface Waiting {
   readonly admit: () => void;
 }
 
-export function admission(deps: { readonly clock: Clock }): Admission {
+export function fairTurns(deps: { readonly clock: Clock }): Turns {
   /** In the order of their turns: who has been served goes to the end. */
   const clients = new Map<string, Client>();
   let running = 0;

@@ -1,7 +1,7 @@
 import { AgentError, type ErrorCode } from '../../core/errors.ts';
 
 /** What the API server answered instead of doing what it was asked for. */
-export class ApiRefusal extends AgentError {
+export class ApiRejection extends AgentError {
   readonly status: number;
   /** Kubernetes' own word for it, such as `AlreadyExists`. */
   readonly reason: string;
@@ -28,6 +28,6 @@ export class ApiRefusal extends AgentError {
 }
 
 /** Whether something was refused with this HTTP status. */
-export function isRefusedWith(status: number, thrown: unknown): boolean {
-  return thrown instanceof ApiRefusal && thrown.status === status;
+export function isRejectedWith(status: number, thrown: unknown): boolean {
+  return thrown instanceof ApiRejection && thrown.status === status;
 }

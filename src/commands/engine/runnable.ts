@@ -10,19 +10,19 @@ export const ATTEMPTS_MAX = 10;
 
 const NOT_UNDERSTOOD: readonly string[] = ['COMMAND_UNSUPPORTED', 'COMMAND_INVALID'];
 
-interface AdmissionDeps {
+interface RunnableDeps {
   readonly journal: Pick<CommandJournal, 'mayHaveRunBefore'>;
   readonly handlers: readonly CommandHandler[];
   readonly policy: Policy;
 }
 
-export interface Admitted {
+export interface Runnable {
   readonly handler: CommandHandler;
   readonly prepared: PreparedCommand;
 }
 
 /** Whether an open command is to run, or else the error that it is answered with at once. */
-export function admit(deps: AdmissionDeps, entry: JournalEntry): Admitted | AgentError {
+export function runnable(deps: RunnableDeps, entry: JournalEntry): Runnable | AgentError {
   const { type, payload } = entry.command;
   const known = deps.handlers.find((each) => each.type === type);
   const pastError = errorOfThePast(deps, entry, known);
@@ -43,7 +43,7 @@ export function admit(deps: AdmissionDeps, entry: JournalEntry): Admitted | Agen
 
 /** What happened to it before may mean that it must not run (again). */
 function errorOfThePast(
-  deps: AdmissionDeps,
+  deps: RunnableDeps,
   entry: JournalEntry,
   handler: CommandHandler | undefined,
 ): AgentError | undefined {

@@ -1,5 +1,5 @@
 /**
- * Plays a recorded exchange as the server: says its lines when they are due, and fails on every
+ * Plays a recording as the server: says its lines when they are due, and fails on every
  * message of the agent that is not the next expected one, or has another shape.
  *
  * A transcript is one JSON object a line. `from`: who says it. Over the WebSocket: `connect` (path,
@@ -37,7 +37,7 @@ export interface Player extends AsyncDisposable {
 
 const LIMIT_MS = 10_000;
 
-export function readExchange(text: string): readonly Line[] {
+export function readRecording(text: string): readonly Line[] {
   return text
     .split('\n')
     .filter((line) => line.trim() !== '')
@@ -45,7 +45,7 @@ export function readExchange(text: string): readonly Line[] {
 }
 
 /** @param token what every dial and call must carry */
-export function playExchange(lines: readonly Line[], token: string): Player {
+export function playRecording(lines: readonly Line[], token: string): Player {
   const lanes = lanesOf(lines);
   const names = new Map<string, unknown>([['token', token]]);
   const outcome = Promise.withResolvers<void>();
@@ -160,7 +160,7 @@ export function playExchange(lines: readonly Line[], token: string): Player {
   };
 }
 
-/** What is due: lines that repeat are no step of the exchange. */
+/** What is due: lines that repeat are no step of the recording. */
 function nextAt(lines: readonly Line[]): number {
   const at = lines.findIndex(({ repeat }) => repeat !== true);
   return at === -1 ? lines.length : at;

@@ -12,12 +12,12 @@ const WRONG_CLUSTER = /token CA hash does not match/i;
  * Why the server does not take this machine, from what k3s' agent logs again and again.
  * @param lines of the journal of its present start, oldest first; the newest word counts
  */
-export function refusalOf(lines: readonly string[], node: string): AgentError | undefined {
+export function rejectionOf(lines: readonly string[], node: string): AgentError | undefined {
   for (const line of lines.toReversed()) {
-    const refusal = refusalIn(line, node);
-    if (refusal !== undefined) {
-      return new AgentError(refusal.code, refusal.message, {
-        hint: refusal.hint,
+    const rejection = rejectionIn(line, node);
+    if (rejection !== undefined) {
+      return new AgentError(rejection.code, rejection.message, {
+        hint: rejection.hint,
         details: { last_lines: lines },
       });
     }
@@ -25,7 +25,7 @@ export function refusalOf(lines: readonly string[], node: string): AgentError | 
   return undefined;
 }
 
-function refusalIn(
+function rejectionIn(
   line: string,
   node: string,
 ): (Pick<AgentError, 'code' | 'message'> & { readonly hint: string }) | undefined {
@@ -46,13 +46,13 @@ function refusalIn(
     };
   }
   if (/level=(error|fatal)/.test(line) && ASKED_TO_JOIN.test(line) && REFUSED.test(line)) {
-    return tokenRefused();
+    return joinTokenRejected();
   }
   return undefined;
 }
 
 /** Of a token that the server does not know, or not any more. */
-export function tokenRefused(): {
+export function joinTokenRejected(): {
   readonly code: 'JOIN_TOKEN_REJECTED';
   readonly message: string;
   readonly hint: string;

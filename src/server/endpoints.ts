@@ -10,7 +10,7 @@ import type {
 } from '../protocol/local-api.ts';
 import type { LocalAuth } from './local-auth.ts';
 
-/** What the routes show; every value is read when it is asked for. */
+/** What the endpoints show; every value is read when it is asked for. */
 export interface ServerSources {
   readonly version: { readonly version: string; readonly commit: string };
   readonly ready: (signal: AbortSignal) => Promise<ReadyAnswer>;
@@ -42,9 +42,9 @@ export type Door = 'loopback' | 'socket';
 
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
-type Route = (sources: ServerSources, signal: AbortSignal) => Promise<Response> | Response;
+type Endpoint = (sources: ServerSources, signal: AbortSignal) => Promise<Response> | Response;
 
-const OPEN_ROUTES: Readonly<Record<string, Route>> = {
+const OPEN_ENDPOINTS: Readonly<Record<string, Endpoint>> = {
   /** The process is alive; says nothing of anything else. */
   '/health': () => Response.json({ status: 'ok' }),
   '/ready': async (sources, signal) => {
@@ -56,7 +56,7 @@ const OPEN_ROUTES: Readonly<Record<string, Route>> = {
     new Response(sources.metrics(), { headers: { 'content-type': METRICS_TYPE } }),
 };
 
-const SOCKET_ROUTES: Readonly<Record<string, Route>> = {
+const SOCKET_ENDPOINTS: Readonly<Record<string, Endpoint>> = {
   '/api/health/detailed': async (sources, signal) => Response.json(await sources.detailed(signal)),
   '/api/policy': async (sources) => Response.json(await sources.policy()),
   '/api/session': async (sources) => Response.json(await sources.session()),
@@ -68,9 +68,9 @@ const SOCKET_ROUTES: Readonly<Record<string, Route>> = {
 };
 
 /** What there is at a path of this door; undefined where there is nothing. */
-function routeOf(door: Door, path: string): Route | undefined {
-  const routes = door === 'socket' ? { ...OPEN_ROUTES, ...SOCKET_ROUTES } : OPEN_ROUTES;
-  return Object.hasOwn(routes, path) ? routes[path] : undefined;
+function endpointOf(door: Door, path: string): Endpoint | undefined {
+  const endpoints = door === 'socket' ? { ...OPEN_ENDPOINTS, ...SOCKET_ENDPOINTS } : OPEN_ENDPOINTS;
+  return Object.hasOwn(endpoints, path) ? endpoints[path] : undefined;
 }
 
 /** Answers one request that is not for the proxy. */
@@ -81,8 +81,8 @@ export async function answer(
   signal: AbortSignal,
 ): Promise<Response> {
   const { method, path } = request;
-  const route = routeOf(door, path);
-  if (route === undefined) {
+  const endpoint = endpointOf(door, path);
+  if (endpoint === undefined) {
     return problem(404, 'NOT_FOUND', `There is nothing at ${path}`);
   }
   if (method !== 'GET' && method !== 'HEAD') {
@@ -90,7 +90,7 @@ export async function answer(
     response.headers.set('allow', 'GET, HEAD');
     return response;
   }
-  return route(sources, signal);
+  return endpoint(sources, signal);
 }
 
 function problem(status: number, code: string, message: string): Response {
