@@ -183,17 +183,22 @@ async function longSoak(): Promise<void> {
   );
 }
 
+/** Ten million each. yamux makes as many in every run. */
+const LONG_FUZZ = [
+  { name: 'protocol', what: 'messages', variable: 'FUZZ_MESSAGES' },
+  { name: 'door', what: 'requests', variable: 'FUZZ_REQUESTS' },
+  { name: 'session-proxy', what: 'requests', variable: 'FUZZ_REQUESTS' },
+  { name: 'rest', what: 'answers', variable: 'FUZZ_ANSWERS' },
+];
+
 async function longFuzz(): Promise<void> {
-  await check(
-    'protocol fuzz, ten million messages',
-    [BUN, 'test', `--timeout=${LONG_FUZZ_TIMEOUT_MS}`, './test/load/protocol-fuzz.test.ts'],
-    { FUZZ_MESSAGES: '10000000' },
-  );
-  await check(
-    'door fuzz, ten million requests',
-    [BUN, 'test', `--timeout=${LONG_FUZZ_TIMEOUT_MS}`, './test/load/door-fuzz.test.ts'],
-    { FUZZ_REQUESTS: '10000000' },
-  );
+  for (const { name, what, variable } of LONG_FUZZ) {
+    await check(
+      `${name} fuzz, ten million ${what}`,
+      [BUN, 'test', `--timeout=${LONG_FUZZ_TIMEOUT_MS}`, `./test/load/${name}-fuzz.test.ts`],
+      { [variable]: '10000000' },
+    );
+  }
 }
 
 /** Too long for every run: big fuzz, storms. */
