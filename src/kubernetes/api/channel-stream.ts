@@ -154,7 +154,7 @@ async function dialOnce(
         answer.resolve(last.rejection);
       }
       const reason = last.reason === '' ? `close code ${last.code}` : last.reason;
-      end(reason, last.unreachable ? unreachable(reason) : unclear(request.path, reason));
+      end(reason, last.unreachable ? unreachable(server, reason) : unclear(request.path, reason));
     },
   });
   signal.addEventListener('abort', onAbort, { once: true });
@@ -220,8 +220,9 @@ function refused(path: string, status: number): AgentError {
   });
 }
 
-function unreachable(reason: string): AgentError {
-  return new AgentError('KUBERNETES_API', `Cannot reach Kubernetes for a stream: ${reason}`, {
+function unreachable(server: string, reason: string): AgentError {
+  const text = `Cannot reach Kubernetes at ${new URL(server).host} for a stream: ${reason}`;
+  return new AgentError('KUBERNETES_API', text, {
     hint: 'Check that k3s runs: systemctl status k3s',
   });
 }

@@ -66,7 +66,8 @@ async function attempt(deps: ApiDeps, request: ApiRequest): Promise<Response> {
     });
   } catch (thrown) {
     throwIfAborted(request);
-    throw new AgentError('KUBERNETES_API', `Cannot reach Kubernetes: ${troubleOf(thrown)}`, {
+    const text = `Cannot reach Kubernetes at ${url.host}: ${troubleOf(thrown)}`;
+    throw new AgentError('KUBERNETES_API', text, {
       hint: 'Check that k3s runs: systemctl status k3s',
       cause: thrown,
     });

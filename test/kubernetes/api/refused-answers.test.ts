@@ -40,3 +40,20 @@ test.each([
   const failure = await client.page(PATH, {}, never).catch((thrown: unknown) => thrown);
   expect(failure).toMatchObject({ code: 'KUBERNETES_API' });
 });
+
+test('an API server that refuses connections is named with its address', async () => {
+  const gone = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data: () => undefined } });
+  gone.stop(true);
+  const host = `127.0.0.1:${gone.port}`;
+  const current = async () => ({ server: `http://${host}`, ca: '', token: 't' });
+  const client = kubernetesClient({
+    clock: systemClock,
+    http: fetch as Http,
+    credentials: { current, reload: () => undefined },
+  });
+  expect(await client.get(PATH, never).catch((thrown: unknown) => thrown)).toMatchObject({
+    code: 'KUBERNETES_API',
+    message: `Cannot reach Kubernetes at ${host}: it refuses connections`,
+    hint: 'Check that k3s runs: systemctl status k3s',
+  });
+});
