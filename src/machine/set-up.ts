@@ -150,7 +150,9 @@ async function offeringTheWayBack<T>(
   try {
     return await work();
   } catch (thrown) {
-    if ((await installationState(context, inventory)) !== 'unfinished') {
+    // What is to be told is why it failed, even where nobody can read how far it came.
+    const state = await installationState(context, inventory).catch(() => undefined);
+    if (state !== 'unfinished') {
       throw thrown;
     }
     const { code, message, hint, details } = toAgentError(thrown);

@@ -75,13 +75,24 @@ async function ending(
   return { exitCode, ...JSON.parse(stdout).error };
 }
 
+const DROP_INS = '/etc/systemd/system/pipeops-agent.service.d';
+/** Ends agent and uninstaller with SIGKILL as soon as the uninstaller has removed itself. */
+const KILLED_UNDO = `#!/bin/sh
+setsid ${AGENT} install --undo &
+while [ -e /usr/local/bin/k3s-uninstall.sh ]; do :; done
+kill -s KILL -- "-$!"
+wait
+`;
+/** Whoever adds or removes a user leaves the state before in these (passwd(5), "backup files"). */
+const USER_BACKUPS = /\/etc\/g?(passwd|group|shadow)-$/;
+
 const INSTALL = ['install', '--token-file', TOKEN_FILE];
 
 /** The machine is the same before and after. */
 async function unchanged(work: () => Promise<void>): Promise<void> {
   const before = await machine.snapshotState();
   await work();
-  expect(compareStates(before, await machine.snapshotState())).toEqual([]);
+  expect(compareStates(before, await machine.snapshotState(), [USER_BACKUPS])).toEqual([]);
 }
 
 test(
@@ -115,13 +126,38 @@ test(
 );
 
 test(
-  'install refuses a k3s whose hash is wrong, and uninstall takes back what was begun',
+  'install refuses a k3s whose hash is wrong, and --undo takes back what was begun',
   () =>
     unchanged(async () => {
       const refused = await ending(machine, INSTALL, { PIPEOPS_K3S_MIRROR: wrongMirror.url });
       expect(refused).toMatchObject({ exitCode: 6, code: 'DOWNLOAD_CORRUPT' });
-      await machine.exec([AGENT, 'uninstall', '--yes']);
+      expect(refused.hint).toContain('To take it back: sudo pipeops-agent install --undo');
+      await machine.exec([AGENT, 'install', '--undo']);
     }),
+  TEST_TIMEOUT_MS,
+);
+
+test(
+  'an installation that fails at its very end is taken back, also when that was killed on its way',
+  async () => {
+    // What stood there before: settings, and what keeps our unit from starting.
+    await machine.writeFile('/etc/pipeops-agent/config.yaml', '# mine\nlog: {level: debug}\n');
+    await machine.writeFile(`${DROP_INS}/broken.conf`, '[Service]\nExecStartPre=/bin/false\n');
+    await unchanged(async () => {
+      const failed = await ending(machine, INSTALL);
+      expect(failed).toMatchObject({ exitCode: 7, code: 'TOOL_FAILED' });
+      const state = await machine.exec(['systemctl', 'is-active', 'k3s'], { check: false });
+      expect(state.stdout.trim()).toBe('active');
+      // In the middle of k3s' own uninstaller, which has removed itself by then.
+      await machine.writeFile('/root/killed-undo.sh', KILLED_UNDO, { mode: 0o700 });
+      await machine.exec(['/root/killed-undo.sh'], { timeoutMs: TEST_TIMEOUT_MS });
+      const plan = await machine.exec([AGENT, 'install', '--undo', '--dry-run']);
+      expect(plan.stdout).toContain('Remove k3s (server) and what runs in it');
+      await machine.exec([AGENT, 'install', '--undo'], { timeoutMs: TEST_TIMEOUT_MS });
+      await machine.exec(['rm', '/root/killed-undo.sh']);
+    });
+    await machine.exec(['rm', '-r', '/etc/pipeops-agent', DROP_INS]);
+  },
   TEST_TIMEOUT_MS,
 );
 

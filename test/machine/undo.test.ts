@@ -235,6 +235,24 @@ test('--dry-run tells what would be removed and changes nothing, by text and by 
   expect(await state()).toEqual(before);
 });
 
+test('a k3s of another version than the one that was asked for is no k3s, and is taken back', async () => {
+  const before = await state();
+  machine.programs.set('sh', async () => {
+    await machine.files.makeDirectory('/usr/local/bin', { mode: 0o755 });
+    await machine.files.writeAtomic('/usr/local/bin/k3s', 'v1.33.0+k3s1', { mode: 0o755 });
+    await machine.files.writeAtomic('/etc/systemd/system/k3s.service', '', { mode: 0o644 });
+    await machine.files.writeAtomic('/usr/local/bin/k3s-uninstall.sh', 'k3s', { mode: 0o755 });
+    return {};
+  });
+  const words = [...WORDS.server, '--k3s-version', 'v1.34.4+k3s1'];
+  expect(failure(await machine.run(words, { env: ENV }))).toMatchObject({
+    code: 'DOWNLOAD_CORRUPT',
+    message: 'k3s v1.33.0+k3s1 was placed instead of v1.34.4+k3s1',
+  });
+  expect((await undo()).exitCode).toBe(0);
+  expect(await state()).toEqual(before);
+});
+
 test('--undo where nothing was begun says so', async () => {
   const before = await state();
   expect(failure(await undo())).toMatchObject({ exitCode: 4, code: 'NOT_INSTALLED' });

@@ -72,11 +72,25 @@ function installationMaking(deps: Deps, options: K3sInstallOptions, signal: Abor
     isWanted: true,
     isDone,
     apply: (update) => installK3s(deps, options, update, signal),
+    verify: async () => {
+      const version = await installedK3sVersion(deps);
+      checkVersion(version, options);
+      return isDone();
+    },
     changes: async () => [
       await changeOf(deps, K3S_EXECUTABLE, await isDone()),
       await changeOf(deps, unitFile(options.role), await isDone()),
     ],
   };
+}
+
+/** A mirror may serve another one under the name of the version that was asked for. */
+function checkVersion(found: string | undefined, { version, mirror }: K3sInstallOptions): void {
+  if (version !== undefined && found !== undefined && found !== version) {
+    throw new AgentError('DOWNLOAD_CORRUPT', `k3s ${found} was placed instead of ${version}`, {
+      hint: `Check what ${mirror ?? 'GitHub'} has under that version, or name another one`,
+    });
+  }
 }
 
 function unitFile(role: K3sRole): string {
