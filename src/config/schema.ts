@@ -7,9 +7,6 @@ import * as z from 'zod';
 import { parseDuration } from '../core/text/duration.ts';
 import { NodeAddresses, NodeLabels, NodeName, NodeTaints } from './node-settings.ts';
 
-/** Where the file stands, unless `--config` names another. */
-export const CONFIG_PATH = '/etc/pipeops-agent/config.yaml';
-
 export interface SettingMeta {
   readonly description: string;
   /** Name of the flag, without dashes; absent where only file or environment make sense. */

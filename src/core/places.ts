@@ -9,6 +9,7 @@ export const CONFIG_FILE = `${CONFIG_DIRECTORY}/config.yaml`;
 /** The local policy: root's, read by the daemon. */
 export const POLICY_FILE = `${CONFIG_DIRECTORY}/policy.yaml`;
 export const CONTROL_PLANE_CA_FILE = `${CONFIG_DIRECTORY}/control-plane-ca.pem`;
+/** For the daemon alone. */
 export const KUBECONFIG_FILE = `${CONFIG_DIRECTORY}/kubeconfig`;
 /** On a worker: which server it joined (protocol/files/joined-server.ts). */
 export const JOINED_SERVER_FILE = `${CONFIG_DIRECTORY}/server.json`;
@@ -42,6 +43,8 @@ export const RUNTIME_DIRECTORY = '/run/pipeops-agent';
 /** For the doors on loopback: root and the group read it. */
 export const LOCAL_TOKEN_FILE = `${RUNTIME_DIRECTORY}/local-token`;
 export const SOCKET_LINK = `${RUNTIME_DIRECTORY}/agent.sock`;
+/** The daemon's own, in that: the unit names it, and systemd tells the daemon of it. */
+export const OWN_RUNTIME_DIRECTORY = `${RUNTIME_DIRECTORY}/daemon`;
 export const DAEMON_SOCKET_TARGET = 'daemon/agent.sock';
 export const LOCK_FILE = '/run/pipeops-agent.lock';
 

@@ -1,4 +1,16 @@
-import { dirname, join } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
+import {
+  CONTROL_PLANE_TOKEN_FILE,
+  JOINED_SERVER_FILE,
+  KUBECONFIG_FILE,
+  LEAVING_FILE,
+  LOCAL_TOKEN_FILE,
+  OWN_RUNTIME_DIRECTORY,
+  POLICY_FILE,
+  PROXY_CREDENTIALS_FILE,
+  SOCKET_LINK,
+  STATE_DIRECTORY,
+} from '../core/places.ts';
 
 /** Where the daemon's files are. */
 export interface DaemonPaths {
@@ -23,11 +35,6 @@ export interface DaemonPaths {
   readonly leaving: string;
 }
 
-const STATE_DIRECTORY = '/var/lib/pipeops-agent';
-/** Root's, with the local token; beside that the daemon has a directory of its own. */
-const RUNTIME_DIRECTORY = '/run/pipeops-agent';
-const OWN_RUNTIME_DIRECTORY = `${RUNTIME_DIRECTORY}/daemon`;
-
 /**
  * systemd names the directories that it made for the unit in the environment (systemd.exec(5),
  * StateDirectory=, RuntimeDirectory=). What root gives stands beside the configuration.
@@ -39,18 +46,20 @@ export function daemonPaths(
   const state = env['STATE_DIRECTORY'] ?? STATE_DIRECTORY;
   const runtime = env['RUNTIME_DIRECTORY'] ?? OWN_RUNTIME_DIRECTORY;
   const hasRootsToken = runtime === OWN_RUNTIME_DIRECTORY;
+  const ofState = (place: string) => join(state, relative(STATE_DIRECTORY, place));
+  const besideConfig = (place: string) => join(dirname(configPath), basename(place));
   return {
     database: join(state, 'agent.db'),
     credentials: join(state, 'credentials'),
-    controlPlaneToken: join(state, 'credentials/control-plane-token'),
-    proxyCredentials: join(state, 'credentials/proxy'),
+    controlPlaneToken: ofState(CONTROL_PLANE_TOKEN_FILE),
+    proxyCredentials: ofState(PROXY_CREDENTIALS_FILE),
     renewedKubernetesToken: join(state, 'credentials/kubernetes-token'),
-    kubeconfig: join(dirname(configPath), 'kubeconfig'),
-    policy: join(dirname(configPath), 'policy.yaml'),
-    joinedServer: join(dirname(configPath), 'server.json'),
-    leaving: join(dirname(configPath), 'leaving'),
-    socket: join(runtime, 'agent.sock'),
-    localToken: join(hasRootsToken ? RUNTIME_DIRECTORY : runtime, 'local-token'),
+    kubeconfig: besideConfig(KUBECONFIG_FILE),
+    policy: besideConfig(POLICY_FILE),
+    joinedServer: besideConfig(JOINED_SERVER_FILE),
+    leaving: besideConfig(LEAVING_FILE),
+    socket: join(runtime, basename(SOCKET_LINK)),
+    localToken: hasRootsToken ? LOCAL_TOKEN_FILE : join(runtime, basename(LOCAL_TOKEN_FILE)),
     hasRootsToken,
     localCertificate: join(state, 'credentials/local-tls.pem'),
   };

@@ -1,6 +1,6 @@
 import { textWithin } from '../core/bounded-body.ts';
 import { AgentError } from '../core/errors.ts';
-import { UNIT_FILE, UNIT_NAME } from '../core/places.ts';
+import { SOCKET_LINK, UNIT_FILE, UNIT_NAME } from '../core/places.ts';
 import { systemCode } from '../core/text/system-words.ts';
 import { troubleOf } from '../core/trouble.ts';
 import { pollUntil, within } from '../core/waiting.ts';
@@ -14,7 +14,6 @@ import {
 } from '../protocol/local-api.ts';
 import type { MachineContext } from './context.ts';
 
-const SOCKET_PATH = '/run/pipeops-agent/agent.sock';
 /** /ready asks Kubernetes, which may take a while to say no. */
 const TIMEOUT_MS = 10_000;
 /** A cluster of many nodes tells 1 MiB at most. */
@@ -118,7 +117,7 @@ async function askOnce(context: MachineContext, path: string): Promise<Answer | 
 
 function socketOf({ env }: MachineContext): string {
   const directory = env['RUNTIME_DIRECTORY'];
-  return directory === undefined ? SOCKET_PATH : `${directory}/agent.sock`;
+  return directory === undefined ? SOCKET_LINK : `${directory}/agent.sock`;
 }
 
 /** Why there is no answer, and whether there may be one soon. */

@@ -1,10 +1,11 @@
 /** What the daemon reads beside its configuration, looked at as the daemon will. */
 import { dirname, join } from 'node:path';
-import { CONFIG_PATH, type Config } from '../config/schema.ts';
+import type { Config } from '../config/schema.ts';
 import { readCaFile } from '../control-plane/credentials/ca-file.ts';
 import { AgentError } from '../core/errors.ts';
 import {
   AGENT_USER,
+  CONFIG_FILE,
   CONTROL_PLANE_TOKEN_FILE,
   KUBECONFIG_FILE,
   PROXY_CREDENTIALS_FILE,
@@ -39,7 +40,7 @@ export async function checkDaemonFiles(
   configPath: string,
 ): Promise<FilesChecked> {
   const policyPath = join(dirname(configPath), 'policy.yaml');
-  const isInstalled = configPath === CONFIG_PATH;
+  const isInstalled = configPath === CONFIG_FILE;
   const problems = [
     ...(caFile === undefined ? [] : await caProblems(context, caFile)),
     ...(await policyProblems(context, policyPath)),

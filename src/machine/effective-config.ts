@@ -4,15 +4,15 @@ import {
   loadConfig,
   type SettingFlagValues,
 } from '../config/load.ts';
-import { CONFIG_PATH } from '../config/schema.ts';
 import { AgentError } from '../core/errors.ts';
+import { CONFIG_FILE } from '../core/places.ts';
 import type { Files } from '../core/ports.ts';
 
 /** The flags of settings, and `--config`. */
 export type ConfigFlags = SettingFlagValues & { readonly config?: string };
 
 /** The file that `--config` names, or the usual one. */
-export function configPathOf({ config = CONFIG_PATH }: ConfigFlags): string {
+export function configPathOf({ config = CONFIG_FILE }: ConfigFlags): string {
   return config;
 }
 

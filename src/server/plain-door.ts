@@ -1,5 +1,7 @@
 /** The doors without TLS, on 127.0.0.1 and on the socket: the agent's own answers, and plain requests to the API. */
+
 import { toAgentError } from '../core/errors.ts';
+import { LOCAL_TOKEN_FILE } from '../core/places.ts';
 import type { Log } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
 import type { ExchangeSink } from '../http1/client/exchange.ts';
@@ -85,7 +87,7 @@ function refusalOfProxy(
   accepts: () => boolean,
 ): Refusal | undefined {
   if (door === 'loopback' && !accepts()) {
-    const message = 'A local token is needed; it stands in /run/pipeops-agent/local-token';
+    const message = `A local token is needed; it stands in ${LOCAL_TOKEN_FILE}`;
     return refusal(401, 'LOCAL_TOKEN_REJECTED', message);
   }
   if (asksForUpgrade(head.headers)) {

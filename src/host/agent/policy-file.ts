@@ -21,7 +21,7 @@ interface Deps {
 
 const HEADER =
   '# What the control plane may do here: pipeops-agent policy show explains each rule.\n' +
-  '# After a change: sudo pipeops-agent policy apply --file /etc/pipeops-agent/policy.yaml\n';
+  `# After a change: sudo pipeops-agent policy apply --file ${POLICY_FILE}\n`;
 
 export function presetFileText(preset: string): string {
   return `${HEADER}preset: ${preset}\n`;
