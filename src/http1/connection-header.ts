@@ -32,7 +32,7 @@ export function connectionOptions(headers: HeaderList): ReadonlySet<string> {
   if (value === undefined) {
     return NO_OPTIONS;
   }
-  const options = new Set(value.split(',').map((each) => each.trim().toLowerCase()));
+  const options = new Set(splitOptions(value));
   if (options.has('content-length')) {
     throw new AgentError(
       'PROXY_REQUEST_INVALID',
@@ -41,4 +41,14 @@ export function connectionOptions(headers: HeaderList): ReadonlySet<string> {
     );
   }
   return options;
+}
+
+/** Whether an answer is the last one on its connection (RFC 9112 section 9.6). */
+export function isLastAnswer(headers: HeaderList): boolean {
+  const value = singleHeader(headers, 'connection');
+  return value !== undefined && splitOptions(value).includes('close');
+}
+
+function splitOptions(value: string): readonly string[] {
+  return value.split(',').map((each) => each.trim().toLowerCase());
 }

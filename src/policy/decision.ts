@@ -46,7 +46,7 @@ export interface Policy {
   request(method: string, target: string, upgrade: boolean): PolicyDecision;
 }
 
-/** What the tunnel asks: it carries traffic to Services that carry a label for it. */
+/** What the tunnel asks beside where a Service is and whether it may be reached (routes/service-locator.ts). */
 export interface ReachPolicy {
   /** Whether applications of this namespace may be reached from outside, by such a Service. */
   reach(namespace: string): PolicyDecision;

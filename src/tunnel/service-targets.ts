@@ -4,10 +4,8 @@ import type { UpstreamAddress, UpstreamPeer } from '../http1/client/dial.ts';
 import type { Destination } from '../proxy/destination.ts';
 import type { Applications } from '../remote-proxy/destination.ts';
 import type { ServiceLocator } from '../routes/service-locator.ts';
-import type { TunnelTargets } from './targets.ts';
+import { isLabel, type TunnelTargets } from './targets.ts';
 
-/** RFC 1123 label. */
-const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 /** Addresses of applications that are kept, so that their connections are used again. */
 const ADDRESSES_MAX = 1_024;
 
@@ -63,7 +61,7 @@ export function serviceApplications(
     allow: () => ({ allowed: true }), // The locator has asked, before anything is sent.
     locate: async () => {
       const { namespace, name, port } = wanted;
-      const valid = LABEL.test(namespace) && LABEL.test(name);
+      const valid = isLabel(namespace) && isLabel(name);
       if (!(valid && Number.isInteger(port) && port >= 1 && port <= 65_535)) {
         throw new AgentError('PROXY_REQUEST_INVALID', 'The name or the port names no Service', {
           hint: 'Give a name and a namespace by RFC 1123, and a port of 1 to 65535',

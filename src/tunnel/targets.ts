@@ -6,7 +6,7 @@ export type TunnelTarget =
   /** `reason`: a sentence for the log. The peer is told nothing. */
   | { readonly kind: 'refused'; readonly reason: string };
 
-/** What the tunnel may reach: the allow list, and where a Service is now. */
+/** What the tunnel may reach, and where it is now (routes/service-locator.ts decides). */
 export interface TunnelTargets {
   /** The header's names are valid by RFC 1123. Expected trouble is a refusal. */
   resolve(header: TunnelHeader): Promise<TunnelTarget>;
@@ -15,8 +15,13 @@ export interface TunnelTargets {
 /** A label: the names of Services and namespaces (RFC 1123 section 2.1, kubernetes.io "Names"). */
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
+/** Whether a text can name a Service or a namespace. */
+export function isLabel(text: string): boolean {
+  return LABEL.test(text);
+}
+
 /** @returns why the names of a header name no Service; undefined when they may */
 export function invalidName(header: TunnelHeader): string | undefined {
-  const [name] = (['service', 'namespace'] as const).filter((each) => !LABEL.test(header[each]));
+  const [name] = (['service', 'namespace'] as const).filter((each) => !isLabel(header[each]));
   return name === undefined ? undefined : `the ${name} is no name by RFC 1123`;
 }

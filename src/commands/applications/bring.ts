@@ -22,8 +22,8 @@ import {
   rolloutLine,
   rolloutTimeoutMs,
 } from './roll-out.ts';
+import { goBack, lookBefore } from './rollback-on-failure.ts';
 import { tryPlan } from './try-plan.ts';
-import { goBack, lookBefore } from './way-back.ts';
 
 interface RolloutWishes extends DeploymentTarget {
   readonly wait_seconds: number;

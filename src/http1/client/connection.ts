@@ -7,12 +7,8 @@ import type { Socket } from 'bun';
 import { AgentError } from '../../core/errors.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import { type BodyReader, type BodySink, responseBodyReader } from '../body-framing.ts';
-import {
-  ANSWER_HEAD_LIMIT_BYTES,
-  type HeaderList,
-  parseResponseHead,
-  singleHeader,
-} from '../head.ts';
+import { isLastAnswer } from '../connection-header.ts';
+import { ANSWER_HEAD_LIMIT_BYTES, type HeaderList, parseResponseHead } from '../head.ts';
 import { HeadBuffer } from '../head-buffer.ts';
 import type { HeadRoom } from '../head-room.ts';
 import type { UpstreamPeer } from './dial.ts';
@@ -281,7 +277,7 @@ export class UpstreamConnection {
       exchange.sink.head(head);
     } else if (head.status >= 200) {
       this.#waitingSince = undefined;
-      exchange.lastOne = singleHeader(head.headers, 'connection')?.toLowerCase() === 'close';
+      exchange.lastOne = isLastAnswer(head.headers);
       exchange.reader = responseBodyReader(head, exchange.method);
       exchange.sink.head(head);
     }

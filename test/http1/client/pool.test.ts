@@ -33,6 +33,19 @@ test('a connection is kept for its own address, and not for longer than the serv
   expect(pool.connections()).toBe(0);
 });
 
+test.each(['close', 'Close', 'keep-alive, close', 'close, X-Hop'])(
+  'a connection is not used again after "Connection: %s"',
+  async (value) => {
+    const last = okAnswer('').replace('\r\n', `\r\nConnection: ${value}\r\n`);
+    await using server = await rawUpstream(({ socket }) => socket.write(last));
+    const pool = upstreamPool({ clock: manualClock() });
+    const first = await pool.acquire(server.address);
+    await exchange(first);
+    expect(await pool.acquire(server.address)).not.toBe(first);
+    pool.close();
+  },
+);
+
 test('a server that never answers the handshake is given up in time', async () => {
   const silent = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data: () => undefined } });
   try {
