@@ -17,25 +17,30 @@ import type { SessionTransport } from './session/state.ts';
 import { webSocketSession } from './websocket/session.ts';
 import type { WebSocketSessionDeps, WebSocketSessionOptions } from './websocket/session-deps.ts';
 
-/** While REST serves, the WebSocket is tried again after this, then after twice as long. */
+/**
+ * While REST serves, the WebSocket is tried again after this, then after twice as long each time.
+ */
 const PROBE_MS = { first: 30_000, longest: 15 * 60_000 } as const;
-/** Failures of an existing WebSocket path, in a row, after which REST takes over. */
+/** After this many failures in a row of an existing WebSocket path, REST takes over. */
 const FAILURES_BEFORE_REST = 2;
-/** … as do sessions that end soon, in a row, while the server is there: something cuts them off. */
+/**
+ * REST also takes over after this many short sessions in a row while the server is there: something
+ * in between cuts them off.
+ */
 const SHORT_SESSIONS_BEFORE_REST = 3;
-/** A control plane that answers and gives no session for this long: everything is made anew. */
+/** When a control plane answers but gives no session for this long, the network is made anew. */
 export const REBUILD_AFTER_MS = 10 * 60_000;
 
 export type TransportChoice = 'auto' | 'websocket' | 'rest';
 
 export type SessionDeps = Omit<WebSocketSessionDeps, 'dial' | 'gateway'> &
   Omit<RestSessionDeps, 'client'> & {
-    /** Makes the way to the control plane; again when it is rebuilt. */
+    /** Makes the network to the control plane; called again when it is rebuilt. */
     readonly network: () => Network;
     readonly restClient: (network: Network) => RestClient;
     /**
-     * Calls back, until told not to, when the way to the control plane is another one (token, trust,
-     * proxy), or shall be tried at once.
+     * Calls back, until told not to, when the access to the control plane has changed (token,
+     * trust, proxy) or shall be tried at once.
      */
     readonly onNewAccess: (listener: () => void) => () => void;
   };
@@ -45,8 +50,8 @@ export interface SessionOptions extends WebSocketSessionOptions, RestSessionOpti
 }
 
 /**
- * The session with the control plane, over the transport that works: the WebSocket where it can be
- * had, else REST polling, and back to the WebSocket when it can be had again.
+ * The session with the control plane, over the transport that works: the WebSocket where it is
+ * available, else REST polling, and back to the WebSocket as soon as it is available again.
  */
 export function controlPlaneSession(deps: SessionDeps, options: SessionOptions): Service {
   return {
@@ -61,7 +66,7 @@ async function run(deps: SessionDeps, options: SessionOptions, signal: AbortSign
     const life = childSignal(signal);
     const own = { ...deps, client: deps.restClient(network), dial: network.dial };
     let isNewAccess = false;
-    // At once: what comes of the old way after this is no verdict about the new one.
+    // Reset at once: later results of the old access say nothing about the new one.
     const stopListening = deps.onNewAccess(() => {
       isNewAccess = true;
       life.end();
@@ -73,7 +78,7 @@ async function run(deps: SessionDeps, options: SessionOptions, signal: AbortSign
     } finally {
       stopListening();
       life.end();
-      // Not before: a machine that leaves for good says so over it.
+      // Not earlier: a machine that leaves for good says goodbye over this network.
       await living.finally(network.close);
     }
     if (!signal.aborted && !isNewAccess) {
@@ -257,20 +262,21 @@ async function oneSession(
   }
 }
 
-/** Whether the WebSocket is worth waiting for, or REST should serve until it can be had again. */
+/** Whether the WebSocket is worth waiting for. If not, REST serves until it is available again. */
 function webSocketTrust() {
   let failures = 0;
   let shortSessions = 0;
   return {
-    /** @param livedMs of a session that came to be */
+    /** @param livedMs how long the session lasted; undefined when it was never established */
     after: (error: AgentError, livedMs: number | undefined): boolean => {
       if (livedMs === undefined) {
         failures += weightOf(error);
-        // Who is away for a while is not cut off: that is why the session ended.
+        // A server that is away was not cutting us off: its absence is why the session ended.
         shortSessions = failureOf(error).kind === 'nobody-there' ? 0 : shortSessions;
       } else {
         failures = 0;
-        // Not one that we gave up: in a network that falls silent REST would not get through either.
+        // A session that we gave up does not count: in a silent network REST would not get through
+        // either.
         const isCutOff = livedMs < STABLE_MS && failureOf(error).kind === 'cut-off';
         shortSessions = isCutOff ? shortSessions + 1 : 0;
       }
@@ -279,7 +285,9 @@ function webSocketTrust() {
   };
 }
 
-/** How much a failure says that the WebSocket cannot be had here, although REST might work. */
+/**
+ * How strongly a failure suggests that the WebSocket is not available here, although REST may be.
+ */
 function weightOf(error: AgentError): number {
   const failure = failureOf(error);
   if (failure.atGateway === true || error.code === 'TOKEN_REJECTED') {
@@ -299,7 +307,10 @@ function weightOf(error: AgentError): number {
   }
 }
 
-/** Never early by jitter alone: a fleet behind one broken proxy must not probe in step. */
+/**
+ * At least half of the ceiling, the rest by chance: a fleet behind one broken proxy must not probe
+ * in step.
+ */
 function probeMs(deps: LiveDeps, probes: number): number {
   const ceiling = Math.min(PROBE_MS.longest, PROBE_MS.first * 2 ** Math.min(probes - 1, 10));
   return ceiling * (0.5 + 0.5 * deps.random.fraction());

@@ -36,9 +36,9 @@ export function applicationTimeoutMs(payload: RolloutWishes): number {
 }
 
 /**
- * Applies an application and waits for its rollout. With `rollback_on_failure` what was there
- * before is noted before the first effect, and whatever ended it is noted before it goes back: a rerun
- * after a crash goes on where it was.
+ * Applies an application and waits for its rollout. With `rollback_on_failure` the earlier objects
+ * are noted before the first effect, and a failure is noted before going back: a rerun after a
+ * crash continues where it was.
  */
 export async function bringAbout(
   context: CommandContext,
@@ -49,7 +49,7 @@ export async function bringAbout(
   if (noted?.failed !== undefined) {
     return await backAfterFailure(context, payload, noted.before, noted.failed);
   }
-  // What is being deleted would take the change with it.
+  // Objects that are being deleted would take the change with them.
   await gone(context, applicationPaths(payload).deployment);
   const wanted = await plan();
   await tryPlan(context, payload, wanted);
@@ -75,9 +75,10 @@ export async function bringAbout(
 type Failed = NonNullable<DeployCheckpoint['failed']>;
 
 /**
- * Goes forward; what ends it is to be taken back, but for the stop of the daemon, after which it goes on.
+ * Goes forward. Whatever ends it is returned as a failure to go back from, except a stop of the
+ * daemon, after which it continues.
  * @param again an earlier attempt may have changed something
- * @throws AgentError when nothing was changed
+ * @throws AgentError when the daemon stops, or nothing was changed
  */
 async function endOfForward(
   context: CommandContext,
@@ -96,7 +97,7 @@ async function endOfForward(
       : { failed: { revision, replicas_wanted, replicas_ready, reasons } };
   } catch (thrown) {
     const { code, message, hint, details } = toAgentError(thrown);
-    // Without a refusal nobody knows whether the first object was changed.
+    // Only a refusal shows that the first object was not changed.
     const isRefused = typeof details?.['status'] === 'number' && details['status'] < 500;
     if (context.stopping.aborted || (isRefused && !hasChanged)) {
       throw thrown;
@@ -149,7 +150,7 @@ async function applyPlan(
   return port === undefined ? undefined : `${service?.spec?.clusterIP ?? ''}:${port}`;
 }
 
-/** @returns the object as it is now; undefined for what shall not be there */
+/** @returns the object as it is now; undefined where there shall be none */
 async function applyPart<T extends KubernetesObject>(
   context: CommandContext,
   path: string,
@@ -163,14 +164,14 @@ async function applyPart<T extends KubernetesObject>(
   return wanted === 'keep' ? await kubernetes.find<T>(path, signal) : undefined;
 }
 
-/** Waits for what is being deleted. */
+/** Waits until an object that is being deleted is gone. */
 async function gone({ clock, kubernetes, signal }: CommandContext, path: string): Promise<void> {
   await waitUntilGone({ clock, client: kubernetes }, path, signal);
 }
 
 /**
- * Takes away what shall not be there any more, once what replaces it runs: until then it serves, and
- * a way back finds it as it was. What leads to the pods goes first.
+ * Removes the objects that are no longer wanted, once their replacement runs: until then they
+ * serve, and a way back finds them unchanged. Objects that lead to the pods go first.
  */
 async function prune(
   { clock, kubernetes, signal }: CommandContext,
@@ -180,7 +181,7 @@ async function prune(
   const paths = applicationPaths(target);
   for (const part of ['ingress', 'service'] as const) {
     const there = plan[part] === 'none' ? await kubernetes.find(paths[part], signal) : undefined;
-    // Of the same name, but not of the agent's making: it stays.
+    // One of the same name that the agent did not make stays.
     if (there?.metadata?.uid !== undefined && isManaged(there)) {
       const deps = { clock, client: kubernetes };
       await removeAndWait(deps, paths[part], there.metadata.uid, signal);
@@ -225,7 +226,7 @@ function wordsOf({ to, complete, not_put_back: left }: NonNullable<DeployData['r
     : `${complete ? 'went' : 'goes'} back to the earlier revision`;
 }
 
-/** As it was thrown, perhaps by an attempt before a crash, or by another version. */
+/** The error as it was thrown, perhaps by an attempt before a crash or by another version. */
 function errorOfNote({ code, message, hint }: NonNullable<Failed['error']>): AgentError {
   return new AgentError(isErrorCode(code) ? code : 'KUBERNETES_API', message, {
     hint: hint ?? 'See how the application is: sudo k3s kubectl get events -A',

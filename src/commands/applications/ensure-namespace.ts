@@ -5,7 +5,10 @@ import { isRejectedWith } from '../../kubernetes/api/rejection.ts';
 import { waitUntilGone } from '../../kubernetes/objects/removal.ts';
 import type { CommandContext } from '../engine/handler.ts';
 
-/** Makes a namespace where there is none. One that is being deleted takes nothing: its end is waited for. */
+/**
+ * Makes a namespace where there is none. A namespace that is being deleted accepts no objects, so
+ * this waits until it is gone.
+ */
 export async function ensureNamespace(
   { clock, kubernetes, signal }: Pick<CommandContext, 'clock' | 'kubernetes' | 'signal'>,
   name: string,
@@ -21,7 +24,7 @@ export async function ensureNamespace(
   try {
     await kubernetes.create(pathOfKind(KINDS.namespace), namespace, signal);
   } catch (thrown) {
-    // Somebody was faster: it is there, which is all that was wanted.
+    // Somebody else made it first; all that matters is that it is there.
     if (!isRejectedWith(409, thrown)) {
       throw thrown;
     }

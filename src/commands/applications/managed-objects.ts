@@ -1,4 +1,4 @@
-/** How what the agent made is recognised. */
+/** How objects that the agent made are recognised. */
 import { KINDS, pathOfObject } from '../../core/kinds.ts';
 import { MANAGED_BY, MANAGED_BY_LABEL } from '../../core/labels.ts';
 

@@ -8,15 +8,15 @@ import type { DeploymentTarget } from '../../protocol/commands/fields.ts';
 import type { Probe } from '../../protocol/commands/probes.ts';
 
 /**
- * Without a readiness probe a pod counts once it has run this long: one that ends at once would
- * count as ready for a moment.
+ * Without a readiness probe a pod counts as ready once it has run this long. Otherwise a pod that
+ * ends at once would count as ready for a moment.
  */
 const MIN_READY_SECONDS = 3;
 
 type Json = Record<string, unknown>;
 export type Labels = Readonly<Record<string, string>>;
 
-/** What is asked for: each field may be absent. */
+/** The fields that are asked for: each may be absent. */
 type Application = Omit<UpdatePayload, 'name' | 'namespace'>;
 
 /** Labels of all objects of an application; the selector is one of them. */
@@ -41,7 +41,7 @@ export function deploymentOf(payload: DeployPayload, commandId: string): V1Deplo
       annotations: { ...annotations, [COMMAND_ID_ANNOTATION]: commandId },
     },
     spec: {
-      // Not given, it is nobody's: Kubernetes takes 1, and who scales it later owns the number.
+      // Not given, nobody owns it: Kubernetes takes 1, and whoever scales it later owns the number.
       ...(replicas === undefined ? {} : { replicas }),
       ...paceFields({ ...payload, probes }),
       selector: { matchLabels: { ...selectorOf(name) } },
@@ -59,7 +59,7 @@ export function deploymentOf(payload: DeployPayload, commandId: string): V1Deplo
   };
 }
 
-/** When a pod counts, which follows from the probes; undefined stands for a field that shall go. */
+/** When a pod counts as ready, which follows from the probes; undefined means a field to remove. */
 export function paceFields({ probes }: Application): Json {
   if (probes === undefined) {
     return {};
@@ -67,7 +67,7 @@ export function paceFields({ probes }: Application): Json {
   return { minReadySeconds: probes.readiness === undefined ? MIN_READY_SECONDS : undefined };
 }
 
-/** Fields of the pod that are given; undefined stands for one that shall go. */
+/** Fields of the pod that are given; undefined means a field to remove. */
 export function podFields({ image_pull_secret: secret }: Application): Json {
   if (secret === undefined) {
     return {};
@@ -76,8 +76,8 @@ export function podFields({ image_pull_secret: secret }: Application): Json {
 }
 
 /**
- * Fields of the container that are given; undefined stands for one that shall go. Empty lists and
- * maps are left out: applied, they would claim what others put there.
+ * Fields of the container that are given; undefined means a field to remove. Empty lists and maps
+ * are left out: applied, they would claim entries that others put there.
  */
 export function containerFields(application: Application): Json {
   const { image, environment, ports, resources, command, args, probes } = application;

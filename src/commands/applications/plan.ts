@@ -1,6 +1,7 @@
 /**
- * What deploy and update apply: of an application that is there, what the agent has applied so far,
- * with the fields that are given replaced. What is not given is left as it is, whoever set it.
+ * What deploy and update apply. For an existing application that is what the agent has applied so
+ * far, with the given fields replaced. Fields that are not given stay as they are, whoever set
+ * them.
  */
 import type { V1Deployment, V1Ingress, V1Service } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
@@ -23,9 +24,9 @@ import {
   serviceOf,
 } from './manifests.ts';
 
-/** What to apply. `none`: it shall not be there; `keep`: it stays as it is. */
+/** What to apply. `none`: there shall be no such object; `keep`: it stays as it is. */
 export interface ApplicationPlan {
-  /** It may need a namespace that is not there yet. */
+  /** The namespace may have to be made first. */
   readonly makesNamespace: boolean;
   readonly deployment: V1Deployment | Manifest;
   readonly service: V1Service | Manifest | 'none' | 'keep';
@@ -52,7 +53,7 @@ export async function planDeploy(
   return { makesNamespace: false, deployment, ...parts };
 }
 
-/** update: changes one that is there, and nothing that has no name in the payload. */
+/** update: changes an existing application, and nothing that the payload does not name. */
 export async function planUpdate(
   context: CommandContext,
   payload: UpdatePayload,
@@ -65,7 +66,7 @@ export async function planUpdate(
   return { makesNamespace: false, deployment, ...parts };
 }
 
-/** @param always labels that it shall have in any case */
+/** @param always labels that it gets in any case */
 function changedDeployment(
   payload: UpdatePayload,
   deployment: V1Deployment,
@@ -80,7 +81,7 @@ function changedDeployment(
     ...applied,
     metadata: {
       ...changedMetadata(applied.metadata, payload, always, annotations),
-      // One that was deleted meanwhile is not made anew.
+      // A Deployment that was deleted meanwhile is not made anew.
       uid: deployment.metadata?.uid,
     },
     spec: {
@@ -118,7 +119,7 @@ function changedMetadata(
   };
 }
 
-/** Containers are told apart by name: of the others nothing is said, so nothing changes. */
+/** Containers are told apart by name: the others are not mentioned, so they do not change. */
 function changedPod(payload: UpdatePayload, deployment: V1Deployment, spec: Manifest): Manifest {
   const name = containerName(payload, deployment);
   const applied = Array.isArray(spec['containers']) ? spec['containers'] : [];
@@ -128,7 +129,10 @@ function changedPod(payload: UpdatePayload, deployment: V1Deployment, spec: Mani
   return { ...spec, ...podFields(payload), containers: [...others, changed] };
 }
 
-/** deploy names it as the Deployment; in one of another making the first is meant. */
+/**
+ * deploy gives it the Deployment's name; in a Deployment made elsewhere the first container is
+ * meant.
+ */
 function containerName({ name }: UpdatePayload, deployment: V1Deployment): string {
   const containers = deployment.spec?.template.spec?.containers ?? [];
   return (containers.find((each) => each.name === name) ?? containers[0])?.name ?? name;
@@ -189,7 +193,10 @@ function relabelled(
   return { ...applied, metadata: { ...metadata, uid: service.metadata?.uid } };
 }
 
-/** All its hosts lead to the first port: it follows when that changes, and goes when there is none. */
+/**
+ * All its hosts lead to the first port: the Ingress follows when that port changes, and goes when
+ * there is none.
+ */
 function planIngress(
   payload: UpdatePayload,
   given: {

@@ -1,4 +1,6 @@
-/** Waiting for a rollout as commands do it: with progress, a cancel that says how far it came. */
+/**
+ * Waiting for a rollout as commands do it: with progress, and a cancel that says how far it got.
+ */
 import { AgentError } from '../../core/errors.ts';
 import { followRollout, type RolloutOutcome } from '../../kubernetes/deployments/rollout.ts';
 import type { RolloutState } from '../../kubernetes/deployments/rollout-state.ts';
@@ -6,7 +8,7 @@ import type { DeploymentTarget } from '../../protocol/commands/fields.ts';
 import { stopped } from '../engine/cancelled.ts';
 import type { CommandContext } from '../engine/handler.ts';
 
-/** Time beside the rollout itself that a command which waits for one may take. */
+/** Time that a command may take beyond the rollout it waits for. */
 const ROLLOUT_MARGIN_MS = 60_000;
 
 export function rolloutTimeoutMs({ wait_seconds }: { readonly wait_seconds: number }): number {
@@ -44,7 +46,9 @@ export async function rollOut(
   }
 }
 
-/** Waits for the rollout of a payload's Deployment, as `rollOut`; what is answered of it. */
+/**
+ * Waits for the rollout of a payload's Deployment, as `rollOut`, and makes the parts of the answer.
+ */
 export async function rollOutAndTell(
   context: CommandContext,
   payload: DeploymentTarget & { readonly wait_seconds: number },
@@ -74,7 +78,7 @@ export function rolloutLine(
   return `${namespace}/${name}: ${outcome.ready} of ${outcome.wanted} replicas ready\n`;
 }
 
-/** Nothing for a rollout that is complete, and for who does not want to wait for it. */
+/** No failure when the rollout is complete, or when the payload asks for no wait. */
 export function rolloutFailure(
   target: DeploymentTarget,
   outcome: RolloutOutcome,

@@ -1,4 +1,4 @@
-/** `rollback_on_failure`: what was there before, and the way back to it. */
+/** `rollback_on_failure`: the earlier objects, and the way back to them. */
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { type AgentError, toAgentError } from '../../core/errors.ts';
 import { COMMAND_ID_ANNOTATION } from '../../core/labels.ts';
@@ -22,12 +22,15 @@ import { rollOut } from './roll-out.ts';
 
 type Before = DeployCheckpoint['before'];
 
-/** How long objects are put back after the command was told to stop: it has 10 s then. */
+/** How long objects are still put back after the command was told to stop: it has 10 s then. */
 const AFTER_STOP_MS = 8_000;
-/** How long what may pass (an API server that is gone) is waited for. */
+/** How long trouble that may pass (an API server that is gone) is waited out. */
 const TROUBLE_MS = 60_000;
 const TROUBLE_PAUSE_MS = 1_000;
-/** Refusals that may pass: too early, in conflict, too many, and what stands before the API server. */
+/**
+ * Refusals that may pass: too early, in conflict, too many, and those of proxies before the API
+ * server.
+ */
 const PASSING = [408, 409, 425, 429, 500, 502, 503, 504];
 
 type RolledBack = NonNullable<DeployData['rolled_back']>;
@@ -37,7 +40,7 @@ export interface WentBack {
   readonly revision: number;
 }
 
-/** Each object of an application as it is; null for what is not there. */
+/** Each object of an application as it is; null for one that is not there. */
 export async function lookBefore(
   { kubernetes, signal }: CommandContext,
   target: DeploymentTarget,
@@ -55,9 +58,9 @@ export async function lookBefore(
 }
 
 /**
- * Puts back one object after the other, whatever becomes of each. A cancel or the deadline do not stop
- * it, but nothing is waited for then. Safe to run again.
- * @throws AgentError when the daemon stops: it goes on at the next start
+ * Puts the objects back one after the other; a failure of one does not stop the next. A cancel or
+ * the deadline does not stop it either, but then it waits for no rollout. Safe to run again.
+ * @throws AgentError when the daemon stops: it continues at the next start
  */
 export async function goBack(
   context: CommandContext,
@@ -118,7 +121,7 @@ async function rolledOut(
   }
 }
 
-/** Aborts when the daemon stops, and some time after the command was told to. */
+/** Aborts when the daemon stops, and a while after the command itself was told to stop. */
 function wayBackSignal({ clock, signal, stopping }: CommandContext) {
   const own = new AbortController();
   const over = new AbortController();
@@ -141,7 +144,7 @@ function wayBackSignal({ clock, signal, stopping }: CommandContext) {
   return { signal: own.signal, end };
 }
 
-/** Tries again while the trouble may pass. */
+/** Tries again as long as the trouble may pass. */
 async function patiently<T>(
   { clock, signal }: Pick<CommandContext, 'clock' | 'signal'>,
   endsAt: number,
@@ -168,7 +171,7 @@ function mayPass({ code, details }: AgentError): boolean {
 }
 
 /**
- * What this command has not changed is left to whoever has changed it since.
+ * Leaves an object alone that this command never changed, or that others have changed since.
  * @returns whether something was put back
  */
 async function restorePart(
@@ -183,7 +186,7 @@ async function restorePart(
     if (live !== undefined && isUntouched(live, earlier)) {
       return false;
     }
-    // As earlier: an attempt before this one may have ended between its two writes.
+    // As it was earlier: an attempt before this one may have ended between its two writes.
     if (live === undefined || isOurs || isAsEarlier(live, earlier)) {
       await restoreObject(kubernetes, path, earlier, signal);
       return true;

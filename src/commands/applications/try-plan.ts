@@ -1,4 +1,4 @@
-/** An application is refused as a whole, by Kubernetes' own rules, before anything of it is made. */
+/** Checks an application as a whole by Kubernetes' own rules, before any part of it is made. */
 import { AgentError } from '../../core/errors.ts';
 import { KINDS, pathOfObject } from '../../core/kinds.ts';
 import type { Manifest } from '../../kubernetes/api/client.ts';
@@ -8,7 +8,7 @@ import type { CommandContext } from '../engine/handler.ts';
 import { applicationPaths } from './managed-objects.ts';
 import type { ApplicationPlan } from './plan.ts';
 
-/** Always there: what goes into a namespace that is not yet is tried in this one. */
+/** This namespace is always there: objects for a namespace that is not made yet are tried here. */
 const TRIAL_NAMESPACE = 'default';
 const INVALID = 422;
 
@@ -59,7 +59,7 @@ async function tryObject(
         cause: thrown,
       });
     }
-    // In another namespace other quotas and rules hold, and the name may be taken.
+    // Other quotas and rules hold in another namespace, and the name may be taken there.
     if (isThere) {
       throw thrown;
     }

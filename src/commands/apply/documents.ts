@@ -3,27 +3,29 @@ import { messageOf } from '../../core/errors.ts';
 import { parseKubernetesYaml, parseLosslessJson } from '../../kubernetes/api/yaml.ts';
 import { MANIFEST_LIMIT_BYTES } from '../../protocol/commands/apply.ts';
 
-/** Documents of one manifest, at most; those of comments count. */
+/** Documents of one manifest, at most; documents with only comments count. */
 export const MANIFEST_DOCUMENTS_MAX = 5_000;
-/** Values of one manifest, at most; what YAML's references name counts each time. */
+/** Values of one manifest, at most; a value that YAML's references repeat counts each time. */
 const MANIFEST_VALUES_MAX = 1_000_000;
 /** Characters of its keys and texts, at most, counted in the same way: twice what may come. */
 const MANIFEST_TEXT_MAX = 2 * MANIFEST_LIMIT_BYTES;
 const MANIFEST_DEPTH_MAX = 100;
 /**
- * A document ends at a line of three dashes and perhaps a comment, as for kubectl. Lines end with LF
- * only: of the flag `m`, CR and U+2028 would end one in the middle of a text.
+ * A document ends at a line of three dashes and perhaps a comment, as for kubectl. Lines end with
+ * LF only: with the flag `m`, CR and U+2028 would end a line in the middle of a text.
  */
 const DOCUMENT_END = /(?<![^\n])---[^\S\n]*(?:#[^\n]*)?(?![^\n])/;
 const BAD_DOCUMENT_END = /(?<![^\n])---[^\n]*/;
 
-/** What is left of a manifest's room. */
+/** How much more a manifest may hold. */
 interface Room {
   values: number;
   text: number;
 }
 
-/** The documents of a manifest, as kubectl reads them: of each its values, or what is wrong. */
+/**
+ * The documents of a manifest, as kubectl reads them: the values of each, or what is wrong with it.
+ */
 export function* readDocuments(text: string): Generator<readonly unknown[] | string> {
   const documents = text.split(DOCUMENT_END);
   if (documents.length > MANIFEST_DOCUMENTS_MAX) {
@@ -51,14 +53,17 @@ function readDocument(document: string, room: Room): readonly unknown[] | string
   }
 }
 
-/** Its objects: JSON may have one behind the other. None of comments only. */
+/**
+ * The objects of a document: in JSON several may follow each other. A document of comments only has
+ * none.
+ */
 function parseDocument(document: string): readonly unknown[] {
   if (/^\s*\{/.test(document)) {
     const objects = readJson([document]) ?? readJson(jsonTexts(document));
     if (objects !== undefined) {
       return objects;
     }
-    // YAML may begin like this, too.
+    // YAML may begin with a brace, too.
   }
   const [end] = BAD_DOCUMENT_END.exec(document) ?? [];
   if (end !== undefined) {
@@ -68,7 +73,7 @@ function parseDocument(document: string): readonly unknown[] {
   return value === null ? [] : [value];
 }
 
-/** @returns undefined when one of them is no JSON */
+/** @returns undefined when one of them is not JSON */
 function readJson(texts: readonly string[]): readonly unknown[] | undefined {
   try {
     return texts.map(parseLosslessJson);
@@ -77,7 +82,7 @@ function readJson(texts: readonly string[]): readonly unknown[] | undefined {
   }
 }
 
-/** Divides objects that stand one behind the other; reads the text once. */
+/** Divides objects that follow one another; reads the text once. */
 function jsonTexts(text: string): readonly string[] {
   const texts: string[] = [];
   let depth = 0;

@@ -10,30 +10,32 @@ import { readDocuments } from './documents.ts';
 /** Objects of one manifest, at most. */
 export const MANIFEST_OBJECTS_MAX = 1_000;
 /**
- * A longer manifest is read elsewhere than on the event loop: 64 KiB of YAML take up to 12 ms. JSON
- * and YAML are told apart only by reading them.
+ * A longer manifest is read in a thread, not on the event loop: 64 KiB of YAML take up to 12 ms.
+ * JSON and YAML are told apart only by reading them.
  */
 export const READ_HERE_CHARS_MAX = 64 * 1024;
-/** Values of one object, at most: it is made of its text in one go, and looked through. */
+/** Values of one object, at most: it is parsed in one go, and searched. */
 export const OBJECT_VALUES_MAX = 50_000;
 /** Problems that are told, at most. */
 const PROBLEMS_TOLD_MAX = 100;
-/** Names of these need only be fit for a path (kubernetes.io, "Object Names and IDs"). */
+/** Names in this group need only be fit for a path (kubernetes.io, "Object Names and IDs"). */
 const PATH_NAME_GROUP = `${GROUPS.rbac}/`;
 
 export interface ManifestObject {
   readonly apiVersion: string;
   readonly kind: string;
   readonly name: string;
-  /** As the object says; undefined when it does not. */
+  /** The namespace that the object names; undefined when it names none. */
   readonly namespace: string | undefined;
-  /** The whole of it: of many objects only those that are looked at stand in memory as values. */
+  /**
+   * The whole object as JSON: of many objects, only those being looked at are in memory as values.
+   */
   readonly json: string;
 }
 
 export interface ManifestText {
   readonly text: string;
-  /** Where objects go that name none. */
+  /** The namespace for objects that name none. */
   readonly namespace: string | undefined;
 }
 
@@ -43,7 +45,7 @@ export interface ReadManifest {
   readonly problems: readonly string[];
 }
 
-/** What reads a long manifest. */
+/** The worker that reads a long manifest. */
 export const MANIFEST_READER = 'commands/apply/worker';
 
 /**
@@ -65,7 +67,7 @@ export async function parseManifest(
   return objects;
 }
 
-/** Reads in one go, however long it takes. */
+/** Reads it here in one go, however long that takes. */
 export function readManifest({ text, namespace }: ManifestText): ReadManifest {
   const objects: ManifestObject[] = [];
   const unread: string[] = [];
@@ -98,7 +100,7 @@ export function readManifest({ text, namespace }: ManifestText): ReadManifest {
   return { objects: problems.length > 0 ? [] : objects, problems };
 }
 
-/** The object as it is given, its whole numbers exact. */
+/** The object as it was given, its whole numbers exact. */
 export function contentOf(object: ManifestObject): Readonly<Record<string, unknown>> {
   return parseLosslessJson(object.json) as Readonly<Record<string, unknown>>; // Of `readObject`.
 }
@@ -138,7 +140,7 @@ function readObject(content: unknown): ManifestObject | undefined {
     apiVersion,
     kind,
     name,
-    // Empty is as good as absent: templates write it like that.
+    // Empty counts as absent: templates write it like that.
     namespace: typeof namespace === 'string' && namespace !== '' ? namespace : undefined,
     json: JSON.stringify(content),
   };

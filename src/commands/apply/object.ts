@@ -13,16 +13,16 @@ import { secretsOfObject } from '../engine/secrets.ts';
 import { contentOf } from './manifest.ts';
 import { isDefinition, isSecret, type PlannedObject } from './plan.ts';
 
-/** A new kind is served a moment after its definition is taken. */
+/** A new kind is served a moment after its definition is accepted. */
 const DEFINITION_POLL_MS = 250;
 const DEFINITION_WAIT_MS = 20_000;
 const NEW_KIND_ATTEMPTS_MAX = 20;
-/** Of what Kubernetes says against one object, characters: a thousand of them make one result. */
+/** Longest refusal of one object, characters: a thousand of them make one result. */
 const REFUSAL_LENGTH_MAX = 1_000;
 
 type Written = Pick<AppliedObject, 'result' | 'message'>;
 
-/** Does not throw for what Kubernetes refuses: that is the result of this object. */
+/** Does not throw when Kubernetes refuses: the refusal is the result of this object. */
 export async function applyObject(
   context: CommandContext,
   object: PlannedObject,
@@ -45,7 +45,7 @@ export async function applyObject(
 }
 
 /**
- * What is told of an object that Kubernetes refused.
+ * The report about an object that Kubernetes refused.
  * @param secrets of the object: a refusal quotes values
  */
 export function failed(
@@ -100,7 +100,7 @@ function inNamespace(object: PlannedObject): Readonly<Record<string, unknown>> {
     : { ...content, metadata: { ...metadata, namespace: target } };
 }
 
-/** Never reads: what is there is written over, whatever it was. */
+/** Never reads: whatever is there is overwritten. */
 async function writeSecret(
   { kubernetes, signal }: CommandContext,
   secret: {

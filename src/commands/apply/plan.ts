@@ -11,11 +11,11 @@ import type { ManifestObject } from './manifest.ts';
 import { contentOf } from './manifest.ts';
 
 export interface PlannedObject extends ManifestObject {
-  /** Undefined: this cluster has no such kind, and the manifest does not make it. */
+  /** Undefined: this cluster has no such kind, and the manifest does not define it. */
   readonly resource: ApiResource | undefined;
-  /** Where it goes; undefined for what is in no namespace. */
+  /** The namespace it goes to; undefined for objects outside of namespaces. */
   readonly target: string | undefined;
-  /** Its kind or its namespace may be made by this command: a dry run cannot check it then. */
+  /** This command may make its kind or its namespace: a dry run cannot check it then. */
   readonly comesWithCommand: boolean;
 }
 
@@ -43,7 +43,8 @@ export async function planObjects(
       (target !== undefined && (target === namespace || comingNamespaces.includes(target)));
     planned.push({ ...object, resource, target, comesWithCommand });
   }
-  // Others need these first; apart from that the order of the manifest counts.
+  // Definitions and namespaces go first, because others need them; else the manifest's order
+  // counts.
   return planned.toSorted((a, b) => rank(a) - rank(b));
 }
 
@@ -68,7 +69,7 @@ function definedResources(object: ManifestObject): readonly ApiResource[] {
   if (!isDefinition(object)) {
     return [];
   }
-  // Of a wrong shape: Kubernetes will say so when it is applied.
+  // If the shape is wrong, Kubernetes will say so when it is applied.
   const spec = contentOf(object)['spec'] as
     | {
         readonly group?: string;
@@ -91,7 +92,9 @@ function definedResources(object: ManifestObject): readonly ApiResource[] {
   }));
 }
 
-/** Secrets are written without being read: no patch, which answers with what was there. */
+/**
+ * Secrets are written without being read, so not patched: the answer to a patch has the old values.
+ */
 function verbsOf(object: PlannedObject): readonly string[] {
   return isSecret(object) ? ['create', 'update'] : ['create', 'patch'];
 }

@@ -1,4 +1,4 @@
-/** Removing what an earlier apply brought and this manifest no longer has. */
+/** Removing objects that an earlier apply brought and this manifest no longer has. */
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
 import { KINDS } from '../../core/kinds.ts';
@@ -17,9 +17,9 @@ import { failed } from './object.ts';
 import { accessTo, isDefinition, isNamespace, isSecret, type PlannedObject } from './plan.ts';
 
 /**
- * Kinds that are looked through in each namespace of the manifest, whether it has them or not: one
- * that had a ConfigMap and has none any more must lose it. Claims on storage are not among them:
- * they go only when the manifest has others of their kind.
+ * Kinds that are searched in each namespace of the manifest, whether it has them or not: when its
+ * only ConfigMap was taken out, that ConfigMap must go. Claims on storage are not among them: they
+ * go only when the manifest has others of their kind.
  */
 const USUAL_KINDS = [
   KINDS.ingress,
@@ -32,14 +32,14 @@ const USUAL_KINDS = [
   KINDS.configMap,
 ] as const;
 
-/** Where to look: one kind in one namespace, or one kind that has none. */
+/** Where to search: one kind in one namespace, or one kind outside of namespaces. */
 export interface PrunePlace {
   readonly resource: ApiResource;
   readonly namespace: string | undefined;
 }
 
 /**
- * Never Namespaces and definitions, whose deletion would take data with it, and never Secrets, which
+ * Never Namespaces and definitions, whose deletion would delete data, and never Secrets, which
  * cannot be found without being read.
  */
 export async function prunePlaces(
@@ -81,7 +81,10 @@ export function requirePruneAllowed(
   }
 }
 
-/** Removes in one place what carries the label, was applied by the agent, and is not kept. */
+/**
+ * Removes from one place the objects that carry the label, were applied by the agent, and are not
+ * kept.
+ */
 export async function prunePlace(
   context: CommandContext,
   place: PrunePlace,

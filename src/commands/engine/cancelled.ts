@@ -2,8 +2,8 @@ import { AgentError } from '../../core/errors.ts';
 import type { CommandContext } from './handler.ts';
 
 /**
- * What to throw when work ended by `thrown`: at a cancel, a deadline or a stop of the daemon the
- * interruption is not the news, but how far it came; the executor knows which of them it was.
+ * The error to throw when work was ended by `thrown`. At a cancel, a deadline or a stop of the
+ * daemon the useful fact is how far the work got; the executor knows which of the three it was.
  */
 export function stopped(
   context: Pick<CommandContext, 'signal'>,

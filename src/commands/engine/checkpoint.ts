@@ -3,9 +3,9 @@ import { AgentError } from '../../core/errors.ts';
 import type { CommandContext } from './handler.ts';
 
 /**
- * What an earlier attempt has noted, perhaps one of another version of the agent; undefined at the first.
- * @throws AgentError COMMAND_OUTCOME_UNKNOWN when it cannot be read: to begin anew could undo or repeat
- *   what was done
+ * The note of an earlier attempt, perhaps by another version of the agent; undefined at the first.
+ * @throws AgentError COMMAND_OUTCOME_UNKNOWN when it cannot be read: beginning anew could undo or
+ *   repeat the earlier attempt
  */
 export function readCheckpoint<T>(
   schema: z.ZodType<T>,

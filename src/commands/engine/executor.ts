@@ -16,20 +16,20 @@ import { runnable } from './runnable.ts';
 import { type RunningCommand, runCommand } from './running.ts';
 import { targetOf } from './target.ts';
 
-/** Commands that run at once, at most. Urgent ones have places of their own. */
+/** Commands that run at once, at most. Urgent ones have separate places. */
 export const RUNNING_MAX = { urgent: 4, normal: 8 } as const;
-/** How long the end of running commands is waited for when the daemon stops. */
+/** How long the daemon waits for running commands when it stops. */
 const STOP_GRACE_MS = 5_000;
-/** Longest error of a command in the log, characters: its result has all of it. */
+/** Longest error of a command in the log, characters: the result has it whole. */
 const LOGGED_ERROR_LENGTH_MAX = 500;
-/** A handler that nothing could stop for this long is ended with the whole daemon. */
+/** A handler that nothing could stop for this long is ended by ending the whole daemon. */
 export const HUNG_HANDLER_MS = 10 * 60_000;
 
 export interface ExecutorDeps extends CommandDeps {
   readonly log: Log;
   readonly journal: CommandJournal;
   readonly progress: CommandProgress;
-  /** Asked once, when the first command comes: most of the daemon's code is behind it. */
+  /** Called once, when the first command comes: most of the daemon's code is behind it. */
   readonly loadHandlers: () => Promise<readonly CommandHandler[]>;
 }
 
@@ -46,7 +46,7 @@ interface Engine extends ExecutorDeps {
   /** Empty until the first command comes. */
   handlers: readonly CommandHandler[];
   readonly queue: CommandQueue;
-  /** How to cancel what has its place, from before it begins. */
+  /** How to cancel a command that has its place, even before it begins. */
   readonly running: Map<string, AbortController>;
   readonly busy: { urgent: number; normal: number };
   readonly counted: { succeeded: number; failed: number };
@@ -54,7 +54,7 @@ interface Engine extends ExecutorDeps {
   readonly stop: AbortSignal;
   /** The sequence up to which commands were taken from the journal. */
   takenUpTo: number;
-  /** What ends the executor, and so the daemon. */
+  /** The failure that ends the executor, and so the daemon. */
   failure: unknown;
 }
 
@@ -109,7 +109,7 @@ async function run(engine: Engine): Promise<void> {
   await ended(engine);
 }
 
-/** Reads what came since the last time. */
+/** Reads the commands that came since the last time. */
 async function takeIn(engine: Engine): Promise<void> {
   const budget = loopBudget(engine);
   while (!engine.stop.aborted) {
@@ -137,7 +137,7 @@ async function takeIn(engine: Engine): Promise<void> {
   }
 }
 
-/** Stops those that run; those that wait are answered without waiting for their lane. */
+/** Stops running commands; waiting ones are answered without waiting for their lane. */
 async function cancelAsked(engine: Engine): Promise<void> {
   for (const id of engine.journal.takeCancelled()) {
     engine.running.get(id)?.abort();
@@ -163,9 +163,9 @@ function startRunnable(engine: Engine, priority: QueuedCommand['priority']): voi
 }
 
 /**
- * From the moment that a command takes its place and its lane until both are free. A handler that
- * goes on after it was told to stop gives back its place but not its lane: two of them at once
- * might do harm to what the lane protects.
+ * Lasts from the moment that a command takes its place and its lane until both are free. A handler
+ * that goes on after it was told to stop gives back its place but not its lane: two handlers at
+ * once might harm what the lane protects.
  */
 async function occupy(
   engine: Engine,
@@ -190,7 +190,10 @@ async function occupy(
   engine.wake.ring();
 }
 
-/** @returns what ran, when it was answered, or is taken up at the next start */
+/**
+ * @returns the command that ran, once it is answered or left for the next start; undefined when it
+ *   did not run
+ */
 async function runOne(
   engine: Engine,
   queued: QueuedCommand,
@@ -202,7 +205,7 @@ async function runOne(
     return undefined;
   }
   const entry = await journal.whole(found);
-  // Once more: the policy may have changed while it waited.
+  // Checked again: the policy may have changed while it waited.
   const ready = runnable(engine, entry);
   if (ready instanceof AgentError) {
     await answer(engine, entry, ready);
@@ -262,7 +265,9 @@ async function finish(
   });
 }
 
-/** Waits for what runs, within reason: what does not stop is taken up at the next start. */
+/**
+ * Waits a limited time for running commands: those that do not stop are taken up at the next start.
+ */
 async function ended(engine: Engine): Promise<void> {
   const isWaitedFor = () => engine.running.size > 0 && engine.failure === undefined;
   await within(engine.clock, STOP_GRACE_MS, undefined, async (signal) => {

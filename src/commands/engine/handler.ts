@@ -18,9 +18,12 @@ export interface CommandDeps {
    * @throws AgentError KUBERNETES_API when nothing at all is known of it
    */
   readonly clusterStatus: (signal: AbortSignal) => Promise<ClusterStatus>;
-  /** For work that would hold the event loop. */
+  /** For work that would block the event loop. */
   readonly workElsewhere: WorkElsewhere;
-  /** The executor has asked it for the type and the namespace; handlers ask for what they find. */
+  /**
+   * The executor has already asked it about the type and the namespace; handlers ask about what
+   * they find.
+   */
   readonly policy: Policy;
 }
 
@@ -34,9 +37,12 @@ export interface CommandContext extends CommandDeps {
   readonly log: Log;
   /** What an earlier attempt noted with `setCheckpoint`. */
   readonly checkpoint: unknown;
-  /** Notes what a later attempt must know, JSON; durable when it resolves: await it before the effect. */
+  /**
+   * Notes what a later attempt must know, as JSON. Durable when it resolves: await it before the
+   * effect.
+   */
   setCheckpoint(value: unknown): Promise<void>;
-  /** Tells those who wait how far it is: one short sentence, and facts for machines. */
+  /** Tells those who wait how far it got: one short sentence, and facts for machines. */
   progress(message: string, data?: Readonly<Record<string, unknown>>): void;
 }
 
@@ -44,7 +50,7 @@ export interface CommandOutcome<Data> {
   /** For people. */
   readonly output: string;
   readonly data: Data;
-  /** Set when it went wrong although there is data to tell. */
+  /** Set when the command failed although there is data to report. */
   readonly failure?: AgentError;
   /** The handler has cut some of it already. */
   readonly truncated?: boolean;
@@ -64,14 +70,14 @@ export interface CommandDefinition<Payload, Data> {
   readonly priority: 'urgent' | 'normal';
   /** Time it may take unless the command says otherwise. */
   timeoutMs(payload: Payload): number;
-  /** What becomes of it when the daemon died meanwhile. */
+  /** What happens to it when the daemon died while it ran. */
   readonly afterRestart: 'rerun' | 'fail';
   run(payload: Payload, context: CommandContext): Promise<CommandOutcome<Data>>;
 }
 
 /** A command whose payload has been checked. */
 export interface PreparedCommand {
-  /** What the policy is asked for. */
+  /** The namespace that the policy is asked about. */
   readonly namespace: string | undefined;
   readonly lane: string;
   readonly timeoutMs: number;

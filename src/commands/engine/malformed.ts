@@ -2,7 +2,7 @@ import { MALFORMED_TYPE } from '../../control-plane/session/read-command.ts';
 import { AgentError } from '../../core/errors.ts';
 import type { CommandHandler } from './handler.ts';
 
-/** Answers what came as a command but cannot be read as one. */
+/** Answers a message that came as a command but cannot be read as one. */
 export const malformed: CommandHandler = {
   type: MALFORMED_TYPE,
   afterRestart: 'rerun',

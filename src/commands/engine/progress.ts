@@ -2,15 +2,15 @@ import { bell } from '../../core/bell.ts';
 import type { Clock } from '../../core/ports.ts';
 import type { CommandProgressPayload } from '../../protocol/session/messages.ts';
 
-/** Between two deliveries of news: a rollout of a thousand replicas must not be a flood. */
+/** Least time between two deliveries: a rollout of a thousand replicas must not cause a flood. */
 export const PROGRESS_INTERVAL_MS = 500;
 const MESSAGE_LENGTH_MAX = 1_000;
-/** Facts that are larger are left out, bytes of JSON. */
+/** Larger facts than this are left out, bytes of JSON. */
 const DATA_BYTES_MAX = 16 * 1024;
 
 /**
- * News of running commands. Only the newest of each is kept until it is taken, so that it never
- * holds more than one of each running command.
+ * Progress of running commands. Only the newest message of each command is kept until it is taken,
+ * so its size is bounded by the number of running commands.
  */
 export interface CommandProgress {
   report(

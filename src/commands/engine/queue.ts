@@ -6,9 +6,9 @@ export interface QueuedCommand {
 }
 
 /**
- * What waits to run. In a lane one after the other, in the order of acceptance; among lanes the
- * oldest first. Only ids stand here, so that thousands of waiting commands cost little; no call
- * looks at all of them.
+ * The commands that wait to run. Within a lane they run one after the other in the order of
+ * acceptance; among lanes the oldest goes first. It holds only ids, so that thousands of waiting
+ * commands cost little, and no call looks at all of them.
  */
 export interface CommandQueue {
   add(command: QueuedCommand): void;
@@ -90,7 +90,7 @@ export function commandQueue(): CommandQueue {
   };
 }
 
-/** Where the sequence stands, or would stand, in an ordered list. */
+/** The index at which the sequence is, or would be, in an ordered list. */
 function positionOf(list: readonly QueuedCommand[], sequence: number): number {
   let [low, high] = [0, list.length];
   while (low < high) {

@@ -5,9 +5,9 @@ import { AGENT_MESSAGE_LIMIT_BYTES } from '../../protocol/session/messages.ts';
 import type { CommandOutcome } from './handler.ts';
 import { redactData } from './secrets.ts';
 
-/** Largest result as JSON, bytes: it fits into one message of an agent with what surrounds it. */
+/** Largest result as JSON, bytes: with its envelope it fits into one message of an agent. */
 export const RESULT_LIMIT_BYTES = AGENT_MESSAGE_LIMIT_BYTES - 512 * 1024;
-/** Data up to this size as JSON stays whole when the output beside it is too long. */
+/** Data up to this size as JSON is kept whole when the output beside it is too long. */
 const DATA_KEPT_BYTES = RESULT_LIMIT_BYTES / 2;
 /** Longest text of an error, bytes. */
 const ERROR_LIMIT_BYTES = 16 * 1024;
@@ -20,7 +20,7 @@ export interface ResultTimes {
   readonly durationMs: number;
 }
 
-/** @param secrets what must not be seen in it */
+/** @param secrets values that must not appear in it */
 export function resultOfOutcome(
   outcome: CommandOutcome<Record<string, unknown>>,
   times: ResultTimes,
@@ -34,7 +34,7 @@ export function resultOfError(
   times: ResultTimes,
   secrets: readonly string[] = [],
 ): CommandResult {
-  // One that was stopped tells in the details what came of it, as its data would.
+  // A stopped command reports in its details what its data would have said.
   const truncated = error.details?.['truncated'] === true;
   return result({ output: '', data: error.details, failure: error, truncated }, times, secrets);
 }
@@ -73,7 +73,10 @@ function errorText(failure: AgentError, secrets: readonly string[]): string {
   return cutInTheMiddle(`${failure.message}${hint}`, ERROR_LIMIT_BYTES, secrets).text;
 }
 
-/** A result that no message could carry would never be delivered: it says what it left out. */
+/**
+ * A result that fits into no message would never be delivered: it is cut, and says what it left
+ * out.
+ */
 function fitted(whole: CommandResult): CommandResult {
   const bytes = sizeOf(whole);
   if (bytes <= RESULT_LIMIT_BYTES) {

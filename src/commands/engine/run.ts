@@ -2,7 +2,9 @@ import { AgentError, assertNever, toAgentError } from '../../core/errors.ts';
 import type { Command } from '../../protocol/rest.ts';
 import type { CommandOutcome, PreparedCommand } from './handler.ts';
 
-/** How long a handler may go on after it was told to stop, before it is answered without it. */
+/**
+ * How long a handler may go on after it was told to stop, before its command is answered anyway.
+ */
 export const STOP_GRACE_MS = 10_000;
 
 type Outcome = CommandOutcome<Record<string, unknown>>;
@@ -22,7 +24,7 @@ export function deadlineMs(command: Command, prepared: PreparedCommand): number 
 }
 
 /**
- * What is answered.
+ * Decides how a command is answered.
  * @returns undefined when the agent stops and the command is taken up at its next start
  */
 export function answerOf(
@@ -32,13 +34,13 @@ export function answerOf(
   afterRestart: 'rerun' | 'fail',
 ): Outcome | AgentError | undefined {
   if (ending.kind === 'outcome' && ending.outcome.failure === undefined) {
-    return ending.outcome; // Whatever came meanwhile came too late.
+    return ending.outcome; // It succeeded: an interruption came too late.
   }
   switch (interruption) {
     case undefined:
       return plain(ending);
     case 'stop':
-      // What is not repeated is answered with what it says, if it says something.
+      // A command that is not repeated is answered with its outcome, if it has one.
       return afterRestart === 'fail' && ending.kind === 'outcome' ? plain(ending) : undefined;
     case 'cancel':
       return interrupted('COMMAND_CANCELLED', `"${type}" was cancelled while it ran`, ending);
@@ -64,13 +66,14 @@ function plain(ending: Ending): Outcome | AgentError {
 
 const TIME_HINT = 'Look at the state of what it changed, or give it a larger timeout_seconds';
 
-/** Keeps what the handler says about how far it came. */
+/** Keeps what the handler says about how far it got. */
 function interrupted(
   code: 'COMMAND_CANCELLED' | 'TIMEOUT',
   what: string,
   ending: Ending,
 ): Outcome | AgentError {
-  // Who cancelled knows why; a time that was too short can be made longer.
+  // No hint for a cancel: whoever cancelled knows why. A time that was too short can be made
+  // longer.
   const error = (
     message: string,
     facts: { readonly details?: Readonly<Record<string, unknown>> } = {},
@@ -95,7 +98,7 @@ function interrupted(
   }
 }
 
-/** Runs the handler; what it throws is an ending like another. */
+/** Runs the handler; an error that it throws is an ending like any other. */
 export async function endingOf(work: () => Promise<Outcome>): Promise<Ending> {
   try {
     return { kind: 'outcome', outcome: await work() };

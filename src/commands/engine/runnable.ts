@@ -5,7 +5,10 @@ import type { JournalEntry } from '../../store/journal/rows.ts';
 import { findHandler } from './find-handler.ts';
 import type { CommandHandler, PreparedCommand } from './handler.ts';
 
-/** A command that was begun this often and never ended is what ends the agent: it is let go. */
+/**
+ * A command that was begun this often and never ended is what kills the agent: it is not tried
+ * again.
+ */
 export const ATTEMPTS_MAX = 10;
 
 const NOT_UNDERSTOOD: readonly string[] = ['COMMAND_UNSUPPORTED', 'COMMAND_INVALID'];
@@ -21,7 +24,7 @@ export interface Runnable {
   readonly prepared: PreparedCommand;
 }
 
-/** Whether an open command is to run, or else the error that it is answered with at once. */
+/** Whether an open command is to run, or the error that it is answered with at once. */
 export function runnable(deps: RunnableDeps, entry: JournalEntry): Runnable | AgentError {
   const { type, payload } = entry.command;
   const known = deps.handlers.find((each) => each.type === type);
@@ -41,7 +44,7 @@ export function runnable(deps: RunnableDeps, entry: JournalEntry): Runnable | Ag
   }
 }
 
-/** What happened to it before may mean that it must not run (again). */
+/** Its history may mean that it must not run (again). */
 function errorOfThePast(
   deps: RunnableDeps,
   entry: JournalEntry,
@@ -69,7 +72,7 @@ function wasRunning(entry: JournalEntry): boolean {
   return entry.state === 'running';
 }
 
-/** By a version that knew its type, or a field of it. */
+/** It was begun by a version that knew its type, or a field of it. */
 function begunElsewhere(): AgentError {
   return outcomeUnknown(
     'Another version of the agent has begun it; this one does not understand it',

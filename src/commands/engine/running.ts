@@ -35,7 +35,7 @@ interface Attempt extends Runnable {
 export interface RunningCommand {
   /** Makes the result; undefined when the command is taken up at the next start instead. */
   readonly answered: Promise<((times: ResultTimes) => CommandResult) | undefined>;
-  /** The handler's work when it goes on although it is answered. */
+  /** The handler's work, when that goes on after the command was answered. */
   stillRuns(): Promise<void> | undefined;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Names of fields and of environment variables whose values nobody should see. What each is for is
- * said by those who read it: the images of databases and brokers, frameworks, the libraries of clouds.
+ * Names of fields and of environment variables whose values nobody should see. The comments name
+ * the software that reads them: images of databases and brokers, frameworks, cloud libraries.
  */
 
 /** At the end of a name, in any spelling: `DB_PASSWORD`, `dbPassword`, `db-password`. */
@@ -28,7 +28,7 @@ const ENDINGS: readonly string[] = [
 /** Anywhere in a name: AWS_SECRET_ACCESS_KEY, GITHUB_TOKEN_FILE_CONTENT, GOOGLE_CREDENTIALS_JSON. */
 const WORDS: readonly string[] = ['secret', 'token', 'credential', 'passphrase', 'privatekey'];
 
-/** Names that mean something else: they say where a secret is, not what it is. */
+/** Names that only look secret: they say where a secret is, not what it is. */
 const NO_SECRETS: ReadonlySet<string> = new Set([
   ...['secretname', 'secretkeyref', 'secretref', 'imagepullsecret', 'imagepullsecrets'],
   ...['automountserviceaccounttoken', 'serviceaccounttoken'],

@@ -3,15 +3,16 @@ import { passwordIn, redact } from '../../core/text/redact.ts';
 import { literalVariable } from '../../kubernetes/deployments/literal-variable.ts';
 import { isSecretName } from './secret-names.ts';
 
-/** Secrets looked for in one command's output, at most. */
+/** Secrets searched for in one command's output, at most. */
 const SECRETS_MAX = 1_000;
 /** How deep a payload is searched. */
 const DEPTH_MAX = 8;
 
 /**
- * The values in a payload or an object whose names look like secrets: of fields, and of environment
- * variables either as a map or as Kubernetes has them, `{name, value}`. Of an address with a password
- * in it the password, whatever its name. Each as it is, and as deploy writes it for Kubernetes.
+ * The values in a payload or an object whose names look like secrets: fields, and environment
+ * variables given as a map or as Kubernetes has them, `{name, value}`. From an address with a
+ * password, the password, whatever the field's name. Each value as it is, and as deploy writes it
+ * for Kubernetes.
  */
 export function secretsOf(payload: unknown): readonly string[] {
   const found = new Set<string>();
@@ -49,7 +50,7 @@ function collect(value: unknown, found: Set<string>, depth: number): void {
   if (typeof variable.value === 'string' && isSecretName(String(variable.name ?? ''))) {
     found.add(variable.value);
   }
-  // Not the entries of an array: names of its places say nothing, and there may be very many.
+  // Not the entries of an array: indexes say nothing, and there may be very many.
   const names = Array.isArray(value) ? undefined : Object.keys(value);
   for (const [index, each] of Object.values(value).entries()) {
     if (found.size >= SECRETS_MAX) {
@@ -73,7 +74,7 @@ function addPassword(text: string, found: Set<string>): void {
   }
 }
 
-/** Data without secrets: the very same where there is none, as nearly always. */
+/** Data without its secrets. If it has none, as nearly always, the same object is returned. */
 export function redactData(
   data: Readonly<Record<string, unknown>>,
   secrets: readonly string[],

@@ -1,9 +1,10 @@
-/** Longest name in a log line, characters: Kubernetes' own end at 253. */
+/** Longest name in a log line, characters: Kubernetes itself ends at 253. */
 const NAME_LENGTH_MAX = 253;
 
 /**
- * What a command is about, for the log: `<namespace>/<name>`, a node, or as much of it as there is.
- * @param payload unchecked: a command that fails may be one whose payload is wrong
+ * What a command is about, for the log: `<namespace>/<name>`, a node, or as much of that as there
+ * is.
+ * @param payload unchecked: a command may fail because its payload is wrong
  * @returns undefined when it names nothing
  */
 export function targetOf(payload: unknown): string | undefined {

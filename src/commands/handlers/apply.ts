@@ -17,9 +17,9 @@ import { readCheckpoint } from '../engine/checkpoint.ts';
 import { type CommandContext, commandHandler } from '../engine/handler.ts';
 
 const TIMEOUT_MS = 600_000;
-/** Failures that the error tells, at most; the data has them all. */
+/** Failures named in the error, at most; the data has them all. */
 const FAILURES_TOLD_MAX = 5;
-/** Of what a rerun after a crash finds as the manifest has it. */
+/** Told of an object that a rerun after a crash finds already as the manifest has it. */
 const DONE_BEFORE = 'now; this command may have applied it before the agent was restarted';
 
 interface Plan {
@@ -28,9 +28,9 @@ interface Plan {
 }
 
 /**
- * apply: the objects of a manifest, one after the other, by server-side apply; goes on after one
- * that Kubernetes refuses. All is checked against the policy before anything is applied. A second
- * run changes nothing, so it is rerun after a crash.
+ * apply: the objects of a manifest, one after the other, by server-side apply; goes on after an
+ * object that Kubernetes refuses. Everything is checked against the policy before anything is
+ * applied. A second run changes nothing, so it is rerun after a crash.
  */
 export const applyCommand = commandHandler({
   type: 'apply',
@@ -38,7 +38,7 @@ export const applyCommand = commandHandler({
   data: ApplyData,
   namespace: (payload) => payload.namespace,
   priority: 'normal',
-  // What it touches is known only when it is parsed: one at a time.
+  // What it touches is known only after parsing, so only one runs at a time.
   lane: () => 'apply',
   timeoutMs: () => TIMEOUT_MS,
   afterRestart: 'rerun',
@@ -61,7 +61,7 @@ async function planApply(payload: ApplyPayload, context: CommandContext): Promis
   const parsed = await parseManifest(context, manifest, signal);
   const kinds = discovery(kubernetes);
   const objects = await planObjects(kinds, parsed, payload.namespace, signal);
-  // Of each namespace once more: the command as such may be refused there.
+  // Asked again for each namespace: the command as such may be refused there.
   for (const namespace of new Set(objects.flatMap(({ target }) => target ?? []))) {
     requireAllowed(policy.command({ type: 'apply', namespace }));
   }
@@ -93,7 +93,7 @@ async function carryOut(
     results.push(result);
     context.progress(lineOf(result), { done: results.length, of: objects.length });
   }
-  // What failed may be why something looks superfluous: nothing is removed then.
+  // A failed object may be the reason why something looks superfluous, so nothing is removed then.
   if (label !== undefined && !results.some((each) => each.result === 'failed')) {
     for (const place of places) {
       results.push(...(await prunePlace(context, place, { label, keep: objects, dryRun })));

@@ -1,9 +1,13 @@
 import type { ClusterStatus } from '../../protocol/rest.ts';
 
-/** Of the 4 MiB of a message, what the data of a result may take as JSON; the rest is for its output. */
+/**
+ * How much of a message's 4 MiB the data of a result may take as JSON; the rest is for its output.
+ */
 export const RESOURCES_LIMIT_BYTES = 2.5 * 1024 * 1024;
 
-/** What is in a namespace, and the nodes, which are in none; all of it when none is given. */
+/**
+ * The objects in a namespace, and the nodes, which are in none. Without a namespace: everything.
+ */
 export function onlyNamespace(status: ClusterStatus, namespace: string | undefined): ClusterStatus {
   if (namespace === undefined) {
     return status;
@@ -39,7 +43,7 @@ export function fitClusterStatus(
     cut.push(name);
     return list.slice(0, first);
   };
-  // The most telling first.
+  // The most telling lists come first.
   const bounded = {
     ...status,
     nodes: kept('nodes', status.nodes),

@@ -34,7 +34,9 @@ function schedulingCommand(type: 'cordon' | 'uncordon', schedulable: boolean) {
   });
 }
 
-/** As this command found the node, also when it is a rerun after a crash. */
+/**
+ * Whether the node was schedulable when this command first found it, also in a rerun after a crash.
+ */
 async function schedulableBefore(context: CommandContext, node: string): Promise<boolean> {
   const noted = readCheckpoint(CordonCheckpoint, context);
   if (noted !== undefined) {

@@ -9,9 +9,9 @@ import type { CommandContext } from '../engine/handler.ts';
 const TIMEOUT_MS = 180_000;
 
 /**
- * delete: removes the Deployment of a name, and the Ingress and Service that deploy made for it, and
- * waits until they are gone. Which objects those are (their UIDs) is noted before the first effect:
- * a rerun after a crash never removes what was made since.
+ * delete: removes the Deployment of a name, and the Ingress and Service that deploy made for it,
+ * and waits until they are gone. The UIDs of these objects are noted before the first effect, so a
+ * rerun after a crash never removes objects made since.
  */
 export const deleteCommand = workloadCommand({
   type: 'delete',
@@ -56,7 +56,7 @@ async function findTargets(
   { kubernetes, signal }: CommandContext,
 ): Promise<DeleteTargets> {
   const paths = applicationPaths(payload);
-  // What leads to the pods goes before them.
+  // Objects that lead to the pods go first.
   const candidates = [
     { kind: 'Ingress', path: paths.ingress, onlyManaged: true },
     { kind: 'Service', path: paths.service, onlyManaged: true },

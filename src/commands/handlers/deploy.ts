@@ -5,8 +5,8 @@ import { planDeploy } from '../applications/plan.ts';
 
 /**
  * deploy: an image as a Deployment, with a ClusterIP Service when it has ports and an Ingress when
- * it has domains. Where there is such an application already it is changed as by `update`. Server-side
- * apply makes a second run harmless, so it is rerun after a crash.
+ * it has domains. An application that already exists is changed as by `update`. Server-side apply
+ * makes a second run harmless, so it is rerun after a crash.
  */
 export const deployCommand = workloadCommand({
   type: 'deploy',

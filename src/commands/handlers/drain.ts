@@ -6,14 +6,14 @@ import { stopped } from '../engine/cancelled.ts';
 import { readCheckpoint } from '../engine/checkpoint.ts';
 import { type CommandContext, commandHandler } from '../engine/handler.ts';
 
-/** Time beside the drain itself. */
+/** Time allowed beyond the drain itself. */
 const MARGIN_MS = 60_000;
-/** Refused pods that the message names; `data` has all. */
+/** Refused pods that the message names, at most; `data` has all. */
 const NAMED_MAX = 5;
 
 /**
- * drain: cordons a node and evicts its pods as disruption budgets allow. What it is about to do is
- * noted as it goes, so a rerun after a crash goes on and reports the whole.
+ * drain: cordons a node and evicts its pods as disruption budgets allow. Evictions are noted before
+ * they are done, so a rerun after a crash continues and reports everything.
  */
 export const drainCommand = commandHandler({
   type: 'drain',

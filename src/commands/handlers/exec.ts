@@ -15,17 +15,20 @@ import { stopped } from '../engine/cancelled.ts';
 import { type CommandContext, commandHandler } from '../engine/handler.ts';
 import { secretsOf } from '../engine/secrets.ts';
 
-/** Of each of stdout and stderr: twice in the result, as data and as text, it stays below 1 MiB. */
+/**
+ * Limit of stdout and of stderr each: twice in the result, as data and as text, that stays below 1
+ * MiB.
+ */
 const OUTPUT_LIMIT_BYTES = 256 * 1024;
 /** As JSON, so that all four fit into one result: a control character takes six bytes there. */
 const OUTPUT_JSON_LIMIT_BYTES = 800 * 1024;
-/** Time for finding the pod and opening the stream, beside that of the program. */
+/** Time for finding the pod and opening the stream, beyond that of the program. */
 const MARGIN_MS = 60_000;
 
 /**
  * exec: runs a program in a container, at most once: after a crash of the daemon nobody knows
- * whether it ran. Kubernetes does not end a program whose stream is closed: after a timeout or a
- * cancel it may go on, and the answer says so.
+ * whether it ran. Kubernetes does not end a program whose stream is closed, so after a timeout or a
+ * cancel the program may go on, and the answer says so.
  */
 export const execCommand = commandHandler({
   type: 'exec',
@@ -87,7 +90,7 @@ function fitting(text: string): CutText {
     : cutInTheMiddle(text, OUTPUT_LIMIT_BYTES / 2);
 }
 
-/** The pod that is named, or the first of the Deployment in which the container runs. */
+/** The named pod, or the first of the Deployment in which the container runs. */
 async function findContainer(
   payload: ExecPayload,
   context: CommandContext,

@@ -20,8 +20,8 @@ const ASKED = {
 } as const;
 
 /**
- * get_resources: the cluster status as it is reported, or the objects of some kinds. What does not fit into a message
- * is left out, and said.
+ * get_resources: the cluster status as it is reported, or the objects of some kinds. Objects that
+ * do not fit into a message are left out, and the answer says so.
  */
 export const getResourcesCommand = commandHandler<GetResourcesPayload, GetResourcesData>({
   type: 'get_resources',

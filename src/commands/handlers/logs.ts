@@ -23,7 +23,7 @@ interface PodLog {
 
 /**
  * logs: the newest lines of a pod, or of every pod of a Deployment, each line then behind the name
- * of its pod. What one of several pods does not give is said and fails nothing.
+ * of its pod. If one of several pods gives no log, the answer says so and does not fail.
  */
 export const logsCommand = commandHandler({
   type: 'logs',
@@ -99,7 +99,7 @@ function prefixed(logs: readonly PodLog[]): string {
     .join('');
 }
 
-/** Empty ones too; the last may have no end. */
+/** Keeps empty lines; the last line may have no end. */
 function linesOf(text: string): readonly string[] {
   const lines = text.split('\n');
   return lines.at(-1) === '' ? lines.slice(0, -1) : lines;

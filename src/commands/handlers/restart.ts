@@ -6,9 +6,9 @@ import { workloadCommand } from '../applications/of-one-deployment.ts';
 import { rollOutAndTell, rolloutTimeoutMs } from '../applications/roll-out.ts';
 
 /**
- * restart: replaces all pods of a Deployment, as its strategy says. The command id stands in the pod
- * template, so a rerun restarts nothing twice. A patch and no server-side apply: the next deploy
- * must not take the annotation away, which would restart it once more.
+ * restart: replaces all pods of a Deployment, as its strategy says. The command id is in the pod
+ * template, so a rerun restarts nothing twice. It is a patch and not a server-side apply: the next
+ * deploy would remove an applied annotation, and so restart the pods once more.
  */
 export const restartCommand = workloadCommand({
   type: 'restart',

@@ -16,15 +16,15 @@ import { readCheckpoint } from '../engine/checkpoint.ts';
 import type { CommandContext } from '../engine/handler.ts';
 
 /**
- * How long the controller is waited for before the choice: until it has taken the last change up,
- * the newest revision is not what runs. After that the pod template alone decides.
+ * How long to wait for the controller before choosing a revision: until it has taken up the last
+ * change, the newest revision is not what runs. After that the pod template alone decides.
  */
 const CONTROLLER_WAIT_MS = 20_000;
 
 /**
  * rollback: gives a Deployment the pod template of an earlier revision, from the history that
- * Kubernetes keeps in ReplicaSets. Which one is noted before the effect: to a rerun "the one
- * before" would mean another.
+ * Kubernetes keeps in ReplicaSets. The chosen revision is noted before the effect: in a rerun, "the
+ * one before" would mean another.
  */
 export const rollbackCommand = workloadCommand({
   type: 'rollback',
@@ -44,7 +44,7 @@ export const rollbackCommand = workloadCommand({
       context.signal,
     );
     const label = `${payload.namespace}/${payload.name}`;
-    // To a rerun it may be as it is because an attempt before this one made it so.
+    // In a rerun it may already match, because an attempt before this one changed it.
     if (noted === undefined && sameContent(restored.spec?.template, deployment.spec?.template)) {
       throw new AgentError('ROLLOUT_FAILED', `${label} is as it was: the change was turned back`, {
         hint: 'Look for what changes Deployments in this cluster as they are written, a webhook say',

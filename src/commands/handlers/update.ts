@@ -4,8 +4,8 @@ import { workloadCommand } from '../applications/of-one-deployment.ts';
 import { planUpdate } from '../applications/plan.ts';
 
 /**
- * update: changes the fields that are given; all else stays as it is, whoever owns it. What has no
- * name in the payload is never touched.
+ * update: changes the given fields; everything else stays as it is, whoever owns it. Nothing that
+ * the payload does not name is ever touched.
  */
 export const updateCommand = workloadCommand({
   type: 'update',

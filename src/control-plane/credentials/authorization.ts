@@ -2,14 +2,14 @@ import { AgentError, messageOf } from '../../core/errors.ts';
 import { parseControlPlaneToken } from '../../protocol/secrets/control-plane-token.ts';
 
 interface TokenDeps {
-  /** What stands in the token's file; undefined where there is none. */
+  /** The content of the token's file; undefined where there is no file. */
   readonly token: () => Promise<string | undefined>;
 }
 
 /**
- * The token that goes to the control plane: nothing that is another secret, or that a header cannot
- * carry, whoever wrote it into the file.
- * @throws AgentError TOKEN_REJECTED where there is none that can be sent
+ * The token to send to the control plane. Whatever is in the file, another kind of secret or a text
+ * that a header cannot carry is never sent.
+ * @throws AgentError TOKEN_REJECTED where there is no token that can be sent
  */
 export async function usableToken(deps: TokenDeps): Promise<string> {
   const hint = 'Give one: sudo pipeops-agent install --token-file FILE';
@@ -25,7 +25,10 @@ export async function usableToken(deps: TokenDeps): Promise<string> {
   return token;
 }
 
-/** The headers of a dial. @throws AgentError as `usableToken` */
+/**
+ * The headers of a dial.
+ * @throws AgentError as `usableToken`
+ */
 export async function authorization(
   deps: TokenDeps,
   options: { readonly version: string },

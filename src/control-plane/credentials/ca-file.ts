@@ -7,7 +7,10 @@ const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/
 /** The certificates in a file, or why there are none. */
 export type CaFile = { readonly pem: string } | { readonly problem: string };
 
-/** Reads the file of `control_plane.ca_file`; nobody is trusted because of what is no certificate. */
+/**
+ * Reads the file of `control_plane.ca_file`. A file without valid certificates makes nobody
+ * trusted.
+ */
 export async function readCaFile(files: Files, path: string): Promise<CaFile> {
   try {
     const pem = await files.readText(path);
@@ -31,6 +34,6 @@ function isCertificate(pem: string): boolean {
   try {
     return new X509Certificate(pem).raw.length > 0;
   } catch {
-    return false; // The caller tells which file it is in.
+    return false; // The caller names the file.
   }
 }

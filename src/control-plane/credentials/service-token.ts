@@ -3,15 +3,15 @@ import type { Random } from '../../core/ports.ts';
 
 /** Bytes of randomness in a service token. */
 const TOKEN_BYTES = 32;
-/** Tokens that are longer than this are not looked at, characters. */
+/** Longer tokens than this are rejected unread, characters. */
 const TOKEN_LENGTH_MAX = 256;
-/** Of SHA-256. */
+/** Length of a SHA-256 hash. */
 const HASH_BYTES = 32;
 
 /**
  * The credential that a registration hands to the control plane instead of a token of the cluster.
- * Only its hash is kept; a new one counts from the success of its registration, and ends the one
- * before.
+ * Only its hash is kept. A new token becomes valid when its registration succeeds, and the previous
+ * one ends then.
  */
 export interface ServiceTokens {
   /** @returns a token that is not valid yet, and its hash */
@@ -21,7 +21,7 @@ export interface ServiceTokens {
   accepts(token: string): boolean;
 }
 
-/** @param kept the hash of the last one, from before a restart */
+/** @param kept the hash of the last token, from before a restart */
 export function serviceTokens(
   deps: { readonly random: Random },
   kept: string | undefined,
@@ -44,6 +44,6 @@ export function serviceTokens(
 
 function hashOf(token: string): Buffer {
   const hash = Buffer.allocUnsafe(HASH_BYTES);
-  Bun.SHA256.hash(token, hash); // A third of the time of a hasher object; each request is checked.
+  Bun.SHA256.hash(token, hash); // A third of a hasher object's time; every request is checked.
   return hash;
 }

@@ -34,19 +34,22 @@ export interface RestCall {
   readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
   readonly body?: string | ReadableStream<Uint8Array>;
-  /** Until the answer is there; the slowest link may take as much longer as it needs for the bytes. */
+  /**
+   * Time until the answer is there, beside what the slowest link needs for the bytes of both
+   * bodies.
+   */
   readonly timeoutMs: number;
   readonly authorized: boolean;
-  /** A longer answer is cut there, instead of being an error. */
+  /** A longer answer is cut here. Without this field it is an error. */
   readonly cutAtBytes?: number;
 }
 
 /**
  * One call to the control plane over HTTP.
- * @returns the text of its answer, or its beginning where the request says so
- * @throws AgentError TOKEN_REJECTED (401, 403), NOT_FOUND (404), CONTROL_PLANE_ERROR (other answers;
- *   with their failure, see `SessionError`),
- *   CONTROL_PLANE_UNREACHABLE (no answer), INTERRUPTED (by the signal)
+ * @returns the text of its answer, or only its beginning where the request asks for that
+ * @throws AgentError TOKEN_REJECTED (401, 403), NOT_FOUND (404), CONTROL_PLANE_ERROR (other
+ *   answers; with their failure, see `SessionError`), CONTROL_PLANE_UNREACHABLE (no answer),
+ *   INTERRUPTED (by the signal)
  */
 export async function restCall(
   deps: RestCallDeps,
@@ -113,7 +116,7 @@ async function readBounded(
   return body;
 }
 
-/** Names what stood in the way, so that the reader knows which machine to look at. */
+/** Names the cause, so that the reader knows which machine to look at. */
 function noAnswer(options: RestCallOptions, thrown: unknown, signal: AbortSignal): AgentError {
   const isTimeout = thrown instanceof AgentError && thrown.code === 'TIMEOUT';
   if (thrown instanceof AgentError && !isTimeout) {
@@ -131,7 +134,7 @@ function noAnswer(options: RestCallOptions, thrown: unknown, signal: AbortSignal
   });
 }
 
-/** A page is no word of the control plane, about its token neither. */
+/** A web page does not come from the control plane, so it says nothing about the token either. */
 function pageError(clock: Clock, request: RestCall, response: Response, from: string): AgentError {
   const { status, headers } = response;
   const pauseMs = retryAfterMs(clock, headers.get('retry-after'));

@@ -17,14 +17,17 @@ import { type RestCall, type RestCallDeps, type RestCallOptions, restCall } from
 /** Deadlines of the calls, as the existing agent has them. */
 const REGISTER_TIMEOUT_MS = 30_000;
 const HEARTBEAT_TIMEOUT_MS = 10_000;
-/** Longer than that one's 15 s: the whole of a large cluster may be tens of megabytes. */
+/**
+ * Longer than the 15 s of the existing agent: the status of a large cluster may be tens of
+ * megabytes.
+ */
 const STATUS_TIMEOUT_MS = 120_000;
 const COMMANDS_TIMEOUT_MS = 15_000;
 const RESULT_TIMEOUT_MS = 30_000;
 const HEALTH_TIMEOUT_MS = 10_000;
 /**
- * As much as one message may have: of more the commands that are whole are taken, and the others come
- * with the next fetch.
+ * The limit of one message. From a longer answer the commands that arrived whole are taken; the
+ * others come with the next fetch.
  */
 const COMMANDS_READ_BYTES_MAX = MESSAGE_LIMIT_BYTES;
 
@@ -33,16 +36,16 @@ export interface RestClientDeps extends RestCallDeps {
 }
 
 /**
- * The six calls of the REST protocol (seed R1 to R6). Errors: TOKEN_REJECTED (401, 403),
- * NOT_FOUND (404), CONTROL_PLANE_ERROR (other answers; its failure says so where the server
- * asked for a pause), CONTROL_PLANE_UNREACHABLE (no answer).
+ * The six calls of the REST protocol (seed R1 to R6). Errors: TOKEN_REJECTED (401, 403), NOT_FOUND
+ * (404), CONTROL_PLANE_ERROR (other answers; its failure holds the pause that the server asked
+ * for), CONTROL_PLANE_UNREACHABLE (no answer).
  */
 export interface RestClient {
   register(body: Registration, signal: AbortSignal): Promise<void>;
   heartbeat(body: Heartbeat, signal: AbortSignal): Promise<void>;
   /** @param body the JSON text of a ClusterStatus in pieces, sent as they come */
   status(agentId: string, body: AsyncIterable<string>, signal: AbortSignal): Promise<void>;
-  /** Unchecked entries: the caller checks each on its own. */
+  /** The entries are unchecked: the caller checks each one separately. */
   commands(agentId: string, signal: AbortSignal): Promise<readonly unknown[]>;
   result(
     agentId: string,

@@ -11,7 +11,7 @@ import type { RestClient } from './client.ts';
 const POLL_JITTER = 0.2;
 /** Results sent before the outbox is asked for more. */
 const RESULT_BATCH = 50;
-/** A result whose command is not known there (404) is let go after so many tries. */
+/** A result whose command the server does not know (404) is dropped after this many tries. */
 const UNKNOWN_COMMAND_TRIES = 5;
 
 export interface RestCommandsDeps {
@@ -59,7 +59,7 @@ export async function restCommandLoop(
   }
 }
 
-/** Each command on its own: a bad one does not stop the others. */
+/** Takes each command separately: a bad one does not stop the others. */
 async function takeIn(deps: RestCommandsDeps, entries: readonly unknown[]): Promise<void> {
   for (const entry of entries.slice(0, COMMANDS_PER_FETCH_MAX)) {
     const read = readCommand(entry);
@@ -134,7 +134,10 @@ export async function restResultLoop(
   }
 }
 
-/** A result that the server will never take must not hold up the others: it is let go, loudly. */
+/**
+ * A result that the server will never take must not hold up the others: it is dropped, with a log
+ * line.
+ */
 async function sendResult(
   deps: RestCommandsDeps,
   options: ResultOptions,
@@ -157,7 +160,7 @@ async function sendResult(
       const tries = (unknownTries.get(commandId) ?? 0) + 1;
       unknownTries.set(commandId, tries);
       if (tries < UNKNOWN_COMMAND_TRIES) {
-        return 'later'; // The agent may be the one that is forgotten; then it registers again.
+        return 'later'; // Perhaps the agent was forgotten; then it registers again.
       }
     } else if (!(status === 400 || status === 409 || status === 413 || status === 422)) {
       throw thrown;
@@ -173,7 +176,7 @@ async function sendResult(
   return 'done';
 }
 
-/** @returns undefined when it was only interrupted; throws what is no expected trouble */
+/** @returns undefined when it was only interrupted; throws whatever is not expected trouble */
 function expected(thrown: unknown, signal: AbortSignal): AgentError | undefined {
   if (signal.aborted) {
     return undefined;

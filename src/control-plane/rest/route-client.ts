@@ -16,11 +16,11 @@ const TIMEOUT_MS = 30_000;
 /** The calls about routes and tunnels. Errors: those of `restCall`. */
 export interface RouteClient {
   register(route: RegisterRoute, signal: AbortSignal): Promise<void>;
-  /** A host that is not known there is no error. */
+  /** A host that the control plane does not know is not an error. */
   unregister(hostname: string, signal: AbortSignal): Promise<void>;
   sync(routes: SyncRoutes, signal: AbortSignal): Promise<void>;
   registerTunnel(tunnel: Tunnel, signal: AbortSignal): Promise<void>;
-  /** One that is not known there is no error. */
+  /** A tunnel that the control plane does not know is not an error. */
   removeTunnel(clusterUuid: string, tunnelId: string, signal: AbortSignal): Promise<void>;
   /** @returns the tunnels that the control plane refuses, and why */
   syncTunnels(
@@ -74,7 +74,7 @@ async function unlessGone(removal: Promise<unknown>): Promise<void> {
   }
 }
 
-/** The tunnels are synced whatever the answer says; only what it refuses is worth a line. */
+/** The tunnels are synced whatever the answer says; only the refused ones are worth a log line. */
 function rejectedOf(text: string) {
   return TunnelsSynced.safeParse(parseBoundedJson(text).value).data?.rejected ?? [];
 }

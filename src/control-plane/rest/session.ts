@@ -10,9 +10,9 @@ import type { SessionState } from '../session/state.ts';
 import type { RestClient } from './client.ts';
 import { type RestCommandsDeps, restCommandLoop, restResultLoop } from './commands.ts';
 
-/** What a control plane does not offer (404) is asked for again after this. */
+/** A call that the control plane does not offer (404) is tried again after this. */
 const NOT_OFFERED_MS = 3_600_000;
-/** The machine waits no longer with its leave. */
+/** The goodbye must not delay the stop of the machine for longer than this. */
 const GOODBYE_TIMEOUT_MS = 2_000;
 
 export interface RestSessionDeps extends RestCommandsDeps {
@@ -35,8 +35,8 @@ export interface RestSessionOptions {
 
 /**
  * The session over REST polling (seed R1 to R5). Registers until it is accepted, then keeps four
- * loops of their own pace going: none can delay another. A control plane that has forgotten the
- * agent (404 to a heartbeat) is registered with again. Ends at the signal.
+ * loops going, each at its own pace, so that none can delay another. When the control plane has
+ * forgotten the agent (404 to a heartbeat), it registers again. Ends at the signal.
  * @param onRegistered called at each registration
  */
 export async function restSession(
@@ -96,7 +96,8 @@ async function sayGoodbye(deps: RestSessionDeps): Promise<void> {
 }
 
 /**
- * Commands, results and status over REST; also beside a WebSocket whose peer does not carry them.
+ * Commands, results and status over REST. It also runs beside a WebSocket whose peer does not carry
+ * them.
  * @param standing `beside`: a 404 says that the control plane does not offer these calls at all
  */
 export async function restBeside(
@@ -194,7 +195,8 @@ async function statusLoop(
       const error = expectedError(thrown);
       pauseMs =
         error.code === 'NOT_FOUND' ? NOT_OFFERED_MS : Math.max(pauseMs, retry.failed(error));
-      // Not the session's trouble alone: Kubernetes may be down. The heartbeat tells of the session.
+      // Not logged as trouble of the session: Kubernetes may be down. The heartbeat shows the
+      // session.
       complain('cannot report the cluster status', {
         error_code: error.code,
         error: error.message,

@@ -6,11 +6,11 @@ import { failureOf, LATER_HINT, SessionError } from './failure.ts';
 /** Full jitter: the first wait is at most half a second, no wait is longer than half a minute. */
 const RETRY = { firstMs: 500, capMs: 30_000 } as const;
 /**
- * … but where nobody takes the connection, which costs nobody anything, no wait is longer than this:
- * so the session is back soon after the server is, however long it was away.
+ * The cap where nobody accepts the connection. Such a try costs nobody anything, so the session is
+ * back soon after the server is, however long it was away.
  */
 const UNREACHABLE_CAP_MS = 2_000;
-/** Success counts as stable after this: then the next failure is a first one again. */
+/** A session that lasts this long counts as stable: the next failure is then a first one again. */
 export const STABLE_MS = 60_000;
 /** A refused token is tried again this often: it may be replaced, or accepted again. */
 const REFUSED_RETRY_MS = 30_000;
@@ -35,7 +35,10 @@ export interface RetryPolicy {
  */
 export function retryPolicy(deps: Deps, spreadMs: () => number = () => 0): RetryPolicy {
   const { clock, random } = deps;
-  /** Failures where somebody was there, and where nobody was: an outage is no server's refusal. */
+  /**
+   * Failures where the server was there, and where nobody was. They are counted apart, because an
+   * outage is not a refusal.
+   */
   let failures = { there: 0, nobodyThere: 0 };
   let workedSince: number | undefined;
   let periodEnd = Number.NEGATIVE_INFINITY;
@@ -58,14 +61,14 @@ export function retryPolicy(deps: Deps, spreadMs: () => number = () => 0): Retry
         failures = { there: 0, nobodyThere: 0 };
       }
       const failure = failureOf(error);
-      // A server that crashes ends a session that worked without a word, and is back soon.
+      // A crashing server ends a working session without a word, and is back soon.
       const cutOff = workedSince !== undefined && failure.kind === 'cut-off';
       workedSince = undefined;
       const nobodyThere = cutOff || failure.kind === 'nobody-there';
       const kind = nobodyThere ? 'nobodyThere' : 'there';
       const waitMs = nextWaitMs(kind);
       failures[kind] += 1;
-      // A gateway's word about the token is not the controller's, which is asked next.
+      // The gateway's word about the token does not bind the controller, which is asked next.
       if (error.code === 'TOKEN_REJECTED' && failure.atGateway !== true) {
         return REFUSED_RETRY_MS;
       }
@@ -81,8 +84,8 @@ export function retryPolicy(deps: Deps, spreadMs: () => number = () => 0): Retry
 }
 
 /**
- * Stands before one server. After several failures in a row it refuses calls at once, and lets a
- * single one through when its time has come: many callers cost a dead server one try.
+ * Protects one server. After several failures in a row it refuses calls at once, and lets a single
+ * call through after a pause: many callers cost a dead server one try.
  */
 export interface CircuitBreaker {
   /** @throws what the call throws; the last failure again while the circuit is open */

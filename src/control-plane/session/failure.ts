@@ -1,13 +1,13 @@
 import { AgentError, type ErrorCode } from '../../core/errors.ts';
 
-/** What the session decides by when something failed, beside the code of the error. */
+/** What the session decides by after a failure, beside the code of the error. */
 export type SessionFailure = (
   | {
       /** Nobody takes the connection. */
       readonly kind: 'nobody-there';
     }
   | {
-      /** HTTP was answered, and not what was asked for. */
+      /** HTTP was answered, but not with what was asked for. */
       readonly kind: 'answered';
       readonly status: number;
     }
@@ -19,7 +19,7 @@ export type SessionFailure = (
 ) & {
   /** The pause that the other side asked for. */
   readonly retryAfterMs?: number | undefined;
-  /** It is the word of a gateway: the controller's is asked for next. */
+  /** The failure came from a gateway: the controller is asked next. */
   readonly atGateway?: true;
 };
 
@@ -43,7 +43,7 @@ export class SessionError extends AgentError {
   }
 }
 
-/** Of an error that tells no more than its code: `other`. */
+/** An error that carries no failure counts as `other`. */
 export function failureOf(error: AgentError): SessionFailure {
   return error instanceof SessionError ? error.failure : { kind: 'other' };
 }

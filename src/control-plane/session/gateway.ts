@@ -3,27 +3,29 @@ import type { Clock } from '../../core/ports.ts';
 
 /** Failures in a row after which the gateway is left alone. */
 const GATEWAY_FAILURES_MAX = 3;
-/** How long at first; doubles up to the longest. Meanwhile the controller serves. */
+/**
+ * How long it is left alone at first; doubles up to the longest. Meanwhile the controller serves.
+ */
 const GATEWAY_REST_MS = { first: 5 * 60_000, longest: 30 * 60_000 };
 
 /**
- * How long the controller's word for a gateway counts. It is never kept beyond the process: who had
- * the control plane once names no gateway for ever.
+ * How long the gateway that the controller named stays valid. It is never kept beyond the process:
+ * a thief of the control plane must not name a gateway for ever.
  */
 const GATEWAY_NAMED_MS = 12 * 3_600_000;
 
-/** Which gateway may be dialled now, or is left alone because it stays away. */
+/** Which gateway may be dialled now, and which is left alone because it keeps failing. */
 export interface GatewayPolicy {
-  /** The controller has named this one, or none. */
+  /** The controller has named this gateway, or none. */
   named(url: string | undefined): void;
-  /** What the controller has named, while that counts. */
+  /** The gateway that the controller has named, while that is valid. */
   known(): string | undefined;
   /** Until the controller is to be asked again, ms. */
   askInMs(): number;
   allowed(): boolean;
   /** Until it is allowed again, ms; 0 when it is. */
   restMs(): number;
-  /** @param refused it answered, and will answer the same again */
+  /** @param refused it answered, and would answer the same again */
   failed(refused: boolean): void;
   succeeded(): void;
 }
@@ -65,14 +67,14 @@ export interface GatewayRules {
   readonly apiUrl: string;
   /** The token may cross in clear text to hosts that are not this one. */
   readonly allowInsecure: boolean;
-  /** Root's: `gw.example` or `*.gw.example`; any host where it says nothing. */
+  /** Root's list: `gw.example` or `*.gw.example`. Without a list, any host. */
   readonly gatewayHosts?: readonly string[] | undefined;
 }
 
 /**
- * The address to dial, with what the agent can do in its query.
- * @returns undefined for what is no address, is no host that root allows, is this machine although the
- *   control plane is not, or where the token would cross in clear text
+ * The address to dial, with the agent's abilities in its query.
+ * @returns undefined where it is not an address, not a host that root allows, this machine although
+ *   the control plane is elsewhere, or where the token would cross in clear text
  */
 export function gatewayAddress(
   given: string,

@@ -23,9 +23,11 @@ export interface Pace {
   /** Until the next heartbeat, jitter included. */
   heartbeatMs(): number;
   statusMs(): number;
-  /** A large fleet's control plane wants its agents back over this time, not at once. */
+  /**
+   * The control plane of a large fleet wants its agents back spread over this time, not at once.
+   */
   reconnectSpreadMs(): number;
-  /** Takes what was asked for, within the bounds; what was not asked for stays. */
+  /** Takes the values that were asked for, within the bounds; the others stay as they are. */
   obey(asked: AskedPace | undefined): void;
 }
 
@@ -52,12 +54,12 @@ export function sessionPace(deps: { readonly random: Random }, options: PaceOpti
   };
 }
 
-/** Longest date that HTTP knows, and some room. */
+/** The longest date that HTTP knows, with some room. */
 const RETRY_AFTER_LENGTH_MAX = 64;
 
 /**
- * Retry-After (RFC 9110 section 10.2.3), as seconds or as a date, within its bounds. Also what is none
- * and still clear: `120.5`, and `2m` of servers in Go.
+ * Retry-After (RFC 9110 section 10.2.3), as seconds or as a date, within its bounds. Also accepts
+ * `120.5`, and `2m` as servers in Go send it: not in the RFC, but clear.
  */
 export function retryAfterMs(clock: Clock, header: string | null | undefined): number | undefined {
   if (header === null || header === undefined || header.trim() === '') {
@@ -71,7 +73,7 @@ export function retryAfterMs(clock: Clock, header: string | null | undefined): n
   return bounded(PACE_BOUNDS.retryAfterMs, pauseMs / 1_000);
 }
 
-/** @returns milliseconds; undefined for what is no number */
+/** @returns milliseconds; undefined where it is not a number */
 export function bounded(
   bounds: { readonly shortest: number; readonly longest: number },
   seconds: number | undefined,

@@ -27,7 +27,7 @@ export interface ResultOutbox {
 
 /** News of running commands: only the newest of each command is kept. */
 export interface ProgressFeed {
-  /** What came since the last call. */
+  /** The news since the last call. */
   take(): readonly CommandProgressPayload[];
   /** Resolves when there is something to take, or at the signal. */
   whenProgress(signal: AbortSignal): Promise<void>;
@@ -52,7 +52,7 @@ export interface StatusReports {
    * little changed; several payloads when it does not fit into one.
    */
   next(signal: AbortSignal): Promise<AsyncIterable<StatusReportPayload>>;
-  /** The peer has lost the thread. */
+  /** The peer cannot follow the deltas any more: the next report is a full one. */
   reset(): void;
 }
 
@@ -76,9 +76,12 @@ export interface SessionLink {
   readonly windowed: boolean;
   /** Sends `{type, request_id, payload, timestamp}`; false when the connection is gone. */
   send(type: string, payload: Readonly<Record<string, unknown>>, requestId?: string): boolean;
-  /** One message of all parts, which may be reused after it returned. False when the connection is gone. */
+  /**
+   * Sends all parts as one message; they may be reused after it returned. False when the connection
+   * is gone.
+   */
   sendBinary(parts: readonly Uint8Array[]): boolean;
-  /** Bytes that are sent but have not left this process. */
+  /** Bytes that were handed over to be sent but have not left this process. */
   bufferedBytes(): number;
   /** Whether a proxied request with this token may use the agent's own account. */
   acceptsServiceToken(token: string): boolean;
@@ -96,8 +99,8 @@ export interface AttachedDataPlane {
   /** The data may be reused when it has returned. */
   binary(data: Uint8Array): void;
   /**
-   * Refuses what is new from now on, and ends properly what has no end of its own; the rest of what
-   * is under way goes on.
+   * Refuses everything new from now on, and ends properly the streams that would never end by
+   * themselves; other requests under way go on.
    */
   goAway(): void;
   /** Requests and streams that have not ended. */

@@ -1,11 +1,14 @@
 import { Command } from '../../protocol/rest.ts';
 
-/** Type of what cannot be read as a command but has an id: it is accepted, and answered. */
+/**
+ * The type given to a message that has an id but cannot be read as a command: it is accepted, and
+ * answered.
+ */
 export const MALFORMED_TYPE = 'malformed';
 
 /**
- * Reads one command of the wire. One that has a usable id but is otherwise wrong becomes a command
- * that the executor answers with COMMAND_INVALID and these problems: once, like every other.
+ * Reads one command of the wire. A command with a usable id that is otherwise wrong is read as one
+ * that the executor answers with COMMAND_INVALID and the problems: once, like every other.
  * @returns the command, or what is wrong when there is no id to answer to
  */
 export function readCommand(raw: unknown): Command | string {

@@ -12,11 +12,11 @@ export interface SessionSnapshot {
   readonly phase: SessionPhase;
   /** null while nothing carries a session. */
   readonly transport: SessionTransport | null;
-  /** Why it is this one, when it is not the preferred one. */
+  /** Why this transport carries the session, when it is not the preferred one. */
   readonly transportReason: string | null;
-  /** ISO time since when it is in this phase. */
+  /** ISO time at which this phase began. */
   readonly since: string;
-  /** ISO time since when there is no session; null while there is one, or none is wanted. */
+  /** ISO time since which there is no session; null while there is one, or none is wanted. */
   readonly downSince: string | null;
   /** ISO time of the next try; null while there is a session. */
   readonly nextTry: string | null;
@@ -33,31 +33,39 @@ export interface SessionSnapshot {
 export interface SessionState {
   snapshot(): SessionSnapshot;
   /**
-   * Monotonic ms of the last try of any loop, failed or not: an outage still counts as alive. In
-   * the future while a pause until then is meant.
+   * Monotonic ms of the last try of any loop, failed or not: an outage still counts as alive. It
+   * lies in the future during a deliberate pause.
    */
   lastAdvance(): number;
-  /** Monotonic ms since when there is no session; undefined while there is one. */
+  /** Monotonic ms since which there is no session; undefined while there is one. */
   downSinceMs(): number | undefined;
   /** Since the start: sessions that came up, and tries that failed. */
   counts(): { readonly established: number; readonly failures: number };
   /** Monotonic ms of the last answer of any kind, even a refusal. */
   lastAnswerMs(): number | undefined;
-  /** The session's loops turn. */
+  /** The session's loops advance. */
   advanced(): void;
   /** Something came from the control plane, whatever it was. */
   heard(): void;
   /** There is a session, and it works. */
   succeeded(): void;
-  /** A try failed. @param retryInMs when the next one comes, where that is known */
+  /**
+   * A try failed.
+   * @param retryInMs when the next one comes, where that is known
+   */
   failed(error: AgentError, retryInMs?: number): void;
   /** The agent must register (again). */
   registering(): void;
-  /** The way to the control plane is another one: what was known of the old one counts no more. */
+  /**
+   * The access to the control plane has changed: what was known of the old one no longer counts.
+   */
   restarted(): void;
   /** No control plane is wanted any more. */
   standalone(): void;
-  /** What carries the session from now on. @param reason why not the preferred one */
+  /**
+   * What carries the session from now on.
+   * @param reason why not the preferred one
+   */
   carriedBy(transport: SessionTransport | null, reason?: string): void;
 }
 
@@ -133,7 +141,7 @@ export function sessionState(
       failures += 1;
       nextTry = retryInMs === undefined ? undefined : new Date(clock.now().getTime() + retryInMs);
       const next = phaseAfter(error, phase);
-      // It answers, so it is there: what it said stands in lastError.
+      // It answers, so it is there; `lastError` holds what it said.
       lastAnswer = next === 'unreachable' ? lastAnswer : clock.monotonic();
       become(next);
       lastAdvance = clock.monotonic() + (retryInMs ?? 0);
@@ -151,7 +159,7 @@ export function sessionState(
 function phaseAfter(error: AgentError, before: SessionPhase): SessionPhase {
   switch (error.code) {
     case 'TOKEN_REJECTED':
-      // A gateway's word about the token is not the controller's, which is asked next.
+      // The gateway's word about the token does not bind the controller, which is asked next.
       return failureOf(error).atGateway === true ? 'registering' : 'refused';
     case 'CONTROL_PLANE_UNREACHABLE':
     case 'TIMEOUT':

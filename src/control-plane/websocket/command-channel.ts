@@ -11,15 +11,20 @@ import type { CommandInbox, ProgressFeed, ResultOutbox } from '../session/ports.
 import { readCommand } from '../session/read-command.ts';
 import type { Connection } from './connection.ts';
 
-/** Messages that are being committed; one more command is answered `full`. */
+/** Messages being committed, at most. Beyond that a command is answered `full`. */
 const COMMITTING_MAX = 256;
-/** … and their characters: two of the largest, or one more is answered `full`. */
+/**
+ * Characters being committed, at most: two of the largest messages. Beyond that a command is
+ * answered `full`.
+ */
 const COMMITTING_CHARS_MAX = 2 * MESSAGE_LIMIT_BYTES;
-/** Results that are sent and not acknowledged. */
+/** Results that are sent but not yet acknowledged, at most. */
 const UNACKNOWLEDGED_MAX = 64;
-/** A result is sent again after this, then after twice as long, up to the longest. */
+/** A result is sent again after this, then after twice as long each time, up to the longest. */
 const RESEND_MS = { first: 10_000, longest: 120_000 };
-/** Results and progress wait while more than this has not left, so that heartbeats do not. */
+/**
+ * Results and progress wait while more bytes than this have not left, so that heartbeats need not.
+ */
 const BUFFERED_LIMIT_BYTES = 1024 * 1024;
 const BUFFERED_WAIT_MS = 50;
 
@@ -71,7 +76,7 @@ export function commandChannel(deps: CommandChannelDeps, connection: Connection)
         if (error.code === 'INTERNAL') {
           failed(error);
         } else {
-          // A full disk, for one: nothing is acknowledged, and the peer sends it again.
+          // On a full disk, for example: nothing is acknowledged, and the peer sends it again.
           complain('what the control plane sent could not be kept', {
             error_code: error.code,
             error: error.message,
@@ -97,7 +102,7 @@ export function commandChannel(deps: CommandChannelDeps, connection: Connection)
     if (outcome === 'accepted') {
       deps.log.info('command accepted', { command_id: read.id, command_type: read.type });
     } else if (outcome === 'duplicate') {
-      sent.delete(read.id); // A finished one has its result sent again.
+      sent.delete(read.id); // If it has finished, its result is sent again.
       wake();
     }
     acknowledge({ id: read.id, of: 'command', outcome });
@@ -126,7 +131,7 @@ export function commandChannel(deps: CommandChannelDeps, connection: Connection)
     message: (type, payload, chars) => {
       if (type === 'command' || committing < COMMITTING_MAX) {
         whileCommitting(handlers[type](payload, chars), chars);
-      } // Else it comes again: the peer has no answer.
+      } // Else the peer gets no answer, and sends it again.
     },
     run: async (signal) => {
       const broken = Promise.withResolvers<never>();
@@ -181,7 +186,7 @@ async function sendResults(
   }
 }
 
-/** Until a new result, a wake-up, or the time to send one again. */
+/** Waits for a new result, a wake-up, or the time to send one again. */
 async function nextSend(
   deps: CommandChannelDeps,
   sent: ReadonlyMap<string, Sent>,

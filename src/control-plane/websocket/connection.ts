@@ -20,14 +20,18 @@ import { retryAfterMs } from '../session/pace.ts';
 import { PING_INTERVAL_MS, type SlowLink, slowLink } from './slow-link.ts';
 import { textReader } from './text-reader.ts';
 
-/** From the name to the answer of the upgrade. */
+/** From looking up the name to the answer of the upgrade. */
 const DIAL_TIMEOUT_MS = 15_000;
 /**
- * A peer from which nothing came for this long is dead: it answers pings. Found within 15 s; later
- * only when one message was under way that is more than the link was measured to carry in good time.
+ * A peer answers pings, so one from which nothing came for this long is dead. It is noticed within
+ * 15 s; later only when one message under way was too big for the measured link to carry in good
+ * time.
  */
 const SILENCE_LIMIT_MS = 14_000;
-/** More than this waiting to leave means that the peer does not read: the connection is given up. */
+/**
+ * More bytes than this waiting to leave mean that the peer does not read: the connection is given
+ * up.
+ */
 const OUTGOING_LIMIT_BYTES = 16 * 1024 * 1024;
 
 export type ConnectionKind = 'controller' | 'gateway';
@@ -43,9 +47,9 @@ export interface Connection {
   /** One message of all parts. */
   sendBinary(parts: readonly Uint8Array[]): boolean;
   bufferedBytes(): number;
-  /** When something of a message came whose end has not come yet, ms of the monotonic clock. */
+  /** Monotonic ms at which a part came of a message whose end has not come yet. */
   partAt(): number;
-  /** @param why what `ended` gives */
+  /** @param why the value that `ended` resolves with */
   close(code: number, why: AgentError): void;
 }
 
@@ -58,9 +62,12 @@ export interface ConnectionTarget {
 export interface ConnectionHandlers {
   /** @param chars how long its text was */
   message(envelope: Envelope, chars: number): void;
-  /** The data may be reused when it has returned. @returns 'text' when it is JSON, and to be read so */
+  /**
+   * The data may be reused when it has returned.
+   * @returns 'text' when it is JSON, and is to be read as such
+   */
   binary(data: Uint8Array): 'taken' | 'text';
-  /** What came is no envelope. */
+  /** The text that came is not an envelope. */
   unreadable(problem: string): void;
 }
 
@@ -109,7 +116,7 @@ export async function openConnection(
           receive(handlers, readText, data);
         }
       },
-      // A big message on a slow link: behind it pongs wait, too.
+      // A part of a big message on a slow link: pongs wait behind it, too.
       part: () => {
         heardAt = deps.clock.monotonic();
         partAt = heardAt;
@@ -146,12 +153,15 @@ export async function openConnection(
   return { ...connection, ...about, close: give };
 }
 
-/** Why a connection ended; at the agent's own stop it still stands, and is left next. */
+/** Why a connection ended. When the agent stops, the connection is still open and is left next. */
 export async function endOf(connection: Connection, signal: AbortSignal): Promise<AgentError> {
   return signal.aborted ? interrupted() : await connection.ended;
 }
 
-/** Closes a connection that works. @param signal aborted when the agent stops */
+/**
+ * Closes a connection that works.
+ * @param signal aborted when the agent stops
+ */
 export function leave(connection: Connection, signal: AbortSignal): void {
   connection.close(signal.aborted ? CLOSE_CODES.goingAway : CLOSE_CODES.normal, interrupted());
 }
@@ -224,7 +234,8 @@ function senders(
       link.sent(Buffer.byteLength(text));
       return true;
     },
-    // Not counted: the peer's windows let little of it wait, and it answers with new ones.
+    // Not counted: the peer's windows limit how much of it can wait, and it answers with new
+    // windows.
     sendBinary: (parts) => {
       if (!mayWrite()) {
         return false;

@@ -19,8 +19,8 @@ import { registrationWait } from './registration.ts';
 import { statusReporter } from './status-reporter.ts';
 
 /**
- * When the agent leaves a connection that works: how long what is under way on it may go on, and how
- * often it is looked at. Shorter than what a service has for its stop.
+ * When the agent leaves a connection that works: how long the requests under way on it may go on,
+ * and how often they are looked at. Shorter than the time that a service has for its stop.
  */
 export const DRAIN_MS = 8_000;
 const DRAIN_CHECK_MS = 20;
@@ -41,7 +41,7 @@ export interface ConversationOptions {
   readonly version: string;
 }
 
-/** What the control plane calls this cluster, and what it understands beside the plain protocol. */
+/** The control plane's name for this cluster, and what it understands beyond the plain protocol. */
 export interface Peer {
   readonly clusterId: string;
   readonly clusterUuid: string;
@@ -60,9 +60,10 @@ export interface Conversation {
     signal: AbortSignal,
   ): Promise<RegisterSuccessPayload>;
   /**
-   * Heartbeats, commands, status and the data plane, until the connection ends, the control plane
-   * has forgotten this agent, or the signal: then what is under way in the data plane may end first.
-   * Once forgotten, the data plane goes on until it talks again or the connection ends.
+   * Exchanges heartbeats, commands, status and the data plane, until the connection ends, the
+   * control plane has forgotten this agent, or the signal. At the signal the requests under way in
+   * the data plane may end first. Once forgotten, the data plane goes on until `talk` is called
+   * again or the connection ends.
    */
   talk(connection: Connection, peer: Peer, signal: AbortSignal): Promise<'ended' | 'forgotten'>;
 }
@@ -127,7 +128,7 @@ export function conversation(deps: ConversationDeps, options: ConversationOption
   };
 }
 
-/** Until all that was under way has ended and left, the connection is gone, or time is up. */
+/** Waits until everything under way has ended and left, the connection is gone, or time is up. */
 async function drained(
   clock: Clock,
   connection: Connection,
@@ -147,7 +148,10 @@ interface Plane {
   readonly binaryIsTunnel: () => boolean;
 }
 
-/** The data plane of one connection: requests outlive a registration as the same cluster. */
+/**
+ * The data plane of one connection. Its requests go on when the agent registers again as the same
+ * cluster.
+ */
 function planeOfConnection(deps: ConversationDeps) {
   let attached: (Plane & { readonly peer: Peer }) | undefined;
   const close = () => {
@@ -168,7 +172,9 @@ function planeOfConnection(deps: ConversationDeps) {
   };
 }
 
-/** All that a data plane was told of its connection holds for the other one too. */
+/**
+ * Whether everything that a data plane was told of its connection also holds for the other peer.
+ */
 function isSameCluster(one: Peer, other: Peer): boolean {
   return (
     one.clusterId === other.clusterId &&

@@ -14,12 +14,12 @@ import { errorMessage, type RegistrationWait, saysForgotten } from './registrati
 import type { StatusReporter } from './status-reporter.ts';
 import { unknownTypes } from './unknown-types.ts';
 
-/** Only who talks over a registered connection takes these, and those of the data plane. */
+/** Only a registered conversation takes these and the messages of the data plane. */
 const FOR_TALK: readonly string[] = ['command', 'command_cancel', 'status_request'];
 
 /** `{`, with which a JSON envelope begins. */
 const OPENING_BRACE = 0x7b;
-/** Some put it before their UTF-8. */
+/** Byte order mark that some put before their UTF-8. */
 const UTF8_MARK = [0xef, 0xbb, 0xbf];
 const hasMark = (data: Uint8Array) => UTF8_MARK.every((byte, at) => data[at] === byte);
 
@@ -39,24 +39,27 @@ export interface Live {
   readonly commands: CommandChannel | undefined;
   readonly reporter: StatusReporter | undefined;
   readonly plane: AttachedDataPlane | undefined;
-  /** The data plane has answered `gateway_hello`: from then on every binary message is its own. */
+  /**
+   * The data plane has answered `gateway_hello`: from then on every binary message belongs to the
+   * tunnel.
+   */
   readonly binaryIsTunnel: () => boolean;
   readonly forgotten: () => void;
 }
 
 export interface Dispatcher {
   readonly handlers: ConnectionHandlers;
-  /** Whom answers go to. */
+  /** The connection that answers go to. */
   speak(connection: Connection): void;
   /**
-   * Who takes what comes. While the agent registers again they go on, up to the success: what comes
-   * behind that is for those who begin with it, and waits for them.
+   * Who takes the messages. While the agent registers again, the old ones keep taking them until
+   * `register_success`. Messages behind it are kept for the new ones.
    */
   serve(live: Live | undefined): void;
   waiting(wait: RegistrationWait | undefined): void;
 }
 
-/** Brings each message to who understands it. A bad one is logged, never a flood of lines. */
+/** Hands each message to the part that understands it. Bad ones are logged, at a limited rate. */
 export function dispatcher(
   deps: DispatcherDeps,
   options: { readonly version: string },
@@ -70,7 +73,7 @@ export function dispatcher(
   const isForTalk = (type: string) =>
     FOR_TALK.includes(type) || deps.dataPlane?.types.includes(type) === true;
   const broken = limitedLog(deps.clock, (text, fields) => deps.log.error(text, fields));
-  // What a stolen control plane sends must not end the process.
+  // No message of a stolen control plane may end the process.
   const guarded = (type: string, handle: () => void) => {
     try {
       handle();
@@ -174,7 +177,7 @@ function ownMessages(deps: DispatcherDeps, options: { readonly version: string }
       case 'pong':
       case 'register_success':
       case 'register_in_progress':
-        break; // Late, or of a registration given up.
+        break; // A late answer, or one to a registration that was given up.
       default:
         if (connection !== undefined) {
           fallback(connection, envelope);

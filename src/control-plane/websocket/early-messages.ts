@@ -1,12 +1,14 @@
 import { MESSAGE_LIMIT_BYTES } from '../../protocol/session/messages.ts';
 
-/** Most that is kept of what came early, characters and bytes: a command may be as large as a message. */
+/**
+ * Most that is kept of early messages, characters and bytes: a command may be as large as a
+ * message.
+ */
 const EARLY_SIZE_MAX = MESSAGE_LIMIT_BYTES;
 
 /**
- * Messages that come right behind the welcome of a peer, before those who understand them are there:
- * both come in one read of the network, and a proxied request that got lost there would never be
- * answered.
+ * Messages that come right behind the peer's welcome, before their handlers are there. Both can
+ * come in one read of the network, and a proxied request lost there would never be answered.
  */
 export interface EarlyMessages {
   /** @returns false when there is no room for it */

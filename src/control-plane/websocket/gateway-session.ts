@@ -80,8 +80,8 @@ export async function openController(
 }
 
 /**
- * Asks the controller again when its word for the gateway counts no more. Until it answers, the gateway
- * that serves goes on.
+ * Asks the controller again when the gateway that it named is not valid any more. Until it answers,
+ * the current gateway goes on serving.
  * @returns its connection; undefined at the signal
  * @throws AgentError TOKEN_REJECTED: then no gateway shall serve either
  */
@@ -112,8 +112,9 @@ export async function controllerAgain(
 }
 
 /**
- * Tries a gateway that is left alone, whenever it is worth another try.
- * @returns its connection once there is one; undefined at the signal, or when its name counts no more
+ * Tries the gateway that was left alone, whenever that is worth another try.
+ * @returns its connection once there is one; undefined at the signal, or when its name is no longer
+ *   valid
  */
 export async function gatewayAgain(
   deps: WebSocketSessionDeps,

@@ -8,7 +8,7 @@ import type { SessionState } from '../session/state.ts';
 import type { Connection } from './connection.ts';
 
 /**
- * A peer that has acknowledged heartbeats and then leaves this many unanswered is gone, although
+ * A peer that acknowledges heartbeats and then leaves this many unanswered is gone, even if
  * something in between still answers pings for it.
  */
 const UNANSWERED_MAX = 3;
@@ -36,7 +36,7 @@ export function heartbeats(
     run: async (signal) => {
       while (!signal.aborted) {
         if (connection.partAt() > sentAt && unanswered !== undefined) {
-          unanswered = 0; // The answer waits behind a big message, of which more comes.
+          unanswered = 0; // The answer waits behind a big message that is still arriving.
         }
         if (unanswered !== undefined && unanswered >= UNANSWERED_MAX) {
           const message = `The control plane left ${unanswered} heartbeats unanswered`;

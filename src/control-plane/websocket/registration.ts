@@ -10,9 +10,9 @@ import {
 import { LATER_HINT, SessionError } from '../session/failure.ts';
 import { bounded, PACE_BOUNDS } from '../session/pace.ts';
 
-/** For the answer to `register`, and again after each `register_in_progress` … */
+/** Longest wait for the answer to `register`, and again after each `register_in_progress`. */
 export const REGISTER_TIMEOUT_MS = 30_000;
-/** … but not longer than this in all. */
+/** Longest wait in all, however many `register_in_progress` come. */
 const REGISTER_TIMEOUT_MS_MAX = 120_000;
 /** Characters of a foreign error text that are repeated. */
 const FOREIGN_TEXT_MAX = 200;
@@ -27,7 +27,7 @@ export interface RegistrationWait {
 
 export function registrationWait(clock: Clock, requestId: string): RegistrationWait {
   const settled = Promise.withResolvers<RegisterSuccessPayload>();
-  // Rejected before somebody waits, it must not end the process.
+  // It may be rejected before anybody waits for it; that must not end the process.
   settled.promise.catch(() => undefined);
   const latest = clock.monotonic() + REGISTER_TIMEOUT_MS_MAX;
   let deadline = clock.monotonic() + REGISTER_TIMEOUT_MS;
@@ -85,7 +85,7 @@ export function registrationWait(clock: Clock, requestId: string): RegistrationW
   };
 }
 
-/** What an `error` message says, as an error, with the pause that it asks for. */
+/** An `error` message as an AgentError, with the pause that it asks for. */
 export function errorMessage(what: string, envelope: Envelope): AgentError {
   const parsed = ErrorPayload.safeParse(envelope.payload ?? {});
   const said = cutAtEnd(parsed.data?.error ?? '', FOREIGN_TEXT_MAX).trim();
@@ -95,7 +95,7 @@ export function errorMessage(what: string, envelope: Envelope): AgentError {
   return new SessionError('CONTROL_PLANE_ERROR', message, failure, { hint: LATER_HINT });
 }
 
-/** The peer's words for having lost this agent. */
+/** Whether the peer says that it has lost this agent. */
 export function saysForgotten(envelope: Envelope): boolean {
   const said = envelope.payload?.['error'];
   return typeof said === 'string' && /not registered|cluster not found/i.test(said);

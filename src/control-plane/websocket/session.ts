@@ -17,14 +17,17 @@ import {
 } from './gateway-session.ts';
 import type { OnLive, WebSocketSessionDeps, WebSocketSessionOptions } from './session-deps.ts';
 
-/** Registrations over one connection: a peer that keeps forgetting is given up, with backoff. */
+/**
+ * Registrations over one connection. A peer that keeps forgetting the agent is given up, with
+ * backoff.
+ */
 const REGISTRATIONS_MAX = 3;
 
 /**
- * One life of the WebSocket session: at the gateway that the controller has named lately, or at the
- * controller and from there at the gateway that it names.
+ * One life of the WebSocket session: at the gateway that the controller has named lately, else at
+ * the controller, and from there at the gateway that it names.
  * @returns why it ended
- * @throws AgentError why it did not come to be; see `openConnection` and `RegistrationWait`
+ * @throws AgentError why it was not established; see `openConnection` and `RegistrationWait`
  */
 export async function webSocketSession(
   deps: WebSocketSessionDeps,
@@ -58,7 +61,8 @@ async function talkAtGateway(
   try {
     const controller = await Promise.race([talking.then(() => undefined), again]);
     if (controller !== undefined) {
-      // It serves until what the controller says is live; then what is under way here may end.
+      // The gateway serves until the controller's session is live. Then it takes nothing new, and
+      // its requests under way may end.
       const next = controllerSession(deps, options, controller, takingOver(here, onLive), signal);
       const left = talking.then(() => connection.close(CLOSE_CODES.normal, replaced()));
       return (await Promise.all([next, left]))[0];
@@ -76,7 +80,7 @@ async function talkAtGateway(
   }
 }
 
-/** Ends what served before, when something else is live. */
+/** Ends the previous session when the new one is live. */
 function takingOver(before: { readonly end: () => void }, onLive: OnLive): OnLive {
   return (kind, peer) => {
     before.end();
@@ -84,7 +88,7 @@ function takingOver(before: { readonly end: () => void }, onLive: OnLive): OnLiv
   };
 }
 
-/** At a controller that is connected, and from there at the gateway that it names. */
+/** Registers at a connected controller, and goes on from there at the gateway that it names. */
 async function controllerSession(
   deps: WebSocketSessionDeps,
   options: WebSocketSessionOptions,
@@ -129,7 +133,10 @@ async function registeredSession(
   );
 }
 
-/** The controller's conversation. When its gateway is back, that takes over before this one ends. */
+/**
+ * The controller's conversation. When its gateway is back, the gateway takes over before this one
+ * ends.
+ */
 async function talkUntilGateway(
   deps: WebSocketSessionDeps,
   options: WebSocketSessionOptions,
@@ -154,7 +161,7 @@ async function talkUntilGateway(
     if (gateway === undefined) {
       return (await talking) === 'forgotten' ? 'forgotten' : endOf(connection, signal);
     }
-    here.end(); // What is under way here may end, while the gateway serves already.
+    here.end(); // Requests under way here may end, while the gateway serves already.
     const left = talking.then(() => connection.close(CLOSE_CODES.normal, replaced()));
     const [ended] = await Promise.all([
       talkAtGateway(deps, options, gateway, peer, onLive, signal),
@@ -201,7 +208,8 @@ async function register(
   };
   const answer = await talk.register(connection, payload, signal);
   const peer = peerOf(answer);
-  // Kept before it counts: after a crash the control plane's token must still be the kept one.
+  // Kept before it becomes valid: after a crash the control plane's token must still match the kept
+  // one.
   deps.memory.write({
     ...peer,
     serviceTokenHash: minted.hash,

@@ -1,28 +1,31 @@
 import type { Clock } from '../../core/ports.ts';
 import { SLOWEST_BYTES_PER_MS } from '../../core/slowest-link.ts';
 
-/** Time between two ping frames: shorter than the 5 s after which some proxies end what is idle. */
+/**
+ * Time between two ping frames: shorter than the 5 s after which some proxies end an idle
+ * connection.
+ */
 export const PING_INTERVAL_MS = 4_000;
 /** A ping that waits no longer than this behind other bytes is answered in good time. */
 const ALLOWANCE_MS = 8_000;
 /**
- * What may be under way without a ping behind it: half of what the slowest link carries in the
- * allowance, so that no more than one message decides how long a ping waits.
+ * Bytes that may be under way without a ping behind them: half of what the slowest link carries in
+ * the allowance, so that no more than one message decides how long a ping waits.
  */
 const UNASKED_BYTES_MAX = 64 * 1024;
-/** A link may carry this much less than it was measured to: others may use it too. */
+/** The link may be slower than it was measured by this factor: others may use it too. */
 const CAUTION = 0.5;
-/** No peer is waited for longer than usual by more than this. */
+/** A peer is given at most this much more time than usual. */
 const PATIENCE_MS_MAX = 75_000;
 
 /**
- * How much is under way. A ping waits behind what was sent before it, so a big result on a slow link
- * looks like a dead peer; a pong that answers it says that all of that has arrived, and how fast the
- * link is. So a ping follows at once what is big: what has arrived gives a dead peer no more time,
- * and what is sent after a ping delays only later ones.
+ * Tracks how much is under way. A ping waits behind the bytes sent before it, so a big result on a
+ * slow link makes a live peer look dead. The pong says that all those bytes have arrived, and how
+ * fast the link is. A ping therefore follows big data at once: bytes that have arrived give a dead
+ * peer no more time, and bytes sent after a ping delay only later pings.
  */
 export interface SlowLink {
-  /** So many bytes were handed to the network. */
+  /** This many bytes were handed to the network. */
   sent(bytes: number): void;
   /** Asks the peer for a sign of life. */
   ask(): void;
@@ -41,20 +44,20 @@ export interface SlowLinkDeps {
 export function slowLink({ clock, ping }: SlowLinkDeps): SlowLink {
   let sent = 0;
   let arrived = 0;
-  /** What had been sent at the last ping. */
+  /** Bytes that had been sent at the last ping. */
   let asked = 0;
-  /** What had been sent at the first ping that is not answered. */
+  /** Bytes that had been sent at the first ping that is not answered yet. */
   let awaited: number | undefined;
-  /** What the link carried lately; more than that may fit. */
+  /** What the link carried lately; it may be able to carry more. */
   let bytesPerMs = 0;
   let measured = { bytes: 0, atMs: clock.monotonic() };
   const measure = () => {
     const atMs = clock.monotonic();
     const passedMs = atMs - measured.atMs;
-    // Not from pong to pong: some that come together have waited for each other on the way back.
+    // Not measured from pong to pong: pongs that arrive together may have waited for each other.
     if (passedMs >= PING_INTERVAL_MS) {
       const rate = (arrived - measured.bytes) / passedMs;
-      // Up at once, down by halves: a link with little to carry is not slow.
+      // Rises at once, falls by halves: a link that has little to carry is not slow.
       bytesPerMs = Math.max(rate, (bytesPerMs + rate) / 2);
       measured = { bytes: arrived, atMs };
     }
@@ -64,7 +67,7 @@ export function slowLink({ clock, ping }: SlowLinkDeps): SlowLink {
     asked = sent;
     ping(String(sent));
   };
-  /** One at a time: a link that is busy has the next one when that is answered. */
+  /** One ping at a time: on a busy link the next one follows the answer. */
   const askAfterMuch = () => {
     if (awaited === undefined && sent - asked > UNASKED_BYTES_MAX) {
       ask();

@@ -6,9 +6,12 @@ import type { Pace } from '../session/pace.ts';
 import type { StatusSource } from '../session/ports.ts';
 import type { Connection } from './connection.ts';
 
-/** For making a report, and for each of its parts to leave: a slow link may take long for all. */
+/**
+ * Longest time to make a report, and for each of its parts to leave; a slow link may take long for
+ * the whole.
+ */
 export const REPORT_STEP_TIMEOUT_MS = 60_000;
-/** A report pauses while more than this has not left: heartbeats go first. */
+/** A report pauses while more bytes than this have not left: heartbeats go first. */
 const BUFFERED_LIMIT_BYTES = 1024 * 1024;
 const BUFFERED_WAIT_MS = 50;
 
@@ -65,7 +68,7 @@ export function statusReporter(
             return;
           }
           const error = expectedError(thrown);
-          // Half a report may have left: the peer must not build on it.
+          // Half a report may have left; the peer must not build on it.
           reports.reset();
           complain('cannot report the cluster status', {
             error_code: error.code,

@@ -3,7 +3,7 @@ import type { Clock } from '../../core/ports.ts';
 import { type ParsedJson, parseBoundedJson } from '../../protocol/bounded-json.ts';
 import { parseLongJson, SHORT_JSON_CHARS_MAX } from '../../protocol/long-json.ts';
 
-/** More than this waiting behind a long message, and the socket waits, too. Characters. */
+/** When more characters than this wait behind a long message, reading from the socket pauses. */
 export const WAITING_CHARS_MAX = 8 * 1024 * 1024;
 
 interface TextReaderDeps {
@@ -14,8 +14,8 @@ interface TextReaderDeps {
 }
 
 /**
- * Reads the texts of one connection in their order. A long one is read in slices between which others
- * run; what comes meanwhile waits behind it.
+ * Reads the texts of one connection in their order. A long text is read in slices, and other work
+ * runs between them; texts that come meanwhile wait behind it.
  * @param take what was read, and how many characters it had
  */
 export function textReader(

@@ -7,7 +7,7 @@ import {
 import type { DataPlane } from '../session/ports.ts';
 import type { Connection } from './connection.ts';
 
-/** Names of unknown types that are remembered; what comes beyond is ignored without a word. */
+/** Names of unknown types that are remembered; types beyond that are ignored silently. */
 const UNKNOWN_TYPES_MAX = 64;
 
 /** Answers the first message of each unknown type with `protocol_fallback`. */
