@@ -121,6 +121,11 @@ export interface Files {
   remove(path: string): Promise<boolean>;
   /** Removes a directory and everything in it, following no link. Returns whether it was there. */
   removeTree(path: string): Promise<boolean>;
+  /**
+   * Removes a directory in which nothing is, in one step: what somebody puts into it meanwhile is never
+   * lost. Returns whether it went; one that is in use, a mount for example, stays.
+   */
+  removeEmptyDirectory(path: string): Promise<boolean>;
   /** Free and total bytes of the file system that holds the path (or its nearest parent). */
   diskSpace(path: string): Promise<{ readonly freeBytes: number; readonly totalBytes: number }>;
 }

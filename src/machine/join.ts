@@ -9,12 +9,12 @@ import {
   readJoined,
 } from '../host/cluster/joined-worker.ts';
 import { openInventory } from '../host/engine/inventory.ts';
-import { installationState } from '../host/engine/step-journal.ts';
 import { joiningConfig } from '../host/k3s/config.ts';
 import { decodeJoinToken } from '../protocol/secrets/join-token.ts';
 import { misplacedSecret } from '../protocol/secrets/misplaced.ts';
 import type { MachineContext } from './context.ts';
 import { type ConfigFlags, loadEffectiveConfig, tellWarnings } from './effective-config.ts';
+import { stateNow } from './finished.ts';
 import { NO_MORE_SERVERS } from './no-more-servers.ts';
 import { openDownloads, readCa } from './outbound.ts';
 import { preflight } from './preflight.ts';
@@ -113,7 +113,7 @@ export async function upgradeWorker(
 ): Promise<SetUpOutcome> {
   const joined = await readJoined(context);
   const inventory = await openInventory(context);
-  const isFinished = (await installationState(context, inventory)) === 'finished';
+  const isFinished = (await stateNow(context, inventory)) === 'finished';
   if (joined === undefined || !isFinished) {
     throw new AgentError('CLUSTER_EXISTS', 'This machine began to join a cluster as a worker', {
       hint:

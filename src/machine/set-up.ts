@@ -25,10 +25,11 @@ import type { Resource } from '../host/engine/resource.ts';
 import {
   beginInstallation,
   finishInstallation,
-  installationState,
+  type InstallationState,
 } from '../host/engine/step-journal.ts';
 import type { K3sPlan } from '../host/k3s/resources.ts';
 import type { MachineContext } from './context.ts';
+import { isUpgrade, stateNow } from './finished.ts';
 import { K3S_PORTS } from './preflight.ts';
 
 /** What is to be done with k3s. @throws AgentError HOST_UNSUPPORTED */
@@ -106,7 +107,7 @@ export interface SetUpSummary {
 
 /**
  * Makes all that is not in place yet, or tells it.
- * @throws what a resource throws; with the way back where this machine was never set up to the end
+ * @throws what a resource throws; with the way back where this machine was never in use
  */
 export async function setUpMachine(
   context: MachineContext,
@@ -120,6 +121,9 @@ export async function setUpMachine(
   }
   const startedAt = context.clock.monotonic();
   const finished = await offeringTheWayBack(context, inventory, facts.role, async () => {
+    if ((await noteIfUsed(context, inventory)) === 'unfinished' && (await isUpgrade(context))) {
+      await finishInstallation(context);
+    }
     await beginInstallation(context, inventory);
     const steps = await applyResources(context, resources, context.signal);
     await finishInstallation(context);
@@ -141,6 +145,18 @@ export async function setUpMachine(
   return { kind: 'done', summary };
 }
 
+/** What is used is not taken back, whatever becomes of this run. */
+async function noteIfUsed(
+  context: MachineContext,
+  inventory: HostInventory,
+): Promise<InstallationState> {
+  const state = await stateNow(context, inventory);
+  if (state === 'finished') {
+    await finishInstallation(context);
+  }
+  return state;
+}
+
 async function offeringTheWayBack<T>(
   context: MachineContext,
   inventory: HostInventory,
@@ -151,7 +167,7 @@ async function offeringTheWayBack<T>(
     return await work();
   } catch (thrown) {
     // What is to be told is why it failed, even where nobody can read how far it came.
-    const state = await installationState(context, inventory).catch(() => undefined);
+    const state = await noteIfUsed(context, inventory).catch(() => undefined);
     if (state !== 'unfinished') {
       throw thrown;
     }

@@ -2,11 +2,12 @@ import { AgentError } from '../core/errors.ts';
 import { HOST_STATE_DIRECTORY, NODE_PASSWORD_FILE } from '../core/places.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
 import type { Change, UndoOptions } from '../host/engine/resource.ts';
-import { installationState } from '../host/engine/step-journal.ts';
+import { finishInstallation } from '../host/engine/step-journal.ts';
 import { planUndo, undoResources } from '../host/engine/undo.ts';
 import { keepsNodePassword } from '../host/k3s/configuration.ts';
 import type { UnknownEntry } from '../protocol/files/host-state.ts';
 import type { MachineContext } from './context.ts';
+import { stateNow } from './finished.ts';
 import { machineResources } from './resources.ts';
 
 /** One removal, as a dry run tells it. */
@@ -36,7 +37,8 @@ export async function planUninstall(
   inventory: HostInventory,
   how: UndoOptions,
 ): Promise<UninstallPlan> {
-  const removals = await planUndo(machineResources(context, inventory, undefined), how);
+  const resources = machineResources(context, inventory, undefined);
+  const removals = await planUndo(context, resources, how);
   const plan = removals.map(({ title, changes }) => ({ title, changes }));
   const kept = await keptFiles(context, inventory, how);
   return { plan: isWhole(how) ? [...plan, LIST_REMOVAL] : plan, kept, left: inventory.unknown() };
@@ -60,11 +62,13 @@ export async function uninstall(
   // Read before what tells it goes.
   const kept = await keptFiles(context, inventory, how);
   const left = inventory.unknown();
+  if (!isWhole(how)) {
+    // Nothing takes back what somebody wants to keep. A full disk must not keep us from making room.
+    await finishInstallation(context).catch(() => undefined);
+  }
   const resources = machineResources(context, inventory, undefined);
   const removed = await undoResources(context, resources, inventory, how);
-  if (isWhole(how)) {
-    await inventory.end();
-  }
+  await (isWhole(how) ? inventory.end() : finishInstallation(context));
   return { removed, kept, left };
 }
 
@@ -91,20 +95,27 @@ export const UNDO: UndoOptions = {
 };
 
 /**
- * Refuses to take back what was finished once: people and the cluster count on it.
+ * Refuses to take back what was usable once: people and the cluster count on it.
  * @throws AgentError NOT_INSTALLED, STATE_NEWER, CLUSTER_EXISTS
  */
-export async function checkUndo(context: MachineContext, inventory: HostInventory): Promise<void> {
-  const state = await installationState(context, inventory);
+export async function checkUndo(
+  context: MachineContext,
+  inventory: HostInventory,
+  { dryRun }: { readonly dryRun: boolean },
+): Promise<void> {
+  const state = await stateNow(context, inventory);
   if (state === 'none') {
     throw new AgentError('NOT_INSTALLED', 'There is nothing to take back: nothing was begun here', {
       hint: 'Only what a failed "pipeops-agent install" or "join" has made is taken back',
     });
   }
   if (state === 'finished') {
+    if (!dryRun) {
+      await finishInstallation(context).catch(() => undefined); // It is refused all the same.
+    }
     throw new AgentError(
       'CLUSTER_EXISTS',
-      'This machine was set up to the end once: that is not taken back, but uninstalled',
+      'This machine was in use already: that is not taken back, but uninstalled',
       {
         hint:
           'To remove it: sudo pipeops-agent uninstall (see first: --dry-run). ' +

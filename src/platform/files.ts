@@ -9,6 +9,7 @@ import {
   readlink,
   rename,
   rm,
+  rmdir,
   statfs,
   symlink,
   unlink,
@@ -24,6 +25,8 @@ import { troubleOf } from '../core/trouble.ts';
 const READ_LIMIT_BYTES = 1024 * 1024;
 /** Of directories that are made only because something below them is. */
 const PARENT_MODE = 0o755;
+/** Of rmdir(2): something is in it (both are allowed), or it is a mount. */
+const STAYING_CODES: readonly string[] = ['ENOTEMPTY', 'EEXIST', 'EBUSY'];
 
 /** The real Files. @param root `/` in life, a temporary directory in tests */
 export function systemFiles(root: string): Files {
@@ -52,6 +55,8 @@ export function systemFiles(root: string): Files {
     remove: async (path) => (await ifThere('remove', path, () => unlinkThere(real(path)))) ?? false,
     removeTree: async (path) =>
       (await ifThere('remove', path, () => removeTree(real(path)))) ?? false,
+    removeEmptyDirectory: async (path) =>
+      (await ifThere('remove', path, () => removeEmptyDirectory(real(path)))) ?? false,
     diskSpace: (path) => explained('look at', path, () => diskSpace(real(path))),
   };
 }
@@ -245,6 +250,18 @@ async function removeTree(path: string): Promise<boolean> {
   }
   await rm(path, { recursive: true, force: true });
   return true;
+}
+
+async function removeEmptyDirectory(path: string): Promise<boolean> {
+  try {
+    await rmdir(path);
+    return true;
+  } catch (thrown) {
+    if (STAYING_CODES.includes(systemCode(thrown) ?? '')) {
+      return false;
+    }
+    throw thrown;
+  }
 }
 
 async function diskSpace(path: string): Promise<{ freeBytes: number; totalBytes: number }> {

@@ -78,7 +78,7 @@ async function ending(
 const DROP_INS = '/etc/systemd/system/pipeops-agent.service.d';
 /** Ends agent and uninstaller with SIGKILL as soon as the uninstaller has removed itself. */
 const KILLED_UNDO = `#!/bin/sh
-setsid ${AGENT} install --undo &
+setsid ${AGENT} install --undo --yes &
 while [ -e /usr/local/bin/k3s-uninstall.sh ]; do :; done
 kill -s KILL -- "-$!"
 wait
@@ -132,7 +132,7 @@ test(
       const refused = await ending(machine, INSTALL, { PIPEOPS_K3S_MIRROR: wrongMirror.url });
       expect(refused).toMatchObject({ exitCode: 6, code: 'DOWNLOAD_CORRUPT' });
       expect(refused.hint).toContain('To take it back: sudo pipeops-agent install --undo');
-      await machine.exec([AGENT, 'install', '--undo']);
+      await machine.exec([AGENT, 'install', '--undo', '--yes']);
     }),
   TEST_TIMEOUT_MS,
 );
@@ -153,7 +153,7 @@ test(
       await machine.exec(['/root/killed-undo.sh'], { timeoutMs: TEST_TIMEOUT_MS });
       const plan = await machine.exec([AGENT, 'install', '--undo', '--dry-run']);
       expect(plan.stdout).toContain('Remove k3s (server) and what runs in it');
-      await machine.exec([AGENT, 'install', '--undo'], { timeoutMs: TEST_TIMEOUT_MS });
+      await machine.exec([AGENT, 'install', '--undo', '--yes'], { timeoutMs: TEST_TIMEOUT_MS });
       await machine.exec(['rm', '/root/killed-undo.sh']);
     });
     await machine.exec(['rm', '-r', '/etc/pipeops-agent', DROP_INS]);

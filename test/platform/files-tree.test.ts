@@ -188,6 +188,20 @@ describe('remove()', () => {
   });
 });
 
+describe('removeEmptyDirectory()', () => {
+  test('removes a directory only while nothing is in it, and nothing else', async () => {
+    await using host = await machine();
+    await mkdir(host.real('/opt/agent'), { recursive: true });
+    await symlink('opt/agent', host.real('/link'));
+    const remove = (path: string) => host.files.removeEmptyDirectory(path);
+    const went = [];
+    for (const path of ['/opt', '/link', '/etc/passwd', '/nowhere', '/opt/agent', '/opt', '/opt']) {
+      went.push(await remove(path));
+    }
+    expect(went).toEqual([false, false, false, false, true, true, false]);
+  });
+});
+
 describe('removeTree()', () => {
   test('removes a directory with all that is in it, once, and follows no link', async () => {
     await using host = await machine();

@@ -284,6 +284,7 @@ function killSwitch() {
       changeMode: checked(files.changeMode),
       remove: checked(files.remove),
       removeTree: checked(files.removeTree),
+      removeEmptyDirectory: checked(files.removeEmptyDirectory),
     }),
   };
 }

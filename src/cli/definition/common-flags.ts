@@ -5,10 +5,13 @@ export const JSON_FLAG = {
   default: false,
   description: 'Print one JSON document',
 } as const;
-export const UNDO_FLAG = {
-  type: 'boolean',
-  default: false,
-  description: 'Take back an installation that never came to its end',
+export const UNDO_FLAGS = {
+  undo: {
+    type: 'boolean',
+    default: false,
+    description: 'Take back an installation that never came to its end',
+  },
+  yes: { type: 'boolean', default: false, description: 'With --undo: do not ask' },
 } as const;
 export const DRY_RUN_FLAG = {
   type: 'boolean',

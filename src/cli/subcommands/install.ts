@@ -2,7 +2,7 @@ import { AgentError } from '../../core/errors.ts';
 import type { TokenSource } from '../../machine/install-server.ts';
 import { POLICY_PRESETS } from '../../protocol/files/policy-presets.ts';
 import { parseControlPlaneToken } from '../../protocol/secrets/control-plane-token.ts';
-import { DRY_RUN_FLAG, JSON_FLAG, UNDO_FLAG } from '../definition/common-flags.ts';
+import { DRY_RUN_FLAG, JSON_FLAG, UNDO_FLAGS } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { readTokenFile } from '../definition/given-secret.ts';
 import { settingFlags } from '../definition/setting-flags.ts';
@@ -30,7 +30,7 @@ export const installSubcommand = defineSubcommand({
       valueHint: 'PRESET',
       values: POLICY_PRESETS,
     },
-    undo: UNDO_FLAG,
+    ...UNDO_FLAGS,
     'dry-run': DRY_RUN_FLAG,
     json: JSON_FLAG,
   },
@@ -38,7 +38,7 @@ export const installSubcommand = defineSubcommand({
   needsRoot: true,
   locks: true,
   run: async (context, { flags }) => {
-    if (flags.undo) {
+    if (flags.undo || flags.yes) {
       return (await import('./undo.ts')).runUndo(context, flags);
     }
     const wishes = {

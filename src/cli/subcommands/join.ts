@@ -1,6 +1,6 @@
 import { AgentError } from '../../core/errors.ts';
 import { JOIN_TOKEN_TEXT_LIMIT_BYTES } from '../../protocol/secrets/join-token.ts';
-import { DRY_RUN_FLAG, JSON_FLAG, UNDO_FLAG } from '../definition/common-flags.ts';
+import { DRY_RUN_FLAG, JSON_FLAG, UNDO_FLAGS } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { readTokenFile } from '../definition/given-secret.ts';
 import { workerSettingFlags } from '../definition/setting-flags.ts';
@@ -23,7 +23,7 @@ export const joinSubcommand = defineSubcommand({
       valueHint: 'TOKEN',
     },
     ...workerSettingFlags(),
-    undo: UNDO_FLAG,
+    ...UNDO_FLAGS,
     'dry-run': DRY_RUN_FLAG,
     json: JSON_FLAG,
   },
@@ -31,7 +31,7 @@ export const joinSubcommand = defineSubcommand({
   needsRoot: true,
   locks: true,
   run: async (context, { flags }) => {
-    if (flags.undo) {
+    if (flags.undo || flags.yes) {
       return (await import('./undo.ts')).runUndo(context, flags);
     }
     const token = await readToken(context, flags);

@@ -1,29 +1,39 @@
 /** `install --undo` and `join --undo`: a machine as it was before an installation that failed. */
+import { AgentError } from '../../core/errors.ts';
 import { openInventory } from '../../host/engine/inventory.ts';
-import { checkUndo, planUninstall, UNDO, uninstall } from '../../machine/uninstall.ts';
+import { checkUndo, UNDO } from '../../machine/uninstall.ts';
 import type { CliContext } from '../definition/context.ts';
-import { lines, remainsOf, renderRemovalPlan } from './removal-outcome.ts';
+import { type RemovalFlags, removeAll } from './removal.ts';
 
-export interface UndoFlags {
-  readonly 'dry-run': boolean;
-  readonly json: boolean;
+/** What counts beside it. Another flag is of somebody who wants something else. */
+const FLAGS: readonly string[] = ['undo', 'yes', 'dry-run', 'json'];
+const HINT = 'Beside --undo, only --yes, --dry-run and --json count';
+
+/**
+ * @param flags as they were given: absent ones have no value
+ * @returns the exit code
+ * @throws AgentError USAGE
+ */
+export async function runUndo(
+  context: CliContext,
+  flags: RemovalFlags & { readonly undo: boolean },
+): Promise<number> {
+  checkFlags(flags);
+  const inventory = await openInventory(context);
+  await checkUndo(context, inventory, { dryRun: flags['dry-run'] });
+  return removeAll(context, inventory, UNDO, flags);
 }
 
-/** @returns the exit code */
-export async function runUndo(context: CliContext, flags: UndoFlags): Promise<number> {
-  const inventory = await openInventory(context);
-  await checkUndo(context, inventory);
-  if (flags['dry-run']) {
-    const plan = await planUninstall(context, inventory, UNDO);
-    context.io.stdout(renderRemovalPlan(plan, { json: flags.json, columns: context.io.columns }));
-    return 0;
+function checkFlags(flags: RemovalFlags & { readonly undo: boolean }): void {
+  if (!flags.undo) {
+    throw new AgentError('USAGE', '--yes goes only with --undo', {
+      hint: 'Leave it out: an installation does not ask whether to go on',
+    });
   }
-  const outcome = await uninstall(context, inventory, UNDO);
-  if (flags.json) {
-    context.io.stdout(`${JSON.stringify(outcome, null, 2)}\n`);
-  } else {
-    const done = 'Taken back: this machine is as it was before the installation.';
-    context.io.stderr(lines([done, ...remainsOf(outcome)]));
+  const others = Object.keys(flags).filter((name) => !FLAGS.includes(name));
+  if (others.length > 0) {
+    const named = others.map((name) => `--${name}`).toSorted();
+    const text = `--undo takes back all that was begun: it does not go with ${named.join(' and ')}`;
+    throw new AgentError('USAGE', text, { hint: HINT });
   }
-  return 0;
 }

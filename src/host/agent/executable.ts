@@ -122,7 +122,7 @@ async function parentRemovals(deps: Deps): Promise<readonly Removal[]> {
       const changes = [{ action: 'remove', target: name }] as const;
       const title = `Remove directory ${name}`;
       const run = () => putBack(deps, name);
-      removals.push({ title, changes, entries: [], originals: [name], run });
+      removals.push({ title, changes, entries: [], originals: [name], shared: name, run });
     }
   }
   return removals;
@@ -221,6 +221,12 @@ export function pruneVersions(deps: Deps, version: string): Resource {
 /** By the numbers in it: a version may be named as in no scheme, `nightly-10`. */
 function newestFirst(a: string, b: string): number {
   return b.localeCompare(a, 'en', { numeric: true });
+}
+
+/** Whether another version than this one is installed: this one has not taken over yet. */
+export async function isOfOtherVersion(deps: Deps, version: string): Promise<boolean> {
+  const linked = await linkedExecutable(deps);
+  return linked !== undefined && linked !== executablePath(version);
 }
 
 /** Where the link leads; undefined when nothing is there. */

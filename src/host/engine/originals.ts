@@ -114,10 +114,7 @@ export async function forgetOriginals(deps: Deps, names: readonly string[]): Pro
 
 /** Others may have put something into it meanwhile: then it stays. */
 export async function removeIfEmpty({ files }: Deps, path: string): Promise<void> {
-  const stat = await files.stat(path);
-  if (stat?.kind === 'directory' && (await files.list(path)).length === 0) {
-    await files.removeTree(path);
-  }
+  await files.removeEmptyDirectory(path);
 }
 
 async function lookAt(files: Files, name: string): Promise<Original | undefined> {

@@ -44,7 +44,9 @@ export function removeShared(
 ): readonly Removal[] {
   const entry: InventoryEntry = { kind: 'directory', name };
   const remove = { title: `Remove directory ${name}`, target: name, entries: [entry] };
-  return inventory.has('directory', name) ? [removal(remove, () => removeIfEmpty(deps, name))] : [];
+  return inventory.has('directory', name)
+    ? [{ ...removal(remove, () => removeIfEmpty(deps, name)), shared: name }]
+    : [];
 }
 
 function putBackPath(deps: Deps, entry: PathEntry): Removal {

@@ -36,6 +36,10 @@ export interface Removal {
   readonly entries: readonly InventoryEntry[];
   /** What is as it was before us afterwards, by its name (engine/originals.ts). */
   readonly originals?: readonly string[];
+  /** A directory that others use, too, where this removes one: it goes only when nothing is left in it. */
+  readonly shared?: string;
+  /** What goes with it beside what `changes` tells. */
+  readonly alsoGone?: readonly string[];
   readonly run: () => Promise<void>;
 }
 

@@ -4,7 +4,7 @@ import type { Clock, Files } from '../../core/ports.ts';
 import { StepJournal, StepNote } from '../../protocol/files/host-state.ts';
 import type { HostInventory } from './inventory.ts';
 
-/** The note of the whole: `begun` on a machine where nothing of ours was, `done` once and for ever. */
+/** The note of the whole: `begun` on a machine where nothing of ours was, `done` once it was usable, and for ever. */
 const INSTALLATION = 'installation';
 
 interface Deps {
@@ -54,6 +54,14 @@ export async function installationState(
   return isBefore && Object.keys(journal).length > 0 ? 'unfinished' : 'finished';
 }
 
+/** How far this step came in the last run that had to do it. */
+export async function stepState(
+  deps: { readonly files: Files },
+  id: string,
+): Promise<StepNote['state'] | undefined> {
+  return stateOf(await readStepJournal(deps.files), id);
+}
+
 /** Before the first change. Only on a machine where nothing of ours is it can be taken back later. */
 export async function beginInstallation(deps: Deps, inventory: HostInventory): Promise<void> {
   const isNoted = noteOfAll(await readStepJournal(deps.files)) !== undefined;
@@ -62,7 +70,7 @@ export async function beginInstallation(deps: Deps, inventory: HostInventory): P
   }
 }
 
-/** After the last change. */
+/** After the last change, or once the machine is used: from then on nothing is taken back. */
 export async function finishInstallation(deps: Deps): Promise<void> {
   if (noteOfAll(await readStepJournal(deps.files)) !== 'done') {
     await noteStep(deps, INSTALLATION, 'done');
@@ -70,7 +78,11 @@ export async function finishInstallation(deps: Deps): Promise<void> {
 }
 
 function noteOfAll(journal: StepJournal): StepNote['state'] | undefined {
-  return StepNote.safeParse(journal[INSTALLATION]).data?.state;
+  return stateOf(journal, INSTALLATION);
+}
+
+function stateOf(journal: StepJournal, id: string): StepNote['state'] | undefined {
+  return StepNote.safeParse(journal[id]).data?.state;
 }
 
 function isEmpty(inventory: HostInventory): boolean {

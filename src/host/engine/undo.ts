@@ -10,14 +10,21 @@ interface Deps {
 
 /** What would be taken away, the newest first, without doing it. */
 export async function planUndo(
+  deps: Pick<Deps, 'files'>,
   resources: readonly Resource[],
   how: UndoOptions,
 ): Promise<readonly Removal[]> {
-  const removals: Removal[] = [];
-  for (const resource of resources.toReversed()) {
-    removals.push(...(await resource.undo(how)));
+  const gone = new Set<string>();
+  const going: Removal[] = [];
+  for (const removal of await removalsOf(resources, how)) {
+    if (await goes(deps, removal, gone)) {
+      going.push(removal);
+      for (const path of [...targetsOf(removal), ...(removal.alsoGone ?? [])]) {
+        gone.add(path);
+      }
+    }
   }
-  return removals;
+  return going;
 }
 
 /**
@@ -32,18 +39,55 @@ export async function undoResources(
   inventory: HostInventory,
   how: UndoOptions,
 ): Promise<readonly string[]> {
-  const removals = await planUndo(resources, how);
-  for (const removal of removals) {
-    const progress = await deps.progress(removal.title);
+  const removed: string[] = [];
+  for (const removal of await removalsOf(resources, how)) {
+    // What stays, since others use it, is forgotten without a word.
+    const isTold = await goes(deps, removal, new Set());
+    const progress = isTold ? await deps.progress(removal.title) : undefined;
     try {
       await removal.run();
-      await forgetOriginals(deps, removal.originals ?? []);
+      // As long as there is an original it is put back, which may be done twice. What the inventory has
+      // and no original is ours, and would go.
       await inventory.forget(removal.entries);
+      await forgetOriginals(deps, removal.originals ?? []);
     } catch (thrown) {
-      progress.fail();
+      progress?.fail();
       throw thrown;
     }
-    progress.done();
+    progress?.done();
+    if (isTold) {
+      removed.push(removal.title);
+    }
   }
-  return removals.map(({ title }) => title);
+  return removed;
+}
+
+async function removalsOf(
+  resources: readonly Resource[],
+  how: UndoOptions,
+): Promise<readonly Removal[]> {
+  const removals: Removal[] = [];
+  for (const resource of resources.toReversed()) {
+    removals.push(...(await resource.undo(how)));
+  }
+  return removals;
+}
+
+/** @param gone what is gone by then, although it is still there */
+async function goes(
+  { files }: Pick<Deps, 'files'>,
+  { shared, alsoGone = [] }: Removal,
+  gone: ReadonlySet<string>,
+): Promise<boolean> {
+  if (shared === undefined) {
+    return true;
+  }
+  const isGone = (path: string) => gone.has(path) || alsoGone.includes(path);
+  const names = await files.list(shared);
+  const isThere = (await files.stat(shared))?.kind === 'directory';
+  return isThere && names.every((name) => isGone(`${shared}/${name}`));
+}
+
+function targetsOf({ changes }: Removal): readonly string[] {
+  return changes.filter(({ action }) => action === 'remove').map(({ target }) => target);
 }

@@ -28,6 +28,7 @@ import {
   type UndoOptions,
 } from '../engine/resource.ts';
 import { isK3sConfigWritten, type K3sConfig, writeK3sConfig } from './config.ts';
+import { hasFilesOfOthers } from './kept-files.ts';
 import { askK3sRestart } from './restart.ts';
 
 const ROLES: readonly K3sRole[] = ['server', 'agent'];
@@ -136,6 +137,7 @@ async function configurationRemovals(
       changes: [{ action: original === undefined ? 'remove' : 'restore', target: K3S_CONFIG_FILE }],
       entries: roles.map(k3sEntry),
       originals: [...EMPTIED, K3S_CONFIG_FILE],
+      alsoGone: await emptied(deps),
       run: async () => {
         for (const file of [K3S_CONFIG_FILE, K3S_ADMIN_KUBECONFIG_FILE, K3S_TOKEN_FILE]) {
           await deps.files.remove(file);
@@ -149,6 +151,18 @@ async function configurationRemovals(
       },
     },
   ];
+}
+
+/** Of those directories, which are gone afterwards. */
+async function emptied(deps: Deps): Promise<readonly string[]> {
+  const others = (await hasFilesOfOthers(deps.files)) ? [K3S_DIRECTORY] : [];
+  const gone: string[] = [];
+  for (const directory of EMPTIED) {
+    if (!others.includes(directory) && (await originalOf(deps, directory)) === undefined) {
+      gone.push(directory);
+    }
+  }
+  return gone;
 }
 
 /**
@@ -175,6 +189,8 @@ async function passwordRemovals(
       title: `Remove directory ${NODE.name}`,
       changes: [{ action: 'remove', target: NODE.name }],
       entries: [NODE],
+      shared: NODE.name,
+      alsoGone: [NODE_PASSWORD_FILE],
       run: async () => {
         if (how.deleteData || isOurs) {
           await deps.files.remove(NODE_PASSWORD_FILE);

@@ -29,6 +29,7 @@ const UNINSTALLERS: Readonly<Record<K3sRole, string>> = {
 };
 /** The uninstaller removes itself before it is done: by this copy a run that was killed goes on. */
 const UNINSTALLER_COPY = `${HOST_STATE_DIRECTORY}/k3s-uninstall.sh`;
+const DATA_DIRECTORY = '/var/lib/rancher/k3s';
 const KILLALL = '/usr/local/bin/k3s-killall.sh';
 const TOOLS = ['kubectl', 'crictl', 'ctr'].map((tool) => `${dirname(K3S_EXECUTABLE)}/${tool}`);
 
@@ -106,6 +107,7 @@ function removal(deps: Deps, inventory: HostInventory, role: K3sRole, how: UndoO
       { action: 'remove', target: K3S_EXECUTABLE },
     ],
     entries: [],
+    alsoGone: [UNINSTALLERS[role], KILLALL, ...TOOLS, DATA_DIRECTORY],
     run: async () => {
       await settleNodePassword(deps, inventory, how);
       await keepingFilesOfOthers(deps, () => runUninstaller(deps, UNINSTALLERS[role]));

@@ -32,7 +32,8 @@ export async function keepingFilesOfOthers(deps: Deps, remove: () => Promise<voi
   }
 }
 
-async function hasFilesOfOthers(files: Files): Promise<boolean> {
+/** Whether somebody else has put something there. */
+export async function hasFilesOfOthers(files: Files): Promise<boolean> {
   const paths = [
     ...(await files.list(K3S_DIRECTORY)).map((name) => `${K3S_DIRECTORY}/${name}`),
     ...(await files.list(DROP_IN_DIRECTORY)).map((name) => `${DROP_IN_DIRECTORY}/${name}`),

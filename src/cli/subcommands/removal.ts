@@ -1,0 +1,115 @@
+/** The removal of an installation, by whatever name it was asked for: told, confirmed, done. */
+import { nodeNameOf } from '../../config/node-settings.ts';
+import { AgentError } from '../../core/errors.ts';
+import type { HostInventory } from '../../host/engine/inventory.ts';
+import type { UndoOptions } from '../../host/engine/resource.ts';
+import { planUninstall, uninstall } from '../../machine/uninstall.ts';
+import type { CliContext } from '../definition/context.ts';
+import { lines, remainsOf, renderRemovalPlan } from './removal-outcome.ts';
+
+export interface RemovalFlags {
+  readonly 'dry-run': boolean;
+  readonly json: boolean;
+  readonly yes: boolean;
+}
+
+/**
+ * Removes what stands in the inventory, after a question; or tells it.
+ * @returns the exit code
+ * @throws AgentError USAGE where nobody confirms it
+ */
+export async function removeAll(
+  context: CliContext,
+  inventory: HostInventory,
+  how: UndoOptions,
+  { json, yes, 'dry-run': dryRun }: RemovalFlags,
+): Promise<number> {
+  if (dryRun) {
+    const plan = await planUninstall(context, inventory, how);
+    context.io.stdout(renderRemovalPlan(plan, { json, columns: context.io.columns }));
+    return 0;
+  }
+  const workers = inventory.has('k3s', 'server') ? await otherNodes(context) : [];
+  if (workers.length > 0 && !how.keepK3s) {
+    context.io.stderr(`These workers hang on this server: ${workers.join(', ')}\n`);
+  }
+  if (!yes) {
+    await confirm(context, how);
+  }
+  // Read before the settings go.
+  const name = inventory.has('k3s', 'agent') ? await nodeName(context) : undefined;
+  const { removed, kept, left } = await uninstall(context, inventory, how);
+  // A worker that began to join is listed once it has a password that is worth keeping.
+  const node = how.isUnfinished && kept.length === 0 ? undefined : name;
+  if (json) {
+    const document = { removed, kept, left, workers, listed_node: node ?? null };
+    context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
+  } else {
+    const remains = remainsOf({ kept, left });
+    context.io.stderr(lines(lastWord({ how, remains, workers, node })));
+  }
+  return 0;
+}
+
+/** @throws AgentError USAGE */
+async function confirm(context: CliContext, { keepK3s }: UndoOptions): Promise<void> {
+  const what = keepK3s ? 'the agent' : 'the agent, Kubernetes and all that runs in it';
+  if ((await context.io.confirm(`Remove ${what} from this machine?`)) !== true) {
+    throw new AgentError('USAGE', 'Nothing was removed: it was not confirmed', {
+      hint: 'Answer y, or give --yes',
+    });
+  }
+}
+
+/** What is left to do elsewhere, line by line. */
+function lastWord(facts: {
+  readonly how: UndoOptions;
+  readonly remains: readonly string[];
+  readonly workers: readonly string[];
+  readonly node: string | undefined;
+}): readonly string[] {
+  const { isUnfinished, keepK3s } = facts.how;
+  if (keepK3s) {
+    return ['The agent is removed; k3s and what runs in it stay.', ...facts.remains];
+  }
+  return [
+    isUnfinished
+      ? 'Taken back: this machine is as it was before the installation.'
+      : 'The agent, k3s and what ran in it are removed.',
+    ...facts.remains,
+    ...(facts.node === undefined
+      ? []
+      : [
+          'The cluster still lists the node. To take it out, on a server: ' +
+            `sudo k3s kubectl delete node ${facts.node}`,
+        ]),
+    ...(facts.workers.length === 0
+      ? []
+      : [
+          `These workers have lost their cluster: ${facts.workers.join(', ')}. ` +
+            'On each: sudo pipeops-agent uninstall',
+        ]),
+  ];
+}
+
+/** The workers of this server; none where Kubernetes does not answer. */
+async function otherNodes(context: CliContext): Promise<readonly string[]> {
+  const { readClusterInfo } = await import('../../host/cluster/info.ts');
+  try {
+    const { nodes } = await readClusterInfo(context);
+    return nodes.flatMap(({ name, role }) => (role === 'worker' ? [name] : []));
+  } catch {
+    return []; // A broken cluster is uninstalled all the same.
+  }
+}
+
+/** What the cluster calls this worker. */
+async function nodeName(context: CliContext): Promise<string> {
+  const { loadEffectiveConfig } = await import('../../machine/effective-config.ts');
+  try {
+    const { config } = await loadEffectiveConfig(context, {});
+    return nodeNameOf(context.hostname, config.k3s.node_name);
+  } catch {
+    return nodeNameOf(context.hostname, undefined); // Settings that cannot be read go as well.
+  }
+}
