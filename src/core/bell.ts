@@ -36,7 +36,7 @@ export function bell(): Bell {
   };
 }
 
-/** Waits for the bell, at most so long. */
+/** Waits for a ring of the bell, for a limited time. */
 export async function rungWithin(
   deps: { readonly clock: Clock },
   rung: Bell,

@@ -1,11 +1,12 @@
 export interface BoundedText {
   readonly text: string;
-  /** False: there was more of it. */
+  /** False when the body was longer than the limit. */
   readonly isWhole: boolean;
 }
 
 /**
- * The body of an answer as text, or its beginning, whatever it says of its length.
+ * The body of an answer as text, or only its beginning when it is too long. The length that the
+ * answer announces is not trusted.
  * @param came told of each piece
  */
 export async function textUpTo(
@@ -20,7 +21,7 @@ export async function textUpTo(
     chunks.push(chunk.subarray(0, limitBytes - length));
     length += chunk.length;
     if (length > limitBytes) {
-      break; // The loop's end gives the rest of it up.
+      break; // Leaving the loop discards the rest of the body.
     }
   }
   return { text: Buffer.concat(chunks).toString('utf8'), isWhole: length <= limitBytes };

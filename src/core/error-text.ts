@@ -13,7 +13,7 @@ export function renderError(error: AgentError): string {
 const RENDERED =
   /^pipeops-agent: error: ([\s\S]*?) \[([A-Z][A-Z0-9_]*)\](?:$|\n(?:pipeops-agent: hint: (.*))?)/;
 
-/** What another process of ours ended with: the last error that was rendered into these lines. */
+/** The last error that another process of ours rendered into these lines: what it ended with. */
 export function errorInLines(
   lines: readonly string[],
 ): Pick<AgentError, 'code' | 'message' | 'hint'> | undefined {

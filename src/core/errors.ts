@@ -78,7 +78,7 @@ export function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(ERROR_TABLE, code);
 }
 
-/** Nothing can be done about these: a bug, and what the reader asked for. */
+/** The reader can do nothing about these: they are a bug, or what the reader asked for. */
 type HintlessCode = 'INTERNAL' | 'INTERRUPTED' | 'COMMAND_CANCELLED';
 
 export interface AgentErrorOptions {
@@ -98,7 +98,7 @@ export class AgentError extends Error {
   readonly hint: string | undefined;
   readonly details: Readonly<Record<string, unknown>> | undefined;
 
-  /** Every error has a hint, but for those that nobody can do anything about. */
+  /** Every error has a hint, except those that nobody can do anything about. */
   constructor(code: HintlessCode, message: string, options?: Partial<AgentErrorOptions>);
   constructor(code: ErrorCode, message: string, options: AgentErrorOptions);
   constructor(code: ErrorCode, message: string, options: Partial<AgentErrorOptions> = {}) {
@@ -127,7 +127,7 @@ export function toAgentError(thrown: unknown): AgentError {
   return new AgentError('INTERNAL', message, { cause: thrown });
 }
 
-/** The failure that was to be reckoned with. A bug is none: it is thrown on, for nobody can handle it. */
+/** Returns a failure that could be expected. A bug is thrown on, because nobody can handle it. */
 export function expectedError(thrown: unknown): AgentError {
   const error = toAgentError(thrown);
   if (error.code === 'INTERNAL') {
@@ -137,8 +137,8 @@ export function expectedError(thrown: unknown): AgentError {
 }
 
 /**
- * The text of anything thrown as it is: of a bug, or of a parser that says where the mistake stands.
- * For whatever the system or the network did: `troubleOf`.
+ * The unchanged text of anything thrown: for a bug, or for an error of a parser that says where the
+ * mistake is. For failures of the system or the network use `troubleOf`.
  */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);

@@ -1,4 +1,4 @@
-/** Parts of a document of unknown shape: what is not as expected counts as not there. */
+/** Reads parts of a document of unknown shape. A value of an unexpected type counts as absent. */
 
 export function valueAt(parent: unknown, field: string): unknown {
   return typeof parent === 'object' && parent !== null && Object.hasOwn(parent, field)

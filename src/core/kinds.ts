@@ -1,4 +1,6 @@
-/** Every group and kind of the Kubernetes API that is named here, and where their objects stand. */
+/**
+ * Every group and kind of the Kubernetes API that is named here, and the paths of their objects.
+ */
 
 export const GROUPS = {
   admission: 'admissionregistration.k8s.io',
@@ -22,7 +24,7 @@ export const GROUPS = {
 export interface Kind {
   readonly apiVersion: string;
   readonly kind: string;
-  /** As it stands in paths. */
+  /** As written in paths. */
   readonly plural: string;
 }
 
@@ -66,7 +68,7 @@ export const KINDS = {
   udpRoute: kind(GATEWAY_ALPHA, 'UDPRoute', 'udproutes'),
 } as const;
 
-/** Documents that stand in no collection. */
+/** Documents that belong to no collection. */
 export const KUBECONFIG_TYPE = { apiVersion: V1, kind: 'Config' } as const;
 export const LIST_TYPE = { apiVersion: V1, kind: 'List' } as const;
 /** What the API answers instead of an object (kubernetes.io, API conventions). */
@@ -76,7 +78,7 @@ function kind<A extends string, K extends string>(apiVersion: A, name: K, plural
   return { apiVersion, kind: name, plural } as const;
 }
 
-/** How an object of a kind begins. */
+/** The fields that an object of a kind begins with. */
 export function typeOf<K extends Kind>({ apiVersion, kind }: K): Pick<K, 'apiVersion' | 'kind'> {
   return { apiVersion, kind };
 }
@@ -88,18 +90,18 @@ export function isOfKind(
   return object.apiVersion === wanted.apiVersion && object.kind === wanted.kind;
 }
 
-/** Where all objects of a group and version stand: `/api/v1`, `/apis/apps/v1`. */
+/** The path of all objects of a group and version: `/api/v1`, `/apis/apps/v1`. */
 export function apiPath(apiVersion: string): string {
   return apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
 }
 
-/** Of all objects of a kind, in one namespace where it is given. */
+/** The path of all objects of a kind, in one namespace if it is given. */
 export function pathOfKind({ apiVersion, plural }: Kind, namespace?: string): string {
   const within = namespace === undefined ? '' : `/namespaces/${namespace}`;
   return `${apiPath(apiVersion)}${within}/${plural}`;
 }
 
-/** Of one object. */
+/** The path of one object. */
 export function pathOfObject(
   kind: Kind,
   { namespace, name }: { readonly namespace?: string | undefined; readonly name: string },

@@ -2,7 +2,7 @@
 
 const AGENT = 'pipeops-agent';
 
-// On what the agent makes.
+// On objects that the agent makes.
 export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by';
 /** On all that is set up for the agent, and on all that it deploys. */
 export const MANAGED_BY: Readonly<Record<string, string>> = { [MANAGED_BY_LABEL]: AGENT };
@@ -11,13 +11,13 @@ export const COMMAND_ID_ANNOTATION = 'pipeops.io/command-id';
 /** Sent at registration. */
 export const AGENT_VERSION_LABEL = 'agent.pipeops.io/version';
 
-// By which people and the control plane say what is a route.
+// With these, people and the control plane say what is a route.
 export const PIPEOPS_PREFIX = 'pipeops.io/';
 /** On an Ingress, HTTPRoute or Gateway that the control plane may hear of. */
 export const ROUTED_LABEL = 'pipeops.io/managed';
 export const ROUTED = { [ROUTED_LABEL]: 'true' } as const;
 export const ROUTED_BY_ANNOTATION = 'pipeops.io/managed-by';
-/** Whoever may write a Service opens it to the control plane with this label. */
+/** Anyone who may write a Service opens it to the control plane with this label. */
 export const REACHABLE_LABEL = 'pipeops.io/reachable';
 export const ENVIRONMENT_LABEL = 'pipeops.io/environment';
 export const OWNER_LABEL = 'pipeops.io/owner';
@@ -37,7 +37,7 @@ export const DEPLOYMENT_PREFIX = 'deployment.kubernetes.io/';
 export const REVISION_ANNOTATION = 'deployment.kubernetes.io/revision';
 export const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
 export const DEFAULT_CONTAINER_ANNOTATION = 'kubectl.kubernetes.io/default-container';
-/** The only ones of Kubernetes' own that a kubelet may give its node … */
+/** The only labels of Kubernetes' own that a kubelet may give its node … */
 export const KUBELET_LABELS: readonly string[] = [
   'kubernetes.io/hostname',
   'kubernetes.io/arch',

@@ -1,9 +1,9 @@
 import type { Clock, LogFields } from './ports.ts';
 
-/** One line of each kind in this time; what else came is counted in the next one. */
+/** One line is written in this time; the next line says how many were left out. */
 const LINE_INTERVAL_MS = 60_000;
 
-/** A way to log that a peer cannot flood. Each line of the caller's code needs one of its own. */
+/** A way to log that a peer cannot flood. Each log statement needs its own. */
 export function limitedLog(
   clock: Clock,
   write: (message: string, fields: LogFields) => void,

@@ -1,6 +1,7 @@
 /**
- * Whether a host of an address is this machine: as `URL` writes it, which knows every spelling of a
- * number. Linux connects to itself for the addresses that mean "any" as well.
+ * Whether the host of an address is this machine. Takes the host as `URL` writes it, because `URL`
+ * knows every spelling of a number. Linux also connects to itself for the addresses that mean
+ * "any".
  */
 export function isLoopback(hostname: string): boolean {
   const host = hostname.replace(/^\[|\]$/g, '').toLowerCase();

@@ -1,18 +1,18 @@
-/** Why there is no connection to a server, told so that its reader knows what to look at. */
+/** Why there is no connection to a server, in words that tell the reader what to look at. */
 import { messageOf } from './errors.ts';
 import { troubleOf } from './trouble.ts';
 
 /**
- * `authority`, `name`, `time`: the server's certificate; `ca`: the certificates to trust, here; `proxy`:
- * it was the proxy, and of the server nothing is known.
+ * What is at fault. `authority`, `name`, `time`: the server's certificate; `ca`: the certificates
+ * to trust, on this machine; `proxy`: the proxy, so that nothing is known of the server.
  */
 export type TroubleKind = 'authority' | 'name' | 'time' | 'ca' | 'not_tls' | 'proxy' | 'other';
 
 export interface NetworkTrouble {
   readonly kind: TroubleKind;
-  /** What completes "Cannot reach example.com: …". */
+  /** Completes "Cannot reach example.com: …". */
   readonly why: string;
-  /** Whether certificates of our own were to be trusted, and not the public ones. */
+  /** Whether certificates of our own were to be trusted instead of the public ones. */
   readonly ownCa: boolean;
   /** The proxy on the way; empty for none. */
   readonly proxy: string;
@@ -21,7 +21,7 @@ export interface NetworkTrouble {
 /** How the connection was tried. */
 export type NetworkWay = Pick<NetworkTrouble, 'ownCa' | 'proxy'>;
 
-/** Of a certificate that was not accepted, as far as it was seen. */
+/** What was seen of a certificate that was not accepted. */
 export interface RefusedCertificate {
   readonly issuer: string | undefined;
   readonly validFrom: string | undefined;
@@ -106,7 +106,7 @@ export function troubleHint({ kind, ownCa, proxy }: NetworkTrouble): string {
 /** What a dialer has found out already. */
 function foundOut(thrown: unknown): NetworkTrouble | undefined {
   return thrown instanceof Error && 'trouble' in thrown
-    ? (thrown as DialError).trouble // Nobody else puts that on an error.
+    ? (thrown as DialError).trouble // Only dialers put this on an error.
     : undefined;
 }
 
@@ -114,7 +114,10 @@ export function codeOf(thrown: unknown): string {
   return thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
 }
 
-/** Whose it is, as Node ends its text: "… is not in the cert's altnames: DNS:example.com". */
+/**
+ * The names in the certificate, from the end of Node's text: "… is not in the cert's altnames:
+ * DNS:example.com".
+ */
 function namesIn(text: string): string {
   const names = /\b(?:altnames|list): ([\w.*:, -]+)$/.exec(text)?.[1];
   return names === undefined ? '' : ` (${names})`;

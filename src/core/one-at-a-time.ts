@@ -1,6 +1,6 @@
 /**
- * Runs the work once at a time, so that what began earlier never ends later. All who ask while it
- * runs share one more run: at most one waits.
+ * Runs the work one run at a time, so that an earlier run never ends after a later one. All who ask
+ * during a run share the next one: at most one run waits.
  */
 export function oneAtATime(work: () => Promise<void>): () => Promise<void> {
   let last: Promise<void> = Promise.resolve();

@@ -20,15 +20,15 @@ export interface Clock {
 /** What the system says of the machine, as it is now. */
 export interface ThisMachine {
   hostname(): string;
-  /** By which others reach it, IPv4 and IPv6. */
+  /** Where others reach it, IPv4 and IPv6. */
   addresses(): readonly string[];
   processors(): number;
   memoryBytes(): number;
 }
 
 /**
- * Runs work when everything that is due in this turn of the event loop has been done, before it
- * waits again. For joining what comes together.
+ * Runs work after everything that is due in this turn of the event loop, and before the loop waits
+ * again. Used to join what comes together.
  */
 export type RunSoon = (work: () => void) => void;
 
@@ -36,9 +36,12 @@ export type RunSoon = (work: () => void) => void;
 export interface Runtime {
   /** Processor time of the whole process so far, milliseconds. */
   cpuMs(): number;
-  /** Ends the patience with which the executable starts to compile code that runs often. */
+  /** Ends the executable's initial delay in compiling code that runs often. */
   compileEagerly(): void;
-  /** Lets go of the pages of the program's own code; the system maps again what runs. Cheap, and safe always. */
+  /**
+   * Releases the pages of the program's own code; the system maps those again that run. Cheap, and
+   * always safe.
+   */
   releaseCode(): void;
 }
 
@@ -93,9 +96,9 @@ export interface FileStat {
 }
 
 /**
- * Files below a root: `/` in life, a temporary directory in tests. All paths are absolute as
- * the machine sees them. Reads of what is not there give `undefined`; every other trouble throws
- * (DISK_FULL where the disk is full, FILE_ACCESS otherwise).
+ * Files below a root: `/` in production, a temporary directory in tests. All paths are absolute as
+ * the machine sees them. Reading a file that does not exist gives `undefined`; every other failure
+ * throws (DISK_FULL when the disk is full, FILE_ACCESS otherwise).
  */
 export interface Files {
   /** @param limitBytes refuse (FILE_ACCESS) a longer file; 1 MiB when absent */
@@ -103,11 +106,11 @@ export interface Files {
   /** Writes a temporary file beside it, sets mode and owner, syncs, renames over. */
   writeAtomic(path: string, data: string | Uint8Array, options: FileWriteOptions): Promise<void>;
   /**
-   * Creates the directory with mode and owner, and its parents with 0755, whatever the umask. What is
-   * there already stays as it is: it is somebody else's.
+   * Creates the directory with mode and owner, and its parents with 0755, whatever the umask. A
+   * directory that exists stays as it is: it belongs to somebody else.
    */
   makeDirectory(path: string, options: FileWriteOptions): Promise<void>;
-  /** The same for a directory of our own: mode and owner are set although it is there. */
+  /** The same for a directory of our own: mode and owner are set even if it exists. */
   claimDirectory(path: string, options: FileWriteOptions): Promise<void>;
   /** Does not follow a link. */
   stat(path: string): Promise<FileStat | undefined>;
@@ -133,7 +136,7 @@ export interface Files {
 /**
  * Takes a lock that ends with this process.
  * @param holder what others are told: `install (pid 812)`
- * @returns how to give it back, or who has it
+ * @returns how to release it, or who holds it
  */
 export type FileLock = (
   path: string,
@@ -145,7 +148,10 @@ export interface TlsOptions {
   readonly ca?: string | readonly string[];
   readonly cert?: string;
   readonly key?: string;
-  /** false: takes any certificate; for what is checked in another way, and sends no secret. */
+  /**
+   * false: accepts any certificate. Only where the peer is checked in another way and no secret is
+   * sent.
+   */
   readonly rejectUnauthorized?: false;
 }
 
@@ -178,15 +184,18 @@ export interface WebSocketEnd {
   readonly rejection?: {
     readonly status: number;
     readonly retryAfter: string | undefined;
-    /** It sends a page for people; who, for a sentence. */
+    /** Set when the server sent a page for people: its sender, as part of a sentence. */
     readonly pageBy?: string | undefined;
   };
-  /** Nothing took the connection: no address, no route, nobody listens, no TLS, no way past the proxy. */
+  /**
+   * There was no connection at all: no address, no route, no listener, no TLS, or no way past the
+   * proxy.
+   */
   readonly unreachable?: NetworkTrouble;
 }
 
 /**
- * Does one piece of work in a thread of its own, which begins and ends with it.
+ * Does one piece of work in its own thread, which begins and ends with the work.
  * @param module file below src without its ending, an entry point of `scripts/build.ts`: it answers
  *   one message with another one
  * @throws AgentError INTERRUPTED at the signal, INTERNAL when the thread fails
@@ -201,13 +210,13 @@ export type WorkElsewhere = <Answer>(
 export interface WebSocketHandlers {
   /** @param protocol the subprotocol that the server chose; '' for none */
   opened(protocol?: string): void;
-  /** Bytes are to be copied by who keeps them: their memory is used again. */
+  /** Copy the bytes to keep them: their memory is used again. */
   message(data: string | Uint8Array): void;
   /** A ping or pong frame came. @param mark of a pong: what it carried */
   heard(mark?: string): void;
-  /** More of a message came; its end has not come yet. */
+  /** More of a message came, but not yet its end. */
   part?(): void;
-  /** Once, and last; also of a dial that failed. */
+  /** Called once, and last; also for a dial that failed. */
   closed(end: WebSocketEnd): void;
 }
 
@@ -220,7 +229,9 @@ export interface WebSocketConnection {
   close(code: number, reason: string): void;
   /** Drops the connection at once, without a close frame. */
   terminate(): void;
-  /** Reads nothing more from the network until `resume`; what was read is still told. */
+  /**
+   * Reads nothing more from the network until `resume`; what was already read is still delivered.
+   */
   pause(): void;
   resume(): void;
   /** Bytes that are sent but have not left this process. */

@@ -16,7 +16,7 @@ export interface ProxyServer {
 export interface ProxySettings {
   /** `http://`, `https://` or `socks5://host[:port]`; empty for none. */
   readonly url: string;
-  /** `user:password` as it stands in a file; empty for none. */
+  /** `user:password` as written in a file; empty for none. */
   readonly credentials: string;
   /** Names, `.suffixes`, addresses and `*`, comma-separated: what needs no proxy. */
   readonly noProxy: string;
@@ -56,7 +56,7 @@ function decoded(text: string): string {
   try {
     return decodeURIComponent(escaped);
   } catch {
-    return text; // Its escapes are no UTF-8: taken as it stands.
+    return text; // The escapes are not UTF-8: taken as it is.
   }
 }
 
@@ -66,7 +66,7 @@ export function credentialsOf(address: string): string {
   return parsed === undefined ? '' : `${parsed.user}:${parsed.password}`;
 }
 
-/** `URL` hides a port that is the scheme's own: `http://proxy:80` has none. */
+/** `URL` leaves out the default port of a scheme: `http://proxy:80` seems to have none. */
 function defaultPort(text: string, scheme: string): number | undefined {
   return scheme === 'http' && /:80\/?$/.test(text) ? 80 : DEFAULT_PORTS[scheme];
 }

@@ -1,2 +1,2 @@
-/** The slowest link that is worked over: 128 kbit/s, in bytes for each millisecond. */
+/** The slowest link that the agent works over: 128 kbit/s, in bytes per millisecond. */
 export const SLOWEST_BYTES_PER_MS = 16;

@@ -2,8 +2,8 @@ import { AgentError } from './errors.ts';
 import { BUILD } from './version.ts';
 
 /**
- * A file of ours that only a newer agent can read. It stays as it is: set aside or written anew, it
- * would be lost for the version that can.
+ * The error for a file of ours that only a newer agent can read. The file stays as it is: set aside
+ * or rewritten, it would be lost to the newer agent.
  * @param safe what was not touched, for the person who reads it
  */
 export function stateNewer(

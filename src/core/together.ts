@@ -1,6 +1,6 @@
 /**
- * Runs all of it until the signal aborts. The first that rejects ends the others; what it rejected
- * with is thrown when all have ended.
+ * Runs all works until the signal aborts. The first one that rejects ends the others; its error is
+ * thrown when all have ended.
  */
 export async function together(
   works: readonly ((signal: AbortSignal) => Promise<void>)[],

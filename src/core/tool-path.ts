@@ -4,7 +4,10 @@ const SYSTEM_DIRECTORIES = [
   ...['/usr/sbin', '/usr/bin', '/sbin', '/bin'],
 ];
 
-/** The given PATH, and behind it what it lacks: `su` and cron leave out the directories of root's tools. */
+/**
+ * The given PATH, followed by the directories that it lacks: `su` and cron leave out those of
+ * root's tools.
+ */
 export function toolPath(path: string | undefined): readonly string[] {
   const given = (path ?? '').split(':').filter((directory) => directory.startsWith('/'));
   return [...new Set([...given, ...SYSTEM_DIRECTORIES])];

@@ -1,7 +1,7 @@
 import { AgentError } from './errors.ts';
 import { systemCode, systemWords } from './text/system-words.ts';
 
-/** Characters of a text of ours that are repeated in another one. */
+/** Characters that are kept of one of our texts when another text repeats it. */
 const TEXT_LENGTH_MAX = 300;
 
 /** What went wrong, as the end of a sentence of ours; one line, never a text of the runtime. */

@@ -8,8 +8,9 @@ export function certificatesOf(pem: string): readonly string[] {
 }
 
 /**
- * Those certificates of a chain that none of the others has issued. k3s sends the ones between with
- * its own (docs.k3s.io, "Using Custom CA Certificates"), so that these are all that is to be trusted.
+ * The certificates of a chain that none of the others has issued. k3s sends the intermediate ones
+ * with its own (docs.k3s.io, "Using Custom CA Certificates"), so that only these have to be
+ * trusted.
  */
 export function trustAnchors(pem: string): readonly string[] {
   const chain = certificatesOf(pem).map((text) => ({

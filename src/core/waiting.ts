@@ -22,8 +22,8 @@ export function childSignal(parent: AbortSignal | undefined): ChildSignal {
 }
 
 /**
- * A signal that also aborts after a time; then `isTimeOver` says so of it. For work that outlives the
- * call that begins it, such as an answer that is still read: else `within`.
+ * A signal that also aborts after a time; `isTimeOver` tells whether it did. For work that outlives
+ * the call that begins it, such as an answer that is still read. Otherwise use `within`.
  */
 export function timeLimit(
   clock: Clock,
@@ -70,7 +70,7 @@ export async function within<T>(
 }
 
 /**
- * The same for work that may ignore its signal: the wait is over at the limit all the same.
+ * The same for work that may ignore its signal: the wait still ends at the limit.
  * @param limit `what` is for the message: `the call`
  * @throws AgentError TIMEOUT at the limit, INTERRUPTED at the signal
  */
@@ -138,7 +138,7 @@ export async function settledWithin(
   return isSettled;
 }
 
-/** Calls `due` after a time, unless the signal aborts before. */
+/** Calls `due` after a time, unless the signal aborts first. */
 export function afterwards(clock: Clock, ms: number, signal: AbortSignal, due: () => void): void {
   void clock.sleep(ms, signal).then((whole) => {
     if (whole) {
@@ -153,7 +153,7 @@ export interface PollPace {
   readonly limitMs: number;
 }
 
-/** What one look found: what was waited for, or what stands there so far. */
+/** What one look found: what was waited for, or what is there so far. */
 export type Look<Found, SoFar> = { readonly found: Found } | { readonly soFar: SoFar };
 
 /** How polling ended. */
@@ -162,8 +162,8 @@ export type PollEnd<Found, SoFar> =
   | { readonly kind: 'late' | 'aborted'; readonly soFar: SoFar };
 
 /**
- * Looks again and again until it finds, the time is over or the signal aborts. There is one look in any
- * case, and one when the time is over. What a look throws is thrown.
+ * Looks again and again until it finds, the time is over or the signal aborts. It always looks at
+ * least once, and once more when the time is over. What a look throws is thrown.
  */
 export async function pollUntil<Found, SoFar>(
   clock: Clock,

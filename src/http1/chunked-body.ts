@@ -23,7 +23,7 @@ export function writeChunk(to: Writer, chunk: Uint8Array): boolean {
   return to.write(CRLF);
 }
 
-/** With the fields that come behind a body (RFC 9112 section 7.1.2). */
+/** The last chunk, with the fields that come after a body (RFC 9112 section 7.1.2). */
 export function lastChunk(trailers: HeaderList): Buffer {
   return trailers.length === 0 ? LAST_CHUNK : encodeLines('0', trailers);
 }

@@ -7,8 +7,9 @@ const UPGRADES = ['websocket', 'spdy/3.1'];
 const NO_OPTIONS: ReadonlySet<string> = new Set();
 
 /**
- * Whether the caller wants to go on in another protocol that is known here. To any other one the answer
- * is as if it had not asked, such as `h2c` of clients that would like HTTP/2 (RFC 9110 section 7.8).
+ * Whether the caller wants to go on in another protocol that is known here. For any other protocol
+ * the answer is as if it had not asked, such as for `h2c` of clients that would like HTTP/2 (RFC
+ * 9110 section 7.8).
  */
 export function asksForUpgrade(headers: HeaderList, options = connectionOptions(headers)): boolean {
   return options.has('upgrade') && isUpgrade(singleHeader(headers, 'upgrade') ?? '');
@@ -23,9 +24,9 @@ function isUpgrade(protocols: string): boolean {
 }
 
 /**
- * What is meant for this connection only, in lower case (RFC 9110 section 7.6.1).
- * @throws AgentError PROXY_REQUEST_INVALID when the length is: without it the API server would take
- *   the body for a request that no policy has seen
+ * The headers that are meant for this connection only, in lower case (RFC 9110 section 7.6.1).
+ * @throws AgentError PROXY_REQUEST_INVALID when Content-Length is one of them: without it the API
+ *   server would take the body for a request that no policy has seen
  */
 export function connectionOptions(headers: HeaderList): ReadonlySet<string> {
   const value = singleHeader(headers, 'connection');

@@ -3,7 +3,7 @@
 import { HEAD_END, HEAD_LIMIT_BYTES } from './head.ts';
 import { type HeadRoom, OWN_HEAD_BYTES } from './head-room.ts';
 
-/** So much of the end may be there without being seen as such. */
+/** Bytes at the end that may already be part of the end mark. */
 const END_CUT_BYTES = HEAD_END.length - 1;
 /** Room for what is kept at first, bytes. */
 const ROOM_BYTES_MIN = 1_024;
@@ -11,7 +11,7 @@ const ROOM_BYTES_MIN = 1_024;
 export interface WholeHead {
   /** What is before the empty line, as Latin-1. */
   readonly head: string;
-  /** undefined: nothing. */
+  /** What came after it; undefined when nothing did. */
   readonly behind: Buffer | undefined;
 }
 
@@ -24,7 +24,7 @@ export class HeadBuffer {
   /** What has come, with room behind it: a piece costs its own length, not that of all before it. */
   #room: Buffer | undefined;
   #length = 0;
-  /** Taken of the shared room. */
+  /** Bytes taken from the shared room. */
   #sharedBytes = 0;
 
   constructor(shared: HeadRoom, limitBytes = HEAD_LIMIT_BYTES) {
@@ -45,7 +45,7 @@ export class HeadBuffer {
       return this.#fail('no room');
     }
     const end = all.indexOf(HEAD_END, Math.max(before - END_CUT_BYTES, 0));
-    // What may be the beginning of the end does not count.
+    // What may be the beginning of the end mark does not count.
     if ((end === -1 ? all.length - END_CUT_BYTES : end) > this.#limitBytes) {
       return this.#fail('too long');
     }
@@ -64,7 +64,7 @@ export class HeadBuffer {
     };
   }
 
-  /** Nothing is left of the last head, or no more of one will come. */
+  /** Nothing of the last head is needed any more, or no more of one will come. */
   release(): void {
     this.#room = undefined;
     this.#length = 0;
@@ -101,7 +101,7 @@ export class HeadBuffer {
     return Math.max(length, Math.min(Math.max(2 * length, ROOM_BYTES_MIN), most));
   }
 
-  /** Makes the share of the room fit for so many bytes. @returns false when it cannot */
+  /** Changes the share of the room to this many bytes. @returns false when it cannot */
   #hold(bytes: number): boolean {
     const more = Math.max(bytes - OWN_HEAD_BYTES, 0) - this.#sharedBytes;
     if (more > 0 && !this.#shared.take(more)) {

@@ -17,14 +17,17 @@ export const HEAD_LIMIT_BYTES = 1024 * 1024;
 export const ANSWER_HEAD_LIMIT_BYTES = 64 * 1024;
 /** Headers of one message. */
 const HEADERS_MAX = 10_000;
-/** What the agent's own headers may add to a request of a caller, bytes; Go's server takes as much more. */
+/**
+ * What the agent's own headers may add to a caller's request, bytes; Go's server allows that much
+ * more too.
+ */
 const OWN_HEADERS_BYTES = 4 * 1024;
 
 export interface RequestHead {
   readonly method: string;
   /** As it came: nothing of it is decoded or normalised. */
   readonly target: string;
-  /** 0 of HTTP/1.0: such a caller knows no chunks and closes behind each answer. */
+  /** 0 for HTTP/1.0: such a caller knows no chunks and closes after each answer. */
   readonly minorVersion: 0 | 1;
   readonly headers: HeaderList;
 }
@@ -37,7 +40,7 @@ export interface ResponseHead {
 
 const BREAK = '\r\n';
 
-/** The bit by which letters of ASCII differ from capitals. */
+/** The bit in which capital and small letters of ASCII differ. */
 const LOWER_CASE = 0x20;
 
 /** RFC 9110 section 5.6.2. */
@@ -45,9 +48,9 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** Visible ASCII: everything else must come percent-encoded (RFC 9112 section 3.2). */
 const TARGET = /^[\x21-\x7e]+$/;
 /**
- * All that a value and a reason are made of (RFC 9110 section 5.5): tab, visible ASCII, space and the
- * bytes from 0x80. Nothing else can be written: Latin-1 keeps the low byte of a character only, and that
- * of U+010A is a line break.
+ * All that a value and a reason are made of (RFC 9110 section 5.5): tab, visible ASCII, space and
+ * the bytes from 0x80. Nothing else may be written: Latin-1 keeps only the low byte of a character,
+ * and the low byte of U+010A is a line break.
  */
 const TEXT = /^[\t\x20-\x7e\x80-\xff]*$/;
 const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP\/1\.([01])$/;
@@ -55,12 +58,12 @@ const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP\/1\.([0
 const HEADER_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*$/;
 const STATUS_LINE = /^HTTP\/1\.[01] ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?$/;
 
-/** For whoever made a request that is refused because of its form. */
+/** For the sender of a request that is refused because of its form. */
 export const REQUEST_ADVICE = {
   hint: 'Correct the request: what could be read in two ways is not passed on',
 } as const;
 
-/** A head is longer than anybody takes: 431 (RFC 6585 section 5), where it is a request's. */
+/** A head is longer than the limit; for a request this is 431 (RFC 6585 section 5). */
 export class HeadTooLarge extends Error {}
 
 /** @throws AgentError PROXY_REQUEST_INVALID for what could be read in two ways, PROXY_HEAD_TOO_LARGE */
@@ -168,7 +171,10 @@ export function parseHeaderLine(line: string): readonly [string, string] {
   return [line.slice(0, colon), valueFrom(line, colon + 1)];
 }
 
-/** Without spaces and tabs around it (RFC 9110 section 5.6.3): to `trim`, bytes of a UTF-8 letter are spaces. */
+/**
+ * The value without spaces and tabs around it (RFC 9110 section 5.6.3). `trim` would also take
+ * bytes of a UTF-8 letter for spaces.
+ */
 function valueFrom(line: string, from: number): string {
   let start = from;
   let end = line.length;
@@ -199,7 +205,9 @@ export function singleHeader(headers: HeaderList, lowerName: string): string | u
   return found;
 }
 
-/** As `singleHeader`, for what says where a message ends: not even equal ones are taken. */
+/**
+ * As `singleHeader`, for headers that say where a message ends: not even equal ones are accepted.
+ */
 export function unrepeatedHeader(headers: HeaderList, lowerName: string): string | undefined {
   let found: string | undefined;
   for (const [name, value] of headers) {
@@ -213,7 +221,10 @@ export function unrepeatedHeader(headers: HeaderList, lowerName: string): string
   return found;
 }
 
-/** Whatever its case. Most names differ in their length or first letter: a text in lower case is made of few. */
+/**
+ * Compares names in any case. Most names differ in length or first letter, so that few texts in
+ * lower case are made.
+ */
 export function isNamed(name: string, lowerName: string): boolean {
   return (
     name.length === lowerName.length &&

@@ -1,4 +1,7 @@
-/** RFC 9110 section 15, and what this program sends beside: for people who read the wire. */
+/**
+ * RFC 9110 section 15, and the other statuses that this program sends: for people who read the
+ * wire.
+ */
 const PHRASES: Readonly<Record<number, string>> = {
   200: 'OK',
   201: 'Created',
@@ -31,7 +34,10 @@ const PHRASES: Readonly<Record<number, string>> = {
   505: 'HTTP Version Not Supported',
 };
 
-/** What a status is called; empty for another one. Not from node:http, which loads all of Node's HTTP. */
+/**
+ * What a status is called; empty for an unknown one. Not from node:http, which loads all of Node's
+ * HTTP.
+ */
 export function reasonPhrase(status: number): string {
   return PHRASES[status] ?? '';
 }

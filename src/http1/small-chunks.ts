@@ -65,7 +65,7 @@ function isBreak(bytes: Buffer, at: number): boolean {
   return bytes[at] === CARRIAGE_RETURN && bytes[at + 1] === LINE_FEED;
 }
 
-/** @returns -1 for what is no hexadecimal digit, and behind the end */
+/** @returns -1 for anything but a hexadecimal digit, and behind the end */
 function digitOf(byte: number | undefined): number {
   if (byte === undefined) {
     return -1;

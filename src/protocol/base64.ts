@@ -1,6 +1,7 @@
 /**
- * The bytes of a text in base64, with or without `=` at its end, also in lines (RFC 4648, RFC 2045).
- * @returns undefined for a text that is none: the runtime would skip what it cannot read
+ * The bytes of a text in base64, with or without `=` at its end, also over several lines (RFC 4648,
+ * RFC 2045).
+ * @returns undefined when the text is not base64: the runtime would skip what it cannot read
  */
 export function decodeBase64(text: string): Buffer | undefined {
   const packed = text.includes('\n') ? text.replaceAll('\r', '').replaceAll('\n', '') : text;

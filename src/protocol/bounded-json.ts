@@ -1,14 +1,14 @@
 /** JSON from a peer that may be hostile, at a price that is known before it is paid. */
 
 /**
- * Values, keys and brackets of one message. 4 MiB in one string cost 3 ms on the event loop, 4 MiB of
- * keys cost seconds: so what is dear is counted, not only the bytes. 20 000 parts of the dearest kind
- * cost at most 20 ms, their check against a schema included.
+ * Values, keys and brackets of one message. 4 MiB in one string cost 3 ms on the event loop, 4 MiB
+ * of keys cost seconds: so the expensive parts are counted, not only the bytes. 20 000 parts of the
+ * most expensive kind cost at most 20 ms, including their check against a schema.
  */
 export const JSON_PARTS_MAX = 20_000;
 /** Escapes in its strings: a manifest of 3 MiB in JSON has about 400 000 of them. */
 export const JSON_ESCAPES_MAX = 600_000;
-/** Brackets within brackets: what walks through values may call itself. */
+/** Brackets within brackets: code that walks through values may be recursive. */
 export const JSON_DEPTH_MAX = 200;
 
 export const NOT_JSON = 'it is not JSON';
@@ -28,7 +28,7 @@ export type ParsedJson =
 
 /** @returns the value, or why there is none; the problem never repeats the text */
 export function parseBoundedJson(given: string): ParsedJson {
-  // A mark of UTF-8 is no part of the text (RFC 8259 section 8.1).
+  // A byte order mark is not part of the text (RFC 8259 section 8.1).
   const text = given.startsWith('\ufeff') ? given.slice(1) : given;
   const problem = tooMuch(text);
   if (problem !== undefined) {
@@ -61,7 +61,7 @@ function tooMuch(text: string): string | undefined {
     } else if (code === QUOTE) {
       strings += 1;
       if (strings > parts + 1) {
-        return NOT_JSON; // Something stands between strings; and each of them costs a search.
+        return NOT_JSON; // Strings need a part between them, and each costs a search.
       }
       nextEscape = nextEscape < at ? find(text, '\\', at) : nextEscape;
       const end = find(text, '"', at + 1);
@@ -88,7 +88,7 @@ function tooMuch(text: string): string | undefined {
   return escapes > JSON_ESCAPES_MAX ? `it has more than ${JSON_ESCAPES_MAX} escapes` : undefined;
 }
 
-/** @returns where it is next; behind the text when it is not there */
+/** @returns where it occurs next; the end of the text when it does not */
 function find(text: string, what: string, from: number): number {
   const at = text.indexOf(what, from);
   return at === -1 ? text.length : at;

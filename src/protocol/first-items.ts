@@ -14,7 +14,7 @@ const OPENING: readonly number[] = [0x5b, 0x7b];
 const CLOSING: readonly number[] = [0x5d, 0x7d];
 
 /**
- * Makes `{"commands":[{…},{…},{…` to `{"commands":[{…},{…}]}`; others run meanwhile.
+ * Turns `{"commands":[{…},{…},{…` into `{"commands":[{…},{…}]}`; other work runs meanwhile.
  * @returns undefined when no item has ended
  */
 export async function firstItems(

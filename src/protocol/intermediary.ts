@@ -1,4 +1,7 @@
-/** Who answers in place of a control plane: a firewall for the web, a CDN, a proxy. Each tells it in headers. */
+/**
+ * Who answers in place of a control plane: a web firewall, a CDN, a proxy. Each shows it in
+ * headers.
+ */
 
 /** Value of a header by its lower-case name. */
 export type HeaderReader = (lowerName: string) => string | undefined;
@@ -29,7 +32,7 @@ const BY_SERVER: readonly (readonly [server: string, name: string])[] = [
 /** Characters of a foreign name that are repeated. */
 const NAME_LENGTH_MAX = 64;
 
-/** @returns whom the headers name; undefined where nobody stands between, or keeps quiet */
+/** @returns whom the headers name; undefined when nobody is in between, or does not say so */
 function intermediaryOf(header: HeaderReader): string | undefined {
   const [, known] = BY_HEADER.find(([name]) => header(name) !== undefined) ?? [];
   if (known !== undefined) {

@@ -1,9 +1,10 @@
 /**
  * What the daemon says of itself on its socket and on loopback: the promise behind `--json`.
  *
- * Asked is a daemon of any version. What it says beyond this is left out; what came later than 0.1.0 has
- * a default; a word of a list that may grow is shown as it is. So a field is never taken away, and never
- * changes its type. What our own daemon says, the compiler checks.
+ * The daemon that is asked may have any version. Fields that are not known here are left out;
+ * fields that came later than 0.1.0 have a default; a word of a list that may grow is shown as it
+ * is. So a field is never removed, and never changes its type. The compiler checks what our own
+ * daemon says.
  */
 import * as z from 'zod';
 
@@ -41,7 +42,7 @@ export const ClusterNodes = z.object({
       /** `server`, `worker`. */
       role: z.string(),
       ready: z.boolean(),
-      /** Of one that is not ready: since when, and why. */
+      /** For a node that is not ready: since when, and why. */
       since: z.string().nullable(),
       reason: z.string().nullable(),
       /** Whether it is the machine that answers. */
@@ -51,7 +52,10 @@ export const ClusterNodes = z.object({
 });
 export type ClusterNodes = z.infer<typeof ClusterNodes>;
 
-/** GET /api/health/detailed, over the socket. Optional is what an older daemon does not tell. */
+/**
+ * GET /api/health/detailed, over the socket. Fields that an older daemon does not send are
+ * optional.
+ */
 export const DetailedHealth = z.object({
   agent: z.object({
     id: z.string(),
@@ -101,8 +105,8 @@ export const DetailedHealth = z.object({
 export type DetailedHealth = z.infer<typeof DetailedHealth>;
 
 /**
- * GET /api/policy, over the socket. The policy file is read again for it: when the answer comes, the
- * file as it was at the question is in force.
+ * GET /api/policy, over the socket. The policy file is read again for each request: the answer
+ * comes when the file, as it was at the request, is in force.
  */
 export const PolicyAnswer = z.object({
   /** Why the file cannot be used, and everything is refused; null when it is in force. */
@@ -112,8 +116,8 @@ export type PolicyAnswer = z.infer<typeof PolicyAnswer>;
 
 /**
  * GET /api/session, over the socket. Token, CA certificate and proxy credentials are read again for
- * it, and where there is no session one is tried at once: what is said of the session from the answer
- * on is of files and tries no older than the question.
+ * each request, and where there is no session one is tried at once. So what is said of the session
+ * from the answer on comes from files and tries no older than the request.
  */
 export const SessionAnswer = z.object({ phase: SessionPhase });
 export type SessionAnswer = z.infer<typeof SessionAnswer>;

@@ -16,12 +16,13 @@ const SMALL_U = 0x75;
 const ESCAPE_CHARS = 2;
 /** `\u0000` */
 const UNICODE_ESCAPE_CHARS = 6;
-/** What stands for a long string begins with it: NUL, as JSON writes it. */
+/** A placeholder for a long string begins with NUL, as JSON writes it. */
 const STAND_IN = '\\u0000';
 
 /**
- * Reads JSON of any length, others run meanwhile: what is bounded by `parseBoundedJson` is bounded
- * here, but for the escapes of long strings. @returns as that one does
+ * Reads JSON of any length while other work runs. Whatever `parseBoundedJson` limits is limited
+ * here too, except the escapes of long strings.
+ * @returns as `parseBoundedJson` does
  */
 export async function parseLongJson(
   deps: { readonly clock: Clock },
@@ -39,7 +40,7 @@ export async function parseLongJson(
 }
 
 interface PartedJson {
-  /** The text; each long string is one of NUL and its number. */
+  /** The text, with each long string replaced by NUL and its number. */
   readonly rest: string;
   readonly strings: readonly string[];
 }
@@ -90,7 +91,7 @@ async function partLongStrings(
 interface StringReader {
   /** Reads on, for a bounded time. */
   next(): 'more' | 'done';
-  /** Where it ends, and what it says if it is long; undefined when it is no string of JSON. */
+  /** Where it ends, and its value if it is long; undefined when it is not a string of JSON. */
   read(): { readonly end: number; readonly long: string | undefined } | undefined;
 }
 

@@ -1,12 +1,12 @@
 /**
  * The REST control plane protocol, `/api/v1/agents/*`. Field names and nullability are wire-exact
- * with the existing control plane; what it does not know (`timeout_seconds`, `error_code`, `data`)
- * is additive and optional there.
+ * with the existing control plane; fields that it does not know (`timeout_seconds`, `error_code`,
+ * `data`) are additive and optional there.
  */
 import * as z from 'zod';
 import { idOf } from './foreign-values.ts';
 
-/** Largest body of either direction that is read, bytes; of commands as much as a message may have. */
+/** Largest body of either direction that is read, bytes. Commands may be as long as a message. */
 export const REST_BODY_LIMIT_BYTES = 4 * 1024 * 1024;
 
 /** Most commands taken from one answer; the rest comes with the next fetch. */

@@ -20,14 +20,14 @@ const PIECES_MAX = 16_384;
 export interface WebSocketClientOptions {
   /** A larger message closes the connection with 1009. */
   readonly messageBytesMax: number;
-  /** Strong ones. */
+  /** Cryptographically strong. */
   readonly randomBytes: (length: number) => Uint8Array;
 }
 
 export interface WebSocketClientHandlers {
   /** Bytes for the server; they are overwritten when it has returned. */
   readonly send: (bytes: Uint8Array) => void;
-  /** The payload is to be copied by who keeps it. */
+  /** Copy the payload to keep it. */
   message(opcode: MessageOpcode, payload: Buffer): void;
   ping(): void;
   pong(payload: Buffer): void;
@@ -60,7 +60,7 @@ export class WebSocketClient {
     }
   }
 
-  /** Says goodbye; what comes behind is not listened to any more. */
+  /** Sends the close frame; what comes after it is ignored. */
   close(code: number, reason = ''): void {
     const text = Buffer.from(reason).subarray(0, REASON_BYTES_MAX);
     const payload = Buffer.alloc(2 + text.length);

@@ -32,11 +32,11 @@ const LENGTH_64 = 127;
  * window of a yamux stream with its header, in whole words.
  */
 const BLOCK_BYTES = 260 * 1024;
-/** As much room as connections need that carry no bulk. */
+/** Enough room for connections that carry no bulk. */
 const SMALL_BLOCK_BYTES = 4 * 1024;
 /** Room before the block, for the longest head; a whole number of words. */
 const HEAD_ROOM_BYTES = 16;
-/** Random bytes are had in portions: a frame needs but four. */
+/** Random bytes are fetched in portions: a frame needs only four. */
 const MASK_PORTION_BYTES = 4_096;
 
 /** Writes frames of a client into one buffer, again and again. */
@@ -114,7 +114,7 @@ export class FrameEncoder {
     return start;
   }
 
-  /** Word by word; the few bytes behind the last one that are masked too are never sent. */
+  /** Masks word by word. The few bytes behind the payload that are masked too are never sent. */
   #maskBlock(length: number): void {
     const words = this.#words;
     const mask = words[0] ?? 0;

@@ -9,7 +9,7 @@ import {
 export type ReadFrame =
   | { readonly kind: 'frame'; readonly frame: WebSocketFrame }
   | { readonly kind: 'incomplete' }
-  /** `code`: what the connection is to be closed with. */
+  /** `code`: the code to close the connection with. */
   | { readonly kind: 'invalid'; readonly code: number; readonly reason: string };
 
 interface FrameHead {
@@ -61,7 +61,7 @@ export class WebSocketReader {
     return this.#fill({ frame, filledBytes: 0 });
   }
 
-  /** Its end has not come yet. */
+  /** Whether a frame has begun whose end has not come yet. */
   isWithinFrame(): boolean {
     return this.#begun !== undefined;
   }

@@ -37,15 +37,18 @@ const COPIED_PAYLOAD_BYTES_MAX = 8 * 1024;
 const URGENT_BYTES = 4 * 1024;
 
 /**
- * Credit that leaves at once and not with the turn: the peer of a single stream waits for it. With
- * many streams others have credit meanwhile, and fewer messages are worth more.
+ * Credit that leaves at once and not at the end of the turn: the peer of a single stream waits for
+ * it. With many streams, others still have credit meanwhile, and fewer messages are worth more.
  */
 const EARLY_CREDIT_BYTES = 256 * 1024;
 
-/** A peer that lets so much pile up reads nothing: the cap and the urgent bytes are far below. */
+/** A peer that lets this much pile up reads nothing: the cap and the urgent bytes are far below. */
 const UNSENT_BYTES_MAX = 32 * 1024 * 1024;
 
-/** What leaves: frames in batches, and who may send when there is more than the way takes. */
+/**
+ * What leaves: frames in batches. Decides who may send when there is more than the connection
+ * takes.
+ */
 export class FrameOutput {
   readonly inFlight: InFlight;
   readonly #transport: ByteTransport;
@@ -107,7 +110,7 @@ export class FrameOutput {
     this.inFlight.sent(size);
   }
 
-  /** Lets the peer send so many bytes more on a stream. */
+  /** Lets the peer send this many bytes more on a stream. */
   credit(streamId: number, bytes: number): void {
     this.control(FRAME_TYPE.windowUpdate, 0, streamId, bytes);
     this.#creditThisTurn += bytes;

@@ -3,7 +3,9 @@ interface Holder {
   readonly heldBytes: number;
 }
 
-/** What the streams of a session hold together; those that are over already, too. */
+/**
+ * The bytes that all streams of a session hold together, including streams that are already over.
+ */
 export class HeldBytes<Stream extends Holder> {
   readonly #holders = new Set<Stream>();
   #total = 0;
@@ -12,7 +14,7 @@ export class HeldBytes<Stream extends Holder> {
     return this.#total;
   }
 
-  /** What the stream holds changed by so much, and is so already. */
+  /** What the stream holds has changed by this much; the stream already shows it. */
   changed(stream: Stream, change: number): void {
     this.#total += change;
     if (stream.heldBytes === 0) {

@@ -1,7 +1,7 @@
 import type { Clock } from '../core/ports.ts';
 
 /**
- * How much may be on its way: sent, but not known to be read. What is more waits here, where a
+ * How much may be on its way: sent, but not known to be read. The rest waits here, where a
  * keystroke can pass it, and not in the buffers of the network, where nothing can.
  */
 const CAP_BYTES = { lowest: 64 * 1024, first: 1024 * 1024, highest: 8 * 1024 * 1024 };
@@ -11,7 +11,7 @@ const MARKS_PER_CAP = 4;
 
 /** With less than this over the shortest round trip, nothing queues on the way: grow. */
 const SHORT_QUEUE_MS = 5;
-/** With more, too much does: shrink. */
+/** With more than this, too much queues: shrink. */
 const LONG_QUEUE_MS = 20;
 const SHRINK_FACTOR = 0.75;
 
@@ -66,7 +66,7 @@ export class InFlight {
     return Math.floor(this.#capBytes / MARKS_PER_CAP);
   }
 
-  /** When there is none, a mark is under way: its answer will make room. */
+  /** When there is no room, a mark is under way: its answer will make room. */
   hasRoom(): boolean {
     if (this.#bytes < this.#capBytes) {
       return true;
@@ -78,7 +78,7 @@ export class InFlight {
     return false;
   }
 
-  /** Since when no answer came, where one is due; undefined when none is. */
+  /** Since when an answer is due; undefined when none is. */
   get waitingSinceMs(): number | undefined {
     const oldest = this.#marks[0];
     return oldest === undefined ? undefined : Math.max(oldest.sentMs, this.#lastAnswerMs);
@@ -92,7 +92,7 @@ export class InFlight {
     }
   }
 
-  /** Also what keeps a silent connection alive. */
+  /** Sends a mark. It also keeps a silent connection alive. */
   mark(): void {
     const value = this.#nextValue;
     this.#nextValue = (value + 1) >>> 0;
@@ -101,7 +101,7 @@ export class InFlight {
     this.#sendPing(value);
   }
 
-  /** @returns whether it was one of ours that is due */
+  /** @returns whether it answers one of our marks */
   answered(value: number): boolean {
     const index = this.#marks.findIndex((mark) => mark.value === value);
     if (index < 0) {

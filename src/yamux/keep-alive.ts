@@ -2,13 +2,13 @@ import type { Clock } from '../core/ports.ts';
 import type { InFlight } from './in-flight.ts';
 
 export interface KeepAliveOptions {
-  /** After so long without an answer the peer is asked whether it is there. */
+  /** After this long without an answer the peer is asked whether it is there. */
   readonly keepAliveMs: number;
-  /** It is gone when it does not answer for so long. */
+  /** A peer that does not answer for this long is gone. */
   readonly answerTimeoutMs: number;
 }
 
-/** How often it looks, in the shorter of the two. */
+/** Number of checks in the shorter of the two times. */
 const CHECKS = 4;
 
 /**

@@ -44,7 +44,7 @@ export class YamuxSession implements StreamOwner, FrameSink {
   readonly #streams = new Map<number, YamuxStream>();
   readonly #held = new HeldBytes<YamuxStream>();
   readonly #turnEnd: TurnEnd;
-  /** Of the frame whose body comes; undefined when the body is of no stream. */
+  /** The stream whose frame body is coming; undefined when the body belongs to no stream. */
   #bodyStream: YamuxStream | undefined;
   #bodyEndsStream = false;
   #nextId: number;
@@ -193,9 +193,7 @@ export class YamuxSession implements StreamOwner, FrameSink {
     }
   }
 
-  /**
-   * Frames of streams that are not known are let pass: they were under way when the stream ended.
-   */
+  /** Frames of unknown streams are ignored: they were under way when the stream ended. */
   #streamFrame({ type, flags, streamId, length }: FrameHeader): void {
     if ((flags & FRAME_FLAG.syn) !== 0 && !this.#accept(streamId)) {
       return;
@@ -282,7 +280,7 @@ export class YamuxSession implements StreamOwner, FrameSink {
   }
 }
 
-/** Of a stream that is about to be refused or given its own. */
+/** For a stream that is about to be refused or given its own handler. */
 const NO_HANDLER: StreamHandler = {
   data: () => undefined,
   ended: () => undefined,

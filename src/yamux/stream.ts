@@ -14,8 +14,9 @@ export interface StreamHandler {
   /** `write` takes more now. */
   writable(): void;
   /**
-   * Both directions are over, and nothing is called any more, but that `reset` may follow `ended`:
-   * what came and waits still must be let go. Only after `ended` bytes are still given back.
+   * Both directions are over, and nothing is called any more, except that `reset` may follow
+   * `ended`: then drop the bytes that came and still wait. Bytes are still given back only after
+   * `ended`.
    */
   closed(end: StreamEnd): void;
 }
@@ -26,7 +27,7 @@ export interface StreamOwner {
   readonly windows: WindowShare;
   /** The stream is over for the peer too. */
   forget(stream: YamuxStream): void;
-  /** Bytes that came and are not given back changed by so many. */
+  /** The bytes that came and are not given back have changed by this much. */
   held(stream: YamuxStream, change: number): void;
 }
 
@@ -39,7 +40,7 @@ export class YamuxStream implements Sender {
   /** Replaced when it is known what the stream is for. */
   handler: StreamHandler;
   readonly urgent = { round: -1, bytesLeft: 0 };
-  /** Whether the peer has accepted it; one of the peer's own always is. */
+  /** Whether the peer has accepted it; a stream that the peer opened always is. */
   accepted: boolean;
   readonly #owner: StreamOwner;
   readonly #receiveWindow: ReceiveWindow;
@@ -148,7 +149,7 @@ export class YamuxStream implements Sender {
     this.handler.data(piece);
   }
 
-  /** @returns false when the window would exceed what a number of the protocol can say */
+  /** @returns false when the window would exceed the largest number of the protocol */
   credit(bytes: number): boolean {
     this.#sendCredit += bytes;
     if (this.#sendCredit > UINT32_MAX) {
@@ -169,7 +170,7 @@ export class YamuxStream implements Sender {
     this.#closeWhenBothEnded();
   }
 
-  /** For the output: it has its turn. */
+  /** Called by the output: it has its turn. */
   writable(): void {
     this.#wantsToWrite = false;
     if (!this.#closed && !this.#localEnded) {

@@ -1,6 +1,6 @@
 import type { RunSoon } from '../core/ports.ts';
 
-/** What is done once at the end of a turn of the event loop: tasks, and after them `last`. */
+/** Runs things once at the end of a turn of the event loop: the tasks, and after them `last`. */
 export class TurnEnd {
   readonly #runSoon: RunSoon;
   readonly #last: () => void;

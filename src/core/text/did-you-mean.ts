@@ -1,8 +1,8 @@
-/** One typing mistake is forgiven for so many characters, and one always. */
+/** Characters of a word for each typing mistake that is forgiven; one mistake always is. */
 const CHARACTERS_PER_MISTAKE = 3;
 /** Words further away than this are not worth suggesting. */
 const DISTANCE_MAX = 3;
-/** What is shorter begins too many words. */
+/** A shorter text is the beginning of too many words. */
 const BEGINNING_LENGTH_MIN = 3;
 
 /** The known word that a typo, or its own beginning, most likely meant, if one is near. */

@@ -1,4 +1,4 @@
-/** What is wrong with a value, in words of ours: the ones of the library speak of its own types. */
+/** Says what is wrong with a value in our own words: the library's speak of its own types. */
 
 /** An issue as zod hands it to an error map, as far as it is read here. */
 interface RawIssue {
@@ -19,10 +19,10 @@ const TYPES: Readonly<Record<string, string>> = {
   record: 'names with values',
   array: 'a list',
 };
-/** What is counted where a size is wrong; of numbers the value itself counts. */
+/** What is counted when a size is wrong. For a number, the value itself is compared. */
 const COUNTED: Readonly<Record<string, string>> = { string: ' characters', array: ' entries' };
 
-/** For `safeParse`: undefined leaves the words of the schema, or of the library. */
+/** For `safeParse`: undefined keeps the words of the schema or of the library. */
 export function issueWords(issue: RawIssue): string | undefined {
   const counted = COUNTED[String(issue.origin)] ?? '';
   switch (issue.code) {

@@ -1,7 +1,8 @@
 /**
- * Beginning and end of an output say most: what does not fit is left out between them, and said. Cut
- * first, then redacted: an output has any length, and only what is shown costs time. No secret shows
- * although the cut goes through it: more than what is shown is looked at on either side.
+ * The beginning and the end of an output say most. What does not fit is left out of the middle, and
+ * a mark says so. The text is cut first and redacted then: an output has any length, and only what
+ * is shown should cost time. A secret that the cut divides stays hidden, because more text than is
+ * shown is searched on either side.
  */
 import { redact } from './redact.ts';
 
@@ -10,7 +11,7 @@ export interface CutText {
   readonly truncated: boolean;
 }
 
-/** So much beyond a cut is looked at, bytes: more than any usual secret has. */
+/** Bytes beyond a cut that are searched too: more than any usual secret has. */
 const MARGIN_BYTES = 32 * 1024;
 /** What the decoder makes of the bytes of a character that was cut in two. */
 const BROKEN_END = /\ufffd{1,3}$/;
@@ -79,7 +80,7 @@ export function middleCut(limitBytes: number, secrets: readonly string[] = []): 
   };
 }
 
-/** The same for a text that is there as a whole. */
+/** The same for a text that is already whole. */
 export function cutInTheMiddle(
   text: string,
   limitBytes: number,
@@ -90,10 +91,10 @@ export function cutInTheMiddle(
   return cut.result();
 }
 
-/** The beginning of a text, cut first and redacted then. @param lengthMax characters */
+/** The beginning of a text, first cut and then redacted. @param lengthMax characters */
 export function cutAtEnd(text: string, lengthMax: number, secrets: readonly string[] = []): string {
   const seen = redact(text.slice(0, lengthMax + MARGIN_BYTES), secrets);
-  // At the very end of what was looked at may stand a part of a secret.
+  // The very end of what was searched may be part of a secret.
   const sure = text.length > lengthMax + MARGIN_BYTES ? seen.slice(0, -MARGIN_BYTES) : seen;
   return sure.slice(0, lengthMax);
 }
@@ -111,7 +112,7 @@ function redactedWhole(bytes: Buffer, limitBytes: number, secrets: readonly stri
   return redacted.length <= limitBytes ? { text, truncated: false } : joined(ends, limitBytes);
 }
 
-/** At the edges to what was not looked at may stand parts of secrets: these are left out. */
+/** The edges next to text that was not searched may be parts of secrets: they are left out. */
 function redactedEnds(ends: Ends, limitBytes: number, secrets: readonly string[]): CutText {
   const beginning = Buffer.from(redact(ends.beginning.toString('utf8'), secrets));
   const end = Buffer.from(redact(ends.end.toString('utf8'), secrets));

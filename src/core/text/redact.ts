@@ -6,7 +6,7 @@ import {
   type ShapePart,
 } from './secret-shapes.ts';
 
-/** What stands in a secret's place. */
+/** What replaces a secret. */
 export const REDACTED = '[redacted]';
 
 /** Shorter values are not searched for: they would hide ordinary words. */
@@ -16,7 +16,7 @@ const KEY_HEADING_LENGTH_MAX = 64;
 /** Replaces the given secrets, and whatever looks like one, in a text; in time linear to its length. */
 export function redact(text: string, secrets: readonly string[] = []): string {
   let result = text;
-  // The longest first: a secret inside another one would leave the rest of that to be seen.
+  // Longest first: replacing a secret inside a longer one would leave the rest of that one visible.
   for (const secret of secrets.toSorted((a, b) => b.length - a.length)) {
     if (secret.length >= SECRET_LENGTH_MIN) {
       result = result.replaceAll(secret, REDACTED);
@@ -32,7 +32,7 @@ export function passwordIn(address: string): string | undefined {
   return start === end ? undefined : address.slice(start, end);
 }
 
-/** Where a secret is; empty where there is none. Before `next` nothing of the kind begins. */
+/** Where a secret is; empty when there is none. No secret of this kind begins before `next`. */
 interface Span {
   readonly start: number;
   readonly end: number;
@@ -46,7 +46,7 @@ function missed(next: number): Span {
 /** Something that a secret may begin with. */
 interface Beginning {
   readonly text: string;
-  /** Only where no word goes on. */
+  /** Only at the start of a word. */
   readonly atWord: boolean;
   readonly spanAt: (text: string, from: number) => Span;
 }
@@ -66,8 +66,8 @@ const BEGINNINGS: readonly Beginning[] = [
 const ASCII_COUNT = 128;
 
 /**
- * By the code of the first character: most of a text is passed with one look-up a character. Made in
- * one pass, as every program start does it.
+ * By the code of the first character: most of a text is passed over with one look-up per character.
+ * Built in one pass, because every program start does it.
  */
 const BY_FIRST: readonly (readonly number[] | undefined)[] = indexesByFirst(BEGINNINGS);
 
@@ -80,7 +80,7 @@ function indexesByFirst(beginnings: readonly Beginning[]): readonly (number[] | 
   return found;
 }
 
-/** Told apart first: that costs less than to compare the whole. */
+/** Compared first: that is cheaper than comparing the whole beginning. */
 const THIRDS = BEGINNINGS.map(({ text }) => text.charCodeAt(2));
 
 const TABLES = Object.fromEntries(
@@ -89,7 +89,10 @@ const TABLES = Object.fromEntries(
   ),
 ) as Readonly<Record<Characters | 'word' | 'blank' | 'userinfo', Uint8Array>>;
 
-/** Whether each character of ASCII is one of them, and at the end whether all others are. */
+/**
+ * For each ASCII character, whether it is one of these. The last entry holds for all other
+ * characters.
+ */
 function tableOf(characters: RegExp): Uint8Array {
   const table = new Uint8Array(ASCII_COUNT + 1);
   for (let code = 0; code < ASCII_COUNT; code += 1) {
@@ -144,8 +147,9 @@ function spanAt(text: string, at: number, notBefore: Int32Array): Span | undefin
 }
 
 /**
- * Each part is a run of its characters. After a run that does not fit, the search goes on behind it:
- * whatever begins inside of it ends at the same place. So no run is read more often than there are parts.
+ * Each part is a run of its characters. After a run that does not fit, the search goes on behind
+ * it: anything that begins inside the run ends at the same place. So no run is read more often than
+ * there are parts.
  */
 function spanOfShape(text: string, shape: SecretShape, from: number, bodyAt: number): Span {
   const firstAt = shape.scheme === undefined ? bodyAt : endOfRun(text, bodyAt, TABLES.blank);
@@ -169,7 +173,9 @@ function spanOfShape(text: string, shape: SecretShape, from: number, bodyAt: num
     : { start, end: at, next: at };
 }
 
-/** What stands between user and host of a URL (RFC 3986, section 3.2.1); itself it may hold an `@`. */
+/**
+ * The password in a URL, between user and host (RFC 3986, section 3.2.1); it may contain an `@`.
+ */
 function spanOfPassword(text: string, from: number): Span {
   const at = from + '://'.length;
   const end = endOfRun(text, at, TABLES.userinfo);
@@ -181,7 +187,7 @@ function spanOfPassword(text: string, from: number): Span {
     : missed(end);
 }
 
-/** Of a private key in PEM (RFC 7468) that is cut, too. */
+/** A private key in PEM (RFC 7468), even one that is cut. */
 function spanOfPrivateKey(text: string, from: number): Span {
   const heading = text.slice(from, from + KEY_HEADING_LENGTH_MAX);
   const headingEnd = /PRIVATE KEY( BLOCK)?-----/.exec(heading);

@@ -1,5 +1,5 @@
 /**
- * Shapes of secrets, for texts in which they may stand although nobody told us their value. Data and
+ * Shapes of secrets, for texts that may contain one whose value nobody told us. They are data and
  * not regular expressions: redact.ts reads them in linear time, whatever the text.
  */
 
@@ -9,7 +9,7 @@ export type Characters = 'base62' | 'base64' | 'base64url' | 'hex' | 'upper' | '
 export interface ShapePart {
   readonly of: Characters;
   readonly min: number;
-  /** One that goes on is something else. */
+  /** A longer run is something else. */
   readonly max?: number;
 }
 
@@ -17,14 +17,14 @@ export interface SecretShape {
   readonly name: string;
   /** Where it is defined. */
   readonly source: string;
-  /** It begins with one of these, where no word goes on. */
+  /** It begins with one of these, at the start of a word. */
   readonly begins: readonly string[];
   /** What it begins with is no secret, and is followed by blanks. */
   readonly scheme?: true;
   readonly parts: readonly ShapePart[];
   /** Between two parts. */
   readonly joint?: string;
-  /** For shapes that words have too. */
+  /** For shapes that ordinary words can have too. */
   readonly check?: (parts: string) => boolean;
 }
 

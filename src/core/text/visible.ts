@@ -1,13 +1,14 @@
 /**
- * What a terminal, or a viewer of logs, obeys instead of showing it: control characters of ASCII and
- * of Latin-1, what turns the direction of writing (Unicode UAX #9), and what ends a line somewhere.
+ * Characters that a terminal or a log viewer obeys instead of showing: control characters of ASCII
+ * and of Latin-1, those that change the direction of writing (Unicode UAX #9), and those that end a
+ * line somewhere.
  */
 const OBEYED = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
 
 /**
- * A text for a terminal: whoever it comes from, it is shown and not obeyed. What is replaced stands
- * there as JSON writes it, so that a JSON document means the same as before. Never removed: a secret
- * with such a character in it would be whole again, behind the redaction.
+ * A text for a terminal: wherever it comes from, it is shown and not obeyed. Such a character is
+ * replaced by its escape in JSON, so that a JSON document keeps its meaning. It is never removed: a
+ * secret that contains one would become whole again, after the redaction.
  */
 export function visibleText(text: string): string {
   return text.replace(OBEYED, (character, at: number) =>

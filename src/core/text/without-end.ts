@@ -1,4 +1,7 @@
-/** A text without the same character at its end again and again: `replace(/x+$/, '')` may take the square of its length. */
+/**
+ * A text without the repeated character at its end. `replace(/x+$/, '')` may take time in the
+ * square of the text's length.
+ */
 export function withoutEnd(text: string, character: string): string {
   let end = text.length;
   while (end > 0 && text[end - 1] === character) {

@@ -1,12 +1,12 @@
 /**
- * The keys of a YAML text and their lines. The parser tells no lines, and of a key that stands twice in one
- * mapping it takes the last without a word.
+ * The keys of a YAML text and their lines. The parser does not tell lines, and of a key that is
+ * twice in one mapping it silently takes the last.
  */
 
 /** Dashes of list items, then a key, plain or quoted, and what follows it on its line. */
 const BLOCK_KEY =
   /^( *(?:- +)*)("(?:[^"\\]|\\.)*" *|'[^']*' *|[^\s"'#{}[\],&*!|>%@`-][^:#]*):(?=\s|$)(.*)$/;
-/** A text over several lines begins. */
+/** The beginning of a text over several lines. */
 const BLOCK_TEXT = /^\s+[|>][-+\d]*\s*(#.*)?$/;
 /** In `{a: 1, b: [c]}`: quoted texts, comments, marks and words. */
 const FLOW_TOKENS =
@@ -80,7 +80,7 @@ export function lineOf(keys: readonly YamlKey[], path: string): string {
   return key === undefined ? '' : `line ${key.line}: `;
 }
 
-/** What stands before a key at a column. */
+/** The path that comes before a key at a column. */
 function prefixAt(open: readonly BlockMapping[], column: number): string {
   const outer = open.findLast((each) => each.column < column);
   return outer === undefined ? '' : within(outer);

@@ -1,7 +1,7 @@
 /**
- * One connection to the API server, or to an application, that carries one exchange at a time. Of our own because
- * fetch, and Node's client that is built on it here, rewrite paths, merge repeated headers, drop
- * trailers and cannot upgrade (docs/decisions/0010-own-http-client.md).
+ * One connection to the API server, or to an application, that carries one exchange at a time. It
+ * is our own because fetch, and Node's client that is built on it here, rewrite paths, merge
+ * repeated headers, drop trailers and cannot upgrade (docs/decisions/0010-own-http-client.md).
  */
 import type { Socket } from 'bun';
 import { AgentError } from '../../core/errors.ts';
@@ -31,7 +31,7 @@ export interface ConnectionOwner {
 const NO_TRAILERS: HeaderList = [];
 const NOTHING = Buffer.alloc(0);
 
-/** What an exchange has come to; itself the handle that the caller has of it. */
+/** The state of an exchange; also the handle that the caller has of it. */
 class RunningExchange implements Exchange, BodySink {
   /** Undefined until the head of the answer is there. */
   reader: BodyReader | undefined;
@@ -99,7 +99,7 @@ export class UpstreamConnection {
   #open = true;
   readonly #head: HeadBuffer;
   #unsent: Uint8Array[] = [];
-  /** When something was last sent of a request whose answer has not begun. */
+  /** When something was last sent for a request whose answer has not begun. */
   #waitingSince: number | undefined;
 
   constructor(socket: Socket, owner: ConnectionOwner, peer: UpstreamPeer) {
@@ -253,7 +253,7 @@ export class UpstreamConnection {
     }
     const behind = exchange.reader?.read(rest, exchange);
     if (behind !== undefined && behind.length > 0) {
-      exchange.lastOne = true; // Nobody asked for more: the server has lost the thread.
+      exchange.lastOne = true; // Nobody asked for more: the server is out of step.
     }
     this.#finishIfWhole(exchange);
   }
@@ -268,8 +268,8 @@ export class UpstreamConnection {
       throw new Error(taken === 'too long' ? 'its head is too long' : 'its head is too long now');
     }
     const head = parseResponseHead(taken.head);
-    this.#head.release(); // An answer's head goes on at once.
-    // A 1xx is only news of the head to come (RFC 9110 section 15.2), but for the one of upgrades.
+    this.#head.release(); // The head of an answer is passed on at once.
+    // A 1xx only announces the head to come (RFC 9110 section 15.2), except the one of upgrades.
     if (head.status === 101) {
       this.#waitingSince = undefined;
       exchange.upgraded = true;

@@ -9,9 +9,9 @@ export interface UpstreamPeer {
   readonly code: ErrorCode;
   /** It begins sentences: `Kubernetes`, `Service shop/web, port 80`. */
   readonly name: string;
-  /** What to look at where there is no connection, or none any more. */
+  /** What to look at when there is no connection, or no longer one. */
   readonly hint: string;
-  /** What to look at where its answer is none. */
+  /** What to look at when its answer cannot be used. */
   readonly answerHint: string;
 }
 
@@ -23,7 +23,10 @@ export interface UpstreamAddress {
   readonly trust: { readonly ca: string } | 'any-certificate' | 'plain';
 }
 
-/** @throws AgentError with the code of the peer when it cannot be had; a wrong certificate is one reason */
+/**
+ * @throws AgentError with the code of the peer when there is no connection; a wrong certificate is
+ *   one reason
+ */
 export function connectUpstream(
   address: UpstreamAddress,
   owner: ConnectionOwner,
@@ -64,7 +67,7 @@ export function connectUpstream(
             resolve(connection);
           }
         },
-        // Also the name in the certificate has been checked when this reports success.
+        // When this reports success, the name in the certificate has been checked too.
         handshake: (secure, success, error) => {
           if (!success) {
             fail(error ?? new Error('TLS failed'));
@@ -79,7 +82,7 @@ export function connectUpstream(
           fail(error ?? new Error('it closed the connection'));
           connection?.ended();
         },
-        // Also what one of these threw: nobody else would hear of it.
+        // Also called with what one of these handlers threw: nobody else would hear of it.
         error: (_socket, error) => {
           fail(error);
           connection?.broken(error);

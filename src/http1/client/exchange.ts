@@ -17,7 +17,7 @@ export interface Exchange {
   write(chunk: Uint8Array): boolean;
   /** The request is whole. */
   endRequest(): void;
-  /** No more `data` until `resume`, but for what had arrived. */
+  /** No more `data` until `resume`, except what had already arrived. */
   pause(): void;
   resume(): void;
   /** Ends it and its connection; the sink hears nothing more. */

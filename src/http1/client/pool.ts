@@ -7,13 +7,13 @@ import { headRoom } from '../head-room.ts';
 import type { ConnectionOwner, UpstreamConnection } from './connection.ts';
 import { connectUpstream, type UpstreamAddress } from './dial.ts';
 
-/** Connections at once: every watch and every shell has one of its own. */
+/** Connections at once: every watch and every shell has its own. */
 const CONNECTIONS_MAX = 2_500;
 /** Idle ones that are kept. */
 const IDLE_MAX = 64;
 /** An idle one is used again for this long; the API server closes it after 90 s. */
 const IDLE_MS_MAX = 60_000;
-/** How often those that wait for an answer are looked at, while there are connections. */
+/** How often connections that wait for an answer are checked, as long as there are connections. */
 const SILENCE_CHECK_MS = 5_000;
 /** Time for TCP and TLS. */
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -24,7 +24,10 @@ export interface UpstreamPool {
    * @throws AgentError KUBERNETES_API, TOO_MANY_REQUESTS
    */
   acquire(address: UpstreamAddress): UpstreamConnection | Promise<UpstreamConnection>;
-  /** One that has carried nothing yet: for what may not be lost, and after an idle one turned out to be dead. */
+  /**
+   * A connection that has carried nothing yet: for what must not be lost, and after an idle one
+   * turned out to be dead.
+   */
   fresh(address: UpstreamAddress): Promise<UpstreamConnection>;
   connections(): number;
   close(): void;

@@ -9,8 +9,8 @@ export interface ProxyRequest {
   /** Who asks, for fair turns: a name, never a secret. */
   readonly client: string;
   /**
-   * Aborted when the door closes: what has no end of its own is ended then as if the API server had,
-   * so that clients ask again; everything else goes on.
+   * Aborted when the door closes. A request that has no end of its own is then ended as if the API
+   * server had ended it, so that clients ask again; all others go on.
    */
   readonly leaving?: AbortSignal;
 }

@@ -1,7 +1,8 @@
 /**
- * One connection of a client: requests one after the other, each with its answer. Of our own, because
- * Bun.serve normalises paths and cannot hand over a connection, and node:https costs twice the time
- * (docs/decisions/0017-own-http-server.md). Whatever could be read in two ways ends the connection.
+ * One connection of a client: requests one after the other, each with its answer. It is our own
+ * because Bun.serve normalises paths and cannot hand over a connection, and node:https takes twice
+ * the time (docs/decisions/0017-own-http-server.md). Anything that could be read in two ways ends
+ * the connection.
  */
 import type { Socket } from 'bun';
 import { releaseBuffer } from '../../core/release-buffer.ts';
@@ -57,7 +58,7 @@ export interface ConnectionDeps extends DoorDeps {
   readonly now: () => number;
   /** Made by `joiningRoom`, for all connections of the door. */
   readonly joiningRoom: Buffer;
-  /** It may have become idle. */
+  /** Called when a connection may have become idle. */
   readonly idle: () => void;
 }
 
@@ -77,7 +78,7 @@ export class DoorConnection implements ServedRequestOwner {
   #ahead: Buffer | undefined;
   #isEnding = false;
   #since: number;
-  /** What must happen in time, if anything must. */
+  /** How long what is expected next may take; infinite when nothing is. */
   #limitMs = RECEIVE_MS_MAX;
 
   constructor(deps: ConnectionDeps, socket: ConnectionSocket) {
@@ -103,12 +104,12 @@ export class DoorConnection implements ServedRequestOwner {
   }
 
   /**
-   * Ends it when something takes too long. Never by breaking it: what has left may not have been
-   * read yet, and would be lost.
+   * Ends it when something takes too long. It is never broken off: what has been sent may not have
+   * been read yet, and would be lost.
    */
   checkTime(): void {
     if (this.output.isBlocked) {
-      this.#within(this.#limitMs); // Who reads slowly has all the time, as during the answer.
+      this.#within(this.#limitMs); // A slow reader has all the time it needs, as during the answer.
     } else if (this.#deps.now() - this.#since < this.#limitMs) {
       return;
     } else if (this.#isEnding) {
@@ -127,7 +128,7 @@ export class DoorConnection implements ServedRequestOwner {
 
   received(bytes: Buffer): void {
     if (this.#isEnding) {
-      releaseBuffer(bytes); // Whoever sends without end fills no memory.
+      releaseBuffer(bytes); // A client that sends without end must not fill memory.
       return;
     }
     let rest: Buffer | undefined = bytes;
@@ -217,7 +218,7 @@ export class DoorConnection implements ServedRequestOwner {
       this.#refuseMalformed(431, HEAD_TROUBLES[taken]);
       return undefined;
     }
-    // One empty line before a request is to be overlooked (RFC 9112 section 2.2).
+    // One empty line before a request must be ignored (RFC 9112 section 2.2).
     const start = taken.head.startsWith(BREAK) ? BREAK.length : 0;
     this.#begin(parseRequestHead(taken.head.slice(start)));
     return taken.behind;

@@ -43,7 +43,8 @@ export function connectionServer(clock: Clock, deps: DoorDeps, address: Address)
         socket.terminate();
       }
     },
-    // Without it `open` comes only behind TLS, and nobody would count or end those without any.
+    // Without this `open` is called only after TLS, and connections that never speak TLS would be
+    // neither counted nor ended.
     handshake: () => undefined,
     data: (socket: Socket<DoorConnection>, bytes: Buffer) => socket.data.received(bytes),
     drain: (socket: Socket<DoorConnection>) => socket.data.drained(),

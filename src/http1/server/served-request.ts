@@ -23,7 +23,7 @@ import type { SocketOutput } from './socket-output.ts';
 const NOTHING = Buffer.alloc(0);
 const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
 
-/** How the end of an answer's body is told. closed: by the end of the connection. */
+/** How the end of an answer's body is marked. closed: by the end of the connection. */
 type AnswerFraming = 'none' | 'length' | 'chunked' | 'closed';
 
 /** What a served request asks of its connection. */
@@ -44,7 +44,7 @@ export class ServedRequest implements ExchangeSink {
   readonly #request: BodyReader;
   #call: ProxyCall | undefined;
   #framing: AnswerFraming = 'none';
-  /** asked: what comes are bytes of the other protocol, should the answer be a 101. */
+  /** asked: if the answer is a 101, the bytes that come belong to the other protocol. */
   #upgrade: 'no' | 'asked' | 'done';
   #requestWhole = false;
   #answerWhole = false;
@@ -78,7 +78,7 @@ export class ServedRequest implements ExchangeSink {
     return this.#lastOne;
   }
 
-  /** Nothing of it is to come in or go out. */
+  /** Nothing more of it will come in or go out. */
   get isOver(): boolean {
     return this.#requestWhole && this.#answerWhole;
   }

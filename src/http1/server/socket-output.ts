@@ -1,9 +1,11 @@
 import type { Socket } from 'bun';
 
-/** Small pieces leave together: up to so many bytes are copied into one write. */
+/** Small pieces leave together: up to this many bytes are copied into one write. */
 const JOINED_BYTES_MAX = 16 * 1024;
 
-/** Where small pieces are joined. One for all sockets of a door: nothing stays in it behind a write. */
+/**
+ * Where small pieces are joined. One for all sockets of a door: nothing stays in it after a write.
+ */
 export function joiningRoom(): Buffer {
   return Buffer.allocUnsafeSlow(JOINED_BYTES_MAX);
 }
@@ -25,7 +27,7 @@ export class SocketOutput {
     this.#room = room;
   }
 
-  /** The system took not all: who writes waits until it does. */
+  /** The system did not take everything: the writer waits until it does. */
   get isBlocked(): boolean {
     return this.#isBlocked;
   }
@@ -58,7 +60,7 @@ export class SocketOutput {
     }
     if (this.#state === 'ending' && !this.#isBlocked) {
       this.#state = 'ended';
-      // Not `end`: behind that nothing can close it but the other side (Bun 1.4.5).
+      // Not `end`: after that only the other side can close it (Bun 1.4.5).
       this.#socket.shutdown();
     }
   }

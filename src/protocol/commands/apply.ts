@@ -16,9 +16,15 @@ export const ApplyPayload = z.strictObject({
       (text) => Buffer.byteLength(text) <= MANIFEST_LIMIT_BYTES,
       `must have at most ${MANIFEST_LIMIT_BYTES} bytes`,
     ),
-  /** Where objects go that name none; created when missing. An object of another one is refused. */
+  /**
+   * The namespace of objects that name none; created when missing. An object of another namespace
+   * is refused.
+   */
   namespace: DnsLabel.optional(),
-  /** `key=value`: what carries it, was applied by the agent and is not in the manifest, goes. */
+  /**
+   * `key=value`: objects with this label that the agent applied and that are not in the manifest
+   * are deleted.
+   */
   prune_label: z
     .string()
     .max(317)
@@ -34,13 +40,13 @@ export type ApplyPayload = z.infer<typeof ApplyPayload>;
 
 export const AppliedObject = z.strictObject({
   kind: z.string(),
-  /** Absent for what is in no namespace. */
+  /** Absent for an object outside of namespaces. */
   namespace: z.string().optional(),
   name: z.string(),
   result: z.enum(['created', 'configured', 'unchanged', 'pruned', 'failed']),
-  /** Of `failed`: an error code of docs/TROUBLESHOOTING.md. */
+  /** For `failed`: an error code of docs/TROUBLESHOOTING.md. */
   code: z.string().optional(),
-  /** Of `failed`: why. Else what is to know about it. */
+  /** For `failed`: why. Otherwise anything worth knowing about it. */
   message: z.string().optional(),
 });
 export type AppliedObject = z.infer<typeof AppliedObject>;

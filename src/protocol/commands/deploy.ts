@@ -77,7 +77,7 @@ function recordOf<V extends z.ZodType>(key: z.ZodString, value: V, most: number)
     .refine((all) => Object.keys(all).length <= most, `must have at most ${most} entries`);
 }
 
-/** A record would drop it unsaid. */
+/** A record would silently drop such a name. */
 function namesNoPrototype(value: unknown): boolean {
   return typeof value !== 'object' || value === null || !Object.hasOwn(value, '__proto__');
 }
@@ -163,7 +163,9 @@ export const DeployData = z.strictObject({
   rolled_back: z
     .strictObject({
       to: z.enum(['earlier_revision', 'nothing']),
-      /** Nothing is left to do: all is put back, and all replicas of before are ready again. */
+      /**
+       * Everything is put back and all replicas of before are ready again: nothing is left to do.
+       */
       complete: z.boolean(),
       /** `Kind/name` of what was changed back, or removed because it was new. */
       put_back: z.array(z.string()),
@@ -187,7 +189,10 @@ const EarlierObject = z.looseObject({
   labels: text,
   annotations: text,
   spec: json,
-  /** Who owned which field: written back too, or a later apply could not take away what it gave. */
+  /**
+   * Which manager owned which field. It is written back too: otherwise a later apply could not
+   * remove what it had set.
+   */
   managedFields: z.array(json),
 });
 export type EarlierObject = z.infer<typeof EarlierObject>;
@@ -200,14 +205,14 @@ export const DeployCheckpoint = z.looseObject({
     service: EarlierObject.nullable(),
     ingress: EarlierObject.nullable(),
   }),
-  /** Set once it has failed: a rerun goes on with going back. */
+  /** Set once it has failed: a rerun continues to go back. */
   failed: z
     .looseObject({
       revision: z.int().min(0),
       replicas_wanted: z.int().min(0),
       replicas_ready: z.int().min(0),
       reasons: z.array(z.string()),
-      /** What ended it before its rollout could. */
+      /** The error that ended it before the rollout could fail. */
       error: z
         .looseObject({ code: z.string(), message: z.string(), hint: z.string().optional() })
         .optional(),

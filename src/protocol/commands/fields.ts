@@ -33,7 +33,7 @@ export const UnicodeText = z
   .string()
   .refine((text) => text.isWellFormed(), 'must be Unicode: it has half a surrogate pair');
 
-/** What a program can be given as a word or a variable: with NUL it ends (execve(2)). */
+/** What a program can be given as a word or a variable: NUL would end it (execve(2)). */
 export const ProgramText = UnicodeText.refine(
   (text) => !text.includes('\0'),
   'must have no NUL character: no program can be given one',

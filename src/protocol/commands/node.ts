@@ -13,7 +13,7 @@ export const CordonData = z.strictObject({
   node: z.string(),
   /** Whether the node takes new pods now. */
   schedulable: z.boolean(),
-  /** False when it was so before. */
+  /** False when it was already so. */
   changed: z.boolean(),
 });
 export type CordonData = z.infer<typeof CordonData>;
@@ -24,7 +24,7 @@ export type CordonCheckpoint = z.infer<typeof CordonCheckpoint>;
 
 export const DrainPayload = z.strictObject({
   node: DnsSubdomain,
-  /** Time that a pod has to end; absent: what the pod says itself. */
+  /** Time that a pod has to end; absent: as the pod itself says. */
   grace_seconds: z.int().min(0).max(DRAIN_GRACE_SECONDS_MAX).optional(),
   timeout_seconds: z
     .number()
@@ -57,7 +57,7 @@ export type DrainData = z.infer<typeof DrainData>;
 export const DrainCheckpoint = z.looseObject({
   cordoned: z.boolean(),
   evicted: z.array(z.string()),
-  /** Asked to go, or about to be: one that is gone at the rerun was evicted. */
+  /** Asked to go, or about to be. A pod that is gone at the rerun counts as evicted. */
   evicting: z.array(z.looseObject({ uid: z.string(), pod: z.string() })),
 });
 export type DrainCheckpoint = z.infer<typeof DrainCheckpoint>;

@@ -48,7 +48,7 @@ export const LogsData = z.strictObject({
       container: z.string().optional(),
       /** Its text was cut in the middle. */
       truncated: z.boolean(),
-      /** Why there are none of this one. */
+      /** Why there are no lines of this pod. */
       error: z.string().optional(),
     }),
   ),

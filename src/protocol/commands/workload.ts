@@ -32,7 +32,7 @@ export const RollbackPayload = z.strictObject({
 export type RollbackPayload = z.infer<typeof RollbackPayload>;
 
 export const RollbackData = z.strictObject({
-  /** Now: Kubernetes gives a revision that comes back a new number. */
+  /** Its number now: Kubernetes gives a revision that comes back a new number. */
   revision: z.int().min(0),
   /** The number that the revision had before. */
   rolled_back_to: z.int().min(0),

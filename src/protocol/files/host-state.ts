@@ -1,6 +1,6 @@
 /**
- * Root's own files in /var/lib/pipeops-agent-host. Another version of the agent may have written them:
- * what is read may hold more than is known here, and who writes again keeps it.
+ * Root's own files in /var/lib/pipeops-agent-host. Another version of the agent may have written
+ * them: a file may hold more than is known here, and it is kept when the file is written again.
  */
 import * as z from 'zod';
 
@@ -15,7 +15,7 @@ export interface InventoryEntry {
   readonly name: string;
 }
 
-/** One whose kind a newer agent has brought. */
+/** An entry of a kind that a newer agent has introduced. */
 export interface UnknownEntry {
   readonly kind: string;
   readonly name: string;
@@ -28,7 +28,7 @@ export function isKnownEntry<T extends UnknownEntry>(entry: T): entry is T & Inv
 /** The newest inventory that is read here: its `v` is the oldest reader that may use it. */
 export const INVENTORY_READER = 1;
 
-/** Whatever else stands there, in any version. */
+/** The version of a file, whatever else is in it. */
 export const InventoryVersion = z.looseObject({ v: z.int().min(1) });
 
 export const Inventory = z.looseObject({
@@ -48,7 +48,7 @@ export const StepNote = z.looseObject({
 });
 export type StepNote = z.infer<typeof StepNote>;
 
-/** How something was before it was changed. `nothing`: a directory of everybody that was not there. */
+/** How something was before it was changed. `nothing`: a shared directory that did not exist. */
 export const Original = z.discriminatedUnion('kind', [
   z.looseObject({ kind: z.literal('nothing'), name: z.string().min(1) }),
   z.looseObject({ kind: z.literal('link'), name: z.string().min(1), target: z.string() }),

@@ -25,7 +25,7 @@ const Kubeconfig = z.looseObject({
 export type Kubeconfig = z.infer<typeof Kubeconfig>;
 
 const Part = z.record(z.string(), z.unknown());
-/** Of what k3s writes, the one cluster and the one user. */
+/** The one cluster and the one user in what k3s writes. */
 export const AdminKubeconfig = z.looseObject({
   clusters: z.tuple([z.looseObject({ cluster: Part })]),
   users: z.tuple([z.looseObject({ user: Part })]),
@@ -82,8 +82,8 @@ function parseYaml(text: string): unknown {
 }
 
 /**
- * When a ServiceAccount token ends, read from its `exp` claim (RFC 7519 section 4.1.4). Not
- * verified: only used to choose and to renew our own tokens.
+ * When a ServiceAccount token was issued and when it ends, from its `iat` and `exp` claims (RFC
+ * 7519 sections 4.1.6 and 4.1.4). Not verified: only used to choose and to renew our own tokens.
  * @returns seconds since 1970, or undefined when it is not such a token
  */
 export function tokenTimes(token: string): { issuedAt: number; expiresAt: number } | undefined {

@@ -62,14 +62,14 @@ export const PolicyResource = z.strictObject({
     ),
   scope: z.enum(['namespaced', 'cluster']).default('namespaced'),
   write: z.boolean().default(false),
-  /** Exactly these, instead of reading or of reading and writing. */
+  /** Exactly these verbs, instead of those for reading, or for reading and writing. */
   verbs: listOf(z.enum(POLICY_VERBS)).min(1).optional(),
 });
 export type PolicyResource = z.infer<typeof PolicyResource>;
 
 export const PolicyFile = z.strictObject({
   preset: z.enum(POLICY_PRESETS).default('standard'),
-  /** Only these of what the preset has; then without those. */
+  /** `allow`: only these commands of the preset's. `deny`: then without these. */
   commands: z
     .strictObject({ allow: listOf(command).optional(), deny: listOf(command).default([]) })
     .default({ deny: [] }),

@@ -16,7 +16,7 @@ const PREFIX = 'pj1';
 /** The newest token that is read here. */
 const READER = 1;
 
-/** A server of another version may have made it: what else stands in it is left out. */
+/** A server of another version may have made it: fields that are not known here are left out. */
 export const JoinTokenContent = z.object({
   /** The oldest reader that may use it. */
   v: z.literal(READER),

@@ -1,6 +1,6 @@
 /**
- * What a text is by its shape. People have several secrets at hand and give the wrong one: it is
- * told before it goes anywhere, because whoever is sent it could use it.
+ * What kind of secret a text is, by its shape. People have several secrets at hand and give the
+ * wrong one. They are told before it goes anywhere, because the receiver could use it.
  */
 
 export type SecretKind =
@@ -47,7 +47,7 @@ export function secretKind(given: string): SecretKind | undefined {
   return documentKind(text) ?? wordKind(withoutFolds(text));
 }
 
-/** Where a mail, a terminal or a quoting shell has put something into a word. */
+/** Removes what a mail, a terminal or a quoting shell has put into a word. */
 export function withoutFolds(text: string): string {
   return text.replace(/[\s\u00ad\u200b-\u200d\u2060\ufeff]+/g, '');
 }

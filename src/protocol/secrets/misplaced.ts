@@ -18,7 +18,7 @@ const WANTED: Readonly<Record<SecretPlace, string>> = {
 const FITS: Readonly<Record<SecretPlace, readonly (SecretKind | undefined)[]>> = {
   'control-plane-token': [undefined, 'jwt'],
   'join-token': ['join-token'],
-  // Not undefined alone: k3s takes any word that its servers were started with.
+  // A text of no known shape fits too: k3s takes any word that its servers were started with.
   'k3s-token': [undefined, 'k3s-token'],
 };
 
@@ -56,8 +56,8 @@ const KINDS: Readonly<Record<SecretKind, readonly [what: string, hint: string]>>
 };
 
 /**
- * A secret that was given in a wrong place; undefined when its shape fits, or says nothing. Never
- * with the secret itself.
+ * The error for a secret that was given in a wrong place; undefined when its shape fits, or says
+ * nothing. The error never contains the secret.
  */
 export function misplacedSecret(place: SecretPlace, text: string): AgentError | undefined {
   const kind = secretKind(text);

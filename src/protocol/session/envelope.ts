@@ -1,8 +1,8 @@
 import { Envelope } from './messages.ts';
 
 /**
- * What `Envelope` makes of a value that JSON.parse gave. Nearly every message is right, and that is seen
- * here in a tenth of the schema's time; whatever is not right at a glance the schema decides.
+ * Reads a value that JSON.parse gave, as `Envelope` does. Nearly every message is right, and this
+ * sees it in a tenth of the schema's time; the schema decides about the rest.
  * @returns the envelope, or what is wrong with it
  */
 export function readEnvelope(value: unknown): Envelope | string {

@@ -17,9 +17,10 @@ import { ClusterStatus, CommandResult } from '../rest.ts';
 export const WEBSOCKET_PATH = '/api/v1/clusters/agent/ws';
 
 /**
- * Largest message that an agent takes, bytes; a larger one closes the connection. A manifest as JSON
- * has twice its size where every character is escaped (quotes and line ends, in YAML a few percent), and
- * so have the three bytes of a CJK character as `\uXXXX`; beside it there is room for what surrounds it.
+ * Largest message that an agent takes, bytes; a larger one closes the connection. As JSON, a
+ * manifest has twice its size when every character is escaped (quotes and line ends, in YAML a few
+ * percent); so have the three bytes of a CJK character as `\uXXXX`. The rest is room for the fields
+ * around it.
  */
 export const MESSAGE_LIMIT_BYTES = 2 * MANIFEST_LIMIT_BYTES + 64 * 1024;
 
@@ -212,7 +213,7 @@ export const CommandAckPayload = z.strictObject({
 });
 export type CommandAckPayload = z.infer<typeof CommandAckPayload>;
 
-/** … as it is read of a control plane, which may say more. */
+/** … as read from a control plane, which may say more. */
 export const ResultAckPayload = z.looseObject({
   ...CommandAckPayload.shape,
   of: z.literal('result'),
@@ -252,9 +253,10 @@ const lists = {
 
 /**
  * agent → peer: `status_report`. A full report comes in `parts` messages, 1 to n, each below the
- * message limit; it replaces what the peer knew when its last part is there. A delta, which may come
- * in parts too, applies to the report with the sequence `base`; a peer that does not know that one
- * asks with `status_request`. A list that is absent from a full report is unknown, not empty.
+ * message limit; it replaces what the peer knew when its last part is there. A delta, which may
+ * come in parts too, applies to the report with the sequence `base`; a peer that does not know that
+ * report asks with `status_request`. A list that is absent from a full report is unknown, not
+ * empty.
  */
 export const StatusReportPayload = z.strictObject({
   kind: z.enum(['full', 'delta']),

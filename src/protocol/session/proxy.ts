@@ -33,8 +33,8 @@ export const PORT_MAX = 65_535;
 
 const text = z.string();
 /**
- * A text or a list of texts; null is none.
- * @returns undefined for what has values of another type: a precondition would be lost with one
+ * Each header is a text or a list of texts; null means none.
+ * @returns undefined when a value has another type: dropping it could lose a precondition
  */
 export function headersOf(all: unknown): HeaderList | undefined {
   const list: (readonly [string, string])[] = [];
@@ -79,7 +79,7 @@ const rawQuery = text
   .nullish()
   .transform((value) => value ?? '');
 
-/** As it is sent: a text as it is or as bytes, everything else as JSON. */
+/** A body can be sent as it is when it is a text, else as JSON. */
 export function isBody(value: unknown): boolean {
   return value === undefined || typeof value === 'string' || typeof value === 'object';
 }
@@ -102,7 +102,7 @@ interface TargetFields {
   readonly service_port?: number | undefined;
 }
 
-/** @returns which field contradicts another one, and how; each is right by itself */
+/** @returns which field contradicts another one, and how, when each is right by itself */
 export function contradiction(target: TargetFields): readonly [string, string] | undefined {
   const { path, query, namespace, service_name: name, service_port: port } = target;
   if (query !== '' && (query.startsWith('?') || path.includes('?'))) {
@@ -116,9 +116,9 @@ export function contradiction(target: TargetFields): readonly [string, string] |
 }
 
 /**
- * peer → agent. What is unknown counts as absent. What is of a wrong type, or too long, makes the
- * request one that is refused: without its query a DELETE would be one of everything. The agent reads it
- * with `readProxyRequest`, which does the same faster.
+ * peer → agent. A field that is unknown counts as absent. A field of a wrong type, or too long,
+ * makes the agent refuse the request: without its query a DELETE would delete everything. The agent
+ * reads it with `readProxyRequest`, which does the same faster.
  */
 export const ProxyRequestPayload = z
   .object({
@@ -140,7 +140,7 @@ export const ProxyRequestPayload = z
     use_streaming: flag,
     streaming: flag,
     supports_response_streaming: flag,
-    /** Of an application: all three, else the Kubernetes API is meant. */
+    /** For an application all three are given, else the Kubernetes API is meant. */
     namespace: optional(text),
     service_name: optional(text),
     service_port: optional(z.int().min(0).max(PORT_MAX)),
@@ -149,11 +149,11 @@ export const ProxyRequestPayload = z
     protocol: optional(text),
     is_websocket: flag,
     isWebSocket: flag,
-    /** Milliseconds, or a duration of Go such as `1m30.5s`; 0 is none. */
+    /** Milliseconds, or a duration of Go such as `1m30.5s`; 0 means none. */
     timeout: optional(
       z.union([z.number(), text]).refine(isTimeout, 'must be milliseconds or a duration'),
     ),
-    /** When the answer is of no more use (RFC 3339). The earlier one of it and `timeout` counts. */
+    /** When the answer is no longer of use (RFC 3339). The earlier of this and `timeout` counts. */
     deadline: optional(text.refine(isDeadline, 'must be a time of RFC 3339')),
     /** Ours: see above. */
     raw_upgrade: flag,

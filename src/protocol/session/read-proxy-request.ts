@@ -13,9 +13,9 @@ import {
 import { isDeadline, isTimeout } from './request-limit.ts';
 
 /**
- * What `ProxyRequestPayload` makes of a payload that JSON.parse gave, in a sixth of its time: it is
- * read for every request, and the schema works on two dozen fields of which few are there. What is not
- * right at a glance the schema puts into words.
+ * Reads a payload that JSON.parse gave, as `ProxyRequestPayload` does, in a sixth of its time: it
+ * is read for every request, and the schema works on two dozen fields of which few are there. What
+ * is not right at a glance is left to the schema, which words the problem.
  * @returns the request, or what is wrong with it
  */
 export function readProxyRequest(

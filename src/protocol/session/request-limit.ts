@@ -1,4 +1,7 @@
-/** How long a peer gives a request, in the words of Go, which the existing control plane is written in. */
+/**
+ * How long a peer gives a request, in the notation of Go: the existing control plane is written in
+ * it.
+ */
 
 /** Milliseconds of each unit (pkg.go.dev/time#ParseDuration). */
 const UNIT_MS: Readonly<Record<string, number>> = {
@@ -11,7 +14,7 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   m: 60_000,
   h: 3_600_000,
 };
-/** Longest text of a duration or a time, characters: what is longer is none. */
+/** Longest text of a duration or a time, characters: a longer text is neither. */
 const TEXT_LENGTH_MAX = 64;
 
 const DURATION =
@@ -38,7 +41,7 @@ export function timeoutMsOf(timeout: string | number): number | undefined {
   return total;
 }
 
-/** @returns when it is, ms since 1970; undefined for what is no time of RFC 3339 */
+/** @returns the time, ms since 1970; undefined when the text is not a time of RFC 3339 */
 export function deadlineOf(text: string): number | undefined {
   const at = text.length <= TEXT_LENGTH_MAX && TIME.test(text) ? Date.parse(text) : Number.NaN;
   return Number.isNaN(at) ? undefined : at;
@@ -49,7 +52,7 @@ export function isTimeout(value: unknown): value is string | number {
   return fits && timeoutMsOf(value as string | number) !== undefined;
 }
 
-/** An empty one is none. */
+/** An empty text means that there is no deadline. */
 export function isDeadline(value: unknown): value is string {
   return typeof value === 'string' && (value === '' || deadlineOf(value) !== undefined);
 }

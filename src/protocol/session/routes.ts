@@ -9,7 +9,9 @@ import * as z from 'zod';
 export const ROUTE_PATHS = {
   /** POST RegisterRoute; the answer's body is ignored. */
   register: () => '/api/v1/gateway/routes/register',
-  /** POST SyncRoutes: all routes of the cluster; what it does not name is none. */
+  /**
+   * POST SyncRoutes: all routes of the cluster; a route that it does not name is not one any more.
+   */
   sync: () => '/api/v1/gateway/routes/sync',
   /** POST UnregisterRoute: all routes of a host. */
   unregister: () => '/api/v1/gateway/routes/unregister',
@@ -107,7 +109,7 @@ export type Tunnel = z.infer<typeof Tunnel>;
 export const SyncTunnels = z.strictObject({ cluster_uuid: name, tunnels: z.array(Tunnel) });
 export type SyncTunnels = z.infer<typeof SyncTunnels>;
 
-/** What of the answer to SyncTunnels is of use. */
+/** The part of the answer to SyncTunnels that is used. */
 export const TunnelsSynced = z.looseObject({
   rejected: z.array(z.looseObject({ tunnel_id: text, reason: text })).nullish(),
 });
