@@ -8,7 +8,7 @@ export interface Setting {
   /** Dotted path in the file: `control_plane.url`. */
   readonly path: string;
   readonly type: SettingType;
-  /** For an enum: what may stand there. */
+  /** The values that an enum allows. */
   readonly values: readonly string[];
   readonly default: unknown;
   readonly meta: SettingMeta & { readonly flag?: SettingFlag };
@@ -25,7 +25,7 @@ type FlagType<F> = F extends z.ZodType<boolean> ? 'boolean' : 'string';
 /** What the flag of each setting takes, by its name: `{ traefik: 'boolean', port: 'string', … }`. */
 export type SettingFlagTypes = { readonly [F in Field as FlagOf<F>]: FlagType<F> };
 export type SettingFlag = keyof SettingFlagTypes;
-/** Those of settings that only servers have. */
+/** Flags of settings that only servers have. */
 export type ServerFlag = FlagOf<
   Extract<Field, Described<SettingMeta & { readonly serverOnly: true }>>
 >;

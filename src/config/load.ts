@@ -14,7 +14,10 @@ export interface LoadedConfig {
   readonly config: Config;
   /** Where each setting came from, by its dotted path. */
   readonly sources: Readonly<Record<string, Source>>;
-  /** Keys of the file that are no settings of this version, each for a person; they are ignored. */
+  /**
+   * Keys of the file that are not settings of this version, each as a sentence for a person; they
+   * are ignored.
+   */
   readonly warnings: readonly string[];
 }
 
@@ -29,7 +32,7 @@ export interface ConfigInputs {
   readonly fileText: string | undefined;
   /** Name of the file for messages. */
   readonly filePath: string;
-  /** Of the machine: what it gives its cluster when nobody does. */
+  /** The machine's name: its cluster gets it when nobody gives another one. */
   readonly hostname: string;
 }
 
@@ -75,7 +78,7 @@ export function loadConfig(inputs: ConfigInputs): LoadedConfig {
   return { config: deepFreeze({ ...parsed.data, cluster: { name } }), sources, warnings };
 }
 
-/** What the schema says of no setting alone. */
+/** Checks that involve more than one setting, which the schema cannot make. */
 function crossChecks({ control_plane: plane, http, k3s }: Config): string[] {
   const problems: string[] = [];
   for (const [path, text] of [
@@ -99,8 +102,8 @@ function crossChecks({ control_plane: plane, http, k3s }: Config): string[] {
 }
 
 /**
- * Over `http://` the token is read, and a program that root runs is changed, by anybody on the way:
- * only from this machine, or when asked for.
+ * Over `http://`, anybody on the way can read the token and change a program that root runs. So it
+ * is allowed only to this machine, or when asked for.
  */
 function addressProblems(
   path: string,
@@ -118,7 +121,7 @@ function addressProblems(
   ];
 }
 
-/** A machine may have a name that is none for a cluster: `web_1.`. */
+/** The name of a machine may not do for a cluster: `web_1.`. */
 function clusterNameOf(hostname: string): string {
   const name = hostname.replaceAll(/[^A-Za-z0-9._-]/g, '-').slice(0, CLUSTER_NAME_LENGTH_MAX);
   return name.replaceAll(/^[._-]+|[._-]+$/g, '') || 'cluster';
@@ -168,7 +171,9 @@ function pick(
   return env === undefined || env === '' ? undefined : { value: env, source: 'env' };
 }
 
-/** Variables that other programs share may be written small, and may hold a password: it stays out. */
+/**
+ * Variables that other programs share may be in lower case, and may hold a password: it is cut out.
+ */
 function fromEnvironment(inputs: ConfigInputs, name: string): string | undefined {
   if (!name.endsWith('_PROXY')) {
     return inputs.env[name];

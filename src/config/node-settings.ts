@@ -130,8 +130,8 @@ function addressProblem(address: string): string | undefined {
 }
 
 /**
- * The name of this machine's node: k3s takes the machine's, in small letters, where none is given.
- * @throws AgentError HOST_UNSUPPORTED when a node cannot be called so
+ * The name of this machine's node: k3s takes the machine's in lower case when none is given.
+ * @throws AgentError HOST_UNSUPPORTED when a node cannot have that name
  */
 export function nodeNameOf(hostname: string, given: string | undefined): string {
   const name = given ?? hostname.toLowerCase();

@@ -14,7 +14,7 @@ export interface SettingMeta {
   readonly env?: string;
   /** A worker does not read it: `join` has no such flag. */
   readonly serverOnly?: true;
-  /** What stands for its value in the help, where its type does not say it: FILE. */
+  /** Placeholder for its value in the help, when its type does not say it: FILE. */
   readonly valueHint?: string;
   /** Version in which it came. */
   readonly since: string;
@@ -65,7 +65,7 @@ const AgentSection = z.strictObject({
   id: setting(
     z
       .string()
-      // It stands in paths of addresses, where ".." would mean another one.
+      // It is part of paths in addresses, where ".." would mean another path.
       .regex(
         /^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$/,
         'must be at most 64 letters, digits, ".", "_" or "-", beginning with a letter or digit',

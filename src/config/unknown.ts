@@ -2,14 +2,17 @@ import { didYouMean } from '../core/text/did-you-mean.ts';
 import { lineOf, yamlKeys } from '../core/text/yaml-keys.ts';
 import { describeSettings } from './describe.ts';
 
-/** Of a file that holds more of them, the first are told. */
+/** Unknown keys of a file that are reported; the rest is left out. */
 const TOLD_MAX = 20;
 
 type Section = Readonly<Record<string, unknown>>;
-/** A file as it was parsed; what is no section is kept as it is. */
+/** A file as it was parsed; what is not a section is kept as it is. */
 export type RawConfig = Readonly<Record<string, unknown>>;
 
-/** Of a file what this version knows, and what it does not: a mistake, or a setting of a newer version. */
+/**
+ * Splits a file into what this version knows and what it does not: a mistake, or a setting of a
+ * newer version.
+ */
 export function splitUnknown(file: RawConfig): {
   readonly known: RawConfig;
   readonly unknown: RawConfig;
@@ -32,7 +35,7 @@ export function splitUnknown(file: RawConfig): {
   return { known: Object.fromEntries(known), unknown: Object.fromEntries(unknown) };
 }
 
-/** What a file shall hold, with what stands in it now that is not known here. */
+/** What a file should hold, together with its present keys that are not known here. */
 export function withUnknown(wanted: RawConfig, file: RawConfig): RawConfig {
   const more = Object.entries(splitUnknown(file).unknown).map(([name, section]) => {
     const ours = wanted[name];
@@ -42,7 +45,7 @@ export function withUnknown(wanted: RawConfig, file: RawConfig): RawConfig {
 }
 
 /**
- * For a person, of each key that is not known: `line 4: http.prot: is not a setting and is ignored, did
+ * For a person, about each unknown key: `line 4: http.prot: is not a setting and is ignored, did
  * you mean "http.port"?`
  */
 export function tellUnknown(unknown: RawConfig, text: string): readonly string[] {

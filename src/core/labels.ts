@@ -36,6 +36,7 @@ export const APPARMOR_PREFIX = 'container.apparmor.security.beta.kubernetes.io/'
 export const DEPLOYMENT_PREFIX = 'deployment.kubernetes.io/';
 export const REVISION_ANNOTATION = 'deployment.kubernetes.io/revision';
 export const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
+/** kubectl's own annotation for the container that is meant when none is named. */
 export const DEFAULT_CONTAINER_ANNOTATION = 'kubectl.kubernetes.io/default-container';
 /** The only labels of Kubernetes' own that a kubelet may give its node … */
 export const KUBELET_LABELS: readonly string[] = [

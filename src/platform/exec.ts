@@ -66,9 +66,9 @@ async function run(
 }
 
 /**
- * A descendant that has made a session of its own outlives the end of the process group, and may
- * hold the pipes open: they are closed on our side when the time to end is over.
- * @returns what to call when the program has ended
+ * A descendant with a session of its own outlives the end of the process group, and may hold the
+ * pipes open. They are closed on our side when the time to end is over.
+ * @returns a function to call when the program has ended
  */
 function letGoInTheEnd(
   child: Pick<ResultPromise, 'stdout' | 'stderr'>,

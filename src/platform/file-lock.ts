@@ -19,7 +19,7 @@ const LOCK_NB = 4;
 /** Another process may remove the file between our open and our lock, but not for ever. */
 const ATTEMPTS_MAX = 10;
 
-/** The lock of the kernel: it ends with its process, whatever becomes of that. */
+/** The kernel's lock: it ends with its process, however that ends. */
 export const systemFileLock: FileLock = (path, holder) => {
   const libc = dlopen('libc.so.6', {
     flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },

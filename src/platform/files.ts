@@ -23,12 +23,12 @@ import { troubleOf } from '../core/trouble.ts';
 
 /** Longest file that `readText` reads unless told otherwise. */
 const READ_LIMIT_BYTES = 1024 * 1024;
-/** Of directories that are made only because something below them is. */
+/** Mode of directories that are made only because something below them is. */
 const PARENT_MODE = 0o755;
-/** Of rmdir(2): something is in it (both are allowed), or it is a mount. */
+/** Codes of rmdir(2): the directory is not empty (both are allowed), or it is a mount. */
 const STAYING_CODES: readonly string[] = ['ENOTEMPTY', 'EEXIST', 'EBUSY'];
 
-/** The real Files. @param root `/` in life, a temporary directory in tests */
+/** The real Files. @param root `/` in production, a temporary directory in tests */
 export function systemFiles(root: string): Files {
   const real = (path: string) => join(root, path);
   return {
@@ -61,7 +61,7 @@ export function systemFiles(root: string): Files {
   };
 }
 
-/** Gives undefined for what is not there; other trouble is explained. */
+/** Gives undefined for a path that does not exist; every other failure is explained. */
 function ifThere<T>(action: string, path: string, work: () => Promise<T>): Promise<T | undefined> {
   return explained(action, path, async () => {
     try {
@@ -178,7 +178,10 @@ async function lookUpOwner(root: string, owner: string): Promise<{ uid: number; 
   return { uid, gid };
 }
 
-/** passwd(5) and group(5) both have the name in field 1 and the number in field 3; a number is itself. */
+/**
+ * passwd(5) and group(5) both have the name in field 1 and the number in field 3; a number stands
+ * for itself.
+ */
 async function lookUpId(databasePath: string, name: string): Promise<number> {
   if (/^\d+$/.test(name)) {
     return Number(name);
@@ -195,13 +198,13 @@ async function lookUpId(databasePath: string, name: string): Promise<number> {
   });
 }
 
-/** @returns whether it was missing, and so was made, with all that was missing above it */
+/** Makes the directory and all that is missing above it. @returns whether it was missing */
 async function makeMissing(path: string): Promise<boolean> {
   const first = await mkdir(path, { recursive: true });
   if (first === undefined) {
     return false;
   }
-  // The umask has had its say in their modes. That of the last one the caller sets.
+  // The umask has changed their modes. The caller sets the mode of the last one.
   for (let made = dirname(path); made !== dirname(first); made = dirname(made)) {
     await chmod(made, PARENT_MODE);
   }

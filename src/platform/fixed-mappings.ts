@@ -7,7 +7,7 @@ interface Mapping {
 }
 
 /**
- * Where code and constants of a program are mapped, as far as they are only what stands in its file:
+ * Where code and constants of a program are mapped, as long as they are the same as in its file:
  * pages that the process has changed exist nowhere else, and would be lost.
  * @param smaps content of /proc/pid/smaps
  */

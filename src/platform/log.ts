@@ -60,7 +60,7 @@ function render(
   return `${prefix}${visibleLine(cutAtEnd(body, LINE_LENGTH_MAX))}\n`;
 }
 
-/** The journal has its own time and level; elsewhere they stand in the line. */
+/** The journal has its own time and level; elsewhere they are part of the line. */
 function renderText(
   clock: Clock,
   options: LogOptions,

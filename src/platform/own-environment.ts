@@ -6,15 +6,15 @@
 
 /** Variables of the runtime, by how they begin. */
 const RUNTIME_PREFIXES = ['BUN_', 'NODE_', 'JSC_'];
-/** They begin like the runtime's and are ours. */
+/** Variables of ours that begin like the runtime's. */
 const OWN_NAMES = ['NODE_TYPE'];
 /**
- * The runtime would send every request through this proxy, also those to this machine and to the
- * cluster. Where a proxy belongs, it is passed along by ourselves.
+ * The runtime would send every request through this proxy, even those to this machine and to the
+ * cluster. Where a proxy is wanted, we pass it on ourselves.
  */
 const PROXY_NAMES = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY'];
 
-/** What of `process` this needs. */
+/** The part of `process` that this needs. */
 export interface OwnProcess {
   readonly env: Record<string, string | undefined>;
   readonly argv: readonly string[];
@@ -23,8 +23,8 @@ export interface OwnProcess {
 }
 
 /**
- * Takes the variables of the runtime out of the environment. What the runtime has read at its start
- * already can only be undone by starting again: then this program replaces itself, with the same
+ * Takes the variables of the runtime out of the environment. What the runtime has already read at
+ * its start can only be undone by starting again: this program then replaces itself, with the same
  * process id and the same streams.
  * @param script path of the program's main file; undefined in the compiled executable
  * @returns all variables, the proxies among them, as they were given

@@ -29,7 +29,7 @@ function releaseCode(): void {
     madvise: { args: [FFIType.u64, FFIType.u64, FFIType.i32], returns: FFIType.i32 },
   });
   for (const { start, end } of fixed) {
-    // What fails stays as it was.
+    // If it fails, the pages stay as they were.
     libc.symbols.madvise(start, end - start, MADV_DONTNEED);
   }
   libc.close();

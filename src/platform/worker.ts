@@ -1,10 +1,12 @@
 import { AgentError } from '../core/errors.ts';
 import type { WorkElsewhere } from '../core/ports.ts';
 
-/** Where the files of a compiled executable seem to stand. */
+/** Where the files of a compiled executable seem to be. */
 const COMPILED_ROOT = '/$bunfs/root/';
 
-/** Work that cannot be divided would hold the event loop; and its memory is given back as a whole. */
+/**
+ * For work that cannot be divided and would block the event loop. Its memory is freed as a whole.
+ */
 export const workElsewhere: WorkElsewhere = async <Answer>(
   module: string,
   request: unknown,

@@ -8,7 +8,7 @@ export interface CountingPolicy {
   refusals(): RefusalCounts;
 }
 
-/** Routes are not counted: they are asked for again and again, whoever wants them. */
+/** What the tunnel asks is not counted: it asks again and again, whoever wants to get through. */
 export function countingPolicy(inner: Policy & ReachPolicy): CountingPolicy {
   const counts = { command: 0, access: 0, object: 0, request: 0 };
   const counted = (kind: keyof RefusalCounts, decision: PolicyDecision): PolicyDecision => {

@@ -1,5 +1,5 @@
 /**
- * What the control plane, and whoever uses the proxy, may do on this machine's cluster. One
+ * What the control plane, and every user of the proxy, may do on this machine's cluster. One
  * evaluator for both: a command is a type plus the Kubernetes accesses it makes; a proxied request
  * is one access, or a non-resource path. What is allowed: docs/POLICY.md.
  */
@@ -46,11 +46,20 @@ export interface Policy {
   request(method: string, target: string, upgrade: boolean): PolicyDecision;
 }
 
-/** What the tunnel asks beside where a Service is and whether it may be reached (routes/service-locator.ts). */
+/**
+ * What the tunnel asks, besides where a Service is and whether it may be reached
+ * (routes/service-locator.ts).
+ */
 export interface ReachPolicy {
-  /** Whether applications of this namespace may be reached from outside, by such a Service. */
+  /**
+   * Whether applications of this namespace may be reached from outside, by a Service that carries
+   * the label for it.
+   */
   reach(namespace: string): PolicyDecision;
-  /** Whether the tunnel leads to the Kubernetes API itself, for who brings an account of their own. */
+  /**
+   * Whether the tunnel leads to the Kubernetes API itself, for callers that bring their own
+   * account.
+   */
   kubernetesApi(): PolicyDecision;
 }
 

@@ -108,7 +108,7 @@ function decideAccess(
     : decideNamespace(effective, namespace, reads);
 }
 
-/** The name stands in the body, which Kubernetes checks too; but not before `policy apply` was run. */
+/** The name is in the body. Kubernetes checks that too, but only once `policy apply` was run. */
 function decideUnnamedNamespace({ file }: EffectivePolicy): PolicyDecision {
   const { allow, deny } = file.namespaces;
   return allow === undefined && deny.length === 0
@@ -129,7 +129,7 @@ function decideKubernetesApi({ switches }: EffectivePolicy): PolicyDecision {
       );
 }
 
-/** Reading that gives as much as changing: it is not for protected namespaces. */
+/** Reading that gives as much as changing: it is refused in protected namespaces. */
 function opensSecrets({ group, resource, subresource }: AccessRequest): boolean {
   return group === '' && (resource === 'secrets' || subresource === 'proxy');
 }
@@ -168,7 +168,7 @@ function decideNamespace(
   return ALLOWED;
 }
 
-/** One request for what is in all namespaces: it would show those that are not allowed, too. */
+/** One request for all namespaces: it would also show those that are not allowed. */
 function decideAllNamespaces({ file, preset }: EffectivePolicy, reads = true): PolicyDecision {
   const reason = 'The local policy does not allow this for all namespaces at once';
   if (!reads) {
@@ -210,7 +210,7 @@ function decideProxy({ proxy }: PolicyFile, target: string, verb: string): Polic
     : ALLOWED;
 }
 
-/** A final slash and the old form of a watch say nothing else than the path without them. */
+/** A final slash and the old form of a watch do not change what a path means. */
 function comparablePath(target: string): string {
   const path = target.split('?', 1)[0] ?? '';
   return path.replace(/^(\/api\/[^/]+|\/apis\/[^/]+\/[^/]+)\/watch\//, '$1/').replace(/\/$/, '');
@@ -224,7 +224,8 @@ function decideProxiedAccess(
   const { verb, group, resource } = request;
   const deletesSecret = verb === 'delete' && group === '' && resource === 'secrets';
   if (deletesSecret && !switches['secrets.read'].allowed) {
-    // With propagationPolicy=Foreground the API answers the Secret itself; a command drops that.
+    // With propagationPolicy=Foreground the API answers with the Secret itself; a command drops
+    // that.
     return refused(
       `${switches['secrets.read'].source}/secrets.read`,
       'Deleting a Secret may answer what is in it: use the command "delete" or "apply"',

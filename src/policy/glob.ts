@@ -16,7 +16,7 @@ export function matchesGlob(pattern: string, text: string): boolean {
       patternAt += 1;
       at += 1;
     } else if (starAt >= 0) {
-      // The star takes one character more.
+      // Let the star take one more character.
       retryAt += 1;
       at = retryAt;
       patternAt = starAt + 1;

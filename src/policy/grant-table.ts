@@ -12,7 +12,9 @@ export interface GrantTable {
   find(request: AccessRequest): { readonly cluster: boolean } | undefined;
 }
 
-/** Grants by what they are for: a question costs a look-up, and two more where there are wildcards. */
+/**
+ * Grants by what they are for: a question costs one look-up, and two more if there are wildcards.
+ */
 export function grantTable(grants: readonly Grant[]): GrantTable {
   const table = new Map<string, Granted>();
   for (const { group, resources, verbs, cluster = false } of grants) {

@@ -33,7 +33,7 @@ const WORKLOADS: readonly Omit<Grant, 'verbs'>[] = [
   { group: GROUPS.policy, resources: ['poddisruptionbudgets'] },
 ];
 
-/** Every preset reads. No Secrets, and nothing of who may do what. */
+/** Every preset reads. No Secrets, and nothing about who may do what. */
 export const READ_GRANTS: readonly Grant[] = [
   ...WORKLOADS.map((grant) => ({ ...grant, verbs: READ_VERBS })),
   {
@@ -61,7 +61,8 @@ export const READ_GRANTS: readonly Grant[] = [
   },
   { group: GROUPS.discovery, resources: ['endpointslices'], verbs: READ_VERBS },
   { group: GROUPS.events, resources: ['events'], verbs: READ_VERBS },
-  // Which hosts are routes and listeners tunnels; the API is there where somebody installed it.
+  // They say which hosts are routes and which listeners are tunnels. This API exists only where
+  // somebody has installed it.
   {
     group: GROUPS.gateway,
     resources: ['gateways', 'httproutes', 'tcproutes', 'udproutes'],
@@ -89,7 +90,10 @@ export const CHANGE_GRANTS: readonly Grant[] = [
   { group: '', resources: ['namespaces'], verbs: ['create', 'patch'], cluster: true },
 ];
 
-/** What is there for some commands only: where none of them is allowed, the proxy has it neither. */
+/**
+ * Access that only some commands need: when none of them is allowed, the proxy does not have it
+ * either.
+ */
 export const COMMAND_GRANTS: readonly {
   readonly commands: readonly PolicyCommand[];
   readonly grant: Grant;
@@ -127,7 +131,7 @@ export const SWITCH_GRANTS: Readonly<Record<Switch, readonly Grant[]>> = {
       verbs: ['get', 'create', 'update', 'patch', 'delete'],
     },
   ],
-  // The API server by the tunnel: who gets there brings an account of their own.
+  // The API server through the tunnel: callers bring their own account.
   'tunnel.kubernetes_api': [],
   'secrets.read': [{ group: '', resources: ['secrets'], verbs: READ_VERBS }],
   // No patch: its answer holds the whole object.

@@ -11,11 +11,11 @@ import { readPolicyFile } from './read-file.ts';
 export const POLICY_RELOAD_MS = 2_000;
 
 export interface LivePolicy extends Service {
-  /** Asks the file as it is now; may be handed out and kept. */
+  /** Decides by the file as it is now; may be handed out and kept. */
   readonly policy: Policy & ReachPolicy;
-  /** Why the file cannot be used, while it cannot: then everything is refused. */
+  /** Why the file cannot be used, as long as it cannot: everything is refused meanwhile. */
   problem(): AgentError | undefined;
-  /** Takes up the file as it is when this is called, or later. Resolves when that is in force. */
+  /** Takes up the file as it is when this is called, or later. Resolves when it is in force. */
   reload(): Promise<void>;
 }
 

@@ -1,9 +1,12 @@
 import { GROUPS } from '../core/kinds.ts';
-/** What gives its writer, or reader, more than it says: neither a preset nor the file can have it. */
+/**
+ * Access that gives its writer, or reader, more than it says: neither a preset nor the file can
+ * grant it.
+ */
 
 /**
- * Who may do what, what the API server asks on each request, who answers for a group of the API,
- * certificates of anybody.
+ * They decide who may do what, what the API server asks on each request and who answers for a group
+ * of the API, or give certificates for anybody.
  */
 export const NEVER_WRITTEN_GROUPS: readonly string[] = [
   GROUPS.rbac,
@@ -11,23 +14,23 @@ export const NEVER_WRITTEN_GROUPS: readonly string[] = [
   GROUPS.aggregation,
   GROUPS.certificates,
 ];
-/** Their objects are questions, which are kept nowhere: tokens and permissions of others. */
+/** Their objects are questions about tokens and permissions of others, and are not stored. */
 const ASKED_GROUPS: readonly string[] = [GROUPS.authentication, GROUPS.authorization];
 
 /**
- * Rancher's: what k3s and its helpers run as the cluster's administrator, or as root on the nodes
- * (helm.cattle.io, k3s.cattle.io, upgrade.cattle.io …).
+ * Rancher's groups: what k3s and its helpers run as the cluster's administrator, or as root on the
+ * nodes (helm.cattle.io, k3s.cattle.io, upgrade.cattle.io …).
  */
 export const NEVER_GROUP_SUFFIX = '.cattle.io';
 
-/** Of the core group: they pass the scheduler or the life of a namespace by. */
+/** In the core group: they bypass the scheduler or the life of a namespace. */
 export const NEVER_WRITTEN_RESOURCES: readonly string[] = [
   'bindings',
   'pods/binding',
   'namespaces/finalize',
 ];
 
-/** Of the core group: what has a key of its own in the file, or is never given. */
+/** In the core group: what has its own key in the file, or is never granted. */
 const NEVER_GRANTED_RESOURCES: ReadonlySet<string> = new Set([
   ...NEVER_WRITTEN_RESOURCES,
   'secrets',
@@ -51,7 +54,7 @@ export function isNeverGranted(group: string, resource: string): boolean {
   const [kind = '', subresource] = resource.split('/');
   return (
     NEVER_GRANTED_RESOURCES.has(resource) ||
-    // The kubelet gives all of its node's pods to who may use some of these.
+    // The kubelet gives all pods of its node to anyone who may use some of these.
     (kind === 'nodes' && subresource !== undefined) ||
     (kind === '*' && subresource !== undefined && !COMMON_SUBRESOURCES.includes(subresource))
   );

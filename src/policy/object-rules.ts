@@ -1,4 +1,7 @@
-/** What may not stand in an object, whoever may write its kind. Kubernetes checks the same: admission/rules.ts. */
+/**
+ * What no object may contain, even for those who may write its kind. Kubernetes checks the same:
+ * admission/rules.ts.
+ */
 import { listAt, objectAt, valueAt } from '../core/json-values.ts';
 import { ACCOUNT_TOKEN_SECRET, POD_SECURITY_PREFIX, SERVICE_NAME_LABEL } from '../core/labels.ts';
 import { podSecurityProblem } from './pod-security/problem.ts';
@@ -47,7 +50,7 @@ function kindProblem(object: unknown): ObjectProblem | undefined {
   }
 }
 
-/** Whether it says when the object is deleted: only who may delete it writes that. */
+/** Whether the object says when it is deleted: only those who may delete it may write that. */
 export function decidesLife(object: unknown): boolean {
   const metadata = objectAt(object, 'metadata');
   return (

@@ -2,15 +2,15 @@ import type { AccessRequest } from './decision.ts';
 
 /**
  * Namespaces that belong to Kubernetes or to the agent itself: their pods run with more rights than
- * an application has, and their Secrets open the cluster. In no preset are they changed.
+ * an application has, and their Secrets open the cluster. No preset changes them.
  */
 export function isProtectedNamespace(namespace: string): boolean {
   return namespace.startsWith('kube-') || namespace === 'pipeops-system';
 }
 
 /**
- * The Service of the Kubernetes API with its endpoints, and the certificate that every pod trusts it
- * by: who changes them is taken for the API by all pods.
+ * The Service of the Kubernetes API with its endpoints, and the certificate by which every pod
+ * trusts it: all pods would take for the API whatever is written there.
  */
 export function isProtectedObject({ group, resource, namespace, name }: AccessRequest): boolean {
   if (group === '' && resource === 'configmaps') {

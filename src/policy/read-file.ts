@@ -111,7 +111,7 @@ function suggest(word: string, known: readonly string[]): string {
   return suggestion === undefined ? '' : `, did you mean "${suggestion}"?`;
 }
 
-/** What each key allows on its own, but not together, or nowhere. */
+/** Keys that are each valid, but contradict each other, or ask for what is never allowed. */
 function contradictions(file: PolicyFile): readonly string[] {
   const possible = effectivePolicy({ ...file, commands: { deny: [] } }).commands;
   return [

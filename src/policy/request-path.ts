@@ -15,12 +15,12 @@ export type ParsedRequest =
 const PATH_LENGTH_MAX = 4_096;
 
 /**
- * Characters that names in Kubernetes are made of. No `%`: an escape of any of these is needless,
- * and one of anything else is meant for somebody to trip over.
+ * Characters that names in Kubernetes are made of. No `%`: none of these needs an escape, and an
+ * escape of anything else is meant to trip somebody up.
  */
 const SEGMENT = /^[A-Za-z0-9._:-]+$/;
 /**
- * What the API server drops of a query without a word: a pair with a ";" or an escape that is none
+ * What the API server silently drops from a query: a pair with a ";" or with an invalid escape
  * (pkg.go.dev/net/url#ParseQuery). A DELETE would be done without its selector.
  */
 const DROPPED_OF_QUERY = /;|%(?![0-9A-Fa-f]{2})/;
@@ -118,7 +118,10 @@ function isProxySubresource(segments: readonly string[]): boolean {
   );
 }
 
-/** Discovery stands at `/api/<version>` and `/apis/<group>/<version>`, objects behind it: undefined without any. */
+/**
+ * Where the version is, when objects come after it. Discovery is at `/api/<version>` and
+ * `/apis/<group>/<version>`, with nothing after it: then undefined.
+ */
 function versionPlace(segments: readonly string[]): number | undefined {
   if (segments[0] === 'api' && segments.length > 2) {
     return 1;
@@ -179,7 +182,7 @@ function resourceRequest(request: ResourceRequest): ParsedRequest {
   };
 }
 
-/** Something is named below the namespace, and not a part of the namespace itself. */
+/** Whether something is named below the namespace that is not a part of the namespace itself. */
 function isWithinNamespace(segments: readonly string[], at: number): boolean {
   const kind = segments[at + 2];
   return kind !== undefined && !NAMESPACE_SUBRESOURCES.has(kind);

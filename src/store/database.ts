@@ -11,31 +11,33 @@ import { machineTrouble } from './trouble.ts';
 const BUSY_TIMEOUT_MS = 5_000;
 
 /**
- * Pages of the write-ahead log after which it is folded back, within the commit that reaches it:
- * about 1 MB, so that this commit takes a third of the time that it takes at SQLite's 1 000.
+ * Pages of the write-ahead log after which the commit that reaches them folds the log back. They
+ * are about 1 MB, so that this commit takes a third of the time that it takes at SQLite's 1 000.
  */
 const WAL_PAGES_MAX = 250;
 /** What a longer write-ahead log is cut to when it has been folded back, bytes. */
 const WAL_BYTES_KEPT = 4 * 1024 * 1024;
 
-/** Damaged stores that are kept, the newest: a bad disk must not fill itself with them. */
+/** Newest damaged stores that are kept: a bad disk must not fill up with them. */
 const SET_ASIDE_KEPT = 3;
 const SET_ASIDE_SUFFIX = '.corrupt-';
 
 interface Migration {
   readonly sql: string;
   /**
-   * How many steps a program must know to use the store behind this one. A step that only adds keeps
-   * the number of the step before: older programs go on beside what they do not know.
+   * How many steps a program must know to use the store after this step. A step that only adds
+   * keeps the number of the step before it: older programs ignore what they do not know.
    */
   readonly oldestReader: number;
 }
 
 /**
- * Steps of the schema, in order. Never change one that was released: add another, and let it only add.
+ * Steps of the schema, in order. Never change one that was released: add another, and let it only
+ * add.
  *
- * PRAGMA user_version holds the oldest reader that may use the store. How many steps have run stands in
- * `identity`; without that row it is the same number, for the first two steps counted there.
+ * PRAGMA user_version holds the oldest reader that may use the store. `identity` holds the number
+ * of steps that have run. If that row is missing, use `user_version`: the first two steps were
+ * counted there.
  */
 export const MIGRATIONS: readonly Migration[] = [
   {
@@ -97,10 +99,10 @@ export interface OpenedDatabase {
 /**
  * Opens the daemon's database: WAL with synchronous FULL, so that what was committed survives a
  * power cut. A damaged one is kept under another name and a fresh one is started: an agent that
- * works without its past is better than one that does not start. One of a newer agent is not damaged:
- * it is used, or left exactly as it is.
- * @throws AgentError STATE_NEWER when it needs a newer agent; STORE_CORRUPT when even a fresh one cannot
- *   be opened; DISK_FULL, BUSY or FILE_ACCESS when it is not the store that is to blame
+ * works without its past is better than one that does not start. A store of a newer agent is not
+ * damaged: it is used, or left exactly as it is.
+ * @throws AgentError STATE_NEWER when it needs a newer agent; STORE_CORRUPT when even a fresh one
+ *   cannot be opened; DISK_FULL, BUSY or FILE_ACCESS when the store is not to blame
  */
 export function openDatabase(
   deps: { readonly clock: Clock },
@@ -156,8 +158,8 @@ function openChecked(clock: Clock, path: string, migrations: readonly Migration[
 }
 
 /**
- * ISO time at which this store began in place of a damaged one; undefined where none was damaged.
- * Commands that are older may have been taken, and run, before.
+ * ISO time at which this store began in place of a damaged one; undefined when none was damaged.
+ * Older commands may have been accepted, and run, before that.
  */
 export function storeRebornAt(database: Database): string | undefined {
   return (

@@ -3,19 +3,19 @@ import { AgentError } from '../core/errors.ts';
 import type { Clock, RunSoon } from '../core/ports.ts';
 import { machineTrouble } from './trouble.ts';
 
-/** Writes of one commit, at most: what is over it goes into the commit of the next turn. */
+/** Writes of one commit, at most; the rest goes into the commit of the next turn. */
 const COMMIT_WRITES_MAX = 200;
 /** Bytes of one commit, about: a large command or result has one nearly for itself. */
 const COMMIT_BYTES_MAX = 1024 * 1024;
-/** Writes that wait, at most; callers wait for each of theirs, so that it is not reached. */
+/** Writes that wait, at most. Callers wait for each of their own, so that it is not reached. */
 const WAITING_WRITES_MAX = 10_000;
-/** Newest commits that the times are taken from. */
+/** Newest commits whose times are counted. */
 const TIMED_COMMITS = 1_000;
 
 export interface CommitTimes {
   /** Commits since the start. */
   readonly count: number;
-  /** Milliseconds that the event loop stood still, of the newest 1 000 commits; 0 before one. */
+  /** Milliseconds that the newest 1 000 commits blocked the event loop; 0 before the first one. */
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly maxMs: number;
@@ -68,7 +68,7 @@ export function groupCommit(
     const changesBefore = totalChanges(database);
     try {
       const tell = database.transaction(() => writes.map((write) => write.run()))();
-      // One that changed nothing says nothing about the disk.
+      // A commit that changed nothing says nothing about the disk.
       trouble = totalChanges(database) === changesBefore ? trouble : undefined;
       times.add(clock.monotonic() - startedAt);
       for (const each of tell) {
@@ -108,7 +108,7 @@ export function groupCommit(
         };
         enqueue({ bytes, run, fail: reject });
       }),
-    // Writes keep their order, so that one which writes nothing comes behind all others.
+    // Writes keep their order, so that an empty one comes after all others.
     settled: () =>
       new Promise((resolve) => enqueue({ bytes: 0, run: () => resolve, fail: () => resolve() })),
     trouble: () => trouble,

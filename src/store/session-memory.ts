@@ -21,7 +21,7 @@ interface Row {
 }
 
 /**
- * Remembers the last registration, one in all: with another control plane the agent begins anew.
+ * Remembers only the last registration: with another control plane the agent begins anew.
  * @param controlPlaneUrl whose registration it is
  */
 export function sessionMemory(

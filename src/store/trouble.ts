@@ -19,7 +19,10 @@ const MACHINE_TROUBLES: Readonly<Record<string, ErrorCode>> = {
   SQLITE_NOMEM: 'INTERNAL',
 };
 
-/** SQLite's shared memory takes as much at once; on a full disk it reports an error of the disk. */
+/**
+ * SQLite's shared memory takes this much at once; on a full disk that fails as an error of the
+ * disk.
+ */
 const SHARED_MEMORY_BYTES = 32 * 1024;
 
 /**

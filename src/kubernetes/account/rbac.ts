@@ -3,7 +3,7 @@ import { MANAGED_BY } from '../../core/labels.ts';
 /** Where the agent's own objects live. */
 export const AGENT_NAMESPACE = 'pipeops-system';
 export const AGENT_SERVICE_ACCOUNT = 'pipeops-agent';
-/** For the kubelets, which see its tokens: it may read the figures of nodes and nothing else. */
+/** For the kubelets, which see its tokens. So it may read the figures of nodes and nothing else. */
 export const STATS_SERVICE_ACCOUNT = 'pipeops-agent-stats';
 
 interface Rule {
@@ -19,7 +19,7 @@ export interface ResourceGrant {
   readonly verbs: readonly string[];
 }
 
-/** Whose tokens it may mint. */
+/** The accounts whose tokens the agent may mint. */
 export const TOKENS_OF: readonly string[] = [AGENT_SERVICE_ACCOUNT, STATS_SERVICE_ACCOUNT];
 
 /** What it may do with its own accounts: renew their tokens. */
@@ -54,7 +54,7 @@ export function accountManifest(
   const items = [
     { ...typeOf(KINDS.namespace), metadata: metadata(AGENT_NAMESPACE) },
     serviceAccount(AGENT_SERVICE_ACCOUNT),
-    // The wall stands before there is anything to keep in.
+    // The admission policy stands before there are permissions for it to limit.
     ...admission,
     ...permissions(AGENT_SERVICE_ACCOUNT, { name: 'pipeops-agent', rules: clusterRules }),
     ...permissions(AGENT_SERVICE_ACCOUNT, {

@@ -10,7 +10,7 @@ const LIFE_SECONDS = 3_600;
 export interface StatsToken {
   /** Minted when it is needed, and anew at half its life. @throws AgentError KUBERNETES_API */
   current(signal: AbortSignal): Promise<string>;
-  /** A kubelet does not take it any more. */
+  /** To be called when a kubelet no longer accepts it. */
   forget(): void;
 }
 
@@ -23,7 +23,7 @@ export function statsToken(
     const token = requestToken(deps.client, account, LIFE_SECONDS, signal);
     known = token;
     token.catch(() => {
-      known = known === token ? undefined : known; // Whoever asked hears of it.
+      known = known === token ? undefined : known; // The caller gets the error.
     });
     return token;
   };
@@ -34,7 +34,7 @@ export function statsToken(
       if (token !== undefined && !isDue(deps.clock, token)) {
         return token;
       }
-      // Who asks at the same time shares the new one.
+      // Callers that ask at the same time share the new one.
       return await (known === before || known === undefined ? minted(signal) : known);
     },
     forget: () => {

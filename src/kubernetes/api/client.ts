@@ -46,7 +46,7 @@ export interface KubernetesClient {
     onItem: (object: T) => void | Promise<void>,
     signal: AbortSignal,
   ): Promise<PageEnd>;
-  /** The answer as it came, for what is no object, such as logs. */
+  /** The answer as it came, for anything but objects, such as logs. */
   text(path: string, query: Query, signal: AbortSignal): Promise<string>;
   /** The answer piece by piece, for what may be long and is not kept whole. */
   bytes(path: string, query: Query, signal: AbortSignal): AsyncIterable<Uint8Array>;
@@ -82,11 +82,11 @@ export interface KubernetesClient {
   ): AsyncIterable<WatchEvent<T>>;
 }
 
-/** An object to write of which not all fields are known, or only some are given. */
+/** An object to write, when not all its fields are known, or only some are given. */
 export type Manifest = Readonly<Record<string, unknown>>;
 
 export interface WriteOptions {
-  /** The API server checks everything, answers as if, and stores nothing. */
+  /** The API server checks everything and answers as usual, but stores nothing. */
   readonly dryRun?: boolean;
 }
 

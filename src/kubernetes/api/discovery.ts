@@ -1,4 +1,4 @@
-/** Where objects of a kind stand in the API (kubernetes.io, "API discovery"). */
+/** Where objects of a kind are in the API (kubernetes.io, "API discovery"). */
 import type { V1APIResourceList } from '@kubernetes/client-node';
 import { apiPath } from '../../core/kinds.ts';
 import type { KubernetesClient } from './client.ts';
@@ -58,7 +58,7 @@ export function groupOf(apiVersion: string): string {
   return apiVersion.includes('/') ? (apiVersion.split('/')[0] ?? '') : '';
 }
 
-/** Of all objects of a kind, in a namespace where it has one. */
+/** The path of all objects of a kind, in a namespace if it has one. */
 export function collectionPath(resource: ApiResource, namespace: string | undefined): string {
   const scope = resource.namespaced ? `/namespaces/${namespace ?? 'default'}` : '';
   return `${apiPath(resource.apiVersion)}${scope}/${resource.resource}`;

@@ -17,9 +17,9 @@ export interface PageEnd {
 
 /**
  * Reads one page of a list and hands its objects on one by one, as their bytes come: neither the
- * page nor its text is ever in memory as a whole, and no object keeps the event loop for longer
- * than itself, whatever the page is like.
- * @throws AgentError KUBERNETES_API when the connection breaks or the answer is no list
+ * page nor its text is ever in memory as a whole, and the event loop is never held for more than
+ * one object, whatever the page is like.
+ * @throws AgentError KUBERNETES_API when the connection breaks or the answer is not a list
  */
 export async function readListPage<T>(
   path: string,
@@ -81,7 +81,7 @@ function itemSplitter(path: string): ItemSplitter {
     if (inItem) {
       item += text;
     } else if (!(inList && /^[\s,]*$/.test(text))) {
-      envelope += text; // All but what stands between two items.
+      envelope += text; // All text except what is between two items.
     }
     if (item.length + envelope.length > ITEM_LIMIT_CHARS) {
       throw new AgentError('KUBERNETES_API', `Cannot list ${path}: an object is too long`, {

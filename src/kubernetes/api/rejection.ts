@@ -5,7 +5,7 @@ export class ApiRejection extends AgentError {
   readonly status: number;
   /** Kubernetes' own word for it, such as `AlreadyExists`. */
   readonly reason: string;
-  /** What exactly stands against it: of an eviction, the disruption budget. */
+  /** What exactly prevents it: for an eviction, the disruption budget. */
   readonly causes: readonly string[];
 
   constructor(

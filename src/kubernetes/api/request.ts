@@ -52,7 +52,7 @@ async function attempt(deps: ApiDeps, request: ApiRequest): Promise<Response> {
       headers: {
         authorization: `Bearer ${token}`,
         accept: 'application/json',
-        // The API server is near: packing would only cost both of us time.
+        // The API server is near: compression would only cost both sides time.
         'accept-encoding': 'identity',
         ...(request.body === undefined
           ? {}
@@ -74,7 +74,7 @@ async function attempt(deps: ApiDeps, request: ApiRequest): Promise<Response> {
   }
 }
 
-/** An answer that broke off, or is none. */
+/** For an answer that broke off, or that cannot be used. */
 export const ANSWER_HINT = 'Look at the API server: journalctl -u k3s';
 
 /** @throws AgentError TIMEOUT where a time limit is what aborted it, else INTERRUPTED */
@@ -107,7 +107,9 @@ async function checked(request: ApiRequest, response: Response): Promise<Respons
   );
 }
 
-/** An error answer is a Status object; what stands before the API server may say anything. */
+/**
+ * An error answer is a Status object; anything in front of the API server may say something else.
+ */
 async function readStatus(response: Response): Promise<V1Status> {
   const unknown = { reason: `HTTP ${response.status}` };
   try {

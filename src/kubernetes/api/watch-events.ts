@@ -11,8 +11,8 @@ export interface WatchEvent<T> {
 }
 
 /**
- * The events of a watch, one a line (kubernetes.io, "Efficient detection of changes"). What stands
- * after the last newline when the stream ends is dropped: the server died in the middle of it.
+ * The events of a watch, one a line (kubernetes.io, "Efficient detection of changes"). Text after
+ * the last newline when the stream ends is dropped: the server died in the middle of it.
  * @throws AgentError KUBERNETES_API when the connection breaks, a line is too long or is not JSON
  */
 export async function* watchEvents<T>(

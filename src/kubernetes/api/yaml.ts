@@ -17,7 +17,7 @@ import {
 
 /** Brackets and indents within each other. */
 const DEPTH_MAX = 100;
-/** Keys that come by `<<`, in one document. */
+/** Keys that `<<` brings, in one document. */
 const MERGED_KEYS_MAX = 10_000;
 
 const TRUE = ['y', 'Y', 'yes', 'Yes', 'YES', 'true', 'True', 'TRUE', 'on', 'On', 'ON'];
@@ -65,7 +65,7 @@ function readYaml(text: string): readonly unknown[] {
   try {
     return loadAll(text, {
       schema: KUBERNETES,
-      json: true, // Of a key that is there twice the last one counts.
+      json: true, // Of two equal keys the last one counts.
       maxDepth: DEPTH_MAX,
       maxTotalMergeKeys: MERGED_KEYS_MAX,
     });
@@ -73,7 +73,7 @@ function readYaml(text: string): readonly unknown[] {
     if (!(thrown instanceof YAMLException)) {
       throw thrown;
     }
-    // Its own text repeats the lines, and what is secret in them.
+    // The library's own text repeats the lines, with any secret in them.
     const line = thrown.mark === undefined ? '' : `, line ${thrown.mark.line + 1}`;
     throw new Error(`${thrown.reason}${line}`);
   }
@@ -132,13 +132,16 @@ function resolveInteger(plain: string): unknown {
   return value >= INT64_MIN && value <= most ? numberOf(value) : undefined;
 }
 
-/** One that no double holds is text. */
+/** A number that no double holds is text. */
 function finite(source: string): number | Unresolved {
   const value = Number(source);
   return Number.isFinite(value) ? value : NOT_RESOLVED;
 }
 
-/** @param firsts first characters of a plain scalar of it, '' for an empty one; none: only where marked */
+/**
+ * @param firsts first characters of its plain scalars, '' for an empty one; when empty, only tagged
+ *   scalars are of this type
+ */
 const scalar = <T>(
   name: string,
   firsts: readonly string[],
@@ -159,7 +162,7 @@ const oneOf =
 const booleans = (source: string): boolean | Unresolved =>
   TRUE.includes(source) ? true : oneOf(FALSE, false)(source);
 
-/** Keys are text in JSON; of what has no text there is no key. */
+/** Keys are text in JSON: a value without a text cannot be a key. */
 const mapping = defineMappingTag<Json>('tag:yaml.org,2002:map', {
   create: () => ({}),
   identify: () => false,

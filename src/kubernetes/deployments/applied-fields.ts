@@ -1,7 +1,7 @@
 /**
- * Which fields of an object a field manager has applied (kubernetes.io, "Server-Side Apply",
- * "Field management"). To change one field by server-side apply one sends all that one owns:
- * what is left out is given up.
+ * Which fields of an object a field manager has applied (kubernetes.io, "Server-Side Apply", "Field
+ * management"). To change one field by server-side apply, a manager sends all fields that it owns:
+ * it gives up those that it leaves out.
  */
 import { FIELD_MANAGER } from '../api/client.ts';
 
@@ -31,8 +31,8 @@ export function isAppliedByAgent(object: ManagedObject): boolean {
 }
 
 /**
- * What the agent has applied of this object, as a manifest that applied again changes nothing.
- * Only apiVersion, kind, name and namespace when it has applied nothing.
+ * What the agent has applied of this object, as a manifest that changes nothing when it is applied
+ * again. Only apiVersion, kind, name and namespace when it has applied nothing.
  */
 export function appliedFields(object: ManagedObject): Json {
   const { apiVersion, kind, metadata } = object;

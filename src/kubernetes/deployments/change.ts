@@ -20,8 +20,8 @@ export function appliedDeployment(deployment: V1Deployment): AppliedDeployment {
 }
 
 /**
- * Changes what the agent applies of a Deployment that is there; what others own stays.
- * The UID makes sure that one which was deleted meanwhile is not made anew.
+ * Changes what the agent applies of a Deployment that is there; what others own stays. The UID
+ * makes sure that a Deployment that was deleted meanwhile is not made anew.
  */
 export async function changeDeployment(
   client: KubernetesClient,

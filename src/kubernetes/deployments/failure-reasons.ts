@@ -17,7 +17,7 @@ const REASON_LENGTH_MAX = 2_000;
 /** Pods whose events are looked at, at most: replicas fail alike. */
 const PODS_WITH_EVENTS_MAX = 10;
 const EVENTS_PER_POD_MAX = 50;
-/** Of the log of a container that crashed. */
+/** Lines of the log of a container that crashed. */
 const LOG_LINES = 20;
 const LOG_LIMIT_BYTES = 4_096;
 
@@ -31,7 +31,7 @@ const TELLING_EVENTS = new Set([
   'FailedPostStartHook',
 ]);
 
-/** The reasons of what shall run, each once. */
+/** The reasons why what should run does not, each once. */
 export async function failureReasons(
   client: KubernetesClient,
   view: DeploymentView,

@@ -3,7 +3,7 @@
  * third_party/forked/golang/expansion): `$(NAME)` is another variable, and `$$` is `$`.
  */
 
-/** Written so that the container gets the very value; other `$` than those mean nothing and stay. */
+/** Written so that the container gets exactly this value; any other `$` means nothing and stays. */
 export function literalVariable(value: string): string {
   return value.replace(/\$(?=[$(])/g, '$$$$');
 }

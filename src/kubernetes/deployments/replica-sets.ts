@@ -59,7 +59,7 @@ export function currentOf(
     .toSorted((a, b) => createdAt(a).localeCompare(createdAt(b)))[0];
 }
 
-/** As Kubernetes compares them: what is empty is as good as absent. */
+/** Compares as Kubernetes does: an empty value is as good as an absent one. */
 export function sameContent(a: object | undefined, b: object | undefined): boolean {
   return Bun.deepEquals(withoutEmpty(a), withoutEmpty(b));
 }

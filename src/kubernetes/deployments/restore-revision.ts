@@ -12,9 +12,9 @@ interface Revision {
 }
 
 /**
- * Gives a Deployment the pod template of one of its ReplicaSets back, exactly. By server-side
- * apply, so that the agent owns the fields and a later deploy can remove them; where that would
- * leave something in the template that another manager added since, by writing the whole object.
+ * Gives a Deployment exactly the pod template of one of its ReplicaSets back. It uses server-side
+ * apply, so that the agent owns the fields and a later deploy can remove them. Where that would
+ * leave something in the template that another manager added since, it writes the whole object.
  * @throws AgentError NOT_FOUND when the ReplicaSet is not kept any more
  */
 export async function restoreRevision(
@@ -33,7 +33,7 @@ export async function restoreRevision(
   }
   const template = templateOf(replicaSet);
   const path = pathOfObject(KINDS.deployment, { namespace, name });
-  // The UID: what was deleted meanwhile is not made anew.
+  // With the UID, a Deployment that was deleted meanwhile is not made anew.
   const wanted = {
     ...applied,
     metadata: { ...manifestIn(applied, 'metadata'), uid },

@@ -5,7 +5,7 @@ export interface RolloutState {
   /** 0 while the controller has not numbered what shall run. */
   readonly revision: number;
   readonly wanted: number;
-  /** Available pods of what shall run; those of before do not count. */
+  /** Available pods of what should run; older pods do not count. */
   readonly ready: number;
   readonly complete: boolean;
   /** Kubernetes itself has given up (ProgressDeadlineExceeded). */
@@ -26,7 +26,10 @@ export function rolloutState(view: DeploymentView, givenUpBefore: string): Rollo
   };
 }
 
-/** '' when Kubernetes has not given it up. A change that brings nothing forth leaves it standing. */
+/**
+ * When Kubernetes has given it up; '' when it has not. A change that starts no rollout leaves the
+ * old value there.
+ */
 export function givenUpAt({ status }: V1Deployment): string {
   const condition = status?.conditions?.find(({ reason }) => reason === 'ProgressDeadlineExceeded');
   // On the wire it is text; client-node's type says Date.

@@ -17,7 +17,10 @@ const REWATCH_DELAY_MS = 1_000;
 const DIAGNOSE_INTERVAL_MS = 2_000;
 /** A reason that does not go away by waiting ends the wait once it has held this long. */
 export const FINAL_REASON_MS = 10_000;
-/** How long who does not wait for pods waits for the controller: it gives the revision its number. */
+/**
+ * How long a caller that does not wait for pods waits for the controller, which numbers the
+ * revision.
+ */
 const CONTROLLER_PATIENCE_MS = 5_000;
 
 export interface RolloutTarget {
@@ -40,7 +43,7 @@ export interface RolloutOptions {
   readonly waitMs: number;
   /** Called with the first state, and when more or fewer replicas are ready. */
   readonly onReady: (state: RolloutState) => void;
-  /** What hinders it, when that was not said before. */
+  /** Called with what hinders it, unless that was said before. */
   readonly onReason: (reason: string) => void;
   readonly signal: AbortSignal;
 }
@@ -137,7 +140,10 @@ async function diagnose(
   return false;
 }
 
-/** An API that does not answer now will be asked again; at the end it is asked in earnest. */
+/**
+ * Why it is not complete. Empty when the API does not answer now: it is asked again, and at the end
+ * (`explain`) its failure is thrown.
+ */
 async function reasonsNow(
   deps: RolloutDeps,
   view: DeploymentView,
@@ -170,8 +176,8 @@ async function explain(
 
 /**
  * Lists and then watches the Deployment from the listed version on, so that no change falls between
- * the two. Returns when `note` says that it is over (true), at the time, at `stop`, or when the
- * watch breaks.
+ * the two. Returns when `note` says that it is over (true), when the time is over, at `stop`, or
+ * when the watch breaks.
  */
 async function watchOnce(
   deps: RolloutDeps,

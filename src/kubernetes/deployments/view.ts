@@ -11,7 +11,7 @@ import { pollUntil } from '../../core/waiting.ts';
 import type { KubernetesClient } from '../api/client.ts';
 import { currentOf, replicaSetsOf, revisionOf } from './replica-sets.ts';
 
-/** How often a controller that lags is looked after. */
+/** How often a controller that lags behind is checked. */
 const POLL_MS = 250;
 
 export interface DeploymentView {

@@ -3,8 +3,6 @@ import type { V1Pod } from '@kubernetes/client-node';
 import { MIRROR_ANNOTATION } from '../../core/labels.ts';
 import { AGENT_NAMESPACE } from '../account/rbac.ts';
 
-/** The kubelet's own pod, from a file of the node: it cannot be evicted. */
-
 /**
  * `evict`; `skip`: it may stay on a drained node; `refuse`: it should go, and the agent does not
  * do it. Data in an emptyDir goes with the pod: that is what an emptyDir promises.
@@ -14,6 +12,7 @@ export type PodPlan =
   | { readonly action: 'skip' | 'refuse'; readonly reason: string };
 
 export function planFor(pod: V1Pod): PodPlan {
+  // The kubelet's own pod, from a file of the node: it cannot be evicted.
   if (pod.metadata?.annotations?.[MIRROR_ANNOTATION] !== undefined) {
     return { action: 'skip', reason: 'it belongs to the node itself (static pod)' };
   }

@@ -64,9 +64,10 @@ interface Eviction {
 /**
  * Evicts what a drain moves away from a cordoned node and waits until it is gone, everything else
  * has been refused for good, the time is over or the signal aborts. Eviction keeps to disruption
- * budgets: what one refuses is asked again until the time is over. An API that cannot be reached
- * for a while is waited for.
- * @param onRound after every look that found something new; awaited before the evictions that follow
+ * budgets: an eviction that one refuses is tried again until the time is over. An API that cannot
+ * be reached for a while is waited for.
+ * @param onRound after every look that found something new; awaited before the evictions that
+ *   follow
  */
 export async function drainNode(
   deps: DrainDeps,
@@ -111,7 +112,7 @@ async function podsOn(
   signal: AbortSignal,
 ): Promise<readonly V1Pod[] | undefined> {
   const pods: V1Pod[] = [];
-  // All that a drain looks at: the rest of a pod is much and is asked for every second.
+  // Keeps only what a drain looks at: the rest of a pod is much, and is asked for every second.
   const keep = ({ metadata = {}, status }: V1Pod) => void pods.push(slim(metadata, status?.phase));
   try {
     let next: string | undefined = '';
@@ -246,7 +247,7 @@ function evictionOf(pod: V1Pod, graceSeconds: number | undefined): V1Eviction {
   };
 }
 
-/** Of a disruption budget, Kubernetes names it and its numbers in the causes. */
+/** For a disruption budget, Kubernetes gives its name and its numbers in the causes. */
 function rejectionOf(error: AgentError): string {
   const causes = error instanceof ApiRejection ? error.causes : [];
   const text = causes.length > 0 ? causes.join('; ') : error.message;

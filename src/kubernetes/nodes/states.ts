@@ -55,7 +55,10 @@ function nodeState(node: V1Node): NodeState {
   };
 }
 
-/** In the words of its kubelet, or of the controller that misses the kubelet. */
+/**
+ * Why a node is not ready, in the words of its kubelet, or of the controller that misses the
+ * kubelet.
+ */
 function notReady(node: V1Node): NodeState['notReady'] {
   const condition = node.status?.conditions?.find(({ type }) => type === 'Ready');
   if (condition?.status === 'True') {
@@ -70,7 +73,9 @@ function notReady(node: V1Node): NodeState['notReady'] {
   };
 }
 
-/** Which of them is this machine: by its name, or where k3s was given another one, by its address. */
+/**
+ * Finds this machine among them: by its name or, when k3s was given another one, by its address.
+ */
 export function ownNode(
   nodes: readonly NodeState[],
   machine: { readonly hostname: string; readonly addresses: readonly string[] },

@@ -26,7 +26,7 @@ export function earlierObject({ apiVersion, kind, metadata, spec }: WithSpec): E
   };
 }
 
-/** Whether an object is what was noted, for all that `restoreObject` writes. */
+/** Whether an object is as it was noted, in everything that `restoreObject` writes. */
 export function isAsEarlier(live: WithSpec, earlier: EarlierObject): boolean {
   const now = earlierObject(live);
   return (
@@ -36,7 +36,7 @@ export function isAsEarlier(live: WithSpec, earlier: EarlierObject): boolean {
   );
 }
 
-/** Whether nothing of it has changed at all, who owns its fields included. */
+/** Whether nothing of it has changed at all, not even who owns its fields. */
 export function isUntouched(live: WithSpec, earlier: EarlierObject): boolean {
   const owners = (entries: EarlierObject['managedFields']) =>
     entries.filter((entry) => !isOfStatus(entry));

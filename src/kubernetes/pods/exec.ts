@@ -23,18 +23,18 @@ export interface PodProgram {
   readonly command: readonly string[];
   /** Given to the program as a whole, then ended; undefined for none. */
   readonly stdin: string | undefined;
-  /** Then the stream is closed. */
+  /** After this the stream is closed. */
   readonly timeoutMs: number;
   /** Of each of stdout and stderr; what is longer is cut in the middle. */
   readonly outputLimitBytes: number;
-  /** What must not be seen in it. */
+  /** Secrets that must not be seen in the output. */
   readonly secrets: readonly string[];
 }
 
 /**
- * How it ended: with an exit code; because Kubernetes could not start it or lost it; after its time;
- * by the signal; or unknown, because the stream broke. After the last three it may still run:
- * Kubernetes does not end a program because nobody listens any more.
+ * How it ended: with an exit code; because Kubernetes could not start it or lost it; after its
+ * time; by the signal; or unknown, because the stream broke. After the last three it may still run:
+ * Kubernetes does not end a program when nobody listens any more.
  */
 export type ProgramEnd =
   | { readonly kind: 'exited'; readonly exitCode: number }

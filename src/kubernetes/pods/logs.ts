@@ -61,7 +61,9 @@ export async function readPodLogs(
   return result;
 }
 
-/** A container that never ran has no log: 400, with less of the reason than its pod knows. */
+/**
+ * A container that never ran has no log. The API answers 400, and its pod knows more of the reason.
+ */
 function explained(pod: V1Pod, container: string, thrown: unknown): unknown {
   const isBadRequest = isRejectedWith(400, thrown);
   const reason = notRunningReason(pod, container);

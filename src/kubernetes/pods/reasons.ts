@@ -21,7 +21,7 @@ export interface FailureReason {
   readonly text: string;
   /** It does not go away by waiting. */
   readonly final: boolean;
-  /** Of a container that ended: whose log may say why. */
+  /** For a container that ended: its log may say why. */
   readonly container?: string;
 }
 
@@ -41,7 +41,10 @@ const CONFIGURATION_REASONS = new Set([
   'PostStartHookError',
   'PreCreateHookError',
 ]);
-/** An image that is not there, or not for us, is not there a minute later; a registry may be. */
+/**
+ * An image that does not exist, or is not for us, will not be there a minute later; a registry may
+ * be.
+ */
 const IMAGE_FINAL =
   /InvalidImageName|ErrImageNeverPull|invalid reference format|: not found|manifest unknown|unauthorized|denied|403 Forbidden/i;
 
@@ -55,7 +58,7 @@ export function podReasons(pod: V1Pod): readonly FailureReason[] {
     ({ type, status }) => type === 'PodScheduled' && status === 'False',
   );
   if (unscheduled !== undefined) {
-    // Another pod may go, or a node come.
+    // Another pod may go, or a node may come.
     const text = unscheduled.message ?? unscheduled.reason ?? 'no node was found for it';
     return [{ kind: 'unschedulable', text, final: false }];
   }
@@ -71,7 +74,7 @@ function containerReasons(status: V1ContainerStatus): readonly FailureReason[] {
     return [{ kind: 'image_pull', text, final: IMAGE_FINAL.test(said) }];
   }
   if (CONFIGURATION_REASONS.has(reason)) {
-    // What is missing, a Secret say, may be made any moment.
+    // What is missing, such as a Secret, may be made at any moment.
     return [{ kind: 'configuration', text: `container "${status.name}": ${said}`, final: false }];
   }
   return endedReasons(status);

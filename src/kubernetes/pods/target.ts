@@ -11,8 +11,6 @@ import { KINDS, pathOfKind } from '../../core/kinds.ts';
 import { DEFAULT_CONTAINER_ANNOTATION } from '../../core/labels.ts';
 import type { KubernetesClient } from '../api/client.ts';
 
-/** kubectl's own annotation for the container that is meant when none is named. */
-
 export interface PodTarget {
   readonly namespace: string;
   /** A pod, or else a Deployment by `name`. */

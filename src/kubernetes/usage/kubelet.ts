@@ -33,10 +33,10 @@ export interface KubeletDeps {
 }
 
 /**
- * Asks the kubelet of a node what it uses (`get nodes/stats`), with a token that is good for nothing
- * else. The kubelet's certificate must come from the cluster's own CA and name the node's address:
- * k3s signs the certificates of kubelets with the CA of its API server, and the API server itself
- * trusts them by that.
+ * Asks the kubelet of a node what it uses (`get nodes/stats`), with a token that is good for
+ * nothing else. The kubelet's certificate must come from the cluster's own CA and name the node's
+ * address: k3s signs the certificates of kubelets with the CA of its API server, and the API server
+ * itself trusts them in the same way.
  * @throws AgentError KUBERNETES_API with why it cannot be had
  */
 export async function readKubeletUsage(

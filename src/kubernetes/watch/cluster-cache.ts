@@ -18,7 +18,7 @@ import { type SharedValues, sharedValues } from './shared-values.ts';
 export const REPORTED_KINDS = ['nodes', 'namespaces', 'deployments', 'services', 'pods'] as const;
 export type ReportedKind = (typeof REPORTED_KINDS)[number];
 
-/** The cluster as its watches tell of it: what is reported, and nothing else of it. */
+/** The cluster as its watches see it, limited to what is reported. */
 export interface ClusterCache {
   readonly nodes: KindCache<V1Node, NodeRow>;
   readonly namespaces: KindCache<V1Namespace, string>;
@@ -55,7 +55,7 @@ export function clusterCache(deps: ClusterCacheDeps): ClusterCache {
       cache: KindCache<T, Row>,
       before?: { settled(signal: AbortSignal): Promise<void> },
     ) => {
-      // One first list after the other: five at once would all be in memory.
+      // The first lists come one after the other: five at once would all be in memory.
       await before?.settled(either);
       try {
         await deps.follow(path, cache, either);
@@ -80,7 +80,7 @@ function keyOf({ metadata }: KubernetesObject): string {
   return metadata?.namespace === undefined ? name : `${metadata.namespace}/${name}`;
 }
 
-/** In place: a row has just been made, and a copy of each of 100 000 would be felt. */
+/** In place: the row has just been made, and copying each of 100 000 would be felt. */
 function shareResource<Info extends ResourceInfo>(shared: SharedValues, info: Info): Info {
   info.namespace = shared.text(info.namespace);
   info.created_at = shared.text(info.created_at);

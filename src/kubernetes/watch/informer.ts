@@ -7,7 +7,10 @@ import type { KubernetesClient } from '../api/client.ts';
 import { ApiRejection, isRejectedWith } from '../api/rejection.ts';
 import { ANSWER_HINT } from '../api/request.ts';
 
-/** The server ends a watch after a time in between: not all agents' at once. */
+/**
+ * The server ends a watch after a time between these two, so that not all agents' watches end at
+ * once.
+ */
 const WATCH_SECONDS_MIN = 240;
 const WATCH_SECONDS_MAX = 300;
 /**
@@ -22,12 +25,12 @@ const HTTP_GONE = 410;
 
 /** Who wants to know. An error that it throws is a bug and ends the informer. */
 export interface InformerSink<T> {
-  /** A list begins: what no `put` names before `listed` does not exist any more. */
+  /** A list begins: an object that no `put` names before `listed` does not exist any more. */
   listing(): void;
   put(object: T): void;
   remove(object: T): void;
   listed(): void;
-  /** Kubernetes answers, as far as this kind is concerned. */
+  /** Kubernetes answers for this kind. */
   reached(): void;
   /** It does not; the informer goes on trying. */
   failed(error: AgentError): void;
@@ -82,7 +85,7 @@ export async function followKind<T extends KubernetesObject>(
   }
 }
 
-/** @throws the error itself when it is a bug and no trouble */
+/** @throws the error itself when it is a bug */
 function noteTrouble<T>(
   deps: InformerDeps,
   path: string,

@@ -3,7 +3,7 @@ import type { Clock } from '../../core/ports.ts';
 import { settledOrAborted } from '../../core/waiting.ts';
 import type { InformerSink } from './informer.ts';
 
-/** Changes remembered for deltas; who asks for older ones has to take everything anew. */
+/** Changes remembered for deltas; a reader that asks for older ones has to take everything anew. */
 export const CHANGES_MAX = 10_000;
 /** After this long without Kubernetes, what was known of it counts as unknown. */
 export const STALE_AFTER_MS = 5 * 60_000;

@@ -2,14 +2,14 @@ import type { KubernetesObject } from '@kubernetes/client-node';
 import { settledOrAborted } from '../../core/waiting.ts';
 import { followKind, type InformerDeps, type InformerSink } from './informer.ts';
 
-/** `followKind` of whoever knows Kubernetes. */
+/** `followKind` without its dependencies. */
 export type FollowKind = <T extends KubernetesObject>(
   path: string,
   sink: InformerSink<T>,
   signal: AbortSignal,
 ) => Promise<void>;
 
-/** What each path is asked for is the same for all: the objects of one kind. */
+/** All sinks of one path get the same: the objects of one kind. */
 type AnySink = InformerSink<KubernetesObject>;
 
 interface Shared {
@@ -22,8 +22,8 @@ interface Shared {
 }
 
 /**
- * `followKind` with one list and one watch of each path, however many want to know. Who comes later
- * starts with a list like the first one, and the others are told of it again.
+ * `followKind` with one list and one watch of each path, however many sinks there are. A sink that
+ * comes later starts with a list like the first one, and the others are told of that list too.
  */
 export function sharedFollowing(deps: InformerDeps): FollowKind {
   const byPath = new Map<string, Shared>();
@@ -65,7 +65,9 @@ function unused(): Shared {
   return { sinks: new Set(), round: over, again: new AbortController(), done: over };
 }
 
-/** Those who are there now, as long as they are: for who comes later there will be another list. */
+/**
+ * The sinks that are there now, as long as they stay: a sink that comes later gets another list.
+ */
 function toAll({ sinks }: Shared): AnySink {
   const present = [...sinks];
   const each = (tell: (sink: AnySink) => void) => {

@@ -7,7 +7,7 @@ const ADDRESSES_MAX = 4;
 /** How long one of several addresses may take. */
 const ADDRESS_TIMEOUT_MS = 3_000;
 
-/** The system's resolver: it looks into /etc/resolv.conf anew, the other one only at its start. */
+/** The system's resolver: it reads /etc/resolv.conf anew, the other one only at its start. */
 const LOOKUP = { backend: 'libc' } as const;
 
 export interface Target {

@@ -1,6 +1,6 @@
-/** A connected socket, as one of bytes. */
+/** A connected socket as a stream of bytes. */
 export interface ByteStream {
-  /** Begins to tell. What came before is told first. */
+  /** Begins to call the handlers. What came before comes first. */
   start(handlers: ByteStreamHandlers): void;
   /** The bytes may be reused when it has returned. */
   write(bytes: Uint8Array): void;
@@ -9,14 +9,14 @@ export interface ByteStream {
   /** Reads no more until `resume`. */
   pause(): void;
   resume(): void;
-  /** No more is written. */
+  /** Nothing more will be written. */
   end(): void;
   /** Drops it at once. */
   destroy(): void;
 }
 
 export interface ByteStreamHandlers {
-  /** The bytes are to be copied by who keeps them: their memory is used again. */
+  /** Copy the bytes to keep them: their memory is used again. */
   data(bytes: Buffer): void;
   /** Once, and last. @param reason what went wrong; '' when the other side ended it */
   closed(reason: string): void;

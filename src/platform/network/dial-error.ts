@@ -37,7 +37,7 @@ export function dialError(thrown: unknown, address: URL, options: SocketDialerOp
   return Object.assign(new Error(trouble.why, { cause }), { code: codeOf(thrown), trouble });
 }
 
-/** Nothing came to the server: the proxy before it is what the error is about. */
+/** Nothing reached the server: the error is about the proxy in front of it. */
 export function proxyError(
   thrown: unknown,
   { host, port }: ProxyServer,
@@ -54,7 +54,7 @@ export function proxyError(
   });
 }
 
-/** The proxy took the connection and does not pass it on: the error says so by itself. */
+/** The proxy took the connection but does not pass it on: its error says so by itself. */
 export function proxyAnswerError(thrown: unknown, options: SocketDialerOptions): DialError {
   const why = troubleOf(thrown);
   const way = { ownCa: options.ca !== undefined, proxy: options.proxy.url };

@@ -84,7 +84,7 @@ function agentHttp(plain: Agent, secure: SecureAgent): Http {
           reject(notHttp(`the status ${message.statusCode}`));
         }
       });
-      // Nobody here asks for one; without a listener nothing would be told of it.
+      // Nobody here asks for an upgrade; without a listener nothing would report one.
       request.on('upgrade', (_message, socket) => {
         socket.destroy();
         reject(notHttp('an upgrade that nobody asked for'));
@@ -114,7 +114,7 @@ async function sendBody(
   }
 }
 
-/** A Response takes no other one; 1xx is news of an answer, and none. */
+/** Whether a Response takes the status. A 1xx only announces an answer. */
 function isStatus(status = 0): boolean {
   return status >= 200 && status <= 599;
 }

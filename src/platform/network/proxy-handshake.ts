@@ -1,4 +1,4 @@
-/** How a socket to a proxy becomes a socket to what stands behind it. */
+/** How a socket to a proxy becomes a socket to the server behind it. */
 import type { Socket } from 'node:net';
 import type { ProxyCredentials, ProxyServer } from '../../core/proxy-settings.ts';
 import { encodeRequestHead, type HeaderList } from '../../http1/head.ts';
@@ -15,7 +15,7 @@ export async function passProxy(socket: Socket, proxy: ProxyServer, target: Targ
       ? socks5(socket, reader, proxy, target)
       : httpConnect(socket, reader, proxy, target));
     if (reader.heldBytes() > 0) {
-      throw new Error('the proxy sent more than its answer'); // Whoever is behind it speaks second.
+      throw new Error('the proxy sent more than its answer'); // The server never speaks first.
     }
   } finally {
     reader.release();
@@ -104,7 +104,10 @@ async function socks5(
   await reader.exactly(length + 2);
 }
 
-/** One byte says the length: that of a longer text would be another, and its rest the next message. */
+/**
+ * One byte holds the length. A longer text would get a wrong one, and its rest would be read as the
+ * next message.
+ */
 function withLength(what: string, text: string): Buffer {
   const bytes = Buffer.from(text);
   if (bytes.length === 0 || bytes.length > SOCKS_TEXT_BYTES_MAX) {
@@ -117,7 +120,7 @@ function withLength(what: string, text: string): Buffer {
 
 interface ExactReader {
   exactly(length: number): Promise<Buffer>;
-  /** Up to and with the mark. */
+  /** Up to and including the mark. */
   until(mark: string): Promise<Buffer>;
   heldBytes(): number;
   /** Lets go of the socket, which goes on flowing: a paused one is not taken up by node:http. */

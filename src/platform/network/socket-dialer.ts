@@ -89,7 +89,7 @@ async function connectTcp(
 async function startTls(socket: Socket, host: string, ca: string | undefined): Promise<Socket> {
   const secured = tlsConnect({
     socket,
-    // An address is no server name (RFC 6066 section 3); the certificate is checked for it all the same.
+    // An address is not a server name (RFC 6066 section 3); its certificate is still checked.
     ...(isAddress(host) ? { host } : { servername: host }),
     ...(ca === undefined ? {} : { ca }),
     minVersion: 'TLSv1.2',

@@ -8,8 +8,8 @@ import { dialError, handshakeError } from './dial-error.ts';
 import type { SocketDialerOptions } from './socket-dialer.ts';
 
 /**
- * As `dialSocket`. Without a proxy between, and that is nearly always, over a socket of Bun itself,
- * which is faster and gives the memory of what it read back at once (decision 0016).
+ * As `dialSocket`. Without a proxy, which is nearly always, it uses a socket of Bun itself: that is
+ * faster and frees the memory of what it read at once (decision 0016).
  */
 export async function dialStream(address: URL, options: SocketDialerOptions): Promise<ByteStream> {
   try {
@@ -73,7 +73,7 @@ function connectDirectly(
             ready();
           }
         },
-        // Also the name in the certificate has been checked when this reports success.
+        // When this reports success, the name in the certificate has been checked too.
         handshake: (socket, success, error) => {
           if (success) {
             ready();
@@ -95,9 +95,9 @@ function connectDirectly(
 
 function tlsOf(host: string, ca: string | undefined) {
   return {
-    // Bun speaks no TLS where no option of it is given.
+    // Bun speaks TLS only when one of its options is given.
     rejectUnauthorized: true,
-    // An address is no server name (RFC 6066 section 3); the certificate is checked for it all the same.
+    // An address is not a server name (RFC 6066 section 3); its certificate is still checked.
     ...(isAddress(host) ? {} : { serverName: host }),
     ...(ca === undefined ? {} : { ca }),
   };

@@ -213,7 +213,7 @@ class DialledWebSocket implements WebSocketConnection {
     this.#handlers.message(text);
   }
 
-  /** Tells the end, and gives the socket a moment for what was sent. */
+  /** Reports the end, and gives the socket a moment to send what is left. */
   #leave(end: WebSocketEnd): void {
     if (this.#over) {
       return;

@@ -14,7 +14,7 @@ const isCore = (resource: string) =>
   `(request.resource.group == '' && request.resource.resource == '${resource}')`;
 const WRITES = "request.operation in ['CREATE', 'UPDATE']";
 
-/** Of an object that is deleted only the old form is there, of one that is made only the new one. */
+/** An object that is deleted has only its old form, one that is made only its new one. */
 export const ACCOUNT_VARIABLES = [
   { name: 'subresource', expression: "has(request.subResource) ? request.subResource : ''" },
   {
@@ -26,7 +26,7 @@ export const ACCOUNT_VARIABLES = [
     expression: 'oldObject != null && has(oldObject.metadata) ? oldObject.metadata : dyn({})',
   },
   {
-    // A list that is deleted as a whole names none of its objects.
+    // Deleting a whole list names none of its objects.
     name: 'name',
     expression:
       "has(request.name) && request.name != '' ? request.name" +
@@ -141,7 +141,10 @@ const NEVER: Validation = {
   message: 'What gives more than it says is never written by the agent (never)',
 };
 
-/** Neither side has a field, or both have the same in it; but for what may differ. */
+/**
+ * Whether a field is the same on both sides, or absent on both; except for the keys that may
+ * differ.
+ */
 function sameFields(field: string, mayDiffer: readonly string[]): string {
   const [now, before] = [`object.${field}`, `oldObject.${field}`];
   return (
@@ -180,8 +183,9 @@ function sameLabels(one: string, other: string): string {
 }
 
 /**
- * Whose owner is not there is deleted by the garbage collector, and a finalizer decides whether
- * something can be deleted at all: both only where the account may delete it anyhow.
+ * The garbage collector deletes an object whose owner does not exist, and a finalizer decides
+ * whether something can be deleted at all: both are allowed only where the account may delete it
+ * anyhow.
  */
 const LIFE_OF_OTHERS: Validation = {
   expression:

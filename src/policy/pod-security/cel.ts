@@ -8,7 +8,7 @@ import {
   stepsOf,
 } from './rules.ts';
 
-/** An expression that has to be true, and what is said where it is not. */
+/** An expression that has to be true, and the message when it is not. */
 export interface Validation {
   readonly expression: string;
   readonly message: string;
@@ -92,8 +92,8 @@ function placed(
 }
 
 /**
- * The condition of what stands at a path; of each, where there are lists on the way.
- * @param absent what counts where nothing stands there
+ * The condition on the value at a path; on each value, when there are lists on the way.
+ * @param absent the result when there is no value
  */
 function atPath(
   owner: string,

@@ -87,7 +87,7 @@ function valuesAt(
   );
 }
 
-/** Everything that stands at a path; null is as good as nothing to Kubernetes. */
+/** All values at a path; to Kubernetes null is as good as nothing. */
 function valuesOn(owner: unknown, [step, ...rest]: readonly PathStep[]): readonly unknown[] {
   if (step === undefined) {
     return [owner];

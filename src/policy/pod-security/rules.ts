@@ -21,7 +21,7 @@ export type PodRule = {
 } & (
   | ({ readonly kind: 'only'; readonly values: readonly Value[] } & Place)
   | ({ readonly kind: 'never'; readonly values: readonly Value[] } & Place)
-  /** Has to be there: in the container or, where that says nothing, in the pod. */
+  /** Must be set: in the container or, when the container says nothing, in the pod. */
   | {
       readonly kind: 'must';
       readonly path: string;
@@ -34,7 +34,10 @@ export type PodRule = {
   | { readonly kind: 'contains'; readonly path: string; readonly value: string }
   /** Volumes have no other fields than these: each kind of volume is one. */
   | { readonly kind: 'volumes'; readonly fields: readonly string[] }
-  /** Annotations of the pod that begin so have one of these values, or one that begins so. */
+  /**
+   * Annotations of the pod with this prefix have one of these values, or one that begins with
+   * `valuePrefix`.
+   */
   | {
       readonly kind: 'annotations';
       readonly prefix: string;

@@ -10,7 +10,7 @@ import { type JournalTotals, slimResult } from './rows.ts';
 
 /** Commands that wait, run or have a result that nobody took; one more is not accepted. */
 export const HELD_COMMANDS_MAX = 5_000;
-/** … and their bytes; a result that comes over it loses its output and data. */
+/** … and their bytes; a result that exceeds this loses its output and data. */
 export const HELD_BYTES_MAX = 256 * 1024 * 1024;
 
 export type AcceptOutcome = 'accepted' | 'duplicate' | 'full';
@@ -47,7 +47,9 @@ export interface WrittenCommand {
   readonly textSet: number | null;
 }
 
-/** Takes a command in, if it is new and there is room for it; else its long texts go. */
+/**
+ * Takes a command in, if it is new and there is room for it; otherwise its long texts are deleted.
+ */
 export function insertCommand(
   table: CommandTable,
   command: Command,
@@ -73,7 +75,7 @@ export function insertCommand(
   return 'accepted';
 }
 
-/** Marks an open command as asked to stop; of an unknown one that is remembered. */
+/** Marks an open command as asked to stop; for an unknown command the cancel is remembered. */
 export function cancelCommand(table: CommandTable, commandId: string, now: Date): CancelOutcome {
   const { database } = table;
   switch (stateOf(database, commandId)) {

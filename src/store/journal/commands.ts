@@ -38,21 +38,21 @@ import {
   readTotals,
 } from './rows.ts';
 
-/** Bytes of results given out at once; one that is larger comes alone. */
+/** Bytes of results given out at once; a larger result comes alone. */
 export const PENDING_BYTES_MAX = 8 * 1024 * 1024;
 /** Largest checkpoint of a command, bytes. */
 export const CHECKPOINT_BYTES_MAX = 1024 * 1024;
 /**
- * Type that a command with long texts has in its row: an agent that does not know where they are must
- * not do it without them. The column beside it has the true one.
+ * Type in the stored JSON of a command with long texts: an agent that does not know where they are
+ * must not run it without them. The column `type` has the true one.
  */
 const PARTED_TYPE = 'with long texts';
 /** How far the clocks of the control plane and of this machine may be apart. */
 export const CLOCKS_APART_MS = 60_000;
 
 /**
- * The durable memory of commands: accepted once, run, answered once. What is asked for by a promise
- * is on the disk when that resolves; all that is asked for in one turn of the event loop shares one
+ * The durable memory of commands: accepted once, run, answered once. When a promise resolves, what
+ * it was asked for is on the disk; all that is asked for in one turn of the event loop shares one
  * commit. Each may reject with DISK_FULL, FILE_ACCESS or BUSY: then nothing was changed.
  */
 export interface CommandJournal {
@@ -72,7 +72,9 @@ export interface CommandJournal {
   begin(commandId: string): Promise<number>;
   /** Notes what a later attempt must know; JSON. */
   checkpoint(commandId: string, value: unknown): Promise<void>;
-  /** Ends a command with its result, in one commit; a command that has one keeps that. */
+  /**
+   * Ends a command with its result, in one commit; a command that already has a result keeps it.
+   */
   finish(commandId: string, result: CommandResult): Promise<void>;
   /** Results not yet taken by the control plane, oldest first. */
   pending(limit: number): readonly PendingResult[];
@@ -83,15 +85,17 @@ export interface CommandJournal {
   whenPending(signal: AbortSignal): Promise<void>;
   counts(): JournalCounts;
   /**
-   * Makes room: forgets what is too old or too much. While there is trouble it writes in any case.
+   * Makes room: forgets commands that are too old or too many. While there is trouble it always
+   * writes.
    * @returns whether there is more to forget
    */
   prune(): Promise<boolean>;
   /** Reads from the disk; throws when it cannot. */
   check(): void;
   /**
-   * Whether it may have been taken before the store was damaged and begun anew: it was made before
-   * that, by the control plane's clock. One that does not say when it was made is taken for new.
+   * Whether a command may have been accepted before the store was damaged and begun anew: by the
+   * control plane's clock it was made before that. A command that does not say when it was made
+   * counts as new.
    */
   mayHaveRunBefore(command: Command): boolean;
   /** Why the last commit failed; undefined once one worked again. */
@@ -109,7 +113,7 @@ interface Parts {
   readonly results: Bell;
   /** Open commands that were asked to stop and whose executor does not know yet. */
   readonly cancelled: Set<string>;
-  /** Those with long texts come one after the other: each is written in many commits. */
+  /** Commands with long texts come one after the other: each is written in many commits. */
   lastLarge: Promise<unknown>;
   nextTextSet: number;
 }
@@ -202,7 +206,10 @@ async function inTurn<T>(parts: Parts, work: () => Promise<T>): Promise<T> {
   return await turn;
 }
 
-/** The pieces first, each in a commit of its own: what is left of a crash goes at the next start. */
+/**
+ * Writes the pieces first, each in its own commit: what a crash leaves is deleted at the next
+ * start.
+ */
 async function acceptLarge(parts: Parts, { rest, texts }: PartedCommand): Promise<AcceptOutcome> {
   const { commits, table, clock } = parts;
   const plain = written({ ...rest, type: PARTED_TYPE });
@@ -220,7 +227,7 @@ async function acceptLarge(parts: Parts, { rest, texts }: PartedCommand): Promis
     const whole = { text: plain.text, bytes, textSet };
     return await commits.write(() => insertCommand(table, rest, whole, clock.now()), plain.bytes);
   } catch (thrown) {
-    // What cannot be deleted now goes at the next start.
+    // What cannot be deleted now is deleted at the next start.
     await commits.write(() => deleteTexts(table.database, textSet)).catch(() => undefined);
     throw thrown;
   }

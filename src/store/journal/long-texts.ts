@@ -1,13 +1,13 @@
 /**
- * Long texts of a command stand beside it, in pieces: SQLite takes 200 ms for one value of 16 MiB, and
- * nothing else runs meanwhile. A piece is written and read in a few.
+ * Long texts of a command are kept beside it, in pieces: SQLite takes 200 ms for one value of 16
+ * MiB, and nothing else runs meanwhile. A piece is written and read in a few milliseconds.
  */
 import type { Database } from 'bun:sqlite';
 import { loopBudget } from '../../core/loop-budget.ts';
 import type { Clock } from '../../core/ports.ts';
 import type { Command } from '../../protocol/rest.ts';
 
-/** A longer text stands beside its command; and so much of it is one piece. Characters. */
+/** A longer text is kept beside its command, in pieces of this size. Characters. */
 export const PIECE_CHARS = 128 * 1024;
 
 type Path = readonly (string | number)[];
@@ -65,7 +65,7 @@ interface Piece {
   readonly piece: string;
 }
 
-/** Each is made when it is asked for. */
+/** Each piece is made when it is asked for. */
 export function* piecesOf(texts: readonly LongText[]): Generator<Piece> {
   for (const { path, text } of texts) {
     for (let at = 0; at < text.length; at += PIECE_CHARS) {
@@ -75,7 +75,7 @@ export function* piecesOf(texts: readonly LongText[]): Generator<Piece> {
   }
 }
 
-/** The number of the next acceptance with long texts. Forgets those that no command came with. */
+/** The number of the next acceptance with long texts. Deletes texts whose command never came. */
 export function nextTextSet(database: Database): number {
   database.run(
     `DELETE FROM command_texts WHERE text_set NOT IN

@@ -8,11 +8,11 @@ export const DELIVERED_KEPT_MS = 30 * 24 * 3_600_000;
 export const DELIVERED_KEPT_MAX = 10_000;
 /** Bytes of their results; over it the oldest keep only how they ended. */
 export const DELIVERED_BYTES_MAX = 64 * 1024 * 1024;
-/** A result that is no longer than this is not made slim: larger than any that is slim. */
+/** A result up to this size is not made slim. Every slim result is smaller. */
 const SLIM_RESULT_BYTES = 8 * 1024;
 /** Rows that one call forgets or makes slim, so that it never holds the event loop … */
 const BATCH_ROWS = 200;
-/** … and their bytes; one that is larger comes alone. */
+/** … and their bytes; a larger row comes alone. */
 export const BATCH_BYTES = 1024 * 1024;
 /** Free pages given back to the file system by one call: 1 MiB. */
 const BATCH_PAGES = 256;
@@ -81,7 +81,7 @@ function slim(database: Database, totals: JournalTotals): boolean {
   return batch.length > 0;
 }
 
-/** As many as one call may look after: what is done with each costs as much as it has bytes. */
+/** As many rows as one call may handle: the work for each grows with its bytes. */
 function firstBatch(rows: readonly Row[]): readonly Row[] {
   let bytes = 0;
   const over = rows.findIndex((row, index) => {

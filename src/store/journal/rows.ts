@@ -1,4 +1,4 @@
-/** The journal's table as objects; what is kept of each command when. */
+/** The journal's table as objects, and what is kept of a command at each stage. */
 import type { Database } from 'bun:sqlite';
 import type { Command, CommandResult } from '../../protocol/rest.ts';
 
@@ -6,7 +6,7 @@ import type { Command, CommandResult } from '../../protocol/rest.ts';
 export interface JournalEntry {
   /** Grows with each acceptance; never given twice. */
   readonly sequence: number;
-  /** Its long texts are empty: `CommandJournal.whole`. */
+  /** Its long texts are empty: `CommandJournal.whole` has them. */
   readonly command: Command;
   /** Where they are; undefined when it has none. */
   readonly textSet: number | undefined;
@@ -33,7 +33,7 @@ export interface JournalTotals {
   accepted: number;
   running: number;
   undelivered: number;
-  /** Bytes of what waits, runs or is not delivered. */
+  /** Bytes of commands that wait, run or are not delivered. */
   heldBytes: number;
   /** Bytes of what is kept to answer duplicates. */
   deliveredBytes: number;
@@ -72,7 +72,7 @@ const ENTRY_COLUMNS =
 
 /** The oldest open command after a sequence. */
 export function readNext(database: Database, sequence: number): JournalEntry | undefined {
-  // Two reads of the index by state: together they are not in the order of the sequence.
+  // One read of the index for each state: a read of both would not be in the order of the sequence.
   const rows = (['running', 'accepted'] as const).flatMap((state) =>
     database
       .query<EntryRow, [string, number]>(
