@@ -20,6 +20,8 @@ export const LEAVING_FILE = `${CONFIG_DIRECTORY}/leaving`;
 export const UNIT_FILE = `/etc/systemd/system/${UNIT_NAME}`;
 /** The daemon's. Root never opens, trusts or deletes by a file in it. */
 export const STATE_DIRECTORY = '/var/lib/pipeops-agent';
+/** There once the daemon was ready. Root only looks whether it is there, and is the more careful then. */
+export const WAS_READY_FILE = `${STATE_DIRECTORY}/was-ready`;
 export const CONTROL_PLANE_TOKEN_FILE = `${STATE_DIRECTORY}/credentials/control-plane-token`;
 export const PROXY_CREDENTIALS_FILE = `${STATE_DIRECTORY}/credentials/proxy`;
 /** Root's own. */

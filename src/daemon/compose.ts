@@ -41,6 +41,7 @@ import { sessionServices } from './session-parts.ts';
 import { supervise } from './supervise.ts';
 import { unitStatus } from './unit-status.ts';
 import { tellingOfUnknown } from './unknown-settings.ts';
+import { noteReadyOnce } from './was-ready.ts';
 import { type WatchdogProbes, watchdog } from './watchdog.ts';
 
 export interface DaemonPorts {
@@ -84,7 +85,10 @@ export async function runDaemon(
     // Stops as one of the last: the others may take longer to stop than systemd waits for a word.
     watchdog({ clock, log, notify }, probesOf(state, journal), watchdogIntervalMs(env)),
     ...health.services,
-    unitStatus({ clock, notify, health }),
+    unitStatus({
+      ...{ clock, notify, health },
+      noteReady: noteReadyOnce(parts, parts.paths.wasReady),
+    }),
     idleMemory({ clock, runtime: systemRuntime() }),
     ...(dataPlane === undefined ? [] : servicesOfServer(parts, dataPlane, config)),
   ];

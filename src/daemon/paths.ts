@@ -10,6 +10,7 @@ import {
   PROXY_CREDENTIALS_FILE,
   SOCKET_LINK,
   STATE_DIRECTORY,
+  WAS_READY_FILE,
 } from '../core/places.ts';
 
 /** Where the daemon's files are. */
@@ -33,6 +34,8 @@ export interface DaemonPaths {
   readonly joinedServer: string;
   /** There while root removes the agent from this machine. */
   readonly leaving: string;
+  /** There once this was ready: an installation that is used is not taken back. */
+  readonly wasReady: string;
 }
 
 /**
@@ -61,6 +64,7 @@ export function daemonPaths(
     socket: join(runtime, basename(SOCKET_LINK)),
     localToken: hasRootsToken ? LOCAL_TOKEN_FILE : join(runtime, basename(LOCAL_TOKEN_FILE)),
     hasRootsToken,
+    wasReady: ofState(WAS_READY_FILE),
     localCertificate: join(state, 'credentials/local-tls.pem'),
   };
 }

@@ -13,6 +13,8 @@ const STATUS_LENGTH_MAX = 200;
 export interface UnitStatusDeps {
   readonly clock: Clock;
   readonly notify: (state: string) => void;
+  /** Called at each look at which it is ready. */
+  readonly noteReady: () => Promise<void>;
   readonly health: Pick<HealthParts, 'readiness' | 'warnings'>;
 }
 
@@ -28,6 +30,9 @@ async function tell(deps: UnitStatusDeps, signal: AbortSignal): Promise<void> {
   let told = { codes: '', text: '', at: Number.NEGATIVE_INFINITY };
   while (await deps.clock.sleep(LOOK_INTERVAL_MS, signal)) {
     const answer = await deps.health.readiness(signal);
+    if (answer.ready) {
+      await deps.noteReady();
+    }
     const warnings = deps.health.warnings();
     const codes = [...answer.reasons, ...warnings].map(({ code }) => code).join();
     const text = statusText(answer, warnings);

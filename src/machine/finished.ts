@@ -1,3 +1,4 @@
+import { WAS_READY_FILE } from '../core/places.ts';
 import { BUILD } from '../core/version.ts';
 import { isOfOtherVersion } from '../host/agent/executable.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
@@ -20,7 +21,7 @@ export async function stateNow(
   const state = await installationState(context, inventory);
   // An agent that runs before that step is not the one that is being installed.
   const mayBeUsed = state === 'unfinished' && (await stepState(context, START)) !== undefined;
-  return mayBeUsed && (await isReady(context)) ? 'finished' : state;
+  return mayBeUsed && (await wasReady(context)) ? 'finished' : state;
 }
 
 /** Whether an agent of another version runs here: an upgrade may find it while it is not ready. */
@@ -31,7 +32,10 @@ export async function isUpgrade(context: MachineContext): Promise<boolean> {
 
 const START = 'start-agent';
 
-async function isReady(context: MachineContext): Promise<boolean> {
+async function wasReady(context: MachineContext): Promise<boolean> {
+  if ((await context.files.stat(WAS_READY_FILE)) !== undefined) {
+    return true;
+  }
   try {
     return (await askDaemon(context, 0)).ready;
   } catch {

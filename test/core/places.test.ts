@@ -20,6 +20,7 @@ import {
   STATE_DIRECTORY,
   UNIT_NAME,
   VERSIONS_DIRECTORY,
+  WAS_READY_FILE,
 } from '../../src/core/places.ts';
 import { daemonPaths } from '../../src/daemon/paths.ts';
 
@@ -76,6 +77,7 @@ test('the daemon of the unit finds its files where root puts them', () => {
     socket: join(RUNTIME_DIRECTORY, DAEMON_SOCKET_TARGET),
     localToken: LOCAL_TOKEN_FILE,
     hasRootsToken: true,
+    wasReady: WAS_READY_FILE,
   });
   expect(basename(paths.socket)).toBe(basename(SOCKET_LINK));
   expect(daemonPaths({}, CONFIG_FILE)).toEqual(paths);
@@ -96,6 +98,7 @@ test('a daemon with other directories has all of its files in them', () => {
     socket: '/tmp/run/agent.sock',
     localToken: '/tmp/run/local-token',
     hasRootsToken: false,
+    wasReady: '/tmp/state/was-ready',
     localCertificate: '/tmp/state/credentials/local-tls.pem',
   });
 });

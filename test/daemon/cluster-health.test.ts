@@ -2,9 +2,11 @@
 
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { join } from 'node:path';
+import { AgentError } from '../../src/core/errors.ts';
 import { serverHealth, workerHealth } from '../../src/daemon/health-parts.ts';
 import type { Readiness } from '../../src/daemon/readiness.ts';
 import { LOOK_INTERVAL_MS, statusText, unitStatus } from '../../src/daemon/unit-status.ts';
+import { noteReadyOnce } from '../../src/daemon/was-ready.ts';
 import { sharedFollowing } from '../../src/kubernetes/watch/shared-following.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
@@ -210,9 +212,11 @@ test('systemd is told how the agent is when that changes, and not more often', a
   const clock = manualClock();
   const told: string[] = [];
   let reasons = [{ code: 'A', message: 'next try in 9 s' }];
+  const notedAt: number[] = [];
   const service = unitStatus({
     clock,
     notify: (state) => void told.push(state),
+    noteReady: async () => void notedAt.push(told.length),
     health: {
       readiness: async () => ({ ready: reasons.length === 0, reasons }),
       warnings: () => [],
@@ -232,6 +236,38 @@ test('systemd is told how the agent is when that changes, and not more often', a
   await look();
   await look();
   expect(told).toEqual(['STATUS=not ready; next try in 9 s [A]', 'STATUS=ready']);
+  expect(notedAt).toEqual([1, 2]);
+});
+
+test('that it was ready is noted once, as soon as the disk takes it', async () => {
+  const path = '/was-ready';
+  const files = systemFiles(directory.path);
+  const written: string[] = [];
+  let isFull = true;
+  const note = noteReadyOnce(
+    {
+      files: {
+        ...files,
+        writeAtomic: async (at, data, options) => {
+          if (isFull) {
+            throw new AgentError('DISK_FULL', 'no room', { hint: 'Free some space' });
+          }
+          written.push(at);
+          return files.writeAtomic(at, data, options);
+        },
+      },
+    },
+    path,
+  );
+  await note();
+  expect(await files.stat(path)).toBeUndefined();
+  isFull = false;
+  await note();
+  await files.remove(path);
+  await note();
+  expect({ written, isThere: (await files.stat(path)) !== undefined }).toEqual({
+    ...{ written: [path], isThere: false },
+  });
 });
 
 test('a status is one short line, whatever the reasons are made of', () => {

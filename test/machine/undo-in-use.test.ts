@@ -13,6 +13,7 @@ import {
 
 const ENV = { PIPEOPS_API_URL: CONTROL_PLANE, PIPEOPS_K3S_MIRROR: MIRROR };
 const HEALTH = 'http://agent/api/health/detailed';
+const WAS_READY = '/var/lib/pipeops-agent/was-ready';
 const STATE = '/var/lib/pipeops-agent-host';
 const JOIN_TOKEN = encodeJoinToken({
   v: 1,
@@ -98,6 +99,20 @@ describe.each(['install', 'join'] as const)('an agent that %s did not wait for',
     );
     // It was ready once: that stays so.
     agentDoesNotStart();
+    expect(failure(await machine.run([subcommand, '--undo', '--yes', '--json']))).toMatchObject(
+      REFUSED,
+    );
+  });
+
+  test('and that was ready at any time since is not offered to be taken back', async () => {
+    await failAtTheEnd(subcommand);
+    // The daemon's own note; by now it is not ready again.
+    await machine.files.writeAtomic(WAS_READY, '', { mode: 0o600 });
+    const failed = failure(await setUp(subcommand));
+    expect({ code: failed.code, offers: failed.hint?.includes('--undo') ?? false }).toEqual({
+      code: 'POLICY_INVALID',
+      offers: false,
+    });
     expect(failure(await machine.run([subcommand, '--undo', '--yes', '--json']))).toMatchObject(
       REFUSED,
     );

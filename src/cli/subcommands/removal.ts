@@ -1,6 +1,7 @@
 /** The removal of an installation, by whatever name it was asked for: told, confirmed, done. */
 import { nodeNameOf } from '../../config/node-settings.ts';
 import { AgentError } from '../../core/errors.ts';
+import { NODE_PASSWORD_FILE } from '../../core/places.ts';
 import type { HostInventory } from '../../host/engine/inventory.ts';
 import type { UndoOptions } from '../../host/engine/resource.ts';
 import { planUninstall, uninstall } from '../../machine/uninstall.ts';
@@ -40,7 +41,8 @@ export async function removeAll(
   const name = inventory.has('k3s', 'agent') ? await nodeName(context) : undefined;
   const { removed, kept, left } = await uninstall(context, inventory, how);
   // A worker that began to join is listed once it has a password that is worth keeping.
-  const node = how.isUnfinished && kept.length === 0 ? undefined : name;
+  const isListed = !how.isUnfinished || kept.includes(NODE_PASSWORD_FILE);
+  const node = isListed ? name : undefined;
   if (json) {
     const document = { removed, kept, left, workers, listed_node: node ?? null };
     context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
