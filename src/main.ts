@@ -1,6 +1,6 @@
 /**
- * argv in, exit code out. The only place that knows the process: its streams, its signals, its
- * environment and its end.
+ * argv in, exit code out. The only place that knows the process: its streams, signals, environment
+ * and end.
  */
 import { runCli } from './cli/main.ts';
 import { systemTerminalIo } from './cli/terminal/io.ts';
@@ -17,14 +17,14 @@ import { thisMachine } from './platform/this-machine.ts';
 /** Columns assumed where the terminal does not say. */
 const COLUMNS_DEFAULT = 80;
 
-/** Where the files of a compiled executable seem to stand. */
+/** Where the files of a compiled executable seem to be. */
 const COMPILED_ROOT = '/$bunfs/';
 
 const env = ownEnvironment(process, Bun.main.startsWith(COMPILED_ROOT) ? undefined : Bun.main);
 
 if (process.geteuid?.() === 0) {
-  // What root makes here, and the programs it runs for that, is read by a daemon that is not root.
-  // Secrets get their modes one by one.
+  // Files that root makes here, and those of the programs it runs for that, are read by a daemon
+  // that is not root. Secrets get their modes one by one.
   process.umask(0o022);
 }
 
@@ -34,7 +34,7 @@ const EXIT_BY_SIGNAL = { SIGINT: 130, SIGTERM: 143 } as const;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
     if (interruptedBy !== undefined) {
-      // Asked twice: now, whatever is still going on.
+      // Asked twice: end now, whatever is still going on.
       process.exit(EXIT_BY_SIGNAL[signal]);
     }
     interruptedBy = signal;

@@ -15,8 +15,8 @@ import type { TerminalIo } from './terminal/io.ts';
 import { renderErrorJson } from './terminal/render.ts';
 
 /**
- * The whole program but for the process itself.
- * @param words what the person typed behind the program's name
+ * The whole program except the process itself.
+ * @param words what the person typed after the program's name
  * @returns the exit code
  */
 export async function runCli(given: CliContext, words: readonly string[]): Promise<number> {
@@ -29,7 +29,7 @@ export async function runCli(given: CliContext, words: readonly string[]): Promi
   } catch (thrown) {
     const error = toAgentError(thrown);
     if (error.code === 'INTERNAL' && thrown instanceof Error) {
-      // A stack begins with the message, which may hold what it was called with.
+      // A stack begins with the message, which may hold secrets from the arguments.
       context.io.stderr(redact(`${thrown.stack ?? ''}\n`));
     }
     context.io.stderr(renderError(error));
@@ -41,8 +41,9 @@ export async function runCli(given: CliContext, words: readonly string[]): Promi
 }
 
 /**
- * The one place where text leaves for a terminal: whatever a control plane, a file or another program
- * has put into it. Progress and log, which write escape sequences of their own, do it themselves.
+ * The one place where text leaves for a terminal, whatever a control plane, a file or another
+ * program put into it. Progress and log write escape sequences themselves, so they make their text
+ * visible themselves.
  */
 function showingIo(io: TerminalIo): TerminalIo {
   return {
@@ -50,7 +51,7 @@ function showingIo(io: TerminalIo): TerminalIo {
     stderr: (text) => io.stderr(visibleText(text)),
     flush: () => io.flush(),
     get stdinIsTty() {
-      return io.stdinIsTty; // Not before somebody asks: a look loads Node's streams.
+      return io.stdinIsTty; // Asked lazily: a look loads Node's streams.
     },
     get stderrIsTty() {
       return io.stderrIsTty;
@@ -98,8 +99,8 @@ async function runAllowed(
 }
 
 /**
- * The words that help is wanted of: those behind `help`, or all of them but `--help`. Undefined when
- * it is not asked for; what stands behind `--` asks for nothing.
+ * The words that help is asked about: those after `help`, or all of them without `--help`.
+ * Undefined when help is not asked for; a `--help` after `--` does not count.
  */
 function helpAskedFor(words: readonly string[]): readonly string[] | undefined {
   if (words.length === 0 || words[0] === 'help') {
@@ -138,16 +139,16 @@ async function programJson(first?: string): Promise<string> {
   return `${JSON.stringify(await describeProgram(SUBCOMMANDS, first), null, 2)}\n`;
 }
 
-/** How the system says that somebody may not (errno(3)). */
+/** How the system says that access is denied (errno(3)). */
 const DENIED_CODES: readonly (string | undefined)[] = ['EACCES', 'EPERM'];
 
-/** A file that only root may read needs no other advice than how to become root. */
+/** For a file that only root may read, the only useful advice is how to become root. */
 function forbidden(context: CliContext, { name }: Subcommand, thrown: unknown): unknown {
   const denied =
     thrown instanceof AgentError &&
     thrown.code === 'FILE_ACCESS' &&
     DENIED_CODES.includes(systemCode(thrown.cause));
-  // The daemon is no person: sudo is no advice for it.
+  // sudo is no advice for the daemon, which is not a person.
   if (!denied || context.uid === 0 || name === 'run') {
     return thrown;
   }

@@ -1,6 +1,7 @@
 /**
- * How a person calls us with sudo. On RHEL and its like sudo looks for programs only in the system's
- * own directories (sudoers(5), "secure_path"), where we are not: there only the whole path works.
+ * How a person calls us with sudo. On RHEL and its relatives sudo looks for programs only in the
+ * system's own directories (sudoers(5), "secure_path"), and ours is not among them: there only the
+ * full path works.
  */
 import { dirname } from 'node:path';
 import { EXECUTABLE_LINK } from '../core/places.ts';
@@ -12,18 +13,18 @@ const FULL_CALL = `sudo ${EXECUTABLE_LINK}`;
 const SUDOERS = '/etc/sudoers';
 const SUDOERS_DIRECTORY = '/etc/sudoers.d';
 const SECURE_PATH = 'secure_path';
-/** Who may not read sudo's settings sees by these that they are those of RHEL, Fedora or Amazon. */
+/** Where sudo's settings may not be read, one of these files shows RHEL, Fedora or Amazon. */
 const RELEASE_FILES = ['/etc/redhat-release', '/etc/system-release'];
 
 type Context = Pick<CliContext, 'env' | 'files' | 'uid'>;
 
-/** The same streams; hints and examples that go through them name a call that works here. */
+/** The same streams, but hints and examples written to them use a call that works here. */
 export async function withOwnName(context: Context, io: TerminalIo): Promise<TerminalIo> {
   if (!(await needsFullPath(context))) {
     return io;
   }
   const named = (text: string) => text.replace(CALL, FULL_CALL);
-  // Its getters are asked only when somebody wants to know.
+  // Inherits from `io`, so that its getters are evaluated only when somebody asks.
   return Object.create(io, {
     stdout: { value: (text: string) => io.stdout(named(text)) },
     stderr: { value: (text: string) => io.stderr(named(text)) },
@@ -40,7 +41,7 @@ async function needsFullPath({ env, files, uid }: Context): Promise<boolean> {
   return path !== undefined && !path.split(':').includes(dirname(EXECUTABLE_LINK));
 }
 
-/** The last file counts, and in it the last line. */
+/** The last file counts, and the last line in it. */
 async function securePath(files: CliContext['files']): Promise<string | undefined> {
   let path: string | undefined;
   try {
@@ -51,7 +52,7 @@ async function securePath(files: CliContext['files']): Promise<string | undefine
       }
     }
   } catch {
-    // A hint is no reason to fail.
+    // A hint is not worth failing for.
   }
   return path;
 }

@@ -4,26 +4,28 @@ import { type NodeState, type NodeStates, ownNode } from '../kubernetes/nodes/st
 import type { ClusterNodes, Reason } from '../protocol/local-api.ts';
 import type { Readiness } from './readiness.ts';
 
-/** How long an answer waits for the first list, at the start. */
+/** How long an answer waits for the first list, after the start. */
 const FIRST_LIST_WAIT_MS = 3_000;
-/** Nodes that are told of by name; those that are not ready go first … */
+/** Nodes listed by name; the ones that are not ready go first. */
 const LISTED_MAX = 100;
-/** … and are told of even where they are more, beside a few that are ready. */
+/**
+ * Nodes that are not ready are listed beyond that number, up to this one, beside a few ready ones.
+ */
 const NOT_READY_LISTED_MAX = 1_000;
 const READY_LISTED_MIN = 10;
-/** Warnings of nodes; the others are in the count. */
+/** Nodes that get a warning each; the rest appear in the count. */
 const WARNINGS_MAX = 5;
-/** Nothing that is known of the nodes is sure while Kubernetes does not answer. */
+/** While Kubernetes does not answer, nothing known about the nodes is certain. */
 const NO_ANSWER: readonly string[] = ['KUBERNETES_API', 'TIMEOUT'];
 
 export interface ClusterNodesDeps {
   readonly clock: Clock;
   readonly nodes: NodeStates;
-  /** Asked each time: addresses come and go. */
+  /** Asked each time: the machine's addresses may change. */
   readonly machine: () => { readonly hostname: string; readonly addresses: readonly string[] };
 }
 
-/** Ready as `readiness` says, and only while the cluster calls this machine's node ready. */
+/** Ready as `readiness` says, and only while the cluster considers this machine's node ready. */
 export function withOwnNode(deps: ClusterNodesDeps, readiness: Readiness): Readiness {
   return async (signal) => {
     const answer = await readiness(signal);
@@ -60,7 +62,7 @@ function ownReasons(deps: ClusterNodesDeps): readonly Reason[] {
       ];
 }
 
-/** Other nodes that are down: this agent can work, the cluster is not well. */
+/** Other nodes that are down: this agent can work, but the cluster is not well. */
 export function nodeWarnings(deps: ClusterNodesDeps): readonly Reason[] {
   const nodes = deps.nodes.current() ?? [];
   const own = ownNode(nodes, deps.machine());
@@ -88,7 +90,7 @@ function listed(notReady: readonly NodeState[], ready: readonly NodeState[]): re
   return [...notReady.slice(0, NOT_READY_LISTED_MAX), ...ready.slice(0, others)];
 }
 
-/** What `status` shows of them; null while they are not known. */
+/** What `status` shows of the nodes; null while they are not known. */
 export function describeNodes(deps: ClusterNodesDeps): ClusterNodes | null {
   const nodes = deps.nodes.current();
   if (nodes === undefined) {

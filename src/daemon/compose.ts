@@ -82,7 +82,8 @@ export async function runDaemon(
       { clock, log, files: parts.files, sources },
       { port: config.http.port, socketPath: parts.paths.socket },
     ),
-    // Stops as one of the last: the others may take longer to stop than systemd waits for a word.
+    // Stops as one of the last: the others may need longer to stop than systemd waits for
+    // `WATCHDOG=1`.
     watchdog({ clock, log, notify }, probesOf(state, journal), watchdogIntervalMs(env)),
     ...health.services,
     unitStatus({
@@ -106,7 +107,7 @@ export async function runDaemon(
 
 type CommonParts = Awaited<ReturnType<typeof commonParts>>;
 
-/** What every daemon has, of a server and of a worker. */
+/** What every daemon has, on a server or on a worker. */
 async function commonParts(ports: DaemonPorts, config: Config, configPath: string) {
   const { clock, random, files, http, env } = ports;
   const journaled = env['JOURNAL_STREAM'] !== undefined;
@@ -171,7 +172,7 @@ async function commonParts(ports: DaemonPorts, config: Config, configPath: strin
   };
 }
 
-/** What runs only where a control plane may ask for something: not on a worker. */
+/** Services that run only where a control plane may ask for something: not on a worker. */
 function servicesOfServer(
   parts: CommonParts,
   dataPlane: DataPlaneParts,
@@ -248,7 +249,7 @@ function kubernetesParts({ clock, files, http }: DaemonPorts, paths: DaemonPaths
   };
 }
 
-/** A damaged one is kept beside a fresh one. */
+/** A damaged store is kept beside a fresh one. */
 function openStore(clock: Clock, log: Log, paths: DaemonPaths): Database {
   const { database, setAsidePath } = openDatabase({ clock }, paths.database);
   if (setAsidePath !== undefined) {
@@ -260,7 +261,7 @@ function openStore(clock: Clock, log: Log, paths: DaemonPaths): Database {
   return database;
 }
 
-/** Where no watchdog is set, the loop still runs: it finds a damaged journal. */
+/** Where no watchdog is set, the loop still runs, because it finds a damaged journal. */
 const WATCHDOG_INTERVAL_MS_DEFAULT = 10_000;
 
 /** Half of what systemd waits (sd_watchdog_enabled(3)). */

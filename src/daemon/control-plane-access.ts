@@ -1,6 +1,6 @@
 /**
- * How the session gets to the control plane and past its door: what stands in files of their own, which
- * may be replaced while the daemon runs.
+ * How the session reaches the control plane and is let in: the values kept in files, which may be
+ * replaced while the daemon runs.
  */
 import { readCaFile } from '../control-plane/credentials/ca-file.ts';
 import { toAgentError } from '../core/errors.ts';
@@ -20,7 +20,7 @@ export interface ControlPlaneAccess {
   readonly token: string | undefined;
   /** Certificates (PEM) to trust instead of the public ones. */
   readonly ca: string | undefined;
-  /** Why the file of those cannot be used, while it cannot: then nobody is trusted. */
+  /** Why the CA file cannot be used, while it cannot: then nobody is trusted. */
   readonly caProblem: string | undefined;
   /** `user:password`, or ''. */
   readonly proxyCredentials: string;
@@ -34,13 +34,13 @@ export interface AccessPaths {
 
 export interface LiveAccess extends Service {
   current(): ControlPlaneAccess;
-  /** Takes up the files as they are when this is called, or later. Resolves when that is in force. */
+  /** Reads the files as they are when this is called, or later. Resolves when they are in force. */
   reload(): Promise<void>;
-  /** Has all that goes by the access begin anew, although it is the same. */
+  /** Makes everything that uses the access begin anew, although the access is the same. */
   restart(): void;
   /**
-   * Calls back, within the change itself, when the access is another one, or shall be tried anew.
-   * @returns how to stop that
+   * Calls back, within the change itself, when the access has changed or shall be tried anew.
+   * @returns how to stop the calls
    */
   onChange(listener: () => void): () => void;
 }
@@ -51,7 +51,7 @@ interface Deps {
   readonly log: Log;
 }
 
-/** @throws AgentError FILE_ACCESS where a file is there and cannot be read */
+/** @throws AgentError FILE_ACCESS where a file exists but cannot be read */
 export async function liveAccess(deps: Deps, paths: AccessPaths): Promise<LiveAccess> {
   let current = await read(deps.files, paths);
   let trouble: string | undefined;
@@ -73,7 +73,7 @@ export async function liveAccess(deps: Deps, paths: AccessPaths): Promise<LiveAc
         restart();
       }
     } catch (thrown) {
-      // What worked goes on working, and the next look may succeed.
+      // The last good access stays in force, and the next look may succeed.
       const { code, message } = toAgentError(thrown);
       if (trouble !== message) {
         trouble = message;

@@ -48,7 +48,7 @@ export interface DataPlaneParts {
   readonly tunnels: TunnelCounters;
 }
 
-/** One pool, one policy and the same turns for all of them. */
+/** All ways share one pool, one policy and the same turns. */
 export async function dataPlaneParts(
   deps: DataPlaneDeps,
   config: Config,

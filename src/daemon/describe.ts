@@ -23,7 +23,10 @@ export interface DaemonFacts {
   readonly startedAt: number;
 }
 
-/** What the daemon shows of itself. Reads the store, counters, and root's files anew; nothing is told to it. */
+/**
+ * What the daemon shows of itself. It reads the store, counters, and root's files anew; no part
+ * reports to it.
+ */
 export function describeDaemon(deps: DescribeDeps, facts: DaemonFacts): ServerSources {
   return {
     version: BUILD,
@@ -36,7 +39,7 @@ export function describeDaemon(deps: DescribeDeps, facts: DaemonFacts): ServerSo
     },
     session: async () => {
       await deps.access.reload();
-      // A pause until the next try says that the last one failed.
+      // While a next try is set, the last one has failed.
       if (deps.state.snapshot().nextTry !== null) {
         deps.access.restart();
       }
@@ -59,7 +62,7 @@ async function detailedHealth(
   facts: DaemonFacts,
   signal: AbortSignal,
 ): Promise<DetailedHealth> {
-  // What is told of the session is told of the token that stands in its file now.
+  // First, so that the session described is that of the token now in its file.
   await deps.access.reload();
   const { ready, reasons } = await deps.health.readiness(signal);
   const view = await deps.health.view();

@@ -1,4 +1,4 @@
-/** How the agent is, and what of the cluster a person should know beside that: by role. */
+/** The agent's health, and what else a person should know about the cluster: by role. */
 import type { Clock, Files, Http, ThisMachine } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import { nodeStates } from '../kubernetes/nodes/states.ts';
@@ -47,7 +47,7 @@ export function serverHealth(
   };
 }
 
-/** @param serverPath where root has written which server this worker joined */
+/** @param serverPath the file in which root wrote which server this worker joined */
 export function workerHealth(
   deps: { readonly clock: Clock; readonly files: Files; readonly http: Http },
   serverPath: string,

@@ -1,20 +1,21 @@
 import type { Clock, Runtime } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 
-/** How often it is looked whether there is work. */
+/** How often it checks whether there is work. */
 export const LOOK_INTERVAL_MS = 2_000;
-/** Of one processor. Idle the daemon needs half a per cent. */
+/** Share of one processor. An idle daemon needs half a per cent. */
 export const BUSY_SHARE = 0.1;
-/** The start is work, too, and says nothing about what follows. */
+/** The start itself is busy, and says nothing about what follows. */
 export const START_MS = 15_000;
-/** Idle for so long, it gives back the code that the work before has used, … */
+/** After this long idle, it releases the code that the last work used. */
 export const CALM_MS = 30_000;
-/** … and this often what has come since then for what is rarely done. */
+/** While idle, it releases again this often the code that rare tasks have loaded since. */
 export const RELEASE_INTERVAL_MS = 2 * 60_000;
 
 /**
- * Keeps small what an idle daemon holds (decision 0025). The executable begins with a just-in-time
- * compiler that waits (scripts/build.ts): the first work makes it as eager as ever, for good.
+ * Keeps the memory of an idle daemon small (decision 0025). The executable starts with a
+ * just-in-time compiler that waits (scripts/build.ts); the first work makes it as eager as usual,
+ * for good.
  */
 export function idleMemory(deps: { readonly clock: Clock; readonly runtime: Runtime }): Service {
   return {

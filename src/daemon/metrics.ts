@@ -24,7 +24,7 @@ export interface MetricsFacts {
   readonly uptimeSeconds: number;
 }
 
-/** What /metrics shows; docs/METRICS.md lists it. No label has a value that others choose. */
+/** What /metrics shows; docs/METRICS.md lists it. No label has a value that outsiders choose. */
 export function daemonMetrics(deps: MetricsDeps, facts: MetricsFacts): readonly Metric[] {
   const { agentId: agent_id, role } = facts;
   return [

@@ -26,21 +26,23 @@ export interface DaemonPaths {
   readonly socket: string;
   /** For the doors on loopback; root and the group may read it. */
   readonly localToken: string;
-  /** Root makes it; else, where no unit runs the daemon, the daemon itself. */
+  /**
+   * Whether root makes the local token; where no unit runs the daemon, the daemon itself makes it.
+   */
   readonly hasRootsToken: boolean;
   readonly localCertificate: string;
   readonly policy: string;
   /** On a worker: which server it joined. */
   readonly joinedServer: string;
-  /** There while root removes the agent from this machine. */
+  /** Exists while root removes the agent from this machine. */
   readonly leaving: string;
   /** There once this was ready: an installation that is used is not taken back. */
   readonly wasReady: string;
 }
 
 /**
- * systemd names the directories that it made for the unit in the environment (systemd.exec(5),
- * StateDirectory=, RuntimeDirectory=). What root gives stands beside the configuration.
+ * systemd passes the directories that it made for the unit in the environment (systemd.exec(5),
+ * StateDirectory=, RuntimeDirectory=). Files given by root are beside the configuration.
  */
 export function daemonPaths(
   env: Readonly<Record<string, string | undefined>>,

@@ -5,15 +5,15 @@ import { within } from '../core/waiting.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import type { ReadyAnswer, Reason } from '../protocol/local-api.ts';
 
-/** Where the kubelet says how it is (kubelet --healthz-port, loopback only). */
+/** Where the kubelet reports its health (kubelet --healthz-port, loopback only). */
 const KUBELET_HEALTH_URL = 'http://127.0.0.1:10248/healthz';
 const PROBE_TIMEOUT_MS = 3_000;
-/** An answer is used again for this long, so that many askers cost one probe. */
+/** An answer is reused for this long, so that many callers cost one probe. */
 const PROBE_KEPT_MS = 1_000;
 
 export type Readiness = (signal: AbortSignal) => Promise<ReadyAnswer>;
 
-/** Ready on a server: a session that works, a usable policy, and Kubernetes answers. */
+/** A server is ready when its session works, its policy is usable, and Kubernetes answers. */
 export function serverReadiness(deps: {
   readonly clock: Clock;
   readonly kubernetes: KubernetesClient;
@@ -26,7 +26,7 @@ export function serverReadiness(deps: {
   const kubernetesReasons = cached(deps.clock, () => askKubernetes(deps));
   return async () => {
     const kubernetes = await kubernetesReasons();
-    // Asked last, and each time: what the session said a moment ago may be of another token.
+    // Asked last, and each time: an earlier state of the session may belong to another token.
     const reasons = sessionReasons(deps.clock, deps.session());
     for (const problem of [deps.policyProblem(), deps.journalTrouble()]) {
       if (problem !== undefined) {
@@ -54,7 +54,7 @@ async function askKubernetes({
   }
 }
 
-/** Ready on a worker: the kubelet's own health. */
+/** A worker is ready when its kubelet is healthy. */
 export function nodeReadiness(deps: { readonly clock: Clock; readonly http: Http }): Readiness {
   const kubeletReasons = cached(deps.clock, () => askKubelet(deps));
   return async () => readyAnswer(await kubeletReasons());
@@ -122,7 +122,7 @@ export function reasonOf(thrown: unknown): Reason {
   return hint === undefined ? { code, message } : { code, message, hint };
 }
 
-/** One probe for everybody who asks within a moment. */
+/** One probe for everybody who asks within a short time. */
 export function cached<T>(clock: Clock, probe: () => Promise<T>): () => Promise<T> {
   let at = Number.NEGATIVE_INFINITY;
   let known: Promise<T> | undefined;

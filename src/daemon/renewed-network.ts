@@ -1,7 +1,9 @@
 import type { Network } from '../core/ports.ts';
 import type { LiveAccess } from './control-plane-access.ts';
 
-/** A network that is made anew, at its next use, after the way to the control plane has changed. */
+/**
+ * A network that is made anew, at its next use, after the access to the control plane has changed.
+ */
 export function renewedNetwork(access: Pick<LiveAccess, 'onChange'>, make: () => Network): Network {
   let made: Network | undefined;
   const current = () => {

@@ -5,11 +5,11 @@ import { within } from '../core/waiting.ts';
 import { JOINED_SERVER_LIMIT_BYTES, JoinedServer } from '../protocol/files/joined-server.ts';
 
 /**
- * k3s' own balancer on a worker (k3s, "--lb-server-port"): its kubelet goes through it to any server
- * that is up, also when the one it joined is gone.
+ * k3s' own balancer on a worker (k3s, "--lb-server-port"): through it the kubelet reaches any
+ * server that is up, even when the one it joined is gone.
  */
 const BALANCER_URL = 'https://127.0.0.1:6444';
-/** Answered by the API of a server to everybody: with 401, or with how it is. */
+/** The API of a server answers this to everybody: with 401, or with its health. */
 const PATH = '/readyz';
 const PROBE_TIMEOUT_MS = 3_000;
 
@@ -20,8 +20,8 @@ export interface ServerContact {
 }
 
 /**
- * Whether this worker reaches its cluster: the kubelet says it is well without. Undefined where root
- * has not told which server it joined.
+ * Whether this worker reaches its cluster: the kubelet calls itself healthy even without it.
+ * Undefined where root has not written down which server it joined.
  */
 export async function askServer(
   deps: { readonly clock: Clock; readonly files: Files; readonly http: Http },
@@ -45,7 +45,7 @@ async function readServer(files: Files, path: string): Promise<JoinedServer | un
     return text === undefined ? undefined : JoinedServer.safeParse(JSON.parse(text)).data;
   } catch (thrown) {
     if (thrown instanceof AgentError || thrown instanceof SyntaxError) {
-      return undefined; // Then nothing is known of it; `status` says so.
+      return undefined; // Nothing is known about the server then; `status` says so.
     }
     throw thrown;
   }

@@ -40,18 +40,21 @@ export interface SessionParts {
   readonly inbox: CommandInbox;
   readonly outbox: ResultOutbox;
   readonly progress: ProgressFeed;
-  /** What is reported of the cluster, and what follows the cluster for it. */
+  /** The source of status reports, and the service that follows the cluster for it. */
   readonly status: { readonly source: StatusSource; readonly service: Service };
   /** Undefined: the session carries neither proxy nor tunnel. */
   readonly dataPlane: { readonly remote: DataPlane; readonly routes: ClusterRoutes } | undefined;
   readonly memory: SessionMemory;
   readonly access: LiveAccess;
-  /** There while root removes the agent from this machine. */
+  /** Exists while root removes the agent from this machine. */
   readonly leavingPath: string;
   readonly network: (options: { ca: string | undefined; proxy: ProxySettings }) => Network;
 }
 
-/** The session, and before it what tells the control plane of the cluster; none while standalone. */
+/**
+ * The session, and before it the services that tell the control plane about the cluster; none while
+ * standalone.
+ */
 export function sessionServices(parts: SessionParts, config: Config, agentId: string): Service {
   const { clock, random, access } = parts;
   const { control_plane: settings } = config;
@@ -90,7 +93,7 @@ export function sessionServices(parts: SessionParts, config: Config, agentId: st
       onNewAccess: (listener) =>
         access.onChange(() => {
           if (access.current().token !== undefined) {
-            listener(); // Else the session ends, as every service that is not wanted.
+            listener(); // Else the session ends, like every unwanted service.
           }
         }),
       restClient: ({ http }) => restClient({ clock, random, http, token }, rest()),
@@ -126,7 +129,7 @@ export function sessionServices(parts: SessionParts, config: Config, agentId: st
   return whileWanted(parts, [parts.status.service, ...(plane?.services ?? []), session]);
 }
 
-/** What cannot be looked at is not there. */
+/** A file that cannot be examined counts as absent. */
 async function isThere(files: Files, path: string): Promise<boolean> {
   try {
     return (await files.stat(path)) !== undefined;
@@ -135,7 +138,10 @@ async function isThere(files: Files, path: string): Promise<boolean> {
   }
 }
 
-/** The data plane, and what tells of routes, over connections of its own: in nobody's way. */
+/**
+ * The data plane, and the service that tells of routes. The latter has its own connections, so that
+ * it delays nothing else.
+ */
 function tellingPlane(
   deps: Omit<RouteSyncDeps, 'client' | 'cluster'> & NonNullable<SessionParts['dataPlane']>,
   network: Network,
@@ -148,7 +154,7 @@ function tellingPlane(
   };
 }
 
-/** The network is its own, and ends with it. */
+/** The network belongs to the service, and is closed when it ends. */
 function closing(service: Service, network: Network): Service {
   return {
     name: service.name,
@@ -159,7 +165,9 @@ function closing(service: Service, network: Network): Service {
   };
 }
 
-/** The file beside the token wins over the environment, which is the unit's. */
+/**
+ * The proxy credentials in the file beside the token win over the environment, which is the unit's.
+ */
 function proxySettings(
   { env }: SessionParts,
   { control_plane: settings }: Config,
@@ -204,7 +212,7 @@ async function registrationFacts(parts: SessionParts, config: Config): Promise<R
   };
 }
 
-/** The first IPv4 address of this machine that is not loopback; nobody outside is asked. */
+/** The first IPv4 address of this machine that is not loopback; nothing outside is asked. */
 function ownAddress(machine: ThisMachine): string {
   return machine.addresses().find((address) => !address.includes(':')) ?? '0.0.0.0';
 }

@@ -2,7 +2,7 @@ import type { Clock, Log } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import { settledWithin } from '../core/waiting.ts';
 
-/** How long one service may take to stop before the next is stopped all the same. */
+/** How long one service may take to stop before the next one is stopped anyway. */
 const STOP_GRACE_MS = 10_000;
 
 interface Started {
@@ -13,7 +13,7 @@ interface Started {
 
 /**
  * Starts services in order and stops them in reverse, when the signal aborts or one of them fails.
- * The failure of the first is thrown.
+ * Throws the first failure.
  * @param onReady called once all have started
  */
 export async function supervise(
@@ -38,7 +38,7 @@ export async function supervise(
   }
 }
 
-/** A service that ends without being asked is as wrong as one that fails. */
+/** A service that ends without being asked to is as wrong as one that fails. */
 async function endOf(started: Started): Promise<void> {
   await started.done;
   if (!started.stop.signal.aborted) {
@@ -56,7 +56,7 @@ async function stopOne(
       deps.log.warn('a service did not stop in time', { service: started.service.name });
     }
   } catch {
-    // Its failure is what supervise throws already, or came while everything stops anyway.
+    // `supervise` throws this failure already, or it came while everything was stopping anyway.
     deps.log.debug('a service failed while it stopped', { service: started.service.name });
   }
 }

@@ -3,9 +3,11 @@ import type { Service } from '../core/service.ts';
 import type { ReadyAnswer, Reason } from '../protocol/local-api.ts';
 import type { HealthParts } from './health-parts.ts';
 
-/** How often it is looked at: `systemctl status` is never older, nor told more often. */
+/**
+ * How often it looks: the line of `systemctl status` is never older, and is not sent more often.
+ */
 export const LOOK_INTERVAL_MS = 5_000;
-/** The same state in other words (a time of day in them) is told this often at most. */
+/** The same state in other words (with another time of day) is sent this often at most. */
 const REPEAT_INTERVAL_MS = 60_000;
 /** Characters of a status; systemd shows one line of it. */
 const STATUS_LENGTH_MAX = 200;
@@ -45,7 +47,7 @@ async function tell(deps: UnitStatusDeps, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** One line of printable characters, whatever the reasons are made of. */
+/** One line of printable characters, whatever the reasons contain. */
 export function statusText({ ready, reasons }: ReadyAnswer, warnings: readonly Reason[]): string {
   const [first] = ready ? warnings : reasons;
   const state = ready ? 'ready' : 'not ready';

@@ -4,8 +4,8 @@ import type { Reason } from '../protocol/local-api.ts';
 import type { HealthParts } from './health-parts.ts';
 
 /**
- * Tells of what the file sets and this version does not know: in the log, and with what a person should
- * know although the agent is ready.
+ * Reports keys of the file that this version does not know: in the log, and among the warnings that
+ * a person sees although the agent is ready.
  */
 export function tellingOfUnknown(
   { log }: { readonly log: Log },

@@ -1,6 +1,9 @@
 import type { Network } from '../core/ports.ts';
 
-/** A network that reaches nobody, and says why: for while the certificates to trust are missing. */
+/**
+ * A network that reaches nobody, and says why. It is used while the certificates to trust are
+ * missing.
+ */
 export function unusableNetwork(why: string): Network {
   const trouble = { kind: 'ca', why, ownCa: true, proxy: '' } as const;
   return {

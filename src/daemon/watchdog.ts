@@ -1,7 +1,7 @@
 import type { Clock, Log } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 
-/** A session loop that has not tried anything for this long hangs: its slowest call takes 30 s. */
+/** A session loop that has tried nothing for this long hangs: its slowest call takes 30 s. */
 const SESSION_STALL_MS = 10 * 60_000;
 
 export interface WatchdogProbes {
@@ -12,7 +12,7 @@ export interface WatchdogProbes {
 }
 
 /**
- * Tells systemd that the daemon lives, but only while its parts advance: the event loop (or this
+ * Tells systemd that the daemon is alive, but only while its parts advance: the event loop (or this
  * would not run), the journal and the session's loop. An outage counts as advancing; it must not
  * restart the daemon.
  * @param intervalMs half of the unit's WatchdogSec, as sd_watchdog_enabled(3) asks

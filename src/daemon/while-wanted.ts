@@ -14,8 +14,8 @@ interface Deps {
 }
 
 /**
- * Runs services while there is a control-plane token. Without one the machine is standalone; a token
- * that is given later, or taken away, needs no restart.
+ * Runs services while there is a control-plane token. Without one the machine is standalone. A
+ * token that is added or removed later needs no restart.
  */
 export function whileWanted(deps: Deps, services: readonly Service[]): Service {
   return {

@@ -4,17 +4,17 @@ import type { PolicyDecision } from '../policy/decision.ts';
 /** Where requests go, and whether they may: the Kubernetes API, or an application. */
 export interface Destination {
   allow(method: string, target: string, upgrade: boolean): PolicyDecision;
-  /** @throws AgentError when it is not known now */
+  /** @throws AgentError when the location is not known now */
   locate(): Location | Promise<Location>;
-  /** It answered 401: what is known of it may be out of date. */
+  /** The destination answered 401: what is known of it may be out of date. */
   unauthorized(): void;
 }
 
-/** `address` is the same object while nothing changed: connections are kept by it. */
+/** `address` is the same object while nothing changed: the pool keeps connections by it. */
 export interface Location {
   readonly address: UpstreamAddress;
   /** For the Host header. */
   readonly host: string;
-  /** The agent's own, in place of who the caller says it is; undefined before an application. */
+  /** The agent's own token, in place of the caller's; undefined for an application. */
   readonly token: string | undefined;
 }

@@ -28,20 +28,25 @@ export interface ForwardDeps {
   readonly destination: Destination;
 }
 
-/** Long ones have a connection of their own until somebody ends them. */
+/** Streams have a connection of their own until somebody ends them. */
 const STREAM_QUERY = /[?&](?:watch|follow)=(?:1|t|true)(?:&|$)/i;
 
-/** What may be asked twice (RFC 9110 section 9.2.1): nobody knows how far a lost request got. */
+/**
+ * Methods that may be sent twice (RFC 9110 section 9.2.1): nobody knows how far a lost request got.
+ */
 const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS'];
 
-/** Starts a request; whatever becomes of it is told to the sink, a refusal as an answer. */
+/**
+ * Starts a request. Everything that happens to it goes to the sink; a refusal goes there as an
+ * answer.
+ */
 export function forward(deps: ForwardDeps, request: ProxyRequest, sink: ExchangeSink): ProxyCall {
   const forwarding = new Forwarding(deps, request, sink);
   forwarding.start();
   return forwarding;
 }
 
-/** A request under way at a connection, as long as its answer has not begun: then it cannot be asked again. */
+/** A request under way, as long as its answer has not begun: after that it cannot be sent again. */
 interface Attempt {
   readonly head: Buffer;
   readonly address: UpstreamAddress;
@@ -49,20 +54,23 @@ interface Attempt {
   readonly mayBeDead: boolean;
 }
 
-/** What the caller has of a request, and what its connection tells the answer to. */
+/** The caller's handle on a request, and the sink of the connection that carries it. */
 class Forwarding implements ProxyCall, ExchangeSink {
   readonly #deps: ForwardDeps;
   readonly #request: ProxyRequest;
   readonly #sink: ExchangeSink;
   #over = false;
-  /** Only while it waits for its turn. */
+  /** Set only while it waits for its turn. */
   #waiting: AbortController | undefined;
   #release: Release | undefined;
   #exchange: Exchange | undefined;
   #body: ForwardedHeaders['body'] = 'none';
-  /** asked: bytes wait for the 101, so that they are not taken for a body. */
+  /** asked: bytes are kept until the 101, so that they are not taken for a body. */
   #upgrade: 'no' | 'asked' | 'done' = 'no';
-  /** Body bytes that came before there was a connection: one read of the door, as it is told to wait. */
+  /**
+   * Body bytes that came before there was a connection: one read of the door, which is then told to
+   * wait.
+   */
   #early: Uint8Array[] = [];
   #sentBytes = 0;
   #requestWhole = false;
@@ -84,7 +92,7 @@ class Forwarding implements ProxyCall, ExchangeSink {
   async #run(): Promise<void> {
     const { method, target, client } = this.#request;
     const { destination } = this.#deps;
-    // Waits in any case: who asked has nothing of it yet that a refusal could be told to.
+    // Awaited even when known: the caller needs its `ProxyCall` before it can be given a refusal.
     const location = await destination.locate();
     const forwarded = forwardedHeaders(this.#request.headers, location.host, location.token);
     requireAllowed(destination.allow(method, target, forwarded.upgrade));
@@ -99,18 +107,19 @@ class Forwarding implements ProxyCall, ExchangeSink {
     }
     const head = encodeRequestHead(method, target, forwarded.headers);
     const isStream = STREAM_QUERY.test(target);
-    // What the query of an application means only that knows.
+    // Only the application knows what its query means.
     if (forwarded.upgrade || (isStream && location.token !== undefined)) {
       this.#endAtLeave();
     }
     const kind = forwarded.upgrade || isStream ? 'stream' : 'short';
     this.#release = this.#deps.turns.tryEnter(client, kind) ?? (await this.#waitForTurn());
     if (this.#over) {
-      this.#finish(); // The caller went while it waited.
+      this.#finish(); // The caller has gone while it waited.
       return;
     }
     const { pool } = this.#deps;
-    // An upgrade is not asked twice, GET or not: a kept connection might have died meanwhile.
+    // An upgrade is never sent twice, even as a GET, so it needs a connection that cannot be dead
+    // already.
     const found = forwarded.upgrade ? pool.fresh(location.address) : pool.acquire(location.address);
     this.#begin(found instanceof Promise ? await found : found, head, location.address);
   }
@@ -150,10 +159,10 @@ class Forwarding implements ProxyCall, ExchangeSink {
 
   write(chunk: Uint8Array): boolean {
     if (this.#over || chunk.length === 0) {
-      return true; // Behind an early answer the rest of the body is not wanted any more.
+      return true; // After an early answer the rest of the body is not wanted any more.
     }
     if (this.#requestWhole) {
-      // The API server would read it as the beginning of another request.
+      // The API server would read these bytes as the beginning of another request.
       this.#refuse(
         new AgentError('PROXY_REQUEST_INVALID', 'The body goes on behind its end', REQUEST_ADVICE),
       );
@@ -244,7 +253,7 @@ class Forwarding implements ProxyCall, ExchangeSink {
 
   head(answer: ResponseHead): void {
     if (answer.status === 101 && this.#upgrade !== 'asked') {
-      // Behind it the caller's bytes would reach the API server as they are: past the policy.
+      // Otherwise the caller's next bytes would reach the API server unchecked, past the policy.
       const { code, name, answerHint } = this.#attempt?.address.peer ?? KUBERNETES_PEER;
       const message = `${name} upgraded what was no upgrade`;
       this.#refuse(new AgentError(code, message, { hint: answerHint }));
@@ -286,7 +295,7 @@ class Forwarding implements ProxyCall, ExchangeSink {
       this.#refuse(error);
       return;
     }
-    // Nothing was done, so ask again.
+    // Nothing was done, so it may be sent again.
     const { head, address } = attempt;
     this.#retried = true;
     this.#deps.pool

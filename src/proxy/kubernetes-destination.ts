@@ -6,7 +6,7 @@ import type { Destination, Location } from './destination.ts';
 
 const HTTPS_PORT = 443;
 
-/** What errors say of the API server. */
+/** How errors describe the API server. */
 export const KUBERNETES_PEER: UpstreamPeer = {
   code: 'KUBERNETES_API',
   name: 'Kubernetes',

@@ -1,4 +1,4 @@
-/** Refusals as Kubernetes itself would say them, so that kubectl and controllers understand. */
+/** Refusals in Kubernetes' own form, so that kubectl and controllers understand them. */
 import { AgentError, type ErrorCode } from '../core/errors.ts';
 import { STATUS_TYPE } from '../core/kinds.ts';
 import type { HeaderList, ResponseHead } from '../http1/head.ts';
@@ -35,7 +35,7 @@ export function statusAnswer(error: AgentError): StatusAnswer {
       ...STATUS_TYPE,
       metadata: {},
       status: 'Failure',
-      // All that kubectl shows of it.
+      // kubectl shows nothing else of it.
       message: `pipeops-agent: ${error.message}${typeof rule === 'string' ? ` (${rule})` : ''}`,
       reason,
       details: {

@@ -4,7 +4,7 @@ import { type RequestFraming, requestFraming } from '../http1/body-framing.ts';
 import { asksForUpgrade, connectionOptions } from '../http1/connection-header.ts';
 import { type HeaderList, singleHeader } from '../http1/head.ts';
 
-/** For one connection only (RFC 9110 section 7.6.1). */
+/** Headers for one connection only (RFC 9110 section 7.6.1). */
 const HOP_BY_HOP = new Set([
   'connection',
   'keep-alive',
@@ -17,14 +17,14 @@ const HOP_BY_HOP = new Set([
 ]);
 
 /**
- * Who the caller is does not count at the API server: it sees the agent. What a front proxy would say of
- * a caller (kubernetes.io, "Authenticating Proxy") it believes of nobody else either.
+ * The API server sees the agent, whoever the caller is, so the caller's identity is left out. So
+ * are the headers by which a front proxy names a user (kubernetes.io, "Authenticating Proxy").
  */
 const FRONT_PROXY_PREFIX = 'x-remote-';
 const IDENTITY = new Set(['authorization', 'cookie']);
-/** To act as somebody with fewer rights (kubernetes.io, "User impersonation"). */
+/** Asks to act as another user (kubernetes.io, "User impersonation"). */
 const IMPERSONATION_PREFIX = 'impersonate-';
-/** The agent says where it goes, and does not wait for a 100 before a body. */
+/** The agent sets the host itself, and does not wait for a 100 before a body. */
 const OWN = new Set(['host', 'expect']);
 
 /** A bearer token can also come as a WebSocket subprotocol (Kubernetes, "websocket" authenticator). */
@@ -38,10 +38,10 @@ export interface ForwardedHeaders {
 
 /**
  * @param host value of the Host header
- * @param token the agent's own, in place of who the caller says it is; undefined before an
- *   application, which has users of its own
- * @throws AgentError PROXY_REQUEST_INVALID as requestFraming and connectionOptions; POLICY_DENIED for a
- *   caller that wants to be somebody else: without that the request would be done with all our rights
+ * @param token the agent's own, in place of the caller's; undefined for an application, which has
+ *   its own users
+ * @throws AgentError PROXY_REQUEST_INVALID as requestFraming and connectionOptions; POLICY_DENIED
+ *   when the caller impersonates somebody: otherwise the request would have all rights of the agent
  */
 export function forwardedHeaders(
   headers: HeaderList,
@@ -79,7 +79,7 @@ export function forwardedHeaders(
   return { headers: kept, body, upgrade };
 }
 
-/** For an answer on its way to the caller. */
+/** Headers of an answer on its way to the caller. */
 export function returnedHeaders(headers: HeaderList): HeaderList {
   return headers.filter((header) => !HOP_BY_HOP.has(header[0].toLowerCase()));
 }

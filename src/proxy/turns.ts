@@ -1,27 +1,27 @@
-/** How much of the API server one client may use, so that none starves the others. */
+/** How much of the API server one client may use, so that no client starves the others. */
 import { AgentError } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 
-/** Short requests at once, of all clients. */
+/** Short requests at once, of all clients together. */
 const RUNNING_MAX = 256;
-/** … and of one of them. */
+/** Short requests at once, of one client. */
 const RUNNING_PER_CLIENT_MAX = 128;
-/** Requests that wait, of all clients. */
+/** Waiting requests, of all clients together. */
 const WAITING_MAX = 1_024;
-/** … and of one of them. */
+/** Waiting requests, of one client. */
 const WAITING_PER_CLIENT_MAX = 256;
 /** Longest wait for a turn, ms. */
 const WAIT_MS_MAX = 15_000;
-/** Watches, followed logs and upgraded connections at once, of all clients. */
+/** Watches, followed logs and upgraded connections at once, of all clients together. */
 const STREAMS_MAX = 2_000;
 const STREAMS_PER_CLIENT_MAX = 1_500;
-/** Told to those who are turned away. */
+/** Sent to clients that are turned away. */
 export const RETRY_AFTER_SECONDS = 1;
 
 /** short: ends by itself soon. stream: lasts until somebody ends it. */
 export type RequestKind = 'short' | 'stream';
 
-/** Gives the place back. Once. */
+/** Gives the place back; call it once. */
 export type Release = () => void;
 
 export interface Turns {
@@ -49,7 +49,7 @@ interface Waiting {
 }
 
 export function fairTurns(deps: { readonly clock: Clock }): Turns {
-  /** In the order of their turns: who has been served goes to the end. */
+  /** In the order of their turns: a client that was served goes to the end. */
   const clients = new Map<string, Client>();
   let running = 0;
   let waiting = 0;

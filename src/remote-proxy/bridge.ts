@@ -29,11 +29,11 @@ import {
 
 /** Requests of one connection at once. */
 const REQUESTS_MAX = 1_024;
-/** What all buffered answers of a connection may hold, bytes. */
+/** Bytes that all buffered answers of a connection may hold. */
 const BUFFERED_BYTES_MAX = 32 * 1024 * 1024;
 /** Headers that say how long a body is. */
 const FRAMING: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding']);
-/** Longest time that a peer can give a request. */
+/** The longest time that a peer can give a request. */
 const TIMEOUT_MS_MAX = 24 * 3_600_000;
 
 export interface ProxyBridgeDeps {
@@ -142,7 +142,7 @@ class AttachedBridge implements AttachedDataPlane {
     this.#webSockets.close();
   }
 
-  /** Whatever is wrong with it, the peer hears of it. */
+  /** Begins a request. Whatever is wrong with it, the peer is told. */
   #begin(
     id: string,
     payload: Readonly<Record<string, unknown>>,
@@ -280,7 +280,7 @@ function isWebSocket(payload: ProxyRequestPayload): boolean {
   );
 }
 
-/** Without the bytes of the other protocol there is nothing that an upgrade could be for. */
+/** Whether it asks for an upgrade without the bytes of the other protocol, which is of no use. */
 function isUpgradeWithoutBytes(payload: ProxyRequestPayload): boolean {
   const { headers, raw_upgrade: isRaw } = payload;
   return isRaw !== true && !isWebSocket(payload) && asksForUpgrade(headers);
@@ -314,7 +314,10 @@ function chunkOf(payload: Envelope['payload']): Buffer | undefined {
   return text === undefined ? undefined : decodeBase64(text);
 }
 
-/** The length as it is here: the one that the caller's HTTP had need not be that. */
+/**
+ * The headers with the length that the body has here: in the caller's HTTP it may have been
+ * another.
+ */
 function framed(payload: ProxyRequestPayload, body: Buffer | undefined): HeaderList {
   const others = payload.headers.filter(([name]) => !FRAMING.has(name.toLowerCase()));
   if (payload.raw_upgrade === true) {
@@ -328,7 +331,7 @@ function framed(payload: ProxyRequestPayload, body: Buffer | undefined): HeaderL
   return length === 0 ? others : [...others, ['Content-Length', String(length)]];
 }
 
-/** @returns how long the request may take from now on; undefined: as long as it likes */
+/** @returns how long the request may take from now on; undefined means without a limit */
 function limitMsOf(clock: Clock, payload: ProxyRequestPayload): number | undefined {
   const { timeout = 0, deadline = '' } = payload;
   const timeoutMs = timeoutMsOf(timeout) || undefined;

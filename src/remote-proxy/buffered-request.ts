@@ -37,7 +37,7 @@ export class BufferedRequest extends BaseRequest {
     this.#sendIfPossible();
   }
 
-  /** Large ones leave one after the other. */
+  /** Large answers leave one after the other. */
   #sendIfPossible(): void {
     const { link, id, isFull } = this.options;
     if (!this.#isWhole || isFull()) {

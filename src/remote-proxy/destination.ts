@@ -1,9 +1,9 @@
-/** Where a request of the control plane goes, by what it names. */
+/** Where a request of the control plane goes, decided by the names it gives. */
 import type { SessionLink } from '../control-plane/session/ports.ts';
 import { type HeaderList, isNamed } from '../http1/head.ts';
 import type { Destination } from '../proxy/destination.ts';
 
-/** Where applications are; decides also whether they may be reached. */
+/** Where applications are; it also decides whether they may be reached. */
 export interface Applications {
   service(target: {
     readonly namespace: string;
@@ -12,7 +12,7 @@ export interface Applications {
     readonly tls: boolean;
   }): Destination;
   /**
-   * The one that an Ingress of this host leads to; undefined when there is none.
+   * The application that an Ingress of this host leads to; undefined when there is none.
    * @param path raw, without the query
    */
   host(name: string, path: string): Destination | undefined;
@@ -33,7 +33,7 @@ export interface NamedTarget {
   readonly headers: HeaderList;
 }
 
-/** A Service when it is named whole, an Ingress by its host, else the Kubernetes API. */
+/** A Service when it is named completely, an Ingress by its host, else the Kubernetes API. */
 export function remoteDestination(
   { kubernetes, applications }: RemoteDestinations,
   link: SessionLink,
@@ -52,7 +52,9 @@ function isSecure(scheme = ''): boolean {
   return /^(?:https|wss)$/i.test(scheme);
 }
 
-/** The API server sees the agent; so who asks must show what it was given at registration. */
+/**
+ * The API server sees the agent, so the caller must show the token that was issued at registration.
+ */
 function onlyWithToken(
   kubernetes: Destination,
   link: SessionLink,

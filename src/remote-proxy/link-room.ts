@@ -1,11 +1,11 @@
 import type { SessionLink } from '../control-plane/session/ports.ts';
 import type { Clock } from '../core/ports.ts';
 
-/** Bytes that may wait in the connection before those who fill it are told to pause. */
+/** When more bytes than this wait in the connection, its senders are told to pause. */
 const FULL_BYTES = 1024 * 1024;
-/** … and how few they must be before they go on. */
+/** When no more bytes than this wait, they go on. */
 const ROOM_BYTES = 256 * 1024;
-/** How often a full connection is looked at: the runtime does not say when it has room. */
+/** How often a full connection is checked: the runtime does not say when it has room. */
 const CHECK_MS = 5;
 
 /** Whether a connection takes more. */
@@ -15,8 +15,8 @@ export interface LinkRoom {
 
 export interface LinkRoomListener {
   /**
-   * Called once when a connection is found full: all must pause, not only who filled it, because each
-   * of a thousand others may have half a mebibyte at hand in the same turn of the event loop.
+   * Called once when a connection is found full. All must pause, not only the one that filled it:
+   * each of a thousand others may have half a mebibyte ready in the same turn of the event loop.
    */
   full(): void;
   /** Called once when it has room again. */

@@ -8,22 +8,24 @@ import { PROXY_WINDOW_BYTES, type ProxyResponseHeaderPayload } from '../protocol
 
 /** The window is opened again when this much of it has been used, bytes. */
 const WINDOW_STEP_BYTES = PROXY_WINDOW_BYTES / 2;
-/** Of a peer that knows no windows: body bytes that wait for Kubernetes before it is given up. */
+/**
+ * For a peer that knows no windows: when more body bytes wait for Kubernetes, its request fails.
+ */
 const UNWINDOWED_BYTES_MAX = 8 * 1024 * 1024;
 
 export interface RemoteRequestOptions {
   readonly id: string;
   readonly link: SessionLink;
-  /** The answer goes out as it comes; else as one message. */
+  /** The answer is sent as it comes; otherwise as one message. */
   readonly streamed: boolean;
   /** Both sides count windows. */
   readonly windowed: boolean;
-  /** Whether the connection is full: then Kubernetes is told to pause until `roomAgain`. */
+  /** Whether the connection is full: Kubernetes is then told to pause until `roomAgain`. */
   readonly isFull: () => boolean;
   /** Takes bytes from what all buffered answers may hold; false when there is no room. */
   readonly reserve: (bytes: number) => boolean;
   readonly release: (bytes: number) => void;
-  /** It is over, however. */
+  /** The request is over, however it ended. */
   readonly over: () => void;
 }
 
@@ -33,25 +35,28 @@ export interface RemoteRequest {
   /** Body bytes of the peer. */
   body(bytes: Buffer): void;
   bodyEnd(): void;
-  /** The peer takes that many more bytes of the answer. */
+  /** The peer accepts this many more bytes of the answer. */
   windowOpened(bytes: number): void;
   /** The connection is full: nothing more may go out until `roomAgain`. */
   linkFull(): void;
   roomAgain(): void;
   /** The peer wants no answer any more, or is gone. */
   cancel(): void;
-  /** It cannot go on; the peer is told. @param code of docs/TROUBLESHOOTING.md */
+  /**
+   * The request cannot go on; the peer is told.
+   * @param code of docs/TROUBLESHOOTING.md
+   */
   fail(error: string, code: ErrorCode): void;
-  /** The time that the peer gave is over. */
+  /** The time that the peer gave is up. */
   timeOut(): void;
   readonly sink: ExchangeSink;
 }
 
-/** What both kinds of answer have in common: the way of the body towards Kubernetes. */
+/** What both kinds of answer share: the way of the body towards Kubernetes. */
 export abstract class BaseRequest implements RemoteRequest {
   protected readonly options: RemoteRequestOptions;
   protected call: ProxyCall | undefined;
-  /** Given to the call and not yet sent on, while it has no room. */
+  /** Bytes that the call took but has not sent on, for lack of room. */
   #waitingBytes = 0;
   #usedWindowBytes = 0;
   #isOver = false;
@@ -74,7 +79,7 @@ export abstract class BaseRequest implements RemoteRequest {
     }
     this.#waitingBytes += bytes.length;
     if (this.#waitingBytes > UNWINDOWED_BYTES_MAX) {
-      // Nothing of a stream may be lost, and nothing here can make such a peer wait.
+      // No part of a stream may be lost, and there is no way to make such a peer wait.
       this.fail('The body comes faster than Kubernetes takes it', 'TOO_MANY_REQUESTS');
     }
   }
@@ -92,7 +97,7 @@ export abstract class BaseRequest implements RemoteRequest {
     this.fail('The request took longer than its timeout', 'TIMEOUT');
   }
 
-  /** Only an answer that is streamed has to wait. */
+  /** Only a streamed answer has to wait for it. */
   windowOpened(_bytes: number): void {
     return;
   }
@@ -128,7 +133,9 @@ export abstract class BaseRequest implements RemoteRequest {
   }
 }
 
-/** A whole body as the wire has it; most have come in one piece, which is not copied before. */
+/**
+ * A whole body in the form of the wire. Most bodies came in one piece, which is not copied first.
+ */
 export function base64Of(chunks: readonly Buffer[]): string {
   const [first] = chunks;
   const whole = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
@@ -139,7 +146,7 @@ export function headOf(head: ResponseHead): ProxyResponseHeaderPayload {
   return { status: head.status, headers: groupedHeaders(head.headers) };
 }
 
-/** Repeated headers under one name, in order, as the wire has them. */
+/** Repeated headers under one name, in order, in the form of the wire. */
 export function groupedHeaders(headers: HeaderList): Record<string, string[]> {
   // Without a prototype: a header may be called "constructor".
   const all: Record<string, string[]> = Object.create(null);

@@ -15,13 +15,13 @@ import { BaseRequest, base64Of, headOf } from './request.ts';
 const NOTHING = Buffer.alloc(0);
 
 export class StreamedRequest extends BaseRequest {
-  /** Bytes of the answer that the peer still takes. */
+  /** Bytes of the answer that the peer still accepts. */
   #windowBytes = PROXY_WINDOW_BYTES;
   #paused = false;
   #upgraded = false;
-  /** Until it is sent: with what comes in the same turn. */
+  /** Kept until it is sent, together with the data that comes in the same turn. */
   #head: ResponseHead | undefined;
-  /** Waits for the head to be sent, or for room in the connection. */
+  /** Bytes that wait for the head to be sent, or for room in the connection. */
   #waiting: Buffer[] = [];
   #heldBytes = 0;
   #isWhole = false;
@@ -85,7 +85,10 @@ export class StreamedRequest extends BaseRequest {
     this.options.release(bytes);
   }
 
-  /** Most answers are small and there at once: to a peer that knows our windows they are one message. */
+  /**
+   * Most answers are small and complete at once: a peer that knows our windows gets them as one
+   * message.
+   */
   #sendWhole(): boolean {
     const head = this.#head;
     if (head === undefined || !this.options.windowed || this.#heldBytes > PROXY_CHUNK_BYTES) {
@@ -155,7 +158,7 @@ export class StreamedRequest extends BaseRequest {
     this.#windowBytes -= chunk.length;
   }
 
-  /** Also what is paused: there may have been no connection to Kubernetes to pause then. */
+  /** Also called when already paused: there may have been no connection to pause the first time. */
   #pause(): void {
     this.#paused = true;
     this.call?.pause();

@@ -14,18 +14,18 @@ import { type MessageOpcode, OPCODES } from '../websocket/frame.ts';
 import { isUpgradeAnswer, upgradeHeaders, upgradeKey } from '../websocket/upgrade.ts';
 import { headerOf } from './destination.ts';
 
-/** Largest message of the application, bytes: it must fit into one of the session's as base64. */
+/** Largest message of the application, bytes: as base64 it must fit into one of the session's. */
 const MESSAGE_BYTES_MAX = 2 * 1024 * 1024;
-/** Of the peer: bytes that wait for a slow application before the WebSocket is closed. */
+/** Bytes from the peer that may wait for a slow application before the WebSocket is closed. */
 const WAITING_BYTES_MAX = 8 * 1024 * 1024;
-/** Of the peer: messages that come before it is open; their bytes have the limit above. */
+/** Messages from the peer that may come before it is open; their bytes have the limit above. */
 const EARLY_MESSAGES_MAX = 1_024;
 /** RFC 6455 section 7.4.1 and the IANA registry of close codes. */
 const TRY_AGAIN_LATER = 1013;
 const GOING_AWAY = 1001;
 const UNSUPPORTED_DATA = 1003;
 
-/** What a peer that names no subprotocol gets on paths of exec, attach and port-forward. */
+/** Offered for a peer that names no subprotocol, on paths of exec, attach and port-forward. */
 const CHANNEL_PROTOCOLS = 'v4.channel.k8s.io, v3.channel.k8s.io, v2.channel.k8s.io, channel.k8s.io';
 const CHANNEL_PATH = /\/(exec|attach|portforward)$/;
 /** First byte of a message of a channel protocol (kubernetes.io, "channel.k8s.io"). */
@@ -40,13 +40,16 @@ export interface RemoteWebSocketOptions {
   readonly headers: HeaderList;
   /** Tells the peer that it is open; a Kubernetes stream has no message for that. */
   readonly opened: (head: ResponseHead) => void;
-  /** It did not come to be. @param status of the answer; 0 when there was none */
+  /**
+   * It was not opened.
+   * @param status of the answer; 0 when there was none
+   */
   readonly refused: (status: number, why: string) => void;
   readonly isFull: () => boolean;
   readonly over: () => void;
 }
 
-/** Why the agent ends one. unreadable: what the peer sent. */
+/** Why the agent ends a WebSocket. unreadable: the peer sent something that cannot be read. */
 export type EndReason = 'stopping' | 'timeout' | 'unreadable';
 
 const END_REASONS: Readonly<Record<EndReason, { readonly code: number; readonly text: string }>> = {
@@ -60,14 +63,14 @@ export interface RemoteWebSocket {
   data(opcode: number, payload: Buffer): void;
   /** The peer closes it, or is gone. */
   close(): void;
-  /** The agent ends it: both sides hear of it. */
+  /** The agent ends it, and both sides are told. */
   leave(why: EndReason): void;
   /** The connection is full: nothing more may go out until `roomAgain`. */
   linkFull(): void;
   roomAgain(): void;
 }
 
-/** Opens one. Exactly one of `opened` and `refused` is called; `over` comes last. */
+/** Opens a WebSocket. Exactly one of `opened` and `refused` is called; `over` comes last. */
 export function remoteWebSocket(
   deps: { readonly random: Random; readonly proxy: ForwardDeps },
   options: RemoteWebSocketOptions,
@@ -99,7 +102,7 @@ class Bridged implements RemoteWebSocket {
     const key = upgradeKey(randomBytes);
     const path = options.target.split('?')[0] ?? '';
     const isNamed = headerOf(options.headers, 'sec-websocket-protocol') !== undefined;
-    // The existing control plane names a protocol and still knows no channels, but for port-forward.
+    // The existing control plane names a protocol but knows no channels, except for port-forward.
     const knowsChannels = isNamed && (options.link.windowed || path.endsWith('/portforward'));
     this.#withoutChannels = CHANNEL_PATH.test(path) && !knowsChannels;
     this.#socket = new WebSocketClient(
@@ -145,7 +148,7 @@ class Bridged implements RemoteWebSocket {
     }
   }
 
-  /** No message tells a peer that a stream of Kubernetes is open: it need not wait for that. */
+  /** No message tells a peer that a stream of Kubernetes is open, so it may send before that. */
   #keep(opcode: number, payload: Buffer): void {
     this.#early.push({ opcode, payload });
     this.#earlyBytes += payload.length;
@@ -274,7 +277,7 @@ function headersOf(headers: HeaderList, key: string, withChannels: boolean): Hea
   const own = ['connection', 'upgrade', 'sec-websocket-key', 'sec-websocket-version'];
   const others = headers.filter(([name]) => {
     const lower = name.toLowerCase();
-    // Extensions would have to be understood here.
+    // Extensions would have to be understood here, so none are asked for.
     return !own.includes(lower) && lower !== 'sec-websocket-extensions';
   });
   return [

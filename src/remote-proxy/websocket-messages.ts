@@ -39,13 +39,13 @@ interface WebSocketMessagesDeps {
 export interface WebSocketMessages {
   message(envelope: Envelope): void;
   /**
-   * A `proxy_request` that wants to be a WebSocket: its answer is one to a request.
-   * @param limitMs how long it may last; undefined: as long as it likes
+   * A `proxy_request` that asks for a WebSocket; it is answered like other requests.
+   * @param limitMs how long it may last; undefined means without a limit
    */
   request(id: string, payload: ProxyRequestPayload, limitMs: number | undefined): void;
   linkFull(): void;
   roomAgain(): void;
-  /** Opens no more of them, and ends those that are there: they have no end of their own. */
+  /** Opens no more WebSockets, and ends the open ones: they would never end by themselves. */
   goAway(): void;
   underWay(): number;
   close(): void;
@@ -105,7 +105,7 @@ export function webSocketMessages(deps: WebSocketMessagesDeps): WebSocketMessage
       }
       const message = messageOf(envelope.payload ?? {});
       if (message === undefined) {
-        socket?.leave('unreadable'); // Nothing of a stream may be missing.
+        socket?.leave('unreadable'); // No part of a stream may be missing.
       } else {
         socket?.data(message.opcode, message.payload);
       }
@@ -158,7 +158,7 @@ type Answers = Pick<Parameters<typeof remoteWebSocket>[1], 'opened' | 'refused'>
 /** The answers to `proxy_websocket_start`. */
 function startAnswers(link: SessionLink, id: string): Answers {
   return {
-    opened: () => undefined, // The first message of the other side tells the peer.
+    opened: () => undefined, // The peer learns it from the first message.
     refused: (status, why) => {
       link.send('proxy_error', { request_id: id, error: `${why} (status: ${status})` }, id);
       link.send('proxy_websocket_close', { request_id: id, stream_id: id }, id);
@@ -172,7 +172,7 @@ function endAfter(clock: Clock, ms: number | undefined, over: AbortSignal, end: 
   }
 }
 
-/** What a `proxy_request` is told that became a WebSocket, or did not. */
+/** The answer to a `proxy_request` that became a WebSocket, or failed to. */
 function requestAnswers(
   link: SessionLink,
   id: string,
@@ -211,7 +211,7 @@ function withProtocol(headers: HeaderList, protocol: string | undefined): Header
     : [...headers, ['Sec-WebSocket-Protocol', protocol]];
 }
 
-/** It may stand in three places. */
+/** The id may be in any of three fields. */
 function idOf({ payload, request_id: own = '' }: Envelope): string {
   const ids = [payload?.['request_id'], payload?.['stream_id']];
   const given = ids.find((id) => typeof id === 'string' || typeof id === 'number');
@@ -219,8 +219,9 @@ function idOf({ payload, request_id: own = '' }: Envelope): string {
 }
 
 /**
- * The opcode stands before the payload, or beside it where the first byte is none.
- * @returns undefined for what cannot be read
+ * The opcode is the first byte of the data; where that byte is not an opcode, it is a separate
+ * field.
+ * @returns undefined where it cannot be read
  */
 function messageOf(given: object): { opcode: number; payload: Buffer } | undefined {
   const { data: input } = ProxyWebSocketInputPayload.safeParse(given);

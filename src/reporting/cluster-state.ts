@@ -11,18 +11,18 @@ import {
 } from '../kubernetes/watch/cluster-cache.ts';
 import type { ClusterStatus } from '../protocol/rest.ts';
 
-/** How long a report waits for the first lists. What is not there by then is unknown. */
+/** How long a report waits for the first lists. A list that has not come by then is unknown. */
 const FIRST_LISTS_WAIT_MS = 30_000;
 /** CPU and memory are measured this often at most, and only while someone reports them. */
 const MEASURE_INTERVAL_MS = 60_000;
 const MEASURE_TIMEOUT_MS = 30_000;
 
-/** What is known of the cluster: objects, version, and what it uses. */
+/** What is known of the cluster: its objects, version and resource usage. */
 export interface ClusterState {
   readonly cache: ClusterCache;
   /** Empty while unknown. */
   version(): string;
-  /** As reports have them. What is unknown counts as 0. */
+  /** The figures in the form of reports. An unknown one counts as 0. */
   metrics(): ClusterStatus['metrics'];
   /**
    * Resolves when there is something to report.
@@ -108,7 +108,7 @@ async function readVersion(
     return answer.gitVersion;
   } catch (thrown) {
     if (thrown instanceof AgentError) {
-      return undefined; // The informers say in the log that Kubernetes does not answer.
+      return undefined; // The informers already log that Kubernetes does not answer.
     }
     throw thrown;
   }

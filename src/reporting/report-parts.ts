@@ -11,7 +11,7 @@ export type ReportContent = Pick<StatusReportPayload, 'changed' | 'removed'>;
 const FIELDS = ['nodes', 'namespaces', 'deployments', 'services', 'pods'] as const;
 type Field = (typeof FIELDS)[number];
 
-/** Rows of one list that stand in one message. */
+/** The rows of one list that go into one message. */
 interface Range {
   from: number;
   to: number;
@@ -23,8 +23,8 @@ interface Part {
 }
 
 /**
- * Cuts a report into messages, without blocking. Each list that is there stands in at least one of
- * them, so that an empty list is not taken for an unknown one.
+ * Cuts a report into messages, without blocking. Each known list appears in at least one of them,
+ * so that an empty list is not taken for an unknown one.
  */
 export async function splitReport(
   deps: { readonly clock: Clock },

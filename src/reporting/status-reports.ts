@@ -10,10 +10,10 @@ import type { StatusReportPayload } from '../protocol/session/messages.ts';
 import type { ClusterState } from './cluster-state.ts';
 import { type ReportContent, splitReport } from './report-parts.ts';
 
-/** A full report comes at least this often: whatever went wrong before is right again then. */
+/** A full report comes at least this often, which repairs any earlier error. */
 export const FULL_REPORT_INTERVAL_MS = 10 * 60_000;
 
-/** What the peer has: the report that the next delta applies to. */
+/** The peer's state: the report that the next delta applies to. */
 interface Base {
   readonly fullAtMs: number;
   /** Generation of each kind that was known then. */
@@ -29,7 +29,7 @@ export function statusReports(deps: { readonly clock: Clock }, state: ClusterSta
   return {
     next: async (signal) => {
       await state.ready(signal);
-      // From here to the first await, nothing changes: content and generations belong together.
+      // No await below until content and generations are read, because they belong together.
       const nowMs = deps.clock.monotonic();
       const due = base === undefined || nowMs - base.fullAtMs >= FULL_REPORT_INTERVAL_MS;
       const delta = due ? undefined : deltaSince(state.cache, base?.generations ?? {});
@@ -80,8 +80,8 @@ function fullContent({ nodes, namespaces, deployments, services, pods }: Cluster
 }
 
 /**
- * @returns undefined when a full report serves better: other kinds are known than before, the
- * changes are not remembered any more, or there are more of them than objects
+ * @returns undefined when a full report serves better: the known kinds are others than before, the
+ *   changes are no longer remembered, or there are more changes than objects
  */
 function deltaSince(cache: ClusterCache, before: Generations): ReportContent | undefined {
   const sameKinds = REPORTED_KINDS.every(
@@ -118,7 +118,7 @@ function deltaSince(cache: ClusterCache, before: Generations): ReportContent | u
 
 const NOTHING = { changed: [], removed: [] };
 
-/** Of a kind that was unknown before there is nothing to tell. */
+/** A kind that was unknown before has no changes. */
 function changesOf<T, Row>(
   cache: KindCache<T, Row>,
   generation: number | undefined,

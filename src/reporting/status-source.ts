@@ -24,7 +24,10 @@ export interface StatusSourceDeps {
 export function statusSource(deps: StatusSourceDeps): {
   readonly source: StatusSource;
   readonly service: Service;
-  /** All that is known now, once there is something. @throws AgentError as `ClusterState.ready` */
+  /**
+   * Everything that is known now, once there is something.
+   * @throws AgentError as `ClusterState.ready`
+   */
   readonly current: (signal: AbortSignal) => Promise<ClusterStatus>;
 } {
   const state = clusterState({ ...deps, readUsage: resourceUsageReader(deps) });

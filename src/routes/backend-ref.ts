@@ -1,4 +1,7 @@
-/** What a rule of a Gateway API route leads to (gateway-api.sigs.k8s.io, BackendRef), as far as it is used. */
+/**
+ * The backend of a rule of a Gateway API route (gateway-api.sigs.k8s.io, BackendRef), as far as it
+ * is used.
+ */
 export interface BackendRef {
   readonly group?: string;
   readonly kind?: string;
@@ -8,7 +11,10 @@ export interface BackendRef {
   readonly weight?: number;
 }
 
-/** @returns undefined when it is no Service of this namespace: others would have to grant it */
+/**
+ * @returns undefined when it is not a Service of this namespace: another namespace would have to
+ *   grant it
+ */
 export function ownService(
   backend: BackendRef | undefined,
   namespace: string,

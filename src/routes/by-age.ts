@@ -5,7 +5,7 @@ interface Aged {
   readonly name: string;
 }
 
-/** The oldest first, by name where that does not decide: who was there first has a claim. */
+/** The oldest first, then by name: the first to claim something gets it. */
 export function byAge<T extends Aged>(rows: readonly T[]): readonly T[] {
   const keyed = rows.map((row) => ({ row, key: `${row.createdAt} ${row.namespace}/${row.name}` }));
   return keyed.sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ row }) => row);

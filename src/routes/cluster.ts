@@ -1,4 +1,7 @@
-/** The ways into the cluster, as its watches tell of them: hosts of Ingresses and HTTPRoutes, listeners of Gateways. */
+/**
+ * The ways into the cluster, as watches report them: hosts of Ingresses and HTTPRoutes, listeners
+ * of Gateways.
+ */
 import type { KubernetesObject, V1Ingress, V1Service } from '@kubernetes/client-node';
 import { bell, rungWithin } from '../core/bell.ts';
 import { KINDS, pathOfKind } from '../core/kinds.ts';
@@ -27,9 +30,11 @@ import { followOptionalKind } from './optional-kind.ts';
 import type { ServicePort } from './service-locator.ts';
 import { type ServiceRow, serviceRow } from './service-row.ts';
 
-/** Changes that come together are looked at together. */
+/** Changes that come within this time are looked at together. */
 export const SETTLE_MS = 250;
-/** The policy may change what is a route, and rings no bell. */
+/**
+ * A change of the policy can change the routes but rings no bell, so they are looked at this often.
+ */
 const RECHECK_MS = 5 * 60_000;
 
 const INGRESSES = pathOfKind(KINDS.ingress);
@@ -40,7 +45,7 @@ const TCP_ROUTES = pathOfKind(KINDS.tcpRoute);
 const UDP_ROUTES = pathOfKind(KINDS.udpRoute);
 
 export interface ClusterRoutes {
-  /** Of the last look; undefined before everything has been listed once. */
+  /** The result of the last look; undefined before everything has been listed once. */
   routes(): RouteTable | undefined;
   /** By key; see `listenerTunnels`. Undefined before everything has been listed once. */
   tunnels(): ReadonlyMap<string, ListenerTunnel> | undefined;
@@ -69,7 +74,7 @@ export function clusterRoutes(deps: ClusterRoutesDeps): ClusterRoutes {
     if (next.routes !== undefined && next.routes.leftOut !== (routes?.leftOut ?? 0)) {
       deps.log.warn('there are more routes than are told', { left_out: next.routes.leftOut });
     }
-    // What is out of reach for a while is as it was.
+    // A table that cannot be read for a while stays as it was.
     routes = next.routes ?? routes;
     tunnels = next.tunnels ?? tunnels;
     routed = routedPorts(routes, tunnels);
@@ -122,7 +127,7 @@ function routeCaches(deps: ClusterRoutesDeps) {
   };
 }
 
-/** @returns undefined for a table of which something is not known */
+/** @returns undefined for a table of which some part is not known */
 async function readCaches(deps: ClusterRoutesDeps, caches: RouteCaches) {
   const { ingresses, httpRoutes, services, gateways, tcpRoutes, udpRoutes } = caches;
   const mayRoute = (namespace: string) => deps.policy.reach(namespace).allowed;
@@ -196,7 +201,7 @@ function followAll(
   );
 }
 
-/** Keeps what is wanted in the cache, and tells of each change and of each list. */
+/** Keeps the wanted objects in the cache, and rings at each change and each list. */
 function ringing<T extends KubernetesObject, Row>(
   cache: KindCache<T, Row>,
   ring: () => void,

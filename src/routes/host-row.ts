@@ -1,4 +1,4 @@
-/** Which hosts somebody wants to have led to which Services: an Ingress or an HTTPRoute. */
+/** Which hosts an Ingress or an HTTPRoute wants to lead to which Services. */
 import type { KubernetesObject } from '@kubernetes/client-node';
 import {
   DEPLOYMENT_ID_LABEL,
@@ -11,11 +11,11 @@ import {
 } from '../core/labels.ts';
 import type { RegisterRoute } from '../protocol/session/routes.ts';
 
-/** What the control plane is told of it beside its routes: its own annotations. */
+/** Annotations told to the control plane with a route, at most: only those that are its own. */
 const TOLD_ANNOTATIONS_MAX = 32;
 /** Longer values are left out, characters. */
 const TOLD_VALUE_MAX = 1_024;
-/** Longer paths are no routes, characters. */
+/** Longer paths are not routed, characters. */
 export const PATH_MAX = 1_024;
 /** RFC 1123 section 2.1: longest host name, characters. */
 const HOST_MAX = 253;
@@ -39,10 +39,10 @@ export interface HostRule {
 export interface HostRow {
   readonly namespace: string;
   readonly name: string;
-  /** ISO time, for who was first. */
+  /** ISO time, to tell who was first. */
   readonly createdAt: string;
   readonly tls: boolean;
-  /** Those of the control plane's own. */
+  /** Only the control plane's own. */
   readonly annotations: Readonly<Record<string, string>>;
   readonly deploymentId: string | undefined;
   readonly deploymentName: string | undefined;
@@ -75,13 +75,13 @@ export function hostRow(
     deploymentId: facts[DEPLOYMENT_ID_LABEL] ?? byOwner,
     deploymentName: facts[DEPLOYMENT_NAME_LABEL] ?? owner,
     rules: rules.flatMap(({ host, paths }) =>
-      // Without a host there is nothing that the control plane could lead here.
+      // Without a host there is nothing that the control plane could lead to this cluster.
       host === '' || host.length > HOST_MAX ? [] : { host: host.toLowerCase(), paths },
     ),
   };
 }
 
-/** Those of other tools may hold anything, credentials included. */
+/** Only the control plane's own: annotations of other tools may hold anything, even credentials. */
 function toldAnnotations(all: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const told = Object.entries(all).filter(
     ([name, value]) => name.startsWith(PIPEOPS_PREFIX) && value.length <= TOLD_VALUE_MAX,

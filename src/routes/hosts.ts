@@ -1,4 +1,7 @@
-/** Which hosts lead to which Services of the cluster, made of its managed Ingresses and HTTPRoutes. */
+/**
+ * Which hosts lead to which Services of the cluster, built from its managed Ingresses and
+ * HTTPRoutes.
+ */
 import { loopBudget } from '../core/loop-budget.ts';
 import type { Clock } from '../core/ports.ts';
 import type { RegisterRoute } from '../protocol/session/routes.ts';
@@ -6,10 +9,10 @@ import { byAge } from './by-age.ts';
 import type { HostRow, RoutedPath } from './host-row.ts';
 import { findController, type IngressController, type ServiceRow } from './service-row.ts';
 
-/** Paths of all hosts together that are routed; the oldest owners come first. */
+/** Routed paths of all hosts together; the oldest owners come first. */
 export const ROUTES_MAX = 4_000;
 
-/** The Service of an application, by a TCP port of its own. */
+/** The Service of an application, with one of its own TCP ports. */
 export interface Application {
   readonly namespace: string;
   readonly name: string;
@@ -17,7 +20,7 @@ export interface Application {
 }
 
 export interface HostPath {
-  /** What the control plane is told of it. */
+  /** The route as the control plane is told of it. */
   readonly route: Omit<RegisterRoute, 'cluster_uuid'>;
   readonly application: Application;
 }
@@ -45,8 +48,9 @@ export interface RouteSources {
 }
 
 /**
- * What leads nowhere, or where the tunnel would not go, is no route. Two owners that want the same path
- * of the same host: the older one has it, as with ingress controllers.
+ * A host that leads to no Service, or to one that the tunnel would not reach, is not a route. When
+ * two owners want the same path of the same host, the older one gets it, as with ingress
+ * controllers.
  */
 export async function routeTable(
   deps: { readonly clock: Clock },

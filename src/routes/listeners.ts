@@ -6,7 +6,7 @@ import type { Tunnel } from '../protocol/session/routes.ts';
 import { type BackendRef, ownService } from './backend-ref.ts';
 import { byAge } from './by-age.ts';
 
-/** Listeners that are told of; the oldest Gateways come first. */
+/** Listeners that the control plane is told of; the oldest Gateways come first. */
 export const TUNNELS_MAX = 500;
 
 /** gateway-api.sigs.k8s.io, GatewaySpec v1, as far as it is used. */
@@ -48,7 +48,7 @@ export interface GatewayRow {
   readonly namespace: string;
   readonly name: string;
   readonly createdAt: string;
-  /** What its annotation asks for. */
+  /** The mode that its annotation asks for. */
   readonly routingMode: string | undefined;
   /** Empty while it has none. */
   readonly address: string;
@@ -65,11 +65,13 @@ export interface L4RouteRow {
     readonly listener: string | undefined;
     readonly port: number | undefined;
   }[];
-  /** The first one; undefined when it is no Service of this namespace. */
+  /** The first backend; undefined when it is not a Service of this namespace. */
   readonly backend: { readonly name: string; readonly port: number } | undefined;
 }
 
-/** What the control plane is told of a listener, but for the names that it gave the cluster. */
+/**
+ * The part of a tunnel that comes from the listener: all but the names that the control plane gave.
+ */
 export type ListenerTunnel = Omit<Tunnel, 'cluster_uuid' | 'tunnel_id'>;
 
 export function isManagedGateway({ metadata }: Gateway): boolean {
@@ -125,8 +127,8 @@ export interface TunnelSources {
 }
 
 /**
- * By a key that is the same for the same listener at any time: its protocol, its port, and the name
- * of its Gateway with the namespace, which holds no dot. A listener that leads nowhere is left out.
+ * By a key that stays the same for a listener: its protocol, its port, and the name of its Gateway
+ * with the namespace, which holds no dot. A listener that leads nowhere is left out.
  */
 export function listenerTunnels(sources: TunnelSources): ReadonlyMap<string, ListenerTunnel> {
   const tunnels = new Map<string, ListenerTunnel>();

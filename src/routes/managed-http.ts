@@ -22,14 +22,14 @@ export interface HttpRoute extends KubernetesObject {
   };
 }
 
-/** What a rule matches that says nothing. */
+/** What a rule without matches matches. */
 const EVERYTHING: readonly HttpRouteMatch[] = [{ path: { type: 'PathPrefix', value: '/' } }];
 
 /**
- * The hosts that the route names itself; those of its Gateway's listeners are not asked for. What a
- * host and a path alone cannot tell (headers, methods, regular expressions) is no route, and of
- * several backends the first one that gets requests is the one. TLS ends at the Gateway, of which
- * nothing is asked here.
+ * The hosts that the route names itself; those of its Gateway's listeners are not used. A match
+ * that needs more than host and path (headers, methods, regular expressions) is not a route, and of
+ * several backends the first one that gets requests is used. TLS ends at the Gateway, which is not
+ * looked at here.
  */
 export function httpRouteRow({ metadata, spec }: HttpRoute): HostRow {
   const namespace = metadata?.namespace ?? '';

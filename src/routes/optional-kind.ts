@@ -6,8 +6,8 @@ import { followKind, type InformerDeps, type InformerSink } from '../kubernetes/
 export const ABSENT_PAUSE_MS = 5 * 60_000;
 
 /**
- * `followKind` for a kind that the cluster may not have: then there are none, until it comes. Does
- * not take the outage of an API for that.
+ * `followKind` for a kind that the cluster may not have. Until the cluster serves it, its list is
+ * empty; an outage of the API does not count as that.
  */
 export async function followOptionalKind<T extends KubernetesObject>(
   deps: InformerDeps,
@@ -44,7 +44,10 @@ export async function followOptionalKind<T extends KubernetesObject>(
   }
 }
 
-/** Any other trouble than "there is no such kind" is for the informer, which waits and retries. */
+/**
+ * Whether the kind is served. Any trouble other than "no such kind" is left to the informer, which
+ * waits and retries.
+ */
 async function isServed(deps: InformerDeps, path: string, signal: AbortSignal): Promise<boolean> {
   try {
     await deps.client.page(path, { limit: 1 }, signal);

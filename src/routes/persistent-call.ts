@@ -10,16 +10,19 @@ const RETRY = { firstMs: 1_000, capMs: 5_000 };
 /** How a call to the control plane ended. */
 export type CallOutcome =
   | { readonly kind: 'done' }
-  /** By the signal. */
+  /** Ended by the signal. */
   | { readonly kind: 'interrupted' }
-  /** It makes no sense to say the same again. */
+  /** Sending the same again makes no sense. */
   | { readonly kind: 'refused'; readonly error: AgentError }
-  /** The control plane has no such call, or does not take the token for it. */
+  /** The control plane has no such call, or does not accept the token for it. */
   | { readonly kind: 'not-offered'; readonly error: AgentError }
-  /** After all tries; it may have happened all the same. `pauseMs`: what the server asks for */
+  /**
+   * All tries failed; it may have happened all the same. `pauseMs`: the pause that the server asks
+   * for
+   */
   | { readonly kind: 'failed'; readonly error: AgentError; readonly pauseMs: number };
 
-/** Calls until it is decided, at most TRIES times. Rejects only for a bug. */
+/** Calls until the outcome is decided, at most TRIES times. Rejects only for a bug. */
 export async function persistentCall(
   deps: { readonly clock: Clock; readonly random: Random },
   call: () => Promise<void>,
@@ -56,7 +59,7 @@ async function outcomeOf(call: () => Promise<void>, signal: AbortSignal): Promis
   }
 }
 
-/** Of the answers to what is wrong in a request, these alone mean "later" (RFC 9110, RFC 6585). */
+/** The only 4xx answers that mean "later" (RFC 9110, RFC 6585). */
 const LATER_STATUSES = [408, 425, 429];
 
 function isFinal(status: number): boolean {

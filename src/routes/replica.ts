@@ -1,7 +1,7 @@
 /**
- * Keeps the control plane's copy of a table like the one here: what changed is told row by row; the
- * whole table at each registration, from time to time, and whenever it is not certain what the
- * control plane knows. Nothing waits for it, and its trouble is nobody else's.
+ * Keeps the control plane's copy of a table equal to the one here. Changes are told row by row; the
+ * whole table at each registration, from time to time, and whenever it is uncertain what the
+ * control plane knows. Nothing waits for it, and its trouble affects nothing else.
  */
 
 import { backoffMs } from '../core/backoff.ts';
@@ -10,9 +10,12 @@ import { limitedLog } from '../core/limited-log.ts';
 import type { Clock, Log, Random } from '../core/ports.ts';
 import { type CallOutcome, persistentCall } from './persistent-call.ts';
 
-/** More changes than this at once are told as the whole table. */
+/** More changes than this at once are sent as the whole table. */
 export const CHANGES_MAX = 32;
-/** After all tries of a call: everything anew, at first within this time, then ever later. */
+/**
+ * After all tries of a call failed, everything is told anew: at first within this time, then ever
+ * later.
+ */
 const LATER = { firstMs: 30_000, capMs: 15 * 60_000 };
 /**
  * A control plane that has no such calls, or refuses the token for them, is asked again after this,
@@ -22,18 +25,18 @@ export const NOT_OFFERED_PAUSE_MS = 3_600_000;
 
 export type Table<Row> = ReadonlyMap<string, Row>;
 
-/** What is kept alike, and how the copy is changed. The calls throw the errors of `restCall`. */
+/** The table to replicate, and how to change the copy. The calls throw the errors of `restCall`. */
 export interface Replicated<Row> {
   /** For the log: `routes`. */
   readonly name: string;
-  /** Undefined while it is not known here. A table that was handed out never changes. */
+  /** Undefined while it is not known here. A table that was returned never changes. */
   wanted(): Table<Row> | undefined;
   /** Makes the copy exactly this. */
   replaceAll(rows: Table<Row>, signal: AbortSignal): Promise<void>;
-  /** @param before what was told of this row last */
+  /** @param before the row as it was last told */
   put(row: Row, before: Row | undefined, signal: AbortSignal): Promise<void>;
   remove(row: Row, signal: AbortSignal): Promise<void>;
-  /** Whether `put` brings the copy from one to the other, so that nothing of `before` is left. */
+  /** Whether `put` turns one into the other, so that nothing of `before` is left. */
   canPut(before: Row, after: Row): boolean;
   /** The whole table is told again after this. */
   syncEveryMs(): number;
@@ -42,7 +45,7 @@ export interface Replicated<Row> {
 export interface Replica {
   /** The table here may have changed. */
   changed(): void;
-  /** There is a new session: nobody knows what the control plane remembers. */
+  /** There is a new session: it is unknown what the control plane remembers. */
   registered(): void;
   /** Until the signal aborts; rejects only for a bug. */
   run(signal: AbortSignal): Promise<void>;
@@ -86,12 +89,12 @@ class Copy<Row> {
   readonly #deps: Deps;
   readonly #table: Replicated<Row>;
   readonly #warnOfRejection: ReturnType<typeof limitedLog>;
-  /** What the control plane was told, and may still know. */
+  /** What the control plane was told, and may still remember. */
   #told: Table<Row> = new Map();
   #isRegistered = false;
   /** The whole table must be told before anything else. */
   #syncDue = true;
-  /** The whole table was refused: rows are told on their own until it is tried again. */
+  /** The whole table was refused: rows are sent one by one until it is tried again. */
   #syncRefused = false;
   #syncedAt = Number.NEGATIVE_INFINITY;
   #pausedUntil = Number.NEGATIVE_INFINITY;
@@ -112,7 +115,10 @@ class Copy<Row> {
     this.#pausedUntil = Number.NEGATIVE_INFINITY;
   }
 
-  /** Tells what there is to tell. @returns how long there is nothing to do but for changes, ms */
+  /**
+   * Tells the control plane what it does not know yet.
+   * @returns how long there is nothing to do unless something changes, ms
+   */
   async bringUpToDate(signal: AbortSignal): Promise<number> {
     while (!signal.aborted) {
       const wanted = this.#isRegistered ? this.#table.wanted() : undefined;
@@ -151,7 +157,8 @@ class Copy<Row> {
     if (outcome.kind === 'done') {
       this.#told = wanted;
     } else if (outcome.kind === 'refused') {
-      // One bad row may be the reason: each is told on its own, and what is not wanted removed.
+      // One bad row may be the reason, so each row is sent on its own, and unwanted ones are
+      // removed.
       this.#told = new Map([...this.#told].filter(([key]) => !wanted.has(key)));
     }
   }
@@ -177,7 +184,7 @@ class Copy<Row> {
     }
   }
 
-  /** One call with its tries; what follows from its end. */
+  /** One call with its tries, and the consequences of its outcome. */
   async #call(
     what: Readonly<Record<string, string | number>>,
     signal: AbortSignal,

@@ -1,9 +1,9 @@
 /**
  * Where a Service of the cluster is now, for the tunnel and for requests to applications. The
- * machine has no DNS of the cluster, so the API is asked. Only what was meant for it may be reached:
- * Services that the agent made, that carry the label below, or that a managed Ingress or Gateway
- * leads to, and the Kubernetes API where the policy opens it; never through one of them a port of a
- * node, of this machine or of a cloud's metadata service.
+ * machine has no DNS of the cluster, so the API is asked. Only Services meant for this may be
+ * reached: those that the agent made, that carry the label below, or that a managed Ingress or
+ * Gateway leads to, and the Kubernetes API where the policy opens it. None of them may lead to a
+ * port of a node, of this machine or of a cloud's metadata service.
  */
 
 import type {
@@ -26,7 +26,7 @@ import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import { collect } from '../kubernetes/watch/cluster-status.ts';
 import { type ReachPolicy, requireAllowed } from '../policy/decision.ts';
 
-/** An answer is used again for this long: a Service rarely moves, and each stream asks. */
+/** An answer is reused for this long: a Service rarely moves, and each stream asks. */
 const KEPT_MS = 10_000;
 /** Services whose place is remembered. */
 const KEPT_MAX = 1_024;
@@ -71,7 +71,7 @@ export function serviceLocator(deps: LocatorDeps): ServiceLocator {
   const kept = new Map<string, { readonly at: number; readonly place: Promise<ServicePlace> }>();
   return {
     locate: async (service) => {
-      // Asked each time: a place that is still known may not be reached any more.
+      // Asked each time: reaching a remembered place may no longer be allowed.
       const isApi = isKubernetesApi(service);
       requireAllowed(isApi ? deps.policy.kubernetesApi() : deps.policy.reach(service.namespace));
       if (isApi) {
@@ -90,7 +90,7 @@ export function serviceLocator(deps: LocatorDeps): ServiceLocator {
         find(deps, nodeAddresses, service, signal),
       );
       kept.set(key, { at: deps.clock.monotonic(), place });
-      // A failure is not kept: what was missing may be made at any time. Whoever asked hears of it.
+      // A failure is not kept: the missing thing may be made at any time. The caller is told.
       place.catch(() => {
         if (kept.get(key)?.place === place) {
           kept.delete(key);
@@ -105,7 +105,7 @@ function isKubernetesApi({ namespace, name, port, protocol }: ServicePort): bool
   return namespace === 'default' && name === 'kubernetes' && port === 443 && protocol === 'TCP';
 }
 
-/** Asked at most once in NODES_KEPT_MS: a new node is no secret door for that long. */
+/** Asked at most once in NODES_KEPT_MS: a new node is no risk in so short a time. */
 function keptNodeAddresses(deps: LocatorDeps): () => Promise<ReadonlySet<string>> {
   let at = Number.NEGATIVE_INFINITY;
   let known: Promise<ReadonlySet<string>> = Promise.resolve(new Set());
@@ -114,7 +114,7 @@ function keptNodeAddresses(deps: LocatorDeps): () => Promise<ReadonlySet<string>
       at = deps.clock.monotonic();
       known = readNodeAddresses(deps);
       known.catch(() => {
-        at = Number.NEGATIVE_INFINITY; // Whoever asked hears of it; the next one asks again.
+        at = Number.NEGATIVE_INFINITY; // This caller gets the error; the next one asks again.
       });
     }
     return known;
@@ -177,7 +177,7 @@ function checkReachable(wanted: ServicePort, service: V1Service, isRouted: boole
   if (!(isOpen || isRouted)) {
     throw denied(wanted, 'tunnel/reachable', `has no label ${REACHABLE_LABEL}=true`);
   }
-  // Without a selector its endpoints are what somebody wrote, which may be any machine.
+  // Without a selector somebody wrote its endpoints by hand, and they may be any machine.
   const selector = Object.keys(service.spec?.selector ?? {});
   if (service.spec?.type === 'ExternalName' || selector.length === 0) {
     throw denied(wanted, 'tunnel/pods-only', 'does not lead to pods');

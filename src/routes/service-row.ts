@@ -2,23 +2,23 @@ import type { V1Service } from '@kubernetes/client-node';
 import { APPLICATION_NAME_LABEL, REACHABLE_LABEL } from '../core/labels.ts';
 import type { SyncRoutes } from '../protocol/session/routes.ts';
 
-/** A Service, as far as routes lead to it. */
+/** A Service, as far as routes need it. */
 export interface ServiceRow {
   readonly namespace: string;
   readonly name: string;
-  /** It has a selector, and is no name of something else. */
+  /** It has a selector, and is not an alias of an external name. */
   readonly leadsToPods: boolean;
   /** Its owner opened it to the control plane. */
   readonly reachable: boolean;
   /** The kind of ingress controller that its labels name; '' for none. */
   readonly controller: string;
-  /** Of TCP. */
+  /** Only TCP ports. */
   readonly ports: readonly { readonly name: string; readonly port: number }[];
 }
 
 export type IngressController = NonNullable<SyncRoutes['ingress_controller']>;
 
-/** Where an ingress controller's Service usually is, as the existing agent looks for it. */
+/** Where an ingress controller's Service usually is; the existing agent looks there too. */
 const USUAL_PLACES = [
   'pipeops-system/traefik',
   'ingress-nginx/ingress-nginx-controller',

@@ -1,4 +1,4 @@
-/** Tells the control plane of the ways into the cluster, and keeps its picture of them right. */
+/** Tells the control plane of the ways into the cluster, and keeps its copy of them right. */
 
 import type { RouteClient } from '../control-plane/rest/route-client.ts';
 import type { DataPlane } from '../control-plane/session/ports.ts';
@@ -11,9 +11,9 @@ import type { HostPath, HostRoutes, RouteTable } from './hosts.ts';
 import type { ListenerTunnel } from './listeners.ts';
 import { type Replicated, replica } from './replica.ts';
 
-/** All routes are told anew this often: the control plane forgets them after a day. */
+/** All routes are told again this often: the control plane forgets them after a day. */
 const ROUTES_SYNC_MS = 4 * 3_600_000;
-/** All tunnels, while there are any. */
+/** All tunnels are told again this often, while there are any. */
 const TUNNELS_SYNC_MS = 5 * 60_000;
 
 /** Characters of the control plane's words that are repeated. */
@@ -91,7 +91,7 @@ function replicatedRoutes(deps: RouteSyncDeps, clusterUuid: () => string): Repli
       }
     },
     remove: ({ hostname }, signal) => client.unregister(hostname, signal),
-    // A host can be unregistered, one of its paths cannot.
+    // A whole host can be unregistered, but not one of its paths.
     canPut: (before, after) =>
       before.paths.every(({ route }) => after.paths.some((each) => isSamePath(each.route, route))),
     syncEveryMs: () => ROUTES_SYNC_MS,
@@ -120,7 +120,7 @@ function syncedRoutes(
         ...(annotations === undefined ? {} : { annotations }),
       };
       ingresses.set(key, ingress);
-      let rule = ingress.rules.at(-1); // A host's paths come together.
+      let rule = ingress.rules.at(-1); // The paths of a host come together.
       if (rule?.host !== hostname) {
         rule = { host: hostname, tls, paths: [] };
         ingress.rules.push(rule);
@@ -166,12 +166,12 @@ function replicatedTunnels(
     remove: (row, signal) =>
       client.removeTunnel(clusterUuid(), tunnelId(clusterUuid(), row), signal),
     canPut: () => true,
-    // Where there are none there is nothing that the control plane could have lost.
+    // Where there are no tunnels, the control plane cannot have lost any.
     syncEveryMs: () => (cluster.tunnels()?.size === 0 ? ROUTES_SYNC_MS : TUNNELS_SYNC_MS),
   };
 }
 
-/** With the namespace, which holds no dot: two Gateways of one name are two. */
+/** The id includes the namespace, which holds no dot, so two Gateways of one name differ. */
 function tunnelId(clusterUuid: string, row: ListenerTunnel): string {
   const { protocol, gateway_namespace, gateway_name, gateway_port } = row;
   return `${protocol}-${clusterUuid}-${gateway_namespace}.${gateway_name}-${gateway_port}`;

@@ -32,7 +32,7 @@ export function httpServer(deps: HttpServerDeps, options: HttpServerOptions): Li
       port = tcp.port;
       await deps.files.remove(options.socketPath);
       const unix = serve(deps, signal, 'socket', { unix: options.socketPath });
-      // The runtime makes it 0755.
+      // The runtime creates it with mode 0755.
       await deps.files.changeMode(options.socketPath, SOCKET_MODE);
       deps.log.info('listening', { port, socket: options.socketPath });
       const done = Promise.all([tcp.serveUntil(signal), unix.serveUntil(signal)]);

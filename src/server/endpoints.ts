@@ -15,11 +15,11 @@ export interface ServerSources {
   readonly version: { readonly version: string; readonly commit: string };
   readonly ready: (signal: AbortSignal) => Promise<ReadyAnswer>;
   readonly detailed: (signal: AbortSignal) => Promise<DetailedHealth>;
-  /** Takes the policy file up as it is now. */
+  /** Reads the policy file again, and puts it in force. */
   readonly policy: () => Promise<PolicyAnswer>;
-  /** Takes up the session's files as they are now, and tries at once. */
+  /** Reads the session's files again, and tries at once. */
   readonly session: () => Promise<SessionAnswer>;
-  /** What the daemon was started with. No secret is a setting. */
+  /** The settings that the daemon was started with. None of them is a secret. */
   readonly settings: () => SettingsAnswer;
   /** Prometheus text. */
   readonly metrics: () => string;
@@ -45,7 +45,7 @@ const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 type Endpoint = (sources: ServerSources, signal: AbortSignal) => Promise<Response> | Response;
 
 const OPEN_ENDPOINTS: Readonly<Record<string, Endpoint>> = {
-  /** The process is alive; says nothing of anything else. */
+  /** The process is alive; it says nothing about anything else. */
   '/health': () => Response.json({ status: 'ok' }),
   '/ready': async (sources, signal) => {
     const answer = await sources.ready(signal);
@@ -67,7 +67,7 @@ const SOCKET_ENDPOINTS: Readonly<Record<string, Endpoint>> = {
       : Response.json(sources.proxy.access()),
 };
 
-/** What there is at a path of this door; undefined where there is nothing. */
+/** The endpoint at a path of this door; undefined where there is none. */
 function endpointOf(door: Door, path: string): Endpoint | undefined {
   const endpoints = door === 'socket' ? { ...OPEN_ENDPOINTS, ...SOCKET_ENDPOINTS } : OPEN_ENDPOINTS;
   return Object.hasOwn(endpoints, path) ? endpoints[path] : undefined;

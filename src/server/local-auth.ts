@@ -1,11 +1,13 @@
-/** Who may use the doors on loopback: whoever can read the token, that is root and the group. */
+/**
+ * Who may use the doors on loopback: everybody who can read the token, that is root and the group.
+ */
 import { timingSafeEqual } from 'node:crypto';
 import { toAgentError } from '../core/errors.ts';
 import type { Files, Log, Random } from '../core/ports.ts';
 
 /** Bytes of randomness in the local token. */
 const TOKEN_BYTES = 32;
-/** What is shorter is no token: an empty file opens nothing. */
+/** Shorter texts are not tokens: an empty file opens nothing. */
 const TOKEN_LENGTH_MIN = 32;
 const TOKEN_FILE_LIMIT_BYTES = 4 * 1024;
 /** The daemon's group may read it; every start makes a new one. */
@@ -26,7 +28,7 @@ export async function localAuth(
   return authOf(token);
 }
 
-/** With the token that root has made for this start; without one the doors let nobody in. */
+/** Checks with the token that root has made for this start; without one the doors let nobody in. */
 export async function givenLocalAuth(
   deps: { readonly files: Files; readonly log: Log },
   tokenPath: string,

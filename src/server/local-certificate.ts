@@ -2,9 +2,9 @@ import { X509Certificate } from 'node:crypto';
 import type { Clock, Files, Log, Random } from '../core/ports.ts';
 import { type CertificateAndKey, selfSignedCertificate } from './self-signed-certificate.ts';
 
-/** A kubeconfig names the certificate: a new one would make those that were given out useless. */
+/** Long, because kubeconfigs name the certificate: a new one would make them useless. */
 const LIFE_MS = 10 * 365 * 24 * 3_600_000;
-/** One that ends within this is made anew at the start. */
+/** A certificate that ends within this is made anew at the start. */
 const RENEW_BEFORE_END_MS = 90 * 24 * 3_600_000;
 /** A clock that is a little behind must not find it invalid. */
 const CLOCK_SLACK_MS = 24 * 3_600_000;
@@ -46,7 +46,7 @@ function readKept(text = ''): CertificateAndKey | undefined {
   return certificate === undefined || key === undefined ? undefined : { certificate, key };
 }
 
-/** The first of its kind (RFC 7468). */
+/** The first PEM block of this kind (RFC 7468). */
 function pemIn(text: string, kind: string): string | undefined {
   const last = `-----END ${kind}-----\n`;
   const from = text.indexOf(`-----BEGIN ${kind}-----`);
@@ -54,7 +54,7 @@ function pemIn(text: string, kind: string): string | undefined {
   return from === -1 || to === -1 ? undefined : text.slice(from, to + last.length);
 }
 
-/** What cannot be read is made anew as well. */
+/** A certificate that cannot be read is made anew as well. */
 function endsSoon(clock: Clock, certificate: string): boolean {
   try {
     const end = new Date(new X509Certificate(certificate).validTo).getTime();

@@ -1,6 +1,6 @@
-/** Stops web pages: a name that was bound to 127.0.0.1, and requests from another site. */
+/** Stops web pages that reach 127.0.0.1 by a rebound name, and requests from other sites. */
 
-/** Names by which this machine's own programs call it: everything else is a rebound name. */
+/** Names by which this machine's own programs call it: any other name is a rebound one. */
 const OWN_HOSTS = ['127.0.0.1', 'localhost', '[::1]'];
 
 export interface Foreign {
@@ -13,7 +13,7 @@ export interface Caller {
   readonly host: string | undefined;
   /** Value of the Origin header, when there is one. */
   readonly origin: string | undefined;
-  /** It has shown the token, which no page of another site has: its Origin says nothing any more. */
+  /** It has shown the token, which no page of another site has, so its Origin does not matter. */
   readonly hasToken: boolean;
 }
 

@@ -46,7 +46,10 @@ function isOfProxy(target: string): boolean {
   return target.startsWith(`${PREFIX}/`);
 }
 
-/** Without the scheme and the host that clients of a proxy write before it (RFC 9112 section 3.2.2). */
+/**
+ * The target without the scheme and host that clients of a proxy put before it (RFC 9112 section
+ * 3.2.2).
+ */
 function targetOf({ target }: RequestHead): string {
   if (target.startsWith('/')) {
     return target;
@@ -55,19 +58,19 @@ function targetOf({ target }: RequestHead): string {
   return path === -1 ? '/' : target.slice(path);
 }
 
-/** Without query and dots: for what is looked up here, and goes nowhere. */
+/** The path without query and dot segments: only for looking up endpoints here, never passed on. */
 function pathOf(target: string): string {
   return URL.canParse(`http://agent${target}`) ? new URL(`http://agent${target}`).pathname : target;
 }
 
-/** What must be true before anything of a request is looked at. */
+/** Refuses a request before anything else of it is looked at. */
 function refusalOf(sources: ServerSources, door: Door, head: RequestHead): Refusal | undefined {
   const { proxy } = sources;
   const accepts = () => proxy?.auth.accepts(singleHeader(head.headers, 'authorization')) === true;
   if (door === 'loopback') {
     const host = singleHeader(head.headers, 'host');
     const origin = singleHeader(head.headers, 'origin');
-    // Most callers are no browsers: only with an Origin does the token matter here.
+    // Most callers are not browsers: the token matters here only when there is an Origin.
     const hasToken = origin !== undefined && accepts();
     const foreign = foreignReason({ host, origin, hasToken }, 'http');
     if (foreign !== undefined) {
@@ -80,7 +83,9 @@ function refusalOf(sources: ServerSources, door: Door, head: RequestHead): Refus
     : undefined;
 }
 
-/** The socket is for those who may anyway; on loopback everybody knocks, so a token is asked for. */
+/**
+ * Only permitted users can open the socket. Loopback is open to everybody, so it asks for a token.
+ */
 function refusalOfProxy(
   door: Door,
   { head, target }: { readonly head: RequestHead; readonly target: string },
@@ -95,7 +100,7 @@ function refusalOfProxy(
     return refusal(421, 'USAGE', message);
   }
   if (target.includes('#')) {
-    // A request has none (RFC 9112 section 3.2), and what stands behind it would be left out.
+    // A target has no "#" (RFC 9112 section 3.2); the part behind it would be left out.
     const message = 'The address has a "#"; escape it as %23';
     return refusal(400, 'PROXY_REQUEST_INVALID', message);
   }
@@ -106,7 +111,7 @@ function refusal(status: number, code: string, message: string): Refusal {
   return { status, body: JSON.stringify({ error: { code, message } }) };
 }
 
-/** Bodies of requests are of no use here, and read to their end. */
+/** Request bodies are not used here; they are read to their end and dropped. */
 function answerHere(
   { log, sources }: PlainDoorDeps,
   door: Door,

@@ -3,7 +3,10 @@ import { type HeaderList, singleHeader } from '../http1/head.ts';
 /** Characters. */
 const NAME_LENGTH_MAX = 64;
 
-/** What the caller's program calls itself, without its version: fair turns are by program. */
+/**
+ * The caller's program by its own name, without the version: turns are shared fairly between
+ * programs.
+ */
 export function programOf(headers: HeaderList): string {
   const agent = singleHeader(headers, 'user-agent') ?? '';
   const slash = agent.indexOf('/');

@@ -1,7 +1,7 @@
 /**
- * The door of kubectl to the proxy, on 127.0.0.1 over TLS: kubectl sends no token over plain HTTP.
- * The raw path, repeated headers, trailers and the bytes of an upgrade (exec, attach, port-forward) pass
- * untouched.
+ * The proxy's door for kubectl, on 127.0.0.1 over TLS: kubectl sends no token over plain HTTP. The
+ * raw path, repeated headers, trailers and the bytes of an upgrade (exec, attach, port-forward)
+ * pass untouched.
  */
 import { AgentError } from '../core/errors.ts';
 import { STATUS_TYPE } from '../core/kinds.ts';
@@ -80,7 +80,7 @@ function listen(deps: TlsListenerDeps, leaving: AbortSignal, options: TlsListene
   }
 }
 
-/** What must be true before anything of a request is looked at. */
+/** Refuses a request before anything else of it is looked at. */
 function refusalOf(deps: TlsListenerDeps, head: RequestHead): Refusal | undefined {
   const host = singleHeader(head.headers, 'host');
   const origin = singleHeader(head.headers, 'origin');
@@ -96,7 +96,10 @@ function refusalOf(deps: TlsListenerDeps, head: RequestHead): Refusal | undefine
   return undefined;
 }
 
-/** The API stands below /proxy, as at the plain door, and at the root: `kubectl proxy` knows no other place. */
+/**
+ * The API is below /proxy, as at the plain door, and at the root, the only place that `kubectl
+ * proxy` knows.
+ */
 function targetOfApi(target: string): string {
   return target.startsWith(`${PREFIX}/`) ? target.slice(PREFIX.length) : target;
 }

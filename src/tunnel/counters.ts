@@ -1,7 +1,7 @@
-/** What all tunnels of this process did, for metrics. Only ever counts up, but for `active`. */
+/** Counts over all tunnels of this process, for metrics. They only go up, except `active`. */
 export interface TunnelCounters {
   accepted: number;
-  /** Over the limit, of an unknown form, or to what may not be reached. */
+  /** Over the limit, with an invalid header, or to a target that may not be reached. */
   refused: number;
   active: number;
   dialErrors: number;

@@ -11,7 +11,7 @@ export interface TunnelDataPlane extends DataPlane {
 }
 
 export interface AttachedTunnel extends AttachedDataPlane {
-  /** Every binary message of this connection is the tunnel's: nobody else may send one. */
+  /** Every binary message of this connection belongs to the tunnel: nothing else may send one. */
   readonly isActive: boolean;
 }
 

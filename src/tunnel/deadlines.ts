@@ -1,6 +1,6 @@
 import type { Clock } from '../core/ports.ts';
 
-/** How exact a deadline is. */
+/** Precision of the deadlines. */
 const TICK_MS = 1_000;
 
 interface Deadline {
@@ -9,8 +9,8 @@ interface Deadline {
 }
 
 /**
- * Deadlines to the second for many things with one timer: a timer for each stream would cost more
- * than the stream. Each key has at most one.
+ * Deadlines to the second for many keys with one timer: a timer for each stream would cost more
+ * than the stream. Each key has at most one deadline.
  */
 export class Deadlines {
   readonly #clock: Clock;
@@ -28,7 +28,7 @@ export class Deadlines {
     this.#deadlines.delete(key);
   }
 
-  /** Watches them until the signal; then all are due. */
+  /** Watches the deadlines until the signal; then all of them are due. */
   async run(signal: AbortSignal): Promise<void> {
     while (await this.#clock.sleep(TICK_MS, signal)) {
       this.#end(this.#clock.monotonic());

@@ -16,11 +16,13 @@ export interface TunnelDeps {
 }
 
 export interface Tunnel {
-  /** A binary message of the connection. Nobody uses it afterwards: its memory is freed. */
+  /**
+   * Takes a binary message of the connection. It must not be used afterwards: its memory is freed.
+   */
   receive(message: Uint8Array): void;
   /** Takes no new streams; open ones go on. */
   goAway(): void;
-  /** Streams that are open here or whose target still reads the rest. */
+  /** Streams that are open here, or whose target is still reading the rest. */
   underWay(): number;
   /** Ends every stream. */
   close(): void;
@@ -28,7 +30,7 @@ export interface Tunnel {
 
 /**
  * The tunnel over a connection whose peer has agreed to it.
- * @param ended called when it is over by itself; the connection is of no use for it any more
+ * @param ended called when it ends by itself; the connection is then of no more use to it
  */
 export function openTunnel(
   deps: TunnelDeps,

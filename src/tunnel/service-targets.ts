@@ -1,4 +1,4 @@
-/** The locator as the tunnel and the proxy of the session ask for it. */
+/** Adapts the locator to the tunnel and to the proxy of the session. */
 import { AgentError, expectedError } from '../core/errors.ts';
 import type { UpstreamAddress, UpstreamPeer } from '../http1/client/dial.ts';
 import type { Destination } from '../proxy/destination.ts';
@@ -6,7 +6,7 @@ import type { Applications } from '../remote-proxy/destination.ts';
 import type { ServiceLocator } from '../routes/service-locator.ts';
 import { isLabel, type TunnelTargets } from './targets.ts';
 
-/** Addresses of applications that are kept, so that their connections are used again. */
+/** Addresses of applications that are kept, so that their connections can be reused. */
 const ADDRESSES_MAX = 1_024;
 
 export function serviceTargets(locator: ServiceLocator): TunnelTargets {
@@ -36,7 +36,7 @@ export function serviceApplications(
     path: string,
   ) => { readonly namespace: string; readonly name: string; readonly port: number } | undefined,
 ): Applications {
-  /** One object for each place: the pool keeps connections by it. */
+  /** One object for each place, because the pool keeps connections by it. */
   const addresses = new Map<string, UpstreamAddress>();
   const addressOf = (
     { hostname, port }: Pick<UpstreamAddress, 'hostname' | 'port'>,
@@ -51,7 +51,7 @@ export function serviceApplications(
     if (addresses.size >= ADDRESSES_MAX) {
       addresses.delete(addresses.keys().next().value ?? '');
     }
-    // The certificate of a pod names nothing that could be checked here.
+    // Nothing here could check the name in a pod's certificate.
     const trust = tls ? 'any-certificate' : 'plain';
     const made: UpstreamAddress = { hostname, port, trust, peer: peerOf(service) };
     addresses.set(key, made);
@@ -74,7 +74,7 @@ export function serviceApplications(
         token: undefined,
       };
     },
-    unauthorized: () => undefined, // Between the application and its users.
+    unauthorized: () => undefined, // A 401 is between the application and its users.
   });
   return {
     service,
@@ -87,7 +87,7 @@ export function serviceApplications(
 
 type WebService = Parameters<Applications['service']>[0];
 
-/** What errors say of an application: whoever wrote it, and not k3s, is asked. */
+/** How errors describe an application: its author has to act, not the operator of k3s. */
 function peerOf({ namespace, name, port, tls }: WebService): UpstreamPeer {
   const speaks = tls ? 'HTTPS' : 'HTTP';
   return {

@@ -7,7 +7,7 @@ import { invalidName, type TunnelTargets } from './targets.ts';
 import { type TargetDeps, TcpTarget } from './tcp-target.ts';
 import { UdpTarget } from './udp-target.ts';
 
-/** Streams of one tunnel at once, those included whose target still reads the rest. */
+/** Streams of one tunnel at once, including those whose target is still reading the rest. */
 const STREAMS_MAX = 1_024;
 
 /** How long a new stream may take to say where it goes. */

@@ -1,14 +1,14 @@
 import type { TunnelHeader } from '../protocol/session/tunnel-header.ts';
 
 export type TunnelTarget =
-  /** `host`: an IP address; the machine has no DNS of the cluster. */
+  /** `host` is an IP address: the machine has no DNS of the cluster. */
   | { readonly kind: 'target'; readonly host: string; readonly port: number }
-  /** `reason`: a sentence for the log. The peer is told nothing. */
+  /** `reason` is a sentence for the log. The peer is told nothing. */
   | { readonly kind: 'refused'; readonly reason: string };
 
 /** What the tunnel may reach, and where it is now (routes/service-locator.ts decides). */
 export interface TunnelTargets {
-  /** The header's names are valid by RFC 1123. Expected trouble is a refusal. */
+  /** The header's names must be valid (RFC 1123). Expected trouble is returned as a refusal. */
   resolve(header: TunnelHeader): Promise<TunnelTarget>;
 }
 

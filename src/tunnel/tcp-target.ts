@@ -11,7 +11,7 @@ const DIRECT_WRITE_BYTES_MIN = 16 * 1024;
 
 const TCP_KEEPALIVE_MS = 30_000;
 
-/** How long the peer may still read after the target is gone with bytes unread. */
+/** How long the peer may still read after the target has gone with bytes unread. */
 const GONE_LINGER_MS = 5_000;
 
 /** How long a target may take to read the rest after its stream has ended. */
@@ -24,11 +24,11 @@ export interface TargetDeps {
   readonly atTurnEnd: (task: () => void) => void;
   /** For the log: why a stream ended before its data did. */
   readonly failed: (reason: string) => void;
-  /** Nothing of it is left: neither stream nor socket. */
+  /** Nothing is left: neither stream nor socket. */
   readonly released: () => void;
 }
 
-/** A stream and a TCP connection, each fed from the other, at the pace of the slower. */
+/** A stream and a TCP connection that feed each other, at the pace of the slower one. */
 export class TcpTarget implements StreamHandler {
   readonly #deps: TargetDeps;
   readonly #stream: YamuxStream;
@@ -45,7 +45,7 @@ export class TcpTarget implements StreamHandler {
   #streamClosed = false;
   #shutDown = false;
   #socketClosed = false;
-  /** A connection that is being made cannot be given up: it counts until it is there or not. */
+  /** A dial cannot be aborted: the target counts until it has connected or failed. */
   #dialling = false;
   #resetIsDue = false;
   #released = false;
@@ -55,7 +55,7 @@ export class TcpTarget implements StreamHandler {
     this.#stream = stream;
   }
 
-  /** Connects; until then, and for ever when it fails, what comes waits within the window. */
+  /** Connects. Bytes wait within the window until then, or for ever when it fails. */
   async dial(host: string, port: number, timeoutMs: number): Promise<void> {
     if (this.#streamClosed) {
       return;
@@ -77,7 +77,7 @@ export class TcpTarget implements StreamHandler {
     this.#releaseWhenOver();
   }
 
-  /** There will be no target: the peer reads the end of the stream, and may not send for long. */
+  /** There will be no target: the peer reads the end of the stream, and may send only briefly. */
   refuse(): void {
     this.#socketClosed = true;
     this.#dropUnread();
@@ -153,7 +153,7 @@ export class TcpTarget implements StreamHandler {
     this.flush();
   }
 
-  /** The bytes are ours alone. */
+  /** The bytes belong to this target: nobody else uses them. */
   received(bytes: Uint8Array): void {
     if (this.#toPeer.length > 0) {
       this.#toPeer.push(bytes);
@@ -169,7 +169,7 @@ export class TcpTarget implements StreamHandler {
     }
   }
 
-  /** Writes what waits, until the kernel takes no more. */
+  /** Writes the waiting bytes until the kernel accepts no more. */
   flush(): void {
     this.#awaitsDrain = false;
     for (let head = this.#toTarget.head(); head !== undefined; head = this.#toTarget.head()) {
@@ -189,7 +189,7 @@ export class TcpTarget implements StreamHandler {
     }
   }
 
-  /** @param error undefined when it ended in order */
+  /** @param error undefined when it ended in an orderly way */
   socketClosed(error?: string): void {
     if (this.#socketClosed) {
       return;
@@ -221,7 +221,7 @@ export class TcpTarget implements StreamHandler {
     if (written < bytes.length) {
       this.#awaitsDrain = true;
     }
-    // -1: it is closed, as its handler is about to be told.
+    // -1 means that it is closed; its handler is about to be told.
     const taken = Math.max(0, written);
     if (taken > 0) {
       this.#stream.consumed(taken);
@@ -260,7 +260,9 @@ export class TcpTarget implements StreamHandler {
     }
   }
 
-  /** A peer whose writer waits for the window is not woken by the end of our half. */
+  /**
+   * The end of our half does not wake a peer whose writer waits for the window, so a reset follows.
+   */
   #resetLater(): void {
     if (!this.#streamClosed && !this.#resetIsDue) {
       this.#resetIsDue = true;
@@ -284,13 +286,13 @@ export class TcpTarget implements StreamHandler {
   }
 }
 
-/** One for all: it finds the target that a socket belongs to in its `data`. */
+/** One handler for all sockets: it finds the target of a socket in its `data`. */
 const SOCKET_HANDLER = {
   open: (socket: Socket<TcpTarget>) => socket.data.opened(socket),
   data: (socket: Socket<TcpTarget>, bytes: Uint8Array) => socket.data.received(bytes),
   drain: (socket: Socket<TcpTarget>) => socket.data.flush(),
   end: (socket: Socket<TcpTarget>) => socket.data.targetEnded(),
-  // In order without an error, and then there may have been no `end`.
+  // Without an error it ended in an orderly way, perhaps without an `end` before.
   close: (socket: Socket<TcpTarget>, error?: Error) =>
     socket.data.socketClosed(error == null ? undefined : troubleOf(error)),
   error: (socket: Socket<TcpTarget>, error: Error) => socket.data.socketClosed(troubleOf(error)),

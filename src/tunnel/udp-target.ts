@@ -2,13 +2,16 @@ import { troubleOf } from '../core/trouble.ts';
 import type { StreamEnd, StreamHandler, YamuxStream } from '../yamux/stream.ts';
 import type { TargetDeps } from './tcp-target.ts';
 
-/** Without a datagram in either direction for so long the stream ends: nothing else would end it. */
+/**
+ * A stream without a datagram in either direction for this long is ended: nothing else would end
+ * it.
+ */
 const IDLE_MS = 300_000;
 
 /** How long the peer may take to end its half too. */
 const END_TIMEOUT_MS = 5_000;
 
-/** Of IPv4: 65535 less the headers. */
+/** Largest datagram of IPv4: 65535 less the headers. */
 const DATAGRAM_BYTES_MAX = 65_507;
 
 const LENGTH_BYTES = 2;
@@ -16,16 +19,16 @@ const LENGTH_BYTES = 2;
 type UdpSocket = Bun.udp.ConnectedSocket<'buffer'>;
 
 /**
- * A stream and a UDP socket. Without framing, what came as one piece is one datagram, as with the
- * existing control plane; with it, each has its length before it, as u16. What does not fit into a
- * window or into the kernel is dropped, as datagrams are.
+ * A stream and a UDP socket. Without framing each received piece is one datagram, as with the
+ * existing control plane; with framing each datagram follows its length as u16. A datagram that
+ * does not fit into a window or into the kernel is dropped, as UDP does.
  */
 export class UdpTarget implements StreamHandler {
   readonly #deps: TargetDeps;
   readonly #stream: YamuxStream;
   readonly #framing: boolean;
   #socket: UdpSocket | undefined;
-  /** The beginning of a frame; with framing only. */
+  /** The beginning of a frame that is not complete; only with framing. */
   #partial: Buffer = Buffer.alloc(0);
   #isActive = false;
   #dialling = false;
@@ -47,7 +50,7 @@ export class UdpTarget implements StreamHandler {
         connect: { hostname: host, port },
         socket: {
           data: (_, datagram) => this.#received(datagram),
-          // Nobody listens there: the next datagram may find someone.
+          // Nobody listens there now; the next datagram may find somebody.
           error: (_, error) => this.#deps.failed(troubleOf(error)),
         },
       });
@@ -90,7 +93,7 @@ export class UdpTarget implements StreamHandler {
   }
 
   writable(): void {
-    // What did not fit was dropped.
+    // A datagram that did not fit was dropped.
   }
 
   closed(_end: StreamEnd): void {
@@ -99,13 +102,13 @@ export class UdpTarget implements StreamHandler {
     this.#releaseWhenOver();
   }
 
-  /** Keeps what cannot be sent yet, at most one datagram with its length. */
+  /** Keeps bytes that cannot be sent yet, at most one datagram with its length. */
   #gather(bytes: Uint8Array): void {
     if (this.#socket === undefined) {
       const room = DATAGRAM_BYTES_MAX + LENGTH_BYTES - this.#partial.length;
       this.#partial = Buffer.concat([this.#partial, bytes.subarray(0, room)]);
       if (bytes.length > room && this.#framing) {
-        this.#stream.reset(); // The border of the next datagram is lost.
+        this.#stream.reset(); // The boundary of the next datagram is lost.
       }
       return;
     }

@@ -3,8 +3,8 @@ import { firstWordsOf } from './first-words.ts';
 import { takesFile } from './takes-file.ts';
 
 /**
- * Needs bash 4 and nothing else. All that is known stands in it: a tab key runs no program.
- * Flags stand behind the subcommand, so that it is always the first word, or the first two.
+ * Needs bash 4 and nothing else. The script holds everything it offers: a tab key runs no program.
+ * Flags come after the subcommand, so that it is always the first word, or the first two.
  */
 export function bashCompletion(program: ProgramDocument): string {
   const firsts = firstWordsOf(program);
@@ -74,7 +74,7 @@ function caseOf({ name, words, flags }: SubcommandDocument): string {
   return `      '${name}')\n${lines.map((line) => `        ${line}`).join('\n')}\n        ;;`;
 }
 
-/** What may follow a flag: a file, one of a few values, or what nobody can guess. */
+/** What may follow a flag: a file, one of a few values, or a value that nobody can guess. */
 function valueCases(flags: readonly FlagDocument[]): readonly string[] {
   const files = flags.filter(takesFile);
   const listed = flags.filter(({ values }) => values.length > 0);

@@ -3,11 +3,11 @@ import type { ProgramDocument } from '../help/document.ts';
 export interface FirstWord {
   readonly word: string;
   readonly summary: string;
-  /** What may follow it; empty where it is a subcommand itself. */
+  /** What may follow it; empty where the word is a subcommand itself. */
   readonly seconds: readonly { readonly word: string; readonly summary: string }[];
 }
 
-/** The words that may stand first: `install`, and `token` once for its three. */
+/** The words that may come first: `install`, and `token` once for its three. */
 export function firstWordsOf({ subcommands }: ProgramDocument): readonly FirstWord[] {
   const firsts = new Map<string, FirstWord>();
   for (const { name, summary } of subcommands) {

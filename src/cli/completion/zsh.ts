@@ -2,7 +2,9 @@ import type { FlagDocument, ProgramDocument, SubcommandDocument } from '../help/
 import { type FirstWord, firstWordsOf } from './first-words.ts';
 import { takesFile } from './takes-file.ts';
 
-/** For `source` behind compinit, or as a file `_pipeops-agent` in one of the directories of fpath. */
+/**
+ * For `source` after compinit, or as a file `_pipeops-agent` in one of the directories of fpath.
+ */
 export function zshCompletion(program: ProgramDocument): string {
   const firsts = firstWordsOf(program);
   return `#compdef pipeops-agent
@@ -75,7 +77,7 @@ function flagSpec(flag: FlagDocument): string {
     : `${many}${name}=[${escaped(description)}]:${escaped(value_hint ?? '')}:${action(values, takesFile(flag))}`;
 }
 
-/** A space: something is to be given, and nobody can guess what. */
+/** A space means: a value is expected, and nobody can guess it. */
 function action(values: readonly string[], isFile: boolean): string {
   if (values.length > 0) {
     return `(${values.join(' ')})`;

@@ -1,7 +1,7 @@
 import type { MachineContext } from '../../machine/context.ts';
 import type { TerminalIo } from '../terminal/io.ts';
 
-/** Everything a subcommand gets: the machine, and the person before it. */
+/** Everything a subcommand gets: the machine, and the person at it. */
 export interface CliContext extends MachineContext {
   readonly io: TerminalIo;
 }

@@ -1,12 +1,12 @@
 import { AgentError } from '../../core/errors.ts';
 import type { CliContext } from './context.ts';
 
-/** Only what is a path for sure is repeated: anything else may be the secret itself. */
+/** Only a text that is certainly a path is repeated: anything else may be the secret itself. */
 const PATH_SHAPE = /^(\.{0,2}|~)\/[\w.@/-]{1,200}$/;
 
 /**
- * What stands in the file of `--token-file`, or on standard input (`-`).
- * @throws AgentError USAGE when there is no such file, never with what may be a secret
+ * The content of the file of `--token-file`, or of standard input (`-`).
+ * @throws AgentError USAGE when there is no such file, never with a text that may be a secret
  */
 export async function readTokenFile(
   context: CliContext,

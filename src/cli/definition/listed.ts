@@ -1,7 +1,9 @@
 import type { Subcommand } from './subcommand.ts';
 
 export interface SubcommandEntry {
-  /** One line of `pipeops-agent --help`; empty for what is for units, not for people. */
+  /**
+   * One line of `pipeops-agent --help`; empty for subcommands that are for units, not for people.
+   */
   readonly summary: string;
   /** The definition is loaded only when it is asked for: the root help and `version` stay fast. */
   readonly load: () => Promise<Subcommand>;

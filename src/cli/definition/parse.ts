@@ -16,7 +16,7 @@ type Definition<
 
 /**
  * Reads the words after the subcommand. Stricter than the parser: an unknown flag, a flag without
- * its value and a word too many are errors.
+ * its value and an extra word are errors.
  * @throws AgentError UNKNOWN_FLAG, USAGE
  */
 export function parseSubcommandArgs<
@@ -39,11 +39,12 @@ export function parseSubcommandArgs<
   const words = Object.fromEntries(
     parsed._.map((word, at) => [definition.words[at]?.name ?? '', word]),
   );
-  // The one place where the types of a definition become those of values: both were just compared.
+  // The one place where the types of a definition become those of values: the checks above matched
+  // them.
   return { flags, words } as SubcommandArgs<Flags, Words>;
 }
 
-/** Every value of a flag; the parser keeps the last. */
+/** Every value of a flag; the parser keeps only the last. */
 function valuesOf(name: string, given: readonly string[]): readonly string[] {
   return beforeDashes(given).flatMap((word, at) => {
     if (word.startsWith(`--${name}=`)) {
@@ -53,7 +54,7 @@ function valuesOf(name: string, given: readonly string[]): readonly string[] {
   });
 }
 
-/** The parser gives absent flags a value too; only what stands on the command line counts. */
+/** The parser gives absent flags a value too; only flags on the command line count. */
 function wasGiven(name: string, given: readonly string[]): boolean {
   return beforeDashes(given).some(
     (word) => word === `--${name}` || word.startsWith(`--${name}=`) || word === `--no-${name}`,
@@ -78,7 +79,7 @@ function checkFlags(definition: Definition, given: readonly string[]): void {
     if (flag === undefined && inline !== undefined) {
       throw usage(definition, `--${name} takes no value`);
     }
-    // The parser would take every other value for "true": --allow-insecure=no.
+    // The parser would take any other value for "true": --allow-insecure=no.
     if (flag?.type === 'boolean' && !['true', 'false', undefined].includes(inline)) {
       throw usage(definition, `--${name} is true or false`);
     }
@@ -95,7 +96,7 @@ function checkFlags(definition: Definition, given: readonly string[]): void {
 function checkWords(definition: Definition, words: readonly string[]): void {
   const extra = words[definition.words.length];
   if (extra !== undefined && Object.hasOwn(definition.flags, 'token-file')) {
-    // It is not repeated: it may be the token itself.
+    // The word is not repeated: it may be the token itself.
     throw new AgentError('USAGE', `"${definition.name}" takes flags, and no other word`, {
       hint: 'If it was a token: give it in a file, with --token-file FILE',
     });

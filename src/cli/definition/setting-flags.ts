@@ -25,7 +25,7 @@ export function settingFlags(): SettingFlags {
   return flagsOf(describeSettings()) as SettingFlags; // Types and values come from one schema.
 }
 
-/** Those of them that matter on a worker. */
+/** The flags that matter on a worker. */
 export function workerSettingFlags(): Omit<SettingFlags, ServerFlag> {
   const settings = describeSettings().filter(({ meta }) => meta.serverOnly !== true);
   return flagsOf(settings) as Omit<SettingFlags, ServerFlag>;

@@ -3,30 +3,30 @@ import type { CliContext } from './context.ts';
 
 interface OurFlagDefinition {
   readonly description: string;
-  /** What may stand there: offered by help and completion. The subcommand refuses the rest. */
+  /** The values that help and completion offer. The subcommand itself refuses others. */
   readonly values?: readonly string[];
   /** May be given several times; the values are joined by commas. */
   readonly repeatable?: boolean;
-  /** Understood, but not shown: what scripts may still give. */
+  /** Accepted, but not shown: scripts may still use it. */
   readonly hidden?: boolean;
 }
 
-/** A flag, as citty's parser takes it, and with what help, docs and completion need beyond that. */
+/** A flag, as citty's parser takes it, with what help, docs and completion need in addition. */
 export type FlagDefinition = OurFlagDefinition &
   (
     | Readonly<Pick<StringArgDef, 'valueHint' | 'default'> & { type: 'string' }>
-    // With the default it is a switch; without, "not given" is something else than "no".
+    // With the default it is a switch; without it, "not given" differs from "no".
     | { readonly type: 'boolean'; readonly default?: false; readonly valueHint?: never }
   );
 
 export type FlagDefinitions = Readonly<Record<string, FlagDefinition>>;
 
-/** A word that is no flag: `ID` of `token revoke ID`. */
+/** A word that is not a flag: `ID` of `token revoke ID`. */
 export interface WordDefinition {
   readonly name: string;
   readonly description: string;
   readonly required: boolean;
-  /** What may stand there: offered by help and completion. The subcommand refuses the rest. */
+  /** The values that help and completion offer. The subcommand itself refuses others. */
   readonly values?: readonly string[];
 }
 
@@ -39,7 +39,9 @@ type Required<Words extends readonly WordDefinition[]> = Extract<
   { readonly required: true }
 >;
 
-/** Given flags by name. What was not given is absent, unless its definition has a default. */
+/**
+ * Given flags by name. A flag that was not given is absent, unless its definition has a default.
+ */
 export type FlagValues<Flags extends FlagDefinitions> = {
   readonly [Name in Exclude<keyof Flags, WithDefault<Flags>>]?: FlagValue<Flags[Name]>;
 } & { readonly [Name in WithDefault<Flags>]: FlagValue<Flags[Name]> };
@@ -56,7 +58,7 @@ export interface SubcommandArgs<
 }
 
 /**
- * What a subcommand declares. Its work stands behind an `import()` in `run`: --help stays fast.
+ * What a subcommand declares. Its work is behind an `import()` in `run`, so that --help stays fast.
  * The types of its arguments, help, docs/CLI.md and completion all come from here.
  */
 export interface SubcommandDefinition<
@@ -76,10 +78,10 @@ export interface SubcommandDefinition<
   readonly run: (context: CliContext, args: SubcommandArgs<Flags, Words>) => Promise<number>;
 }
 
-/** A subcommand whose arguments are its own affair. */
+/** A subcommand without the types of its arguments. */
 export interface Subcommand extends Omit<SubcommandDefinition, 'run'> {
   /**
-   * Reads the words behind its name.
+   * Reads the words after its name.
    * @returns its work, with the exit code
    * @throws AgentError UNKNOWN_FLAG, USAGE
    */
@@ -94,7 +96,7 @@ export function defineSubcommand<
   return {
     ...declared,
     prepare: async (given) => {
-      // Loaded only now: no help needs the parser.
+      // Loaded only now: help does not need the parser.
       const { parseSubcommandArgs } = await import('./parse.ts');
       const args = parseSubcommandArgs(definition, given);
       return (context) => run(context, args);

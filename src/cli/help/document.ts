@@ -1,6 +1,6 @@
 /**
- * What there is to type, as data: for `--help --json`, docs/CLI.md and completion. The names of its
- * fields are a promise to programs that read it.
+ * The subcommands and flags as data: for `--help --json`, docs/CLI.md and completion. The names of
+ * its fields are a promise to programs that read it.
  */
 import { EXIT_CODES } from '../../core/exit-codes.ts';
 import { BUILD } from '../../core/version.ts';
@@ -13,9 +13,9 @@ export interface FlagDocument {
   readonly name: string;
   readonly type: FlagDefinition['type'];
   readonly description: string;
-  /** What stands for the value in the help: FILE; null for a switch, which takes none. */
+  /** The name that help gives the value: FILE; null for a switch, which takes none. */
   readonly value_hint: string | null;
-  /** What may be given; empty where anything may. */
+  /** The values that may be given; empty where anything may. */
   readonly values: readonly string[];
   readonly default: string | boolean | null;
   readonly repeatable: boolean;
@@ -46,7 +46,7 @@ export interface ProgramDocument {
   readonly exit_codes: typeof EXIT_CODES;
 }
 
-/** Of all subcommands for people, or of those that begin with a word: `token`. */
+/** Describes all subcommands for people, or those that begin with a word: `token`. */
 export async function describeProgram(
   subcommands: Subcommands,
   first?: string,

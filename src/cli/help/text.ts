@@ -2,13 +2,13 @@ import { type Subcommands, secondWordsOf } from '../definition/listed.ts';
 import type { FlagDefinition, Subcommand } from '../definition/subcommand.ts';
 import { wrapText } from '../terminal/wrap-text.ts';
 
-/** What every terminal has. */
+/** A width that every terminal has. */
 const COLUMNS = 80;
 /** Column at which descriptions begin. */
 const DESCRIPTION_COLUMN = 30;
-/** Stands for a value that its definition gives no name. */
+/** The name of a value to which its definition gives none. */
 export const VALUE_HINT_DEFAULT = 'VALUE';
-/** Every subcommand has it; the dispatcher takes it before they see it. */
+/** Every subcommand has it; the dispatcher handles it before they see it. */
 const HELP_FLAG: FlagDefinition = {
   type: 'boolean',
   default: false,
@@ -28,7 +28,7 @@ export function renderRootHelp(subcommands: Subcommands, version: string): strin
   ].join('\n');
 }
 
-/** Of a word that only begins subcommands, such as `token`. */
+/** The help of a word that only begins subcommands, such as `token`. */
 export function renderGroupHelp(subcommands: Subcommands, first: string): string {
   const names = secondWordsOf(subcommands, first).map((second) => `${first} ${second}`);
   return [
@@ -69,7 +69,7 @@ export function usageOf({ name, words }: Pick<Subcommand, 'name' | 'words'>): st
   return `pipeops-agent ${name}${named.join('')} [flags]`;
 }
 
-/** What a person is told of: not what is only understood. */
+/** The flags that a person is shown: hidden ones are left out. */
 export function shownFlags({
   flags,
 }: Pick<Subcommand, 'flags'>): readonly (readonly [string, FlagDefinition])[] {

@@ -49,7 +49,7 @@ function renderValue(row: SettingRow, rows: readonly SettingRow[]): string {
   return `${value === null ? '-' : JSON.stringify(value)}  (${source}${remark})`;
 }
 
-/** Why nothing is known of the agent's own settings: said once, not in each row. */
+/** Why the agent's own settings are unknown: said once, not in each row. */
 function commonNote(rows: readonly SettingRow[]): string | undefined {
   const row = rows.find(({ setting }) => setting === 'log.level');
   return row?.in_force === null ? (row.note ?? undefined) : undefined;
@@ -93,11 +93,11 @@ export const configValidateSubcommand = defineSubcommand({
 interface CheckedSettings {
   readonly known: KnownSettings;
   readonly problems: readonly string[];
-  /** What is no setting. */
+  /** Keys that are not settings. */
   readonly warnings: readonly string[];
 }
 
-/** The problems of the settings, and what is known of them although there are some. */
+/** The problems of the settings, and what is known despite them. */
 async function checkSettings(context: CliContext, flags: ConfigFlags): Promise<CheckedSettings> {
   try {
     const { config, warnings } = await loadEffectiveConfig(context, flags);
@@ -106,7 +106,7 @@ async function checkSettings(context: CliContext, flags: ConfigFlags): Promise<C
   } catch (thrown) {
     const { problems, warnings = [] } = (thrown instanceof AgentError ? thrown.details : {}) ?? {};
     if (!Array.isArray(problems)) {
-      throw thrown; // Not even YAML, or not to be read: nothing more is known.
+      throw thrown; // It is not YAML, or cannot be read: nothing more is known.
     }
     const text = (await context.files.readText(configPathOf(flags))) ?? '';
     const known = settingsOfText(text);
@@ -114,7 +114,7 @@ async function checkSettings(context: CliContext, flags: ConfigFlags): Promise<C
   }
 }
 
-/** What a file with problems says of other files, as far as that can be read. */
+/** The settings that decide about other files, as far as a file with problems can be read. */
 function settingsOfText(text: string): KnownSettings {
   const file = (Bun.YAML.parse(text) ?? {}) as Record<string, Record<string, unknown> | null>;
   const caFile = file['control_plane']?.['ca_file'];

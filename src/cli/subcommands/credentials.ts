@@ -1,13 +1,13 @@
 import { pollUntil } from '../../core/waiting.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
 
-/** k3s may still be starting when the agent does, at boot. */
+/** At boot, k3s may still be starting when the agent does. */
 const RENEW_TIMEOUT_MS = 60_000;
 const RETRY_INTERVAL_MS = 2_000;
 
 /**
- * What the unit runs as root before the daemon: the daemon renews its Kubernetes token only while it
- * runs, and what its local token lets in is not its own to say.
+ * Run by the unit as root before the daemon. The daemon renews its Kubernetes token only while it
+ * runs, and must not decide itself who its local token lets in.
  */
 export const credentialsRenewSubcommand = defineSubcommand({
   name: 'credentials renew',

@@ -9,7 +9,10 @@ import { settingFlags } from '../definition/setting-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
 import { renderSetUpOutcome } from './set-up-outcome.ts';
 
-/** Longer than a token may be: what it is instead shall be told, not only that it is too long. */
+/**
+ * Longer than a token may be, so that the error can say what was given instead, not only that it is
+ * too long.
+ */
 const TOKEN_FILE_LIMIT_BYTES = 64 * 1024;
 
 export const installSubcommand = defineSubcommand({
@@ -67,7 +70,10 @@ function controlPlaneToken(context: CliContext, file: string | undefined): Token
   };
 }
 
-/** The token of a flag or a variable. @throws AgentError USAGE, TOKEN_INVALID */
+/**
+ * The token of a flag or a variable.
+ * @throws AgentError USAGE, TOKEN_INVALID
+ */
 async function givenToken(
   context: CliContext,
   file: string | undefined,
@@ -86,7 +92,8 @@ async function givenToken(
 
 /**
  * Whether k3s' own variables ask for a worker.
- * @throws AgentError USAGE where they do by half: a worker that becomes a server is a second cluster
+ * @throws AgentError USAGE where only half of them are set: a worker set up as a server would be a
+ *   second cluster
  */
 function isWorkerWanted(env: Readonly<Record<string, string | undefined>>): boolean {
   const type = env['NODE_TYPE'] ?? '';

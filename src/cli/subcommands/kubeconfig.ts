@@ -103,7 +103,7 @@ async function deliver(
   return 0;
 }
 
-/** As kubectl looks for it, of the person who typed the command: sudo has the home of root. */
+/** Where kubectl looks for it, for the person who typed the command: under sudo, HOME is root's. */
 async function usualFile({ env, files, uid }: CliContext): Promise<string> {
   const named = env['KUBECONFIG']?.split(':').find((part) => part !== '');
   if (named !== undefined) {

@@ -78,12 +78,12 @@ export const SUBCOMMANDS: Subcommands = {
   },
 };
 
-/** A longer word is no typing mistake of a name; it may be a secret, and is not repeated. */
+/** A longer word is not a mistyped name; it may be a secret, and is not repeated. */
 const REPEATED_LENGTH_MAX = 20;
 
 export interface FoundSubcommand {
   readonly entry: SubcommandEntry;
-  /** The words behind its name. */
+  /** The words after its name. */
   readonly rest: readonly string[];
 }
 

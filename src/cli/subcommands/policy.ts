@@ -8,7 +8,7 @@ import type { CliContext } from '../definition/context.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
 import { renderTable } from '../terminal/render.ts';
 
-/** Sentences are for people, also through a pager; programs take --json. */
+/** Sentences are for people, also through a pager; programs use --json. */
 const TEXT_COLUMNS = 80;
 
 export const policyShowSubcommand = defineSubcommand({
@@ -177,7 +177,10 @@ async function wantedPolicy(
   return { path: file, text, policy: parsePolicyFile(text, file) };
 }
 
-/** Undefined where the file cannot be used: then nothing is in force, and nothing to go back to. */
+/**
+ * Undefined where the file cannot be used: then no policy is in force, and there is none to go back
+ * to.
+ */
 async function policyInForce(context: CliContext): Promise<PolicyFile | undefined> {
   const { readPolicyFile } = await import('../../policy/read-file.ts');
   try {

@@ -1,4 +1,6 @@
-/** How `uninstall`, `install --undo` and `join --undo` tell what they removed, or would. */
+/**
+ * How `uninstall`, `install --undo` and `join --undo` report what they removed, or would remove.
+ */
 
 import type { UninstallPlan } from '../../machine/uninstall.ts';
 import type { UnknownEntry } from '../../protocol/files/host-state.ts';
@@ -15,13 +17,13 @@ export function renderRemovalPlan(
   return renderTable(plan.plan.map(rowOf), options.columns) + lines(remainsOf(plan));
 }
 
-/** The title, and what it does not say itself. */
+/** The title, and the changes that it does not name itself. */
 function rowOf({ title, changes }: UninstallPlan['plan'][number]): readonly string[] {
   const more = changes.filter(({ target }) => !title.endsWith(target));
   return more.length === 0 ? [title] : [title, renderChanges(more)];
 }
 
-/** One line for each thing that stays, and how to remove it, too. */
+/** One line for each thing that stays, and how to remove it as well. */
 export function remainsOf({
   kept,
   left,

@@ -1,4 +1,4 @@
-/** How `install` and `join` tell what they did. */
+/** How `install` and `join` report what they did. */
 import type { SetUpOutcome, SetUpSummary } from '../../machine/set-up.ts';
 import { renderChanges, renderTable } from '../terminal/render.ts';
 

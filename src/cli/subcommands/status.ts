@@ -35,7 +35,10 @@ export const statusSubcommand = defineSubcommand({
   },
 });
 
-/** The daemon may not ask systemd: this program does. Undefined where nobody can be asked. */
+/**
+ * Asked by this program, because the daemon may not ask systemd. Undefined where systemd cannot be
+ * asked.
+ */
 async function readK3s(context: CliContext): Promise<K3sState | undefined> {
   const { AgentError } = await import('../../core/errors.ts');
   const { k3sState } = await import('../../host/k3s/state.ts');
@@ -43,7 +46,7 @@ async function readK3s(context: CliContext): Promise<K3sState | undefined> {
     return await k3sState(context);
   } catch (thrown) {
     if (thrown instanceof AgentError) {
-      return undefined; // It is a detail of the screen; what k3s does is told by the reasons too.
+      return undefined; // Only a detail of the screen; the reasons show what k3s does, too.
     }
     throw thrown;
   }
@@ -62,7 +65,7 @@ function rows(health: DetailedHealth, k3s: K3sState | undefined): readonly Row[]
     ...k3sRows(k3s),
     ...nodeRows(health.nodes),
     ...serverRows(health.server),
-    // A worker has neither: its server speaks for the cluster.
+    // A worker has neither session nor commands: its server speaks for the cluster.
     ...(agent.role === 'node' ? [] : sessionRows(health)),
   ];
 }

@@ -7,28 +7,37 @@ import { textOutput } from './text-output.ts';
 
 /** Standard streams and the terminal, as a subcommand may use them. */
 export interface TerminalIo {
-  /** The thing that was asked for, and nothing else. Ends with a newline of its own. */
+  /** The output that was asked for, and nothing else. Ends with its own newline. */
   stdout(text: string): void;
   /** Information for a person. */
   stderr(text: string): void;
-  /** Resolves once all of both has left this process. @throws AgentError FILE_ACCESS */
+  /**
+   * Resolves once everything written to both has left this process.
+   * @throws AgentError FILE_ACCESS
+   */
   flush(): Promise<void>;
   readonly stdinIsTty: boolean;
   readonly stderrIsTty: boolean;
-  /** Of the terminal that standard output is; undefined where it is none. */
+  /** Width of the terminal on standard output; undefined where that is not a terminal. */
   readonly columns: number | undefined;
-  /** All of standard input. @throws AgentError USAGE when it is longer than the limit */
+  /**
+   * Reads all of standard input.
+   * @throws AgentError USAGE when it is longer than the limit
+   */
   readStdin(limitBytes: number): Promise<string>;
   /**
-   * Asks on /dev/tty without echo. Undefined where there is no terminal: the caller then names
-   * the flag that answers the question.
+   * Asks on /dev/tty without echo. Undefined where there is no terminal: the caller then names the
+   * flag that gives the answer.
    */
   askSecret(question: string): Promise<string | undefined>;
   /** Asks a yes/no question on /dev/tty; undefined where there is no terminal. */
   confirm(question: string): Promise<boolean | undefined>;
 }
 
-/** How long an end waits for a reader of standard error: a log that hangs must not keep a daemon. */
+/**
+ * How long the end waits for a reader of standard error: a log that hangs must not keep a daemon
+ * alive.
+ */
 const STDERR_WAIT_MS = 2_000;
 /** Longest answer that is read from a terminal, characters. */
 const ANSWER_LENGTH_MAX = 8 * 1024;
@@ -39,7 +48,7 @@ const BACKSPACES = ['\u007f', '\b'];
 
 /**
  * The real streams of this process.
- * @param streams looked at only when asked: a look makes Bun load Node's streams
+ * @param streams evaluated only when needed: it makes Bun load Node's streams
  */
 export function systemTerminalIo(
   deps: { readonly clock: Clock },
@@ -51,7 +60,7 @@ export function systemTerminalIo(
     stdout: stdout.write,
     stderr: stderr.write,
     flush: async () => {
-      // There is nowhere else to say that standard error cannot be written.
+      // There is no other place to report that standard error cannot be written.
       const told = stderr.flush().catch(() => undefined);
       await settledWithin(deps.clock, STDERR_WAIT_MS, undefined, told);
       await stdout.flush();
@@ -63,7 +72,7 @@ export function systemTerminalIo(
       return streams.stderr.isTTY === true;
     },
     get columns() {
-      // Not where it cannot be a terminal: a look loads Node's streams.
+      // Only where it may be a terminal: this look loads Node's streams.
       return fstatSync(1).isCharacterDevice() ? streams.stdout.columns : undefined;
     },
     readStdin: (limitBytes) => readAll(streams.stdin, limitBytes),
@@ -93,9 +102,7 @@ async function readAll(stream: AsyncIterable<unknown>, limitBytes: number): Prom
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/**
- * Asks on /dev/tty, so that it works in `curl … | sh` too, where standard input is the script.
- */
+/** Asks on /dev/tty, which also works in `curl … | sh`, where standard input is the script. */
 async function ask(
   write: (text: string) => void,
   question: string,

@@ -10,7 +10,7 @@ export interface ProgressOptions {
   readonly write: (text: string) => void;
 }
 
-/** Elsewhere than on a terminal, the current work is repeated no more often than this. */
+/** Where it is not a terminal, the current work is repeated no more often than this. */
 const PLAIN_UPDATE_INTERVAL_MS = 10_000;
 const CLEAR_LINE = '\r\x1b[2K';
 

@@ -23,12 +23,12 @@ export function renderChanges(
   return changes.map(({ action, target }) => `${action} ${target}`).join(', ');
 }
 
-/** In less nobody can read: what would have to be wrapped in fewer columns stays as it is. */
+/** Text wrapped to fewer columns than this is unreadable, so it is left unwrapped. */
 const WRAPPED_COLUMNS_MIN = 20;
 
 /**
- * Lines with the values of each column below each other; no value forges a line of its own.
- * @param columns into which the first and the last value of a row are wrapped; undefined: nowhere
+ * A table of values in aligned columns; no value can forge a line.
+ * @param columns the width to wrap the first and the last value of a row to; undefined: no wrapping
  */
 export function renderTable(
   values: readonly (readonly string[])[],
@@ -51,7 +51,7 @@ export function renderTable(
   );
 }
 
-/** A cell is the lines that it has. */
+/** A cell, as its lines. */
 type Cell = readonly string[];
 
 function lines(rows: readonly (readonly Cell[])[]): string {

@@ -3,18 +3,18 @@ import { troubleOf } from '../../core/trouble.ts';
 
 /** A standard stream that text is written to. */
 export interface TextOutput {
-  /** Never fails: what went wrong is told by `flush`. */
+  /** Never fails: `flush` reports what went wrong. */
   write(text: string): void;
   /**
-   * Resolves once all text has left this process, or whoever read it went away: enough was seen.
+   * Resolves once all text has left this process, or its reader has gone, having seen enough.
    * @throws AgentError FILE_ACCESS when it could not be written, as on a full disk
    */
   flush(): Promise<void>;
 }
 
 /**
- * A sink of Bun, not `process.stdout` and its like: these load Node's streams (8 ms, 4 MiB), and a
- * process that exits cuts off what a slow pipe has not yet taken.
+ * A sink of Bun, not `process.stdout`: that loads Node's streams (8 ms, 4 MiB), and when the
+ * process exits, it cuts off what a slow pipe has not yet taken.
  */
 export function textOutput(file: Bun.BunFile, name: string): TextOutput {
   const sink = file.writer();

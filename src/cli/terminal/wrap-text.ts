@@ -1,4 +1,6 @@
-/** Breaks a text between its words into lines of at most `columns`; a longer word has a line alone. */
+/**
+ * Breaks a text between its words into lines of at most `columns`; a longer word gets its own line.
+ */
 export function wrapText(text: string, columns: number): readonly string[] {
   const lines: string[] = [];
   let line = '';
