@@ -15,7 +15,7 @@ export interface RemovalFlags {
 }
 
 /**
- * Removes what stands in the inventory, after a question; or tells it.
+ * Removes everything in the inventory, after a question; or only reports it.
  * @returns the exit code
  * @throws AgentError USAGE where nobody confirms it
  */
@@ -37,7 +37,7 @@ export async function removeAll(
   if (!yes) {
     await confirm(context, how);
   }
-  // Read before the settings go.
+  // Read first: the settings are about to be removed.
   const name = inventory.has('k3s', 'agent') ? await nodeName(context) : undefined;
   const { removed, kept, left } = await uninstall(context, inventory, how);
   // A worker that began to join is listed once it has a password that is worth keeping.

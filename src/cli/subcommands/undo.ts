@@ -1,11 +1,13 @@
-/** `install --undo` and `join --undo`: a machine as it was before an installation that failed. */
+/**
+ * `install --undo` and `join --undo`: put a machine back as it was before a failed installation.
+ */
 import { AgentError } from '../../core/errors.ts';
 import { openInventory } from '../../host/engine/inventory.ts';
 import { checkUndo, UNDO } from '../../machine/uninstall.ts';
 import type { CliContext } from '../definition/context.ts';
 import { type RemovalFlags, removeAll } from './removal.ts';
 
-/** What counts beside it. Another flag is of somebody who wants something else. */
+/** The flags that count beside it. Whoever gives another one wants something else. */
 const FLAGS: readonly string[] = ['undo', 'yes', 'dry-run', 'json'];
 const HINT = 'Beside --undo, only --yes, --dry-run and --json count';
 

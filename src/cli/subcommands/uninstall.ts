@@ -50,7 +50,7 @@ async function checkInstalled(context: CliContext, inventory: HostInventory): Pr
       hint: 'Install that version, and uninstall with it',
     });
   }
-  // One that was killed at its very end has left the list, empty.
+  // An uninstall that was killed at its very end has left an empty inventory.
   if ((await installationState(context, inventory)) === 'none') {
     throw new AgentError('NOT_INSTALLED', 'There is nothing to remove: nothing was installed', {
       hint: 'Only what "pipeops-agent install" or "join" has set up is removed',
