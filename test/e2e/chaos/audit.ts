@@ -9,11 +9,11 @@ import { DEPLOYED, EFFECTS, NAMESPACE, SCALED, SECRET, TOOLS, type Traffic } fro
 const TYPES = ['deploy', 'scale', 'get_resources', 'exec'];
 const JOURNAL_LINES_MAX = 200_000;
 
-/** @param daemonKills how often we killed the daemon: each may leave one exec unknown */
-export async function audit(rig: Rig, traffic: Traffic, daemonKills: number): Promise<void> {
+/** @param daemonEnds how often we killed or restarted the daemon: each may leave one exec unknown */
+export async function audit(rig: Rig, traffic: Traffic, daemonEnds: number): Promise<void> {
   const entries = rig.ledger.all();
   everyCommandHasOneResult(entries, traffic);
-  await everyProgramRanOnce(rig, entries, daemonKills);
+  await everyProgramRanOnce(rig, entries, daemonEnds);
   await everyDeployHappenedOnce(rig, entries);
   const { protocol_errors: errors } = await rig.agent();
   expect(errors).toEqual([]);
@@ -43,7 +43,7 @@ function everyCommandHasOneResult(entries: readonly LedgerEntry[], traffic: Traf
 async function everyProgramRanOnce(
   rig: Rig,
   entries: readonly LedgerEntry[],
-  daemonKills: number,
+  daemonEnds: number,
 ): Promise<void> {
   const argv = ['k3s', 'kubectl', '-n', NAMESPACE, 'exec', `deployment/${TOOLS}`, '--'];
   const { stdout } = await rig.server.exec([...argv, 'cat', EFFECTS]);
@@ -60,7 +60,7 @@ async function everyProgramRanOnce(
     return isUnknown(entry) ? times > 1 : !(entry.result?.success === true && times === 1);
   });
   expect(wrong).toEqual([]);
-  expect(programs.filter(isUnknown).length).toBeLessThanOrEqual(daemonKills);
+  expect(programs.filter(isUnknown).length).toBeLessThanOrEqual(daemonEnds);
   expect(ran.size).toBeGreaterThan(0);
 }
 

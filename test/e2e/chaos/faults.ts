@@ -34,6 +34,8 @@ export interface Fault {
   readonly findsDeadPeer?: true;
   /** Ends of the daemon that are part of it, by us. */
   readonly kills?: number;
+  /** How often `prepare` may start the daemon again. */
+  readonly restarts?: number;
   /** What must be there before; not part of the trouble. */
   prepare?(rig: Rig): Promise<void>;
   /** What must work all the same, while it lasts. */
@@ -158,6 +160,7 @@ const daemonKilled: Fault = {
 const clockJump = (name: string, hoursAhead: number): Fault => ({
   name,
   lastsMs: 8_000,
+  restarts: 1,
   prepare: ({ server, ready }) => giveDaemonItsOwnClock(server, ready),
   begin: async ({ server }) => {
     await setDaemonClock(server, hoursAhead);

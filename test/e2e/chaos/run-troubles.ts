@@ -23,12 +23,12 @@ export async function runTroubles(
   troubles: Iterable<Trouble>,
 ): Promise<void> {
   const outcomes: Outcome[] = [];
-  let kills = 0;
+  let daemonEnds = 0;
   await rig.lab.collectOnFailure(join(tmpdir(), 'pipeops-agent-chaos'), async () => {
     const traffic = startTraffic(rig);
     try {
       for (const { fault, lastsMs } of troubles) {
-        kills += fault.kills ?? 0;
+        daemonEnds += (fault.kills ?? 0) + (fault.restarts ?? 0);
         outcomes.push(await progress.phase(fault.name, () => liveThrough(rig, fault, lastsMs)));
       }
     } finally {
@@ -38,6 +38,6 @@ export async function runTroubles(
     await waitUntil('all commands have their results', DRAIN_TIMEOUT_MS, async () => {
       return rig.ledger.open().length === 0;
     });
-    await progress.phase('audit', () => audit(rig, traffic, kills));
+    await progress.phase('audit', () => audit(rig, traffic, daemonEnds));
   });
 }
