@@ -56,6 +56,8 @@ export const DAEMON_SOCKET_TARGET = 'daemon/agent.sock';
 export const LOCK_FILE = '/run/pipeops-agent.lock';
 
 export const K3S_EXECUTABLE = '/usr/local/bin/k3s';
+/** k3s' own uninstaller takes it away, with whatever stands in it. */
+export const K3S_DATA_DIRECTORY = '/var/lib/rancher/k3s';
 export const K3S_DIRECTORY = '/etc/rancher/k3s';
 export const K3S_CONFIG_FILE = `${K3S_DIRECTORY}/config.yaml.d/50-pipeops.yaml`;
 export const K3S_ADMIN_KUBECONFIG_FILE = `${K3S_DIRECTORY}/k3s.yaml`;

@@ -103,6 +103,8 @@ export interface FileStat {
 export interface Files {
   /** @param limitBytes refuse (FILE_ACCESS) a longer file; 1 MiB when absent */
   readText(path: string, limitBytes?: number): Promise<string | undefined>;
+  /** The same for what may be no text. */
+  readBytes(path: string, limitBytes?: number): Promise<Uint8Array | undefined>;
   /** Writes a temporary file beside it, sets mode and owner, syncs, renames over. */
   writeAtomic(path: string, data: string | Uint8Array, options: FileWriteOptions): Promise<void>;
   /**

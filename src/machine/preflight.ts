@@ -3,6 +3,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import { K3S_UNITS, type K3sRole, UNIT_NAME } from '../core/places.ts';
 import type { Check } from '../host/checks/check.ts';
 import { enoughDiskSpace } from '../host/checks/disk-space.ts';
+import { noDataOfOthers } from '../host/checks/k3s-data.ts';
 import { enoughMemory } from '../host/checks/memory.ts';
 import { nodeAddresses } from '../host/checks/node-address.ts';
 import { noOtherCluster } from '../host/checks/other-cluster.ts';
@@ -34,6 +35,7 @@ const BARE_MACHINE: readonly Check[] = [
   enoughDiskSpace,
   tools,
   noOtherCluster,
+  noDataOfOthers,
 ];
 
 export interface PreflightSubject {

@@ -1,7 +1,9 @@
 import { AgentError } from '../core/errors.ts';
 import { HOST_STATE_DIRECTORY, NODE_PASSWORD_FILE } from '../core/places.ts';
+import { keptSecrets } from '../host/agent/control-plane-token.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
-import type { Change, UndoOptions } from '../host/engine/resource.ts';
+import { findEdits, keepEdits } from '../host/engine/own-text.ts';
+import type { Change, Removal, UndoOptions } from '../host/engine/resource.ts';
 import { finishInstallation } from '../host/engine/step-journal.ts';
 import { planUndo, undoResources } from '../host/engine/undo.ts';
 import { keepsNodePassword } from '../host/k3s/configuration.ts';
@@ -19,7 +21,7 @@ export interface PlannedRemoval {
 export interface Uninstalled {
   /** For a person, the newest first. */
   readonly removed: readonly string[];
-  /** What a worker needs to come back under its name. */
+  /** The paths that stay, for the reasons of `keptFiles`. */
   readonly kept: readonly string[];
   /** What only a newer version knows. */
   readonly left: readonly UnknownEntry[];
@@ -40,7 +42,7 @@ export async function planUninstall(
   const resources = machineResources(context, inventory, undefined);
   const removals = await planUndo(context, resources, how);
   const plan = removals.map(({ title, changes }) => ({ title, changes }));
-  const kept = await keptFiles(context, inventory, how);
+  const kept = await keptFiles(context, inventory, removals, how);
   return { plan: isWhole(how) ? [...plan, LIST_REMOVAL] : plan, kept, left: inventory.unknown() };
 }
 
@@ -59,14 +61,15 @@ export async function uninstall(
   inventory: HostInventory,
   how: UndoOptions,
 ): Promise<Uninstalled> {
-  // Read before what tells it goes.
-  const kept = await keptFiles(context, inventory, how);
-  const left = inventory.unknown();
   if (!isWhole(how)) {
     // Nothing takes back what somebody wants to keep. A full disk must not keep us from making room.
     await finishInstallation(context).catch(() => undefined);
   }
   const resources = machineResources(context, inventory, undefined);
+  // Read before what tells it goes.
+  const kept = await keptFiles(context, inventory, await planUndo(context, resources, how), how);
+  await keepEdits(context);
+  const left = inventory.unknown();
   const removed = await undoResources(context, resources, inventory, how);
   await (isWhole(how) ? inventory.end() : finishInstallation(context));
   return { removed, kept, left };
@@ -77,13 +80,24 @@ function isWhole({ keepData, keepK3s }: UndoOptions): boolean {
   return !keepData && !keepK3s;
 }
 
+/**
+ * What a worker needs to come back under its name; what only a user may remove who is gone; and what was
+ * there before us and a person has changed since.
+ */
 async function keptFiles(
   context: MachineContext,
   inventory: HostInventory,
+  removals: readonly Removal[],
   how: UndoOptions,
 ): Promise<readonly string[]> {
   const isWorker = inventory.has('k3s', 'agent') && !how.keepK3s;
-  return isWorker && (await keepsNodePassword(context, how)) ? [NODE_PASSWORD_FILE] : [];
+  const edited = (await findEdits(context)).map(({ name }) => name);
+  const putBack = removals.flatMap(({ originals = [] }) => originals);
+  return [
+    ...(isWorker && (await keepsNodePassword(context, how)) ? [NODE_PASSWORD_FILE] : []),
+    ...(await keptSecrets(context, inventory, how)),
+    ...edited.filter((name) => putBack.includes(name)),
+  ];
 }
 
 /** All of an installation that never came to its end. */

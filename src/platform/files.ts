@@ -32,8 +32,10 @@ const STAYING_CODES: readonly string[] = ['ENOTEMPTY', 'EEXIST', 'EBUSY'];
 export function systemFiles(root: string): Files {
   const real = (path: string) => join(root, path);
   return {
-    readText: (path, limitBytes = READ_LIMIT_BYTES) =>
-      ifThere('read', path, () => readText(real(path), path, limitBytes)),
+    readText: async (path, limitBytes = READ_LIMIT_BYTES) =>
+      (await ifThere('read', path, () => readBytes(real(path), path, limitBytes)))?.toString(),
+    readBytes: (path, limitBytes = READ_LIMIT_BYTES) =>
+      ifThere('read', path, () => readBytes(real(path), path, limitBytes)),
     writeAtomic: (path, data, options) =>
       explained('write', path, () => writeAtomic(root, real(path), data, options)),
     makeDirectory: (path, options) =>
@@ -102,7 +104,7 @@ async function explained<T>(action: string, path: string, work: () => Promise<T>
   }
 }
 
-async function readText(realPath: string, path: string, limitBytes: number): Promise<string> {
+async function readBytes(realPath: string, path: string, limitBytes: number): Promise<Buffer> {
   const handle = await open(realPath, constants.O_RDONLY);
   try {
     // /proc files have size 0: read up to the limit and see whether there is more.
@@ -113,7 +115,7 @@ async function readText(realPath: string, path: string, limitBytes: number): Pro
     while (length < buffer.length) {
       const { bytesRead } = await handle.read(buffer, length, buffer.length - length, null);
       if (bytesRead === 0) {
-        return buffer.toString('utf8', 0, length);
+        return buffer.subarray(0, length);
       }
       length += bytesRead;
     }

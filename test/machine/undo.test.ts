@@ -282,7 +282,7 @@ const UNDO_PLAN = [
   'Remove user pipeops-agent',
   'Remove group pipeops-agent',
   'Remove k3s (server) and what runs in it                    stop k3s.service, ' +
-    'remove /etc/systemd/system/k3s.service, remove /usr/local/bin/k3s',
+    'remove /etc/systemd/system/k3s.service, remove /usr/local/bin/k3s, remove /var/lib/rancher/k3s',
   'Remove the configuration of k3s                            ' +
     'remove /etc/rancher/k3s/config.yaml.d/50-pipeops.yaml',
   'Remove directory /var/lib/rancher',

@@ -69,6 +69,8 @@ export interface SimulatedMachine extends AsyncDisposable {
    * changes nothing any more. Nothing when it needs fewer.
    */
   killAt(change: number): void;
+  /** Nothing can be written any more while this path is there. */
+  fillDisk(until: string): void;
 }
 
 export interface RunOptions {
@@ -85,9 +87,18 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
   const directory = await memoryDirectory();
   const root = directory.path;
   const realFiles = systemFiles(root);
+  let fullWhile: string | undefined;
   // A test may run on a small disk; the checks of the machine have tests of their own.
   const files: Files = {
     ...realFiles,
+    writeAtomic: async (path, data, options) => {
+      if (fullWhile !== undefined && (await realFiles.stat(fullWhile)) !== undefined) {
+        throw new AgentError('DISK_FULL', `Cannot write ${path}: no space left on the disk`, {
+          hint: 'Free some space',
+        });
+      }
+      await realFiles.writeAtomic(path, data, options);
+    },
     diskSpace: async () => ({ freeBytes: 50e9, totalBytes: 100e9 }),
   };
   const kill = killSwitch();
@@ -188,6 +199,9 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
     web,
     programs,
     killAt: kill.arm,
+    fillDisk: (until) => {
+      fullWhile = until;
+    },
     run: async (words, options = {}) => {
       const { out, io, progress } = capturedTerminal({ clock: systemClock }, options);
       const context: CliContext = {

@@ -2,6 +2,8 @@
  * How `uninstall`, `install --undo` and `join --undo` report what they removed, or would remove.
  */
 
+import { dirname } from 'node:path';
+import { AGENT_USER, NODE_PASSWORD_FILE, STATE_DIRECTORY } from '../../core/places.ts';
 import type { UninstallPlan } from '../../machine/uninstall.ts';
 import type { UnknownEntry } from '../../protocol/files/host-state.ts';
 import { renderChanges, renderTable } from '../terminal/render.ts';
@@ -32,11 +34,7 @@ export function remainsOf({
   readonly left: readonly UnknownEntry[];
 }): readonly string[] {
   return [
-    ...kept.map(
-      (file) =>
-        `Kept: ${file}, by which the cluster knows this machine when it comes back. ` +
-        'To remove it too: sudo rm -r /etc/rancher/node',
-    ),
+    ...kept.map(whyKept),
     ...(left.length === 0
       ? []
       : [
@@ -44,6 +42,19 @@ export function remainsOf({
             'To remove it too: install that version, and uninstall with it',
         ]),
   ];
+}
+
+function whyKept(file: string): string {
+  if (file === NODE_PASSWORD_FILE) {
+    return (
+      `Kept: ${file}, by which the cluster knows this machine when it comes back. ` +
+      `To remove it too: sudo rm -r ${dirname(file)}`
+    );
+  }
+  return file.startsWith(`${STATE_DIRECTORY}/`)
+    ? `Kept: ${file}, which only the user ${AGENT_USER} may remove, who is gone. ` +
+        `Look at what stands there: sudo ls -lR ${STATE_DIRECTORY}`
+    : `Kept: ${file}, which was here before the installation and was changed since`;
 }
 
 /** `mount /srv/data, quota 7`. */

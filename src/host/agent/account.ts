@@ -162,8 +162,11 @@ async function groupId(files: Files): Promise<string | undefined> {
 async function runAccountTool(deps: Deps, argv: readonly [string, ...string[]]): Promise<void> {
   const result = await deps.exec.run(argv, { timeoutMs: TIMEOUT_MS });
   if (result.exitCode !== 0) {
-    throw new AgentError('TOOL_FAILED', `${argv.join(' ')} failed: ${result.stderr}`, {
-      hint: 'End its processes, then run the same command again',
-    });
+    throw (
+      diskFull(result.stderr, `run ${argv.join(' ')}`, '/etc/passwd') ??
+      new AgentError('TOOL_FAILED', `${argv.join(' ')} failed: ${result.stderr}`, {
+        hint: 'End its processes, then run the same command again',
+      })
+    );
   }
 }

@@ -3,6 +3,7 @@ import { type RawConfig, withUnknown } from '../../config/unknown.ts';
 import { AGENT_USER, CONFIG_FILE } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
 import type { HostInventory } from '../engine/inventory.ts';
+import { writeOwn } from '../engine/own-text.ts';
 import { ownFile } from '../engine/removals.ts';
 import type { Resource } from '../engine/resource.ts';
 
@@ -17,7 +18,12 @@ export function agentConfig(
   inventory: HostInventory,
   content: ConfigInput | undefined,
 ): Resource {
-  const own = { id: 'agent-config', title: 'Write the configuration', path: CONFIG_FILE };
+  const own = {
+    id: 'agent-config',
+    title: 'Write the configuration',
+    path: CONFIG_FILE,
+    looksOurs,
+  };
   if (content === undefined) {
     return ownFile(deps, inventory, own, undefined);
   }
@@ -31,9 +37,13 @@ export function agentConfig(
     apply: async () => {
       const settings = Bun.YAML.stringify(wanted(await readFile(deps.files)), null, 2);
       const options = { mode: 0o640, owner: `root:${AGENT_USER}` };
-      await deps.files.writeAtomic(CONFIG_FILE, `${HEADER}${settings.trimEnd()}\n`, options);
+      await writeOwn(deps, CONFIG_FILE, `${HEADER}${settings.trimEnd()}\n`, options);
     },
   });
+}
+
+function looksOurs(text: string): boolean {
+  return text.startsWith(HEADER);
 }
 
 /** As it was parsed: whether it can be used was asked before. */

@@ -1,8 +1,12 @@
 import { AGENT_USER, CONTROL_PLANE_CA_FILE } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
 import type { HostInventory } from '../engine/inventory.ts';
+import { writeOwn } from '../engine/own-text.ts';
 import { ownFile } from '../engine/removals.ts';
 import type { Resource } from '../engine/resource.ts';
+
+/** A certificate does not tell who has put it there: it is no secret, and stays. */
+const looksOurs = () => false;
 
 /** A copy that the daemon can read: the file it was given may stand in somebody's home. */
 export function controlPlaneCa(
@@ -11,14 +15,14 @@ export function controlPlaneCa(
   pem: string | undefined,
 ): Resource {
   const title = "Keep the control plane's CA certificate";
-  const file = { id: 'control-plane-ca', title, path: CONTROL_PLANE_CA_FILE };
+  const file = { id: 'control-plane-ca', title, path: CONTROL_PLANE_CA_FILE, looksOurs };
   if (pem === undefined) {
     return ownFile(deps, inventory, file, undefined);
   }
   return ownFile(deps, inventory, file, {
     isDone: async () => (await deps.files.readText(CONTROL_PLANE_CA_FILE)) === pem,
     apply: () =>
-      deps.files.writeAtomic(CONTROL_PLANE_CA_FILE, pem, {
+      writeOwn(deps, CONTROL_PLANE_CA_FILE, pem, {
         mode: 0o640,
         owner: `root:${AGENT_USER}`,
       }),

@@ -6,10 +6,11 @@ import {
   PROXY_CREDENTIALS_FILE,
   STATE_DIRECTORY,
 } from '../../core/places.ts';
-import type { Exec } from '../../core/ports.ts';
+import type { Exec, Files } from '../../core/ports.ts';
 import { diskFull } from '../engine/disk-full.ts';
 import type { HostInventory } from '../engine/inventory.ts';
 import { LEFT_AS_IT_IS, type Making, type Resource, type UndoOptions } from '../engine/resource.ts';
+import { isListed } from './account.ts';
 
 const TIMEOUT_MS = 30_000;
 
@@ -29,9 +30,13 @@ interface Deps {
   readonly exec: Exec;
 }
 
+interface UndoDeps extends Deps {
+  readonly files: Files;
+}
+
 /** Hands the control-plane token to the daemon. */
 export function controlPlaneToken(
-  deps: Deps,
+  deps: UndoDeps,
   inventory: HostInventory,
   token: string | undefined,
 ): Resource {
@@ -53,7 +58,7 @@ export async function hasControlPlaneToken(deps: Deps, inventory: HostInventory)
 
 /** Hands `user:password` of the proxy to the daemon. */
 export function proxyCredentials(
-  deps: Deps,
+  deps: UndoDeps,
   inventory: HostInventory,
   secret: string | undefined,
 ): Resource {
@@ -74,17 +79,34 @@ interface HandedOver {
   readonly secret: string | undefined;
 }
 
-function handedOver(deps: Deps, inventory: HostInventory, given: HandedOver): Resource {
+/**
+ * What stays in a directory that was there before us, because its user was deleted: nobody else may
+ * follow that path.
+ */
+export async function keptSecrets(
+  { files }: Pick<UndoDeps, 'files'>,
+  inventory: HostInventory,
+  how: UndoOptions,
+): Promise<readonly string[]> {
+  const ofUser = [CONTROL_PLANE_TOKEN_FILE, PROXY_CREDENTIALS_FILE].filter((file) =>
+    isRemoved(inventory, file, how),
+  );
+  return (await isListed(files, '/etc/passwd')) ? [] : ofUser;
+}
+
+/** By itself: else it goes with the directory that it stands in. */
+function isRemoved(inventory: HostInventory, file: string, { keepData }: UndoOptions): boolean {
+  return !keepData && inventory.has('file', file) && !inventory.has('directory', STATE_DIRECTORY);
+}
+
+function handedOver(deps: UndoDeps, inventory: HostInventory, given: HandedOver): Resource {
   const { id, what, file, secret } = given;
   const entry = { kind: 'file', name: file } as const;
-  const isRemoved = ({ keepData }: UndoOptions) =>
-    // With the directory that it stands in, where that goes.
-    !keepData && inventory.has('file', file) && !inventory.has('directory', STATE_DIRECTORY);
   return {
     ...{ id, title: `Keep ${what}`, touches: [file], entries: [entry] },
     ...(secret === undefined ? LEFT_AS_IT_IS : secretMaking(deps, inventory, given, secret)),
     undo: async (how) =>
-      isRemoved(how)
+      isRemoved(inventory, file, how) && (await isListed(deps.files, '/etc/passwd'))
         ? [
             {
               title: `Remove file ${file}`,

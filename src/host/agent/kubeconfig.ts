@@ -8,6 +8,7 @@ import {
 import type { Clock, Exec, Files } from '../../core/ports.ts';
 import { parseKubeconfig, renderKubeconfig, tokenTimes } from '../../protocol/files/kubeconfig.ts';
 import type { HostInventory } from '../engine/inventory.ts';
+import { renewOwn } from '../engine/own-text.ts';
 import { ownFile } from '../engine/removals.ts';
 import { LEFT_AS_IT_IS, type Making, type Removal, type Resource } from '../engine/resource.ts';
 import { kubectl } from '../k3s/kubectl.ts';
@@ -120,8 +121,14 @@ export function agentKubeconfig(
     isDone: () => isKubeconfigFresh(deps),
     apply: () => writeKubeconfig(deps, account),
   };
-  const file = { id: 'agent-kubeconfig', title, path: KUBECONFIG_FILE };
+  const file = { id: 'agent-kubeconfig', title, path: KUBECONFIG_FILE, looksOurs };
   return ownFile(deps, inventory, file, isWanted ? making : undefined);
+}
+
+/** One of the agent's own account, with whatever token and authority. */
+function looksOurs(text: string): boolean {
+  const found = parseKubeconfig(text);
+  return found !== undefined && tokenTimes(found.token) !== undefined;
 }
 
 /**
@@ -166,7 +173,8 @@ export async function writeKubeconfig(deps: Deps, account: KubernetesAccount): P
       },
     );
   }
-  await deps.files.writeAtomic(
+  await renewOwn(
+    deps,
     KUBECONFIG_FILE,
     renderKubeconfig('pipeops-agent', { server: SERVER_URL, ca, token }),
     // Not for the group: people in it use the agent within its policy, and this passes it by.

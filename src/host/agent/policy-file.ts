@@ -4,6 +4,7 @@ import { AGENT_USER, POLICY_FILE } from '../../core/places.ts';
 import type { Clock, Exec, Files } from '../../core/ports.ts';
 import { POLICY_PRESETS } from '../../protocol/files/policy-presets.ts';
 import type { HostInventory } from '../engine/inventory.ts';
+import { writeOwn } from '../engine/own-text.ts';
 import { ownFile } from '../engine/removals.ts';
 import type { Resource } from '../engine/resource.ts';
 import { kubectl } from '../k3s/kubectl.ts';
@@ -11,6 +12,7 @@ import { kubectlTrouble } from '../k3s/kubectl-words.ts';
 
 /** Policies that somebody wrote and that were replaced; the oldest go. */
 const BACKUPS_MAX = 5;
+const ACCESS = { mode: 0o640, owner: `root:${AGENT_USER}` };
 const BACKUP_PREFIX = `${basename(POLICY_FILE)}.before-`;
 
 interface Deps {
@@ -27,19 +29,24 @@ export function presetFileText(preset: string): string {
   return `${HEADER}preset: ${preset}\n`;
 }
 
+function isPresetText(text: string): boolean {
+  return POLICY_PRESETS.map(presetFileText).includes(text);
+}
+
 /** The policy file of a new installation; one that is there is root's and stays. */
 export function policyFile(
   deps: Pick<Deps, 'files'>,
   inventory: HostInventory,
   preset: string | undefined,
 ): Resource {
-  const file = { id: 'policy-file', title: 'Write the local policy', path: POLICY_FILE };
+  const title = 'Write the local policy';
+  const file = { id: 'policy-file', title, path: POLICY_FILE, looksOurs: isPresetText };
   if (preset === undefined) {
     return ownFile(deps, inventory, file, undefined);
   }
   return ownFile(deps, inventory, file, {
     isDone: async () => (await deps.files.stat(POLICY_FILE)) !== undefined,
-    apply: () => writePolicyFile(deps, presetFileText(preset)),
+    apply: () => writeOwn(deps, POLICY_FILE, presetFileText(preset), ACCESS),
   });
 }
 
@@ -75,7 +82,7 @@ export async function changePolicy(deps: Deps, change: PolicyChange): Promise<st
   const backup = await keepHandWritten(deps, change.text);
   try {
     await applyPermissions(deps, change.manifest);
-    await writePolicyFile(deps, change.text);
+    await deps.files.writeAtomic(POLICY_FILE, change.text, ACCESS);
     return backup;
   } catch (thrown) {
     if (change.previousManifest !== undefined) {
@@ -88,15 +95,14 @@ export async function changePolicy(deps: Deps, change: PolicyChange): Promise<st
 /** What we wrote ourselves can be had again by its preset. */
 async function keepHandWritten({ clock, files }: Deps, next: string): Promise<string | undefined> {
   const text = await files.readText(POLICY_FILE);
-  const ours = POLICY_PRESETS.map(presetFileText);
-  if (text === undefined || text === next || ours.includes(text)) {
+  if (text === undefined || text === next || isPresetText(text)) {
     return undefined;
   }
   const directory = dirname(POLICY_FILE);
   // Sorted by name they are sorted by time.
   const time = clock.now().toISOString().replaceAll(/[:.]/g, '-');
   const path = `${directory}/${BACKUP_PREFIX}${time}`;
-  await files.writeAtomic(path, text, { mode: 0o640, owner: `root:${AGENT_USER}` });
+  await files.writeAtomic(path, text, ACCESS);
   const kept = (await files.list(directory)).filter((name) => name.startsWith(BACKUP_PREFIX));
   for (const name of kept.toSorted().slice(0, -BACKUPS_MAX)) {
     await files.remove(`${directory}/${name}`);
@@ -118,8 +124,4 @@ async function goBack(
       cause: because,
     });
   }
-}
-
-function writePolicyFile(deps: Pick<Deps, 'files'>, text: string): Promise<void> {
-  return deps.files.writeAtomic(POLICY_FILE, text, { mode: 0o640, owner: `root:${AGENT_USER}` });
 }

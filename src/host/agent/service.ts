@@ -3,6 +3,7 @@ import { errorInLines } from '../../core/error-text.ts';
 import { AgentError, expectedError } from '../../core/errors.ts';
 import {
   APPLIED_FILE,
+  EXECUTABLE_LINK,
   LEAVING_FILE,
   RUNTIME_DIRECTORY,
   UNIT_FILE,
@@ -11,7 +12,8 @@ import {
 import type { Exec, Files } from '../../core/ports.ts';
 import { explainingLine } from '../engine/explaining-line.ts';
 import type { HostInventory } from '../engine/inventory.ts';
-import { claimPath, originalOf, putBack } from '../engine/originals.ts';
+import { originalOf, putBack } from '../engine/originals.ts';
+import { claimText, writeOwn } from '../engine/own-text.ts';
 import { changeOf } from '../engine/removals.ts';
 import { LEAVES_NOTHING, type Removal, type Resource } from '../engine/resource.ts';
 import { isActive, isEnabled, systemctl, unitProperties } from '../engine/systemctl.ts';
@@ -42,13 +44,18 @@ export function agentUnit(deps: Deps, inventory: HostInventory): Resource {
     isWanted: true,
     isDone,
     apply: async () => {
-      await claimPath(deps, inventory, UNIT);
-      await deps.files.writeAtomic(UNIT_FILE, unitText, { mode: 0o644 });
+      await claimText(deps, inventory, UNIT, looksOurs);
+      await writeOwn(deps, UNIT_FILE, unitText, { mode: 0o644 });
       await systemctl(deps, 'daemon-reload');
     },
     changes: async () => [await changeOf(deps, UNIT_FILE, await isDone())],
     undo: () => unitRemovals(deps, inventory),
   };
+}
+
+/** The unit of another version. */
+function looksOurs(text: string): boolean {
+  return text.includes(`\nExecStart=${EXECUTABLE_LINK} `);
 }
 
 /** A unit file that was here before us stands there again afterwards, stopped. */

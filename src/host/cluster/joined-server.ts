@@ -2,6 +2,7 @@ import { AGENT_USER, JOINED_SERVER_FILE, K3S_AGENT_CA_FILE } from '../../core/pl
 import type { Files } from '../../core/ports.ts';
 import { JOINED_SERVER_LIMIT_BYTES, JoinedServer } from '../../protocol/files/joined-server.ts';
 import type { HostInventory } from '../engine/inventory.ts';
+import { writeOwn } from '../engine/own-text.ts';
 import { ownFile } from '../engine/removals.ts';
 import type { Resource } from '../engine/resource.ts';
 
@@ -29,7 +30,7 @@ export function joinedServer(
       if (server !== undefined) {
         const text = `${JSON.stringify(server, null, 2)}\n`;
         const owner = `root:${AGENT_USER}`;
-        await deps.files.writeAtomic(JOINED_SERVER_FILE, text, { mode: 0o640, owner });
+        await writeOwn(deps, JOINED_SERVER_FILE, text, { mode: 0o640, owner });
       }
     },
   });

@@ -20,3 +20,20 @@ export function diskFull(output: string, doing: string, path: string): AgentErro
     hint: `Free some space there (df -h ${full}), then run the same command again`,
   });
 }
+
+/** For what makes room: a note that does not fit must not stop it. @returns whether it fitted */
+export async function unlessFull(work: Promise<unknown>): Promise<boolean> {
+  try {
+    await work;
+    return true;
+  } catch (thrown) {
+    if (isDiskFull(thrown)) {
+      return false;
+    }
+    throw thrown;
+  }
+}
+
+export function isDiskFull(thrown: unknown): boolean {
+  return thrown instanceof AgentError && thrown.code === 'DISK_FULL';
+}

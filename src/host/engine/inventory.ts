@@ -37,11 +37,12 @@ export async function openInventory(deps: { readonly files: Files }): Promise<Ho
   const has = (kind: InventoryEntry['kind'], name: string) =>
     inventory.entries.some((entry) => entry.kind === kind && entry.name === name);
   const write = async (entries: Inventory['entries']) => {
-    inventory = { ...inventory, entries };
+    const next = { ...inventory, entries };
     await files.claimDirectory(HOST_STATE_DIRECTORY, { mode: 0o700 });
-    await files.writeAtomic(INVENTORY_FILE, `${JSON.stringify(inventory, null, 2)}\n`, {
+    await files.writeAtomic(INVENTORY_FILE, `${JSON.stringify(next, null, 2)}\n`, {
       mode: 0o600,
     });
+    inventory = next; // Where it was not written, the same again tries again.
   };
   return {
     entries: known,

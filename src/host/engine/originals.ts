@@ -9,7 +9,12 @@ import { type InventoryEntry, Original, Originals } from '../../protocol/files/h
 import type { HostInventory } from './inventory.ts';
 
 /** Every original is a small text: settings, certificates, a unit. */
+const ORIGINAL_LIMIT_BYTES = 1024 * 1024;
+/** All of them, in JSON. */
 const FILE_LIMIT_BYTES = 64 * 1024 * 1024;
+
+/** Of directories that are made only because something below them is put back. */
+const PARENT_MODE = 0o755;
 
 interface Deps {
   readonly files: Files;
@@ -82,24 +87,51 @@ export async function originalOf(deps: Deps, name: string): Promise<Original | u
   return (await read(deps.files)).find((original) => original.name === name);
 }
 
+export function allOriginals(deps: Deps): Promise<readonly Original[]> {
+  return read(deps.files);
+}
+
+/** Something else counts as how it was from now on. */
+export async function replaceOriginal(deps: Deps, original: Original): Promise<void> {
+  const originals = await read(deps.files);
+  await write(
+    deps.files,
+    originals.map((each) => (each.name === original.name ? original : each)),
+  );
+}
+
 /** Makes a path as it was before us; nothing where it was not there. @throws AgentError FILE_ACCESS, DISK_FULL */
 export async function putBack(deps: Deps, name: string): Promise<void> {
   const { files } = deps;
   const original = await originalOf(deps, name);
   switch (original?.kind) {
     case 'link':
+      await makeParent(deps, name);
       await files.link(original.target, name);
       break;
     case 'directory':
       await files.claimDirectory(name, accessOf(original));
       break;
     case 'file':
-      await files.writeAtomic(name, original.text, accessOf(original));
+      await makeParent(deps, name);
+      await files.writeAtomic(
+        name,
+        original.base64 === undefined ? original.text : Buffer.from(original.base64, 'base64'),
+        accessOf(original),
+      );
       break;
     case 'nothing':
       await removeIfEmpty(deps, name);
       break;
     default: // A group is put back by who knows how.
+  }
+}
+
+/** Somebody may have taken it away meanwhile: what was in it is not lost for that. */
+async function makeParent({ files }: Deps, path: string): Promise<void> {
+  const name = dirname(path);
+  if ((await files.stat(name)) === undefined) {
+    await files.makeDirectory(name, { mode: PARENT_MODE });
   }
 }
 
@@ -117,20 +149,23 @@ export async function removeIfEmpty({ files }: Deps, path: string): Promise<void
   await files.removeEmptyDirectory(path);
 }
 
-async function lookAt(files: Files, name: string): Promise<Original | undefined> {
+/** How it is now, as an original. @throws AgentError FILE_ACCESS where it is too long for one */
+export async function lookAt(files: Files, name: string): Promise<Original | undefined> {
   const stat = await files.stat(name);
   const access = stat === undefined ? undefined : { mode: stat.mode, uid: stat.uid, gid: stat.gid };
   if (access === undefined) {
     return undefined;
   }
   if (stat?.kind === 'link') {
-    return { kind: 'link', name, target: (await files.readLink(name)) ?? '' };
+    return { kind: 'link', name, target: (await files.readLink(name)) ?? '', written: [] };
   }
   if (stat?.kind === 'directory') {
     return { kind: 'directory', name, ...access };
   }
-  const text = (await files.readText(name, FILE_LIMIT_BYTES)) ?? '';
-  return { kind: 'file', name, text, ...access };
+  const bytes = Buffer.from((await files.readBytes(name, ORIGINAL_LIMIT_BYTES)) ?? []);
+  const text = bytes.toString();
+  const base64 = Buffer.from(text).equals(bytes) ? {} : { base64: bytes.toString('base64') };
+  return { kind: 'file', name, text, ...base64, ...access, written: [] };
 }
 
 function accessOf({ mode, uid, gid }: { mode: number; uid: number; gid: number }) {

@@ -2,7 +2,8 @@
 import type { Files } from '../../core/ports.ts';
 import type { InventoryEntry } from '../../protocol/files/host-state.ts';
 import type { HostInventory } from './inventory.ts';
-import { claimPath, originalOf, type PathEntry, putBack, removeIfEmpty } from './originals.ts';
+import { originalOf, type PathEntry, putBack, removeIfEmpty } from './originals.ts';
+import { claimText, isClaimed } from './own-text.ts';
 import {
   type Change,
   LEFT_AS_IT_IS,
@@ -83,6 +84,11 @@ export interface OwnFile {
   readonly id: string;
   readonly title: string;
   readonly path: string;
+  /**
+   * Whether a text that nobody took a note of is an agent's: what is there must be noted, even as it
+   * shall be. Absent where nobody else writes such a file.
+   */
+  readonly looksOurs?: (text: string) => boolean;
 }
 
 /**
@@ -91,13 +97,14 @@ export interface OwnFile {
 export function ownFile(
   deps: Deps,
   inventory: HostInventory,
-  { id, title, path }: OwnFile,
+  own: OwnFile,
   making: Pick<Resource, 'isDone' | 'apply'> | undefined,
 ): Resource {
+  const { id, title, path } = own;
   const entry: PathEntry = { kind: 'file', name: path };
   return {
     ...{ id, title, touches: [path], entries: [entry] },
-    ...(making === undefined ? LEFT_AS_IT_IS : fileMaking(deps, inventory, entry, making)),
+    ...(making === undefined ? LEFT_AS_IT_IS : fileMaking(deps, inventory, own, making)),
     undo: () => removePath(deps, inventory, entry),
   };
 }
@@ -105,16 +112,23 @@ export function ownFile(
 function fileMaking(
   deps: Deps,
   inventory: HostInventory,
-  entry: PathEntry,
+  { path, looksOurs }: OwnFile,
   { isDone, apply }: Pick<Resource, 'isDone' | 'apply'>,
 ): Making {
+  const entry: PathEntry = { kind: 'file', name: path };
+  const isNoted = async () =>
+    looksOurs === undefined ||
+    (await isClaimed(deps, inventory, entry)) ||
+    (await deps.files.stat(path)) === undefined;
   return {
     isWanted: true,
-    isDone,
+    isDone: async () => (await isDone()) && (await isNoted()),
     apply: async (update) => {
-      await claimPath(deps, inventory, entry);
-      await apply(update);
+      await claimText(deps, inventory, entry, looksOurs ?? (() => true));
+      if (!(await isDone())) {
+        await apply(update);
+      }
     },
-    changes: async () => [await changeOf(deps, entry.name, await isDone())],
+    changes: async () => [await changeOf(deps, path, await isDone())],
   };
 }

@@ -1,4 +1,6 @@
+import { AgentError } from '../../core/errors.ts';
 import type { Files, StartProgress } from '../../core/ports.ts';
+import { isDiskFull } from './disk-full.ts';
 import type { HostInventory } from './inventory.ts';
 import { forgetOriginals } from './originals.ts';
 import type { Removal, Resource, UndoOptions } from './resource.ts';
@@ -40,26 +42,45 @@ export async function undoResources(
   how: UndoOptions,
 ): Promise<readonly string[]> {
   const removed: string[] = [];
+  const waiting: Removal[] = [];
   for (const removal of await removalsOf(resources, how)) {
-    // What stays, since others use it, is forgotten without a word.
-    const isTold = await goes(deps, removal, new Set());
-    const progress = isTold ? await deps.progress(removal.title) : undefined;
     try {
-      await removal.run();
-      // As long as there is an original it is put back, which may be done twice. What the inventory has
-      // and no original is ours, and would go.
-      await inventory.forget(removal.entries);
-      await forgetOriginals(deps, removal.originals ?? []);
+      removed.push(...(await undoOne(deps, removal, inventory)));
     } catch (thrown) {
-      progress?.fail();
-      throw thrown;
-    }
-    progress?.done();
-    if (isTold) {
-      removed.push(removal.title);
+      // Those after it may make the room that it needs. What fails then may fail because of it.
+      if (!(thrown instanceof AgentError) || (waiting.length === 0 && !isDiskFull(thrown))) {
+        throw thrown;
+      }
+      waiting.push(removal);
     }
   }
+  for (const removal of waiting) {
+    removed.push(...(await undoOne(deps, removal, inventory)));
+  }
   return removed;
+}
+
+/** @returns its title, where a person is told of it */
+async function undoOne(
+  deps: Deps,
+  removal: Removal,
+  inventory: HostInventory,
+): Promise<readonly string[]> {
+  // What stays, since others use it, is forgotten without a word.
+  const isTold = await goes(deps, removal, new Set());
+  const progress = isTold ? await deps.progress(removal.title) : undefined;
+  try {
+    await removal.run();
+    // As long as there is an original it is put back, which may be done twice. What the inventory has
+    // and no original is ours, and would go.
+    await inventory.forget(removal.entries);
+    await forgetOriginals(deps, removal.originals ?? []);
+  } catch (thrown) {
+    progress?.fail();
+    throw thrown;
+  }
+  progress?.done();
+  return isTold ? [removal.title] : [];
 }
 
 async function removalsOf(

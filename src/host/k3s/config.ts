@@ -1,5 +1,6 @@
 import { K3S_CONFIG_FILE, K3S_TOKEN_FILE } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
+import { writeOwn } from '../engine/own-text.ts';
 
 /** What k3s is told in its configuration file, by the names of its flags. */
 export interface K3sConfig {
@@ -113,7 +114,7 @@ export async function writeK3sConfig(
 ): Promise<void> {
   await deps.files.makeDirectory('/etc/rancher/k3s/config.yaml.d', { mode: 0o755 });
   const text = await renderedFor(deps, config);
-  await deps.files.writeAtomic(K3S_CONFIG_FILE, text, { mode: 0o600 });
+  await writeOwn(deps, K3S_CONFIG_FILE, text, { mode: 0o600 });
 }
 
 async function renderedFor(deps: { readonly files: Files }, config: K3sConfig): Promise<string> {

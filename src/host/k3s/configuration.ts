@@ -11,6 +11,7 @@ import {
 } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import type { InventoryEntry } from '../../protocol/files/host-state.ts';
+import { unlessFull } from '../engine/disk-full.ts';
 import type { HostInventory } from '../engine/inventory.ts';
 import {
   keepIfThere,
@@ -205,8 +206,11 @@ async function passwordRemovals(
 /** Whether this worker has a password, and keeps it. */
 export async function keepsNodePassword(deps: Deps, how: UndoOptions): Promise<boolean> {
   const isThere = (await deps.files.stat(NODE_PASSWORD_FILE)) !== undefined;
+  // Without its directory, which somebody has taken away, nobody can tell: then it counts as known.
   const isKnown =
-    !how.isUnfinished || (await deps.files.stat(K3S_KUBELET_CERTIFICATE_FILE)) !== undefined;
+    !how.isUnfinished ||
+    (await deps.files.stat(K3S_KUBELET_CERTIFICATE_FILE)) !== undefined ||
+    (await deps.files.stat(dirname(K3S_KUBELET_CERTIFICATE_FILE))) === undefined;
   return isThere && isKnown && !how.deleteData;
 }
 
@@ -227,7 +231,8 @@ export async function settleNodePassword(
     return;
   }
   if (await keepsNodePassword(deps, how)) {
-    await inventory.forget([NODE]);
+    // Without the note a later run keeps it as well: nothing tells then that it is unknown.
+    await unlessFull(inventory.forget([NODE]));
   } else {
     await deps.files.remove(NODE_PASSWORD_FILE);
   }

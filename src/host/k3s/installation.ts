@@ -3,11 +3,13 @@ import { dirname } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
 import {
   HOST_STATE_DIRECTORY,
+  K3S_DATA_DIRECTORY,
   K3S_EXECUTABLE,
   K3S_UNITS,
   type K3sRole,
 } from '../../core/places.ts';
 import type { Clock, Exec, Files, Http } from '../../core/ports.ts';
+import { unlessFull } from '../engine/disk-full.ts';
 import type { HostInventory } from '../engine/inventory.ts';
 import { changeOf } from '../engine/removals.ts';
 import {
@@ -105,6 +107,7 @@ function removal(deps: Deps, inventory: HostInventory, role: K3sRole, how: UndoO
       { action: 'stop', target: K3S_UNITS[role] },
       { action: 'remove', target: unitFile(role) },
       { action: 'remove', target: K3S_EXECUTABLE },
+      { action: 'remove', target: K3S_DATA_DIRECTORY },
     ],
     entries: [],
     alsoGone: [UNINSTALLERS[role], KILLALL, ...TOOLS, DATA_DIRECTORY],
@@ -123,7 +126,7 @@ async function runUninstaller(deps: Deps, script: string): Promise<void> {
     return; // The installer has not come that far.
   }
   if (text !== undefined) {
-    await deps.files.writeAtomic(UNINSTALLER_COPY, text, { mode: 0o700 });
+    await unlessFull(deps.files.writeAtomic(UNINSTALLER_COPY, text, { mode: 0o700 }));
   }
   const argv = text === undefined ? (['sh', UNINSTALLER_COPY] as const) : ([script] as const);
   const result = await deps.exec.run(argv, { timeoutMs: UNINSTALL_TIMEOUT_MS });

@@ -48,10 +48,16 @@ export const StepNote = z.looseObject({
 });
 export type StepNote = z.infer<typeof StepNote>;
 
+/** `sha256:HEX` of what was written there since, the newest last; absent where nobody took a note. */
+const written = z.array(z.string()).optional();
+
 /** How something was before it was changed. `nothing`: a shared directory that did not exist. */
 export const Original = z.discriminatedUnion('kind', [
   z.looseObject({ kind: z.literal('nothing'), name: z.string().min(1) }),
-  z.looseObject({ kind: z.literal('link'), name: z.string().min(1), target: z.string() }),
+  z.looseObject({
+    ...{ kind: z.literal('link'), name: z.string().min(1), target: z.string() },
+    written,
+  }),
   z.looseObject({
     ...{ kind: z.literal('directory'), name: z.string().min(1) },
     ...{ mode: z.int(), uid: z.int(), gid: z.int() },
@@ -59,6 +65,9 @@ export const Original = z.discriminatedUnion('kind', [
   z.looseObject({
     ...{ kind: z.literal('file'), name: z.string().min(1), text: z.string() },
     ...{ mode: z.int(), uid: z.int(), gid: z.int() },
+    /** The content where it is no UTF-8: what `text` cannot say. */
+    base64: z.string().optional(),
+    written,
   }),
   z.looseObject({ kind: z.literal('group'), name: z.string().min(1), gid: z.int() }),
 ]);

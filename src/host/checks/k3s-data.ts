@@ -1,0 +1,22 @@
+import { K3S_DATA_DIRECTORY } from '../../core/places.ts';
+import { k3sData } from '../facts/k3s-data.ts';
+import type { Check } from './check.ts';
+
+/** k3s' own uninstaller takes its data directory away, whoever has filled it. */
+export const noDataOfOthers: Check = {
+  id: 'k3s-data',
+  title: 'Nothing in the data of k3s',
+  severity: 'warns',
+  needs: [k3sData],
+  run: async (facts) => {
+    const found = await facts(k3sData);
+    if (found.length === 0) {
+      return undefined;
+    }
+    return {
+      code: 'CHECK_FAILED',
+      message: `There are files in ${found.join(', ')} already: k3s uses them`,
+      hint: `Keep a copy elsewhere: when k3s is removed, ${K3S_DATA_DIRECTORY} goes with all that is in it`,
+    };
+  },
+};

@@ -1,0 +1,20 @@
+import { K3S_DATA_DIRECTORY } from '../../core/places.ts';
+import type { Fact } from './fact.ts';
+
+/** Where people put things before k3s is there (docs.k3s.io: air-gapped images, snapshots, manifests). */
+const PLACES = ['agent/images', 'server/db/snapshots', 'server/manifests', 'server/static'].map(
+  (place) => `${K3S_DATA_DIRECTORY}/${place}`,
+);
+
+/** What stands in k3s' data directory: the known places, or else that directory. */
+export const k3sData: Fact<readonly string[]> = {
+  id: 'k3s-data',
+  read: async ({ files }) => {
+    const filled = async (path: string) => (await files.list(path)).length > 0;
+    const found = await Promise.all(PLACES.map(filled));
+    const places = PLACES.filter((_, index) => found[index]);
+    return places.length === 0 && (await filled(K3S_DATA_DIRECTORY))
+      ? [K3S_DATA_DIRECTORY]
+      : places;
+  },
+};
