@@ -13,7 +13,7 @@ import { type AgentExpectation, waitForAgent } from '../host/agent/ready.ts';
 import { agentUnit, startAgent } from '../host/agent/service.ts';
 import { joinedServer } from '../host/cluster/joined-server.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
-import { ofOtherVersions } from '../host/engine/other-versions.ts';
+import { withOtherVersions } from '../host/engine/other-versions.ts';
 import type { Resource } from '../host/engine/resource.ts';
 import { unitWatch } from '../host/engine/unit-watch.ts';
 import { type K3sPlan, k3sResources } from '../host/k3s/resources.ts';
@@ -80,7 +80,7 @@ export function machineResources(
     agentUnit(context, inventory),
     ...(plan === undefined ? [] : running(context, plan)),
   ];
-  return [...resources, ofOtherVersions(context, inventory, resources)];
+  return withOtherVersions(context, inventory, resources);
 }
 
 /** What leaves nothing of its own: it goes with program and unit. */

@@ -27,7 +27,10 @@ const VERSION_SHAPE = /^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$/;
 
 const LINK = { kind: 'link', name: EXECUTABLE_LINK } as const;
 const VERSIONS = { kind: 'directory', name: VERSIONS_DIRECTORY } as const;
-const LINK_DIRECTORY = { kind: 'directory', name: dirname(EXECUTABLE_LINK) } as const;
+const LINK_DIRECTORY = {
+  ...({ kind: 'directory', name: dirname(EXECUTABLE_LINK) } as const),
+  isShared: true,
+} as const;
 /** Of everybody; a machine may lack them. */
 const PARENTS = [dirname(LINK_DIRECTORY.name), dirname(VERSIONS_DIRECTORY)];
 

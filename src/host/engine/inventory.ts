@@ -1,20 +1,29 @@
 import { AgentError } from '../../core/errors.ts';
-import { HOST_STATE_DIRECTORY, INVENTORY_FILE } from '../../core/places.ts';
+import {
+  CONTROL_PLANE_TOKEN_FILE,
+  HOST_STATE_DIRECTORY,
+  INVENTORY_FILE,
+  ORIGINALS_FILE,
+  PROXY_CREDENTIALS_FILE,
+  STATE_DIRECTORY,
+} from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
 import { stateNewer } from '../../core/state-newer.ts';
 import {
   INVENTORY_READER,
   Inventory,
   type InventoryEntry,
-  InventoryVersion,
   isKnownEntry,
+  StateVersion,
   type UnknownEntry,
 } from '../../protocol/files/host-state.ts';
+import { endOriginals, readUnknownOriginals } from './originals-file.ts';
+import { parseJson } from './parse-json.ts';
 
 /** What was found on the machine before us is not recorded, so it is never removed. */
 export interface HostInventory {
   entries(): readonly InventoryEntry[];
-  /** What a newer agent has made, and this one does not know how to remove. */
+  /** What another version has made or changed, and this one does not know how to take back. */
   unknown(): readonly UnknownEntry[];
   has(kind: InventoryEntry['kind'], name: string): boolean;
   /**
@@ -28,14 +37,21 @@ export interface HostInventory {
   end(): Promise<void>;
 }
 
-/** @throws AgentError STATE_NEWER; FILE_ACCESS when the inventory cannot be read */
+/**
+ * The inventory, and with it what is left to other versions of how things were.
+ * @throws AgentError STATE_NEWER; FILE_ACCESS when one of both cannot be read
+ */
 export async function openInventory(deps: { readonly files: Files }): Promise<HostInventory> {
   const { files } = deps;
   let inventory = await read(files);
-  const known = () => inventory.entries.filter(isKnownEntry);
-  const unknown = () => inventory.entries.filter((entry) => !isKnownEntry(entry));
+  const unknownOriginals = await readUnknownOriginals(files);
   const has = (kind: InventoryEntry['kind'], name: string) =>
     inventory.entries.some((entry) => entry.kind === kind && entry.name === name);
+  const isDaemons = ({ name }: UnknownEntry) =>
+    isOnlyDaemons(name) && !has('directory', STATE_DIRECTORY);
+  const known = () => inventory.entries.filter(isKnownEntry).filter((entry) => !isDaemons(entry));
+  const unknown = () =>
+    inventory.entries.filter((entry) => !isKnownEntry(entry) || isDaemons(entry));
   const write = async (entries: Inventory['entries']) => {
     const next = { ...inventory, entries };
     await files.claimDirectory(HOST_STATE_DIRECTORY, { mode: 0o700 });
@@ -46,7 +62,7 @@ export async function openInventory(deps: { readonly files: Files }): Promise<Ho
   };
   return {
     entries: known,
-    unknown,
+    unknown: () => [...unknown(), ...unknownOriginals],
     has,
     record: async ({ kind, name }) => {
       if (!has(kind, name)) {
@@ -62,11 +78,12 @@ export async function openInventory(deps: { readonly files: Files }): Promise<Ho
       }
     },
     end: async () => {
-      if (unknown().length === 0) {
+      if (unknown().length + unknownOriginals.length === 0) {
         await files.removeTree(HOST_STATE_DIRECTORY);
         return;
       }
       await write(unknown());
+      await endOriginals(files);
       for (const name of await files.list(HOST_STATE_DIRECTORY)) {
         await removeBeside(files, `${HOST_STATE_DIRECTORY}/${name}`);
       }
@@ -74,10 +91,16 @@ export async function openInventory(deps: { readonly files: Files }): Promise<Ho
   };
 }
 
+/** Root follows nothing in there: without its directory it is the daemon's to remove, and that is gone. */
+function isOnlyDaemons(name: string): boolean {
+  const isHandedOver = name === CONTROL_PLANE_TOKEN_FILE || name === PROXY_CREDENTIALS_FILE;
+  return name.startsWith(`${STATE_DIRECTORY}/`) && !isHandedOver;
+}
+
 async function removeBeside(files: Files, path: string): Promise<void> {
   if ((await files.stat(path))?.kind === 'directory') {
     await files.removeTree(path);
-  } else if (path !== INVENTORY_FILE) {
+  } else if (path !== INVENTORY_FILE && path !== ORIGINALS_FILE) {
     await files.remove(path);
   }
 }
@@ -88,7 +111,7 @@ async function read(files: Files): Promise<Inventory> {
     return { v: INVENTORY_READER, entries: [] };
   }
   const json = parseJson(text);
-  const reader = InventoryVersion.safeParse(json).data?.v ?? 0;
+  const reader = StateVersion.safeParse(json).data?.v ?? 0;
   if (reader > INVENTORY_READER) {
     const needs = { reader, known: INVENTORY_READER };
     throw stateNewer(INVENTORY_FILE, needs, 'what was installed here is all in it');
@@ -104,12 +127,4 @@ async function read(files: Files): Promise<Inventory> {
     );
   }
   return parsed.data;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // The schema refuses it.
-  }
 }

@@ -3,15 +3,13 @@
  * them back. What was not there stands in the inventory instead, which older versions read too.
  */
 import { dirname } from 'node:path';
-import { HOST_STATE_DIRECTORY, ORIGINALS_FILE } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
-import { type InventoryEntry, Original, Originals } from '../../protocol/files/host-state.ts';
+import type { InventoryEntry, Original } from '../../protocol/files/host-state.ts';
 import type { HostInventory } from './inventory.ts';
+import { readOriginals, writeOriginals } from './originals-file.ts';
 
 /** Every original is a small text: settings, certificates, a unit. */
 const ORIGINAL_LIMIT_BYTES = 1024 * 1024;
-/** All of them, in JSON. */
-const FILE_LIMIT_BYTES = 64 * 1024 * 1024;
 
 /** Of directories that are made only because something below them is put back. */
 const PARENT_MODE = 0o755;
@@ -68,9 +66,9 @@ export async function keepIfThere(deps: Deps, paths: readonly string[]): Promise
 
 /** The first one counts: later ones are ours already. */
 export async function keepOriginal(deps: Deps, original: Original): Promise<void> {
-  const originals = await read(deps.files);
+  const originals = await readOriginals(deps.files);
   if (!originals.some(({ name }) => name === original.name)) {
-    await write(deps.files, [...originals, original]);
+    await writeOriginals(deps.files, [...originals, original]);
   }
 }
 
@@ -84,17 +82,17 @@ export async function keepMissing(deps: Deps, directories: readonly string[]): P
 }
 
 export async function originalOf(deps: Deps, name: string): Promise<Original | undefined> {
-  return (await read(deps.files)).find((original) => original.name === name);
+  return (await readOriginals(deps.files)).find((original) => original.name === name);
 }
 
 export function allOriginals(deps: Deps): Promise<readonly Original[]> {
-  return read(deps.files);
+  return readOriginals(deps.files);
 }
 
 /** Something else counts as how it was from now on. */
 export async function replaceOriginal(deps: Deps, original: Original): Promise<void> {
-  const originals = await read(deps.files);
-  await write(
+  const originals = await readOriginals(deps.files);
+  await writeOriginals(
     deps.files,
     originals.map((each) => (each.name === original.name ? original : each)),
   );
@@ -137,10 +135,10 @@ async function makeParent({ files }: Deps, path: string): Promise<void> {
 
 /** What is as it was before us. */
 export async function forgetOriginals(deps: Deps, names: readonly string[]): Promise<void> {
-  const originals = await read(deps.files);
+  const originals = await readOriginals(deps.files);
   const others = originals.filter((original) => !names.includes(original.name));
   if (others.length < originals.length) {
-    await write(deps.files, others);
+    await writeOriginals(deps.files, others);
   }
 }
 
@@ -170,19 +168,4 @@ export async function lookAt(files: Files, name: string): Promise<Original | und
 
 function accessOf({ mode, uid, gid }: { mode: number; uid: number; gid: number }) {
   return { mode, owner: `${uid}:${gid}` };
-}
-
-/** What another version has noted in a way that is not known here is left out. */
-async function read(files: Files): Promise<readonly Original[]> {
-  const text = await files.readText(ORIGINALS_FILE, FILE_LIMIT_BYTES);
-  const originals = text === undefined ? [] : Originals.parse(JSON.parse(text)).originals;
-  return originals.flatMap((each) => Original.safeParse(each).data ?? []);
-}
-
-async function write(files: Files, originals: readonly Original[]): Promise<void> {
-  await files.claimDirectory(HOST_STATE_DIRECTORY, { mode: 0o700 });
-  const document: Originals = { v: 1, originals: [...originals] };
-  await files.writeAtomic(ORIGINALS_FILE, `${JSON.stringify(document, null, 2)}\n`, {
-    mode: 0o600,
-  });
 }

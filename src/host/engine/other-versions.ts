@@ -1,41 +1,143 @@
-import type { Files } from '../../core/ports.ts';
-import type { InventoryEntry } from '../../protocol/files/host-state.ts';
+/** What another version has made, or changed, and no resource of this one knows. */
+import { basename } from 'node:path';
+import {
+  HOST_STATE_DIRECTORY,
+  K3S_EXECUTABLE,
+  K3S_UNITS,
+  STATE_DIRECTORY,
+} from '../../core/places.ts';
+import type { Exec, Files } from '../../core/ports.ts';
+import type { InventoryEntry, Original } from '../../protocol/files/host-state.ts';
 import type { HostInventory } from './inventory.ts';
 import type { PathEntry } from './originals.ts';
-import { removePath } from './removals.ts';
-import { LEFT_AS_IT_IS, type Resource } from './resource.ts';
+import { readOriginals } from './originals-file.ts';
+import { putBackPath, removePath, removeShared } from './removals.ts';
+import { LEFT_AS_IT_IS, type Removal, type Resource, type UndoOptions } from './resource.ts';
+import { systemctl } from './systemctl.ts';
+
+const TIMEOUT_MS = 30_000;
+/** What stays with a k3s that is kept. */
+const OF_K3S = [
+  ...['/etc/rancher', '/var/lib/rancher', K3S_EXECUTABLE],
+  ...Object.values(K3S_UNITS).map((unit) => `/etc/systemd/system/${unit}`),
+];
 
 interface Deps {
+  readonly exec: Exec;
   readonly files: Files;
 }
 
 /**
- * Files, directories and links that the inventory has and no resource of this version knows: another
- * version has made them, and recorded them so that every version can remove them.
+ * The resources, and beside them what the notes have and none of them claims. It goes first; but a
+ * directory that has places of ours in it goes last, when it is empty.
  */
-export function ofOtherVersions(
+export function withOtherVersions(
   deps: Deps,
   inventory: HostInventory,
   known: readonly Resource[],
-): Resource {
-  const entries = known.flatMap((resource) => resource.entries);
-  const isUnknown = (entry: InventoryEntry) =>
-    !entries.some(({ kind, name }) => entry.kind === kind && entry.name === name) &&
-    !entries.some(({ kind, name }) => kind === 'directory' && entry.name.startsWith(`${name}/`));
-  return {
-    id: 'other-versions',
-    title: 'What another version has made',
-    touches: [],
-    entries: [],
-    ...LEFT_AS_IT_IS,
-    undo: async () => {
-      const paths = inventory.entries().filter(isPath).filter(isUnknown).toReversed();
+): readonly Resource[] {
+  const places = known.flatMap(({ entries, touches }) => [
+    ...entries.map(({ name }) => name),
+    ...touches,
+  ]);
+  const holdsOurs = ({ name }: InventoryEntry) => places.some((place) => isBelow(place, name));
+  const unclaimed = () => unclaimedEntries(inventory, known);
+  const around: Resource = {
+    ...nothingMade('around', 'Directories of everybody that another version has made'),
+    undo: async (how) =>
+      unclaimed()
+        .filter((entry) => entry.kind === 'directory' && holdsOurs(entry) && !staysWith(how, entry))
+        .flatMap(({ name }) => removeShared(deps, inventory, name)),
+  };
+  const rest: Resource = {
+    ...nothingMade('other-versions', 'What another version has made'),
+    undo: async (how) => {
+      const entries = unclaimed().filter(
+        (entry) => !(entry.kind === 'directory' && holdsOurs(entry)) && !staysWith(how, entry),
+      );
+      const units = entries.filter(({ kind }) => kind === 'unit');
+      const paths = entries.filter(isPath).toReversed();
       const removals = await Promise.all(paths.map((entry) => removePath(deps, inventory, entry)));
-      return removals.flat();
+      const isOurs = ({ name }: Original) =>
+        places.some((place) => place === name || isBelow(place, name)) ||
+        paths.some((entry) => entry.name === name);
+      const originals = (await readOriginals(deps.files)).filter(isChangedPath);
+      const changed = originals.filter((each) => !isOurs(each) && !staysWith(how, each));
+      return [
+        ...units.map((entry) => unitRemoval(deps, entry)),
+        ...removals.flat(),
+        ...changed.map(({ kind, name }) => putBackPath(deps, { kind, name })),
+      ];
     },
   };
+  return [around, ...known, rest];
+}
+
+function nothingMade(id: string, title: string) {
+  return { id, title, touches: [], entries: [], ...LEFT_AS_IT_IS };
+}
+
+/** But what goes with a directory of ours needs no look. */
+function unclaimedEntries(
+  inventory: HostInventory,
+  known: readonly Resource[],
+): readonly InventoryEntry[] {
+  const claims = known.flatMap((resource) => resource.entries);
+  const wholes = claims.filter(
+    ({ kind, name, isShared }) =>
+      kind === 'directory' && isShared !== true && inventory.has(kind, name),
+  );
+  // It goes at the very end, whatever is in it.
+  const covers = [HOST_STATE_DIRECTORY, ...wholes.map(({ name }) => name)];
+  return inventory
+    .entries()
+    .filter(
+      ({ kind, name }) =>
+        !claims.some((claim) => claim.kind === kind && claim.name === name) &&
+        name !== HOST_STATE_DIRECTORY &&
+        !covers.some((directory) => isBelow(name, directory)) &&
+        (kind === 'unit' || isPath({ kind, name })),
+    );
+}
+
+function staysWith({ keepK3s }: UndoOptions, { name }: { readonly name: string }): boolean {
+  return keepK3s && OF_K3S.some((place) => name === place || isBelow(name, place));
+}
+
+function isBelow(path: string, directory: string): boolean {
+  return path.startsWith(`${directory}/`);
 }
 
 function isPath(entry: InventoryEntry): entry is PathEntry {
   return ['file', 'directory', 'link'].includes(entry.kind);
+}
+
+/** Root follows nothing in the daemon's directory. */
+function isChangedPath(original: Original): original is Original & PathEntry {
+  return (
+    ['file', 'directory', 'link'].includes(original.kind) &&
+    !isBelow(original.name, STATE_DIRECTORY)
+  );
+}
+
+function unitRemoval(deps: Deps, entry: InventoryEntry): Removal {
+  const { name: path } = entry;
+  const unit = basename(path);
+  return {
+    title: `Stop and remove ${path}`,
+    changes: [
+      { action: 'stop', target: unit },
+      { action: 'remove', target: path },
+    ],
+    entries: [entry],
+    run: async () => {
+      if ((await deps.files.stat(path)) !== undefined) {
+        await systemctl(deps, 'disable', '--quiet', '--now', unit);
+        await deps.files.remove(path);
+      }
+      await systemctl(deps, 'daemon-reload');
+      // A unit that failed once is remembered; "not loaded" is the usual answer and fine.
+      await deps.exec.run(['systemctl', 'reset-failed', unit], { timeoutMs: TIMEOUT_MS });
+    },
+  };
 }

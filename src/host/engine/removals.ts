@@ -50,7 +50,7 @@ export function removeShared(
     : [];
 }
 
-function putBackPath(deps: Deps, entry: PathEntry): Removal {
+export function putBackPath(deps: Deps, entry: PathEntry): Removal {
   const { kind, name } = entry;
   return {
     title: `Put back ${kind} ${name}`,

@@ -15,6 +15,11 @@ export interface Change {
   readonly target: string;
 }
 
+export type OwnEntry = InventoryEntry & {
+  /** A directory of everybody: what is in it does not go with it. */
+  readonly isShared?: true;
+};
+
 /** What stays when things are taken away. */
 export interface UndoOptions {
   /** k3s and what runs in it. */
@@ -54,7 +59,7 @@ export interface Resource {
   /** What it touches, wherever it runs. */
   readonly touches: readonly string[];
   /** Everything of the inventory that can be its. */
-  readonly entries: readonly InventoryEntry[];
+  readonly entries: readonly OwnEntry[];
   /** False where nobody asked for it this time: then it is left as it is. */
   readonly isWanted: boolean;
   /** Whether all of it is in place already. Changes nothing. */

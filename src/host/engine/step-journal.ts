@@ -14,8 +14,8 @@ interface Deps {
 
 /** What earlier runs have noted, of whatever version; nothing where that cannot be read. */
 export async function readStepJournal(files: Files): Promise<StepJournal> {
-  const text = await files.readText(STEPS_FILE);
   try {
+    const text = await files.readText(STEPS_FILE);
     return StepJournal.safeParse(JSON.parse(text ?? '{}')).data ?? {};
   } catch {
     return {}; // Each step can tell by itself whether it is done.

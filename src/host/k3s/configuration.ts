@@ -38,7 +38,9 @@ const DATA = '/var/lib/rancher';
 /** Holds the password by which the cluster knows a worker again: k3s' own uninstaller keeps it too. */
 const NODE = { kind: 'directory', name: dirname(NODE_PASSWORD_FILE) } as const;
 /** k3s' own uninstaller removes /etc/rancher/k3s, but neither its parent nor the node password. */
-const SHARED = [RANCHER, NODE.name, DATA].map((name) => ({ kind: 'directory', name }) as const);
+const SHARED = [RANCHER, NODE.name, DATA].map(
+  (name) => ({ kind: 'directory', name, isShared: true }) as const,
+);
 /** What k3s' uninstaller takes along, although it may have been here before. */
 const EMPTIED = [K3S_DIRECTORY, dirname(K3S_CONFIG_FILE)];
 

@@ -2,7 +2,9 @@
  * Root's own files in /var/lib/pipeops-agent-host. Another version of the agent may have written
  * them: a file may hold more than is known here, and it is kept when the file is written again.
  */
+import { posix } from 'node:path';
 import * as z from 'zod';
+import { AGENT_USER } from '../../core/places.ts';
 
 const INVENTORY_KINDS = ['file', 'directory', 'link', 'unit', 'user', 'group', 'k3s'] as const;
 
@@ -15,21 +17,40 @@ export interface InventoryEntry {
   readonly name: string;
 }
 
-/** An entry of a kind that a newer agent has introduced. */
+/** An entry that only another version knows how to remove. */
 export interface UnknownEntry {
   readonly kind: string;
   readonly name: string;
 }
 
+/** What units an administrator has, by file; those that systemd makes by itself have none. */
+const UNIT_PATH =
+  /^\/etc\/systemd\/system\/[\w@:\\-][\w.@:\\-]*\.(service|socket|timer|path|target|slice|mount)$/;
+/** By kind: which names this version knows how to remove. */
+const KNOWN_NAMES: Readonly<Record<InventoryEntry['kind'], (name: string) => boolean>> = {
+  file: isPlainPath,
+  directory: isPlainPath,
+  link: isPlainPath,
+  unit: (name) => UNIT_PATH.test(name),
+  user: (name) => name === AGENT_USER,
+  group: (name) => name === AGENT_USER,
+  k3s: (name) => name === 'server' || name === 'agent',
+};
+
 export function isKnownEntry<T extends UnknownEntry>(entry: T): entry is T & InventoryEntry {
-  return (INVENTORY_KINDS as readonly string[]).includes(entry.kind);
+  const kind = INVENTORY_KINDS.find((each) => each === entry.kind);
+  return kind !== undefined && KNOWN_NAMES[kind](entry.name);
+}
+
+function isPlainPath(name: string): boolean {
+  return name.startsWith('/') && !name.endsWith('/') && posix.normalize(name) === name;
 }
 
 /** The newest inventory that is read here: its `v` is the oldest reader that may use it. */
 export const INVENTORY_READER = 1;
 
 /** The version of a file, whatever else is in it. */
-export const InventoryVersion = z.looseObject({ v: z.int().min(1) });
+export const StateVersion = z.looseObject({ v: z.int().min(1) });
 
 export const Inventory = z.looseObject({
   v: z.int().min(1).max(INVENTORY_READER),
@@ -73,5 +94,14 @@ export const Original = z.discriminatedUnion('kind', [
 ]);
 export type Original = z.infer<typeof Original>;
 
-export const Originals = z.looseObject({ v: z.literal(1), originals: z.array(z.unknown()) });
+/** The newest note of originals that is read here, as of the inventory. */
+export const ORIGINALS_READER = 1;
+
+export const Originals = z.looseObject({
+  v: z.int().min(1).max(ORIGINALS_READER),
+  originals: z.array(z.unknown()),
+});
 export type Originals = z.infer<typeof Originals>;
+
+/** What every thing has, in any version. */
+export const NamedThing = z.looseObject({ name: z.string().min(1) });
