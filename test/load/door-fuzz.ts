@@ -286,7 +286,7 @@ function answersIn(text: string, requests: readonly StrictRequest[]): readonly A
 }
 
 const isRefusal = (body: string) =>
-  body.startsWith('{"kind":"Status"') && body.includes('"POLICY_DENIED"');
+  body.startsWith('{') && body.includes('"kind":"Status"') && body.includes('"POLICY_DENIED"');
 
 function expectedAnswer(request: StrictRequest): Omit<StrictAnswer, 'headers'> {
   if (isForbidden(request)) {
