@@ -87,7 +87,9 @@ export async function runDaemon(
     watchdog({ clock, log, notify }, probesOf(state, journal), watchdogIntervalMs(env)),
     ...health.services,
     unitStatus({
-      ...{ clock, notify, health },
+      clock,
+      notify,
+      health,
       noteReady: noteReadyOnce(parts, parts.paths.wasReady),
     }),
     idleMemory({ clock, runtime: systemRuntime() }),

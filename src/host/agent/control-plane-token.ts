@@ -103,7 +103,10 @@ function handedOver(deps: UndoDeps, inventory: HostInventory, given: HandedOver)
   const { id, what, file, secret } = given;
   const entry = { kind: 'file', name: file } as const;
   return {
-    ...{ id, title: `Keep ${what}`, touches: [file], entries: [entry] },
+    id,
+    title: `Keep ${what}`,
+    touches: [file],
+    entries: [entry],
     ...(secret === undefined ? LEFT_AS_IT_IS : secretMaking(deps, inventory, given, secret)),
     undo: async (how) =>
       isRemoved(inventory, file, how) && (await isListed(deps.files, '/etc/passwd'))

@@ -103,7 +103,10 @@ export function ownFile(
   const { id, title, path } = own;
   const entry: PathEntry = { kind: 'file', name: path };
   return {
-    ...{ id, title, touches: [path], entries: [entry] },
+    id,
+    title,
+    touches: [path],
+    entries: [entry],
     ...(making === undefined ? LEFT_AS_IT_IS : fileMaking(deps, inventory, own, making)),
     undo: () => removePath(deps, inventory, entry),
   };

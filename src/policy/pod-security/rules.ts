@@ -85,7 +85,9 @@ const BASELINE: readonly PodRule[] = [
   },
   {
     // Beyond the standard: both run programs on the node, as root.
-    ...{ kind: 'only', at: 'pod', values: ABSENT },
+    kind: 'only',
+    at: 'pod',
+    values: ABSENT,
     paths: ['volumes[].gitRepo', 'volumes[].flexVolume'],
     problem: 'a gitRepo or flexVolume volume',
   },

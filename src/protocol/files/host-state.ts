@@ -76,16 +76,25 @@ const written = z.array(z.string()).optional();
 export const Original = z.discriminatedUnion('kind', [
   z.looseObject({ kind: z.literal('nothing'), name: z.string().min(1) }),
   z.looseObject({
-    ...{ kind: z.literal('link'), name: z.string().min(1), target: z.string() },
+    kind: z.literal('link'),
+    name: z.string().min(1),
+    target: z.string(),
     written,
   }),
   z.looseObject({
-    ...{ kind: z.literal('directory'), name: z.string().min(1) },
-    ...{ mode: z.int(), uid: z.int(), gid: z.int() },
+    kind: z.literal('directory'),
+    name: z.string().min(1),
+    mode: z.int(),
+    uid: z.int(),
+    gid: z.int(),
   }),
   z.looseObject({
-    ...{ kind: z.literal('file'), name: z.string().min(1), text: z.string() },
-    ...{ mode: z.int(), uid: z.int(), gid: z.int() },
+    kind: z.literal('file'),
+    name: z.string().min(1),
+    text: z.string(),
+    mode: z.int(),
+    uid: z.int(),
+    gid: z.int(),
     /** The content where it is no UTF-8: what `text` cannot say. */
     base64: z.string().optional(),
     written,

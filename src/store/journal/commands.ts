@@ -130,7 +130,11 @@ export function commandJournal(deps: {
   const newFromMs = Date.parse(storeRebornAt(database) ?? '') + CLOCKS_APART_MS;
   const table = { database, totals };
   const parts: Parts = {
-    ...{ table, clock, commits, work, results },
+    table,
+    clock,
+    commits,
+    work,
+    results,
     cancelled: new Set(),
     lastLarge: Promise.resolve(),
     nextTextSet: nextTextSet(database),
