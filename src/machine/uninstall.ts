@@ -23,7 +23,7 @@ export interface Uninstalled {
   readonly removed: readonly string[];
   /** The paths that stay, for the reasons of `keptFiles`. */
   readonly kept: readonly string[];
-  /** What only a newer version knows. */
+  /** What only another version, newer or older, can remove. */
   readonly left: readonly UnknownEntry[];
 }
 
@@ -47,14 +47,14 @@ export async function planUninstall(
 }
 
 const LIST_REMOVAL: PlannedRemoval = {
-  title: `Remove the list of all that, ${HOST_STATE_DIRECTORY}`,
+  title: `Remove the inventory, ${HOST_STATE_DIRECTORY}`,
   changes: [{ action: 'remove', target: HOST_STATE_DIRECTORY }],
 };
 
 /**
- * Removes what the inventory says was made here, the newest first, and puts back what was changed; what
- * was found here stays, and what only a newer agent knows. May be run again after a failure, or when it
- * was killed: the inventory goes last.
+ * Removes what the inventory says was made here, the newest first, and restores what was changed.
+ * Anything that was here before us stays, and so does what only another version can remove. May be
+ * run again after a failure, or when it was killed: the inventory goes last.
  */
 export async function uninstall(
   context: MachineContext,

@@ -102,7 +102,7 @@ test('uninstall says to a person what is left', async () => {
   await change(INVENTORY, (old) => ({ ...old, entries: [...(old['entries'] as []), MOUNT] }));
   const { stderr } = await machine.run(['uninstall', '--yes']);
   expect(stderr).toContain(
-    'Left: mount /srv/pipeops, which only a newer pipeops-agent knows how to remove. ' +
+    'Left: mount /srv/pipeops, which only another version of pipeops-agent can remove. ' +
       'To remove it too: install that version, and uninstall with it\n',
   );
 });

@@ -293,7 +293,7 @@ const UNDO_PLAN = [
   'Remove directory /usr/local/bin',
   'Remove directory /usr/local',
   'Remove directory /opt',
-  'Remove the list of all that, /var/lib/pipeops-agent-host',
+  'Remove the inventory, /var/lib/pipeops-agent-host',
 ];
 
 async function removeIfEmpty(path: string): Promise<void> {

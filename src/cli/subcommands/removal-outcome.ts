@@ -38,7 +38,7 @@ export function remainsOf({
     ...(left.length === 0
       ? []
       : [
-          `Left: ${namesOf(left)}, which only a newer pipeops-agent knows how to remove. ` +
+          `Left: ${namesOf(left)}, which only another version of pipeops-agent can remove. ` +
             'To remove it too: install that version, and uninstall with it',
         ]),
   ];
