@@ -24,14 +24,14 @@ beforeAll(async () => {
 
 afterAll(async () => await lab?.[Symbol.asyncDispose](), TEST_TIMEOUT_MS);
 
-async function init(): Promise<number> {
-  return await waitUntil('the machine runs', LIMIT_MS, () => initOf(machine.group));
+async function init(of: Machine): Promise<number> {
+  return await waitUntil('the machine runs', LIMIT_MS, () => initOf(of.group));
 }
 
 /** A shell under a terminal of ours, as a person has one. */
-async function shell(terminal: string) {
+async function shell(on: Machine, terminal: string) {
   let screen = '';
-  const child = Bun.spawn(await shellArgv(await init(), terminal, []), {
+  const child = Bun.spawn(await shellArgv(await init(on), terminal, []), {
     terminal: {
       cols: 100,
       rows: 30,
@@ -48,7 +48,7 @@ async function shell(terminal: string) {
 test(
   'a shell has a terminal of the machine, by its name, and follows its size',
   async () => {
-    const { child, shows, type } = await shell('screen-256color');
+    const { child, shows, type } = await shell(machine, 'screen-256color');
     await shows('root@alpha');
     type('echo "$TERM at $(tty), $(stty size), in $PWD"');
     await shows('screen-256color at /dev/pts/');
@@ -65,7 +65,7 @@ test(
 test(
   'a terminal that the machine does not know is one that it does',
   async () => {
-    const argv = await shellArgv(await init(), 'nobody-has-this', []);
+    const argv = await shellArgv(await init(machine), 'nobody-has-this', []);
     expect(argv).toContain('TERM=xterm-256color');
   },
   TEST_TIMEOUT_MS,
@@ -74,7 +74,12 @@ test(
 test(
   'a command needs no terminal',
   async () => {
-    const argv = await shellArgv(await init(), undefined, ['sh', '-c', 'cat; exit 3', 'a b']);
+    const argv = await shellArgv(await init(machine), undefined, [
+      'sh',
+      '-c',
+      'cat; exit 3',
+      'a b',
+    ]);
     const child = Bun.spawn(argv, { stdin: new Blob(['piped']), stdout: 'pipe' });
     expect([await new Response(child.stdout).text(), await child.exited]).toEqual(['piped', 3]);
   },
@@ -85,23 +90,24 @@ test(
   'a machine that is rebooted from inside comes back, and one that is switched off does not',
   async () => {
     const said: string[] = [];
+    const rebooted = await lab.boot({ name: 'beta', base: 'plain' });
     const keeping = bootAgain(
-      machine,
+      rebooted,
       (text) => said.push(text),
       () => false,
     );
-    const before = await init();
-    const { child, type } = await shell('xterm-256color');
+    const before = await init(rebooted);
+    const { child, type } = await shell(rebooted, 'xterm-256color');
     type('systemctl reboot');
     await child.exited;
     await waitUntil('it is up again', LIMIT_MS, async () => said.length === 2);
-    expect(await init()).not.toBe(before);
-    await machine.exec(['systemctl', '--no-block', 'poweroff']);
+    expect(await init(rebooted)).not.toBe(before);
+    await rebooted.exec(['systemctl', '--no-block', 'poweroff']);
     await keeping;
     expect(said).toEqual([
-      'alpha is rebooting …',
-      'alpha is up again.',
-      'alpha is off, and stays so.',
+      'beta is rebooting …',
+      'beta is up again.',
+      'beta is off, and stays so.',
     ]);
   },
   TEST_TIMEOUT_MS,
