@@ -40,8 +40,11 @@ const RANKS: Readonly<Record<string, number>> = {
   cli: 8,
 };
 
+/** These know the process that the program runs in. */
+const PROCESS_FILES = ['main.ts', 'program.ts'];
+
 /** Only these import `platform`: everything else takes ports. */
-const PLATFORM_IMPORTERS = ['main.ts', 'daemon/compose.ts'];
+const PLATFORM_IMPORTERS = [...PROCESS_FILES, 'daemon/compose.ts'];
 
 interface Home {
   readonly folders: readonly string[];
@@ -119,7 +122,7 @@ const GLOBAL_HOMES: readonly GlobalRule[] = [
   {
     pattern: /(?<![.\w])process\.(?!pid|memoryUsage)/,
     name: 'process',
-    use: 'what main.ts passes in',
+    use: 'what program.ts passes in',
   },
   { pattern: /(?<![.\w])console\./, name: 'console', use: 'the Log port' },
 ];
@@ -206,7 +209,7 @@ export function importedNames(text: string): readonly string[] {
 }
 
 function isGlobalHome(path: string): boolean {
-  return path === 'main.ts' || GLOBAL_FOLDERS.includes(folderOf(path));
+  return PROCESS_FILES.includes(path) || GLOBAL_FOLDERS.includes(folderOf(path));
 }
 
 function folderOf(path: string): string {

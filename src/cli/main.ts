@@ -13,6 +13,7 @@ import { withOwnName } from './own-name.ts';
 import { findSubcommand, SUBCOMMANDS } from './subcommands/list.ts';
 import type { TerminalIo } from './terminal/io.ts';
 import { renderErrorJson } from './terminal/render.ts';
+import { versionAnswer } from './version-answer.ts';
 
 /**
  * The whole program except the process itself.
@@ -66,14 +67,15 @@ function showingIo(io: TerminalIo): TerminalIo {
 }
 
 async function dispatch(context: CliContext, words: readonly string[]): Promise<number> {
+  const version = versionAnswer(words);
+  if (version !== undefined) {
+    context.io.stdout(version);
+    return 0;
+  }
   const asked = helpAskedFor(words);
   if (asked !== undefined) {
     context.io.stdout(await help(asked));
     return words.length === 0 ? 2 : 0;
-  }
-  if (['--version', '-v', '-V'].includes(words[0] ?? '')) {
-    context.io.stdout(`${BUILD.version}\n`);
-    return 0;
   }
   const { entry, rest } = findSubcommand(words);
   const subcommand = await entry.load();

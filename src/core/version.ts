@@ -12,3 +12,6 @@ export const BUILD: BuildInfo = {
   version: typeof BUILD_VERSION === 'string' ? BUILD_VERSION : '0.0.0-dev',
   commit: typeof BUILD_COMMIT === 'string' ? BUILD_COMMIT : 'unknown',
 };
+
+/** What `pipeops-agent version` prints. */
+export const VERSION_LINE = `pipeops-agent ${BUILD.version} (${BUILD.commit})\n`;

@@ -210,8 +210,8 @@ describe('layerProblems() and globals', () => {
     ['Bun.spawn(argv)', 'processes', 'the Exec port'],
     ['Math.random()', 'Math.random', 'Random'],
     ['fetch(url)', 'fetch', 'the Http port'],
-    ['process.exit(1)', 'process', 'what main.ts passes in'],
-    ['process.env', 'process', 'what main.ts passes in'],
+    ['process.exit(1)', 'process', 'what program.ts passes in'],
+    ['process.env', 'process', 'what program.ts passes in'],
     ['console.log(1)', 'console', 'the Log port'],
   ])('finds %s and its line', (expression, name, use) => {
     expect(problemsOf('core/a.ts', `const a = 1;\nconst b = ${expression};`)).toEqual([
@@ -248,7 +248,7 @@ describe('layerProblems() and globals', () => {
     expect(problemsOf('core/a.ts', line)).toEqual([]);
   });
 
-  test.each(['main.ts', 'platform/clock.ts'])('lets %s use them all', (path) => {
+  test.each(['main.ts', 'program.ts', 'platform/clock.ts'])('lets %s use them all', (path) => {
     expect(problemsOf(path, 'setTimeout(() => console.log(Date.now()), 5);')).toEqual([]);
   });
 });

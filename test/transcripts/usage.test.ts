@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { SUBCOMMANDS } from '../../src/cli/subcommands/list.ts';
-import { runAgent } from './run-agent.ts';
+import { EXECUTABLE, runAgent } from './run-agent.ts';
 
 test('version prints name, version and commit, and as JSON the runtime too', async () => {
   const { version } = await Bun.file('package.json').json();
@@ -12,6 +12,22 @@ test('version prints name, version and commit, and as JSON the runtime too', asy
   });
   expect((await runAgent(['--version'])).stdout).toBe(`${version}\n`);
   expect(JSON.parse((await runAgent(['version', '--json'])).stdout)).toMatchObject({ version });
+});
+
+test('a version that cannot be written is an error that names the reason', async () => {
+  const child = Bun.spawn([EXECUTABLE, 'version'], {
+    env: {},
+    stdout: Bun.file('/dev/full'),
+    stderr: 'pipe',
+  });
+  expect({ stderr: await new Response(child.stderr).text(), exitCode: await child.exited }).toEqual(
+    {
+      stderr:
+        'pipeops-agent: error: Cannot write to standard output: no space left on the disk [FILE_ACCESS]\n' +
+        'pipeops-agent: hint: See where standard output leads to, and whether there is room\n',
+      exitCode: 4,
+    },
+  );
 });
 
 test('--help lists every subcommand for people, and without words it is an error', async () => {

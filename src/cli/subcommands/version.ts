@@ -1,4 +1,4 @@
-import { BUILD } from '../../core/version.ts';
+import { BUILD, VERSION_LINE } from '../../core/version.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
 
@@ -11,9 +11,7 @@ export const versionSubcommand = defineSubcommand({
   needsRoot: false,
   run: async (context, { flags }) => {
     context.io.stdout(
-      flags.json
-        ? `${JSON.stringify({ ...BUILD, bun: Bun.version }, null, 2)}\n`
-        : `pipeops-agent ${BUILD.version} (${BUILD.commit})\n`,
+      flags.json ? `${JSON.stringify({ ...BUILD, bun: Bun.version }, null, 2)}\n` : VERSION_LINE,
     );
     return 0;
   },

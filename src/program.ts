@@ -1,0 +1,84 @@
+/** The whole program in its process: words in, exit code out, with the real streams and signals. */
+import { runCli } from './cli/main.ts';
+import { systemTerminalIo } from './cli/terminal/io.ts';
+import { systemClock } from './platform/clock.ts';
+import { systemFileLock } from './platform/file-lock.ts';
+import { systemFiles } from './platform/files.ts';
+import { lazyExec } from './platform/lazy-exec.ts';
+import { lineLog } from './platform/log.ts';
+import { systemHttp } from './platform/network/http.ts';
+import { systemRandom } from './platform/random.ts';
+import { thisMachine } from './platform/this-machine.ts';
+
+/** Columns assumed where the terminal does not say. */
+const COLUMNS_DEFAULT = 80;
+const EXIT_BY_SIGNAL = { SIGINT: 130, SIGTERM: 143 } as const;
+
+type Context = Parameters<typeof runCli>[0];
+
+/**
+ * Runs what the words ask for, and ends the process.
+ * @param words what the person typed after the program's name
+ */
+export async function runProgram(env: Context['env'], words: readonly string[]): Promise<never> {
+  if (process.geteuid?.() === 0) {
+    // Files that root makes here, and those of the programs it runs for that, are read by a daemon
+    // that is not root. Secrets get their modes one by one.
+    process.umask(0o022);
+  }
+  const interruption = untilInterrupted();
+  const io = systemTerminalIo({ clock: systemClock }, process);
+  const exitCode = await runCli(systemContext(env, io, interruption.signal), words);
+  await io.flush().catch(() => undefined); // Told already, as far as it could be.
+  const isTerminated = exitCode === EXIT_BY_SIGNAL.SIGINT && interruption.by() === 'SIGTERM';
+  process.exit(isTerminated ? EXIT_BY_SIGNAL.SIGTERM : exitCode);
+}
+
+/** The first signal asks the program to end; the second ends it, whatever is still going on. */
+function untilInterrupted() {
+  const interrupt = new AbortController();
+  let by: keyof typeof EXIT_BY_SIGNAL | undefined;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (by !== undefined) {
+        process.exit(EXIT_BY_SIGNAL[signal]);
+      }
+      by = signal;
+      interrupt.abort();
+    });
+  }
+  return { signal: interrupt.signal, by: () => by };
+}
+
+function systemContext(env: Context['env'], io: Context['io'], signal: AbortSignal): Context {
+  return {
+    clock: systemClock,
+    random: systemRandom,
+    exec: lazyExec({ env }),
+    files: systemFiles('/'),
+    http: systemHttp,
+    // Loaded by the subcommands that need it: the others start faster without.
+    network: async (options) => (await import('./platform/network/open.ts')).systemNetwork(options),
+    authorities: async () =>
+      (await import('./platform/network/authorities.ts')).trustedAuthorities(),
+    lock: (path, holder) => systemFileLock(path, holder),
+    log: lineLog(
+      { clock: systemClock },
+      { level: 'warn', format: 'text', journal: false, write: io.stderr },
+    ),
+    env,
+    uid: process.geteuid?.() ?? 0,
+    hostname: thisMachine.hostname(),
+    addresses: thisMachine.addresses,
+    architecture: process.arch,
+    execPath: process.execPath,
+    io,
+    signal,
+    progress: async (title) => {
+      const { startProgress } = await import('./cli/terminal/progress.ts');
+      const columns = process.stderr.columns ?? COLUMNS_DEFAULT;
+      const options = { isTty: io.stderrIsTty, columns, write: io.stderr };
+      return startProgress({ clock: systemClock }, options, title);
+    },
+  };
+}
