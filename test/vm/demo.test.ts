@@ -97,7 +97,8 @@ test(
       () => false,
     );
     const before = await init(rebooted);
-    const { child, type } = await shell(rebooted, 'xterm-256color');
+    const { child, shows, type } = await shell(rebooted, 'xterm-256color');
+    await shows('root@beta'); // What is typed before that may be dropped.
     type('systemctl reboot');
     await child.exited;
     await waitUntil('it is up again', LIMIT_MS, async () => said.length === 2);
