@@ -1,12 +1,19 @@
 #!/bin/sh
 # Installs pipeops-agent on this machine:
 #
-#   curl -fsSL https://get.pipeops.dev/agent/install.sh | sudo sh -s -- [install | join] [flags]
+#   curl -fsSL https://get.pipeops.dev/agent/install.sh | sudo sh -s -- [word] [flags]
 #
-# Downloads the program for this platform, compares it with its published SHA-256 hash, places it
-# in /opt/pipeops-agent/<version> and runs its "install" or "join" with the flags. Where there is no
-# /usr/local/bin/pipeops-agent yet, it is made a link to it; an older program stays in that place
-# until the new one has taken over. Installs nothing else. Safe to run again.
+#   install    (also when no word is given) makes this machine a server of its own cluster
+#   join       makes it a worker of a cluster: --token-file FILE
+#   upgrade    brings what is installed here to a newer version; refuses a bare machine
+#   uninstall  removes what was installed
+#   version    prints the installed version; needs no root
+#
+# The first three download the program for this platform, compare it with its published SHA-256 hash,
+# place it in /opt/pipeops-agent/<version> and run its "install" or "join" with the flags. Where there
+# is no /usr/local/bin/pipeops-agent yet, it is made a link to it; an older program stays in that place
+# until the new one has taken over. The other two download nothing: the installed program does it.
+# Installs nothing else. Safe to run again.
 #
 # PIPEOPS_VERSION   the version to install; the newest when not set
 # PIPEOPS_BASE_URL  where programs come from; https://get.pipeops.dev/agent when not set
@@ -24,6 +31,7 @@ set -eu
 DEFAULT_BASE_URL=https://get.pipeops.dev/agent
 VERSIONS_DIRECTORY=/opt/pipeops-agent
 LINK=/usr/local/bin/pipeops-agent
+WORDS='install, join, upgrade, uninstall, version'
 VERSION_LENGTH_MAX=64
 CONNECT_TIMEOUT_SECONDS=30
 # A transfer that stands still this long has failed.
@@ -137,8 +145,10 @@ find_ca_file() {
 }
 
 check_root() {
+  words=
+  [ "$subcommand" = install ] || words=" -s -- $subcommand"
   [ "$(id -u)" -eq 0 ] || fail 4 NOT_ROOT 'Installing changes this machine and needs root' \
-    "Run it with sudo: curl -fsSL $base_url/install.sh | sudo sh"
+    "Run it with sudo: curl -fsSL $base_url/install.sh | sudo sh$words"
 }
 
 # tell_variables: sudo drops what was only exported, so that what has arrived is said at once.
@@ -203,18 +213,25 @@ check_processor() {
   esac
 }
 
-is_gnu_wget() {
-  case $(wget --version 2>/dev/null || true) in
-    *"GNU Wget"*) return 0 ;;
-    *) return 1 ;;
-  esac
+# find_gnu_wget: sets wget to its path. Looked for file by file: the shell of BusyBox takes its own
+# wget for the name, whatever stands on the PATH, and that one does not check certificates.
+find_gnu_wget() {
+  directories=$PATH:
+  while [ -n "$directories" ]; do
+    wget=${directories%%:*}/wget
+    directories=${directories#*:}
+    [ -x "$wget" ] || continue
+    case $("$wget" --version 2>/dev/null || true) in
+      *"GNU Wget"*) return 0 ;;
+    esac
+  done
+  return 1
 }
 
 check_tools() {
   if has curl; then
     fetcher=curl
-  # The wget of BusyBox does not check certificates.
-  elif has wget && is_gnu_wget; then
+  elif find_gnu_wget; then
     fetcher=wget
   else
     fail 7 TOOL_MISSING 'Cannot download without curl or GNU wget' \
@@ -243,7 +260,7 @@ start_wget() {
   url=$1
   file=$2
   shift 2
-  LC_ALL=C wget "$@" --no-verbose --server-response --timeout="$STALL_TIMEOUT_SECONDS" \
+  LC_ALL=C "$wget" "$@" --no-verbose --server-response --timeout="$STALL_TIMEOUT_SECONDS" \
     --tries="$DOWNLOAD_TRIES" --output-document="$file" "$url" 2>"$download_directory/log" &
 }
 
@@ -424,28 +441,25 @@ read_word() {
   takes_word=
   case ${1-} in
     '' | -*) [ "$#" -eq 0 ] || [ -n "$1" ] || fail 2 UNKNOWN_SUBCOMMAND \
-      'An empty word is no subcommand' 'Use "install" or "join", or no word' ;;
-    install | join)
+      'An empty word is no subcommand' "Use one of: $WORDS; or no word" ;;
+    install | join | upgrade | uninstall | version)
       subcommand=$1
       takes_word=yes ;;
-    upgrade)
-      fail 2 USAGE 'install.sh takes no "upgrade" yet' \
-        'Leave the word out: the same line upgrades what is installed' ;;
-    uninstall | version)
-      fail 2 USAGE "install.sh takes no \"$1\" yet" "Run: sudo pipeops-agent $1" ;;
     # The message repeats no word that may be a secret.
     *)
       fail 2 UNKNOWN_SUBCOMMAND 'The first word is no subcommand of install.sh' \
-        'Use "install" or "join"; flags begin with --, tokens are given with --token-file FILE' ;;
+        "Use one of: $WORDS; flags begin with --, tokens are given with --token-file FILE" ;;
   esac
 }
 
-main() {
-  read_word "$@"
-  [ -z "$takes_word" ] || shift
-  find_base_url "$@"
+check_installed() {
+  [ -x "$LINK" ] || fail 4 NOT_INSTALLED "Cannot run \"$subcommand\": $LINK is not on this machine" \
+    "To install it: curl -fsSL $base_url/install.sh | sudo sh"
+}
+
+# set_up SUBCOMMAND FLAGS...: the program of the wanted version does the rest.
+set_up() {
   find_ca_file "$@"
-  check_root
   find_platform
   check_processor
   check_tools
@@ -456,7 +470,24 @@ main() {
   trap - EXIT HUP INT TERM
   clean_up
   # Standard input may be this very script; the program asks its questions on /dev/tty.
-  exec "$program" "$subcommand" "$@" </dev/null
+  exec "$program" "$@" </dev/null
+}
+
+main() {
+  read_word "$@"
+  [ -z "$takes_word" ] || shift
+  find_base_url "$@"
+  [ "$subcommand" = version ] || check_root
+  case $subcommand in
+    version | uninstall)
+      check_installed
+      exec "$LINK" "$subcommand" "$@" </dev/null ;;
+    upgrade)
+      check_installed
+      # The new version's "install" takes over whatever is here, a server or a worker.
+      set_up install "$@" ;;
+    *) set_up "$subcommand" "$@" ;;
+  esac
 }
 
 main "$@"; }

@@ -45,9 +45,7 @@ function holdDownload(release: FakeRelease, path: string): Promise<void> {
 }
 
 for (const shell of findShells()) {
-  // BusyBox' own wget comes before any other one there.
-  const fetchers: readonly Fetcher[] = shell.toolbox === undefined ? ['curl', 'wget'] : ['curl'];
-  describe.each([...fetchers])(`install.sh in ${shell.name} with %s`, (fetcher) => {
+  describe.each<Fetcher>(['curl', 'wget'])(`install.sh in ${shell.name} with %s`, (fetcher) => {
     async function open() {
       await using cleanup = new AsyncDisposableStack();
       const release = cleanup.use(startFakeRelease());
@@ -228,25 +226,67 @@ for (const shell of findShells()) {
     });
 
     rootTest.each([
-      [['upgrade'], 'USAGE', 'the same line upgrades'],
-      [['uninstall', '--yes'], 'USAGE', 'sudo pipeops-agent uninstall'],
-      [['version'], 'USAGE', 'sudo pipeops-agent version'],
-      [['jion'], 'UNKNOWN_SUBCOMMAND', '"install" or "join"'],
-      [[''], 'UNKNOWN_SUBCOMMAND', '"install" or "join"'],
-      [['pj1.c2VjcmV0.00000000'], 'UNKNOWN_SUBCOMMAND', '--token-file FILE'],
-    ])('downloads nothing for the first word of %j', async (flags, code, hint) => {
+      [['jion'], 'install, join, upgrade, uninstall, version'],
+      [[''], 'install, join, upgrade, uninstall, version'],
+      [['pj1.c2VjcmV0.00000000'], '--token-file FILE'],
+    ])('downloads nothing for the first word of %j', async (flags, hint) => {
       await using setup = await open();
       const result = await runInstallSh({ ...setup.run, flags });
       expect({ exitCode: result.exitCode, stdout: result.stdout }).toEqual({
         exitCode: 2,
         stdout: '',
       });
-      expect(result.stderr).toContain(`[${code}]\n`);
+      expect(result.stderr).toContain('[UNKNOWN_SUBCOMMAND]\n');
       expect(result.stderr).toContain(hint);
       expect(result.stderr).not.toContain('c2VjcmV0');
       expect(setup.release.requests).toEqual([]);
       expect(await setup.machine.files()).toEqual([]);
     });
+
+    rootTest('upgrades what is installed, and keeps the older program for it', async () => {
+      await using setup = await open();
+      await runInstallSh(setup.run);
+      setup.release.publish('1.3.0', 'newer');
+      const ran = await runInstallSh({ ...setup.run, flags: ['upgrade', '--log-level', 'debug'] });
+      expect(parseHandedOver(ran.stdout).arguments).toEqual(['install', '--log-level', 'debug']);
+      expect(await readProgram(setup.machine, '1.3.0')).toBe(setup.release.program('newer'));
+      expect(await readlink(setup.machine.outside(LINK))).toBe(INSTALLED[2] ?? '');
+    });
+
+    rootTest.each([
+      ['uninstall', '--yes'],
+      ['version', '--json'],
+    ])('"%s" is done by the installed program, and downloads nothing', async (word, flag) => {
+      await using setup = await open();
+      await runInstallSh(setup.run);
+      setup.release.publish('1.3.0', 'newer');
+      setup.release.requests.length = 0;
+      const ran = await runInstallSh({ ...setup.run, flags: [word, flag] });
+      expect({ ...ran, stdout: parseHandedOver(ran.stdout).arguments }).toEqual({
+        exitCode: 0,
+        stdout: [word, flag],
+        stderr: '',
+      });
+      expect(setup.release.requests).toEqual([]);
+      expect(await setup.machine.files()).toEqual(INSTALLED);
+    });
+
+    rootTest.each(['upgrade', 'uninstall', 'version'])(
+      '"%s" says NOT_INSTALLED on a bare machine, and downloads nothing',
+      async (word) => {
+        await using setup = await open();
+        expect(await runInstallSh({ ...setup.run, flags: [word] })).toEqual({
+          exitCode: 4,
+          stdout: '',
+          stderr:
+            `pipeops-agent: error: Cannot run "${word}": ${LINK} is not on this machine ` +
+            '[NOT_INSTALLED]\n' +
+            `pipeops-agent: hint: To install it: curl -fsSL ${setup.release.baseUrl}/install.sh | sudo sh\n`,
+        });
+        expect(setup.release.requests).toEqual([]);
+        expect(await setup.machine.files()).toEqual([]);
+      },
+    );
 
     rootTest('follows redirects', async () => {
       await using setup = await open();

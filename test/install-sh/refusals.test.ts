@@ -33,21 +33,28 @@ async function open(shell: Shell, options: ToolsOptions & MachineOptions = {}) {
   return { release, machine, run, tools, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-test.each([...shells])('install.sh in $name says NOT_ROOT to everybody else', async (shell) => {
-  const user = IS_ROOT ? NOBODY : [];
-  const child = Bun.spawn([...user, ...shell.argv, '-s', '--', '--cluster-name', 'one'], {
-    stdin: Bun.file(INSTALL_SH),
-    stderr: 'pipe',
-    env: { PATH: '/usr/bin:/bin', PIPEOPS_BASE_URL: 'https://mirror.test/agent/' },
-  });
-  const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
-  expect({ exitCode: await child.exited, stdout, stderr }).toEqual({
-    exitCode: 4,
-    stdout: '',
-    stderr:
-      'pipeops-agent: error: Installing changes this machine and needs root [NOT_ROOT]\n' +
-      'pipeops-agent: hint: Run it with sudo: ' +
-      'curl -fsSL https://mirror.test/agent/install.sh | sudo sh\n',
+describe.each([...shells])('install.sh in $name without root', (shell) => {
+  test.each([
+    ['no word', ['--cluster-name', 'one'], ''],
+    ['join', ['join', '--token-file', 'f'], ' -s -- join'],
+    ['upgrade', ['upgrade'], ' -s -- upgrade'],
+    ['uninstall', ['uninstall'], ' -s -- uninstall'],
+  ])('says NOT_ROOT to everybody else: %s', async (_, words, again) => {
+    const user = IS_ROOT ? NOBODY : [];
+    const child = Bun.spawn([...user, ...shell.argv, '-s', '--', ...words], {
+      stdin: Bun.file(INSTALL_SH),
+      stderr: 'pipe',
+      env: { PATH: '/usr/bin:/bin', PIPEOPS_BASE_URL: 'https://mirror.test/agent/' },
+    });
+    const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+    expect({ exitCode: await child.exited, stdout, stderr }).toEqual({
+      exitCode: 4,
+      stdout: '',
+      stderr:
+        'pipeops-agent: error: Installing changes this machine and needs root [NOT_ROOT]\n' +
+        'pipeops-agent: hint: Run it with sudo: ' +
+        `curl -fsSL https://mirror.test/agent/install.sh | sudo sh${again}\n`,
+    });
   });
 });
 
