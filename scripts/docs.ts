@@ -8,11 +8,14 @@ import {
 import { SUBCOMMANDS } from '../src/cli/subcommands/list.ts';
 import { describeSettings } from '../src/config/describe.ts';
 import { CONFIG_FILE } from '../src/core/places.ts';
+import type { Check } from '../src/host/checks/check.ts';
+import { CHECKS } from '../src/machine/checks.ts';
 
 /** Pages of docs/, as the sources say them. */
 export const PAGES: Readonly<Record<string, () => Promise<string>>> = {
   'config.md': configPage,
   'CLI.md': cliPage,
+  'TROUBLESHOOTING.md': troubleshootingPage,
 };
 
 async function configPage(): Promise<string> {
@@ -119,6 +122,27 @@ function defaultCell(flag: FlagDocument): string {
     return `default \`${flag.default}\``;
   }
   return flag.values.map((value) => `\`${value}\``).join(' ');
+}
+
+/** What stands behind this line on the page is written here. */
+const CHECKS_BEGIN = '<!-- From here on written by scripts/docs.ts. -->\n';
+
+async function troubleshootingPage(): Promise<string> {
+  const text = await Bun.file(join(import.meta.dir, '../docs/TROUBLESHOOTING.md')).text();
+  const [byHand = ''] = text.split(CHECKS_BEGIN);
+  return `${byHand}${CHECKS_BEGIN}\n${CHECKS.map(checkSection).join('\n')}`;
+}
+
+function checkSection({ id, title, severity, roles, why, remedy }: Check): string {
+  const where =
+    roles.length === 3 ? 'on every machine' : `on a machine that is ${roles.join(' or ')}`;
+  const weight = severity === 'blocks' ? 'An error' : 'A warning';
+  return `### ${id}
+
+${title}. ${weight}, looked for ${where}. ${why}
+
+${remedy}
+`;
 }
 
 function row(...cells: readonly string[]): string {

@@ -30,7 +30,7 @@ const JOURNAL = `sudo journalctl -u ${UNIT}`;
 
 /** What the daemon says of itself. @throws AgentError DAEMON_UNREACHABLE, NOT_ROOT, NOT_INSTALLED */
 export async function askDaemon(
-  context: MachineContext,
+  context: Asking,
   patienceMs = PATIENCE_MS,
 ): Promise<DetailedHealth> {
   const answer = await ask(context, '/api/health/detailed', patienceMs);
@@ -38,7 +38,7 @@ export async function askDaemon(
 }
 
 /** How kubectl reaches the cluster through the daemon. @throws as askDaemon; NOT_A_SERVER */
-export async function askLocalAccess(context: MachineContext): Promise<LocalAccess> {
+export async function askLocalAccess(context: Asking): Promise<LocalAccess> {
   const answer = await ask(context, '/api/k8s/local-access');
   if (answer.status === 404) {
     throw new AgentError('NOT_A_SERVER', 'The agent on this machine has no way to Kubernetes', {
@@ -52,7 +52,7 @@ export async function askLocalAccess(context: MachineContext): Promise<LocalAcce
  * Has the daemon take the policy file up as it is now, and says how that went. Undefined from one of
  * a version that only reads it by itself, every 2 s. @throws as askDaemon
  */
-export async function askPolicy(context: MachineContext): Promise<PolicyAnswer | undefined> {
+export async function askPolicy(context: Asking): Promise<PolicyAnswer | undefined> {
   const answer = await ask(context, '/api/policy', 0); // Who asks waits, and knows how long.
   return answer.status === 404 ? undefined : parse(answer, (json) => PolicyAnswer.parse(json));
 }
@@ -61,16 +61,19 @@ export async function askPolicy(context: MachineContext): Promise<PolicyAnswer |
  * Has the daemon take up the files of its session, and try at once. Undefined from one of a version that
  * does it by itself. @throws as askDaemon
  */
-export async function askSession(context: MachineContext): Promise<SessionAnswer | undefined> {
+export async function askSession(context: Asking): Promise<SessionAnswer | undefined> {
   const answer = await ask(context, '/api/session', 0);
   return answer.status === 404 ? undefined : parse(answer, (json) => SessionAnswer.parse(json));
 }
 
 /** What the daemon was started with. Undefined from one of a version that does not say it. @throws as askDaemon */
-export async function askSettings(context: MachineContext): Promise<SettingsAnswer | undefined> {
+export async function askSettings(context: Asking): Promise<SettingsAnswer | undefined> {
   const answer = await ask(context, '/api/settings', 0);
   return answer.status === 404 ? undefined : parse(answer, (json) => SettingsAnswer.parse(json));
 }
+
+/** What the daemon is asked with. */
+type Asking = Pick<MachineContext, 'clock' | 'env' | 'exec' | 'files' | 'http' | 'signal'>;
 
 interface Answer {
   readonly status: number;
@@ -78,11 +81,7 @@ interface Answer {
 }
 
 /** Asks until the daemon answers, for as long as one that starts may take. */
-async function ask(
-  context: MachineContext,
-  path: string,
-  patienceMs = PATIENCE_MS,
-): Promise<Answer> {
+async function ask(context: Asking, path: string, patienceMs = PATIENCE_MS): Promise<Answer> {
   const pace = { everyMs: RETRY_INTERVAL_MS, limitMs: patienceMs };
   const end = await pollUntil(context.clock, pace, context.signal, async () => {
     const answer = await askOnce(context, path);
@@ -101,7 +100,7 @@ async function ask(
   throw end.soFar;
 }
 
-async function askOnce(context: MachineContext, path: string): Promise<Answer | Error> {
+async function askOnce(context: Asking, path: string): Promise<Answer | Error> {
   try {
     return await within(context.clock, TIMEOUT_MS, context.signal, async (signal) => {
       const unix = socketOf(context);
@@ -115,14 +114,14 @@ async function askOnce(context: MachineContext, path: string): Promise<Answer | 
   }
 }
 
-function socketOf({ env }: MachineContext): string {
+function socketOf({ env }: Pick<Asking, 'env'>): string {
   const directory = env['RUNTIME_DIRECTORY'];
   return directory === undefined ? SOCKET_LINK : `${directory}/agent.sock`;
 }
 
 /** Why there is no answer, and whether there may be one soon. */
 async function explain(
-  context: MachineContext,
+  context: Asking,
   cause: Error,
 ): Promise<{ readonly error: AgentError; readonly passing: boolean }> {
   const code = systemCode(cause);
@@ -145,7 +144,7 @@ async function explain(
 }
 
 async function explainUnit(
-  context: MachineContext,
+  context: Asking,
   cause: Error,
 ): Promise<{ readonly error: AgentError; readonly passing: boolean }> {
   switch (await activeState(context, UNIT_NAME)) {
@@ -172,7 +171,7 @@ async function explainUnit(
 }
 
 /** `: ` and what the daemon said last of an error; empty where nothing is known. */
-async function lastWords(context: MachineContext): Promise<string> {
+async function lastWords(context: Asking): Promise<string> {
   const lines = await lastJournalLines(context, UNIT_NAME, JOURNAL_LINES);
   const line = lines.findLast((each) => each.includes('pipeops-agent: error: '));
   return line === undefined ? '' : `: ${line.replace(/^.*pipeops-agent: error: /, '')}`;

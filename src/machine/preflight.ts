@@ -1,42 +1,19 @@
 /** What is looked at before anything on the machine is changed. */
 import type { LoadedConfig } from '../config/load.ts';
-import { K3S_UNITS, type K3sRole, UNIT_NAME } from '../core/places.ts';
-import type { Check } from '../host/checks/check.ts';
-import { enoughDiskSpace } from '../host/checks/disk-space.ts';
-import { noDataOfOthers } from '../host/checks/k3s-data.ts';
-import { enoughMemory } from '../host/checks/memory.ts';
+import { K3S_UNITS, UNIT_NAME } from '../core/places.ts';
+import { type Check, EVERYWHERE } from '../host/checks/check.ts';
 import { nodeAddresses } from '../host/checks/node-address.ts';
-import { noOtherCluster } from '../host/checks/other-cluster.ts';
 import { portsFree } from '../host/checks/ports.ts';
-import { processorKnown } from '../host/checks/processor.ts';
-import { blockingError, runChecks } from '../host/checks/run.ts';
-import { systemd } from '../host/checks/systemd.ts';
-import { tools } from '../host/checks/tools.ts';
+import { adviceOf, blockingError, runChecks } from '../host/checks/run.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
 import { isActive } from '../host/engine/systemctl.ts';
-import { factsOf } from '../host/facts/fact.ts';
+import type { Subject } from '../host/facts/fact.ts';
 import { checkFixedSettings } from '../host/k3s/fixed-settings.ts';
 import { foreignK3sSettings } from '../host/k3s/foreign-settings.ts';
 import { checkRole, type K3sPlan } from '../host/k3s/resources.ts';
+import { checksFor } from './checks.ts';
 import type { MachineContext } from './context.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
-
-/** Kubernetes' API and the kubelet (docs.k3s.io, "Requirements", "Networking"). */
-export const K3S_PORTS: Readonly<Record<K3sRole, readonly number[]>> = {
-  server: [6443, 10250],
-  agent: [10250],
-};
-
-/** A machine that was never set up: what an earlier run has done already does not count against this one. */
-const BARE_MACHINE: readonly Check[] = [
-  systemd,
-  processorKnown,
-  enoughMemory,
-  enoughDiskSpace,
-  tools,
-  noOtherCluster,
-  noDataOfOthers,
-];
 
 export interface PreflightSubject {
   readonly inventory: HostInventory;
@@ -58,34 +35,36 @@ export async function preflight(
 ): Promise<void> {
   checkRole(subject.inventory, subject.k3s.role); // Of a machine with another role nothing else counts.
   const isBare = !subject.inventory.has('k3s', subject.k3s.role);
-  const results = await runChecks(factsOf(context), [
+  const held = isBare ? [] : await heldPorts(context);
+  const results = await runChecks({ ...context, subject: machineOf(subject, isBare) }, [
     nodeAddresses(subject.settings.config.k3s.node_ip),
     fixedSettings(context, subject),
-    ...(isBare ? BARE_MACHINE : []),
+    ...(isBare
+      ? checksFor('bare')
+      : [portsFree(() => subject.agentPorts.filter((port) => !held.includes(port)))]),
     ...foreignSettings(context, subject),
-    portsFree(await wantedPorts(context, subject, isBare)),
   ]);
   const error = blockingError(results);
   if (error !== undefined) {
     throw error;
   }
-  for (const { finding } of results) {
-    if (finding !== null) {
-      notice(`${finding.message}. ${finding.hint}.\n`);
+  for (const { title, outcome } of results) {
+    if (outcome.state === 'found') {
+      notice(`${outcome.finding.message}. ${adviceOf(outcome.finding)}.\n`);
+    } else if (outcome.state === 'not-checked') {
+      notice(`Not checked: ${title}: ${outcome.because}.\n`);
     }
   }
 }
 
-async function wantedPorts(
-  context: MachineContext,
-  { k3s, agentPorts }: PreflightSubject,
-  isBare: boolean,
-): Promise<readonly number[]> {
-  if (isBare) {
-    return [...K3S_PORTS[k3s.role], ...agentPorts];
-  }
-  const held = (await isActive(context, UNIT_NAME)) ? await portsOfFile(context) : [];
-  return agentPorts.filter((port) => !held.includes(port));
+function machineOf({ k3s, settings }: PreflightSubject, isBare: boolean): Subject {
+  const role = k3s.role === 'server' ? 'server' : 'worker';
+  return { role: isBare ? 'bare' : role, k3sRole: k3s.role, config: settings.config };
+}
+
+/** What an earlier run has taken does not count against this one. */
+async function heldPorts(context: MachineContext): Promise<readonly number[]> {
+  return (await isActive(context, UNIT_NAME)) ? await portsOfFile(context) : [];
 }
 
 /** Where the daemon listens that runs. */
@@ -98,6 +77,9 @@ async function portsOfFile(context: MachineContext): Promise<readonly number[]> 
   }
 }
 
+/** Of checks that are made of one run's settings, and stand in no table. */
+const ONLY_HERE = { cost: 'dear', roles: EVERYWHERE, why: '', remedy: '', needs: [] } as const;
+
 function fixedSettings(context: MachineContext, { settings, k3s }: PreflightSubject): Check {
   // The file tells what an earlier run was asked for; k3s may have been upgraded since.
   const version = settings.sources['k3s.version'] === 'file' ? undefined : k3s.version;
@@ -105,7 +87,7 @@ function fixedSettings(context: MachineContext, { settings, k3s }: PreflightSubj
     id: 'fixed-settings',
     title: 'Settings that a second run cannot change',
     severity: 'blocks',
-    needs: [],
+    ...ONLY_HERE,
     run: async () => {
       await checkFixedSettings(context, { ...k3s, version, hostname: context.hostname });
       return undefined;
@@ -119,7 +101,7 @@ function foreignSettings(
   { k3s }: PreflightSubject,
 ): readonly [mustNot: Check, taken: Check] {
   const read = once(() => foreignK3sSettings(context, k3s));
-  const about = { title: "k3s' settings of others", needs: [] };
+  const about = { title: "k3s' settings of others", ...ONLY_HERE };
   return [
     {
       ...about,

@@ -27,10 +27,10 @@ import {
   finishInstallation,
   type InstallationState,
 } from '../host/engine/step-journal.ts';
+import { K3S_PORTS } from '../host/k3s/ports.ts';
 import type { K3sPlan } from '../host/k3s/resources.ts';
 import type { MachineContext } from './context.ts';
 import { isUpgrade, stateNow } from './finished.ts';
-import { K3S_PORTS } from './preflight.ts';
 
 /** What is to be done with k3s. @throws AgentError HOST_UNSUPPORTED */
 export function k3sPlan(

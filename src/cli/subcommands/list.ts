@@ -28,6 +28,14 @@ export const SUBCOMMANDS: Subcommands = {
     summary: 'Show how the agent, its session and the cluster are',
     load: async () => (await import('./status.ts')).statusSubcommand,
   },
+  doctor: {
+    summary: 'Look for what is wrong with this machine, and what mends it',
+    load: async () => (await import('./doctor.ts')).doctorSubcommand,
+  },
+  'health-check': {
+    summary: 'Say whether all is well, for a monitoring program',
+    load: async () => (await import('./doctor.ts')).healthCheckSubcommand,
+  },
   'cluster-info': {
     summary: 'Show addresses, versions, nodes and how to join',
     load: async () => (await import('./cluster-info.ts')).clusterInfoSubcommand,

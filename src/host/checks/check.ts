@@ -1,35 +1,60 @@
 import type { AgentError, ErrorCode } from '../../core/errors.ts';
-import type { Fact, Facts } from '../facts/fact.ts';
+import type { Fact, Facts, MachineRole } from '../facts/fact.ts';
 
-/** `blocks`: nothing is changed on this machine. `warns`: it is said, and work goes on. */
+/** `blocks`: nothing is installed, and an installed machine is not all right. `warns`: it is said. */
 export type Severity = 'blocks' | 'warns';
 
-/** What is wrong, and what helps. */
+/**
+ * `cheap`: only reads files that anybody may read, so the daemon does it every hour. `dear`: runs
+ * programs, asks others, or writes a little; only when a person asks.
+ */
+export type Cost = 'cheap' | 'dear';
+
+/** What is wrong here, and what helps. */
 export interface Finding {
   readonly code: ErrorCode;
   readonly message: string;
+  /** What to do, as a sentence. */
   readonly hint: string;
-  /** A command line that mends it. */
+  /** Command lines that mend it, exactly as they are to be typed. */
   readonly fix?: string;
   /** The same for programs. */
   readonly details?: Readonly<Record<string, unknown>>;
 }
 
+/** It could not be looked at. */
+export interface NotChecked {
+  /** Why, as part of a sentence: `only root may read /etc/sudoers`. */
+  readonly notChecked: string;
+}
+
 /** Looks whether one thing is as it must be. Changes nothing. */
 export interface Check {
-  /** As data names it: `memory`. */
+  /** As data names it, for ever: `memory`. It heads a section of docs/TROUBLESHOOTING.md. */
   readonly id: string;
-  /** For a person: `Memory`. */
+  /** For a person, at most 26 characters: `Memory`. */
   readonly title: string;
   readonly severity: Severity;
+  readonly cost: Cost;
+  /** Where it has something to say. */
+  readonly roles: readonly MachineRole[];
+  /** Why it matters: one or two sentences for a person, shown with a finding. */
+  readonly why: string;
+  /** What helps, for the page: Markdown, any length. */
+  readonly remedy: string;
+  /** The resource by which `doctor --fix` mends what is found: src/machine/repairs.ts. */
+  readonly repair?: string;
   /** Read before it runs, side by side with those of all other checks. */
   readonly needs: readonly Fact<unknown>[];
   /**
    * @returns what is wrong; undefined where nothing is
    * @throws AgentError the finding, where what it looks with throws
    */
-  run(facts: Facts): Promise<Finding | undefined>;
+  run(facts: Facts): Promise<Finding | NotChecked | undefined>;
 }
+
+export const EVERYWHERE: readonly MachineRole[] = ['bare', 'server', 'worker'];
+export const BARE: readonly MachineRole[] = ['bare'];
 
 /** What a thrown error says, as a finding. */
 export function findingOf({ code, message, hint, details }: AgentError): Finding {

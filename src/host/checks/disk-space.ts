@@ -1,5 +1,5 @@
 import { diskSpace } from '../facts/disk-space.ts';
-import type { Check } from './check.ts';
+import { type Check, EVERYWHERE } from './check.ts';
 
 const MIB = 1024 * 1024;
 const DISK_FREE_BYTES_MIN = 2 * 1024 * MIB;
@@ -8,6 +8,11 @@ export const enoughDiskSpace: Check = {
   id: 'disk-space',
   title: 'Disk space',
   severity: 'blocks',
+  cost: 'cheap',
+  roles: EVERYWHERE,
+  why: 'Images, logs and the database of Kubernetes share this disk. When it is full, pods are evicted and nothing can be written any more.',
+  remedy:
+    'Free space: `journalctl --vacuum-size=200M`, `k3s crictl rmi --prune`, the cache of the package manager.',
   needs: [diskSpace],
   run: async (facts) => {
     const scarce = (await facts(diskSpace)).filter(

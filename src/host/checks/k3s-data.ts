@@ -1,12 +1,16 @@
 import { K3S_DATA_DIRECTORY } from '../../core/places.ts';
 import { k3sData } from '../facts/k3s-data.ts';
-import type { Check } from './check.ts';
+import { BARE, type Check } from './check.ts';
 
 /** k3s' own uninstaller takes its data directory away, whoever has filled it. */
 export const noDataOfOthers: Check = {
   id: 'k3s-data',
   title: 'Nothing in the data of k3s',
   severity: 'warns',
+  cost: 'cheap',
+  roles: BARE,
+  why: 'k3s takes up what it finds in its data directory, and its uninstaller removes all of it.',
+  remedy: 'Keep a copy elsewhere.',
   needs: [k3sData],
   run: async (facts) => {
     const found = await facts(k3sData);

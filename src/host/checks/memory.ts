@@ -1,5 +1,5 @@
 import { memoryBytes } from '../facts/memory.ts';
-import type { Check } from './check.ts';
+import { type Check, EVERYWHERE } from './check.ts';
 
 const MIB = 1024 * 1024;
 /** k3s' own minimum for a worker, less what the kernel keeps of 512 MB. */
@@ -9,6 +9,10 @@ export const enoughMemory: Check = {
   id: 'memory',
   title: 'Memory',
   severity: 'blocks',
+  cost: 'cheap',
+  roles: EVERYWHERE,
+  why: 'Kubernetes itself needs memory before any workload runs; with less it is killed and started again.',
+  remedy: 'Use a larger machine.',
   needs: [memoryBytes],
   run: async (facts) => {
     const bytes = await facts(memoryBytes);

@@ -1,6 +1,6 @@
 import { ipVersion } from '../../core/text/ip-version.ts';
 import { addresses } from '../facts/addresses.ts';
-import type { Check } from './check.ts';
+import { BARE, type Check } from './check.ts';
 
 /** Addresses that are named; a machine with containers has many. */
 const NAMED_MAX = 12;
@@ -14,6 +14,10 @@ export function nodeAddresses(wanted: readonly string[]): Check {
     id: 'node-address',
     title: "The node's address",
     severity: 'blocks',
+    cost: 'cheap',
+    roles: BARE,
+    why: 'A kubelet with an address that its machine does not have never gets ready.',
+    remedy: 'Give an address of this machine with `--node-ip`, or none.',
     needs: [addresses],
     run: async (facts) => {
       const own = await facts(addresses);

@@ -1,11 +1,15 @@
 import { otherClusters } from '../facts/other-clusters.ts';
-import type { Check } from './check.ts';
+import { BARE, type Check } from './check.ts';
 
 /** Two Kubernetes on one machine break each other. */
 export const noOtherCluster: Check = {
   id: 'other-cluster',
   title: 'No other Kubernetes',
   severity: 'blocks',
+  cost: 'cheap',
+  roles: BARE,
+  why: "Two Kubernetes on one machine take each other's ports and network rules.",
+  remedy: 'Remove the other one with its own tools, or use another machine.',
   needs: [otherClusters],
   run: async (facts) => {
     const found = await facts(otherClusters);

@@ -1,14 +1,22 @@
+import type { Subject } from '../facts/fact.ts';
 import { listeners } from '../facts/listeners.ts';
-import type { Check } from './check.ts';
+import { subject } from '../facts/subject.ts';
+import { K3S_PORTS } from '../k3s/ports.ts';
+import { BARE, type Check } from './check.ts';
 
-/** @param wanted TCP ports that will be listened on */
-export function portsFree(wanted: readonly number[]): Check {
+/** @param wantedBy TCP ports that will be listened on */
+export function portsFree(wantedBy: (subject: Subject) => readonly number[]): Check {
   return {
     id: 'ports',
     title: 'Ports',
     severity: 'blocks',
-    needs: [listeners],
+    cost: 'cheap',
+    roles: BARE,
+    why: 'k3s and the agent listen on these ports; k3s does not start while another program has one.',
+    remedy: 'Stop the program that is named, or move it to another port.',
+    needs: [subject, listeners],
     run: async (facts) => {
+      const wanted = wantedBy(await facts(subject));
       const { ports, holderOf } = await facts(listeners);
       const taken = wanted.filter((port) => ports.has(port)).sort((a, b) => a - b);
       if (taken.length === 0) {
@@ -27,3 +35,9 @@ export function portsFree(wanted: readonly number[]): Check {
     },
   };
 }
+
+/** All that a machine will listen on that has nothing of ours yet. */
+export const allPortsFree: Check = portsFree(({ k3sRole, config: { http } }) => [
+  ...K3S_PORTS[k3sRole],
+  ...(k3sRole === 'server' ? [http.port, http.tls_port] : [http.port]),
+]);

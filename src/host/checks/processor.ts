@@ -1,10 +1,14 @@
 import { processor } from '../facts/processor.ts';
-import type { Check } from './check.ts';
+import { type Check, EVERYWHERE } from './check.ts';
 
 export const processorKnown: Check = {
   id: 'processor',
   title: 'Processor',
   severity: 'blocks',
+  cost: 'cheap',
+  roles: EVERYWHERE,
+  why: 'There are builds for x86-64 with SSE4.2 and for arm64 only; elsewhere the agent or k3s would end with an illegal instruction.',
+  remedy: 'In a virtual machine, choose a newer CPU model, for example `host`.',
   needs: [processor],
   run: async (facts) => {
     const { architecture, flags } = await facts(processor);

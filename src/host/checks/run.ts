@@ -1,38 +1,105 @@
 import { AgentError, expectedError } from '../../core/errors.ts';
-import type { Facts } from '../facts/fact.ts';
-import { type Check, type Finding, findingOf, type Severity } from './check.ts';
+import { withDeadline, within } from '../../core/waiting.ts';
+import { type FactDeps, type Facts, factsOf } from '../facts/fact.ts';
+import { type Check, type Finding, findingOf, type NotChecked, type Severity } from './check.ts';
+
+/** Of one check, with the facts that it needs. */
+export const CHECK_LIMIT_MS = 2_500;
+/** Of all together: a person waits for it. */
+const RUN_LIMIT_MS = 2_900;
+/** Checks that run at once: more would only wait for the same disk. */
+const CHECKS_AT_ONCE = 16;
+
+export type Outcome =
+  | { readonly state: 'ok' }
+  | { readonly state: 'found'; readonly finding: Finding }
+  | { readonly state: 'not-checked'; readonly because: string };
 
 export interface CheckResult {
   readonly id: string;
   readonly title: string;
   readonly severity: Severity;
-  /** Null: all is well. */
-  readonly finding: Finding | null;
+  readonly why: string;
+  readonly outcome: Outcome;
 }
 
-/** Runs them all side by side, whatever the others find. Results in the order of the checks. */
-export function runChecks(facts: Facts, checks: readonly Check[]): Promise<readonly CheckResult[]> {
-  return Promise.all(
-    checks.map(async (check): Promise<CheckResult> => {
-      const { id, title, severity } = check;
-      return { id, title, severity, finding: (await findingBy(check, facts)) ?? null };
-    }),
-  );
+/**
+ * Runs them side by side, whatever the others find. Results in the order of the checks.
+ * @throws AgentError INTERRUPTED at the signal
+ */
+export async function runChecks(
+  deps: FactDeps,
+  checks: readonly Check[],
+): Promise<readonly CheckResult[]> {
+  return await within(deps.clock, RUN_LIMIT_MS, deps.signal, async (signal) => {
+    const facts = factsOf({ ...deps, signal });
+    const results = new Map<Check, CheckResult>();
+    const waiting = checks.values();
+    const work = async () => {
+      for (const check of waiting) {
+        const { id, title, severity, why } = check;
+        const outcome = await outcomeOf({ ...deps, signal }, check, facts);
+        results.set(check, { id, title, severity, why, outcome });
+      }
+    };
+    await Promise.all(Array.from({ length: CHECKS_AT_ONCE }, work));
+    return checks.flatMap((check) => results.get(check) ?? []);
+  });
 }
 
-async function findingBy(check: Check, facts: Facts): Promise<Finding | undefined> {
+async function outcomeOf(
+  deps: Pick<FactDeps, 'clock' | 'uid' | 'signal'>,
+  check: Check,
+  facts: Facts,
+): Promise<Outcome> {
+  const limit = { what: `the check "${check.id}"`, ms: CHECK_LIMIT_MS };
   try {
-    await Promise.all(check.needs.map((fact) => facts(fact)));
-    return await check.run(facts);
+    return await withDeadline(deps.clock, limit, deps.signal, () => look(deps, check, facts));
   } catch (thrown) {
-    return findingOf(expectedError(thrown));
+    const error = expectedError(thrown);
+    if (error.code === 'INTERRUPTED') {
+      throw error;
+    }
+    return error.code === 'TIMEOUT'
+      ? { state: 'not-checked', because: `it takes longer than ${CHECK_LIMIT_MS / 1_000} s here` }
+      : { state: 'found', finding: findingOf(error) };
   }
+}
+
+async function look({ uid }: Pick<FactDeps, 'uid'>, check: Check, facts: Facts): Promise<Outcome> {
+  const missing = await unreadable(uid, check, facts);
+  if (missing !== undefined) {
+    return { state: 'not-checked', because: missing };
+  }
+  const found: Finding | NotChecked | undefined = await check.run(facts);
+  if (found === undefined) {
+    return { state: 'ok' };
+  }
+  return 'notChecked' in found
+    ? { state: 'not-checked', because: found.notChecked }
+    : { state: 'found', finding: found };
+}
+
+/** Why a fact that the check needs cannot be had. */
+async function unreadable(uid: number, check: Check, facts: Facts): Promise<string | undefined> {
+  const read = await Promise.allSettled(check.needs.map((fact) => facts(fact)));
+  for (const fact of read) {
+    if (fact.status === 'rejected') {
+      const error = expectedError(fact.reason);
+      if (error.code === 'INTERRUPTED' || error.code === 'TIMEOUT') {
+        throw error;
+      }
+      const asRoot = uid !== 0 && error.details?.['denied'] === true ? '; root may' : '';
+      return `${error.message}${asRoot}`;
+    }
+  }
+  return undefined;
 }
 
 /** The one error of all findings that block; undefined where none does. */
 export function blockingError(results: readonly CheckResult[]): AgentError | undefined {
-  const blocking = results.flatMap(({ id, severity, finding }) =>
-    severity === 'blocks' && finding !== null ? [{ id, ...finding }] : [],
+  const blocking = results.flatMap(({ id, severity, outcome }) =>
+    severity === 'blocks' && outcome.state === 'found' ? [{ id, ...outcome.finding }] : [],
   );
   const [first, ...others] = blocking;
   if (first === undefined) {
@@ -40,15 +107,20 @@ export function blockingError(results: readonly CheckResult[]): AgentError | und
   }
   if (others.length === 0) {
     return new AgentError(first.code, first.message, {
-      hint: first.hint,
+      hint: adviceOf(first),
       ...(first.details === undefined ? {} : { details: first.details }),
     });
   }
   const list = blocking.map(
-    ({ message, hint }, index) => `\n  ${index + 1}. ${message}\n     ${hint}`,
+    (finding, index) => `\n  ${index + 1}. ${finding.message}\n     ${adviceOf(finding)}`,
   );
   return new AgentError(first.code, `${blocking.length} things stand in the way:${list.join('')}`, {
     hint: 'Nothing was changed. Mend all of them, then run the same command again',
     details: { findings: blocking },
   });
+}
+
+/** What to do, with the command where there is one. */
+export function adviceOf({ hint, fix }: Finding): string {
+  return fix === undefined ? hint : `${hint}: ${fix}`;
 }

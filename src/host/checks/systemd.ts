@@ -1,10 +1,14 @@
 import { runsSystemd } from '../facts/init-system.ts';
-import type { Check } from './check.ts';
+import { type Check, EVERYWHERE } from './check.ts';
 
 export const systemd: Check = {
   id: 'systemd',
   title: 'systemd',
   severity: 'blocks',
+  cost: 'cheap',
+  roles: EVERYWHERE,
+  why: 'The agent and k3s are services of systemd.',
+  remedy: 'Use a machine with systemd. Inside a container there usually is none.',
   needs: [runsSystemd],
   run: async (facts) =>
     (await facts(runsSystemd))

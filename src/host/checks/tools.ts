@@ -1,11 +1,15 @@
 import { missingTools } from '../facts/missing-tools.ts';
-import type { Check } from './check.ts';
+import { BARE, type Check } from './check.ts';
 
 /** All that will be run is looked for, so that no step finds half way that it cannot. */
 export const tools: Check = {
   id: 'tools',
   title: 'Programs that are run',
   severity: 'blocks',
+  cost: 'cheap',
+  roles: BARE,
+  why: 'These programs are run during an installation.',
+  remedy: "Install them with the system's package manager.",
   needs: [missingTools],
   run: async (facts) => {
     const missing = await facts(missingTools);

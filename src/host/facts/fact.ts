@@ -1,20 +1,46 @@
-import type { Files } from '../../core/ports.ts';
+import type { Config } from '../../config/schema.ts';
+import type { Clock, Exec, Files, Http, Network } from '../../core/ports.ts';
+import type { ProxySettings } from '../../core/proxy-settings.ts';
+
+/** `bare`: nothing of ours runs here yet. */
+export type MachineRole = 'bare' | 'server' | 'worker';
+
+/** Which machine is looked at. */
+export interface Subject {
+  readonly role: MachineRole;
+  /** What it is, or is to become. */
+  readonly k3sRole: 'server' | 'agent';
+  readonly config: Config;
+}
 
 /** What facts are read with. */
 export interface FactDeps {
+  readonly clock: Clock;
   readonly files: Files;
+  readonly exec: Exec;
+  readonly http: Http;
+  /** The way to the control plane, as the daemon goes it. */
+  readonly network: (options: { ca: string | undefined; proxy: ProxySettings }) => Promise<Network>;
+  /** Certificates (PEM) of the authorities that are trusted when nothing else is said. */
+  readonly authorities: () => Promise<readonly string[]>;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Effective user id: who is not root sees less. */
+  readonly uid: number;
+  readonly hostname: string;
   /** `x64`, `arm64`, … */
   readonly architecture: string;
   /** By which others reach this machine. */
   readonly addresses: () => readonly string[];
+  /** Aborts when the time of the whole run is over. */
+  readonly signal: AbortSignal;
+  readonly subject: Subject;
 }
 
 /** Something that is so on this machine. Reading it changes nothing. */
 export interface Fact<T> {
   /** As data names it: `memory`. */
   readonly id: string;
-  /** @throws AgentError FILE_ACCESS where it cannot be read */
+  /** @throws AgentError where it cannot be read: FILE_ACCESS, TOOL_MISSING, TIMEOUT, … */
   read(deps: FactDeps): Promise<T>;
 }
 

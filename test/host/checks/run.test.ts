@@ -1,47 +1,81 @@
 import { expect, test } from 'bun:test';
 import { AgentError } from '../../../src/core/errors.ts';
-import type { Check, Finding, Severity } from '../../../src/host/checks/check.ts';
-import { blockingError, type CheckResult, runChecks } from '../../../src/host/checks/run.ts';
-import { type Fact, factsOf } from '../../../src/host/facts/fact.ts';
-import { systemFiles } from '../../../src/platform/files.ts';
-
-const facts = () =>
-  factsOf({ files: systemFiles('/'), env: {}, architecture: 'x64', addresses: () => [] });
+import { type Check, EVERYWHERE, type Finding } from '../../../src/host/checks/check.ts';
+import {
+  blockingError,
+  CHECK_LIMIT_MS,
+  type CheckResult,
+  type Outcome,
+  runChecks,
+} from '../../../src/host/checks/run.ts';
+import type { Fact } from '../../../src/host/facts/fact.ts';
+import { factDeps } from '../../support/fact-deps.ts';
+import { failureOf } from '../../support/failure-of.ts';
+import { manualClock } from '../../support/manual-clock.ts';
+import { until } from '../../support/until.ts';
 
 const FINDING = { code: 'DISK_FULL', message: 'No room', hint: 'Make some' } as const;
 
 function check(id: string, rest: Partial<Check>): Check {
-  return { id, title: id, severity: 'blocks', needs: [], run: async () => undefined, ...rest };
+  return {
+    id,
+    title: id,
+    severity: 'blocks',
+    cost: 'cheap',
+    roles: EVERYWHERE,
+    why: `why ${id}`,
+    remedy: '',
+    needs: [],
+    run: async () => undefined,
+    ...rest,
+  };
 }
 
-function result(id: string, finding: Finding | null, severity: Severity = 'blocks'): CheckResult {
-  return { id, title: id, severity, finding };
+const found = (finding: Finding): Outcome => ({ state: 'found', finding });
+
+function result(id: string, outcome: Outcome, severity: Check['severity'] = 'blocks'): CheckResult {
+  return { id, title: id, severity, why: `why ${id}`, outcome };
 }
 
-test('all checks run, whatever the others find, and answer in their order', async () => {
-  const unreadable: Fact<number> = {
+function throwing(error: Error): Fact<number> {
+  return {
     id: 'unreadable',
     read: async () => {
-      throw new AgentError('FILE_ACCESS', 'Cannot read it', { hint: 'Use sudo' });
+      throw error;
     },
   };
-  const results = await runChecks(facts(), [
+}
+
+const denied = throwing(
+  new AgentError('FILE_ACCESS', 'Cannot read it', { hint: 'Use sudo', details: { denied: true } }),
+);
+
+test('all checks run, whatever the others find, and answer in their order', async () => {
+  const results = await runChecks(factDeps('/', { uid: 1_000 }), [
     check('well', {}),
     check('full', { run: async () => FINDING }),
-    check('blind', { needs: [unreadable] }),
+    check('blind', { needs: [denied] }),
+    check('unsure', { run: async () => ({ notChecked: 'nobody knows' }) }),
     check('told', { severity: 'warns', run: async () => FINDING }),
+    check('thrown', {
+      run: async () => {
+        throw new AgentError('PORT_IN_USE', 'Taken', { hint: 'Free it' });
+      },
+    }),
   ]);
   expect(results).toEqual([
-    result('well', null),
-    result('full', FINDING),
-    result('blind', { code: 'FILE_ACCESS', message: 'Cannot read it', hint: 'Use sudo' }),
-    result('told', FINDING, 'warns'),
+    result('well', { state: 'ok' }),
+    result('full', found(FINDING)),
+    result('blind', { state: 'not-checked', because: 'Cannot read it; root may' }),
+    result('unsure', { state: 'not-checked', because: 'nobody knows' }),
+    result('told', found(FINDING), 'warns'),
+    result('thrown', found({ code: 'PORT_IN_USE', message: 'Taken', hint: 'Free it' })),
   ]);
 });
 
 test('checks run side by side', async () => {
   const other = Promise.withResolvers<void>();
-  const results = await runChecks(facts(), [
+  const results = await runChecks(factDeps('/'), [
     check('first', { run: () => other.promise.then(() => undefined) }),
     check('second', {
       run: async () => {
@@ -50,7 +84,49 @@ test('checks run side by side', async () => {
       },
     }),
   ]);
-  expect(results.map(({ finding }) => finding)).toEqual([null, null]);
+  expect(results.map(({ outcome }) => outcome.state)).toEqual(['ok', 'ok']);
+});
+
+test('a check that hangs is not checked, and the others are', async () => {
+  const clock = manualClock();
+  const running = runChecks(factDeps('/', { clock }), [
+    check('hangs', { run: () => new Promise(() => undefined) }),
+    check('well', {}),
+  ]);
+  // The limits of the whole run and of the check that hangs: the other one has ended.
+  await until('only the hanging one is left', () => clock.remainingMs().length === 2);
+  clock.advance(CHECK_LIMIT_MS);
+  expect(await running).toEqual([
+    result('hangs', { state: 'not-checked', because: 'it takes longer than 2.5 s here' }),
+    result('well', { state: 'ok' }),
+  ]);
+});
+
+test('however many hang, all together end within 3 s', async () => {
+  const clock = manualClock();
+  const hangs = check('hangs', { run: () => new Promise(() => undefined) });
+  const running = runChecks(
+    factDeps('/', { clock }),
+    Array(100)
+      .fill(0)
+      .map(() => ({ ...hangs })),
+  );
+  await clock.whenSleeping(17);
+  clock.advance(CHECK_LIMIT_MS);
+  await clock.whenSleeping(17);
+  clock.advance(3_000 - CHECK_LIMIT_MS);
+  expect((await running).map(({ outcome }) => outcome.state)).toEqual(
+    Array(100).fill('not-checked'),
+  );
+});
+
+test('whoever interrupts it gets no results', async () => {
+  const stop = new AbortController();
+  const running = runChecks(factDeps('/', { signal: stop.signal }), [
+    check('hangs', { run: () => new Promise(() => undefined) }),
+  ]);
+  stop.abort();
+  expect(await failureOf(() => running)).toMatchObject({ code: 'INTERRUPTED' });
 });
 
 test('a bug in a check is no finding', async () => {
@@ -59,17 +135,21 @@ test('a bug in a check is no finding', async () => {
       throw new TypeError('undefined is not a function');
     },
   });
-  expect(await runChecks(facts(), [broken]).catch((thrown) => thrown)).toBeInstanceOf(TypeError);
+  const run = runChecks(factDeps('/'), [broken]);
+  expect(await run.catch((thrown) => thrown)).toBeInstanceOf(TypeError);
 });
 
 test('what only warns stands in no way', async () => {
   const warns = check('told', { severity: 'warns', run: async () => FINDING });
-  expect(blockingError(await runChecks(facts(), [warns]))).toBeUndefined();
+  expect(blockingError(await runChecks(factDeps('/'), [warns]))).toBeUndefined();
 });
 
-test('one finding is told as it is', async () => {
-  const error = blockingError(
-    await runChecks(facts(), [check('full', { run: async () => FINDING })]),
-  );
-  expect([error?.code, error?.message, error?.hint]).toEqual(['DISK_FULL', 'No room', 'Make some']);
+test('one finding is told as it is, with the command that mends it', async () => {
+  const full = check('full', { run: async () => ({ ...FINDING, fix: 'rm /big' }) });
+  const error = blockingError(await runChecks(factDeps('/'), [full]));
+  expect([error?.code, error?.message, error?.hint]).toEqual([
+    'DISK_FULL',
+    'No room',
+    'Make some: rm /big',
+  ]);
 });

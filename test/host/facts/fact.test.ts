@@ -1,8 +1,8 @@
 import { expect, test } from 'bun:test';
 import { type Fact, factsOf } from '../../../src/host/facts/fact.ts';
-import { systemFiles } from '../../../src/platform/files.ts';
+import { factDeps } from '../../support/fact-deps.ts';
 
-const deps = { files: systemFiles('/'), env: {}, architecture: 'x64', addresses: () => [] };
+const deps = factDeps('/');
 
 test('a fact is read once, whoever asks and however often', async () => {
   let reads = 0;

@@ -1,0 +1,94 @@
+/** What is looked at on this machine, as it is now: before, during and after an installation. */
+import { type LoadedConfig, loadConfig } from '../config/load.ts';
+import { AgentError } from '../core/errors.ts';
+import { CONFIG_FILE, K3S_UNITS, UNIT_FILE } from '../core/places.ts';
+import type { Check } from '../host/checks/check.ts';
+import { type CheckResult, runChecks } from '../host/checks/run.ts';
+import { openInventory } from '../host/engine/inventory.ts';
+import type { MachineRole, Subject } from '../host/facts/fact.ts';
+import { checksFor } from './checks.ts';
+import type { MachineContext } from './context.ts';
+import { type ConfigFlags, loadEffectiveConfig } from './effective-config.ts';
+
+export interface Diagnosis {
+  readonly role: MachineRole;
+  readonly results: readonly CheckResult[];
+  /** What was assumed, because it could not be read. */
+  readonly assumed: string | undefined;
+  readonly seconds: number;
+}
+
+/**
+ * Runs the checks that fit this machine. Changes nothing.
+ * @param wanted which of them
+ * @throws AgentError CONFIG_INVALID, INTERRUPTED
+ */
+export async function diagnose(
+  context: MachineContext,
+  flags: ConfigFlags,
+  wanted: (check: Check) => boolean,
+): Promise<Diagnosis> {
+  const startedAt = context.clock.monotonic();
+  const role = await roleOf(context);
+  const { loaded, assumed } = await settings(context, flags);
+  const subject: Subject = {
+    role,
+    k3sRole: role === 'worker' ? 'agent' : 'server',
+    config: loaded.config,
+  };
+  const results = await runChecks({ ...context, subject }, checksFor(role).filter(wanted));
+  const seconds = Math.round(context.clock.monotonic() - startedAt) / 1_000;
+  return { role, results, assumed, seconds };
+}
+
+/** Whether something is wrong; what only warns is not. */
+export function isWrong({ results }: Diagnosis): boolean {
+  return results.some(
+    ({ severity, outcome }) => severity === 'blocks' && outcome.state === 'found',
+  );
+}
+
+/** The inventory is root's; others see the units. */
+async function roleOf(context: MachineContext): Promise<MachineRole> {
+  const isOurs = await hasK3s(context);
+  if (await isOurs('server')) {
+    return 'server';
+  }
+  return (await isOurs('agent')) ? 'worker' : 'bare';
+}
+
+async function hasK3s(
+  context: MachineContext,
+): Promise<(role: 'server' | 'agent') => Promise<boolean>> {
+  try {
+    const inventory = await openInventory(context);
+    return async (role) => inventory.has('k3s', role);
+  } catch (thrown) {
+    if (!isDenied(thrown)) {
+      throw thrown;
+    }
+    const isThere = async (path: string) => (await context.files.stat(path)) !== undefined;
+    return async (role) =>
+      (await isThere(UNIT_FILE)) && (await isThere(`/etc/systemd/system/${K3S_UNITS[role]}`));
+  }
+}
+
+async function settings(
+  context: MachineContext,
+  flags: ConfigFlags,
+): Promise<{ readonly loaded: LoadedConfig; readonly assumed: string | undefined }> {
+  try {
+    return { loaded: await loadEffectiveConfig(context, flags), assumed: undefined };
+  } catch (thrown) {
+    if (!isDenied(thrown)) {
+      throw thrown;
+    }
+    const { env, hostname } = context;
+    const loaded = loadConfig({ flags, env, hostname, fileText: undefined, filePath: CONFIG_FILE });
+    return { loaded, assumed: `Only root may read ${CONFIG_FILE}: the usual settings are assumed` };
+  }
+}
+
+function isDenied(thrown: unknown): boolean {
+  return thrown instanceof AgentError && thrown.details?.['denied'] === true;
+}

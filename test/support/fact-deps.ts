@@ -1,0 +1,50 @@
+import { loadConfig } from '../../src/config/load.ts';
+import { AgentError } from '../../src/core/errors.ts';
+import type { FactDeps, Subject } from '../../src/host/facts/fact.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { systemFiles } from '../../src/platform/files.ts';
+
+const HOSTNAME = 'node-1';
+
+/**
+ * What facts are read with, over a tree of files.
+ * @param root where the machine's `/` is
+ */
+export function factDeps(root: string, special: Partial<FactDeps> = {}): FactDeps {
+  return {
+    clock: systemClock,
+    files: systemFiles(root),
+    exec: {
+      run: async ([program]) => {
+        throw new AgentError('TOOL_MISSING', `Cannot run "${program}": it is not on this machine`, {
+          hint: 'Look',
+        });
+      },
+    },
+    http: async (url) => {
+      throw Object.assign(new Error(`nothing answers ${url}`), { code: 'ConnectionRefused' });
+    },
+    network: async () => {
+      throw new Error('this machine has no network');
+    },
+    authorities: async () => [],
+    env: {},
+    uid: 0,
+    hostname: HOSTNAME,
+    architecture: 'x64',
+    addresses: () => [],
+    signal: new AbortController().signal,
+    subject: subjectOf({}),
+    ...special,
+  };
+}
+
+/** A bare machine that will be a server, with the usual settings, unless told otherwise. */
+export function subjectOf(
+  special: Partial<Subject> & { readonly env?: Readonly<Record<string, string>> },
+): Subject {
+  const { env = {}, ...rest } = special;
+  const file = { fileText: undefined, filePath: '/etc/pipeops-agent/config.yaml' };
+  const { config } = loadConfig({ flags: {}, env, hostname: HOSTNAME, ...file });
+  return { role: 'bare', k3sRole: 'server', config, ...rest };
+}
