@@ -7,7 +7,7 @@ import {
 } from '../src/cli/help/document.ts';
 import { SUBCOMMANDS } from '../src/cli/subcommands/list.ts';
 import { describeSettings } from '../src/config/describe.ts';
-import { CONFIG_FILE } from '../src/core/places.ts';
+import { DEFAULT_PLACES } from '../src/core/places.ts';
 import type { Check } from '../src/host/checks/check.ts';
 import { CHECKS } from '../src/machine/checks.ts';
 
@@ -30,7 +30,7 @@ async function configPage(): Promise<string> {
   });
   return `# Settings
 
-Flags go before environment variables, those before the file \`${CONFIG_FILE}\`, that before the
+Flags go before environment variables, those before the file \`${DEFAULT_PLACES.configFile}\`, that before the
 defaults. \`sudo pipeops-agent config show\` tells the value of each, where it came from and whether it is
 in force; \`sudo pipeops-agent config validate\` names every problem at once, also of the files that the
 agent reads beside it. No secret is a setting. After a change

@@ -1,6 +1,5 @@
 import { renderError } from '../core/error-text.ts';
 import { AgentError, toAgentError } from '../core/errors.ts';
-import { LOCK_FILE } from '../core/places.ts';
 import { redact } from '../core/text/redact.ts';
 import { systemCode } from '../core/text/system-words.ts';
 import { visibleText } from '../core/text/visible.ts';
@@ -176,7 +175,7 @@ async function runLocked(
   name: string,
   run: () => Promise<number>,
 ): Promise<number> {
-  const lock = context.lock(LOCK_FILE, `${name} (pid ${process.pid})`);
+  const lock = context.lock(context.places.lockFile, `${name} (pid ${process.pid})`);
   if ('heldBy' in lock) {
     throw new AgentError('BUSY', `Cannot run "${name}" now: ${lock.heldBy} is running`, {
       hint: 'Wait until it has ended, then run the same command again',

@@ -4,26 +4,25 @@
  * full path works.
  */
 import { dirname } from 'node:path';
-import { EXECUTABLE_LINK } from '../core/places.ts';
 import type { CliContext } from './definition/context.ts';
 import type { TerminalIo } from './terminal/io.ts';
 
 const CALL = /\bsudo pipeops-agent\b(?=[^-./]|$)/g;
-const FULL_CALL = `sudo ${EXECUTABLE_LINK}`;
 const SUDOERS = '/etc/sudoers';
 const SUDOERS_DIRECTORY = '/etc/sudoers.d';
 const SECURE_PATH = 'secure_path';
 /** Where sudo's settings may not be read, one of these files shows RHEL, Fedora or Amazon. */
 const RELEASE_FILES = ['/etc/redhat-release', '/etc/system-release'];
 
-type Context = Pick<CliContext, 'env' | 'files' | 'uid'>;
+type Context = Pick<CliContext, 'env' | 'files' | 'places' | 'uid'>;
 
 /** The same streams, but hints and examples written to them use a call that works here. */
 export async function withOwnName(context: Context, io: TerminalIo): Promise<TerminalIo> {
   if (!(await needsFullPath(context))) {
     return io;
   }
-  const named = (text: string) => text.replace(CALL, FULL_CALL);
+  const fullCall = `sudo ${context.places.executableLink}`;
+  const named = (text: string) => text.replace(CALL, fullCall);
   // Inherits from `io`, so that its getters are evaluated only when somebody asks.
   return Object.create(io, {
     stdout: { value: (text: string) => io.stdout(named(text)) },
@@ -31,14 +30,14 @@ export async function withOwnName(context: Context, io: TerminalIo): Promise<Ter
   });
 }
 
-async function needsFullPath({ env, files, uid }: Context): Promise<boolean> {
+async function needsFullPath({ env, files, places, uid }: Context): Promise<boolean> {
   if (uid !== 0) {
     const found = await Promise.all(RELEASE_FILES.map((path) => files.stat(path)));
     return found.some((stat) => stat !== undefined);
   }
   // sudo has set our own PATH, too.
   const path = env['SUDO_USER'] === undefined ? await securePath(files) : env['PATH'];
-  return path !== undefined && !path.split(':').includes(dirname(EXECUTABLE_LINK));
+  return path !== undefined && !path.split(':').includes(dirname(places.executableLink));
 }
 
 /** The last file counts, and the last line in it. */

@@ -1,77 +1,131 @@
-/** Every place on the machine that the product owns (docs/ARCHITECTURE.md, "Names"). */
+/**
+ * Where everything of the product stands on a machine (docs/ARCHITECTURE.md, "Names"): one value,
+ * passed to all who use it. Where k3s has its own things: k3s-places.ts.
+ */
+
 export const AGENT_USER = 'pipeops-agent';
 export const UNIT_NAME = 'pipeops-agent.service';
-
-export const VERSIONS_DIRECTORY = '/opt/pipeops-agent';
-export const EXECUTABLE_LINK = '/usr/local/bin/pipeops-agent';
-export const CONFIG_DIRECTORY = '/etc/pipeops-agent';
-export const CONFIG_FILE = `${CONFIG_DIRECTORY}/config.yaml`;
-/** The local policy: root's, read by the daemon. */
-export const POLICY_FILE = `${CONFIG_DIRECTORY}/policy.yaml`;
-export const CONTROL_PLANE_CA_FILE = `${CONFIG_DIRECTORY}/control-plane-ca.pem`;
-/** For the daemon alone. */
-export const KUBECONFIG_FILE = `${CONFIG_DIRECTORY}/kubeconfig`;
-/** On a worker: which server it joined (protocol/files/joined-server.ts). */
-export const JOINED_SERVER_FILE = `${CONFIG_DIRECTORY}/server.json`;
-/**
- * Exists while the daemon is being stopped for good, so that its session tells the control plane.
- */
-export const LEAVING_FILE = `${CONFIG_DIRECTORY}/leaving`;
-export const UNIT_FILE = `/etc/systemd/system/${UNIT_NAME}`;
-/** The daemon's. Root never opens, trusts or deletes by a file in it. */
-export const STATE_DIRECTORY = '/var/lib/pipeops-agent';
-/** There once the daemon was ready. Root only looks whether it is there, and is the more careful then. */
-export const WAS_READY_FILE = `${STATE_DIRECTORY}/was-ready`;
-export const CONTROL_PLANE_TOKEN_FILE = `${STATE_DIRECTORY}/credentials/control-plane-token`;
-export const PROXY_CREDENTIALS_FILE = `${STATE_DIRECTORY}/credentials/proxy`;
-/** Root's own. */
-export const HOST_STATE_DIRECTORY = '/var/lib/pipeops-agent-host';
-export const INVENTORY_FILE = `${HOST_STATE_DIRECTORY}/inventory.json`;
-export const STEPS_FILE = `${HOST_STATE_DIRECTORY}/steps.json`;
-/** What an installation has changed, as it was before: see host/engine/originals.ts. */
-export const ORIGINALS_FILE = `${HOST_STATE_DIRECTORY}/originals.json`;
-export const K3S_TOKEN_FILE = `${HOST_STATE_DIRECTORY}/k3s-join-token`;
-/** What the running daemon was started with: see host/agent/service.ts. */
-export const APPLIED_FILE = `${HOST_STATE_DIRECTORY}/applied`;
-/** Exists while k3s runs with an older configuration or token than the files have. */
-export const K3S_RESTART_FILE = `${HOST_STATE_DIRECTORY}/k3s-restart-needed`;
-/** Holds the path of the version before the installed one. */
-export const PREVIOUS_EXECUTABLE_FILE = `${HOST_STATE_DIRECTORY}/previous-executable`;
-/** Holds the path of the linked version, as long as it has not been seen to start. */
-export const UNPROVEN_EXECUTABLE_FILE = `${HOST_STATE_DIRECTORY}/unproven-executable`;
-/**
- * Root's directory, made at each start of the daemon: see host/agent/runtime-directory.ts. In it
- * systemd makes `daemon`, the daemon's own directory.
- */
-export const RUNTIME_DIRECTORY = '/run/pipeops-agent';
-/** The token for the doors on loopback; root and the group can read it. */
-export const LOCAL_TOKEN_FILE = `${RUNTIME_DIRECTORY}/local-token`;
-export const SOCKET_LINK = `${RUNTIME_DIRECTORY}/agent.sock`;
-/**
- * The daemon's own directory inside `RUNTIME_DIRECTORY`. The unit names it, and systemd passes its
- * path to the daemon.
- */
-export const OWN_RUNTIME_DIRECTORY = `${RUNTIME_DIRECTORY}/daemon`;
+/** Where the daemon's socket is, as root's link to it says: relative to that link. */
 export const DAEMON_SOCKET_TARGET = 'daemon/agent.sock';
-export const LOCK_FILE = '/run/pipeops-agent.lock';
 
-export const K3S_EXECUTABLE = '/usr/local/bin/k3s';
-/** k3s' own uninstaller takes it away, with whatever stands in it. */
-export const K3S_DATA_DIRECTORY = '/var/lib/rancher/k3s';
-export const K3S_DIRECTORY = '/etc/rancher/k3s';
-export const K3S_CONFIG_FILE = `${K3S_DIRECTORY}/config.yaml.d/50-pipeops.yaml`;
-export const K3S_ADMIN_KUBECONFIG_FILE = `${K3S_DIRECTORY}/k3s.yaml`;
-/** The password by which the cluster recognises this machine; k3s makes it at its first start. */
-export const NODE_PASSWORD_FILE = '/etc/rancher/node/password';
-/** The CA of the cluster that a worker belongs to. */
-export const K3S_AGENT_CA_FILE = '/var/lib/rancher/k3s/agent/server-ca.crt';
-/** Exists once the cluster has accepted this worker by its node password. */
-export const K3S_KUBELET_CERTIFICATE_FILE = '/var/lib/rancher/k3s/agent/client-kubelet.crt';
-export const K3S_SERVER_CA_FILE = '/var/lib/rancher/k3s/server/tls/server-ca.crt';
+/** What a package of a distribution may want elsewhere. systemd fixes the rest: /etc, /var/lib, /run. */
+export interface PlaceOptions {
+  /** The program is found in its `bin`. */
+  readonly prefix?: string;
+  readonly versionsDirectory?: string;
+  readonly unitDirectory?: string;
+}
 
-export type K3sRole = 'server' | 'agent';
+export interface Places {
+  readonly versionsDirectory: string;
+  /** Leads to the installed version. */
+  readonly executableLink: string;
+  readonly unitFile: string;
 
-export const K3S_UNITS: Readonly<Record<K3sRole, string>> = {
-  server: 'k3s.service',
-  agent: 'k3s-agent.service',
-};
+  readonly configDirectory: string;
+  readonly configFile: string;
+  /** The local policy: root's, read by the daemon. */
+  readonly policyFile: string;
+  readonly controlPlaneCaFile: string;
+  /** For the daemon alone. */
+  readonly kubeconfigFile: string;
+  /** On a worker: which server it joined (protocol/files/joined-server.ts). */
+  readonly joinedServerFile: string;
+  /** Exists while the daemon is being stopped for good, so that its session tells the control plane. */
+  readonly leavingFile: string;
+
+  /** The daemon's. Root never opens, trusts or deletes by a file in it. */
+  readonly stateDirectory: string;
+  /** There once the daemon was ready. Root only looks whether it is there, and is the more careful then. */
+  readonly wasReadyFile: string;
+  readonly controlPlaneTokenFile: string;
+  readonly proxyCredentialsFile: string;
+
+  /** Root's own. */
+  readonly hostStateDirectory: string;
+  readonly inventoryFile: string;
+  readonly stepsFile: string;
+  /** What an installation has changed, as it was before: see host/engine/originals.ts. */
+  readonly originalsFile: string;
+  readonly k3sTokenFile: string;
+  /** The installer of k3s, while it runs. */
+  readonly k3sInstallerFile: string;
+  /** What the installer's own downloads trust, while it runs. */
+  readonly downloadAuthoritiesFile: string;
+  /** k3s' uninstaller removes itself before it is done: by this copy a run that was killed goes on. */
+  readonly k3sUninstallerCopy: string;
+  readonly kubectlCacheDirectory: string;
+  /** What the running daemon was started with: see host/agent/service.ts. */
+  readonly appliedFile: string;
+  /** Exists while k3s runs with an older configuration or token than the files have. */
+  readonly k3sRestartFile: string;
+  /** Holds the path of the version before the installed one. */
+  readonly previousExecutableFile: string;
+  /** Holds the path of the linked version, as long as it has not been seen to start. */
+  readonly unprovenExecutableFile: string;
+
+  /**
+   * Root's directory, made at each start of the daemon: see host/agent/runtime-directory.ts. In it
+   * systemd makes `daemon`, the daemon's own directory.
+   */
+  readonly runtimeDirectory: string;
+  /** The token for the doors on loopback; root and the group can read it. */
+  readonly localTokenFile: string;
+  readonly socketLink: string;
+  /** The daemon's own directory in the one above. The unit names it, and systemd passes its path on. */
+  readonly ownRuntimeDirectory: string;
+  readonly lockFile: string;
+}
+
+/** Left out is what install.sh and `install` do: the unit and install.sh have the same defaults. */
+export function placesOf({
+  prefix = '/usr/local',
+  versionsDirectory = '/opt/pipeops-agent',
+  unitDirectory = '/etc/systemd/system',
+}: PlaceOptions = {}): Places {
+  const config = '/etc/pipeops-agent';
+  const state = '/var/lib/pipeops-agent';
+  const hostState = '/var/lib/pipeops-agent-host';
+  const runtime = '/run/pipeops-agent';
+  return {
+    versionsDirectory,
+    executableLink: `${prefix}/bin/pipeops-agent`,
+    unitFile: `${unitDirectory}/${UNIT_NAME}`,
+
+    configDirectory: config,
+    configFile: `${config}/config.yaml`,
+    policyFile: `${config}/policy.yaml`,
+    controlPlaneCaFile: `${config}/control-plane-ca.pem`,
+    kubeconfigFile: `${config}/kubeconfig`,
+    joinedServerFile: `${config}/server.json`,
+    leavingFile: `${config}/leaving`,
+
+    stateDirectory: state,
+    wasReadyFile: `${state}/was-ready`,
+    controlPlaneTokenFile: `${state}/credentials/control-plane-token`,
+    proxyCredentialsFile: `${state}/credentials/proxy`,
+
+    hostStateDirectory: hostState,
+    inventoryFile: `${hostState}/inventory.json`,
+    stepsFile: `${hostState}/steps.json`,
+    originalsFile: `${hostState}/originals.json`,
+    k3sTokenFile: `${hostState}/k3s-join-token`,
+    k3sInstallerFile: `${hostState}/k3s-install.sh`,
+    downloadAuthoritiesFile: `${hostState}/download-authorities.pem`,
+    k3sUninstallerCopy: `${hostState}/k3s-uninstall.sh`,
+    kubectlCacheDirectory: `${hostState}/kubectl-cache`,
+    appliedFile: `${hostState}/applied`,
+    k3sRestartFile: `${hostState}/k3s-restart-needed`,
+    previousExecutableFile: `${hostState}/previous-executable`,
+    unprovenExecutableFile: `${hostState}/unproven-executable`,
+
+    runtimeDirectory: runtime,
+    localTokenFile: `${runtime}/local-token`,
+    socketLink: `${runtime}/agent.sock`,
+    ownRuntimeDirectory: `${runtime}/daemon`,
+    lockFile: '/run/pipeops-agent.lock',
+  };
+}
+
+/** For texts that are the same on every machine, such as help. */
+export const DEFAULT_PLACES = placesOf();

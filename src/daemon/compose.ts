@@ -4,6 +4,7 @@ import { commandProgress } from '../commands/engine/progress.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { type SessionState, sessionState } from '../control-plane/session/state.ts';
+import type { Places } from '../core/places.ts';
 import type { Clock, Files, Http, Log, Random } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import { BUILD } from '../core/version.ts';
@@ -48,6 +49,7 @@ export interface DaemonPorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly files: Files;
+  readonly places: Places;
   readonly http: Http;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Where log lines go. */
@@ -115,7 +117,7 @@ async function commonParts(ports: DaemonPorts, config: Config, configPath: strin
   const journaled = env['JOURNAL_STREAM'] !== undefined;
   const log = lineLog({ clock }, { ...config.log, journal: journaled, write: ports.write });
   const notify = systemdNotify(env['NOTIFY_SOCKET']) ?? (() => undefined);
-  const paths = daemonPaths(env, configPath);
+  const paths = daemonPaths(env, configPath, ports.places);
 
   await files.claimDirectory(paths.credentials, { mode: 0o700 });
   const database = openStore(clock, log, paths);

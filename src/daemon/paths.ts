@@ -1,17 +1,5 @@
 import { basename, dirname, join, relative } from 'node:path';
-import {
-  CONTROL_PLANE_TOKEN_FILE,
-  JOINED_SERVER_FILE,
-  KUBECONFIG_FILE,
-  LEAVING_FILE,
-  LOCAL_TOKEN_FILE,
-  OWN_RUNTIME_DIRECTORY,
-  POLICY_FILE,
-  PROXY_CREDENTIALS_FILE,
-  SOCKET_LINK,
-  STATE_DIRECTORY,
-  WAS_READY_FILE,
-} from '../core/places.ts';
+import type { Places } from '../core/places.ts';
 
 /** Where the daemon's files are. */
 export interface DaemonPaths {
@@ -47,26 +35,29 @@ export interface DaemonPaths {
 export function daemonPaths(
   env: Readonly<Record<string, string | undefined>>,
   configPath: string,
+  places: Places,
 ): DaemonPaths {
-  const state = env['STATE_DIRECTORY'] ?? STATE_DIRECTORY;
-  const runtime = env['RUNTIME_DIRECTORY'] ?? OWN_RUNTIME_DIRECTORY;
-  const hasRootsToken = runtime === OWN_RUNTIME_DIRECTORY;
-  const ofState = (place: string) => join(state, relative(STATE_DIRECTORY, place));
+  const state = env['STATE_DIRECTORY'] ?? places.stateDirectory;
+  const runtime = env['RUNTIME_DIRECTORY'] ?? places.ownRuntimeDirectory;
+  const hasRootsToken = runtime === places.ownRuntimeDirectory;
+  const ofState = (place: string) => join(state, relative(places.stateDirectory, place));
   const besideConfig = (place: string) => join(dirname(configPath), basename(place));
   return {
     database: join(state, 'agent.db'),
     credentials: join(state, 'credentials'),
-    controlPlaneToken: ofState(CONTROL_PLANE_TOKEN_FILE),
-    proxyCredentials: ofState(PROXY_CREDENTIALS_FILE),
+    controlPlaneToken: ofState(places.controlPlaneTokenFile),
+    proxyCredentials: ofState(places.proxyCredentialsFile),
     renewedKubernetesToken: join(state, 'credentials/kubernetes-token'),
-    kubeconfig: besideConfig(KUBECONFIG_FILE),
-    policy: besideConfig(POLICY_FILE),
-    joinedServer: besideConfig(JOINED_SERVER_FILE),
-    leaving: besideConfig(LEAVING_FILE),
-    socket: join(runtime, basename(SOCKET_LINK)),
-    localToken: hasRootsToken ? LOCAL_TOKEN_FILE : join(runtime, basename(LOCAL_TOKEN_FILE)),
+    kubeconfig: besideConfig(places.kubeconfigFile),
+    policy: besideConfig(places.policyFile),
+    joinedServer: besideConfig(places.joinedServerFile),
+    leaving: besideConfig(places.leavingFile),
+    socket: join(runtime, basename(places.socketLink)),
+    localToken: hasRootsToken
+      ? places.localTokenFile
+      : join(runtime, basename(places.localTokenFile)),
     hasRootsToken,
-    wasReady: ofState(WAS_READY_FILE),
+    wasReady: ofState(places.wasReadyFile),
     localCertificate: join(state, 'credentials/local-tls.pem'),
   };
 }

@@ -1,6 +1,6 @@
 import { textWithin } from '../core/bounded-body.ts';
 import { AgentError } from '../core/errors.ts';
-import { SOCKET_LINK, UNIT_FILE, UNIT_NAME } from '../core/places.ts';
+import { UNIT_NAME } from '../core/places.ts';
 import { systemCode } from '../core/text/system-words.ts';
 import { troubleOf } from '../core/trouble.ts';
 import { pollUntil, within } from '../core/waiting.ts';
@@ -73,7 +73,10 @@ export async function askSettings(context: Asking): Promise<SettingsAnswer | und
 }
 
 /** What the daemon is asked with. */
-type Asking = Pick<MachineContext, 'clock' | 'env' | 'exec' | 'files' | 'http' | 'signal'>;
+type Asking = Pick<
+  MachineContext,
+  'clock' | 'env' | 'exec' | 'files' | 'http' | 'places' | 'signal'
+>;
 
 interface Answer {
   readonly status: number;
@@ -114,9 +117,9 @@ async function askOnce(context: Asking, path: string): Promise<Answer | Error> {
   }
 }
 
-function socketOf({ env }: Pick<Asking, 'env'>): string {
+function socketOf({ env, places }: Pick<Asking, 'env' | 'places'>): string {
   const directory = env['RUNTIME_DIRECTORY'];
-  return directory === undefined ? SOCKET_LINK : `${directory}/agent.sock`;
+  return directory === undefined ? places.socketLink : `${directory}/agent.sock`;
 }
 
 /** Why there is no answer, and whether there may be one soon. */
@@ -134,7 +137,7 @@ async function explain(
     const text = `No agent answers at ${socketOf(context)}: ${troubleOf(cause)}`;
     return { error: unreachable(text, `See whether it runs: ${LOOK}`, cause), passing: false };
   }
-  if ((await context.files.stat(UNIT_FILE)) === undefined) {
+  if ((await context.files.stat(context.places.unitFile)) === undefined) {
     const text = 'pipeops-agent is not set up on this machine';
     const hint =
       'Make it a server: sudo pipeops-agent install; or a worker: sudo pipeops-agent join';

@@ -1,3 +1,4 @@
+import type { Places } from '../core/places.ts';
 import type {
   Clock,
   Exec,
@@ -17,6 +18,7 @@ export interface MachineContext {
   readonly random: Random;
   readonly exec: Exec;
   readonly files: Files;
+  readonly places: Places;
   readonly http: Http;
   /** The way to the control plane, as the daemon goes it. */
   readonly network: (options: { ca: string | undefined; proxy: ProxySettings }) => Promise<Network>;

@@ -3,13 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Config } from '../config/schema.ts';
 import { readCaFile } from '../control-plane/credentials/ca-file.ts';
 import { AgentError } from '../core/errors.ts';
-import {
-  AGENT_USER,
-  CONFIG_FILE,
-  CONTROL_PLANE_TOKEN_FILE,
-  KUBECONFIG_FILE,
-  PROXY_CREDENTIALS_FILE,
-} from '../core/places.ts';
+import { AGENT_USER } from '../core/places.ts';
 import { unreadableForAgent } from '../host/agent/readable.ts';
 import { readPolicyFile } from '../policy/read-file.ts';
 import { parseKubeconfig } from '../protocol/files/kubeconfig.ts';
@@ -40,7 +34,7 @@ export async function checkDaemonFiles(
   configPath: string,
 ): Promise<FilesChecked> {
   const policyPath = join(dirname(configPath), 'policy.yaml');
-  const isInstalled = configPath === CONFIG_FILE;
+  const isInstalled = configPath === context.places.configFile;
   const problems = [
     ...(caFile === undefined ? [] : await caProblems(context, caFile)),
     ...(await policyProblems(context, policyPath)),
@@ -52,11 +46,18 @@ export async function checkDaemonFiles(
   }
   problems.push(...(role === 'server' ? await kubeconfigProblems(context) : []));
   if (context.uid !== 0) {
-    return { problems, unchecked: [CONTROL_PLANE_TOKEN_FILE, PROXY_CREDENTIALS_FILE] };
+    return {
+      problems,
+      unchecked: [context.places.controlPlaneTokenFile, context.places.proxyCredentialsFile],
+    };
   }
   problems.push(
-    ...(await secretProblems(context, CONTROL_PLANE_TOKEN_FILE, tokenProblem)),
-    ...(await secretProblems(context, PROXY_CREDENTIALS_FILE, proxyCredentialsProblem)),
+    ...(await secretProblems(context, context.places.controlPlaneTokenFile, tokenProblem)),
+    ...(await secretProblems(
+      context,
+      context.places.proxyCredentialsFile,
+      proxyCredentialsProblem,
+    )),
   );
   return { problems, unchecked: [] };
 }
@@ -80,20 +81,22 @@ async function policyProblems(context: MachineContext, path: string): Promise<re
 }
 
 async function kubeconfigProblems(context: MachineContext): Promise<readonly string[]> {
-  if ((await context.files.stat(KUBECONFIG_FILE)) === undefined) {
-    return [`kubeconfig: there is no ${KUBECONFIG_FILE}; "pipeops-agent install" writes it`];
+  if ((await context.files.stat(context.places.kubeconfigFile)) === undefined) {
+    return [
+      `kubeconfig: there is no ${context.places.kubeconfigFile}; "pipeops-agent install" writes it`,
+    ];
   }
   if (context.uid !== 0) {
     return []; // It is for the daemon alone.
   }
-  const text = await context.files.readText(KUBECONFIG_FILE);
+  const text = await context.files.readText(context.places.kubeconfigFile);
   return [
     ...(text !== undefined && parseKubeconfig(text) === undefined
       ? [
-          `kubeconfig: ${KUBECONFIG_FILE} is none of the agent; "pipeops-agent install" writes it again`,
+          `kubeconfig: ${context.places.kubeconfigFile} is none of the agent; "pipeops-agent install" writes it again`,
         ]
       : []),
-    ...(await unreadable(context, [KUBECONFIG_FILE])),
+    ...(await unreadable(context, [context.places.kubeconfigFile])),
   ];
 }
 

@@ -1,7 +1,7 @@
 /** What is looked at on this machine, as it is now: before, during and after an installation. */
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { AgentError } from '../core/errors.ts';
-import { CONFIG_FILE, K3S_UNITS, UNIT_FILE } from '../core/places.ts';
+import { k3sUnitFile } from '../core/k3s-places.ts';
 import type { Check } from '../host/checks/check.ts';
 import { type CheckResult, runChecks } from '../host/checks/run.ts';
 import { openInventory } from '../host/engine/inventory.ts';
@@ -69,7 +69,7 @@ async function hasK3s(
     }
     const isThere = async (path: string) => (await context.files.stat(path)) !== undefined;
     return async (role) =>
-      (await isThere(UNIT_FILE)) && (await isThere(`/etc/systemd/system/${K3S_UNITS[role]}`));
+      (await isThere(context.places.unitFile)) && (await isThere(k3sUnitFile(role)));
   }
 }
 
@@ -84,8 +84,9 @@ async function settings(
       throw thrown;
     }
     const { env, hostname } = context;
-    const loaded = loadConfig({ flags, env, hostname, fileText: undefined, filePath: CONFIG_FILE });
-    return { loaded, assumed: `Only root may read ${CONFIG_FILE}: the usual settings are assumed` };
+    const filePath = context.places.configFile;
+    const loaded = loadConfig({ flags, env, hostname, fileText: undefined, filePath });
+    return { loaded, assumed: `Only root may read ${filePath}: the usual settings are assumed` };
   }
 }
 

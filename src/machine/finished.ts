@@ -1,4 +1,3 @@
-import { WAS_READY_FILE } from '../core/places.ts';
 import { BUILD } from '../core/version.ts';
 import { isOfOtherVersion } from '../host/agent/executable.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
@@ -33,7 +32,7 @@ export async function isUpgrade(context: MachineContext): Promise<boolean> {
 const START = 'start-agent';
 
 async function wasReady(context: MachineContext): Promise<boolean> {
-  if ((await context.files.stat(WAS_READY_FILE)) !== undefined) {
+  if ((await context.files.stat(context.places.wasReadyFile)) !== undefined) {
     return true;
   }
   try {

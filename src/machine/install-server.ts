@@ -1,6 +1,5 @@
 import type { LoadedConfig } from '../config/load.ts';
 import { AgentError } from '../core/errors.ts';
-import { CONTROL_PLANE_CA_FILE, POLICY_FILE } from '../core/places.ts';
 import { hasControlPlaneToken } from '../host/agent/control-plane-token.ts';
 import { type HostInventory, openInventory } from '../host/engine/inventory.ts';
 import { serverConfig } from '../host/k3s/config.ts';
@@ -45,7 +44,7 @@ export async function installServer(
 ): Promise<SetUpOutcome> {
   const loaded = await loadEffectiveConfig(context, wishes.flags);
   const { config } = loaded;
-  wishes.notice(tellWarnings(loaded, wishes.flags));
+  wishes.notice(tellWarnings(context, loaded, wishes.flags));
   const inventory = await openInventory(context);
   if (inventory.has('k3s', 'agent') && context.env['NODE_TYPE'] === undefined) {
     await wishes.token.given(); // It is not needed; a wrong secret is still told.
@@ -72,7 +71,7 @@ export async function installServer(
   const resources = machineResources(context, inventory, {
     k3s: { ...k3s, authorities: downloads.authorities },
     downloads: downloads.network.http,
-    config: fileContent(loaded),
+    config: fileContent(context, loaded),
     expected: { role: 'server', clusterName, controlPlane },
     policy,
     controlPlaneCa: ca,
@@ -94,11 +93,14 @@ export async function installServer(
  * The daemon reads our copy of the CA certificate; and a machine that is renamed later does not
  * rename its cluster.
  */
-function fileContent(loaded: LoadedConfig) {
+function fileContent({ places }: MachineContext, loaded: LoadedConfig) {
   const given = { ...givenSettings(loaded), cluster: loaded.config.cluster };
   return loaded.config.control_plane.ca_file === undefined
     ? given
-    : { ...given, control_plane: { ...given.control_plane, ca_file: CONTROL_PLANE_CA_FILE } };
+    : {
+        ...given,
+        control_plane: { ...given.control_plane, ca_file: places.controlPlaneCaFile },
+      };
 }
 
 /**
@@ -110,10 +112,10 @@ async function choosePolicy(
   preset: string | undefined,
 ): Promise<PolicyFile> {
   const wanted = preset === undefined ? undefined : policyOfPreset(preset);
-  if (wanted !== undefined && (await context.files.stat(POLICY_FILE)) === undefined) {
+  if (wanted !== undefined && (await context.files.stat(context.places.policyFile)) === undefined) {
     return wanted;
   }
-  const current = await readPolicyFile(context, POLICY_FILE);
+  const current = await readPolicyFile(context, context.places.policyFile);
   if (wanted !== undefined && wanted.preset !== current.preset) {
     throw new AgentError('USAGE', `There is a policy already, of preset ${current.preset}`, {
       hint: `To change it: sudo pipeops-agent policy apply --preset ${wanted.preset}`,

@@ -1,4 +1,5 @@
 import { AgentError } from '../core/errors.ts';
+import { K3S_NODE_TOKEN_FILE } from '../core/k3s-places.ts';
 import { withoutEnd } from '../core/text/without-end.ts';
 import { BUILD } from '../core/version.ts';
 import { checkServer, findServer } from '../host/cluster/join-server.ts';
@@ -89,7 +90,7 @@ export async function joinWithK3sVariables(
   }
   if (!/^[!-~]+$/.test(k3sToken)) {
     throw new AgentError('JOIN_TOKEN_INVALID', 'K3S_TOKEN is not one word of plain characters', {
-      hint: 'Copy it from /var/lib/rancher/k3s/server/node-token of the server',
+      hint: `Copy it from ${K3S_NODE_TOKEN_FILE} of the server`,
     });
   }
   return join(context, wishes, async () => {
@@ -135,12 +136,12 @@ async function join(
 ): Promise<SetUpOutcome> {
   const loaded = await loadEffectiveConfig(context, wishes.flags);
   const { config } = loaded;
-  wishes.notice(tellWarnings(loaded, wishes.flags));
+  wishes.notice(tellWarnings(context, loaded, wishes.flags));
   const inventory = await openInventory(context);
   const target = await withProgress(context, findTarget);
   const k3s = k3sPlan(context, loaded, {
     role: 'agent',
-    config: joiningConfig(target.serverUrl, config.k3s),
+    config: joiningConfig(context.places, target.serverUrl, config.k3s),
     joinToken: target.k3sToken,
   });
   const agentPorts = [config.http.port];

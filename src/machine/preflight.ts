@@ -1,6 +1,7 @@
 /** What is looked at before anything on the machine is changed. */
 import type { LoadedConfig } from '../config/load.ts';
-import { K3S_UNITS, UNIT_NAME } from '../core/places.ts';
+import { K3S_UNITS } from '../core/k3s-places.ts';
+import { UNIT_NAME } from '../core/places.ts';
 import { type Check, EVERYWHERE } from '../host/checks/check.ts';
 import { nodeAddresses } from '../host/checks/node-address.ts';
 import { portsFree } from '../host/checks/ports.ts';

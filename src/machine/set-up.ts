@@ -3,16 +3,8 @@ import type { LoadedConfig } from '../config/load.ts';
 import { nodeNameOf } from '../config/node-settings.ts';
 import type { ConfigInput } from '../config/schema.ts';
 import { AgentError, toAgentError } from '../core/errors.ts';
-import {
-  CONFIG_FILE,
-  EXECUTABLE_LINK,
-  HOST_STATE_DIRECTORY,
-  K3S_CONFIG_FILE,
-  K3S_UNITS,
-  type K3sRole,
-  STATE_DIRECTORY,
-  UNIT_NAME,
-} from '../core/places.ts';
+import { K3S_CONFIG_FILE, K3S_UNITS, type K3sRole } from '../core/k3s-places.ts';
+import { UNIT_NAME } from '../core/places.ts';
 import { BUILD } from '../core/version.ts';
 import {
   applyResources,
@@ -135,7 +127,13 @@ export async function setUpMachine(
     node: facts.nodeName,
     cluster_name: facts.clusterName,
     control_plane: facts.controlPlane,
-    files: [EXECUTABLE_LINK, CONFIG_FILE, STATE_DIRECTORY, HOST_STATE_DIRECTORY, K3S_CONFIG_FILE],
+    files: [
+      context.places.executableLink,
+      context.places.configFile,
+      context.places.stateDirectory,
+      context.places.hostStateDirectory,
+      K3S_CONFIG_FILE,
+    ],
     // 0 is none yet: the system chooses it anew at each start.
     ports: [...K3S_PORTS[facts.role], ...facts.agentPorts.filter((port) => port !== 0)],
     units: [K3S_UNITS[facts.role], UNIT_NAME],

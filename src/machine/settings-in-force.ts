@@ -4,7 +4,7 @@ import { describeSettings, type Setting, settingValues } from '../config/describ
 import type { LoadedConfig, Source } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { AgentError } from '../core/errors.ts';
-import { K3S_CONFIG_FILE, UNIT_FILE } from '../core/places.ts';
+import { K3S_CONFIG_FILE } from '../core/k3s-places.ts';
 import { K3S_FLAGS, settingsOfK3sConfig } from '../host/k3s/config.ts';
 import { installedK3sVersion } from '../host/k3s/program.ts';
 import { isK3sRestartDue } from '../host/k3s/restart.ts';
@@ -151,7 +151,7 @@ function shown(value: unknown): string {
 async function findFacts(context: MachineContext, flags: ConfigFlags): Promise<Facts> {
   const [daemon, unit, k3s, k3sVersion, k3sRestartDue, file] = await Promise.all([
     ifKnown(async () => (await askSettings(context))?.settings),
-    ifKnown(() => context.files.stat(UNIT_FILE)),
+    ifKnown(() => context.files.stat(context.places.unitFile)),
     ifKnown(() => readToldK3s(context)),
     ifKnown(() => installedK3sVersion(context)),
     ifKnown(() => isK3sRestartDue(context)),

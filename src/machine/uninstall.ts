@@ -1,5 +1,5 @@
 import { AgentError } from '../core/errors.ts';
-import { HOST_STATE_DIRECTORY, NODE_PASSWORD_FILE } from '../core/places.ts';
+import { NODE_PASSWORD_FILE } from '../core/k3s-places.ts';
 import { keptSecrets } from '../host/agent/control-plane-token.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
 import { findEdits, keepEdits } from '../host/engine/own-text.ts';
@@ -43,13 +43,19 @@ export async function planUninstall(
   const removals = await planUndo(context, resources, how);
   const plan = removals.map(({ title, changes }) => ({ title, changes }));
   const kept = await keptFiles(context, inventory, removals, how);
-  return { plan: isWhole(how) ? [...plan, LIST_REMOVAL] : plan, kept, left: inventory.unknown() };
+  return {
+    plan: isWhole(how) ? [...plan, listRemoval(context)] : plan,
+    kept,
+    left: inventory.unknown(),
+  };
 }
 
-const LIST_REMOVAL: PlannedRemoval = {
-  title: `Remove the inventory, ${HOST_STATE_DIRECTORY}`,
-  changes: [{ action: 'remove', target: HOST_STATE_DIRECTORY }],
-};
+function listRemoval({ places: { hostStateDirectory } }: MachineContext): PlannedRemoval {
+  return {
+    title: `Remove the inventory, ${hostStateDirectory}`,
+    changes: [{ action: 'remove', target: hostStateDirectory }],
+  };
+}
 
 /**
  * Removes what the inventory says was made here, the newest first, and restores what was changed.

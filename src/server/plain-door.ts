@@ -1,7 +1,6 @@
 /** The doors without TLS, on 127.0.0.1 and on the socket: the agent's own answers, and plain requests to the API. */
 
 import { toAgentError } from '../core/errors.ts';
-import { LOCAL_TOKEN_FILE } from '../core/places.ts';
 import type { Log } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
 import type { ExchangeSink } from '../http1/client/exchange.ts';
@@ -79,7 +78,7 @@ function refusalOf(sources: ServerSources, door: Door, head: RequestHead): Refus
   }
   const target = targetOf(head);
   return proxy !== undefined && isOfProxy(target)
-    ? refusalOfProxy(door, { head, target }, accepts)
+    ? refusalOfProxy(door, { head, target }, { accepts, tokenFile: proxy.access().token_file })
     : undefined;
 }
 
@@ -89,10 +88,10 @@ function refusalOf(sources: ServerSources, door: Door, head: RequestHead): Refus
 function refusalOfProxy(
   door: Door,
   { head, target }: { readonly head: RequestHead; readonly target: string },
-  accepts: () => boolean,
+  { accepts, tokenFile }: { readonly accepts: () => boolean; readonly tokenFile: string },
 ): Refusal | undefined {
   if (door === 'loopback' && !accepts()) {
-    const message = `A local token is needed; it stands in ${LOCAL_TOKEN_FILE}`;
+    const message = `A local token is needed; it stands in ${tokenFile}`;
     return refusal(401, 'LOCAL_TOKEN_REJECTED', message);
   }
   if (asksForUpgrade(head.headers)) {

@@ -2,40 +2,32 @@
 import { expect, test } from 'bun:test';
 import { basename, join, relative } from 'node:path';
 import { Glob } from 'bun';
-import {
-  AGENT_USER,
-  CONFIG_FILE,
-  CONTROL_PLANE_TOKEN_FILE,
-  DAEMON_SOCKET_TARGET,
-  EXECUTABLE_LINK,
-  JOINED_SERVER_FILE,
-  KUBECONFIG_FILE,
-  LEAVING_FILE,
-  LOCAL_TOKEN_FILE,
-  OWN_RUNTIME_DIRECTORY,
-  POLICY_FILE,
-  PROXY_CREDENTIALS_FILE,
-  RUNTIME_DIRECTORY,
-  SOCKET_LINK,
-  STATE_DIRECTORY,
-  UNIT_NAME,
-  VERSIONS_DIRECTORY,
-  WAS_READY_FILE,
-} from '../../src/core/places.ts';
+import { AGENT_USER, DAEMON_SOCKET_TARGET, placesOf, UNIT_NAME } from '../../src/core/places.ts';
 import { daemonPaths } from '../../src/daemon/paths.ts';
 
 const ROOT = join(import.meta.dir, '../..');
 const textOf = (path: string) => Bun.file(join(ROOT, path)).text();
+const places = placesOf();
 
-test('no place of the product is spelled outside of its list', async () => {
-  const spelled = /['"`][^'"`]*\/(etc|var\/lib|run|opt|usr\/local\/bin|systemd\/system)\/pipeops/;
+/** The lines of code, comments apart, in which a place is spelled. */
+async function spelled(pattern: RegExp, list: string): Promise<readonly string[]> {
   const found: string[] = [];
   for await (const path of new Glob('src/**/*.ts').scan(ROOT)) {
-    const lines = path === 'src/core/places.ts' ? [] : (await textOf(path)).split('\n');
+    const lines = path === list ? [] : (await textOf(path)).split('\n');
     const code = lines.filter((line) => !/^\s*(\/\/|\/?\*)/.test(line));
-    found.push(...code.filter((line) => spelled.test(line)).map((line) => `${path}: ${line}`));
+    found.push(...code.filter((line) => pattern.test(line)).map((line) => `${path}: ${line}`));
   }
-  expect(found).toEqual([]);
+  return found;
+}
+
+test('no place of the product is spelled outside of its list', async () => {
+  const ours = /['"`][^'"`]*\/(etc|var\/lib|run|opt|usr\/local\/bin|systemd\/system)\/pipeops/;
+  expect(await spelled(ours, 'src/core/places.ts')).toEqual([]);
+});
+
+test('no place of k3s is spelled outside of its list', async () => {
+  const ofK3s = /\/(rancher|(bin|etc\/default|etc\/sysconfig)\/k3s|etc\/systemd\/system\/k3s)\b/;
+  expect(await spelled(ofK3s, 'src/core/k3s-places.ts')).toEqual([]);
 });
 
 test('the unit names the same program, user and directories', async () => {
@@ -48,10 +40,10 @@ test('the unit names the same program, user and directories', async () => {
     state: all('StateDirectory'),
     runtime: all('RuntimeDirectory'),
   }).toEqual({
-    program: [`+-${EXECUTABLE_LINK} credentials renew`, `${EXECUTABLE_LINK} run`],
+    program: [`+-${places.executableLink} credentials renew`, `${places.executableLink} run`],
     user: [AGENT_USER, AGENT_USER],
-    state: [relative('/var/lib', STATE_DIRECTORY)],
-    runtime: [relative('/run', OWN_RUNTIME_DIRECTORY)],
+    state: [relative('/var/lib', places.stateDirectory)],
+    runtime: [relative('/run', places.ownRuntimeDirectory)],
   });
 });
 
@@ -59,33 +51,36 @@ test('install.sh puts versions and the link where the program does', async () =>
   const script = await textOf('install.sh');
   const value = (name: string) => new RegExp(`^${name}=(.*)$`, 'm').exec(script)?.[1];
   expect([value('VERSIONS_DIRECTORY'), value('LINK')]).toEqual([
-    VERSIONS_DIRECTORY,
-    EXECUTABLE_LINK,
+    places.versionsDirectory,
+    places.executableLink,
   ]);
 });
 
 test('the daemon of the unit finds its files where root puts them', () => {
-  const env = { STATE_DIRECTORY, RUNTIME_DIRECTORY: OWN_RUNTIME_DIRECTORY };
-  const paths = daemonPaths(env, CONFIG_FILE);
+  const env = {
+    STATE_DIRECTORY: places.stateDirectory,
+    RUNTIME_DIRECTORY: places.ownRuntimeDirectory,
+  };
+  const paths = daemonPaths(env, places.configFile, places);
   expect(paths).toMatchObject({
-    controlPlaneToken: CONTROL_PLANE_TOKEN_FILE,
-    proxyCredentials: PROXY_CREDENTIALS_FILE,
-    kubeconfig: KUBECONFIG_FILE,
-    policy: POLICY_FILE,
-    joinedServer: JOINED_SERVER_FILE,
-    leaving: LEAVING_FILE,
-    socket: join(RUNTIME_DIRECTORY, DAEMON_SOCKET_TARGET),
-    localToken: LOCAL_TOKEN_FILE,
+    controlPlaneToken: places.controlPlaneTokenFile,
+    proxyCredentials: places.proxyCredentialsFile,
+    kubeconfig: places.kubeconfigFile,
+    policy: places.policyFile,
+    joinedServer: places.joinedServerFile,
+    leaving: places.leavingFile,
+    socket: join(places.runtimeDirectory, DAEMON_SOCKET_TARGET),
+    localToken: places.localTokenFile,
     hasRootsToken: true,
-    wasReady: WAS_READY_FILE,
+    wasReady: places.wasReadyFile,
   });
-  expect(basename(paths.socket)).toBe(basename(SOCKET_LINK));
-  expect(daemonPaths({}, CONFIG_FILE)).toEqual(paths);
+  expect(basename(paths.socket)).toBe(basename(places.socketLink));
+  expect(daemonPaths({}, places.configFile, places)).toEqual(paths);
 });
 
 test('a daemon with other directories has all of its files in them', () => {
   const env = { STATE_DIRECTORY: '/tmp/state', RUNTIME_DIRECTORY: '/tmp/run' };
-  expect(daemonPaths(env, '/tmp/etc/own.yaml')).toEqual({
+  expect(daemonPaths(env, '/tmp/etc/own.yaml', places)).toEqual({
     database: '/tmp/state/agent.db',
     credentials: '/tmp/state/credentials',
     controlPlaneToken: '/tmp/state/credentials/control-plane-token',

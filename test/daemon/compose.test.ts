@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadConfig } from '../../src/config/load.ts';
+import { placesOf } from '../../src/core/places.ts';
 import { runDaemon } from '../../src/daemon/compose.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
@@ -91,6 +92,7 @@ control_plane:
       clock: systemClock,
       random: systemRandom,
       files: systemFiles('/'),
+      places: placesOf(),
       http: systemHttp,
       env: { STATE_DIRECTORY: directory.path, RUNTIME_DIRECTORY: directory.path, ...env },
       write: (line) => void log.push(line),

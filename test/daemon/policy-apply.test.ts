@@ -2,7 +2,8 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { CONFIG_DIRECTORY, K3S_SERVER_CA_FILE, POLICY_FILE } from '../../src/core/places.ts';
+import { K3S_SERVER_CA_FILE } from '../../src/core/k3s-places.ts';
+import { placesOf } from '../../src/core/places.ts';
 import type { Clock, Http } from '../../src/core/ports.ts';
 import { POLICY_TIMEOUT_MS } from '../../src/machine/wait-for-policy.ts';
 import { systemHttp } from '../../src/platform/network/http.ts';
@@ -12,6 +13,8 @@ import { manualClock } from '../support/manual-clock.ts';
 import { type TempDirectory, tempDirectory } from '../support/temp-dir.ts';
 import { waitUntil } from '../vm/wait-until.ts';
 import { type RunningDaemon, startDaemon } from './running-daemon.ts';
+
+const { configDirectory, policyFile } = placesOf();
 
 const TIMEOUT_MS = 20_000;
 const CONFIG = 'agent: {id: agent-1}\nhttp: {port: 0, tls_port: 0}\n';
@@ -26,7 +29,7 @@ let directory: string;
 beforeEach(async () => {
   machine = await tempDirectory();
   kubernetes = await startFakeKubernetes();
-  directory = join(machine.path, CONFIG_DIRECTORY);
+  directory = join(machine.path, configDirectory);
   await mkdir(directory, { recursive: true });
   await put('/etc/passwd', 'root:x:0:0::/root:/bin/sh\n');
   await put('/etc/group', `pipeops-agent:x:${process.getgid?.() ?? 0}:\n`);
@@ -76,7 +79,7 @@ function apply(preset: string, { state = () => 'active', ...around }: Around = {
 
 const said = ({ exitCode, stdout }: CliRun) => [exitCode, JSON.parse(stdout)];
 const failure = ({ exitCode, stdout }: CliRun) => ({ exitCode, ...JSON.parse(stdout).error });
-const written = () => Bun.file(join(machine.path, POLICY_FILE)).text();
+const written = () => Bun.file(join(machine.path, policyFile)).text();
 const isRefused = async (running: RunningDaemon) =>
   (await running.ask(SECRETS)).includes('secrets.read');
 
@@ -140,7 +143,7 @@ test('policy apply tells what the daemon has against the file', async () => {
   const running = await start();
   // As when the daemon may not read it, or knows a key less than this program.
   const spoiling: Http = async (url, init) => {
-    await put(POLICY_FILE, 'preset: operate\nfuture: true\n');
+    await put(policyFile, 'preset: operate\nfuture: true\n');
     return await systemHttp(url, init);
   };
   expect(failure(await apply('operate', { http: spoiling }))).toEqual({
@@ -169,7 +172,7 @@ test('policy apply ends when the daemon gives no answer in time', async () => {
 });
 
 test('policy apply that mends the file is heard of by the very next question', async () => {
-  await put(POLICY_FILE, 'preset: everything\n');
+  await put(policyFile, 'preset: everything\n');
   const running = await start();
   // What was found just before must not be told again, however short ago it was.
   expect(await running.ask('/ready')).toContain('POLICY_INVALID');

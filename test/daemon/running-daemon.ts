@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadConfig } from '../../src/config/load.ts';
+import { placesOf } from '../../src/core/places.ts';
 import { runDaemon } from '../../src/daemon/compose.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
@@ -44,6 +45,7 @@ export async function startDaemon(directory: string, setup: DaemonSetup): Promis
       clock: systemClock,
       random: systemRandom,
       files: systemFiles('/'),
+      places: placesOf(),
       http: systemHttp,
       env: { STATE_DIRECTORY: directory, RUNTIME_DIRECTORY: directory },
       write: (line) => void log.push(line),

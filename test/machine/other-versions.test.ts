@@ -1,5 +1,6 @@
 /** Files that a newer version has left on a machine: used, kept, and never taken for damaged. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { placesOf } from '../../src/core/places.ts';
 import { joinedServer } from '../../src/host/cluster/joined-server.ts';
 import { openInventory } from '../../src/host/engine/inventory.ts';
 import {
@@ -219,11 +220,12 @@ test('server.json keeps what another version has written beside', async () => {
     writeAtomic: (path: string, text: string) =>
       machine.files.writeAtomic(path, text, { mode: 0o640 }),
   };
-  const inventory = await openInventory({ files });
-  const same = joinedServer({ files }, inventory, 'https://10.0.0.1:6443');
+  const deps = { files, places: placesOf() };
+  const inventory = await openInventory(deps);
+  const same = joinedServer(deps, inventory, 'https://10.0.0.1:6443');
   expect(await same.isDone()).toBeTrue();
 
-  const moved = joinedServer({ files }, inventory, 'https://10.0.0.2:6443');
+  const moved = joinedServer(deps, inventory, 'https://10.0.0.2:6443');
   expect(await moved.isDone()).toBeFalse();
   await moved.apply(() => undefined);
   expect(await json(file)).toEqual({ ...newer, url: 'https://10.0.0.2:6443' });

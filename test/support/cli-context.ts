@@ -5,6 +5,7 @@
 import type { CliContext } from '../../src/cli/definition/context.ts';
 import { runCli } from '../../src/cli/main.ts';
 import { AgentError } from '../../src/core/errors.ts';
+import { placesOf } from '../../src/core/places.ts';
 import type { Clock, Exec, ExecResult, Files, Http } from '../../src/core/ports.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
@@ -70,6 +71,7 @@ export function cliContext(options: CliContextOptions): TestCli {
         random: seededRandom(1),
         exec: options.exec ?? scriptedExec(options.programs ?? {}, started),
         files: roomyFiles(options.root),
+        places: placesOf(),
         http: options.http ?? systemHttp,
         network: async (settings) =>
           options.http === undefined

@@ -1,5 +1,6 @@
 import { loadConfig } from '../../src/config/load.ts';
 import { AgentError } from '../../src/core/errors.ts';
+import { placesOf } from '../../src/core/places.ts';
 import type { FactDeps, Subject } from '../../src/host/facts/fact.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
@@ -14,6 +15,7 @@ export function factDeps(root: string, special: Partial<FactDeps> = {}): FactDep
   return {
     clock: systemClock,
     files: systemFiles(root),
+    places: placesOf(),
     exec: {
       run: async ([program]) => {
         throw new AgentError('TOOL_MISSING', `Cannot run "${program}": it is not on this machine`, {

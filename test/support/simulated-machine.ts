@@ -10,6 +10,7 @@ import { settingValues } from '../../src/config/describe.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { AgentError } from '../../src/core/errors.ts';
+import { type Places, placesOf } from '../../src/core/places.ts';
 import type { Exec, ExecOptions, ExecResult, Files, Http } from '../../src/core/ports.ts';
 import { BUILD } from '../../src/core/version.ts';
 import { systemClock } from '../../src/platform/clock.ts';
@@ -83,7 +84,8 @@ export interface RunOptions {
   readonly hostname?: string;
 }
 
-export async function simulatedMachine(): Promise<SimulatedMachine> {
+/** @param places where the product has its things, if not in the usual places */
+export async function simulatedMachine(places: Places = placesOf()): Promise<SimulatedMachine> {
   const directory = await memoryDirectory();
   const root = directory.path;
   const realFiles = systemFiles(root);
@@ -209,6 +211,7 @@ export async function simulatedMachine(): Promise<SimulatedMachine> {
         random: systemRandom,
         exec,
         files: kill.files(files),
+        places,
         http,
         network: async () => ({
           http,

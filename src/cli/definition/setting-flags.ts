@@ -4,13 +4,13 @@ import {
   type Setting,
   type SettingFlagTypes,
 } from '../../config/describe.ts';
-import { CONFIG_FILE } from '../../core/places.ts';
+import { DEFAULT_PLACES } from '../../core/places.ts';
 import type { FlagDefinition } from './subcommand.ts';
 
 /** Every subcommand that reads the configuration takes this one. */
 const CONFIG_FLAG = {
   type: 'string',
-  description: `Configuration file (default ${CONFIG_FILE})`,
+  description: `Configuration file (default ${DEFAULT_PLACES.configFile})`,
   valueHint: 'FILE',
 } as const;
 

@@ -38,7 +38,9 @@ export const configShowSubcommand = defineSubcommand({
     );
     const silence = commonNote(rows);
     context.io.stderr(silence === undefined ? '' : `\nWhat is in force is not known: ${silence}\n`);
-    context.io.stderr(loaded.warnings.length === 0 ? '' : `\n${tellWarnings(loaded, flags)}`);
+    context.io.stderr(
+      loaded.warnings.length === 0 ? '' : `\n${tellWarnings(context, loaded, flags)}`,
+    );
     return 0;
   },
 });
@@ -65,7 +67,7 @@ export const configValidateSubcommand = defineSubcommand({
   needsRoot: false,
   run: async (context, { flags }) => {
     const { checkDaemonFiles } = await import('../../machine/daemon-files.ts');
-    const path = configPathOf(flags);
+    const path = configPathOf(context, flags);
     const { known, problems: own, warnings } = await checkSettings(context, flags);
     if ((await context.files.stat(path)) === undefined) {
       throw new AgentError('NOT_FOUND', `There is no ${path} to check`, {
@@ -75,7 +77,7 @@ export const configValidateSubcommand = defineSubcommand({
     const files = await checkDaemonFiles(context, known, path);
     const problems = [...own, ...files.problems];
     if (problems.length > 0) {
-      context.io.stderr(tellWarnings({ warnings }, flags));
+      context.io.stderr(tellWarnings(context, { warnings }, flags));
       throw new AgentError(
         'CONFIG_INVALID',
         `The configuration has ${problems.length === 1 ? 'one problem' : `${problems.length} problems`}:\n` +
@@ -85,7 +87,7 @@ export const configValidateSubcommand = defineSubcommand({
     }
     const { unchecked } = files;
     const rest = unchecked.length === 0 ? '' : `; sudo checks ${unchecked.join(' and ')} too`;
-    context.io.stderr(`${tellWarnings({ warnings }, flags)}${path}: no problems${rest}\n`);
+    context.io.stderr(`${tellWarnings(context, { warnings }, flags)}${path}: no problems${rest}\n`);
     return 0;
   },
 });
@@ -108,7 +110,7 @@ async function checkSettings(context: CliContext, flags: ConfigFlags): Promise<C
     if (!Array.isArray(problems)) {
       throw thrown; // It is not YAML, or cannot be read: nothing more is known.
     }
-    const text = (await context.files.readText(configPathOf(flags))) ?? '';
+    const text = (await context.files.readText(configPathOf(context, flags))) ?? '';
     const known = settingsOfText(text);
     return { known, problems: problems.map(String), warnings: [warnings].flat().map(String) };
   }

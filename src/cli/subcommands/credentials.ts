@@ -20,7 +20,7 @@ export const credentialsRenewSubcommand = defineSubcommand({
   run: async (context) => {
     const { isKubeconfigFresh, writeKubeconfig } = await import('../../host/agent/kubeconfig.ts');
     const { KUBERNETES_ACCOUNT } = await import('../../machine/kubernetes-account.ts');
-    const { K3S_SERVER_CA_FILE } = await import('../../core/places.ts');
+    const { K3S_SERVER_CA_FILE } = await import('../../core/k3s-places.ts');
     const { prepareRuntimeDirectory } = await import('../../host/agent/runtime-directory.ts');
     await prepareRuntimeDirectory(context);
     const isServer = (await context.files.stat(K3S_SERVER_CA_FILE)) !== undefined;

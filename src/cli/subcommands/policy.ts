@@ -1,5 +1,5 @@
 import { AgentError } from '../../core/errors.ts';
-import { K3S_SERVER_CA_FILE, POLICY_FILE } from '../../core/places.ts';
+import { K3S_SERVER_CA_FILE } from '../../core/k3s-places.ts';
 import type { PolicyTakenUp } from '../../machine/wait-for-policy.ts';
 import type { PolicyFile } from '../../protocol/files/policy.ts';
 import { POLICY_PRESETS } from '../../protocol/files/policy-presets.ts';
@@ -22,19 +22,19 @@ export const policyShowSubcommand = defineSubcommand({
     const { readPolicyFile } = await import('../../policy/read-file.ts');
     const { effectivePolicy } = await import('../../policy/effective.ts');
     const { describePolicy } = await import('../../policy/describe.ts');
-    const hasFile = (await context.files.stat(POLICY_FILE)) !== undefined;
-    const effective = effectivePolicy(await readPolicyFile(context, POLICY_FILE));
+    const hasFile = (await context.files.stat(context.places.policyFile)) !== undefined;
+    const effective = effectivePolicy(await readPolicyFile(context, context.places.policyFile));
     const rules = describePolicy(effective);
     const { preset } = effective;
     if (flags.json) {
-      const file = hasFile ? POLICY_FILE : null;
+      const file = hasFile ? context.places.policyFile : null;
       context.io.stdout(`${JSON.stringify({ preset, file, rules }, null, 2)}\n`);
       return 0;
     }
     context.io.stdout(
       renderTable(
         [
-          ['preset', hasFile ? preset : `${preset} (there is no ${POLICY_FILE})`],
+          ['preset', hasFile ? preset : `${preset} (there is no ${context.places.policyFile})`],
           ...rules.map(({ rule, meaning }) => [rule, meaning] as const),
         ],
         context.io.columns ?? TEXT_COLUMNS,
@@ -161,7 +161,7 @@ async function wantedPolicy(
     const { presetFileText } = await import('../../host/agent/policy-file.ts');
     const { policyOfPreset } = await import('../../machine/policy-preset.ts');
     const policy = policyOfPreset(preset);
-    return { text: presetFileText(policy.preset), policy };
+    return { text: presetFileText(context.places, policy.preset), policy };
   }
   if (file === undefined || preset !== undefined) {
     throw new AgentError('USAGE', 'Give either --preset or --file', {
@@ -184,7 +184,7 @@ async function wantedPolicy(
 async function policyInForce(context: CliContext): Promise<PolicyFile | undefined> {
   const { readPolicyFile } = await import('../../policy/read-file.ts');
   try {
-    return await readPolicyFile(context, POLICY_FILE);
+    return await readPolicyFile(context, context.places.policyFile);
   } catch (thrown) {
     if (thrown instanceof AgentError && thrown.code === 'POLICY_INVALID') {
       return undefined;

@@ -3,20 +3,23 @@
  */
 
 import { dirname } from 'node:path';
-import { AGENT_USER, NODE_PASSWORD_FILE, STATE_DIRECTORY } from '../../core/places.ts';
+import { NODE_PASSWORD_FILE } from '../../core/k3s-places.ts';
+import { AGENT_USER, type Places } from '../../core/places.ts';
 import type { UninstallPlan } from '../../machine/uninstall.ts';
 import type { UnknownEntry } from '../../protocol/files/host-state.ts';
+import type { CliContext } from '../definition/context.ts';
 import { renderChanges, renderTable } from '../terminal/render.ts';
 
 /** @returns for standard output */
 export function renderRemovalPlan(
+  { places }: Pick<CliContext, 'places'>,
   plan: UninstallPlan,
   options: { readonly json: boolean; readonly columns: number | undefined },
 ): string {
   if (options.json) {
     return `${JSON.stringify(plan, null, 2)}\n`;
   }
-  return renderTable(plan.plan.map(rowOf), options.columns) + lines(remainsOf(plan));
+  return renderTable(plan.plan.map(rowOf), options.columns) + lines(remainsOf({ places }, plan));
 }
 
 /** The title, and the changes that it does not name itself. */
@@ -26,15 +29,12 @@ function rowOf({ title, changes }: UninstallPlan['plan'][number]): readonly stri
 }
 
 /** One line for each thing that stays, and how to remove it as well. */
-export function remainsOf({
-  kept,
-  left,
-}: {
-  readonly kept: readonly string[];
-  readonly left: readonly UnknownEntry[];
-}): readonly string[] {
+export function remainsOf(
+  { places }: Pick<CliContext, 'places'>,
+  { kept, left }: Pick<UninstallPlan, 'kept' | 'left'>,
+): readonly string[] {
   return [
-    ...kept.map(whyKept),
+    ...kept.map((file) => whyKept(places, file)),
     ...(left.length === 0
       ? []
       : [
@@ -44,16 +44,16 @@ export function remainsOf({
   ];
 }
 
-function whyKept(file: string): string {
+function whyKept({ stateDirectory }: Places, file: string): string {
   if (file === NODE_PASSWORD_FILE) {
     return (
       `Kept: ${file}, by which the cluster knows this machine when it comes back. ` +
       `To remove it too: sudo rm -r ${dirname(file)}`
     );
   }
-  return file.startsWith(`${STATE_DIRECTORY}/`)
+  return file.startsWith(`${stateDirectory}/`)
     ? `Kept: ${file}, which only the user ${AGENT_USER} may remove, who is gone. ` +
-        `Look at what stands there: sudo ls -lR ${STATE_DIRECTORY}`
+        `Look at what stands there: sudo ls -lR ${stateDirectory}`
     : `Kept: ${file}, which was here before the installation and was changed since`;
 }
 

@@ -1,7 +1,7 @@
 /** The removal of an installation, by whatever name it was asked for: told, confirmed, done. */
 import { nodeNameOf } from '../../config/node-settings.ts';
 import { AgentError } from '../../core/errors.ts';
-import { NODE_PASSWORD_FILE } from '../../core/places.ts';
+import { NODE_PASSWORD_FILE } from '../../core/k3s-places.ts';
 import type { HostInventory } from '../../host/engine/inventory.ts';
 import type { UndoOptions } from '../../host/engine/resource.ts';
 import { planUninstall, uninstall } from '../../machine/uninstall.ts';
@@ -27,7 +27,7 @@ export async function removeAll(
 ): Promise<number> {
   if (dryRun) {
     const plan = await planUninstall(context, inventory, how);
-    context.io.stdout(renderRemovalPlan(plan, { json, columns: context.io.columns }));
+    context.io.stdout(renderRemovalPlan(context, plan, { json, columns: context.io.columns }));
     return 0;
   }
   const workers = inventory.has('k3s', 'server') ? await otherNodes(context) : [];
@@ -47,7 +47,7 @@ export async function removeAll(
     const document = { removed, kept, left, workers, listed_node: node ?? null };
     context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
   } else {
-    const remains = remainsOf({ kept, left });
+    const remains = remainsOf(context, { kept, left });
     context.io.stderr(lines(lastWord({ how, remains, workers, node })));
   }
   return 0;

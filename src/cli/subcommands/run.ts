@@ -15,7 +15,7 @@ export const runSubcommand = defineSubcommand({
     await runDaemon(
       { ...context, write: context.io.stderr },
       loaded,
-      configPathOf(flags),
+      configPathOf(context, flags),
       context.signal,
     );
     return 0;

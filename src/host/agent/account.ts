@@ -1,5 +1,5 @@
 import { AgentError } from '../../core/errors.ts';
-import { AGENT_USER, CONFIG_DIRECTORY, STATE_DIRECTORY } from '../../core/places.ts';
+import { AGENT_USER, type Places } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import type { InventoryEntry } from '../../protocol/files/host-state.ts';
 import { diskFull } from '../engine/disk-full.ts';
@@ -11,39 +11,41 @@ import type { Change, Removal, Resource } from '../engine/resource.ts';
 const TIMEOUT_MS = 30_000;
 const USER: InventoryEntry = { kind: 'user', name: AGENT_USER };
 const GROUP: InventoryEntry = { kind: 'group', name: AGENT_USER };
-const STATE = { kind: 'directory', name: STATE_DIRECTORY } as const;
-const CONFIG = { kind: 'directory', name: CONFIG_DIRECTORY } as const;
 /** What userdel(8) may take along of others is noted under this name. */
 const GROUP_OF_OTHERS = `group ${AGENT_USER}`;
 
 interface Deps {
   readonly exec: Exec;
   readonly files: Files;
+  readonly places: Places;
 }
 
 /** The unprivileged user that the daemon runs as, and the directories that it is given. */
 export function agentAccount(deps: Deps, inventory: HostInventory): Resource {
+  const { stateDirectory, configDirectory } = deps.places;
+  const state = { kind: 'directory', name: stateDirectory } as const;
+  const config = { kind: 'directory', name: configDirectory } as const;
   return {
     id: 'agent-account',
     title: 'Make the system user and the directories',
-    touches: [`user and group ${AGENT_USER}`, STATE_DIRECTORY, CONFIG_DIRECTORY],
-    entries: [GROUP, USER, STATE, CONFIG],
+    touches: [`user and group ${AGENT_USER}`, stateDirectory, configDirectory],
+    entries: [GROUP, USER, state, config],
     isWanted: true,
     isDone: async () =>
       (await isListed(deps.files, '/etc/passwd')) &&
       (await isListed(deps.files, '/etc/group')) &&
-      (await deps.files.stat(STATE_DIRECTORY)) !== undefined &&
-      (await deps.files.stat(CONFIG_DIRECTORY)) !== undefined,
+      (await deps.files.stat(stateDirectory)) !== undefined &&
+      (await deps.files.stat(configDirectory)) !== undefined,
     apply: async () => {
       await makeGroup(deps, inventory);
       await makeUser(deps, inventory);
-      await claimPath(deps, inventory, STATE);
-      await deps.files.claimDirectory(STATE_DIRECTORY, {
+      await claimPath(deps, inventory, state);
+      await deps.files.claimDirectory(stateDirectory, {
         mode: 0o700,
         owner: `${AGENT_USER}:${AGENT_USER}`,
       });
-      await claimPath(deps, inventory, CONFIG);
-      await deps.files.claimDirectory(CONFIG_DIRECTORY, {
+      await claimPath(deps, inventory, config);
+      await deps.files.claimDirectory(configDirectory, {
         mode: 0o750,
         owner: `root:${AGENT_USER}`,
       });
@@ -51,12 +53,12 @@ export function agentAccount(deps: Deps, inventory: HostInventory): Resource {
     changes: async () => [
       await accountChange(deps, 'group', '/etc/group'),
       await accountChange(deps, 'user', '/etc/passwd'),
-      await changeOf(deps, STATE_DIRECTORY, inventory.has('directory', STATE_DIRECTORY)),
-      await changeOf(deps, CONFIG_DIRECTORY, inventory.has('directory', CONFIG_DIRECTORY)),
+      await changeOf(deps, stateDirectory, inventory.has('directory', stateDirectory)),
+      await changeOf(deps, configDirectory, inventory.has('directory', configDirectory)),
     ],
     undo: async ({ keepData }) => [
-      ...(await removePath(deps, inventory, CONFIG)),
-      ...(keepData ? [] : await removePath(deps, inventory, STATE)),
+      ...(await removePath(deps, inventory, config)),
+      ...(keepData ? [] : await removePath(deps, inventory, state)),
       ...(keepData ? [] : accountRemovals(deps, inventory)),
     ],
   };
@@ -83,7 +85,7 @@ async function makeUser(deps: Deps, inventory: HostInventory): Promise<void> {
     await keepOriginal(deps, { kind: 'group', name: GROUP_OF_OTHERS, gid: Number(gid) });
   }
   await inventory.record(USER);
-  await makeAccount(deps, 'user', USERADD);
+  await makeAccount(deps, 'user', useradd(deps.places.stateDirectory));
 }
 
 /** @param database passwd(5) or group(5): both have the name first */
@@ -92,10 +94,13 @@ export async function isListed(files: Files, database: string): Promise<boolean>
   return text.split('\n').some((line) => line.startsWith(`${AGENT_USER}:`));
 }
 
-const USERADD = [
-  ...(['useradd', '--system', '--gid', AGENT_USER, '--no-create-home'] as const),
-  ...(['--home-dir', STATE_DIRECTORY, '--shell', '/usr/sbin/nologin', AGENT_USER] as const),
-] as const;
+function useradd(home: string): readonly [string, ...string[]] {
+  const shell = '/usr/sbin/nologin';
+  return [
+    ...(['useradd', '--system', '--gid', AGENT_USER, '--no-create-home'] as const),
+    ...(['--home-dir', home, '--shell', shell, AGENT_USER] as const),
+  ];
+}
 
 async function makeAccount(
   deps: Deps,

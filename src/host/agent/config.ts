@@ -1,6 +1,6 @@
 import type { ConfigInput } from '../../config/schema.ts';
 import { type RawConfig, withUnknown } from '../../config/unknown.ts';
-import { AGENT_USER, CONFIG_FILE } from '../../core/places.ts';
+import { AGENT_USER, type Places } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
 import type { HostInventory } from '../engine/inventory.ts';
 import { writeOwn } from '../engine/own-text.ts';
@@ -9,19 +9,24 @@ import type { Resource } from '../engine/resource.ts';
 
 const HEADER = '# Settings of pipeops-agent: pipeops-agent config show explains each.\n';
 
+interface Deps {
+  readonly files: Files;
+  readonly places: Places;
+}
+
 /**
  * The configuration file, readable by the daemon, writable by root alone. Holds no secret. What stands in
  * it and is no setting of this version stays.
  */
 export function agentConfig(
-  deps: { readonly files: Files },
+  deps: Deps,
   inventory: HostInventory,
   content: ConfigInput | undefined,
 ): Resource {
   const own = {
     id: 'agent-config',
     title: 'Write the configuration',
-    path: CONFIG_FILE,
+    path: deps.places.configFile,
     looksOurs,
   };
   if (content === undefined) {
@@ -31,13 +36,13 @@ export function agentConfig(
   return ownFile(deps, inventory, own, {
     // By content: comments that somebody wrote into it stay.
     isDone: async () => {
-      const file = await readFile(deps.files);
+      const file = await readFile(deps);
       return file !== undefined && Bun.deepEquals(file, wanted(file));
     },
     apply: async () => {
-      const settings = Bun.YAML.stringify(wanted(await readFile(deps.files)), null, 2);
+      const settings = Bun.YAML.stringify(wanted(await readFile(deps)), null, 2);
       const options = { mode: 0o640, owner: `root:${AGENT_USER}` };
-      await writeOwn(deps, CONFIG_FILE, `${HEADER}${settings.trimEnd()}\n`, options);
+      await writeOwn(deps, deps.places.configFile, `${HEADER}${settings.trimEnd()}\n`, options);
     },
   });
 }
@@ -47,8 +52,8 @@ function looksOurs(text: string): boolean {
 }
 
 /** As it was parsed: whether it can be used was asked before. */
-async function readFile(files: Files): Promise<RawConfig | undefined> {
-  const text = await files.readText(CONFIG_FILE);
+async function readFile(deps: Deps): Promise<RawConfig | undefined> {
+  const text = await deps.files.readText(deps.places.configFile);
   const parsed: unknown = text === undefined ? undefined : (Bun.YAML.parse(text) ?? {});
   return typeof parsed === 'object' && parsed !== null ? { ...parsed } : undefined;
 }

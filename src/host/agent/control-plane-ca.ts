@@ -1,4 +1,4 @@
-import { AGENT_USER, CONTROL_PLANE_CA_FILE } from '../../core/places.ts';
+import { AGENT_USER, type Places } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
 import type { HostInventory } from '../engine/inventory.ts';
 import { writeOwn } from '../engine/own-text.ts';
@@ -10,19 +10,19 @@ const looksOurs = () => false;
 
 /** A copy that the daemon can read: the file it was given may stand in somebody's home. */
 export function controlPlaneCa(
-  deps: { readonly files: Files },
+  deps: { readonly files: Files; readonly places: Places },
   inventory: HostInventory,
   pem: string | undefined,
 ): Resource {
   const title = "Keep the control plane's CA certificate";
-  const file = { id: 'control-plane-ca', title, path: CONTROL_PLANE_CA_FILE, looksOurs };
+  const file = { id: 'control-plane-ca', title, path: deps.places.controlPlaneCaFile, looksOurs };
   if (pem === undefined) {
     return ownFile(deps, inventory, file, undefined);
   }
   return ownFile(deps, inventory, file, {
-    isDone: async () => (await deps.files.readText(CONTROL_PLANE_CA_FILE)) === pem,
+    isDone: async () => (await deps.files.readText(deps.places.controlPlaneCaFile)) === pem,
     apply: () =>
-      writeOwn(deps, CONTROL_PLANE_CA_FILE, pem, {
+      writeOwn(deps, deps.places.controlPlaneCaFile, pem, {
         mode: 0o640,
         owner: `root:${AGENT_USER}`,
       }),

@@ -1,11 +1,6 @@
 import { dirname } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
-import {
-  AGENT_USER,
-  CONTROL_PLANE_TOKEN_FILE,
-  PROXY_CREDENTIALS_FILE,
-  STATE_DIRECTORY,
-} from '../../core/places.ts';
+import { AGENT_USER, type Places } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import { diskFull } from '../engine/disk-full.ts';
 import type { HostInventory } from '../engine/inventory.ts';
@@ -21,13 +16,14 @@ const TIMEOUT_MS = 30_000;
 const storeScript = (file: string) => `
 set -eu
 umask 077
-mkdir -p "${STATE_DIRECTORY}/credentials"
+mkdir -p "${dirname(file)}"
 cat > "${file}.new"
 mv "${file}.new" "${file}"
 `;
 
 interface Deps {
   readonly exec: Exec;
+  readonly places: Places;
 }
 
 interface UndoDeps extends Deps {
@@ -43,7 +39,7 @@ export function controlPlaneToken(
   return handedOver(deps, inventory, {
     id: 'control-plane-token',
     what: 'the control-plane token',
-    file: CONTROL_PLANE_TOKEN_FILE,
+    file: deps.places.controlPlaneTokenFile,
     secret: token,
   });
 }
@@ -51,8 +47,8 @@ export function controlPlaneToken(
 /** Whether the daemon has one: somebody may have taken away what an earlier run gave it. */
 export async function hasControlPlaneToken(deps: Deps, inventory: HostInventory): Promise<boolean> {
   return (
-    inventory.has('file', CONTROL_PLANE_TOKEN_FILE) &&
-    (await asAgent(deps, `test -s ${CONTROL_PLANE_TOKEN_FILE}`)).exitCode === 0
+    inventory.has('file', deps.places.controlPlaneTokenFile) &&
+    (await asAgent(deps, `test -s ${deps.places.controlPlaneTokenFile}`)).exitCode === 0
   );
 }
 
@@ -65,7 +61,7 @@ export function proxyCredentials(
   return handedOver(deps, inventory, {
     id: 'proxy-credentials',
     what: 'the credentials of the proxy',
-    file: PROXY_CREDENTIALS_FILE,
+    file: deps.places.proxyCredentialsFile,
     secret,
   });
 }
@@ -84,19 +80,24 @@ interface HandedOver {
  * follow that path.
  */
 export async function keptSecrets(
-  { files }: Pick<UndoDeps, 'files'>,
+  { files, places }: Pick<UndoDeps, 'files' | 'places'>,
   inventory: HostInventory,
   how: UndoOptions,
 ): Promise<readonly string[]> {
-  const ofUser = [CONTROL_PLANE_TOKEN_FILE, PROXY_CREDENTIALS_FILE].filter((file) =>
-    isRemoved(inventory, file, how),
+  const ofUser = [places.controlPlaneTokenFile, places.proxyCredentialsFile].filter((file) =>
+    isRemoved(places, inventory, file, how),
   );
   return (await isListed(files, '/etc/passwd')) ? [] : ofUser;
 }
 
 /** By itself: else it goes with the directory that it stands in. */
-function isRemoved(inventory: HostInventory, file: string, { keepData }: UndoOptions): boolean {
-  return !keepData && inventory.has('file', file) && !inventory.has('directory', STATE_DIRECTORY);
+function isRemoved(
+  { stateDirectory }: Places,
+  inventory: HostInventory,
+  file: string,
+  { keepData }: UndoOptions,
+): boolean {
+  return !keepData && inventory.has('file', file) && !inventory.has('directory', stateDirectory);
 }
 
 function handedOver(deps: UndoDeps, inventory: HostInventory, given: HandedOver): Resource {
@@ -109,7 +110,7 @@ function handedOver(deps: UndoDeps, inventory: HostInventory, given: HandedOver)
     entries: [entry],
     ...(secret === undefined ? LEFT_AS_IT_IS : secretMaking(deps, inventory, given, secret)),
     undo: async (how) =>
-      isRemoved(inventory, file, how) && (await isListed(deps.files, '/etc/passwd'))
+      isRemoved(deps.places, inventory, file, how) && (await isListed(deps.files, '/etc/passwd'))
         ? [
             {
               title: `Remove file ${file}`,
@@ -141,7 +142,7 @@ function secretMaking(
         throw (
           diskFull(result.stderr, `keep ${what}`, file) ??
           new AgentError('FILE_ACCESS', `Cannot keep ${what} in ${file}: ${result.stderr}`, {
-            hint: `Check the permissions of ${STATE_DIRECTORY}`,
+            hint: `Check the permissions of ${deps.places.stateDirectory}`,
           })
         );
       }

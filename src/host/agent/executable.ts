@@ -1,11 +1,6 @@
 import { basename, dirname } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
-import {
-  EXECUTABLE_LINK,
-  PREVIOUS_EXECUTABLE_FILE,
-  UNPROVEN_EXECUTABLE_FILE,
-  VERSIONS_DIRECTORY,
-} from '../../core/places.ts';
+import type { Places } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import { diskFull } from '../engine/disk-full.ts';
 import type { HostInventory } from '../engine/inventory.ts';
@@ -25,22 +20,28 @@ const OTHERS_MAY_USE = 0o005;
 /** As install.sh takes them; not its unfinished downloads. */
 const VERSION_SHAPE = /^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$/;
 
-const LINK = { kind: 'link', name: EXECUTABLE_LINK } as const;
-const VERSIONS = { kind: 'directory', name: VERSIONS_DIRECTORY } as const;
-const LINK_DIRECTORY = {
-  ...({ kind: 'directory', name: dirname(EXECUTABLE_LINK) } as const),
-  isShared: true,
-} as const;
-/** Of everybody; a machine may lack them. */
-const PARENTS = [dirname(LINK_DIRECTORY.name), dirname(VERSIONS_DIRECTORY)];
-
 interface Deps {
   readonly exec: Exec;
   readonly files: Files;
+  readonly places: Places;
 }
 
-function executablePath(version: string): string {
-  return `${VERSIONS_DIRECTORY}/${version}/pipeops-agent`;
+function executablePath({ versionsDirectory }: Places, version: string): string {
+  return `${versionsDirectory}/${version}/pipeops-agent`;
+}
+
+function linkEntry({ executableLink }: Places) {
+  return { kind: 'link', name: executableLink } as const;
+}
+
+/** Of everybody. */
+function linkDirectoryEntry({ executableLink }: Places) {
+  return { kind: 'directory', name: dirname(executableLink), isShared: true } as const;
+}
+
+/** Of everybody; a machine may lack them. */
+function parentsOf({ executableLink, versionsDirectory }: Places): readonly string[] {
+  return [dirname(dirname(executableLink)), dirname(versionsDirectory)];
 }
 
 /**
@@ -52,22 +53,27 @@ export function placeExecutable(
   inventory: HostInventory,
   options: { readonly version: string; readonly runningFrom: string },
 ): Resource {
-  const path = executablePath(options.version);
-  const isPlaced = () => isUsable(deps.files, path);
+  const { places } = deps;
+  const { versionsDirectory, executableLink } = places;
+  const link = linkEntry(places);
+  const linkDirectory = linkDirectoryEntry(places);
+  const versions = { kind: 'directory', name: versionsDirectory } as const;
+  const path = executablePath(places, options.version);
+  const isPlaced = () => isUsable(deps, path);
   return {
     id: 'place-executable',
     title: 'Place the executable',
     touches: [path],
-    entries: [LINK_DIRECTORY, VERSIONS, LINK],
+    entries: [linkDirectory, versions, link],
     isWanted: true,
     isDone: async () =>
       (await isPlaced()) &&
       (await linkedExecutable(deps)) !== undefined &&
-      inventory.has('directory', VERSIONS_DIRECTORY) &&
-      inventory.has('link', EXECUTABLE_LINK),
+      inventory.has('directory', versionsDirectory) &&
+      inventory.has('link', executableLink),
     apply: async () => {
       await claimPlaces(deps, inventory);
-      for (const directory of [VERSIONS_DIRECTORY, dirname(path)]) {
+      for (const directory of [versionsDirectory, dirname(path)]) {
         await deps.files.claimDirectory(directory, { mode: EXECUTABLE_MODE });
       }
       if ((await deps.files.stat(path)) === undefined) {
@@ -75,21 +81,21 @@ export function placeExecutable(
       }
       await deps.files.changeMode(path, EXECUTABLE_MODE);
       if ((await linkedExecutable(deps)) === undefined) {
-        await deps.files.makeDirectory(dirname(EXECUTABLE_LINK), { mode: EXECUTABLE_MODE });
-        await deps.files.link(path, EXECUTABLE_LINK);
+        await deps.files.makeDirectory(dirname(executableLink), { mode: EXECUTABLE_MODE });
+        await deps.files.link(path, executableLink);
       }
     },
     changes: async () => {
       const isLinked = (await linkedExecutable(deps)) !== undefined;
       return [
         await changeOf(deps, path, await isPlaced()),
-        await changeOf(deps, EXECUTABLE_LINK, isLinked),
+        await changeOf(deps, executableLink, isLinked),
       ];
     },
     undo: async () => [
       ...(await linkRemovals(deps, inventory)),
-      ...(await removePath(deps, inventory, VERSIONS)),
-      ...removeShared(deps, inventory, LINK_DIRECTORY.name),
+      ...(await removePath(deps, inventory, versions)),
+      ...removeShared(deps, inventory, linkDirectory.name),
       ...(await parentRemovals(deps)),
     ],
   };
@@ -97,30 +103,35 @@ export function placeExecutable(
 
 /** install.sh makes versions and link before us, for us: they are ours although they are there. */
 async function claimPlaces(deps: Deps, inventory: HostInventory): Promise<void> {
-  await keepMissing(deps, PARENTS);
-  await recordMissing(deps, inventory, LINK_DIRECTORY);
-  await inventory.record(VERSIONS);
-  const target = await deps.files.readLink(EXECUTABLE_LINK);
-  if (target !== undefined && !isOurs(target) && !inventory.has('link', EXECUTABLE_LINK)) {
-    await keepOriginal(deps, { ...LINK, target });
+  const { places } = deps;
+  const link = linkEntry(places);
+  await keepMissing(deps, parentsOf(places));
+  await recordMissing(deps, inventory, linkDirectoryEntry(places));
+  await inventory.record({ kind: 'directory', name: places.versionsDirectory });
+  const target = await deps.files.readLink(link.name);
+  if (target !== undefined && !isOurs(places, target) && !inventory.has('link', link.name)) {
+    await keepOriginal(deps, { ...link, target });
   }
-  await inventory.record(LINK);
+  await inventory.record(link);
 }
 
-function isOurs(target: string): boolean {
-  return target.startsWith(`${VERSIONS_DIRECTORY}/`);
+function isOurs({ versionsDirectory }: Places, target: string): boolean {
+  return target.startsWith(`${versionsDirectory}/`);
 }
 
 /** A program that somebody has put there stays, and so does a link of somebody's. */
 async function linkRemovals(deps: Deps, inventory: HostInventory): Promise<readonly Removal[]> {
-  const isLink = (await deps.files.stat(EXECUTABLE_LINK))?.kind === 'link';
-  const target = isLink ? await deps.files.readLink(EXECUTABLE_LINK) : undefined;
-  return target !== undefined && isOurs(target) ? await removePath(deps, inventory, LINK) : [];
+  const link = linkEntry(deps.places);
+  const isLink = (await deps.files.stat(link.name))?.kind === 'link';
+  const target = isLink ? await deps.files.readLink(link.name) : undefined;
+  return target !== undefined && isOurs(deps.places, target)
+    ? await removePath(deps, inventory, link)
+    : [];
 }
 
 async function parentRemovals(deps: Deps): Promise<readonly Removal[]> {
   const removals: Removal[] = [];
-  for (const name of PARENTS) {
+  for (const name of parentsOf(deps.places)) {
     if ((await originalOf(deps, name)) !== undefined) {
       const changes = [{ action: 'remove', target: name }] as const;
       const title = `Remove directory ${name}`;
@@ -132,9 +143,9 @@ async function parentRemovals(deps: Deps): Promise<readonly Removal[]> {
 }
 
 /** Whether the daemon, which is not root, can reach and run it. */
-async function isUsable(files: Files, path: string): Promise<boolean> {
-  const places = [VERSIONS_DIRECTORY, dirname(path), path];
-  const stats = await Promise.all(places.map((place) => files.stat(place)));
+async function isUsable({ files, places }: Deps, path: string): Promise<boolean> {
+  const way = [places.versionsDirectory, dirname(path), path];
+  const stats = await Promise.all(way.map((each) => files.stat(each)));
   return stats.every(
     (stat) => stat !== undefined && (stat.mode & OTHERS_MAY_USE) === OTHERS_MAY_USE,
   );
@@ -154,12 +165,13 @@ export interface ExecutableSwitch {
 }
 
 export function executableSwitch(deps: Deps, version: string): ExecutableSwitch {
-  const path = executablePath(version);
+  const path = executablePath(deps.places, version);
+  const { executableLink, previousExecutableFile, unprovenExecutableFile } = deps.places;
   return {
     step: {
       id: 'switch-executable',
       title: 'Switch to this version',
-      touches: [EXECUTABLE_LINK],
+      touches: [executableLink],
       // It goes with the link, which another resource has made.
       ...LEAVES_NOTHING,
       isWanted: true,
@@ -167,28 +179,28 @@ export function executableSwitch(deps: Deps, version: string): ExecutableSwitch 
       changes: async () => {
         const linked = await linkedExecutable(deps);
         const isDone = linked === undefined || linked === path; // It is made with this one.
-        return [{ action: isDone ? 'keep' : 'change', target: EXECUTABLE_LINK }];
+        return [{ action: isDone ? 'keep' : 'change', target: executableLink }];
       },
       apply: async () => {
         const before = await linkedExecutable(deps);
         if (before !== undefined) {
-          await deps.files.writeAtomic(PREVIOUS_EXECUTABLE_FILE, `${before}\n`, { mode: 0o600 });
-          await deps.files.writeAtomic(UNPROVEN_EXECUTABLE_FILE, `${path}\n`, { mode: 0o600 });
+          await deps.files.writeAtomic(previousExecutableFile, `${before}\n`, { mode: 0o600 });
+          await deps.files.writeAtomic(unprovenExecutableFile, `${path}\n`, { mode: 0o600 });
         }
-        await deps.files.link(path, EXECUTABLE_LINK);
+        await deps.files.link(path, executableLink);
       },
     },
     proven: async () => {
-      await deps.files.remove(UNPROVEN_EXECUTABLE_FILE);
+      await deps.files.remove(unprovenExecutableFile);
     },
     back: async () => {
-      const unproven = (await deps.files.readText(UNPROVEN_EXECUTABLE_FILE))?.trim();
+      const unproven = (await deps.files.readText(unprovenExecutableFile))?.trim();
       const before = await previousExecutable(deps);
       if (unproven !== path || before === undefined) {
         return false;
       }
-      await deps.files.link(before, EXECUTABLE_LINK);
-      await deps.files.remove(UNPROVEN_EXECUTABLE_FILE);
+      await deps.files.link(before, executableLink);
+      await deps.files.remove(unprovenExecutableFile);
       return true;
     },
   };
@@ -196,8 +208,9 @@ export function executableSwitch(deps: Deps, version: string): ExecutableSwitch 
 
 /** Removes all versions but this one and the one before. */
 export function pruneVersions(deps: Deps, version: string): Resource {
+  const { versionsDirectory } = deps.places;
   const old = async () => {
-    const names = await deps.files.list(VERSIONS_DIRECTORY);
+    const names = await deps.files.list(versionsDirectory);
     const others = names.filter((name) => VERSION_SHAPE.test(name) && name !== version);
     const previous = await previousExecutable(deps);
     const kept =
@@ -207,15 +220,15 @@ export function pruneVersions(deps: Deps, version: string): Resource {
   return {
     id: 'prune-versions',
     title: 'Remove older versions',
-    touches: [VERSIONS_DIRECTORY],
+    touches: [versionsDirectory],
     ...LEAVES_NOTHING,
     isWanted: true,
     changes: async () =>
-      (await old()).map((name) => ({ action: 'remove', target: `${VERSIONS_DIRECTORY}/${name}` })),
+      (await old()).map((name) => ({ action: 'remove', target: `${versionsDirectory}/${name}` })),
     isDone: async () => (await old()).length === 0,
     apply: async () => {
       for (const name of await old()) {
-        await deps.files.removeTree(`${VERSIONS_DIRECTORY}/${name}`);
+        await deps.files.removeTree(`${versionsDirectory}/${name}`);
       }
     },
   };
@@ -229,18 +242,18 @@ function newestFirst(a: string, b: string): number {
 /** Whether another version than this one is installed: this one has not taken over yet. */
 export async function isOfOtherVersion(deps: Deps, version: string): Promise<boolean> {
   const linked = await linkedExecutable(deps);
-  return linked !== undefined && linked !== executablePath(version);
+  return linked !== undefined && linked !== executablePath(deps.places, version);
 }
 
 /** Where the link leads; undefined when nothing is there. */
 async function linkedExecutable(deps: Deps): Promise<string | undefined> {
-  const target = await deps.files.readLink(EXECUTABLE_LINK);
+  const target = await deps.files.readLink(deps.places.executableLink);
   const there = target !== undefined && (await deps.files.stat(target)) !== undefined;
   return there ? target : undefined;
 }
 
 async function previousExecutable(deps: Deps): Promise<string | undefined> {
-  const path = (await deps.files.readText(PREVIOUS_EXECUTABLE_FILE))?.trim();
+  const path = (await deps.files.readText(deps.places.previousExecutableFile))?.trim();
   const there = path !== undefined && (await deps.files.stat(path)) !== undefined;
   return there ? path : undefined;
 }

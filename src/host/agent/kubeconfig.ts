@@ -1,10 +1,6 @@
 import { AgentError } from '../../core/errors.ts';
-import {
-  AGENT_USER,
-  K3S_EXECUTABLE,
-  K3S_SERVER_CA_FILE,
-  KUBECONFIG_FILE,
-} from '../../core/places.ts';
+import { K3S_EXECUTABLE, K3S_SERVER_CA_FILE } from '../../core/k3s-places.ts';
+import { AGENT_USER, type Places } from '../../core/places.ts';
 import type { Clock, Exec, Files } from '../../core/ports.ts';
 import { parseKubeconfig, renderKubeconfig, tokenTimes } from '../../protocol/files/kubeconfig.ts';
 import type { HostInventory } from '../engine/inventory.ts';
@@ -30,6 +26,7 @@ interface Deps {
   readonly clock: Clock;
   readonly exec: Exec;
   readonly files: Files;
+  readonly places: Places;
 }
 
 /** What `kubectl apply -f -` takes: namespace, ServiceAccount and permissions. */
@@ -121,7 +118,7 @@ export function agentKubeconfig(
     isDone: () => isKubeconfigFresh(deps),
     apply: () => writeKubeconfig(deps, account),
   };
-  const file = { id: 'agent-kubeconfig', title, path: KUBECONFIG_FILE, looksOurs };
+  const file = { id: 'agent-kubeconfig', title, path: deps.places.kubeconfigFile, looksOurs };
   return ownFile(deps, inventory, file, isWanted ? making : undefined);
 }
 
@@ -136,10 +133,10 @@ function looksOurs(text: string): boolean {
  * the same one.
  */
 export async function isKubeconfigFresh(deps: Deps): Promise<boolean> {
-  const text = await deps.files.readText(KUBECONFIG_FILE);
+  const text = await deps.files.readText(deps.places.kubeconfigFile);
   const kubeconfig = text === undefined ? undefined : parseKubeconfig(text);
   const times = kubeconfig === undefined ? undefined : tokenTimes(kubeconfig.token);
-  const mode = (await deps.files.stat(KUBECONFIG_FILE))?.mode ?? OTHERS_BITS;
+  const mode = (await deps.files.stat(deps.places.kubeconfigFile))?.mode ?? OTHERS_BITS;
   if (kubeconfig === undefined || times === undefined || (mode & OTHERS_BITS) !== 0) {
     return false;
   }
@@ -175,7 +172,7 @@ export async function writeKubeconfig(deps: Deps, account: KubernetesAccount): P
   }
   await renewOwn(
     deps,
-    KUBECONFIG_FILE,
+    deps.places.kubeconfigFile,
     renderKubeconfig('pipeops-agent', { server: SERVER_URL, ca, token }),
     // Not for the group: people in it use the agent within its policy, and this passes it by.
     { mode: 0o400, owner: `${AGENT_USER}:root` },

@@ -1,6 +1,6 @@
 import { basename, dirname } from 'node:path';
 import { AgentError, toAgentError } from '../../core/errors.ts';
-import { AGENT_USER, POLICY_FILE } from '../../core/places.ts';
+import { AGENT_USER, type Places } from '../../core/places.ts';
 import type { Clock, Exec, Files } from '../../core/ports.ts';
 import { POLICY_PRESETS } from '../../protocol/files/policy-presets.ts';
 import type { HostInventory } from '../engine/inventory.ts';
@@ -13,45 +13,50 @@ import { kubectlTrouble } from '../k3s/kubectl-words.ts';
 /** Policies that somebody wrote and that were replaced; the oldest go. */
 const BACKUPS_MAX = 5;
 const ACCESS = { mode: 0o640, owner: `root:${AGENT_USER}` };
-const BACKUP_PREFIX = `${basename(POLICY_FILE)}.before-`;
 
 interface Deps {
   readonly clock: Clock;
   readonly exec: Exec;
   readonly files: Files;
+  readonly places: Places;
 }
 
-const HEADER =
-  '# What the control plane may do here: pipeops-agent policy show explains each rule.\n' +
-  `# After a change: sudo pipeops-agent policy apply --file ${POLICY_FILE}\n`;
-
-export function presetFileText(preset: string): string {
-  return `${HEADER}preset: ${preset}\n`;
+export function presetFileText({ policyFile: path }: Places, preset: string): string {
+  return (
+    '# What the control plane may do here: pipeops-agent policy show explains each rule.\n' +
+    `# After a change: sudo pipeops-agent policy apply --file ${path}\n` +
+    `preset: ${preset}\n`
+  );
 }
 
-function isPresetText(text: string): boolean {
-  return POLICY_PRESETS.map(presetFileText).includes(text);
+function isPresetText(places: Places, text: string): boolean {
+  return POLICY_PRESETS.some((preset) => presetFileText(places, preset) === text);
 }
 
 /** The policy file of a new installation; one that is there is root's and stays. */
 export function policyFile(
-  deps: Pick<Deps, 'files'>,
+  deps: Pick<Deps, 'files' | 'places'>,
   inventory: HostInventory,
   preset: string | undefined,
 ): Resource {
   const title = 'Write the local policy';
-  const file = { id: 'policy-file', title, path: POLICY_FILE, looksOurs: isPresetText };
+  const looksOurs = (text: string) => isPresetText(deps.places, text);
+  const file = { id: 'policy-file', title, path: deps.places.policyFile, looksOurs };
   if (preset === undefined) {
     return ownFile(deps, inventory, file, undefined);
   }
   return ownFile(deps, inventory, file, {
-    isDone: async () => (await deps.files.stat(POLICY_FILE)) !== undefined,
-    apply: () => writeOwn(deps, POLICY_FILE, presetFileText(preset), ACCESS),
+    isDone: async () => (await deps.files.stat(deps.places.policyFile)) !== undefined,
+    apply: () =>
+      writeOwn(deps, deps.places.policyFile, presetFileText(deps.places, preset), ACCESS),
   });
 }
 
 /** @throws AgentError KUBERNETES_API */
-export async function applyPermissions(deps: Pick<Deps, 'exec'>, manifest: string): Promise<void> {
+export async function applyPermissions(
+  deps: Pick<Deps, 'exec' | 'places'>,
+  manifest: string,
+): Promise<void> {
   const argv = ['apply', '--server-side', '--force-conflicts', '-f', '-'];
   const result = await kubectl(deps, argv, manifest);
   if (result.exitCode !== 0) {
@@ -82,7 +87,7 @@ export async function changePolicy(deps: Deps, change: PolicyChange): Promise<st
   const backup = await keepHandWritten(deps, change.text);
   try {
     await applyPermissions(deps, change.manifest);
-    await deps.files.writeAtomic(POLICY_FILE, change.text, ACCESS);
+    await deps.files.writeAtomic(deps.places.policyFile, change.text, ACCESS);
     return backup;
   } catch (thrown) {
     if (change.previousManifest !== undefined) {
@@ -93,17 +98,21 @@ export async function changePolicy(deps: Deps, change: PolicyChange): Promise<st
 }
 
 /** What we wrote ourselves can be had again by its preset. */
-async function keepHandWritten({ clock, files }: Deps, next: string): Promise<string | undefined> {
-  const text = await files.readText(POLICY_FILE);
-  if (text === undefined || text === next || isPresetText(text)) {
+async function keepHandWritten(
+  { clock, files, places }: Deps,
+  next: string,
+): Promise<string | undefined> {
+  const text = await files.readText(places.policyFile);
+  if (text === undefined || text === next || isPresetText(places, text)) {
     return undefined;
   }
-  const directory = dirname(POLICY_FILE);
+  const directory = dirname(places.policyFile);
+  const prefix = `${basename(places.policyFile)}.before-`;
   // Sorted by name they are sorted by time.
   const time = clock.now().toISOString().replaceAll(/[:.]/g, '-');
-  const path = `${directory}/${BACKUP_PREFIX}${time}`;
+  const path = `${directory}/${prefix}${time}`;
   await files.writeAtomic(path, text, ACCESS);
-  const kept = (await files.list(directory)).filter((name) => name.startsWith(BACKUP_PREFIX));
+  const kept = (await files.list(directory)).filter((name) => name.startsWith(prefix));
   for (const name of kept.toSorted().slice(0, -BACKUPS_MAX)) {
     await files.remove(`${directory}/${name}`);
   }
@@ -111,7 +120,7 @@ async function keepHandWritten({ clock, files }: Deps, next: string): Promise<st
 }
 
 async function goBack(
-  deps: Pick<Deps, 'exec'>,
+  deps: Pick<Deps, 'exec' | 'places'>,
   manifest: string,
   because: AgentError,
 ): Promise<void> {

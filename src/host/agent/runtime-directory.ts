@@ -1,10 +1,4 @@
-import {
-  AGENT_USER,
-  DAEMON_SOCKET_TARGET,
-  LOCAL_TOKEN_FILE,
-  RUNTIME_DIRECTORY,
-  SOCKET_LINK,
-} from '../../core/places.ts';
+import { AGENT_USER, DAEMON_SOCKET_TARGET, type Places } from '../../core/places.ts';
 import type { Files, Random } from '../../core/ports.ts';
 import { isListed } from './account.ts';
 
@@ -18,20 +12,22 @@ const TOKEN_BYTES = 32;
  */
 export async function prepareRuntimeDirectory({
   files,
+  places,
   random,
 }: {
   readonly files: Files;
+  readonly places: Places;
   readonly random: Random;
 }): Promise<void> {
   if (!(await isListed(files, '/etc/group'))) {
     return;
   }
   // First: from here on nobody else changes what stands in it.
-  await files.claimDirectory(RUNTIME_DIRECTORY, { mode: 0o755, owner: 'root:root' });
+  await files.claimDirectory(places.runtimeDirectory, { mode: 0o755, owner: 'root:root' });
   const token = Buffer.from(random.bytes(TOKEN_BYTES)).toString('base64url');
-  await files.writeAtomic(LOCAL_TOKEN_FILE, `${token}\n`, {
+  await files.writeAtomic(places.localTokenFile, `${token}\n`, {
     mode: 0o640,
     owner: `root:${AGENT_USER}`,
   });
-  await files.link(DAEMON_SOCKET_TARGET, SOCKET_LINK);
+  await files.link(DAEMON_SOCKET_TARGET, places.socketLink);
 }

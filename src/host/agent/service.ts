@@ -1,14 +1,7 @@
 import unitText from '../../../systemd/pipeops-agent.service' with { type: 'text' };
 import { errorInLines } from '../../core/error-text.ts';
 import { AgentError, expectedError } from '../../core/errors.ts';
-import {
-  APPLIED_FILE,
-  EXECUTABLE_LINK,
-  LEAVING_FILE,
-  RUNTIME_DIRECTORY,
-  UNIT_FILE,
-  UNIT_NAME,
-} from '../../core/places.ts';
+import { DEFAULT_PLACES, type Places, UNIT_NAME } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import { explainingLine } from '../engine/explaining-line.ts';
 import type { HostInventory } from '../engine/inventory.ts';
@@ -23,61 +16,74 @@ import type { ExecutableSwitch } from './executable.ts';
 /** Lines of the journal that a failure carries. */
 const FAILURE_LINES = 10;
 const TIMEOUT_MS = 30_000;
-const UNIT = { kind: 'unit', name: UNIT_FILE } as const;
 
 interface Deps {
   readonly exec: Exec;
   readonly files: Files;
+  readonly places: Places;
 }
 
 /** The systemd unit of the daemon. What runs by it goes with it. */
 export function agentUnit(deps: Deps, inventory: HostInventory): Resource {
+  const { unitFile } = deps.places;
+  const unit = unitEntry(deps.places);
+  const text = unitTextFor(deps.places);
   // A run that ended before the reload has left systemd with the unit of before.
   const isDone = async () =>
-    (await deps.files.readText(UNIT_FILE)) === unitText &&
+    (await deps.files.readText(unitFile)) === text &&
     (await unitProperties(deps, UNIT_NAME, ['NeedDaemonReload']))['NeedDaemonReload'] !== 'yes';
   return {
     id: 'agent-unit',
     title: 'Write the systemd unit',
-    touches: [UNIT_FILE],
-    entries: [UNIT],
+    touches: [unitFile],
+    entries: [unit],
     isWanted: true,
     isDone,
     apply: async () => {
-      await claimText(deps, inventory, UNIT, looksOurs);
-      await writeOwn(deps, UNIT_FILE, unitText, { mode: 0o644 });
+      await claimText(deps, inventory, unit, (found) => looksOurs(deps.places, found));
+      await writeOwn(deps, unitFile, text, { mode: 0o644 });
       await systemctl(deps, 'daemon-reload');
     },
-    changes: async () => [await changeOf(deps, UNIT_FILE, await isDone())],
+    changes: async () => [await changeOf(deps, unitFile, await isDone())],
     undo: () => unitRemovals(deps, inventory),
   };
 }
 
+function unitEntry({ unitFile }: Places) {
+  return { kind: 'unit', name: unitFile } as const;
+}
+
+/** The file in systemd/ is for the usual places; only the program may stand elsewhere. */
+function unitTextFor({ executableLink }: Places): string {
+  return unitText.replaceAll(DEFAULT_PLACES.executableLink, executableLink);
+}
+
 /** The unit of another version. */
-function looksOurs(text: string): boolean {
-  return text.includes(`\nExecStart=${EXECUTABLE_LINK} `);
+function looksOurs({ executableLink }: Places, text: string): boolean {
+  return text.includes(`\nExecStart=${executableLink} `);
 }
 
 /** A unit file that was here before us stands there again afterwards, stopped. */
 async function unitRemovals(deps: Deps, inventory: HostInventory): Promise<readonly Removal[]> {
-  const original = await originalOf(deps, UNIT_FILE);
-  if (original === undefined && !inventory.has('unit', UNIT_FILE)) {
+  const { unitFile } = deps.places;
+  const original = await originalOf(deps, unitFile);
+  if (original === undefined && !inventory.has('unit', unitFile)) {
     return [];
   }
   const action = original === undefined ? 'remove' : 'restore';
   return [
     {
-      title: `Stop and ${action === 'remove' ? 'remove' : 'put back'} ${UNIT_FILE}`,
+      title: `Stop and ${action === 'remove' ? 'remove' : 'put back'} ${unitFile}`,
       changes: [
         { action: 'stop', target: UNIT_NAME },
-        { action, target: UNIT_FILE },
+        { action, target: unitFile },
       ],
-      entries: [UNIT],
-      originals: [UNIT_FILE],
+      entries: [unitEntry(deps.places)],
+      originals: [unitFile],
       run: async () => {
         await stopForGood(deps);
-        await deps.files.remove(UNIT_FILE);
-        await putBack(deps, UNIT_FILE);
+        await deps.files.remove(unitFile);
+        await putBack(deps, unitFile);
         await systemctl(deps, 'daemon-reload');
         // A unit that failed once is remembered; "not loaded" is the usual answer and fine.
         await deps.exec.run(['systemctl', 'reset-failed', UNIT_NAME], { timeoutMs: TIMEOUT_MS });
@@ -87,25 +93,25 @@ async function unitRemovals(deps: Deps, inventory: HostInventory): Promise<reado
 }
 
 async function stopForGood(deps: Deps): Promise<void> {
-  if ((await deps.files.stat(UNIT_FILE)) !== undefined) {
+  if ((await deps.files.stat(deps.places.unitFile)) !== undefined) {
     await whileLeaving(deps, () => systemctl(deps, 'disable', '--quiet', '--now', UNIT_NAME));
   }
-  if ((await deps.files.stat(RUNTIME_DIRECTORY))?.kind === 'directory') {
-    await deps.files.removeTree(RUNTIME_DIRECTORY);
+  if ((await deps.files.stat(deps.places.runtimeDirectory))?.kind === 'directory') {
+    await deps.files.removeTree(deps.places.runtimeDirectory);
   }
 }
 
 /** What the daemon finds at its stop tells it that this one is for good. */
 async function whileLeaving(deps: Deps, stop: () => Promise<void>): Promise<void> {
   try {
-    await deps.files.writeAtomic(LEAVING_FILE, '', { mode: 0o644 });
+    await deps.files.writeAtomic(deps.places.leavingFile, '', { mode: 0o644 });
   } catch {
     // No room, or no directory any more: it goes without a goodbye.
   }
   try {
     await stop();
   } finally {
-    await deps.files.remove(LEAVING_FILE);
+    await deps.files.remove(deps.places.leavingFile);
   }
 }
 
@@ -122,10 +128,10 @@ export function startAgent(
   takeOver: Pick<ExecutableSwitch, 'back' | 'proven'>,
 ): Resource {
   const fingerprint = new Bun.CryptoHasher('sha256')
-    .update(JSON.stringify([unitText, ...reads]))
+    .update(JSON.stringify([unitTextFor(deps.places), ...reads]))
     .digest('hex');
   const isDone = async () =>
-    (await deps.files.readText(APPLIED_FILE)) === fingerprint &&
+    (await deps.files.readText(deps.places.appliedFile)) === fingerprint &&
     (await isEnabled(deps, UNIT_NAME)) &&
     (await isActive(deps, UNIT_NAME));
   return {
@@ -136,12 +142,12 @@ export function startAgent(
     isWanted: true,
     isDone,
     changes: async () => {
-      const isThere = (await deps.files.stat(UNIT_FILE)) !== undefined;
+      const isThere = (await deps.files.stat(deps.places.unitFile)) !== undefined;
       const action = isThere && (await isActive(deps, UNIT_NAME)) ? 'restart' : 'start';
       return [{ action: (await isDone()) ? 'keep' : action, target: UNIT_NAME }];
     },
     apply: async () => {
-      await deps.files.remove(LEAVING_FILE); // Of an uninstall that was killed: it stays after all.
+      await deps.files.remove(deps.places.leavingFile); // Of an uninstall that was killed: it stays after all.
       await systemctl(deps, 'enable', '--quiet', UNIT_NAME);
       await watch.begin();
       try {
@@ -154,7 +160,7 @@ export function startAgent(
         throw thrown;
       }
       await takeOver.proven();
-      await deps.files.writeAtomic(APPLIED_FILE, fingerprint, { mode: 0o600 });
+      await deps.files.writeAtomic(deps.places.appliedFile, fingerprint, { mode: 0o600 });
     },
   };
 }

@@ -1,4 +1,4 @@
-import { K3S_DATA_DIRECTORY } from '../../core/places.ts';
+import { K3S_DATA_DIRECTORY } from '../../core/k3s-places.ts';
 import { k3sData } from '../facts/k3s-data.ts';
 import { BARE, type Check } from './check.ts';
 

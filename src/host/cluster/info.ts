@@ -1,6 +1,7 @@
 import { AgentError } from '../../core/errors.ts';
+import { K3S_SERVER_CA_FILE } from '../../core/k3s-places.ts';
 import { CONTROL_PLANE_LABEL } from '../../core/labels.ts';
-import { K3S_SERVER_CA_FILE } from '../../core/places.ts';
+import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, Files } from '../../core/ports.ts';
 import { NodeList } from '../../protocol/kubectl.ts';
 import { apiAddress, readKubernetesJson } from '../k3s/kubectl.ts';
@@ -24,6 +25,7 @@ export async function readClusterInfo(deps: {
   readonly clock: Clock;
   readonly exec: Exec;
   readonly files: Files;
+  readonly places: Places;
 }): Promise<ClusterInfo> {
   if ((await deps.files.stat(K3S_SERVER_CA_FILE)) === undefined) {
     throw new AgentError('NOT_A_SERVER', 'This machine is not a server of a cluster', {

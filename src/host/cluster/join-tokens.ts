@@ -1,6 +1,7 @@
 import { AgentError } from '../../core/errors.ts';
+import { K3S_EXECUTABLE, K3S_SERVER_CA_FILE } from '../../core/k3s-places.ts';
 import { BOOTSTRAP_TOKEN_SECRET } from '../../core/labels.ts';
-import { K3S_EXECUTABLE, K3S_SERVER_CA_FILE } from '../../core/places.ts';
+import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, ExecResult, Files } from '../../core/ports.ts';
 import { certificatesOf, trustAnchors } from '../../core/trust-anchors.ts';
 import { BootstrapTokenSecrets } from '../../protocol/kubectl.ts';
@@ -16,6 +17,7 @@ interface Deps {
   readonly clock: Clock;
   readonly exec: Exec;
   readonly files: Files;
+  readonly places: Places;
 }
 
 export interface JoinTokenOptions {

@@ -1,5 +1,6 @@
 import { AgentError } from '../../core/errors.ts';
-import { K3S_AGENT_CA_FILE, K3S_TOKEN_FILE } from '../../core/places.ts';
+import { K3S_AGENT_CA_FILE } from '../../core/k3s-places.ts';
+import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, Files, Http } from '../../core/ports.ts';
 import { withoutEnd } from '../../core/text/without-end.ts';
 import { certificatesOf } from '../../core/trust-anchors.ts';
@@ -11,6 +12,7 @@ interface Deps {
   readonly clock: Clock;
   readonly exec: Exec;
   readonly files: Files;
+  readonly places: Places;
   readonly http: Http;
 }
 
@@ -21,7 +23,7 @@ export async function isJoinedWith(
   hostname: string,
 ): Promise<boolean> {
   return (
-    (await deps.files.readText(K3S_TOKEN_FILE)) === `${k3sToken}\n` &&
+    (await deps.files.readText(deps.places.k3sTokenFile)) === `${k3sToken}\n` &&
     (await isNodeReady(deps, 'agent', hostname))
   );
 }
@@ -29,9 +31,10 @@ export async function isJoinedWith(
 /** What a worker joined, and by which token of k3s; undefined where no join has come that far. */
 export async function readJoined(deps: {
   readonly files: Files;
+  readonly places: Places;
 }): Promise<{ readonly serverUrl: string; readonly k3sToken: string } | undefined> {
   const serverUrl = await joinedServerUrl(deps);
-  const k3sToken = (await deps.files.readText(K3S_TOKEN_FILE))?.trim();
+  const k3sToken = (await deps.files.readText(deps.places.k3sTokenFile))?.trim();
   return serverUrl === undefined || k3sToken === undefined ? undefined : { serverUrl, k3sToken };
 }
 

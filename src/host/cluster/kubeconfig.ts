@@ -1,7 +1,8 @@
 import { dirname } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
+import { K3S_ADMIN_KUBECONFIG_FILE } from '../../core/k3s-places.ts';
 import { KUBECONFIG_TYPE } from '../../core/kinds.ts';
-import { K3S_ADMIN_KUBECONFIG_FILE, LOCAL_TOKEN_FILE } from '../../core/places.ts';
+import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, Files } from '../../core/ports.ts';
 import { AdminKubeconfig } from '../../protocol/files/kubeconfig.ts';
 import type { LocalAccess } from '../../protocol/local-api.ts';
@@ -20,6 +21,7 @@ export async function clusterKubeconfig(deps: {
   readonly clock: Clock;
   readonly exec: Exec;
   readonly files: Files;
+  readonly places: Places;
 }): Promise<string> {
   const info = await readClusterInfo(deps);
   const text = await deps.files.readText(K3S_ADMIN_KUBECONFIG_FILE);
@@ -45,11 +47,11 @@ export function clusterEntries(text: string, name: string): KubeconfigEntries {
  * @throws AgentError FILE_ACCESS where the token's file is not root's
  */
 export async function localEntries(
-  { files }: { readonly files: Files },
+  { files, places }: { readonly files: Files; readonly places: Places },
   access: LocalAccess,
   tlsPort: number,
 ): Promise<KubeconfigEntries> {
-  for (const path of [dirname(LOCAL_TOKEN_FILE), LOCAL_TOKEN_FILE]) {
+  for (const path of [dirname(places.localTokenFile), places.localTokenFile]) {
     const stat = await files.stat(path);
     if (stat !== undefined && (stat.uid !== 0 || stat.kind === 'link')) {
       throw new AgentError('FILE_ACCESS', `Cannot trust ${path}: it is not root's`, {
@@ -65,7 +67,7 @@ export async function localEntries(
       'certificate-authority-data': Buffer.from(access.certificate).toString('base64'),
     },
     // By file: no secret stands in here, and a restart of the agent changes nothing.
-    user: { tokenFile: LOCAL_TOKEN_FILE },
+    user: { tokenFile: places.localTokenFile },
   };
 }
 

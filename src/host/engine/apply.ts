@@ -1,4 +1,5 @@
 import { AgentError } from '../../core/errors.ts';
+import type { Places } from '../../core/places.ts';
 import type { Clock, Files, StartProgress } from '../../core/ports.ts';
 import type { Change, Resource } from './resource.ts';
 import { noteStep } from './step-journal.ts';
@@ -6,6 +7,7 @@ import { noteStep } from './step-journal.ts';
 interface Deps {
   readonly clock: Clock;
   readonly files: Files;
+  readonly places: Places;
   readonly progress: StartProgress;
 }
 

@@ -1,12 +1,5 @@
 import { AgentError } from '../../core/errors.ts';
-import {
-  CONTROL_PLANE_TOKEN_FILE,
-  HOST_STATE_DIRECTORY,
-  INVENTORY_FILE,
-  ORIGINALS_FILE,
-  PROXY_CREDENTIALS_FILE,
-  STATE_DIRECTORY,
-} from '../../core/places.ts';
+import type { Places } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
 import { stateNewer } from '../../core/state-newer.ts';
 import {
@@ -37,25 +30,30 @@ export interface HostInventory {
   end(): Promise<void>;
 }
 
+interface Deps {
+  readonly files: Files;
+  readonly places: Places;
+}
+
 /**
  * The inventory, and with it what is left to other versions of how things were.
  * @throws AgentError STATE_NEWER; FILE_ACCESS when one of both cannot be read
  */
-export async function openInventory(deps: { readonly files: Files }): Promise<HostInventory> {
-  const { files } = deps;
-  let inventory = await read(files);
-  const unknownOriginals = await readUnknownOriginals(files);
+export async function openInventory(deps: Deps): Promise<HostInventory> {
+  const { files, places } = deps;
+  let inventory = await read(deps);
+  const unknownOriginals = await readUnknownOriginals(deps);
   const has = (kind: InventoryEntry['kind'], name: string) =>
     inventory.entries.some((entry) => entry.kind === kind && entry.name === name);
   const isDaemons = ({ name }: UnknownEntry) =>
-    isOnlyDaemons(name) && !has('directory', STATE_DIRECTORY);
+    isOnlyDaemons(places, name) && !has('directory', places.stateDirectory);
   const known = () => inventory.entries.filter(isKnownEntry).filter((entry) => !isDaemons(entry));
   const unknown = () =>
     inventory.entries.filter((entry) => !isKnownEntry(entry) || isDaemons(entry));
   const write = async (entries: Inventory['entries']) => {
     const next = { ...inventory, entries };
-    await files.claimDirectory(HOST_STATE_DIRECTORY, { mode: 0o700 });
-    await files.writeAtomic(INVENTORY_FILE, `${JSON.stringify(next, null, 2)}\n`, {
+    await files.claimDirectory(places.hostStateDirectory, { mode: 0o700 });
+    await files.writeAtomic(places.inventoryFile, `${JSON.stringify(next, null, 2)}\n`, {
       mode: 0o600,
     });
     inventory = next; // Where it was not written, the same again tries again.
@@ -79,34 +77,35 @@ export async function openInventory(deps: { readonly files: Files }): Promise<Ho
     },
     end: async () => {
       if (unknown().length + unknownOriginals.length === 0) {
-        await files.removeTree(HOST_STATE_DIRECTORY);
+        await files.removeTree(places.hostStateDirectory);
         return;
       }
       await write(unknown());
-      await endOriginals(files);
-      for (const name of await files.list(HOST_STATE_DIRECTORY)) {
-        await removeBeside(files, `${HOST_STATE_DIRECTORY}/${name}`);
+      await endOriginals(deps);
+      for (const name of await files.list(places.hostStateDirectory)) {
+        await removeBeside(deps, `${places.hostStateDirectory}/${name}`);
       }
     },
   };
 }
 
 /** Root follows nothing in there: without its directory it is the daemon's to remove, and that is gone. */
-function isOnlyDaemons(name: string): boolean {
-  const isHandedOver = name === CONTROL_PLANE_TOKEN_FILE || name === PROXY_CREDENTIALS_FILE;
-  return name.startsWith(`${STATE_DIRECTORY}/`) && !isHandedOver;
+function isOnlyDaemons(places: Places, name: string): boolean {
+  const isHandedOver =
+    name === places.controlPlaneTokenFile || name === places.proxyCredentialsFile;
+  return name.startsWith(`${places.stateDirectory}/`) && !isHandedOver;
 }
 
-async function removeBeside(files: Files, path: string): Promise<void> {
+async function removeBeside({ files, places }: Deps, path: string): Promise<void> {
   if ((await files.stat(path))?.kind === 'directory') {
     await files.removeTree(path);
-  } else if (path !== INVENTORY_FILE && path !== ORIGINALS_FILE) {
+  } else if (path !== places.inventoryFile && path !== places.originalsFile) {
     await files.remove(path);
   }
 }
 
-async function read(files: Files): Promise<Inventory> {
-  const text = await files.readText(INVENTORY_FILE);
+async function read({ files, places }: Deps): Promise<Inventory> {
+  const text = await files.readText(places.inventoryFile);
   if (text === undefined) {
     return { v: INVENTORY_READER, entries: [] };
   }
@@ -114,13 +113,13 @@ async function read(files: Files): Promise<Inventory> {
   const reader = StateVersion.safeParse(json).data?.v ?? 0;
   if (reader > INVENTORY_READER) {
     const needs = { reader, known: INVENTORY_READER };
-    throw stateNewer(INVENTORY_FILE, needs, 'what was installed here is all in it');
+    throw stateNewer(places.inventoryFile, needs, 'what was installed here is all in it');
   }
   const parsed = Inventory.safeParse(json);
   if (!parsed.success) {
     throw new AgentError(
       'FILE_ACCESS',
-      `Cannot use the inventory ${INVENTORY_FILE}: it is damaged`,
+      `Cannot use the inventory ${places.inventoryFile}: it is damaged`,
       {
         hint: 'Restore it from a backup; without it nobody knows what was installed here',
       },

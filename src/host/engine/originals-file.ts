@@ -3,7 +3,7 @@
  * is not known here, stays in it.
  */
 import { AgentError } from '../../core/errors.ts';
-import { HOST_STATE_DIRECTORY, ORIGINALS_FILE } from '../../core/places.ts';
+import type { Places } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
 import { stateNewer } from '../../core/state-newer.ts';
 import {
@@ -16,37 +16,42 @@ import {
 } from '../../protocol/files/host-state.ts';
 import { parseJson } from './parse-json.ts';
 
+interface Deps {
+  readonly files: Files;
+  readonly places: Places;
+}
+
 /** Of all originals, in JSON. */
 const FILE_LIMIT_BYTES = 64 * 1024 * 1024;
 
 /** Those that are known here. @throws AgentError FILE_ACCESS, STATE_NEWER */
-export async function readOriginals(files: Files): Promise<readonly Original[]> {
-  const { originals } = await readDocument(files);
+export async function readOriginals(deps: Deps): Promise<readonly Original[]> {
+  const { originals } = await readDocument(deps);
   return originals.flatMap((each) => Original.safeParse(each).data ?? []);
 }
 
 /** What only another version can put back, by its name: what stood there may be a secret. */
-export async function readUnknownOriginals(files: Files): Promise<readonly UnknownEntry[]> {
-  return unknownOf(await readDocument(files)).map((each) => ({
+export async function readUnknownOriginals(deps: Deps): Promise<readonly UnknownEntry[]> {
+  return unknownOf(await readDocument(deps)).map((each) => ({
     kind: 'original',
-    name: NamedThing.safeParse(each).data?.name ?? `in ${ORIGINALS_FILE}`,
+    name: NamedThing.safeParse(each).data?.name ?? `in ${deps.places.originalsFile}`,
   }));
 }
 
 /** @param known all of those that are known here, from now on */
-export async function writeOriginals(files: Files, known: readonly Original[]): Promise<void> {
-  const document = await readDocument(files);
-  await write(files, { ...document, originals: [...unknownOf(document), ...known] });
+export async function writeOriginals(deps: Deps, known: readonly Original[]): Promise<void> {
+  const document = await readDocument(deps);
+  await write(deps, { ...document, originals: [...unknownOf(document), ...known] });
 }
 
 /** What was known has been put back: the rest is for the version that knows it. */
-export async function endOriginals(files: Files): Promise<void> {
-  const document = await readDocument(files);
+export async function endOriginals(deps: Deps): Promise<void> {
+  const document = await readDocument(deps);
   const unknown = unknownOf(document);
   if (unknown.length === 0) {
-    await files.remove(ORIGINALS_FILE);
+    await deps.files.remove(deps.places.originalsFile);
   } else {
-    await write(files, { ...document, originals: [...unknown] });
+    await write(deps, { ...document, originals: [...unknown] });
   }
 }
 
@@ -54,8 +59,8 @@ function unknownOf({ originals }: Originals): readonly unknown[] {
   return originals.filter((each) => !Original.safeParse(each).success);
 }
 
-async function readDocument(files: Files): Promise<Originals> {
-  const text = await files.readText(ORIGINALS_FILE, FILE_LIMIT_BYTES);
+async function readDocument(deps: Deps): Promise<Originals> {
+  const text = await deps.files.readText(deps.places.originalsFile, FILE_LIMIT_BYTES);
   if (text === undefined) {
     return { v: ORIGINALS_READER, originals: [] };
   }
@@ -63,11 +68,11 @@ async function readDocument(files: Files): Promise<Originals> {
   const reader = StateVersion.safeParse(json).data?.v ?? 0;
   if (reader > ORIGINALS_READER) {
     const needs = { reader, known: ORIGINALS_READER };
-    throw stateNewer(ORIGINALS_FILE, needs, 'how everything was before is all in it');
+    throw stateNewer(deps.places.originalsFile, needs, 'how everything was before is all in it');
   }
   const parsed = Originals.safeParse(json);
   if (!parsed.success) {
-    throw new AgentError('FILE_ACCESS', `Cannot use ${ORIGINALS_FILE}: it is damaged`, {
+    throw new AgentError('FILE_ACCESS', `Cannot use ${deps.places.originalsFile}: it is damaged`, {
       hint:
         'Restore it from a backup. Or remove it: then what an installation has changed here ' +
         'is not put back as it was before',
@@ -76,9 +81,13 @@ async function readDocument(files: Files): Promise<Originals> {
   return parsed.data;
 }
 
-async function write(files: Files, document: Originals): Promise<void> {
-  await files.claimDirectory(HOST_STATE_DIRECTORY, { mode: 0o700 });
-  await files.writeAtomic(ORIGINALS_FILE, `${JSON.stringify(document, null, 2)}\n`, {
-    mode: 0o600,
-  });
+async function write(deps: Deps, document: Originals): Promise<void> {
+  await deps.files.claimDirectory(deps.places.hostStateDirectory, { mode: 0o700 });
+  await deps.files.writeAtomic(
+    deps.places.originalsFile,
+    `${JSON.stringify(document, null, 2)}\n`,
+    {
+      mode: 0o600,
+    },
+  );
 }

@@ -3,6 +3,7 @@
  * them back. What was not there stands in the inventory instead, which older versions read too.
  */
 import { dirname } from 'node:path';
+import type { Places } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
 import type { InventoryEntry, Original } from '../../protocol/files/host-state.ts';
 import type { HostInventory } from './inventory.ts';
@@ -16,6 +17,7 @@ const PARENT_MODE = 0o755;
 
 interface Deps {
   readonly files: Files;
+  readonly places: Places;
 }
 
 export type PathEntry = InventoryEntry & {
@@ -66,9 +68,9 @@ export async function keepIfThere(deps: Deps, paths: readonly string[]): Promise
 
 /** The first one counts: later ones are ours already. */
 export async function keepOriginal(deps: Deps, original: Original): Promise<void> {
-  const originals = await readOriginals(deps.files);
+  const originals = await readOriginals(deps);
   if (!originals.some(({ name }) => name === original.name)) {
-    await writeOriginals(deps.files, [...originals, original]);
+    await writeOriginals(deps, [...originals, original]);
   }
 }
 
@@ -82,18 +84,18 @@ export async function keepMissing(deps: Deps, directories: readonly string[]): P
 }
 
 export async function originalOf(deps: Deps, name: string): Promise<Original | undefined> {
-  return (await readOriginals(deps.files)).find((original) => original.name === name);
+  return (await readOriginals(deps)).find((original) => original.name === name);
 }
 
 export function allOriginals(deps: Deps): Promise<readonly Original[]> {
-  return readOriginals(deps.files);
+  return readOriginals(deps);
 }
 
 /** Something else counts as how it was from now on. */
 export async function replaceOriginal(deps: Deps, original: Original): Promise<void> {
-  const originals = await readOriginals(deps.files);
+  const originals = await readOriginals(deps);
   await writeOriginals(
-    deps.files,
+    deps,
     originals.map((each) => (each.name === original.name ? original : each)),
   );
 }
@@ -135,10 +137,10 @@ async function makeParent({ files }: Deps, path: string): Promise<void> {
 
 /** What is as it was before us. */
 export async function forgetOriginals(deps: Deps, names: readonly string[]): Promise<void> {
-  const originals = await readOriginals(deps.files);
+  const originals = await readOriginals(deps);
   const others = originals.filter((original) => !names.includes(original.name));
   if (others.length < originals.length) {
-    await writeOriginals(deps.files, others);
+    await writeOriginals(deps, others);
   }
 }
 

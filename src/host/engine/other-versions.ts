@@ -1,11 +1,13 @@
 /** What another version has made, or changed, and no resource of this one knows. */
 import { basename } from 'node:path';
 import {
-  HOST_STATE_DIRECTORY,
   K3S_EXECUTABLE,
-  K3S_UNITS,
-  STATE_DIRECTORY,
-} from '../../core/places.ts';
+  K3S_ROLES,
+  k3sUnitFile,
+  RANCHER_CONFIG_DIRECTORY,
+  RANCHER_DATA_DIRECTORY,
+} from '../../core/k3s-places.ts';
+import type { Places } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import type { InventoryEntry, Original } from '../../protocol/files/host-state.ts';
 import type { HostInventory } from './inventory.ts';
@@ -18,13 +20,16 @@ import { systemctl } from './systemctl.ts';
 const TIMEOUT_MS = 30_000;
 /** What stays with a k3s that is kept. */
 const OF_K3S = [
-  ...['/etc/rancher', '/var/lib/rancher', K3S_EXECUTABLE],
-  ...Object.values(K3S_UNITS).map((unit) => `/etc/systemd/system/${unit}`),
+  RANCHER_CONFIG_DIRECTORY,
+  RANCHER_DATA_DIRECTORY,
+  K3S_EXECUTABLE,
+  ...K3S_ROLES.map(k3sUnitFile),
 ];
 
 interface Deps {
   readonly exec: Exec;
   readonly files: Files;
+  readonly places: Places;
 }
 
 /**
@@ -41,7 +46,7 @@ export function withOtherVersions(
     ...touches,
   ]);
   const holdsOurs = ({ name }: InventoryEntry) => places.some((place) => isBelow(place, name));
-  const unclaimed = () => unclaimedEntries(inventory, known);
+  const unclaimed = () => unclaimedEntries(deps.places, inventory, known);
   const around: Resource = {
     ...nothingMade('around', 'Directories of everybody that another version has made'),
     undo: async (how) =>
@@ -61,7 +66,9 @@ export function withOtherVersions(
       const isOurs = ({ name }: Original) =>
         places.some((place) => place === name || isBelow(place, name)) ||
         paths.some((entry) => entry.name === name);
-      const originals = (await readOriginals(deps.files)).filter(isChangedPath);
+      const originals = (await readOriginals(deps)).filter((each) =>
+        isChangedPath(deps.places, each),
+      );
       const changed = originals.filter((each) => !isOurs(each) && !staysWith(how, each));
       return [
         ...units.map((entry) => unitRemoval(deps, entry)),
@@ -79,6 +86,7 @@ function nothingMade(id: string, title: string) {
 
 /** But what goes with a directory of ours needs no look. */
 function unclaimedEntries(
+  { hostStateDirectory }: Places,
   inventory: HostInventory,
   known: readonly Resource[],
 ): readonly InventoryEntry[] {
@@ -88,13 +96,13 @@ function unclaimedEntries(
       kind === 'directory' && isShared !== true && inventory.has(kind, name),
   );
   // It goes at the very end, whatever is in it.
-  const covers = [HOST_STATE_DIRECTORY, ...wholes.map(({ name }) => name)];
+  const covers = [hostStateDirectory, ...wholes.map(({ name }) => name)];
   return inventory
     .entries()
     .filter(
       ({ kind, name }) =>
         !claims.some((claim) => claim.kind === kind && claim.name === name) &&
-        name !== HOST_STATE_DIRECTORY &&
+        name !== hostStateDirectory &&
         !covers.some((directory) => isBelow(name, directory)) &&
         (kind === 'unit' || isPath({ kind, name })),
     );
@@ -113,10 +121,12 @@ function isPath(entry: InventoryEntry): entry is PathEntry {
 }
 
 /** Root follows nothing in the daemon's directory. */
-function isChangedPath(original: Original): original is Original & PathEntry {
+function isChangedPath(
+  { stateDirectory }: Places,
+  original: Original,
+): original is Original & PathEntry {
   return (
-    ['file', 'directory', 'link'].includes(original.kind) &&
-    !isBelow(original.name, STATE_DIRECTORY)
+    ['file', 'directory', 'link'].includes(original.kind) && !isBelow(original.name, stateDirectory)
   );
 }
 

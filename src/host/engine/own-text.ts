@@ -4,7 +4,7 @@
  */
 import { dirname } from 'node:path';
 import { expectedError } from '../../core/errors.ts';
-import { UNIT_FILE } from '../../core/places.ts';
+import type { Places } from '../../core/places.ts';
 import type { Files, FileWriteOptions } from '../../core/ports.ts';
 import type { Original } from '../../protocol/files/host-state.ts';
 import type { HostInventory } from './inventory.ts';
@@ -23,6 +23,7 @@ const WRITTEN_MAX = 2;
 
 interface Deps {
   readonly files: Files;
+  readonly places: Places;
 }
 
 /** Whether it stands in the inventory, alone or with its directory, or in the originals. */
@@ -62,8 +63,8 @@ export async function claimText(
 /** Files are claimed before the unit is started: what is not by then is of a version that did not. */
 async function wasSetUp(deps: Deps, inventory: HostInventory): Promise<boolean> {
   return (
-    inventory.has('unit', UNIT_FILE) ||
-    (await readStepJournal(deps.files))['start-agent'] !== undefined
+    inventory.has('unit', deps.places.unitFile) ||
+    (await readStepJournal(deps))['start-agent'] !== undefined
   );
 }
 

@@ -1,4 +1,5 @@
 /** How the usual things are taken away: paths, and whole files of root's. */
+import type { Places } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
 import type { InventoryEntry } from '../../protocol/files/host-state.ts';
 import type { HostInventory } from './inventory.ts';
@@ -14,6 +15,7 @@ import {
 
 interface Deps {
   readonly files: Files;
+  readonly places: Places;
 }
 
 /** What `apply` does to a path, as it stands there now. */

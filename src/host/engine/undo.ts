@@ -1,4 +1,5 @@
 import { AgentError } from '../../core/errors.ts';
+import type { Places } from '../../core/places.ts';
 import type { Files, StartProgress } from '../../core/ports.ts';
 import { isDiskFull } from './disk-full.ts';
 import type { HostInventory } from './inventory.ts';
@@ -7,6 +8,7 @@ import type { Removal, Resource, UndoOptions } from './resource.ts';
 
 interface Deps {
   readonly files: Files;
+  readonly places: Places;
   readonly progress: StartProgress;
 }
 

@@ -1,7 +1,8 @@
+import { RANCHER_DATA_DIRECTORY } from '../../core/k3s-places.ts';
 import type { Fact } from './fact.ts';
 
 /** Where most is written: images, containers, the data of Kubernetes. */
-const PATHS = ['/var/lib/rancher', '/opt'];
+const PATHS = [RANCHER_DATA_DIRECTORY, '/opt'];
 
 export interface FreeSpace {
   readonly path: string;

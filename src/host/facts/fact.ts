@@ -1,4 +1,5 @@
 import type { Config } from '../../config/schema.ts';
+import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, Files, Http, Network } from '../../core/ports.ts';
 import type { ProxySettings } from '../../core/proxy-settings.ts';
 
@@ -17,6 +18,7 @@ export interface Subject {
 export interface FactDeps {
   readonly clock: Clock;
   readonly files: Files;
+  readonly places: Places;
   readonly exec: Exec;
   readonly http: Http;
   /** The way to the control plane, as the daemon goes it. */

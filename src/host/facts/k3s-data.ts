@@ -1,4 +1,4 @@
-import { K3S_DATA_DIRECTORY } from '../../core/places.ts';
+import { K3S_DATA_DIRECTORY } from '../../core/k3s-places.ts';
 import type { Fact } from './fact.ts';
 
 /** Where people put things before k3s is there (docs.k3s.io: air-gapped images, snapshots, manifests). */

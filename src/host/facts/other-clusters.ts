@@ -1,4 +1,4 @@
-import { K3S_EXECUTABLE } from '../../core/places.ts';
+import { K3S_EXECUTABLE } from '../../core/k3s-places.ts';
 import type { Fact } from './fact.ts';
 
 export interface ClusterTrace {

@@ -1,4 +1,5 @@
-import { K3S_CONFIG_FILE, K3S_TOKEN_FILE } from '../../core/places.ts';
+import { K3S_CONFIG_FILE, K3S_DROP_IN_DIRECTORY } from '../../core/k3s-places.ts';
+import type { Places } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
 import { writeOwn } from '../engine/own-text.ts';
 
@@ -40,8 +41,12 @@ export function serverConfig(options: NodeSettings & { readonly traefik: boolean
   };
 }
 
-export function joiningConfig(serverUrl: string, node: NodeSettings): K3sConfig {
-  return { server: serverUrl, 'token-file': K3S_TOKEN_FILE, ...nodeConfig(node) };
+export function joiningConfig(
+  { k3sTokenFile }: Places,
+  serverUrl: string,
+  node: NodeSettings,
+): K3sConfig {
+  return { server: serverUrl, 'token-file': k3sTokenFile, ...nodeConfig(node) };
 }
 
 /** Every setting that stands in a file of ours, in either role, so far. */
@@ -109,10 +114,10 @@ export async function isK3sConfigWritten(
 }
 
 export async function writeK3sConfig(
-  deps: { readonly files: Files },
+  deps: { readonly files: Files; readonly places: Places },
   config: K3sConfig,
 ): Promise<void> {
-  await deps.files.makeDirectory('/etc/rancher/k3s/config.yaml.d', { mode: 0o755 });
+  await deps.files.makeDirectory(K3S_DROP_IN_DIRECTORY, { mode: 0o755 });
   const text = await renderedFor(deps, config);
   await writeOwn(deps, K3S_CONFIG_FILE, text, { mode: 0o600 });
 }

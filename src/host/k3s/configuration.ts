@@ -4,11 +4,15 @@ import {
   K3S_ADMIN_KUBECONFIG_FILE,
   K3S_CONFIG_FILE,
   K3S_DIRECTORY,
+  K3S_DROP_IN_DIRECTORY,
   K3S_KUBELET_CERTIFICATE_FILE,
-  K3S_TOKEN_FILE,
+  K3S_ROLES,
   type K3sRole,
   NODE_PASSWORD_FILE,
-} from '../../core/places.ts';
+  RANCHER_CONFIG_DIRECTORY,
+  RANCHER_DATA_DIRECTORY,
+} from '../../core/k3s-places.ts';
+import type { Places } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import type { InventoryEntry } from '../../protocol/files/host-state.ts';
 import { unlessFull } from '../engine/disk-full.ts';
@@ -32,21 +36,19 @@ import { isK3sConfigWritten, type K3sConfig, writeK3sConfig } from './config.ts'
 import { hasFilesOfOthers } from './kept-files.ts';
 import { askK3sRestart } from './restart.ts';
 
-const ROLES: readonly K3sRole[] = ['server', 'agent'];
-const RANCHER = '/etc/rancher';
-const DATA = '/var/lib/rancher';
 /** Holds the password by which the cluster knows a worker again: k3s' own uninstaller keeps it too. */
 const NODE = { kind: 'directory', name: dirname(NODE_PASSWORD_FILE) } as const;
 /** k3s' own uninstaller removes /etc/rancher/k3s, but neither its parent nor the node password. */
-const SHARED = [RANCHER, NODE.name, DATA].map(
+const SHARED = [RANCHER_CONFIG_DIRECTORY, NODE.name, RANCHER_DATA_DIRECTORY].map(
   (name) => ({ kind: 'directory', name, isShared: true }) as const,
 );
 /** What k3s' uninstaller takes along, although it may have been here before. */
-const EMPTIED = [K3S_DIRECTORY, dirname(K3S_CONFIG_FILE)];
+const EMPTIED = [K3S_DIRECTORY, K3S_DROP_IN_DIRECTORY];
 
 interface Deps {
   readonly exec: Exec;
   readonly files: Files;
+  readonly places: Places;
 }
 
 export interface ToldK3s {
@@ -65,18 +67,18 @@ export function k3sConfiguration(
   return {
     id: 'k3s-config',
     title: 'Configure k3s',
-    touches: pathsOf(told),
-    entries: [...ROLES.map(k3sEntry), ...SHARED],
+    touches: pathsOf(deps.places, told),
+    entries: [...K3S_ROLES.map(k3sEntry), ...SHARED],
     ...(told === undefined ? LEFT_AS_IT_IS : configurationMaking(deps, inventory, told)),
     undo: async (how) => {
-      const roles = ROLES.filter((role) => inventory.has('k3s', role));
+      const roles = K3S_ROLES.filter((role) => inventory.has('k3s', role));
       return how.keepK3s
         ? []
         : [
             ...(await configurationRemovals(deps, inventory, roles)),
-            ...removeShared(deps, inventory, DATA),
+            ...removeShared(deps, inventory, RANCHER_DATA_DIRECTORY),
             ...(await passwordRemovals(deps, inventory, how)),
-            ...removeShared(deps, inventory, RANCHER),
+            ...removeShared(deps, inventory, RANCHER_CONFIG_DIRECTORY),
           ];
     },
   };
@@ -87,7 +89,7 @@ export async function isK3sConfigured(deps: Deps, told: ToldK3s): Promise<boolea
   return (
     (await isK3sConfigWritten(deps, told.config)) &&
     (told.joinToken === undefined ||
-      (await deps.files.readText(K3S_TOKEN_FILE)) === `${told.joinToken}\n`)
+      (await deps.files.readText(deps.places.k3sTokenFile)) === `${told.joinToken}\n`)
   );
 }
 
@@ -107,18 +109,20 @@ function configurationMaking(deps: Deps, inventory: HostInventory, told: ToldK3s
       }
       await writeK3sConfig(deps, told.config);
       if (told.joinToken !== undefined) {
-        await deps.files.writeAtomic(K3S_TOKEN_FILE, `${told.joinToken}\n`, { mode: 0o600 });
+        await deps.files.writeAtomic(deps.places.k3sTokenFile, `${told.joinToken}\n`, {
+          mode: 0o600,
+        });
       }
     },
     changes: async () => {
       const isPlaced = await isDone();
-      return Promise.all(pathsOf(told).map((path) => changeOf(deps, path, isPlaced)));
+      return Promise.all(pathsOf(deps.places, told).map((path) => changeOf(deps, path, isPlaced)));
     },
   };
 }
 
-function pathsOf(told: ToldK3s | undefined): readonly string[] {
-  return [K3S_CONFIG_FILE, ...(told?.joinToken === undefined ? [] : [K3S_TOKEN_FILE])];
+function pathsOf({ k3sTokenFile }: Places, told: ToldK3s | undefined): readonly string[] {
+  return [K3S_CONFIG_FILE, ...(told?.joinToken === undefined ? [] : [k3sTokenFile])];
 }
 
 function k3sEntry(role: K3sRole): InventoryEntry {
@@ -142,7 +146,7 @@ async function configurationRemovals(
       originals: [...EMPTIED, K3S_CONFIG_FILE],
       alsoGone: await emptied(deps),
       run: async () => {
-        for (const file of [K3S_CONFIG_FILE, K3S_ADMIN_KUBECONFIG_FILE, K3S_TOKEN_FILE]) {
+        for (const file of [K3S_CONFIG_FILE, K3S_ADMIN_KUBECONFIG_FILE, deps.places.k3sTokenFile]) {
           await deps.files.remove(file);
         }
         for (const directory of EMPTIED.toReversed()) {
@@ -199,7 +203,7 @@ async function passwordRemovals(
           await deps.files.remove(NODE_PASSWORD_FILE);
         }
         await removeIfEmpty(deps, NODE.name);
-        await removeIfEmpty(deps, RANCHER);
+        await removeIfEmpty(deps, RANCHER_CONFIG_DIRECTORY);
       },
     },
   ];

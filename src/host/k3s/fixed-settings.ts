@@ -1,5 +1,6 @@
 import { AgentError } from '../../core/errors.ts';
-import { K3S_UNITS, type K3sRole } from '../../core/places.ts';
+import { type K3sRole, k3sUnitFile } from '../../core/k3s-places.ts';
+import type { Places } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import { readStepJournal } from '../engine/step-journal.ts';
 import { type K3sConfig, readK3sConfig } from './config.ts';
@@ -8,6 +9,7 @@ import { installedK3sVersion } from './program.ts';
 interface Deps {
   readonly exec: Exec;
   readonly files: Files;
+  readonly places: Places;
 }
 
 export interface WantedK3s {
@@ -26,8 +28,7 @@ export interface WantedK3s {
  * @throws AgentError SETTING_FIXED
  */
 export async function checkFixedSettings(deps: Deps, wanted: WantedK3s): Promise<void> {
-  const unitFile = `/etc/systemd/system/${K3S_UNITS[wanted.role]}`;
-  const isInstalled = (await deps.files.stat(unitFile)) !== undefined;
+  const isInstalled = (await deps.files.stat(k3sUnitFile(wanted.role))) !== undefined;
   const installed = isInstalled ? await installedK3sVersion(deps) : undefined;
   if (installed !== undefined && wanted.version !== undefined && wanted.version !== installed) {
     throw new AgentError(
@@ -39,7 +40,7 @@ export async function checkFixedSettings(deps: Deps, wanted: WantedK3s): Promise
     );
   }
   const before = await readK3sConfig(deps);
-  if (before === undefined || !(await hasStarted(deps.files))) {
+  if (before === undefined || !(await hasStarted(deps))) {
     return;
   }
   const name = String(before['node-name'] ?? wanted.hostname.toLowerCase());
@@ -66,8 +67,8 @@ export async function checkFixedSettings(deps: Deps, wanted: WantedK3s): Promise
 }
 
 /** Whether k3s was started by an earlier run: then the node may be in the cluster. */
-async function hasStarted(files: Files): Promise<boolean> {
-  return (await readStepJournal(files))['k3s-start'] !== undefined;
+async function hasStarted(deps: Deps): Promise<boolean> {
+  return (await readStepJournal(deps))['k3s-start'] !== undefined;
 }
 
 function sameValues(before: unknown, wanted: unknown): boolean {

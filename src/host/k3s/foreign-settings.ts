@@ -3,17 +3,19 @@
  * agree they are used, and where they would lead it elsewhere than we think, they are refused.
  */
 import { AgentError } from '../../core/errors.ts';
-import { K3S_CONFIG_FILE, K3S_DIRECTORY, type K3sRole } from '../../core/places.ts';
+import {
+  K3S_ADMIN_KUBECONFIG_FILE,
+  K3S_CONFIG_FILE,
+  K3S_DATA_DIRECTORY,
+  K3S_ENVIRONMENT_FILES,
+  K3S_MAIN_CONFIG_FILE,
+  type K3sRole,
+} from '../../core/k3s-places.ts';
 import type { Files } from '../../core/ports.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import { type K3sConfig, settingsOfOtherVersions } from './config.ts';
 import { k3sConfigFiles } from './config-files.ts';
 
-/** What the unit of k3s reads its environment from, besides the file that its installer writes anew. */
-const ENVIRONMENT_FILES: Readonly<Record<K3sRole, readonly string[]>> = {
-  server: ['/etc/default/k3s', '/etc/sysconfig/k3s'],
-  agent: ['/etc/default/k3s-agent', '/etc/sysconfig/k3s-agent'],
-};
 /** Variables of k3s that say the same as a flag (docs.k3s.io, "k3s server", "k3s agent"). */
 const VARIABLES: Readonly<Record<string, string>> = {
   K3S_CONFIG_FILE: 'config',
@@ -27,8 +29,8 @@ const VARIABLES: Readonly<Record<string, string>> = {
 
 /** Where the rest of us looks, or what a node that becomes ready needs: only this value will do. */
 const FIXED: Readonly<Record<string, string>> = {
-  config: `${K3S_DIRECTORY}/config.yaml`,
-  'data-dir': '/var/lib/rancher/k3s',
+  config: K3S_MAIN_CONFIG_FILE,
+  'data-dir': K3S_DATA_DIRECTORY,
   'disable-agent': 'false',
   'disable-apiserver': 'false',
   'disable-controller-manager': 'false',
@@ -36,7 +38,7 @@ const FIXED: Readonly<Record<string, string>> = {
   'https-listen-port': '6443',
   rootless: 'false',
   'with-node-id': 'false',
-  'write-kubeconfig': `${K3S_DIRECTORY}/k3s.yaml`,
+  'write-kubeconfig': K3S_ADMIN_KUBECONFIG_FILE,
 };
 /** To which cluster it belongs, which only `join` says. A server may have a token of its own choice. */
 const OF_JOINING: Readonly<Record<K3sRole, readonly string[]>> = {
@@ -136,7 +138,7 @@ async function readSettings(files: Files, role: K3sRole): Promise<readonly Setti
   for (const path of others) {
     settings.push(...readYaml(path, (await files.readText(path)) ?? ''));
   }
-  for (const path of ENVIRONMENT_FILES[role]) {
+  for (const path of K3S_ENVIRONMENT_FILES[role]) {
     settings.push(...readEnvironment(path, (await files.readText(path)) ?? ''));
   }
   return settings;

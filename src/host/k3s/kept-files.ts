@@ -3,12 +3,15 @@
  * (settings, registries.yaml) is not ours to remove: meanwhile the directory has another name.
  */
 import { AgentError } from '../../core/errors.ts';
-import { K3S_ADMIN_KUBECONFIG_FILE, K3S_CONFIG_FILE, K3S_DIRECTORY } from '../../core/places.ts';
+import {
+  K3S_ADMIN_KUBECONFIG_FILE,
+  K3S_CONFIG_FILE,
+  K3S_DIRECTORY,
+  K3S_DIRECTORY_ASIDE,
+  K3S_DROP_IN_DIRECTORY,
+} from '../../core/k3s-places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 
-/** A run that was killed leaves it, and the next one puts it back. */
-const ASIDE = '/etc/rancher/k3s.kept-by-pipeops-agent';
-const DROP_IN_DIRECTORY = `${K3S_DIRECTORY}/config.yaml.d`;
 const MOVE_TIMEOUT_MS = 30_000;
 
 interface Deps {
@@ -16,18 +19,21 @@ interface Deps {
   readonly files: Files;
 }
 
-/** Runs what removes that directory, and afterwards what others have put there is there again. */
+/**
+ * Runs what removes that directory, and afterwards what others have put there is there again. A run
+ * that was killed leaves it aside, and the next one puts it back.
+ */
 export async function keepingFilesOfOthers(deps: Deps, remove: () => Promise<void>): Promise<void> {
-  const isAside = (await deps.files.stat(ASIDE)) !== undefined;
+  const isAside = (await deps.files.stat(K3S_DIRECTORY_ASIDE)) !== undefined;
   if (!isAside && (await hasFilesOfOthers(deps.files))) {
-    await move(deps, K3S_DIRECTORY, ASIDE);
+    await move(deps, K3S_DIRECTORY, K3S_DIRECTORY_ASIDE);
   }
   try {
     await remove();
   } finally {
-    if ((await deps.files.stat(ASIDE)) !== undefined) {
+    if ((await deps.files.stat(K3S_DIRECTORY_ASIDE)) !== undefined) {
       await deps.files.removeTree(K3S_DIRECTORY);
-      await move(deps, ASIDE, K3S_DIRECTORY);
+      await move(deps, K3S_DIRECTORY_ASIDE, K3S_DIRECTORY);
     }
   }
 }
@@ -36,9 +42,9 @@ export async function keepingFilesOfOthers(deps: Deps, remove: () => Promise<voi
 export async function hasFilesOfOthers(files: Files): Promise<boolean> {
   const paths = [
     ...(await files.list(K3S_DIRECTORY)).map((name) => `${K3S_DIRECTORY}/${name}`),
-    ...(await files.list(DROP_IN_DIRECTORY)).map((name) => `${DROP_IN_DIRECTORY}/${name}`),
+    ...(await files.list(K3S_DROP_IN_DIRECTORY)).map((name) => `${K3S_DROP_IN_DIRECTORY}/${name}`),
   ];
-  const known = [K3S_ADMIN_KUBECONFIG_FILE, K3S_CONFIG_FILE, DROP_IN_DIRECTORY];
+  const known = [K3S_ADMIN_KUBECONFIG_FILE, K3S_CONFIG_FILE, K3S_DROP_IN_DIRECTORY];
   return paths.some((path) => !known.includes(path));
 }
 

@@ -1,5 +1,6 @@
 import { AgentError } from '../../core/errors.ts';
-import { HOST_STATE_DIRECTORY, K3S_EXECUTABLE } from '../../core/places.ts';
+import { K3S_EXECUTABLE } from '../../core/k3s-places.ts';
+import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, ExecResult } from '../../core/ports.ts';
 import { pollUntil } from '../../core/waiting.ts';
 import { kubectlTrouble } from './kubectl-words.ts';
@@ -12,14 +13,14 @@ const RETRY_INTERVAL_MS = 500;
 
 /** Runs k3s' own kubectl as the cluster's administrator. Works on a server only. */
 export function kubectl(
-  deps: { readonly exec: Exec },
+  deps: { readonly exec: Exec; readonly places: Places },
   args: readonly string[],
   stdin?: string,
 ): Promise<ExecResult> {
   return deps.exec.run([K3S_EXECUTABLE, 'kubectl', ...args], {
     timeoutMs: KUBECTL_TIMEOUT_MS,
     // Otherwise its cache would stay behind in root's home.
-    env: { KUBECACHEDIR: `${HOST_STATE_DIRECTORY}/kubectl-cache` },
+    env: { KUBECACHEDIR: deps.places.kubectlCacheDirectory },
     ...(stdin === undefined ? {} : { stdin }),
   });
 }
@@ -29,7 +30,7 @@ export function kubectl(
  * @throws AgentError KUBERNETES_API
  */
 export async function readKubernetesJson(
-  deps: { readonly clock: Clock; readonly exec: Exec },
+  deps: { readonly clock: Clock; readonly exec: Exec; readonly places: Places },
   args: readonly string[],
 ): Promise<unknown> {
   const pace = { everyMs: RETRY_INTERVAL_MS, limitMs: PATIENCE_MS };

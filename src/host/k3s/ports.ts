@@ -1,4 +1,4 @@
-import type { K3sRole } from '../../core/places.ts';
+import type { K3sRole } from '../../core/k3s-places.ts';
 
 /** Kubernetes' API and the kubelet (docs.k3s.io, "Requirements", "Networking"). */
 export const K3S_PORTS: Readonly<Record<K3sRole, readonly number[]>> = {

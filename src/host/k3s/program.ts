@@ -1,5 +1,11 @@
 import { AgentError } from '../../core/errors.ts';
-import { HOST_STATE_DIRECTORY, K3S_EXECUTABLE, type K3sRole } from '../../core/places.ts';
+import {
+  K3S_EXECUTABLE,
+  K3S_PROGRAM_DIRECTORY,
+  K3S_UNIT_DIRECTORY,
+  type K3sRole,
+} from '../../core/k3s-places.ts';
+import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, ExecResult, Files, Http } from '../../core/ports.ts';
 import { diskFull } from '../engine/disk-full.ts';
 import { downloadText, redirectTarget } from '../engine/download.ts';
@@ -12,11 +18,8 @@ const CHANNEL = 'stable';
 const INSTALLER_LIMIT_BYTES = 1024 * 1024;
 /** 80 MB over a slow line, and package managers for SELinux rules. */
 const INSTALL_TIMEOUT_MS = 20 * 60_000;
-const INSTALLER_FILE = `${HOST_STATE_DIRECTORY}/k3s-install.sh`;
-/** What the installer's own downloads trust, while it runs. */
-const AUTHORITIES_FILE = `${HOST_STATE_DIRECTORY}/download-authorities.pem`;
 /** Where it puts the program, what it downloads, and its unit. */
-const INSTALLER_WRITES = ['/usr/local/bin', '/tmp', '/etc/systemd/system'];
+const INSTALLER_WRITES = [K3S_PROGRAM_DIRECTORY, '/tmp', K3S_UNIT_DIRECTORY];
 /** Lines of the installer's output that a failure carries. */
 const FAILURE_LINES = 15;
 
@@ -24,6 +27,7 @@ interface InstallDeps {
   readonly clock: Clock;
   readonly exec: Exec;
   readonly files: Files;
+  readonly places: Places;
   /** The way to downloads: through the proxy, where there is one. */
   readonly http: Http;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -53,23 +57,25 @@ export async function installK3s(
   const version = options.version ?? (await channelVersion(deps, options.mirror, signal));
   update(`fetching the installer of k3s ${version}`);
   const script = await fetchInstaller(deps, options.mirror, signal);
-  await deps.files.writeAtomic(INSTALLER_FILE, script, { mode: 0o600 });
+  const { k3sInstallerFile, downloadAuthoritiesFile } = deps.places;
+  await deps.files.writeAtomic(k3sInstallerFile, script, { mode: 0o600 });
   try {
     if (options.authorities !== undefined) {
-      await deps.files.writeAtomic(AUTHORITIES_FILE, options.authorities, { mode: 0o600 });
+      await deps.files.writeAtomic(downloadAuthoritiesFile, options.authorities, { mode: 0o600 });
     }
-    const result = await deps.exec.run(['sh', INSTALLER_FILE], {
+    const argv = ['sh', k3sInstallerFile] as const;
+    const result = await deps.exec.run(argv, {
       timeoutMs: INSTALL_TIMEOUT_MS,
-      env: installerEnvironment(deps.env, { ...options, version }),
+      env: installerEnvironment(deps, { ...options, version }),
       onLine: (line) => update(line),
       signal,
     });
     if (result.exitCode !== 0) {
-      throw installFailure(result, await fullestDirectory(deps.files));
+      throw installFailure(argv, result, await fullestDirectory(deps.files));
     }
   } finally {
-    await deps.files.remove(INSTALLER_FILE);
-    await deps.files.remove(AUTHORITIES_FILE);
+    await deps.files.remove(k3sInstallerFile);
+    await deps.files.remove(downloadAuthoritiesFile);
   }
 }
 
@@ -86,7 +92,7 @@ export async function installedK3sVersion(deps: {
 }
 
 function installerEnvironment(
-  env: InstallDeps['env'],
+  { env, places: { downloadAuthoritiesFile } }: InstallDeps,
   options: K3sInstallOptions & { readonly version: string },
 ): Record<string, string> {
   return {
@@ -97,7 +103,7 @@ function installerEnvironment(
     // curl(1) reads the first, wget and other users of OpenSSL the second.
     ...(options.authorities === undefined
       ? {}
-      : { CURL_CA_BUNDLE: AUTHORITIES_FILE, SSL_CERT_FILE: AUTHORITIES_FILE }),
+      : { CURL_CA_BUNDLE: downloadAuthoritiesFile, SSL_CERT_FILE: downloadAuthoritiesFile }),
     ...proxyVariables(env),
   };
 }
@@ -150,10 +156,10 @@ async function fullestDirectory(files: Files): Promise<string> {
 }
 
 /** The installer only has exit code 1; what it said last says what it was. */
-function installFailure(result: ExecResult, fullest: string): AgentError {
+function installFailure(argv: readonly string[], result: ExecResult, fullest: string): AgentError {
   const lines = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-FAILURE_LINES);
   const text = lines.join('\n');
-  const details = { argv: ['sh', INSTALLER_FILE], exit: result.exitCode, last_lines: lines };
+  const details = { argv, exit: result.exitCode, last_lines: lines };
   const last = lines.at(-1) ?? '';
   const full = diskFull(text, 'install k3s', fullest);
   if (full !== undefined) {

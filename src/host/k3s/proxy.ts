@@ -1,4 +1,5 @@
-import { K3S_UNITS, type K3sRole } from '../../core/places.ts';
+import { type K3sRole, k3sUnitFile } from '../../core/k3s-places.ts';
+import type { Places } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import { changeOf } from '../engine/removals.ts';
 import { LEAVES_NOTHING, type Resource } from '../engine/resource.ts';
@@ -10,6 +11,7 @@ const PROXY_VARIABLES: readonly string[] = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PRO
 interface Deps {
   readonly exec: Exec;
   readonly files: Files;
+  readonly places: Places;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
@@ -30,7 +32,7 @@ export function proxyVariables(env: Deps['env']): Readonly<Record<string, string
  * over others that a later run is given; what it is not given stays.
  */
 export function k3sProxy(deps: Deps, role: K3sRole): Resource {
-  const path = `/etc/systemd/system/${K3S_UNITS[role]}.env`;
+  const path = `${k3sUnitFile(role)}.env`;
   const wanted = Object.entries(proxyVariables(deps.env));
   const isDone = async () => {
     const text = await deps.files.readText(path);

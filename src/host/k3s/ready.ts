@@ -1,5 +1,6 @@
 import { AgentError } from '../../core/errors.ts';
-import { K3S_UNITS, type K3sRole } from '../../core/places.ts';
+import { K3S_DATA_DIRECTORY, K3S_UNITS, type K3sRole } from '../../core/k3s-places.ts';
+import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, Http } from '../../core/ports.ts';
 import { pollUntil, within } from '../../core/waiting.ts';
 import { diskFull } from '../engine/disk-full.ts';
@@ -15,8 +16,6 @@ const POLL_INTERVAL_MS = 500;
 /** Where the kubelet says how it is, loopback only. */
 const KUBELET_HEALTH_URL = 'http://127.0.0.1:10248/healthz';
 const PROBE_TIMEOUT_MS = 2_000;
-/** Where k3s writes nearly everything. */
-const DATA_DIRECTORY = '/var/lib/rancher/k3s';
 /** Lines of the journal in which a rejection is looked for: what came long before was overcome. */
 const REJECTION_LINES = 5;
 /** Lines of the journal that a failure carries. */
@@ -25,6 +24,7 @@ const SHOWN_LINES = 5;
 interface ReadyDeps {
   readonly clock: Clock;
   readonly exec: Exec;
+  readonly places: Places;
   readonly http: Http;
 }
 
@@ -75,7 +75,7 @@ function finalFailure(report: UnitReport, { role, hostname }: NodeWait): AgentEr
     role === 'agent'
       ? rejectionOf(report.lines.slice(-REJECTION_LINES), hostname.toLowerCase())
       : undefined;
-  const full = diskFull(report.lines.join('\n'), 'start k3s', DATA_DIRECTORY);
+  const full = diskFull(report.lines.join('\n'), 'start k3s', K3S_DATA_DIRECTORY);
   return rejection ?? full ?? (hasFailed(report) ? notReady(report, role) : undefined);
 }
 
@@ -98,7 +98,10 @@ export async function isNodeReady(
   return role === 'server' ? isApiNodeReady(deps, hostname) : isKubeletHealthy(deps);
 }
 
-async function isApiNodeReady(deps: Pick<ReadyDeps, 'exec'>, hostname: string): Promise<boolean> {
+async function isApiNodeReady(
+  deps: Pick<ReadyDeps, 'exec' | 'places'>,
+  hostname: string,
+): Promise<boolean> {
   const path = '{.status.conditions[?(@.type=="Ready")].status}';
   const name = hostname.toLowerCase();
   const result = await kubectl(deps, ['get', 'node', name, '-o', `jsonpath=${path}`]);

@@ -1,5 +1,6 @@
 import { AgentError } from '../../core/errors.ts';
-import { K3S_UNITS, type K3sRole } from '../../core/places.ts';
+import { K3S_UNITS, type K3sRole } from '../../core/k3s-places.ts';
+import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, Files, Http } from '../../core/ports.ts';
 import type { HostInventory } from '../engine/inventory.ts';
 import { LEAVES_NOTHING, type Resource } from '../engine/resource.ts';
@@ -16,6 +17,7 @@ interface Deps {
   readonly clock: Clock;
   readonly exec: Exec;
   readonly files: Files;
+  readonly places: Places;
   /** The way to downloads. */
   readonly http: Http;
   readonly env: Readonly<Record<string, string | undefined>>;

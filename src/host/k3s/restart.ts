@@ -1,9 +1,5 @@
-import {
-  HOST_STATE_DIRECTORY,
-  K3S_RESTART_FILE,
-  K3S_UNITS,
-  type K3sRole,
-} from '../../core/places.ts';
+import { K3S_UNITS, type K3sRole } from '../../core/k3s-places.ts';
+import type { Places } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import { isStartedOrStarting, systemctl } from '../engine/systemctl.ts';
 import type { UnitWatch } from '../engine/unit-watch.ts';
@@ -11,6 +7,7 @@ import type { UnitWatch } from '../engine/unit-watch.ts';
 interface Deps {
   readonly exec: Exec;
   readonly files: Files;
+  readonly places: Places;
 }
 
 /**
@@ -19,13 +16,13 @@ interface Deps {
  */
 export async function askK3sRestart(deps: Deps, role: K3sRole): Promise<void> {
   if (await isStartedOrStarting(deps, K3S_UNITS[role])) {
-    await deps.files.claimDirectory(HOST_STATE_DIRECTORY, { mode: 0o700 });
-    await deps.files.writeAtomic(K3S_RESTART_FILE, '', { mode: 0o600 });
+    await deps.files.claimDirectory(deps.places.hostStateDirectory, { mode: 0o700 });
+    await deps.files.writeAtomic(deps.places.k3sRestartFile, '', { mode: 0o600 });
   }
 }
 
-export async function isK3sRestartDue(deps: Pick<Deps, 'files'>): Promise<boolean> {
-  return (await deps.files.stat(K3S_RESTART_FILE)) !== undefined;
+export async function isK3sRestartDue(deps: Pick<Deps, 'files' | 'places'>): Promise<boolean> {
+  return (await deps.files.stat(deps.places.k3sRestartFile)) !== undefined;
 }
 
 /**
@@ -41,5 +38,5 @@ export async function startK3s(deps: Deps, watch: UnitWatch, role: K3sRole): Pro
   }
   await watch.begin();
   await systemctl(deps, 'start', '--no-block', unit);
-  await deps.files.remove(K3S_RESTART_FILE);
+  await deps.files.remove(deps.places.k3sRestartFile);
 }

@@ -1,4 +1,4 @@
-import { K3S_UNITS } from '../../core/places.ts';
+import { K3S_ROLES, K3S_UNITS, k3sUnitFile } from '../../core/k3s-places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import { activeState } from '../engine/systemctl.ts';
 import { installedK3sVersion } from './program.ts';
@@ -16,8 +16,9 @@ export async function k3sState(deps: {
   readonly exec: Exec;
   readonly files: Files;
 }): Promise<K3sState | undefined> {
-  for (const unit of Object.values(K3S_UNITS)) {
-    if ((await deps.files.stat(`/etc/systemd/system/${unit}`)) !== undefined) {
+  for (const role of K3S_ROLES) {
+    if ((await deps.files.stat(k3sUnitFile(role))) !== undefined) {
+      const unit = K3S_UNITS[role];
       const [state, version] = await Promise.all([
         activeState(deps, unit),
         installedK3sVersion(deps),

@@ -1,6 +1,6 @@
 /** What k3s is told by all of its files together, ours and others. */
 import { AgentError } from '../../core/errors.ts';
-import { K3S_CONFIG_FILE } from '../../core/places.ts';
+import { K3S_CONFIG_FILE } from '../../core/k3s-places.ts';
 import type { Files } from '../../core/ports.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import { readK3sConfig } from './config.ts';

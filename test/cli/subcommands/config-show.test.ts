@@ -2,18 +2,15 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { settingValues } from '../../../src/config/describe.ts';
 import { loadConfig } from '../../../src/config/load.ts';
-import {
-  CONFIG_FILE,
-  K3S_CONFIG_FILE,
-  K3S_EXECUTABLE,
-  K3S_RESTART_FILE,
-  UNIT_FILE,
-} from '../../../src/core/places.ts';
+import { K3S_CONFIG_FILE, K3S_EXECUTABLE } from '../../../src/core/k3s-places.ts';
+import { placesOf } from '../../../src/core/places.ts';
 import type { Http } from '../../../src/core/ports.ts';
 import { serverConfig } from '../../../src/host/k3s/config.ts';
 import type { SettingRow } from '../../../src/machine/settings-in-force.ts';
 import { type BareMachine, bareMachine } from '../../support/bare-machine.ts';
 import { type CliRun, cliContext } from '../../support/cli-context.ts';
+
+const { configFile, k3sRestartFile, unitFile } = placesOf();
 
 const INSTALLED = 'v1.34.4+k3s1';
 const VERSION = { [`${K3S_EXECUTABLE} --version`]: { stdout: `k3s version ${INSTALLED} (abc)\n` } };
@@ -28,7 +25,7 @@ beforeEach(async () => {
 afterEach(() => machine[Symbol.asyncDispose]());
 
 const settingsOf = (fileText: string) => {
-  const named = { fileText, filePath: CONFIG_FILE, hostname: 'node-1' };
+  const named = { fileText, filePath: configFile, hostname: 'node-1' };
   return loadConfig({ flags: {}, env: {}, ...named }).config;
 };
 
@@ -42,8 +39,8 @@ const noDaemon: Http = () =>
 
 /** Installs k3s with a file of this text. */
 async function installed(text: string): Promise<void> {
-  await machine.put(CONFIG_FILE, text);
-  await machine.put(UNIT_FILE, '');
+  await machine.put(configFile, text);
+  await machine.put(unitFile, '');
   await machine.put(K3S_EXECUTABLE, '');
   const told = serverConfig(settingsOf(text).k3s);
   const lines = Object.entries(told).map(([flag, value]) => `${flag}: ${JSON.stringify(value)}`);
@@ -87,7 +84,7 @@ test('another version of k3s than the installed one is a wish', async () => {
 
 test('what was written into the file since the start comes after the next one', async () => {
   await installed('');
-  await machine.put(CONFIG_FILE, 'log: {level: debug}\nk3s: {traefik: true, node_name: web}\n');
+  await machine.put(configFile, 'log: {level: debug}\nk3s: {traefik: true, node_name: web}\n');
   expect(await notes(daemonOf(''))).toEqual({
     ...VERSION_IN_FORCE,
     ...MIRROR,
@@ -146,7 +143,7 @@ test('flags and variables of the command itself are not in force', async () => {
 
 test('what k3s reads at its next start is not in force yet', async () => {
   await installed('');
-  await machine.put(K3S_RESTART_FILE, '');
+  await machine.put(k3sRestartFile, '');
   expect((await notes(daemonOf('')))['k3s.traefik']).toEqual([
     false,
     'when k3s starts again: sudo pipeops-agent install',
@@ -202,7 +199,7 @@ test('keys that are not known are shown beside the settings, and do not touch th
   const shown = await show(daemonOf(text));
   expect([shown.exitCode, shown.stderr]).toEqual([
     0,
-    `\n${CONFIG_FILE} has keys that are not known here:\n  - ${warning}\n`,
+    `\n${configFile} has keys that are not known here:\n  - ${warning}\n`,
   ]);
   expect(shown.stdout).toMatch(/^http\.port +9090 {2}\(file\)$/m);
   const { warnings, settings } = JSON.parse((await show(daemonOf(text), ['--json'])).stdout);

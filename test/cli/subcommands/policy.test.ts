@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { POLICY_FILE } from '../../../src/core/places.ts';
+import { placesOf } from '../../../src/core/places.ts';
 import {
   CONTROL_PLANE,
   MIRROR,
@@ -7,6 +7,8 @@ import {
   type SimulatedMachine,
   simulatedMachine,
 } from '../../support/simulated-machine.ts';
+
+const { policyFile } = placesOf();
 
 const ENV = { PIPEOPS_API_URL: CONTROL_PLANE, PIPEOPS_K3S_MIRROR: MIRROR };
 const K3S = '/usr/local/bin/k3s';
@@ -31,7 +33,7 @@ const failure = ({
   ...JSON.parse(stdout).error,
 });
 const account = async () => (await machine.files.readText('/cluster/account')) ?? '';
-const state = async () => [await machine.files.readText(POLICY_FILE), await account()];
+const state = async () => [await machine.files.readText(policyFile), await account()];
 const write = (path: string, text: string) =>
   machine.files.writeAtomic(path, text, { mode: 0o640 });
 
@@ -44,7 +46,7 @@ describe('a policy that somebody wrote', () => {
     expect((await apply('--preset', 'operate')).exitCode).toBe(0);
     expect(await backups()).toEqual([]);
     for (let number = 1; number <= 7; number += 1) {
-      await write(POLICY_FILE, `# mine ${number}\npreset: standard\n`);
+      await write(policyFile, `# mine ${number}\npreset: standard\n`);
       const ran = await machine.run(['policy', 'apply', '--preset', 'operate']);
       expect(ran.stderr).toMatch(
         /^The policy is in force: preset operate\nThe one before is kept as \/etc\/pipeops-agent\/policy\.yaml\.before-\S+\n$/,
@@ -80,12 +82,12 @@ describe('a policy that somebody wrote', () => {
 describe('install', () => {
   test('writes the preset that was asked for, with its permissions, and keeps a file of root', async () => {
     expect((await install('--policy', 'operate')).exitCode).toBe(0);
-    expect(await machine.files.readText(POLICY_FILE)).toEndWith('\npreset: operate\n');
+    expect(await machine.files.readText(policyFile)).toEndWith('\npreset: operate\n');
     expect(await account()).toContain('pods/exec');
 
-    await write(POLICY_FILE, '# mine\npreset: operate\nattach: false\n');
+    await write(policyFile, '# mine\npreset: operate\nattach: false\n');
     expect((await install()).exitCode).toBe(0);
-    expect(await machine.files.readText(POLICY_FILE)).toStartWith('# mine');
+    expect(await machine.files.readText(policyFile)).toStartWith('# mine');
     expect(await account()).not.toContain('pods/attach');
 
     expect(failure(await install('--policy', 'standard', '--json'))).toMatchObject({
@@ -97,7 +99,7 @@ describe('install', () => {
 
   test('changes nothing under a policy that cannot be used', async () => {
     await machine.files.makeDirectory('/etc/pipeops-agent', { mode: 0o750 });
-    await write(POLICY_FILE, 'preset: everything\n');
+    await write(policyFile, 'preset: everything\n');
     const before = await machine.listing();
     expect(failure(await install('--json'))).toMatchObject({ exitCode: 3, code: 'POLICY_INVALID' });
     expect(await machine.listing()).toEqual(before);
@@ -124,7 +126,7 @@ describe('policy apply', () => {
     const [text, permissions] = await state();
     expect(text).toEndWith('\npreset: read-only\n');
     expect(permissions).not.toContain('create","update","patch');
-    expect(await machine.files.stat(POLICY_FILE)).toMatchObject({ mode: 0o640 });
+    expect(await machine.files.stat(policyFile)).toMatchObject({ mode: 0o640 });
   });
 
   test('says when the policy is in force', async () => {
@@ -183,7 +185,7 @@ describe('policy apply', () => {
   });
 
   test('leaves a policy that cannot be used behind', async () => {
-    await write(POLICY_FILE, 'nonsense: 1\n');
+    await write(policyFile, 'nonsense: 1\n');
     const ran = await apply('--preset', 'standard');
     expect([ran.exitCode, JSON.parse(ran.stdout)]).toEqual([
       0,
@@ -212,14 +214,14 @@ describe('policy apply', () => {
 
 test('policy show names every rule; what the file changed comes from the file', async () => {
   await install();
-  await write(POLICY_FILE, 'exec: true\nnamespaces: {deny: [bank]}\ncommands: {deny: [drain]}\n');
+  await write(policyFile, 'exec: true\nnamespaces: {deny: [bank]}\ncommands: {deny: [drain]}\n');
   const ran = await machine.run(['policy', 'show', '--json']);
   const shown = JSON.parse(ran.stdout) as {
     preset: string;
     file: string;
     rules: { rule: string; meaning: string }[];
   };
-  expect([shown.preset, shown.file]).toEqual(['standard', POLICY_FILE]);
+  expect([shown.preset, shown.file]).toEqual(['standard', policyFile]);
   expect(shown.rules.map(({ rule }) => rule)).toEqual([
     'file/commands.deny[0]',
     'file/namespaces.deny[0]',
@@ -239,7 +241,7 @@ test('policy show names every rule; what the file changed comes from the file', 
     'proxy/impersonation',
   ]);
   expect((await machine.run(['policy', 'show'])).stdout).toContain('file/exec');
-  await write(POLICY_FILE, 'exec: 3\n');
+  await write(policyFile, 'exec: 3\n');
   expect(failure(await machine.run(['policy', 'show', '--json']))).toMatchObject({
     exitCode: 3,
     code: 'POLICY_INVALID',

@@ -1,5 +1,6 @@
 /** What is said while k3s does not answer: kubectl's words are not for a person. */
 import { expect, test } from 'bun:test';
+import { placesOf } from '../../../src/core/places.ts';
 import type { Exec } from '../../../src/core/ports.ts';
 import { readKubernetesJson } from '../../../src/host/k3s/kubectl.ts';
 import { kubectlTrouble } from '../../../src/host/k3s/kubectl-words.ts';
@@ -39,6 +40,7 @@ test.each([
 
 test('a question waits five seconds for an API that restarts, and no longer', async () => {
   const clock = manualClock();
+  const places = placesOf();
   let answers = 0;
   const exec: Exec = {
     run: async () => {
@@ -48,7 +50,7 @@ test('a question waits five seconds for an API that restarts, and no longer', as
         : { exitCode: 0, stdout: '{"items":[]}', stderr: '' };
     },
   };
-  const reading = readKubernetesJson({ clock, exec }, ['get', 'nodes']);
+  const reading = readKubernetesJson({ clock, exec, places }, ['get', 'nodes']);
   for (let waits = 0; waits < 2; waits += 1) {
     await clock.whenSleeping(1);
     clock.advance(500);
@@ -56,7 +58,9 @@ test('a question waits five seconds for an API that restarts, and no longer', as
   expect(await reading).toEqual({ items: [] });
 
   const down: Exec = { run: async () => ({ exitCode: 1, stdout: '', stderr: REFUSED }) };
-  const failing = failureOf(() => readKubernetesJson({ clock, exec: down }, ['get', 'nodes']));
+  const failing = failureOf(() =>
+    readKubernetesJson({ clock, exec: down, places }, ['get', 'nodes']),
+  );
   await clock.whenSleeping(1);
   clock.advance(5_000);
   expect(await failing).toMatchObject({

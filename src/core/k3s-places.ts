@@ -1,0 +1,60 @@
+/**
+ * Where k3s has its things. k3s and its installer choose these places: whatever the prefix of the
+ * agent, they stay.
+ */
+
+export const K3S_ROLES = ['server', 'agent'] as const;
+export type K3sRole = (typeof K3S_ROLES)[number];
+
+export const K3S_UNITS: Readonly<Record<K3sRole, string>> = {
+  server: 'k3s.service',
+  agent: 'k3s-agent.service',
+};
+/** Where its installer puts the unit. */
+export const K3S_UNIT_DIRECTORY = '/etc/systemd/system';
+/** What the unit reads its environment from, besides the file that the installer writes anew. */
+export const K3S_ENVIRONMENT_FILES: Readonly<Record<K3sRole, readonly string[]>> = {
+  server: ['/etc/default/k3s', '/etc/sysconfig/k3s'],
+  agent: ['/etc/default/k3s-agent', '/etc/sysconfig/k3s-agent'],
+};
+
+/** Where its installer puts programs and scripts. */
+export const K3S_PROGRAM_DIRECTORY = '/usr/local/bin';
+export const K3S_EXECUTABLE = `${K3S_PROGRAM_DIRECTORY}/k3s`;
+/** Links to the program, where no program of that name is found. */
+export const K3S_TOOLS: readonly string[] = ['kubectl', 'crictl', 'ctr'].map(
+  (tool) => `${K3S_PROGRAM_DIRECTORY}/${tool}`,
+);
+export const K3S_KILLALL = `${K3S_PROGRAM_DIRECTORY}/k3s-killall.sh`;
+export const K3S_UNINSTALLERS: Readonly<Record<K3sRole, string>> = {
+  server: `${K3S_PROGRAM_DIRECTORY}/k3s-uninstall.sh`,
+  agent: `${K3S_PROGRAM_DIRECTORY}/k3s-agent-uninstall.sh`,
+};
+
+/** Shared by all programs of Rancher. */
+export const RANCHER_DATA_DIRECTORY = '/var/lib/rancher';
+/** k3s' own uninstaller takes it away, with whatever stands in it. */
+export const K3S_DATA_DIRECTORY = `${RANCHER_DATA_DIRECTORY}/k3s`;
+export const K3S_SERVER_CA_FILE = `${K3S_DATA_DIRECTORY}/server/tls/server-ca.crt`;
+/** The CA of the cluster that a worker belongs to. */
+export const K3S_AGENT_CA_FILE = `${K3S_DATA_DIRECTORY}/agent/server-ca.crt`;
+/** Exists once the cluster has accepted this worker by its node password. */
+export const K3S_KUBELET_CERTIFICATE_FILE = `${K3S_DATA_DIRECTORY}/agent/client-kubelet.crt`;
+export const K3S_NODE_TOKEN_FILE = `${K3S_DATA_DIRECTORY}/server/node-token`;
+
+/** Shared by all programs of Rancher. */
+export const RANCHER_CONFIG_DIRECTORY = '/etc/rancher';
+/** The password by which the cluster recognises this machine; k3s makes it at its first start. */
+export const NODE_PASSWORD_FILE = `${RANCHER_CONFIG_DIRECTORY}/node/password`;
+export const K3S_DIRECTORY = `${RANCHER_CONFIG_DIRECTORY}/k3s`;
+/** Where the one above stands while k3s' own uninstaller runs, which would remove it. */
+export const K3S_DIRECTORY_ASIDE = `${K3S_DIRECTORY}.kept-by-pipeops-agent`;
+export const K3S_MAIN_CONFIG_FILE = `${K3S_DIRECTORY}/config.yaml`;
+export const K3S_DROP_IN_DIRECTORY = `${K3S_DIRECTORY}/config.yaml.d`;
+/** What we tell k3s: the only file in there that is ours. */
+export const K3S_CONFIG_FILE = `${K3S_DROP_IN_DIRECTORY}/50-pipeops.yaml`;
+export const K3S_ADMIN_KUBECONFIG_FILE = `${K3S_DIRECTORY}/k3s.yaml`;
+
+export function k3sUnitFile(role: K3sRole): string {
+  return `${K3S_UNIT_DIRECTORY}/${K3S_UNITS[role]}`;
+}
