@@ -225,6 +225,12 @@ const K3sSection = z.strictObject({
     env: 'PIPEOPS_K3S_MIRROR',
     since: '0.1.0',
   }),
+  proxy: setting(z.enum(['containerd', 'all', 'none']).default('containerd'), {
+    description:
+      'What of k3s uses the proxy: containerd, which pulls images; all of k3s; or none of it',
+    flag: 'k3s-proxy',
+    since: '0.3.0',
+  }),
   traefik: setting(z.boolean().default(false), {
     description: 'Let k3s install its traefik ingress controller; k3s is restarted for it',
     flag: 'traefik',

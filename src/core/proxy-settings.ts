@@ -1,5 +1,6 @@
 /** Which proxy stands between this machine and an address. */
 import { isLoopback } from './loopback.ts';
+import { ipVersion } from './text/ip-version.ts';
 
 export interface ProxyCredentials {
   readonly user: string;
@@ -50,6 +51,15 @@ export function parseProxy(text: string, credentials: string): ProxyServer | und
   };
 }
 
+/** Its address with all that is known of it, as programs read it in HTTPS_PROXY: may hold a password. */
+export function proxyAddress({ kind, host, port, credentials }: ProxyServer): string {
+  const login =
+    credentials === undefined
+      ? ''
+      : `${encodeURIComponent(credentials.user)}:${encodeURIComponent(credentials.password)}@`;
+  return `${kind}://${login}${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
 /** A `%` that begins no escape stands for itself, as curl reads it. */
 function decoded(text: string): string {
   const escaped = text.replaceAll(/%(?![0-9a-f]{2})/gi, '%25');
@@ -90,6 +100,9 @@ export function proxyFor(address: URL, settings: ProxySettings): ProxyServer | u
 function matches(entry: string, host: string, port: string): boolean {
   if (entry === '*') {
     return true;
+  }
+  if (ipVersion(entry) === 6) {
+    return entry === host;
   }
   const [, name = '', wantedPort] = /^(.*?)(?::(\d+))?$/.exec(entry) ?? [];
   if (wantedPort !== undefined && !name.includes(':') && wantedPort !== port) {

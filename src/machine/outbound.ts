@@ -4,7 +4,13 @@ import type { Config } from '../config/schema.ts';
 import { readCaFile } from '../control-plane/credentials/ca-file.ts';
 import { AgentError } from '../core/errors.ts';
 import type { Network } from '../core/ports.ts';
-import { credentialsOf, type ProxySettings } from '../core/proxy-settings.ts';
+import {
+  credentialsOf,
+  type ProxySettings,
+  parseProxy,
+  proxyAddress,
+} from '../core/proxy-settings.ts';
+import type { K3sProxy } from '../host/k3s/proxy.ts';
 import type { MachineContext } from './context.ts';
 
 /** `user:password` of HTTPS_PROXY: not part of the settings. */
@@ -18,6 +24,32 @@ export function proxySettings(context: Pick<MachineContext, 'env'>, config: Conf
     credentials: proxyPassword(context),
     noProxy: config.control_plane.no_proxy ?? '',
   };
+}
+
+/** The same way for k3s; undefined where no proxy is named. */
+export function k3sProxyPlan(
+  context: Pick<MachineContext, 'addresses' | 'env'>,
+  config: Config,
+): K3sProxy | undefined {
+  const { url, credentials, noProxy } = proxySettings(context, config);
+  const plain = context.env['HTTP_PROXY'] ?? context.env['http_proxy'] ?? '';
+  const https = addressOf(url, credentials);
+  const http = addressOf(plain, '');
+  if (https === '' && http === '') {
+    return undefined;
+  }
+  return {
+    scope: config.k3s.proxy,
+    https,
+    http: http === '' ? https : http,
+    noProxy,
+    nodeAddresses: [...new Set([...context.addresses(), ...config.k3s.node_ip])],
+  };
+}
+
+function addressOf(url: string, credentials: string): string {
+  const proxy = url === '' ? undefined : parseProxy(url, credentials);
+  return proxy === undefined ? '' : proxyAddress(proxy);
 }
 
 /**

@@ -23,15 +23,18 @@ import { K3S_PORTS } from '../host/k3s/ports.ts';
 import type { K3sPlan } from '../host/k3s/resources.ts';
 import type { MachineContext } from './context.ts';
 import { isUpgrade, stateNow } from './finished.ts';
+import { k3sProxyPlan } from './outbound.ts';
 
 /** What is to be done with k3s. @throws AgentError HOST_UNSUPPORTED */
 export function k3sPlan(
   context: MachineContext,
-  { config: { k3s } }: LoadedConfig,
+  { config }: LoadedConfig,
   special: Pick<K3sPlan, 'role' | 'config' | 'joinToken'>,
 ): Omit<K3sPlan, 'authorities'> {
+  const { k3s } = config;
   const nodeName = nodeNameOf(context.hostname, k3s.node_name);
-  return { ...special, nodeName, version: k3s.version, mirror: k3s.mirror };
+  const proxy = k3sProxyPlan(context, config);
+  return { ...special, nodeName, version: k3s.version, mirror: k3s.mirror, proxy };
 }
 
 /** The settings that somebody gave, by flag, variable or file: what the file shall hold. */

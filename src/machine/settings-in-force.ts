@@ -82,6 +82,8 @@ function standing(row: Row, facts: Facts): Standing {
       return ofVersion(row, facts);
     case 'k3s.mirror':
       return { in_force: null, note: row.value === null ? null : 'used while k3s is installed' };
+    case 'k3s.proxy':
+      return { in_force: null, note: 'used where a proxy is named: HTTPS_PROXY' };
     default:
       return row.setting.startsWith('k3s.') ? ofK3s(row, facts) : ofDaemon(row, facts);
   }

@@ -619,20 +619,65 @@ describe('a second install', () => {
     expect(changedSteps(await install([...INSTALL, '--node-label=disk=ssd']))).toEqual([]);
   });
 
-  test('gives k3s another proxy, and leaves alone what it is not told', async () => {
-    await install();
+  describe('gives k3s the proxy', () => {
     const file = '/etc/systemd/system/k3s.service.env';
-    await machine.files.writeAtomic(file, "HTTPS_PROXY='http://old:1'\nno_proxy='.test'\n", {
-      mode: 0o600,
+    const written = async () => (await machine.files.readText(file)) ?? '';
+    /** As k3s' installer leaves it. */
+    const leave = (text: string) => machine.files.writeAtomic(file, text, { mode: 0o600 });
+    const inside =
+      'localhost,127.0.0.0/8,::1,10.0.0.1,10.0.0.7,fd00::7,10.42.0.0/16,10.43.0.0/16,' +
+      '.svc,.cluster.local,169.254.0.0/16,fe80::/10,fd00:ec2::254';
+
+    test('for containerd alone, with all that is inside the cluster left out', async () => {
+      await install();
+      await leave("K3S_X=1\nHTTPS_PROXY='http://old:1'\nno_proxy='.test'\n");
+      const env = { HTTPS_PROXY: 'http://user:p%40ss$@new:1', NO_PROXY: '.corp, 192.0.2.9' };
+      const again = await install(INSTALL, env);
+      expect(changedSteps(again)).toEqual(expect.arrayContaining(['k3s-proxy', 'k3s-start']));
+      expect(await written()).toBe(
+        'K3S_X=1\n' +
+          'CONTAINERD_HTTP_PROXY="http://user:p%40ss%24@new:1"\n' +
+          'CONTAINERD_HTTPS_PROXY="http://user:p%40ss%24@new:1"\n' +
+          `CONTAINERD_NO_PROXY="${inside},.corp,192.0.2.9"\n`,
+      );
+      expect((await machine.files.stat(file))?.mode).toBe(0o600);
+      const ofK3s = (ran: Ran) => changedSteps(ran).filter((id) => id.startsWith('k3s'));
+      expect(ofK3s(await install(INSTALL, env))).toEqual([]);
+      // The settings name it, and the password is known.
+      expect(ofK3s(await install())).toEqual([]);
     });
-    expect(changedSteps(await install(INSTALL, { HTTPS_PROXY: 'http://old:1' }))).not.toContain(
-      'k3s-start',
-    );
-    const again = await install(INSTALL, { HTTPS_PROXY: 'http://new:1' });
-    expect(changedSteps(again)).toEqual(expect.arrayContaining(['k3s-proxy', 'k3s-start']));
-    expect(await machine.files.readText(file)).toBe(
-      'no_proxy=\'.test\'\nHTTPS_PROXY="http://new:1"\n',
-    );
+
+    test('and leaves it alone where none is named', async () => {
+      await install();
+      await leave("HTTPS_PROXY='http://old:1'\n");
+      expect(changedSteps(await install())).toEqual([]);
+      expect(await written()).toBe("HTTPS_PROXY='http://old:1'\n");
+    });
+
+    test.each([
+      ['all', /^HTTP_PROXY=.*\nHTTPS_PROXY=.*\nNO_PROXY="localhost,.*\n$/],
+      ['none', /^\n$/],
+    ])('--k3s-proxy %s', async (scope, expected) => {
+      await install();
+      await leave("HTTPS_PROXY='http://old:1'\n");
+      const flags = [...INSTALL, '--k3s-proxy', scope];
+      await install(flags, { HTTPS_PROXY: 'http://new:1' });
+      expect(await written()).toMatch(expected);
+      expect(changedSteps(await install(flags, { HTTPS_PROXY: 'http://new:1' }))).toEqual([]);
+    });
+
+    test('with the networks that a person gave k3s', async () => {
+      const config = '/etc/rancher/k3s/config.yaml';
+      await machine.files.makeDirectory('/etc/rancher/k3s', { mode: 0o755 });
+      await machine.files.writeAtomic(config, 'cluster-cidr: 10.99.0.0/16,fd01::/48\n', {
+        mode: 0o600,
+      });
+      await install();
+      await leave('');
+      await install(INSTALL, { HTTPS_PROXY: 'socks5h://proxy' });
+      expect(await written()).toContain('CONTAINERD_HTTPS_PROXY="socks5://proxy:1080"');
+      expect(await written()).toContain(',10.99.0.0/16,fd01::/48,10.43.0.0/16,');
+    });
   });
 
   test('refuses a new port of the agent that somebody holds', async () => {

@@ -15,7 +15,7 @@ const DEFAULTS: LoadedConfig['config'] = {
     poll_interval: '5s',
   },
   http: { port: 8080, tls_port: 8443 },
-  k3s: { traefik: false, node_labels: [], node_taints: [], node_ip: [] },
+  k3s: { proxy: 'containerd', traefik: false, node_labels: [], node_taints: [], node_ip: [] },
   log: { level: 'info', format: 'text' },
 };
 
@@ -38,6 +38,7 @@ const ALL_DEFAULT: LoadedConfig['sources'] = {
   'http.tls_port': 'default',
   'k3s.version': 'default',
   'k3s.mirror': 'default',
+  'k3s.proxy': 'default',
   'k3s.traefik': 'default',
   'k3s.node_name': 'default',
   'k3s.node_labels': 'default',

@@ -16,6 +16,7 @@ test('flags with many values are lists, and go before those of the file', () => 
   const flags = { 'node-label': 'disk=ssd, example.com/zone=', 'node-name': 'web-1' };
   const { config, sources } = load(flags, file);
   expect(config.k3s).toEqual({
+    proxy: 'containerd',
     traefik: false,
     node_name: 'web-1',
     node_labels: ['disk=ssd', 'example.com/zone='],

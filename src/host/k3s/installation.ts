@@ -37,7 +37,6 @@ interface Deps {
   readonly places: Places;
   /** The way to downloads. */
   readonly http: Http;
-  readonly env: Readonly<Record<string, string | undefined>>;
 }
 
 /** @param options undefined where nothing is to be made */

@@ -9,7 +9,7 @@ import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, ExecResult, Files, Http } from '../../core/ports.ts';
 import { diskFull } from '../engine/disk-full.ts';
 import { downloadText, redirectTarget } from '../engine/download.ts';
-import { proxyVariables } from './proxy.ts';
+import { type K3sProxy, proxyVariables } from './proxy.ts';
 
 const INSTALLER_URL = 'https://get.k3s.io';
 const CHANNELS_URL = 'https://update.k3s.io/v1-release/channels';
@@ -30,7 +30,6 @@ interface InstallDeps {
   readonly places: Places;
   /** The way to downloads: through the proxy, where there is one. */
   readonly http: Http;
-  readonly env: Readonly<Record<string, string | undefined>>;
 }
 
 export interface K3sInstallOptions {
@@ -38,6 +37,7 @@ export interface K3sInstallOptions {
   readonly version: string | undefined;
   /** In the shape of k3s' own places: install.sh, channels/, download/. */
   readonly mirror: string | undefined;
+  readonly proxy: K3sProxy | undefined;
   /** PEM that downloads trust instead of the system's authorities; undefined: the system's. */
   readonly authorities: string | undefined;
 }
@@ -92,7 +92,7 @@ export async function installedK3sVersion(deps: {
 }
 
 function installerEnvironment(
-  { env, places: { downloadAuthoritiesFile } }: InstallDeps,
+  { places: { downloadAuthoritiesFile } }: InstallDeps,
   options: K3sInstallOptions & { readonly version: string },
 ): Record<string, string> {
   return {
@@ -104,7 +104,7 @@ function installerEnvironment(
     ...(options.authorities === undefined
       ? {}
       : { CURL_CA_BUNDLE: downloadAuthoritiesFile, SSL_CERT_FILE: downloadAuthoritiesFile }),
-    ...proxyVariables(env),
+    ...proxyVariables(options.proxy),
   };
 }
 

@@ -1,42 +1,59 @@
 import { type K3sRole, k3sUnitFile } from '../../core/k3s-places.ts';
 import type { Places } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
+import { credentialsOf, parseProxy, proxyAddress } from '../../core/proxy-settings.ts';
 import { changeOf } from '../engine/removals.ts';
 import { LEAVES_NOTHING, type Resource } from '../engine/resource.ts';
+import { isSameNoProxy, noProxyList } from './no-proxy.ts';
 import { askK3sRestart } from './restart.ts';
+import { readToldK3s } from './told.ts';
 
-/** What k3s and its installer may know of our environment: how to get out. */
-const PROXY_VARIABLES: readonly string[] = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'];
+/** What k3s hands on to containerd alone, without the prefix (docs.k3s.io, "Configuring an HTTP proxy"). */
+const CONTAINERD = 'CONTAINERD_';
 
 interface Deps {
   readonly exec: Exec;
   readonly files: Files;
   readonly places: Places;
-  readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** The proxies of this environment, by the names in capital letters; empty ones are none. */
-export function proxyVariables(env: Deps['env']): Readonly<Record<string, string>> {
-  const given: Record<string, string> = {};
-  for (const name of PROXY_VARIABLES) {
-    const value = env[name] ?? env[name.toLowerCase()];
-    if (value !== undefined && value !== '') {
-      given[name] = value;
-    }
-  }
-  return given;
+/** How k3s gets out, where a proxy was named. */
+export interface K3sProxy {
+  /** containerd: what pulls images; all: every process of k3s; none: nothing of it. */
+  readonly scope: 'containerd' | 'all' | 'none';
+  /**
+   * For addresses of https: `http://`, `https://` or `socks5://…`, with user and password where they are
+   * known; empty where only one for http was named.
+   */
+  readonly https: string;
+  /** For addresses of http. */
+  readonly http: string;
+  /** What a person wants to be reached without it, comma-separated. */
+  readonly noProxy: string;
+  readonly nodeAddresses: readonly string[];
+}
+
+/** What programs of an installation are told, by the usual names. */
+export function proxyVariables(proxy: K3sProxy | undefined): Readonly<Record<string, string>> {
+  return proxy === undefined
+    ? {}
+    : withoutEmpty({
+        HTTP_PROXY: proxy.http,
+        HTTPS_PROXY: proxy.https,
+        NO_PROXY: proxy.noProxy,
+      });
 }
 
 /**
- * k3s' installer writes the proxies of its environment into a file of the unit, once. This takes
- * over others that a later run is given; what it is not given stays.
+ * Writes the proxy into the file that k3s' unit reads its environment from, which only root may read.
+ * k3s' installer puts there what it was told itself, for all of k3s: the API server would then ask the
+ * proxy for webhooks, and the kubelet for its probes.
  */
-export function k3sProxy(deps: Deps, role: K3sRole): Resource {
+export function k3sProxy(deps: Deps, role: K3sRole, proxy: K3sProxy): Resource {
   const path = `${k3sUnitFile(role)}.env`;
-  const wanted = Object.entries(proxyVariables(deps.env));
   const isDone = async () => {
     const text = await deps.files.readText(path);
-    return text === undefined || wanted.every(([name, value]) => valueIn(text, name) === value);
+    return text === undefined || isWritten(text, await wantedVariables(deps, proxy, text), proxy);
   };
   return {
     id: 'k3s-proxy',
@@ -50,16 +67,73 @@ export function k3sProxy(deps: Deps, role: K3sRole): Resource {
       return [await changeOf(deps, path, isThere && (await isDone()))];
     },
     apply: async () => {
-      const lines = ((await deps.files.readText(path)) ?? '').split('\n');
-      const kept = lines.filter(
-        (line) =>
-          line !== '' && !wanted.some(([name]) => line.toUpperCase().startsWith(`${name}=`)),
-      );
+      const text = (await deps.files.readText(path)) ?? '';
+      const wanted = Object.entries(await wantedVariables(deps, proxy, text));
+      const kept = text.split('\n').filter((line) => line !== '' && !isOfProxy(line));
       const added = wanted.map(([name, value]) => `${name}="${value.replace(/["\\`$]/g, '\\$&')}"`);
       await askK3sRestart(deps, role);
       await deps.files.writeAtomic(path, `${[...kept, ...added].join('\n')}\n`, { mode: 0o600 });
     },
   };
+}
+
+async function wantedVariables(
+  deps: Deps,
+  proxy: K3sProxy,
+  text: string,
+): Promise<Readonly<Record<string, string>>> {
+  if (proxy.scope === 'none') {
+    return {};
+  }
+  const prefix = proxy.scope === 'all' ? '' : CONTAINERD;
+  const k3s = (await readToldK3s(deps))?.settings ?? {};
+  return withoutEmpty({
+    [`${prefix}HTTP_PROXY`]: withKnownLogin(proxy.http, text, 'HTTP_PROXY'),
+    [`${prefix}HTTPS_PROXY`]: withKnownLogin(proxy.https, text, 'HTTPS_PROXY'),
+    [`${prefix}NO_PROXY`]: noProxyList({
+      nodeAddresses: proxy.nodeAddresses,
+      k3s,
+      given: proxy.noProxy,
+    }).join(','),
+  });
+}
+
+function withoutEmpty(variables: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ''));
+}
+
+/** A proxy that the settings name comes without its password, which an earlier run was given. */
+function withKnownLogin(address: string, text: string, name: string): string {
+  const wanted = parseProxy(address, '');
+  if (wanted === undefined || wanted.credentials !== undefined) {
+    return address;
+  }
+  const written = [`${CONTAINERD}${name}`, name]
+    .map((each) => valueIn(text, each) ?? '')
+    .find((each) => credentialsOf(each) !== '');
+  const known = parseProxy(written ?? '', '');
+  const isSame = known?.host === wanted.host && known.port === wanted.port;
+  return isSame ? proxyAddress({ ...wanted, ...known }) : address;
+}
+
+function isWritten(
+  text: string,
+  wanted: Readonly<Record<string, string>>,
+  proxy: K3sProxy,
+): boolean {
+  const names = Object.keys(wanted);
+  const isEach = names.every((name) => {
+    const value = valueIn(text, name);
+    return name.endsWith('NO_PROXY')
+      ? isSameNoProxy(value ?? '', wanted[name]?.split(',') ?? [], proxy.noProxy)
+      : value === wanted[name];
+  });
+  const written = text.split('\n').filter(isOfProxy);
+  return isEach && written.length === names.length;
+}
+
+function isOfProxy(line: string): boolean {
+  return /^(CONTAINERD_)?(HTTPS?|NO)_PROXY=/i.test(line);
 }
 
 /** As systemd reads it (systemd.exec(5), EnvironmentFile=). */

@@ -9,7 +9,7 @@ import { unitWatch } from '../engine/unit-watch.ts';
 import type { K3sConfig } from './config.ts';
 import { isK3sConfigured, k3sConfiguration } from './configuration.ts';
 import { k3sInstallation } from './installation.ts';
-import { k3sProxy, proxyVariables } from './proxy.ts';
+import { type K3sProxy, k3sProxy } from './proxy.ts';
 import { isNodeReady, waitForNode } from './ready.ts';
 import { isK3sRestartDue, startK3s } from './restart.ts';
 
@@ -20,7 +20,6 @@ interface Deps {
   readonly places: Places;
   /** The way to downloads. */
   readonly http: Http;
-  readonly env: Readonly<Record<string, string | undefined>>;
 }
 
 export interface K3sPlan {
@@ -32,6 +31,8 @@ export interface K3sPlan {
   /** What a joining machine shows to the server; undefined for the first server. */
   readonly joinToken: string | undefined;
   readonly nodeName: string;
+  /** Undefined where none was named: what an earlier run was told stays. */
+  readonly proxy: K3sProxy | undefined;
   /** PEM that downloads trust instead of the system's authorities. */
   readonly authorities: string | undefined;
 }
@@ -58,16 +59,16 @@ function running(deps: Deps, plan: K3sPlan, signal: AbortSignal): readonly Resou
   const { role } = plan;
   const unit = K3S_UNITS[role];
   const watch = unitWatch(deps, unit);
-  const proxy = k3sProxy(deps, role);
+  const proxy = plan.proxy === undefined ? undefined : k3sProxy(deps, role, plan.proxy);
   // What is not configured yet, in a plan, will be, and k3s reads it at its start.
   const isStarted = async () =>
     (await isStartedOrStarting(deps, unit)) &&
     (await isEnabled(deps, unit)) &&
     (await isK3sConfigured(deps, plan)) &&
-    (await proxy.isDone()) &&
+    (await (proxy?.isDone() ?? true)) &&
     !(await isK3sRestartDue(deps));
   return [
-    ...(Object.keys(proxyVariables(deps.env)).length === 0 ? [] : [proxy]),
+    ...(proxy === undefined ? [] : [proxy]),
     {
       id: 'k3s-start',
       title: 'Start k3s',
