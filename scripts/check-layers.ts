@@ -6,6 +6,7 @@
 
 import { dirname, join, normalize, relative } from 'node:path';
 import { Glob } from 'bun';
+import { importCircles } from './import-circles.ts';
 import { unusedExports } from './unused-exports.ts';
 
 /** The one table. Folders of the same rank never import each other. */
@@ -157,49 +158,35 @@ function nameProblems({ path }: SourceFile): readonly string[] {
     : [`src/${path}: its name repeats its folder: leave out "${repeated}"`];
 }
 
-/** Rooms within one folder: they may import each other, but not in a circle. */
+/** Files, and rooms within one folder, may import each other, but not in a circle: types neither. */
 function circleProblems(files: readonly SourceFile[]): readonly string[] {
-  const imports = new Map<string, Set<string>>();
+  const byFile = new Map<string, Set<string>>();
+  const byRoom = new Map<string, Set<string>>();
+  const note = (imports: Map<string, Set<string>>, from: string, to: string) =>
+    imports.set(from, (imports.get(from) ?? new Set()).add(to));
   for (const { path, text } of files) {
     const room = dirname(path);
-    for (const name of importedNames(text)) {
-      const target = dirname(normalize(join(room, name)));
-      if (name.startsWith('.') && target !== room && folderOf(`${target}/`) === folderOf(path)) {
-        imports.set(room, (imports.get(room) ?? new Set()).add(target));
+    for (const name of importedNames(text).filter((each) => each.startsWith('.'))) {
+      const target = normalize(join(room, name));
+      const targetRoom = dirname(target);
+      note(byFile, path, target);
+      if (targetRoom !== room && folderOf(`${targetRoom}/`) === folderOf(path)) {
+        note(byRoom, room, targetRoom);
       }
     }
   }
-  return [...imports.keys()].sort().flatMap((room) => {
-    const way = wayBack(imports, room);
-    // Told once, of the room whose name comes first.
-    return way === undefined || way.some((each) => each < room)
-      ? []
-      : [`src/${[room, ...way].join(' → ')}: these rooms import each other in a circle`];
-  });
+  return [
+    ...importCircles(byFile).map(
+      (way) => `${shown(way)}: these files import each other in a circle`,
+    ),
+    ...importCircles(byRoom).map(
+      (way) => `${shown(way)}: these rooms import each other in a circle`,
+    ),
+  ];
 }
 
-/** The shortest way from a room over its imports back to it. */
-function wayBack(
-  imports: ReadonlyMap<string, ReadonlySet<string>>,
-  room: string,
-): readonly string[] | undefined {
-  const seen = new Set<string>();
-  let ways: readonly (readonly string[])[] = [...(imports.get(room) ?? [])].map((next) => [next]);
-  while (ways.length > 0) {
-    const closed = ways.find((way) => way.at(-1) === room);
-    if (closed !== undefined) {
-      return closed;
-    }
-    ways = ways.flatMap((way) => {
-      const last = way.at(-1) ?? room;
-      if (seen.has(last)) {
-        return [];
-      }
-      seen.add(last);
-      return [...(imports.get(last) ?? [])].map((next) => [...way, next]);
-    });
-  }
-  return undefined;
+function shown(way: readonly string[]): string {
+  return `src/${way.join(' → ')}`;
 }
 
 /** What a source imports, types too, as it is written: `./b.ts`, `zod`. */

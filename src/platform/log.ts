@@ -1,5 +1,5 @@
 import type { Clock, Log, LogFields, LogLevel } from '../core/ports.ts';
-import { cutAtEnd } from '../core/text/middle-cut.ts';
+import { redactedStart } from '../core/text/middle-cut.ts';
 import { visibleLine } from '../core/text/visible.ts';
 
 const LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug'];
@@ -57,7 +57,7 @@ function render(
     options.format === 'json'
       ? JSON.stringify({ time: clock.now().toISOString(), level, message, ...fields })
       : renderText(clock, options, level, message, fields);
-  return `${prefix}${visibleLine(cutAtEnd(body, LINE_LENGTH_MAX))}\n`;
+  return `${prefix}${visibleLine(redactedStart(body, LINE_LENGTH_MAX))}\n`;
 }
 
 /** The journal has its own time and level; elsewhere they are part of the line. */

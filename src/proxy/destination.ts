@@ -1,4 +1,4 @@
-import type { UpstreamAddress } from '../http1/client/dial.ts';
+import type { UpstreamAddress } from '../http1/client/address.ts';
 import type { PolicyDecision } from '../policy/decision.ts';
 
 /** Where requests go, and whether they may: the Kubernetes API, or an application. */

@@ -4,8 +4,8 @@
  */
 import { AgentError, toAgentError } from '../core/errors.ts';
 import { LAST_CHUNK, writeChunk } from '../http1/chunked-body.ts';
+import type { UpstreamAddress } from '../http1/client/address.ts';
 import type { UpstreamConnection } from '../http1/client/connection.ts';
-import type { UpstreamAddress } from '../http1/client/dial.ts';
 import type { Exchange, ExchangeSink } from '../http1/client/exchange.ts';
 import type { UpstreamPool } from '../http1/client/pool.ts';
 import {

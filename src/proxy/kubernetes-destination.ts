@@ -1,4 +1,4 @@
-import type { UpstreamAddress, UpstreamPeer } from '../http1/client/dial.ts';
+import type { UpstreamAddress, UpstreamPeer } from '../http1/client/address.ts';
 import type { KubernetesCredentials } from '../kubernetes/api/credentials.ts';
 import type { Policy } from '../policy/decision.ts';
 import type { KubeconfigContent } from '../protocol/files/kubeconfig.ts';

@@ -1,6 +1,6 @@
 /** Adapts the locator to the tunnel and to the proxy of the session. */
 import { AgentError, expectedError } from '../core/errors.ts';
-import type { UpstreamAddress, UpstreamPeer } from '../http1/client/dial.ts';
+import type { UpstreamAddress, UpstreamPeer } from '../http1/client/address.ts';
 import type { Destination } from '../proxy/destination.ts';
 import type { Applications } from '../remote-proxy/destination.ts';
 import type { ServiceLocator } from '../routes/service-locator.ts';

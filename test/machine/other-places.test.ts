@@ -59,6 +59,7 @@ test('install and uninstall touch nothing of the usual prefix', async () => {
     'ExecStart=/usr/bin/pipeops-agent run',
   ]);
 
-  expect(await machine.run(['uninstall', '--yes'])).toMatchObject({ exitCode: 0 });
+  const { exitCode, stdout } = await machine.run(['uninstall', '--yes', '--json']);
+  expect([exitCode, JSON.parse(stdout)]).toMatchObject([0, { kept: [], left: [] }]);
   expect(await machine.tree()).toEqual(before);
 });

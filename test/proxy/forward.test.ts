@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import type { UpstreamAddress } from '../../src/http1/client/dial.ts';
+import type { UpstreamAddress } from '../../src/http1/client/address.ts';
 import type { HeaderList } from '../../src/http1/head.ts';
 import type { ProxyRequest } from '../../src/http1/server/call.ts';
 import type { Destination } from '../../src/proxy/destination.ts';

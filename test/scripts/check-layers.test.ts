@@ -99,11 +99,24 @@ describe('layerProblems() and imports of other folders', () => {
     },
   );
 
+  test('finds files that import each other in a circle, also where it is only a type', () => {
+    const files = [
+      { path: 'core/a.ts', text: "import { b } from './b.ts';" },
+      { path: 'core/b.ts', text: "const c = await import('./c.ts');" },
+      { path: 'core/c.ts', text: "import type { A } from './a.ts';" },
+      { path: 'core/d.ts', text: "import { a } from './a.ts';" },
+    ];
+    expect(layerProblems(files)).toEqual([
+      'src/core/a.ts → core/b.ts → core/c.ts → core/a.ts: these files import each other in a circle',
+    ]);
+    expect(layerProblems(files.slice(0, 2))).toEqual([]);
+  });
+
   test('finds rooms of one folder that import each other in a circle', () => {
     const files = [
       { path: 'host/agent/a.ts', text: "import { b } from '../k3s/b.ts';" },
       { path: 'host/k3s/b.ts', text: "import { c } from '../engine/c.ts';" },
-      { path: 'host/engine/c.ts', text: "import { a } from '../agent/a.ts';" },
+      { path: 'host/engine/c.ts', text: "import { e } from '../agent/e.ts';" },
       { path: 'host/checks/d.ts', text: "import { c } from '../engine/c.ts';" },
     ];
     expect(layerProblems(files)).toEqual([
@@ -183,7 +196,7 @@ describe('layerProblems() and packages', () => {
   });
 
   test('finds a value between types', () => {
-    const text = "import type { A } from './a.ts';\nimport { type B, z } from 'zod';";
+    const text = "import type { A } from './b.ts';\nimport { type B, z } from 'zod';";
     expect(problemsOf('core/a.ts', text)).toHaveLength(1);
   });
 });

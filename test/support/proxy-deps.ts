@@ -1,4 +1,4 @@
-import type { UpstreamAddress } from '../../src/http1/client/dial.ts';
+import type { UpstreamAddress } from '../../src/http1/client/address.ts';
 import { upstreamPool } from '../../src/http1/client/pool.ts';
 import type { Destination } from '../../src/proxy/destination.ts';
 import type { ForwardDeps } from '../../src/proxy/forward.ts';

@@ -2,7 +2,7 @@
 
 import type { AddressInfo } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
-import type { UpstreamAddress } from '../../src/http1/client/dial.ts';
+import type { UpstreamAddress } from '../../src/http1/client/address.ts';
 import { KUBERNETES_PEER } from '../../src/proxy/kubernetes-destination.ts';
 import { makeCertificates, type TestCertificates } from './tls.ts';
 

@@ -5,14 +5,18 @@ import type {
   FlagDefinition,
   FlagDefinitions,
   SubcommandArgs,
-  SubcommandDefinition,
   WordDefinition,
-} from './subcommand.ts';
+} from './arguments.ts';
 
-type Definition<
+/** What of a subcommand's definition counts here. */
+interface Definition<
   Flags extends FlagDefinitions = FlagDefinitions,
   Words extends readonly WordDefinition[] = readonly WordDefinition[],
-> = Pick<SubcommandDefinition<Flags, Words>, 'name' | 'flags' | 'words'>;
+> {
+  readonly name: string;
+  readonly flags: Flags;
+  readonly words: Words;
+}
 
 /**
  * Reads the words after the subcommand. Stricter than the parser: an unknown flag, a flag without

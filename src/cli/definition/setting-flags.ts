@@ -5,7 +5,7 @@ import {
   type SettingFlagTypes,
 } from '../../config/describe.ts';
 import { DEFAULT_PLACES } from '../../core/places.ts';
-import type { FlagDefinition } from './subcommand.ts';
+import type { FlagDefinition } from './arguments.ts';
 
 /** Every subcommand that reads the configuration takes this one. */
 const CONFIG_FLAG = {

@@ -4,8 +4,8 @@
  */
 import { EXIT_CODES } from '../../core/exit-codes.ts';
 import { BUILD } from '../../core/version.ts';
+import type { FlagDefinition } from '../definition/arguments.ts';
 import type { SubcommandEntry, Subcommands } from '../definition/listed.ts';
-import type { FlagDefinition } from '../definition/subcommand.ts';
 import { shownFlags, usageOf, VALUE_HINT_DEFAULT } from './text.ts';
 
 export interface FlagDocument {

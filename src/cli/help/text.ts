@@ -1,5 +1,6 @@
+import type { FlagDefinition } from '../definition/arguments.ts';
 import { type Subcommands, secondWordsOf } from '../definition/listed.ts';
-import type { FlagDefinition, Subcommand } from '../definition/subcommand.ts';
+import type { Subcommand } from '../definition/subcommand.ts';
 import { wrapText } from '../terminal/wrap-text.ts';
 
 /** A width that every terminal has. */

@@ -2,7 +2,7 @@
 
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
-import { cutAtEnd } from '../../core/text/middle-cut.ts';
+import { redactedStart } from '../../core/text/middle-cut.ts';
 import { pollUntil } from '../../core/waiting.ts';
 import { isConditionTrue } from '../../kubernetes/api/condition.ts';
 import { collectionPath, objectPath } from '../../kubernetes/api/discovery.ts';
@@ -53,7 +53,7 @@ export function failed(
   secrets: readonly string[] = [],
 ): Omit<AppliedObject, 'kind' | 'name'> {
   const quoted = secrets.map((secret) => JSON.stringify(secret).slice(1, -1));
-  const told = cutAtEnd(message, REFUSAL_LENGTH_MAX, [...secrets, ...quoted]);
+  const told = redactedStart(message, REFUSAL_LENGTH_MAX, [...secrets, ...quoted]);
   return { result: 'failed', code, message: told };
 }
 

@@ -3,7 +3,7 @@ import { AgentError } from '../../core/errors.ts';
 import { networkTrouble, troubleHint } from '../../core/network-trouble.ts';
 import type { Clock, Http, TlsOptions } from '../../core/ports.ts';
 import { SLOWEST_BYTES_PER_MS } from '../../core/slowest-link.ts';
-import { cutAtEnd } from '../../core/text/middle-cut.ts';
+import { redactedStart } from '../../core/text/middle-cut.ts';
 import { withoutEnd } from '../../core/text/without-end.ts';
 import { withDeadline } from '../../core/waiting.ts';
 import { isPage, senderOf } from '../../protocol/intermediary.ts';
@@ -157,7 +157,7 @@ function rejection(
   if (response.status !== 401 && isPage(header('content-type'), text)) {
     return pageError(clock, request, response, senderOf(header));
   }
-  const said = cutAtEnd(text, FOREIGN_TEXT_MAX, token === undefined ? [] : [token]);
+  const said = redactedStart(text, FOREIGN_TEXT_MAX, token === undefined ? [] : [token]);
   const answer = `${request.method} ${request.path} was answered ${response.status}`;
   const message = said.trim() === '' ? answer : `${answer}: ${said.trim()}`;
   const { status } = response;

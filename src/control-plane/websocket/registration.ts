@@ -1,6 +1,6 @@
 import { AgentError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports.ts';
-import { cutAtEnd } from '../../core/text/middle-cut.ts';
+import { redactedStart } from '../../core/text/middle-cut.ts';
 import { childSignal } from '../../core/waiting.ts';
 import {
   type Envelope,
@@ -88,7 +88,7 @@ export function registrationWait(clock: Clock, requestId: string): RegistrationW
 /** An `error` message as an AgentError, with the pause that it asks for. */
 export function errorMessage(what: string, envelope: Envelope): AgentError {
   const parsed = ErrorPayload.safeParse(envelope.payload ?? {});
-  const said = cutAtEnd(parsed.data?.error ?? '', FOREIGN_TEXT_MAX).trim();
+  const said = redactedStart(parsed.data?.error ?? '', FOREIGN_TEXT_MAX).trim();
   const pauseMs = bounded(PACE_BOUNDS.retryAfterMs, parsed.data?.retry_after_seconds);
   const message = said === '' ? what : `${what}: ${said}`;
   const failure = { kind: 'other', retryAfterMs: pauseMs } as const;

@@ -91,8 +91,12 @@ export function cutInTheMiddle(
   return cut.result();
 }
 
-/** The beginning of a text, first cut and then redacted. @param lengthMax characters */
-export function cutAtEnd(text: string, lengthMax: number, secrets: readonly string[] = []): string {
+/** The beginning of a text, without its secrets. @param lengthMax characters; @param secrets see `redact` */
+export function redactedStart(
+  text: string,
+  lengthMax: number,
+  secrets: readonly string[] = [],
+): string {
   const seen = redact(text.slice(0, lengthMax + MARGIN_BYTES), secrets);
   // The very end of what was searched may be part of a secret.
   const sure = text.length > lengthMax + MARGIN_BYTES ? seen.slice(0, -MARGIN_BYTES) : seen;

@@ -47,9 +47,12 @@ export async function openInventory(deps: Deps): Promise<HostInventory> {
     inventory.entries.some((entry) => entry.kind === kind && entry.name === name);
   const isDaemons = ({ name }: UnknownEntry) =>
     isOnlyDaemons(places, name) && !has('directory', places.stateDirectory);
-  const known = () => inventory.entries.filter(isKnownEntry).filter((entry) => !isDaemons(entry));
+  const known = () =>
+    inventory.entries
+      .filter((entry) => isKnownEntry(places, entry))
+      .filter((entry) => !isDaemons(entry));
   const unknown = () =>
-    inventory.entries.filter((entry) => !isKnownEntry(entry) || isDaemons(entry));
+    inventory.entries.filter((entry) => !isKnownEntry(places, entry) || isDaemons(entry));
   const write = async (entries: Inventory['entries']) => {
     const next = { ...inventory, entries };
     await files.claimDirectory(places.hostStateDirectory, { mode: 0o700 });

@@ -11,7 +11,7 @@ import { isLastAnswer } from '../connection-header.ts';
 import { ANSWER_HEAD_LIMIT_BYTES, type HeaderList, parseResponseHead } from '../head.ts';
 import { HeadBuffer } from '../head-buffer.ts';
 import type { HeadRoom } from '../head-room.ts';
-import type { UpstreamPeer } from './dial.ts';
+import type { UpstreamPeer } from './address.ts';
 import type { Exchange, ExchangeSink } from './exchange.ts';
 
 /** No byte in either direction for this long before the head of an answer: nobody is there, ms. */

@@ -1,27 +1,9 @@
 /** Connecting to the API server, or to an application. */
 import type { Socket } from 'bun';
-import { AgentError, type ErrorCode } from '../../core/errors.ts';
+import { AgentError } from '../../core/errors.ts';
 import { troubleOf } from '../../core/trouble.ts';
+import type { UpstreamAddress } from './address.ts';
 import { type ConnectionOwner, UpstreamConnection } from './connection.ts';
-
-/** Who is at an address, for what errors say. */
-export interface UpstreamPeer {
-  readonly code: ErrorCode;
-  /** It begins sentences: `Kubernetes`, `Service shop/web, port 80`. */
-  readonly name: string;
-  /** What to look at when there is no connection, or no longer one. */
-  readonly hint: string;
-  /** What to look at when its answer cannot be used. */
-  readonly answerHint: string;
-}
-
-export interface UpstreamAddress {
-  readonly peer: UpstreamPeer;
-  readonly hostname: string;
-  readonly port: number;
-  /** How it proves who it is: by a certificate of this authority (PEM), by any, or without TLS. */
-  readonly trust: { readonly ca: string } | 'any-certificate' | 'plain';
-}
 
 /**
  * @throws AgentError with the code of the peer when there is no connection; a wrong certificate is

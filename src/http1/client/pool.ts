@@ -4,8 +4,9 @@ import { AgentError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports.ts';
 import { within } from '../../core/waiting.ts';
 import { headRoom } from '../head-room.ts';
+import type { UpstreamAddress } from './address.ts';
 import type { ConnectionOwner, UpstreamConnection } from './connection.ts';
-import { connectUpstream, type UpstreamAddress } from './dial.ts';
+import { connectUpstream } from './dial.ts';
 
 /** Connections at once: every watch and every shell has its own. */
 const CONNECTIONS_MAX = 2_500;

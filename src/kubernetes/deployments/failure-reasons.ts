@@ -2,7 +2,7 @@
 import type { CoreV1Event, V1Deployment, V1Pod } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
 import { KINDS, pathOfKind, pathOfObject } from '../../core/kinds.ts';
-import { cutAtEnd } from '../../core/text/middle-cut.ts';
+import { redactedStart } from '../../core/text/middle-cut.ts';
 import { redact } from '../../core/text/redact.ts';
 import type { KubernetesClient } from '../api/client.ts';
 import { isConditionTrue } from '../api/condition.ts';
@@ -54,7 +54,7 @@ export async function failureReasons(
 /** `<kind>: <text>`, safe to show. */
 export function reasonText({ kind, text }: FailureReason): string {
   const whole = `${kind}: ${text.trim()}`;
-  const safe = cutAtEnd(whole, REASON_LENGTH_MAX + 1);
+  const safe = redactedStart(whole, REASON_LENGTH_MAX + 1);
   return safe.length > REASON_LENGTH_MAX ? `${safe.slice(0, REASON_LENGTH_MAX)}…` : safe;
 }
 

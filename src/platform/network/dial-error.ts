@@ -6,7 +6,7 @@ import {
 } from '../../core/network-trouble.ts';
 import { type ProxyServer, proxyFor } from '../../core/proxy-settings.ts';
 import { troubleOf } from '../../core/trouble.ts';
-import type { SocketDialerOptions } from './socket-dialer.ts';
+import type { DialOptions } from './dial-options.ts';
 
 /** A certificate as Node and Bun show it (node:tls, "Certificate object"), as far as it is used. */
 interface PeerCertificate {
@@ -29,7 +29,7 @@ export function handshakeError(
 }
 
 /** The error of a dialer, with what it means in words. */
-export function dialError(thrown: unknown, address: URL, options: SocketDialerOptions): DialError {
+export function dialError(thrown: unknown, address: URL, options: DialOptions): DialError {
   const proxied = proxyFor(address, options.proxy) !== undefined;
   const way = { ownCa: options.ca !== undefined, proxy: proxied ? options.proxy.url : '' };
   const trouble = networkTrouble(thrown, way, refusedOf(thrown));
@@ -41,7 +41,7 @@ export function dialError(thrown: unknown, address: URL, options: SocketDialerOp
 export function proxyError(
   thrown: unknown,
   { host, port }: ProxyServer,
-  options: SocketDialerOptions,
+  options: DialOptions,
 ): DialError {
   const way = { ownCa: options.ca !== undefined, proxy: options.proxy.url };
   const seen = networkTrouble(thrown, way, refusedOf(thrown));
@@ -55,7 +55,7 @@ export function proxyError(
 }
 
 /** The proxy took the connection but does not pass it on: its error says so by itself. */
-export function proxyAnswerError(thrown: unknown, options: SocketDialerOptions): DialError {
+export function proxyAnswerError(thrown: unknown, options: DialOptions): DialError {
   const why = troubleOf(thrown);
   const way = { ownCa: options.ca !== undefined, proxy: options.proxy.url };
   return Object.assign(new Error(why, { cause: thrown }), {

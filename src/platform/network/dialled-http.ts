@@ -5,7 +5,8 @@ import type { Socket } from 'node:net';
 import { AgentError } from '../../core/errors.ts';
 import type { Http, HttpRequestInit } from '../../core/ports.ts';
 import { dialError } from './dial-error.ts';
-import { dialSocket, type SocketDialerOptions } from './socket-dialer.ts';
+import type { DialOptions } from './dial-options.ts';
+import { dialSocket } from './socket-dialer.ts';
 import { dialStream } from './stream-dialer.ts';
 
 /** Kept connections to one server; more calls at once wait. */
@@ -21,7 +22,7 @@ export interface DialledHttp {
   close(): void;
 }
 
-export function dialledHttp(options: SocketDialerOptions): DialledHttp {
+export function dialledHttp(options: DialOptions): DialledHttp {
   const agentOptions = { keepAlive: true, maxSockets: SOCKETS_MAX, timeout: IDLE_TIMEOUT_MS };
   const plain = dialling(new Agent(agentOptions), 'http:', options);
   const secure = dialling(new SecureAgent(agentOptions), 'https:', options);
@@ -35,7 +36,7 @@ export function dialledHttp(options: SocketDialerOptions): DialledHttp {
 }
 
 /** Makes the agent take its sockets from our dialer. */
-function dialling<A extends Agent>(agent: A, protocol: string, options: SocketDialerOptions): A {
+function dialling<A extends Agent>(agent: A, protocol: string, options: DialOptions): A {
   const createConnection = (target: { host?: string; port?: number }, onSocket: OnSocket) => {
     const host = target.host?.includes(':') ? `[${target.host}]` : target.host;
     const address = new URL(`${protocol}//${host}:${target.port}`);
@@ -48,11 +49,7 @@ function dialling<A extends Agent>(agent: A, protocol: string, options: SocketDi
 }
 
 /** Bun shows the certificate that it refused only on sockets of its own: one is dialled to see it. */
-async function explained(
-  thrown: unknown,
-  address: URL,
-  options: SocketDialerOptions,
-): Promise<Error> {
+async function explained(thrown: unknown, address: URL, options: DialOptions): Promise<Error> {
   const error = dialError(thrown, address, options);
   if (error.trouble.kind !== 'authority' || error.trouble.proxy !== '') {
     return error;

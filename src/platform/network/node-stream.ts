@@ -1,13 +1,11 @@
 import type { Socket } from 'node:net';
 import { troubleOf } from '../../core/trouble.ts';
 import type { ByteStream } from './byte-stream.ts';
-import { dialSocket, type SocketDialerOptions } from './socket-dialer.ts';
+import type { DialOptions } from './dial-options.ts';
+import { dialSocket } from './socket-dialer.ts';
 
 /** As `dialSocket`, as a stream. */
-export async function dialNodeStream(
-  address: URL,
-  options: SocketDialerOptions,
-): Promise<ByteStream> {
+export async function dialNodeStream(address: URL, options: DialOptions): Promise<ByteStream> {
   return streamOf(await dialSocket(address, options));
 }
 

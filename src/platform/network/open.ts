@@ -1,7 +1,7 @@
 import type { Network } from '../../core/ports.ts';
 import { systemRandom } from '../random.ts';
+import type { DialOptions } from './dial-options.ts';
 import type { DialledHttp } from './dialled-http.ts';
-import type { SocketDialerOptions } from './socket-dialer.ts';
 import { dialStream } from './stream-dialer.ts';
 import { webSocketDial } from './web-socket.ts';
 
@@ -10,7 +10,7 @@ import { webSocketDial } from './web-socket.ts';
  * with the configured trust, the name resolved anew for each connection. The parts of HTTP are loaded
  * at the first call: a session over WebSockets makes none.
  */
-export function systemNetwork(options: SocketDialerOptions): Network {
+export function systemNetwork(options: DialOptions): Network {
   let loading: Promise<DialledHttp> | undefined;
   const load = async () => (await import('./dialled-http.ts')).dialledHttp(options);
   return {

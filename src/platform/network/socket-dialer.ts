@@ -1,22 +1,17 @@
 /** Sockets to a server: the name resolved anew each time, through a proxy where there is one. */
 import { connect, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
-import { type ProxyServer, type ProxySettings, proxyFor } from '../../core/proxy-settings.ts';
+import { type ProxyServer, proxyFor } from '../../core/proxy-settings.ts';
 import { firstAddress, isAddress, SOCKET_TIMEOUT_MS, type Target, targetOf } from './addresses.ts';
 import { proxyAnswerError, proxyError } from './dial-error.ts';
+import type { DialOptions } from './dial-options.ts';
 import { passProxy } from './proxy-handshake.ts';
-
-export interface SocketDialerOptions {
-  /** Certificates (PEM) to trust instead of the public ones. */
-  readonly ca: string | undefined;
-  readonly proxy: ProxySettings;
-}
 
 /**
  * Connects to the host of an http, https, ws or wss address; over TLS where the scheme says so.
  * Nothing is remembered from one call to the next.
  */
-export async function dialSocket(address: URL, options: SocketDialerOptions): Promise<Socket> {
+export async function dialSocket(address: URL, options: DialOptions): Promise<Socket> {
   const target = targetOf(address);
   const way = proxyFor(address, options.proxy) === undefined ? '' : ' through the proxy';
   let current: Socket | undefined;
@@ -42,7 +37,7 @@ export async function dialSocket(address: URL, options: SocketDialerOptions): Pr
 async function connectThrough(
   address: URL,
   target: Target,
-  options: SocketDialerOptions,
+  options: DialOptions,
   use: (socket: Socket) => Socket,
 ): Promise<Socket> {
   const proxy = proxyFor(address, options.proxy);

@@ -5,13 +5,13 @@ import { firstAddress, isAddress, type Target, targetOf } from './addresses.ts';
 import { BunStream } from './bun-stream.ts';
 import type { ByteStream } from './byte-stream.ts';
 import { dialError, handshakeError } from './dial-error.ts';
-import type { SocketDialerOptions } from './socket-dialer.ts';
+import type { DialOptions } from './dial-options.ts';
 
 /**
  * As `dialSocket`. Without a proxy, which is nearly always, it uses a socket of Bun itself: that is
  * faster and frees the memory of what it read at once (decision 0016).
  */
-export async function dialStream(address: URL, options: SocketDialerOptions): Promise<ByteStream> {
+export async function dialStream(address: URL, options: DialOptions): Promise<ByteStream> {
   try {
     if (proxyFor(address, options.proxy) !== undefined) {
       const { dialNodeStream } = await import('./node-stream.ts'); // Most machines never need it.

@@ -8,18 +8,8 @@
 import { KINDS, typeOf } from '../../core/kinds.ts';
 import type { EffectivePolicy } from '../effective.ts';
 import { PODS_VARIABLE, podValidations } from '../pod-security/cel.ts';
+import type { AdmissionAccount } from './account.ts';
 import { ACCOUNT_VARIABLES, accountValidations } from './rules.ts';
-
-export interface AdmissionAccount {
-  /** Of the policy and its binding. */
-  readonly name: string;
-  readonly namespace: string;
-  readonly serviceAccount: string;
-  /** Accounts whose tokens it may mint: its own and those made for it. */
-  readonly tokensOf: readonly string[];
-  /** The longest life of such a token. */
-  readonly tokenLifeSeconds: number;
-}
 
 /** The policy and its binding, which carry the labels given. */
 export function admissionManifests(

@@ -8,7 +8,7 @@ import type { PolicyFile } from '../../protocol/files/policy.ts';
 import { NEVER_GROUP_SUFFIX, NEVER_WRITTEN_GROUPS, NEVER_WRITTEN_RESOURCES } from '../never.ts';
 import type { Validation } from '../pod-security/cel.ts';
 import type { PodSecurityLevel } from '../pod-security/rules.ts';
-import type { AdmissionAccount } from './manifests.ts';
+import type { AdmissionAccount } from './account.ts';
 
 const isCore = (resource: string) =>
   `(request.resource.group == '' && request.resource.resource == '${resource}')`;

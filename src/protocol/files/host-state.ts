@@ -4,7 +4,7 @@
  */
 import { posix } from 'node:path';
 import * as z from 'zod';
-import { AGENT_USER } from '../../core/places.ts';
+import { AGENT_USER, type Places } from '../../core/places.ts';
 
 const INVENTORY_KINDS = ['file', 'directory', 'link', 'unit', 'user', 'group', 'k3s'] as const;
 
@@ -37,9 +37,14 @@ const KNOWN_NAMES: Readonly<Record<InventoryEntry['kind'], (name: string) => boo
   k3s: (name) => name === 'server' || name === 'agent',
 };
 
-export function isKnownEntry<T extends UnknownEntry>(entry: T): entry is T & InventoryEntry {
+/** @param unitFile the agent's own unit, which a package may have in another directory */
+export function isKnownEntry<T extends UnknownEntry>(
+  { unitFile }: Pick<Places, 'unitFile'>,
+  entry: T,
+): entry is T & InventoryEntry {
   const kind = INVENTORY_KINDS.find((each) => each === entry.kind);
-  return kind !== undefined && KNOWN_NAMES[kind](entry.name);
+  const isOwnUnit = kind === 'unit' && entry.name === unitFile;
+  return kind !== undefined && (isOwnUnit || KNOWN_NAMES[kind](entry.name));
 }
 
 function isPlainPath(name: string): boolean {

@@ -1,0 +1,11 @@
+/** The agent's account in Kubernetes, as far as its rules name it. */
+export interface AdmissionAccount {
+  /** Of the policy and its binding. */
+  readonly name: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  /** Accounts whose tokens it may mint: its own and those made for it. */
+  readonly tokensOf: readonly string[];
+  /** The longest life of such a token. */
+  readonly tokenLifeSeconds: number;
+}
