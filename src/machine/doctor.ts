@@ -5,10 +5,11 @@ import { k3sUnitFile } from '../core/k3s-places.ts';
 import type { Check } from '../host/checks/check.ts';
 import { type CheckResult, runChecks } from '../host/checks/run.ts';
 import { openInventory } from '../host/engine/inventory.ts';
-import type { MachineRole, Subject } from '../host/facts/fact.ts';
+import type { FactDeps, MachineRole, Subject } from '../host/facts/fact.ts';
 import { checksFor } from './checks.ts';
 import type { MachineContext } from './context.ts';
 import { type ConfigFlags, loadEffectiveConfig } from './effective-config.ts';
+import { k3sVersionHere } from './k3s-version.ts';
 
 export interface Diagnosis {
   readonly role: MachineRole;
@@ -36,9 +37,14 @@ export async function diagnose(
     k3sRole: role === 'worker' ? 'agent' : 'server',
     config: loaded.config,
   };
-  const results = await runChecks({ ...context, subject }, checksFor(role).filter(wanted));
+  const results = await runChecks(factDeps(context, subject), checksFor(role).filter(wanted));
   const seconds = Math.round(context.clock.monotonic() - startedAt) / 1_000;
   return { role, results, assumed, seconds };
+}
+
+/** What the facts of this machine are read with. */
+export function factDeps(context: MachineContext, subject: Subject): FactDeps {
+  return { ...context, subject, k3sVersion: () => k3sVersionHere(context, subject.config) };
 }
 
 /** Whether something is wrong; what only warns is not. */

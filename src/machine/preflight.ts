@@ -14,6 +14,7 @@ import { foreignK3sSettings } from '../host/k3s/foreign-settings.ts';
 import { checkRole, type K3sPlan } from '../host/k3s/resources.ts';
 import { checksFor } from './checks.ts';
 import type { MachineContext } from './context.ts';
+import { factDeps } from './doctor.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
 
 export interface PreflightSubject {
@@ -37,7 +38,7 @@ export async function preflight(
   checkRole(subject.inventory, subject.k3s.role); // Of a machine with another role nothing else counts.
   const isBare = !subject.inventory.has('k3s', subject.k3s.role);
   const held = isBare ? [] : await heldPorts(context);
-  const results = await runChecks({ ...context, subject: machineOf(subject, isBare) }, [
+  const results = await runChecks(factDeps(context, machineOf(subject, isBare)), [
     nodeAddresses(subject.settings.config.k3s.node_ip),
     fixedSettings(context, subject),
     ...(isBare

@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { DEBIAN_12, machineTree, putTree } from './machine-tree.ts';
 import { type TempDirectory, tempDirectory } from './temp-dir.ts';
 import { TOOLS } from './tools.ts';
 
@@ -22,10 +23,7 @@ export async function bareMachine(): Promise<BareMachine> {
   }
   await put('/etc/passwd', 'root:x:0:0::/root:/bin/sh\n');
   await put('/etc/group', 'root:x:0:\n');
-  await put('/run/systemd/system/.keep', '');
-  await put('/proc/cpuinfo', 'flags\t\t: fpu sse4_2 avx\n');
-  await put('/proc/meminfo', 'MemTotal:        4000000 kB\n');
-  await put('/proc/net/tcp', 'sl local_address\n');
+  await putTree(directory.path, machineTree(DEBIAN_12));
   return {
     path: directory.path,
     put,

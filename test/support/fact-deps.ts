@@ -35,6 +35,7 @@ export function factDeps(root: string, special: Partial<FactDeps> = {}): FactDep
     hostname: HOSTNAME,
     architecture: 'x64',
     addresses: () => [],
+    k3sVersion: async () => undefined,
     signal: new AbortController().signal,
     subject: subjectOf({}),
     ...special,

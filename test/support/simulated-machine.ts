@@ -19,6 +19,7 @@ import { systemRandom } from '../../src/platform/random.ts';
 import type { DetailedHealth } from '../../src/protocol/local-api.ts';
 import { capturedTerminal } from './captured-terminal.ts';
 import { serviceAccountToken } from './fake-kubernetes.ts';
+import { DEBIAN_12, machineTree, putTree } from './machine-tree.ts';
 import { memoryLog } from './memory-log.ts';
 import { memoryDirectory } from './temp-dir.ts';
 import { TOOLS } from './tools.ts';
@@ -110,10 +111,7 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
   };
   await put('/etc/passwd', 'root:x:0:0::/root:/bin/sh\n');
   await put('/etc/group', 'root:x:0:\n');
-  await put('/run/systemd/system/.keep', '');
-  await put('/proc/cpuinfo', 'flags\t\t: fpu sse4_2 avx\n');
-  await put('/proc/meminfo', 'MemTotal:        4000000 kB\n');
-  await put('/proc/net/tcp', 'sl local_address\n');
+  await putTree(root, machineTree(DEBIAN_12));
   for (const tool of TOOLS) {
     await put(`/usr/bin/${tool}`, '');
   }

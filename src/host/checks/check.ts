@@ -14,6 +14,8 @@ export type Cost = 'cheap' | 'dear';
 export interface Finding {
   readonly code: ErrorCode;
   readonly message: string;
+  /** Only a warning here, where the check can also block. */
+  readonly onlyWarns?: true;
   /** What to do, as a sentence. */
   readonly hint: string;
   /** Command lines that mend it, exactly as they are to be typed. */
@@ -34,6 +36,7 @@ export interface Check {
   readonly id: string;
   /** For a person, at most 26 characters: `Memory`. */
   readonly title: string;
+  /** At worst. */
   readonly severity: Severity;
   readonly cost: Cost;
   /** Where it has something to say. */

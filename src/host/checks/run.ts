@@ -18,6 +18,7 @@ export type Outcome =
 export interface CheckResult {
   readonly id: string;
   readonly title: string;
+  /** Of what was found; at worst, where nothing was. */
   readonly severity: Severity;
   readonly why: string;
   readonly outcome: Outcome;
@@ -37,14 +38,18 @@ export async function runChecks(
     const waiting = checks.values();
     const work = async () => {
       for (const check of waiting) {
-        const { id, title, severity, why } = check;
+        const { id, title, why } = check;
         const outcome = await outcomeOf({ ...deps, signal }, check, facts);
-        results.set(check, { id, title, severity, why, outcome });
+        results.set(check, { id, title, severity: severityOf(check, outcome), why, outcome });
       }
     };
     await Promise.all(Array.from({ length: CHECKS_AT_ONCE }, work));
     return checks.flatMap((check) => results.get(check) ?? []);
   });
+}
+
+function severityOf(check: Check, outcome: Outcome): Severity {
+  return outcome.state === 'found' && outcome.finding.onlyWarns === true ? 'warns' : check.severity;
 }
 
 async function outcomeOf(

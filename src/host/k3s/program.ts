@@ -112,8 +112,8 @@ function installerEnvironment(
  * The version a channel stands at: the last part of where it redirects to (docs.k3s.io, "Release
  * channels"). Asked by us and not by the installer, so that what is installed is known and shown.
  */
-async function channelVersion(
-  deps: InstallDeps,
+export async function channelVersion(
+  deps: Pick<InstallDeps, 'clock' | 'http'>,
   mirror: string | undefined,
   signal: AbortSignal,
 ): Promise<string> {

@@ -1,0 +1,98 @@
+import { type BootArguments, bootArguments } from '../facts/boot-arguments.ts';
+import { cgroups } from '../facts/cgroups.ts';
+import { container } from '../facts/container.ts';
+import { k3sVersion } from '../facts/k3s-version.ts';
+import { type Check, EVERYWHERE, type Finding } from './check.ts';
+
+/** Without these no kubelet starts (docs.k3s.io, "Requirements"). */
+const NEEDED = ['cpu', 'cpuset', 'memory', 'pids'];
+const MEMORY_ARGUMENTS = 'cgroup_memory=1 cgroup_enable=memory';
+const V2_ARGUMENT = 'systemd.unified_cgroup_hierarchy=1';
+/** From this minor version on a kubelet ends at cgroup v1 (kubernetes.io, KEP 5573). */
+const REFUSING_MINOR = 35;
+const LAST_K3S = 'v1.34.4+k3s1';
+
+export const cgroupControllers: Check = {
+  id: 'cgroup-controllers',
+  title: 'Control groups',
+  severity: 'blocks',
+  cost: 'cheap',
+  roles: EVERYWHERE,
+  why: 'The kubelet limits what a pod may use by control groups, and does not start without them.',
+  remedy: `The kernel of a Raspberry Pi leaves the one for memory out unless it is told otherwise: add
+\`${MEMORY_ARGUMENTS}\` to the one line of \`/boot/firmware/cmdline.txt\` (before Debian 12
+\`/boot/cmdline.txt\`), and restart. Elsewhere it is the command line of the boot loader. In a container
+the host decides.`,
+  needs: [cgroups, container, bootArguments],
+  run: async (facts) => {
+    const { layout, controllers } = await facts(cgroups);
+    const missing = NEEDED.filter((name) => !controllers.has(name));
+    if (missing.length === 0) {
+      return undefined;
+    }
+    const message =
+      layout === 'none'
+        ? 'There are no control groups: nothing is mounted at /sys/fs/cgroup'
+        : `These control groups are missing: ${missing.join(', ')}`;
+    const inside = await facts(container);
+    if (inside !== undefined) {
+      return unsupported(message, `Give them to this container (${inside}) on its host`);
+    }
+    const boot = await facts(bootArguments);
+    return missing.includes('memory') && layout !== 'none'
+      ? unsupported(message, `Let the kernel have it, ${placeOf(boot)}, and restart`, boot)
+      : unsupported(message, 'Use a kernel that has them: that of the distribution does');
+  },
+};
+
+function placeOf({ file }: BootArguments): string {
+  return file === undefined ? 'in the configuration of the boot loader' : `in ${file}`;
+}
+
+function unsupported(message: string, hint: string, boot?: BootArguments): Finding {
+  return {
+    code: 'HOST_UNSUPPORTED',
+    message,
+    hint,
+    ...(boot === undefined ? {} : { fix: boot.addition(MEMORY_ARGUMENTS) }),
+  };
+}
+
+export const cgroupVersion: Check = {
+  id: 'cgroup-version',
+  title: 'Control groups, version',
+  severity: 'blocks',
+  cost: 'cheap',
+  roles: EVERYWHERE,
+  why: `Since Kubernetes 1.${REFUSING_MINOR} a kubelet refuses to start where the control groups are of version 1.`,
+  remedy: `Two ways out. Either switch to version 2: add \`${V2_ARGUMENT}\` to the arguments of the kernel and
+restart; every supported distribution has it by default, so look for an argument
+\`systemd.unified_cgroup_hierarchy=0\` that somebody has set. Or take an older Kubernetes:
+\`--k3s-version ${LAST_K3S}\`.`,
+  needs: [cgroups, container, bootArguments],
+  run: async (facts) => {
+    const { layout } = await facts(cgroups);
+    if (layout === 'v2' || layout === 'none') {
+      return undefined;
+    }
+    const version = await facts(k3sVersion);
+    const minor = Number(/^v1\.(\d+)\./.exec(version ?? '')?.[1] ?? 0);
+    const isRefused = minor >= REFUSING_MINOR;
+    const of = layout === 'hybrid' ? 'version 1 (a hybrid)' : 'version 1';
+    const inside = await facts(container);
+    const boot = await facts(bootArguments);
+    return {
+      code: 'HOST_UNSUPPORTED',
+      message: isRefused
+        ? `The control groups are of ${of}, and k3s ${version} refuses them`
+        : `The control groups are of ${of}: Kubernetes 1.${REFUSING_MINOR} and newer will refuse them`,
+      hint:
+        (inside === undefined
+          ? 'Switch to version 2 and restart'
+          : `Switch the host of this container (${inside}) to version 2`) +
+        (isRefused ? `, or take an older Kubernetes with --k3s-version ${LAST_K3S}` : ''),
+      ...(inside === undefined ? { fix: boot.addition(V2_ARGUMENT) } : {}),
+      ...(isRefused ? {} : { onlyWarns: true as const }),
+    };
+  },
+};

@@ -1,0 +1,20 @@
+import type { Fact } from './fact.ts';
+
+/** `docker`, `podman`, `lxc`, `systemd-nspawn`, `wsl`, …; undefined on a machine of its own. */
+export const container: Fact<string | undefined> = {
+  id: 'container',
+  read: async ({ files }) => {
+    const told = (await files.readText('/run/systemd/container'))?.trim();
+    if (told !== undefined && told !== '') {
+      return told;
+    }
+    if ((await files.stat('/.dockerenv')) !== undefined) {
+      return 'docker';
+    }
+    if ((await files.stat('/run/.containerenv')) !== undefined) {
+      return 'podman';
+    }
+    const kernel = (await files.readText('/proc/sys/kernel/osrelease')) ?? '';
+    return /microsoft/i.test(kernel) ? 'wsl' : undefined;
+  },
+};
