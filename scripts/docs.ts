@@ -38,7 +38,9 @@ of the file: \`sudo systemctl restart pipeops-agent\`.
 
 A key that is not in this list is ignored and told as a warning with its line: by both subcommands,
 \`status\` and the log. It may be a mistake, or a setting of a newer version, which uses it again; what
-writes the file leaves it there. A value that a setting cannot have is an error.
+writes the file leaves it there. It is an error where it nearly names \`control_plane.url\`, \`ca_file\` or
+\`gateway_hosts\` and that one is not set: the machine would be less protected than was wished. A value
+that a setting cannot have is an error, too.
 
 | setting | flag | variable | default | meaning |
 |---|---|---|---|---|

@@ -52,7 +52,6 @@ export function loadConfig(inputs: ConfigInputs): LoadedConfig {
   const settings = describeSettings();
   const file = splitUnknown(parseFile(inputs));
   const raw = file.known as RawConfig; // Sections, or what the schema refuses.
-  const warnings = tellUnknown(file.unknown, inputs.fileText ?? '');
   const sources: Record<string, Source> = {};
   const problems: string[] = [...duplicateKeys(inputs.fileText ?? '')];
   for (const setting of settings) {
@@ -64,6 +63,10 @@ export function loadConfig(inputs: ConfigInputs): LoadedConfig {
       sources[setting.path] = isPresent(raw, setting.path) ? 'file' : 'default';
     }
   }
+  const isSet = (path: string) => sources[path] !== 'default';
+  const told = tellUnknown(file.unknown, inputs.fileText ?? '', isSet);
+  const { warnings } = told;
+  problems.push(...told.problems);
   // Once: compiling a parser for it takes longer than going without.
   const parsed = Config.safeParse(raw, { jitless: true, error: issueWords });
   if (!parsed.success) {

@@ -16,6 +16,11 @@ export interface SettingMeta {
   readonly serverOnly?: true;
   /** Placeholder for its value in the help, when its type does not say it: FILE. */
   readonly valueHint?: string;
+  /**
+   * Left out, it leaves the machine less protected: a key that nearly names it is refused, unless it
+   * is set as well. No setting of a later version may have a name that is so near.
+   */
+  readonly protects?: true;
   /** Version in which it came. */
   readonly since: string;
   readonly [key: string]: unknown;
@@ -114,6 +119,7 @@ const ControlPlaneSection = z.strictObject({
       flag: 'api-url',
       env: 'PIPEOPS_API_URL',
       serverOnly: true,
+      protects: true,
       since: '0.1.0',
     },
   ),
@@ -151,6 +157,7 @@ const ControlPlaneSection = z.strictObject({
     valueHint: 'FILE',
     env: 'PIPEOPS_CA_FILE',
     serverOnly: true,
+    protects: true,
     since: '0.1.0',
   }),
   allow_insecure: setting(z.boolean().default(false), {
@@ -174,6 +181,7 @@ const ControlPlaneSection = z.strictObject({
     {
       description:
         'Hosts that may be a gateway of the control plane, as gw.example.com or *.example.com; any when absent',
+      protects: true,
       since: '0.3.0',
     },
   ),

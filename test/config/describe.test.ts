@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { describeSettings } from '../../src/config/describe.ts';
+import { isMisspelling } from '../../src/core/text/did-you-mean.ts';
 
 describe('describeSettings()', () => {
   test('lists every setting in the order of the schema, with type, flag and variable', () => {
@@ -67,4 +68,20 @@ describe('describeSettings()', () => {
     const descriptions = describeSettings().map(({ meta }) => meta.description);
     expect(descriptions.filter((text) => text === '' || text.endsWith('.'))).toEqual([]);
   });
+});
+
+test('no setting has a name that counts as a mistake in one that protects', () => {
+  const settings = describeSettings().map(({ path, meta }) => {
+    const [section = '', key = ''] = path.split('.');
+    return { path, section, key, protects: meta.protects === true };
+  });
+  const near = settings
+    .filter(({ protects }) => protects)
+    .flatMap((one) =>
+      settings
+        .filter(({ section, path }) => section === one.section && path !== one.path)
+        .filter(({ key }) => isMisspelling(key, one.key))
+        .map(({ path }) => [one.path, path]),
+    );
+  expect(near).toEqual([]);
 });

@@ -63,6 +63,14 @@ function loadFailure(inputs: Partial<ConfigInputs>): Promise<AgentError> {
   return failureOf(() => load(inputs));
 }
 
+/** What is said of a key that nearly names a setting that protects. */
+function refusedKey(line: number, key: string, meant: string): string {
+  return (
+    `line ${line}: ${key}: is not a setting, did you mean "${meant}"? ` +
+    'That one protects this machine, and is not set'
+  );
+}
+
 /** What loadConfig() says is wrong. */
 async function problemsOf(inputs: Partial<ConfigInputs>): Promise<unknown> {
   return (await loadFailure(inputs)).details?.['problems'];
@@ -162,11 +170,11 @@ describe('loadConfig()', () => {
       'zebra: 1',
     ].join('\n');
     const problems = [
+      refusedKey(1, 'control_plan', 'control_plane.url'),
       'agent.id: must be at most 64 letters, digits, ".", "_" or "-", beginning with a letter or digit',
       'log.level: must be one of error, warn, info, debug',
     ];
     const warnings = [
-      'line 1: control_plan: is not a setting and is ignored, did you mean "control_plane"?',
       'line 4: http.prot: is not a setting and is ignored, did you mean "http.port"?',
       'line 7: log.formt: is not a setting and is ignored, did you mean "log.format"?',
       'line 10: zebra: is not a setting and is ignored',
@@ -181,7 +189,7 @@ describe('loadConfig()', () => {
       details: error.details,
     }).toEqual({
       code: 'CONFIG_INVALID',
-      message: `The configuration has 2 problems:\n${listed(problems)}\nAnd keys that are not known here:\n${listed(warnings)}`,
+      message: `The configuration has 3 problems:\n${listed(problems)}\nAnd keys that are not known here:\n${listed(warnings)}`,
       hint: 'Correct /etc/pipeops-agent/config.yaml (or the flag or variable), then check: pipeops-agent config validate',
       details: { problems, warnings },
     });
@@ -226,6 +234,48 @@ describe('loadConfig()', () => {
       sources: { ...ALL_DEFAULT, 'http.port': 'file', 'log.level': 'file' },
       warnings: warnings.toSorted(),
     });
+  });
+
+  test.each([
+    [
+      'control_plane:\n  gatway_hosts: [a.example]',
+      2,
+      'control_plane.gatway_hosts',
+      'gateway_hosts',
+    ],
+    [
+      'control_plane:\n  gateway-hosts: [a.example]',
+      2,
+      'control_plane.gateway-hosts',
+      'gateway_hosts',
+    ],
+    ['control_plane:\n  Url: https://cp.example', 2, 'control_plane.Url', 'url'],
+    ['control_plane: {urls: [https://cp.example]}', 1, 'control_plane.urls', 'url'],
+    [
+      'control_plane:\n  url: https://cp.example\n  cafile: /a',
+      3,
+      'control_plane.cafile',
+      'ca_file',
+    ],
+    ['log: {}\ncontrolplane: {gateway_hosts: []}', 2, 'controlplane', 'gateway_hosts'],
+    ['control-plane: {urll: https://cp.example}', 1, 'control-plane', 'url'],
+    ['control_plane:\ngateway_hosts: [a.example]', 2, 'gateway_hosts', 'gateway_hosts'],
+  ])(
+    'refuses a mistake in the name of a setting that protects: %j',
+    async (fileText, line, key, meant) => {
+      expect(await problemsOf({ fileText })).toEqual([
+        refusedKey(line, key, `control_plane.${meant}`),
+      ]);
+    },
+  );
+
+  test.each([
+    ['control_plane: {url: https://cp.example, urls: [https://cp.example]}', {}],
+    ['control_plane: {urls: [https://cp.example]}', { 'api-url': 'https://cp.example' }],
+    ['control_plane: {gateway: a, ttl: 3s, url_prefix: /a, hosts: [a], ca: a}', {}],
+    ['control_planes: [a]\nplane: {url: a}\ntelemetry: {url: a, ca_file: b}', {}],
+  ])('takes what may be a setting of a newer version beside or instead: %j', (fileText, flags) => {
+    expect(load({ fileText, flags }).warnings).not.toEqual([]);
   });
 
   test('tells the first of very many keys that it does not know', () => {

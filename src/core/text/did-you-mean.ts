@@ -2,8 +2,8 @@
 const CHARACTERS_PER_MISTAKE = 3;
 /** Words further away than this are not worth suggesting. */
 const DISTANCE_MAX = 3;
-/** A shorter text is the beginning of too many words. */
-const BEGINNING_LENGTH_MIN = 3;
+/** A shorter text is near too many words. */
+const WORD_LENGTH_MIN = 3;
 
 /** The known word that a typo, or its own beginning, most likely meant, if one is near. */
 export function didYouMean(word: string, known: readonly string[]): string | undefined {
@@ -11,20 +11,28 @@ export function didYouMean(word: string, known: readonly string[]): string | und
   let best: { readonly word: string; readonly distance: number } | undefined;
   for (const candidate of known) {
     const distance = editDistance(small, candidate);
-    if (isNear(small, candidate, distance) && (best === undefined || distance < best.distance)) {
+    const isNear = isFewMistakes(small, candidate, distance) || isBeginning(small, candidate);
+    if (isNear && (best === undefined || distance < best.distance)) {
       best = { word: candidate, distance };
     }
   }
   return best?.word;
 }
 
-function isNear(word: string, candidate: string, distance: number): boolean {
+/** Whether a word is another one but for a typo: its beginning alone does not count here. */
+export function isMisspelling(word: string, known: string): boolean {
+  const small = word.toLowerCase();
+  return isFewMistakes(small, known, editDistance(small, known));
+}
+
+function isFewMistakes(word: string, candidate: string, distance: number): boolean {
   const length = Math.min(word.length, candidate.length);
-  if (length < BEGINNING_LENGTH_MIN) {
-    return false;
-  }
   const forgiven = Math.max(1, Math.floor(length / CHARACTERS_PER_MISTAKE));
-  return distance <= Math.min(DISTANCE_MAX, forgiven) || candidate.startsWith(word);
+  return length >= WORD_LENGTH_MIN && distance <= Math.min(DISTANCE_MAX, forgiven);
+}
+
+function isBeginning(word: string, candidate: string): boolean {
+  return word.length >= WORD_LENGTH_MIN && candidate.startsWith(word);
 }
 
 /**
