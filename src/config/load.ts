@@ -4,7 +4,7 @@ import { parseProxy } from '../core/proxy-settings.ts';
 import { issueWords } from '../core/text/issue-words.ts';
 import { duplicateKeys } from '../core/text/yaml-keys.ts';
 import { describeSettings, type Setting, type SettingFlag } from './describe.ts';
-import { Config } from './schema.ts';
+import { Config, k3sMirrors } from './schema.ts';
 import { splitUnknown, tellUnknown } from './unknown.ts';
 
 export type Source = 'flag' | 'env' | 'file' | 'default';
@@ -84,11 +84,9 @@ export function loadConfig(inputs: ConfigInputs): LoadedConfig {
 /** Checks that involve more than one setting, which the schema cannot make. */
 function crossChecks({ control_plane: plane, http, k3s }: Config): string[] {
   const problems: string[] = [];
-  for (const [path, text] of [
-    ['control_plane.url', plane.url],
-    ['k3s.mirror', k3s.mirror],
-  ] as const) {
-    problems.push(...(text === undefined ? [] : addressProblems(path, new URL(text), plane)));
+  const mirrors = k3sMirrors(k3s.mirror ?? '').map((text) => ['k3s.mirror', text] as const);
+  for (const [path, text] of [['control_plane.url', plane.url] as const, ...mirrors]) {
+    problems.push(...addressProblems(path, new URL(text), plane));
   }
   if (plane.proxy !== undefined && parseProxy(plane.proxy, '') === undefined) {
     problems.push('control_plane.proxy: is not the address of a proxy');

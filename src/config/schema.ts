@@ -5,6 +5,7 @@
  */
 import * as z from 'zod';
 import { parseDuration } from '../core/text/duration.ts';
+import { withoutEnd } from '../core/text/without-end.ts';
 import { NodeAddresses, NodeLabels, NodeName, NodeTaints } from './node-settings.ts';
 
 export interface SettingMeta {
@@ -57,6 +58,25 @@ export function durationMs(text: string): number {
     throw new RangeError(`Cannot read the duration "${text}"`);
   }
   return ms;
+}
+
+/** One text, as it always was: a file of an earlier version has one address. */
+const mirrorList = z
+  .string()
+  .refine((text) => k3sMirrors(text).length > 0 && k3sMirrors(text).every(isWebAddress), {
+    error: 'must be https:// addresses, comma-separated',
+  });
+
+/** The addresses of a list of mirrors. */
+export function k3sMirrors(text: string): readonly string[] {
+  return text
+    .split(/[,\s]+/)
+    .filter((each) => each !== '')
+    .map((each) => withoutEnd(each, '/'));
+}
+
+function isWebAddress(text: string): boolean {
+  return /^https?:$/.test(URL.parse(text)?.protocol ?? '');
 }
 
 const absolutePath = z.string().startsWith('/', 'must be an absolute path');
@@ -227,8 +247,9 @@ const K3sSection = z.strictObject({
       since: '0.1.0',
     },
   ),
-  mirror: setting(z.url({ protocol: /^https?$/ }).optional(), {
-    description: "Where k3s comes from, in the shape of k3s' own download places",
+  mirror: setting(mirrorList.optional(), {
+    description:
+      "Where k3s comes from, in the shape of k3s' own download places; several, comma-separated, are tried in turn",
     flag: 'k3s-mirror',
     env: 'PIPEOPS_K3S_MIRROR',
     since: '0.1.0',

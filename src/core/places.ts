@@ -50,6 +50,8 @@ export interface Places {
   readonly k3sTokenFile: string;
   /** The installer of k3s, while it runs. */
   readonly k3sInstallerFile: string;
+  /** What has come so far of large downloads. */
+  readonly downloadDirectory: string;
   /** What the installer's own downloads trust, while it runs. */
   readonly downloadAuthoritiesFile: string;
   /** k3s' uninstaller removes itself before it is done: by this copy a run that was killed goes on. */
@@ -111,6 +113,7 @@ export function placesOf({
     originalsFile: `${hostState}/originals.json`,
     k3sTokenFile: `${hostState}/k3s-join-token`,
     k3sInstallerFile: `${hostState}/k3s-install.sh`,
+    downloadDirectory: `${hostState}/downloads`,
     downloadAuthoritiesFile: `${hostState}/download-authorities.pem`,
     k3sUninstallerCopy: `${hostState}/k3s-uninstall.sh`,
     kubectlCacheDirectory: `${hostState}/kubectl-cache`,

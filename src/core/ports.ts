@@ -95,6 +95,22 @@ export interface FileStat {
   readonly size: number;
 }
 
+/** A large file that is read piece by piece. */
+export interface OpenFile {
+  /** When it was opened. */
+  readonly sizeBytes: number;
+  /** At most so many bytes from there on; fewer at its end, none behind it. */
+  read(offset: number, lengthBytes: number): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** A large file that is written piece by piece. */
+export interface GrowingFile {
+  append(bytes: Uint8Array): Promise<void>;
+  /** Closes it, and with `sync` only after all of it is on the disk. */
+  close(options?: { readonly sync: boolean }): Promise<void>;
+}
+
 /**
  * Files below a root: `/` in production, a temporary directory in tests. All paths are absolute as
  * the machine sees them. Reading a file that does not exist gives `undefined`; every other failure
@@ -105,6 +121,18 @@ export interface Files {
   readText(path: string, limitBytes?: number): Promise<string | undefined>;
   /** The same for what may be no text. */
   readBytes(path: string, limitBytes?: number): Promise<Uint8Array | undefined>;
+  /** A regular file; a link is followed. @throws AgentError FILE_ACCESS where something else stands there */
+  openFile(path: string): Promise<OpenFile | undefined>;
+  /**
+   * Opens a file to append to, and makes it where it is missing. It never follows a link.
+   * @param keeps whether what is in it stays
+   */
+  growFile(
+    path: string,
+    options: { readonly mode: number; readonly keeps: boolean },
+  ): Promise<GrowingFile>;
+  /** Within one file system, in one step; what stood there is replaced. */
+  rename(from: string, to: string): Promise<void>;
   /** Writes a temporary file beside it, sets mode and owner, syncs, renames over. */
   writeAtomic(path: string, data: string | Uint8Array, options: FileWriteOptions): Promise<void>;
   /**

@@ -69,8 +69,7 @@ export async function installServer(
   const controlPlane = hasToken ? config.control_plane.url : null;
   const clusterName = config.cluster.name;
   const resources = machineResources(context, inventory, {
-    k3s: { ...k3s, authorities: downloads.authorities },
-    downloads: downloads.network.http,
+    k3s: { ...k3s, authorities: downloads.authorities, origin: downloads.origin },
     config: fileContent(context, loaded),
     expected: { role: 'server', clusterName, controlPlane },
     policy,

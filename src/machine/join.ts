@@ -148,8 +148,7 @@ async function join(
   await preflight(context, { inventory, settings: loaded, k3s, agentPorts }, wishes.notice);
   const downloads = await openDownloads(context, config, await readCa(context, config));
   const resources = machineResources(context, inventory, {
-    k3s: { ...k3s, authorities: downloads.authorities },
-    downloads: downloads.network.http,
+    k3s: { ...k3s, authorities: downloads.authorities, origin: downloads.origin },
     config: workerSettings(loaded),
     expected: { role: 'node', clusterName: null, controlPlane: null },
     policy: undefined,

@@ -1,5 +1,5 @@
 import type { Config } from '../config/schema.ts';
-import { channelVersion, installedK3sVersion } from '../host/k3s/program.ts';
+import { installedK3sVersion } from '../host/k3s/program.ts';
 import type { MachineContext } from './context.ts';
 import { openDownloads, readCa } from './outbound.ts';
 
@@ -16,9 +16,8 @@ export async function k3sVersionHere(
     return installed ?? config.k3s.version;
   }
   try {
-    const { network } = await openDownloads(context, config, await readCa(context, config));
-    const deps = { clock: context.clock, http: network.http };
-    return await channelVersion(deps, config.k3s.mirror, context.signal).finally(network.close);
+    const downloads = await openDownloads(context, config, await readCa(context, config));
+    return await downloads.origin.newestVersion(context.signal).finally(downloads.close);
   } catch {
     return undefined;
   }

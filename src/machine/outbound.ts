@@ -1,16 +1,18 @@
 /** The way out of this machine, as the settings and the environment describe it. */
 
-import type { Config } from '../config/schema.ts';
+import { type Config, k3sMirrors } from '../config/schema.ts';
 import { readCaFile } from '../control-plane/credentials/ca-file.ts';
 import { AgentError } from '../core/errors.ts';
-import type { Network } from '../core/ports.ts';
 import {
   credentialsOf,
   type ProxySettings,
   parseProxy,
   proxyAddress,
 } from '../core/proxy-settings.ts';
+import { networkOrigin } from '../host/k3s/origin.ts';
 import type { K3sProxy } from '../host/k3s/proxy.ts';
+import { k3sArchitecture } from '../host/k3s/release-places.ts';
+import type { K3sPlan } from '../host/k3s/resources.ts';
 import type { MachineContext } from './context.ts';
 
 /** `user:password` of HTTPS_PROXY: not part of the settings. */
@@ -71,15 +73,15 @@ export async function readCa(context: MachineContext, config: Config): Promise<s
 }
 
 /** How k3s is fetched. */
-export interface Downloads {
-  readonly network: Network;
-  /** PEM of all that is trusted; undefined: the system's authorities. */
-  readonly authorities: string | undefined;
+export interface Downloads extends Pick<K3sPlan, 'authorities' | 'origin'> {
+  /** Ends every connection made for them. */
+  readonly close: () => void;
 }
 
 /**
  * Downloads trust the authority of `--ca-file` beside the usual ones: a mirror may have a
  * certificate of either.
+ * @throws AgentError HOST_UNSUPPORTED
  */
 export async function openDownloads(
   context: MachineContext,
@@ -89,5 +91,8 @@ export async function openDownloads(
   const authorities =
     ca === undefined ? undefined : [...(await context.authorities()), ca].join('\n');
   const proxy = proxySettings(context, config);
-  return { network: await context.network({ ca: authorities, proxy }), authorities };
+  const { http, close } = await context.network({ ca: authorities, proxy });
+  const mirrors = k3sMirrors(config.k3s.mirror ?? '');
+  const architecture = k3sArchitecture(context.architecture);
+  return { authorities, origin: networkOrigin({ ...context, http }, mirrors, architecture), close };
 }

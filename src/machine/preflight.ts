@@ -11,16 +11,17 @@ import { isActive } from '../host/engine/systemctl.ts';
 import type { Subject } from '../host/facts/fact.ts';
 import { checkFixedSettings } from '../host/k3s/fixed-settings.ts';
 import { foreignK3sSettings } from '../host/k3s/foreign-settings.ts';
-import { checkRole, type K3sPlan } from '../host/k3s/resources.ts';
+import { checkRole } from '../host/k3s/resources.ts';
 import { checksFor } from './checks.ts';
 import type { MachineContext } from './context.ts';
 import { factDeps } from './doctor.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
+import type { PlannedK3s } from './set-up.ts';
 
 export interface PreflightSubject {
   readonly inventory: HostInventory;
   readonly settings: LoadedConfig;
-  readonly k3s: Omit<K3sPlan, 'authorities'>;
+  readonly k3s: PlannedK3s;
   /** Where the agent itself will listen, on loopback. */
   readonly agentPorts: readonly number[];
 }

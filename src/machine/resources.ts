@@ -1,6 +1,5 @@
 import type { ConfigInput } from '../config/schema.ts';
 import { UNIT_NAME } from '../core/places.ts';
-import type { Http } from '../core/ports.ts';
 import { BUILD } from '../core/version.ts';
 import { agentAccount } from '../host/agent/account.ts';
 import { agentConfig } from '../host/agent/config.ts';
@@ -25,8 +24,6 @@ import { policyOfPreset } from './policy-preset.ts';
 
 export interface MachinePlan {
   readonly k3s: K3sPlan;
-  /** The way to what k3s is fetched from. */
-  readonly downloads: Http;
   /** What the agent's configuration file shall hold. */
   readonly config: ConfigInput;
   /** What the person is told in the end, and the running agent must say itself. */
@@ -61,13 +58,12 @@ export function machineResources(
   };
   const server = plan?.k3s.role === 'agent' ? String(plan.k3s.config['server']) : undefined;
   const isServer = policy !== undefined;
-  const http = plan?.downloads ?? context.http;
   const resources = [
     placeExecutable(context, inventory, {
       version: BUILD.version,
       runningFrom: context.execPath,
     }),
-    ...k3sResources({ ...context, http }, inventory, plan?.k3s, context.signal),
+    ...k3sResources(context, inventory, plan?.k3s, context.signal),
     agentAccount(context, inventory),
     controlPlaneCa(context, inventory, plan?.controlPlaneCa),
     agentConfig(context, inventory, plan?.config),

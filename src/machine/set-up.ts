@@ -25,16 +25,19 @@ import type { MachineContext } from './context.ts';
 import { isUpgrade, stateNow } from './finished.ts';
 import { k3sProxyPlan } from './outbound.ts';
 
+/** Before it is known where k3s comes from. */
+export type PlannedK3s = Omit<K3sPlan, 'authorities' | 'origin'>;
+
 /** What is to be done with k3s. @throws AgentError HOST_UNSUPPORTED */
 export function k3sPlan(
   context: MachineContext,
   { config }: LoadedConfig,
   special: Pick<K3sPlan, 'role' | 'config' | 'joinToken'>,
-): Omit<K3sPlan, 'authorities'> {
+): PlannedK3s {
   const { k3s } = config;
   const nodeName = nodeNameOf(context.hostname, k3s.node_name);
   const proxy = k3sProxyPlan(context, config);
-  return { ...special, nodeName, version: k3s.version, mirror: k3s.mirror, proxy };
+  return { ...special, nodeName, version: k3s.version, proxy };
 }
 
 /** The settings that somebody gave, by flag, variable or file: what the file shall hold. */

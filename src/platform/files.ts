@@ -20,6 +20,7 @@ import { AgentError } from '../core/errors.ts';
 import type { FileStat, Files, FileWriteOptions } from '../core/ports.ts';
 import { systemCode } from '../core/text/system-words.ts';
 import { troubleOf } from '../core/trouble.ts';
+import { openForGrowing, openForReading } from './large-files.ts';
 
 /** Longest file that `readText` reads unless told otherwise. */
 const READ_LIMIT_BYTES = 1024 * 1024;
@@ -36,6 +37,19 @@ export function systemFiles(root: string): Files {
       (await ifThere('read', path, () => readBytes(real(path), path, limitBytes)))?.toString(),
     readBytes: (path, limitBytes = READ_LIMIT_BYTES) =>
       ifThere('read', path, () => readBytes(real(path), path, limitBytes)),
+    openFile: (path) =>
+      ifThere('read', path, () =>
+        openForReading(real(path), path, (work) => explained('read', path, work)),
+      ),
+    growFile: (path, options) =>
+      explained('write', path, () =>
+        openForGrowing(real(path), options, (work) => explained('write', path, work)),
+      ),
+    rename: (from, to) =>
+      explained('replace', to, async () => {
+        await rename(real(from), real(to));
+        await syncDirectory(dirname(real(to)));
+      }),
     writeAtomic: (path, data, options) =>
       explained('write', path, () => writeAtomic(root, real(path), data, options)),
     makeDirectory: (path, options) =>

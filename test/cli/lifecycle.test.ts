@@ -109,6 +109,7 @@ describe('install', () => {
       INSTALL_K3S_EXEC: 'server',
       INSTALL_K3S_VERSION: 'v1.34.4+k3s1',
       INSTALL_K3S_SKIP_START: 'true',
+      INSTALL_K3S_SKIP_DOWNLOAD: 'binary',
       GITHUB_URL: MIRROR,
     });
     const config = await machine.files.readText('/etc/rancher/k3s/config.yaml.d/50-pipeops.yaml');
@@ -513,6 +514,22 @@ describe('install', () => {
   ])('tells what "%s" of the installer means', async (stderr, exitCode, code) => {
     machine.programs.set('sh', () => ({ exitCode: 1, stderr }));
     expect(failure(await install())).toMatchObject({ exitCode, code });
+  });
+
+  test('asks the mirrors in turn, and takes no k3s that has not the published hash', async () => {
+    const away = 'https://away.test';
+    const env = { PIPEOPS_K3S_MIRROR: `${away}, ${MIRROR}/` };
+    expect((await install(INSTALL, env)).exitCode).toBe(0);
+    expect(await machine.files.list('/var/lib/pipeops-agent-host/downloads')).toEqual([]);
+    await machine.run(['uninstall', '--yes']);
+
+    const program = `${MIRROR}/download/v1.34.4%2Bk3s1/k3s`;
+    machine.web.set(program, () => new Response('another'));
+    expect(failure(await install(INSTALL, env))).toMatchObject({
+      code: 'DOWNLOAD_CORRUPT',
+      message: expect.stringContaining(`The SHA-256 of ${program} is not the published one`),
+    });
+    expect(await machine.files.stat('/usr/local/bin/k3s')).toBeUndefined();
   });
 
   test('refuses an installer that is a page, an unknown channel, and a mirror that is away', async () => {

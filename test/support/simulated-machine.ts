@@ -136,6 +136,7 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
       `${MIRROR}/channels/stable`,
       () => new Response(null, { status: 302, headers: { location: '/tag/v1.34.4%2Bk3s1' } }),
     ],
+    [`${MIRROR}/download/`, (url) => releaseFile(url)],
     [`${CONTROL_PLANE}/api/v1/health`, () => Response.json({ status: 'ok' })],
     [
       `${CONTROL_PLANE}/api/v1/agents/`,
@@ -257,6 +258,13 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
   };
 }
 
+/** The program of a release says its version; beside it are its hashes. */
+function releaseFile(url: string): Response {
+  const [version = '', name = ''] = url.split('/').slice(-2).map(decodeURIComponent);
+  const sum = new Bun.CryptoHasher('sha256').update(version).digest('hex');
+  return new Response(name.startsWith('sha256sum-') ? `${sum}  k3s\n` : version);
+}
+
 async function describe(path: string): Promise<string> {
   const stat = await lstat(path);
   const { mode, uid, gid } = stat;
@@ -295,6 +303,8 @@ function killSwitch() {
       writeAtomic: checked(files.writeAtomic),
       makeDirectory: checked(files.makeDirectory),
       claimDirectory: checked(files.claimDirectory),
+      growFile: checked(files.growFile),
+      rename: checked(files.rename),
       link: checked(files.link),
       changeMode: checked(files.changeMode),
       remove: checked(files.remove),
@@ -456,8 +466,9 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
     }
     onLine?.('[INFO]  placing k3s');
     const unit = env['INSTALL_K3S_EXEC'] === 'agent' ? 'k3s-agent' : 'k3s';
-    await put('/usr/local/bin/k3s', env['INSTALL_K3S_VERSION'] ?? '');
-    mayBeKilled();
+    if ((await files.stat('/usr/local/bin/k3s')) === undefined) {
+      return { exitCode: 1, stderr: '[ERROR] the download is skipped, but there is no k3s' };
+    }
     await files.link('k3s', '/usr/local/bin/kubectl');
     await put('/usr/local/bin/k3s-killall.sh', '');
     mayBeKilled();

@@ -24,22 +24,37 @@ export async function downloadText(
   limitBytes: number,
   signal: AbortSignal,
 ): Promise<string> {
-  return await downloading(deps, url, signal, async (limited) => {
-    let at = url;
-    for (let redirects = 0; redirects <= REDIRECTS_MAX; redirects += 1) {
-      const response = await ask(deps, at, limited);
-      const next = locationOf(response, at);
-      if (next === undefined) {
-        return await readLimited(response, url, limitBytes);
-      }
-      await response.body?.cancel();
-      if (at.startsWith('https:') && !next.startsWith('https:')) {
-        throw new Error(`it redirects from https to ${next}`);
-      }
-      at = next;
+  return await within(deps.clock, DOWNLOAD_TIMEOUT_MS, signal, (limited) =>
+    explainingDownload(url, async () =>
+      readLimited(await openDownload(deps, url, {}, limited), url, limitBytes),
+    ),
+  );
+}
+
+/**
+ * The answer of an address, redirects followed; its body is still to be read.
+ * @throws Error that completes "Cannot fetch …", or what the network throws
+ */
+export async function openDownload(
+  deps: { readonly http: Http },
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<Response> {
+  let at = url;
+  for (let redirects = 0; redirects <= REDIRECTS_MAX; redirects += 1) {
+    const response = await ask(deps, at, headers, signal);
+    const next = locationOf(response, at);
+    if (next === undefined) {
+      return response;
     }
-    throw new Error(`it redirects more than ${REDIRECTS_MAX} times`);
-  });
+    await response.body?.cancel();
+    if (at.startsWith('https:') && !next.startsWith('https:')) {
+      throw new Error(`it redirects from https to ${next}`);
+    }
+    at = next;
+  }
+  throw new Error(`it redirects more than ${REDIRECTS_MAX} times`);
 }
 
 /**
@@ -51,21 +66,19 @@ export async function redirectTarget(
   url: string,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  return await downloading(deps, url, signal, async (limited) => {
-    const response = await ask(deps, url, limited);
-    await response.body?.cancel();
-    return locationOf(response, url);
-  });
+  return await within(deps.clock, DOWNLOAD_TIMEOUT_MS, signal, (limited) =>
+    explainingDownload(url, async () => {
+      const response = await ask(deps, url, {}, limited);
+      await response.body?.cancel();
+      return locationOf(response, url);
+    }),
+  );
 }
 
-async function downloading<T>(
-  { clock }: Deps,
-  url: string,
-  signal: AbortSignal,
-  work: (limited: AbortSignal) => Promise<T>,
-): Promise<T> {
+/** Gives a failure its code, the address and what to do. @throws AgentError DOWNLOAD_FAILED */
+export async function explainingDownload<T>(url: string, work: () => Promise<T>): Promise<T> {
   try {
-    return await within(clock, DOWNLOAD_TIMEOUT_MS, signal, work);
+    return await work();
   } catch (cause) {
     if (cause instanceof AgentError) {
       throw cause;
@@ -82,11 +95,25 @@ async function downloading<T>(
   }
 }
 
-async function ask({ http }: Deps, url: string, signal: AbortSignal): Promise<Response> {
-  const response = await http(url, { redirect: 'manual', signal });
+/** An answer that is an error of HTTP. */
+export class BadStatus extends Error {
+  readonly status: number;
+  constructor(status: number) {
+    super(`it answers ${status}`);
+    this.status = status;
+  }
+}
+
+async function ask(
+  { http }: Pick<Deps, 'http'>,
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<Response> {
+  const response = await http(url, { redirect: 'manual', headers, signal });
   if (response.status >= 400) {
     await response.body?.cancel();
-    throw new Error(`it answers ${response.status}`);
+    throw new BadStatus(response.status);
   }
   return response;
 }

@@ -12,9 +12,10 @@ import {
   k3sUnitFile,
 } from '../../core/k3s-places.ts';
 import type { Places } from '../../core/places.ts';
-import type { Clock, Exec, Files, Http } from '../../core/ports.ts';
+import type { Exec, Files } from '../../core/ports.ts';
 import { unlessFull } from '../engine/disk-full.ts';
 import type { HostInventory } from '../engine/inventory.ts';
+import { partialPath } from '../engine/place-file.ts';
 import { changeOf } from '../engine/removals.ts';
 import {
   LEFT_AS_IT_IS,
@@ -31,12 +32,9 @@ import { installedK3sVersion, installK3s, type K3sInstallOptions } from './progr
 const UNINSTALL_TIMEOUT_MS = 10 * 60_000;
 
 interface Deps {
-  readonly clock: Clock;
   readonly exec: Exec;
   readonly files: Files;
   readonly places: Places;
-  /** The way to downloads. */
-  readonly http: Http;
 }
 
 /** @param options undefined where nothing is to be made */
@@ -83,10 +81,10 @@ function installationMaking(deps: Deps, options: K3sInstallOptions, signal: Abor
 }
 
 /** A mirror may serve another one under the name of the version that was asked for. */
-function checkVersion(found: string | undefined, { version, mirror }: K3sInstallOptions): void {
+function checkVersion(found: string | undefined, { version, origin }: K3sInstallOptions): void {
   if (version !== undefined && found !== undefined && found !== version) {
     throw new AgentError('DOWNLOAD_CORRUPT', `k3s ${found} was placed instead of ${version}`, {
-      hint: `Check what ${mirror ?? 'GitHub'} has under that version, or name another one`,
+      hint: `Check what ${origin.releasesUrl ?? 'GitHub'} has under that version, or name another one`,
     });
   }
 }
@@ -141,4 +139,5 @@ async function removeHalfInstalled(files: Files): Promise<void> {
   }
   await files.remove(K3S_KILLALL);
   await files.remove(K3S_EXECUTABLE);
+  await files.remove(partialPath(K3S_EXECUTABLE));
 }

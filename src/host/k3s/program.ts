@@ -6,17 +6,12 @@ import {
   type K3sRole,
 } from '../../core/k3s-places.ts';
 import type { Places } from '../../core/places.ts';
-import type { Clock, Exec, ExecResult, Files, Http } from '../../core/ports.ts';
+import type { Exec, ExecResult, Files } from '../../core/ports.ts';
 import { diskFull } from '../engine/disk-full.ts';
-import { downloadText, redirectTarget } from '../engine/download.ts';
+import type { K3sOrigin } from './origin.ts';
 import { type K3sProxy, proxyVariables } from './proxy.ts';
 
-const INSTALLER_URL = 'https://get.k3s.io';
-const CHANNELS_URL = 'https://update.k3s.io/v1-release/channels';
-const CHANNEL = 'stable';
-/** k3s' installer has about 40 KB. */
-const INSTALLER_LIMIT_BYTES = 1024 * 1024;
-/** 80 MB over a slow line, and package managers for SELinux rules. */
+/** Package managers for SELinux rules, over a slow line. */
 const INSTALL_TIMEOUT_MS = 20 * 60_000;
 /** Where it puts the program, what it downloads, and its unit. */
 const INSTALLER_WRITES = [K3S_PROGRAM_DIRECTORY, '/tmp', K3S_UNIT_DIRECTORY];
@@ -24,19 +19,15 @@ const INSTALLER_WRITES = [K3S_PROGRAM_DIRECTORY, '/tmp', K3S_UNIT_DIRECTORY];
 const FAILURE_LINES = 15;
 
 interface InstallDeps {
-  readonly clock: Clock;
   readonly exec: Exec;
   readonly files: Files;
   readonly places: Places;
-  /** The way to downloads: through the proxy, where there is one. */
-  readonly http: Http;
 }
 
 export interface K3sInstallOptions {
   readonly role: K3sRole;
   readonly version: string | undefined;
-  /** In the shape of k3s' own places: install.sh, channels/, download/. */
-  readonly mirror: string | undefined;
+  readonly origin: K3sOrigin;
   readonly proxy: K3sProxy | undefined;
   /** PEM that downloads trust instead of the system's authorities; undefined: the system's. */
   readonly authorities: string | undefined;
@@ -54,9 +45,11 @@ export async function installK3s(
   signal: AbortSignal,
 ): Promise<void> {
   update('asking for the version of k3s');
-  const version = options.version ?? (await channelVersion(deps, options.mirror, signal));
+  const { origin } = options;
+  const version = options.version ?? (await origin.newestVersion(signal));
   update(`fetching the installer of k3s ${version}`);
-  const script = await fetchInstaller(deps, options.mirror, signal);
+  const script = await origin.installer(signal);
+  await origin.placeProgram(version, update, signal);
   const { k3sInstallerFile, downloadAuthoritiesFile } = deps.places;
   await deps.files.writeAtomic(k3sInstallerFile, script, { mode: 0o600 });
   try {
@@ -99,50 +92,15 @@ function installerEnvironment(
     INSTALL_K3S_EXEC: options.role,
     INSTALL_K3S_VERSION: options.version,
     INSTALL_K3S_SKIP_START: 'true',
-    ...(options.mirror === undefined ? {} : { GITHUB_URL: options.mirror }),
+    // The program is in its place. What else it fetches, rules for SELinux, needs a network.
+    INSTALL_K3S_SKIP_DOWNLOAD: options.origin.isOnline ? 'binary' : 'true',
+    ...(options.origin.releasesUrl === undefined ? {} : { GITHUB_URL: options.origin.releasesUrl }),
     // curl(1) reads the first, wget and other users of OpenSSL the second.
     ...(options.authorities === undefined
       ? {}
       : { CURL_CA_BUNDLE: downloadAuthoritiesFile, SSL_CERT_FILE: downloadAuthoritiesFile }),
     ...proxyVariables(options.proxy),
   };
-}
-
-/**
- * The version a channel stands at: the last part of where it redirects to (docs.k3s.io, "Release
- * channels"). Asked by us and not by the installer, so that what is installed is known and shown.
- */
-export async function channelVersion(
-  deps: Pick<InstallDeps, 'clock' | 'http'>,
-  mirror: string | undefined,
-  signal: AbortSignal,
-): Promise<string> {
-  const url = `${mirror === undefined ? CHANNELS_URL : `${mirror}/channels`}/${CHANNEL}`;
-  const location = (await redirectTarget(deps, url, signal)) ?? '';
-  const version = decodeURIComponent(location.split('/').at(-1) ?? '');
-  if (!/^v\d+\.\d+\.\d+[-+.\w]*$/.test(version)) {
-    throw new AgentError('DOWNLOAD_FAILED', `Cannot learn the version of k3s from ${url}`, {
-      hint: 'Name a version: --k3s-version v1.34.4+k3s1',
-      details: { location },
-    });
-  }
-  return version;
-}
-
-async function fetchInstaller(
-  deps: InstallDeps,
-  mirror: string | undefined,
-  signal: AbortSignal,
-): Promise<string> {
-  const url = mirror === undefined ? INSTALLER_URL : `${mirror}/install.sh`;
-  const text = await downloadText(deps, url, INSTALLER_LIMIT_BYTES, signal);
-  // A captive portal answers with a page; a shell would run it line by line.
-  if (!text.startsWith('#!/bin/sh')) {
-    throw new AgentError('DOWNLOAD_CORRUPT', `What ${url} sent is not the installer of k3s`, {
-      hint: 'Check that no proxy or portal answers in its place',
-    });
-  }
-  return text;
 }
 
 /** Where the installer ran out of space, as it does not say: it writes to few places. */

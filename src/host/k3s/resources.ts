@@ -9,6 +9,7 @@ import { unitWatch } from '../engine/unit-watch.ts';
 import type { K3sConfig } from './config.ts';
 import { isK3sConfigured, k3sConfiguration } from './configuration.ts';
 import { k3sInstallation } from './installation.ts';
+import type { K3sOrigin } from './origin.ts';
 import { type K3sProxy, k3sProxy } from './proxy.ts';
 import { isNodeReady, waitForNode } from './ready.ts';
 import { isK3sRestartDue, startK3s } from './restart.ts';
@@ -18,7 +19,6 @@ interface Deps {
   readonly exec: Exec;
   readonly files: Files;
   readonly places: Places;
-  /** The way to downloads. */
   readonly http: Http;
 }
 
@@ -26,7 +26,7 @@ export interface K3sPlan {
   readonly role: K3sRole;
   /** The stable channel's when undefined. */
   readonly version: string | undefined;
-  readonly mirror: string | undefined;
+  readonly origin: K3sOrigin;
   readonly config: K3sConfig;
   /** What a joining machine shows to the server; undefined for the first server. */
   readonly joinToken: string | undefined;
