@@ -48,6 +48,8 @@ export interface Places {
   /** What an installation has changed, as it was before: see host/engine/originals.ts. */
   readonly originalsFile: string;
   readonly k3sTokenFile: string;
+  /** Of a k3s that was here before us: see protocol/files/adoption.ts. It may hold secrets. */
+  readonly adoptionFile: string;
   /** The installer of k3s, while it runs. */
   readonly k3sInstallerFile: string;
   /** What has come so far of large downloads. */
@@ -112,6 +114,7 @@ export function placesOf({
     stepsFile: `${hostState}/steps.json`,
     originalsFile: `${hostState}/originals.json`,
     k3sTokenFile: `${hostState}/k3s-join-token`,
+    adoptionFile: `${hostState}/adoption.json`,
     k3sInstallerFile: `${hostState}/k3s-install.sh`,
     downloadDirectory: `${hostState}/downloads`,
     downloadAuthoritiesFile: `${hostState}/download-authorities.pem`,

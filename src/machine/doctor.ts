@@ -4,6 +4,7 @@ import { AgentError } from '../core/errors.ts';
 import { k3sUnitFile } from '../core/k3s-places.ts';
 import type { Check } from '../host/checks/check.ts';
 import { type CheckResult, runChecks } from '../host/checks/run.ts';
+import { hasK3s } from '../host/cluster/adopted-k3s.ts';
 import { openInventory } from '../host/engine/inventory.ts';
 import type { FactDeps, MachineRole, Subject } from '../host/facts/fact.ts';
 import { checksFor } from './checks.ts';
@@ -56,19 +57,19 @@ export function isWrong({ results }: Diagnosis): boolean {
 
 /** The inventory is root's; others see the units. */
 async function roleOf(context: MachineContext): Promise<MachineRole> {
-  const isOurs = await hasK3s(context);
+  const isOurs = await roles(context);
   if (await isOurs('server')) {
     return 'server';
   }
   return (await isOurs('agent')) ? 'worker' : 'bare';
 }
 
-async function hasK3s(
+async function roles(
   context: MachineContext,
 ): Promise<(role: 'server' | 'agent') => Promise<boolean>> {
   try {
     const inventory = await openInventory(context);
-    return async (role) => inventory.has('k3s', role);
+    return async (role) => hasK3s(inventory, role);
   } catch (thrown) {
     if (!isDenied(thrown)) {
       throw thrown;

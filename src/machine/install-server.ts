@@ -5,6 +5,7 @@ import { type HostInventory, openInventory } from '../host/engine/inventory.ts';
 import { serverConfig } from '../host/k3s/config.ts';
 import { readPolicyFile } from '../policy/read-file.ts';
 import type { PolicyFile } from '../protocol/files/policy.ts';
+import { type AdoptionWishes, adoptExisting } from './adopt.ts';
 import { checkControlPlane } from './check-control-plane.ts';
 import type { MachineContext } from './context.ts';
 import { type ConfigFlags, loadEffectiveConfig, tellWarnings } from './effective-config.ts';
@@ -27,6 +28,9 @@ export interface ServerWishes extends SetUpOptions {
   /** Of the policy, where there is none yet. */
   readonly preset: string | undefined;
   readonly token: TokenSource;
+  readonly adopt: boolean;
+  readonly yes: boolean;
+  readonly confirm: AdoptionWishes['confirm'];
 }
 
 /** Where the token of the control plane comes from; the functions throw AgentError USAGE, TOKEN_INVALID. */
@@ -42,24 +46,31 @@ export async function installServer(
   context: MachineContext,
   wishes: ServerWishes,
 ): Promise<SetUpOutcome> {
-  const loaded = await loadEffectiveConfig(context, wishes.flags);
-  const { config } = loaded;
-  wishes.notice(tellWarnings(context, loaded, wishes.flags));
+  const given = await loadEffectiveConfig(context, wishes.flags);
+  wishes.notice(tellWarnings(context, given, wishes.flags));
   const inventory = await openInventory(context);
   if (inventory.has('k3s', 'agent') && context.env['NODE_TYPE'] === undefined) {
     await wishes.token.given(); // It is not needed; a wrong secret is still told.
     const { upgradeWorker } = await import('./join.ts');
     return upgradeWorker(context, wishes);
   }
+  const adopted = await adoptExisting(context, inventory, given, wishes);
+  const loaded =
+    adopted === undefined
+      ? given
+      : await loadEffectiveConfig(context, { ...wishes.flags, ...adopted.flags });
+  const { config } = loaded;
   const k3s = k3sPlan(context, loaded, {
     role: 'server',
     config: serverConfig(config.k3s),
     joinToken: undefined,
   });
   const agentPorts = [config.http.port, config.http.tls_port];
-  await preflight(context, { inventory, settings: loaded, k3s, agentPorts }, wishes.notice);
+  const adoptsK3s = adopted !== undefined;
+  const subject = { inventory, settings: loaded, k3s, agentPorts, adoptsK3s };
+  await preflight(context, subject, wishes.notice);
   const policy = await choosePolicy(context, wishes.preset);
-  const token = await findToken(context, wishes.token, inventory);
+  const token = await findToken(context, wishes.token, inventory, adopted?.token);
   const ca = await readCa(context, config);
   if (token !== undefined) {
     await checkControlPlane(context, config, ca, token);
@@ -70,6 +81,7 @@ export async function installServer(
   const clusterName = config.cluster.name;
   const resources = machineResources(context, inventory, {
     k3s: { ...k3s, authorities: downloads.authorities, origin: downloads.origin },
+    adoption: adopted?.adoption,
     config: fileContent(context, loaded),
     expected: { role: 'server', clusterName, controlPlane },
     policy,
@@ -84,7 +96,15 @@ export async function installServer(
     );
   }
   const { nodeName } = k3s;
-  const facts = { role: 'server', nodeName, clusterName, controlPlane, agentPorts } as const;
+  const adoption = adopted?.plan;
+  const facts = {
+    role: 'server',
+    nodeName,
+    clusterName,
+    controlPlane,
+    agentPorts,
+    adoption,
+  } as const;
   return setUpMachine(context, inventory, resources, facts, wishes);
 }
 
@@ -124,16 +144,17 @@ async function choosePolicy(
 }
 
 /**
- * What was given, an earlier run's, a person's: in this order; undefined = standalone.
+ * What was given, an earlier run's, that of an agent in the cluster, a person's: in this order; undefined = standalone.
  * @throws AgentError USAGE, TOKEN_INVALID
  */
 async function findToken(
   context: MachineContext,
   source: TokenSource,
   inventory: HostInventory,
+  takenOver: string | undefined,
 ): Promise<string | undefined> {
   const given = await source.given();
   return given !== undefined || (await hasControlPlaneToken(context, inventory))
     ? given
-    : source.ask();
+    : (takenOver ?? source.ask());
 }

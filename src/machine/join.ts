@@ -149,6 +149,7 @@ async function join(
   const downloads = await openDownloads(context, config, await readCa(context, config));
   const resources = machineResources(context, inventory, {
     k3s: { ...k3s, authorities: downloads.authorities, origin: downloads.origin },
+    adoption: undefined,
     config: workerSettings(loaded),
     expected: { role: 'node', clusterName: null, controlPlane: null },
     policy: undefined,

@@ -6,6 +6,7 @@ import { type Check, EVERYWHERE } from '../host/checks/check.ts';
 import { nodeAddresses } from '../host/checks/node-address.ts';
 import { portsFree } from '../host/checks/ports.ts';
 import { adviceOf, blockingError, runChecks } from '../host/checks/run.ts';
+import { hasK3s } from '../host/cluster/adopted-k3s.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
 import { isActive } from '../host/engine/systemctl.ts';
 import type { Subject } from '../host/facts/fact.ts';
@@ -22,6 +23,8 @@ export interface PreflightSubject {
   readonly inventory: HostInventory;
   readonly settings: LoadedConfig;
   readonly k3s: PlannedK3s;
+  /** k3s was here before us: its settings are its owner's. */
+  readonly adoptsK3s?: boolean;
   /** Where the agent itself will listen, on loopback. */
   readonly agentPorts: readonly number[];
 }
@@ -37,15 +40,15 @@ export async function preflight(
   notice: (text: string) => void,
 ): Promise<void> {
   checkRole(subject.inventory, subject.k3s.role); // Of a machine with another role nothing else counts.
-  const isBare = !subject.inventory.has('k3s', subject.k3s.role);
+  const isBare = !hasK3s(subject.inventory, subject.k3s.role);
   const held = isBare ? [] : await heldPorts(context);
   const results = await runChecks(factDeps(context, machineOf(subject, isBare)), [
     nodeAddresses(subject.settings.config.k3s.node_ip),
-    fixedSettings(context, subject),
+    ...(subject.adoptsK3s === true ? [] : [fixedSettings(context, subject)]),
     ...(isBare
       ? checksFor('bare')
       : [portsFree(() => subject.agentPorts.filter((port) => !held.includes(port)))]),
-    ...foreignSettings(context, subject),
+    ...(subject.adoptsK3s === true ? [] : foreignSettings(context, subject)),
   ]);
   const error = blockingError(results);
   if (error !== undefined) {
@@ -60,9 +63,12 @@ export async function preflight(
   }
 }
 
-function machineOf({ k3s, settings }: PreflightSubject, isBare: boolean): Subject {
+function machineOf(
+  { k3s, settings, adoptsK3s = false }: PreflightSubject,
+  isBare: boolean,
+): Subject {
   const role = k3s.role === 'server' ? 'server' : 'worker';
-  return { role: isBare ? 'bare' : role, k3sRole: k3s.role, config: settings.config };
+  return { role: isBare ? 'bare' : role, k3sRole: k3s.role, adoptsK3s, config: settings.config };
 }
 
 /** What an earlier run has taken does not count against this one. */

@@ -10,12 +10,15 @@ import { agentKubeconfig, agentPermissions } from '../host/agent/kubeconfig.ts';
 import { policyFile } from '../host/agent/policy-file.ts';
 import { type AgentExpectation, waitForAgent } from '../host/agent/ready.ts';
 import { agentUnit, startAgent } from '../host/agent/service.ts';
+import { adoptedK3s, inClusterAgentGone } from '../host/cluster/adopted-k3s.ts';
 import { joinedServer } from '../host/cluster/joined-server.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
 import { withOtherVersions } from '../host/engine/other-versions.ts';
 import type { Resource } from '../host/engine/resource.ts';
 import { unitWatch } from '../host/engine/unit-watch.ts';
 import { type K3sPlan, k3sResources } from '../host/k3s/resources.ts';
+import { withoutNamespace } from '../kubernetes/account/rbac.ts';
+import type { Adoption } from '../protocol/files/adoption.ts';
 import type { PolicyFile } from '../protocol/files/policy.ts';
 import { askDaemon, askSession } from './ask-daemon.ts';
 import type { MachineContext } from './context.ts';
@@ -24,6 +27,8 @@ import { policyOfPreset } from './policy-preset.ts';
 
 export interface MachinePlan {
   readonly k3s: K3sPlan;
+  /** Of a k3s that was here before us: then nothing of `k3s` is made, only waited for. */
+  readonly adoption: Adoption | undefined;
   /** What the agent's configuration file shall hold. */
   readonly config: ConfigInput;
   /** What the person is told in the end, and the running agent must say itself. */
@@ -51,10 +56,12 @@ export function machineResources(
   plan: MachinePlan | undefined,
 ): readonly Resource[] {
   const policy = plan?.policy;
+  // Only names count when it is deleted, and they are the same in every policy.
+  const names = permissionsManifest(policy ?? policyOfPreset('standard'));
   const manifests = {
     wanted: policy === undefined ? undefined : permissionsManifest(policy),
-    // Only names count when it is deleted, and they are the same in every policy.
-    names: permissionsManifest(policy ?? policyOfPreset('standard')),
+    names,
+    namesInside: withoutNamespace(names),
   };
   const server = plan?.k3s.role === 'agent' ? String(plan.k3s.config['server']) : undefined;
   const isServer = policy !== undefined;
@@ -63,7 +70,11 @@ export function machineResources(
       version: BUILD.version,
       runningFrom: context.execPath,
     }),
-    ...k3sResources(context, inventory, plan?.k3s, context.signal),
+    adoptedK3s(context, inventory, plan?.adoption),
+    ...k3sResources(context, inventory, plan?.k3s, {
+      signal: context.signal,
+      isAdopted: plan?.adoption !== undefined,
+    }),
     agentAccount(context, inventory),
     controlPlaneCa(context, inventory, plan?.controlPlaneCa),
     agentConfig(context, inventory, plan?.config),
@@ -90,8 +101,14 @@ function running(context: MachineContext, plan: MachinePlan): readonly Resource[
     // Tokens and certificates it takes up by itself.
     startAgent(context, watch, [BUILD.version, JSON.stringify(plan.config, inOrder)], takeOver),
     waitForAgent({ ...context, daemon, watch }, expected, context.signal),
+    ...(hasAgent(plan) ? [inClusterAgentGone(context, KUBERNETES_ACCOUNT.namespace)] : []),
     pruneVersions(context, BUILD.version),
   ];
+}
+
+/** Whether an agent was found that runs in the cluster. */
+function hasAgent({ adoption }: MachinePlan): boolean {
+  return adoption?.objects.some(({ kind }) => kind === 'Deployment') === true;
 }
 
 /** For JSON.stringify: the same text for the same settings, in whatever order they came. */

@@ -21,6 +21,7 @@ import {
 } from '../host/engine/step-journal.ts';
 import { K3S_PORTS } from '../host/k3s/ports.ts';
 import type { K3sPlan } from '../host/k3s/resources.ts';
+import type { AdoptionPlan } from './adopt.ts';
 import type { MachineContext } from './context.ts';
 import { isUpgrade, stateNow } from './finished.ts';
 import { k3sProxyPlan } from './outbound.ts';
@@ -75,6 +76,8 @@ export interface SetUpFacts {
   readonly agentPorts: readonly number[];
   /** Null where the machine has no session of its own. */
   readonly controlPlane: string | null;
+  /** Of a k3s that was here before us. */
+  readonly adoption?: AdoptionPlan | undefined;
 }
 
 /** How a machine is to be set up, beside its settings. */
@@ -86,13 +89,19 @@ export interface SetUpOptions {
 }
 
 export type SetUpOutcome =
-  | { readonly kind: 'planned'; readonly plan: readonly PlannedStep[] }
+  | {
+      readonly kind: 'planned';
+      readonly plan: readonly PlannedStep[];
+      readonly adoption: AdoptionPlan | undefined;
+    }
   | { readonly kind: 'done'; readonly summary: SetUpSummary };
 
 /** The promise behind `install --json` and `join --json`. */
 export interface SetUpSummary {
   readonly version: string;
   readonly role: K3sRole;
+  /** k3s was here before us: it is used as it is, and stays. */
+  readonly adopted: boolean;
   readonly node: string;
   readonly cluster_name: string | null;
   readonly control_plane: string | null;
@@ -115,7 +124,7 @@ export async function setUpMachine(
   { dryRun }: SetUpOptions,
 ): Promise<SetUpOutcome> {
   if (dryRun) {
-    return { kind: 'planned', plan: await planResources(resources) };
+    return { kind: 'planned', plan: await planResources(resources), adoption: facts.adoption };
   }
   const startedAt = context.clock.monotonic();
   const finished = await offeringTheWayBack(context, inventory, facts.role, async () => {
@@ -130,6 +139,7 @@ export async function setUpMachine(
   const summary: SetUpSummary = {
     version: BUILD.version,
     role: facts.role,
+    adopted: facts.adoption !== undefined,
     node: facts.nodeName,
     cluster_name: facts.clusterName,
     control_plane: facts.controlPlane,
@@ -138,7 +148,7 @@ export async function setUpMachine(
       context.places.configFile,
       context.places.stateDirectory,
       context.places.hostStateDirectory,
-      K3S_CONFIG_FILE,
+      ...(facts.adoption === undefined ? [K3S_CONFIG_FILE] : []),
     ],
     // 0 is none yet: the system chooses it anew at each start.
     ports: [...K3S_PORTS[facts.role], ...facts.agentPorts.filter((port) => port !== 0)],

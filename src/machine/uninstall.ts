@@ -1,6 +1,7 @@
 import { AgentError } from '../core/errors.ts';
 import { NODE_PASSWORD_FILE } from '../core/k3s-places.ts';
 import { keptSecrets } from '../host/agent/control-plane-token.ts';
+import { ADOPTED } from '../host/cluster/adopted-k3s.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
 import { findEdits, keepEdits } from '../host/engine/own-text.ts';
 import type { Change, Removal, UndoOptions } from '../host/engine/resource.ts';
@@ -44,7 +45,7 @@ export async function planUninstall(
   const plan = removals.map(({ title, changes }) => ({ title, changes }));
   const kept = await keptFiles(context, inventory, removals, how);
   return {
-    plan: isWhole(how) ? [...plan, listRemoval(context)] : plan,
+    plan: isWhole(how, inventory) ? [...plan, listRemoval(context)] : plan,
     kept,
     left: inventory.unknown(),
   };
@@ -67,7 +68,8 @@ export async function uninstall(
   inventory: HostInventory,
   how: UndoOptions,
 ): Promise<Uninstalled> {
-  if (!isWhole(how)) {
+  const isAll = isWhole(how, inventory);
+  if (!isAll) {
     // Nothing takes back what somebody wants to keep. A full disk must not keep us from making room.
     await finishInstallation(context).catch(() => undefined);
   }
@@ -77,13 +79,14 @@ export async function uninstall(
   await keepEdits(context);
   const left = inventory.unknown();
   const removed = await undoResources(context, resources, inventory, how);
-  await (isWhole(how) ? inventory.end() : finishInstallation(context));
+  await (isAll ? inventory.end() : finishInstallation(context));
   return { removed, kept, left };
 }
 
 /** Whether nothing is left that a later run would have to know of. */
-function isWhole({ keepData, keepK3s }: UndoOptions): boolean {
-  return !keepData && !keepK3s;
+function isWhole({ keepData, keepK3s }: UndoOptions, inventory: HostInventory): boolean {
+  // A k3s that was here before us stays in any case.
+  return !keepData && (!keepK3s || inventory.has(ADOPTED.kind, ADOPTED.name));
 }
 
 /**

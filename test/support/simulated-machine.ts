@@ -375,7 +375,7 @@ const ok: Answer = {};
 const TOKEN_FILE = '/var/lib/pipeops-agent/credentials/control-plane-token';
 
 const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
-  systemctl: async ({ units, enabled, put }, argv) => {
+  systemctl: async ({ units, enabled, put, files }, argv) => {
     const unit = argv.at(-1) ?? '';
     const state = units.get(unit) ?? 'inactive';
     switch (argv[1]) {
@@ -384,6 +384,9 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
       case 'is-enabled':
         return { exitCode: enabled.has(unit) ? 0 : 1 };
       case 'show':
+        if (argv.includes('--property=ExecStart')) {
+          return { stdout: (await files.readText(`/etc/systemd/system/${unit}`)) ?? '' };
+        }
         return { stdout: argv.includes('--value') ? state : `ActiveState=${state}\nJob=` };
       case 'enable':
         enabled.add(unit);
@@ -566,6 +569,21 @@ async function k3s(
   }
   if (line.startsWith('kubectl get secrets')) {
     return { stdout: JSON.stringify(SECRETS) };
+  }
+  // Of a cluster that was here before: what it has, and whether an agent runs in it.
+  if (line.startsWith('kubectl get namespace/')) {
+    return { stdout: (await files.readText('/cluster/found')) ?? '' };
+  }
+  if (line.startsWith('kubectl get deployment/')) {
+    return { stdout: (await files.readText('/cluster/deployment')) ?? '' };
+  }
+  if (line.startsWith('kubectl delete deployment/')) {
+    await files.remove('/cluster/deployment');
+    return ok;
+  }
+  if (line.startsWith('kubectl apply') && stdin?.includes('"Deployment"') === true) {
+    await put('/cluster/deployment', 'deployment.apps/pipeops-agent\n');
+    return ok;
   }
   if (line.startsWith('kubectl diff')) {
     return { exitCode: (await files.readText('/cluster/account')) === stdin ? 0 : 1 };

@@ -33,7 +33,13 @@ export const installSubcommand = defineSubcommand({
       valueHint: 'PRESET',
       values: POLICY_PRESETS,
     },
+    adopt: {
+      type: 'boolean',
+      default: false,
+      description: 'Take over the k3s that is here already, as it is; it stays at "uninstall"',
+    },
     ...UNDO_FLAGS,
+    yes: { ...UNDO_FLAGS.yes, description: 'With --undo or --adopt: do not ask' },
     'dry-run': DRY_RUN_FLAG,
     json: JSON_FLAG,
   },
@@ -41,13 +47,16 @@ export const installSubcommand = defineSubcommand({
   needsRoot: true,
   locks: true,
   run: async (context, { flags }) => {
-    if (flags.undo || flags.yes) {
+    if (flags.undo || (flags.yes && !flags.adopt)) {
       return (await import('./undo.ts')).runUndo(context, flags);
     }
     const wishes = {
       flags,
       preset: flags.policy,
       token: controlPlaneToken(context, flags['token-file']),
+      adopt: flags.adopt,
+      yes: flags.yes,
+      confirm: context.io.confirm,
       dryRun: flags['dry-run'],
       notice: context.io.stderr,
     };

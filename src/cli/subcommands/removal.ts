@@ -2,6 +2,7 @@
 import { nodeNameOf } from '../../config/node-settings.ts';
 import { AgentError } from '../../core/errors.ts';
 import { NODE_PASSWORD_FILE } from '../../core/k3s-places.ts';
+import { ADOPTED, hasK3s } from '../../host/cluster/adopted-k3s.ts';
 import type { HostInventory } from '../../host/engine/inventory.ts';
 import type { UndoOptions } from '../../host/engine/resource.ts';
 import { planUninstall, uninstall } from '../../machine/uninstall.ts';
@@ -30,12 +31,14 @@ export async function removeAll(
     context.io.stdout(renderRemovalPlan(context, plan, { json, columns: context.io.columns }));
     return 0;
   }
-  const workers = inventory.has('k3s', 'server') ? await otherNodes(context) : [];
-  if (workers.length > 0 && !how.keepK3s) {
+  const isAdopted = inventory.has(ADOPTED.kind, ADOPTED.name);
+  const staysK3s = how.keepK3s || isAdopted;
+  const workers = !staysK3s && hasK3s(inventory, 'server') ? await otherNodes(context) : [];
+  if (workers.length > 0) {
     context.io.stderr(`These workers hang on this server: ${workers.join(', ')}\n`);
   }
   if (!yes) {
-    await confirm(context, how);
+    await confirm(context, staysK3s);
   }
   // Read first: the settings are about to be removed.
   const name = inventory.has('k3s', 'agent') ? await nodeName(context) : undefined;
@@ -48,14 +51,14 @@ export async function removeAll(
     context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
   } else {
     const remains = remainsOf(context, { kept, left });
-    context.io.stderr(lines(lastWord({ how, remains, workers, node })));
+    context.io.stderr(lines(lastWord({ how, isAdopted, remains, workers, node })));
   }
   return 0;
 }
 
 /** @throws AgentError USAGE */
-async function confirm(context: CliContext, { keepK3s }: UndoOptions): Promise<void> {
-  const what = keepK3s ? 'the agent' : 'the agent, Kubernetes and all that runs in it';
+async function confirm(context: CliContext, staysK3s: boolean): Promise<void> {
+  const what = staysK3s ? 'the agent' : 'the agent, Kubernetes and all that runs in it';
   if ((await context.io.confirm(`Remove ${what} from this machine?`)) !== true) {
     throw new AgentError('USAGE', 'Nothing was removed: it was not confirmed', {
       hint: 'Answer y, or give --yes',
@@ -66,11 +69,15 @@ async function confirm(context: CliContext, { keepK3s }: UndoOptions): Promise<v
 /** What is left to do elsewhere, line by line. */
 function lastWord(facts: {
   readonly how: UndoOptions;
+  readonly isAdopted: boolean;
   readonly remains: readonly string[];
   readonly workers: readonly string[];
   readonly node: string | undefined;
 }): readonly string[] {
   const { isUnfinished, keepK3s } = facts.how;
+  if (facts.isAdopted) {
+    return ['The agent is removed; k3s is as it was before.', ...facts.remains];
+  }
   if (keepK3s) {
     return ['The agent is removed; k3s and what runs in it stay.', ...facts.remains];
   }

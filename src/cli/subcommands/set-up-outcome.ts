@@ -9,9 +9,9 @@ export function renderSetUpOutcome(
 ): string {
   switch (outcome.kind) {
     case 'planned': {
-      const { plan } = outcome;
+      const { plan, adoption } = outcome;
       return options.json
-        ? `${JSON.stringify({ plan }, null, 2)}\n`
+        ? `${JSON.stringify({ plan, adoption }, null, 2)}\n`
         : renderTable(
             plan.map(({ title, changes, needed }) => [
               needed ? title : `(done) ${title}`,
@@ -34,6 +34,7 @@ function renderSummary(summary: SetUpSummary, columns: number | undefined): stri
     : 'To see it in the cluster, on a server:  sudo pipeops-agent cluster-info\n';
   const rows = [
     ['Node', `${summary.node} (${isServer ? 'server' : 'worker'})`],
+    ...(summary.adopted ? [['k3s', 'was here before: it stays as it is']] : []),
     ...(summary.cluster_name === null ? [] : [['Cluster', summary.cluster_name]]),
     ...(isServer ? [['Control plane', summary.control_plane ?? 'none (standalone)']] : []),
     ['Files', summary.files.join(', ')],

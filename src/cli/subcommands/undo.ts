@@ -32,7 +32,9 @@ function checkFlags(flags: RemovalFlags & { readonly undo: boolean }): void {
       hint: 'Leave it out: an installation does not ask whether to go on',
     });
   }
-  const others = Object.keys(flags).filter((name) => !FLAGS.includes(name));
+  const others = Object.entries(flags).flatMap(([name, value]) =>
+    FLAGS.includes(name) || (name === 'adopt' && value === false) ? [] : [name],
+  );
   if (others.length > 0) {
     const named = others.map((name) => `--${name}`).toSorted();
     const text = `--undo takes back all that was begun: it does not go with ${named.join(' and ')}`;

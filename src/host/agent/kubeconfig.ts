@@ -3,6 +3,7 @@ import { K3S_EXECUTABLE, K3S_SERVER_CA_FILE } from '../../core/k3s-places.ts';
 import { AGENT_USER, type Places } from '../../core/places.ts';
 import type { Clock, Exec, Files } from '../../core/ports.ts';
 import { parseKubeconfig, renderKubeconfig, tokenTimes } from '../../protocol/files/kubeconfig.ts';
+import { ADOPTED, readAdoption } from '../cluster/adopted-k3s.ts';
 import type { HostInventory } from '../engine/inventory.ts';
 import { renewOwn } from '../engine/own-text.ts';
 import { ownFile } from '../engine/removals.ts';
@@ -35,6 +36,8 @@ export interface AccountManifests {
   readonly wanted: string | undefined;
   /** The same names, whatever the permissions: what is taken away. */
   readonly names: string;
+  /** Those without the namespace, which stays where it was there before us. */
+  readonly namesInside: string;
 }
 
 /**
@@ -45,7 +48,7 @@ export function agentPermissions(
   deps: Deps,
   inventory: HostInventory,
   account: KubernetesAccount,
-  { wanted, names }: AccountManifests,
+  { wanted, names, namesInside }: AccountManifests,
 ): Resource {
   const touches = [`namespace ${account.namespace}`, `clusterrole ${account.serviceAccount}`];
   return {
@@ -56,9 +59,14 @@ export function agentPermissions(
     ...(wanted === undefined ? LEFT_AS_IT_IS : permissionsMaking(deps, touches, wanted)),
     undo: async ({ keepK3s }) => {
       const hasK3s = (await deps.files.stat(K3S_EXECUTABLE)) !== undefined;
-      return keepK3s && hasK3s && inventory.has('k3s', 'server')
-        ? [accountRemoval(deps, touches, names)]
-        : [];
+      const adoption = await readAdoption(deps);
+      const isAdopted = inventory.has(ADOPTED.kind, ADOPTED.name);
+      if (!hasK3s || !(isAdopted || (keepK3s && inventory.has('k3s', 'server')))) {
+        return [];
+      }
+      return adoption?.namespace_was_there === true
+        ? [accountRemoval(deps, touches.slice(1), namesInside)]
+        : [accountRemoval(deps, touches, names)];
     },
   };
 }

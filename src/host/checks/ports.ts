@@ -37,7 +37,7 @@ export function portsFree(wantedBy: (subject: Subject) => readonly number[]): Ch
 }
 
 /** All that a machine will listen on that has nothing of ours yet. */
-export const allPortsFree: Check = portsFree(({ k3sRole, config: { http } }) => [
-  ...K3S_PORTS[k3sRole],
+export const allPortsFree: Check = portsFree(({ k3sRole, adoptsK3s, config: { http } }) => [
+  ...(adoptsK3s === true ? [] : K3S_PORTS[k3sRole]),
   ...(k3sRole === 'server' ? [http.port, http.tls_port] : [http.port]),
 ]);

@@ -11,6 +11,8 @@ export interface Subject {
   readonly role: MachineRole;
   /** What it is, or is to become. */
   readonly k3sRole: 'server' | 'agent';
+  /** The k3s that is here already is taken over. */
+  readonly adoptsK3s?: boolean;
   readonly config: Config;
 }
 

@@ -9,7 +9,10 @@ const PLACES = ['agent/images', 'server/db/snapshots', 'server/manifests', 'serv
 /** What stands in k3s' data directory: the known places, or else that directory. */
 export const k3sData: Fact<readonly string[]> = {
   id: 'k3s-data',
-  read: async ({ files }) => {
+  read: async ({ files, subject }) => {
+    if (subject.adoptsK3s === true) {
+      return []; // It is never removed with the agent.
+    }
     const filled = async (path: string) => (await files.list(path)).length > 0;
     const found = await Promise.all(PLACES.map(filled));
     const places = PLACES.filter((_, index) => found[index]);

@@ -16,13 +16,22 @@ const TRACES: readonly ClusterTrace[] = [
   { path: '/etc/kubernetes/kubelet.conf', what: 'a kubeadm node', remove: 'kubeadm reset' },
   { path: '/snap/microk8s', what: 'MicroK8s', remove: 'snap remove microk8s' },
   { path: '/usr/local/bin/k0s', what: 'k0s', remove: 'k0s reset' },
+  // There as long as this machine belongs to a swarm (moby, daemon/cluster/cluster.go).
+  {
+    path: '/var/lib/docker/swarm/docker-state.json',
+    what: 'a node of a Docker swarm',
+    remove: 'docker swarm leave --force',
+  },
 ];
 
 /** Traces of a Kubernetes on this machine. */
 export const otherClusters: Fact<readonly ClusterTrace[]> = {
   id: 'other-clusters',
-  read: async ({ files }) => {
-    const found = await Promise.all(TRACES.map(({ path }) => files.stat(path)));
-    return TRACES.filter((_, index) => found[index] !== undefined);
+  read: async ({ files, subject }) => {
+    const traces = TRACES.filter(
+      ({ path }) => path !== K3S_EXECUTABLE || subject.adoptsK3s !== true,
+    );
+    const found = await Promise.all(traces.map(({ path }) => files.stat(path)));
+    return traces.filter((_, index) => found[index] !== undefined);
   },
 };

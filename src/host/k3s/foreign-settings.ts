@@ -63,7 +63,7 @@ interface WantedK3s {
   readonly config: K3sConfig;
 }
 
-interface Setting {
+export interface Setting {
   readonly key: string;
   /** `key+` in a file: added to what other files say. */
   readonly adds: boolean;
@@ -133,15 +133,34 @@ function refusal({ key, place, later, adds }: Setting, allowed: unknown): AgentE
 }
 
 async function readSettings(files: Files, role: K3sRole): Promise<readonly Setting[]> {
+  return [
+    ...(await settingsBesideOurs(files)),
+    ...(await settingsInFiles(files, K3S_ENVIRONMENT_FILES[role])),
+  ];
+}
+
+/**
+ * What k3s' configuration files and these files of its environment say, but for our own file.
+ * @throws AgentError CONFIG_INVALID where k3s could not read one either
+ */
+export async function settingsInFiles(
+  files: Files,
+  environmentFiles: readonly string[],
+): Promise<readonly Setting[]> {
   const others = (await k3sConfigFiles(files)).filter((path) => path !== K3S_CONFIG_FILE);
-  const settings: Setting[] = [...(await settingsBesideOurs(files))];
+  const settings: Setting[] = [];
   for (const path of others) {
     settings.push(...readYaml(path, (await files.readText(path)) ?? ''));
   }
-  for (const path of K3S_ENVIRONMENT_FILES[role]) {
+  for (const path of environmentFiles) {
     settings.push(...readEnvironment(path, (await files.readText(path)) ?? ''));
   }
   return settings;
+}
+
+/** The only value with which the rest of us works; undefined where any will do. */
+export function fixedValueOf(key: string): string | undefined {
+  return Object.hasOwn(FIXED, key) ? FIXED[key] : undefined;
 }
 
 /** What stands in our own file and is not of this version: it stays, and must lead nowhere else either. */

@@ -5,7 +5,7 @@ import type { Clock, Exec, Files, Http } from '../../core/ports.ts';
 import type { HostInventory } from '../engine/inventory.ts';
 import { LEAVES_NOTHING, type Resource } from '../engine/resource.ts';
 import { isEnabled, isStartedOrStarting } from '../engine/systemctl.ts';
-import { unitWatch } from '../engine/unit-watch.ts';
+import { type UnitWatch, unitWatch } from '../engine/unit-watch.ts';
 import type { K3sConfig } from './config.ts';
 import { isK3sConfigured, k3sConfiguration } from './configuration.ts';
 import { k3sInstallation } from './installation.ts';
@@ -40,25 +40,28 @@ export interface K3sPlan {
 /**
  * k3s from nothing to a Ready node: configuration, program, start, wait.
  * @param plan undefined where nothing is to be made
+ * @param how `isAdopted`: k3s was here before us, and its node is only waited for
  */
 export function k3sResources(
   deps: Deps,
   inventory: HostInventory,
   plan: K3sPlan | undefined,
-  signal: AbortSignal,
+  { signal, isAdopted }: { readonly signal: AbortSignal; readonly isAdopted: boolean },
 ): readonly Resource[] {
+  const made = isAdopted ? undefined : plan;
+  const watch = unitWatch(deps, K3S_UNITS[plan?.role ?? 'server']);
   return [
-    k3sConfiguration(deps, inventory, plan),
-    k3sInstallation(deps, inventory, plan, signal),
-    ...(plan === undefined ? [] : running(deps, plan, signal)),
+    k3sConfiguration(deps, inventory, made),
+    k3sInstallation(deps, inventory, made, signal),
+    ...(made === undefined ? [] : started(deps, made, watch)),
+    ...(plan === undefined ? [] : [nodeReady({ ...deps, watch }, plan, signal)]),
   ];
 }
 
 /** All that goes with what the two before it have made. */
-function running(deps: Deps, plan: K3sPlan, signal: AbortSignal): readonly Resource[] {
+function started(deps: Deps, plan: K3sPlan, watch: UnitWatch): readonly Resource[] {
   const { role } = plan;
   const unit = K3S_UNITS[role];
-  const watch = unitWatch(deps, unit);
   const proxy = plan.proxy === undefined ? undefined : k3sProxy(deps, role, plan.proxy);
   // What is not configured yet, in a plan, will be, and k3s reads it at its start.
   const isStarted = async () =>
@@ -85,18 +88,24 @@ function running(deps: Deps, plan: K3sPlan, signal: AbortSignal): readonly Resou
         return [{ action: (await isStarted()) ? 'keep' : action, target: unit }];
       },
     },
-    {
-      id: 'node-ready',
-      title: 'Wait until the node is ready',
-      touches: [],
-      ...LEAVES_NOTHING,
-      isWanted: true,
-      isDone: () => isNodeReady(deps, role, plan.nodeName),
-      apply: (update) =>
-        waitForNode({ ...deps, watch }, { role, hostname: plan.nodeName }, update, signal),
-      changes: async () => [],
-    },
   ];
+}
+
+function nodeReady(
+  deps: Deps & { readonly watch: UnitWatch },
+  { role, nodeName }: K3sPlan,
+  signal: AbortSignal,
+): Resource {
+  return {
+    id: 'node-ready',
+    title: 'Wait until the node is ready',
+    touches: [],
+    ...LEAVES_NOTHING,
+    isWanted: true,
+    isDone: () => isNodeReady(deps, role, nodeName),
+    apply: (update) => waitForNode(deps, { role, hostname: nodeName }, update, signal),
+    changes: async () => [],
+  };
 }
 
 /** @throws AgentError CLUSTER_EXISTS when this machine has the other role already */

@@ -68,6 +68,13 @@ export function accountManifest(
   return JSON.stringify({ ...LIST_TYPE, items });
 }
 
+/** The same without the namespace itself. @param manifest of `accountManifest` */
+export function withoutNamespace(manifest: string): string {
+  const list = JSON.parse(manifest) as { readonly items: readonly { readonly kind: string }[] };
+  const items = list.items.filter(({ kind }) => kind !== 'Namespace');
+  return JSON.stringify({ ...list, items });
+}
+
 function metadata(name: string, namespace?: string) {
   return { name, labels: MANAGED_BY, ...(namespace === undefined ? {} : { namespace }) };
 }

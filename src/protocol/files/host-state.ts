@@ -6,11 +6,21 @@ import { posix } from 'node:path';
 import * as z from 'zod';
 import { AGENT_USER, type Places } from '../../core/places.ts';
 
-const INVENTORY_KINDS = ['file', 'directory', 'link', 'unit', 'user', 'group', 'k3s'] as const;
+const INVENTORY_KINDS = [
+  'file',
+  'directory',
+  'link',
+  'unit',
+  'user',
+  'group',
+  'k3s',
+  'adopted-k3s',
+] as const;
 
 /**
  * One thing that was made on this machine. `name` is a path, the name of a user, or the role of
- * k3s (`server`, `agent`).
+ * k3s (`server`, `agent`). `adopted-k3s` is a k3s that was here before us: it is never removed, and an
+ * older version, which does not know the kind, leaves it alone as well.
  */
 export interface InventoryEntry {
   readonly kind: (typeof INVENTORY_KINDS)[number];
@@ -35,6 +45,7 @@ const KNOWN_NAMES: Readonly<Record<InventoryEntry['kind'], (name: string) => boo
   user: (name) => name === AGENT_USER,
   group: (name) => name === AGENT_USER,
   k3s: (name) => name === 'server' || name === 'agent',
+  'adopted-k3s': (name) => name === 'server',
 };
 
 /** @param unitFile the agent's own unit, which a package may have in another directory */

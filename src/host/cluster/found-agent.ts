@@ -1,0 +1,158 @@
+/**
+ * What a cluster that was here before us has under the names that ours will have: above all the agent
+ * that runs in the cluster as a Deployment, whose identity and settings are taken over.
+ */
+import { AgentError } from '../../core/errors.ts';
+import type { Places } from '../../core/places.ts';
+import type { Clock, Exec, Files } from '../../core/ports.ts';
+import { SavedObject } from '../../protocol/files/adoption.ts';
+import { kubectl } from '../k3s/kubectl.ts';
+import { kubectlTrouble } from '../k3s/kubectl-words.ts';
+
+/** Of the Deployment, its ServiceAccount and permissions alike. */
+const FOUND_AGENT = 'pipeops-agent';
+/** Address, token and name, as its installer writes them. */
+const CONFIG_SECRET = 'pipeops-agent-config';
+/** What it remembers. */
+const STATE_CONFIG_MAP = 'pipeops-agent-state';
+
+/** Of an object that is put back: what the API server fills in itself. */
+const OF_API_SERVER = [
+  ...['creationTimestamp', 'generation', 'managedFields', 'resourceVersion', 'selfLink', 'uid'],
+  ...['deletionTimestamp', 'ownerReferences'],
+];
+
+interface Deps {
+  readonly clock: Clock;
+  readonly exec: Exec;
+  readonly files: Files;
+  readonly places: Places;
+}
+
+/** What an agent in the cluster is called and told; undefined where it does not say. */
+export interface FoundAgent {
+  readonly apiUrl: string | undefined;
+  readonly clusterName: string | undefined;
+  readonly agentId: string | undefined;
+  /** Secret. */
+  readonly token: string | undefined;
+}
+
+export interface FoundObjects {
+  readonly namespaceWasThere: boolean;
+  readonly objects: readonly SavedObject[];
+  /** Undefined where none runs in the cluster. */
+  readonly agent: FoundAgent | undefined;
+}
+
+/** @throws AgentError KUBERNETES_API */
+export async function findObjects(deps: Deps, namespace: string): Promise<FoundObjects> {
+  const result = await kubectl(deps, [
+    'get',
+    `namespace/${namespace}`,
+    `clusterrole/${FOUND_AGENT}`,
+    `clusterrolebinding/${FOUND_AGENT}`,
+    `serviceaccount/${FOUND_AGENT}`,
+    `deployment/${FOUND_AGENT}`,
+    `secret/${CONFIG_SECRET}`,
+    `configmap/${STATE_CONFIG_MAP}`,
+    `--namespace=${namespace}`,
+    '--ignore-not-found',
+    '--output=json',
+  ]);
+  if (result.exitCode !== 0) {
+    throw notAnswered('Cannot look what is in the cluster', result.stderr);
+  }
+  const found = objectsOf(result.stdout);
+  const deployment = found.find(({ kind }) => kind === 'Deployment');
+  return {
+    namespaceWasThere: found.some(({ kind }) => kind === 'Namespace'),
+    objects: found.filter(({ kind }) => kind !== 'Namespace').map(withoutServerFields),
+    agent: deployment === undefined ? undefined : agentOf(found, deployment),
+  };
+}
+
+/** Takes the agent in the cluster away; what it has installed beside itself stays. */
+export async function removeFoundAgent(deps: Deps, namespace: string): Promise<void> {
+  const result = await kubectl(deps, [
+    ...['delete', `deployment/${FOUND_AGENT}`, `--namespace=${namespace}`],
+    ...['--ignore-not-found', '--wait=false'],
+  ]);
+  if (result.exitCode !== 0) {
+    throw notAnswered('Cannot remove the agent that runs in the cluster', result.stderr);
+  }
+}
+
+export async function hasFoundAgent(deps: Deps, namespace: string): Promise<boolean> {
+  const argv = ['get', `deployment/${FOUND_AGENT}`, `--namespace=${namespace}`, '--output=name'];
+  return (await kubectl(deps, [...argv, '--ignore-not-found'])).stdout.trim() !== '';
+}
+
+/** Makes them as they were. */
+export async function putBackObjects(deps: Deps, objects: readonly SavedObject[]): Promise<void> {
+  if (objects.length === 0) {
+    return;
+  }
+  const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
+  const argv = ['apply', '--server-side', '--force-conflicts', '-f', '-'];
+  const result = await kubectl(deps, argv, list);
+  if (result.exitCode !== 0) {
+    throw notAnswered('Cannot put back what was in the cluster', result.stderr);
+  }
+}
+
+/** One object, a List, or nothing at all. */
+function objectsOf(text: string): readonly SavedObject[] {
+  if (text.trim() === '') {
+    return [];
+  }
+  const json = JSON.parse(text) as { readonly items?: readonly unknown[] };
+  return (json.items ?? [json]).flatMap((item) => SavedObject.safeParse(item).data ?? []);
+}
+
+function withoutServerFields({ status: _, ...object }: SavedObject): SavedObject {
+  const kept = Object.entries(object.metadata).filter(([key]) => !OF_API_SERVER.includes(key));
+  return { ...object, metadata: { ...Object.fromEntries(kept), name: object.metadata.name } };
+}
+
+function agentOf(found: readonly SavedObject[], deployment: SavedObject): FoundAgent {
+  const data = (kind: string): Readonly<Record<string, unknown>> =>
+    (found.find((each) => each.kind === kind)?.['data'] ?? {}) as Record<string, unknown>;
+  const secret = (key: string) => {
+    const value = data('Secret')[key];
+    return typeof value === 'string' ? Buffer.from(value, 'base64').toString() : undefined;
+  };
+  const plain = (value: unknown) => {
+    const text = typeof value === 'string' ? value.trim() : '';
+    return text === '' ? undefined : text;
+  };
+  const variables = variablesOf(deployment);
+  return {
+    apiUrl: plain(secret('PIPEOPS_API_URL') ?? variables.get('PIPEOPS_API_URL')),
+    clusterName: plain(secret('PIPEOPS_CLUSTER_NAME') ?? variables.get('PIPEOPS_CLUSTER_NAME')),
+    // An id that is made of its pod's goes with the pod, and is no identity.
+    agentId: plain(variables.get('PIPEOPS_AGENT_ID') ?? data('ConfigMap')['agent_id']),
+    token: plain(secret('PIPEOPS_TOKEN')),
+  };
+}
+
+/** Variables of its container that are written out. */
+function variablesOf(deployment: SavedObject): ReadonlyMap<string, string> {
+  const spec = deployment['spec'] as
+    | {
+        template?: {
+          spec?: { containers?: readonly { env?: readonly { name: string; value?: string }[] }[] };
+        };
+      }
+    | undefined;
+  const env = spec?.template?.spec?.containers?.flatMap((container) => container.env ?? []) ?? [];
+  return new Map(
+    env.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value] as const])),
+  );
+}
+
+function notAnswered(what: string, stderr: string): AgentError {
+  return new AgentError('KUBERNETES_API', `${what}: ${kubectlTrouble(stderr).text}`, {
+    hint: 'Check that k3s runs, then run the same command again: systemctl status k3s',
+  });
+}
