@@ -103,7 +103,8 @@ async function ask(k3s: ExistingK3s, { confirm }: AdoptionWishes): Promise<void>
 /** k3s' settings are its owner's; the name of the node is noted by an earlier run. */
 function refuseK3sSettings({ sources }: LoadedConfig): void {
   const given = Object.entries(sources).filter(
-    ([path, source]) => path.startsWith('k3s.') && (source === 'flag' || source === 'env'),
+    ([path, source]) =>
+      path.startsWith('k3s.') && path !== 'k3s.mirror' && (source === 'flag' || source === 'env'),
   );
   if (given.length > 0) {
     throw new AgentError(
