@@ -157,6 +157,33 @@ describe('the note of how things were', () => {
     });
   });
 
+  test.each([
+    ['/etc/pipeops-agent/config.yaml', 'log: { level: info }\n'],
+    ['/etc/pipeops-agent/policy.yaml', 'preset: standard\n'],
+    ['/etc/rancher/k3s/config.yaml.d/50-pipeops.yaml', 'disable: [traefik]\n'],
+    ['/etc/systemd/system/pipeops-agent.service', '[Service]\nExecStart=/bin/true\n'],
+  ])('what was noted in an unknown form is not noted a second time: %s', async (path, text) => {
+    await put(path, text);
+    await install();
+    const { originals } = await json(ORIGINALS);
+    const archived = { kind: 'archive', name: path, file: 'originals.tar' };
+    const others = (originals as readonly Entry[]).filter(({ name }) => name !== path);
+    await noteOriginals([...others, archived]);
+    // An edit, so that it is written again.
+    await put(path, `${text}# edited\n`);
+    expect((await install('--log-level', 'debug')).exitCode).toBe(0);
+    const notesOf = async (file: string, list: string) =>
+      ((await json(file))[list] as readonly Entry[]).filter(({ name }) => name === path);
+    expect([await notesOf(ORIGINALS, 'originals'), await notesOf(INVENTORY, 'entries')]).toEqual([
+      [archived],
+      [],
+    ]);
+
+    const { exitCode, stdout } = await uninstall();
+    expect([exitCode, JSON.parse(stdout).left]).toEqual([0, [{ kind: 'original', name: path }]]);
+    expect(await json(ORIGINALS)).toEqual({ v: 1, originals: [archived] });
+  });
+
   test('what another version has changed is put back, too', async () => {
     const path = '/etc/sysctl.d/90-pipeops.conf';
     await put(path, 'of before\n');

@@ -70,6 +70,29 @@ const agentIsReady = () =>
     Response.json(await machine.health()),
   );
 
+test("what k3s' own uninstaller takes along counts as removed, as the dry run says", async () => {
+  await setUp('server');
+  const uninstaller = '/usr/local/bin/k3s-uninstall.sh';
+  machine.programs.set(uninstaller, async () => {
+    for (const path of [uninstaller, '/etc/systemd/system/k3s.service', '/usr/local/bin/kubectl']) {
+      await machine.files.remove(path);
+    }
+    for (const path of ['/var/lib/rancher', '/etc/rancher']) {
+      await machine.files.removeTree(path);
+    }
+    return {};
+  });
+  const asJson = async (flag: string) =>
+    JSON.parse((await machine.run(['uninstall', '--json', flag])).stdout);
+  const planned: readonly string[] = (await asJson('--dry-run')).plan.map(
+    ({ title }: { readonly title: string }) => title,
+  );
+  expect(planned).toContain('Remove directory /var/lib/rancher');
+  expect((await asJson('--yes')).removed).toEqual(
+    planned.filter((title) => !title.startsWith('Remove the inventory')),
+  );
+});
+
 describe.each(['server', 'worker'] as const)('a %s', (role) => {
   test('is as it was after an installation and its removal', async () => {
     const before = await state();

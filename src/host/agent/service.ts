@@ -5,7 +5,7 @@ import { DEFAULT_PLACES, type Places, UNIT_NAME } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import { explainingLine } from '../engine/explaining-line.ts';
 import type { HostInventory } from '../engine/inventory.ts';
-import { originalOf, putBack } from '../engine/originals.ts';
+import { isNoted, originalOf, putBack } from '../engine/originals.ts';
 import { claimText, writeOwn } from '../engine/own-text.ts';
 import { changeOf } from '../engine/removals.ts';
 import { LEAVES_NOTHING, type Removal, type Resource } from '../engine/resource.ts';
@@ -67,7 +67,7 @@ function looksOurs({ executableLink }: Places, text: string): boolean {
 async function unitRemovals(deps: Deps, inventory: HostInventory): Promise<readonly Removal[]> {
   const { unitFile } = deps.places;
   const original = await originalOf(deps, unitFile);
-  if (original === undefined && !inventory.has('unit', unitFile)) {
+  if (!inventory.has('unit', unitFile) && !(await isNoted(deps, unitFile))) {
     return [];
   }
   const action = original === undefined ? 'remove' : 'restore';

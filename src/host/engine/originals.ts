@@ -7,7 +7,7 @@ import type { Places } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
 import type { InventoryEntry, Original } from '../../protocol/files/host-state.ts';
 import type { HostInventory } from './inventory.ts';
-import { readOriginals, writeOriginals } from './originals-file.ts';
+import { readOriginals, readUnknownOriginals, writeOriginals } from './originals-file.ts';
 
 /** Every original is a small text: settings, certificates, a unit. */
 const ORIGINAL_LIMIT_BYTES = 1024 * 1024;
@@ -68,10 +68,15 @@ export async function keepIfThere(deps: Deps, paths: readonly string[]): Promise
 
 /** The first one counts: later ones are ours already. */
 export async function keepOriginal(deps: Deps, original: Original): Promise<void> {
-  const originals = await readOriginals(deps);
-  if (!originals.some(({ name }) => name === original.name)) {
-    await writeOriginals(deps, [...originals, original]);
+  if (!(await isNoted(deps, original.name))) {
+    await writeOriginals(deps, [...(await readOriginals(deps)), original]);
   }
+}
+
+/** Whether it is noted how this was, be it in a form that only another version knows. */
+export async function isNoted(deps: Deps, name: string): Promise<boolean> {
+  const noted = [...(await readOriginals(deps)), ...(await readUnknownOriginals(deps))];
+  return noted.some((each) => each.name === name);
 }
 
 /** Notes which of these directories of everybody are made here: they go when they are empty. */

@@ -11,6 +11,7 @@ import type { HostInventory } from './inventory.ts';
 import {
   allOriginals,
   claimPath,
+  isNoted,
   lookAt,
   originalOf,
   type PathEntry,
@@ -26,7 +27,7 @@ interface Deps {
   readonly places: Places;
 }
 
-/** Whether it stands in the inventory, alone or with its directory, or in the originals. */
+/** Whether it stands in the inventory, alone or with its directory, or in the originals of any form. */
 export async function isClaimed(
   deps: Deps,
   inventory: HostInventory,
@@ -35,7 +36,7 @@ export async function isClaimed(
   return (
     inventory.has(kind, name) ||
     inventory.has('directory', dirname(name)) ||
-    (await originalOf(deps, name)) !== undefined
+    (await isNoted(deps, name))
   );
 }
 

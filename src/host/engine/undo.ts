@@ -45,9 +45,11 @@ export async function undoResources(
 ): Promise<readonly string[]> {
   const removed: string[] = [];
   const waiting: Removal[] = [];
-  for (const removal of await removalsOf(resources, how)) {
+  const removals = await removalsOf(resources, how);
+  const shared = await sharedThere(deps, removals);
+  for (const removal of removals) {
     try {
-      removed.push(...(await undoOne(deps, removal, inventory)));
+      removed.push(...(await undoOne(deps, removal, inventory, shared)));
     } catch (thrown) {
       // Those after it may make the room that it needs. What fails then may fail because of it.
       if (!(thrown instanceof AgentError) || (waiting.length === 0 && !isDiskFull(thrown))) {
@@ -57,19 +59,24 @@ export async function undoResources(
     }
   }
   for (const removal of waiting) {
-    removed.push(...(await undoOne(deps, removal, inventory)));
+    removed.push(...(await undoOne(deps, removal, inventory, shared)));
   }
   return removed;
 }
 
-/** @returns its title, where a person is told of it */
+/**
+ * @param sharedBefore the shared directories that were there before anything was removed
+ * @returns its title, where a person is told of it
+ */
 async function undoOne(
   deps: Deps,
   removal: Removal,
   inventory: HostInventory,
+  sharedBefore: ReadonlySet<string>,
 ): Promise<readonly string[]> {
   // What stays, since others use it, is forgotten without a word.
-  const isTold = await goes(deps, removal, new Set());
+  const isTold =
+    (await goes(deps, removal, new Set())) || (await wasTakenAlong(deps, removal, sharedBefore));
   const progress = isTold ? await deps.progress(removal.title) : undefined;
   try {
     await removal.run();
@@ -109,6 +116,30 @@ async function goes(
   const names = await files.list(shared);
   const isThere = (await files.stat(shared))?.kind === 'directory';
   return isThere && names.every((name) => isGone(`${shared}/${name}`));
+}
+
+async function sharedThere(
+  { files }: Pick<Deps, 'files'>,
+  removals: readonly Removal[],
+): Promise<ReadonlySet<string>> {
+  const there = new Set<string>();
+  for (const { shared } of removals) {
+    if (shared !== undefined && (await files.stat(shared))?.kind === 'directory') {
+      there.add(shared);
+    }
+  }
+  return there;
+}
+
+/** Whether another removal has taken this directory along: k3s' own uninstaller may. */
+async function wasTakenAlong(
+  { files }: Pick<Deps, 'files'>,
+  { shared }: Removal,
+  sharedBefore: ReadonlySet<string>,
+): Promise<boolean> {
+  return (
+    shared !== undefined && sharedBefore.has(shared) && (await files.stat(shared)) === undefined
+  );
 }
 
 function targetsOf({ changes }: Removal): readonly string[] {
