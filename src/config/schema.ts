@@ -238,7 +238,7 @@ const K3sSection = z.strictObject({
   version: setting(
     z
       .string()
-      .regex(/^v\d+\.\d+\.\d+(-[a-z0-9.]+)?\+k3s\d+$/, 'must be a k3s version such as v1.34.4+k3s1')
+      .regex(/^v\d+\.\d+\.\d+(-[a-z0-9.]+)?\+k3s\d+$/, 'must be a k3s version such as v1.36.3+k3s1')
       .optional(),
     {
       description: 'Version of k3s that a first installation takes; the stable channel when absent',

@@ -201,19 +201,19 @@ test('progress changes one line on a terminal, and prints lines elsewhere', () =
     progress.update('a line that is much longer than the terminal');
     clock.advance(12_000);
     progress.update('still at it');
-    progress.done('v1.34.4');
+    progress.done('v1.36.3');
     startProgress({ clock }, { isTty, columns: 30, write }, 'Start').fail();
     return seen;
   };
   expect(show(false)).toBe(
-    '… Install k3s\n  Install k3s (12s) still at it\n✓ Install k3s: v1.34.4 (12s)\n… Start\n✗ Start (0ms)\n',
+    '… Install k3s\n  Install k3s (12s) still at it\n✓ Install k3s: v1.36.3 (12s)\n… Start\n✗ Start (0ms)\n',
   );
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the colours of a terminal
   expect(show(true).replaceAll(/\u001b\[3\dm|\u001b\[39m/g, '')).toBe(
     '… Install k3s' +
       '\r\u001b[2K… Install k3s (0ms) a line t…' +
       '\r\u001b[2K… Install k3s (12s) still at…' +
-      '\r\u001b[2K✓ Install k3s: v1.34.4 (12s)\n' +
+      '\r\u001b[2K✓ Install k3s: v1.36.3 (12s)\n' +
       '… Start\r\u001b[2K✗ Start (0ms)\n',
   );
 });

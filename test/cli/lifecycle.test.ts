@@ -107,7 +107,7 @@ describe('install', () => {
     const installer = machine.calls.find(({ argv }) => argv[0] === 'sh');
     expect(installer?.env).toEqual({
       INSTALL_K3S_EXEC: 'server',
-      INSTALL_K3S_VERSION: 'v1.34.4+k3s1',
+      INSTALL_K3S_VERSION: 'v1.36.3+k3s1',
       INSTALL_K3S_SKIP_START: 'true',
       INSTALL_K3S_SKIP_DOWNLOAD: 'binary',
       GITHUB_URL: MIRROR,
@@ -544,7 +544,7 @@ describe('install', () => {
   test('fails with the last line of k3s when that does not start', async () => {
     machine.programs.set('/usr/local/bin/k3s', (argv) => {
       if (argv[1] === '--version') {
-        return { stdout: 'k3s version v1.34.4+k3s1' };
+        return { stdout: 'k3s version v1.36.3+k3s1' };
       }
       machine.units.set('k3s.service', 'failed');
       return { exitCode: 1 };
@@ -593,8 +593,8 @@ describe('a second install', () => {
   });
 
   test.each([
-    ['--k3s-version=v1.35.0+k3s1', {}],
-    ['--json', { K3S_VERSION: 'v1.35.0+k3s1' }],
+    ['--k3s-version=v1.37.0+k3s1', {}],
+    ['--json', { K3S_VERSION: 'v1.37.0+k3s1' }],
   ])('with another version of k3s is refused, %s', async (flag, env) => {
     await install();
     const before = await machine.listing();
@@ -606,17 +606,17 @@ describe('a second install', () => {
         exitCode: 4,
         code: 'SETTING_FIXED',
         message:
-          'k3s v1.34.4+k3s1 is installed here; v1.35.0+k3s1 would be an upgrade, which this does not do',
+          'k3s v1.36.3+k3s1 is installed here; v1.37.0+k3s1 would be an upgrade, which this does not do',
         hint: 'Leave out --k3s-version (K3S_VERSION): everything else is done with the k3s there is',
       } as never);
     }
     expect(await machine.listing()).toEqual(before);
-    expect((await install([...INSTALL, '--k3s-version=v1.34.4+k3s1'])).exitCode).toBe(0);
+    expect((await install([...INSTALL, '--k3s-version=v1.36.3+k3s1'])).exitCode).toBe(0);
   });
 
   test('goes by the k3s there is, when that was upgraded by hand', async () => {
-    await install([...INSTALL, '--k3s-version=v1.34.4+k3s1']);
-    await machine.files.writeAtomic('/usr/local/bin/k3s', 'v1.35.0+k3s1', { mode: 0o755 });
+    await install([...INSTALL, '--k3s-version=v1.36.3+k3s1']);
+    await machine.files.writeAtomic('/usr/local/bin/k3s', 'v1.37.0+k3s1', { mode: 0o755 });
     expect((await install()).exitCode).toBe(0);
   });
 
@@ -720,7 +720,7 @@ describe('join', () => {
       'token-file': '/var/lib/pipeops-agent-host/k3s-join-token',
       ...NODE_CONFIG,
     });
-    const other = await machine.run([...words, '--k3s-version', 'v1.35.0+k3s1'], { env });
+    const other = await machine.run([...words, '--k3s-version', 'v1.37.0+k3s1'], { env });
     expect(failure(other)).toMatchObject({ exitCode: 4, code: 'SETTING_FIXED' });
   });
 
@@ -1088,14 +1088,14 @@ test('cluster-info shows servers, version and nodes', async () => {
   await install();
   expect(JSON.parse((await machine.run(['cluster-info', '--json'])).stdout)).toEqual({
     servers: ['https://10.0.0.1:6443'],
-    k3s_version: 'v1.34.4+k3s1',
+    k3s_version: 'v1.36.3+k3s1',
     nodes: [
       {
         name: 'node-1',
         ready: true,
         role: 'server',
         address: '10.0.0.1',
-        version: 'v1.34.4+k3s1',
+        version: 'v1.36.3+k3s1',
         architecture: 'amd64',
       },
       {
@@ -1103,7 +1103,7 @@ test('cluster-info shows servers, version and nodes', async () => {
         ready: false,
         role: 'worker',
         address: null,
-        version: 'v1.34.4+k3s1',
+        version: 'v1.36.3+k3s1',
         architecture: 'arm64',
       },
     ],

@@ -289,7 +289,7 @@ describe('loadConfig()', () => {
 
   test('counts a single mistake in words', async () => {
     expect((await loadFailure({ fileText: 'k3s: {version: stable}' })).message).toBe(
-      'The configuration has one problem:\n  - k3s.version: must be a k3s version such as v1.34.4+k3s1',
+      'The configuration has one problem:\n  - k3s.version: must be a k3s version such as v1.36.3+k3s1',
     );
   });
 

@@ -62,18 +62,18 @@ describe('names', () => {
 });
 
 describe('k3s versions', () => {
-  test.each(['v1.34.4+k3s1', 'v1.35.0-rc2+k3s12', 'v1.30.0-alpha.1+k3s1'])(
+  test.each(['v1.36.3+k3s1', 'v1.35.0-rc2+k3s12', 'v1.30.0-alpha.1+k3s1'])(
     '%s is one',
     (version) => {
       expect(problems({ k3s: { version } })).toEqual({});
     },
   );
 
-  test.each(['1.34.4+k3s1', 'v1.34.4', 'v1.34+k3s1', 'latest', 'v1.34.4+k3s1; reboot'])(
+  test.each(['1.36.3+k3s1', 'v1.36.3', 'v1.36+k3s1', 'latest', 'v1.36.3+k3s1; reboot'])(
     '"%s" is none',
     (version) => {
       expect(problems({ k3s: { version } })).toEqual({
-        'k3s.version': 'must be a k3s version such as v1.34.4+k3s1',
+        'k3s.version': 'must be a k3s version such as v1.36.3+k3s1',
       });
     },
   );

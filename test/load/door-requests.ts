@@ -26,7 +26,7 @@ const OTHER_HEADERS = [
   'X-Remote-User: root\r\nCookie: a=b',
   'Impersonate-User: root',
   'X-Broken: \xc4\x8d\xc4\x8aTransfer-Encoding: chunked',
-  'User-Agent: kubectl/v1.34.0 (linux/amd64)',
+  'User-Agent: kubectl/v1.36.0 (linux/amd64)',
 ] as const;
 /** Each makes one reader see something else than another somewhere. */
 const ODD_LINES = [

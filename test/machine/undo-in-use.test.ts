@@ -34,7 +34,7 @@ const WORKER = {
   status: {
     conditions: [],
     addresses: [],
-    nodeInfo: { kubeletVersion: 'v1.34.4+k3s1', architecture: 'amd64' },
+    nodeInfo: { kubeletVersion: 'v1.36.3+k3s1', architecture: 'amd64' },
   },
 };
 

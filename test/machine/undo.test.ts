@@ -272,10 +272,10 @@ test('a k3s of another version than the one that was asked for is no k3s, and is
     await machine.files.writeAtomic('/usr/local/bin/k3s-uninstall.sh', 'k3s', { mode: 0o755 });
     return {};
   });
-  const words = [...WORDS.server, '--k3s-version', 'v1.34.4+k3s1'];
+  const words = [...WORDS.server, '--k3s-version', 'v1.36.3+k3s1'];
   expect(failure(await machine.run(words, { env: ENV }))).toMatchObject({
     code: 'DOWNLOAD_CORRUPT',
-    message: 'k3s v1.33.0+k3s1 was placed instead of v1.34.4+k3s1',
+    message: 'k3s v1.33.0+k3s1 was placed instead of v1.36.3+k3s1',
   });
   expect((await undo()).exitCode).toBe(0);
   expect(await state()).toEqual(before);

@@ -6,7 +6,7 @@ import { runCommand } from '../vm/host-command.ts';
 const MODULE = 'k8s.io/pod-security-admission';
 const DIRECTORY = join(import.meta.dir, '../peers/pod-security');
 const DOWNLOAD_TIMEOUT_MS = 120_000;
-/** Of the standards; that of the Kubernetes which the machine tests run. */
+/** Of the standards: the one that the rules follow. Later ones refuse less. */
 const VERSION = 'v1.34';
 
 export interface PodSecurityFixture {

@@ -8,7 +8,7 @@ const NOW = '2026-01-01T00:00:00.000Z';
 
 describe('NodeList', () => {
   test('gives empty lists where a node has not reported yet and keeps the rest', () => {
-    const nodeInfo = { kubeletVersion: 'v1.34.4+k3s1', architecture: 'amd64', osImage: 'Debian' };
+    const nodeInfo = { kubeletVersion: 'v1.36.3+k3s1', architecture: 'amd64', osImage: 'Debian' };
     expect(
       NodeList.parse({
         kind: 'List',

@@ -122,7 +122,7 @@ describe('ClusterStatus', () => {
         {
           name: 'host-1',
           ready: true,
-          version: 'v1.34.4+k3s1',
+          version: 'v1.36.3+k3s1',
           os: 'linux',
           arch: 'amd64',
           labels: { a: 'b' },

@@ -157,7 +157,7 @@ test('fullJson() is the status of the seed, with empty lists where there is noth
     metrics: { cpu_usage: 0, memory_usage: 0, pod_count: 1, node_count: 0 },
   });
   expect(agent.source.summary()).toEqual({
-    kubernetesVersion: 'v1.34.4+k3s1',
+    kubernetesVersion: 'v1.36.3+k3s1',
     nodes: 0,
     pods: 1,
     cpuPercent: 0,
@@ -171,7 +171,7 @@ test('gives nodes, workloads and pods as the wire wants them', async () => {
   cluster.put(PATHS.nodes, {
     metadata: { name: 'one', labels },
     status: {
-      nodeInfo: { kubeletVersion: 'v1.34.4+k3s1', operatingSystem: 'linux', architecture: 'amd64' },
+      nodeInfo: { kubeletVersion: 'v1.36.3+k3s1', operatingSystem: 'linux', architecture: 'amd64' },
       conditions: ready,
       allocatable: { cpu: '2', memory: '4Gi' },
       capacity: { cpu: '2' },
@@ -194,7 +194,7 @@ test('gives nodes, workloads and pods as the wire wants them', async () => {
       {
         name: 'one',
         ready: true,
-        version: 'v1.34.4+k3s1',
+        version: 'v1.36.3+k3s1',
         os: 'linux',
         arch: 'amd64',
         labels,

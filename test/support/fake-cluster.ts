@@ -139,7 +139,7 @@ export class FakeCluster implements AsyncDisposable {
 
   #answer(url: URL): Response {
     if (url.pathname === '/version') {
-      return Response.json({ gitVersion: 'v1.34.4+k3s1' });
+      return Response.json({ gitVersion: 'v1.36.3+k3s1' });
     }
     if (url.pathname.startsWith('/apis/metrics.k8s.io')) {
       return gone(404, 'NotFound');

@@ -153,7 +153,7 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
       return status(fake.failWith, 'TestFailure');
     }
     if (pathname === '/version') {
-      return Response.json({ gitVersion: 'v1.34.4+k3s1' });
+      return Response.json({ gitVersion: 'v1.36.3+k3s1' });
     }
     const body = (await request.json().catch(() => ({}))) as Json;
     const refusal = fake.refuse(request.method, pathname, searchParams.has('dryRun'));

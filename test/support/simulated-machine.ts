@@ -134,7 +134,7 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
     [`${MIRROR}/install.sh`, () => new Response(INSTALL_SCRIPT)],
     [
       `${MIRROR}/channels/stable`,
-      () => new Response(null, { status: 302, headers: { location: '/tag/v1.34.4%2Bk3s1' } }),
+      () => new Response(null, { status: 302, headers: { location: '/tag/v1.36.3%2Bk3s1' } }),
     ],
     [`${MIRROR}/download/`, (url) => releaseFile(url)],
     [`${CONTROL_PLANE}/api/v1/health`, () => Response.json({ status: 'ok' })],
@@ -522,14 +522,14 @@ const NODES = {
       status: {
         addresses: [{ type: 'InternalIP', address: '10.0.0.1' }],
         conditions: [{ type: 'Ready', status: 'True' }],
-        nodeInfo: { kubeletVersion: 'v1.34.4+k3s1', architecture: 'amd64' },
+        nodeInfo: { kubeletVersion: 'v1.36.3+k3s1', architecture: 'amd64' },
       },
     },
     {
       metadata: { name: 'node-2' },
       status: {
         conditions: [{ type: 'Ready', status: 'False' }],
-        nodeInfo: { kubeletVersion: 'v1.34.4+k3s1', architecture: 'arm64' },
+        nodeInfo: { kubeletVersion: 'v1.36.3+k3s1', architecture: 'arm64' },
       },
     },
   ],

@@ -39,12 +39,10 @@ const TEST_PACKAGES = ['libfaketime'];
 const FILES = [
   { source: 'set-up-machine.sh', to: 'usr/local/lib/test-machine/set-up-machine.sh' },
   { source: 'place-images.sh', to: 'usr/local/lib/test-machine/place-images.sh' },
+  { source: 'allow-cgroup-v1.sh', to: 'usr/local/lib/test-machine/allow-cgroup-v1.sh' },
   { source: 'test-machine.service', to: 'usr/lib/systemd/system/test-machine.service' },
-  { source: 'place-images.conf', to: 'usr/lib/systemd/system/k3s.service.d/place-images.conf' },
-  {
-    source: 'place-images.conf',
-    to: 'usr/lib/systemd/system/k3s-agent.service.d/place-images.conf',
-  },
+  { source: 'before-k3s.conf', to: 'usr/lib/systemd/system/k3s.service.d/before-k3s.conf' },
+  { source: 'before-k3s.conf', to: 'usr/lib/systemd/system/k3s-agent.service.d/before-k3s.conf' },
   { source: 'stop-quickly.conf', to: 'usr/lib/systemd/system.conf.d/stop-quickly.conf' },
 ];
 

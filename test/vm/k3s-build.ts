@@ -7,7 +7,7 @@ import { goBuild } from './go-build.ts';
 import type { Tell } from './progress.ts';
 
 /** What the k3s for tests is made of and calls itself. */
-export const K3S_VERSION = 'v1.34.4+k3s1';
+export const K3S_VERSION = 'v1.36.3+k3s1';
 
 const SOURCES = join(import.meta.dir, '..', 'k3s');
 
@@ -22,8 +22,8 @@ export const K3S_INSTALLER = join(SOURCES, 'install.sh');
 
 /**
  * The path of the binary.
- * @param version what it says it is, for upgrade tests: `v1.34.<patch>+k3s<n>`.
- * @param tell a cold build compiles all of Kubernetes: 5 to 8 minutes on 2 cores, seconds afterwards
+ * @param version what it says it is, for upgrade tests: `v1.36.<patch>+k3s<n>`.
+ * @param tell a cold build compiles all of Kubernetes: 6 to 12 minutes on 2 cores, seconds afterwards
  */
 export async function buildK3s(version: string, tell?: Tell): Promise<string> {
   const names = [...new Glob('*.{go,mod,sum}').scanSync(SOURCES)].filter(

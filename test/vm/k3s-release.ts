@@ -1,6 +1,6 @@
 /**
  * Where the k3s that tests install comes from: the k3s for tests, or with K3S_RELEASE in the
- * environment (`v1.34.4+k3s1`) that real release, downloaded once from k3s' own places.
+ * environment (`v1.36.3+k3s1`) that real release, downloaded once from k3s' own places.
  */
 
 import { join } from 'node:path';

@@ -72,7 +72,7 @@ export async function installK3s(
   }
 }
 
-/** @returns the version of the installed k3s, `v1.34.4+k3s1`; undefined when there is none */
+/** @returns the version of the installed k3s, `v1.36.3+k3s1`; undefined when there is none */
 export async function installedK3sVersion(deps: {
   readonly exec: Exec;
   readonly files: Files;

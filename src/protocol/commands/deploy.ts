@@ -66,7 +66,7 @@ const labelValue = z
     /^([A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?)?$/,
     'must be a label value of at most 63 characters',
   );
-/** Kubernetes 1.34: printable ASCII but "=". */
+/** Kubernetes 1.36: printable ASCII but "=". */
 const variableName = z.string().regex(/^[ -<>-~]{1,256}$/, 'must be printable ASCII without "="');
 
 function recordOf<V extends z.ZodType>(key: z.ZodString, value: V, most: number) {

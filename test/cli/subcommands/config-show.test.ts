@@ -12,7 +12,7 @@ import { type CliRun, cliContext } from '../../support/cli-context.ts';
 
 const { configFile, k3sRestartFile, unitFile } = placesOf();
 
-const INSTALLED = 'v1.34.4+k3s1';
+const INSTALLED = 'v1.36.3+k3s1';
 const VERSION = { [`${K3S_EXECUTABLE} --version`]: { stdout: `k3s version ${INSTALLED} (abc)\n` } };
 const STOPPED = {
   'systemctl show --property=ActiveState --value pipeops-agent.service': { stdout: 'inactive' },

@@ -41,7 +41,7 @@ function node(name: string, kubeletPort = 1): NodeRow {
     status: {
       name,
       ready: true,
-      version: 'v1.34.4',
+      version: 'v1.36.3',
       os: 'linux',
       arch: 'amd64',
       resources: { allocatable: quantities, capacity: quantities },

@@ -50,7 +50,7 @@ describe('kubernetesClient()', () => {
       },
     };
     const client = kubernetesClient({ clock: systemClock, http: systemHttp, credentials });
-    expect(await client.find('/version', never)).toMatchObject({ gitVersion: 'v1.34.4+k3s1' });
+    expect(await client.find('/version', never)).toMatchObject({ gitVersion: 'v1.36.3+k3s1' });
     expect(kubernetes.requests).toEqual(['GET /version', 'GET /version']);
   });
 
