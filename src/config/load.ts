@@ -82,10 +82,11 @@ export function loadConfig(inputs: ConfigInputs): LoadedConfig {
 }
 
 /** Checks that involve more than one setting, which the schema cannot make. */
-function crossChecks({ control_plane: plane, http, k3s }: Config): string[] {
+function crossChecks({ agent, control_plane: plane, http, k3s }: Config): string[] {
   const problems: string[] = [];
   const mirrors = k3sMirrors(k3s.mirror ?? '').map((text) => ['k3s.mirror', text] as const);
-  for (const [path, text] of [['control_plane.url', plane.url] as const, ...mirrors]) {
+  const base = agent.base_url === undefined ? [] : [['agent.base_url', agent.base_url] as const];
+  for (const [path, text] of [['control_plane.url', plane.url] as const, ...base, ...mirrors]) {
     problems.push(...addressProblems(path, new URL(text), plane));
   }
   if (plane.proxy !== undefined && parseProxy(plane.proxy, '') === undefined) {

@@ -108,6 +108,16 @@ const AgentSection = z.strictObject({
     description: 'Labels sent at registration',
     since: '0.1.0',
   }),
+  base_url: setting(
+    z.url({ protocol: /^https?$/, error: 'must be an https:// address' }).optional(),
+    {
+      description:
+        'Where this program came from; "token create" sends further machines there. https://get.pipeops.dev/agent when absent',
+      env: 'PIPEOPS_BASE_URL',
+      serverOnly: true,
+      since: '0.3.0',
+    },
+  ),
 });
 
 const ClusterSection = z.strictObject({

@@ -59,6 +59,7 @@ export const KINDS = {
   pod: kind(V1, 'Pod', 'pods'),
   replicaSet: kind(APPS, 'ReplicaSet', 'replicasets'),
   role: kind(`${GROUPS.rbac}/v1`, 'Role', 'roles'),
+  roleBinding: kind(`${GROUPS.rbac}/v1`, 'RoleBinding', 'rolebindings'),
   secret: kind(V1, 'Secret', 'secrets'),
   service: kind(V1, 'Service', 'services'),
   serviceAccount: kind(V1, 'ServiceAccount', 'serviceaccounts'),

@@ -8,6 +8,12 @@ export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by';
 export const MANAGED_BY: Readonly<Record<string, string>> = { [MANAGED_BY_LABEL]: AGENT };
 /** Which command changed it last: a repeated run is recognised by it. */
 export const COMMAND_ID_ANNOTATION = 'pipeops.io/command-id';
+/** On a Node: the id of the token that it joined with. Its own machine writes it. */
+export const JOIN_TOKEN_ANNOTATION = 'pipeops.io/join-token';
+/** On the ConfigMap with the limits of a join token: its id. */
+export const JOIN_LIMITS_LABEL = 'pipeops.io/join-token';
+/** On a Node: when its machine left; nothing runs there any more. Its own machine writes it. */
+export const LEFT_ANNOTATION = 'pipeops.io/left';
 /** Sent at registration. */
 export const AGENT_VERSION_LABEL = 'agent.pipeops.io/version';
 
@@ -59,4 +65,6 @@ export const KUBELET_NAMESPACES: readonly string[] = [
 
 // Types of Secrets, which are named alike.
 export const ACCOUNT_TOKEN_SECRET = 'kubernetes.io/service-account-token';
+/** What holders of a join token of k3s are for Kubernetes (k3s, "pkg/cli/token"). */
+export const JOINING_GROUP = 'system:bootstrappers:k3s:default-node-token';
 export const BOOTSTRAP_TOKEN_SECRET = 'bootstrap.kubernetes.io/token';

@@ -1,7 +1,9 @@
 /** The agent's health, and what else a person should know about the cluster: by role. */
-import type { Clock, Files, Http, ThisMachine } from '../core/ports.ts';
+import type { Clock, Files, Http, Log, ThisMachine } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
+import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import { nodeStates } from '../kubernetes/nodes/states.ts';
+import { type Workers, workers } from '../kubernetes/nodes/workers.ts';
 import type { FollowKind } from '../kubernetes/watch/shared-following.ts';
 import type { DetailedHealth, Reason } from '../protocol/local-api.ts';
 import { describeNodes, nodeWarnings, withOwnNode } from './cluster-nodes.ts';
@@ -23,6 +25,8 @@ export interface HealthParts {
 export function serverHealth(
   deps: {
     readonly clock: Clock;
+    readonly log: Log;
+    readonly kubernetes: KubernetesClient;
     readonly follow: FollowKind;
     readonly machine: ThisMachine;
   },
@@ -31,6 +35,7 @@ export function serverHealth(
 ): HealthParts {
   const { clock, machine } = deps;
   const nodes = nodeStates(deps);
+  const ofWorkers = workers({ ...deps, client: deps.kubernetes });
   const known = {
     clock,
     nodes,
@@ -39,12 +44,21 @@ export function serverHealth(
       addresses: machine.addresses(),
     }),
   };
+  const warnings = () => [...nodeWarnings(known), ...trespasserWarnings(ofWorkers)];
   return {
     readiness: withOwnNode(known, readiness),
-    warnings: () => nodeWarnings(known),
-    view: async () => ({ warnings: [...nodeWarnings(known)], nodes: describeNodes(known) }),
-    services: [nodes.service],
+    warnings,
+    view: async () => ({ warnings: warnings(), nodes: describeNodes(known) }),
+    services: [nodes.service, ofWorkers.service],
   };
+}
+
+function trespasserWarnings(ofWorkers: Workers): readonly Reason[] {
+  return ofWorkers.trespassers().map(({ node, message }) => ({
+    code: 'JOIN_TOKEN_MISUSED',
+    message: `${message}. The token is ended`,
+    hint: `If you do not know that machine: sudo k3s kubectl delete node ${node}`,
+  }));
 }
 
 /** @param serverPath the file in which root wrote which server this worker joined */

@@ -1,5 +1,7 @@
+import type { LoadedConfig } from '../config/load.ts';
+import { nodeNameOf } from '../config/node-settings.ts';
 import { AgentError } from '../core/errors.ts';
-import { K3S_NODE_TOKEN_FILE } from '../core/k3s-places.ts';
+import { K3S_KUBELET_CERTIFICATE_FILE, K3S_NODE_TOKEN_FILE } from '../core/k3s-places.ts';
 import { withoutEnd } from '../core/text/without-end.ts';
 import { BUILD } from '../core/version.ts';
 import { checkServer, findServer } from '../host/cluster/join-server.ts';
@@ -9,13 +11,20 @@ import {
   isJoinedWith,
   readJoined,
 } from '../host/cluster/joined-worker.ts';
+import { askKnownNodes, type KnownNode } from '../host/cluster/known-nodes.ts';
 import { openInventory } from '../host/engine/inventory.ts';
 import { joiningConfig } from '../host/k3s/config.ts';
-import { decodeJoinToken } from '../protocol/secrets/join-token.ts';
+import {
+  bootstrapTokenId,
+  decodeJoinToken,
+  type JoinTokenContent,
+} from '../protocol/secrets/join-token.ts';
 import { misplacedSecret } from '../protocol/secrets/misplaced.ts';
 import type { MachineContext } from './context.ts';
 import { type ConfigFlags, loadEffectiveConfig, tellWarnings } from './effective-config.ts';
 import { stateNow } from './finished.ts';
+import { checkBounds, nameOfToken } from './join-bounds.ts';
+import { chooseNodeName, type NameWishes } from './join-name.ts';
 import { NO_MORE_SERVERS } from './no-more-servers.ts';
 import { openDownloads, readCa } from './outbound.ts';
 import { preflight } from './preflight.ts';
@@ -38,13 +47,20 @@ interface Target {
   readonly serverUrl: string;
   /** What k3s shows to the server: secret. */
   readonly k3sToken: string;
+  /** The cluster's nodes; absent where it was not asked, or does not say. */
+  readonly known?: readonly KnownNode[] | undefined;
+  /** The version of k3s on the server. */
+  readonly k3sVersion?: string | undefined;
 }
+
+/** How a join ends where nobody can be asked. */
+const CAREFUL: NameWishes = { taken: 'abort', allowClone: false };
 
 /** `join`: everything is in the token. */
 export async function joinWithToken(
   context: MachineContext,
   token: string,
-  wishes: WorkerWishes,
+  wishes: WorkerWishes & { readonly name: NameWishes },
 ): Promise<SetUpOutcome> {
   const content = decodeJoinToken(token);
   if (content.role === 'server') {
@@ -61,15 +77,28 @@ export async function joinWithToken(
       hint: 'Make a new one on a server: sudo pipeops-agent token create',
     });
   }
-  return join(context, wishes, async () => ({
-    serverUrl: await findServer(
-      context,
-      content.servers,
-      content.ca,
-      joined ? undefined : content.token,
-    ),
-    k3sToken: content.token,
-  }));
+  const flags = await flagsOfToken(context, content, wishes.flags);
+  return join(context, { ...wishes, flags }, async () => {
+    const asked = joined ? undefined : content.token;
+    const serverUrl = await findServer(context, content.servers, content.ca, asked);
+    const known =
+      asked === undefined
+        ? undefined
+        : await askKnownNodes(context, serverUrl, content.ca, content.token);
+    return { serverUrl, k3sToken: content.token, known, k3sVersion: content.k3s };
+  });
+}
+
+/** The flags, with the name that the token is for. @throws AgentError JOIN_TOKEN_REJECTED */
+async function flagsOfToken(
+  context: MachineContext,
+  content: JoinTokenContent,
+  flags: ConfigFlags,
+): Promise<ConfigFlags> {
+  const { config } = await loadEffectiveConfig(context, flags);
+  const ofToken = config.k3s.node_name === undefined ? nameOfToken(content) : undefined;
+  checkBounds(context, content, config.k3s.node_name ?? ofToken);
+  return ofToken === undefined ? flags : { ...flags, 'node-name': ofToken };
 }
 
 /** `NODE_TYPE=agent K3S_URL=… K3S_TOKEN=…`, the way that k3s' own users know. */
@@ -131,19 +160,23 @@ export async function upgradeWorker(
 
 async function join(
   context: MachineContext,
-  wishes: WorkerWishes,
+  wishes: WorkerWishes & { readonly name?: NameWishes },
   findTarget: () => Promise<Target>,
 ): Promise<SetUpOutcome> {
-  const loaded = await loadEffectiveConfig(context, wishes.flags);
-  const { config } = loaded;
-  wishes.notice(tellWarnings(context, loaded, wishes.flags));
+  const asGiven = await loadEffectiveConfig(context, wishes.flags);
+  wishes.notice(tellWarnings(context, asGiven, wishes.flags));
   const inventory = await openInventory(context);
   const target = await withProgress(context, findTarget);
-  const k3s = k3sPlan(context, loaded, {
+  const loaded = await withFreeName(context, asGiven, target.known, wishes);
+  const { config } = loaded;
+  const planned = k3sPlan(context, loaded, {
     role: 'agent',
     config: joiningConfig(context.places, target.serverUrl, config.k3s),
     joinToken: target.k3sToken,
   });
+  // No node may be newer than its server; what is installed already stays.
+  const isBare = !inventory.has('k3s', 'agent');
+  const k3s = { ...planned, version: planned.version ?? (isBare ? target.k3sVersion : undefined) };
   const agentPorts = [config.http.port];
   await preflight(context, { inventory, settings: loaded, k3s, agentPorts }, wishes.notice);
   const downloads = await openDownloads(context, config, await readCa(context, config));
@@ -151,6 +184,7 @@ async function join(
     k3s: { ...k3s, authorities: downloads.authorities, origin: downloads.origin },
     adoption: undefined,
     config: workerSettings(loaded),
+    joinTokenId: bootstrapTokenId(target.k3sToken),
     expected: { role: 'node', clusterName: null, controlPlane: null },
     policy: undefined,
     controlPlaneCa: undefined,
@@ -165,6 +199,26 @@ async function join(
     { ...facts, clusterName: null, controlPlane: null },
     wishes,
   );
+}
+
+/** The settings with a name that nobody else has. @throws AgentError NODE_NAME_TAKEN, MACHINE_ID_TAKEN */
+async function withFreeName(
+  context: MachineContext,
+  loaded: LoadedConfig,
+  known: readonly KnownNode[] | undefined,
+  { flags, notice, name: nameWishes = CAREFUL }: WorkerWishes & { readonly name?: NameWishes },
+): Promise<LoadedConfig> {
+  if ((await context.files.stat(K3S_KUBELET_CERTIFICATE_FILE)) !== undefined) {
+    return loaded; // The cluster has taken it in by its name before.
+  }
+  const given = loaded.config.k3s.node_name;
+  const wanted = nodeNameOf(context.hostname, given);
+  const name = await chooseNodeName(context, given, known, nameWishes);
+  if (name === wanted) {
+    return loaded;
+  }
+  notice(`The name "${wanted}" is taken in the cluster: this node is called "${name}".\n`);
+  return loadEffectiveConfig(context, { ...flags, 'node-name': name });
 }
 
 async function withProgress(

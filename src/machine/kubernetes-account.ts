@@ -26,5 +26,7 @@ export function permissionsManifest(policy: PolicyFile): string {
     ...KUBERNETES_ACCOUNT,
     tokensOf: TOKENS_OF,
   };
-  return accountManifest(effective.grants, admissionManifests(account, effective, MANAGED_BY));
+  return accountManifest(effective.grants, admissionManifests(account, effective, MANAGED_BY), {
+    takesOutNodes: effective.workersLeave.allowed,
+  });
 }

@@ -12,6 +12,7 @@ import { type AgentExpectation, waitForAgent } from '../host/agent/ready.ts';
 import { agentUnit, startAgent } from '../host/agent/service.ts';
 import { adoptedK3s, inClusterAgentGone } from '../host/cluster/adopted-k3s.ts';
 import { joinedServer } from '../host/cluster/joined-server.ts';
+import { joinNote } from '../host/cluster/own-node.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
 import { withOtherVersions } from '../host/engine/other-versions.ts';
 import type { Resource } from '../host/engine/resource.ts';
@@ -29,6 +30,8 @@ export interface MachinePlan {
   readonly k3s: K3sPlan;
   /** Of a k3s that was here before us: then nothing of `k3s` is made, only waited for. */
   readonly adoption: Adoption | undefined;
+  /** Of the token that a worker joins with; absent where it is k3s' own password. */
+  readonly joinTokenId?: string | undefined;
   /** What the agent's configuration file shall hold. */
   readonly config: ConfigInput;
   /** What the person is told in the end, and the running agent must say itself. */
@@ -75,6 +78,9 @@ export function machineResources(
       signal: context.signal,
       isAdopted: plan?.adoption !== undefined,
     }),
+    ...(plan?.k3s.role === 'agent'
+      ? [joinNote(context, { node: plan.k3s.nodeName, tokenId: plan.joinTokenId }, context.signal)]
+      : []),
     agentAccount(context, inventory),
     controlPlaneCa(context, inventory, plan?.controlPlaneCa),
     agentConfig(context, inventory, plan?.config),

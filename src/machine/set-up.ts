@@ -58,9 +58,10 @@ export function givenSettings({ config, sources }: LoadedConfig): ConfigInput {
 export function workerSettings(loaded: LoadedConfig): ConfigInput {
   const given = givenSettings(loaded);
   const settings = Object.entries(given).map(([section, values]) => {
-    const isOfSession = section === 'control_plane' || section === 'cluster';
+    const isOfServer = (name: string) =>
+      section === 'control_plane' || section === 'cluster' || name === 'base_url';
     const kept = Object.entries(values ?? {}).filter(
-      ([name]) => !isOfSession || loaded.sources[`${section}.${name}`] === 'file',
+      ([name]) => !isOfServer(name) || loaded.sources[`${section}.${name}`] === 'file',
     );
     return [section, Object.fromEntries(kept)] as const;
   });

@@ -11,7 +11,7 @@ export interface PolicyRule {
 
 /** Every rule in force, those of the file first: they narrow what the preset has. */
 export function describePolicy(effective: EffectivePolicy): readonly PolicyRule[] {
-  const { file, preset, commands, switches, podSecurity } = effective;
+  const { file, preset, commands, switches, podSecurity, workersLeave } = effective;
   return [
     ...fileRules(file),
     { rule: `${preset}/commands`, meaning: commands.join(', ') || 'none' },
@@ -34,6 +34,12 @@ export function describePolicy(effective: EffectivePolicy): readonly PolicyRule[
       rule: `${switches[name].source}/${name}`,
       meaning: switches[name].allowed ? 'allowed' : 'refused',
     })),
+    {
+      rule: `${workersLeave.source}/workers.leave`,
+      meaning: workersLeave.allowed
+        ? 'nodes whose machines have left are taken out'
+        : 'nodes are only taken out by people',
+    },
     {
       rule: `${podSecurity.source}/pod-security`,
       meaning: `${podSecurity.level}: ${POD_SECURITY_MEANING[podSecurity.level]}`,

@@ -70,6 +70,8 @@ export interface EffectivePolicy {
   readonly switches: Readonly<
     Record<Switch, { readonly allowed: boolean; readonly source: RuleSource }>
   >;
+  /** Whether the agent takes out the nodes of machines that have left. */
+  readonly workersLeave: { readonly allowed: boolean; readonly source: RuleSource };
   readonly podSecurity: {
     readonly level: PodSecurityLevel;
     readonly source: RuleSource;
@@ -106,6 +108,10 @@ export function effectivePolicy(file: PolicyFile): EffectivePolicy {
     preset: file.preset,
     commands,
     switches,
+    workersLeave:
+      file.workers.leave === undefined
+        ? { allowed: true, source: file.preset }
+        : { allowed: file.workers.leave, source: 'file' },
     podSecurity:
       file.pod_security === undefined
         ? { level: 'baseline', source: file.preset }

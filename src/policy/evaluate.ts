@@ -1,3 +1,4 @@
+import { matchesGlob } from '../core/text/glob.ts';
 import type { PolicyFile } from '../protocol/files/policy.ts';
 import {
   type AccessRequest,
@@ -8,7 +9,6 @@ import {
   refused,
 } from './decision.ts';
 import type { EffectivePolicy } from './effective.ts';
-import { matchesGlob } from './glob.ts';
 import { type GrantTable, grantTable } from './grant-table.ts';
 import { READ_VERBS, switchOf } from './grants.ts';
 import { objectProblem } from './object-rules.ts';

@@ -7,6 +7,7 @@ export const NodeList = z.looseObject({
       metadata: z.looseObject({
         name: z.string(),
         labels: z.record(z.string(), z.string()).default({}),
+        annotations: z.record(z.string(), z.string()).default({}),
       }),
       status: z.looseObject({
         addresses: z.array(z.looseObject({ type: z.string(), address: z.string() })).default([]),
@@ -15,6 +16,34 @@ export const NodeList = z.looseObject({
       }),
     }),
   ),
+});
+
+/** What a joining machine looks at. */
+export const JoiningNodeList = z.looseObject({
+  items: z.array(
+    z.looseObject({
+      metadata: z.looseObject({ name: z.string() }),
+      status: z.looseObject({
+        addresses: z.array(z.looseObject({ type: z.string(), address: z.string() })).default([]),
+        conditions: z.array(z.looseObject({ type: z.string(), status: z.string() })).default([]),
+        nodeInfo: z.looseObject({ machineID: z.string().default('') }),
+      }),
+    }),
+  ),
+});
+
+export const ConfigMapList = z.looseObject({
+  items: z.array(
+    z.looseObject({
+      metadata: z.looseObject({ labels: z.record(z.string(), z.string()).default({}) }),
+      data: z.record(z.string(), z.string()).default({}),
+    }),
+  ),
+});
+
+/** Of any object. */
+export const ObjectIdentity = z.looseObject({
+  metadata: z.looseObject({ name: z.string(), uid: z.string() }),
 });
 
 /** kubernetes.io, "Authenticating with Bootstrap Tokens". Values are base64. */

@@ -1003,13 +1003,21 @@ describe('token', () => {
       token: `K10${'0'.repeat(64)}::abcdef.0123456789abcdef`,
       role: 'agent',
       expires: created.expires,
+      k3s: expect.stringMatching(/^v1\.\d+\.\d+\+k3s1$/),
     });
     const listed = await machine.run(['token', 'list', '--json']);
     expect(JSON.parse(listed.stdout)).toEqual({
-      tokens: [{ id: 'abcdef', description: 'pipeops-agent', expires: '2099-01-01T00:00:00Z' }],
+      tokens: [
+        {
+          ...{ id: 'abcdef', description: 'pipeops-agent', expires: '2099-01-01T00:00:00Z' },
+          ...{ role: 'agent', uses: 1, node: null, from: [], used_by: [] },
+        },
+      ],
     });
     expect((await machine.run(['token', 'list'])).stdout).toContain('abcdef');
     expect((await machine.run(['token', 'revoke', 'abcdef'])).exitCode).toBe(0);
+    const deleted = await machine.run(['token', 'delete', 'abcdef', '--json']);
+    expect(JSON.parse(deleted.stdout)).toEqual({ deleted: 'abcdef' });
     expect((await machine.run(['token', 'revoke', 'zzzzzz'])).stderr).toContain('[NOT_FOUND]');
     expect((await machine.run(['token', 'create', '--ttl', '2h'])).stderr).toContain('2h');
   });
@@ -1033,6 +1041,103 @@ describe('token', () => {
     expect(joined.exitCode).toBe(0);
   });
 
+  test('create notes what a token is bound to, and lets the agent delete this one Secret', async () => {
+    await install();
+    const bound = ['--node-name', 'rack2-*', '--from', '10.0.0.0/8', '--uses', '3'];
+    const ran = await machine.run(['token', 'create', ...bound, '--json']);
+    const created = JSON.parse(ran.stdout);
+    expect(decodeJoinToken(created.token)).toMatchObject({ node: 'rack2-*', from: ['10.0.0.0/8'] });
+    const { stdin } = machine.calls.find(({ argv }) => argv[3] === '--filename=-') ?? {};
+    const { items } = JSON.parse(stdin ?? '') as { items: Record<string, unknown>[] };
+    const metadata = {
+      name: 'pipeops-agent-join-abcdef',
+      namespace: 'kube-system',
+      labels: {
+        'app.kubernetes.io/managed-by': 'pipeops-agent',
+        'pipeops.io/join-token': 'abcdef',
+      },
+      ownerReferences: [
+        { apiVersion: 'v1', kind: 'Secret', name: 'bootstrap-token-abcdef', uid: 'secret-1' },
+      ],
+    };
+    const { limits } = (items[0]?.['data'] ?? {}) as { limits: string };
+    expect(JSON.parse(limits)).toEqual({
+      ...{ v: 1, uses: 3, node: 'rack2-*', from: ['10.0.0.0/8'], created: expect.any(String) },
+    });
+    expect(items).toEqual([
+      { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { limits } },
+      {
+        ...{ apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'Role', metadata },
+        rules: [
+          {
+            apiGroups: [''],
+            resources: ['secrets'],
+            resourceNames: ['bootstrap-token-abcdef'],
+            verbs: ['delete'],
+          },
+        ],
+      },
+      {
+        ...{ apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'RoleBinding', metadata },
+        roleRef: {
+          apiGroup: 'rbac.authorization.k8s.io',
+          kind: 'Role',
+          name: 'pipeops-agent-join-abcdef',
+        },
+        subjects: [{ kind: 'ServiceAccount', name: 'pipeops-agent', namespace: 'pipeops-system' }],
+      },
+    ]);
+  });
+
+  test('create leaves no token behind that it could not bind', async () => {
+    await install();
+    machine.programs.set('/usr/local/bin/k3s', (argv) => {
+      const line = argv.slice(1).join(' ');
+      return line.startsWith('kubectl create')
+        ? { exitCode: 1, stderr: 'Error from server: the disk is full\n' }
+        : line.startsWith('token delete')
+          ? {}
+          : line.startsWith('token create')
+            ? { stdout: `K10${'0'.repeat(64)}::abcdef.0123456789abcdef\n` }
+            : line === '--version'
+              ? { stdout: 'k3s version v1.34.4+k3s1' }
+              : { stdout: '{"items":[],"metadata":{"name":"x","uid":"secret-1"}}' };
+    });
+    const ran = await machine.run(['token', 'create', '--json']);
+    expect(failure(ran)).toMatchObject({
+      code: 'KUBERNETES_API',
+      message: 'Cannot note what the token is bound to: the disk is full',
+    });
+    expect(machine.calls.at(-1)?.argv.slice(1)).toEqual(['token', 'delete', 'abcdef']);
+  });
+
+  test('create prints the one line, from where this server was installed', async () => {
+    await install(INSTALL, { PIPEOPS_BASE_URL: 'https://mirror.test/agent/' });
+    const created = JSON.parse((await machine.run(['token', 'create', '--json'])).stdout);
+    expect(created.line).toBe(
+      `printf '%s\\n' ${created.token} | sudo sh -c 'umask 077 && cat >/root/join-token' && ` +
+        'curl -fsSL https://mirror.test/agent/install.sh | ' +
+        `sudo PIPEOPS_BASE_URL=https://mirror.test/agent PIPEOPS_K3S_MIRROR=${MIRROR} ` +
+        'sh -s -- join --token-file /root/join-token',
+    );
+    const shown = await machine.run(['token', 'create']);
+    expect(shown.stderr).toContain('https://mirror.test/agent/install.sh | sudo PIPEOPS_BASE_URL=');
+  });
+
+  test.each([
+    [['--uses', '-1']],
+    [['--uses', '1001']],
+    [['--node-name', 'Rack 2']],
+    [['--from', 'rack2']],
+    [['--from', '10.0.0.0/33']],
+  ])('create refuses %j before it makes anything', async (flags) => {
+    await install();
+    expect(failure(await machine.run(['token', 'create', ...flags, '--json']))).toMatchObject({
+      ...{ exitCode: 2, code: 'USAGE' },
+    });
+    expect(machine.calls.some(({ argv }) => argv[1] === 'token')).toBe(false);
+  });
+
   test('create says the id, and list what a token was made for', async () => {
     await install();
     const created = await machine.run(['token', 'create', '--description', ' rack 2 ']);
@@ -1040,7 +1145,8 @@ describe('token', () => {
     const call = machine.calls.find(({ argv }) => argv[1] === 'token');
     expect(call?.argv).toContain('--description=rack 2');
     expect((await machine.run(['token', 'list'])).stdout).toBe(
-      'ID      ENDS                  FOR\nabcdef  2099-01-01T00:00:00Z  pipeops-agent\n',
+      'ID      ENDS                  USES    BOUND TO  FOR\n' +
+        'abcdef  2099-01-01T00:00:00Z  0 of 1  -         pipeops-agent\n',
     );
     for (const description of ['two\nlines', '\u001b[31m', 'x'.repeat(201)]) {
       const ran = await machine.run(['token', 'create', '--description', description, '--json']);

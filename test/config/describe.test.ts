@@ -11,6 +11,7 @@ describe('describeSettings()', () => {
       'agent.role enum - -',
       'agent.id string agent-id PIPEOPS_AGENT_ID',
       'agent.labels map - -',
+      'agent.base_url string - PIPEOPS_BASE_URL',
       'cluster.name string cluster-name CLUSTER_NAME',
       'control_plane.url string api-url PIPEOPS_API_URL',
       'control_plane.transport enum transport -',

@@ -23,6 +23,7 @@ const ALL_DEFAULT: LoadedConfig['sources'] = {
   'agent.role': 'default',
   'agent.id': 'default',
   'agent.labels': 'default',
+  'agent.base_url': 'default',
   'cluster.name': 'default',
   'control_plane.url': 'default',
   'control_plane.transport': 'default',

@@ -62,6 +62,7 @@ async function server(readiness: Readiness = fine) {
     {
       ...deps,
       machine: thisMachine,
+      kubernetes: clientOf(kubernetes),
       follow: sharedFollowing({ ...deps, client: clientOf(kubernetes) }),
     },
     readiness,

@@ -159,14 +159,19 @@ export function installByOneLine(
 /** Where README's line for a further machine expects the token. */
 export const JOIN_TOKEN_FILE = '/root/join-token';
 
-/** The line of the README for a further machine, from our place and without sudo: tests are root. */
-async function joinLine({ releases }: Sources): Promise<string> {
+/** The line of the README for a further machine, with its place and token put in. */
+export async function readmeJoinLine(baseUrl: string, token: string): Promise<string> {
   const readme = await Bun.file(join(import.meta.dir, '../../README.md')).text();
-  const line = readme.split('\n').find((each) => /^curl .* join --token-file /.test(each));
-  if (line === undefined || !line.includes(` ${JOIN_TOKEN_FILE}`)) {
+  const line = readme.split('\n').find((each) => / join --token-file /.test(each));
+  if (line === undefined || !line.includes(` ${JOIN_TOKEN_FILE}`) || !line.includes(' pj1.… ')) {
     throw new Error('README has no line for a further machine');
   }
-  return line.replace(/https:\S*(?=\/install\.sh)/, releases.url).replace(' sudo sh ', ' sh ');
+  return line.replace('pj1.…', token).replace(/https:\S*(?=\/install\.sh)/, baseUrl);
+}
+
+/** Tests are root, and the machines have no sudo. */
+export function withoutSudo(line: string): string {
+  return line.replaceAll('sudo ', '');
 }
 
 /** Runs README's line for a further machine, which needs to know nothing of the control plane. */
@@ -176,8 +181,8 @@ export async function joinByOneLine(
   token: string,
   options: Pick<ExecOptions, 'env' | 'check' | 'heard'> = {},
 ) {
-  await machine.writeFile(JOIN_TOKEN_FILE, `${token}\n`, { mode: 0o600 });
-  const ran = await machine.exec(['sh', '-c', await joinLine(stand)], {
+  const line = withoutSudo(await readmeJoinLine(stand.releases.url, token));
+  const ran = await machine.exec(['sh', '-c', line], {
     ...options,
     timeoutMs: INSTALL_TIMEOUT_MS,
     env: {

@@ -91,7 +91,14 @@ test('join takes the first server that answers with a certificate of the CA', as
   const { plan } = JSON.parse(ran.stdout) as { plan: { id: string }[] };
   expect(plan.map(({ id }) => id)).toEqual([
     ...['place-executable', 'k3s-config', 'k3s-install', 'k3s-start', 'node-ready'],
-    ...['agent-account', 'agent-config', 'joined-server', 'agent-unit', 'switch-executable'],
+    ...[
+      'join-note',
+      'agent-account',
+      'agent-config',
+      'joined-server',
+      'agent-unit',
+      'switch-executable',
+    ],
     ...['start-agent', 'agent-ready', 'prune-versions'],
   ]);
 });

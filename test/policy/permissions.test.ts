@@ -3,7 +3,7 @@ import { permissionsManifest } from '../../src/machine/kubernetes-account.ts';
 import { policyOfPreset } from '../../src/machine/policy-preset.ts';
 import { effectivePolicy } from '../../src/policy/effective.ts';
 import { policyOf } from '../../src/policy/evaluate.ts';
-import { POLICY_COMMANDS } from '../../src/protocol/files/policy.ts';
+import { POLICY_COMMANDS, PolicyFile } from '../../src/protocol/files/policy.ts';
 import { POLICY_PRESETS, type PolicyPreset } from '../../src/protocol/files/policy-presets.ts';
 
 interface Rule {
@@ -116,6 +116,8 @@ test.each([...POLICY_PRESETS])('%s gives no way to more than it gives', (preset)
     'ClusterRoleBinding',
     'Role',
     'RoleBinding',
+    ...['ClusterRole', 'ClusterRoleBinding'], // Nodes that have left.
+    ...['ClusterRole', 'ClusterRoleBinding'], // Of machines that join.
     'ServiceAccount',
     'ClusterRole',
     'ClusterRoleBinding',
@@ -131,6 +133,34 @@ test.each([...POLICY_PRESETS])('%s gives no way to more than it gives', (preset)
       resourceNames: ['pipeops-agent', 'pipeops-agent-stats'],
       verbs: ['create'],
     },
+  ]);
+});
+
+test('nodes that have left are taken out, unless the policy says otherwise', () => {
+  const rulesOf = (text: string) =>
+    (JSON.parse(text) as { items: readonly Item[] }).items.flatMap(({ kind, metadata, rules }) =>
+      kind === 'ClusterRole' && metadata.name === 'pipeops-agent-left-nodes' ? [rules] : [],
+    );
+  const deleting = [{ apiGroups: [''], resources: ['nodes'], verbs: ['delete'] }];
+  expect(rulesOf(permissionsManifest(policyOfPreset('read-only')))).toEqual([deleting]);
+  const denied = PolicyFile.parse({ workers: { leave: false } });
+  expect(rulesOf(permissionsManifest(denied))).toEqual([]);
+});
+
+test('who holds a join token may look at the nodes, and do nothing', () => {
+  const { items } = JSON.parse(permissionsManifest(policyOfPreset('operate'))) as {
+    items: readonly (Item & { readonly subjects?: unknown })[];
+  };
+  const joining = items.filter(({ metadata }) => metadata.name === 'pipeops-agent-joining');
+  expect(joining.map(({ rules, subjects }) => rules ?? subjects)).toEqual([
+    [{ apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list'] }],
+    [
+      {
+        apiGroup: 'rbac.authorization.k8s.io',
+        kind: 'Group',
+        name: 'system:bootstrappers:k3s:default-node-token',
+      },
+    ],
   ]);
 });
 

@@ -18,7 +18,7 @@ describe('NodeList', () => {
       kind: 'List',
       items: [
         {
-          metadata: { name: 'host-1', labels: {} },
+          metadata: { name: 'host-1', labels: {}, annotations: {} },
           status: { addresses: [], conditions: [], nodeInfo },
         },
       ],

@@ -512,7 +512,28 @@ async function uninstallK3s(machine: MachineState, unit: string): Promise<Answer
 async function startWorker(put: MachineState['put']): Promise<Answer> {
   await put('/etc/rancher/node/password', '0123456789abcdef\n');
   await put('/var/lib/rancher/k3s/agent/client-kubelet.crt', 'of the node');
+  await put('/var/lib/rancher/k3s/agent/kubelet.kubeconfig', 'of the kubelet');
   return ok;
+}
+
+/** What a kubelet does to its own Node. */
+async function asNode(
+  text: string | undefined,
+  [verb, , , ...rest]: readonly string[],
+  write: (text: string) => Promise<void>,
+): Promise<Answer> {
+  const noted = new Map(Object.entries(JSON.parse(text ?? '{}') as Record<string, string>));
+  if (verb === 'annotate') {
+    for (const [key = '', value] of rest.slice(1).map((each) => each.split('='))) {
+      if (value === undefined) {
+        noted.delete(key.slice(0, -1));
+      } else {
+        noted.set(key, value);
+      }
+    }
+    await write(JSON.stringify(Object.fromEntries(noted)));
+  }
+  return { stdout: JSON.stringify(Object.fromEntries(noted)) };
 }
 
 const NODES = {
@@ -566,6 +587,25 @@ async function k3s(
   }
   if (line.startsWith('kubectl get nodes')) {
     return { stdout: JSON.stringify(NODES) };
+  }
+  if (line.startsWith('kubectl --kubeconfig=')) {
+    return asNode(await files.readText('/cluster/annotations'), args.slice(2), (text) =>
+      put('/cluster/annotations', text),
+    );
+  }
+  if (line.startsWith('kubectl get secret ')) {
+    return { stdout: JSON.stringify({ metadata: { name: args[3], uid: 'secret-1' } }) };
+  }
+  if (line.startsWith('kubectl get configmaps')) {
+    return { stdout: (await files.readText('/cluster/limits')) ?? '{"items":[]}' };
+  }
+  if (line.startsWith('kubectl create --filename=-')) {
+    const { items } = JSON.parse(stdin ?? '{}') as { items: { kind: string }[] };
+    await put(
+      '/cluster/limits',
+      JSON.stringify({ items: items.filter(({ kind }) => kind === 'ConfigMap') }),
+    );
+    return ok;
   }
   if (line.startsWith('kubectl get secrets')) {
     return { stdout: JSON.stringify(SECRETS) };

@@ -1,4 +1,5 @@
 import { AgentError } from '../../core/errors.ts';
+import { NAME_TAKEN_ANSWERS, type NameTakenAnswer } from '../../machine/join-name-answers.ts';
 import { JOIN_TOKEN_TEXT_LIMIT_BYTES } from '../../protocol/secrets/join-token.ts';
 import { DRY_RUN_FLAG, JSON_FLAG, UNDO_FLAGS } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
@@ -22,6 +23,17 @@ export const joinSubcommand = defineSubcommand({
       description: 'The join token itself (others here can read it); - for standard input',
       valueHint: 'TOKEN',
     },
+    'name-taken': {
+      type: 'string',
+      description:
+        'Where the cluster has a node of that name: end (default), take another name, or be it',
+      values: NAME_TAKEN_ANSWERS,
+      valueHint: NAME_TAKEN_ANSWERS.join('|'),
+    },
+    'allow-clone': {
+      type: 'boolean',
+      description: 'Join although a living node has the same machine id',
+    },
     ...workerSettingFlags(),
     ...UNDO_FLAGS,
     'dry-run': DRY_RUN_FLAG,
@@ -34,10 +46,15 @@ export const joinSubcommand = defineSubcommand({
     if (flags.undo || flags.yes) {
       return (await import('./undo.ts')).runUndo(context, flags);
     }
+    const name = {
+      taken: readNameTaken(flags['name-taken']),
+      allowClone: flags['allow-clone'] ?? false,
+    };
     const token = await readToken(context, flags);
     const { joinWithToken } = await import('../../machine/join.ts');
     const outcome = await joinWithToken(context, token, {
       flags,
+      name,
       dryRun: flags['dry-run'],
       notice: context.io.stderr,
     });
@@ -46,6 +63,17 @@ export const joinSubcommand = defineSubcommand({
     return 0;
   },
 });
+
+/** @throws AgentError USAGE */
+function readNameTaken(text = 'abort'): NameTakenAnswer {
+  const answer = NAME_TAKEN_ANSWERS.find((each) => each === text);
+  if (answer === undefined) {
+    throw new AgentError('USAGE', `Cannot use --name-taken "${text}"`, {
+      hint: `Give one of: ${NAME_TAKEN_ANSWERS.join(', ')}`,
+    });
+  }
+  return answer;
+}
 
 interface TokenFlags {
   readonly token?: string;

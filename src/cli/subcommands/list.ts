@@ -20,8 +20,12 @@ export const SUBCOMMANDS: Subcommands = {
     summary: 'List the join tokens of this cluster',
     load: async () => (await import('./token.ts')).tokenListSubcommand,
   },
-  'token revoke': {
+  'token delete': {
     summary: 'End a join token before its time',
+    load: async () => (await import('./token.ts')).tokenDeleteSubcommand,
+  },
+  'token revoke': {
+    summary: 'The same as token delete',
     load: async () => (await import('./token.ts')).tokenRevokeSubcommand,
   },
   status: {

@@ -1,5 +1,7 @@
+import { isCidr } from '../../core/cidr.ts';
 import { AgentError } from '../../core/errors.ts';
 import { formatDuration, parseDuration } from '../../core/text/duration.ts';
+import type { JoinTokenEntry } from '../../host/cluster/join-tokens.ts';
 import { NO_MORE_SERVERS } from '../../machine/no-more-servers.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
@@ -7,10 +9,9 @@ import { defineSubcommand } from '../definition/subcommand.ts';
 const TTL_MS_MIN = 60_000;
 const TTL_MS_MAX = 7 * 24 * 3_600_000;
 const DESCRIPTION_LENGTH_MAX = 200;
-
-/** README's line for the new machine. */
-const JOIN_LINE =
-  'curl -fsSL https://get.pipeops.dev/agent/install.sh | sudo sh -s -- join --token-file FILE';
+const USES_MAX = 1_000;
+const NETWORKS_MAX = 8;
+const NODE_PATTERN = /^[a-z0-9*]([-a-z0-9.*]{0,61}[a-z0-9*])?$/;
 
 export const tokenCreateSubcommand = defineSubcommand({
   name: 'token create',
@@ -27,6 +28,23 @@ export const tokenCreateSubcommand = defineSubcommand({
       type: 'string',
       description: 'What it is for; "token list" shows it',
       valueHint: 'TEXT',
+    },
+    uses: {
+      type: 'string',
+      description: 'How many machines may join with it; 0: any number until it ends',
+      default: '1',
+      valueHint: 'N',
+    },
+    'node-name': {
+      type: 'string',
+      description: 'The name that a node may take with it; * stands for any characters',
+      valueHint: 'NAME',
+    },
+    from: {
+      type: 'string',
+      description: 'The network from which a machine may come: 10.0.0.0/8',
+      valueHint: 'CIDR',
+      repeatable: true,
     },
     role: {
       type: 'string',
@@ -47,23 +65,33 @@ export const tokenCreateSubcommand = defineSubcommand({
   needsRoot: true,
   run: async (context, { flags }) => {
     checkRole(flags.role);
-    const ttlMs = readTtl(flags.ttl);
-    const description = readDescription(flags.description);
-    const { createWorkerToken } = await import('../../host/cluster/join-tokens.ts');
-    const created = await createWorkerToken(context, { ttlMs, description });
+    const options = {
+      ttlMs: readTtl(flags.ttl),
+      description: readDescription(flags.description),
+      uses: readUses(flags.uses),
+      node: readNodePattern(flags['node-name']),
+      from: readNetworks(flags.from),
+    };
+    const { createJoinToken } = await import('../../machine/join-token.ts');
+    const created = await createJoinToken(context, options);
     if (flags.json) {
-      context.io.stdout(`${JSON.stringify({ ...created, role: 'agent' }, null, 2)}\n`);
+      context.io.stdout(`${JSON.stringify(created, null, 2)}\n`);
       return 0;
     }
     context.io.stdout(`${created.token}\n`);
+    const { id, line } = created;
     context.io.stderr(
-      `Its id is ${created.id}. It ends in ${formatDuration(ttlMs)}; to end it before: ` +
-        `sudo pipeops-agent token revoke ${created.id}\n` +
-        `On the new machine, with the token in a file:\n  ${JOIN_LINE}\n`,
+      `Its id is ${id}. It ends in ${formatDuration(options.ttlMs)}${untilUsed(options.uses)}; ` +
+        `to end it before: sudo pipeops-agent token delete ${id}\n` +
+        `Paste this one line on the new machine, as who may use sudo:\n\n${line}\n\n`,
     );
     return 0;
   },
 });
+
+function untilUsed(uses: number): string {
+  return uses === 0 ? '' : uses === 1 ? ', or when a node has joined' : `, or after ${uses} nodes`;
+}
 
 function checkRole(role: string): void {
   if (role === 'server') {
@@ -86,6 +114,35 @@ function readDescription(text: string | undefined): string | undefined {
     });
   }
   return text.trim();
+}
+
+function readUses(text: string): number {
+  const uses = Number(text);
+  if (!/^\d{1,4}$/.test(text) || uses > USES_MAX) {
+    throw new AgentError('USAGE', `Cannot use --uses "${text}"`, {
+      hint: `Give a number up to ${USES_MAX}; 0 for any number of machines until the token ends`,
+    });
+  }
+  return uses;
+}
+
+function readNodePattern(text: string | undefined): string | undefined {
+  if (text !== undefined && !NODE_PATTERN.test(text)) {
+    throw new AgentError('USAGE', 'Cannot use that --node-name', {
+      hint: 'Give the name of a node, such as worker-1, or a pattern, such as rack2-*',
+    });
+  }
+  return text;
+}
+
+function readNetworks(text: string | undefined): readonly string[] {
+  const networks = text === undefined ? [] : text.split(',').map((each) => each.trim());
+  if (networks.length > NETWORKS_MAX || !networks.every(isCidr)) {
+    throw new AgentError('USAGE', 'Cannot use that --from', {
+      hint: `Give up to ${NETWORKS_MAX} networks or addresses, such as 10.0.0.0/8`,
+    });
+  }
+  return networks;
 }
 
 function readTtl(text: string): number {
@@ -116,8 +173,14 @@ export const tokenListSubcommand = defineSubcommand({
     context.io.stdout(
       renderTable(
         [
-          ['ID', 'ENDS', 'FOR'],
-          ...tokens.map(({ id, expires, description }) => [id, expires ?? 'never', description]),
+          ['ID', 'ENDS', 'USES', 'BOUND TO', 'FOR'],
+          ...tokens.map((token) => [
+            token.id,
+            token.expires ?? 'never',
+            usesOf(token),
+            [token.node, ...token.from].filter((each) => each !== null).join(', ') || '-',
+            token.description,
+          ]),
         ],
         context.io.columns,
       ),
@@ -126,17 +189,32 @@ export const tokenListSubcommand = defineSubcommand({
   },
 });
 
-export const tokenRevokeSubcommand = defineSubcommand({
-  name: 'token revoke',
-  description: 'Ends a join token before its time. Machines that have joined stay.',
-  example: 'sudo pipeops-agent token revoke 4f9c2a',
-  flags: {},
-  words: [{ name: 'ID', description: 'the id that "token list" shows', required: true }],
-  needsRoot: true,
-  run: async (context, { words }) => {
-    const { revokeJoinToken } = await import('../../host/cluster/join-tokens.ts');
-    await revokeJoinToken(context, words.ID);
-    context.io.stderr(`Revoked the join token ${words.ID}\n`);
-    return 0;
-  },
-});
+/** `0 of 1`: of a token that nobody has limited, only how many have joined with it. */
+function usesOf({ uses, used_by: usedBy }: JoinTokenEntry): string {
+  return uses === null || uses === 0 ? `${usedBy.length}` : `${usedBy.length} of ${uses}`;
+}
+
+/** The same under both names: other tools call it either way. */
+function endingSubcommand(name: 'token delete' | 'token revoke') {
+  return defineSubcommand({
+    name,
+    description: 'Ends a join token before its time. Machines that have joined stay.',
+    example: `sudo pipeops-agent ${name} 4f9c2a`,
+    flags: { json: JSON_FLAG },
+    words: [{ name: 'ID', description: 'the id that "token list" shows', required: true }],
+    needsRoot: true,
+    run: async (context, { flags, words }) => {
+      const { revokeJoinToken } = await import('../../host/cluster/join-tokens.ts');
+      await revokeJoinToken(context, words.ID);
+      if (flags.json) {
+        context.io.stdout(`${JSON.stringify({ deleted: words.ID }, null, 2)}\n`);
+      } else {
+        context.io.stderr(`Ended the join token ${words.ID}\n`);
+      }
+      return 0;
+    },
+  });
+}
+
+export const tokenDeleteSubcommand = endingSubcommand('token delete');
+export const tokenRevokeSubcommand = endingSubcommand('token revoke');

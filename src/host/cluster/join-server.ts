@@ -82,12 +82,23 @@ async function checkToken(deps: Deps, server: string, ca: string, token: string)
 
 /** `K10<hash>::<id>.<secret>` is a bootstrap token, everything else a password (docs.k3s.io, "k3s token"). */
 function authorizationOf(token: string): string {
-  const credentials = token.replace(/^K10[0-9a-f]{64}::/, '');
-  if (/^[a-z0-9]{6}\.[a-z0-9]{16}$/.test(credentials)) {
-    return `Bearer ${credentials}`;
+  const bearer = bearerOf(token);
+  if (bearer !== undefined) {
+    return `Bearer ${bearer}`;
   }
+  const credentials = withoutHash(token);
   const password = credentials.slice(credentials.indexOf(':') + 1);
   return `Basic ${Buffer.from(`node:${password}`).toString('base64')}`;
+}
+
+/** What Kubernetes itself takes of a token; undefined where it is k3s' own password. Secret. */
+export function bearerOf(token: string): string | undefined {
+  const credentials = withoutHash(token);
+  return /^[a-z0-9]{6}\.[a-z0-9]{16}$/.test(credentials) ? credentials : undefined;
+}
+
+function withoutHash(token: string): string {
+  return token.replace(/^K10[0-9a-f]{64}::/, '');
 }
 
 interface Answer {

@@ -1,13 +1,15 @@
 import { AgentError } from '../../core/errors.ts';
 import { K3S_EXECUTABLE, K3S_SERVER_CA_FILE } from '../../core/k3s-places.ts';
-import { BOOTSTRAP_TOKEN_SECRET } from '../../core/labels.ts';
+import { JOIN_TOKEN_ANNOTATION } from '../../core/labels.ts';
 import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, ExecResult, Files } from '../../core/ports.ts';
 import { certificatesOf, trustAnchors } from '../../core/trust-anchors.ts';
-import { BootstrapTokenSecrets } from '../../protocol/kubectl.ts';
-import { encodeJoinToken } from '../../protocol/secrets/join-token.ts';
+import type { JoinLimits } from '../../protocol/join-limits.ts';
+import { BootstrapTokenSecrets, NodeList } from '../../protocol/kubectl.ts';
+import { bootstrapTokenId, encodeJoinToken } from '../../protocol/secrets/join-token.ts';
 import { readKubernetesJson } from '../k3s/kubectl.ts';
 import { readClusterInfo } from './info.ts';
+import { type Enforcer, limitToken, readLimits, readTokenSecrets } from './join-limits.ts';
 
 const TOKEN_TIMEOUT_MS = 30_000;
 /** Marks the tokens that were made here among those of other tools, where nobody said what for. */
@@ -20,19 +22,30 @@ interface Deps {
   readonly places: Places;
 }
 
+/** What a token is for, and what it is bound to. */
 export interface JoinTokenOptions {
   readonly ttlMs: number;
   /** What it is for, for people. */
   readonly description?: string | undefined;
+  /** How many nodes may join with it; 0: any number until it ends. */
+  readonly uses: number;
+  /** The name that they may take; `*` stands for any characters. */
+  readonly node: string | undefined;
+  /** The networks from which they may come; empty: any. */
+  readonly from: readonly string[];
 }
 
 export interface CreatedJoinToken {
   /** What `join` takes: secret. */
   readonly token: string;
-  /** What `token revoke` takes. */
+  /** What `token delete` takes. */
   readonly id: string;
+  readonly role: 'agent';
   /** ISO time. */
   readonly expires: string;
+  readonly uses: number;
+  readonly node: string | null;
+  readonly from: readonly string[];
   readonly servers: readonly string[];
 }
 
@@ -40,33 +53,38 @@ export interface JoinTokenEntry {
   readonly id: string;
   readonly description: string;
   readonly expires: string | null;
+  /** Workers are all that a bootstrap token can make. */
+  readonly role: 'agent';
+  /** How many nodes may join with it, 0 for any number; null where nobody has limited it. */
+  readonly uses: number | null;
+  readonly node: string | null;
+  readonly from: readonly string[];
+  /** The nodes that have joined with it. */
+  readonly used_by: readonly string[];
 }
 
 /**
  * Makes a token that makes another machine a worker: a bootstrap token of Kubernetes that ends by
- * itself (docs.k3s.io, "k3s token").
+ * itself (docs.k3s.io, "k3s token"), and with its last use by the daemon of this server.
+ * @param enforcer the daemon's account
  * @throws AgentError NOT_A_SERVER, TOOL_FAILED, KUBERNETES_API
  */
 export async function createWorkerToken(
   deps: Deps,
-  { ttlMs, description = DESCRIPTION_DEFAULT }: JoinTokenOptions,
+  options: JoinTokenOptions,
+  enforcer: Enforcer,
 ): Promise<CreatedJoinToken> {
   const ca = await readCa(deps);
-  const { servers } = await readClusterInfo(deps);
-  const expires = new Date(deps.clock.now().getTime() + ttlMs).toISOString();
-  const seconds = Math.ceil(ttlMs / 1_000);
-  const result = await k3sToken(deps, [
-    'create',
-    `--ttl=${seconds}s`,
-    `--description=${description}`,
-  ]);
-  const token = result.stdout.trim();
-  const id = /([a-z0-9]{6})\.[a-z0-9]{16}$/.exec(token)?.[1];
-  if (id === undefined) {
-    throw new AgentError('TOOL_FAILED', '"k3s token create" did not print a bootstrap token', {
-      hint: 'Check the version of k3s: k3s --version',
-    });
-  }
+  const { servers, k3s_version: k3s } = await readClusterInfo(deps);
+  const now = deps.clock.now();
+  const expires = new Date(now.getTime() + options.ttlMs).toISOString();
+  const { token, id } = await newBootstrapToken(deps, options);
+  const bound = {
+    ...(options.node === undefined ? {} : { node: options.node }),
+    ...(options.from.length === 0 ? {} : { from: [...options.from] }),
+  };
+  const limits = { v: 1, uses: options.uses, ...bound, created: now.toISOString() } as const;
+  await limitOrEnd(deps, id, limits, enforcer);
   return {
     token: encodeJoinToken({
       v: 1,
@@ -74,26 +92,84 @@ export async function createWorkerToken(
       token,
       role: 'agent',
       expires,
+      ...bound,
+      ...(k3s === null ? {} : { k3s }),
       ca: shortened(ca),
     }),
     id,
+    role: 'agent',
     expires,
+    uses: options.uses,
+    node: options.node ?? null,
+    from: options.from,
     servers,
   };
+}
+
+async function newBootstrapToken(
+  deps: Deps,
+  { ttlMs, description = DESCRIPTION_DEFAULT }: JoinTokenOptions,
+): Promise<{ readonly token: string; readonly id: string }> {
+  const seconds = Math.ceil(ttlMs / 1_000);
+  const result = await k3sToken(deps, [
+    'create',
+    `--ttl=${seconds}s`,
+    `--description=${description}`,
+  ]);
+  const token = result.stdout.trim();
+  const id = bootstrapTokenId(token);
+  if (id === undefined) {
+    throw new AgentError('TOOL_FAILED', '"k3s token create" did not print a bootstrap token', {
+      hint: 'Check the version of k3s: k3s --version',
+    });
+  }
+  return { token, id };
+}
+
+/** A token without its limits would be worth more than was asked for. */
+async function limitOrEnd(
+  deps: Deps,
+  id: string,
+  limits: JoinLimits,
+  enforcer: Enforcer,
+): Promise<void> {
+  let problem: string | undefined;
+  try {
+    problem = await limitToken(deps, id, limits, enforcer);
+  } catch (thrown) {
+    await k3sToken(deps, ['delete', id]);
+    throw thrown;
+  }
+  if (problem !== undefined) {
+    await k3sToken(deps, ['delete', id]);
+    throw new AgentError('KUBERNETES_API', `Cannot note what the token is bound to: ${problem}`, {
+      hint: 'See how Kubernetes is: sudo k3s kubectl get nodes',
+    });
+  }
 }
 
 /** Never with the secret part. @throws AgentError NOT_A_SERVER, KUBERNETES_API */
 export async function listJoinTokens(deps: Deps): Promise<readonly JoinTokenEntry[]> {
   await readCa(deps);
-  const selector = `--field-selector=type=${BOOTSTRAP_TOKEN_SECRET}`;
-  const list = BootstrapTokenSecrets.parse(
-    await readKubernetesJson(deps, ['get', 'secrets', '--namespace=kube-system', selector]),
-  );
-  return list.items.map(({ data }) => ({
-    id: fromBase64(data['token-id']),
-    description: fromBase64(data.description),
-    expires: data.expiration === undefined ? null : fromBase64(data.expiration),
-  }));
+  const list = BootstrapTokenSecrets.parse(await readTokenSecrets(deps));
+  const limits = await readLimits(deps);
+  const nodes = NodeList.parse(await readKubernetesJson(deps, ['get', 'nodes']));
+  return list.items.map(({ data }) => {
+    const id = fromBase64(data['token-id']);
+    const { uses = null, node = null, from = [] } = limits.get(id) ?? {};
+    return {
+      id,
+      description: fromBase64(data.description),
+      expires: data.expiration === undefined ? null : fromBase64(data.expiration),
+      role: 'agent',
+      uses,
+      node,
+      from,
+      used_by: nodes.items.flatMap(({ metadata: { name, annotations } }) =>
+        annotations[JOIN_TOKEN_ANNOTATION] === id ? [name] : [],
+      ),
+    };
+  });
 }
 
 /** @throws AgentError NOT_A_SERVER, NOT_FOUND, TOOL_FAILED */
@@ -101,7 +177,7 @@ export async function revokeJoinToken(deps: Deps, id: string): Promise<void> {
   const known = await listJoinTokens(deps);
   if (!known.some((entry) => entry.id === id)) {
     throw new AgentError('NOT_FOUND', `There is no join token "${id}"`, {
-      hint: 'See the tokens of this cluster: pipeops-agent token list',
+      hint: 'See the tokens of this cluster: sudo pipeops-agent token list',
     });
   }
   await k3sToken(deps, ['delete', id]);

@@ -1,5 +1,5 @@
 import { GROUPS, KINDS, LIST_TYPE, typeOf } from '../../core/kinds.ts';
-import { MANAGED_BY } from '../../core/labels.ts';
+import { JOINING_GROUP, MANAGED_BY } from '../../core/labels.ts';
 /** Where the agent's own objects live. */
 export const AGENT_NAMESPACE = 'pipeops-system';
 export const AGENT_SERVICE_ACCOUNT = 'pipeops-agent';
@@ -32,6 +32,14 @@ const OWN_RULES: readonly Rule[] = [
   },
 ];
 
+/** Nodes whose machines have left, and no others: the admission policy says which. */
+const LEFT_RULES: readonly Rule[] = [{ apiGroups: [''], resources: ['nodes'], verbs: ['delete'] }];
+
+/** Of a machine that joins: whether its name is taken. Each holder of a token can become a node. */
+const JOINING_RULES: readonly Rule[] = [
+  { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list'] },
+];
+
 /** The kubelet asks for one of them when its figures are read at port 10250. */
 const STATS_RULES: readonly Rule[] = [
   { apiGroups: [''], resources: ['nodes/stats', 'nodes/metrics'], verbs: ['get'] },
@@ -41,10 +49,12 @@ const STATS_RULES: readonly Rule[] = [
  * Namespace, accounts, permissions and admission policy, as one List that `kubectl apply -f -` takes.
  * @param grants what the local policy lets the account do in the whole cluster
  * @param admission what Kubernetes checks of what it writes
+ * @param options.takesOutNodes it may delete the nodes of machines that have left
  */
 export function accountManifest(
   grants: readonly ResourceGrant[],
   admission: readonly unknown[],
+  options: { readonly takesOutNodes: boolean },
 ): string {
   const clusterRules: readonly Rule[] = grants.map(({ group, resources, verbs }) => ({
     apiGroups: [group],
@@ -56,14 +66,31 @@ export function accountManifest(
     serviceAccount(AGENT_SERVICE_ACCOUNT),
     // The admission policy stands before there are permissions for it to limit.
     ...admission,
-    ...permissions(AGENT_SERVICE_ACCOUNT, { name: 'pipeops-agent', rules: clusterRules }),
-    ...permissions(AGENT_SERVICE_ACCOUNT, {
+    ...permissions(accountOf(AGENT_SERVICE_ACCOUNT), {
+      name: 'pipeops-agent',
+      rules: clusterRules,
+    }),
+    ...permissions(accountOf(AGENT_SERVICE_ACCOUNT), {
       name: 'pipeops-agent-own-token',
       namespace: AGENT_NAMESPACE,
       rules: OWN_RULES,
     }),
+    // A machine that has left is the only one that may go.
+    ...(options.takesOutNodes
+      ? permissions(accountOf(AGENT_SERVICE_ACCOUNT), {
+          name: 'pipeops-agent-left-nodes',
+          rules: LEFT_RULES,
+        })
+      : []),
+    ...permissions(
+      { apiGroup: GROUPS.rbac, kind: 'Group', name: JOINING_GROUP },
+      { name: 'pipeops-agent-joining', rules: JOINING_RULES },
+    ),
     serviceAccount(STATS_SERVICE_ACCOUNT),
-    ...permissions(STATS_SERVICE_ACCOUNT, { name: STATS_SERVICE_ACCOUNT, rules: STATS_RULES }),
+    ...permissions(accountOf(STATS_SERVICE_ACCOUNT), {
+      name: STATS_SERVICE_ACCOUNT,
+      rules: STATS_RULES,
+    }),
   ];
   return JSON.stringify({ ...LIST_TYPE, items });
 }
@@ -83,9 +110,15 @@ function serviceAccount(name: string) {
   return { ...typeOf(KINDS.serviceAccount), metadata: metadata(name, AGENT_NAMESPACE) };
 }
 
+type Subject = Readonly<Record<string, string>>;
+
+function accountOf(name: string): Subject {
+  return { kind: 'ServiceAccount', name, namespace: AGENT_NAMESPACE };
+}
+
 /** A role and its binding; in the whole cluster where no namespace is given. */
 function permissions(
-  account: string,
+  subject: Subject,
   role: { readonly name: string; readonly namespace?: string; readonly rules: readonly Rule[] },
 ) {
   const { apiVersion } = KINDS.role;
@@ -97,7 +130,7 @@ function permissions(
       ...own,
       kind: `${kind}Binding`,
       roleRef: { apiGroup: GROUPS.rbac, kind, name: role.name },
-      subjects: [{ kind: 'ServiceAccount', name: account, namespace: AGENT_NAMESPACE }],
+      subjects: [subject],
     },
   ];
 }

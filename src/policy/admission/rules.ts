@@ -1,6 +1,8 @@
 /** What the agent's account may not write, beside pods, as expressions of CEL. */
 import {
   ACCOUNT_TOKEN_SECRET,
+  CONTROL_PLANE_LABEL,
+  LEFT_ANNOTATION,
   POD_SECURITY_PREFIX,
   SERVICE_NAME_LABEL,
 } from '../../core/labels.ts';
@@ -52,6 +54,7 @@ export function accountValidations(
     NO_TOKEN_SECRETS,
     NEVER,
     NODES_ONLY_SCHEDULED,
+    ONLY_LEFT_NODES_TAKEN_OUT,
     NAMESPACES_AS_THEY_ARE,
     LIFE_OF_OTHERS,
     NO_CONVERSION_WEBHOOKS,
@@ -68,7 +71,11 @@ function namespaceRules(
   const renews =
     `(${isCore('serviceaccounts')} && variables.subresource == 'token'` +
     ` && variables.inNamespace == '${namespace}' && variables.name in ${textList(tokensOf)})`;
-  const exempt = `${evicts} || ${renews}`;
+  // A join token that is used up: RBAC names each one, when root has made it (host/cluster/join-limits.ts).
+  const endsToken =
+    `(${isCore('secrets')} && request.operation == 'DELETE'` +
+    " && variables.inNamespace == 'kube-system' && variables.name.startsWith('bootstrap-token-'))";
+  const exempt = `${evicts} || ${renews} || ${endsToken}`;
   const matches = (patterns: readonly string[]) =>
     `variables.target.matches('^(${patterns.map(expressionOf).join('|')})$')`;
   const message = (rule: string) => `The local policy does not allow this namespace (${rule})`;
@@ -160,6 +167,17 @@ const NODES_ONLY_SCHEDULED: Validation = {
     ` && ${sameFields('metadata', ['managedFields', 'resourceVersion', 'generation'])}` +
     ` && ${sameFields('spec', ['unschedulable'])})`,
   message: 'Of a node only spec.unschedulable is changed by the agent (nodes)',
+};
+
+/** The kubelet of the node itself has said so; the agent cannot write what it says it in. */
+const ONLY_LEFT_NODES_TAKEN_OUT: Validation = {
+  expression:
+    `!${isCore('nodes')} || request.operation != 'DELETE'` +
+    ' || (has(variables.metadataBefore.annotations)' +
+    ` && '${LEFT_ANNOTATION}' in variables.metadataBefore.annotations` +
+    ' && !(has(variables.metadataBefore.labels)' +
+    ` && '${CONTROL_PLANE_LABEL}' in variables.metadataBefore.labels))`,
+  message: 'Only nodes of workers that have left are deleted by the agent (workers.leave)',
 };
 
 const unchanged = (field: string) =>

@@ -98,6 +98,8 @@ export const PolicyFile = z.strictObject({
     .strictObject({ read: z.boolean().optional(), write: z.boolean().optional() })
     .default({}),
   tunnel: z.strictObject({ kubernetes_api: z.boolean().optional() }).default({}),
+  /** Whether a worker whose root says so is taken out of the cluster. */
+  workers: z.strictObject({ leave: z.boolean().optional() }).default({}),
   pod_security: z.enum(['privileged', 'baseline', 'restricted']).optional(),
   resources: listOf(PolicyResource).default([]),
 });

@@ -32,6 +32,12 @@ export const JoinTokenContent = z.object({
   role: z.enum(['agent', 'server']),
   /** When the bootstrap token inside ends; null for a server token, which has no end. */
   expires: z.iso.datetime().nullable(),
+  /** The only name that a node may take with it; `*` stands for any characters. */
+  node: z.string().min(1).max(63).optional(),
+  /** The only networks, as CIDRs, from which a machine may come. */
+  from: z.array(z.string()).min(1).max(8).optional(),
+  /** The version of k3s on the server: no node may have a newer one. */
+  k3s: z.string().max(64).optional(),
 });
 export type JoinTokenContent = z.infer<typeof JoinTokenContent>;
 
@@ -113,6 +119,11 @@ function parseBody(body: string): JoinTokenContent {
     throw invalid(`these fields are wrong: ${fields.join(', ')}`);
   }
   return parsed.data;
+}
+
+/** The id of the bootstrap token in a token of k3s; undefined where it is another one. No secret. */
+export function bootstrapTokenId(k3sToken: string): string | undefined {
+  return /(?:^|::)([a-z0-9]{6})\.[a-z0-9]{16}$/.exec(k3sToken)?.[1];
 }
 
 /** First 8 hex digits of SHA-256: finds accidents, is no defence against forgery. */

@@ -42,13 +42,13 @@ async function offered(...words: string[]): Promise<readonly string[]> {
 test.each<readonly [string, readonly string[], readonly string[]]>([
   ['a subcommand', ['un'], ['uninstall']],
   ['a word that begins several', ['tok'], ['token']],
-  ['what follows such a word', ['token', ''], ['create', 'list', 'revoke']],
+  ['what follows such a word', ['token', ''], ['create', 'list', 'delete', 'revoke']],
   ['help, and what it is wanted of', ['help', 'policy', 's'], ['show']],
   ['flags before any subcommand', ['--'], ['--help', '--version']],
   [
     'flags of a subcommand',
     ['token', 'create', '--'],
-    ['--ttl', '--description', '--role', '--json', '--help'],
+    ['--ttl', '--description', '--uses', '--node-name', '--from', '--role', '--json', '--help'],
   ],
   ['flags where no word is wanted', ['version', ''], ['--json', '--help']],
   ['no flag twice', ['version', '--json', '--'], ['--help']],

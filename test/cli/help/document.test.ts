@@ -36,12 +36,12 @@ test('a subcommand is described whole: words, flags, defaults, what may be given
     default: false,
     repeatable: false,
   };
-  expect(await jsonOf('token', 'revoke', '--help', '--json')).toEqual({
-    name: 'token revoke',
+  expect(await jsonOf('token', 'delete', '--help', '--json')).toEqual({
+    name: 'token delete',
     summary: 'End a join token before its time',
     description: 'Ends a join token before its time. Machines that have joined stay.',
-    usage: 'pipeops-agent token revoke ID [flags]',
-    example: 'sudo pipeops-agent token revoke 4f9c2a',
+    usage: 'pipeops-agent token delete ID [flags]',
+    example: 'sudo pipeops-agent token delete 4f9c2a',
     needs_root: true,
     words: [
       {
@@ -51,7 +51,7 @@ test('a subcommand is described whole: words, flags, defaults, what may be given
         values: [],
       },
     ],
-    flags: [help],
+    flags: [{ ...help, name: '--json', description: 'Print one JSON document' }, help],
   });
   const { flags } = await jsonOf('run', '--help', '--json');
   const named = (name: string) => flags.find((flag: { name: string }) => flag.name === name);
@@ -83,6 +83,7 @@ test('a word that begins subcommands lists them, by every way to ask', async () 
   expect(group.subcommands.map(({ name }: { name: string }) => name)).toEqual([
     'token create',
     'token list',
+    'token delete',
     'token revoke',
   ]);
   const others = [

@@ -178,7 +178,13 @@ test('a worker has no name of a cluster, and nothing else of a server', async ()
   });
   expect(rows.filter(({ note }) => note?.includes('worker')).map(({ setting }) => setting)).toEqual(
     [
-      ...['agent.id', 'cluster.name', 'control_plane.url', 'control_plane.transport'],
+      ...[
+        'agent.id',
+        'agent.base_url',
+        'cluster.name',
+        'control_plane.url',
+        'control_plane.transport',
+      ],
       ...['control_plane.ca_file', 'control_plane.allow_insecure', 'http.tls_port', 'k3s.traefik'],
     ],
   );

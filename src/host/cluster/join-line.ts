@@ -1,0 +1,39 @@
+import { withoutEnd } from '../../core/text/without-end.ts';
+
+/** Where programs come from, when nobody says otherwise (install.sh, "DEFAULT_BASE_URL"). */
+const DEFAULT_BASE_URL = 'https://get.pipeops.dev/agent';
+/** Where the line puts the token on the new machine. */
+const TOKEN_FILE = '/root/join-token';
+
+export interface JoinSources {
+  /** Where install.sh and the program come from; undefined: the usual place. */
+  readonly baseUrl: string | undefined;
+  /** Where k3s comes from; undefined: its own places. */
+  readonly k3sMirror: string | undefined;
+}
+
+/**
+ * The whole line for the new machine. The token goes through a builtin of the shell into a file that
+ * only root reads: never into the arguments of a program, where others on the machine could see it.
+ */
+export function joinLine(token: string, { baseUrl, k3sMirror }: JoinSources): string {
+  const base = withoutEnd(baseUrl ?? DEFAULT_BASE_URL, '/');
+  const variables = [
+    ...(base === DEFAULT_BASE_URL ? [] : [`PIPEOPS_BASE_URL=${quoted(base)} `]),
+    ...(k3sMirror === undefined ? [] : [`PIPEOPS_K3S_MIRROR=${quoted(k3sMirror)} `]),
+  ].join('');
+  return (
+    `${puttingToken(token)} && ` +
+    `curl -fsSL ${quoted(`${base}/install.sh`)} | ` +
+    `sudo ${variables}sh -s -- join --token-file ${TOKEN_FILE}`
+  );
+}
+
+function puttingToken(token: string): string {
+  return `printf '%s\\n' ${quoted(token)} | sudo sh -c 'umask 077 && cat >${TOKEN_FILE}'`;
+}
+
+/** As one word of a POSIX shell. */
+function quoted(text: string): string {
+  return /^[\w.,:/@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
