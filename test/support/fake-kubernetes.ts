@@ -47,6 +47,14 @@ export interface FakeKubernetes extends AsyncDisposable {
   admit: (path: string, object: Json) => Json;
 }
 
+/** How often a watch hears that it still works; about as often as from a real API server. */
+const BOOKMARK_INTERVAL_MS = 60_000;
+
+interface Watcher {
+  changed(path: string, object: KubernetesObject): void;
+  bookmark(): void;
+}
+
 /** Claims as in a token of the TokenRequest API; the signature is none. */
 export function serviceAccountToken(issuedAt: Date, lifeSeconds: number, id = 'first'): string {
   const iat = Math.floor(issuedAt.getTime() / 1_000);
@@ -57,7 +65,7 @@ export function serviceAccountToken(issuedAt: Date, lifeSeconds: number, id = 'f
 export async function startFakeKubernetes(): Promise<FakeKubernetes> {
   const { ca, cert, key } = await makeCertificates(['127.0.0.1']);
   const objects = new Map<string, KubernetesObject>();
-  const watchers = new Set<(path: string, object: KubernetesObject) => void>();
+  const watchers = new Set<Watcher>();
   const requests: string[] = [];
   let version = 1;
   /** How often a Service was made at a path: each time it gets another address. */
@@ -104,7 +112,7 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
   };
   const notify = (path: string, object: KubernetesObject) => {
     for (const watcher of watchers) {
-      watcher(path, object);
+      watcher.changed(path, object);
     }
   };
 
@@ -120,20 +128,24 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
   };
 
   const watch = (path: string): Response => {
-    let follow: ((path: string, object: KubernetesObject) => void) | undefined;
+    let watcher: Watcher | undefined;
     const body = new ReadableStream<string>({
       start(controller) {
-        follow = (changed, object) => {
-          if (changed.startsWith(path)) {
-            controller.enqueue(`${JSON.stringify({ type: 'MODIFIED', object })}\n`);
-          }
+        const send = (event: object) => controller.enqueue(`${JSON.stringify(event)}\n`);
+        watcher = {
+          changed: (changed, object) => {
+            if (changed.startsWith(path)) {
+              send({ type: 'MODIFIED', object });
+            }
+          },
+          bookmark: () => send({ type: 'BOOKMARK', object: {} }),
         };
-        watchers.add(follow);
-        controller.enqueue(`${JSON.stringify({ type: 'BOOKMARK', object: {} })}\n`);
+        watchers.add(watcher);
+        watcher.bookmark();
       },
       cancel() {
-        if (follow !== undefined) {
-          watchers.delete(follow);
+        if (watcher !== undefined) {
+          watchers.delete(watcher);
         }
       },
     });
@@ -220,6 +232,8 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
   const server = Bun.serve({
     hostname: '127.0.0.1',
     port: 0,
+    // A watch stays open while nothing happens, as at a real API server.
+    idleTimeout: 0,
     development: false,
     tls: { cert, key },
     fetch: async (request, self) => {
@@ -237,6 +251,11 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
       message: () => undefined,
     },
   });
+  const bookmarks = setInterval(() => {
+    for (const watcher of watchers) {
+      watcher.bookmark();
+    }
+  }, BOOKMARK_INTERVAL_MS);
   const fake: FakeKubernetes = {
     url: `https://127.0.0.1:${server.port}`,
     ca,
@@ -258,7 +277,10 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
         }
       }
     },
-    [Symbol.asyncDispose]: async () => await server.stop(true),
+    [Symbol.asyncDispose]: async () => {
+      clearInterval(bookmarks);
+      await server.stop(true);
+    },
   };
   // The machine that the agent runs on is a node of it.
   store(`/api/v1/nodes/${hostname().toLowerCase()}`, {
