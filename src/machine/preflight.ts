@@ -17,6 +17,7 @@ import { checksFor } from './checks.ts';
 import type { MachineContext } from './context.ts';
 import { factDeps } from './doctor.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
+import { IGNORE_VARIABLE, withIgnored } from './ignored-checks.ts';
 import type { PlannedK3s } from './set-up.ts';
 
 export interface PreflightSubject {
@@ -42,7 +43,7 @@ export async function preflight(
   checkRole(subject.inventory, subject.k3s.role); // Of a machine with another role nothing else counts.
   const isBare = !hasK3s(subject.inventory, subject.k3s.role);
   const held = isBare ? [] : await heldPorts(context);
-  const results = await runChecks(factDeps(context, machineOf(subject, isBare)), [
+  const all = await runChecks(factDeps(context, machineOf(subject, isBare)), [
     nodeAddresses(subject.settings.config.k3s.node_ip),
     ...(subject.adoptsK3s === true ? [] : [fixedSettings(context, subject)]),
     ...(isBare
@@ -50,6 +51,7 @@ export async function preflight(
       : [portsFree(() => subject.agentPorts.filter((port) => !held.includes(port)))]),
     ...(subject.adoptsK3s === true ? [] : foreignSettings(context, subject)),
   ]);
+  const results = withIgnored(all, context.env[IGNORE_VARIABLE]);
   const error = blockingError(results);
   if (error !== undefined) {
     throw error;

@@ -1,4 +1,5 @@
 import { type BootArguments, bootArguments } from '../facts/boot-arguments.ts';
+import { cgroupV1Leave } from '../facts/cgroup-v1-leave.ts';
 import { cgroups } from '../facts/cgroups.ts';
 import { container } from '../facts/container.ts';
 import { k3sVersion } from '../facts/k3s-version.ts';
@@ -65,11 +66,14 @@ export const cgroupVersion: Check = {
   cost: 'cheap',
   roles: EVERYWHERE,
   why: `Since Kubernetes 1.${REFUSING_MINOR} a kubelet refuses to start where the control groups are of version 1.`,
-  remedy: `Two ways out. Either switch to version 2: add \`${V2_ARGUMENT}\` to the arguments of the kernel and
+  remedy: `Three ways out. Either switch to version 2: add \`${V2_ARGUMENT}\` to the arguments of the kernel and
 restart; every supported distribution has it by default, so look for an argument
 \`systemd.unified_cgroup_hierarchy=0\` that somebody has set. Or take an older Kubernetes:
-\`--k3s-version ${LAST_K3S}\`.`,
-  needs: [cgroups, container, bootArguments],
+\`--k3s-version ${LAST_K3S}\`. Or, while Kubernetes still can, give the kubelet leave in
+\`/etc/rancher/k3s/config.yaml\`: \`kubelet-arg: [fail-cgroupv1=false]\`. What a check finds and you
+know better is only told with \`PIPEOPS_IGNORE_CHECKS=cgroup-version\` (any checks of this page,
+comma-separated) in the environment of the installation.`,
+  needs: [cgroups, container, bootArguments, cgroupV1Leave],
   run: async (facts) => {
     const { layout } = await facts(cgroups);
     if (layout === 'v2' || layout === 'none') {
@@ -78,6 +82,10 @@ restart; every supported distribution has it by default, so look for an argument
     const version = await facts(k3sVersion);
     const minor = Number(/^v1\.(\d+)\./.exec(version ?? '')?.[1] ?? 0);
     const isRefused = minor >= REFUSING_MINOR;
+    const leave = await facts(cgroupV1Leave);
+    if (isRefused && leave !== undefined) {
+      return undefined;
+    }
     const of = layout === 'hybrid' ? 'version 1 (a hybrid)' : 'version 1';
     const inside = await facts(container);
     const boot = await facts(bootArguments);

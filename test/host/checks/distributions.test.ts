@@ -133,6 +133,16 @@ const CASES: Readonly<Record<string, Case>> = {
       `cgroup-version: blocks: ${V1}, and k3s v1.35.0+k3s1 refuses them`,
     ],
   },
+  'an old Ubuntu whose kubelet has leave by an argument': {
+    tree: {
+      os: os('ubuntu', '20.04', 'Ubuntu', 'ID_LIKE=debian\n'),
+      kernel: '5.4.0-216-generic',
+      cgroups: 'hybrid',
+      more: { '/etc/rancher/k3s/config.yaml': 'kubelet-arg:\n  - fail-cgroupv1=false\n' },
+    },
+    k3s: NEW_K3S,
+    finds: [should('Ubuntu 20.04')],
+  },
   'Fedora 42': {
     tree: { os: os('fedora', '42', 'Fedora Linux'), ...RPM },
     finds: [should('Fedora Linux 42')],
