@@ -6,6 +6,7 @@ import { visibleText } from '../core/text/visible.ts';
 import { BUILD } from '../core/version.ts';
 import type { CliContext } from './definition/context.ts';
 import { secondWordsOf } from './definition/listed.ts';
+import { needsRoot, runLocked } from './definition/locked.ts';
 import type { Subcommand } from './definition/subcommand.ts';
 import { renderGroupHelp, renderRootHelp, renderSubcommandHelp } from './help/text.ts';
 import { withOwnName } from './own-name.ts';
@@ -92,7 +93,7 @@ async function runAllowed(
   run: (context: CliContext) => Promise<number>,
 ): Promise<number> {
   if (subcommand.needsRoot && context.uid !== 0) {
-    throw needsRoot(subcommand);
+    throw needsRoot(subcommand.name, subcommand.locks === true);
   }
   return subcommand.locks === true
     ? runLocked(context, subcommand.name, () => run(context))
@@ -158,32 +159,4 @@ function forbidden(context: CliContext, { name }: Subcommand, thrown: unknown): 
     cause: thrown,
     ...(thrown.details === undefined ? {} : { details: thrown.details }),
   });
-}
-
-function needsRoot({ name, locks }: Subcommand): AgentError {
-  const text =
-    locks === true
-      ? `"${name}" changes this machine and needs root`
-      : `"${name}" needs root: it uses what only root may read`;
-  return new AgentError('NOT_ROOT', text, {
-    hint: `Run it with sudo: sudo pipeops-agent ${name}`,
-  });
-}
-
-async function runLocked(
-  context: CliContext,
-  name: string,
-  run: () => Promise<number>,
-): Promise<number> {
-  const lock = context.lock(context.places.lockFile, `${name} (pid ${process.pid})`);
-  if ('heldBy' in lock) {
-    throw new AgentError('BUSY', `Cannot run "${name}" now: ${lock.heldBy} is running`, {
-      hint: 'Wait until it has ended, then run the same command again',
-    });
-  }
-  try {
-    return await run();
-  } finally {
-    lock.release();
-  }
 }

@@ -133,6 +133,8 @@ export interface Files {
   ): Promise<GrowingFile>;
   /** Within one file system, in one step; what stood there is replaced. */
   rename(from: string, to: string): Promise<void>;
+  /** Whole lines at its beginning, at most so long; the rest is not read. */
+  readStart(path: string, lengthBytes: number): Promise<string | undefined>;
   /** Writes a temporary file beside it, sets mode and owner, syncs, renames over. */
   writeAtomic(path: string, data: string | Uint8Array, options: FileWriteOptions): Promise<void>;
   /**
@@ -159,8 +161,16 @@ export interface Files {
    * lost. Returns whether it went; one that is in use, a mount for example, stays.
    */
   removeEmptyDirectory(path: string): Promise<boolean>;
-  /** Free and total bytes of the file system that holds the path (or its nearest parent). */
-  diskSpace(path: string): Promise<{ readonly freeBytes: number; readonly totalBytes: number }>;
+  /** Of the file system that holds the path (or its nearest parent). */
+  diskSpace(path: string): Promise<DiskSpace>;
+}
+
+export interface DiskSpace {
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+  readonly freeInodes: number;
+  /** 0 where it makes them as they are needed. */
+  readonly totalInodes: number;
 }
 
 /**

@@ -5,14 +5,17 @@
  */
 import { cgroupControllers, cgroupVersion } from '../host/checks/cgroups.ts';
 import type { Check } from '../host/checks/check.ts';
-import { enoughDiskSpace } from '../host/checks/disk-space.ts';
+import { diskNotFilling, enoughDiskSpace, enoughInodes } from '../host/checks/disk-space.ts';
 import { knownDistribution } from '../host/checks/distribution.ts';
+import { ownMachineId, usableHostname } from '../host/checks/identity.ts';
 import { noDataOfOthers } from '../host/checks/k3s-data.ts';
 import { kernelModules, kernelOptions } from '../host/checks/kernel.ts';
-import { enoughMemory } from '../host/checks/memory.ts';
+import { forwarding, inotifyLimits } from '../host/checks/kernel-settings.ts';
+import { enoughMemory, enoughProcessors } from '../host/checks/memory.ts';
 import { noOtherCluster } from '../host/checks/other-cluster.ts';
-import { allPortsFree } from '../host/checks/ports.ts';
+import { allPortsFree, webPortsFree } from '../host/checks/ports.ts';
 import { processorKnown } from '../host/checks/processor.ts';
+import { noSwap } from '../host/checks/swap.ts';
 import { systemd } from '../host/checks/systemd.ts';
 import { tools } from '../host/checks/tools.ts';
 import { runnablePlaces, writablePlaces } from '../host/checks/written-places.ts';
@@ -20,6 +23,7 @@ import type { MachineRole } from '../host/facts/fact.ts';
 import { agentReady } from './agent-ready.ts';
 
 export const CHECKS: readonly Check[] = [
+  // The system.
   knownDistribution,
   systemd,
   processorKnown,
@@ -27,14 +31,26 @@ export const CHECKS: readonly Check[] = [
   kernelModules,
   cgroupControllers,
   cgroupVersion,
+  inotifyLimits,
+  forwarding,
+  usableHostname,
+  ownMachineId,
+  // Its size.
   enoughMemory,
+  enoughProcessors,
+  noSwap,
   enoughDiskSpace,
+  diskNotFilling,
+  enoughInodes,
   writablePlaces,
   runnablePlaces,
   tools,
+  // Others on it.
   noOtherCluster,
   noDataOfOthers,
   allPortsFree,
+  webPortsFree,
+  // What was installed.
   agentReady,
 ];
 

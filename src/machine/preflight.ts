@@ -48,7 +48,7 @@ export async function preflight(
     ...(subject.adoptsK3s === true ? [] : [fixedSettings(context, subject)]),
     ...(isBare
       ? checksFor('bare')
-      : [portsFree(() => subject.agentPorts.filter((port) => !held.includes(port)))]),
+      : [portsFree(subject.agentPorts.filter((port) => !held.includes(port)))]),
     ...(subject.adoptsK3s === true ? [] : foreignSettings(context, subject)),
   ]);
   const results = withIgnored(all, context.env[IGNORE_VARIABLE]);

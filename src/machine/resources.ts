@@ -25,6 +25,7 @@ import { askDaemon, askSession } from './ask-daemon.ts';
 import type { MachineContext } from './context.ts';
 import { KUBERNETES_ACCOUNT, permissionsManifest } from './kubernetes-account.ts';
 import { policyOfPreset } from './policy-preset.ts';
+import { repairResources } from './repairs.ts';
 
 export interface MachinePlan {
   readonly k3s: K3sPlan;
@@ -73,6 +74,7 @@ export function machineResources(
       version: BUILD.version,
       runningFrom: context.execPath,
     }),
+    ...repairResources(context, inventory, []),
     adoptedK3s(context, inventory, plan?.adoption),
     ...k3sResources(context, inventory, plan?.k3s, {
       signal: context.signal,

@@ -17,7 +17,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { AgentError } from '../core/errors.ts';
 
-import type { FileStat, Files, FileWriteOptions } from '../core/ports.ts';
+import type { DiskSpace, FileStat, Files, FileWriteOptions } from '../core/ports.ts';
 import { systemCode } from '../core/text/system-words.ts';
 import { troubleOf } from '../core/trouble.ts';
 import { openForGrowing, openForReading } from './large-files.ts';
@@ -50,6 +50,8 @@ export function systemFiles(root: string): Files {
         await rename(real(from), real(to));
         await syncDirectory(dirname(real(to)));
       }),
+    readStart: (path, lengthBytes) =>
+      ifThere('read', path, () => readStart(real(path), lengthBytes)),
     writeAtomic: (path, data, options) =>
       explained('write', path, () => writeAtomic(root, real(path), data, options)),
     makeDirectory: (path, options) =>
@@ -143,6 +145,24 @@ async function readBytes(realPath: string, path: string, limitBytes: number): Pr
       hint: 'Check that it is the file that was meant',
     },
   );
+}
+
+async function readStart(realPath: string, lengthBytes: number): Promise<string> {
+  const handle = await open(realPath, constants.O_RDONLY);
+  try {
+    const buffer = Buffer.allocUnsafe(lengthBytes);
+    let length = 0;
+    while (length < buffer.length) {
+      const { bytesRead } = await handle.read(buffer, length, buffer.length - length, null);
+      if (bytesRead === 0) {
+        return buffer.toString('utf8', 0, length);
+      }
+      length += bytesRead;
+    }
+    return buffer.toString('utf8', 0, buffer.lastIndexOf('\n') + 1);
+  } finally {
+    await handle.close();
+  }
 }
 
 async function writeAtomic(
@@ -283,12 +303,17 @@ async function removeEmptyDirectory(path: string): Promise<boolean> {
   }
 }
 
-async function diskSpace(path: string): Promise<{ freeBytes: number; totalBytes: number }> {
+async function diskSpace(path: string): Promise<DiskSpace> {
   let existing = path;
   for (;;) {
     try {
       const space = await statfs(existing);
-      return { freeBytes: space.bavail * space.bsize, totalBytes: space.blocks * space.bsize };
+      return {
+        freeBytes: space.bavail * space.bsize,
+        totalBytes: space.blocks * space.bsize,
+        freeInodes: space.ffree,
+        totalInodes: space.files,
+      };
     } catch (thrown) {
       if (systemCode(thrown) !== 'ENOENT' || existing === dirname(existing)) {
         throw thrown;

@@ -119,7 +119,7 @@ test(
     });
     const refused = await ending(machine, INSTALL);
     expect(refused).toMatchObject({ exitCode: 4, code: 'PORT_IN_USE' });
-    expect(refused.message).toMatch(/6443 by socat \(pid \d+\)/);
+    expect(refused.message).toMatch(/6443 by socat \(pid \d+, holder\.service\)/);
     await machine.exec(['systemctl', 'stop', 'holder']);
   },
   TEST_TIMEOUT_MS,

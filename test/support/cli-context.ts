@@ -12,6 +12,7 @@ import { systemFiles } from '../../src/platform/files.ts';
 import { systemHttp } from '../../src/platform/network/http.ts';
 import { systemNetwork } from '../../src/platform/network/open.ts';
 import { capturedTerminal } from './captured-terminal.ts';
+import { ROOMY_DISK } from './machine-tree.ts';
 import { memoryLog } from './memory-log.ts';
 import { seededRandom } from './seeded-random.ts';
 
@@ -105,7 +106,7 @@ export function cliContext(options: CliContextOptions): TestCli {
 function roomyFiles(root: string): Files {
   return {
     ...systemFiles(root),
-    diskSpace: async () => ({ freeBytes: 50e9, totalBytes: 100e9 }),
+    diskSpace: async () => ROOMY_DISK,
   };
 }
 

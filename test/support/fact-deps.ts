@@ -1,4 +1,4 @@
-import { loadConfig } from '../../src/config/load.ts';
+import { loadConfig, type SettingFlagValues } from '../../src/config/load.ts';
 import { AgentError } from '../../src/core/errors.ts';
 import { placesOf } from '../../src/core/places.ts';
 import type { FactDeps, Subject } from '../../src/host/facts/fact.ts';
@@ -44,10 +44,13 @@ export function factDeps(root: string, special: Partial<FactDeps> = {}): FactDep
 
 /** A bare machine that will be a server, with the usual settings, unless told otherwise. */
 export function subjectOf(
-  special: Partial<Subject> & { readonly env?: Readonly<Record<string, string>> },
+  special: Partial<Subject> & {
+    readonly env?: Readonly<Record<string, string>>;
+    readonly flags?: SettingFlagValues;
+  },
 ): Subject {
-  const { env = {}, ...rest } = special;
+  const { env = {}, flags = {}, ...rest } = special;
   const file = { fileText: undefined, filePath: '/etc/pipeops-agent/config.yaml' };
-  const { config } = loadConfig({ flags: {}, env, hostname: HOSTNAME, ...file });
+  const { config } = loadConfig({ flags, env, hostname: HOSTNAME, ...file });
   return { role: 'bare', k3sRole: 'server', config, ...rest };
 }

@@ -1,9 +1,18 @@
 /** Files by which the facts know a machine, as systems have them. */
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { DiskSpace } from '../../src/core/ports.ts';
 
 /** Content by path; of a link, where it leads. */
 export type Tree = Readonly<Record<string, string | { readonly link: string }>>;
+
+/** A test may run on a small disk; the checks of the disk have tests of their own. */
+export const ROOMY_DISK: DiskSpace = {
+  freeBytes: 50e9,
+  totalBytes: 100e9,
+  freeInodes: 5e6,
+  totalInodes: 6e6,
+};
 
 const CONTROLLERS = 'cpuset cpu io memory hugetlb pids rdma misc';
 

@@ -19,7 +19,7 @@ import { systemRandom } from '../../src/platform/random.ts';
 import type { DetailedHealth } from '../../src/protocol/local-api.ts';
 import { capturedTerminal } from './captured-terminal.ts';
 import { serviceAccountToken } from './fake-kubernetes.ts';
-import { DEBIAN_12, machineTree, putTree } from './machine-tree.ts';
+import { DEBIAN_12, machineTree, putTree, ROOMY_DISK } from './machine-tree.ts';
 import { memoryLog } from './memory-log.ts';
 import { memoryDirectory } from './temp-dir.ts';
 import { TOOLS } from './tools.ts';
@@ -102,7 +102,7 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
       }
       await realFiles.writeAtomic(path, data, options);
     },
-    diskSpace: async () => ({ freeBytes: 50e9, totalBytes: 100e9 }),
+    diskSpace: async () => ROOMY_DISK,
   };
   const kill = killSwitch();
   const put = async (path: string, text: string) => {

@@ -8,8 +8,11 @@ import { wrapText } from '../terminal/wrap-text.ts';
 const COLUMNS_DEFAULT = 80;
 const INDENT = '  ';
 
-/** The promise behind `doctor --json` and `health-check --json`. */
-export function diagnosisDocument(diagnosis: Diagnosis): string {
+/**
+ * The promise behind `doctor --json` and `health-check --json`.
+ * @param fixed ids of what was mended
+ */
+export function diagnosisDocument(diagnosis: Diagnosis, fixed: readonly string[]): string {
   const { role, results, assumed, seconds } = diagnosis;
   const checks = results.map(({ id, title, severity, why, outcome }) => ({
     id,
@@ -19,21 +22,34 @@ export function diagnosisDocument(diagnosis: Diagnosis): string {
     ...outcome,
   }));
   const ok = !isWrong(diagnosis);
-  return redact(
-    `${JSON.stringify({ ok, role, assumed: assumed ?? null, seconds, checks }, null, 2)}\n`,
-  );
+  const document = { ok, role, assumed: assumed ?? null, fixed, seconds, checks };
+  return redact(`${JSON.stringify(document, null, 2)}\n`);
 }
 
-/** One line for each check. */
-export function renderChecks({ results }: Diagnosis, columns = COLUMNS_DEFAULT): string {
-  return renderTable(
+/** One line for each check, then each finding: what is wrong, why it matters, what mends it. */
+export function renderDiagnosis(diagnosis: Diagnosis, columns = COLUMNS_DEFAULT): string {
+  const { results, assumed } = diagnosis;
+  const table = renderTable(
     results.map((result) => [stateWord(result), result.title, remark(result.outcome)]),
     columns,
   );
+  const findings = renderFindings(diagnosis, columns);
+  return [
+    table,
+    findings === '' ? '' : `\n${findings}`,
+    `\n${renderSum(diagnosis)}`,
+    assumed === undefined ? '' : `${assumed}.\n`,
+  ].join('');
 }
 
-/** What is wrong, why it matters and what mends it; the worst first. */
-export function renderFindings({ results }: Diagnosis, columns = COLUMNS_DEFAULT): string {
+/** Only what was found. */
+export function renderHealth(diagnosis: Diagnosis, columns = COLUMNS_DEFAULT): string {
+  const findings = renderFindings(diagnosis, columns);
+  return `${findings}${findings === '' ? '' : '\n'}${renderSum(diagnosis)}`;
+}
+
+/** The worst first. */
+function renderFindings({ results }: Diagnosis, columns: number): string {
   const bySeverity = (wanted: string) => results.filter(({ severity }) => severity === wanted);
   return [...bySeverity('blocks'), ...bySeverity('warns')]
     .flatMap((result) => (result.outcome.state === 'found' ? [result] : []))
@@ -42,7 +58,7 @@ export function renderFindings({ results }: Diagnosis, columns = COLUMNS_DEFAULT
 }
 
 /** `2 wrong, 1 warning, 3 not checked, 14 ok, in 0.4 s`. */
-export function renderSum({ results, seconds }: Diagnosis): string {
+function renderSum({ results, seconds }: Diagnosis): string {
   const counts = new Map<string, number>();
   for (const result of results) {
     counts.set(stateWord(result), (counts.get(stateWord(result)) ?? 0) + 1);

@@ -1,5 +1,10 @@
+import { AgentError } from '../../core/errors.ts';
+import type { Diagnosis } from '../../machine/doctor.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
+import type { CliContext } from '../definition/context.ts';
+import { needsRoot, runLocked } from '../definition/locked.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { renderChanges } from '../terminal/render.ts';
 
 /** What a monitoring program and a script decide by (docs/ARCHITECTURE.md, "Exit codes"). */
 const EXIT_WRONG = 11;
@@ -7,28 +12,68 @@ const EXIT_WRONG = 11;
 export const doctorSubcommand = defineSubcommand({
   name: 'doctor',
   description:
-    'Looks for everything that keeps this machine from being a good node, before and after an installation, and says what mends it. Changes nothing. Without root it says what it could not look at. Ends with 11 when something is wrong; warnings alone are 0.',
+    'Looks for everything that keeps this machine from being a good node, before and after an installation, and says what mends it. Without --fix it changes nothing. Without root it says what it could not look at. Ends with 11 when something is wrong; warnings alone are 0.',
   example: 'sudo pipeops-agent doctor',
-  flags: { json: JSON_FLAG },
+  flags: {
+    fix: {
+      type: 'boolean',
+      default: false,
+      description: 'Mend what can be mended safely, after a question; uninstall takes it back',
+    },
+    yes: { type: 'boolean', default: false, description: 'With --fix: do not ask' },
+    json: JSON_FLAG,
+  },
   words: [],
   needsRoot: false,
   run: async (context, { flags }) => {
     const { diagnose, isWrong } = await import('../../machine/doctor.ts');
     const report = await import('./diagnosis-outcome.ts');
-    const diagnosis = await diagnose(context, {}, () => true);
-    const { columns } = context.io;
-    if (flags.json) {
-      context.io.stdout(report.diagnosisDocument(diagnosis));
-    } else {
-      const findings = report.renderFindings(diagnosis, columns);
-      context.io.stdout(report.renderChecks(diagnosis, columns));
-      context.io.stdout(findings === '' ? '' : `\n${findings}`);
-      context.io.stdout(`\n${report.renderSum(diagnosis)}`);
-      context.io.stderr(diagnosis.assumed === undefined ? '' : `${diagnosis.assumed}.\n`);
+    if (flags.fix && context.uid !== 0) {
+      throw needsRoot('doctor --fix', true);
     }
+    const look = () => diagnose(context, {}, () => true);
+    const found = await look();
+    const fixed = flags.fix
+      ? await runLocked(context, 'doctor --fix', () => fix(context, found, flags))
+      : [];
+    const diagnosis = fixed.length === 0 ? found : await look();
+    context.io.stdout(
+      flags.json
+        ? report.diagnosisDocument(diagnosis, fixed)
+        : report.renderDiagnosis(diagnosis, context.io.columns),
+    );
     return isWrong(diagnosis) ? EXIT_WRONG : 0;
   },
 });
+
+/**
+ * Shows what would be changed, asks, and changes it.
+ * @returns ids of the checks' repairs that were made
+ * @throws AgentError USAGE where nobody confirms it
+ */
+async function fix(
+  context: CliContext,
+  diagnosis: Diagnosis,
+  { yes }: { readonly yes: boolean },
+): Promise<readonly string[]> {
+  const { planRepairs, repair, repairsFor } = await import('../../machine/repairs.ts');
+  const wanted = repairsFor(diagnosis);
+  if (wanted.length === 0) {
+    context.io.stderr('There is nothing that can be mended safely from here.\n');
+    return [];
+  }
+  for (const { title, changes, touches } of await planRepairs(context, wanted)) {
+    context.io.stderr(`${title}: ${renderChanges(changes)}; ${touches.slice(1).join(', ')}\n`);
+  }
+  const question = wanted.length === 1 ? 'Do this?' : `Do these ${wanted.length} things?`;
+  if (!yes && (await context.io.confirm(question)) !== true) {
+    throw new AgentError('USAGE', 'Nothing was changed: it was not confirmed', {
+      hint: 'Answer y, or give --yes',
+    });
+  }
+  await repair(context, wanted);
+  return wanted;
+}
 
 export const healthCheckSubcommand = defineSubcommand({
   name: 'health-check',
@@ -49,8 +94,8 @@ export const healthCheckSubcommand = defineSubcommand({
     );
     context.io.stdout(
       flags.json
-        ? report.diagnosisDocument(diagnosis)
-        : report.renderFindings(diagnosis, context.io.columns) + report.renderSum(diagnosis),
+        ? report.diagnosisDocument(diagnosis, [])
+        : report.renderHealth(diagnosis, context.io.columns),
     );
     return isWrong(diagnosis) ? EXIT_WRONG : 0;
   },

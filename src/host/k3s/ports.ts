@@ -1,7 +1,16 @@
 import type { K3sRole } from '../../core/k3s-places.ts';
 
-/** Kubernetes' API and the kubelet (docs.k3s.io, "Requirements", "Networking"). */
+/** By which others reach it: Kubernetes' API and the kubelet (docs.k3s.io, "Requirements", "Networking"). */
 export const K3S_PORTS: Readonly<Record<K3sRole, readonly number[]>> = {
   server: [6443, 10250],
   agent: [10250],
 };
+
+/** On loopback: load balancer, health and metrics of its parts. Without one of them it does not start. */
+export const K3S_INNER_PORTS: Readonly<Record<K3sRole, readonly number[]>> = {
+  server: [6444, 10248, 10249, 10256, 10257, 10258, 10259],
+  agent: [6444, 10248, 10249, 10256],
+};
+
+/** UDP, for the pods' traffic between machines (flannel, VXLAN). */
+export const VXLAN_PORT = 8472;

@@ -4,7 +4,7 @@ import { runChecks } from '../../../src/host/checks/run.ts';
 import { checksFor } from '../../../src/machine/checks.ts';
 import { systemFiles } from '../../../src/platform/files.ts';
 import { factDeps } from '../../support/fact-deps.ts';
-import { machineTree, putTree, type TreeOptions } from '../../support/machine-tree.ts';
+import { machineTree, putTree, ROOMY_DISK, type TreeOptions } from '../../support/machine-tree.ts';
 import { memoryDirectory } from '../../support/temp-dir.ts';
 import { TOOLS } from '../../support/tools.ts';
 
@@ -276,7 +276,7 @@ test.each(Object.entries(CASES))('%s', async (_, { tree, k3s, finds }) => {
   await putTree(machine.path, { ...machineTree(tree), ...tools });
   const files = {
     ...systemFiles(machine.path),
-    diskSpace: async () => ({ freeBytes: 50e9, totalBytes: 100e9 }),
+    diskSpace: async () => ROOMY_DISK,
   };
   const deps = factDeps(machine.path, { files, k3sVersion: async () => k3s });
   const results = await runChecks(deps, checksFor('bare'));

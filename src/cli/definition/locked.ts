@@ -1,0 +1,31 @@
+import { AgentError } from '../../core/errors.ts';
+import type { CliContext } from './context.ts';
+
+/** One subcommand that changes the machine at a time. @throws AgentError BUSY */
+export async function runLocked<T>(
+  context: CliContext,
+  name: string,
+  run: () => Promise<T>,
+): Promise<T> {
+  const lock = context.lock(context.places.lockFile, `${name} (pid ${process.pid})`);
+  if ('heldBy' in lock) {
+    throw new AgentError('BUSY', `Cannot run "${name}" now: ${lock.heldBy} is running`, {
+      hint: 'Wait until it has ended, then run the same command again',
+    });
+  }
+  try {
+    return await run();
+  } finally {
+    lock.release();
+  }
+}
+
+/** What is said to somebody else. @param locks whether it changes the machine */
+export function needsRoot(name: string, locks: boolean): AgentError {
+  const text = locks
+    ? `"${name}" changes this machine and needs root`
+    : `"${name}" needs root: it uses what only root may read`;
+  return new AgentError('NOT_ROOT', text, {
+    hint: `Run it with sudo: sudo pipeops-agent ${name}`,
+  });
+}

@@ -1,0 +1,51 @@
+import { kernelSettings } from '../facts/kernel-settings.ts';
+import { FORWARDING, INOTIFY_LIMITS, type KernelSetting } from '../kernel/settings.ts';
+import { type Check, EVERYWHERE, type Finding, type NotChecked } from './check.ts';
+
+export const inotifyLimits: Check = {
+  id: 'inotify-limits',
+  title: 'Inotify limits',
+  severity: 'warns',
+  cost: 'cheap',
+  roles: EVERYWHERE,
+  why: 'All containers share them; when they are used up, pods and "kubectl logs -f" end with "too many open files".',
+  remedy:
+    '`sudo pipeops-agent doctor --fix` sets them, now and at each start, in a file of /etc/sysctl.d.',
+  repair: INOTIFY_LIMITS.id,
+  needs: [kernelSettings],
+  run: async (facts) => tooLow(await facts(kernelSettings), INOTIFY_LIMITS.settings),
+};
+
+export const forwarding: Check = {
+  id: 'forwarding',
+  title: 'Forwarding',
+  severity: 'blocks',
+  cost: 'cheap',
+  roles: ['server', 'worker'],
+  why: 'Without it the kernel drops what pods send to other machines and Services.',
+  remedy: `Something has turned off what k3s turns on at its start: a file in \`/etc/sysctl.d\`, or a hardening
+script. \`sudo pipeops-agent doctor --fix\` sets it, now and at each start, in a file that comes last there.`,
+  repair: FORWARDING.id,
+  needs: [kernelSettings],
+  run: async (facts) => tooLow(await facts(kernelSettings), FORWARDING.settings),
+};
+
+function tooLow(
+  values: ReadonlyMap<string, number>,
+  settings: readonly KernelSetting[],
+): Finding | NotChecked | undefined {
+  const low = settings.filter(({ name, enough }) => (values.get(name) ?? enough) < enough);
+  if (low.length === 0) {
+    return settings.some(({ name }) => values.has(name))
+      ? undefined
+      : { notChecked: `this kernel does not tell ${settings.map(({ name }) => name).join(', ')}` };
+  }
+  const list = low.map(({ name, enough }) => `${name} is ${values.get(name)}, not ${enough}`);
+  return {
+    code: 'CHECK_FAILED',
+    message: `Too low: ${list.join('; ')}`,
+    hint: 'Set it, now and at each start',
+    fix: 'sudo pipeops-agent doctor --fix',
+    details: { settings: Object.fromEntries(low.map(({ name }) => [name, values.get(name)])) },
+  };
+}

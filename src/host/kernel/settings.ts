@@ -1,0 +1,47 @@
+/** Settings of the kernel that `doctor --fix` sets: what is enough, and what is set instead. */
+
+export interface KernelSetting {
+  /** As sysctl(8) calls it. */
+  readonly name: string;
+  /** From this value on nothing is found. */
+  readonly enough: number;
+  readonly wanted: number;
+}
+
+export interface KernelSettingGroup {
+  /** Of the resource. */
+  readonly id: string;
+  /** What is done, for a person. */
+  readonly title: string;
+  /** Read at each start (sysctl.d(5)); behind those of others, of which the last one counts. */
+  readonly path: string;
+  readonly settings: readonly KernelSetting[];
+}
+
+/** The kernel's own 128 instances are used up by some 40 containers. */
+export const INOTIFY_LIMITS: KernelSettingGroup = {
+  id: 'inotify-limits',
+  title: 'Raise the limits of inotify',
+  path: '/etc/sysctl.d/zz-pipeops-inotify.conf',
+  settings: [
+    { name: 'fs.inotify.max_user_instances', enough: 256, wanted: 1_024 },
+    { name: 'fs.inotify.max_user_watches', enough: 65_536, wanted: 524_288 },
+  ],
+};
+
+export const FORWARDING: KernelSettingGroup = {
+  id: 'forwarding',
+  title: 'Let the kernel forward what pods send',
+  path: '/etc/sysctl.d/zz-pipeops-forwarding.conf',
+  settings: [
+    { name: 'net.ipv4.ip_forward', enough: 1, wanted: 1 },
+    { name: 'net.bridge.bridge-nf-call-iptables', enough: 1, wanted: 1 },
+  ],
+};
+
+export const KERNEL_SETTING_GROUPS: readonly KernelSettingGroup[] = [INOTIFY_LIMITS, FORWARDING];
+
+/** Where the kernel has its value. */
+export function settingPath(name: string): string {
+  return `/proc/sys/${name.replaceAll('.', '/')}`;
+}

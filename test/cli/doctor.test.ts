@@ -1,0 +1,169 @@
+/** `doctor` and `health-check`, before and after an installation, by what a person sees. */
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import {
+  CONTROL_PLANE,
+  MIRROR,
+  type SimulatedMachine,
+  simulatedMachine,
+} from '../support/simulated-machine.ts';
+
+const INOTIFY = '/proc/sys/fs/inotify/max_user_instances';
+const FORWARD = '/proc/sys/net/ipv4/ip_forward';
+const SETTINGS = '/etc/sysctl.d/zz-pipeops-inotify.conf';
+
+let machine: SimulatedMachine;
+
+beforeEach(async () => {
+  machine = await simulatedMachine();
+  machine.programs.set('sysctl', async ([, , assignment = '']) => {
+    const [name = '', value = ''] = assignment.split('=');
+    await put(`/proc/sys/${name.replaceAll('.', '/')}`, `${value}\n`);
+    return {};
+  });
+});
+afterEach(async () => await machine[Symbol.asyncDispose]());
+
+const put = async (path: string, text: string) => {
+  await machine.files.makeDirectory(path.replace(/\/[^/]*$/, ''), { mode: 0o755 });
+  await machine.files.writeAtomic(path, text, { mode: 0o644 });
+};
+const install = () =>
+  machine.run(['install', '--token-file', '/root/token', '--api-url', CONTROL_PLANE], {
+    env: { PIPEOPS_K3S_MIRROR: MIRROR },
+  });
+
+interface Told {
+  readonly ok: boolean;
+  readonly role: string;
+  readonly fixed: readonly string[];
+  readonly checks: readonly { readonly id: string; readonly state: string }[];
+}
+
+async function doctor(...flags: readonly string[]) {
+  const { exitCode, stdout } = await machine.run(['doctor', '--json', ...flags]);
+  const { ok, role, fixed, checks }: Told = JSON.parse(stdout);
+  const states = checks
+    .filter(({ state }) => state !== 'ok')
+    .map(({ id, state }) => `${id} ${state}`);
+  return { exitCode, ok, role, fixed, states };
+}
+
+test('a bare machine that is fit has nothing to be told, and nothing is changed', async () => {
+  const before = await machine.listing();
+  expect(await doctor()).toEqual({ exitCode: 0, ok: true, role: 'bare', fixed: [], states: [] });
+  expect(await machine.listing()).toEqual(before);
+});
+
+test('a person sees one line for each check, and of a finding what, why and how', async () => {
+  await put(INOTIFY, '128\n');
+  await put('/proc/meminfo', 'MemTotal: 400000 kB\n');
+  const { exitCode, stdout } = await machine.run(['doctor']);
+  expect(exitCode).toBe(11);
+  expect(stdout).toContain('\nok       Control groups\n');
+  expect(stdout).toContain('\nwarning  Inotify limits\n');
+  expect(stdout).toContain(`
+Memory: wrong [memory]
+  what  The machine has 391 MiB of memory, too little.
+  why   Kubernetes itself needs memory before any workload runs; with less it is
+        killed and started again.
+  fix   Kubernetes needs 512 MB for a worker and 2 GB for a server.
+
+Inotify limits: warning [inotify-limits]
+  what  Too low: fs.inotify.max_user_instances is 128, not 256.
+  why   All containers share them; when they are used up, pods and "kubectl logs
+        -f" end with "too many open files".
+  fix   Set it, now and at each start.
+      sudo pipeops-agent doctor --fix
+
+1 wrong, 1 warning, `);
+  expect(Math.max(...stdout.split('\n').map(({ length }) => length))).toBeLessThanOrEqual(80);
+});
+
+test('--fix shows what it changes, asks, mends it, and uninstall takes it back', async () => {
+  await put(INOTIFY, '128\n');
+  const before = await machine.listing();
+  const refused = await machine.run(['doctor', '--fix'], { confirm: false });
+  expect(refused).toMatchObject({ exitCode: 2 });
+  expect(refused.stderr).toContain(`Raise the limits of inotify: create ${SETTINGS}; ${INOTIFY}, `);
+  expect(await machine.listing()).toEqual(before);
+
+  expect(await doctor('--fix', '--yes')).toEqual({
+    ...{ exitCode: 0, ok: true, role: 'bare', fixed: ['inotify-limits'], states: [] },
+  });
+  expect(await machine.files.readText(INOTIFY)).toBe('1024\n');
+  expect(await machine.files.readText(SETTINGS)).toBe(`\
+# Made by "pipeops-agent doctor --fix". "pipeops-agent uninstall" removes it.
+# before: fs.inotify.max_user_instances = 128
+fs.inotify.max_user_instances = 1024
+# before: fs.inotify.max_user_watches = 524288
+fs.inotify.max_user_watches = 524288
+`);
+  expect(await machine.run(['uninstall', '--yes'])).toMatchObject({ exitCode: 0 });
+  expect(await machine.listing()).toEqual(before);
+});
+
+test('a value that somebody has changed since stays as it is', async () => {
+  await put(INOTIFY, '128\n');
+  await doctor('--fix', '--yes');
+  await put(INOTIFY, '9999\n');
+  await machine.run(['uninstall', '--yes']);
+  expect(await machine.files.readText(INOTIFY)).toBe('9999\n');
+});
+
+test('an installation goes on after --fix, and a failed one is taken back with it', async () => {
+  await put(INOTIFY, '128\n');
+  const before = await machine.listing();
+  await doctor('--fix', '--yes');
+  machine.web.set(`${MIRROR}/install.sh`, () => new Response('', { status: 500 }));
+  const failed = await install();
+  expect(failed.stderr).toContain('To take it back: sudo pipeops-agent install --undo');
+  expect(await machine.run(['install', '--undo', '--yes'])).toMatchObject({ exitCode: 0 });
+  expect(await machine.listing()).toEqual(before);
+});
+
+test('install tells the warnings, and goes on', async () => {
+  await put(INOTIFY, '128\n');
+  const { exitCode, stderr } = await install();
+  expect(stderr).toContain(
+    'Too low: fs.inotify.max_user_instances is 128, not 256. Set it, now and at each start: sudo pipeops-agent doctor --fix.\n',
+  );
+  expect(exitCode).toBe(0);
+});
+
+test('an installed server is all right, until something turns forwarding off; --fix mends it', async () => {
+  await put(FORWARD, '1\n');
+  await install();
+  expect(await doctor()).toEqual({ exitCode: 0, ok: true, role: 'server', fixed: [], states: [] });
+  expect(await machine.run(['health-check'])).toMatchObject({ exitCode: 0 });
+
+  await put(FORWARD, '0\n');
+  expect(await doctor()).toMatchObject({ exitCode: 11, states: ['forwarding found'] });
+  const sick = await machine.run(['health-check']);
+  expect(sick).toMatchObject({ exitCode: 11 });
+  expect(sick.stdout).toContain('Forwarding: wrong [forwarding]');
+  expect(await doctor('--fix', '--yes')).toMatchObject({ exitCode: 0, fixed: ['forwarding'] });
+  expect(await machine.run(['health-check'])).toMatchObject({ exitCode: 0 });
+});
+
+test('an agent that does not run is found', async () => {
+  await put(FORWARD, '1\n');
+  await install();
+  machine.units.set('pipeops-agent.service', 'inactive');
+  expect(await doctor()).toMatchObject({ exitCode: 11, states: ['agent found'] });
+  expect(await machine.run(['health-check'])).toMatchObject({ exitCode: 11 });
+});
+
+test('--fix needs root and the lock of those that change the machine; --yes alone is nothing', async () => {
+  expect(await machine.run(['doctor', '--fix'], { uid: 1_000 })).toMatchObject({ exitCode: 4 });
+  await put(INOTIFY, '128\n');
+  const busy = await machine.run(['doctor', '--fix', '--yes'], { lockHeldBy: 'install (pid 8)' });
+  expect(busy.stderr).toContain('Cannot run "doctor --fix" now: install (pid 8) is running');
+});
+
+test('--fix says so where there is nothing that it can mend', async () => {
+  const { exitCode, stderr } = await machine.run(['doctor', '--fix', '--yes']);
+  expect([exitCode, stderr]).toEqual([
+    0,
+    'There is nothing that can be mended safely from here.\n',
+  ]);
+});

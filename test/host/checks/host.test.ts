@@ -1,0 +1,234 @@
+/** What each check says of one thing that is wrong, on a machine where all else is right. */
+import { expect, test } from 'bun:test';
+import type { SettingFlagValues } from '../../../src/config/load.ts';
+import type { DiskSpace } from '../../../src/core/ports.ts';
+import { runChecks } from '../../../src/host/checks/run.ts';
+import type { FactDeps, MachineRole } from '../../../src/host/facts/fact.ts';
+import { CHECKS } from '../../../src/machine/checks.ts';
+import { systemFiles } from '../../../src/platform/files.ts';
+import { factDeps, subjectOf } from '../../support/fact-deps.ts';
+import {
+  DEBIAN_12,
+  machineTree,
+  putTree,
+  ROOMY_DISK,
+  type Tree,
+} from '../../support/machine-tree.ts';
+import { memoryDirectory } from '../../support/temp-dir.ts';
+
+interface Case {
+  readonly check: string;
+  readonly more?: Tree;
+  readonly role?: MachineRole;
+  readonly k3sRole?: 'server' | 'agent';
+  readonly disk?: Partial<DiskSpace>;
+  readonly deps?: Partial<FactDeps>;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly flags?: SettingFlagValues;
+}
+
+/** @returns what the check says on Debian 12 with this changed */
+async function outcomeOf(wanted: Case) {
+  await using machine = await memoryDirectory();
+  await putTree(machine.path, { ...machineTree(DEBIAN_12), ...wanted.more });
+  const files = {
+    ...systemFiles(machine.path),
+    diskSpace: async () => ({ ...ROOMY_DISK, ...wanted.disk }),
+  };
+  const { role = 'bare', k3sRole = 'server', env = {}, flags = {} } = wanted;
+  const subject = subjectOf({ role, k3sRole, env, flags });
+  const checks = CHECKS.filter(({ id, roles }) => id === wanted.check && roles.includes(role));
+  const [result, ...others] = await runChecks(
+    factDeps(machine.path, { files, subject, ...wanted.deps }),
+    checks,
+  );
+  expect([wanted.check, others]).toEqual([result?.id ?? 'no such check on this machine', []]);
+  const { severity, outcome } = result ?? {};
+  return outcome?.state === 'found' ? { severity, ...outcome.finding } : { severity, ...outcome };
+}
+
+/** A socket that waits, as the kernel tells it. */
+const waiting = (port: number, inode: number, state = '0A') =>
+  `  sl  local_address\n   0: 00000000:${port.toString(16).toUpperCase()} 00000000:0000 ${state} 0:0 0:0 0 0 0 ${inode} 1\n`;
+const nginx = (inode: number): Tree => ({
+  '/proc/812/comm': 'nginx\n',
+  '/proc/812/cgroup': '0::/system.slice/nginx.service\n',
+  '/proc/812/fd/7': { link: `socket:[${inode}]` },
+});
+
+const WRONG: Readonly<Record<string, readonly [Case, object]>> = {
+  'a TCP port with its program and unit': [
+    { check: 'ports', more: { '/proc/net/tcp': waiting(6443, 4711), ...nginx(4711) } },
+    {
+      severity: 'blocks',
+      code: 'PORT_IN_USE',
+      message: 'These ports are taken: 6443 by nginx (pid 812, nginx.service)',
+      fix: 'sudo systemctl disable --now nginx.service',
+    },
+  ],
+  'a TCP port that only IPv6 has': [
+    { check: 'ports', more: { '/proc/net/tcp6': waiting(10250, 4711) } },
+    { message: 'These ports are taken: 10250 by an unknown process' },
+  ],
+  'the UDP port of VXLAN': [
+    { check: 'ports', more: { '/proc/net/udp': waiting(8472, 12, '07') } },
+    { message: 'These ports are taken: 8472/udp by an unknown process' },
+  ],
+  'a port on loopback that a worker needs': [
+    { check: 'ports', k3sRole: 'agent', more: { '/proc/net/tcp': waiting(6444, 1) } },
+    { message: 'These ports are taken: 6444 by an unknown process' },
+  ],
+  'the ports of web sites, where traefik is wanted': [
+    {
+      check: 'web-ports',
+      flags: { traefik: true },
+      more: { '/proc/net/tcp': waiting(80, 4711), ...nginx(4711) },
+    },
+    { severity: 'warns', message: 'These ports are taken: 80 by nginx (pid 812, nginx.service)' },
+  ],
+  'too few instances of inotify': [
+    { check: 'inotify-limits', more: { '/proc/sys/fs/inotify/max_user_instances': '128\n' } },
+    {
+      severity: 'warns',
+      message: 'Too low: fs.inotify.max_user_instances is 128, not 256',
+      fix: 'sudo pipeops-agent doctor --fix',
+    },
+  ],
+  'forwarding that was turned off': [
+    { check: 'forwarding', role: 'server', more: { '/proc/sys/net/ipv4/ip_forward': '0\n' } },
+    { severity: 'blocks', message: 'Too low: net.ipv4.ip_forward is 0, not 1' },
+  ],
+  'a kernel that does not tell its settings': [
+    {
+      check: 'forwarding',
+      role: 'worker',
+    },
+    {
+      state: 'not-checked',
+      because: 'this kernel does not tell net.ipv4.ip_forward, net.bridge.bridge-nf-call-iptables',
+    },
+  ],
+  'swap on a disk': [
+    {
+      check: 'swap',
+      more: { '/proc/swaps': 'Filename\n/swapfile file 1 0 -2\n/dev/zram0 p 1 0 1\n' },
+    },
+    { severity: 'warns', message: 'Swap is on: /swapfile', fix: 'sudo swapoff -a' },
+  ],
+  'memory for nothing': [
+    { check: 'memory', more: { '/proc/meminfo': 'MemTotal: 400000 kB\n' } },
+    { severity: 'blocks', message: 'The machine has 391 MiB of memory, too little' },
+  ],
+  'memory for a worker only': [
+    { check: 'memory', more: { '/proc/meminfo': 'MemTotal: 1000000 kB\n' } },
+    { severity: 'warns', message: 'The machine has 977 MiB of memory, too little for a server' },
+  ],
+  'a server with one processor': [
+    { check: 'processors', more: { '/proc/cpuinfo': 'processor\t: 0\nflags\t: sse4_2\n' } },
+    { severity: 'warns', message: 'The machine has one processor' },
+  ],
+  'a disk without room': [
+    { check: 'disk-space', disk: { freeBytes: 1_000_000_000 } },
+    {
+      severity: 'blocks',
+      message: 'Only 953 MiB are free for /var/lib/rancher, and 953 MiB are free for /opt',
+    },
+  ],
+  'a disk that fills up': [
+    { check: 'disk-filling', disk: { freeBytes: 10e9 } },
+    { severity: 'warns', message: 'The disk fills up: 90 % of that of /var/lib/rancher, /opt' },
+  ],
+  'few inodes': [
+    { check: 'inodes', disk: { freeInodes: 100, totalInodes: 10_000 } },
+    {
+      severity: 'warns',
+      message: 'Few inodes are free: 100 of 10000 for /var/lib/rancher, and 100 of 10000 for /opt',
+    },
+  ],
+  'a name that Kubernetes refuses': [
+    { check: 'hostname', deps: { hostname: 'my_server' } },
+    { severity: 'blocks', message: 'A node cannot be called "my_server", as this machine' },
+  ],
+  'a name that many machines have': [
+    { check: 'hostname', deps: { hostname: 'localhost.localdomain' } },
+    {
+      severity: 'warns',
+      message: 'The machine is called "localhost.localdomain", as many others are',
+    },
+  ],
+  'no identity': [
+    { check: 'machine-id', more: { '/etc/machine-id': '' } },
+    { severity: 'warns', message: expect.stringMatching(/^\/etc\/machine-id is empty/) },
+  ],
+  'an identity that was made by hand': [
+    { check: 'machine-id', more: { '/etc/machine-id': `${'0'.repeat(32)}\n` } },
+    { message: expect.stringMatching(/which was not made for this machine$/) },
+  ],
+  'a place that nothing runs from': [
+    {
+      check: 'noexec-places',
+      more: {
+        '/proc/self/mountinfo':
+          '20 1 8:1 / / rw - ext4 /dev/a rw\n21 20 8:2 / /var rw,noexec - ext4 /dev/b rw\n',
+      },
+    },
+    {
+      severity: 'blocks',
+      message: 'No program may run from: /var/lib/rancher/k3s (mount /var)',
+      fix: 'sudo mount -o remount,exec /var',
+    },
+  ],
+};
+
+test.each(Object.entries(WRONG))('%s', async (_, [wanted, said]) => {
+  expect(await outcomeOf(wanted)).toMatchObject(said);
+});
+
+const RIGHT: Readonly<Record<string, Case>> = {
+  'web ports that nobody wants': { check: 'web-ports', more: { '/proc/net/tcp': waiting(80, 1) } },
+  'a port that is only connected from': {
+    check: 'ports',
+    more: { '/proc/net/tcp': waiting(6443, 1, '01') },
+  },
+  'a port of a server on a worker': {
+    check: 'ports',
+    k3sRole: 'agent',
+    more: { '/proc/net/tcp': waiting(6443, 1) },
+  },
+  'a file system without a count of inodes': {
+    check: 'inodes',
+    disk: { freeInodes: 0, totalInodes: 0 },
+  },
+  'less room on a machine that is installed': {
+    check: 'disk-space',
+    role: 'server',
+    disk: { freeBytes: 1e9 },
+  },
+  'a small worker': {
+    check: 'memory',
+    k3sRole: 'agent',
+    more: { '/proc/meminfo': 'MemTotal: 1000000 kB\n' },
+  },
+  'a name of its own for the node': {
+    check: 'hostname',
+    deps: { hostname: 'my_server' },
+    env: { K3S_NODE_NAME: 'web-1' },
+  },
+};
+
+test.each(Object.entries(RIGHT))('%s is all right', async (_, wanted) => {
+  expect(await outcomeOf(wanted)).toMatchObject({ state: 'ok' });
+});
+
+test('every check has an id of its own, a short title, and says why it matters and what helps', () => {
+  expect(new Set(CHECKS.map(({ id }) => id)).size).toBe(CHECKS.length);
+  for (const { id, title, why, remedy, roles } of CHECKS) {
+    expect([id, title.length <= 26, why.endsWith('.'), remedy !== '', roles.length > 0]).toEqual([
+      expect.stringMatching(/^[a-z][a-z0-9-]+$/),
+      true,
+      true,
+      true,
+      true,
+    ]);
+  }
+});
