@@ -61,6 +61,7 @@ function systemContext(env: Context['env'], io: Context['io'], signal: AbortSign
     http: systemHttp,
     // Loaded by the subcommands that need it: the others start faster without.
     network: async (options) => (await import('./platform/network/open.ts')).systemNetwork(options),
+    probe: async () => (await import('./platform/network/probe.ts')).systemProbe,
     authorities: async () =>
       (await import('./platform/network/authorities.ts')).trustedAuthorities(),
     lock: (path, holder) => systemFileLock(path, holder),

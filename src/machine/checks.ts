@@ -5,22 +5,50 @@
  */
 import { cgroupControllers, cgroupVersion } from '../host/checks/cgroups.ts';
 import type { Check } from '../host/checks/check.ts';
+import { clockExact, clockRight } from '../host/checks/clock.ts';
+import { controlPlaneAnswers } from '../host/checks/control-plane.ts';
+import { defaultRouteThere } from '../host/checks/default-route.ts';
 import { diskNotFilling, enoughDiskSpace, enoughInodes } from '../host/checks/disk-space.ts';
 import { knownDistribution } from '../host/checks/distribution.ts';
+import { dnsReachesPods } from '../host/checks/dns-for-pods.ts';
+import { resolversAnswer } from '../host/checks/dns-resolvers.ts';
+import { downloadsAnswer } from '../host/checks/downloads.ts';
+import { firewallOpen } from '../host/checks/firewall.ts';
+import { gatewaysAnswer } from '../host/checks/gateways.ts';
 import { ownMachineId, usableHostname } from '../host/checks/identity.ts';
+import { ipFamiliesWork } from '../host/checks/ip-families.ts';
+import { serverAnswers } from '../host/checks/joined-server.ts';
 import { noDataOfOthers } from '../host/checks/k3s-data.ts';
 import { kernelModules, kernelOptions } from '../host/checks/kernel.ts';
 import { forwarding, inotifyLimits } from '../host/checks/kernel-settings.ts';
 import { enoughMemory, enoughProcessors } from '../host/checks/memory.ts';
 import { noOtherCluster } from '../host/checks/other-cluster.ts';
+import { hostnameResolves } from '../host/checks/own-name.ts';
+import { largePacketsPass } from '../host/checks/path-mtu.ts';
+import { podNetworksFree, podRoutesFree } from '../host/checks/pod-networks.ts';
 import { allPortsFree, webPortsFree } from '../host/checks/ports.ts';
 import { processorKnown } from '../host/checks/processor.ts';
+import { registriesAnswer } from '../host/checks/registries.ts';
 import { noSwap } from '../host/checks/swap.ts';
 import { systemd } from '../host/checks/systemd.ts';
+import { clockKept } from '../host/checks/time-sync.ts';
+import { tlsUnopened } from '../host/checks/tls-interception.ts';
 import { tools } from '../host/checks/tools.ts';
+import { webSocketPasses } from '../host/checks/websocket.ts';
 import { runnablePlaces, writablePlaces } from '../host/checks/written-places.ts';
 import type { MachineRole } from '../host/facts/fact.ts';
 import { agentReady } from './agent-ready.ts';
+
+/** What lies between this machine and the control plane, where there is one. */
+export const ON_THE_WAY: readonly Check[] = [
+  webSocketPasses,
+  gatewaysAnswer,
+  tlsUnopened,
+  ipFamiliesWork,
+  largePacketsPass,
+  clockRight,
+  clockExact,
+];
 
 export const CHECKS: readonly Check[] = [
   // The system.
@@ -50,9 +78,30 @@ export const CHECKS: readonly Check[] = [
   noDataOfOthers,
   allPortsFree,
   webPortsFree,
+  // The network.
+  hostnameResolves,
+  resolversAnswer,
+  dnsReachesPods,
+  defaultRouteThere,
+  podNetworksFree,
+  podRoutesFree,
+  firewallOpen,
+  controlPlaneAnswers,
+  ...ON_THE_WAY,
+  clockKept,
+  serverAnswers,
+  downloadsAnswer,
+  registriesAnswer,
   // What was installed.
   agentReady,
 ];
+
+/** Before an installation, which may get by without a control plane, and asks it by itself where it has one. */
+export function checksBeforehand(): readonly Check[] {
+  return checksFor('bare').filter(
+    (check) => check !== controlPlaneAnswers && !ON_THE_WAY.includes(check),
+  );
+}
 
 /** Those that have something to say on such a machine. */
 export function checksFor(role: MachineRole): readonly Check[] {

@@ -10,6 +10,7 @@ import type {
   Random,
   StartProgress,
 } from '../core/ports.ts';
+import type { Probe } from '../core/probe.ts';
 import type { ProxySettings } from '../core/proxy-settings.ts';
 
 /** What the use cases get: this machine, whoever asks for them. */
@@ -22,6 +23,8 @@ export interface MachineContext {
   readonly http: Http;
   /** The way to the control plane, as the daemon goes it. */
   readonly network: (options: { ca: string | undefined; proxy: ProxySettings }) => Promise<Network>;
+  /** Looks at the network step by step. */
+  readonly probe: () => Promise<Probe>;
   /** Certificates (PEM) of the authorities that are trusted when nothing else is said. */
   readonly authorities: () => Promise<readonly string[]>;
   readonly lock: FileLock;

@@ -11,7 +11,7 @@ import type { MachineContext } from './context.ts';
 import { type ConfigFlags, loadEffectiveConfig, tellWarnings } from './effective-config.ts';
 import { openDownloads, proxyPassword, readCa } from './outbound.ts';
 import { policyOfPreset } from './policy-preset.ts';
-import { preflight } from './preflight.ts';
+import { preflight, preflightWay } from './preflight.ts';
 import { machineResources } from './resources.ts';
 import {
   givenSettings,
@@ -73,7 +73,9 @@ export async function installServer(
   const token = await findToken(context, wishes.token, inventory, adopted?.token);
   const ca = await readCa(context, config);
   if (token !== undefined) {
+    const warnings = await preflightWay(context, config);
     await checkControlPlane(context, config, ca, token);
+    wishes.notice(warnings);
   }
   const downloads = await openDownloads(context, config, ca);
   const hasToken = token !== undefined || (await hasControlPlaneToken(context, inventory));

@@ -1,11 +1,18 @@
 /** What is looked at before anything on the machine is changed. */
 import type { LoadedConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
 import { K3S_UNITS } from '../core/k3s-places.ts';
 import { UNIT_NAME } from '../core/places.ts';
 import { type Check, EVERYWHERE } from '../host/checks/check.ts';
 import { nodeAddresses } from '../host/checks/node-address.ts';
 import { portsFree } from '../host/checks/ports.ts';
-import { adviceOf, blockingError, runChecks } from '../host/checks/run.ts';
+import {
+  adviceOf,
+  blockingError,
+  type CheckResult,
+  type Outcome,
+  runChecks,
+} from '../host/checks/run.ts';
 import { hasK3s } from '../host/cluster/adopted-k3s.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
 import { isActive } from '../host/engine/systemctl.ts';
@@ -13,7 +20,7 @@ import type { Subject } from '../host/facts/fact.ts';
 import { checkFixedSettings } from '../host/k3s/fixed-settings.ts';
 import { foreignK3sSettings } from '../host/k3s/foreign-settings.ts';
 import { checkRole } from '../host/k3s/resources.ts';
-import { checksFor } from './checks.ts';
+import { checksBeforehand, ON_THE_WAY } from './checks.ts';
 import type { MachineContext } from './context.ts';
 import { factDeps } from './doctor.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
@@ -47,21 +54,48 @@ export async function preflight(
     nodeAddresses(subject.settings.config.k3s.node_ip),
     ...(subject.adoptsK3s === true ? [] : [fixedSettings(context, subject)]),
     ...(isBare
-      ? checksFor('bare')
+      ? checksBeforehand()
       : [portsFree(subject.agentPorts.filter((port) => !held.includes(port)))]),
     ...(subject.adoptsK3s === true ? [] : foreignSettings(context, subject)),
   ]);
   const results = withIgnored(all, context.env[IGNORE_VARIABLE]);
+  throwBlocking(results);
+  notice(warnings(results));
+}
+
+/**
+ * Looks at what lies between this machine and its control plane: the clocks, what opens TLS, what cuts
+ * WebSockets.
+ * @returns what only warns, to be told once the control plane has answered
+ * @throws AgentError as `preflight`
+ */
+export async function preflightWay(context: MachineContext, config: Config): Promise<string> {
+  const subject = { role: 'bare', k3sRole: 'server', config } as const;
+  const all = await runChecks(factDeps(context, subject), ON_THE_WAY);
+  const results = withIgnored(all, context.env[IGNORE_VARIABLE]);
+  throwBlocking(results);
+  return warnings(results);
+}
+
+function throwBlocking(results: readonly CheckResult[]): void {
   const error = blockingError(results);
   if (error !== undefined) {
     throw error;
   }
-  for (const { title, outcome } of results) {
-    if (outcome.state === 'found') {
-      notice(`${outcome.finding.message}. ${adviceOf(outcome.finding)}.\n`);
-    } else if (outcome.state === 'not-checked') {
-      notice(`Not checked: ${title}: ${outcome.because}.\n`);
-    }
+}
+
+function warnings(results: readonly CheckResult[]): string {
+  return results.map(({ title, outcome }) => warning(title, outcome)).join('');
+}
+
+function warning(title: string, outcome: Outcome): string {
+  switch (outcome.state) {
+    case 'found':
+      return `${outcome.finding.message}. ${adviceOf(outcome.finding)}.\n`;
+    case 'not-checked':
+      return `Not checked: ${title}: ${outcome.because}.\n`;
+    case 'ok':
+      return '';
   }
 }
 

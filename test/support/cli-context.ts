@@ -14,6 +14,7 @@ import { systemNetwork } from '../../src/platform/network/open.ts';
 import { capturedTerminal } from './captured-terminal.ts';
 import { ROOMY_DISK } from './machine-tree.ts';
 import { memoryLog } from './memory-log.ts';
+import { QUIET_PROBE } from './quiet-probe.ts';
 import { seededRandom } from './seeded-random.ts';
 
 /** Of the machine, as others reach it. */
@@ -57,6 +58,13 @@ export interface TestCli {
   readonly lockEvents: readonly string[];
 }
 
+/** Of started programs those that may change something: the checks of the network only look. */
+export function maybeChanging(started: readonly string[]): readonly string[] {
+  return started.filter(
+    (line) => !/^(ip -json|ufw status|firewall-cmd --state|nft --json list)/.test(line),
+  );
+}
+
 /** A command line for tests: `cliContext({ root }).run('version', '--json')`. */
 export function cliContext(options: CliContextOptions): TestCli {
   const started: string[] = [];
@@ -78,6 +86,7 @@ export function cliContext(options: CliContextOptions): TestCli {
           options.http === undefined
             ? systemNetwork(settings)
             : { ...systemNetwork(settings), http: options.http },
+        probe: async () => QUIET_PROBE,
         authorities: async () => [],
         lock: () => {
           if (options.lockHeldBy !== undefined) {

@@ -4,6 +4,7 @@ import { placesOf } from '../../src/core/places.ts';
 import type { FactDeps, Subject } from '../../src/host/facts/fact.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
+import { QUIET_PROBE } from './quiet-probe.ts';
 
 const HOSTNAME = 'node-1';
 
@@ -18,6 +19,9 @@ export function factDeps(root: string, special: Partial<FactDeps> = {}): FactDep
     places: placesOf(),
     exec: {
       run: async ([program]) => {
+        if (program === 'timedatectl') {
+          return { exitCode: 0, stdout: 'NTP=yes\nNTPSynchronized=yes', stderr: '' };
+        }
         throw new AgentError('TOOL_MISSING', `Cannot run "${program}": it is not on this machine`, {
           hint: 'Look',
         });
@@ -29,6 +33,7 @@ export function factDeps(root: string, special: Partial<FactDeps> = {}): FactDep
     network: async () => {
       throw new Error('this machine has no network');
     },
+    probe: async () => QUIET_PROBE,
     authorities: async () => [],
     env: {},
     uid: 0,

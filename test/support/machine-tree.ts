@@ -30,6 +30,9 @@ const OPTIONS = [
   ...['KEYS', 'POSIX_MQUEUE', 'SECCOMP', 'INET', 'UNIX'],
 ];
 
+/** As the kernel shows its routes (proc(5)). */
+const DEFAULT_ROUTE = 'Iface Destination Gateway\neth0 00000000 0100000A 0003 0 0 0 00000000\n';
+
 export interface TreeOptions {
   /** Of /etc/os-release. */
   readonly os: string;
@@ -63,8 +66,10 @@ export function machineTree(options: TreeOptions): Tree {
     '/proc/cmdline': `BOOT_IMAGE=/boot/vmlinuz-${kernel} root=/dev/sda1 ro quiet\n`,
     '/proc/cpuinfo': [0, 1, 2, 3].map(cpu).join('\n'),
     '/proc/meminfo': 'MemTotal:        4000000 kB\nMemAvailable:    3000000 kB\n',
+    '/proc/net/route': DEFAULT_ROUTE,
     '/proc/net/tcp': 'sl local_address\n',
     '/proc/net/udp': 'sl local_address\n',
+    '/etc/resolv.conf': 'nameserver 10.0.0.2\n',
     '/proc/swaps': 'Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n',
     '/proc/modules': 'ext4 1 1 - Live 0x0\n',
     '/proc/filesystems': 'nodev\tsysfs\nnodev\ttmpfs\n\text4\n',

@@ -21,6 +21,7 @@ import { capturedTerminal } from './captured-terminal.ts';
 import { serviceAccountToken } from './fake-kubernetes.ts';
 import { DEBIAN_12, machineTree, putTree, ROOMY_DISK } from './machine-tree.ts';
 import { memoryLog } from './memory-log.ts';
+import { QUIET_PROBE } from './quiet-probe.ts';
 import { memoryDirectory } from './temp-dir.ts';
 import { TOOLS } from './tools.ts';
 
@@ -112,6 +113,11 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
   await put('/etc/passwd', 'root:x:0:0::/root:/bin/sh\n');
   await put('/etc/group', 'root:x:0:\n');
   await putTree(root, machineTree(DEBIAN_12));
+  await put('/run/systemd/system/.keep', '');
+  await put('/proc/cpuinfo', 'flags\t\t: fpu sse4_2 avx\n');
+  await put('/proc/meminfo', 'MemTotal:        4000000 kB\n');
+  await put('/proc/net/tcp', 'sl local_address\n');
+  await put('/run/systemd/container', 'systemd-nspawn'); // Its clock is its host's.
   for (const tool of TOOLS) {
     await put(`/usr/bin/${tool}`, '');
   }
@@ -219,6 +225,7 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
           },
           close: () => undefined,
         }),
+        probe: async () => QUIET_PROBE,
         authorities: async () => [PUBLIC_CA],
         lock: () =>
           options.lockHeldBy === undefined

@@ -39,6 +39,8 @@ export interface Check {
   /** At worst. */
   readonly severity: Severity;
   readonly cost: Cost;
+  /** With the facts that it needs; `CHECK_LIMIT_MS` when absent. */
+  readonly limitMs?: number;
   /** Where it has something to say. */
   readonly roles: readonly MachineRole[];
   /** Why it matters: one or two sentences for a person, shown with a finding. */

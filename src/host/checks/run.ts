@@ -3,10 +3,10 @@ import { withDeadline, within } from '../../core/waiting.ts';
 import { type FactDeps, type Facts, factsOf } from '../facts/fact.ts';
 import { type Check, type Finding, findingOf, type NotChecked, type Severity } from './check.ts';
 
-/** Of one check, with the facts that it needs. */
+/** Of one check, with the facts that it needs, where it has no limit of its own. */
 export const CHECK_LIMIT_MS = 2_500;
-/** Of all together: a person waits for it. */
-const RUN_LIMIT_MS = 2_900;
+/** Of all together beyond the longest one: a person waits for it. */
+const RUN_MARGIN_MS = 400;
 /** Checks that run at once: more would only wait for the same disk. */
 const CHECKS_AT_ONCE = 16;
 
@@ -32,7 +32,8 @@ export async function runChecks(
   deps: FactDeps,
   checks: readonly Check[],
 ): Promise<readonly CheckResult[]> {
-  return await within(deps.clock, RUN_LIMIT_MS, deps.signal, async (signal) => {
+  const limitMs = Math.max(...checks.map(limitMsOf)) + RUN_MARGIN_MS;
+  return await within(deps.clock, limitMs, deps.signal, async (signal) => {
     const facts = factsOf({ ...deps, signal });
     const results = new Map<Check, CheckResult>();
     const waiting = checks.values();
@@ -52,12 +53,16 @@ function severityOf(check: Check, outcome: Outcome): Severity {
   return outcome.state === 'found' && outcome.finding.onlyWarns === true ? 'warns' : check.severity;
 }
 
+function limitMsOf({ limitMs = CHECK_LIMIT_MS }: Check): number {
+  return limitMs;
+}
+
 async function outcomeOf(
   deps: Pick<FactDeps, 'clock' | 'uid' | 'signal'>,
   check: Check,
   facts: Facts,
 ): Promise<Outcome> {
-  const limit = { what: `the check "${check.id}"`, ms: CHECK_LIMIT_MS };
+  const limit = { what: `the check "${check.id}"`, ms: limitMsOf(check) };
   try {
     return await withDeadline(deps.clock, limit, deps.signal, () => look(deps, check, facts));
   } catch (thrown) {
@@ -66,7 +71,7 @@ async function outcomeOf(
       throw error;
     }
     return error.code === 'TIMEOUT'
-      ? { state: 'not-checked', because: `it takes longer than ${CHECK_LIMIT_MS / 1_000} s here` }
+      ? { state: 'not-checked', because: `it takes longer than ${limit.ms / 1_000} s here` }
       : { state: 'found', finding: findingOf(error) };
   }
 }

@@ -1,6 +1,7 @@
 import type { Config } from '../../config/schema.ts';
 import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, Files, Http, Network } from '../../core/ports.ts';
+import type { Probe } from '../../core/probe.ts';
 import type { ProxySettings } from '../../core/proxy-settings.ts';
 
 /** `bare`: nothing of ours runs here yet. */
@@ -25,6 +26,8 @@ export interface FactDeps {
   readonly http: Http;
   /** The way to the control plane, as the daemon goes it. */
   readonly network: (options: { ca: string | undefined; proxy: ProxySettings }) => Promise<Network>;
+  /** Looks at the network step by step. */
+  readonly probe: () => Promise<Probe>;
   /** Certificates (PEM) of the authorities that are trusted when nothing else is said. */
   readonly authorities: () => Promise<readonly string[]>;
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -8,8 +8,8 @@ const LOOPBACK = ['localhost', '127.0.0.0/8', '::1'];
 /** Link-local, with the clouds' places of metadata: what is read there tells who this machine is. */
 const LINK_LOCAL = ['169.254.0.0/16', 'fe80::/10', 'fd00:ec2::254'];
 /** Of k3s, where nobody says otherwise (docs.k3s.io, "k3s server"). */
-const POD_NETWORK = '10.42.0.0/16';
-const SERVICE_NETWORK = '10.43.0.0/16';
+export const POD_NETWORK = '10.42.0.0/16';
+export const SERVICE_NETWORK = '10.43.0.0/16';
 const CLUSTER_DOMAIN = 'cluster.local';
 
 export interface NoProxySources {

@@ -14,14 +14,19 @@ export interface ToldK3s {
 }
 
 /**
- * The later file counts, and `key+` adds to what earlier ones say (k3s, pkg/configfilearg).
  * @returns undefined where k3s was not set up by us
  * @throws AgentError FILE_ACCESS, CONFIG_INVALID
  */
 export async function readToldK3s(deps: { readonly files: Files }): Promise<ToldK3s | undefined> {
-  if ((await readK3sConfig(deps)) === undefined) {
-    return undefined;
-  }
+  return (await readK3sConfig(deps)) === undefined ? undefined : await readK3sFiles(deps);
+}
+
+/**
+ * Whoever wrote them. The later file counts, and `key+` adds to what earlier ones say (k3s,
+ * pkg/configfilearg).
+ * @throws AgentError FILE_ACCESS, CONFIG_INVALID
+ */
+export async function readK3sFiles(deps: { readonly files: Files }): Promise<ToldK3s> {
   const settings: Record<string, unknown> = {};
   const places: Record<string, string> = {};
   for (const path of await k3sConfigFiles(deps.files)) {

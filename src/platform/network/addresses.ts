@@ -53,3 +53,21 @@ export async function firstAddress<T>(
   }
   throw failure;
 }
+
+/** All addresses of a name, as the system's resolver gives them; of an address, that. */
+export async function allAddresses(host: string, limitMs: number): Promise<readonly string[]> {
+  if (isAddress(host)) {
+    return [host];
+  }
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => late.reject(new Error(`no resolver has answered in ${limitMs / 1_000} s`)),
+    limitMs,
+  );
+  try {
+    const found = await Promise.race([Bun.dns.lookup(host, LOOKUP), late.promise]);
+    return [...new Set(found.map(({ address }) => address))];
+  } finally {
+    clearTimeout(timer);
+  }
+}

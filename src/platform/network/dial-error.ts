@@ -73,8 +73,8 @@ function refusedOf(thrown: unknown): RefusedCertificate | undefined {
 /** Characters of a foreign name. */
 const NAME_LENGTH_MAX = 128;
 
-/** A foreign text for a terminal and a log: one line of printable characters. */
-function nameOf({ CN, O }: NonNullable<PeerCertificate['issuer']>): string | undefined {
+/** Of an issuer, for a terminal and a log: one line of printable characters. */
+export function nameOf({ CN, O }: NonNullable<PeerCertificate['issuer']>): string | undefined {
   const name = [CN, O].find((part) => typeof part === 'string' && part !== '');
   return name === undefined
     ? undefined

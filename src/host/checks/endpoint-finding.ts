@@ -1,0 +1,130 @@
+/** What a way that leads nowhere means, in words: the first step that fails, and what mends it. */
+import type { ErrorCode } from '../../core/errors.ts';
+import type { StepFailure, StepName } from '../../core/probe.ts';
+import type { Reached, ReachedWay } from '../facts/reached.ts';
+import type { Finding } from './check.ts';
+
+/** Of a check that looks at endpoints: some of them are asked one after the other. */
+export const ENDPOINT_LIMIT_MS = 15_000;
+
+const STEP_WORDS: Readonly<Record<StepName, string>> = {
+  dns: 'DNS',
+  tcp: 'TCP',
+  proxy: 'the proxy',
+  tls: 'TLS',
+  http: 'HTTP',
+  websocket: 'the upgrade to a WebSocket',
+};
+
+/** Whether an endpoint answers with something that only it would say. */
+export type IsRight = (status: number) => boolean;
+
+/**
+ * @returns the finding where no usual way leads to the endpoint; undefined where one does
+ */
+export function endpointFinding(
+  reached: Reached,
+  code: ErrorCode,
+  isRight: IsRight,
+): Finding | undefined {
+  const [first] = reached.usual;
+  if (first === undefined || reached.usual.some((way) => leadsThere(way, isRight))) {
+    return undefined;
+  }
+  const { endpoint, proxy } = reached;
+  const through = proxy === '' ? '' : ` through the proxy ${proxy}`;
+  return {
+    code,
+    message: `Cannot use ${endpoint.name} (${endpoint.url.host})${through}: ${whatFails(first)}`,
+    hint: reached.around.some((way) => leadsThere(way, isRight))
+      ? `Without the proxy it can: add ${endpoint.url.hostname} to NO_PROXY, or let the proxy pass it`
+      : hintFor(reached, first),
+    details: detailsOf(reached),
+  };
+}
+
+export function leadsThere({ walk }: ReachedWay, isRight: IsRight): boolean {
+  const { failure, answer } = walk;
+  return failure === undefined && answer?.pageBy === undefined && isRight(answer?.status ?? 0);
+}
+
+/** `TLS fails after 35 ms: its certificate is of an authority, "Corp", that is not trusted here` */
+export function whatFails({ walk }: ReachedWay): string {
+  const { failure, answer } = walk;
+  if (failure !== undefined) {
+    return `${STEP_WORDS[failure.step]} fails after ${failure.ms} ms: ${failure.why}`;
+  }
+  return answer?.pageBy === undefined
+    ? `it answers ${answer?.status ?? 'nothing'}`
+    : `a page (${answer.status}) by ${answer.pageBy} comes in its place`;
+}
+
+/** Every way with its steps, for programs. */
+export function detailsOf({
+  endpoint,
+  proxy,
+  usual,
+  around,
+}: Reached): Readonly<Record<string, unknown>> {
+  return {
+    url: endpoint.url.href,
+    proxy: proxy === '' ? null : proxy,
+    ways: [...usual, ...around].map(({ way, address, walk }) => ({
+      way,
+      address,
+      steps: walk.steps.map(({ step, ms }) => ({ step, ms })),
+      failed: walk.failure === undefined ? null : failed(walk.failure),
+      status: walk.answer?.status ?? null,
+      issuer: walk.certificate?.issuer ?? null,
+    })),
+  };
+}
+
+function failed({ step, ms, why }: StepFailure) {
+  return { step, ms, why };
+}
+
+function hintFor({ endpoint: { url, ca }, proxy }: Reached, { walk }: ReachedWay): string {
+  const { failure, answer, certificate } = walk;
+  const port = url.port === '' ? (/^(https|wss):$/.test(url.protocol) ? '443' : '80') : url.port;
+  if (failure === undefined) {
+    return answer?.pageBy === undefined
+      ? `Check the address ${url.origin}, and whether that server is all right`
+      : `Let what stands on the way pass ${url.hostname}: a proxy, a portal, a firewall`;
+  }
+  switch (failure.step) {
+    case 'dns':
+      return proxy === ''
+        ? `Give this machine a resolver that knows the name (/etc/resolv.conf), or the name an address in /etc/hosts. To try it: getent hosts ${url.hostname}`
+        : `Correct the name of the proxy ${proxy} (HTTPS_PROXY, control_plane.proxy)`;
+    case 'tcp':
+      return proxy === ''
+        ? `Allow outgoing TCP to port ${port} of ${url.hostname} in the firewalls on the way; where a proxy is needed, set HTTPS_PROXY`
+        : `Allow outgoing TCP to the proxy ${proxy}, or correct its address (HTTPS_PROXY, control_plane.proxy)`;
+    case 'proxy':
+      return `Let the proxy ${proxy} pass ${url.hostname}:${port}; its user and password belong into HTTPS_PROXY`;
+    case 'tls':
+      return tlsHint(failure, url, ca !== undefined, certificate?.issuer ?? 'its authority');
+    default:
+      return `Let what stands on the way pass ${url.hostname}: a proxy, a firewall`;
+  }
+}
+
+function tlsHint(failure: StepFailure, url: URL, ownCa: boolean, issuer: string): string {
+  switch (failure.kind) {
+    case 'authority':
+      return ownCa
+        ? `The file of --ca-file has another authority: put the certificate of "${issuer}" into it`
+        : `Either something on the way opens TLS, or the server has a private authority. Get the certificate of "${issuer}" from whom runs it, and add --ca-file FILE; or have ${url.hostname} passed unopened`;
+    case 'time':
+      return 'Compare the clock of this machine with another one: date -u';
+    case 'name':
+      return 'Use an address that the certificate is for';
+    case 'ca':
+      return 'Correct the file of --ca-file: it needs certificates in PEM';
+    default:
+      return failure.isSilent
+        ? `Have ${url.hostname} passed: a firewall may look at the names in TLS, or drop large packets (see the check "path-mtu")`
+        : `Have ${url.hostname} passed: something on the way breaks TLS off, or it is no port for TLS`;
+  }
+}

@@ -1,0 +1,49 @@
+import { K3S_DATA_DIRECTORY } from '../../core/k3s-places.ts';
+import type { Fact } from './fact.ts';
+import { k3sSettings } from './k3s-settings.ts';
+import { subject } from './subject.ts';
+
+export interface NodePort {
+  readonly protocol: 'tcp' | 'udp';
+  readonly first: number;
+  readonly last: number;
+  /** As part of a sentence: `the API`. */
+  readonly purpose: string;
+}
+
+/** By what connects the pods of different nodes (docs.k3s.io, "Basic Network Options"). */
+const POD_PORTS: Readonly<Record<string, NodePort>> = {
+  vxlan: { protocol: 'udp', first: 8472, last: 8472, purpose: 'pods of other nodes' },
+  'wireguard-native': {
+    protocol: 'udp',
+    first: 51820,
+    last: 51820,
+    purpose: 'pods of other nodes',
+  },
+};
+const ETCD_DIRECTORY = `${K3S_DATA_DIRECTORY}/server/db/etcd`;
+
+/** What the other nodes of a cluster connect to on this machine (docs.k3s.io, "Requirements", "Networking"). */
+export const nodePorts: Fact<readonly NodePort[]> = {
+  id: 'node-ports',
+  read: async (deps) => {
+    const { k3sRole } = await subject.read(deps);
+    const settings = await k3sSettings.read(deps);
+    const pods = POD_PORTS[String(settings['flannel-backend'] ?? 'vxlan')];
+    const isServer = k3sRole === 'server';
+    const hasEtcd =
+      settings['cluster-init'] === true || (await deps.files.stat(ETCD_DIRECTORY)) !== undefined;
+    return [
+      ...(isServer ? [one('tcp', 6443, 'the API')] : []),
+      one('tcp', 10250, 'the kubelet'),
+      ...(pods === undefined ? [] : [pods]),
+      ...(isServer && hasEtcd
+        ? [{ ...one('tcp', 2379, 'etcd of the other servers'), last: 2380 }]
+        : []),
+    ];
+  },
+};
+
+function one(protocol: 'tcp' | 'udp', port: number, purpose: string): NodePort {
+  return { protocol, first: port, last: port, purpose };
+}

@@ -1,0 +1,99 @@
+/** How far each way to an endpoint leads, from this machine, now. */
+import type { Probe, StepFailure, Walk, Way } from '../../core/probe.ts';
+import { type ProxyServer, proxyFor } from '../../core/proxy-settings.ts';
+import { ipVersion } from '../../core/text/ip-version.ts';
+import { troubleOf } from '../../core/trouble.ts';
+import { within } from '../../core/waiting.ts';
+import type { FactDeps } from './fact.ts';
+import { outboundProxy } from './outbound-proxy.ts';
+
+/** Of each step: a name, a connection, TLS, an answer. */
+const STEP_LIMIT_MS = 2_500;
+/** Of all steps of a way together. */
+const WAY_LIMIT_MS = 6_000;
+
+export interface Endpoint {
+  /** As part of a sentence: `the control plane`. */
+  readonly name: string;
+  readonly url: URL;
+  /** Certificates (PEM) to trust instead of the system's. */
+  readonly ca: string | undefined;
+  readonly ask: Way['ask'];
+}
+
+export interface ReachedWay {
+  /** Through the proxy that is set, or without one. */
+  readonly way: 'proxy' | 'direct';
+  /** That of the server, or of the proxy; empty where its name has none. */
+  readonly address: string;
+  readonly walk: Walk;
+}
+
+export interface Reached {
+  readonly endpoint: Endpoint;
+  /** `host:port` of the proxy that is set for it; empty for none. */
+  readonly proxy: string;
+  /** The ways that the agent takes: any of them will do. Never empty. */
+  readonly usual: readonly ReachedWay[];
+  /** Around the proxy, to know whether it is at fault. */
+  readonly around: readonly ReachedWay[];
+}
+
+/** Walks all ways side by side: through and around the proxy, and directly over IPv4 and over IPv6. */
+export async function reach(deps: FactDeps, endpoint: Endpoint): Promise<Reached> {
+  const probe = await deps.probe();
+  const proxy = proxyFor(endpoint.url, await outboundProxy(deps));
+  const direct = waysOver(deps, probe, endpoint, undefined);
+  if (proxy === undefined) {
+    return { endpoint, proxy: '', usual: await direct, around: [] };
+  }
+  const through = waysOver(deps, probe, endpoint, proxy);
+  const [usual, around] = await Promise.all([through, direct]);
+  return { endpoint, proxy: `${proxy.host}:${proxy.port}`, usual, around };
+}
+
+async function waysOver(
+  deps: FactDeps,
+  probe: Probe,
+  { url, ca, ask }: Endpoint,
+  proxy: ProxyServer | undefined,
+): Promise<readonly ReachedWay[]> {
+  const way = proxy === undefined ? 'direct' : 'proxy';
+  const host = proxy?.host ?? url.hostname.replace(/^\[|\]$/g, '');
+  const startedAt = deps.clock.monotonic();
+  const takenMs = () => Math.round(deps.clock.monotonic() - startedAt);
+  let addresses: readonly string[];
+  try {
+    addresses = await probe.resolve(host, STEP_LIMIT_MS);
+  } catch (thrown) {
+    const isSilent = takenMs() >= STEP_LIMIT_MS;
+    const why = troubleOf(thrown);
+    return [failedWay(way, { step: 'dns', ms: takenMs(), kind: 'other', why, isSilent })];
+  }
+  const dns = { step: 'dns', ms: takenMs() } as const;
+  const walked = firstOfEach(addresses).map(async (address): Promise<ReachedWay> => {
+    const given = { url, address, proxy, ca, ask, stepLimitMs: STEP_LIMIT_MS };
+    const walk = await within(deps.clock, WAY_LIMIT_MS, deps.signal, (signal) =>
+      probe.walk(given, signal),
+    );
+    return { way, address, walk: { ...walk, steps: [dns, ...walk.steps] } };
+  });
+  return walked.length > 0
+    ? Promise.all(walked)
+    : [failedWay(way, { ...dns, kind: 'other', why: 'its name has no address', isSilent: false })];
+}
+
+/** One address of each version of IP. */
+function firstOfEach(addresses: readonly string[]): readonly string[] {
+  return ([4, 6] as const).flatMap(
+    (version) => addresses.find((address) => ipVersion(address) === version) ?? [],
+  );
+}
+
+function failedWay(way: ReachedWay['way'], failure: StepFailure): ReachedWay {
+  return {
+    way,
+    address: '',
+    walk: { steps: [], failure, certificate: undefined, answer: undefined },
+  };
+}

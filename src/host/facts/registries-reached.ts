@@ -1,0 +1,60 @@
+import { K3S_DIRECTORY } from '../../core/k3s-places.ts';
+import type { Fact, FactDeps } from './fact.ts';
+import { type Reached, reach } from './reached.ts';
+
+/** docs.k3s.io, "Private Registry Configuration". */
+export const REGISTRIES_FILE = `${K3S_DIRECTORY}/registries.yaml`;
+/** Where images without a registry in their name come from; k3s' own are such. */
+const DEFAULT_REGISTRY = 'https://registry-1.docker.io';
+/** Mirrors that are asked. */
+const REGISTRIES_MAX = 8;
+
+interface Registries {
+  readonly mirrors?: Readonly<Record<string, { readonly endpoint?: unknown } | null>>;
+  readonly configs?: Readonly<
+    Record<string, { readonly tls?: { readonly ca_file?: unknown } | null } | null>
+  >;
+}
+
+/** Where images come from: the mirrors that are configured, or Docker Hub. */
+export const registriesReached: Fact<readonly Reached[]> = {
+  id: 'registries-reached',
+  read: async (deps) => {
+    const registries = readRegistries((await deps.files.readText(REGISTRIES_FILE)) ?? '');
+    const mirrors = Object.values(registries.mirrors ?? {}).flatMap((mirror) =>
+      [mirror?.endpoint ?? []].flat().flatMap((each) => URL.parse(String(each)) ?? []),
+    );
+    const urls = mirrors.length === 0 ? [new URL(DEFAULT_REGISTRY)] : mirrors;
+    return Promise.all(
+      urls.slice(0, REGISTRIES_MAX).map(async (mirror) =>
+        reach(deps, {
+          name: 'the registry of images',
+          // A mirror with a path of its own has it complete (docs.k3s.io).
+          url: mirror.pathname === '/' ? new URL('/v2/', mirror) : mirror,
+          ca: await registryCa(deps, registries, mirror),
+          ask: 'answer',
+        }),
+      ),
+    );
+  },
+};
+
+async function registryCa(
+  { files, authorities }: FactDeps,
+  { configs = {} }: Registries,
+  { host }: URL,
+): Promise<string | undefined> {
+  const path = configs[host]?.tls?.ca_file;
+  const own = typeof path === 'string' ? await files.readText(path) : undefined;
+  return own === undefined ? undefined : [...(await authorities()), own].join('\n');
+}
+
+/** What k3s could not read it ignores as well. */
+function readRegistries(text: string): Registries {
+  try {
+    const content: unknown = Bun.YAML.parse(text);
+    return typeof content === 'object' && content !== null ? content : {};
+  } catch {
+    return {};
+  }
+}

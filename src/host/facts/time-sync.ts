@@ -1,0 +1,33 @@
+import { AgentError } from '../../core/errors.ts';
+import type { Fact } from './fact.ts';
+
+const TOOL_TIMEOUT_MS = 2_000;
+
+export interface TimeSync {
+  /** The kernel counts its clock as kept by somebody (adjtimex(2)), whoever does it. */
+  readonly isSynchronized: boolean;
+  /** A service that systemd knows is switched on for it. */
+  readonly isOn: boolean;
+}
+
+/** Whether anything keeps the clock right; undefined in a container, whose clock is its host's. */
+export const timeSync: Fact<TimeSync | undefined> = {
+  id: 'time-sync',
+  read: async ({ exec, files, signal }) => {
+    // systemd notes there what it runs in (systemd-detect-virt(1)).
+    if ((await files.stat('/run/systemd/container')) !== undefined) {
+      return undefined;
+    }
+    const argv = ['timedatectl', 'show', '--property=NTP', '--property=NTPSynchronized'] as const;
+    const { exitCode, stdout } = await exec.run([...argv], { timeoutMs: TOOL_TIMEOUT_MS, signal });
+    if (exitCode !== 0) {
+      throw new AgentError('TOOL_FAILED', 'timedatectl does not say whether the clock is kept', {
+        hint: 'Try it: timedatectl',
+      });
+    }
+    return {
+      isSynchronized: stdout.includes('NTPSynchronized=yes'),
+      isOn: /^NTP=yes$/m.test(stdout),
+    };
+  },
+};

@@ -1,0 +1,113 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { ipRange } from '../../../src/core/ip-range.ts';
+import { defaultRouteThere } from '../../../src/host/checks/default-route.ts';
+import { freePair } from '../../../src/host/checks/free-networks.ts';
+import { podNetworksFree, podRoutesFree } from '../../../src/host/checks/pod-networks.ts';
+import type { FactDeps } from '../../../src/host/facts/fact.ts';
+import { ipRoutes } from '../../../src/host/facts/ip-routes.ts';
+import { type BareMachine, bareMachine } from '../../support/bare-machine.ts';
+import { factDeps } from '../../support/fact-deps.ts';
+import { findingOf } from './outcome-of.ts';
+
+const DEFAULT = { dst: 'default', gateway: '10.0.0.254', dev: 'eth0', flags: [] };
+
+let machine: BareMachine;
+beforeEach(async () => {
+  machine = await bareMachine();
+});
+afterEach(async () => await machine[Symbol.asyncDispose]());
+
+/** A machine whose ip(8) shows these routes, and which has these addresses. */
+function routing(rows: readonly object[], addresses: readonly string[] = ['10.0.0.1']): FactDeps {
+  return factDeps(machine.path, {
+    addresses: () => addresses,
+    exec: {
+      run: async (argv) => ({
+        exitCode: 0,
+        stdout: JSON.stringify(argv.includes('-4') ? rows : []),
+        stderr: '',
+      }),
+    },
+  });
+}
+
+test('nothing is said of a machine whose network is elsewhere', async () => {
+  const deps = routing([DEFAULT, { dst: '10.0.0.0/24', dev: 'eth0' }]);
+  expect(await findingOf(podNetworksFree, deps)).toBeUndefined();
+  expect(await findingOf(podRoutesFree, deps)).toBeUndefined();
+  expect(await findingOf(defaultRouteThere, deps)).toBeUndefined();
+});
+
+test('an address of its own among those of pods stops an installation, and a free pair is named', async () => {
+  const deps = routing([DEFAULT, { dst: '10.43.0.0/20', dev: 'eth0' }], ['10.43.0.17']);
+  expect(await findingOf(podNetworksFree, deps)).toMatchObject({
+    code: 'CHECK_FAILED',
+    message:
+      'Addresses of pods and Services are used already: the address 10.43.0.17 is in 10.43.0.0/16',
+    fix:
+      'sudo mkdir -p /etc/rancher/k3s\n' +
+      "printf 'cluster-cidr: 10.44.0.0/16\\nservice-cidr: 10.45.0.0/16\\n' | sudo tee -a /etc/rancher/k3s/config.yaml",
+  });
+});
+
+test('so does a resolver there', async () => {
+  await machine.put('/etc/resolv.conf', 'nameserver 10.42.0.53\n');
+  expect((await findingOf(podNetworksFree, routing([DEFAULT])))?.message).toBe(
+    'Addresses of pods and Services are used already: the resolver 10.42.0.53 is in 10.42.0.0/16',
+  );
+});
+
+test('a route of a VPN is named with its link, from whichever table', async () => {
+  const vpn = { dst: '10.40.0.0/13', dev: 'wg0', table: '51820' };
+  expect(await findingOf(podRoutesFree, routing([DEFAULT, vpn]))).toMatchObject({
+    message:
+      'Addresses of pods and Services are used already: 10.40.0.0/13 (wg0) overlaps 10.42.0.0/16',
+    details: { free: { pods: '10.48.0.0/16', services: '10.49.0.0/16' } },
+  });
+});
+
+test("k3s' own routes are none of others", async () => {
+  const own = [
+    DEFAULT,
+    { dst: '10.42.0.0/24', dev: 'cni0', prefsrc: '10.42.0.1' },
+    { dst: '10.42.1.0/24', gateway: '10.42.1.0', dev: 'flannel.1', flags: ['onlink'] },
+    { dst: '10.42.2.0/24', gateway: '10.0.0.7', dev: 'eth0' },
+    { type: 'local', dst: '10.42.0.1', dev: 'cni0', table: 'local' },
+  ];
+  expect(await findingOf(podRoutesFree, routing(own))).toBeUndefined();
+});
+
+test('other networks that k3s was told of count in their place', async () => {
+  await machine.put('/etc/rancher/k3s/config.yaml', 'cluster-cidr: 172.20.0.0/16,fd01::/56\n');
+  const deps = routing([DEFAULT, { dst: '10.42.0.0/16', dev: 'wg0' }], ['172.20.1.1']);
+  expect(await findingOf(podRoutesFree, deps)).toBeUndefined();
+  expect((await findingOf(podNetworksFree, deps))?.message).toContain('172.20.1.1');
+});
+
+test('where everything is taken no pair is free', () => {
+  expect(freePair([])).toEqual({ pods: '10.44.0.0/16', services: '10.45.0.0/16' });
+  const all = ipRange('10.0.0.0/8');
+  expect(freePair(all === undefined ? [] : [all])).toBeUndefined();
+});
+
+test('without ip(8) the routes of the kernel are read', async () => {
+  await machine.put(
+    '/proc/net/route',
+    'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\n' +
+      'eth0\t00000000\tFE00000A\t0003\t0\t0\t0\t00000000\t0\n' +
+      'wg0\t0000280A\t00000000\t0001\t0\t0\t0\t0000F8FF\t0\n',
+  );
+  expect(await ipRoutes.read(factDeps(machine.path))).toEqual([
+    { destination: '0.0.0.0/0', device: 'eth0', hasGateway: true },
+    { destination: '10.40.0.0/13', device: 'wg0', hasGateway: false },
+  ]);
+});
+
+test('a machine without a default route is told how to get one', async () => {
+  const finding = await findingOf(
+    defaultRouteThere,
+    routing([{ dst: '10.0.0.0/24', dev: 'eth0' }]),
+  );
+  expect(finding).toMatchObject({ message: 'This machine has no default route' });
+  expect(finding?.fix).toContain('sudo ip link add dummy0 type dummy');
+});
