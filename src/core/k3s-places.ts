@@ -35,6 +35,8 @@ export const K3S_UNINSTALLERS: Readonly<Record<K3sRole, string>> = {
 export const RANCHER_DATA_DIRECTORY = '/var/lib/rancher';
 /** k3s' own uninstaller takes it away, with whatever stands in it. */
 export const K3S_DATA_DIRECTORY = `${RANCHER_DATA_DIRECTORY}/k3s`;
+/** Where the one above stands while k3s' own uninstaller runs, if something of before is in it. */
+export const K3S_DATA_DIRECTORY_ASIDE = `${K3S_DATA_DIRECTORY}.kept-by-pipeops-agent`;
 export const K3S_SERVER_CA_FILE = `${K3S_DATA_DIRECTORY}/server/tls/server-ca.crt`;
 /** The CA of the cluster that a worker belongs to. */
 export const K3S_AGENT_CA_FILE = `${K3S_DATA_DIRECTORY}/agent/server-ca.crt`;

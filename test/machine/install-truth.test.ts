@@ -1,17 +1,13 @@
 /** What `install` says in the end is so, and where it fails it says why, at once. On a simulated machine. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import type { DetailedHealth } from '../../src/protocol/local-api.ts';
+import { errorOfRun, INSTALL, INSTALL_ENV, STANDALONE } from '../support/installation.ts';
 import {
   CONTROL_PLANE,
-  MIRROR,
-  type Ran,
   type SimulatedMachine,
   simulatedMachine,
 } from '../support/simulated-machine.ts';
 
-const ENV = { PIPEOPS_API_URL: CONTROL_PLANE, PIPEOPS_K3S_MIRROR: MIRROR };
-const INSTALL = ['install', '--token-file', '/root/token', '--cluster-name', 'test', '--json'];
-const STANDALONE = ['install', '--cluster-name', 'test', '--json'];
 const AGENT = 'pipeops-agent.service';
 const HEALTH = 'http://agent/api/health/detailed';
 /** Far less than `install` would wait for what may still come right. */
@@ -27,12 +23,12 @@ beforeEach(async () => {
 });
 afterEach(async () => await machine[Symbol.asyncDispose]());
 
-const install = (words: readonly string[] = INSTALL) => machine.run(words, { env: ENV });
-
-function failure(ran: Ran): { exitCode: number; code: string; message: string; hint?: string } {
-  const { code, message, hint } = JSON.parse(ran.stdout).error;
-  return { exitCode: ran.exitCode, code, message, ...(hint === undefined ? {} : { hint }) };
+function failure(ran: Parameters<typeof errorOfRun>[0]) {
+  const { details: _, ...error } = errorOfRun(ran);
+  return error;
 }
+
+const install = (words: readonly string[] = INSTALL) => machine.run(words, { env: INSTALL_ENV });
 
 test('install tells no port that the system chooses as a number', async () => {
   const { stdout } = await install([...INSTALL, '--port', '0', '--tls-port', '0']);
@@ -318,7 +314,7 @@ describe('ready means what the summary says', () => {
     const without = await install(STANDALONE);
     expect(JSON.parse(without.stdout).control_plane).toBeNull();
     const token = (await machine.files.readText('/root/token')) ?? '';
-    const asked = await machine.run(STANDALONE, { env: ENV, secret: token });
+    const asked = await machine.run(STANDALONE, { env: INSTALL_ENV, secret: token });
     expect(JSON.parse(asked.stdout).control_plane).toBe(CONTROL_PLANE);
   });
 

@@ -1,19 +1,13 @@
 /** What other versions have made and noted: removed, put back, or left and told. Never forgotten. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import {
-  CONTROL_PLANE,
-  MIRROR,
-  type Ran,
-  type SimulatedMachine,
-  simulatedMachine,
-} from '../support/simulated-machine.ts';
+import { agentIsNotReady, errorOfRun, INSTALL_ENV, STANDALONE } from '../support/installation.ts';
+import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
 
 const HOST_STATE = '/var/lib/pipeops-agent-host';
 const INVENTORY = `${HOST_STATE}/inventory.json`;
 const ORIGINALS = `${HOST_STATE}/originals.json`;
 const STEPS = `${HOST_STATE}/steps.json`;
 const CONFIG = '/etc/pipeops-agent/config.yaml';
-const ENV = { PIPEOPS_API_URL: CONTROL_PLANE, PIPEOPS_K3S_MIRROR: MIRROR };
 const UNIT = '/etc/systemd/system/pipeops-tunnel.service';
 /** More than is read of a file whose size nobody expects. */
 const HUGE_BYTES = 2 * 1024 * 1024;
@@ -31,45 +25,24 @@ beforeEach(async () => {
 afterEach(async () => await machine[Symbol.asyncDispose]());
 
 const install = (...flags: readonly string[]) =>
-  machine.run(['install', '--cluster-name', 'test', '--json', ...flags], { env: ENV });
+  machine.run([...STANDALONE, ...flags], { env: INSTALL_ENV });
 const uninstall = (...flags: readonly string[]) =>
   machine.run(['uninstall', '--yes', '--json', ...flags]);
 const undo = () => machine.run(['install', '--undo', '--yes', '--json']);
 
-function failure(ran: Ran): Record<string, unknown> {
-  return { exitCode: ran.exitCode, ...JSON.parse(ran.stdout).error };
-}
-
-async function put(path: string, text: string): Promise<void> {
-  await machine.files.makeDirectory(path.slice(0, path.lastIndexOf('/')), { mode: 0o755 });
-  await machine.files.writeAtomic(path, text, { mode: 0o600 });
-}
-
 const isThere = async (path: string) => (await machine.files.stat(path)) !== undefined;
-
-async function json(path: string): Promise<Record<string, unknown>> {
-  return JSON.parse((await machine.files.readText(path)) ?? 'null');
-}
 
 /** Another version has made these, after all that is in the inventory, or before. */
 async function record(entries: readonly Entry[], where: 'after' | 'before' = 'after') {
-  const inventory = await json(INVENTORY);
+  const inventory = await machine.json(INVENTORY);
   const ours = inventory['entries'] as readonly Entry[];
   const all = where === 'after' ? [...ours, ...entries] : [...entries, ...ours];
-  await put(INVENTORY, JSON.stringify({ ...inventory, entries: all }));
+  await machine.put(INVENTORY, JSON.stringify({ ...inventory, entries: all }));
 }
 
 async function noteOriginals(originals: readonly unknown[], more: object = {}) {
-  await put(ORIGINALS, JSON.stringify({ v: 1, ...more, originals }));
+  await machine.put(ORIGINALS, JSON.stringify({ v: 1, ...more, originals }));
 }
-
-/** The last of everything: what it makes cannot be ready. */
-const agentIsNotReady = () =>
-  machine.web.set('http://agent/api/health/detailed', async () => {
-    const health = await machine.health();
-    const reasons = [{ code: 'POLICY_INVALID', message: 'it is wrong' }];
-    return Response.json({ ...health, ready: false, reasons });
-  });
 
 describe('the note of how things were', () => {
   const damaged = {
@@ -86,23 +59,23 @@ describe('the note of how things were', () => {
   test.each(subcommands.flatMap((line) => texts.map((text) => [line, text] as const)))(
     '%s changes nothing where it is damaged: %p',
     async (line, text) => {
-      agentIsNotReady();
+      agentIsNotReady(machine);
       await install();
-      await put(ORIGINALS, text);
+      await machine.put(ORIGINALS, text);
       const before = await machine.tree();
-      const ran = await machine.run([...line.split(' '), '--json'], { env: ENV });
-      expect(failure(ran)).toMatchObject(damaged);
+      const ran = await machine.run([...line.split(' '), '--json'], { env: INSTALL_ENV });
+      expect(errorOfRun(ran)).toMatchObject(damaged);
       expect(await machine.tree()).toEqual(before);
     },
   );
 
   test.each(subcommands)('%s changes nothing where it needs a newer version', async (line) => {
-    agentIsNotReady();
+    agentIsNotReady(machine);
     await install();
-    await put(ORIGINALS, JSON.stringify({ v: 2, archive: 'originals.tar' }));
+    await machine.put(ORIGINALS, JSON.stringify({ v: 2, archive: 'originals.tar' }));
     const before = await machine.tree();
-    const ran = await machine.run([...line.split(' '), '--json'], { env: ENV });
-    expect(failure(ran)).toMatchObject({
+    const ran = await machine.run([...line.split(' '), '--json'], { env: INSTALL_ENV });
+    expect(errorOfRun(ran)).toMatchObject({
       exitCode: 10,
       code: 'STATE_NEWER',
       message: expect.stringContaining(`${ORIGINALS} was written by a newer pipeops-agent`),
@@ -114,9 +87,9 @@ describe('the note of how things were', () => {
   test('it is written again with all that other versions have put into it', async () => {
     const ofOthers = [{ kind: 'sysctl', name: 'vm.max_map_count', value: '65530' }, 'a word'];
     await noteOriginals(ofOthers, { made_by: '9.0.0' });
-    await put(CONFIG, 'log: { level: debug }\n');
+    await machine.put(CONFIG, 'log: { level: debug }\n');
     expect((await install()).exitCode).toBe(0);
-    const { originals, ...rest } = await json(ORIGINALS);
+    const { originals, ...rest } = await machine.json(ORIGINALS);
     expect(rest).toEqual({ v: 1, made_by: '9.0.0' });
     expect(originals).toEqual(
       expect.arrayContaining([
@@ -127,9 +100,9 @@ describe('the note of how things were', () => {
   });
 
   test('what only another version can put back is left to it, and told', async () => {
-    await put(CONFIG, '# of before\n');
+    await machine.put(CONFIG, '# of before\n');
     await install();
-    const { originals } = await json(ORIGINALS);
+    const { originals } = await machine.json(ORIGINALS);
     const sysctl = { kind: 'sysctl', name: 'vm.max_map_count', value: '65530' };
     // Of a known kind, in a way that is not known.
     const archived = { kind: 'file', name: '/etc/hosts', archive: 'secret' };
@@ -146,11 +119,11 @@ describe('the note of how things were', () => {
       ...{ exitCode: 0, left },
     });
     expect(await machine.files.readText(CONFIG)).toBe('# of before\n');
-    expect(await json(ORIGINALS)).toEqual({
+    expect(await machine.json(ORIGINALS)).toEqual({
       ...{ v: 1, made_by: '9.0.0', originals: [sysctl, archived] },
     });
     expect(await machine.files.list(HOST_STATE)).toEqual(['inventory.json', 'originals.json']);
-    expect(failure(await uninstall())).toMatchObject({
+    expect(errorOfRun(await uninstall())).toMatchObject({
       exitCode: 10,
       code: 'STATE_NEWER',
       message: 'Only a newer pipeops-agent knows original vm.max_map_count, original /etc/hosts',
@@ -163,17 +136,17 @@ describe('the note of how things were', () => {
     ['/etc/rancher/k3s/config.yaml.d/50-pipeops.yaml', 'disable: [traefik]\n'],
     ['/etc/systemd/system/pipeops-agent.service', '[Service]\nExecStart=/bin/true\n'],
   ])('what was noted in an unknown form is not noted a second time: %s', async (path, text) => {
-    await put(path, text);
+    await machine.put(path, text);
     await install();
-    const { originals } = await json(ORIGINALS);
+    const { originals } = await machine.json(ORIGINALS);
     const archived = { kind: 'archive', name: path, file: 'originals.tar' };
     const others = (originals as readonly Entry[]).filter(({ name }) => name !== path);
     await noteOriginals([...others, archived]);
     // An edit, so that it is written again.
-    await put(path, `${text}# edited\n`);
+    await machine.put(path, `${text}# edited\n`);
     expect((await install('--log-level', 'debug')).exitCode).toBe(0);
     const notesOf = async (file: string, list: string) =>
-      ((await json(file))[list] as readonly Entry[]).filter(({ name }) => name === path);
+      ((await machine.json(file))[list] as readonly Entry[]).filter(({ name }) => name === path);
     expect([await notesOf(ORIGINALS, 'originals'), await notesOf(INVENTORY, 'entries')]).toEqual([
       [archived],
       [],
@@ -181,12 +154,12 @@ describe('the note of how things were', () => {
 
     const { exitCode, stdout } = await uninstall();
     expect([exitCode, JSON.parse(stdout).left]).toEqual([0, [{ kind: 'original', name: path }]]);
-    expect(await json(ORIGINALS)).toEqual({ v: 1, originals: [archived] });
+    expect(await machine.json(ORIGINALS)).toEqual({ v: 1, originals: [archived] });
   });
 
   test('what another version has changed is put back, too', async () => {
     const path = '/etc/sysctl.d/90-pipeops.conf';
-    await put(path, 'of before\n');
+    await machine.put(path, 'of before\n');
     const before = await machine.tree();
     await install();
     const { uid, gid, mode } = (await machine.files.stat(path)) ?? { uid: 0, gid: 0, mode: 0 };
@@ -195,7 +168,7 @@ describe('the note of how things were', () => {
       { kind: 'nothing', name: '/usr/local' },
       { kind: 'nothing', name: '/opt' },
     ]);
-    await put(path, 'of another version\n');
+    await machine.put(path, 'of another version\n');
     expect(JSON.parse((await uninstall()).stdout).removed).toContain(`Put back file ${path}`);
     expect(await machine.tree()).toEqual(before);
   });
@@ -215,7 +188,7 @@ describe('what no resource of this version claims', () => {
     if (kind === 'link') {
       await machine.files.link('pipeops-agent', name);
     } else {
-      await put(kind === 'directory' ? `${name}/file` : name, '');
+      await machine.put(kind === 'directory' ? `${name}/file` : name, '');
     }
     await record([{ kind, name }]);
     const ran = await uninstall();
@@ -227,10 +200,10 @@ describe('what no resource of this version claims', () => {
   });
 
   test('is removed below a directory of ours that was here before us', async () => {
-    await put('/etc/pipeops-agent/notes', 'of somebody');
+    await machine.put('/etc/pipeops-agent/notes', 'of somebody');
     const before = await machine.tree();
     await install();
-    await put('/etc/pipeops-agent/extra.yaml', '');
+    await machine.put('/etc/pipeops-agent/extra.yaml', '');
     await record([{ kind: 'file', name: '/etc/pipeops-agent/extra.yaml' }]);
     expect((await uninstall()).exitCode).toBe(0);
     expect(await machine.tree()).toEqual(before);
@@ -245,7 +218,7 @@ describe('what no resource of this version claims', () => {
       '/opt/pipeops-agent/extra',
       `${HOST_STATE}/extra`,
     ];
-    await Promise.all(below.map((path) => put(path, '')));
+    await Promise.all(below.map((path) => machine.put(path, '')));
     await record(below.map((name) => ({ kind: 'file', name })));
     const ran = await uninstall();
     expect({ exitCode: ran.exitCode, left: JSON.parse(ran.stdout).left }).toEqual({
@@ -256,7 +229,7 @@ describe('what no resource of this version claims', () => {
   });
 
   test('is removed when it is empty, where it is a directory of everybody', async () => {
-    await put('/usr/local/share/of-others', '');
+    await machine.put('/usr/local/share/of-others', '');
     await machine.files.removeTree('/opt');
     await install();
     await record(
@@ -275,7 +248,7 @@ describe('what no resource of this version claims', () => {
   test('is a unit that is stopped and removed', async () => {
     const before = await machine.tree();
     await install();
-    await put(UNIT, '[Unit]\n');
+    await machine.put(UNIT, '[Unit]\n');
     machine.units.set('pipeops-tunnel.service', 'active');
     machine.enabled.add('pipeops-tunnel.service');
     await record([{ kind: 'unit', name: UNIT }]);
@@ -319,9 +292,9 @@ describe('what no resource of this version claims', () => {
     expect({ exitCode: ran.exitCode, left: JSON.parse(ran.stdout).left }).toEqual({
       ...{ exitCode: 0, left: [entry] },
     });
-    expect(await json(INVENTORY)).toEqual({ v: 1, entries: [entry] });
+    expect(await machine.json(INVENTORY)).toEqual({ v: 1, entries: [entry] });
     expect(await isThere('/etc/passwd')).toBeTrue();
-    expect(failure(await uninstall())).toMatchObject({
+    expect(errorOfRun(await uninstall())).toMatchObject({
       ...{ exitCode: 10, code: 'STATE_NEWER' },
       message: `Only a newer pipeops-agent knows ${kind} ${name}`,
     });
@@ -331,25 +304,27 @@ describe('what no resource of this version claims', () => {
     await machine.files.makeDirectory('/var/lib/pipeops-agent', { mode: 0o700 });
     await install();
     const entry = { kind: 'file', name: '/var/lib/pipeops-agent/extra/file' };
-    await put(entry.name, '');
+    await machine.put(entry.name, '');
     await record([entry]);
     expect(JSON.parse((await uninstall()).stdout).left).toEqual([entry]);
     expect(await isThere(entry.name)).toBeTrue();
-    expect(await json(INVENTORY)).toEqual({ v: 1, entries: [entry] });
+    expect(await machine.json(INVENTORY)).toEqual({ v: 1, entries: [entry] });
   });
 
   test('stays with what is kept, and in the inventory', async () => {
     await install();
     const ofK3s = ['/etc/rancher/extra.yaml', '/var/lib/rancher/extra'];
     const ofData = ['/var/lib/pipeops-agent/extra'];
-    await Promise.all([...ofK3s, ...ofData].map((path) => put(path, '')));
+    await Promise.all([...ofK3s, ...ofData].map((path) => machine.put(path, '')));
     const entries = [...ofK3s, ...ofData].map((name) => ({ kind: 'file', name }));
     const unit = { kind: 'unit', name: '/etc/systemd/system/k3s.service' };
     await record([...entries, unit]);
     expect((await uninstall('--keep-k3s', '--keep-data')).exitCode).toBe(0);
     expect(await Promise.all([...ofK3s, ...ofData].map(isThere))).toEqual([true, true, true]);
     expect(machine.units.get('k3s.service')).toBe('active');
-    expect((await json(INVENTORY))['entries']).toEqual(expect.arrayContaining([...entries, unit]));
+    expect((await machine.json(INVENTORY))['entries']).toEqual(
+      expect.arrayContaining([...entries, unit]),
+    );
     expect((await uninstall()).exitCode).toBe(0);
     expect(await Promise.all([...ofK3s, ...ofData].map(isThere))).toEqual([false, false, false]);
     expect(await isThere(HOST_STATE)).toBeFalse();
@@ -357,22 +332,22 @@ describe('what no resource of this version claims', () => {
 });
 
 describe('a journal of steps that is too long to be read', () => {
-  const huge = () => put(STEPS, JSON.stringify({ noise: 'x'.repeat(HUGE_BYTES) }));
+  const huge = () => machine.put(STEPS, JSON.stringify({ noise: 'x'.repeat(HUGE_BYTES) }));
 
   test('is begun anew', async () => {
     await install();
     await huge();
     expect((await install('--log-level', 'debug')).exitCode).toBe(0);
-    expect(await json(STEPS)).toMatchObject({ 'agent-config': { state: 'done' } });
+    expect(await machine.json(STEPS)).toMatchObject({ 'agent-config': { state: 'done' } });
   });
 
   test('hides no failure, and nothing is taken back by mistake', async () => {
     await install();
     await huge();
-    expect(failure(await undo())).toMatchObject({ exitCode: 4, code: 'CLUSTER_EXISTS' });
-    agentIsNotReady();
+    expect(errorOfRun(await undo())).toMatchObject({ exitCode: 4, code: 'CLUSTER_EXISTS' });
+    agentIsNotReady(machine);
     await machine.files.remove(`${HOST_STATE}/applied`);
-    expect(failure(await install())).toMatchObject({ code: 'POLICY_INVALID' });
+    expect(errorOfRun(await install())).toMatchObject({ code: 'POLICY_INVALID' });
     expect((await uninstall()).exitCode).toBe(0);
   });
 });

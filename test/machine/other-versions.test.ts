@@ -3,11 +3,11 @@ import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { placesOf } from '../../src/core/places.ts';
 import { joinedServer } from '../../src/host/cluster/joined-server.ts';
 import { openInventory } from '../../src/host/engine/inventory.ts';
+import { errorOfRun, INSTALL_ENV, STANDALONE } from '../support/installation.ts';
 import {
   CLUSTER_CA,
   CONTROL_PLANE,
   MIRROR,
-  type Ran,
   type SimulatedMachine,
   simulatedMachine,
 } from '../support/simulated-machine.ts';
@@ -16,7 +16,6 @@ const HOST_STATE = '/var/lib/pipeops-agent-host';
 const INVENTORY = `${HOST_STATE}/inventory.json`;
 const STEPS = `${HOST_STATE}/steps.json`;
 const K3S_CONFIG = '/etc/rancher/k3s/config.yaml.d/50-pipeops.yaml';
-const ENV = { PIPEOPS_API_URL: CONTROL_PLANE, PIPEOPS_K3S_MIRROR: MIRROR };
 const MOUNT = { kind: 'mount', name: '/srv/pipeops', options: ['noexec'] };
 
 let machine: SimulatedMachine;
@@ -27,25 +26,17 @@ beforeEach(async () => {
 afterEach(async () => await machine[Symbol.asyncDispose]());
 
 const install = (...flags: readonly string[]) =>
-  machine.run(['install', '--cluster-name', 'test', '--json', ...flags], { env: ENV });
-
-async function json(path: string): Promise<Record<string, unknown>> {
-  return JSON.parse((await machine.files.readText(path)) ?? 'null');
-}
+  machine.run([...STANDALONE, ...flags], { env: INSTALL_ENV });
 
 /** Changes a file as a newer version would have written it. */
 async function change(path: string, more: (old: Record<string, unknown>) => unknown) {
-  const text = JSON.stringify(more(await json(path)));
+  const text = JSON.stringify(more(await machine.json(path)));
   await machine.files.writeAtomic(path, text, { mode: 0o600 });
-}
-
-function failure(ran: Ran): { code: string; message: string; hint: string } {
-  return JSON.parse(ran.stdout).error;
 }
 
 test('an inventory with more in it is used, and written again with all that was in it', async () => {
   await install();
-  const before = await json(INVENTORY);
+  const before = await machine.json(INVENTORY);
   const newer = (old: Record<string, unknown>) => ({
     ...old,
     made_by: '9.0.0',
@@ -64,7 +55,7 @@ test('an inventory with more in it is used, and written again with all that was 
   expect((await install()).exitCode).toBe(0);
   const unit = { kind: 'unit', name: '/etc/systemd/system/pipeops-agent.service' };
   const expected = newer(before);
-  expect(await json(INVENTORY)).toEqual({
+  expect(await machine.json(INVENTORY)).toEqual({
     ...expected,
     entries: [
       ...expected.entries.filter((entry) => (entry as { kind?: string }).kind !== 'unit'),
@@ -83,11 +74,11 @@ test('uninstall removes what it knows, names the rest, and leaves that to the ve
     left: [MOUNT],
   });
   expect(await machine.files.list(HOST_STATE)).toEqual(['inventory.json']);
-  expect(await json(INVENTORY)).toEqual({ v: 1, entries: [MOUNT] });
+  expect(await machine.json(INVENTORY)).toEqual({ v: 1, entries: [MOUNT] });
   expect(await machine.files.stat('/etc/pipeops-agent')).toBeUndefined();
 
   const again = await machine.run(['uninstall', '--yes', '--json']);
-  expect([again.exitCode, failure(again)]).toMatchObject([
+  expect([again.exitCode, errorOfRun(again)]).toMatchObject([
     10,
     {
       code: 'STATE_NEWER',
@@ -95,7 +86,7 @@ test('uninstall removes what it knows, names the rest, and leaves that to the ve
       hint: 'Install that version, and uninstall with it',
     },
   ]);
-  expect(await json(INVENTORY)).toEqual({ v: 1, entries: [MOUNT] });
+  expect(await machine.json(INVENTORY)).toEqual({ v: 1, entries: [MOUNT] });
 });
 
 test('uninstall says to a person what is left', async () => {
@@ -115,16 +106,14 @@ test.each(['install', 'uninstall --yes'])(
     await change(INVENTORY, () => ({ v: 2, things: { '/etc/pipeops-agent': 'directory' } }));
     const before = await machine.files.readText(INVENTORY);
 
-    const ran = await machine.run([...line.split(' '), '--json'], { env: ENV });
-    expect([ran.exitCode, failure(ran)]).toEqual([
-      10,
-      {
-        code: 'STATE_NEWER',
-        message: expect.stringMatching(/inventory\.json was written by a newer pipeops-agent/),
-        hint: 'Install the newer version again. Nothing was changed: what was installed here is all in it',
-        details: { path: INVENTORY, needs_reader: 2, reader: 1 },
-      },
-    ] as never);
+    const ran = await machine.run([...line.split(' '), '--json'], { env: INSTALL_ENV });
+    expect(errorOfRun(ran)).toEqual({
+      exitCode: 10,
+      code: 'STATE_NEWER',
+      message: expect.stringMatching(/inventory\.json was written by a newer pipeops-agent/),
+      hint: 'Install the newer version again. Nothing was changed: what was installed here is all in it',
+      details: { path: INVENTORY, needs_reader: 2, reader: 1 },
+    });
     expect(await machine.files.readText(INVENTORY)).toBe(before ?? '');
     expect(await machine.files.stat('/etc/pipeops-agent')).toBeDefined();
   },
@@ -135,20 +124,20 @@ test('the journal of steps keeps what other versions have noted', async () => {
   const foreign = { state: 'undone', at: 'yesterday', by: '9.0.0' };
   await change(STEPS, (old) => ({ ...old, 'audit-log': foreign, 'k3s-start': foreign }));
   await install('--log-level', 'debug');
-  expect(await json(STEPS)).toMatchObject({
+  expect(await machine.json(STEPS)).toMatchObject({
     'audit-log': foreign,
     'k3s-start': foreign,
     'agent-config': { state: 'done' },
   });
   // It has started, whatever became of it: the node may be in the cluster under its name.
-  expect(failure(await install('--node-name', 'another')).code).toBe('SETTING_FIXED');
+  expect(errorOfRun(await install('--node-name', 'another')).code).toBe('SETTING_FIXED');
 });
 
 test('a damaged journal of steps is begun anew', async () => {
   await install();
   await machine.files.writeAtomic(STEPS, '{"k3s-st', { mode: 0o600 });
   expect((await install('--log-level', 'debug')).exitCode).toBe(0);
-  expect(await json(STEPS)).toMatchObject({ 'agent-config': { state: 'done' } });
+  expect(await machine.json(STEPS)).toMatchObject({ 'agent-config': { state: 'done' } });
 });
 
 test('settings of a newer version stay in the file, whatever is set beside them', async () => {
@@ -199,7 +188,7 @@ test('nothing that stands beside our settings for k3s leads it elsewhere', async
   await install();
   const text = (await machine.files.readText(K3S_CONFIG)) ?? '';
   await machine.files.writeAtomic(K3S_CONFIG, `${text}data-dir: /srv\n`, { mode: 0o600 });
-  const { code, message } = failure(await install());
+  const { code, message } = errorOfRun(await install());
   expect([code, message]).toEqual([
     'CONFIG_INVALID',
     `k3s would read "data-dir" in ${K3S_CONFIG}:5, where it must be "/var/lib/rancher/k3s"`,
@@ -228,6 +217,6 @@ test('server.json keeps what another version has written beside', async () => {
   const moved = joinedServer(deps, inventory, 'https://10.0.0.2:6443');
   expect(await moved.isDone()).toBeFalse();
   await moved.apply(() => undefined);
-  expect(await json(file)).toEqual({ ...newer, url: 'https://10.0.0.2:6443' });
+  expect(await machine.json(file)).toEqual({ ...newer, url: 'https://10.0.0.2:6443' });
   expect(await moved.isDone()).toBeTrue();
 });

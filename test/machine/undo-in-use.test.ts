@@ -1,31 +1,15 @@
 /** `--undo` never takes away by mistake what is used, or more than it says. On a simulated machine. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { AgentError } from '../../src/core/errors.ts';
-import { encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
-import {
-  CLUSTER_CA,
-  CONTROL_PLANE,
-  MIRROR,
-  type Ran,
-  type SimulatedMachine,
-  simulatedMachine,
-} from '../support/simulated-machine.ts';
+import { errorOfRun, INSTALL, INSTALL_ENV, JOIN, JOIN_TOKEN } from '../support/installation.ts';
+import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
 
-const ENV = { PIPEOPS_API_URL: CONTROL_PLANE, PIPEOPS_K3S_MIRROR: MIRROR };
 const HEALTH = 'http://agent/api/health/detailed';
 const WAS_READY = '/var/lib/pipeops-agent/was-ready';
 const STATE = '/var/lib/pipeops-agent-host';
-const JOIN_TOKEN = encodeJoinToken({
-  v: 1,
-  servers: ['https://10.0.0.1:6443'],
-  ca: CLUSTER_CA,
-  token: 'K10secret::abcdef.0123456789abcdef',
-  role: 'agent',
-  expires: null,
-});
 const WORDS = {
-  install: ['install', '--token-file', '/root/token', '--cluster-name', 'test', '--json'],
-  join: ['join', '--token', '-', '--json'],
+  install: INSTALL,
+  join: JOIN,
 } as const;
 type Subcommand = keyof typeof WORDS;
 
@@ -47,13 +31,9 @@ afterEach(async () => await machine[Symbol.asyncDispose]());
 
 const setUp = (subcommand: Subcommand, ...more: readonly string[]) =>
   machine.run([...WORDS[subcommand], ...more], {
-    env: ENV,
+    env: INSTALL_ENV,
     ...(subcommand === 'join' ? { stdin: JOIN_TOKEN } : {}),
   });
-
-function failure(ran: Ran): { exitCode: number; code: string; message: string; hint?: string } {
-  return { exitCode: ran.exitCode, ...JSON.parse(ran.stdout).error };
-}
 
 const agentIs = (ready: boolean) =>
   machine.web.set(HEALTH, async () => {
@@ -77,7 +57,7 @@ async function state() {
 /** A first installation that ended at its last step. */
 async function failAtTheEnd(subcommand: Subcommand): Promise<void> {
   agentIs(false);
-  expect(failure(await setUp(subcommand)).hint).toEndWith(`${subcommand} --undo`);
+  expect(errorOfRun(await setUp(subcommand)).hint).toEndWith(`${subcommand} --undo`);
 }
 
 const REFUSED = {
@@ -92,14 +72,14 @@ describe.each(['install', 'join'] as const)('an agent that %s did not wait for',
     agentIs(true);
     const before = await state();
     const planned = await machine.run([subcommand, '--undo', '--dry-run', '--json']);
-    expect(failure(planned)).toMatchObject(REFUSED);
+    expect(errorOfRun(planned)).toMatchObject(REFUSED);
     expect(await state()).toEqual(before);
-    expect(failure(await machine.run([subcommand, '--undo', '--yes', '--json']))).toMatchObject(
+    expect(errorOfRun(await machine.run([subcommand, '--undo', '--yes', '--json']))).toMatchObject(
       REFUSED,
     );
     // It was ready once: that stays so.
     agentDoesNotStart();
-    expect(failure(await machine.run([subcommand, '--undo', '--yes', '--json']))).toMatchObject(
+    expect(errorOfRun(await machine.run([subcommand, '--undo', '--yes', '--json']))).toMatchObject(
       REFUSED,
     );
   });
@@ -108,12 +88,12 @@ describe.each(['install', 'join'] as const)('an agent that %s did not wait for',
     await failAtTheEnd(subcommand);
     // The daemon's own note; by now it is not ready again.
     await machine.files.writeAtomic(WAS_READY, '', { mode: 0o600 });
-    const failed = failure(await setUp(subcommand));
+    const failed = errorOfRun(await setUp(subcommand));
     expect({ code: failed.code, offers: failed.hint?.includes('--undo') ?? false }).toEqual({
       code: 'POLICY_INVALID',
       offers: false,
     });
-    expect(failure(await machine.run([subcommand, '--undo', '--yes', '--json']))).toMatchObject(
+    expect(errorOfRun(await machine.run([subcommand, '--undo', '--yes', '--json']))).toMatchObject(
       REFUSED,
     );
   });
@@ -135,9 +115,9 @@ describe.each(['install', 'join'] as const)('an agent that %s did not wait for',
     });
     const failed = await setUp(subcommand);
     expect(failed.exitCode).not.toBe(0);
-    expect(failure(failed).hint ?? '').not.toContain('--undo');
+    expect(errorOfRun(failed).hint ?? '').not.toContain('--undo');
     machine.programs.delete('systemctl');
-    expect(failure(await machine.run([subcommand, '--undo', '--yes', '--json']))).toMatchObject(
+    expect(errorOfRun(await machine.run([subcommand, '--undo', '--yes', '--json']))).toMatchObject(
       REFUSED,
     );
   });
@@ -148,7 +128,7 @@ describe.each(['install', 'join'] as const)('an agent that %s did not wait for',
     await machine.files.makeDirectory('/opt/pipeops-agent/0.0.1', { mode: 0o755 });
     await machine.files.writeAtomic(older, 'older', { mode: 0o755 });
     await machine.files.link(older, '/usr/local/bin/pipeops-agent');
-    const failed = failure(await setUp(subcommand));
+    const failed = errorOfRun(await setUp(subcommand));
     expect({ code: failed.code, offers: failed.hint?.includes('--undo') ?? false }).toEqual({
       code: 'POLICY_INVALID',
       offers: false,
@@ -170,7 +150,7 @@ test('what fails after the agent was ready once does not make it unfinished', as
       return removeTree(path);
     },
   });
-  const { code, hint } = failure(await setUp('install'));
+  const { code, hint } = errorOfRun(await setUp('install'));
   expect({ code, hint }).toEqual({ code: 'FILE_ACCESS', hint: 'Look at it' });
 });
 
@@ -182,8 +162,8 @@ describe('what `uninstall` has left in place', () => {
   ])('with %p is not taken back with an installation that fails later', async (flags, kept) => {
     await failAtTheEnd('install');
     expect((await machine.run(['uninstall', '--yes', ...flags])).exitCode).toBe(0);
-    expect(failure(await setUp('install')).hint ?? '').not.toContain('--undo');
-    expect(failure(await machine.run(['install', '--undo', '--yes', '--json']))).toMatchObject(
+    expect(errorOfRun(await setUp('install')).hint ?? '').not.toContain('--undo');
+    expect(errorOfRun(await machine.run(['install', '--undo', '--yes', '--json']))).toMatchObject(
       REFUSED,
     );
     expect(await machine.files.stat(kept)).toBeDefined();
@@ -202,7 +182,7 @@ describe('--undo', () => {
         ['install', '--undo', '--json'],
         confirm === undefined ? {} : { confirm },
       );
-      expect(failure(refused)).toMatchObject({
+      expect(errorOfRun(refused)).toMatchObject({
         exitCode: 2,
         code: 'USAGE',
         message: 'Nothing was removed: it was not confirmed',
@@ -231,7 +211,7 @@ describe('--undo', () => {
     await failAtTheEnd('install');
     const before = await state();
     const ran = await machine.run([subcommand, '--undo', '--yes', '--json', ...flags]);
-    expect(failure(ran)).toEqual({
+    expect(errorOfRun(ran)).toEqual({
       exitCode: 2,
       code: 'USAGE',
       message: `--undo takes back all that was begun: it does not go with ${named}`,
@@ -242,7 +222,7 @@ describe('--undo', () => {
 
   test.each(['install', 'join'] as const)('is what --yes of %s is for', async (subcommand) => {
     const before = await state();
-    expect(failure(await setUp(subcommand, '--yes'))).toMatchObject({
+    expect(errorOfRun(await setUp(subcommand, '--yes'))).toMatchObject({
       exitCode: 2,
       code: 'USAGE',
       message: '--yes goes only with --undo',

@@ -1,31 +1,22 @@
 /** What is taken away: after `uninstall`, and after `--undo`, the machine is as it was, to the byte. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
 import {
-  CLUSTER_CA,
-  CONTROL_PLANE,
-  MIRROR,
-  type Ran,
-  type SimulatedMachine,
-  simulatedMachine,
-} from '../support/simulated-machine.ts';
+  agentIsNotReady,
+  agentIsReady,
+  errorOfRun,
+  INSTALL,
+  INSTALL_ENV,
+  JOIN,
+  JOIN_TOKEN,
+} from '../support/installation.ts';
+import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
 
-const ENV = { PIPEOPS_API_URL: CONTROL_PLANE, PIPEOPS_K3S_MIRROR: MIRROR };
 const PASSWORD = '/etc/rancher/node/password';
 const STEPS = '/var/lib/pipeops-agent-host/steps.json';
 /** How many changes it is killed after, one by one: a worker has much in common with a server. */
 const STRIDE = { server: 1, worker: 2 } as const;
 /** More than any subcommand makes. */
 const CHANGES_MAX = 300;
-
-const JOIN_TOKEN = encodeJoinToken({
-  v: 1,
-  servers: ['https://10.0.0.1:6443'],
-  ca: CLUSTER_CA,
-  token: 'K10secret::abcdef.0123456789abcdef',
-  role: 'agent',
-  expires: null,
-});
 
 let machine: SimulatedMachine;
 
@@ -36,18 +27,17 @@ afterEach(async () => await machine[Symbol.asyncDispose]());
 
 type Role = 'server' | 'worker';
 const WORDS = {
-  server: ['install', '--token-file', '/root/token', '--cluster-name', 'test', '--json'],
-  worker: ['join', '--token', '-', '--json'],
+  server: INSTALL,
+  worker: JOIN,
 } as const;
 
 const setUp = (role: Role) =>
-  machine.run(WORDS[role], { env: ENV, ...(role === 'worker' ? { stdin: JOIN_TOKEN } : {}) });
+  machine.run(WORDS[role], {
+    env: INSTALL_ENV,
+    ...(role === 'worker' ? { stdin: JOIN_TOKEN } : {}),
+  });
 const undo = (...flags: readonly string[]) =>
   machine.run(['install', '--undo', '--yes', '--json', ...flags]);
-
-function failure(ran: Ran): { exitCode: number; code: string; message: string; hint?: string } {
-  return { exitCode: ran.exitCode, ...JSON.parse(ran.stdout).error };
-}
 
 /** What systemd knows, and everything on the disk; of the paths of a kept password nothing. */
 async function state(without: readonly string[] = []) {
@@ -58,17 +48,6 @@ async function state(without: readonly string[] = []) {
 }
 
 const OF_PASSWORD = ['/etc/rancher', '/etc/rancher/node', PASSWORD];
-/** The last of everything: what it makes cannot be ready. */
-const agentIsNotReady = () =>
-  machine.web.set('http://agent/api/health/detailed', async () => {
-    const health = await machine.health();
-    const reasons = [{ code: 'POLICY_INVALID', message: 'it is wrong' }];
-    return Response.json({ ...health, ready: false, reasons });
-  });
-const agentIsReady = () =>
-  machine.web.set('http://agent/api/health/detailed', async () =>
-    Response.json(await machine.health()),
-  );
 
 test("what k3s' own uninstaller takes along counts as removed, as the dry run says", async () => {
   await setUp('server');
@@ -111,7 +90,7 @@ describe.each(['server', 'worker'] as const)('a %s', (role) => {
       }
       const runs = machine.units.get('pipeops-agent.service') === 'active';
       const ran = await undo();
-      const code = ran.exitCode === 0 ? 'done' : failure(ran).code;
+      const code = ran.exitCode === 0 ? 'done' : errorOfRun(ran).code;
       if (runs) {
         // It is ready by itself: from then on only what says "uninstall" takes it away.
         await machine.run(['uninstall', '--yes']);
@@ -130,7 +109,7 @@ describe.each(['server', 'worker'] as const)('a %s', (role) => {
 
   test('goes on with --undo where that was killed', async () => {
     const before = await state(OF_PASSWORD);
-    agentIsNotReady();
+    agentIsNotReady(machine);
     let change = 1;
     for (; change < CHANGES_MAX; change += STRIDE[role]) {
       expect((await setUp(role)).exitCode).not.toBe(0);
@@ -151,31 +130,31 @@ describe.each(['server', 'worker'] as const)('a %s', (role) => {
   test('keeps what stood there before, as it was', async () => {
     await somebodyWasHere();
     const before = await state(OF_PASSWORD);
-    agentIsNotReady();
+    agentIsNotReady(machine);
     expect((await setUp(role)).exitCode).not.toBe(0);
     expect((await undo()).exitCode).toBe(0);
     expect(await state(OF_PASSWORD)).toEqual(before);
 
-    agentIsReady();
+    agentIsReady(machine);
     expect((await setUp(role)).exitCode).toBe(0);
     expect((await machine.run(['uninstall', '--yes'])).exitCode).toBe(0);
     expect(await state(OF_PASSWORD)).toEqual(before);
   });
 
   test('offers the way back when the first installation fails, and no other', async () => {
-    agentIsNotReady();
+    agentIsNotReady(machine);
     const subcommand = role === 'server' ? 'install' : 'join';
     const offer = `To take it back: sudo pipeops-agent ${subcommand} --undo`;
-    expect(failure(await setUp(role)).hint).toEndWith(offer);
-    expect(failure(await setUp(role)).hint).toEndWith(offer);
+    expect(errorOfRun(await setUp(role)).hint).toEndWith(offer);
+    expect(errorOfRun(await setUp(role)).hint).toEndWith(offer);
 
-    agentIsReady();
+    agentIsReady(machine);
     expect((await setUp(role)).exitCode).toBe(0);
-    agentIsNotReady();
+    agentIsNotReady(machine);
     await machine.files.remove('/var/lib/pipeops-agent-host/applied');
-    expect(failure(await setUp(role)).hint ?? '').not.toContain('--undo');
+    expect(errorOfRun(await setUp(role)).hint ?? '').not.toContain('--undo');
     const finished = await state();
-    expect(failure(await undo())).toMatchObject({
+    expect(errorOfRun(await undo())).toMatchObject({
       exitCode: 4,
       code: 'CLUSTER_EXISTS',
       hint: expect.stringContaining('sudo pipeops-agent uninstall'),
@@ -186,7 +165,7 @@ describe.each(['server', 'worker'] as const)('a %s', (role) => {
 
 test('a worker that the cluster has taken in keeps its password, and another does not', async () => {
   const before = await state();
-  agentIsNotReady();
+  agentIsNotReady(machine);
   await setUp('worker');
   const ran = await undo();
   expect(JSON.parse(ran.stdout)).toMatchObject({ kept: [PASSWORD], left: [] });
@@ -201,7 +180,7 @@ test('a worker that the cluster has taken in keeps its password, and another doe
     machine.units.set('k3s-agent.service', 'failed');
     return new Response('', { status: 500 });
   });
-  expect(failure(await setUp('worker')).code).toBe('NODE_NAME_TAKEN');
+  expect(errorOfRun(await setUp('worker')).code).toBe('NODE_NAME_TAKEN');
   const refused = await undo();
   expect(JSON.parse(refused.stdout)).toMatchObject({ kept: [] });
   expect(await state()).toEqual(before);
@@ -217,13 +196,13 @@ describe('of an older version, which takes no note of the whole', () => {
     const before = await state();
     await setUp('server');
     await withoutNote();
-    expect(failure(await undo())).toMatchObject({ exitCode: 4, code: 'CLUSTER_EXISTS' });
+    expect(errorOfRun(await undo())).toMatchObject({ exitCode: 4, code: 'CLUSTER_EXISTS' });
     // A failure of today does not make it unfinished, and a journal that is lost neither.
-    agentIsNotReady();
+    agentIsNotReady(machine);
     await machine.files.remove('/var/lib/pipeops-agent-host/applied');
-    expect(failure(await setUp('server')).hint ?? '').not.toContain('--undo');
+    expect(errorOfRun(await setUp('server')).hint ?? '').not.toContain('--undo');
     await machine.files.remove(STEPS);
-    expect(failure(await undo())).toMatchObject({ code: 'CLUSTER_EXISTS' });
+    expect(errorOfRun(await undo())).toMatchObject({ code: 'CLUSTER_EXISTS' });
     expect((await machine.run(['uninstall', '--yes'])).exitCode).toBe(0);
     expect(await state()).toEqual(before);
   });
@@ -239,7 +218,7 @@ describe('of an older version, which takes no note of the whole', () => {
 });
 
 test('--dry-run tells what would be removed and changes nothing, by text and by JSON', async () => {
-  agentIsNotReady();
+  agentIsNotReady(machine);
   await setUp('server');
   const before = await state();
   const text = await machine.run(['install', '--undo', '--dry-run']);
@@ -273,7 +252,7 @@ test('a k3s of another version than the one that was asked for is no k3s, and is
     return {};
   });
   const words = [...WORDS.server, '--k3s-version', 'v1.36.3+k3s1'];
-  expect(failure(await machine.run(words, { env: ENV }))).toMatchObject({
+  expect(errorOfRun(await machine.run(words, { env: INSTALL_ENV }))).toMatchObject({
     code: 'DOWNLOAD_CORRUPT',
     message: 'k3s v1.33.0+k3s1 was placed instead of v1.36.3+k3s1',
   });
@@ -283,9 +262,9 @@ test('a k3s of another version than the one that was asked for is no k3s, and is
 
 test('--undo where nothing was begun says so', async () => {
   const before = await state();
-  expect(failure(await undo())).toMatchObject({ exitCode: 4, code: 'NOT_INSTALLED' });
+  expect(errorOfRun(await undo())).toMatchObject({ exitCode: 4, code: 'NOT_INSTALLED' });
   const joining = await machine.run(['join', '--undo', '--json']);
-  expect(failure(joining)).toMatchObject({ exitCode: 4, code: 'NOT_INSTALLED' });
+  expect(errorOfRun(joining)).toMatchObject({ exitCode: 4, code: 'NOT_INSTALLED' });
   expect(await state()).toEqual(before);
 });
 
@@ -293,7 +272,7 @@ test('a program that somebody has put in the place of the link stays', async () 
   await machine.files.makeDirectory('/usr/local/bin', { mode: 0o755 });
   await machine.files.writeAtomic('/usr/local/bin/pipeops-agent', 'mine', { mode: 0o755 });
   const before = await state();
-  expect(failure(await setUp('server')).code).toBe('FILE_ACCESS');
+  expect(errorOfRun(await setUp('server')).code).toBe('FILE_ACCESS');
   expect((await undo()).exitCode).toBe(0);
   expect(await state()).toEqual(before);
 });

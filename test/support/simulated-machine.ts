@@ -53,6 +53,10 @@ export interface SimulatedMachine extends AsyncDisposable {
   /** Runs one subcommand as root, with the answers of a person where it asks. */
   run(words: readonly string[], options?: RunOptions): Promise<Ran>;
   readonly files: Files;
+  /** Writes a file, with its directories. @param mode 0644 unless told otherwise */
+  put(path: string, data: string | Uint8Array, mode?: number): Promise<void>;
+  /** A file of JSON; null where there is none. */
+  json(path: string): Promise<Record<string, unknown>>;
   readonly calls: readonly Call[];
   /** `active`, `failed`, … by unit; what is absent is inactive. */
   readonly units: Map<string, string>;
@@ -199,6 +203,11 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
 
   return {
     files,
+    put: async (path, data, mode = 0o644) => {
+      await files.makeDirectory(dirname(path), { mode: 0o755 });
+      await files.writeAtomic(path, data, { mode });
+    },
+    json: async (path) => JSON.parse((await files.readText(path)) ?? 'null'),
     health,
     calls,
     units,

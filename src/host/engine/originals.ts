@@ -128,7 +128,7 @@ export async function putBack(deps: Deps, name: string): Promise<void> {
     case 'nothing':
       await removeIfEmpty(deps, name);
       break;
-    default: // A group is put back by who knows how.
+    default: // A group or a tree is put back by who knows how.
   }
 }
 

@@ -33,6 +33,7 @@ import {
   type UndoOptions,
 } from '../engine/resource.ts';
 import { isK3sConfigWritten, type K3sConfig, writeK3sConfig } from './config.ts';
+import { noteDataOfBefore } from './data-of-before.ts';
 import { hasFilesOfOthers } from './kept-files.ts';
 import { askK3sRestart } from './restart.ts';
 
@@ -100,6 +101,7 @@ function configurationMaking(deps: Deps, inventory: HostInventory, told: ToldK3s
     isDone,
     apply: async () => {
       if (!inventory.has('k3s', told.role)) {
+        await noteDataOfBefore(deps);
         await keepIfThere(deps, [...EMPTIED, K3S_CONFIG_FILE]);
       }
       await inventory.record(k3sEntry(told.role));

@@ -25,6 +25,7 @@ import {
   type UndoOptions,
 } from '../engine/resource.ts';
 import { settleNodePassword } from './configuration.ts';
+import { dataOfBefore, keepingDataOfBefore } from './data-of-before.ts';
 import { keepingFilesOfOthers } from './kept-files.ts';
 import { installedK3sVersion, installK3s, type K3sInstallOptions } from './program.ts';
 
@@ -53,8 +54,10 @@ export function k3sInstallation(
     undo: async (how) =>
       how.keepK3s
         ? []
-        : K3S_ROLES.filter((role) => inventory.has('k3s', role)).map((role) =>
-            removal(deps, inventory, role, how),
+        : Promise.all(
+            K3S_ROLES.filter((role) => inventory.has('k3s', role)).map((role) =>
+              removal(deps, inventory, role, how),
+            ),
           ),
   };
 }
@@ -89,20 +92,33 @@ function checkVersion(found: string | undefined, { version, origin }: K3sInstall
   }
 }
 
-function removal(deps: Deps, inventory: HostInventory, role: K3sRole, how: UndoOptions): Removal {
+async function removal(
+  deps: Deps,
+  inventory: HostInventory,
+  role: K3sRole,
+  how: UndoOptions,
+): Promise<Removal> {
+  const keepsData = (await dataOfBefore(deps)).length > 0;
+  const run = () => runUninstaller(deps, K3S_UNINSTALLERS[role]);
   return {
     title: `Remove k3s (${role}) and what runs in it`,
     changes: [
       { action: 'stop', target: K3S_UNITS[role] },
       { action: 'remove', target: k3sUnitFile(role) },
       { action: 'remove', target: K3S_EXECUTABLE },
-      { action: 'remove', target: K3S_DATA_DIRECTORY },
+      { action: keepsData ? 'restore' : 'remove', target: K3S_DATA_DIRECTORY },
     ],
     entries: [],
-    alsoGone: [K3S_UNINSTALLERS[role], K3S_KILLALL, ...K3S_TOOLS, K3S_DATA_DIRECTORY],
+    originals: [K3S_DATA_DIRECTORY],
+    alsoGone: [
+      K3S_UNINSTALLERS[role],
+      K3S_KILLALL,
+      ...K3S_TOOLS,
+      ...(keepsData ? [] : [K3S_DATA_DIRECTORY]),
+    ],
     run: async () => {
       await settleNodePassword(deps, inventory, how);
-      await keepingFilesOfOthers(deps, () => runUninstaller(deps, K3S_UNINSTALLERS[role]));
+      await keepingFilesOfOthers(deps, () => keepingDataOfBefore(deps, role, run));
       await removeHalfInstalled(deps.files);
     },
   };

@@ -115,6 +115,8 @@ export const Original = z.discriminatedUnion('kind', [
     base64: z.string().optional(),
     written,
   }),
+  /** What stood in a directory: each path, or a directory as a whole. */
+  z.looseObject({ kind: z.literal('tree'), name: z.string().min(1), paths: z.array(z.string()) }),
   z.looseObject({ kind: z.literal('group'), name: z.string().min(1), gid: z.int() }),
 ]);
 export type Original = z.infer<typeof Original>;

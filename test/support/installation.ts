@@ -1,0 +1,55 @@
+/** What tests of installations and removals say again and again, on the simulated machine. */
+import { encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
+import { CLUSTER_CA, CONTROL_PLANE, MIRROR, type SimulatedMachine } from './simulated-machine.ts';
+
+/** Where the control plane and k3s are found. */
+export const INSTALL_ENV = { PIPEOPS_API_URL: CONTROL_PLANE, PIPEOPS_K3S_MIRROR: MIRROR };
+/** A server that its control plane knows. */
+export const INSTALL = [
+  'install',
+  '--token-file',
+  '/root/token',
+  '--cluster-name',
+  'test',
+  '--json',
+];
+/** A server without a control plane. */
+export const STANDALONE = ['install', '--cluster-name', 'test', '--json'];
+/** A worker; its token comes in on standard input. */
+export const JOIN = ['join', '--token', '-', '--json'];
+export const JOIN_TOKEN = encodeJoinToken({
+  v: 1,
+  servers: ['https://10.0.0.1:6443'],
+  ca: CLUSTER_CA,
+  token: 'K10secret::abcdef.0123456789abcdef',
+  role: 'agent',
+  expires: null,
+});
+
+interface JsonError {
+  readonly exitCode: number;
+  readonly code: string;
+  readonly message: string;
+  readonly hint?: string;
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+/** How a `--json` run failed. */
+export function errorOfRun(ran: { readonly exitCode: number; readonly stdout: string }): JsonError {
+  return { exitCode: ran.exitCode, ...JSON.parse(ran.stdout).error };
+}
+
+const HEALTH = 'http://agent/api/health/detailed';
+
+/** The last of everything: an installation that fails there can be taken back. */
+export function agentIsNotReady(machine: SimulatedMachine): void {
+  machine.web.set(HEALTH, async () => {
+    const health = await machine.health();
+    const reasons = [{ code: 'POLICY_INVALID', message: 'it is wrong' }];
+    return Response.json({ ...health, ready: false, reasons });
+  });
+}
+
+export function agentIsReady(machine: SimulatedMachine): void {
+  machine.web.set(HEALTH, async () => Response.json(await machine.health()));
+}
