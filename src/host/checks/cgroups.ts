@@ -1,3 +1,4 @@
+import { K3S_MAIN_CONFIG_FILE } from '../../core/k3s-places.ts';
 import { type BootArguments, bootArguments } from '../facts/boot-arguments.ts';
 import { cgroupV1Leave } from '../facts/cgroup-v1-leave.ts';
 import { cgroups } from '../facts/cgroups.ts';
@@ -70,7 +71,7 @@ export const cgroupVersion: Check = {
 restart; every supported distribution has it by default, so look for an argument
 \`systemd.unified_cgroup_hierarchy=0\` that somebody has set. Or take an older Kubernetes:
 \`--k3s-version ${LAST_K3S}\`. Or, while Kubernetes still can, give the kubelet leave in
-\`/etc/rancher/k3s/config.yaml\`: \`kubelet-arg: [fail-cgroupv1=false]\`. What a check finds and you
+\`${K3S_MAIN_CONFIG_FILE}\`: \`kubelet-arg: [fail-cgroupv1=false]\`. What a check finds and you
 know better is only told with \`PIPEOPS_IGNORE_CHECKS=cgroup-version\` (any checks of this page,
 comma-separated) in the environment of the installation.`,
   needs: [cgroups, container, bootArguments, cgroupV1Leave],

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { K3S_DATA_DIRECTORY } from '../../core/k3s-places.ts';
+import { K3S_DATA_DIRECTORY, RANCHER_CONFIG_DIRECTORY } from '../../core/k3s-places.ts';
 import type { Files } from '../../core/ports.ts';
 import type { Fact } from './fact.ts';
 import { type Mount, mountOf, mounts } from './mounts.ts';
@@ -21,7 +21,12 @@ export const writtenPlaces: Fact<readonly WrittenPlace[]> = {
     const { executableLink, versionsDirectory, unitFile, stateDirectory } = deps.places;
     // The agent's, k3s' own, containerd's.
     const programs = [dirname(executableLink), versionsDirectory, K3S_DATA_DIRECTORY];
-    const others = [dirname(unitFile), stateDirectory, '/etc/rancher', '/var/lib/kubelet'];
+    const others = [
+      dirname(unitFile),
+      stateDirectory,
+      RANCHER_CONFIG_DIRECTORY,
+      '/var/lib/kubelet',
+    ];
     const found = await Promise.all(
       [...programs, ...others].map(async (path) => {
         const mount = mountOf(all, await followed(deps.files, path));
