@@ -66,10 +66,24 @@ async function buildOlder(): Promise<void> {
   }
 }
 
-async function newToken(): Promise<{ readonly token: string; readonly id: string }> {
-  const created = await server.exec(['pipeops-agent', 'token', 'create', '--json']);
+interface NewToken {
+  readonly token: string;
+  readonly id: string;
+  readonly line: string;
+}
+
+async function newToken(...flags: readonly string[]): Promise<NewToken> {
+  const created = await server.exec(['pipeops-agent', 'token', 'create', ...flags, '--json']);
   return JSON.parse(created.stdout);
 }
+
+/** `kubectl get` on the server: whether it is there. */
+async function exists(...words: readonly string[]): Promise<boolean> {
+  const argv = ['k3s', 'kubectl', 'get', ...words];
+  return (await server.exec(argv, { check: false })).exitCode === 0;
+}
+
+const hasSecret = (name: string) => exists('secret', name, '--namespace=kube-system');
 
 async function bothReady(): Promise<void> {
   await waitUntil('both nodes are ready', SETTLE_TIMEOUT_MS, async () => {
@@ -98,8 +112,9 @@ test(
       );
       await wrongSecrets();
       await revokedToken();
-      await upgradeByOneLine();
-      await leaveAndComeBack(before);
+      await boundToken();
+      const used = await upgradeByOneLine();
+      await leaveAndComeBack(before, used);
       await setUpAnew(before);
     });
   },
@@ -136,14 +151,62 @@ async function revokedToken(): Promise<void> {
   expect(await hasK3s()).toBe(false);
 }
 
-async function upgradeByOneLine(): Promise<void> {
-  const { token } = await newToken();
+/** A token for another machine is refused before anything is installed. */
+async function boundToken(): Promise<void> {
+  const { token } = await newToken('--node-name', 'rack2-*', '--from', '10.0.0.0/8');
+  const named = await joinByOneLine(stand, worker, token, {
+    check: false,
+    env: { K3S_NODE_NAME: 'rack3-1' },
+  });
+  expect(named).toMatchObject({
+    exitCode: 5,
+    stderr: expect.stringMatching(/for a node called "rack2-\*".*\[JOIN_TOKEN_REJECTED\]/),
+  });
+  // The name of a living node is never waited for.
+  const taken = await joinByOneLine(stand, worker, (await newToken()).token, {
+    check: false,
+    env: { K3S_NODE_NAME: 'server' },
+  });
+  expect(taken).toMatchObject({
+    exitCode: 5,
+    stderr: expect.stringMatching(
+      /"server" is taken: a living machine has it.*\[NODE_NAME_TAKEN\]/,
+    ),
+  });
+  expect(await hasK3s()).toBe(false);
+}
+
+/** It ends with its node, and so does what limits it. */
+async function usedUp({ id }: NewToken): Promise<void> {
+  await waitUntil('the token is gone', SETTLE_TIMEOUT_MS, async () => {
+    return !(await hasSecret(`bootstrap-token-${id}`));
+  });
+  await waitUntil('its limits are gone', SETTLE_TIMEOUT_MS, async () => {
+    return !(await exists('role', `pipeops-agent-join-${id}`, '--namespace=kube-system'));
+  });
+}
+
+/** A machine that comes later is refused before anything is installed. */
+async function refusedAgain({ token }: NewToken): Promise<void> {
+  const again = await joinByOneLine(stand, worker, token, { check: false });
+  expect(again).toMatchObject({
+    exitCode: 5,
+    stderr: expect.stringContaining('[JOIN_TOKEN_REJECTED]'),
+  });
+  expect(await hasK3s()).toBe(false);
+}
+
+/** @returns the token that was used */
+async function upgradeByOneLine(): Promise<NewToken> {
+  const created = await newToken();
+  const { token } = created;
   // The refused runs have left the newest program; this is a machine of an earlier day.
   await worker.exec(['rm', '-rf', LINK, '/opt/pipeops-agent']);
   await progress.phase('join with an older version', () =>
     joinByOneLine(stand, worker, token, { env: { PIPEOPS_VERSION: OLD_VERSION } }),
   );
   await bothReady();
+  await usedUp(created);
   expect(await runningVersion()).toBe(OLD_VERSION);
   await worker.exec(['mkdir', '-p', '/opt/pipeops-agent/0.0.0-a', '/opt/pipeops-agent/0.0.0-b']);
   const ran = await progress.phase('the one line on it', () =>
@@ -159,14 +222,16 @@ async function upgradeByOneLine(): Promise<void> {
     [OLD_VERSION, version].sort(),
   );
   await bothReady();
+  return created;
 }
 
-async function leaveAndComeBack(before: MachineState): Promise<void> {
+async function leaveAndComeBack(before: MachineState, used: NewToken): Promise<void> {
   const left = await progress.phase('leave', () => uninstallWorker());
   expect(left.stderr).toContain('sudo k3s kubectl delete node worker');
   expect(
     compareStates(before, await worker.snapshotState(), [USER_BACKUPS, NODE_PASSWORD]),
   ).toEqual([]);
+  await refusedAgain(used);
   await progress.phase('come back', () => joinByToken(stand, server, worker));
   await bothReady();
 }
