@@ -42,6 +42,7 @@ export const K3S_SERVER_CA_FILE = `${K3S_DATA_DIRECTORY}/server/tls/server-ca.cr
 export const K3S_AGENT_CA_FILE = `${K3S_DATA_DIRECTORY}/agent/server-ca.crt`;
 /** Exists once the cluster has accepted this worker by its node password. */
 export const K3S_KUBELET_CERTIFICATE_FILE = `${K3S_DATA_DIRECTORY}/agent/client-kubelet.crt`;
+export const K3S_KUBELET_KEY_FILE = `${K3S_DATA_DIRECTORY}/agent/client-kubelet.key`;
 /** What the kubelet of a worker asks the cluster with: it may change little but its own Node. */
 export const K3S_KUBELET_KUBECONFIG_FILE = `${K3S_DATA_DIRECTORY}/agent/kubelet.kubeconfig`;
 export const K3S_NODE_TOKEN_FILE = `${K3S_DATA_DIRECTORY}/server/node-token`;

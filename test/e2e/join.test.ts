@@ -1,11 +1,12 @@
 /**
  * A worker's life: the wrong secret, a revoked token, README's line, an older agent that is upgraded,
- * leaving and coming back under the same name.
+ * leaving and coming back under the same name, and leaving for good while its pods must go on.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { WEB_IMAGE } from '../vm/images.ts';
 import type { Machine } from '../vm/machine.ts';
 import { compareStates, type MachineState } from '../vm/machine-state.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
@@ -116,6 +117,7 @@ test(
       const used = await upgradeByOneLine();
       await leaveAndComeBack(before, used);
       await setUpAnew(before);
+      await leaveForGood(before);
     });
   },
   TEST_TIMEOUT_MS,
@@ -257,11 +259,70 @@ async function uninstallWorker(...flags: readonly string[]) {
   const ran = await worker.exec(['pipeops-agent', 'uninstall', '--yes', ...flags], {
     timeoutMs: TEST_TIMEOUT_MS,
   });
-  await waitUntil('its processes have ended', SETTLE_TIMEOUT_MS, async () => {
-    const { stdout } = await worker.exec(['pgrep', '-fc', '[k]3s|[c]ontainerd-shim'], {
-      check: false,
-    });
-    return stdout.trim() === '0';
-  });
+  await waitUntil('its processes have ended', SETTLE_TIMEOUT_MS, hasEnded);
   return ran;
+}
+
+async function hasEnded(): Promise<boolean> {
+  const { stdout } = await worker.exec(['pgrep', '-fc', '[k]3s|[c]ontainerd-shim'], {
+    check: false,
+  });
+  return stdout.trim() === '0';
+}
+
+const kubectl = (args: readonly string[], stdin?: string) =>
+  server.exec(['k3s', 'kubectl', ...args], stdin === undefined ? {} : { stdin });
+
+/** Two pods of which one must always be there, both on the worker at first. */
+async function runWeb(): Promise<void> {
+  const labels = { app: 'web' };
+  const command = ['sh', '-c', "trap 'exit 0' TERM; while true; do sleep 1; done"];
+  const container = { name: 'web', image: WEB_IMAGE, imagePullPolicy: 'Never', command };
+  const items = [
+    {
+      ...{ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'web' } },
+      spec: {
+        replicas: 2,
+        selector: { matchLabels: labels },
+        template: { metadata: { labels }, spec: { containers: [container] } },
+      },
+    },
+    {
+      ...{ apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', metadata: { name: 'web' } },
+      spec: { minAvailable: 2, selector: { matchLabels: labels } },
+    },
+  ];
+  await kubectl(['cordon', 'server']);
+  await kubectl(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
+  await kubectl(['rollout', 'status', 'deployment/web', '--timeout=90s']);
+  await kubectl(['uncordon', 'server']);
+}
+
+async function leaveForGood(before: MachineState): Promise<void> {
+  await progress.phase('an application on the worker', runWeb);
+  const refused = await progress.phase('a budget holds it back', () =>
+    worker.exec(['pipeops-agent', 'leave', '--yes', '--timeout', '5s'], { check: false }),
+  );
+  expect(refused).toMatchObject({
+    exitCode: 8,
+    stderr: expect.stringMatching(/The disruption budget web needs 2.*\[DRAIN_INCOMPLETE\]/s),
+  });
+  await bothReady();
+  const budget = JSON.stringify({ spec: { minAvailable: 1 } });
+  await kubectl(['patch', 'pdb', 'web', '--type=merge', `--patch=${budget}`]);
+  const left = await progress.phase('leave', () =>
+    worker.exec(['pipeops-agent', 'leave', '--yes', '--json'], { timeoutMs: TEST_TIMEOUT_MS }),
+  );
+  const outcome = JSON.parse(left.stdout);
+  expect(outcome).toMatchObject({ node: 'worker', taken_out: true, deleted: [], kept: [] });
+  expect(outcome.evicted.filter((pod: string) => pod.startsWith('default/web-'))).toHaveLength(2);
+  expect([await exists('node', 'worker'), await hasSecret('worker.node-password.k3s')]).toEqual([
+    false,
+    false,
+  ]);
+  await kubectl(['rollout', 'status', 'deployment/web', '--timeout=90s']);
+  await waitUntil('its processes have ended', SETTLE_TIMEOUT_MS, hasEnded);
+  expect(compareStates(before, await worker.snapshotState(), [USER_BACKUPS])).toEqual([]);
+  await progress.phase('come back at once', () => joinByToken(stand, server, worker));
+  await bothReady();
 }

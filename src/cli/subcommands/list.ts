@@ -68,6 +68,10 @@ export const SUBCOMMANDS: Subcommands = {
     summary: 'Change what they may do: a preset or a file of your own',
     load: async () => (await import('./policy.ts')).policyApplySubcommand,
   },
+  leave: {
+    summary: 'Move the pods of this worker away, leave the cluster, and uninstall',
+    load: async () => (await import('./leave.ts')).leaveSubcommand,
+  },
   uninstall: {
     summary: 'Remove what was installed here, and only that',
     load: async () => (await import('./uninstall.ts')).uninstallSubcommand,

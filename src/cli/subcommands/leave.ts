@@ -1,0 +1,116 @@
+import { AgentError } from '../../core/errors.ts';
+import { formatDuration, parseDuration } from '../../core/text/duration.ts';
+import type { LeaveOutcome } from '../../machine/leave.ts';
+import { DRY_RUN_FLAG, JSON_FLAG } from '../definition/common-flags.ts';
+import type { CliContext } from '../definition/context.ts';
+import { defineSubcommand } from '../definition/subcommand.ts';
+import { lines, remainsOf } from './removal-outcome.ts';
+
+const TIMEOUT_MS_MIN = 1_000;
+const TIMEOUT_MS_MAX = 24 * 3_600_000;
+
+export const leaveSubcommand = defineSubcommand({
+  name: 'leave',
+  description:
+    'Moves the pods of this worker away, takes it out of its cluster, and removes what was installed.',
+  example: 'sudo pipeops-agent leave',
+  flags: {
+    timeout: {
+      type: 'string',
+      description: 'How long moving the pods may take; disruption budgets are kept',
+      default: '5m',
+      valueHint: 'DURATION',
+    },
+    force: {
+      type: 'boolean',
+      default: false,
+      description: 'Also end pods that cannot be moved, and leave where no server answers',
+    },
+    'dry-run': DRY_RUN_FLAG,
+    yes: { type: 'boolean', default: false, description: 'Do not ask' },
+    json: JSON_FLAG,
+  },
+  words: [],
+  needsRoot: true,
+  locks: true,
+  run: async (context, { flags }) => {
+    const options = { timeoutMs: readTimeout(flags.timeout), force: flags.force };
+    const { openInventory } = await import('../../host/engine/inventory.ts');
+    const { leaveCluster, leavingWorker, planLeave } = await import('../../machine/leave.ts');
+    const inventory = await openInventory(context);
+    const worker = await leavingWorker(context, inventory);
+    if (flags['dry-run']) {
+      await showPlan(context, worker.node, await planLeave(context, worker), flags.json);
+      return 0;
+    }
+    if (!flags.yes) {
+      await confirm(context, worker.node);
+    }
+    const outcome = await leaveCluster(context, inventory, worker, options);
+    if (flags.json) {
+      context.io.stdout(`${JSON.stringify(documentOf(outcome), null, 2)}\n`);
+    } else {
+      context.io.stderr(lines([...lastWord(outcome), ...remainsOf(context, outcome)]));
+    }
+    return 0;
+  },
+});
+
+/** @throws AgentError USAGE */
+function readTimeout(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined || ms < TIMEOUT_MS_MIN || ms > TIMEOUT_MS_MAX) {
+    const range = `${formatDuration(TIMEOUT_MS_MIN)} to ${formatDuration(TIMEOUT_MS_MAX)}`;
+    throw new AgentError('USAGE', `Cannot use --timeout "${text}"`, {
+      hint: `Give a duration from ${range}, such as 10m`,
+    });
+  }
+  return ms;
+}
+
+/** @throws AgentError USAGE */
+async function confirm(context: CliContext, node: string): Promise<void> {
+  const question = `Move the pods of "${node}" away, take it out of its cluster and remove everything?`;
+  if ((await context.io.confirm(question)) !== true) {
+    throw new AgentError('USAGE', 'Nothing was changed: it was not confirmed', {
+      hint: 'Answer y, or give --yes',
+    });
+  }
+}
+
+async function showPlan(
+  context: CliContext,
+  node: string,
+  pods: readonly { readonly pod: string; readonly action: string; readonly reason: string }[],
+  json: boolean,
+): Promise<void> {
+  if (json) {
+    context.io.stdout(`${JSON.stringify({ node, pods }, null, 2)}\n`);
+    return;
+  }
+  const { renderTable } = await import('../terminal/render.ts');
+  const words: Readonly<Record<string, string>> = {
+    evict: 'is moved away',
+    skip: 'ends with the node',
+    refuse: 'is in the way',
+  };
+  const rows = pods.map(({ pod, action, reason }) => [pod, words[action] ?? action, reason]);
+  context.io.stdout(renderTable([['POD', 'WHAT', 'WHY'], ...rows], context.io.columns));
+  context.io.stderr(
+    `Then "${node}" leaves its cluster. See also: pipeops-agent uninstall --dry-run\n`,
+  );
+}
+
+function documentOf({ takenOut, ...outcome }: LeaveOutcome) {
+  return { ...outcome, taken_out: takenOut };
+}
+
+function lastWord({ node, takenOut }: LeaveOutcome): readonly string[] {
+  return takenOut
+    ? [`"${node}" has left its cluster. The agent, k3s and what ran in it are removed.`]
+    : [
+        'The agent, k3s and what ran in it are removed.',
+        `The cluster still lists "${node}": the agent on its server takes it out when it runs and ` +
+          `may do so. By hand, there: sudo k3s kubectl delete node ${node}`,
+      ];
+}

@@ -1,0 +1,201 @@
+/** `leave`: pods are moved, the node goes, the machine is bare; or nothing of it has happened. */
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
+import { CLUSTER_CA, MIRROR, type Ran, simulatedMachine } from '../support/simulated-machine.ts';
+
+type Machine = Awaited<ReturnType<typeof simulatedMachine>>;
+
+interface Pod {
+  readonly metadata: Record<string, unknown> & { name: string; namespace: string; uid: string };
+}
+
+const API = 'https://10.0.0.1:6443';
+const NODE = `${API}/api/v1/nodes/node-1`;
+const AGENT = '/var/lib/rancher/k3s/agent';
+
+let machine: Machine;
+let before: Record<string, string>;
+/** What the cluster has; the node is undefined once it is taken out. */
+let node:
+  | { metadata: { annotations: Record<string, string> }; spec: Record<string, unknown> }
+  | undefined;
+let pods: Pod[];
+/** Names of pods that a disruption budget keeps. */
+let kept: Set<string>;
+/** Whether the agent on the server does its part. */
+let isServerAgentThere: boolean;
+let patches: unknown[];
+
+beforeEach(async () => {
+  machine = await simulatedMachine();
+  const token = encodeJoinToken({
+    ...{ v: 1, servers: [API], ca: CLUSTER_CA, role: 'agent' },
+    token: `K10${'0'.repeat(64)}::abcdef.0123456789abcdef`,
+    expires: '2099-01-01T00:00:00.000Z',
+  });
+  await machine.files.writeAtomic('/root/join', token, { mode: 0o600 });
+  before = await machine.tree();
+  const words = ['join', '--token-file', '/root/join', '--json'];
+  expect((await machine.run(words, { env: { PIPEOPS_K3S_MIRROR: MIRROR } })).exitCode).toBe(0);
+  await machine.files.writeAtomic(`${AGENT}/server-ca.crt`, CLUSTER_CA, { mode: 0o644 });
+  await machine.files.writeAtomic(`${AGENT}/client-kubelet.key`, 'the key', { mode: 0o600 });
+  node = { metadata: { annotations: {} }, spec: {} };
+  pods = [];
+  kept = new Set();
+  isServerAgentThere = true;
+  patches = [];
+  machine.web.set(NODE, answerNode);
+  machine.web.set(`${API}/api/v1/pods`, () => Response.json({ metadata: {}, items: pods }));
+  machine.web.set(`${API}/api/v1/namespaces/`, answerPod);
+});
+afterEach(async () => await machine[Symbol.asyncDispose]());
+
+function answerNode(_: string, init: RequestInit | undefined): Response {
+  if (new Headers(init?.headers).has('authorization')) {
+    return new Response('a worker has no token', { status: 401 });
+  }
+  if (init?.method === 'PATCH' && node !== undefined) {
+    const patch = JSON.parse(String(init.body));
+    patches.push(patch);
+    node.spec = { ...node.spec, ...patch.spec };
+    node.metadata.annotations = { ...node.metadata.annotations, ...patch.metadata?.annotations };
+    const shown = structuredClone(node);
+    if (isServerAgentThere && node.metadata.annotations['pipeops.io/left'] !== undefined) {
+      node = undefined;
+    }
+    return Response.json(shown);
+  }
+  return node === undefined ? new Response('{}', { status: 404 }) : Response.json(node);
+}
+
+function answerPod(url: string, init: RequestInit | undefined): Response {
+  const [, name = '', sub = ''] = /pods\/([^/?]+)(\/eviction)?/.exec(url) ?? [];
+  if (sub !== '' && kept.has(name)) {
+    const causes = [{ message: 'The disruption budget web needs 1 healthy pods and has 1' }];
+    const status = { kind: 'Status', reason: 'TooManyRequests', details: { causes } };
+    return Response.json(status, { status: 429 });
+  }
+  if (sub !== '' || init?.method === 'DELETE') {
+    pods = pods.filter(({ metadata }) => metadata.name !== name);
+  }
+  return Response.json({ kind: 'Status', status: 'Success' });
+}
+
+function pod(name: string, controller: string | null = 'ReplicaSet'): Pod {
+  const ownerReferences =
+    controller === null ? [] : [{ controller: true, kind: controller, name: 'of-it' }];
+  return { metadata: { name, namespace: 'shop', uid: name, ownerReferences } };
+}
+
+const leave = (...flags: readonly string[]) => machine.run(['leave', '--yes', '--json', ...flags]);
+const errorOf = ({ exitCode, stdout }: Ran) => ({ exitCode, ...JSON.parse(stdout).error });
+const isCordoned = () => node?.spec['unschedulable'] === true;
+
+test('moves the pods, leaves, and the machine is as it was', async () => {
+  pods = [pod('web-1'), pod('web-2'), pod('log', 'DaemonSet')];
+  const ran = await leave();
+  expect(JSON.parse(ran.stdout)).toMatchObject({
+    ...{ node: 'node-1', taken_out: true, deleted: [], kept: [], left: [] },
+    evicted: ['shop/web-1', 'shop/web-2'],
+  });
+  expect(patches).toEqual([
+    { spec: { unschedulable: true } },
+    { metadata: { annotations: { 'pipeops.io/left': expect.any(String) } } },
+  ]);
+  // The cluster knows the node password no more, so it goes too: the name is free at once.
+  expect(await machine.tree()).toEqual(before);
+});
+
+test('a budget that does not give way ends it, and the node takes pods again', async () => {
+  pods = [pod('web-1'), pod('alone', null)];
+  kept.add('web-1');
+  const refused = errorOf(await leave('--timeout', '1s'));
+  expect(refused).toMatchObject({ exitCode: 8, code: 'DRAIN_INCOMPLETE' });
+  expect(refused.message).toContain('shop/web-1 (The disruption budget web needs');
+  expect(refused.message).toContain('shop/alone (nothing would start it again elsewhere');
+  expect([isCordoned(), machine.units.get('k3s-agent.service')]).toEqual([false, 'active']);
+});
+
+test('a node that was cordoned before stays so', async () => {
+  node = { metadata: { annotations: {} }, spec: { unschedulable: true } };
+  pods = [pod('alone', null)];
+  expect(errorOf(await leave('--timeout', '1s')).code).toBe('DRAIN_INCOMPLETE');
+  expect(isCordoned()).toBe(true);
+});
+
+test('--force ends what cannot be moved', async () => {
+  pods = [pod('web-1'), pod('alone', null)];
+  kept.add('web-1');
+  const ran = await leave('--timeout', '1s', '--force');
+  expect(JSON.parse(ran.stdout)).toMatchObject({
+    ...{ evicted: [], deleted: ['shop/web-1', 'shop/alone'], taken_out: true },
+  });
+});
+
+test('a cluster that does not answer is told; --force leaves it, and keeps the way back', async () => {
+  machine.web.delete(NODE);
+  expect(errorOf(await leave())).toMatchObject({
+    ...{ exitCode: 6, code: 'SERVER_UNREACHABLE', hint: expect.stringContaining('--force') },
+  });
+  expect(machine.units.get('k3s-agent.service')).toBe('active');
+  const ran = await leave('--force');
+  expect(JSON.parse(ran.stdout)).toMatchObject({
+    ...{ taken_out: false, kept: ['/etc/rancher/node/password'] },
+  });
+});
+
+test('a node that is out already is only uninstalled', async () => {
+  node = undefined;
+  const ran = await leave();
+  expect(JSON.parse(ran.stdout)).toMatchObject({ taken_out: true, evicted: [], kept: [] });
+  expect(patches).toEqual([]);
+});
+
+test('goes on after it was killed when k3s was stopped: nobody could end the pods any more', async () => {
+  machine.units.delete('k3s-agent.service');
+  pods = [pod('web-1')];
+  const ran = await leave();
+  expect(JSON.parse(ran.stdout)).toMatchObject({ taken_out: true, evicted: [] });
+});
+
+test('a dry run tells what becomes of each pod, and changes nothing', async () => {
+  pods = [pod('web-1'), pod('alone', null), pod('log', 'DaemonSet')];
+  const plan = JSON.parse((await machine.run(['leave', '--dry-run', '--json'])).stdout);
+  expect(plan).toMatchObject({
+    node: 'node-1',
+    pods: [
+      { pod: 'shop/web-1', action: 'evict' },
+      { pod: 'shop/alone', action: 'refuse' },
+      { pod: 'shop/log', action: 'skip' },
+    ],
+  });
+  const shown = (await machine.run(['leave', '--dry-run'])).stdout;
+  expect(shown).toMatch(/shop\/alone +is in the way +nothing would start it again/);
+  expect([patches, machine.units.get('k3s-agent.service')]).toEqual([[], 'active']);
+});
+
+test('nobody leaves without having said so', async () => {
+  expect(errorOf(await machine.run(['leave', '--json'], { confirm: false }))).toMatchObject({
+    ...{ exitCode: 2, code: 'USAGE' },
+  });
+  expect(patches).toEqual([]);
+});
+
+test.each(['0s', '25h', 'soon'])('a time of %s is refused', async (text) => {
+  expect(errorOf(await leave('--timeout', text))).toMatchObject({ exitCode: 2, code: 'USAGE' });
+});
+
+test('the only server does not leave, and says what to do', async () => {
+  await using server = await simulatedMachine();
+  await server.run(['install', '--json'], { env: { PIPEOPS_K3S_MIRROR: MIRROR } });
+  expect(errorOf(await server.run(['leave', '--yes', '--json']))).toMatchObject({
+    ...{ exitCode: 4, code: 'CLUSTER_EXISTS', hint: expect.stringContaining('uninstall') },
+  });
+});
+
+test('a bare machine has nothing to leave', async () => {
+  await using bare = await simulatedMachine();
+  expect(errorOf(await bare.run(['leave', '--yes', '--json']))).toMatchObject({
+    ...{ exitCode: 4, code: 'NOT_INSTALLED' },
+  });
+});
