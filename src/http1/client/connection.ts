@@ -90,8 +90,11 @@ class RunningExchange implements Exchange, BodySink {
   }
 }
 
+/** What it needs of a socket. */
+type UpstreamSocket = Pick<Socket, 'write' | 'pause' | 'resume' | 'terminate'>;
+
 export class UpstreamConnection {
-  readonly socket: Socket;
+  readonly socket: UpstreamSocket;
   readonly peer: UpstreamPeer;
   readonly #owner: ConnectionOwner;
   #running: RunningExchange | undefined;
@@ -102,7 +105,7 @@ export class UpstreamConnection {
   /** When something was last sent for a request whose answer has not begun. */
   #waitingSince: number | undefined;
 
-  constructor(socket: Socket, owner: ConnectionOwner, peer: UpstreamPeer) {
+  constructor(socket: UpstreamSocket, owner: ConnectionOwner, peer: UpstreamPeer) {
     this.socket = socket;
     this.peer = peer;
     this.#owner = owner;

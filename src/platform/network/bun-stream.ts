@@ -108,6 +108,8 @@ export class BunStream implements ByteStream {
     }
     if (this.#ending) {
       this.#socket.end();
+    } else {
+      this.#handlers?.drained?.();
     }
   }
 

@@ -18,6 +18,8 @@ export interface ByteStream {
 export interface ByteStreamHandlers {
   /** Copy the bytes to keep them: their memory is used again. */
   data(bytes: Buffer): void;
+  /** The system has taken all that waited. */
+  drained?(): void;
   /** Once, and last. @param reason what went wrong; '' when the other side ended it */
   closed(reason: string): void;
 }

@@ -1,20 +1,20 @@
-/** HTTP calls to a control plane over kept sockets of `dialSocket`. */
-import { Agent, type IncomingMessage, request as plainRequest } from 'node:http';
-import { Agent as SecureAgent, request as secureRequest } from 'node:https';
-import type { Socket } from 'node:net';
+/** HTTP calls to a control plane, and downloads, over kept connections of `dialStream`. */
 import { AgentError } from '../../core/errors.ts';
 import type { Http, HttpRequestInit } from '../../core/ports.ts';
-import { dialError } from './dial-error.ts';
+import { troubleOf } from '../../core/trouble.ts';
+import { LAST_CHUNK, writeChunk } from '../../http1/chunked-body.ts';
+import type { Exchange, ExchangeSink } from '../../http1/client/exchange.ts';
+import { encodeRequestHead, type ResponseHead } from '../../http1/head.ts';
 import type { DialOptions } from './dial-options.ts';
-import { dialSocket } from './socket-dialer.ts';
-import { dialStream } from './stream-dialer.ts';
+import { type KeptConnection, type KeptConnections, keptConnections } from './kept-connections.ts';
 
-/** Kept connections to one server; more calls at once wait. */
-const SOCKETS_MAX = 8;
-/** An idle connection is closed after this; shorter than the usual 60 s of load balancers. */
-const IDLE_TIMEOUT_MS = 45_000;
+/** Bytes of an answer that wait for its reader; then the server waits. */
+const UNREAD_BYTES_MAX = 256 * 1024;
 
-type OnSocket = (error: Error | null, socket?: Socket) => void;
+/** Statuses whose answer has no body (RFC 9110 section 6.4.1). */
+const WITHOUT_BODY = [204, 205, 304];
+
+const NEVER = new AbortController().signal;
 
 export interface DialledHttp {
   readonly http: Http;
@@ -23,139 +23,173 @@ export interface DialledHttp {
 }
 
 export function dialledHttp(options: DialOptions): DialledHttp {
-  const agentOptions = { keepAlive: true, maxSockets: SOCKETS_MAX, timeout: IDLE_TIMEOUT_MS };
-  const plain = dialling(new Agent(agentOptions), 'http:', options);
-  const secure = dialling(new SecureAgent(agentOptions), 'https:', options);
+  /** By origin. There are few: a control plane, its gateway, where downloads come from. */
+  const servers = new Map<string, KeptConnections>();
+  const connectionsTo = (address: URL): KeptConnections => {
+    const known = servers.get(address.origin) ?? keptConnections(address, options);
+    servers.set(address.origin, known);
+    return known;
+  };
   return {
-    http: agentHttp(plain, secure),
+    http: async (url, init = {}) => {
+      const address = new URL(url);
+      const head = requestHead(address, init); // What cannot be sent needs no connection.
+      const connection = await connectionsTo(address).acquire(init.signal ?? NEVER);
+      return await call(connection, head, init);
+    },
     close: () => {
-      plain.destroy();
-      secure.destroy();
+      for (const connections of servers.values()) {
+        connections.close();
+      }
     },
   };
 }
 
-/** Makes the agent take its sockets from our dialer. */
-function dialling<A extends Agent>(agent: A, protocol: string, options: DialOptions): A {
-  const createConnection = (target: { host?: string; port?: number }, onSocket: OnSocket) => {
-    const host = target.host?.includes(':') ? `[${target.host}]` : target.host;
-    const address = new URL(`${protocol}//${host}:${target.port}`);
-    dialSocket(address, options).then(
-      (socket) => onSocket(null, socket),
-      async (thrown: unknown) => onSocket(await explained(thrown, address, options)),
+function requestHead(address: URL, init: HttpRequestInit): Buffer {
+  const { method = 'GET', body } = init;
+  const own: (readonly [string, string])[] = [['Host', address.host]];
+  if (body instanceof ReadableStream) {
+    own.push(['Transfer-Encoding', 'chunked']);
+  } else if (typeof body === 'string' || method !== 'GET') {
+    own.push(['Content-Length', String(Buffer.byteLength(typeof body === 'string' ? body : ''))]);
+  }
+  const headers = [...own, ...new Headers(init.headers)];
+  return encodeRequestHead(method, `${address.pathname}${address.search}`, headers);
+}
+
+/** One call over a connection that carries nothing else until its answer is whole. */
+async function call(
+  connection: KeptConnection,
+  head: Buffer,
+  { method = 'GET', body, signal }: HttpRequestInit,
+): Promise<Response> {
+  const answer = new Answer(signal ?? NEVER);
+  const exchange = connection.begin(method, head, answer);
+  answer.begin(exchange);
+  sendBody(connection, exchange, body).catch((thrown: unknown) => answer.giveUp(thrown));
+  return await answer.response;
+}
+
+/** What becomes of a call: a response whose body is read as it comes, or an error. */
+class Answer implements ExchangeSink {
+  readonly #signal: AbortSignal;
+  readonly #response = Promise.withResolvers<Response>();
+  #exchange: Exchange | undefined;
+  #body: ReadableStreamDefaultController<Uint8Array> | undefined;
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  get response(): Promise<Response> {
+    return this.#response.promise;
+  }
+
+  begin(exchange: Exchange): void {
+    this.#exchange = exchange;
+    this.#signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  readonly #onAbort = () => this.giveUp(this.#signal.reason);
+
+  giveUp(reason: unknown): void {
+    this.#exchange?.abort();
+    this.#fail(reason);
+  }
+
+  // --- From the connection ---
+
+  head(head: ResponseHead): void {
+    if (head.status === 101) {
+      this.giveUp(unaskedUpgrade());
+    } else {
+      const body = WITHOUT_BODY.includes(head.status) ? null : this.#openBody();
+      this.#response.resolve(new Response(body, { status: head.status, headers: headersOf(head) }));
+    }
+  }
+
+  data(chunk: Buffer): void {
+    this.#body?.enqueue(Uint8Array.from(chunk)); // Its memory is used again.
+    if ((this.#body?.desiredSize ?? 1) <= 0) {
+      this.#exchange?.pause();
+    }
+  }
+
+  end(): void {
+    this.#body?.close();
+    this.#forget();
+  }
+
+  /** An error without a code: only who called knows what it means. */
+  fail(error: AgentError): void {
+    this.#fail(new Error(troubleOf(error)));
+  }
+
+  drained(): void {
+    // Who writes waits for `room`.
+  }
+
+  #openBody(): ReadableStream<Uint8Array> {
+    return new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.#body = controller;
+        },
+        pull: () => this.#exchange?.resume(),
+        cancel: () => {
+          this.#forget();
+          this.#exchange?.abort();
+        },
+      },
+      new ByteLengthQueuingStrategy({ highWaterMark: UNREAD_BYTES_MAX }),
     );
-  };
-  return Object.assign(agent, { createConnection });
-}
-
-/** Bun shows the certificate that it refused only on sockets of its own: one is dialled to see it. */
-async function explained(thrown: unknown, address: URL, options: DialOptions): Promise<Error> {
-  const error = dialError(thrown, address, options);
-  if (error.trouble.kind !== 'authority' || error.trouble.proxy !== '') {
-    return error;
   }
-  try {
-    (await dialStream(address, options)).destroy();
-    return error; // It has another certificate by now.
-  } catch (seen) {
-    return dialError(seen, address, options);
-  }
-}
 
-function agentHttp(plain: Agent, secure: SecureAgent): Http {
-  return (url, init = {}) =>
-    new Promise((resolve, reject) => {
-      const isSecure = url.startsWith('https:');
-      const request = (isSecure ? secureRequest : plainRequest)(url, {
-        agent: isSecure ? secure : plain,
-        method: init.method ?? 'GET',
-        headers: Object.fromEntries(new Headers(init.headers)),
-        ...(init.signal ? { signal: init.signal } : {}),
-      });
-      request.on('error', reject);
-      request.on('response', (message) => {
-        if (isStatus(message.statusCode)) {
-          resolve(responseOf(message));
-        } else {
-          message.destroy();
-          reject(notHttp(`the status ${message.statusCode}`));
-        }
-      });
-      // Nobody here asks for an upgrade; without a listener nothing would report one.
-      request.on('upgrade', (_message, socket) => {
-        socket.destroy();
-        reject(notHttp('an upgrade that nobody asked for'));
-      });
-      sendBody(request, init.body).catch((error: Error) => request.destroy(error));
-    });
+  #fail(error: unknown): void {
+    this.#body?.error(error);
+    this.#forget();
+    this.#response.reject(error); // Without effect once the answer has begun.
+  }
+
+  #forget(): void {
+    this.#body = undefined;
+    this.#signal.removeEventListener('abort', this.#onAbort);
+  }
 }
 
 async function sendBody(
-  request: NodeJS.WritableStream,
+  connection: KeptConnection,
+  exchange: Exchange,
   body: HttpRequestInit['body'],
 ): Promise<void> {
   if (body instanceof ReadableStream) {
     for await (const chunk of body) {
-      if (!request.write(chunk)) {
-        await new Promise<void>((resolve) => {
-          request.once('drain', resolve);
-          request.once('close', resolve);
-        });
+      if (chunk.length > 0) {
+        writeChunk(exchange, chunk); // An empty one would be the last.
+        await connection.room();
       }
     }
-    request.end();
-  } else if (typeof body === 'string') {
-    request.end(body);
-  } else {
-    request.end();
+    exchange.write(LAST_CHUNK);
+  } else if (typeof body === 'string' && body !== '') {
+    exchange.write(Buffer.from(body));
   }
+  exchange.endRequest();
 }
 
-/** Whether a Response takes the status. A 1xx only announces an answer. */
-function isStatus(status = 0): boolean {
-  return status >= 200 && status <= 599;
-}
-
-function notHttp(what: string): AgentError {
+function unaskedUpgrade(): AgentError {
   return new AgentError(
     'CONTROL_PLANE_ERROR',
-    `What answers sends ${what}: it is no control plane`,
+    'What answers sends an upgrade that nobody asked for: it is no control plane',
     {
       hint: 'Check its address, and what stands before it: a proxy, a firewall, a load balancer',
     },
   );
 }
 
-/** Statuses whose answer has no body (RFC 9110 section 6.4.1). */
-const WITHOUT_BODY = [204, 205, 304];
-
-function responseOf(message: IncomingMessage): Response {
+function headersOf({ headers: given }: ResponseHead): Headers {
   const headers = new Headers();
-  for (const [name, value] of Object.entries(message.headers)) {
-    headers.set(name, Array.isArray(value) ? value.join(', ') : (value ?? ''));
+  for (const [name, value] of given) {
+    headers.append(name, value);
   }
-  const status = message.statusCode ?? 0;
-  if (WITHOUT_BODY.includes(status)) {
-    message.resume();
-    return new Response(null, { status, headers });
-  }
-  return new Response(bodyOf(message), { status, headers });
-}
-
-/** Not `Readable.toWeb`: its type is that of Node's streams, which a Response does not take. */
-function bodyOf(message: IncomingMessage): ReadableStream<Uint8Array> {
-  const chunks = message[Symbol.asyncIterator]();
-  return new ReadableStream<Uint8Array>({
-    pull: async (controller) => {
-      const { done, value } = await chunks.next();
-      if (done === true) {
-        controller.close();
-      } else {
-        controller.enqueue(value);
-      }
-    },
-    cancel: () => {
-      message.destroy();
-    },
-  });
+  return headers;
 }

@@ -14,6 +14,7 @@ function streamOf(socket: Socket): ByteStream {
     start: (handlers) => {
       let failure = '';
       socket.on('data', (chunk: Buffer) => handlers.data(chunk));
+      socket.on('drain', () => handlers.drained?.());
       socket.on('error', (error) => {
         failure = troubleOf(error);
       });

@@ -123,7 +123,7 @@ interface ExactReader {
   /** Up to and including the mark. */
   until(mark: string): Promise<Buffer>;
   heldBytes(): number;
-  /** Lets go of the socket, which goes on flowing: a paused one is not taken up by node:http. */
+  /** Lets go of the socket, which goes on flowing. */
   release(): void;
 }
 

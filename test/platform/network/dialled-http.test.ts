@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import { createServer, type Socket } from 'node:net';
 import { AgentError } from '../../../src/core/errors.ts';
 import { dialledHttp } from '../../../src/platform/network/dialled-http.ts';
+import { atRest, until } from '../../support/until.ts';
 
 const NO_PROXY = { url: '', credentials: '', noProxy: '' };
 /** Longer than any of these answers takes on a busy machine. */
@@ -41,7 +42,7 @@ const withStatus = (status: string, more = '') =>
 
 describe('whatever a server answers is an answer or an error of its call', () => {
   test.each(['000 X', '099 X', '600 X', '777 X', '999 X'])('status %s', async (status) => {
-    expect(await outcomeOf(withStatus(status), 'wait')).toBe('CONTROL_PLANE_ERROR');
+    expect(await outcomeOf(withStatus(status), 'wait')).toBe('an error');
   });
 
   test.each(['99 X', '1000 X', '-1 X', 'OK', '2e2 X', ''])('status %s', async (status) => {
@@ -82,4 +83,196 @@ describe('whatever a server answers is an answer or an error of its call', () =>
   ])('%s', async (_, answer) => {
     expect(await outcomeOf(answer)).toBe('an error');
   });
+});
+
+/** Answers each request with what it was, on connections that stay open. */
+async function startEcho() {
+  const open = new Set<Bun.Socket<{ text: string }>>();
+  let connections = 0;
+  let atOnce = 0;
+  let most = 0;
+  const held: (() => void)[] = [];
+  const state = { holds: false };
+  const server = Bun.listen<{ text: string }>({
+    hostname: '127.0.0.1',
+    port: 0,
+    socket: {
+      open: (socket) => {
+        socket.data = { text: '' };
+        connections += 1;
+        open.add(socket);
+      },
+      close: (socket) => void open.delete(socket),
+      data: (socket, bytes) => {
+        socket.data.text += bytes.toString('latin1');
+        const { text } = socket.data;
+        const isWhole = /chunked/i.test(text)
+          ? text.endsWith('\r\n0\r\n\r\n')
+          : text.length ===
+            text.indexOf('\r\n\r\n') + 4 + Number(/content-length: (\d+)/i.exec(text)?.[1] ?? 0);
+        if (!isWhole) {
+          return;
+        }
+        socket.data.text = '';
+        atOnce += 1;
+        most = Math.max(most, atOnce);
+        const answer = () => {
+          atOnce -= 1;
+          const head = `HTTP/1.1 200 OK\r\nContent-Length: ${text.length}\r\n\r\n`;
+          socket.write(Buffer.from(head + text, 'latin1'));
+        };
+        state.holds ? held.push(answer) : answer();
+      },
+    },
+  });
+  return {
+    url: `http://127.0.0.1:${server.port}`,
+    state,
+    connections: () => connections,
+    most: () => most,
+    heldCalls: () => held.length,
+    release: () => {
+      state.holds = false;
+      for (const answer of held.splice(0)) {
+        answer();
+      }
+    },
+    /** As a load balancer does with what is idle. */
+    closeAll: () => {
+      for (const socket of [...open]) {
+        socket.end();
+      }
+    },
+    isEmpty: () => open.size === 0,
+    [Symbol.dispose]: () => server.stop(true),
+  };
+}
+
+describe('kept connections', () => {
+  const direct = { ca: undefined, proxy: NO_PROXY };
+
+  test('carry one call after the other, byte for byte as it was asked', async () => {
+    using echo = await startEcho();
+    const client = dialledHttp(direct);
+    const host = echo.url.slice('http://'.length);
+    const text = async (path: string, init = {}) =>
+      await (await client.http(echo.url + path, init)).text();
+    expect(await text('/a%2Fb/?q=1', { headers: { 'X-One': 'y' } })).toBe(
+      `GET /a%2Fb/?q=1 HTTP/1.1\r\nHost: ${host}\r\nx-one: y\r\n\r\n`,
+    );
+    expect(await text('/b', { method: 'POST', body: 'héllo' })).toBe(
+      `POST /b HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 6\r\n\r\nhéllo`,
+    );
+    expect(await text('/c', { method: 'DELETE' })).toBe(
+      `DELETE /c HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 0\r\n\r\n`,
+    );
+    const body = new ReadableStream({
+      start: (controller) => {
+        for (const piece of ['one', '', 'two']) {
+          controller.enqueue(Buffer.from(piece));
+        }
+        controller.close();
+      },
+    });
+    expect(await text('/d', { method: 'POST', body })).toBe(
+      `POST /d HTTP/1.1\r\nHost: ${host}\r\nTransfer-Encoding: chunked\r\n\r\n` +
+        '3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n',
+    );
+    expect(echo.connections()).toBe(1);
+    client.close();
+    await until('the connections are gone', echo.isEmpty);
+  });
+
+  test('are eight at most; more calls wait, and one that is given up takes no place', async () => {
+    using echo = await startEcho();
+    const client = dialledHttp(direct);
+    echo.state.holds = true;
+    const calls = Array.from({ length: 8 }, () => client.http(echo.url));
+    await until('eight calls are under way', () => echo.heldCalls() === 8);
+    const abort = new AbortController();
+    const givenUp = client.http(echo.url, { signal: abort.signal });
+    const later = Array.from({ length: 8 }, () => client.http(echo.url));
+    abort.abort(new Error('given up'));
+    await expect(givenUp).rejects.toThrow('given up');
+    echo.release();
+    for (const call of [...calls, ...later]) {
+      expect((await call).status).toBe(200);
+      await (await call).text();
+    }
+    expect({ connections: echo.connections(), most: echo.most() }).toEqual({
+      connections: 8,
+      most: 8,
+    });
+    client.close();
+  });
+
+  test('that the server has closed meanwhile are not used again', async () => {
+    using echo = await startEcho();
+    const client = dialledHttp(direct);
+    await (await client.http(echo.url)).text();
+    echo.closeAll();
+    await until('the connections are gone', echo.isEmpty);
+    // A call that comes before the news of the end is lost with its connection, and no other one is.
+    await until('a call is answered', async () => (await client.http(echo.url)).ok);
+    expect(echo.connections()).toBe(2);
+    client.close();
+  });
+
+  test('end with a call that is given up, before its answer and within it', async () => {
+    using echo = await startEcho();
+    const client = dialledHttp(direct);
+    echo.state.holds = true;
+    const abort = new AbortController();
+    const call = client.http(echo.url, { signal: abort.signal });
+    await until('the call is under way', () => echo.heldCalls() === 1);
+    abort.abort(new Error('given up'));
+    await expect(call).rejects.toThrow('given up');
+    await until('the connections are gone', echo.isEmpty);
+    echo.release();
+    const half = await client.http(echo.url, { method: 'POST', body: 'x'.repeat(2_000_000) });
+    await half.body?.cancel();
+    await until('the connections are gone', echo.isEmpty);
+    client.close();
+  });
+});
+
+test('a body that ends too early is an error for its reader', async () => {
+  expect(await outcomeOf('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi')).toBe('an error');
+});
+
+test('a slow reader makes the server wait', async () => {
+  const MIB = 1024 * 1024;
+  let taken = 0;
+  const piece = Buffer.alloc(MIB);
+  const send = (socket: Bun.Socket) => {
+    while (taken < 64 * MIB) {
+      const count = Math.max(socket.write(piece.subarray(taken % MIB)), 0);
+      taken += count;
+      if (count === 0) {
+        return;
+      }
+    }
+  };
+  const server = Bun.listen({
+    hostname: '127.0.0.1',
+    port: 0,
+    socket: {
+      data: (socket) => {
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${64 * MIB}\r\n\r\n`);
+        send(socket);
+      },
+      drain: send,
+    },
+  });
+  const client = dialledHttp({ ca: undefined, proxy: NO_PROXY });
+  const { body } = await client.http(`http://127.0.0.1:${server.port}/`);
+  await atRest(() => taken);
+  expect(taken).toBeLessThan(32 * MIB); // What the system holds for both sides, and little more.
+  let bytes = 0;
+  for await (const chunk of body ?? []) {
+    bytes += chunk.length;
+  }
+  expect(bytes).toBe(64 * MIB);
+  client.close();
+  server.stop(true);
 });
