@@ -46,7 +46,7 @@ function numberOf(address: string, version: 4 | 6): bigint {
   }
   const [plain = ''] = address.split('%');
   // The last two groups may be written as an IPv4 address.
-  const groups = plain.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, a, b, c, d) =>
+  const groups = plain.replace(/(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/, (_, a, b, c, d) =>
     [a * 256 + Number(b), c * 256 + Number(d)].map((group) => group.toString(16)).join(':'),
   );
   const [before = '', after] = groups.split('::').map((half) => half.split(':').filter(Boolean));

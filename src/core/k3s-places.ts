@@ -47,6 +47,9 @@ export const K3S_KUBELET_KEY_FILE = `${K3S_DATA_DIRECTORY}/agent/client-kubelet.
 export const K3S_KUBELET_KUBECONFIG_FILE = `${K3S_DATA_DIRECTORY}/agent/kubelet.kubeconfig`;
 export const K3S_NODE_TOKEN_FILE = `${K3S_DATA_DIRECTORY}/server/node-token`;
 
+/** Volumes of pods are mounted below it, whichever distribution of Kubernetes runs. */
+export const KUBELET_DATA_DIRECTORY = '/var/lib/kubelet';
+
 /** Shared by all programs of Rancher. */
 export const RANCHER_CONFIG_DIRECTORY = '/etc/rancher';
 /** The password by which the cluster recognises this machine; k3s makes it at its first start. */

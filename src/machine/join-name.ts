@@ -121,5 +121,5 @@ function at({ address }: KnownNode): string {
 /** The same for the same machine, so that it finds its name again. */
 function uniqueName(name: string, of: string): string {
   const suffix = `-${sha256(of).slice(0, SUFFIX_LENGTH)}`;
-  return `${name.slice(0, NAME_LENGTH_MAX - suffix.length).replace(/[-.]+$/, '')}${suffix}`;
+  return `${name.slice(0, NAME_LENGTH_MAX - suffix.length).replace(/(?<![-.])[-.]+$/, '')}${suffix}`;
 }

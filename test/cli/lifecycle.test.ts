@@ -520,7 +520,7 @@ describe('install', () => {
     expect(await machine.files.list('/var/lib/pipeops-agent-host/downloads')).toEqual([]);
     await machine.run(['uninstall', '--yes']);
 
-    const program = `${MIRROR}/download/v1.34.4%2Bk3s1/k3s`;
+    const program = `${MIRROR}/download/v1.36.3%2Bk3s1/k3s`;
     machine.web.set(program, () => new Response('another'));
     expect(errorOfRun(await install(INSTALL, env))).toMatchObject({
       code: 'DOWNLOAD_CORRUPT',

@@ -2,7 +2,9 @@
  * What a cluster that was here before us has under the names that ours will have: above all the agent
  * that runs in the cluster as a Deployment, whose identity and settings are taken over.
  */
+
 import { AgentError } from '../../core/errors.ts';
+import { LIST_TYPE } from '../../core/kinds.ts';
 import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, Files } from '../../core/ports.ts';
 import { SavedObject } from '../../protocol/files/adoption.ts';
@@ -93,7 +95,7 @@ export async function putBackObjects(deps: Deps, objects: readonly SavedObject[]
   if (objects.length === 0) {
     return;
   }
-  const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
+  const list = JSON.stringify({ ...LIST_TYPE, items: objects });
   const argv = ['apply', '--server-side', '--force-conflicts', '-f', '-'];
   const result = await kubectl(deps, argv, list);
   if (result.exitCode !== 0) {

@@ -6,7 +6,7 @@ import type { Fact } from './fact.ts';
 
 /** What k3s' kubelet reads besides its own settings (docs.k3s.io, "Kubelet configuration"). */
 const KUBELET_DIRECTORY = `${K3S_DATA_DIRECTORY}/agent/etc/kubelet.conf.d`;
-const KUBELET_SETTING = /^\s*failCgroupV1:\s*false\s*$/m;
+const KUBELET_SETTING = /^[ \t]*failCgroupV1:[ \t]*false[ \t]*$/m;
 const KUBELET_ARGUMENT = /^[^#\n]*\bfail-cgroupv1=false\b/m;
 
 /**

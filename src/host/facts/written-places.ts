@@ -1,5 +1,9 @@
 import { dirname } from 'node:path';
-import { K3S_DATA_DIRECTORY, RANCHER_CONFIG_DIRECTORY } from '../../core/k3s-places.ts';
+import {
+  K3S_DATA_DIRECTORY,
+  KUBELET_DATA_DIRECTORY,
+  RANCHER_CONFIG_DIRECTORY,
+} from '../../core/k3s-places.ts';
 import type { Files } from '../../core/ports.ts';
 import type { Fact } from './fact.ts';
 import { type Mount, mountOf, mounts } from './mounts.ts';
@@ -25,7 +29,7 @@ export const writtenPlaces: Fact<readonly WrittenPlace[]> = {
       dirname(unitFile),
       stateDirectory,
       RANCHER_CONFIG_DIRECTORY,
-      '/var/lib/kubelet',
+      KUBELET_DATA_DIRECTORY,
     ];
     const found = await Promise.all(
       [...programs, ...others].map(async (path) => {

@@ -156,7 +156,9 @@ function described({ key, value, place }: Setting): string {
 /** `--flag value`, `--flag=value` and `--flag` of the command line that systemd runs. */
 async function flagsOf(deps: Deps, unit: string): Promise<readonly Setting[]> {
   const { ExecStart = '' } = await unitProperties(deps, unit, ['ExecStart']);
-  const words = (/argv\[\]=(.*?) ; /.exec(ExecStart)?.[1] ?? '').split(/\s+/);
+  const [, argv = ''] = ExecStart.split('argv[]=');
+  const [line = ''] = argv.split(' ; ');
+  const words = line.split(/\s+/);
   const settings: Setting[] = [];
   for (const [index, word] of words.entries()) {
     const [, key, given] = /^--?([a-z][a-z0-9-]*)(?:=(.*))?$/.exec(word) ?? [];

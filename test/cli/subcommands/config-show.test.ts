@@ -66,18 +66,22 @@ async function notes(...args: Parameters<typeof show>): Promise<Record<string, u
 }
 
 const VERSION_IN_FORCE = { 'k3s.version': [true, `installed: ${INSTALLED}`] };
-const MIRROR = { 'k3s.mirror': [null, null] };
+/** What is used only at an installation. */
+const AT_INSTALLATION = {
+  'k3s.mirror': [null, null],
+  'k3s.proxy': [null, 'used where a proxy is named: HTTPS_PROXY'],
+};
 
 test('what the agent and k3s were started with is in force', async () => {
   const file = 'k3s: {traefik: true, node_labels: [a=1, b=2], node_ip: [10.0.0.1]}\n';
   await installed(file);
-  expect(await notes(daemonOf(file))).toEqual({ ...VERSION_IN_FORCE, ...MIRROR });
+  expect(await notes(daemonOf(file))).toEqual({ ...VERSION_IN_FORCE, ...AT_INSTALLATION });
 });
 
 test('another version of k3s than the installed one is a wish', async () => {
   await installed('k3s: {version: v1.30.0+k3s1}\n');
   expect(await notes(daemonOf('k3s: {version: v1.30.0+k3s1}\n'))).toEqual({
-    ...MIRROR,
+    ...AT_INSTALLATION,
     'k3s.version': [false, `not in force; installed: ${INSTALLED}`],
   });
 });
@@ -87,7 +91,7 @@ test('what was written into the file since the start comes after the next one', 
   await machine.put(configFile, 'log: {level: debug}\nk3s: {traefik: true, node_name: web}\n');
   expect(await notes(daemonOf(''))).toEqual({
     ...VERSION_IN_FORCE,
-    ...MIRROR,
+    ...AT_INSTALLATION,
     'log.level': [false, 'after the next start: sudo systemctl restart pipeops-agent; now "info"'],
     'k3s.traefik': [false, 'not in force: k3s was told false'],
     'k3s.node_name': [false, 'not in force: k3s was told nothing'],
@@ -105,7 +109,7 @@ test('what other files tell k3s counts as k3s reads it: the later one, and "+" a
   const file = 'k3s: {node_name: web, node_labels: [a=1]}\n';
   expect(await notes(daemonOf(file))).toEqual({
     ...VERSION_IN_FORCE,
-    ...MIRROR,
+    ...AT_INSTALLATION,
     'k3s.node_name': [false, `not in force: k3s was told "late" by ${besides}/70-late.yml`],
     'k3s.node_labels': [
       false,
@@ -133,7 +137,7 @@ test('flags and variables of the command itself are not in force', async () => {
   const env = { CLUSTER_NAME: 'dream', K3S_VERSION: 'v1.30.0+k3s1' };
   const wish = '; to set it, give it to "install" or "join"';
   expect(await notes(daemonOf(''), ['--port', '9090', '--traefik'], env)).toEqual({
-    ...MIRROR,
+    ...AT_INSTALLATION,
     'cluster.name': [false, `not in force: the agent runs with "node-1"${wish}`],
     'http.port': [false, `not in force: the agent runs with 8080${wish}`],
     'k3s.traefik': [false, `not in force: k3s was told false${wish}`],
