@@ -45,6 +45,7 @@ const ERROR_TABLE = {
   DAEMON_UNREACHABLE: { exit: 6, retryable: true },
   DOWNLOAD_FAILED: { exit: 6, retryable: true },
   DOWNLOAD_CORRUPT: { exit: 6, retryable: true },
+  BUNDLE_INVALID: { exit: 6, retryable: false },
   TOOL_MISSING: { exit: 7, retryable: false },
   TOOL_FAILED: { exit: 7, retryable: false },
   K3S_INSTALL_FAILED: { exit: 7, retryable: true },

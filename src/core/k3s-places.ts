@@ -38,6 +38,9 @@ export const K3S_DATA_DIRECTORY = `${RANCHER_DATA_DIRECTORY}/k3s`;
 /** Where the one above stands while k3s' own uninstaller runs, if something of before is in it. */
 export const K3S_DATA_DIRECTORY_ASIDE = `${K3S_DATA_DIRECTORY}.kept-by-pipeops-agent`;
 export const K3S_SERVER_CA_FILE = `${K3S_DATA_DIRECTORY}/server/tls/server-ca.crt`;
+export const K3S_AGENT_DIRECTORY = `${K3S_DATA_DIRECTORY}/agent`;
+/** Archives of images in there are imported at its start (docs.k3s.io, "Air-Gap Install"). */
+export const K3S_IMAGES_DIRECTORY = `${K3S_AGENT_DIRECTORY}/images`;
 /** The CA of the cluster that a worker belongs to. */
 export const K3S_AGENT_CA_FILE = `${K3S_DATA_DIRECTORY}/agent/server-ca.crt`;
 /** Exists once the cluster has accepted this worker by its node password. */

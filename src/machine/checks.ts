@@ -96,11 +96,17 @@ export const CHECKS: readonly Check[] = [
   agentReady,
 ];
 
-/** Before an installation, which may get by without a control plane, and asks it by itself where it has one. */
-export function checksBeforehand(): readonly Check[] {
-  return checksFor('bare').filter(
-    (check) => check !== controlPlaneAnswers && !ON_THE_WAY.includes(check),
-  );
+/**
+ * Before an installation, which may get by without a control plane, and asks it by itself where it has one.
+ * What comes with a bundle is fetched from nowhere.
+ */
+export function checksBeforehand({ isOffline }: { readonly isOffline: boolean }): readonly Check[] {
+  const notAsked = [
+    controlPlaneAnswers,
+    ...ON_THE_WAY,
+    ...(isOffline ? [downloadsAnswer, registriesAnswer] : []),
+  ];
+  return checksFor('bare').filter((check) => !notAsked.includes(check));
 }
 
 /** Those that have something to say on such a machine. */

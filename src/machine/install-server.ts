@@ -6,10 +6,11 @@ import { serverConfig } from '../host/k3s/config.ts';
 import { readPolicyFile } from '../policy/read-file.ts';
 import type { PolicyFile } from '../protocol/files/policy.ts';
 import { type AdoptionWishes, adoptExisting } from './adopt.ts';
+import { givenBundle, k3sSource, withVersionOf } from './bundle.ts';
 import { checkControlPlane } from './check-control-plane.ts';
 import type { MachineContext } from './context.ts';
 import { type ConfigFlags, loadEffectiveConfig, tellWarnings } from './effective-config.ts';
-import { openDownloads, proxyPassword, readCa } from './outbound.ts';
+import { proxyPassword, readCa } from './outbound.ts';
 import { policyOfPreset } from './policy-preset.ts';
 import { preflight, preflightWay } from './preflight.ts';
 import { machineResources } from './resources.ts';
@@ -67,7 +68,10 @@ export async function installServer(
   });
   const agentPorts = [config.http.port, config.http.tls_port];
   const adoptsK3s = adopted !== undefined;
-  const subject = { inventory, settings: loaded, k3s, agentPorts, adoptsK3s };
+  const bundle = await givenBundle(context, wishes.bundle, config);
+  const settings = withVersionOf(bundle, loaded);
+  const isOffline = bundle !== undefined;
+  const subject = { inventory, settings, k3s, agentPorts, adoptsK3s, isOffline };
   await preflight(context, subject, wishes.notice);
   const policy = await choosePolicy(context, wishes.preset);
   const token = await findToken(context, wishes.token, inventory, adopted?.token);
@@ -77,12 +81,13 @@ export async function installServer(
     await checkControlPlane(context, config, ca, token);
     wishes.notice(warnings);
   }
-  const downloads = await openDownloads(context, config, ca);
+  const source = await k3sSource(context, config, ca, bundle);
   const hasToken = token !== undefined || (await hasControlPlaneToken(context, inventory));
   const controlPlane = hasToken ? config.control_plane.url : null;
   const clusterName = config.cluster.name;
   const resources = machineResources(context, inventory, {
-    k3s: { ...k3s, authorities: downloads.authorities, origin: downloads.origin },
+    k3s: { ...k3s, ...source },
+    bundle,
     adoption: adopted?.adoption,
     config: fileContent(context, loaded),
     expected: { role: 'server', clusterName, controlPlane },

@@ -20,13 +20,14 @@ import {
   type JoinTokenContent,
 } from '../protocol/secrets/join-token.ts';
 import { misplacedSecret } from '../protocol/secrets/misplaced.ts';
+import { checkNotNewer, givenBundle, k3sSource, withVersionOf } from './bundle.ts';
 import type { MachineContext } from './context.ts';
 import { type ConfigFlags, loadEffectiveConfig, tellWarnings } from './effective-config.ts';
 import { stateNow } from './finished.ts';
 import { checkBounds, nameOfToken } from './join-bounds.ts';
 import { chooseNodeName, type NameWishes } from './join-name.ts';
 import { NO_MORE_SERVERS } from './no-more-servers.ts';
-import { openDownloads, readCa } from './outbound.ts';
+import { readCa } from './outbound.ts';
 import { preflight } from './preflight.ts';
 import { machineResources } from './resources.ts';
 import {
@@ -174,14 +175,22 @@ async function join(
     config: joiningConfig(context.places, target.serverUrl, config.k3s),
     joinToken: target.k3sToken,
   });
+  const bundle = await givenBundle(context, wishes.bundle, config);
   // No node may be newer than its server; what is installed already stays.
   const isBare = !inventory.has('k3s', 'agent');
-  const k3s = { ...planned, version: planned.version ?? (isBare ? target.k3sVersion : undefined) };
+  const usual = bundle === undefined && isBare ? target.k3sVersion : undefined;
+  const k3s = { ...planned, version: planned.version ?? usual };
+  if (isBare) {
+    checkNotNewer(bundle, target.k3sVersion);
+  }
   const agentPorts = [config.http.port];
-  await preflight(context, { inventory, settings: loaded, k3s, agentPorts }, wishes.notice);
-  const downloads = await openDownloads(context, config, await readCa(context, config));
+  const settings = withVersionOf(bundle, loaded);
+  const isOffline = bundle !== undefined;
+  await preflight(context, { inventory, settings, k3s, agentPorts, isOffline }, wishes.notice);
+  const source = await k3sSource(context, config, await readCa(context, config), bundle);
   const resources = machineResources(context, inventory, {
-    k3s: { ...k3s, authorities: downloads.authorities, origin: downloads.origin },
+    k3s: { ...k3s, ...source },
+    bundle,
     adoption: undefined,
     config: workerSettings(loaded),
     joinTokenId: bootstrapTokenId(target.k3sToken),

@@ -3,6 +3,7 @@
 import { type Config, k3sMirrors } from '../config/schema.ts';
 import { readCaFile } from '../control-plane/credentials/ca-file.ts';
 import { AgentError } from '../core/errors.ts';
+import type { Http } from '../core/ports.ts';
 import {
   credentialsOf,
   type ProxySettings,
@@ -74,6 +75,7 @@ export async function readCa(context: MachineContext, config: Config): Promise<s
 
 /** How k3s is fetched. */
 export interface Downloads extends Pick<K3sPlan, 'authorities' | 'origin'> {
+  readonly http: Http;
   /** Ends every connection made for them. */
   readonly close: () => void;
 }
@@ -94,5 +96,6 @@ export async function openDownloads(
   const { http, close } = await context.network({ ca: authorities, proxy });
   const mirrors = k3sMirrors(config.k3s.mirror ?? '');
   const architecture = k3sArchitecture(context.architecture);
-  return { authorities, origin: networkOrigin({ ...context, http }, mirrors, architecture), close };
+  const origin = networkOrigin({ ...context, http }, mirrors, architecture);
+  return { authorities, origin, http, close };
 }

@@ -33,6 +33,8 @@ export interface PreflightSubject {
   readonly k3s: PlannedK3s;
   /** k3s was here before us: its settings are its owner's. */
   readonly adoptsK3s?: boolean;
+  /** Everything comes from a bundle. */
+  readonly isOffline: boolean;
   /** Where the agent itself will listen, on loopback. */
   readonly agentPorts: readonly number[];
 }
@@ -54,7 +56,7 @@ export async function preflight(
     nodeAddresses(subject.settings.config.k3s.node_ip),
     ...(subject.adoptsK3s === true ? [] : [fixedSettings(context, subject)]),
     ...(isBare
-      ? checksBeforehand()
+      ? checksBeforehand({ isOffline: subject.isOffline })
       : [portsFree(subject.agentPorts.filter((port) => !held.includes(port)))]),
     ...(subject.adoptsK3s === true ? [] : foreignSettings(context, subject)),
   ]);

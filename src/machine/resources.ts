@@ -10,6 +10,8 @@ import { agentKubeconfig, agentPermissions } from '../host/agent/kubeconfig.ts';
 import { policyFile } from '../host/agent/policy-file.ts';
 import { type AgentExpectation, waitForAgent } from '../host/agent/ready.ts';
 import { agentUnit, startAgent } from '../host/agent/service.ts';
+import { importedImages, placedImages } from '../host/bundle/images.ts';
+import type { Bundle } from '../host/bundle/verify.ts';
 import { adoptedK3s, inClusterAgentGone } from '../host/cluster/adopted-k3s.ts';
 import { joinedServer } from '../host/cluster/joined-server.ts';
 import { joinNote } from '../host/cluster/own-node.ts';
@@ -17,7 +19,7 @@ import type { HostInventory } from '../host/engine/inventory.ts';
 import { withOtherVersions } from '../host/engine/other-versions.ts';
 import type { Resource } from '../host/engine/resource.ts';
 import { unitWatch } from '../host/engine/unit-watch.ts';
-import { type K3sPlan, k3sResources } from '../host/k3s/resources.ts';
+import { type BesideK3s, type K3sPlan, k3sResources } from '../host/k3s/resources.ts';
 import { withoutNamespace } from '../kubernetes/account/rbac.ts';
 import type { Adoption } from '../protocol/files/adoption.ts';
 import type { PolicyFile } from '../protocol/files/policy.ts';
@@ -33,6 +35,8 @@ export interface MachinePlan {
   readonly adoption: Adoption | undefined;
   /** Of the token that a worker joins with; absent where it is k3s' own password. */
   readonly joinTokenId?: string | undefined;
+  /** Where everything is taken from; undefined: from the network. */
+  readonly bundle: Bundle | undefined;
   /** What the agent's configuration file shall hold. */
   readonly config: ConfigInput;
   /** What the person is told in the end, and the running agent must say itself. */
@@ -76,10 +80,13 @@ export function machineResources(
     }),
     ...repairResources(context, inventory, []),
     adoptedK3s(context, inventory, plan?.adoption),
-    ...k3sResources(context, inventory, plan?.k3s, {
-      signal: context.signal,
-      isAdopted: plan?.adoption !== undefined,
-    }),
+    ...k3sResources(
+      context,
+      inventory,
+      plan?.k3s,
+      { signal: context.signal, isAdopted: plan?.adoption !== undefined },
+      besideK3s(context, plan),
+    ),
     ...(plan?.k3s.role === 'agent'
       ? [joinNote(context, { node: plan.k3s.nodeName, tokenId: plan.joinTokenId }, context.signal)]
       : []),
@@ -96,6 +103,17 @@ export function machineResources(
     ...(plan === undefined ? [] : running(context, plan)),
   ];
   return withOtherVersions(context, inventory, resources);
+}
+
+function besideK3s(context: MachineContext, plan: MachinePlan | undefined): BesideK3s {
+  if (plan?.bundle === undefined || plan.adoption !== undefined) {
+    return { beforeStart: [], whenReady: [] };
+  }
+  const { bundle, k3s } = plan;
+  return {
+    beforeStart: [placedImages(context, k3s.role, bundle, context.signal)],
+    whenReady: [importedImages(context, k3s.role, bundle, context.signal)],
+  };
 }
 
 /** What leaves nothing of its own: it goes with program and unit. */

@@ -85,6 +85,8 @@ export interface SetUpFacts {
 export interface SetUpOptions {
   /** Tells what would be done, and changes nothing. */
   readonly dryRun: boolean;
+  /** The bundle that everything is taken from; undefined: from the network. */
+  readonly bundle: string | undefined;
   /** Says something to the person who asked, while it goes on. */
   readonly notice: (text: string) => void;
 }

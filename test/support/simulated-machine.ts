@@ -11,7 +11,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { AgentError } from '../../src/core/errors.ts';
 import { type Places, placesOf } from '../../src/core/places.ts';
-import type { Exec, ExecOptions, ExecResult, Files, Http } from '../../src/core/ports.ts';
+import type { Clock, Exec, ExecOptions, ExecResult, Files, Http } from '../../src/core/ports.ts';
 import { BUILD } from '../../src/core/version.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
@@ -30,6 +30,11 @@ export const CONTROL_PLANE_TOKEN = 'the-token-of-the-control-plane';
 export const PUBLIC_CA = '-----BEGIN CERTIFICATE-----\npublic\n-----END CERTIFICATE-----\n';
 export const MIRROR = 'https://k3s.test';
 export const CONTROL_PLANE = 'https://control-plane.test';
+/** Of every release of k3s there. */
+export const IMAGES = [
+  'docker.io/rancher/mirrored-pause:3.6',
+  'docker.io/rancher/mirrored-coredns-coredns:1.12.0',
+];
 const BOOTSTRAP_TOKEN = 'abcdef.0123456789abcdef';
 const INSTALL_SCRIPT = '#!/bin/sh\necho the installer of k3s\n';
 
@@ -88,6 +93,8 @@ export interface RunOptions {
   readonly confirm?: boolean;
   readonly lockHeldBy?: string;
   readonly hostname?: string;
+  /** Its time, where waits shall be short; the real one when absent. */
+  readonly clock?: Clock;
 }
 
 /** @param places where the product has its things, if not in the usual places */
@@ -221,7 +228,7 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
     run: async (words, options = {}) => {
       const { out, io, progress } = capturedTerminal({ clock: systemClock }, options);
       const context: CliContext = {
-        clock: systemClock,
+        clock: options.clock ?? systemClock,
         random: systemRandom,
         exec,
         files: kill.files(files),
@@ -274,11 +281,28 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
   };
 }
 
-/** The program of a release says its version; beside it are its hashes. */
+/** A program that says its version, an archive of images with their list, and the hashes of all. */
 function releaseFile(url: string): Response {
   const [version = '', name = ''] = url.split('/').slice(-2).map(decodeURIComponent);
-  const sum = new Bun.CryptoHasher('sha256').update(version).digest('hex');
-  return new Response(name.startsWith('sha256sum-') ? `${sum}  k3s\n` : version);
+  const files: Readonly<Record<string, string>> = {
+    k3s: version,
+    'k3s-airgap-images-amd64.tar': imageArchive(IMAGES),
+    'k3s-images.txt': IMAGES.map((image) => `${image}\n`).join(''),
+  };
+  const sums = Object.entries(files).map(([file, text]) => {
+    const sum = new Bun.CryptoHasher('sha256').update(text).digest('hex');
+    return `${sum}  ${file}\n`;
+  });
+  const text = name === 'sha256sum-amd64.txt' ? sums.join('') : files[name];
+  return text === undefined ? new Response('', { status: 404 }) : new Response(text);
+}
+
+/** As `docker save` writes it, of which only the list of images is read here. */
+export function imageArchive(images: readonly string[]): string {
+  const list = JSON.stringify([{ RepoTags: images }]);
+  const size = list.length.toString(8).padStart(11, '0');
+  const head = `${'manifest.json'.padEnd(124, '\0')}${size}`.padEnd(512, '\0');
+  return `${head}${list.padEnd(512, '\0')}${'\0'.repeat(1024)}`;
 }
 
 async function describe(path: string): Promise<string> {
@@ -594,6 +618,10 @@ async function k3s(
   const line = args.join(' ');
   if (line === '--version') {
     return { stdout: `k3s version ${await files.readText('/usr/local/bin/k3s')} (test)` };
+  }
+  if (line === 'ctr images ls -q') {
+    const archives = await files.list('/var/lib/rancher/k3s/agent/images');
+    return { stdout: archives.length === 0 ? '' : IMAGES.join('\n') };
   }
   if (line.startsWith('token create')) {
     return { stdout: `K10${'0'.repeat(64)}::${BOOTSTRAP_TOKEN}\n` };

@@ -18,3 +18,8 @@ export const DRY_RUN_FLAG = {
   default: false,
   description: 'Print what would be done, and do nothing',
 } as const;
+export const BUNDLE_FLAG = {
+  type: 'string',
+  description: 'Take everything from this bundle, and nothing from a network (see: bundle create)',
+  valueHint: 'FILE',
+} as const;

@@ -1,8 +1,10 @@
+import { resolve } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
 import type { TokenSource } from '../../machine/install-server.ts';
 import { POLICY_PRESETS } from '../../protocol/files/policy-presets.ts';
 import { parseControlPlaneToken } from '../../protocol/secrets/control-plane-token.ts';
-import { DRY_RUN_FLAG, JSON_FLAG, UNDO_FLAGS } from '../definition/common-flags.ts';
+import type { FlagValues } from '../definition/arguments.ts';
+import { BUNDLE_FLAG, DRY_RUN_FLAG, JSON_FLAG, UNDO_FLAGS } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { readTokenFile } from '../definition/given-secret.ts';
 import { settingFlags } from '../definition/setting-flags.ts';
@@ -15,59 +17,70 @@ import { renderSetUpOutcome } from './set-up-outcome.ts';
  */
 const TOKEN_FILE_LIMIT_BYTES = 64 * 1024;
 
+/** Of `install`, by whatever name. */
+export const INSTALL_FLAGS = {
+  'token-file': {
+    type: 'string',
+    description: "File with the control plane's token; asked for when absent",
+    valueHint: 'FILE',
+  },
+  bundle: BUNDLE_FLAG,
+  ...settingFlags(),
+  policy: {
+    type: 'string',
+    description: 'What the control plane may do here: see "policy presets" (default standard)',
+    valueHint: 'PRESET',
+    values: POLICY_PRESETS,
+  },
+  adopt: {
+    type: 'boolean',
+    default: false,
+    description: 'Take over the k3s that is here already, as it is; it stays at "uninstall"',
+  },
+  ...UNDO_FLAGS,
+  yes: { ...UNDO_FLAGS.yes, description: 'With --undo or --adopt: do not ask' },
+  'dry-run': DRY_RUN_FLAG,
+  json: JSON_FLAG,
+} as const;
+
 export const installSubcommand = defineSubcommand({
   name: 'install',
   description:
     'Makes this machine a Kubernetes server that its control plane can use. Safe to run again: it goes on where it ended.',
   example: 'sudo pipeops-agent install --token-file /root/token --cluster-name prod',
-  flags: {
-    'token-file': {
-      type: 'string',
-      description: "File with the control plane's token; asked for when absent",
-      valueHint: 'FILE',
-    },
-    ...settingFlags(),
-    policy: {
-      type: 'string',
-      description: 'What the control plane may do here: see "policy presets" (default standard)',
-      valueHint: 'PRESET',
-      values: POLICY_PRESETS,
-    },
-    adopt: {
-      type: 'boolean',
-      default: false,
-      description: 'Take over the k3s that is here already, as it is; it stays at "uninstall"',
-    },
-    ...UNDO_FLAGS,
-    yes: { ...UNDO_FLAGS.yes, description: 'With --undo or --adopt: do not ask' },
-    'dry-run': DRY_RUN_FLAG,
-    json: JSON_FLAG,
-  },
+  flags: INSTALL_FLAGS,
   words: [],
   needsRoot: true,
   locks: true,
-  run: async (context, { flags }) => {
-    if (flags.undo || (flags.yes && !flags.adopt)) {
-      return (await import('./undo.ts')).runUndo(context, flags);
-    }
-    const wishes = {
-      flags,
-      preset: flags.policy,
-      token: controlPlaneToken(context, flags['token-file']),
-      adopt: flags.adopt,
-      yes: flags.yes,
-      confirm: context.io.confirm,
-      dryRun: flags['dry-run'],
-      notice: context.io.stderr,
-    };
-    const outcome = isWorkerWanted(context.env)
-      ? await (await import('../../machine/join.ts')).joinWithK3sVariables(context, wishes)
-      : await (await import('../../machine/install-server.ts')).installServer(context, wishes);
-    const { columns } = context.io;
-    context.io.stdout(renderSetUpOutcome(outcome, { json: flags.json, columns }));
-    return 0;
-  },
+  run: (context, { flags }) => runInstall(context, flags),
 });
+
+/** @returns the exit code */
+export async function runInstall(
+  context: CliContext,
+  flags: FlagValues<typeof INSTALL_FLAGS>,
+): Promise<number> {
+  if (flags.undo || (flags.yes && !flags.adopt)) {
+    return (await import('./undo.ts')).runUndo(context, flags);
+  }
+  const wishes = {
+    flags,
+    preset: flags.policy,
+    token: controlPlaneToken(context, flags['token-file']),
+    adopt: flags.adopt,
+    yes: flags.yes,
+    confirm: context.io.confirm,
+    dryRun: flags['dry-run'],
+    bundle: flags.bundle === undefined ? undefined : resolve(flags.bundle),
+    notice: context.io.stderr,
+  };
+  const outcome = isWorkerWanted(context.env)
+    ? await (await import('../../machine/join.ts')).joinWithK3sVariables(context, wishes)
+    : await (await import('../../machine/install-server.ts')).installServer(context, wishes);
+  const { columns } = context.io;
+  context.io.stdout(renderSetUpOutcome(outcome, { json: flags.json, columns }));
+  return 0;
+}
 
 function controlPlaneToken(context: CliContext, file: string | undefined): TokenSource {
   return {

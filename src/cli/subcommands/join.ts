@@ -1,7 +1,8 @@
+import { resolve } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
 import { NAME_TAKEN_ANSWERS, type NameTakenAnswer } from '../../machine/join-name-answers.ts';
 import { JOIN_TOKEN_TEXT_LIMIT_BYTES } from '../../protocol/secrets/join-token.ts';
-import { DRY_RUN_FLAG, JSON_FLAG, UNDO_FLAGS } from '../definition/common-flags.ts';
+import { BUNDLE_FLAG, DRY_RUN_FLAG, JSON_FLAG, UNDO_FLAGS } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { readTokenFile } from '../definition/given-secret.ts';
 import { workerSettingFlags } from '../definition/setting-flags.ts';
@@ -34,6 +35,7 @@ export const joinSubcommand = defineSubcommand({
       type: 'boolean',
       description: 'Join although a living node has the same machine id',
     },
+    bundle: BUNDLE_FLAG,
     ...workerSettingFlags(),
     ...UNDO_FLAGS,
     'dry-run': DRY_RUN_FLAG,
@@ -56,6 +58,7 @@ export const joinSubcommand = defineSubcommand({
       flags,
       name,
       dryRun: flags['dry-run'],
+      bundle: flags.bundle === undefined ? undefined : resolve(flags.bundle),
       notice: context.io.stderr,
     });
     const { columns } = context.io;

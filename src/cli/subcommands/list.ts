@@ -12,6 +12,18 @@ export const SUBCOMMANDS: Subcommands = {
     summary: 'Make this machine a node of an existing cluster',
     load: async () => (await import('./join.ts')).joinSubcommand,
   },
+  'bundle create': {
+    summary: 'Put all that an installation needs into one file, for machines without internet',
+    load: async () => (await import('./bundle.ts')).bundleCreateSubcommand,
+  },
+  'bundle verify': {
+    summary: 'Say whether such a file is whole',
+    load: async () => (await import('./bundle.ts')).bundleVerifySubcommand,
+  },
+  'bundle install': {
+    summary: 'Install from such a file: the same as install --bundle',
+    load: async () => (await import('./bundle.ts')).bundleInstallSubcommand,
+  },
   'token create': {
     summary: 'Make a token that lets another machine join',
     load: async () => (await import('./token.ts')).tokenCreateSubcommand,

@@ -1,4 +1,6 @@
+import { AgentError } from '../../core/errors.ts';
 import type { Files } from '../../core/ports.ts';
+import { runningHash } from './file-hash.ts';
 
 /** Copied at once. */
 const PIECE_BYTES = 512 * 1024;
@@ -11,43 +13,63 @@ export interface FileRange {
 }
 
 /**
- * Copies a file, or a piece of one, to its place: it stands there as a whole or not at all.
- * @param seen hears every byte that is placed, before it counts: what it throws stops it
+ * Copies a file, or a piece of one, to its place: it stands there as a whole or not at all, and is what it
+ * was when its hash was made.
+ * @throws AgentError FILE_ACCESS, DISK_FULL, INTERRUPTED
  */
 export async function placeFile(
   files: Files,
-  from: FileRange,
+  from: FileRange & { readonly sha256: string },
   to: { readonly path: string; readonly mode: number },
-  seen: { readonly piece: (bytes: Uint8Array) => void; readonly end: () => void },
   signal: AbortSignal,
 ): Promise<void> {
   const partial = partialPath(to.path);
-  const source = await files.openFile(from.path);
   try {
-    const target = await files.growFile(partial, { mode: to.mode, keeps: false });
-    try {
-      for (let done = 0; done < from.sizeBytes; ) {
-        signal.throwIfAborted();
-        const wanted = Math.min(PIECE_BYTES, from.sizeBytes - done);
-        const piece = (await source?.read(from.offset + done, wanted)) ?? new Uint8Array();
-        if (piece.length === 0) {
-          break; // It became shorter: its hash tells.
-        }
-        seen.piece(piece);
-        await target.append(piece);
-        done += piece.length;
-      }
-      seen.end();
-    } finally {
-      await target.close({ sync: true });
+    const hash = await copy(files, from, { path: partial, mode: to.mode }, signal);
+    if (hash !== from.sha256) {
+      throw new AgentError('FILE_ACCESS', `${from.path} was changed while it was used`, {
+        hint: 'Let nothing change it, then run the same command again',
+      });
     }
     await files.rename(partial, to.path);
   } catch (thrown) {
     await files.remove(partial);
     throw thrown;
+  }
+}
+
+/** @returns the SHA-256 of what was copied */
+async function copy(
+  files: Files,
+  from: FileRange,
+  to: { readonly path: string; readonly mode: number },
+  signal: AbortSignal,
+): Promise<string> {
+  const hash = runningHash();
+  const source = await files.openFile(from.path);
+  try {
+    const target = await files.growFile(to.path, { mode: to.mode, keeps: false });
+    try {
+      for (let done = 0; done < from.sizeBytes; ) {
+        if (signal.aborted) {
+          throw new AgentError('INTERRUPTED', `Interrupted while copying ${from.path}`);
+        }
+        const wanted = Math.min(PIECE_BYTES, from.sizeBytes - done);
+        const piece = (await source?.read(from.offset + done, wanted)) ?? new Uint8Array();
+        if (piece.length === 0) {
+          break; // It became shorter: its hash tells.
+        }
+        hash.update(piece);
+        await target.append(piece);
+        done += piece.length;
+      }
+    } finally {
+      await target.close({ sync: true });
+    }
   } finally {
     await source?.close();
   }
+  return hash.hex();
 }
 
 /** Where it stands while it is copied: a run that was killed may leave it. */

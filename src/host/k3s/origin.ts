@@ -5,7 +5,7 @@ import type { Places } from '../../core/places.ts';
 import type { Clock, Files, Http } from '../../core/ports.ts';
 import { downloadText, redirectTarget } from '../engine/download.ts';
 import { downloadFile } from '../engine/download-file.ts';
-import { hashOfFile, runningHash } from '../engine/file-hash.ts';
+import { hashOfFile } from '../engine/file-hash.ts';
 import { placeFile } from '../engine/place-file.ts';
 import {
   fromFirst,
@@ -22,8 +22,8 @@ const CHANNEL = 'stable';
 const INSTALLER_LIMIT_BYTES = 1024 * 1024;
 const SUMS_LIMIT_BYTES = 64 * 1024;
 /** k3s has about 80 MB; the one for tests, which is not packed, more. */
-const PROGRAM_LIMIT_BYTES = 512 * 1024 * 1024;
-const PROGRAM_MODE = 0o755;
+export const PROGRAM_LIMIT_BYTES = 512 * 1024 * 1024;
+export const PROGRAM_MODE = 0o755;
 
 /** What an installation of k3s needs from outside. */
 export interface K3sOrigin {
@@ -105,7 +105,7 @@ async function fetchInstaller(
   return text;
 }
 
-interface Release {
+export interface Release {
   readonly places: readonly ReleasePlace[];
   readonly version: string;
   readonly architecture: K3sArchitecture;
@@ -135,26 +135,17 @@ async function placeProgram(
   const wanted = { urls, sha256, limitBytes: PROGRAM_LIMIT_BYTES, path };
   await downloadFile(deps, wanted, told, signal);
   const sizeBytes = (await deps.files.stat(path))?.size ?? 0;
-  const hash = runningHash();
-  const check = () => {
-    if (hash.hex() !== sha256) {
-      throw new AgentError('FILE_ACCESS', `${path} was changed while it was copied`, {
-        hint: 'Run the same command again',
-      });
-    }
-  };
   await placeFile(
     deps.files,
-    { path, offset: 0, sizeBytes },
+    { path, offset: 0, sizeBytes, sha256 },
     { path: K3S_EXECUTABLE, mode: PROGRAM_MODE },
-    { piece: hash.update, end: check },
     signal,
   );
   await deps.files.removeTree(directory);
 }
 
-async function fetchSums(
-  deps: Deps,
+export async function fetchSums(
+  deps: Pick<Deps, 'clock' | 'http'>,
   { places, version, architecture }: Release,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, string>> {

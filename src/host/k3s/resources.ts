@@ -37,6 +37,13 @@ export interface K3sPlan {
   readonly authorities: string | undefined;
 }
 
+/** What else belongs to k3s, and comes in between. */
+export interface BesideK3s {
+  /** Once its program is there. */
+  readonly beforeStart: readonly Resource[];
+  readonly whenReady: readonly Resource[];
+}
+
 /**
  * k3s from nothing to a Ready node: configuration, program, start, wait.
  * @param plan undefined where nothing is to be made
@@ -47,14 +54,17 @@ export function k3sResources(
   inventory: HostInventory,
   plan: K3sPlan | undefined,
   { signal, isAdopted }: { readonly signal: AbortSignal; readonly isAdopted: boolean },
+  { beforeStart, whenReady }: BesideK3s,
 ): readonly Resource[] {
   const made = isAdopted ? undefined : plan;
   const watch = unitWatch(deps, K3S_UNITS[plan?.role ?? 'server']);
   return [
     k3sConfiguration(deps, inventory, made),
     k3sInstallation(deps, inventory, made, signal),
+    ...beforeStart,
     ...(made === undefined ? [] : started(deps, made, watch)),
     ...(plan === undefined ? [] : [nodeReady({ ...deps, watch }, plan, signal)]),
+    ...whenReady,
   ];
 }
 

@@ -1,0 +1,175 @@
+/** Bundles: everything that an installation needs, in one file. */
+import type { LoadedConfig } from '../config/load.ts';
+import { type Config, k3sMirrors } from '../config/schema.ts';
+import { AgentError } from '../core/errors.ts';
+import { BUILD } from '../core/version.ts';
+import { bundleOrigin } from '../host/bundle/origin.ts';
+import { fetchReleaseFiles } from '../host/bundle/release-files.ts';
+import { type Bundle, verifyBundle } from '../host/bundle/verify.ts';
+import { writeBundle } from '../host/bundle/write.ts';
+import {
+  type K3sArchitecture,
+  k3sArchitecture,
+  releasePlaces,
+} from '../host/k3s/release-places.ts';
+import type { K3sPlan } from '../host/k3s/resources.ts';
+import type { BundleManifest } from '../protocol/files/bundle.ts';
+import type { MachineContext } from './context.ts';
+import { openDownloads, readCa } from './outbound.ts';
+
+export interface BundleWishes {
+  /** Where it is written. */
+  readonly output: string;
+  /** This machine's when undefined. */
+  readonly architecture: K3sArchitecture | undefined;
+  /** The agent's program; the running one when undefined. */
+  readonly executable: string | undefined;
+}
+
+/** What a person is told of a bundle. */
+export interface DescribedBundle {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly manifest: BundleManifest;
+}
+
+/**
+ * Fetches what is missing, and makes the bundle.
+ * @throws AgentError USAGE, DOWNLOAD_FAILED, DOWNLOAD_CORRUPT, DISK_FULL, FILE_ACCESS, INTERRUPTED
+ */
+export async function createBundle(
+  context: MachineContext,
+  config: Config,
+  wishes: BundleWishes,
+): Promise<DescribedBundle> {
+  const { files, signal } = context;
+  const own = k3sArchitecture(context.architecture);
+  const architecture = wishes.architecture ?? own;
+  if (architecture !== own && wishes.executable === undefined) {
+    throw new AgentError(
+      'USAGE',
+      `This program is for ${own}, and the bundle for ${architecture}`,
+      {
+        hint: `Give the program for ${architecture}, of version ${BUILD.version}: --executable FILE`,
+      },
+    );
+  }
+  const downloads = await openDownloads(context, config, await readCa(context, config));
+  try {
+    const { origin, http } = downloads;
+    const version = config.k3s.version ?? (await origin.newestVersion(signal));
+    // Kept after a failure: the next run goes on with what has come.
+    const directory = `${wishes.output}.parts`;
+    await files.makeDirectory(directory, { mode: 0o700 });
+    const places = releasePlaces(k3sMirrors(config.k3s.mirror ?? ''));
+    const release = { places, version, architecture, origin, directory };
+    const { sources, images } = await fetchReleaseFiles({ ...context, http }, release, signal);
+    const agent = wishes.executable ?? context.execPath;
+    const content = {
+      ...{ architecture, agent: { version: BUILD.version }, k3s: { version }, images },
+      created: context.clock.now(),
+      sources: [{ part: 'agent', name: 'pipeops-agent', path: agent } as const, ...sources],
+    };
+    const progress = await context.progress(`Write ${wishes.output}`);
+    try {
+      const { output } = wishes;
+      const manifest = await writeBundle(files, output, content, progress.update, signal);
+      await files.removeTree(directory);
+      progress.done();
+      return { path: output, sizeBytes: (await files.stat(output))?.size ?? 0, manifest };
+    } catch (thrown) {
+      progress.fail();
+      throw thrown;
+    }
+  } finally {
+    downloads.close();
+  }
+}
+
+/** Reads all of it. @throws AgentError BUNDLE_INVALID, STATE_NEWER, FILE_ACCESS, INTERRUPTED */
+export async function readBundle(context: MachineContext, path: string): Promise<Bundle> {
+  const progress = await context.progress(`Check ${path}`);
+  try {
+    const bundle = await verifyBundle(context.files, path, progress.update, context.signal);
+    const { agent, k3s } = bundle.manifest;
+    progress.done(`pipeops-agent ${agent.version}, k3s ${k3s.version}`);
+    return bundle;
+  } catch (thrown) {
+    progress.fail();
+    throw thrown;
+  }
+}
+
+/**
+ * The bundle of `--bundle`, if this program can install it on this machine; undefined where none is given.
+ * @throws AgentError USAGE, HOST_UNSUPPORTED, and what `readBundle` throws
+ */
+export async function givenBundle(
+  context: MachineContext,
+  path: string | undefined,
+  { k3s: { version: wantedK3s } }: Config,
+): Promise<Bundle | undefined> {
+  if (path === undefined) {
+    return undefined;
+  }
+  const bundle = await readBundle(context, path);
+  const { agent, architecture, k3s } = bundle.manifest;
+  const own = k3sArchitecture(context.architecture);
+  if (architecture !== own) {
+    throw new AgentError('HOST_UNSUPPORTED', `${path} is for ${architecture}, not for ${own}`, {
+      hint: `Make one for this machine: pipeops-agent bundle create --architecture ${own}`,
+    });
+  }
+  if (agent.version !== BUILD.version) {
+    throw new AgentError(
+      'USAGE',
+      `${path} holds pipeops-agent ${agent.version}, and this is ${BUILD.version}`,
+      { hint: `Use the program that is in it: tar -xf ${path} pipeops-agent` },
+    );
+  }
+  if (wantedK3s !== undefined && wantedK3s !== k3s.version) {
+    throw new AgentError('USAGE', `${path} holds k3s ${k3s.version}, not ${wantedK3s}`, {
+      hint: 'Leave out --k3s-version (K3S_VERSION, k3s.version), or use another bundle',
+    });
+  }
+  return bundle;
+}
+
+/** No node may be newer than its server. @throws AgentError USAGE */
+export function checkNotNewer(bundle: Bundle | undefined, server: string | undefined): void {
+  const version = bundle?.manifest.k3s.version;
+  if (
+    version !== undefined &&
+    server !== undefined &&
+    version.localeCompare(server, 'en', { numeric: true }) > 0
+  ) {
+    throw new AgentError(
+      'USAGE',
+      `The bundle holds k3s ${version}, and the server runs ${server}`,
+      {
+        hint: `Use a bundle of the server's version: pipeops-agent bundle create --k3s-version ${server}`,
+      },
+    );
+  }
+}
+
+/** For the checks of a machine: the k3s that it will get, which is asked of no network then. */
+export function withVersionOf(bundle: Bundle | undefined, loaded: LoadedConfig): LoadedConfig {
+  const { config } = loaded;
+  const version = bundle?.manifest.k3s.version ?? config.k3s.version;
+  return { ...loaded, config: { ...config, k3s: { ...config.k3s, version } } };
+}
+
+/** Where k3s comes from: the bundle that was given, else the network. */
+export async function k3sSource(
+  context: MachineContext,
+  config: Config,
+  ca: string | undefined,
+  bundle: Bundle | undefined,
+): Promise<Pick<K3sPlan, 'authorities' | 'origin'>> {
+  if (bundle !== undefined) {
+    return { authorities: undefined, origin: bundleOrigin(context.files, bundle) };
+  }
+  const { authorities, origin } = await openDownloads(context, config, ca);
+  return { authorities, origin };
+}
