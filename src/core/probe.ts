@@ -17,6 +17,8 @@ export interface Way {
   readonly ca: string | undefined;
   /** What is asked once there is a connection: `large` is a request of more than two packets. */
   readonly ask: 'answer' | 'large' | 'websocket';
+  /** TLS begins with a packet of 300 bytes, not of 1 500: without a key against quantum computers. */
+  readonly beginsSmall: boolean;
   readonly stepLimitMs: number;
 }
 

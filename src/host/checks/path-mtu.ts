@@ -1,4 +1,9 @@
-import { controlPlaneReached, largeRequestReached } from '../facts/control-plane-reached.ts';
+import type { StepFailure } from '../../core/probe.ts';
+import {
+  controlPlaneReached,
+  largeRequestReached,
+  smallPacketsReached,
+} from '../facts/control-plane-reached.ts';
 import { type LinkSizes, linkSizes } from '../facts/link-sizes.ts';
 import type { Reached } from '../facts/reached.ts';
 import { type Check, EVERYWHERE, type Finding } from './check.ts';
@@ -22,14 +27,22 @@ export const largePacketsPass: Check = {
     'To measure: `ping -M do -s 1372 HOST`, where 28 bytes are added.',
   needs: [controlPlaneReached, largeRequestReached, linkSizes],
   run: async (facts) => {
-    const small = await facts(controlPlaneReached);
-    const large = await facts(largeRequestReached);
+    const usual = await facts(controlPlaneReached);
     const links = await facts(linkSizes);
-    return blackHole(small, large, links) ?? tooLargeForPods(links);
+    const getsStuck = usual?.usual.some(({ walk: { failure } }) => isSilentTls(failure)) === true;
+    const pair = getsStuck
+      ? { small: await facts(smallPacketsReached), large: usual }
+      : { small: usual, large: await facts(largeRequestReached) };
+    return blackHole(pair.small, pair.large, links) ?? tooLargeForPods(links);
   },
 };
 
-/** A small request is answered, and one of several packets is not. */
+/** The first packet of TLS is a large one. */
+function isSilentTls(failure: StepFailure | undefined): boolean {
+  return failure?.step === 'tls' && failure.isSilent;
+}
+
+/** Small packets are answered, and large ones are not. */
 function blackHole(
   small: Reached | undefined,
   large: Reached | undefined,
@@ -37,7 +50,7 @@ function blackHole(
 ): Finding | undefined {
   const lost = (large?.usual ?? []).find(({ walk, address }) => {
     const same = small?.usual.find((way) => way.address === address);
-    return same?.walk.failure === undefined && walk.failure?.isSilent === true;
+    return same !== undefined && same.walk.failure === undefined && walk.failure?.isSilent === true;
   });
   if (large === undefined || lost === undefined) {
     return undefined;
@@ -45,7 +58,7 @@ function blackHole(
   const device = link?.device ?? 'eth0';
   return {
     code: 'CHECK_FAILED',
-    message: `A small request to ${large.endpoint.url.host} is answered, a large one gets lost: packets of ${link?.mtu ?? 1_500} bytes do not get through`,
+    message: `Small packets to ${large.endpoint.url.host} are answered, large ones get lost: those of ${link?.mtu ?? 1_500} bytes do not get through`,
     hint: `Have ICMP "fragmentation needed" passed, or lower the MTU of ${device}`,
     fix: `sudo ip link set dev ${device} mtu 1400`,
     details: detailsOf(large),

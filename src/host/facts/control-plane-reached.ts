@@ -17,6 +17,14 @@ export const largeRequestReached = controlPlaneFact('large-request-reached', {
   ask: 'large',
 });
 
+/** The same with small packets only, those of TLS too. */
+export const smallPacketsReached = controlPlaneFact('small-packets-reached', {
+  name: 'the control plane',
+  path: REST_PATHS.health(),
+  ask: 'answer',
+  beginsSmall: true,
+});
+
 /** The upgrade to a WebSocket of the session. Without a token: it answers 401, or 101. */
 export const webSocketReached = controlPlaneFact('websocket-reached', {
   name: "the control plane's WebSocket",
@@ -50,7 +58,7 @@ export const gatewaysReached: Fact<readonly Reached[]> = {
 
 function controlPlaneFact(
   id: string,
-  { name, path, ask }: Pick<Endpoint, 'name' | 'ask'> & { readonly path: string },
+  { path, ...endpoint }: Omit<Endpoint, 'url' | 'ca'> & { readonly path: string },
 ): Fact<Reached | undefined> {
   return {
     id,
@@ -60,7 +68,7 @@ function controlPlaneFact(
       }
       const url = new URL(deps.subject.config.control_plane.url);
       url.pathname = path;
-      return await reach(deps, { name, url, ca: await ownCa(deps), ask });
+      return await reach(deps, { ...endpoint, url, ca: await ownCa(deps) });
     },
   };
 }

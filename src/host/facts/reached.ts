@@ -19,6 +19,7 @@ export interface Endpoint {
   /** Certificates (PEM) to trust instead of the system's. */
   readonly ca: string | undefined;
   readonly ask: Way['ask'];
+  readonly beginsSmall?: boolean;
 }
 
 export interface ReachedWay {
@@ -55,7 +56,7 @@ export async function reach(deps: FactDeps, endpoint: Endpoint): Promise<Reached
 async function waysOver(
   deps: FactDeps,
   probe: Probe,
-  { url, ca, ask }: Endpoint,
+  { url, ca, ask, beginsSmall = false }: Endpoint,
   proxy: ProxyServer | undefined,
 ): Promise<readonly ReachedWay[]> {
   const way = proxy === undefined ? 'direct' : 'proxy';
@@ -72,7 +73,7 @@ async function waysOver(
   }
   const dns = { step: 'dns', ms: takenMs() } as const;
   const walked = firstOfEach(addresses).map(async (address): Promise<ReachedWay> => {
-    const given = { url, address, proxy, ca, ask, stepLimitMs: STEP_LIMIT_MS };
+    const given = { url, address, proxy, ca, ask, beginsSmall, stepLimitMs: STEP_LIMIT_MS };
     const walk = await within(deps.clock, WAY_LIMIT_MS, deps.signal, (signal) =>
       probe.walk(given, signal),
     );

@@ -78,13 +78,14 @@ class Walker {
 
   /** @param verified false: whoever answers, so that it is seen who does */
   async secure(socket: Socket, host: string, verified: boolean) {
-    const { ca } = this.#way;
+    const { ca, beginsSmall } = this.#way;
     const secured = tlsConnect({
       socket,
       rejectUnauthorized: verified,
       // An address is not a server name (RFC 6066 section 3); its certificate is still checked.
       ...(isAddress(host) ? { host } : { servername: host }),
       ...(ca === undefined ? {} : { ca }),
+      ...(beginsSmall ? { ecdhCurve: 'X25519' } : {}),
       minVersion: 'TLSv1.2',
       ALPNProtocols: ['http/1.1'],
     });

@@ -242,9 +242,22 @@ test('large requests that get lost where small ones are answered', async () => {
   };
   await machine.put('/sys/class/net/eth0/mtu', '1500\n');
   expect(await findingOf(largePacketsPass, deps({ probe: { walk } }))).toMatchObject({
-    message: `A small request to ${HOST}:${server.port} is answered, a large one gets lost: packets of 1500 bytes do not get through`,
+    message: `Small packets to ${HOST}:${server.port} are answered, large ones get lost: those of 1500 bytes do not get through`,
     fix: 'sudo ip link set dev eth0 mtu 1400',
   });
+});
+
+test('TLS that gets no answer to its first large packet, but to a small one', async () => {
+  const walk: Probe['walk'] = async (way, signal) => {
+    const walked = await systemProbe.walk(way, signal);
+    const why = 'no answer';
+    const failure = { step: 'tls', ms: 9, kind: 'other', why, isSilent: true } as const;
+    return way.beginsSmall ? walked : { ...walked, answer: undefined, failure };
+  };
+  const finding = await findingOf(largePacketsPass, deps({ probe: { walk } }));
+  expect(finding?.message).toBe(
+    `Small packets to ${HOST}:${server.port} are answered, large ones get lost: those of 1500 bytes do not get through`,
+  );
 });
 
 test('packets between pods have to fit into those between nodes', async () => {

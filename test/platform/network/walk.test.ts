@@ -48,8 +48,9 @@ afterAll(async () => {
 });
 
 function way(url: string, rest: Partial<Way> = {}): Way {
-  const given = { proxy: undefined, ca: undefined, ask: 'answer', stepLimitMs: STEP_LIMIT_MS };
-  return { ...given, url: new URL(url), address: '127.0.0.1', ...rest } as Way;
+  const given = { proxy: undefined, ca: undefined, ask: 'answer', beginsSmall: false };
+  const limit = { stepLimitMs: STEP_LIMIT_MS };
+  return { ...given, ...limit, url: new URL(url), address: '127.0.0.1', ...rest } as Way;
 }
 
 const walk = (...given: Parameters<typeof way>) => systemProbe.walk(way(...given), NEVER);
@@ -196,6 +197,26 @@ test('a large request that gets stuck on the way is silent, where a small one is
     'http',
     true,
   ]);
+});
+
+test('TLS can begin with a packet that fits through every way', async () => {
+  const sizes: number[] = [];
+  const server = await listening(
+    createServer((socket) => {
+      socket.once('data', (bytes) => {
+        sizes.push(bytes.length);
+        socket.destroy();
+      });
+    }),
+  );
+  const url = `https://server.test:${server.port}/`;
+  await walk(url);
+  await walk(url, { beginsSmall: true });
+  await server.close();
+  expect(sizes).toEqual([expect.any(Number), expect.any(Number)]);
+  expect(sizes.map((size) => size > 1_000)).toEqual([true, false]);
+  const small = { ca: certificates.ca, beginsSmall: true };
+  expect((await walk(`https://127.0.0.1:${secure.port}/`, small)).failure).toBeUndefined();
 });
 
 test('a resolver answers, refuses, stays silent or is not there', async () => {
