@@ -40,9 +40,9 @@ export interface FinishedStep {
 }
 
 /**
- * Makes the resources that are not in place yet, in order, and checks each afterwards. How far it came
- * is journalled; a second run goes on where the first ended.
- * @throws what a resource throws; INTERNAL when one does not hold what it promises
+ * Makes the resources that are not in place yet, in order, and checks each one afterwards. Each step is
+ * noted in the journal, so a second run continues where the first one ended.
+ * @throws what a resource throws; INTERNAL when a resource is not in place after it was made
  */
 export async function applyResources(
   deps: Deps,

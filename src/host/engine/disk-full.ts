@@ -21,7 +21,11 @@ export function diskFull(output: string, doing: string, path: string): AgentErro
   });
 }
 
-/** For what makes room: a note that does not fit must not stop it. @returns whether it fitted */
+/**
+ * Takes a note while something is being removed. A full disk must not stop a removal, because that makes
+ * room.
+ * @returns whether the note was written
+ */
 export async function unlessFull(work: Promise<unknown>): Promise<boolean> {
   try {
     await work;

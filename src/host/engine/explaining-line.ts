@@ -1,13 +1,13 @@
 import type { UnitReport } from './unit-watch.ts';
 
-/** What explains the end of a program, the surest first: logrus, klog and Go's runtime. */
+/** Lines that explain why a program ended, most certain first: of logrus, klog and Go's runtime. */
 const EXPLANATIONS = [
   /\blevel=(fatal|panic)\b|^F\d{4} |^panic: |^fatal error: /,
   /^E\d{4} /,
   /\blevel=error\b/,
 ];
 
-/** Why systemd ended it, where the program could not say so itself. */
+/** Why the program ended, in systemd's terms, for when the program itself could not say. */
 const RESULTS: Readonly<Record<string, string>> = {
   'oom-kill': 'the kernel ended it, for the machine has too little memory',
   watchdog: 'it hung, and systemd ended it',
@@ -16,7 +16,7 @@ const RESULTS: Readonly<Record<string, string>> = {
   'core-dump': 'it crashed',
 };
 
-/** The newest of the lines that explain most, not the newest of all. */
+/** The newest line of the most certain kind. It is often not the newest line of all. */
 export function explainingLine({ lines, result }: UnitReport): string {
   for (const pattern of EXPLANATIONS) {
     const line = lines.findLast((each) => pattern.test(each));

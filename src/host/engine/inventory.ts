@@ -13,20 +13,23 @@ import {
 import { endOriginals, readUnknownOriginals } from './originals-file.ts';
 import { parseJson } from './parse-json.ts';
 
-/** What was found on the machine before us is not recorded, so it is never removed. */
+/**
+ * The list of what was made on this machine, kept in a file. What was here before is not in it, and so
+ * is never removed.
+ */
 export interface HostInventory {
   entries(): readonly InventoryEntry[];
-  /** What another version has made or changed, and this one does not know how to take back. */
+  /** What another version has made or changed and this version cannot take back. */
   unknown(): readonly UnknownEntry[];
   has(kind: InventoryEntry['kind'], name: string): boolean;
   /**
-   * Records, durably and before it is made, what is about to be made. Does nothing when it is
-   * recorded already.
+   * Records something before it is made, so that a run that is killed cannot forget it. Does nothing
+   * when it is recorded already.
    */
   record(entry: InventoryEntry): Promise<void>;
-  /** What was removed, once it is gone. */
+  /** Removes entries from the list, once the things themselves are gone. */
   forget(entries: readonly InventoryEntry[]): Promise<void>;
-  /** All that is known has been removed: what is left is for the version that knows it. */
+  /** Removes the list when all is removed. Entries that only another version knows stay in it. */
   end(): Promise<void>;
 }
 
@@ -36,8 +39,8 @@ interface Deps {
 }
 
 /**
- * The inventory, and with it what is left to other versions of how things were.
- * @throws AgentError STATE_NEWER; FILE_ACCESS when one of both cannot be read
+ * Reads the inventory, and with it which originals only another version can put back.
+ * @throws AgentError STATE_NEWER; FILE_ACCESS when one of the two files cannot be read
  */
 export async function openInventory(deps: Deps): Promise<HostInventory> {
   const { files, places } = deps;
@@ -59,7 +62,7 @@ export async function openInventory(deps: Deps): Promise<HostInventory> {
     await files.writeAtomic(places.inventoryFile, `${JSON.stringify(next, null, 2)}\n`, {
       mode: 0o600,
     });
-    inventory = next; // Where it was not written, the same again tries again.
+    inventory = next; // Only after it was written: if that fails, the next call tries again.
   };
   return {
     entries: known,
@@ -92,7 +95,10 @@ export async function openInventory(deps: Deps): Promise<HostInventory> {
   };
 }
 
-/** Root follows nothing in there: without its directory it is the daemon's to remove, and that is gone. */
+/**
+ * Whether only the daemon could remove this. Root follows no path inside the daemon's directory, and by
+ * now the daemon is gone.
+ */
 function isOnlyDaemons(places: Places, name: string): boolean {
   const isHandedOver =
     name === places.controlPlaneTokenFile || name === places.proxyCredentialsFile;

@@ -1,6 +1,6 @@
 /**
- * The note of how things were (engine/originals.ts). What another version has put into it, in a way that
- * is not known here, stays in it.
+ * The file of originals (engine/originals.ts). Entries of another version, in a form that this version
+ * does not know, stay in it.
  */
 import { AgentError } from '../../core/errors.ts';
 import type { Places } from '../../core/places.ts';
@@ -21,16 +21,16 @@ interface Deps {
   readonly places: Places;
 }
 
-/** Of all originals, in JSON. */
+/** Of the whole file. */
 const FILE_LIMIT_BYTES = 64 * 1024 * 1024;
 
-/** Those that are known here. @throws AgentError FILE_ACCESS, STATE_NEWER */
+/** The originals that this version can put back. @throws AgentError FILE_ACCESS, STATE_NEWER */
 export async function readOriginals(deps: Deps): Promise<readonly Original[]> {
   const { originals } = await readDocument(deps);
   return originals.flatMap((each) => Original.safeParse(each).data ?? []);
 }
 
-/** What only another version can put back, by its name: what stood there may be a secret. */
+/** The names of the originals that only another version can put back. Their content may be secret. */
 export async function readUnknownOriginals(deps: Deps): Promise<readonly UnknownEntry[]> {
   return unknownOf(await readDocument(deps)).map((each) => ({
     kind: 'original',
@@ -38,13 +38,13 @@ export async function readUnknownOriginals(deps: Deps): Promise<readonly Unknown
   }));
 }
 
-/** @param known all of those that are known here, from now on */
+/** @param known replaces all originals that this version knows; the others stay */
 export async function writeOriginals(deps: Deps, known: readonly Original[]): Promise<void> {
   const document = await readDocument(deps);
   await write(deps, { ...document, originals: [...unknownOf(document), ...known] });
 }
 
-/** What was known has been put back: the rest is for the version that knows it. */
+/** Removes the originals that this version knows, after it has put them back. */
 export async function endOriginals(deps: Deps): Promise<void> {
   const document = await readDocument(deps);
   const unknown = unknownOf(document);

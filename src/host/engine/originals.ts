@@ -1,6 +1,7 @@
 /**
- * How things were that stood here before us and that an installation changes: who takes it away puts
- * them back. What was not there stands in the inventory instead, which older versions read too.
+ * The earlier state of what was here before the installation and is changed by it. Whoever removes the
+ * installation puts it back. What was not here before is in the inventory instead, which older versions
+ * read, too.
  */
 import { dirname } from 'node:path';
 import type { Places } from '../../core/places.ts';
@@ -9,10 +10,10 @@ import type { InventoryEntry, Original } from '../../protocol/files/host-state.t
 import type { HostInventory } from './inventory.ts';
 import { readOriginals, readUnknownOriginals, writeOriginals } from './originals-file.ts';
 
-/** Every original is a small text: settings, certificates, a unit. */
+/** Originals are small texts: settings, certificates, a unit. */
 const ORIGINAL_LIMIT_BYTES = 1024 * 1024;
 
-/** Of directories that are made only because something below them is put back. */
+/** For a directory that is made only because a file in it is put back. */
 const PARENT_MODE = 0o755;
 
 interface Deps {
@@ -25,8 +26,8 @@ export type PathEntry = InventoryEntry & {
 };
 
 /**
- * Before a path is made or changed: notes that it is ours, or how it was before us. Nothing needs to be
- * noted below a directory of ours, which goes as a whole.
+ * To be called before a path is made or changed. Notes that the path is ours, or else its earlier state.
+ * Below a directory of ours nothing is noted, because that is removed as a whole.
  */
 export async function claimPath(
   deps: Deps,
@@ -45,7 +46,7 @@ export async function claimPath(
   }
 }
 
-/** The same for a directory that others use, too: what is there already stays as it is. */
+/** The same for a directory that others use, too. If it exists already, there is nothing to note. */
 export async function recordMissing(
   deps: Deps,
   inventory: HostInventory,
@@ -56,7 +57,7 @@ export async function recordMissing(
   }
 }
 
-/** Notes how these paths were before us, where they are there; what is not needs no note. */
+/** Notes the earlier state of those of these paths that exist. */
 export async function keepIfThere(deps: Deps, paths: readonly string[]): Promise<void> {
   for (const path of paths) {
     const original = await lookAt(deps.files, path);
@@ -66,20 +67,20 @@ export async function keepIfThere(deps: Deps, paths: readonly string[]): Promise
   }
 }
 
-/** The first one counts: later ones are ours already. */
+/** Only the first state of a path is kept: every later one is ours. */
 export async function keepOriginal(deps: Deps, original: Original): Promise<void> {
   if (!(await isNoted(deps, original.name))) {
     await writeOriginals(deps, [...(await readOriginals(deps)), original]);
   }
 }
 
-/** Whether it is noted how this was, be it in a form that only another version knows. */
+/** Whether the earlier state is noted, even in a form that only another version knows. */
 export async function isNoted(deps: Deps, name: string): Promise<boolean> {
   const noted = [...(await readOriginals(deps)), ...(await readUnknownOriginals(deps))];
   return noted.some((each) => each.name === name);
 }
 
-/** Notes which of these directories of everybody are made here: they go when they are empty. */
+/** Notes which of these shared directories do not exist yet. Those are removed again once they are empty. */
 export async function keepMissing(deps: Deps, directories: readonly string[]): Promise<void> {
   for (const name of directories) {
     if ((await deps.files.stat(name)) === undefined) {
@@ -96,7 +97,7 @@ export function allOriginals(deps: Deps): Promise<readonly Original[]> {
   return readOriginals(deps);
 }
 
-/** Something else counts as how it was from now on. */
+/** From now on this is the state to put back. */
 export async function replaceOriginal(deps: Deps, original: Original): Promise<void> {
   const originals = await readOriginals(deps);
   await writeOriginals(
@@ -105,7 +106,7 @@ export async function replaceOriginal(deps: Deps, original: Original): Promise<v
   );
 }
 
-/** Makes a path as it was before us; nothing where it was not there. @throws AgentError FILE_ACCESS, DISK_FULL */
+/** Puts a path back; does nothing where no original is noted. @throws AgentError FILE_ACCESS, DISK_FULL */
 export async function putBack(deps: Deps, name: string): Promise<void> {
   const { files } = deps;
   const original = await originalOf(deps, name);
@@ -128,11 +129,11 @@ export async function putBack(deps: Deps, name: string): Promise<void> {
     case 'nothing':
       await removeIfEmpty(deps, name);
       break;
-    default: // A group or a tree is put back by who knows how.
+    default: // Groups and trees are put back elsewhere: agent/account.ts, k3s/data-of-before.ts.
   }
 }
 
-/** Somebody may have taken it away meanwhile: what was in it is not lost for that. */
+/** Somebody may have removed the directory meanwhile. Its file is put back all the same. */
 async function makeParent({ files }: Deps, path: string): Promise<void> {
   const name = dirname(path);
   if ((await files.stat(name)) === undefined) {
@@ -140,7 +141,7 @@ async function makeParent({ files }: Deps, path: string): Promise<void> {
   }
 }
 
-/** What is as it was before us. */
+/** For what has been put back. */
 export async function forgetOriginals(deps: Deps, names: readonly string[]): Promise<void> {
   const originals = await readOriginals(deps);
   const others = originals.filter((original) => !names.includes(original.name));
@@ -149,12 +150,12 @@ export async function forgetOriginals(deps: Deps, names: readonly string[]): Pro
   }
 }
 
-/** Others may have put something into it meanwhile: then it stays. */
+/** A directory stays when others have put something into it meanwhile. */
 export async function removeIfEmpty({ files }: Deps, path: string): Promise<void> {
   await files.removeEmptyDirectory(path);
 }
 
-/** How it is now, as an original. @throws AgentError FILE_ACCESS where it is too long for one */
+/** The present state of a path, as an original. @throws AgentError FILE_ACCESS when the file is too long */
 export async function lookAt(files: Files, name: string): Promise<Original | undefined> {
   const stat = await files.stat(name);
   const access = stat === undefined ? undefined : { mode: stat.mode, uid: stat.uid, gid: stat.gid };

@@ -1,4 +1,4 @@
-/** What another version has made, or changed, and no resource of this one knows. */
+/** Removes what another version has made or changed and no resource of this version knows. */
 import { basename } from 'node:path';
 import {
   K3S_EXECUTABLE,
@@ -18,7 +18,7 @@ import { LEFT_AS_IT_IS, type Removal, type Resource, type UndoOptions } from './
 import { systemctl } from './systemctl.ts';
 
 const TIMEOUT_MS = 30_000;
-/** What stays with a k3s that is kept. */
+/** Stays when k3s is kept. */
 const OF_K3S = [
   RANCHER_CONFIG_DIRECTORY,
   RANCHER_DATA_DIRECTORY,
@@ -33,8 +33,9 @@ interface Deps {
 }
 
 /**
- * The resources, and beside them what the notes have and none of them claims. It goes first; but a
- * directory that has places of ours in it goes last, when it is empty.
+ * The given resources, and two more for whatever stands in the notes and belongs to none of them. Such
+ * things are removed first. But a directory that also holds things of ours is removed last, if it is
+ * empty then.
  */
 export function withOtherVersions(
   deps: Deps,
@@ -48,7 +49,7 @@ export function withOtherVersions(
   const holdsOurs = ({ name }: InventoryEntry) => places.some((place) => isBelow(place, name));
   const unclaimed = () => unclaimedEntries(deps.places, inventory, known);
   const around: Resource = {
-    ...nothingMade('around', 'Directories of everybody that another version has made'),
+    ...nothingMade('around', 'Shared directories that another version has made'),
     undo: async (how) =>
       unclaimed()
         .filter((entry) => entry.kind === 'directory' && holdsOurs(entry) && !staysWith(how, entry))
@@ -84,7 +85,7 @@ function nothingMade(id: string, title: string) {
   return { id, title, touches: [], entries: [], ...LEFT_AS_IT_IS };
 }
 
-/** But what goes with a directory of ours needs no look. */
+/** Entries that no resource claims. What is removed with a directory of ours is not among them. */
 function unclaimedEntries(
   { hostStateDirectory }: Places,
   inventory: HostInventory,
@@ -95,7 +96,7 @@ function unclaimedEntries(
     ({ kind, name, isShared }) =>
       kind === 'directory' && isShared !== true && inventory.has(kind, name),
   );
-  // It goes at the very end, whatever is in it.
+  // Root's directory goes at the very end, with all that is in it.
   const covers = [hostStateDirectory, ...wholes.map(({ name }) => name)];
   return inventory
     .entries()
@@ -120,7 +121,7 @@ function isPath(entry: InventoryEntry): entry is PathEntry {
   return ['file', 'directory', 'link'].includes(entry.kind);
 }
 
-/** Root follows nothing in the daemon's directory. */
+/** Nothing in the daemon's directory: root follows no path there. */
 function isChangedPath(
   { stateDirectory }: Places,
   original: Original,

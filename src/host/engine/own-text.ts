@@ -1,6 +1,7 @@
 /**
- * Text files that are written here. Where one stood there before us, it is noted what we have written:
- * what differs from that a person has made of it since, and that counts as how it was.
+ * The text files that an installation writes. Where a file was there before, a digest of what we write
+ * over it is noted. If the file differs from that later, a person has changed it since, and the changed
+ * file counts as the earlier state.
  */
 import { dirname } from 'node:path';
 import { expectedError } from '../../core/errors.ts';
@@ -19,7 +20,7 @@ import {
 } from './originals.ts';
 import { readStepJournal } from './step-journal.ts';
 
-/** A run that was killed has left one of the last two. */
+/** Digests that are kept: a run that was killed has left one of the last two texts. */
 const WRITTEN_MAX = 2;
 
 interface Deps {
@@ -27,7 +28,7 @@ interface Deps {
   readonly places: Places;
 }
 
-/** Whether it stands in the inventory, alone or with its directory, or in the originals of any form. */
+/** Whether it is in the inventory (itself or its directory) or among the originals. */
 export async function isClaimed(
   deps: Deps,
   inventory: HostInventory,
@@ -41,8 +42,8 @@ export async function isClaimed(
 }
 
 /**
- * `claimPath`; but what an older agent has written without taking a note of it is ours.
- * @param looksOurs whether it may have been written by an agent
+ * As `claimPath`. But a file that an older agent has written without a note counts as ours.
+ * @param looksOurs whether an agent may have written this text
  */
 export async function claimText(
   deps: Deps,
@@ -61,7 +62,10 @@ export async function claimText(
   await claimPath(deps, inventory, entry);
 }
 
-/** Files are claimed before the unit is started: what is not by then is of a version that did not. */
+/**
+ * Whether an agent was set up here. This version claims every file before it starts the unit. So a file
+ * without a claim on such a machine was written by a version that took no notes.
+ */
 async function wasSetUp(deps: Deps, inventory: HostInventory): Promise<boolean> {
   return (
     inventory.has('unit', deps.places.unitFile) ||
@@ -69,7 +73,7 @@ async function wasSetUp(deps: Deps, inventory: HostInventory): Promise<boolean> 
   );
 }
 
-/** `writeAtomic`, noted before. @throws AgentError FILE_ACCESS, DISK_FULL */
+/** As `writeAtomic`, with a note beforehand. @throws AgentError FILE_ACCESS, DISK_FULL */
 export async function writeOwn(
   deps: Deps,
   path: string,
@@ -80,7 +84,7 @@ export async function writeOwn(
   await deps.files.writeAtomic(path, text, options);
 }
 
-/** The same for what the agent cannot do without: written also where no note can be taken. */
+/** The same for a file that the agent cannot do without: it is written even if the note cannot be. */
 export async function renewOwn(
   deps: Deps,
   path: string,
@@ -100,8 +104,8 @@ async function noteWriting(deps: Deps, path: string, text: string): Promise<void
 }
 
 /**
- * Before anything is put back: what people have made since of what stood there before us counts as how
- * it was.
+ * To be called before anything is put back. What people have changed since the installation becomes the
+ * state to put back.
  */
 export async function keepEdits(deps: Deps): Promise<void> {
   for (const edit of await findEdits(deps)) {
@@ -109,18 +113,18 @@ export async function keepEdits(deps: Deps): Promise<void> {
   }
 }
 
-/** What people have changed, as `keepEdits` notes it. Changes nothing. */
+/** What people have changed, as `keepEdits` would note it. Changes nothing. */
 export async function findEdits(deps: Deps): Promise<readonly Original[]> {
   const originals = await allOriginals(deps);
   const edits = await Promise.all(originals.map((original) => editOf(deps.files, original)));
   return edits.filter((edit) => edit !== undefined);
 }
 
-/** @returns the original that it is to be from now on; undefined where nobody has changed it */
+/** @returns the new original; undefined where nobody has changed the file */
 async function editOf(files: Files, original: Original): Promise<Original | undefined> {
   const written = writtenOf(original);
   if (written === undefined) {
-    return undefined; // Of an older version, which took no note, or no text.
+    return undefined; // Not a text, or noted by an older version, which noted no digests.
   }
   const now = await lookAt(files, original.name);
   if (now === undefined || (now.kind !== 'file' && now.kind !== 'link')) {
@@ -130,7 +134,7 @@ async function editOf(files: Files, original: Original): Promise<Original | unde
   return isOurs || isSame(now, original) ? undefined : edited(original, now);
 }
 
-/** Mode and owner stay those of before: the file of now may be of a group that goes. */
+/** Mode and owner are still the earlier ones: the file may now belong to a group that is removed. */
 function edited(original: Original, now: Original): Original {
   const { mode, uid, gid } = original.kind === 'file' ? original : { mode: 0o644, uid: 0, gid: 0 };
   return now.kind === 'file' ? { ...now, mode, uid, gid } : now;

@@ -1,4 +1,4 @@
-/** @returns undefined for what is no JSON: the schema of what is read refuses it */
+/** @returns undefined for a text that is not JSON, which the caller's schema then refuses */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -1,4 +1,4 @@
-/** How the usual things are taken away: paths, and whole files of root's. */
+/** How paths are removed or put back, and the resource for a text file of root's. */
 import type { Places } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
 import type { InventoryEntry } from '../../protocol/files/host-state.ts';
@@ -18,13 +18,13 @@ interface Deps {
   readonly places: Places;
 }
 
-/** What `apply` does to a path, as it stands there now. */
+/** What `apply` would do to a path in its present state. */
 export async function changeOf(deps: Deps, path: string, isDone: boolean): Promise<Change> {
   const isThere = (await deps.files.stat(path)) !== undefined;
   return { action: isDone ? 'keep' : isThere ? 'change' : 'create', target: path };
 }
 
-/** A path of ours goes with all that is in it; one that was here before us is put back as it was. */
+/** A path of ours is removed with all that is in it. A path that was here before is put back. */
 export async function removePath(
   deps: Deps,
   inventory: HostInventory,
@@ -39,7 +39,7 @@ export async function removePath(
   return inventory.has(kind, name) ? [removal(remove, () => removeNow(deps, entry))] : [];
 }
 
-/** A directory that others use, too: it goes when nothing is left in it. */
+/** A directory that others use, too, is removed only when it is empty. */
 export function removeShared(
   deps: Deps,
   inventory: HostInventory,
@@ -87,15 +87,13 @@ export interface OwnFile {
   readonly title: string;
   readonly path: string;
   /**
-   * Whether a text that nobody took a note of is an agent's: what is there must be noted, even as it
-   * shall be. Absent where nobody else writes such a file.
+   * Whether an agent wrote a text of which there is no note. A file that is there already must be noted,
+   * even if its text is right. Absent for a file that only the agent writes.
    */
   readonly looksOurs?: (text: string) => boolean;
 }
 
-/**
- * @param making undefined where nobody asked for it this time
- */
+/** @param making how the file is written; undefined where nobody asked for it this time */
 export function ownFile(
   deps: Deps,
   inventory: HostInventory,

@@ -1,6 +1,6 @@
 import type { InventoryEntry } from '../../protocol/files/host-state.ts';
 
-/** What is done to one thing, as a dry run tells it. */
+/** One change of one thing, as a dry run shows it. */
 export interface Change {
   readonly action:
     | 'create'
@@ -11,73 +11,73 @@ export interface Change {
     | 'start'
     | 'restart'
     | 'stop';
-  /** A path, a unit, a user: what a person would look for. */
+  /** A path, a unit or a user: what a person would look for. */
   readonly target: string;
 }
 
 export type OwnEntry = InventoryEntry & {
-  /** A directory of everybody: what is in it does not go with it. */
+  /** A directory that others use, too: its content is not removed with it. */
   readonly isShared?: true;
 };
 
-/** What stays when things are taken away. */
+/** What is kept when an installation is removed. */
 export interface UndoOptions {
   /** k3s and what runs in it. */
   readonly keepK3s: boolean;
   /** The daemon's directory: its identity, token and journal. */
   readonly keepData: boolean;
-  /** Not even what a worker needs to come back under its name. */
+  /** Whether even the password is removed by which a worker could come back under its name. */
   readonly deleteData: boolean;
-  /** The installation never came to its end: what the cluster does not know yet goes, too. */
+  /** The installation was never finished. Then what the cluster does not know yet is removed, too. */
   readonly isUnfinished: boolean;
 }
 
-/** One thing that is taken away. It may be done again after it was killed half way. */
+/** Removes one thing. After it was killed half way it may be run again. */
 export interface Removal {
   /** What is being done, for a person: "Remove file /etc/example". */
   readonly title: string;
   readonly changes: readonly Change[];
-  /** What of the inventory is gone afterwards. */
+  /** Entries of the inventory that are gone afterwards. */
   readonly entries: readonly InventoryEntry[];
-  /** What is as it was before us afterwards, by its name (engine/originals.ts). */
+  /** Names of the originals that are put back afterwards (engine/originals.ts). */
   readonly originals?: readonly string[];
-  /** A directory that others use, too, where this removes one: it goes only when nothing is left in it. */
+  /** The shared directory that this removes, if it removes one. It goes only when it is empty. */
   readonly shared?: string;
-  /** What goes with it beside what `changes` tells. */
+  /** Other paths that are gone afterwards, beside those in `changes`. */
   readonly alsoGone?: readonly string[];
   readonly run: () => Promise<void>;
 }
 
 /**
- * One thing on the machine, and its whole life: how it is made, and how it is taken away. All functions
- * may be called any number of times.
+ * One thing on the machine and its whole life: how it is made and how it is removed. Every function may
+ * be called any number of times.
  */
 export interface Resource {
   readonly id: string;
   /** What is being done, for a person: "Install k3s". */
   readonly title: string;
-  /** What it touches, wherever it runs. */
+  /** Paths and other things that it may change. */
   readonly touches: readonly string[];
-  /** Everything of the inventory that can be its. */
+  /** Every entry of the inventory that may belong to it. */
   readonly entries: readonly OwnEntry[];
-  /** False where nobody asked for it this time: then it is left as it is. */
+  /** False where nobody asked for it this time. Then it stays as it is. */
   readonly isWanted: boolean;
   /** Whether all of it is in place already. Changes nothing. */
   isDone(): Promise<boolean>;
-  /** Makes it; records it in the inventory before. @param update tells what is going on right now */
+  /** Records it in the inventory, then makes it. @param update is told what is going on right now */
   apply(update: (text: string) => void): Promise<void>;
-  /** Whether it is in place after `apply`; `isDone` where that is the same question. */
+  /** Whether it is in place after `apply`. Absent where `isDone` answers that. */
   verify?(): Promise<boolean>;
-  /** What `apply` would do on this machine as it is. */
+  /** What `apply` would change on this machine now. */
   changes(): Promise<readonly Change[]>;
-  /** What takes it away, in order: only what the inventory says was made here. Changes nothing yet. */
+  /** The removals, in order, of what was made here according to the inventory. Changes nothing itself. */
   undo(how: UndoOptions): Promise<readonly Removal[]>;
 }
 
-/** How a thing is made; the rest of a resource is how it is taken away. */
+/** The part of a resource that makes the thing. The rest is about its removal. */
 export type Making = Pick<Resource, 'isWanted' | 'isDone' | 'apply' | 'verify' | 'changes'>;
 
-/** Of what nobody asked for this time. */
+/** For a resource that nobody asked for this time. */
 export const LEFT_AS_IT_IS: Making = {
   isWanted: false,
   isDone: async () => true,
@@ -85,7 +85,7 @@ export const LEFT_AS_IT_IS: Making = {
   changes: async () => [],
 };
 
-/** Of what leaves nothing behind, or goes with something else. */
+/** For a resource that leaves nothing behind, or that is removed together with another one. */
 export const LEAVES_NOTHING: Pick<Resource, 'entries' | 'undo'> = {
   entries: [],
   undo: async () => [],

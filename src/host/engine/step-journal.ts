@@ -1,10 +1,10 @@
-/** How far an installation came: a note for each step, and one for the whole. */
+/** How far an installation came: one note for each step, and one for the installation as a whole. */
 import type { Places } from '../../core/places.ts';
 import type { Clock, Files } from '../../core/ports.ts';
 import { StepJournal, StepNote } from '../../protocol/files/host-state.ts';
 import type { HostInventory } from './inventory.ts';
 
-/** The note of the whole: `begun` on a machine where nothing of ours was, `done` once it was usable, and for ever. */
+/** The note of the whole: `begun` where nothing of ours was before; `done` once it was usable, and then for ever. */
 const INSTALLATION = 'installation';
 
 interface FileDeps {
@@ -16,7 +16,7 @@ interface Deps extends FileDeps {
   readonly clock: Clock;
 }
 
-/** What earlier runs have noted, of whatever version; nothing where that cannot be read. */
+/** The notes of earlier runs, of any version. Empty if they cannot be read. */
 export async function readStepJournal(deps: FileDeps): Promise<StepJournal> {
   try {
     const text = await deps.files.readText(deps.places.stepsFile);
@@ -28,7 +28,7 @@ export async function readStepJournal(deps: FileDeps): Promise<StepJournal> {
 
 export async function noteStep(deps: Deps, id: string, state: StepNote['state']): Promise<void> {
   const noted: StepNote = { state, at: deps.clock.now().toISOString() };
-  // Steps of other versions stay.
+  // Notes of other versions stay.
   const journal: StepJournal = { ...(await readStepJournal(deps)), [id]: noted };
   await deps.files.claimDirectory(deps.places.hostStateDirectory, { mode: 0o700 });
   await deps.files.writeAtomic(deps.places.stepsFile, `${JSON.stringify(journal, null, 2)}\n`, {
@@ -36,10 +36,10 @@ export async function noteStep(deps: Deps, id: string, state: StepNote['state'])
   });
 }
 
-/** `finished`: it came to its end once, whatever happened since. */
+/** `finished`: it was finished at some time, whatever happened since. */
 export type InstallationState = 'none' | 'unfinished' | 'finished';
 
-/** Where nobody can know any more, it is `finished`: nothing is taken back by mistake. */
+/** If nobody can know any more, the answer is `finished`, so that nothing is taken back by mistake. */
 export async function installationState(
   deps: FileDeps,
   inventory: HostInventory,
@@ -49,11 +49,11 @@ export async function installationState(
   if (whole !== undefined) {
     return whole === 'done' ? 'finished' : 'unfinished';
   }
-  // Of a version that took no note of the whole: before this step it cannot have finished.
+  // An older version took no note of the whole. It cannot have finished before this step.
   const isBefore =
     journal['start-agent'] === undefined && !inventory.has('unit', deps.places.unitFile);
   if (isEmpty(inventory) && isBefore) {
-    // Killed before the first note, or after all was taken away but the list.
+    // Killed before the first note, or after everything but the list was removed.
     return (await deps.files.stat(deps.places.hostStateDirectory)) === undefined
       ? 'none'
       : 'unfinished';
@@ -61,7 +61,7 @@ export async function installationState(
   return isBefore && Object.keys(journal).length > 0 ? 'unfinished' : 'finished';
 }
 
-/** How far this step came in the last run that had to do it. */
+/** How far a step came in the last run that had to do it. */
 export async function stepState(
   deps: FileDeps,
   id: string,
@@ -69,7 +69,10 @@ export async function stepState(
   return stateOf(await readStepJournal(deps), id);
 }
 
-/** Before the first change. Only on a machine where nothing of ours is it can be taken back later. */
+/**
+ * To be called before the first change. An installation can be taken back later only if it began on a
+ * machine that had nothing of ours.
+ */
 export async function beginInstallation(deps: Deps, inventory: HostInventory): Promise<void> {
   const isNoted = noteOfAll(await readStepJournal(deps)) !== undefined;
   if (isEmpty(inventory) && !isNoted && (await installationState(deps, inventory)) !== 'finished') {
@@ -77,7 +80,7 @@ export async function beginInstallation(deps: Deps, inventory: HostInventory): P
   }
 }
 
-/** After the last change, or once the machine is used: from then on nothing is taken back. */
+/** To be called after the last change, or once the machine is in use. From then on nothing is taken back. */
 export async function finishInstallation(deps: Deps): Promise<void> {
   if (noteOfAll(await readStepJournal(deps)) !== 'done') {
     await noteStep(deps, INSTALLATION, 'done');

@@ -6,7 +6,7 @@ import { diskFull } from './disk-full.ts';
 const QUERY_TIMEOUT_MS = 30_000;
 /** Stopping k3s waits for its processes. */
 const CHANGE_TIMEOUT_MS = 180_000;
-/** Where it makes links. */
+/** Where systemctl makes its links. */
 const UNIT_DIRECTORY = '/etc/systemd/system';
 
 interface Deps {
@@ -41,7 +41,7 @@ export async function unitProperties(
   return Object.fromEntries(lines.map(([name = '', ...value]) => [name, value.join('=')]));
 }
 
-/** Running, or on the way to it: a start that nobody waits for is a queued job at first. */
+/** Running or about to run: a start that nobody waits for is at first only a queued job. */
 export async function isStartedOrStarting(deps: Deps, unit: string): Promise<boolean> {
   const result = await deps.exec.run(['systemctl', 'show', '--property=ActiveState,Job', unit], {
     timeoutMs: QUERY_TIMEOUT_MS,

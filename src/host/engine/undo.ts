@@ -12,7 +12,7 @@ interface Deps {
   readonly progress: StartProgress;
 }
 
-/** What would be taken away, the newest first, without doing it. */
+/** What would be removed, newest first. Removes nothing. */
 export async function planUndo(
   deps: Pick<Deps, 'files'>,
   resources: readonly Resource[],
@@ -32,9 +32,9 @@ export async function planUndo(
 }
 
 /**
- * Takes away what these resources have made, the newest first. Each leaves the inventory only when it
- * is gone: after a failure, or when this is killed, the same again goes on.
- * @returns what was taken away, for a person
+ * Removes what these resources have made, newest first. An entry leaves the inventory only when its thing
+ * is gone. So after a failure, or when this was killed, the next run continues.
+ * @returns what was removed, for a person
  * @throws what a removal throws
  */
 export async function undoResources(
@@ -51,7 +51,7 @@ export async function undoResources(
     try {
       removed.push(...(await undoOne(deps, removal, inventory, shared)));
     } catch (thrown) {
-      // Those after it may make the room that it needs. What fails then may fail because of it.
+      // Later removals may make the room that this one needs. If one of those fails, this one may be why.
       if (!(thrown instanceof AgentError) || (waiting.length === 0 && !isDiskFull(thrown))) {
         throw thrown;
       }
@@ -74,14 +74,14 @@ async function undoOne(
   inventory: HostInventory,
   sharedBefore: ReadonlySet<string>,
 ): Promise<readonly string[]> {
-  // What stays, since others use it, is forgotten without a word.
+  // A shared directory that stays is forgotten silently.
   const isTold =
     (await goes(deps, removal, new Set())) || (await wasTakenAlong(deps, removal, sharedBefore));
   const progress = isTold ? await deps.progress(removal.title) : undefined;
   try {
     await removal.run();
-    // As long as there is an original it is put back, which may be done twice. What the inventory has
-    // and no original is ours, and would go.
+    // In this order: a thing with an original is put back, and that may happen twice. A thing in the
+    // inventory without an original counts as ours, and a second run would remove it.
     await inventory.forget(removal.entries);
     await forgetOriginals(deps, removal.originals ?? []);
   } catch (thrown) {
@@ -103,7 +103,10 @@ async function removalsOf(
   return removals;
 }
 
-/** @param gone what is gone by then, although it is still there */
+/**
+ * Whether a removal really removes something: a shared directory stays if others have something in it.
+ * @param gone paths that earlier removals will have removed by then
+ */
 async function goes(
   { files }: Pick<Deps, 'files'>,
   { shared, alsoGone = [] }: Removal,
@@ -131,7 +134,7 @@ async function sharedThere(
   return there;
 }
 
-/** Whether another removal has taken this directory along: k3s' own uninstaller may. */
+/** Whether another removal has removed this directory, too, as k3s' own uninstaller may. */
 async function wasTakenAlong(
   { files }: Pick<Deps, 'files'>,
   { shared }: Removal,

@@ -1,8 +1,8 @@
-/** What a systemd unit says of itself from a moment on. What it said before explains nothing now. */
+/** Follows a systemd unit from a given moment on. What it said before that explains nothing now. */
 import type { Exec } from '../../core/ports.ts';
 import { unitProperties } from './systemctl.ts';
 
-/** After so many restarts in a row it will not start the next time either. */
+/** After so many restarts in a row the next one will not succeed either. */
 const RESTARTS_MAX = 5;
 /** Lines of the journal in which a reason is looked for. */
 const LINES_MAX = 300;
@@ -17,16 +17,16 @@ export interface UnitReport {
   readonly state: string;
   /** Why it ended last: `exit-code`, `oom-kill`, `watchdog`, … (systemd.service(5)). */
   readonly result: string;
-  /** How often systemd started it again since the moment. */
+  /** How often systemd has restarted it since `begin`. */
   readonly restarts: number;
-  /** What its own processes said since the moment, oldest first. */
+  /** What its own processes have logged since `begin`, oldest first. */
   readonly lines: readonly string[];
 }
 
 export interface UnitWatch {
-  /** From now on counts. */
+  /** Only what happens from now on counts. */
   begin(): Promise<void>;
-  /** Begins by itself where nobody did. */
+  /** Begins by itself if nobody has called `begin`. */
   look(): Promise<UnitReport>;
 }
 
@@ -34,7 +34,7 @@ export function unitWatch(deps: Deps, unit: string): UnitWatch {
   let since: { readonly cursor: string | undefined } | undefined;
   let lastCount = 0;
   let restarts = 0;
-  /** systemd counts from 0 again after a start by hand. */
+  /** After a start by hand systemd's counter begins again at 0. */
   const count = (now: number) => {
     restarts += now >= lastCount ? now - lastCount : now;
     lastCount = now;
@@ -62,21 +62,21 @@ export function unitWatch(deps: Deps, unit: string): UnitWatch {
   };
 }
 
-/** Whether waiting for the unit is over: it is given up, or ends again and again. */
+/** Whether there is no use in waiting: systemd has given the unit up, or it ends again and again. */
 export function hasFailed({ state, restarts }: UnitReport): boolean {
   return state === 'failed' || restarts >= RESTARTS_MAX;
 }
 
 /**
- * Where its lines end now; undefined while there are none. A cursor of another unit's line would have
- * journalctl skip the first line of this one.
+ * The end of the unit's lines in the journal; undefined while there are none. It must be a cursor of this
+ * unit: with one of another unit's line journalctl would skip this unit's first line.
  */
 async function journalEnd(deps: Deps, unit: string): Promise<string | undefined> {
   const text = await journalctl(deps, ['--lines=1', '--show-cursor', `_SYSTEMD_UNIT=${unit}`]);
   return /^-- cursor: (.+)$/m.exec(text)?.[1];
 }
 
-/** Of its processes alone: systemd's own words about the unit explain nothing. */
+/** Only the lines of the unit's own processes: systemd's lines about the unit explain nothing. */
 async function linesSince(
   deps: Deps,
   unit: string,
