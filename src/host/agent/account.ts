@@ -11,7 +11,7 @@ import type { Change, Removal, Resource } from '../engine/resource.ts';
 const TIMEOUT_MS = 30_000;
 const USER: InventoryEntry = { kind: 'user', name: AGENT_USER };
 const GROUP: InventoryEntry = { kind: 'group', name: AGENT_USER };
-/** What userdel(8) may take along of others is noted under this name. */
+/** The original under this name is a group of others: userdel(8) may remove it with the user. */
 const GROUP_OF_OTHERS = `group ${AGENT_USER}`;
 
 interface Deps {
@@ -20,7 +20,7 @@ interface Deps {
   readonly places: Places;
 }
 
-/** The unprivileged user that the daemon runs as, and the directories that it is given. */
+/** The unprivileged user that the daemon runs as, and its directories. */
 export function agentAccount(deps: Deps, inventory: HostInventory): Resource {
   const { stateDirectory, configDirectory } = deps.places;
   const state = { kind: 'directory', name: stateDirectory } as const;
@@ -96,10 +96,9 @@ export async function isListed(files: Files, database: string): Promise<boolean>
 
 function useradd(home: string): readonly [string, ...string[]] {
   const shell = '/usr/sbin/nologin';
-  return [
-    ...(['useradd', '--system', '--gid', AGENT_USER, '--no-create-home'] as const),
-    ...(['--home-dir', home, '--shell', shell, AGENT_USER] as const),
-  ];
+  const group = ['--gid', AGENT_USER];
+  const login = ['--no-create-home', '--home-dir', home, '--shell', shell];
+  return ['useradd', '--system', ...group, ...login, AGENT_USER];
 }
 
 async function makeAccount(
@@ -137,8 +136,8 @@ function accountRemovals(deps: Deps, inventory: HostInventory): readonly Removal
 }
 
 /**
- * userdel(8) takes the group of the same name along. One that was here before us is made again, with its
- * number: files belong to it.
+ * userdel(8) also removes the group of the same name. If that group was here before us, it is made again
+ * with its number, because files belong to it.
  */
 async function removeUser(deps: Deps, inventory: HostInventory): Promise<void> {
   const noted = await originalOf(deps, GROUP_OF_OTHERS);

@@ -15,8 +15,8 @@ interface Deps {
 }
 
 /**
- * The configuration file, readable by the daemon, writable by root alone. Holds no secret. What stands in
- * it and is no setting of this version stays.
+ * The configuration file. The daemon may read it, only root may write it, and it holds no secret. Keys
+ * that are not settings of this version stay in it.
  */
 export function agentConfig(
   deps: Deps,
@@ -34,7 +34,7 @@ export function agentConfig(
   }
   const wanted = (file: RawConfig | undefined) => withUnknown({ ...content }, file ?? {});
   return ownFile(deps, inventory, own, {
-    // By content: comments that somebody wrote into it stay.
+    // Compared by its settings, so that the comments of a person stay.
     isDone: async () => {
       const file = await readFile(deps);
       return file !== undefined && Bun.deepEquals(file, wanted(file));
@@ -51,7 +51,7 @@ function looksOurs(text: string): boolean {
   return text.startsWith(HEADER);
 }
 
-/** As it was parsed: whether it can be used was asked before. */
+/** Parsed, but not checked: the caller has checked it before. */
 async function readFile(deps: Deps): Promise<RawConfig | undefined> {
   const text = await deps.files.readText(deps.places.configFile);
   const parsed: unknown = text === undefined ? undefined : (Bun.YAML.parse(text) ?? {});

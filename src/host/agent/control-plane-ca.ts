@@ -5,10 +5,10 @@ import { writeOwn } from '../engine/own-text.ts';
 import { ownFile } from '../engine/removals.ts';
 import type { Resource } from '../engine/resource.ts';
 
-/** A certificate does not tell who has put it there: it is no secret, and stays. */
+/** A certificate does not tell who has put it there. As it is no secret, it may stay. */
 const looksOurs = () => false;
 
-/** A copy that the daemon can read: the file it was given may stand in somebody's home. */
+/** A copy that the daemon can read: the given file may be in somebody's home. */
 export function controlPlaneCa(
   deps: { readonly files: Files; readonly places: Places },
   inventory: HostInventory,

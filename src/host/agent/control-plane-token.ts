@@ -10,8 +10,8 @@ import { isListed } from './account.ts';
 const TIMEOUT_MS = 30_000;
 
 /**
- * Runs as the daemon's user: root must not follow what stands in a directory of the daemon's,
- * where a link could lead it anywhere. The secret comes in on standard input.
+ * Runs as the daemon's user. Root must not follow a path in the daemon's directory, because a link there
+ * could lead it anywhere. The secret comes in on standard input.
  */
 const storeScript = (file: string) => `
 set -eu
@@ -44,7 +44,7 @@ export function controlPlaneToken(
   });
 }
 
-/** Whether the daemon has one: somebody may have taken away what an earlier run gave it. */
+/** Whether the daemon has a token. Somebody may have removed the one that an earlier run gave it. */
 export async function hasControlPlaneToken(deps: Deps, inventory: HostInventory): Promise<boolean> {
   return (
     inventory.has('file', deps.places.controlPlaneTokenFile) &&
@@ -66,18 +66,19 @@ export function proxyCredentials(
   });
 }
 
-/** A secret that root hands over; undefined where nobody has given one this time. */
+/** A secret that root hands over to the daemon. */
 interface HandedOver {
   readonly id: string;
   /** For a person: "the control-plane token". */
   readonly what: string;
   readonly file: string;
+  /** Undefined where nobody has given one this time. */
   readonly secret: string | undefined;
 }
 
 /**
- * What stays in a directory that was there before us, because its user was deleted: nobody else may
- * follow that path.
+ * Secrets that stay because the daemon's user is gone: nobody else may follow their paths. That can only
+ * be so where the directory was here before us.
  */
 export async function keptSecrets(
   { files, places }: Pick<UndoDeps, 'files' | 'places'>,
@@ -90,7 +91,7 @@ export async function keptSecrets(
   return (await isListed(files, '/etc/passwd')) ? [] : ofUser;
 }
 
-/** By itself: else it goes with the directory that it stands in. */
+/** Whether a secret is removed by itself. Otherwise it goes with its directory. */
 function isRemoved(
   { stateDirectory }: Places,
   inventory: HostInventory,
@@ -154,7 +155,7 @@ function secretMaking(
   };
 }
 
-/** Its directory goes, too, when nothing is left in it. @throws AgentError FILE_ACCESS */
+/** Removes the directory, too, if it is empty then. @throws AgentError FILE_ACCESS */
 async function removeAsAgent(deps: Deps, file: string): Promise<void> {
   const result = await asAgent(deps, `rm -f ${file}`);
   if (result.exitCode !== 0) {

@@ -1,4 +1,4 @@
-/** Units are built into the executable as text. */
+/** The unit is built into the executable as text. */
 declare module '*.service' {
   const text: string;
   // biome-ignore lint/style/noDefaultExport: how the runtime gives a file's text

@@ -17,7 +17,7 @@ import { LEAVES_NOTHING, type Removal, type Resource } from '../engine/resource.
 const COPY_TIMEOUT_MS = 120_000;
 const EXECUTABLE_MODE = 0o755;
 const OTHERS_MAY_USE = 0o005;
-/** As install.sh takes them; not its unfinished downloads. */
+/** The names that install.sh takes for versions. Its unfinished downloads are named otherwise. */
 const VERSION_SHAPE = /^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$/;
 
 interface Deps {
@@ -34,19 +34,19 @@ function linkEntry({ executableLink }: Places) {
   return { kind: 'link', name: executableLink } as const;
 }
 
-/** Of everybody. */
+/** A directory that others use, too. */
 function linkDirectoryEntry({ executableLink }: Places) {
   return { kind: 'directory', name: dirname(executableLink), isShared: true } as const;
 }
 
-/** Of everybody; a machine may lack them. */
+/** Shared directories that a machine may lack. */
 function parentsOf({ executableLink, versionsDirectory }: Places): readonly string[] {
   return [dirname(dirname(executableLink)), dirname(versionsDirectory)];
 }
 
 /**
- * Places this very executable beside the installed one. install.sh has done it already; others not.
- * The link to an older one stays until the new one takes over: see `executableSwitch`.
+ * Copies the running executable to its place beside the installed one. After install.sh it is there
+ * already. The link leads to the older one until this one takes over (`executableSwitch`).
  */
 export function placeExecutable(
   deps: Deps,
@@ -101,7 +101,7 @@ export function placeExecutable(
   };
 }
 
-/** install.sh makes versions and link before us, for us: they are ours although they are there. */
+/** install.sh makes the versions and the link for us. So they are ours although they exist already. */
 async function claimPlaces(deps: Deps, inventory: HostInventory): Promise<void> {
   const { places } = deps;
   const link = linkEntry(places);
@@ -119,7 +119,7 @@ function isOurs({ versionsDirectory }: Places, target: string): boolean {
   return target.startsWith(`${versionsDirectory}/`);
 }
 
-/** A program that somebody has put there stays, and so does a link of somebody's. */
+/** A program or a link that somebody else has put there stays. */
 async function linkRemovals(deps: Deps, inventory: HostInventory): Promise<readonly Removal[]> {
   const link = linkEntry(deps.places);
   const isLink = (await deps.files.stat(link.name))?.kind === 'link';
@@ -152,13 +152,13 @@ async function isUsable({ files, places }: Deps, path: string): Promise<boolean>
 }
 
 export interface ExecutableSwitch {
-  /** Leads the link, and so the daemon's next start, to this version. */
+  /** Makes the link, and so the daemon's next start, lead to this version. */
   readonly step: Resource;
-  /** This version has started: there is no way back any more. */
+  /** To be called once this version has started. After that there is no way back. */
   proven(): Promise<void>;
   /**
-   * Leads it back to the version that `step` has switched from, in this run or in one that ended
-   * before the daemon was started.
+   * Makes the link lead to the earlier version again, if `step` has switched in this run, or in an
+   * earlier one that did not start the daemon.
    * @returns whether there was something to go back to
    */
   back(): Promise<boolean>;
@@ -172,13 +172,13 @@ export function executableSwitch(deps: Deps, version: string): ExecutableSwitch 
       id: 'switch-executable',
       title: 'Switch to this version',
       touches: [executableLink],
-      // It goes with the link, which another resource has made.
+      // It is removed with the link, which another resource has made.
       ...LEAVES_NOTHING,
       isWanted: true,
       isDone: async () => (await linkedExecutable(deps)) === path,
       changes: async () => {
         const linked = await linkedExecutable(deps);
-        const isDone = linked === undefined || linked === path; // It is made with this one.
+        const isDone = linked === undefined || linked === path; // A missing link is made with this one.
         return [{ action: isDone ? 'keep' : 'change', target: executableLink }];
       },
       apply: async () => {
@@ -234,12 +234,12 @@ export function pruneVersions(deps: Deps, version: string): Resource {
   };
 }
 
-/** By the numbers in it: a version may be named as in no scheme, `nightly-10`. */
+/** Compares the numbers in the names, because a version may follow no scheme: `nightly-10`. */
 function newestFirst(a: string, b: string): number {
   return b.localeCompare(a, 'en', { numeric: true });
 }
 
-/** Whether another version than this one is installed: this one has not taken over yet. */
+/** Whether another version is installed, so that this one has not taken over yet. */
 export async function isOfOtherVersion(deps: Deps, version: string): Promise<boolean> {
   const linked = await linkedExecutable(deps);
   return linked !== undefined && linked !== executablePath(deps.places, version);

@@ -12,7 +12,7 @@ import { kubectl } from '../k3s/kubectl.ts';
 import { kubectlTrouble } from '../k3s/kubectl-words.ts';
 import { applyPermissions } from './policy-file.ts';
 
-/** Bits of a mode that let others than the owner in. */
+/** The bits of a mode that admit others than the owner. */
 const OTHERS_BITS = 0o077;
 /** The API server of this very machine. */
 const SERVER_URL = 'https://127.0.0.1:6443';
@@ -32,17 +32,17 @@ interface Deps {
 
 /** What `kubectl apply -f -` takes: namespace, ServiceAccount and permissions. */
 export interface AccountManifests {
-  /** What shall be there; undefined where the machine speaks for no cluster. */
+  /** What is wanted; undefined where the machine speaks for no cluster. */
   readonly wanted: string | undefined;
-  /** The same names, whatever the permissions: what is taken away. */
+  /** Objects of the same names, for removing them. Their permissions do not matter. */
   readonly names: string;
   /** Those without the namespace, which stays where it was there before us. */
   readonly namesInside: string;
 }
 
 /**
- * The agent's own account in Kubernetes, with just the permissions that it needs. It goes with its
- * cluster, and by itself only where that stays.
+ * The agent's own account in Kubernetes, with only the permissions that it needs. Usually it is removed
+ * with the cluster. By itself it is removed only where the cluster stays.
  */
 export function agentPermissions(
   deps: Deps,
@@ -130,15 +130,15 @@ export function agentKubeconfig(
   return ownFile(deps, inventory, file, isWanted ? making : undefined);
 }
 
-/** One of the agent's own account, with whatever token and authority. */
+/** A kubeconfig with a token of a service account, whichever token and authority it is. */
 function looksOurs(text: string): boolean {
   const found = parseKubeconfig(text);
   return found !== undefined && tokenTimes(found.token) !== undefined;
 }
 
 /**
- * The token has more than half its life before it, nobody else can read it, and the cluster is still
- * the same one.
+ * Whether the token is not yet past half its life, nobody else can read it, and the cluster is still the
+ * same.
  */
 export async function isKubeconfigFresh(deps: Deps): Promise<boolean> {
   const text = await deps.files.readText(deps.places.kubeconfigFile);
@@ -182,7 +182,7 @@ export async function writeKubeconfig(deps: Deps, account: KubernetesAccount): P
     deps,
     deps.places.kubeconfigFile,
     renderKubeconfig('pipeops-agent', { server: SERVER_URL, ca, token }),
-    // Not for the group: people in it use the agent within its policy, and this passes it by.
+    // Not for the group: its people use the agent within the policy, and this file would bypass that.
     { mode: 0o400, owner: `${AGENT_USER}:root` },
   );
 }

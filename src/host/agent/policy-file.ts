@@ -10,7 +10,7 @@ import type { Resource } from '../engine/resource.ts';
 import { kubectl } from '../k3s/kubectl.ts';
 import { kubectlTrouble } from '../k3s/kubectl-words.ts';
 
-/** Policies that somebody wrote and that were replaced; the oldest go. */
+/** Backups of policies that somebody wrote and that were replaced. The oldest are removed. */
 const BACKUPS_MAX = 5;
 const ACCESS = { mode: 0o640, owner: `root:${AGENT_USER}` };
 
@@ -33,7 +33,7 @@ function isPresetText(places: Places, text: string): boolean {
   return POLICY_PRESETS.some((preset) => presetFileText(places, preset) === text);
 }
 
-/** The policy file of a new installation; one that is there is root's and stays. */
+/** The policy file of a new installation. If there is one already, it is root's and stays. */
 export function policyFile(
   deps: Pick<Deps, 'files' | 'places'>,
   inventory: HostInventory,
@@ -73,14 +73,14 @@ export interface PolicyChange {
   readonly text: string;
   /** The account's permissions that belong to it. */
   readonly manifest: string;
-  /** Those of the policy in force, to go back to; undefined when there is no usable one. */
+  /** The permissions of the policy in force, to go back to; undefined when there is no usable policy. */
   readonly previousManifest: string | undefined;
 }
 
 /**
- * Permissions first, then the file: the agent never believes that it may what Kubernetes forbids.
- * When either fails, both are as before.
- * @returns where the file that was replaced is kept, if somebody wrote that
+ * Changes the permissions first, then the file, so that the agent never expects to be allowed something
+ * that Kubernetes forbids. If either fails, both are as before.
+ * @returns the backup of the replaced file, if a person wrote that file
  * @throws AgentError KUBERNETES_API, FILE_ACCESS, DISK_FULL
  */
 export async function changePolicy(deps: Deps, change: PolicyChange): Promise<string | undefined> {
@@ -97,7 +97,7 @@ export async function changePolicy(deps: Deps, change: PolicyChange): Promise<st
   }
 }
 
-/** What we wrote ourselves can be had again by its preset. */
+/** Backs the file up, unless the agent wrote it: that text can be made again from its preset. */
 async function keepHandWritten(
   { clock, files, places }: Deps,
   next: string,
@@ -108,7 +108,7 @@ async function keepHandWritten(
   }
   const directory = dirname(places.policyFile);
   const prefix = `${basename(places.policyFile)}.before-`;
-  // Sorted by name they are sorted by time.
+  // In the order of their names the backups are in the order of time.
   const time = clock.now().toISOString().replaceAll(/[:.]/g, '-');
   const path = `${directory}/${prefix}${time}`;
   await files.writeAtomic(path, text, ACCESS);

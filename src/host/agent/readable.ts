@@ -6,7 +6,7 @@ const TIMEOUT_MS = 30_000;
 /** Directories that the unit hides from the daemon (ProtectHome=, PrivateTmp=). */
 const HIDDEN = /^\/(root|home|run\/user|tmp|var\/tmp)\//;
 
-/** Why the daemon cannot read a file that root can; undefined where it can, or nobody can tell yet. */
+/** Why the daemon cannot read a file that root can read; undefined if it can, or if that is not known. */
 export async function unreadableForAgent(
   deps: { readonly exec: Exec },
   path: string,
@@ -17,7 +17,7 @@ export async function unreadableForAgent(
   try {
     const argv = ['runuser', '-u', AGENT_USER, '--', 'test', '-r', path] as const;
     const { exitCode, stderr } = await deps.exec.run(argv, { timeoutMs: TIMEOUT_MS });
-    // What runuser says itself is about the user, who is not there before the installation.
+    // A message of runuser itself is about the user, who does not exist before the installation.
     return exitCode === 1 && stderr.trim() === ''
       ? `the agent, user ${AGENT_USER}, may not read ${path}`
       : undefined;

@@ -6,10 +6,10 @@ import { LEAVES_NOTHING, type Resource } from '../engine/resource.ts';
 import { hasFailed, type UnitWatch } from '../engine/unit-watch.ts';
 import { startFailure } from './service.ts';
 
-/** Registration is tried again every few seconds; a control plane may be slow, not gone. */
+/** Registration is tried again every few seconds. A control plane may just be slow. */
 const READY_TIMEOUT_MS = 120_000;
 const POLL_INTERVAL_MS = 250;
-/** Waiting does not mend these. */
+/** Reasons that waiting does not remove. */
 const FINAL_REASONS: readonly string[] = [
   'TOKEN_REJECTED',
   'AGENT_REVOKED',
@@ -17,10 +17,10 @@ const FINAL_REASONS: readonly string[] = [
   'POLICY_INVALID',
 ];
 
-/** What the daemon says on its socket. Both throw AgentError DAEMON_UNREACHABLE. */
+/** Questions to the daemon on its socket. Both throw AgentError DAEMON_UNREACHABLE. */
 export interface DaemonWord {
   readonly health: () => Promise<DetailedHealth>;
-  /** Has it take up its files and try at once: what it says afterwards is of those. */
+  /** Makes the daemon read its files again and try at once. Its later answers are about those files. */
   readonly tryNow: () => Promise<unknown>;
 }
 
@@ -30,7 +30,7 @@ interface Deps {
   readonly watch: UnitWatch;
 }
 
-/** What the person is told when all is done. */
+/** What the person is told at the end, and so must be true of the daemon. */
 export interface AgentExpectation {
   readonly version: string;
   readonly role: 'server' | 'node';
@@ -41,8 +41,8 @@ export interface AgentExpectation {
 }
 
 /**
- * Waits until the daemon says that it is ready (registered, Kubernetes answers; on a worker: the
- * kubelet is healthy), and that it is what it shall be. Fails with the daemon's own reason.
+ * Waits until the daemon says that it is ready (it is registered and Kubernetes answers; on a worker, the
+ * kubelet is healthy) and until it is as expected. Fails with the daemon's own reason.
  */
 export function waitForAgent(
   deps: Deps,
@@ -66,7 +66,7 @@ export function waitForAgent(
       let isTold = false;
       const pace = { everyMs: POLL_INTERVAL_MS, limitMs: READY_TIMEOUT_MS };
       const end = await pollUntil(clock, pace, signal, async () => {
-        // Before that its verdict may be one about an older token, or of a try of long ago.
+        // Until then its answer may be about an older token or an earlier try.
         isTold ||= (await daemon.tryNow().catch(unanswered)) !== undefined;
         const health = isTold ? await ask() : undefined;
         const verdict = health === undefined ? undefined : judge(expected, health);
@@ -96,7 +96,7 @@ export function waitForAgent(
   };
 }
 
-/** Not listening yet, or one of another version: the answer is "not ready". */
+/** A daemon that does not listen yet, or is of another version, counts as not ready. */
 function unanswered(thrown: unknown): undefined {
   expectedError(thrown);
 }
@@ -111,7 +111,7 @@ function judge(expected: AgentExpectation, health: DetailedHealth): Verdict {
   if (health.ready) {
     return 'ready';
   }
-  // Of a token that only a gateway refuses the controller is asked next.
+  // If only a gateway refuses the token, the daemon asks the controller next.
   const isFinal = ({ code }: Reason) =>
     FINAL_REASONS.includes(code) &&
     (code !== 'TOKEN_REJECTED' || health.session.phase === 'refused');
@@ -120,7 +120,7 @@ function judge(expected: AgentExpectation, health: DetailedHealth): Verdict {
   return { reason: final ?? first, isFinal: final !== undefined };
 }
 
-/** In what the running daemon is another one than the person would be told. */
+/** How the running daemon differs from what the person would be told; undefined where it does not. */
 function difference(expected: AgentExpectation, health: DetailedHealth): Reason | undefined {
   const { agent, session } = health;
   if (expected.controlPlane !== null && session.phase === 'standalone') {

@@ -7,8 +7,8 @@ const TOKEN_BYTES = 32;
 
 /**
  * Makes what root puts into the runtime directory at each start of the daemon: a new local token, and
- * the name under which the daemon's socket is found. The directory is root's: a kubeconfig names the
- * token's file, and root's kubectl sends whatever it finds there. Nothing where no daemon was set up.
+ * the link to the daemon's socket. The directory belongs to root, because kubeconfigs name the token's
+ * file, and root's kubectl sends whatever that file contains. Does nothing where no daemon was set up.
  */
 export async function prepareRuntimeDirectory({
   files,
@@ -22,7 +22,7 @@ export async function prepareRuntimeDirectory({
   if (!(await isListed(files, '/etc/group'))) {
     return;
   }
-  // First: from here on nobody else changes what stands in it.
+  // First of all: from now on nobody else can change its content.
   await files.claimDirectory(places.runtimeDirectory, { mode: 0o755, owner: 'root:root' });
   const token = Buffer.from(random.bytes(TOKEN_BYTES)).toString('base64url');
   await files.writeAtomic(places.localTokenFile, `${token}\n`, {

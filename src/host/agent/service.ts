@@ -23,12 +23,12 @@ interface Deps {
   readonly places: Places;
 }
 
-/** The systemd unit of the daemon. What runs by it goes with it. */
+/** The systemd unit of the daemon. Removing it stops the daemon. */
 export function agentUnit(deps: Deps, inventory: HostInventory): Resource {
   const { unitFile } = deps.places;
   const unit = unitEntry(deps.places);
   const text = unitTextFor(deps.places);
-  // A run that ended before the reload has left systemd with the unit of before.
+  // After a run that ended before the reload, systemd still has the earlier unit.
   const isDone = async () =>
     (await deps.files.readText(unitFile)) === text &&
     (await unitProperties(deps, UNIT_NAME, ['NeedDaemonReload']))['NeedDaemonReload'] !== 'yes';
@@ -53,17 +53,17 @@ function unitEntry({ unitFile }: Places) {
   return { kind: 'unit', name: unitFile } as const;
 }
 
-/** The file in systemd/ is for the usual places; only the program may stand elsewhere. */
+/** The file in systemd/ is for the usual places. Only the path of the program may differ. */
 function unitTextFor({ executableLink }: Places): string {
   return unitText.replaceAll(DEFAULT_PLACES.executableLink, executableLink);
 }
 
-/** The unit of another version. */
+/** Whether this is the unit of another version of the agent. */
 function looksOurs({ executableLink }: Places, text: string): boolean {
   return text.includes(`\nExecStart=${executableLink} `);
 }
 
-/** A unit file that was here before us stands there again afterwards, stopped. */
+/** A unit file that was here before us is put back, but its unit is not started. */
 async function unitRemovals(deps: Deps, inventory: HostInventory): Promise<readonly Removal[]> {
   const { unitFile } = deps.places;
   const original = await originalOf(deps, unitFile);
@@ -85,7 +85,7 @@ async function unitRemovals(deps: Deps, inventory: HostInventory): Promise<reado
         await deps.files.remove(unitFile);
         await putBack(deps, unitFile);
         await systemctl(deps, 'daemon-reload');
-        // A unit that failed once is remembered; "not loaded" is the usual answer and fine.
+        // systemd remembers a unit that has failed. The usual answer, "not loaded", is fine.
         await deps.exec.run(['systemctl', 'reset-failed', UNIT_NAME], { timeoutMs: TIMEOUT_MS });
       },
     },
@@ -101,12 +101,12 @@ async function stopForGood(deps: Deps): Promise<void> {
   }
 }
 
-/** What the daemon finds at its stop tells it that this one is for good. */
+/** While it stops, the daemon finds a file that tells it that this stop is for good. */
 async function whileLeaving(deps: Deps, stop: () => Promise<void>): Promise<void> {
   try {
     await deps.files.writeAtomic(deps.places.leavingFile, '', { mode: 0o644 });
   } catch {
-    // No room, or no directory any more: it goes without a goodbye.
+    // The disk is full, or the directory is gone. Then the daemon does not say goodbye.
   }
   try {
     await stop();
@@ -116,10 +116,10 @@ async function whileLeaving(deps: Deps, stop: () => Promise<void>): Promise<void
 }
 
 /**
- * Enables and starts the daemon, and starts it again when what it reads only at its start has
- * changed since.
- * @param reads everything of that kind: version, configuration
- * @param takeOver hears whether this version starts; where not, what is linked is what ran before
+ * Enables and starts the daemon, or restarts it when something has changed that it reads only at its
+ * start.
+ * @param reads all that it reads only at its start: version, configuration
+ * @param takeOver is told whether this version starts. If it does not, the link leads back
  */
 export function startAgent(
   deps: Deps,
@@ -147,14 +147,14 @@ export function startAgent(
       return [{ action: (await isDone()) ? 'keep' : action, target: UNIT_NAME }];
     },
     apply: async () => {
-      await deps.files.remove(deps.places.leavingFile); // Of an uninstall that was killed: it stays after all.
+      await deps.files.remove(deps.places.leavingFile); // Left by an uninstall that was killed.
       await systemctl(deps, 'enable', '--quiet', UNIT_NAME);
       await watch.begin();
       try {
         await restart(deps, watch);
       } catch (thrown) {
         if (await takeOver.back()) {
-          // As well as it goes: what is to be told is why the new one did not start.
+          // If this fails, too, the person is still told why the new version did not start.
           await systemctl(deps, 'restart', UNIT_NAME).catch(() => undefined);
         }
         throw thrown;
@@ -165,19 +165,19 @@ export function startAgent(
   };
 }
 
-/** @throws AgentError with the daemon's own last error where it does not start */
+/** @throws AgentError with the daemon's own last error if it does not start */
 async function restart(deps: Deps, watch: UnitWatch): Promise<void> {
   try {
     await systemctl(deps, 'restart', UNIT_NAME);
   } catch (thrown) {
     const cause = expectedError(thrown);
     const report = await watch.look();
-    // Without a word from the daemon, systemd's are all there is.
+    // If the daemon has said nothing, systemd's own message is all there is.
     throw cause.code !== 'TOOL_FAILED' || report.lines.length === 0 ? cause : startFailure(report);
   }
 }
 
-/** What the daemon ended with, as it said itself. */
+/** Why the daemon ended, in its own words where it has said so. */
 export function startFailure(report: UnitReport): AgentError {
   const own = errorInLines(report.lines);
   const why = own?.message ?? explainingLine(report);

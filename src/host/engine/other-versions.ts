@@ -147,7 +147,7 @@ function unitRemoval(deps: Deps, entry: InventoryEntry): Removal {
         await deps.files.remove(path);
       }
       await systemctl(deps, 'daemon-reload');
-      // A unit that failed once is remembered; "not loaded" is the usual answer and fine.
+      // systemd remembers a unit that has failed. The usual answer, "not loaded", is fine.
       await deps.exec.run(['systemctl', 'reset-failed', unit], { timeoutMs: TIMEOUT_MS });
     },
   };
