@@ -93,6 +93,8 @@ export interface FileStat {
   readonly uid: number;
   readonly gid: number;
   readonly size: number;
+  /** Its number on its file system. */
+  readonly inode: number;
 }
 
 /** A large file that is read piece by piece. */

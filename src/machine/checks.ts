@@ -6,6 +6,7 @@
 import { cgroupControllers, cgroupVersion } from '../host/checks/cgroups.ts';
 import type { Check } from '../host/checks/check.ts';
 import { clockExact, clockRight } from '../host/checks/clock.ts';
+import { noClusterAgent } from '../host/checks/cluster-agent.ts';
 import { controlPlaneAnswers } from '../host/checks/control-plane.ts';
 import { defaultRouteThere } from '../host/checks/default-route.ts';
 import { diskNotFilling, enoughDiskSpace, enoughInodes } from '../host/checks/disk-space.ts';
@@ -13,28 +14,34 @@ import { knownDistribution } from '../host/checks/distribution.ts';
 import { dnsReachesPods } from '../host/checks/dns-for-pods.ts';
 import { resolversAnswer } from '../host/checks/dns-resolvers.ts';
 import { downloadsAnswer } from '../host/checks/downloads.ts';
+import { recentSnapshot } from '../host/checks/etcd-snapshots.ts';
 import { firewallOpen } from '../host/checks/firewall.ts';
 import { gatewaysAnswer } from '../host/checks/gateways.ts';
 import { ownMachineId, usableHostname } from '../host/checks/identity.ts';
 import { ipFamiliesWork } from '../host/checks/ip-families.ts';
 import { serverAnswers } from '../host/checks/joined-server.ts';
+import { k3sCertificatesLast } from '../host/checks/k3s-certificates.ts';
 import { noDataOfOthers } from '../host/checks/k3s-data.ts';
+import { k3sRuns } from '../host/checks/k3s-unit.ts';
 import { kernelModules, kernelOptions } from '../host/checks/kernel.ts';
 import { forwarding, inotifyLimits } from '../host/checks/kernel-settings.ts';
 import { enoughMemory, enoughProcessors } from '../host/checks/memory.ts';
 import { noOtherCluster } from '../host/checks/other-cluster.ts';
 import { hostnameResolves } from '../host/checks/own-name.ts';
+import { packagesFree } from '../host/checks/package-lock.ts';
 import { largePacketsPass } from '../host/checks/path-mtu.ts';
 import { podNetworksFree, podRoutesFree } from '../host/checks/pod-networks.ts';
 import { allPortsFree, webPortsFree } from '../host/checks/ports.ts';
 import { processorKnown } from '../host/checks/processor.ts';
 import { registriesAnswer } from '../host/checks/registries.ts';
+import { appArmorParser, selinuxPolicy } from '../host/checks/security-modules.ts';
 import { noSwap } from '../host/checks/swap.ts';
 import { systemd } from '../host/checks/systemd.ts';
 import { clockKept } from '../host/checks/time-sync.ts';
 import { tlsUnopened } from '../host/checks/tls-interception.ts';
 import { tools } from '../host/checks/tools.ts';
 import { webSocketPasses } from '../host/checks/websocket.ts';
+import { fastWrites } from '../host/checks/write-latency.ts';
 import { runnablePlaces, writablePlaces } from '../host/checks/written-places.ts';
 import type { MachineRole } from '../host/facts/fact.ts';
 import { agentReady } from './agent-ready.ts';
@@ -61,6 +68,8 @@ export const CHECKS: readonly Check[] = [
   cgroupVersion,
   inotifyLimits,
   forwarding,
+  selinuxPolicy,
+  appArmorParser,
   usableHostname,
   ownMachineId,
   // Its size.
@@ -70,6 +79,7 @@ export const CHECKS: readonly Check[] = [
   enoughDiskSpace,
   diskNotFilling,
   enoughInodes,
+  fastWrites,
   writablePlaces,
   runnablePlaces,
   tools,
@@ -78,6 +88,7 @@ export const CHECKS: readonly Check[] = [
   noDataOfOthers,
   allPortsFree,
   webPortsFree,
+  packagesFree,
   // The network.
   hostnameResolves,
   resolversAnswer,
@@ -93,6 +104,10 @@ export const CHECKS: readonly Check[] = [
   downloadsAnswer,
   registriesAnswer,
   // What was installed.
+  k3sRuns,
+  k3sCertificatesLast,
+  recentSnapshot,
+  noClusterAgent,
   agentReady,
 ];
 
@@ -106,7 +121,7 @@ export function checksBeforehand({ isOffline }: { readonly isOffline: boolean })
     ...ON_THE_WAY,
     ...(isOffline ? [downloadsAnswer, registriesAnswer] : []),
   ];
-  return checksFor('bare').filter((check) => !notAsked.includes(check));
+  return checksFor('bare').filter((check) => check.cost !== 'probe' && !notAsked.includes(check));
 }
 
 /** Those that have something to say on such a machine. */

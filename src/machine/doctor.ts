@@ -10,6 +10,7 @@ import type { FactDeps, MachineRole, Subject } from '../host/facts/fact.ts';
 import { checksFor } from './checks.ts';
 import type { MachineContext } from './context.ts';
 import { type ConfigFlags, loadEffectiveConfig } from './effective-config.ts';
+import { IGNORE_VARIABLE, withIgnored } from './ignored-checks.ts';
 import { k3sVersionHere } from './k3s-version.ts';
 
 export interface Diagnosis {
@@ -38,7 +39,8 @@ export async function diagnose(
     k3sRole: role === 'worker' ? 'agent' : 'server',
     config: loaded.config,
   };
-  const results = await runChecks(factDeps(context, subject), checksFor(role).filter(wanted));
+  const all = await runChecks(factDeps(context, subject), checksFor(role).filter(wanted));
+  const results = withIgnored(all, context.env[IGNORE_VARIABLE]);
   const seconds = Math.round(context.clock.monotonic() - startedAt) / 1_000;
   return { role, results, assumed, seconds };
 }

@@ -1,4 +1,5 @@
 /** What `doctor --fix` may do: each is a resource, so that `uninstall` takes it back. */
+import { FIX_BY_DOCTOR } from '../host/checks/check.ts';
 import { applyResources, type PlannedStep, planResources } from '../host/engine/apply.ts';
 import { type HostInventory, openInventory } from '../host/engine/inventory.ts';
 import type { Resource } from '../host/engine/resource.ts';
@@ -22,11 +23,14 @@ export function repairResources(
 
 /** Ids of the repairs that mend what was found. */
 export function repairsFor({ results }: Pick<Diagnosis, 'results'>): readonly string[] {
-  return CHECKS.flatMap(({ id, repair }) =>
-    repair !== undefined && results.some((each) => each.id === id && each.outcome.state === 'found')
-      ? [repair]
-      : [],
-  );
+  const mends = (id: string) =>
+    results.some(
+      (each) =>
+        each.id === id &&
+        each.outcome.state === 'found' &&
+        each.outcome.finding.fix === FIX_BY_DOCTOR,
+    );
+  return CHECKS.flatMap(({ id, repair }) => (repair !== undefined && mends(id) ? [repair] : []));
 }
 
 /** What they would change. */

@@ -254,6 +254,7 @@ function describe(stats: Stats): FileStat {
     uid: stats.uid,
     gid: stats.gid,
     size: stats.size,
+    inode: stats.ino,
   };
 }
 

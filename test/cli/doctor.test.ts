@@ -10,11 +10,16 @@ import {
 const INOTIFY = '/proc/sys/fs/inotify/max_user_instances';
 const FORWARD = '/proc/sys/net/ipv4/ip_forward';
 const SETTINGS = '/etc/sysctl.d/zz-pipeops-inotify.conf';
+/** The simulated k3s makes none. */
+const NO_CERTIFICATES = 'k3s-certificates not-checked';
 
 let machine: SimulatedMachine;
 
 beforeEach(async () => {
   machine = await simulatedMachine();
+  // A machine of its own, whose clock is kept.
+  await machine.files.remove('/run/systemd/container');
+  machine.programs.set('timedatectl', () => ({ stdout: 'NTP=yes\nNTPSynchronized=yes' }));
   machine.programs.set('sysctl', async ([, , assignment = '']) => {
     const [name = '', value = ''] = assignment.split('=');
     await put(`/proc/sys/${name.replaceAll('.', '/')}`, `${value}\n`);
@@ -133,11 +138,16 @@ test('install tells the warnings, and goes on', async () => {
 test('an installed server is all right, until something turns forwarding off; --fix mends it', async () => {
   await put(FORWARD, '1\n');
   await install();
-  expect(await doctor()).toEqual({ exitCode: 0, ok: true, role: 'server', fixed: [], states: [] });
+  expect(await doctor()).toEqual({
+    ...{ exitCode: 0, ok: true, role: 'server', fixed: [], states: [NO_CERTIFICATES] },
+  });
   expect(await machine.run(['health-check'])).toMatchObject({ exitCode: 0 });
 
   await put(FORWARD, '0\n');
-  expect(await doctor()).toMatchObject({ exitCode: 11, states: ['forwarding found'] });
+  expect(await doctor()).toMatchObject({
+    exitCode: 11,
+    states: ['forwarding found', NO_CERTIFICATES],
+  });
   const sick = await machine.run(['health-check']);
   expect(sick).toMatchObject({ exitCode: 11 });
   expect(sick.stdout).toContain('Forwarding: wrong [forwarding]');
@@ -149,7 +159,7 @@ test('an agent that does not run is found', async () => {
   await put(FORWARD, '1\n');
   await install();
   machine.units.set('pipeops-agent.service', 'inactive');
-  expect(await doctor()).toMatchObject({ exitCode: 11, states: ['agent found'] });
+  expect(await doctor()).toMatchObject({ exitCode: 11, states: [NO_CERTIFICATES, 'agent found'] });
   expect(await machine.run(['health-check'])).toMatchObject({ exitCode: 11 });
 });
 
@@ -158,6 +168,15 @@ test('--fix needs root and the lock of those that change the machine; --yes alon
   await put(INOTIFY, '128\n');
   const busy = await machine.run(['doctor', '--fix', '--yes'], { lockHeldBy: 'install (pid 8)' });
   expect(busy.stderr).toContain('Cannot run "doctor --fix" now: install (pid 8) is running');
+});
+
+test('what cannot be set is an error that leaves no file behind', async () => {
+  await put(INOTIFY, '128\n');
+  machine.programs.set('sysctl', () => ({ exitCode: 1, stderr: 'permission denied' }));
+  const { exitCode, stderr } = await machine.run(['doctor', '--fix', '--yes']);
+  expect(exitCode).toBe(7);
+  expect(stderr).toContain('fs.inotify.max_user_instances=1024 failed: permission denied');
+  expect(await machine.files.stat(SETTINGS)).toBeUndefined();
 });
 
 test('--fix says so where there is nothing that it can mend', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { chmod, mkdir, readlink, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readlink, stat, symlink, writeFile } from 'node:fs/promises';
 import { systemFiles } from '../../src/platform/files.ts';
 import { failureOf } from '../support/failure-of.ts';
 import { GID, machine, modeOf, UID } from './temp-machine.ts';
@@ -71,6 +71,7 @@ describe('stat()', () => {
       uid: UID,
       gid: GID,
       size: 4,
+      inode: (await lstat(host.real('/etc/file'))).ino,
     });
   });
 

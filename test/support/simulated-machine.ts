@@ -124,10 +124,6 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
   await put('/etc/passwd', 'root:x:0:0::/root:/bin/sh\n');
   await put('/etc/group', 'root:x:0:\n');
   await putTree(root, machineTree(DEBIAN_12));
-  await put('/run/systemd/system/.keep', '');
-  await put('/proc/cpuinfo', 'flags\t\t: fpu sse4_2 avx\n');
-  await put('/proc/meminfo', 'MemTotal:        4000000 kB\n');
-  await put('/proc/net/tcp', 'sl local_address\n');
   await put('/run/systemd/container', 'systemd-nspawn'); // Its clock is its host's.
   for (const tool of TOOLS) {
     await put(`/usr/bin/${tool}`, '');

@@ -18,7 +18,7 @@ export const cgroupControllers: Check = {
   id: 'cgroup-controllers',
   title: 'Control groups',
   severity: 'blocks',
-  cost: 'cheap',
+  cost: 'dear',
   roles: EVERYWHERE,
   why: 'The kubelet limits what a pod may use by control groups, and does not start without them.',
   remedy: `The kernel of a Raspberry Pi leaves the one for memory out unless it is told otherwise: add
@@ -64,7 +64,7 @@ export const cgroupVersion: Check = {
   id: 'cgroup-version',
   title: 'Control groups, version',
   severity: 'blocks',
-  cost: 'cheap',
+  cost: 'dear',
   roles: EVERYWHERE,
   why: `Since Kubernetes 1.${REFUSING_MINOR} a kubelet refuses to start where the control groups are of version 1.`,
   remedy: `Three ways out. Either switch to version 2: add \`${V2_ARGUMENT}\` to the arguments of the kernel and
@@ -80,13 +80,13 @@ comma-separated) in the environment of the installation.`,
     if (layout === 'v2' || layout === 'none') {
       return undefined;
     }
+    // Looked for first: to ask k3s for its version takes seconds on a small machine.
+    if ((await facts(cgroupV1Leave)) !== undefined) {
+      return undefined;
+    }
     const version = await facts(k3sVersion);
     const minor = Number(/^v1\.(\d+)\./.exec(version ?? '')?.[1] ?? 0);
     const isRefused = minor >= REFUSING_MINOR;
-    const leave = await facts(cgroupV1Leave);
-    if (isRefused && leave !== undefined) {
-      return undefined;
-    }
     const of = layout === 'hybrid' ? 'version 1 (a hybrid)' : 'version 1';
     const inside = await facts(container);
     const boot = await facts(bootArguments);

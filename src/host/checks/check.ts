@@ -5,10 +5,10 @@ import type { Fact, Facts, MachineRole } from '../facts/fact.ts';
 export type Severity = 'blocks' | 'warns';
 
 /**
- * `cheap`: only reads files that anybody may read, so the daemon does it every hour. `dear`: runs
- * programs, asks others, or writes a little; only when a person asks.
+ * `cheap`: reads a few files that anybody may read, of what may change while a machine runs: the daemon
+ * looks every hour. `dear`: all else; when a person asks. `probe`: writes a little; only `doctor` does.
  */
-export type Cost = 'cheap' | 'dear';
+export type Cost = 'cheap' | 'dear' | 'probe';
 
 /** What is wrong here, and what helps. */
 export interface Finding {
@@ -29,6 +29,9 @@ export interface NotChecked {
   /** Why, as part of a sentence: `only root may read /etc/sudoers`. */
   readonly notChecked: string;
 }
+
+/** Of a finding that `doctor --fix` mends by the repair of its check. */
+export const FIX_BY_DOCTOR = 'sudo pipeops-agent doctor --fix';
 
 /** Looks whether one thing is as it must be. Changes nothing. */
 export interface Check {

@@ -67,7 +67,7 @@ export const knownDistribution: Check = {
   id: 'distribution',
   title: 'Distribution',
   severity: 'blocks',
-  cost: 'cheap',
+  cost: 'dear',
   roles: EVERYWHERE,
   why: 'What the agent and k3s need of a system is there, and tried, on supported ones only.',
   remedy: `Supported: Debian 12, Ubuntu 22.04, RHEL, Rocky, Alma and Oracle Linux 9, CentOS Stream 9,

@@ -12,7 +12,7 @@ export const usableHostname: Check = {
   id: 'hostname',
   title: 'Name of the machine',
   severity: 'blocks',
-  cost: 'cheap',
+  cost: 'dear',
   roles: BARE,
   why: 'Its node gets this name, by which the cluster tells it from others and recognises it for ever.',
   remedy: `Kubernetes takes small letters, digits, "-" and ".". Rename the machine with
@@ -37,7 +37,7 @@ export const ownMachineId: Check = {
   id: 'machine-id',
   title: 'Identity of the machine',
   severity: 'warns',
-  cost: 'cheap',
+  cost: 'dear',
   roles: EVERYWHERE,
   why: 'Two machines with the same identity get the same address by DHCP, and the same names in networks and logs.',
   remedy: `It stands in \`/etc/machine-id\` and is made at the first start. In an image that many machines are made

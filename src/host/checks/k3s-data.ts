@@ -7,7 +7,7 @@ export const noDataOfOthers: Check = {
   id: 'k3s-data',
   title: 'Nothing in the data of k3s',
   severity: 'warns',
-  cost: 'cheap',
+  cost: 'dear',
   roles: BARE,
   why: 'k3s takes up what it finds in its data directory, and may change it.',
   remedy:

@@ -1,19 +1,26 @@
+import { container } from '../facts/container.ts';
 import { kernelSettings } from '../facts/kernel-settings.ts';
 import { FORWARDING, INOTIFY_LIMITS, type KernelSetting } from '../kernel/settings.ts';
-import { type Check, EVERYWHERE, type Finding, type NotChecked } from './check.ts';
+import { type Check, EVERYWHERE, FIX_BY_DOCTOR, type Finding, type NotChecked } from './check.ts';
 
 export const inotifyLimits: Check = {
   id: 'inotify-limits',
   title: 'Inotify limits',
   severity: 'warns',
-  cost: 'cheap',
+  cost: 'dear',
   roles: EVERYWHERE,
   why: 'All containers share them; when they are used up, pods and "kubectl logs -f" end with "too many open files".',
   remedy:
     '`sudo pipeops-agent doctor --fix` sets them, now and at each start, in a file of /etc/sysctl.d.',
   repair: INOTIFY_LIMITS.id,
-  needs: [kernelSettings],
-  run: async (facts) => tooLow(await facts(kernelSettings), INOTIFY_LIMITS.settings),
+  needs: [kernelSettings, container],
+  run: async (facts) => {
+    const found = tooLow(await facts(kernelSettings), INOTIFY_LIMITS.settings);
+    const inside = await facts(container);
+    return found !== undefined && 'code' in found && inside !== undefined
+      ? { ...found, hint: `Set it on the host of this container (${inside})`, fix: onHost() }
+      : found;
+  },
 };
 
 export const forwarding: Check = {
@@ -30,6 +37,13 @@ script. \`sudo pipeops-agent doctor --fix\` sets it, now and at each start, in a
   run: async (facts) => tooLow(await facts(kernelSettings), FORWARDING.settings),
 };
 
+/** There are none of its own in a container. */
+function onHost(): string {
+  return INOTIFY_LIMITS.settings
+    .map(({ name, wanted }) => `sudo sysctl -w ${name}=${wanted}`)
+    .join('\n');
+}
+
 function tooLow(
   values: ReadonlyMap<string, number>,
   settings: readonly KernelSetting[],
@@ -45,7 +59,7 @@ function tooLow(
     code: 'CHECK_FAILED',
     message: `Too low: ${list.join('; ')}`,
     hint: 'Set it, now and at each start',
-    fix: 'sudo pipeops-agent doctor --fix',
+    fix: FIX_BY_DOCTOR,
     details: { settings: Object.fromEntries(low.map(({ name }) => [name, values.get(name)])) },
   };
 }

@@ -48,7 +48,7 @@ export const kernelOptions: Check = {
   id: 'kernel-options',
   title: 'Kernel options',
   severity: 'blocks',
-  cost: 'cheap',
+  cost: 'dear',
   roles: EVERYWHERE,
   why: 'Containers are made of these parts of the kernel, and k3s does not start without them.',
   remedy: `Use the kernel of the distribution. A small one of a hosting provider or of a board may lack them.
@@ -75,7 +75,7 @@ export const kernelModules: Check = {
   id: 'kernel-modules',
   title: 'Kernel modules',
   severity: 'blocks',
-  cost: 'cheap',
+  cost: 'dear',
   roles: EVERYWHERE,
   why: 'k3s makes the network of pods and Services with these; without one, pods start but reach nothing.',
   remedy: `Install the package that the finding names: \`linux-modules-extra-…\` on Ubuntu,

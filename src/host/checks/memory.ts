@@ -14,7 +14,7 @@ export const enoughMemory: Check = {
   id: 'memory',
   title: 'Memory',
   severity: 'blocks',
-  cost: 'cheap',
+  cost: 'dear',
   roles: EVERYWHERE,
   why: 'Kubernetes itself needs memory before any workload runs; with less it is killed and started again.',
   remedy: `A worker needs 512 MB, and uses about half of it itself. A server needs 2 GB: k3s takes 0.5 to
@@ -44,7 +44,7 @@ export const enoughProcessors: Check = {
   id: 'processors',
   title: 'Processors',
   severity: 'warns',
-  cost: 'cheap',
+  cost: 'dear',
   roles: EVERYWHERE,
   why: 'With one processor a server of Kubernetes answers slowly, and loses its lease when workloads are busy.',
   remedy: 'Give the machine 2 processors or more; 1 is enough for a worker.',

@@ -6,7 +6,7 @@ export const noOtherCluster: Check = {
   id: 'other-cluster',
   title: 'No other Kubernetes',
   severity: 'blocks',
-  cost: 'cheap',
+  cost: 'dear',
   roles: BARE,
   why: "Two Kubernetes on one machine take each other's ports and network rules.",
   remedy: 'Remove the other one with its own tools, or use another machine.',

@@ -16,7 +16,7 @@ const PORTS: Omit<Check, 'run'> = {
   id: 'ports',
   title: 'Ports',
   severity: 'blocks',
-  cost: 'cheap',
+  cost: 'dear',
   roles: BARE,
   why: 'k3s and the agent listen on these ports; k3s does not start while another program has one.',
   remedy: `Stop the program that is named with its unit, or move it to another port. Those of k3s are told in
@@ -50,7 +50,7 @@ export const webPortsFree: Check = {
   id: 'web-ports',
   title: 'Ports 80 and 443',
   severity: 'warns',
-  cost: 'cheap',
+  cost: 'dear',
   roles: BARE,
   why: 'The ingress controller of k3s waits for these ports, and web sites are not reached, while another program has them.',
   remedy: 'Stop the web server that is named, or leave the ingress controller out: `--no-traefik`.',

@@ -5,7 +5,7 @@ export const processorKnown: Check = {
   id: 'processor',
   title: 'Processor',
   severity: 'blocks',
-  cost: 'cheap',
+  cost: 'dear',
   roles: EVERYWHERE,
   why: 'There are builds for x86-64 with SSE4.2 and for arm64 only; elsewhere the agent or k3s would end with an illegal instruction.',
   remedy: 'In a virtual machine, choose a newer CPU model, for example `host`.',

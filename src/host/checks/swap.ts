@@ -5,7 +5,7 @@ export const noSwap: Check = {
   id: 'swap',
   title: 'Swap',
   severity: 'warns',
-  cost: 'cheap',
+  cost: 'dear',
   roles: EVERYWHERE,
   why: 'k3s runs with swap, but a pod over its limit then becomes slow instead of being restarted, and secrets may get to the disk.',
   remedy: `On a small machine swap may still be the lesser evil. To do without: \`sudo swapoff -a\`, and take the

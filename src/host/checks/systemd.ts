@@ -6,7 +6,7 @@ export const systemd: Check = {
   id: 'systemd',
   title: 'systemd',
   severity: 'blocks',
-  cost: 'cheap',
+  cost: 'dear',
   roles: EVERYWHERE,
   why: 'The agent and k3s are services of systemd.',
   remedy: `Use a machine with systemd. Inside a container there usually is none: install on the machine that

@@ -6,7 +6,7 @@ export const tools: Check = {
   id: 'tools',
   title: 'Programs that are run',
   severity: 'blocks',
-  cost: 'cheap',
+  cost: 'dear',
   roles: BARE,
   why: 'These programs are run during an installation.',
   remedy: "Install them with the system's package manager.",

@@ -34,7 +34,12 @@ export function kernelSettingsFile(
     apply: async () => {
       await deps.files.makeDirectory('/etc/sysctl.d', { mode: 0o755 });
       await deps.files.writeAtomic(path, await textOf(deps, group), { mode: 0o644 });
-      await setAll(deps, settings);
+      try {
+        await setAll(deps, settings);
+      } catch (thrown) {
+        await deps.files.remove(path); // What cannot be set now cannot be at the next start.
+        throw thrown;
+      }
     },
   };
   const file = ownFile(deps, inventory, { id, title, path }, isWanted ? making : undefined);

@@ -1,10 +1,12 @@
 /** What each check says of one thing that is wrong, on a machine where all else is right. */
 import { expect, test } from 'bun:test';
+import { X509Certificate } from 'node:crypto';
 import type { SettingFlagValues } from '../../../src/config/load.ts';
-import type { DiskSpace } from '../../../src/core/ports.ts';
+import type { Clock, DiskSpace, Exec } from '../../../src/core/ports.ts';
 import { runChecks } from '../../../src/host/checks/run.ts';
 import type { FactDeps, MachineRole } from '../../../src/host/facts/fact.ts';
 import { CHECKS } from '../../../src/machine/checks.ts';
+import { systemClock } from '../../../src/platform/clock.ts';
 import { systemFiles } from '../../../src/platform/files.ts';
 import { factDeps, subjectOf } from '../../support/fact-deps.ts';
 import {
@@ -15,6 +17,9 @@ import {
   type Tree,
 } from '../../support/machine-tree.ts';
 import { memoryDirectory } from '../../support/temp-dir.ts';
+import { makeCertificates } from '../../support/tls.ts';
+
+const DATABASE = '/var/lib/rancher/k3s/server/db';
 
 interface Case {
   readonly check: string;
@@ -45,6 +50,28 @@ async function outcomeOf(wanted: Case) {
   expect([wanted.check, others]).toEqual([result?.id ?? 'no such check on this machine', []]);
   const { severity, outcome } = result ?? {};
   return outcome?.state === 'found' ? { severity, ...outcome.finding } : { severity, ...outcome };
+}
+
+/** Every program answers this. */
+function answering(stdout: string, exitCode = 0): Exec {
+  return { run: async () => ({ exitCode, stdout, stderr: '' }) };
+}
+
+/** The clock of the wall shows this. */
+function at(time: string): Clock {
+  return { ...systemClock, now: () => new Date(time) };
+}
+
+/** Each look at it takes so long. */
+function slowClock(ms: number): Clock {
+  let now = 0;
+  return {
+    ...systemClock,
+    monotonic: () => {
+      now += ms;
+      return now;
+    },
+  };
 }
 
 /** A socket that waits, as the kernel tells it. */
@@ -92,6 +119,19 @@ const WRONG: Readonly<Record<string, readonly [Case, object]>> = {
       severity: 'warns',
       message: 'Too low: fs.inotify.max_user_instances is 128, not 256',
       fix: 'sudo pipeops-agent doctor --fix',
+    },
+  ],
+  'too few instances of inotify in a container, whose host has them': [
+    {
+      check: 'inotify-limits',
+      more: {
+        '/proc/sys/fs/inotify/max_user_instances': '128\n',
+        '/run/systemd/container': 'lxc\n',
+      },
+    },
+    {
+      hint: 'Set it on the host of this container (lxc)',
+      fix: 'sudo sysctl -w fs.inotify.max_user_instances=1024\nsudo sysctl -w fs.inotify.max_user_watches=524288',
     },
   ],
   'forwarding that was turned off': [
@@ -164,6 +204,69 @@ const WRONG: Readonly<Record<string, readonly [Case, object]>> = {
     { check: 'machine-id', more: { '/etc/machine-id': `${'0'.repeat(32)}\n` } },
     { message: expect.stringMatching(/which was not made for this machine$/) },
   ],
+  'SELinux without the rules of k3s': [
+    { check: 'selinux', role: 'worker', more: { '/sys/fs/selinux/enforce': '1' } },
+    {
+      severity: 'warns',
+      message: 'SELinux is enforcing, and the rules of k3s are not installed',
+      fix: 'sudo dnf install -y k3s-selinux',
+    },
+  ],
+  'AppArmor without its parser': [
+    { check: 'apparmor', more: { '/sys/module/apparmor/parameters/enabled': 'Y\n' } },
+    { severity: 'warns', message: 'AppArmor is on, and apparmor_parser is missing' },
+  ],
+  'a k3s that has failed': [
+    { check: 'k3s', role: 'server', deps: { exec: answering('failed') } },
+    {
+      severity: 'blocks',
+      message: 'k3s.service is failed',
+      fix: 'sudo systemctl restart k3s.service',
+    },
+  ],
+  'etcd without a snapshot': [
+    {
+      check: 'etcd-snapshots',
+      role: 'server',
+      more: { [`${DATABASE}/etcd/member/snap/db`]: '' },
+    },
+    { severity: 'warns', message: 'There is no snapshot of etcd on this machine' },
+  ],
+  'etcd whose snapshots have stopped': [
+    {
+      check: 'etcd-snapshots',
+      role: 'server',
+      deps: { clock: at('2026-01-03T02:00:00Z') },
+      more: {
+        [`${DATABASE}/etcd/member/snap/db`]: '',
+        [`${DATABASE}/snapshots/etcd-snapshot-web-1-1767139200`]: '',
+        [`${DATABASE}/snapshots/on-demand-web-1-1767225600.zip`]: '',
+      },
+    },
+    { severity: 'warns', message: 'The newest snapshot of etcd is 50 hours old' },
+  ],
+  'another agent, in the cluster': [
+    {
+      check: 'cluster-agent',
+      role: 'server',
+      more: { '/usr/local/bin/k3s': '' },
+      deps: { exec: answering('deployment.apps/pipeops-agent') },
+    },
+    { severity: 'warns', message: 'Another agent runs inside of the cluster' },
+  ],
+  'a cluster that does not answer': [
+    {
+      check: 'cluster-agent',
+      role: 'server',
+      more: { '/usr/local/bin/k3s': '' },
+      deps: { exec: answering('', 1) },
+    },
+    { state: 'not-checked' },
+  ],
+  'a slow disk': [
+    { check: 'disk-latency', deps: { clock: slowClock(40) } },
+    { severity: 'warns', message: 'The disk of / takes 40 ms for a small write' },
+  ],
   'a place that nothing runs from': [
     {
       check: 'noexec-places',
@@ -179,6 +282,55 @@ const WRONG: Readonly<Record<string, readonly [Case, object]>> = {
     },
   ],
 };
+
+test('a package manager at work is told with its program', async () => {
+  await using machine = await memoryDirectory();
+  await putTree(machine.path, {
+    ...machineTree(DEBIAN_12),
+    '/var/lib/dpkg/lock-frontend': '',
+    '/proc/990/comm': 'unattended-upgr\n',
+  });
+  const files = systemFiles(machine.path);
+  const inode = (await files.stat('/var/lib/dpkg/lock-frontend'))?.inode;
+  await putTree(machine.path, {
+    '/proc/locks': `1: FLOCK  ADVISORY  WRITE 5 08:01:1 0 EOF\n2: POSIX  ADVISORY  WRITE 990 08:01:${inode} 0 EOF\n`,
+  });
+  const checks = CHECKS.filter(({ id }) => id === 'package-lock');
+  expect(await runChecks(factDeps(machine.path), checks)).toMatchObject([
+    {
+      severity: 'warns',
+      outcome: {
+        finding: { message: 'The package manager is at work: unattended-upgr (pid 990)' },
+      },
+    },
+  ]);
+});
+
+test('certificates of k3s that end soon are told, and those that have ended are an error', async () => {
+  const { ca, cert } = await makeCertificates(['127.0.0.1']);
+  const more = {
+    '/var/lib/rancher/k3s/server/tls/client-admin.crt': cert,
+    '/var/lib/rancher/k3s/server/tls/note.crt': 'no certificate\n',
+    '/var/lib/rancher/k3s/agent/readme': ca,
+  };
+  const path = '/var/lib/rancher/k3s/server/tls/client-admin.crt';
+  const end = new Date(new X509Certificate(cert).validTo);
+  const on = (days: number) => {
+    const clock = at(new Date(end.getTime() - days * 24 * 3_600_000).toISOString());
+    return outcomeOf({ check: 'k3s-certificates', role: 'server', more, deps: { clock } });
+  };
+  const day = end.toISOString().slice(0, 10);
+  const fix = 'sudo systemctl restart k3s.service';
+  expect(await on(31)).toMatchObject({ state: 'ok' });
+  expect(await on(20)).toMatchObject({
+    ...{ severity: 'warns', fix },
+    message: `A certificate of k3s ends in 20 days, on ${day}: ${path}`,
+  });
+  expect(await on(-1)).toMatchObject({
+    ...{ severity: 'blocks', fix },
+    message: `A certificate of k3s has ended on ${day}: ${path}`,
+  });
+});
 
 test.each(Object.entries(WRONG))('%s', async (_, [wanted, said]) => {
   expect(await outcomeOf(wanted)).toMatchObject(said);

@@ -1,0 +1,6 @@
+import type { Fact } from './fact.ts';
+
+export const now: Fact<Date> = {
+  id: 'now',
+  read: async ({ clock }) => clock.now(),
+};
