@@ -6,9 +6,9 @@ import { within } from '../../core/waiting.ts';
 import { joinTokenRejected } from '../k3s/rejection.ts';
 
 const PROBE_TIMEOUT_MS = 10_000;
-/** A CA bundle; a longer answer is none. */
+/** A longer answer is no CA bundle. */
 const CA_LENGTH_MAX = 256 * 1024;
-/** What every node asks for first, with its token (k3s, "pkg/server/handlers"). */
+/** The first thing that every node asks for with its token (k3s, "pkg/server/handlers"). */
 const ASKED_BY_NODES = '/v1-k3s/client-ca.crt';
 
 interface Deps {
@@ -18,10 +18,10 @@ interface Deps {
 }
 
 /**
- * The first server that answers with a certificate of this CA, and takes the token. k3s answers
- * /cacerts without credentials (k3s, "pkg/server"); with the CA from the token nothing is fetched
+ * Finds the first server that answers with a certificate of this CA and accepts the token. k3s serves
+ * /cacerts without credentials (k3s, "pkg/server"). The CA comes with the token, so nothing is fetched
  * unverified.
- * @param token k3s' own; undefined where it need not be taken any more
+ * @param token k3s' own; undefined where it need not be accepted any more
  * @throws AgentError SERVER_UNREACHABLE naming why for each, JOIN_TOKEN_REJECTED
  */
 export async function findServer(
@@ -45,8 +45,8 @@ export async function findServer(
 }
 
 /**
- * The same for an address and a token as k3s' own users give them. The CA is fetched unverified and
- * compared with the hash in the token; a token without one is not sent: k3s decides by itself.
+ * The same for an address and a token in the form that k3s' own users know. The CA is fetched unverified
+ * and compared with the hash in the token. A token without a hash is not sent: k3s itself decides then.
  * @throws AgentError SERVER_UNREACHABLE, JOIN_TOKEN_REJECTED
  */
 export async function checkServer(deps: Deps, server: string, token: string): Promise<void> {
@@ -56,7 +56,7 @@ export async function checkServer(deps: Deps, server: string, token: string): Pr
   }
 }
 
-/** The CA that a server calls its own: unverified. @throws AgentError SERVER_UNREACHABLE */
+/** The CA that a server claims to have. It is not verified. @throws AgentError SERVER_UNREACHABLE */
 export async function serverCa(deps: Deps, server: string): Promise<string> {
   const answer = await ask(deps, `${server}/cacerts`, { rejectUnauthorized: false });
   if (!answer.ok) {
@@ -70,7 +70,7 @@ export function caHashOf(token: string): string | undefined {
   return /^K10([0-9a-f]{64})::/.exec(token)?.[1];
 }
 
-/** Asks what a node asks first. Another answer than a refusal says nothing of the token. */
+/** Asks what a node asks first. Only a refusal says something about the token. */
 async function checkToken(deps: Deps, server: string, ca: string, token: string): Promise<void> {
   const authorization = authorizationOf(token);
   const answer = await ask(deps, `${server}${ASKED_BY_NODES}`, { ca }, { authorization });

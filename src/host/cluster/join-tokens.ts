@@ -12,7 +12,7 @@ import { readClusterInfo } from './info.ts';
 import { type Enforcer, limitToken, readLimits, readTokenSecrets } from './join-limits.ts';
 
 const TOKEN_TIMEOUT_MS = 30_000;
-/** Marks the tokens that were made here among those of other tools, where nobody said what for. */
+/** The description of a token if none was given. It tells ours from those of other tools. */
 const DESCRIPTION_DEFAULT = 'pipeops-agent';
 
 interface Deps {
@@ -148,7 +148,7 @@ async function limitOrEnd(
   }
 }
 
-/** Never with the secret part. @throws AgentError NOT_A_SERVER, KUBERNETES_API */
+/** Lists the tokens without their secret part. @throws AgentError NOT_A_SERVER, KUBERNETES_API */
 export async function listJoinTokens(deps: Deps): Promise<readonly JoinTokenEntry[]> {
   await readCa(deps);
   const list = BootstrapTokenSecrets.parse(await readTokenSecrets(deps));
@@ -203,7 +203,7 @@ async function readCa(deps: { readonly files: Files }): Promise<string> {
   return ca;
 }
 
-/** A chain of certificates leaves no room for the rest of the token: its beginning is enough. */
+/** A whole chain of certificates would make the token too long. Its beginning is enough. */
 function shortened(ca: string): string {
   const all = certificatesOf(ca);
   return `${(all.length > 1 ? trustAnchors(ca) : all).join('\n')}\n`;

@@ -13,8 +13,9 @@ interface Deps {
 }
 
 /**
- * Tells the daemon of a worker which server it joined, and how to know it: k3s' own files are root's.
- * Where k3s has not written the CA yet there is nothing to tell, and the next run does it.
+ * Tells the daemon of a worker which server the worker joined and by which CA to recognise it. The daemon
+ * may not read k3s' own files. While k3s has not written the CA yet, nothing is written; the next run
+ * does it.
  */
 export function joinedServer(
   deps: Deps,
@@ -42,7 +43,7 @@ export function joinedServer(
   });
 }
 
-/** What the file shall hold: with what another version has written beside it. */
+/** The wanted content, including what another version has written there. */
 async function wanted(deps: Deps, url: string): Promise<JoinedServer | undefined> {
   const ca = await deps.files.readText(K3S_AGENT_CA_FILE);
   return ca === undefined ? undefined : { ...(await written(deps)), v: 1, url, ca };
@@ -53,6 +54,6 @@ async function written(deps: Deps): Promise<JoinedServer | undefined> {
   try {
     return JoinedServer.safeParse(JSON.parse(text ?? '')).data;
   } catch {
-    return undefined; // All of it is known here: it is written anew.
+    return undefined; // Everything in it is known from elsewhere, so it is written anew.
   }
 }

@@ -16,7 +16,7 @@ interface Deps {
   readonly http: Http;
 }
 
-/** Whether this machine is a worker that works, by this very token: then nobody asks for it again. */
+/** Whether this machine joined with this very token and works. Then the token need not be accepted again. */
 export async function isJoinedWith(
   deps: Deps,
   k3sToken: string,
@@ -28,7 +28,7 @@ export async function isJoinedWith(
   );
 }
 
-/** What a worker joined, and by which token of k3s; undefined where no join has come that far. */
+/** Which server a worker joined, and with which token; undefined if no join has come that far. */
 export async function readJoined(deps: {
   readonly files: Files;
   readonly places: Places;
@@ -44,7 +44,7 @@ export async function readJoined(deps: {
  */
 export async function checkSameCluster(deps: { readonly files: Files }, ca: string): Promise<void> {
   const known = await deps.files.readText(K3S_AGENT_CA_FILE);
-  // The token may carry only the beginning of the chain.
+  // The token may contain only the beginning of the chain.
   const given = certificatesOf(ca);
   const own = new Set(certificatesOf(known ?? ''));
   if (known !== undefined && (given.length === 0 || !given.every((each) => own.has(each)))) {
@@ -53,8 +53,8 @@ export async function checkSameCluster(deps: { readonly files: Files }, ca: stri
 }
 
 /**
- * The same for what k3s' own users give. Such a token may carry the hash of its CA; where it does not,
- * a server that this worker does not know is asked for its CA. Nothing secret is sent.
+ * The same for a token of k3s' own users. It may contain the hash of its CA. If it does not, a server that
+ * this worker does not know is asked for its CA. Nothing secret is sent.
  * @throws AgentError CLUSTER_EXISTS, SERVER_UNREACHABLE
  */
 export async function checkSameServer(
@@ -75,7 +75,7 @@ export async function checkSameServer(
   }
 }
 
-/** What k3s was told to join; undefined where it was told nothing. */
+/** The server that k3s was told to join; undefined if there is none. */
 async function joinedServerUrl(deps: { readonly files: Files }): Promise<string | undefined> {
   const url = (await readK3sConfig(deps))?.['server'];
   return typeof url === 'string' && url.startsWith('https:') ? url : undefined;

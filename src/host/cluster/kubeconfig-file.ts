@@ -1,11 +1,11 @@
-/** A kubeconfig of a person, into which another cluster is put without losing anything of it. */
+/** Adds a cluster to a person's kubeconfig without losing anything that is in it. */
 import { dirname, resolve } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
 import type { Files } from '../../core/ports.ts';
 import { type KubeconfigEntries, mergeKubeconfig } from './kubeconfig-merge.ts';
 
 const FILE_LIMIT_BYTES = 4 * 1024 * 1024;
-/** Links that are followed: people keep this file in a repository of their own. */
+/** Links that are followed. People keep this file elsewhere, for example in a repository. */
 const LINKS_MAX = 8;
 const MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
@@ -18,7 +18,7 @@ interface Deps {
 export interface MergedKubeconfig {
   readonly path: string;
   readonly currentContext: string | undefined;
-  /** Where the file stands as it was, when its comments could not be kept. */
+  /** A copy of the earlier file, if its comments could not be kept. */
   readonly backup: string | undefined;
 }
 
@@ -29,8 +29,8 @@ export async function writeKubeconfigFile(deps: Deps, path: string, text: string
 }
 
 /**
- * Adds cluster, user and context of one kubeconfig to another, or replaces those of the same name
- * that lead to the same cluster. All or nothing.
+ * Adds cluster, user and context to a kubeconfig, or replaces those of the same name that lead to the
+ * same cluster. Changes all of them or nothing.
  * @throws AgentError FILE_ACCESS where the file is no kubeconfig, or has another of that name
  */
 export async function mergeIntoFile(
@@ -52,7 +52,7 @@ export async function mergeIntoFile(
   return { path, currentContext: merged.currentContext, backup };
 }
 
-/** A file keeps owner and mode; a new one belongs to whom its directory does. It is nobody else's to read. */
+/** A file keeps its owner and mode. A new file belongs to the owner of its directory, who alone may read it. */
 async function writeAsOwner(deps: Deps, path: string, text: string): Promise<void> {
   const directory = dirname(path);
   const missing = (await deps.files.stat(directory)) === undefined;

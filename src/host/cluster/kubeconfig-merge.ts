@@ -20,8 +20,8 @@ type Entry = Readonly<Record<string, unknown>>;
 const SECTIONS = ['clusters', 'users', 'contexts'] as const;
 
 /**
- * The text of a kubeconfig with these entries in it. Where it can be, lines are put into the text
- * and everything else stays as it is, comments too; else the whole is written anew.
+ * The text of a kubeconfig with these entries added. Where possible only lines are added, and everything
+ * else stays as it is, including comments. Otherwise the whole file is written anew.
  * @param path for messages
  * @throws AgentError FILE_ACCESS
  */
@@ -105,7 +105,7 @@ function listOf(document: Document, section: string): readonly Entry[] {
   return (document[section] ?? []) as readonly Entry[]; // `parse` has looked.
 }
 
-/** Of the same name, and to another server: it is somebody's, and stays. */
+/** Refuses to replace a cluster of the same name that leads to another server. */
 function refuseForeign(before: Document, { name, cluster }: KubeconfigEntries, path: string): void {
   const there = listOf(before, 'clusters').find((each) => each['name'] === name)?.['cluster'] as
     | Entry
@@ -117,7 +117,7 @@ function refuseForeign(before: Document, { name, cluster }: KubeconfigEntries, p
   }
 }
 
-/** Each entry as one line of JSON, which is YAML, at the head of its list. */
+/** Puts each entry at the head of its list, as one line of JSON, which is YAML, too. */
 function editText(
   text: string,
   added: Readonly<Record<string, Entry>>,
@@ -126,7 +126,7 @@ function editText(
   let lines = text.split('\n');
   for (const [section, entry] of Object.entries(added)) {
     const line = `- ${JSON.stringify(entry)}`;
-    // An entry of ours from an earlier time is such a line.
+    // Our entry of an earlier run is such a line.
     const old = `- ${JSON.stringify({ name: entry['name'] }).slice(0, -1)},`;
     const at = lines.findIndex((each) => each.trimEnd() === `${section}:`);
     if (at < 0) {
@@ -147,7 +147,7 @@ function editText(
   return at < 0 ? [line, ...lines].join('\n') : lines.with(at, line).join('\n');
 }
 
-/** The order of entries and keys means nothing. */
+/** For comparing: the order of entries and keys has no meaning. */
 function sorted(document: Document): Document {
   const byName = (a: Entry, b: Entry) => String(a['name']).localeCompare(String(b['name']));
   return {
@@ -161,7 +161,7 @@ function sorted(document: Document): Document {
 function isSame(text: string, wanted: Document): boolean {
   try {
     const parsed = Bun.YAML.parse(text) as Document | null;
-    // A file that lacks what kubectl does not need lacks it still.
+    // `apiVersion` and `kind` may be missing: kubectl does not need them.
     const { apiVersion, kind } = wanted;
     return Bun.deepEquals(sorted({ apiVersion, kind, ...parsed }), sorted(wanted));
   } catch {

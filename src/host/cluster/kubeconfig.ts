@@ -9,12 +9,12 @@ import type { LocalAccess } from '../../protocol/local-api.ts';
 import { readClusterInfo } from './info.ts';
 import type { KubeconfigEntries } from './kubeconfig-merge.ts';
 
-/** What k3s writes as its own address. */
+/** The address that k3s writes into its kubeconfig. */
 const LOCAL_SERVER = 'https://127.0.0.1:6443';
 
 /**
- * The administrator's kubeconfig of this cluster as k3s made it, with the address under which other
- * machines reach it. It opens the whole cluster.
+ * The administrator's kubeconfig that k3s made, with the address under which other machines reach the
+ * cluster. Whoever has it may do everything in the cluster.
  * @throws AgentError NOT_A_SERVER, KUBERNETES_API
  */
 export async function clusterKubeconfig(deps: {
@@ -33,16 +33,16 @@ export async function clusterKubeconfig(deps: {
   return text.replaceAll(LOCAL_SERVER, info.servers[0] ?? LOCAL_SERVER);
 }
 
-/** The same for a merge: k3s calls everything "default", as every other k3s does. */
+/** The same for a merge, under another name: every k3s calls its entries "default". */
 export function clusterEntries(text: string, name: string): KubeconfigEntries {
   const { clusters, users } = AdminKubeconfig.parse(Bun.YAML.parse(text));
   return { name, cluster: clusters[0].cluster, user: users[0].user };
 }
 
 /**
- * The way through the agent and its policy. Only the certificate is the daemon's word: were it taken
- * over, kubectl would send any file that it names to any address. It sends root's token to this
- * machine, which the daemon knows anyway.
+ * Entries for the way through the agent and its policy. Of the daemon's answer only the certificate is
+ * used. A daemon in foreign hands could otherwise make kubectl send any file to any address. As it is,
+ * kubectl sends the local token to this machine, and the daemon knows that token anyway.
  * @param tlsPort of root's configuration; 0 where the system chose one, which only the daemon knows
  * @throws AgentError FILE_ACCESS where the token's file is not root's
  */
@@ -66,7 +66,7 @@ export async function localEntries(
       server: `https://127.0.0.1:${port}/proxy`,
       'certificate-authority-data': Buffer.from(access.certificate).toString('base64'),
     },
-    // By file: no secret stands in here, and a restart of the agent changes nothing.
+    // The token's file, so that this holds no secret and stays valid when the agent restarts.
     user: { tokenFile: places.localTokenFile },
   };
 }

@@ -3,12 +3,12 @@ import type { Places } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
 import { writeOwn } from '../engine/own-text.ts';
 
-/** What k3s is told in its configuration file, by the names of its flags. */
+/** The content of k3s' configuration file. The keys are the names of its flags. */
 export interface K3sConfig {
   readonly [flag: string]: string | boolean | readonly string[];
 }
 
-/** What k3s is told of the node; empty lists say nothing. */
+/** Settings of the node. An empty list is left out of the file. */
 export interface NodeSettings {
   readonly node_name?: string | undefined;
   readonly node_labels: readonly string[];
@@ -17,9 +17,9 @@ export interface NodeSettings {
 }
 
 /**
- * Pods that say nothing of seccomp get the profile of the container runtime rather than none
- * (kubernetes.io, "Enable the use of RuntimeDefault as the default seccomp profile"). With a plus:
- * what other files beside it tell the kubelet stays.
+ * Pods that name no seccomp profile get that of the container runtime instead of none (kubernetes.io,
+ * "Enable the use of RuntimeDefault as the default seccomp profile"). The plus adds to what other files
+ * tell the kubelet.
  */
 const SECCOMP_DEFAULT: K3sConfig = { 'kubelet-arg+': ['seccomp-default=true'] };
 
@@ -49,19 +49,26 @@ export function joiningConfig(
   return { server: serverUrl, 'token-file': k3sTokenFile, ...nodeConfig(node) };
 }
 
-/** Every setting that stands in a file of ours, in either role, so far. */
+/** Every setting that this version or an earlier one writes into our file, in either role. */
 const OWN_SETTINGS: readonly string[] = [
-  ...['write-kubeconfig-mode', 'disable', 'server', 'token-file'],
-  ...['kubelet-arg+', 'node-name', 'node-label', 'node-taint', 'node-ip'],
+  'write-kubeconfig-mode',
+  'disable',
+  'server',
+  'token-file',
+  'kubelet-arg+',
+  'node-name',
+  'node-label',
+  'node-taint',
+  'node-ip',
 ];
 
-/** What a newer agent has told k3s: this one does not take it back. */
+/** Settings that a newer agent has written. This one keeps them. */
 export async function settingsOfOtherVersions(deps: { readonly files: Files }): Promise<K3sConfig> {
   const written = Object.entries((await readK3sConfig(deps)) ?? {});
   return Object.fromEntries(written.filter(([key]) => !OWN_SETTINGS.includes(key))) as K3sConfig;
 }
 
-/** The flag of k3s that each of our own settings becomes. */
+/** For each of our own settings, the flag of k3s that it becomes. */
 export const K3S_FLAGS: Readonly<Record<string, string>> = {
   'k3s.traefik': 'disable',
   'k3s.node_name': 'node-name',
@@ -70,7 +77,7 @@ export const K3S_FLAGS: Readonly<Record<string, string>> = {
   'k3s.node_ip': 'node-ip',
 };
 
-/** What a configuration tells k3s, by the names of our own settings. */
+/** The content of k3s' configuration, under the names of our own settings. */
 export function settingsOfK3sConfig(
   config: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, unknown>> {
@@ -84,7 +91,7 @@ export function settingsOfK3sConfig(
   };
 }
 
-/** JSON is YAML: no text needs quoting of its own. */
+/** Values are written as JSON. That is YAML, too, and takes care of quoting. */
 function renderK3sConfig(config: K3sConfig): string {
   return `# Written by pipeops-agent. Put your own settings into another file beside it.\n${Object.entries(
     config,
@@ -93,7 +100,7 @@ function renderK3sConfig(config: K3sConfig): string {
     .join('')}`;
 }
 
-/** What an earlier run has told k3s; undefined where none has, or what stands there is not ours. */
+/** What an earlier run has written; undefined if there is no file or it cannot be read. */
 export async function readK3sConfig(deps: {
   readonly files: Files;
 }): Promise<Readonly<Record<string, unknown>> | undefined> {
@@ -102,7 +109,7 @@ export async function readK3sConfig(deps: {
     const parsed: unknown = text === undefined ? undefined : Bun.YAML.parse(text);
     return typeof parsed === 'object' && parsed !== null ? { ...parsed } : undefined;
   } catch {
-    return undefined; // It is written anew.
+    return undefined; // It will be written anew.
   }
 }
 

@@ -1,4 +1,4 @@
-/** What k3s is told, and the directories that it fills: made before it, taken away after it. */
+/** k3s' configuration, and the directories that k3s fills. Made before k3s, removed after it. */
 import { dirname } from 'node:path';
 import {
   K3S_ADMIN_KUBECONFIG_FILE,
@@ -37,13 +37,13 @@ import { noteDataOfBefore } from './data-of-before.ts';
 import { hasFilesOfOthers } from './kept-files.ts';
 import { askK3sRestart } from './restart.ts';
 
-/** Holds the password by which the cluster knows a worker again: k3s' own uninstaller keeps it too. */
+/** Holds the password by which the cluster recognises a worker. k3s' own uninstaller keeps it, too. */
 const NODE = { kind: 'directory', name: dirname(NODE_PASSWORD_FILE) } as const;
 /** k3s' own uninstaller removes /etc/rancher/k3s, but neither its parent nor the node password. */
 const SHARED = [RANCHER_CONFIG_DIRECTORY, NODE.name, RANCHER_DATA_DIRECTORY].map(
   (name) => ({ kind: 'directory', name, isShared: true }) as const,
 );
-/** What k3s' uninstaller takes along, although it may have been here before. */
+/** Directories that k3s' uninstaller removes, although they may have been here before us. */
 const EMPTIED = [K3S_DIRECTORY, K3S_DROP_IN_DIRECTORY];
 
 interface Deps {
@@ -55,7 +55,7 @@ interface Deps {
 export interface ToldK3s {
   readonly role: K3sRole;
   readonly config: K3sConfig;
-  /** What a joining machine shows to the server; undefined for the first server. */
+  /** The token with which a machine joins; undefined for the first server. */
   readonly joinToken: string | undefined;
 }
 
@@ -85,7 +85,7 @@ export function k3sConfiguration(
   };
 }
 
-/** Whether k3s will find at its start what it is to be told. */
+/** Whether the files have what k3s is to read at its start. */
 export async function isK3sConfigured(deps: Deps, told: ToldK3s): Promise<boolean> {
   return (
     (await isK3sConfigWritten(deps, told.config)) &&
@@ -162,7 +162,7 @@ async function configurationRemovals(
   ];
 }
 
-/** Of those directories, which are gone afterwards. */
+/** Those of EMPTIED that are gone afterwards. */
 async function emptied(deps: Deps): Promise<readonly string[]> {
   const others = (await hasFilesOfOthers(deps.files)) ? [K3S_DIRECTORY] : [];
   const gone: string[] = [];
@@ -175,7 +175,8 @@ async function emptied(deps: Deps): Promise<readonly string[]> {
 }
 
 /**
- * The password goes with its directory on a server. A worker keeps it, once the cluster knows it by it.
+ * On a server the password is removed with its directory. A worker keeps it, once the cluster recognises
+ * the machine by it.
  */
 async function passwordRemovals(
   deps: Deps,
@@ -188,7 +189,7 @@ async function passwordRemovals(
   if (await keepsNodePassword(deps, how)) {
     return [];
   }
-  // An earlier uninstall may have kept it, so that the inventory does not know of it any more.
+  // If an earlier uninstall has kept it, the inventory no longer has it.
   const isOurs = inventory.has('directory', NODE.name);
   if (!isOurs && !how.deleteData) {
     return [];
@@ -211,10 +212,10 @@ async function passwordRemovals(
   ];
 }
 
-/** Whether this worker has a password, and keeps it. */
+/** Whether this worker has a password and keeps it. */
 export async function keepsNodePassword(deps: Deps, how: UndoOptions): Promise<boolean> {
   const isThere = (await deps.files.stat(NODE_PASSWORD_FILE)) !== undefined;
-  // Without its directory, which somebody has taken away, nobody can tell: then it counts as known.
+  // If somebody has removed that directory, nobody can tell. Then the password counts as known.
   const isKnown =
     !how.isUnfinished ||
     (await deps.files.stat(K3S_KUBELET_CERTIFICATE_FILE)) !== undefined ||
@@ -223,8 +224,8 @@ export async function keepsNodePassword(deps: Deps, how: UndoOptions): Promise<b
 }
 
 /**
- * Before k3s goes, with all that tells whether the cluster knows this worker: from here on the password
- * is either gone or nobody's to take away.
+ * To be called before k3s is removed, together with all that tells whether the cluster knows this worker.
+ * Either removes the password or forgets that it is ours, so that no later step removes it.
  */
 export async function settleNodePassword(
   deps: Deps,
@@ -239,7 +240,7 @@ export async function settleNodePassword(
     return;
   }
   if (await keepsNodePassword(deps, how)) {
-    // Without the note a later run keeps it as well: nothing tells then that it is unknown.
+    // If this cannot be written, a later run keeps it, too: by then nobody can tell that it is unknown.
     await unlessFull(inventory.forget([NODE]));
   } else {
     await deps.files.remove(NODE_PASSWORD_FILE);

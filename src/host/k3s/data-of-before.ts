@@ -1,7 +1,7 @@
 /**
  * k3s' uninstaller removes its data directory with all that is in it. What stood there before the
- * installation (images, snapshots, the data of an older k3s) is not ours to remove: it is noted
- * before, and meanwhile the directory has another name.
+ * installation must stay: images, snapshots, the data of an older k3s. So it is noted before k3s is
+ * installed, and the directory has another name while the uninstaller runs.
  */
 import { dirname } from 'node:path';
 import { AgentError, expectedError } from '../../core/errors.ts';
@@ -17,7 +17,7 @@ import type { Exec, Files } from '../../core/ports.ts';
 import { keepOriginal, originalOf } from '../engine/originals.ts';
 import { systemctl } from '../engine/systemctl.ts';
 
-/** Paths that are noted. Of what has more, whole directories are noted, and stay with all in them. */
+/** At most so many paths are noted. Beyond that a directory is noted, and kept, as a whole. */
 const PATHS_MAX = 1_000;
 
 interface NoteDeps {
@@ -29,7 +29,7 @@ interface Deps extends NoteDeps {
   readonly exec: Exec;
 }
 
-/** Before k3s is installed for the first time. */
+/** To be called before k3s is installed for the first time. */
 export async function noteDataOfBefore(deps: NoteDeps): Promise<void> {
   if ((await deps.files.list(K3S_DATA_DIRECTORY)).length > 0) {
     const paths = await pathsIn(deps.files, K3S_DATA_DIRECTORY);
@@ -37,7 +37,7 @@ export async function noteDataOfBefore(deps: NoteDeps): Promise<void> {
   }
 }
 
-/** Of the paths that were noted, those that are still there, or were put aside. */
+/** The noted paths that still exist, in their place or put aside. */
 export async function dataOfBefore(deps: NoteDeps): Promise<readonly string[]> {
   const original = await originalOf(deps, K3S_DATA_DIRECTORY);
   const paths = original?.kind === 'tree' ? original.paths : [];
@@ -52,10 +52,10 @@ export async function dataOfBefore(deps: NoteDeps): Promise<readonly string[]> {
 }
 
 /**
- * Runs what removes that directory. Afterwards what was noted stands there again, and nothing else. A
- * run that was killed leaves it aside, and the next one goes on.
- * @throws AgentError FILE_ACCESS where it cannot be put aside; what `remove` throws, and then all is
- *   there again
+ * Runs the given removal. Afterwards the noted paths are there again, and nothing else. If this run is
+ * killed, the next one continues.
+ * @throws AgentError FILE_ACCESS when the directory cannot be put aside; what `remove` throws, after
+ *   everything was put back
  */
 export async function keepingDataOfBefore(
   deps: Deps,
@@ -80,7 +80,7 @@ export async function keepingDataOfBefore(
   }
 }
 
-/** Nobody may write to it meanwhile. */
+/** Stops k3s first, because nobody may write to the directory now. */
 async function putAside(deps: Deps, role: K3sRole): Promise<void> {
   if ((await deps.files.stat(k3sUnitFile(role))) !== undefined) {
     await systemctl(deps, 'stop', K3S_UNITS[role]);
@@ -93,7 +93,7 @@ async function putAside(deps: Deps, role: K3sRole): Promise<void> {
       cause.code,
       `Cannot keep what was in ${K3S_DATA_DIRECTORY} before the installation: ${cause.message}`,
       {
-        // A mount point has no other name.
+        // A mount point cannot be renamed.
         hint:
           'Move what you want to keep to another place: k3s itself removes all that is in there. ' +
           'Then run the same command again',
@@ -103,10 +103,10 @@ async function putAside(deps: Deps, role: K3sRole): Promise<void> {
   }
 }
 
-/** The paths in a directory, as deep as they can be noted one by one. Links are not followed. */
+/** The paths in a directory, as far down as the limit allows. Does not follow links. */
 async function pathsIn(files: Files, directory: string): Promise<ReadonlySet<string>> {
   const found = new Set([directory]);
-  // A set is walked to its end, also over what is added meanwhile.
+  // This also visits the paths that are added on the way.
   for (const path of found) {
     const isDirectory = (await files.stat(path))?.kind === 'directory';
     const names = isDirectory ? await files.list(path) : [];
@@ -120,7 +120,7 @@ async function pathsIn(files: Files, directory: string): Promise<ReadonlySet<str
   return found;
 }
 
-/** What k3s has added: all that is neither noted nor on the way to something that is. */
+/** Removes what k3s has added: all that is neither noted nor a parent of something noted. */
 async function removeOthers(files: Files, noted: ReadonlySet<string>): Promise<void> {
   const ways = new Set<string>();
   for (const path of noted) {

@@ -14,17 +14,18 @@ interface Deps {
 
 export interface WantedK3s {
   readonly role: K3sRole;
-  /** What was asked for this time; undefined takes what is installed. */
+  /** The version that was asked for this time; undefined: whichever is installed. */
   readonly version: string | undefined;
   readonly nodeName: string;
-  /** What the machine is called: its node's name where none was given. */
+  /** The machine's name, which its node has if no other was given. */
   readonly hostname: string;
   readonly config: K3sConfig;
 }
 
 /**
- * Refuses what a second run cannot change where k3s is installed: its version, and what k3s tells the
- * cluster only once, when the node registers (docs.k3s.io, "Node Labels and Taints for Agents").
+ * Once k3s is installed a second run cannot change its version, nor what k3s tells the cluster only
+ * once, when the node registers (docs.k3s.io, "Node Labels and Taints for Agents"). Such wishes are
+ * refused.
  * @throws AgentError SETTING_FIXED
  */
 export async function checkFixedSettings(deps: Deps, wanted: WantedK3s): Promise<void> {
@@ -66,7 +67,7 @@ export async function checkFixedSettings(deps: Deps, wanted: WantedK3s): Promise
   }
 }
 
-/** Whether k3s was started by an earlier run: then the node may be in the cluster. */
+/** Whether an earlier run has started k3s, so that the node may be in the cluster. */
 async function hasStarted(deps: Deps): Promise<boolean> {
   return (await readStepJournal(deps))['k3s-start'] !== undefined;
 }

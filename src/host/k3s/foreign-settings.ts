@@ -1,6 +1,6 @@
 /**
- * Settings of k3s that somebody else has left on this machine. k3s reads them beside ours: where they
- * agree they are used, and where they would lead it elsewhere than we think, they are refused.
+ * Settings for k3s that somebody else has left on this machine. k3s reads them together with ours. They
+ * are accepted, unless they contradict ours or something else that the agent relies on.
  */
 import { AgentError } from '../../core/errors.ts';
 import {
@@ -16,7 +16,7 @@ import { troubleOf } from '../../core/trouble.ts';
 import { type K3sConfig, settingsOfOtherVersions } from './config.ts';
 import { k3sConfigFiles } from './config-files.ts';
 
-/** Variables of k3s that say the same as a flag (docs.k3s.io, "k3s server", "k3s agent"). */
+/** Variables of k3s, and the flag that each stands for (docs.k3s.io, "k3s server", "k3s agent"). */
 const VARIABLES: Readonly<Record<string, string>> = {
   K3S_CONFIG_FILE: 'config',
   K3S_DATA_DIR: 'data-dir',
@@ -27,7 +27,7 @@ const VARIABLES: Readonly<Record<string, string>> = {
   K3S_URL: 'server',
 };
 
-/** Where the rest of us looks, or what a node that becomes ready needs: only this value will do. */
+/** Settings that may only have this value: the agent relies on it, or the node would not become ready. */
 const FIXED: Readonly<Record<string, string>> = {
   config: K3S_MAIN_CONFIG_FILE,
   'data-dir': K3S_DATA_DIRECTORY,
@@ -40,7 +40,7 @@ const FIXED: Readonly<Record<string, string>> = {
   'with-node-id': 'false',
   'write-kubeconfig': K3S_ADMIN_KUBECONFIG_FILE,
 };
-/** To which cluster it belongs, which only `join` says. A server may have a token of its own choice. */
+/** Settings that only `join` may make: to which cluster this node belongs. A server may choose its token. */
 const OF_JOINING: Readonly<Record<K3sRole, readonly string[]>> = {
   server: ['server'],
   agent: ['server', 'token', 'token-file'],
@@ -65,9 +65,9 @@ interface WantedK3s {
 
 export interface Setting {
   readonly key: string;
-  /** `key+` in a file: added to what other files say. */
+  /** Written as `key+`: adds to what other files say. */
   readonly adds: boolean;
-  /** Than our file. */
+  /** Whether k3s reads it after our file. */
   readonly later: boolean;
   readonly value: unknown;
   /** `/etc/rancher/k3s/config.yaml:3` */
@@ -75,8 +75,8 @@ export interface Setting {
 }
 
 /**
- * @returns the settings of others that k3s will take up, each with its place
- * @throws AgentError CONFIG_INVALID naming the line of one that it must not
+ * @returns the settings of others that k3s will use, each with its place
+ * @throws AgentError CONFIG_INVALID naming the line of a setting that is refused
  */
 export async function foreignK3sSettings(
   deps: Deps,
@@ -92,7 +92,7 @@ export async function foreignK3sSettings(
   return settings.map(({ key, place }) => `${key} (${place})`);
 }
 
-/** The only value that a setting may have; undefined where any will do. */
+/** The only value that a setting may have; undefined if any value will do. */
 function allowedValue(
   { role, nodeName, config }: WantedK3s,
   { key, adds, later }: Setting,
@@ -106,7 +106,7 @@ function allowedValue(
   if (OF_JOINING[role].includes(key)) {
     return { value: config[key] };
   }
-  // Of two files that say it, k3s takes the later one, unless that one adds to the other.
+  // If two files have a key, k3s takes the later one, unless that one adds to the other.
   const plain = config[key];
   const added = config[`${key}+`];
   if (plain !== undefined) {
@@ -163,7 +163,7 @@ export function fixedValueOf(key: string): string | undefined {
   return Object.hasOwn(FIXED, key) ? FIXED[key] : undefined;
 }
 
-/** What stands in our own file and is not of this version: it stays, and must lead nowhere else either. */
+/** Settings in our own file that this version did not write. They stay, under the same conditions. */
 async function settingsBesideOurs(files: Files): Promise<readonly Setting[]> {
   const others = await settingsOfOtherVersions({ files });
   if (Object.keys(others).length === 0) {
@@ -173,7 +173,7 @@ async function settingsBesideOurs(files: Files): Promise<readonly Setting[]> {
   return settings.filter(({ key, adds }) => Object.hasOwn(others, adds ? `${key}+` : key));
 }
 
-/** @throws AgentError CONFIG_INVALID where k3s could not read it either */
+/** @throws AgentError CONFIG_INVALID for a file that k3s could not read either */
 function readYaml(path: string, text: string): readonly Setting[] {
   let content: unknown;
   try {

@@ -1,4 +1,4 @@
-/** k3s' program and unit: its own installer makes them, its own uninstaller takes them away. */
+/** k3s' program and unit. k3s' own installer makes them, and its own uninstaller removes them. */
 import { AgentError } from '../../core/errors.ts';
 import {
   K3S_DATA_DIRECTORY,
@@ -29,7 +29,7 @@ import { dataOfBefore, keepingDataOfBefore } from './data-of-before.ts';
 import { keepingFilesOfOthers } from './kept-files.ts';
 import { installedK3sVersion, installK3s, type K3sInstallOptions } from './program.ts';
 
-/** k3s ends its pods first. */
+/** It takes a while, because the pods are ended first. */
 const UNINSTALL_TIMEOUT_MS = 10 * 60_000;
 
 interface Deps {
@@ -49,7 +49,7 @@ export function k3sInstallation(
     id: 'k3s-install',
     title: 'Install k3s',
     touches: [K3S_EXECUTABLE, ...(options === undefined ? [] : [k3sUnitFile(options.role)])],
-    entries: [], // The role is recorded by what is made before it.
+    entries: [], // The role is recorded by the resource before this one (configuration.ts).
     ...(options === undefined ? LEFT_AS_IT_IS : installationMaking(deps, options, signal)),
     undo: async (how) =>
       how.keepK3s
@@ -63,7 +63,7 @@ export function k3sInstallation(
 }
 
 function installationMaking(deps: Deps, options: K3sInstallOptions, signal: AbortSignal): Making {
-  // Whatever the version: moving to another one is an upgrade, not an installation.
+  // The version does not matter here: changing it is an upgrade, not an installation.
   const isDone = async () =>
     (await deps.files.stat(k3sUnitFile(options.role))) !== undefined &&
     (await installedK3sVersion(deps)) !== undefined;
@@ -83,7 +83,7 @@ function installationMaking(deps: Deps, options: K3sInstallOptions, signal: Abor
   };
 }
 
-/** A mirror may serve another one under the name of the version that was asked for. */
+/** A mirror may serve another version under the name of the one that was asked for. */
 function checkVersion(found: string | undefined, { version, origin }: K3sInstallOptions): void {
   if (version !== undefined && found !== undefined && found !== version) {
     throw new AgentError('DOWNLOAD_CORRUPT', `k3s ${found} was placed instead of ${version}`, {
@@ -129,7 +129,7 @@ async function runUninstaller(deps: Deps, script: string): Promise<void> {
   const text = await deps.files.readText(script);
   const isBegun = (await deps.files.stat(copy)) !== undefined;
   if (text === undefined && !isBegun) {
-    return; // The installer has not come that far.
+    return; // The installer ended before it wrote its uninstaller.
   }
   if (text !== undefined) {
     await unlessFull(deps.files.writeAtomic(copy, text, { mode: 0o700 }));
@@ -145,7 +145,7 @@ async function runUninstaller(deps: Deps, script: string): Promise<void> {
   await deps.files.remove(copy);
 }
 
-/** What an installer that ended half way has left: it makes these before its own uninstaller. */
+/** What is left of an installer that ended half way. It makes these files before its own uninstaller. */
 async function removeHalfInstalled(files: Files): Promise<void> {
   for (const tool of K3S_TOOLS) {
     const isLink = (await files.stat(tool))?.kind === 'link';

@@ -1,6 +1,6 @@
 /**
- * k3s' uninstaller removes /etc/rancher/k3s with all that is in it. What somebody else has put there
- * (settings, registries.yaml) is not ours to remove: meanwhile the directory has another name.
+ * k3s' uninstaller removes /etc/rancher/k3s with all that is in it. Files that somebody else has put there
+ * (settings, registries.yaml) must stay. So the directory has another name while the uninstaller runs.
  */
 import { AgentError } from '../../core/errors.ts';
 import {
@@ -20,8 +20,8 @@ interface Deps {
 }
 
 /**
- * Runs what removes that directory, and afterwards what others have put there is there again. A run
- * that was killed leaves it aside, and the next one puts it back.
+ * Runs the given removal. Afterwards the files of others are there again. If this run is killed, the next
+ * one puts them back.
  */
 export async function keepingFilesOfOthers(deps: Deps, remove: () => Promise<void>): Promise<void> {
   const isAside = (await deps.files.stat(K3S_DIRECTORY_ASIDE)) !== undefined;
@@ -38,7 +38,7 @@ export async function keepingFilesOfOthers(deps: Deps, remove: () => Promise<voi
   }
 }
 
-/** Whether somebody else has put something there. */
+/** Whether there are files of others. */
 export async function hasFilesOfOthers(files: Files): Promise<boolean> {
   const paths = [
     ...(await files.list(K3S_DIRECTORY)).map((name) => `${K3S_DIRECTORY}/${name}`),

@@ -1,19 +1,22 @@
-/** What kubectl prints about a failure, in words of ours where the cause is known. */
+/** Explains a failure of kubectl, in our own words where the cause is known. */
 
-/** Characters of kubectl's own text that are repeated. */
+/** At most so many characters of kubectl's own text are shown. */
 const TEXT_LENGTH_MAX = 300;
 
 interface KubectlTrouble {
-  /** As the end of a sentence: "Kubernetes does not answer: it does not run, or still starts". */
+  /** The end of a sentence: "Kubernetes does not answer: it is not ready to answer". */
   readonly text: string;
-  /** A restart of k3s may end it. */
+  /** Whether it may pass, for example when k3s has restarted. */
   readonly passing: boolean;
 }
 
 const DOWN = 'nothing answers on port 6443; k3s does not run, or still starts';
 const BUSY = 'it does not answer in time; k3s still starts, or the machine is too busy';
 
-/** By what is in its text (k8s.io/kubectl, "pkg/cmd/util/helpers.go"; k8s.io/apimachinery, errors). */
+/**
+ * Known causes, by a part of kubectl's text (k8s.io/kubectl, "pkg/cmd/util/helpers.go";
+ * k8s.io/apimachinery, errors).
+ */
 const KNOWN: readonly (readonly [RegExp, KubectlTrouble])[] = [
   [
     /was refused - did you specify|connection refused|no such host|network is unreachable/i,
@@ -38,7 +41,7 @@ const KNOWN: readonly (readonly [RegExp, KubectlTrouble])[] = [
   ],
 ];
 
-/** @param stderr all that it printed there */
+/** @param stderr everything that kubectl has printed there */
 export function kubectlTrouble(stderr: string): KubectlTrouble {
   // Its libraries log lines such as `E1129 10:00:00.123456 17 memcache.go:265] "Unhandled Error"`.
   const lines = stderr.split('\n').filter((line) => !/^[EWIF]\d{4} /.test(line));

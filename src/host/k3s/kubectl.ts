@@ -7,7 +7,7 @@ import { kubectlTrouble } from './kubectl-words.ts';
 
 const KUBECTL_TIMEOUT_MS = 30_000;
 const API_PORT = 6443;
-/** How long a question waits for an API that restarts. */
+/** How long to wait for an API that restarts. */
 const PATIENCE_MS = 5_000;
 const RETRY_INTERVAL_MS = 500;
 
@@ -19,14 +19,14 @@ export function kubectl(
 ): Promise<ExecResult> {
   return deps.exec.run([K3S_EXECUTABLE, 'kubectl', ...args], {
     timeoutMs: KUBECTL_TIMEOUT_MS,
-    // Otherwise its cache would stay behind in root's home.
+    // By default it would leave its cache in root's home.
     env: { KUBECACHEDIR: deps.places.kubectlCacheDirectory },
     ...(stdin === undefined ? {} : { stdin }),
   });
 }
 
 /**
- * The list that `kubectl get … -o json` prints; waits a moment for an API that restarts.
+ * The output of `kubectl get … --output=json`. Waits a moment for an API that restarts.
  * @throws AgentError KUBERNETES_API
  */
 export async function readKubernetesJson(

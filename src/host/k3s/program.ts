@@ -13,9 +13,9 @@ import { type K3sProxy, proxyVariables } from './proxy.ts';
 
 /** Package managers for SELinux rules, over a slow line. */
 const INSTALL_TIMEOUT_MS = 20 * 60_000;
-/** Where it puts the program, what it downloads, and its unit. */
+/** Where the installer puts the program, its downloads and the unit. */
 const INSTALLER_WRITES = [K3S_PROGRAM_DIRECTORY, '/tmp', K3S_UNIT_DIRECTORY];
-/** Lines of the installer's output that a failure carries. */
+/** Lines of the installer's output that an error contains. */
 const FAILURE_LINES = 15;
 
 interface InstallDeps {
@@ -34,8 +34,8 @@ export interface K3sInstallOptions {
 }
 
 /**
- * Installs k3s with its own installer, without starting it: everything but the role stands in
- * files, so that an upgrade by hand loses nothing (docs.k3s.io, "Configuration Options").
+ * Installs k3s with its own installer and does not start it. All settings but the role are in files, so
+ * that an upgrade by hand loses nothing (docs.k3s.io, "Configuration Options").
  * @throws AgentError DOWNLOAD_FAILED, DOWNLOAD_CORRUPT, DISK_FULL, K3S_INSTALL_FAILED
  */
 export async function installK3s(
@@ -103,7 +103,7 @@ function installerEnvironment(
   };
 }
 
-/** Where the installer ran out of space, as it does not say: it writes to few places. */
+/** Where the installer most likely ran out of space. It does not say so, but writes to few places. */
 async function fullestDirectory(files: Files): Promise<string> {
   let fullest = { path: '', freeBytes: Number.POSITIVE_INFINITY };
   for (const path of INSTALLER_WRITES) {
@@ -113,7 +113,7 @@ async function fullestDirectory(files: Files): Promise<string> {
   return fullest.path;
 }
 
-/** The installer only has exit code 1; what it said last says what it was. */
+/** The installer's exit code is always 1. Its last lines tell what was wrong. */
 function installFailure(argv: readonly string[], result: ExecResult, fullest: string): AgentError {
   const lines = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-FAILURE_LINES);
   const text = lines.join('\n');

@@ -10,15 +10,15 @@ import { hasFailed, type UnitReport, type UnitWatch } from '../engine/unit-watch
 import { kubectl } from './kubectl.ts';
 import { rejectionOf } from './rejection.ts';
 
-/** A first start imports images and makes certificates; slow disks take minutes. */
+/** A first start imports images and makes certificates. On a slow disk that takes minutes. */
 const READY_TIMEOUT_MS = 10 * 60_000;
 const POLL_INTERVAL_MS = 500;
-/** Where the kubelet says how it is, loopback only. */
+/** The kubelet's health, on loopback only. */
 const KUBELET_HEALTH_URL = 'http://127.0.0.1:10248/healthz';
 const PROBE_TIMEOUT_MS = 2_000;
-/** Lines of the journal in which a rejection is looked for: what came long before was overcome. */
+/** Lines of the journal in which a rejection is looked for. An earlier one was overcome. */
 const REJECTION_LINES = 5;
-/** Lines of the journal that a failure carries. */
+/** Lines of the journal that an error contains. */
 const SHOWN_LINES = 5;
 
 interface ReadyDeps {
@@ -34,8 +34,8 @@ export interface NodeWait {
 }
 
 /**
- * Waits until this machine is a Ready node; shows the last line of k3s' journal meanwhile.
- * @param watch of k3s' unit: what it said before counts for nothing
+ * Waits until this machine is a Ready node. Meanwhile shows the last line of k3s' journal.
+ * @param watch of k3s' unit; earlier lines of its journal do not count
  * @throws AgentError K3S_NOT_READY, JOIN_TOKEN_REJECTED, NODE_NAME_TAKEN, DISK_FULL, INTERRUPTED
  */
 export async function waitForNode(
@@ -68,9 +68,9 @@ export async function waitForNode(
   }
 }
 
-/** Why waiting is of no use; undefined while it may help. */
+/** Why there is no use in waiting; undefined while it may help. */
 function finalFailure(report: UnitReport, { role, hostname }: NodeWait): AgentError | undefined {
-  // A server's own journal tells of other machines that it refused; a worker's only of itself.
+  // A server's journal also has rejections of other machines, a worker's only of itself.
   const rejection =
     role === 'agent'
       ? rejectionOf(report.lines.slice(-REJECTION_LINES), hostname.toLowerCase())
@@ -86,7 +86,7 @@ function notReady(report: UnitReport, role: K3sRole): AgentError {
   });
 }
 
-/** A server asks its own API; a worker has no credentials and asks its kubelet. */
+/** A server asks its own API. A worker has no credentials for that and asks its kubelet. */
 export async function isNodeReady(
   deps: ReadyDeps,
   role: K3sRole,
@@ -117,6 +117,6 @@ async function isKubeletHealthy({ clock, http }: ReadyDeps): Promise<boolean> {
       async (signal) => (await http(KUBELET_HEALTH_URL, { signal })).ok,
     );
   } catch {
-    return false; // Not listening yet: the answer is "not healthy".
+    return false; // It does not listen yet, and so is not healthy.
   }
 }

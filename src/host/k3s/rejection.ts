@@ -1,16 +1,16 @@
 import { AgentError } from '../../core/errors.ts';
 
-/** What k3s' agent was asking the server for when it was refused; others are refused things too. */
+/** What k3s' agent asks for when it joins. Only a refusal of that counts. */
 const ASKED_TO_JOIN =
   /\/v1-k3s\/|\/cacerts\b|CA certs|agent config|connection to cluster|token is not valid/;
 const REFUSED = /\b(401|403|unauthorized|not authorized)\b/i;
-/** k3s, pkg/agent/config and pkg/nodepassword; at "error" or, in later versions, at "info". */
+/** k3s, pkg/agent/config and pkg/nodepassword. Logged as an error, in later versions as info. */
 const WRONG_PASSWORD = /Node password rejected/i;
 const WRONG_CLUSTER = /token CA hash does not match/i;
 
 /**
- * Why the server does not take this machine, from what k3s' agent logs again and again.
- * @param lines of the journal of its present start, oldest first; the newest word counts
+ * Why the server does not accept this machine, as k3s' agent logs it again and again.
+ * @param lines of the journal since its last start, oldest first; the newest one counts
  */
 export function rejectionOf(lines: readonly string[], node: string): AgentError | undefined {
   for (const line of lines.toReversed()) {
@@ -51,7 +51,7 @@ function rejectionIn(
   return undefined;
 }
 
-/** Of a token that the server does not know, or not any more. */
+/** The error for a token that the server does not know, or no longer knows. */
 export function joinTokenRejected(): {
   readonly code: 'JOIN_TOKEN_REJECTED';
   readonly message: string;

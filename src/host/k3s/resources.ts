@@ -28,7 +28,7 @@ export interface K3sPlan {
   readonly version: string | undefined;
   readonly origin: K3sOrigin;
   readonly config: K3sConfig;
-  /** What a joining machine shows to the server; undefined for the first server. */
+  /** The token with which a machine joins; undefined for the first server. */
   readonly joinToken: string | undefined;
   readonly nodeName: string;
   /** Undefined where none was named: what an earlier run was told stays. */
@@ -68,12 +68,12 @@ export function k3sResources(
   ];
 }
 
-/** All that goes with what the two before it have made. */
+/** Steps that leave nothing of their own: it is removed with configuration and program. */
 function started(deps: Deps, plan: K3sPlan, watch: UnitWatch): readonly Resource[] {
   const { role } = plan;
   const unit = K3S_UNITS[role];
   const proxy = plan.proxy === undefined ? undefined : k3sProxy(deps, role, plan.proxy);
-  // What is not configured yet, in a plan, will be, and k3s reads it at its start.
+  // In a plan the configuration may not be written yet. It will be, and k3s reads it at its start.
   const isStarted = async () =>
     (await isStartedOrStarting(deps, unit)) &&
     (await isEnabled(deps, unit)) &&
@@ -89,7 +89,7 @@ function started(deps: Deps, plan: K3sPlan, watch: UnitWatch): readonly Resource
       ...LEAVES_NOTHING,
       isWanted: true,
       isDone: isStarted,
-      // Not waiting here: the next step does, and shows what k3s says meanwhile.
+      // Does not wait. The next step does, and shows what k3s logs meanwhile.
       apply: async () => {
         await startK3s(deps, watch, role);
       },

@@ -11,8 +11,8 @@ interface Deps {
 }
 
 /**
- * Notes, before what k3s reads at its start is changed, that it must start again. The note is a file:
- * a run that is interrupted is made good by the next.
+ * To be called before something is changed that k3s reads only at its start. Notes in a file that k3s
+ * must be restarted, so that after an interrupted run the next one does it.
  */
 export async function askK3sRestart(deps: Deps, role: K3sRole): Promise<void> {
   if (await isStartedOrStarting(deps, K3S_UNITS[role])) {
@@ -26,14 +26,14 @@ export async function isK3sRestartDue(deps: Pick<Deps, 'files' | 'places'>): Pro
 }
 
 /**
- * Starts k3s, anew where that is due; without waiting until it is ready. Pods live on.
- * @param watch counts from this start on
+ * Starts k3s, or restarts it where that is due. Does not wait until it is ready. Pods keep running.
+ * @param watch begins with this start
  */
 export async function startK3s(deps: Deps, watch: UnitWatch, role: K3sRole): Promise<void> {
   const unit = K3S_UNITS[role];
   await systemctl(deps, 'enable', '--quiet', unit);
   if (await isK3sRestartDue(deps)) {
-    // Waits for the end, and so whoever asks next is answered by the new one.
+    // This waits until k3s has ended. So the next question is answered by the new one.
     await systemctl(deps, 'stop', unit);
   }
   await watch.begin();

@@ -11,7 +11,7 @@ export interface K3sState {
   readonly version: string | null;
 }
 
-/** How k3s is on this machine; undefined where it has no unit. @throws AgentError TOOL_MISSING */
+/** The state of k3s on this machine; undefined where it has no unit. @throws AgentError TOOL_MISSING */
 export async function k3sState(deps: {
   readonly exec: Exec;
   readonly files: Files;

@@ -1,4 +1,4 @@
-/** What k3s is told by all of its files together, ours and others. */
+/** What all of k3s' configuration files say together, ours and those of others. */
 import { AgentError } from '../../core/errors.ts';
 import { K3S_CONFIG_FILE } from '../../core/k3s-places.ts';
 import type { Files } from '../../core/ports.ts';
@@ -9,7 +9,7 @@ import { k3sConfigFiles } from './config-files.ts';
 export interface ToldK3s {
   /** By the names of its flags. */
   readonly settings: Readonly<Record<string, unknown>>;
-  /** The last file that had a say in each. */
+  /** For each setting, the last file that says something about it. */
   readonly places: Readonly<Record<string, string>>;
 }
 
