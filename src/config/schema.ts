@@ -301,6 +301,14 @@ const K3sSection = z.strictObject({
   }),
 });
 
+const FactsSection = z.strictObject({
+  metadata: setting(z.boolean().default(true), {
+    description:
+      'Ask the metadata service of the cloud that this machine is in for its region, id and public address',
+    since: '0.3.0',
+  }),
+});
+
 const LogSection = z.strictObject({
   level: setting(z.enum(['error', 'warn', 'info', 'debug']).default('info'), {
     description: 'Least important level that is logged',
@@ -322,6 +330,7 @@ export const Config = z.strictObject({
   control_plane: ControlPlaneSection.prefault({}),
   http: HttpSection.prefault({}),
   k3s: K3sSection.prefault({}),
+  facts: FactsSection.prefault({}),
   log: LogSection.prefault({}),
 });
 export type Config = z.output<typeof Config>;

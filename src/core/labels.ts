@@ -17,6 +17,11 @@ export const LEFT_ANNOTATION = 'pipeops.io/left';
 /** Sent at registration. */
 export const AGENT_VERSION_LABEL = 'agent.pipeops.io/version';
 
+/** Sent at registration where they are known. */
+export const CLOUD_LABEL = 'agent.pipeops.io/cloud';
+export const REGION_LABEL = 'agent.pipeops.io/region';
+export const INSTANCE_LABEL = 'agent.pipeops.io/instance-id';
+
 // With these, people and the control plane say what is a route.
 export const PIPEOPS_PREFIX = 'pipeops.io/';
 /** On an Ingress, HTTPRoute or Gateway that the control plane may hear of. */

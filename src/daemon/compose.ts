@@ -31,6 +31,7 @@ import { agentIdentity } from '../store/identity.ts';
 import { commandJournal } from '../store/journal/commands.ts';
 import { journalUpkeep } from '../store/journal/upkeep.ts';
 import { sessionMemory } from '../store/session-memory.ts';
+import { liveCloud } from './cloud.ts';
 import { type AccessPaths, liveAccess } from './control-plane-access.ts';
 import { type DataPlaneParts, dataPlaneParts } from './data-plane-parts.ts';
 import { type DaemonFacts, describeDaemon } from './describe.ts';
@@ -95,7 +96,7 @@ export async function runDaemon(
       noteReady: noteReadyOnce(parts, parts.paths.wasReady),
     }),
     idleMemory({ clock, runtime: systemRuntime() }),
-    ...(dataPlane === undefined ? [] : servicesOfServer(parts, dataPlane, config)),
+    ...(dataPlane === undefined ? [] : servicesOfServer(parts, dataPlane, config, signal)),
   ];
   signal.addEventListener('abort', () => notify('STOPPING=1'), { once: true });
   const { version } = BUILD;
@@ -181,10 +182,13 @@ function servicesOfServer(
   parts: CommonParts,
   dataPlane: DataPlaneParts,
   config: Config,
+  signal: AbortSignal,
 ): readonly Service[] {
   const { clock, random, files, log, journal, paths } = parts;
+  const cloud = liveCloud(parts, config.facts.metadata, signal);
   const session = {
     ...parts,
+    cloud,
     machine: thisMachine,
     inbox: journal,
     outbox: journal,

@@ -10,18 +10,22 @@ import type {
   ProgressFeed,
   ResultOutbox,
   SessionMemory,
+  Standing,
   StatusSource,
 } from '../control-plane/session/ports.ts';
 import type { SessionState } from '../control-plane/session/state.ts';
 import { controlPlaneSession } from '../control-plane/session.ts';
 import type { RegistrationFacts } from '../control-plane/websocket/session-deps.ts';
-import { AGENT_VERSION_LABEL } from '../core/labels.ts';
+import { AGENT_VERSION_LABEL, CLOUD_LABEL, INSTANCE_LABEL, REGION_LABEL } from '../core/labels.ts';
 import type { Clock, Files, Http, Log, Network, Random, ThisMachine } from '../core/ports.ts';
 import { credentialsOf, type ProxySettings } from '../core/proxy-settings.ts';
+import { isPublicAddress } from '../core/public-address.ts';
 import type { Service } from '../core/service.ts';
 import { BUILD } from '../core/version.ts';
+import type { CloudFacts } from '../host/cloud/facts.ts';
 import type { ClusterRoutes } from '../routes/cluster.ts';
 import { announcing, type RouteSyncDeps, routeSync } from '../routes/sync.ts';
+import type { LiveCloud } from './cloud.ts';
 import type { ControlPlaneAccess, LiveAccess } from './control-plane-access.ts';
 import { renewedNetwork } from './renewed-network.ts';
 import { unusableNetwork } from './unusable-network.ts';
@@ -46,6 +50,7 @@ export interface SessionParts {
   readonly dataPlane: { readonly remote: DataPlane; readonly routes: ClusterRoutes } | undefined;
   readonly memory: SessionMemory;
   readonly access: LiveAccess;
+  readonly cloud: LiveCloud;
   /** Exists while root removes the agent from this machine. */
   readonly leavingPath: string;
   readonly network: (options: { ca: string | undefined; proxy: ProxySettings }) => Network;
@@ -97,12 +102,13 @@ export function sessionServices(parts: SessionParts, config: Config, agentId: st
           }
         }),
       restClient: ({ http }) => restClient({ clock, random, http, token }, rest()),
-      registration: () => ({
+      standing: () => standing(parts),
+      registration: async () => ({
         id: agentId,
         name: parts.machine.hostname(),
         cluster_name: config.cluster.name,
         version: BUILD.version,
-        labels: labelsOf(parts.machine, config),
+        labels: labelsOf(parts.machine, config, await parts.cloud.read()),
         status: 'registering',
         last_seen: clock.now().toISOString(),
         control_plane_url: '',
@@ -183,36 +189,69 @@ function proxySettings(
 function labelsOf(
   machine: ThisMachine,
   config: Config,
-): Readonly<Record<string, string>> & Record<string, string> {
+  { provider, region, instanceId }: CloudFacts,
+): Record<string, string> {
   return {
     ...config.agent.labels,
     hostname: machine.hostname(),
     [AGENT_VERSION_LABEL]: BUILD.version,
+    ...withoutUnknown({
+      [CLOUD_LABEL]: provider,
+      [REGION_LABEL]: region,
+      [INSTANCE_LABEL]: instanceId,
+    }),
+  };
+}
+
+function withoutUnknown(
+  texts: Readonly<Record<string, string | undefined>>,
+): Record<string, string> {
+  const known = Object.entries(texts).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined,
+  );
+  return Object.fromEntries(known);
+}
+
+function standing({ machine, cloud, dataPlane }: SessionParts): Standing {
+  const { publicAddress } = cloud.known();
+  const routes = dataPlane?.routes;
+  return {
+    isPrivate: publicAddress === undefined && !machine.addresses().some(isPublicAddress),
+    routes: (routes?.routes()?.hosts.size ?? 0) + (routes?.tunnels()?.size ?? 0),
   };
 }
 
 async function registrationFacts(parts: SessionParts, config: Config): Promise<RegistrationFacts> {
   const { machine } = parts;
   const disk = await parts.files.diskSpace('/');
+  const cloud = await parts.cloud.read();
+  const { zone, instanceId, instanceType, publicAddress } = cloud;
   return {
     name: config.cluster.name,
     k8s_version: parts.status.source.summary().kubernetesVersion,
     hostname: machine.hostname(),
-    server_ip: ownAddress(machine),
-    region: 'unknown-country',
-    cloud_provider: 'agent',
+    server_ip: publicAddress ?? ownAddress(machine),
+    region: cloud.region ?? 'unknown-country',
+    cloud_provider: cloud.provider ?? 'agent',
     tunnel_port_config: { kubernetes_api: 6443, kubelet: 10250, agent_http: config.http.port },
-    labels: labelsOf(machine, config),
+    labels: labelsOf(machine, config, cloud),
     server_specs: {
       cpu_cores: machine.processors(),
       memory_gb: Math.round(machine.memoryBytes() / BYTES_PER_GB),
       disk_gb: Math.round(disk.totalBytes / BYTES_PER_GB),
       os: 'linux',
     },
+    metadata: withoutUnknown({
+      zone,
+      instance_id: instanceId,
+      instance_type: instanceType,
+      public_ip: publicAddress,
+    }),
   };
 }
 
-/** The first IPv4 address of this machine that is not loopback; nothing outside is asked. */
+/** An IPv4 address of this machine that is not loopback, a public one where it has one. */
 function ownAddress(machine: ThisMachine): string {
-  return machine.addresses().find((address) => !address.includes(':')) ?? '0.0.0.0';
+  const own = machine.addresses().filter((address) => !address.includes(':'));
+  return own.find(isPublicAddress) ?? own[0] ?? '0.0.0.0';
 }

@@ -1193,6 +1193,7 @@ test('cluster-info shows servers, version and nodes', async () => {
   await install();
   expect(JSON.parse((await machine.run(['cluster-info', '--json'])).stdout)).toEqual({
     servers: ['https://10.0.0.1:6443'],
+    cloud: null,
     k3s_version: 'v1.36.3+k3s1',
     nodes: [
       {
@@ -1213,6 +1214,18 @@ test('cluster-info shows servers, version and nodes', async () => {
       },
     ],
   });
+  await machine.files.makeDirectory('/sys/class/dmi/id', { mode: 0o755 });
+  await machine.files.writeAtomic('/sys/class/dmi/id/sys_vendor', 'Hetzner\n', { mode: 0o444 });
+  const service = 'http://169.254.169.254/hetzner/v1/metadata';
+  machine.web.set(`${service}/region`, () => new Response('eu-central'));
+  machine.web.set(`${service}/public-ipv4`, () => new Response('203.0.113.10'));
+  expect(JSON.parse((await machine.run(['cluster-info', '--json'])).stdout).cloud).toEqual({
+    ...{ provider: 'hetzner', region: 'eu-central', zone: null, instance_id: null },
+    ...{ instance_type: null, public_address: '203.0.113.10' },
+  });
+  expect((await machine.run(['cluster-info'])).stdout).toMatch(
+    /Cloud +hetzner, eu-central, 203\.0\.113\.10/,
+  );
   expect((await machine.run(['cluster-info'])).stdout).toContain('Node node-2');
 });
 

@@ -33,6 +33,7 @@ describe('describeSettings()', () => {
       'k3s.node_labels list node-label -',
       'k3s.node_taints list node-taint -',
       'k3s.node_ip list node-ip -',
+      'facts.metadata boolean - -',
       'log.level enum log-level LOG_LEVEL',
       'log.format enum log-format -',
     ]);

@@ -16,6 +16,7 @@ const DEFAULTS: LoadedConfig['config'] = {
   },
   http: { port: 8080, tls_port: 8443 },
   k3s: { proxy: 'containerd', traefik: false, node_labels: [], node_taints: [], node_ip: [] },
+  facts: { metadata: true },
   log: { level: 'info', format: 'text' },
 };
 
@@ -45,6 +46,7 @@ const ALL_DEFAULT: LoadedConfig['sources'] = {
   'k3s.node_labels': 'default',
   'k3s.node_taints': 'default',
   'k3s.node_ip': 'default',
+  'facts.metadata': 'default',
   'log.level': 'default',
   'log.format': 'default',
 };

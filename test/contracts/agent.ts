@@ -166,8 +166,9 @@ async function runAgent(
           { baseUrl: options.url, version: VERSION, ca: undefined },
         ),
       facts: async () => REGISTER_FACTS,
+      standing: () => ({ isPrivate: true, routes: 0 }),
       isLeaving: async () => false,
-      registration: () => ({
+      registration: async () => ({
         id: AGENT_ID,
         name: 'vm',
         cluster_name: 'contract',

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadConfig } from '../../src/config/load.ts';
 import { placesOf } from '../../src/core/places.ts';
-import { runDaemon } from '../../src/daemon/compose.ts';
+import { type DaemonPorts, runDaemon } from '../../src/daemon/compose.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { systemHttp } from '../../src/platform/network/http.ts';
@@ -17,6 +17,8 @@ export interface DaemonSetup {
   readonly credentials: Readonly<Record<string, string>>;
   /** Text of the configuration file. */
   readonly config: string;
+  /** In the place of the real ones. */
+  readonly ports?: Partial<Pick<DaemonPorts, 'files' | 'http'>>;
 }
 
 export interface RunningDaemon {
@@ -47,6 +49,7 @@ export async function startDaemon(directory: string, setup: DaemonSetup): Promis
       files: systemFiles('/'),
       places: placesOf(),
       http: systemHttp,
+      ...setup.ports,
       env: { STATE_DIRECTORY: directory, RUNTIME_DIRECTORY: directory },
       write: (line) => void log.push(line),
     },

@@ -111,7 +111,7 @@ function sessionDeps(deps: SimulatedAgentDeps): SessionDeps {
         { clock, random, http: network.http, token },
         { baseUrl: 'https://cp.test', version: '1.2.3', ca: undefined },
       ),
-    registration: () => ({
+    registration: async () => ({
       id: 'simulated',
       name: 'vm',
       cluster_name: 'fleet',
@@ -134,6 +134,7 @@ function sessionDeps(deps: SimulatedAgentDeps): SessionDeps {
     pace,
     status: NO_CLUSTER,
     dataPlane: undefined,
+    standing: () => ({ isPrivate: true, routes: 0 }),
     isLeaving: async () => false,
     log: deps.log ?? NO_LOG,
     state: sessionState({ clock }, 'registering'),

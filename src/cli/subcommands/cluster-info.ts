@@ -1,3 +1,4 @@
+import type { MachineCloud } from '../../machine/cloud.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
 
@@ -10,10 +11,11 @@ export const clusterInfoSubcommand = defineSubcommand({
   needsRoot: true,
   run: async (context, { flags }) => {
     const { readClusterInfo } = await import('../../host/cluster/info.ts');
+    const { readMachineCloud } = await import('../../machine/cloud.ts');
     const { renderTable } = await import('../terminal/render.ts');
-    const info = await readClusterInfo(context);
+    const [info, cloud] = await Promise.all([readClusterInfo(context), readMachineCloud(context)]);
     if (flags.json) {
-      context.io.stdout(`${JSON.stringify(info, null, 2)}\n`);
+      context.io.stdout(`${JSON.stringify({ ...info, cloud }, null, 2)}\n`);
       return 0;
     }
     context.io.stdout(
@@ -21,6 +23,7 @@ export const clusterInfoSubcommand = defineSubcommand({
         [
           ['Servers', info.servers.join(', ')],
           ['k3s', info.k3s_version ?? 'unknown'],
+          ...(cloud === null ? [] : [['Cloud', cloudWords(cloud)] as const]),
           ...info.nodes.map(
             (node) =>
               [
@@ -38,3 +41,7 @@ export const clusterInfoSubcommand = defineSubcommand({
     return 0;
   },
 });
+
+function cloudWords({ provider, region, instance_id: id, public_address }: MachineCloud): string {
+  return [provider, region, id, public_address].filter((word) => word !== null).join(', ');
+}

@@ -23,7 +23,7 @@ export interface RestSessionDeps extends RestCommandsDeps {
   readonly state: SessionState;
   readonly pace: Pace;
   readonly status: StatusSource;
-  readonly registration: () => Registration;
+  readonly registration: () => Promise<Registration>;
   readonly heartbeat: () => Heartbeat;
   readonly isLeaving: IsLeaving;
 }
@@ -47,8 +47,8 @@ export async function restSession(
 ): Promise<void> {
   const retry = retryPolicy(deps);
   while (!signal.aborted) {
-    const error = await attempt(deps, 'register', signal, () =>
-      deps.client.register(deps.registration(), signal),
+    const error = await attempt(deps, 'register', signal, async () =>
+      deps.client.register(await deps.registration(), signal),
     );
     if (signal.aborted) {
       return;

@@ -66,6 +66,14 @@ export interface StatusSummary {
   readonly memoryPercent: number;
 }
 
+/** How this cluster stands to the world, for heartbeats: what is known now, without asking anyone. */
+export interface Standing {
+  /** Nobody on the internet reaches this machine. */
+  readonly isPrivate: boolean;
+  /** Hosts and ports that lead from outside to Services. */
+  readonly routes: number;
+}
+
 /** One live connection, for the data plane. */
 export interface SessionLink {
   readonly kind: 'controller' | 'gateway';

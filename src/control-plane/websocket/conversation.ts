@@ -8,6 +8,7 @@ import type {
   DataPlane,
   IsLeaving,
   SessionLink,
+  Standing,
   StatusSource,
 } from '../session/ports.ts';
 import type { SessionState } from '../session/state.ts';
@@ -32,6 +33,7 @@ export interface ConversationDeps extends CommandChannelDeps {
   readonly pace: Pace;
   readonly tokens: ServiceTokens;
   readonly status: StatusSource;
+  readonly standing: () => Standing;
   readonly dataPlane: DataPlane | undefined;
   readonly isLeaving: IsLeaving;
 }
@@ -210,7 +212,9 @@ function begin(
   forgotten: () => void,
 ): Live {
   return {
-    heartbeats: heartbeats(deps, connection, () => heartbeatPayload(ids, deps.status.summary())),
+    heartbeats: heartbeats(deps, connection, () =>
+      heartbeatPayload(ids, deps.status.summary(), deps.standing()),
+    ),
     commands: peer.supportsCommands ? commandChannel(deps, connection) : undefined,
     reporter: peer.supportsStatusReports ? statusReporter(deps, connection) : undefined,
     plane: plane.plane,

@@ -3,7 +3,7 @@ import type { Clock } from '../../core/ports.ts';
 import { CLOSE_CODES, type HeartbeatPayload } from '../../protocol/session/messages.ts';
 import { SILENT_HINT } from '../session/failure.ts';
 import type { Pace } from '../session/pace.ts';
-import type { StatusSummary } from '../session/ports.ts';
+import type { Standing, StatusSummary } from '../session/ports.ts';
 import type { SessionState } from '../session/state.ts';
 import type { Connection } from './connection.ts';
 
@@ -66,11 +66,13 @@ export function heartbeats(
 export function heartbeatPayload(
   ids: { readonly agentId: string; readonly clusterId: string; readonly version: string },
   summary: StatusSummary,
+  standing: Standing,
 ): HeartbeatPayload {
   return {
     cluster_id: ids.clusterId,
     agent_id: ids.agentId,
     status: 'healthy',
+    // What carries the heartbeat carries the tunnel.
     tunnel_status: 'connected',
     metadata: {
       agent_version: ids.version,
@@ -79,8 +81,8 @@ export function heartbeatPayload(
       k8s_pods: summary.pods,
       cpu_usage: `${Math.round(summary.cpuPercent)}%`,
       memory_usage: `${Math.round(summary.memoryPercent)}%`,
-      is_private: true,
-      gateway_routes: 0,
+      is_private: standing.isPrivate,
+      gateway_routes: standing.routes,
     },
   };
 }

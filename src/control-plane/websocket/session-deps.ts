@@ -7,10 +7,14 @@ import type { Connection } from './connection.ts';
 import type { ConversationDeps, Peer } from './conversation.ts';
 
 /** What is known of this machine when it registers. */
-export type RegistrationFacts = Omit<
-  RegisterPayload,
-  'agent_id' | 'agent_version' | 'features' | 'metadata' | 'cluster_id' | 'k8s_service_token'
->;
+export interface RegistrationFacts
+  extends Omit<
+    RegisterPayload,
+    'agent_id' | 'agent_version' | 'features' | 'metadata' | 'cluster_id' | 'k8s_service_token'
+  > {
+  /** What there is no field for: `instance_id`, `zone`, … */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
 
 export interface WebSocketSessionDeps extends ConversationDeps {
   readonly log: Log;

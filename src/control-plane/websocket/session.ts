@@ -183,8 +183,9 @@ async function register(
   const minted = deps.tokens.mint();
   const known = deps.memory.read();
   const hasDataPlane = deps.dataPlane !== undefined;
+  const { metadata, ...facts } = await deps.facts();
   const payload: RegisterPayload = {
-    ...(await deps.facts()),
+    ...facts,
     agent_id: options.agentId,
     agent_version: options.version,
     features: {
@@ -199,6 +200,7 @@ async function register(
       supports_flow_control: hasDataPlane,
     },
     metadata: {
+      ...metadata,
       agent_mode: 'vm-agent',
       registration_timestamp: deps.clock.now().toISOString(),
       registration_mode: known === undefined ? 'fresh' : 'resume',

@@ -124,6 +124,7 @@ export function startSession(options: StandOptions): Stand {
       outbox: commands.outbox,
       progress: news.feed,
       dataPlane: options.dataPlane,
+      standing: () => ({ isPrivate: true, routes: 0 }),
       isLeaving: async () => options.leaving?.() ?? false,
       pace: sessionPace(
         { random: systemRandom },
@@ -159,7 +160,7 @@ export function startSession(options: StandOptions): Stand {
           { clock, random: systemRandom, http, token },
           { baseUrl: options.url, version: '1.2.3', ca: options.ca },
         ),
-      registration: () => ({
+      registration: async () => ({
         id: AGENT_ID,
         name: 'host',
         cluster_name: 'test',
