@@ -35,7 +35,8 @@ import { liveCloud } from './cloud.ts';
 import { type AccessPaths, liveAccess } from './control-plane-access.ts';
 import { type DataPlaneParts, dataPlaneParts } from './data-plane-parts.ts';
 import { type DaemonFacts, describeDaemon } from './describe.ts';
-import { type HealthParts, serverHealth, workerHealth } from './health-parts.ts';
+import { type HealthParts, serverHealth, withWarnings, workerHealth } from './health-parts.ts';
+import { hourlyLook, type LookAtMachine } from './hourly-look.ts';
 import { idleMemory } from './idle-memory.ts';
 import { type DaemonPaths, daemonPaths } from './paths.ts';
 import { serverReadiness } from './readiness.ts';
@@ -53,6 +54,8 @@ export interface DaemonPorts {
   readonly places: Places;
   readonly http: Http;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** What is wrong with this machine; quick, as the daemon's own user sees it. */
+  readonly lookAtMachine: LookAtMachine;
   /** Where log lines go. */
   readonly write: (line: string) => void;
 }
@@ -68,11 +71,15 @@ export async function runDaemon(
   const { clock, log, notify, journal, state, env } = parts;
   const { config } = loaded;
   const isNode = config.agent.role === 'node';
-  const health = tellingOfUnknown(
-    { log },
-    isNode ? workerHealth(parts, parts.paths.joinedServer) : healthOfServer(parts, config),
-    loaded,
-    configPath,
+  const look = hourlyLook(parts, ports.lookAtMachine);
+  const health = withWarnings(
+    tellingOfUnknown(
+      { log },
+      isNode ? workerHealth(parts, parts.paths.joinedServer) : healthOfServer(parts, config),
+      loaded,
+      configPath,
+    ),
+    look.warnings,
   );
   const dataPlane = isNode ? undefined : await dataPlaneParts(parts, config, parts.paths);
   const facts: DaemonFacts = { config, agentId: parts.agentId, startedAt: clock.monotonic() };
@@ -89,6 +96,7 @@ export async function runDaemon(
     // `WATCHDOG=1`.
     watchdog({ clock, log, notify }, probesOf(state, journal), watchdogIntervalMs(env)),
     ...health.services,
+    look.service,
     unitStatus({
       clock,
       notify,

@@ -98,3 +98,15 @@ function serverReasons(server: ServerContact | undefined): readonly Reason[] {
     },
   ];
 }
+
+/** With more that a person should know although the agent is ready. */
+export function withWarnings(health: HealthParts, more: () => readonly Reason[]): HealthParts {
+  return {
+    ...health,
+    warnings: () => [...health.warnings(), ...more()],
+    view: async () => {
+      const view = await health.view();
+      return { ...view, warnings: [...(view.warnings ?? []), ...more()] };
+    },
+  };
+}

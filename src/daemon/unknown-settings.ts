@@ -1,7 +1,7 @@
 import type { LoadedConfig } from '../config/load.ts';
 import type { Log } from '../core/ports.ts';
 import type { Reason } from '../protocol/local-api.ts';
-import type { HealthParts } from './health-parts.ts';
+import { type HealthParts, withWarnings } from './health-parts.ts';
 
 /**
  * Reports keys of the file that this version does not know: in the log, and among the warnings that
@@ -23,12 +23,5 @@ export function tellingOfUnknown(
   for (const { code, message } of reasons) {
     log.warn('a key of the configuration is not known', { error_code: code, error: message });
   }
-  return {
-    ...health,
-    warnings: () => [...health.warnings(), ...reasons],
-    view: async () => {
-      const view = await health.view();
-      return { ...view, warnings: [...(view.warnings ?? []), ...reasons] };
-    },
-  };
+  return withWarnings(health, () => reasons);
 }

@@ -1,5 +1,6 @@
 /** What is looked at on this machine, as it is now: before, during and after an installation. */
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
 import { AgentError } from '../core/errors.ts';
 import { k3sUnitFile } from '../core/k3s-places.ts';
 import type { Check } from '../host/checks/check.ts';
@@ -43,6 +44,19 @@ export async function diagnose(
   const results = withIgnored(all, context.env[IGNORE_VARIABLE]);
   const seconds = Math.round(context.clock.monotonic() - startedAt) / 1_000;
   return { role, results, assumed, seconds };
+}
+
+/** The quick part, for a daemon that looks again and again. */
+export async function lookQuickly(
+  context: MachineContext,
+  config: Config,
+): Promise<readonly CheckResult[]> {
+  const isWorker = config.agent.role === 'node';
+  const role = isWorker ? 'worker' : 'server';
+  const subject: Subject = { role, k3sRole: isWorker ? 'agent' : 'server', config };
+  const cheap = checksFor(role).filter(({ cost }) => cost === 'cheap');
+  const results = await runChecks(factDeps(context, subject), cheap);
+  return withIgnored(results, context.env[IGNORE_VARIABLE]);
 }
 
 /** What the facts of this machine are read with. */

@@ -95,6 +95,7 @@ control_plane:
       places: placesOf(),
       http: systemHttp,
       env: { STATE_DIRECTORY: directory.path, RUNTIME_DIRECTORY: directory.path, ...env },
+      lookAtMachine: async () => [],
       write: (line) => void log.push(line),
     },
     loaded,

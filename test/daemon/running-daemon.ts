@@ -51,6 +51,7 @@ export async function startDaemon(directory: string, setup: DaemonSetup): Promis
       http: systemHttp,
       ...setup.ports,
       env: { STATE_DIRECTORY: directory, RUNTIME_DIRECTORY: directory },
+      lookAtMachine: async () => [],
       write: (line) => void log.push(line),
     },
     loadConfig({

@@ -13,7 +13,14 @@ export const runSubcommand = defineSubcommand({
     const { runDaemon } = await import('../../daemon/compose.ts');
     const loaded = await loadEffectiveConfig(context, flags);
     await runDaemon(
-      { ...context, write: context.io.stderr },
+      {
+        ...context,
+        write: context.io.stderr,
+        lookAtMachine: async (signal) => {
+          const { lookQuickly } = await import('../../machine/doctor.ts');
+          return lookQuickly({ ...context, signal }, loaded.config);
+        },
+      },
       loaded,
       configPathOf(context, flags),
       context.signal,

@@ -1,0 +1,75 @@
+import { expect, test } from 'bun:test';
+import { FIRST_LOOK_MS, hourlyLook, LOOK_EVERY_MS } from '../../src/daemon/hourly-look.ts';
+import type { CheckResult } from '../../src/host/checks/run.ts';
+import { manualClock } from '../support/manual-clock.ts';
+import { memoryLog } from '../support/memory-log.ts';
+import { seededRandom } from '../support/seeded-random.ts';
+import { until } from '../support/until.ts';
+
+const FULL: CheckResult = {
+  id: 'disk-space',
+  title: 'Disk space',
+  severity: 'blocks',
+  why: 'It is needed.',
+  outcome: {
+    state: 'found',
+    finding: { code: 'DISK_FULL', message: 'No room', hint: 'Make some', fix: 'rm /big' },
+  },
+};
+const WARNING = { code: 'DISK_FULL', message: 'No room', hint: 'Make some: rm /big' };
+const UNKNOWN: CheckResult = { ...FULL, id: 'x', outcome: { state: 'not-checked', because: 'y' } };
+
+test('it looks a minute after the start and every hour, and tells what has changed', async () => {
+  const clock = manualClock();
+  const log = memoryLog();
+  const stop = new AbortController();
+  let results: readonly CheckResult[] = [FULL, UNKNOWN];
+  let looks = 0;
+  const look = hourlyLook({ clock, random: seededRandom(1), log }, async () => {
+    looks += 1;
+    return results;
+  });
+  const { done } = await look.service.start(stop.signal);
+  const afterLook = async (count: number) => {
+    await until(`look ${count}`, () => looks === count && clock.remainingMs().length === 1);
+  };
+  expect(look.warnings()).toEqual([]);
+  clock.advance(FIRST_LOOK_MS);
+  await afterLook(1);
+  expect(look.warnings()).toEqual([WARNING]);
+
+  results = [UNKNOWN];
+  clock.advance(LOOK_EVERY_MS * 0.9);
+  expect([looks, look.warnings()]).toEqual([1, [WARNING]]);
+  clock.advance(LOOK_EVERY_MS * 0.2);
+  await afterLook(2);
+  expect(look.warnings()).toEqual([]);
+  expect(log.entries.map(({ level, message }) => `${level}: ${message}`)).toEqual([
+    'warn: something is wrong with the machine',
+    'info: the machine is right again',
+  ]);
+  stop.abort();
+  await done;
+});
+
+test('a bug in a check is logged, does not end the daemon, and the next look comes', async () => {
+  const clock = manualClock();
+  const log = memoryLog();
+  const stop = new AbortController();
+  let looks = 0;
+  const look = hourlyLook({ clock, random: seededRandom(1), log }, async () => {
+    looks += 1;
+    if (looks === 1) {
+      throw new TypeError('undefined is not a function');
+    }
+    return [FULL];
+  });
+  const { done } = await look.service.start(stop.signal);
+  clock.advance(FIRST_LOOK_MS);
+  await until('the first look is over', () => looks === 1 && clock.remainingMs().length === 1);
+  expect(log.entries.map(({ message }) => message)).toEqual(['the machine could not be looked at']);
+  clock.advance(LOOK_EVERY_MS * 1.1);
+  await until('the second look is over', () => look.warnings().length === 1);
+  stop.abort();
+  await done;
+});
