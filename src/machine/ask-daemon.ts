@@ -14,14 +14,14 @@ import {
 } from '../protocol/local-api.ts';
 import type { MachineContext } from './context.ts';
 
-/** /ready asks Kubernetes, which may take a while to say no. */
+/** The daemon asks Kubernetes, which may take a while to refuse. */
 const TIMEOUT_MS = 10_000;
-/** A cluster of many nodes tells 1 MiB at most. */
+/** The answer about a cluster of many nodes has at most 1 MiB. */
 const ANSWER_LIMIT_BYTES = 4 * 1024 * 1024;
-/** How long a daemon that starts is waited for: a restart takes about 1 s. */
+/** How long to wait for a daemon that starts. A restart takes about 1 s. */
 const PATIENCE_MS = 5_000;
 const RETRY_INTERVAL_MS = 250;
-/** Lines of its journal in which its last error is looked for. */
+/** Lines of the journal in which the daemon's last error is looked for. */
 const JOURNAL_LINES = 20;
 
 const UNIT = 'pipeops-agent';
@@ -49,30 +49,33 @@ export async function askLocalAccess(context: Asking): Promise<LocalAccess> {
 }
 
 /**
- * Has the daemon take the policy file up as it is now, and says how that went. Undefined from one of
- * a version that only reads it by itself, every 2 s. @throws as askDaemon
+ * Makes the daemon read the policy file now, and returns how that went. Undefined from a daemon of a
+ * version that only reads it by itself, every 2 s. @throws as askDaemon
  */
 export async function askPolicy(context: Asking): Promise<PolicyAnswer | undefined> {
-  const answer = await ask(context, '/api/policy', 0); // Who asks waits, and knows how long.
+  const answer = await ask(context, '/api/policy', 0); // The caller asks again, if it wants to wait.
   return answer.status === 404 ? undefined : parse(answer, (json) => PolicyAnswer.parse(json));
 }
 
 /**
- * Has the daemon take up the files of its session, and try at once. Undefined from one of a version that
- * does it by itself. @throws as askDaemon
+ * Makes the daemon read the files of its session again and connect at once. Undefined from a daemon of a
+ * version that only does that by itself. @throws as askDaemon
  */
 export async function askSession(context: Asking): Promise<SessionAnswer | undefined> {
   const answer = await ask(context, '/api/session', 0);
   return answer.status === 404 ? undefined : parse(answer, (json) => SessionAnswer.parse(json));
 }
 
-/** What the daemon was started with. Undefined from one of a version that does not say it. @throws as askDaemon */
+/**
+ * The settings that the daemon was started with. Undefined from a daemon of a version that does not tell
+ * them. @throws as askDaemon
+ */
 export async function askSettings(context: Asking): Promise<SettingsAnswer | undefined> {
   const answer = await ask(context, '/api/settings', 0);
   return answer.status === 404 ? undefined : parse(answer, (json) => SettingsAnswer.parse(json));
 }
 
-/** What the daemon is asked with. */
+/** What a question to the daemon needs. */
 type Asking = Pick<
   MachineContext,
   'clock' | 'env' | 'exec' | 'files' | 'http' | 'places' | 'signal'
@@ -83,7 +86,7 @@ interface Answer {
   readonly text: string;
 }
 
-/** Asks until the daemon answers, for as long as one that starts may take. */
+/** Asks until the daemon answers, for as long as a start may take. */
 async function ask(context: Asking, path: string, patienceMs = PATIENCE_MS): Promise<Answer> {
   const pace = { everyMs: RETRY_INTERVAL_MS, limitMs: patienceMs };
   const end = await pollUntil(context.clock, pace, context.signal, async () => {
@@ -108,7 +111,7 @@ async function askOnce(context: Asking, path: string): Promise<Answer | Error> {
     return await within(context.clock, TIMEOUT_MS, context.signal, async (signal) => {
       const unix = socketOf(context);
       const response = await context.http(`http://agent${path}`, { unix, signal });
-      // A daemon that was taken over may send without end. Cut off, it is of no version.
+      // A daemon in foreign hands may send without end. A text that is cut off is not understood later.
       const text = (await textWithin(response, ANSWER_LIMIT_BYTES)) ?? '';
       return { status: response.status, text };
     });
@@ -122,7 +125,7 @@ function socketOf({ env, places }: Pick<Asking, 'env' | 'places'>): string {
   return directory === undefined ? places.socketLink : `${directory}/agent.sock`;
 }
 
-/** Why there is no answer, and whether there may be one soon. */
+/** Why there is no answer, and whether there may soon be one. */
 async function explain(
   context: Asking,
   cause: Error,
@@ -173,7 +176,7 @@ async function explainUnit(
   }
 }
 
-/** `: ` and what the daemon said last of an error; empty where nothing is known. */
+/** `: ` and the last error in the daemon's journal; empty if there is none. */
 async function lastWords(context: Asking): Promise<string> {
   const lines = await lastJournalLines(context, UNIT_NAME, JOURNAL_LINES);
   const line = lines.findLast((each) => each.includes('pipeops-agent: error: '));
@@ -185,8 +188,8 @@ function unreachable(text: string, hint: string, cause: Error): AgentError {
 }
 
 /**
- * After an upgrade the daemon may still be of another version than this program. What it says beside
- * what is known here, or no longer says, is no trouble: protocol/local-api.ts.
+ * After an upgrade the daemon may still be of another version than this program. Unknown and missing
+ * fields in its answer are accepted (protocol/local-api.ts).
  */
 function parse<T>(answer: Answer, read: (json: unknown) => T): T {
   try {

@@ -10,13 +10,13 @@ import { WEBSOCKET_PATH } from '../protocol/session/messages.ts';
 import type { MachineContext } from './context.ts';
 import { proxySettings } from './outbound.ts';
 
-/** An id that no agent has, and a token that no control plane gave: only the answers count. */
+/** No agent has this id, and no control plane this token. The check only looks at the answers to them. */
 const CHECK_AGENT_ID = 'pipeops-agent-install-check';
 const WRONG_TOKEN = CHECK_AGENT_ID;
 
 /**
- * Asks the control plane before anything is changed: an address or a token that does not work is
- * found in a second, not after the installation.
+ * Asks the control plane before anything is changed. So a wrong address or token is found within a
+ * second, and not after the installation.
  * @throws AgentError CONTROL_PLANE_UNREACHABLE, CONTROL_PLANE_ERROR, TOKEN_REJECTED
  */
 export async function checkControlPlane(
@@ -53,17 +53,17 @@ async function check(context: MachineContext, network: Network, target: Checked)
     );
   const right = client(target.token);
   await rejectionOf(right.health(signal), ['NOT_FOUND']);
-  // It does not know that agent: 404 is the usual answer.
+  // It does not know that agent, so 404 is the usual answer.
   await rejectionOf(right.commands(CHECK_AGENT_ID, signal), ['NOT_FOUND']);
   const asked = client(WRONG_TOKEN).commands(CHECK_AGENT_ID, signal);
   const rejection = await rejectionOf(asked, ['NOT_FOUND', 'TOKEN_REJECTED']);
   if (rejection !== 'TOKEN_REJECTED') {
-    // Whatever the token, the same answer: nobody has looked at it. It may speak WebSocket only.
+    // The same answer with any token: nobody has checked it. The server may speak WebSocket only.
     await checkWebSocket(context, network, target);
   }
 }
 
-/** @returns the code of a rejection that is expected; undefined for none. @throws any other */
+/** @returns the code of an expected rejection; undefined if there was none. @throws any other rejection */
 async function rejectionOf(
   call: Promise<unknown>,
   expected: readonly ErrorCode[],
@@ -80,7 +80,7 @@ async function rejectionOf(
   }
 }
 
-/** Opens the session's WebSocket and leaves again before it registers. */
+/** Opens the session's WebSocket, and closes it again before registering. */
 async function checkWebSocket(
   { clock, signal }: MachineContext,
   { dial }: Network,

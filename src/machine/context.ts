@@ -13,7 +13,7 @@ import type {
 import type { Probe } from '../core/probe.ts';
 import type { ProxySettings } from '../core/proxy-settings.ts';
 
-/** What the use cases get: this machine, whoever asks for them. */
+/** What every use case gets: access to this machine. */
 export interface MachineContext {
   readonly clock: Clock;
   readonly random: Random;
@@ -21,7 +21,7 @@ export interface MachineContext {
   readonly files: Files;
   readonly places: Places;
   readonly http: Http;
-  /** The way to the control plane, as the daemon goes it. */
+  /** The way to the control plane, the same as the daemon's. */
   readonly network: (options: { ca: string | undefined; proxy: ProxySettings }) => Promise<Network>;
   /** Looks at the network step by step. */
   readonly probe: () => Promise<Probe>;
@@ -33,7 +33,7 @@ export interface MachineContext {
   /** Effective user id. */
   readonly uid: number;
   readonly hostname: string;
-  /** Of this machine, as others reach it. */
+  /** The addresses by which others reach this machine. */
   readonly addresses: () => readonly string[];
   /** `x64`, `arm64`, … */
   readonly architecture: string;

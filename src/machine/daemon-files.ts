@@ -1,4 +1,4 @@
-/** What the daemon reads beside its configuration, looked at as the daemon will. */
+/** Checks the files that the daemon reads beside its configuration, in the way in which it reads them. */
 import { dirname, join } from 'node:path';
 import type { Config } from '../config/schema.ts';
 import { readCaFile } from '../control-plane/credentials/ca-file.ts';
@@ -11,23 +11,23 @@ import { parseControlPlaneToken } from '../protocol/secrets/control-plane-token.
 import type { MachineContext } from './context.ts';
 
 const TIMEOUT_MS = 10_000;
-/** As much of a secret as is looked at; the daemon reads no more of a token, and less of the other. */
+/** The most that is read of a secret. The daemon reads no more of any of them. */
 const SECRET_LIMIT_BYTES = 16 * 1024;
 /** Longest `user:password` of a proxy that the daemon reads, bytes. */
 const PROXY_CREDENTIALS_LIMIT_BYTES = 1024;
 export interface FilesChecked {
   readonly problems: readonly string[];
-  /** What could not be looked at; empty for root. */
+  /** Files that could not be looked at. Empty for root. */
   readonly unchecked: readonly string[];
 }
 
-/** What is known of the settings, although they may have problems of their own. */
+/** What is known of the settings, even if some of them are wrong. */
 export interface KnownSettings {
   readonly caFile: string | undefined;
   readonly role: Config['agent']['role'];
 }
 
-/** Every problem of the files that the daemon reads, by the name of what names the file. */
+/** Every problem with the files that the daemon reads. Each begins with the setting or the file concerned. */
 export async function checkDaemonFiles(
   context: MachineContext,
   { caFile, role }: KnownSettings,
@@ -38,7 +38,7 @@ export async function checkDaemonFiles(
   const problems = [
     ...(caFile === undefined ? [] : await caProblems(context, caFile)),
     ...(await policyProblems(context, policyPath)),
-    // A draft somewhere else need not be the daemon's; what it names must be.
+    // A draft somewhere else need not be readable for the daemon. The files that it names must be.
     ...(isInstalled ? await unreadable(context, [configPath, policyPath]) : []),
   ];
   if (!isInstalled || !(await hasAccount(context))) {
@@ -87,7 +87,7 @@ async function kubeconfigProblems(context: MachineContext): Promise<readonly str
     ];
   }
   if (context.uid !== 0) {
-    return []; // It is for the daemon alone.
+    return []; // Only the daemon and root may read it.
   }
   const text = await context.files.readText(context.places.kubeconfigFile);
   return [
@@ -100,7 +100,7 @@ async function kubeconfigProblems(context: MachineContext): Promise<readonly str
   ];
 }
 
-/** Of the files that are there, those that the daemon may not read. */
+/** The existing files among these that the daemon may not read. */
 async function unreadable(
   context: MachineContext,
   paths: readonly string[],
@@ -115,8 +115,8 @@ async function unreadable(
 }
 
 /**
- * A secret in the daemon's own directory, where root opens nothing by name: its user reads it. A file
- * that is not there is no problem: no token means standalone.
+ * Problems with a secret in the daemon's own directory. Root opens nothing there by name, so the daemon's
+ * user reads it. A missing file is no problem: without a token the machine is standalone.
  */
 async function secretProblems(
   context: MachineContext,
@@ -144,7 +144,7 @@ function tokenProblem(text: string): string | undefined {
   }
 }
 
-/** Never with what stands in it. */
+/** The answer never contains the credentials. */
 function proxyCredentialsProblem(text: string): string | undefined {
   const credentials = text.trim();
   if (credentials === '') {
@@ -163,7 +163,7 @@ function asDaemon(context: MachineContext, script: string, path: string) {
   return context.exec.run(['runuser', '-u', AGENT_USER, '--', ...shell], { timeoutMs: TIMEOUT_MS });
 }
 
-/** The problems that a reader names one by one, else its words. */
+/** The single problems if the error lists them, otherwise its message. */
 async function problemsOf(read: () => Promise<unknown>): Promise<readonly string[]> {
   try {
     await read();

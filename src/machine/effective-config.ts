@@ -19,7 +19,7 @@ export function configPathOf(
   return config;
 }
 
-/** What a person who works on the machine is told of keys that are not known; nothing where there are none. */
+/** Tells a person about unknown keys in the file; empty if there are none. */
 export function tellWarnings(
   deps: { readonly places: Places },
   { warnings }: Pick<LoadedConfig, 'warnings'>,

@@ -10,20 +10,20 @@ import { askDaemon } from './ask-daemon.ts';
 import type { MachineContext } from './context.ts';
 
 /**
- * How far the installation came, as it is now. An agent that was started comes right by itself, after
- * `install` has given up: once it is ready, people use it.
+ * How far the installation has come by now. An agent that was started may become ready after `install`
+ * has given up. From then on people use it, and the installation counts as finished.
  */
 export async function stateNow(
   context: MachineContext,
   inventory: HostInventory,
 ): Promise<InstallationState> {
   const state = await installationState(context, inventory);
-  // An agent that runs before that step is not the one that is being installed.
+  // An agent that runs before that step is not the one that was being installed.
   const mayBeUsed = state === 'unfinished' && (await stepState(context, START)) !== undefined;
   return mayBeUsed && (await wasReady(context)) ? 'finished' : state;
 }
 
-/** Whether an agent of another version runs here: an upgrade may find it while it is not ready. */
+/** Whether an agent of another version is set up here, even if it is not ready at the moment. */
 export async function isUpgrade(context: MachineContext): Promise<boolean> {
   const isStarted = (await stepState(context, START)) === 'done';
   return isStarted && (await isOfOtherVersion(context, BUILD.version));
@@ -38,6 +38,6 @@ async function wasReady(context: MachineContext): Promise<boolean> {
   try {
     return (await askDaemon(context, 0)).ready;
   } catch {
-    return false; // It does not run, or says nothing that can be read.
+    return false; // It does not run, or gives no answer that can be read.
   }
 }

@@ -22,11 +22,11 @@ import {
   setUpMachine,
 } from './set-up.ts';
 
-/** What a person wants of a server. */
+/** How a person wants the server. */
 export interface ServerWishes extends SetUpOptions {
   /** Settings that were given as flags. */
   readonly flags: ConfigFlags;
-  /** Of the policy, where there is none yet. */
+  /** The preset of the policy, if there is no policy yet. */
   readonly preset: string | undefined;
   readonly token: TokenSource;
   readonly adopt: boolean;
@@ -34,11 +34,11 @@ export interface ServerWishes extends SetUpOptions {
   readonly confirm: AdoptionWishes['confirm'];
 }
 
-/** Where the token of the control plane comes from; the functions throw AgentError USAGE, TOKEN_INVALID. */
+/** Where the control-plane token comes from. The functions throw AgentError USAGE, TOKEN_INVALID. */
 export interface TokenSource {
-  /** A file or the environment. */
+  /** From a file or the environment. */
   given(): Promise<string | undefined>;
-  /** A person, where there is one. */
+  /** From a person, if there is one to ask. */
   ask(): Promise<string | undefined>;
 }
 
@@ -51,7 +51,7 @@ export async function installServer(
   wishes.notice(tellWarnings(context, given, wishes.flags));
   const inventory = await openInventory(context);
   if (inventory.has('k3s', 'agent') && context.env['NODE_TYPE'] === undefined) {
-    await wishes.token.given(); // It is not needed; a wrong secret is still told.
+    await wishes.token.given(); // A worker needs none, but a wrong secret is refused all the same.
     const { upgradeWorker } = await import('./join.ts');
     return upgradeWorker(context, wishes);
   }
@@ -116,8 +116,8 @@ export async function installServer(
 }
 
 /**
- * The daemon reads our copy of the CA certificate; and a machine that is renamed later does not
- * rename its cluster.
+ * The content of the configuration file. It names our copy of the CA certificate. It also names the
+ * cluster, so that renaming the machine later does not rename the cluster.
  */
 function fileContent({ places }: MachineContext, loaded: LoadedConfig) {
   const given = { ...givenSettings(loaded), cluster: loaded.config.cluster };
@@ -130,7 +130,7 @@ function fileContent({ places }: MachineContext, loaded: LoadedConfig) {
 }
 
 /**
- * The policy file that is there, else a preset. Only `policy apply` changes the one that is there.
+ * The existing policy file, or else a preset. Only `policy apply` changes an existing file.
  * @throws AgentError POLICY_INVALID, USAGE
  */
 async function choosePolicy(

@@ -38,7 +38,7 @@ import {
   workerSettings,
 } from './set-up.ts';
 
-/** What a person wants of a worker. */
+/** How a person wants the worker. */
 export interface WorkerWishes extends SetUpOptions {
   /** Settings that were given as flags. */
   readonly flags: ConfigFlags;
@@ -46,7 +46,7 @@ export interface WorkerWishes extends SetUpOptions {
 
 interface Target {
   readonly serverUrl: string;
-  /** What k3s shows to the server: secret. */
+  /** The token that k3s shows to the server. Secret. */
   readonly k3sToken: string;
   /** The cluster's nodes; absent where it was not asked, or does not say. */
   readonly known?: readonly KnownNode[] | undefined;
@@ -57,7 +57,7 @@ interface Target {
 /** How a join ends where nobody can be asked. */
 const CAREFUL: NameWishes = { taken: 'abort', allowClone: false };
 
-/** `join`: everything is in the token. */
+/** `join` with a token, which contains everything else that is needed. */
 export async function joinWithToken(
   context: MachineContext,
   token: string,
@@ -102,7 +102,7 @@ async function flagsOfToken(
   return ofToken === undefined ? flags : { ...flags, 'node-name': ofToken };
 }
 
-/** `NODE_TYPE=agent K3S_URL=… K3S_TOKEN=…`, the way that k3s' own users know. */
+/** `join` with NODE_TYPE=agent, K3S_URL and K3S_TOKEN, as k3s' own users know it. */
 export async function joinWithK3sVariables(
   context: MachineContext,
   wishes: WorkerWishes,
@@ -134,9 +134,9 @@ export async function joinWithK3sVariables(
 }
 
 /**
- * `install` on a machine that is a worker: it stays one, in the cluster that it joined, with this
- * version of the agent.
- * @throws AgentError CLUSTER_EXISTS where a join has not come to its end
+ * `install` on a machine that is a worker. It stays a worker of the same cluster and gets this version of
+ * the agent.
+ * @throws AgentError CLUSTER_EXISTS if a join was begun and not finished
  */
 export async function upgradeWorker(
   context: MachineContext,

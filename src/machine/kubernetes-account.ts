@@ -11,14 +11,14 @@ import { admissionManifests } from '../policy/admission/manifests.ts';
 import { effectivePolicy } from '../policy/effective.ts';
 import type { PolicyFile } from '../protocol/files/policy.ts';
 
-/** The agent's own account in Kubernetes, as the steps on the host set it up. */
+/** The agent's own account in Kubernetes. */
 export const KUBERNETES_ACCOUNT: KubernetesAccount = {
   namespace: AGENT_NAMESPACE,
   serviceAccount: AGENT_SERVICE_ACCOUNT,
   tokenLifeSeconds: TOKEN_LIFE_SECONDS,
 };
 
-/** That account with what the policy lets it do: what `kubectl apply -f -` takes. */
+/** That account with the permissions of the policy, as a manifest for `kubectl apply -f -`. */
 export function permissionsManifest(policy: PolicyFile): string {
   const effective = effectivePolicy(policy);
   const account = {

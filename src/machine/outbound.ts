@@ -1,4 +1,4 @@
-/** The way out of this machine, as the settings and the environment describe it. */
+/** How this machine reaches the network, by its settings and the environment. */
 
 import { type Config, k3sMirrors } from '../config/schema.ts';
 import { readCaFile } from '../control-plane/credentials/ca-file.ts';
@@ -16,7 +16,7 @@ import { k3sArchitecture } from '../host/k3s/release-places.ts';
 import type { K3sPlan } from '../host/k3s/resources.ts';
 import type { MachineContext } from './context.ts';
 
-/** `user:password` of HTTPS_PROXY: not part of the settings. */
+/** `user:password` of HTTPS_PROXY, which is not part of the settings. */
 export function proxyPassword({ env }: Pick<MachineContext, 'env'>): string {
   return credentialsOf(env['HTTPS_PROXY'] ?? env['https_proxy'] ?? '');
 }
@@ -56,8 +56,8 @@ function addressOf(url: string, credentials: string): string {
 }
 
 /**
- * The certificates (PEM) that `--ca-file` names.
- * @throws AgentError CONFIG_INVALID when there are none
+ * The certificates (PEM) in the file that `--ca-file` names; undefined without that setting.
+ * @throws AgentError CONFIG_INVALID when there are none in it
  */
 export async function readCa(context: MachineContext, config: Config): Promise<string | undefined> {
   const path = config.control_plane.ca_file;
@@ -73,7 +73,7 @@ export async function readCa(context: MachineContext, config: Config): Promise<s
   return file.pem;
 }
 
-/** How k3s is fetched. */
+/** How k3s is downloaded. */
 export interface Downloads extends Pick<K3sPlan, 'authorities' | 'origin'> {
   readonly http: Http;
   /** Ends every connection made for them. */
@@ -81,8 +81,8 @@ export interface Downloads extends Pick<K3sPlan, 'authorities' | 'origin'> {
 }
 
 /**
- * Downloads trust the authority of `--ca-file` beside the usual ones: a mirror may have a
- * certificate of either.
+ * Downloads trust the authority of `--ca-file` beside the usual ones, because a mirror may have a
+ * certificate of either kind.
  * @throws AgentError HOST_UNSUPPORTED
  */
 export async function openDownloads(

@@ -1,4 +1,4 @@
-/** What is looked at before anything on the machine is changed. */
+/** The checks that run before anything on the machine is changed. */
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { K3S_UNITS } from '../core/k3s-places.ts';
@@ -35,14 +35,14 @@ export interface PreflightSubject {
   readonly adoptsK3s?: boolean;
   /** Everything comes from a bundle. */
   readonly isOffline: boolean;
-  /** Where the agent itself will listen, on loopback. */
+  /** Ports on loopback on which the agent itself will listen. */
   readonly agentPorts: readonly number[];
 }
 
 /**
- * Runs every check, and tells what only warns.
- * @throws AgentError with all findings that block: their code and hint where it is one, else the code
- *   of the first
+ * Runs every check. Tells the person the findings that only warn.
+ * @throws AgentError with all findings that block. A single one keeps its own hint; of several, the first
+ *   gives the code
  */
 export async function preflight(
   context: MachineContext,
@@ -109,18 +109,18 @@ function machineOf(
   return { role: isBare ? 'bare' : role, k3sRole: k3s.role, adoptsK3s, config: settings.config };
 }
 
-/** What an earlier run has taken does not count against this one. */
+/** Ports that the agent of an earlier run holds. They count as free. */
 async function heldPorts(context: MachineContext): Promise<readonly number[]> {
   return (await isActive(context, UNIT_NAME)) ? await portsOfFile(context) : [];
 }
 
-/** Where the daemon listens that runs. */
+/** Ports of the daemon that runs now. */
 async function portsOfFile(context: MachineContext): Promise<readonly number[]> {
   try {
     const { config } = await loadEffectiveConfig({ ...context, env: {} }, {});
     return [config.http.port, config.http.tls_port];
   } catch {
-    return []; // It is written anew.
+    return []; // The file cannot be used, and will be written anew.
   }
 }
 
@@ -128,7 +128,7 @@ async function portsOfFile(context: MachineContext): Promise<readonly number[]> 
 const ONLY_HERE = { cost: 'dear', roles: EVERYWHERE, why: '', remedy: '', needs: [] } as const;
 
 function fixedSettings(context: MachineContext, { settings, k3s }: PreflightSubject): Check {
-  // The file tells what an earlier run was asked for; k3s may have been upgraded since.
+  // A version in the file is the wish of an earlier run. k3s may have been upgraded since.
   const version = settings.sources['k3s.version'] === 'file' ? undefined : k3s.version;
   return {
     id: 'fixed-settings',
@@ -142,7 +142,7 @@ function fixedSettings(context: MachineContext, { settings, k3s }: PreflightSubj
   };
 }
 
-/** What others have set for k3s here: some of it must not be, and the rest is told. */
+/** Settings of others for k3s: some of them are refused, and the person is told of the rest. */
 function foreignSettings(
   context: MachineContext,
   { k3s }: PreflightSubject,
@@ -164,7 +164,7 @@ function foreignSettings(
       id: 'foreign-settings-taken',
       severity: 'warns',
       run: async () => {
-        // What must not be is told by the check before.
+        // The check before this one tells of those that are refused.
         const taken = await read().catch(() => []);
         return taken.length === 0
           ? undefined

@@ -37,13 +37,13 @@ export interface MachinePlan {
   readonly joinTokenId?: string | undefined;
   /** Where everything is taken from; undefined: from the network. */
   readonly bundle: Bundle | undefined;
-  /** What the agent's configuration file shall hold. */
+  /** The content of the agent's configuration file. */
   readonly config: ConfigInput;
-  /** What the person is told in the end, and the running agent must say itself. */
+  /** What the person is told at the end, and what the running agent must confirm. */
   readonly expected: Omit<AgentExpectation, 'version'>;
   /**
-   * What the control plane may do here. A machine with one speaks for its cluster: it gets
-   * credentials of its own in Kubernetes.
+   * What the control plane may do here. A machine with a policy speaks for its cluster, and so gets its
+   * own credentials in Kubernetes.
    */
   readonly policy: PolicyFile | undefined;
   /** PEM, when the control plane has a certificate of a private authority. */
@@ -55,8 +55,9 @@ export interface MachinePlan {
 }
 
 /**
- * Everything from a bare machine to a ready agent, in order; taken away it is the other way round.
- * @param plan undefined where nothing is to be made: each then only knows how it is taken away
+ * Everything between a bare machine and a ready agent, in the order in which it is made. It is removed in
+ * the opposite order.
+ * @param plan undefined if nothing is to be made. Then each resource can only be removed
  */
 export function machineResources(
   context: MachineContext,
@@ -116,7 +117,7 @@ function besideK3s(context: MachineContext, plan: MachinePlan | undefined): Besi
   };
 }
 
-/** What leaves nothing of its own: it goes with program and unit. */
+/** Steps that leave nothing of their own: they are undone with the program and the unit. */
 function running(context: MachineContext, plan: MachinePlan): readonly Resource[] {
   const watch = unitWatch(context, UNIT_NAME);
   const daemon = { health: () => askDaemon(context, 0), tryNow: () => askSession(context) };
@@ -124,7 +125,7 @@ function running(context: MachineContext, plan: MachinePlan): readonly Resource[
   const takeOver = executableSwitch(context, BUILD.version);
   return [
     takeOver.step,
-    // Tokens and certificates it takes up by itself.
+    // The daemon reads changed tokens and certificates by itself.
     startAgent(context, watch, [BUILD.version, JSON.stringify(plan.config, inOrder)], takeOver),
     waitForAgent({ ...context, daemon, watch }, expected, context.signal),
     ...(hasAgent(plan) ? [inClusterAgentGone(context, KUBERNETES_ACCOUNT.namespace)] : []),
@@ -137,7 +138,7 @@ function hasAgent({ adoption }: MachinePlan): boolean {
   return adoption?.objects.some(({ kind }) => kind === 'Deployment') === true;
 }
 
-/** For JSON.stringify: the same text for the same settings, in whatever order they came. */
+/** For JSON.stringify: gives the same text for the same settings in any order. */
 function inOrder(_: string, value: unknown): unknown {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
     ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))

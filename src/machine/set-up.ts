@@ -29,7 +29,7 @@ import { k3sProxyPlan } from './outbound.ts';
 /** Before it is known where k3s comes from. */
 export type PlannedK3s = Omit<K3sPlan, 'authorities' | 'origin'>;
 
-/** What is to be done with k3s. @throws AgentError HOST_UNSUPPORTED */
+/** How k3s is to be set up. @throws AgentError HOST_UNSUPPORTED */
 export function k3sPlan(
   context: MachineContext,
   { config }: LoadedConfig,
@@ -41,7 +41,7 @@ export function k3sPlan(
   return { ...special, nodeName, version: k3s.version, proxy };
 }
 
-/** The settings that somebody gave, by flag, variable or file: what the file shall hold. */
+/** The settings that were given by flag, variable or file. They become the content of the file. */
 export function givenSettings({ config, sources }: LoadedConfig): ConfigInput {
   const values = settingValues(config);
   const given: Record<string, Record<string, unknown>> = {};
@@ -54,7 +54,7 @@ export function givenSettings({ config, sources }: LoadedConfig): ConfigInput {
   return given as ConfigInput;
 }
 
-/** The same for a worker, which has no session: what is only given for one is not kept. */
+/** The same for a worker. It has no session, so settings of a session are not kept. */
 export function workerSettings(loaded: LoadedConfig): ConfigInput {
   const given = givenSettings(loaded);
   const settings = Object.entries(given).map(([section, values]) => {
@@ -73,7 +73,7 @@ export interface SetUpFacts {
   readonly role: K3sRole;
   readonly nodeName: string;
   readonly clusterName: string | null;
-  /** Where the agent itself listens, on loopback. */
+  /** Ports on loopback on which the agent itself listens. */
   readonly agentPorts: readonly number[];
   /** Null where the machine has no session of its own. */
   readonly controlPlane: string | null;
@@ -81,13 +81,13 @@ export interface SetUpFacts {
   readonly adoption?: AdoptionPlan | undefined;
 }
 
-/** How a machine is to be set up, beside its settings. */
+/** How the set-up runs, apart from the machine's settings. */
 export interface SetUpOptions {
-  /** Tells what would be done, and changes nothing. */
+  /** Only tells what would be done. */
   readonly dryRun: boolean;
   /** The bundle that everything is taken from; undefined: from the network. */
   readonly bundle: string | undefined;
-  /** Says something to the person who asked, while it goes on. */
+  /** Tells the person something on the way. */
   readonly notice: (text: string) => void;
 }
 
@@ -99,7 +99,7 @@ export type SetUpOutcome =
     }
   | { readonly kind: 'done'; readonly summary: SetUpSummary };
 
-/** The promise behind `install --json` and `join --json`. */
+/** The document of `install --json` and `join --json`. Its fields are a promise. */
 export interface SetUpSummary {
   readonly version: string;
   readonly role: K3sRole;
@@ -116,8 +116,8 @@ export interface SetUpSummary {
 }
 
 /**
- * Makes all that is not in place yet, or tells it.
- * @throws what a resource throws; with the way back where this machine was never in use
+ * Makes everything that is not in place yet, or only tells what that would be.
+ * @throws what a resource throws. If this machine was never in use, its hint names the way back
  */
 export async function setUpMachine(
   context: MachineContext,
@@ -153,7 +153,7 @@ export async function setUpMachine(
       context.places.hostStateDirectory,
       ...(facts.adoption === undefined ? [K3S_CONFIG_FILE] : []),
     ],
-    // 0 is none yet: the system chooses it anew at each start.
+    // 0 is left out: there the system chooses a port anew at each start.
     ports: [...K3S_PORTS[facts.role], ...facts.agentPorts.filter((port) => port !== 0)],
     units: [K3S_UNITS[facts.role], UNIT_NAME],
     steps: finished,
@@ -162,7 +162,7 @@ export async function setUpMachine(
   return { kind: 'done', summary };
 }
 
-/** What is used is not taken back, whatever becomes of this run. */
+/** If the machine is in use, notes that, so that it is not taken back whatever this run comes to. */
 async function noteIfUsed(
   context: MachineContext,
   inventory: HostInventory,
@@ -183,7 +183,7 @@ async function offeringTheWayBack<T>(
   try {
     return await work();
   } catch (thrown) {
-    // What is to be told is why it failed, even where nobody can read how far it came.
+    // The person must be told why it failed, even if nobody can read how far it came.
     const state = await noteIfUsed(context, inventory).catch(() => undefined);
     if (state !== 'unfinished') {
       throw thrown;
@@ -196,7 +196,7 @@ async function offeringTheWayBack<T>(
       cause: thrown,
       ...(details === undefined ? {} : { details }),
     });
-    // Of a bug, where it happened is what counts.
+    // For a bug, the place where it happened matters.
     throw thrown instanceof Error ? Object.assign(offering, { stack: thrown.stack }) : offering;
   }
 }

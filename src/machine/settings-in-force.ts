@@ -1,4 +1,4 @@
-/** What of the settings is a fact on this machine, and what is only written down or wished for. */
+/** Which settings are in force on this machine, and which are only written down or wished for. */
 
 import { describeSettings, type Setting, settingValues } from '../config/describe.ts';
 import type { LoadedConfig, Source } from '../config/load.ts';
@@ -15,21 +15,21 @@ import { type ConfigFlags, loadEffectiveConfig } from './effective-config.ts';
 
 type Values = Readonly<Record<string, unknown>>;
 
-/** Not known is undefined: nobody could be asked, or only root can. */
+/** A field is undefined if nobody could be asked, or only root may ask. */
 interface Facts {
   /** What the running daemon was started with. */
   readonly daemon: Values | undefined;
   /** Why that is not known. */
   readonly daemonSilence: string;
-  /** Whether there is one, running or not. */
+  /** Whether an agent is installed, running or not. */
   readonly isInstalled: boolean;
-  /** What the daemon would be started with: neither flags nor variables of this command. */
+  /** What the daemon would be started with. Flags and variables of this command do not count. */
   readonly file: Values | undefined;
   /** What k3s is told by its files. */
   readonly k3s: ToldK3s | undefined;
   readonly k3sSilence: string | null;
   readonly k3sVersion: string | undefined;
-  /** k3s was told, and has not started again since. */
+  /** Whether k3s must be restarted for its present files. */
   readonly k3sRestartDue: boolean;
 }
 
@@ -37,13 +37,13 @@ export interface SettingRow {
   readonly setting: string;
   readonly value: unknown;
   readonly source: Source;
-  /** null: it cannot be told, or is used only while something is set up. */
+  /** null if it is not known, or if the setting is used only during an installation. */
   readonly in_force: boolean | null;
-  /** What is so instead, or when it will be; null when there is nothing to say. */
+  /** What is in force instead, or when this will be; null if there is nothing to say. */
   readonly note: string | null;
 }
 
-/** Every setting with what is in force. Asks the daemon and k3s, and says so where it cannot. */
+/** Every setting, and whether it is in force. Asks the daemon and k3s, and says so if it cannot. */
 export async function settingRows(
   context: MachineContext,
   flags: ConfigFlags,
@@ -59,7 +59,7 @@ export async function settingRows(
   });
 }
 
-/** A worker has no session and no name of a cluster: its server has. */
+/** Whether this is a setting of a server's only, on a worker. */
 function isUnused({ meta }: Setting, { agent }: Config): boolean {
   return agent.role === 'node' && meta.serverOnly === true;
 }
@@ -122,7 +122,7 @@ function ofDaemon(row: Row, facts: Facts): Standing {
       : { in_force: false, note: `the agent would not start with it${wish(row)}` };
   }
   const used = daemon[row.setting] ?? null;
-  // What is left empty is made by the agent, or taken from the machine.
+  // For some empty settings the agent makes a value, or takes one from the machine.
   if (same(row.value, used)) {
     return { in_force: true, note: null };
   }
@@ -134,7 +134,7 @@ function ofDaemon(row: Row, facts: Facts): Standing {
   };
 }
 
-/** A flag or a variable of "config show" changes nothing. */
+/** A flag or a variable of "config show" does not set anything. */
 function wish({ source }: Row): string {
   return source === 'flag' || source === 'env' ? '; to set it, give it to "install" or "join"' : '';
 }
@@ -181,7 +181,7 @@ interface Known<T> {
   readonly why: string | undefined;
 }
 
-/** This is shown to anybody, on any machine: what cannot be asked is said to be unknown. */
+/** Everybody may run this, on any machine. What cannot be asked is shown as unknown. */
 async function ifKnown<T>(ask: () => Promise<T | undefined>): Promise<Known<T>> {
   try {
     return { value: await ask(), why: undefined };

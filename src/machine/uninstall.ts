@@ -13,18 +13,18 @@ import type { MachineContext } from './context.ts';
 import { stateNow } from './finished.ts';
 import { machineResources } from './resources.ts';
 
-/** One removal, as a dry run tells it. */
+/** One removal, as a dry run shows it. */
 export interface PlannedRemoval {
   readonly title: string;
   readonly changes: readonly Change[];
 }
 
 export interface Uninstalled {
-  /** For a person, the newest first. */
+  /** Titles of the removals, for a person, newest first. */
   readonly removed: readonly string[];
-  /** The paths that stay, for the reasons of `keptFiles`. */
+  /** Paths that stay. `keptFiles` has the reasons. */
   readonly kept: readonly string[];
-  /** What only another version, newer or older, can remove. */
+  /** Things that only another version, newer or older, can remove. */
   readonly left: readonly UnknownEntry[];
 }
 
@@ -34,7 +34,7 @@ export interface UninstallPlan {
   readonly left: readonly UnknownEntry[];
 }
 
-/** What `uninstall` would remove, without doing it. */
+/** What `uninstall` would remove. Removes nothing. */
 export async function planUninstall(
   context: MachineContext,
   inventory: HostInventory,
@@ -59,9 +59,9 @@ function listRemoval({ places: { hostStateDirectory } }: MachineContext): Planne
 }
 
 /**
- * Removes what the inventory says was made here, the newest first, and restores what was changed.
- * Anything that was here before us stays, and so does what only another version can remove. May be
- * run again after a failure, or when it was killed: the inventory goes last.
+ * Removes everything that was made here according to the inventory, newest first, and puts back what was
+ * changed. What was here before us stays, and so does what only another version can remove. It may be run
+ * again after a failure or a kill, because the inventory is removed last.
  */
 export async function uninstall(
   context: MachineContext,
@@ -70,11 +70,11 @@ export async function uninstall(
 ): Promise<Uninstalled> {
   const isAll = isWhole(how, inventory);
   if (!isAll) {
-    // Nothing takes back what somebody wants to keep. A full disk must not keep us from making room.
+    // What a person keeps is never taken back later. If the disk is full, go on: a removal makes room.
     await finishInstallation(context).catch(() => undefined);
   }
   const resources = machineResources(context, inventory, undefined);
-  // Read before what tells it goes.
+  // To be read now: the files that tell it are about to be removed.
   const kept = await keptFiles(context, inventory, await planUndo(context, resources, how), how);
   await keepEdits(context);
   const left = inventory.unknown();
@@ -83,15 +83,15 @@ export async function uninstall(
   return { removed, kept, left };
 }
 
-/** Whether nothing is left that a later run would have to know of. */
+/** Whether everything is removed, so that no later run needs the inventory. */
 function isWhole({ keepData, keepK3s }: UndoOptions, inventory: HostInventory): boolean {
   // A k3s that was here before us stays in any case.
   return !keepData && (!keepK3s || inventory.has(ADOPTED.kind, ADOPTED.name));
 }
 
 /**
- * What a worker needs to come back under its name; what only a user may remove who is gone; and what was
- * there before us and a person has changed since.
+ * Files that stay: the password by which a worker comes back under its name; secrets that only a deleted
+ * user may remove; and files that were here before us and that a person has changed since.
  */
 async function keptFiles(
   context: MachineContext,
@@ -109,7 +109,7 @@ async function keptFiles(
   ];
 }
 
-/** All of an installation that never came to its end. */
+/** Removes everything of an installation that was never finished. */
 export const UNDO: UndoOptions = {
   keepK3s: false,
   keepData: false,
@@ -118,7 +118,7 @@ export const UNDO: UndoOptions = {
 };
 
 /**
- * Refuses to take back what was usable once: people and the cluster count on it.
+ * Refuses to take back an installation that was usable once, because people and the cluster rely on it.
  * @throws AgentError NOT_INSTALLED, STATE_NEWER, CLUSTER_EXISTS
  */
 export async function checkUndo(
@@ -134,7 +134,7 @@ export async function checkUndo(
   }
   if (state === 'finished') {
     if (!dryRun) {
-      await finishInstallation(context).catch(() => undefined); // It is refused all the same.
+      await finishInstallation(context).catch(() => undefined); // Without the note it is refused, too.
     }
     throw new AgentError(
       'CLUSTER_EXISTS',

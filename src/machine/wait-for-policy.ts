@@ -6,17 +6,17 @@ import type { Reason } from '../protocol/local-api.ts';
 import { askPolicy } from './ask-daemon.ts';
 import type { MachineContext } from './context.ts';
 
-/** A daemon that runs answers at once; one that starts, within seconds. The last question may take 10 s more. */
+/** A running daemon answers at once, a starting one within seconds. The last question may take 10 s more. */
 export const POLICY_TIMEOUT_MS = 15_000;
 const POLL_INTERVAL_MS = 250;
 
-/** `soon`: the daemon is of an older version, and reads the file by itself. */
+/** `soon`: the daemon is of an older version that reads the file by itself. */
 export type PolicyTakenUp = 'now' | 'soon' | 'at its start';
 
 /**
- * Has the running daemon take up the policy file that was just written, and waits until it has.
- * @throws AgentError DAEMON_UNREACHABLE when it runs and gives no answer in time; INTERRUPTED; and
- *   what the daemon says where it cannot use the file: POLICY_INVALID, FILE_ACCESS
+ * Makes the running daemon read the policy file that was just written, and waits until it has done so.
+ * @throws AgentError DAEMON_UNREACHABLE when the daemon runs and does not answer in time; INTERRUPTED;
+ *   POLICY_INVALID or FILE_ACCESS when the daemon cannot use the file
  */
 export async function waitForPolicy(context: MachineContext): Promise<PolicyTakenUp> {
   const pace = { everyMs: POLL_INTERVAL_MS, limitMs: POLICY_TIMEOUT_MS };
@@ -51,7 +51,7 @@ async function look(context: MachineContext): Promise<Look<PolicyTakenUp, AgentE
     }
     return { found: 'now' };
   }
-  // Asked only now: a daemon that starts after the question has read the new file.
+  // Asked only now: a daemon that starts after the first question has read the new file.
   if (!context.signal.aborted && !(await isStartedOrStarting(context, UNIT_NAME))) {
     return { found: 'at its start' };
   }
