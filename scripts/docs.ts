@@ -135,10 +135,14 @@ async function troubleshootingPage(): Promise<string> {
   return `${byHand}${CHECKS_BEGIN}\n${CHECKS.map(checkSection).join('\n')}`;
 }
 
+const WHERE = { bare: 'before an installation', server: 'on a server', worker: 'on a worker' };
+
 function checkSection({ id, title, severity, roles, why, remedy }: Check): string {
   const where =
-    roles.length === 3 ? 'on every machine' : `on a machine that is ${roles.join(' or ')}`;
-  const weight = severity === 'blocks' ? 'An error' : 'A warning';
+    roles.length === Object.keys(WHERE).length
+      ? 'everywhere'
+      : roles.map((role) => WHERE[role]).join(' and ');
+  const weight = severity === 'blocks' ? 'An error, at worst' : 'A warning';
   return `### ${id}
 
 ${title}. ${weight}, looked for ${where}. ${why}

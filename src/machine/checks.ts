@@ -6,6 +6,7 @@
 import { cgroupControllers, cgroupVersion } from '../host/checks/cgroups.ts';
 import type { Check } from '../host/checks/check.ts';
 import { clockExact, clockRight } from '../host/checks/clock.ts';
+import { noCloudNetworkSetup } from '../host/checks/cloud-network-setup.ts';
 import { noClusterAgent } from '../host/checks/cluster-agent.ts';
 import { controlPlaneAnswers } from '../host/checks/control-plane.ts';
 import { defaultRouteThere } from '../host/checks/default-route.ts';
@@ -24,7 +25,7 @@ import { k3sCertificatesLast } from '../host/checks/k3s-certificates.ts';
 import { noDataOfOthers } from '../host/checks/k3s-data.ts';
 import { k3sRuns } from '../host/checks/k3s-unit.ts';
 import { kernelModules, kernelOptions } from '../host/checks/kernel.ts';
-import { forwarding, inotifyLimits } from '../host/checks/kernel-settings.ts';
+import { bridgeNetfilter, forwarding, inotifyLimits } from '../host/checks/kernel-settings.ts';
 import { enoughMemory, enoughProcessors } from '../host/checks/memory.ts';
 import { noOtherCluster } from '../host/checks/other-cluster.ts';
 import { hostnameResolves } from '../host/checks/own-name.ts';
@@ -68,6 +69,7 @@ export const CHECKS: readonly Check[] = [
   cgroupVersion,
   inotifyLimits,
   forwarding,
+  bridgeNetfilter,
   selinuxPolicy,
   appArmorParser,
   usableHostname,
@@ -90,6 +92,7 @@ export const CHECKS: readonly Check[] = [
   webPortsFree,
   packagesFree,
   // The network.
+  noCloudNetworkSetup,
   hostnameResolves,
   resolversAnswer,
   dnsReachesPods,

@@ -4,6 +4,7 @@ import { applyResources, type PlannedStep, planResources } from '../host/engine/
 import { type HostInventory, openInventory } from '../host/engine/inventory.ts';
 import type { Resource } from '../host/engine/resource.ts';
 import { beginInstallation } from '../host/engine/step-journal.ts';
+import { KERNEL_MODULES_ID, kernelModulesFile } from '../host/kernel/modules-file.ts';
 import { KERNEL_SETTING_GROUPS } from '../host/kernel/settings.ts';
 import { kernelSettingsFile } from '../host/kernel/settings-file.ts';
 import { CHECKS } from './checks.ts';
@@ -16,9 +17,12 @@ export function repairResources(
   inventory: HostInventory,
   wanted: readonly string[],
 ): readonly Resource[] {
-  return KERNEL_SETTING_GROUPS.map((group) =>
-    kernelSettingsFile(context, inventory, group, wanted.includes(group.id)),
-  );
+  return [
+    kernelModulesFile(context, inventory, wanted.includes(KERNEL_MODULES_ID)),
+    ...KERNEL_SETTING_GROUPS.map((group) =>
+      kernelSettingsFile(context, inventory, group, wanted.includes(group.id)),
+    ),
+  ];
 }
 
 /** Ids of the repairs that mend what was found. */

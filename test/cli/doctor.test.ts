@@ -9,6 +9,7 @@ import {
 
 const INOTIFY = '/proc/sys/fs/inotify/max_user_instances';
 const FORWARD = '/proc/sys/net/ipv4/ip_forward';
+const BRIDGE = '/proc/sys/net/bridge/bridge-nf-call-iptables';
 const SETTINGS = '/etc/sysctl.d/zz-pipeops-inotify.conf';
 /** The simulated k3s makes none. */
 const NO_CERTIFICATES = 'k3s-certificates not-checked';
@@ -137,6 +138,7 @@ test('install tells the warnings, and goes on', async () => {
 
 test('an installed server is all right, until something turns forwarding off; --fix mends it', async () => {
   await put(FORWARD, '1\n');
+  await put(BRIDGE, '1\n');
   await install();
   expect(await doctor()).toEqual({
     ...{ exitCode: 0, ok: true, role: 'server', fixed: [], states: [NO_CERTIFICATES] },
@@ -157,6 +159,7 @@ test('an installed server is all right, until something turns forwarding off; --
 
 test('an agent that does not run is found', async () => {
   await put(FORWARD, '1\n');
+  await put(BRIDGE, '1\n');
   await install();
   machine.units.set('pipeops-agent.service', 'inactive');
   expect(await doctor()).toMatchObject({ exitCode: 11, states: [NO_CERTIFICATES, 'agent found'] });
@@ -168,6 +171,24 @@ test('--fix needs root and the lock of those that change the machine; --yes alon
   await put(INOTIFY, '128\n');
   const busy = await machine.run(['doctor', '--fix', '--yes'], { lockHeldBy: 'install (pid 8)' });
   expect(busy.stderr).toContain('Cannot run "doctor --fix" now: install (pid 8) is running');
+});
+
+test('--fix loads a module that is not loaded, now and at each start, and uninstall forgets it', async () => {
+  await put(FORWARD, '1\n');
+  machine.programs.set('modprobe', async ([, name]) => {
+    await (name === 'br_netfilter' ? put(BRIDGE, '1\n') : undefined);
+    return {};
+  });
+  await install();
+  expect(await doctor()).toMatchObject({
+    exitCode: 11,
+    states: ['bridge-netfilter found', NO_CERTIFICATES],
+  });
+  expect(await doctor('--fix', '--yes')).toMatchObject({ exitCode: 0, fixed: ['kernel-modules'] });
+  const file = '/etc/modules-load.d/pipeops-agent.conf';
+  expect(await machine.files.readText(file)).toEndWith('\nbr_netfilter\noverlay\n');
+  await machine.run(['uninstall', '--yes']);
+  expect(await machine.files.stat(file)).toBeUndefined();
 });
 
 test('what cannot be set is an error that leaves no file behind', async () => {

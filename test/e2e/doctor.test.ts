@@ -13,6 +13,8 @@ import { installEnvironment, openStand, type Stand, TOKEN_FILE } from './stand.t
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 600_000;
 const START_TIMEOUT_MS = 30_000;
+/** Of the agent, which looks after a minute. */
+const LOOK_TIMEOUT_MS = 120_000;
 /** What a person waits for. */
 const DOCTOR_SECONDS_MAX = 3;
 /** Where others than root reach it, too. */
@@ -115,6 +117,12 @@ test(
     const sick = await run(['doctor']);
     expect([sick.exitCode, wrong(sick)]).toEqual([11, ['forwarding']]);
     expect(await run(['health-check'])).toMatchObject({ exitCode: 11 });
+    // The agent finds it by itself, a minute after its start and then every hour.
+    await machine.exec(['systemctl', 'restart', 'pipeops-agent']);
+    await waitUntil('status tells it', LOOK_TIMEOUT_MS, async () => {
+      const { stdout } = await machine.exec([AGENT, 'status', '--json'], { check: false });
+      return stdout.includes(`Too low: ${FORWARDING} is 0, not 1`);
+    });
     expect(await run(['doctor', '--fix', '--yes'])).toMatchObject({
       exitCode: 0,
       fixed: ['forwarding'],

@@ -1,6 +1,12 @@
 import { container } from '../facts/container.ts';
 import { kernelSettings } from '../facts/kernel-settings.ts';
-import { FORWARDING, INOTIFY_LIMITS, type KernelSetting } from '../kernel/settings.ts';
+import { KERNEL_MODULES_ID } from '../kernel/modules-file.ts';
+import {
+  BRIDGE_SETTING,
+  FORWARDING,
+  INOTIFY_LIMITS,
+  type KernelSetting,
+} from '../kernel/settings.ts';
 import { type Check, EVERYWHERE, FIX_BY_DOCTOR, type Finding, type NotChecked } from './check.ts';
 
 export const inotifyLimits: Check = {
@@ -35,6 +41,33 @@ script. \`sudo pipeops-agent doctor --fix\` sets it, now and at each start, in a
   repair: FORWARDING.id,
   needs: [kernelSettings],
   run: async (facts) => tooLow(await facts(kernelSettings), FORWARDING.settings),
+};
+
+export const bridgeNetfilter: Check = {
+  id: 'bridge-netfilter',
+  title: 'Packets between pods',
+  severity: 'blocks',
+  cost: 'cheap',
+  roles: ['server', 'worker'],
+  why: 'Without the kernel module br_netfilter, what pods of one machine send to a Service gets no answer.',
+  remedy: `k3s loads it at its start, where it may. \`sudo pipeops-agent doctor --fix\` loads it, now and at each
+start, by a file of /etc/modules-load.d. Without that file it stays loaded until the next start.`,
+  repair: KERNEL_MODULES_ID,
+  needs: [kernelSettings, container],
+  run: async (facts) => {
+    if ((await facts(kernelSettings)).has(BRIDGE_SETTING)) {
+      return undefined;
+    }
+    const inside = await facts(container);
+    const finding = { code: 'CHECK_FAILED', message: 'br_netfilter is not loaded' } as const;
+    return inside === undefined
+      ? { ...finding, hint: 'Load it, now and at each start', fix: FIX_BY_DOCTOR }
+      : {
+          ...finding,
+          hint: `Load it on the host of this container (${inside})`,
+          fix: 'sudo modprobe br_netfilter',
+        };
+  },
 };
 
 /** There are none of its own in a container. */

@@ -29,13 +29,16 @@ export const INOTIFY_LIMITS: KernelSettingGroup = {
   ],
 };
 
+/** There once br_netfilter is loaded. */
+export const BRIDGE_SETTING = 'net.bridge.bridge-nf-call-iptables';
+
 export const FORWARDING: KernelSettingGroup = {
   id: 'forwarding',
   title: 'Let the kernel forward what pods send',
   path: '/etc/sysctl.d/zz-pipeops-forwarding.conf',
   settings: [
     { name: 'net.ipv4.ip_forward', enough: 1, wanted: 1 },
-    { name: 'net.bridge.bridge-nf-call-iptables', enough: 1, wanted: 1 },
+    { name: BRIDGE_SETTING, enough: 1, wanted: 1 },
   ],
 };
 

@@ -148,6 +148,28 @@ const WRONG: Readonly<Record<string, readonly [Case, object]>> = {
       because: 'this kernel does not tell net.ipv4.ip_forward, net.bridge.bridge-nf-call-iptables',
     },
   ],
+  'a module of the network that is not loaded': [
+    { check: 'bridge-netfilter', role: 'worker' },
+    {
+      severity: 'blocks',
+      message: 'br_netfilter is not loaded',
+      fix: 'sudo pipeops-agent doctor --fix',
+    },
+  ],
+  'routes that a cloud writes': [
+    {
+      check: 'nm-cloud-setup',
+      more: {
+        '/etc/systemd/system/timers.target.wants/nm-cloud-setup.timer': '',
+        '/etc/systemd/system/multi-user.target.wants/nm-cloud-setup.service': '',
+      },
+    },
+    {
+      severity: 'warns',
+      message: 'Enabled: nm-cloud-setup.service, nm-cloud-setup.timer',
+      fix: 'sudo systemctl disable --now nm-cloud-setup.service nm-cloud-setup.timer\nsudo reboot',
+    },
+  ],
   'swap on a disk': [
     {
       check: 'swap',
