@@ -375,29 +375,35 @@ check_hash() {
 }
 
 # find_packing FILE_NAME: the smallest one that this release has and this machine can unpack. Zstandard
-# comes before xz, which is a little smaller and takes ten times as long to unpack.
+# comes before xz, which is a little smaller and takes ten times as long to unpack. A server that offers
+# its own program has it as it is.
 find_packing() {
   for packing in zst:zstd xz:xz; do
-    suffix=${packing%:*}
+    suffix=.${packing%:*}
     unpacker=${packing#*:}
-    ! has "$unpacker" || [ -z "$(published_hash "$1.$suffix")" ] || return 0
+    ! has "$unpacker" || [ -z "$(published_hash "$1$suffix")" ] || return 0
   done
-  suffix=gz
+  suffix=.gz
   unpacker=gzip
+  [ -n "$(published_hash "$1.gz")" ] || [ -z "$(published_hash "$1")" ] || suffix=
 }
 
 # download_program DESTINATION
 download_program() {
   name=pipeops-agent-$platform
   find_packing "$name"
-  packed=$name.$suffix
+  packed=$name$suffix
   say "Downloading pipeops-agent $version for $platform"
   fetch "$base_url/$version/$packed" "$download_directory/$packed"
   check_hash "$download_directory/$packed" "$packed"
   unpacked=$download_directory/pipeops-agent
-  # The outer redirection holds the unpacker's errors, the inner one its output.
-  reason=$({ LC_ALL=C "$unpacker" -dc "$download_directory/$packed" >"$unpacked"; } 2>&1) ||
-    fail_writing "unpack $packed" "$reason"
+  if [ -z "$suffix" ]; then
+    attempt "move $packed" mv -f "$download_directory/$packed" "$unpacked"
+  else
+    # The outer redirection holds the unpacker's errors, the inner one its output.
+    reason=$({ LC_ALL=C "$unpacker" -dc "$download_directory/$packed" >"$unpacked"; } 2>&1) ||
+      fail_writing "unpack $packed" "$reason"
+  fi
   check_hash "$unpacked" "$name"
   attempt "make $unpacked executable" chmod 0755 "$unpacked"
   make_directory "${1%/*}"

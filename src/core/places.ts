@@ -52,6 +52,8 @@ export interface Places {
   readonly adoptionFile: string;
   /** The installer of k3s, while it runs. */
   readonly k3sInstallerFile: string;
+  /** The one that has installed k3s here, for machines that join. */
+  readonly keptK3sInstallerFile: string;
   /** What has come so far of large downloads. */
   readonly downloadDirectory: string;
   /** What the installer's own downloads trust, while it runs. */
@@ -79,6 +81,8 @@ export interface Places {
   /** The daemon's own directory in the one above. The unit names it, and systemd passes its path on. */
   readonly ownRuntimeDirectory: string;
   readonly lockFile: string;
+  /** On a machine that joins by what a server offers, until it restarts: how to know that server. */
+  readonly offerCertificateFile: string;
 }
 
 /** Left out is what install.sh and `install` do: the unit and install.sh have the same defaults. */
@@ -116,6 +120,7 @@ export function placesOf({
     k3sTokenFile: `${hostState}/k3s-join-token`,
     adoptionFile: `${hostState}/adoption.json`,
     k3sInstallerFile: `${hostState}/k3s-install.sh`,
+    keptK3sInstallerFile: `${hostState}/kept-k3s-install.sh`,
     downloadDirectory: `${hostState}/downloads`,
     downloadAuthoritiesFile: `${hostState}/download-authorities.pem`,
     k3sUninstallerCopy: `${hostState}/k3s-uninstall.sh`,
@@ -130,6 +135,7 @@ export function placesOf({
     socketLink: `${runtime}/agent.sock`,
     ownRuntimeDirectory: `${runtime}/daemon`,
     lockFile: '/run/pipeops-agent.lock',
+    offerCertificateFile: '/run/pipeops-agent-offer.pem',
   };
 }
 

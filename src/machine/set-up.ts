@@ -59,14 +59,22 @@ export function workerSettings(loaded: LoadedConfig): ConfigInput {
   const given = givenSettings(loaded);
   const settings = Object.entries(given).map(([section, values]) => {
     const isOfServer = (name: string) =>
-      section === 'control_plane' || section === 'cluster' || name === 'base_url';
+      section === 'control_plane' ||
+      section === 'cluster' ||
+      name === 'base_url' ||
+      (name === 'mirror' && isOffered(loaded));
     const kept = Object.entries(values ?? {}).filter(
       ([name]) => !isOfServer(name) || loaded.sources[`${section}.${name}`] === 'file',
     );
     return [section, Object.fromEntries(kept)] as const;
   });
   const kept = Object.fromEntries(settings.filter(([, values]) => Object.keys(values).length > 0));
-  return { ...kept, agent: { ...given.agent, role: 'node' } };
+  return { ...kept, agent: { ...kept['agent'], role: 'node' } };
+}
+
+/** Whether k3s comes from a server of the cluster (machine/tokens/offer.ts): that ends with the token. */
+function isOffered({ config: { agent, k3s } }: LoadedConfig): boolean {
+  return agent.base_url !== undefined && k3s.mirror === `${agent.base_url}/k3s`;
 }
 
 export interface SetUpFacts {

@@ -1,6 +1,7 @@
 /** The subcommands that change or show a machine, on a simulated one: every path and refusal. */
 
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { X509Certificate } from 'node:crypto';
 import { BUILD } from '../../src/core/version.ts';
 import type { SettingRow } from '../../src/machine/settings-in-force.ts';
 import { decodeJoinToken, encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
@@ -1123,7 +1124,56 @@ describe('token', () => {
     expect(shown.stderr).toContain('https://mirror.test/agent/install.sh | sudo PIPEOPS_BASE_URL=');
   });
 
+  test('create --serve offers all that is needed, in a unit that can do nothing else', async () => {
+    await install();
+    let offer: Record<string, unknown> = {};
+    machine.programs.set('systemd-run', async (argv) => {
+      const credential = argv.find((word) => word.startsWith('--property=LoadCredential=offer:'));
+      const file = credential?.slice('--property=LoadCredential=offer:'.length) ?? '';
+      offer = JSON.parse((await machine.files.readText(file)) ?? '{}');
+      expect((await machine.files.stat(file))?.mode).toBe(0o600);
+      return {};
+    });
+    machine.web.set('https://10.0.0.1:8555/', () => new Response('1.2.3\n'));
+    const ran = await machine.run(['token', 'create', '--serve', '--serve-port', '8555', '--json']);
+    const created = JSON.parse(ran.stdout);
+    expect(created.serve).toEqual({
+      address: 'https://10.0.0.1:8555',
+      unit: 'pipeops-agent-offer-abcdef.service',
+    });
+    const [, putting, pin, path] =
+      /^(printf .* && )curl -fsSLk --noproxy '\*' --pinnedpubkey (sha256\/\/\S{44}) https:\/\/10\.0\.0\.1:8555\/([0-9a-f]{40})\/install\.sh \| sudo sh -s -- join --token-file \/root\/join-token$/.exec(
+        created.line,
+      ) ?? [];
+    expect(putting).toContain(created.token);
+    const { publicKey } = new X509Certificate(String(offer['certificate']));
+    const spki = publicKey.export({ format: 'der', type: 'spki' });
+    expect(pin).toBe(`sha256//${new Bun.CryptoHasher('sha256').update(spki).digest('base64')}`);
+    expect(offer).toMatchObject({
+      ...{ hostname: '10.0.0.1', port: 8555, path, server: 'https://10.0.0.1:6443' },
+      k3s: { installer: expect.stringContaining('the installer of k3s'), programName: 'k3s' },
+    });
+    // The secret of the token is in no argument, and its file is gone.
+    const { argv = [] } = machine.calls.find(({ argv }) => argv[0] === 'systemd-run') ?? {};
+    expect(argv.join(' ')).not.toContain('0123456789abcdef');
+    expect(argv).toContain('--property=DynamicUser=yes');
+    expect(argv.slice(-2)).toEqual(['token', 'serve']);
+    const left = Object.keys(await machine.listing()).filter((each) => each.includes('offer'));
+    expect(left).toEqual([]);
+  });
+
+  test('create --serve leaves no token behind where it cannot offer', async () => {
+    await install();
+    machine.programs.set('systemd-run', () => ({ exitCode: 1, stderr: 'Unknown assignment\n' }));
+    expect(errorOfRun(await machine.run(['token', 'create', '--serve', '--json']))).toMatchObject({
+      code: 'TOOL_FAILED',
+      message: 'systemd-run failed: Unknown assignment',
+    });
+    expect(machine.calls.at(-1)?.argv.slice(1)).toEqual(['token', 'delete', 'abcdef']);
+  });
+
   test.each([
+    [['--serve', '--serve-port', '0']],
     [['--uses', '-1']],
     [['--uses', '1001']],
     [['--node-name', 'Rack 2']],

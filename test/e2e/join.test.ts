@@ -1,6 +1,7 @@
 /**
  * A worker's life: the wrong secret, a revoked token, README's line, an older agent that is upgraded,
- * leaving and coming back under the same name, and leaving for good while its pods must go on.
+ * leaving and coming back under the same name, leaving for good while its pods must go on, and joining
+ * from the server itself without internet.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { rm } from 'node:fs/promises';
@@ -23,6 +24,7 @@ import {
   type Stand,
   TOKEN,
   TOKEN_FILE,
+  withoutSudo,
 } from './stand.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
@@ -71,6 +73,7 @@ interface NewToken {
   readonly token: string;
   readonly id: string;
   readonly line: string;
+  readonly serve: { readonly address: string; readonly unit: string } | null;
 }
 
 async function newToken(...flags: readonly string[]): Promise<NewToken> {
@@ -323,6 +326,36 @@ async function leaveForGood(before: MachineState): Promise<void> {
   await kubectl(['rollout', 'status', 'deployment/web', '--timeout=90s']);
   await waitUntil('its processes have ended', SETTLE_TIMEOUT_MS, hasEnded);
   expect(compareStates(before, await worker.snapshotState(), [USER_BACKUPS])).toEqual([]);
-  await progress.phase('come back at once', () => joinByToken(stand, server, worker));
+  await progress.phase('come back at once, without internet', joinFromServer);
+}
+
+/** The machine reaches nothing but the server: program, k3s and its installer come from there. */
+async function joinFromServer(): Promise<void> {
+  const { line, serve } = await newToken('--serve');
+  const internet = `${stand.lab.hostAddress}/32`;
+  await worker.exec(['ip', 'route', 'add', 'unreachable', internet]);
+  const probe = ['curl', '-sSk', '--max-time', '5', stand.releases.url];
+  expect((await worker.exec(probe, { check: false })).stderr).toContain('No route to host');
+  const joined = await worker.exec(['sh', '-c', withoutSudo(line)], { timeoutMs: TEST_TIMEOUT_MS });
+  expect(joined.stderr).toContain('Downloading pipeops-agent');
   await bothReady();
+  const stranger = [
+    'curl',
+    '-sk',
+    '-o',
+    '/dev/null',
+    '-w',
+    '%{http_code}',
+    `${serve?.address}/latest`,
+  ];
+  expect((await worker.exec(stranger, { check: false })).stdout).toMatch(/^(404|000)$/);
+  const config = await worker.exec(['cat', '/etc/pipeops-agent/config.yaml']);
+  expect(config.stdout).not.toContain(serve?.address ?? '');
+  await waitUntil('the offer has ended with its token', SETTLE_TIMEOUT_MS, async () => {
+    const state = await server.exec(['systemctl', 'is-active', serve?.unit ?? ''], {
+      check: false,
+    });
+    return state.exitCode !== 0;
+  });
+  await worker.exec(['ip', 'route', 'del', 'unreachable', internet]);
 }

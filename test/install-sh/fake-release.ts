@@ -53,7 +53,7 @@ export interface FakeRelease extends AsyncDisposable {
   readonly baseUrl: string;
   /** Paths that were asked for, in order. */
   readonly requests: string[];
-  /** Makes a version the newest. The comment makes the program longer. */
+  /** Makes a version the newest. The comment makes the program longer. Without packings it is as it is. */
   readonly publish: (version: string, comment?: string, packings?: readonly Packing[]) => void;
   /** What the program of the version is. */
   readonly program: (comment?: string) => string;
@@ -87,6 +87,9 @@ export function startFakeRelease(options: { readonly tls?: Tls } = {}): FakeRele
       for (const name of ['pipeops-agent-linux-x64', 'pipeops-agent-linux-arm64']) {
         const unpacked = new TextEncoder().encode(program(comment));
         sums.push(`${sha256(unpacked)}  ${name}\n`);
+        if (packings.length === 0) {
+          answers.set(`/${version}/${name}`, () => new Response(unpacked));
+        }
         for (const packing of packings) {
           const packed = new Uint8Array(PACK[packing](unpacked));
           sums.push(`${sha256(packed)}  ${name}.${packing}\n`);

@@ -158,6 +158,17 @@ for (const shell of findShells()) {
       expect(await readProgram(setup.machine, '1.2.3')).toBe(setup.release.program('packed'));
     });
 
+    rootTest('takes the program as it is from a server that has no packed one', async () => {
+      await using setup = await open();
+      setup.release.publish('1.2.3', 'as it is', []);
+      expect((await runInstallSh(setup.run)).exitCode).toBe(0);
+      expect(setup.release.requests.at(-1)).toBe(`/1.2.3/${BUILD}`);
+      expect(await readProgram(setup.machine, '1.2.3')).toBe(setup.release.program('as it is'));
+      setup.release.publish('1.2.4', 'another', []);
+      setup.release.answer(`/1.2.4/${BUILD}`, () => new Response('something else'));
+      expect((await runInstallSh(setup.run)).stderr).toContain('[DOWNLOAD_CORRUPT]');
+    });
+
     rootTest.each<Packing>(['zst', 'xz'])('checks the hash of a .%s', async (packing) => {
       await using setup = await open();
       await using tools = await provideTools(shell, { fetcher, more: ['zstd', 'xz'] });

@@ -40,6 +40,10 @@ export const SUBCOMMANDS: Subcommands = {
     summary: 'The same as token delete',
     load: async () => (await import('./token.ts')).tokenRevokeSubcommand,
   },
+  'token serve': {
+    summary: '',
+    load: async () => (await import('./token.ts')).tokenServeSubcommand,
+  },
   status: {
     summary: 'Show how the agent, its session and the cluster are',
     load: async () => (await import('./status.ts')).statusSubcommand,

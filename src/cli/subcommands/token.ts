@@ -9,6 +9,7 @@ import { defineSubcommand } from '../definition/subcommand.ts';
 const TTL_MS_MIN = 60_000;
 const TTL_MS_MAX = 7 * 24 * 3_600_000;
 const DESCRIPTION_LENGTH_MAX = 200;
+const SERVE_PORT = 8444;
 const USES_MAX = 1_000;
 const NETWORKS_MAX = 8;
 const NODE_PATTERN = /^[a-z0-9*]([-a-z0-9.*]{0,61}[a-z0-9*])?$/;
@@ -46,6 +47,18 @@ export const tokenCreateSubcommand = defineSubcommand({
       valueHint: 'CIDR',
       repeatable: true,
     },
+    serve: {
+      type: 'boolean',
+      default: false,
+      description:
+        'Offer program, k3s and install.sh from this server while the token lives: the machine needs no internet',
+    },
+    'serve-port': {
+      type: 'string',
+      description: 'Where --serve listens',
+      default: String(SERVE_PORT),
+      valueHint: 'PORT',
+    },
     role: {
       type: 'string',
       description: 'What it lets a machine become; servers cannot join yet',
@@ -71,18 +84,23 @@ export const tokenCreateSubcommand = defineSubcommand({
       uses: readUses(flags.uses),
       node: readNodePattern(flags['node-name']),
       from: readNetworks(flags.from),
+      servePort: flags.serve ? readPort(flags['serve-port']) : undefined,
     };
-    const { createJoinToken } = await import('../../machine/join-token.ts');
+    const { createJoinToken } = await import('../../machine/tokens/create.ts');
     const created = await createJoinToken(context, options);
     if (flags.json) {
       context.io.stdout(`${JSON.stringify(created, null, 2)}\n`);
       return 0;
     }
     context.io.stdout(`${created.token}\n`);
-    const { id, line } = created;
+    const { id, line, serve } = created;
     context.io.stderr(
       `Its id is ${id}. It ends in ${formatDuration(options.ttlMs)}${untilUsed(options.uses)}; ` +
         `to end it before: sudo pipeops-agent token delete ${id}\n` +
+        (serve === null
+          ? ''
+          : `As long, this server offers all that is needed at ${serve.address}: that port must be ` +
+            `reachable (${serve.unit}).\n`) +
         `Paste this one line on the new machine, as who may use sudo:\n\n${line}\n\n`,
     );
     return 0;
@@ -124,6 +142,16 @@ function readUses(text: string): number {
     });
   }
   return uses;
+}
+
+function readPort(text: string): number {
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port < 1 || port > 65_535) {
+    throw new AgentError('USAGE', `Cannot use --serve-port "${text}"`, {
+      hint: 'Give a number from 1 to 65535',
+    });
+  }
+  return port;
 }
 
 function readNodePattern(text: string | undefined): string | undefined {
@@ -193,6 +221,21 @@ export const tokenListSubcommand = defineSubcommand({
 function usesOf({ uses, used_by: usedBy }: JoinTokenEntry): string {
   return uses === null || uses === 0 ? `${usedBy.length}` : `${usedBy.length} of ${uses}`;
 }
+
+/** Run by the unit that "token create --serve" starts. */
+export const tokenServeSubcommand = defineSubcommand({
+  name: 'token serve',
+  description: 'Offers what machines need to join, until the token ends. Its own unit does this.',
+  example: 'pipeops-agent token serve',
+  flags: {},
+  words: [],
+  needsRoot: false,
+  run: async (context) => {
+    const { serveOffer } = await import('../../machine/tokens/serve.ts');
+    await serveOffer(context);
+    return 0;
+  },
+});
 
 /** The same under both names: other tools call it either way. */
 function endingSubcommand(name: 'token delete' | 'token revoke') {

@@ -29,6 +29,21 @@ export function joinLine(token: string, { baseUrl, k3sMirror }: JoinSources): st
   );
 }
 
+/**
+ * The same for a machine that takes everything from a server of the cluster. Nobody vouches for that
+ * server's certificate but this line: curl goes on only with the public key of this hash.
+ */
+export function offeredJoinLine(
+  token: string,
+  { url, pin }: { readonly url: string; readonly pin: string },
+): string {
+  return (
+    `${puttingToken(token)} && ` +
+    `curl -fsSLk --noproxy '*' --pinnedpubkey ${quoted(pin)} ${quoted(url)} | ` +
+    `sudo sh -s -- join --token-file ${TOKEN_FILE}`
+  );
+}
+
 function puttingToken(token: string): string {
   return `printf '%s\\n' ${quoted(token)} | sudo sh -c 'umask 077 && cat >${TOKEN_FILE}'`;
 }

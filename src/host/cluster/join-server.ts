@@ -70,11 +70,21 @@ export function caHashOf(token: string): string | undefined {
   return /^K10([0-9a-f]{64})::/.exec(token)?.[1];
 }
 
+/** Whether a token lives; undefined where the server does not say. */
+export async function isTokenTaken(
+  deps: Deps,
+  server: string,
+  ca: string,
+  token: string,
+): Promise<boolean | undefined> {
+  const authorization = authorizationOf(token);
+  const { ok, status } = await ask(deps, `${server}${ASKED_BY_NODES}`, { ca }, { authorization });
+  return ok ? true : status === 401 || status === 403 ? false : undefined;
+}
+
 /** Asks what a node asks first. Only a refusal says something about the token. */
 async function checkToken(deps: Deps, server: string, ca: string, token: string): Promise<void> {
-  const authorization = authorizationOf(token);
-  const answer = await ask(deps, `${server}${ASKED_BY_NODES}`, { ca }, { authorization });
-  if (answer.status === 401 || answer.status === 403) {
+  if ((await isTokenTaken(deps, server, ca, token)) === false) {
     const { code, message, hint } = joinTokenRejected();
     throw new AgentError(code, message, { hint, details: { server } });
   }

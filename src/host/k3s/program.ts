@@ -66,6 +66,9 @@ export async function installK3s(
     if (result.exitCode !== 0) {
       throw installFailure(argv, result, await fullestDirectory(deps.files));
     }
+    if (options.role === 'server') {
+      await deps.files.writeAtomic(deps.places.keptK3sInstallerFile, script, { mode: 0o600 });
+    }
   } finally {
     await deps.files.remove(k3sInstallerFile);
     await deps.files.remove(downloadAuthoritiesFile);

@@ -10,7 +10,7 @@ import { joiningRoom } from './socket-output.ts';
 const CHECK_INTERVAL_MS = 2_000;
 /** At the stop: how long requests and streams under way may go on, ms. */
 const DRAIN_MS = 5_000;
-/** Connections at once. */
+/** Connections at once, where the door has no number of its own. */
 const CONNECTIONS_MAX = 3_000;
 
 type Address =
@@ -25,7 +25,12 @@ export interface ConnectionServer {
 }
 
 /** @throws Error at once when it cannot listen */
-export function connectionServer(clock: Clock, deps: DoorDeps, address: Address): ConnectionServer {
+export function connectionServer(
+  clock: Clock,
+  deps: DoorDeps,
+  address: Address,
+  { connectionsMax = CONNECTIONS_MAX }: { readonly connectionsMax?: number } = {},
+): ConnectionServer {
   const connections = new Set<DoorConnection>();
   const idle = signalOfIdleness(connections);
   const own: ConnectionDeps = {
@@ -39,7 +44,7 @@ export function connectionServer(clock: Clock, deps: DoorDeps, address: Address)
       socket.data = new DoorConnection(own, socket);
       connections.add(socket.data);
       socket.setNoDelay(true);
-      if (connections.size > CONNECTIONS_MAX) {
+      if (connections.size > connectionsMax) {
         socket.terminate();
       }
     },

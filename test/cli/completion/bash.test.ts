@@ -48,7 +48,10 @@ test.each<readonly [string, readonly string[], readonly string[]]>([
   [
     'flags of a subcommand',
     ['token', 'create', '--'],
-    ['--ttl', '--description', '--uses', '--node-name', '--from', '--role', '--json', '--help'],
+    [
+      ...['--ttl', '--description', '--uses', '--node-name', '--from', '--serve', '--serve-port'],
+      ...['--role', '--json', '--help'],
+    ],
   ],
   ['flags where no word is wanted', ['version', ''], ['--json', '--help']],
   ['no flag twice', ['version', '--json', '--'], ['--help']],

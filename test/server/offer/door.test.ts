@@ -1,0 +1,129 @@
+/** What a server offers to machines that join: whole files to who knows the path, nothing to others. */
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { truncate, writeFile } from 'node:fs/promises';
+import { connect } from 'node:tls';
+import { systemClock } from '../../../src/platform/clock.ts';
+import { systemFiles } from '../../../src/platform/files.ts';
+import type { Offered } from '../../../src/server/offer/answer.ts';
+import { offerDoor } from '../../../src/server/offer/door.ts';
+import { selfSignedCertificate } from '../../../src/server/self-signed-certificate.ts';
+import { type TempDirectory, tempDirectory } from '../../support/temp-dir.ts';
+import { until } from '../../support/until.ts';
+
+const KEY = 'k'.repeat(40);
+const HOUR_MS = 3_600_000;
+const PROGRAM_BYTES = 5_000_000;
+
+let directory: TempDirectory;
+let stop: AbortController;
+let done: Promise<void>;
+let base: string;
+let ca: string;
+let port: number;
+let program: Uint8Array;
+
+beforeEach(async () => {
+  directory = await tempDirectory();
+  stop = new AbortController();
+  program = new Uint8Array(PROGRAM_BYTES).map((_, index) => (index * 7) % 251);
+  await writeFile(`${directory.path}/program`, program);
+  const certificate = selfSignedCertificate({
+    ...{ commonName: 'offer', dnsNames: [], ipv4Addresses: ['127.0.0.1'] },
+    notBefore: new Date(Date.now() - HOUR_MS),
+    notAfter: new Date(Date.now() + HOUR_MS),
+    serial: new Uint8Array(16).fill(7),
+  });
+  ca = certificate.certificate;
+  const entries = new Map<string, Offered>([
+    ['/latest', { text: '1.2.3\n' }],
+    ['/1.2.3/program', { file: `${directory.path}/program`, sizeBytes: PROGRAM_BYTES }],
+    ['/k3s/v1.34.4+k3s1', { text: 'with a plus' }],
+  ]);
+  const deps = { clock: systemClock, files: systemFiles('/') };
+  const door = offerDoor(deps, {
+    ...{ hostname: '127.0.0.1', port: 0, certificate, key: KEY, entries },
+  });
+  port = door.port;
+  base = `https://127.0.0.1:${port}`;
+  done = door.serveUntil(stop.signal);
+});
+afterEach(async () => {
+  stop.abort();
+  await done;
+  await directory[Symbol.asyncDispose]();
+});
+
+const ask = (path: string, init: RequestInit = {}) =>
+  fetch(`${base}${path}`, { tls: { ca }, ...init });
+
+test('gives texts and whole files to who knows the path', async () => {
+  expect(await (await ask(`/${KEY}/latest`)).text()).toBe('1.2.3\n');
+  expect(await (await ask(`/${KEY}/k3s/v1.34.4%2Bk3s1`)).text()).toBe('with a plus');
+  const answer = await ask(`/${KEY}/1.2.3/program`);
+  expect(answer.headers.get('content-length')).toBe(String(PROGRAM_BYTES));
+  expect(Bun.deepEquals(new Uint8Array(await answer.arrayBuffer()), program)).toBe(true);
+});
+
+test.each([
+  ['another path', `/${'x'.repeat(40)}/latest`, 'GET'],
+  ['no path', '/latest', 'GET'],
+  ['nothing', '/', 'GET'],
+  ['what is not there', `/${KEY}/etc/passwd`, 'GET'],
+  ['a way out', `/${KEY}/../${KEY}x/latest`, 'GET'],
+  ['an escaped slash', `/${KEY}%2Flatest`, 'GET'],
+  ['a broken escape', `/${KEY}/%zz`, 'GET'],
+  ['a write', `/${KEY}/latest`, 'PUT'],
+])('who asks for %s is told nothing', async (_, path, method) => {
+  const answer = await ask(path, { method });
+  expect({ status: answer.status, body: await answer.text() }).toEqual({ status: 404, body: '' });
+});
+
+test('a file that is another now is not given, and one that shrinks is broken off', async () => {
+  const answer = await ask(`/${KEY}/1.2.3/program`);
+  await truncate(`${directory.path}/program`, 1_000_000);
+  expect(
+    await answer.arrayBuffer().then(
+      () => 'whole',
+      () => 'broken off',
+    ),
+  ).toBe('broken off');
+  expect((await ask(`/${KEY}/1.2.3/program`)).status).toBe(404);
+});
+
+test('whoever takes nothing holds no memory, and does not hold up others', async () => {
+  const slow = connect({ port, host: '127.0.0.1', ca });
+  slow.pause();
+  slow.write(`GET /${KEY}/1.2.3/program HTTP/1.1\r\nHost: x\r\n\r\n`);
+  const before = process.memoryUsage.rss();
+  for (let index = 0; index < 10; index += 1) {
+    expect((await (await ask(`/${KEY}/1.2.3/program`)).arrayBuffer()).byteLength).toBe(
+      PROGRAM_BYTES,
+    );
+  }
+  expect(process.memoryUsage.rss() - before).toBeLessThan(200_000_000);
+  slow.destroy();
+});
+
+test('more connections than it has room for are ended, and the others go on', async () => {
+  const sockets = Array.from({ length: 80 }, () => connect({ port, host: '127.0.0.1', ca }));
+  let closed = 0;
+  for (const socket of sockets) {
+    socket
+      .on('error', () => undefined)
+      .on('close', () => {
+        closed += 1;
+      });
+  }
+  await until('those beyond 64 are closed', () => closed >= 16);
+  const alive = sockets.find((socket) => !socket.destroyed);
+  let answer = '';
+  alive?.on('data', (bytes) => {
+    answer += bytes;
+  });
+  alive?.write(`GET /${KEY}/latest HTTP/1.1\r\nHost: x\r\n\r\n`);
+  await until('one of them is answered', () => answer.endsWith('1.2.3\n'));
+  expect(sockets.filter((socket) => !socket.destroyed).length).toBeLessThanOrEqual(64);
+  for (const socket of sockets) {
+    socket.destroy();
+  }
+});
