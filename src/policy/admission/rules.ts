@@ -1,6 +1,7 @@
 /** What the agent's account may not write, beside pods, as expressions of CEL. */
 import {
   ACCOUNT_TOKEN_SECRET,
+  BOOTSTRAP_TOKEN_SECRET,
   CONTROL_PLANE_LABEL,
   LEFT_ANNOTATION,
   POD_SECURITY_PREFIX,
@@ -71,10 +72,11 @@ function namespaceRules(
   const renews =
     `(${isCore('serviceaccounts')} && variables.subresource == 'token'` +
     ` && variables.inNamespace == '${namespace}' && variables.name in ${textList(tokensOf)})`;
-  // A join token that is used up: RBAC names each one, when root has made it (host/cluster/join-limits.ts).
+  // A join token that is used up: RBAC names it, when root has made it (host/cluster/join-limits.ts).
   const endsToken =
     `(${isCore('secrets')} && request.operation == 'DELETE'` +
-    " && variables.inNamespace == 'kube-system' && variables.name.startsWith('bootstrap-token-'))";
+    " && variables.inNamespace == 'kube-system' && variables.name.startsWith('bootstrap-token-')" +
+    ` && has(oldObject.type) && oldObject.type == '${BOOTSTRAP_TOKEN_SECRET}')`;
   const exempt = `${evicts} || ${renews} || ${endsToken}`;
   const matches = (patterns: readonly string[]) =>
     `variables.target.matches('^(${patterns.map(expressionOf).join('|')})$')`;

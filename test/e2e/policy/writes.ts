@@ -59,6 +59,12 @@ export function nodeWrites(node: string): readonly Attempt[] {
       'nodes',
     ],
     ['a finalizer', patch(path, { metadata: { finalizers: ['example.com/x'] } }), 'nodes'],
+    [
+      'that its machine has left',
+      patch(path, { metadata: { annotations: { 'pipeops.io/left': 'now' } } }),
+      'nodes',
+    ],
+    ['its end', { method: 'DELETE', path }, 'workers.leave'],
   ];
 }
 

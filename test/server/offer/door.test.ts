@@ -1,5 +1,6 @@
 /** What a server offers to machines that join: whole files to who knows the path, nothing to others. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { X509Certificate } from 'node:crypto';
 import { truncate, writeFile } from 'node:fs/promises';
 import { connect } from 'node:tls';
 import { systemClock } from '../../../src/platform/clock.ts';
@@ -76,6 +77,31 @@ test.each([
 ])('who asks for %s is told nothing', async (_, path, method) => {
   const answer = await ask(path, { method });
   expect({ status: answer.status, body: await answer.text() }).toEqual({ status: 404, body: '' });
+});
+
+test('curl and wget take it by the hash of its key, and from nobody else', async () => {
+  const spki = new X509Certificate(ca).publicKey.export({ format: 'der', type: 'spki' });
+  const pin = new Bun.CryptoHasher('sha256').update(spki).digest('base64');
+  const other = new Bun.CryptoHasher('sha256').update('another key').digest('base64');
+  const run = async (argv: readonly string[]) => {
+    const child = Bun.spawn([...argv], { stdout: 'pipe', stderr: 'ignore' });
+    const stdout = await child.stdout.text();
+    return { isDone: (await child.exited) === 0, stdout };
+  };
+  const url = `${base}/${KEY}/latest`;
+  const curl = ['curl', '-fsSLk', '--noproxy', '*', '--pinnedpubkey'];
+  const wget = ['wget', '-qO-', '--tries=1', '--no-proxy', '--no-check-certificate'];
+  expect([
+    await run([...curl, `sha256//${pin}`, url]),
+    await run([...curl, `sha256//${other}`, url]),
+    await run([...wget, `--pinnedpubkey=sha256//${pin}`, url]),
+    await run([...wget, `--pinnedpubkey=sha256//${other}`, url]),
+  ]).toEqual([
+    { isDone: true, stdout: '1.2.3\n' },
+    { isDone: false, stdout: '' },
+    { isDone: true, stdout: '1.2.3\n' },
+    { isDone: false, stdout: '' },
+  ]);
 });
 
 test('a file that is another now is not given, and one that shrinks is broken off', async () => {
