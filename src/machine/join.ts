@@ -126,10 +126,10 @@ export async function joinWithK3sVariables(
   return join(context, wishes, async () => {
     const server = withoutEnd(serverUrl, '/');
     await checkSameServer(context, server, k3sToken);
-    if (!(await isJoinedWith(context, k3sToken, context.hostname))) {
-      await checkServer(context, server, k3sToken);
-    }
-    return { serverUrl, k3sToken };
+    const isJoined = await isJoinedWith(context, k3sToken, context.hostname);
+    const ca = isJoined ? undefined : await checkServer(context, server, k3sToken);
+    const known = ca === undefined ? undefined : await askKnownNodes(context, server, ca, k3sToken);
+    return { serverUrl, k3sToken, known };
   });
 }
 

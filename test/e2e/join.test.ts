@@ -335,7 +335,7 @@ async function joinFromServer(): Promise<void> {
   const internet = `${stand.lab.hostAddress}/32`;
   await worker.exec(['ip', 'route', 'add', 'unreachable', internet]);
   const probe = ['curl', '-sSk', '--max-time', '5', stand.releases.url];
-  expect((await worker.exec(probe, { check: false })).stderr).toContain('No route to host');
+  expect((await worker.exec(probe, { check: false })).stderr).toContain('Failed to connect');
   const joined = await worker.exec(['sh', '-c', withoutSudo(line)], { timeoutMs: TEST_TIMEOUT_MS });
   expect(joined.stderr).toContain('Downloading pipeops-agent');
   await bothReady();

@@ -187,3 +187,15 @@ test('a worker takes the version of k3s that its server has, and tells which tok
     '{"pipeops.io/join-token":"abcdef"}',
   );
 });
+
+test("a join by k3s' own variables asks for the name too, where the token vouches for the server", async () => {
+  clusterHas({});
+  const hash = new Bun.CryptoHasher('sha256').update(CLUSTER_CA).digest('hex');
+  const refused = await machine.run(['install', '--json'], {
+    env: {
+      ...{ PIPEOPS_K3S_MIRROR: MIRROR, NODE_TYPE: 'agent', K3S_URL: 'https://10.0.0.1:6443' },
+      K3S_TOKEN: `K10${hash}::abcdef.0123456789abcdef`,
+    },
+  });
+  expect(errorOf(refused)).toMatchObject({ code: 'NODE_NAME_TAKEN' });
+});

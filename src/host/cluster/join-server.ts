@@ -47,13 +47,20 @@ export async function findServer(
 /**
  * The same for an address and a token in the form that k3s' own users know. The CA is fetched unverified
  * and compared with the hash in the token. A token without a hash is not sent: k3s itself decides then.
+ * @returns the CA (PEM) where the token vouches for it
  * @throws AgentError SERVER_UNREACHABLE, JOIN_TOKEN_REJECTED
  */
-export async function checkServer(deps: Deps, server: string, token: string): Promise<void> {
+export async function checkServer(
+  deps: Deps,
+  server: string,
+  token: string,
+): Promise<string | undefined> {
   const ca = await serverCa(deps, server);
-  if (caHashOf(token) === sha256(ca)) {
-    await checkToken(deps, server, ca, token);
+  if (caHashOf(token) !== sha256(ca)) {
+    return undefined;
   }
+  await checkToken(deps, server, ca, token);
+  return ca;
 }
 
 /** The CA that a server claims to have. It is not verified. @throws AgentError SERVER_UNREACHABLE */
