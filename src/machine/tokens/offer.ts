@@ -2,12 +2,12 @@
  * `token create --serve`: this server offers what a machine needs to join, to who holds the token
  * (docs/decisions/0028-offer.md).
  */
-import { createHmac, createPublicKey, X509Certificate } from 'node:crypto';
+import { createHmac, X509Certificate } from 'node:crypto';
+import { basename, dirname } from 'node:path';
 import { errorInLines } from '../../core/error-text.ts';
 import { AgentError } from '../../core/errors.ts';
 import { K3S_EXECUTABLE } from '../../core/k3s-places.ts';
 import { ipVersion } from '../../core/text/ip-version.ts';
-import { BUILD } from '../../core/version.ts';
 import { pollUntil, within } from '../../core/waiting.ts';
 import { offeredJoinLine } from '../../host/cluster/join-line.ts';
 import type { CreatedJoinToken } from '../../host/cluster/join-tokens.ts';
@@ -61,7 +61,7 @@ export async function startOffer(
   await context.files.writeAtomic(file, JSON.stringify(offer), { mode: 0o600 });
   try {
     const lifeMs = Date.parse(created.expires) - context.clock.now().getTime();
-    await run(context, unitArguments(context, { unit, file, lifeMs }));
+    await run(context, unitArguments({ unit, file, lifeMs, program: offer.agent.file }));
     await waitUntilOffered(context, offer, unit);
   } finally {
     await context.files.remove(file); // systemd has read it.
@@ -92,11 +92,7 @@ async function offerOf(
   return {
     ...{ hostname, port, certificate, key, path, ca, token },
     server: servers[0] ?? '',
-    agent: {
-      version: BUILD.version,
-      platform: `linux-${context.architecture}`,
-      file: context.execPath,
-    },
+    agent: { ...(await installedProgram(context)), platform: `linux-${context.architecture}` },
     k3s: {
       version,
       file: K3S_EXECUTABLE,
@@ -113,6 +109,17 @@ async function offerOf(
   };
 }
 
+/** What everybody may read, wherever this process was started from. */
+async function installedProgram({ files, places }: MachineContext) {
+  const linked = await files.readLink(places.executableLink).catch(() => undefined);
+  if (linked === undefined || dirname(dirname(linked)) !== places.versionsDirectory) {
+    throw new AgentError('NOT_INSTALLED', `${places.executableLink} leads to no program to offer`, {
+      hint: 'Run "sudo pipeops-agent install" on this server again',
+    });
+  }
+  return { version: basename(dirname(linked)), file: linked };
+}
+
 /** Of this offer alone: no key of the cluster is used, and the line says which certificate it is. */
 function certificateFor({ clock, random }: MachineContext, hostname: string, expires: string) {
   return selfSignedCertificate({
@@ -127,19 +134,22 @@ function certificateFor({ clock, random }: MachineContext, hostname: string, exp
 
 /** As curl(1) and wget(1) take it: the hash of the public key. */
 function pinOf(certificate: string): string {
-  const { publicKey } = new X509Certificate(certificate);
-  const spki = createPublicKey(publicKey.export({ format: 'pem', type: 'spki' })).export({
-    format: 'der',
-    type: 'spki',
-  });
+  const spki = new X509Certificate(certificate).publicKey.export({ format: 'der', type: 'spki' });
   return `sha256//${new Bun.CryptoHasher('sha256').update(spki).digest('base64')}`;
 }
 
 /** A user of its own that can do nothing but read what everybody may, and answer. */
-function unitArguments(
-  { execPath }: MachineContext,
-  { unit, file, lifeMs }: { readonly unit: string; readonly file: string; readonly lifeMs: number },
-): readonly string[] {
+function unitArguments({
+  unit,
+  file,
+  lifeMs,
+  program,
+}: {
+  readonly unit: string;
+  readonly file: string;
+  readonly lifeMs: number;
+  readonly program: string;
+}): readonly string[] {
   const properties = [
     `LoadCredential=${OFFER_CREDENTIAL}:${file}`,
     `RuntimeMaxSec=${Math.ceil(lifeMs / 1_000)}`,
@@ -154,7 +164,7 @@ function unitArguments(
   const what = 'PipeOps agent: programs for machines that join';
   return [
     ...['systemd-run', '--quiet', '--collect', `--unit=${unit}`, `--description=${what}`],
-    ...[...properties, execPath, 'token', 'serve'],
+    ...[...properties, program, 'token', 'serve'],
   ];
 }
 

@@ -17,7 +17,7 @@ const TOKEN_CHECK_MS = 10_000;
 /** The unit has an end of its own as well. */
 const LIFE_MS_MAX = 8 * 24 * 3_600_000;
 
-/** Serves until the token is taken no more, or the signal. @throws AgentError PORT_IN_USE, USAGE */
+/** Serves until the token is taken no more, what it offers was uninstalled, or the signal. @throws AgentError PORT_IN_USE, USAGE */
 export async function serveOffer(context: MachineContext): Promise<void> {
   const offer = await readOffer(context);
   const entries = await entriesOf(context, offer);
@@ -36,7 +36,8 @@ export async function serveOffer(context: MachineContext): Promise<void> {
   await pollUntil(context.clock, pace, context.signal, async () => {
     // A server that does not answer says nothing of the token.
     const isTaken = await isTokenTaken(context, offer.server, offer.ca, offer.token);
-    return isTaken === false ? { found: true } : { soFar: undefined };
+    const isInstalled = (await context.files.stat(offer.agent.file)) !== undefined;
+    return isTaken === false || !isInstalled ? { found: true } : { soFar: undefined };
   });
   ending.abort();
   await served;

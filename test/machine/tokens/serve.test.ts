@@ -1,7 +1,8 @@
 /** The process behind `token create --serve`: it offers, and ends with the token. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { cliContext } from '../../support/cli-context.ts';
+import { scaledClock } from '../../support/scaled-clock.ts';
 import { type TempDirectory, tempDirectory } from '../../support/temp-dir.ts';
 import { makeCertificates, type TestCertificates } from '../../support/tls.ts';
 import { until } from '../../support/until.ts';
@@ -63,6 +64,8 @@ async function putOffer(port: number): Promise<void> {
 const serve = () =>
   cliContext({
     root: '/',
+    // It asks for the token each 10 s.
+    clock: scaledClock(20),
     http: fetch,
     env: { CREDENTIALS_DIRECTORY: directory.path },
   }).run('token', 'serve');
@@ -101,6 +104,15 @@ test('offers what install.sh and join ask for, and ends when the token is taken 
   await until('it has asked again', () => asked > before);
   expect(await get('/latest')).toBe('1.2.3\n');
   status = 401;
+  expect((await served).exitCode).toBe(0);
+}, 60_000);
+
+test('ends when what it offers was uninstalled', async () => {
+  const port = await freePort();
+  await putOffer(port);
+  const served = serve();
+  await until('it has asked for the token', () => asked > 0);
+  await rm(`${directory.path}/agent`);
   expect((await served).exitCode).toBe(0);
 }, 60_000);
 
