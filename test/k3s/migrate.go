@@ -40,12 +40,16 @@ func withKine(ctx context.Context, c *config, use func(*clientv3.Client) error) 
 		stop()
 		err = errors.Join(err, <-ended)
 	}()
-	client, err := clientv3.New(clientv3.Config{Context: kineCtx, Endpoints: []string{"unix://" + c.kineSocket()}, DialTimeout: etcdCallTimeout})
+	client, err := newKineClient(kineCtx, c)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 	return use(client)
+}
+
+func newKineClient(ctx context.Context, c *config) (*clientv3.Client, error) {
+	return clientv3.New(clientv3.Config{Context: ctx, Endpoints: []string{"unix://" + c.kineSocket()}, DialTimeout: etcdCallTimeout})
 }
 
 func copyObjects(ctx context.Context, from, to *clientv3.Client) error {

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+func TestIdentityIsReadWithTheTokenItWasSealedWith(t *testing.T) {
+	c := &config{dataDir: t.TempDir()}
+	ctx := context.Background()
+	err := withKine(ctx, c, func(client *clientv3.Client) error {
+		if found, err := readIdentity(ctx, client, "right"); err != nil || found != nil {
+			t.Errorf("an empty datastore has an identity: %s, %v", found, err)
+		}
+		sealed, err := seal("right", []byte("a cluster"))
+		if err != nil {
+			return err
+		}
+		if _, err := client.Put(ctx, identityKey("right"), string(sealed)); err != nil {
+			return err
+		}
+		if found, err := readIdentity(ctx, client, "right"); err != nil || string(found) != "a cluster" {
+			t.Errorf("readIdentity = %q, %v", found, err)
+		}
+		if _, err := readIdentity(ctx, client, "wrong"); !errors.Is(err, errOtherToken) {
+			t.Errorf("another token: %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !hasSQLiteData(c) {
+		t.Error("there is no SQLite file")
+	}
+	if _, err := unseal("right", []byte("short")); err == nil {
+		t.Error("nonsense was unsealed")
+	}
+}
