@@ -4,6 +4,7 @@ import { parseProxy } from '../core/proxy-settings.ts';
 import { issueWords } from '../core/text/issue-words.ts';
 import { duplicateKeys } from '../core/text/yaml-keys.ts';
 import { describeSettings, type Setting, type SettingFlag } from './describe.ts';
+import { parseRegistryMirror } from './registry-mirrors.ts';
 import { Config, k3sMirrors } from './schema.ts';
 import { splitUnknown, tellUnknown } from './unknown.ts';
 
@@ -86,7 +87,12 @@ function crossChecks({ agent, control_plane: plane, http, k3s }: Config): string
   const problems: string[] = [];
   const mirrors = k3sMirrors(k3s.mirror ?? '').map((text) => ['k3s.mirror', text] as const);
   const base = agent.base_url === undefined ? [] : [['agent.base_url', agent.base_url] as const];
-  for (const [path, text] of [['control_plane.url', plane.url] as const, ...base, ...mirrors]) {
+  const registries = k3s.registry_mirrors.flatMap((text) => {
+    const endpoint = parseRegistryMirror(text)?.endpoint;
+    return endpoint === undefined ? [] : [['k3s.registry_mirrors', endpoint] as const];
+  });
+  const controlPlane = ['control_plane.url', plane.url] as const;
+  for (const [path, text] of [controlPlane, ...base, ...mirrors, ...registries]) {
     problems.push(...addressProblems(path, new URL(text), plane));
   }
   if (plane.proxy !== undefined && parseProxy(plane.proxy, '') === undefined) {

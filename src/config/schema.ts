@@ -7,6 +7,7 @@ import * as z from 'zod';
 import { parseDuration } from '../core/text/duration.ts';
 import { withoutEnd } from '../core/text/without-end.ts';
 import { NodeAddresses, NodeLabels, NodeName, NodeTaints } from './node-settings.ts';
+import { RegistryMirrors } from './registry-mirrors.ts';
 
 export interface SettingMeta {
   readonly description: string;
@@ -182,11 +183,10 @@ const ControlPlaneSection = z.strictObject({
   }),
   ca_file: setting(absolutePath.optional(), {
     description:
-      'Certificates (PEM) to trust: for the control plane instead of the public ones, for downloads beside them',
+      'Certificates (PEM) to trust: for the control plane instead of the public ones, for downloads and registries beside them',
     flag: 'ca-file',
     valueHint: 'FILE',
     env: 'PIPEOPS_CA_FILE',
-    serverOnly: true,
     protects: true,
     since: '0.1.0',
   }),
@@ -268,6 +268,13 @@ const K3sSection = z.strictObject({
     description:
       'What of k3s uses the proxy: containerd, which pulls images; all of k3s; or none of it',
     flag: 'k3s-proxy',
+    since: '0.3.0',
+  }),
+  registry_mirrors: setting(RegistryMirrors.default([]), {
+    description:
+      'Mirrors that images are pulled from: docker.io=https://mirror.example; without a name, of docker.io',
+    flag: 'registry-mirror',
+    valueHint: '[HOST=]URL',
     since: '0.3.0',
   }),
   traefik: setting(z.boolean().default(false), {

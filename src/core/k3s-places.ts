@@ -64,6 +64,10 @@ export const K3S_MAIN_CONFIG_FILE = `${K3S_DIRECTORY}/config.yaml`;
 export const K3S_DROP_IN_DIRECTORY = `${K3S_DIRECTORY}/config.yaml.d`;
 /** What we tell k3s: the only file in there that is ours. */
 export const K3S_CONFIG_FILE = `${K3S_DROP_IN_DIRECTORY}/50-pipeops.yaml`;
+/** Mirrors of registries, logins and trust (docs.k3s.io, "Private Registry Configuration"). */
+export const K3S_REGISTRIES_FILE = `${K3S_DIRECTORY}/registries.yaml`;
+/** Ours: the private authority of registries. */
+export const K3S_REGISTRY_CA_FILE = `${K3S_DIRECTORY}/pipeops-registry-ca.pem`;
 export const K3S_ADMIN_KUBECONFIG_FILE = `${K3S_DIRECTORY}/k3s.yaml`;
 
 export function k3sUnitFile(role: K3sRole): string {

@@ -54,6 +54,8 @@ export interface Places {
   readonly k3sInstallerFile: string;
   /** The one that has installed k3s here, for machines that join. */
   readonly keptK3sInstallerFile: string;
+  /** With which mirrors k3s has pulled an image: see host/k3s/registry-pull.ts. */
+  readonly registriesPulledFile: string;
   /** What has come so far of large downloads. */
   readonly downloadDirectory: string;
   /** What the installer's own downloads trust, while it runs. */
@@ -121,6 +123,7 @@ export function placesOf({
     adoptionFile: `${hostState}/adoption.json`,
     k3sInstallerFile: `${hostState}/k3s-install.sh`,
     keptK3sInstallerFile: `${hostState}/kept-k3s-install.sh`,
+    registriesPulledFile: `${hostState}/registries-pulled`,
     downloadDirectory: `${hostState}/downloads`,
     downloadAuthoritiesFile: `${hostState}/download-authorities.pem`,
     k3sUninstallerCopy: `${hostState}/k3s-uninstall.sh`,

@@ -13,6 +13,7 @@ import { type ConfigFlags, loadEffectiveConfig, tellWarnings } from './effective
 import { proxyPassword, readCa } from './outbound.ts';
 import { policyOfPreset } from './policy-preset.ts';
 import { preflight, preflightWay } from './preflight.ts';
+import { wantedRegistries } from './registries.ts';
 import { machineResources } from './resources.ts';
 import {
   givenSettings,
@@ -82,12 +83,15 @@ export async function installServer(
     wishes.notice(warnings);
   }
   const source = await k3sSource(context, config, ca, bundle);
+  const how = { role: 'server', ca } as const;
+  const { registries, pulls } = await wantedRegistries(context, config, how, wishes.notice);
   const hasToken = token !== undefined || (await hasControlPlaneToken(context, inventory));
   const controlPlane = hasToken ? config.control_plane.url : null;
   const clusterName = config.cluster.name;
   const resources = machineResources(context, inventory, {
-    k3s: { ...k3s, ...source },
+    k3s: { ...k3s, ...source, registries },
     bundle,
+    pulls,
     adoption: adopted?.adoption,
     config: fileContent(context, loaded),
     expected: { role: 'server', clusterName, controlPlane },

@@ -29,6 +29,7 @@ import { chooseNodeName, type NameWishes } from './join-name.ts';
 import { NO_MORE_SERVERS } from './no-more-servers.ts';
 import { readCa } from './outbound.ts';
 import { preflight } from './preflight.ts';
+import { wantedRegistries } from './registries.ts';
 import { machineResources } from './resources.ts';
 import {
   k3sPlan,
@@ -187,10 +188,14 @@ async function join(
   const settings = withVersionOf(bundle, loaded);
   const isOffline = bundle !== undefined;
   await preflight(context, { inventory, settings, k3s, agentPorts, isOffline }, wishes.notice);
-  const source = await k3sSource(context, config, await readCa(context, config), bundle);
+  const ca = await readCa(context, config);
+  const source = await k3sSource(context, config, ca, bundle);
+  const how = { role: 'agent', ca } as const;
+  const { registries, pulls } = await wantedRegistries(context, config, how, wishes.notice);
   const resources = machineResources(context, inventory, {
-    k3s: { ...k3s, ...source },
+    k3s: { ...k3s, ...source, registries },
     bundle,
+    pulls,
     adoption: undefined,
     config: workerSettings(loaded),
     joinTokenId: bootstrapTokenId(target.k3sToken),

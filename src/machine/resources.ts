@@ -19,6 +19,7 @@ import type { HostInventory } from '../host/engine/inventory.ts';
 import { withOtherVersions } from '../host/engine/other-versions.ts';
 import type { Resource } from '../host/engine/resource.ts';
 import { unitWatch } from '../host/engine/unit-watch.ts';
+import { registryPull } from '../host/k3s/registry-pull.ts';
 import { type BesideK3s, type K3sPlan, k3sResources } from '../host/k3s/resources.ts';
 import { withoutNamespace } from '../kubernetes/account/rbac.ts';
 import type { Adoption } from '../protocol/files/adoption.ts';
@@ -37,6 +38,8 @@ export interface MachinePlan {
   readonly joinTokenId?: string | undefined;
   /** Where everything is taken from; undefined: from the network. */
   readonly bundle: Bundle | undefined;
+  /** Whether k3s is to pull an image from its mirrors in the end. */
+  readonly pulls: boolean;
   /** The content of the agent's configuration file. */
   readonly config: ConfigInput;
   /** What the person is told at the end, and what the running agent must confirm. */
@@ -107,14 +110,20 @@ export function machineResources(
 }
 
 function besideK3s(context: MachineContext, plan: MachinePlan | undefined): BesideK3s {
-  if (plan?.bundle === undefined || plan.adoption !== undefined) {
+  if (plan === undefined || plan.adoption !== undefined) {
     return { beforeStart: [], whenReady: [] };
   }
-  const { bundle, k3s } = plan;
-  return {
-    beforeStart: [placedImages(context, k3s.role, bundle, context.signal)],
-    whenReady: [importedImages(context, k3s.role, bundle, context.signal)],
-  };
+  const { bundle, k3s, pulls } = plan;
+  const { signal } = context;
+  const [placed, imported] =
+    bundle === undefined
+      ? [[], []]
+      : [
+          [placedImages(context, k3s.role, bundle, signal)],
+          [importedImages(context, k3s.role, bundle, signal)],
+        ];
+  const pulled = pulls ? [registryPull(context, k3s.registries, signal)] : [];
+  return { beforeStart: placed, whenReady: [...imported, ...pulled] };
 }
 
 /** Steps that leave nothing of their own: they are undone with the program and the unit. */

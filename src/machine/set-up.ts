@@ -27,7 +27,7 @@ import { isUpgrade, stateNow } from './finished.ts';
 import { k3sProxyPlan } from './outbound.ts';
 
 /** Before it is known where k3s comes from. */
-export type PlannedK3s = Omit<K3sPlan, 'authorities' | 'origin'>;
+export type PlannedK3s = Omit<K3sPlan, 'authorities' | 'origin' | 'registries'>;
 
 /** How k3s is to be set up. @throws AgentError HOST_UNSUPPORTED */
 export function k3sPlan(

@@ -4,7 +4,7 @@ import { describeSettings, type Setting, settingValues } from '../config/describ
 import type { LoadedConfig, Source } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { AgentError } from '../core/errors.ts';
-import { K3S_CONFIG_FILE } from '../core/k3s-places.ts';
+import { K3S_CONFIG_FILE, K3S_REGISTRIES_FILE } from '../core/k3s-places.ts';
 import { K3S_FLAGS, settingsOfK3sConfig } from '../host/k3s/config.ts';
 import { installedK3sVersion } from '../host/k3s/program.ts';
 import { isK3sRestartDue } from '../host/k3s/restart.ts';
@@ -82,6 +82,8 @@ function standing(row: Row, facts: Facts): Standing {
       return ofVersion(row, facts);
     case 'k3s.mirror':
       return { in_force: null, note: row.value === null ? null : 'used while k3s is installed' };
+    case 'k3s.registry_mirrors':
+      return { in_force: null, note: same(row.value, []) ? null : `see ${K3S_REGISTRIES_FILE}` };
     case 'k3s.proxy':
       return { in_force: null, note: 'used where a proxy is named: HTTPS_PROXY' };
     default:

@@ -15,7 +15,14 @@ const DEFAULTS: LoadedConfig['config'] = {
     poll_interval: '5s',
   },
   http: { port: 8080, tls_port: 8443 },
-  k3s: { proxy: 'containerd', traefik: false, node_labels: [], node_taints: [], node_ip: [] },
+  k3s: {
+    proxy: 'containerd',
+    registry_mirrors: [],
+    traefik: false,
+    node_labels: [],
+    node_taints: [],
+    node_ip: [],
+  },
   facts: { metadata: true },
   log: { level: 'info', format: 'text' },
 };
@@ -41,6 +48,7 @@ const ALL_DEFAULT: LoadedConfig['sources'] = {
   'k3s.version': 'default',
   'k3s.mirror': 'default',
   'k3s.proxy': 'default',
+  'k3s.registry_mirrors': 'default',
   'k3s.traefik': 'default',
   'k3s.node_name': 'default',
   'k3s.node_labels': 'default',

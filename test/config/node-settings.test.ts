@@ -17,6 +17,7 @@ test('flags with many values are lists, and go before those of the file', () => 
   const { config, sources } = load(flags, file);
   expect(config.k3s).toEqual({
     proxy: 'containerd',
+    registry_mirrors: [],
     traefik: false,
     node_name: 'web-1',
     node_labels: ['disk=ssd', 'example.com/zone='],

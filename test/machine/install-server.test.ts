@@ -146,8 +146,15 @@ test('install takes the authority from --ca-file, and --dry-run then plans every
   expect({ exitCode: ran.exitCode, ids: plan.map(({ id }) => id) }).toEqual({
     exitCode: 0,
     ids: [
-      ...['place-executable', 'k3s-config', 'k3s-install', 'k3s-start', 'node-ready'],
-      ...['agent-account', 'control-plane-ca', 'agent-config', 'control-plane-token'],
+      ...['place-executable', 'k3s-config', 'k3s-install', 'registry-ca', 'registries'],
+      ...[
+        'k3s-start',
+        'node-ready',
+        'agent-account',
+        'control-plane-ca',
+        'agent-config',
+        'control-plane-token',
+      ],
       ...[
         'agent-permissions',
         'policy-file',

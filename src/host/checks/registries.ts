@@ -1,4 +1,5 @@
-import { REGISTRIES_FILE, registriesReached } from '../facts/registries-reached.ts';
+import { K3S_REGISTRIES_FILE } from '../../core/k3s-places.ts';
+import { registriesReached } from '../facts/registries-reached.ts';
 import { type Check, EVERYWHERE } from './check.ts';
 import { ENDPOINT_LIMIT_MS } from './endpoint-finding.ts';
 import { firstFinding } from './first-finding.ts';
@@ -12,7 +13,7 @@ export const registriesAnswer: Check = {
   roles: EVERYWHERE,
   why: 'Images come from there, those of k3s itself too: without them pods do not start.',
   remedy:
-    `Correct the mirrors in \`${REGISTRIES_FILE}\` and restart k3s, or let the firewall pass the registry. ` +
+    `Correct the mirrors in \`${K3S_REGISTRIES_FILE}\` and restart k3s, or let the firewall pass the registry. ` +
     'Images that are on the machine already need none.',
   needs: [registriesReached],
   run: async (facts) => firstFinding(await facts(registriesReached), 'DOWNLOAD_FAILED', isRegistry),

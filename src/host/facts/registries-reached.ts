@@ -1,9 +1,7 @@
-import { K3S_DIRECTORY } from '../../core/k3s-places.ts';
+import { K3S_REGISTRIES_FILE } from '../../core/k3s-places.ts';
 import type { Fact, FactDeps } from './fact.ts';
 import { type Reached, reach } from './reached.ts';
 
-/** docs.k3s.io, "Private Registry Configuration". */
-export const REGISTRIES_FILE = `${K3S_DIRECTORY}/registries.yaml`;
 /** Where images without a registry in their name come from; k3s' own are such. */
 const DEFAULT_REGISTRY = 'https://registry-1.docker.io';
 /** Mirrors that are asked. */
@@ -20,7 +18,7 @@ interface Registries {
 export const registriesReached: Fact<readonly Reached[]> = {
   id: 'registries-reached',
   read: async (deps) => {
-    const registries = readRegistries((await deps.files.readText(REGISTRIES_FILE)) ?? '');
+    const registries = readRegistries((await deps.files.readText(K3S_REGISTRIES_FILE)) ?? '');
     const mirrors = Object.values(registries.mirrors ?? {}).flatMap((mirror) =>
       [mirror?.endpoint ?? []].flat().flatMap((each) => URL.parse(String(each)) ?? []),
     );
@@ -44,7 +42,7 @@ async function registryCa(
   { configs = {} }: Registries,
   { host }: URL,
 ): Promise<string | undefined> {
-  const path = configs[host]?.tls?.ca_file;
+  const path = (configs[host] ?? configs['*'])?.tls?.ca_file;
   const own = typeof path === 'string' ? await files.readText(path) : undefined;
   return own === undefined ? undefined : [...(await authorities()), own].join('\n');
 }

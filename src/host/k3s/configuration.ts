@@ -146,7 +146,7 @@ async function configurationRemovals(
       changes: [{ action: original === undefined ? 'remove' : 'restore', target: K3S_CONFIG_FILE }],
       entries: roles.map(k3sEntry),
       originals: [...EMPTIED, K3S_CONFIG_FILE],
-      alsoGone: await emptied(deps),
+      alsoGone: await emptied(deps, inventory),
       run: async () => {
         for (const file of [K3S_CONFIG_FILE, K3S_ADMIN_KUBECONFIG_FILE, deps.places.k3sTokenFile]) {
           await deps.files.remove(file);
@@ -163,8 +163,9 @@ async function configurationRemovals(
 }
 
 /** Those of EMPTIED that are gone afterwards. */
-async function emptied(deps: Deps): Promise<readonly string[]> {
-  const others = (await hasFilesOfOthers(deps.files)) ? [K3S_DIRECTORY] : [];
+async function emptied(deps: Deps, inventory: HostInventory): Promise<readonly string[]> {
+  const ours = inventory.entries().map(({ name }) => name);
+  const others = (await hasFilesOfOthers(deps.files, ours)) ? [K3S_DIRECTORY] : [];
   const gone: string[] = [];
   for (const directory of EMPTIED) {
     if (!others.includes(directory) && (await originalOf(deps, directory)) === undefined) {

@@ -38,13 +38,16 @@ export async function keepingFilesOfOthers(deps: Deps, remove: () => Promise<voi
   }
 }
 
-/** Whether there are files of others. */
-export async function hasFilesOfOthers(files: Files): Promise<boolean> {
+/** Whether there are files of others. @param ours what we have put there beside the usual */
+export async function hasFilesOfOthers(
+  files: Files,
+  ours: readonly string[] = [],
+): Promise<boolean> {
   const paths = [
     ...(await files.list(K3S_DIRECTORY)).map((name) => `${K3S_DIRECTORY}/${name}`),
     ...(await files.list(K3S_DROP_IN_DIRECTORY)).map((name) => `${K3S_DROP_IN_DIRECTORY}/${name}`),
   ];
-  const known = [K3S_ADMIN_KUBECONFIG_FILE, K3S_CONFIG_FILE, K3S_DROP_IN_DIRECTORY];
+  const known = [K3S_ADMIN_KUBECONFIG_FILE, K3S_CONFIG_FILE, K3S_DROP_IN_DIRECTORY, ...ours];
   return paths.some((path) => !known.includes(path));
 }
 

@@ -12,6 +12,7 @@ import { k3sInstallation } from './installation.ts';
 import type { K3sOrigin } from './origin.ts';
 import { type K3sProxy, k3sProxy } from './proxy.ts';
 import { isNodeReady, waitForNode } from './ready.ts';
+import { k3sRegistries, type WantedRegistries } from './registries.ts';
 import { isK3sRestartDue, startK3s } from './restart.ts';
 
 interface Deps {
@@ -33,6 +34,7 @@ export interface K3sPlan {
   readonly nodeName: string;
   /** Undefined where none was named: what an earlier run was told stays. */
   readonly proxy: K3sProxy | undefined;
+  readonly registries: WantedRegistries;
   /** PEM that downloads trust instead of the system's authorities. */
   readonly authorities: string | undefined;
 }
@@ -61,6 +63,7 @@ export function k3sResources(
   return [
     k3sConfiguration(deps, inventory, made),
     k3sInstallation(deps, inventory, made, signal),
+    ...k3sRegistries(deps, inventory, made?.registries),
     ...beforeStart,
     ...(made === undefined ? [] : started(deps, made, watch)),
     ...(plan === undefined ? [] : [nodeReady({ ...deps, watch }, plan, signal)]),

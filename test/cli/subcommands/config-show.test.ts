@@ -70,6 +70,7 @@ const VERSION_IN_FORCE = { 'k3s.version': [true, `installed: ${INSTALLED}`] };
 const AT_INSTALLATION = {
   'k3s.mirror': [null, null],
   'k3s.proxy': [null, 'used where a proxy is named: HTTPS_PROXY'],
+  'k3s.registry_mirrors': [null, null],
 };
 
 test('what the agent and k3s were started with is in force', async () => {
@@ -189,7 +190,7 @@ test('a worker has no name of a cluster, and nothing else of a server', async ()
         'control_plane.url',
         'control_plane.transport',
       ],
-      ...['control_plane.ca_file', 'control_plane.allow_insecure', 'http.tls_port', 'k3s.traefik'],
+      ...['control_plane.allow_insecure', 'http.tls_port', 'k3s.traefik'],
     ],
   );
 });
