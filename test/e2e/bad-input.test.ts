@@ -3,7 +3,7 @@
  * the machine as it was or ready to go on.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type K3sMirror, startK3sMirror } from '../vm/k3s-mirror.ts';
 import type { Machine } from '../vm/machine.ts';
 import { compareStates } from '../vm/machine-state.ts';
@@ -22,6 +22,7 @@ const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 300_000;
 const START_TIMEOUT_MS = 30_000;
 const AGENT = '/root/pipeops-agent';
+const K3S_DATA = '/var/lib/rancher/k3s';
 const WRONG_TOKEN_FILE = '/root/wrong-token';
 
 const progress = reportProgress('bad-input');
@@ -140,7 +141,8 @@ test(
 test(
   'an installation that fails at its very end is taken back, also when that was killed on its way',
   async () => {
-    // What stood there before: settings, and what keeps our unit from starting.
+    // What stood there before: settings, data of an older k3s, and what keeps our unit from starting.
+    await machine.writeFile(`${K3S_DATA}/server/db/snapshots/of-before`, 'a snapshot');
     await machine.writeFile('/etc/pipeops-agent/config.yaml', '# mine\nlog: {level: debug}\n');
     await machine.writeFile(`${DROP_INS}/broken.conf`, '[Service]\nExecStartPre=/bin/false\n');
     await unchanged(async () => {
@@ -156,7 +158,7 @@ test(
       await machine.exec([AGENT, 'install', '--undo', '--yes'], { timeoutMs: TEST_TIMEOUT_MS });
       await machine.exec(['rm', '/root/killed-undo.sh']);
     });
-    await machine.exec(['rm', '-r', '/etc/pipeops-agent', DROP_INS]);
+    await machine.exec(['rm', '-r', '/etc/pipeops-agent', DROP_INS, dirname(K3S_DATA)]);
   },
   TEST_TIMEOUT_MS,
 );

@@ -51,6 +51,7 @@ test.each(['server', 'worker'])(
     const ran = role === 'server' ? await install() : await join();
     expect(ran.exitCode).toBe(0);
     await machine.put(`${DATA}/agent/images/of-k3s.tar`, 'images of k3s');
+    await machine.files.changeMode(`${DATA}/server`, 0o700);
     const callsBefore = machine.calls.length;
     expect(await machine.run(['uninstall', '--yes', '--delete-data'])).toMatchObject({
       exitCode: 0,

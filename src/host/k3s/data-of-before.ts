@@ -14,6 +14,7 @@ import {
 } from '../../core/k3s-places.ts';
 import type { Places } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
+import type { Original } from '../../protocol/files/host-state.ts';
 import { keepOriginal, originalOf } from '../engine/originals.ts';
 import { systemctl } from '../engine/systemctl.ts';
 
@@ -25,6 +26,8 @@ interface NoteDeps {
   readonly places: Places;
 }
 
+type Directory = Extract<Original, { kind: 'tree' }>['directories'][number];
+
 interface Deps extends NoteDeps {
   readonly exec: Exec;
 }
@@ -33,7 +36,15 @@ interface Deps extends NoteDeps {
 export async function noteDataOfBefore(deps: NoteDeps): Promise<void> {
   if ((await deps.files.list(K3S_DATA_DIRECTORY)).length > 0) {
     const paths = await pathsIn(deps.files, K3S_DATA_DIRECTORY);
-    await keepOriginal(deps, { kind: 'tree', name: K3S_DATA_DIRECTORY, paths: [...paths] });
+    const directories: Directory[] = [];
+    for (const name of parentsOf(paths)) {
+      const stat = await deps.files.stat(name);
+      if (stat !== undefined) {
+        directories.push({ name, mode: stat.mode, uid: stat.uid, gid: stat.gid });
+      }
+    }
+    const noted = { paths: [...paths], directories };
+    await keepOriginal(deps, { kind: 'tree', name: K3S_DATA_DIRECTORY, ...noted });
   }
 }
 
@@ -77,6 +88,17 @@ export async function keepingDataOfBefore(
   } finally {
     await files.removeTree(K3S_DATA_DIRECTORY);
     await files.rename(K3S_DATA_DIRECTORY_ASIDE, K3S_DATA_DIRECTORY);
+  }
+  await restoreAccess(deps);
+}
+
+/** k3s changes the modes of directories that it finds. */
+async function restoreAccess(deps: Deps): Promise<void> {
+  const original = await originalOf(deps, K3S_DATA_DIRECTORY);
+  for (const { name, mode, uid, gid } of original?.kind === 'tree' ? original.directories : []) {
+    if ((await deps.files.stat(name))?.kind === 'directory') {
+      await deps.files.claimDirectory(name, { mode, owner: `${uid}:${gid}` });
+    }
   }
 }
 
@@ -122,18 +144,13 @@ async function pathsIn(files: Files, directory: string): Promise<ReadonlySet<str
 
 /** Removes what k3s has added: all that is neither noted nor a parent of something noted. */
 async function removeOthers(files: Files, noted: ReadonlySet<string>): Promise<void> {
-  const ways = new Set<string>();
-  for (const path of noted) {
-    for (let at = dirname(path); at.startsWith(K3S_DATA_DIRECTORY); at = dirname(at)) {
-      ways.add(at);
-    }
-  }
+  const parents = parentsOf(noted);
   const look = async (path: string): Promise<void> => {
     const aside = K3S_DATA_DIRECTORY_ASIDE + path.slice(K3S_DATA_DIRECTORY.length);
     if (noted.has(path)) {
       return;
     }
-    if (ways.has(path)) {
+    if (parents.has(path)) {
       for (const name of await files.list(aside)) {
         await look(`${path}/${name}`);
       }
@@ -144,4 +161,15 @@ async function removeOthers(files: Files, noted: ReadonlySet<string>): Promise<v
     }
   };
   await look(K3S_DATA_DIRECTORY);
+}
+
+/** The directories above these paths, up to the data directory itself. */
+function parentsOf(paths: ReadonlySet<string>): ReadonlySet<string> {
+  const parents = new Set<string>();
+  for (const path of paths) {
+    for (let at = dirname(path); at.startsWith(K3S_DATA_DIRECTORY); at = dirname(at)) {
+      parents.add(at);
+    }
+  }
+  return parents;
 }

@@ -115,8 +115,16 @@ export const Original = z.discriminatedUnion('kind', [
     base64: z.string().optional(),
     written,
   }),
-  /** What stood in a directory: each path, or a directory as a whole. */
-  z.looseObject({ kind: z.literal('tree'), name: z.string().min(1), paths: z.array(z.string()) }),
+  z.looseObject({
+    kind: z.literal('tree'),
+    name: z.string().min(1),
+    /** What stood in that directory: each path, or a directory as a whole. */
+    paths: z.array(z.string()),
+    /** The directories above those paths. */
+    directories: z.array(
+      z.looseObject({ name: z.string(), mode: z.int(), uid: z.int(), gid: z.int() }),
+    ),
+  }),
   z.looseObject({ kind: z.literal('group'), name: z.string().min(1), gid: z.int() }),
 ]);
 export type Original = z.infer<typeof Original>;
