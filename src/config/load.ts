@@ -39,7 +39,7 @@ export interface ConfigInputs {
 
 /** What k3s listens on, on loopback too (docs.k3s.io, "Requirements", "Networking"). */
 const K3S_PORTS: readonly number[] = [
-  ...[2379, 2380, 2381, 2382, 6443, 6444, 10010, 10248, 10249, 10250, 10256, 10257, 10258, 10259],
+  2379, 2380, 2381, 2382, 6443, 6444, 10010, 10248, 10249, 10250, 10256, 10257, 10258, 10259,
 ];
 const CLUSTER_NAME_LENGTH_MAX = 63;
 

@@ -1,7 +1,11 @@
 /** Where the programs of a Linux system are (hier(7)). Not all of it is in everybody's PATH. */
 const SYSTEM_DIRECTORIES = [
-  ...['/usr/local/sbin', '/usr/local/bin'],
-  ...['/usr/sbin', '/usr/bin', '/sbin', '/bin'],
+  '/usr/local/sbin',
+  '/usr/local/bin',
+  '/usr/sbin',
+  '/usr/bin',
+  '/sbin',
+  '/bin',
 ];
 
 /**

@@ -15,7 +15,8 @@ const UNIT =
   'ExecStart={ path=/usr/local/bin/k3s ; argv[]=/usr/local/bin/k3s server --disable traefik --token=hunter2 ; ignore_errors=no }';
 const base64 = (text: string) => Buffer.from(text).toString('base64');
 const named = (apiVersion: string, kind: string, name: string, more: object = {}) => ({
-  ...{ apiVersion, kind },
+  apiVersion,
+  kind,
   metadata: { name, uid: 'u', resourceVersion: '7', labels: { app: 'pipeops-agent' } },
   ...more,
 });

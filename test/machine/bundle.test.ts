@@ -42,11 +42,17 @@ describe('bundle create', () => {
     const before = await machine.files.list('/root');
     const created = documentOf(await machine.run(CREATE));
     expect(created).toMatchObject({
-      ...{ exitCode: 0, path: BUNDLE, architecture: 'amd64', k3s_version: VERSION },
+      exitCode: 0,
+      path: BUNDLE,
+      architecture: 'amd64',
+      k3s_version: VERSION,
       images: IMAGES.toSorted(),
     });
     expect(created.files.map(({ name }: { name: string }) => name)).toEqual([
-      ...['pipeops-agent', 'k3s', 'k3s-install.sh', 'k3s-images.txt'],
+      'pipeops-agent',
+      'k3s',
+      'k3s-install.sh',
+      'k3s-images.txt',
       'k3s-airgap-images-amd64.tar',
     ]);
     expect(await machine.files.list('/root')).toEqual([...before, 'bundle.tar'].sort());

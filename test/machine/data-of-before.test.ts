@@ -94,7 +94,8 @@ test("what stood there is there with all of k3s where k3s' uninstaller fails, an
   machine.programs.set(uninstaller, () => ({ exitCode: 1, stderr: 'it is busy' }));
   expect((await machine.run(['uninstall', '--yes'])).exitCode).toBe(7);
   expect(await machine.files.list(`${DATA}/server/tls`)).toEqual([
-    ...['of-before.key', 'server-ca.crt'],
+    'of-before.key',
+    'server-ca.crt',
   ]);
   machine.programs.delete(uninstaller);
   expect((await machine.run(['uninstall', '--yes'])).exitCode).toBe(0);

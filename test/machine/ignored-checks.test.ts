@@ -3,7 +3,10 @@ import type { CheckResult } from '../../src/host/checks/run.ts';
 import { withIgnored } from '../../src/machine/ignored-checks.ts';
 
 const result = (id: string): CheckResult => ({
-  ...{ id, title: id, severity: 'blocks', why: '' },
+  id,
+  title: id,
+  severity: 'blocks',
+  why: '',
   outcome: { state: 'found', finding: { code: 'HOST_UNSUPPORTED', message: 'no', hint: 'mend' } },
 });
 

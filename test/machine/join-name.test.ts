@@ -47,7 +47,10 @@ function clusterHas(...nodes: readonly Shown[]): void {
 
 async function join(flags: readonly string[] = [], content: Partial<JoinTokenContent> = {}) {
   const token = encodeJoinToken({
-    ...{ v: 1, servers: ['https://10.0.0.1:6443'], ca: CLUSTER_CA, role: 'agent' },
+    v: 1,
+    servers: ['https://10.0.0.1:6443'],
+    ca: CLUSTER_CA,
+    role: 'agent',
     token: `K10${'0'.repeat(64)}::abcdef.0123456789abcdef`,
     expires: '2099-01-01T00:00:00.000Z',
     ...content,
@@ -96,7 +99,8 @@ test('with --name-taken rename the node gets a name of its own, the same at each
   const ran = await join(['--name-taken', 'rename', '--dry-run']);
   expect(ran.stderr).toContain('this node is called "node-1-3eb1b"');
   expect(nodeOf(await join(['--name-taken', 'rename']))).toEqual({
-    ...{ exitCode: 0, node: 'node-1-3eb1b' },
+    exitCode: 0,
+    node: 'node-1-3eb1b',
   });
 });
 

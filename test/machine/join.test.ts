@@ -64,7 +64,8 @@ test('join names why for each server when none answers', async () => {
   await putToken(tls.ca, [`${serverUrl()}/elsewhere`, 'https://127.0.0.1:1']);
   const error = errorOf(await cliContext({ root: machine.path }).run(...JOIN));
   expect(error).toMatchObject({
-    ...{ exitCode: 6, code: 'SERVER_UNREACHABLE' },
+    exitCode: 6,
+    code: 'SERVER_UNREACHABLE',
     hint: `Check on the server that k3s runs, and that this machine reaches ${new URL(serverUrl()).host} or 127.0.0.1:1 through every firewall`,
   });
   expect(error.details.reasons).toEqual([
@@ -90,7 +91,11 @@ test('join takes the first server that answers with a certificate of the CA', as
   expect(ran.stderr).toContain(`✓ Find a server of the cluster: ${serverUrl()}`);
   const { plan } = JSON.parse(ran.stdout) as { plan: { id: string }[] };
   expect(plan.map(({ id }) => id)).toEqual([
-    ...['place-executable', 'k3s-config', 'k3s-install', 'k3s-start', 'node-ready'],
+    'place-executable',
+    'k3s-config',
+    'k3s-install',
+    'k3s-start',
+    'node-ready',
     ...[
       'join-note',
       'agent-account',
@@ -99,7 +104,9 @@ test('join takes the first server that answers with a certificate of the CA', as
       'agent-unit',
       'switch-executable',
     ],
-    ...['start-agent', 'agent-ready', 'prune-versions'],
+    'start-agent',
+    'agent-ready',
+    'prune-versions',
   ]);
 });
 
@@ -152,7 +159,10 @@ test.each([
 
 test('join says why a token of a server is not taken', async () => {
   const token = encodeJoinToken({
-    ...{ v: 1, servers: [serverUrl()], ca: tls.ca, token: `K10${'0'.repeat(64)}::server:secret` },
+    v: 1,
+    servers: [serverUrl()],
+    ca: tls.ca,
+    token: `K10${'0'.repeat(64)}::server:secret`,
     role: 'server',
     expires: null,
   });

@@ -29,7 +29,10 @@ let patches: unknown[];
 beforeEach(async () => {
   machine = await simulatedMachine();
   const token = encodeJoinToken({
-    ...{ v: 1, servers: [API], ca: CLUSTER_CA, role: 'agent' },
+    v: 1,
+    servers: [API],
+    ca: CLUSTER_CA,
+    role: 'agent',
     token: `K10${'0'.repeat(64)}::abcdef.0123456789abcdef`,
     expires: '2099-01-01T00:00:00.000Z',
   });
@@ -95,7 +98,11 @@ test('moves the pods, leaves, and the machine is as it was', async () => {
   pods = [pod('web-1'), pod('web-2'), pod('log', 'DaemonSet')];
   const ran = await leave();
   expect(JSON.parse(ran.stdout)).toMatchObject({
-    ...{ node: 'node-1', taken_out: true, deleted: [], kept: [], left: [] },
+    node: 'node-1',
+    taken_out: true,
+    deleted: [],
+    kept: [],
+    left: [],
     evicted: ['shop/web-1', 'shop/web-2'],
   });
   expect(patches).toEqual([
@@ -128,19 +135,24 @@ test('--force ends what cannot be moved', async () => {
   kept.add('web-1');
   const ran = await leave('--timeout', '1s', '--force');
   expect(JSON.parse(ran.stdout)).toMatchObject({
-    ...{ evicted: [], deleted: ['shop/web-1', 'shop/alone'], taken_out: true },
+    evicted: [],
+    deleted: ['shop/web-1', 'shop/alone'],
+    taken_out: true,
   });
 });
 
 test('a cluster that does not answer is told; --force leaves it, and keeps the way back', async () => {
   machine.web.delete(NODE);
   expect(errorOf(await leave())).toMatchObject({
-    ...{ exitCode: 6, code: 'SERVER_UNREACHABLE', hint: expect.stringContaining('--force') },
+    exitCode: 6,
+    code: 'SERVER_UNREACHABLE',
+    hint: expect.stringContaining('--force'),
   });
   expect(machine.units.get('k3s-agent.service')).toBe('active');
   const ran = await leave('--force');
   expect(JSON.parse(ran.stdout)).toMatchObject({
-    ...{ taken_out: false, kept: ['/etc/rancher/node/password'] },
+    taken_out: false,
+    kept: ['/etc/rancher/node/password'],
   });
 });
 
@@ -176,7 +188,8 @@ test('a dry run tells what becomes of each pod, and changes nothing', async () =
 
 test('nobody leaves without having said so', async () => {
   expect(errorOf(await machine.run(['leave', '--json'], { confirm: false }))).toMatchObject({
-    ...{ exitCode: 2, code: 'USAGE' },
+    exitCode: 2,
+    code: 'USAGE',
   });
   expect(patches).toEqual([]);
 });
@@ -189,13 +202,16 @@ test('the only server does not leave, and says what to do', async () => {
   await using server = await simulatedMachine();
   await server.run(['install', '--json'], { env: { PIPEOPS_K3S_MIRROR: MIRROR } });
   expect(errorOf(await server.run(['leave', '--yes', '--json']))).toMatchObject({
-    ...{ exitCode: 4, code: 'CLUSTER_EXISTS', hint: expect.stringContaining('uninstall') },
+    exitCode: 4,
+    code: 'CLUSTER_EXISTS',
+    hint: expect.stringContaining('uninstall'),
   });
 });
 
 test('a bare machine has nothing to leave', async () => {
   await using bare = await simulatedMachine();
   expect(errorOf(await bare.run(['leave', '--yes', '--json']))).toMatchObject({
-    ...{ exitCode: 4, code: 'NOT_INSTALLED' },
+    exitCode: 4,
+    code: 'NOT_INSTALLED',
   });
 });

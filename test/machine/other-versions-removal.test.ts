@@ -116,11 +116,14 @@ describe('the note of how things were', () => {
     expect(JSON.parse((await uninstall('--dry-run')).stdout).left).toEqual(left);
     const ran = await uninstall();
     expect({ exitCode: ran.exitCode, left: JSON.parse(ran.stdout).left }).toEqual({
-      ...{ exitCode: 0, left },
+      exitCode: 0,
+      left,
     });
     expect(await machine.files.readText(CONFIG)).toBe('# of before\n');
     expect(await machine.json(ORIGINALS)).toEqual({
-      ...{ v: 1, made_by: '9.0.0', originals: [sysctl, archived] },
+      v: 1,
+      made_by: '9.0.0',
+      originals: [sysctl, archived],
     });
     expect(await machine.files.list(HOST_STATE)).toEqual(['inventory.json', 'originals.json']);
     expect(errorOfRun(await uninstall())).toMatchObject({
@@ -222,7 +225,8 @@ describe('what no resource of this version claims', () => {
     await record(below.map((name) => ({ kind: 'file', name })));
     const ran = await uninstall();
     expect({ exitCode: ran.exitCode, left: JSON.parse(ran.stdout).left }).toEqual({
-      ...{ exitCode: 0, left: [] },
+      exitCode: 0,
+      left: [],
     });
     expect(ran.stdout).not.toContain('extra');
     expect(await machine.tree()).toEqual(before);
@@ -262,10 +266,12 @@ describe('what no resource of this version claims', () => {
     });
     const ran = await uninstall();
     expect({ exitCode: ran.exitCode, left: JSON.parse(ran.stdout).left }).toEqual({
-      ...{ exitCode: 0, left: [] },
+      exitCode: 0,
+      left: [],
     });
     expect({ units: [...machine.units], enabled: [...machine.enabled] }).toEqual({
-      ...{ units: [], enabled: [] },
+      units: [],
+      enabled: [],
     });
     expect(machine.calls.map(({ argv }) => argv.join(' '))).toContain(
       'systemctl reset-failed pipeops-tunnel.service',
@@ -290,12 +296,14 @@ describe('what no resource of this version claims', () => {
     await record([entry]);
     const ran = await uninstall();
     expect({ exitCode: ran.exitCode, left: JSON.parse(ran.stdout).left }).toEqual({
-      ...{ exitCode: 0, left: [entry] },
+      exitCode: 0,
+      left: [entry],
     });
     expect(await machine.json(INVENTORY)).toEqual({ v: 1, entries: [entry] });
     expect(await isThere('/etc/passwd')).toBeTrue();
     expect(errorOfRun(await uninstall())).toMatchObject({
-      ...{ exitCode: 10, code: 'STATE_NEWER' },
+      exitCode: 10,
+      code: 'STATE_NEWER',
       message: `Only a newer pipeops-agent knows ${kind} ${name}`,
     });
   });

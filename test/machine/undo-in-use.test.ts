@@ -195,7 +195,9 @@ describe('--undo', () => {
     expect(done.exitCode).toBe(0);
     const { kept, left, workers, listed_node } = JSON.parse(done.stdout);
     expect({ kept, left, workers, listed_node }).toEqual({
-      ...{ kept: [], left: [], listed_node: null },
+      kept: [],
+      left: [],
+      listed_node: null,
       workers: ['worker-1'],
     });
   });
@@ -299,7 +301,8 @@ test('what was here before is put back wherever --undo is killed', async () => {
     }
     const ran = await machine.run(['install', '--undo', '--yes']);
     expect({ change, exitCode: ran.exitCode, ...(await state()) }).toEqual({
-      ...{ change, exitCode: 0 },
+      change,
+      exitCode: 0,
       ...before,
     });
   }

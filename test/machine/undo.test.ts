@@ -98,7 +98,8 @@ describe.each(['server', 'worker'] as const)('a %s', (role) => {
       const after = { change, ...(await state(OF_PASSWORD)) };
       // Before the first change there is nothing to take back.
       expect({ code: code === 'NOT_INSTALLED' ? 'done' : code, ...after }).toEqual({
-        ...{ code: runs ? 'CLUSTER_EXISTS' : 'done', change },
+        code: runs ? 'CLUSTER_EXISTS' : 'done',
+        change,
         ...before,
       });
       await machine.files.remove(PASSWORD);
@@ -119,7 +120,8 @@ describe.each(['server', 'worker'] as const)('a %s', (role) => {
       }
       const ran = await undo();
       expect({ change, exitCode: ran.exitCode, ...(await state(OF_PASSWORD)) }).toEqual({
-        ...{ change, exitCode: 0 },
+        change,
+        exitCode: 0,
         ...before,
       });
     }
@@ -225,7 +227,8 @@ test('--dry-run tells what would be removed and changes nothing, by text and by 
   expect(text.stdout.trimEnd().split('\n')).toEqual(UNDO_PLAN);
   const { plan, kept, left } = JSON.parse((await undo('--dry-run')).stdout);
   expect({ kept, left, first: plan[0] }).toEqual({
-    ...{ kept: [], left: [] },
+    kept: [],
+    left: [],
     first: {
       title: 'Stop and remove /etc/systemd/system/pipeops-agent.service',
       changes: [

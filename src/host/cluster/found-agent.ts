@@ -20,8 +20,14 @@ const STATE_CONFIG_MAP = 'pipeops-agent-state';
 
 /** Of an object that is put back: what the API server fills in itself. */
 const OF_API_SERVER = [
-  ...['creationTimestamp', 'generation', 'managedFields', 'resourceVersion', 'selfLink', 'uid'],
-  ...['deletionTimestamp', 'ownerReferences'],
+  'creationTimestamp',
+  'generation',
+  'managedFields',
+  'resourceVersion',
+  'selfLink',
+  'uid',
+  'deletionTimestamp',
+  'ownerReferences',
 ];
 
 interface Deps {
@@ -77,8 +83,11 @@ export async function findObjects(deps: Deps, namespace: string): Promise<FoundO
 /** Takes the agent in the cluster away; what it has installed beside itself stays. */
 export async function removeFoundAgent(deps: Deps, namespace: string): Promise<void> {
   const result = await kubectl(deps, [
-    ...['delete', `deployment/${FOUND_AGENT}`, `--namespace=${namespace}`],
-    ...['--ignore-not-found', '--wait=false'],
+    'delete',
+    `deployment/${FOUND_AGENT}`,
+    `--namespace=${namespace}`,
+    '--ignore-not-found',
+    '--wait=false',
   ]);
   if (result.exitCode !== 0) {
     throw notAnswered('Cannot remove the agent that runs in the cluster', result.stderr);

@@ -95,7 +95,10 @@ export function readTokenSecrets(deps: Deps): Promise<unknown> {
 export async function readLimits(deps: Deps): Promise<ReadonlyMap<string, JoinLimits>> {
   const found = ConfigMapList.parse(
     await readKubernetesJson(deps, [
-      ...['get', 'configmaps', `--namespace=${NAMESPACE}`, `--selector=${JOIN_LIMITS_LABEL}`],
+      'get',
+      'configmaps',
+      `--namespace=${NAMESPACE}`,
+      `--selector=${JOIN_LIMITS_LABEL}`,
     ]),
   );
   return new Map(
