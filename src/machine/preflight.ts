@@ -52,7 +52,7 @@ export async function preflight(
   checkRole(subject.inventory, subject.k3s.role); // Of a machine with another role nothing else counts.
   const isBare = !hasK3s(subject.inventory, subject.k3s.role);
   const held = isBare ? [] : await heldPorts(context);
-  const all = await runChecks(factDeps(context, machineOf(subject, isBare)), [
+  const results = await look(context, 'Look at this machine', machineOf(subject, isBare), [
     nodeAddresses(subject.settings.config.k3s.node_ip),
     ...(subject.adoptsK3s === true ? [] : [fixedSettings(context, subject)]),
     ...(isBare
@@ -60,8 +60,6 @@ export async function preflight(
       : [portsFree(subject.agentPorts.filter((port) => !held.includes(port)))]),
     ...(subject.adoptsK3s === true ? [] : foreignSettings(context, subject)),
   ]);
-  const results = withIgnored(all, context.env[IGNORE_VARIABLE]);
-  throwBlocking(results);
   notice(warnings(results));
 }
 
@@ -73,16 +71,29 @@ export async function preflight(
  */
 export async function preflightWay(context: MachineContext, config: Config): Promise<string> {
   const subject = { role: 'bare', k3sRole: 'server', config } as const;
-  const all = await runChecks(factDeps(context, subject), ON_THE_WAY);
-  const results = withIgnored(all, context.env[IGNORE_VARIABLE]);
-  throwBlocking(results);
-  return warnings(results);
+  return warnings(await look(context, 'Look at the way there', subject, ON_THE_WAY));
 }
 
-function throwBlocking(results: readonly CheckResult[]): void {
-  const error = blockingError(results);
-  if (error !== undefined) {
-    throw error;
+/** With a line of progress: where a network is silent it takes seconds. @throws AgentError what blocks */
+async function look(
+  context: MachineContext,
+  title: string,
+  subject: Subject,
+  checks: readonly Check[],
+): Promise<readonly CheckResult[]> {
+  const progress = await context.progress(title);
+  try {
+    const all = await runChecks(factDeps(context, subject), checks);
+    const results = withIgnored(all, context.env[IGNORE_VARIABLE]);
+    const error = blockingError(results);
+    if (error !== undefined) {
+      throw error;
+    }
+    progress.done();
+    return results;
+  } catch (thrown) {
+    progress.fail();
+    throw thrown;
   }
 }
 

@@ -186,6 +186,22 @@ step('a clock that is wrong is refused, and one that is off a little is told', a
   expect(await shell('ls /etc/pipeops-agent 2>/dev/null | wc -l')).toBe('0');
 });
 
+step(
+  'TLS that is opened on the way, by an authority that is trusted here and by one that is not',
+  async () => {
+    // What the machine trusts beside the browsers' authorities, as where a company opens TLS.
+    const PIPEOPS_API_URL = stand.mirror.url;
+    const trusted = await doctor({ PIPEOPS_API_URL, PIPEOPS_CA_FILE: '' });
+    expect(trusted.get('control-plane')?.state).toBe('ok');
+    expect(trusted.get('tls-interception')?.finding?.message).toContain(
+      `${new URL(PIPEOPS_API_URL).host}: the certificate is of "Test CA", an authority that only this machine trusts`,
+    );
+    const unknown = (await doctor({ PIPEOPS_CA_FILE: '' })).get('control-plane');
+    expect(unknown?.finding?.message).toContain('"Test CA", that is not trusted here');
+    expect(unknown?.finding?.hint).toContain('--ca-file FILE');
+  },
+);
+
 step('a name that leads nowhere, and a resolver that is not there', async () => {
   await machine.writeFile('/etc/resolv.conf', 'nameserver 127.0.0.53\n');
   const checks = await doctor({ PIPEOPS_API_URL: 'https://control-plane.invalid' });

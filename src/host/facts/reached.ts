@@ -36,20 +36,21 @@ export interface Reached {
   readonly proxy: string;
   /** The ways that the agent takes: any of them will do. Never empty. */
   readonly usual: readonly ReachedWay[];
-  /** Around the proxy, to know whether it is at fault. */
+  /** Around the proxy, to know whether it is at fault; none where it is not. */
   readonly around: readonly ReachedWay[];
 }
 
-/** Walks all ways side by side: through and around the proxy, and directly over IPv4 and over IPv6. */
+/** Walks the ways side by side, over IPv4 and over IPv6; around a proxy where it does not lead there. */
 export async function reach(deps: FactDeps, endpoint: Endpoint): Promise<Reached> {
   const probe = await deps.probe();
   const proxy = proxyFor(endpoint.url, await outboundProxy(deps));
-  const direct = waysOver(deps, probe, endpoint, undefined);
+  const usual = await waysOver(deps, probe, endpoint, proxy);
   if (proxy === undefined) {
-    return { endpoint, proxy: '', usual: await direct, around: [] };
+    return { endpoint, proxy: '', usual, around: [] };
   }
-  const through = waysOver(deps, probe, endpoint, proxy);
-  const [usual, around] = await Promise.all([through, direct]);
+  // Where there is a proxy, firewalls often drop all that does not take it: that is not waited for.
+  const isReached = usual.some(({ walk: { failure } }) => failure === undefined);
+  const around = isReached ? [] : await waysOver(deps, probe, endpoint, undefined);
   return { endpoint, proxy: `${proxy.host}:${proxy.port}`, usual, around };
 }
 

@@ -166,6 +166,14 @@ test('a proxy that wants credentials, and one that is better gone around', async
   const given = { HTTPS_PROXY: `http://ada:secret@127.0.0.1:${strict.port}` };
   expect(await findingOf(controlPlaneAnswers, deps({ env: given }))).toBeUndefined();
   expect(strict.targets.every((target) => target === `${HOST}:${server.port}`)).toBe(true);
+  // Behind a proxy that works nothing is tried around it: there it would only be waited for.
+  const asked: boolean[] = [];
+  const walk: Probe['walk'] = (way, signal) => {
+    asked.push(way.proxy !== undefined);
+    return systemProbe.walk(way, signal);
+  };
+  await findingOf(controlPlaneAnswers, deps({ env: given, probe: { walk } }));
+  expect(asked).toEqual([true]);
 });
 
 test('the credentials that root gave to k3s are used', async () => {
