@@ -46,8 +46,9 @@ PIPEOPS_PORT PIPEOPS_K3S_MIRROR CLUSTER_NAME K3S_VERSION K3S_NODE_NAME LOG_LEVEL
 NO_PROXY no_proxy'
 SECRET_VARIABLES='PIPEOPS_TOKEN K3S_TOKEN HTTPS_PROXY https_proxy HTTP_PROXY http_proxy'
 
-# What clean_up ends and removes; empty while there is nothing.
-fetcher_pid=
+# The last transfer that has ended.
+ended_pid=
+# What clean_up removes; empty while there is nothing.
 download_directory=
 unfinished_link=
 made_directories=
@@ -74,9 +75,10 @@ fail_writing() {
 }
 
 clean_up() {
-  if [ -n "$fetcher_pid" ]; then
-    kill "$fetcher_pid" 2>/dev/null || true
-    wait "$fetcher_pid" 2>/dev/null || true
+  # "$!" and no variable of ours: a signal may come before the next command could have set it.
+  if [ "${!:-}" != "$ended_pid" ]; then
+    kill "$!" 2>/dev/null || true
+    wait "$!" 2>/dev/null || true
   fi
   [ -z "$unfinished_link" ] || rm -f "$unfinished_link"
   [ -z "$download_directory" ] || rm -rf "$download_directory"
@@ -296,11 +298,10 @@ was_downgraded() {
 transfer() {
   # In the background, because a shell hears no signal while it waits for another program.
   "start_$fetcher" "$@"
-  fetcher_pid=$!
   status=0
   # Some shells would write "Terminated" here.
-  wait "$fetcher_pid" 2>/dev/null || status=$?
-  fetcher_pid=
+  wait "$!" 2>/dev/null || status=$?
+  ended_pid=$!
 }
 
 # fetch URL FILE: follows redirects, fails on HTTP errors.

@@ -206,6 +206,18 @@ describe.each([...shells])('install.sh in $name', (shell) => {
     },
   );
 
+  rootTest('ends a transfer that is interrupted as it starts', async () => {
+    // The signal is there before the shell can note which program it has started.
+    const curl = 'kill -TERM "$PPID"; exec /usr/bin/sleep 600';
+    await using setup = await open(shell, { replaced: { curl } });
+    const env = { PIPEOPS_BASE_URL: setup.release.baseUrl };
+    // It would hold standard output open for as long as it ran.
+    const { exitCode, stderr } = await runInstallSh({ ...setup.run, env });
+    expect(exitCode).toBe(130);
+    expect(stderr).toContain('pipeops-agent: error: Interrupted [INTERRUPTED]\n');
+    expect(await setup.machine.files()).toEqual([]);
+  });
+
   rootTest('says under sudo that no variable came through, and so no proxy', async () => {
     const curl = 'echo "curl: (28) Connection timed out" >&2; exit 28';
     await using setup = await open(shell, { replaced: { curl } });
