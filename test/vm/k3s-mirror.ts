@@ -1,9 +1,10 @@
 /**
  * Serves k3s in the shape that PIPEOPS_K3S_MIRROR expects: `install.sh`, `channels/<name>` (a
  * redirect to `…/<version>`), `download/<version>/k3s[-arm64]` and
- * `download/<version>/sha256sum-<amd64|arm64>.txt`.
+ * `download/<version>/sha256sum-<amd64|arm64>.txt`, and beside them the images of k3s with their list.
  */
 
+import { airgapImages } from './airgap-images.ts';
 import type { K3sRelease } from './k3s-release.ts';
 import { prepareK3sRelease } from './k3s-release.ts';
 
@@ -78,15 +79,32 @@ export async function answerOfMirror(
   }
   if (release !== undefined && folder === 'download') {
     const arm = process.arch === 'arm64';
-    if (file === (arm ? 'k3s-arm64' : 'k3s')) {
-      return new Response(Bun.file(release.binary));
-    }
+    const files = await filesOf(release, arm ? 'arm64' : 'amd64');
     if (file === (arm ? 'sha256sum-arm64.txt' : 'sha256sum-amd64.txt')) {
-      const hash = wrongHash ? WRONG_HASH : await sha256(release.binary);
-      return new Response(`${hash}  ${arm ? 'k3s-arm64' : 'k3s'}\n`);
+      const lines = Object.entries(files).map(async ([name, path]) => {
+        return `${wrongHash ? WRONG_HASH : await sha256(path)}  ${name}\n`;
+      });
+      return new Response((await Promise.all(lines)).join(''));
+    }
+    const path = files[file ?? ''];
+    if (path !== undefined) {
+      return new Response(Bun.file(path));
     }
   }
   return new Response('not found\n', { status: 404 });
+}
+
+/** The files of a release by their name: the program, and what machines without internet need. */
+async function filesOf(
+  release: K3sRelease,
+  architecture: 'amd64' | 'arm64',
+): Promise<Readonly<Record<string, string>>> {
+  const { archive, list } = await airgapImages();
+  return {
+    [architecture === 'amd64' ? 'k3s' : 'k3s-arm64']: release.binary,
+    [`k3s-airgap-images-${architecture}.tar`]: archive,
+    'k3s-images.txt': list,
+  };
 }
 
 async function sha256(path: string): Promise<string> {

@@ -1,0 +1,193 @@
+/**
+ * Machines in companies: one whose only way out is a proxy that wants a password, and one without any way
+ * out, installed from a bundle, and later with a mirror of Docker Hub inside. Between them and the world stands a firewall that lets nothing else pass.
+ */
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { makeCertificates, type TestCertificates } from '../support/tls.ts';
+import { runCommand } from '../vm/host-command.ts';
+import { PAUSE_IMAGE, testImages, WEB_IMAGE } from '../vm/images.ts';
+import type { Machine } from '../vm/machine.ts';
+import { prepareTestMachines } from '../vm/prepare.ts';
+import { reportProgress } from '../vm/progress.ts';
+import { waitUntil } from '../vm/wait-until.ts';
+import { type ForwardProxy, startForwardProxy } from './forward-proxy.ts';
+import { type ImageRegistry, startImageRegistry } from './image-registry.ts';
+import { CA_FILE, installByOneLine, openStand, type Stand, TOKEN_FILE } from './stand.ts';
+
+const PREPARE_TIMEOUT_MS = 1_800_000;
+const TEST_TIMEOUT_MS = 300_000;
+const ALL_TIMEOUT_MS = 900_000;
+const CHANGE_TIMEOUT_MS = 60_000;
+const BUNDLE_FILE = '/root/bundle.tar';
+const PROGRAM = join(import.meta.dir, '../../dist', `pipeops-agent-linux-${process.arch}`);
+/** A password that must be encoded to stand in an address. */
+const LOGIN = 'agent:p@ss:word/1';
+const ENCODED_LOGIN = 'agent:p%40ss%3Aword%2F1';
+const ENVIRONMENT_FILE = '/etc/systemd/system/k3s.service.env';
+const PULLED = 'pipeops/pulled';
+
+const progress = reportProgress('offline');
+let stand: Stand;
+let proxy: ForwardProxy;
+let registry: ImageRegistry;
+let mirror: ImageRegistry;
+let privateAuthority: TestCertificates;
+let directory: string;
+
+beforeAll(async () => {
+  await prepareTestMachines(progress);
+  stand = await openStand('offline');
+  directory = await mkdtemp(join(tmpdir(), 'pipeops-offline-'));
+  proxy = await startForwardProxy(stand.lab.hostAddress, LOGIN);
+  const images = await testImages();
+  const repositories = {
+    [PULLED]: join(images, 'test-web-2.tar'),
+    'rancher/mirrored-pause': join(images, 'pause.tar'),
+  };
+  const { hostAddress, internet } = stand.lab;
+  registry = await startImageRegistry(hostAddress, repositories, internet);
+  privateAuthority = await makeCertificates([hostAddress]);
+  mirror = await startImageRegistry(hostAddress, repositories, privateAuthority);
+}, PREPARE_TIMEOUT_MS);
+
+afterAll(async () => {
+  await mirror?.[Symbol.asyncDispose]();
+  await registry?.[Symbol.asyncDispose]();
+  await proxy?.[Symbol.asyncDispose]();
+  await stand?.[Symbol.asyncDispose]();
+  await rm(directory, { recursive: true, force: true });
+}, TEST_TIMEOUT_MS);
+
+/** What leaves the machine for anywhere but these ports of the host is refused. */
+async function shutIn({ lab }: Stand, machine: Machine, ports: readonly number[]): Promise<void> {
+  const network = `${lab.hostAddress}/24`;
+  const rules = [
+    'flush table inet shut',
+    'add chain inet shut out { type filter hook output priority 0; policy accept; }',
+    'add rule inet shut out oifname "lo" accept',
+    ...ports.map(
+      (port) => `add rule inet shut out ip daddr ${lab.hostAddress} tcp dport ${port} accept`,
+    ),
+    `add rule inet shut out ip daddr ${network} tcp sport 22 accept`,
+    `add rule inet shut out ip daddr ${network} reject`,
+  ];
+  await machine.exec(['nft', 'add table inet shut']);
+  await machine.exec(['nft', rules.join('\n')]);
+}
+
+async function shell(machine: Machine, script: string): Promise<string> {
+  const { stdout, stderr } = await machine.exec(['sh', '-c', script], { check: false });
+  return (stdout + stderr).trim();
+}
+
+test(
+  'a machine whose only way out is a proxy with a password is installed, registers and pulls through it',
+  async () => {
+    const machine = await stand.lab.boot({ name: 'proxied', base: 'kubernetes', images: true });
+    await stand.equip(machine);
+    await shutIn(stand, machine, [proxy.port]);
+    const direct = await shell(machine, `curl -sS -m 5 ${stand.mirror.url}/install.sh`);
+    expect(direct).toContain('Failed to connect');
+
+    const address = `http://${ENCODED_LOGIN}@${stand.lab.hostAddress}:${proxy.port}`;
+    const installed = await progress.phase('install through the proxy', () =>
+      installByOneLine(stand, machine, ['--token-file', TOKEN_FILE, '--json'], {
+        env: { HTTPS_PROXY: address, NO_PROXY: '.corp.example' },
+      }),
+    );
+    expect(JSON.parse(installed.stdout)).toMatchObject({ node: 'proxied' });
+    expect((await stand.registeredAgent()).id).not.toBe('');
+    const hostOf = (url: string) => new URL(url).host;
+    for (const url of [stand.releases.url, stand.mirror.url, stand.controlPlaneUrl]) {
+      expect(proxy.targets).toContain(hostOf(url));
+    }
+
+    expect(await shell(machine, `stat -c %a ${ENVIRONMENT_FILE}`)).toBe('600');
+    const variables = (await machine.readFile(ENVIRONMENT_FILE)).trim().split('\n').sort();
+    expect(variables).toEqual([
+      `CONTAINERD_HTTPS_PROXY="${address}"`,
+      `CONTAINERD_HTTP_PROXY="${address}"`,
+      expect.stringMatching(
+        new RegExp(`^CONTAINERD_NO_PROXY="localhost,.*${machine.address},.*,\\.corp\\.example"$`),
+      ),
+    ]);
+    const told = `for pid in $(pgrep -x NAME); do tr '\\0' '\\n' < /proc/$pid/environ; done`;
+    const proxiesOf = (name: string) =>
+      shell(machine, `(${told.replace('NAME', name)}) | grep -c '^HTTPS_PROXY='`);
+    expect([await proxiesOf('k3s'), await proxiesOf('containerd')]).toEqual(['0', '1']);
+
+    await progress.phase('pull through the proxy', () =>
+      machine.exec(['k3s', 'crictl', 'pull', `${registry.host}/${PULLED}:1`]),
+    );
+    expect(proxy.targets).toContain(registry.host);
+    expect(await shell(machine, 'k3s ctr images ls -q')).toContain(`${registry.host}/${PULLED}:1`);
+    // In no journal and in no argument.
+    const seen = await shell(
+      machine,
+      'journalctl --no-pager -o cat -u k3s -u pipeops-agent; ps -eo args',
+    );
+    expect(seen).not.toMatch(/p%40ss|p@ss/);
+  },
+  ALL_TIMEOUT_MS,
+);
+
+test(
+  'a machine without any way out is installed from a bundle, runs a pod, and pulls from a mirror inside',
+  async () => {
+    const bundle = join(directory, 'bundle.tar');
+    const authority = join(directory, 'ca.pem');
+    await Bun.write(authority, stand.lab.internet.ca);
+    const create = ['bundle', 'create', '--output', bundle, '--k3s-mirror', stand.mirror.url];
+    const created = await progress.phase('create the bundle', () =>
+      runCommand([PROGRAM, ...create, '--ca-file', authority, '--json'], {
+        timeoutMs: TEST_TIMEOUT_MS,
+      }),
+    );
+    expect(JSON.parse(created.stdout)).toMatchObject({
+      k3s_version: stand.mirror.version,
+      images: [WEB_IMAGE, PAUSE_IMAGE].sort(),
+    });
+    const machine = await stand.lab.boot({ name: 'alone', base: 'kubernetes' });
+    await machine.copyIn(bundle, BUNDLE_FILE);
+    await shutIn(stand, machine, []);
+    const asked = stand.mirror.requests.length;
+
+    await machine.exec(['tar', '-xf', BUNDLE_FILE, '-C', '/root', 'pipeops-agent']);
+    const installed = await progress.phase('install from the bundle', () =>
+      machine.exec(['/root/pipeops-agent', 'install', '--bundle', BUNDLE_FILE, '--json'], {
+        timeoutMs: TEST_TIMEOUT_MS,
+        check: false,
+      }),
+    );
+    expect({ ...installed, stdout: JSON.parse(installed.stdout) }).toMatchObject({
+      exitCode: 0,
+      stdout: { node: 'alone', control_plane: null },
+    });
+    expect(stand.mirror.requests.slice(asked)).toEqual([]);
+
+    const run = `k3s kubectl run web --image=${WEB_IMAGE} --image-pull-policy=Never`;
+    expect(await shell(machine, run)).toContain('created');
+    await waitUntil('the pod runs', CHANGE_TIMEOUT_MS, async () =>
+      (await shell(machine, 'k3s kubectl get pod web --no-headers')).includes('Running'),
+    );
+
+    await machine.writeFile(CA_FILE, privateAuthority.ca);
+    await shutIn(stand, machine, [Number(mirror.host.split(':')[1])]);
+    const flags = ['--registry-mirror', `https://${mirror.host}`, '--ca-file', CA_FILE];
+    const mirrored = await progress.phase('a mirror of Docker Hub', () =>
+      machine.exec(['pipeops-agent', 'install', '--bundle', BUNDLE_FILE, ...flags, '--json'], {
+        timeoutMs: TEST_TIMEOUT_MS,
+        check: false,
+      }),
+    );
+    expect(mirrored).toMatchObject({ exitCode: 0 });
+    expect(mirror.requests).toContain('/v2/rancher/mirrored-pause/manifests/3.6');
+    await machine.exec(['k3s', 'crictl', 'pull', `docker.io/${PULLED}:1`]);
+    expect(mirror.requests.some((path) => path.startsWith(`/v2/${PULLED}/blobs/`))).toBe(true);
+    expect(await shell(machine, 'k3s kubectl get pod web --no-headers')).toContain('Running');
+  },
+  ALL_TIMEOUT_MS,
+);
