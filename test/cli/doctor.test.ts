@@ -1,5 +1,6 @@
 /** `doctor` and `health-check`, before and after an installation, by what a person sees. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { JOIN_TOKEN } from '../support/installation.ts';
 import {
   CONTROL_PLANE,
   MIRROR,
@@ -155,6 +156,22 @@ test('an installed server is all right, until something turns forwarding off; --
   expect(sick.stdout).toContain('Forwarding: wrong [forwarding]');
   expect(await doctor('--fix', '--yes')).toMatchObject({ exitCode: 0, fixed: ['forwarding'] });
   expect(await machine.run(['health-check'])).toMatchObject({ exitCode: 0 });
+});
+
+test('a worker is all right too, until its k3s fails', async () => {
+  await put(FORWARD, '1\n');
+  await put(BRIDGE, '1\n');
+  const env = { PIPEOPS_K3S_MIRROR: MIRROR };
+  expect(await machine.run(['join', '--token', JOIN_TOKEN], { env })).toMatchObject({
+    exitCode: 0,
+  });
+  const found = ({ states }: { readonly states: readonly string[] }) =>
+    states.filter((state) => state.endsWith(' found'));
+  const well = await doctor();
+  expect([well.exitCode, well.role, found(well)]).toEqual([0, 'worker', []]);
+  machine.units.set('k3s-agent.service', 'failed');
+  const sick = await doctor();
+  expect([sick.exitCode, found(sick)]).toEqual([11, ['k3s found']]);
 });
 
 test('an agent that does not run is found', async () => {

@@ -112,6 +112,9 @@ test(
     expect([well.exitCode, well.role, wrong(well), unknown(well)]).toEqual([0, 'server', [], []]);
     expect(well.seconds).toBeLessThan(DOCTOR_SECONDS_MAX);
     expect(await run(['health-check'])).toMatchObject({ exitCode: 0 });
+    const byOther = await run(['doctor'], 'nobody');
+    expect([byOther.exitCode, byOther.role, wrong(byOther)]).toEqual([0, 'server', []]);
+    expect(unknown(byOther).join('\n')).toMatch(/k3s-certificates: .*root may.*agent: .*sudo/s);
 
     await machine.exec(['sysctl', '-w', `${FORWARDING}=0`]);
     const sick = await run(['doctor']);
