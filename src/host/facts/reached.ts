@@ -20,6 +20,8 @@ export interface Endpoint {
   readonly ca: string | undefined;
   readonly ask: Way['ask'];
   readonly beginsSmall?: boolean;
+  /** Never through a proxy, whatever the settings say. */
+  readonly isInside?: true;
 }
 
 export interface ReachedWay {
@@ -43,7 +45,8 @@ export interface Reached {
 /** Walks the ways side by side, over IPv4 and over IPv6; around a proxy where it does not lead there. */
 export async function reach(deps: FactDeps, endpoint: Endpoint): Promise<Reached> {
   const probe = await deps.probe();
-  const proxy = proxyFor(endpoint.url, await outboundProxy(deps));
+  const proxy =
+    endpoint.isInside === true ? undefined : proxyFor(endpoint.url, await outboundProxy(deps));
   const usual = await waysOver(deps, probe, endpoint, proxy);
   if (proxy === undefined) {
     return { endpoint, proxy: '', usual, around: [] };

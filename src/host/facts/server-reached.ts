@@ -16,7 +16,8 @@ export const serverReached: Fact<Reached | undefined> = {
     }
     // It needs no credentials (k3s, "pkg/server/router.go").
     const url = new URL('/ping', server.url);
-    return await reach(deps, { name: 'the server', url, ca: server.ca, ask: 'answer' });
+    const endpoint = { name: 'the server', url, ca: server.ca, ask: 'answer' } as const;
+    return await reach(deps, { ...endpoint, isInside: true });
   },
 };
 

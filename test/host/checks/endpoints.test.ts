@@ -333,6 +333,23 @@ test('a worker reaches its server, and takes the time from there', async () => {
   });
 });
 
+test('a worker reaches its server without the proxy, as k3s does', async () => {
+  await using proxy = await proxied('');
+  const url = 'https://server.test:6443';
+  await machine.put(
+    '/etc/pipeops-agent/server.json',
+    JSON.stringify({ v: 1, url, ca: certificates.ca }),
+  );
+  const walk: Probe['walk'] = ({ proxy: through, ...way }, signal) =>
+    systemProbe.walk(
+      { ...way, proxy: through, url: new URL(`https://${HOST}:${server.port}/ping`) },
+      signal,
+    );
+  const wishes = { role: 'worker', env: proxy.env, probe: { walk } } as const;
+  expect(await findingOf(serverAnswers, deps(wishes))).toBeUndefined();
+  expect(proxy.targets).toEqual([]);
+});
+
 test('a mirror of k3s that has no installer is none', async () => {
   const env = { PIPEOPS_K3S_MIRROR: `https://${HOST}:${server.port}` };
   expect((await findingOf(downloadsAnswer, deps({ env })))?.message).toBe(
