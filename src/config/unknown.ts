@@ -2,16 +2,16 @@ import { didYouMean, isMisspelling } from '../core/text/did-you-mean.ts';
 import { lineOf, yamlKeys } from '../core/text/yaml-keys.ts';
 import { describeSettings, type Setting } from './describe.ts';
 
-/** Unknown keys of a file that are reported; the rest is left out. */
+/** At most so many unknown keys are reported. */
 const TOLD_MAX = 20;
 
 type Section = Readonly<Record<string, unknown>>;
-/** A file as it was parsed; what is not a section is kept as it is. */
+/** A parsed file. A value that is not a section is kept as it is. */
 export type RawConfig = Readonly<Record<string, unknown>>;
 
 /**
- * Splits a file into what this version knows and what it does not: a mistake, or a setting of a
- * newer version.
+ * Splits a file into the settings that this version knows and the rest. The rest may be mistakes or
+ * settings of a newer version.
  */
 export function splitUnknown(file: RawConfig): {
   readonly known: RawConfig;
@@ -35,7 +35,7 @@ export function splitUnknown(file: RawConfig): {
   return { known: Object.fromEntries(known), unknown: Object.fromEntries(unknown) };
 }
 
-/** What a file should hold, together with its present keys that are not known here. */
+/** The wanted content of a file, with the unknown keys that are in it now. */
 export function withUnknown(wanted: RawConfig, file: RawConfig): RawConfig {
   const more = Object.entries(splitUnknown(file).unknown).map(([name, section]) => {
     const ours = wanted[name];
@@ -45,16 +45,16 @@ export function withUnknown(wanted: RawConfig, file: RawConfig): RawConfig {
 }
 
 export interface ToldKeys {
-  /** Of keys that are ignored, each as a sentence for a person. */
+  /** One sentence for a person about each key that is ignored. */
   readonly warnings: readonly string[];
-  /** Of keys that are refused. */
+  /** The same about each key that is refused. */
   readonly problems: readonly string[];
 }
 
 /**
  * For a person, about each unknown key: `line 4: http.prot: is not a setting and is ignored, did you
- * mean "http.port"?` It may be a setting of a newer version. Only where it nearly names a setting that
- * protects, and that nobody has set, it is refused: the machine would run unprotected.
+ * mean "http.port"?` It may be a setting of a newer version. It is refused only if it nearly names a
+ * setting that protects and that nobody has set, because the machine would then run unprotected.
  * @param isSet whether somebody has set this setting, by its dotted path
  */
 export function tellUnknown(
@@ -90,7 +90,7 @@ export function tellUnknown(
 
 interface UnknownKey {
   readonly path: string;
-  /** What stands below it, where it would be a section of its own. */
+  /** Its value, if it may be a misspelt section. */
   readonly section: unknown;
   /** What may have been meant. */
   readonly known: readonly string[];
@@ -110,7 +110,7 @@ function unknownKeys(unknown: RawConfig, settings: readonly Setting[]): readonly
   );
 }
 
-/** Whether a key, a misspelt section or a key outside of its section nearly names this setting. */
+/** Whether a key nearly names this setting: itself, by a misspelt section, or outside of its section. */
 function isMeant(setting: string, path: string, section: unknown): boolean {
   const [settingSection = '', settingKey = ''] = setting.split('.');
   const [first = '', ...key] = path.split('.');

@@ -1,7 +1,4 @@
-/**
- * Where k3s has its things. k3s and its installer choose these places: whatever the prefix of the
- * agent, they stay.
- */
+/** Where k3s has its files. k3s and its installer choose these places, so they do not depend on `Places`. */
 
 export const K3S_ROLES = ['server', 'agent'] as const;
 export type K3sRole = (typeof K3S_ROLES)[number];
@@ -12,7 +9,7 @@ export const K3S_UNITS: Readonly<Record<K3sRole, string>> = {
 };
 /** Where its installer puts the unit. */
 export const K3S_UNIT_DIRECTORY = '/etc/systemd/system';
-/** What the unit reads its environment from, besides the file that the installer writes anew. */
+/** Files from which the unit reads its environment, beside the one that the installer writes. */
 export const K3S_ENVIRONMENT_FILES: Readonly<Record<K3sRole, readonly string[]>> = {
   server: ['/etc/default/k3s', '/etc/sysconfig/k3s'],
   agent: ['/etc/default/k3s-agent', '/etc/sysconfig/k3s-agent'],
@@ -21,7 +18,7 @@ export const K3S_ENVIRONMENT_FILES: Readonly<Record<K3sRole, readonly string[]>>
 /** Where its installer puts programs and scripts. */
 export const K3S_PROGRAM_DIRECTORY = '/usr/local/bin';
 export const K3S_EXECUTABLE = `${K3S_PROGRAM_DIRECTORY}/k3s`;
-/** Links to the program, where no program of that name is found. */
+/** Links to the program. The installer makes those for which there is no program of that name. */
 export const K3S_TOOLS: readonly string[] = ['kubectl', 'crictl', 'ctr'].map(
   (tool) => `${K3S_PROGRAM_DIRECTORY}/${tool}`,
 );
@@ -33,9 +30,9 @@ export const K3S_UNINSTALLERS: Readonly<Record<K3sRole, string>> = {
 
 /** Shared by all programs of Rancher. */
 export const RANCHER_DATA_DIRECTORY = '/var/lib/rancher';
-/** k3s' own uninstaller takes it away, with whatever stands in it. */
+/** k3s' own uninstaller removes it with all that is in it. */
 export const K3S_DATA_DIRECTORY = `${RANCHER_DATA_DIRECTORY}/k3s`;
-/** Where the one above stands while k3s' own uninstaller runs, if something of before is in it. */
+/** The other name of the one above while k3s' uninstaller runs: k3s/data-of-before.ts. */
 export const K3S_DATA_DIRECTORY_ASIDE = `${K3S_DATA_DIRECTORY}.kept-by-pipeops-agent`;
 export const K3S_SERVER_CA_FILE = `${K3S_DATA_DIRECTORY}/server/tls/server-ca.crt`;
 export const K3S_AGENT_DIRECTORY = `${K3S_DATA_DIRECTORY}/agent`;
@@ -58,11 +55,11 @@ export const RANCHER_CONFIG_DIRECTORY = '/etc/rancher';
 /** The password by which the cluster recognises this machine; k3s makes it at its first start. */
 export const NODE_PASSWORD_FILE = `${RANCHER_CONFIG_DIRECTORY}/node/password`;
 export const K3S_DIRECTORY = `${RANCHER_CONFIG_DIRECTORY}/k3s`;
-/** Where the one above stands while k3s' own uninstaller runs, which would remove it. */
+/** The other name of the one above while k3s' uninstaller runs: k3s/kept-files.ts. */
 export const K3S_DIRECTORY_ASIDE = `${K3S_DIRECTORY}.kept-by-pipeops-agent`;
 export const K3S_MAIN_CONFIG_FILE = `${K3S_DIRECTORY}/config.yaml`;
 export const K3S_DROP_IN_DIRECTORY = `${K3S_DIRECTORY}/config.yaml.d`;
-/** What we tell k3s: the only file in there that is ours. */
+/** Our settings for k3s. */
 export const K3S_CONFIG_FILE = `${K3S_DROP_IN_DIRECTORY}/50-pipeops.yaml`;
 /** Mirrors of registries, logins and trust (docs.k3s.io, "Private Registry Configuration"). */
 export const K3S_REGISTRIES_FILE = `${K3S_DIRECTORY}/registries.yaml`;

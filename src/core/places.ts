@@ -1,14 +1,14 @@
 /**
- * Where everything of the product stands on a machine (docs/ARCHITECTURE.md, "Names"): one value,
- * passed to all who use it. Where k3s has its own things: k3s-places.ts.
+ * Where everything of the product is on a machine (docs/ARCHITECTURE.md, "Names"): one value that is
+ * passed to all who use it. The places of k3s are in k3s-places.ts.
  */
 
 export const AGENT_USER = 'pipeops-agent';
 export const UNIT_NAME = 'pipeops-agent.service';
-/** Where the daemon's socket is, as root's link to it says: relative to that link. */
+/** The target of root's link to the daemon's socket, relative to that link. */
 export const DAEMON_SOCKET_TARGET = 'daemon/agent.sock';
 
-/** What a package of a distribution may want elsewhere. systemd fixes the rest: /etc, /var/lib, /run. */
+/** What a package of a distribution may put elsewhere. The rest is fixed by systemd: /etc, /var/lib, /run. */
 export interface PlaceOptions {
   /** The program is found in its `bin`. */
   readonly prefix?: string;
@@ -34,18 +34,18 @@ export interface Places {
   /** Exists while the daemon is being stopped for good, so that its session tells the control plane. */
   readonly leavingFile: string;
 
-  /** The daemon's. Root never opens, trusts or deletes by a file in it. */
+  /** The daemon's directory. Root never opens, trusts or deletes a file in it by its name. */
   readonly stateDirectory: string;
-  /** There once the daemon was ready. Root only looks whether it is there, and is the more careful then. */
+  /** Exists once the daemon was ready. Root only looks whether it exists, and is more careful then. */
   readonly wasReadyFile: string;
   readonly controlPlaneTokenFile: string;
   readonly proxyCredentialsFile: string;
 
-  /** Root's own. */
+  /** Root's own directory. */
   readonly hostStateDirectory: string;
   readonly inventoryFile: string;
   readonly stepsFile: string;
-  /** What an installation has changed, as it was before: see host/engine/originals.ts. */
+  /** The earlier state of what an installation has changed: see host/engine/originals.ts. */
   readonly originalsFile: string;
   readonly k3sTokenFile: string;
   /** Of a k3s that was here before us: see protocol/files/adoption.ts. It may hold secrets. */
@@ -60,16 +60,16 @@ export interface Places {
   readonly downloadDirectory: string;
   /** What the installer's own downloads trust, while it runs. */
   readonly downloadAuthoritiesFile: string;
-  /** k3s' uninstaller removes itself before it is done: by this copy a run that was killed goes on. */
+  /** A copy of k3s' uninstaller, which removes itself early. After a kill the next run uses the copy. */
   readonly k3sUninstallerCopy: string;
   readonly kubectlCacheDirectory: string;
   /** What the running daemon was started with: see host/agent/service.ts. */
   readonly appliedFile: string;
-  /** Exists while k3s runs with an older configuration or token than the files have. */
+  /** Exists while k3s must be restarted to read its present files. */
   readonly k3sRestartFile: string;
   /** Holds the path of the version before the installed one. */
   readonly previousExecutableFile: string;
-  /** Holds the path of the linked version, as long as it has not been seen to start. */
+  /** Holds the path of the linked version until that version has been seen to start. */
   readonly unprovenExecutableFile: string;
 
   /**
@@ -80,14 +80,14 @@ export interface Places {
   /** The token for the doors on loopback; root and the group can read it. */
   readonly localTokenFile: string;
   readonly socketLink: string;
-  /** The daemon's own directory in the one above. The unit names it, and systemd passes its path on. */
+  /** The daemon's own directory in it. The unit names it, and systemd passes its path to the daemon. */
   readonly ownRuntimeDirectory: string;
   readonly lockFile: string;
   /** On a machine that joins by what a server offers, until it restarts: how to know that server. */
   readonly offerCertificateFile: string;
 }
 
-/** Left out is what install.sh and `install` do: the unit and install.sh have the same defaults. */
+/** The defaults are those of install.sh and of the unit in systemd/. */
 export function placesOf({
   prefix = '/usr/local',
   versionsDirectory = '/opt/pipeops-agent',

@@ -1,7 +1,7 @@
 import { missingTools } from '../facts/missing-tools.ts';
 import { BARE, type Check } from './check.ts';
 
-/** All that will be run is looked for, so that no step finds half way that it cannot. */
+/** Looks for every program beforehand, so that no step fails half way for want of one. */
 export const tools: Check = {
   id: 'tools',
   title: 'Programs that are run',

@@ -1,17 +1,17 @@
+import { dirname } from 'node:path';
 import { RANCHER_DATA_DIRECTORY } from '../../core/k3s-places.ts';
 import type { DiskSpace } from '../../core/ports.ts';
 import type { Fact } from './fact.ts';
-
-/** Where most is written: images, containers, the data of Kubernetes. */
-const PATHS = [RANCHER_DATA_DIRECTORY, '/opt'];
 
 export interface FreeSpace extends DiskSpace {
   readonly path: string;
 }
 
-/** What is free where Kubernetes writes. */
+/** What is free where most is written: images, containers and data of Kubernetes; our own versions. */
 export const diskSpace: Fact<readonly FreeSpace[]> = {
   id: 'disk-space',
-  read: ({ files }) =>
-    Promise.all(PATHS.map(async (path) => ({ path, ...(await files.diskSpace(path)) }))),
+  read: ({ files, places }) => {
+    const paths = [RANCHER_DATA_DIRECTORY, dirname(places.versionsDirectory)];
+    return Promise.all(paths.map(async (path) => ({ path, ...(await files.diskSpace(path)) })));
+  },
 };

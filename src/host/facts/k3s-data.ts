@@ -6,7 +6,7 @@ const PLACES = ['agent/images', 'server/db/snapshots', 'server/manifests', 'serv
   (place) => `${K3S_DATA_DIRECTORY}/${place}`,
 );
 
-/** What stands in k3s' data directory: the known places, or else that directory. */
+/** Which of the known places have something in them, or else the data directory if it has something. */
 export const k3sData: Fact<readonly string[]> = {
   id: 'k3s-data',
   read: async ({ files, subject }) => {

@@ -1,6 +1,6 @@
 import type { Fact } from './fact.ts';
 
-/** Memory of the machine as the kernel has it, bytes; 0 where it does not say (proc(5), "meminfo"). */
+/** Memory of the machine in bytes, as the kernel counts it; 0 if it does not say (proc(5), "meminfo"). */
 export const memoryBytes: Fact<number> = {
   id: 'memory',
   read: async ({ files }) => {

@@ -1,7 +1,7 @@
 import { toolPath } from '../../core/tool-path.ts';
 import type { Fact, FactDeps } from './fact.ts';
 
-/** Programs that the steps and the installer of k3s run, each with one that may stand in for it. */
+/** Programs that the installation and k3s' installer run. One of each line is enough. */
 const TOOLS: readonly (readonly string[])[] = [
   ['systemctl'],
   ['journalctl'],
@@ -18,7 +18,7 @@ const TOOLS: readonly (readonly string[])[] = [
   ['curl', 'wget'],
 ];
 
-/** Programs that will be run and are not there: `curl or wget`. */
+/** The programs that are missing: `curl or wget`. */
 export const missingTools: Fact<readonly string[]> = {
   id: 'missing-tools',
   read: async (deps) => {

@@ -9,7 +9,7 @@ export interface ClusterTrace {
   readonly remove: string;
 }
 
-/** What another Kubernetes leaves where. */
+/** Paths by which another Kubernetes is recognised. */
 const TRACES: readonly ClusterTrace[] = [
   { path: K3S_EXECUTABLE, what: 'k3s', remove: 'k3s-uninstall.sh or k3s-agent-uninstall.sh' },
   { path: '/usr/local/bin/rke2', what: 'RKE2', remove: 'rke2-uninstall.sh' },

@@ -1,6 +1,6 @@
 /**
- * Root's own files in /var/lib/pipeops-agent-host. Another version of the agent may have written
- * them: a file may hold more than is known here, and it is kept when the file is written again.
+ * Root's own files in /var/lib/pipeops-agent-host. Another version of the agent may have written them. So
+ * they may contain more than this version knows, and that is kept when a file is written again.
  */
 import { posix } from 'node:path';
 import * as z from 'zod';
@@ -33,10 +33,10 @@ export interface UnknownEntry {
   readonly name: string;
 }
 
-/** What units an administrator has, by file; those that systemd makes by itself have none. */
+/** Unit files of an administrator. Units that systemd generates have no file there. */
 const UNIT_PATH =
   /^\/etc\/systemd\/system\/[\w@:\\-][\w.@:\\-]*\.(service|socket|timer|path|target|slice|mount)$/;
-/** By kind: which names this version knows how to remove. */
+/** For each kind, whether this version knows how to remove a thing of that name. */
 const KNOWN_NAMES: Readonly<Record<InventoryEntry['kind'], (name: string) => boolean>> = {
   file: isPlainPath,
   directory: isPlainPath,
@@ -62,7 +62,7 @@ function isPlainPath(name: string): boolean {
   return name.startsWith('/') && !name.endsWith('/') && posix.normalize(name) === name;
 }
 
-/** The newest inventory that is read here: its `v` is the oldest reader that may use it. */
+/** The newest inventory that this version reads. The file's `v` is the oldest reader that may use it. */
 export const INVENTORY_READER = 1;
 
 /** The version of a file, whatever else is in it. */
@@ -85,10 +85,10 @@ export const StepNote = z.looseObject({
 });
 export type StepNote = z.infer<typeof StepNote>;
 
-/** `sha256:HEX` of what was written there since, the newest last; absent where nobody took a note. */
+/** `sha256:HEX` of the texts that were written since, newest last; absent if nobody noted them. */
 const written = z.array(z.string()).optional();
 
-/** How something was before it was changed. `nothing`: a shared directory that did not exist. */
+/** The earlier state of something. `nothing`: a shared directory that did not exist. */
 export const Original = z.discriminatedUnion('kind', [
   z.looseObject({ kind: z.literal('nothing'), name: z.string().min(1) }),
   z.looseObject({
@@ -111,7 +111,7 @@ export const Original = z.discriminatedUnion('kind', [
     mode: z.int(),
     uid: z.int(),
     gid: z.int(),
-    /** The content where it is no UTF-8: what `text` cannot say. */
+    /** The content, if it is not UTF-8 and so cannot be in `text`. */
     base64: z.string().optional(),
     written,
   }),
@@ -129,7 +129,7 @@ export const Original = z.discriminatedUnion('kind', [
 ]);
 export type Original = z.infer<typeof Original>;
 
-/** The newest note of originals that is read here, as of the inventory. */
+/** The newest file of originals that this version reads, as for the inventory. */
 export const ORIGINALS_READER = 1;
 
 export const Originals = z.looseObject({
@@ -138,5 +138,5 @@ export const Originals = z.looseObject({
 });
 export type Originals = z.infer<typeof Originals>;
 
-/** What every thing has, in any version. */
+/** What every entry has, in any version. */
 export const NamedThing = z.looseObject({ name: z.string().min(1) });
