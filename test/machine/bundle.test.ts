@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { decodeJoinToken, encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
+import { JOIN_TOKEN } from '../support/installation.ts';
 import { scaledClock } from '../support/scaled-clock.ts';
 import {
   CONTROL_PLANE,
@@ -9,6 +11,7 @@ import {
   type SimulatedMachine,
   simulatedMachine,
 } from '../support/simulated-machine.ts';
+import { makeCertificates } from '../support/tls.ts';
 
 const VERSION = 'v1.36.3+k3s1';
 const BUNDLE = '/root/bundle.tar';
@@ -16,6 +19,9 @@ const CREATE = ['bundle', 'create', '--output', BUNDLE, '--k3s-mirror', MIRROR, 
 const INSTALL = ['install', '--bundle', BUNDLE, '--token-file', '/root/token', '--json'];
 const ENV = { PIPEOPS_API_URL: CONTROL_PLANE };
 const IMAGES_FILE = '/var/lib/rancher/k3s/agent/images/k3s-airgap-images-amd64.tar';
+/** More than an installation makes. */
+const CHANGES_MAX = 300;
+const STRIDE = 3;
 const LIMIT_BYTES = 16 * 1024 * 1024;
 
 let machine: SimulatedMachine;
@@ -198,3 +204,46 @@ describe('install --bundle', () => {
     });
   });
 });
+
+describe('join --bundle', () => {
+  const join = ['join', '--token', '-', '--bundle', BUNDLE, '--json'];
+
+  test('makes a worker, and asks nobody but its server', async () => {
+    expect((await machine.run(CREATE)).exitCode).toBe(0);
+    cutOff();
+    const ran = await machine.run(join, { stdin: JOIN_TOKEN });
+    expect(documentOf(ran)).toMatchObject({ exitCode: 0, role: 'agent' });
+    expect(await machine.files.readText(IMAGES_FILE)).toBe(imageArchive(IMAGES));
+  });
+
+  test('refuses a k3s that is newer than that of the server', async () => {
+    expect((await machine.run(CREATE)).exitCode).toBe(0);
+    const stdin = encodeJoinToken({ ...decodeJoinToken(JOIN_TOKEN), k3s: 'v1.35.9+k3s1' });
+    expect(errorOf(await machine.run(join, { stdin }))).toMatchObject({
+      code: 'USAGE',
+      message: `The bundle holds k3s ${VERSION}, and the server runs v1.35.9+k3s1`,
+    });
+  });
+});
+
+test('wherever an installation with a bundle and a mirror is killed, --undo leaves the machine as it was', async () => {
+  expect((await machine.run(CREATE)).exitCode).toBe(0);
+  cutOff();
+  machine.web.set('https://hub.test/v2/', () => Response.json({}));
+  const { ca } = await makeCertificates(['127.0.0.1']);
+  await machine.files.writeAtomic('/root/ca.pem', ca, { mode: 0o600 });
+  const flags = ['--registry-mirror', 'hub.test', '--ca-file', '/root/ca.pem'];
+  const before = await machine.tree();
+  let change = 1;
+  for (; change < CHANGES_MAX; change += STRIDE) {
+    machine.killAt(change);
+    if ((await machine.run([...INSTALL, ...flags], { env: ENV })).exitCode === 0) {
+      break;
+    }
+    const isRunning = machine.units.get('pipeops-agent.service') === 'active';
+    await machine.run(isRunning ? ['uninstall', '--yes'] : ['install', '--undo', '--yes']);
+    const { '/cluster': _, '/cluster/account': __, ...left } = await machine.tree();
+    expect({ change, left }).toEqual({ change, left: before });
+  }
+  expect(change).toBeWithin(30, CHANGES_MAX);
+}, 300_000);
