@@ -30,10 +30,12 @@ export const K3S_UNINSTALLERS: Readonly<Record<K3sRole, string>> = {
 
 /** Shared by all programs of Rancher. */
 export const RANCHER_DATA_DIRECTORY = '/var/lib/rancher';
-/** k3s' own uninstaller removes it with all that is in it. */
+/** k3s' own; what is removed with it: src/host/k3s/cleaning.ts. */
 export const K3S_DATA_DIRECTORY = `${RANCHER_DATA_DIRECTORY}/k3s`;
-/** The other name of the one above while k3s' uninstaller runs: k3s/data-of-before.ts. */
-export const K3S_DATA_DIRECTORY_ASIDE = `${K3S_DATA_DIRECTORY}.kept-by-pipeops-agent`;
+/** Where its storage class keeps the data of volumes, if it is not told otherwise. */
+export const K3S_VOLUMES_DIRECTORY = `${K3S_DATA_DIRECTORY}/storage`;
+/** Tools that k3s brings for machines without: iptables above all. */
+export const K3S_BUNDLED_TOOLS_DIRECTORY = `${K3S_DATA_DIRECTORY}/data/current/bin/aux`;
 export const K3S_SERVER_CA_FILE = `${K3S_DATA_DIRECTORY}/server/tls/server-ca.crt`;
 export const K3S_AGENT_DIRECTORY = `${K3S_DATA_DIRECTORY}/agent`;
 /** Archives of images in there are imported at its start (docs.k3s.io, "Air-Gap Install"). */
@@ -55,7 +57,7 @@ export const RANCHER_CONFIG_DIRECTORY = '/etc/rancher';
 /** The password by which the cluster recognises this machine; k3s makes it at its first start. */
 export const NODE_PASSWORD_FILE = `${RANCHER_CONFIG_DIRECTORY}/node/password`;
 export const K3S_DIRECTORY = `${RANCHER_CONFIG_DIRECTORY}/k3s`;
-/** The other name of the one above while k3s' uninstaller runs: k3s/kept-files.ts. */
+/** Where an older version has put the one above while k3s' own uninstaller ran, which removes it. */
 export const K3S_DIRECTORY_ASIDE = `${K3S_DIRECTORY}.kept-by-pipeops-agent`;
 export const K3S_MAIN_CONFIG_FILE = `${K3S_DIRECTORY}/config.yaml`;
 export const K3S_DROP_IN_DIRECTORY = `${K3S_DIRECTORY}/config.yaml.d`;

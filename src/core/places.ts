@@ -60,8 +60,6 @@ export interface Places {
   readonly downloadDirectory: string;
   /** What the installer's own downloads trust, while it runs. */
   readonly downloadAuthoritiesFile: string;
-  /** A copy of k3s' uninstaller, which removes itself early. After a kill the next run uses the copy. */
-  readonly k3sUninstallerCopy: string;
   readonly kubectlCacheDirectory: string;
   /** What the running daemon was started with: see host/agent/service.ts. */
   readonly appliedFile: string;
@@ -126,7 +124,6 @@ export function placesOf({
     registriesPulledFile: `${hostState}/registries-pulled`,
     downloadDirectory: `${hostState}/downloads`,
     downloadAuthoritiesFile: `${hostState}/download-authorities.pem`,
-    k3sUninstallerCopy: `${hostState}/k3s-uninstall.sh`,
     kubectlCacheDirectory: `${hostState}/kubectl-cache`,
     appliedFile: `${hostState}/applied`,
     k3sRestartFile: `${hostState}/k3s-restart-needed`,

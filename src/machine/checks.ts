@@ -131,3 +131,21 @@ export function checksBeforehand({ isOffline }: { readonly isOffline: boolean })
 export function checksFor(role: MachineRole): readonly Check[] {
   return CHECKS.filter(({ roles }) => roles.includes(role));
 }
+
+/** What a k3s that runs already has proven, or owns. */
+const PROVEN_BY_K3S: readonly Check[] = [
+  kernelOptions,
+  kernelModules,
+  cgroupControllers,
+  cgroupVersion,
+  noDataOfOthers,
+  webPortsFree,
+  podNetworksFree,
+  podRoutesFree,
+];
+
+/** Those for a machine whose k3s is taken over. */
+export function checksBesideK3s(): readonly Check[] {
+  // Nothing of k3s is fetched.
+  return checksBeforehand({ isOffline: true }).filter((check) => !PROVEN_BY_K3S.includes(check));
+}

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import type { LoadedConfig } from '../config/load.ts';
 import { AgentError } from '../core/errors.ts';
 import { hasControlPlaneToken } from '../host/agent/control-plane-token.ts';
@@ -43,11 +44,25 @@ export interface TokenSource {
   ask(): Promise<string | undefined>;
 }
 
-/** `install` on a machine that becomes a server of its own cluster. */
+/** `install` on a machine that becomes a server of its own cluster, or whose k3s is taken over. */
 export async function installServer(
   context: MachineContext,
   wishes: ServerWishes,
 ): Promise<SetUpOutcome> {
+  const { files, places } = context;
+  const isNew = (await files.stat(places.hostStateDirectory)) === undefined;
+  try {
+    return await setUpServer(context, wishes);
+  } finally {
+    // Of a run that was refused or only looked: kubectl has asked a cluster that is here already.
+    const names = isNew ? await files.list(places.hostStateDirectory) : [];
+    if (names.length === 1 && names[0] === basename(places.kubectlCacheDirectory)) {
+      await files.removeTree(places.hostStateDirectory);
+    }
+  }
+}
+
+async function setUpServer(context: MachineContext, wishes: ServerWishes): Promise<SetUpOutcome> {
   const given = await loadEffectiveConfig(context, wishes.flags);
   wishes.notice(tellWarnings(context, given, wishes.flags));
   const inventory = await openInventory(context);

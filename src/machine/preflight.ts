@@ -20,7 +20,7 @@ import type { Subject } from '../host/facts/fact.ts';
 import { checkFixedSettings } from '../host/k3s/fixed-settings.ts';
 import { foreignK3sSettings } from '../host/k3s/foreign-settings.ts';
 import { checkRole } from '../host/k3s/resources.ts';
-import { checksBeforehand, ON_THE_WAY } from './checks.ts';
+import { checksBeforehand, checksBesideK3s, ON_THE_WAY } from './checks.ts';
 import type { MachineContext } from './context.ts';
 import { factDeps } from './doctor.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
@@ -56,7 +56,7 @@ export async function preflight(
     nodeAddresses(subject.settings.config.k3s.node_ip),
     ...(subject.adoptsK3s === true ? [] : [fixedSettings(context, subject)]),
     ...(isBare
-      ? checksBeforehand({ isOffline: subject.isOffline })
+      ? bareChecks(subject)
       : [portsFree(subject.agentPorts.filter((port) => !held.includes(port)))]),
     ...(subject.adoptsK3s === true ? [] : foreignSettings(context, subject)),
   ]);
@@ -110,6 +110,10 @@ function warning(title: string, outcome: Outcome): string {
     case 'ok':
       return '';
   }
+}
+
+function bareChecks({ adoptsK3s, isOffline }: PreflightSubject): readonly Check[] {
+  return adoptsK3s === true ? checksBesideK3s() : checksBeforehand({ isOffline });
 }
 
 function machineOf(

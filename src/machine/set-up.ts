@@ -11,6 +11,7 @@ import {
   type FinishedStep,
   type PlannedStep,
   planResources,
+  type StepReport,
 } from '../host/engine/apply.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
 import type { Resource } from '../host/engine/resource.ts';
@@ -97,6 +98,8 @@ export interface SetUpOptions {
   readonly bundle: string | undefined;
   /** Tells the person something on the way. */
   readonly notice: (text: string) => void;
+  /** Hears of each step, beside the person. */
+  readonly report?: ((report: StepReport) => Promise<void>) | undefined;
 }
 
 export type SetUpOutcome =
@@ -132,7 +135,7 @@ export async function setUpMachine(
   inventory: HostInventory,
   resources: readonly Resource[],
   facts: SetUpFacts,
-  { dryRun }: SetUpOptions,
+  { dryRun, report }: SetUpOptions,
 ): Promise<SetUpOutcome> {
   if (dryRun) {
     return { kind: 'planned', plan: await planResources(resources), adoption: facts.adoption };
@@ -143,7 +146,7 @@ export async function setUpMachine(
       await finishInstallation(context);
     }
     await beginInstallation(context, inventory);
-    const steps = await applyResources(context, resources, context.signal);
+    const steps = await applyResources({ ...context, report }, resources, context.signal);
     await finishInstallation(context);
     return steps;
   });

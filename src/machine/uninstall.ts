@@ -1,12 +1,14 @@
 import { AgentError } from '../core/errors.ts';
-import { NODE_PASSWORD_FILE } from '../core/k3s-places.ts';
+import { K3S_ROLES, NODE_PASSWORD_FILE } from '../core/k3s-places.ts';
 import { keptSecrets } from '../host/agent/control-plane-token.ts';
+import { bytesOnDisk, type Volume } from '../host/cleaning/volumes.ts';
 import { ADOPTED } from '../host/cluster/adopted-k3s.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
 import { findEdits, keepEdits } from '../host/engine/own-text.ts';
 import type { Change, Removal, UndoOptions } from '../host/engine/resource.ts';
 import { finishInstallation } from '../host/engine/step-journal.ts';
 import { planUndo, undoResources } from '../host/engine/undo.ts';
+import { k3sVolumes } from '../host/k3s/cleaning.ts';
 import { keepsNodePassword } from '../host/k3s/configuration.ts';
 import type { UnknownEntry } from '../protocol/files/host-state.ts';
 import type { MachineContext } from './context.ts';
@@ -26,6 +28,23 @@ export interface Uninstalled {
   readonly kept: readonly string[];
   /** Things that only another version, newer or older, can remove. */
   readonly left: readonly UnknownEntry[];
+}
+
+/** The data of an application on this machine. */
+export interface FoundVolume extends Volume {
+  readonly bytes: number | null;
+}
+
+/** What k3s here keeps for applications; none where k3s stays. */
+export async function volumesAtStake(
+  context: MachineContext,
+  inventory: HostInventory,
+  { keepK3s }: UndoOptions,
+): Promise<readonly FoundVolume[]> {
+  const isOurs = K3S_ROLES.some((role) => inventory.has('k3s', role));
+  const volumes = isOurs && !keepK3s ? await k3sVolumes(context) : [];
+  const sizes = await Promise.all(volumes.map(({ path }) => bytesOnDisk(context, path)));
+  return volumes.map((volume, index) => ({ ...volume, bytes: sizes[index] ?? null }));
 }
 
 export interface UninstallPlan {

@@ -64,6 +64,21 @@ function joinToken(changes: Partial<Parameters<typeof encodeJoinToken>[0]> = {})
   });
 }
 
+/** The bridge of pods, which cannot be removed at first. */
+async function leaveBridge(): Promise<void> {
+  await machine.files.makeDirectory('/sys/class/net/cni0', { mode: 0o755 });
+  machine.programs.set('ip', () => ({ exitCode: 2, stderr: 'busy' }));
+}
+
+async function letBridgeGo(): Promise<void> {
+  machine.programs.set('ip', async (argv) => {
+    if (argv.join(' ') === 'ip link delete cni0') {
+      await machine.files.removeTree('/sys/class/net');
+    }
+    return {};
+  });
+}
+
 describe('install', () => {
   test('takes every step in order, and a second run none', async () => {
     const first = await install();
@@ -484,11 +499,11 @@ describe('install', () => {
     );
     expect(changedSteps(await install())).toEqual([]);
     await put(`${K3S}/k3s.yaml`, 'of k3s');
-    // The first run of the uninstaller fails: theirs is there between the two, too.
-    machine.programs.set('/usr/local/bin/k3s-uninstall.sh', () => ({ exitCode: 1 }));
+    // The first run fails: theirs is there between the two, too.
+    await leaveBridge();
     await machine.run(['uninstall', '--yes']);
     expect(await machine.listing()).toMatchObject(theirs);
-    machine.programs.clear();
+    await letBridgeGo();
     expect((await machine.run(['uninstall', '--yes'])).exitCode).toBe(0);
     const { '/cluster/account': _, ...left } = await machine.listing();
     expect(left).toEqual(before);
@@ -1376,13 +1391,14 @@ describe('uninstall', () => {
 
   test('goes on after a failure', async () => {
     await install();
-    machine.programs.set('/usr/local/bin/k3s-uninstall.sh', () => ({
-      exitCode: 1,
-      stderr: 'busy',
-    }));
+    await leaveBridge();
     const failed = await machine.run(['uninstall', '--yes', '--json']);
-    expect(errorOfRun(failed)).toMatchObject({ exitCode: 7, code: 'TOOL_FAILED' });
-    machine.programs.delete('/usr/local/bin/k3s-uninstall.sh');
+    expect(errorOfRun(failed)).toMatchObject({
+      exitCode: 7,
+      code: 'TOOL_FAILED',
+      message: 'ip link delete cni0 failed: busy',
+    });
+    await letBridgeGo();
     expect((await machine.run(['uninstall', '--yes'])).exitCode).toBe(0);
     expect(await machine.files.stat('/var/lib/pipeops-agent-host')).toBeUndefined();
   });

@@ -77,7 +77,7 @@ async function ending(
 }
 
 const DROP_INS = '/etc/systemd/system/pipeops-agent.service.d';
-/** Ends agent and uninstaller with SIGKILL as soon as the uninstaller has removed itself. */
+/** Ends the agent with SIGKILL in the middle of the removal of k3s. */
 const KILLED_UNDO = `#!/bin/sh
 setsid ${AGENT} install --undo --yes &
 while [ -e /usr/local/bin/k3s-uninstall.sh ]; do :; done
@@ -150,7 +150,6 @@ test(
       expect(failed).toMatchObject({ exitCode: 7, code: 'TOOL_FAILED' });
       const state = await machine.exec(['systemctl', 'is-active', 'k3s'], { check: false });
       expect(state.stdout.trim()).toBe('active');
-      // In the middle of k3s' own uninstaller, which has removed itself by then.
       await machine.writeFile('/root/killed-undo.sh', KILLED_UNDO, { mode: 0o700 });
       await machine.exec(['/root/killed-undo.sh'], { timeoutMs: TEST_TIMEOUT_MS });
       const plan = await machine.exec([AGENT, 'install', '--undo', '--dry-run']);

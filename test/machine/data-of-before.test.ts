@@ -1,9 +1,5 @@
 /** k3s' data directory, where something stood in it before the installation. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { AgentError } from '../../src/core/errors.ts';
-import { placesOf } from '../../src/core/places.ts';
-import { keepingDataOfBefore } from '../../src/host/k3s/data-of-before.ts';
-import { failureOf } from '../support/failure-of.ts';
 import {
   agentIsNotReady,
   INSTALL,
@@ -86,18 +82,19 @@ test('what stood there stays with its directory where there is more of it than c
   expect([added, after]).toEqual([expect.stringContaining('a blob'), before]);
 });
 
-test("what stood there is there with all of k3s where k3s' uninstaller fails, and later again", async () => {
+test('what stood there is there where the removal of k3s fails, and later again', async () => {
   await putData();
+  await machine.files.makeDirectory('/sys/class', { mode: 0o755 });
   const before = await machine.tree();
   await install();
-  const uninstaller = '/usr/local/bin/k3s-uninstall.sh';
-  machine.programs.set(uninstaller, () => ({ exitCode: 1, stderr: 'it is busy' }));
+  await machine.files.makeDirectory('/sys/class/net/cni0', { mode: 0o755 });
+  machine.programs.set('ip', () => ({ exitCode: 1, stderr: 'it is busy' }));
   expect((await machine.run(['uninstall', '--yes'])).exitCode).toBe(7);
   expect(await machine.files.list(`${DATA}/server/tls`)).toEqual([
     'of-before.key',
     'server-ca.crt',
   ]);
-  machine.programs.delete(uninstaller);
+  await machine.files.removeTree('/sys/class/net');
   expect((await machine.run(['uninstall', '--yes'])).exitCode).toBe(0);
   expect(await machine.tree()).toEqual(before);
 });
@@ -114,29 +111,4 @@ test('what stood there is not lost when the removal is killed, wherever that is'
     expect(tree.filter((path) => path.endsWith('/db/snapshots/old'))).toHaveLength(1);
   }
   expect(await machine.tree()).toEqual(before);
-});
-
-test('what stood there is to be moved away where its directory has no other name', async () => {
-  await putData();
-  await install();
-  const rename = () => {
-    throw new AgentError('FILE_ACCESS', `Cannot replace ${DATA}: it is in use`, { hint: 'Look' });
-  };
-  const files = { ...machine.files, rename: async () => rename() };
-  const deps = { exec: { run: () => Promise.reject(new Error()) }, files, places: placesOf() };
-  await machine.files.remove('/etc/systemd/system/k3s.service');
-  const failing = failureOf(() => keepingDataOfBefore(deps, 'server', async () => undefined));
-  expect(await failing).toMatchObject({
-    code: 'FILE_ACCESS',
-    message: expect.stringContaining(`Cannot keep what was in ${DATA} before the installation`),
-    hint: expect.stringContaining('Move what you want to keep to another place'),
-  });
-  for (const path of ['agent/images', 'server/db', 'server/tls', 'server/static']) {
-    await machine.files.removeTree(`${DATA}/${path}`);
-  }
-  let removed = false;
-  await keepingDataOfBefore(deps, 'server', async () => {
-    removed = true;
-  });
-  expect(removed).toBeTrue();
 });

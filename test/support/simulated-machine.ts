@@ -256,6 +256,9 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
       };
       const exitCode = await runCli(context, words);
       kill.disarm();
+      if ((await files.stat('/usr/local/bin/k3s')) === undefined) {
+        await rm(join(root, 'cluster'), { recursive: true, force: true }); // It was k3s' data.
+      }
       return { exitCode, ...out };
     },
     tree: async () => {
@@ -497,12 +500,11 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
     await rename(join(root, argv[1] ?? ''), join(root, argv[2] ?? ''));
     return ok;
   },
+  // There are no links and routes of pods.
+  ip: () => ok,
   // The installer of k3s.
-  sh: async (machine, [, script = ''], { env = {}, onLine }) => {
+  sh: async (machine, _argv, { env = {}, onLine }) => {
     const { put, files, mayBeKilled } = machine;
-    if (script.endsWith('k3s-uninstall.sh')) {
-      return uninstallK3s(machine, (await files.readText(script)) ?? '');
-    }
     onLine?.('[INFO]  placing k3s');
     const unit = env['INSTALL_K3S_EXEC'] === 'agent' ? 'k3s-agent' : 'k3s';
     if ((await files.stat('/usr/local/bin/k3s')) === undefined) {
@@ -521,28 +523,7 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
     return ok;
   },
   '/usr/local/bin/k3s': (machine, argv, options) => k3s(machine, argv.slice(1), options),
-  '/usr/local/bin/k3s-uninstall.sh': (machine) => uninstallK3s(machine, 'k3s'),
-  '/usr/local/bin/k3s-agent-uninstall.sh': (machine) => uninstallK3s(machine, 'k3s-agent'),
 };
-
-/** In the order of the real one, which removes itself before all else is gone. */
-async function uninstallK3s(machine: MachineState, unit: string): Promise<Answer> {
-  const { root, files, units, enabled, mayBeKilled } = machine;
-  units.delete(`${unit}.service`);
-  enabled.delete(`${unit}.service`);
-  await files.remove(`/etc/systemd/system/${unit}.service`);
-  mayBeKilled();
-  await files.remove(`/usr/local/bin/${unit}-uninstall.sh`);
-  mayBeKilled();
-  await files.remove('/usr/local/bin/kubectl');
-  for (const path of ['etc/rancher/k3s', 'var/lib/rancher/k3s', 'cluster']) {
-    await rm(join(root, path), { recursive: true, force: true });
-  }
-  mayBeKilled();
-  await files.remove('/usr/local/bin/k3s');
-  await files.remove('/usr/local/bin/k3s-killall.sh');
-  return ok;
-}
 
 /** The cluster takes the worker in, and knows it by its password from then on. */
 async function startWorker(put: MachineState['put']): Promise<Answer> {

@@ -117,7 +117,7 @@ function withoutLinkLocal(line: string): string {
 }
 
 /**
- * `ip nat PREROUTING: <rule>` for each rule, element and base chain; `table ip k3s` for each table.
+ * `ip nat PREROUTING: <rule>` for each rule, element and base chain; `table ip flannel-ipv4` for each table.
  * The empty tables that iptables makes when it only looks at them are left out.
  */
 function firewallRules(ruleset: string): readonly string[] {

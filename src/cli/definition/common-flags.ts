@@ -13,6 +13,12 @@ export const UNDO_FLAGS = {
   },
   yes: { type: 'boolean', default: false, description: 'With --undo: do not ask' },
 } as const;
+/** docs/INSTALL.md, "Without a person". */
+export const PROGRESS_FILE_FLAG = {
+  type: 'string',
+  description: 'Write each step there as a line of JSON, for programs that watch',
+  valueHint: 'FILE',
+} as const;
 export const DRY_RUN_FLAG = {
   type: 'boolean',
   default: false,

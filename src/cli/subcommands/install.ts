@@ -1,14 +1,22 @@
 import { resolve } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
 import type { TokenSource } from '../../machine/install-server.ts';
+import type { SetUpOptions } from '../../machine/set-up.ts';
 import { POLICY_PRESETS } from '../../protocol/files/policy-presets.ts';
 import { parseControlPlaneToken } from '../../protocol/secrets/control-plane-token.ts';
 import type { FlagValues } from '../definition/arguments.ts';
-import { BUNDLE_FLAG, DRY_RUN_FLAG, JSON_FLAG, UNDO_FLAGS } from '../definition/common-flags.ts';
+import {
+  BUNDLE_FLAG,
+  DRY_RUN_FLAG,
+  JSON_FLAG,
+  PROGRESS_FILE_FLAG,
+  UNDO_FLAGS,
+} from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { readTokenFile } from '../definition/given-secret.ts';
 import { settingFlags } from '../definition/setting-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { progressFile } from '../terminal/progress-file.ts';
 import { renderSetUpOutcome } from './set-up-outcome.ts';
 
 /**
@@ -39,6 +47,7 @@ export const INSTALL_FLAGS = {
   },
   ...UNDO_FLAGS,
   yes: { ...UNDO_FLAGS.yes, description: 'With --undo or --adopt: do not ask' },
+  'progress-file': PROGRESS_FILE_FLAG,
   'dry-run': DRY_RUN_FLAG,
   json: JSON_FLAG,
 } as const;
@@ -63,7 +72,17 @@ export async function runInstall(
   if (flags.undo || (flags.yes && !flags.adopt)) {
     return (await import('./undo.ts')).runUndo(context, flags);
   }
+  const file = progressFile(context, 'install', flags['progress-file']);
+  return file.follow(() => setUp(context, flags, file.report));
+}
+
+async function setUp(
+  context: CliContext,
+  flags: FlagValues<typeof INSTALL_FLAGS>,
+  report: SetUpOptions['report'],
+): Promise<number> {
   const wishes = {
+    report,
     flags,
     preset: flags.policy,
     token: controlPlaneToken(context, flags['token-file']),

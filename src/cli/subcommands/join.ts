@@ -2,11 +2,18 @@ import { resolve } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
 import { NAME_TAKEN_ANSWERS, type NameTakenAnswer } from '../../machine/join-name-answers.ts';
 import { JOIN_TOKEN_TEXT_LIMIT_BYTES } from '../../protocol/secrets/join-token.ts';
-import { BUNDLE_FLAG, DRY_RUN_FLAG, JSON_FLAG, UNDO_FLAGS } from '../definition/common-flags.ts';
+import {
+  BUNDLE_FLAG,
+  DRY_RUN_FLAG,
+  JSON_FLAG,
+  PROGRESS_FILE_FLAG,
+  UNDO_FLAGS,
+} from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { readTokenFile } from '../definition/given-secret.ts';
 import { workerSettingFlags } from '../definition/setting-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { progressFile } from '../terminal/progress-file.ts';
 import { renderSetUpOutcome } from './set-up-outcome.ts';
 
 export const joinSubcommand = defineSubcommand({
@@ -38,6 +45,7 @@ export const joinSubcommand = defineSubcommand({
     bundle: BUNDLE_FLAG,
     ...workerSettingFlags(),
     ...UNDO_FLAGS,
+    'progress-file': PROGRESS_FILE_FLAG,
     'dry-run': DRY_RUN_FLAG,
     json: JSON_FLAG,
   },
@@ -52,18 +60,22 @@ export const joinSubcommand = defineSubcommand({
       taken: readNameTaken(flags['name-taken']),
       allowClone: flags['allow-clone'] ?? false,
     };
-    const token = await readToken(context, flags);
-    const { joinWithToken } = await import('../../machine/join.ts');
-    const outcome = await joinWithToken(context, token, {
-      flags,
-      name,
-      dryRun: flags['dry-run'],
-      bundle: flags.bundle === undefined ? undefined : resolve(flags.bundle),
-      notice: context.io.stderr,
+    const file = progressFile(context, 'join', flags['progress-file']);
+    return file.follow(async () => {
+      const token = await readToken(context, flags);
+      const { joinWithToken } = await import('../../machine/join.ts');
+      const outcome = await joinWithToken(context, token, {
+        flags,
+        name,
+        dryRun: flags['dry-run'],
+        bundle: flags.bundle === undefined ? undefined : resolve(flags.bundle),
+        notice: context.io.stderr,
+        report: file.report,
+      });
+      const { columns } = context.io;
+      context.io.stdout(renderSetUpOutcome(outcome, { json: flags.json, columns }));
+      return 0;
     });
-    const { columns } = context.io;
-    context.io.stdout(renderSetUpOutcome(outcome, { json: flags.json, columns }));
-    return 0;
   },
 });
 

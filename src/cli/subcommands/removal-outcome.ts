@@ -5,7 +5,9 @@
 import { dirname } from 'node:path';
 import { NODE_PASSWORD_FILE } from '../../core/k3s-places.ts';
 import { AGENT_USER, type Places } from '../../core/places.ts';
-import type { UninstallPlan } from '../../machine/uninstall.ts';
+import type { UndoOptions } from '../../host/engine/resource.ts';
+import type { FoundVolume, UninstallPlan } from '../../machine/uninstall.ts';
+import type { WayOut } from '../../machine/way-out.ts';
 import type { UnknownEntry } from '../../protocol/files/host-state.ts';
 import type { CliContext } from '../definition/context.ts';
 import { renderChanges, renderTable } from '../terminal/render.ts';
@@ -13,13 +15,19 @@ import { renderChanges, renderTable } from '../terminal/render.ts';
 /** @returns for standard output */
 export function renderRemovalPlan(
   { places }: Pick<CliContext, 'places'>,
-  plan: UninstallPlan,
+  plan: UninstallPlan & { readonly volumes: readonly FoundVolume[] },
   options: { readonly json: boolean; readonly columns: number | undefined },
 ): string {
   if (options.json) {
     return `${JSON.stringify(plan, null, 2)}\n`;
   }
-  return renderTable(plan.plan.map(rowOf), options.columns) + lines(remainsOf({ places }, plan));
+  const volumes = plan.volumes.map(
+    (volume) => `Data of a volume: ${describeVolume(volume)}. It stays, but for --delete-data`,
+  );
+  return (
+    renderTable(plan.plan.map(rowOf), options.columns) +
+    lines([...volumes, ...remainsOf({ places }, plan)])
+  );
 }
 
 /** The title, and the changes that it does not name itself. */
@@ -55,6 +63,64 @@ function whyKept({ stateDirectory }: Places, file: string): string {
     ? `Kept: ${file}, which only the user ${AGENT_USER} may remove, who is gone. ` +
         `Look at what stands there: sudo ls -lR ${stateDirectory}`
     : `Kept: ${file}, which was here before the installation and was changed since`;
+}
+
+/** What becomes of the data of applications, before anybody is asked. */
+export function volumeLines(
+  volumes: readonly FoundVolume[],
+  { deleteData }: UndoOptions,
+): readonly string[] {
+  return volumes.map((volume) =>
+    deleteData
+      ? `Data that is deleted: ${describeVolume(volume)}`
+      : `Data that is kept: ${describeVolume(volume)}. To delete it too: --delete-data, or sudo rm -r ${volume.path}`,
+  );
+}
+
+function describeVolume({ path, claim, bytes }: FoundVolume): string {
+  const size = bytes === null ? 'of unknown size' : sizeText(bytes);
+  return claim === null ? `${path} (${size})` : `${claim}, ${size}, in ${path}`;
+}
+
+/** `12 KiB`, `3.4 GiB`. */
+function sizeText(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const power = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
+  const value = bytes / 1024 ** power;
+  return `${value < 10 && power > 0 ? value.toFixed(1) : Math.round(value)} ${units[power]}`;
+}
+
+/** Whether the machine still gets out: what k3s leaves behind must not cost it that. */
+export function wayOutLines({
+  before,
+  after,
+}: {
+  readonly before: WayOut;
+  readonly after: WayOut;
+}): readonly string[] {
+  const lost = [
+    ...(before.default_route !== null && after.default_route === null
+      ? [
+          `The default route is gone, which led through ${before.default_route} before. ` +
+            'Look at: ip route; journalctl -b -u systemd-networkd -u NetworkManager',
+        ]
+      : []),
+    ...(before.names === true && after.names !== true
+      ? [`Names are not answered any more (${after.asked}). Look at: cat /etc/resolv.conf`]
+      : []),
+  ];
+  if (lost.length > 0) {
+    return lost;
+  }
+  const route =
+    after.default_route === null
+      ? 'no default route'
+      : `default route through ${after.default_route}`;
+  const names =
+    after.names === null
+      ? 'names were not asked for'
+      : `names are ${after.names ? '' : 'not '}answered`;
+  return [`The network is as before: ${route}, ${names}.`];
 }
 
 /** `mount /srv/data, quota 7`. */

@@ -5,9 +5,16 @@ import { NODE_PASSWORD_FILE } from '../../core/k3s-places.ts';
 import { ADOPTED, hasK3s } from '../../host/cluster/adopted-k3s.ts';
 import type { HostInventory } from '../../host/engine/inventory.ts';
 import type { UndoOptions } from '../../host/engine/resource.ts';
-import { planUninstall, uninstall } from '../../machine/uninstall.ts';
+import { planUninstall, uninstall, volumesAtStake } from '../../machine/uninstall.ts';
+import { readWayOut } from '../../machine/way-out.ts';
 import type { CliContext } from '../definition/context.ts';
-import { lines, remainsOf, renderRemovalPlan } from './removal-outcome.ts';
+import {
+  lines,
+  remainsOf,
+  renderRemovalPlan,
+  volumeLines,
+  wayOutLines,
+} from './removal-outcome.ts';
 
 export interface RemovalFlags {
   readonly 'dry-run': boolean;
@@ -28,7 +35,10 @@ export async function removeAll(
 ): Promise<number> {
   if (dryRun) {
     const plan = await planUninstall(context, inventory, how);
-    context.io.stdout(renderRemovalPlan(context, plan, { json, columns: context.io.columns }));
+    const volumes = await volumesAtStake(context, inventory, how);
+    context.io.stdout(
+      renderRemovalPlan(context, { ...plan, volumes }, { json, columns: context.io.columns }),
+    );
     return 0;
   }
   const isAdopted = inventory.has(ADOPTED.kind, ADOPTED.name);
@@ -37,21 +47,28 @@ export async function removeAll(
   if (workers.length > 0) {
     context.io.stderr(`These workers hang on this server: ${workers.join(', ')}\n`);
   }
+  const volumes = await volumesAtStake(context, inventory, how);
+  context.io.stderr(lines(volumeLines(volumes, how)));
   if (!yes) {
     await confirm(context, staysK3s);
   }
   // Read first: the settings are about to be removed.
   const name = inventory.has('k3s', 'agent') ? await nodeName(context) : undefined;
+  const host = await controlPlaneHost(context);
+  const before = await readWayOut(context, host);
   const { removed, kept, left } = await uninstall(context, inventory, how);
+  const network = { before, after: await readWayOut(context, host) };
   // A worker that began to join is listed once it has a password that is worth keeping.
   const isListed = !how.isUnfinished || kept.includes(NODE_PASSWORD_FILE);
   const node = isListed ? name : undefined;
   if (json) {
-    const document = { removed, kept, left, workers, listed_node: node ?? null };
+    const listed = node ?? null;
+    const document = { removed, kept, left, volumes, workers, listed_node: listed, network };
     context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
   } else {
     const remains = remainsOf(context, { kept, left });
     context.io.stderr(lines(lastWord({ how, isAdopted, remains, workers, node })));
+    context.io.stderr(lines(wayOutLines(network)));
   }
   return 0;
 }
@@ -109,6 +126,17 @@ async function otherNodes(context: CliContext): Promise<readonly string[]> {
     return nodes.flatMap(({ name, role }) => (role === 'worker' ? [name] : []));
   } catch {
     return []; // A broken cluster is uninstalled all the same.
+  }
+}
+
+/** A name that this machine needs answered; undefined where the settings cannot be read. */
+async function controlPlaneHost(context: CliContext): Promise<string | undefined> {
+  const { loadEffectiveConfig } = await import('../../machine/effective-config.ts');
+  try {
+    const { config } = await loadEffectiveConfig(context, {});
+    return new URL(config.control_plane.url).hostname;
+  } catch {
+    return undefined; // They go as well.
   }
 }
 

@@ -20,7 +20,8 @@ export const uninstallSubcommand = defineSubcommand({
     'delete-data': {
       type: 'boolean',
       default: false,
-      description: 'Remove also what lets a worker come back under its name',
+      description:
+        'Remove also the data of volumes, and what lets a worker come back under its name',
     },
     'dry-run': DRY_RUN_FLAG,
     yes: { type: 'boolean', default: false, description: 'Do not ask' },

@@ -9,6 +9,18 @@ interface Deps {
   readonly files: Files;
   readonly places: Places;
   readonly progress: StartProgress;
+  /** Hears of each step beside the person, in order. */
+  readonly report?: ((report: StepReport) => Promise<void>) | undefined;
+}
+
+export interface StepReport {
+  readonly id: string;
+  readonly title: string;
+  /** `kept`: all was in place already. */
+  readonly state: 'begun' | 'done' | 'kept' | 'failed';
+  /** Steps that are over, of so many. */
+  readonly over: number;
+  readonly of: number;
 }
 
 export interface PlannedStep {
@@ -50,7 +62,10 @@ export async function applyResources(
   signal: AbortSignal,
 ): Promise<readonly FinishedStep[]> {
   const finished: FinishedStep[] = [];
-  for (const resource of resources.filter(({ isWanted }) => isWanted)) {
+  const wanted = resources.filter(({ isWanted }) => isWanted);
+  const report = async ({ id, title }: Resource, state: StepReport['state'], over: number) =>
+    await deps.report?.({ id, title, state, over, of: wanted.length });
+  for (const [index, resource] of wanted.entries()) {
     const startedAt = deps.clock.monotonic();
     const seconds = () => Math.round(deps.clock.monotonic() - startedAt) / 1_000;
     if (signal.aborted) {
@@ -60,9 +75,17 @@ export async function applyResources(
     }
     if (await resource.isDone()) {
       finished.push({ id: resource.id, changed: false, seconds: seconds() });
+      await report(resource, 'kept', index + 1);
       continue;
     }
-    await applyOne(deps, resource);
+    await report(resource, 'begun', index);
+    try {
+      await applyOne(deps, resource);
+    } catch (thrown) {
+      await report(resource, 'failed', index);
+      throw thrown;
+    }
+    await report(resource, 'done', index + 1);
     finished.push({ id: resource.id, changed: true, seconds: seconds() });
   }
   return finished;

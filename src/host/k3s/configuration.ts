@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import {
   K3S_ADMIN_KUBECONFIG_FILE,
   K3S_CONFIG_FILE,
+  K3S_DATA_DIRECTORY,
   K3S_DIRECTORY,
   K3S_DROP_IN_DIRECTORY,
   K3S_KUBELET_CERTIFICATE_FILE,
@@ -145,7 +146,8 @@ async function configurationRemovals(
       title: 'Remove the configuration of k3s',
       changes: [{ action: original === undefined ? 'remove' : 'restore', target: K3S_CONFIG_FILE }],
       entries: roles.map(k3sEntry),
-      originals: [...EMPTIED, K3S_CONFIG_FILE],
+      // What was in the data directory before is noted as long as k3s may be cleaned away once more.
+      originals: [K3S_DATA_DIRECTORY, ...EMPTIED, K3S_CONFIG_FILE],
       alsoGone: await emptied(deps, inventory),
       run: async () => {
         for (const file of [K3S_CONFIG_FILE, K3S_ADMIN_KUBECONFIG_FILE, deps.places.k3sTokenFile]) {

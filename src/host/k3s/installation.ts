@@ -1,4 +1,4 @@
-/** k3s' program and unit. k3s' own installer makes them, and its own uninstaller removes them. */
+/** k3s' program and unit: its own installer makes them, and cleaning.ts takes them away. */
 import { AgentError } from '../../core/errors.ts';
 import {
   K3S_DATA_DIRECTORY,
@@ -10,12 +10,11 @@ import {
   K3S_UNITS,
   type K3sRole,
   k3sUnitFile,
+  RANCHER_DATA_DIRECTORY,
 } from '../../core/k3s-places.ts';
 import type { Places } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
-import { unlessFull } from '../engine/disk-full.ts';
 import type { HostInventory } from '../engine/inventory.ts';
-import { partialPath } from '../engine/place-file.ts';
 import { changeOf } from '../engine/removals.ts';
 import {
   LEFT_AS_IT_IS,
@@ -24,15 +23,13 @@ import {
   type Resource,
   type UndoOptions,
 } from '../engine/resource.ts';
+import { type CleaningDeps, cleanK3s, k3sVolumes } from './cleaning.ts';
 import { settleNodePassword } from './configuration.ts';
-import { dataOfBefore, keepingDataOfBefore } from './data-of-before.ts';
-import { keepingFilesOfOthers } from './kept-files.ts';
+import { dataOfBefore, restoreAccess } from './data-of-before.ts';
+import { putBackSetAside } from './kept-files.ts';
 import { installedK3sVersion, installK3s, type K3sInstallOptions } from './program.ts';
 
-/** It takes a while, because the pods are ended first. */
-const UNINSTALL_TIMEOUT_MS = 10 * 60_000;
-
-interface Deps {
+interface Deps extends CleaningDeps {
   readonly exec: Exec;
   readonly files: Files;
   readonly places: Places;
@@ -54,7 +51,7 @@ export function k3sInstallation(
     undo: async (how) =>
       how.keepK3s
         ? []
-        : Promise.all(
+        : await Promise.all(
             K3S_ROLES.filter((role) => inventory.has('k3s', role)).map((role) =>
               removal(deps, inventory, role, how),
             ),
@@ -98,62 +95,36 @@ async function removal(
   role: K3sRole,
   how: UndoOptions,
 ): Promise<Removal> {
-  const keepsData = (await dataOfBefore(deps)).length > 0;
-  const run = () => runUninstaller(deps, K3S_UNINSTALLERS[role]);
+  const found = (await k3sVolumes(deps)).map(({ path }) => path);
+  const volumes = how.deleteData ? [] : found;
+  const ofBefore = await dataOfBefore(deps);
+  const kept = [...ofBefore, ...volumes];
+  const action = ofBefore.length > 0 ? 'restore' : kept.length > 0 ? 'change' : 'remove';
   return {
     title: `Remove k3s (${role}) and what runs in it`,
     changes: [
       { action: 'stop', target: K3S_UNITS[role] },
       { action: 'remove', target: k3sUnitFile(role) },
       { action: 'remove', target: K3S_EXECUTABLE },
-      { action: keepsData ? 'restore' : 'remove', target: K3S_DATA_DIRECTORY },
+      { action, target: K3S_DATA_DIRECTORY },
+      ...volumes.map((target) => ({ action: 'keep', target }) as const),
     ],
     entries: [],
-    originals: [K3S_DATA_DIRECTORY],
     alsoGone: [
       K3S_UNINSTALLERS[role],
       K3S_KILLALL,
       ...K3S_TOOLS,
-      ...(keepsData ? [] : [K3S_DATA_DIRECTORY]),
+      ...(kept.length === 0 ? [K3S_DATA_DIRECTORY] : []),
     ],
     run: async () => {
       await settleNodePassword(deps, inventory, how);
-      await keepingFilesOfOthers(deps, () => keepingDataOfBefore(deps, role, run));
-      await removeHalfInstalled(deps.files);
+      await cleanK3s(deps, role, kept);
+      await restoreAccess(deps);
+      await putBackSetAside(deps);
+      if (found.length > volumes.length) {
+        // An earlier removal has kept volumes, and with them this.
+        await deps.files.removeEmptyDirectory(RANCHER_DATA_DIRECTORY);
+      }
     },
   };
-}
-
-async function runUninstaller(deps: Deps, script: string): Promise<void> {
-  const copy = deps.places.k3sUninstallerCopy;
-  const text = await deps.files.readText(script);
-  const isBegun = (await deps.files.stat(copy)) !== undefined;
-  if (text === undefined && !isBegun) {
-    return; // The installer ended before it wrote its uninstaller.
-  }
-  if (text !== undefined) {
-    await unlessFull(deps.files.writeAtomic(copy, text, { mode: 0o700 }));
-  }
-  const argv = text === undefined ? (['sh', copy] as const) : ([script] as const);
-  const result = await deps.exec.run(argv, { timeoutMs: UNINSTALL_TIMEOUT_MS });
-  if (result.exitCode !== 0) {
-    throw new AgentError('TOOL_FAILED', `${script} failed: ${result.stderr.slice(-500)}`, {
-      hint: 'Correct what it names, then run the same command again',
-      details: { argv: [...argv], exit: result.exitCode },
-    });
-  }
-  await deps.files.remove(copy);
-}
-
-/** What is left of an installer that ended half way. It makes these files before its own uninstaller. */
-async function removeHalfInstalled(files: Files): Promise<void> {
-  for (const tool of K3S_TOOLS) {
-    const isLink = (await files.stat(tool))?.kind === 'link';
-    if (isLink && ['k3s', K3S_EXECUTABLE].includes((await files.readLink(tool)) ?? '')) {
-      await files.remove(tool);
-    }
-  }
-  await files.remove(K3S_KILLALL);
-  await files.remove(K3S_EXECUTABLE);
-  await files.remove(partialPath(K3S_EXECUTABLE));
 }

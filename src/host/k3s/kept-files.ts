@@ -1,7 +1,4 @@
-/**
- * k3s' uninstaller removes /etc/rancher/k3s with all that is in it. Files that somebody else has put there
- * (settings, registries.yaml) must stay. So the directory has another name while the uninstaller runs.
- */
+/** What somebody else has put into /etc/rancher/k3s (settings, registries.yaml) is not ours to remove. */
 import { AgentError } from '../../core/errors.ts';
 import {
   K3S_ADMIN_KUBECONFIG_FILE,
@@ -19,22 +16,11 @@ interface Deps {
   readonly files: Files;
 }
 
-/**
- * Runs the given removal. Afterwards the files of others are there again. If this run is killed, the next
- * one puts them back.
- */
-export async function keepingFilesOfOthers(deps: Deps, remove: () => Promise<void>): Promise<void> {
-  const isAside = (await deps.files.stat(K3S_DIRECTORY_ASIDE)) !== undefined;
-  if (!isAside && (await hasFilesOfOthers(deps.files))) {
-    await move(deps, K3S_DIRECTORY, K3S_DIRECTORY_ASIDE);
-  }
-  try {
-    await remove();
-  } finally {
-    if ((await deps.files.stat(K3S_DIRECTORY_ASIDE)) !== undefined) {
-      await deps.files.removeTree(K3S_DIRECTORY);
-      await move(deps, K3S_DIRECTORY_ASIDE, K3S_DIRECTORY);
-    }
+/** An older version has set them aside while k3s' own uninstaller ran, and was killed meanwhile. */
+export async function putBackSetAside(deps: Deps): Promise<void> {
+  if ((await deps.files.stat(K3S_DIRECTORY_ASIDE)) !== undefined) {
+    await deps.files.removeTree(K3S_DIRECTORY);
+    await move(deps, K3S_DIRECTORY_ASIDE, K3S_DIRECTORY);
   }
 }
 

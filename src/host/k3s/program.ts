@@ -6,8 +6,9 @@ import {
   type K3sRole,
 } from '../../core/k3s-places.ts';
 import type { Places } from '../../core/places.ts';
-import type { Exec, ExecResult, Files } from '../../core/ports.ts';
+import type { Clock, Exec, ExecResult, Files } from '../../core/ports.ts';
 import { diskFull } from '../engine/disk-full.ts';
+import { waitForPackages } from '../engine/package-lock.ts';
 import type { K3sOrigin } from './origin.ts';
 import { type K3sProxy, proxyVariables } from './proxy.ts';
 
@@ -19,6 +20,7 @@ const INSTALLER_WRITES = [K3S_PROGRAM_DIRECTORY, '/tmp', K3S_UNIT_DIRECTORY];
 const FAILURE_LINES = 15;
 
 interface InstallDeps {
+  readonly clock: Clock;
   readonly exec: Exec;
   readonly files: Files;
   readonly places: Places;
@@ -50,6 +52,9 @@ export async function installK3s(
   update(`fetching the installer of k3s ${version}`);
   const script = await origin.installer(signal);
   await origin.placeProgram(version, update, signal);
+  if (origin.isOnline && (await hasSelinux(deps.files))) {
+    await waitForPackages(deps, update, signal);
+  }
   const { k3sInstallerFile, downloadAuthoritiesFile } = deps.places;
   await deps.files.writeAtomic(k3sInstallerFile, script, { mode: 0o600 });
   try {
@@ -73,6 +78,11 @@ export async function installK3s(
     await deps.files.remove(k3sInstallerFile);
     await deps.files.remove(downloadAuthoritiesFile);
   }
+}
+
+/** Only there does k3s' installer use the package manager, for its SELinux policy. */
+async function hasSelinux(files: Files): Promise<boolean> {
+  return (await files.stat('/sys/fs/selinux/enforce')) !== undefined;
 }
 
 /** @returns the version of the installed k3s, `v1.36.3+k3s1`; undefined when there is none */

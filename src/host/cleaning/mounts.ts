@@ -1,0 +1,57 @@
+/** What pods have mounted. A file system that somebody else has mounted there stays. */
+import { AgentError } from '../../core/errors.ts';
+import type { Exec, Files } from '../../core/ports.ts';
+
+/** A node with many pods has thousands. */
+const TABLE_LIMIT_BYTES = 16 * 1024 * 1024;
+const UNMOUNT_TIMEOUT_MS = 30_000;
+
+interface Deps {
+  readonly exec: Exec;
+  readonly files: Files;
+}
+
+/** Every mount point, in the order in which they were mounted (proc(5), "/proc/pid/mounts"). */
+export async function mountPoints(files: Files): Promise<readonly string[]> {
+  const table = (await files.readText('/proc/self/mounts', TABLE_LIMIT_BYTES)) ?? '';
+  return table.split('\n').flatMap((line) => {
+    const path = line.split(' ')[1];
+    return path === undefined ? [] : [unescaped(path)];
+  });
+}
+
+/** Blanks and the like are written as `\040`. */
+function unescaped(path: string): string {
+  return path.replace(/\\([0-7]{3})/g, (_, octal: string) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  );
+}
+
+/**
+ * Unmounts what stands below these beginnings of paths, the newest first.
+ * @throws AgentError TOOL_FAILED
+ */
+export async function unmountBelow(deps: Deps, beginnings: readonly string[]): Promise<void> {
+  const points = await mountPoints(deps.files);
+  const below = points.filter((point) =>
+    beginnings.some((beginning) => point.startsWith(beginning)),
+  );
+  for (const point of below.toReversed()) {
+    await unmount(deps, point);
+  }
+}
+
+/** A network file system whose server is gone answers only to force, and what is in use leaves later. */
+async function unmount({ exec, files }: Deps, point: string): Promise<void> {
+  for (const how of ['-f', '-l'] as const) {
+    const { exitCode } = await exec.run(['umount', how, point], { timeoutMs: UNMOUNT_TIMEOUT_MS });
+    if (exitCode === 0) {
+      return;
+    }
+  }
+  if ((await mountPoints(files)).includes(point)) {
+    throw new AgentError('TOOL_FAILED', `Cannot unmount ${point}`, {
+      hint: `See who uses it: sudo fuser -vm ${point}; then run the same command again`,
+    });
+  }
+}
