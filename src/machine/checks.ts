@@ -47,6 +47,9 @@ import { runnablePlaces, writablePlaces } from '../host/checks/written-places.ts
 import type { MachineRole } from '../host/facts/fact.ts';
 import { agentReady } from './agent-ready.ts';
 
+/** Beside the clock of the control plane, or of the server that is joined. */
+export const CLOCKS: readonly Check[] = [clockRight, clockExact];
+
 /** What lies between this machine and the control plane, where there is one. */
 export const ON_THE_WAY: readonly Check[] = [
   webSocketPasses,
@@ -54,8 +57,7 @@ export const ON_THE_WAY: readonly Check[] = [
   tlsUnopened,
   ipFamiliesWork,
   largePacketsPass,
-  clockRight,
-  clockExact,
+  ...CLOCKS,
 ];
 
 export const CHECKS: readonly Check[] = [

@@ -28,7 +28,7 @@ import { checkBounds, nameOfToken } from './join-bounds.ts';
 import { chooseNodeName, type NameWishes } from './join-name.ts';
 import { NO_MORE_SERVERS } from './no-more-servers.ts';
 import { readCa } from './outbound.ts';
-import { preflight } from './preflight.ts';
+import { preflight, preflightServer } from './preflight.ts';
 import { wantedRegistries } from './registries.ts';
 import { machineResources } from './resources.ts';
 import {
@@ -47,6 +47,8 @@ export interface WorkerWishes extends SetUpOptions {
 
 interface Target {
   readonly serverUrl: string;
+  /** Of the server (PEM); absent where it was not asked. */
+  readonly ca?: string | undefined;
   /** The token that k3s shows to the server. Secret. */
   readonly k3sToken: string;
   /** The cluster's nodes; absent where it was not asked, or does not say. */
@@ -87,7 +89,8 @@ export async function joinWithToken(
       asked === undefined
         ? undefined
         : await askKnownNodes(context, serverUrl, content.ca, content.token);
-    return { serverUrl, k3sToken: content.token, known, k3sVersion: content.k3s };
+    const { ca, token: k3sToken, k3s: k3sVersion } = content;
+    return { serverUrl, ca, k3sToken, known, k3sVersion };
   });
 }
 
@@ -130,7 +133,7 @@ export async function joinWithK3sVariables(
     const isJoined = await isJoinedWith(context, k3sToken, context.hostname);
     const ca = isJoined ? undefined : await checkServer(context, server, k3sToken);
     const known = ca === undefined ? undefined : await askKnownNodes(context, server, ca, k3sToken);
-    return { serverUrl, k3sToken, known };
+    return { serverUrl, ca, k3sToken, known };
   });
 }
 
@@ -183,6 +186,10 @@ async function join(
   const k3s = { ...planned, version: planned.version ?? usual };
   if (isBare) {
     checkNotNewer(bundle, target.k3sVersion);
+  }
+  if (isBare && target.ca !== undefined) {
+    const server = { url: target.serverUrl, ca: target.ca };
+    wishes.notice(await preflightServer(context, config, server));
   }
   const agentPorts = [config.http.port];
   const settings = withVersionOf(bundle, loaded);

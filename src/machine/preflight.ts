@@ -20,7 +20,7 @@ import type { Subject } from '../host/facts/fact.ts';
 import { checkFixedSettings } from '../host/k3s/fixed-settings.ts';
 import { foreignK3sSettings } from '../host/k3s/foreign-settings.ts';
 import { checkRole } from '../host/k3s/resources.ts';
-import { checksBeforehand, checksBesideK3s, ON_THE_WAY } from './checks.ts';
+import { CLOCKS, checksBeforehand, checksBesideK3s, ON_THE_WAY } from './checks.ts';
 import type { MachineContext } from './context.ts';
 import { factDeps } from './doctor.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
@@ -72,6 +72,16 @@ export async function preflight(
 export async function preflightWay(context: MachineContext, config: Config): Promise<string> {
   const subject = { role: 'bare', k3sRole: 'server', config } as const;
   return warnings(await look(context, 'Look at the way there', subject, ON_THE_WAY));
+}
+
+/** Compares the clocks of this machine and of the server that it joins. As `preflightWay`. */
+export async function preflightServer(
+  context: MachineContext,
+  config: Config,
+  joins: NonNullable<Subject['joins']>,
+): Promise<string> {
+  const subject = { role: 'bare', k3sRole: 'agent', config, joins } as const;
+  return warnings(await look(context, 'Compare the clocks', subject, CLOCKS));
 }
 
 /** With a line of progress: where a network is silent it takes seconds. @throws AgentError what blocks */

@@ -1,13 +1,18 @@
 /** `join` finds its server over real TLS: the certificate must be of the CA in the token. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
+import type { Probe } from '../../src/core/probe.ts';
+import { systemProbe } from '../../src/platform/network/probe.ts';
 import { encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
 import { type BareMachine, bareMachine } from '../support/bare-machine.ts';
 import { type CliRun, cliContext, maybeChanging } from '../support/cli-context.ts';
+import { QUIET_PROBE } from '../support/quiet-probe.ts';
 import { makeCertificates, type TestCertificates } from '../support/tls.ts';
 
 let machine: BareMachine;
 let tls: TestCertificates;
 let server: Bun.Server<undefined>;
+/** How far its clock is off. */
+let serverAheadMs = 0;
 
 beforeEach(async () => {
   machine = await bareMachine();
@@ -19,7 +24,10 @@ beforeEach(async () => {
     fetch: (request) =>
       new URL(request.url).pathname === '/cacerts'
         ? new Response(tls.ca)
-        : new Response('', { status: 404 }),
+        : new Response('', {
+            status: 404,
+            headers: { date: new Date(Date.now() + serverAheadMs).toUTCString() },
+          }),
   });
 });
 afterEach(async () => {
@@ -57,6 +65,26 @@ test('join refuses a server whose certificate is not of the CA in the token', as
   ]);
   expect(ran.stderr).toContain('✗ Find a server of the cluster');
   expect(maybeChanging(cli.started)).toEqual([]);
+  expect(await machine.listing()).toEqual(before);
+});
+
+test('join refuses a clock that is not that of the server, and changes nothing', async () => {
+  await putToken(tls.ca, [serverUrl()]);
+  const before = await machine.listing();
+  serverAheadMs = -7_200_000;
+  const probe: Probe = {
+    ...QUIET_PROBE,
+    resolve: async () => ['127.0.0.1'],
+    walk: (way, signal) =>
+      (way.url.origin === serverUrl() ? systemProbe : QUIET_PROBE).walk(way, signal),
+  };
+  const ran = await cliContext({ root: machine.path, probe }).run(...JOIN);
+  serverAheadMs = 0;
+  expect(errorOf(ran)).toMatchObject({
+    exitCode: 11,
+    code: 'CHECK_FAILED',
+    message: `This clock is 2 h ahead of that of ${new URL(serverUrl()).host}`,
+  });
   expect(await machine.listing()).toEqual(before);
 });
 

@@ -7,6 +7,7 @@ import { runCli } from '../../src/cli/main.ts';
 import { AgentError } from '../../src/core/errors.ts';
 import { placesOf } from '../../src/core/places.ts';
 import type { Clock, Exec, ExecResult, Files, Http } from '../../src/core/ports.ts';
+import type { Probe } from '../../src/core/probe.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { systemHttp } from '../../src/platform/network/http.ts';
@@ -35,6 +36,8 @@ export interface CliContextOptions {
   readonly clock?: Clock;
   readonly http?: Http;
   readonly signal?: AbortSignal;
+  /** Looks at the network; one in which all is well when absent. */
+  readonly probe?: Probe;
   /** What a person types; undefined where there is no terminal. */
   readonly secret?: string;
   /** Of the terminal that standard output is. */
@@ -86,7 +89,7 @@ export function cliContext(options: CliContextOptions): TestCli {
           options.http === undefined
             ? systemNetwork(settings)
             : { ...systemNetwork(settings), http: options.http },
-        probe: async () => QUIET_PROBE,
+        probe: async () => options.probe ?? QUIET_PROBE,
         authorities: async () => [],
         lock: () => {
           if (options.lockHeldBy !== undefined) {

@@ -1,16 +1,13 @@
 import { JOINED_SERVER_LIMIT_BYTES, JoinedServer } from '../../protocol/files/joined-server.ts';
-import type { Fact } from './fact.ts';
+import type { Fact, FactDeps } from './fact.ts';
 import { type Reached, reach } from './reached.ts';
 
-/** The server that this worker has joined; undefined on other machines, and where it is not noted. */
+/** The server that this worker joins or has joined; undefined elsewhere, and where it is not noted. */
 export const serverReached: Fact<Reached | undefined> = {
   id: 'server-reached',
   read: async (deps) => {
-    if (deps.subject.role !== 'worker') {
-      return undefined;
-    }
-    const text = await deps.files.readText(deps.places.joinedServerFile, JOINED_SERVER_LIMIT_BYTES);
-    const server = parse(text ?? '');
+    const { role, joins } = deps.subject;
+    const server = joins ?? (role === 'worker' ? await noted(deps) : undefined);
     if (server === undefined) {
       return undefined;
     }
@@ -21,9 +18,10 @@ export const serverReached: Fact<Reached | undefined> = {
   },
 };
 
-function parse(text: string): JoinedServer | undefined {
+async function noted({ files, places }: FactDeps): Promise<JoinedServer | undefined> {
+  const text = await files.readText(places.joinedServerFile, JOINED_SERVER_LIMIT_BYTES);
   try {
-    return JoinedServer.safeParse(JSON.parse(text)).data;
+    return JoinedServer.safeParse(JSON.parse(text ?? '')).data;
   } catch {
     return undefined; // The agent itself tells of a file that cannot be read.
   }
