@@ -25,6 +25,7 @@ import { k3sCertificatesLast } from '../host/checks/k3s-certificates.ts';
 import { noDataOfOthers } from '../host/checks/k3s-data.ts';
 import { k3sRuns } from '../host/checks/k3s-unit.ts';
 import { kernelModules, kernelOptions } from '../host/checks/kernel.ts';
+import { kernelLogThere } from '../host/checks/kernel-log.ts';
 import { bridgeNetfilter, forwarding, inotifyLimits } from '../host/checks/kernel-settings.ts';
 import { enoughMemory, enoughProcessors } from '../host/checks/memory.ts';
 import { noOtherCluster } from '../host/checks/other-cluster.ts';
@@ -46,6 +47,7 @@ import { fastWrites } from '../host/checks/write-latency.ts';
 import { runnablePlaces, writablePlaces } from '../host/checks/written-places.ts';
 import type { MachineRole } from '../host/facts/fact.ts';
 import { agentReady } from './agent-ready.ts';
+import { settingsValid } from './settings-valid.ts';
 
 /** Beside the clock of the control plane, or of the server that is joined. */
 export const CLOCKS: readonly Check[] = [clockRight, clockExact];
@@ -69,6 +71,7 @@ export const CHECKS: readonly Check[] = [
   kernelModules,
   cgroupControllers,
   cgroupVersion,
+  kernelLogThere,
   inotifyLimits,
   forwarding,
   bridgeNetfilter,
@@ -109,6 +112,7 @@ export const CHECKS: readonly Check[] = [
   downloadsAnswer,
   registriesAnswer,
   // What was installed.
+  settingsValid,
   k3sRuns,
   k3sCertificatesLast,
   recentSnapshot,
@@ -122,6 +126,7 @@ export const CHECKS: readonly Check[] = [
  */
 export function checksBeforehand({ isOffline }: { readonly isOffline: boolean }): readonly Check[] {
   const notAsked = [
+    settingsValid, // It is told by whoever has loaded them.
     controlPlaneAnswers,
     ...ON_THE_WAY,
     ...(isOffline ? [downloadsAnswer, registriesAnswer] : []),

@@ -1,7 +1,7 @@
 /** What is looked at on this machine, as it is now: before, during and after an installation. */
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { AgentError } from '../core/errors.ts';
+import { expectedError } from '../core/errors.ts';
 import { k3sUnitFile } from '../core/k3s-places.ts';
 import type { Check } from '../host/checks/check.ts';
 import { type CheckResult, runChecks } from '../host/checks/run.ts';
@@ -25,7 +25,7 @@ export interface Diagnosis {
 /**
  * Runs the checks that fit this machine. Changes nothing.
  * @param wanted which of them
- * @throws AgentError CONFIG_INVALID, INTERRUPTED
+ * @throws AgentError INTERRUPTED; CONFIG_INVALID where PIPEOPS_IGNORE_CHECKS names what is no check
  */
 export async function diagnose(
   context: MachineContext,
@@ -87,9 +87,8 @@ async function roles(
     const inventory = await openInventory(context);
     return async (role) => hasK3s(inventory, role);
   } catch (thrown) {
-    if (!isDenied(thrown)) {
-      throw thrown;
-    }
+    // Denied, or damaged: the units tell it as well.
+    expectedError(thrown);
     const isThere = async (path: string) => (await context.files.stat(path)) !== undefined;
     return async (role) =>
       (await isThere(context.places.unitFile)) && (await isThere(k3sUnitFile(role)));
@@ -103,16 +102,12 @@ async function settings(
   try {
     return { loaded: await loadEffectiveConfig(context, flags), assumed: undefined };
   } catch (thrown) {
-    if (!isDenied(thrown)) {
-      throw thrown;
-    }
-    const { env, hostname } = context;
-    const filePath = context.places.configFile;
-    const loaded = loadConfig({ flags, env, hostname, fileText: undefined, filePath });
-    return { loaded, assumed: `Only root may read ${filePath}: the usual settings are assumed` };
+    const error = expectedError(thrown);
+    const { hostname, places } = context;
+    const filePath = places.configFile;
+    const loaded = loadConfig({ flags: {}, env: {}, hostname, fileText: undefined, filePath });
+    const isDenied = error.details?.['denied'] === true;
+    const why = isDenied ? `Only root may read ${filePath}` : 'The settings cannot be used';
+    return { loaded, assumed: `${why}: the usual ones are assumed` };
   }
-}
-
-function isDenied(thrown: unknown): boolean {
-  return thrown instanceof AgentError && thrown.details?.['denied'] === true;
 }

@@ -174,6 +174,19 @@ test('a worker is all right too, until its k3s fails', async () => {
   expect([sick.exitCode, found(sick)]).toEqual([11, ['k3s found']]);
 });
 
+test('a mistake in the settings and a damaged inventory are told, and all else is looked at', async () => {
+  await put(FORWARD, '1\n');
+  await put(BRIDGE, '1\n');
+  await install();
+  await put('/etc/pipeops-agent/config.yaml', 'http: {port: none}\n');
+  const { exitCode, stdout } = await machine.run(['doctor']);
+  expect(exitCode).toBe(11);
+  expect(stdout).toContain('Settings: wrong [settings]\n');
+  expect(stdout).toContain('\nThe settings cannot be used: the usual ones are assumed.\n');
+  await put('/var/lib/pipeops-agent-host/inventory.json', 'damaged');
+  expect(await doctor()).toMatchObject({ exitCode: 11, role: 'server' });
+});
+
 test('an agent that does not run is found', async () => {
   await put(FORWARD, '1\n');
   await put(BRIDGE, '1\n');

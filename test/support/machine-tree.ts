@@ -84,6 +84,7 @@ export function machineTree(options: TreeOptions): Tree {
       .join(''),
     [`/lib/modules/${kernel}/modules.builtin`]: 'kernel/fs/ext4/ext4.ko\n',
     [config]: named.map((name) => `CONFIG_${name}=y\n`).join(''),
+    '/dev/kmsg': '',
     '/run/systemd/system/.keep': '',
     ...options.more,
   };

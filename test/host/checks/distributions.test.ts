@@ -292,6 +292,22 @@ test.each(Object.entries(CASES))('%s', async (_, { tree, k3s, finds }) => {
   expect(told).toEqual(finds.map((each) => expect.stringContaining(each)));
 });
 
+test('an LXC container without the messages of the kernel is refused, with what makes them', async () => {
+  await using machine = await memoryDirectory();
+  const { '/dev/kmsg': _, ...tree } = machineTree({ os: os('debian', '12', 'Debian GNU/Linux') });
+  await putTree(machine.path, { ...tree, '/run/systemd/container': 'lxc\n' });
+  const results = await runChecks(factDeps(machine.path), checksFor('bare'));
+  expect(results.find(({ id }) => id === 'kernel-log')).toMatchObject({
+    severity: 'blocks',
+    outcome: {
+      finding: {
+        message: 'There is no /dev/kmsg',
+        fix: expect.stringContaining("echo 'L /dev/kmsg - - - - /dev/console' | sudo tee"),
+      },
+    },
+  });
+});
+
 test('a machine without systemd, as Alpine and the inside of a Docker container, is refused', async () => {
   await using machine = await memoryDirectory();
   const tree = machineTree({ os: os('alpine', '3.22.0', 'Alpine Linux') });
