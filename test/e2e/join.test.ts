@@ -117,6 +117,7 @@ test(
       await wrongSecrets();
       await revokedToken();
       await boundToken();
+      await cloned();
       const used = await upgradeByOneLine();
       await leaveAndComeBack(before, used);
       await setUpAnew(before);
@@ -181,11 +182,28 @@ async function boundToken(): Promise<void> {
   expect(await hasK3s()).toBe(false);
 }
 
+/** Two machines with one id get the same hardware address on the pods' network. */
+async function cloned(): Promise<void> {
+  const idOf = async (machine: Machine) =>
+    (await machine.exec(['cat', '/etc/machine-id'])).stdout.trim();
+  const own = await idOf(worker);
+  await worker.writeFile('/etc/machine-id', `${await idOf(server)}\n`);
+  const refused = await joinByOneLine(stand, worker, (await newToken()).token, { check: false });
+  await worker.writeFile('/etc/machine-id', `${own}\n`);
+  expect(refused).toMatchObject({
+    exitCode: 5,
+    stderr: expect.stringMatching(/The node "server", at .* \[MACHINE_ID_TAKEN\]/),
+  });
+  expect(await hasK3s()).toBe(false);
+}
+
 /** It ends with its node, and so does what limits it. */
 async function usedUp({ id }: NewToken): Promise<void> {
-  await waitUntil('the token is gone', SETTLE_TIMEOUT_MS, async () => {
-    return !(await hasSecret(`bootstrap-token-${id}`));
-  });
+  await progress.phase('the token ends', () =>
+    waitUntil('the token is gone', SETTLE_TIMEOUT_MS, async () => {
+      return !(await hasSecret(`bootstrap-token-${id}`));
+    }),
+  );
   await waitUntil('its limits are gone', SETTLE_TIMEOUT_MS, async () => {
     return !(await exists('role', `pipeops-agent-join-${id}`, '--namespace=kube-system'));
   });
