@@ -144,7 +144,8 @@ test('nodes that have left are taken out, unless the policy says otherwise', () 
   const deleting = [{ apiGroups: [''], resources: ['nodes'], verbs: ['delete'] }];
   expect(rulesOf(permissionsManifest(policyOfPreset('read-only')))).toEqual([deleting]);
   const denied = PolicyFile.parse({ workers: { leave: false } });
-  expect(rulesOf(permissionsManifest(denied))).toEqual([]);
+  // Still named, so that "policy apply" takes the permission away.
+  expect(rulesOf(permissionsManifest(denied))).toEqual([[]]);
 });
 
 test('who holds a join token may look at the nodes, and do nothing', () => {

@@ -117,7 +117,8 @@ function checkRole(role: string): void {
       hint: 'Add workers instead: sudo pipeops-agent token create',
     });
   }
-  if (role !== 'agent') {
+  // k3s says "agent", people say "worker".
+  if (role !== 'agent' && role !== 'worker') {
     throw new AgentError('USAGE', `There is no role "${role}"`, { hint: 'Use --role agent' });
   }
 }

@@ -75,13 +75,11 @@ export function accountManifest(
       namespace: AGENT_NAMESPACE,
       rules: OWN_RULES,
     }),
-    // A machine that has left is the only one that may go.
-    ...(options.takesOutNodes
-      ? permissions(accountOf(AGENT_SERVICE_ACCOUNT), {
-          name: 'pipeops-agent-left-nodes',
-          rules: LEFT_RULES,
-        })
-      : []),
+    // Without rules where that is not allowed: "kubectl apply" takes away no object that is not named.
+    ...permissions(accountOf(AGENT_SERVICE_ACCOUNT), {
+      name: 'pipeops-agent-left-nodes',
+      rules: options.takesOutNodes ? LEFT_RULES : [],
+    }),
     ...permissions(
       { apiGroup: GROUPS.rbac, kind: 'Group', name: JOINING_GROUP },
       { name: 'pipeops-agent-joining', rules: JOINING_RULES },
