@@ -53,6 +53,8 @@ interface Target {
   readonly k3sToken: string;
   /** The cluster's nodes; absent where it was not asked, or does not say. */
   readonly known?: readonly KnownNode[] | undefined;
+  /** It has joined long ago: nothing is told to the cluster, which may be away. */
+  readonly isJoined?: true;
   /** The version of k3s on the server. */
   readonly k3sVersion?: string | undefined;
 }
@@ -160,7 +162,7 @@ export async function upgradeWorker(
     `This machine is a worker and stays one: its agent becomes version ${BUILD.version}. ` +
       'It needs no token of a control plane.\n',
   );
-  return join(context, wishes, async () => joined);
+  return join(context, wishes, async () => ({ ...joined, isJoined: true }));
 }
 
 async function join(
@@ -205,7 +207,7 @@ async function join(
     pulls,
     adoption: undefined,
     config: workerSettings(loaded),
-    joinTokenId: bootstrapTokenId(target.k3sToken),
+    joining: target.isJoined === true ? undefined : { tokenId: bootstrapTokenId(target.k3sToken) },
     expected: { role: 'node', clusterName: null, controlPlane: null },
     policy: undefined,
     controlPlaneCa: undefined,

@@ -34,8 +34,8 @@ export interface MachinePlan {
   readonly k3s: K3sPlan;
   /** Of a k3s that was here before us: then nothing of `k3s` is made, only waited for. */
   readonly adoption: Adoption | undefined;
-  /** Of the token that a worker joins with; absent where it is k3s' own password. */
-  readonly joinTokenId?: string | undefined;
+  /** Of a worker that joins now: the id of its token, where it is not k3s' own password. */
+  readonly joining?: { readonly tokenId: string | undefined } | undefined;
   /** Where everything is taken from; undefined: from the network. */
   readonly bundle: Bundle | undefined;
   /** Whether k3s is to pull an image from its mirrors in the end. */
@@ -91,9 +91,9 @@ export function machineResources(
       { signal: context.signal, isAdopted: plan?.adoption !== undefined },
       besideK3s(context, plan),
     ),
-    ...(plan?.k3s.role === 'agent'
-      ? [joinNote(context, { node: plan.k3s.nodeName, tokenId: plan.joinTokenId }, context.signal)]
-      : []),
+    ...(plan?.joining === undefined
+      ? []
+      : [joinNote(context, { node: plan.k3s.nodeName, ...plan.joining }, context.signal)]),
     agentAccount(context, inventory),
     controlPlaneCa(context, inventory, plan?.controlPlaneCa),
     agentConfig(context, inventory, plan?.config),

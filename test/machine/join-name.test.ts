@@ -203,3 +203,16 @@ test("a join by k3s' own variables asks for the name too, where the token vouche
   });
   expect(errorOf(refused)).toMatchObject({ code: 'NODE_NAME_TAKEN' });
 });
+
+test('an upgrade of a worker tells the cluster nothing, which may be away', async () => {
+  clusterHas();
+  await join();
+  const version = (await machine.files.readText('/usr/local/bin/k3s')) ?? '';
+  machine.programs.set('/usr/local/bin/k3s', (argv) =>
+    argv[1] === '--version'
+      ? { stdout: `k3s version ${version} (test)` }
+      : { exitCode: 1, stderr: 'the server is away' },
+  );
+  const ran = await machine.run(['install', '--json'], { env: { PIPEOPS_K3S_MIRROR: MIRROR } });
+  expect(nodeOf(ran)).toEqual({ exitCode: 0, node: 'node-1' });
+});
