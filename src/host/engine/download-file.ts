@@ -5,7 +5,7 @@
 import { dirname } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
 import type { Clock, Files, GrowingFile, Http } from '../../core/ports.ts';
-import { settledWithin, timeLimit } from '../../core/waiting.ts';
+import { timeLimit } from '../../core/waiting.ts';
 import { BadStatus, explainingDownload, openDownload } from './download.ts';
 import { hashOfFile, type RunningHash, runningHash } from './file-hash.ts';
 import { parseJson } from './parse-json.ts';
@@ -129,12 +129,11 @@ async function oneTry(
   signal: AbortSignal,
 ): Promise<void> {
   const part = await readPart(deps.files, wanted.path, url, signal);
-  const connection = new AbortController();
-  const onAbort = () => connection.abort(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
+  // It is given up when nothing comes for that long.
+  const idle = timeLimit(deps.clock, IDLE_LIMIT_MS, signal);
   try {
     signal.throwIfAborted();
-    const response = await openPart(deps, url, part, connection.signal);
+    const response = await openPart(deps, url, part, idle.signal);
     const isRest = response.status === 206;
     const from = isRest ? part.sizeBytes : 0;
     const hash = isRest ? part.hash : runningHash();
@@ -145,14 +144,17 @@ async function oneTry(
       keeps: isRest,
     });
     const progress = { from, totalBytes, limitBytes: wanted.limitBytes };
-    const got = await receive(deps, response, file, { ...progress, hash, url, update, connection });
+    const got = await receive(deps.clock, response, file, {
+      ...progress,
+      ...{ hash, url, update },
+      heard: idle.allow,
+    });
     if (totalBytes !== undefined && got < totalBytes) {
       throw new Error(`the connection ended after ${got} of ${totalBytes} bytes`);
     }
     await putInPlace(deps.files, wanted, url, hash);
   } finally {
-    signal.removeEventListener('abort', onAbort);
-    connection.abort();
+    idle.end(); // And with it the connection.
   }
 }
 
@@ -163,43 +165,39 @@ interface Receiving {
   readonly hash: RunningHash;
   readonly url: string;
   readonly update: (text: string) => void;
-  readonly connection: AbortController;
+  /** Told how long it took until something came. */
+  readonly heard: (ms: number) => void;
 }
 
 /** @returns the size of the file so far */
 async function receive(
-  { clock }: Pick<Deps, 'clock'>,
+  clock: Clock,
   response: Response,
   file: GrowingFile,
-  { from, totalBytes, limitBytes, hash, url, update, connection }: Receiving,
+  { from, totalBytes, limitBytes, hash, url, update, heard }: Receiving,
 ): Promise<number> {
   let size = from;
   let told = from;
   let isWhole = false;
-  const reader = response.body?.getReader();
+  let heardAt = clock.monotonic();
   try {
-    for (;;) {
-      const next = reader?.read() ?? Promise.resolve({ done: true, value: undefined });
-      if (!(await settledWithin(clock, IDLE_LIMIT_MS, connection.signal, next))) {
-        next.catch(() => undefined);
-        throw new Error(`nothing came for ${IDLE_LIMIT_MS / 1_000} s`);
-      }
-      const { done, value } = await next;
-      if (done || value === undefined) {
-        isWhole = true;
-        return size;
-      }
-      size += value.length;
+    for await (const piece of response.body ?? []) {
+      const now = clock.monotonic();
+      heard(now - heardAt);
+      heardAt = now;
+      size += piece.length;
       if (size > limitBytes) {
         throw tooLong(url, limitBytes);
       }
-      await file.append(value);
-      hash.update(value);
+      await file.append(piece);
+      hash.update(piece);
       if (size - told >= TOLD_EVERY_BYTES) {
         told = size;
         update(howFar(size, totalBytes));
       }
     }
+    isWhole = true;
+    return size;
   } finally {
     // What was received stays, whatever ended it; only a whole file is worth waiting for the disk.
     await file.close({ sync: isWhole });

@@ -1,5 +1,6 @@
-import { AgentError } from '../../core/errors.ts';
+import { AgentError, expectedError } from '../../core/errors.ts';
 import type { Files } from '../../core/ports.ts';
+import { systemCode } from '../../core/text/system-words.ts';
 import { runningHash } from './file-hash.ts';
 
 /** Copied at once. */
@@ -35,6 +36,29 @@ export async function placeFile(
   } catch (thrown) {
     await files.remove(partial);
     throw thrown;
+  }
+}
+
+/**
+ * Moves a file of ours to its place: within one file system in one step, else by a copy.
+ * @throws AgentError FILE_ACCESS, DISK_FULL, INTERRUPTED
+ */
+export async function moveFile(
+  files: Files,
+  from: FileRange & { readonly sha256: string },
+  to: { readonly path: string; readonly mode: number },
+  signal: AbortSignal,
+): Promise<void> {
+  await files.changeMode(from.path, to.mode);
+  try {
+    await files.rename(from.path, to.path);
+  } catch (thrown) {
+    const cause = expectedError(thrown).cause;
+    if (systemCode(cause) !== 'EXDEV') {
+      throw thrown;
+    }
+    await placeFile(files, from, to, signal);
+    await files.remove(from.path);
   }
 }
 

@@ -6,7 +6,7 @@ import type { Clock, Files, Http } from '../../core/ports.ts';
 import { downloadText, redirectTarget } from '../engine/download.ts';
 import { downloadFile } from '../engine/download-file.ts';
 import { hashOfFile } from '../engine/file-hash.ts';
-import { placeFile } from '../engine/place-file.ts';
+import { moveFile } from '../engine/place-file.ts';
 import {
   fromFirst,
   type K3sArchitecture,
@@ -135,7 +135,7 @@ async function placeProgram(
   const wanted = { urls, sha256, limitBytes: PROGRAM_LIMIT_BYTES, path };
   await downloadFile(deps, wanted, told, signal);
   const sizeBytes = (await deps.files.stat(path))?.size ?? 0;
-  await placeFile(
+  await moveFile(
     deps.files,
     { path, offset: 0, sizeBytes, sha256 },
     { path: K3S_EXECUTABLE, mode: PROGRAM_MODE },
