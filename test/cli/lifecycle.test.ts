@@ -5,7 +5,7 @@ import { X509Certificate } from 'node:crypto';
 import { BUILD } from '../../src/core/version.ts';
 import type { SettingRow } from '../../src/machine/settings-in-force.ts';
 import { decodeJoinToken, encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
-import { errorOfRun, INSTALL, INSTALL_ENV } from '../support/installation.ts';
+import { errorOf, INSTALL, INSTALL_ENV } from '../support/installation.ts';
 import {
   CLUSTER_CA,
   CONTROL_PLANE,
@@ -180,7 +180,7 @@ describe('install', () => {
 
   test('goes on where a failed run ended', async () => {
     machine.programs.set('useradd', () => ({ exitCode: 4, stderr: 'UID already in use' }));
-    expect(errorOfRun(await install())).toMatchObject({ exitCode: 7, code: 'TOOL_FAILED' });
+    expect(errorOf(await install())).toMatchObject({ exitCode: 7, code: 'TOOL_FAILED' });
     const journal = await machine.files.readText('/var/lib/pipeops-agent-host/steps.json');
     expect(JSON.parse(journal ?? '')).toMatchObject({
       'k3s-start': { state: 'done' },
@@ -198,7 +198,7 @@ describe('install', () => {
 
   test('calls the cluster by the name of the machine, and keeps it when that changes', async () => {
     const first = await machine.run(['install', '--json'], { env: INSTALL_ENV, hostname: 'Web_1' });
-    expect(errorOfRun(first)).toMatchObject({
+    expect(errorOf(first)).toMatchObject({
       code: 'HOST_UNSUPPORTED',
       hint: 'Give it a name of its own with --node-name (K3S_NODE_NAME)',
     });
@@ -237,7 +237,7 @@ describe('install', () => {
     [['--node-ip', '127.0.0.1'], 'k3s.node_ip'],
   ])('refuses %s before it changes anything', async (flags, setting) => {
     const before = await machine.listing();
-    expect(errorOfRun(await install([...INSTALL, ...flags]))).toMatchObject({
+    expect(errorOf(await install([...INSTALL, ...flags]))).toMatchObject({
       exitCode: 3,
       code: 'CONFIG_INVALID',
       message: expect.stringContaining(setting),
@@ -322,16 +322,16 @@ describe('install', () => {
   test('refuses before it changes anything', async () => {
     const before = await machine.listing();
     await machine.files.writeAtomic('/root/token', 'wrong-token\n', { mode: 0o600 });
-    expect(errorOfRun(await install())).toMatchObject({ exitCode: 5, code: 'TOKEN_REJECTED' });
+    expect(errorOf(await install())).toMatchObject({ exitCode: 5, code: 'TOKEN_REJECTED' });
     const unreachable = await install(INSTALL, { PIPEOPS_API_URL: 'https://nowhere.test' });
-    expect(errorOfRun(unreachable)).toMatchObject({
+    expect(errorOf(unreachable)).toMatchObject({
       exitCode: 6,
       code: 'CONTROL_PLANE_UNREACHABLE',
     });
     await machine.files.writeAtomic('/root/token', '\n', { mode: 0o600 });
-    expect(errorOfRun(await install())).toMatchObject({ exitCode: 2, code: 'USAGE' });
+    expect(errorOf(await install())).toMatchObject({ exitCode: 2, code: 'USAGE' });
     const noCa = await install(INSTALL, { PIPEOPS_CA_FILE: '/root/absent.pem' });
-    expect(errorOfRun(noCa)).toMatchObject({ code: 'USAGE' });
+    expect(errorOf(noCa)).toMatchObject({ code: 'USAGE' });
     expect({ ...(await machine.listing()), '/root/token': '' }).toEqual({
       ...before,
       '/root/token': '',
@@ -346,7 +346,7 @@ describe('install', () => {
   ])('refuses a machine for its %s', async (_, path, text, code) => {
     await machine.files.makeDirectory('/usr/local/bin', { mode: 0o755 });
     await machine.files.writeAtomic(path, text, { mode: 0o644 });
-    expect(errorOfRun(await install())).toMatchObject({ exitCode: 4, code });
+    expect(errorOf(await install())).toMatchObject({ exitCode: 4, code });
   });
 
   test('tells everything that stands in the way at once', async () => {
@@ -377,7 +377,7 @@ describe('install', () => {
       },
     ];
     const list = findings.map((each, at) => `\n  ${at + 1}. ${each.message}\n     ${each.hint}`);
-    expect(errorOfRun(await install())).toMatchObject({
+    expect(errorOf(await install())).toMatchObject({
       exitCode: 4,
       code: 'HOST_UNSUPPORTED',
       message: `3 things stand in the way:${list.join('')}`,
@@ -395,7 +395,7 @@ describe('install', () => {
     await machine.files.writeAtomic('/opt/tools/runuser', '', { mode: 0o755 });
     const before = await machine.listing();
     const ran = await install(INSTALL, { PATH: '/opt/tools:/bin' });
-    expect(errorOfRun(ran)).toMatchObject({
+    expect(errorOf(ran)).toMatchObject({
       exitCode: 7,
       code: 'TOOL_MISSING',
       message: 'These programs are missing: useradd, curl or wget',
@@ -448,7 +448,7 @@ describe('install', () => {
   ])('refuses %s that says %j to k3s, with its line', async (name, text, line, key, must) => {
     await put(`${K3S}/${name}`, text);
     const before = await machine.listing();
-    const { exitCode, code, message, hint } = errorOfRun(await install());
+    const { exitCode, code, message, hint } = errorOf(await install());
     expect({ exitCode, code, message }).toEqual({
       exitCode: 3,
       code: 'CONFIG_INVALID',
@@ -469,7 +469,7 @@ describe('install', () => {
     ['/etc/sysconfig/k3s', "K3S_DATA_DIR='/mnt'\n", '/etc/sysconfig/k3s:1'],
   ])('refuses %s of others that says %j', async (path, text, said) => {
     await put(path, text);
-    expect(errorOfRun(await install())).toMatchObject({
+    expect(errorOf(await install())).toMatchObject({
       exitCode: 3,
       code: 'CONFIG_INVALID',
       message: expect.stringContaining(said),
@@ -516,7 +516,7 @@ describe('install', () => {
     await machine.files.makeDirectory('/proc/812/fd', { mode: 0o755 });
     await machine.files.link('socket:[4711]', '/proc/812/fd/7');
     await machine.files.writeAtomic('/proc/812/comm', 'nginx\n', { mode: 0o644 });
-    expect(errorOfRun(await install()).message).toContain('6443 by nginx (pid 812)');
+    expect(errorOf(await install()).message).toContain('6443 by nginx (pid 812)');
   });
 
   test.each([
@@ -526,7 +526,7 @@ describe('install', () => {
     ['[ERROR] something else', 7, 'K3S_INSTALL_FAILED'],
   ])('tells what "%s" of the installer means', async (stderr, exitCode, code) => {
     machine.programs.set('sh', () => ({ exitCode: 1, stderr }));
-    expect(errorOfRun(await install())).toMatchObject({ exitCode, code });
+    expect(errorOf(await install())).toMatchObject({ exitCode, code });
   });
 
   test('asks the mirrors in turn, and takes no k3s that has not the published hash', async () => {
@@ -538,7 +538,7 @@ describe('install', () => {
 
     const program = `${MIRROR}/download/v1.36.3%2Bk3s1/k3s`;
     machine.web.set(program, () => new Response('another'));
-    expect(errorOfRun(await install(INSTALL, env))).toMatchObject({
+    expect(errorOf(await install(INSTALL, env))).toMatchObject({
       code: 'DOWNLOAD_CORRUPT',
       message: expect.stringContaining(`The SHA-256 of ${program} is not the published one`),
     });
@@ -547,11 +547,11 @@ describe('install', () => {
 
   test('refuses an installer that is a page, an unknown channel, and a mirror that is away', async () => {
     machine.web.set(`${MIRROR}/install.sh`, () => new Response('<html>'));
-    expect(errorOfRun(await install())).toMatchObject({ code: 'DOWNLOAD_CORRUPT' });
+    expect(errorOf(await install())).toMatchObject({ code: 'DOWNLOAD_CORRUPT' });
     machine.web.set(`${MIRROR}/channels/stable`, () => new Response('no redirect'));
-    expect(errorOfRun(await install())).toMatchObject({ code: 'DOWNLOAD_FAILED' });
+    expect(errorOf(await install())).toMatchObject({ code: 'DOWNLOAD_FAILED' });
     machine.web.set(`${MIRROR}/channels/stable`, () => new Response('', { status: 503 }));
-    expect(errorOfRun(await install())).toMatchObject({ code: 'DOWNLOAD_FAILED' });
+    expect(errorOf(await install())).toMatchObject({ code: 'DOWNLOAD_FAILED' });
   });
 
   test('fails with the last line of k3s when that does not start', async () => {
@@ -563,7 +563,7 @@ describe('install', () => {
       return { exitCode: 1 };
     });
     machine.programs.set('journalctl', () => ({ stdout: 'level=fatal msg="no memory cgroup"' }));
-    expect(errorOfRun(await install())).toMatchObject({
+    expect(errorOf(await install())).toMatchObject({
       code: 'K3S_NOT_READY',
       message: expect.stringContaining('no memory cgroup'),
     });
@@ -600,7 +600,7 @@ describe('a second install', () => {
     machine.programs.set('systemctl', (argv) =>
       argv[1] === 'enable' ? { exitCode: 1 } : { stdout: 'ActiveState=active\nJob=' },
     );
-    expect(errorOfRun(await install([...INSTALL, '--traefik'])).code).toBe('TOOL_FAILED');
+    expect(errorOf(await install([...INSTALL, '--traefik'])).code).toBe('TOOL_FAILED');
     machine.programs.delete('systemctl');
     expect(changedSteps(await install([...INSTALL, '--traefik']))[0]).toBe('k3s-start');
   });
@@ -615,7 +615,7 @@ describe('a second install', () => {
       [...INSTALL, flag],
       [...INSTALL, flag, '--dry-run'],
     ]) {
-      expect(errorOfRun(await install(words, env))).toEqual({
+      expect(errorOf(await install(words, env))).toEqual({
         exitCode: 4,
         code: 'SETTING_FIXED',
         message:
@@ -640,7 +640,7 @@ describe('a second install', () => {
   ])('with %s is refused: a node registers once', async (flags, message) => {
     await install([...INSTALL, '--node-label', 'disk=ssd']);
     const before = await machine.listing();
-    expect(errorOfRun(await install([...INSTALL, ...flags]))).toMatchObject({
+    expect(errorOf(await install([...INSTALL, ...flags]))).toMatchObject({
       exitCode: 4,
       code: 'SETTING_FIXED',
       message: expect.stringContaining(message),
@@ -714,7 +714,7 @@ describe('a second install', () => {
     await install();
     const listening = 'h\n0: 0100007F:2382 0:0 0A 0:0 0:0 0 0 0 4711\n'; // 9090
     await machine.files.writeAtomic('/proc/net/tcp', listening, { mode: 0o644 });
-    expect(errorOfRun(await install([...INSTALL, '--port', '9090']))).toMatchObject({
+    expect(errorOf(await install([...INSTALL, '--port', '9090']))).toMatchObject({
       exitCode: 4,
       code: 'PORT_IN_USE',
     });
@@ -734,7 +734,7 @@ describe('join', () => {
       ...NODE_CONFIG,
     });
     const other = await machine.run([...words, '--k3s-version', 'v1.37.0+k3s1'], { env });
-    expect(errorOfRun(other)).toMatchObject({ exitCode: 4, code: 'SETTING_FIXED' });
+    expect(errorOf(other)).toMatchObject({ exitCode: 4, code: 'SETTING_FIXED' });
   });
 
   test('makes a worker of a machine by the token alone', async () => {
@@ -769,7 +769,7 @@ describe('join', () => {
 
   test('refuses a token that is absent, mangled or over, and servers that do not answer', async () => {
     const refused = async (words: readonly string[]) => {
-      const { exitCode, code } = errorOfRun(await machine.run(['join', ...words, '--json']));
+      const { exitCode, code } = errorOf(await machine.run(['join', ...words, '--json']));
       return [exitCode, code];
     };
     const expired = joinToken({ expires: '2020-01-01T00:00:00.000Z' });
@@ -803,13 +803,13 @@ describe('join', () => {
   test('says that the token was rejected when the server does so', async () => {
     machine.web.delete('http://127.0.0.1:10248/healthz');
     journals(REFUSED, '');
-    expect(errorOfRun(await join())).toMatchObject({ exitCode: 5, code: 'JOIN_TOKEN_REJECTED' });
+    expect(errorOf(await join())).toMatchObject({ exitCode: 5, code: 'JOIN_TOKEN_REJECTED' });
   });
 
   test('says that the name is taken when the server does so', async () => {
     machine.web.delete('http://127.0.0.1:10248/healthz');
     journals('level=error msg="403 Forbidden: Node password rejected, duplicate hostname"', '');
-    expect(errorOfRun(await join())).toMatchObject({
+    expect(errorOf(await join())).toMatchObject({
       exitCode: 5,
       code: 'NODE_NAME_TAKEN',
       message: 'The cluster knows another machine by the name "node-1"',
@@ -848,7 +848,7 @@ describe('join', () => {
     });
     const before = await machine.listing();
     const token = `K10${'0'.repeat(64)}::abcdef.0123456789abcdef`;
-    expect(errorOfRun(await join({ token }))).toMatchObject({
+    expect(errorOf(await join({ token }))).toMatchObject({
       exitCode: 5,
       code: 'JOIN_TOKEN_REJECTED',
       message: 'The server does not accept the join token: it was revoked, or has ended',
@@ -868,13 +868,13 @@ describe('join', () => {
     await machine.files.makeDirectory('/var/lib/rancher/k3s/agent', { mode: 0o755 });
     const path = '/var/lib/rancher/k3s/agent/server-ca.crt';
     await machine.files.writeAtomic(path, other, { mode: 0o644 });
-    expect(errorOfRun(await join())).toMatchObject({ exitCode: 4, code: 'CLUSTER_EXISTS' });
+    expect(errorOf(await join())).toMatchObject({ exitCode: 4, code: 'CLUSTER_EXISTS' });
   });
 
   test('refuses a machine that is a server already', async () => {
     await install();
     const ran = await machine.run(['join', '--token', joinToken(), '--json']);
-    expect(errorOfRun(ran)).toMatchObject({ exitCode: 4, code: 'CLUSTER_EXISTS' });
+    expect(errorOf(ran)).toMatchObject({ exitCode: 4, code: 'CLUSTER_EXISTS' });
   });
 
   test('works by the variables that users of k3s know', async () => {
@@ -888,7 +888,7 @@ describe('join', () => {
     expect(JSON.parse(ran.stdout)).toMatchObject({ role: 'agent' });
     expect(machine.calls.find(({ argv }) => argv[0] === 'sh')?.env?.['K3S_TOKEN']).toBeUndefined();
     const incomplete = await machine.run(['install', '--json'], { env: { NODE_TYPE: 'agent' } });
-    expect(errorOfRun(incomplete)).toMatchObject({ exitCode: 2, code: 'USAGE' });
+    expect(errorOf(incomplete)).toMatchObject({ exitCode: 2, code: 'USAGE' });
   });
 });
 
@@ -964,7 +964,7 @@ describe('another version', () => {
       }
       return { exitCode: 0, stdout: argv.includes('--value') ? 'active' : 'ActiveState=active' };
     });
-    expect(errorOfRun(await install())).toMatchObject({ code: 'TOOL_FAILED' });
+    expect(errorOf(await install())).toMatchObject({ code: 'TOOL_FAILED' });
     expect(restarted).toEqual([own, before]);
     expect(await machine.files.readLink(LINK)).toBe(before);
   });
@@ -986,7 +986,7 @@ describe('another version', () => {
   test('leaves the link alone when it refuses', async () => {
     const before = await older('0.0.1');
     await machine.files.writeAtomic('/root/token', 'two words\n', { mode: 0o600 });
-    expect(errorOfRun(await install())).toMatchObject({ code: 'TOKEN_INVALID' });
+    expect(errorOf(await install())).toMatchObject({ code: 'TOKEN_INVALID' });
     expect(await machine.files.readLink(LINK)).toBe(before);
     const server = await machine.run(INSTALL, { env: { ...INSTALL_ENV, NODE_TYPE: 'server' } });
     expect(server.exitCode).not.toBe(0);
@@ -998,7 +998,7 @@ test('install on a worker that never finished to join says how to go on', async 
   machine.programs.set('sh', () => ({ exitCode: 1, stderr: 'broken' }));
   const words = ['join', '--token', joinToken(), '--json'];
   await machine.run(words, { env: { PIPEOPS_K3S_MIRROR: MIRROR } });
-  expect(errorOfRun(await install())).toMatchObject({
+  expect(errorOf(await install())).toMatchObject({
     exitCode: 4,
     code: 'CLUSTER_EXISTS',
     hint: expect.stringContaining('sudo pipeops-agent join --token-file FILE'),
@@ -1119,7 +1119,7 @@ describe('token', () => {
               : { stdout: '{"items":[],"metadata":{"name":"x","uid":"secret-1"}}' };
     });
     const ran = await machine.run(['token', 'create', '--json']);
-    expect(errorOfRun(ran)).toMatchObject({
+    expect(errorOf(ran)).toMatchObject({
       code: 'KUBERNETES_API',
       message: 'Cannot note what the token is bound to: the disk is full',
     });
@@ -1180,7 +1180,7 @@ describe('token', () => {
   test('create --serve leaves no token behind where it cannot offer', async () => {
     await install();
     machine.programs.set('systemd-run', () => ({ exitCode: 1, stderr: 'Unknown assignment\n' }));
-    expect(errorOfRun(await machine.run(['token', 'create', '--serve', '--json']))).toMatchObject({
+    expect(errorOf(await machine.run(['token', 'create', '--serve', '--json']))).toMatchObject({
       code: 'TOOL_FAILED',
       message: 'systemd-run failed: Unknown assignment',
     });
@@ -1196,7 +1196,7 @@ describe('token', () => {
     [['--from', '10.0.0.0/33']],
   ])('create refuses %j before it makes anything', async (flags) => {
     await install();
-    expect(errorOfRun(await machine.run(['token', 'create', ...flags, '--json']))).toMatchObject({
+    expect(errorOf(await machine.run(['token', 'create', ...flags, '--json']))).toMatchObject({
       ...{ exitCode: 2, code: 'USAGE' },
     });
     expect(machine.calls.some(({ argv }) => argv[1] === 'token')).toBe(false);
@@ -1214,7 +1214,7 @@ describe('token', () => {
     );
     for (const description of ['two\nlines', '\u001b[31m', 'x'.repeat(201)]) {
       const ran = await machine.run(['token', 'create', '--description', description, '--json']);
-      expect(errorOfRun(ran)).toMatchObject({ exitCode: 2, code: 'USAGE' });
+      expect(errorOf(ran)).toMatchObject({ exitCode: 2, code: 'USAGE' });
     }
   });
 
@@ -1223,7 +1223,7 @@ describe('token', () => {
     async (yes) => {
       await install();
       const ran = await machine.run(['token', 'create', '--role', 'server', ...yes, '--json']);
-      expect(errorOfRun(ran)).toMatchObject({
+      expect(errorOf(ran)).toMatchObject({
         exitCode: 2,
         code: 'USAGE',
         message: expect.stringContaining('more servers come with high availability'),
@@ -1238,11 +1238,11 @@ describe('token', () => {
       ['--role', 'king'],
     ]) {
       const ran = await machine.run(['token', 'create', ...words, '--json']);
-      expect(errorOfRun(ran)).toMatchObject({ exitCode: 2, code: 'USAGE' });
+      expect(errorOf(ran)).toMatchObject({ exitCode: 2, code: 'USAGE' });
     }
     for (const words of [['token', 'create'], ['token', 'list'], ['cluster-info']]) {
       const ran = await machine.run([...words, '--json']);
-      expect(errorOfRun(ran)).toMatchObject({ exitCode: 4, code: 'NOT_A_SERVER' });
+      expect(errorOf(ran)).toMatchObject({ exitCode: 4, code: 'NOT_A_SERVER' });
     }
   });
 
@@ -1250,7 +1250,7 @@ describe('token', () => {
     await install();
     machine.programs.set('/usr/local/bin/k3s', () => ({ exitCode: 1, stderr: 'refused' }));
     const ran = await machine.run(['token', 'list', '--json']);
-    expect(errorOfRun(ran)).toMatchObject({ exitCode: 8, code: 'KUBERNETES_API' });
+    expect(errorOf(ran)).toMatchObject({ exitCode: 8, code: 'KUBERNETES_API' });
   });
 });
 
@@ -1365,7 +1365,7 @@ describe('uninstall', () => {
     expect(ran.stderr).toContain('These workers hang on this server: node-2');
     expect(ran.stderr).toContain('These workers have lost their cluster: node-2');
     const both = await machine.run(['uninstall', '--keep-data', '--delete-data', '--json']);
-    expect(errorOfRun(both).exitCode).not.toBe(0);
+    expect(errorOf(both).exitCode).not.toBe(0);
   });
 
   test('keeps k3s, and the data, when told so', async () => {
@@ -1384,7 +1384,7 @@ describe('uninstall', () => {
     await install();
     const before = await machine.listing();
     const refused = await machine.run(['uninstall', '--json'], { confirm: false });
-    expect(errorOfRun(refused)).toMatchObject({ exitCode: 2, code: 'USAGE' });
+    expect(errorOf(refused)).toMatchObject({ exitCode: 2, code: 'USAGE' });
     expect(await machine.listing()).toEqual(before);
     expect((await machine.run(['uninstall'], { confirm: true })).exitCode).toBe(0);
   });
@@ -1393,7 +1393,7 @@ describe('uninstall', () => {
     await install();
     await leaveBridge();
     const failed = await machine.run(['uninstall', '--yes', '--json']);
-    expect(errorOfRun(failed)).toMatchObject({
+    expect(errorOf(failed)).toMatchObject({
       exitCode: 7,
       code: 'TOOL_FAILED',
       message: 'ip link delete cni0 failed: busy',
@@ -1408,7 +1408,7 @@ describe('uninstall', () => {
     await machine.files.removeTree('/etc/pipeops-agent');
     await machine.files.link('/root', '/etc/pipeops-agent');
     const ran = await machine.run(['uninstall', '--yes', '--json']);
-    expect(errorOfRun(ran)).toMatchObject({ code: 'FILE_ACCESS' });
+    expect(errorOf(ran)).toMatchObject({ code: 'FILE_ACCESS' });
     expect(await machine.files.readText('/root/agent')).toBe('the executable');
   });
 
@@ -1452,12 +1452,12 @@ describe('uninstall', () => {
 
   test('says that nothing was installed, or that the inventory is damaged', async () => {
     const nothing = await machine.run(['uninstall', '--yes', '--json']);
-    expect(errorOfRun(nothing)).toMatchObject({ exitCode: 4, code: 'NOT_INSTALLED' });
+    expect(errorOf(nothing)).toMatchObject({ exitCode: 4, code: 'NOT_INSTALLED' });
     await machine.files.makeDirectory('/var/lib/pipeops-agent-host', { mode: 0o700 });
     const path = '/var/lib/pipeops-agent-host/inventory.json';
     await machine.files.writeAtomic(path, '{"v":1', { mode: 0o600 });
     const damaged = await machine.run(['uninstall', '--yes', '--json']);
-    expect(errorOfRun(damaged)).toMatchObject({ exitCode: 4, code: 'FILE_ACCESS' });
+    expect(errorOf(damaged)).toMatchObject({ exitCode: 4, code: 'FILE_ACCESS' });
   });
 });
 
@@ -1486,11 +1486,11 @@ describe('credentials renew', () => {
 
 test('one subcommand that changes the machine at a time, and only as root', async () => {
   const busy = await machine.run(['uninstall', '--json'], { lockHeldBy: 'install (pid 7)' });
-  expect(errorOfRun(busy)).toMatchObject({
+  expect(errorOf(busy)).toMatchObject({
     exitCode: 4,
     code: 'BUSY',
     message: 'Cannot run "uninstall" now: install (pid 7) is running',
   });
   const notRoot = await machine.run(['install', '--json'], { uid: 1000 });
-  expect(errorOfRun(notRoot)).toMatchObject({ exitCode: 4, code: 'NOT_ROOT' });
+  expect(errorOf(notRoot)).toMatchObject({ exitCode: 4, code: 'NOT_ROOT' });
 });

@@ -1,5 +1,6 @@
 /** `install` on a machine that has a k3s of somebody else: it is used as it is, and given back so. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { agentIsNotReady } from '../support/installation.ts';
 import {
   CLUSTER_CA,
   CONTROL_PLANE,
@@ -125,14 +126,7 @@ test.each([
 
 test('k3s is as it was after an installation that failed and was taken back', async () => {
   const before = await state();
-  machine.web.set('http://agent/api/health/detailed', async () => {
-    const health = await machine.health();
-    return Response.json({
-      ...health,
-      ready: false,
-      reasons: [{ code: 'POLICY_INVALID', message: 'it is wrong' }],
-    });
-  });
+  agentIsNotReady(machine);
   expect((await install('--adopt', '--yes')).exitCode).not.toBe(0);
   expect((await machine.run(['install', '--undo', '--yes'])).exitCode).toBe(0);
   expect(await state()).toEqual(before);
@@ -196,14 +190,7 @@ test('what was in the cluster under our names is put back, and its namespace sta
 test('an agent in the cluster stays while ours is not registered', async () => {
   await put('/cluster/found', JSON.stringify(IN_CLUSTER));
   await put('/cluster/deployment', 'deployment.apps/pipeops-agent\n');
-  machine.web.set('http://agent/api/health/detailed', async () => {
-    const health = await machine.health();
-    return Response.json({
-      ...health,
-      ready: false,
-      reasons: [{ code: 'POLICY_INVALID', message: 'it is wrong' }],
-    });
-  });
+  agentIsNotReady(machine);
   expect((await machine.run(['install', '--adopt', '--yes', '--json'])).exitCode).not.toBe(0);
   expect(await machine.files.stat('/cluster/deployment')).toBeDefined();
 });

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { decodeJoinToken, encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
-import { JOIN_TOKEN } from '../support/installation.ts';
+import { errorOf, JOIN_TOKEN } from '../support/installation.ts';
 import { scaledClock } from '../support/scaled-clock.ts';
 import {
   CONTROL_PLANE,
@@ -31,7 +31,6 @@ beforeEach(async () => {
 afterEach(async () => await machine[Symbol.asyncDispose]());
 
 const documentOf = (ran: Ran) => ({ exitCode: ran.exitCode, ...JSON.parse(ran.stdout) });
-const errorOf = (ran: Ran) => ({ exitCode: ran.exitCode, ...JSON.parse(ran.stdout).error });
 const release = (name: string) => `${MIRROR}/download/${encodeURIComponent(VERSION)}/${name}`;
 
 /** From here on nothing answers but this machine itself and its control plane. */

@@ -4,6 +4,7 @@ import { startProxy } from '../control-plane/fake-proxy.ts';
 import { type BareMachine, bareMachine } from '../support/bare-machine.ts';
 import { type CliRun, cliContext, maybeChanging } from '../support/cli-context.ts';
 import { startControlPlane } from '../support/control-plane/control-plane.ts';
+import { errorOf } from '../support/installation.ts';
 import { makeCertificates } from '../support/tls.ts';
 
 const TOKEN = 'the-token-of-the-control-plane';
@@ -35,8 +36,6 @@ async function refusedInstall(
   expect(cli.lockEvents).toEqual(['lock', 'release']);
   return ran;
 }
-
-const errorOf = ({ exitCode, stdout }: CliRun) => ({ exitCode, ...JSON.parse(stdout).error });
 
 test('install refuses a token that the control plane answers with 401', async () => {
   await using controlPlane = startControlPlane({ token: 'another-token' });

@@ -1,7 +1,7 @@
 /** What `install` says in the end is so, and where it fails it says why, at once. On a simulated machine. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import type { DetailedHealth } from '../../src/protocol/local-api.ts';
-import { errorOfRun, INSTALL, INSTALL_ENV, STANDALONE } from '../support/installation.ts';
+import { errorOf, INSTALL, INSTALL_ENV, STANDALONE } from '../support/installation.ts';
 import {
   CONTROL_PLANE,
   type SimulatedMachine,
@@ -23,8 +23,8 @@ beforeEach(async () => {
 });
 afterEach(async () => await machine[Symbol.asyncDispose]());
 
-function failure(ran: Parameters<typeof errorOfRun>[0]) {
-  const { details: _, ...error } = errorOfRun(ran);
+function failure(ran: Parameters<typeof errorOf>[0]) {
+  const { details: _, ...error } = errorOf(ran);
   return error;
 }
 

@@ -4,7 +4,8 @@ import type { Probe } from '../../src/core/probe.ts';
 import { systemProbe } from '../../src/platform/network/probe.ts';
 import { encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
 import { type BareMachine, bareMachine } from '../support/bare-machine.ts';
-import { type CliRun, cliContext, maybeChanging } from '../support/cli-context.ts';
+import { cliContext, maybeChanging } from '../support/cli-context.ts';
+import { errorOf } from '../support/installation.ts';
 import { QUIET_PROBE } from '../support/quiet-probe.ts';
 import { makeCertificates, type TestCertificates } from '../support/tls.ts';
 
@@ -50,7 +51,6 @@ async function putToken(ca: string, servers: readonly string[]): Promise<void> {
 }
 
 const JOIN = ['join', '--token-file', '/root/join-token', '--json'];
-const errorOf = ({ exitCode, stdout }: CliRun) => ({ exitCode, ...JSON.parse(stdout).error });
 
 test('join refuses a server whose certificate is not of the CA in the token', async () => {
   const { ca } = await makeCertificates(['127.0.0.1']);
@@ -60,7 +60,7 @@ test('join refuses a server whose certificate is not of the CA in the token', as
   const ran = await cli.run(...JOIN);
   const error = errorOf(ran);
   expect(error).toMatchObject({ exitCode: 6, code: 'SERVER_UNREACHABLE' });
-  expect(error.details.reasons).toEqual([
+  expect(error.details?.['reasons']).toEqual([
     expect.stringMatching(new RegExp(`^${serverUrl()}: .*certificate`)),
   ]);
   expect(ran.stderr).toContain('✗ Find a server of the cluster');
@@ -96,7 +96,7 @@ test('join names why for each server when none answers', async () => {
     code: 'SERVER_UNREACHABLE',
     hint: `Check on the server that k3s runs, and that this machine reaches ${new URL(serverUrl()).host} or 127.0.0.1:1 through every firewall`,
   });
-  expect(error.details.reasons).toEqual([
+  expect(error.details?.['reasons']).toEqual([
     `${serverUrl()}/elsewhere: it answers 404`,
     expect.stringMatching(/^https:\/\/127\.0\.0\.1:1: /),
   ]);

@@ -1,6 +1,6 @@
 /** What other versions have made and noted: removed, put back, or left and told. Never forgotten. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { agentIsNotReady, errorOfRun, INSTALL_ENV, STANDALONE } from '../support/installation.ts';
+import { agentIsNotReady, errorOf, INSTALL_ENV, STANDALONE } from '../support/installation.ts';
 import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
 
 const HOST_STATE = '/var/lib/pipeops-agent-host';
@@ -64,7 +64,7 @@ describe('the note of how things were', () => {
       await machine.put(ORIGINALS, text);
       const before = await machine.tree();
       const ran = await machine.run([...line.split(' '), '--json'], { env: INSTALL_ENV });
-      expect(errorOfRun(ran)).toMatchObject(damaged);
+      expect(errorOf(ran)).toMatchObject(damaged);
       expect(await machine.tree()).toEqual(before);
     },
   );
@@ -75,7 +75,7 @@ describe('the note of how things were', () => {
     await machine.put(ORIGINALS, JSON.stringify({ v: 2, archive: 'originals.tar' }));
     const before = await machine.tree();
     const ran = await machine.run([...line.split(' '), '--json'], { env: INSTALL_ENV });
-    expect(errorOfRun(ran)).toMatchObject({
+    expect(errorOf(ran)).toMatchObject({
       exitCode: 10,
       code: 'STATE_NEWER',
       message: expect.stringContaining(`${ORIGINALS} was written by a newer pipeops-agent`),
@@ -126,7 +126,7 @@ describe('the note of how things were', () => {
       originals: [sysctl, archived],
     });
     expect(await machine.files.list(HOST_STATE)).toEqual(['inventory.json', 'originals.json']);
-    expect(errorOfRun(await uninstall())).toMatchObject({
+    expect(errorOf(await uninstall())).toMatchObject({
       exitCode: 10,
       code: 'STATE_NEWER',
       message: 'Only a newer pipeops-agent knows original vm.max_map_count, original /etc/hosts',
@@ -301,7 +301,7 @@ describe('what no resource of this version claims', () => {
     });
     expect(await machine.json(INVENTORY)).toEqual({ v: 1, entries: [entry] });
     expect(await isThere('/etc/passwd')).toBeTrue();
-    expect(errorOfRun(await uninstall())).toMatchObject({
+    expect(errorOf(await uninstall())).toMatchObject({
       exitCode: 10,
       code: 'STATE_NEWER',
       message: `Only a newer pipeops-agent knows ${kind} ${name}`,
@@ -352,10 +352,10 @@ describe('a journal of steps that is too long to be read', () => {
   test('hides no failure, and nothing is taken back by mistake', async () => {
     await install();
     await huge();
-    expect(errorOfRun(await undo())).toMatchObject({ exitCode: 4, code: 'CLUSTER_EXISTS' });
+    expect(errorOf(await undo())).toMatchObject({ exitCode: 4, code: 'CLUSTER_EXISTS' });
     agentIsNotReady(machine);
     await machine.files.remove(`${HOST_STATE}/applied`);
-    expect(errorOfRun(await install())).toMatchObject({ code: 'POLICY_INVALID' });
+    expect(errorOf(await install())).toMatchObject({ code: 'POLICY_INVALID' });
     expect((await uninstall()).exitCode).toBe(0);
   });
 });

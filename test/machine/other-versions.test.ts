@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { placesOf } from '../../src/core/places.ts';
 import { joinedServer } from '../../src/host/cluster/joined-server.ts';
 import { openInventory } from '../../src/host/engine/inventory.ts';
-import { errorOfRun, INSTALL_ENV, STANDALONE } from '../support/installation.ts';
+import { errorOf, INSTALL_ENV, STANDALONE } from '../support/installation.ts';
 import {
   CLUSTER_CA,
   CONTROL_PLANE,
@@ -78,7 +78,7 @@ test('uninstall removes what it knows, names the rest, and leaves that to the ve
   expect(await machine.files.stat('/etc/pipeops-agent')).toBeUndefined();
 
   const again = await machine.run(['uninstall', '--yes', '--json']);
-  expect([again.exitCode, errorOfRun(again)]).toMatchObject([
+  expect([again.exitCode, errorOf(again)]).toMatchObject([
     10,
     {
       code: 'STATE_NEWER',
@@ -107,7 +107,7 @@ test.each(['install', 'uninstall --yes'])(
     const before = await machine.files.readText(INVENTORY);
 
     const ran = await machine.run([...line.split(' '), '--json'], { env: INSTALL_ENV });
-    expect(errorOfRun(ran)).toEqual({
+    expect(errorOf(ran)).toEqual({
       exitCode: 10,
       code: 'STATE_NEWER',
       message: expect.stringMatching(/inventory\.json was written by a newer pipeops-agent/),
@@ -130,7 +130,7 @@ test('the journal of steps keeps what other versions have noted', async () => {
     'agent-config': { state: 'done' },
   });
   // It has started, whatever became of it: the node may be in the cluster under its name.
-  expect(errorOfRun(await install('--node-name', 'another')).code).toBe('SETTING_FIXED');
+  expect(errorOf(await install('--node-name', 'another')).code).toBe('SETTING_FIXED');
 });
 
 test('a damaged journal of steps is begun anew', async () => {
@@ -188,7 +188,7 @@ test('nothing that stands beside our settings for k3s leads it elsewhere', async
   await install();
   const text = (await machine.files.readText(K3S_CONFIG)) ?? '';
   await machine.files.writeAtomic(K3S_CONFIG, `${text}data-dir: /srv\n`, { mode: 0o600 });
-  const { code, message } = errorOfRun(await install());
+  const { code, message } = errorOf(await install());
   expect([code, message]).toEqual([
     'CONFIG_INVALID',
     `k3s would read "data-dir" in ${K3S_CONFIG}:5, where it must be "/var/lib/rancher/k3s"`,

@@ -1,14 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import {
-  CONTROL_PLANE,
-  MIRROR,
-  type Ran,
-  type SimulatedMachine,
-  simulatedMachine,
-} from '../support/simulated-machine.ts';
+import { errorOf, INSTALL_ENV } from '../support/installation.ts';
+import { type Ran, type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
 import { makeCertificates } from '../support/tls.ts';
 
-const ENV = { PIPEOPS_API_URL: CONTROL_PLANE, PIPEOPS_K3S_MIRROR: MIRROR };
 const INSTALL = ['install', '--token-file', '/root/token', '--json'];
 const HUB = 'https://hub.test';
 const QUAY = 'https://quay.test:5000';
@@ -26,8 +20,7 @@ beforeEach(async () => {
 });
 afterEach(async () => await machine[Symbol.asyncDispose]());
 
-const install = (words: readonly string[] = MIRRORED) => machine.run(words, { env: ENV });
-const errorOf = (ran: Ran) => ({ exitCode: ran.exitCode, ...JSON.parse(ran.stdout).error });
+const install = (words: readonly string[] = MIRRORED) => machine.run(words, { env: INSTALL_ENV });
 const stepsOf = (ran: Ran): readonly string[] =>
   JSON.parse(ran.stdout)
     .steps.filter(({ changed }: { changed: boolean }) => changed)

@@ -1,10 +1,17 @@
 /** `--undo` never takes away by mistake what is used, or more than it says. On a simulated machine. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { AgentError } from '../../src/core/errors.ts';
-import { errorOfRun, INSTALL, INSTALL_ENV, JOIN, JOIN_TOKEN } from '../support/installation.ts';
+import {
+  agentIsNotReady,
+  agentIsReady,
+  errorOf,
+  INSTALL,
+  INSTALL_ENV,
+  JOIN,
+  JOIN_TOKEN,
+} from '../support/installation.ts';
 import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
 
-const HEALTH = 'http://agent/api/health/detailed';
 const WAS_READY = '/var/lib/pipeops-agent/was-ready';
 const STATE = '/var/lib/pipeops-agent-host';
 const WORDS = {
@@ -35,17 +42,10 @@ const setUp = (subcommand: Subcommand, ...more: readonly string[]) =>
     ...(subcommand === 'join' ? { stdin: JOIN_TOKEN } : {}),
   });
 
-const agentIs = (ready: boolean) =>
-  machine.web.set(HEALTH, async () => {
-    const health = await machine.health();
-    const reasons = [{ code: 'POLICY_INVALID', message: 'it is wrong' }];
-    return Response.json(ready ? health : { ...health, ready, reasons });
-  });
-
 /** As after a crash of the daemon: the next installation cannot start it. */
 const agentDoesNotStart = () => {
   machine.units.set('pipeops-agent.service', 'failed');
-  agentIs(false);
+  agentIsNotReady(machine);
 };
 
 async function state() {
@@ -56,8 +56,8 @@ async function state() {
 
 /** A first installation that ended at its last step. */
 async function failAtTheEnd(subcommand: Subcommand): Promise<void> {
-  agentIs(false);
-  expect(errorOfRun(await setUp(subcommand)).hint).toEndWith(`${subcommand} --undo`);
+  agentIsNotReady(machine);
+  expect(errorOf(await setUp(subcommand)).hint).toEndWith(`${subcommand} --undo`);
 }
 
 const REFUSED = {
@@ -69,17 +69,17 @@ const REFUSED = {
 describe.each(['install', 'join'] as const)('an agent that %s did not wait for', (subcommand) => {
   test('and that is ready by now is not taken back', async () => {
     await failAtTheEnd(subcommand);
-    agentIs(true);
+    agentIsReady(machine);
     const before = await state();
     const planned = await machine.run([subcommand, '--undo', '--dry-run', '--json']);
-    expect(errorOfRun(planned)).toMatchObject(REFUSED);
+    expect(errorOf(planned)).toMatchObject(REFUSED);
     expect(await state()).toEqual(before);
-    expect(errorOfRun(await machine.run([subcommand, '--undo', '--yes', '--json']))).toMatchObject(
+    expect(errorOf(await machine.run([subcommand, '--undo', '--yes', '--json']))).toMatchObject(
       REFUSED,
     );
     // It was ready once: that stays so.
     agentDoesNotStart();
-    expect(errorOfRun(await machine.run([subcommand, '--undo', '--yes', '--json']))).toMatchObject(
+    expect(errorOf(await machine.run([subcommand, '--undo', '--yes', '--json']))).toMatchObject(
       REFUSED,
     );
   });
@@ -88,21 +88,21 @@ describe.each(['install', 'join'] as const)('an agent that %s did not wait for',
     await failAtTheEnd(subcommand);
     // The daemon's own note; by now it is not ready again.
     await machine.files.writeAtomic(WAS_READY, '', { mode: 0o600 });
-    const failed = errorOfRun(await setUp(subcommand));
+    const failed = errorOf(await setUp(subcommand));
     expect({ code: failed.code, offers: failed.hint?.includes('--undo') ?? false }).toEqual({
       code: 'POLICY_INVALID',
       offers: false,
     });
-    expect(errorOfRun(await machine.run([subcommand, '--undo', '--yes', '--json']))).toMatchObject(
+    expect(errorOf(await machine.run([subcommand, '--undo', '--yes', '--json']))).toMatchObject(
       REFUSED,
     );
   });
 
   test('and that was ready when a later run began is not offered to be taken back', async () => {
     await failAtTheEnd(subcommand);
-    agentIs(true);
+    agentIsReady(machine);
     machine.web.set('http://agent/api/session', () => {
-      agentIs(false);
+      agentIsNotReady(machine);
       return Response.json({ phase: 'registering' });
     });
     await machine.files.remove(`${STATE}/applied`);
@@ -115,9 +115,9 @@ describe.each(['install', 'join'] as const)('an agent that %s did not wait for',
     });
     const failed = await setUp(subcommand);
     expect(failed.exitCode).not.toBe(0);
-    expect(errorOfRun(failed).hint ?? '').not.toContain('--undo');
+    expect(errorOf(failed).hint ?? '').not.toContain('--undo');
     machine.programs.delete('systemctl');
-    expect(errorOfRun(await machine.run([subcommand, '--undo', '--yes', '--json']))).toMatchObject(
+    expect(errorOf(await machine.run([subcommand, '--undo', '--yes', '--json']))).toMatchObject(
       REFUSED,
     );
   });
@@ -128,7 +128,7 @@ describe.each(['install', 'join'] as const)('an agent that %s did not wait for',
     await machine.files.makeDirectory('/opt/pipeops-agent/0.0.1', { mode: 0o755 });
     await machine.files.writeAtomic(older, 'older', { mode: 0o755 });
     await machine.files.link(older, '/usr/local/bin/pipeops-agent');
-    const failed = errorOfRun(await setUp(subcommand));
+    const failed = errorOf(await setUp(subcommand));
     expect({ code: failed.code, offers: failed.hint?.includes('--undo') ?? false }).toEqual({
       code: 'POLICY_INVALID',
       offers: false,
@@ -150,7 +150,7 @@ test('what fails after the agent was ready once does not make it unfinished', as
       return removeTree(path);
     },
   });
-  const { code, hint } = errorOfRun(await setUp('install'));
+  const { code, hint } = errorOf(await setUp('install'));
   expect({ code, hint }).toEqual({ code: 'FILE_ACCESS', hint: 'Look at it' });
 });
 
@@ -162,8 +162,8 @@ describe('what `uninstall` has left in place', () => {
   ])('with %p is not taken back with an installation that fails later', async (flags, kept) => {
     await failAtTheEnd('install');
     expect((await machine.run(['uninstall', '--yes', ...flags])).exitCode).toBe(0);
-    expect(errorOfRun(await setUp('install')).hint ?? '').not.toContain('--undo');
-    expect(errorOfRun(await machine.run(['install', '--undo', '--yes', '--json']))).toMatchObject(
+    expect(errorOf(await setUp('install')).hint ?? '').not.toContain('--undo');
+    expect(errorOf(await machine.run(['install', '--undo', '--yes', '--json']))).toMatchObject(
       REFUSED,
     );
     expect(await machine.files.stat(kept)).toBeDefined();
@@ -182,7 +182,7 @@ describe('--undo', () => {
         ['install', '--undo', '--json'],
         confirm === undefined ? {} : { confirm },
       );
-      expect(errorOfRun(refused)).toMatchObject({
+      expect(errorOf(refused)).toMatchObject({
         exitCode: 2,
         code: 'USAGE',
         message: 'Nothing was removed: it was not confirmed',
@@ -213,7 +213,7 @@ describe('--undo', () => {
     await failAtTheEnd('install');
     const before = await state();
     const ran = await machine.run([subcommand, '--undo', '--yes', '--json', ...flags]);
-    expect(errorOfRun(ran)).toEqual({
+    expect(errorOf(ran)).toEqual({
       exitCode: 2,
       code: 'USAGE',
       message: `--undo takes back all that was begun: it does not go with ${named}`,
@@ -224,7 +224,7 @@ describe('--undo', () => {
 
   test.each(['install', 'join'] as const)('is what --yes of %s is for', async (subcommand) => {
     const before = await state();
-    expect(errorOfRun(await setUp(subcommand, '--yes'))).toMatchObject({
+    expect(errorOf(await setUp(subcommand, '--yes'))).toMatchObject({
       exitCode: 2,
       code: 'USAGE',
       message: '--yes goes only with --undo',

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import {
   agentIsNotReady,
   agentIsReady,
-  errorOfRun,
+  errorOf,
   INSTALL,
   INSTALL_ENV,
   JOIN,
@@ -80,7 +80,7 @@ describe.each(['server', 'worker'] as const)('a %s', (role) => {
       }
       const runs = machine.units.get('pipeops-agent.service') === 'active';
       const ran = await undo();
-      const code = ran.exitCode === 0 ? 'done' : errorOfRun(ran).code;
+      const code = ran.exitCode === 0 ? 'done' : errorOf(ran).code;
       if (runs) {
         // It is ready by itself: from then on only what says "uninstall" takes it away.
         await machine.run(['uninstall', '--yes']);
@@ -137,16 +137,16 @@ describe.each(['server', 'worker'] as const)('a %s', (role) => {
     agentIsNotReady(machine);
     const subcommand = role === 'server' ? 'install' : 'join';
     const offer = `To take it back: sudo pipeops-agent ${subcommand} --undo`;
-    expect(errorOfRun(await setUp(role)).hint).toEndWith(offer);
-    expect(errorOfRun(await setUp(role)).hint).toEndWith(offer);
+    expect(errorOf(await setUp(role)).hint).toEndWith(offer);
+    expect(errorOf(await setUp(role)).hint).toEndWith(offer);
 
     agentIsReady(machine);
     expect((await setUp(role)).exitCode).toBe(0);
     agentIsNotReady(machine);
     await machine.files.remove('/var/lib/pipeops-agent-host/applied');
-    expect(errorOfRun(await setUp(role)).hint ?? '').not.toContain('--undo');
+    expect(errorOf(await setUp(role)).hint ?? '').not.toContain('--undo');
     const finished = await state();
-    expect(errorOfRun(await undo())).toMatchObject({
+    expect(errorOf(await undo())).toMatchObject({
       exitCode: 4,
       code: 'CLUSTER_EXISTS',
       hint: expect.stringContaining('sudo pipeops-agent uninstall'),
@@ -172,7 +172,7 @@ test('a worker that the cluster has taken in keeps its password, and another doe
     machine.units.set('k3s-agent.service', 'failed');
     return new Response('', { status: 500 });
   });
-  expect(errorOfRun(await setUp('worker')).code).toBe('NODE_NAME_TAKEN');
+  expect(errorOf(await setUp('worker')).code).toBe('NODE_NAME_TAKEN');
   const refused = await undo();
   expect(JSON.parse(refused.stdout)).toMatchObject({ kept: [] });
   expect(await state()).toEqual(before);
@@ -188,13 +188,13 @@ describe('of an older version, which takes no note of the whole', () => {
     const before = await state();
     await setUp('server');
     await withoutNote();
-    expect(errorOfRun(await undo())).toMatchObject({ exitCode: 4, code: 'CLUSTER_EXISTS' });
+    expect(errorOf(await undo())).toMatchObject({ exitCode: 4, code: 'CLUSTER_EXISTS' });
     // A failure of today does not make it unfinished, and a journal that is lost neither.
     agentIsNotReady(machine);
     await machine.files.remove('/var/lib/pipeops-agent-host/applied');
-    expect(errorOfRun(await setUp('server')).hint ?? '').not.toContain('--undo');
+    expect(errorOf(await setUp('server')).hint ?? '').not.toContain('--undo');
     await machine.files.remove(STEPS);
-    expect(errorOfRun(await undo())).toMatchObject({ code: 'CLUSTER_EXISTS' });
+    expect(errorOf(await undo())).toMatchObject({ code: 'CLUSTER_EXISTS' });
     expect((await machine.run(['uninstall', '--yes'])).exitCode).toBe(0);
     expect(await state()).toEqual(before);
   });
@@ -245,7 +245,7 @@ test('a k3s of another version than the one that was asked for is no k3s, and is
     return {};
   });
   const words = [...WORDS.server, '--k3s-version', 'v1.36.3+k3s1'];
-  expect(errorOfRun(await machine.run(words, { env: INSTALL_ENV }))).toMatchObject({
+  expect(errorOf(await machine.run(words, { env: INSTALL_ENV }))).toMatchObject({
     code: 'DOWNLOAD_CORRUPT',
     message: 'k3s v1.33.0+k3s1 was placed instead of v1.36.3+k3s1',
   });
@@ -255,9 +255,9 @@ test('a k3s of another version than the one that was asked for is no k3s, and is
 
 test('--undo where nothing was begun says so', async () => {
   const before = await state();
-  expect(errorOfRun(await undo())).toMatchObject({ exitCode: 4, code: 'NOT_INSTALLED' });
+  expect(errorOf(await undo())).toMatchObject({ exitCode: 4, code: 'NOT_INSTALLED' });
   const joining = await machine.run(['join', '--undo', '--json']);
-  expect(errorOfRun(joining)).toMatchObject({ exitCode: 4, code: 'NOT_INSTALLED' });
+  expect(errorOf(joining)).toMatchObject({ exitCode: 4, code: 'NOT_INSTALLED' });
   expect(await state()).toEqual(before);
 });
 
@@ -265,7 +265,7 @@ test('a program that somebody has put in the place of the link stays', async () 
   await machine.files.makeDirectory('/usr/local/bin', { mode: 0o755 });
   await machine.files.writeAtomic('/usr/local/bin/pipeops-agent', 'mine', { mode: 0o755 });
   const before = await state();
-  expect(errorOfRun(await setUp('server')).code).toBe('FILE_ACCESS');
+  expect(errorOf(await setUp('server')).code).toBe('FILE_ACCESS');
   expect((await undo()).exitCode).toBe(0);
   expect(await state()).toEqual(before);
 });

@@ -35,7 +35,7 @@ interface JsonError {
 }
 
 /** How a `--json` run failed. */
-export function errorOfRun(ran: { readonly exitCode: number; readonly stdout: string }): JsonError {
+export function errorOf(ran: { readonly exitCode: number; readonly stdout: string }): JsonError {
   return { exitCode: ran.exitCode, ...JSON.parse(ran.stdout).error };
 }
 

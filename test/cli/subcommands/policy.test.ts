@@ -1,16 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { placesOf } from '../../../src/core/places.ts';
-import {
-  CONTROL_PLANE,
-  MIRROR,
-  type Ran,
-  type SimulatedMachine,
-  simulatedMachine,
-} from '../../support/simulated-machine.ts';
+import { errorOf, INSTALL_ENV } from '../../support/installation.ts';
+import { type SimulatedMachine, simulatedMachine } from '../../support/simulated-machine.ts';
 
 const { policyFile } = placesOf();
 
-const ENV = { PIPEOPS_API_URL: CONTROL_PLANE, PIPEOPS_K3S_MIRROR: MIRROR };
 const K3S = '/usr/local/bin/k3s';
 
 let machine: SimulatedMachine;
@@ -22,16 +16,9 @@ afterEach(async () => await machine[Symbol.asyncDispose]());
 
 const install = (...words: readonly string[]) =>
   machine.run(['install', '--token-file', '/root/token', '--cluster-name', 'test', ...words], {
-    env: ENV,
+    env: INSTALL_ENV,
   });
 const apply = (...words: readonly string[]) => machine.run(['policy', 'apply', '--json', ...words]);
-const failure = ({
-  exitCode,
-  stdout,
-}: Ran): { exitCode: number; code: string; message: string } => ({
-  exitCode,
-  ...JSON.parse(stdout).error,
-});
 const account = async () => (await machine.files.readText('/cluster/account')) ?? '';
 const state = async () => [await machine.files.readText(policyFile), await account()];
 const write = (path: string, text: string) =>
@@ -72,7 +59,7 @@ describe('a policy that somebody wrote', () => {
     await install();
     await write('/root/mine.yaml', 'preset: read-only\npreset: operate\n');
     const ran = await apply('--file', '/root/mine.yaml');
-    expect(failure(ran)).toMatchObject({
+    expect(errorOf(ran)).toMatchObject({
       code: 'POLICY_INVALID',
       message: expect.stringContaining('line 2: preset stands there twice'),
     });
@@ -90,7 +77,7 @@ describe('install', () => {
     expect(await machine.files.readText(policyFile)).toStartWith('# mine');
     expect(await account()).not.toContain('pods/attach');
 
-    expect(failure(await install('--policy', 'standard', '--json'))).toMatchObject({
+    expect(errorOf(await install('--policy', 'standard', '--json'))).toMatchObject({
       exitCode: 2,
       code: 'USAGE',
       hint: 'To change it: sudo pipeops-agent policy apply --preset standard',
@@ -101,7 +88,7 @@ describe('install', () => {
     await machine.files.makeDirectory('/etc/pipeops-agent', { mode: 0o750 });
     await write(policyFile, 'preset: everything\n');
     const before = await machine.listing();
-    expect(failure(await install('--json'))).toMatchObject({ exitCode: 3, code: 'POLICY_INVALID' });
+    expect(errorOf(await install('--json'))).toMatchObject({ exitCode: 3, code: 'POLICY_INVALID' });
     expect(await machine.listing()).toEqual(before);
   });
 });
@@ -158,7 +145,7 @@ describe('policy apply', () => {
       await apply('--preset', 'operat'),
       await apply('--preset', 'operate', '--file', '/root/policy.yaml'),
       await apply(),
-    ].map(failure);
+    ].map(errorOf);
     expect(refusals.map(({ exitCode, code }) => [exitCode, code])).toEqual([
       [3, 'POLICY_INVALID'],
       ...Array.from({ length: 4 }, () => [2, 'USAGE']),
@@ -176,7 +163,7 @@ describe('policy apply', () => {
       await write('/cluster/account', stdin ?? '');
       return calls === 1 ? { exitCode: 1, stderr: 'some were forbidden' } : {};
     });
-    expect(failure(await apply('--preset', 'operate'))).toMatchObject({
+    expect(errorOf(await apply('--preset', 'operate'))).toMatchObject({
       exitCode: 8,
       code: 'KUBERNETES_API',
       message: 'Cannot set the permissions of the agent: some were forbidden',
@@ -203,9 +190,9 @@ describe('policy apply', () => {
     const user = await machine.run(['policy', 'apply', '--preset', 'operate', '--json'], {
       uid: 1_000,
     });
-    expect(failure(user)).toMatchObject({ exitCode: 4, code: 'NOT_ROOT' });
+    expect(errorOf(user)).toMatchObject({ exitCode: 4, code: 'NOT_ROOT' });
     await machine.files.remove('/var/lib/rancher/k3s/server/tls/server-ca.crt');
-    expect(failure(await apply('--preset', 'operate'))).toMatchObject({
+    expect(errorOf(await apply('--preset', 'operate'))).toMatchObject({
       exitCode: 4,
       code: 'NOT_A_SERVER',
     });
@@ -243,7 +230,7 @@ test('policy show names every rule; what the file changed comes from the file', 
   ]);
   expect((await machine.run(['policy', 'show'])).stdout).toContain('file/exec');
   await write(policyFile, 'exec: 3\n');
-  expect(failure(await machine.run(['policy', 'show', '--json']))).toMatchObject({
+  expect(errorOf(await machine.run(['policy', 'show', '--json']))).toMatchObject({
     exitCode: 3,
     code: 'POLICY_INVALID',
   });
