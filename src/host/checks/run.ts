@@ -70,8 +70,11 @@ async function outcomeOf(
     if (error.code === 'INTERRUPTED') {
       throw error;
     }
-    return error.code === 'TIMEOUT'
-      ? { state: 'not-checked', because: `it takes longer than ${limit.ms / 1_000} s here` }
+    if (error.code === 'TIMEOUT') {
+      return { state: 'not-checked', because: `it takes longer than ${limit.ms / 1_000} s here` };
+    }
+    return needsRoot(deps.uid, error)
+      ? { state: 'not-checked', because: `${error.message}; root may` }
       : { state: 'found', finding: findingOf(error) };
   }
 }
@@ -99,11 +102,15 @@ async function unreadable(uid: number, check: Check, facts: Facts): Promise<stri
       if (error.code === 'INTERRUPTED' || error.code === 'TIMEOUT') {
         throw error;
       }
-      const asRoot = uid !== 0 && error.details?.['denied'] === true ? '; root may' : '';
-      return `${error.message}${asRoot}`;
+      return needsRoot(uid, error) ? `${error.message}; root may` : error.message;
     }
   }
   return undefined;
+}
+
+/** Whether it was this user who may not look. */
+function needsRoot(uid: number, { details }: AgentError): boolean {
+  return uid !== 0 && details?.['denied'] === true;
 }
 
 /** The one error of all findings that block; undefined where none does. */

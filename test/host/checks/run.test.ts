@@ -55,6 +55,12 @@ test('all checks run, whatever the others find, and answer in their order', asyn
     check('well', {}),
     check('full', { run: async () => FINDING }),
     check('blind', { needs: [denied] }),
+    check('shut', {
+      run: async (facts) => {
+        await facts(denied);
+        return undefined;
+      },
+    }),
     check('unsure', { run: async () => ({ notChecked: 'nobody knows' }) }),
     check('told', { severity: 'warns', run: async () => FINDING }),
     check('thrown', {
@@ -67,6 +73,7 @@ test('all checks run, whatever the others find, and answer in their order', asyn
     result('well', { state: 'ok' }),
     result('full', found(FINDING)),
     result('blind', { state: 'not-checked', because: 'Cannot read it; root may' }),
+    result('shut', { state: 'not-checked', because: 'Cannot read it; root may' }),
     result('unsure', { state: 'not-checked', because: 'nobody knows' }),
     result('told', found(FINDING), 'warns'),
     result('thrown', found({ code: 'PORT_IN_USE', message: 'Taken', hint: 'Free it' })),
