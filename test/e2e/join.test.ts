@@ -187,9 +187,10 @@ async function cloned(): Promise<void> {
   const idOf = async (machine: Machine) =>
     (await machine.exec(['cat', '/etc/machine-id'])).stdout.trim();
   const own = await idOf(worker);
-  await worker.writeFile('/etc/machine-id', `${await idOf(server)}\n`);
+  const put = (id: string) => worker.writeFile('/etc/machine-id', `${id}\n`, { mode: 0o444 });
+  await put(await idOf(server));
   const refused = await joinByOneLine(stand, worker, (await newToken()).token, { check: false });
-  await worker.writeFile('/etc/machine-id', `${own}\n`);
+  await put(own);
   expect(refused).toMatchObject({
     exitCode: 5,
     stderr: expect.stringMatching(/The node "server", at .* \[MACHINE_ID_TAKEN\]/),
