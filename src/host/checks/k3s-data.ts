@@ -2,7 +2,7 @@ import { K3S_DATA_DIRECTORY } from '../../core/k3s-places.ts';
 import { k3sData } from '../facts/k3s-data.ts';
 import { BARE, type Check } from './check.ts';
 
-/** k3s takes up what it finds, and its own uninstaller takes it away (k3s/data-of-before.ts keeps it). */
+/** k3s uses what it finds there. Our uninstall keeps it (k3s/data-of-before.ts), k3s' own removes it. */
 export const noDataOfOthers: Check = {
   id: 'k3s-data',
   title: 'Nothing in the data of k3s',

@@ -134,7 +134,7 @@ async function sharedThere(
   return there;
 }
 
-/** Whether another removal has removed this directory, too, as k3s' own uninstaller may. */
+/** Whether the removal of something else has removed this directory, too. */
 async function wasTakenAlong(
   { files }: Pick<Deps, 'files'>,
   { shared }: Removal,
