@@ -64,7 +64,7 @@ describe('what was mistyped', () => {
       exitCode: 2,
       stdout: '',
       stderr:
-        'pipeops-agent: error: "token" needs one of: create, list, revoke [UNKNOWN_SUBCOMMAND]\n' +
+        'pipeops-agent: error: "token" needs one of: create, list, delete, revoke [UNKNOWN_SUBCOMMAND]\n' +
         'pipeops-agent: hint: For example: pipeops-agent token create\n',
     });
   });
