@@ -277,6 +277,12 @@ const K3sSection = z.strictObject({
     valueHint: '[HOST=]URL',
     since: '0.3.0',
   }),
+  profile: setting(z.enum(['standard', 'lite']).default('standard'), {
+    description:
+      'lite: for machines with 1 GB; without load balancer, metrics and traefik, and with room kept for the system',
+    flag: 'profile',
+    since: '0.3.0',
+  }),
   traefik: setting(z.boolean().default(false), {
     description: 'Let k3s install its traefik ingress controller; k3s is restarted for it',
     flag: 'traefik',

@@ -38,6 +38,7 @@ import { type DaemonFacts, describeDaemon } from './describe.ts';
 import { type HealthParts, serverHealth, withWarnings, workerHealth } from './health-parts.ts';
 import { hourlyLook, type LookAtMachine } from './hourly-look.ts';
 import { idleMemory } from './idle-memory.ts';
+import { readMachineMark } from './machine-mark.ts';
 import { type DaemonPaths, daemonPaths } from './paths.ts';
 import { serverReadiness } from './readiness.ts';
 import { sessionServices } from './session-parts.ts';
@@ -82,7 +83,12 @@ export async function runDaemon(
     look.warnings,
   );
   const dataPlane = isNode ? undefined : await dataPlaneParts(parts, config, parts.paths);
-  const facts: DaemonFacts = { config, agentId: parts.agentId, startedAt: clock.monotonic() };
+  const facts: DaemonFacts = {
+    config,
+    agentId: parts.agentId,
+    cloneOf: parts.cloneOf,
+    startedAt: clock.monotonic(),
+  };
   const sources = {
     ...describeDaemon({ ...parts, health, dataPlane }, facts),
     ...(dataPlane === undefined ? {} : { proxy: dataPlane.local }),
@@ -108,6 +114,13 @@ export async function runDaemon(
   ];
   signal.addEventListener('abort', () => notify('STOPPING=1'), { once: true });
   const { version } = BUILD;
+  if (parts.cloneOf !== null) {
+    log.warn('this machine is a copy of another one, and has a name of its own', {
+      agent_id: parts.agentId,
+      copy_of: parts.cloneOf.id,
+      since: parts.cloneOf.at,
+    });
+  }
   log.info('starting', { version, agent_id: parts.agentId, role: config.agent.role });
   try {
     await supervise({ clock, log }, services, () => notify('READY=1\nSTATUS=running'), signal);
@@ -130,8 +143,11 @@ async function commonParts(ports: DaemonPorts, config: Config, configPath: strin
 
   await files.claimDirectory(paths.credentials, { mode: 0o700 });
   const database = openStore(clock, log, paths);
+  const mark = await readMachineMark(files, ports.places.hardwareFile);
+  // Before the journal is read: on a copy of a machine it begins anew.
+  const identity = agentIdentity({ database, random, clock }, config.agent.id, mark);
+  const agentId = identity.id;
   const journal = commandJournal({ database, clock, runSoon: systemRunSoon });
-  const agentId = agentIdentity({ database, random }, config.agent.id);
 
   const { credentials, kubernetes, openChannels } = kubernetesParts(ports, paths);
   const live = await livePolicy({ clock, files, log }, paths.policy);
@@ -171,6 +187,7 @@ async function commonParts(ports: DaemonPorts, config: Config, configPath: strin
     database,
     journal,
     agentId,
+    cloneOf: identity.cloneOf,
     credentials,
     kubernetes,
     follow,

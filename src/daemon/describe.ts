@@ -5,6 +5,7 @@ import type { LivePolicy } from '../policy/live.ts';
 import type { DetailedHealth } from '../protocol/local-api.ts';
 import type { ServerSources } from '../server/endpoints.ts';
 import { renderMetrics } from '../server/metrics.ts';
+import type { AgentIdentity } from '../store/identity.ts';
 import type { LiveAccess } from './control-plane-access.ts';
 import type { HealthParts } from './health-parts.ts';
 import { daemonMetrics, type MetricsDeps } from './metrics.ts';
@@ -19,6 +20,7 @@ interface DescribeDeps extends MetricsDeps {
 export interface DaemonFacts {
   readonly config: Config;
   readonly agentId: string;
+  readonly cloneOf: AgentIdentity['cloneOf'];
   /** Monotonic ms. */
   readonly startedAt: number;
 }
@@ -70,6 +72,7 @@ async function detailedHealth(
   return {
     agent: {
       id: facts.agentId,
+      copy_of: facts.cloneOf?.id ?? null,
       version: BUILD.version,
       role: facts.config.agent.role,
       // A worker knows neither the name of its cluster nor the control plane.

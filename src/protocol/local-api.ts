@@ -59,6 +59,8 @@ export type ClusterNodes = z.infer<typeof ClusterNodes>;
 export const DetailedHealth = z.object({
   agent: z.object({
     id: z.string(),
+    /** The agent of the machine that this one is a copy of. */
+    copy_of: absent(z.string()),
     version: z.string(),
     /** `server`, `node`. */
     role: z.string(),

@@ -29,6 +29,7 @@ describe('describeSettings()', () => {
       'k3s.mirror string k3s-mirror PIPEOPS_K3S_MIRROR',
       'k3s.proxy enum k3s-proxy -',
       'k3s.registry_mirrors list registry-mirror -',
+      'k3s.profile enum profile -',
       'k3s.traefik boolean traefik -',
       'k3s.node_name string node-name K3S_NODE_NAME',
       'k3s.node_labels list node-label -',

@@ -18,6 +18,7 @@ const DEFAULTS: LoadedConfig['config'] = {
   k3s: {
     proxy: 'containerd',
     registry_mirrors: [],
+    profile: 'standard',
     traefik: false,
     node_labels: [],
     node_taints: [],
@@ -49,6 +50,7 @@ const ALL_DEFAULT: LoadedConfig['sources'] = {
   'k3s.mirror': 'default',
   'k3s.proxy': 'default',
   'k3s.registry_mirrors': 'default',
+  'k3s.profile': 'default',
   'k3s.traefik': 'default',
   'k3s.node_name': 'default',
   'k3s.node_labels': 'default',

@@ -18,6 +18,7 @@ test('flags with many values are lists, and go before those of the file', () => 
   expect(config.k3s).toEqual({
     proxy: 'containerd',
     registry_mirrors: [],
+    profile: 'standard',
     traefik: false,
     node_name: 'web-1',
     node_labels: ['disk=ssd', 'example.com/zone='],

@@ -86,6 +86,7 @@ describe('DetailedHealth', () => {
   const health: DetailedHealth = {
     agent: {
       id: 'agent-1',
+      copy_of: null,
       version: '0.1.0',
       role: 'server',
       cluster_name: 'prod',

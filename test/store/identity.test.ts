@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
+import type { MachineMark } from '../../src/protocol/files/machine-mark.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { agentIdentity } from '../../src/store/identity.ts';
 import { manualClock } from '../support/manual-clock.ts';
@@ -7,12 +8,13 @@ import { seededRandom } from '../support/seeded-random.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
 
 const clock = manualClock();
+const HERE: MachineMark = { machine: 'm1', hardware: 'h1', boot: 'b1' };
 
 describe('agentIdentity()', () => {
   test('makes an id that a path of an address can hold', async () => {
     await using directory = await tempDirectory();
     using database = openDatabase({ clock }, join(directory.path, 'agent.db')).database;
-    expect(agentIdentity({ database, random: seededRandom(1) }, '')).toMatch(
+    expect(agentIdentity({ database, clock, random: seededRandom(1) }, '', HERE).id).toMatch(
       /^agent-[0-9a-f]{32}$/,
     );
   });
@@ -22,7 +24,7 @@ describe('agentIdentity()', () => {
     const path = join(directory.path, 'agent.db');
     const idAfterStart = (seed: number) => {
       using database = openDatabase({ clock }, path).database;
-      return agentIdentity({ database, random: seededRandom(seed) }, '');
+      return agentIdentity({ database, clock, random: seededRandom(seed) }, '', HERE).id;
     };
     const first = idAfterStart(1);
     expect([idAfterStart(2), idAfterStart(3)]).toEqual([first, first]);
@@ -32,7 +34,7 @@ describe('agentIdentity()', () => {
     await using directory = await tempDirectory();
     const idOf = (machine: string, seed: number) => {
       using database = openDatabase({ clock }, join(directory.path, machine)).database;
-      return agentIdentity({ database, random: seededRandom(seed) }, '');
+      return agentIdentity({ database, clock, random: seededRandom(seed) }, '', HERE).id;
     };
     expect(idOf('one.db', 1)).not.toBe(idOf('two.db', 2));
   });
@@ -40,8 +42,69 @@ describe('agentIdentity()', () => {
   test('takes the configured id, and the one it made when that is taken out again', async () => {
     await using directory = await tempDirectory();
     using database = openDatabase({ clock }, join(directory.path, 'agent.db')).database;
-    const deps = { database, random: seededRandom(1) };
-    const made = agentIdentity(deps, '');
-    expect([agentIdentity(deps, 'mine'), agentIdentity(deps, '')]).toEqual(['mine', made]);
+    const deps = { database, clock, random: seededRandom(1) };
+    const idOf = (configured: string) => agentIdentity(deps, configured, HERE).id;
+    const made = idOf('');
+    expect([idOf('mine'), idOf('')]).toEqual(['mine', made]);
+  });
+});
+
+describe('a copy of a machine', () => {
+  const at = '2026-01-01T00:00:00.000Z';
+  async function started(configured: string, marks: readonly MachineMark[]) {
+    await using directory = await tempDirectory();
+    using database = openDatabase({ clock }, join(directory.path, 'agent.db')).database;
+    const deps = { database, clock, random: seededRandom(1) };
+    return marks.map((mark) => agentIdentity(deps, configured, mark));
+  }
+
+  test.each<[string, MachineMark]>([
+    ['other hardware', { machine: 'm1', hardware: 'h2', boot: 'b2' }],
+    ['another machine id', { machine: 'm2', hardware: 'h1', boot: 'b2' }],
+    [
+      'another machine id, and nobody knows the hardware',
+      { machine: 'm2', hardware: null, boot: 'b2' },
+    ],
+  ])('with %s has a name of its own, and keeps it', async (_, mark) => {
+    const [original, copy, later] = await started('', [HERE, mark, { ...mark, boot: 'b3' }]);
+    expect(original?.cloneOf).toBeNull();
+    expect(copy?.id).not.toBe(original?.id);
+    expect(copy?.cloneOf).toEqual({ id: original?.id ?? '', at });
+    expect(later).toEqual(copy);
+  });
+
+  test.each<[string, MachineMark]>([
+    ['the next boot', { machine: 'm1', hardware: 'h1', boot: 'b2' }],
+    ['a machine id that was changed meanwhile', { machine: 'm2', hardware: 'h1', boot: 'b1' }],
+    ['what is not known this time', { machine: null, hardware: null, boot: 'b2' }],
+  ])('is not %s', async (_, mark) => {
+    const [original, same] = await started('', [HERE, mark]);
+    expect(same).toEqual(original);
+  });
+
+  test('does not take the configured name, which was copied, until somebody gives it another', async () => {
+    await using directory = await tempDirectory();
+    using database = openDatabase({ clock }, join(directory.path, 'agent.db')).database;
+    const deps = { database, clock, random: seededRandom(1) };
+    const there: MachineMark = { machine: 'm1', hardware: 'h2', boot: 'b2' };
+    expect(agentIdentity(deps, 'mine', HERE).id).toBe('mine');
+    const copy = agentIdentity(deps, 'mine', there);
+    expect(copy).toEqual({ id: expect.stringMatching(/^agent-/), cloneOf: { id: 'mine', at } });
+    expect(agentIdentity(deps, 'yours', there).id).toBe('yours');
+  });
+
+  test('forgets commands and session of the other', async () => {
+    await using directory = await tempDirectory();
+    using database = openDatabase({ clock }, join(directory.path, 'agent.db')).database;
+    const deps = { database, clock, random: seededRandom(1) };
+    agentIdentity(deps, '', HERE);
+    database.run(
+      "INSERT INTO commands (id, type, state, bytes, accepted_at) VALUES ('c', 'deploy', 'accepted', 1, '')",
+    );
+    const count = () => database.query('SELECT count(*) AS n FROM commands').get();
+    agentIdentity(deps, '', { ...HERE, boot: 'b2' });
+    expect(count()).toEqual({ n: 1 });
+    agentIdentity(deps, '', { ...HERE, hardware: 'h2', boot: 'b3' });
+    expect(count()).toEqual({ n: 0 });
   });
 });

@@ -130,3 +130,27 @@ async function tree(directory: string): Promise<readonly string[]> {
   );
   return [...below.flat(), directory];
 }
+
+/** Limits the memory of all that runs in a group, swap included where the kernel counts it. */
+export async function limitMemory(name: string, bytes: number): Promise<void> {
+  const { directory, isV1 } = await memoryGroup(name);
+  await writeFile(join(directory, isV1 ? 'memory.limit_in_bytes' : 'memory.max'), String(bytes));
+}
+
+/** The most that a group has used at once, bytes, with what the kernel could take back. */
+export async function memoryPeak(name: string): Promise<number> {
+  const { directory, isV1 } = await memoryGroup(name);
+  const file = join(directory, isV1 ? 'memory.max_usage_in_bytes' : 'memory.peak');
+  return Number(await readFile(file, 'utf8'));
+}
+
+async function memoryGroup(name: string): Promise<{ directory: string; isV1: boolean }> {
+  for (const hierarchy of await hierarchies()) {
+    const directory = join(hierarchy, name);
+    const isV1 = await exists(join(directory, 'memory.limit_in_bytes'));
+    if (isV1 || (await exists(join(directory, 'memory.max')))) {
+      return { directory, isV1 };
+    }
+  }
+  throw new Error(`No memory is counted for ${name}`);
+}

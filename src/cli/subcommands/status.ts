@@ -59,6 +59,7 @@ function rows(health: DetailedHealth, k3s: K3sState | undefined): readonly Row[]
     agent.cluster_name === null ? [] : [['Cluster', agent.cluster_name]];
   return [
     ['Agent', `${agent.id}, version ${agent.version}, role ${agent.role}`],
+    ...copyRows(agent),
     ['Running', `for ${formatDuration(agent.uptime_seconds * 1_000)}, ${memory}, pid ${agent.pid}`],
     ...cluster,
     ['Ready', readyText(health)],
@@ -68,6 +69,13 @@ function rows(health: DetailedHealth, k3s: K3sState | undefined): readonly Row[]
     // A worker has neither session nor commands: its server speaks for the cluster.
     ...(agent.role === 'node' ? [] : sessionRows(health)),
   ];
+}
+
+/** Both machines work; whoever looks at the control plane sees two. */
+function copyRows({ copy_of: other }: DetailedHealth['agent']): readonly Row[] {
+  return other === null
+    ? []
+    : [['Copy', `of the machine of ${other}; this one took a name of its own`]];
 }
 
 function readyText({ ready, warnings = [] }: DetailedHealth): string {

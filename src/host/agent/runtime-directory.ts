@@ -29,5 +29,29 @@ export async function prepareRuntimeDirectory({
     mode: 0o640,
     owner: `root:${AGENT_USER}`,
   });
+  await files.writeAtomic(places.hardwareFile, `${await hardwareHash(files)}\n`, {
+    mode: 0o640,
+    owner: `root:${AGENT_USER}`,
+  });
   await files.link(DAEMON_SOCKET_TARGET, places.socketLink);
+}
+
+/**
+ * A hash of the number that firmware or hypervisor give to a machine; empty where there is none. Which
+ * half of it is written backwards differs from kernel to kernel (SMBIOS, 7.2.1), so both ways are one.
+ */
+async function hardwareHash(files: Files): Promise<string> {
+  const number = (await files.readText('/sys/class/dmi/id/product_uuid'))?.trim().toLowerCase();
+  if (number === undefined || !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(number)) {
+    return '';
+  }
+  const [first, second, third, ...rest] = number.split('-');
+  const swapped = [backwards(first), backwards(second), backwards(third), ...rest].join('-');
+  const canonical = [number, swapped].toSorted()[0] ?? number;
+  return new Bun.CryptoHasher('sha256').update(`pipeops-agent ${canonical}`).digest('hex');
+}
+
+/** Byte by byte. */
+function backwards(hex = ''): string {
+  return (hex.match(/../g) ?? []).toReversed().join('');
 }

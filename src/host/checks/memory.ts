@@ -8,6 +8,11 @@ const MIB = 1024 * 1024;
 const MEMORY_BYTES_MIN = 450 * MIB;
 /** The same for a server, 2 GB (docs.k3s.io, "Requirements"). */
 const SERVER_BYTES_MIN = 1_800 * MIB;
+/**
+ * For a server in the profile lite, of 1 GB: k3s and the agent take 500 to 600 MiB, measured with an application
+ * by test/e2e/small-machine.test.ts.
+ */
+const LITE_BYTES_MIN = 900 * MIB;
 const SERVER_PROCESSORS_MIN = 2;
 
 export const enoughMemory: Check = {
@@ -18,7 +23,8 @@ export const enoughMemory: Check = {
   roles: EVERYWHERE,
   why: 'Kubernetes itself needs memory before any workload runs; with less it is killed and started again.',
   remedy: `A worker needs 512 MB, and uses about half of it itself. A server needs 2 GB: k3s takes 0.5 to
-0.9 GB. On a smaller server leave \`--no-traefik\`, which is the default, add swap, and run little.`,
+0.9 GB. With 1 GB a server needs \`--profile lite\`, which leaves out what k3s brings beside Kubernetes and
+keeps memory for k3s and the system. Add swap, and run little.`,
   needs: [memoryBytes, subject],
   run: async (facts) => {
     const bytes = await facts(memoryBytes);
@@ -33,10 +39,15 @@ export const enoughMemory: Check = {
     if (bytes < MEMORY_BYTES_MIN) {
       return finding;
     }
-    const { k3sRole } = await facts(subject);
-    return k3sRole === 'server' && bytes < SERVER_BYTES_MIN
-      ? { ...finding, message: `${finding.message} for a server`, onlyWarns: true }
-      : undefined;
+    const { k3sRole, role, config } = await facts(subject);
+    const isLite = config.k3s.profile === 'lite';
+    if (k3sRole === 'agent' || bytes >= (isLite ? LITE_BYTES_MIN : SERVER_BYTES_MIN)) {
+      return undefined;
+    }
+    // What runs already may go on: it was somebody's decision.
+    const told = { ...finding, message: `${finding.message} for a server` };
+    const small = { ...told, hint: `${told.hint}; with 1 GB a server needs --profile lite` };
+    return { ...(isLite ? told : small), ...(role === 'bare' ? {} : { onlyWarns: true }) };
   },
 };
 

@@ -1,4 +1,4 @@
-import { K3S_CONFIG_FILE, K3S_DROP_IN_DIRECTORY } from '../../core/k3s-places.ts';
+import { K3S_CONFIG_FILE, K3S_DROP_IN_DIRECTORY, type K3sRole } from '../../core/k3s-places.ts';
 import type { Places } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
 import { writeOwn } from '../engine/own-text.ts';
@@ -10,6 +10,7 @@ export interface K3sConfig {
 
 /** Settings of the node. An empty list is left out of the file. */
 export interface NodeSettings {
+  readonly profile: 'standard' | 'lite';
   readonly node_name?: string | undefined;
   readonly node_labels: readonly string[];
   readonly node_taints: readonly string[];
@@ -21,11 +22,30 @@ export interface NodeSettings {
  * "Enable the use of RuntimeDefault as the default seccomp profile"). The plus adds to what other files
  * tell the kubelet.
  */
-const SECCOMP_DEFAULT: K3sConfig = { 'kubelet-arg+': ['seccomp-default=true'] };
+const SECCOMP_DEFAULT = 'seccomp-default=true';
+/** It tells the profile, whatever the rest will be. */
+const LITE_MARK = 'max-pods=40';
+const LITE_EVERYWHERE = [
+  'system-reserved=memory=100Mi',
+  'eviction-hard=memory.available<50Mi,nodefs.available<5%,imagefs.available<5%',
+  LITE_MARK,
+];
+/**
+ * What the kubelet keeps for k3s and the system on a small machine, and how much must be free: without it
+ * pods take the memory that the API server needs, and the kernel ends whichever it likes. By role, because a
+ * worker of k3s needs less than half of what a server needs (docs/INSTALL.md, "A small machine").
+ */
+const LITE_KUBELET: Readonly<Record<'server' | 'agent', readonly string[]>> = {
+  server: ['kube-reserved=memory=450Mi', ...LITE_EVERYWHERE],
+  agent: ['kube-reserved=memory=200Mi', ...LITE_EVERYWHERE],
+};
+/** What k3s brings and a small machine does without. */
+const LITE_DISABLED = ['servicelb', 'metrics-server'];
 
-function nodeConfig(node: NodeSettings): K3sConfig {
+function nodeConfig(role: K3sRole, node: NodeSettings): K3sConfig {
+  const lite = node.profile === 'lite' ? LITE_KUBELET[role] : [];
   return {
-    ...SECCOMP_DEFAULT,
+    'kubelet-arg+': [SECCOMP_DEFAULT, ...lite],
     ...(node.node_name === undefined ? {} : { 'node-name': node.node_name }),
     ...(node.node_labels.length === 0 ? {} : { 'node-label': node.node_labels }),
     ...(node.node_taints.length === 0 ? {} : { 'node-taint': node.node_taints }),
@@ -34,10 +54,14 @@ function nodeConfig(node: NodeSettings): K3sConfig {
 }
 
 export function serverConfig(options: NodeSettings & { readonly traefik: boolean }): K3sConfig {
+  const disabled = [
+    ...(options.traefik ? [] : ['traefik']),
+    ...(options.profile === 'lite' ? LITE_DISABLED : []),
+  ];
   return {
     'write-kubeconfig-mode': '0600',
-    ...(options.traefik ? {} : { disable: ['traefik'] }),
-    ...nodeConfig(options),
+    ...(disabled.length === 0 ? {} : { disable: disabled }),
+    ...nodeConfig('server', options),
   };
 }
 
@@ -46,7 +70,7 @@ export function joiningConfig(
   serverUrl: string,
   node: NodeSettings,
 ): K3sConfig {
-  return { server: serverUrl, 'token-file': k3sTokenFile, ...nodeConfig(node) };
+  return { server: serverUrl, 'token-file': k3sTokenFile, ...nodeConfig('agent', node) };
 }
 
 /** Every setting that this version or an earlier one writes into our file, in either role. */
@@ -70,6 +94,7 @@ export async function settingsOfOtherVersions(deps: { readonly files: Files }): 
 
 /** For each of our own settings, the flag of k3s that it becomes. */
 export const K3S_FLAGS: Readonly<Record<string, string>> = {
+  'k3s.profile': 'kubelet-arg',
   'k3s.traefik': 'disable',
   'k3s.node_name': 'node-name',
   'k3s.node_labels': 'node-label',
@@ -83,6 +108,7 @@ export function settingsOfK3sConfig(
 ): Readonly<Record<string, unknown>> {
   const list = (value: unknown) => (value === undefined ? [] : [value].flat().map(String));
   return {
+    'k3s.profile': list(config['kubelet-arg']).includes(LITE_MARK) ? 'lite' : 'standard',
     'k3s.traefik': !list(config['disable']).includes('traefik'),
     'k3s.node_name': config['node-name'] ?? null,
     'k3s.node_labels': list(config['node-label']),

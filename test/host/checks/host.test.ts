@@ -183,6 +183,14 @@ const WRONG: Readonly<Record<string, readonly [Case, object]>> = {
   ],
   'memory for a worker only': [
     { check: 'memory', more: { '/proc/meminfo': 'MemTotal: 1000000 kB\n' } },
+    {
+      severity: 'blocks',
+      message: 'The machine has 977 MiB of memory, too little for a server',
+      hint: expect.stringContaining('--profile lite'),
+    },
+  ],
+  'a server that runs with little memory': [
+    { check: 'memory', role: 'server', more: { '/proc/meminfo': 'MemTotal: 1000000 kB\n' } },
     { severity: 'warns', message: 'The machine has 977 MiB of memory, too little for a server' },
   ],
   'a server with one processor': [
