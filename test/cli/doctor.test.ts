@@ -187,6 +187,12 @@ test('a mistake in the settings and a damaged inventory are told, and all else i
   expect(await doctor()).toMatchObject({ exitCode: 11, role: 'server' });
 });
 
+test('health-check is no good news where nothing is installed', async () => {
+  const { exitCode, stderr } = await machine.run(['health-check']);
+  expect(exitCode).toBe(4);
+  expect(stderr).toContain('pipeops-agent is not set up on this machine [NOT_INSTALLED]');
+});
+
 test('an agent that does not run is found', async () => {
   await put(FORWARD, '1\n');
   await put(BRIDGE, '1\n');

@@ -92,6 +92,11 @@ export const healthCheckSubcommand = defineSubcommand({
       {},
       (check) => check.cost === 'cheap' || check === agentReady,
     );
+    if (diagnosis.role === 'bare') {
+      throw new AgentError('NOT_INSTALLED', 'pipeops-agent is not set up on this machine', {
+        hint: 'To see whether the machine is fit for it: sudo pipeops-agent doctor',
+      });
+    }
     context.io.stdout(
       flags.json
         ? report.diagnosisDocument(diagnosis, [])
