@@ -3,16 +3,10 @@ import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { K3S_UNITS } from '../core/k3s-places.ts';
 import { UNIT_NAME } from '../core/places.ts';
-import { type Check, EVERYWHERE } from '../host/checks/check.ts';
+import { type Check, EVERYWHERE, type Finding } from '../host/checks/check.ts';
 import { nodeAddresses } from '../host/checks/node-address.ts';
 import { portsFree } from '../host/checks/ports.ts';
-import {
-  adviceOf,
-  blockingError,
-  type CheckResult,
-  type Outcome,
-  runChecks,
-} from '../host/checks/run.ts';
+import { blockingError, type CheckResult, type Outcome, runChecks } from '../host/checks/run.ts';
 import { hasK3s } from '../host/cluster/adopted-k3s.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
 import { isActive } from '../host/engine/systemctl.ts';
@@ -114,12 +108,17 @@ function warnings(results: readonly CheckResult[]): string {
 function warning(title: string, outcome: Outcome): string {
   switch (outcome.state) {
     case 'found':
-      return `${outcome.finding.message}. ${adviceOf(outcome.finding)}.\n`;
+      return `${outcome.finding.message}. ${outcome.finding.hint}.\n${commands(outcome.finding)}`;
     case 'not-checked':
       return `Not checked: ${title}: ${outcome.because}.\n`;
     case 'ok':
       return '';
   }
+}
+
+/** On lines of their own, to be copied. */
+function commands({ fix }: Finding): string {
+  return fix === undefined ? '' : fix.replaceAll(/^/gm, '    ').concat('\n');
 }
 
 function bareChecks({ adoptsK3s, isOffline }: PreflightSubject): readonly Check[] {

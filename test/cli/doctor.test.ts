@@ -132,7 +132,7 @@ test('install tells the warnings, and goes on', async () => {
   await put(INOTIFY, '128\n');
   const { exitCode, stderr } = await install();
   expect(stderr).toContain(
-    'Too low: fs.inotify.max_user_instances is 128, not 256. Set it, now and at each start: sudo pipeops-agent doctor --fix.\n',
+    'Too low: fs.inotify.max_user_instances is 128, not 256. Set it, now and at each start.\n    sudo pipeops-agent doctor --fix\n',
   );
   expect(exitCode).toBe(0);
 });

@@ -139,5 +139,5 @@ export function blockingError(results: readonly CheckResult[]): AgentError | und
 
 /** What to do, with the command where there is one. */
 export function adviceOf({ hint, fix }: Finding): string {
-  return fix === undefined ? hint : `${hint}: ${fix}`;
+  return fix === undefined ? hint : `${hint}: ${fix.replaceAll('\n', ' && ')}`;
 }
