@@ -23,6 +23,9 @@ const LONG_FUZZ_TIMEOUT_MS = 4 * 3_600_000;
 /** One scenario on real machines may take this long. */
 const MACHINE_TEST_TIMEOUT_MS = 1_800_000;
 
+/** Scenarios at a time: each waits for its machines about half of the time. */
+const MACHINE_TEST_WORKERS = 2;
+
 /** These run on their own: on real machines, or with the compiled executable. */
 const OTHER_PARTS = ['vm', 'e2e', 'k3s', 'transcripts', 'support', 'peers', 'load', 'long'];
 
@@ -130,14 +133,22 @@ async function vm(): Promise<void> {
   // As the build is made: with anything else all of Kubernetes would be compiled once more.
   await check('k3s for tests: its own tests', goTest, GO_ENVIRONMENT);
   const timeout = `--timeout=${MACHINE_TEST_TIMEOUT_MS}`;
-  await runTests('machines', [timeout, './test/vm/']);
-  await runTests('e2e', [timeout, './test/e2e/']);
+  const together = [timeout, `--parallel=${MACHINE_TEST_WORKERS}`];
+  const scenarios = [...new Glob('test/e2e/*.test.ts').scanSync({ cwd: ROOT })].sort();
+  // It measures how soon the agent is back, and has the machine for itself.
+  const alone = ['test/e2e/chaos.test.ts'];
+  await runTests('machines', [...together, './test/vm/']);
+  await runTests('e2e', [
+    ...together,
+    ...scenarios.filter((path) => !alone.includes(path)).map((path) => `./${path}`),
+  ]);
+  await runTests('chaos', [timeout, ...alone.map((path) => `./${path}`)]);
 }
 
 /** Each trouble for minutes, and troubles at random. */
 async function longChaos(): Promise<void> {
   if (await preparedMachines()) {
-    await runTests('chaos', ['./test/long/']);
+    await runTests('long chaos', ['./test/long/']);
   }
 }
 
