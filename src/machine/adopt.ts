@@ -7,6 +7,7 @@ import { type FoundAgent, findObjects } from '../host/cluster/found-agent.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
 import { adoptableK3s, type ExistingK3s, existingK3s } from '../host/k3s/existing.ts';
 import { readKubernetesJson } from '../host/k3s/kubectl.ts';
+import { isPrepared } from '../host/k3s/prepared.ts';
 import type { Adoption } from '../protocol/files/adoption.ts';
 import { parseControlPlaneToken } from '../protocol/secrets/control-plane-token.ts';
 import type { MachineContext } from './context.ts';
@@ -53,8 +54,8 @@ export async function adoptExisting(
   loaded: LoadedConfig,
   wishes: AdoptionWishes,
 ): Promise<Adopted | undefined> {
-  if (inventory.has('k3s', 'server') || inventory.has('k3s', 'agent')) {
-    return undefined; // Ours.
+  if (isOurs(inventory)) {
+    return undefined;
   }
   const isAdopted = inventory.has(ADOPTED.kind, ADOPTED.name);
   const isThere = isAdopted || (await existingK3s(context)) !== undefined;
@@ -74,6 +75,19 @@ export async function adoptExisting(
     await ask(k3s, wishes);
   }
   return adopted;
+}
+
+/** Whether there is a k3s that we have not made. @throws AgentError CLUSTER_EXISTS where it is none that is known */
+export async function hasForeignK3s(
+  context: MachineContext,
+  inventory: HostInventory,
+): Promise<boolean> {
+  return !isOurs(inventory) && (await existingK3s(context)) !== undefined;
+}
+
+/** By an installation, or in an image. */
+function isOurs(inventory: HostInventory): boolean {
+  return inventory.has('k3s', 'server') || inventory.has('k3s', 'agent') || isPrepared(inventory);
 }
 
 /** Without a terminal it must be said twice: what to do, and that nobody is asked. */

@@ -84,7 +84,8 @@ async function setUpServer(context: MachineContext, wishes: ServerWishes): Promi
   });
   const agentPorts = [config.http.port, config.http.tls_port];
   const adoptsK3s = adopted !== undefined;
-  const bundle = await givenBundle(context, wishes.bundle, config);
+  // A k3s that is taken over gets no images of ours.
+  const bundle = adoptsK3s ? undefined : await givenBundle(context, wishes.bundle, config);
   const settings = withVersionOf(bundle, loaded);
   const isOffline = bundle !== undefined;
   const subject = { inventory, settings, k3s, agentPorts, adoptsK3s, isOffline };

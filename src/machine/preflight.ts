@@ -13,6 +13,7 @@ import { isActive } from '../host/engine/systemctl.ts';
 import type { Subject } from '../host/facts/fact.ts';
 import { checkFixedSettings } from '../host/k3s/fixed-settings.ts';
 import { foreignK3sSettings } from '../host/k3s/foreign-settings.ts';
+import { isPrepared } from '../host/k3s/prepared.ts';
 import { checkRole } from '../host/k3s/resources.ts';
 import { CLOCKS, checksBeforehand, checksBesideK3s, ON_THE_WAY } from './checks.ts';
 import type { MachineContext } from './context.ts';
@@ -126,11 +127,17 @@ function bareChecks({ adoptsK3s, isOffline }: PreflightSubject): readonly Check[
 }
 
 function machineOf(
-  { k3s, settings, adoptsK3s = false }: PreflightSubject,
+  { k3s, settings, inventory, adoptsK3s = false }: PreflightSubject,
   isBare: boolean,
 ): Subject {
   const role = k3s.role === 'server' ? 'server' : 'worker';
-  return { role: isBare ? 'bare' : role, k3sRole: k3s.role, adoptsK3s, config: settings.config };
+  return {
+    role: isBare ? 'bare' : role,
+    k3sRole: k3s.role,
+    adoptsK3s,
+    hasPreparedK3s: isPrepared(inventory),
+    config: settings.config,
+  };
 }
 
 /** Ports that the agent of an earlier run holds. They count as free. */

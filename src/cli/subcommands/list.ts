@@ -12,6 +12,10 @@ export const SUBCOMMANDS: Subcommands = {
     summary: 'Make this machine a node of an existing cluster',
     load: async () => (await import('./join.ts')).joinSubcommand,
   },
+  'prepare-image': {
+    summary: 'Prepare this machine for an image, without an identity',
+    load: async () => (await import('./prepare-image.ts')).prepareImageSubcommand,
+  },
   'bundle create': {
     summary: 'Put all that an installation needs into one file, for machines without internet',
     load: async () => (await import('./bundle.ts')).bundleCreateSubcommand,

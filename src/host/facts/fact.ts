@@ -14,6 +14,8 @@ export interface Subject {
   readonly k3sRole: 'server' | 'agent';
   /** The k3s that is here already is taken over. */
   readonly adoptsK3s?: boolean;
+  /** k3s' program stands there already, without anything else of k3s: `prepare-image`. */
+  readonly hasPreparedK3s?: boolean;
   /** The server of the cluster that it is to join, and the CA (PEM) of that. */
   readonly joins?: { readonly url: string; readonly ca: string };
   readonly config: Config;

@@ -29,7 +29,8 @@ export const otherClusters: Fact<readonly ClusterTrace[]> = {
   id: 'other-clusters',
   read: async ({ files, subject }) => {
     const traces = TRACES.filter(
-      ({ path }) => path !== K3S_EXECUTABLE || subject.adoptsK3s !== true,
+      ({ path }) =>
+        path !== K3S_EXECUTABLE || (subject.adoptsK3s !== true && subject.hasPreparedK3s !== true),
     );
     const found = await Promise.all(traces.map(({ path }) => files.stat(path)));
     return traces.filter((_, index) => found[index] !== undefined);

@@ -27,6 +27,7 @@ import { type CleaningDeps, cleanK3s, k3sVolumes } from './cleaning.ts';
 import { settleNodePassword } from './configuration.ts';
 import { dataOfBefore, restoreAccess } from './data-of-before.ts';
 import { putBackSetAside } from './kept-files.ts';
+import { PREPARED, preparedRemovals } from './prepared.ts';
 import { installedK3sVersion, installK3s, type K3sInstallOptions } from './program.ts';
 
 interface Deps extends CleaningDeps {
@@ -46,16 +47,19 @@ export function k3sInstallation(
     id: 'k3s-install',
     title: 'Install k3s',
     touches: [K3S_EXECUTABLE, ...(options === undefined ? [] : [k3sUnitFile(options.role)])],
-    entries: [], // The role is recorded by the resource before this one (configuration.ts).
+    entries: [PREPARED], // The role is recorded by the resource before this one (configuration.ts).
     ...(options === undefined ? LEFT_AS_IT_IS : installationMaking(deps, options, signal)),
     undo: async (how) =>
       how.keepK3s
         ? []
-        : await Promise.all(
-            K3S_ROLES.filter((role) => inventory.has('k3s', role)).map((role) =>
-              removal(deps, inventory, role, how),
-            ),
-          ),
+        : [
+            ...(await Promise.all(
+              K3S_ROLES.filter((role) => inventory.has('k3s', role)).map((role) =>
+                removal(deps, inventory, role, how),
+              ),
+            )),
+            ...(await preparedRemovals(deps, inventory)),
+          ],
   };
 }
 

@@ -48,7 +48,9 @@ export async function installK3s(
 ): Promise<void> {
   update('asking for the version of k3s');
   const { origin } = options;
-  const version = options.version ?? (await origin.newestVersion(signal));
+  // What stands there already was placed for an image, or by a run that ended half way.
+  const placed = origin.isOnline ? await installedK3sVersion(deps) : undefined;
+  const version = options.version ?? placed ?? (await origin.newestVersion(signal));
   update(`fetching the installer of k3s ${version}`);
   const script = await origin.installer(signal);
   await origin.placeProgram(version, update, signal);

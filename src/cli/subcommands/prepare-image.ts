@@ -1,0 +1,60 @@
+import type { PreparedImage } from '../../machine/prepare-image.ts';
+import { DRY_RUN_FLAG, JSON_FLAG } from '../definition/common-flags.ts';
+import type { CliContext } from '../definition/context.ts';
+import { settingFlags } from '../definition/setting-flags.ts';
+import { defineSubcommand } from '../definition/subcommand.ts';
+
+export const prepareImageSubcommand = defineSubcommand({
+  name: 'prepare-image',
+  description:
+    'Puts the agent and k3s on this machine without an identity, so that an image can be made of it. What was set up here is removed, with its data.',
+  example: 'sudo pipeops-agent prepare-image --yes',
+  flags: {
+    ...pick(settingFlags()),
+    'dry-run': DRY_RUN_FLAG,
+    yes: { type: 'boolean', default: false, description: 'Do not ask before something is removed' },
+    json: JSON_FLAG,
+  },
+  words: [],
+  needsRoot: true,
+  locks: true,
+  run: async (context, { flags }) => {
+    const { prepareImage } = await import('../../machine/prepare-image.ts');
+    const prepared = await prepareImage(context, {
+      flags,
+      dryRun: flags['dry-run'],
+      mayRemove: async (titles) => flags.yes || (await isConfirmed(context, titles)),
+    });
+    context.io.stdout(
+      flags.json ? `${JSON.stringify(prepared, null, 2)}\n` : textOf(prepared, flags['dry-run']),
+    );
+    return 0;
+  },
+});
+
+type Flags = ReturnType<typeof settingFlags>;
+
+/** Those that say what is placed, and from where. */
+function pick(all: Flags): Pick<Flags, 'config' | 'ca-file' | 'k3s-version' | 'k3s-mirror'> {
+  const { config, 'ca-file': ca, 'k3s-version': version, 'k3s-mirror': mirror } = all;
+  return { config, 'ca-file': ca, 'k3s-version': version, 'k3s-mirror': mirror };
+}
+
+async function isConfirmed(context: CliContext, titles: readonly string[]): Promise<boolean> {
+  context.io.stderr(titles.map((title) => `${title}\n`).join(''));
+  const question = 'Remove all of that from this machine, with the data of its applications?';
+  return (await context.io.confirm(question)) === true;
+}
+
+function textOf({ agent, k3s, removed, steps }: PreparedImage, isPlan: boolean): string {
+  if (isPlan) {
+    const planned = steps.flatMap((step) => ('needed' in step && step.needed ? [step.id] : []));
+    return [...removed, ...planned].map((line) => `${line}\n`).join('');
+  }
+  return (
+    `This machine has agent ${agent} and k3s ${k3s ?? ''}, and no identity of either.\n` +
+    'Before you make the image: sudo cloud-init clean --machine-id ' +
+    '(without cloud-init: sudo truncate --size 0 /etc/machine-id)\n' +
+    'On each machine of it: sudo pipeops-agent install, or join\n'
+  );
+}

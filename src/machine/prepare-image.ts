@@ -1,0 +1,90 @@
+/** `prepare-image`: a machine from which an image is made, so that each copy gets an identity of its own. */
+import { AgentError } from '../core/errors.ts';
+import { BUILD } from '../core/version.ts';
+import { placeExecutable } from '../host/agent/executable.ts';
+import { ADOPTED } from '../host/cluster/adopted-k3s.ts';
+import { applyResources, type FinishedStep, planResources } from '../host/engine/apply.ts';
+import { type HostInventory, openInventory } from '../host/engine/inventory.ts';
+import type { UndoOptions } from '../host/engine/resource.ts';
+import { preparedK3s } from '../host/k3s/prepared.ts';
+import { installedK3sVersion } from '../host/k3s/program.ts';
+import { hasForeignK3s } from './adopt.ts';
+import type { MachineContext } from './context.ts';
+import { type ConfigFlags, loadEffectiveConfig } from './effective-config.ts';
+import { openDownloads, readCa } from './outbound.ts';
+import { planUninstall, uninstall } from './uninstall.ts';
+
+export interface ImageWishes {
+  readonly flags: ConfigFlags;
+  readonly dryRun: boolean;
+  /** Asked before anything that was set up here is removed, with its data. */
+  readonly mayRemove: (titles: readonly string[]) => Promise<boolean>;
+}
+
+/** The promise behind `prepare-image --json`. */
+export interface PreparedImage {
+  readonly agent: string;
+  readonly k3s: string | null;
+  /** What was removed before: identity, tokens, certificates, the cluster. */
+  readonly removed: readonly string[];
+  readonly steps: readonly (FinishedStep | { readonly id: string; readonly needed: boolean })[];
+}
+
+/** Everything that belongs to one machine goes, the node password and data too. */
+const ALL: UndoOptions = { keepK3s: false, keepData: false, deleteData: true, isUnfinished: false };
+
+/** @throws AgentError CLUSTER_EXISTS, USAGE where nobody confirms it, DOWNLOAD_FAILED, … */
+export async function prepareImage(
+  context: MachineContext,
+  wishes: ImageWishes,
+): Promise<PreparedImage> {
+  const { config } = await loadEffectiveConfig(context, wishes.flags);
+  const before = await openInventory(context);
+  const removed = await removeIdentity(context, before, wishes);
+  const inventory = await openInventory(context);
+  const downloads = await openDownloads(context, config, await readCa(context, config));
+  const { version } = config.k3s;
+  const resources = [
+    placeExecutable(context, inventory, {
+      version: BUILD.version,
+      runningFrom: context.execPath,
+    }),
+    preparedK3s(context, inventory, { version, origin: downloads.origin }, context.signal),
+  ];
+  try {
+    const steps = wishes.dryRun
+      ? (await planResources(resources)).map(({ id, needed }) => ({ id, needed }))
+      : await applyResources(context, resources, context.signal);
+    const k3s = (await installedK3sVersion(context)) ?? null;
+    return { agent: BUILD.version, k3s, removed, steps };
+  } finally {
+    downloads.close();
+  }
+}
+
+async function removeIdentity(
+  context: MachineContext,
+  inventory: HostInventory,
+  { dryRun, mayRemove }: ImageWishes,
+): Promise<readonly string[]> {
+  if (inventory.has(ADOPTED.kind, ADOPTED.name) || (await hasForeignK3s(context, inventory))) {
+    throw new AgentError('CLUSTER_EXISTS', 'There is a k3s of somebody else on this machine', {
+      hint: 'Make the image of a machine without it, or remove it first: k3s-uninstall.sh',
+    });
+  }
+  const isSetUp = inventory.entries().some(({ kind }) => kind === 'k3s' || kind === 'unit');
+  if (!isSetUp) {
+    return [];
+  }
+  const { plan } = await planUninstall(context, inventory, ALL);
+  const titles = plan.map(({ title }) => title);
+  if (dryRun) {
+    return titles;
+  }
+  if (!(await mayRemove(titles))) {
+    throw new AgentError('USAGE', 'Nothing was removed: it was not confirmed', {
+      hint: 'Answer y, or give --yes',
+    });
+  }
+  return (await uninstall(context, inventory, ALL)).removed;
+}
