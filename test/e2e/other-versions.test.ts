@@ -92,13 +92,19 @@ async function understands(program: Program): Promise<void> {
   expect(JSON.parse(stdout)).toMatchObject({ 'current-context': 'pipeops-agent' });
 }
 
-/** A token of the one is read by the other, which then says that this machine is a server. */
-async function takesToken(maker: Program, reader: Program): Promise<void> {
+/** What one program says of a join token of the other, on this machine. */
+async function triesToken(maker: Program, reader: Program): Promise<unknown> {
   const { token } = await run(maker, 'token', 'create', '--ttl', '10m');
   await machine.writeFile(JOIN_TOKEN_FILE, `${token}\n`, { mode: 0o600 });
-  const refused = await run(reader, 'join', '--token-file', JOIN_TOKEN_FILE, '--dry-run');
-  expect(refused).toMatchObject({ exitCode: 4, error: { code: 'CLUSTER_EXISTS' } });
+  const { exitCode, error } = await run(
+    reader,
+    'join',
+    '--token-file',
+    JOIN_TOKEN_FILE,
+    '--dry-run',
+  );
   await machine.exec(['rm', JOIN_TOKEN_FILE]);
+  return [exitCode, error.code];
 }
 
 /** The journal takes a command in and gives its result out. */
@@ -178,7 +184,8 @@ test(
     await progress.phase('this one beside the old daemon', async () => {
       expect(await shown(NEW, OLD)).toBe(agentId);
       await understands(NEW);
-      await takesToken(OLD, NEW);
+      // It is read: what counts is that this machine is a server.
+      expect(await triesToken(OLD, NEW)).toEqual([4, 'CLUSTER_EXISTS']);
     });
     for (const program of [NEW, OLD, NEW] as const) {
       await progress.phase(`${title(program)} over the other`, async () => {
@@ -195,7 +202,8 @@ test(
     await progress.phase('the old release beside the new daemon', async () => {
       expect(await shown(OLD, NEW)).toBe(agentId);
       await understands(OLD);
-      await takesToken(NEW, OLD);
+      // It refuses tokens with a field that it does not know. The line on a server brings its own version.
+      expect(await triesToken(NEW, OLD)).toEqual([2, 'JOIN_TOKEN_INVALID']);
     });
     await progress.phase('the old release removes this one', () =>
       uninstallLeavesNothing(OLD, before),
