@@ -77,8 +77,8 @@ export interface Places {
   readonly runtimeDirectory: string;
   /** The token for the doors on loopback; root and the group can read it. */
   readonly localTokenFile: string;
-  /** Root's: a hash of the number of the hardware, by which a copy of the machine is known. */
-  readonly hardwareFile: string;
+  /** Root's: by what a copy of the machine is known (protocol/files/machine-mark.ts). */
+  readonly machineMarkFile: string;
   readonly socketLink: string;
   /** The daemon's own directory in it. The unit names it, and systemd passes its path to the daemon. */
   readonly ownRuntimeDirectory: string;
@@ -134,7 +134,7 @@ export function placesOf({
 
     runtimeDirectory: runtime,
     localTokenFile: `${runtime}/local-token`,
-    hardwareFile: `${runtime}/hardware`,
+    machineMarkFile: `${runtime}/machine`,
     socketLink: `${runtime}/agent.sock`,
     ownRuntimeDirectory: `${runtime}/daemon`,
     lockFile: '/run/pipeops-agent.lock',

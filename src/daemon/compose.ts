@@ -143,7 +143,7 @@ async function commonParts(ports: DaemonPorts, config: Config, configPath: strin
 
   await files.claimDirectory(paths.credentials, { mode: 0o700 });
   const database = openStore(clock, log, paths);
-  const mark = await readMachineMark(files, ports.places.hardwareFile);
+  const mark = await readMachineMark(files, ports.places.machineMarkFile);
   // Before the journal is read: on a copy of a machine it begins anew.
   const identity = agentIdentity({ database, random, clock }, config.agent.id, mark);
   const agentId = identity.id;

@@ -1,22 +1,14 @@
 import type { Files } from '../core/ports.ts';
-import type { MachineMark } from '../protocol/files/machine-mark.ts';
+import { MachineMark } from '../protocol/files/machine-mark.ts';
 
-/** @param hardwareFile root's, made at each start: only root may read the number itself */
-export async function readMachineMark(files: Files, hardwareFile: string): Promise<MachineMark> {
-  const [machine, hardware, boot] = await Promise.all(
-    ['/etc/machine-id', hardwareFile, '/proc/sys/kernel/random/boot_id'].map((path) =>
-      firstLine(files, path),
-    ),
-  );
-  return { machine: machine ?? null, hardware: hardware ?? null, boot: boot ?? null };
-}
+const UNKNOWN: MachineMark = { machine: null, hardware: null, boot: null };
 
-/** Empty in an image, until systemd makes one (machine-id(5), "uninitialized"). */
-async function firstLine(files: Files, path: string): Promise<string | null> {
+/** @param path root's file, made at each start; where no unit runs the daemon, nothing is known */
+export async function readMachineMark(files: Files, path: string): Promise<MachineMark> {
   try {
-    const text = (await files.readText(path))?.trim() ?? '';
-    return text === '' || text === 'uninitialized' ? null : text;
+    const json: unknown = JSON.parse((await files.readText(path)) ?? 'null');
+    return MachineMark.safeParse(json).data ?? UNKNOWN;
   } catch {
-    return null; // Who may not read it does not know it.
+    return UNKNOWN; // Nobody is taken for a copy because of a file that cannot be read.
   }
 }

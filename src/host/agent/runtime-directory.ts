@@ -1,5 +1,6 @@
 import { AGENT_USER, DAEMON_SOCKET_TARGET, type Places } from '../../core/places.ts';
 import type { Files, Random } from '../../core/ports.ts';
+import type { MachineMark } from '../../protocol/files/machine-mark.ts';
 import { isListed } from './account.ts';
 
 /** Bytes of randomness in the local token. */
@@ -29,21 +30,31 @@ export async function prepareRuntimeDirectory({
     mode: 0o640,
     owner: `root:${AGENT_USER}`,
   });
-  await files.writeAtomic(places.hardwareFile, `${await hardwareHash(files)}\n`, {
+  await files.writeAtomic(places.machineMarkFile, `${JSON.stringify(await markOf(files))}\n`, {
     mode: 0o640,
     owner: `root:${AGENT_USER}`,
   });
   await files.link(DAEMON_SOCKET_TARGET, places.socketLink);
 }
 
+/** Read by root: only root may read the hardware's number, and the daemon's own /proc is another one. */
+async function markOf(files: Files): Promise<MachineMark> {
+  const line = async (path: string) => (await files.readText(path))?.trim() || null;
+  return {
+    machine: await line('/etc/machine-id'),
+    hardware: await hardwareHash(files),
+    boot: await line('/proc/sys/kernel/random/boot_id'),
+  };
+}
+
 /**
- * A hash of the number that firmware or hypervisor give to a machine; empty where there is none. Which
+ * A hash of the number that firmware or hypervisor give to a machine; null where there is none. Which
  * half of it is written backwards differs from kernel to kernel (SMBIOS, 7.2.1), so both ways are one.
  */
-async function hardwareHash(files: Files): Promise<string> {
+async function hardwareHash(files: Files): Promise<string | null> {
   const number = (await files.readText('/sys/class/dmi/id/product_uuid'))?.trim().toLowerCase();
   if (number === undefined || !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(number)) {
-    return '';
+    return null;
   }
   const [first, second, third, ...rest] = number.split('-');
   const swapped = [backwards(first), backwards(second), backwards(third), ...rest].join('-');

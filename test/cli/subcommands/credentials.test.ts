@@ -46,6 +46,27 @@ afterEach(async () => await machine[Symbol.asyncDispose]());
 
 const kubeconfig = async () => (await machine.listing())['/etc/pipeops-agent/kubeconfig'];
 
+test('credentials renew tells the daemon by what a copy of the machine is known', async () => {
+  const mark = async (number: string) => {
+    await machine.put('/sys/class/dmi/id/product_uuid', `${number}\n`);
+    await machine.put('/etc/machine-id', 'the id\n');
+    await machine.put('/proc/sys/kernel/random/boot_id', 'this boot\n');
+    const programs = { [MINT]: { stdout: serviceAccountToken(new Date(), 3_600) } };
+    await cliContext({ root: machine.path, programs }).run('credentials', 'renew');
+    return JSON.parse((await machine.listing())['/run/pipeops-agent/machine'] ?? '');
+  };
+  const one = await mark('00112233-4455-6677-8899-aabbccddeeff');
+  expect(one).toEqual({
+    machine: 'the id',
+    hardware: expect.stringMatching(/^[0-9a-f]{64}$/),
+    boot: 'this boot',
+  });
+  // The same number as another kernel tells it, with its first three parts backwards.
+  expect(await mark('33221100-5544-7766-8899-AABBCCDDEEFF')).toEqual(one);
+  expect((await mark('10112233-4455-6677-8899-aabbccddeeff')).hardware).not.toBe(one.hardware);
+  expect((await mark('Not Settable')).hardware).toBeNull();
+});
+
 test('credentials renew tries again until k3s answers', async () => {
   const clock = manualClock();
   const token = serviceAccountToken(clock.now(), 3_600);
