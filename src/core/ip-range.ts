@@ -38,6 +38,17 @@ export function isWithin(inner: IpRange, outer: IpRange): boolean {
   return inner.version === outer.version && outer.first <= inner.first && inner.last <= outer.last;
 }
 
+/** Whether a text is a network or one address, for a person to give: without the zone of an interface. */
+export function isCidr(text: string): boolean {
+  return !text.includes('%') && ipRange(text) !== undefined;
+}
+
+/** Whether an address lies in a network. False where one of both cannot be read. */
+export function isInCidr(address: string, cidr: string): boolean {
+  const [inner, outer] = [ipRange(address), ipRange(cidr)];
+  return inner !== undefined && outer !== undefined && isWithin(inner, outer);
+}
+
 function numberOf4(address: string): bigint {
   return address.split('.').reduce((sum, part) => sum * 256n + BigInt(part), 0n);
 }

@@ -1,7 +1,7 @@
 /** What a join token is bound to: checked here before anything is installed, and by the server after. */
 import { nodeNameOf } from '../config/node-settings.ts';
-import { isInCidr } from '../core/cidr.ts';
 import { AgentError } from '../core/errors.ts';
+import { isInCidr } from '../core/ip-range.ts';
 import { matchesGlob } from '../core/text/glob.ts';
 import type { JoinTokenContent } from '../protocol/secrets/join-token.ts';
 import type { MachineContext } from './context.ts';

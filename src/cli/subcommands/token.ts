@@ -1,5 +1,5 @@
-import { isCidr } from '../../core/cidr.ts';
 import { AgentError } from '../../core/errors.ts';
+import { isCidr } from '../../core/ip-range.ts';
 import { formatDuration, parseDuration } from '../../core/text/duration.ts';
 import type { JoinTokenEntry } from '../../host/cluster/join-tokens.ts';
 import { NO_MORE_SERVERS } from '../../machine/no-more-servers.ts';

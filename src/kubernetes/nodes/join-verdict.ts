@@ -1,5 +1,5 @@
 /** Whether a join token may live on, judged by the nodes that say they joined with it. */
-import { isInCidr } from '../../core/cidr.ts';
+import { isInCidr } from '../../core/ip-range.ts';
 import { matchesGlob } from '../../core/text/glob.ts';
 import type { JoinLimits } from '../../protocol/join-limits.ts';
 
