@@ -1,6 +1,6 @@
 /**
  * `token create --serve`: this server offers what a machine needs to join, to who holds the token
- * (docs/decisions/0030-offer.md).
+ * (docs/decisions/0031-offer.md).
  */
 import { createHmac, X509Certificate } from 'node:crypto';
 import { basename, dirname } from 'node:path';
