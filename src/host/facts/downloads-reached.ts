@@ -1,12 +1,9 @@
 import { k3sMirrors } from '../../config/schema.ts';
+import { releasePlaces } from '../k3s/release-places.ts';
 import { ownCa } from './control-plane-reached.ts';
 import type { Fact, FactDeps } from './fact.ts';
 import { type Endpoint, type Reached, reach } from './reached.ts';
 
-/** k3s' own places (docs.k3s.io, "Requirements"; its installer). */
-const INSTALLER = 'https://get.k3s.io/';
-const CHANNEL = 'https://update.k3s.io/v1-release/channels/stable';
-const RELEASES = 'https://github.com/k3s-io/k3s/releases/download';
 /** Any release will do where none is chosen yet: that its place answers is what counts. */
 const VERSION_DEFAULT = 'v1.34.3+k3s1';
 
@@ -25,14 +22,16 @@ export const downloadsReached: Fact<readonly Reached[]> = {
     const at = (name: string, url: string): Endpoint => {
       return { name, url: new URL(url), ca, ask: 'answer' };
     };
-    const endpoints =
+    const places = releasePlaces(mirror === undefined ? [] : k3sMirrors(mirror));
+    const endpoints = places.flatMap((place) =>
       mirror === undefined
         ? [
-            at("k3s' installer", INSTALLER),
-            at("k3s' channel server", CHANNEL),
-            at("k3s' releases", `${RELEASES}/${encodeURIComponent(version)}/k3s`),
+            at("k3s' installer", place.installerUrl),
+            at("k3s' channel server", place.channelUrl('stable')),
+            at("k3s' releases", place.fileUrl(version, 'k3s')),
           ]
-        : k3sMirrors(mirror).map((each) => at('the mirror of k3s', `${each}/install.sh`));
+        : [at('the mirror of k3s', place.installerUrl)],
+    );
     const reached = await Promise.all(endpoints.map((endpoint) => reach(deps, endpoint)));
     return [...reached, ...(await sentOn(deps, reached.at(-1)))];
   },
