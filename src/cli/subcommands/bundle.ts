@@ -10,7 +10,7 @@ import { renderTable } from '../terminal/render.ts';
 import { INSTALL_FLAGS, runInstall } from './install.ts';
 
 const ARCHITECTURES = ['amd64', 'arm64'] as const;
-const FILE_WORD = { name: 'file', description: 'The bundle', required: true } as const;
+const FILE_WORD = { name: 'FILE', description: 'The bundle', required: true } as const;
 
 /** The bundle is a word. */
 const { bundle: _, ...OTHER_INSTALL_FLAGS } = INSTALL_FLAGS;
@@ -83,7 +83,7 @@ export const bundleVerifySubcommand = defineSubcommand({
   needsRoot: false,
   run: async (context, { flags, words }) => {
     const { readBundle } = await import('../../machine/bundle.ts');
-    const bundle = await readBundle(context, resolve(words.file));
+    const bundle = await readBundle(context, resolve(words.FILE));
     context.io.stdout(flags.json ? renderJson(bundle) : renderBundle(context, bundle));
     return 0;
   },
@@ -98,7 +98,7 @@ export const bundleInstallSubcommand = defineSubcommand({
   needsRoot: true,
   locks: true,
   run: (context, { flags, words }) =>
-    runInstall(context, { ...flags, bundle: resolve(words.file) }),
+    runInstall(context, { ...flags, bundle: resolve(words.FILE) }),
 });
 
 function knownArchitecture(given: string | undefined): (typeof ARCHITECTURES)[number] | undefined {

@@ -245,7 +245,7 @@ function endingSubcommand(name: 'token delete' | 'token revoke') {
     description: 'Ends a join token before its time. Machines that have joined stay.',
     example: `sudo pipeops-agent ${name} 4f9c2a`,
     flags: { json: JSON_FLAG },
-    words: [{ name: 'ID', description: 'the id that "token list" shows', required: true }],
+    words: [{ name: 'ID', description: 'The id that "token list" shows', required: true }],
     needsRoot: true,
     run: async (context, { flags, words }) => {
       const { revokeJoinToken } = await import('../../host/cluster/join-tokens.ts');

@@ -46,7 +46,7 @@ test('a subcommand is described whole: words, flags, defaults, what may be given
     words: [
       {
         name: 'ID',
-        description: 'the id that "token list" shows',
+        description: 'The id that "token list" shows',
         required: true,
         values: [],
       },
