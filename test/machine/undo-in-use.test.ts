@@ -222,12 +222,15 @@ describe('--undo', () => {
     expect(await state()).toEqual(before);
   });
 
-  test.each(['install', 'join'] as const)('is what --yes of %s is for', async (subcommand) => {
+  test.each([
+    ['install', '--undo or --adopt'],
+    ['join', '--undo'],
+  ] as const)('is what --yes of %s is for', async (subcommand, partners) => {
     const before = await state();
     expect(errorOf(await setUp(subcommand, '--yes'))).toMatchObject({
       exitCode: 2,
       code: 'USAGE',
-      message: '--yes goes only with --undo',
+      message: `--yes goes only with ${partners}`,
     });
     expect(await state()).toEqual(before);
   });

@@ -28,7 +28,8 @@ export async function runUndo(
 
 function checkFlags(flags: RemovalFlags & { readonly undo: boolean }): void {
   if (!flags.undo) {
-    throw new AgentError('USAGE', '--yes goes only with --undo', {
+    const partners = 'adopt' in flags ? '--undo or --adopt' : '--undo';
+    throw new AgentError('USAGE', `--yes goes only with ${partners}`, {
       hint: 'Leave it out: an installation does not ask whether to go on',
     });
   }
