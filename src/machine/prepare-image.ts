@@ -3,7 +3,12 @@ import { AgentError } from '../core/errors.ts';
 import { BUILD } from '../core/version.ts';
 import { placeExecutable } from '../host/agent/executable.ts';
 import { ADOPTED } from '../host/cluster/adopted-k3s.ts';
-import { applyResources, type FinishedStep, planResources } from '../host/engine/apply.ts';
+import {
+  applyResources,
+  type FinishedStep,
+  type PlannedStep,
+  planResources,
+} from '../host/engine/apply.ts';
 import { type HostInventory, openInventory } from '../host/engine/inventory.ts';
 import type { UndoOptions } from '../host/engine/resource.ts';
 import { preparedK3s } from '../host/k3s/prepared.ts';
@@ -27,7 +32,7 @@ export interface PreparedImage {
   readonly k3s: string | null;
   /** What was removed before: identity, tokens, certificates, the cluster. */
   readonly removed: readonly string[];
-  readonly steps: readonly (FinishedStep | { readonly id: string; readonly needed: boolean })[];
+  readonly steps: readonly (FinishedStep | Pick<PlannedStep, 'id' | 'title' | 'needed'>)[];
 }
 
 /** Everything that belongs to one machine goes, the node password and data too. */
@@ -53,7 +58,7 @@ export async function prepareImage(
   ];
   try {
     const steps = wishes.dryRun
-      ? (await planResources(resources)).map(({ id, needed }) => ({ id, needed }))
+      ? (await planResources(resources)).map(({ id, title, needed }) => ({ id, title, needed }))
       : await applyResources(context, resources, context.signal);
     const k3s = (await installedK3sVersion(context)) ?? null;
     return { agent: BUILD.version, k3s, removed, steps };

@@ -69,9 +69,11 @@ test('a dry run changes nothing, and a second run does nothing', async () => {
   const before = await machine.tree();
   const plan = await machine.run([...PREPARE, '--dry-run'], { env: ENV });
   expect(JSON.parse(plan.stdout).steps).toEqual([
-    { id: 'place-executable', needed: true },
-    { id: 'k3s-program', needed: true },
+    { id: 'place-executable', title: expect.any(String), needed: true },
+    { id: 'k3s-program', title: 'Place k3s', needed: true },
   ]);
+  const told = await machine.run(['prepare-image', '--dry-run'], { env: ENV });
+  expect(told.stdout).toMatch(/^Place .+\nPlace k3s\n$/);
   expect(await machine.tree()).toEqual(before);
   await machine.run(PREPARE, { env: ENV });
   const again = await machine.run(PREPARE, { env: ENV });

@@ -48,7 +48,7 @@ async function isConfirmed(context: CliContext, titles: readonly string[]): Prom
 
 function textOf({ agent, k3s, removed, steps }: PreparedImage, isPlan: boolean): string {
   if (isPlan) {
-    const planned = steps.flatMap((step) => ('needed' in step && step.needed ? [step.id] : []));
+    const planned = steps.flatMap((step) => ('needed' in step && step.needed ? [step.title] : []));
     return [...removed, ...planned].map((line) => `${line}\n`).join('');
   }
   return (
