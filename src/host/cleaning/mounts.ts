@@ -1,6 +1,7 @@
 /** What pods have mounted. A file system that somebody else has mounted there stays. */
 import { AgentError } from '../../core/errors.ts';
 import type { Exec, Files } from '../../core/ports.ts';
+import { realPath } from './real-path.ts';
 
 /** A node with many pods has thousands. */
 const TABLE_LIMIT_BYTES = 16 * 1024 * 1024;
@@ -29,9 +30,11 @@ function unescaped(path: string): string {
 
 /**
  * Unmounts what stands below these beginnings of paths, the newest first.
+ * @param given their directories may go through links, as of a machine whose /var is on another disk
  * @throws AgentError TOOL_FAILED
  */
-export async function unmountBelow(deps: Deps, beginnings: readonly string[]): Promise<void> {
+export async function unmountBelow(deps: Deps, given: readonly string[]): Promise<void> {
+  const beginnings = await Promise.all(given.map((each) => realBeginning(deps.files, each)));
   const points = await mountPoints(deps.files);
   const below = points.filter((point) =>
     beginnings.some((beginning) => point.startsWith(beginning)),
@@ -39,6 +42,11 @@ export async function unmountBelow(deps: Deps, beginnings: readonly string[]): P
   for (const point of below.toReversed()) {
     await unmount(deps, point);
   }
+}
+
+async function realBeginning(files: Files, beginning: string): Promise<string> {
+  const end = beginning.lastIndexOf('/');
+  return `${await realPath(files, beginning.slice(0, end))}${beginning.slice(end)}`;
 }
 
 /** A network file system whose server is gone answers only to force, and what is in use leaves later. */

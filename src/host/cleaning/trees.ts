@@ -1,19 +1,24 @@
 /** Directories that go with all that is in them, but for some of it. */
 import type { Files } from '../../core/ports.ts';
 import { mountPoints } from './mounts.ts';
+import { realPlace } from './real-path.ts';
 
 /**
  * Removes a directory with all that is in it. What is kept stays with the directories above it, and so
  * does a mount point, which is emptied: the file system in it is somebody's.
- * @param kept paths, whole
+ * @param kept paths, whole; they and the path itself may go through links
  */
 export async function removeBut(
   files: Files,
   path: string,
   kept: readonly string[] = [],
 ): Promise<void> {
-  const mounts = (await mountPoints(files)).filter((point) => isIn(point, path));
-  await removeIn(files, path, kept, mounts);
+  const place = await realPlace(files, path);
+  const inPath = (real: string) => (isIn(real, place) ? [path + real.slice(place.length)] : []);
+  const mounts = (await mountPoints(files)).flatMap(inPath);
+  const keptPlaces = await Promise.all(kept.map((each) => realPlace(files, each)));
+  // As they are written as well: a link in the directory that leads to one of them stays.
+  await removeIn(files, path, [...kept, ...keptPlaces.flatMap(inPath)], mounts);
 }
 
 async function removeIn(
@@ -27,7 +32,9 @@ async function removeIn(
   }
   const stat = await files.stat(path);
   if (stat?.kind !== 'directory') {
-    await files.remove(path);
+    if (!kept.some((each) => isIn(each, path))) {
+      await files.remove(path);
+    }
     return;
   }
   if (![...kept, ...mounts].some((each) => isIn(each, path))) {
