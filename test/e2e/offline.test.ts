@@ -63,7 +63,6 @@ afterAll(async () => {
 
 /** What leaves the machine for anywhere but these ports of the host is refused. */
 async function shutIn({ lab }: Stand, machine: Machine, ports: readonly number[]): Promise<void> {
-  const network = `${lab.hostAddress}/24`;
   const rules = [
     'flush table inet shut',
     'add chain inet shut out { type filter hook output priority 0; policy accept; }',
@@ -71,11 +70,19 @@ async function shutIn({ lab }: Stand, machine: Machine, ports: readonly number[]
     ...ports.map(
       (port) => `add rule inet shut out ip daddr ${lab.hostAddress} tcp dport ${port} accept`,
     ),
-    `add rule inet shut out ip daddr ${network} tcp sport 22 accept`,
-    `add rule inet shut out ip daddr ${network} reject`,
+    // Inside the cluster it goes where it wants.
+    'add rule inet shut out ip daddr { 10.42.0.0/16, 10.43.0.0/16 } accept',
+    'add set inet shut refused { type ipv4_addr . inet_proto; flags dynamic; }',
+    'add rule inet shut out add @refused { ip daddr . meta l4proto } reject',
   ];
   await machine.exec(['nft', 'add table inet shut']);
   await machine.exec(['nft', rules.join('\n')]);
+}
+
+/** Where to it has refused connections: `address . tcp`. UDP goes to resolvers, which are not there. */
+async function refused(machine: Machine): Promise<readonly string[]> {
+  const set = await shell(machine, 'nft list set inet shut refused');
+  return [...set.matchAll(/[\d.]+ \. tcp/g)].map(([each]) => each).sort();
 }
 
 async function shell(machine: Machine, script: string): Promise<string> {
@@ -91,6 +98,8 @@ test(
     await shutIn(stand, machine, [proxy.port]);
     const direct = await shell(machine, `curl -sS -m 5 ${stand.mirror.url}/install.sh`);
     expect(direct).toContain('Failed to connect');
+    expect(await refused(machine)).toEqual([`${stand.lab.hostAddress} . tcp`]);
+    await machine.exec(['nft', 'flush set inet shut refused']);
 
     const address = `http://${ENCODED_LOGIN}@${stand.lab.hostAddress}:${proxy.port}`;
     const installed = await progress.phase('install through the proxy', () =>
@@ -124,6 +133,8 @@ test(
     );
     expect(proxy.targets).toContain(registry.host);
     expect(await shell(machine, 'k3s ctr images ls -q')).toContain(`${registry.host}/${PULLED}:1`);
+    // Nothing else has tried to leave.
+    expect(await refused(machine)).toEqual([]);
     // In no journal and in no argument.
     const seen = await shell(
       machine,
