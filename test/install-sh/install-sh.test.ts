@@ -97,6 +97,7 @@ for (const shell of findShells()) {
       await using setup = await open();
       const env = {
         ...setup.run.env,
+        PIPEOPS_IGNORE_CHECKS: 'swap,memory',
         CLUSTER_NAME: 'production',
         K3S_URL: 'https://user:secret@10.0.0.1:6443',
         LOG_LEVEL: '\u001b[31mred',
@@ -109,7 +110,7 @@ for (const shell of findShells()) {
       const { stderr } = await runInstallSh({ ...setup.run, env });
       expect(stderr.split('\n')[0]).toBe(
         `Variables that are set: PIPEOPS_BASE_URL=${setup.release.baseUrl}, ` +
-          'CLUSTER_NAME=production, LOG_LEVEL (not shown), K3S_URL (not shown), ' +
+          'PIPEOPS_IGNORE_CHECKS=swap,memory, CLUSTER_NAME=production, LOG_LEVEL (not shown), K3S_URL (not shown), ' +
           'NO_PROXY=10.0.0.0/8,.internal,*.test, PIPEOPS_TOKEN (not shown), ' +
           'https_proxy (not shown)',
       );
