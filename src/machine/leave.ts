@@ -12,6 +12,7 @@ import { LEFT_ANNOTATION } from '../core/labels.ts';
 import { pollUntil, within } from '../core/waiting.ts';
 import { readJoined } from '../host/cluster/joined-worker.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
+import type { UndoOptions } from '../host/engine/resource.ts';
 import { isActive, systemctl } from '../host/engine/systemctl.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import { ApiRejection } from '../kubernetes/api/rejection.ts';
@@ -118,7 +119,11 @@ export async function leaveCluster(
   await systemctl(context, 'stop', unit);
   const takenOut =
     there === undefined ? await isGone(context, worker) : await takeOut(context, worker);
-  const how = { keepK3s: false, keepData: false, deleteData: takenOut, isUnfinished: false };
+  const how: UndoOptions = {
+    ...{ keepK3s: false, keepData: false, isUnfinished: false },
+    // Data of volumes cannot be had again: whoever leaves has not asked for its end.
+    ...{ deleteData: false, isForgotten: takenOut },
+  };
   return { ...(await uninstall(context, inventory, how)), node: worker.node, ...moved, takenOut };
 }
 

@@ -113,6 +113,22 @@ test('moves the pods, leaves, and the machine is as it was', async () => {
   expect(await machine.tree()).toEqual(before);
 });
 
+test('data of volumes stays, and is told before and after', async () => {
+  const volume =
+    '/var/lib/rancher/k3s/storage/pvc-01234567-89ab-cdef-0123-456789abcdef_shop_orders';
+  machine.programs.set('du', () => ({ stdout: `2048\t${volume}` }));
+  await machine.files.makeDirectory(volume, { mode: 0o777 });
+  await machine.files.writeAtomic(`${volume}/db`, 'orders', { mode: 0o600 });
+  const ran = await leave();
+  expect(await machine.files.readText(`${volume}/db`)).toBe('orders');
+  expect(ran.stderr).toContain(`Data that is kept on this machine: shop/orders, 2.0 MiB, in`);
+  expect(JSON.parse(ran.stdout)).toMatchObject({
+    taken_out: true,
+    volumes: [{ path: volume, claim: 'shop/orders', bytes: 2 * 1024 ** 2 }],
+  });
+  expect(await machine.files.stat('/etc/rancher/node/password')).toBeUndefined();
+});
+
 test('a budget that does not give way ends it, and the node takes pods again', async () => {
   pods = [pod('web-1'), pod('alone', null)];
   kept.add('web-1');

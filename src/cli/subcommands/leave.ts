@@ -1,10 +1,12 @@
 import { AgentError } from '../../core/errors.ts';
 import { formatDuration, parseDuration } from '../../core/text/duration.ts';
+import type { HostInventory } from '../../host/engine/inventory.ts';
 import type { LeaveOutcome } from '../../machine/leave.ts';
+import type { FoundVolume } from '../../machine/uninstall.ts';
 import { DRY_RUN_FLAG, JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
-import { lines, remainsOf } from './removal-outcome.ts';
+import { keptVolumeLines, lines, remainsOf } from './removal-outcome.ts';
 
 const TIMEOUT_MS_MIN = 1_000;
 const TIMEOUT_MS_MAX = 24 * 3_600_000;
@@ -39,6 +41,8 @@ export const leaveSubcommand = defineSubcommand({
     const { leaveCluster, leavingWorker, planLeave } = await import('../../machine/leave.ts');
     const inventory = await openInventory(context);
     const worker = await leavingWorker(context, inventory);
+    const volumes = await volumesOf(context, inventory);
+    context.io.stderr(lines(keptVolumeLines(volumes)));
     if (flags['dry-run']) {
       await showPlan(context, worker.node, await planLeave(context, worker), flags.json);
       return 0;
@@ -48,7 +52,7 @@ export const leaveSubcommand = defineSubcommand({
     }
     const outcome = await leaveCluster(context, inventory, worker, options);
     if (flags.json) {
-      context.io.stdout(`${JSON.stringify(documentOf(outcome), null, 2)}\n`);
+      context.io.stdout(`${JSON.stringify(documentOf(outcome, volumes), null, 2)}\n`);
     } else {
       context.io.stderr(lines([...lastWord(outcome), ...remainsOf(context, outcome)]));
     }
@@ -66,6 +70,16 @@ function readTimeout(text: string): number {
     });
   }
   return ms;
+}
+
+/** The data of applications on this machine, which stays. */
+async function volumesOf(
+  context: CliContext,
+  inventory: HostInventory,
+): Promise<readonly FoundVolume[]> {
+  const { volumesAtStake } = await import('../../machine/uninstall.ts');
+  const how = { keepK3s: false, keepData: false, deleteData: false, isUnfinished: false };
+  return await volumesAtStake(context, inventory, how);
 }
 
 /** @throws AgentError USAGE */
@@ -101,8 +115,8 @@ async function showPlan(
   );
 }
 
-function documentOf({ takenOut, ...outcome }: LeaveOutcome) {
-  return { ...outcome, taken_out: takenOut };
+function documentOf({ takenOut, ...outcome }: LeaveOutcome, volumes: readonly FoundVolume[]) {
+  return { ...outcome, taken_out: takenOut, volumes };
 }
 
 function lastWord({ node, takenOut }: LeaveOutcome): readonly string[] {

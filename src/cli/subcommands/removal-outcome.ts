@@ -77,6 +77,14 @@ export function volumeLines(
   );
 }
 
+/** The same at `leave`, which never deletes any. */
+export function keptVolumeLines(volumes: readonly FoundVolume[]): readonly string[] {
+  return volumes.map(
+    (volume) =>
+      `Data that is kept on this machine: ${describeVolume(volume)}. To delete it afterwards: sudo rm -r ${volume.path}`,
+  );
+}
+
 function describeVolume({ path, claim, bytes }: FoundVolume): string {
   const size = bytes === null ? 'of unknown size' : sizeText(bytes);
   return claim === null ? `${path} (${size})` : `${claim}, ${size}, in ${path}`;

@@ -26,8 +26,10 @@ export interface UndoOptions {
   readonly keepK3s: boolean;
   /** The daemon's directory: its identity, token and journal. */
   readonly keepData: boolean;
-  /** Whether even the password is removed by which a worker could come back under its name. */
+  /** The data of volumes too, and the password by which a worker could come back under its name. */
   readonly deleteData: boolean;
+  /** The cluster knows this worker no more: that password is of no use, and goes. */
+  readonly isForgotten?: boolean;
   /** The installation was never finished. Then what the cluster does not know yet is removed, too. */
   readonly isUnfinished: boolean;
 }

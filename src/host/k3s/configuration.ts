@@ -194,7 +194,7 @@ async function passwordRemovals(
   }
   // If an earlier uninstall has kept it, the inventory no longer has it.
   const isOurs = inventory.has('directory', NODE.name);
-  if (!isOurs && !how.deleteData) {
+  if (!isOurs && !isPasswordUseless(how)) {
     return [];
   }
   return [
@@ -205,7 +205,7 @@ async function passwordRemovals(
       shared: NODE.name,
       alsoGone: [NODE_PASSWORD_FILE],
       run: async () => {
-        if (how.deleteData || isOurs) {
+        if (isPasswordUseless(how) || isOurs) {
           await deps.files.remove(NODE_PASSWORD_FILE);
         }
         await removeIfEmpty(deps, NODE.name);
@@ -223,7 +223,11 @@ export async function keepsNodePassword(deps: Deps, how: UndoOptions): Promise<b
     !how.isUnfinished ||
     (await deps.files.stat(K3S_KUBELET_CERTIFICATE_FILE)) !== undefined ||
     (await deps.files.stat(dirname(K3S_KUBELET_CERTIFICATE_FILE))) === undefined;
-  return isThere && isKnown && !how.deleteData;
+  return isThere && isKnown && !isPasswordUseless(how);
+}
+
+function isPasswordUseless({ deleteData, isForgotten = false }: UndoOptions): boolean {
+  return deleteData || isForgotten;
 }
 
 /**
