@@ -72,7 +72,7 @@ async function detailedHealth(
   return {
     agent: {
       id: facts.agentId,
-      copy_of: facts.cloneOf?.id ?? null,
+      ...(facts.cloneOf === null ? {} : { copy_of: facts.cloneOf.id }),
       version: BUILD.version,
       role: facts.config.agent.role,
       // A worker knows neither the name of its cluster nor the control plane.

@@ -59,8 +59,8 @@ export type ClusterNodes = z.infer<typeof ClusterNodes>;
 export const DetailedHealth = z.object({
   agent: z.object({
     id: z.string(),
-    /** The agent of the machine that this one is a copy of. */
-    copy_of: absent(z.string()),
+    /** The agent of the machine that this one is a copy of; only there: 0.1.0 takes no unknown field. */
+    copy_of: z.string().optional(),
     version: z.string(),
     /** `server`, `node`. */
     role: z.string(),

@@ -7,7 +7,6 @@ const HEALTH_URL = 'http://agent/api/health/detailed';
 const HEALTH = {
   agent: {
     id: 'agent-1',
-    copy_of: null,
     version: '1.2.3',
     role: 'server',
     cluster_name: 'test',

@@ -86,7 +86,6 @@ describe('DetailedHealth', () => {
   const health: DetailedHealth = {
     agent: {
       id: 'agent-1',
-      copy_of: null,
       version: '0.1.0',
       role: 'server',
       cluster_name: 'prod',

@@ -369,7 +369,6 @@ async function healthOf(files: Files): Promise<DetailedHealth> {
   return {
     agent: {
       id: 'agent-1',
-      copy_of: null,
       version: BUILD.version,
       role: config.agent.role,
       pid: 7,

@@ -73,7 +73,7 @@ function rows(health: DetailedHealth, k3s: K3sState | undefined): readonly Row[]
 
 /** Both machines work; whoever looks at the control plane sees two. */
 function copyRows({ copy_of: other }: DetailedHealth['agent']): readonly Row[] {
-  return other === null
+  return other === undefined
     ? []
     : [['Copy', `of the machine of ${other}; this one took a name of its own`]];
 }

@@ -8,7 +8,6 @@ import { type TempDirectory, tempDirectory } from '../../support/temp-dir.ts';
 const HEALTH: DetailedHealth = {
   agent: {
     id: 'agent-1',
-    copy_of: null,
     version: '1.2.3',
     role: 'server',
     cluster_name: 'test',
