@@ -1,6 +1,7 @@
 /** Does everything slow up front, so that tests start warm: `bun test/vm/prepare.ts`. */
 
 import { baseSystem } from './base-system.ts';
+import { raiseHostLimits } from './host-limits.ts';
 import { testImages } from './images.ts';
 import { prepareK3sRelease } from './k3s-release.ts';
 import { installHostPackages } from './packages.ts';
@@ -10,6 +11,7 @@ import { type Progress, showProgress } from './progress.ts';
 /** Packages, base systems, k3s and images; instant when all are there. */
 export async function prepareTestMachines(progress: Progress): Promise<void> {
   await progress.phase('Debian packages on this host', installHostPackages);
+  await raiseHostLimits();
   // The build is bound by the CPU and the base systems mostly by the network.
   await Promise.all([
     progress.phase('Kubernetes for the machines', (tell) => prepareK3sRelease(undefined, tell)),
