@@ -33,18 +33,46 @@ func identityKey(token string) string {
 	return identityPrefix + hex.EncodeToString(sum[:])[:12]
 }
 
-// storeIdentity writes the identity of a running server's cluster, if it has changed.
-func storeIdentity(ctx context.Context, c *config, secrets serverSecrets) error {
+// reconcileIdentity runs when the datastore is up and before the API server: it
+// refuses a token that is not the cluster's, takes up what another server has
+// changed, and stores the identity of a new cluster.
+func reconcileIdentity(ctx context.Context, c *config, secrets serverSecrets) error {
 	client, err := runningDatastore(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	files, err := readBootstrapFiles(c.serverDir())
+	var plain []byte
+	var refused error
+	// kine may not listen yet, and etcd be looking for its other members.
+	err = poll(ctx, func() bool {
+		plain, refused = readIdentity(ctx, client, secrets.server)
+		return refused == nil || errors.Is(refused, errOtherToken)
+	})
+	if err := errors.Join(err, refused); err != nil {
+		return err
+	}
+	if plain == nil {
+		return writeIdentity(ctx, client, c.serverDir(), secrets, c.clusterSettings())
+	}
+	var identity serverBootstrap
+	if err := json.Unmarshal(plain, &identity); err != nil {
+		return err
+	}
+	if data := identity.Files[encryptionConfig]; data != nil {
+		return writeFile(c.serverDir(encryptionConfig), data, 0o600)
+	}
+	// Secrets encryption was turned on here.
+	return writeIdentity(ctx, client, c.serverDir(), secrets, c.clusterSettings())
+}
+
+// writeIdentity stores it if it has changed.
+func writeIdentity(ctx context.Context, client *clientv3.Client, serverDir string, secrets serverSecrets, cluster clusterSettings) error {
+	files, err := readBootstrapFiles(serverDir)
 	if err != nil {
 		return err
 	}
-	plain, err := json.Marshal(serverBootstrap{Files: files, AgentSecret: secrets.agent, Cluster: c.clusterSettings()})
+	plain, err := json.Marshal(serverBootstrap{Files: files, AgentSecret: secrets.agent, Cluster: cluster})
 	if err != nil {
 		return err
 	}
@@ -56,7 +84,37 @@ func storeIdentity(ctx context.Context, c *config, secrets serverSecrets) error 
 	if err != nil {
 		return err
 	}
-	_, err = client.Put(ctx, identityKey(secrets.server), string(sealed))
+	return replace(ctx, client, identityKey(secrets.server), string(sealed))
+}
+
+// replace is a put in the forms that kine knows: a plain one does not change what is there.
+func replace(ctx context.Context, client *clientv3.Client, key, value string) error {
+	found, err := client.Get(ctx, key)
+	if err != nil {
+		return err
+	}
+	change := client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", 0)).Then(clientv3.OpPut(key, value))
+	if len(found.Kvs) > 0 {
+		unchanged := clientv3.Compare(clientv3.ModRevision(key), "=", found.Kvs[0].ModRevision)
+		change = client.Txn(ctx).If(unchanged).Then(clientv3.OpPut(key, value)).Else(clientv3.OpGet(key))
+	}
+	result, err := change.Commit()
+	if err == nil && !result.Succeeded {
+		err = fmt.Errorf("%s was changed meanwhile", key)
+	}
+	return err
+}
+
+// removeIdentity is for the one sealed with a token that is not valid any more.
+func removeIdentity(ctx context.Context, client *clientv3.Client, token string) error {
+	key := identityKey(token)
+	found, err := client.Get(ctx, key)
+	if err != nil || len(found.Kvs) == 0 {
+		return err
+	}
+	// In the one form that kine knows.
+	unchanged := clientv3.Compare(clientv3.ModRevision(key), "=", found.Kvs[0].ModRevision)
+	_, err = client.Txn(ctx).If(unchanged).Then(clientv3.OpDelete(key)).Else(clientv3.OpGet(key)).Commit()
 	return err
 }
 

@@ -15,18 +15,26 @@ func TestIdentityIsReadWithTheTokenItWasSealedWith(t *testing.T) {
 		if found, err := readIdentity(ctx, client, "right"); err != nil || found != nil {
 			t.Errorf("an empty datastore has an identity: %s, %v", found, err)
 		}
-		sealed, err := seal("right", []byte("a cluster"))
-		if err != nil {
-			return err
-		}
-		if _, err := client.Put(ctx, identityKey("right"), string(sealed)); err != nil {
-			return err
+		for _, plain := range []string{"an older one", "a cluster"} {
+			sealed, err := seal("right", []byte(plain))
+			if err != nil {
+				return err
+			}
+			if err := replace(ctx, client, identityKey("right"), string(sealed)); err != nil {
+				return err
+			}
 		}
 		if found, err := readIdentity(ctx, client, "right"); err != nil || string(found) != "a cluster" {
 			t.Errorf("readIdentity = %q, %v", found, err)
 		}
 		if _, err := readIdentity(ctx, client, "wrong"); !errors.Is(err, errOtherToken) {
 			t.Errorf("another token: %v", err)
+		}
+		if err := removeIdentity(ctx, client, "right"); err != nil {
+			return err
+		}
+		if found, err := readIdentity(ctx, client, "wrong"); err != nil || found != nil {
+			t.Errorf("it was not removed: %s, %v", found, err)
 		}
 		return nil
 	})
