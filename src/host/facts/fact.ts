@@ -42,7 +42,7 @@ export interface FactDeps {
   readonly architecture: string;
   /** By which others reach this machine. */
   readonly addresses: () => readonly string[];
-  /** The k3s that is here or would be installed: `v1.34.4+k3s1`; undefined where nobody says it. */
+  /** The k3s that is here or would be installed: `v1.36.3+k3s1`; undefined where nobody says it. */
   readonly k3sVersion: () => Promise<string | undefined>;
   /** Aborts when the time of the whole run is over. */
   readonly signal: AbortSignal;

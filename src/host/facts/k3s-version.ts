@@ -1,7 +1,7 @@
 import type { Fact } from './fact.ts';
 
 /**
- * The k3s that is installed, or else the one that would be: `v1.34.4+k3s1`. Undefined where nobody
+ * The k3s that is installed, or else the one that would be: `v1.36.3+k3s1`. Undefined where nobody
  * tells it.
  */
 export const k3sVersion: Fact<string | undefined> = {

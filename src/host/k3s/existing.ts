@@ -49,7 +49,7 @@ export interface ExistingK3s {
   readonly unit: string;
   /** As systemd calls it: `active`, `failed`, `inactive`. */
   readonly state: string;
-  /** `v1.34.4+k3s1`; null where the program does not say. */
+  /** `v1.36.3+k3s1`; null where the program does not say. */
   readonly version: string | null;
   /** What it is told, by flags, files and variables, with the place: no secret is in it. */
   readonly settings: readonly string[];

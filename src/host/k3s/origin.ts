@@ -81,7 +81,7 @@ async function channelVersion(
   const version = decodeURIComponent(location.split('/').at(-1) ?? '');
   if (!/^v\d+\.\d+\.\d+[-+.\w]*$/.test(version)) {
     throw new AgentError('DOWNLOAD_FAILED', `Cannot learn the version of k3s from ${url}`, {
-      hint: 'Name a version: --k3s-version v1.34.4+k3s1',
+      hint: 'Name a version: --k3s-version v1.36.3+k3s1',
       details: { location },
     });
   }

@@ -12,7 +12,7 @@ export type SavedObject = z.infer<typeof SavedObject>;
 export const Adoption = z.looseObject({
   /** The oldest reader that may use it. */
   v: z.int().min(1).max(1),
-  /** Of k3s, when it was taken over: `v1.34.4+k3s1`. */
+  /** Of k3s, when it was taken over: `v1.36.3+k3s1`. */
   k3s_version: z.string(),
   /** What the cluster calls this machine. */
   node: z.string(),
