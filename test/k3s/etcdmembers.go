@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sirupsen/logrus"
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -16,6 +17,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	corev1 "k8s.io/api/core/v1"
 )
+
+const memberRemovalTimeout = time.Minute
 
 // Annotations by which a server's Node names its etcd member.
 const (
@@ -131,15 +134,27 @@ func etcdAnnotations(c *config) (map[string]string, error) {
 	return map[string]string{etcdNameAnnotation: name, etcdAddressAnnotation: c.nodeIP}, nil
 }
 
+// keepRemovingMember tries for a while, as k3s does: etcd gives no member up
+// that has joined within the last seconds, or while another one is away.
+func keepRemovingMember(ctx context.Context, c *config, node *corev1.Node) {
+	if node.Annotations[etcdAddressAnnotation] == c.nodeIP {
+		logrus.Info("not removing self from etcd cluster")
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, memberRemovalTimeout)
+	defer cancel()
+	what := "Failed to remove etcd member of node " + node.Name
+	if err := retry(ctx, joinRetry, what, func() error { return removeMember(ctx, c, node) }); err != nil {
+		logrus.Errorf("%s: %v", what, err)
+	}
+}
+
 // removeMember takes the member of a Node that was deleted out of etcd. Each of
 // the other servers tries; the first one does it.
 func removeMember(ctx context.Context, c *config, node *corev1.Node) error {
 	name, address := node.Annotations[etcdNameAnnotation], node.Annotations[etcdAddressAnnotation]
 	if name == "" {
 		return nil
-	}
-	if address == c.nodeIP {
-		return errors.New("not removing self from etcd cluster")
 	}
 	ctx, cancel := context.WithTimeout(ctx, etcdCallTimeout)
 	defer cancel()
