@@ -4,6 +4,8 @@
  */
 import { timingSafeEqual } from 'node:crypto';
 import type { Clock, Files } from '../../core/ports.ts';
+import { requestFraming } from '../../http1/body-framing.ts';
+import { asksForUpgrade } from '../../http1/connection-header.ts';
 import type { RequestHead } from '../../http1/head.ts';
 import { headRoom } from '../../http1/head-room.ts';
 import type { Refusal } from '../../http1/server/connection.ts';
@@ -41,6 +43,10 @@ export function offerDoor(
     admit: (head: RequestHead): Refusal | undefined => {
       if (entryOf(head, options) === undefined) {
         return { status: 404, body: '' };
+      }
+      // It would hold its place until the client has sent what it announces.
+      if (requestFraming(head.headers) !== 'none' || asksForUpgrade(head.headers)) {
+        return { status: 400, body: '' };
       }
       return underWay < ANSWERS_MAX ? undefined : { status: 503, body: '' };
     },

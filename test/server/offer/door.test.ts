@@ -79,6 +79,22 @@ test.each([
   expect({ status: answer.status, body: await answer.text() }).toEqual({ status: 404, body: '' });
 });
 
+test.each([
+  ['a body that never comes', 'Content-Length: 10'],
+  ['chunks that never come', 'Transfer-Encoding: chunked'],
+  ['another protocol', 'Connection: Upgrade\r\nUpgrade: websocket'],
+])('who announces %s is refused at once, and holds no place', async (_, header) => {
+  const socket = connect({ port, host: '127.0.0.1', ca });
+  let answer = '';
+  socket.on('data', (bytes) => {
+    answer += bytes;
+  });
+  socket.write(`GET /${KEY}/latest HTTP/1.1\r\nHost: x\r\n${header}\r\n\r\n`);
+  await until('there is an answer', () => answer.includes('\r\n\r\n'));
+  expect(answer.split('\r\n')[0]).toBe('HTTP/1.1 400 Refused');
+  socket.destroy();
+});
+
 test('curl and wget take it by the hash of its key, and from nobody else', async () => {
   const spki = new X509Certificate(ca).publicKey.export({ format: 'der', type: 'spki' });
   const pin = new Bun.CryptoHasher('sha256').update(spki).digest('base64');
