@@ -167,14 +167,15 @@ async function moveAway(
     await setSchedulable({ kubernetes: client, signal }, node, false);
     const state = await drain(context, { node, client }, options, progress.update);
     if (signal.aborted) {
-      throw new AgentError('INTERRUPTED', 'Interrupted while pods were moved away', {
-        hint: 'Run the same command again: it goes on where it ended',
-      });
+      throw interrupted('pods were moved away');
     }
     if (state.refused.length > 0 && !options.force) {
       throw incomplete(state.refused);
     }
     const deleted = await endByForce(context, { node, client }, state.refused);
+    if (signal.aborted) {
+      throw interrupted('pods were ended');
+    }
     progress.done(`${state.evicted.length} moved, ${deleted.length} ended`);
     return { evicted: state.evicted, deleted };
   } catch (thrown) {
@@ -206,6 +207,12 @@ function drain(
     },
     context.signal,
   );
+}
+
+function interrupted(during: string): AgentError {
+  return new AgentError('INTERRUPTED', `Interrupted while ${during}`, {
+    hint: 'Run the same command again: it goes on where it ended',
+  });
 }
 
 function incomplete(refused: readonly PodReason[]): AgentError {
@@ -269,6 +276,10 @@ async function takeOut(context: MachineContext, worker: LeavingWorker): Promise<
     }
     return (await isGone(context, worker)) ? { found: true } : { soFar: undefined };
   });
+  if (end.kind === 'aborted') {
+    progress.fail();
+    throw interrupted('the cluster was left');
+  }
   const isOut = end.kind === 'found';
   progress.done(isOut ? 'the node is out' : 'the node is still listed');
   return isOut;

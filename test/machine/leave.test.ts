@@ -186,6 +186,39 @@ test('goes on after it was killed when k3s was stopped: nobody could end the pod
   expect(JSON.parse(ran.stdout)).toMatchObject({ taken_out: true, evicted: [] });
 });
 
+test('interrupted while the cluster is waited for, it removes nothing, and goes on later', async () => {
+  isServerAgentThere = false;
+  const interrupt = new AbortController();
+  machine.web.set(NODE, (url, init) => {
+    const answer = answerNode(url, init);
+    if (node?.metadata.annotations['pipeops.io/left'] !== undefined) {
+      interrupt.abort();
+    }
+    return answer;
+  });
+  const words = ['leave', '--yes', '--json'];
+  const ran = await machine.run(words, { signal: interrupt.signal });
+  expect(errorOf(ran)).toMatchObject({ exitCode: 130, code: 'INTERRUPTED' });
+  expect(await machine.files.stat('/usr/local/bin/k3s')).toBeDefined();
+  node = undefined; // The agent on the server has heard it meanwhile.
+  expect(JSON.parse((await leave()).stdout)).toMatchObject({ taken_out: true });
+  expect(await machine.tree()).toEqual(before);
+});
+
+test('interrupted while pods are ended by force, it removes nothing', async () => {
+  pods = [pod('alone', null)];
+  const interrupt = new AbortController();
+  machine.web.set(`${API}/api/v1/namespaces/`, () => {
+    interrupt.abort();
+    return Response.json({ kind: 'Status', status: 'Success' });
+  });
+  const words = ['leave', '--yes', '--json', '--timeout', '1s', '--force'];
+  const ran = await machine.run(words, { signal: interrupt.signal });
+  expect(errorOf(ran)).toMatchObject({ exitCode: 130, code: 'INTERRUPTED' });
+  expect(machine.units.get('k3s-agent.service')).toBe('active');
+  expect(isCordoned()).toBe(false);
+});
+
 test('a dry run tells what becomes of each pod, and changes nothing', async () => {
   pods = [pod('web-1'), pod('alone', null), pod('log', 'DaemonSet')];
   const plan = JSON.parse((await machine.run(['leave', '--dry-run', '--json'])).stdout);

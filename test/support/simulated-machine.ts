@@ -95,6 +95,8 @@ export interface RunOptions {
   readonly hostname?: string;
   /** Its time, where waits shall be short; the real one when absent. */
   readonly clock?: Clock;
+  /** Aborts when a person interrupts it. */
+  readonly signal?: AbortSignal;
 }
 
 /** @param places where the product has its things, if not in the usual places */
@@ -251,7 +253,7 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
         architecture: 'x64',
         execPath: '/root/agent',
         io,
-        signal: new AbortController().signal,
+        signal: options.signal ?? new AbortController().signal,
         progress,
       };
       const exitCode = await runCli(context, words);
