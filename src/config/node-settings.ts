@@ -10,6 +10,8 @@ import { ipVersion } from '../core/text/ip-version.ts';
 
 const LABEL_LENGTH_MAX = 63;
 const SUBDOMAIN_LENGTH_MAX = 253;
+/** The certificate of the API grows with each. */
+const SERVER_NAMES_MAX = 32;
 const SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 const NAME = /^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/;
 const EFFECTS: readonly string[] = ['NoSchedule', 'PreferNoSchedule', 'NoExecute'];
@@ -42,6 +44,20 @@ export const NodeAddresses = z
       context.addIssue('must be one address, or one of IPv4 and one of IPv6');
     }
   });
+
+/** A host name or an IP address by which others reach the servers: no port, no scheme. */
+export const ServerName = z.string().superRefine((name, context) => {
+  const problem = serverNameProblem(name);
+  if (problem !== undefined) {
+    context.addIssue(problem);
+  }
+});
+
+export const ServerNames = z
+  .array(z.string())
+  .max(SERVER_NAMES_MAX)
+  .superRefine(eachWith(serverNameProblem))
+  .superRefine(unique((name) => name));
 
 type Refinement = (values: readonly string[], context: z.RefinementCtx) => void;
 
@@ -111,6 +127,16 @@ function valueProblem(value: string): string | undefined {
   return value === '' || (NAME.test(value) && value.length <= LABEL_LENGTH_MAX)
     ? undefined
     : 'has a value that is not at most 63 letters, digits, "-", "_" or "."';
+}
+
+function serverNameProblem(name: string): string | undefined {
+  // The end tells a name from what only looks like an address: 10.0.0.256.
+  const isName =
+    SUBDOMAIN.test(name) && name.length <= SUBDOMAIN_LENGTH_MAX && !/(^|\.)\d+$/.test(name);
+  const isOfOthers = ipVersion(name) !== 0 && addressProblem(name) === undefined;
+  return isName || isOfOthers
+    ? undefined
+    : 'is not a name such as k8s.example.com, or an address, without scheme and port';
 }
 
 /** What a kubelet does not take (k8s.io/kubernetes, "pkg/kubelet/kubelet_node_status.go"). */

@@ -6,7 +6,14 @@
 import * as z from 'zod';
 import { parseDuration } from '../core/text/duration.ts';
 import { withoutEnd } from '../core/text/without-end.ts';
-import { NodeAddresses, NodeLabels, NodeName, NodeTaints } from './node-settings.ts';
+import {
+  NodeAddresses,
+  NodeLabels,
+  NodeName,
+  NodeTaints,
+  ServerName,
+  ServerNames,
+} from './node-settings.ts';
 import { RegistryMirrors } from './registry-mirrors.ts';
 
 export interface SettingMeta {
@@ -288,6 +295,29 @@ const K3sSection = z.strictObject({
     flag: 'traefik',
     serverOnly: true,
     since: '0.1.0',
+  }),
+  ha: setting(z.boolean().default(false), {
+    description:
+      "Keep the cluster's data in etcd, for several servers, and not in SQLite; for good, as k3s moves data only that way",
+    flag: 'ha',
+    serverOnly: true,
+    since: '0.3.0',
+  }),
+  tls_san: setting(ServerNames.default([]), {
+    description:
+      'Further names and addresses by which the Kubernetes API is reached, for its certificate: repeated or comma-separated',
+    flag: 'tls-san',
+    valueHint: 'NAME',
+    serverOnly: true,
+    since: '0.3.0',
+  }),
+  server_address: setting(ServerName.optional(), {
+    description:
+      'Fixed name or address of the servers, as of a load balancer in front of port 6443: join tokens name it first',
+    flag: 'server-address',
+    valueHint: 'NAME',
+    serverOnly: true,
+    since: '0.3.0',
   }),
   node_name: setting(NodeName.optional(), {
     description:

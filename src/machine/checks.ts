@@ -134,6 +134,9 @@ export function checksBeforehand({ isOffline }: { readonly isOffline: boolean })
   return checksFor('bare').filter((check) => check.cost !== 'probe' && !notAsked.includes(check));
 }
 
+/** What etcd needs beside them: it writes each change to the disks of most servers before it answers. */
+export const BEFORE_ETCD: readonly Check[] = [fastWrites];
+
 /** Those that have something to say on such a machine. */
 export function checksFor(role: MachineRole): readonly Check[] {
   return CHECKS.filter(({ roles }) => roles.includes(role));

@@ -88,7 +88,15 @@ async function setUpServer(context: MachineContext, wishes: ServerWishes): Promi
   const bundle = adoptsK3s ? undefined : await givenBundle(context, wishes.bundle, config);
   const settings = withVersionOf(bundle, loaded);
   const isOffline = bundle !== undefined;
-  const subject = { inventory, settings, k3s, agentPorts, adoptsK3s, isOffline };
+  const subject = {
+    inventory,
+    settings,
+    k3s,
+    agentPorts,
+    adoptsK3s,
+    isOffline,
+    isDryRun: wishes.dryRun,
+  };
   await preflight(context, subject, wishes.notice);
   const policy = await choosePolicy(context, wishes.preset);
   const token = await findToken(context, wishes.token, inventory, adopted?.token);

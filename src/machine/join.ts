@@ -196,7 +196,11 @@ async function join(
   const agentPorts = [config.http.port];
   const settings = withVersionOf(bundle, loaded);
   const isOffline = bundle !== undefined;
-  await preflight(context, { inventory, settings, k3s, agentPorts, isOffline }, wishes.notice);
+  await preflight(
+    context,
+    { inventory, settings, k3s, agentPorts, isOffline, isDryRun: wishes.dryRun },
+    wishes.notice,
+  );
   const ca = await readCa(context, config);
   const source = await k3sSource(context, config, ca, bundle);
   const how = { role: 'agent', ca } as const;

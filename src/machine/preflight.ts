@@ -15,7 +15,7 @@ import { checkFixedSettings } from '../host/k3s/fixed-settings.ts';
 import { foreignK3sSettings } from '../host/k3s/foreign-settings.ts';
 import { isPrepared } from '../host/k3s/prepared.ts';
 import { checkRole } from '../host/k3s/resources.ts';
-import { CLOCKS, checksBeforehand, checksBesideK3s, ON_THE_WAY } from './checks.ts';
+import { BEFORE_ETCD, CLOCKS, checksBeforehand, checksBesideK3s, ON_THE_WAY } from './checks.ts';
 import type { MachineContext } from './context.ts';
 import { factDeps } from './doctor.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
@@ -28,6 +28,8 @@ export interface PreflightSubject {
   readonly k3s: PlannedK3s;
   /** k3s was here before us: its settings are its owner's. */
   readonly adoptsK3s?: boolean;
+  /** Nothing is written. */
+  readonly isDryRun: boolean;
   /** Everything comes from a bundle. */
   readonly isOffline: boolean;
   /** Ports on loopback on which the agent itself will listen. */
@@ -53,6 +55,7 @@ export async function preflight(
     ...(isBare
       ? bareChecks(subject)
       : [portsFree(subject.agentPorts.filter((port) => !held.includes(port)))]),
+    ...(getsEtcd(subject) ? BEFORE_ETCD : []),
     ...(subject.adoptsK3s === true ? [] : foreignSettings(context, subject)),
   ]);
   notice(warnings(results));
@@ -120,6 +123,11 @@ function warning(title: string, outcome: Outcome): string {
 /** On lines of their own, to be copied. */
 function commands({ fix }: Finding): string {
   return fix === undefined ? '' : fix.replaceAll(/^/gm, '    ').concat('\n');
+}
+
+/** Its data come into etcd with this run. A dry run writes nothing, not even to measure the disk. */
+function getsEtcd({ k3s, isDryRun }: PreflightSubject): boolean {
+  return k3s.config['cluster-init'] === true && !isDryRun;
 }
 
 function bareChecks({ adoptsK3s, isOffline }: PreflightSubject): readonly Check[] {

@@ -82,6 +82,8 @@ function standing(row: Row, facts: Facts): Standing {
       return ofVersion(row, facts);
     case 'k3s.mirror':
       return { in_force: null, note: row.value === null ? null : 'used while k3s is installed' };
+    case 'k3s.server_address':
+      return { in_force: null, note: row.value === null ? null : 'named by new join tokens' };
     case 'k3s.registry_mirrors':
       return { in_force: null, note: same(row.value, []) ? null : `see ${K3S_REGISTRIES_FILE}` };
     case 'k3s.proxy':
@@ -105,7 +107,8 @@ function ofK3s(row: Row, facts: Facts): Standing {
     return { in_force: null, note: k3sSilence };
   }
   const told = settingsOfK3sConfig(k3s.settings)[row.setting] ?? null;
-  if (!same(row.value, told)) {
+  const isTold = row.setting === 'k3s.tls_san' ? isWithin(row.value, told) : same(row.value, told);
+  if (!isTold) {
     const place = k3s.places[K3S_FLAGS[row.setting] ?? ''] ?? K3S_CONFIG_FILE;
     const by = place === K3S_CONFIG_FILE ? '' : ` by ${place}`;
     return { in_force: false, note: `not in force: k3s was told ${shown(told)}${by}${wish(row)}` };
@@ -144,6 +147,12 @@ function wish({ source }: Row): string {
 function same(a: unknown, b: unknown): boolean {
   const sorted = (value: unknown) => (Array.isArray(value) ? value.map(String).sort() : value);
   return Bun.deepEquals(sorted(a), sorted(b));
+}
+
+/** The certificate of the API has further names: that of `k3s.server_address`, and those of other files. */
+function isWithin(wanted: unknown, told: unknown): boolean {
+  const all = [told].flat();
+  return [wanted].flat().every((name) => all.includes(name));
 }
 
 function shown(value: unknown): string {

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { X509Certificate } from 'node:crypto';
 import { BUILD } from '../../src/core/version.ts';
 import type { SettingRow } from '../../src/machine/settings-in-force.ts';
+import { systemClock } from '../../src/platform/clock.ts';
 import { decodeJoinToken, encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
 import { errorOf, INSTALL, INSTALL_ENV } from '../support/installation.ts';
 import {
@@ -577,6 +578,17 @@ describe('a second install', () => {
       '--node-ip=10.0.0.7',
       { ...SECCOMP, 'write-kubeconfig-mode': '0600', disable: ['traefik'], 'node-ip': '10.0.0.7' },
     ],
+    [
+      '--ha',
+      { ...SECCOMP, 'write-kubeconfig-mode': '0600', disable: ['traefik'], 'cluster-init': true },
+    ],
+    [
+      '--server-address=k8s.example.com',
+      {
+        ...{ ...SECCOMP, 'write-kubeconfig-mode': '0600', disable: ['traefik'] },
+        'tls-san+': ['k8s.example.com'],
+      },
+    ],
   ])('with %s starts k3s again with it', async (flag, config) => {
     await install();
     const planned = await install([...INSTALL, flag, '--dry-run']);
@@ -625,6 +637,38 @@ describe('a second install', () => {
     }
     expect(await machine.listing()).toEqual(before);
     expect((await install([...INSTALL, '--k3s-version=v1.36.3+k3s1'])).exitCode).toBe(0);
+  });
+
+  test('with --no-ha is refused once the data are in etcd', async () => {
+    await install([...INSTALL, '--ha']);
+    expect(changedSteps(await install())).toEqual([]);
+    expect(errorOf(await install([...INSTALL, '--no-ha']))).toEqual({
+      exitCode: 4,
+      code: 'SETTING_FIXED',
+      message: "The cluster's data are in etcd already",
+      hint: 'Leave out --no-ha (k3s.ha): k3s moves data to etcd, and never back to SQLite',
+    } as never);
+  });
+
+  test('with --ha tells of a disk that is slow for etcd, and without it does not look', async () => {
+    const slow = /The disk of .* takes \d+ ms for a small write/;
+    let now = 0;
+    const monotonic = () => {
+      now += 40; // Each look at the clock takes so long.
+      return now;
+    };
+    const told = async (...words: readonly string[]) =>
+      slow.test(
+        (
+          await machine.run([...INSTALL, ...words], {
+            env: INSTALL_ENV,
+            clock: { ...systemClock, monotonic },
+          })
+        ).stderr,
+      );
+    expect([await told(), await told('--ha', '--dry-run'), await told('--ha')]).toEqual([
+      ...[false, false, true],
+    ]);
   });
 
   test('goes by the k3s there is, when that was upgraded by hand', async () => {
@@ -1033,6 +1077,13 @@ describe('token', () => {
     expect(JSON.parse(deleted.stdout)).toEqual({ deleted: 'abcdef' });
     expect((await machine.run(['token', 'revoke', 'zzzzzz'])).stderr).toContain('[NOT_FOUND]');
     expect((await machine.run(['token', 'create', '--ttl', '2h'])).stderr).toContain('2h');
+  });
+
+  test('create names the fixed address of the servers first', async () => {
+    await install([...INSTALL, '--server-address', 'k8s.example.com']);
+    const created = JSON.parse((await machine.run(['token', 'create', '--json'])).stdout);
+    const servers = ['https://k8s.example.com:6443', 'https://10.0.0.1:6443'];
+    expect([created.servers, decodeJoinToken(created.token).servers]).toEqual([servers, servers]);
   });
 
   test('create has room for a cluster with a chain of three long CA certificates', async () => {

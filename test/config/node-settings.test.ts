@@ -20,6 +20,8 @@ test('flags with many values are lists, and go before those of the file', () => 
     registry_mirrors: [],
     profile: 'standard',
     traefik: false,
+    ha: false,
+    tls_san: [],
     node_name: 'web-1',
     node_labels: ['disk=ssd', 'example.com/zone='],
     node_taints: [],
@@ -38,6 +40,9 @@ describe('accepts', () => {
     ['node-taint', 'dedicated:NoExecute,dedicated:PreferNoSchedule'],
     ['node-ip', '10.0.0.1'],
     ['node-ip', '10.0.0.1,fd00::1'],
+    ['tls-san', 'k8s.example.com,10.0.0.9,fd00::9'],
+    ['server-address', 'k8s.example.com'],
+    ['server-address', '10.0.0.9'],
   ])('--%s %s', (flag, text) => {
     expect(() => load({ [flag]: text })).not.toThrow();
   });
@@ -45,6 +50,11 @@ describe('accepts', () => {
 
 describe('refuses', () => {
   test.each([
+    ['tls-san', 'k8s.example.com,k8s.example.com'],
+    ['tls-san', 'https://k8s.example.com'],
+    ['tls-san', '10.0.0.256'],
+    ['server-address', 'k8s.example.com:6443'],
+    ['server-address', '127.0.0.1'],
     ['node-name', 'Web_1'],
     ['node-name', 'a'.repeat(64)],
     ['node-name', 'web-.a'],

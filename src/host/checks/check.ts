@@ -6,7 +6,8 @@ export type Severity = 'blocks' | 'warns';
 
 /**
  * `cheap`: reads a few files that anybody may read, of what may change while a machine runs: the daemon
- * looks every hour. `dear`: all else; when a person asks. `probe`: writes a little; only `doctor` does.
+ * looks every hour. `dear`: all else; when a person asks. `probe`: writes a little; `doctor` does,
+ * and `install --ha` where etcd depends on it.
  */
 export type Cost = 'cheap' | 'dear' | 'probe';
 

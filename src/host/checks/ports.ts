@@ -1,7 +1,7 @@
 import type { Facts, Subject } from '../facts/fact.ts';
 import { type Holder, listeners, type Protocol } from '../facts/listeners.ts';
 import { subject } from '../facts/subject.ts';
-import { K3S_INNER_PORTS, K3S_PORTS, VXLAN_PORT } from '../k3s/ports.ts';
+import { ETCD_PORTS, K3S_INNER_PORTS, K3S_PORTS, VXLAN_PORT } from '../k3s/ports.ts';
 import { BARE, type Check, type Finding } from './check.ts';
 
 /** For web sites: the ingress controller that k3s brings takes them. */
@@ -36,12 +36,13 @@ export const allPortsFree: Check = {
   run: async (facts) => takenOf(facts, wantedBy(await facts(subject))),
 };
 
-function wantedBy({ k3sRole, adoptsK3s, config: { http } }: Subject): Wanted {
+function wantedBy({ k3sRole, adoptsK3s, config: { http, k3s } }: Subject): Wanted {
+  const ofEtcd = k3sRole === 'server' && k3s.ha ? ETCD_PORTS : [];
   const ofAgent = k3sRole === 'server' ? [http.port, http.tls_port] : [http.port];
   return adoptsK3s === true
     ? { tcp: ofAgent, udp: [] }
     : {
-        tcp: [...K3S_PORTS[k3sRole], ...K3S_INNER_PORTS[k3sRole], ...ofAgent],
+        tcp: [...K3S_PORTS[k3sRole], ...K3S_INNER_PORTS[k3sRole], ...ofEtcd, ...ofAgent],
         udp: [VXLAN_PORT],
       };
 }

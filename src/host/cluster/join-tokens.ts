@@ -7,7 +7,7 @@ import { certificatesOf, trustAnchors } from '../../core/trust-anchors.ts';
 import type { JoinLimits } from '../../protocol/join-limits.ts';
 import { BootstrapTokenSecrets, NodeList } from '../../protocol/kubectl.ts';
 import { bootstrapTokenId, encodeJoinToken } from '../../protocol/secrets/join-token.ts';
-import { readKubernetesJson } from '../k3s/kubectl.ts';
+import { apiAddress, readKubernetesJson } from '../k3s/kubectl.ts';
 import { readClusterInfo } from './info.ts';
 import { type Enforcer, limitToken, readLimits, readTokenSecrets } from './join-limits.ts';
 
@@ -33,6 +33,8 @@ export interface JoinTokenOptions {
   readonly node: string | undefined;
   /** The networks from which they may come; empty: any. */
   readonly from: readonly string[];
+  /** Fixed name or address of the servers, which is tried before those of each. */
+  readonly serverAddress?: string | undefined;
 }
 
 export interface CreatedJoinToken {
@@ -75,7 +77,8 @@ export async function createWorkerToken(
   enforcer: Enforcer,
 ): Promise<CreatedJoinToken> {
   const ca = await readCa(deps);
-  const { servers, k3s_version: k3s } = await readClusterInfo(deps);
+  const { servers: own, k3s_version: k3s } = await readClusterInfo(deps);
+  const servers = withFixedAddress(own, options.serverAddress);
   const now = deps.clock.now();
   const expires = new Date(now.getTime() + options.ttlMs).toISOString();
   const { token, id } = await newBootstrapToken(deps, options);
@@ -104,6 +107,13 @@ export async function createWorkerToken(
     from: options.from,
     servers,
   };
+}
+
+function withFixedAddress(
+  servers: readonly string[],
+  address: string | undefined,
+): readonly string[] {
+  return address === undefined ? servers : [...new Set([apiAddress(address), ...servers])];
 }
 
 async function newBootstrapToken(

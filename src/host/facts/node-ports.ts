@@ -27,12 +27,14 @@ const ETCD_DIRECTORY = `${K3S_DATA_DIRECTORY}/server/db/etcd`;
 export const nodePorts: Fact<readonly NodePort[]> = {
   id: 'node-ports',
   read: async (deps) => {
-    const { k3sRole } = await subject.read(deps);
+    const { k3sRole, config } = await subject.read(deps);
     const settings = await k3sSettings.read(deps);
     const pods = POD_PORTS[String(settings['flannel-backend'] ?? 'vxlan')];
     const isServer = k3sRole === 'server';
     const hasEtcd =
-      settings['cluster-init'] === true || (await deps.files.stat(ETCD_DIRECTORY)) !== undefined;
+      config.k3s.ha ||
+      settings['cluster-init'] === true ||
+      (await deps.files.stat(ETCD_DIRECTORY)) !== undefined;
     return [
       ...(isServer ? [one('tcp', 6443, 'the API')] : []),
       one('tcp', 10250, 'the kubelet'),

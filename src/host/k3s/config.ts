@@ -53,14 +53,26 @@ function nodeConfig(role: K3sRole, node: NodeSettings): K3sConfig {
   };
 }
 
-export function serverConfig(options: NodeSettings & { readonly traefik: boolean }): K3sConfig {
+export interface ServerSettings extends NodeSettings {
+  readonly traefik: boolean;
+  /** The data are kept in etcd, for several servers. */
+  readonly ha: boolean;
+  readonly tls_san: readonly string[];
+  readonly server_address?: string | undefined;
+}
+
+export function serverConfig(options: ServerSettings): K3sConfig {
   const disabled = [
     ...(options.traefik ? [] : ['traefik']),
     ...(options.profile === 'lite' ? LITE_DISABLED : []),
   ];
+  // Who joins by the fixed address finds it in the certificate. The plus adds to what other files say.
+  const names = [...new Set([...options.tls_san, options.server_address ?? []].flat())];
   return {
     'write-kubeconfig-mode': '0600',
     ...(disabled.length === 0 ? {} : { disable: disabled }),
+    ...(options.ha ? { 'cluster-init': true } : {}),
+    ...(names.length === 0 ? {} : { 'tls-san+': names }),
     ...nodeConfig('server', options),
   };
 }
@@ -77,6 +89,8 @@ export function joiningConfig(
 const OWN_SETTINGS: readonly string[] = [
   'write-kubeconfig-mode',
   'disable',
+  'cluster-init',
+  'tls-san+',
   'server',
   'token-file',
   'kubelet-arg+',
@@ -96,6 +110,8 @@ export async function settingsOfOtherVersions(deps: { readonly files: Files }): 
 export const K3S_FLAGS: Readonly<Record<string, string>> = {
   'k3s.profile': 'kubelet-arg',
   'k3s.traefik': 'disable',
+  'k3s.ha': 'cluster-init',
+  'k3s.tls_san': 'tls-san',
   'k3s.node_name': 'node-name',
   'k3s.node_labels': 'node-label',
   'k3s.node_taints': 'node-taint',
@@ -110,6 +126,8 @@ export function settingsOfK3sConfig(
   return {
     'k3s.profile': list(config['kubelet-arg']).includes(LITE_MARK) ? 'lite' : 'standard',
     'k3s.traefik': !list(config['disable']).includes('traefik'),
+    'k3s.ha': config['cluster-init'] === true,
+    'k3s.tls_san': list(config['tls-san']),
     'k3s.node_name': config['node-name'] ?? null,
     'k3s.node_labels': list(config['node-label']),
     'k3s.node_taints': list(config['node-taint']),

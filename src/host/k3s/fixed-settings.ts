@@ -50,6 +50,11 @@ export async function checkFixedSettings(deps: Deps, wanted: WantedK3s): Promise
       hint: 'Leave out --node-name (K3S_NODE_NAME, k3s.node_name), or uninstall first',
     });
   }
+  if (before['cluster-init'] === true && wanted.config['cluster-init'] !== true) {
+    throw new AgentError('SETTING_FIXED', "The cluster's data are in etcd already", {
+      hint: 'Leave out --no-ha (k3s.ha): k3s moves data to etcd, and never back to SQLite',
+    });
+  }
   const kubectl = `${wanted.role === 'agent' ? 'on a server, ' : ''}sudo k3s kubectl`;
   for (const [key, flag, verb] of [
     ['node-label', '--node-label', 'label node'],

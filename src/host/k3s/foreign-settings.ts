@@ -51,6 +51,8 @@ const FLAGS: Readonly<Record<string, string>> = {
   'node-taint': '--node-taint',
   'node-ip': '--node-ip',
   disable: '--traefik',
+  'cluster-init': '--ha',
+  'tls-san': '--tls-san',
 };
 
 interface Deps {

@@ -6,6 +6,9 @@ export const K3S_PORTS: Readonly<Record<K3sRole, readonly number[]>> = {
   agent: [10250],
 };
 
+/** etcd, where the cluster's data are in it: clients and other members, metrics and clients on loopback. */
+export const ETCD_PORTS: readonly number[] = [2379, 2380, 2381, 2382];
+
 /** On loopback: load balancer, health and metrics of its parts. Without one of them it does not start. */
 export const K3S_INNER_PORTS: Readonly<Record<K3sRole, readonly number[]>> = {
   server: [6444, 10248, 10249, 10256, 10257, 10258, 10259],

@@ -33,7 +33,11 @@ export async function createJoinToken(
   { servePort, ...options }: JoinTokenWishes,
 ): Promise<JoinTokenForMachine> {
   const { config } = await loadEffectiveConfig(context, {});
-  const created = await createWorkerToken(context, options, KUBERNETES_ACCOUNT);
+  const created = await createWorkerToken(
+    context,
+    { ...options, serverAddress: config.k3s.server_address },
+    KUBERNETES_ACCOUNT,
+  );
   if (servePort === undefined) {
     const sources = { baseUrl: config.agent.base_url, k3sMirror: config.k3s.mirror };
     return { ...created, line: joinLine(created.token, sources), serve: null };

@@ -48,8 +48,11 @@ export async function startOffer(
   created: CreatedJoinToken,
   wishes: { readonly port: number; readonly origin: Pick<K3sOrigin, 'installer'> },
 ): Promise<StartedOffer> {
-  const [server = ''] = created.servers;
-  const { hostname } = new URL(server);
+  const own = context.addresses();
+  // The first may be the fixed address of all servers, or another server: this one listens on its own.
+  const server =
+    created.servers.find((each) => own.includes(new URL(each).hostname)) ?? created.servers[0];
+  const hostname = new URL(server ?? '').hostname;
   if (ipVersion(hostname) !== 4) {
     throw new AgentError('HOST_UNSUPPORTED', `Cannot offer anything at ${hostname}`, {
       hint: 'Only servers with an IPv4 address do. Join without --serve, or with a bundle',
@@ -91,7 +94,7 @@ async function offerOf(
   const baseUrl = `https://${hostname}:${port}/${path}`;
   return {
     ...{ hostname, port, certificate, key, path, ca, token },
-    server: servers[0] ?? '',
+    server: servers.find((each) => new URL(each).hostname === hostname) ?? '',
     agent: { ...(await installedProgram(context)), platform: `linux-${context.architecture}` },
     k3s: {
       version,

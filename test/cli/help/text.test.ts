@@ -73,7 +73,7 @@ test('join lists the settings that a worker has, and no other', async () => {
   const listed = flags.map(([, name = '']) => name);
   expect(listed).toContain('port');
   expect(listed).toContain('k3s-version');
-  const ofServers = ['api-url', 'cluster-name', 'agent-id', 'transport', 'traefik'];
+  const ofServers = ['api-url', 'cluster-name', 'agent-id', 'transport', 'traefik', 'ha'];
   expect(
     listed.filter((name) => [...ofServers, 'tls-port', 'allow-insecure'].includes(name)),
   ).toEqual([]);

@@ -71,12 +71,29 @@ const AT_INSTALLATION = {
   'k3s.mirror': [null, null],
   'k3s.proxy': [null, 'used where a proxy is named: HTTPS_PROXY'],
   'k3s.registry_mirrors': [null, null],
+  'k3s.server_address': [null, null],
 };
 
 test('what the agent and k3s were started with is in force', async () => {
   const file = 'k3s: {traefik: true, node_labels: [a=1, b=2], node_ip: [10.0.0.1]}\n';
   await installed(file);
   expect(await notes(daemonOf(file))).toEqual({ ...VERSION_IN_FORCE, ...AT_INSTALLATION });
+});
+
+test('what several servers need is in force once k3s was told, with the fixed address', async () => {
+  const file = 'k3s: {ha: true, tls_san: [k8s.example.com], server_address: 10.0.0.9}\n';
+  await installed(file);
+  expect(await notes(daemonOf(file))).toEqual({
+    ...VERSION_IN_FORCE,
+    ...AT_INSTALLATION,
+    'k3s.server_address': [null, 'named by new join tokens'],
+  });
+  const more = 'k3s: {ha: true, tls_san: [k8s.example.com, other], server_address: 10.0.0.9}\n';
+  await machine.put(configFile, more);
+  expect((await notes(daemonOf(more)))['k3s.tls_san']).toEqual([
+    false,
+    'not in force: k3s was told ["k8s.example.com","10.0.0.9"]',
+  ]);
 });
 
 test('another version of k3s than the installed one is a wish', async () => {
@@ -191,6 +208,7 @@ test('a worker has no name of a cluster, and nothing else of a server', async ()
         'control_plane.transport',
       ],
       ...['control_plane.allow_insecure', 'http.tls_port', 'k3s.traefik'],
+      ...['k3s.ha', 'k3s.tls_san', 'k3s.server_address'],
     ],
   );
 });

@@ -101,6 +101,10 @@ const WRONG: Readonly<Record<string, readonly [Case, object]>> = {
     { check: 'ports', more: { '/proc/net/udp': waiting(8472, 12, '07') } },
     { message: 'These ports are taken: 8472/udp by an unknown process' },
   ],
+  'a port of etcd, where several servers are wanted': [
+    { check: 'ports', flags: { ha: true }, more: { '/proc/net/tcp': waiting(2380, 4711) } },
+    { message: 'These ports are taken: 2380 by an unknown process' },
+  ],
   'a port on loopback that a worker needs': [
     { check: 'ports', k3sRole: 'agent', more: { '/proc/net/tcp': waiting(6444, 1) } },
     { message: 'These ports are taken: 6444 by an unknown process' },
