@@ -203,7 +203,9 @@ async function join(
   );
   const ca = await readCa(context, config);
   const source = await k3sSource(context, config, ca, bundle);
-  const how = { role: 'agent', ca } as const;
+  // That of an offer is for the way to programs alone, and ends with it.
+  const isOfOffer = config.control_plane.ca_file === context.places.offerCertificateFile;
+  const how = { role: 'agent', ca: isOfOffer ? undefined : ca } as const;
   const { registries, pulls } = await wantedRegistries(context, config, how, wishes.notice);
   const resources = machineResources(context, inventory, {
     k3s: { ...k3s, ...source, registries },
