@@ -1,4 +1,4 @@
 /** Why there are no tokens for further servers. */
 export const NO_MORE_SERVERS =
-  'a cluster made by "install" keeps its data in one server, which no second one can share; ' +
-  'more servers come with high availability';
+  'this version joins workers only; more servers come with high availability, ' +
+  'for which "install --ha" keeps the data in etcd';
