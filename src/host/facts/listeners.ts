@@ -82,8 +82,11 @@ async function hasOpen(files: Files, pid: string, inode: string): Promise<boolea
   return false;
 }
 
-/** Of lines as `0::/system.slice/nginx.service` (cgroups(7)). */
+/**
+ * Of lines as `0::/system.slice/nginx.service` (cgroups(7)). A container may call its groups anything, and
+ * a person types the name into a shell: only plain ones count.
+ */
 function unitIn(groups: string): string | undefined {
   const names = groups.split(/[\n/]/);
-  return names.find((name) => name.endsWith('.service'));
+  return names.find((name) => /^[\w.:@-]+\.service$/.test(name));
 }

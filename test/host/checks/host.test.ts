@@ -97,6 +97,22 @@ const WRONG: Readonly<Record<string, readonly [Case, object]>> = {
     { check: 'ports', more: { '/proc/net/tcp6': waiting(10250, 4711) } },
     { message: 'These ports are taken: 10250 by an unknown process' },
   ],
+  'a TCP port whose program a container calls a unit': [
+    {
+      check: 'ports',
+      more: {
+        '/proc/net/tcp': waiting(6443, 4711),
+        ...nginx(4711),
+        '/proc/812/cgroup': '0::/lxc.payload.a/$(reboot).service\n',
+      },
+    },
+    {
+      message: 'These ports are taken: 6443 by nginx (pid 812)',
+      details: {
+        ports: [{ port: 6443, protocol: 'tcp', pid: 812, program: 'nginx', unit: null }],
+      },
+    },
+  ],
   'the UDP port of VXLAN': [
     { check: 'ports', more: { '/proc/net/udp': waiting(8472, 12, '07') } },
     { message: 'These ports are taken: 8472/udp by an unknown process' },
