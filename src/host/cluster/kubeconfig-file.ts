@@ -10,7 +10,11 @@ const LINKS_MAX = 8;
 const MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
 
+/** Of a directory where everybody may put things, as /tmp: only their owners may take them away. */
+const OPEN_TO_ALL = 0o1002;
+
 interface Deps {
+  readonly env: Readonly<Record<string, string | undefined>>;
   readonly files: Files;
   readonly uid: number;
 }
@@ -24,7 +28,7 @@ export interface MergedKubeconfig {
 
 /** Writes a whole kubeconfig; its directory is made. @throws AgentError FILE_ACCESS, DISK_FULL */
 export async function writeKubeconfigFile(deps: Deps, path: string, text: string): Promise<void> {
-  const real = await followLinks(deps.files, path);
+  const real = await followLinks(deps, path);
   await writeAsOwner(deps, real, text);
 }
 
@@ -39,7 +43,7 @@ export async function mergeIntoFile(
   entries: KubeconfigEntries,
   makeCurrent: boolean,
 ): Promise<MergedKubeconfig> {
-  const real = await followLinks(deps.files, path);
+  const real = await followLinks(deps, path);
   const before = await deps.files.readText(real, FILE_LIMIT_BYTES);
   const merged = mergeKubeconfig(before ?? '', entries, makeCurrent, path);
   const backup = merged.losesComments ? `${real}.before-pipeops-agent` : undefined;
@@ -75,10 +79,11 @@ async function nearest(files: Files, path: string) {
   }
 }
 
-async function followLinks(files: Files, path: string): Promise<string> {
+async function followLinks(deps: Deps, path: string): Promise<string> {
   let at = path;
   for (let links = 0; links < LINKS_MAX; links += 1) {
-    const target = await files.readLink(at).catch(() => undefined);
+    await refuseTrap(deps, at);
+    const target = await deps.files.readLink(at).catch(() => undefined);
     if (target === undefined) {
       return at;
     }
@@ -87,4 +92,24 @@ async function followLinks(files: Files, path: string): Promise<string> {
   throw new AgentError('FILE_ACCESS', `${path} leads through too many links`, {
     hint: 'Name the file itself with --output',
   });
+}
+
+/**
+ * In a directory that is open to all, what somebody else has put there waits for a secret. As the kernel
+ * refuses it to who opens such a file (proc_sys_fs(5), "protected_regular", "protected_symlinks").
+ * @throws AgentError FILE_ACCESS
+ */
+async function refuseTrap({ env, files, uid }: Deps, path: string): Promise<void> {
+  const own = [uid, Number(env['SUDO_UID'] ?? uid)];
+  for (let at = path; at !== dirname(at); at = dirname(at)) {
+    const [stat, parent] = await Promise.all([files.stat(at), files.stat(dirname(at))]);
+    const isOpen = ((parent?.mode ?? 0) & OPEN_TO_ALL) === OPEN_TO_ALL;
+    if (stat !== undefined && isOpen && ![...own, parent?.uid].includes(stat.uid)) {
+      throw new AgentError(
+        'FILE_ACCESS',
+        `${at} belongs to somebody else, in a directory that is open to all`,
+        { hint: 'Name another place with --output, such as ~/.kube/config' },
+      );
+    }
+  }
 }

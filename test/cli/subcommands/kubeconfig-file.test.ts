@@ -1,6 +1,16 @@
 /** `kubeconfig --output` and `--merge`: files of people, of which nothing may be lost. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { chown, mkdir, readlink, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  exists,
+  lchown,
+  mkdir,
+  readlink,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { cliContext } from '../../support/cli-context.ts';
 import { type TempDirectory, tempDirectory } from '../../support/temp-dir.ts';
@@ -100,6 +110,30 @@ test.if(ROOT)('under sudo directory and file belong to whose home it is', async 
     const { uid, gid } = await stat(at(path));
     expect([path, uid, gid]).toEqual([path, ALICE, ALICE]);
   }
+});
+
+test.if(ROOT).each([
+  ['a file', '/tmp/kubeconfig', '/tmp/kubeconfig'],
+  ['a link', '/tmp/link', '/tmp/link'],
+  ['a directory', '/tmp/of-alice', '/tmp/of-alice/new/kubeconfig'],
+])('%s of somebody else in /tmp gets no kubeconfig of root', async (_, trap, output) => {
+  await mkdir(at('/tmp/of-alice'), { recursive: true });
+  await chmod(at('/tmp'), 0o1777);
+  await put('/tmp/kubeconfig', '');
+  await symlink('../home/alice/mine', at('/tmp/link'));
+  await lchown(at(trap), ALICE, ALICE);
+  const ran = await kubeconfig(['--output', output]);
+  expect([ran.exitCode, ran.stderr]).toEqual([
+    4,
+    `pipeops-agent: error: ${trap} belongs to somebody else, in a directory that is open to all [FILE_ACCESS]\n` +
+      'pipeops-agent: hint: Name another place with --output, such as ~/.kube/config\n',
+  ]);
+  expect([await read('/tmp/kubeconfig'), await exists(at('/home/alice/mine'))]).toEqual([
+    '',
+    false,
+  ]);
+  const asAlice = await kubeconfig(['--output', output], { SUDO_UID: String(ALICE) });
+  expect(asAlice.exitCode).toBe(0);
 });
 
 test('--merge makes the usual file where there is none, and uses it', async () => {
