@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { AgentError, messageOf } from '../core/errors.ts';
+import { ALL_K3S_PORTS } from '../core/k3s-ports.ts';
 import { parseProxy } from '../core/proxy-settings.ts';
 import { issueWords } from '../core/text/issue-words.ts';
 import { duplicateKeys } from '../core/text/yaml-keys.ts';
@@ -37,10 +38,6 @@ export interface ConfigInputs {
   readonly hostname: string;
 }
 
-/** What k3s listens on, on loopback too (docs.k3s.io, "Requirements", "Networking"). */
-const K3S_PORTS: readonly number[] = [
-  2379, 2380, 2381, 2382, 6443, 6444, 10010, 10248, 10249, 10250, 10256, 10257, 10258, 10259,
-];
 const CLUSTER_NAME_LENGTH_MAX = 63;
 
 type RawConfig = Record<string, Record<string, unknown>>;
@@ -102,7 +99,7 @@ function crossChecks({ agent, control_plane: plane, http, k3s }: Config): string
     problems.push(`http.tls_port: must be another port than http.port, ${http.port}`);
   }
   for (const [name, port] of Object.entries(http)) {
-    if (K3S_PORTS.includes(port)) {
+    if (ALL_K3S_PORTS.includes(port)) {
       problems.push(`http.${name}: ${port} is a port of k3s itself`);
     }
   }

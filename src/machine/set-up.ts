@@ -4,6 +4,7 @@ import { nodeNameOf } from '../config/node-settings.ts';
 import type { ConfigInput } from '../config/schema.ts';
 import { AgentError, toAgentError } from '../core/errors.ts';
 import { K3S_CONFIG_FILE, K3S_UNITS, type K3sRole } from '../core/k3s-places.ts';
+import { K3S_PORTS } from '../core/k3s-ports.ts';
 import { UNIT_NAME } from '../core/places.ts';
 import { BUILD } from '../core/version.ts';
 import {
@@ -20,7 +21,6 @@ import {
   finishInstallation,
   type InstallationState,
 } from '../host/engine/step-journal.ts';
-import { K3S_PORTS } from '../host/k3s/ports.ts';
 import type { K3sPlan } from '../host/k3s/resources.ts';
 import type { AdoptionPlan } from './adopt.ts';
 import type { MachineContext } from './context.ts';

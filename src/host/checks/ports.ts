@@ -1,7 +1,7 @@
+import { ETCD_PORTS, K3S_INNER_PORTS, K3S_PORTS, VXLAN_PORT } from '../../core/k3s-ports.ts';
 import type { Facts, Subject } from '../facts/fact.ts';
 import { type Holder, listeners, type Protocol } from '../facts/listeners.ts';
 import { subject } from '../facts/subject.ts';
-import { ETCD_PORTS, K3S_INNER_PORTS, K3S_PORTS, VXLAN_PORT } from '../k3s/ports.ts';
 import { BARE, type Check, type Finding } from './check.ts';
 
 /** For web sites: the ingress controller that k3s brings takes them. */

@@ -1,4 +1,5 @@
 import { K3S_DATA_DIRECTORY } from '../../core/k3s-places.ts';
+import { VXLAN_PORT } from '../../core/k3s-ports.ts';
 import type { Fact } from './fact.ts';
 import { k3sSettings } from './k3s-settings.ts';
 import { subject } from './subject.ts';
@@ -13,13 +14,8 @@ export interface NodePort {
 
 /** By what connects the pods of different nodes (docs.k3s.io, "Basic Network Options"). */
 const POD_PORTS: Readonly<Record<string, NodePort>> = {
-  vxlan: { protocol: 'udp', first: 8472, last: 8472, purpose: 'pods of other nodes' },
-  'wireguard-native': {
-    protocol: 'udp',
-    first: 51820,
-    last: 51820,
-    purpose: 'pods of other nodes',
-  },
+  vxlan: one('udp', VXLAN_PORT, 'pods of other nodes'),
+  'wireguard-native': one('udp', 51820, 'pods of other nodes'),
 };
 const ETCD_DIRECTORY = `${K3S_DATA_DIRECTORY}/server/db/etcd`;
 

@@ -1,4 +1,4 @@
-import type { K3sRole } from '../../core/k3s-places.ts';
+import type { K3sRole } from './k3s-places.ts';
 
 /** By which others reach it: Kubernetes' API and the kubelet (docs.k3s.io, "Requirements", "Networking"). */
 export const K3S_PORTS: Readonly<Record<K3sRole, readonly number[]>> = {
@@ -17,3 +17,14 @@ export const K3S_INNER_PORTS: Readonly<Record<K3sRole, readonly number[]>> = {
 
 /** UDP, for the pods' traffic between machines (flannel, VXLAN). */
 export const VXLAN_PORT = 8472;
+
+/** On loopback: what containerd streams logs and exec over. */
+const CONTAINERD_PORT = 10010;
+
+/** All that k3s may listen on by TCP, on whichever machine. */
+export const ALL_K3S_PORTS: readonly number[] = [
+  ...K3S_PORTS.server,
+  ...ETCD_PORTS,
+  ...K3S_INNER_PORTS.server,
+  CONTAINERD_PORT,
+];
