@@ -7,6 +7,7 @@ import { bundleOrigin } from '../host/bundle/origin.ts';
 import { fetchReleaseFiles } from '../host/bundle/release-files.ts';
 import { type Bundle, verifyBundle } from '../host/bundle/verify.ts';
 import { writeBundle } from '../host/bundle/write.ts';
+import { refuseForeignPlace } from '../host/engine/foreign-place.ts';
 import {
   type K3sArchitecture,
   k3sArchitecture,
@@ -18,7 +19,7 @@ import type { MachineContext } from './context.ts';
 import { openDownloads, readCa } from './outbound.ts';
 
 export interface BundleWishes {
-  /** Where it is written. */
+  /** Where it is written: absolute. */
   readonly output: string;
   /** This machine's when undefined. */
   readonly architecture: K3sArchitecture | undefined;
@@ -60,6 +61,7 @@ export async function createBundle(
     const version = config.k3s.version ?? (await origin.newestVersion(signal));
     // Kept after a failure: the next run goes on with what has come.
     const directory = `${wishes.output}.parts`;
+    await refuseForeignPlace(context, directory);
     await files.makeDirectory(directory, { mode: 0o700 });
     const places = releasePlaces(k3sMirrors(config.k3s.mirror ?? ''));
     const release = { places, version, architecture, origin, directory };

@@ -65,6 +65,29 @@ describe('bundle create', () => {
     expect(verified).toEqual(created);
   });
 
+  test.if(process.getuid?.() === 0)(
+    'uses nothing that somebody else has put into /tmp',
+    async () => {
+      await machine.files.makeDirectory('/tmp', { mode: 0o1777 });
+      await machine.files.changeMode('/tmp', 0o1777);
+      await machine.files.claimDirectory('/tmp/b.tar.parts', { mode: 0o755, owner: '1234:1234' });
+      const words = [
+        'bundle',
+        'create',
+        '--output',
+        '/tmp/b.tar',
+        '--k3s-mirror',
+        MIRROR,
+        '--json',
+      ];
+      expect(errorOf(await machine.run(words))).toMatchObject({
+        code: 'FILE_ACCESS',
+        message: '/tmp/b.tar.parts belongs to somebody else, in a directory that is open to all',
+      });
+      expect(await machine.files.list('/tmp/b.tar.parts')).toEqual([]);
+    },
+  );
+
   test('goes on with what has come', async () => {
     const archive = release('k3s-airgap-images-amd64.tar');
     machine.web.set(archive, () => new Response('', { status: 404 }));

@@ -2,6 +2,7 @@
 import { dirname, resolve } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
 import type { Files } from '../../core/ports.ts';
+import { refuseForeignPlace } from '../engine/foreign-place.ts';
 import { type KubeconfigEntries, mergeKubeconfig } from './kubeconfig-merge.ts';
 
 const FILE_LIMIT_BYTES = 4 * 1024 * 1024;
@@ -9,9 +10,6 @@ const FILE_LIMIT_BYTES = 4 * 1024 * 1024;
 const LINKS_MAX = 8;
 const MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
-
-/** Of a directory where everybody may put things, as /tmp: only their owners may take them away. */
-const OPEN_TO_ALL = 0o1002;
 
 interface Deps {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -82,7 +80,7 @@ async function nearest(files: Files, path: string) {
 async function followLinks(deps: Deps, path: string): Promise<string> {
   let at = path;
   for (let links = 0; links < LINKS_MAX; links += 1) {
-    await refuseTrap(deps, at);
+    await refuseForeignPlace(deps, at);
     const target = await deps.files.readLink(at).catch(() => undefined);
     if (target === undefined) {
       return at;
@@ -92,24 +90,4 @@ async function followLinks(deps: Deps, path: string): Promise<string> {
   throw new AgentError('FILE_ACCESS', `${path} leads through too many links`, {
     hint: 'Name the file itself with --output',
   });
-}
-
-/**
- * In a directory that is open to all, what somebody else has put there waits for a secret. As the kernel
- * refuses it to who opens such a file (proc_sys_fs(5), "protected_regular", "protected_symlinks").
- * @throws AgentError FILE_ACCESS
- */
-async function refuseTrap({ env, files, uid }: Deps, path: string): Promise<void> {
-  const own = [uid, Number(env['SUDO_UID'] ?? uid)];
-  for (let at = path; at !== dirname(at); at = dirname(at)) {
-    const [stat, parent] = await Promise.all([files.stat(at), files.stat(dirname(at))]);
-    const isOpen = ((parent?.mode ?? 0) & OPEN_TO_ALL) === OPEN_TO_ALL;
-    if (stat !== undefined && isOpen && ![...own, parent?.uid].includes(stat.uid)) {
-      throw new AgentError(
-        'FILE_ACCESS',
-        `${at} belongs to somebody else, in a directory that is open to all`,
-        { hint: 'Name another place with --output, such as ~/.kube/config' },
-      );
-    }
-  }
 }
