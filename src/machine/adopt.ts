@@ -5,6 +5,7 @@ import { AgentError, expectedError } from '../core/errors.ts';
 import { ADOPTED, readAdoption } from '../host/cluster/adopted-k3s.ts';
 import { type FoundAgent, findObjects } from '../host/cluster/found-agent.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
+import { readMachineId } from '../host/facts/machine-id.ts';
 import { adoptableK3s, type ExistingK3s, existingK3s } from '../host/k3s/existing.ts';
 import { readKubernetesJson } from '../host/k3s/kubectl.ts';
 import { isPrepared } from '../host/k3s/prepared.ts';
@@ -214,9 +215,11 @@ async function ownNode(context: MachineContext): Promise<string> {
   const list = (await readKubernetesJson(context, ['get', 'nodes'])) as {
     readonly items?: readonly ListedNode[];
   };
-  const machineId = (await context.files.readText('/etc/machine-id'))?.trim();
+  const machineId = await readMachineId(context.files);
   const nodes = list.items ?? [];
-  const same = nodes.filter(({ status }) => status?.nodeInfo?.machineID === machineId);
+  const same = nodes.filter(
+    ({ status }) => machineId !== '' && status?.nodeInfo?.machineID === machineId,
+  );
   const expected = nodeNameOf(context.hostname, undefined);
   const own =
     same.length === 1 ? same[0] : nodes.find(({ metadata }) => metadata.name === expected);

@@ -4,10 +4,10 @@ import { AgentError } from '../core/errors.ts';
 import { NODE_PASSWORD_FILE } from '../core/k3s-places.ts';
 import { sha256 } from '../host/cluster/join-server.ts';
 import type { KnownNode } from '../host/cluster/known-nodes.ts';
+import { readMachineId } from '../host/facts/machine-id.ts';
 import type { MachineContext } from './context.ts';
 import type { NameTakenAnswer } from './join-name-answers.ts';
 
-const MACHINE_ID_FILE = '/etc/machine-id';
 /** Digits that make a name unique among machines of one name. */
 const SUFFIX_LENGTH = 5;
 const NAME_LENGTH_MAX = 63;
@@ -33,7 +33,7 @@ export async function chooseNodeName(
   if (known === undefined) {
     return wanted;
   }
-  const machineId = (await context.files.readText(MACHINE_ID_FILE))?.trim() ?? '';
+  const machineId = await readMachineId(context.files);
   const own = { machineId, addresses: context.addresses() };
   refuseClone(known, own, wishes);
   const there = known.find(({ name }) => name === wanted);

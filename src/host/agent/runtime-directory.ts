@@ -1,6 +1,7 @@
 import { AGENT_USER, DAEMON_SOCKET_TARGET, type Places } from '../../core/places.ts';
 import type { Files, Random } from '../../core/ports.ts';
 import type { MachineMark } from '../../protocol/files/machine-mark.ts';
+import { readMachineId } from '../facts/machine-id.ts';
 import { isListed } from './account.ts';
 
 /** Bytes of randomness in the local token. */
@@ -41,7 +42,7 @@ export async function prepareRuntimeDirectory({
 async function markOf(files: Files): Promise<MachineMark> {
   const line = async (path: string) => (await files.readText(path))?.trim() || null;
   return {
-    machine: await line('/etc/machine-id'),
+    machine: (await readMachineId(files)) || null,
     hardware: await hardwareHash(files),
     boot: await line('/proc/sys/kernel/random/boot_id'),
   };
