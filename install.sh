@@ -459,6 +459,16 @@ read_word() {
   esac
 }
 
+tell_usage() {
+  printf '%s\n' 'Usage: install.sh [word] [flags]' '' \
+    '  install    (also when no word is given) make this machine a server of its own cluster' \
+    '  join       make it a worker of a cluster: --token-file FILE' \
+    '  upgrade    bring what is installed here to a newer version' \
+    '  uninstall  remove what was installed' \
+    '  version    print the installed version' '' \
+    'Flags are those of "pipeops-agent WORD". Where that is installed: pipeops-agent WORD --help'
+}
+
 check_installed() {
   [ -x "$LINK" ] || fail 4 NOT_INSTALLED "Cannot run \"$subcommand\": $LINK is not on this machine" \
     "To install it: curl -fsSL $base_url/install.sh | sudo sh"
@@ -484,6 +494,11 @@ main() {
   read_word "$@"
   [ -z "$takes_word" ] || shift
   find_base_url "$@"
+  case ${1-} in
+    -h | --help)
+      tell_usage
+      return ;;
+  esac
   [ "$subcommand" = version ] || check_root
   case $subcommand in
     version | uninstall)

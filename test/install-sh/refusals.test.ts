@@ -34,6 +34,22 @@ async function open(shell: Shell, options: ToolsOptions & MachineOptions = {}) {
 }
 
 describe.each([...shells])('install.sh in $name without root', (shell) => {
+  test.each([[['--help']], [['-h']], [['join', '--help']]])(
+    'tells its words, and downloads nothing: %j',
+    async (words) => {
+      const child = Bun.spawn([...shell.argv, '-s', '--', ...words], {
+        stdin: Bun.file(INSTALL_SH),
+        stderr: 'pipe',
+        env: { PATH: '/usr/bin:/bin', PIPEOPS_BASE_URL: 'http://127.0.0.1:1' },
+      });
+      const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+      expect({ exitCode: await child.exited, stderr }).toEqual({ exitCode: 0, stderr: '' });
+      for (const word of ['install', 'join', 'upgrade', 'uninstall', 'version']) {
+        expect(stdout).toContain(`\n  ${word} `);
+      }
+    },
+  );
+
   test.each([
     ['no word', ['--cluster-name', 'one'], ''],
     ['join', ['join', '--token-file', 'f'], ' -s -- join'],
