@@ -75,6 +75,23 @@ test("a person's file keeps what is in it, and is as before at the end", async (
   expect(left).toEqual(before);
 });
 
+test('a login that would become another text is not written anew', async () => {
+  const login = (password: string) =>
+    `configs:\n  quay.test:\n    auth: {username: u, password: ${password}}\n`;
+  await put(login('0123456'));
+  expect(errorOf(await install())).toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: `Cannot add to ${FILE}: configs.quay.test.auth.password is a number without quotes, which could become another one`,
+    hint: expect.stringMatching(/^Put it in quotes, which means the same to k3s/),
+  });
+  expect(await machine.files.readText(FILE)).toBe(login('0123456'));
+  await put(login('"0123456"'));
+  await install();
+  expect(await registries()).toMatchObject({
+    configs: { 'quay.test': { auth: { username: 'u', password: '0123456' } } },
+  });
+});
+
 test('an uninstallation leaves nothing of ours', async () => {
   const before = await machine.listing();
   await install();

@@ -19,6 +19,8 @@ const REGISTRIES_MODE = 0o600;
 const CA_MODE = 0o644;
 /** By this line a later run knows which mirrors it may take away again. */
 const MARK = '# Mirrors that pipeops-agent has set: ';
+/** Deeper than anything that k3s reads. */
+const DEPTH_MAX = 8;
 /** Registries that have no entry of their own. */
 const EVERY_REGISTRY = '*';
 
@@ -114,10 +116,39 @@ function isSaid(text: string, wanted: WantedRegistries): boolean {
   return isSame && Bun.deepEquals(setBefore(text), names(wanted));
 }
 
+/** @throws AgentError CONFIG_INVALID where a text of theirs could become another */
 function rendered(text: string, wanted: WantedRegistries): string {
   const content = merged(parsed(text), setBefore(text), wanted);
+  const number = placeOfNumber(content, DEPTH_MAX);
+  if (number !== undefined) {
+    throw new AgentError(
+      'CONFIG_INVALID',
+      `Cannot add to ${K3S_REGISTRIES_FILE}: ${number} is a number without quotes, which could become another one`,
+      {
+        hint: 'Put it in quotes, which means the same to k3s. Then run the same command again',
+      },
+    );
+  }
   // JSON is YAML: no text needs quoting of its own.
   return `${MARK}${names(wanted).join(' ')}\n${JSON.stringify(content, null, 2)}\n`;
+}
+
+/**
+ * k3s reads the password 0123456 as a text, and we as the number 123456: how it was written is lost. The
+ * file has no field for numbers.
+ * @returns `configs.HOST.auth.password`
+ */
+function placeOfNumber(value: unknown, depth: number): string | undefined {
+  if (typeof value !== 'object' || value === null || depth === 0) {
+    return undefined;
+  }
+  for (const [key, inner] of Object.entries(value)) {
+    const below = typeof inner === 'number' ? '' : placeOfNumber(inner, depth - 1);
+    if (below !== undefined) {
+      return below === '' ? key : `${key}.${below}`;
+    }
+  }
+  return undefined;
 }
 
 function names({ mirrors }: WantedRegistries): readonly string[] {
