@@ -47,7 +47,7 @@ test('zsh completes words, flags, values and files by the tab key', async () => 
 
 test.each([
   ['tok', ['token']],
-  ['token ', ['create', 'list', 'revoke']],
+  ['token ', ['create', 'delete', 'list', 'revoke']],
   ['help policy s', ['show']],
   ['version --', ['--help', '--json']],
   ['run --log-level ', ['debug', 'error', 'info', 'warn']],
