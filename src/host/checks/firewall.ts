@@ -44,11 +44,15 @@ function finding(closed: readonly Closed[]): Finding {
     const what = [...ports.map(portWords), ...networks.map((network) => `packets from ${network}`)];
     return `${where} keeps out ${what.join(', ')}`;
   });
+  const fix = closed.flatMap((each) => each.fix);
+  const lasting = fix.some((line) => line.startsWith('sudo nft '))
+    ? '. What nft is told lasts until the next start: write it into your rules (/etc/nftables.conf), too'
+    : '';
   return {
     code: 'CHECK_FAILED',
     message: list.join('; '),
-    hint: 'Let that pass (the ports only from the other nodes, where it is a public network)',
-    fix: closed.flatMap(({ fix }) => fix).join('\n'),
+    hint: `Let that pass (the ports only from the other nodes, where it is a public network)${lasting}`,
+    fix: fix.join('\n'),
     details: { closed: closed.map(({ where, ports, networks }) => ({ where, ports, networks })) },
   };
 }

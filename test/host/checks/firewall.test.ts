@@ -159,6 +159,7 @@ test('a chain that drops what no rule accepts', async () => {
       'sudo nft insert rule inet filter input tcp dport 10250 accept',
       'sudo nft insert rule inet filter input udp dport 8472 accept',
     ].join('\n'),
+    hint: expect.stringContaining('lasts until the next start'),
   });
 });
 
