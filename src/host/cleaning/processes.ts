@@ -64,20 +64,36 @@ function ofK3s(all: readonly Running[]): readonly string[] {
 
 async function running(files: Files): Promise<readonly Running[]> {
   const pids = (await files.list('/proc')).filter((name) => /^\d+$/.test(name));
-  return (await Promise.all(pids.map((pid) => look(files, pid)))).filter(
+  const own = await files.readLink(namespaceOf('self')).catch(() => undefined);
+  return (await Promise.all(pids.map((pid) => look(files, pid, own)))).filter(
     (each) => each !== undefined,
   );
 }
 
-/** Undefined where it has ended, or waits for its parent to hear of that. */
-async function look(files: Files, pid: string): Promise<Running | undefined> {
+/** Of process ids (pid_namespaces(7)). */
+function namespaceOf(pid: string): string {
+  return `/proc/${pid}/ns/pid`;
+}
+
+/**
+ * Undefined where it has ended, or waits for its parent to hear of that.
+ * @param own the namespace of this machine: a k3s in a container of others (k3d, kind) has another one
+ */
+async function look(
+  files: Files,
+  pid: string,
+  own: string | undefined,
+): Promise<Running | undefined> {
   try {
     const stat = (await files.readText(`/proc/${pid}/stat`)) ?? '';
     // The name in brackets may hold anything, brackets too (proc(5)).
     const [, state = 'Z', parent = ''] =
       /\) (\S) (\d+)/.exec(stat.slice(stat.lastIndexOf(')'))) ?? [];
     const words = ((await files.readText(`/proc/${pid}/cmdline`)) ?? '').split('\0');
-    return state === 'Z' ? undefined : { pid, parent, isOfK3s: isOfK3s(words) };
+    // Where nobody may see it, it counts as ours.
+    const isHere = async () => (await files.readLink(namespaceOf(pid)).catch(() => own)) === own;
+    const isStart = isOfK3s(words) && (await isHere());
+    return state === 'Z' ? undefined : { pid, parent, isOfK3s: isStart };
   } catch {
     return undefined; // It has ended while it was read.
   }
