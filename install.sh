@@ -181,7 +181,7 @@ proxy_hint() {
   if [ -n "${HTTPS_PROXY:-}${https_proxy:-}" ]; then
     printf 'through the proxy of HTTPS_PROXY'
   elif [ -n "${SUDO_USER:-}" ]; then
-    printf 'no proxy is set here: behind one, sudo HTTPS_PROXY=… sh'
+    printf 'no proxy is set here: behind one, export HTTPS_PROXY and use sudo --preserve-env=HTTPS_PROXY sh'
   else
     printf 'no proxy is set: behind one, set HTTPS_PROXY'
   fi

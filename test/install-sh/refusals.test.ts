@@ -245,7 +245,7 @@ describe.each([...shells])('install.sh in $name', (shell) => {
         'pipeops-agent: error: Cannot download https://get.pipeops.dev/agent/latest: ' +
         'curl: (28) Connection timed out [DOWNLOAD_FAILED]\n' +
         'pipeops-agent: hint: Check that the address exists and that this machine reaches it ' +
-        '(no proxy is set here: behind one, sudo HTTPS_PROXY=… sh)\n',
+        '(no proxy is set here: behind one, export HTTPS_PROXY and use sudo --preserve-env=HTTPS_PROXY sh)\n',
     });
   });
 
