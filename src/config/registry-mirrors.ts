@@ -16,12 +16,16 @@ export interface RegistryMirror {
 export function parseRegistryMirror(text: string): RegistryMirror | undefined {
   const [, registry = DEFAULT_REGISTRY, place = ''] = /^(?:([^=/]+)=)?(.+)$/.exec(text) ?? [];
   const url = URL.parse(place.includes('://') ? place : `https://${place}`);
+  // A name alone is a registry whose mirror was forgotten, or a mistake in writing.
+  const isNamed = place.includes('://') || /[.:]/.test(place);
   const isRegistry = registry === '*' || HOST.test(registry);
   const isPlace = HOST.test(url?.host ?? '') || /^\[[0-9a-f:]+\](:\d+)?$/.test(url?.host ?? '');
   if (
     url === null ||
     !isRegistry ||
+    !isNamed ||
     !isPlace ||
+    url.host === DEFAULT_REGISTRY ||
     !/^https?:$/.test(url.protocol) ||
     url.username !== '' ||
     url.search !== '' ||

@@ -22,6 +22,9 @@ test.each([
   'docker.io=https://mirror.example?a=b',
   'a b=https://mirror.example',
   '-x=https://mirror.example',
+  'docker.io',
+  'docker.io=docker.io',
+  'hub',
 ])('"%s" is no mirror', (text) => {
   expect(parseRegistryMirror(text)).toBeUndefined();
 });

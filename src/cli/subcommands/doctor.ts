@@ -78,7 +78,7 @@ async function fix(
 export const healthCheckSubcommand = defineSubcommand({
   name: 'health-check',
   description:
-    'Says whether the agent is ready and this machine all right, for a monitoring program: the quick part of "doctor". Ends with 11 when something is wrong; warnings alone are 0.',
+    'Says whether the agent is ready and this machine all right, for a monitoring program: the quick part of "doctor". Ends with 11 when something is wrong, with 4 where no agent is installed; warnings alone are 0.',
   example: 'sudo pipeops-agent health-check',
   flags: { json: JSON_FLAG },
   words: [],
