@@ -14,6 +14,8 @@ import type { MachineContext } from '../context.ts';
 
 /** How soon the end of the token is noticed. */
 const TOKEN_CHECK_MS = 10_000;
+/** In a row: a k3s that starts again refuses everybody for a moment (k3s, "pkg/server/auth"). */
+const REFUSALS_OF_END = 3;
 /** The unit has an end of its own as well. */
 const LIFE_MS_MAX = 8 * 24 * 3_600_000;
 
@@ -33,11 +35,13 @@ export async function serveOffer(context: MachineContext): Promise<void> {
   const signal = AbortSignal.any([context.signal, ending.signal]);
   const served = door.serveUntil(signal);
   const pace = { everyMs: TOKEN_CHECK_MS, limitMs: LIFE_MS_MAX };
+  let refusals = 0;
   await pollUntil(context.clock, pace, context.signal, async () => {
     // A server that does not answer says nothing of the token.
     const isTaken = await isTokenTaken(context, offer.server, offer.ca, offer.token);
+    refusals = isTaken === false ? refusals + 1 : 0;
     const isInstalled = (await context.files.stat(offer.agent.file)) !== undefined;
-    return isTaken === false || !isInstalled ? { found: true } : { soFar: undefined };
+    return refusals >= REFUSALS_OF_END || !isInstalled ? { found: true } : { soFar: undefined };
   });
   ending.abort();
   await served;

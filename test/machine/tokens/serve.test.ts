@@ -103,6 +103,13 @@ test('offers what install.sh and join ask for, and ends when the token is taken 
   const before = asked;
   await until('it has asked again', () => asked > before);
   expect(await get('/latest')).toBe('1.2.3\n');
+  status = 401; // So does one that starts again: it refuses everybody for a moment.
+  const then = asked;
+  await until('it was refused', () => asked > then);
+  status = 200;
+  const later = asked;
+  await until('it has asked once more', () => asked > later);
+  expect(await get('/latest')).toBe('1.2.3\n');
   status = 401;
   expect((await served).exitCode).toBe(0);
 }, 60_000);
