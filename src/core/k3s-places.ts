@@ -47,6 +47,15 @@ export const K3S_KUBELET_CERTIFICATE_FILE = `${K3S_DATA_DIRECTORY}/agent/client-
 export const K3S_KUBELET_KEY_FILE = `${K3S_DATA_DIRECTORY}/agent/client-kubelet.key`;
 /** What the kubelet of a worker asks the cluster with: it may change little but its own Node. */
 export const K3S_KUBELET_KUBECONFIG_FILE = `${K3S_DATA_DIRECTORY}/agent/kubelet.kubeconfig`;
+/** By which a machine becomes a server: it is worth the whole cluster, and has no end. */
+export const K3S_SERVER_TOKEN_FILE = `${K3S_DATA_DIRECTORY}/server/token`;
+export const K3S_ETCD_DIRECTORY = `${K3S_DATA_DIRECTORY}/server/db/etcd`;
+/** What etcd's clients on a server show. */
+export const K3S_ETCD_TLS = {
+  ca: `${K3S_DATA_DIRECTORY}/server/tls/etcd/server-ca.crt`,
+  certificate: `${K3S_DATA_DIRECTORY}/server/tls/etcd/client.crt`,
+  key: `${K3S_DATA_DIRECTORY}/server/tls/etcd/client.key`,
+} as const;
 export const K3S_NODE_TOKEN_FILE = `${K3S_DATA_DIRECTORY}/server/node-token`;
 
 /** Volumes of pods are mounted below it, whichever distribution of Kubernetes runs. */

@@ -53,7 +53,10 @@ export async function lookQuickly(
 ): Promise<readonly CheckResult[]> {
   const isWorker = config.agent.role === 'node';
   const role = isWorker ? 'worker' : 'server';
-  const subject: Subject = { role, k3sRole: isWorker ? 'agent' : 'server', config };
+  // A further server has an agent like a worker's.
+  const isAgent = (await context.files.stat(k3sUnitFile('server'))) === undefined;
+  const k3sRole = isWorker && isAgent ? 'agent' : 'server';
+  const subject: Subject = { role, k3sRole, config };
   const cheap = checksFor(role).filter(({ cost }) => cost === 'cheap');
   const results = await runChecks(factDeps(context, subject), cheap);
   return withIgnored(results, context.env[IGNORE_VARIABLE]);

@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import type { LoadedConfig } from '../config/load.ts';
 import { AgentError } from '../core/errors.ts';
 import { hasControlPlaneToken } from '../host/agent/control-plane-token.ts';
+import { readJoined } from '../host/cluster/joined-worker.ts';
 import { type HostInventory, openInventory } from '../host/engine/inventory.ts';
 import { serverConfig } from '../host/k3s/config.ts';
 import { readPolicyFile } from '../policy/read-file.ts';
@@ -66,10 +67,10 @@ async function setUpServer(context: MachineContext, wishes: ServerWishes): Promi
   const given = await loadEffectiveConfig(context, wishes.flags);
   wishes.notice(tellWarnings(context, given, wishes.flags));
   const inventory = await openInventory(context);
-  if (inventory.has('k3s', 'agent') && context.env['NODE_TYPE'] === undefined) {
-    await wishes.token.given(); // A worker needs none, but a wrong secret is refused all the same.
-    const { upgradeWorker } = await import('./join.ts');
-    return upgradeWorker(context, wishes);
+  if (context.env['NODE_TYPE'] === undefined && (await hasJoined(context, inventory))) {
+    await wishes.token.given(); // It needs none, but a wrong secret is refused all the same.
+    const { upgradeJoined } = await import('./join.ts');
+    return upgradeJoined(context, wishes);
   }
   const adopted = await adoptExisting(context, inventory, given, wishes);
   const loaded =
@@ -141,6 +142,12 @@ async function setUpServer(context: MachineContext, wishes: ServerWishes): Promi
     adoption,
   } as const;
   return setUpMachine(context, inventory, resources, facts, wishes);
+}
+
+/** A worker, or a further server. */
+async function hasJoined(context: MachineContext, inventory: HostInventory): Promise<boolean> {
+  const isServer = inventory.has('k3s', 'server');
+  return inventory.has('k3s', 'agent') || (isServer && (await readJoined(context)) !== undefined);
 }
 
 /**

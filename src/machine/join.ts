@@ -12,8 +12,14 @@ import {
   readJoined,
 } from '../host/cluster/joined-worker.ts';
 import { askKnownNodes, type KnownNode } from '../host/cluster/known-nodes.ts';
+import { serversIll, TWO_SERVERS } from '../host/cluster/server-join.ts';
 import { openInventory } from '../host/engine/inventory.ts';
-import { joiningConfig } from '../host/k3s/config.ts';
+import {
+  joiningConfig,
+  joiningServerConfig,
+  readK3sConfig,
+  type SharedByServers,
+} from '../host/k3s/config.ts';
 import {
   bootstrapTokenId,
   decodeJoinToken,
@@ -26,7 +32,6 @@ import { type ConfigFlags, loadEffectiveConfig, tellWarnings } from './effective
 import { stateNow } from './finished.ts';
 import { checkBounds, nameOfToken } from './join-bounds.ts';
 import { chooseNodeName, type NameWishes } from './join-name.ts';
-import { NO_MORE_SERVERS } from './no-more-servers.ts';
 import { readCa } from './outbound.ts';
 import { preflight, preflightServer } from './preflight.ts';
 import { wantedRegistries } from './registries.ts';
@@ -55,6 +60,10 @@ interface Target {
   readonly known?: readonly KnownNode[] | undefined;
   /** It has joined long ago: nothing is told to the cluster, which may be away. */
   readonly isJoined?: true;
+  /** The id of the bootstrap token by which it is let in; undefined for k3s' own password. */
+  readonly tokenId: string | undefined;
+  /** It becomes a server, or is one; undefined for a worker. */
+  readonly asServer?: SharedByServers | undefined;
   /** The version of k3s on the server. */
   readonly k3sVersion?: string | undefined;
 }
@@ -69,13 +78,12 @@ export async function joinWithToken(
   wishes: WorkerWishes & { readonly name: NameWishes },
 ): Promise<SetUpOutcome> {
   const content = decodeJoinToken(token);
-  if (content.role === 'server') {
-    throw new AgentError('JOIN_TOKEN_INVALID', `This token is of a server: ${NO_MORE_SERVERS}`, {
-      hint: 'Join as a worker; on the server: sudo pipeops-agent token create',
-    });
-  }
+  const gate = gateOf(content);
+  const { role } = content;
+  const isBegun = role === 'server' && (await hasBegunAsServer(context));
   await checkSameCluster(context, content.ca);
-  const joined = await isJoinedWith(context, content.token, context.hostname);
+  const { hostname } = context;
+  const joined = await isJoinedWith(context, content.token, { role, hostname });
   const over =
     content.expires !== null && Date.parse(content.expires) <= context.clock.now().getTime();
   if (over && !joined) {
@@ -85,15 +93,63 @@ export async function joinWithToken(
   }
   const flags = await flagsOfToken(context, content, wishes.flags);
   return join(context, { ...wishes, flags }, async () => {
-    const asked = joined ? undefined : content.token;
+    const asked = joined ? undefined : gate;
     const serverUrl = await findServer(context, content.servers, content.ca, asked);
     const known =
-      asked === undefined
-        ? undefined
-        : await askKnownNodes(context, serverUrl, content.ca, content.token);
-    const { ca, token: k3sToken, k3s: k3sVersion } = content;
-    return { serverUrl, ca, k3sToken, known, k3sVersion };
+      asked === undefined ? undefined : await askKnownNodes(context, serverUrl, content.ca, asked);
+    // Once begun, this machine may itself be the server that is not well yet.
+    if (role === 'server' && asked !== undefined && !isBegun) {
+      checkServers(known, wishes.notice);
+    }
+    const { ca, token: k3sToken, k3s: k3sVersion, disable = [], names = [] } = content;
+    const asServer = role === 'server' ? { disable, names } : undefined;
+    const tokenId = bootstrapTokenId(gate);
+    return { serverUrl, ca, k3sToken, known, k3sVersion, asServer, tokenId };
   });
+}
+
+/** What the cluster lets the machine in by. Secret. @throws AgentError JOIN_TOKEN_INVALID */
+function gateOf({ role, token, gate }: JoinTokenContent): string {
+  const found = role === 'server' ? gate : token;
+  if (found === undefined) {
+    throw new AgentError('JOIN_TOKEN_INVALID', 'This token of a server cannot be used here', {
+      hint: 'Make one on a server: sudo pipeops-agent token create --role server',
+    });
+  }
+  return found;
+}
+
+/**
+ * Whether an earlier run has begun to make a further server of this machine.
+ * @throws AgentError CLUSTER_EXISTS on the first server of a cluster, whose data would be lost
+ */
+async function hasBegunAsServer(context: MachineContext): Promise<boolean> {
+  const isServer = (await openInventory(context)).has('k3s', 'server');
+  const told = isServer ? await readK3sConfig(context) : undefined;
+  if (told !== undefined && told['server'] === undefined) {
+    throw new AgentError('CLUSTER_EXISTS', 'This machine is a server of a cluster of its own', {
+      hint: 'To join another cluster, end that one first: sudo pipeops-agent uninstall',
+    });
+  }
+  return isServer;
+}
+
+/**
+ * Looks again at what the token was made on: a server may have been lost since.
+ * @throws AgentError SERVERS_NOT_READY
+ */
+function checkServers(
+  known: readonly KnownNode[] | undefined,
+  notice: (text: string) => void,
+): void {
+  const servers = (known ?? []).filter(({ isServer }) => isServer);
+  const ill = servers.filter(({ isAlive }) => !isAlive);
+  if (ill.length > 0) {
+    throw serversIll(ill.map(({ name }) => name));
+  }
+  if (servers.length === 1) {
+    notice(`${TWO_SERVERS}\n`);
+  }
 }
 
 /** The flags, with the name that the token is for. @throws AgentError JOIN_TOKEN_REJECTED */
@@ -132,37 +188,49 @@ export async function joinWithK3sVariables(
   return join(context, wishes, async () => {
     const server = withoutEnd(serverUrl, '/');
     await checkSameServer(context, server, k3sToken);
-    const isJoined = await isJoinedWith(context, k3sToken, context.hostname);
+    const { hostname } = context;
+    const isJoined = await isJoinedWith(context, k3sToken, { role: 'agent', hostname });
     const ca = isJoined ? undefined : await checkServer(context, server, k3sToken);
     const known = ca === undefined ? undefined : await askKnownNodes(context, server, ca, k3sToken);
-    return { serverUrl, ca, k3sToken, known };
+    return { serverUrl, ca, k3sToken, known, tokenId: bootstrapTokenId(k3sToken) };
   });
 }
 
 /**
- * `install` on a machine that is a worker. It stays a worker of the same cluster and gets this version of
+ * `install` on a machine that has joined. It stays what it is in the same cluster and gets this version of
  * the agent.
  * @throws AgentError CLUSTER_EXISTS if a join was begun and not finished
  */
-export async function upgradeWorker(
+export async function upgradeJoined(
   context: MachineContext,
   wishes: WorkerWishes,
 ): Promise<SetUpOutcome> {
   const joined = await readJoined(context);
   const inventory = await openInventory(context);
   const isFinished = (await stateNow(context, inventory)) === 'finished';
+  const isServer = inventory.has('k3s', 'server');
+  const what = isServer ? 'a further server' : 'a worker';
   if (joined === undefined || !isFinished) {
-    throw new AgentError('CLUSTER_EXISTS', 'This machine began to join a cluster as a worker', {
+    throw new AgentError('CLUSTER_EXISTS', `This machine began to join a cluster as ${what}`, {
       hint:
         'To go on: sudo pipeops-agent join --token-file FILE. ' +
-        'To make it a server instead, first: sudo pipeops-agent join --undo',
+        'To make it something else, first: sudo pipeops-agent join --undo',
     });
   }
   wishes.notice(
-    `This machine is a worker and stays one: its agent becomes version ${BUILD.version}. ` +
+    `This machine is ${what} and stays one: its agent becomes version ${BUILD.version}. ` +
       'It needs no token of a control plane.\n',
   );
-  return join(context, wishes, async () => ({ ...joined, isJoined: true }));
+  const asServer = isServer ? await sharedSettings(context) : undefined;
+  const tokenId = undefined; // The cluster was told long ago.
+  return join(context, wishes, async () => ({ ...joined, isJoined: true, asServer, tokenId }));
+}
+
+/** What this server was told when it joined. */
+async function sharedSettings(context: MachineContext): Promise<SharedByServers> {
+  const told = (await readK3sConfig(context)) ?? {};
+  const list = (key: string) => [told[key] ?? []].flat().map(String);
+  return { disable: list('disable'), names: list('tls-san+') };
 }
 
 async function join(
@@ -176,14 +244,19 @@ async function join(
   const target = await withProgress(context, findTarget);
   const loaded = await withFreeName(context, asGiven, target.known, wishes);
   const { config } = loaded;
+  const { asServer, serverUrl } = target;
+  const role = asServer === undefined ? 'agent' : 'server';
   const planned = k3sPlan(context, loaded, {
-    role: 'agent',
-    config: joiningConfig(context.places, target.serverUrl, config.k3s),
+    role,
+    config:
+      asServer === undefined
+        ? joiningConfig(context.places, serverUrl, config.k3s)
+        : joiningServerConfig(context.places, serverUrl, config.k3s, asServer),
     joinToken: target.k3sToken,
   });
   const bundle = await givenBundle(context, wishes.bundle, config);
   // No node may be newer than its server; what is installed already stays.
-  const isBare = !inventory.has('k3s', 'agent');
+  const isBare = !inventory.has('k3s', role);
   const usual = bundle === undefined && isBare ? target.k3sVersion : undefined;
   const k3s = { ...planned, version: planned.version ?? usual };
   if (isBare) {
@@ -205,7 +278,7 @@ async function join(
   const source = await k3sSource(context, config, ca, bundle);
   // That of an offer is for the way to programs alone, and ends with it.
   const isOfOffer = config.control_plane.ca_file === context.places.offerCertificateFile;
-  const how = { role: 'agent', ca: isOfOffer ? undefined : ca } as const;
+  const how = { role, ca: isOfOffer ? undefined : ca } as const;
   const { registries, pulls } = await wantedRegistries(context, config, how, wishes.notice);
   const resources = machineResources(context, inventory, {
     k3s: { ...k3s, ...source, registries },
@@ -213,14 +286,14 @@ async function join(
     pulls,
     adoption: undefined,
     config: workerSettings(loaded),
-    joining: target.isJoined === true ? undefined : { tokenId: bootstrapTokenId(target.k3sToken) },
+    joining: target.isJoined === true ? undefined : { tokenId: target.tokenId },
     expected: { role: 'node', clusterName: null, controlPlane: null },
     policy: undefined,
     controlPlaneCa: undefined,
     controlPlaneToken: undefined,
     proxyCredentials: undefined,
   });
-  const facts = { role: 'agent', nodeName: k3s.nodeName, agentPorts } as const;
+  const facts = { role, nodeName: k3s.nodeName, agentPorts } as const;
   return setUpMachine(
     context,
     inventory,

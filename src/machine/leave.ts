@@ -40,18 +40,21 @@ export async function leavingWorker(
   context: MachineContext,
   inventory: HostInventory,
 ): Promise<LeavingWorker> {
+  const joined = await readJoined(context);
+  if (inventory.has('k3s', 'server') && joined !== undefined) {
+    throw new AgentError('CLUSTER_EXISTS', 'A further server cannot leave by this command yet', {
+      hint:
+        'Drain it on another server (sudo k3s kubectl drain NAME), then sudo pipeops-agent uninstall ' +
+        'here, and at once, on the other: sudo k3s kubectl delete node NAME',
+    });
+  }
   if (inventory.has('k3s', 'server')) {
     throw new AgentError(
       'CLUSTER_EXISTS',
-      'This machine is the only server of its cluster: without it the cluster ends',
-      {
-        hint:
-          'To end the cluster: sudo pipeops-agent uninstall, on its workers first. ' +
-          'Several servers, of which one can leave, come with high availability',
-      },
+      'This machine is the first server of its cluster, and its agent speaks for it',
+      { hint: 'To end the cluster: sudo pipeops-agent uninstall, on its other nodes first' },
     );
   }
-  const joined = await readJoined(context);
   if (!inventory.has('k3s', 'agent') || joined === undefined) {
     throw new AgentError('NOT_INSTALLED', 'This machine has joined no cluster', {
       hint: 'To remove what was installed: sudo pipeops-agent uninstall',

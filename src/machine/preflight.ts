@@ -127,7 +127,10 @@ function commands({ fix }: Finding): string {
 
 /** Its data come into etcd with this run. A dry run writes nothing, not even to measure the disk. */
 function getsEtcd({ k3s, isDryRun }: PreflightSubject): boolean {
-  return k3s.config['cluster-init'] === true && !isDryRun;
+  const { role, config } = k3s;
+  return (
+    (config['cluster-init'] === true || (role === 'server' && 'server' in config)) && !isDryRun
+  );
 }
 
 function bareChecks({ adoptsK3s, isOffline }: PreflightSubject): readonly Check[] {

@@ -75,7 +75,8 @@ export function machineResources(
     names,
     namesInside: withoutNamespace(names),
   };
-  const server = plan?.k3s.role === 'agent' ? String(plan.k3s.config['server']) : undefined;
+  const joined = plan?.k3s.config['server'];
+  const server = joined === undefined ? undefined : String(joined);
   const isServer = policy !== undefined;
   const resources = [
     placeExecutable(context, inventory, {

@@ -141,7 +141,7 @@ export async function setUpMachine(
     return { kind: 'planned', plan: await planResources(resources), adoption: facts.adoption };
   }
   const startedAt = context.clock.monotonic();
-  const finished = await offeringTheWayBack(context, inventory, facts.role, async () => {
+  const finished = await offeringTheWayBack(context, inventory, facts, async () => {
     if ((await noteIfUsed(context, inventory)) === 'unfinished' && (await isUpgrade(context))) {
       await finishInstallation(context);
     }
@@ -188,7 +188,7 @@ async function noteIfUsed(
 async function offeringTheWayBack<T>(
   context: MachineContext,
   inventory: HostInventory,
-  role: K3sRole,
+  { role, clusterName }: SetUpFacts,
   work: () => Promise<T>,
 ): Promise<T> {
   try {
@@ -200,7 +200,8 @@ async function offeringTheWayBack<T>(
       throw thrown;
     }
     const { code, message, hint, details } = toAgentError(thrown);
-    const subcommand = role === 'server' ? 'install' : 'join';
+    // A further server has no name of a cluster: that of the first one counts.
+    const subcommand = role === 'server' && clusterName !== null ? 'install' : 'join';
     const back = `To take it back: sudo pipeops-agent ${subcommand} --undo`;
     const offering = new AgentError(code, message, {
       hint: hint === undefined ? back : `${hint}. ${back}`,

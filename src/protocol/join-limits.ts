@@ -16,6 +16,8 @@ export const JoinLimits = z.looseObject({
   node: z.string().optional(),
   /** The networks from which they may come. */
   from: z.array(z.string()).optional(),
+  /** What the machine becomes; a worker when absent. */
+  role: z.enum(['agent', 'server']).optional(),
   /** ISO time. */
   created: z.iso.datetime(),
 });

@@ -22,7 +22,10 @@ export const NodeList = z.looseObject({
 export const JoiningNodeList = z.looseObject({
   items: z.array(
     z.looseObject({
-      metadata: z.looseObject({ name: z.string() }),
+      metadata: z.looseObject({
+        name: z.string(),
+        labels: z.record(z.string(), z.string()).default({}),
+      }),
       status: z.looseObject({
         addresses: z.array(z.looseObject({ type: z.string(), address: z.string() })).default([]),
         conditions: z.array(z.looseObject({ type: z.string(), status: z.string() })).default([]),

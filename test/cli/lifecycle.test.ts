@@ -1260,27 +1260,14 @@ describe('token', () => {
     const call = machine.calls.find(({ argv }) => argv[1] === 'token');
     expect(call?.argv).toContain('--description=rack 2');
     expect((await machine.run(['token', 'list'])).stdout).toBe(
-      'ID      ENDS                  USES    BOUND TO  FOR\n' +
-        'abcdef  2099-01-01T00:00:00Z  0 of 1  -         pipeops-agent\n',
+      'ID      ROLE    ENDS                  USES    BOUND TO  FOR\n' +
+        'abcdef  worker  2099-01-01T00:00:00Z  0 of 1  -         pipeops-agent\n',
     );
     for (const description of ['two\nlines', '\u001b[31m', 'x'.repeat(201)]) {
       const ran = await machine.run(['token', 'create', '--description', description, '--json']);
       expect(errorOf(ran)).toMatchObject({ exitCode: 2, code: 'USAGE' });
     }
   });
-
-  test.each([[[]], [['--yes']]])(
-    'create makes no token of a server, and says why: %j',
-    async (yes) => {
-      await install();
-      const ran = await machine.run(['token', 'create', '--role', 'server', ...yes, '--json']);
-      expect(errorOf(ran)).toMatchObject({
-        exitCode: 2,
-        code: 'USAGE',
-        message: expect.stringContaining('more servers come with high availability'),
-      });
-    },
-  );
 
   test('refuses a time or a role that does not fit, and a machine that is no server', async () => {
     for (const words of [

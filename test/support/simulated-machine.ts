@@ -442,6 +442,9 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
       case 'start':
       case 'restart':
         units.set(unit, 'active');
+        if (unit === 'k3s.service') {
+          await put(KUBELET_KUBECONFIG, 'of the kubelet');
+        }
         return unit === 'k3s-agent.service' ? await startWorker(put) : ok;
       default:
         return ok;
@@ -531,7 +534,7 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
 async function startWorker(put: MachineState['put']): Promise<Answer> {
   await put('/etc/rancher/node/password', '0123456789abcdef\n');
   await put('/var/lib/rancher/k3s/agent/client-kubelet.crt', 'of the node');
-  await put('/var/lib/rancher/k3s/agent/kubelet.kubeconfig', 'of the kubelet');
+  await put(KUBELET_KUBECONFIG, 'of the kubelet');
   return ok;
 }
 
@@ -555,6 +558,7 @@ async function asNode(
   return { stdout: JSON.stringify(Object.fromEntries(noted)) };
 }
 
+const KUBELET_KUBECONFIG = '/var/lib/rancher/k3s/agent/kubelet.kubeconfig';
 const NODES = {
   items: [
     {
@@ -626,7 +630,17 @@ async function k3s(
     return { stdout: (await files.readText('/cluster/limits')) ?? '{"items":[]}' };
   }
   if (line.startsWith('kubectl create --filename=-')) {
-    const { items } = JSON.parse(stdin ?? '{}') as { items: { kind: string }[] };
+    const { items } = JSON.parse(stdin ?? '{}') as {
+      items: { kind: string; metadata: { name: string } }[];
+    };
+    const lock = items.find(({ metadata }) => metadata.name === 'pipeops-agent-server-join');
+    if (lock !== undefined) {
+      if ((await files.readText('/cluster/server-join')) !== undefined) {
+        const what = `configmaps "${lock.metadata.name}" already exists`;
+        return { exitCode: 1, stderr: `Error from server (AlreadyExists): ${what}` };
+      }
+      await put('/cluster/server-join', JSON.stringify(lock));
+    }
     await put(
       '/cluster/limits',
       JSON.stringify({ items: items.filter(({ kind }) => kind === 'ConfigMap') }),

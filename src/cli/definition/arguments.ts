@@ -7,8 +7,6 @@ interface OurFlagDefinition {
   readonly values?: readonly string[];
   /** May be given several times; the values are joined by commas. */
   readonly repeatable?: boolean;
-  /** Accepted, but not shown: scripts may still use it. */
-  readonly hidden?: boolean;
 }
 
 /** A flag, as citty's parser takes it, with what help, docs and completion need in addition. */

@@ -115,10 +115,7 @@ function checkWords(definition: Definition, words: readonly string[]): void {
 }
 
 function unknownFlag(definition: Definition, word: string, name: string): AgentError {
-  const shown = Object.entries(definition.flags).flatMap(([flag, { hidden }]) =>
-    hidden === true ? [] : [flag],
-  );
-  const suggestion = didYouMean(name, shown);
+  const suggestion = didYouMean(name, Object.keys(definition.flags));
   return new AgentError('UNKNOWN_FLAG', `"${definition.name}" has no flag ${word}`, {
     hint:
       suggestion === undefined

@@ -70,12 +70,11 @@ export function usageOf({ name, words }: Pick<Subcommand, 'name' | 'words'>): st
   return `pipeops-agent ${name}${named.join('')} [flags]`;
 }
 
-/** The flags that a person is shown: hidden ones are left out. */
+/** The flags of a subcommand, with the one that each has. */
 export function shownFlags({
   flags,
 }: Pick<Subcommand, 'flags'>): readonly (readonly [string, FlagDefinition])[] {
-  const all = Object.entries({ ...flags, help: HELP_FLAG });
-  return all.filter(([, { hidden }]) => hidden !== true);
+  return Object.entries({ ...flags, help: HELP_FLAG });
 }
 
 function describedFlag({ description, default: usual }: FlagDefinition): string {

@@ -3,6 +3,7 @@ import { nodeNameOf } from '../../config/node-settings.ts';
 import { AgentError } from '../../core/errors.ts';
 import { NODE_PASSWORD_FILE } from '../../core/k3s-places.ts';
 import { ADOPTED, hasK3s } from '../../host/cluster/adopted-k3s.ts';
+import { readJoined } from '../../host/cluster/joined-worker.ts';
 import type { HostInventory } from '../../host/engine/inventory.ts';
 import type { UndoOptions } from '../../host/engine/resource.ts';
 import { planUninstall, uninstall, volumesAtStake } from '../../machine/uninstall.ts';
@@ -43,7 +44,12 @@ export async function removeAll(
   }
   const isAdopted = inventory.has(ADOPTED.kind, ADOPTED.name);
   const staysK3s = how.keepK3s || isAdopted;
-  const workers = !staysK3s && hasK3s(inventory, 'server') ? await otherNodes(context) : [];
+  const cluster = !staysK3s && hasK3s(inventory, 'server') ? await nodesOf(context) : undefined;
+  // Where other servers are left, the cluster goes on without this one.
+  const isOneOfServers =
+    (inventory.has('k3s', 'server') && (await readJoined(context)) !== undefined) ||
+    (cluster?.servers ?? 0) > 1;
+  const workers = isOneOfServers ? [] : (cluster?.workers ?? []);
   if (workers.length > 0) {
     context.io.stderr(`These workers hang on this server: ${workers.join(', ')}\n`);
   }
@@ -53,7 +59,8 @@ export async function removeAll(
     await confirm(context, staysK3s);
   }
   // Read first: the settings are about to be removed.
-  const name = inventory.has('k3s', 'agent') ? await nodeName(context) : undefined;
+  const name =
+    inventory.has('k3s', 'agent') || isOneOfServers ? await nodeName(context) : undefined;
   const host = await controlPlaneHost(context);
   const before = await readWayOut(context, host);
   const { removed, kept, left } = await uninstall(context, inventory, how);
@@ -118,14 +125,17 @@ function lastWord(facts: {
   ];
 }
 
-/** The workers of this server; none where Kubernetes does not answer. */
-async function otherNodes(context: CliContext): Promise<readonly string[]> {
+/** How many servers there are, and the workers; none where Kubernetes does not answer. */
+async function nodesOf(
+  context: CliContext,
+): Promise<{ readonly servers: number; readonly workers: readonly string[] }> {
   const { readClusterInfo } = await import('../../host/cluster/info.ts');
   try {
     const { nodes } = await readClusterInfo(context);
-    return nodes.flatMap(({ name, role }) => (role === 'worker' ? [name] : []));
+    const workers = nodes.filter(({ role }) => role === 'worker').map(({ name }) => name);
+    return { servers: nodes.length - workers.length, workers };
   } catch {
-    return []; // A broken cluster is uninstalled all the same.
+    return { servers: 0, workers: [] }; // A broken cluster is uninstalled all the same.
   }
 }
 

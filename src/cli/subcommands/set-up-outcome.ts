@@ -36,7 +36,10 @@ function renderSummary(summary: SetUpSummary, columns: number | undefined): stri
     ['Node', `${summary.node} (${isServer ? 'server' : 'worker'})`],
     ...(summary.adopted ? [['k3s', 'was here before: it stays as it is']] : []),
     ...(summary.cluster_name === null ? [] : [['Cluster', summary.cluster_name]]),
-    ...(isServer ? [['Control plane', summary.control_plane ?? 'none (standalone)']] : []),
+    // Of further servers neither is told: the agent of the first one speaks for the cluster.
+    ...(isServer && summary.cluster_name !== null
+      ? [['Control plane', summary.control_plane ?? 'none (standalone)']]
+      : []),
     ['Files', summary.files.join(', ')],
     ['Ports', summary.ports.join(', ')],
     ['Units', summary.units.join(', ')],

@@ -2,8 +2,8 @@ import { AgentError } from '../../core/errors.ts';
 import { isCidr } from '../../core/ip-range.ts';
 import { formatDuration, parseDuration } from '../../core/text/duration.ts';
 import type { JoinTokenEntry } from '../../host/cluster/join-tokens.ts';
-import { NO_MORE_SERVERS } from '../../machine/no-more-servers.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
+import type { CliContext } from '../definition/context.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
 
 const TTL_MS_MIN = 60_000;
@@ -16,7 +16,8 @@ const NODE_PATTERN = /^[a-z0-9*]([-a-z0-9.*]{0,61}[a-z0-9*])?$/;
 
 export const tokenCreateSubcommand = defineSubcommand({
   name: 'token create',
-  description: 'Makes a token that lets another machine join this cluster as a worker.',
+  description:
+    'Makes a token that lets another machine join this cluster, as a worker or a server.',
   example: 'sudo pipeops-agent token create --ttl 1h --description "rack 2"',
   flags: {
     ttl: {
@@ -61,24 +62,24 @@ export const tokenCreateSubcommand = defineSubcommand({
     },
     role: {
       type: 'string',
-      description: 'What it lets a machine become; servers cannot join yet',
+      description: 'What it lets a machine become: a worker (agent), or a further server',
       default: 'agent',
-      values: ['agent'],
+      values: ['agent', 'server'],
       valueHint: 'ROLE',
     },
     yes: {
       type: 'boolean',
       default: false,
-      description: 'Confirms a token of a server, which cannot be made yet',
-      hidden: true,
+      description: 'With --role server: do not ask',
     },
     json: JSON_FLAG,
   },
   words: [],
   needsRoot: true,
   run: async (context, { flags }) => {
-    checkRole(flags.role);
+    const role = readRole(flags.role);
     const options = {
+      role,
       ttlMs: readTtl(flags.ttl),
       description: readDescription(flags.description),
       uses: readUses(flags.uses),
@@ -86,6 +87,10 @@ export const tokenCreateSubcommand = defineSubcommand({
       from: readNetworks(flags.from),
       servePort: flags.serve ? readPort(flags['serve-port']) : undefined,
     };
+    if (role === 'server') {
+      refuseForServers(options);
+      await confirmServer(context, flags.yes);
+    }
     const { createJoinToken } = await import('../../machine/tokens/create.ts');
     const created = await createJoinToken(context, options);
     if (flags.json) {
@@ -95,7 +100,8 @@ export const tokenCreateSubcommand = defineSubcommand({
     context.io.stdout(`${created.token}\n`);
     const { id, line, serve } = created;
     context.io.stderr(
-      `Its id is ${id}. It ends in ${formatDuration(options.ttlMs)}${untilUsed(options.uses)}; ` +
+      (role === 'server' ? SERVER_WARNING : '') +
+        `Its id is ${id}. It ends in ${formatDuration(options.ttlMs)}${untilUsed(options.uses)}; ` +
         `to end it before: sudo pipeops-agent token delete ${id}\n` +
         (serve === null
           ? ''
@@ -111,15 +117,38 @@ function untilUsed(uses: number): string {
   return uses === 0 ? '' : uses === 1 ? ', or when a node has joined' : `, or after ${uses} nodes`;
 }
 
-function checkRole(role: string): void {
+/** k3s' own token of servers has no end (docs.k3s.io, "k3s token"). */
+const SERVER_WARNING =
+  'This token is worth the whole cluster: it holds the token of its servers, which k3s never ends. ' +
+  'Keep it nowhere, and delete the file on the new machine. pipeops-agent itself takes it only until its end:\n';
+
+function readRole(role: string): 'agent' | 'server' {
+  // k3s says "agent", people say "worker".
+  if (role === 'agent' || role === 'worker') {
+    return 'agent';
+  }
   if (role === 'server') {
-    throw new AgentError('USAGE', `There are no tokens of servers: ${NO_MORE_SERVERS}`, {
-      hint: 'Add workers instead: sudo pipeops-agent token create',
+    return 'server';
+  }
+  throw new AgentError('USAGE', `There is no role "${role}"`, {
+    hint: 'Use --role agent, or --role server',
+  });
+}
+
+function refuseForServers({ uses }: { readonly uses: number }): void {
+  if (uses !== 1) {
+    throw new AgentError('USAGE', 'Servers join one at a time: their token is for one use', {
+      hint: 'Leave out --uses, and make a token for each server once the one before is Ready',
     });
   }
-  // k3s says "agent", people say "worker".
-  if (role !== 'agent' && role !== 'worker') {
-    throw new AgentError('USAGE', `There is no role "${role}"`, { hint: 'Use --role agent' });
+}
+
+async function confirmServer({ io }: CliContext, yes: boolean): Promise<void> {
+  const question = 'Make a token that is worth the whole cluster, and show it here?';
+  if (!yes && (await io.confirm(question)) !== true) {
+    throw new AgentError('USAGE', 'No token was made: it was not confirmed', {
+      hint: 'Answer y, or give --yes. For a worker: sudo pipeops-agent token create',
+    });
   }
 }
 
@@ -202,9 +231,10 @@ export const tokenListSubcommand = defineSubcommand({
     context.io.stdout(
       renderTable(
         [
-          ['ID', 'ENDS', 'USES', 'BOUND TO', 'FOR'],
+          ['ID', 'ROLE', 'ENDS', 'USES', 'BOUND TO', 'FOR'],
           ...tokens.map((token) => [
             token.id,
+            token.role === 'server' ? 'server' : 'worker',
             token.expires ?? 'never',
             usesOf(token),
             [token.node, ...token.from].filter((each) => each !== null).join(', ') || '-',

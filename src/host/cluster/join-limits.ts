@@ -7,8 +7,11 @@ import { JOIN_LIMITS_KEY, type JoinLimits, parseJoinLimits } from '../../protoco
 import { ConfigMapList, ObjectIdentity } from '../../protocol/kubectl.ts';
 import { kubectl, readKubernetesJson } from '../k3s/kubectl.ts';
 import { kubectlTrouble } from '../k3s/kubectl-words.ts';
+import { anotherJoins } from './server-join.ts';
 
 const NAMESPACE = 'kube-system';
+/** There is one at a time: it goes with the token of the server that joins. */
+const SERVER_JOIN_LOCK = 'pipeops-agent-server-join';
 
 interface Deps {
   readonly clock: Clock;
@@ -31,7 +34,9 @@ function secretName(id: string): string {
  * Writes down what a token is bound to, where the daemon of this server reads it, and lets the daemon
  * delete this one Secret and no other: its account may name it, and not read it. The garbage collector
  * takes all of it away with the Secret.
+ * The token of a server also holds the lock by which servers join one at a time.
  * @returns what went wrong; undefined where nothing did
+ * @throws AgentError SERVERS_NOT_READY where another token holds the lock
  */
 export async function limitToken(
   deps: Deps,
@@ -45,6 +50,9 @@ export async function limitToken(
   const items = limitingObjects(id, secret.metadata.uid, limits, enforcer);
   const manifest = JSON.stringify({ ...LIST_TYPE, items });
   const { exitCode, stderr } = await kubectl(deps, ['create', '--filename=-'], manifest);
+  if (stderr.includes(`"${SERVER_JOIN_LOCK}" already exists`)) {
+    throw anotherJoins();
+  }
   return exitCode === 0 ? undefined : kubectlTrouble(stderr).text;
 }
 
@@ -58,7 +66,9 @@ function limitingObjects(
   const owner = { ...typeOf(KINDS.secret), name: secretName(id), uid: secretUid };
   const labels = { ...MANAGED_BY, [JOIN_LIMITS_LABEL]: id };
   const metadata = { name, namespace: NAMESPACE, labels, ownerReferences: [owner] };
+  const lock = { ...metadata, name: SERVER_JOIN_LOCK, labels: MANAGED_BY };
   return [
+    ...(limits.role === 'server' ? [{ ...typeOf(KINDS.configMap), metadata: lock }] : []),
     {
       ...typeOf(KINDS.configMap),
       metadata,

@@ -1,15 +1,22 @@
 import { AgentError } from '../../core/errors.ts';
-import { K3S_EXECUTABLE, K3S_SERVER_CA_FILE } from '../../core/k3s-places.ts';
+import {
+  K3S_EXECUTABLE,
+  K3S_SERVER_CA_FILE,
+  K3S_SERVER_TOKEN_FILE,
+  type K3sRole,
+} from '../../core/k3s-places.ts';
 import { JOIN_TOKEN_ANNOTATION } from '../../core/labels.ts';
 import type { Places } from '../../core/places.ts';
-import type { Clock, Exec, ExecResult, Files } from '../../core/ports.ts';
+import type { Clock, Exec, ExecResult, Files, Http } from '../../core/ports.ts';
 import { certificatesOf, trustAnchors } from '../../core/trust-anchors.ts';
 import type { JoinLimits } from '../../protocol/join-limits.ts';
 import { BootstrapTokenSecrets, NodeList } from '../../protocol/kubectl.ts';
 import { bootstrapTokenId, encodeJoinToken } from '../../protocol/secrets/join-token.ts';
 import { apiAddress, readKubernetesJson } from '../k3s/kubectl.ts';
-import { readClusterInfo } from './info.ts';
+import { readK3sFiles } from '../k3s/told.ts';
+import { type ClusterInfo, readClusterInfo } from './info.ts';
 import { type Enforcer, limitToken, readLimits, readTokenSecrets } from './join-limits.ts';
+import { checkServersWell } from './server-join.ts';
 
 const TOKEN_TIMEOUT_MS = 30_000;
 /** The description of a token if none was given. It tells ours from those of other tools. */
@@ -19,7 +26,9 @@ interface Deps {
   readonly clock: Clock;
   readonly exec: Exec;
   readonly files: Files;
+  readonly http: Http;
   readonly places: Places;
+  readonly signal: AbortSignal;
 }
 
 /** What a token is for, and what it is bound to. */
@@ -33,6 +42,7 @@ export interface JoinTokenOptions {
   readonly node: string | undefined;
   /** The networks from which they may come; empty: any. */
   readonly from: readonly string[];
+  readonly role: K3sRole;
   /** Fixed name or address of the servers, which is tried before those of each. */
   readonly serverAddress?: string | undefined;
 }
@@ -42,7 +52,7 @@ export interface CreatedJoinToken {
   readonly token: string;
   /** What `token delete` takes. */
   readonly id: string;
-  readonly role: 'agent';
+  readonly role: K3sRole;
   /** ISO time. */
   readonly expires: string;
   readonly uses: number;
@@ -55,8 +65,7 @@ export interface JoinTokenEntry {
   readonly id: string;
   readonly description: string;
   readonly expires: string | null;
-  /** Workers are all that a bootstrap token can make. */
-  readonly role: 'agent';
+  readonly role: K3sRole;
   /** How many nodes may join with it, 0 for any number; null where nobody has limited it. */
   readonly uses: number | null;
   readonly node: string | null;
@@ -66,19 +75,21 @@ export interface JoinTokenEntry {
 }
 
 /**
- * Makes a token that makes another machine a worker: a bootstrap token of Kubernetes that ends by
- * itself (docs.k3s.io, "k3s token"), and with its last use by the daemon of this server.
+ * Makes a token that makes another machine a worker or a server: a bootstrap token of Kubernetes that ends by
+ * itself (docs.k3s.io, "k3s token"), and with its last use by the daemon of this server. For a server it
+ * comes with k3s' own token of servers, which has no end.
  * @param enforcer the daemon's account
- * @throws AgentError NOT_A_SERVER, TOOL_FAILED, KUBERNETES_API
+ * @throws AgentError NOT_A_SERVER, TOOL_FAILED, KUBERNETES_API, SERVERS_NOT_READY
  */
-export async function createWorkerToken(
+export async function newJoinToken(
   deps: Deps,
   options: JoinTokenOptions,
   enforcer: Enforcer,
 ): Promise<CreatedJoinToken> {
   const ca = await readCa(deps);
-  const { servers: own, k3s_version: k3s } = await readClusterInfo(deps);
-  const servers = withFixedAddress(own, options.serverAddress);
+  const info = await readClusterInfo(deps);
+  const ofServer = options.role === 'server' ? await serverPart(deps, info) : undefined;
+  const servers = withFixedAddress(info.servers, options.serverAddress);
   const now = deps.clock.now();
   const expires = new Date(now.getTime() + options.ttlMs).toISOString();
   const { token, id } = await newBootstrapToken(deps, options);
@@ -86,27 +97,34 @@ export async function createWorkerToken(
     ...(options.node === undefined ? {} : { node: options.node }),
     ...(options.from.length === 0 ? {} : { from: [...options.from] }),
   };
-  const limits = { v: 1, uses: options.uses, ...bound, created: now.toISOString() } as const;
+  const { role, uses } = options;
+  const kind = role === 'server' ? ({ role } as const) : {};
+  const limits = { v: 1, uses, ...bound, ...kind, created: now.toISOString() } as const;
   await limitOrEnd(deps, id, limits, enforcer);
+  const content = {
+    v: 1 as const,
+    ...{ servers: [...servers], token, role, expires, ...bound },
+    ...(info.k3s_version === null ? {} : { k3s: info.k3s_version }),
+    ca: shortened(ca),
+  } as const;
   return {
-    token: encodeJoinToken({
-      v: 1,
-      servers: [...servers],
-      token,
-      role: 'agent',
-      expires,
-      ...bound,
-      ...(k3s === null ? {} : { k3s }),
-      ca: shortened(ca),
-    }),
-    id,
-    role: 'agent',
-    expires,
-    uses: options.uses,
-    node: options.node ?? null,
-    from: options.from,
-    servers,
+    token: encodeJoinToken(
+      ofServer === undefined ? content : { ...content, ...ofServer, gate: token },
+    ),
+    ...{ id, role, expires, uses, node: options.node ?? null, from: options.from, servers },
   };
+}
+
+/** What a further server needs beside what a worker does. @throws AgentError SERVERS_NOT_READY */
+async function serverPart(deps: Deps, { nodes }: ClusterInfo) {
+  await checkServersWell(deps, nodes);
+  const token = (await deps.files.readText(K3S_SERVER_TOKEN_FILE))?.trim();
+  if (token === undefined) {
+    throw notAServer();
+  }
+  const { settings } = await readK3sFiles(deps);
+  const list = (key: string) => [settings[key] ?? []].flat().map(String);
+  return { token, disable: list('disable'), names: list('tls-san') };
 }
 
 function withFixedAddress(
@@ -166,12 +184,12 @@ export async function listJoinTokens(deps: Deps): Promise<readonly JoinTokenEntr
   const nodes = NodeList.parse(await readKubernetesJson(deps, ['get', 'nodes']));
   return list.items.map(({ data }) => {
     const id = fromBase64(data['token-id']);
-    const { uses = null, node = null, from = [] } = limits.get(id) ?? {};
+    const { uses = null, node = null, from = [], role = 'agent' } = limits.get(id) ?? {};
     return {
       id,
       description: fromBase64(data.description),
       expires: data.expiration === undefined ? null : fromBase64(data.expiration),
-      role: 'agent',
+      role,
       uses,
       node,
       from,

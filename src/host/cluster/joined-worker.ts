@@ -1,5 +1,5 @@
 import { AgentError } from '../../core/errors.ts';
-import { K3S_AGENT_CA_FILE } from '../../core/k3s-places.ts';
+import { K3S_AGENT_CA_FILE, type K3sRole } from '../../core/k3s-places.ts';
 import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, Files, Http } from '../../core/ports.ts';
 import { withoutEnd } from '../../core/text/without-end.ts';
@@ -20,15 +20,15 @@ interface Deps {
 export async function isJoinedWith(
   deps: Deps,
   k3sToken: string,
-  hostname: string,
+  { role, hostname }: { readonly role: K3sRole; readonly hostname: string },
 ): Promise<boolean> {
   return (
     (await deps.files.readText(deps.places.k3sTokenFile)) === `${k3sToken}\n` &&
-    (await isNodeReady(deps, 'agent', hostname))
+    (await isNodeReady(deps, role, hostname))
   );
 }
 
-/** Which server a worker joined, and with which token; undefined if no join has come that far. */
+/** Which server a worker or a further server joined, and with which token; undefined if no join has come that far. */
 export async function readJoined(deps: {
   readonly files: Files;
   readonly places: Places;

@@ -1,6 +1,7 @@
 /** What the cluster knows of this machine before it joins, asked with the join token. */
 import { textWithin } from '../../core/bounded-body.ts';
 import { KINDS, pathOfKind } from '../../core/kinds.ts';
+import { CONTROL_PLANE_LABEL } from '../../core/labels.ts';
 import type { Clock, Http } from '../../core/ports.ts';
 import { within } from '../../core/waiting.ts';
 import { JoiningNodeList } from '../../protocol/kubectl.ts';
@@ -13,6 +14,7 @@ const ANSWER_BYTES_MAX = 32 * 1024 * 1024;
 
 export interface KnownNode {
   readonly name: string;
+  readonly isServer: boolean;
   /** Its kubelet reports. */
   readonly isAlive: boolean;
   readonly address: string | undefined;
@@ -57,6 +59,7 @@ export async function askKnownNodes(
 function nodesIn(text: string): readonly KnownNode[] | undefined {
   return JoiningNodeList.safeParse(JSON.parse(text)).data?.items.map(({ metadata, status }) => ({
     name: metadata.name,
+    isServer: metadata.labels[CONTROL_PLANE_LABEL] === 'true',
     isAlive: status.conditions.some(({ type, status }) => type === 'Ready' && status === 'True'),
     address: status.addresses.find(({ type }) => type === 'InternalIP')?.address,
     machineId: status.nodeInfo.machineID,

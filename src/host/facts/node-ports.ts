@@ -1,4 +1,4 @@
-import { K3S_DATA_DIRECTORY } from '../../core/k3s-places.ts';
+import { K3S_ETCD_DIRECTORY } from '../../core/k3s-places.ts';
 import { VXLAN_PORT } from '../../core/k3s-ports.ts';
 import type { Fact } from './fact.ts';
 import { k3sSettings } from './k3s-settings.ts';
@@ -17,7 +17,6 @@ const POD_PORTS: Readonly<Record<string, NodePort>> = {
   vxlan: one('udp', VXLAN_PORT, 'pods of other nodes'),
   'wireguard-native': one('udp', 51820, 'pods of other nodes'),
 };
-const ETCD_DIRECTORY = `${K3S_DATA_DIRECTORY}/server/db/etcd`;
 
 /** What the other nodes of a cluster connect to on this machine (docs.k3s.io, "Requirements", "Networking"). */
 export const nodePorts: Fact<readonly NodePort[]> = {
@@ -30,7 +29,7 @@ export const nodePorts: Fact<readonly NodePort[]> = {
     const hasEtcd =
       config.k3s.ha ||
       settings['cluster-init'] === true ||
-      (await deps.files.stat(ETCD_DIRECTORY)) !== undefined;
+      (await deps.files.stat(K3S_ETCD_DIRECTORY)) !== undefined;
     return [
       ...(isServer ? [one('tcp', 6443, 'the API')] : []),
       one('tcp', 10250, 'the kubelet'),

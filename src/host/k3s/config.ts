@@ -85,6 +85,27 @@ export function joiningConfig(
   return { server: serverUrl, 'token-file': k3sTokenFile, ...nodeConfig('agent', node) };
 }
 
+/** What the servers of a cluster have in common: one with other add-ons would take those of all away. */
+export interface SharedByServers {
+  readonly disable: readonly string[];
+  /** Names in the certificate of the API. */
+  readonly names: readonly string[];
+}
+
+export function joiningServerConfig(
+  { k3sTokenFile }: Places,
+  serverUrl: string,
+  node: NodeSettings,
+  { disable, names }: SharedByServers,
+): K3sConfig {
+  return {
+    ...{ server: serverUrl, 'token-file': k3sTokenFile, 'write-kubeconfig-mode': '0600' },
+    ...(disable.length === 0 ? {} : { disable }),
+    ...(names.length === 0 ? {} : { 'tls-san+': names }),
+    ...nodeConfig('server', node),
+  };
+}
+
 /** Every setting that this version or an earlier one writes into our file, in either role. */
 const OWN_SETTINGS: readonly string[] = [
   'write-kubeconfig-mode',

@@ -1,8 +1,8 @@
 import { joinLine } from '../../host/cluster/join-line.ts';
 import {
   type CreatedJoinToken,
-  createWorkerToken,
   type JoinTokenOptions,
+  newJoinToken,
   revokeJoinToken,
 } from '../../host/cluster/join-tokens.ts';
 import type { MachineContext } from '../context.ts';
@@ -24,8 +24,8 @@ export interface JoinTokenWishes extends JoinTokenOptions {
 }
 
 /**
- * `token create`: a token, and the line that makes a worker of another machine with it.
- * @throws AgentError NOT_A_SERVER, TOOL_FAILED, KUBERNETES_API, CONFIG_INVALID; with `servePort`
+ * `token create`: a token, and the line that makes a node of another machine with it.
+ * @throws AgentError NOT_A_SERVER, TOOL_FAILED, KUBERNETES_API, CONFIG_INVALID, SERVERS_NOT_READY; with `servePort`
  *   HOST_UNSUPPORTED, PORT_IN_USE, DOWNLOAD_FAILED
  */
 export async function createJoinToken(
@@ -33,7 +33,7 @@ export async function createJoinToken(
   { servePort, ...options }: JoinTokenWishes,
 ): Promise<JoinTokenForMachine> {
   const { config } = await loadEffectiveConfig(context, {});
-  const created = await createWorkerToken(
+  const created = await newJoinToken(
     context,
     { ...options, serverAddress: config.k3s.server_address },
     KUBERNETES_ACCOUNT,

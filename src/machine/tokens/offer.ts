@@ -80,7 +80,8 @@ async function offerOf(
   hostname: string,
   { port, origin }: Parameters<typeof startOffer>[2],
 ): Promise<Offer> {
-  const { token, ca, servers } = decodeJoinToken(created.token);
+  const { token: k3sToken, gate, ca, servers } = decodeJoinToken(created.token);
+  const token = gate ?? k3sToken; // What ends: never that of servers.
   const version = await installedK3sVersion(context);
   const architecture = k3sArchitecture(context.architecture);
   if (version === undefined) {

@@ -30,7 +30,16 @@ export const JoinTokenContent = z.object({
   /** What k3s takes as its token: secret. */
   token: z.string().min(1),
   role: z.enum(['agent', 'server']),
-  /** When the bootstrap token inside ends; null for a server token, which has no end. */
+  /**
+   * Of a server: the bootstrap token that lets it in, secret. `token` is k3s' own there, which never ends;
+   * this one does, and stands for the place among the servers that it takes.
+   */
+  gate: z.string().min(1).optional(),
+  /** Of a server: what all servers of the cluster leave out of k3s. */
+  disable: z.array(z.string().max(64)).max(16).optional(),
+  /** Of a server: names and addresses that all servers have in their certificates. */
+  names: z.array(z.string().max(253)).max(32).optional(),
+  /** When the bootstrap token inside ends; null where it has no end. */
   expires: z.iso.datetime().nullable(),
   /** The only name that a node may take with it; `*` stands for any characters. */
   node: z.string().min(1).max(63).optional(),

@@ -55,15 +55,6 @@ test('no help has a line that is longer than 80 columns, and every description i
   }
 });
 
-test('a flag that does not apply yet is understood, and neither shown nor suggested', async () => {
-  expect(await helpOf('token', 'create', '--help')).not.toContain('--yes');
-  const cli = cliContext({ root: '/nonexistent' });
-  const server = await cli.run('token', 'create', '--role', 'server', '--yes');
-  expect(server.stderr).toContain('There are no tokens of servers');
-  const mistyped = await cli.run('token', 'create', '--yess');
-  expect(mistyped.stderr).toEndWith('hint: See: pipeops-agent token create --help\n');
-});
-
 test.each(['-v', '-V', '--version'])('%s prints the version', async (flag) => {
   expect(await helpOf(flag)).toMatch(/^\S+\n$/);
 });

@@ -1,0 +1,215 @@
+/** Further servers: the token that lets one in, how it joins, and what it stays. */
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import {
+  decodeJoinToken,
+  encodeJoinToken,
+  type JoinTokenContent,
+} from '../../src/protocol/secrets/join-token.ts';
+import { errorOf, INSTALL, INSTALL_ENV } from '../support/installation.ts';
+import {
+  CLUSTER_CA,
+  MIRROR,
+  type SimulatedMachine,
+  simulatedMachine,
+} from '../support/simulated-machine.ts';
+
+const NODES = 'https://10.0.0.1:6443/api/v1/nodes';
+const MEMBERS = 'https://127.0.0.1:2382/v3/cluster/member/list';
+const SERVER_TOKEN = `K10${'0'.repeat(64)}::server:0123`;
+const GATE = `K10${'0'.repeat(64)}::abcdef.0123456789abcdef`;
+const CREATE = ['token', 'create', '--role', 'server', '--yes', '--json'];
+const K3S_CONFIG = '/etc/rancher/k3s/config.yaml.d/50-pipeops.yaml';
+
+let machine: SimulatedMachine;
+beforeEach(async () => {
+  machine = await simulatedMachine();
+});
+afterEach(async () => await machine[Symbol.asyncDispose]());
+
+const install = (...words: readonly string[]) =>
+  machine.run([...INSTALL, ...words], { env: INSTALL_ENV });
+
+/** What etcd says of its members, once this server has it. */
+async function etcdHas(...members: readonly { name?: string; isLearner?: boolean }[]) {
+  await machine.put('/var/lib/rancher/k3s/server/db/etcd/name', '');
+  await machine.put('/var/lib/rancher/k3s/server/token', `${SERVER_TOKEN}\n`);
+  machine.web.set(MEMBERS, () => Response.json({ members }));
+}
+
+/** The servers of the cluster that is joined. */
+function serversAre(servers: Readonly<Record<string, 'ready' | 'lost'>>): void {
+  const items = Object.entries(servers).map(([name, state]) => ({
+    metadata: { name, labels: { 'node-role.kubernetes.io/control-plane': 'true' } },
+    status: {
+      conditions: [{ type: 'Ready', status: state === 'ready' ? 'True' : 'Unknown' }],
+      nodeInfo: { machineID: name },
+    },
+  }));
+  machine.web.set(NODES, (_, init) => {
+    const authorization = new Headers(init?.headers).get('authorization');
+    // Only what ends is shown to the API: never the token of servers.
+    return authorization === 'Bearer abcdef.0123456789abcdef'
+      ? Response.json({ items })
+      : new Response('', { status: 401 });
+  });
+}
+
+async function join(content: Partial<JoinTokenContent> = {}) {
+  const token = encodeJoinToken({
+    ...{ v: 1, servers: ['https://10.0.0.1:6443'], ca: CLUSTER_CA, role: 'server' },
+    ...{ token: SERVER_TOKEN, gate: GATE, expires: '2099-01-01T00:00:00.000Z' },
+    ...{ disable: ['traefik', 'servicelb'], names: ['k8s.example.com'] },
+    ...content,
+  });
+  await machine.files.writeAtomic('/root/join', token, { mode: 0o600 });
+  const words = ['join', '--token-file', '/root/join', '--json'];
+  return machine.run(words, { env: { PIPEOPS_K3S_MIRROR: MIRROR } });
+}
+
+const k3sConfig = async () => Bun.YAML.parse((await machine.files.readText(K3S_CONFIG)) ?? '');
+
+test('a token of a server has its end, its place, and what all servers share', async () => {
+  await install('--ha', '--tls-san', 'k8s.example.com');
+  await etcdHas({ name: 'node-1-0a1b2c3d' });
+  const created = JSON.parse((await machine.run(CREATE)).stdout);
+  expect(created).toMatchObject({ role: 'server', id: 'abcdef', uses: 1 });
+  expect(decodeJoinToken(created.token)).toEqual({
+    ...{ v: 1, servers: ['https://10.0.0.1:6443'], ca: CLUSTER_CA, role: 'server' },
+    ...{ token: SERVER_TOKEN, gate: GATE, expires: created.expires },
+    ...{ disable: ['traefik'], names: ['k8s.example.com'] },
+    k3s: 'v1.36.3+k3s1',
+  });
+  expect(machine.calls.flatMap(({ argv }) => argv).join(' ')).not.toContain('server:0123');
+  const { tokens } = JSON.parse((await machine.run(['token', 'list', '--json'])).stdout);
+  expect(tokens).toMatchObject([{ id: 'abcdef', role: 'server' }]);
+  expect(errorOf(await machine.run(CREATE))).toMatchObject({
+    exitCode: 8,
+    code: 'SERVERS_NOT_READY',
+    message: 'There is a token of a server already, and servers join one at a time',
+  });
+});
+
+test('who makes one is told what it is worth, and asked', async () => {
+  await install('--ha');
+  await etcdHas({ name: 'node-1-0a1b2c3d' });
+  const asked = CREATE.filter((word) => word !== '--yes');
+  expect(errorOf(await machine.run(asked))).toMatchObject({ exitCode: 2, code: 'USAGE' });
+  expect(errorOf(await machine.run([...CREATE, '--uses', '2']))).toMatchObject({ code: 'USAGE' });
+  const { stderr } = await machine.run(CREATE.filter((word) => word !== '--json'));
+  expect(stderr).toContain('worth the whole cluster');
+  expect(stderr).toContain('k3s never ends');
+});
+
+test('there is none where the data are in SQLite, and nothing is made', async () => {
+  await install();
+  const before = machine.calls.length;
+  expect(errorOf(await machine.run(CREATE))).toMatchObject({
+    code: 'SERVERS_NOT_READY',
+    message: expect.stringContaining('SQLite'),
+    hint: expect.stringContaining('sudo pipeops-agent install --ha'),
+  });
+  const made = machine.calls.slice(before).filter(({ argv }) => argv[1] === 'token');
+  expect(made).toEqual([]);
+});
+
+test.each([
+  [
+    [{ name: 'node-1-0a1b2c3d' }, { name: 'node-3-0a1b2c3d', isLearner: true }],
+    'still joining: node-3',
+  ],
+  [[{ name: 'node-1-0a1b2c3d' }, {}], 'still joining: one without a name yet'],
+  [[{ name: 'node-1-0a1b2c3d' }, { name: 'node-2-0a1b2c3d' }], 'not well: node-2'],
+])('there is none while a member of etcd is not well: %j', async (members, message) => {
+  await install('--ha');
+  await etcdHas(...members);
+  expect(errorOf(await machine.run(CREATE))).toMatchObject({
+    code: 'SERVERS_NOT_READY',
+    message: expect.stringContaining(message),
+  });
+});
+
+test('there is none while etcd does not answer', async () => {
+  await install('--ha');
+  await etcdHas();
+  machine.web.set(
+    MEMBERS,
+    () => new Response('{"error":"etcdserver: no leader"}', { status: 503 }),
+  );
+  expect(errorOf(await machine.run(CREATE))).toMatchObject({
+    code: 'SERVERS_NOT_READY',
+    message: expect.stringContaining('etcd does not answer here'),
+  });
+});
+
+test('a machine joins as a server, with an agent that has no session, and stays that', async () => {
+  serversAre({ first: 'ready' });
+  const ran = await join();
+  expect(ran.stderr).toContain('Two servers are no safer than one');
+  const summary = JSON.parse(ran.stdout);
+  expect(summary).toMatchObject({ role: 'server', cluster_name: null, control_plane: null });
+  const told = {
+    ...{
+      server: 'https://10.0.0.1:6443',
+      'token-file': '/var/lib/pipeops-agent-host/k3s-join-token',
+    },
+    ...{ 'write-kubeconfig-mode': '0600', disable: ['traefik', 'servicelb'] },
+    ...{ 'tls-san+': ['k8s.example.com'], 'kubelet-arg+': ['seccomp-default=true'] },
+  };
+  expect(await k3sConfig()).toEqual(told);
+  expect(await machine.files.readText(told['token-file'])).toBe(`${SERVER_TOKEN}\n`);
+  expect(
+    Bun.YAML.parse((await machine.files.readText('/etc/pipeops-agent/config.yaml')) ?? ''),
+  ).toMatchObject({ agent: { role: 'node' } });
+  expect(JSON.parse((await machine.files.readText('/cluster/annotations')) ?? '')).toEqual({
+    'pipeops.io/join-token': 'abcdef',
+  });
+  // Whatever it is told to be: a second session for the same cluster would be another agent.
+  const again = await install();
+  expect(again.stderr).toContain('This machine is a further server and stays one');
+  const { steps } = JSON.parse(again.stdout) as { steps: { id: string; changed: boolean }[] };
+  expect(steps.filter(({ changed }) => changed)).toEqual([]);
+  expect(await k3sConfig()).toEqual(told);
+  expect(errorOf(await machine.run(['leave', '--yes', '--json']))).toMatchObject({
+    code: 'CLUSTER_EXISTS',
+    hint: expect.stringContaining('kubectl delete node'),
+  });
+  const removed = JSON.parse((await machine.run(['uninstall', '--yes', '--json'])).stdout);
+  expect([removed.workers, removed.listed_node]).toEqual([[], 'node-1']);
+});
+
+test('a join that broke off goes on, though this server itself is not well yet', async () => {
+  serversAre({ first: 'ready', second: 'ready' });
+  machine.programs.set('sh', () => ({ exitCode: 1, stderr: 'broken' }));
+  expect((await join()).exitCode).not.toBe(0);
+  machine.programs.delete('sh');
+  // It had come as far as to be a node.
+  await machine.put('/var/lib/rancher/k3s/agent/client-kubelet.crt', 'of the node');
+  serversAre({ first: 'ready', second: 'ready', 'node-1': 'lost' });
+  expect((await join()).exitCode).toBe(0);
+});
+
+test('the third server is a gain, and nobody is warned', async () => {
+  serversAre({ first: 'ready', second: 'ready' });
+  const ran = await join();
+  expect(ran.exitCode).toBe(0);
+  expect(ran.stderr).not.toContain('no safer');
+});
+
+test('a server that was lost since the token was made keeps the next one out', async () => {
+  serversAre({ first: 'ready', second: 'lost' });
+  await machine.put('/root/join', '');
+  const before = Object.keys(await machine.listing());
+  expect(errorOf(await join())).toMatchObject({
+    code: 'SERVERS_NOT_READY',
+    message: 'These servers are not well: second',
+  });
+  expect(Object.keys(await machine.listing())).toEqual(before);
+});
+
+test('a server with a cluster of its own does not join another', async () => {
+  await install();
+  serversAre({ first: 'ready' });
+  const before = await k3sConfig();
+  expect(errorOf(await join())).toMatchObject({ exitCode: 4, code: 'CLUSTER_EXISTS' });
+  expect(await k3sConfig()).toEqual(before);
+});
