@@ -72,7 +72,7 @@ function ofServersOnly({ source, value }: Row): Standing & Pick<SettingRow, 'val
   return {
     value: isDefault ? null : value,
     in_force: isDefault ? null : false,
-    note: 'of servers only; this machine is a worker',
+    note: 'of the first server only; this machine has joined one',
   };
 }
 

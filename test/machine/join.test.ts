@@ -254,7 +254,7 @@ async function joinedElsewhere(): Promise<void> {
 const OTHER_CLUSTER = {
   exitCode: 4,
   code: 'CLUSTER_EXISTS',
-  message: 'This machine is a worker of another cluster, which it joined by https://10.0.0.7:6443',
+  message: 'This machine is a node of another cluster, which it joined by https://10.0.0.7:6443',
   hint: expect.stringMatching(
     /uninstall, then the same command again.*token create, on its server/,
   ),

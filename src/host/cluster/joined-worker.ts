@@ -84,7 +84,7 @@ async function joinedServerUrl(deps: { readonly files: Files }): Promise<string 
 async function otherCluster(deps: { readonly files: Files }): Promise<AgentError> {
   const joined = await joinedServerUrl(deps);
   const where = joined === undefined ? '' : `, which it joined by ${joined}`;
-  return new AgentError('CLUSTER_EXISTS', `This machine is a worker of another cluster${where}`, {
+  return new AgentError('CLUSTER_EXISTS', `This machine is a node of another cluster${where}`, {
     hint:
       'To move it here: sudo pipeops-agent uninstall, then the same command again. To leave it ' +
       'where it is, use a token of that cluster: sudo pipeops-agent token create, on its server',

@@ -196,21 +196,21 @@ test('a worker has no name of a cluster, and nothing else of a server', async ()
     value: null,
     source: 'default',
     in_force: null,
-    note: 'of servers only; this machine is a worker',
+    note: 'of the first server only; this machine has joined one',
   });
-  expect(rows.filter(({ note }) => note?.includes('worker')).map(({ setting }) => setting)).toEqual(
-    [
-      ...[
-        'agent.id',
-        'agent.base_url',
-        'cluster.name',
-        'control_plane.url',
-        'control_plane.transport',
-      ],
-      ...['control_plane.allow_insecure', 'http.tls_port', 'k3s.traefik'],
-      ...['k3s.ha', 'k3s.tls_san', 'k3s.server_address'],
+  expect(
+    rows.filter(({ note }) => note?.includes('has joined')).map(({ setting }) => setting),
+  ).toEqual([
+    ...[
+      'agent.id',
+      'agent.base_url',
+      'cluster.name',
+      'control_plane.url',
+      'control_plane.transport',
     ],
-  );
+    ...['control_plane.allow_insecure', 'http.tls_port', 'k3s.traefik'],
+    ...['k3s.ha', 'k3s.tls_san', 'k3s.server_address'],
+  ]);
 });
 
 test('on a bare machine it says that nothing is installed', async () => {
