@@ -397,18 +397,26 @@ async function memory(): Promise<{ readonly now: number; readonly peak: number }
 }
 
 describe.each(['websocket', 'rest'] as const)('large manifests over %s', (transport) => {
-  /** Beyond what the agent has when it is idle, MiB; measured: about 200. */
-  const PEAK_MIB_MAX = 256;
+  /** Beyond what the agent has when it is idle, MiB; measured: 140 to 270, the most on a busy machine. */
+  const PEAK_MIB_MAX = 320;
+  const KEPT_MIB_MAX = 64;
   const namespace = `large-${transport}`;
+
+  async function restart(websocket: boolean): Promise<void> {
+    await stand.stopControlPlane();
+    stand.startControlPlane({ websocket });
+  }
+
+  beforeAll(() => restart(transport === 'websocket'), TEST_TIMEOUT_MS);
+  // The next ones find it as they expect, in whatever order they run.
+  afterAll(async () => {
+    await restart(true);
+    await kubectl('delete', 'customresourcedefinition', 'giants.test.pipeops.io');
+  }, TEST_TIMEOUT_MS);
 
   test(
     'a bundle of 7.5 MiB with a definition of 1.4 MB is applied, and its memory given back',
     async () => {
-      if (transport === 'rest') {
-        await stand.stopControlPlane();
-        stand.startControlPlane({ websocket: false });
-        await kubectl('delete', 'customresourcedefinition', 'giants.test.pipeops.io');
-      }
       const definition = definitionYaml(1.4e6);
       const manifest = `${definition}---\n${configMapsYaml(7.5 * 1024 * 1024 - definition.length)}`;
       const before = await memory();
@@ -425,7 +433,7 @@ describe.each(['websocket', 'rest'] as const)('large manifests over %s', (transp
       );
       const after = await waitUntil('the memory is given back', TEST_TIMEOUT_MS, async () => {
         const seen = await memory();
-        return seen.now <= before.now + PEAK_MIB_MAX / 4 ? seen : undefined;
+        return seen.now <= before.now + KEPT_MIB_MAX ? seen : undefined;
       });
       const { duration_ms: ms } = result.metadata;
       const rss = { before: before.now, peak: during.peak, after: after.now };
@@ -523,15 +531,17 @@ test(
     expect(
       await run('apply', { manifest: '{apiVersion: v1, kind: ConfigMap, metadata: {name: A_b}}' }),
     ).toMatchObject({ success: false, error_code: 'COMMAND_INVALID' });
-    // A name that a Deployment may have and a Service may not: nothing is made of it, anywhere.
-    const half = await run('deploy', web({ name: '3scale', namespace: 'whole' }));
-    expect(half).toMatchObject({ success: false, error_code: 'COMMAND_INVALID' });
-    expect(half.error).toContain('3scale');
+    // A name of a port that a Service may have and a Deployment may not: nothing is made, anywhere.
+    const half = { name: 'half', ports: [{ name: 'a--b', container_port: WEB_PORT }] };
+    const refused = await run('deploy', web({ ...half, namespace: 'whole' }));
+    expect(refused).toMatchObject({ success: false, error_code: 'COMMAND_INVALID' });
+    expect(refused.error).toContain('a--b');
     expect(await kubectl('get', 'namespaces', '-o', 'name')).not.toContain('whole');
-    expect(await run('deploy', web({ name: '3scale', namespace: 'shop' }))).toMatchObject({
+    expect(await run('deploy', web({ ...half, namespace: 'shop' }))).toMatchObject({
       error_code: 'COMMAND_INVALID',
     });
-    expect(await names('shop', 'deployment')).not.toContain('deployment.apps/3scale');
+    expect(await names('shop', 'deployment')).not.toContain('deployment.apps/half');
+    expect(await names('shop', 'service')).not.toContain('service/half');
     const resources = { requests: { cpu: 0.01, memory: '16e6', 'ephemeral-storage': '1Mi' } };
     // The node of this machine has no room of that kind: Kubernetes' reading of it is enough.
     const fit = web({ name: 'fit', namespace: 'shop', resources, wait_seconds: 0 });
