@@ -1,0 +1,157 @@
+/** Several servers: from SQLite to etcd, one that joins after the other, and the loss of the first. */
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Machine } from '../vm/machine.ts';
+import { prepareTestMachines } from '../vm/prepare.ts';
+import { reportProgress } from '../vm/progress.ts';
+import { waitUntil } from '../vm/wait-until.ts';
+import {
+  installByOneLine,
+  installEnvironment,
+  joinByOneLine,
+  openStand,
+  readyNodes,
+  type Stand,
+  TOKEN_FILE,
+} from './stand.ts';
+
+const PREPARE_TIMEOUT_MS = 1_800_000;
+const TEST_TIMEOUT_MS = 900_000;
+const SETTLE_TIMEOUT_MS = 120_000;
+const INSTALL = ['pipeops-agent', 'install', '--token-file', TOKEN_FILE, '--json'];
+
+const progress = reportProgress('servers');
+let stand: Stand;
+let first: Machine;
+let second: Machine;
+let third: Machine;
+
+beforeAll(async () => {
+  await prepareTestMachines(progress);
+  stand = await openStand('servers');
+  const boot = (name: string) => stand.lab.boot({ name, base: 'kubernetes', images: true });
+  [first, second, third] = await Promise.all([boot('first'), boot('second'), boot('third')]);
+}, PREPARE_TIMEOUT_MS);
+
+afterAll(async () => {
+  await stand?.[Symbol.asyncDispose]();
+}, TEST_TIMEOUT_MS);
+
+const createToken = (server: Machine, ...flags: readonly string[]) =>
+  server.exec(
+    ['pipeops-agent', 'token', 'create', '--role', 'server', '--yes', '--json', ...flags],
+    { check: false },
+  );
+
+const kubectl = async (server: Machine, ...args: readonly string[]) =>
+  (await server.exec(['k3s', 'kubectl', '--request-timeout=10s', ...args], { check: false }))
+    .stdout;
+
+/** The nodes whose members of etcd vote, as etcd on a server says. */
+async function voters(server: Machine): Promise<readonly string[]> {
+  const tls = '/var/lib/rancher/k3s/server/tls/etcd';
+  const { stdout } = await server.exec([
+    ...['curl', '-fsS', '-m', '10', '-X', 'POST', '-d', '{}', '--cacert', `${tls}/server-ca.crt`],
+    ...['--cert', `${tls}/client.crt`, '--key', `${tls}/client.key`],
+    'https://127.0.0.1:2382/v3/cluster/member/list',
+  ]);
+  const { members } = JSON.parse(stdout) as {
+    readonly members: readonly { readonly name?: string; readonly isLearner?: boolean }[];
+  };
+  return members
+    .filter(({ isLearner }) => isLearner !== true)
+    .map(({ name = '' }) => name.replace(/-[0-9a-f]{8}$/, ''))
+    .sort();
+}
+
+test(
+  'a server with etcd takes two more, one at a time, and the cluster bears the loss of the first',
+  async () => {
+    await stand.equip(first);
+    await stand.lab.collectOnFailure(join(tmpdir(), 'pipeops-agent-servers'), async () => {
+      await progress.phase('install with SQLite', () =>
+        installByOneLine(stand, first, ['--token-file', TOKEN_FILE, '--cluster-name', 'e2e']),
+      );
+      await progress.phase('to etcd', moveToEtcd);
+      await progress.phase('the second server', joinSecond);
+      await progress.phase('the third server', () => joinServer(third, 3));
+      await progress.phase('a further server is installed again', installAgain);
+      await progress.phase('the first server is lost', loseFirst);
+    });
+  },
+  TEST_TIMEOUT_MS,
+);
+
+async function moveToEtcd(): Promise<void> {
+  await kubectl(first, 'create', 'configmap', 'made-in-sqlite');
+  const refused = await createToken(first);
+  expect(refused.exitCode).toBe(8);
+  expect(refused.stderr).toContain('[SERVERS_NOT_READY]');
+  expect(refused.stderr).toContain('sudo pipeops-agent install --ha');
+  await first.exec([...INSTALL, '--ha', '--tls-san', 'k8s.example.com'], {
+    env: installEnvironment(stand),
+    timeoutMs: SETTLE_TIMEOUT_MS,
+  });
+  expect(await kubectl(first, 'get', 'configmap', 'made-in-sqlite', '-o', 'name')).toBe(
+    'configmap/made-in-sqlite\n',
+  );
+  expect(await voters(first)).toEqual(['first']);
+}
+
+async function joinSecond(): Promise<void> {
+  const { stderr } = await joinServer(second, 2);
+  expect(stderr).toContain('Two servers are no safer than one');
+  // The agent of the first server speaks for the cluster: this one has no session.
+  const { stdout } = await second.exec(['pipeops-agent', 'status', '--json']);
+  expect(JSON.parse(stdout)).toMatchObject({ agent: { role: 'node' } });
+  await second.exec(['pipeops-agent', 'health-check']);
+}
+
+/** @param count of servers with it */
+async function joinServer(machine: Machine, count: number) {
+  const created = await waitUntil('a server may join', SETTLE_TIMEOUT_MS, async () => {
+    const ran = await createToken(first);
+    return ran.exitCode === 0 ? ran : undefined;
+  });
+  const { token, id } = JSON.parse(created.stdout);
+  const another = await createToken(first);
+  expect(another.exitCode).toBe(8);
+  expect(another.stderr).toContain('servers join one at a time');
+  const joined = await joinByOneLine(stand, machine, token);
+  await waitUntil('the servers are ready', SETTLE_TIMEOUT_MS, async () => {
+    return (await readyNodes(first)) === count;
+  });
+  await waitUntil('etcd has the member', SETTLE_TIMEOUT_MS, async () => {
+    return (await voters(machine)).length === count;
+  });
+  await waitUntil('the token has ended', SETTLE_TIMEOUT_MS, async () => {
+    const { stdout } = await first.exec(['pipeops-agent', 'token', 'list', '--json']);
+    const { tokens } = JSON.parse(stdout) as { tokens: { id: string }[] };
+    return tokens.every((each) => each.id !== id);
+  });
+  return joined;
+}
+
+async function installAgain(): Promise<void> {
+  const config = '/etc/rancher/k3s/config.yaml.d/50-pipeops.yaml';
+  const before = await second.readFile(config);
+  const again = await second.exec(['pipeops-agent', 'install', '--json'], {
+    timeoutMs: SETTLE_TIMEOUT_MS,
+  });
+  const { role, steps } = JSON.parse(again.stdout) as {
+    readonly role: string;
+    readonly steps: readonly { readonly id: string; readonly changed: boolean }[];
+  };
+  expect([role, steps.filter(({ changed }) => changed)]).toEqual(['server', []]);
+  expect(await second.readFile(config)).toBe(before);
+}
+
+async function loseFirst(): Promise<void> {
+  await first.kill();
+  await waitUntil('the API takes changes', SETTLE_TIMEOUT_MS, async () => {
+    await kubectl(second, 'create', 'configmap', 'after-loss');
+    return (await kubectl(third, 'get', 'configmap', 'after-loss', '-o', 'name')) !== '';
+  });
+  expect(await kubectl(third, 'get', 'configmap', 'made-in-sqlite', '-o', 'name')).not.toBe('');
+}
