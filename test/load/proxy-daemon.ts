@@ -27,6 +27,7 @@ export interface Door {
 export interface ProxyDaemon extends AsyncDisposable {
   readonly cluster: FastCluster;
   readonly doors: readonly Door[];
+  /** Without garbage that waits to be collected: how much that is would be luck. */
   rssBytes(): Promise<number>;
   openDescriptors(): Promise<number>;
 }
@@ -48,12 +49,14 @@ export async function startProxyDaemon(): Promise<ProxyDaemon> {
     `agent: {id: ${AGENT_ID}}\nhttp: {port: 0, tls_port: 0}\ncontrol_plane: {url: "${controlPlane.url}"}\n`,
   );
   const main = join(import.meta.dir, '../../src/main.ts');
-  const child = Bun.spawn([process.execPath, main, 'run', '--config', at('config.yaml')], {
+  const collect = `--preload=${join(import.meta.dir, 'collect-on-signal.ts')}`;
+  const child = Bun.spawn([process.execPath, collect, main, 'run', '--config', at('config.yaml')], {
     env: { STATE_DIRECTORY: directory.path, RUNTIME_DIRECTORY: directory.path },
     stdin: 'ignore',
-    stdout: 'ignore',
+    stdout: 'pipe',
     stderr: Bun.file(at('log')),
   });
+  const output = child.stdout.getReader();
   stack.defer(async () => {
     child.kill('SIGTERM');
     await child.exited;
@@ -67,6 +70,8 @@ export async function startProxyDaemon(): Promise<ProxyDaemon> {
     cluster,
     doors,
     rssBytes: async () => {
+      child.kill('SIGUSR2');
+      await output.read();
       const status = await Bun.file(`/proc/${child.pid}/status`).text();
       return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1_024;
     },
