@@ -31,17 +31,28 @@ export function joinLine(token: string, { baseUrl, k3sMirror }: JoinSources): st
 
 /**
  * The same for a machine that takes everything from a server of the cluster. Nobody vouches for that
- * server's certificate but this line: curl goes on only with the public key of this hash.
+ * server's certificate but this line: curl goes on only with the public key of this hash. A curl whose
+ * library can not look at it goes on all the same (curl's tool only warns), so what came is run only
+ * when it has the hash that the line has.
+ * @param script what stands at the address
  */
 export function offeredJoinLine(
   token: string,
-  { url, pin }: { readonly url: string; readonly pin: string },
+  { url, pin, script }: { readonly url: string; readonly pin: string; readonly script: string },
 ): string {
   return (
     `${puttingToken(token)} && ` +
-    `curl -fsSLk --noproxy '*' --pinnedpubkey ${quoted(pin)} ${quoted(url)} | ` +
-    `sudo sh -s -- join --token-file ${TOKEN_FILE}`
+    `script=$(curl -fsSLk --noproxy '*' --pinnedpubkey ${quoted(pin)} ${quoted(url)}) && ` +
+    `if printf '%s\\n' "$script" | sha256sum | grep -q ^${hashInShell(script)}; then ` +
+    `printf '%s\\n' "$script" | sudo sh -s -- join --token-file ${TOKEN_FILE}; ` +
+    `else echo 'What came is not from this server: nothing was run' >&2; false; fi`
   );
+}
+
+/** SHA-256 of a text as `$(…)` keeps it, which takes line breaks off the end, and one line break. */
+function hashInShell(text: string): string {
+  const kept = `${text.replace(/(?<!\n)\n+$/, '')}\n`;
+  return new Bun.CryptoHasher('sha256').update(kept).digest('hex');
 }
 
 function puttingToken(token: string): string {

@@ -70,7 +70,8 @@ export async function startOffer(
     await context.files.remove(file); // systemd has read it.
   }
   const address = `https://${hostname}:${offer.port}`;
-  const from = { url: `${address}/${offer.path}/install.sh`, pin: pinOf(offer.certificate) };
+  const { certificate, path, script } = offer;
+  const from = { url: `${address}/${path}/install.sh`, pin: pinOf(certificate), script };
   return { line: offeredJoinLine(created.token, from), address, unit };
 }
 

@@ -36,8 +36,35 @@ test('nothing in an address is code for the shell', () => {
   expect(told(joinLine('pj1.a.b', { baseUrl, k3sMirror: undefined }))).toContain(
     `<PIPEOPS_BASE_URL=${baseUrl}>`,
   );
-  const from = { url: "https://10.0.0.1:8444/'$(id)'/install.sh", pin: 'sha256//a+b/c=' };
+  const from = {
+    url: "https://10.0.0.1:8444/'$(id)'/install.sh",
+    pin: 'sha256//a+b/c=',
+    script: '',
+  };
   const shown = told(offeredJoinLine('pj1.a.b', from));
   expect(shown).toContain(`<--pinnedpubkey><${from.pin}><${from.url}>`);
   expect(shown).toContain('<sudo><sh><-s><--><join><--token-file></root/join-token>');
+});
+
+/** What a shell does with an offer's line when `arrives` comes from the server. */
+function joinedWith(arrives: string): { readonly exitCode: number; readonly output: string } {
+  const script = '# the offer\necho "ran $*"\n\n';
+  const from = { url: 'https://10.0.0.1:8444/x/install.sh', pin: 'sha256//a=', script };
+  // The token is put nowhere here.
+  const sudo = 'sudo() { if [ "$2" = -c ]; then cat >/dev/null; else "$@"; fi; }; ';
+  const line = `curl() { printf %s "$ARRIVES"; }; ${sudo}${offeredJoinLine('pj1.a.b', from)}`;
+  const env = { ...process.env, ARRIVES: arrives };
+  const { exitCode, stdout, stderr } = Bun.spawnSync(['sh', '-c', line], { env });
+  return { exitCode, output: `${stdout}${stderr}` };
+}
+
+test("an offer's line runs what this server wrote, and nothing else, whatever curl has let pass", () => {
+  expect(joinedWith('# the offer\necho "ran $*"\n\n')).toEqual({
+    exitCode: 0,
+    output: 'ran join --token-file /root/join-token\n',
+  });
+  expect(joinedWith('# the offer\necho "ran $*"; id\n')).toEqual({
+    exitCode: 1,
+    output: 'What came is not from this server: nothing was run\n',
+  });
 });
