@@ -1208,7 +1208,7 @@ describe('token', () => {
       unit: 'pipeops-agent-offer-abcdef.service',
     });
     const [, putting, pin, path] =
-      /^(printf .* && )curl -fsSLk --noproxy '\*' --pinnedpubkey (sha256\/\/\S{44}) https:\/\/10\.0\.0\.1:8555\/([0-9a-f]{40})\/install\.sh \| sudo sh -s -- join --token-file \/root\/join-token$/.exec(
+      /^(printf .* && )script=\$\(curl -fsSLk --noproxy '\*' --pinnedpubkey (sha256\/\/\S{44}) https:\/\/10\.0\.0\.1:8555\/([0-9a-f]{40})\/install\.sh\) && if .* grep -q \^[0-9a-f]{64}; then .* sudo sh -s -- join --token-file \/root\/join-token; else .*$/.exec(
         created.line,
       ) ?? [];
     expect(putting).toContain(created.token);
