@@ -1,6 +1,5 @@
 /** A k3s of somebody else, with an agent in its cluster: taken over, used, and given back as it was. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { join } from 'node:path';
 import { WEB_IMAGE } from '../vm/images.ts';
 import { installK3s, waitForNode } from '../vm/k3s-install.ts';
 import type { Machine } from '../vm/machine.ts';
@@ -8,7 +7,7 @@ import { compareStates } from '../vm/machine-state.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
-import { CA_FILE, openStand, type Stand, TOKEN } from './stand.ts';
+import { bringProgram, CA_FILE, openStand, type Stand, TOKEN } from './stand.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 600_000;
@@ -37,8 +36,7 @@ beforeAll(async () => {
   stand = await openStand('adopt');
   machine = await stand.lab.boot({ name: 'owned', base: 'kubernetes', images: true });
   await stand.equip(machine);
-  const file = `pipeops-agent-linux-${process.arch}`;
-  await machine.copyIn(join(import.meta.dir, '../../dist', file), AGENT, { mode: 0o755 });
+  await bringProgram(machine, AGENT);
   await installK3s(machine, stand.mirror, {
     role: 'server',
     config: { 'node-name': 'of-its-owner', 'write-kubeconfig-mode': '0640' },

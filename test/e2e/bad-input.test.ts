@@ -3,7 +3,7 @@
  * the machine as it was or ready to go on.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { type K3sMirror, startK3sMirror } from '../vm/k3s-mirror.ts';
 import type { Machine } from '../vm/machine.ts';
 import { compareStates } from '../vm/machine-state.ts';
@@ -11,6 +11,7 @@ import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
 import {
+  bringProgram,
   installByOneLine,
   installEnvironment,
   openStand,
@@ -50,8 +51,7 @@ async function boot(name: string, smallDisks: Record<string, string>): Promise<M
   const booted = await stand.lab.boot({ name, base: 'kubernetes', smallDisks });
   await stand.equip(booted);
   await booted.writeFile(WRONG_TOKEN_FILE, 'not-the-token\n', { mode: 0o600 });
-  const file = `pipeops-agent-linux-${process.arch}`;
-  await booted.copyIn(join(import.meta.dir, '../../dist', file), AGENT, { mode: 0o755 });
+  await bringProgram(booted, AGENT);
   return booted;
 }
 

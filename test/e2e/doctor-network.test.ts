@@ -3,11 +3,10 @@
  * break it with: nft, ip, a clock. Each fix is typed as it is told, and helps.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { join } from 'node:path';
 import type { Machine } from '../vm/machine.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
-import { installEnvironment, openStand, type Stand, withoutSudo } from './stand.ts';
+import { bringProgram, installEnvironment, openStand, type Stand, withoutSudo } from './stand.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 60_000;
@@ -24,8 +23,7 @@ beforeAll(async () => {
   stand = await openStand('doctor-network');
   machine = await stand.lab.boot({ name: 'doctored', base: 'kubernetes' });
   await stand.equip(machine);
-  const file = `pipeops-agent-linux-${process.arch}`;
-  await machine.copyIn(join(import.meta.dir, '../../dist', file), AGENT, { mode: 0o755 });
+  await bringProgram(machine, AGENT);
   place = new URL(stand.controlPlaneUrl).host;
 }, PREPARE_TIMEOUT_MS);
 

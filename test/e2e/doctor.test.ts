@@ -2,13 +2,12 @@
  * `doctor` and `health-check` on a real machine: bare, installed, with something wrong, and mended.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { join } from 'node:path';
 import type { Machine } from '../vm/machine.ts';
 import { compareStates } from '../vm/machine-state.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
-import { installEnvironment, openStand, type Stand, TOKEN_FILE } from './stand.ts';
+import { bringProgram, installEnvironment, openStand, type Stand, TOKEN_FILE } from './stand.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 600_000;
@@ -31,8 +30,7 @@ beforeAll(async () => {
   stand = await openStand('doctor');
   machine = await stand.lab.boot({ name: 'patient', base: 'kubernetes' });
   await stand.equip(machine);
-  const file = `pipeops-agent-linux-${process.arch}`;
-  await machine.copyIn(join(import.meta.dir, '../../dist', file), AGENT, { mode: 0o755 });
+  await bringProgram(machine, AGENT);
 }, PREPARE_TIMEOUT_MS);
 
 afterAll(async () => {

@@ -15,6 +15,7 @@ import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
 import { type ForwardProxy, startForwardProxy } from './forward-proxy.ts';
 import { type ImageRegistry, startImageRegistry } from './image-registry.ts';
+import { BUILT_PROGRAM } from './release-server.ts';
 import { CA_FILE, installByOneLine, openStand, type Stand, TOKEN_FILE } from './stand.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
@@ -22,7 +23,6 @@ const TEST_TIMEOUT_MS = 300_000;
 const ALL_TIMEOUT_MS = 900_000;
 const CHANGE_TIMEOUT_MS = 60_000;
 const BUNDLE_FILE = '/root/bundle.tar';
-const PROGRAM = join(import.meta.dir, '../../dist', `pipeops-agent-linux-${process.arch}`);
 /** A password that must be encoded to stand in an address. */
 const LOGIN = 'agent:p@ss:word/1';
 const ENCODED_LOGIN = 'agent:p%40ss%3Aword%2F1';
@@ -153,7 +153,7 @@ test(
     await Bun.write(authority, stand.lab.internet.ca);
     const create = ['bundle', 'create', '--output', bundle, '--k3s-mirror', stand.mirror.url];
     const created = await progress.phase('create the bundle', () =>
-      runCommand([PROGRAM, ...create, '--ca-file', authority, '--json'], {
+      runCommand([BUILT_PROGRAM, ...create, '--ca-file', authority, '--json'], {
         timeoutMs: TEST_TIMEOUT_MS,
       }),
     );

@@ -3,7 +3,6 @@
  * daemon, what is shown, and the removal. One machine, set up twice.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { join } from 'node:path';
 import type { Machine } from '../vm/machine.ts';
 import { compareStates, type MachineState } from '../vm/machine-state.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
@@ -11,7 +10,7 @@ import { previousRelease } from '../vm/previous-release.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
 import { builtVersion } from './release-server.ts';
-import { installEnvironment, openStand, type Stand, TOKEN_FILE } from './stand.ts';
+import { bringProgram, installEnvironment, openStand, type Stand, TOKEN_FILE } from './stand.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const RUN_TIMEOUT_MS = 300_000;
@@ -39,9 +38,8 @@ beforeAll(async () => {
   stand = await openStand('other-versions');
   machine = await stand.lab.boot({ name: 'versions', base: 'kubernetes' });
   await stand.equip(machine);
-  const built = join(import.meta.dir, '../../dist', `pipeops-agent-linux-${process.arch}`);
   await machine.copyIn(old.executable, OLD, { mode: 0o755 });
-  await machine.copyIn(built, NEW, { mode: 0o755 });
+  await bringProgram(machine, NEW);
 }, PREPARE_TIMEOUT_MS);
 
 afterAll(async () => await stand?.[Symbol.asyncDispose](), RUN_TIMEOUT_MS);

@@ -2,6 +2,8 @@
 import { join } from 'node:path';
 
 const ROOT = join(import.meta.dir, '../..');
+/** What `bun run build` has built for this kind of machine. */
+export const BUILT_PROGRAM = join(ROOT, 'dist', `pipeops-agent-linux-${process.arch}`);
 
 export interface ReleaseServer extends AsyncDisposable {
   /** PIPEOPS_BASE_URL, without a slash at the end. */

@@ -3,7 +3,6 @@
  * lines work, policies change without a gap, and a wrong file is named. One machine, one installation.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { join } from 'node:path';
 import type { SettingRow } from '../../src/machine/settings-in-force.ts';
 import { ReadyAnswer } from '../../src/protocol/local-api.ts';
 import { makeCertificates } from '../support/tls.ts';
@@ -11,7 +10,7 @@ import type { Machine } from '../vm/machine.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
-import { installEnvironment, openStand, type Stand, TOKEN_FILE } from './stand.ts';
+import { bringProgram, openStand, runForDocument, type Stand, TOKEN_FILE } from './stand.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 300_000;
@@ -40,8 +39,7 @@ beforeAll(async () => {
   stand = await openStand('settings');
   machine = await stand.lab.boot({ name: 'settings', base: 'kubernetes' });
   await stand.equip(machine);
-  const file = `pipeops-agent-linux-${process.arch}`;
-  await machine.copyIn(join(import.meta.dir, '../../dist', file), AGENT, { mode: 0o755 });
+  await bringProgram(machine, AGENT);
 }, PREPARE_TIMEOUT_MS);
 
 afterAll(async () => {
@@ -49,14 +47,8 @@ afterAll(async () => {
 }, TEST_TIMEOUT_MS);
 
 /** Runs the agent as root: its document, and its exit code. */
-async function run(...args: readonly string[]) {
-  const { exitCode, stdout } = await machine.exec([AGENT, ...args, '--json'], {
-    env: installEnvironment(stand),
-    timeoutMs: TEST_TIMEOUT_MS,
-    check: false,
-  });
-  return { exitCode, ...JSON.parse(stdout) };
-}
+const run = (...args: readonly string[]) =>
+  runForDocument(stand, machine, [AGENT, ...args], TEST_TIMEOUT_MS);
 
 /** What a root shell prints; what went wrong is part of that. */
 async function shell(script: string): Promise<string> {

@@ -3,13 +3,12 @@
  * the host here, so what it keeps for k3s and the system is not tried.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { join } from 'node:path';
 import { limitMemory, memoryPeak } from '../vm/cgroups.ts';
 import { WEB_IMAGE } from '../vm/images.ts';
 import type { Machine } from '../vm/machine.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
-import { installEnvironment, openStand, type Stand } from './stand.ts';
+import { bringProgram, installEnvironment, openStand, type Stand } from './stand.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 900_000;
@@ -30,8 +29,7 @@ beforeAll(async () => {
   machine = await stand.lab.boot({ name: 'small', base: 'kubernetes', images: true });
   await stand.equip(machine);
   await limitMemory(machine.group, MEMORY_MIB * MIB);
-  const file = `pipeops-agent-linux-${process.arch}`;
-  await machine.copyIn(join(import.meta.dir, '../../dist', file), AGENT, { mode: 0o755 });
+  await bringProgram(machine, AGENT);
 }, PREPARE_TIMEOUT_MS);
 
 afterAll(async () => {

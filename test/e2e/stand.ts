@@ -11,7 +11,7 @@ import { type K3sMirror, startK3sMirror } from '../vm/k3s-mirror.ts';
 import { type Lab, openLab } from '../vm/lab.ts';
 import type { ExecOptions, Machine } from '../vm/machine.ts';
 import { waitUntil } from '../vm/wait-until.ts';
-import { type ReleaseServer, startReleaseServer } from './release-server.ts';
+import { BUILT_PROGRAM, type ReleaseServer, startReleaseServer } from './release-server.ts';
 
 export const TOKEN = 'e2e-control-plane-token-5b1f0c';
 /** Where a test puts the token and the CA certificate on a machine. */
@@ -139,6 +139,26 @@ export function installEnvironment(stand: Sources): Record<string, string> {
     PIPEOPS_API_URL: stand.controlPlaneUrl,
     PIPEOPS_CA_FILE: CA_FILE,
   };
+}
+
+/** Puts the program onto a machine, where no installation looks for it. */
+export async function bringProgram(machine: Machine, path: string): Promise<void> {
+  await machine.copyIn(BUILT_PROGRAM, path, { mode: 0o755 });
+}
+
+/** Runs a program with `--json`. @returns its document, and its exit code */
+export async function runForDocument(
+  stand: Sources,
+  machine: Machine,
+  argv: readonly [string, ...string[]],
+  timeoutMs: number,
+) {
+  const { exitCode, stdout } = await machine.exec([...argv, '--json'], {
+    env: installEnvironment(stand),
+    timeoutMs,
+    check: false,
+  });
+  return { exitCode, ...JSON.parse(stdout) };
 }
 
 /** The one line of the README. */

@@ -3,13 +3,12 @@
  * that fails says why.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { join } from 'node:path';
 import { DetailedHealth } from '../../src/protocol/local-api.ts';
 import type { Machine } from '../vm/machine.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
-import { installEnvironment, openStand, type Stand, TOKEN_FILE } from './stand.ts';
+import { bringProgram, openStand, runForDocument, type Stand, TOKEN_FILE } from './stand.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 300_000;
@@ -33,8 +32,7 @@ beforeAll(async () => {
   const smallDisks = { [STATE]: '16M' };
   machine = await stand.lab.boot({ name: 'lonely', base: 'kubernetes', smallDisks });
   await stand.equip(machine);
-  const file = `pipeops-agent-linux-${process.arch}`;
-  await machine.copyIn(join(import.meta.dir, '../../dist', file), AGENT, { mode: 0o755 });
+  await bringProgram(machine, AGENT);
 }, PREPARE_TIMEOUT_MS);
 
 afterAll(async () => {
@@ -42,14 +40,8 @@ afterAll(async () => {
 }, TEST_TIMEOUT_MS);
 
 /** Runs the agent as root: its document, and its exit code. */
-async function run(...args: readonly string[]) {
-  const { exitCode, stdout } = await machine.exec([AGENT, ...args, '--json'], {
-    env: installEnvironment(stand),
-    timeoutMs: TEST_TIMEOUT_MS,
-    check: false,
-  });
-  return { exitCode, ...JSON.parse(stdout) };
-}
+const run = (...args: readonly string[]) =>
+  runForDocument(stand, machine, [AGENT, ...args], TEST_TIMEOUT_MS);
 
 async function session() {
   const { stdout } = await machine.exec(['pipeops-agent', 'status', '--json']);

@@ -3,13 +3,12 @@
  * and in nftables, are the same before and after. Data of volumes stays unless it is to go.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { join } from 'node:path';
 import { WEB_IMAGE } from '../vm/images.ts';
 import type { Machine } from '../vm/machine.ts';
 import { compareStates } from '../vm/machine-state.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
-import { installEnvironment, openStand, type Stand } from './stand.ts';
+import { bringProgram, installEnvironment, openStand, type Stand } from './stand.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 900_000;
@@ -64,8 +63,7 @@ beforeAll(async () => {
   stand = await openStand('uninstall');
   machine = await stand.lab.boot({ name: 'shared', base: 'kubernetes', images: true });
   await stand.equip(machine);
-  const file = `pipeops-agent-linux-${process.arch}`;
-  await machine.copyIn(join(import.meta.dir, '../../dist', file), AGENT, { mode: 0o755 });
+  await bringProgram(machine, AGENT);
 }, PREPARE_TIMEOUT_MS);
 
 afterAll(async () => {
