@@ -60,6 +60,7 @@ test(
       await progress.phase('secrets-encrypt', encryptSecrets);
       await progress.phase('token', useTokens);
       await progress.phase('node password', changeNodePassword);
+      await progress.phase('unique node name', useNodeId);
       await progress.phase('certificate', rotateCertificates);
     });
   },
@@ -143,6 +144,20 @@ async function changeNodePassword(): Promise<void> {
     const { stdout } = await worker.exec(['systemctl', 'is-active', 'k3s-agent'], { check: false });
     return stdout.trim() === 'active';
   });
+}
+
+/** What the refusal of a password advises: the same machine, under a name that no other one has. */
+async function useNodeId(): Promise<void> {
+  const config = '/etc/rancher/k3s/config.yaml.d/60-node-id.yaml';
+  await worker.writeFile(config, 'with-node-id: true\n', { mode: 0o600 });
+  await restart(worker, 'k3s-agent');
+  const id = await worker.readFile('/etc/rancher/node/id');
+  expect(id).toMatch(/^[0-9a-f]{8}\n$/);
+  await waitForNode(server, `worker-${id.trim()}`);
+  await restart(worker, 'k3s-agent');
+  expect(await worker.readFile('/etc/rancher/node/id')).toBe(id);
+  await worker.exec(['rm', config]);
+  await restart(worker, 'k3s-agent');
 }
 
 async function rotateCertificates(): Promise<void> {
