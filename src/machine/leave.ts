@@ -11,13 +11,14 @@ import { KINDS, pathOfObject } from '../core/kinds.ts';
 import { LEFT_ANNOTATION } from '../core/labels.ts';
 import { pollUntil } from '../core/waiting.ts';
 import { readJoined } from '../host/cluster/joined-worker.ts';
+import { interrupted } from '../host/engine/interrupted.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
 import type { UndoOptions } from '../host/engine/resource.ts';
 import { isActive, systemctl } from '../host/engine/systemctl.ts';
 import { ApiRejection } from '../kubernetes/api/rejection.ts';
 import type { MachineContext } from './context.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
-import { interrupted, type LeaveOptions, type LeavingWorker, moveAway } from './move-pods.ts';
+import { type LeaveOptions, type LeavingWorker, moveAway } from './move-pods.ts';
 import { nodeClient } from './node-client.ts';
 import { type Uninstalled, uninstall } from './uninstall.ts';
 
@@ -142,7 +143,7 @@ async function takeOut(context: MachineContext, worker: LeavingWorker): Promise<
   });
   if (end.kind === 'aborted') {
     progress.fail();
-    throw interrupted('the cluster was left');
+    throw interrupted('while the cluster was left');
   }
   const isOut = end.kind === 'found';
   progress.done(isOut ? 'the node is out' : 'the node is still listed');

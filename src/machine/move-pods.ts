@@ -3,6 +3,7 @@ import type { V1Node, V1Pod } from '@kubernetes/client-node';
 import { AgentError } from '../core/errors.ts';
 import { KINDS, pathOfKind, pathOfObject } from '../core/kinds.ts';
 import { pollUntil, within } from '../core/waiting.ts';
+import { interrupted } from '../host/engine/interrupted.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import { type DrainState, drainNode, type PodReason } from '../kubernetes/nodes/drain.ts';
 import { planFor } from '../kubernetes/nodes/drain-plan.ts';
@@ -65,14 +66,14 @@ export async function moveAway(
     await setSchedulable({ kubernetes: client, signal }, node, false);
     const state = await drain(context, { node, client }, options, progress.update);
     if (signal.aborted) {
-      throw interrupted('pods were moved away');
+      throw interrupted('while pods were moved away');
     }
     if (state.refused.length > 0 && !options.force) {
       throw incomplete(state.refused);
     }
     const deleted = await endByForce(context, { node, client }, state.refused);
     if (signal.aborted) {
-      throw interrupted('pods were ended');
+      throw interrupted('while pods were ended');
     }
     progress.done(`${state.evicted.length} moved, ${deleted.length} ended`);
     return { evicted: state.evicted, deleted };
@@ -105,12 +106,6 @@ function drain(
     },
     context.signal,
   );
-}
-
-export function interrupted(during: string): AgentError {
-  return new AgentError('INTERRUPTED', `Interrupted while ${during}`, {
-    hint: 'Run the same command again: it goes on where it ended',
-  });
 }
 
 function incomplete(refused: readonly PodReason[]): AgentError {

@@ -209,6 +209,30 @@ describe('of an older version, which takes no note of the whole', () => {
   });
 });
 
+test('a first Ctrl-C ends it before the next removal, and a second run goes on', async () => {
+  const before = await state();
+  await setUp('server');
+  const interruption = new AbortController();
+  const users = (await machine.files.readText('/etc/passwd')) ?? '';
+  machine.programs.set('userdel', async () => {
+    interruption.abort();
+    const left = users.replace(/^pipeops-agent:.*\n/m, '');
+    await machine.files.writeAtomic('/etc/passwd', left, { mode: 0o644 });
+    return {};
+  });
+  const words = ['uninstall', '--yes', '--json'];
+  const ran = await machine.run(words, { signal: interruption.signal });
+  expect(errorOf(ran)).toMatchObject({
+    exitCode: 130,
+    code: 'INTERRUPTED',
+    message: 'Interrupted before: Remove group pipeops-agent',
+    hint: 'Run the same command again: it goes on where it ended',
+  });
+  expect(await machine.files.readText('/etc/group')).toContain('pipeops-agent:');
+  expect((await machine.run(words)).exitCode).toBe(0);
+  expect(await state()).toEqual(before);
+});
+
 test('--dry-run tells what would be removed and changes nothing, by text and by JSON', async () => {
   agentIsNotReady(machine);
   await setUp('server');

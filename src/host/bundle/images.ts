@@ -11,6 +11,7 @@ import {
 import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, Files } from '../../core/ports.ts';
 import { pollUntil } from '../../core/waiting.ts';
+import { interrupted } from '../engine/interrupted.ts';
 import { placeFile } from '../engine/place-file.ts';
 import { changeOf } from '../engine/removals.ts';
 import { LEAVES_NOTHING, type Resource } from '../engine/resource.ts';
@@ -87,7 +88,7 @@ export function importedImages(
         return left?.length === 0 ? { found: true } : { soFar: left };
       });
       if (end.kind === 'aborted') {
-        throw new AgentError('INTERRUPTED', 'Interrupted while k3s imports images');
+        throw interrupted('while k3s imports images');
       }
       if (end.kind === 'late') {
         throw notImported(end.soFar, role);

@@ -1,6 +1,7 @@
 import { AgentError } from '../../core/errors.ts';
 import type { Places } from '../../core/places.ts';
 import type { Clock, Files, StartProgress } from '../../core/ports.ts';
+import { interrupted } from './interrupted.ts';
 import type { Change, Resource } from './resource.ts';
 import { noteStep } from './step-journal.ts';
 
@@ -69,9 +70,7 @@ export async function applyResources(
     const startedAt = deps.clock.monotonic();
     const seconds = () => Math.round(deps.clock.monotonic() - startedAt) / 1_000;
     if (signal.aborted) {
-      throw new AgentError('INTERRUPTED', `Interrupted before: ${resource.title}`, {
-        hint: 'Run the same command again: it goes on where it ended',
-      });
+      throw interrupted(`before: ${resource.title}`);
     }
     if (await resource.isDone()) {
       finished.push({ id: resource.id, changed: false, seconds: seconds() });

@@ -8,6 +8,7 @@ import type { Clock, Files, GrowingFile, Http } from '../../core/ports.ts';
 import { timeLimit } from '../../core/waiting.ts';
 import { BadStatus, explainingDownload, openDownload } from './download.ts';
 import { hashOfFile, type RunningHash, runningHash } from './file-hash.ts';
+import { interrupted } from './interrupted.ts';
 import { parseJson } from './parse-json.ts';
 
 /** A connection on which nothing comes for so long is given up. */
@@ -62,9 +63,7 @@ export async function downloadFile(
         return;
       }
       if (signal.aborted) {
-        throw new AgentError('INTERRUPTED', `Interrupted while downloading ${url}`, {
-          hint: 'Run the same command again: it goes on where it ended',
-        });
+        throw interrupted(`while downloading ${url}`);
       }
       failures.push(failure);
     }

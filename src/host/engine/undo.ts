@@ -2,6 +2,7 @@ import { AgentError } from '../../core/errors.ts';
 import type { Places } from '../../core/places.ts';
 import type { Files, StartProgress } from '../../core/ports.ts';
 import { isDiskFull } from './disk-full.ts';
+import { interrupted } from './interrupted.ts';
 import type { HostInventory } from './inventory.ts';
 import { forgetOriginals } from './originals.ts';
 import type { Removal, Resource, UndoOptions } from './resource.ts';
@@ -10,6 +11,7 @@ interface Deps {
   readonly files: Files;
   readonly places: Places;
   readonly progress: StartProgress;
+  readonly signal: AbortSignal;
 }
 
 /** What would be removed, newest first. Removes nothing. */
@@ -35,7 +37,7 @@ export async function planUndo(
  * Removes what these resources have made, newest first. An entry leaves the inventory only when its thing
  * is gone. So after a failure, or when this was killed, the next run continues.
  * @returns what was removed, for a person
- * @throws what a removal throws
+ * @throws what a removal throws; INTERRUPTED before the next one, at the signal
  */
 export async function undoResources(
   deps: Deps,
@@ -74,6 +76,9 @@ async function undoOne(
   inventory: HostInventory,
   sharedBefore: ReadonlySet<string>,
 ): Promise<readonly string[]> {
+  if (deps.signal.aborted) {
+    throw interrupted(`before: ${removal.title}`);
+  }
   // A shared directory that stays is forgotten silently.
   const isTold =
     (await goes(deps, removal, new Set())) || (await wasTakenAlong(deps, removal, sharedBefore));

@@ -5,6 +5,7 @@ import type { Clock, Exec, Http } from '../../core/ports.ts';
 import { pollUntil, within } from '../../core/waiting.ts';
 import { diskFull } from '../engine/disk-full.ts';
 import { explainingLine } from '../engine/explaining-line.ts';
+import { interrupted } from '../engine/interrupted.ts';
 import { activeState } from '../engine/systemctl.ts';
 import { hasFailed, type UnitReport, type UnitWatch } from '../engine/unit-watch.ts';
 import { kubectl } from './kubectl.ts';
@@ -59,9 +60,7 @@ export async function waitForNode(
     return { soFar: report };
   });
   if (end.kind === 'aborted') {
-    throw new AgentError('INTERRUPTED', 'Interrupted while waiting for k3s', {
-      hint: 'Run the same command again: it goes on where it ended',
-    });
+    throw interrupted('while waiting for k3s');
   }
   if (end.kind === 'late') {
     throw notReady(end.soFar, role);
