@@ -2,11 +2,13 @@
 
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { X509Certificate } from 'node:crypto';
+import type { Clock } from '../../src/core/ports.ts';
 import { BUILD } from '../../src/core/version.ts';
 import type { SettingRow } from '../../src/machine/settings-in-force.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { decodeJoinToken, encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
 import { errorOf, INSTALL, INSTALL_ENV } from '../support/installation.ts';
+import { scaledClock } from '../support/scaled-clock.ts';
 import {
   CLUSTER_CA,
   CONTROL_PLANE,
@@ -833,9 +835,10 @@ describe('join', () => {
     ]);
   });
 
-  const join = (options: Parameters<typeof joinToken>[0] = {}) =>
+  const join = (options: Parameters<typeof joinToken>[0] = {}, clock?: Clock) =>
     machine.run(['join', '--token', joinToken(options), '--json'], {
       env: { PIPEOPS_K3S_MIRROR: MIRROR },
+      ...(clock === undefined ? {} : { clock }),
     });
   /** What k3s says at this start alone, and what its unit had in the journal before. */
   const journals = (thisStart: string, unit: string) =>
@@ -892,12 +895,22 @@ describe('join', () => {
     });
     const before = await machine.listing();
     const token = `K10${'0'.repeat(64)}::abcdef.0123456789abcdef`;
-    expect(errorOf(await join({ token }))).toMatchObject({
+    expect(errorOf(await join({ token }, scaledClock(1_000)))).toMatchObject({
       exitCode: 5,
       code: 'JOIN_TOKEN_REJECTED',
       message: 'The server does not accept the join token: it was revoked, or has ended',
     });
     expect(await machine.listing()).toEqual(before);
+  });
+
+  test('believes a refusal only when it was given three times: a server that starts refuses everybody', async () => {
+    let refusals = 0;
+    machine.web.set('https://10.0.0.1:6443/v1-k3s/client-ca.crt', () => {
+      refusals += 1;
+      return new Response('', { status: refusals < 3 ? 401 : 200 });
+    });
+    const ran = await join({}, scaledClock(1_000));
+    expect({ exitCode: ran.exitCode, refusals }).toEqual({ exitCode: 0, refusals: 3 });
   });
 
   test('asks for the token of a worker that works no more', async () => {

@@ -7,6 +7,7 @@ import { type BareMachine, bareMachine } from '../support/bare-machine.ts';
 import { cliContext, maybeChanging } from '../support/cli-context.ts';
 import { errorOf } from '../support/installation.ts';
 import { QUIET_PROBE } from '../support/quiet-probe.ts';
+import { scaledClock } from '../support/scaled-clock.ts';
 import { makeCertificates, type TestCertificates } from '../support/tls.ts';
 
 let machine: BareMachine;
@@ -218,9 +219,11 @@ test('install with NODE_TYPE=agent finds a K3S_TOKEN that is over before anythin
     K3S_URL: serverUrl(),
     K3S_TOKEN: `K10${hash}::abcdef.0123456789abcdef`,
   };
-  const ran = await cliContext({ root: machine.path, env }).run('install', '--json');
+  const clock = scaledClock(100);
+  const ran = await cliContext({ root: machine.path, env, clock }).run('install', '--json');
   expect(errorOf(ran)).toMatchObject({ exitCode: 5, code: 'JOIN_TOKEN_REJECTED' });
-  expect(asked).toEqual(['/cacerts ', '/v1-k3s/client-ca.crt Bearer abcdef.0123456789abcdef']);
+  const question = '/v1-k3s/client-ca.crt Bearer abcdef.0123456789abcdef';
+  expect(asked).toEqual(['/cacerts ', question, question, question]);
   expect(await machine.listing()).toEqual(before);
 });
 

@@ -2,9 +2,13 @@ import { textWithin } from '../../core/bounded-body.ts';
 import { AgentError } from '../../core/errors.ts';
 import type { Clock, Http, TlsOptions } from '../../core/ports.ts';
 import { troubleOf } from '../../core/trouble.ts';
-import { within } from '../../core/waiting.ts';
+import { pollUntil, within } from '../../core/waiting.ts';
+import { interrupted } from '../engine/interrupted.ts';
 import { joinTokenRejected } from '../k3s/rejection.ts';
 
+/** In a row: a k3s that starts refuses everybody until it knows its tokens (k3s, "pkg/server/auth"). */
+export const REFUSALS_TO_BELIEVE = 3;
+const REFUSAL_INTERVAL_MS = 10_000;
 const PROBE_TIMEOUT_MS = 10_000;
 /** A longer answer is no CA bundle. */
 const CA_LENGTH_MAX = 256 * 1024;
@@ -77,7 +81,7 @@ export function caHashOf(token: string): string | undefined {
   return /^K10([0-9a-f]{64})::/.exec(token)?.[1];
 }
 
-/** Whether a token lives; undefined where the server does not say. */
+/** Whether a token lives, by one answer (REFUSALS_TO_BELIEVE); undefined where the server does not say. */
 export async function isTokenTaken(
   deps: Deps,
   server: string,
@@ -89,9 +93,19 @@ export async function isTokenTaken(
   return ok ? true : status === 401 || status === 403 ? false : undefined;
 }
 
-/** Asks what a node asks first. Only a refusal says something about the token. */
+/** Asks what a node asks first. Only refusals say something about the token. */
 async function checkToken(deps: Deps, server: string, ca: string, token: string): Promise<void> {
-  if ((await isTokenTaken(deps, server, ca, token)) === false) {
+  const limitMs = (REFUSALS_TO_BELIEVE - 1) * REFUSAL_INTERVAL_MS;
+  const pace = { everyMs: REFUSAL_INTERVAL_MS, limitMs };
+  const end = await pollUntil(deps.clock, pace, deps.signal, async () =>
+    (await isTokenTaken(deps, server, ca, token)) === false
+      ? { soFar: undefined }
+      : { found: true },
+  );
+  if (end.kind === 'aborted') {
+    throw interrupted('while the server was asked about the join token');
+  }
+  if (end.kind === 'late') {
     const { code, message, hint } = joinTokenRejected();
     throw new AgentError(code, message, { hint, details: { server } });
   }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import { pollUntil } from '../../core/waiting.ts';
-import { isTokenTaken } from '../../host/cluster/join-server.ts';
+import { isTokenTaken, REFUSALS_TO_BELIEVE } from '../../host/cluster/join-server.ts';
 import { hashOfFile } from '../../host/engine/file-hash.ts';
 import { OFFER_CREDENTIAL, OFFER_LIMIT_BYTES, Offer } from '../../protocol/files/offer.ts';
 import type { Offered } from '../../server/offer/answer.ts';
@@ -14,8 +14,6 @@ import type { MachineContext } from '../context.ts';
 
 /** How soon the end of the token is noticed. */
 const TOKEN_CHECK_MS = 10_000;
-/** In a row: a k3s that starts again refuses everybody for a moment (k3s, "pkg/server/auth"). */
-const REFUSALS_OF_END = 3;
 /** The unit has an end of its own as well. */
 const LIFE_MS_MAX = 8 * 24 * 3_600_000;
 
@@ -41,7 +39,7 @@ export async function serveOffer(context: MachineContext): Promise<void> {
     const isTaken = await isTokenTaken(context, offer.server, offer.ca, offer.token);
     refusals = isTaken === false ? refusals + 1 : 0;
     const isInstalled = (await context.files.stat(offer.agent.file)) !== undefined;
-    return refusals >= REFUSALS_OF_END || !isInstalled ? { found: true } : { soFar: undefined };
+    return refusals >= REFUSALS_TO_BELIEVE || !isInstalled ? { found: true } : { soFar: undefined };
   });
   ending.abort();
   await served;
