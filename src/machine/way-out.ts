@@ -1,9 +1,10 @@
 /** Whether this machine gets out: looked at before k3s is removed, and afterwards. */
+import { isDefaultRoute } from '../host/facts/ip-route.ts';
+import { kernelRoutes } from '../host/facts/kernel-routes.ts';
 import type { MachineContext } from './context.ts';
 
 /** A resolver that is not there is asked for long. */
 const ASK_TIMEOUT_MS = 5_000;
-const ROUTES_LIMIT_BYTES = 4 * 1024 * 1024;
 
 export interface WayOut {
   /** The link that the default route leads through; null where there is none. */
@@ -26,30 +27,8 @@ export async function readWayOut(
   return { default_route: route, asked: host ?? null, names };
 }
 
-/** proc(5), "/proc/net/route"; for IPv6 the kernel's net/ipv6/route.c. */
 async function defaultRoute({ files }: Pick<MachineContext, 'files'>): Promise<string | null> {
-  const rows = async (path: string) =>
-    ((await files.readText(path, ROUTES_LIMIT_BYTES)) ?? '')
-      .split('\n')
-      .map((line) => line.trim().split(/\s+/));
-  for (const [link = '', destination, , , , , , mask] of await rows('/proc/net/route')) {
-    if (destination === '00000000' && mask === '00000000') {
-      return link;
-    }
-  }
-  for (const row of await rows('/proc/net/ipv6_route')) {
-    const [destination, length] = row;
-    const link = row[9];
-    if (
-      /^0{32}$/.test(destination ?? '') &&
-      length === '00' &&
-      link !== undefined &&
-      link !== 'lo'
-    ) {
-      return link;
-    }
-  }
-  return null;
+  return (await kernelRoutes(files)).find(isDefaultRoute)?.device ?? null;
 }
 
 async function isKnown(

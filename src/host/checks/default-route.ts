@@ -1,4 +1,5 @@
-import { ipRoutes, isDefaultRoute } from '../facts/ip-routes.ts';
+import { isDefaultRoute } from '../facts/ip-route.ts';
+import { ipRoutes } from '../facts/ip-routes.ts';
 import { type Check, EVERYWHERE } from './check.ts';
 
 /** Anything will do, also one that leads nowhere (docs.k3s.io, "Air-Gap Install", "Default Network Route"). */

@@ -1,5 +1,6 @@
 import type { Fact } from './fact.ts';
-import { ipRoutes, isDefaultRoute } from './ip-routes.ts';
+import { isDefaultRoute } from './ip-route.ts';
+import { ipRoutes } from './ip-routes.ts';
 
 export interface LinkSize {
   readonly device: string;

@@ -103,6 +103,31 @@ test('without ip(8) the routes of the kernel are read', async () => {
   ]);
 });
 
+test('without ip(8) a machine that has only IPv6 has its default route too', async () => {
+  const row = (to: string, bits: string, flags: string, link: string) =>
+    `${to} ${bits} ${'0'.repeat(32)} 00 ${'0'.repeat(32)} 00000400 00000002 00000000 ${flags} ${link}\n`;
+  await machine.put('/proc/net/route', 'Iface\tDestination\tGateway \tFlags\n');
+  const prefix = '20010db8000000000000000000000000';
+  await machine.put(
+    '/proc/net/ipv6_route',
+    row(prefix, '40', '00000001', '    eth0') +
+      row('0'.repeat(32), '00', '00000003', '    eth0') +
+      row(`${prefix.slice(0, -1)}1`, '80', '80200001', '    eth0') +
+      row(`ff${'0'.repeat(30)}`, '08', '00000001', '    eth0') +
+      row('0'.repeat(32), '00', '00200200', '      lo'),
+  );
+  const deps = factDeps(machine.path);
+  expect(await ipRoutes.read(deps)).toEqual([
+    {
+      destination: '2001:0db8:0000:0000:0000:0000:0000:0000/64',
+      device: 'eth0',
+      hasGateway: false,
+    },
+    { destination: '::/0', device: 'eth0', hasGateway: true },
+  ]);
+  expect(await findingOf(defaultRouteThere, deps)).toBeUndefined();
+});
+
 test('a machine without a default route is told how to get one', async () => {
   const finding = await findingOf(
     defaultRouteThere,
