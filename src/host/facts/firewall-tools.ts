@@ -1,7 +1,6 @@
 /** What the firewalls with a tool of their own let through: ufw and firewalld. */
 import type { Exec } from '../../core/ports.ts';
-
-const TOOL_TIMEOUT_MS = 2_000;
+import { outputOf } from './tool-output.ts';
 
 /** To one port, or from one range of addresses to all. */
 export interface Allowed {
@@ -81,17 +80,4 @@ function parseFirewalld(zone: string, trusted: string): readonly Allowed[] {
 function portsOf(text: string, separator: string): readonly [number, number] {
   const [first = '', last = first] = text.split(separator);
   return [Number(first), Number(last)];
-}
-
-/** What a tool prints; undefined where it is not there, or says no. */
-async function outputOf(
-  { exec, signal }: Deps,
-  argv: readonly [string, ...string[]],
-): Promise<string | undefined> {
-  try {
-    const { exitCode, stdout } = await exec.run(argv, { timeoutMs: TOOL_TIMEOUT_MS, signal });
-    return exitCode === 0 ? stdout : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -2,12 +2,14 @@ import { AgentError } from '../../core/errors.ts';
 import type { Fact, FactDeps } from './fact.ts';
 import { readFirewalld, readUfw, type ToolFirewall } from './firewall-tools.ts';
 import { type NftChain, type NftRuleset, parseNft } from './nft-rules.ts';
+import { outputOf } from './tool-output.ts';
 
-const TOOL_TIMEOUT_MS = 2_000;
 /** Of one table, bytes: reading it must not stop everything else. */
 const TABLE_BYTES_MAX = 512 * 1024;
 /** Tables that are read. */
 const TABLES_MAX = 8;
+/** Without nft(8) there are no rules that it would show. */
+const LIST = ['nft', '--json', 'list'] as const;
 const HOOKS: readonly (string | undefined)[] = ['input', 'forward'];
 
 export interface Firewalls {
@@ -38,7 +40,7 @@ async function readNft(
   deps: FactDeps,
   tools: readonly ToolFirewall[],
 ): Promise<readonly NftRuleset[]> {
-  const chains = parseNft((await nft(deps, ['list', 'chains'])) ?? '')?.chains ?? [];
+  const chains = parseNft((await outputOf(deps, [...LIST, 'chains'])) ?? '')?.chains ?? [];
   const tables = new Set(
     chains
       .filter((chain) => HOOKS.includes(chain.hook) && !isOfTool(chain, tools))
@@ -47,7 +49,7 @@ async function readNft(
   const read = await Promise.all(
     [...tables].slice(0, TABLES_MAX).map(async (name) => {
       const [family = '', table = ''] = name.split(' ');
-      const text = (await nft(deps, ['list', 'table', family, table])) ?? '';
+      const text = (await outputOf(deps, [...LIST, 'table', family, table])) ?? '';
       return text.length > TABLE_BYTES_MAX ? undefined : parseNft(text);
     }),
   );
@@ -61,20 +63,4 @@ function isOfTool({ table, name }: NftChain, tools: readonly ToolFirewall[]): bo
     (table === 'firewalld' && has('firewalld')) ||
     (table === 'filter' && name === name.toUpperCase() && has('ufw'))
   );
-}
-
-async function nft(
-  { exec, signal }: FactDeps,
-  words: readonly string[],
-): Promise<string | undefined> {
-  try {
-    const argv = ['nft', '--json', ...words] as const;
-    const { exitCode, stdout } = await exec.run([...argv] as [string, ...string[]], {
-      timeoutMs: TOOL_TIMEOUT_MS,
-      signal,
-    });
-    return exitCode === 0 ? stdout : undefined;
-  } catch {
-    return undefined; // Without nft(8) there are no rules that it would show.
-  }
 }
