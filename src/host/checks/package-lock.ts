@@ -1,3 +1,4 @@
+import { holderName } from '../engine/package-lock.ts';
 import { packageLock } from '../facts/package-lock.ts';
 import { BARE, type Check } from './check.ts';
 
@@ -11,12 +12,12 @@ export const packagesFree: Check = {
   remedy: 'Wait until it has ended. Updates at the first start of a machine take some minutes.',
   needs: [packageLock],
   run: async (facts) => {
-    const lock = await facts(packageLock);
-    return lock === undefined
+    const holder = await facts(packageLock);
+    return holder === undefined
       ? undefined
       : {
           code: 'BUSY',
-          message: `The package manager is at work: ${lock.program ?? 'a process'} (pid ${lock.pid})`,
+          message: `The package manager is at work: ${holderName(holder)}`,
           hint: 'Better wait until it has ended',
         };
   },

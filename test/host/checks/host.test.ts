@@ -354,6 +354,15 @@ test('a package manager at work is told with its program', async () => {
       },
     },
   ]);
+  // dnf notes its process in a file while it downloads, and has nothing locked yet.
+  await putTree(machine.path, {
+    '/proc/locks': '',
+    '/proc/991/comm': 'dnf\n',
+    '/var/cache/dnf/download_lock.pid': '991',
+  });
+  expect(await runChecks(factDeps(machine.path), checks)).toMatchObject([
+    { outcome: { finding: { message: 'The package manager is at work: dnf (pid 991)' } } },
+  ]);
 });
 
 test('certificates of k3s that end soon are told, and those that have ended are an error', async () => {

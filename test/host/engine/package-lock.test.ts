@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { waitForPackages } from '../../../src/host/engine/package-lock.ts';
+import { packageHolder, waitForPackages } from '../../../src/host/engine/package-lock.ts';
 import { systemFiles } from '../../../src/platform/files.ts';
 import { failureOf } from '../../support/failure-of.ts';
 import { manualClock } from '../../support/manual-clock.ts';
@@ -64,4 +64,33 @@ test('a lock of a process that is gone counts for nothing', async () => {
   await machine.files.removeTree('/proc/812');
   await waitForPackages({ clock: manualClock(), files: machine.files }, () => undefined, signal);
   expect(await machine.files.stat(LOCK)).toBeDefined();
+});
+
+test('a lock that only the kernel knows counts as well, with or without a name', async () => {
+  await using machine = await locked();
+  await machine.files.remove(LOCK);
+  const path = '/var/lib/rpm/.rpm.lock';
+  await machine.files.makeDirectory('/var/lib/rpm', { mode: 0o755 });
+  await machine.files.writeAtomic(path, '', { mode: 0o644 });
+  expect(await packageHolder(machine.files)).toBeUndefined();
+  const inode = (await machine.files.stat(path))?.inode;
+  const lockedBy = (pid: number) =>
+    machine.files.writeAtomic(
+      '/proc/locks',
+      `1: POSIX  ADVISORY  WRITE ${pid} 08:01:${inode} 0 EOF\n`,
+      { mode: 0o444 },
+    );
+  await lockedBy(812);
+  expect(await packageHolder(machine.files)).toEqual({ program: 'dnf-automatic', pid: 812 });
+  const clock = manualClock();
+  const told: string[] = [];
+  const waiting = failureOf(() =>
+    waitForPackages({ clock, files: machine.files }, (text) => told.push(text), signal),
+  );
+  await until('the holder is named', () => told.length > 0);
+  await lockedBy(813);
+  clock.advance(11 * 60_000);
+  expect(await waiting).toMatchObject({
+    message: "a process (pid 813) has the system's packages locked for too long",
+  });
 });
