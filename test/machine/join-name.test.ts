@@ -1,6 +1,7 @@
 /** Under which name a machine joins, and by which token: answered before anything is installed. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { encodeJoinToken, type JoinTokenContent } from '../../src/protocol/secrets/join-token.ts';
+import type { JoinTokenContent } from '../../src/protocol/secrets/join-token.ts';
+import { errorOf, joinToken } from '../support/installation.ts';
 import { CLUSTER_CA, MIRROR, type Ran, simulatedMachine } from '../support/simulated-machine.ts';
 
 type Machine = Awaited<ReturnType<typeof simulatedMachine>>;
@@ -46,22 +47,12 @@ function clusterHas(...nodes: readonly Shown[]): void {
 }
 
 async function join(flags: readonly string[] = [], content: Partial<JoinTokenContent> = {}) {
-  const token = encodeJoinToken({
-    v: 1,
-    servers: ['https://10.0.0.1:6443'],
-    ca: CLUSTER_CA,
-    role: 'agent',
-    token: `K10${'0'.repeat(64)}::abcdef.0123456789abcdef`,
-    expires: '2099-01-01T00:00:00.000Z',
-    ...content,
-  });
-  await machine.files.writeAtomic('/root/join', token, { mode: 0o600 });
+  await machine.files.writeAtomic('/root/join', joinToken(content), { mode: 0o600 });
   const words = ['join', '--token-file', '/root/join', '--json', ...flags];
   return machine.run(words, { env: { PIPEOPS_K3S_MIRROR: MIRROR } });
 }
 
 const nodeOf = (ran: Ran) => ({ exitCode: ran.exitCode, node: JSON.parse(ran.stdout).node });
-const errorOf = ({ exitCode, stdout }: Ran) => ({ exitCode, ...JSON.parse(stdout).error });
 
 test('a name that nobody has is taken', async () => {
   clusterHas({ name: 'server' });

@@ -2,10 +2,9 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import type { Probe } from '../../src/core/probe.ts';
 import { systemProbe } from '../../src/platform/network/probe.ts';
-import { encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
 import { type BareMachine, bareMachine } from '../support/bare-machine.ts';
 import { cliContext, maybeChanging } from '../support/cli-context.ts';
-import { errorOf } from '../support/installation.ts';
+import { errorOf, joinToken } from '../support/installation.ts';
 import { QUIET_PROBE } from '../support/quiet-probe.ts';
 import { scaledClock } from '../support/scaled-clock.ts';
 import { makeCertificates, type TestCertificates } from '../support/tls.ts';
@@ -40,15 +39,7 @@ afterEach(async () => {
 const serverUrl = () => `https://127.0.0.1:${server.port}`;
 
 async function putToken(ca: string, servers: readonly string[]): Promise<void> {
-  const token = encodeJoinToken({
-    v: 1,
-    servers: [...servers],
-    ca,
-    token: `K10${'0'.repeat(64)}::abcdef.0123456789abcdef`,
-    role: 'agent',
-    expires: '2099-01-01T00:00:00.000Z',
-  });
-  await machine.put('/root/join-token', `${token}\n`);
+  await machine.put('/root/join-token', `${joinToken({ servers: [...servers], ca })}\n`);
 }
 
 const JOIN = ['join', '--token-file', '/root/join-token', '--json'];
@@ -187,13 +178,9 @@ test.each([
 });
 
 test('join refuses a token of a server that has no end', async () => {
-  const token = encodeJoinToken({
-    v: 1,
-    servers: [serverUrl()],
-    ca: tls.ca,
+  const token = joinToken({
+    ...{ servers: [serverUrl()], ca: tls.ca, role: 'server', expires: null },
     token: `K10${'0'.repeat(64)}::server:secret`,
-    role: 'server',
-    expires: null,
   });
   await machine.put('/root/join-token', token);
   expect(errorOf(await cliContext({ root: machine.path }).run(...JOIN))).toMatchObject({

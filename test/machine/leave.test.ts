@@ -1,7 +1,7 @@
 /** `leave`: pods are moved, the node goes, the machine is bare; or nothing of it has happened. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
-import { CLUSTER_CA, MIRROR, type Ran, simulatedMachine } from '../support/simulated-machine.ts';
+import { errorOf, JOIN, JOIN_TOKEN } from '../support/installation.ts';
+import { CLUSTER_CA, MIRROR, simulatedMachine } from '../support/simulated-machine.ts';
 
 type Machine = Awaited<ReturnType<typeof simulatedMachine>>;
 
@@ -28,18 +28,9 @@ let patches: unknown[];
 
 beforeEach(async () => {
   machine = await simulatedMachine();
-  const token = encodeJoinToken({
-    v: 1,
-    servers: [API],
-    ca: CLUSTER_CA,
-    role: 'agent',
-    token: `K10${'0'.repeat(64)}::abcdef.0123456789abcdef`,
-    expires: '2099-01-01T00:00:00.000Z',
-  });
-  await machine.files.writeAtomic('/root/join', token, { mode: 0o600 });
   before = await machine.tree();
-  const words = ['join', '--token-file', '/root/join', '--json'];
-  expect((await machine.run(words, { env: { PIPEOPS_K3S_MIRROR: MIRROR } })).exitCode).toBe(0);
+  const env = { PIPEOPS_K3S_MIRROR: MIRROR };
+  expect((await machine.run(JOIN, { env, stdin: JOIN_TOKEN })).exitCode).toBe(0);
   await machine.files.writeAtomic(`${AGENT}/server-ca.crt`, CLUSTER_CA, { mode: 0o644 });
   await machine.files.writeAtomic(`${AGENT}/client-kubelet.key`, 'the key', { mode: 0o600 });
   node = { metadata: { annotations: {} }, spec: {} };
@@ -91,7 +82,6 @@ function pod(name: string, controller: string | null = 'ReplicaSet'): Pod {
 }
 
 const leave = (...flags: readonly string[]) => machine.run(['leave', '--yes', '--json', ...flags]);
-const errorOf = ({ exitCode, stdout }: Ran) => ({ exitCode, ...JSON.parse(stdout).error });
 const isCordoned = () => node?.spec['unschedulable'] === true;
 
 test('moves the pods, leaves, and the machine is as it was', async () => {

@@ -1,11 +1,7 @@
 /** Further servers: the token that lets one in, how it joins, and what it stays. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import {
-  decodeJoinToken,
-  encodeJoinToken,
-  type JoinTokenContent,
-} from '../../src/protocol/secrets/join-token.ts';
-import { errorOf, INSTALL, INSTALL_ENV } from '../support/installation.ts';
+import { decodeJoinToken, type JoinTokenContent } from '../../src/protocol/secrets/join-token.ts';
+import { errorOf, INSTALL, INSTALL_ENV, joinToken } from '../support/installation.ts';
 import {
   CLUSTER_CA,
   MIRROR,
@@ -55,9 +51,8 @@ function serversAre(servers: Readonly<Record<string, 'ready' | 'lost'>>): void {
 }
 
 async function join(content: Partial<JoinTokenContent> = {}) {
-  const token = encodeJoinToken({
-    ...{ v: 1, servers: ['https://10.0.0.1:6443'], ca: CLUSTER_CA, role: 'server' },
-    ...{ token: SERVER_TOKEN, gate: GATE, expires: '2099-01-01T00:00:00.000Z' },
+  const token = joinToken({
+    ...{ role: 'server', token: SERVER_TOKEN, gate: GATE },
     ...{ disable: ['traefik', 'servicelb'], names: ['k8s.example.com'] },
     ...content,
   });

@@ -1,5 +1,5 @@
 /** What tests of installations and removals say again and again, on the simulated machine. */
-import { encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
+import { encodeJoinToken, type JoinTokenContent } from '../../src/protocol/secrets/join-token.ts';
 import { CLUSTER_CA, CONTROL_PLANE, MIRROR, type SimulatedMachine } from './simulated-machine.ts';
 
 /** Where the control plane and k3s are found. */
@@ -17,14 +17,19 @@ export const INSTALL = [
 export const STANDALONE = ['install', '--cluster-name', 'test', '--json'];
 /** A worker; its token comes in on standard input. */
 export const JOIN = ['join', '--token', '-', '--json'];
-export const JOIN_TOKEN = encodeJoinToken({
-  v: 1,
-  servers: ['https://10.0.0.1:6443'],
-  ca: CLUSTER_CA,
-  token: 'K10secret::abcdef.0123456789abcdef',
-  role: 'agent',
-  expires: null,
-});
+/** A worker's, as a server makes it, but for what is told. */
+export function joinToken(content: Partial<JoinTokenContent> = {}): string {
+  return encodeJoinToken({
+    v: 1,
+    servers: ['https://10.0.0.1:6443'],
+    ca: CLUSTER_CA,
+    token: `K10${'0'.repeat(64)}::abcdef.0123456789abcdef`,
+    role: 'agent',
+    expires: '2099-01-01T00:00:00.000Z',
+    ...content,
+  });
+}
+export const JOIN_TOKEN = joinToken();
 
 interface JsonError {
   readonly exitCode: number;

@@ -1,7 +1,7 @@
 /** What a machine keeps of the offer that it joined by: nothing. On real machines: test/e2e. */
 import { expect, test } from 'bun:test';
-import { encodeJoinToken } from '../../../src/protocol/secrets/join-token.ts';
-import { CLUSTER_CA, MIRROR, simulatedMachine } from '../../support/simulated-machine.ts';
+import { JOIN, JOIN_TOKEN } from '../../support/installation.ts';
+import { MIRROR, simulatedMachine } from '../../support/simulated-machine.ts';
 import { makeCertificates } from '../../support/tls.ts';
 
 const OFFER = '/run/pipeops-agent-offer.pem';
@@ -15,20 +15,11 @@ test.each([
   ['of a person is trusted for images, too', '/root/ca.pem', OF_REGISTRIES],
 ])('a certificate %s', async (_, file, expected) => {
   await using machine = await simulatedMachine();
-  const token = encodeJoinToken({
-    v: 1,
-    servers: ['https://10.0.0.1:6443'],
-    ca: CLUSTER_CA,
-    role: 'agent',
-    token: `K10${'0'.repeat(64)}::abcdef.0123456789abcdef`,
-    expires: '2099-01-01T00:00:00.000Z',
-  });
-  await machine.files.writeAtomic('/root/join', token, { mode: 0o600 });
   const { ca } = await makeCertificates(['10.0.0.1']);
   await machine.files.makeDirectory('/run', { mode: 0o755 });
   await machine.files.writeAtomic(file, ca, { mode: 0o644 });
   const env = { PIPEOPS_K3S_MIRROR: MIRROR, PIPEOPS_CA_FILE: file };
-  const ran = await machine.run(['join', '--token-file', '/root/join', '--json'], { env });
+  const ran = await machine.run(JOIN, { env, stdin: JOIN_TOKEN });
   expect(ran.exitCode).toBe(0);
   const left = Object.keys(await machine.tree());
   expect(OF_REGISTRIES.filter((path) => left.includes(path))).toEqual(expected);
