@@ -9,6 +9,8 @@ import { EtcdMemberList } from '../../protocol/etcd.ts';
 
 /** On loopback, for HTTP alone (k3s, "pkg/etcd"). */
 const ETCD_URL = 'https://127.0.0.1:2382';
+/** Without it one member tells what it knows by itself (etcd.io, "MemberListRequest"). */
+const AGREED = JSON.stringify({ linearizable: true });
 const ASK_TIMEOUT_MS = 10_000;
 const ANSWER_BYTES_MAX = 256 * 1024;
 
@@ -44,7 +46,7 @@ export async function etcdMembers(deps: Deps): Promise<readonly EtcdMember[]> {
   try {
     return await within(deps.clock, ASK_TIMEOUT_MS, deps.signal, async (signal) => {
       const tls = { ca: ca ?? '', cert: cert ?? '', key: key ?? '' };
-      const init = { method: 'POST', body: '{}', tls, signal } as const;
+      const init = { method: 'POST', body: AGREED, tls, signal } as const;
       const response = await deps.http(`${ETCD_URL}/v3/cluster/member/list`, init);
       const text = (await textWithin(response, ANSWER_BYTES_MAX)) ?? '';
       const { members } = EtcdMemberList.parse(JSON.parse(text));
