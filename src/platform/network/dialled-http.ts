@@ -88,6 +88,9 @@ class Answer implements ExchangeSink {
   begin(exchange: Exchange): void {
     this.#exchange = exchange;
     this.#signal.addEventListener('abort', this.#onAbort, { once: true });
+    if (this.#signal.aborted) {
+      this.#onAbort(); // Since it got its connection.
+    }
   }
 
   readonly #onAbort = () => this.giveUp(this.#signal.reason);
@@ -166,7 +169,9 @@ async function sendBody(
     for await (const chunk of body) {
       if (chunk.length > 0) {
         writeChunk(exchange, chunk); // An empty one would be the last.
-        await connection.room();
+        if (!(await connection.room())) {
+          break; // Nobody reads the rest: its source is told so.
+        }
       }
     }
     exchange.write(LAST_CHUNK);

@@ -20,8 +20,10 @@ const PEER = { code: 'CONTROL_PLANE_UNREACHABLE', name: 'it', hint: '', answerHi
 /** A connection that is free for one call. */
 export interface KeptConnection {
   begin(method: string, head: Uint8Array, sink: ExchangeSink): Exchange;
-  /** Resolves when there is room for more of a request, or nobody to send it to. */
-  room(): Promise<void>;
+  /** Waits for room for more of a request. @returns whether there is still somebody to send it to */
+  room(): Promise<boolean>;
+  /** Bytes of a request that the system has not taken. */
+  unsentBytes(): number;
 }
 
 export interface KeptConnections {
@@ -51,6 +53,10 @@ export function keptConnections(address: URL, options: DialOptions): KeptConnect
     now: () => performance.now(),
     headRoom: headRoom(),
     idle: (connection: UpstreamConnection) => {
+      if ((open.get(connection)?.unsentBytes() ?? 0) > 0) {
+        connection.close(); // Answered before the request was whole: the rest may never be read.
+        return;
+      }
       idle.set(
         connection,
         setTimeout(() => connection.close(), IDLE_MS_MAX),
@@ -119,6 +125,9 @@ export function keptConnections(address: URL, options: DialOptions): KeptConnect
       for (const connection of [...open.keys()]) {
         connection.close();
       }
+      while (waiting.size > 0) {
+        wakeOne(); // There may be more than there were connections.
+      }
     },
   };
 }
@@ -155,7 +164,9 @@ function carrying(stream: ByteStream, owner: ConnectionOwner) {
           roomAgain = () => void resolve();
         });
       }
+      return isOpen;
     },
+    unsentBytes: () => stream.unsentBytes(),
   };
   return { connection, kept };
 }

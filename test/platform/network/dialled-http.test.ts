@@ -206,6 +206,67 @@ describe('kept connections', () => {
     client.close();
   });
 
+  test('are all given up when they are closed, however many calls wait for them', async () => {
+    using echo = await startEcho();
+    const client = dialledHttp(direct);
+    echo.state.holds = true;
+    const calls = Array.from({ length: 30 }, () => client.http(echo.url).catch(() => 'given up'));
+    await until('eight calls are under way', () => echo.heldCalls() === 8);
+    client.close();
+    expect(await Promise.all(calls)).toEqual(calls.map(() => 'given up'));
+  });
+
+  test('carry nothing for a call that is given up as soon as it was made', async () => {
+    using echo = await startEcho();
+    const client = dialledHttp(direct);
+    await (await client.http(echo.url)).text();
+    echo.state.holds = true;
+    const abort = new AbortController();
+    const call = client.http(echo.url, { signal: abort.signal });
+    abort.abort(new Error('given up'));
+    await expect(call).rejects.toThrow('given up');
+    client.close();
+  });
+
+  test('end with a call that is answered before it is whole, and so does what it sends', async () => {
+    const answer = 'HTTP/1.1 413 X\r\nContent-Length: 0\r\n\r\n';
+    let connections = 0;
+    const sockets = new Set<Socket>();
+    // Reads no further than the beginning of a request.
+    const server = createServer((socket) => {
+      connections += 1;
+      sockets.add(socket);
+      socket.on('error', () => undefined);
+      socket.once('data', () => socket.pause().write(answer));
+    });
+    const listening = Promise.withResolvers<void>();
+    server.listen(0, '127.0.0.1', listening.resolve);
+    await listening.promise;
+    const address = server.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    const client = dialledHttp(direct);
+    let isCancelled = false;
+    const endless = new ReadableStream<Uint8Array>({
+      pull: (controller) => controller.enqueue(new Uint8Array(64 * 1024)),
+      cancel: () => {
+        isCancelled = true;
+      },
+    });
+    for (const body of ['x'.repeat(64 * 1024 * 1024), endless, undefined]) {
+      const init = { method: 'POST', signal: AbortSignal.timeout(TIMEOUT_MS) };
+      const url = `http://127.0.0.1:${port}/`;
+      const { status } = await client.http(url, body === undefined ? init : { ...init, body });
+      expect(status).toBe(413);
+    }
+    await until('nothing more is read of the endless body', () => isCancelled);
+    expect(connections).toBe(3);
+    client.close();
+    for (const socket of sockets) {
+      socket.destroy();
+    }
+    server.close();
+  });
+
   test('that the server has closed meanwhile are not used again', async () => {
     using echo = await startEcho();
     const client = dialledHttp(direct);
