@@ -19,6 +19,12 @@ const STEP_WORDS: Readonly<Record<StepName, string>> = {
 /** Whether an endpoint answers with something that only it would say. */
 export type IsRight = (status: number) => boolean;
 
+/** An endpoint to which no usual way leads, and the first of them. */
+export interface Blocked {
+  readonly reached: Reached;
+  readonly way: ReachedWay;
+}
+
 /**
  * @returns the finding where no usual way leads to the endpoint; undefined where one does
  */
@@ -27,20 +33,48 @@ export function endpointFinding(
   code: ErrorCode,
   isRight: IsRight,
 ): Finding | undefined {
-  const [first] = reached.usual;
-  if (first === undefined || reached.usual.some((way) => leadsThere(way, isRight))) {
-    return undefined;
-  }
-  const { endpoint, proxy } = reached;
-  const through = proxy === '' ? '' : ` through the proxy ${proxy}`;
+  const blocked = blockedAt(reached, isRight);
+  return blocked && blockedFinding(blocked, code, isRight);
+}
+
+export function blockedAt(reached: Reached, isRight: IsRight): Blocked | undefined {
+  const [way] = reached.usual;
+  return way === undefined || reached.usual.some((each) => leadsThere(each, isRight))
+    ? undefined
+    : { reached, way };
+}
+
+export function blockedFinding(blocked: Blocked, code: ErrorCode, isRight: IsRight): Finding {
+  const { reached, way } = blocked;
+  const { hostname } = reached.endpoint.url;
   return {
     code,
-    message: `Cannot use ${endpoint.name} (${endpoint.url.host})${through}: ${whatFails(first)}`,
-    hint: reached.around.some((way) => leadsThere(way, isRight))
-      ? `Without the proxy it can: add ${endpoint.url.hostname} to NO_PROXY, or let the proxy pass it`
-      : hintFor(reached, first),
+    message: blockedWords([blocked]),
+    hint: reached.around.some((each) => leadsThere(each, isRight))
+      ? `Without the proxy it can: add ${hostname} to NO_PROXY, or let the proxy pass it`
+      : hintFor(reached, way),
     details: detailsOf(reached),
   };
+}
+
+/** @param blocked with the same cause, which is told of the first */
+export function blockedWords(blocked: readonly [Blocked, ...Blocked[]]): string {
+  const [{ reached, way }] = blocked;
+  const names = blocked.map(
+    ({ reached: { endpoint } }) => `${endpoint.name} (${endpoint.url.host})`,
+  );
+  return `Cannot use ${names.join(', ')}${through(reached)}: ${whatFails(way)}`;
+}
+
+/** The same for endpoints that one trouble keeps away: a resolver, a firewall, a proxy. */
+export function causeOf({ reached, way }: Blocked): string {
+  const { failure } = way.walk;
+  const cause = failure === undefined ? whatFails(way) : `${failure.step}: ${failure.why}`;
+  return `${through(reached)} ${cause}`;
+}
+
+function through({ proxy }: Reached): string {
+  return proxy === '' ? '' : ` through the proxy ${proxy}`;
 }
 
 export function leadsThere({ walk }: ReachedWay, isRight: IsRight): boolean {
@@ -115,7 +149,7 @@ function tlsHint(failure: StepFailure, url: URL, ownCa: boolean, issuer: string)
     case 'authority':
       return ownCa
         ? `The file of --ca-file has another authority: put the certificate of "${issuer}" into it`
-        : `Either something on the way opens TLS, or the server has a private authority. Get the certificate of "${issuer}" from whom runs it, and add --ca-file FILE; or have ${url.hostname} passed unopened`;
+        : `Either something on the way opens TLS, or the server has a private authority. Get the certificate of "${issuer}" from whoever runs it, and add --ca-file FILE; or have ${url.hostname} passed unopened`;
     case 'time':
       return 'Compare the clock of this machine with another one: date -u';
     case 'name':

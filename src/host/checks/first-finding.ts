@@ -1,23 +1,38 @@
 import type { ErrorCode } from '../../core/errors.ts';
 import type { Reached } from '../facts/reached.ts';
 import type { Finding } from './check.ts';
-import { detailsOf, endpointFinding, type IsRight } from './endpoint-finding.ts';
+import {
+  type Blocked,
+  blockedAt,
+  blockedFinding,
+  blockedWords,
+  causeOf,
+  detailsOf,
+  type IsRight,
+} from './endpoint-finding.ts';
 
-/** The finding of several endpoints: the first in full, the others by name. */
+/** The finding of several endpoints: each cause is told once, with what mends the first. */
 export function firstFinding(
   endpoints: readonly Reached[],
   code: ErrorCode,
   isRight: IsRight,
 ): Finding | undefined {
-  const found = endpoints.flatMap((reached) => endpointFinding(reached, code, isRight) ?? []);
-  const [first, ...others] = found;
-  if (first === undefined) {
-    return undefined;
+  const byCause = new Map<string, [Blocked, ...Blocked[]]>();
+  for (const blocked of endpoints.flatMap((reached) => blockedAt(reached, isRight) ?? [])) {
+    const same = byCause.get(causeOf(blocked));
+    if (same === undefined) {
+      byCause.set(causeOf(blocked), [blocked]);
+    } else {
+      same.push(blocked);
+    }
   }
-  const also = others.map(({ message }) => `. Also: ${message}`).join('');
-  return {
-    ...first,
-    message: `${first.message}${also}`,
-    details: { endpoints: endpoints.map(detailsOf) },
-  };
+  const causes = [...byCause.values()];
+  const [first] = causes;
+  return (
+    first && {
+      ...blockedFinding(first[0], code, isRight),
+      message: causes.map(blockedWords).join('. Also: '),
+      details: { endpoints: endpoints.map(detailsOf) },
+    }
+  );
 }

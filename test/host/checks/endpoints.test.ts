@@ -366,11 +366,24 @@ test('of mirrors one will do', async () => {
   expect(finding).toBeUndefined();
 });
 
-test("k3s' own places are all tried, and the first in the way is named", async () => {
-  const finding = await findingOf(downloadsAnswer, deps({ env: { PIPEOPS_K3S_MIRROR: '' } }));
-  expect(finding?.message).toContain("Cannot use k3s' installer (get.k3s.io): TCP fails after");
-  expect(finding?.message).toContain('(update.k3s.io)');
-  expect(finding?.message).toContain('(github.com)');
+test("k3s' own places are all tried, and one cause of several is told once", async () => {
+  const env = { PIPEOPS_K3S_MIRROR: '' };
+  const unknown = Object.assign(new Error('unknown'), { code: 'ENOTFOUND' });
+  const messageWhere = async (resolve: Probe['resolve']) => {
+    const finding = await findingOf(downloadsAnswer, deps({ env, probe: { resolve } }));
+    return finding?.message.replaceAll(/after \d+ ms/g, 'after N ms');
+  };
+  const installer = "k3s' installer (get.k3s.io)";
+  const others = "k3s' channel server (update.k3s.io), k3s' releases (github.com)";
+  expect(await messageWhere(() => Promise.reject(unknown))).toBe(
+    `Cannot use ${installer}, ${others}: DNS fails after N ms: its name cannot be resolved`,
+  );
+  const mixed: Probe['resolve'] = async (host) =>
+    host === 'get.k3s.io' ? ['127.0.0.1'] : Promise.reject(unknown);
+  expect(await messageWhere(mixed)).toBe(
+    `Cannot use ${installer}: TCP fails after N ms: it refuses connections. ` +
+      `Also: Cannot use ${others}: DNS fails after N ms: its name cannot be resolved`,
+  );
 });
 
 test('where a release is sent on to has to be reached too', async () => {
