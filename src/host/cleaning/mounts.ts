@@ -1,7 +1,7 @@
 /** What pods have mounted. A file system that somebody else has mounted there stays. */
 import { AgentError } from '../../core/errors.ts';
 import type { Exec, Files } from '../../core/ports.ts';
-import { realPath } from './real-path.ts';
+import { realPath } from '../engine/real-path.ts';
 
 /** A node with many pods has thousands. */
 const TABLE_LIMIT_BYTES = 16 * 1024 * 1024;

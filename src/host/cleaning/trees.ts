@@ -1,7 +1,7 @@
 /** Directories that go with all that is in them, but for some of it. */
 import type { Files } from '../../core/ports.ts';
+import { realPlace } from '../engine/real-path.ts';
 import { mountPoints } from './mounts.ts';
-import { realPlace } from './real-path.ts';
 
 /**
  * Removes a directory with all that is in it. What is kept stays with the directories above it, and so
