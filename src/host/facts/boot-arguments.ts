@@ -1,10 +1,8 @@
-import type { Files } from '../../core/ports.ts';
-import type { Fact } from './fact.ts';
+import type { Fact, FactDeps } from './fact.ts';
+import { isProgramThere } from './program-there.ts';
 
 /** How arguments get to the kernel of this machine. */
 export interface BootArguments {
-  /** What it was started with. */
-  readonly current: readonly string[];
   /** The file in which they stand; undefined where that is not known. */
   readonly file: string | undefined;
   /** Command lines that add these arguments; they count from the next start on. */
@@ -23,18 +21,14 @@ const GRUB_MAKERS: readonly (readonly [program: string, line: string])[] = [
   ['grub2-mkconfig', 'grub2-mkconfig -o /boot/grub2/grub.cfg'],
   ['grub-mkconfig', 'grub-mkconfig -o /boot/grub/grub.cfg'],
 ];
-const DIRECTORIES = ['/usr/sbin', '/sbin', '/usr/bin'];
 
 export const bootArguments: Fact<BootArguments> = {
   id: 'boot-arguments',
-  read: async ({ files }) => {
-    const current = ((await files.readText('/proc/cmdline')) ?? '').trim().split(/\s+/);
-    return { current, ...(await placeOf(files)) };
-  },
+  read: placeOf,
 };
 
-async function placeOf(files: Files): Promise<Omit<BootArguments, 'current'>> {
-  const isThere = async (path: string) => (await files.stat(path)) !== undefined;
+async function placeOf(deps: FactDeps): Promise<BootArguments> {
+  const isThere = async (path: string) => (await deps.files.stat(path)) !== undefined;
   for (const file of PI_FILES) {
     if (await isThere(file)) {
       // It must stay one line.
@@ -49,11 +43,11 @@ async function placeOf(files: Files): Promise<Omit<BootArguments, 'current'>> {
         .join('\n'),
     );
   }
-  if (await isProgram(files, 'grubby')) {
+  if (await isProgramThere(deps, 'grubby')) {
     return one(undefined, (wanted) => `sudo grubby --update-kernel=ALL --args="${wanted}"`);
   }
   for (const [program, line] of (await isThere(GRUB_FILE)) ? GRUB_MAKERS : []) {
-    if (await isProgram(files, program)) {
+    if (await isProgramThere(deps, program)) {
       return one(
         GRUB_FILE,
         (wanted) => `sudo sed -i 's/^GRUB_CMDLINE_LINUX="/&${wanted} /' ${GRUB_FILE}\nsudo ${line}`,
@@ -66,14 +60,6 @@ async function placeOf(files: Files): Promise<Omit<BootArguments, 'current'>> {
   };
 }
 
-async function isProgram(files: Files, name: string): Promise<boolean> {
-  const found = await Promise.all(DIRECTORIES.map((each) => files.stat(`${each}/${name}`)));
-  return found.some((stat) => stat !== undefined);
-}
-
-function one(
-  file: string | undefined,
-  change: (wanted: string) => string,
-): Omit<BootArguments, 'current'> {
+function one(file: string | undefined, change: (wanted: string) => string): BootArguments {
   return { file, addition: (wanted) => `${change(wanted)}\n${REBOOT}` };
 }

@@ -1,5 +1,5 @@
-import { toolPath } from '../../core/tool-path.ts';
 import type { Fact, FactDeps } from './fact.ts';
+import { isProgramThere } from './program-there.ts';
 
 /** Programs that the installation and k3s' installer run. One of each line is enough. */
 const TOOLS: readonly (readonly string[])[] = [
@@ -27,13 +27,7 @@ export const missingTools: Fact<readonly string[]> = {
   },
 };
 
-async function isThere({ files, env }: FactDeps, names: readonly string[]): Promise<boolean> {
-  for (const directory of toolPath(env['PATH'])) {
-    for (const name of names) {
-      if ((await files.stat(`${directory}/${name}`)) !== undefined) {
-        return true;
-      }
-    }
-  }
-  return false;
+async function isThere(deps: FactDeps, names: readonly string[]): Promise<boolean> {
+  const found = await Promise.all(names.map((name) => isProgramThere(deps, name)));
+  return found.includes(true);
 }

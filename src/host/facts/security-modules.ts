@@ -1,5 +1,5 @@
-import { toolPath } from '../../core/tool-path.ts';
-import type { Fact, FactDeps } from './fact.ts';
+import type { Fact } from './fact.ts';
+import { isProgramThere } from './program-there.ts';
 
 export interface SecurityModules {
   /** Undefined where the kernel has none, or it is off. */
@@ -25,13 +25,7 @@ export const securityModules: Fact<SecurityModules> = {
         enforce === undefined ? undefined : enforce.trim() === '1' ? 'enforcing' : 'permissive',
       hasK3sPolicy: (await files.stat(K3S_POLICY)) !== undefined,
       hasAppArmor: appArmor?.trim() === 'Y',
-      hasAppArmorParser: await isProgram(deps, 'apparmor_parser'),
+      hasAppArmorParser: await isProgramThere(deps, 'apparmor_parser'),
     };
   },
 };
-
-async function isProgram({ files, env }: FactDeps, name: string): Promise<boolean> {
-  const directories = [...new Set([...toolPath(env['PATH']), '/sbin', '/usr/sbin'])];
-  const found = await Promise.all(directories.map((each) => files.stat(`${each}/${name}`)));
-  return found.some((stat) => stat !== undefined);
-}
