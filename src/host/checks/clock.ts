@@ -3,7 +3,7 @@ import { controlPlaneReached } from '../facts/control-plane-reached.ts';
 import type { Facts } from '../facts/fact.ts';
 import type { Reached } from '../facts/reached.ts';
 import { serverReached } from '../facts/server-reached.ts';
-import { type Check, EVERYWHERE, type Finding } from './check.ts';
+import { type Check, EVERYWHERE, type Finding, type NotChecked } from './check.ts';
 import { ENDPOINT_LIMIT_MS } from './endpoint-finding.ts';
 
 /** Certificates that are made now are not valid yet for others. */
@@ -53,7 +53,7 @@ async function findingAbove(
   facts: Facts,
   overMs: number,
   upToMs: number,
-): Promise<Finding | { readonly notChecked: string } | undefined> {
+): Promise<Finding | NotChecked | undefined> {
   const other = (await facts(controlPlaneReached)) ?? (await facts(serverReached));
   const skew = other && skewOf(other);
   if (skew === undefined) {

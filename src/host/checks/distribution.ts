@@ -81,12 +81,11 @@ Flatcar, CentOS 7, Amazon Linux 2. On macOS and Windows use a virtual machine wi
     if (found.id === '') {
       return { notChecked: 'there is no /etc/os-release' };
     }
-    const inside = (await facts(container)) === 'wsl' ? ' in WSL' : '';
     const known = KNOWN[found.id];
     const finding = known === undefined ? unknown(found) : judge(found, known);
-    return finding === undefined && inside !== ''
+    return finding === undefined && (await facts(container)) === 'wsl'
       ? {
-          ...aWarning(`${found.name}${inside} should work, but is not supported`),
+          ...aWarning(`${found.name} in WSL should work, but is not supported`),
           hint: 'Its machine ends with the last window, and its address changes: use it to try things',
         }
       : finding;

@@ -38,11 +38,11 @@ const MODULES: readonly Needed[] = [
 ];
 
 /** What a kernel has or has not; there are no modules for it. */
-const OPTIONS: readonly (readonly string[])[] = [
+const OPTIONS: readonly string[] = [
   ...['NAMESPACES', 'NET_NS', 'PID_NS', 'IPC_NS', 'UTS_NS', 'CGROUPS', 'CGROUP_PIDS'],
   ...['CGROUP_DEVICE', 'CGROUP_FREEZER', 'CPUSETS', 'MEMCG', 'CGROUP_SCHED', 'CFS_BANDWIDTH'],
   ...['KEYS', 'POSIX_MQUEUE', 'SECCOMP', 'INET', 'UNIX'],
-].map((name) => [`CONFIG_${name}`]);
+].map((name) => `CONFIG_${name}`);
 
 export const kernelOptions: Check = {
   id: 'kernel-options',
@@ -59,7 +59,7 @@ The configuration is read from \`/proc/config.gz\`, \`/boot/config-*\` or \`/lib
     if (options === undefined) {
       return { notChecked: `the configuration of kernel ${release} is nowhere to be read` };
     }
-    const missing = OPTIONS.flat().filter((option) => !options.has(option));
+    const missing = OPTIONS.filter((option) => !options.has(option));
     return missing.length === 0
       ? undefined
       : {

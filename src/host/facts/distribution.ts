@@ -9,8 +9,6 @@ export interface Distribution {
   readonly version: string;
   /** For a person: `Debian GNU/Linux 12 (bookworm)`. */
   readonly name: string;
-  /** `coreos`, `server`; empty where there are none. */
-  readonly variant: string;
 }
 
 const PLACES = ['/etc/os-release', '/usr/lib/os-release'];
@@ -34,7 +32,6 @@ export const distribution: Fact<Distribution> = {
       like: value('ID_LIKE').toLowerCase().split(/\s+/).filter(Boolean),
       version: value('VERSION_ID'),
       name: value('PRETTY_NAME') || value('NAME'),
-      variant: value('VARIANT_ID').toLowerCase(),
     };
   },
 };
