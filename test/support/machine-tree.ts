@@ -46,7 +46,7 @@ export interface TreeOptions {
   readonly kernelConfig?: string;
   /** Options that the kernel was made without. */
   readonly withoutOptions?: readonly string[];
-  /** Lines of /proc/self/mountinfo beside those of every machine: `/usr ext4 ro`. */
+  /** Lines of /proc/self/mounts beside those of every machine: `/usr ext4 ro`. */
   readonly mounts?: readonly string[];
   readonly more?: Tree;
 }
@@ -75,7 +75,7 @@ export function machineTree(options: TreeOptions): Tree {
     '/proc/filesystems': 'nodev\tsysfs\nnodev\ttmpfs\n\text4\n',
     '/proc/sys/fs/inotify/max_user_instances': '1024\n',
     '/proc/sys/fs/inotify/max_user_watches': '524288\n',
-    '/proc/self/mountinfo': mountinfo(cgroups, options.mounts ?? []),
+    '/proc/self/mounts': mountTable(cgroups, options.mounts ?? []),
     ...(cgroups === 'v2'
       ? { '/sys/fs/cgroup/cgroup.controllers': `${options.controllers ?? CONTROLLERS}\n` }
       : {}),
@@ -116,7 +116,7 @@ export async function putTree(root: string, tree: Tree): Promise<void> {
 
 const V1_CONTROLLERS = ['cpuset', 'cpu,cpuacct', 'memory', 'devices', 'freezer', 'pids'];
 
-function mountinfo(cgroups: string, more: readonly string[]): string {
+function mountTable(cgroups: string, more: readonly string[]): string {
   const v1 = V1_CONTROLLERS.map((names) => `/sys/fs/cgroup/${names} cgroup rw,${names}`);
   const ofCgroups: Readonly<Record<string, readonly string[]>> = {
     v2: ['/sys/fs/cgroup cgroup2 rw'],
@@ -126,11 +126,9 @@ function mountinfo(cgroups: string, more: readonly string[]): string {
   };
   const lines = ['/ ext4 rw', '/proc proc rw', '/sys sysfs rw', ...(ofCgroups[cgroups] ?? [])];
   return [...lines, ...more]
-    .map((line, index) => {
-      const [path, type, options = ''] = line.split(' ');
-      const [access = 'rw', ...others] = options.split(',');
-      const noexec = others.includes('noexec') ? ',noexec' : '';
-      return `${index + 20} 1 8:${index} / ${path} ${access}${noexec},relatime shared:1 - ${type} /dev/x ${[access, ...others].join(',')}\n`;
+    .map((line) => {
+      const [path, type, options = 'rw'] = line.split(' ');
+      return `/dev/x ${path} ${type} ${options},relatime 0 0\n`;
     })
     .join('');
 }

@@ -1,10 +1,9 @@
 /** What pods have mounted. A file system that somebody else has mounted there stays. */
 import { AgentError } from '../../core/errors.ts';
 import type { Exec, Files } from '../../core/ports.ts';
+import { readMounts } from '../engine/mount-table.ts';
 import { realPath } from '../engine/real-path.ts';
 
-/** A node with many pods has thousands. */
-const TABLE_LIMIT_BYTES = 16 * 1024 * 1024;
 const UNMOUNT_TIMEOUT_MS = 30_000;
 
 interface Deps {
@@ -12,20 +11,9 @@ interface Deps {
   readonly files: Files;
 }
 
-/** Every mount point, in the order in which they were mounted (proc(5), "/proc/pid/mounts"). */
+/** Every mount point, in the order in which they were mounted. */
 export async function mountPoints(files: Files): Promise<readonly string[]> {
-  const table = (await files.readText('/proc/self/mounts', TABLE_LIMIT_BYTES)) ?? '';
-  return table.split('\n').flatMap((line) => {
-    const path = line.split(' ')[1];
-    return path === undefined ? [] : [unescaped(path)];
-  });
-}
-
-/** Blanks and the like are written as `\040`. */
-function unescaped(path: string): string {
-  return path.replace(/\\([0-7]{3})/g, (_, octal: string) =>
-    String.fromCharCode(Number.parseInt(octal, 8)),
-  );
+  return (await readMounts(files)).map(({ path }) => path);
 }
 
 /**

@@ -4,9 +4,10 @@ import {
   KUBELET_DATA_DIRECTORY,
   RANCHER_CONFIG_DIRECTORY,
 } from '../../core/k3s-places.ts';
+import { type Mount, mountOf } from '../engine/mount-table.ts';
 import { realPath } from '../engine/real-path.ts';
 import type { Fact } from './fact.ts';
-import { type Mount, mountOf, mounts } from './mounts.ts';
+import { mounts } from './mounts.ts';
 
 export interface WrittenPlace {
   readonly path: string;
