@@ -1,12 +1,14 @@
 /** SHA-256 of files of any size. */
 import type { Files } from '../../core/ports.ts';
+import { isTimeOver } from '../../core/waiting.ts';
+import { interrupted } from './interrupted.ts';
 
 /** Read and hashed at once: about 1 ms of the event loop. */
 const PIECE_BYTES = 512 * 1024;
 
 export interface RunningHash {
   update(bytes: Uint8Array): void;
-  /** Takes in a whole file; nothing where there is none. @returns its size */
+  /** Takes in a whole file; nothing where there is none. @returns its size. @throws AgentError INTERRUPTED */
   updateFrom(files: Files, path: string, signal: AbortSignal): Promise<number>;
   /** Ends it. */
   hex(): string;
@@ -21,7 +23,9 @@ export function runningHash(): RunningHash {
       let size = 0;
       try {
         for (;;) {
-          signal.throwIfAborted();
+          if (signal.aborted) {
+            throw isTimeOver(signal) ? signal.reason : interrupted(`while reading ${path}`);
+          }
           const piece = (await file?.read(size, PIECE_BYTES)) ?? new Uint8Array();
           if (piece.length === 0) {
             return size;
@@ -37,7 +41,7 @@ export function runningHash(): RunningHash {
   };
 }
 
-/** @returns undefined where there is no file */
+/** @returns undefined where there is no file. @throws AgentError INTERRUPTED */
 export async function hashOfFile(
   files: Files,
   path: string,
