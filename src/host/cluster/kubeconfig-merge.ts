@@ -1,5 +1,6 @@
 import { AgentError } from '../../core/errors.ts';
 import { KUBECONFIG_TYPE } from '../../core/kinds.ts';
+import { placeOfNumber } from '../../core/text/unquoted-number.ts';
 
 /** What one cluster adds to a kubeconfig; all three have the same name. */
 export interface KubeconfigEntries {
@@ -55,7 +56,8 @@ export function mergeKubeconfig(
     return { text: edited, currentContext: wanted, losesComments: false };
   }
   const written = `${Bun.YAML.stringify(after, null, 2)}\n`;
-  if (!isSame(written, after)) {
+  // Of logins, which are all texts: the comparison is one of numbers.
+  if (!isSame(written, after) || placeOfNumber(before['users']) !== undefined) {
     throw new AgentError(
       'FILE_ACCESS',
       `Cannot merge into ${path} without losing something of it`,

@@ -6,6 +6,7 @@ import { AgentError } from '../../core/errors.ts';
 import { K3S_REGISTRIES_FILE, K3S_REGISTRY_CA_FILE, type K3sRole } from '../../core/k3s-places.ts';
 import type { Places } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
+import { placeOfNumber } from '../../core/text/unquoted-number.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import type { HostInventory } from '../engine/inventory.ts';
 import { writeOwn } from '../engine/own-text.ts';
@@ -19,8 +20,6 @@ const REGISTRIES_MODE = 0o600;
 const CA_MODE = 0o644;
 /** By this line a later run knows which mirrors it may take away again. */
 const MARK = '# Mirrors that pipeops-agent has set: ';
-/** Deeper than anything that k3s reads. */
-const DEPTH_MAX = 8;
 /** Registries that have no entry of their own. */
 const EVERY_REGISTRY = '*';
 
@@ -119,7 +118,7 @@ function isSaid(text: string, wanted: WantedRegistries): boolean {
 /** @throws AgentError CONFIG_INVALID where a text of theirs could become another */
 function rendered(text: string, wanted: WantedRegistries): string {
   const content = merged(parsed(text), setBefore(text), wanted);
-  const number = placeOfNumber(content, DEPTH_MAX);
+  const number = placeOfNumber(content); // The file has no field for numbers.
   if (number !== undefined) {
     throw new AgentError(
       'CONFIG_INVALID',
@@ -131,24 +130,6 @@ function rendered(text: string, wanted: WantedRegistries): string {
   }
   // JSON is YAML: no text needs quoting of its own.
   return `${MARK}${names(wanted).join(' ')}\n${JSON.stringify(content, null, 2)}\n`;
-}
-
-/**
- * k3s reads the password 0123456 as a text, and we as the number 123456: how it was written is lost. The
- * file has no field for numbers.
- * @returns `configs.HOST.auth.password`
- */
-function placeOfNumber(value: unknown, depth: number): string | undefined {
-  if (typeof value !== 'object' || value === null || depth === 0) {
-    return undefined;
-  }
-  for (const [key, inner] of Object.entries(value)) {
-    const below = typeof inner === 'number' ? '' : placeOfNumber(inner, depth - 1);
-    if (below !== undefined) {
-      return below === '' ? key : `${key}.${below}`;
-    }
-  }
-  return undefined;
 }
 
 function names({ mirrors }: WantedRegistries): readonly string[] {

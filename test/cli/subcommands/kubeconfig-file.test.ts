@@ -201,6 +201,10 @@ test.each([
   ['what is no YAML', 'clusters: ['],
   ['what is no kubeconfig', '- a\n'],
   ['a list that is none', 'clusters: {}\n'],
+  [
+    'a login that it would write anew as another',
+    '{"clusters": [], "users": [{"name": "me", "user": {"token": 0123456}}]}\n',
+  ],
   ['another cluster of that name', MINE.replaceAll('office', 'pipeops-agent')],
 ])('--merge leaves %s alone', async (_, text) => {
   await put('/root/.kube/config', text);
