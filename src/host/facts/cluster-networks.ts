@@ -1,5 +1,5 @@
 import { type IpRange, ipRange } from '../../core/ip-range.ts';
-import { POD_NETWORK, SERVICE_NETWORK } from '../k3s/no-proxy.ts';
+import { podNetworks, serviceNetworks } from '../k3s/networks.ts';
 import type { Fact } from './fact.ts';
 import { k3sSettings } from './k3s-settings.ts';
 
@@ -14,15 +14,12 @@ export const clusterNetworks: Fact<ClusterNetworks> = {
   read: async (deps) => {
     const settings = await k3sSettings.read(deps);
     return {
-      pods: ranges(settings['cluster-cidr'], POD_NETWORK),
-      services: ranges(settings['service-cidr'], SERVICE_NETWORK),
+      pods: ranges(podNetworks(settings)),
+      services: ranges(serviceNetworks(settings)),
     };
   },
 };
 
-/** One of each version of IP may be given, in a list or with a comma. */
-function ranges(given: unknown, usual: string): readonly IpRange[] {
-  const texts =
-    given === undefined ? [usual] : [given].flat().flatMap((each) => String(each).split(','));
-  return texts.flatMap((text) => ipRange(text.trim()) ?? []);
+function ranges(networks: readonly string[]): readonly IpRange[] {
+  return networks.flatMap((network) => ipRange(network) ?? []);
 }

@@ -26,10 +26,9 @@ import { removeBut } from '../cleaning/trees.ts';
 import { type Volume, volumesWithData } from '../cleaning/volumes.ts';
 import { partialPath } from '../engine/place-file.ts';
 import { systemctl } from '../engine/systemctl.ts';
+import { podNetworks } from './networks.ts';
 import { readToldK3s } from './told.ts';
 
-/** k3s' own choice (docs.k3s.io, "k3s server", "cluster-cidr"). */
-const POD_NETWORKS = ['10.42.0.0/16'];
 /** Of containers and pods. What is mounted at k3s' own directories themselves is somebody's disk. */
 const MOUNTS_BELOW = [
   ...['/run/k3s/', `${KUBELET_DATA_DIRECTORY}/`, '/run/netns/cni-', '/var/run/netns/cni-'],
@@ -71,10 +70,10 @@ export async function cleanK3s(
   if ((await files.stat(unitFile)) !== undefined) {
     await systemctl(deps, 'stop', K3S_UNITS[role]);
   }
-  const podNetworks = await podNetworksOf(deps);
+  const networks = podNetworks(await settingsOf(deps));
   await endContainers(deps);
   await unmountBelow(deps, MOUNTS_BELOW);
-  await removeLinks(deps, podNetworks);
+  await removeLinks(deps, networks);
   await removeOwnRules(deps); // While k3s' own iptables is there: the machine may have none.
   await removePodGroups(deps);
   if ((await files.stat(unitFile)) !== undefined) {
@@ -112,21 +111,16 @@ async function removePrograms({ files }: CleaningDeps, role: K3sRole): Promise<v
   await files.remove(K3S_EXECUTABLE);
 }
 
-async function podNetworksOf(deps: CleaningDeps): Promise<readonly string[]> {
-  const told = await settingOf(deps, 'cluster-cidr');
-  return told === undefined ? POD_NETWORKS : told.split(',');
-}
-
 async function volumesDirectory(deps: CleaningDeps): Promise<string> {
-  return (await settingOf(deps, 'default-local-storage-path')) ?? K3S_VOLUMES_DIRECTORY;
+  const told = (await settingsOf(deps))['default-local-storage-path'];
+  return told === undefined ? K3S_VOLUMES_DIRECTORY : String(told);
 }
 
-async function settingOf(deps: CleaningDeps, key: string): Promise<string | undefined> {
+async function settingsOf(deps: CleaningDeps): Promise<Readonly<Record<string, unknown>>> {
   try {
-    const value = (await readToldK3s(deps))?.settings[key];
-    return value === undefined ? undefined : [value].flat().map(String).join(',');
+    return (await readToldK3s(deps))?.settings ?? {};
   } catch {
-    return undefined; // A file that nobody can read told k3s nothing either.
+    return {}; // A file that nobody can read told k3s nothing either.
   }
 }
 

@@ -3,13 +3,12 @@
  * of a proxy that does not know the way (docs.k3s.io, "Configuring an HTTP proxy").
  */
 import { ipVersion } from '../../core/text/ip-version.ts';
+import { podNetworks, serviceNetworks } from './networks.ts';
 
 const LOOPBACK = ['localhost', '127.0.0.0/8', '::1'];
 /** Link-local, with the clouds' places of metadata: what is read there tells who this machine is. */
 const LINK_LOCAL = ['169.254.0.0/16', 'fe80::/10', 'fd00:ec2::254'];
 /** Of k3s, where nobody says otherwise (docs.k3s.io, "k3s server"). */
-export const POD_NETWORK = '10.42.0.0/16';
-export const SERVICE_NETWORK = '10.43.0.0/16';
 const CLUSTER_DOMAIN = 'cluster.local';
 
 export interface NoProxySources {
@@ -26,8 +25,8 @@ export function noProxyList({ nodeAddresses, k3s, given }: NoProxySources): read
   const list = [
     ...LOOPBACK,
     ...nodeAddresses,
-    ...networksOf(k3s['cluster-cidr'], POD_NETWORK),
-    ...networksOf(k3s['service-cidr'], SERVICE_NETWORK),
+    ...podNetworks(k3s),
+    ...serviceNetworks(k3s),
     '.svc',
     `.${typeof k3s['cluster-domain'] === 'string' ? k3s['cluster-domain'] : CLUSTER_DOMAIN}`,
     ...LINK_LOCAL,
@@ -45,11 +44,6 @@ export function isSameNoProxy(written: string, wanted: readonly string[], given:
   const lasting = (list: readonly string[]) =>
     list.filter((entry) => named.includes(entry) || ipVersion(entry) === 0).sort();
   return Bun.deepEquals(lasting(partsOf(written)), lasting(wanted));
-}
-
-function networksOf(told: unknown, standard: string): readonly string[] {
-  const networks = [told ?? standard].flat().flatMap((each) => partsOf(String(each)));
-  return networks.length === 0 ? [standard] : networks;
 }
 
 function partsOf(list: string): readonly string[] {
