@@ -15,9 +15,13 @@ test.each(Object.entries(PAGES))(
   },
 );
 
-test('docs/ARCHITECTURE.md explains the exit codes as the program does', async () => {
-  const table = /^## Exit codes$([^#]*)/m.exec(await docs('ARCHITECTURE.md'))?.[1] ?? '';
-  const rows = [...table.matchAll(/^\| ([\d, ]+?) +\| (.*?) +\|/gm)].flatMap(
+test.each([
+  ['ARCHITECTURE.md', /^## Exit codes$([^#]*)/m],
+  ['INSTALL.md', /^\*\*Exit codes\*\*([^#]*)/m],
+] as const)('docs/%s explains the exit codes as the program does', async (name, section) => {
+  const table = section.exec(await docs(name))?.[1] ?? '';
+  // Behind a colon a page may say more.
+  const rows = [...table.matchAll(/^\| ([\d, ]+?) +\| (.*?)(?:: .*?)? +\|/gm)].flatMap(
     ([, codes = '', meaning]) => codes.split(', ').map((code) => ({ code: Number(code), meaning })),
   );
   expect(rows).toEqual([...EXIT_CODES]);
