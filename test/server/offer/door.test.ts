@@ -45,6 +45,7 @@ beforeEach(async () => {
     ['/latest', { text: '1.2.3\n' }],
     ['/1.2.3/program', { file: `${directory.path}/program`, sizeBytes: PROGRAM_BYTES }],
     ['/large', { file: `${directory.path}/large`, sizeBytes: LARGE_BYTES }],
+    ['/damaged', { file: `${directory.path}/damaged`, sizeBytes: PROGRAM_BYTES }],
     ['/k3s/v1.34.4+k3s1', { text: 'with a plus' }],
   ]);
   read = { bytes: 0 };
@@ -72,6 +73,9 @@ function countingReads(files: Files, counted: { bytes: number }): Files {
           read: async (offset: number, lengthBytes: number) => {
             const bytes = await file.read(offset, lengthBytes);
             counted.bytes += bytes.length;
+            if (path.endsWith('/damaged') && offset > 0) {
+              throw new Error('EIO: i/o error, read');
+            }
             return bytes;
           },
         };
@@ -155,6 +159,13 @@ test('a file that is another now is not given, and one that shrinks is broken of
     ),
   ).toBe('broken off');
   expect((await ask(`/${KEY}/1.2.3/program`)).status).toBe(404);
+});
+
+test('a file that the disk no longer gives is broken off, and the others go on', async () => {
+  await writeFile(`${directory.path}/damaged`, program);
+  const answer = await ask(`/${KEY}/damaged`);
+  await expect(answer.arrayBuffer()).rejects.toThrow();
+  expect(await (await ask(`/${KEY}/latest`)).text()).toBe('1.2.3\n');
 });
 
 test('for whoever takes nothing only a little is read ahead, and others are not held up', async () => {
