@@ -27,7 +27,7 @@ export function parseRegistryMirror(text: string): RegistryMirror | undefined {
     !isPlace ||
     url.host === DEFAULT_REGISTRY ||
     !/^https?:$/.test(url.protocol) ||
-    url.username !== '' ||
+    `${url.username}${url.password}` !== '' ||
     url.search !== '' ||
     url.hash !== ''
   ) {

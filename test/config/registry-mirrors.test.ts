@@ -18,6 +18,7 @@ test.each([
   '=https://mirror.example',
   'docker.io=ftp://mirror.example',
   'https://user:secret@mirror.example',
+  'https://:secret@mirror.example',
   'docker.io=user:secret@mirror.example',
   'docker.io=https://mirror.example?a=b',
   'a b=https://mirror.example',
