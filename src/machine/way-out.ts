@@ -2,6 +2,7 @@
 import { isDefaultRoute } from '../host/facts/ip-route.ts';
 import { kernelRoutes } from '../host/facts/kernel-routes.ts';
 import type { MachineContext } from './context.ts';
+import { loadEffectiveConfig } from './effective-config.ts';
 
 /** A resolver that is not there is asked for long. */
 const ASK_TIMEOUT_MS = 5_000;
@@ -15,8 +16,35 @@ export interface WayOut {
   readonly names: boolean | null;
 }
 
+/** Looked at before and after k3s was removed. */
+export interface WaysOut {
+  readonly before: WayOut;
+  readonly after: WayOut;
+}
+
+/** @param removal takes the settings along, so they are read first */
+export async function lookingAtWayOut<T>(
+  context: MachineContext,
+  removal: () => Promise<T>,
+): Promise<{ readonly result: T; readonly network: WaysOut }> {
+  const host = await controlPlaneHost(context);
+  const before = await readWayOut(context, host);
+  const result = await removal();
+  return { result, network: { before, after: await readWayOut(context, host) } };
+}
+
+/** A name that this machine needs answered; undefined where the settings cannot be read. */
+async function controlPlaneHost(context: MachineContext): Promise<string | undefined> {
+  try {
+    const { config } = await loadEffectiveConfig(context, {});
+    return new URL(config.control_plane.url).hostname;
+  } catch {
+    return undefined; // They go as well.
+  }
+}
+
 /** @param host a name that this machine needs; undefined asks for none */
-export async function readWayOut(
+async function readWayOut(
   context: Pick<MachineContext, 'exec' | 'files'>,
   host: string | undefined,
 ): Promise<WayOut> {

@@ -103,6 +103,13 @@ test('moves the pods, leaves, and the machine is as it was', async () => {
   expect(await machine.tree()).toEqual(before);
 });
 
+test('tells the way out of the machine, as an uninstallation does', async () => {
+  machine.programs.set('getent', () => ({}));
+  const { network } = JSON.parse((await leave()).stdout);
+  const seen = { default_route: 'eth0', asked: 'api.pipeops.io', names: true };
+  expect(network).toEqual({ before: seen, after: seen });
+});
+
 test('data of volumes stays, and is told before and after', async () => {
   const volume =
     '/var/lib/rancher/k3s/storage/pvc-01234567-89ab-cdef-0123-456789abcdef_shop_orders';

@@ -6,7 +6,7 @@ import type { FoundVolume } from '../../machine/uninstall.ts';
 import { DRY_RUN_FLAG, JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
-import { keptVolumeLines, lines, remainsOf } from './removal-outcome.ts';
+import { keptVolumeLines, lines, remainsOf, wayOutLines } from './removal-outcome.ts';
 
 const TIMEOUT_MS_MIN = 1_000;
 const TIMEOUT_MS_MAX = 24 * 3_600_000;
@@ -40,6 +40,7 @@ export const leaveSubcommand = defineSubcommand({
     const { openInventory } = await import('../../host/engine/inventory.ts');
     const { leaveCluster, leavingWorker } = await import('../../machine/leave.ts');
     const { planLeave } = await import('../../machine/move-pods.ts');
+    const { lookingAtWayOut } = await import('../../machine/way-out.ts');
     const inventory = await openInventory(context);
     const worker = await leavingWorker(context, inventory);
     const volumes = await volumesOf(context, inventory);
@@ -51,11 +52,16 @@ export const leaveSubcommand = defineSubcommand({
     if (!flags.yes) {
       await confirm(context, worker.node);
     }
-    const outcome = await leaveCluster(context, inventory, worker, options);
+    const { result, network } = await lookingAtWayOut(context, () =>
+      leaveCluster(context, inventory, worker, options),
+    );
     if (flags.json) {
-      context.io.stdout(`${JSON.stringify(documentOf(outcome, volumes), null, 2)}\n`);
+      const { takenOut, ...outcome } = result;
+      const document = { ...outcome, taken_out: takenOut, volumes, network };
+      context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
     } else {
-      context.io.stderr(lines([...lastWord(outcome), ...remainsOf(context, outcome)]));
+      context.io.stderr(lines([...lastWord(result), ...remainsOf(context, result)]));
+      context.io.stderr(lines(wayOutLines(network)));
     }
     return 0;
   },
@@ -114,10 +120,6 @@ async function showPlan(
   context.io.stderr(
     `Then "${node}" leaves its cluster. See also: pipeops-agent uninstall --dry-run\n`,
   );
-}
-
-function documentOf({ takenOut, ...outcome }: LeaveOutcome, volumes: readonly FoundVolume[]) {
-  return { ...outcome, taken_out: takenOut, volumes };
 }
 
 function lastWord({ node, takenOut }: LeaveOutcome): readonly string[] {

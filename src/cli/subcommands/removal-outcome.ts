@@ -1,5 +1,5 @@
 /**
- * How `uninstall`, `install --undo` and `join --undo` report what they removed, or would remove.
+ * How `uninstall`, `leave`, `install --undo` and `join --undo` report what they removed, or would remove.
  */
 
 import { dirname } from 'node:path';
@@ -7,7 +7,7 @@ import { NODE_PASSWORD_FILE } from '../../core/k3s-places.ts';
 import { AGENT_USER, type Places } from '../../core/places.ts';
 import type { UndoOptions } from '../../host/engine/resource.ts';
 import type { FoundVolume, UninstallPlan } from '../../machine/uninstall.ts';
-import type { WayOut } from '../../machine/way-out.ts';
+import type { WaysOut } from '../../machine/way-out.ts';
 import type { UnknownEntry } from '../../protocol/files/host-state.ts';
 import type { CliContext } from '../definition/context.ts';
 import { renderChanges, renderTable } from '../terminal/render.ts';
@@ -99,13 +99,7 @@ function sizeText(bytes: number): string {
 }
 
 /** Whether the machine still gets out: what k3s leaves behind must not cost it that. */
-export function wayOutLines({
-  before,
-  after,
-}: {
-  readonly before: WayOut;
-  readonly after: WayOut;
-}): readonly string[] {
+export function wayOutLines({ before, after }: WaysOut): readonly string[] {
   const lost = [
     ...(before.default_route !== null && after.default_route === null
       ? [

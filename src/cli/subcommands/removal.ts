@@ -7,7 +7,7 @@ import { readJoined } from '../../host/cluster/joined-worker.ts';
 import type { HostInventory } from '../../host/engine/inventory.ts';
 import type { UndoOptions } from '../../host/engine/resource.ts';
 import { planUninstall, uninstall, volumesAtStake } from '../../machine/uninstall.ts';
-import { readWayOut } from '../../machine/way-out.ts';
+import { lookingAtWayOut } from '../../machine/way-out.ts';
 import type { CliContext } from '../definition/context.ts';
 import {
   lines,
@@ -61,10 +61,10 @@ export async function removeAll(
   // Read first: the settings are about to be removed.
   const name =
     inventory.has('k3s', 'agent') || isOneOfServers ? await nodeName(context) : undefined;
-  const host = await controlPlaneHost(context);
-  const before = await readWayOut(context, host);
-  const { removed, kept, left } = await uninstall(context, inventory, how);
-  const network = { before, after: await readWayOut(context, host) };
+  const { result, network } = await lookingAtWayOut(context, () =>
+    uninstall(context, inventory, how),
+  );
+  const { removed, kept, left } = result;
   // A worker that began to join is listed once it has a password that is worth keeping.
   const isListed = !how.isUnfinished || kept.includes(NODE_PASSWORD_FILE);
   const node = isListed ? name : undefined;
@@ -136,17 +136,6 @@ async function nodesOf(
     return { servers: nodes.length - workers.length, workers };
   } catch {
     return { servers: 0, workers: [] }; // A broken cluster is uninstalled all the same.
-  }
-}
-
-/** A name that this machine needs answered; undefined where the settings cannot be read. */
-async function controlPlaneHost(context: CliContext): Promise<string | undefined> {
-  const { loadEffectiveConfig } = await import('../../machine/effective-config.ts');
-  try {
-    const { config } = await loadEffectiveConfig(context, {});
-    return new URL(config.control_plane.url).hostname;
-  } catch {
-    return undefined; // They go as well.
   }
 }
 
