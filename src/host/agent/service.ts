@@ -9,13 +9,18 @@ import { isNoted, originalOf, putBack } from '../engine/originals.ts';
 import { claimText, writeOwn } from '../engine/own-text.ts';
 import { changeOf } from '../engine/removals.ts';
 import { LEAVES_NOTHING, type Removal, type Resource } from '../engine/resource.ts';
-import { isActive, isEnabled, systemctl, unitProperties } from '../engine/systemctl.ts';
+import {
+  forgetFailure,
+  isActive,
+  isEnabled,
+  systemctl,
+  unitProperties,
+} from '../engine/systemctl.ts';
 import type { UnitReport, UnitWatch } from '../engine/unit-watch.ts';
 import type { ExecutableSwitch } from './executable.ts';
 
 /** Lines of the journal that a failure carries. */
 const FAILURE_LINES = 10;
-const TIMEOUT_MS = 30_000;
 
 interface Deps {
   readonly exec: Exec;
@@ -85,8 +90,7 @@ async function unitRemovals(deps: Deps, inventory: HostInventory): Promise<reado
         await deps.files.remove(unitFile);
         await putBack(deps, unitFile);
         await systemctl(deps, 'daemon-reload');
-        // systemd remembers a unit that has failed. The usual answer, "not loaded", is fine.
-        await deps.exec.run(['systemctl', 'reset-failed', UNIT_NAME], { timeoutMs: TIMEOUT_MS });
+        await forgetFailure(deps, UNIT_NAME);
       },
     },
   ];

@@ -15,9 +15,8 @@ import type { PathEntry } from './originals.ts';
 import { readOriginals } from './originals-file.ts';
 import { putBackPath, removePath, removeShared } from './removals.ts';
 import { LEFT_AS_IT_IS, type Removal, type Resource, type UndoOptions } from './resource.ts';
-import { systemctl } from './systemctl.ts';
+import { forgetFailure, systemctl } from './systemctl.ts';
 
-const TIMEOUT_MS = 30_000;
 /** Stays when k3s is kept. */
 const OF_K3S = [
   RANCHER_CONFIG_DIRECTORY,
@@ -147,8 +146,7 @@ function unitRemoval(deps: Deps, entry: InventoryEntry): Removal {
         await deps.files.remove(path);
       }
       await systemctl(deps, 'daemon-reload');
-      // systemd remembers a unit that has failed. The usual answer, "not loaded", is fine.
-      await deps.exec.run(['systemctl', 'reset-failed', unit], { timeoutMs: TIMEOUT_MS });
+      await forgetFailure(deps, unit);
     },
   };
 }

@@ -76,6 +76,12 @@ export async function systemctl(
   }
 }
 
+/** systemd remembers a unit that has failed, also when its file is gone. */
+export async function forgetFailure({ exec }: Deps, unit: string): Promise<void> {
+  // It fails where there is nothing to forget: "not loaded".
+  await exec.run(['systemctl', 'reset-failed', unit], { timeoutMs: QUERY_TIMEOUT_MS });
+}
+
 /** The last lines of a unit's journal, oldest first; empty when there is none. */
 export async function lastJournalLines(
   deps: Deps,

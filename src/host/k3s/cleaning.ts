@@ -25,7 +25,7 @@ import { endContainers } from '../cleaning/processes.ts';
 import { removeBut } from '../cleaning/trees.ts';
 import { type Volume, volumesWithData } from '../cleaning/volumes.ts';
 import { partialPath } from '../engine/place-file.ts';
-import { systemctl } from '../engine/systemctl.ts';
+import { forgetFailure, systemctl } from '../engine/systemctl.ts';
 import { podNetworks } from './networks.ts';
 import { readToldK3s } from './told.ts';
 
@@ -82,20 +82,13 @@ export async function cleanK3s(
   }
   await files.remove(`${unitFile}.env`);
   await systemctl(deps, 'daemon-reload');
-  await forgetFailure(deps, role);
+  await forgetFailure(deps, K3S_UNITS[role]);
   for (const path of FILLED) {
     await removeBut(files, path);
   }
   await removeBut(files, K3S_DATA_DIRECTORY, kept);
   await removeSelinuxPolicy(deps);
   await removePrograms(deps, role);
-}
-
-/** Of a unit that failed once systemd remembers the name. */
-async function forgetFailure({ exec }: CleaningDeps, role: K3sRole): Promise<void> {
-  // It fails where there is nothing to forget.
-  const argv = ['systemctl', 'reset-failed', K3S_UNITS[role]] as const;
-  await exec.run(argv, { timeoutMs: PACKAGE_TIMEOUT_MS });
 }
 
 async function removePrograms({ files }: CleaningDeps, role: K3sRole): Promise<void> {
