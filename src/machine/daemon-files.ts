@@ -4,6 +4,7 @@ import type { Config } from '../config/schema.ts';
 import { readCaFile } from '../control-plane/credentials/ca-file.ts';
 import { AgentError } from '../core/errors.ts';
 import { AGENT_USER } from '../core/places.ts';
+import { isListed } from '../host/agent/account.ts';
 import { unreadableForAgent } from '../host/agent/readable.ts';
 import { readPolicyFile } from '../policy/read-file.ts';
 import { parseKubeconfig } from '../protocol/files/kubeconfig.ts';
@@ -41,7 +42,7 @@ export async function checkDaemonFiles(
     // A draft somewhere else need not be readable for the daemon. The files that it names must be.
     ...(isInstalled ? await unreadable(context, [configPath, policyPath]) : []),
   ];
-  if (!isInstalled || !(await hasAccount(context))) {
+  if (!isInstalled || !(await isListed(context.files, '/etc/passwd'))) {
     return { problems, unchecked: [] };
   }
   problems.push(...(role === 'server' ? await kubeconfigProblems(context) : []));
@@ -60,11 +61,6 @@ export async function checkDaemonFiles(
     )),
   );
   return { problems, unchecked: [] };
-}
-
-async function hasAccount({ files }: MachineContext): Promise<boolean> {
-  const passwd = (await files.readText('/etc/passwd')) ?? '';
-  return passwd.split('\n').some((line) => line.startsWith(`${AGENT_USER}:`));
 }
 
 async function caProblems(context: MachineContext, path: string): Promise<readonly string[]> {

@@ -2,6 +2,7 @@
 import { AgentError } from '../../core/errors.ts';
 import type { Clock, Files } from '../../core/ports.ts';
 import { pollUntil } from '../../core/waiting.ts';
+import { interrupted } from './interrupted.ts';
 
 /** Updates at the first boot of a cloud machine take minutes. */
 const WAIT_LIMIT_MS = 10 * 60_000;
@@ -53,9 +54,7 @@ export async function waitForPackages(
     return { soFar: holderName(holder) };
   });
   if (end.kind === 'aborted') {
-    throw new AgentError('INTERRUPTED', "Interrupted while waiting for the system's packages", {
-      hint: 'Run the same command again: it goes on where it ended',
-    });
+    throw interrupted("while waiting for the system's packages");
   }
   if (end.kind === 'late') {
     throw new AgentError('BUSY', `${end.soFar} has the system's packages locked for too long`, {
