@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { voters } from '../vm/etcd-voters.ts';
 import type { Machine } from '../vm/machine.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
@@ -47,23 +48,6 @@ const createToken = (server: Machine, ...flags: readonly string[]) =>
 const kubectl = async (server: Machine, ...args: readonly string[]) =>
   (await server.exec(['k3s', 'kubectl', '--request-timeout=10s', ...args], { check: false }))
     .stdout;
-
-/** The nodes whose members of etcd vote, as etcd on a server says. */
-async function voters(server: Machine): Promise<readonly string[]> {
-  const tls = '/var/lib/rancher/k3s/server/tls/etcd';
-  const { stdout } = await server.exec([
-    ...['curl', '-fsS', '-m', '10', '-X', 'POST', '-d', '{}', '--cacert', `${tls}/server-ca.crt`],
-    ...['--cert', `${tls}/client.crt`, '--key', `${tls}/client.key`],
-    'https://127.0.0.1:2382/v3/cluster/member/list',
-  ]);
-  const { members } = JSON.parse(stdout) as {
-    readonly members: readonly { readonly name?: string; readonly isLearner?: boolean }[];
-  };
-  return members
-    .filter(({ isLearner }) => isLearner !== true)
-    .map(({ name = '' }) => name.replace(/-[0-9a-f]{8}$/, ''))
-    .sort();
-}
 
 test(
   'a server with etcd takes two more, one at a time, and the cluster bears the loss of the first',

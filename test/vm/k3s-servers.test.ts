@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { voters } from './etcd-voters.ts';
 import { installK3s, waitForNode } from './k3s-install.ts';
 import { type K3sMirror, startK3sMirror } from './k3s-mirror.ts';
 import { type Lab, openLab } from './lab.ts';
@@ -68,26 +69,6 @@ async function joinThrough(server: Machine, machine: Machine, role: 'server' | '
   await installK3s(machine, mirror, { role, config });
 }
 
-/** The nodes whose etcd members vote, as etcd itself says, asked on one of them. */
-async function voters(server: Machine): Promise<readonly string[]> {
-  const tls = `${DATA}/tls/etcd`;
-  const { stdout } = await server.exec(
-    [
-      ...['curl', '-fsS', '-m', '10', '-X', 'POST', '-d', '{}', '--cacert', `${tls}/server-ca.crt`],
-      ...['--cert', `${tls}/client.crt`, '--key', `${tls}/client.key`],
-      'https://127.0.0.1:2382/v3/cluster/member/list',
-    ],
-    { check: false },
-  );
-  const { members } = JSON.parse(stdout === '' ? '{"members":[]}' : stdout) as {
-    readonly members: readonly { readonly name?: string; readonly isLearner?: boolean }[];
-  };
-  return members
-    .filter(({ isLearner }) => isLearner !== true)
-    .map(({ name }) => (name ?? '').replace(/-[0-9a-f]{8}$/, ''))
-    .sort();
-}
-
 async function waitForVoters(server: Machine, names: readonly string[]): Promise<void> {
   await waitUntil(`etcd has the members ${names}`, CLUSTER_TIMEOUT_MS, async () =>
     Bun.deepEquals(await voters(server), names),
@@ -103,7 +84,8 @@ test(
       await progress.phase('three servers and a worker', joinAll);
       await progress.phase('a server is deleted and joins anew', deleteThird);
       await progress.phase('a server is lost', loseFirst);
-      await progress.phase('a snapshot is restored', restoreSnapshot);
+      const saved = await progress.phase('a snapshot is restored', restoreSnapshot);
+      await progress.phase('… on a new machine, too', () => restoreElsewhere(saved));
     });
   },
   TEST_TIMEOUT_MS,
@@ -167,7 +149,17 @@ async function loseFirst(): Promise<void> {
   await waitForVoters(second, ['second', 'third']);
 }
 
-async function restoreSnapshot(): Promise<void> {
+const RESET = ['k3s', 'server', '--cluster-reset'];
+const resetTo = (saved: string) => [...RESET, `--cluster-reset-restore-path=${saved}`];
+
+/** A server of the cluster by then, the machine needs no other one. */
+async function serveAlone(machine: Machine): Promise<void> {
+  const config = JSON.stringify({ 'token-file': TOKEN_FILE, 'node-ip': machine.address });
+  await machine.writeFile(`${CONFIG}/50-test.yaml`, config, { mode: 0o600 });
+}
+
+/** @returns where the snapshot is, on the second server */
+async function restoreSnapshot(): Promise<string> {
   await second.exec(['k3s', 'etcd-snapshot', 'save', '--name', 'kept', '--snapshot-compress']);
   const listed = await second.exec(['k3s', 'etcd-snapshot', 'ls', '-o', 'json']);
   const [snapshot] = JSON.parse(listed.stdout) as readonly { readonly name: string }[];
@@ -176,15 +168,12 @@ async function restoreSnapshot(): Promise<void> {
   await Promise.all([second, third].map((server) => server.exec(['systemctl', 'stop', 'k3s'])));
 
   const saved = `${DATA}/db/snapshots/${snapshot?.name}`;
-  const reset = ['k3s', 'server', '--cluster-reset', `--cluster-reset-restore-path=${saved}`];
-  const refused = await second.exec(reset, { check: false });
+  const refused = await second.exec(resetTo(saved), { check: false });
   expect(refused.stderr).toContain('cannot perform cluster-reset while server URL is set');
-  // A server of the cluster by now, it needs no other one.
-  const alone = JSON.stringify({ 'token-file': TOKEN_FILE, 'node-ip': second.address });
-  await second.writeFile(`${CONFIG}/50-test.yaml`, alone, { mode: 0o600 });
-  const { stderr } = await second.exec(reset, { timeoutMs: RESTORE_TIMEOUT_MS });
+  await serveAlone(second);
+  const { stderr } = await second.exec(resetTo(saved), { timeoutMs: RESTORE_TIMEOUT_MS });
   expect(stderr).toContain('Managed etcd cluster membership has been reset');
-  const again = await second.exec(['k3s', 'server', '--cluster-reset'], { check: false });
+  const again = await second.exec(RESET, { check: false });
   expect(again.stderr).toContain('must first manually delete the');
   await second.exec(['systemctl', 'start', 'k3s'], { timeoutMs: CLUSTER_TIMEOUT_MS });
   expect(await isKept(second, 'after-loss')).toBe(true);
@@ -193,4 +182,22 @@ async function restoreSnapshot(): Promise<void> {
   await third.exec(['rm', '-r', `${DATA}/db`]);
   await third.exec(['systemctl', 'start', 'k3s'], { timeoutMs: CLUSTER_TIMEOUT_MS });
   await waitForVoters(second, ['second', 'third']);
+  return saved;
+}
+
+/** All that it has of the cluster is the snapshot and the token. */
+async function restoreElsewhere(saved: string): Promise<void> {
+  await third.exec(['systemctl', 'stop', 'k3s']);
+  await third.exec(['rm', '-r', DATA]);
+  await third.copyIn(second.pathOnHost(saved), saved, { mode: 0o600 });
+  await serveAlone(third);
+  const refused = await third.exec([...resetTo(saved), '--token=another'], { check: false });
+  expect(refused.stderr).toContain('encrypted with different token');
+  await third.exec(resetTo(saved), { timeoutMs: RESTORE_TIMEOUT_MS });
+  await third.exec(['systemctl', 'start', 'k3s'], { timeoutMs: CLUSTER_TIMEOUT_MS });
+  const authority = `${DATA}/tls/server-ca.crt`;
+  expect(await third.readFile(authority)).toBe(await second.readFile(authority));
+  expect(await isKept(third, 'after-loss')).toBe(true);
+  expect(await isKept(third, 'after-snapshot')).toBe(false);
+  expect(await voters(third)).toEqual(['third']);
 }
