@@ -6,8 +6,8 @@ import {
   type FakeController,
   startFakeController,
 } from '../control-plane/fake-controller.ts';
-import { startProxy } from '../control-plane/fake-proxy.ts';
 import { type FakeKubernetes, startFakeKubernetes } from '../support/fake-kubernetes.ts';
+import { startForwardProxy } from '../support/forward-proxy.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
 import { waitUntil } from '../vm/wait-until.ts';
 import { startDaemon } from './running-daemon.ts';
@@ -34,7 +34,7 @@ test('no message, no log line, no metric and no answer of the socket holds a sec
     message: answerRegister({ features: FEATURES }),
   });
   const credentials = `agent:${PROXY_PASSWORD}`;
-  await using proxy = await startProxy('socks5', credentials, server.port);
+  await using proxy = await startForwardProxy('socks5', credentials, { leadsTo: server.port });
   const daemon = await startDaemon(directory.path, {
     kubernetes,
     credentials: { 'control-plane-token': TOKEN, proxy: `agent:${PROXY_PASSWORD}\n` },

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type ForwardProxy, startForwardProxy } from '../support/forward-proxy.ts';
 import { makeCertificates, type TestCertificates } from '../support/tls.ts';
 import { runCommand } from '../vm/host-command.ts';
 import { PAUSE_IMAGE, testImages, WEB_IMAGE } from '../vm/images.ts';
@@ -13,7 +14,6 @@ import type { Machine } from '../vm/machine.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
-import { type ForwardProxy, startForwardProxy } from './forward-proxy.ts';
 import { type ImageRegistry, startImageRegistry } from './image-registry.ts';
 import { BUILT_PROGRAM } from './release-server.ts';
 import { CA_FILE, installByOneLine, openStand, type Stand, TOKEN_FILE } from './stand.ts';
@@ -41,7 +41,7 @@ beforeAll(async () => {
   await prepareTestMachines(progress);
   stand = await openStand('offline');
   directory = await mkdtemp(join(tmpdir(), 'pipeops-offline-'));
-  proxy = await startForwardProxy(stand.lab.hostAddress, LOGIN);
+  proxy = await startForwardProxy('http', LOGIN, { hostname: stand.lab.hostAddress });
   const images = await testImages();
   const repositories = {
     [PULLED]: join(images, 'test-web-2.tar'),

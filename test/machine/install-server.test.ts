@@ -1,9 +1,9 @@
 /** `install` asks a control plane that really runs, before it changes anything. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { startProxy } from '../control-plane/fake-proxy.ts';
 import { type BareMachine, bareMachine } from '../support/bare-machine.ts';
 import { type CliRun, cliContext, maybeChanging } from '../support/cli-context.ts';
 import { startControlPlane } from '../support/control-plane/control-plane.ts';
+import { startForwardProxy } from '../support/forward-proxy.ts';
 import { errorOf } from '../support/installation.ts';
 import { makeCertificates } from '../support/tls.ts';
 
@@ -174,7 +174,9 @@ test('install takes the authority from --ca-file, and --dry-run then plans every
 test('install goes through the SOCKS5 proxy of the environment and keeps its password to itself', async () => {
   await using controlPlane = startControlPlane({ token: 'another-token' });
   const credentials = 'agent:a-password-of-the-proxy';
-  await using proxy = await startProxy('socks5', credentials, controlPlane.port);
+  await using proxy = await startForwardProxy('socks5', credentials, {
+    leadsTo: controlPlane.port,
+  });
   const flags = ['--api-url', 'http://192.0.2.1', '--allow-insecure'];
   const address = (login: string) => `socks5://${login}@127.0.0.1:${proxy.port}`;
   const ran = await refusedInstall([...INSTALL, ...flags], { HTTPS_PROXY: address(credentials) });

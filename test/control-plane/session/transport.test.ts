@@ -1,10 +1,10 @@
 /** Which transport carries the session, and how it gets through proxies. */
 import { describe, expect, test } from 'bun:test';
 import { REBUILD_AFTER_MS } from '../../../src/control-plane/session.ts';
+import { type ProxyKind, startForwardProxy } from '../../support/forward-proxy.ts';
 import { makeCertificates } from '../../support/tls.ts';
 import { type Breakage, startBreakingProxy } from '../breaking-proxy.ts';
 import { startFakeController } from '../fake-controller.ts';
-import { type ProxyKind, startProxy } from '../fake-proxy.ts';
 import { startRelay } from '../freezing-relay.ts';
 import { startSession } from './stand.ts';
 
@@ -157,7 +157,10 @@ describe('proxies', () => {
   ])('through %s with credentials "%s", TLS inside', async (kind, credentials, scheme) => {
     const certificates = await makeCertificates(['192.0.2.1', '127.0.0.1']);
     await using server = startFakeController({ http: rest, tls: certificates });
-    await using proxy = await startProxy(kind, credentials, server.port, certificates);
+    await using proxy = await startForwardProxy(kind, credentials, {
+      leadsTo: server.port,
+      certificates,
+    });
     const proxySettings = {
       ...{ url: `${scheme}://127.0.0.1:${proxy.port}`, credentials, noProxy: '' },
     };
@@ -185,7 +188,7 @@ describe('proxies', () => {
     'through %s in clear text, where that is allowed',
     async (kind) => {
       await using server = startFakeController({ http: rest });
-      await using proxy = await startProxy(kind, '', server.port);
+      await using proxy = await startForwardProxy(kind, '', { leadsTo: server.port });
       const through = { url: `${kind}://127.0.0.1:${proxy.port}`, credentials: '', noProxy: '' };
       for (const transport of ['websocket', 'rest'] as const) {
         await using stand = startSession({

@@ -13,9 +13,9 @@ import { tlsUnopened } from '../../../src/host/checks/tls-interception.ts';
 import { webSocketPasses } from '../../../src/host/checks/websocket.ts';
 import type { FactDeps, MachineRole, Subject } from '../../../src/host/facts/fact.ts';
 import { systemProbe } from '../../../src/platform/network/probe.ts';
-import { type FakeProxy, startProxy } from '../../control-plane/fake-proxy.ts';
 import { type BareMachine, bareMachine } from '../../support/bare-machine.ts';
 import { factDeps, subjectOf } from '../../support/fact-deps.ts';
+import { type ForwardProxy, startForwardProxy } from '../../support/forward-proxy.ts';
 import { makeCertificates, type TestCertificates } from '../../support/tls.ts';
 import { findingOf, outcomeOf } from './outcome-of.ts';
 
@@ -101,8 +101,8 @@ const WITHOUT_CA = { PIPEOPS_CA_FILE: '' };
 async function proxied(
   credentials: string,
   leadsTo = server.port ?? 0,
-): Promise<FakeProxy & { env: Record<string, string> }> {
-  const proxy = await startProxy('http', credentials, leadsTo);
+): Promise<ForwardProxy & { env: Record<string, string> }> {
+  const proxy = await startForwardProxy('http', credentials, { leadsTo });
   return Object.assign(proxy, { env: { HTTPS_PROXY: `http://127.0.0.1:${proxy.port}` } });
 }
 

@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test';
 import { createServer, type Socket } from 'node:net';
 import { type NetworkTrouble, troubleHint } from '../../../src/core/network-trouble.ts';
 import { dialledHttp } from '../../../src/platform/network/dialled-http.ts';
-import { startProxy } from '../../control-plane/fake-proxy.ts';
+import { startForwardProxy } from '../../support/forward-proxy.ts';
 
 const HINT = (url: string) =>
   `Check the proxy ${url}, and the credentials for it (HTTPS_PROXY, control_plane.proxy)`;
@@ -60,7 +60,7 @@ test('a proxy whose name is none is what cannot be resolved', async () => {
 });
 
 test('a proxy that asks for credentials, closes or answers nonsense is named', async () => {
-  await using asking = await startProxy('http', 'user:secret', 1);
+  await using asking = await startForwardProxy('http', 'user:secret', { leadsTo: 1 });
   const url = `http://127.0.0.1:${asking.port}`;
   expect(await troubleThrough(url)).toEqual(['the proxy asks for credentials', HINT(url)]);
   await withListener(

@@ -4,7 +4,7 @@ import type { Walk, Way } from '../../../src/core/probe.ts';
 import { type ProxyServer, parseProxy } from '../../../src/core/proxy-settings.ts';
 import { systemProbe } from '../../../src/platform/network/probe.ts';
 import { askResolver } from '../../../src/platform/network/resolver-query.ts';
-import { startProxy } from '../../control-plane/fake-proxy.ts';
+import { startForwardProxy } from '../../support/forward-proxy.ts';
 import { makeCertificates, type TestCertificates } from '../../support/tls.ts';
 
 const STEP_LIMIT_MS = 10_000;
@@ -66,7 +66,7 @@ function seen({ steps, failure, certificate, answer }: Walk) {
 }
 
 async function proxyTo(port: number, credentials: string) {
-  const proxy = await startProxy('http', credentials, port);
+  const proxy = await startForwardProxy('http', credentials, { leadsTo: port });
   const through = (given: string) =>
     parseProxy(`http://127.0.0.1:${proxy.port}`, given) as ProxyServer;
   return { through, targets: proxy.targets, [Symbol.asyncDispose]: proxy[Symbol.asyncDispose] };

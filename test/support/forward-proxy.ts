@@ -1,36 +1,45 @@
-/** A small forward proxy: CONNECT or SOCKS5, whatever is asked for leads to one port of ours. */
+/** A small forward proxy, with a password where one is wanted: CONNECT (RFC 9110 section 9.3.6) or SOCKS5. */
 import { connect, createServer, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
-import type { TestCertificates } from '../support/tls.ts';
+import type { TestCertificates } from './tls.ts';
 
 /** https: CONNECT over TLS to the proxy itself. */
 export type ProxyKind = 'http' | 'https' | 'socks5';
 
-export interface FakeProxy extends AsyncDisposable {
+export interface ForwardProxy extends AsyncDisposable {
   readonly port: number;
-  /** What was asked for: `host:port`. */
+  /** What was asked for, with the right credentials: `host:port`. */
   readonly targets: readonly string[];
 }
 
-/**
- * @param credentials `user:password`, empty for none
- * @param certificates of an https proxy
- */
-export function startProxy(
+export interface ForwardProxyOptions {
+  /** A port of this machine that all requests lead to; each to where it asks for when absent. */
+  readonly leadsTo?: number;
+  /** Where it listens; 127.0.0.1 when absent. */
+  readonly hostname?: string;
+  /** Of an https proxy. */
+  readonly certificates?: TestCertificates;
+}
+
+/** @param credentials `user:password`, empty for none */
+export function startForwardProxy(
   kind: ProxyKind,
   credentials: string,
-  leadsTo: number,
-  certificates?: TestCertificates,
-): Promise<FakeProxy> {
+  { leadsTo, hostname = '127.0.0.1', certificates }: ForwardProxyOptions,
+): Promise<ForwardProxy> {
   const targets: string[] = [];
   const sockets = new Set<Socket>();
   const onClient = (client: Socket) => {
     sockets.add(client);
     client.on('error', () => undefined).on('close', () => sockets.delete(client));
     const serve = kind === 'socks5' ? serveSocks5 : serveConnect;
-    serve(client, credentials, (target) => {
+    serve(client, credentials, (target, onOpen) => {
       targets.push(target);
-      const upstream = connect(leadsTo, '127.0.0.1');
+      const [host = '', port] = target.split(':');
+      const upstream =
+        leadsTo === undefined
+          ? connect(Number(port), host, onOpen)
+          : connect(leadsTo, '127.0.0.1', onOpen);
       sockets.add(upstream);
       upstream.on('error', () => client.destroy()).on('close', () => client.destroy());
       client.on('close', () => upstream.destroy());
@@ -41,7 +50,7 @@ export function startProxy(
   const server =
     kind === 'https' ? createTlsServer({ ...certificates }, onClient) : createServer(onClient);
   return new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => {
+    server.listen(0, hostname, () => {
       const address = server.address();
       resolve({
         port: typeof address === 'object' && address !== null ? address.port : 0,
@@ -57,29 +66,32 @@ export function startProxy(
   });
 }
 
-function serveConnect(
-  client: Socket,
-  credentials: string,
-  forward: (target: string) => void,
-): void {
+type Forward = (target: string, onOpen: () => void) => void;
+
+function serveConnect(client: Socket, credentials: string, forward: Forward): void {
+  const wanted = `Basic ${Buffer.from(credentials).toString('base64')}`;
   client.once('data', (data) => {
-    const [line = '', ...headers] = data.toString('latin1').split('\r\n');
-    const wanted = `Proxy-Authorization: Basic ${Buffer.from(credentials).toString('base64')}`;
-    if (credentials !== '' && !headers.includes(wanted)) {
-      client.end('HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n');
-      return;
+    const head = data.toString('latin1');
+    const [, target] = /^CONNECT ([^ ]+:\d+) /.exec(head) ?? [];
+    const given = /^proxy-authorization: (.*)\r$/im.exec(head)?.[1];
+    if (target === undefined) {
+      client.end('HTTP/1.1 405 Method Not Allowed\r\nAllow: CONNECT\r\nContent-Length: 0\r\n\r\n');
+    } else if (credentials !== '' && given !== wanted) {
+      const asks = 'Proxy-Authenticate: Basic realm="proxy"\r\nContent-Length: 0';
+      client.end(`HTTP/1.1 407 Proxy Authentication Required\r\n${asks}\r\n\r\n`);
+    } else {
+      forward(target, () => client.write('HTTP/1.1 200 Connection established\r\n\r\n'));
     }
-    client.write('HTTP/1.1 200 Connection established\r\n\r\n');
-    forward(line.split(' ')[1] ?? '');
   });
 }
 
-function serveSocks5(client: Socket, credentials: string, forward: (target: string) => void): void {
+function serveSocks5(client: Socket, credentials: string, forward: Forward): void {
   const readTarget = (data: Buffer) => {
     const length = data[4] ?? 0;
     const host = data.subarray(5, 5 + length).toString();
-    client.write(Uint8Array.of(5, 0, 0, 1, 0, 0, 0, 0, 0, 0));
-    forward(`${host}:${data.readUInt16BE(5 + length)}`);
+    forward(`${host}:${data.readUInt16BE(5 + length)}`, () =>
+      client.write(Uint8Array.of(5, 0, 0, 1, 0, 0, 0, 0, 0, 0)),
+    );
   };
   client.once('data', (greeting: Buffer) => {
     const method = credentials === '' ? 0 : 2;
