@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -31,7 +32,7 @@ func TestPruneKeepsTheNewestOfOneName(t *testing.T) {
 		names = append(names, file.Name)
 	}
 	want := []string{"other-n-3", "on-demand-n-4", "on-demand-n-5.zip"}
-	if len(names) != len(want) || names[0] != want[0] || names[1] != want[1] || names[2] != want[2] {
+	if !slices.Equal(names, want) {
 		t.Errorf("kept %q, want %q", names, want)
 	}
 	if err := o.delete([]string{"../x"}); err == nil {

@@ -117,6 +117,7 @@ async function useTokens(): Promise<void> {
     check: false,
   });
   expect(again.stderr).toContain(`a token with id \\"${id}\\" already exists`);
+  expect(await k3s('token', 'generate')).toMatch(/^[a-z0-9]{6}\.[a-z0-9]{16}\n$/);
   expect(await k3s('token', 'delete', id)).toBe(`bootstrap token "${id}" deleted\n`);
 
   const old = await server.readFile(`${DATA}/server/token`);
@@ -168,6 +169,13 @@ async function rotateCertificates(): Promise<void> {
   };
   expect(checked.Certificates.map(({ Filename }) => Filename)).toContain('client-admin.crt');
   expect(checked.Certificates.filter(({ Status }) => Status !== 'OK')).toEqual([]);
+  expect(await k3s('certificate', 'check', '-o', 'table')).toMatch(
+    /\nFILENAME .* STATUS\n(.*\n)*client-admin\.crt +system:admin +ClientAuth .* OK\n/,
+  );
+  const text = await server.exec(['k3s', 'certificate', 'check']);
+  expect(text.stderr).toContain(
+    'client-admin.crt: certificate system:admin (ClientAuth) is ok, expires at 20',
+  );
   await server.exec(['systemctl', 'stop', 'k3s']);
   const { stderr } = await server.exec(['k3s', 'certificate', 'rotate']);
   expect(stderr).toMatch(
