@@ -15,9 +15,9 @@ import { interrupted } from '../host/engine/interrupted.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
 import type { UndoOptions } from '../host/engine/resource.ts';
 import { isActive, systemctl } from '../host/engine/systemctl.ts';
+import { readK3sConfig } from '../host/k3s/config.ts';
 import { ApiRejection } from '../kubernetes/api/rejection.ts';
 import type { MachineContext } from './context.ts';
-import { loadEffectiveConfig } from './effective-config.ts';
 import { type LeaveOptions, type LeavingWorker, moveAway } from './move-pods.ts';
 import { nodeClient } from './node-client.ts';
 import { type Uninstalled, uninstall } from './uninstall.ts';
@@ -61,8 +61,9 @@ export async function leavingWorker(
       hint: 'To remove what was installed: sudo pipeops-agent uninstall',
     });
   }
-  const { config } = await loadEffectiveConfig(context, {});
-  const node = nodeNameOf(context.hostname, config.k3s.node_name);
+  // Of k3s' own settings: those of the agent go first, and a run that was ended then goes on here.
+  const name = (await readK3sConfig(context))?.['node-name'];
+  const node = nodeNameOf(context.hostname, typeof name === 'string' ? name : undefined);
   return { node, client: await nodeClient(context, joined.serverUrl) };
 }
 

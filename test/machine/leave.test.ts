@@ -26,13 +26,17 @@ let kept: Set<string>;
 let isServerAgentThere: boolean;
 let patches: unknown[];
 
+async function join(...flags: readonly string[]): Promise<void> {
+  const env = { PIPEOPS_K3S_MIRROR: MIRROR };
+  expect((await machine.run([...JOIN, ...flags], { env, stdin: JOIN_TOKEN })).exitCode).toBe(0);
+  await machine.files.writeAtomic(`${AGENT}/server-ca.crt`, CLUSTER_CA, { mode: 0o644 });
+  await machine.files.writeAtomic(`${AGENT}/client-kubelet.key`, 'the key', { mode: 0o600 });
+}
+
 beforeEach(async () => {
   machine = await simulatedMachine();
   before = await machine.tree();
-  const env = { PIPEOPS_K3S_MIRROR: MIRROR };
-  expect((await machine.run(JOIN, { env, stdin: JOIN_TOKEN })).exitCode).toBe(0);
-  await machine.files.writeAtomic(`${AGENT}/server-ca.crt`, CLUSTER_CA, { mode: 0o644 });
-  await machine.files.writeAtomic(`${AGENT}/client-kubelet.key`, 'the key', { mode: 0o600 });
+  await join();
   node = { metadata: { annotations: {} }, spec: {} };
   pods = [];
   kept = new Set();
@@ -199,6 +203,24 @@ test('interrupted while the cluster is waited for, it removes nothing, and goes 
   expect(await machine.files.stat('/usr/local/bin/k3s')).toBeDefined();
   node = undefined; // The agent on the server has heard it meanwhile.
   expect(JSON.parse((await leave()).stdout)).toMatchObject({ taken_out: true });
+  expect(await machine.tree()).toEqual(before);
+});
+
+test('interrupted when its settings are gone already, it goes on under its own name', async () => {
+  await machine.run(['uninstall', '--yes', '--delete-data']);
+  await join('--node-name', 'rack-1');
+  machine.web.set(`${API}/api/v1/nodes/rack-1`, answerNode);
+  machine.web.set(NODE, () => Response.json({ kind: 'Status', code: 403 }, { status: 403 }));
+  const interrupt = new AbortController();
+  machine.programs.set('userdel', async () => {
+    interrupt.abort();
+    await machine.files.writeAtomic('/etc/passwd', 'root:x:0:0::/root:/bin/sh\n', { mode: 0o644 });
+    return {};
+  });
+  const words = ['leave', '--yes', '--json'];
+  const ran = await machine.run(words, { signal: interrupt.signal });
+  expect(errorOf(ran)).toMatchObject({ exitCode: 130, code: 'INTERRUPTED' });
+  expect(JSON.parse((await leave()).stdout)).toMatchObject({ node: 'rack-1', taken_out: true });
   expect(await machine.tree()).toEqual(before);
 });
 
