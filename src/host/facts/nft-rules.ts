@@ -112,6 +112,9 @@ function verdictOf(
       typeof word === 'string'
         ? word
         : verdictOf(ruleset, { ...chain, name: word.target }, packet, { depth: depth + 1, looks });
+    if (verdict === 'return' || (verdict === undefined && isGoto(word))) {
+      return fit === 'yes' ? undefined : 'accept'; // It goes on where the chain was come from.
+    }
     // Whether this rule is meant is not known: only what lets pass counts.
     if (verdict === 'accept' || (verdict === 'drop' && fit === 'yes')) {
       return verdict;
@@ -120,9 +123,19 @@ function verdictOf(
   return undefined;
 }
 
-function verdictWord(
-  expressions: readonly unknown[],
-): 'accept' | 'drop' | { readonly target: string } | undefined {
+/** To another chain; behind `goto` nothing of this one is asked any more. */
+interface Lead {
+  readonly target: string;
+  readonly isGoto: boolean;
+}
+
+type VerdictWord = 'accept' | 'drop' | 'return' | Lead;
+
+function isGoto(word: VerdictWord): boolean {
+  return typeof word === 'object' && word.isGoto;
+}
+
+function verdictWord(expressions: readonly unknown[]): VerdictWord | undefined {
   for (const each of expressions as Readonly<Record<string, unknown>>[]) {
     if ('accept' in each) {
       return 'accept';
@@ -130,9 +143,12 @@ function verdictWord(
     if ('drop' in each || 'reject' in each) {
       return 'drop';
     }
-    const jump = (each['jump'] ?? each['goto']) as { readonly target?: unknown } | undefined;
-    if (typeof jump?.target === 'string') {
-      return { target: jump.target };
+    if ('return' in each) {
+      return 'return';
+    }
+    const lead = (each['jump'] ?? each['goto']) as { readonly target?: unknown } | undefined;
+    if (typeof lead?.target === 'string') {
+      return { target: lead.target, isGoto: 'goto' in each };
     }
   }
   return undefined;

@@ -178,6 +178,28 @@ test('what is allowed from some, or by a chain that another leads to, is let thr
   expect(await outcomeOf(firewallOpen, printing(open))).toEqual({ state: 'ok' });
 });
 
+test('what a rule sends out of the chain does not come to the rules behind it', async () => {
+  const target = { family: 'inet', table: 'filter', chain: 'nodes' };
+  const others = [{ rule: { ...target, expr: [dport('tcp', 22), accept] } }];
+  const returned = [dport('tcp', 10250), { return: null }];
+  const gone = [dport('udp', 8472), { goto: { target: 'nodes' } }];
+  const perhaps = [match({ meta: { key: 'mark' } }, 1), { return: null }];
+  const fixWith = async (policy: string, rules: readonly (readonly object[])[]) =>
+    (await findingOf(firewallOpen, printing(nft({ policy }, rules, others))))?.fix?.split('\n');
+  const all = [...USUAL, returned, gone, [drop]];
+  const insert = 'sudo nft insert rule inet filter input';
+  expect(await fixWith('accept', all)).toBeUndefined();
+  expect(await fixWith('drop', all)).toEqual([
+    `${insert} tcp dport 10250 accept`,
+    `${insert} udp dport 8472 accept`,
+  ]);
+  const jumped = [dport('udp', 8472), { jump: { target: 'nodes' } }];
+  expect(await fixWith('accept', [...USUAL, returned, jumped, [drop]])).toEqual([
+    `${insert} udp dport 8472 accept`,
+  ]);
+  expect(await fixWith('accept', [...USUAL, perhaps, [drop]])).toBeUndefined();
+});
+
 test('a rule that nft itself cannot show counts in favour of passing', async () => {
   const open = nft({ policy: 'drop' }, [[{ xt: { type: 'match', name: 'multiport' } }, accept]]);
   expect(await outcomeOf(firewallOpen, printing(open))).toEqual({ state: 'ok' });
