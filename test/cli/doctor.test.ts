@@ -220,8 +220,10 @@ test('--fix loads a module that is not loaded, now and at each start, and uninst
     exitCode: 11,
     states: ['bridge-netfilter found', NO_CERTIFICATES],
   });
-  expect(await doctor('--fix', '--yes')).toMatchObject({ exitCode: 0, fixed: ['kernel-modules'] });
   const file = '/etc/modules-load.d/pipeops-agent.conf';
+  const refused = await machine.run(['doctor', '--fix'], { confirm: false });
+  expect(refused.stderr).toStartWith(`Load the kernel modules of the network: create ${file}\n`);
+  expect(await doctor('--fix', '--yes')).toMatchObject({ exitCode: 0, fixed: ['kernel-modules'] });
   expect(await machine.files.readText(file)).toEndWith('\nbr_netfilter\noverlay\n');
   await machine.run(['uninstall', '--yes']);
   expect(await machine.files.stat(file)).toBeUndefined();

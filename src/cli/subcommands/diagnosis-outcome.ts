@@ -7,6 +7,7 @@ import { wrapText } from '../terminal/wrap-text.ts';
 
 const COLUMNS_DEFAULT = 80;
 const INDENT = '  ';
+const WORD_WIDTH = 6;
 
 /**
  * The promise behind `doctor --json` and `health-check --json`.
@@ -104,8 +105,6 @@ function renderFinding(result: CheckResult, columns: number): string {
     ...commands,
   ].join('');
 }
-
-const WORD_WIDTH = 6;
 
 function withoutStop(text: string): string {
   return text.replace(/\.$/, '');

@@ -63,7 +63,9 @@ async function fix(
     return [];
   }
   for (const { title, changes, touches } of await planRepairs(context, wanted)) {
-    context.io.stderr(`${title}: ${renderChanges(changes)}; ${touches.slice(1).join(', ')}\n`);
+    const files = changes.map(({ target }) => target);
+    const others = touches.filter((path) => !files.includes(path)).join(', ');
+    context.io.stderr(`${title}: ${renderChanges(changes)}${others === '' ? '' : `; ${others}`}\n`);
   }
   const question = wanted.length === 1 ? 'Do this?' : `Do these ${wanted.length} things?`;
   if (!yes && (await context.io.confirm(question)) !== true) {
