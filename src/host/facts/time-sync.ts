@@ -1,4 +1,5 @@
 import { AgentError } from '../../core/errors.ts';
+import { container } from './container.ts';
 import type { Fact } from './fact.ts';
 
 const TOOL_TIMEOUT_MS = 2_000;
@@ -13,11 +14,11 @@ export interface TimeSync {
 /** Whether anything keeps the clock right; undefined in a container, whose clock is its host's. */
 export const timeSync: Fact<TimeSync | undefined> = {
   id: 'time-sync',
-  read: async ({ exec, files, signal }) => {
-    // systemd notes there what it runs in (systemd-detect-virt(1)).
-    if ((await files.stat('/run/systemd/container')) !== undefined) {
+  read: async (deps) => {
+    if ((await container.read(deps)) !== undefined) {
       return undefined;
     }
+    const { exec, signal } = deps;
     const argv = ['timedatectl', 'show', '--property=NTP', '--property=NTPSynchronized'] as const;
     const { exitCode, stdout } = await exec.run([...argv], { timeoutMs: TOOL_TIMEOUT_MS, signal });
     if (exitCode !== 0) {

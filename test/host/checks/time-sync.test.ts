@@ -50,4 +50,7 @@ test('a container has the clock of its host; without timedatectl nothing is know
   });
   await Bun.write(`${root.path}/run/systemd/container`, 'lxc\n');
   expect(await outcomeOf(clockKept, saying(root.path, '', 1))).toEqual({ state: 'ok' });
+  await using docker = await tempDirectory();
+  await Bun.write(`${docker.path}/.dockerenv`, '');
+  expect(await outcomeOf(clockKept, saying(docker.path, '', 1))).toEqual({ state: 'ok' });
 });
