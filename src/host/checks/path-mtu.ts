@@ -1,3 +1,4 @@
+import { K3S_UNITS } from '../../core/k3s-places.ts';
 import type { StepFailure } from '../../core/probe.ts';
 import {
   controlPlaneReached,
@@ -6,6 +7,7 @@ import {
 } from '../facts/control-plane-reached.ts';
 import { type LinkSizes, linkSizes } from '../facts/link-sizes.ts';
 import type { Reached } from '../facts/reached.ts';
+import { subject } from '../facts/subject.ts';
 import { type Check, EVERYWHERE, type Finding } from './check.ts';
 import { detailsOf, ENDPOINT_LIMIT_MS } from './endpoint-finding.ts';
 
@@ -25,7 +27,7 @@ export const largePacketsPass: Check = {
     'messages that would say so are dropped. Let ICMP "fragmentation needed" pass, or lower the MTU of the ' +
     'link: `ip link set dev eth0 mtu 1400`, and for good where the network is set up. ' +
     'To measure: `ping -M do -s 1372 HOST`, where 28 bytes are added.',
-  needs: [controlPlaneReached, largeRequestReached, linkSizes],
+  needs: [controlPlaneReached, largeRequestReached, linkSizes, subject],
   run: async (facts) => {
     const usual = await facts(controlPlaneReached);
     const links = await facts(linkSizes);
@@ -33,7 +35,8 @@ export const largePacketsPass: Check = {
     const pair = getsStuck
       ? { small: await facts(smallPacketsReached), large: usual }
       : { small: usual, large: await facts(largeRequestReached) };
-    return blackHole(pair.small, pair.large, links) ?? tooLargeForPods(links);
+    const unit = K3S_UNITS[(await facts(subject)).k3sRole];
+    return blackHole(pair.small, pair.large, links) ?? tooLargeForPods(links, unit);
   },
 };
 
@@ -66,7 +69,7 @@ function blackHole(
 }
 
 /** A packet between pods has to fit into one between nodes. */
-function tooLargeForPods({ out, pods }: LinkSizes): Finding | undefined {
+function tooLargeForPods({ out, pods }: LinkSizes, unit: string): Finding | undefined {
   const narrow = out.find(({ mtu }) => pods !== undefined && pods.mtu + VXLAN_BYTES > mtu);
   return pods?.device !== 'flannel.1' || narrow === undefined
     ? undefined
@@ -74,7 +77,7 @@ function tooLargeForPods({ out, pods }: LinkSizes): Finding | undefined {
         code: 'CHECK_FAILED',
         message: `Pods send packets of ${pods.mtu} bytes to other nodes, and with the ${VXLAN_BYTES} bytes around them they do not fit ${narrow.device} (${narrow.mtu})`,
         hint: 'k3s takes the size of that link at its start: start it again',
-        fix: 'sudo systemctl restart k3s || sudo systemctl restart k3s-agent',
+        fix: `sudo systemctl restart ${unit}`,
         details: { pods, out },
       };
 }

@@ -271,8 +271,13 @@ test('TLS that gets no answer to its first large packet, but to a small one', as
 test('packets between pods have to fit into those between nodes', async () => {
   await machine.put('/sys/class/net/eth0/mtu', '1450\n');
   await machine.put('/sys/class/net/flannel.1/mtu', '1450\n');
-  expect((await findingOf(largePacketsPass, deps()))?.message).toBe(
-    'Pods send packets of 1450 bytes to other nodes, and with the 50 bytes around them they do not fit eth0 (1450)',
+  expect(await findingOf(largePacketsPass, deps())).toMatchObject({
+    message:
+      'Pods send packets of 1450 bytes to other nodes, and with the 50 bytes around them they do not fit eth0 (1450)',
+    fix: 'sudo systemctl restart k3s.service',
+  });
+  expect((await findingOf(largePacketsPass, deps({ role: 'worker' })))?.fix).toBe(
+    'sudo systemctl restart k3s-agent.service',
   );
   await machine.put('/sys/class/net/flannel.1/mtu', '1400\n');
   expect(await findingOf(largePacketsPass, deps())).toBeUndefined();
