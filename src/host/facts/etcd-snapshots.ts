@@ -1,5 +1,7 @@
-import { K3S_DATA_DIRECTORY } from '../../core/k3s-places.ts';
+import { K3S_DATA_DIRECTORY, K3S_ETCD_DIRECTORY } from '../../core/k3s-places.ts';
 import type { Fact } from './fact.ts';
+
+const SNAPSHOTS_DIRECTORY = `${K3S_DATA_DIRECTORY}/server/db/snapshots`;
 
 export interface EtcdSnapshots {
   /** Whether this machine keeps the cluster's data in etcd. */
@@ -11,14 +13,13 @@ export interface EtcdSnapshots {
 export const etcdSnapshots: Fact<EtcdSnapshots> = {
   id: 'etcd-snapshots',
   read: async ({ files }) => {
-    const database = `${K3S_DATA_DIRECTORY}/server/db`;
     // Names end with the second in which they were made: `etcd-snapshot-web-1-1767225600.zip`.
-    const seconds = (await files.list(`${database}/snapshots`)).flatMap((name) =>
+    const seconds = (await files.list(SNAPSHOTS_DIRECTORY)).flatMap((name) =>
       Number(/-(\d{10})(?:\.zip)?$/.exec(name)?.[1] ?? Number.NaN),
     );
     const newest = Math.max(...seconds.filter(Number.isFinite));
     return {
-      hasEtcd: (await files.stat(`${database}/etcd`)) !== undefined,
+      hasEtcd: (await files.stat(K3S_ETCD_DIRECTORY)) !== undefined,
       newestAt: Number.isFinite(newest) ? new Date(newest * 1_000) : undefined,
     };
   },

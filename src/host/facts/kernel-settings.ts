@@ -1,4 +1,4 @@
-import { KERNEL_SETTING_GROUPS, settingPath } from '../kernel/settings.ts';
+import { KERNEL_SETTING_GROUPS, readSetting } from '../kernel/settings.ts';
 import type { Fact } from './fact.ts';
 
 /** Values of /proc/sys by their name in sysctl(8): `fs.inotify.max_user_watches`. */
@@ -12,8 +12,8 @@ export const kernelSettings: Fact<KernelSettings> = {
   read: async ({ files }) => {
     const values = await Promise.all(
       NAMES.map(async (name) => {
-        const text = await files.readText(settingPath(name));
-        return text === undefined ? [] : [[name, Number(text.trim())] as const];
+        const value = await readSetting(files, name);
+        return value === undefined ? [] : [[name, value] as const];
       }),
     );
     return new Map(values.flat());

@@ -4,7 +4,12 @@ import type { Exec, Files } from '../../core/ports.ts';
 import type { HostInventory } from '../engine/inventory.ts';
 import { ownFile } from '../engine/removals.ts';
 import type { Resource } from '../engine/resource.ts';
-import { type KernelSetting, type KernelSettingGroup, settingPath } from './settings.ts';
+import {
+  type KernelSetting,
+  type KernelSettingGroup,
+  readSetting,
+  settingPath,
+} from './settings.ts';
 
 const TIMEOUT_MS = 30_000;
 /** A line of the file: how a value was before us, for who takes it back. */
@@ -66,16 +71,8 @@ async function lowOf(
   deps: Pick<Deps, 'files'>,
   settings: readonly KernelSetting[],
 ): Promise<readonly KernelSetting[]> {
-  const values = await Promise.all(settings.map(({ name }) => currentOf(deps, name)));
+  const values = await Promise.all(settings.map(({ name }) => readSetting(deps.files, name)));
   return settings.filter(({ enough }, index) => (values[index] ?? enough) < enough);
-}
-
-async function currentOf(
-  { files }: Pick<Deps, 'files'>,
-  name: string,
-): Promise<number | undefined> {
-  const text = await files.readText(settingPath(name));
-  return text === undefined ? undefined : Number(text.trim());
 }
 
 async function textOf(deps: Deps, { path, settings }: KernelSettingGroup): Promise<string> {
@@ -83,7 +80,7 @@ async function textOf(deps: Deps, { path, settings }: KernelSettingGroup): Promi
   const noted = new Map(noteOf((await deps.files.readText(path)) ?? ''));
   const lines = ['# Made by "pipeops-agent doctor --fix". "pipeops-agent uninstall" removes it.'];
   for (const { name, wanted } of settings) {
-    const before = noted.get(name) ?? (await currentOf(deps, name));
+    const before = noted.get(name) ?? (await readSetting(deps.files, name));
     if (before !== undefined) {
       lines.push(`# before: ${name} = ${before}`);
     }
@@ -110,7 +107,7 @@ async function putBack(
 ): Promise<void> {
   for (const [name, before] of noteOf(text)) {
     const wanted = settings.find((setting) => setting.name === name)?.wanted;
-    if (before !== wanted && (await currentOf(deps, name)) === wanted) {
+    if (before !== wanted && (await readSetting(deps.files, name)) === wanted) {
       await set(deps, name, before);
     }
   }

@@ -1,4 +1,5 @@
 /** Settings of the kernel that `doctor --fix` sets: what is enough, and what is set instead. */
+import type { Files } from '../../core/ports.ts';
 
 export interface KernelSetting {
   /** As sysctl(8) calls it. */
@@ -43,6 +44,12 @@ export const FORWARDING: KernelSettingGroup = {
 };
 
 export const KERNEL_SETTING_GROUPS: readonly KernelSettingGroup[] = [INOTIFY_LIMITS, FORWARDING];
+
+/** Its value now; undefined where this kernel does not have it. */
+export async function readSetting(files: Files, name: string): Promise<number | undefined> {
+  const text = await files.readText(settingPath(name));
+  return text === undefined ? undefined : Number(text.trim());
+}
 
 /** Where the kernel has its value. */
 export function settingPath(name: string): string {
