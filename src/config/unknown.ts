@@ -1,4 +1,5 @@
 import { didYouMean, isMisspelling } from '../core/text/did-you-mean.ts';
+import { redact } from '../core/text/redact.ts';
 import { lineOf, yamlKeys } from '../core/text/yaml-keys.ts';
 import { describeSettings, type Setting } from './describe.ts';
 
@@ -68,7 +69,8 @@ export function tellUnknown(
   const warnings: string[] = [];
   const problems: string[] = [];
   for (const { path, section, known } of unknownKeys(unknown, settings)) {
-    const at = `${lineOf(keys, path)}${path}: is not a setting`;
+    // A secret on a line of its own may look like a key.
+    const at = `${lineOf(keys, path)}${redact(path)}: is not a setting`;
     const meant = protecting.find((setting) => isMeant(setting.path, path, section));
     if (meant === undefined) {
       const suggestion = didYouMean(path, known);

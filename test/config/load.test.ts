@@ -223,6 +223,11 @@ describe('loadConfig()', () => {
       ],
     ],
     [
+      'a secret in the place of a key',
+      'http: {port: 9090}\nlog: {level: debug}\n"https://user:hunter2secret@x": 3\n',
+      ['line 3: https://user:[redacted]@x: is not a setting and is ignored'],
+    ],
+    [
       'what a newer version has brought, of any shape',
       'telemetry: {endpoint: "https://t.example", rate: [1, 2]}\nhttp: {port: 9090}\nlog: {level: debug, sinks: {a: 1}}\nmood:\nlist: [a]\n',
       [
