@@ -83,7 +83,7 @@ function stateWord({ severity, outcome }: CheckResult): string {
 }
 
 function remark(outcome: Outcome): string {
-  return outcome.state === 'not-checked' ? outcome.because : '';
+  return outcome.state === 'not-checked' ? redact(outcome.because) : '';
 }
 
 function renderFinding(result: CheckResult, columns: number): string {
@@ -92,11 +92,12 @@ function renderFinding(result: CheckResult, columns: number): string {
   }
   const { finding } = result.outcome;
   const told = (word: string, text: string) =>
-    wrapText(`${text}.`, columns - INDENT.length - WORD_WIDTH)
+    wrapText(`${redact(text)}.`, columns - INDENT.length - WORD_WIDTH)
       .map((line, index) => `${INDENT}${(index === 0 ? word : '').padEnd(WORD_WIDTH)}${line}\n`)
       .join('');
   // Commands are copied: they are never wrapped.
-  const commands = finding.fix?.split('\n').map((line) => `${INDENT.repeat(3)}${line}\n`) ?? [];
+  const lines = finding.fix === undefined ? [] : redact(finding.fix).split('\n');
+  const commands = lines.map((line) => `${INDENT.repeat(3)}${line}\n`);
   return [
     `${result.title}: ${stateWord(result)} [${result.id}]\n`,
     told('what', withoutStop(finding.message)),
