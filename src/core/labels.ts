@@ -10,8 +10,8 @@ export const MANAGED_BY: Readonly<Record<string, string>> = { [MANAGED_BY_LABEL]
 export const COMMAND_ID_ANNOTATION = 'pipeops.io/command-id';
 /** On a Node: the id of the token that it joined with. Its own machine writes it. */
 export const JOIN_TOKEN_ANNOTATION = 'pipeops.io/join-token';
-/** On the ConfigMap with the limits of a join token: its id. */
-export const JOIN_LIMITS_LABEL = 'pipeops.io/join-token';
+/** On the Secret of a join token that was made here, and on what limits it: its id. */
+export const JOIN_TOKEN_LABEL = 'pipeops.io/join-token';
 /** On a Node: when its machine left; nothing runs there any more. Its own machine writes it. */
 export const LEFT_ANNOTATION = 'pipeops.io/left';
 /** Sent at registration. */

@@ -1166,6 +1166,12 @@ describe('token', () => {
         subjects: [{ kind: 'ServiceAccount', name: 'pipeops-agent', namespace: 'pipeops-system' }],
       },
     ]);
+    // The admission policy asks for it.
+    const labelled = machine.calls.find(({ argv }) => argv[2] === 'label');
+    expect(labelled?.argv.slice(3)).toEqual([
+      ...['secret', 'bootstrap-token-abcdef', 'pipeops.io/join-token=abcdef'],
+      ...['--namespace=kube-system', '--overwrite', '--output=json'],
+    ]);
   });
 
   test('create leaves no token behind that it could not bind', async () => {

@@ -24,6 +24,8 @@ import {
   ownerAndTokenWrites,
   protectedNameWrites,
   protectedWrites,
+  TOKEN_SECRETS,
+  tokenSecretWrites,
   WIDE_POLICY,
   WIDGETS,
   widgetWrites,
@@ -60,6 +62,7 @@ beforeAll(async () => {
   }
   const widgets = await kubectl(['create', '-f', '-'], JSON.stringify(WIDGETS));
   expect(widgets).toContain('created');
+  await kubectl(['create', '-f', '-'], JSON.stringify(TOKEN_SECRETS));
   await apply({});
   const { stdout: ca } = await server.exec([
     'cat',
@@ -217,6 +220,7 @@ test(
       ...ownerAndTokenWrites(),
       ...protectedNameWrites(),
       ...protectedWrites(),
+      ...tokenSecretWrites(),
     ]);
   },
   TEST_TIMEOUT_MS,

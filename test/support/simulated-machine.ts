@@ -623,7 +623,7 @@ async function k3s(
       put('/cluster/annotations', text),
     );
   }
-  if (line.startsWith('kubectl get secret ')) {
+  if (line.startsWith('kubectl label secret ')) {
     return { stdout: JSON.stringify({ metadata: { name: args[3], uid: 'secret-1' } }) };
   }
   if (line.startsWith('kubectl get configmaps')) {

@@ -1,6 +1,6 @@
 /** What a join token is bound to, as objects beside its Secret: they end with it. */
 import { GROUPS, KINDS, LIST_TYPE, typeOf } from '../../core/kinds.ts';
-import { BOOTSTRAP_TOKEN_SECRET, JOIN_LIMITS_LABEL, MANAGED_BY } from '../../core/labels.ts';
+import { BOOTSTRAP_TOKEN_SECRET, JOIN_TOKEN_LABEL, MANAGED_BY } from '../../core/labels.ts';
 import type { Places } from '../../core/places.ts';
 import type { Clock, Exec } from '../../core/ports.ts';
 import { JOIN_LIMITS_KEY, type JoinLimits, parseJoinLimits } from '../../protocol/join-limits.ts';
@@ -32,8 +32,8 @@ function secretName(id: string): string {
 
 /**
  * Writes down what a token is bound to, where the daemon of this server reads it, and lets the daemon
- * delete this one Secret and no other: its account may name it, and not read it. The garbage collector
- * takes all of it away with the Secret.
+ * delete this one Secret and no other: its account may name it, and not read it, and the admission policy
+ * asks for the label. The garbage collector takes all of it away with the Secret.
  * The token of a server also holds the lock by which servers join one at a time.
  * @returns what went wrong; undefined where nothing did
  * @throws AgentError SERVERS_NOT_READY where another token holds the lock
@@ -45,7 +45,14 @@ export async function limitToken(
   enforcer: Enforcer,
 ): Promise<string | undefined> {
   const secret = ObjectIdentity.parse(
-    await readKubernetesJson(deps, ['get', 'secret', secretName(id), `--namespace=${NAMESPACE}`]),
+    await readKubernetesJson(deps, [
+      'label',
+      'secret',
+      secretName(id),
+      `${JOIN_TOKEN_LABEL}=${id}`,
+      `--namespace=${NAMESPACE}`,
+      '--overwrite', // A second try finds its own.
+    ]),
   );
   const items = limitingObjects(id, secret.metadata.uid, limits, enforcer);
   const manifest = JSON.stringify({ ...LIST_TYPE, items });
@@ -64,7 +71,7 @@ function limitingObjects(
 ): readonly unknown[] {
   const name = `pipeops-agent-join-${id}`;
   const owner = { ...typeOf(KINDS.secret), name: secretName(id), uid: secretUid };
-  const labels = { ...MANAGED_BY, [JOIN_LIMITS_LABEL]: id };
+  const labels = { ...MANAGED_BY, [JOIN_TOKEN_LABEL]: id };
   const metadata = { name, namespace: NAMESPACE, labels, ownerReferences: [owner] };
   const lock = { ...metadata, name: SERVER_JOIN_LOCK, labels: MANAGED_BY };
   return [
@@ -108,13 +115,13 @@ export async function readLimits(deps: Deps): Promise<ReadonlyMap<string, JoinLi
       'get',
       'configmaps',
       `--namespace=${NAMESPACE}`,
-      `--selector=${JOIN_LIMITS_LABEL}`,
+      `--selector=${JOIN_TOKEN_LABEL}`,
     ]),
   );
   return new Map(
     found.items.flatMap(({ metadata, data }) => {
       const limits = parseJoinLimits(data[JOIN_LIMITS_KEY]);
-      const id = metadata.labels[JOIN_LIMITS_LABEL];
+      const id = metadata.labels[JOIN_TOKEN_LABEL];
       return limits === undefined || id === undefined ? [] : [[id, limits] as const];
     }),
   );

@@ -26,7 +26,7 @@ export function kubectl(
 }
 
 /**
- * The output of `kubectl get … --output=json`. Waits a moment for an API that restarts.
+ * The output of `kubectl … --output=json`. Waits a moment for an API that restarts.
  * @throws AgentError KUBERNETES_API
  */
 export async function readKubernetesJson(

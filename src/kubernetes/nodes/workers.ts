@@ -9,8 +9,8 @@ import { toAgentError } from '../../core/errors.ts';
 import { KINDS, pathOfKind, pathOfObject } from '../../core/kinds.ts';
 import {
   CONTROL_PLANE_LABEL,
-  JOIN_LIMITS_LABEL,
   JOIN_TOKEN_ANNOTATION,
+  JOIN_TOKEN_LABEL,
   LEFT_ANNOTATION,
 } from '../../core/labels.ts';
 import type { Clock, Log } from '../../core/ports.ts';
@@ -247,7 +247,7 @@ function nodeRow({ metadata, status }: V1Node): NodeRow {
 
 /** @returns undefined for a ConfigMap of somebody else */
 function tokenRow({ metadata, data }: V1ConfigMap): TokenRow | undefined {
-  const id = metadata?.labels?.[JOIN_LIMITS_LABEL];
+  const id = metadata?.labels?.[JOIN_TOKEN_LABEL];
   const limits = parseJoinLimits(data?.[JOIN_LIMITS_KEY]);
   const owner = metadata?.ownerReferences?.find(({ kind }) => kind === KINDS.secret.kind);
   const isKnown = id !== undefined && limits !== undefined && owner !== undefined;

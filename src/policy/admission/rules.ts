@@ -3,6 +3,7 @@ import {
   ACCOUNT_TOKEN_SECRET,
   BOOTSTRAP_TOKEN_SECRET,
   CONTROL_PLANE_LABEL,
+  JOIN_TOKEN_LABEL,
   LEFT_ANNOTATION,
   POD_SECURITY_PREFIX,
   SERVICE_NAME_LABEL,
@@ -72,11 +73,14 @@ function namespaceRules(
   const renews =
     `(${isCore('serviceaccounts')} && variables.subresource == 'token'` +
     ` && variables.inNamespace == '${namespace}' && variables.name in ${textList(tokensOf)})`;
-  // A join token that is used up: RBAC names it, when root has made it (host/cluster/join-limits.ts).
+  // A join token that is used up, and that root has made here (host/cluster/join-limits.ts): those of
+  // other tools are not the agent's to end, even where it may delete Secrets.
   const endsToken =
     `(${isCore('secrets')} && request.operation == 'DELETE'` +
     " && variables.inNamespace == 'kube-system' && variables.name.startsWith('bootstrap-token-')" +
-    ` && has(oldObject.type) && oldObject.type == '${BOOTSTRAP_TOKEN_SECRET}')`;
+    ` && has(oldObject.type) && oldObject.type == '${BOOTSTRAP_TOKEN_SECRET}'` +
+    ' && has(variables.metadataBefore.labels)' +
+    ` && '${JOIN_TOKEN_LABEL}' in variables.metadataBefore.labels)`;
   const exempt = `${evicts} || ${renews} || ${endsToken}`;
   const matches = (patterns: readonly string[]) =>
     `variables.target.matches('^(${patterns.map(expressionOf).join('|')})$')`;

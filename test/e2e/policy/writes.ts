@@ -185,6 +185,43 @@ export function protectedWrites(): readonly Attempt[] {
   ];
 }
 
+/** What root has made in kube-system: a join token as `token create` makes it, one of another tool, a label alone. */
+export const TOKEN_SECRETS = {
+  apiVersion: 'v1',
+  kind: 'List',
+  items: [
+    tokenSecret('bootstrap-token-aaaaaa', { 'pipeops.io/join-token': 'aaaaaa' }),
+    tokenSecret('bootstrap-token-bbbbbb', {}),
+    { ...tokenSecret('key', { 'pipeops.io/join-token': 'aaaaaa' }), type: 'Opaque' },
+  ],
+};
+
+function tokenSecret(name: string, labels: Readonly<Record<string, string>>) {
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    type: 'bootstrap.kubernetes.io/token',
+    metadata: { name, namespace: 'kube-system', labels },
+  };
+}
+
+/** Where the account may write Secrets. */
+export function tokenSecretWrites(): readonly Attempt[] {
+  const path = (name: string) => `/api/v1/namespaces/kube-system/secrets/${name}`;
+  const end = (name: string): ApiQuestion => ({ method: 'DELETE', path: path(name) });
+  const put = (name: string): ApiQuestion => ({
+    ...{ method: 'PUT', path: path(name) },
+    body: tokenSecret(name, { 'pipeops.io/join-token': 'x' }),
+  });
+  return [
+    ['a join token, ended', end('bootstrap-token-aaaaaa'), 'allowed'],
+    ["another tool's, ended", end('bootstrap-token-bbbbbb'), 'protected-namespaces'],
+    ['what is no token, deleted', end('key'), 'protected-namespaces'],
+    ["another tool's, made ours", put('bootstrap-token-bbbbbb'), 'protected-namespaces'],
+    ['a join token, changed', put('bootstrap-token-aaaaaa'), 'protected-namespaces'],
+  ];
+}
+
 export function protectedNameWrites(): readonly Attempt[] {
   const labels = { a: 'b' };
   const ca = '/api/v1/namespaces/shop/configmaps/kube-root-ca.crt';
