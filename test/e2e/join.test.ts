@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { decodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
 import { WEB_IMAGE } from '../vm/images.ts';
 import type { Machine } from '../vm/machine.ts';
 import { compareStates, type MachineState } from '../vm/machine-state.ts';
@@ -212,12 +213,25 @@ async function usedUp({ id }: NewToken): Promise<void> {
 
 /** A machine that comes later is refused before anything is installed. */
 async function refusedAgain({ token }: NewToken): Promise<void> {
+  await waitUntil('the API server has forgotten the token', SETTLE_TIMEOUT_MS, () =>
+    isForgotten(token),
+  );
   const again = await joinByOneLine(stand, worker, token, { check: false });
   expect(again).toMatchObject({
     exitCode: 5,
     stderr: expect.stringContaining('[JOIN_TOKEN_REJECTED]'),
   });
   expect(await hasK3s()).toBe(false);
+}
+
+/** A token that it has let in it lets in for 10 s more (k8s.io/kubernetes, "TokenSuccessCacheTTL"). */
+async function isForgotten(token: string): Promise<boolean> {
+  const secret = decodeJoinToken(token).token.split('::').at(-1);
+  const { stdout } = await server.exec([
+    ...['curl', '-sk', '-o', '/dev/null', '-w', '%{http_code}'],
+    ...['-H', `Authorization: Bearer ${secret}`, 'https://127.0.0.1:6443/api/v1/nodes'],
+  ]);
+  return stdout === '401';
 }
 
 /** @returns the token that was used */
