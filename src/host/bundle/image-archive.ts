@@ -1,6 +1,7 @@
 /** Which images an archive of images holds (`docker save`, or an OCI layout), whatever packs it. */
 import { AgentError } from '../../core/errors.ts';
 import type { Files, OpenFile } from '../../core/ports.ts';
+import { interrupted } from '../engine/interrupted.ts';
 import { parseJson } from '../engine/parse-json.ts';
 
 const BLOCK_BYTES = 512;
@@ -57,7 +58,7 @@ async function* piecesOf(
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   for (let offset = 0; offset < (file?.sizeBytes ?? 0); ) {
     if (signal.aborted) {
-      throw new AgentError('INTERRUPTED', `Interrupted while reading ${path}`);
+      throw interrupted(`while reading ${path}`);
     }
     const piece = Uint8Array.from((await file?.read(offset, PIECE_BYTES)) ?? []);
     if (piece.length === 0) {

@@ -11,6 +11,7 @@ import {
   sumsText,
 } from '../../protocol/files/bundle.ts';
 import { runningHash } from '../engine/file-hash.ts';
+import { interrupted } from '../engine/interrupted.ts';
 import { BLOCK_BYTES, END_BLOCKS_MIN, encodeHeader, paddingBytes } from './tar-entry.ts';
 
 /** Copied at once. */
@@ -130,7 +131,7 @@ async function copy(
   try {
     for (let done = 0; done < sizeBytes; ) {
       if (signal.aborted) {
-        throw new AgentError('INTERRUPTED', `Interrupted while copying ${path}`);
+        throw interrupted(`while copying ${path}`);
       }
       const wanted = Math.min(PIECE_BYTES, sizeBytes - done);
       const piece = (await source?.read(done, wanted)) ?? new Uint8Array();

@@ -2,6 +2,7 @@ import { AgentError, expectedError } from '../../core/errors.ts';
 import type { Files } from '../../core/ports.ts';
 import { systemCode } from '../../core/text/system-words.ts';
 import { runningHash } from './file-hash.ts';
+import { interrupted } from './interrupted.ts';
 
 /** Copied at once. */
 const PIECE_BYTES = 512 * 1024;
@@ -76,7 +77,7 @@ async function copy(
     try {
       for (let done = 0; done < from.sizeBytes; ) {
         if (signal.aborted) {
-          throw new AgentError('INTERRUPTED', `Interrupted while copying ${from.path}`);
+          throw interrupted(`while copying ${from.path}`);
         }
         const wanted = Math.min(PIECE_BYTES, from.sizeBytes - done);
         const piece = (await source?.read(from.offset + done, wanted)) ?? new Uint8Array();
