@@ -67,6 +67,10 @@ test(
     expect(await kubectl('get', '--raw', '/readyz')).toContain('ok');
     const status = await machine.exec(['pipeops-agent', 'status', '--json']);
     expect(JSON.parse(status.stdout)).toMatchObject({ ready: true });
+    const ofPods = await kubectl(
+      ...['get', 'pods', '--output=jsonpath={.items[*].status.containerStatuses[*].restartCount}'],
+    );
+    expect(ofPods.split(' ')).toEqual(Array.from({ length: REPLICAS }, () => '0'));
     for (const unit of ['k3s', 'pipeops-agent']) {
       const argv = ['systemctl', 'show', '--property=NRestarts', '--value', unit];
       expect((await machine.exec(argv)).stdout.trim()).toBe('0');
