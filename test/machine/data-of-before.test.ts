@@ -1,12 +1,6 @@
 /** k3s' data directory, where something stood in it before the installation. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import {
-  agentIsNotReady,
-  INSTALL,
-  INSTALL_ENV,
-  JOIN,
-  JOIN_TOKEN,
-} from '../support/installation.ts';
+import { agentIsNotReady, setUp } from '../support/installation.ts';
 import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
 
 const DATA = '/var/lib/rancher/k3s';
@@ -18,8 +12,7 @@ beforeEach(async () => {
 });
 afterEach(async () => await machine[Symbol.asyncDispose]());
 
-const install = () => machine.run(INSTALL, { env: INSTALL_ENV });
-const join = () => machine.run(JOIN, { env: INSTALL_ENV, stdin: JOIN_TOKEN });
+const install = () => setUp(machine, 'install');
 const undo = () => machine.run(['install', '--undo', '--yes']);
 
 const putData = async () => {
@@ -44,7 +37,7 @@ test.each(['server', 'worker'])(
   async (role) => {
     await putData();
     const before = await machine.tree();
-    const ran = role === 'server' ? await install() : await join();
+    const ran = role === 'server' ? await install() : await setUp(machine, 'join');
     expect(ran.exitCode).toBe(0);
     await machine.put(`${DATA}/agent/images/of-k3s.tar`, 'images of k3s');
     await machine.files.changeMode(`${DATA}/server`, 0o700);

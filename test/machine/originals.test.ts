@@ -1,13 +1,7 @@
 /** What is put back, and what stays, where a person or a full disk came between installation and removal. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { rootCertificates } from 'node:tls';
-import {
-  agentIsNotReady,
-  INSTALL,
-  INSTALL_ENV,
-  JOIN,
-  JOIN_TOKEN,
-} from '../support/installation.ts';
+import { agentIsNotReady, setUp } from '../support/installation.ts';
 import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
 
 const HOST_STATE = '/var/lib/pipeops-agent-host';
@@ -28,9 +22,8 @@ beforeEach(async () => {
 });
 afterEach(async () => await machine[Symbol.asyncDispose]());
 
-const install = (...flags: readonly string[]) =>
-  machine.run([...INSTALL, ...flags], { env: INSTALL_ENV });
-const join = () => machine.run(JOIN, { env: INSTALL_ENV, stdin: JOIN_TOKEN });
+const install = (...flags: readonly string[]) => setUp(machine, 'install', ...flags);
+const join = () => setUp(machine, 'join');
 const undo = (...flags: readonly string[]) =>
   machine.run(['install', '--undo', '--json', ...flags], { confirm: true });
 

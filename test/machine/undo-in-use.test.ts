@@ -5,20 +5,14 @@ import {
   agentIsNotReady,
   agentIsReady,
   errorOf,
-  INSTALL,
-  INSTALL_ENV,
-  JOIN,
-  JOIN_TOKEN,
+  setUp as setUpBy,
+  stateOf,
 } from '../support/installation.ts';
 import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
 
 const WAS_READY = '/var/lib/pipeops-agent/was-ready';
 const STATE = '/var/lib/pipeops-agent-host';
-const WORDS = {
-  install: INSTALL,
-  join: JOIN,
-} as const;
-type Subcommand = keyof typeof WORDS;
+type Subcommand = 'install' | 'join';
 
 const WORKER = {
   metadata: { name: 'worker-1', labels: {} },
@@ -37,10 +31,7 @@ beforeEach(async () => {
 afterEach(async () => await machine[Symbol.asyncDispose]());
 
 const setUp = (subcommand: Subcommand, ...more: readonly string[]) =>
-  machine.run([...WORDS[subcommand], ...more], {
-    env: INSTALL_ENV,
-    ...(subcommand === 'join' ? { stdin: JOIN_TOKEN } : {}),
-  });
+  setUpBy(machine, subcommand, ...more);
 
 /** As after a crash of the daemon: the next installation cannot start it. */
 const agentDoesNotStart = () => {
@@ -48,11 +39,7 @@ const agentDoesNotStart = () => {
   agentIsNotReady(machine);
 };
 
-async function state() {
-  const sorted = Object.entries(await machine.tree()).sort(([a], [b]) => (a < b ? -1 : 1));
-  const units = { states: [...machine.units], enabled: [...machine.enabled] };
-  return { files: Object.fromEntries(sorted), ...units };
-}
+const state = () => stateOf(machine);
 
 /** A first installation that ended at its last step. */
 async function failAtTheEnd(subcommand: Subcommand): Promise<void> {

@@ -6,8 +6,8 @@ import {
   errorOf,
   INSTALL,
   INSTALL_ENV,
-  JOIN,
-  JOIN_TOKEN,
+  setUp as setUpBy,
+  stateOf,
 } from '../support/installation.ts';
 import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
 
@@ -25,27 +25,13 @@ beforeEach(async () => {
 });
 afterEach(async () => await machine[Symbol.asyncDispose]());
 
-type Role = 'server' | 'worker';
-const WORDS = {
-  server: INSTALL,
-  worker: JOIN,
-} as const;
+const SUBCOMMANDS = { server: 'install', worker: 'join' } as const;
 
-const setUp = (role: Role) =>
-  machine.run(WORDS[role], {
-    env: INSTALL_ENV,
-    ...(role === 'worker' ? { stdin: JOIN_TOKEN } : {}),
-  });
+const setUp = (role: keyof typeof SUBCOMMANDS) => setUpBy(machine, SUBCOMMANDS[role]);
 const undo = (...flags: readonly string[]) =>
   machine.run(['install', '--undo', '--yes', '--json', ...flags]);
 
-/** What systemd knows, and everything on the disk; of the paths of a kept password nothing. */
-async function state(without: readonly string[] = []) {
-  const files = Object.entries(await machine.tree()).filter(([path]) => !without.includes(path));
-  const sorted = files.sort(([a], [b]) => (a < b ? -1 : 1));
-  const units = { states: [...machine.units], enabled: [...machine.enabled] };
-  return { files: Object.fromEntries(sorted), ...units };
-}
+const state = (without: readonly string[] = []) => stateOf(machine, without);
 
 const OF_PASSWORD = ['/etc/rancher', '/etc/rancher/node', PASSWORD];
 
@@ -268,7 +254,7 @@ test('a k3s of another version than the one that was asked for is no k3s, and is
     await machine.files.writeAtomic('/usr/local/bin/k3s-uninstall.sh', 'k3s', { mode: 0o755 });
     return {};
   });
-  const words = [...WORDS.server, '--k3s-version', 'v1.36.3+k3s1'];
+  const words = [...INSTALL, '--k3s-version', 'v1.36.3+k3s1'];
   expect(errorOf(await machine.run(words, { env: INSTALL_ENV }))).toMatchObject({
     code: 'DOWNLOAD_CORRUPT',
     message: 'k3s v1.33.0+k3s1 was placed instead of v1.36.3+k3s1',

@@ -1,6 +1,12 @@
 /** What tests of installations and removals say again and again, on the simulated machine. */
 import { encodeJoinToken, type JoinTokenContent } from '../../src/protocol/secrets/join-token.ts';
-import { CLUSTER_CA, CONTROL_PLANE, MIRROR, type SimulatedMachine } from './simulated-machine.ts';
+import {
+  CLUSTER_CA,
+  CONTROL_PLANE,
+  MIRROR,
+  type Ran,
+  type SimulatedMachine,
+} from './simulated-machine.ts';
 
 /** Where the control plane and k3s are found. */
 export const INSTALL_ENV = { PIPEOPS_API_URL: CONTROL_PLANE, PIPEOPS_K3S_MIRROR: MIRROR };
@@ -30,6 +36,25 @@ export function joinToken(content: Partial<JoinTokenContent> = {}): string {
   });
 }
 export const JOIN_TOKEN = joinToken();
+
+/** Makes the machine a server, or a worker of another one. */
+export function setUp(
+  machine: SimulatedMachine,
+  subcommand: 'install' | 'join',
+  ...more: readonly string[]
+): Promise<Ran> {
+  return subcommand === 'install'
+    ? machine.run([...INSTALL, ...more], { env: INSTALL_ENV })
+    : machine.run([...JOIN, ...more], { env: INSTALL_ENV, stdin: JOIN_TOKEN });
+}
+
+/** What systemd knows, and everything on the disk but some paths. */
+export async function stateOf(machine: SimulatedMachine, without: readonly string[] = []) {
+  const files = Object.entries(await machine.tree()).filter(([path]) => !without.includes(path));
+  const sorted = files.sort(([a], [b]) => (a < b ? -1 : 1));
+  const units = { states: [...machine.units], enabled: [...machine.enabled] };
+  return { files: Object.fromEntries(sorted), ...units };
+}
 
 interface JsonError {
   readonly exitCode: number;
