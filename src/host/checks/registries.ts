@@ -19,7 +19,7 @@ export const registriesAnswer: Check = {
   run: async (facts) => firstFinding(await facts(registriesReached), 'DOWNLOAD_FAILED', isRegistry),
 };
 
-/** The distribution API ("GET /v2/"): 200, or 401 where it wants to know who asks. */
+/** The distribution API ("GET /v2/"): 200, or 401 or 403 where it wants to know who asks. */
 function isRegistry(status: number): boolean {
   return status === 200 || status === 401 || status === 403;
 }

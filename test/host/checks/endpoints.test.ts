@@ -439,3 +439,28 @@ test('mirrors of registries are tried with the authority that they have', async 
   status = 404;
   expect(unknown?.message).toContain('"Test CA", that is not trusted here');
 });
+
+test('names without anything behind them leave the usual registry', async () => {
+  await machine.put('/etc/rancher/k3s/registries.yaml', 'mirrors:\nconfigs:\n');
+  expect((await findingOf(registriesAnswer, deps()))?.message).toContain('(registry-1.docker.io)');
+});
+
+test('a mirror of several registries is asked and told once, with or without a scheme', async () => {
+  const [silent, good] = [`https://${HOST}:${free}`, `${HOST}:${server.port}`];
+  const write = (endpoints: readonly string[]) =>
+    machine.put(
+      '/etc/rancher/k3s/registries.yaml',
+      `mirrors:\n${endpoints.map((each, index) => `  r${index}.test: {endpoint: ["${each}"]}\n`).join('')}` +
+        `configs:\n  "${good}":\n    tls: {ca_file: ${CA_FILE}}\n`,
+    );
+  status = 401;
+  await write([silent, good, silent]);
+  const finding = await findingOf(registriesAnswer, deps());
+  await write([good, `${HOST}:${server.port}/v2`]);
+  const none = await findingOf(registriesAnswer, deps());
+  status = 404;
+  expect(finding?.message.replace(/after \d+ ms/, 'after N ms')).toBe(
+    `Cannot use the registry of images (${HOST}:${free}): TCP fails after N ms: it refuses connections`,
+  );
+  expect(none).toBeUndefined();
+});
