@@ -34,7 +34,8 @@ join_server() {
   case $1 in
     '' | *[!0-9A-Za-z.:-]*) fail 2 USAGE 'The first word is not the address of a server' \
       'As in: join-worker.sh 10.0.0.1 TOKEN' ;;
-    *:*) K3S_URL="https://[$1]:6443" ;;
+    *:*:*) K3S_URL="https://[$1]:6443" ;;
+    *:*) K3S_URL="https://$1" ;;
     *) K3S_URL="https://$1:6443" ;;
   esac
   K3S_TOKEN=$2

@@ -85,6 +85,7 @@ describe('scripts/join-worker.sh as it was known', () => {
   rootTest.each([
     ['10.0.0.1', 'https://10.0.0.1:6443'],
     ['server-1.internal', 'https://server-1.internal:6443'],
+    ['10.0.0.1:6444', 'https://10.0.0.1:6444'],
     ['fd00::7', 'https://[fd00::7]:6443'],
   ])('takes the address of a server, %s, and its token', async (address, url) => {
     expect(await run([address, K3S_TOKEN])).toEqual({
