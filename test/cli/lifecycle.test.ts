@@ -1259,6 +1259,7 @@ describe('token', () => {
 
   test.each([
     [['--serve', '--serve-port', '0']],
+    [['--serve-port', '8555']],
     [['--uses', '-1']],
     [['--uses', '1001']],
     [['--node-name', 'Rack 2']],

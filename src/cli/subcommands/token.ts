@@ -56,8 +56,7 @@ export const tokenCreateSubcommand = defineSubcommand({
     },
     'serve-port': {
       type: 'string',
-      description: 'Where --serve listens',
-      default: String(SERVE_PORT),
+      description: `Where --serve listens (default ${SERVE_PORT})`,
       valueHint: 'PORT',
     },
     role: {
@@ -85,7 +84,7 @@ export const tokenCreateSubcommand = defineSubcommand({
       uses: readUses(flags.uses),
       node: readNodePattern(flags['node-name']),
       from: readNetworks(flags.from),
-      servePort: flags.serve ? readPort(flags['serve-port']) : undefined,
+      servePort: readServePort(flags.serve, flags['serve-port']),
     };
     if (role === 'server') {
       refuseForServers(options);
@@ -172,6 +171,16 @@ function readUses(text: string): number {
     });
   }
   return uses;
+}
+
+/** @returns undefined where nothing is to be served */
+function readServePort(serves: boolean, text: string | undefined): number | undefined {
+  if (!serves && text !== undefined) {
+    throw new AgentError('USAGE', '--serve-port is of no use without --serve', {
+      hint: 'Add --serve, or leave it out',
+    });
+  }
+  return serves ? readPort(text ?? String(SERVE_PORT)) : undefined;
 }
 
 function readPort(text: string): number {
