@@ -7,8 +7,10 @@ import type { ByteStream } from './byte-stream.ts';
 import type { DialOptions } from './dial-options.ts';
 import { dialStream } from './stream-dialer.ts';
 
-/** Connections at once; more calls wait. */
+/** Connections at once; more calls wait, */
 const CONNECTIONS_MAX = 8;
+/** up to so many. */
+const WAITING_CALLS_MAX = 1_000;
 /** An idle connection is closed after this; shorter than the usual 60 s of load balancers. */
 const IDLE_MS_MAX = 45_000;
 /** Bytes of a request that may wait for the system; then its writer waits. */
@@ -27,7 +29,7 @@ export interface KeptConnection {
 }
 
 export interface KeptConnections {
-  /** @throws DialError, and what the signal aborted with */
+  /** @throws DialError; Error where too many wait; what the signal aborted with */
   acquire(signal: AbortSignal): Promise<KeptConnection>;
   /** Ends all of them. */
   close(): void;
@@ -38,17 +40,10 @@ export function keptConnections(address: URL, options: DialOptions): KeptConnect
   const open = new Map<UpstreamConnection, KeptConnection>();
   /** The last one used is used first: the others grow old and go. */
   const idle = new Map<UpstreamConnection, Timer>();
-  const waiting = new Set<() => void>();
+  const { waitForPlace, wakeOne, wakeAll } = waitingCalls();
   let dialling = 0;
   let isClosed = false;
 
-  const wakeOne = () => {
-    const [first] = waiting;
-    if (first !== undefined) {
-      waiting.delete(first);
-      first();
-    }
-  };
   const owner = {
     now: () => performance.now(),
     headRoom: headRoom(),
@@ -114,10 +109,7 @@ export function keptConnections(address: URL, options: DialOptions): KeptConnect
           await settledOrAborted(dial(), signal);
           continue;
         }
-        const woken = Promise.withResolvers<void>();
-        waiting.add(woken.resolve);
-        await settledOrAborted(woken.promise, signal);
-        waiting.delete(woken.resolve);
+        await waitForPlace(signal);
       }
     },
     close: () => {
@@ -125,9 +117,37 @@ export function keptConnections(address: URL, options: DialOptions): KeptConnect
       for (const connection of [...open.keys()]) {
         connection.close();
       }
+      wakeAll(); // There may be more than there were connections.
+    },
+  };
+}
+
+/** Calls that wait for a place, in their order. */
+function waitingCalls() {
+  const waiting = new Set<() => void>();
+  const wakeOne = () => {
+    const [first] = waiting;
+    if (first !== undefined) {
+      waiting.delete(first);
+      first();
+    }
+  };
+  return {
+    wakeOne,
+    wakeAll: () => {
       while (waiting.size > 0) {
-        wakeOne(); // There may be more than there were connections.
+        wakeOne();
       }
+    },
+    /** Until it is woken or aborted. @throws Error where too many wait */
+    waitForPlace: async (signal: AbortSignal) => {
+      if (waiting.size >= WAITING_CALLS_MAX) {
+        throw new Error(`${WAITING_CALLS_MAX} calls wait for it already`);
+      }
+      const woken = Promise.withResolvers<void>();
+      waiting.add(woken.resolve);
+      await settledOrAborted(woken.promise, signal);
+      waiting.delete(woken.resolve);
     },
   };
 }

@@ -216,6 +216,18 @@ describe('kept connections', () => {
     expect(await Promise.all(calls)).toEqual(calls.map(() => 'given up'));
   });
 
+  test('have a limit for the calls that wait for them: one more is refused at once', async () => {
+    using echo = await startEcho();
+    const client = dialledHttp(direct);
+    echo.state.holds = true;
+    const told = () => client.http(echo.url).catch((thrown: Error) => thrown.message);
+    const calls = Array.from({ length: 8 + 1_000 }, told);
+    await until('eight calls are under way', () => echo.heldCalls() === 8);
+    expect(await told()).toBe('1000 calls wait for it already');
+    client.close();
+    await Promise.all(calls);
+  });
+
   test('carry nothing for a call that is given up as soon as it was made', async () => {
     using echo = await startEcho();
     const client = dialledHttp(direct);
