@@ -1,9 +1,8 @@
 /** What the firmware says of whose machine this is, as cloud-init decides by it ("ds-identify"). */
 import type { Files } from '../../core/ports.ts';
+import { readCpuInfo } from '../facts/processor.ts';
 
 const DIRECTORY = '/sys/class/dmi/id';
-/** Repeated for each of hundreds of processors. */
-const CPUINFO_LIMIT_BYTES = 16 * 1024 * 1024;
 /** By which Azure marks its machines. */
 const AZURE_ASSET = '7783-7084-3265-9085-8269-3286-77';
 
@@ -58,7 +57,6 @@ export async function cloudByFirmware(files: Files): Promise<CloudName | undefin
     return mark?.[2];
   }
   // Only a guest has that flag (Linux, "cpufeatures.h").
-  const cpu = (await files.readText('/proc/cpuinfo', CPUINFO_LIMIT_BYTES)) ?? '';
-  const flags = /^flags\s*:(.*)$/m.exec(cpu)?.[1]?.split(' ');
-  return flags === undefined || flags.includes('hypervisor') ? undefined : 'bare-metal';
+  const { flags } = await readCpuInfo(files);
+  return flags === undefined || flags.has('hypervisor') ? undefined : 'bare-metal';
 }
