@@ -13,9 +13,10 @@ let machine: BareMachine;
 let tls: TestCertificates;
 let server: Bun.Server<undefined>;
 /** How far its clock is off. */
-let serverAheadMs = 0;
+let serverAheadMs: number;
 
 beforeEach(async () => {
+  serverAheadMs = 0;
   machine = await bareMachine();
   tls = await makeCertificates(['127.0.0.1']);
   server = Bun.serve({
@@ -71,7 +72,6 @@ test('join refuses a clock that is not that of the server, and changes nothing',
       (way.url.origin === serverUrl() ? systemProbe : QUIET_PROBE).walk(way, signal),
   };
   const ran = await cliContext({ root: machine.path, probe }).run(...JOIN);
-  serverAheadMs = 0;
   expect(errorOf(ran)).toMatchObject({
     exitCode: 11,
     code: 'CHECK_FAILED',
