@@ -1,6 +1,7 @@
 import type { BoundedText } from '../../core/bounded-body.ts';
 import { AgentError } from '../../core/errors.ts';
 import type { Clock, Random } from '../../core/ports.ts';
+import { readableOf } from '../../core/readable-of.ts';
 import { firstItems } from '../../protocol/first-items.ts';
 import { parseLongJson } from '../../protocol/long-json.ts';
 import {
@@ -75,7 +76,7 @@ export function restClient(deps: RestClientDeps, options: RestCallOptions): Rest
     heartbeat: (body, signal) =>
       post(REST_PATHS.heartbeat(body.agent_id), body, HEARTBEAT_TIMEOUT_MS, signal),
     status: (agentId, body, signal) =>
-      send(REST_PATHS.status(agentId), streamOf(body), STATUS_TIMEOUT_MS, signal),
+      send(REST_PATHS.status(agentId), readableOf(encoded(body)), STATUS_TIMEOUT_MS, signal),
     result: (agentId, commandId, body, signal) =>
       post(REST_PATHS.result(agentId, commandId), body, RESULT_TIMEOUT_MS, signal),
     commands: async (agentId, signal) => {
@@ -139,20 +140,9 @@ async function parseCommands(
   return parsed.data.commands ?? [];
 }
 
-function streamOf(pieces: AsyncIterable<string>): ReadableStream<Uint8Array> {
-  const iterator = pieces[Symbol.asyncIterator]();
+async function* encoded(texts: AsyncIterable<string>): AsyncGenerator<Uint8Array> {
   const encoder = new TextEncoder();
-  return new ReadableStream({
-    pull: async (controller) => {
-      const { done, value } = await iterator.next();
-      if (done === true) {
-        controller.close();
-      } else {
-        controller.enqueue(encoder.encode(value));
-      }
-    },
-    cancel: async () => {
-      await iterator.return?.();
-    },
-  });
+  for await (const text of texts) {
+    yield encoder.encode(text);
+  }
 }

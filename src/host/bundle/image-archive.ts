@@ -1,6 +1,7 @@
 /** Which images an archive of images holds (`docker save`, or an OCI layout), whatever packs it. */
 import { AgentError } from '../../core/errors.ts';
 import type { Files, OpenFile } from '../../core/ports.ts';
+import { readableOf } from '../../core/readable-of.ts';
 import { interrupted } from '../engine/interrupted.ts';
 import { parseJson } from '../engine/parse-json.ts';
 
@@ -76,23 +77,7 @@ function unpacked(
   const packing = PACKINGS.find(([ending]) => path.endsWith(ending))?.[1];
   return packing === undefined
     ? pieces
-    : streamOf(pieces).pipeThrough(new DecompressionStream(packing));
-}
-
-function streamOf(
-  pieces: AsyncIterable<Uint8Array<ArrayBuffer>>,
-): ReadableStream<Uint8Array<ArrayBuffer>> {
-  const iterator = pieces[Symbol.asyncIterator]();
-  return new ReadableStream({
-    pull: async (controller) => {
-      const { done, value } = await iterator.next();
-      if (done === true) {
-        controller.close();
-      } else {
-        controller.enqueue(value);
-      }
-    },
-  });
+    : readableOf(pieces).pipeThrough(new DecompressionStream(packing));
 }
 
 /** The entries with a list; all others are passed over. */
