@@ -94,9 +94,17 @@ export async function removeFoundAgent(deps: Deps, namespace: string): Promise<v
   }
 }
 
-export async function hasFoundAgent(deps: Deps, namespace: string): Promise<boolean> {
+/** @throws AgentError KUBERNETES_API where the cluster does not say */
+export async function hasFoundAgent(
+  deps: Pick<Deps, 'exec' | 'places'>,
+  namespace: string,
+): Promise<boolean> {
   const argv = ['get', `deployment/${FOUND_AGENT}`, `--namespace=${namespace}`, '--output=name'];
-  return (await kubectl(deps, [...argv, '--ignore-not-found'])).stdout.trim() !== '';
+  const { exitCode, stdout, stderr } = await kubectl(deps, [...argv, '--ignore-not-found']);
+  if (exitCode !== 0) {
+    throw notAnswered('Cannot look for an agent in the cluster', stderr);
+  }
+  return stdout.trim() !== '';
 }
 
 /** Makes them as they were. */
