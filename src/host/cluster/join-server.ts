@@ -4,11 +4,8 @@ import type { Clock, Http, TlsOptions } from '../../core/ports.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import { pollUntil, within } from '../../core/waiting.ts';
 import { interrupted } from '../engine/interrupted.ts';
-import { joinTokenRejected } from '../k3s/rejection.ts';
+import { joinTokenRejected, REFUSALS_TO_BELIEVE, REFUSED_FOR_MS } from '../k3s/rejection.ts';
 
-/** In a row: a k3s that starts refuses everybody until it knows its tokens (k3s, "pkg/server/auth"). */
-export const REFUSALS_TO_BELIEVE = 3;
-const REFUSAL_INTERVAL_MS = 10_000;
 const PROBE_TIMEOUT_MS = 10_000;
 /** A longer answer is no CA bundle. */
 const CA_LENGTH_MAX = 256 * 1024;
@@ -95,8 +92,8 @@ export async function isTokenTaken(
 
 /** Asks what a node asks first. Only refusals say something about the token. */
 async function checkToken(deps: Deps, server: string, ca: string, token: string): Promise<void> {
-  const limitMs = (REFUSALS_TO_BELIEVE - 1) * REFUSAL_INTERVAL_MS;
-  const pace = { everyMs: REFUSAL_INTERVAL_MS, limitMs };
+  const everyMs = REFUSED_FOR_MS / (REFUSALS_TO_BELIEVE - 1);
+  const pace = { everyMs, limitMs: REFUSED_FOR_MS };
   const end = await pollUntil(deps.clock, pace, deps.signal, async () =>
     (await isTokenTaken(deps, server, ca, token)) === false
       ? { soFar: undefined }

@@ -9,7 +9,7 @@ import { interrupted } from '../engine/interrupted.ts';
 import { activeState } from '../engine/systemctl.ts';
 import { hasFailed, type UnitReport, type UnitWatch } from '../engine/unit-watch.ts';
 import { kubectl } from './kubectl.ts';
-import { rejectionOf } from './rejection.ts';
+import { REFUSED_FOR_MS, rejectionOf } from './rejection.ts';
 
 /** A first start imports images and makes certificates. On a slow disk that takes minutes. */
 const READY_TIMEOUT_MS = 10 * 60_000;
@@ -47,13 +47,17 @@ export async function waitForNode(
 ): Promise<void> {
   const { role, hostname } = waiting;
   const pace = { everyMs: POLL_INTERVAL_MS, limitMs: READY_TIMEOUT_MS };
+  let refusedAt: number | undefined;
   const end = await pollUntil(deps.clock, pace, signal, async () => {
     if (await isNodeReady(deps, role, hostname)) {
       return { found: true };
     }
     const report = await deps.watch.look();
     const failure = finalFailure(report, waiting);
-    if (failure !== undefined) {
+    const now = deps.clock.monotonic();
+    const mayPass = failure?.code === 'JOIN_TOKEN_REJECTED' && !hasFailed(report);
+    refusedAt ??= mayPass ? now : undefined;
+    if (failure !== undefined && !(mayPass && now - (refusedAt ?? now) < REFUSED_FOR_MS)) {
       throw failure;
     }
     update(report.lines.at(-1) ?? 'k3s starts');

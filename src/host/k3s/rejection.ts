@@ -1,5 +1,12 @@
 import { AgentError } from '../../core/errors.ts';
 
+/**
+ * A refused token is believed when it was refused so often in a row: a k3s that starts refuses everybody
+ * until it knows its tokens (k3s, "pkg/server/auth").
+ */
+export const REFUSALS_TO_BELIEVE = 3;
+/** From the first to the last of them. */
+export const REFUSED_FOR_MS = 20_000;
 /** What k3s' agent asks for when it joins. Only a refusal of that counts. */
 const ASKED_TO_JOIN =
   /\/v1-k3s\/|\/cacerts\b|CA certs|agent config|connection to cluster|token is not valid/;
