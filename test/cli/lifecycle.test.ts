@@ -850,7 +850,7 @@ describe('join', () => {
   test('says that the token was rejected when the server does so', async () => {
     machine.web.delete('http://127.0.0.1:10248/healthz');
     journals(REFUSED, '');
-    const ran = await join({}, scaledClock(100));
+    const ran = await join({}, scaledClock(20));
     expect(errorOf(ran)).toMatchObject({ exitCode: 5, code: 'JOIN_TOKEN_REJECTED' });
   });
 
@@ -890,7 +890,7 @@ describe('join', () => {
     const health = machine.web.get('http://127.0.0.1:10248/healthz');
     machine.web.delete('http://127.0.0.1:10248/healthz');
     journals(REFUSED, '');
-    await join({}, scaledClock(100));
+    await join({}, scaledClock(20));
     machine.web.set('http://127.0.0.1:10248/healthz', health ?? (() => new Response()));
     const before = machine.calls.length;
     const other = await join({ token: `K10${'0'.repeat(64)}::fedcba.0123456789abcdef` });
@@ -907,7 +907,7 @@ describe('join', () => {
     });
     const before = await machine.listing();
     const token = `K10${'0'.repeat(64)}::abcdef.0123456789abcdef`;
-    expect(errorOf(await join({ token }, scaledClock(1_000)))).toMatchObject({
+    expect(errorOf(await join({ token }, scaledClock(20)))).toMatchObject({
       exitCode: 5,
       code: 'JOIN_TOKEN_REJECTED',
       message: 'The server does not accept the join token: it was revoked, or has ended',
@@ -921,7 +921,7 @@ describe('join', () => {
       refusals += 1;
       return new Response('', { status: refusals < 3 ? 401 : 200 });
     });
-    const ran = await join({}, scaledClock(1_000));
+    const ran = await join({}, scaledClock(20));
     expect({ exitCode: ran.exitCode, refusals }).toEqual({ exitCode: 0, refusals: 3 });
   });
 

@@ -206,7 +206,7 @@ test('install with NODE_TYPE=agent finds a K3S_TOKEN that is over before anythin
     K3S_URL: serverUrl(),
     K3S_TOKEN: `K10${hash}::abcdef.0123456789abcdef`,
   };
-  const clock = scaledClock(100);
+  const clock = scaledClock(20);
   const ran = await cliContext({ root: machine.path, env, clock }).run('install', '--json');
   expect(errorOf(ran)).toMatchObject({ exitCode: 5, code: 'JOIN_TOKEN_REJECTED' });
   const question = '/v1-k3s/client-ca.crt Bearer abcdef.0123456789abcdef';
