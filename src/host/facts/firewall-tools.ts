@@ -24,7 +24,7 @@ interface Deps {
 
 /** @returns undefined where it is not there, or off */
 export async function readUfw(deps: Deps): Promise<ToolFirewall | undefined> {
-  const status = await outputOf(deps, ['ufw', 'status']);
+  const status = await outputOf(deps, ['ufw', 'status', 'verbose']);
   return status === undefined || !/^Status: active/m.test(status)
     ? undefined
     : { tool: 'ufw', allowed: parseUfw(status) };
@@ -44,6 +44,9 @@ export async function readFirewalld(deps: Deps): Promise<ToolFirewall | undefine
 
 /** Lines such as `2379:2380/tcp on eth0  ALLOW IN  10.0.0.0/8` (ufw(8)). */
 function parseUfw(status: string): readonly Allowed[] {
+  if (/^Default: allow \(incoming\)/m.test(status)) {
+    return [{ protocol: undefined, ports: undefined, source: undefined }];
+  }
   return status.split('\n').flatMap((line): readonly Allowed[] => {
     const row = /^(\S+)(?: \(v6\))?(?: on \S+)?\s+(?:ALLOW|LIMIT)(?: IN)?\s+(\S+)/.exec(line);
     const [, to = '', from = ''] = row ?? [];

@@ -32,8 +32,16 @@ function printing(
   });
 }
 
+const UFW_ALLOWING = `Status: active
+Logging: on (low)
+Default: allow (incoming), allow (outgoing), disabled (routed)
+New profiles: skip
+`;
 const UFW_OFF = 'Status: inactive\n';
 const UFW_OPEN = `Status: active
+Logging: on (low)
+Default: deny (incoming), allow (outgoing), disabled (routed)
+New profiles: skip
 
 To                         Action      From
 --                         ------      ----
@@ -47,14 +55,16 @@ Anywhere                   ALLOW       10.43.0.0/16
 `;
 
 test('no firewall, one that is off, and one that lets all pass', async () => {
-  for (const outputs of [{}, { 'ufw status': UFW_OFF }, { 'ufw status': UFW_OPEN }]) {
+  expect(await outcomeOf(firewallOpen, printing({}))).toEqual({ state: 'ok' });
+  for (const status of [UFW_OFF, UFW_OPEN, UFW_ALLOWING]) {
+    const outputs = { 'ufw status verbose': status };
     expect(await outcomeOf(firewallOpen, printing(outputs))).toEqual({ state: 'ok' });
   }
 });
 
 test('ufw that only lets people in: the commands for a server', async () => {
   const closed = 'Status: active\n\nTo  Action  From\n22/tcp   LIMIT   Anywhere\n';
-  expect(await findingOf(firewallOpen, printing({ 'ufw status': closed }))).toEqual({
+  expect(await findingOf(firewallOpen, printing({ 'ufw status verbose': closed }))).toEqual({
     code: 'CHECK_FAILED',
     message:
       'ufw keeps out 6443/tcp (the API), 10250/tcp (the kubelet), 8472/udp (pods of other nodes), packets from 10.42.0.0/16, packets from 10.43.0.0/16',
@@ -83,7 +93,7 @@ test('ufw that only lets people in: the commands for a server', async () => {
 });
 
 test('a worker needs less, a server with etcd more', async () => {
-  const outputs = { 'ufw status': UFW_OPEN.replaceAll(/^(6443|8472).*\n/gm, '') };
+  const outputs = { 'ufw status verbose': UFW_OPEN.replaceAll(/^(6443|8472).*\n/gm, '') };
   const worker = printing(outputs, { role: 'worker', k3sRole: 'agent' });
   expect((await findingOf(firewallOpen, worker))?.message).toBe(
     'ufw keeps out 8472/udp (pods of other nodes)',
@@ -92,7 +102,7 @@ test('a worker needs less, a server with etcd more', async () => {
     '/etc/rancher/k3s/config.yaml',
     'cluster-init: true\nflannel-backend: wireguard-native\n',
   );
-  expect((await findingOf(firewallOpen, printing({ 'ufw status': UFW_OPEN })))?.fix).toBe(
+  expect((await findingOf(firewallOpen, printing({ 'ufw status verbose': UFW_OPEN })))?.fix).toBe(
     'sudo ufw allow 51820/udp\nsudo ufw allow 2379:2380/tcp',
   );
 });
