@@ -1,11 +1,10 @@
 /** `install` on a machine that has a k3s of somebody else: it is used as it is, and given back so. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { agentIsNotReady } from '../support/installation.ts';
+import { agentIsNotReady, errorOf, stateOf } from '../support/installation.ts';
 import {
   CLUSTER_CA,
   CONTROL_PLANE,
   CONTROL_PLANE_TOKEN,
-  type Ran,
   type SimulatedMachine,
   simulatedMachine,
 } from '../support/simulated-machine.ts';
@@ -58,7 +57,6 @@ afterEach(async () => await machine[Symbol.asyncDispose]());
 
 const install = (...words: readonly string[]) =>
   machine.run(['install', '--token-file', '/root/token', '--json', ...words], { env: ENV });
-const failure = ({ exitCode, stdout }: Ran) => ({ exitCode, ...JSON.parse(stdout).error });
 const changesOfK3s = () =>
   machine.calls
     .map(({ argv }) => argv.join(' '))
@@ -68,15 +66,12 @@ const changesOfK3s = () =>
         /k3s(-agent)?-uninstall|killall/.test(line),
     );
 
-async function state() {
-  const files = Object.entries(await machine.tree()).sort(([a], [b]) => (a < b ? -1 : 1));
-  return { files: Object.fromEntries(files), units: [...machine.units] };
-}
+const state = () => stateOf(machine);
 
 test('without a yes nothing is taken over, and the plan says what there is', async () => {
   const before = await state();
   const ran = await install();
-  expect(failure(ran)).toMatchObject({
+  expect(errorOf(ran)).toMatchObject({
     exitCode: 4,
     code: 'CLUSTER_EXISTS',
     hint: expect.stringContaining('install --adopt --yes'),
@@ -92,7 +87,7 @@ test('without a yes nothing is taken over, and the plan says what there is', asy
 test('a person may say yes', async () => {
   const words = ['install', '--token-file', '/root/token', '--json'];
   const no = await machine.run(words, { env: ENV, confirm: false });
-  expect(failure(no)).toMatchObject({ code: 'CLUSTER_EXISTS' });
+  expect(errorOf(no)).toMatchObject({ code: 'CLUSTER_EXISTS' });
   const yes = await machine.run(words, { env: ENV, confirm: true });
   expect(JSON.parse(yes.stdout)).toMatchObject({ adopted: true, node: 'node-1' });
 });
@@ -138,7 +133,7 @@ test('a second run asks nothing, and refuses to change what is not ours', async 
   const again = await install();
   expect(JSON.parse(again.stdout)).toMatchObject({ adopted: true });
   for (const words of [['--node-label', 'a=b'], ['--traefik'], ['--k3s-version', 'v1.35.0+k3s1']]) {
-    expect(failure(await install(...words))).toMatchObject({ exitCode: 4, code: 'SETTING_FIXED' });
+    expect(errorOf(await install(...words))).toMatchObject({ exitCode: 4, code: 'SETTING_FIXED' });
   }
   expect(changesOfK3s()).toEqual([]);
 });
@@ -204,16 +199,16 @@ test.each([
 ])('a k3s with %s is refused', async (_, path, text, code) => {
   await put(path, text);
   const before = await state();
-  expect(failure(await install('--adopt', '--yes'))).toMatchObject({ exitCode: 4, code });
+  expect(errorOf(await install('--adopt', '--yes'))).toMatchObject({ exitCode: 4, code });
   expect(await state()).toEqual(before);
 });
 
 test('a k3s that does not run is refused, and so is a worker', async () => {
   machine.units.set('k3s.service', 'failed');
-  expect(failure(await install('--adopt', '--yes'))).toMatchObject({ code: 'K3S_NOT_READY' });
+  expect(errorOf(await install('--adopt', '--yes'))).toMatchObject({ code: 'K3S_NOT_READY' });
   await machine.files.remove('/etc/systemd/system/k3s.service');
   await put('/etc/systemd/system/k3s-agent.service', UNIT);
-  expect(failure(await install('--adopt', '--yes'))).toMatchObject({
+  expect(errorOf(await install('--adopt', '--yes'))).toMatchObject({
     code: 'CLUSTER_EXISTS',
     message: 'This machine is a worker of another k3s cluster',
   });
@@ -222,5 +217,5 @@ test('a k3s that does not run is refused, and so is a worker', async () => {
 test('--adopt finds nothing on a bare machine, and does not install k3s instead', async () => {
   await using bare = await simulatedMachine();
   const ran = await bare.run(['install', '--adopt', '--yes', '--json'], { env: ENV });
-  expect(failure(ran)).toMatchObject({ exitCode: 2, code: 'USAGE' });
+  expect(errorOf(ran)).toMatchObject({ exitCode: 2, code: 'USAGE' });
 });
