@@ -170,7 +170,7 @@ class Forwarding implements ProxyCall, ExchangeSink {
       return true;
     }
     if (this.#exchange === undefined || this.#upgrade === 'asked') {
-      this.#early.push(Uint8Array.from(chunk));
+      this.#early.push(new Uint8Array(chunk));
       return false;
     }
     return this.#send(chunk);

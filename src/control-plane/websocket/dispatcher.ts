@@ -113,7 +113,7 @@ export function dispatcher(
       return 'taken';
     }
     if (live === undefined && deps.dataPlane !== undefined && !isJson) {
-      const copy = Uint8Array.from(data);
+      const copy = new Uint8Array(data);
       if (early.keep(copy.length, () => void binary(copy))) {
         return 'taken';
       }

@@ -61,7 +61,7 @@ async function* piecesOf(
     if (signal.aborted) {
       throw interrupted(`while reading ${path}`);
     }
-    const piece = Uint8Array.from((await file?.read(offset, PIECE_BYTES)) ?? []);
+    const piece = new Uint8Array((await file?.read(offset, PIECE_BYTES)) ?? []);
     if (piece.length === 0) {
       return;
     }

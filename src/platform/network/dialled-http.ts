@@ -112,7 +112,7 @@ class Answer implements ExchangeSink {
   }
 
   data(chunk: Buffer): void {
-    this.#body?.enqueue(Uint8Array.from(chunk)); // Its memory is used again.
+    this.#body?.enqueue(new Uint8Array(chunk)); // A copy: its memory is used again.
     if ((this.#body?.desiredSize ?? 1) <= 0) {
       this.#exchange?.pause();
     }
