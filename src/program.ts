@@ -13,6 +13,8 @@ import { thisMachine } from './platform/this-machine.ts';
 
 /** Columns assumed where the terminal does not say. */
 const COLUMNS_DEFAULT = 80;
+/** What is still to be printed has this long when the process must end. */
+const LAST_WORDS_MS = 200;
 const EXIT_BY_SIGNAL = { SIGINT: 130, SIGTERM: 143 } as const;
 
 type Context = Parameters<typeof runCli>[0];
@@ -76,6 +78,12 @@ function systemContext(env: Context['env'], io: Context['io'], signal: AbortSign
     architecture: process.arch,
     execPath: process.execPath,
     io,
+    endProcess: (exitCode) => {
+      const told = io.flush().catch(() => undefined);
+      void Promise.race([told, systemClock.sleep(LAST_WORDS_MS)]).then(() =>
+        process.exit(exitCode),
+      );
+    },
     signal,
     progress: async (title) => {
       const { startProgress } = await import('./cli/terminal/progress.ts');

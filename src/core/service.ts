@@ -5,6 +5,8 @@
  */
 export interface Service {
   readonly name: string;
+  /** How long it may take to stop, ms, where that is longer than usual. */
+  readonly stopGraceMs?: number;
   start(signal: AbortSignal): Promise<RunningService>;
 }
 

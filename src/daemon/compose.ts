@@ -13,6 +13,8 @@ import { tokenRenewal } from '../kubernetes/account/token-renewal.ts';
 import { channelOpener } from '../kubernetes/api/channel-stream.ts';
 import { kubernetesClient } from '../kubernetes/api/client.ts';
 import { kubernetesCredentials } from '../kubernetes/api/credentials.ts';
+import { sessionElection } from '../kubernetes/lease/election.ts';
+import type { NodeStates } from '../kubernetes/nodes/states.ts';
 import { sharedFollowing } from '../kubernetes/watch/shared-following.ts';
 import { lineLog } from '../platform/log.ts';
 import { systemNetwork } from '../platform/network/open.ts';
@@ -26,16 +28,17 @@ import { countingPolicy } from '../policy/counting.ts';
 import { livePolicy } from '../policy/live.ts';
 import { statusSource } from '../reporting/status-source.ts';
 import { httpServer } from '../server/doors.ts';
+import { aloneMemory } from '../store/alone-memory.ts';
 import { openDatabase } from '../store/database.ts';
 import { agentIdentity } from '../store/identity.ts';
 import { commandJournal } from '../store/journal/commands.ts';
 import { journalUpkeep } from '../store/journal/upkeep.ts';
 import { sessionMemory } from '../store/session-memory.ts';
 import { liveCloud } from './cloud.ts';
-import { type AccessPaths, liveAccess } from './control-plane-access.ts';
-import { type DataPlaneParts, dataPlaneParts } from './data-plane-parts.ts';
+import { type AccessPaths, type LiveAccess, liveAccess } from './control-plane-access.ts';
+import { dataPlaneParts } from './data-plane-parts.ts';
 import { type DaemonFacts, describeDaemon } from './describe.ts';
-import { type HealthParts, serverHealth, withWarnings, workerHealth } from './health-parts.ts';
+import { serverHealth, withWarnings, workerHealth } from './health-parts.ts';
 import { hourlyLook, type LookAtMachine } from './hourly-look.ts';
 import { idleMemory } from './idle-memory.ts';
 import { readMachineMark } from './machine-mark.ts';
@@ -47,6 +50,7 @@ import { unitStatus } from './unit-status.ts';
 import { tellingOfUnknown } from './unknown-settings.ts';
 import { noteReadyOnce } from './was-ready.ts';
 import { type WatchdogProbes, watchdog } from './watchdog.ts';
+import { whileHolding } from './while-holding.ts';
 
 export interface DaemonPorts {
   readonly clock: Clock;
@@ -59,7 +63,14 @@ export interface DaemonPorts {
   readonly lookAtMachine: LookAtMachine;
   /** Where log lines go. */
   readonly write: (line: string) => void;
+  /** Ends the process within moments, whatever is still going on. */
+  readonly endProcess: (exitCode: number) => void;
 }
+
+/** Of a daemon that must not go on; systemd starts it again. */
+const EXIT_LEASE_LOST = 6;
+/** Bytes of randomness that tell one start of the daemon from another. */
+const START_ID_BYTES = 8;
 
 /** Builds the daemon and runs it until the signal aborts. Reads like a parts list. */
 export async function runDaemon(
@@ -71,18 +82,18 @@ export async function runDaemon(
   const parts = await commonParts(ports, loaded.config, configPath);
   const { clock, log, notify, journal, state, env } = parts;
   const { config } = loaded;
-  const isNode = config.agent.role === 'node';
+  const server = config.agent.role === 'node' ? undefined : await serverParts(parts, config);
   const look = hourlyLook(parts, ports.lookAtMachine);
   const health = withWarnings(
     tellingOfUnknown(
       { log },
-      isNode ? workerHealth(parts, parts.paths.joinedServer) : healthOfServer(parts, config),
+      server?.health ?? workerHealth(parts, parts.paths.joinedServer),
       loaded,
       configPath,
     ),
     look.warnings,
   );
-  const dataPlane = isNode ? undefined : await dataPlaneParts(parts, config, parts.paths);
+  const dataPlane = server?.dataPlane;
   const facts: DaemonFacts = {
     config,
     agentId: parts.agentId,
@@ -110,7 +121,7 @@ export async function runDaemon(
       noteReady: noteReadyOnce(parts, parts.paths.wasReady),
     }),
     idleMemory({ clock, runtime: systemRuntime() }),
-    ...(dataPlane === undefined ? [] : servicesOfServer(parts, dataPlane, config, signal)),
+    ...(server === undefined ? [] : servicesOfServer(parts, server, config, signal)),
   ];
   signal.addEventListener('abort', () => notify('STOPPING=1'), { once: true });
   const { version } = BUILD;
@@ -132,6 +143,12 @@ export async function runDaemon(
 }
 
 type CommonParts = Awaited<ReturnType<typeof commonParts>>;
+
+function phaseAtFirst({ agent }: Config, access: LiveAccess) {
+  return agent.role === 'node' || access.current().token === undefined
+    ? 'standalone'
+    : 'registering';
+}
 
 /** What every daemon has, on a server or on a worker. */
 async function commonParts(ports: DaemonPorts, config: Config, configPath: string) {
@@ -176,8 +193,7 @@ async function commonParts(ports: DaemonPorts, config: Config, configPath: strin
     clusterStatus: status.current,
   });
   const access = await liveAccess({ clock, files, log }, accessPaths(paths, config));
-  const standalone = config.agent.role === 'node' || access.current().token === undefined;
-  const state = sessionState({ clock }, standalone ? 'standalone' : 'registering');
+  const state = sessionState({ clock }, phaseAtFirst(config, access));
   return {
     ...ports,
     runSoon: systemRunSoon,
@@ -202,10 +218,49 @@ async function commonParts(ports: DaemonPorts, config: Config, configPath: strin
   };
 }
 
-/** Services that run only where a control plane may ask for something: not on a worker. */
+type ServerParts = Awaited<ReturnType<typeof serverParts>>;
+
+/** What only a server has. */
+async function serverParts(parts: CommonParts, config: Config) {
+  const { state, live, journal, random, paths } = parts;
+  const readiness = serverReadiness({
+    ...parts,
+    session: () => state.snapshot(),
+    policyProblem: live.problem,
+    journalTrouble: () => journal.trouble(),
+  });
+  const { node_name: nodeName } = config.k3s;
+  const health = serverHealth({ ...parts, machine: thisMachine }, readiness, nodeName);
+  const hasJoined = (await parts.files.stat(paths.joinedServer)) !== undefined;
+  const memory = aloneMemory(parts.database, !hasJoined);
+  if (!memory.isAlone()) {
+    state.standby();
+  }
+  const election = sessionElection(
+    {
+      ...parts,
+      client: parts.kubernetes,
+      memory,
+      servers: () => serversOf(health.nodes.current()),
+      obstacle: async () => undefined,
+      onLost: () => parts.endProcess(EXIT_LEASE_LOST),
+    },
+    {
+      node: nodeName ?? thisMachine.hostname().toLowerCase(),
+      startId: Buffer.from(random.bytes(START_ID_BYTES)).toString('hex'),
+    },
+  );
+  return { health, election, dataPlane: await dataPlaneParts(parts, config, paths) };
+}
+
+function serversOf(nodes: ReturnType<NodeStates['current']>): readonly string[] | undefined {
+  return nodes?.filter(({ isServer }) => isServer).map(({ name }) => name);
+}
+
+/** Services of a server. Those that act for the cluster run only while it has the session. */
 function servicesOfServer(
   parts: CommonParts,
-  dataPlane: DataPlaneParts,
+  { health, election, dataPlane }: ServerParts,
   config: Config,
   signal: AbortSignal,
 ): readonly Service[] {
@@ -224,7 +279,6 @@ function servicesOfServer(
   };
   return [
     parts.live,
-    parts.executor,
     journalUpkeep({ clock, log, journal }),
     renewal(
       { clock, random, files, log, client: parts.kubernetes, credentials: parts.credentials },
@@ -232,26 +286,22 @@ function servicesOfServer(
     ),
     dataPlane.listener,
     parts.access,
-    sessionServices(session, config, parts.agentId),
+    whileHolding({ ...parts, election }, [
+      parts.executor,
+      health.workers,
+      sessionServices(session, config, parts.agentId),
+    ]),
   ];
 }
 
 function probesOf(state: SessionState, journal: { check(): void }): WatchdogProbes {
   return {
-    sessionAdvance: () =>
-      state.snapshot().phase === 'standalone' ? undefined : state.lastAdvance(),
+    sessionAdvance: () => {
+      const { phase } = state.snapshot();
+      return phase === 'standalone' || phase === 'standby' ? undefined : state.lastAdvance();
+    },
     readJournal: () => journal.check(),
   };
-}
-
-function healthOfServer(parts: CommonParts, config: Config): HealthParts {
-  const readiness = serverReadiness({
-    ...parts,
-    session: () => parts.state.snapshot(),
-    policyProblem: parts.live.problem,
-    journalTrouble: () => parts.journal.trouble(),
-  });
-  return serverHealth({ ...parts, machine: thisMachine }, readiness, config.k3s.node_name);
 }
 
 function accessPaths(paths: DaemonPaths, config: Config): AccessPaths {

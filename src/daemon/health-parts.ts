@@ -2,7 +2,7 @@
 import type { Clock, Files, Http, Log, ThisMachine } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
-import { nodeStates } from '../kubernetes/nodes/states.ts';
+import { type NodeStates, nodeStates } from '../kubernetes/nodes/states.ts';
 import { type Workers, workers } from '../kubernetes/nodes/workers.ts';
 import type { FollowKind } from '../kubernetes/watch/shared-following.ts';
 import type { DetailedHealth, Reason } from '../protocol/local-api.ts';
@@ -21,6 +21,13 @@ export interface HealthParts {
   readonly services: readonly Service[];
 }
 
+/** Of a server. */
+export interface ServerHealth extends HealthParts {
+  readonly nodes: NodeStates;
+  /** Acts for the cluster: on one server only. */
+  readonly workers: Service;
+}
+
 /** @param nodeName undefined: k3s takes the name of the machine */
 export function serverHealth(
   deps: {
@@ -32,7 +39,7 @@ export function serverHealth(
   },
   readiness: Readiness,
   nodeName: string | undefined,
-): HealthParts {
+): ServerHealth {
   const { clock, machine } = deps;
   const nodes = nodeStates(deps);
   const ofWorkers = workers({ ...deps, client: deps.kubernetes });
@@ -49,7 +56,9 @@ export function serverHealth(
     readiness: withOwnNode(known, readiness),
     warnings,
     view: async () => ({ warnings: warnings(), nodes: describeNodes(known) }),
-    services: [nodes.service, ofWorkers.service],
+    services: [nodes.service],
+    nodes,
+    workers: ofWorkers.service,
   };
 }
 

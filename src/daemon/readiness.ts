@@ -92,6 +92,7 @@ function kubeletReason(what: string): Reason {
 function sessionReasons(clock: Clock, session: SessionSnapshot): Reason[] {
   switch (session.phase) {
     case 'standalone':
+    case 'standby':
     case 'connected':
       return [];
     case 'registering':

@@ -1,5 +1,5 @@
 import type { Clock, Log } from '../core/ports.ts';
-import type { Service } from '../core/service.ts';
+import type { RunningService, Service } from '../core/service.ts';
 import { settledWithin } from '../core/waiting.ts';
 
 /** How long one service may take to stop before the next one is stopped anyway. */
@@ -26,7 +26,7 @@ export async function supervise(
   try {
     for (const service of services) {
       const stop = new AbortController();
-      const { done } = await service.start(stop.signal);
+      const { done } = await startUnlessStopped(service, stop, signal);
       started.push({ service, stop, done });
     }
     onReady();
@@ -35,6 +35,24 @@ export async function supervise(
     for (const each of started.reverse()) {
       await stopOne(deps, each);
     }
+  }
+}
+
+/** A service may wait long until it is usable: it hears of the end before it is. */
+async function startUnlessStopped(
+  service: Service,
+  stop: AbortController,
+  signal: AbortSignal,
+): Promise<RunningService> {
+  const onAbort = () => stop.abort();
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) {
+    onAbort();
+  }
+  try {
+    return await service.start(stop.signal);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }
 
@@ -52,7 +70,8 @@ async function stopOne(
 ): Promise<void> {
   started.stop.abort();
   try {
-    if (!(await settledWithin(deps.clock, STOP_GRACE_MS, undefined, started.done))) {
+    const graceMs = started.service.stopGraceMs ?? STOP_GRACE_MS;
+    if (!(await settledWithin(deps.clock, graceMs, undefined, started.done))) {
       deps.log.warn('a service did not stop in time', { service: started.service.name });
     }
   } catch {

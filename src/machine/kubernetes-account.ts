@@ -4,6 +4,7 @@ import {
   AGENT_NAMESPACE,
   AGENT_SERVICE_ACCOUNT,
   accountManifest,
+  OWN_OBJECTS,
   TOKENS_OF,
 } from '../kubernetes/account/rbac.ts';
 import { TOKEN_LIFE_SECONDS } from '../kubernetes/account/token-renewal.ts';
@@ -25,6 +26,7 @@ export function permissionsManifest(policy: PolicyFile): string {
     name: AGENT_SERVICE_ACCOUNT,
     ...KUBERNETES_ACCOUNT,
     tokensOf: TOKENS_OF,
+    ownObjects: OWN_OBJECTS,
   };
   return accountManifest(effective.grants, admissionManifests(account, effective, MANAGED_BY), {
     takesOutNodes: effective.workersLeave.allowed,

@@ -96,6 +96,9 @@ control_plane:
       http: systemHttp,
       env: { STATE_DIRECTORY: directory.path, RUNTIME_DIRECTORY: directory.path, ...env },
       lookAtMachine: async () => [],
+      endProcess: (exitCode) => {
+        throw new Error(`the process must end: ${exitCode}`);
+      },
       write: (line) => void log.push(line),
     },
     loaded,

@@ -52,6 +52,9 @@ export async function startDaemon(directory: string, setup: DaemonSetup): Promis
       ...setup.ports,
       env: { STATE_DIRECTORY: directory, RUNTIME_DIRECTORY: directory },
       lookAtMachine: async () => [],
+      endProcess: (exitCode) => {
+        throw new Error(`the process must end: ${exitCode}`);
+      },
       write: (line) => void log.push(line),
     },
     loadConfig({

@@ -110,6 +110,7 @@ test.each([...POLICY_PRESETS])('%s gives no way to more than it gives', (preset)
   expect(itemsOf(preset).map(({ kind }) => kind)).toEqual([
     'Namespace',
     'ServiceAccount',
+    ...['Lease', 'Secret'], // By which its servers share one session.
     'ValidatingAdmissionPolicy',
     'ValidatingAdmissionPolicyBinding',
     'ClusterRole',
@@ -132,6 +133,18 @@ test.each([...POLICY_PRESETS])('%s gives no way to more than it gives', (preset)
       resources: ['serviceaccounts/token'],
       resourceNames: ['pipeops-agent', 'pipeops-agent-stats'],
       verbs: ['create'],
+    },
+    {
+      apiGroups: ['coordination.k8s.io'],
+      resources: ['leases'],
+      resourceNames: ['pipeops-agent'],
+      verbs: ['get', 'update'],
+    },
+    {
+      apiGroups: [''],
+      resources: ['secrets'],
+      resourceNames: ['pipeops-agent-session'],
+      verbs: ['get', 'update'],
     },
   ]);
 });

@@ -106,6 +106,9 @@ export function cliContext(options: CliContextOptions): TestCli {
         architecture: 'x64',
         execPath: '/root/pipeops-agent',
         io,
+        endProcess: (exitCode) => {
+          throw new Error(`the process must end: ${exitCode}`);
+        },
         signal: options.signal ?? new AbortController().signal,
         progress,
       };

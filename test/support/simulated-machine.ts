@@ -253,6 +253,9 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
         architecture: 'x64',
         execPath: '/root/agent',
         io,
+        endProcess: (exitCode) => {
+          throw new Error(`the process must end: ${exitCode}`);
+        },
         signal: options.signal ?? new AbortController().signal,
         progress,
       };

@@ -2,8 +2,17 @@ import type { AgentError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports.ts';
 import { failureOf } from './failure.ts';
 
-/** standalone: no control plane is wanted. refused: the token is not accepted. */
-export type SessionPhase = 'standalone' | 'registering' | 'connected' | 'refused' | 'unreachable';
+/**
+ * standalone: no control plane is wanted. standby: another server of the cluster has the session.
+ * refused: the token is not accepted.
+ */
+export type SessionPhase =
+  | 'standalone'
+  | 'standby'
+  | 'registering'
+  | 'connected'
+  | 'refused'
+  | 'unreachable';
 
 /** What carries the session; `gateway` is a WebSocket too. */
 export type SessionTransport = 'websocket' | 'gateway' | 'rest';
@@ -62,6 +71,8 @@ export interface SessionState {
   restarted(): void;
   /** No control plane is wanted any more. */
   standalone(): void;
+  /** The session is another server's to have. */
+  standby(): void;
   /**
    * What carries the session from now on.
    * @param reason why not the preferred one
@@ -71,12 +82,12 @@ export interface SessionState {
 
 export function sessionState(
   deps: { readonly clock: Clock },
-  initial: 'standalone' | 'registering',
+  initial: 'standalone' | 'standby' | 'registering',
 ): SessionState {
   const { clock } = deps;
   let phase: SessionPhase = initial;
   let since = clock.now();
-  let down = initial === 'standalone' ? undefined : { at: clock.now(), ms: clock.monotonic() };
+  let down = initial === 'registering' ? { at: clock.now(), ms: clock.monotonic() } : undefined;
   let lastContact: Date | undefined;
   let lastError: AgentError | undefined;
   let lastAdvance = clock.monotonic();
@@ -100,13 +111,13 @@ export function sessionState(
       down ??= { at: clock.now(), ms: clock.monotonic() };
     }
   };
-  const beginAs = (next: 'standalone' | 'registering') => {
+  const beginAs = (next: 'standalone' | 'standby' | 'registering') => {
     lastError = undefined;
     nextTry = undefined;
     transport = null;
     lastAdvance = clock.monotonic();
     become(next);
-    down = next === 'standalone' ? undefined : down;
+    down = next === 'registering' ? down : undefined;
   };
   return {
     lastAdvance: () => lastAdvance,
@@ -149,6 +160,7 @@ export function sessionState(
     registering: () => become('registering'),
     restarted: () => beginAs('registering'),
     standalone: () => beginAs('standalone'),
+    standby: () => beginAs('standby'),
     carriedBy: (next, reason) => {
       transport = next;
       transportReason = reason;

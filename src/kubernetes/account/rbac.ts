@@ -6,6 +6,19 @@ export const AGENT_SERVICE_ACCOUNT = 'pipeops-agent';
 /** For the kubelets, which see its tokens. So it may read the figures of nodes and nothing else. */
 export const STATS_SERVICE_ACCOUNT = 'pipeops-agent-stats';
 
+/** Which server has the session (kubernetes/lease/). */
+export const SESSION_LEASE = 'pipeops-agent';
+/** What the servers need to be one agent to the control plane: its name, and the token. */
+const SESSION_SECRET = 'pipeops-agent-session';
+/**
+ * Objects in its namespace that the agent may read and change. They are made here, without content,
+ * because the right to make one cannot be limited to a name.
+ */
+export const OWN_OBJECTS = [
+  { group: GROUPS.coordination, resource: KINDS.lease.plural, name: SESSION_LEASE },
+  { group: '', resource: KINDS.secret.plural, name: SESSION_SECRET },
+];
+
 interface Rule {
   readonly apiGroups: readonly string[];
   readonly resources: readonly string[];
@@ -22,7 +35,7 @@ export interface ResourceGrant {
 /** The accounts whose tokens the agent may mint. */
 export const TOKENS_OF: readonly string[] = [AGENT_SERVICE_ACCOUNT, STATS_SERVICE_ACCOUNT];
 
-/** What it may do with its own accounts: renew their tokens. */
+/** What it may do in its own namespace. */
 const OWN_RULES: readonly Rule[] = [
   {
     apiGroups: [''],
@@ -30,6 +43,12 @@ const OWN_RULES: readonly Rule[] = [
     resourceNames: TOKENS_OF,
     verbs: ['create'],
   },
+  ...OWN_OBJECTS.map(({ group, resource, name }) => ({
+    apiGroups: [group],
+    resources: [resource],
+    resourceNames: [name],
+    verbs: ['get', 'update'],
+  })),
 ];
 
 /** Nodes whose machines have left, and no others: the admission policy says which. */
@@ -64,6 +83,8 @@ export function accountManifest(
   const items = [
     { ...typeOf(KINDS.namespace), metadata: metadata(AGENT_NAMESPACE) },
     serviceAccount(AGENT_SERVICE_ACCOUNT),
+    { ...typeOf(KINDS.lease), metadata: metadata(SESSION_LEASE, AGENT_NAMESPACE) },
+    { ...typeOf(KINDS.secret), metadata: metadata(SESSION_SECRET, AGENT_NAMESPACE) },
     // The admission policy stands before there are permissions for it to limit.
     ...admission,
     ...permissions(accountOf(AGENT_SERVICE_ACCOUNT), {

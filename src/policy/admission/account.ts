@@ -8,4 +8,10 @@ export interface AdmissionAccount {
   readonly tokensOf: readonly string[];
   /** The longest life of such a token. */
   readonly tokenLifeSeconds: number;
+  /** Objects in its namespace that it may change: root makes them. */
+  readonly ownObjects: readonly {
+    readonly group: string;
+    readonly resource: string;
+    readonly name: string;
+  }[];
 }

@@ -64,9 +64,12 @@ export function accountValidations(
   ];
 }
 
-/** An eviction is a create in the pod's namespace; the agent's own account renews its token. */
+/**
+ * An eviction is a create in the pod's namespace; the agent's own account renews its token, and changes the
+ * objects by which its servers share one session.
+ */
 function namespaceRules(
-  { namespace, tokensOf }: AdmissionAccount,
+  { namespace, tokensOf, ownObjects }: AdmissionAccount,
   { allow, deny }: PolicyFile['namespaces'],
 ): readonly Validation[] {
   const evicts = "(request.resource.resource == 'pods' && variables.subresource == 'eviction')";
@@ -81,7 +84,13 @@ function namespaceRules(
     ` && has(oldObject.type) && oldObject.type == '${BOOTSTRAP_TOKEN_SECRET}'` +
     ' && has(variables.metadataBefore.labels)' +
     ` && '${JOIN_TOKEN_LABEL}' in variables.metadataBefore.labels)`;
-  const exempt = `${evicts} || ${renews} || ${endsToken}`;
+  const changesOwn = ownObjects.map(
+    ({ group, resource, name }) =>
+      `(request.operation == 'UPDATE' && request.resource.group == '${group}'` +
+      ` && request.resource.resource == '${resource}' && variables.subresource == ''` +
+      ` && variables.inNamespace == '${namespace}' && variables.name == '${name}')`,
+  );
+  const exempt = [evicts, renews, endsToken, ...changesOwn].join(' || ');
   const matches = (patterns: readonly string[]) =>
     `variables.target.matches('^(${patterns.map(expressionOf).join('|')})$')`;
   const message = (rule: string) => `The local policy does not allow this namespace (${rule})`;
