@@ -8,6 +8,7 @@ import { serverConfig } from '../host/k3s/config.ts';
 import { readPolicyFile } from '../policy/read-file.ts';
 import type { PolicyFile } from '../protocol/files/policy.ts';
 import { type AdoptionWishes, adoptExisting } from './adopt.ts';
+import { type TimedContext, timedBeforehand } from './beforehand.ts';
 import { givenBundle, k3sSource, withVersionOf } from './bundle.ts';
 import { checkControlPlane } from './check-control-plane.ts';
 import type { MachineContext } from './context.ts';
@@ -53,7 +54,7 @@ export async function installServer(
   const { files, places } = context;
   const isNew = (await files.stat(places.hostStateDirectory)) === undefined;
   try {
-    return await setUpServer(context, wishes);
+    return await setUpServer(timedBeforehand(context), wishes);
   } finally {
     // Of a run that was refused or only looked: kubectl has asked a cluster that is here already.
     const names = isNew ? await files.list(places.hostStateDirectory) : [];
@@ -63,7 +64,10 @@ export async function installServer(
   }
 }
 
-async function setUpServer(context: MachineContext, wishes: ServerWishes): Promise<SetUpOutcome> {
+async function setUpServer(
+  { context, before }: TimedContext,
+  wishes: ServerWishes,
+): Promise<SetUpOutcome> {
   const given = await loadEffectiveConfig(context, wishes.flags);
   wishes.notice(tellWarnings(context, given, wishes.flags));
   const inventory = await openInventory(context);
@@ -133,14 +137,8 @@ async function setUpServer(context: MachineContext, wishes: ServerWishes): Promi
   }
   const { nodeName } = k3s;
   const adoption = adopted?.plan;
-  const facts = {
-    role: 'server',
-    nodeName,
-    clusterName,
-    controlPlane,
-    agentPorts,
-    adoption,
-  } as const;
+  const server = { role: 'server', nodeName, clusterName, controlPlane } as const;
+  const facts = { ...server, agentPorts, adoption, before };
   return setUpMachine(context, inventory, resources, facts, wishes);
 }
 

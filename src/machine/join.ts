@@ -26,6 +26,7 @@ import {
   type JoinTokenContent,
 } from '../protocol/secrets/join-token.ts';
 import { misplacedSecret } from '../protocol/secrets/misplaced.ts';
+import { timedBeforehand } from './beforehand.ts';
 import { checkNotNewer, givenBundle, k3sSource, withVersionOf } from './bundle.ts';
 import type { MachineContext } from './context.ts';
 import { type ConfigFlags, loadEffectiveConfig, tellWarnings } from './effective-config.ts';
@@ -234,10 +235,11 @@ async function sharedSettings(context: MachineContext): Promise<SharedByServers>
 }
 
 async function join(
-  context: MachineContext,
+  machine: MachineContext,
   wishes: WorkerWishes & { readonly name?: NameWishes },
   findTarget: () => Promise<Target>,
 ): Promise<SetUpOutcome> {
+  const { context, before } = timedBeforehand(machine);
   const asGiven = await loadEffectiveConfig(context, wishes.flags);
   wishes.notice(tellWarnings(context, asGiven, wishes.flags));
   const inventory = await openInventory(context);
@@ -293,7 +295,7 @@ async function join(
     controlPlaneToken: undefined,
     proxyCredentials: undefined,
   });
-  const facts = { role, nodeName: k3s.nodeName, agentPorts } as const;
+  const facts = { role, nodeName: k3s.nodeName, agentPorts, before } as const;
   return setUpMachine(
     context,
     inventory,

@@ -6,6 +6,7 @@ import { AgentError, toAgentError } from '../core/errors.ts';
 import { K3S_CONFIG_FILE, K3S_UNITS, type K3sRole } from '../core/k3s-places.ts';
 import { K3S_PORTS } from '../core/k3s-ports.ts';
 import { UNIT_NAME } from '../core/places.ts';
+import { type Spent, secondsOf } from '../core/spent.ts';
 import { BUILD } from '../core/version.ts';
 import {
   applyResources,
@@ -23,6 +24,7 @@ import {
 } from '../host/engine/step-journal.ts';
 import type { K3sPlan } from '../host/k3s/resources.ts';
 import type { AdoptionPlan } from './adopt.ts';
+import type { Beforehand } from './beforehand.ts';
 import type { MachineContext } from './context.ts';
 import { isUpgrade, stateNow } from './finished.ts';
 import { k3sProxyPlan } from './outbound.ts';
@@ -88,6 +90,8 @@ export interface SetUpFacts {
   readonly controlPlane: string | null;
   /** Of a k3s that was here before us. */
   readonly adoption?: AdoptionPlan | undefined;
+  /** What this run did before its first step. */
+  readonly before: Beforehand;
 }
 
 /** How the set-up runs, apart from the machine's settings. */
@@ -122,7 +126,10 @@ export interface SetUpSummary {
   readonly files: readonly string[];
   readonly ports: readonly number[];
   readonly units: readonly string[];
+  /** What was looked at and asked before the first step. */
+  readonly checks: readonly Spent[];
   readonly steps: readonly FinishedStep[];
+  /** Of all of it. */
   readonly seconds: number;
 }
 
@@ -140,7 +147,7 @@ export async function setUpMachine(
   if (dryRun) {
     return { kind: 'planned', plan: await planResources(resources), adoption: facts.adoption };
   }
-  const startedAt = context.clock.monotonic();
+  const checks = [...facts.before.checks];
   const finished = await offeringTheWayBack(context, inventory, facts, async () => {
     if ((await noteIfUsed(context, inventory)) === 'unfinished' && (await isUpgrade(context))) {
       await finishInstallation(context);
@@ -167,8 +174,9 @@ export async function setUpMachine(
     // 0 is left out: there the system chooses a port anew at each start.
     ports: [...K3S_PORTS[facts.role], ...facts.agentPorts.filter((port) => port !== 0)],
     units: [K3S_UNITS[facts.role], UNIT_NAME],
+    checks,
     steps: finished,
-    seconds: Math.round(context.clock.monotonic() - startedAt) / 1_000,
+    seconds: secondsOf(context.clock.monotonic() - facts.before.startedAt),
   };
   return { kind: 'done', summary };
 }

@@ -216,7 +216,10 @@ test('server.json keeps what another version has written beside', async () => {
 
   const moved = joinedServer(deps, inventory, 'https://10.0.0.2:6443');
   expect(await moved.isDone()).toBeFalse();
-  await moved.apply(() => undefined);
+  await moved.apply(
+    () => undefined,
+    () => undefined,
+  );
   expect(await machine.json(file)).toEqual({ ...newer, url: 'https://10.0.0.2:6443' });
   expect(await moved.isDone()).toBeTrue();
 });

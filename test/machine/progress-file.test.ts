@@ -33,6 +33,18 @@ test('each step is a line, and the last one says that all is done', async () => 
   const percents = all.map(({ percent }) => percent);
   expect(percents).toEqual(percents.toSorted((a, b) => a - b));
   expect(all.every(({ time }) => !Number.isNaN(Date.parse(time)))).toBe(true);
+  expect(all.every(({ state, seconds }) => (seconds === null) === (state === 'begun'))).toBe(true);
+  const { steps: summed, checks, seconds } = JSON.parse(ran.stdout);
+  const spent = [...checks, ...summed].reduce((sum, each) => sum + each.seconds, 0);
+  expect(spent).toBeLessThanOrEqual(seconds + 0.02); // Each is rounded.
+  expect(all.at(-1)?.seconds).toBeGreaterThanOrEqual(seconds);
+  expect(checks.map(({ title }: { title: string }) => title)).toEqual([
+    'Look at this machine',
+    'Look at the way there',
+    'Ask the control plane',
+  ]);
+  const k3s = summed.find(({ id }: { id: string }) => id === 'k3s-install');
+  expect(k3s).toMatchObject({ title: 'Install k3s', parts: [{ title: 'download' }] });
 });
 
 test('a run that fails ends with its code, and the next one begins the file anew', async () => {

@@ -27,6 +27,33 @@ export function renderSetUpOutcome(
   }
 }
 
+/** Steps that took less than this are told together. */
+const NOTICEABLE_SECONDS = 0.1;
+
+/** What took noticeable time, in order; nothing where that is not worth a table. */
+function renderTimes(
+  { checks, steps, seconds }: SetUpSummary,
+  columns: number | undefined,
+): string {
+  const all = [...checks.map((check) => ({ ...check, parts: [] })), ...steps];
+  const shown = all.filter((each) => each.seconds >= NOTICEABLE_SECONDS);
+  if (shown.length === 0) {
+    return '';
+  }
+  const rest = shown.reduce((left, each) => left - each.seconds, seconds);
+  const width = seconds.toFixed(1).length;
+  const cell = (value: number) => `${value.toFixed(1).padStart(width)} s`;
+  const rows = shown.map(({ title, seconds: own, parts }) => [
+    `  ${title}`,
+    cell(own),
+    parts
+      .filter((part) => part.seconds >= NOTICEABLE_SECONDS)
+      .map((part) => `${part.title} ${part.seconds.toFixed(1)} s`)
+      .join(', '),
+  ]);
+  return `${renderTable([...rows, ['  All the rest', cell(Math.max(rest, 0)), '']], columns)}\n`;
+}
+
 function renderSummary(summary: SetUpSummary, columns: number | undefined): string {
   const isServer = summary.role === 'server';
   const next = isServer
@@ -45,7 +72,8 @@ function renderSummary(summary: SetUpSummary, columns: number | undefined): stri
     ['Units', summary.units.join(', ')],
   ];
   return (
-    `\nThis machine is ready, in ${summary.seconds} s.\n\n${renderTable(rows, columns)}\n` +
+    `\nThis machine is ready, in ${summary.seconds.toFixed(1)} s.\n\n` +
+    `${renderTimes(summary, columns)}${renderTable(rows, columns)}\n` +
     `How it is:          sudo pipeops-agent status\n${next}` +
     'To take it off:     sudo pipeops-agent uninstall\n'
   );

@@ -1,6 +1,7 @@
 /** `--progress-file`: how far it is, for programs that watch an installation nobody sits at. */
 import { type AgentError, toAgentError } from '../../core/errors.ts';
 import type { Clock, Files } from '../../core/ports.ts';
+import { secondsOf } from '../../core/spent.ts';
 import { redact } from '../../core/text/redact.ts';
 import type { StepReport } from '../../host/engine/apply.ts';
 
@@ -17,6 +18,8 @@ export interface ProgressLine {
   readonly step: string;
   /** `kept`: it was in place already. */
   readonly state: StepReport['state'];
+  /** How long it took; null where it only begins. */
+  readonly seconds: number | null;
   /** Of the whole run, by the number of steps that are over. */
   readonly percent: number;
   /** Of a run that failed; null in every other line. */
@@ -48,11 +51,16 @@ export function progressFile(deps: Deps, whole: string, path: string | undefined
   let percent = 0;
   let isTold = false;
   const write = async (
-    { step, state, error = null }: Partial<ProgressLine> & Pick<ProgressLine, 'step' | 'state'>,
+    {
+      step,
+      state,
+      seconds = null,
+      error = null,
+    }: Partial<ProgressLine> & Pick<ProgressLine, 'step' | 'state'>,
     keeps = true,
   ) => {
     const time = deps.clock.now().toISOString();
-    const line: ProgressLine = { v: 1, time, step, state, percent, error };
+    const line: ProgressLine = { v: 1, time, step, state, seconds, percent, error };
     try {
       const file = await deps.files.growFile(path, { mode: MODE, keeps });
       await file.append(Buffer.from(`${JSON.stringify(line)}\n`));
@@ -65,19 +73,22 @@ export function progressFile(deps: Deps, whole: string, path: string | undefined
     }
   };
   return {
-    report: async ({ id, state, over, of }) => {
+    report: async ({ id, state, seconds = null, over, of }) => {
       percent = Math.floor((over / of) * (PERCENT_WHOLE - 1));
-      await write({ step: id, state });
+      await write({ step: id, state, seconds });
     },
     follow: async (work) => {
+      const startedAt = deps.clock.monotonic();
+      const seconds = () => secondsOf(deps.clock.monotonic() - startedAt);
       await write({ step: whole, state: 'begun' }, false);
       try {
         const exitCode = await work();
         percent = PERCENT_WHOLE;
-        await write({ step: whole, state: 'done' });
+        await write({ step: whole, state: 'done', seconds: seconds() });
         return exitCode;
       } catch (thrown) {
-        await write({ step: whole, state: 'failed', error: lineOf(toAgentError(thrown)) });
+        const error = lineOf(toAgentError(thrown));
+        await write({ step: whole, state: 'failed', seconds: seconds(), error });
         throw thrown;
       }
     },

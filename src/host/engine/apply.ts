@@ -1,8 +1,9 @@
 import { AgentError } from '../../core/errors.ts';
 import type { Places } from '../../core/places.ts';
 import type { Clock, Files, StartProgress } from '../../core/ports.ts';
+import { type Spent, secondsOf } from '../../core/spent.ts';
 import { interrupted } from './interrupted.ts';
-import type { Change, Resource } from './resource.ts';
+import type { Change, Resource, TellPart } from './resource.ts';
 import { noteStep } from './step-journal.ts';
 
 interface Deps {
@@ -19,6 +20,8 @@ export interface StepReport {
   readonly title: string;
   /** `kept`: all was in place already. */
   readonly state: 'begun' | 'done' | 'kept' | 'failed';
+  /** How long it took, if it is over. */
+  readonly seconds?: number | undefined;
   /** Steps that are over, of so many. */
   readonly over: number;
   readonly of: number;
@@ -47,9 +50,12 @@ export async function planResources(
 
 export interface FinishedStep {
   readonly id: string;
+  readonly title: string;
   /** False when all was in place already. */
   readonly changed: boolean;
   readonly seconds: number;
+  /** What of it was waited for. */
+  readonly parts: readonly Spent[];
 }
 
 /**
@@ -64,37 +70,44 @@ export async function applyResources(
 ): Promise<readonly FinishedStep[]> {
   const finished: FinishedStep[] = [];
   const wanted = resources.filter(({ isWanted }) => isWanted);
-  const report = async ({ id, title }: Resource, state: StepReport['state'], over: number) =>
-    await deps.report?.({ id, title, state, over, of: wanted.length });
   for (const [index, resource] of wanted.entries()) {
+    const { id, title } = resource;
     const startedAt = deps.clock.monotonic();
-    const seconds = () => Math.round(deps.clock.monotonic() - startedAt) / 1_000;
+    const elapsed = () => secondsOf(deps.clock.monotonic() - startedAt);
+    const report = async (state: StepReport['state'], over: number, seconds?: number) =>
+      await deps.report?.({ id, title, state, seconds, over, of: wanted.length });
+    const finish = async (changed: boolean, parts: readonly Spent[]) => {
+      const seconds = elapsed();
+      finished.push({ id, title, changed, seconds, parts });
+      await report(changed ? 'done' : 'kept', index + 1, seconds);
+    };
     if (signal.aborted) {
-      throw interrupted(`before: ${resource.title}`);
+      throw interrupted(`before: ${title}`);
     }
     if (await resource.isDone()) {
-      finished.push({ id: resource.id, changed: false, seconds: seconds() });
-      await report(resource, 'kept', index + 1);
+      await finish(false, []);
       continue;
     }
-    await report(resource, 'begun', index);
+    await report('begun', index);
+    const parts: Spent[] = [];
     try {
-      await applyOne(deps, resource);
+      await applyOne(deps, resource, (what, ms) =>
+        parts.push({ title: what, seconds: secondsOf(ms) }),
+      );
     } catch (thrown) {
-      await report(resource, 'failed', index);
+      await report('failed', index, elapsed());
       throw thrown;
     }
-    await report(resource, 'done', index + 1);
-    finished.push({ id: resource.id, changed: true, seconds: seconds() });
+    await finish(true, parts);
   }
   return finished;
 }
 
-async function applyOne(deps: Deps, resource: Resource): Promise<void> {
+async function applyOne(deps: Deps, resource: Resource, tellPart: TellPart): Promise<void> {
   const progress = await deps.progress(resource.title);
   try {
     await noteStep(deps, resource.id, 'begun');
-    await resource.apply(progress.update);
+    await resource.apply(progress.update, tellPart);
     const isInPlace = await (resource.verify?.() ?? resource.isDone());
     if (!isInPlace) {
       throw new AgentError('INTERNAL', `"${resource.title}" was done but is not in place`);

@@ -126,10 +126,10 @@ function fileMaking(
   return {
     isWanted: true,
     isDone: async () => (await isDone()) && (await isNoted()),
-    apply: async (update) => {
+    apply: async (update, tellPart) => {
       await claimText(deps, inventory, entry, looksOurs ?? (() => true));
       if (!(await isDone())) {
-        await apply(update);
+        await apply(update, tellPart);
       }
     },
     changes: async () => [await changeOf(deps, path, await isDone())],

@@ -50,6 +50,9 @@ export interface Removal {
   readonly run: () => Promise<void>;
 }
 
+/** Hears of a part of a step that took time of its own: what it was, how long it took. */
+export type TellPart = (what: string, ms: number) => void;
+
 /**
  * One thing on the machine and its whole life: how it is made and how it is removed. Every function may
  * be called any number of times.
@@ -66,8 +69,12 @@ export interface Resource {
   readonly isWanted: boolean;
   /** Whether all of it is in place already. Changes nothing. */
   isDone(): Promise<boolean>;
-  /** Records it in the inventory, then makes it. @param update is told what is going on right now */
-  apply(update: (text: string) => void): Promise<void>;
+  /**
+   * Records it in the inventory, then makes it.
+   * @param update is told what is going on right now
+   * @param tellPart is told of parts that were waited for
+   */
+  apply(update: (text: string) => void, tellPart: TellPart): Promise<void>;
   /** Whether it is in place after `apply`. Absent where `isDone` answers that. */
   verify?(): Promise<boolean>;
   /** What `apply` would change on this machine now. */

@@ -71,7 +71,7 @@ function installationMaking(deps: Deps, options: K3sInstallOptions, signal: Abor
   return {
     isWanted: true,
     isDone,
-    apply: (update) => installK3s(deps, options, update, signal),
+    apply: (update, tellPart) => installK3s(deps, options, { update, tellPart }, signal),
     verify: async () => {
       const version = await installedK3sVersion(deps);
       checkVersion(version, options);

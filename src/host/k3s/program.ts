@@ -9,6 +9,7 @@ import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, ExecResult, Files } from '../../core/ports.ts';
 import { diskFull } from '../engine/disk-full.ts';
 import { waitForPackages } from '../engine/package-lock.ts';
+import type { TellPart } from '../engine/resource.ts';
 import type { K3sOrigin } from './origin.ts';
 import { type K3sProxy, proxyVariables } from './proxy.ts';
 
@@ -35,6 +36,11 @@ export interface K3sInstallOptions {
   readonly authorities: string | undefined;
 }
 
+export interface InstallNews {
+  readonly update: (text: string) => void;
+  readonly tellPart: TellPart;
+}
+
 /**
  * Installs k3s with its own installer and does not start it. All settings but the role are in files, so
  * that an upgrade by hand loses nothing (docs.k3s.io, "Configuration Options").
@@ -43,7 +49,7 @@ export interface K3sInstallOptions {
 export async function installK3s(
   deps: InstallDeps,
   options: K3sInstallOptions,
-  update: (text: string) => void,
+  { update, tellPart }: InstallNews,
   signal: AbortSignal,
 ): Promise<void> {
   update('asking for the version of k3s');
@@ -53,7 +59,9 @@ export async function installK3s(
   const version = options.version ?? placed ?? (await origin.newestVersion(signal));
   update(`fetching the installer of k3s ${version}`);
   const script = await origin.installer(signal);
+  const startedAt = deps.clock.monotonic();
   await origin.placeProgram(version, update, signal);
+  tellPart(origin.isOnline ? 'download' : 'copy', deps.clock.monotonic() - startedAt);
   if (origin.isOnline && (await hasSelinux(deps.files))) {
     await waitForPackages(deps, update, signal);
   }

@@ -6,6 +6,7 @@ import { pollUntil, within } from '../../core/waiting.ts';
 import { diskFull } from '../engine/disk-full.ts';
 import { explainingLine } from '../engine/explaining-line.ts';
 import { interrupted } from '../engine/interrupted.ts';
+import type { TellPart } from '../engine/resource.ts';
 import { activeState } from '../engine/systemctl.ts';
 import { hasFailed, type UnitReport, type UnitWatch } from '../engine/unit-watch.ts';
 import { kubectl } from './kubectl.ts';
@@ -34,22 +35,32 @@ export interface NodeWait {
   readonly hostname: string;
 }
 
+export interface NodeNews {
+  /** Hears the last line of k3s' journal. */
+  readonly update: (text: string) => void;
+  readonly tellPart: TellPart;
+}
+
 /**
- * Waits until this machine is a Ready node. Meanwhile shows the last line of k3s' journal.
+ * Waits until this machine is a Ready node.
  * @param watch of k3s' unit; earlier lines of its journal do not count
  * @throws AgentError K3S_NOT_READY, JOIN_TOKEN_REJECTED, NODE_NAME_TAKEN, DISK_FULL, INTERRUPTED
  */
 export async function waitForNode(
   deps: ReadyDeps & { readonly watch: UnitWatch },
   waiting: NodeWait,
-  update: (text: string) => void,
+  { update, tellPart }: NodeNews,
   signal: AbortSignal,
 ): Promise<void> {
   const { role, hostname } = waiting;
+  const startedAt = deps.clock.monotonic();
+  let upAt: number | undefined;
   const pace = { everyMs: POLL_INTERVAL_MS, limitMs: READY_TIMEOUT_MS };
   let refusedAt: number | undefined;
   const end = await pollUntil(deps.clock, pace, signal, async () => {
-    if (await isNodeReady(deps, role, hostname)) {
+    const isUp = await isK3sActive(deps, role);
+    upAt ??= isUp ? deps.clock.monotonic() : undefined;
+    if (isUp && (await isActiveNodeReady(deps, role, hostname))) {
       return { found: true };
     }
     const report = await deps.watch.look();
@@ -69,6 +80,9 @@ export async function waitForNode(
   if (end.kind === 'late') {
     throw notReady(end.soFar, role);
   }
+  const nodeFrom = upAt ?? startedAt;
+  tellPart('start of k3s', nodeFrom - startedAt);
+  tellPart('node Ready', deps.clock.monotonic() - nodeFrom);
 }
 
 /** Why there is no use in waiting; undefined while it may help. */
@@ -89,15 +103,25 @@ function notReady(report: UnitReport, role: K3sRole): AgentError {
   });
 }
 
-/** A server asks its own API. A worker has no credentials for that and asks its kubelet. */
 export async function isNodeReady(
   deps: ReadyDeps,
   role: K3sRole,
   hostname: string,
 ): Promise<boolean> {
-  if ((await activeState(deps, K3S_UNITS[role])) !== 'active') {
-    return false;
-  }
+  return (await isK3sActive(deps, role)) && (await isActiveNodeReady(deps, role, hostname));
+}
+
+/** k3s tells systemd so once its own parts run. */
+async function isK3sActive(deps: Pick<ReadyDeps, 'exec'>, role: K3sRole): Promise<boolean> {
+  return (await activeState(deps, K3S_UNITS[role])) === 'active';
+}
+
+/** A server asks its own API. A worker has no credentials for that and asks its kubelet. */
+async function isActiveNodeReady(
+  deps: ReadyDeps,
+  role: K3sRole,
+  hostname: string,
+): Promise<boolean> {
   return role === 'server' ? isApiNodeReady(deps, hostname) : isKubeletHealthy(deps);
 }
 

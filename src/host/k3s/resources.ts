@@ -116,7 +116,8 @@ function nodeReady(
     ...LEAVES_NOTHING,
     isWanted: true,
     isDone: () => isNodeReady(deps, role, nodeName),
-    apply: (update) => waitForNode(deps, { role, hostname: nodeName }, update, signal),
+    apply: (update, tellPart) =>
+      waitForNode(deps, { role, hostname: nodeName }, { update, tellPart }, signal),
     changes: async () => [],
   };
 }
