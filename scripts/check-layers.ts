@@ -29,6 +29,7 @@ const RANKS: Readonly<Record<string, number>> = {
   // What the agent does.
   proxy: 4,
   commands: 4,
+  health: 4,
   // By which way.
   server: 5,
   'remote-proxy': 5,

@@ -8,6 +8,9 @@ import {
 import { SUBCOMMANDS } from '../src/cli/subcommands/list.ts';
 import { describeSettings } from '../src/config/describe.ts';
 import { DEFAULT_PLACES } from '../src/core/places.ts';
+import { formatDuration } from '../src/core/text/duration.ts';
+import type { Warnable } from '../src/health/warnable.ts';
+import { WARNABLES } from '../src/health/warnables/table.ts';
 import type { Check } from '../src/host/checks/check.ts';
 import { CHECKS } from '../src/machine/checks.ts';
 
@@ -132,7 +135,36 @@ const CHECKS_BEGIN = '<!-- From here on written by scripts/docs.ts. -->\n';
 async function troubleshootingPage(): Promise<string> {
   const text = await Bun.file(join(import.meta.dir, '../docs/TROUBLESHOOTING.md')).text();
   const [byHand = ''] = text.split(CHECKS_BEGIN);
-  return `${byHand}${CHECKS_BEGIN}\n${CHECKS.map(checkSection).join('\n')}`;
+  return `${byHand}${CHECKS_BEGIN}
+${CHECKS.map(checkSection).join('\n')}
+## Health
+
+What can be wrong while the agent runs. \`/ready\`, \`status\`, \`systemctl status pipeops-agent\`, \`/metrics\`
+and the control plane are told the same: each problem with one of these names. A problem whose cause is
+known is not shown beside it. \`status --json\` has the history since the start of the agent.
+
+${WARNABLES.map(warnableSection).join('\n')}`;
+}
+
+function warnableSection({
+  id,
+  title,
+  severity,
+  dependsOn,
+  visibleAfterMs,
+  why,
+  remedy,
+}: Warnable): string {
+  const weight = severity === 'blocks' ? 'The agent is not ready meanwhile' : 'A warning';
+  const delay = visibleAfterMs === 0 ? '' : ` It is shown after ${formatDuration(visibleAfterMs)}.`;
+  const causes = dependsOn.map((cause) => `\`${cause}\``).join(', ');
+  const hidden = causes === '' ? '' : ` Not shown beside ${causes}.`;
+  return `### Health: ${id}
+
+${title}. ${weight}.${delay}${hidden} ${why}
+
+${remedy}
+`;
 }
 
 const WHERE = { bare: 'before an installation', server: 'on a server', worker: 'on a worker' };

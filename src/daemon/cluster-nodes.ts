@@ -1,11 +1,7 @@
-import type { Clock } from '../core/ports.ts';
-import { within } from '../core/waiting.ts';
+import type { NodeFacts } from '../health/facts.ts';
 import { type NodeState, type NodeStates, ownNode } from '../kubernetes/nodes/states.ts';
-import type { ClusterNodes, Reason } from '../protocol/local-api.ts';
-import type { Readiness } from './readiness.ts';
+import type { ClusterNodes } from '../protocol/local-api.ts';
 
-/** How long an answer waits for the first list, after the start. */
-const FIRST_LIST_WAIT_MS = 3_000;
 /** Nodes listed by name; the ones that are not ready go first. */
 const LISTED_MAX = 100;
 /**
@@ -13,76 +9,21 @@ const LISTED_MAX = 100;
  */
 const NOT_READY_LISTED_MAX = 1_000;
 const READY_LISTED_MIN = 10;
-/** Nodes that get a warning each; the rest appear in the count. */
-const WARNINGS_MAX = 5;
-/** While Kubernetes does not answer, nothing known about the nodes is certain. */
-const NO_ANSWER: readonly string[] = ['KUBERNETES_API', 'TIMEOUT'];
 
 export interface ClusterNodesDeps {
-  readonly clock: Clock;
-  readonly nodes: NodeStates;
+  readonly nodes: Pick<NodeStates, 'current'>;
   /** Asked each time: the machine's addresses may change. */
   readonly machine: () => { readonly hostname: string; readonly addresses: readonly string[] };
 }
 
-/** Ready as `readiness` says, and only while the cluster considers this machine's node ready. */
-export function withOwnNode(deps: ClusterNodesDeps, readiness: Readiness): Readiness {
-  return async (signal) => {
-    const answer = await readiness(signal);
-    if (answer.reasons.some(({ code }) => NO_ANSWER.includes(code))) {
-      return answer;
-    }
-    await within(deps.clock, FIRST_LIST_WAIT_MS, signal, (limited) => deps.nodes.settled(limited));
-    const reasons = [...answer.reasons, ...ownReasons(deps)];
-    return { ready: reasons.length === 0, reasons };
-  };
-}
-
-function ownReasons(deps: ClusterNodesDeps): readonly Reason[] {
+/** For judging them; `unknown` while they are not known. */
+export function nodeFacts(deps: ClusterNodesDeps): NodeFacts | 'unknown' {
   const nodes = deps.nodes.current();
   if (nodes === undefined) {
-    const message = 'The nodes of the cluster are not known yet';
-    return [{ code: 'KUBERNETES_API', message, hint: 'See them: sudo k3s kubectl get nodes' }];
+    return 'unknown';
   }
   const own = ownNode(nodes, deps.machine());
-  if (own === undefined) {
-    const message = 'This machine is not among the nodes of the cluster';
-    return [
-      { code: 'K3S_NOT_READY', message, hint: 'Let it join again: sudo systemctl restart k3s' },
-    ];
-  }
-  return own.notReady === undefined
-    ? []
-    : [
-        {
-          code: 'K3S_NOT_READY',
-          message: `The node of this machine, "${own.name}", is not ready${because(own)}`,
-          hint: 'Look at: sudo journalctl -u k3s',
-        },
-      ];
-}
-
-/** Other nodes that are down: this agent can work, but the cluster is not well. */
-export function nodeWarnings(deps: ClusterNodesDeps): readonly Reason[] {
-  const nodes = deps.nodes.current() ?? [];
-  const own = ownNode(nodes, deps.machine());
-  return nodes
-    .filter((node) => node.notReady !== undefined && node !== own)
-    .slice(0, WARNINGS_MAX)
-    .map((node) => {
-      const unit = node.isServer ? 'k3s' : 'k3s-agent';
-      return {
-        code: 'NODE_NOT_READY',
-        message: `Node "${node.name}" is not ready${because(node)}`,
-        hint: `On that machine: systemctl status ${unit}`,
-      };
-    });
-}
-
-/** ` since 2026-…: Kubelet stopped posting node status.` */
-function because({ notReady }: NodeState): string {
-  const since = notReady?.since == null ? '' : ` since ${notReady.since}`;
-  return `${since}: ${notReady?.reason ?? ''}`;
+  return { own, others: nodes.filter((node) => node !== own) };
 }
 
 function listed(notReady: readonly NodeState[], ready: readonly NodeState[]): readonly NodeState[] {

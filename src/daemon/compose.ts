@@ -38,16 +38,15 @@ import { liveCloud } from './cloud.ts';
 import { type AccessPaths, type LiveAccess, liveAccess } from './control-plane-access.ts';
 import { dataPlaneParts } from './data-plane-parts.ts';
 import { type DaemonFacts, describeDaemon } from './describe.ts';
-import { serverHealth, withWarnings, workerHealth } from './health-parts.ts';
+import { type CommonHealthDeps, serverHealth, workerHealth } from './health-parts.ts';
 import { hourlyLook, type LookAtMachine } from './hourly-look.ts';
 import { idleMemory } from './idle-memory.ts';
 import { readMachineMark } from './machine-mark.ts';
 import { type DaemonPaths, daemonPaths } from './paths.ts';
-import { serverReadiness } from './readiness.ts';
 import { sessionServices } from './session-parts.ts';
 import { supervise } from './supervise.ts';
 import { unitStatus } from './unit-status.ts';
-import { tellingOfUnknown } from './unknown-settings.ts';
+import { unknownSettings } from './unknown-settings.ts';
 import { noteReadyOnce } from './was-ready.ts';
 import { type WatchdogProbes, watchdog } from './watchdog.ts';
 import { whileHolding } from './while-holding.ts';
@@ -82,17 +81,19 @@ export async function runDaemon(
   const parts = await commonParts(ports, loaded.config, configPath);
   const { clock, log, notify, journal, state, env } = parts;
   const { config } = loaded;
-  const server = config.agent.role === 'node' ? undefined : await serverParts(parts, config);
   const look = hourlyLook(parts, ports.lookAtMachine);
-  const health = withWarnings(
-    tellingOfUnknown(
-      { log },
-      server?.health ?? workerHealth(parts, parts.paths.joinedServer),
-      loaded,
-      configPath,
-    ),
-    look.warnings,
-  );
+  const healthDeps: CommonHealthDeps = {
+    ...parts,
+    findings: look.findings,
+    unknownSettings: unknownSettings({ log }, loaded, configPath),
+  };
+  const server =
+    config.agent.role === 'node' ? undefined : await serverParts(parts, config, healthDeps);
+  const {
+    health,
+    view,
+    services: healthServices,
+  } = server?.health ?? workerHealth({ ...parts, ...healthDeps }, parts.paths.joinedServer);
   const dataPlane = server?.dataPlane;
   const facts: DaemonFacts = {
     config,
@@ -101,7 +102,7 @@ export async function runDaemon(
     startedAt: clock.monotonic(),
   };
   const sources = {
-    ...describeDaemon({ ...parts, health, dataPlane }, facts),
+    ...describeDaemon({ ...parts, health, view, dataPlane }, facts),
     ...(dataPlane === undefined ? {} : { proxy: dataPlane.local }),
   };
   const services = [
@@ -112,7 +113,7 @@ export async function runDaemon(
     // Stops as one of the last: the others may need longer to stop than systemd waits for
     // `WATCHDOG=1`.
     watchdog({ clock, log, notify }, probesOf(state, journal), watchdogIntervalMs(env)),
-    ...health.services,
+    ...healthServices,
     look.service,
     unitStatus({
       clock,
@@ -221,16 +222,19 @@ async function commonParts(ports: DaemonPorts, config: Config, configPath: strin
 type ServerParts = Awaited<ReturnType<typeof serverParts>>;
 
 /** What only a server has. */
-async function serverParts(parts: CommonParts, config: Config) {
+async function serverParts(parts: CommonParts, config: Config, common: CommonHealthDeps) {
   const { state, live, journal, random, paths } = parts;
-  const readiness = serverReadiness({
-    ...parts,
-    session: () => state.snapshot(),
-    policyProblem: live.problem,
-    journalTrouble: () => journal.trouble(),
-  });
   const { node_name: nodeName } = config.k3s;
-  const health = serverHealth({ ...parts, machine: thisMachine }, readiness, nodeName);
+  const health = serverHealth(
+    {
+      ...parts,
+      ...common,
+      machine: thisMachine,
+      policyProblem: live.problem,
+      journalTrouble: () => journal.trouble(),
+    },
+    nodeName,
+  );
   const hasJoined = (await parts.files.stat(paths.joinedServer)) !== undefined;
   const memory = aloneMemory(parts.database, !hasJoined);
   if (!memory.isAlone()) {
@@ -269,6 +273,7 @@ function servicesOfServer(
   const session = {
     ...parts,
     cloud,
+    health: health.health,
     machine: thisMachine,
     inbox: journal,
     outbox: journal,

@@ -1,18 +1,19 @@
 import { settingValues } from '../config/describe.ts';
 import type { Config } from '../config/schema.ts';
 import { BUILD } from '../core/version.ts';
+import { problemOf } from '../health/warnable.ts';
 import type { LivePolicy } from '../policy/live.ts';
 import type { DetailedHealth } from '../protocol/local-api.ts';
 import type { ServerSources } from '../server/endpoints.ts';
 import { renderMetrics } from '../server/metrics.ts';
 import type { AgentIdentity } from '../store/identity.ts';
 import type { LiveAccess } from './control-plane-access.ts';
+import { healthAnswer, readyAnswer, reasonsAndWarnings } from './health-answers.ts';
 import type { HealthParts } from './health-parts.ts';
 import { daemonMetrics, type MetricsDeps } from './metrics.ts';
-import { reasonOf } from './readiness.ts';
 
 interface DescribeDeps extends MetricsDeps {
-  readonly health: Pick<HealthParts, 'readiness' | 'view'>;
+  readonly view: HealthParts['view'];
   readonly live: Pick<LivePolicy, 'reload' | 'problem'>;
   readonly access: Pick<LiveAccess, 'reload' | 'restart'>;
 }
@@ -32,12 +33,13 @@ export interface DaemonFacts {
 export function describeDaemon(deps: DescribeDeps, facts: DaemonFacts): ServerSources {
   return {
     version: BUILD,
-    ready: deps.health.readiness,
+    ready: async (signal) => readyAnswer(await deps.health.look(signal)),
+    health: (signal) => healthAnswer(deps.health, signal),
     detailed: (signal) => detailedHealth(deps, facts, signal),
     policy: async () => {
       await deps.live.reload();
       const problem = deps.live.problem();
-      return { problem: problem === undefined ? null : reasonOf(problem) };
+      return { problem: problem === undefined ? null : problemOf(problem) };
     },
     session: async () => {
       await deps.access.reload();
@@ -66,8 +68,8 @@ async function detailedHealth(
 ): Promise<DetailedHealth> {
   // First, so that the session described is that of the token now in its file.
   await deps.access.reload();
-  const { ready, reasons } = await deps.health.readiness(signal);
-  const view = await deps.health.view();
+  const health = await deps.health.look(signal);
+  const view = await deps.view();
   const session = deps.state.snapshot();
   return {
     agent: {
@@ -81,8 +83,8 @@ async function detailedHealth(
       uptime_seconds: uptimeSeconds(deps, facts),
       memory_rss_bytes: process.memoryUsage.rss(),
     },
-    ready,
-    reasons,
+    ready: health.ready,
+    ...reasonsAndWarnings(health),
     ...view,
     session: {
       phase: session.phase,

@@ -1,22 +1,32 @@
-/** The agent's health, and what else a person should know about the cluster: by role. */
+/** How the agent is, and what else a person should know about the cluster: by role. */
+import { basename, dirname } from 'node:path';
+import type { SessionState } from '../control-plane/session/state.ts';
+import type { AgentError } from '../core/errors.ts';
+import type { Places } from '../core/places.ts';
 import type { Clock, Files, Http, Log, ThisMachine } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
+import { BUILD } from '../core/version.ts';
+import { within } from '../core/waiting.ts';
+import type { HealthFacts } from '../health/facts.ts';
+import { type Health, healthTracker } from '../health/tracker.ts';
+import { WARNABLES } from '../health/warnables/table.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import { type NodeStates, nodeStates } from '../kubernetes/nodes/states.ts';
-import { type Workers, workers } from '../kubernetes/nodes/workers.ts';
+import { workers } from '../kubernetes/nodes/workers.ts';
 import type { FollowKind } from '../kubernetes/watch/shared-following.ts';
-import type { DetailedHealth, Reason } from '../protocol/local-api.ts';
-import { describeNodes, nodeWarnings, withOwnNode } from './cluster-nodes.ts';
-import { cached, nodeReadiness, type Readiness } from './readiness.ts';
-import { askServer, type ServerContact } from './server-contact.ts';
+import type { DetailedHealth } from '../protocol/local-api.ts';
+import { describeNodes, nodeFacts } from './cluster-nodes.ts';
+import { cached, kubeletTrouble, kubernetesTrouble } from './probes.ts';
+import { askServer } from './server-contact.ts';
 
-export type ClusterView = Pick<DetailedHealth, 'warnings' | 'nodes' | 'server'>;
+/** How long an answer waits for the first list of nodes, after the start. */
+const FIRST_LIST_WAIT_MS = 3_000;
+
+export type ClusterView = Pick<DetailedHealth, 'nodes' | 'server'>;
 
 export interface HealthParts {
-  readonly readiness: Readiness;
-  /** What a person should know although the agent is ready. */
-  readonly warnings: () => readonly Reason[];
-  /** What `status` shows beside readiness. */
+  readonly health: Health;
+  /** What `status` shows beside it. */
   readonly view: () => Promise<ClusterView>;
   readonly services: readonly Service[];
 }
@@ -28,66 +38,82 @@ export interface ServerHealth extends HealthParts {
   readonly workers: Service;
 }
 
+/** What every daemon knows of itself. */
+export interface CommonHealthDeps {
+  readonly clock: Clock;
+  readonly files: Files;
+  readonly places: Pick<Places, 'executableLink'>;
+  readonly unknownSettings: readonly string[];
+  readonly findings: () => HealthFacts['findings'];
+}
+
+export interface ServerHealthDeps extends CommonHealthDeps {
+  readonly log: Log;
+  readonly kubernetes: KubernetesClient;
+  readonly follow: FollowKind;
+  readonly machine: ThisMachine;
+  readonly state: Pick<SessionState, 'snapshot' | 'clockSkewMs'>;
+  /** Set while everything is refused because the policy file cannot be used. */
+  readonly policyProblem: () => AgentError | undefined;
+  /** Set while nothing can be written: commands wait until the disk takes them again. */
+  readonly journalTrouble: () => AgentError | undefined;
+}
+
 /** @param nodeName undefined: k3s takes the name of the machine */
-export function serverHealth(
-  deps: {
-    readonly clock: Clock;
-    readonly log: Log;
-    readonly kubernetes: KubernetesClient;
-    readonly follow: FollowKind;
-    readonly machine: ThisMachine;
-  },
-  readiness: Readiness,
-  nodeName: string | undefined,
-): ServerHealth {
-  const { clock, machine } = deps;
+export function serverHealth(deps: ServerHealthDeps, nodeName: string | undefined): ServerHealth {
+  const { clock, machine, state } = deps;
   const nodes = nodeStates(deps);
   const ofWorkers = workers({ ...deps, client: deps.kubernetes });
   const known = {
-    clock,
     nodes,
     machine: () => ({
       hostname: nodeName ?? machine.hostname(),
       addresses: machine.addresses(),
     }),
   };
-  const warnings = () => [...nodeWarnings(known), ...trespasserWarnings(ofWorkers)];
+  const askKubernetes = cached(clock, () => kubernetesTrouble(deps));
+  const gather = async (signal: AbortSignal): Promise<HealthFacts> => {
+    const trouble = await askKubernetes();
+    if (trouble === undefined) {
+      await within(clock, FIRST_LIST_WAIT_MS, signal, (limited) => nodes.settled(limited));
+    }
+    return {
+      ...(await commonFacts(deps)),
+      kubernetesTrouble: trouble,
+      nodes: nodeFacts(known),
+      trespassers: ofWorkers.trespassers(),
+      // Read last, and each time: an earlier state of the session may belong to another token.
+      session: state.snapshot(),
+      clockSkewMs: state.clockSkewMs(),
+      policyProblem: deps.policyProblem(),
+      journalTrouble: deps.journalTrouble(),
+    };
+  };
   return {
-    readiness: withOwnNode(known, readiness),
-    warnings,
-    view: async () => ({ warnings: warnings(), nodes: describeNodes(known) }),
+    health: healthTracker(deps, WARNABLES, gather),
+    view: async () => ({ nodes: describeNodes(known) }),
     services: [nodes.service],
     nodes,
     workers: ofWorkers.service,
   };
 }
 
-function trespasserWarnings(ofWorkers: Workers): readonly Reason[] {
-  return ofWorkers.trespassers().map(({ node, message }) => ({
-    code: 'JOIN_TOKEN_MISUSED',
-    message: `${message}. The token is ended`,
-    hint: `If you do not know that machine: sudo k3s kubectl delete node ${node}`,
-  }));
-}
-
 /** @param serverPath the file in which root wrote which server this worker joined */
 export function workerHealth(
-  deps: { readonly clock: Clock; readonly files: Files; readonly http: Http },
+  deps: CommonHealthDeps & { readonly http: Http },
   serverPath: string,
 ): HealthParts {
-  const kubelet = nodeReadiness(deps);
+  const askKubelet = cached(deps.clock, () => kubeletTrouble(deps));
   const contact = cached(deps.clock, () => askServer(deps, serverPath));
+  const gather = async (): Promise<HealthFacts> => {
+    const [trouble, server] = await Promise.all([askKubelet(), contact()]);
+    return { ...(await commonFacts(deps)), kubeletTrouble: trouble, server };
+  };
   return {
-    readiness: async (signal) => {
-      const [answer, server] = await Promise.all([kubelet(signal), contact()]);
-      const reasons = [...answer.reasons, ...serverReasons(server)];
-      return { ready: reasons.length === 0, reasons };
-    },
-    warnings: () => [],
+    health: healthTracker(deps, WARNABLES, gather),
     view: async () => {
       const server = await contact();
       return {
-        warnings: [],
         server: server === undefined ? null : { ...server, trouble: server.trouble ?? null },
       };
     },
@@ -95,27 +121,26 @@ export function workerHealth(
   };
 }
 
-function serverReasons(server: ServerContact | undefined): readonly Reason[] {
-  if (server?.trouble === undefined) {
-    return [];
-  }
-  return [
-    {
-      code: 'SERVER_UNREACHABLE',
-      message: `The server of the cluster, ${server.url}, does not answer: ${server.trouble}`,
-      hint: 'On the server: systemctl status k3s; between the machines: port 6443 must be open',
-    },
-  ];
+async function commonFacts(deps: CommonHealthDeps): Promise<HealthFacts> {
+  return {
+    now: deps.clock.now(),
+    session: undefined,
+    clockSkewMs: undefined,
+    policyProblem: undefined,
+    journalTrouble: undefined,
+    kubernetesTrouble: undefined,
+    nodes: undefined,
+    trespassers: [],
+    kubeletTrouble: undefined,
+    server: undefined,
+    unknownSettings: deps.unknownSettings,
+    findings: deps.findings(),
+    versions: { running: BUILD.version, installed: await installedVersion(deps) },
+  };
 }
 
-/** With more that a person should know although the agent is ready. */
-export function withWarnings(health: HealthParts, more: () => readonly Reason[]): HealthParts {
-  return {
-    ...health,
-    warnings: () => [...health.warnings(), ...more()],
-    view: async () => {
-      const view = await health.view();
-      return { ...view, warnings: [...(view.warnings ?? []), ...more()] };
-    },
-  };
+/** What the link of the program leads to: `…/<version>/pipeops-agent`. Undefined where there is none. */
+async function installedVersion({ files, places }: CommonHealthDeps): Promise<string | undefined> {
+  const target = await files.readLink(places.executableLink).catch(() => undefined);
+  return target === undefined ? undefined : basename(dirname(target));
 }

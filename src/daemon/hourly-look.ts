@@ -1,8 +1,8 @@
 import type { Clock, Log, Random } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import { troubleOf } from '../core/trouble.ts';
+import type { MachineFinding } from '../health/facts.ts';
 import { adviceOf, type CheckResult } from '../host/checks/run.ts';
-import type { Reason } from '../protocol/local-api.ts';
 
 /** Not while everything starts. */
 export const FIRST_LOOK_MS = 60_000;
@@ -14,7 +14,7 @@ export type LookAtMachine = (signal: AbortSignal) => Promise<readonly CheckResul
 
 export interface HourlyLook {
   /** What the last look has found. */
-  readonly warnings: () => readonly Reason[];
+  readonly findings: () => readonly MachineFinding[];
   readonly service: Service;
 }
 
@@ -23,7 +23,7 @@ export function hourlyLook(
   deps: { readonly clock: Clock; readonly random: Random; readonly log: Log },
   look: LookAtMachine,
 ): HourlyLook {
-  let found: ReadonlyMap<string, Reason> = new Map();
+  let found: ReadonlyMap<string, MachineFinding> = new Map();
   const lookOnce = async (signal: AbortSignal) => {
     try {
       const now = findingsOf(await look(signal));
@@ -44,21 +44,21 @@ export function hourlyLook(
     }
   };
   return {
-    warnings: () => [...found.values()],
+    findings: () => [...found.values()],
     service: { name: 'hourly-look', start: async (signal) => ({ done: run(signal) }) },
   };
 }
 
 /** By the id of the check. */
-function findingsOf(results: readonly CheckResult[]): ReadonlyMap<string, Reason> {
+function findingsOf(results: readonly CheckResult[]): ReadonlyMap<string, MachineFinding> {
   return new Map(
     results.flatMap(({ id, outcome }) => {
       if (outcome.state !== 'found') {
         return [];
       }
       const { code, message } = outcome.finding;
-      const reason: Reason = { code, message, hint: adviceOf(outcome.finding) };
-      return [[id, reason] as const];
+      const found = { check: id, code, message, advice: adviceOf(outcome.finding) };
+      return [[id, found] as const];
     }),
   );
 }
@@ -66,8 +66,8 @@ function findingsOf(results: readonly CheckResult[]): ReadonlyMap<string, Reason
 /** Only what has changed. */
 function tell(
   log: Log,
-  before: ReadonlyMap<string, Reason>,
-  now: ReadonlyMap<string, Reason>,
+  before: ReadonlyMap<string, MachineFinding>,
+  now: ReadonlyMap<string, MachineFinding>,
 ): void {
   for (const [check, { code, message }] of now) {
     if (!before.has(check)) {

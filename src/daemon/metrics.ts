@@ -2,6 +2,7 @@ import type { CommandExecutor } from '../commands/engine/executor.ts';
 import type { SessionState } from '../control-plane/session/state.ts';
 import type { Clock } from '../core/ports.ts';
 import { BUILD } from '../core/version.ts';
+import type { Health } from '../health/tracker.ts';
 import type { RefusalCounts } from '../policy/counting.ts';
 import type { Turns } from '../proxy/turns.ts';
 import type { Metric } from '../server/metrics.ts';
@@ -13,6 +14,7 @@ export interface MetricsDeps {
   readonly journal: CommandJournal;
   readonly executor: CommandExecutor;
   readonly state: SessionState;
+  readonly health: Health;
   readonly refusals: () => RefusalCounts;
   /** Absent on a worker. */
   readonly dataPlane: { readonly turns: Turns; readonly tunnels: TunnelCounters } | undefined;
@@ -33,6 +35,7 @@ export function daemonMetrics(deps: MetricsDeps, facts: MetricsFacts): readonly 
     ]),
     gauge('pipeops_agent_uptime_seconds', 'Time since the start.', facts.uptimeSeconds),
     gauge('process_resident_memory_bytes', 'Memory in use.', process.memoryUsage.rss()),
+    ...healthMetrics(deps),
     ...sessionMetrics(deps),
     ...commandMetrics(deps),
     byLabel(
@@ -43,6 +46,33 @@ export function daemonMetrics(deps: MetricsDeps, facts: MetricsFacts): readonly 
       deps.refusals(),
     ),
     ...(deps.dataPlane === undefined ? [] : dataPlaneMetrics(deps.dataPlane)),
+  ];
+}
+
+/** As the newest look has found it, which is at most 5 s old. Absent until there was one. */
+function healthMetrics({ health }: MetricsDeps): readonly Metric[] {
+  const state = health.last();
+  if (state === undefined) {
+    return [];
+  }
+  const byWarnable = (count: (id: string) => number) =>
+    Object.fromEntries(health.warnables.map((id) => [id, count(id)]));
+  return [
+    gauge('pipeops_agent_ready', '1 while the agent is ready.', state.ready ? 1 : 0),
+    byLabel(
+      'gauge',
+      'pipeops_agent_problems',
+      'Problems that are shown now, by what is wrong.',
+      'warnable',
+      byWarnable((id) => state.problems.filter(({ warnable }) => warnable === id).length),
+    ),
+    byLabel(
+      'counter',
+      'pipeops_agent_problems_total',
+      'Problems since the start, by what was wrong.',
+      'warnable',
+      byWarnable(health.times),
+    ),
   ];
 }
 

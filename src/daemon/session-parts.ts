@@ -22,11 +22,13 @@ import { credentialsOf, type ProxySettings } from '../core/proxy-settings.ts';
 import { isPublicAddress } from '../core/public-address.ts';
 import type { Service } from '../core/service.ts';
 import { BUILD } from '../core/version.ts';
+import type { Health } from '../health/tracker.ts';
 import type { CloudFacts } from '../host/cloud/facts.ts';
 import type { ClusterRoutes } from '../routes/cluster.ts';
 import { announcing, type RouteSyncDeps, routeSync } from '../routes/sync.ts';
 import type { LiveCloud } from './cloud.ts';
 import type { ControlPlaneAccess, LiveAccess } from './control-plane-access.ts';
+import { tellableHealth } from './health-answers.ts';
 import { renewedNetwork } from './renewed-network.ts';
 import { unusableNetwork } from './unusable-network.ts';
 import { whileWanted } from './while-wanted.ts';
@@ -41,6 +43,7 @@ export interface SessionParts {
   readonly log: Log;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly state: SessionState;
+  readonly health: Pick<Health, 'last'>;
   readonly inbox: CommandInbox;
   readonly outbox: ResultOutbox;
   readonly progress: ProgressFeed;
@@ -119,7 +122,7 @@ export function sessionServices(parts: SessionParts, config: Config, agentId: st
         status: 'connected',
         proxy_status: 'direct',
         timestamp: clock.now().toISOString(),
-        metadata: { version: BUILD.version },
+        metadata: { version: BUILD.version, ...tellableHealth(parts.health) },
       }),
     },
     {
@@ -212,12 +215,13 @@ function withoutUnknown(
   return Object.fromEntries(known);
 }
 
-function standing({ machine, cloud, dataPlane }: SessionParts): Standing {
+function standing({ machine, cloud, dataPlane, health }: SessionParts): Standing {
   const { publicAddress } = cloud.known();
   const routes = dataPlane?.routes;
   return {
     isPrivate: publicAddress === undefined && !machine.addresses().some(isPublicAddress),
     routes: (routes?.routes()?.hosts.size ?? 0) + (routes?.tunnels()?.size ?? 0),
+    health: tellableHealth(health),
   };
 }
 

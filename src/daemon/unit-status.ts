@@ -1,7 +1,6 @@
 import type { Clock } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
-import type { ReadyAnswer, Reason } from '../protocol/local-api.ts';
-import type { HealthParts } from './health-parts.ts';
+import type { Health, HealthState } from '../health/tracker.ts';
 
 /**
  * How often it looks: the line of `systemctl status` is never older, and is not sent more often.
@@ -17,10 +16,12 @@ export interface UnitStatusDeps {
   readonly notify: (state: string) => void;
   /** Called at each look at which it is ready. */
   readonly noteReady: () => Promise<void>;
-  readonly health: Pick<HealthParts, 'readiness' | 'warnings'>;
+  readonly health: Pick<Health, 'look'>;
 }
 
-/** Tells systemd how the agent is, for `systemctl status` (sd_notify(3), STATUS=). */
+/**
+ * Looks regularly how the agent is, and tells systemd, for `systemctl status` (sd_notify(3), STATUS=).
+ */
 export function unitStatus(deps: UnitStatusDeps): Service {
   return {
     name: 'unit-status',
@@ -31,13 +32,12 @@ export function unitStatus(deps: UnitStatusDeps): Service {
 async function tell(deps: UnitStatusDeps, signal: AbortSignal): Promise<void> {
   let told = { codes: '', text: '', at: Number.NEGATIVE_INFINITY };
   while (await deps.clock.sleep(LOOK_INTERVAL_MS, signal)) {
-    const answer = await deps.health.readiness(signal);
-    if (answer.ready) {
+    const state = await deps.health.look(signal);
+    if (state.ready) {
       await deps.noteReady();
     }
-    const warnings = deps.health.warnings();
-    const codes = [...answer.reasons, ...warnings].map(({ code }) => code).join();
-    const text = statusText(answer, warnings);
+    const codes = state.problems.map(({ code }) => code).join();
+    const text = statusText(state);
     const now = deps.clock.monotonic();
     const isNews = codes !== told.codes || told.text === '' || now - told.at >= REPEAT_INTERVAL_MS;
     if (text !== told.text && isNews && !signal.aborted) {
@@ -48,8 +48,7 @@ async function tell(deps: UnitStatusDeps, signal: AbortSignal): Promise<void> {
 }
 
 /** One line of printable characters, whatever the reasons contain. */
-export function statusText({ ready, reasons }: ReadyAnswer, warnings: readonly Reason[]): string {
-  const [first] = ready ? warnings : reasons;
+export function statusText({ ready, problems: [first] }: HealthState): string {
   const state = ready ? 'ready' : 'not ready';
   const text = first === undefined ? state : `${state}; ${first.message} [${first.code}]`;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not get through

@@ -28,6 +28,41 @@ export const ReadyAnswer = z.object({
 });
 export type ReadyAnswer = z.infer<typeof ReadyAnswer>;
 
+/**
+ * GET /api/health, over the socket: the same as reasons and warnings, and for each which line of the table
+ * of health it is (docs/TROUBLESHOOTING.md, "Health"), since when and how often.
+ */
+export const HealthAnswer = z.object({
+  ready: z.boolean(),
+  /** What a person should see now, the gravest first. */
+  problems: z.array(
+    Reason.extend({
+      /** Id in the table of health: `session`. */
+      warnable: z.string(),
+      /** `blocks`, `warns`. */
+      severity: z.string(),
+      /** Which one, where there can be several: a node, a check. */
+      about: z.string().nullable(),
+      since: z.string(),
+      /** How often something of this warnable was shown since the start of the agent. */
+      times: z.int(),
+    }),
+  ),
+  /** What was wrong since the start of the agent, at most 100, the newest first. */
+  history: z.array(
+    z.object({
+      warnable: z.string(),
+      about: z.string().nullable(),
+      code: z.string(),
+      message: z.string(),
+      since: z.string(),
+      /** null while it lasts. */
+      until: z.string().nullable(),
+    }),
+  ),
+});
+export type HealthAnswer = z.infer<typeof HealthAnswer>;
+
 /** `standalone`, `registering`, `connected`, `refused`, `unreachable`. */
 const SessionPhase = z.string();
 

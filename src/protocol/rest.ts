@@ -49,6 +49,16 @@ export const Registration = z.strictObject({
 });
 export type Registration = z.infer<typeof Registration>;
 
+/**
+ * Of a heartbeat: how the agent is; absent until it knows. Texts, so that any control plane can keep them
+ * among the other metadata.
+ */
+export const HEARTBEAT_HEALTH = {
+  health: z.enum(['ready', 'not ready']).optional(),
+  /** Ids in the table of health (docs/TROUBLESHOOTING.md, "Health"), each once: `session,disk`. */
+  problems: z.string().optional(),
+};
+
 /** R2. */
 export const Heartbeat = z.strictObject({
   agent_id: z.string().min(1),
@@ -56,7 +66,7 @@ export const Heartbeat = z.strictObject({
   status: AgentStatus,
   proxy_status: z.literal('direct'),
   timestamp,
-  metadata: z.strictObject({ version: z.string() }),
+  metadata: z.strictObject({ version: z.string(), ...HEARTBEAT_HEALTH }),
 });
 export type Heartbeat = z.infer<typeof Heartbeat>;
 

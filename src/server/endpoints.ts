@@ -2,6 +2,7 @@ import type { ExchangeSink } from '../http1/client/exchange.ts';
 import type { ProxyCall, ProxyRequest } from '../http1/server/call.ts';
 import type {
   DetailedHealth,
+  HealthAnswer,
   LocalAccess,
   PolicyAnswer,
   ReadyAnswer,
@@ -15,6 +16,7 @@ export interface ServerSources {
   readonly version: { readonly version: string; readonly commit: string };
   readonly ready: (signal: AbortSignal) => Promise<ReadyAnswer>;
   readonly detailed: (signal: AbortSignal) => Promise<DetailedHealth>;
+  readonly health: (signal: AbortSignal) => Promise<HealthAnswer>;
   /** Reads the policy file again, and puts it in force. */
   readonly policy: () => Promise<PolicyAnswer>;
   /** Reads the session's files again, and tries at once. */
@@ -57,6 +59,7 @@ const OPEN_ENDPOINTS: Readonly<Record<string, Endpoint>> = {
 };
 
 const SOCKET_ENDPOINTS: Readonly<Record<string, Endpoint>> = {
+  '/api/health': async (sources, signal) => Response.json(await sources.health(signal)),
   '/api/health/detailed': async (sources, signal) => Response.json(await sources.detailed(signal)),
   '/api/policy': async (sources) => Response.json(await sources.policy()),
   '/api/session': async (sources) => Response.json(await sources.session()),

@@ -166,7 +166,7 @@ async function runAgent(
           { baseUrl: options.url, version: VERSION, ca: undefined },
         ),
       facts: async () => REGISTER_FACTS,
-      standing: () => ({ isPrivate: true, routes: 0 }),
+      standing: () => ({ isPrivate: true, routes: 0, health: {} }),
       isLeaving: async () => false,
       registration: async () => ({
         id: AGENT_ID,

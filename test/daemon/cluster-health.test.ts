@@ -2,9 +2,11 @@
 
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { join } from 'node:path';
+import { sessionState } from '../../src/control-plane/session/state.ts';
 import { AgentError } from '../../src/core/errors.ts';
-import { serverHealth, workerHealth } from '../../src/daemon/health-parts.ts';
-import type { Readiness } from '../../src/daemon/readiness.ts';
+import { placesOf } from '../../src/core/places.ts';
+import { reasonsAndWarnings } from '../../src/daemon/health-answers.ts';
+import { type HealthParts, serverHealth, workerHealth } from '../../src/daemon/health-parts.ts';
 import { LOOK_INTERVAL_MS, statusText, unitStatus } from '../../src/daemon/unit-status.ts';
 import { noteReadyOnce } from '../../src/daemon/was-ready.ts';
 import { sharedFollowing } from '../../src/kubernetes/watch/shared-following.ts';
@@ -22,7 +24,6 @@ import { makeCertificates } from '../support/tls.ts';
 import { until } from '../support/until.ts';
 
 const never = new AbortController().signal;
-const fine: Readiness = async () => ({ ready: true, reasons: [] });
 const SINCE = '2026-01-01T10:00:00Z';
 const STOPPED = {
   type: 'Ready',
@@ -56,38 +57,60 @@ const put = (name: string, condition: object, labels: Record<string, string> = {
 const READY = { type: 'Ready', status: 'True' };
 const CONTROL_PLANE = { 'node-role.kubernetes.io/control-plane': 'true' };
 
-async function server(readiness: Readiness = fine) {
+/** What every agent has, with nothing wrong. */
+const common = () => ({
+  files: systemFiles(directory.path),
+  places: placesOf(),
+  unknownSettings: [],
+  findings: () => [],
+});
+
+async function server() {
   const deps = { clock: systemClock, random: seededRandom(1), log: memoryLog() };
-  const health = serverHealth(
+  const parts = serverHealth(
     {
       ...deps,
+      ...common(),
       machine: thisMachine,
       kubernetes: clientOf(kubernetes),
       follow: sharedFollowing({ ...deps, client: clientOf(kubernetes) }),
+      state: sessionState(deps, 'standalone'),
+      policyProblem: () => undefined,
+      journalTrouble: () => undefined,
     },
-    readiness,
     'Own',
   );
-  for (const service of health.services) {
+  for (const service of parts.services) {
     running.push((await service.start(stop.signal)).done);
   }
-  return health;
+  return parts;
 }
+
+/** What `/ready` and `status` say. */
+async function told({ health }: Pick<HealthParts, 'health'>) {
+  const state = await health.look(never);
+  return { ready: state.ready, ...reasonsAndWarnings(state) };
+}
+
+const WELL = { ready: true, reasons: [], warnings: [] };
 
 test('a server is ready with its node, and warns of another one that is not', async () => {
   put('own', READY, CONTROL_PLANE);
   put('worker-1', READY);
   put('worker-2', STOPPED);
   const health = await server();
-  expect(await health.readiness(never)).toEqual({ ready: true, reasons: [] });
-  const { nodes, warnings } = await health.view();
-  expect(warnings).toEqual([
-    {
-      code: 'NODE_NOT_READY',
-      message: `Node "worker-2" is not ready since ${SINCE}: Kubelet stopped posting node status.`,
-      hint: 'On that machine: systemctl status k3s-agent',
-    },
-  ]);
+  expect(await told(health)).toEqual({
+    ready: true,
+    reasons: [],
+    warnings: [
+      {
+        code: 'NODE_NOT_READY',
+        message: `Node "worker-2" is not ready since ${SINCE}: Kubelet stopped posting node status.`,
+        hint: 'On that machine: systemctl status k3s-agent',
+      },
+    ],
+  });
+  const { nodes } = await health.view();
   expect({ ...nodes, list: nodes?.list.slice(0, 1) }).toEqual({
     total: 4,
     ready: 3,
@@ -114,7 +137,7 @@ test('every node that is not ready is named, and this machine, however many they
     put(`up-${number}`, READY);
   }
   const health = await server();
-  await health.readiness(never);
+  await told(health);
   const { nodes } = await health.view();
   const ready = nodes?.list.filter((node) => node.ready) ?? [];
   const down = nodes?.list.filter((node) => !node.ready) ?? [];
@@ -126,8 +149,9 @@ test('every node that is not ready is named, and this machine, however many they
 test('a server whose own node is not ready is not ready, and is again when it is', async () => {
   put('own', STOPPED, CONTROL_PLANE);
   const health = await server();
-  expect(await health.readiness(never)).toEqual({
+  expect(await told(health)).toEqual({
     ready: false,
+    warnings: [],
     reasons: [
       {
         code: 'K3S_NOT_READY',
@@ -139,11 +163,11 @@ test('a server whose own node is not ready is not ready, and is again when it is
   const asks = () => kubernetes.requests.filter((each) => each === 'GET /api/v1/nodes');
   await until('it follows the nodes', () => asks().length > 1);
   put('own', READY);
-  await until('its node is ready', async () => (await health.readiness(never)).ready);
+  await until('its node is ready', async () => (await told(health)).ready);
 });
 
 test('a server that is no node of its cluster is not ready', async () => {
-  const { ready, reasons } = await (await server()).readiness(never);
+  const { ready, reasons } = await told(await server());
   expect({ ready, codes: reasons.map(({ code }) => code) }).toEqual({
     ready: false,
     codes: ['K3S_NOT_READY'],
@@ -151,9 +175,14 @@ test('a server that is no node of its cluster is not ready', async () => {
 });
 
 test('what was known of the nodes counts for nothing while Kubernetes does not answer', async () => {
-  const reasons = [{ code: 'KUBERNETES_API', message: 'Cannot reach Kubernetes' }];
-  const health = await server(async () => ({ ready: false, reasons }));
-  expect(await health.readiness(never)).toEqual({ ready: false, reasons });
+  put('own', STOPPED, CONTROL_PLANE);
+  const health = await server();
+  expect((await told(health)).reasons.map(({ code }) => code)).toEqual(['K3S_NOT_READY']);
+  await kubernetes[Symbol.asyncDispose]();
+  await until('only Kubernetes is told', async () => {
+    const { reasons } = await told(health);
+    return reasons.map(({ code }) => code).join() === 'KUBERNETES_API';
+  });
 });
 
 /** A worker whose kubelet is well, with a server that answers as told. */
@@ -168,14 +197,14 @@ async function worker(answer: (() => Response) | undefined) {
   const http: typeof systemHttp = async (address, init) =>
     address.startsWith('http://127.0.0.1:10248') ? new Response('ok') : systemHttp(address, init);
   const clock = manualClock();
-  const deps = { clock, files: systemFiles('/'), http };
-  return { url, api, health: workerHealth(deps, join(directory.path, 'server.json')) };
+  const deps = { clock, ...common(), http };
+  return { url, api, health: workerHealth(deps, '/server.json') };
 }
 
 test('a worker is ready while its server answers, also where that asks who is there', async () => {
   const { url, api, health } = await worker(() => new Response('', { status: 401 }));
-  expect(await health.readiness(never)).toEqual({ ready: true, reasons: [] });
-  expect(await health.view()).toEqual({ warnings: [], server: { url, trouble: null } });
+  expect(await told(health)).toEqual(WELL);
+  expect(await health.view()).toEqual({ server: { url, trouble: null } });
   await api.stop(true);
 });
 
@@ -186,8 +215,9 @@ test.each([
   'a worker whose server %s is not ready, although its kubelet is well',
   async (_, answer, why) => {
     const { url, api, health } = await worker(answer);
-    expect(await health.readiness(never)).toEqual({
+    expect(await told(health)).toEqual({
       ready: false,
+      warnings: [],
       reasons: [
         {
           code: 'SERVER_UNREACHABLE',
@@ -196,7 +226,7 @@ test.each([
         },
       ],
     });
-    expect(await health.view()).toEqual({ warnings: [], server: { url, trouble: why } });
+    expect(await health.view()).toEqual({ server: { url, trouble: why } });
     await api.stop(true);
   },
 );
@@ -204,24 +234,23 @@ test.each([
 test('a worker that was not told its server says so, and goes by its kubelet', async () => {
   const { api, health } = await worker(() => new Response(''));
   await Bun.write(join(directory.path, 'server.json'), '{"v":2}');
-  expect(await health.view()).toEqual({ warnings: [], server: null });
-  expect(await health.readiness(never)).toEqual({ ready: true, reasons: [] });
+  expect(await health.view()).toEqual({ server: null });
+  expect(await told(health)).toEqual(WELL);
   await api.stop(true);
 });
 
 test('systemd is told how the agent is when that changes, and not more often', async () => {
   const clock = manualClock();
   const told: string[] = [];
-  let reasons = [{ code: 'A', message: 'next try in 9 s' }];
+  const since = clock.now();
+  const problem = { warnable: 'session', severity: 'blocks', code: 'A', since } as const;
+  let problems = [{ ...problem, message: 'next try in 9 s' }];
   const notedAt: number[] = [];
   const service = unitStatus({
     clock,
     notify: (state) => void told.push(state),
     noteReady: async () => void notedAt.push(told.length),
-    health: {
-      readiness: async () => ({ ready: reasons.length === 0, reasons }),
-      warnings: () => [],
-    },
+    health: { look: async () => ({ ready: problems.length === 0, problems }) },
   });
   running.push((await service.start(stop.signal)).done);
   const look = async () => {
@@ -230,10 +259,10 @@ test('systemd is told how the agent is when that changes, and not more often', a
     await clock.whenSleeping(1);
   };
   await look();
-  reasons = [{ code: 'A', message: 'next try in 4 s' }];
+  problems = [{ ...problem, message: 'next try in 4 s' }];
   await look();
   await look();
-  reasons = [];
+  problems = [];
   await look();
   await look();
   expect(told).toEqual(['STATUS=not ready; next try in 9 s [A]', 'STATUS=ready']);
@@ -272,10 +301,13 @@ test('that it was ready is noted once, as soon as the disk takes it', async () =
 });
 
 test('a status is one short line, whatever the reasons are made of', () => {
+  const problem = { warnable: 'session', code: 'X', since: new Date(0) };
   const message = 'a\r\nREADY=1\u0000\u001b[31m\u2028b\u{1f600}';
-  const text = statusText({ ready: false, reasons: [{ code: 'X', message }] }, []);
+  const wrong = [{ ...problem, severity: 'blocks', message }] as const;
+  const text = statusText({ ready: false, problems: wrong });
   expect(text).toBe('not ready; a READY=1 [31m b [X]');
-  const long = statusText({ ready: true, reasons: [] }, [{ code: 'X', message: 'y'.repeat(999) }]);
+  const odd = [{ ...problem, severity: 'warns', message: 'y'.repeat(999) }] as const;
+  const long = statusText({ ready: true, problems: odd });
   expect(long).toHaveLength(200);
   expect(long).toStartWith('ready; yyy');
 });

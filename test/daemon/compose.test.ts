@@ -10,7 +10,13 @@ import { systemFiles } from '../../src/platform/files.ts';
 import { systemHttp } from '../../src/platform/network/http.ts';
 import { systemRandom } from '../../src/platform/random.ts';
 import { renderKubeconfig } from '../../src/protocol/files/kubeconfig.ts';
-import { DetailedHealth, LocalAccess, ReadyAnswer } from '../../src/protocol/local-api.ts';
+import {
+  DetailedHealth,
+  HealthAnswer,
+  LocalAccess,
+  ReadyAnswer,
+  type Reason,
+} from '../../src/protocol/local-api.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
 import type { CommandRecord } from '../support/control-plane/store.ts';
 import {
@@ -170,6 +176,28 @@ test('it registers, reports, and says that it is ready', async () => {
   expect(await (await ask('/metrics')).text()).toContain('pipeops_agent_session_connected 1\n');
   expect((await health()).session).toMatchObject({ transport: 'websocket', down_since: null });
   expect(log.join('\n')).not.toContain(TOKEN);
+});
+
+test('all who are told how it is are told the same: what is wrong, since when, and how often', async () => {
+  start();
+  await waitForReady();
+  const heartbeat = () => controlPlane.store.agent(AGENT_ID)?.last_heartbeat?.metadata;
+  await controlPlane.waitFor(() => heartbeat()?.health === 'ready' || undefined, TIMEOUT_MS);
+  const node = '/api/v1/nodes/worker-1';
+  kubernetes.put(node, { status: { conditions: [{ type: 'Ready', status: 'False' }] } });
+  await controlPlane.waitFor(() => heartbeat()?.problems === 'nodes' || undefined, TIMEOUT_MS);
+  expect(heartbeat()?.health).toBe('ready');
+  expect(await (await ask('/metrics')).text()).toContain(
+    'pipeops_agent_problems{warnable="nodes"} 1\n',
+  );
+  const answer = exactly(HealthAnswer, await (await ask('/api/health')).json());
+  const { reasons, warnings } = await health();
+  const { warnable, about, since, times, severity, ...warning } = answer.problems[0] ?? {};
+  expect({ reasons, warnings }).toEqual({ reasons: [], warnings: [warning as Reason] });
+  expect({ warnable, about, times, severity }).toEqual({
+    ...{ warnable: 'nodes', about: 'worker-1', times: 1, severity: 'warns' },
+  });
+  expect(answer.history[0]).toMatchObject({ warnable: 'nodes', since, until: null });
 });
 
 test('the control plane hears which hosts lead to applications', async () => {

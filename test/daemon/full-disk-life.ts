@@ -4,12 +4,11 @@
  */
 import { rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { sessionState } from '../../src/control-plane/session/state.ts';
 import { toAgentError } from '../../src/core/errors.ts';
-import { serverReadiness } from '../../src/daemon/readiness.ts';
+import { healthTracker } from '../../src/health/tracker.ts';
+import { WARNABLES } from '../../src/health/warnables/table.ts';
 import { journalUpkeep } from '../../src/store/journal/upkeep.ts';
-import { startFakeKubernetes } from '../support/fake-kubernetes.ts';
-import { clientOf } from '../support/fake-kubernetes-client.ts';
+import { NOTHING_WRONG } from '../health/nothing-wrong.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { commandOf, openJournal } from '../support/open-journal.ts';
 
@@ -17,15 +16,10 @@ const directory = process.argv[2] ?? '';
 const filler = join(directory, 'filler');
 using open = openJournal(join(directory, 'agent.db'));
 const { clock, journal } = open;
-await using kubernetes = await startFakeKubernetes();
-const state = sessionState({ clock }, 'standalone');
-const readiness = serverReadiness({
-  clock,
-  kubernetes: clientOf(kubernetes),
-  session: () => state.snapshot(),
-  policyProblem: () => undefined,
-  journalTrouble: () => journal.trouble(),
-});
+const health = healthTracker({ clock }, WARNABLES, async () => ({
+  ...NOTHING_WRONG,
+  journalTrouble: journal.trouble(),
+}));
 const log = memoryLog();
 const stop = new AbortController();
 const { done } = await journalUpkeep({ clock, log, journal }).start(stop.signal);
@@ -36,8 +30,8 @@ const told: unknown[] = [];
 async function tell(): Promise<void> {
   clock.advance(60_000);
   await clock.whenSleeping(1);
-  const { ready, reasons } = await readiness(stop.signal);
-  told.push({ ready, codes: reasons.map(({ code }) => code) });
+  const { ready, problems } = await health.look(stop.signal);
+  told.push({ ready, codes: problems.map(({ code }) => code) });
 }
 
 const accept = (id: string) =>

@@ -16,7 +16,10 @@ const FULL: CheckResult = {
     finding: { code: 'DISK_FULL', message: 'No room', hint: 'Make some', fix: 'rm /big' },
   },
 };
-const WARNING = { code: 'DISK_FULL', message: 'No room', hint: 'Make some: rm /big' };
+const FINDING = {
+  ...{ check: 'disk-space', code: 'DISK_FULL', message: 'No room' },
+  advice: 'Make some: rm /big',
+};
 const UNKNOWN: CheckResult = { ...FULL, id: 'x', outcome: { state: 'not-checked', because: 'y' } };
 
 test('it looks a minute after the start and every hour, and tells what has changed', async () => {
@@ -33,17 +36,17 @@ test('it looks a minute after the start and every hour, and tells what has chang
   const afterLook = async (count: number) => {
     await until(`look ${count}`, () => looks === count && clock.remainingMs().length === 1);
   };
-  expect(look.warnings()).toEqual([]);
+  expect(look.findings()).toEqual([]);
   clock.advance(FIRST_LOOK_MS);
   await afterLook(1);
-  expect(look.warnings()).toEqual([WARNING]);
+  expect(look.findings()).toEqual([FINDING]);
 
   results = [UNKNOWN];
   clock.advance(LOOK_EVERY_MS * 0.9);
-  expect([looks, look.warnings()]).toEqual([1, [WARNING]]);
+  expect([looks, look.findings()]).toEqual([1, [FINDING]]);
   clock.advance(LOOK_EVERY_MS * 0.2);
   await afterLook(2);
-  expect(look.warnings()).toEqual([]);
+  expect(look.findings()).toEqual([]);
   expect(log.entries.map(({ level, message }) => `${level}: ${message}`)).toEqual([
     'warn: something is wrong with the machine',
     'info: the machine is right again',
@@ -69,7 +72,7 @@ test('a bug in a check is logged, does not end the daemon, and the next look com
   await until('the first look is over', () => looks === 1 && clock.remainingMs().length === 1);
   expect(log.entries.map(({ message }) => message)).toEqual(['the machine could not be looked at']);
   clock.advance(LOOK_EVERY_MS * 1.1);
-  await until('the second look is over', () => look.warnings().length === 1);
+  await until('the second look is over', () => look.findings().length === 1);
   stop.abort();
   await done;
 });

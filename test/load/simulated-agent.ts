@@ -134,7 +134,7 @@ function sessionDeps(deps: SimulatedAgentDeps): SessionDeps {
     pace,
     status: NO_CLUSTER,
     dataPlane: undefined,
-    standing: () => ({ isPrivate: true, routes: 0 }),
+    standing: () => ({ isPrivate: true, routes: 0, health: {} }),
     isLeaving: async () => false,
     log: deps.log ?? NO_LOG,
     state: sessionState({ clock }, 'registering'),

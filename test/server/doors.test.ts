@@ -13,6 +13,7 @@ const SOURCES: ServerSources = {
   version: { version: '1.2.3', commit: 'abc' },
   ready: async () => ({ ready: false, reasons: [{ code: 'TIMEOUT', message: 'not yet' }] }),
   detailed: () => Promise.reject(new Error('broken')),
+  health: async () => ({ ready: false, problems: [], history: [] }),
   policy: async () => ({ problem: { code: 'POLICY_INVALID', message: 'no YAML' } }),
   session: async () => ({ phase: 'standalone' }),
   settings: () => ({ settings: { 'http.port': 8080 } }),

@@ -35,6 +35,7 @@ async function doors() {
         metrics: () => '',
         ready: never,
         detailed: never,
+        health: never,
         policy: never,
         session: never,
         settings: () => ({ settings: {} }),

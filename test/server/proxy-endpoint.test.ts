@@ -32,6 +32,7 @@ async function doors(onData: (connection: RawConnection, bytes: string) => void)
         version: { version: '1', commit: '' },
         ready: async () => ({ ready: true, reasons: [] }),
         detailed: () => Promise.reject(new Error('not asked for')),
+        health: () => Promise.reject(new Error('not asked for')),
         policy: () => Promise.reject(new Error('not asked for')),
         session: () => Promise.reject(new Error('not asked for')),
         settings: () => ({ settings: {} }),

@@ -55,6 +55,7 @@ const http = httpServer(
       version: { version: '', commit: '' },
       ready: async () => ({ ready: true, reasons: [] }),
       detailed: () => Promise.reject(new Error('not part of this')),
+      health: () => Promise.reject(new Error('not part of this')),
       policy: () => Promise.reject(new Error('not part of this')),
       session: () => Promise.reject(new Error('not part of this')),
       settings: () => ({ settings: {} }),

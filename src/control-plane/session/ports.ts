@@ -1,6 +1,6 @@
 /** What a session needs from the rest of the agent, and what the rest may do with a session. */
 
-import type { Command, CommandResult } from '../../protocol/rest.ts';
+import type { Command, CommandResult, Heartbeat } from '../../protocol/rest.ts';
 import type {
   CommandProgressPayload,
   Envelope,
@@ -66,12 +66,16 @@ export interface StatusSummary {
   readonly memoryPercent: number;
 }
 
+/** How the agent is, for heartbeats; nothing until it knows. */
+export type TellableHealth = Pick<Heartbeat['metadata'], 'health' | 'problems'>;
+
 /** How this cluster stands to the world, for heartbeats: what is known now, without asking anyone. */
 export interface Standing {
   /** Nobody on the internet reaches this machine. */
   readonly isPrivate: boolean;
   /** Hosts and ports that lead from outside to Services. */
   readonly routes: number;
+  readonly health: TellableHealth;
 }
 
 /** One live connection, for the data plane. */

@@ -1,6 +1,7 @@
 import type { AgentError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports.ts';
 import { failureOf } from './failure.ts';
+import { type PeerTime, peerTime } from './peer-time.ts';
 
 /**
  * standalone: no control plane is wanted. standby: another server of the cluster has the session.
@@ -39,7 +40,7 @@ export interface SessionSnapshot {
 }
 
 /** What is known of the session, for /ready, `status` and metrics. */
-export interface SessionState {
+export interface SessionState extends PeerTime {
   snapshot(): SessionSnapshot;
   /**
    * Monotonic ms of the last try of any loop, failed or not: an outage still counts as alive. It
@@ -81,10 +82,10 @@ export interface SessionState {
 }
 
 export function sessionState(
-  deps: { readonly clock: Clock },
+  { clock }: { readonly clock: Clock },
   initial: 'standalone' | 'standby' | 'registering',
 ): SessionState {
-  const { clock } = deps;
+  const time = peerTime(clock);
   let phase: SessionPhase = initial;
   let since = clock.now();
   let down = initial === 'registering' ? { at: clock.now(), ms: clock.monotonic() } : undefined;
@@ -95,8 +96,7 @@ export function sessionState(
   let nextTry: Date | undefined;
   let transport: SessionTransport | null = null;
   let transportReason: string | undefined;
-  let established = 0;
-  let failures = 0;
+  const counts = { established: 0, failures: 0 };
   const become = (next: SessionPhase) => {
     lastAdvance = Math.max(lastAdvance, clock.monotonic());
     if (phase !== next) {
@@ -104,7 +104,7 @@ export function sessionState(
       since = clock.now();
     }
     if (next === 'connected') {
-      established += down === undefined ? 0 : 1;
+      counts.established += down === undefined ? 0 : 1;
       down = undefined;
       nextTry = undefined;
     } else {
@@ -112,6 +112,7 @@ export function sessionState(
     }
   };
   const beginAs = (next: 'standalone' | 'standby' | 'registering') => {
+    time.forget();
     lastError = undefined;
     nextTry = undefined;
     transport = null;
@@ -123,7 +124,8 @@ export function sessionState(
     lastAdvance: () => lastAdvance,
     downSinceMs: () => down?.ms,
     lastAnswerMs: () => lastAnswer,
-    counts: () => ({ established, failures }),
+    ...time,
+    counts: () => ({ ...counts }),
     snapshot: () => ({
       phase,
       transport: phase === 'connected' ? transport : null,
@@ -149,7 +151,7 @@ export function sessionState(
     },
     failed: (error, retryInMs) => {
       lastError = error;
-      failures += 1;
+      counts.failures += 1;
       nextTry = retryInMs === undefined ? undefined : new Date(clock.now().getTime() + retryInMs);
       const next = phaseAfter(error, phase);
       // It answers, so it is there; `lastError` holds what it said.

@@ -211,9 +211,12 @@ function begin(
   plane: Plane,
   forgotten: () => void,
 ): Live {
+  // What others do not know is not sent to them.
+  const standing = () =>
+    peer.supportsStatusReports ? deps.standing() : { ...deps.standing(), health: {} };
   return {
     heartbeats: heartbeats(deps, connection, () =>
-      heartbeatPayload(ids, deps.status.summary(), deps.standing()),
+      heartbeatPayload(ids, deps.status.summary(), standing()),
     ),
     commands: peer.supportsCommands ? commandChannel(deps, connection) : undefined,
     reporter: peer.supportsStatusReports ? statusReporter(deps, connection) : undefined,

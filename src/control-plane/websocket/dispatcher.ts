@@ -161,6 +161,7 @@ function ownMessages(deps: DispatcherDeps, options: { readonly version: string }
         break;
       case 'heartbeat_ack':
         live?.heartbeats.acknowledged();
+        deps.state.toldTime(envelope.timestamp ?? '');
         deps.pace.obey(HeartbeatAckPayload.safeParse(envelope.payload ?? {}).data?.pace);
         break;
       case 'error':

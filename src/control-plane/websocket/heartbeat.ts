@@ -83,6 +83,7 @@ export function heartbeatPayload(
       memory_usage: `${Math.round(summary.memoryPercent)}%`,
       is_private: standing.isPrivate,
       gateway_routes: standing.routes,
+      ...standing.health,
     },
   };
 }

@@ -11,7 +11,7 @@
 import * as z from 'zod';
 import { MANIFEST_LIMIT_BYTES } from '../commands/apply.ts';
 import { idOf, Seconds } from '../foreign-values.ts';
-import { ClusterStatus, CommandResult } from '../rest.ts';
+import { ClusterStatus, CommandResult, HEARTBEAT_HEALTH } from '../rest.ts';
 
 /** Path of the controller's WebSocket; it replaces the path of the control plane's address. */
 export const WEBSOCKET_PATH = '/api/v1/clusters/agent/ws';
@@ -167,6 +167,8 @@ export const HeartbeatPayload = z.strictObject({
     memory_usage: text,
     is_private: z.boolean(),
     gateway_routes: count,
+    /** Only to a peer that announced `supports_status_reports`. */
+    ...HEARTBEAT_HEALTH,
   }),
 });
 export type HeartbeatPayload = z.infer<typeof HeartbeatPayload>;

@@ -124,7 +124,7 @@ export function startSession(options: StandOptions): Stand {
       outbox: commands.outbox,
       progress: news.feed,
       dataPlane: options.dataPlane,
-      standing: () => ({ isPrivate: true, routes: 0 }),
+      standing: () => ({ isPrivate: true, routes: 0, health: {} }),
       isLeaving: async () => options.leaving?.() ?? false,
       pace: sessionPace(
         { random: systemRandom },

@@ -1,0 +1,59 @@
+/** Health as the local API and heartbeats tell it. */
+import type { TellableHealth } from '../control-plane/session/ports.ts';
+import type { Episode } from '../health/history.ts';
+import type { ShownProblem } from '../health/state.ts';
+import type { Health, HealthState } from '../health/tracker.ts';
+import type { Severity } from '../health/warnable.ts';
+import type { DetailedHealth, HealthAnswer, ReadyAnswer, Reason } from '../protocol/local-api.ts';
+
+export function readyAnswer(state: HealthState): ReadyAnswer {
+  return { ready: state.ready, reasons: reasonsOf(state, 'blocks') };
+}
+
+export function reasonsAndWarnings(
+  state: HealthState,
+): Pick<DetailedHealth, 'reasons' | 'warnings'> {
+  return { reasons: reasonsOf(state, 'blocks'), warnings: reasonsOf(state, 'warns') };
+}
+
+export async function healthAnswer(health: Health, signal: AbortSignal): Promise<HealthAnswer> {
+  const { ready, problems } = await health.look(signal);
+  return {
+    ready,
+    problems: problems.map((problem) => ({
+      warnable: problem.warnable,
+      severity: problem.severity,
+      about: problem.about ?? null,
+      ...reasonOf(problem),
+      since: problem.since.toISOString(),
+      times: health.times(problem.warnable),
+    })),
+    history: health.episodes().map(told),
+  };
+}
+
+/** What the newest look has found. */
+export function tellableHealth(health: Pick<Health, 'last'>): TellableHealth {
+  const state = health.last();
+  if (state === undefined) {
+    return {};
+  }
+  const ids = new Set(state.problems.map(({ warnable }) => warnable));
+  return { health: state.ready ? 'ready' : 'not ready', problems: [...ids].join() };
+}
+
+function reasonsOf({ problems }: HealthState, wanted: Severity): Reason[] {
+  return problems.filter(({ severity }) => severity === wanted).map(reasonOf);
+}
+
+function reasonOf({ code, message, hint }: ShownProblem): Reason {
+  return hint === undefined ? { code, message } : { code, message, hint };
+}
+
+function told({ warnable, about, code, message, since, until }: Episode) {
+  return {
+    ...{ warnable, about: about ?? null, code, message },
+    since: since.toISOString(),
+    until: until?.toISOString() ?? null,
+  };
+}

@@ -1,0 +1,60 @@
+/** What has to be asked to know how the agent is; an answer is reused for a second. */
+import { type AgentError, toAgentError } from '../core/errors.ts';
+import type { Clock, Http } from '../core/ports.ts';
+import { within } from '../core/waiting.ts';
+import type { KubernetesClient } from '../kubernetes/api/client.ts';
+
+/** Where the kubelet reports its health (kubelet --healthz-port, loopback only). */
+const KUBELET_HEALTH_URL = 'http://127.0.0.1:10248/healthz';
+const PROBE_TIMEOUT_MS = 3_000;
+/** An answer is reused for this long, so that many callers cost one probe. */
+const PROBE_KEPT_MS = 1_000;
+
+/** Why the API server does not answer; undefined while it does. */
+export async function kubernetesTrouble({
+  clock,
+  kubernetes,
+}: {
+  readonly clock: Clock;
+  readonly kubernetes: KubernetesClient;
+}): Promise<AgentError | undefined> {
+  try {
+    await within(clock, PROBE_TIMEOUT_MS, undefined, (signal) =>
+      kubernetes.find('/version', signal),
+    );
+    return undefined;
+  } catch (thrown) {
+    return toAgentError(thrown);
+  }
+}
+
+/** What the kubelet does instead of being healthy, as the end of a sentence; undefined while it is. */
+export async function kubeletTrouble({
+  clock,
+  http,
+}: {
+  readonly clock: Clock;
+  readonly http: Http;
+}): Promise<string | undefined> {
+  try {
+    const { ok, status } = await within(clock, PROBE_TIMEOUT_MS, undefined, (signal) =>
+      http(KUBELET_HEALTH_URL, { signal }),
+    );
+    return ok ? undefined : `it answers ${status}`;
+  } catch {
+    return 'it does not answer';
+  }
+}
+
+/** One probe for everybody who asks within a short time. */
+export function cached<T>(clock: Clock, probe: () => Promise<T>): () => Promise<T> {
+  let at = Number.NEGATIVE_INFINITY;
+  let known: Promise<T> | undefined;
+  return () => {
+    if (known === undefined || clock.monotonic() - at > PROBE_KEPT_MS) {
+      at = clock.monotonic();
+      known = probe();
+    }
+    return known;
+  };
+}

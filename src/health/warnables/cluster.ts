@@ -1,0 +1,106 @@
+/** What a server needs of its cluster. */
+import type { NodeState } from '../../kubernetes/nodes/states.ts';
+import type { HealthFacts } from '../facts.ts';
+import { type Problem, problemsOf, type Warnable } from '../warnable.ts';
+
+/** Nodes that get a warning each; `status` counts them all. */
+const NODES_TOLD_MAX = 5;
+
+export const kubernetes: Warnable = {
+  id: 'kubernetes',
+  title: 'Kubernetes API',
+  severity: 'blocks',
+  dependsOn: [],
+  visibleAfterMs: 0,
+  why: 'Nothing can be deployed, changed or looked at without it. Pods that run go on.',
+  remedy: `Look at k3s: \`systemctl status k3s\`, \`sudo journalctl -u k3s\`. It needs a minute after a start, and longer on
+a slow disk. Where it answers others but not the agent, the agent's credentials are out of date:
+\`sudo systemctl restart pipeops-agent\` mints new ones.`,
+  find: ({ kubernetesTrouble }) => problemsOf(kubernetesTrouble),
+};
+
+export const ownNode: Warnable = {
+  id: 'own-node',
+  title: 'Node of this machine',
+  severity: 'blocks',
+  dependsOn: ['kubernetes'],
+  visibleAfterMs: 0,
+  why: 'No pod is started on this machine meanwhile, and after five minutes its pods are moved away.',
+  remedy: `Look at its kubelet, which is part of k3s: \`sudo journalctl -u k3s\`. The message has its own words: often the
+disk is full, memory is scarce, or the network of the pods did not come up. Is this machine not among the
+nodes, let it join again: \`sudo systemctl restart k3s\`.`,
+  find: ({ nodes }) => ownNodeProblems(nodes),
+};
+
+function ownNodeProblems(nodes: HealthFacts['nodes']): readonly Problem[] {
+  if (nodes === undefined) {
+    return [];
+  }
+  if (nodes === 'unknown') {
+    const message = 'The nodes of the cluster are not known yet';
+    return [{ code: 'KUBERNETES_API', message, hint: 'See them: sudo k3s kubectl get nodes' }];
+  }
+  const { own } = nodes;
+  if (own === undefined) {
+    const message = 'This machine is not among the nodes of the cluster';
+    const hint = 'Let it join again: sudo systemctl restart k3s';
+    return [{ code: 'K3S_NOT_READY', message, hint }];
+  }
+  return own.notReady === undefined
+    ? []
+    : [
+        {
+          code: 'K3S_NOT_READY',
+          message: `The node of this machine, "${own.name}", is not ready${because(own)}`,
+          hint: 'Look at: sudo journalctl -u k3s',
+        },
+      ];
+}
+
+export const otherNodes: Warnable = {
+  id: 'nodes',
+  title: 'Other nodes',
+  severity: 'warns',
+  dependsOn: ['kubernetes'],
+  visibleAfterMs: 0,
+  why: 'Another machine of the cluster is down, or its kubelet is. This agent goes on.',
+  remedy: `On that machine: \`systemctl status k3s-agent\` (on a server \`k3s\`), its network, its clock. One that is gone for
+good: \`sudo k3s kubectl delete node NAME\`.`,
+  find: ({ nodes }) => {
+    const others = nodes === undefined || nodes === 'unknown' ? [] : nodes.others;
+    return others
+      .filter(({ notReady }) => notReady !== undefined)
+      .slice(0, NODES_TOLD_MAX)
+      .map((node) => ({
+        about: node.name,
+        code: 'NODE_NOT_READY',
+        message: `Node "${node.name}" is not ready${because(node)}`,
+        hint: `On that machine: systemctl status ${node.isServer ? 'k3s' : 'k3s-agent'}`,
+      }));
+  },
+};
+
+/** ` since 2026-…: Kubelet stopped posting node status.` */
+function because({ notReady }: NodeState): string {
+  const since = notReady?.since == null ? '' : ` since ${notReady.since}`;
+  return `${since}: ${notReady?.reason ?? ''}`;
+}
+
+export const joinTokens: Warnable = {
+  id: 'join-tokens',
+  title: 'Join tokens',
+  severity: 'warns',
+  dependsOn: [],
+  visibleAfterMs: 0,
+  why: 'A machine has joined with a token that was not made for it. The token is ended, the machine is still there.',
+  remedy: `If you do not know that machine, take it out at once: \`sudo k3s kubectl delete node NAME\`, and see who had
+the token: \`sudo pipeops-agent token list\`. If you do, make the next token for its name
+(\`token create --node-name\`).`,
+  find: ({ trespassers }) =>
+    trespassers.map(({ node, message }) => ({
+      about: node,
+      code: 'JOIN_TOKEN_MISUSED',
+      message: `${message}. The token is ended`,
+      hint: `If you do not know that machine: sudo k3s kubectl delete node ${node}`,
+    })),
+};

@@ -1,0 +1,30 @@
+/**
+ * The one table of what can be wrong while the agent runs, in the order in which it is told: `/ready`,
+ * `status`, systemd's status line, metrics and heartbeats all read it, and docs/TROUBLESHOOTING.md has a
+ * section for each.
+ */
+import type { Warnable } from '../warnable.ts';
+import { journal, policy, settings, update } from './agent.ts';
+import { joinTokens, kubernetes, otherNodes, ownNode } from './cluster.ts';
+import { disk, machine } from './machine.ts';
+import { clock, session, sessionTransport } from './session.ts';
+import { clusterServer, kubelet } from './worker.ts';
+
+export const WARNABLES: readonly Warnable[] = [
+  session,
+  policy,
+  journal,
+  kubernetes,
+  ownNode,
+  kubelet,
+  clusterServer,
+  // From here on the agent is ready nevertheless.
+  otherNodes,
+  joinTokens,
+  clock,
+  sessionTransport,
+  settings,
+  update,
+  disk,
+  machine,
+];

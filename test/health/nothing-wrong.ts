@@ -1,0 +1,18 @@
+import type { HealthFacts } from '../../src/health/facts.ts';
+
+/** Of an agent about which nothing bad is known. */
+export const NOTHING_WRONG: HealthFacts = {
+  now: new Date('2026-01-01T00:00:00.000Z'),
+  session: undefined,
+  clockSkewMs: undefined,
+  policyProblem: undefined,
+  journalTrouble: undefined,
+  kubernetesTrouble: undefined,
+  nodes: undefined,
+  trespassers: [],
+  kubeletTrouble: undefined,
+  server: undefined,
+  unknownSettings: [],
+  findings: [],
+  versions: { running: '1.0.0', installed: '1.0.0' },
+};
