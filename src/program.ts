@@ -66,6 +66,10 @@ function systemContext(env: Context['env'], io: Context['io'], signal: AbortSign
     probe: async () => (await import('./platform/network/probe.ts')).systemProbe,
     authorities: async () =>
       (await import('./platform/network/authorities.ts')).trustedAuthorities(),
+    askSocket: async (...asked) =>
+      (await import('./platform/ask-socket.ts')).systemAskSocket(...asked),
+    handedConnection: async () =>
+      (await import('./platform/handed-connection.ts')).systemHandedConnection,
     lock: (path, holder) => systemFileLock(path, holder),
     log: lineLog(
       { clock: systemClock },

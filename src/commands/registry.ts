@@ -6,6 +6,7 @@ import { deployCommand } from './handlers/deploy.ts';
 import { drainCommand } from './handlers/drain.ts';
 import { execCommand } from './handlers/exec.ts';
 import { getResourcesCommand } from './handlers/get-resources.ts';
+import { joinTokenCommand } from './handlers/join-token.ts';
 import { logsCommand } from './handlers/logs.ts';
 import { restartCommand } from './handlers/restart.ts';
 import { rollbackCommand } from './handlers/rollback.ts';
@@ -27,4 +28,5 @@ export const COMMAND_HANDLERS: readonly CommandHandler[] = [
   cordonCommand,
   uncordonCommand,
   drainCommand,
+  joinTokenCommand,
 ];

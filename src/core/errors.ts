@@ -43,6 +43,7 @@ const ERROR_TABLE = {
   CONTROL_PLANE_ERROR: { exit: 6, retryable: true },
   SERVER_UNREACHABLE: { exit: 6, retryable: true },
   DAEMON_UNREACHABLE: { exit: 6, retryable: true },
+  HELPER_UNREACHABLE: { exit: 6, retryable: true },
   DOWNLOAD_FAILED: { exit: 6, retryable: true },
   DOWNLOAD_CORRUPT: { exit: 6, retryable: true },
   BUNDLE_INVALID: { exit: 6, retryable: false },

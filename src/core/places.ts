@@ -5,6 +5,9 @@
 
 export const AGENT_USER = 'pipeops-agent';
 export const UNIT_NAME = 'pipeops-agent.service';
+/** By which systemd starts root's helper, one process for each request. */
+export const HELPER_SOCKET_UNIT = 'pipeops-agent-helper.socket';
+export const HELPER_SERVICE_UNIT = 'pipeops-agent-helper@.service';
 /** The target of root's link to the daemon's socket, relative to that link. */
 export const DAEMON_SOCKET_TARGET = 'daemon/agent.sock';
 
@@ -21,6 +24,8 @@ export interface Places {
   /** Leads to the installed version. */
   readonly executableLink: string;
   readonly unitFile: string;
+  readonly helperSocketUnitFile: string;
+  readonly helperServiceUnitFile: string;
 
   readonly configDirectory: string;
   readonly configFile: string;
@@ -69,6 +74,8 @@ export interface Places {
   readonly previousExecutableFile: string;
   /** Holds the path of the linked version until that version has been seen to start. */
   readonly unprovenExecutableFile: string;
+  /** What root's helper was asked, by whom, and what came of it: one line of JSON each. */
+  readonly helperJournalFile: string;
 
   /**
    * Root's directory, made at each start of the daemon: see host/agent/runtime-directory.ts. In it
@@ -83,6 +90,9 @@ export interface Places {
   /** The daemon's own directory in it. The unit names it, and systemd passes its path to the daemon. */
   readonly ownRuntimeDirectory: string;
   readonly lockFile: string;
+  /** On which systemd listens for the helper: for the daemon and root alone. */
+  readonly helperSocket: string;
+  readonly helperLockFile: string;
   /** On a machine that joins by what a server offers, until it restarts: how to know that server. */
   readonly offerCertificateFile: string;
 }
@@ -101,6 +111,8 @@ export function placesOf({
     versionsDirectory,
     executableLink: `${prefix}/bin/pipeops-agent`,
     unitFile: `${unitDirectory}/${UNIT_NAME}`,
+    helperSocketUnitFile: `${unitDirectory}/${HELPER_SOCKET_UNIT}`,
+    helperServiceUnitFile: `${unitDirectory}/${HELPER_SERVICE_UNIT}`,
 
     configDirectory: config,
     configFile: `${config}/config.yaml`,
@@ -131,6 +143,7 @@ export function placesOf({
     k3sRestartFile: `${hostState}/k3s-restart-needed`,
     previousExecutableFile: `${hostState}/previous-executable`,
     unprovenExecutableFile: `${hostState}/unproven-executable`,
+    helperJournalFile: `${hostState}/helper.jsonl`,
 
     runtimeDirectory: runtime,
     localTokenFile: `${runtime}/local-token`,
@@ -138,6 +151,8 @@ export function placesOf({
     socketLink: `${runtime}/agent.sock`,
     ownRuntimeDirectory: `${runtime}/daemon`,
     lockFile: '/run/pipeops-agent.lock',
+    helperSocket: '/run/pipeops-agent-helper.sock',
+    helperLockFile: '/run/pipeops-agent-helper.lock',
     offerCertificateFile: '/run/pipeops-agent-offer.pem',
   };
 }

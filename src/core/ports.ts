@@ -322,3 +322,37 @@ export interface Progress {
   done(text?: string): void;
   fail(text?: string): void;
 }
+
+/** Who is at the other end of a Unix socket, as the kernel says (unix(7), SO_PEERCRED). */
+export interface Peer {
+  readonly pid: number;
+  readonly uid: number;
+}
+
+/** The connection that the service manager has handed to this process (systemd.socket(5), Accept=yes). */
+export interface HandedConnection {
+  /** Undefined where standard input is no Unix socket. */
+  peer(): Peer | undefined;
+  /**
+   * The first line, without its end; undefined where the other side ends or waits before that.
+   * @throws AgentError USAGE when it is longer than the limit
+   */
+  readLine(limits: { readonly bytes: number; readonly ms: number }): Promise<string | undefined>;
+  /** What the other side no longer reads is lost. */
+  write(text: string): Promise<void>;
+}
+
+/**
+ * Sends one line to a Unix socket and gives each line of the answer, until the other side closes.
+ * @param limits bytes of the whole answer
+ * @throws AgentError HELPER_UNREACHABLE where nobody listens; INTERRUPTED at the signal
+ */
+export type AskSocket = (
+  path: string,
+  line: string,
+  options: {
+    readonly limitBytes: number;
+    readonly signal: AbortSignal;
+    readonly onLine: (line: string) => void;
+  },
+) => Promise<void>;

@@ -8,6 +8,7 @@ import type { Places } from '../core/places.ts';
 import type { Clock, Files, Http, Log, Random } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import { BUILD } from '../core/version.ts';
+import { helperClient } from '../host/agent/ask-helper.ts';
 import { AGENT_NAMESPACE, AGENT_SERVICE_ACCOUNT } from '../kubernetes/account/rbac.ts';
 import { tokenRenewal } from '../kubernetes/account/token-renewal.ts';
 import { channelOpener } from '../kubernetes/api/channel-stream.ts';
@@ -16,6 +17,7 @@ import { kubernetesCredentials } from '../kubernetes/api/credentials.ts';
 import { sessionElection } from '../kubernetes/lease/election.ts';
 import type { NodeStates } from '../kubernetes/nodes/states.ts';
 import { sharedFollowing } from '../kubernetes/watch/shared-following.ts';
+import { systemAskSocket } from '../platform/ask-socket.ts';
 import { lineLog } from '../platform/log.ts';
 import { systemNetwork } from '../platform/network/open.ts';
 import { trustingDial } from '../platform/network/trusting-dial.ts';
@@ -188,6 +190,7 @@ async function commonParts(ports: DaemonPorts, config: Config, configPath: strin
     progress,
     kubernetes,
     openChannels,
+    askHelper: helperClient({ askSocket: systemAskSocket, places: ports.places }),
     workElsewhere,
     loadHandlers: async () => (await import('../commands/registry.ts')).COMMAND_HANDLERS,
     policy,

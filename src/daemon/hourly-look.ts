@@ -10,7 +10,8 @@ export const LOOK_EVERY_MS = 3_600_000;
 /** So that many machines of one host do not look at the same time. */
 const JITTER = 0.1;
 
-export type LookAtMachine = (signal: AbortSignal) => Promise<readonly CheckResult[]>;
+type Looked = readonly Pick<CheckResult, 'id' | 'outcome'>[];
+export type LookAtMachine = (signal: AbortSignal) => Promise<Looked>;
 
 export interface HourlyLook {
   /** What the last look has found. */
@@ -50,7 +51,7 @@ export function hourlyLook(
 }
 
 /** By the id of the check. */
-function findingsOf(results: readonly CheckResult[]): ReadonlyMap<string, MachineFinding> {
+function findingsOf(results: Looked): ReadonlyMap<string, MachineFinding> {
   return new Map(
     results.flatMap(({ id, outcome }) => {
       if (outcome.state !== 'found') {

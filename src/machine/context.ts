@@ -1,5 +1,6 @@
 import type { Places } from '../core/places.ts';
 import type {
+  AskSocket,
   Clock,
   Exec,
   FileLock,
@@ -27,6 +28,8 @@ export interface MachineContext {
   readonly probe: () => Promise<Probe>;
   /** Certificates (PEM) of the authorities that are trusted when nothing else is said. */
   readonly authorities: () => Promise<readonly string[]>;
+  /** A question to a Unix socket. */
+  readonly askSocket: AskSocket;
   readonly lock: FileLock;
   readonly log: Log;
   readonly env: Readonly<Record<string, string | undefined>>;

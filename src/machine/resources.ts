@@ -6,6 +6,7 @@ import { agentConfig } from '../host/agent/config.ts';
 import { controlPlaneCa } from '../host/agent/control-plane-ca.ts';
 import { controlPlaneToken, proxyCredentials } from '../host/agent/control-plane-token.ts';
 import { executableSwitch, placeExecutable, pruneVersions } from '../host/agent/executable.ts';
+import { helperUnits } from '../host/agent/helper-units.ts';
 import { agentKubeconfig, agentPermissions } from '../host/agent/kubeconfig.ts';
 import { policyFile } from '../host/agent/policy-file.ts';
 import { type AgentExpectation, waitForAgent } from '../host/agent/ready.ts';
@@ -104,6 +105,7 @@ export function machineResources(
     agentPermissions(context, inventory, KUBERNETES_ACCOUNT, manifests),
     policyFile(context, inventory, policy?.preset),
     agentKubeconfig(context, inventory, KUBERNETES_ACCOUNT, isServer),
+    helperUnits(context, inventory),
     agentUnit(context, inventory),
     ...(plan === undefined ? [] : running(context, plan)),
   ];

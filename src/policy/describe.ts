@@ -1,4 +1,9 @@
-import { POLICY_COMMANDS, type PolicyFile } from '../protocol/files/policy.ts';
+import {
+  HOST_VERBS,
+  type HostVerb,
+  POLICY_COMMANDS,
+  type PolicyFile,
+} from '../protocol/files/policy.ts';
 import type { EffectivePolicy } from './effective.ts';
 import { SWITCHES } from './grants.ts';
 import type { PodSecurityLevel } from './pod-security/rules.ts';
@@ -11,7 +16,7 @@ export interface PolicyRule {
 
 /** Every rule in force, those of the file first: they narrow what the preset has. */
 export function describePolicy(effective: EffectivePolicy): readonly PolicyRule[] {
-  const { file, preset, commands, switches, podSecurity, workersLeave } = effective;
+  const { file, preset, commands, switches, host, podSecurity, workersLeave } = effective;
   return [
     ...fileRules(file),
     { rule: `${preset}/commands`, meaning: commands.join(', ') || 'none' },
@@ -33,6 +38,10 @@ export function describePolicy(effective: EffectivePolicy): readonly PolicyRule[
     ...SWITCHES.map((name) => ({
       rule: `${switches[name].source}/${name}`,
       meaning: switches[name].allowed ? 'allowed' : 'refused',
+    })),
+    ...HOST_VERBS.map((verb) => ({
+      rule: `${host[verb].source}/host.${verb}`,
+      meaning: `${host[verb].allowed ? 'allowed' : 'refused'}: ${HOST_MEANING[verb]}`,
     })),
     {
       rule: `${workersLeave.source}/workers.leave`,
@@ -68,6 +77,11 @@ function fileRules({ commands, namespaces, proxy, resources }: PolicyFile): read
     })),
   ];
 }
+
+const HOST_MEANING: Readonly<Record<HostVerb, string>> = {
+  join_token: 'tokens by which machines become workers',
+  server_token: 'tokens by which machines become servers, each worth the cluster',
+};
 
 const POD_SECURITY_MEANING: Readonly<Record<PodSecurityLevel, string>> = {
   privileged: 'whoever deploys is root on the nodes',

@@ -1,4 +1,9 @@
-import type { PolicyCommand, PolicyFile, PolicyResource } from '../protocol/files/policy.ts';
+import type {
+  HostVerb,
+  PolicyCommand,
+  PolicyFile,
+  PolicyResource,
+} from '../protocol/files/policy.ts';
 import { POLICY_COMMANDS } from '../protocol/files/policy.ts';
 import type { PolicyPreset } from '../protocol/files/policy-presets.ts';
 import {
@@ -19,6 +24,8 @@ export interface Preset {
   readonly commands: readonly PolicyCommand[];
   readonly grants: readonly Grant[];
   readonly switches: Readonly<Record<Switch, boolean>>;
+  /** What root's helper does for the control plane. */
+  readonly host: readonly HostVerb[];
 }
 
 const READING: readonly PolicyCommand[] = ['get_resources', 'logs'];
@@ -37,12 +44,14 @@ export const PRESETS: Readonly<Record<PolicyPreset, Preset>> = {
     commands: READING,
     grants: READ_GRANTS,
     switches: ALL_OFF,
+    host: [],
   },
   standard: {
     summary: 'Run applications outside kube-* and pipeops-system; Secrets are written, never read',
     commands: POLICY_COMMANDS.filter((type) => type !== 'exec'),
     grants: [...READ_GRANTS, ...CHANGE_GRANTS],
     switches: { ...ALL_OFF, 'secrets.write': true },
+    host: [],
   },
   operate: {
     summary:
@@ -57,7 +66,13 @@ export const PRESETS: Readonly<Record<PolicyPreset, Preset>> = {
       'secrets.read': true,
       'secrets.write': true,
     },
+    host: [],
   },
+};
+
+/** Commands that root's helper carries out: each may run where one of these is allowed. */
+export const COMMAND_HOST_VERBS: Readonly<Partial<Record<string, readonly HostVerb[]>>> = {
+  join_token: ['join_token', 'server_token'],
 };
 
 /** Where a part of the policy was decided. */
@@ -69,6 +84,9 @@ export interface EffectivePolicy {
   readonly commands: readonly PolicyCommand[];
   readonly switches: Readonly<
     Record<Switch, { readonly allowed: boolean; readonly source: RuleSource }>
+  >;
+  readonly host: Readonly<
+    Record<HostVerb, { readonly allowed: boolean; readonly source: RuleSource }>
   >;
   /** Whether the agent takes out the nodes of machines that have left. */
   readonly workersLeave: { readonly allowed: boolean; readonly source: RuleSource };
@@ -97,9 +115,16 @@ export function effectivePolicy(file: PolicyFile): EffectivePolicy {
     'secrets.read': switched('secrets.read'),
     'secrets.write': switched('secrets.write'),
   };
+  const host = hostVerbs(file, preset);
+  const isOffered = (type: PolicyCommand) => {
+    const verbs = COMMAND_HOST_VERBS[type];
+    return type === 'exec'
+      ? switches.exec.allowed
+      : (verbs?.some((verb) => host[verb].allowed) ?? preset.commands.includes(type));
+  };
   const commands = POLICY_COMMANDS.filter(
     (type) =>
-      (type === 'exec' ? switches.exec.allowed : preset.commands.includes(type)) &&
+      isOffered(type) &&
       (file.commands.allow?.includes(type) ?? true) &&
       !file.commands.deny.includes(type),
   );
@@ -108,6 +133,7 @@ export function effectivePolicy(file: PolicyFile): EffectivePolicy {
     preset: file.preset,
     commands,
     switches,
+    host,
     workersLeave:
       file.workers.leave === undefined
         ? { allowed: true, source: file.preset }
@@ -124,6 +150,19 @@ export function effectivePolicy(file: PolicyFile): EffectivePolicy {
       ...SWITCHES.filter((name) => switches[name].allowed).flatMap((name) => SWITCH_GRANTS[name]),
       ...file.resources.map(resourceGrant),
     ],
+  };
+}
+
+function hostVerbs(file: PolicyFile, preset: Preset): EffectivePolicy['host'] {
+  const decided = (verb: HostVerb) => {
+    const inFile = file.host[verb];
+    return inFile === undefined
+      ? { allowed: preset.host.includes(verb), source: file.preset }
+      : { allowed: inFile === 'allow', source: 'file' as const };
+  };
+  return {
+    join_token: decided('join_token'),
+    server_token: decided('server_token'),
   };
 }
 

@@ -1,5 +1,5 @@
 import { matchesGlob } from '../core/text/glob.ts';
-import type { PolicyFile } from '../protocol/files/policy.ts';
+import type { HostVerb, PolicyFile } from '../protocol/files/policy.ts';
 import {
   type AccessRequest,
   ALLOWED,
@@ -8,7 +8,7 @@ import {
   type ReachPolicy,
   refused,
 } from './decision.ts';
-import type { EffectivePolicy } from './effective.ts';
+import { COMMAND_HOST_VERBS, type EffectivePolicy } from './effective.ts';
 import { type GrantTable, grantTable } from './grant-table.ts';
 import { READ_VERBS, switchOf } from './grants.ts';
 import { objectProblem } from './object-rules.ts';
@@ -18,7 +18,13 @@ import { parseRequest } from './request-path.ts';
 /** Commands that only look. */
 const READING_COMMANDS: readonly string[] = ['get_resources', 'logs'];
 /** They work on a node, whatever namespaces its pods are in; or name their objects one by one. */
-const COMMANDS_WITHOUT_NAMESPACE: readonly string[] = ['cordon', 'uncordon', 'drain', 'apply'];
+const COMMANDS_WITHOUT_NAMESPACE: readonly string[] = [
+  'cordon',
+  'uncordon',
+  'drain',
+  'apply',
+  ...Object.keys(COMMAND_HOST_VERBS),
+];
 
 /** The evaluator: no state, no waiting, a few microseconds a question. */
 export function policyOf(effective: EffectivePolicy): Policy & ReachPolicy {
@@ -61,7 +67,8 @@ function decideCommand(
   return COMMANDS_WITHOUT_NAMESPACE.includes(type) ? ALLOWED : decideAllNamespaces(effective);
 }
 
-function commandRule({ file, preset, switches }: EffectivePolicy, type: string): string {
+function commandRule(effective: EffectivePolicy, type: string): string {
+  const { file, preset, switches } = effective;
   const denied = file.commands.deny.map(String).indexOf(type);
   if (denied >= 0) {
     return `file/commands.deny[${denied}]`;
@@ -69,9 +76,33 @@ function commandRule({ file, preset, switches }: EffectivePolicy, type: string):
   if (type === 'exec' && !switches.exec.allowed) {
     return `${switches.exec.source}/exec`;
   }
-  return file.commands.allow?.some((each) => each === type) === false
-    ? 'file/commands.allow'
-    : `${preset}/commands`;
+  if (file.commands.allow?.some((each) => each === type) === false) {
+    return 'file/commands.allow';
+  }
+  const [verb] = COMMAND_HOST_VERBS[type] ?? [];
+  return verb === undefined ? `${preset}/commands` : hostRule(effective, verb);
+}
+
+/**
+ * What root's helper asks before it does something for the control plane. The daemon has asked the same,
+ * but the helper does not rely on that.
+ */
+export function decideHost(
+  effective: EffectivePolicy,
+  type: string,
+  verb: HostVerb,
+): PolicyDecision {
+  const decision = decideCommand(effective, type, undefined);
+  return !decision.allowed || effective.host[verb].allowed
+    ? decision
+    : refused(
+        hostRule(effective, verb),
+        `The local policy does not allow "${verb}" on this machine`,
+      );
+}
+
+function hostRule({ host }: EffectivePolicy, verb: HostVerb): string {
+  return `${host[verb].source}/host.${verb}`;
 }
 
 function decideAccess(

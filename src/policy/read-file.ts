@@ -6,7 +6,7 @@ import { issueWords } from '../core/text/issue-words.ts';
 import { duplicateKeys, lineOf, type YamlKey, yamlKeys } from '../core/text/yaml-keys.ts';
 import { POLICY_COMMANDS, POLICY_FILE_LIMIT_BYTES, PolicyFile } from '../protocol/files/policy.ts';
 import { POLICY_PRESETS } from '../protocol/files/policy-presets.ts';
-import { effectivePolicy, switchInFile } from './effective.ts';
+import { COMMAND_HOST_VERBS, effectivePolicy, switchInFile } from './effective.ts';
 import { SWITCHES } from './grants.ts';
 import { isNeverGranted } from './never.ts';
 import { isProtectedNamespace } from './protected.ts';
@@ -34,6 +34,8 @@ const KEYS = [
   'resources.write',
   'resources.verbs',
   'tunnel.kubernetes_api',
+  'host.join_token',
+  'host.server_token',
 ];
 
 /**
@@ -120,7 +122,9 @@ function contradictions(file: PolicyFile): readonly string[] {
       .map((type) =>
         type === 'exec'
           ? `commands.allow: "exec" needs exec: true`
-          : `commands.allow: preset ${file.preset} does not allow "${type}"`,
+          : Object.hasOwn(COMMAND_HOST_VERBS, type)
+            ? `commands.allow: "${type}" needs host: {${type}: allow}`
+            : `commands.allow: preset ${file.preset} does not allow "${type}"`,
       ),
     ...(file.namespaces.allow ?? [])
       .filter(isProtectedNamespace)

@@ -97,6 +97,7 @@ describe('install', () => {
       'agent-permissions',
       'policy-file',
       'agent-kubeconfig',
+      'helper',
       'agent-unit',
       'start-agent',
     ]);

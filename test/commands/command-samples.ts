@@ -1,4 +1,5 @@
 /** One command of each type, and what must be there for it; in a namespace of its own. */
+import type { HelperRequest } from '../../src/protocol/helper.ts';
 import type { FakeKubernetes } from '../support/fake-kubernetes.ts';
 
 export interface CommandSample {
@@ -11,6 +12,18 @@ const MANAGED = { labels: { 'app.kubernetes.io/managed-by': 'pipeops-agent' } };
 const REVISION = 'deployment.kubernetes.io/revision';
 const apps = (namespace: string) => `/apis/apps/v1/namespaces/${namespace}`;
 const core = (namespace: string) => `/api/v1/namespaces/${namespace}`;
+
+/** What root's helper answers. */
+export const HELPER_ANSWERS: Readonly<Record<HelperRequest['verb'], Record<string, unknown>>> = {
+  mint_join_token: {
+    token: 'pj1.token',
+    id: 'abcdef',
+    role: 'agent',
+    expires: '2026-01-01T00:15:00.000Z',
+    servers: ['https://10.0.0.1:6443'],
+  },
+  host_facts: { findings: [] },
+};
 
 export function sampleOf(type: string, namespace: string): CommandSample | undefined {
   const target = { name: 'web', namespace };
@@ -57,6 +70,8 @@ export function sampleOf(type: string, namespace: string): CommandSample | undef
           }
         },
       };
+    case 'join_token':
+      return { payload: { role: 'agent', ttl_seconds: 60 } };
     default:
       return undefined;
   }

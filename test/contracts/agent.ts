@@ -136,6 +136,9 @@ async function runAgent(
       throw new AgentError('NOT_FOUND', 'There are no pods here', { hint: 'Look' });
     },
     workElsewhere,
+    askHelper: async () => {
+      throw new AgentError('HELPER_UNREACHABLE', 'There is no helper here', { hint: 'Look' });
+    },
     clusterStatus: async () => {
       throw new AgentError('KUBERNETES_API', 'There is no cluster here', { hint: 'Look' });
     },

@@ -158,6 +158,7 @@ test('install takes the authority from --ca-file, and --dry-run then plans every
         'agent-permissions',
         'policy-file',
         'agent-kubeconfig',
+        'helper',
         'agent-unit',
         'switch-executable',
         'start-agent',

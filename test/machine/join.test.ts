@@ -121,6 +121,7 @@ test('join takes the first server that answers with a certificate of the CA', as
       'agent-account',
       'agent-config',
       'joined-server',
+      'helper',
       'agent-unit',
       'switch-executable',
     ],

@@ -8,6 +8,7 @@ import { AgentError } from '../../src/core/errors.ts';
 import { placesOf } from '../../src/core/places.ts';
 import type { Clock, Exec, ExecResult, Files, Http } from '../../src/core/ports.ts';
 import type { Probe } from '../../src/core/probe.ts';
+import { systemAskSocket } from '../../src/platform/ask-socket.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { systemHttp } from '../../src/platform/network/http.ts';
@@ -91,6 +92,10 @@ export function cliContext(options: CliContextOptions): TestCli {
             : { ...systemNetwork(settings), http: options.http },
         probe: async () => options.probe ?? QUIET_PROBE,
         authorities: async () => [],
+        askSocket: systemAskSocket,
+        handedConnection: async () => {
+          throw new Error('nobody has connected');
+        },
         lock: () => {
           if (options.lockHeldBy !== undefined) {
             return { heldBy: options.lockHeldBy };

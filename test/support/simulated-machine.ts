@@ -11,8 +11,17 @@ import { loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { AgentError } from '../../src/core/errors.ts';
 import { type Places, placesOf } from '../../src/core/places.ts';
-import type { Clock, Exec, ExecOptions, ExecResult, Files, Http } from '../../src/core/ports.ts';
+import type {
+  Clock,
+  Exec,
+  ExecOptions,
+  ExecResult,
+  Files,
+  HandedConnection,
+  Http,
+} from '../../src/core/ports.ts';
 import { BUILD } from '../../src/core/version.ts';
+import { systemAskSocket } from '../../src/platform/ask-socket.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { systemRandom } from '../../src/platform/random.ts';
@@ -95,8 +104,14 @@ export interface RunOptions {
   readonly hostname?: string;
   /** Its time, where waits shall be short; the real one when absent. */
   readonly clock?: Clock;
+  /** For `helper serve`: the connection that it is started for. */
+  readonly connection?: HandedConnection;
   /** Aborts when a person interrupts it. */
   readonly signal?: AbortSignal;
+}
+
+function nobody(): never {
+  throw new Error('nobody has connected');
 }
 
 /** @param places where the product has its things, if not in the usual places */
@@ -241,6 +256,8 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
         }),
         probe: async () => QUIET_PROBE,
         authorities: async () => [PUBLIC_CA],
+        askSocket: systemAskSocket,
+        handedConnection: async () => options.connection ?? nobody(),
         lock: () =>
           options.lockHeldBy === undefined
             ? { release: () => undefined }
@@ -440,7 +457,9 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
         units.delete(unit);
         return ok;
       case 'stop':
-        units.set(unit, 'inactive');
+        if (units.has(unit)) {
+          units.set(unit, 'inactive');
+        }
         return ok;
       case 'start':
       case 'restart':

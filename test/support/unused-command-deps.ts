@@ -16,6 +16,7 @@ export function unusedCommandDeps(): Omit<CommandDeps, 'clock'> {
       credentials: { current: unused, reload: unused },
     }),
     openChannels: unused,
+    askHelper: unused,
     clusterStatus: unused,
     workElsewhere: unused,
     policy: {

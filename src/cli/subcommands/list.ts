@@ -108,6 +108,10 @@ export const SUBCOMMANDS: Subcommands = {
     summary: 'Run the daemon (the systemd unit does this)',
     load: async () => (await import('./run.ts')).runSubcommand,
   },
+  'helper serve': {
+    summary: '',
+    load: async () => (await import('./helper.ts')).helperServeSubcommand,
+  },
   'credentials renew': {
     summary: '',
     load: async () => (await import('./credentials.ts')).credentialsRenewSubcommand,

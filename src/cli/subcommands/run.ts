@@ -17,8 +17,8 @@ export const runSubcommand = defineSubcommand({
         ...context,
         write: context.io.stderr,
         lookAtMachine: async (signal) => {
-          const { lookQuickly } = await import('../../machine/doctor.ts');
-          return lookQuickly({ ...context, signal }, loaded.config);
+          const { lookAround } = await import('../../machine/look-around.ts');
+          return lookAround({ ...context, signal }, loaded.config);
         },
       },
       loaded,

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { AgentError } from '../../core/errors.ts';
 import type { Clock, Log, WorkElsewhere } from '../../core/ports.ts';
 import { issueWords } from '../../core/text/issue-words.ts';
+import type { AskHelper } from '../../host/agent/ask-helper.ts';
 import type { OpenChannels } from '../../kubernetes/api/channel-stream.ts';
 import type { KubernetesClient } from '../../kubernetes/api/client.ts';
 import type { Policy } from '../../policy/decision.ts';
@@ -18,6 +19,8 @@ export interface CommandDeps {
    * @throws AgentError KUBERNETES_API when nothing at all is known of it
    */
   readonly clusterStatus: (signal: AbortSignal) => Promise<ClusterStatus>;
+  /** What needs root on this machine. */
+  readonly askHelper: AskHelper;
   /** For work that would block the event loop. */
   readonly workElsewhere: WorkElsewhere;
   /**
@@ -50,6 +53,8 @@ export interface CommandOutcome<Data> {
   /** For people. */
   readonly output: string;
   readonly data: Data;
+  /** Secrets that the command asked for: they stand in the data of its result, and nowhere else. */
+  readonly revealed?: Readonly<Record<string, string>>;
   /** Set when the command failed although there is data to report. */
   readonly failure?: AgentError;
   /** The handler has cut some of it already. */

@@ -44,7 +44,7 @@ interface Told extends Omit<CommandOutcome<Record<string, unknown>>, 'data'> {
 }
 
 function result(
-  { output, data, failure, truncated = false }: Told,
+  { output, data, revealed, failure, truncated = false }: Told,
   times: ResultTimes,
   secrets: readonly string[],
 ): CommandResult {
@@ -55,7 +55,7 @@ function result(
     ...(failure === undefined
       ? {}
       : { error: errorText(failure, secrets), error_code: failure.code }),
-    ...(data === undefined ? {} : { data: { ...redactData(data, secrets) } }),
+    ...(data === undefined ? {} : { data: { ...redactData(data, secrets), ...revealed } }),
     metadata: {
       attempts: times.attempts,
       started_at: times.startedAt,

@@ -130,6 +130,7 @@ function contextOf(
     clock: deps.clock,
     kubernetes: deps.kubernetes,
     openChannels: deps.openChannels,
+    askHelper: deps.askHelper,
     clusterStatus: deps.clusterStatus,
     workElsewhere: deps.workElsewhere,
     policy: deps.policy,

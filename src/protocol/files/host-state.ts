@@ -48,13 +48,13 @@ const KNOWN_NAMES: Readonly<Record<InventoryEntry['kind'], (name: string) => boo
   'adopted-k3s': (name) => name === 'server',
 };
 
-/** @param unitFile the agent's own unit, which a package may have in another directory */
+/** @param places of the agent's own units, which a package may have in another directory */
 export function isKnownEntry<T extends UnknownEntry>(
-  { unitFile }: Pick<Places, 'unitFile'>,
+  { unitFile, helperSocketUnitFile }: Pick<Places, 'unitFile' | 'helperSocketUnitFile'>,
   entry: T,
 ): entry is T & InventoryEntry {
   const kind = INVENTORY_KINDS.find((each) => each === entry.kind);
-  const isOwnUnit = kind === 'unit' && entry.name === unitFile;
+  const isOwnUnit = kind === 'unit' && [unitFile, helperSocketUnitFile].includes(entry.name);
   return kind !== undefined && (isOwnUnit || KNOWN_NAMES[kind](entry.name));
 }
 

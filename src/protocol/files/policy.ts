@@ -17,8 +17,13 @@ export const POLICY_COMMANDS = [
   'uncordon',
   'drain',
   'exec',
+  'join_token',
 ] as const;
 export type PolicyCommand = (typeof POLICY_COMMANDS)[number];
+
+/** What the control plane may have root's helper do on this machine, each decided on its own. */
+export const HOST_VERBS = ['join_token', 'server_token'] as const;
+export type HostVerb = (typeof HOST_VERBS)[number];
 
 /** Verbs of RBAC. */
 const POLICY_VERBS = [
@@ -45,6 +50,7 @@ const pathPattern = z
   .regex(/^\/\S*$/, 'must be a path that begins with "/", in which * stands for any characters');
 const listOf = <T extends z.ZodType>(item: T) => z.array(item).max(LIST_MAX);
 const command = z.enum(POLICY_COMMANDS);
+const hostVerb = z.enum(['allow', 'deny']).optional();
 const dnsName = z
   .string()
   .max(253)
@@ -100,6 +106,14 @@ export const PolicyFile = z.strictObject({
   tunnel: z.strictObject({ kubernetes_api: z.boolean().optional() }).default({}),
   /** Whether a worker whose root says so is taken out of the cluster. */
   workers: z.strictObject({ leave: z.boolean().optional() }).default({}),
+  host: z
+    .strictObject({
+      /** Tokens by which machines become workers. */
+      join_token: hostVerb,
+      /** Tokens by which machines become servers: each is worth the whole cluster. */
+      server_token: hostVerb,
+    } satisfies Record<HostVerb, unknown>)
+    .default({}),
   pod_security: z.enum(['privileged', 'baseline', 'restricted']).optional(),
   resources: listOf(PolicyResource).default([]),
 });

@@ -19,6 +19,7 @@ import { openDatabase } from '../../../src/store/database.ts';
 import { commandJournal } from '../../../src/store/journal/commands.ts';
 import { memoryLog } from '../../support/memory-log.ts';
 import { unusedCommandDeps } from '../../support/unused-command-deps.ts';
+import { HELPER_ANSWERS } from '../command-samples.ts';
 
 export interface EngineLife {
   /** Holds `agent.db`, and `received`: a line for each result that the control plane got. */
@@ -53,6 +54,7 @@ export async function liveOnce(
     progress: commandProgress({ clock }),
     kubernetes: kubernetesClient({ clock: systemClock, http: systemHttp, credentials }),
     openChannels: channelOpener({ clock, credentials, dialTrusting: trustingDial }),
+    askHelper: async ({ verb }) => HELPER_ANSWERS[verb],
     loadHandlers: async () => COMMAND_HANDLERS,
   });
   const stop = new AbortController();

@@ -69,6 +69,7 @@ beforeEach(() => {
         close: () => undefined,
       };
     },
+    askHelper: () => Promise.reject(new Error('not used here')),
     clusterStatus: () => Promise.reject(new Error('not used here')),
     workElsewhere,
     policy: {

@@ -35,6 +35,7 @@ beforeEach(async () => {
     clock: systemClock,
     kubernetes: clientOf(kubernetes),
     openChannels: () => Promise.reject(new Error('not used here')),
+    askHelper: () => Promise.reject(new Error('not used here')),
     clusterStatus: () => Promise.reject(new Error('not used here')),
     workElsewhere,
     policy: {

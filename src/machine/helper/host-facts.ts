@@ -1,0 +1,23 @@
+import { recentSnapshot } from '../../host/checks/etcd-snapshots.ts';
+import { k3sCertificatesLast } from '../../host/checks/k3s-certificates.ts';
+import { adviceOf } from '../../host/checks/run.ts';
+import type { HostFacts } from '../../protocol/helper.ts';
+import type { MachineContext } from '../context.ts';
+import { diagnose } from '../doctor.ts';
+
+/** Checks of files that k3s lets only root read: the daemon cannot make them itself. */
+const ROOTS_CHECKS = [k3sCertificatesLast, recentSnapshot];
+
+/** @throws AgentError CONFIG_INVALID, INTERRUPTED */
+export async function hostFacts(context: MachineContext): Promise<HostFacts> {
+  const { results } = await diagnose(context, {}, (check) => ROOTS_CHECKS.includes(check));
+  return {
+    findings: results.flatMap(({ id, outcome }) => {
+      if (outcome.state !== 'found') {
+        return [];
+      }
+      const { code, message } = outcome.finding;
+      return [{ check: id, code, message, hint: adviceOf(outcome.finding) }];
+    }),
+  };
+}

@@ -1,0 +1,45 @@
+/**
+ * All that root's helper does: a verb is here only when it works. Each says what of the local policy it
+ * needs (docs/decisions/0033-root-helper.md: what each can do at worst).
+ */
+import { assertNever } from '../../core/errors.ts';
+import { ALLOWED, type PolicyDecision } from '../../policy/decision.ts';
+import type { EffectivePolicy } from '../../policy/effective.ts';
+import { decideHost } from '../../policy/evaluate.ts';
+import type { HelperRequest } from '../../protocol/helper.ts';
+import type { MachineContext } from '../context.ts';
+
+export function decisionOf(policy: EffectivePolicy, request: HelperRequest): PolicyDecision {
+  switch (request.verb) {
+    case 'mint_join_token':
+      return decideHost(
+        policy,
+        'join_token',
+        request.role === 'server' ? 'server_token' : 'join_token',
+      );
+    case 'host_facts':
+      return ALLOWED; // What `status` shows the daemon's people anyway.
+    default:
+      return assertNever(request);
+  }
+}
+
+/** @throws AgentError as the verb's own file says */
+export async function carryOut(
+  context: MachineContext,
+  request: HelperRequest,
+  _tell: (progress: string) => Promise<void>,
+): Promise<Readonly<Record<string, unknown>>> {
+  switch (request.verb) {
+    case 'mint_join_token': {
+      const { mintJoinToken } = await import('./mint-join-token.ts');
+      return { ...(await mintJoinToken(context, request)) };
+    }
+    case 'host_facts': {
+      const { hostFacts } = await import('./host-facts.ts');
+      return await hostFacts(context);
+    }
+    default:
+      return assertNever(request);
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * What the daemon may ask of root's helper: one line of JSON on the helper's socket, answered by lines of
+ * JSON. The list is closed, and every field has a limit: whoever has taken the daemon over can send
+ * anything.
+ */
+import * as z from 'zod';
+
+export const HELPER_REQUEST_BYTES_MAX = 16 * 1024;
+export const HELPER_ANSWER_BYTES_MAX = 1024 * 1024;
+
+export const JOIN_TOKEN_TTL_SECONDS_MIN = 60;
+export const JOIN_TOKEN_TTL_SECONDS_MAX = 7 * 24 * 3_600;
+
+/** The command behind a request: its idempotency key. It becomes part of descriptions, so no controls. */
+const commandId = z.string().regex(/^[^\p{C}]{1,128}$/u);
+
+export const HelperRequest = z.discriminatedUnion('verb', [
+  z.strictObject({
+    verb: z.literal('mint_join_token'),
+    command_id: commandId,
+    role: z.enum(['agent', 'server']),
+    ttl_seconds: z.int().min(JOIN_TOKEN_TTL_SECONDS_MIN).max(JOIN_TOKEN_TTL_SECONDS_MAX),
+  }),
+  z.strictObject({ verb: z.literal('host_facts') }),
+]);
+export type HelperRequest = z.infer<typeof HelperRequest>;
+
+/** A line of the answer; the last one has `data` or `error`. */
+export const HelperLine = z.union([
+  z.object({ progress: z.string() }),
+  z.object({ data: z.record(z.string(), z.unknown()) }),
+  z.object({
+    error: z.object({
+      code: z.string(),
+      message: z.string(),
+      hint: z.string().optional(),
+      details: z.record(z.string(), z.unknown()).optional(),
+    }),
+  }),
+]);
+export type HelperLine = z.infer<typeof HelperLine>;
+
+export const MintedJoinToken = z.object({
+  token: z.string(),
+  id: z.string(),
+  role: z.enum(['agent', 'server']),
+  expires: z.string(),
+  servers: z.array(z.string()),
+});
+export type MintedJoinToken = z.infer<typeof MintedJoinToken>;
+
+/** What is wrong with the machine, of what only root can see. */
+export const HostFacts = z.object({
+  findings: z.array(
+    z.object({ check: z.string(), code: z.string(), message: z.string(), hint: z.string() }),
+  ),
+});
+export type HostFacts = z.infer<typeof HostFacts>;

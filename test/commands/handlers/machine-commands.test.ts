@@ -1,0 +1,76 @@
+/** Commands that root's helper carries out. */
+import { expect, test } from 'bun:test';
+import type { CommandContext } from '../../../src/commands/engine/handler.ts';
+import { resultOfOutcome } from '../../../src/commands/engine/result.ts';
+import { joinTokenCommand } from '../../../src/commands/handlers/join-token.ts';
+import { AgentError } from '../../../src/core/errors.ts';
+import { systemClock } from '../../../src/platform/clock.ts';
+import { encodeJoinToken } from '../../../src/protocol/secrets/join-token.ts';
+import { failureOf } from '../../support/failure-of.ts';
+import { memoryLog } from '../../support/memory-log.ts';
+import { unusedCommandDeps } from '../../support/unused-command-deps.ts';
+
+const { signal } = new AbortController();
+const TIMES = { attempts: 1, startedAt: null, finishedAt: new Date(0), durationMs: 1 };
+
+function contextWith(askHelper: CommandContext['askHelper']): CommandContext {
+  return {
+    ...unusedCommandDeps(),
+    clock: systemClock,
+    askHelper,
+    commandId: 'command-1',
+    signal,
+    stopping: signal,
+    log: memoryLog(),
+    checkpoint: undefined,
+    setCheckpoint: async () => undefined,
+    progress: () => undefined,
+  };
+}
+
+const token = encodeJoinToken({
+  v: 1,
+  servers: ['https://10.0.0.1:6443'],
+  ca: '-----BEGIN CERTIFICATE-----\n',
+  token: 'abcdef.0123456789abcdef',
+  role: 'agent',
+  expires: null,
+});
+const minted = {
+  id: 'abcdef',
+  role: 'agent',
+  expires: '2026-01-01T00:15:00.000Z',
+  servers: ['https://10.0.0.1:6443'],
+};
+
+test('join_token asks the helper by the id of the command, and its result has the token whole', async () => {
+  const asked: unknown[] = [];
+  const context = contextWith(async (request) => {
+    asked.push(request);
+    return { ...minted, token };
+  });
+  const outcome = await joinTokenCommand.prepare({}).run(context);
+  expect(asked).toEqual([
+    { verb: 'mint_join_token', command_id: 'command-1', role: 'agent', ttl_seconds: 900 },
+  ]);
+  const { success, output, data } = resultOfOutcome(outcome, TIMES);
+  expect({ success, output, data }).toEqual({
+    success: true,
+    output:
+      'The join token abcdef lets one machine join as a worker until 2026-01-01T00:15:00.000Z',
+    data: { ...minted, token },
+  });
+});
+
+test('what the helper refuses is what the command answers', async () => {
+  const refusal = new AgentError('POLICY_DENIED', 'The local policy says no', { hint: 'Ask root' });
+  const context = contextWith(() => Promise.reject(refusal));
+  expect(await failureOf(() => joinTokenCommand.prepare({}).run(context))).toBe(refusal);
+});
+
+test.each([[{ role: 'admin' }], [{ ttl_seconds: 59 }], [{ ttl_seconds: 604_801 }], [{ uses: 5 }]])(
+  'join_token refuses %j',
+  (payload) => {
+    expect(() => joinTokenCommand.prepare(payload)).toThrow('Cannot run "join_token"');
+  },
+);

@@ -1,0 +1,142 @@
+/** Root's helper on a machine that was set up: who may ask, for what, and what root finds noted. */
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import type { HandedConnection, Peer } from '../../../src/core/ports.ts';
+import { decodeJoinToken } from '../../../src/protocol/secrets/join-token.ts';
+import { INSTALL, INSTALL_ENV } from '../../support/installation.ts';
+import { type SimulatedMachine, simulatedMachine } from '../../support/simulated-machine.ts';
+
+const JOURNAL = '/var/lib/pipeops-agent-host/helper.jsonl';
+const POLICY = '/etc/pipeops-agent/policy.yaml';
+const DAEMON: Peer = { pid: 4_711, uid: 998 };
+
+let machine: SimulatedMachine;
+beforeEach(async () => {
+  machine = await simulatedMachine();
+  expect(await machine.run(INSTALL, { env: INSTALL_ENV })).toMatchObject({ exitCode: 0 });
+  const passwd = (await machine.files.readText('/etc/passwd')) ?? '';
+  await machine.put(
+    '/etc/passwd',
+    passwd.replace(/^pipeops-agent:x:\d+:/m, 'pipeops-agent:x:998:'),
+  );
+});
+afterEach(() => machine[Symbol.asyncDispose]());
+
+/** Runs `helper serve` for one connection. */
+async function ask(line: string | undefined, peer: Peer | null = DAEMON) {
+  const answers: unknown[] = [];
+  const connection: HandedConnection = {
+    peer: () => peer ?? undefined,
+    readLine: async () => line,
+    write: async (text) => void answers.push(JSON.parse(text)),
+  };
+  const ran = await machine.run(['helper', 'serve'], { connection });
+  expect([ran.exitCode, ran.stdout]).toEqual([0, '']);
+  return answers;
+}
+
+async function noted(): Promise<readonly Record<string, unknown>[]> {
+  const lines = ((await machine.files.readText(JOURNAL)) ?? '').trim().split('\n');
+  return lines.map((line) => {
+    const { at, ms, ...rest } = JSON.parse(line);
+    expect([typeof at, ms === undefined || ms >= 0]).toEqual(['string', true]);
+    return rest;
+  });
+}
+
+const mint = (fields: object = {}) =>
+  JSON.stringify({
+    verb: 'mint_join_token',
+    command_id: 'command-1',
+    role: 'agent',
+    ttl_seconds: 900,
+    ...fields,
+  });
+
+test.each([
+  ['somebody else', { pid: 5, uid: 1_000 }],
+  ['nobody whom the kernel knows', null],
+])('%s gets nothing, and is noted', async (_, peer) => {
+  const before = machine.calls.length;
+  expect(await ask(mint(), peer)).toEqual([
+    {
+      error: {
+        code: 'NOT_ROOT',
+        message: 'Only root and the agent may ask the helper',
+        hint: 'Run the subcommand with sudo instead: pipeops-agent --help',
+      },
+    },
+  ]);
+  expect(machine.calls.slice(before)).toEqual([]);
+  expect(await noted()).toEqual([{ ...peer, outcome: 'NOT_ROOT' }]);
+});
+
+test('a join token is refused until root allows it, and one of a server until root allows that', async () => {
+  expect(await ask(mint())).toEqual([
+    {
+      error: {
+        code: 'POLICY_DENIED',
+        message: 'The local policy does not allow "join_token"',
+        hint: expect.stringContaining('by "host: {join_token: allow}" in a policy'),
+        details: { rule: 'standard/host.join_token' },
+      },
+    },
+  ]);
+  await machine.put(POLICY, 'preset: standard\nhost: { join_token: allow }\n', 0o640);
+  expect(await ask(mint({ role: 'server' }))).toMatchObject([
+    { error: { code: 'POLICY_DENIED', details: { rule: 'standard/host.server_token' } } },
+  ]);
+  const [answer] = await ask(mint());
+  expect(answer).toEqual({
+    data: {
+      token: expect.stringMatching(/^pj1\./),
+      id: 'abcdef',
+      role: 'agent',
+      expires: expect.any(String),
+      servers: ['https://10.0.0.1:6443'],
+    },
+  });
+  const { token } = (answer as { data: { token: string } }).data;
+  expect(decodeJoinToken(token)).toMatchObject({ role: 'agent' });
+  const who = { uid: 998, pid: 4_711, verb: 'mint_join_token', command_id: 'command-1' };
+  expect(await noted()).toEqual([
+    { ...who, outcome: 'begun' },
+    { ...who, outcome: 'POLICY_DENIED' },
+    { ...who, outcome: 'begun' },
+    { ...who, outcome: 'POLICY_DENIED' },
+    { ...who, outcome: 'begun' },
+    { ...who, outcome: 'done' },
+  ]);
+  expect(await machine.files.readText(JOURNAL)).not.toContain(token);
+  expect((await machine.files.stat(JOURNAL))?.mode).toBe(0o600);
+});
+
+test('a policy that cannot be used refuses', async () => {
+  await machine.put(POLICY, 'preset: standard\nhost: { join_token: maybe }\n', 0o640);
+  expect(await ask(mint())).toMatchObject([{ error: { code: 'POLICY_INVALID' } }]);
+});
+
+test.each([
+  ['an unknown verb', JSON.stringify({ verb: 'run', argv: ['sh'] })],
+  ['a field that the verb does not have', mint({ servers: ['https://evil.test'] })],
+  ['a time that is too long', mint({ ttl_seconds: 31_536_000 })],
+  ['a command id that would break a line', mint({ command_id: 'a\nb' })],
+  ['what is no JSON', 'mint_join_token'],
+  ['nothing at all', undefined],
+])('%s is refused and runs nothing', async (_, line) => {
+  await machine.put(POLICY, 'host: { join_token: allow, server_token: allow }\n', 0o640);
+  const before = machine.calls.length;
+  expect(await ask(line)).toMatchObject([{ error: { code: 'USAGE' } }]);
+  expect(machine.calls.slice(before)).toEqual([]);
+  expect(await noted()).toEqual([{ uid: 998, pid: 4_711, outcome: 'USAGE' }]);
+});
+
+test('root hears of certificates that end, which the daemon cannot see', async () => {
+  expect(await ask('{"verb":"host_facts"}')).toEqual([{ data: { findings: [] } }]);
+});
+
+test('the journal begins anew before it is too long, and the one before is kept', async () => {
+  await machine.put(JOURNAL, 'x'.repeat(1024 * 1024 + 1));
+  await ask('{"verb":"host_facts"}');
+  expect(await noted()).toMatchObject([{ outcome: 'begun' }, { outcome: 'done' }]);
+  expect((await machine.files.stat(`${JOURNAL}.1`))?.size).toBe(1024 * 1024 + 1);
+});
