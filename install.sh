@@ -9,14 +9,16 @@
 #   uninstall  removes what was installed
 #   version    prints the installed version; needs no root
 #
-# The first three download the program for this platform, compare it with its published SHA-256 hash,
-# place it in /opt/pipeops-agent/<version> and run its "install" or "join" with the flags. Where there
+# The first three download the program for this platform, check the signature of its release (with openssl 3,
+# where it is here) and its SHA-256 hash, place it in /opt/pipeops-agent/<version> and run its "install" or
+# "join" with the flags. Where there
 # is no /usr/local/bin/pipeops-agent yet, it is made a link to it; an older program stays in that place
 # until the new one has taken over. The other two download nothing: the installed program does it.
 # Installs nothing else. Safe to run again.
 #
 # PIPEOPS_VERSION   the version to install; the newest when not set
 # PIPEOPS_BASE_URL  where programs come from; https://get.pipeops.dev/agent when not set
+# PIPEOPS_ALLOW_EXPIRED  "yes" takes a release that has expired, for a machine whose clock cannot be set
 # HTTPS_PROXY, NO_PROXY, and every variable that "pipeops-agent install" knows, pass through. sudo
 # drops what was exported before it: write "curl … | sudo NAME=value sh", or use the flags. What has
 # arrived is printed. Secrets go into files: sudo would log them.
@@ -38,11 +40,23 @@ CONNECT_TIMEOUT_SECONDS=30
 STALL_TIMEOUT_SECONDS=60
 STALL_BYTES_PER_SECOND=1024
 DOWNLOAD_TIMEOUT_SECONDS=3600
-DOWNLOAD_BYTES_MAX=536870912 # 512 MiB
+# Of a program, where no signature tells its size.
+PROGRAM_BYTES_MAX=536870912 # 512 MiB
+# Of "latest", of lists, and of what is signed.
+SMALL_BYTES_MAX=65536
+# ulimit counts in these, and some shells in twice as many.
+BLOCK_BYTES=512
 DOWNLOAD_TRIES=3
+# By what releases are known: scripts/release.ts puts the public halves of the root keys in, base64 of DER.
+# They certify the keys that sign releases; of those, the ones with lower numbers are revoked.
+RELEASE_ROOTS=''
+RELEASE_KEY_OLDEST=1
+RELEASE_PURPOSE=release
+MAIN_CHANNEL=stable
+SIGNED_FILES='release-key.json release-key.json.sig release.json release.json.sig'
 # What a user may set, here and for "pipeops-agent install". Proxies may hold a password.
 PLAIN_VARIABLES='PIPEOPS_VERSION PIPEOPS_BASE_URL PIPEOPS_API_URL PIPEOPS_CA_FILE PIPEOPS_AGENT_ID
-PIPEOPS_PORT PIPEOPS_K3S_MIRROR PIPEOPS_IGNORE_CHECKS CLUSTER_NAME K3S_VERSION K3S_NODE_NAME LOG_LEVEL
+PIPEOPS_PORT PIPEOPS_K3S_MIRROR PIPEOPS_IGNORE_CHECKS PIPEOPS_ALLOW_EXPIRED CLUSTER_NAME K3S_VERSION K3S_NODE_NAME LOG_LEVEL
 NODE_TYPE K3S_URL NO_PROXY no_proxy'
 SECRET_VARIABLES='PIPEOPS_TOKEN K3S_TOKEN HTTPS_PROXY https_proxy HTTP_PROXY http_proxy'
 
@@ -239,31 +253,40 @@ check_tools() {
     fail 7 TOOL_MISSING 'Cannot download without curl or GNU wget' \
       "Install curl with this system's package manager, then run the same command again"
   fi
-  for tool in sha256sum gzip; do
+  for tool in sha256sum gzip wc date; do
     has "$tool" || fail 7 TOOL_MISSING "Cannot run \"$tool\": it is not on this machine" \
       "Install $tool with this system's package manager, then run the same command again"
   done
 }
 
-# start_curl URL FILE [FLAGS...]
+# start_curl URL FILE LIMIT [FLAGS...]
 start_curl() {
   url=$1
   file=$2
-  shift 2
-  LC_ALL=C curl "$@" --fail --silent --show-error --location --globoff \
-    --proto "$protocols" --connect-timeout "$CONNECT_TIMEOUT_SECONDS" \
-    --speed-limit "$STALL_BYTES_PER_SECOND" --speed-time "$STALL_TIMEOUT_SECONDS" \
-    --max-time "$DOWNLOAD_TIMEOUT_SECONDS" --max-filesize "$DOWNLOAD_BYTES_MAX" \
-    --retry "$((DOWNLOAD_TRIES - 1))" --output "$file" "$url" 2>"$download_directory/log" &
+  limit=$3
+  shift 3
+  (
+    # Older ones look at --max-filesize only where the server tells a size.
+    ulimit -f "$((limit / BLOCK_BYTES + 1))"
+    LC_ALL=C exec curl "$@" --fail --silent --show-error --location --globoff \
+      --proto "$protocols" --connect-timeout "$CONNECT_TIMEOUT_SECONDS" \
+      --speed-limit "$STALL_BYTES_PER_SECOND" --speed-time "$STALL_TIMEOUT_SECONDS" \
+      --max-time "$DOWNLOAD_TIMEOUT_SECONDS" --max-filesize "$limit" \
+      --retry "$((DOWNLOAD_TRIES - 1))" --output "$file" "$url" 2>"$download_directory/log"
+  ) &
 }
 
-# start_wget URL FILE [FLAGS...]: wget cannot limit the time and size of a whole download.
+# start_wget URL FILE LIMIT [FLAGS...]: wget cannot limit the time and size of a whole download.
 start_wget() {
   url=$1
   file=$2
-  shift 2
-  LC_ALL=C "$wget" "$@" --no-verbose --server-response --timeout="$STALL_TIMEOUT_SECONDS" \
-    --tries="$DOWNLOAD_TRIES" --output-document="$file" "$url" 2>"$download_directory/log" &
+  limit=$3
+  shift 3
+  (
+    ulimit -f "$((limit / BLOCK_BYTES + 1))"
+    LC_ALL=C exec "$wget" "$@" --no-verbose --server-response --timeout="$STALL_TIMEOUT_SECONDS" \
+      --tries="$DOWNLOAD_TRIES" --output-document="$file" "$url" 2>"$download_directory/log"
+  ) &
 }
 
 # Why the download ended with exit code $1, from what the tool wrote.
@@ -294,7 +317,7 @@ was_downgraded() {
   return 1
 }
 
-# transfer URL FILE [FLAGS...]: sets status to the exit code of curl or wget.
+# transfer URL FILE LIMIT [FLAGS...]: sets status to the exit code of curl or wget.
 transfer() {
   # In the background, because a shell hears no signal while it waits for another program.
   "start_$fetcher" "$@"
@@ -304,17 +327,29 @@ transfer() {
   ended_pid=$!
 }
 
-# fetch URL FILE: follows redirects, fails on HTTP errors.
+# size_of FILE: in bytes; 0 where there is none.
+size_of() {
+  size=0
+  [ ! -f "$1" ] || size=$(wc -c <"$1")
+  printf '%s\n' "$((size))"
+}
+
+# fetch URL FILE LIMIT: follows redirects, fails on HTTP errors, and on more than LIMIT bytes.
 fetch() {
-  transfer "$1" "$2"
+  transfer "$1" "$2" "$3"
   # The certificate is of no authority that the system trusts: of the given one, then.
   case ${ca_file:+$fetcher-$status} in
-    curl-60) transfer "$1" "$2" --cacert "$ca_file" ;;
-    wget-5) transfer "$1" "$2" --ca-certificate="$ca_file" ;;
+    curl-60) transfer "$1" "$2" "$3" --cacert "$ca_file" ;;
+    wget-5) transfer "$1" "$2" "$3" --ca-certificate="$ca_file" ;;
   esac
   if was_downgraded; then
     fail 6 DOWNLOAD_FAILED "Cannot download $1: it was redirected from https to http" \
       'Set PIPEOPS_BASE_URL to an address that stays on https'
+  fi
+  # curl says 63 where the size is told before; else ulimit has ended it.
+  if [ "$fetcher-$status" = curl-63 ] || [ "$(size_of "$2")" -gt "$3" ]; then
+    fail 6 DOWNLOAD_CORRUPT "What $1 sends is over $3 bytes" \
+      'Check that no proxy or portal answers in its place'
   fi
   case $fetcher-$status in
     *-0) ;;
@@ -343,15 +378,161 @@ find_version() {
         'Set it to a version such as 0.1.0, or do not set it to install the newest'
     return
   fi
-  fetch "$base_url/latest" "$download_directory/latest"
+  fetch "$base_url/latest" "$download_directory/latest" "$SMALL_BYTES_MAX"
   version=
   read -r version <"$download_directory/latest" || true
   is_version "$version" || fail 6 DOWNLOAD_CORRUPT "What $base_url/latest sent is not a version" \
     'Check that no proxy or portal answers in its place, or set PIPEOPS_VERSION'
 }
 
-# published_hash FILE_NAME: prints its hash; nothing when SHA256SUMS does not list it.
-published_hash() {
+# can_verify: whether openssl is here and knows Ed25519 (3.0 and newer; in FIPS mode it may not).
+can_verify() {
+  has openssl || return 1
+  case $(LC_ALL=C openssl pkeyutl -help 2>&1 || true) in
+    *-rawin*) ;;
+    *) return 1 ;;
+  esac
+  write_public_key "${RELEASE_ROOTS%% *}"
+  LC_ALL=C openssl pkey -pubin -in "$download_directory/key" -noout >/dev/null 2>&1
+}
+
+# write_public_key BASE64_OF_DER
+write_public_key() {
+  printf '%s\n' '-----BEGIN PUBLIC KEY-----' "$1" '-----END PUBLIC KEY-----' >"$download_directory/key"
+}
+
+# is_signed_by BASE64_OF_DER FILE: FILE.sig holds the signature.
+is_signed_by() {
+  write_public_key "$1"
+  LC_ALL=C openssl base64 -d -A -in "$download_directory/$2.sig" -out "$download_directory/signature" \
+    2>/dev/null || return 1
+  LC_ALL=C openssl pkeyutl -verify -pubin -inkey "$download_directory/key" -rawin \
+    -in "$download_directory/$2" -sigfile "$download_directory/signature" >/dev/null 2>&1
+}
+
+# signed_field FILE NAME: its value, in a file that scripts/release.ts has written: one field a line.
+signed_field() {
+  while read -r field value; do
+    [ "$field" = "\"$2\":" ] || continue
+    value=${value%,}
+    value=${value#\"}
+    printf '%s\n' "${value%\"}"
+    return
+  done <"$1"
+}
+
+# signed_file FILE_NAME: sets file_size and file_hash by the manifest; empty when it does not list it.
+signed_file() {
+  file_size=
+  file_hash=
+  named=
+  while read -r field value; do
+    value=${value%,}
+    value=${value#\"}
+    value=${value%\"}
+    case $field$named in
+      '"name":'*)
+        named=
+        [ "$value" != "$1" ] || named=yes ;;
+      '"size":yes') file_size=$value ;;
+      '"sha256":yes')
+        file_hash=$value
+        return ;;
+    esac
+  done <"$download_directory/release.json"
+}
+
+# digits_of TIME: 20260102030405 of 2026-01-02T03:04:05Z, as "date" prints it here.
+digits_of() {
+  digits=
+  rest=$1
+  while [ -n "$rest" ]; do
+    case $rest in
+      [0-9]*) digits=$digits${rest%"${rest#?}"} ;;
+    esac
+    rest=${rest#?}
+  done
+  printf '%s\n' "${digits:-0}"
+}
+
+# is_before TIME TIME
+is_before() { [ "$(digits_of "$1")" -lt "$(digits_of "$2")" ]; }
+
+distrust() {
+  fail 6 RELEASE_UNTRUSTED "Cannot trust pipeops-agent $version of $base_url: $1" \
+    'Nothing of it was used. Try again, then from the original place; if it stays so, somebody has changed it'
+}
+
+# check_expiry WHAT TIME
+check_expiry() {
+  is_before "$2" "$now" || return 0
+  [ "${PIPEOPS_ALLOW_EXPIRED:-}" != yes ] || return 0
+  fail 6 RELEASE_EXPIRED "$1 expired at $2; the clock here says $now" \
+    'If that clock is wrong, set it: date -u -s "YYYY-MM-DD hh:mm:ss". If it is right, the place serves something old: use another one. PIPEOPS_ALLOW_EXPIRED=yes leaves out this check alone'
+}
+
+# check_key: the release key, by the root keys.
+check_key() {
+  trusted=
+  for root in $RELEASE_ROOTS; do
+    ! is_signed_by "$root" release-key.json || trusted=yes
+  done
+  [ -n "$trusted" ] || distrust 'its release key is signed by no root key that is known here'
+  key_file=$download_directory/release-key.json
+  [ "$(signed_field "$key_file" purpose)" = "$RELEASE_PURPOSE" ] ||
+    distrust 'its release key is for another purpose'
+  key_number=$(signed_field "$key_file" number)
+  [ "$key_number" -ge "$RELEASE_KEY_OLDEST" ] || distrust "release key $key_number was replaced"
+}
+
+# check_newest: not older than what is here, and current.
+check_newest() {
+  manifest=$download_directory/release.json
+  [ "$(signed_field "$manifest" channel)" = "$MAIN_CHANNEL" ] || fail 6 RELEASE_REFUSED \
+    "$base_url calls $version the newest, and it is not of the channel \"$MAIN_CHANNEL\"" \
+    "To take it all the same: PIPEOPS_VERSION=$version"
+  check_expiry "What $base_url calls the newest release" "$(signed_field "$manifest" expires)"
+  installed=
+  ! has readlink || installed=$(readlink "$LINK" || true)
+  installed=${installed%/*}
+  [ -f "$installed/release.json" ] && [ -f "$installed/release-key.json" ] || return 0
+  [ "$key_number" -ge "$(signed_field "$installed/release-key.json" number)" ] ||
+    distrust "release key $key_number was replaced"
+  ! is_before "$(signed_field "$manifest" released)" "$(signed_field "$installed/release.json" released)" ||
+    fail 6 RELEASE_REFUSED "$base_url calls $version the newest, and ${installed##*/} is here, which is newer" \
+      "The place serves something old. To go back on purpose: PIPEOPS_VERSION=$version"
+}
+
+# check_release: its signatures. Sets is_signed where they could be checked: hashes and sizes are of the
+# signed manifest then, and else of SHA256SUMS, which is as good as the connection it came by.
+check_release() {
+  is_signed=
+  hashes_file=SHA256SUMS
+  [ -n "$RELEASE_ROOTS" ] || return 0
+  for file in $SIGNED_FILES; do
+    fetch "$base_url/$version/$file" "$download_directory/$file" "$SMALL_BYTES_MAX"
+  done
+  can_verify || {
+    say 'Not checked: the signature of the release. For that install openssl (3.0 or newer)'
+    return 0
+  }
+  check_key
+  is_signed_by "$(signed_field "$download_directory/release-key.json" public_key)" release.json ||
+    distrust "release key $key_number has not signed its manifest"
+  [ "$(signed_field "$download_directory/release.json" version)" = "$version" ] ||
+    distrust 'its manifest is of another version'
+  now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+  check_expiry "Release key $key_number" "$(signed_field "$download_directory/release-key.json" expires)"
+  [ -n "${PIPEOPS_VERSION:-}" ] || check_newest
+  ! is_before "$now" "$(signed_field "$download_directory/release.json" released)" ||
+    say "The clock here says $now, before this release was made: whether something has expired cannot be told"
+  is_signed=yes
+  hashes_file=release.json
+  say "The signature of pipeops-agent $version is good (release key $key_number)"
+}
+
+# listed_hash FILE_NAME: prints its hash in SHA256SUMS; nothing when that does not list it.
+listed_hash() {
   while read -r hash file; do
     # sha256sum marks a file that it read in binary mode with a star.
     if [ "${file#\*}" = "$1" ]; then
@@ -359,6 +540,16 @@ published_hash() {
       return
     fi
   done <"$download_directory/SHA256SUMS"
+}
+
+# published_hash FILE_NAME: prints the hash that it must have.
+published_hash() {
+  if [ -n "$is_signed" ]; then
+    signed_file "$1"
+    printf '%s\n' "$file_hash"
+  else
+    listed_hash "$1"
+  fi
 }
 
 # has_published_hash FILE FILE_NAME
@@ -371,8 +562,15 @@ has_published_hash() {
 # check_hash FILE FILE_NAME
 check_hash() {
   has_published_hash "$1" "$2" || fail 6 DOWNLOAD_CORRUPT \
-    "The SHA-256 hash of $2 is not the one in $base_url/$version/SHA256SUMS" \
+    "The SHA-256 hash of $2 is not the one in $base_url/$version/$hashes_file" \
     'Run the same command again; if it stays so, a mirror or a proxy changes downloads'
+}
+
+# limit_of FILE_NAME: how many bytes it may have.
+limit_of() {
+  file_size=
+  [ -z "$is_signed" ] || signed_file "$1"
+  printf '%s\n' "${file_size:-$PROGRAM_BYTES_MAX}"
 }
 
 # find_packing FILE_NAME: the smallest one that this release has and this machine can unpack. Zstandard
@@ -382,11 +580,11 @@ find_packing() {
   for packing in zst:zstd xz:xz; do
     suffix=.${packing%:*}
     unpacker=${packing#*:}
-    ! has "$unpacker" || [ -z "$(published_hash "$1$suffix")" ] || return 0
+    ! has "$unpacker" || [ -z "$(listed_hash "$1$suffix")" ] || return 0
   done
   suffix=.gz
   unpacker=gzip
-  [ -n "$(published_hash "$1.gz")" ] || [ -z "$(published_hash "$1")" ] || suffix=
+  [ -n "$(listed_hash "$1.gz")" ] || [ -z "$(listed_hash "$1")" ] || suffix=
 }
 
 # download_program DESTINATION
@@ -395,7 +593,7 @@ download_program() {
   find_packing "$name"
   packed=$name$suffix
   say "Downloading pipeops-agent $version for $platform"
-  fetch "$base_url/$version/$packed" "$download_directory/$packed"
+  fetch "$base_url/$version/$packed" "$download_directory/$packed" "$(limit_of "$packed")"
   check_hash "$download_directory/$packed" "$packed"
   unpacked=$download_directory/pipeops-agent
   if [ -z "$suffix" ]; then
@@ -410,6 +608,15 @@ download_program() {
   make_directory "${1%/*}"
   # Within one file system, so that the name always leads to a whole program.
   attempt "place $1" mv -f "$unpacked" "$1"
+}
+
+# keep_signatures DIRECTORY: beside the program, for bundles and for machines that join by this one.
+keep_signatures() {
+  [ -n "$RELEASE_ROOTS" ] || return 0
+  for file in $SIGNED_FILES; do
+    attempt "make $1/$file readable" chmod 0644 "$download_directory/$file"
+    attempt "place $1/$file" mv -f "$download_directory/$file" "$1/$file"
+  done
 }
 
 # place_link TARGET: a program that is there stays: the new one takes its place when it runs.
@@ -432,13 +639,15 @@ place_program() {
     fail_writing "make a directory in $VERSIONS_DIRECTORY" "$reason"
   }
   find_version
-  fetch "$base_url/$version/SHA256SUMS" "$download_directory/SHA256SUMS"
+  check_release
+  fetch "$base_url/$version/SHA256SUMS" "$download_directory/SHA256SUMS" "$SMALL_BYTES_MAX"
   program=$VERSIONS_DIRECTORY/$version/pipeops-agent
   if [ -x "$program" ] && has_published_hash "$program" "pipeops-agent-$platform"; then
     say "pipeops-agent $version is here already"
   else
     download_program "$program"
   fi
+  keep_signatures "${program%/*}"
   place_link "$program"
 }
 

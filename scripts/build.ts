@@ -2,12 +2,15 @@
  * Builds the executable: `bun run build [--target linux-x64|linux-arm64]` (both when absent) into
  * dist/, each with a .gz beside it, and dist/SHA256SUMS over all of them. `--release` packs it as small
  * as it gets and in each way that install.sh can unpack: minutes instead of seconds. It needs zstd and xz.
+ * `--release-keys FILE`: by which keys it knows releases, if not by those of scripts/release/keys.json.
+ * The same sources give the same bytes, wherever and whenever they are built.
  */
 
 import { rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { $ } from 'bun';
+import { readKeysFile } from './release/key-directory.ts';
 
 const ROOT = join(import.meta.dir, '..');
 const { values } = parseArgs({
@@ -16,12 +19,14 @@ const { values } = parseArgs({
     version: { type: 'string' },
     out: { type: 'string' },
     release: { type: 'boolean' },
+    'release-keys': { type: 'string', default: join(ROOT, 'scripts/release/keys.json') },
   },
 });
 /** Files of their own within the executable: the program, and what runs in threads beside it. */
 const ENTRY_POINTS = ['src/main.ts', 'src/commands/apply/worker.ts'];
 /** Tests build another version into another directory. */
-const DIST = join(ROOT, values.out ?? 'dist');
+const DIST = resolve(ROOT, values.out ?? 'dist');
+const releaseKeys = await readKeysFile(resolve(values['release-keys']));
 const version = values.version ?? (await Bun.file(join(ROOT, 'package.json')).json()).version;
 
 /**
@@ -34,10 +39,13 @@ const TARGETS = {
 } as const;
 type Target = keyof typeof TARGETS;
 
-/** How the executable is packed, by the end of the file's name. */
+/**
+ * How the executable is packed, by the end of the file's name. Not xz -T0: with one processor it would
+ * pack in one block, and so give other bytes.
+ */
 const PACKINGS: Readonly<Record<string, readonly string[]>> =
   values.release === true
-    ? { gz: ['gzip', '-9nc'], zst: ['zstd', '-19', '-T0', '-qc'], xz: ['xz', '-6', '-T0', '-c'] }
+    ? { gz: ['gzip', '-9nc'], zst: ['zstd', '-19', '-T0', '-qc'], xz: ['xz', '-6', '-T2', '-c'] }
     : { gz: ['gzip', '-1nc'] };
 
 function isTarget(name: string): name is Target {
@@ -66,6 +74,8 @@ async function build(target: Target, commit: string): Promise<string> {
     `BUILD_VERSION=${JSON.stringify(version)}`,
     '--define',
     `BUILD_COMMIT=${JSON.stringify(commit)}`,
+    '--define',
+    `BUILD_RELEASE_KEYS=${JSON.stringify(releaseKeys)}`,
     // Without these two, a bunfig.toml or .env in the current directory runs code as root.
     '--no-compile-autoload-dotenv',
     '--no-compile-autoload-bunfig',
@@ -100,7 +110,7 @@ async function writeChecksums(names: readonly string[]): Promise<void> {
 }
 
 const targets = values.target === undefined ? Object.keys(TARGETS) : [values.target];
-const commit = (await $`git rev-parse --short HEAD`.cwd(ROOT).nothrow().quiet().text()).trim();
+const commit = (await $`git rev-parse --short=12 HEAD`.cwd(ROOT).nothrow().quiet().text()).trim();
 const built: string[] = [];
 for (const target of targets) {
   if (!isTarget(target)) {

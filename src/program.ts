@@ -2,6 +2,7 @@
 import { runCli } from './cli/main.ts';
 import { systemTerminalIo } from './cli/terminal/io.ts';
 import { placesOf } from './core/places.ts';
+import { RELEASE_KEYS } from './core/release-keys.ts';
 import { systemClock } from './platform/clock.ts';
 import { systemFileLock } from './platform/file-lock.ts';
 import { systemFiles } from './platform/files.ts';
@@ -80,6 +81,7 @@ function systemContext(env: Context['env'], io: Context['io'], signal: AbortSign
     hostname: thisMachine.hostname(),
     addresses: thisMachine.addresses,
     architecture: process.arch,
+    releaseKeys: RELEASE_KEYS,
     execPath: process.execPath,
     io,
     endProcess: (exitCode) => {

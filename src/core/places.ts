@@ -4,6 +4,8 @@
  */
 
 export const AGENT_USER = 'pipeops-agent';
+/** Where programs come from, when nobody says otherwise (install.sh, "DEFAULT_BASE_URL"). */
+export const DEFAULT_BASE_URL = 'https://get.pipeops.dev/agent';
 export const UNIT_NAME = 'pipeops-agent.service';
 /** By which systemd starts root's helper, one process for each request. */
 export const HELPER_SOCKET_UNIT = 'pipeops-agent-helper.socket';

@@ -5,6 +5,7 @@ import { AgentError } from '../core/errors.ts';
 import { BUILD } from '../core/version.ts';
 import { bundleOrigin } from '../host/bundle/origin.ts';
 import { fetchReleaseFiles } from '../host/bundle/release-files.ts';
+import { signatureSources, verifyBundledProgram } from '../host/bundle/signature.ts';
 import { type Bundle, verifyBundle } from '../host/bundle/verify.ts';
 import { writeBundle } from '../host/bundle/write.ts';
 import { refuseForeignPlace } from '../host/engine/foreign-place.ts';
@@ -14,9 +15,11 @@ import {
   releasePlaces,
 } from '../host/k3s/release-places.ts';
 import type { K3sPlan } from '../host/k3s/resources.ts';
+import { writeSignedRelease } from '../host/release/signed-files.ts';
 import type { BundleManifest } from '../protocol/files/bundle.ts';
 import type { MachineContext } from './context.ts';
 import { openDownloads, readCa } from './outbound.ts';
+import { mayHaveExpired, signaturesOf } from './release.ts';
 
 export interface BundleWishes {
   /** Where it is written: absolute. */
@@ -67,10 +70,19 @@ export async function createBundle(
     const release = { places, version, architecture, origin, directory };
     const { sources, images } = await fetchReleaseFiles({ ...context, http }, release, signal);
     const agent = wishes.executable ?? context.execPath;
+    const signed = await signaturesOf(context, http, config, {
+      ...{ version: BUILD.version, path: agent, allowExpired: mayHaveExpired(context) },
+      platform: architecture === 'amd64' ? 'linux-x64' : 'linux-arm64',
+    });
+    if (signed !== undefined) {
+      await writeSignedRelease(files, directory, signed);
+    }
+    const signatures = signed === undefined ? [] : signatureSources(directory);
+    const program = { part: 'agent', name: 'pipeops-agent', path: agent } as const;
     const content = {
       ...{ architecture, agent: { version: BUILD.version }, k3s: { version }, images },
       created: context.clock.now(),
-      sources: [{ part: 'agent', name: 'pipeops-agent', path: agent } as const, ...sources],
+      sources: [program, ...signatures, ...sources],
     };
     const progress = await context.progress(`Write ${wishes.output}`);
     try {
@@ -88,13 +100,22 @@ export async function createBundle(
   }
 }
 
-/** Reads all of it. @throws AgentError BUNDLE_INVALID, STATE_NEWER, FILE_ACCESS, INTERRUPTED */
+/**
+ * Reads all of it, and checks the signatures of its program where this one knows keys.
+ * @throws AgentError BUNDLE_INVALID, RELEASE_UNTRUSTED, RELEASE_EXPIRED, STATE_NEWER, FILE_ACCESS, INTERRUPTED
+ */
 export async function readBundle(context: MachineContext, path: string): Promise<Bundle> {
   const progress = await context.progress(`Check ${path}`);
   try {
     const bundle = await verifyBundle(context.files, path, progress.update, context.signal);
     const { agent, k3s } = bundle.manifest;
-    progress.done(`pipeops-agent ${agent.version}, k3s ${k3s.version}`);
+    const judged = { now: context.clock.now(), allowExpired: mayHaveExpired(context) };
+    const release = verifyBundledProgram(context.releaseKeys, bundle, judged);
+    const by =
+      release === undefined
+        ? 'not signed, or by keys that this build does not know'
+        : `signed with release key ${release.key.number}`;
+    progress.done(`pipeops-agent ${agent.version} (${by}), k3s ${k3s.version}`);
     return bundle;
   } catch (thrown) {
     progress.fail();

@@ -13,6 +13,7 @@ import type {
 } from '../core/ports.ts';
 import type { Probe } from '../core/probe.ts';
 import type { ProxySettings } from '../core/proxy-settings.ts';
+import type { ReleaseKeys } from '../core/release-keys.ts';
 
 /** What every use case gets: access to this machine. */
 export interface MachineContext {
@@ -40,6 +41,8 @@ export interface MachineContext {
   readonly addresses: () => readonly string[];
   /** `x64`, `arm64`, … */
   readonly architecture: string;
+  /** By what releases are known; those of the running executable. */
+  readonly releaseKeys: ReleaseKeys;
   /** Path of the running executable. */
   readonly execPath: string;
   /** Aborted at the first SIGINT or SIGTERM. */

@@ -53,6 +53,7 @@ export async function prepareImage(
     placeExecutable(context, inventory, {
       version: BUILD.version,
       runningFrom: context.execPath,
+      signed: undefined,
     }),
     preparedK3s(context, inventory, { version, origin: downloads.origin }, context.signal),
   ];

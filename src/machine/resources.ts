@@ -83,6 +83,7 @@ export function machineResources(
     placeExecutable(context, inventory, {
       version: BUILD.version,
       runningFrom: context.execPath,
+      signed: plan?.bundle?.signed,
     }),
     ...repairResources(context, inventory, []),
     adoptedK3s(context, inventory, plan?.adoption),

@@ -9,13 +9,15 @@ export interface InstallRun {
   readonly tools: Tools;
   readonly flags?: readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** install.sh as a release has it; that of the sources, without keys, when absent. */
+  readonly script?: string;
 }
 
 /** The same as `curl … | sh -s -- [flags]`: the script comes on standard input. */
 export async function startInstallSh(run: InstallRun): Promise<StartedProgram> {
   return run.machine.start([...run.shell.argv, '-s', '--', ...(run.flags ?? [])], {
     env: { PATH: run.tools.path, ...run.env },
-    stdin: await readFile(INSTALL_SH, 'utf8'),
+    stdin: run.script ?? (await readFile(INSTALL_SH, 'utf8')),
   });
 }
 

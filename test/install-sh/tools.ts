@@ -11,7 +11,8 @@ import type { Shell } from './shells.ts';
 export type Fetcher = 'curl' | 'wget';
 
 const TOOLS = [
-  ...['chmod', 'gzip', 'id', 'ln', 'mkdir', 'mktemp', 'mv', 'rm', 'rmdir', 'sha256sum', 'uname'],
+  ...['chmod', 'date', 'gzip', 'id', 'ln', 'mkdir', 'mktemp', 'mv', 'readlink', 'rm', 'rmdir'],
+  ...['sha256sum', 'uname', 'wc'],
 ];
 
 export interface Tools extends AsyncDisposable {

@@ -8,6 +8,7 @@ import { AgentError } from '../../src/core/errors.ts';
 import { placesOf } from '../../src/core/places.ts';
 import type { Clock, Exec, ExecResult, Files, Http } from '../../src/core/ports.ts';
 import type { Probe } from '../../src/core/probe.ts';
+import { NO_RELEASE_KEYS } from '../../src/core/release-keys.ts';
 import { systemAskSocket } from '../../src/platform/ask-socket.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
@@ -109,6 +110,7 @@ export function cliContext(options: CliContextOptions): TestCli {
         hostname: 'node-1',
         addresses: () => MACHINE_ADDRESSES,
         architecture: 'x64',
+        releaseKeys: NO_RELEASE_KEYS,
         execPath: '/root/pipeops-agent',
         io,
         endProcess: (exitCode) => {

@@ -20,6 +20,7 @@ import type {
   HandedConnection,
   Http,
 } from '../../src/core/ports.ts';
+import { NO_RELEASE_KEYS } from '../../src/core/release-keys.ts';
 import { BUILD } from '../../src/core/version.ts';
 import { systemAskSocket } from '../../src/platform/ask-socket.ts';
 import { systemClock } from '../../src/platform/clock.ts';
@@ -268,6 +269,7 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
         hostname: options.hostname ?? 'Node-1',
         addresses: () => ['10.0.0.1', '10.0.0.7', 'fd00::7'],
         architecture: 'x64',
+        releaseKeys: NO_RELEASE_KEYS,
         execPath: '/root/agent',
         io,
         endProcess: (exitCode) => {

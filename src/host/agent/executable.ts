@@ -2,6 +2,7 @@ import { basename, dirname } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
 import type { Places } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
+import type { SignedRelease } from '../../protocol/files/release.ts';
 import { diskFull } from '../engine/disk-full.ts';
 import type { HostInventory } from '../engine/inventory.ts';
 import {
@@ -13,6 +14,7 @@ import {
 } from '../engine/originals.ts';
 import { changeOf, removePath, removeShared } from '../engine/removals.ts';
 import { LEAVES_NOTHING, type Removal, type Resource } from '../engine/resource.ts';
+import { writeSignedRelease } from '../release/signed-files.ts';
 
 const COPY_TIMEOUT_MS = 120_000;
 const EXECUTABLE_MODE = 0o755;
@@ -51,7 +53,12 @@ function parentsOf({ executableLink, versionsDirectory }: Places): readonly stri
 export function placeExecutable(
   deps: Deps,
   inventory: HostInventory,
-  options: { readonly version: string; readonly runningFrom: string },
+  options: {
+    readonly version: string;
+    readonly runningFrom: string;
+    /** Kept beside it; install.sh has put them there already. */
+    readonly signed: SignedRelease | undefined;
+  },
 ): Resource {
   const { places } = deps;
   const { versionsDirectory, executableLink } = places;
@@ -80,6 +87,9 @@ export function placeExecutable(
         await copy(deps, options.runningFrom, path);
       }
       await deps.files.changeMode(path, EXECUTABLE_MODE);
+      if (options.signed !== undefined) {
+        await writeSignedRelease(deps.files, dirname(path), options.signed);
+      }
       if ((await linkedExecutable(deps)) === undefined) {
         await deps.files.makeDirectory(dirname(executableLink), { mode: EXECUTABLE_MODE });
         await deps.files.link(path, executableLink);

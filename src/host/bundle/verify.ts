@@ -13,11 +13,13 @@ import {
   BundleManifest,
   type BundlePart,
   MANIFEST_NAME,
+  RELEASE_PARTS,
   SIGNATURE_NAME,
   SUMS_NAME,
   sumsText,
 } from '../../protocol/files/bundle.ts';
 import { StateVersion } from '../../protocol/files/host-state.ts';
+import { RELEASE_FILE_LIMIT_BYTES, type SignedRelease } from '../../protocol/files/release.ts';
 import { runningHash } from '../engine/file-hash.ts';
 import { parseJson } from '../engine/parse-json.ts';
 import type { FileRange } from '../engine/place-file.ts';
@@ -48,6 +50,8 @@ export interface Bundle {
   readonly sizeBytes: number;
   readonly manifest: BundleManifest;
   readonly file: (part: BundlePart) => BundledFile;
+  /** Of the agent's release, not checked yet: host/bundle/signature.ts. */
+  readonly signed: SignedRelease | undefined;
 }
 
 /**
@@ -60,28 +64,42 @@ export async function verifyBundle(
   update: (text: string) => void,
   signal: AbortSignal,
 ): Promise<Bundle> {
-  const file = await files.openFile(path);
-  if (file === undefined) {
+  const opened = await files.openFile(path);
+  if (opened === undefined) {
     throw new AgentError('FILE_ACCESS', `There is no file ${path}`, {
       hint: 'Check the path; a bundle is made by: pipeops-agent bundle create',
     });
   }
   try {
-    const reader = entryReader(file, path, signal);
+    const reader = entryReader(opened, path, signal);
     const [manifest, sha256] = await readManifest(reader, path);
     const hashes = new Map([[MANIFEST_NAME, sha256]]);
     const found = new Map<string, BundledFile>();
+    const texts = new Map<string, string>();
     for (const [index, wanted] of manifest.files.entries()) {
       update(`${index + 1} of ${manifest.files.length}: ${wanted.name}`);
-      found.set(wanted.part, await readFile(reader, path, wanted));
+      found.set(wanted.part, await readFile(reader, path, wanted, texts));
       hashes.set(wanted.name, wanted.sha256);
     }
     await readSums(reader, path, sumsText(hashes));
     await reader.end();
-    return { path, sizeBytes: file.sizeBytes, manifest, file: (part) => known(found, part) };
+    const file = (part: BundlePart) => known(found, part);
+    return { path, sizeBytes: opened.sizeBytes, manifest, file, signed: signedOf(texts) };
   } finally {
-    await file.close();
+    await opened.close();
   }
+}
+
+function signedOf(texts: ReadonlyMap<string, string>): SignedRelease | undefined {
+  const [manifest, manifestSignature, key, keySignature] = RELEASE_PARTS.map((part) =>
+    texts.get(part),
+  );
+  return manifest === undefined ||
+    manifestSignature === undefined ||
+    key === undefined ||
+    keySignature === undefined
+    ? undefined
+    : { manifest, manifestSignature, key, keySignature };
 }
 
 function known(found: ReadonlyMap<string, BundledFile>, part: BundlePart): BundledFile {
@@ -137,7 +155,8 @@ async function readSums(reader: EntryReader, path: string, wanted: string): Prom
 async function readFile(
   reader: EntryReader,
   path: string,
-  { name, size_bytes: sizeBytes, sha256 }: BundleFile,
+  { name, part, size_bytes: sizeBytes, sha256 }: BundleFile,
+  texts: Map<string, string>,
 ): Promise<BundledFile> {
   let header = await reader.header();
   if (header?.name === SIGNATURE_NAME && reader.isAfterManifest()) {
@@ -154,10 +173,30 @@ async function readFile(
     throw invalid(path, `${name} has ${header.sizeBytes} bytes and not ${sizeBytes}`);
   }
   const offset = reader.offset();
-  if ((await reader.hash(header)) !== sha256) {
+  const isText = RELEASE_PARTS.some((each) => each === part);
+  if (isText && sizeBytes > RELEASE_FILE_LIMIT_BYTES) {
+    throw invalid(path, `${name} has over ${RELEASE_FILE_LIMIT_BYTES} bytes`);
+  }
+  const found = isText
+    ? await readText(reader, header, (text) => texts.set(part, text))
+    : await reader.hash(header);
+  if (found !== sha256) {
     throw invalid(path, `the SHA-256 of ${name} is not the one in its manifest`);
   }
   return { path, name, offset, sizeBytes, sha256 };
+}
+
+/** @returns its hash */
+async function readText(
+  reader: EntryReader,
+  header: TarEntry,
+  keep: (text: string) => void,
+): Promise<string> {
+  const bytes = await reader.small(header);
+  keep(bytes.toString());
+  const hash = runningHash();
+  hash.update(bytes);
+  return hash.hex();
 }
 
 interface EntryReader {

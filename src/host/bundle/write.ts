@@ -7,6 +7,7 @@ import {
   type BundleManifest,
   type BundlePart,
   MANIFEST_NAME,
+  type ReleasePart,
   SUMS_NAME,
   sumsText,
 } from '../../protocol/files/bundle.ts';
@@ -19,7 +20,7 @@ const PIECE_BYTES = 512 * 1024;
 const BUNDLE_MODE = 0o644;
 
 export interface BundleSource {
-  readonly part: BundlePart;
+  readonly part: BundlePart | ReleasePart;
   readonly name: string;
   /** Where it is on this machine. */
   readonly path: string;

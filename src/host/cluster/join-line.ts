@@ -1,7 +1,6 @@
+import { DEFAULT_BASE_URL } from '../../core/places.ts';
 import { withoutEnd } from '../../core/text/without-end.ts';
 
-/** Where programs come from, when nobody says otherwise (install.sh, "DEFAULT_BASE_URL"). */
-const DEFAULT_BASE_URL = 'https://get.pipeops.dev/agent';
 /** Where the line puts the token on the new machine. */
 const TOKEN_FILE = '/root/join-token';
 

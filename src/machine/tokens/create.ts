@@ -56,7 +56,7 @@ async function offer(context: MachineContext, created: CreatedJoinToken, port: n
   const { config } = await loadEffectiveConfig(context, {});
   const downloads = await openDownloads(context, config, await readCa(context, config));
   try {
-    return await startOffer(context, created, { port, origin: downloads.origin });
+    return await startOffer(context, created, { port, downloads, config });
   } finally {
     downloads.close();
   }

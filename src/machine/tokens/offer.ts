@@ -4,6 +4,7 @@
  */
 import { createHmac, X509Certificate } from 'node:crypto';
 import { basename, dirname } from 'node:path';
+import type { Config } from '../../config/schema.ts';
 import { errorInLines } from '../../core/error-text.ts';
 import { AgentError } from '../../core/errors.ts';
 import { K3S_EXECUTABLE } from '../../core/k3s-places.ts';
@@ -19,6 +20,8 @@ import { OFFER_CREDENTIAL, type Offer } from '../../protocol/files/offer.ts';
 import { decodeJoinToken } from '../../protocol/secrets/join-token.ts';
 import { selfSignedCertificate } from '../../server/self-signed-certificate.ts';
 import type { MachineContext } from '../context.ts';
+import type { Downloads } from '../outbound.ts';
+import { signaturesOf } from '../release.ts';
 import { offerScript } from './script.ts';
 
 const START_TIMEOUT_MS = 30_000;
@@ -38,15 +41,22 @@ export interface StartedOffer {
   readonly unit: string;
 }
 
+export interface OfferWishes {
+  readonly port: number;
+  /** Where the programs came from, for what is not kept here. */
+  readonly downloads: Pick<Downloads, 'http'> & { readonly origin: Pick<K3sOrigin, 'installer'> };
+  readonly config: Config;
+}
+
 /**
  * Starts the unit that offers program, k3s and install.sh until the token ends.
  * @param created the token; the secret path of the offer is made of it
- * @throws AgentError HOST_UNSUPPORTED, DOWNLOAD_FAILED, TOOL_FAILED, PORT_IN_USE
+ * @throws AgentError HOST_UNSUPPORTED, DOWNLOAD_FAILED, TOOL_FAILED, PORT_IN_USE, RELEASE_UNTRUSTED
  */
 export async function startOffer(
   context: MachineContext,
   created: CreatedJoinToken,
-  wishes: { readonly port: number; readonly origin: Pick<K3sOrigin, 'installer'> },
+  wishes: OfferWishes,
 ): Promise<StartedOffer> {
   const own = context.addresses();
   // The first may be the fixed address of all servers, or another server: this one listens on its own.
@@ -79,7 +89,7 @@ async function offerOf(
   context: MachineContext,
   created: CreatedJoinToken,
   hostname: string,
-  { port, origin }: Parameters<typeof startOffer>[2],
+  { port, downloads, config }: OfferWishes,
 ): Promise<Offer> {
   const { token: k3sToken, gate, ca, servers } = decodeJoinToken(created.token);
   const token = gate ?? k3sToken; // What ends: never that of servers.
@@ -94,18 +104,24 @@ async function offerOf(
   const { certificate, key } = certificateFor(context, hostname, created.expires);
   const path = createHmac('sha256', token).update('offer').digest('hex').slice(0, KEY_LENGTH);
   const baseUrl = `https://${hostname}:${port}/${path}`;
+  const agent = { ...(await installedProgram(context)), platform: `linux-${context.architecture}` };
+  const release = await signaturesOf(context, downloads.http, config, {
+    ...{ version: agent.version, platform: agent.platform, path: agent.file },
+    allowExpired: true,
+  });
   return {
     ...{ hostname, port, certificate, key, path, ca, token },
     server: servers.find((each) => new URL(each).hostname === hostname) ?? '',
-    agent: { ...(await installedProgram(context)), platform: `linux-${context.architecture}` },
+    ...{ agent, release },
     k3s: {
       version,
       file: K3S_EXECUTABLE,
       programName: programName(architecture),
       sumsName: sumsName(architecture),
-      installer: kept ?? (await origin.installer(context.signal)),
+      installer: kept ?? (await downloads.origin.installer(context.signal)),
     },
     script: offerScript({
+      releaseKeys: context.releaseKeys,
       baseUrl,
       k3sMirror: `${baseUrl}/k3s`,
       certificate,

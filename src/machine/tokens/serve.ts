@@ -8,6 +8,7 @@ import { pollUntil } from '../../core/waiting.ts';
 import { isTokenTaken } from '../../host/cluster/join-server.ts';
 import { hashOfFile } from '../../host/engine/file-hash.ts';
 import { REFUSALS_TO_BELIEVE } from '../../host/k3s/rejection.ts';
+import { signedTexts } from '../../host/release/signed-files.ts';
 import { OFFER_CREDENTIAL, OFFER_LIMIT_BYTES, Offer } from '../../protocol/files/offer.ts';
 import type { Offered } from '../../server/offer/answer.ts';
 import { offerDoor } from '../../server/offer/door.ts';
@@ -76,7 +77,7 @@ function openDoor(context: MachineContext, options: Parameters<typeof offerDoor>
 /** By path. The hashes are of the files as they are now; a file that changes is offered no more. */
 async function entriesOf(
   { files, signal }: MachineContext,
-  { agent, k3s, script }: Offer,
+  { agent, k3s, release, script }: Offer,
 ): Promise<ReadonlyMap<string, Offered>> {
   const program = `pipeops-agent-${agent.platform}`;
   const entry = async (file: string) => {
@@ -90,14 +91,16 @@ async function entriesOf(
     return { offered: { file, sizeBytes }, hash };
   };
   const [ofAgent, ofK3s] = [await entry(agent.file), await entry(k3s.file)];
-  const release = `/k3s/download/${k3s.version}`;
+  const ofRelease = `/k3s/download/${k3s.version}`;
+  const signed = release === undefined ? [] : signedTexts(release);
   return new Map<string, Offered>([
     ['/install.sh', { text: script }],
     ['/latest', { text: `${agent.version}\n` }],
     [`/${agent.version}/SHA256SUMS`, { text: `${ofAgent.hash}  ${program}\n` }],
     [`/${agent.version}/${program}`, ofAgent.offered],
     ['/k3s/install.sh', { text: k3s.installer }],
-    [`${release}/${k3s.sumsName}`, { text: `${ofK3s.hash}  ${k3s.programName}\n` }],
-    [`${release}/${k3s.programName}`, ofK3s.offered],
+    ...signed.map(([name, text]) => [`/${agent.version}/${name}`, { text }] as const),
+    [`${ofRelease}/${k3s.sumsName}`, { text: `${ofK3s.hash}  ${k3s.programName}\n` }],
+    [`${ofRelease}/${k3s.programName}`, ofK3s.offered],
   ]);
 }

@@ -8,7 +8,7 @@ import * as z from 'zod';
 /** The newest manifest that is read here: its `v` is the oldest reader that may use it. */
 export const BUNDLE_READER = 1;
 export const MANIFEST_NAME = 'manifest.json';
-/** Of the bytes of the manifest. Releases will be signed; until then it is passed over. */
+/** Room for a signature of whoever made the bundle: it is passed over. */
 export const SIGNATURE_NAME = 'manifest.json.sig';
 /** The last entry: the hashes of all others but the signature, for sha256sum(1) and against bad copies. */
 export const SUMS_NAME = 'SHA256SUMS';
@@ -27,6 +27,15 @@ export function sumsText(hashes: Iterable<readonly [name: string, sha256: string
 /** One of each is in every bundle. */
 export const BUNDLE_PARTS = ['agent', 'k3s', 'k3s-installer', 'k3s-images', 'image-list'] as const;
 export type BundlePart = (typeof BUNDLE_PARTS)[number];
+
+/** The signed texts of the agent's release: all four, or none of them where a build knows no keys. */
+export const RELEASE_PARTS = [
+  'release-manifest',
+  'release-manifest-signature',
+  'release-key',
+  'release-key-signature',
+] as const;
+export type ReleasePart = (typeof RELEASE_PARTS)[number];
 
 const BundleFile = z.looseObject({
   /** No path: it can lead nowhere. */
@@ -61,6 +70,15 @@ export const BundleManifest = z.looseObject({
       (files) =>
         BUNDLE_PARTS.every((part) => files.filter((file) => file.part === part).length === 1),
       { error: `must have one file of each part: ${BUNDLE_PARTS.join(', ')}` },
+    )
+    .refine(
+      (files) => {
+        const parts = files.map(({ part }) => part);
+        const found = RELEASE_PARTS.filter((part) => parts.includes(part));
+        const some = parts.filter((part) => found.some((each) => each === part));
+        return some.length === found.length && [0, RELEASE_PARTS.length].includes(found.length);
+      },
+      { error: `must have one file of each part or none: ${RELEASE_PARTS.join(', ')}` },
     ),
 });
 export type BundleManifest = z.infer<typeof BundleManifest>;

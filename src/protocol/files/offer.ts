@@ -22,6 +22,15 @@ export const Offer = z.object({
   token: z.string().min(1),
   /** Of the program, and where it stands. */
   agent: z.object({ version: z.string(), platform: z.string(), file: z.string() }),
+  /** The signatures of the program's release; absent where the server's build knows no keys. */
+  release: z
+    .object({
+      manifest: z.string(),
+      manifestSignature: z.string(),
+      key: z.string(),
+      keySignature: z.string(),
+    })
+    .optional(),
   k3s: z.object({
     version: z.string(),
     file: z.string(),

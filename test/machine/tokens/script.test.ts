@@ -1,9 +1,11 @@
 /** The script that a machine runs which joins by a server: install.sh, told where everything is. */
 import { expect, test } from 'bun:test';
+import { NO_RELEASE_KEYS } from '../../../src/core/release-keys.ts';
 import { offerScript } from '../../../src/machine/tokens/script.ts';
 import { findShells } from '../../install-sh/shells.ts';
 
 const facts = {
+  releaseKeys: NO_RELEASE_KEYS,
   baseUrl: 'https://10.0.0.1:8444/secret',
   k3sMirror: 'https://10.0.0.1:8444/secret/k3s',
   certificate: '-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n',
