@@ -31,6 +31,9 @@ export interface Preparation {
 /** @returns the directory of the version. @throws ReleaseProblem */
 export async function prepareRelease(wanted: Preparation): Promise<string> {
   refuseWrongKeys(wanted.keys, wanted.isTest);
+  if (!wanted.isTest) {
+    await refuseChangedSources();
+  }
   const directory = join(wanted.out, wanted.version);
   if ((await readdir(directory).catch(() => [])).length > 0) {
     throw new ReleaseProblem(`${directory} is there already: a version is never made twice`);
@@ -68,6 +71,17 @@ export async function prepareRelease(wanted: Preparation): Promise<string> {
     return directory;
   } finally {
     await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/** The manifest names the commit: it must be all that is built. */
+async function refuseChangedSources(): Promise<void> {
+  const words = ['-c', 'safe.directory=*', 'status', '--porcelain'];
+  const changed = await $`git ${words}`.cwd(ROOT).nothrow().quiet().text();
+  if (changed !== '') {
+    throw new ReleaseProblem(
+      `These files are not in the commit: ${changed.trim().split('\n').join(', ')}`,
+    );
   }
 }
 
