@@ -34,6 +34,8 @@ export interface Stand extends AsyncDisposable {
   startControlPlane(dialect?: DialectOptions): void;
   /** Puts token and CA certificate on a machine. */
   equip(machine: Machine): Promise<void>;
+  /** All that the control plane has ever known. */
+  agents(): Promise<readonly ShownAgent[]>;
   /** Waits until an agent has registered. */
   registeredAgent(): Promise<ShownAgent>;
   /** Gives a command through the admin API. @returns its id */
@@ -76,6 +78,7 @@ export async function openStand(name: string): Promise<Stand> {
     }
     return (await response.json()) as T;
   };
+  const agents = async () => (await admin<{ agents: ShownAgent[] }>('')).agents;
   const commandState = (agentId: string, id: string): Promise<CommandRecord> =>
     admin<CommandRecord>(`/${agentId}/commands/${id}`);
   const stopControlPlane = async () => {
@@ -96,10 +99,10 @@ export async function openStand(name: string): Promise<Stand> {
       await machine.writeFile(TOKEN_FILE, `${TOKEN}\n`, { mode: 0o600 });
       await machine.writeFile(CA_FILE, ca);
     },
+    agents,
     registeredAgent: () =>
       waitUntil('an agent has registered', COMMAND_TIMEOUT_MS, async () => {
-        const { agents } = await admin<{ agents: ShownAgent[] }>('');
-        return agents[0];
+        return (await agents())[0];
       }),
     command: async (agentId, type, payload) => {
       const body = JSON.stringify({ type, payload });
@@ -161,14 +164,20 @@ export async function runForDocument(
   return { exitCode, ...JSON.parse(stdout) };
 }
 
+/** How one line begins that fetches the installer: as in README, and as INSTALL.md has it without curl. */
+export type Fetcher = 'curl -fsSL' | 'wget -qO-';
+
 /** The one line of the README. */
 export function installByOneLine(
   stand: Sources,
   machine: Machine,
   args: readonly string[],
-  options: Pick<ExecOptions, 'env' | 'check' | 'heard'> = {},
+  {
+    fetcher = 'curl -fsSL',
+    ...options
+  }: Pick<ExecOptions, 'env' | 'check' | 'heard'> & { readonly fetcher?: Fetcher } = {},
 ) {
-  const line = `curl -fsSL ${stand.releases.url}/install.sh | sh -s -- "$@"`;
+  const line = `${fetcher} ${stand.releases.url}/install.sh | sh -s -- "$@"`;
   return machine.exec(['sh', '-c', line, 'sh', ...args], {
     timeoutMs: INSTALL_TIMEOUT_MS,
     ...options,

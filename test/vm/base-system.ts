@@ -8,11 +8,20 @@ import { aptEnvironment } from './packages.ts';
 import type { Tell } from './progress.ts';
 import { timeLeft } from './time-left.ts';
 
-/** `plain` is a bare VM; `kubernetes` also has what the k3s for tests takes from its host. */
-export type BaseName = 'plain' | 'kubernetes';
+/**
+ * `plain` is a bare VM; `kubernetes` also has what the k3s for tests takes from its host. Both are Debian 12.
+ * `debian-13` is `kubernetes` of Debian 13, with GNU wget and without curl.
+ */
+export type BaseName = 'plain' | 'kubernetes' | 'debian-13';
 
-/** Stays on bookworm: later releases' systemd does not boot on cgroup v1. */
-const SUITE = 'bookworm';
+interface Distribution {
+  readonly suite: string;
+  /** What a cloud image has and the minimal system lacks. */
+  readonly packages: readonly string[];
+  /** They would run in the middle of a test, on a loaded host, and change files. */
+  readonly timersOff: readonly string[];
+}
+
 const DEFAULT_MIRROR = 'http://deb.debian.org/debian';
 const DEBOOTSTRAP_TIMEOUT_MS = 600_000;
 const APT_TIMEOUT_MS = 300_000;
@@ -21,11 +30,23 @@ const APT_TIMEOUT_MS = 300_000;
 const DEBOOTSTRAP_LINES = 700;
 const APT_LINES = 200;
 
-/** What a cloud image of Debian has and the minimal system lacks. */
 const PLAIN_PACKAGES = [
-  ...['systemd', 'systemd-sysv', 'dbus', 'ca-certificates', 'curl', 'iproute2', 'iptables'],
+  ...['systemd', 'systemd-sysv', 'dbus', 'ca-certificates', 'iproute2', 'iptables'],
   ...['kmod', 'nftables', 'procps', 'sudo'],
 ];
+const TIMERS_OFF = ['apt-daily.timer', 'apt-daily-upgrade.timer', 'dpkg-db-backup.timer'];
+
+const DEBIAN_12: Distribution = {
+  suite: 'bookworm',
+  packages: [...PLAIN_PACKAGES, 'curl'],
+  timersOff: [...TIMERS_OFF, 'e2scrub_all.timer'],
+};
+/** Its systemd boots on cgroup v1 only where that is forced (nspawn.ts). */
+const DEBIAN_13: Distribution = {
+  suite: 'trixie',
+  packages: [...PLAIN_PACKAGES, 'wget'],
+  timersOff: TIMERS_OFF,
+};
 
 /** k3s brings these itself; the one for tests does not. */
 const KUBERNETES_PACKAGES = [
@@ -46,12 +67,6 @@ const FILES = [
   { source: 'stop-quickly.conf', to: 'usr/lib/systemd/system.conf.d/stop-quickly.conf' },
 ];
 
-/** They would run in the middle of a test, on a loaded host, and change files. */
-const TIMERS_OFF = [
-  ...['apt-daily.timer', 'apt-daily-upgrade.timer', 'dpkg-db-backup.timer'],
-  'e2scrub_all.timer',
-];
-
 /** Documentation and package archives: what no test reads, so that copies are quick. */
 const NOT_NEEDED = [
   ...['usr/share/doc', 'usr/share/man', 'usr/share/locale', 'usr/share/info'],
@@ -63,15 +78,24 @@ export async function baseSystem(name: BaseName, tell?: Tell): Promise<string> {
   const hash = contentHash(await recipe());
   switch (name) {
     case 'plain':
-      return await buildOnce(`base-plain-${hash}`, makePlain, tell);
+      return await plainSystem(DEBIAN_12, `base-plain-${hash}`, tell);
     case 'kubernetes': {
       const plain = await baseSystem('plain', tell);
       const make = (directory: string, say: Tell) => makeKubernetes(plain, directory, say);
       return await buildOnce(`base-kubernetes-${hash}`, make, tell);
     }
+    case 'debian-13': {
+      const plain = await plainSystem(DEBIAN_13, `base-plain-13-${hash}`, tell);
+      const make = (directory: string, say: Tell) => makeKubernetes(plain, directory, say);
+      return await buildOnce(`base-debian-13-${hash}`, make, tell);
+    }
     default:
       return name satisfies never;
   }
+}
+
+async function plainSystem(of: Distribution, name: string, tell?: Tell): Promise<string> {
+  return await buildOnce(name, (directory, say) => makePlain(of, directory, say), tell);
 }
 
 /** This file and what it installs: whatever changes the result changes one of them. */
@@ -84,14 +108,23 @@ function ours(source: string): string {
   return join(import.meta.dir, 'base', source);
 }
 
-async function makePlain(directory: string, tell: Tell): Promise<void> {
-  const include = `--include=${PLAIN_PACKAGES.join(',')}`;
+async function makePlain(
+  { suite, packages, timersOff }: Distribution,
+  directory: string,
+  tell: Tell,
+): Promise<void> {
+  const include = `--include=${packages.join(',')}`;
   const mirror = process.env['PIPEOPS_TEST_DEBIAN_MIRROR'] ?? DEFAULT_MIRROR;
-  await runCommand(['debootstrap', '--variant=minbase', include, SUITE, directory, mirror], {
-    timeoutMs: DEBOOTSTRAP_TIMEOUT_MS,
-    env: aptEnvironment(),
-    heard: linesOf(DEBOOTSTRAP_LINES, (left) => tell(`Debian: ${left}`)),
-  });
+  // Of any suite: a debootstrap that is older than it has no script of its name.
+  const script = '/usr/share/debootstrap/scripts/sid';
+  await runCommand(
+    ['debootstrap', '--variant=minbase', include, suite, directory, mirror, script],
+    {
+      timeoutMs: DEBOOTSTRAP_TIMEOUT_MS,
+      env: aptEnvironment(),
+      heard: linesOf(DEBOOTSTRAP_LINES, (left) => tell(`Debian ${suite}: ${left}`)),
+    },
+  );
   for (const file of FILES) {
     const target = join(directory, file.to);
     await mkdir(dirname(target), { recursive: true });
@@ -100,7 +133,7 @@ async function makePlain(directory: string, tell: Tell): Promise<void> {
   }
   const units = ['test-machine.service', 'systemd-networkd.service'];
   await runCommand(['systemctl', `--root=${directory}`, 'enable', ...units]);
-  await runCommand(['systemctl', `--root=${directory}`, 'disable', ...TIMERS_OFF]);
+  await runCommand(['systemctl', `--root=${directory}`, 'disable', ...timersOff]);
   await mkdir(join(directory, 'var/log/journal'), { recursive: true }); // outlives a reboot
   await removeWhatIsNotNeeded(directory);
 }

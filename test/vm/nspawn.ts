@@ -70,6 +70,8 @@ function nspawnArgv(options: NspawnOptions): readonly string[] {
     '--bind=/dev/kmsg',
     '--system-call-filter=add_key keyctl bpf perf_event_open',
     ...Object.entries(options.smallDisks).map(([path, size]) => `--tmpfs=${path}:size=${size}`),
+    // For systemd itself. Since version 256 it refuses cgroup v1 otherwise; older ones do not know it.
+    'SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1',
   ];
 }
 

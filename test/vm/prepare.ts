@@ -15,7 +15,10 @@ export async function prepareTestMachines(progress: Progress): Promise<void> {
   // The build is bound by the CPU and the base systems mostly by the network.
   await Promise.all([
     progress.phase('Kubernetes for the machines', (tell) => prepareK3sRelease(undefined, tell)),
-    progress.phase('base systems of the machines', (tell) => baseSystem('kubernetes', tell)),
+    progress.phase('base systems of the machines', async (tell) => {
+      await baseSystem('kubernetes', tell);
+      await baseSystem('debian-13', tell);
+    }),
   ]);
   await progress.phase('container images', testImages);
 }
