@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"testing"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -39,5 +40,25 @@ func TestANodeNameIsOfOneMember(t *testing.T) {
 	}
 	if got := initialCluster(members, 2, "b-11111111"); got != "a-11111111=https://192.0.2.1:2380,b-11111111=https://192.0.2.2:2380" {
 		t.Errorf("initialCluster = %s", got)
+	}
+}
+
+func TestAMemberIsTakenOutOnceByItsAnnotation(t *testing.T) {
+	const name, address, remove, removed = etcdNameAnnotation, etcdAddressAnnotation, etcdRemoveAnnotation, etcdRemovedAnnotation
+	for what, test := range map[string]struct {
+		annotations map[string]string
+		remove      bool
+		patch       map[string]any
+	}{
+		"not asked":    {map[string]string{name: "a-1"}, false, nil},
+		"asked":        {map[string]string{name: "a-1", remove: "True"}, true, map[string]any{removed: "a-1", name: nil, address: nil}},
+		"taken back":   {map[string]string{name: "a-1", remove: "false"}, false, nil},
+		"done":         {map[string]string{remove: "true", removed: "a-1"}, false, nil},
+		"joined anew":  {map[string]string{name: "a-2", remove: "true", removed: "a-1"}, false, map[string]any{removed: nil, remove: "false"}},
+		"no etcd here": {map[string]string{remove: "true"}, false, nil},
+	} {
+		if remove, patch := removalStep(test.annotations); remove != test.remove || !maps.Equal(patch, test.patch) {
+			t.Errorf("%s: %v, %v", what, remove, patch)
+		}
 	}
 }

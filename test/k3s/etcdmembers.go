@@ -16,6 +16,8 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 )
 
 const memberRemovalTimeout = time.Minute
@@ -24,6 +26,10 @@ const memberRemovalTimeout = time.Minute
 const (
 	etcdNameAnnotation    = "etcd.k3s.cattle.io/node-name"
 	etcdAddressAnnotation = "etcd.k3s.cattle.io/node-address"
+	// Set to "true" by a person who wants the member out while its server still runs.
+	etcdRemoveAnnotation = "etcd.k3s.cattle.io/remove"
+	// The member that was taken out so.
+	etcdRemovedAnnotation = "etcd.k3s.cattle.io/removed-node-name"
 )
 
 // etcdJoinFile holds the client URLs of the members to join through, until we are a member.
@@ -145,6 +151,51 @@ func keepRemovingMember(ctx context.Context, c *config, node *corev1.Node) {
 	defer cancel()
 	what := "Failed to remove etcd member of node " + node.Name
 	if err := retry(ctx, joinRetry, what, func() error { return removeMember(ctx, c, node) }); err != nil {
+		logrus.Errorf("%s: %v", what, err)
+	}
+}
+
+// removalStep is what k3s does by the annotations of a Node: it takes the member out,
+// and then notes its name; once the server has joined anew, the note is about another member.
+func removalStep(annotations map[string]string) (remove bool, patch map[string]any) {
+	wanted, asked := annotations[etcdRemoveAnnotation]
+	name, member := annotations[etcdNameAnnotation]
+	removed, noted := annotations[etcdRemovedAnnotation]
+	switch {
+	case !asked, !member:
+		return false, nil
+	case noted && name != removed:
+		return false, map[string]any{etcdRemovedAnnotation: nil, etcdRemoveAnnotation: "false"}
+	case noted, !strings.EqualFold(wanted, "true"):
+		return false, nil
+	}
+	return true, map[string]any{etcdRemovedAnnotation: name, etcdNameAnnotation: nil, etcdAddressAnnotation: nil}
+}
+
+// removeOnRequest is done by each server, the one that is to go as well: it may be the
+// one that k3s has chosen for it, and then loses its API in the middle.
+func removeOnRequest(ctx context.Context, c *config, client kubernetes.Interface, node *corev1.Node) {
+	remove, patch := removalStep(node.Annotations)
+	if patch == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, memberRemovalTimeout)
+	defer cancel()
+	what := "Failed to remove etcd member of node " + node.Name
+	err := retry(ctx, joinRetry, what, func() error {
+		if remove {
+			if err := removeMember(ctx, c, node); err != nil {
+				return err
+			}
+		}
+		data, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": patch}})
+		if err != nil {
+			return err
+		}
+		_, err = client.CoreV1().Nodes().Patch(ctx, node.Name, mergePatch, data, metav1.PatchOptions{})
+		return err
+	})
+	if err != nil {
 		logrus.Errorf("%s: %v", what, err)
 	}
 }
