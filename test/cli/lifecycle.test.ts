@@ -901,6 +901,21 @@ describe('join', () => {
     expect(later).toContain('systemctl start --no-block k3s-agent.service');
   });
 
+  test('a token that ended between the question and the start of k3s is taken back without a trace', async () => {
+    const before = await machine.listing();
+    machine.web.set('http://127.0.0.1:10248/healthz', async () => {
+      await machine.files.remove('/var/lib/rancher/k3s/agent/client-kubelet.crt'); // It was never given one.
+      return new Response('', { status: 500 });
+    });
+    journals(REFUSED, '');
+    expect(errorOf(await join({}, scaledClock(20)))).toMatchObject({
+      code: 'JOIN_TOKEN_REJECTED',
+      hint: expect.stringContaining('To take it back: sudo pipeops-agent join --undo'),
+    });
+    expect((await machine.run(['join', '--undo', '--yes'])).exitCode).toBe(0);
+    expect(await machine.listing()).toEqual(before);
+  });
+
   test('finds a revoked token before anything is installed', async () => {
     machine.web.set('https://10.0.0.1:6443/v1-k3s/', (_, init) => {
       const given = new Headers(init?.headers).get('authorization');
@@ -914,6 +929,25 @@ describe('join', () => {
       message: 'The server does not accept the join token: it was revoked, or has ended',
     });
     expect(await machine.listing()).toEqual(before);
+  });
+
+  test('a plain refusal of a server that is up is told in less than five seconds', async () => {
+    machine.web.set('https://10.0.0.1:6443/v1-k3s/', () => new Response('', { status: 401 }));
+    machine.web.set('https://10.0.0.1:6443/readyz', () => new Response('', { status: 401 }));
+    const clock = scaledClock(20);
+    const at = clock.monotonic();
+    expect(errorOf(await join({}, clock)).code).toBe('JOIN_TOKEN_REJECTED');
+    expect(clock.monotonic() - at).toBeWithin(2_500, 5_000);
+  });
+
+  test('a token that only the server has heard of which made it is taken there', async () => {
+    machine.web.set('https://10.0.0.2:6443/cacerts', () => new Response(CLUSTER_CA));
+    machine.web.set('https://10.0.0.2:6443/v1-k3s/', () => new Response('', { status: 401 }));
+    machine.web.set('https://10.0.0.2:6443/readyz', () => new Response('ok'));
+    const servers = ['https://10.0.0.2:6443', 'https://10.0.0.1:6443'];
+    expect((await join({ servers })).exitCode).toBe(0);
+    const config = await machine.files.readText('/etc/rancher/k3s/config.yaml.d/50-pipeops.yaml');
+    expect(config).toContain('server: "https://10.0.0.1:6443"');
   });
 
   test('believes a refusal only when it was given three times: a server that starts refuses everybody', async () => {

@@ -211,7 +211,8 @@ test('install with NODE_TYPE=agent finds a K3S_TOKEN that is over before anythin
   const ran = await cliContext({ root: machine.path, env, clock }).run('install', '--json');
   expect(errorOf(ran)).toMatchObject({ exitCode: 5, code: 'JOIN_TOKEN_REJECTED' });
   const question = '/v1-k3s/client-ca.crt Bearer abcdef.0123456789abcdef';
-  expect(asked).toEqual(['/cacerts ', question, question, question]);
+  const isUp = '/readyz ';
+  expect(asked).toEqual(['/cacerts ', question, isUp, question, isUp, question, isUp]);
   expect(await machine.listing()).toEqual(before);
 });
 

@@ -7,8 +7,14 @@ import { interrupted } from '../engine/interrupted.ts';
 import { joinTokenRejected, REFUSALS_TO_BELIEVE, REFUSED_FOR_MS } from '../k3s/rejection.ts';
 
 const PROBE_TIMEOUT_MS = 10_000;
+/** Between two questions about a token that is refused. */
+const ASK_AGAIN_MS = 1_500;
+/** A server that does not answer must not hold up what the others say. */
+const OTHERS_TIMEOUT_MS = 600;
 /** A longer answer is no CA bundle. */
 const CA_LENGTH_MAX = 256 * 1024;
+/** Answered to everybody, in some way, once the API of a server is up. */
+const READY = '/readyz';
 /** The first thing that every node asks for with its token (k3s, "pkg/server/handlers"). */
 const ASKED_BY_NODES = '/v1-k3s/client-ca.crt';
 
@@ -32,13 +38,12 @@ export async function findServer(
   token: string | undefined,
 ): Promise<string> {
   const tried: Tried[] = [];
-  for (const server of servers) {
+  for (const [index, server] of servers.entries()) {
     const answer = await ask(deps, `${server}/cacerts`, { ca });
     if (answer.ok) {
-      if (token !== undefined) {
-        await checkToken(deps, server, ca, token);
-      }
-      return server;
+      return token === undefined
+        ? server
+        : await takingServer(deps, [server, ...servers.slice(index + 1)], ca, token);
     }
     tried.push({ server, why: answer.why });
   }
@@ -60,7 +65,7 @@ export async function checkServer(
   if (caHashOf(token) !== sha256(ca)) {
     return undefined;
   }
-  await checkToken(deps, server, ca, token);
+  await takingServer(deps, [server], ca, token);
   return ca;
 }
 
@@ -80,7 +85,7 @@ export function caHashOf(token: string): string | undefined {
 
 /** Whether a token lives, by one answer (REFUSALS_TO_BELIEVE); undefined where the server does not say. */
 export async function isTokenTaken(
-  deps: Deps,
+  deps: AskDeps,
   server: string,
   ca: string,
   token: string,
@@ -90,22 +95,48 @@ export async function isTokenTaken(
   return ok ? true : status === 401 || status === 403 ? false : undefined;
 }
 
-/** Asks what a node asks first. Only refusals say something about the token. */
-async function checkToken(deps: Deps, server: string, ca: string, token: string): Promise<void> {
-  const everyMs = REFUSED_FOR_MS / (REFUSALS_TO_BELIEVE - 1);
-  const pace = { everyMs, limitMs: REFUSED_FOR_MS };
-  const end = await pollUntil(deps.clock, pace, deps.signal, async () =>
-    (await isTokenTaken(deps, server, ca, token)) === false
-      ? { soFar: undefined }
-      : { found: true },
-  );
+/**
+ * The first server that does not refuse the token. One that was made a moment ago is known at least where it
+ * was made, and a server that starts refuses everybody: so the others are asked as well, and a refusal is
+ * believed in a few seconds only where the API of the first one is up.
+ * @param servers the first has answered
+ * @throws AgentError JOIN_TOKEN_REJECTED
+ */
+async function takingServer(
+  deps: Deps,
+  [first, ...others]: readonly [string, ...string[]],
+  ca: string,
+  token: string,
+): Promise<string> {
+  let refusals = 0;
+  const pace = { everyMs: ASK_AGAIN_MS, limitMs: REFUSED_FOR_MS };
+  const end = await pollUntil(deps.clock, pace, deps.signal, async () => {
+    if ((await isTokenTaken(deps, first, ca, token)) !== false) {
+      return { found: first };
+    }
+    const quick = { ...deps, timeoutMs: OTHERS_TIMEOUT_MS };
+    const [isUp, ...taken] = await Promise.all([
+      isApiUp(quick, first, ca),
+      ...others.map((server) => isTokenTaken(quick, server, ca, token)),
+    ]);
+    const taking = others[taken.indexOf(true)];
+    refusals = isUp ? refusals + 1 : 0;
+    const isBelieved = refusals >= REFUSALS_TO_BELIEVE && taking === undefined;
+    return taking !== undefined || isBelieved ? { found: taking } : { soFar: undefined };
+  });
   if (end.kind === 'aborted') {
     throw interrupted('while the server was asked about the join token');
   }
-  if (end.kind === 'late') {
-    const { code, message, hint } = joinTokenRejected();
-    throw new AgentError(code, message, { hint, details: { server } });
+  if (end.kind === 'found' && end.found !== undefined) {
+    return end.found;
   }
+  const { code, message, hint } = joinTokenRejected();
+  throw new AgentError(code, message, { hint, details: { server: first } });
+}
+
+async function isApiUp(deps: AskDeps, server: string, ca: string): Promise<boolean> {
+  const { status } = await ask(deps, `${server}${READY}`, { ca });
+  return status > 0 && status < 500;
 }
 
 /** `K10<hash>::<id>.<secret>` is a bootstrap token, everything else a password (docs.k3s.io, "k3s token"). */
@@ -137,20 +168,29 @@ interface Answer {
   readonly why: string;
 }
 
+interface AskDeps extends Deps {
+  readonly timeoutMs?: number;
+}
+
 async function ask(
-  deps: Deps,
+  deps: AskDeps,
   url: string,
   tls: TlsOptions,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<Answer> {
   try {
-    return await within(deps.clock, PROBE_TIMEOUT_MS, deps.signal, async (signal) => {
-      const options = { tls, headers: { ...headers }, redirect: 'manual', signal } as const;
-      const response = await deps.http(url, options);
-      const { ok, status } = response;
-      const text = (await textWithin(response, CA_LENGTH_MAX)) ?? '';
-      return { ok, status, text, why: `it answers ${status}` };
-    });
+    return await within(
+      deps.clock,
+      deps.timeoutMs ?? PROBE_TIMEOUT_MS,
+      deps.signal,
+      async (signal) => {
+        const options = { tls, headers: { ...headers }, redirect: 'manual', signal } as const;
+        const response = await deps.http(url, options);
+        const { ok, status } = response;
+        const text = (await textWithin(response, CA_LENGTH_MAX)) ?? '';
+        return { ok, status, text, why: `it answers ${status}` };
+      },
+    );
   } catch (thrown) {
     return { ok: false, status: 0, text: '', why: troubleOf(thrown) };
   }

@@ -5,7 +5,7 @@ import { AgentError } from '../../core/errors.ts';
  * until it knows its tokens (k3s, "pkg/server/auth").
  */
 export const REFUSALS_TO_BELIEVE = 3;
-/** From the first to the last of them. */
+/** From the first to the last of them, where nobody knows whether the server has started. */
 export const REFUSED_FOR_MS = 20_000;
 /** What k3s' agent asks for when it joins. Only a refusal of that counts. */
 const ASKED_TO_JOIN =
