@@ -47,6 +47,13 @@ export const K3S_KUBELET_CERTIFICATE_FILE = `${K3S_DATA_DIRECTORY}/agent/client-
 export const K3S_KUBELET_KEY_FILE = `${K3S_DATA_DIRECTORY}/agent/client-kubelet.key`;
 /** What the kubelet of a worker asks the cluster with: it may change little but its own Node. */
 export const K3S_KUBELET_KUBECONFIG_FILE = `${K3S_DATA_DIRECTORY}/agent/kubelet.kubeconfig`;
+/** On a worker: the servers that k3s' own balancer knows. */
+export const K3S_BALANCER_FILE = `${K3S_AGENT_DIRECTORY}/etc/k3s-agent-load-balancer.json`;
+/** On a server: by what the administrator of the cluster is known. */
+export const K3S_ADMIN_CERTIFICATE_FILE = `${K3S_DATA_DIRECTORY}/server/tls/client-admin.crt`;
+export const K3S_ADMIN_KEY_FILE = `${K3S_DATA_DIRECTORY}/server/tls/client-admin.key`;
+/** Ours, until the machine restarts: systemd does not start k3s again when it ends. */
+export const K3S_NO_RESTART_FILE = '/run/systemd/system/k3s.service.d/90-pipeops-leave.conf';
 /** By which a machine becomes a server: it is worth the whole cluster, and has no end. */
 export const K3S_SERVER_TOKEN_FILE = `${K3S_DATA_DIRECTORY}/server/token`;
 export const K3S_ETCD_DIRECTORY = `${K3S_DATA_DIRECTORY}/server/db/etcd`;

@@ -39,6 +39,13 @@ export const ROUTING_MODE_ANNOTATION = 'pipeops.io/routing-mode';
 // Of Kubernetes and its tools (kubernetes.io, "Well-Known Labels, Annotations and Taints").
 export const APPLICATION_NAME_LABEL = 'app.kubernetes.io/name';
 export const CONTROL_PLANE_LABEL = 'node-role.kubernetes.io/control-plane';
+// Of k3s, on the Node of a server with etcd (k3s, "pkg/etcd/member_controller.go").
+/** Set to `true`: k3s takes the member of this server out of etcd … */
+export const ETCD_REMOVE_ANNOTATION = 'etcd.k3s.cattle.io/remove';
+/** … and then notes here which one it was … */
+export const ETCD_REMOVED_ANNOTATION = 'etcd.k3s.cattle.io/removed-node-name';
+/** … in the place of this, the name of the member that it has. */
+export const ETCD_MEMBER_ANNOTATION = 'etcd.k3s.cattle.io/node-name';
 /** On an EndpointSlice. */
 export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
 export const POD_SECURITY_PREFIX = 'pod-security.kubernetes.io/';

@@ -55,6 +55,8 @@ export interface Places {
   /** The earlier state of what an installation has changed: see host/engine/originals.ts. */
   readonly originalsFile: string;
   readonly k3sTokenFile: string;
+  /** How far a machine is that leaves its cluster (protocol/files/leave-note.ts). */
+  readonly leaveNoteFile: string;
   /** Of a k3s that was here before us: see protocol/files/adoption.ts. It may hold secrets. */
   readonly adoptionFile: string;
   /** The installer of k3s, while it runs. */
@@ -134,6 +136,7 @@ export function placesOf({
     stepsFile: `${hostState}/steps.json`,
     originalsFile: `${hostState}/originals.json`,
     k3sTokenFile: `${hostState}/k3s-join-token`,
+    leaveNoteFile: `${hostState}/leave.json`,
     adoptionFile: `${hostState}/adoption.json`,
     k3sInstallerFile: `${hostState}/k3s-install.sh`,
     keptK3sInstallerFile: `${hostState}/kept-k3s-install.sh`,

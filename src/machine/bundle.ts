@@ -7,7 +7,7 @@ import { bundleOrigin } from '../host/bundle/origin.ts';
 import { fetchReleaseFiles } from '../host/bundle/release-files.ts';
 import { signatureSources, verifyBundledProgram } from '../host/bundle/signature.ts';
 import { type Bundle, verifyBundle } from '../host/bundle/verify.ts';
-import { writeBundle } from '../host/bundle/write.ts';
+import { type BundleContent, writeBundle } from '../host/bundle/write.ts';
 import { refuseForeignPlace } from '../host/engine/foreign-place.ts';
 import {
   type K3sArchitecture,
@@ -20,8 +20,10 @@ import type { BundleManifest } from '../protocol/files/bundle.ts';
 import type { MachineContext } from './context.ts';
 import { openDownloads, readCa } from './outbound.ts';
 import { mayHaveExpired, signaturesOf } from './release.ts';
+import { type Report, reportedSteps } from './reported-steps.ts';
 
 export interface BundleWishes {
+  readonly report: Report;
   /** Where it is written: absolute. */
   readonly output: string;
   /** This machine's when undefined. */
@@ -68,7 +70,10 @@ export async function createBundle(
     await files.makeDirectory(directory, { mode: 0o700 });
     const places = releasePlaces(k3sMirrors(config.k3s.mirror ?? ''));
     const release = { places, version, architecture, origin, directory };
-    const { sources, images } = await fetchReleaseFiles({ ...context, http }, release, signal);
+    const step = reportedSteps(wishes.report, 2);
+    const { sources, images } = await step('fetch', 'Fetch k3s and its images', () =>
+      fetchReleaseFiles({ ...context, http }, release, signal),
+    );
     const agent = wishes.executable ?? context.execPath;
     const signed = await signaturesOf(context, http, config, {
       ...{ version: BUILD.version, path: agent, allowExpired: mayHaveExpired(context) },
@@ -84,19 +89,30 @@ export async function createBundle(
       created: context.clock.now(),
       sources: [program, ...signatures, ...sources],
     };
-    const progress = await context.progress(`Write ${wishes.output}`);
-    try {
-      const { output } = wishes;
-      const manifest = await writeBundle(files, output, content, progress.update, signal);
-      await files.removeTree(directory);
-      progress.done();
-      return { path: output, sizeBytes: (await files.stat(output))?.size ?? 0, manifest };
-    } catch (thrown) {
-      progress.fail();
-      throw thrown;
-    }
+    return await step('write', 'Write the bundle', () =>
+      written(context, wishes.output, content, directory),
+    );
   } finally {
     downloads.close();
+  }
+}
+
+async function written(
+  context: MachineContext,
+  output: string,
+  content: BundleContent,
+  directory: string,
+): Promise<DescribedBundle> {
+  const { files, signal } = context;
+  const progress = await context.progress(`Write ${output}`);
+  try {
+    const manifest = await writeBundle(files, output, content, progress.update, signal);
+    await files.removeTree(directory);
+    progress.done();
+    return { path: output, sizeBytes: (await files.stat(output))?.size ?? 0, manifest };
+  } catch (thrown) {
+    progress.fail();
+    throw thrown;
   }
 }
 

@@ -17,11 +17,16 @@ import { hasForeignK3s } from './adopt.ts';
 import type { MachineContext } from './context.ts';
 import { type ConfigFlags, loadEffectiveConfig } from './effective-config.ts';
 import { openDownloads, readCa } from './outbound.ts';
+import { part, type Report } from './reported-steps.ts';
 import { planUninstall, uninstall } from './uninstall.ts';
+
+/** Of the whole, for who watches: what was here is removed, and then the rest is placed. */
+const HALF = 0.5;
 
 export interface ImageWishes {
   readonly flags: ConfigFlags;
   readonly dryRun: boolean;
+  readonly report: Report;
   /** Asked before anything that was set up here is removed, with its data. */
   readonly mayRemove: (titles: readonly string[]) => Promise<boolean>;
 }
@@ -60,7 +65,11 @@ export async function prepareImage(
   try {
     const steps = wishes.dryRun
       ? (await planResources(resources)).map(({ id, title, needed }) => ({ id, title, needed }))
-      : await applyResources(context, resources, context.signal);
+      : await applyResources(
+          { ...context, report: part(wishes.report, HALF, 1) },
+          resources,
+          context.signal,
+        );
     const k3s = (await installedK3sVersion(context)) ?? null;
     return { agent: BUILD.version, k3s, removed, steps };
   } finally {
@@ -71,7 +80,7 @@ export async function prepareImage(
 async function removeIdentity(
   context: MachineContext,
   inventory: HostInventory,
-  { dryRun, mayRemove }: ImageWishes,
+  { dryRun, mayRemove, report }: ImageWishes,
 ): Promise<readonly string[]> {
   if (inventory.has(ADOPTED.kind, ADOPTED.name) || (await hasForeignK3s(context, inventory))) {
     throw new AgentError('CLUSTER_EXISTS', 'There is a k3s of somebody else on this machine', {
@@ -92,5 +101,5 @@ async function removeIdentity(
       hint: 'Answer y, or give --yes',
     });
   }
-  return (await uninstall(context, inventory, ALL)).removed;
+  return (await uninstall(context, inventory, ALL, part(report, 0, HALF))).removed;
 }

@@ -8,6 +8,7 @@ import { K3S_PORTS } from '../core/k3s-ports.ts';
 import { UNIT_NAME } from '../core/places.ts';
 import { type Spent, secondsOf } from '../core/spent.ts';
 import { BUILD } from '../core/version.ts';
+import { dropLeaveNote, readLeaveNote } from '../host/cluster/leave-note.ts';
 import {
   applyResources,
   type FinishedStep,
@@ -147,12 +148,14 @@ export async function setUpMachine(
   if (dryRun) {
     return { kind: 'planned', plan: await planResources(resources), adoption: facts.adoption };
   }
+  await checkNotLeaving(context);
   const checks = [...facts.before.checks];
   const finished = await offeringTheWayBack(context, inventory, facts, async () => {
     if ((await noteIfUsed(context, inventory)) === 'unfinished' && (await isUpgrade(context))) {
       await finishInstallation(context);
     }
     await beginInstallation(context, inventory);
+    await dropLeaveNote(context);
     const steps = await applyResources({ ...context, report }, resources, context.signal);
     await finishInstallation(context);
     return steps;
@@ -179,6 +182,18 @@ export async function setUpMachine(
     seconds: secondsOf(context.clock.monotonic() - facts.before.startedAt),
   };
   return { kind: 'done', summary };
+}
+
+/**
+ * A worker may change its mind. A server that is out of etcd would come back with data of its own.
+ * @throws AgentError CLUSTER_EXISTS
+ */
+async function checkNotLeaving(context: MachineContext): Promise<void> {
+  if ((await readLeaveNote(context))?.role === 'server') {
+    throw new AgentError('CLUSTER_EXISTS', 'This server is leaving its cluster', {
+      hint: 'Finish that first: sudo pipeops-agent leave. Then it can join again',
+    });
+  }
 }
 
 /** If the machine is in use, notes that, so that it is not taken back whatever this run comes to. */

@@ -3,6 +3,7 @@ import { K3S_ROLES, NODE_PASSWORD_FILE } from '../core/k3s-places.ts';
 import { keptSecrets } from '../host/agent/control-plane-token.ts';
 import { bytesOnDisk, type Volume } from '../host/cleaning/volumes.ts';
 import { ADOPTED } from '../host/cluster/adopted-k3s.ts';
+import { readLeaveNote } from '../host/cluster/leave-note.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
 import { findEdits, keepEdits } from '../host/engine/own-text.ts';
 import type { Change, Removal, UndoOptions } from '../host/engine/resource.ts';
@@ -13,6 +14,7 @@ import { keepsNodePassword } from '../host/k3s/configuration.ts';
 import type { UnknownEntry } from '../protocol/files/host-state.ts';
 import type { MachineContext } from './context.ts';
 import { stateNow } from './finished.ts';
+import type { Report } from './reported-steps.ts';
 import { machineResources } from './resources.ts';
 
 /** One removal, as a dry run shows it. */
@@ -57,8 +59,9 @@ export interface UninstallPlan {
 export async function planUninstall(
   context: MachineContext,
   inventory: HostInventory,
-  how: UndoOptions,
+  asked: UndoOptions,
 ): Promise<UninstallPlan> {
+  const how = await withForgotten(context, asked);
   const resources = machineResources(context, inventory, undefined);
   const removals = await planUndo(context, resources, how);
   const plan = removals.map(({ title, changes }) => ({ title, changes }));
@@ -85,8 +88,10 @@ function listRemoval({ places: { hostStateDirectory } }: MachineContext): Planne
 export async function uninstall(
   context: MachineContext,
   inventory: HostInventory,
-  how: UndoOptions,
+  asked: UndoOptions,
+  report?: Report,
 ): Promise<Uninstalled> {
+  const how = await withForgotten(context, asked);
   const isAll = isWhole(how, inventory);
   if (!isAll) {
     // What a person keeps is never taken back later. If the disk is full, go on: a removal makes room.
@@ -97,9 +102,14 @@ export async function uninstall(
   const kept = await keptFiles(context, inventory, await planUndo(context, resources, how), how);
   await keepEdits(context);
   const left = inventory.unknown();
-  const removed = await undoResources(context, resources, inventory, how);
+  const removed = await undoResources({ ...context, report }, resources, inventory, how);
   await (isAll ? inventory.end() : finishInstallation(context));
   return { removed, kept, left };
+}
+
+/** A `leave` that was ended after the cluster had let the node go is finished by this as well. */
+async function withForgotten(context: MachineContext, how: UndoOptions): Promise<UndoOptions> {
+  return (await readLeaveNote(context))?.state === 'out' ? { ...how, isForgotten: true } : how;
 }
 
 /** Whether everything is removed, so that no later run needs the inventory. */
@@ -128,13 +138,16 @@ async function keptFiles(
   ];
 }
 
-/** Removes everything of an installation that was never finished. */
-export const UNDO: UndoOptions = {
+/** Removes everything but the data of volumes. */
+export const REMOVE_ALL: UndoOptions = {
   keepK3s: false,
   keepData: false,
   deleteData: false,
-  isUnfinished: true,
+  isUnfinished: false,
 };
+
+/** Removes everything of an installation that was never finished. */
+export const UNDO: UndoOptions = { ...REMOVE_ALL, isUnfinished: true };
 
 /**
  * Refuses to take back an installation that was usable once, because people and the cluster rely on it.

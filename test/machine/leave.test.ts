@@ -12,6 +12,9 @@ interface Pod {
 const API = 'https://10.0.0.1:6443';
 const NODE = `${API}/api/v1/nodes/node-1`;
 const AGENT = '/var/lib/rancher/k3s/agent';
+const NOTE = '/var/lib/pipeops-agent-host/leave.json';
+/** More than it makes. */
+const CHANGES_MAX = 200;
 
 let machine: Machine;
 let before: Record<string, string>;
@@ -222,6 +225,52 @@ test('interrupted when its settings are gone already, it goes on under its own n
   expect(errorOf(ran)).toMatchObject({ exitCode: 130, code: 'INTERRUPTED' });
   expect(JSON.parse((await leave()).stdout)).toMatchObject({ node: 'rack-1', taken_out: true });
   expect(await machine.tree()).toEqual(before);
+});
+
+test.each([
+  ['leave', ['leave', '--yes', '--json']],
+  ['uninstall', ['uninstall', '--yes', '--json']],
+])(
+  'killed anywhere after the cluster has let it go, "%s" ends it without a trace',
+  async (_, words) => {
+    let change = 1;
+    for (; change < CHANGES_MAX; change += 1) {
+      machine.killAt(change);
+      const isOver = (await leave()).exitCode === 0;
+      if (isOver) {
+        break;
+      }
+      if (node !== undefined || (await machine.json(NOTE))?.['state'] === 'leaving') {
+        continue; // Before that "uninstall" is another thing, and "leave" is tried below.
+      }
+      const ran = await machine.run(words);
+      const isGone = ran.exitCode !== 0 && errorOf(ran).code === 'NOT_INSTALLED';
+      expect({ change, exitCode: isGone ? 0 : ran.exitCode, tree: await machine.tree() }).toEqual({
+        ...{ change, exitCode: 0 },
+        tree: before,
+      });
+      node = { metadata: { annotations: {} }, spec: {} };
+      await join();
+    }
+    expect(change).toBeWithin(20, CHANGES_MAX);
+  },
+  120_000,
+);
+
+test('killed anywhere before that, the next "leave" ends it', async () => {
+  let change = 1;
+  for (; node !== undefined && change < CHANGES_MAX; change += 1) {
+    pods = [pod('web-1')];
+    machine.killAt(change);
+    await leave();
+    if (node !== undefined) {
+      expect(JSON.parse((await leave()).stdout)).toMatchObject({ taken_out: true, kept: [] });
+      expect(await machine.tree()).toEqual(before);
+      node = { metadata: { annotations: {} }, spec: {} };
+      await join();
+    }
+  }
+  expect(change).toBeWithin(3, CHANGES_MAX);
 });
 
 test('interrupted while pods are ended by force, it removes nothing', async () => {

@@ -52,7 +52,7 @@ export function setUp(
 export async function stateOf(machine: SimulatedMachine, without: readonly string[] = []) {
   const files = Object.entries(await machine.tree()).filter(([path]) => !without.includes(path));
   const sorted = files.sort(([a], [b]) => (a < b ? -1 : 1));
-  const units = { states: [...machine.units], enabled: [...machine.enabled] };
+  const units = { states: [...machine.units].sort(), enabled: [...machine.enabled].sort() };
   return { files: Object.fromEntries(sorted), ...units };
 }
 

@@ -50,7 +50,11 @@ const INSTALL_SCRIPT = '#!/bin/sh\necho the installer of k3s\n';
 
 type WebAnswer = (url: string, init: RequestInit | undefined) => Response | Promise<Response>;
 type Answer = Partial<ExecResult>;
-type Program = (argv: readonly string[], options: ExecOptions) => Promise<Answer> | Answer;
+/** @returns undefined where it is to answer as usual */
+type Program = (
+  argv: readonly string[],
+  options: ExecOptions,
+) => Promise<Answer | undefined> | Answer | undefined;
 
 export interface Call {
   readonly argv: readonly string[];
@@ -200,15 +204,14 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
     run: async (argv, options) => {
       kill.check();
       calls.push({ argv: [...argv], stdin: options.stdin, env: options.env });
-      const program = programs.get(argv[0]) ?? PROGRAMS[argv[0]];
+      const special = await programs.get(argv[0])?.(argv, options);
+      const program = special === undefined ? PROGRAMS[argv[0]] : () => special;
       if (program === undefined) {
         throw new AgentError('TOOL_MISSING', `Cannot run "${argv[0]}": it is not on this machine`, {
           hint: 'Look',
         });
       }
-      const answer = await (typeof program === 'function' && programs.has(argv[0])
-        ? (program as Program)(argv, options)
-        : (program as MachineProgram)(machine, argv, options));
+      const answer = await program(machine, argv, options);
       return { exitCode: 0, stdout: '', stderr: '', ...answer };
     },
   };
@@ -456,7 +459,9 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
         return ok;
       case 'disable':
         enabled.delete(unit);
-        units.delete(unit);
+        if (argv.includes('--now') || state !== 'active') {
+          units.delete(unit);
+        }
         return ok;
       case 'stop':
         if (units.has(unit)) {

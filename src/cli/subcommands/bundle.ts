@@ -2,10 +2,13 @@ import { resolve } from 'node:path';
 import { loadConfig } from '../../config/load.ts';
 import { AgentError } from '../../core/errors.ts';
 import type { DescribedBundle } from '../../machine/bundle.ts';
-import { JSON_FLAG } from '../definition/common-flags.ts';
+import type { Report } from '../../machine/reported-steps.ts';
+import type { FlagValues } from '../definition/arguments.ts';
+import { JSON_FLAG, PROGRESS_FILE_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { settingFlags } from '../definition/setting-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { progressFile } from '../terminal/progress-file.ts';
 import { renderTable } from '../terminal/render.ts';
 import { INSTALL_FLAGS, runInstall } from './install.ts';
 
@@ -21,58 +24,71 @@ const {
   'allow-insecure': allowInsecure,
 } = settingFlags();
 
+const CREATE_FLAGS = {
+  output: {
+    type: 'string',
+    description: 'Where to write it (default pipeops-bundle-ARCHITECTURE.tar)',
+    valueHint: 'FILE',
+  },
+  architecture: {
+    type: 'string',
+    description: "For which processors; this machine's when absent",
+    valueHint: ARCHITECTURES.join('|'),
+    values: ARCHITECTURES,
+  },
+  executable: {
+    type: 'string',
+    description: 'pipeops-agent of the same version for that architecture; this one when absent',
+    valueHint: 'FILE',
+  },
+  'k3s-version': k3sVersion,
+  'k3s-mirror': k3sMirror,
+  'ca-file': caFile,
+  'allow-insecure': allowInsecure,
+  'progress-file': PROGRESS_FILE_FLAG,
+  json: JSON_FLAG,
+} as const;
+
 export const bundleCreateSubcommand = defineSubcommand({
   name: 'bundle create',
   description:
     'Makes a bundle on a machine with internet (or a mirror): this program, k3s and its images. Broken off, it goes on where it ended.',
   example: 'pipeops-agent bundle create --output pipeops-bundle.tar',
-  flags: {
-    output: {
-      type: 'string',
-      description: 'Where to write it (default pipeops-bundle-ARCHITECTURE.tar)',
-      valueHint: 'FILE',
-    },
-    architecture: {
-      type: 'string',
-      description: "For which processors; this machine's when absent",
-      valueHint: ARCHITECTURES.join('|'),
-      values: ARCHITECTURES,
-    },
-    executable: {
-      type: 'string',
-      description: 'pipeops-agent of the same version for that architecture; this one when absent',
-      valueHint: 'FILE',
-    },
-    'k3s-version': k3sVersion,
-    'k3s-mirror': k3sMirror,
-    'ca-file': caFile,
-    'allow-insecure': allowInsecure,
-    json: JSON_FLAG,
-  },
+  flags: CREATE_FLAGS,
   words: [],
   needsRoot: false,
-  run: async (context, { flags }) => {
-    const { json, output, architecture, executable, ...settings } = flags;
-    const { env, hostname, places } = context;
-    const file = { fileText: undefined, filePath: places.configFile };
-    const { config } = loadConfig({ flags: settings, env, hostname, ...file });
-    const { createBundle } = await import('../../machine/bundle.ts');
-    const known = knownArchitecture(architecture);
-    const name = `pipeops-bundle-${known ?? (context.architecture === 'x64' ? 'amd64' : 'arm64')}.tar`;
-    const described = await createBundle(context, config, {
-      output: resolve(output ?? name),
-      architecture: known,
-      executable: executable === undefined ? undefined : resolve(executable),
-    });
-    context.io.stdout(
-      json
-        ? renderJson(described)
-        : `${renderBundle(context, described)}\nOn the machine without internet:\n` +
-            '  tar -xf FILE pipeops-agent && sudo ./pipeops-agent install --bundle FILE\n',
-    );
-    return 0;
+  run: (context, { flags }) => {
+    const file = progressFile(context, 'bundle create', flags['progress-file']);
+    return file.follow(() => create(context, flags, file.report));
   },
 });
+
+async function create(
+  context: CliContext,
+  flags: FlagValues<typeof CREATE_FLAGS>,
+  report: Report,
+): Promise<number> {
+  const { json, output, architecture, executable, 'progress-file': _, ...settings } = flags;
+  const { env, hostname, places } = context;
+  const file = { fileText: undefined, filePath: places.configFile };
+  const { config } = loadConfig({ flags: settings, env, hostname, ...file });
+  const { createBundle } = await import('../../machine/bundle.ts');
+  const known = knownArchitecture(architecture);
+  const name = `pipeops-bundle-${known ?? (context.architecture === 'x64' ? 'amd64' : 'arm64')}.tar`;
+  const described = await createBundle(context, config, {
+    report,
+    output: resolve(output ?? name),
+    architecture: known,
+    executable: executable === undefined ? undefined : resolve(executable),
+  });
+  context.io.stdout(
+    json
+      ? renderJson(described)
+      : `${renderBundle(context, described)}\nOn the machine without internet:\n` +
+          '  tar -xf FILE pipeops-agent && sudo ./pipeops-agent install --bundle FILE\n',
+  );
+  return 0;
+}
 
 export const bundleVerifySubcommand = defineSubcommand({
   name: 'bundle verify',

@@ -1,71 +1,87 @@
 import { AgentError } from '../../core/errors.ts';
 import { formatDuration, parseDuration } from '../../core/text/duration.ts';
 import type { HostInventory } from '../../host/engine/inventory.ts';
-import type { LeaveOutcome } from '../../machine/leave.ts';
+import type { LeaveOutcome } from '../../machine/leave/cluster.ts';
+import type { Leaving } from '../../machine/leave/find.ts';
+import type { Report } from '../../machine/reported-steps.ts';
 import type { FoundVolume } from '../../machine/uninstall.ts';
-import { DRY_RUN_FLAG, JSON_FLAG } from '../definition/common-flags.ts';
+import type { FlagValues } from '../definition/arguments.ts';
+import { DRY_RUN_FLAG, JSON_FLAG, PROGRESS_FILE_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { progressFile } from '../terminal/progress-file.ts';
 import { keptVolumeLines, lines, remainsOf, wayOutLines } from './removal-outcome.ts';
 
 const TIMEOUT_MS_MIN = 1_000;
 const TIMEOUT_MS_MAX = 24 * 3_600_000;
 
+const FLAGS = {
+  timeout: {
+    type: 'string',
+    description: 'How long moving the pods may take; disruption budgets are kept',
+    default: '5m',
+    valueHint: 'DURATION',
+  },
+  force: {
+    type: 'boolean',
+    default: false,
+    description: 'Also end pods that cannot be moved, and leave where no server answers',
+  },
+  'dry-run': DRY_RUN_FLAG,
+  yes: { type: 'boolean', default: false, description: 'Do not ask' },
+  'progress-file': PROGRESS_FILE_FLAG,
+  json: JSON_FLAG,
+} as const;
+
 export const leaveSubcommand = defineSubcommand({
   name: 'leave',
   description:
-    'Moves the pods of this worker away, takes it out of its cluster, and removes what was installed.',
+    'Moves the pods of this machine away, takes it out of its cluster, and removes what was installed.',
   example: 'sudo pipeops-agent leave',
-  flags: {
-    timeout: {
-      type: 'string',
-      description: 'How long moving the pods may take; disruption budgets are kept',
-      default: '5m',
-      valueHint: 'DURATION',
-    },
-    force: {
-      type: 'boolean',
-      default: false,
-      description: 'Also end pods that cannot be moved, and leave where no server answers',
-    },
-    'dry-run': DRY_RUN_FLAG,
-    yes: { type: 'boolean', default: false, description: 'Do not ask' },
-    json: JSON_FLAG,
-  },
+  flags: FLAGS,
   words: [],
   needsRoot: true,
   locks: true,
-  run: async (context, { flags }) => {
-    const options = { timeoutMs: readTimeout(flags.timeout), force: flags.force };
-    const { openInventory } = await import('../../host/engine/inventory.ts');
-    const { leaveCluster, leavingWorker } = await import('../../machine/leave.ts');
-    const { planLeave } = await import('../../machine/move-pods.ts');
-    const { lookingAtWayOut } = await import('../../machine/way-out.ts');
-    const inventory = await openInventory(context);
-    const worker = await leavingWorker(context, inventory);
-    const volumes = await volumesOf(context, inventory);
-    context.io.stderr(lines(keptVolumeLines(volumes)));
-    if (flags['dry-run']) {
-      await showPlan(context, worker.node, await planLeave(context, worker), flags.json);
-      return 0;
-    }
-    if (!flags.yes) {
-      await confirm(context, worker.node);
-    }
-    const { result, network } = await lookingAtWayOut(context, () =>
-      leaveCluster(context, inventory, worker, options),
-    );
-    if (flags.json) {
-      const { takenOut, ...outcome } = result;
-      const document = { ...outcome, taken_out: takenOut, volumes, network };
-      context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
-    } else {
-      context.io.stderr(lines([...lastWord(result), ...remainsOf(context, result)]));
-      context.io.stderr(lines(wayOutLines(network)));
-    }
-    return 0;
+  run: (context, { flags }) => {
+    const file = progressFile(context, 'leave', flags['progress-file']);
+    return file.follow(() => leave(context, flags, file.report));
   },
 });
+
+async function leave(
+  context: CliContext,
+  flags: FlagValues<typeof FLAGS>,
+  report: Report,
+): Promise<number> {
+  const options = { timeoutMs: readTimeout(flags.timeout), force: flags.force };
+  const { openInventory } = await import('../../host/engine/inventory.ts');
+  const { leaveCluster } = await import('../../machine/leave/cluster.ts');
+  const { findLeaving } = await import('../../machine/leave/find.ts');
+  const { lookingAtWayOut } = await import('../../machine/way-out.ts');
+  const inventory = await openInventory(context);
+  const leaving = await findLeaving(context, inventory, options);
+  const volumes = await volumesOf(context, inventory);
+  context.io.stderr(lines([...keptVolumeLines(volumes), ...leaving.warnings]));
+  if (flags['dry-run']) {
+    await showPlan(context, leaving, flags.json);
+    return 0;
+  }
+  if (!flags.yes) {
+    await confirm(context, leaving.node);
+  }
+  const { result, network } = await lookingAtWayOut(context, () =>
+    leaveCluster(context, inventory, leaving, options, report),
+  );
+  if (flags.json) {
+    const { takenOut, ...outcome } = result;
+    const document = { ...outcome, taken_out: takenOut, volumes, network };
+    context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
+  } else {
+    context.io.stderr(lines([...lastWord(leaving, result), ...remainsOf(context, result)]));
+    context.io.stderr(lines(wayOutLines(network)));
+  }
+  return 0;
+}
 
 /** @throws AgentError USAGE */
 function readTimeout(text: string): number {
@@ -84,9 +100,8 @@ async function volumesOf(
   context: CliContext,
   inventory: HostInventory,
 ): Promise<readonly FoundVolume[]> {
-  const { volumesAtStake } = await import('../../machine/uninstall.ts');
-  const how = { keepK3s: false, keepData: false, deleteData: false, isUnfinished: false };
-  return await volumesAtStake(context, inventory, how);
+  const { REMOVE_ALL, volumesAtStake } = await import('../../machine/uninstall.ts');
+  return await volumesAtStake(context, inventory, REMOVE_ALL);
 }
 
 /** @throws AgentError USAGE */
@@ -101,12 +116,13 @@ async function confirm(context: CliContext, node: string): Promise<void> {
 
 async function showPlan(
   context: CliContext,
-  node: string,
-  pods: readonly { readonly pod: string; readonly action: string; readonly reason: string }[],
+  { node, cluster, warnings }: Leaving,
   json: boolean,
 ): Promise<void> {
+  const { planLeave } = await import('../../machine/leave/move-pods.ts');
+  const pods = cluster === undefined ? [] : await planLeave(context, cluster);
   if (json) {
-    context.io.stdout(`${JSON.stringify({ node, pods }, null, 2)}\n`);
+    context.io.stdout(`${JSON.stringify({ node, pods, warnings }, null, 2)}\n`);
     return;
   }
   const { renderTable } = await import('../terminal/render.ts');
@@ -122,12 +138,16 @@ async function showPlan(
   );
 }
 
-function lastWord({ node, takenOut }: LeaveOutcome): readonly string[] {
-  return takenOut
-    ? [`"${node}" has left its cluster. The agent, k3s and what ran in it are removed.`]
-    : [
-        'The agent, k3s and what ran in it are removed.',
-        `The cluster still lists "${node}": the agent on its server takes it out when it runs and ` +
-          `may do so. By hand, there: sudo k3s kubectl delete node ${node}`,
-      ];
+function lastWord({ role }: Leaving, { node, takenOut }: LeaveOutcome): readonly string[] {
+  if (takenOut) {
+    return [`"${node}" has left its cluster. The agent, k3s and what ran in it are removed.`];
+  }
+  const byHand = `sudo k3s kubectl delete node ${node}`;
+  return [
+    'The agent, k3s and what ran in it are removed.',
+    role === 'server'
+      ? `The cluster still lists "${node}", also in etcd, as a server that is lost. Soon, on another: ${byHand}`
+      : `The cluster still lists "${node}": the agent on its server takes it out when it runs and ` +
+        `may do so. By hand, there: ${byHand}`,
+  ];
 }

@@ -1,8 +1,9 @@
 import type { PreparedImage } from '../../machine/prepare-image.ts';
-import { DRY_RUN_FLAG, JSON_FLAG } from '../definition/common-flags.ts';
+import { DRY_RUN_FLAG, JSON_FLAG, PROGRESS_FILE_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { settingFlags } from '../definition/setting-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { progressFile } from '../terminal/progress-file.ts';
 
 export const prepareImageSubcommand = defineSubcommand({
   name: 'prepare-image',
@@ -13,22 +14,27 @@ export const prepareImageSubcommand = defineSubcommand({
     ...pick(settingFlags()),
     'dry-run': DRY_RUN_FLAG,
     yes: { type: 'boolean', default: false, description: 'Do not ask before something is removed' },
+    'progress-file': PROGRESS_FILE_FLAG,
     json: JSON_FLAG,
   },
   words: [],
   needsRoot: true,
   locks: true,
-  run: async (context, { flags }) => {
-    const { prepareImage } = await import('../../machine/prepare-image.ts');
-    const prepared = await prepareImage(context, {
-      flags,
-      dryRun: flags['dry-run'],
-      mayRemove: async (titles) => flags.yes || (await isConfirmed(context, titles)),
+  run: (context, { flags }) => {
+    const file = progressFile(context, 'prepare-image', flags['progress-file']);
+    return file.follow(async () => {
+      const { prepareImage } = await import('../../machine/prepare-image.ts');
+      const prepared = await prepareImage(context, {
+        flags,
+        report: file.report,
+        dryRun: flags['dry-run'],
+        mayRemove: async (titles) => flags.yes || (await isConfirmed(context, titles)),
+      });
+      context.io.stdout(
+        flags.json ? `${JSON.stringify(prepared, null, 2)}\n` : textOf(prepared, flags['dry-run']),
+      );
+      return 0;
     });
-    context.io.stdout(
-      flags.json ? `${JSON.stringify(prepared, null, 2)}\n` : textOf(prepared, flags['dry-run']),
-    );
-    return 0;
   },
 });
 

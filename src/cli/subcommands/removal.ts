@@ -6,6 +6,7 @@ import { ADOPTED, hasK3s } from '../../host/cluster/adopted-k3s.ts';
 import { readJoined } from '../../host/cluster/joined-worker.ts';
 import type { HostInventory } from '../../host/engine/inventory.ts';
 import type { UndoOptions } from '../../host/engine/resource.ts';
+import type { Report } from '../../machine/reported-steps.ts';
 import { planUninstall, uninstall, volumesAtStake } from '../../machine/uninstall.ts';
 import { lookingAtWayOut } from '../../machine/way-out.ts';
 import type { CliContext } from '../definition/context.ts';
@@ -25,6 +26,7 @@ export interface RemovalFlags {
 
 /**
  * Removes everything in the inventory, after a question; or only reports it.
+ * @param report hears of each step
  * @returns the exit code
  * @throws AgentError USAGE where nobody confirms it
  */
@@ -33,6 +35,7 @@ export async function removeAll(
   inventory: HostInventory,
   how: UndoOptions,
   { json, yes, 'dry-run': dryRun }: RemovalFlags,
+  report?: Report,
 ): Promise<number> {
   if (dryRun) {
     const plan = await planUninstall(context, inventory, how);
@@ -62,7 +65,7 @@ export async function removeAll(
   const name =
     inventory.has('k3s', 'agent') || isOneOfServers ? await nodeName(context) : undefined;
   const { result, network } = await lookingAtWayOut(context, () =>
-    uninstall(context, inventory, how),
+    uninstall(context, inventory, how, report),
   );
   const { removed, kept, left } = result;
   // A worker that began to join is listed once it has a password that is worth keeping.

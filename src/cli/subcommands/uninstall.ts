@@ -1,43 +1,57 @@
 import { AgentError } from '../../core/errors.ts';
 import type { HostInventory } from '../../host/engine/inventory.ts';
 import type { UndoOptions } from '../../host/engine/resource.ts';
-import { DRY_RUN_FLAG, JSON_FLAG } from '../definition/common-flags.ts';
+import type { Report } from '../../machine/reported-steps.ts';
+import type { FlagValues } from '../definition/arguments.ts';
+import { DRY_RUN_FLAG, JSON_FLAG, PROGRESS_FILE_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { progressFile } from '../terminal/progress-file.ts';
 import { namesOf } from './removal-outcome.ts';
+
+const FLAGS = {
+  'keep-k3s': { type: 'boolean', default: false, description: 'Leave k3s and what runs in it' },
+  'keep-data': {
+    type: 'boolean',
+    default: false,
+    description: "Leave the agent's identity, token and journal",
+  },
+  'delete-data': {
+    type: 'boolean',
+    default: false,
+    description: 'Remove also the data of volumes, and what lets a worker come back under its name',
+  },
+  'dry-run': DRY_RUN_FLAG,
+  yes: { type: 'boolean', default: false, description: 'Do not ask' },
+  'progress-file': PROGRESS_FILE_FLAG,
+  json: JSON_FLAG,
+} as const;
 
 export const uninstallSubcommand = defineSubcommand({
   name: 'uninstall',
   description: 'Removes what was installed on this machine, and only that.',
   example: 'sudo pipeops-agent uninstall --yes',
-  flags: {
-    'keep-k3s': { type: 'boolean', default: false, description: 'Leave k3s and what runs in it' },
-    'keep-data': {
-      type: 'boolean',
-      default: false,
-      description: "Leave the agent's identity, token and journal",
-    },
-    'delete-data': {
-      type: 'boolean',
-      default: false,
-      description:
-        'Remove also the data of volumes, and what lets a worker come back under its name',
-    },
-    'dry-run': DRY_RUN_FLAG,
-    yes: { type: 'boolean', default: false, description: 'Do not ask' },
-    json: JSON_FLAG,
-  },
+  flags: FLAGS,
   words: [],
   needsRoot: true,
   locks: true,
-  run: async (context, { flags }) => {
-    const { openInventory } = await import('../../host/engine/inventory.ts');
-    const inventory = await openInventory(context);
-    await checkInstalled(context, inventory);
-    const { removeAll } = await import('./removal.ts');
-    return removeAll(context, inventory, howOf(flags), flags);
+  run: (context, { flags }) => {
+    const file = progressFile(context, 'uninstall', flags['progress-file']);
+    return file.follow(() => runUninstall(context, flags, file.report));
   },
 });
+
+async function runUninstall(
+  context: CliContext,
+  flags: FlagValues<typeof FLAGS>,
+  report: Report,
+): Promise<number> {
+  const { openInventory } = await import('../../host/engine/inventory.ts');
+  const inventory = await openInventory(context);
+  await checkInstalled(context, inventory);
+  const { removeAll } = await import('./removal.ts');
+  return removeAll(context, inventory, howOf(flags), flags, report);
+}
 
 /** @throws AgentError NOT_INSTALLED, STATE_NEWER */
 async function checkInstalled(context: CliContext, inventory: HostInventory): Promise<void> {

@@ -1,6 +1,7 @@
 import { AgentError } from '../../core/errors.ts';
 import type { Places } from '../../core/places.ts';
 import type { Files, StartProgress } from '../../core/ports.ts';
+import type { StepReport } from './apply.ts';
 import { isDiskFull } from './disk-full.ts';
 import { interrupted } from './interrupted.ts';
 import type { HostInventory } from './inventory.ts';
@@ -12,6 +13,13 @@ interface Deps {
   readonly places: Places;
   readonly progress: StartProgress;
   readonly signal: AbortSignal;
+  /** Hears of each removal beside the person, by its resource. */
+  readonly report?: ((report: StepReport) => Promise<void>) | undefined;
+}
+
+/** A removal, and the resource that it is of. */
+interface ListedRemoval extends Removal {
+  readonly id: string;
 }
 
 /** What would be removed, newest first. Removes nothing. */
@@ -46,22 +54,32 @@ export async function undoResources(
   how: UndoOptions,
 ): Promise<readonly string[]> {
   const removed: string[] = [];
-  const waiting: Removal[] = [];
+  const waiting: ListedRemoval[] = [];
   const removals = await removalsOf(resources, how);
   const shared = await sharedThere(deps, removals);
+  let over = 0;
+  const report = async ({ id, title }: ListedRemoval, state: StepReport['state']) =>
+    await deps.report?.({ id, title, state, over, of: removals.length });
+  const one = async (removal: ListedRemoval) => {
+    await report(removal, 'begun');
+    removed.push(...(await undoOne(deps, removal, inventory, shared)));
+    over += 1;
+    await report(removal, 'done');
+  };
   for (const removal of removals) {
     try {
-      removed.push(...(await undoOne(deps, removal, inventory, shared)));
+      await one(removal);
     } catch (thrown) {
       // Later removals may make the room that this one needs. If one of those fails, this one may be why.
       if (!(thrown instanceof AgentError) || (waiting.length === 0 && !isDiskFull(thrown))) {
+        await report(removal, 'failed');
         throw thrown;
       }
       waiting.push(removal);
     }
   }
   for (const removal of waiting) {
-    removed.push(...(await undoOne(deps, removal, inventory, shared)));
+    await one(removal);
   }
   return removed;
 }
@@ -100,10 +118,11 @@ async function undoOne(
 async function removalsOf(
   resources: readonly Resource[],
   how: UndoOptions,
-): Promise<readonly Removal[]> {
-  const removals: Removal[] = [];
+): Promise<readonly ListedRemoval[]> {
+  const removals: ListedRemoval[] = [];
   for (const resource of resources.toReversed()) {
-    removals.push(...(await resource.undo(how)));
+    const { id } = resource;
+    removals.push(...(await resource.undo(how)).map((removal) => ({ ...removal, id })));
   }
   return removals;
 }

@@ -1,14 +1,14 @@
-/** The pods of a worker that leaves: moved away, with disruption budgets kept, or ended by force. */
+/** The pods of a machine that leaves: moved away, with disruption budgets kept, or ended by force. */
 import type { V1Node, V1Pod } from '@kubernetes/client-node';
-import { AgentError } from '../core/errors.ts';
-import { KINDS, pathOfKind, pathOfObject } from '../core/kinds.ts';
-import { pollUntil, within } from '../core/waiting.ts';
-import { interrupted } from '../host/engine/interrupted.ts';
-import type { KubernetesClient } from '../kubernetes/api/client.ts';
-import { type DrainState, drainNode, type PodReason } from '../kubernetes/nodes/drain.ts';
-import { planFor } from '../kubernetes/nodes/drain-plan.ts';
-import { setSchedulable } from '../kubernetes/nodes/scheduling.ts';
-import type { MachineContext } from './context.ts';
+import { AgentError } from '../../core/errors.ts';
+import { KINDS, pathOfKind, pathOfObject } from '../../core/kinds.ts';
+import { pollUntil, within } from '../../core/waiting.ts';
+import { interrupted } from '../../host/engine/interrupted.ts';
+import type { KubernetesClient } from '../../kubernetes/api/client.ts';
+import { type DrainState, drainNode, type PodReason } from '../../kubernetes/nodes/drain.ts';
+import { planFor } from '../../kubernetes/nodes/drain-plan.ts';
+import { setSchedulable } from '../../kubernetes/nodes/scheduling.ts';
+import type { MachineContext } from '../context.ts';
 
 /** How long pods that are deleted by force may take to end. */
 const FORCED_END_MS = 30_000;
@@ -25,8 +25,8 @@ export interface LeaveOptions {
   readonly force: boolean;
 }
 
-/** A worker of a cluster that is to leave it. */
-export interface LeavingWorker {
+/** A node of a cluster that is to leave it, and the way to the cluster. */
+export interface LeavingNode {
   readonly node: string;
   readonly client: KubernetesClient;
 }
@@ -34,7 +34,7 @@ export interface LeavingWorker {
 /** What would be moved away, and what stays till the end, by pod. @throws AgentError KUBERNETES_API */
 export async function planLeave(
   context: Pick<MachineContext, 'signal'>,
-  { node, client }: LeavingWorker,
+  { node, client }: LeavingNode,
 ): Promise<readonly { readonly pod: string; readonly action: string; readonly reason: string }[]> {
   const pods = await podsOn(client, node, context.signal);
   return pods.map((pod) => {
@@ -56,7 +56,7 @@ interface Moved {
  */
 export async function moveAway(
   context: MachineContext,
-  { node, client }: LeavingWorker,
+  { node, client }: LeavingNode,
   { spec }: V1Node,
   options: LeaveOptions,
 ): Promise<Moved> {
@@ -91,7 +91,7 @@ export async function moveAway(
 
 function drain(
   context: MachineContext,
-  { node, client }: LeavingWorker,
+  { node, client }: LeavingNode,
   { timeoutMs }: LeaveOptions,
   update: (text: string) => void,
 ): Promise<DrainState> {
@@ -126,7 +126,7 @@ function incomplete(refused: readonly PodReason[]): AgentError {
 /** Deletes what could not be moved, and gives it a moment to end. @returns what was deleted */
 async function endByForce(
   context: MachineContext,
-  { node, client }: LeavingWorker,
+  { node, client }: LeavingNode,
   refused: readonly PodReason[],
 ): Promise<readonly string[]> {
   if (refused.length === 0) {

@@ -1,0 +1,124 @@
+/** Servers leave: one of three, the first one of three, and one of two; each comes back or is refused at the end. */
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { voters } from '../vm/etcd-voters.ts';
+import type { Machine } from '../vm/machine.ts';
+import { prepareTestMachines } from '../vm/prepare.ts';
+import { reportProgress } from '../vm/progress.ts';
+import { waitUntil } from '../vm/wait-until.ts';
+import {
+  installByOneLine,
+  joinByOneLine,
+  openStand,
+  readyNodes,
+  type Stand,
+  TOKEN_FILE,
+} from './stand.ts';
+
+const PREPARE_TIMEOUT_MS = 1_800_000;
+const TEST_TIMEOUT_MS = 1_200_000;
+const SETTLE_TIMEOUT_MS = 120_000;
+const LEAVE_TIMEOUT_MS = 300_000;
+const LEAVE = ['pipeops-agent', 'leave', '--yes', '--json'] as const;
+
+const progress = reportProgress('leave-server');
+let stand: Stand;
+let first: Machine;
+let second: Machine;
+let third: Machine;
+
+beforeAll(async () => {
+  await prepareTestMachines(progress);
+  stand = await openStand('leave-server');
+  const boot = (name: string) => stand.lab.boot({ name, base: 'kubernetes', images: true });
+  [first, second, third] = await Promise.all([boot('first'), boot('second'), boot('third')]);
+}, PREPARE_TIMEOUT_MS);
+
+afterAll(async () => {
+  await stand?.[Symbol.asyncDispose]();
+}, TEST_TIMEOUT_MS);
+
+test(
+  'servers leave one after the other, the cluster goes on, and the last one stays',
+  async () => {
+    await stand.equip(first);
+    await stand.lab.collectOnFailure(join(tmpdir(), 'pipeops-agent-leave-server'), async () => {
+      await progress.phase('install', () =>
+        installByOneLine(stand, first, [
+          '--ha',
+          '--token-file',
+          TOKEN_FILE,
+          '--cluster-name',
+          'e2e',
+        ]),
+      );
+      await progress.phase('the only server stays', onlyServerStays);
+      await progress.phase('the second server', () => joinServer(second, first, 2));
+      await progress.phase('the third server', () => joinServer(third, first, 3));
+      await kubectl(first, 'create', 'configmap', 'of-three');
+      await progress.phase('the third leaves', () => leave(third, first, ['first', 'second']));
+      await progress.phase('… and joins again', () => joinServer(third, first, 3));
+      await progress.phase('the first leaves', () => leave(first, second, ['second', 'third']));
+      await progress.phase('the second leaves: two are one', () => leave(second, third, ['third']));
+      expect(await kubectl(third, 'get', 'configmap', 'of-three', '-o', 'name')).not.toBe('');
+    });
+  },
+  TEST_TIMEOUT_MS,
+);
+
+async function onlyServerStays(): Promise<void> {
+  const refused = await first.exec([...LEAVE], { check: false });
+  expect(JSON.parse(refused.stdout).error).toMatchObject({
+    code: 'CLUSTER_EXISTS',
+    message: 'This machine is the only server of its cluster',
+  });
+}
+
+/** @param count of servers with it */
+async function joinServer(machine: Machine, through: Machine, count: number): Promise<void> {
+  const words = ['token', 'create', '--role', 'server', '--yes', '--json'];
+  const created = await waitUntil('a server may join', SETTLE_TIMEOUT_MS, async () => {
+    const ran = await through.exec(['pipeops-agent', ...words], { check: false });
+    return ran.exitCode === 0 ? ran : undefined;
+  });
+  await joinByOneLine(stand, machine, JSON.parse(created.stdout).token);
+  await waitUntil('the servers are ready, and vote', SETTLE_TIMEOUT_MS, async () => {
+    return (await readyNodes(through)) === count && (await voters(through)).length === count;
+  });
+}
+
+/** @param left the names of the servers that stay */
+async function leave(machine: Machine, stays: Machine, left: readonly string[]): Promise<void> {
+  await waitUntil('all servers vote', SETTLE_TIMEOUT_MS, async () => {
+    return (await voters(stays)).length === left.length + 1;
+  });
+  const ran = await machine.exec([...LEAVE], { timeoutMs: LEAVE_TIMEOUT_MS });
+  expect(JSON.parse(ran.stdout)).toMatchObject({
+    taken_out: true,
+    deleted: [],
+    kept: [],
+    left: [],
+  });
+  expect(ran.stderr).toContain(left.length === 2 ? 'Two servers are left' : 'One server is left');
+  expect(await voters(stays)).toEqual(left);
+  expect(await readyNodes(stays)).toBe(left.length);
+  const secrets = await kubectl(stays, 'get', 'secrets', '-n', 'kube-system', '-o', 'name');
+  const passwords = [...secrets.matchAll(/secret\/(\S+)\.node-password\.k3s/g)].map(
+    ([, node]) => node,
+  );
+  expect(passwords.sort()).toEqual([...left]);
+  for (const path of [
+    '/etc/rancher',
+    '/var/lib/rancher',
+    '/usr/local/bin/k3s',
+    '/run/systemd/system/k3s.service.d',
+  ]) {
+    expect((await machine.exec(['test', '-e', path], { check: false })).exitCode).toBe(1);
+  }
+}
+
+async function kubectl(server: Machine, ...args: readonly string[]): Promise<string> {
+  const argv = ['k3s', 'kubectl', '--request-timeout=10s', ...args] as const;
+  return (await server.exec([...argv], { check: false })).stdout;
+}
