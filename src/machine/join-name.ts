@@ -70,8 +70,8 @@ function refuseClone(
       `The node "${twin.name}"${at(twin)} has the same machine id: one of both machines is a clone`,
       {
         hint:
-          'Give this machine an id of its own: sudo rm /etc/machine-id, ' +
-          'sudo systemd-machine-id-setup, reboot. To join all the same: --allow-clone',
+          'Give this machine an id of its own: sudo rm -f /etc/machine-id ' +
+          '/var/lib/dbus/machine-id, sudo systemd-machine-id-setup, reboot. To join all the same: --allow-clone',
         details: { node: twin.name },
       },
     );

@@ -128,7 +128,7 @@ test('a clone of a living node is noticed, whatever its name', async () => {
     message:
       'The node "original", at 10.0.0.9 has the same machine id: one of both machines is a clone',
     hint:
-      'Give this machine an id of its own: sudo rm /etc/machine-id, sudo systemd-machine-id-setup, ' +
+      'Give this machine an id of its own: sudo rm -f /etc/machine-id /var/lib/dbus/machine-id, sudo systemd-machine-id-setup, ' +
       'reboot. To join all the same: --allow-clone',
     details: { node: 'original' },
   });

@@ -10,6 +10,9 @@ import { basename, join } from 'node:path';
 import { exists } from './cache.ts';
 import { waitUntil } from './wait-until.ts';
 
+/** How long the kernel may take to stop every process of a group. */
+const FREEZE_TIMEOUT_MS = 10_000;
+
 /** How long ended processes may take to leave their cgroup. */
 const EMPTY_TIMEOUT_MS = 20_000;
 
@@ -131,26 +134,51 @@ async function tree(directory: string): Promise<readonly string[]> {
   return [...below.flat(), directory];
 }
 
+/** Does the work while no process of a group runs: what they have written stands still. */
+export async function whileFrozen<T>(name: string, work: () => Promise<T>): Promise<T> {
+  const { directory, isV1 } = await groupWith(name, 'freezer.state', 'cgroup.freeze');
+  const file = join(directory, isV1 ? 'freezer.state' : 'cgroup.freeze');
+  const state = isV1 ? file : join(directory, 'cgroup.events');
+  await writeFile(file, isV1 ? 'FROZEN' : '1');
+  try {
+    await waitUntil(`'${name}' stands still`, FREEZE_TIMEOUT_MS, async () =>
+      /^(FROZEN$|frozen 1$)/m.test(await readFile(state, 'utf8')),
+    );
+    return await work();
+  } finally {
+    await writeFile(file, isV1 ? 'THAWED' : '0');
+  }
+}
+
 /** Limits the memory of all that runs in a group, swap included where the kernel counts it. */
 export async function limitMemory(name: string, bytes: number): Promise<void> {
-  const { directory, isV1 } = await memoryGroup(name);
+  const { directory, isV1 } = await groupWith(name, 'memory.limit_in_bytes', 'memory.max');
   await writeFile(join(directory, isV1 ? 'memory.limit_in_bytes' : 'memory.max'), String(bytes));
 }
 
 /** The most that a group has used at once, bytes, with what the kernel could take back. */
 export async function memoryPeak(name: string): Promise<number> {
-  const { directory, isV1 } = await memoryGroup(name);
+  const { directory, isV1 } = await groupWith(name, 'memory.limit_in_bytes', 'memory.max');
   const file = join(directory, isV1 ? 'memory.max_usage_in_bytes' : 'memory.peak');
   return Number(await readFile(file, 'utf8'));
 }
 
-async function memoryGroup(name: string): Promise<{ directory: string; isV1: boolean }> {
-  for (const hierarchy of await hierarchies()) {
-    const directory = join(hierarchy, name);
-    const isV1 = await exists(join(directory, 'memory.limit_in_bytes'));
-    if (isV1 || (await exists(join(directory, 'memory.max')))) {
-      return { directory, isV1 };
+/** The group of that name in the hierarchy that has a file: of cgroup v1, or else of v2. */
+async function groupWith(
+  name: string,
+  fileOfV1: string,
+  fileOfV2: string,
+): Promise<{ readonly directory: string; readonly isV1: boolean }> {
+  const directories = (await hierarchies()).map((hierarchy) => join(hierarchy, name));
+  for (const [file, isV1] of [
+    [fileOfV1, true],
+    [fileOfV2, false],
+  ] as const) {
+    for (const directory of directories) {
+      if (await exists(join(directory, file))) {
+        return { directory, isV1 };
+      }
     }
   }
-  throw new Error(`No memory is counted for ${name}`);
+  throw new Error(`No group '${name}' has ${fileOfV1} or ${fileOfV2}`);
 }

@@ -1,13 +1,14 @@
 /** A lab: the machines of one test file, their network, and their removal. */
 
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeCertificates, type TestCertificates } from '../support/tls.ts';
 import type { BaseName } from './base-system.ts';
-import { groupPrefix } from './cgroups.ts';
+import { groupPrefix, whileFrozen } from './cgroups.ts';
+import { runCommand } from './host-command.ts';
 import { claimSlot, clearSlot, slotDirectory } from './leftovers.ts';
 import { createMachine, type Machine } from './machine.ts';
-import { makeMachineFiles } from './machine-files.ts';
+import { makeMachineFiles, type OwnFilesOptions, writeOwnFiles } from './machine-files.ts';
 import {
   bridgeName,
   createBridge,
@@ -34,6 +35,15 @@ export interface MachineOptions {
   readonly hosts?: Readonly<Record<string, string>>;
   /** Directories that are disks of their own, empty at each boot: path to size (`64M`). */
   readonly smallDisks?: Readonly<Record<string, string>>;
+  /** Gives it a number of its firmware (product_uuid), which containers have not. Default false. */
+  readonly hasHardwareNumber?: boolean;
+}
+
+export interface CopyOptions {
+  /** Its name in the lab. */
+  readonly name: string;
+  /** Default: what stands on the disk. */
+  readonly hostname?: string;
 }
 
 export interface Lab extends AsyncDisposable {
@@ -50,6 +60,11 @@ export interface Lab extends AsyncDisposable {
   readonly machines: readonly Machine[];
   /** Makes and boots a machine: about 3 s. Several at once are fine. */
   boot(options: MachineOptions): Promise<Machine>;
+  /**
+   * Boots a copy of a machine's disk, taken in one moment if that machine runs. Address and number of the
+   * hardware are its own; everything else is what stands on the disk.
+   */
+  copy(of: Machine, options: CopyOptions): Promise<Machine>;
   /** Writes journals, consoles, units and networks of all machines to `directory`. */
   collect(directory: string): Promise<void>;
   /** Runs `work`; when it throws, collects first and names the directory in the error. */
@@ -70,9 +85,15 @@ export async function openLab(options: { readonly name: string }): Promise<Lab> 
     ...PUBLIC_NAMES,
   ]);
   const machines: Machine[] = [];
+  const made = new Map<Machine, MachineOptions>();
   let count = 0;
 
-  const boot = async (wanted: MachineOptions) => {
+  /** @param hostname as it is on the disk */
+  const add = async (
+    wanted: MachineOptions,
+    hostname: string,
+    makeFiles: (own: OwnFilesOptions) => Promise<void>,
+  ) => {
     if (!/^[a-z0-9][a-z0-9-]*$/.test(wanted.name)) {
       throw new Error(`Cannot name a machine '${wanted.name}': it is not a hostname`);
     }
@@ -81,22 +102,20 @@ export async function openLab(options: { readonly name: string }): Promise<Lab> 
     const directory = join(slotDirectory(slot), wanted.name);
     await mkdir(directory); // fails when the name is taken
     const root = join(directory, 'root');
-    await makeMachineFiles({
+    await makeFiles({
       root,
-      base: wanted.base,
-      hostname: wanted.name,
+      hostname,
       address,
       gateway: hostAddress(slot),
-      images: wanted.images ?? false,
       hosts: wanted.hosts ?? {},
-      authority: internet.ca,
+      hardwareNumber: wanted.hasHardwareNumber === true ? crypto.randomUUID() : undefined,
     });
     const machine = createMachine({
       name: wanted.name,
       address,
       nspawn: {
         root,
-        hostname: wanted.name,
+        hostname,
         group: `${groupPrefix(slot)}${wanted.name}`,
         bridge: bridgeName(slot),
         consoleFile: join(directory, 'console.log'),
@@ -104,8 +123,27 @@ export async function openLab(options: { readonly name: string }): Promise<Lab> 
       },
     });
     machines.push(machine);
+    made.set(machine, wanted);
     await machine.start();
     return machine;
+  };
+  const boot = (wanted: MachineOptions) =>
+    add(wanted, wanted.name, (own) => {
+      const { base, images = false } = wanted;
+      return makeMachineFiles({ ...own, base, images, authority: internet.ca });
+    });
+  const copy = async (of: Machine, { name, hostname }: CopyOptions) => {
+    const original = made.get(of);
+    if (original === undefined) {
+      throw new Error(`Cannot copy machine '${of.name}': it is of another lab`);
+    }
+    const from = of.pathOnHost('/');
+    const onDisk = (await readFile(join(from, 'etc/hostname'), 'utf8')).trim();
+    return await add({ ...original, name }, hostname ?? onDisk, async (own) => {
+      const take = () => runCommand(['cp', '--archive', '--reflink=auto', from, own.root]);
+      await ((await of.isRunning()) ? whileFrozen(of.group, take) : take());
+      await writeOwnFiles(own);
+    });
   };
 
   const collect = async (directory: string) => {
@@ -120,6 +158,7 @@ export async function openLab(options: { readonly name: string }): Promise<Lab> 
     internet,
     machines,
     boot,
+    copy,
     collect,
     async collectOnFailure(directory, work) {
       try {

@@ -76,6 +76,7 @@ export interface Machine {
    * and small disks, and links are followed on the host: do not use it for links.
    */
   pathOnHost(path: string): string;
+  isRunning(): Promise<boolean>;
   /** Boots it after powerOff() or kill(), or after it went down by itself. */
   start(): Promise<void>;
   /** `systemctl reboot`, and waits until the machine is up again. Small disks are empty then. */
@@ -129,8 +130,9 @@ export function createMachine(parts: MachineParts): Machine {
       throw new Error(`Machine '${name}' did not go down in ${POWER_OFF_TIMEOUT_MS} ms`);
     }
   };
+  const isRunning = async () => (await boot?.initPid()) !== undefined;
   const start = async () => {
-    if ((await boot?.initPid()) !== undefined) {
+    if (await isRunning()) {
       throw new Error(`Cannot start machine '${name}': it is running`);
     }
     boot = await startNspawn(options);
@@ -159,6 +161,7 @@ export function createMachine(parts: MachineParts): Machine {
       await copyFile(hostPath, join(options.root, path));
       await exec(['chmod', mode.toString(8), path]);
     },
+    isRunning,
     start,
     async reboot() {
       await goDown('reboot');
@@ -173,8 +176,7 @@ export function createMachine(parts: MachineParts): Machine {
     async journal({ unit, lines = JOURNAL_LINES } = {}) {
       const selection = [...(unit === undefined ? [] : ['--unit', unit]), '--lines', String(lines)];
       const journalctl = ['journalctl', '--no-pager', ...selection];
-      const running = (await boot?.initPid()) !== undefined;
-      const { stdout } = running
+      const { stdout } = (await isRunning())
         ? await exec(journalctl)
         : await runCommand([...journalctl, '--directory', join(options.root, 'var/log/journal')]);
       return stdout;

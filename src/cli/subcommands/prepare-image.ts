@@ -59,7 +59,8 @@ function textOf({ agent, k3s, removed, steps }: PreparedImage, isPlan: boolean):
   }
   return (
     `This machine has agent ${agent} and k3s ${k3s ?? ''}, and no identity of either.\n` +
-    'Before you make the image: sudo cloud-init clean --machine-id ' +
+    // From D-Bus' copy systemd would take the old one again, where that is a file of its own (Debian).
+    'Before you make the image: sudo rm -f /var/lib/dbus/machine-id; sudo cloud-init clean --machine-id ' +
     '(without cloud-init: sudo truncate --size 0 /etc/machine-id)\n' +
     'On each machine of it: sudo pipeops-agent install, or join\n'
   );

@@ -41,7 +41,7 @@ export const ownMachineId: Check = {
   roles: EVERYWHERE,
   why: 'Two machines with the same identity get the same address by DHCP, and the same names in networks and logs.',
   remedy: `It stands in \`/etc/machine-id\` and is made at the first start. In an image that many machines are made
-of, the file must be empty. On a clone: \`sudo rm /etc/machine-id /var/lib/dbus/machine-id\`, then
+of, the file must be empty, and the other one a link or absent. On a clone: \`sudo rm -f /etc/machine-id /var/lib/dbus/machine-id\`, then
 \`sudo systemd-machine-id-setup\`, and restart.`,
   needs: [machineId],
   run: async (facts) => {
@@ -53,7 +53,8 @@ of, the file must be empty. On a clone: \`sudo rm /etc/machine-id /var/lib/dbus/
           code: 'CHECK_FAILED',
           message: `/etc/machine-id ${trouble}`,
           hint: 'Make a new one, and restart',
-          fix: 'sudo rm -f /etc/machine-id && sudo systemd-machine-id-setup && sudo reboot',
+          // systemd would take the old one from D-Bus' copy, where that is a file of its own.
+          fix: 'sudo rm -f /etc/machine-id /var/lib/dbus/machine-id && sudo systemd-machine-id-setup && sudo reboot',
         };
   },
 };
