@@ -4,7 +4,8 @@
 #   cli   the compiled executable, as a person calls it
 #   vm    real machines with systemd and Kubernetes (root on Debian 12+ or Ubuntu 22.04+)
 #   all   all of these; long: what is too long for every run
-# K3S_RELEASE=v1.36.x+k3s1 lets "vm" use that release of k3s instead of the one made for tests.
+# K3S_RELEASE=v1.36.3+k3s1 (or v1.36: the newest) lets "vm" use that release of k3s instead of the one made
+# for tests.
 set -eu
 
 ROOT=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)

@@ -1,6 +1,7 @@
 /**
  * Where the k3s that tests install comes from: the k3s for tests, or with K3S_RELEASE in the
- * environment (`v1.36.3+k3s1`) that real release, downloaded once from k3s' own places.
+ * environment (`v1.36.3+k3s1`, or `v1.36` for its newest) that real release, downloaded once from
+ * k3s' own places.
  */
 
 import { join } from 'node:path';
@@ -11,6 +12,8 @@ import type { Tell } from './progress.ts';
 
 const RELEASES_URL = 'https://github.com/k3s-io/k3s/releases/download';
 const INSTALLER_URL = 'https://get.k3s.io';
+/** Redirects from the name of a minor version to its newest release. */
+const CHANNELS_URL = 'https://update.k3s.io/v1-release/channels';
 const DOWNLOAD_TIMEOUT_MS = 600_000;
 
 export interface K3sRelease {
@@ -29,10 +32,23 @@ export interface K3sRelease {
 export async function prepareK3sRelease(version?: string, tell?: Tell): Promise<K3sRelease> {
   const real = process.env['K3S_RELEASE'] ?? '';
   if (real !== '') {
-    return await downloadRelease(version ?? real, tell);
+    return await downloadRelease(version ?? (await newestOf(real)), tell);
   }
   const name = version ?? K3S_VERSION;
   return { version: name, binary: await buildK3s(name, tell), installer: K3S_INSTALLER };
+}
+
+/** A whole version is itself. */
+async function newestOf(release: string): Promise<string> {
+  if (!/^v\d+\.\d+$/.test(release)) {
+    return release;
+  }
+  const { headers } = await fetch(`${CHANNELS_URL}/${release}`, { redirect: 'manual' });
+  const version = decodeURIComponent(headers.get('location')?.split('/').at(-1) ?? '');
+  if (!version.startsWith(`${release}.`)) {
+    throw new Error(`Cannot find the newest k3s ${release}: its channel leads to "${version}"`);
+  }
+  return version;
 }
 
 async function downloadRelease(version: string, tell?: Tell): Promise<K3sRelease> {
