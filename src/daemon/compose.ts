@@ -30,12 +30,12 @@ import { countingPolicy } from '../policy/counting.ts';
 import { livePolicy } from '../policy/live.ts';
 import { statusSource } from '../reporting/status-source.ts';
 import { httpServer } from '../server/doors.ts';
-import { aloneMemory } from '../store/alone-memory.ts';
 import { openDatabase } from '../store/database.ts';
 import { agentIdentity } from '../store/identity.ts';
 import { commandJournal } from '../store/journal/commands.ts';
 import { journalUpkeep } from '../store/journal/upkeep.ts';
 import { sessionMemory } from '../store/session-memory.ts';
+import { sessionShare } from '../store/session-share.ts';
 import { liveCloud } from './cloud.ts';
 import { type AccessPaths, type LiveAccess, liveAccess } from './control-plane-access.ts';
 import { dataPlaneParts } from './data-plane-parts.ts';
@@ -46,6 +46,7 @@ import { idleMemory } from './idle-memory.ts';
 import { readMachineMark } from './machine-mark.ts';
 import { type DaemonPaths, daemonPaths } from './paths.ts';
 import { sessionServices } from './session-parts.ts';
+import { sharedSession } from './shared-session.ts';
 import { supervise } from './supervise.ts';
 import { unitStatus } from './unit-status.ts';
 import { unknownSettings } from './unknown-settings.ts';
@@ -130,12 +131,12 @@ export async function runDaemon(
   const { version } = BUILD;
   if (parts.cloneOf !== null) {
     log.warn('this machine is a copy of another one, and has a name of its own', {
-      agent_id: parts.agentId,
+      agent_id: parts.agentId(),
       copy_of: parts.cloneOf.id,
       since: parts.cloneOf.at,
     });
   }
-  log.info('starting', { version, agent_id: parts.agentId, role: config.agent.role });
+  log.info('starting', { version, agent_id: parts.agentId(), role: config.agent.role });
   try {
     await supervise({ clock, log }, services, () => notify('READY=1\nSTATUS=running'), signal);
     log.info('stopped');
@@ -207,6 +208,7 @@ async function commonParts(ports: DaemonPorts, config: Config, configPath: strin
     database,
     journal,
     agentId,
+    identity,
     cloneOf: identity.cloneOf,
     credentials,
     kubernetes,
@@ -239,17 +241,26 @@ async function serverParts(parts: CommonParts, config: Config, common: CommonHea
     nodeName,
   );
   const hasJoined = (await parts.files.stat(paths.joinedServer)) !== undefined;
-  const memory = aloneMemory(parts.database, !hasJoined);
+  const memory = sessionShare(parts.database, !hasJoined);
   if (!memory.isAlone()) {
     state.standby();
   }
+  const client = parts.kubernetes;
+  const shared = sharedSession(
+    { ...parts, client, memory },
+    {
+      tokenPath: paths.controlPlaneToken,
+      controlPlane: config.control_plane.url,
+      hasJoined,
+    },
+  );
   const election = sessionElection(
     {
       ...parts,
-      client: parts.kubernetes,
+      client,
       memory,
       servers: () => serversOf(health.nodes.current()),
-      obstacle: async () => undefined,
+      obstacle: shared.obstacle,
       onLost: () => parts.endProcess(EXIT_LEASE_LOST),
     },
     {
@@ -257,7 +268,7 @@ async function serverParts(parts: CommonParts, config: Config, common: CommonHea
       startId: Buffer.from(random.bytes(START_ID_BYTES)).toString('hex'),
     },
   );
-  return { health, election, dataPlane: await dataPlaneParts(parts, config, paths) };
+  return { health, election, shared, dataPlane: await dataPlaneParts(parts, config, paths) };
 }
 
 function serversOf(nodes: ReturnType<NodeStates['current']>): readonly string[] | undefined {
@@ -267,7 +278,7 @@ function serversOf(nodes: ReturnType<NodeStates['current']>): readonly string[] 
 /** Services of a server. Those that act for the cluster run only while it has the session. */
 function servicesOfServer(
   parts: CommonParts,
-  { health, election, dataPlane }: ServerParts,
+  { health, election, shared, dataPlane }: ServerParts,
   config: Config,
   signal: AbortSignal,
 ): readonly Service[] {
@@ -294,10 +305,11 @@ function servicesOfServer(
     ),
     dataPlane.listener,
     parts.access,
-    whileHolding({ ...parts, election }, [
+    shared.service,
+    whileHolding({ ...parts, election }, () => [
       parts.executor,
       health.workers,
-      sessionServices(session, config, parts.agentId),
+      sessionServices(session, config, parts.agentId()),
     ]),
   ];
 }

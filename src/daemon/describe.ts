@@ -20,7 +20,7 @@ interface DescribeDeps extends MetricsDeps {
 
 export interface DaemonFacts {
   readonly config: Config;
-  readonly agentId: string;
+  readonly agentId: () => string;
   readonly cloneOf: AgentIdentity['cloneOf'];
   /** Monotonic ms. */
   readonly startedAt: number;
@@ -53,7 +53,7 @@ export function describeDaemon(deps: DescribeDeps, facts: DaemonFacts): ServerSo
     metrics: () =>
       renderMetrics(
         daemonMetrics(deps, {
-          agentId: facts.agentId,
+          agentId: facts.agentId(),
           role: facts.config.agent.role,
           uptimeSeconds: uptimeSeconds(deps, facts),
         }),
@@ -73,7 +73,7 @@ async function detailedHealth(
   const session = deps.state.snapshot();
   return {
     agent: {
-      id: facts.agentId,
+      id: facts.agentId(),
       ...(facts.cloneOf === null ? {} : { copy_of: facts.cloneOf.id }),
       version: BUILD.version,
       role: facts.config.agent.role,

@@ -18,12 +18,13 @@ interface Deps {
  * Runs services on the one server that holds the Lease of the session. They start in order, so what has
  * to be known before a command may run stands first: the next one waits for its `start`. All have
  * stopped before the Lease is given back.
+ * @param services made anew each time: the name of the agent may have become another one
  */
-export function whileHolding(deps: Deps, services: readonly Service[]): Service {
+export function whileHolding(deps: Deps, services: () => readonly Service[]): Service {
   const { clock, log, state, election } = deps;
   const work = async (held: AbortSignal) => {
     try {
-      await supervise({ clock, log }, services, () => undefined, held);
+      await supervise({ clock, log }, services(), () => undefined, held);
     } finally {
       state.standby();
     }

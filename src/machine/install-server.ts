@@ -13,6 +13,7 @@ import { givenBundle, k3sSource, withVersionOf } from './bundle.ts';
 import { checkControlPlane } from './check-control-plane.ts';
 import type { MachineContext } from './context.ts';
 import { type ConfigFlags, loadEffectiveConfig, tellWarnings } from './effective-config.ts';
+import { sharedSettings } from './further-server.ts';
 import { proxyPassword, readCa } from './outbound.ts';
 import { policyOfPreset } from './policy-preset.ts';
 import { preflight, preflightWay } from './preflight.ts';
@@ -72,9 +73,9 @@ async function setUpServer(
   wishes.notice(tellWarnings(context, given, wishes.flags));
   const inventory = await openInventory(context);
   if (context.env['NODE_TYPE'] === undefined && (await hasJoined(context, inventory))) {
-    await wishes.token.given(); // It needs none, but a wrong secret is refused all the same.
+    const token = await wishes.token.given(); // A wrong secret is refused, even where none is needed.
     const { upgradeJoined } = await import('./join.ts');
-    return upgradeJoined(context, wishes);
+    return upgradeJoined(context, wishes, token);
   }
   const adopted = await adoptExisting(context, inventory, given, wishes);
   const loaded =
@@ -92,14 +93,13 @@ async function setUpServer(
   // A k3s that is taken over gets no images of ours.
   const bundle = adoptsK3s ? undefined : await givenBundle(context, wishes.bundle, config);
   const settings = withVersionOf(bundle, loaded);
-  const isOffline = bundle !== undefined;
   const subject = {
     inventory,
     settings,
     k3s,
     agentPorts,
     adoptsK3s,
-    isOffline,
+    isOffline: bundle !== undefined,
     isDryRun: wishes.dryRun,
   };
   await preflight(context, subject, wishes.notice);
@@ -117,12 +117,14 @@ async function setUpServer(
   const hasToken = token !== undefined || (await hasControlPlaneToken(context, inventory));
   const controlPlane = hasToken ? config.control_plane.url : null;
   const clusterName = config.cluster.name;
+  const content = fileContent(context, loaded);
   const resources = machineResources(context, inventory, {
     k3s: { ...k3s, ...source, registries },
     bundle,
     pulls,
     adoption: adopted?.adoption,
-    config: fileContent(context, loaded),
+    config: content,
+    shared: sharedSettings(content, ca),
     expected: { role: 'server', clusterName, controlPlane },
     policy,
     controlPlaneCa: ca,
@@ -136,9 +138,8 @@ async function setUpServer(
     );
   }
   const { nodeName } = k3s;
-  const adoption = adopted?.plan;
   const server = { role: 'server', nodeName, clusterName, controlPlane } as const;
-  const facts = { ...server, agentPorts, adoption, before };
+  const facts = { ...server, agentPorts, adoption: adopted?.plan, before };
   return setUpMachine(context, inventory, resources, facts, wishes);
 }
 

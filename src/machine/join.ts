@@ -13,6 +13,7 @@ import {
 } from '../host/cluster/joined-worker.ts';
 import { askKnownNodes, type KnownNode } from '../host/cluster/known-nodes.ts';
 import { serversIll, TWO_SERVERS } from '../host/cluster/server-join.ts';
+import { askShared, readShared, type SharedByAgents } from '../host/cluster/shared-settings.ts';
 import { openInventory } from '../host/engine/inventory.ts';
 import {
   joiningConfig,
@@ -31,12 +32,14 @@ import { checkNotNewer, givenBundle, k3sSource, withVersionOf } from './bundle.t
 import type { MachineContext } from './context.ts';
 import { type ConfigFlags, loadEffectiveConfig, tellWarnings } from './effective-config.ts';
 import { stateNow } from './finished.ts';
+import { furtherServerSettings } from './further-server.ts';
 import { checkBounds, nameOfToken } from './join-bounds.ts';
 import { chooseNodeName, type NameWishes } from './join-name.ts';
-import { readCa } from './outbound.ts';
+import { SHARED_PLACE } from './kubernetes-account.ts';
+import { proxyPassword, readCa } from './outbound.ts';
 import { preflight, preflightServer } from './preflight.ts';
 import { wantedRegistries } from './registries.ts';
-import { machineResources } from './resources.ts';
+import { type MachinePlan, machineResources } from './resources.ts';
 import {
   k3sPlan,
   type SetUpOptions,
@@ -65,9 +68,15 @@ interface Target {
   readonly tokenId: string | undefined;
   /** It becomes a server, or is one; undefined for a worker. */
   readonly asServer?: SharedByServers | undefined;
+  /** What its agent shares with those of the other servers; undefined where it stands aside. */
+  readonly shared?: SharedByAgents | undefined;
   /** The version of k3s on the server. */
   readonly k3sVersion?: string | undefined;
 }
+
+const STANDS_ASIDE =
+  'The agent of the first server is of an earlier version, which shares no session: this one has no part ' +
+  'in it. Install this version there, then run here: sudo pipeops-agent install\n';
 
 /** How a join ends where nobody can be asked. */
 const CAREFUL: NameWishes = { taken: 'abort', allowClone: false };
@@ -103,9 +112,15 @@ export async function joinWithToken(
       checkServers(known, wishes.notice);
     }
     const { ca, token: k3sToken, k3s: k3sVersion, disable = [], names = [] } = content;
-    const asServer = role === 'server' ? { disable, names } : undefined;
     const tokenId = bootstrapTokenId(gate);
-    return { serverUrl, ca, k3sToken, known, k3sVersion, asServer, tokenId };
+    const target = { serverUrl, ca, k3sToken, known, k3sVersion, tokenId };
+    if (role !== 'server') {
+      return target;
+    }
+    const shared = joined
+      ? await readShared(context, SHARED_PLACE)
+      : await askShared(context, { url: serverUrl, ca, gate }, SHARED_PLACE);
+    return { ...target, asServer: { disable, names }, shared };
   });
 }
 
@@ -199,12 +214,14 @@ export async function joinWithK3sVariables(
 
 /**
  * `install` on a machine that has joined. It stays what it is in the same cluster and gets this version of
- * the agent.
+ * the agent. On a further server the agent becomes one of those that may have the session.
+ * @param token of the control plane, for all servers; a worker needs none
  * @throws AgentError CLUSTER_EXISTS if a join was begun and not finished
  */
 export async function upgradeJoined(
   context: MachineContext,
   wishes: WorkerWishes,
+  token: string | undefined,
 ): Promise<SetUpOutcome> {
   const joined = await readJoined(context);
   const inventory = await openInventory(context);
@@ -222,13 +239,21 @@ export async function upgradeJoined(
     `This machine is ${what} and stays one: its agent becomes version ${BUILD.version}. ` +
       'It needs no token of a control plane.\n',
   );
-  const asServer = isServer ? await sharedSettings(context) : undefined;
   const tokenId = undefined; // The cluster was told long ago.
-  return join(context, wishes, async () => ({ ...joined, isJoined: true, asServer, tokenId }));
+  return join(context, { ...wishes, token }, async () => {
+    const target = { ...joined, isJoined: true, tokenId } as const;
+    return isServer
+      ? {
+          ...target,
+          asServer: await toldAsServer(context),
+          shared: await readShared(context, SHARED_PLACE),
+        }
+      : target;
+  });
 }
 
 /** What this server was told when it joined. */
-async function sharedSettings(context: MachineContext): Promise<SharedByServers> {
+async function toldAsServer(context: MachineContext): Promise<SharedByServers> {
   const told = (await readK3sConfig(context)) ?? {};
   const list = (key: string) => [told[key] ?? []].flat().map(String);
   return { disable: list('disable'), names: list('tls-san+') };
@@ -236,7 +261,7 @@ async function sharedSettings(context: MachineContext): Promise<SharedByServers>
 
 async function join(
   machine: MachineContext,
-  wishes: WorkerWishes & { readonly name?: NameWishes },
+  wishes: WorkerWishes & { readonly name?: NameWishes; readonly token?: string | undefined },
   findTarget: () => Promise<Target>,
 ): Promise<SetUpOutcome> {
   const { context, before } = timedBeforehand(machine);
@@ -246,7 +271,10 @@ async function join(
   const target = await withProgress(context, findTarget);
   const loaded = await withFreeName(context, asGiven, target.known, wishes);
   const { config } = loaded;
-  const { asServer, serverUrl } = target;
+  const { asServer, shared, serverUrl } = target;
+  if (asServer !== undefined && shared === undefined) {
+    wishes.notice(STANDS_ASIDE);
+  }
   const role = asServer === undefined ? 'agent' : 'server';
   const planned = k3sPlan(context, loaded, {
     role,
@@ -268,7 +296,7 @@ async function join(
     const server = { url: target.serverUrl, ca: target.ca };
     wishes.notice(await preflightServer(context, config, server));
   }
-  const agentPorts = [config.http.port];
+  const agentPorts = [config.http.port, ...(shared === undefined ? [] : [config.http.tls_port])];
   const settings = withVersionOf(bundle, loaded);
   const isOffline = bundle !== undefined;
   await preflight(
@@ -280,20 +308,18 @@ async function join(
   const source = await k3sSource(context, config, ca, bundle);
   // That of an offer is for the way to programs alone, and ends with it.
   const isOfOffer = config.control_plane.ca_file === context.places.offerCertificateFile;
-  const how = { role, ca: isOfOffer ? undefined : ca } as const;
+  const ownCa = isOfOffer ? undefined : ca;
+  const how = { role, ca: ownCa ?? shared?.ca ?? undefined } as const;
   const { registries, pulls } = await wantedRegistries(context, config, how, wishes.notice);
   const resources = machineResources(context, inventory, {
     k3s: { ...k3s, ...source, registries },
     bundle,
     pulls,
     adoption: undefined,
-    config: workerSettings(loaded),
     joining: target.isJoined === true ? undefined : { tokenId: target.tokenId },
-    expected: { role: 'node', clusterName: null, controlPlane: null },
-    policy: undefined,
-    controlPlaneCa: undefined,
-    controlPlaneToken: undefined,
-    proxyCredentials: undefined,
+    ...(shared === undefined
+      ? asideOf(loaded)
+      : candidateOf(context, loaded, shared, { ca: how.ca, token: wishes.token })),
   });
   const facts = { role, nodeName: k3s.nodeName, agentPorts, before } as const;
   return setUpMachine(
@@ -303,6 +329,54 @@ async function join(
     { ...facts, clusterName: null, controlPlane: null },
     wishes,
   );
+}
+
+type AgentPlan = Pick<
+  MachinePlan,
+  | 'config'
+  | 'expected'
+  | 'policy'
+  | 'shared'
+  | 'controlPlaneCa'
+  | 'controlPlaneToken'
+  | 'proxyCredentials'
+>;
+
+/** An agent with health and facts, and no part in the session. */
+function asideOf(loaded: LoadedConfig): AgentPlan {
+  return {
+    config: workerSettings(loaded),
+    expected: { role: 'node', clusterName: null, controlPlane: null },
+    policy: undefined,
+    shared: undefined,
+    controlPlaneCa: undefined,
+    controlPlaneToken: undefined,
+    proxyCredentials: undefined,
+  };
+}
+
+/** An agent that takes over the session when the server that has it is lost. */
+function candidateOf(
+  context: MachineContext,
+  loaded: LoadedConfig,
+  { policy, ...shared }: SharedByAgents,
+  given: { readonly ca: string | undefined; readonly token: string | undefined },
+): AgentPlan {
+  const config = furtherServerSettings(context, loaded, shared);
+  return {
+    config,
+    // Which control plane that is, and whether there is one, the session's Secret says.
+    expected: {
+      role: 'server',
+      clusterName: config.cluster?.name ?? null,
+      controlPlane: undefined,
+    },
+    policy,
+    shared,
+    controlPlaneCa: given.ca,
+    controlPlaneToken: given.token,
+    proxyCredentials: proxyPassword(context) || undefined,
+  };
 }
 
 /** The settings with a name that nobody else has. @throws AgentError NODE_NAME_TAKEN, MACHINE_ID_TAKEN */

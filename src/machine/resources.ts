@@ -25,6 +25,7 @@ import { type BesideK3s, type K3sPlan, k3sResources } from '../host/k3s/resource
 import { withoutNamespace } from '../kubernetes/account/rbac.ts';
 import type { Adoption } from '../protocol/files/adoption.ts';
 import type { PolicyFile } from '../protocol/files/policy.ts';
+import type { SharedSettings } from '../protocol/files/shared-settings.ts';
 import { askDaemon, askSession } from './ask-daemon.ts';
 import type { MachineContext } from './context.ts';
 import { KUBERNETES_ACCOUNT, permissionsManifest } from './kubernetes-account.ts';
@@ -50,6 +51,8 @@ export interface MachinePlan {
    * own credentials in Kubernetes.
    */
   readonly policy: PolicyFile | undefined;
+  /** What the further servers of the cluster take over from this one. */
+  readonly shared: SharedSettings | undefined;
   /** PEM, when the control plane has a certificate of a private authority. */
   readonly controlPlaneCa: string | undefined;
   /** A new control-plane token; undefined leaves what is there. */
@@ -57,6 +60,8 @@ export interface MachinePlan {
   /** `user:password` of the proxy to the control plane; undefined leaves what is there. */
   readonly proxyCredentials: string | undefined;
 }
+
+const NO_SETTINGS: SharedSettings = { v: 1, settings: {}, ca: null };
 
 /**
  * Everything between a bare machine and a ready agent, in the order in which it is made. It is removed in
@@ -70,9 +75,9 @@ export function machineResources(
 ): readonly Resource[] {
   const policy = plan?.policy;
   // Only names count when it is deleted, and they are the same in every policy.
-  const names = permissionsManifest(policy ?? policyOfPreset('standard'));
+  const names = permissionsManifest(policy ?? policyOfPreset('standard'), NO_SETTINGS);
   const manifests = {
-    wanted: policy === undefined ? undefined : permissionsManifest(policy),
+    wanted: policy === undefined ? undefined : permissionsManifest(policy, plan?.shared),
     names,
     namesInside: withoutNamespace(names),
   };
@@ -104,7 +109,7 @@ export function machineResources(
     controlPlaneToken(context, inventory, plan?.controlPlaneToken),
     proxyCredentials(context, inventory, plan?.proxyCredentials),
     agentPermissions(context, inventory, KUBERNETES_ACCOUNT, manifests),
-    policyFile(context, inventory, policy?.preset),
+    policyFile(context, inventory, policy),
     agentKubeconfig(context, inventory, KUBERNETES_ACCOUNT, isServer),
     helperUnits(context, inventory),
     agentUnit(context, inventory),

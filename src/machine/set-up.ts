@@ -77,7 +77,7 @@ export function workerSettings(loaded: LoadedConfig): ConfigInput {
 }
 
 /** Whether k3s comes from a server of the cluster (machine/tokens/offer.ts): that ends with the token. */
-function isOffered({ config: { agent, k3s } }: LoadedConfig): boolean {
+export function isOffered({ config: { agent, k3s } }: LoadedConfig): boolean {
   return agent.base_url !== undefined && k3s.mirror === `${agent.base_url}/k3s`;
 }
 

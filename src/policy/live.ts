@@ -2,6 +2,7 @@ import { type AgentError, toAgentError } from '../core/errors.ts';
 import { oneAtATime } from '../core/one-at-a-time.ts';
 import type { Clock, Files, Log } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
+import type { PolicyFile } from '../protocol/files/policy.ts';
 import { type Policy, type PolicyDecision, type ReachPolicy, refused } from './decision.ts';
 import { effectivePolicy } from './effective.ts';
 import { policyOf } from './evaluate.ts';
@@ -13,6 +14,8 @@ export const POLICY_RELOAD_MS = 2_000;
 export interface LivePolicy extends Service {
   /** Decides by the file as it is now; may be handed out and kept. */
   readonly policy: Policy & ReachPolicy;
+  /** The file in force; undefined while it cannot be used. */
+  file(): PolicyFile | undefined;
   /** Why the file cannot be used, as long as it cannot: everything is refused meanwhile. */
   problem(): AgentError | undefined;
   /** Takes up the file as it is when this is called, or later. Resolves when it is in force. */
@@ -51,6 +54,7 @@ export async function livePolicy(deps: Deps, path: string): Promise<LivePolicy> 
       kubernetesApi: () => current.policy.kubernetesApi(),
       request: (method, target, upgrade) => current.policy.request(method, target, upgrade),
     },
+    file: () => current.file,
     problem: () => current.problem,
     reload,
     start: async (signal) => ({ done: repeat(deps.clock, reload, signal) }),
@@ -65,6 +69,7 @@ async function repeat(clock: Clock, work: () => Promise<void>, signal: AbortSign
 
 interface Loaded {
   readonly policy: Policy & ReachPolicy;
+  readonly file: PolicyFile | undefined;
   readonly problem: AgentError | undefined;
   /** Changes when the policy does. */
   readonly fingerprint: string;
@@ -75,11 +80,13 @@ async function load(deps: Deps, path: string): Promise<Loaded> {
   try {
     const file = await readPolicyFile(deps, path);
     const policy = policyOf(effectivePolicy(file));
-    return { policy, problem: undefined, fingerprint: JSON.stringify(file), preset: file.preset };
+    const fingerprint = JSON.stringify(file);
+    return { policy, file, problem: undefined, fingerprint, preset: file.preset };
   } catch (thrown) {
     const problem = toAgentError(thrown);
     return {
       policy: refuseEverything(problem),
+      file: undefined,
       problem,
       fingerprint: `${problem.code} ${problem.message}`,
       preset: 'none',

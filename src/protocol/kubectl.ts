@@ -44,6 +44,10 @@ export const ConfigMapList = z.looseObject({
   ),
 });
 
+export const SharedConfigMap = z.looseObject({
+  data: z.record(z.string(), z.string()).default({}),
+});
+
 /** Of any object. */
 export const ObjectIdentity = z.looseObject({
   metadata: z.looseObject({ name: z.string(), uid: z.string() }),

@@ -7,7 +7,9 @@ const ID_BYTES = 16;
 
 export interface AgentIdentity {
   /** The name of this agent at the control plane. */
-  readonly id: string;
+  id(): string;
+  /** Takes the name that the other servers of the cluster have, unless one is configured here. */
+  become(id: string): void;
   /** The agent on the machine that this one is a copy of, and since when; null for most. */
   readonly cloneOf: { readonly id: string; readonly at: string } | null;
 }
@@ -37,8 +39,16 @@ export function agentIdentity(deps: Deps, configuredId: string, mark: MachineMar
     const clone = CopiedFrom.safeParse(parsed(read(database, 'clone'))).data;
     // The configuration was copied, too. Whoever writes another id into it since means this machine.
     const isCopied = clone !== undefined && clone.configured === configuredId;
+    const isMade = configuredId === '' || isCopied;
+    let id = isMade ? made : configuredId;
     return {
-      id: configuredId === '' || isCopied ? made : configuredId,
+      id: () => id,
+      become: (next) => {
+        if (isMade && next !== id) {
+          write(database, 'agent_id', next);
+          id = next;
+        }
+      },
       cloneOf: clone === undefined ? null : { id: clone.of, at: clone.at },
     };
   })();

@@ -1,5 +1,9 @@
 /** Further servers: the token that lets one in, how it joins, and what it stays. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { permissionsManifest } from '../../src/machine/kubernetes-account.ts';
+import { readPolicyFile } from '../../src/policy/read-file.ts';
+import { PolicyFile } from '../../src/protocol/files/policy.ts';
+import type { SharedSettings } from '../../src/protocol/files/shared-settings.ts';
 import { decodeJoinToken, type JoinTokenContent } from '../../src/protocol/secrets/join-token.ts';
 import { errorOf, INSTALL, INSTALL_ENV, joinToken } from '../support/installation.ts';
 import {
@@ -8,6 +12,7 @@ import {
   type SimulatedMachine,
   simulatedMachine,
 } from '../support/simulated-machine.ts';
+import { makeCertificates } from '../support/tls.ts';
 
 const NODES = 'https://10.0.0.1:6443/api/v1/nodes';
 const MEMBERS = 'https://127.0.0.1:2382/v3/cluster/member/list';
@@ -19,6 +24,7 @@ const K3S_CONFIG = '/etc/rancher/k3s/config.yaml.d/50-pipeops.yaml';
 let machine: SimulatedMachine;
 beforeEach(async () => {
   machine = await simulatedMachine();
+  firstShares();
 });
 afterEach(async () => await machine[Symbol.asyncDispose]());
 
@@ -50,6 +56,37 @@ function serversAre(servers: Readonly<Record<string, 'ready' | 'lost'>>): void {
   });
 }
 
+const OURS = 'https://10.0.0.1:6443/api/v1/namespaces/pipeops-system/configmaps';
+const PEM = (await makeCertificates(['cp.example.com'])).ca;
+const POLICY = PolicyFile.parse({ preset: 'standard', exec: false });
+const SETTINGS = {
+  v: 1,
+  settings: {
+    agent: { labels: { site: 'a' }, base_url: 'https://get.example.com/agent', id: 'not-shared' },
+    cluster: { name: 'of-the-first' },
+    control_plane: { url: 'https://cp.example.com', gateway_hosts: ['gw.example.com'] },
+    k3s: { mirror: 'https://mirror.example.com/k3s', node_name: 'not-shared' },
+  },
+  ca: PEM,
+};
+
+/** What the agent of the first server has written down for the others. */
+function firstShares(policy = POLICY, settings: object = SETTINGS): void {
+  const maps: Readonly<Record<string, Record<string, string>>> = {
+    'pipeops-agent-settings': { settings: JSON.stringify(settings) },
+    'pipeops-agent-policy': { policy: JSON.stringify(policy) },
+  };
+  machine.web.set(OURS, (url) => {
+    const data = maps[url.slice(OURS.length + 1)];
+    return data === undefined ? new Response('', { status: 404 }) : Response.json({ data });
+  });
+}
+
+/** Its agent is of a version that shares nothing. */
+function firstSharesNothing(): void {
+  machine.web.set(OURS, () => new Response('', { status: 403 }));
+}
+
 async function join(content: Partial<JoinTokenContent> = {}) {
   const token = joinToken({
     ...{ role: 'server', token: SERVER_TOKEN, gate: GATE },
@@ -61,6 +98,9 @@ async function join(content: Partial<JoinTokenContent> = {}) {
   return machine.run(words, { env: { PIPEOPS_K3S_MIRROR: MIRROR } });
 }
 
+const agentConfig = async () =>
+  Bun.YAML.parse((await machine.files.readText('/etc/pipeops-agent/config.yaml')) ?? '');
+const policy = () => readPolicyFile({ files: machine.files }, '/etc/pipeops-agent/policy.yaml');
 const k3sConfig = async () => Bun.YAML.parse((await machine.files.readText(K3S_CONFIG)) ?? '');
 
 test('a token of a server has its end, its place, and what all servers share', async () => {
@@ -138,7 +178,7 @@ test('there is none while etcd cannot ask most members, though one knows what it
   });
 });
 
-test('a machine joins as a server, with an agent that has no session, and stays that', async () => {
+test('a machine joins as a server, with what the agents share, and stays that', async () => {
   serversAre({ first: 'ready' });
   const ran = await join();
   expect(ran.stderr).toContain('Two servers are no safer than one');
@@ -154,20 +194,72 @@ test('a machine joins as a server, with an agent that has no session, and stays 
   };
   expect(await k3sConfig()).toEqual(told);
   expect(await machine.files.readText(told['token-file'])).toBe(`${SERVER_TOKEN}\n`);
-  expect(
-    Bun.YAML.parse((await machine.files.readText('/etc/pipeops-agent/config.yaml')) ?? ''),
-  ).toMatchObject({ agent: { role: 'node' } });
+  expect(await agentConfig()).toEqual({
+    agent: { role: 'server', labels: { site: 'a' }, base_url: 'https://get.example.com/agent' },
+    cluster: { name: 'of-the-first' },
+    control_plane: {
+      url: 'https://cp.example.com',
+      gateway_hosts: ['gw.example.com'],
+      ca_file: '/etc/pipeops-agent/control-plane-ca.pem',
+    },
+    k3s: { mirror: MIRROR },
+  });
+  expect(await machine.files.readText('/etc/pipeops-agent/control-plane-ca.pem')).toBe(PEM);
+  expect(await policy()).toEqual(POLICY);
   expect(JSON.parse((await machine.files.readText('/cluster/annotations')) ?? '')).toEqual({
     'pipeops.io/join-token': 'abcdef',
   });
-  // Whatever it is told to be: a second session for the same cluster would be another agent.
-  const again = await install();
+  const again = await machine.run(['install', '--json']);
   expect(again.stderr).toContain('This machine is a further server and stays one');
   const { steps } = JSON.parse(again.stdout) as { steps: { id: string; changed: boolean }[] };
   expect(steps.filter(({ changed }) => changed)).toEqual([]);
   expect(await k3sConfig()).toEqual(told);
   const removed = JSON.parse((await machine.run(['uninstall', '--yes', '--json'])).stdout);
   expect([removed.workers, removed.listed_node]).toEqual([[], 'node-1']);
+});
+
+test('where the first server shares nothing, the agent has no part in the session until it does', async () => {
+  serversAre({ first: 'ready' });
+  firstSharesNothing();
+  const ran = await join();
+  expect(ran.stderr).toContain('The agent of the first server is of an earlier version');
+  expect(await agentConfig()).toEqual({ agent: { role: 'node' }, k3s: { mirror: MIRROR } });
+  expect(await machine.files.readText('/etc/pipeops-agent/policy.yaml')).toBeUndefined();
+  // Its agent was upgraded, and has shared.
+  await machine.put('/cluster/account', permissionsManifest(POLICY, SETTINGS as SharedSettings));
+  const again = await machine.run(['install', '--json']);
+  expect([again.exitCode, again.stderr]).toEqual([0, expect.stringContaining('stays one')]);
+  expect(await agentConfig()).toMatchObject({
+    agent: { role: 'server' },
+    control_plane: { url: 'https://cp.example.com' },
+  });
+  expect(await policy()).toEqual(POLICY);
+});
+
+test('nothing is changed where it cannot be asked what the servers share', async () => {
+  serversAre({ first: 'ready' });
+  machine.web.set(OURS, () => new Response('', { status: 503 }));
+  await machine.put('/root/join', '');
+  const before = Object.keys(await machine.listing());
+  expect(errorOf(await join())).toMatchObject({ exitCode: 6, code: 'SERVER_UNREACHABLE' });
+  expect(Object.keys(await machine.listing())).toEqual(before);
+});
+
+test('another control plane, given on that machine, is kept', async () => {
+  serversAre({ first: 'ready' });
+  await join();
+  const words = ['install', '--json', '--api-url', 'https://other.example.com'];
+  expect((await machine.run(words)).exitCode).toBe(0);
+  expect(await agentConfig()).toMatchObject({
+    control_plane: { url: 'https://other.example.com' },
+  });
+});
+
+test('its account stays for the other servers when the agent leaves and k3s does not', async () => {
+  serversAre({ first: 'ready' });
+  await join();
+  await machine.run(['uninstall', '--yes', '--keep-k3s', '--json']);
+  expect(await machine.files.readText('/cluster/account')).toBeDefined();
 });
 
 test('a join that broke off goes on, though this server itself is not well yet', async () => {

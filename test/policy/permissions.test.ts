@@ -122,7 +122,8 @@ test.each([...POLICY_PRESETS])('%s gives no way to more than it gives', (preset)
     'Role',
     'RoleBinding',
     ...['ClusterRole', 'ClusterRoleBinding'], // Nodes that have left.
-    ...['ClusterRole', 'ClusterRoleBinding'], // Of machines that join.
+    'ConfigMap', // For the other servers.
+    ...['ClusterRole', 'ClusterRoleBinding', 'Role', 'RoleBinding'], // Of machines that join.
     'ServiceAccount',
     'ClusterRole',
     'ClusterRoleBinding',
@@ -130,7 +131,9 @@ test.each([...POLICY_PRESETS])('%s gives no way to more than it gives', (preset)
   const forbidden =
     /\*|nodes\/|impersonate|"bind|escalate|roles|ephemeralcontainers|deletecollection|webhook|customresource|apiservices|serviceaccounts\/token/;
   expect(clusterRules(preset).filter((rule) => forbidden.test(JSON.stringify(rule)))).toEqual([]);
-  const own = itemsOf(preset).flatMap(({ kind, rules = [] }) => (kind === 'Role' ? rules : []));
+  const own = itemsOf(preset).flatMap(({ metadata, rules = [] }) =>
+    metadata.name === 'pipeops-agent-own-token' ? rules : [],
+  );
   expect(own).toEqual([
     {
       apiGroups: [''],
@@ -150,6 +153,12 @@ test.each([...POLICY_PRESETS])('%s gives no way to more than it gives', (preset)
       resourceNames: ['pipeops-agent-session'],
       verbs: ['get', 'update'],
     },
+    {
+      apiGroups: [''],
+      resources: ['configmaps'],
+      resourceNames: ['pipeops-agent-policy'],
+      verbs: ['get'],
+    },
   ]);
 });
 
@@ -165,20 +174,28 @@ test('nodes that have left are taken out, unless the policy says otherwise', () 
   expect(rulesOf(permissionsManifest(denied))).toEqual([[]]);
 });
 
-test('who holds a join token may look at the nodes, and do nothing', () => {
+test('who holds a join token may look at the nodes and at what servers share, and do nothing', () => {
   const { items } = JSON.parse(permissionsManifest(policyOfPreset('operate'))) as {
     items: readonly (Item & { readonly subjects?: unknown })[];
   };
   const joining = items.filter(({ metadata }) => metadata.name === 'pipeops-agent-joining');
+  const group = {
+    apiGroup: 'rbac.authorization.k8s.io',
+    kind: 'Group',
+    name: 'system:bootstrappers:k3s:default-node-token',
+  };
   expect(joining.map(({ rules, subjects }) => rules ?? subjects)).toEqual([
     [{ apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list'] }],
+    [group],
     [
       {
-        apiGroup: 'rbac.authorization.k8s.io',
-        kind: 'Group',
-        name: 'system:bootstrappers:k3s:default-node-token',
+        apiGroups: [''],
+        resources: ['configmaps'],
+        resourceNames: ['pipeops-agent-settings', 'pipeops-agent-policy'],
+        verbs: ['get'],
       },
     ],
+    [group],
   ]);
 });
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
 import type { MachineMark } from '../../src/protocol/files/machine-mark.ts';
 import { openDatabase } from '../../src/store/database.ts';
-import { agentIdentity } from '../../src/store/identity.ts';
+import { type AgentIdentity, agentIdentity } from '../../src/store/identity.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
@@ -10,11 +10,13 @@ import { tempDirectory } from '../support/temp-dir.ts';
 const clock = manualClock();
 const HERE: MachineMark = { machine: 'm1', hardware: 'h1', boot: 'b1' };
 
+const told = ({ id, cloneOf }: AgentIdentity) => ({ id: id(), cloneOf });
+
 describe('agentIdentity()', () => {
   test('makes an id that a path of an address can hold', async () => {
     await using directory = await tempDirectory();
     using database = openDatabase({ clock }, join(directory.path, 'agent.db')).database;
-    expect(agentIdentity({ database, clock, random: seededRandom(1) }, '', HERE).id).toMatch(
+    expect(agentIdentity({ database, clock, random: seededRandom(1) }, '', HERE).id()).toMatch(
       /^agent-[0-9a-f]{32}$/,
     );
   });
@@ -24,7 +26,7 @@ describe('agentIdentity()', () => {
     const path = join(directory.path, 'agent.db');
     const idAfterStart = (seed: number) => {
       using database = openDatabase({ clock }, path).database;
-      return agentIdentity({ database, clock, random: seededRandom(seed) }, '', HERE).id;
+      return agentIdentity({ database, clock, random: seededRandom(seed) }, '', HERE).id();
     };
     const first = idAfterStart(1);
     expect([idAfterStart(2), idAfterStart(3)]).toEqual([first, first]);
@@ -34,7 +36,7 @@ describe('agentIdentity()', () => {
     await using directory = await tempDirectory();
     const idOf = (machine: string, seed: number) => {
       using database = openDatabase({ clock }, join(directory.path, machine)).database;
-      return agentIdentity({ database, clock, random: seededRandom(seed) }, '', HERE).id;
+      return agentIdentity({ database, clock, random: seededRandom(seed) }, '', HERE).id();
     };
     expect(idOf('one.db', 1)).not.toBe(idOf('two.db', 2));
   });
@@ -43,9 +45,26 @@ describe('agentIdentity()', () => {
     await using directory = await tempDirectory();
     using database = openDatabase({ clock }, join(directory.path, 'agent.db')).database;
     const deps = { database, clock, random: seededRandom(1) };
-    const idOf = (configured: string) => agentIdentity(deps, configured, HERE).id;
+    const idOf = (configured: string) => agentIdentity(deps, configured, HERE).id();
     const made = idOf('');
     expect([idOf('mine'), idOf('')]).toEqual(['mine', made]);
+  });
+});
+
+describe('a further server', () => {
+  test('takes the name that the others have, for good, unless one is configured', async () => {
+    await using directory = await tempDirectory();
+    using database = openDatabase({ clock }, join(directory.path, 'agent.db')).database;
+    const deps = { database, clock, random: seededRandom(1) };
+    const identity = agentIdentity(deps, '', HERE);
+    identity.become('agent-of-all');
+    const configured = agentIdentity(deps, 'mine', HERE);
+    configured.become('another');
+    expect([identity.id(), configured.id(), agentIdentity(deps, '', HERE).id()]).toEqual([
+      'agent-of-all',
+      'mine',
+      'agent-of-all',
+    ]);
   });
 });
 
@@ -55,7 +74,7 @@ describe('a copy of a machine', () => {
     await using directory = await tempDirectory();
     using database = openDatabase({ clock }, join(directory.path, 'agent.db')).database;
     const deps = { database, clock, random: seededRandom(1) };
-    return marks.map((mark) => agentIdentity(deps, configured, mark));
+    return marks.map((mark) => told(agentIdentity(deps, configured, mark)));
   }
 
   test.each<[string, MachineMark]>([
@@ -87,10 +106,10 @@ describe('a copy of a machine', () => {
     using database = openDatabase({ clock }, join(directory.path, 'agent.db')).database;
     const deps = { database, clock, random: seededRandom(1) };
     const there: MachineMark = { machine: 'm1', hardware: 'h2', boot: 'b2' };
-    expect(agentIdentity(deps, 'mine', HERE).id).toBe('mine');
-    const copy = agentIdentity(deps, 'mine', there);
+    expect(agentIdentity(deps, 'mine', HERE).id()).toBe('mine');
+    const copy = told(agentIdentity(deps, 'mine', there));
     expect(copy).toEqual({ id: expect.stringMatching(/^agent-/), cloneOf: { id: 'mine', at } });
-    expect(agentIdentity(deps, 'yours', there).id).toBe('yours');
+    expect(agentIdentity(deps, 'yours', there).id()).toBe('yours');
   });
 
   test('forgets commands and session of the other', async () => {

@@ -655,6 +655,11 @@ async function k3s(
   if (line.startsWith('kubectl label secret ')) {
     return { stdout: JSON.stringify({ metadata: { name: args[3], uid: 'secret-1' } }) };
   }
+  if (line.startsWith('kubectl get configmaps --namespace=pipeops-system')) {
+    const account = (await files.readText('/cluster/account')) ?? '{"items":[]}';
+    const { items } = JSON.parse(account) as { items: { kind: string }[] };
+    return { stdout: JSON.stringify({ items: items.filter(({ kind }) => kind === 'ConfigMap') }) };
+  }
   if (line.startsWith('kubectl get configmaps')) {
     return { stdout: (await files.readText('/cluster/limits')) ?? '{"items":[]}' };
   }

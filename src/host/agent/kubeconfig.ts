@@ -8,6 +8,7 @@ import type { HostInventory } from '../engine/inventory.ts';
 import { renewOwn } from '../engine/own-text.ts';
 import { ownFile } from '../engine/removals.ts';
 import { LEFT_AS_IT_IS, type Making, type Removal, type Resource } from '../engine/resource.ts';
+import { readK3sConfig } from '../k3s/config.ts';
 import { kubectl } from '../k3s/kubectl.ts';
 import { kubectlTrouble } from '../k3s/kubectl-words.ts';
 import { applyPermissions } from './policy-file.ts';
@@ -61,6 +62,9 @@ export function agentPermissions(
       const hasK3s = (await deps.files.stat(K3S_EXECUTABLE)) !== undefined;
       const adoption = await readAdoption(deps);
       const isAdopted = inventory.has(ADOPTED.kind, ADOPTED.name);
+      if ((await readK3sConfig(deps))?.['server'] !== undefined) {
+        return []; // Other servers of the cluster use it.
+      }
       if (!hasK3s || !(isAdopted || (keepK3s && inventory.has('k3s', 'server')))) {
         return [];
       }

@@ -2,6 +2,7 @@ import { basename, dirname } from 'node:path';
 import { AgentError, toAgentError } from '../../core/errors.ts';
 import { AGENT_USER, type Places } from '../../core/places.ts';
 import type { Clock, Exec, Files } from '../../core/ports.ts';
+import { PolicyFile } from '../../protocol/files/policy.ts';
 import { POLICY_PRESETS } from '../../protocol/files/policy-presets.ts';
 import type { HostInventory } from '../engine/inventory.ts';
 import { writeOwn } from '../engine/own-text.ts';
@@ -12,6 +13,9 @@ import { kubectlTrouble } from '../k3s/kubectl-words.ts';
 
 /** Backups of policies that somebody wrote and that were replaced. The oldest are removed. */
 const BACKUPS_MAX = 5;
+/** Of a further server: a policy that a person wrote on another one. */
+const SHARED_HEADER =
+  '# The policy of this cluster, as it was when this server joined. docs/POLICY.md explains each key.\n';
 const ACCESS = { mode: 0o640, owner: `root:${AGENT_USER}` };
 
 interface Deps {
@@ -29,6 +33,14 @@ export function presetFileText({ policyFile: path }: Places, preset: string): st
   );
 }
 
+/** The text of a policy: of a preset alone as above, else with each of its keys. */
+function policyText(places: Places, policy: PolicyFile): string {
+  const isPreset = Bun.deepEquals(policy, PolicyFile.parse({ preset: policy.preset }));
+  return isPreset
+    ? presetFileText(places, policy.preset)
+    : `${SHARED_HEADER}${Bun.YAML.stringify(policy, null, 2).trimEnd()}\n`;
+}
+
 function isPresetText(places: Places, text: string): boolean {
   return POLICY_PRESETS.some((preset) => presetFileText(places, preset) === text);
 }
@@ -37,18 +49,18 @@ function isPresetText(places: Places, text: string): boolean {
 export function policyFile(
   deps: Pick<Deps, 'files' | 'places'>,
   inventory: HostInventory,
-  preset: string | undefined,
+  policy: PolicyFile | undefined,
 ): Resource {
   const title = 'Write the local policy';
-  const looksOurs = (text: string) => isPresetText(deps.places, text);
+  const looksOurs = (text: string) =>
+    isPresetText(deps.places, text) || text.startsWith(SHARED_HEADER);
   const file = { id: 'policy-file', title, path: deps.places.policyFile, looksOurs };
-  if (preset === undefined) {
+  if (policy === undefined) {
     return ownFile(deps, inventory, file, undefined);
   }
   return ownFile(deps, inventory, file, {
     isDone: async () => (await deps.files.stat(deps.places.policyFile)) !== undefined,
-    apply: () =>
-      writeOwn(deps, deps.places.policyFile, presetFileText(deps.places, preset), ACCESS),
+    apply: () => writeOwn(deps, deps.places.policyFile, policyText(deps.places, policy), ACCESS),
   });
 }
 

@@ -36,8 +36,8 @@ export interface AgentExpectation {
   readonly role: 'server' | 'node';
   /** Null where the machine speaks for no cluster. */
   readonly clusterName: string | null;
-  /** Null where the machine has no session of its own. */
-  readonly controlPlane: string | null;
+  /** Null where the machine has no session of its own; undefined: another server decides that. */
+  readonly controlPlane: string | null | undefined;
 }
 
 /**
@@ -123,7 +123,7 @@ function judge(expected: AgentExpectation, health: DetailedHealth): Verdict {
 /** How the running daemon differs from what the person would be told; undefined where it does not. */
 function difference(expected: AgentExpectation, health: DetailedHealth): Reason | undefined {
   const { agent, session } = health;
-  if (expected.controlPlane !== null && session.phase === 'standalone') {
+  if (typeof expected.controlPlane === 'string' && session.phase === 'standalone') {
     return {
       code: 'TOKEN_REJECTED',
       message: 'it has no control-plane token, and is standalone',
@@ -134,7 +134,7 @@ function difference(expected: AgentExpectation, health: DetailedHealth): Reason 
     ['of version', expected.version, agent.version],
     ['in the role', expected.role, agent.role],
     ['for the cluster', expected.clusterName ?? agent.cluster_name, agent.cluster_name],
-    ['at the control plane', expected.controlPlane ?? 'none', controlPlaneOf(health)],
+    ['at the control plane', wantedControlPlane(expected, health), controlPlaneOf(health)],
   ] as const;
   const wrong = pairs.find(([, wanted, found]) => wanted !== found);
   return wrong === undefined
@@ -144,6 +144,10 @@ function difference(expected: AgentExpectation, health: DetailedHealth): Reason 
         message: `it runs ${wrong[0]} ${wrong[2]} instead of ${wrong[1]}`,
         hint: 'See what its unit adds: systemctl cat pipeops-agent. Then start it again: sudo systemctl restart pipeops-agent',
       };
+}
+
+function wantedControlPlane({ controlPlane }: AgentExpectation, health: DetailedHealth): string {
+  return controlPlane === undefined ? controlPlaneOf(health) : (controlPlane ?? 'none');
 }
 
 function controlPlaneOf({ session }: DetailedHealth): string {

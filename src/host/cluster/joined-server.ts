@@ -1,4 +1,4 @@
-import { K3S_AGENT_CA_FILE } from '../../core/k3s-places.ts';
+import { K3S_AGENT_CA_FILE, K3S_SERVER_CA_FILE } from '../../core/k3s-places.ts';
 import { AGENT_USER, type Places } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
 import { JOINED_SERVER_LIMIT_BYTES, JoinedServer } from '../../protocol/files/joined-server.ts';
@@ -13,8 +13,8 @@ interface Deps {
 }
 
 /**
- * Tells the daemon of a worker which server the worker joined and by which CA to recognise it. The daemon
- * may not read k3s' own files. While k3s has not written the CA yet, nothing is written; the next run
+ * Tells the daemon which server this machine joined and by which CA to recognise it: a further server is
+ * known by that, too. The daemon may not read k3s' own files. While k3s has not written the CA yet, nothing is written; the next run
  * does it.
  */
 export function joinedServer(
@@ -45,7 +45,9 @@ export function joinedServer(
 
 /** The wanted content, including what another version has written there. */
 async function wanted(deps: Deps, url: string): Promise<JoinedServer | undefined> {
-  const ca = await deps.files.readText(K3S_AGENT_CA_FILE);
+  const ca =
+    (await deps.files.readText(K3S_AGENT_CA_FILE)) ??
+    (await deps.files.readText(K3S_SERVER_CA_FILE));
   return ca === undefined ? undefined : { ...(await written(deps)), v: 1, url, ca };
 }
 

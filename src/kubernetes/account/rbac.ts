@@ -9,7 +9,10 @@ export const STATS_SERVICE_ACCOUNT = 'pipeops-agent-stats';
 /** Which server has the session (kubernetes/lease/). */
 export const SESSION_LEASE = 'pipeops-agent';
 /** What the servers need to be one agent to the control plane: its name, and the token. */
-const SESSION_SECRET = 'pipeops-agent-session';
+export const SESSION_SECRET = 'pipeops-agent-session';
+/** What all servers have in common (protocol/files/shared-settings.ts). */
+export const SHARED_SETTINGS = 'pipeops-agent-settings';
+export const SHARED_POLICY = 'pipeops-agent-policy';
 /**
  * Objects in its namespace that the agent may read and change. They are made here, without content,
  * because the right to make one cannot be limited to a name.
@@ -32,6 +35,13 @@ export interface ResourceGrant {
   readonly verbs: readonly string[];
 }
 
+/** A ConfigMap with one key. */
+export interface SharedText {
+  readonly name: string;
+  readonly key: string;
+  readonly text: string;
+}
+
 /** The accounts whose tokens the agent may mint. */
 export const TOKENS_OF: readonly string[] = [AGENT_SERVICE_ACCOUNT, STATS_SERVICE_ACCOUNT];
 
@@ -49,6 +59,12 @@ const OWN_RULES: readonly Rule[] = [
     resourceNames: [name],
     verbs: ['get', 'update'],
   })),
+  {
+    apiGroups: [''],
+    resources: [KINDS.configMap.plural],
+    resourceNames: [SHARED_POLICY],
+    verbs: ['get'],
+  },
 ];
 
 /** Nodes whose machines have left, and no others: the admission policy says which. */
@@ -57,6 +73,16 @@ const LEFT_RULES: readonly Rule[] = [{ apiGroups: [''], resources: ['nodes'], ve
 /** Of a machine that joins: whether its name is taken. Each holder of a token can become a node. */
 const JOINING_RULES: readonly Rule[] = [
   { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list'] },
+];
+
+/** And of a server that joins: how the other servers reach the control plane, and what that may do. */
+const JOINING_SERVER_RULES: readonly Rule[] = [
+  {
+    apiGroups: [''],
+    resources: [KINDS.configMap.plural],
+    resourceNames: [SHARED_SETTINGS, SHARED_POLICY],
+    verbs: ['get'],
+  },
 ];
 
 /** The kubelet asks for one of them when its figures are read at port 10250. */
@@ -69,11 +95,12 @@ const STATS_RULES: readonly Rule[] = [
  * @param grants what the local policy lets the account do in the whole cluster
  * @param admission what Kubernetes checks of what it writes
  * @param options.takesOutNodes it may delete the nodes of machines that have left
+ * @param options.shared ConfigMaps with one key each, for the other servers
  */
 export function accountManifest(
   grants: readonly ResourceGrant[],
   admission: readonly unknown[],
-  options: { readonly takesOutNodes: boolean },
+  options: { readonly takesOutNodes: boolean; readonly shared: readonly SharedText[] },
 ): string {
   const clusterRules: readonly Rule[] = grants.map(({ group, resources, verbs }) => ({
     apiGroups: [group],
@@ -101,10 +128,17 @@ export function accountManifest(
       name: 'pipeops-agent-left-nodes',
       rules: options.takesOutNodes ? LEFT_RULES : [],
     }),
-    ...permissions(
-      { apiGroup: GROUPS.rbac, kind: 'Group', name: JOINING_GROUP },
-      { name: 'pipeops-agent-joining', rules: JOINING_RULES },
-    ),
+    ...options.shared.map(({ name, key, text }) => ({
+      ...typeOf(KINDS.configMap),
+      metadata: metadata(name, AGENT_NAMESPACE),
+      data: { [key]: text },
+    })),
+    ...permissions(JOINING, { name: 'pipeops-agent-joining', rules: JOINING_RULES }),
+    ...permissions(JOINING, {
+      name: 'pipeops-agent-joining',
+      namespace: AGENT_NAMESPACE,
+      rules: JOINING_SERVER_RULES,
+    }),
     serviceAccount(STATS_SERVICE_ACCOUNT),
     ...permissions(accountOf(STATS_SERVICE_ACCOUNT), {
       name: STATS_SERVICE_ACCOUNT,
@@ -130,6 +164,7 @@ function serviceAccount(name: string) {
 }
 
 type Subject = Readonly<Record<string, string>>;
+const JOINING: Subject = { apiGroup: GROUPS.rbac, kind: 'Group', name: JOINING_GROUP };
 
 function accountOf(name: string): Subject {
   return { kind: 'ServiceAccount', name, namespace: AGENT_NAMESPACE };

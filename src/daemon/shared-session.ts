@@ -1,0 +1,189 @@
+/**
+ * The servers of a cluster are one agent: they have one name at the control plane, and one token. Both
+ * stand in a Secret. What root changes on one server goes there, and from there to the others. The
+ * address of the control plane does not: a server gives the token to no other address than the one that
+ * root has set on it (docs/decisions/0033-session-lease.md).
+ */
+import type { V1ConfigMap } from '@kubernetes/client-node';
+import { bell, rungWithin } from '../core/bell.ts';
+import { toAgentError } from '../core/errors.ts';
+import { KINDS, pathOfObject } from '../core/kinds.ts';
+import { limitedLog } from '../core/limited-log.ts';
+import type { Clock, Files, Log } from '../core/ports.ts';
+import type { Service } from '../core/service.ts';
+import { AGENT_NAMESPACE, SHARED_POLICY } from '../kubernetes/account/rbac.ts';
+import {
+  readSessionSecret,
+  type SessionSecret,
+  writeSessionSecret,
+} from '../kubernetes/account/session-secret.ts';
+import type { KubernetesClient } from '../kubernetes/api/client.ts';
+import type { AloneMemory } from '../kubernetes/lease/election.ts';
+import type { LivePolicy } from '../policy/live.ts';
+import { parseSharedPolicy, SHARED_POLICY_KEY } from '../protocol/files/shared-settings.ts';
+import type { AgentIdentity } from '../store/identity.ts';
+import type { LiveAccess } from './control-plane-access.ts';
+
+/** How soon what another server has changed is taken up. */
+const SYNC_INTERVAL_MS = 30_000;
+const POLICY_PATH = pathOfObject(KINDS.configMap, {
+  namespace: AGENT_NAMESPACE,
+  name: SHARED_POLICY,
+});
+
+export interface SharedSessionDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly files: Files;
+  readonly client: Pick<KubernetesClient, 'find' | 'replace'>;
+  readonly access: Pick<LiveAccess, 'current' | 'reload' | 'onChange'>;
+  readonly live: Pick<LivePolicy, 'file'>;
+  readonly identity: Pick<AgentIdentity, 'id' | 'become'>;
+  readonly memory: AloneMemory & SyncedMemory;
+}
+
+/** A hash of what was the same here and in the Secret when both were last compared; durable. */
+export interface SyncedMemory {
+  synced(): string | undefined;
+  noteSynced(hash: string): void;
+}
+
+export interface SharedSessionFacts {
+  readonly tokenPath: string;
+  /** Of the control plane, as root has set it on this server. */
+  readonly controlPlane: string;
+  /** Whether this server joined a cluster that had an agent. */
+  readonly hasJoined: boolean;
+}
+
+export interface SharedSessionParts {
+  /** Takes up what the servers share. @returns why this server must not have the session */
+  readonly obstacle: (signal: AbortSignal) => Promise<string | undefined>;
+  /** The same as it was found last. */
+  readonly known: () => string | undefined;
+  readonly service: Service;
+}
+
+export function sharedSession(
+  deps: SharedSessionDeps,
+  facts: SharedSessionFacts,
+): SharedSessionParts {
+  let known: string | undefined;
+  const obstacle = async (signal: AbortSignal) => {
+    known = (await syncSession(deps, facts, signal)) ?? (await otherPolicy(deps, signal));
+    return known;
+  };
+  return {
+    obstacle,
+    known: () => known,
+    service: {
+      name: 'shared-session',
+      start: async (signal) => ({ done: repeat(deps, obstacle, signal) }),
+    },
+  };
+}
+
+async function repeat(
+  deps: SharedSessionDeps,
+  obstacle: (signal: AbortSignal) => Promise<unknown>,
+  signal: AbortSignal,
+): Promise<void> {
+  const changed = bell();
+  const complain = limitedLog(deps.clock, (message, fields) => deps.log.warn(message, fields));
+  const stopListening = deps.access.onChange(changed.ring);
+  try {
+    while (!signal.aborted) {
+      try {
+        await obstacle(signal);
+      } catch (thrown) {
+        const { code, message } = toAgentError(thrown);
+        // While its API is down, an only server has nobody to share with.
+        if (!signal.aborted && !deps.memory.isAlone()) {
+          complain('cannot share the session', { error_code: code, error: message });
+        }
+      }
+      await rungWithin(deps, changed, SYNC_INTERVAL_MS, signal);
+    }
+  } finally {
+    stopListening();
+  }
+}
+
+async function syncSession(
+  deps: SharedSessionDeps,
+  facts: SharedSessionFacts,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { client, identity, memory } = deps;
+  const secret = await readSessionSecret(client, signal);
+  const isFirst = !facts.hasJoined || memory.synced() !== undefined;
+  if (secret === undefined) {
+    return isFirst ? undefined : 'its cluster shares no session yet';
+  }
+  const { session } = secret;
+  if (session.agentId === '' && !isFirst) {
+    return 'no other server has shared its session yet';
+  }
+  // The data of an only server may be copied with its machine: then it has got another name.
+  if (session.agentId !== '' && !memory.isAlone()) {
+    identity.become(session.agentId);
+  }
+  const token = deps.access.current().token ?? '';
+  const own = hashOf(facts.controlPlane, token);
+  const isChangedHere =
+    memory.synced() === undefined ? isFirst || token !== '' : memory.synced() !== own;
+  if (isChangedHere) {
+    await publish(deps, facts, secret, token, signal);
+  } else if (session.controlPlane !== facts.controlPlane) {
+    return `its control plane is ${facts.controlPlane}, and the session is for ${session.controlPlane}`;
+  } else if (session.token !== token) {
+    await takeToken(deps, facts, session.token);
+  } else if (session.agentId !== identity.id()) {
+    await publish(deps, facts, secret, token, signal);
+  }
+  memory.noteSynced(hashOf(facts.controlPlane, deps.access.current().token ?? ''));
+  return undefined;
+}
+
+async function publish(
+  deps: SharedSessionDeps,
+  { controlPlane }: SharedSessionFacts,
+  secret: SessionSecret,
+  token: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const session = { agentId: deps.identity.id(), controlPlane, token };
+  if (!Bun.deepEquals(session, secret.session)) {
+    await writeSessionSecret(deps.client, secret, session, signal);
+    deps.log.info('shared the session with the other servers');
+  }
+}
+
+async function takeToken(
+  { files, access, log }: SharedSessionDeps,
+  { tokenPath }: SharedSessionFacts,
+  token: string,
+): Promise<void> {
+  if (token === '') {
+    await files.remove(tokenPath);
+  } else {
+    await files.writeAtomic(tokenPath, `${token}\n`, { mode: 0o600 });
+  }
+  await access.reload();
+  log.info('took the token of the control plane from the other servers');
+}
+
+/** The holder of the session keeps to the policy of its own machine: it must be that of the cluster. */
+async function otherPolicy(
+  { client, live }: SharedSessionDeps,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const object = await client.find<V1ConfigMap>(POLICY_PATH, signal);
+  const text = object?.data?.[SHARED_POLICY_KEY];
+  const isSame = text === undefined || Bun.deepEquals(parseSharedPolicy(text), live.file());
+  return isSame ? undefined : 'its policy is not the one that was applied last in the cluster';
+}
+
+function hashOf(controlPlane: string, token: string): string {
+  return new Bun.CryptoHasher('sha256').update(`${controlPlane}\n${token}`).digest('hex');
+}

@@ -1,0 +1,198 @@
+/** What the servers of a cluster share of the session: the name of the agent, the token, the policy. */
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { liveAccess } from '../../src/daemon/control-plane-access.ts';
+import { sharedSession } from '../../src/daemon/shared-session.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { systemFiles } from '../../src/platform/files.ts';
+import { livePolicy } from '../../src/policy/live.ts';
+import { PolicyFile } from '../../src/protocol/files/policy.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import { agentIdentity } from '../../src/store/identity.ts';
+import { sessionShare } from '../../src/store/session-share.ts';
+import { type FakeKubernetes, startFakeKubernetes } from '../support/fake-kubernetes.ts';
+import { clientOf } from '../support/fake-kubernetes-client.ts';
+import { memoryLog } from '../support/memory-log.ts';
+import { seededRandom } from '../support/seeded-random.ts';
+import { type TempDirectory, tempDirectory } from '../support/temp-dir.ts';
+import { until } from '../support/until.ts';
+
+const SECRET = '/api/v1/namespaces/pipeops-system/secrets/pipeops-agent-session';
+const POLICY = '/api/v1/namespaces/pipeops-system/configmaps/pipeops-agent-policy';
+const URL = 'https://cp.example.com';
+
+let kubernetes: FakeKubernetes;
+let directory: TempDirectory;
+let seed = 0;
+const closing: (() => Promise<unknown>)[] = [];
+
+beforeEach(async () => {
+  kubernetes = await startFakeKubernetes();
+  directory = await tempDirectory();
+  kubernetes.put(SECRET, {});
+});
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) {
+    await close();
+  }
+  await kubernetes[Symbol.asyncDispose]();
+  await directory[Symbol.asyncDispose]();
+});
+
+interface Setup {
+  readonly joined?: boolean;
+  readonly token?: string;
+  readonly controlPlane?: string;
+  readonly policy?: string;
+}
+
+async function server(name: string, setup: Setup = {}) {
+  const { joined = true, token, controlPlane = URL, policy = 'preset: standard\n' } = setup;
+  const path = join(directory.path, name);
+  await mkdir(path, { recursive: true });
+  const tokenPath = join(path, 'token');
+  if (token !== undefined) {
+    await writeFile(tokenPath, `${token}\n`);
+  }
+  await writeFile(join(path, 'policy.yaml'), policy);
+  const files = systemFiles('/');
+  const log = memoryLog();
+  const { database } = openDatabase({ clock: systemClock }, join(path, 'agent.db'));
+  closing.push(async () => database.close());
+  const deps = { clock: systemClock, files, log };
+  const access = await liveAccess(deps, {
+    token: tokenPath,
+    ca: undefined,
+    proxyCredentials: join(path, 'proxy'),
+  });
+  seed += 1;
+  const mark = { machine: null, hardware: null, boot: null };
+  const identity = agentIdentity({ ...deps, database, random: seededRandom(seed) }, '', mark);
+  const memory = sessionShare(database, !joined);
+  const live = await livePolicy(deps, join(path, 'policy.yaml'));
+  const shared = sharedSession(
+    { ...deps, client: clientOf(kubernetes), access, live, identity, memory },
+    { tokenPath, controlPlane, hasJoined: joined },
+  );
+  const signal = new AbortController().signal;
+  return {
+    shared,
+    memory,
+    access,
+    log,
+    id: identity.id,
+    token: () => access.current().token,
+    obstacle: () => shared.obstacle(signal),
+    /** Root gives or takes the token on this server. */
+    give: async (next: string | undefined) => {
+      await (next === undefined ? rm(tokenPath) : writeFile(tokenPath, `${next}\n`));
+      await access.reload();
+    },
+    file: () => readFile(tokenPath, 'utf8'),
+  };
+}
+
+/** What the Secret says. */
+function inSecret(): Record<string, string> {
+  const { data = {} } = kubernetes.object(SECRET) as { data?: Record<string, string> };
+  return Object.fromEntries(
+    Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]),
+  );
+}
+
+test('the first server shares its name and token, and another one takes both', async () => {
+  const first = await server('first', { joined: false, token: 'the-token' });
+  expect(await first.obstacle()).toBeUndefined();
+  expect(inSecret()).toEqual({ agent_id: first.id(), control_plane: URL, token: 'the-token' });
+  const second = await server('second');
+  expect(await second.obstacle()).toBeUndefined();
+  expect([second.id(), second.token(), await second.file()]).toEqual([
+    first.id(),
+    'the-token',
+    'the-token\n',
+  ]);
+  expect(JSON.stringify([first.log.entries, second.log.entries])).not.toContain('the-token');
+});
+
+test('a server that joined has nothing to say until another one has shared', async () => {
+  const second = await server('second', { token: 'of-nobody-yet' });
+  expect(await second.obstacle()).toBe('no other server has shared its session yet');
+  expect(inSecret()).toEqual({});
+});
+
+test('a token that root gives on one server reaches the others, and so does its end', async () => {
+  const first = await server('first', { joined: false, token: 'one' });
+  await first.obstacle();
+  const second = await server('second');
+  await second.obstacle();
+  await second.give('two');
+  await second.obstacle();
+  await first.obstacle();
+  expect([first.token(), inSecret()['token']]).toEqual(['two', 'two']);
+  await first.give(undefined);
+  await first.obstacle();
+  await second.obstacle();
+  expect([second.token(), inSecret()['token']]).toEqual([undefined, '']);
+});
+
+test('the token goes to no other control plane than the one that root has set there', async () => {
+  const first = await server('first', { joined: false, token: 'one' });
+  await first.obstacle();
+  const second = await server('second', { controlPlane: 'https://other.example.com' });
+  expect(await second.obstacle()).toBe(
+    `its control plane is https://other.example.com, and the session is for ${URL}`,
+  );
+  expect(second.token()).toBeUndefined();
+});
+
+test('an address in the Secret leads no server anywhere', async () => {
+  const first = await server('first', { joined: false, token: 'one' });
+  await first.obstacle();
+  const second = await server('second');
+  await second.obstacle();
+  const base64 = (text: string) => Buffer.from(text).toString('base64');
+  kubernetes.put(SECRET, {
+    data: { control_plane: base64('https://evil.example.com'), token: base64('evil') },
+  });
+  expect(await second.obstacle()).toContain('the session is for https://evil.example.com');
+  expect(second.token()).toBe('one');
+});
+
+test('a server with another policy than the cluster has does not take the session', async () => {
+  const first = await server('first', { joined: false, token: 'one' });
+  await first.obstacle();
+  const cluster = PolicyFile.parse({ preset: 'read-only' });
+  kubernetes.put(POLICY, { data: { policy: JSON.stringify(cluster) } });
+  const wider = await server('wider');
+  const same = await server('same', { policy: 'preset: read-only\n' });
+  expect(await wider.obstacle()).toBe(
+    'its policy is not the one that was applied last in the cluster',
+  );
+  expect(await same.obstacle()).toBeUndefined();
+  kubernetes.put(POLICY, { data: { policy: '{"preset":"read-only","of_a_later_version":true}' } });
+  expect(await same.obstacle()).toBeDefined();
+});
+
+test('an only server tells its own name, also where it is a copy of another machine', async () => {
+  const original = await server('original', { joined: false, token: 'one' });
+  await original.obstacle();
+  const copy = await server('copy', { joined: false, token: 'one' });
+  await copy.obstacle();
+  expect(inSecret()['agent_id']).toBe(copy.id());
+  expect(copy.id()).not.toBe(original.id());
+});
+
+test('it follows what changes, and is quiet while the API of an only server is down', async () => {
+  const first = await server('first', { joined: false, token: 'one' });
+  kubernetes.failWith = 503;
+  const stop = new AbortController();
+  const { done } = await first.shared.service.start(stop.signal);
+  await until('it has asked', () => kubernetes.requests.length > 0);
+  kubernetes.failWith = undefined;
+  await first.give('two');
+  await until('it has shared', () => inSecret()['token'] === 'two');
+  stop.abort();
+  await done;
+  expect(first.log.entries.filter(({ level }) => level === 'warn')).toEqual([]);
+});
