@@ -39,7 +39,7 @@ import { sessionShare } from '../store/session-share.ts';
 import { liveCloud } from './cloud.ts';
 import { type AccessPaths, type LiveAccess, liveAccess } from './control-plane-access.ts';
 import { dataPlaneParts } from './data-plane-parts.ts';
-import { type DaemonFacts, describeDaemon } from './describe.ts';
+import { type DaemonFacts, describeDaemon, standbyText } from './describe.ts';
 import { type CommonHealthDeps, serverHealth, workerHealth } from './health-parts.ts';
 import { hourlyLook, type LookAtMachine } from './hourly-look.ts';
 import { idleMemory } from './idle-memory.ts';
@@ -98,6 +98,7 @@ export async function runDaemon(
     services: healthServices,
   } = server?.health ?? workerHealth({ ...parts, ...healthDeps }, parts.paths.joinedServer);
   const dataPlane = server?.dataPlane;
+  const lease = server?.election.standing;
   const facts: DaemonFacts = {
     config,
     agentId: parts.agentId,
@@ -105,7 +106,7 @@ export async function runDaemon(
     startedAt: clock.monotonic(),
   };
   const sources = {
-    ...describeDaemon({ ...parts, health, view, dataPlane }, facts),
+    ...describeDaemon({ ...parts, health, view, dataPlane, lease }, facts),
     ...(dataPlane === undefined ? {} : { proxy: dataPlane.local }),
   };
   const services = [
@@ -122,6 +123,7 @@ export async function runDaemon(
       clock,
       notify,
       health,
+      standby: () => standbyText(lease?.()),
       noteReady: noteReadyOnce(parts, parts.paths.wasReady),
     }),
     idleMemory({ clock, runtime: systemRuntime() }),
@@ -230,16 +232,6 @@ type ServerParts = Awaited<ReturnType<typeof serverParts>>;
 async function serverParts(parts: CommonParts, config: Config, common: CommonHealthDeps) {
   const { state, live, journal, random, paths } = parts;
   const { node_name: nodeName } = config.k3s;
-  const health = serverHealth(
-    {
-      ...parts,
-      ...common,
-      machine: thisMachine,
-      policyProblem: live.problem,
-      journalTrouble: () => journal.trouble(),
-    },
-    nodeName,
-  );
   const hasJoined = (await parts.files.stat(paths.joinedServer)) !== undefined;
   const memory = sessionShare(parts.database, !hasJoined);
   if (!memory.isAlone()) {
@@ -253,6 +245,17 @@ async function serverParts(parts: CommonParts, config: Config, common: CommonHea
       controlPlane: config.control_plane.url,
       hasJoined,
     },
+  );
+  const health = serverHealth(
+    {
+      ...parts,
+      ...common,
+      machine: thisMachine,
+      policyProblem: live.problem,
+      journalTrouble: () => journal.trouble(),
+      unfit: () => (memory.isAlone() ? undefined : shared.known()),
+    },
+    nodeName,
   );
   const election = sessionElection(
     {

@@ -2,6 +2,7 @@ import { settingValues } from '../config/describe.ts';
 import type { Config } from '../config/schema.ts';
 import { BUILD } from '../core/version.ts';
 import { problemOf } from '../health/warnable.ts';
+import type { LeaseStanding } from '../kubernetes/lease/election.ts';
 import type { LivePolicy } from '../policy/live.ts';
 import type { DetailedHealth } from '../protocol/local-api.ts';
 import type { ServerSources } from '../server/endpoints.ts';
@@ -14,6 +15,8 @@ import { daemonMetrics, type MetricsDeps } from './metrics.ts';
 
 interface DescribeDeps extends MetricsDeps {
   readonly view: HealthParts['view'];
+  /** On a server: which one has the session. */
+  readonly lease: (() => LeaseStanding) | undefined;
   readonly live: Pick<LivePolicy, 'reload' | 'problem'>;
   readonly access: Pick<LiveAccess, 'reload' | 'restart'>;
 }
@@ -33,7 +36,8 @@ export interface DaemonFacts {
 export function describeDaemon(deps: DescribeDeps, facts: DaemonFacts): ServerSources {
   return {
     version: BUILD,
-    ready: async (signal) => readyAnswer(await deps.health.look(signal)),
+    ready: async (signal) =>
+      readyAnswer(await deps.health.look(signal), standbyText(deps.lease?.())),
     health: (signal) => healthAnswer(deps.health, signal),
     detailed: (signal) => detailedHealth(deps, facts, signal),
     policy: async () => {
@@ -59,6 +63,14 @@ export function describeDaemon(deps: DescribeDeps, facts: DaemonFacts): ServerSo
         }),
       ),
   };
+}
+
+/** `stands by; server-1 has the session`; undefined where the session is here, and on a worker. */
+export function standbyText(lease: LeaseStanding | undefined): string | undefined {
+  if (lease === undefined || lease.isHeld) {
+    return undefined;
+  }
+  return `stands by; ${lease.holder ?? 'no server'} has the session`;
 }
 
 async function detailedHealth(
@@ -89,6 +101,7 @@ async function detailedHealth(
     session: {
       phase: session.phase,
       since: session.since,
+      holder: deps.lease?.().holder ?? null,
       control_plane: session.phase === 'standalone' ? null : facts.config.control_plane.url,
       transport: session.transport,
       transport_reason: session.transportReason,

@@ -6,8 +6,10 @@ import type { Health, HealthState } from '../health/tracker.ts';
 import type { Severity } from '../health/warnable.ts';
 import type { DetailedHealth, HealthAnswer, ReadyAnswer, Reason } from '../protocol/local-api.ts';
 
-export function readyAnswer(state: HealthState): ReadyAnswer {
-  return { ready: state.ready, reasons: reasonsOf(state, 'blocks') };
+/** @param standby what a server does that has not the session */
+export function readyAnswer(state: HealthState, standby: string | undefined): ReadyAnswer {
+  const answer = { ready: state.ready, reasons: reasonsOf(state, 'blocks') };
+  return standby === undefined ? answer : { ...answer, standby };
 }
 
 export function reasonsAndWarnings(

@@ -3,6 +3,7 @@ import type { SessionState } from '../control-plane/session/state.ts';
 import type { Clock } from '../core/ports.ts';
 import { BUILD } from '../core/version.ts';
 import type { Health } from '../health/tracker.ts';
+import type { LeaseStanding } from '../kubernetes/lease/election.ts';
 import type { RefusalCounts } from '../policy/counting.ts';
 import type { Turns } from '../proxy/turns.ts';
 import type { Metric } from '../server/metrics.ts';
@@ -16,6 +17,8 @@ export interface MetricsDeps {
   readonly state: SessionState;
   readonly health: Health;
   readonly refusals: () => RefusalCounts;
+  /** On a server: which one has the session. */
+  readonly lease: (() => LeaseStanding) | undefined;
   /** Absent on a worker. */
   readonly dataPlane: { readonly turns: Turns; readonly tunnels: TunnelCounters } | undefined;
 }
@@ -76,8 +79,9 @@ function healthMetrics({ health }: MetricsDeps): readonly Metric[] {
   ];
 }
 
-function sessionMetrics({ clock, state }: MetricsDeps): readonly Metric[] {
+function sessionMetrics({ clock, state, lease: heldLease }: MetricsDeps): readonly Metric[] {
   const { phase, transport } = state.snapshot();
+  const lease = heldLease?.();
   const { established, failures } = state.counts();
   const downSince = state.downSinceMs();
   const downMs = downSince === undefined ? 0 : clock.monotonic() - downSince;
@@ -88,6 +92,15 @@ function sessionMetrics({ clock, state }: MetricsDeps): readonly Metric[] {
       '1 while there is a session with the control plane.',
       phase === 'connected' ? 1 : 0,
     ),
+    ...(lease === undefined
+      ? []
+      : [
+          gauge(
+            'pipeops_agent_session_held',
+            '1 on the server that has the session of the cluster, 0 on those that stand by.',
+            lease.isHeld ? 1 : 0,
+          ),
+        ]),
     byLabel(
       'gauge',
       'pipeops_agent_session_transport',

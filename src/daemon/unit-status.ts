@@ -17,6 +17,8 @@ export interface UnitStatusDeps {
   /** Called at each look at which it is ready. */
   readonly noteReady: () => Promise<void>;
   readonly health: Pick<Health, 'look'>;
+  /** What a server does that has not the session; undefined on the others. */
+  readonly standby: () => string | undefined;
 }
 
 /**
@@ -36,8 +38,9 @@ async function tell(deps: UnitStatusDeps, signal: AbortSignal): Promise<void> {
     if (state.ready) {
       await deps.noteReady();
     }
-    const codes = state.problems.map(({ code }) => code).join();
-    const text = statusText(state);
+    const standby = deps.standby();
+    const codes = [standby, ...state.problems.map(({ code }) => code)].join();
+    const text = statusText(state, standby);
     const now = deps.clock.monotonic();
     const isNews = codes !== told.codes || told.text === '' || now - told.at >= REPEAT_INTERVAL_MS;
     if (text !== told.text && isNews && !signal.aborted) {
@@ -48,8 +51,8 @@ async function tell(deps: UnitStatusDeps, signal: AbortSignal): Promise<void> {
 }
 
 /** One line of printable characters, whatever the reasons contain. */
-export function statusText({ ready, problems: [first] }: HealthState): string {
-  const state = ready ? 'ready' : 'not ready';
+export function statusText({ ready, problems: [first] }: HealthState, standby?: string): string {
+  const state = [ready ? 'ready' : 'not ready', standby].filter(Boolean).join('; ');
   const text = first === undefined ? state : `${state}; ${first.message} [${first.code}]`;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not get through
   const line = text.replaceAll(/[\s\u0000-\u001f\u007f-\u009f\u2028\u2029\ud800-\udfff]+/g, ' ');

@@ -25,6 +25,8 @@ export type Reason = z.infer<typeof Reason>;
 export const ReadyAnswer = z.object({
   ready: z.boolean(),
   reasons: z.array(Reason),
+  /** Of a server that is ready to take over: `stands by; server-1 has the session`. */
+  standby: z.string().optional(),
 });
 export type ReadyAnswer = z.infer<typeof ReadyAnswer>;
 
@@ -63,7 +65,7 @@ export const HealthAnswer = z.object({
 });
 export type HealthAnswer = z.infer<typeof HealthAnswer>;
 
-/** `standalone`, `registering`, `connected`, `refused`, `unreachable`. */
+/** `standalone`, `standby`, `registering`, `connected`, `refused`, `unreachable`. */
 const SessionPhase = z.string();
 
 /** The nodes of the cluster, as it sees them. */
@@ -116,6 +118,8 @@ export const DetailedHealth = z.object({
   session: z.object({
     phase: SessionPhase,
     since: z.string(),
+    /** The node of the server that has the session; null where there is none, or nobody knows. */
+    holder: absent(z.string()),
     /** null where there is none. */
     control_plane: absent(z.string()),
     /** `websocket`, `gateway` (which is one too), `rest`; null while nothing carries a session. */

@@ -77,6 +77,7 @@ async function server() {
       state: sessionState(deps, 'standalone'),
       policyProblem: () => undefined,
       journalTrouble: () => undefined,
+      unfit: () => undefined,
     },
     'Own',
   );
@@ -246,11 +247,13 @@ test('systemd is told how the agent is when that changes, and not more often', a
   const problem = { warnable: 'session', severity: 'blocks', code: 'A', since } as const;
   let problems = [{ ...problem, message: 'next try in 9 s' }];
   const notedAt: number[] = [];
+  let standby: string | undefined;
   const service = unitStatus({
     clock,
     notify: (state) => void told.push(state),
     noteReady: async () => void notedAt.push(told.length),
     health: { look: async () => ({ ready: problems.length === 0, problems }) },
+    standby: () => standby,
   });
   running.push((await service.start(stop.signal)).done);
   const look = async () => {
@@ -265,8 +268,14 @@ test('systemd is told how the agent is when that changes, and not more often', a
   problems = [];
   await look();
   await look();
-  expect(told).toEqual(['STATUS=not ready; next try in 9 s [A]', 'STATUS=ready']);
-  expect(notedAt).toEqual([1, 2]);
+  standby = 'stands by; server-2 has the session';
+  await look();
+  expect(told).toEqual([
+    'STATUS=not ready; next try in 9 s [A]',
+    'STATUS=ready',
+    'STATUS=ready; stands by; server-2 has the session',
+  ]);
+  expect(notedAt).toEqual([1, 2, 2]);
 });
 
 test('that it was ready is noted once, as soon as the disk takes it', async () => {

@@ -34,9 +34,10 @@ async function statusOf(
   return answer.split('\r\n', 1)[0] ?? '';
 }
 
-/** They would be Secrets of kube-system for a reader who is less strict. */
+/** They would be Secrets of a protected namespace for a reader who is less strict. */
 const SECRETS: readonly (readonly [string, string])[] = [
   ['a protected namespace', '/api/v1/namespaces/kube-system/secrets'],
+  ['the namespace of the agent', '/api/v1/namespaces/pipeops-system/secrets'],
   ['dot segments', '/api/v1/namespaces/shop/../kube-system/secrets'],
   ['escaped dots', '/api/v1/namespaces/shop/%2e%2e/kube-system/secrets'],
   ['an escaped slash', '/api/v1/namespaces/shop%2F..%2Fkube-system/secrets'],

@@ -56,6 +56,19 @@ test('where nothing is wrong nothing is told', () => {
   ).toEqual({});
 });
 
+test('a server that could not take over says why', () => {
+  expect(found({ unfit: 'its policy is another one' })).toEqual({
+    'take-over': [
+      {
+        code: 'CHECK_FAILED',
+        message:
+          'This server is not fit to have the session of the cluster: its policy is another one',
+        hint: expect.stringContaining('docs/INSTALL.md'),
+      },
+    ],
+  });
+});
+
 test('a policy file that cannot be used is told with its problem', async () => {
   const policyProblem = (await failureOf(async () =>
     parsePolicyFile('exce: true', '/p.yaml'),

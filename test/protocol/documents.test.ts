@@ -98,6 +98,7 @@ describe('DetailedHealth', () => {
     session: {
       phase: 'unreachable',
       since: NOW,
+      holder: null,
       control_plane: 'https://cp.example',
       transport: null,
       transport_reason: null,

@@ -408,6 +408,7 @@ async function healthOf(files: Files): Promise<DetailedHealth> {
     session: {
       phase: hasToken ? 'connected' : 'standalone',
       since: at,
+      holder: null,
       control_plane: config.control_plane.url,
       transport: null,
       transport_reason: null,

@@ -127,8 +127,13 @@ function serverRows(server: DetailedHealth['server']): readonly Row[] {
 
 function sessionRows({ session, commands }: DetailedHealth): readonly Row[] {
   return [
-    ['Session', `${session.phase} since ${session.since}${carriedBy(session)}`],
-    ...(session.phase === 'standalone'
+    [
+      'Session',
+      session.phase === 'standby'
+        ? `stands by since ${session.since}; ${session.holder ?? 'no server'} has it`
+        : `${session.phase} since ${session.since}${carriedBy(session)}`,
+    ],
+    ...(session.phase === 'standalone' || session.phase === 'standby'
       ? []
       : ([
           ['Control plane', session.control_plane ?? 'none'],

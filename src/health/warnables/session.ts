@@ -3,6 +3,8 @@ import type { Problem, Warnable } from '../warnable.ts';
 
 /** A short time on another transport is usual after an outage. */
 const TRANSPORT_VISIBLE_AFTER_MS = 5 * 60_000;
+/** A change reaches one server after the other. */
+const TAKE_OVER_VISIBLE_AFTER_MS = 60_000;
 /** One odd message is no wrong clock. */
 const CLOCK_VISIBLE_AFTER_MS = 60_000;
 /** As `doctor` refuses it (host/checks/clock.ts): certificates that are made now are not valid yet for others. */
@@ -69,6 +71,29 @@ firewall: \`sudo pipeops-agent doctor websocket\` shows where. Where REST is wha
           },
         ]
       : [],
+};
+
+export const takeOver: Warnable = {
+  id: 'take-over',
+  title: 'Taking over the session',
+  severity: 'warns',
+  dependsOn: ['kubernetes'],
+  visibleAfterMs: TAKE_OVER_VISIBLE_AFTER_MS,
+  why: 'When the server that has the session is lost, this one leaves it to others: without them the control plane does not reach the cluster.',
+  remedy: `The servers of a cluster share one session, and one of them has it. This one is set up in another way than
+the rest. Another policy: apply the same file here, \`sudo pipeops-agent policy apply --file FILE\`. Another control
+plane: \`sudo pipeops-agent install --api-url URL\`. Where nothing is shared yet, install this version on the server
+that has the session, then here: \`sudo pipeops-agent install\`.`,
+  find: ({ unfit }) =>
+    unfit === undefined
+      ? []
+      : [
+          {
+            code: 'CHECK_FAILED',
+            message: `This server is not fit to have the session of the cluster: ${unfit}`,
+            hint: 'Apply the same policy and settings as on the other servers: docs/INSTALL.md, "Three servers"',
+          },
+        ],
 };
 
 export const clock: Warnable = {

@@ -20,6 +20,7 @@ const HEALTH: DetailedHealth = {
   session: {
     phase: 'standalone',
     since: '2026-01-01T00:00:00.000Z',
+    holder: null,
     control_plane: 'https://api.example',
     transport: null,
     transport_reason: null,
@@ -50,6 +51,14 @@ function daemonAnswers(answer: () => Response): AsyncDisposable {
   });
   return { [Symbol.asyncDispose]: () => server.stop(true) };
 }
+
+test('status of a server that stands by says which one has the session', async () => {
+  const session = { ...HEALTH.session, phase: 'standby', holder: 'server-2' };
+  await using _ = daemonAnswers(() => Response.json({ ...HEALTH, session }));
+  const { stdout } = await cli().run('status');
+  expect(stdout).toContain('stands by since 2026-01-01T00:00:00.000Z; server-2 has it\n');
+  expect(stdout).not.toContain('Control plane');
+});
 
 test('status leaves the control plane out where the agent is standalone', async () => {
   await using _ = daemonAnswers(() => Response.json(HEALTH));
