@@ -7,12 +7,11 @@ import type { Machine } from '../vm/machine.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
+import { createServerToken, joinServer } from './join-server.ts';
 import {
   installByOneLine,
   installEnvironment,
-  joinByOneLine,
   openStand,
-  readyNodes,
   type Stand,
   TOKEN_FILE,
 } from './stand.ts';
@@ -39,12 +38,6 @@ afterAll(async () => {
   await stand?.[Symbol.asyncDispose]();
 }, TEST_TIMEOUT_MS);
 
-const createToken = (server: Machine, ...flags: readonly string[]) =>
-  server.exec(
-    ['pipeops-agent', 'token', 'create', '--role', 'server', '--yes', '--json', ...flags],
-    { check: false },
-  );
-
 const kubectl = async (server: Machine, ...args: readonly string[]) =>
   (await server.exec(['k3s', 'kubectl', '--request-timeout=10s', ...args], { check: false }))
     .stdout;
@@ -59,7 +52,7 @@ test(
       );
       await progress.phase('to etcd', moveToEtcd);
       await progress.phase('the second server', joinSecond);
-      await progress.phase('the third server', () => joinServer(third, 3));
+      await progress.phase('the third server', () => joinServer(stand, first, third, 3));
       await progress.phase('a further server is installed again', installAgain);
       await progress.phase('the first server is lost', loseFirst);
     });
@@ -69,7 +62,7 @@ test(
 
 async function moveToEtcd(): Promise<void> {
   await kubectl(first, 'create', 'configmap', 'made-in-sqlite');
-  const refused = await createToken(first);
+  const refused = await createServerToken(first);
   expect(refused.exitCode).toBe(8);
   expect(refused.stderr).toContain('[SERVERS_NOT_READY]');
   expect(refused.stderr).toContain('sudo pipeops-agent install --ha');
@@ -84,37 +77,19 @@ async function moveToEtcd(): Promise<void> {
 }
 
 async function joinSecond(): Promise<void> {
-  const { stderr } = await joinServer(second, 2);
+  const { stderr } = await joinServer(stand, first, second, 2, async () => {
+    const another = await createServerToken(first);
+    expect(another.exitCode).toBe(8);
+    expect(another.stderr).toContain('servers join one at a time');
+  });
   expect(stderr).toContain('Two servers are no safer than one');
-  // The agent of the first server speaks for the cluster: this one has no session.
-  const { stdout } = await second.exec(['pipeops-agent', 'status', '--json']);
-  expect(JSON.parse(stdout)).toMatchObject({ agent: { role: 'node' } });
+  // The agent of the first server speaks for the cluster; this one is ready to.
   await second.exec(['pipeops-agent', 'health-check']);
-}
-
-/** @param count of servers with it */
-async function joinServer(machine: Machine, count: number) {
-  const created = await waitUntil('a server may join', SETTLE_TIMEOUT_MS, async () => {
-    const ran = await createToken(first);
-    return ran.exitCode === 0 ? ran : undefined;
+  const { stdout } = await second.exec(['pipeops-agent', 'status', '--json']);
+  expect(JSON.parse(stdout)).toMatchObject({
+    agent: { role: 'server', cluster_name: 'e2e' },
+    session: { phase: 'standby', holder: 'first' },
   });
-  const { token, id } = JSON.parse(created.stdout);
-  const another = await createToken(first);
-  expect(another.exitCode).toBe(8);
-  expect(another.stderr).toContain('servers join one at a time');
-  const joined = await joinByOneLine(stand, machine, token);
-  await waitUntil('the servers are ready', SETTLE_TIMEOUT_MS, async () => {
-    return (await readyNodes(first)) === count;
-  });
-  await waitUntil('etcd has the member', SETTLE_TIMEOUT_MS, async () => {
-    return (await voters(machine)).length === count;
-  });
-  await waitUntil('the token has ended', SETTLE_TIMEOUT_MS, async () => {
-    const { stdout } = await first.exec(['pipeops-agent', 'token', 'list', '--json']);
-    const { tokens } = JSON.parse(stdout) as { tokens: { id: string }[] };
-    return tokens.every((each) => each.id !== id);
-  });
-  return joined;
 }
 
 async function installAgain(): Promise<void> {
