@@ -2,7 +2,7 @@
  * The servers of a cluster are one agent: they have one name at the control plane, and one token. Both
  * stand in a Secret. What root changes on one server goes there, and from there to the others. The
  * address of the control plane does not: a server gives the token to no other address than the one that
- * root has set on it (docs/decisions/0033-session-lease.md).
+ * root has set on it (docs/decisions/0034-session-lease.md).
  */
 import type { V1ConfigMap } from '@kubernetes/client-node';
 import { bell, rungWithin } from '../core/bell.ts';

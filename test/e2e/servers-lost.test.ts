@@ -69,7 +69,9 @@ test(
         await progress.phase(`${holder.name} is back`, () => bringBack(holder));
       }
       const records = await deploys.end();
-      process.stderr.write(`take-overs: ${took.map((ms) => `${(ms / 1_000).toFixed(1)} s`).join(', ')}\n`);
+      process.stderr.write(
+        `take-overs: ${took.map((ms) => `${(ms / 1_000).toFixed(1)} s`).join(', ')}\n`,
+      );
       expect(took.filter((ms) => ms > TAKE_OVER_MAX_MS)).toEqual([]);
       expect(records.map(({ result, extra_results }) => [result?.success, extra_results])).toEqual(
         records.map(() => [true, 0]),

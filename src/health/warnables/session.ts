@@ -91,7 +91,7 @@ that has the session, then here: \`sudo pipeops-agent install\`.`,
           {
             code: 'CHECK_FAILED',
             message: `This server is not fit to have the session of the cluster: ${unfit}`,
-            hint: 'Apply the same policy and settings as on the other servers: docs/INSTALL.md, "Three servers"',
+            hint: 'Apply the same policy and settings as on the other servers: docs/INSTALL.md, "Several servers"',
           },
         ],
 };

@@ -1,5 +1,5 @@
 /**
- * Which of the servers has the session: the one that holds the Lease (docs/decisions/0033-session-lease.md).
+ * Which of the servers has the session: the one that holds the Lease (docs/decisions/0034-session-lease.md).
  * A Lease with a duration is free when nobody has changed it for so long, measured here, from when the
  * change was seen: clocks of machines are never compared. Its holder stops before that. A Lease without
  * a duration is that of an only server, which keeps the session while its API is down; nobody else may
