@@ -62,6 +62,9 @@ export const ON_THE_WAY: readonly Check[] = [
   ...CLOCKS,
 ];
 
+/** Where things are fetched from. What comes with a bundle is fetched from nowhere. */
+export const FETCHING: readonly Check[] = [downloadsAnswer, registriesAnswer];
+
 export const CHECKS: readonly Check[] = [
   // The system.
   knownDistribution,
@@ -129,7 +132,7 @@ export function checksBeforehand({ isOffline }: { readonly isOffline: boolean })
     settingsValid, // It is told by whoever has loaded them.
     controlPlaneAnswers,
     ...ON_THE_WAY,
-    ...(isOffline ? [downloadsAnswer, registriesAnswer] : []),
+    ...(isOffline ? FETCHING : []),
   ];
   return checksFor('bare').filter((check) => check.cost !== 'probe' && !notAsked.includes(check));
 }

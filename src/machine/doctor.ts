@@ -7,12 +7,28 @@ import type { Check } from '../host/checks/check.ts';
 import { type CheckResult, runChecks } from '../host/checks/run.ts';
 import { hasK3s } from '../host/cluster/adopted-k3s.ts';
 import { openInventory } from '../host/engine/inventory.ts';
-import type { FactDeps, MachineRole, Subject } from '../host/facts/fact.ts';
-import { checksFor } from './checks.ts';
+import {
+  type FactDeps,
+  type MachineRole,
+  STEP_LIMIT_MS,
+  type Subject,
+} from '../host/facts/fact.ts';
+import { givenBundle, withVersionOf } from './bundle.ts';
+import { checksFor, FETCHING } from './checks.ts';
 import type { MachineContext } from './context.ts';
 import { type ConfigFlags, loadEffectiveConfig } from './effective-config.ts';
 import { IGNORE_VARIABLE, withIgnored } from './ignored-checks.ts';
 import { k3sVersionHere } from './k3s-version.ts';
+
+/** How a person wants the machine looked at. */
+export interface DoctorWishes {
+  /** Settings that an installation would be given. */
+  readonly flags: ConfigFlags;
+  /** The bundle that it would be made from; undefined: from the network. */
+  readonly bundle?: string | undefined;
+  /** How long another machine may stay silent; STEP_LIMIT_MS when absent. */
+  readonly stepLimitMs?: number | undefined;
+}
 
 export interface Diagnosis {
   readonly role: MachineRole;
@@ -25,22 +41,28 @@ export interface Diagnosis {
 /**
  * Runs the checks that fit this machine. Changes nothing.
  * @param wanted which of them
- * @throws AgentError INTERRUPTED; CONFIG_INVALID where PIPEOPS_IGNORE_CHECKS names what is no check
+ * @throws AgentError INTERRUPTED; CONFIG_INVALID where PIPEOPS_IGNORE_CHECKS names what is no check, or a
+ *   flag cannot be used; what `givenBundle` throws
  */
 export async function diagnose(
   context: MachineContext,
-  flags: ConfigFlags,
+  { flags, bundle: path, stepLimitMs }: DoctorWishes,
   wanted: (check: Check) => boolean,
 ): Promise<Diagnosis> {
-  const startedAt = context.clock.monotonic();
   const role = await roleOf(context);
-  const { loaded, assumed } = await settings(context, flags);
+  const { loaded: given, assumed } = await settings(context, flags);
+  const bundle = await givenBundle(context, path, given.config);
+  const loaded = withVersionOf(bundle, given);
+  const startedAt = context.clock.monotonic();
   const subject: Subject = {
     role,
     k3sRole: role === 'worker' ? 'agent' : 'server',
     config: loaded.config,
   };
-  const all = await runChecks(factDeps(context, subject), checksFor(role).filter(wanted));
+  const checks = checksFor(role).filter(
+    (check) => wanted(check) && (bundle === undefined || !FETCHING.includes(check)),
+  );
+  const all = await runChecks(factDeps(context, subject, stepLimitMs), checks);
   const results = withIgnored(all, context.env[IGNORE_VARIABLE]);
   const seconds = Math.round(context.clock.monotonic() - startedAt) / 1_000;
   return { role, results, assumed, seconds };
@@ -63,8 +85,13 @@ export async function lookQuickly(
 }
 
 /** What the facts of this machine are read with. */
-export function factDeps(context: MachineContext, subject: Subject): FactDeps {
-  return { ...context, subject, k3sVersion: () => k3sVersionHere(context, subject.config) };
+export function factDeps(
+  context: MachineContext,
+  subject: Subject,
+  stepLimitMs = STEP_LIMIT_MS,
+): FactDeps {
+  const k3sVersion = () => k3sVersionHere(context, subject.config);
+  return { ...context, subject, k3sVersion, stepLimitMs };
 }
 
 /** Whether something is wrong; what only warns is not. */
@@ -106,9 +133,13 @@ async function settings(
     return { loaded: await loadEffectiveConfig(context, flags), assumed: undefined };
   } catch (thrown) {
     const error = expectedError(thrown);
+    if (error.code === 'NOT_FOUND') {
+      throw error; // The file of --config.
+    }
     const { hostname, places } = context;
     const filePath = places.configFile;
-    const loaded = loadConfig({ flags: {}, env: {}, hostname, fileText: undefined, filePath });
+    // A mistake in a flag is thrown here.
+    const loaded = loadConfig({ flags, env: {}, hostname, fileText: undefined, filePath });
     const isDenied = error.details?.['denied'] === true;
     const why = isDenied ? `Only root may read ${filePath}` : 'The settings cannot be used';
     return { loaded, assumed: `${why}: the usual ones are assumed` };

@@ -93,16 +93,10 @@ async function setUpServer(
   // A k3s that is taken over gets no images of ours.
   const bundle = adoptsK3s ? undefined : await givenBundle(context, wishes.bundle, config);
   const settings = withVersionOf(bundle, loaded);
-  const subject = {
-    inventory,
-    settings,
-    k3s,
-    agentPorts,
-    adoptsK3s,
-    isOffline: bundle !== undefined,
-    isDryRun: wishes.dryRun,
-  };
-  await preflight(context, subject, wishes.notice);
+  const { dryRun: isDryRun, opensFirewall } = wishes;
+  const machine = { inventory, settings, k3s, agentPorts, adoptsK3s };
+  const run = { isOffline: bundle !== undefined, isDryRun, opensFirewall };
+  const opens = await preflight(context, { ...machine, ...run }, wishes.notice);
   const policy = await choosePolicy(context, wishes.preset);
   const token = await findToken(context, wishes.token, inventory, adopted?.token);
   const ca = await readCa(context, config);
@@ -122,6 +116,7 @@ async function setUpServer(
     k3s: { ...k3s, ...source, registries },
     bundle,
     pulls,
+    opens,
     adoption: adopted?.adoption,
     config: content,
     shared: sharedSettings(content, ca),

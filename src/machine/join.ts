@@ -299,11 +299,9 @@ async function join(
   const agentPorts = [config.http.port, ...(shared === undefined ? [] : [config.http.tls_port])];
   const settings = withVersionOf(bundle, loaded);
   const isOffline = bundle !== undefined;
-  await preflight(
-    context,
-    { inventory, settings, k3s, agentPorts, isOffline, isDryRun: wishes.dryRun },
-    wishes.notice,
-  );
+  const { dryRun: isDryRun, opensFirewall } = wishes;
+  const subject = { inventory, settings, k3s, agentPorts, isOffline, isDryRun, opensFirewall };
+  const opens = await preflight(context, subject, wishes.notice);
   const ca = await readCa(context, config);
   const source = await k3sSource(context, config, ca, bundle);
   // That of an offer is for the way to programs alone, and ends with it.
@@ -315,6 +313,7 @@ async function join(
     k3s: { ...k3s, ...source, registries },
     bundle,
     pulls,
+    opens,
     adoption: undefined,
     joining: target.isJoined === true ? undefined : { tokenId: target.tokenId },
     ...(shared === undefined

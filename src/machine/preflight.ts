@@ -4,6 +4,7 @@ import type { Config } from '../config/schema.ts';
 import { K3S_UNITS } from '../core/k3s-places.ts';
 import { UNIT_NAME } from '../core/places.ts';
 import { type Check, EVERYWHERE, type Finding } from '../host/checks/check.ts';
+import { firewallOpen } from '../host/checks/firewall.ts';
 import { nodeAddresses } from '../host/checks/node-address.ts';
 import { portsFree } from '../host/checks/ports.ts';
 import { blockingError, type CheckResult, type Outcome, runChecks } from '../host/checks/run.ts';
@@ -11,6 +12,7 @@ import { hasK3s } from '../host/cluster/adopted-k3s.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
 import { isActive } from '../host/engine/systemctl.ts';
 import type { Subject } from '../host/facts/fact.ts';
+import { commandsFor, type FirewallRule } from '../host/firewall/rule.ts';
 import { checkFixedSettings } from '../host/k3s/fixed-settings.ts';
 import { foreignK3sSettings } from '../host/k3s/foreign-settings.ts';
 import { isPrepared } from '../host/k3s/prepared.ts';
@@ -20,6 +22,7 @@ import type { MachineContext } from './context.ts';
 import { factDeps } from './doctor.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
 import { IGNORE_VARIABLE, withIgnored } from './ignored-checks.ts';
+import { rulesIn } from './repairs.ts';
 import type { PlannedK3s } from './set-up.ts';
 
 export interface PreflightSubject {
@@ -34,10 +37,13 @@ export interface PreflightSubject {
   readonly isOffline: boolean;
   /** Ports on loopback on which the agent itself will listen. */
   readonly agentPorts: readonly number[];
+  /** What a firewall keeps out is let through afterwards, as far as that is safe. */
+  readonly opensFirewall: boolean;
 }
 
 /**
  * Runs every check. Tells the person the findings that only warn.
+ * @returns what is to be opened in firewalls
  * @throws AgentError with all findings that block. A single one keeps its own hint; of several, the first
  *   gives the code
  */
@@ -45,7 +51,7 @@ export async function preflight(
   context: MachineContext,
   subject: PreflightSubject,
   notice: (text: string) => void,
-): Promise<void> {
+): Promise<readonly FirewallRule[]> {
   checkRole(subject.inventory, subject.k3s.role); // Of a machine with another role nothing else counts.
   const isBare = !hasK3s(subject.inventory, subject.k3s.role);
   const held = isBare ? [] : await heldPorts(context);
@@ -54,11 +60,24 @@ export async function preflight(
     ...(subject.adoptsK3s === true ? [] : [fixedSettings(context, subject)]),
     ...(isBare
       ? bareChecks(subject)
-      : [portsFree(subject.agentPorts.filter((port) => !held.includes(port)))]),
+      : [
+          portsFree(subject.agentPorts.filter((port) => !held.includes(port))),
+          ...(subject.opensFirewall ? [firewallOpen] : []),
+        ]),
     ...(getsEtcd(subject) ? BEFORE_ETCD : []),
     ...(subject.adoptsK3s === true ? [] : foreignSettings(context, subject)),
   ]);
-  notice(warnings(results));
+  if (!subject.opensFirewall) {
+    notice(warnings(results));
+    return [];
+  }
+  notice(warnings(results.filter((each) => !isMendedByRules(each))));
+  return rulesIn(results);
+}
+
+function isMendedByRules({ outcome }: CheckResult): boolean {
+  const { rules = [], fix } = outcome.state === 'found' ? outcome.finding : {};
+  return rules.length > 0 && fix === commandsFor(rules).join('\n');
 }
 
 /**

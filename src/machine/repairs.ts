@@ -1,9 +1,12 @@
 /** What `doctor --fix` may do: each is a resource, so that `uninstall` takes it back. */
 import { FIX_BY_DOCTOR } from '../host/checks/check.ts';
+import type { CheckResult } from '../host/checks/run.ts';
 import { applyResources, type PlannedStep, planResources } from '../host/engine/apply.ts';
 import { type HostInventory, openInventory } from '../host/engine/inventory.ts';
 import type { Resource } from '../host/engine/resource.ts';
 import { beginInstallation } from '../host/engine/step-journal.ts';
+import { firewallOpening } from '../host/firewall/opening.ts';
+import type { FirewallRule } from '../host/firewall/rule.ts';
 import { KERNEL_MODULES_ID, kernelModulesFile } from '../host/kernel/modules-file.ts';
 import { KERNEL_SETTING_GROUPS } from '../host/kernel/settings.ts';
 import { kernelSettingsFile } from '../host/kernel/settings-file.ts';
@@ -11,22 +14,30 @@ import { CHECKS } from './checks.ts';
 import type { MachineContext } from './context.ts';
 import type { Diagnosis } from './doctor.ts';
 
-/** All of them. @param wanted ids of those that shall be made now */
+export interface Repairs {
+  /** Of those that always do the same. */
+  readonly ids: readonly string[];
+  /** To be made in firewalls. */
+  readonly rules: readonly FirewallRule[];
+}
+
+/** All of them. @param wanted those that shall be made now */
 export function repairResources(
   context: Pick<MachineContext, 'exec' | 'files' | 'places'>,
   inventory: HostInventory,
-  wanted: readonly string[],
+  { ids, rules }: Repairs,
 ): readonly Resource[] {
   return [
-    kernelModulesFile(context, inventory, wanted.includes(KERNEL_MODULES_ID)),
+    kernelModulesFile(context, inventory, ids.includes(KERNEL_MODULES_ID)),
     ...KERNEL_SETTING_GROUPS.map((group) =>
-      kernelSettingsFile(context, inventory, group, wanted.includes(group.id)),
+      kernelSettingsFile(context, inventory, group, ids.includes(group.id)),
     ),
+    firewallOpening(context, inventory, rules),
   ];
 }
 
-/** Ids of the repairs that mend what was found. */
-export function repairsFor({ results }: Pick<Diagnosis, 'results'>): readonly string[] {
+/** The repairs that mend what was found. */
+export function repairsFor({ results }: Pick<Diagnosis, 'results'>): Repairs {
   const mends = (id: string) =>
     results.some(
       (each) =>
@@ -34,20 +45,30 @@ export function repairsFor({ results }: Pick<Diagnosis, 'results'>): readonly st
         each.outcome.state === 'found' &&
         each.outcome.finding.fix === FIX_BY_DOCTOR,
     );
-  return CHECKS.flatMap(({ id, repair }) => (repair !== undefined && mends(id) ? [repair] : []));
+  const ids = CHECKS.flatMap(({ id, repair }) =>
+    repair !== undefined && mends(id) ? [repair] : [],
+  );
+  return { ids, rules: rulesIn(results) };
+}
+
+/** The rules of firewalls that would mend what was found. */
+export function rulesIn(results: readonly CheckResult[]): readonly FirewallRule[] {
+  return results.flatMap(({ outcome }) =>
+    outcome.state === 'found' ? (outcome.finding.rules ?? []) : [],
+  );
 }
 
 /** What they would change. */
 export async function planRepairs(
   context: MachineContext,
-  wanted: readonly string[],
+  wanted: Repairs,
 ): Promise<readonly PlannedStep[]> {
   const inventory = await openInventory(context);
   return await planResources(repairResources(context, inventory, wanted));
 }
 
 /** @throws AgentError what a repair throws */
-export async function repair(context: MachineContext, wanted: readonly string[]): Promise<void> {
+export async function repair(context: MachineContext, wanted: Repairs): Promise<void> {
   const inventory = await openInventory(context);
   // On a bare machine it is the first thing of ours: a failed installation then takes it back, too.
   await beginInstallation(context, inventory);

@@ -20,6 +20,7 @@ import type { HostInventory } from '../host/engine/inventory.ts';
 import { withOtherVersions } from '../host/engine/other-versions.ts';
 import type { Resource } from '../host/engine/resource.ts';
 import { unitWatch } from '../host/engine/unit-watch.ts';
+import type { FirewallRule } from '../host/firewall/rule.ts';
 import { registryPull } from '../host/k3s/registry-pull.ts';
 import { type BesideK3s, type K3sPlan, k3sResources } from '../host/k3s/resources.ts';
 import { withoutNamespace } from '../kubernetes/account/rbac.ts';
@@ -42,6 +43,8 @@ export interface MachinePlan {
   readonly bundle: Bundle | undefined;
   /** Whether k3s is to pull an image from its mirrors in the end. */
   readonly pulls: boolean;
+  /** What the firewall is to let through from now on. */
+  readonly opens: readonly FirewallRule[];
   /** The content of the agent's configuration file. */
   readonly config: ConfigInput;
   /** What the person is told at the end, and what the running agent must confirm. */
@@ -90,7 +93,7 @@ export function machineResources(
       runningFrom: context.execPath,
       signed: plan?.bundle?.signed,
     }),
-    ...repairResources(context, inventory, []),
+    ...repairResources(context, inventory, { ids: [], rules: plan?.opens ?? [] }),
     adoptedK3s(context, inventory, plan?.adoption),
     ...k3sResources(
       context,

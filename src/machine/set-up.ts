@@ -101,6 +101,8 @@ export interface SetUpOptions {
   readonly dryRun: boolean;
   /** The bundle that everything is taken from; undefined: from the network. */
   readonly bundle: string | undefined;
+  /** Lets a firewall pass what the node needs. */
+  readonly opensFirewall: boolean;
   /** Tells the person something on the way. */
   readonly notice: (text: string) => void;
   /** Hears of each step, beside the person. */

@@ -34,8 +34,8 @@ const put = async (path: string, text: string) => {
   await machine.files.makeDirectory(path.replace(/\/[^/]*$/, ''), { mode: 0o755 });
   await machine.files.writeAtomic(path, text, { mode: 0o644 });
 };
-const install = () =>
-  machine.run(['install', '--token-file', '/root/token', '--api-url', CONTROL_PLANE], {
+const install = (...flags: readonly string[]) =>
+  machine.run(['install', '--token-file', '/root/token', '--api-url', CONTROL_PLANE, ...flags], {
     env: { PIPEOPS_K3S_MIRROR: MIRROR },
   });
 
@@ -244,4 +244,107 @@ test('--fix says so where there is nothing that it can mend', async () => {
     0,
     'There is nothing that can be mended safely from here.\n',
   ]);
+});
+
+/** ufw that is on and lets people in, as far as it is asked here. */
+function ufw(added: Set<string>) {
+  machine.programs.set('ufw', ([, ...words]) => {
+    const line = words.join(' ');
+    if (line === 'status verbose') {
+      const rows = [...added].map((rule) => `Anywhere  ALLOW IN  ${rule.split(' ')[2]}`);
+      const open = ['22', '6443', '10250', '8472'].map((port) => `${port}  ALLOW IN  Anywhere`);
+      return { stdout: ['Status: active', ...open, ...rows, ''].join('\n') };
+    }
+    if (line === 'show added') {
+      return { stdout: [...added].map((rule) => `ufw ${rule}\n`).join('') };
+    }
+    if (words[0] === '--force') {
+      added.delete(words.slice(2).join(' '));
+    } else {
+      added.add(line);
+    }
+    return {};
+  });
+}
+
+const PODS = 'allow from 10.42.0.0/16';
+const SERVICES = 'allow from 10.43.0.0/16';
+
+test('--fix opens a firewall by the rules it has shown, and uninstall takes back only those', async () => {
+  const added = new Set([SERVICES]);
+  ufw(added);
+  const before = await machine.listing();
+  const refused = await machine.run(['doctor', '--fix'], { confirm: false });
+  expect(refused.stderr).toStartWith(`Open the firewall for this node: create ufw ${PODS}\n`);
+  expect([...added]).toEqual([SERVICES]);
+  expect(await doctor('--fix', '--yes')).toEqual({
+    ...{ exitCode: 0, ok: true, role: 'bare', fixed: ['firewall-rules'], states: [] },
+  });
+  expect([...added]).toEqual([SERVICES, PODS]);
+  const planned = await machine.run(['uninstall', '--dry-run']);
+  expect(planned.stdout).toContain(`Close the firewall again: ufw ${PODS}`);
+  expect(await machine.run(['uninstall', '--yes'])).toMatchObject({ exitCode: 0 });
+  expect([...added]).toEqual([SERVICES]);
+  expect(await machine.listing()).toEqual(before);
+});
+
+test('install opens the firewall when it is told to, and only then', async () => {
+  const added = new Set<string>();
+  ufw(added);
+  const told = await install();
+  expect(told.stderr).toContain('ufw keeps out packets from 10.42.0.0/16');
+  expect(added.size).toBe(0);
+  const opened = await install('--open-firewall');
+  expect(opened).toMatchObject({ exitCode: 0, stderr: expect.not.stringContaining('keeps out') });
+  expect([...added]).toEqual([PODS, SERVICES]);
+  expect(await install('--open-firewall')).toMatchObject({ exitCode: 0 });
+  await machine.run(['uninstall', '--yes']);
+  expect(added.size).toBe(0);
+});
+
+test('a firewall that was taken away meanwhile stands in no way of uninstall', async () => {
+  const added = new Set<string>();
+  ufw(added);
+  await doctor('--fix', '--yes');
+  machine.programs.delete('ufw');
+  expect(await machine.run(['uninstall', '--yes'])).toMatchObject({ exitCode: 0 });
+});
+
+test('a firewall that refuses is an error, in its own words', async () => {
+  ufw(new Set());
+  const works = machine.programs.get('ufw');
+  machine.programs.set('ufw', (argv, options) =>
+    argv[1] === 'allow'
+      ? { exitCode: 1, stderr: 'ERROR: Could not load logging rules' }
+      : (works?.(argv, options) ?? {}),
+  );
+  const { exitCode, stderr } = await machine.run(['doctor', '--fix', '--yes']);
+  expect(exitCode).toBe(7);
+  expect(stderr).toContain(`ufw ${PODS} failed: ERROR: Could not load logging rules`);
+});
+
+test('before an installation it looks with the flags that install would get', async () => {
+  const looked = async (...flags: readonly string[]) => {
+    const { exitCode, stdout } = await machine.run(['doctor', '--json', ...flags]);
+    const { checks, error } = JSON.parse(stdout);
+    return { exitCode, checks: checks?.map(({ id }: { id: string }) => id), error };
+  };
+  expect((await looked('--k3s-mirror', MIRROR)).checks).toContain('k3s-downloads');
+  const bundle = ['--output', '/root/bundle.tar', '--k3s-mirror', MIRROR];
+  expect(await machine.run(['bundle', 'create', ...bundle])).toMatchObject({ exitCode: 0 });
+  const offline = await looked('--bundle', '/root/bundle.tar');
+  expect(offline.exitCode).toBe(0);
+  expect(offline.checks).toContain('memory');
+  expect(offline.checks).not.toContain('k3s-downloads');
+  expect(offline.checks).not.toContain('registries');
+  await put('/root/other.tar', 'no bundle');
+  expect((await looked('--bundle', '/root/other.tar')).error).toMatchObject({
+    code: 'BUNDLE_INVALID',
+  });
+  const mistaken = await looked('--registry-mirror', 'docker.io=');
+  expect(mistaken).toMatchObject({ exitCode: 3, error: { code: 'CONFIG_INVALID' } });
+  expect(await machine.run(['doctor', '--timeout', '2h'])).toMatchObject({
+    exitCode: 2,
+    stderr: expect.stringContaining('Give a duration from 500ms to 1m, such as 10s'),
+  });
 });

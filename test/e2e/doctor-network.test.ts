@@ -11,6 +11,8 @@ import { bringProgram, installEnvironment, openStand, type Stand, withoutSudo } 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 60_000;
 const AGENT = '/root/pipeops-agent';
+/** With one silence of 2.5 s. */
+const SILENT_SECONDS_MAX = 3.2;
 
 const progress = reportProgress('doctor-network');
 let stand: Stand;
@@ -38,14 +40,23 @@ interface ShownCheck {
   readonly finding?: { readonly message: string; readonly hint: string; readonly fix?: string };
 }
 
-/** Every check of the machine, by its id. */
-async function doctor(env: Readonly<Record<string, string>> = {}) {
+interface Told {
+  readonly seconds: number;
+  readonly checks: readonly ShownCheck[];
+}
+
+async function told(env: Readonly<Record<string, string>> = {}): Promise<Told> {
   const { stdout } = await machine.exec([AGENT, 'doctor', '--json'], {
     env: { ...installEnvironment(stand), ...env },
     timeoutMs: TEST_TIMEOUT_MS,
     check: false,
   });
-  const { checks } = JSON.parse(stdout) as { readonly checks: readonly ShownCheck[] };
+  return JSON.parse(stdout);
+}
+
+/** Every check of the machine, by its id. */
+async function doctor(env: Readonly<Record<string, string>> = {}) {
+  const { checks } = await told(env);
   return new Map(checks.map((check) => [check.id, check]));
 }
 
@@ -90,6 +101,28 @@ END`,
   await shell('nft delete table inet broken');
   expect(control?.finding?.message).toMatch(/TCP fails after 2\d\d\d ms: no answer in 2\.\d s$/);
   expect(control?.finding?.hint).toContain(`port ${port}`);
+});
+
+step('a network in which everything is dropped is told of within 3 s', async () => {
+  await shell(
+    `nft -f - <<'END'
+table inet broken {
+  chain out { type filter hook output priority 0; policy drop; oifname "lo" accept; }
+}
+END`,
+  );
+  const proxied = { HTTPS_PROXY: 'http://192.0.2.1:3128' };
+  for (const env of [{}, proxied]) {
+    const { seconds, checks } = await told(env);
+    expect(seconds).toBeLessThan(SILENT_SECONDS_MAX);
+    for (const id of ['control-plane', 'k3s-downloads']) {
+      expect(checks.find((check) => check.id === id)?.finding).toMatchObject({
+        message: expect.stringContaining('no answer in 2'),
+        hint: expect.stringMatching(/^That is what a firewall does that drops packets/),
+      });
+    }
+  }
+  await shell('nft delete table inet broken');
 });
 
 step('packets that are too large for the way get lost', async () => {

@@ -1,7 +1,7 @@
 import { loadConfig, type SettingFlagValues } from '../../src/config/load.ts';
 import { AgentError } from '../../src/core/errors.ts';
 import { placesOf } from '../../src/core/places.ts';
-import type { FactDeps, Subject } from '../../src/host/facts/fact.ts';
+import { type FactDeps, STEP_LIMIT_MS, type Subject } from '../../src/host/facts/fact.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { QUIET_PROBE } from './quiet-probe.ts';
@@ -41,6 +41,7 @@ export function factDeps(root: string, special: Partial<FactDeps> = {}): FactDep
     architecture: 'x64',
     addresses: () => [],
     k3sVersion: async () => undefined,
+    stepLimitMs: STEP_LIMIT_MS,
     signal: new AbortController().signal,
     subject: subjectOf({}),
     ...special,

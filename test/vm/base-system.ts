@@ -9,10 +9,11 @@ import type { Tell } from './progress.ts';
 import { timeLeft } from './time-left.ts';
 
 /**
- * `plain` is a bare VM; `kubernetes` also has what the k3s for tests takes from its host. Both are Debian 12.
+ * `plain` is a bare VM, `kubernetes` also has what the k3s for tests takes from its host, and `firewalls` ufw
+ * and firewalld beside it, both off. They are Debian 12.
  * `debian-13` is `kubernetes` of Debian 13, with GNU wget and without curl.
  */
-export type BaseName = 'plain' | 'kubernetes' | 'debian-13';
+export type BaseName = 'plain' | 'kubernetes' | 'firewalls' | 'debian-13';
 
 interface Distribution {
   readonly suite: string;
@@ -54,6 +55,8 @@ const KUBERNETES_PACKAGES = [
   'socat',
 ];
 
+const FIREWALL_PACKAGES = ['ufw', 'firewalld'];
+
 /** Moves the clock of one program: that of a machine is the host's. */
 const TEST_PACKAGES = ['libfaketime'];
 
@@ -88,6 +91,11 @@ export async function baseSystem(name: BaseName, tell?: Tell): Promise<string> {
       const plain = await plainSystem(DEBIAN_13, `base-plain-13-${hash}`, tell);
       const make = (directory: string, say: Tell) => makeKubernetes(plain, directory, say);
       return await buildOnce(`base-debian-13-${hash}`, make, tell);
+    }
+    case 'firewalls': {
+      const kubernetes = await baseSystem('kubernetes', tell);
+      const make = (directory: string, say: Tell) => makeFirewalls(kubernetes, directory, say);
+      return await buildOnce(`base-firewalls-${hash}`, make, tell);
     }
     default:
       return name satisfies never;
@@ -139,13 +147,33 @@ async function makePlain(
 }
 
 async function makeKubernetes(plain: string, directory: string, tell: Tell): Promise<void> {
-  await runCommand(['cp', '--archive', '--reflink=auto', `${plain}/.`, directory]);
+  await copyWithPackages(plain, directory, [...KUBERNETES_PACKAGES, ...TEST_PACKAGES], (left) =>
+    tell(`what Kubernetes needs: ${left}`),
+  );
+  // k3s runs a containerd of its own.
+  await runCommand(['systemctl', `--root=${directory}`, 'disable', 'containerd.service']);
+}
+
+async function makeFirewalls(kubernetes: string, directory: string, tell: Tell): Promise<void> {
+  await copyWithPackages(kubernetes, directory, FIREWALL_PACKAGES, (left) =>
+    tell(`firewalls: ${left}`),
+  );
+  await runCommand(['systemctl', `--root=${directory}`, 'disable', 'firewalld.service']);
+}
+
+async function copyWithPackages(
+  base: string,
+  directory: string,
+  packages: readonly string[],
+  tell: Tell,
+): Promise<void> {
+  await runCommand(['cp', '--archive', '--reflink=auto', `${base}/.`, directory]);
   const guarded = join(directory, 'usr/sbin/policy-rc.d');
   await writeFile(guarded, '#!/bin/sh\nexit 101\n', { mode: 0o755 }); // start no service in a chroot
   for (const file of ['etc/resolv.conf', 'etc/hosts']) {
     await copyFile(`/${file}`, join(directory, file));
   }
-  const heard = linesOf(APT_LINES, (left) => tell(`what Kubernetes needs: ${left}`));
+  const heard = linesOf(APT_LINES, tell);
   const inside = async (...argv: string[]) =>
     await runCommand(['chroot', directory, ...argv], {
       timeoutMs: APT_TIMEOUT_MS,
@@ -153,11 +181,8 @@ async function makeKubernetes(plain: string, directory: string, tell: Tell): Pro
       heard,
     });
   await inside('apt-get', 'update');
-  const install = ['apt-get', 'install', '--yes', '--no-install-recommends'];
-  await inside(...install, ...KUBERNETES_PACKAGES, ...TEST_PACKAGES);
+  await inside('apt-get', 'install', '--yes', '--no-install-recommends', ...packages);
   await rm(guarded);
-  // k3s runs a containerd of its own.
-  await runCommand(['systemctl', `--root=${directory}`, 'disable', 'containerd.service']);
   await removeWhatIsNotNeeded(directory);
 }
 

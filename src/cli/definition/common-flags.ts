@@ -29,3 +29,8 @@ export const BUNDLE_FLAG = {
   description: 'Take everything from this bundle, and nothing from a network (see: bundle create)',
   valueHint: 'FILE',
 } as const;
+export const OPEN_FIREWALL_FLAG = {
+  type: 'boolean',
+  description:
+    'Have ufw or firewalld let through what a node needs, from private networks; uninstall takes it back',
+} as const;

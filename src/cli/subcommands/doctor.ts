@@ -1,13 +1,18 @@
+import { resolve } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
 import type { Diagnosis } from '../../machine/doctor.ts';
-import { JSON_FLAG } from '../definition/common-flags.ts';
+import { BUNDLE_FLAG, JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { needsRoot, runLocked } from '../definition/locked.ts';
+import { readTimeout } from '../definition/read-timeout.ts';
+import { settingFlags } from '../definition/setting-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
 import { renderChanges } from '../terminal/render.ts';
 
 /** What a monitoring program and a script decide by (docs/ARCHITECTURE.md, "Exit codes"). */
 const EXIT_WRONG = 11;
+/** Of another machine. */
+const SILENCE = { minMs: 500, maxMs: 60_000, example: '10s' };
 
 export const doctorSubcommand = defineSubcommand({
   name: 'doctor',
@@ -21,6 +26,13 @@ export const doctorSubcommand = defineSubcommand({
       description: 'Mend what can be mended safely, after a question; uninstall takes it back',
     },
     yes: { type: 'boolean', default: false, description: 'With --fix: do not ask' },
+    timeout: {
+      type: 'string',
+      description: 'How long another machine may stay silent (default 2500ms)',
+      valueHint: 'DURATION',
+    },
+    bundle: BUNDLE_FLAG,
+    ...settingFlags(),
     json: JSON_FLAG,
   },
   words: [],
@@ -31,7 +43,12 @@ export const doctorSubcommand = defineSubcommand({
     if (flags.fix && context.uid !== 0) {
       throw needsRoot('doctor --fix', true);
     }
-    const look = () => diagnose(context, {}, () => true);
+    const wishes = {
+      flags,
+      bundle: flags.bundle === undefined ? undefined : resolve(flags.bundle),
+      stepLimitMs: flags.timeout === undefined ? undefined : readTimeout(flags.timeout, SILENCE),
+    };
+    const look = () => diagnose(context, wishes, () => true);
     const found = await look();
     const fixed = flags.fix
       ? await runLocked(context, 'doctor --fix', () => fix(context, found, flags))
@@ -58,23 +75,24 @@ async function fix(
 ): Promise<readonly string[]> {
   const { planRepairs, repair, repairsFor } = await import('../../machine/repairs.ts');
   const wanted = repairsFor(diagnosis);
-  if (wanted.length === 0) {
+  const steps = await planRepairs(context, wanted);
+  if (steps.length === 0) {
     context.io.stderr('There is nothing that can be mended safely from here.\n');
     return [];
   }
-  for (const { title, changes, touches } of await planRepairs(context, wanted)) {
-    const files = changes.map(({ target }) => target);
-    const others = touches.filter((path) => !files.includes(path)).join(', ');
+  for (const { title, changes, touches } of steps) {
+    const named = changes.map(({ target }) => target);
+    const others = touches.filter((path) => !named.includes(path)).join(', ');
     context.io.stderr(`${title}: ${renderChanges(changes)}${others === '' ? '' : `; ${others}`}\n`);
   }
-  const question = wanted.length === 1 ? 'Do this?' : `Do these ${wanted.length} things?`;
+  const question = steps.length === 1 ? 'Do this?' : `Do these ${steps.length} things?`;
   if (!yes && (await context.io.confirm(question)) !== true) {
     throw new AgentError('USAGE', 'Nothing was changed: it was not confirmed', {
       hint: 'Answer y, or give --yes',
     });
   }
   await repair(context, wanted);
-  return wanted;
+  return steps.map(({ id }) => id);
 }
 
 export const healthCheckSubcommand = defineSubcommand({
@@ -91,7 +109,7 @@ export const healthCheckSubcommand = defineSubcommand({
     const report = await import('./diagnosis-outcome.ts');
     const diagnosis = await diagnose(
       context,
-      {},
+      { flags: {} },
       (check) => check.cost === 'cheap' || check === agentReady,
     );
     if (diagnosis.role === 'bare') {

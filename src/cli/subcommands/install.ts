@@ -9,6 +9,7 @@ import {
   BUNDLE_FLAG,
   DRY_RUN_FLAG,
   JSON_FLAG,
+  OPEN_FIREWALL_FLAG,
   PROGRESS_FILE_FLAG,
   UNDO_FLAGS,
 } from '../definition/common-flags.ts';
@@ -45,6 +46,7 @@ export const INSTALL_FLAGS = {
     default: false,
     description: 'Take over the k3s that is here already, as it is; it stays at "uninstall"',
   },
+  'open-firewall': OPEN_FIREWALL_FLAG,
   ...UNDO_FLAGS,
   yes: { ...UNDO_FLAGS.yes, description: 'With --undo or --adopt: do not ask' },
   'progress-file': PROGRESS_FILE_FLAG,
@@ -90,6 +92,7 @@ async function setUp(
     yes: flags.yes,
     confirm: context.io.confirm,
     dryRun: flags['dry-run'],
+    opensFirewall: flags['open-firewall'] ?? false,
     bundle: flags.bundle === undefined ? undefined : resolve(flags.bundle),
     notice: context.io.stderr,
   };

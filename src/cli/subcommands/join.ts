@@ -6,6 +6,7 @@ import {
   BUNDLE_FLAG,
   DRY_RUN_FLAG,
   JSON_FLAG,
+  OPEN_FIREWALL_FLAG,
   PROGRESS_FILE_FLAG,
   UNDO_FLAGS,
 } from '../definition/common-flags.ts';
@@ -44,6 +45,7 @@ export const joinSubcommand = defineSubcommand({
     },
     bundle: BUNDLE_FLAG,
     ...workerSettingFlags(),
+    'open-firewall': OPEN_FIREWALL_FLAG,
     ...UNDO_FLAGS,
     'progress-file': PROGRESS_FILE_FLAG,
     'dry-run': DRY_RUN_FLAG,
@@ -68,6 +70,7 @@ export const joinSubcommand = defineSubcommand({
         flags,
         name,
         dryRun: flags['dry-run'],
+        opensFirewall: flags['open-firewall'] ?? false,
         bundle: flags.bundle === undefined ? undefined : resolve(flags.bundle),
         notice: context.io.stderr,
         report: file.report,

@@ -1,5 +1,4 @@
 import { AgentError } from '../../core/errors.ts';
-import { formatDuration, parseDuration } from '../../core/text/duration.ts';
 import type { HostInventory } from '../../host/engine/inventory.ts';
 import type { LeaveOutcome } from '../../machine/leave/cluster.ts';
 import type { Leaving } from '../../machine/leave/find.ts';
@@ -8,12 +7,12 @@ import type { FoundVolume } from '../../machine/uninstall.ts';
 import type { FlagValues } from '../definition/arguments.ts';
 import { DRY_RUN_FLAG, JSON_FLAG, PROGRESS_FILE_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
+import { readTimeout } from '../definition/read-timeout.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
 import { progressFile } from '../terminal/progress-file.ts';
 import { keptVolumeLines, lines, remainsOf, wayOutLines } from './removal-outcome.ts';
 
-const TIMEOUT_MS_MIN = 1_000;
-const TIMEOUT_MS_MAX = 24 * 3_600_000;
+const MOVING = { minMs: 1_000, maxMs: 24 * 3_600_000, example: '10m' };
 
 const FLAGS = {
   timeout: {
@@ -53,7 +52,7 @@ async function leave(
   flags: FlagValues<typeof FLAGS>,
   report: Report,
 ): Promise<number> {
-  const options = { timeoutMs: readTimeout(flags.timeout), force: flags.force };
+  const options = { timeoutMs: readTimeout(flags.timeout, MOVING), force: flags.force };
   const { openInventory } = await import('../../host/engine/inventory.ts');
   const { leaveCluster } = await import('../../machine/leave/cluster.ts');
   const { findLeaving } = await import('../../machine/leave/find.ts');
@@ -81,18 +80,6 @@ async function leave(
     context.io.stderr(lines(wayOutLines(network)));
   }
   return 0;
-}
-
-/** @throws AgentError USAGE */
-function readTimeout(text: string): number {
-  const ms = parseDuration(text);
-  if (ms === undefined || ms < TIMEOUT_MS_MIN || ms > TIMEOUT_MS_MAX) {
-    const range = `${formatDuration(TIMEOUT_MS_MIN)} to ${formatDuration(TIMEOUT_MS_MAX)}`;
-    throw new AgentError('USAGE', `Cannot use --timeout "${text}"`, {
-      hint: `Give a duration from ${range}, such as 10m`,
-    });
-  }
-  return ms;
 }
 
 /** The data of applications on this machine, which stays. */

@@ -1,5 +1,6 @@
 import type { AgentError, ErrorCode } from '../../core/errors.ts';
 import type { Fact, Facts, MachineRole } from '../facts/fact.ts';
+import type { FirewallRule } from '../firewall/rule.ts';
 
 /** `blocks`: nothing is installed, and an installed machine is not all right. `warns`: it is said. */
 export type Severity = 'blocks' | 'warns';
@@ -21,6 +22,8 @@ export interface Finding {
   readonly hint: string;
   /** Command lines that mend it, exactly as they are to be typed. */
   readonly fix?: string;
+  /** What the repair of the check may do about it. */
+  readonly rules?: readonly FirewallRule[];
   /** The same for programs. */
   readonly details?: Readonly<Record<string, unknown>>;
 }
@@ -43,8 +46,8 @@ export interface Check {
   /** At worst. */
   readonly severity: Severity;
   readonly cost: Cost;
-  /** With the facts that it needs; `CHECK_LIMIT_MS` when absent. */
-  readonly limitMs?: number;
+  /** How many steps on the way to other machines it waits for one after the other; absent for none. */
+  readonly networkSteps?: number;
   /** Where it has something to say. */
   readonly roles: readonly MachineRole[];
   /** Why it matters: one or two sentences for a person, shown with a finding. */

@@ -4,7 +4,7 @@ import type { Facts } from '../facts/fact.ts';
 import type { Reached } from '../facts/reached.ts';
 import { serverReached } from '../facts/server-reached.ts';
 import { type Check, EVERYWHERE, type Finding, type NotChecked } from './check.ts';
-import { ENDPOINT_LIMIT_MS } from './endpoint-finding.ts';
+import { ENDPOINT_STEPS } from './endpoint-finding.ts';
 
 /** Certificates that are made now are not valid yet for others. */
 const REFUSED_MS = 30_000;
@@ -22,7 +22,7 @@ interface Skew {
 
 const ABOUT = {
   cost: 'dear',
-  limitMs: ENDPOINT_LIMIT_MS,
+  networkSteps: ENDPOINT_STEPS,
   roles: EVERYWHERE,
   needs: [controlPlaneReached, serverReached],
 } as const;

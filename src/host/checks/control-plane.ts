@@ -1,7 +1,7 @@
 import { controlPlaneReached, webSocketReached } from '../facts/control-plane-reached.ts';
 import { subject } from '../facts/subject.ts';
 import type { Check } from './check.ts';
-import { ENDPOINT_LIMIT_MS, endpointFinding } from './endpoint-finding.ts';
+import { ENDPOINT_STEPS, endpointFinding } from './endpoint-finding.ts';
 import { isRestAnswer, isUpgradeSeen } from './right-answers.ts';
 
 export const controlPlaneAnswers: Check = {
@@ -9,7 +9,7 @@ export const controlPlaneAnswers: Check = {
   title: 'Control plane',
   severity: 'blocks',
   cost: 'dear',
-  limitMs: ENDPOINT_LIMIT_MS,
+  networkSteps: ENDPOINT_STEPS,
   roles: ['bare', 'server'],
   why: 'The agent only calls out: without a way to the control plane nothing can be deployed from there.',
   remedy:

@@ -1,7 +1,7 @@
 import { downloadsReached } from '../facts/downloads-reached.ts';
 import { subject } from '../facts/subject.ts';
 import { BARE, type Check } from './check.ts';
-import { ENDPOINT_LIMIT_MS, leadsThere } from './endpoint-finding.ts';
+import { ENDPOINT_STEPS, leadsThere } from './endpoint-finding.ts';
 import { firstFinding } from './first-finding.ts';
 
 export const downloadsAnswer: Check = {
@@ -9,7 +9,7 @@ export const downloadsAnswer: Check = {
   title: 'Downloads of k3s',
   severity: 'blocks',
   cost: 'dear',
-  limitMs: ENDPOINT_LIMIT_MS,
+  networkSteps: ENDPOINT_STEPS,
   roles: BARE,
   why: 'The installation fetches k3s from there.',
   remedy:

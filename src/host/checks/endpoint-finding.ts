@@ -4,8 +4,11 @@ import type { StepFailure, StepName } from '../../core/probe.ts';
 import type { Reached, ReachedWay } from '../facts/reached.ts';
 import type { Finding } from './check.ts';
 
-/** Of a check that looks at endpoints: some of them are asked one after the other. */
-export const ENDPOINT_LIMIT_MS = 15_000;
+/**
+ * Of a check that looks at endpoints. Where nothing answers the first step is the last one; this many
+ * in full are taken only on a slow way, or where one server sends on to another.
+ */
+export const ENDPOINT_STEPS = 3;
 
 const STEP_WORDS: Readonly<Record<StepName, string>> = {
   dns: 'DNS',
@@ -133,8 +136,8 @@ function hintFor({ endpoint: { url, ca }, proxy }: Reached, { walk }: ReachedWay
         : `Correct the name of the proxy ${proxy} (HTTPS_PROXY, control_plane.proxy)`;
     case 'tcp':
       return proxy === ''
-        ? `Allow outgoing TCP to port ${port} of ${url.hostname} in the firewalls on the way; where a proxy is needed, set HTTPS_PROXY`
-        : `Allow outgoing TCP to the proxy ${proxy}, or correct its address (HTTPS_PROXY, control_plane.proxy)`;
+        ? `${silenceWords(failure)}Allow outgoing TCP to port ${port} of ${url.hostname} in the firewalls on the way; where a proxy is needed, set HTTPS_PROXY`
+        : `${silenceWords(failure)}Allow outgoing TCP to the proxy ${proxy}, or correct its address (HTTPS_PROXY, control_plane.proxy)`;
     case 'proxy':
       return `Let the proxy ${proxy} pass ${url.hostname}:${port}; its user and password belong into HTTPS_PROXY`;
     case 'tls':
@@ -142,6 +145,13 @@ function hintFor({ endpoint: { url, ca }, proxy }: Reached, { walk }: ReachedWay
     default:
       return `Let what stands on the way pass ${url.hostname}: a proxy, a firewall`;
   }
+}
+
+/** A firewall that refuses says so; one that drops does not. */
+function silenceWords({ isSilent }: StepFailure): string {
+  return isSilent
+    ? 'That is what a firewall does that drops packets (on a very slow link: doctor --timeout 10s). '
+    : '';
 }
 
 function tlsHint(failure: StepFailure, url: URL, ownCa: boolean, issuer: string): string {

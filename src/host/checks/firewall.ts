@@ -1,10 +1,19 @@
-import { ipRange, isWithin } from '../../core/ip-range.ts';
+import { type IpRange, ipRange, isWithin } from '../../core/ip-range.ts';
 import { type ClusterNetworks, clusterNetworks } from '../facts/cluster-networks.ts';
 import type { ToolFirewall } from '../facts/firewall-tools.ts';
 import { firewalls } from '../facts/firewalls.ts';
 import { drops, type NftChain, type NftRuleset } from '../facts/nft-rules.ts';
+import { type NodeNetworks, nodeNetworks } from '../facts/node-networks.ts';
 import { type NodePort, nodePorts } from '../facts/node-ports.ts';
-import { type Check, EVERYWHERE, type Finding } from './check.ts';
+import {
+  commandsFor,
+  type FirewallRule,
+  firewalldRule,
+  portRange,
+  trustedSource,
+  ufwRule,
+} from '../firewall/rule.ts';
+import { type Check, EVERYWHERE, FIX_BY_DOCTOR, type Finding } from './check.ts';
 
 /** What a firewall keeps out that a node needs. */
 interface Closed {
@@ -12,7 +21,10 @@ interface Closed {
   readonly ports: readonly NodePort[];
   /** Networks of pods and Services whose packets do not get to this machine, or through it. */
   readonly networks: readonly string[];
-  readonly fix: readonly string[];
+  /** What the agent may do about it. */
+  readonly rules: readonly FirewallRule[];
+  /** Command lines for the rest. */
+  readonly byHand: readonly string[];
 }
 
 export const firewallOpen: Check = {
@@ -23,16 +35,21 @@ export const firewallOpen: Check = {
   roles: EVERYWHERE,
   why: 'Pods reach the API and DNS through this machine, and other nodes reach it on these ports: where a firewall drops that, DNS in pods and traffic between nodes are dead.',
   remedy:
-    'Type the commands that the finding has, or have the firewall off (docs.k3s.io advises that). The agent changes ' +
-    'no firewall by itself. Open the port 8472 of UDP to other nodes only, never to the internet: whoever reaches ' +
+    'Where ufw or firewalld keeps it out, `sudo pipeops-agent doctor --fix` opens it: for pods and Services, and for ' +
+    'the ports from the private networks that this machine is in. `install --open-firewall` and `join --open-firewall` ' +
+    'do so at once. Each rule is shown first, and taken back by `uninstall`. Rules that nobody but you may judge are ' +
+    'told as command lines: those of nftables and iptables, and ports on a machine with public addresses alone. ' +
+    'Open the port 8472 of UDP to other nodes only, never to the internet: whoever reaches ' +
     'it is inside the network of the pods. On a machine that stays alone, only pods and Services matter.',
-  needs: [clusterNetworks, firewalls, nodePorts],
+  repair: 'firewall-rules',
+  needs: [clusterNetworks, firewalls, nodeNetworks, nodePorts],
   run: async (facts) => {
     const networks = await facts(clusterNetworks);
     const ports = await facts(nodePorts);
     const { tools, nft } = await facts(firewalls);
+    const nodes = await facts(nodeNetworks);
     const closed = [
-      ...tools.map((tool) => closedByTool(tool, networks, ports)),
+      ...tools.map((tool) => closedByTool(tool, { networks, ports, nodes })),
       ...nft.flatMap((ruleset) => closedByRules(ruleset, networks, ports)),
     ].filter(({ ports: some, networks: any }) => some.length + any.length > 0);
     return closed.length === 0 ? undefined : finding(closed);
@@ -44,55 +61,79 @@ function finding(closed: readonly Closed[]): Finding {
     const what = [...ports.map(portWords), ...networks.map((network) => `packets from ${network}`)];
     return `${where} keeps out ${what.join(', ')}`;
   });
-  const fix = closed.flatMap((each) => each.fix);
-  const lasting = fix.some((line) => line.startsWith('sudo nft '))
-    ? '. What nft is told lasts until the next start: write it into your rules (/etc/nftables.conf), too'
-    : '';
+  const rules = eachOnce(closed.flatMap((each) => each.rules));
+  const byHand = closed.flatMap((each) => each.byHand);
   return {
     code: 'CHECK_FAILED',
     message: list.join('; '),
-    hint: `Let that pass (the ports only from the other nodes, where it is a public network)${lasting}`,
-    fix: fix.join('\n'),
+    hint: hintFor(rules, byHand),
+    fix: [...commandsFor(rules), ...byHand].join('\n'),
+    rules,
     details: { closed: closed.map(({ where, ports, networks }) => ({ where, ports, networks })) },
   };
 }
 
+function hintFor(rules: readonly FirewallRule[], byHand: readonly string[]): string {
+  const done = `${FIX_BY_DOCTOR}, or --open-firewall of install and join`;
+  if (byHand.length === 0) {
+    return `Let that pass, or have it done (${done})`;
+  }
+  const lasting = byHand.some((line) => line.startsWith('sudo nft '))
+    ? '. What nft is told lasts until the next start: write it into your rules (/etc/nftables.conf), too'
+    : '';
+  const some = rules.length === 0 ? '' : `. Some of it can be done for you (${done})`;
+  return `Let that pass (the ports only from the other nodes, where it is a public network)${some}${lasting}`;
+}
+
+/** Of several zones. */
+function eachOnce(rules: readonly FirewallRule[]): readonly FirewallRule[] {
+  return [...new Map(rules.map((rule) => [rule.name, rule])).values()];
+}
+
 function portWords({ protocol, purpose, ...port }: NodePort): string {
-  return `${range(port, '-')}/${protocol} (${purpose})`;
+  return `${portRange(port, '-')}/${protocol} (${purpose})`;
 }
 
-function range({ first, last }: Pick<NodePort, 'first' | 'last'>, separator: string): string {
-  return first === last ? String(first) : `${first}${separator}${last}`;
+interface Needed {
+  readonly networks: ClusterNetworks;
+  readonly ports: readonly NodePort[];
+  readonly nodes: NodeNetworks;
 }
 
-function closedByTool(
-  { tool, allowed }: ToolFirewall,
-  { pods, services }: ClusterNetworks,
-  ports: readonly NodePort[],
-): Closed {
-  const networks = [...pods, ...services].filter(
-    (network) =>
-      !allowed.some(({ ports: only, source }) => {
-        const from = source === undefined ? undefined : ipRange(source);
-        return only === undefined && (source === undefined || (from && isWithin(network, from)));
-      }),
-  );
+function closedByTool(firewall: ToolFirewall, { networks, ports, nodes }: Needed): Closed {
+  const { tool, zone, allowed, podsPass } = firewall;
+  const { pods, services } = networks;
+  const isOpenTo = (network: IpRange) =>
+    allowed.some(({ ports: only, source }) => {
+      const from = source === undefined ? undefined : ipRange(source);
+      return only === undefined && (source === undefined || (from && isWithin(network, from)));
+    });
+  const shutNetworks = podsPass ? [] : [...pods, ...services].filter((each) => !isOpenTo(each));
   const shut = ports.filter(
     ({ protocol, first, last }) =>
       !allowed.some(
         (rule) =>
           (rule.protocol ?? protocol) === protocol &&
           (rule.ports === undefined
-            ? rule.source === undefined || !isOfCluster(rule.source, { pods, services })
+            ? rule.source === undefined || !isOfCluster(rule.source, networks)
             : rule.ports[0] <= first && last <= rule.ports[1]),
       ),
   );
-  const texts = networks.map(({ text }) => text);
+  const from = nodes.networks.flatMap((network) => shut.map((port) => ({ network, port })));
   return {
-    where: tool,
+    where: zone === undefined ? tool : `${tool} (zone ${zone})`,
     ports: shut,
-    networks: texts,
-    fix: tool === 'ufw' ? ufwFix(shut, texts) : firewalldFix(shut, texts),
+    networks: shutNetworks.map(({ text }) => text),
+    rules: [
+      ...shutNetworks.map((each) =>
+        tool === 'ufw' ? ufwRule(each, undefined) : trustedSource(each),
+      ),
+      ...from.map(({ network, port }) =>
+        zone === undefined ? ufwRule(network, port) : firewalldRule(zone, network, port),
+      ),
+    ],
+    // From where other nodes come is not known: whether all may is not for us to decide.
+    byHand: from.length > 0 ? [] : openToAll(firewall, shut),
   };
 }
 
@@ -103,23 +144,13 @@ function isOfCluster(source: string, { pods, services }: ClusterNetworks): boole
 }
 
 /** docs.k3s.io, "Requirements", "Operating Systems". */
-function ufwFix(ports: readonly NodePort[], networks: readonly string[]): readonly string[] {
-  return [
-    ...networks.map((network) => `sudo ufw allow from ${network} to any`),
-    ...ports.map((port) => `sudo ufw allow ${range(port, ':')}/${port.protocol}`),
-  ];
-}
-
-function firewalldFix(ports: readonly NodePort[], networks: readonly string[]): readonly string[] {
-  return [
-    ...networks.map(
-      (network) => `sudo firewall-cmd --permanent --zone=trusted --add-source=${network}`,
-    ),
-    ...ports.map(
-      (port) => `sudo firewall-cmd --permanent --add-port=${range(port, '-')}/${port.protocol}`,
-    ),
-    'sudo firewall-cmd --reload',
-  ];
+function openToAll({ zone }: ToolFirewall, ports: readonly NodePort[]): readonly string[] {
+  if (zone === undefined) {
+    return ports.map((port) => `sudo ufw allow ${portRange(port, ':')}/${port.protocol}`);
+  }
+  const add = `sudo firewall-cmd --permanent --zone=${zone} --add-port=`;
+  const lines = ports.map((port) => `${add}${portRange(port, '-')}/${port.protocol}`);
+  return lines.length === 0 ? [] : [...lines, 'sudo firewall-cmd --reload'];
 }
 
 function closedByRules(
@@ -153,13 +184,21 @@ function closedAtInput(
     drops(ruleset, chain, { protocol: 'tcp', port: 6443, source }),
   );
   const insert = insertRule(chain);
-  const fix = [
+  const byHand = [
     ...networks.map(
       ({ text, version }) => `${insert} ${version === 4 ? 'ip' : 'ip6'} saddr ${text} accept`,
     ),
-    ...shut.map((port) => `${insert} ${port.protocol} dport ${range(port, '-')} accept`),
+    ...shut.map((port) => `${insert} ${port.protocol} dport ${portRange(port, '-')} accept`),
   ];
-  return [{ where: placeOf(chain), ports: shut, networks: networks.map(({ text }) => text), fix }];
+  return [
+    {
+      where: placeOf(chain),
+      ports: shut,
+      networks: networks.map(({ text }) => text),
+      rules: [],
+      byHand,
+    },
+  ];
 }
 
 /** What passes between pods goes through this machine. */
@@ -172,11 +211,19 @@ function closedAtForward(
     drops(ruleset, chain, { protocol: 'tcp', port: 443, source }),
   );
   const insert = insertRule(chain);
-  const fix = networks.flatMap(({ text, version }) => {
+  const byHand = networks.flatMap(({ text, version }) => {
     const ip = version === 4 ? 'ip' : 'ip6';
     return [`${insert} ${ip} saddr ${text} accept`, `${insert} ${ip} daddr ${text} accept`];
   });
-  return [{ where: placeOf(chain), ports: [], networks: networks.map(({ text }) => text), fix }];
+  return [
+    {
+      where: placeOf(chain),
+      ports: [],
+      networks: networks.map(({ text }) => text),
+      rules: [],
+      byHand,
+    },
+  ];
 }
 
 function placeOf({ family, table, name }: NftChain): string {

@@ -1,6 +1,6 @@
 import { gatewaysReached } from '../facts/control-plane-reached.ts';
 import type { Check } from './check.ts';
-import { ENDPOINT_LIMIT_MS } from './endpoint-finding.ts';
+import { ENDPOINT_STEPS } from './endpoint-finding.ts';
 import { firstFinding } from './first-finding.ts';
 import { isUpgradeSeen } from './right-answers.ts';
 
@@ -9,7 +9,7 @@ export const gatewaysAnswer: Check = {
   title: 'Gateways',
   severity: 'warns',
   cost: 'dear',
-  limitMs: ENDPOINT_LIMIT_MS,
+  networkSteps: ENDPOINT_STEPS,
   roles: ['bare', 'server'],
   why: 'The control plane may send the agent to a gateway, which carries remote kubectl and the tunnel.',
   remedy:

@@ -3,7 +3,7 @@ import { addresses } from '../facts/addresses.ts';
 import { controlPlaneReached } from '../facts/control-plane-reached.ts';
 import type { ReachedWay } from '../facts/reached.ts';
 import type { Check } from './check.ts';
-import { detailsOf, ENDPOINT_LIMIT_MS, leadsThere, whatFails } from './endpoint-finding.ts';
+import { detailsOf, ENDPOINT_STEPS, leadsThere, whatFails } from './endpoint-finding.ts';
 import { isRestAnswer } from './right-answers.ts';
 
 export const ipFamiliesWork: Check = {
@@ -11,7 +11,7 @@ export const ipFamiliesWork: Check = {
   title: 'IPv4 and IPv6',
   severity: 'warns',
   cost: 'dear',
-  limitMs: ENDPOINT_LIMIT_MS,
+  networkSteps: ENDPOINT_STEPS,
   roles: ['bare', 'server'],
   why: 'Addresses are tried in turn: where one version of IP leads nowhere, each new connection waits for it first.',
   remedy:

@@ -1,13 +1,13 @@
 import { serverReached } from '../facts/server-reached.ts';
 import type { Check } from './check.ts';
-import { ENDPOINT_LIMIT_MS, endpointFinding } from './endpoint-finding.ts';
+import { ENDPOINT_STEPS, endpointFinding } from './endpoint-finding.ts';
 
 export const serverAnswers: Check = {
   id: 'server',
   title: 'Server of the cluster',
   severity: 'blocks',
   cost: 'dear',
-  limitMs: ENDPOINT_LIMIT_MS,
+  networkSteps: ENDPOINT_STEPS,
   roles: ['worker'],
   why: 'A worker gets its work from the server; a node that does not reach it is not ready.',
   remedy:

@@ -9,7 +9,7 @@ import { type LinkSizes, linkSizes } from '../facts/link-sizes.ts';
 import type { Reached } from '../facts/reached.ts';
 import { subject } from '../facts/subject.ts';
 import { type Check, EVERYWHERE, type Finding } from './check.ts';
-import { detailsOf, ENDPOINT_LIMIT_MS } from './endpoint-finding.ts';
+import { detailsOf, ENDPOINT_STEPS } from './endpoint-finding.ts';
 
 /** Head of VXLAN around each packet between nodes, IP and UDP included (RFC 7348). */
 const VXLAN_BYTES = 50;
@@ -19,7 +19,7 @@ export const largePacketsPass: Check = {
   title: 'Large packets',
   severity: 'warns',
   cost: 'dear',
-  limitMs: ENDPOINT_LIMIT_MS,
+  networkSteps: ENDPOINT_STEPS,
   roles: EVERYWHERE,
   why: 'Where large packets get lost without a word, small requests work and everything else hangs: images, logs, deployments.',
   remedy:
@@ -27,7 +27,8 @@ export const largePacketsPass: Check = {
     'messages that would say so are dropped. Let ICMP "fragmentation needed" pass, or lower the MTU of the ' +
     'link: `ip link set dev eth0 mtu 1400`, and for good where the network is set up. ' +
     'To measure: `ping -M do -s 1372 HOST`, where 28 bytes are added.',
-  needs: [controlPlaneReached, largeRequestReached, linkSizes, subject],
+  // All side by side: where one stays silent there is no time to begin another.
+  needs: [controlPlaneReached, largeRequestReached, smallPacketsReached, linkSizes, subject],
   run: async (facts) => {
     const usual = await facts(controlPlaneReached);
     const links = await facts(linkSizes);

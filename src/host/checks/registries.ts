@@ -1,7 +1,7 @@
 import { K3S_REGISTRIES_FILE } from '../../core/k3s-places.ts';
 import { registriesReached } from '../facts/registries-reached.ts';
 import { type Check, EVERYWHERE } from './check.ts';
-import { ENDPOINT_LIMIT_MS } from './endpoint-finding.ts';
+import { ENDPOINT_STEPS } from './endpoint-finding.ts';
 import { firstFinding } from './first-finding.ts';
 
 export const registriesAnswer: Check = {
@@ -9,7 +9,7 @@ export const registriesAnswer: Check = {
   title: 'Registries',
   severity: 'warns',
   cost: 'dear',
-  limitMs: ENDPOINT_LIMIT_MS,
+  networkSteps: ENDPOINT_STEPS,
   roles: EVERYWHERE,
   why: 'Images come from there, those of k3s itself too: without them pods do not start.',
   remedy:

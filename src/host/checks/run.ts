@@ -3,7 +3,7 @@ import { withDeadline, within } from '../../core/waiting.ts';
 import { type FactDeps, type Facts, factsOf } from '../facts/fact.ts';
 import { type Check, type Finding, findingOf, type NotChecked, type Severity } from './check.ts';
 
-/** Of one check, with the facts that it needs, where it has no limit of its own. */
+/** Of one check, with the facts that it needs, where it asks no other machine. */
 export const CHECK_LIMIT_MS = 2_500;
 /** Of all together beyond the longest one: a person waits for it. */
 const RUN_MARGIN_MS = 400;
@@ -32,7 +32,7 @@ export async function runChecks(
   deps: FactDeps,
   checks: readonly Check[],
 ): Promise<readonly CheckResult[]> {
-  const limitMs = Math.max(...checks.map(limitMsOf)) + RUN_MARGIN_MS;
+  const limitMs = Math.max(...checks.map((check) => limitMsOf(deps, check))) + RUN_MARGIN_MS;
   return await within(deps.clock, limitMs, deps.signal, async (signal) => {
     const facts = factsOf({ ...deps, signal });
     const results = new Map<Check, CheckResult>();
@@ -53,16 +53,19 @@ function severityOf(check: Check, outcome: Outcome): Severity {
   return outcome.state === 'found' && outcome.finding.onlyWarns === true ? 'warns' : check.severity;
 }
 
-function limitMsOf({ limitMs = CHECK_LIMIT_MS }: Check): number {
-  return limitMs;
+function limitMsOf(
+  { stepLimitMs }: Pick<FactDeps, 'stepLimitMs'>,
+  { networkSteps }: Check,
+): number {
+  return networkSteps === undefined ? CHECK_LIMIT_MS : networkSteps * stepLimitMs;
 }
 
 async function outcomeOf(
-  deps: Pick<FactDeps, 'clock' | 'uid' | 'signal'>,
+  deps: Pick<FactDeps, 'clock' | 'uid' | 'signal' | 'stepLimitMs'>,
   check: Check,
   facts: Facts,
 ): Promise<Outcome> {
-  const limit = { what: `the check "${check.id}"`, ms: limitMsOf(check) };
+  const limit = { what: `the check "${check.id}"`, ms: limitMsOf(deps, check) };
   try {
     return await withDeadline(deps.clock, limit, deps.signal, () => look(deps, check, facts));
   } catch (thrown) {

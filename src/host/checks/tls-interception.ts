@@ -3,14 +3,14 @@ import { downloadsReached } from '../facts/downloads-reached.ts';
 import type { Reached } from '../facts/reached.ts';
 import { subject } from '../facts/subject.ts';
 import type { Check } from './check.ts';
-import { ENDPOINT_LIMIT_MS } from './endpoint-finding.ts';
+import { ENDPOINT_STEPS } from './endpoint-finding.ts';
 
 export const tlsUnopened: Check = {
   id: 'tls-interception',
   title: 'TLS is not opened',
   severity: 'warns',
   cost: 'dear',
-  limitMs: ENDPOINT_LIMIT_MS,
+  networkSteps: ENDPOINT_STEPS,
   roles: ['bare', 'server'],
   why: 'What opens TLS on the way reads and may change all of it, the token too; such proxies often cut WebSockets, and containers do not know their authority.',
   remedy:

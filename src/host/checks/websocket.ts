@@ -1,7 +1,7 @@
 import { controlPlaneReached, webSocketReached } from '../facts/control-plane-reached.ts';
 import { subject } from '../facts/subject.ts';
 import type { Check } from './check.ts';
-import { ENDPOINT_LIMIT_MS, endpointFinding, leadsThere } from './endpoint-finding.ts';
+import { ENDPOINT_STEPS, endpointFinding, leadsThere } from './endpoint-finding.ts';
 import { isRestAnswer, isUpgradeSeen } from './right-answers.ts';
 
 export const webSocketPasses: Check = {
@@ -9,7 +9,7 @@ export const webSocketPasses: Check = {
   title: 'WebSocket',
   severity: 'warns',
   cost: 'dear',
-  limitMs: ENDPOINT_LIMIT_MS,
+  networkSteps: ENDPOINT_STEPS,
   roles: ['bare', 'server'],
   why: 'Without a WebSocket the agent asks for commands every few seconds over REST; remote kubectl and the tunnel need the WebSocket.',
   remedy:

@@ -44,10 +44,15 @@ export interface FactDeps {
   readonly addresses: () => readonly string[];
   /** The k3s that is here or would be installed: `v1.36.3+k3s1`; undefined where nobody says it. */
   readonly k3sVersion: () => Promise<string | undefined>;
+  /** How long another machine may stay silent, at each step of the way to it. */
+  readonly stepLimitMs: number;
   /** Aborts when the time of the whole run is over. */
   readonly signal: AbortSignal;
   readonly subject: Subject;
 }
+
+/** Unless a person gives slow networks longer. With what a run adds it is below 3 s. */
+export const STEP_LIMIT_MS = 2_500;
 
 /** Something that is so on this machine. Reading it changes nothing. */
 export interface Fact<T> {

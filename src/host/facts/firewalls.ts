@@ -1,8 +1,11 @@
 import { AgentError } from '../../core/errors.ts';
 import type { Fact, FactDeps } from './fact.ts';
-import { readFirewalld, readUfw, type ToolFirewall } from './firewall-tools.ts';
+import type { ToolFirewall } from './firewall-tools.ts';
+import { readFirewalld } from './firewalld.ts';
 import { type NftChain, type NftRuleset, parseNft } from './nft-rules.ts';
+import { nodeNetworks } from './node-networks.ts';
 import { outputOf } from './tool-output.ts';
+import { readUfw } from './ufw.ts';
 
 /** Of one table, bytes: reading it must not stop everything else. */
 const TABLE_BYTES_MAX = 512 * 1024;
@@ -29,8 +32,9 @@ export const firewalls: Fact<Firewalls> = {
         details: { denied: true },
       });
     }
-    const found = await Promise.all([readUfw(deps), readFirewalld(deps)]);
-    const tools = found.filter((tool) => tool !== undefined);
+    const { devices } = await nodeNetworks.read(deps);
+    const [ufw, firewalld] = await Promise.all([readUfw(deps), readFirewalld(deps, devices)]);
+    const tools = [...(ufw === undefined ? [] : [ufw]), ...firewalld];
     return { tools, nft: await readNft(deps, tools) };
   },
 };

@@ -3,14 +3,14 @@ import type { Probe, StepFailure, Walk, Way } from '../../core/probe.ts';
 import { type ProxyServer, proxyFor } from '../../core/proxy-settings.ts';
 import { ipVersion } from '../../core/text/ip-version.ts';
 import { troubleOf } from '../../core/trouble.ts';
-import { within } from '../../core/waiting.ts';
+import { settledWithin, within } from '../../core/waiting.ts';
 import type { FactDeps } from './fact.ts';
 import { outboundProxy } from './outbound-proxy.ts';
 
-/** Of each step: a name, a connection, TLS, an answer. */
-const STEP_LIMIT_MS = 2_500;
-/** Of all steps of a way together. */
-const WAY_LIMIT_MS = 6_000;
+/** Of all steps of a way together, of which some answer: so many times the limit of one. */
+const WAY_STEPS = 2;
+/** A proxy that leads somewhere does so within this time: then nothing is tried around it. */
+const PROXY_HEAD_START_MS = 400;
 
 export interface Endpoint {
   /** As part of a sentence: `the control plane`. */
@@ -47,14 +47,37 @@ export async function reach(deps: FactDeps, endpoint: Endpoint): Promise<Reached
   const probe = await deps.probe();
   const proxy =
     endpoint.isInside === true ? undefined : proxyFor(endpoint.url, await outboundProxy(deps));
-  const usual = await waysOver(deps, probe, endpoint, proxy);
+  const walked = waysOver(deps, probe, endpoint, proxy);
   if (proxy === undefined) {
-    return { endpoint, proxy: '', usual, around: [] };
+    return { endpoint, proxy: '', usual: await walked, around: [] };
   }
-  // Where there is a proxy, firewalls often drop all that does not take it: that is not waited for.
-  const isReached = usual.some(({ walk: { failure } }) => failure === undefined);
-  const around = isReached ? [] : await waysOver(deps, probe, endpoint, undefined);
-  return { endpoint, proxy: `${proxy.host}:${proxy.port}`, usual, around };
+  const around = await aroundUnlessReached(deps, walked, (signal) =>
+    waysOver({ ...deps, signal }, probe, endpoint, undefined),
+  );
+  return { endpoint, proxy: `${proxy.host}:${proxy.port}`, usual: await walked, around };
+}
+
+/**
+ * Where there is a proxy, firewalls often drop all that does not take it. So the ways around it are taken
+ * only when it does not lead there soon, and they are not waited for once it does.
+ */
+async function aroundUnlessReached(
+  { clock, signal }: FactDeps,
+  usual: Promise<readonly ReachedWay[]>,
+  take: (signal: AbortSignal) => Promise<readonly ReachedWay[]>,
+): Promise<readonly ReachedWay[]> {
+  const reached = usual.then((ways) => ways.some(({ walk: { failure } }) => failure === undefined));
+  const isKnown = await settledWithin(clock, PROXY_HEAD_START_MS, signal, reached);
+  if (isKnown && (await reached)) {
+    return [];
+  }
+  const work = new AbortController();
+  try {
+    const around = take(AbortSignal.any([signal, work.signal]));
+    return await Promise.race([around, reached.then((does) => (does ? [] : around))]);
+  } finally {
+    work.abort();
+  }
 }
 
 async function waysOver(
@@ -69,16 +92,16 @@ async function waysOver(
   const takenMs = () => Math.round(deps.clock.monotonic() - startedAt);
   let addresses: readonly string[];
   try {
-    addresses = await probe.resolve(host, STEP_LIMIT_MS);
+    addresses = await probe.resolve(host, deps.stepLimitMs);
   } catch (thrown) {
-    const isSilent = takenMs() >= STEP_LIMIT_MS;
+    const isSilent = takenMs() >= deps.stepLimitMs;
     const why = troubleOf(thrown);
     return [failedWay(way, { step: 'dns', ms: takenMs(), kind: 'other', why, isSilent })];
   }
   const dns = { step: 'dns', ms: takenMs() } as const;
   const walked = firstOfEach(addresses).map(async (address): Promise<ReachedWay> => {
-    const given = { url, address, proxy, ca, ask, beginsSmall, stepLimitMs: STEP_LIMIT_MS };
-    const walk = await within(deps.clock, WAY_LIMIT_MS, deps.signal, (signal) =>
+    const given = { url, address, proxy, ca, ask, beginsSmall, stepLimitMs: deps.stepLimitMs };
+    const walk = await within(deps.clock, WAY_STEPS * deps.stepLimitMs, deps.signal, (signal) =>
       probe.walk(given, signal),
     );
     return { way, address, walk: { ...walk, steps: [dns, ...walk.steps] } };

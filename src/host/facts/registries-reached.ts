@@ -1,4 +1,6 @@
+import { parseRegistryMirror } from '../../config/registry-mirrors.ts';
 import { K3S_REGISTRIES_FILE } from '../../core/k3s-places.ts';
+import { ownCa } from './control-plane-reached.ts';
 import type { Fact, FactDeps } from './fact.ts';
 import { type Reached, reach } from './reached.ts';
 
@@ -15,12 +17,12 @@ interface Registries {
   > | null;
 }
 
-/** Where images come from: the mirrors that are configured, or Docker Hub. */
+/** Where images come from: the mirrors that are configured, or will be by the settings; else Docker Hub. */
 export const registriesReached: Fact<readonly Reached[]> = {
   id: 'registries-reached',
   read: async (deps) => {
     const registries = readRegistries((await deps.files.readText(K3S_REGISTRIES_FILE)) ?? '');
-    const mirrors = mirrorUrls(registries);
+    const mirrors = mirrorUrls(registries, deps.subject.config.k3s.registry_mirrors);
     const urls = mirrors.length === 0 ? [new URL(DEFAULT_REGISTRY)] : mirrors;
     return Promise.all(
       urls.slice(0, REGISTRIES_MAX).map(async (mirror) =>
@@ -37,24 +39,26 @@ export const registriesReached: Fact<readonly Reached[]> = {
 };
 
 /** Each once: a mirror may stand for many registries. Without a scheme it is spoken to by HTTPS. */
-function mirrorUrls({ mirrors }: Registries): readonly URL[] {
-  const urls = Object.values(mirrors ?? {}).flatMap((mirror) =>
-    [mirror?.endpoint ?? []].flat().flatMap((each) => {
-      const text = String(each);
-      return URL.parse(text.includes('://') ? text : `https://${text}`) ?? [];
-    }),
-  );
+function mirrorUrls({ mirrors }: Registries, wanted: readonly string[]): readonly URL[] {
+  const urls = [
+    ...wanted.flatMap((text) => parseRegistryMirror(text)?.endpoint ?? []),
+    ...Object.values(mirrors ?? {}).flatMap((mirror) => [mirror?.endpoint ?? []].flat()),
+  ].flatMap((each) => {
+    const text = String(each);
+    return URL.parse(text.includes('://') ? text : `https://${text}`) ?? [];
+  });
   return [...new Map(urls.map((url) => [url.href, url])).values()];
 }
 
+/** The authority of its entry; for one that has none yet, that of --ca-file. */
 async function registryCa(
-  { files, authorities }: FactDeps,
+  deps: FactDeps,
   { configs }: Registries,
   { host }: URL,
 ): Promise<string | undefined> {
   const path = (configs?.[host] ?? configs?.['*'])?.tls?.ca_file;
-  const own = typeof path === 'string' ? await files.readText(path) : undefined;
-  return own === undefined ? undefined : [...(await authorities()), own].join('\n');
+  const own = typeof path === 'string' ? await deps.files.readText(path) : await ownCa(deps);
+  return own === undefined ? undefined : [...(await deps.authorities()), own].join('\n');
 }
 
 /** What k3s could not read it ignores as well. */

@@ -10,7 +10,9 @@ const ROOTS_CHECKS = [k3sCertificatesLast, recentSnapshot];
 
 /** @throws AgentError CONFIG_INVALID, INTERRUPTED */
 export async function hostFacts(context: MachineContext): Promise<HostFacts> {
-  const { results } = await diagnose(context, {}, (check) => ROOTS_CHECKS.includes(check));
+  const { results } = await diagnose(context, { flags: {} }, (check) =>
+    ROOTS_CHECKS.includes(check),
+  );
   return {
     findings: results.flatMap(({ id, outcome }) => {
       if (outcome.state !== 'found') {

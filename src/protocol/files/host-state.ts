@@ -15,12 +15,15 @@ const INVENTORY_KINDS = [
   'group',
   'k3s',
   'adopted-k3s',
+  'ufw-rule',
+  'firewalld-rule',
 ] as const;
 
 /**
  * One thing that was made on this machine. `name` is a path, the name of a user, or the role of
  * k3s (`server`, `agent`). `adopted-k3s` is a k3s that was here before us: it is never removed, and an
- * older version, which does not know the kind, leaves it alone as well.
+ * older version, which does not know the kind, leaves it alone as well. The rules of firewalls are named by
+ * what their tools are given (src/host/firewall/rule.ts).
  */
 export interface InventoryEntry {
   readonly kind: (typeof INVENTORY_KINDS)[number];
@@ -36,6 +39,11 @@ export interface UnknownEntry {
 /** Unit files of an administrator. Units that systemd generates have no file there. */
 const UNIT_PATH =
   /^\/etc\/systemd\/system\/[\w@:\\-][\w.@:\\-]*\.(service|socket|timer|path|target|slice|mount)$/;
+/** One range of addresses, that may ask for one range of ports. */
+const UFW_RULE =
+  /^allow from [\da-f.:]+(\/\d{1,3})?( to any port \d{1,5}(:\d{1,5})? proto (tcp|udp))?$/;
+const FIREWALLD_RULE =
+  /^zone=[\w.-]+ (source=[\da-f.:]+(\/\d{1,3})?|rich-rule=rule family="ipv[46]" source address="[\da-f.:]+(\/\d{1,3})?" port port="\d{1,5}(-\d{1,5})?" protocol="(tcp|udp)" accept)$/;
 /** For each kind, whether this version knows how to remove a thing of that name. */
 const KNOWN_NAMES: Readonly<Record<InventoryEntry['kind'], (name: string) => boolean>> = {
   file: isPlainPath,
@@ -46,6 +54,8 @@ const KNOWN_NAMES: Readonly<Record<InventoryEntry['kind'], (name: string) => boo
   group: (name) => name === AGENT_USER,
   k3s: (name) => name === 'server' || name === 'agent',
   'adopted-k3s': (name) => name === 'server',
+  'ufw-rule': (name) => UFW_RULE.test(name),
+  'firewalld-rule': (name) => FIREWALLD_RULE.test(name),
 };
 
 /** @param places of the agent's own units, which a package may have in another directory */

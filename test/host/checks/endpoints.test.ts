@@ -9,9 +9,11 @@ import { ipFamiliesWork } from '../../../src/host/checks/ip-families.ts';
 import { serverAnswers } from '../../../src/host/checks/joined-server.ts';
 import { largePacketsPass } from '../../../src/host/checks/path-mtu.ts';
 import { registriesAnswer } from '../../../src/host/checks/registries.ts';
+import { runChecks } from '../../../src/host/checks/run.ts';
 import { tlsUnopened } from '../../../src/host/checks/tls-interception.ts';
 import { webSocketPasses } from '../../../src/host/checks/websocket.ts';
 import type { FactDeps, MachineRole, Subject } from '../../../src/host/facts/fact.ts';
+import { systemClock } from '../../../src/platform/clock.ts';
 import { systemProbe } from '../../../src/platform/network/probe.ts';
 import { type BareMachine, bareMachine } from '../../support/bare-machine.ts';
 import { factDeps, subjectOf } from '../../support/fact-deps.ts';
@@ -459,4 +461,76 @@ test('a mirror of several registries is asked and told once, with or without a s
     `Cannot use the registry of images (${HOST}:${free}): TCP fails after N ms: it refuses connections`,
   );
   expect(none).toBeUndefined();
+});
+
+test('a mirror of registries that is only wished for is tried, by the authority of --ca-file', async () => {
+  const asked: string[] = [];
+  const walk: Probe['walk'] = (way, signal) => {
+    asked.push(way.url.href);
+    return systemProbe.walk(way, signal);
+  };
+  const mirror = `https://${HOST}:${server.port}`;
+  const wished = (env: Readonly<Record<string, string>>) => {
+    const given = deps({ env, probe: { walk } });
+    const { config } = given.subject;
+    const k3s = { ...config.k3s, registry_mirrors: [mirror] };
+    const subject = { ...given.subject, config: { ...config, k3s } };
+    return findingOf(registriesAnswer, { ...given, subject });
+  };
+  status = 200;
+  expect(await wished({})).toBeUndefined();
+  expect((await wished(WITHOUT_CA))?.message).toContain('"Test CA", that is not trusted here');
+  expect(new Set(asked)).toEqual(new Set([`${mirror}/v2/`]));
+});
+
+/** A probe for which packets get lost, by where they are sent; and how long that was looked at. */
+function losing(isLost: (url: URL, isProxied: boolean) => boolean): Probe['walk'] {
+  return async (way, signal) => {
+    if (!isLost(way.url, way.proxy !== undefined)) {
+      return systemProbe.walk(way, signal);
+    }
+    const startedAt = performance.now();
+    await systemClock.sleep(way.stepLimitMs, signal);
+    const ms = Math.round(performance.now() - startedAt);
+    const why = `no answer in ${ms} ms`;
+    const failure = { step: 'tcp', ms, kind: 'other', why, isSilent: true } as const;
+    return { steps: [], failure, certificate: undefined, answer: undefined };
+  };
+}
+
+test('where nothing answers all ends after one silence, and a firewall is suspected', async () => {
+  await using proxy = await proxied('');
+  const checks = [controlPlaneAnswers, webSocketPasses, largePacketsPass, downloadsAnswer];
+  const silent = (env: Readonly<Record<string, string>>) => ({
+    ...deps({ env, probe: { walk: losing(() => true) } }),
+    stepLimitMs: 1_000,
+  });
+  for (const env of [{}, proxy.env]) {
+    const startedAt = performance.now();
+    const results = await runChecks(silent(env), checks);
+    expect(performance.now() - startedAt).toBeLessThan(1_900);
+    const hints = results.flatMap(({ outcome }) =>
+      outcome.state === 'found' ? [outcome.finding.hint] : [],
+    );
+    expect(hints).toHaveLength(2);
+    expect(hints[0]).toStartWith('That is what a firewall does that drops packets');
+  }
+});
+
+test('around a proxy that stays silent the way is still found', async () => {
+  await using proxy = await proxied('');
+  const walk = losing((_, isProxied) => isProxied);
+  const given = { ...deps({ env: proxy.env, probe: { walk } }), stepLimitMs: 1_000 };
+  expect((await findingOf(controlPlaneAnswers, given))?.hint).toStartWith(
+    `Without the proxy it can: add ${HOST} to NO_PROXY`,
+  );
+});
+
+test('a slow way is waited for: only silence counts', async () => {
+  const walk: Probe['walk'] = async (way, signal) => {
+    await systemClock.sleep(way.stepLimitMs * 1.5, signal); // Two steps, of which each answers.
+    return systemProbe.walk(way, signal);
+  };
+  const slow = { ...deps({ probe: { walk } }), stepLimitMs: 200 };
+  expect(await findingOf(controlPlaneAnswers, slow)).toBeUndefined();
 });

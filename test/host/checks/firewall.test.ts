@@ -68,14 +68,18 @@ test('ufw that only lets people in: the commands for a server', async () => {
     code: 'CHECK_FAILED',
     message:
       'ufw keeps out 6443/tcp (the API), 10250/tcp (the kubelet), 8472/udp (pods of other nodes), packets from 10.42.0.0/16, packets from 10.43.0.0/16',
-    hint: 'Let that pass (the ports only from the other nodes, where it is a public network)',
+    hint: 'Let that pass (the ports only from the other nodes, where it is a public network). Some of it can be done for you (sudo pipeops-agent doctor --fix, or --open-firewall of install and join)',
     fix: [
-      'sudo ufw allow from 10.42.0.0/16 to any',
-      'sudo ufw allow from 10.43.0.0/16 to any',
+      'sudo ufw allow from 10.42.0.0/16',
+      'sudo ufw allow from 10.43.0.0/16',
       'sudo ufw allow 6443/tcp',
       'sudo ufw allow 10250/tcp',
       'sudo ufw allow 8472/udp',
     ].join('\n'),
+    rules: [
+      { kind: 'ufw-rule', name: 'allow from 10.42.0.0/16' },
+      { kind: 'ufw-rule', name: 'allow from 10.43.0.0/16' },
+    ],
     details: {
       closed: [
         {
@@ -107,24 +111,129 @@ test('a worker needs less, a server with etcd more', async () => {
   );
 });
 
-test('firewalld has its own commands, in its zones', async () => {
-  const zone =
-    'public (active)\n  target: default\n  services: ssh\n  ports: 6443/tcp 10200-10300/tcp\n';
-  const outputs = {
-    'firewall-cmd --state': 'running',
-    'firewall-cmd --list-all': zone,
-    'firewall-cmd --zone=trusted --list-sources': '10.42.0.0/16\n',
+/** A machine in a private network, with links of containers beside it. */
+const PRIVATE: Partial<FactDeps> = {
+  addresses: () => ['10.0.0.5', '172.17.0.1', '203.0.113.9'],
+};
+const ROUTES = JSON.stringify([
+  { dst: 'default', gateway: '10.0.0.1', dev: 'eth0' },
+  { dst: '10.0.0.0/24', dev: 'eth0' },
+  { dst: '172.17.0.0/16', dev: 'docker0' },
+  { dst: '203.0.113.0/24', dev: 'eth1' },
+]);
+const routes = { 'ip -json -4 route show table all': ROUTES };
+
+test('in a private network ports are opened to that alone, and nothing is left to do by hand', async () => {
+  const closed = 'Status: active\n\nTo  Action  From\n22/tcp   ALLOW IN   Anywhere\n';
+  const outputs = { 'ufw status verbose': closed, ...routes };
+  const found = await findingOf(firewallOpen, { ...printing(outputs), ...PRIVATE });
+  const names = [
+    'allow from 10.42.0.0/16',
+    'allow from 10.43.0.0/16',
+    'allow from 10.0.0.0/24 to any port 6443 proto tcp',
+    'allow from 10.0.0.0/24 to any port 10250 proto tcp',
+    'allow from 10.0.0.0/24 to any port 8472 proto udp',
+  ];
+  expect(found).toMatchObject({
+    hint: 'Let that pass, or have it done (sudo pipeops-agent doctor --fix, or --open-firewall of install and join)',
+    fix: names.map((name) => `sudo ufw ${name}`).join('\n'),
+    rules: names.map((name) => ({ kind: 'ufw-rule', name })),
+  });
+});
+
+test('what ufw shows of applications, addresses, links and IPv6 is understood', async () => {
+  const status = `${UFW_OPEN.slice(0, UFW_OPEN.indexOf('22/tcp'))}\
+6443,10250/tcp (k3s server) ALLOW IN    Anywhere
+10.0.0.5 8472/udp          ALLOW IN    10.0.0.0/24 5000/udp
+Anywhere on cni0           ALLOW IN    Anywhere
+2379/tcp                   ALLOW OUT   Anywhere
+`;
+  expect(await outcomeOf(firewallOpen, printing({ 'ufw status verbose': status }))).toEqual({
+    state: 'ok',
+  });
+  await machine.put('/etc/rancher/k3s/config.yaml', 'cluster-cidr: 10.42.0.0/16,fd42::/56\n');
+  const both = `${UFW_OPEN}Anywhere (v6)              ALLOW IN    fd42::/56\n`;
+  expect(await outcomeOf(firewallOpen, printing({ 'ufw status verbose': both }))).toEqual({
+    state: 'ok',
+  });
+});
+
+/** What firewalld prints of its zones, each with what is not empty in it. */
+function firewalld(zones: Readonly<Record<string, readonly string[]>>) {
+  const usual = ['target: default', 'interfaces: ', 'sources: ', 'services: ssh', 'ports: '];
+  const blocks = Object.entries(zones).map(([name, special]) => {
+    const keys = special.map((line) => line.split(':')[0]);
+    const lines = usual.filter((line) => !keys.includes(line.split(':')[0]));
+    return [name, ...[...lines, ...special].map((line) => `  ${line}`), ''].join('\n');
+  });
+  return {
+    'firewall-cmd --list-all-zones': `${blocks.join('\n')}\n`,
+    'firewall-cmd --get-default-zone': 'public\n',
+    ...routes,
   };
-  expect(await findingOf(firewallOpen, printing(outputs))).toMatchObject({
-    message: 'firewalld keeps out 8472/udp (pods of other nodes), packets from 10.43.0.0/16',
+}
+const TRUSTED = { trusted: ['target: ACCEPT', 'sources: 10.42.0.0/16 10.43.0.0/16'] };
+
+test('firewalld has its own commands, in the zone of the link by which nodes come', async () => {
+  const found = (zones: Readonly<Record<string, readonly string[]>>, special = {}) =>
+    findingOf(firewallOpen, { ...printing(firewalld(zones)), ...special });
+  const ports = 'ports: 6443/tcp 10200-10300/tcp';
+  const trusted = { trusted: ['target: ACCEPT', 'sources: 10.42.0.0/16'] };
+  expect(await found({ 'public (active)': [ports], ...trusted })).toMatchObject({
+    message:
+      'firewalld (zone public) keeps out 8472/udp (pods of other nodes), packets from 10.43.0.0/16',
     fix: [
       'sudo firewall-cmd --permanent --zone=trusted --add-source=10.43.0.0/16',
-      'sudo firewall-cmd --permanent --add-port=8472/udp',
+      'sudo firewall-cmd --reload',
+      'sudo firewall-cmd --permanent --zone=public --add-port=8472/udp',
       'sudo firewall-cmd --reload',
     ].join('\n'),
+    rules: [{ kind: 'firewalld-rule', name: 'zone=trusted source=10.43.0.0/16' }],
   });
-  const open = { ...outputs, 'firewall-cmd --list-all': 'trusted (active)\n  target: ACCEPT\n' };
-  expect(await outcomeOf(firewallOpen, printing(open))).toEqual({ state: 'ok' });
+  const inside = { 'internal (active)': ['interfaces: eth0', 'services: kubelet'] };
+  expect(
+    await found({ 'public (default)': [ports], ...inside, ...TRUSTED }, PRIVATE),
+  ).toMatchObject({
+    message:
+      'firewalld (zone internal) keeps out 6443/tcp (the API), 10250/tcp (the kubelet), 8472/udp (pods of other nodes)',
+    fix: expect.stringContaining(
+      `--zone=internal --add-rich-rule='rule family="ipv4" source address="10.0.0.0/24" port port="8472" protocol="udp" accept'\n`,
+    ),
+  });
+});
+
+test('of firewalld services, sources, rich rules and links of pods count as well', async () => {
+  const state = (zones: Readonly<Record<string, readonly string[]>>) =>
+    outcomeOf(firewallOpen, { ...printing(firewalld(zones)), ...PRIVATE });
+  const service = (inner: string) => `<?xml version="1.0"?>\n<service>${inner}</service>\n`;
+  await machine.put(
+    '/usr/lib/firewalld/services/node.xml',
+    service('<include service="kubelet"/><port protocol="udp" port="8472"/>'),
+  );
+  await machine.put(
+    '/usr/lib/firewalld/services/kubelet.xml',
+    service('<port protocol="tcp" port="10250"/>'),
+  );
+  await machine.put(
+    '/etc/firewalld/services/kube-apiserver.xml',
+    service('<port port="6443" protocol="tcp" />'),
+  );
+  const services = 'services: ssh node kube-apiserver';
+  expect(await state({ public: [services], ...TRUSTED })).toEqual({ state: 'ok' });
+  const bySource = { nodes: ['sources: 10.0.0.0/24', services] };
+  expect(await state({ public: [], ...bySource, ...TRUSTED })).toEqual({ state: 'ok' });
+  const rich = [
+    'rich rules: ',
+    '\trule family="ipv4" source address="10.0.0.0/24" port port="6443" protocol="tcp" accept',
+    '\trule family="ipv4" source address="10.0.0.0/24" service name="node" accept',
+  ];
+  const pods = { trusted: ['target: ACCEPT', 'interfaces: cni0 flannel.1'] };
+  expect(await state({ public: rich, ...pods })).toEqual({ state: 'ok' });
+  const refusing = ['rich rules: ', '\trule service name="kube-apiserver" reject'];
+  expect(await state({ public: [...refusing, 'services: node'], ...TRUSTED })).toMatchObject({
+    finding: { message: 'firewalld (zone public) keeps out 6443/tcp (the API)' },
+  });
+  expect(await state({ public: ['target: ACCEPT'] })).toEqual({ state: 'ok' });
 });
 
 const CHAIN = { family: 'inet', table: 'filter', name: 'input', hook: 'input', prio: 0 };
@@ -232,5 +341,18 @@ test('without root nothing is said of firewalls', async () => {
   expect(await outcomeOf(firewallOpen, { ...printing({}), uid: 1000 })).toEqual({
     state: 'not-checked',
     because: 'The rules of firewalls cannot be read; root may',
+  });
+});
+
+test('a tool that hangs is not one that is not there', async () => {
+  const exec: FactDeps['exec'] = {
+    run: async ([program]) => {
+      const code = program === 'firewall-cmd' ? 'TIMEOUT' : 'TOOL_MISSING';
+      throw new AgentError(code, `"${program}" does not answer`, { hint: 'Look' });
+    },
+  };
+  expect(await outcomeOf(firewallOpen, { ...printing({}), exec })).toEqual({
+    state: 'not-checked',
+    because: 'it takes longer than 2.5 s here',
   });
 });

@@ -1,0 +1,147 @@
+/** Lets through a firewall what a node needs, and closes it again. */
+import { AgentError } from '../../core/errors.ts';
+import type { Places } from '../../core/places.ts';
+import type { Exec, Files } from '../../core/ports.ts';
+import type { HostInventory } from '../engine/inventory.ts';
+import type { Removal, Resource } from '../engine/resource.ts';
+import { type FirewallRule, firewalldWords } from './rule.ts';
+
+const TIMEOUT_MS = 30_000;
+
+interface Deps {
+  readonly exec: Exec;
+  readonly files: Files;
+  readonly places: Places;
+}
+
+type Argv = readonly [string, ...string[]];
+
+/**
+ * Each rule is for good and at once; nothing is loaded anew, as that would drop what others have told
+ * firewalld for now only. A rule that is there already is its owner's, and stays.
+ * @param wanted those to be made now
+ */
+export function firewallOpening(
+  deps: Deps,
+  inventory: HostInventory,
+  wanted: readonly FirewallRule[],
+): Resource {
+  const missing = async () => {
+    const found = await Promise.all(wanted.map((rule) => isThere(deps, rule)));
+    return wanted.filter((_, index) => found[index] === false);
+  };
+  const made = inventory.entries().filter(isRule);
+  return {
+    id: 'firewall-rules',
+    title: 'Open the firewall for this node',
+    touches: wanted.map(words),
+    entries: made,
+    isWanted: wanted.length > 0,
+    isDone: async () => (await missing()).length === 0,
+    apply: async () => {
+      for (const rule of await missing()) {
+        await inventory.record(rule);
+        await add(deps, rule);
+      }
+    },
+    changes: async () =>
+      (await missing()).map((rule) => ({ action: 'create', target: words(rule) })),
+    undo: async ({ keepK3s }) =>
+      keepK3s ? [] : made.toReversed().map((rule) => removal(deps, rule)),
+  };
+}
+
+function isRule(entry: { readonly kind: string }): entry is FirewallRule {
+  return entry.kind === 'ufw-rule' || entry.kind === 'firewalld-rule';
+}
+
+/** `ufw allow from 10.42.0.0/16` */
+function words({ kind, name }: FirewallRule): string {
+  return `${kind === 'ufw-rule' ? 'ufw' : 'firewalld'} ${name}`;
+}
+
+async function isThere(deps: Deps, rule: FirewallRule): Promise<boolean> {
+  if (rule.kind === 'ufw-rule') {
+    const { stdout } = await deps.exec.run(['ufw', 'show', 'added'], { timeoutMs: TIMEOUT_MS });
+    return stdout.split('\n').includes(`ufw ${rule.name}`);
+  }
+  const asked = await Promise.all(
+    (['now', 'lasting'] as const).map((span) =>
+      deps.exec.run(firewalldCommand(span, 'query', rule), { timeoutMs: TIMEOUT_MS }),
+    ),
+  );
+  return asked.every(({ exitCode }) => exitCode === 0);
+}
+
+async function add(deps: Deps, rule: FirewallRule): Promise<void> {
+  if (rule.kind === 'ufw-rule') {
+    await run(deps, ['ufw', ...rule.name.split(' ')]);
+    return;
+  }
+  await run(deps, firewalldCommand('now', 'add', rule));
+  await run(deps, firewalldCommand('lasting', 'add', rule));
+}
+
+function removal(deps: Deps, rule: FirewallRule): Removal {
+  return {
+    title: `Close the firewall again: ${words(rule)}`,
+    changes: [{ action: 'remove', target: words(rule) }],
+    entries: [rule],
+    run: async () => await remove(deps, rule),
+  };
+}
+
+/** A firewall that somebody has taken away has taken its rules along. */
+async function remove(deps: Deps, rule: FirewallRule): Promise<void> {
+  try {
+    if (rule.kind === 'ufw-rule') {
+      await run(deps, ['ufw', '--force', 'delete', ...rule.name.split(' ')]);
+      return;
+    }
+    const state = await deps.exec.run(['firewall-cmd', '--state'], { timeoutMs: TIMEOUT_MS });
+    const isOn = state.exitCode === 0;
+    for (const span of isOn ? (['now', 'lasting'] as const) : (['off'] as const)) {
+      const query = firewalldCommand(span, 'query', rule);
+      if ((await deps.exec.run(query, { timeoutMs: TIMEOUT_MS })).exitCode === 0) {
+        await run(deps, firewalldCommand(span, 'remove', rule));
+      }
+    }
+  } catch (thrown) {
+    if (!(thrown instanceof AgentError) || thrown.code !== 'TOOL_MISSING') {
+      throw thrown;
+    }
+  }
+}
+
+/** @param span `off`: in its files, while it does not run */
+function firewalldCommand(
+  span: 'now' | 'lasting' | 'off',
+  action: 'query' | 'add' | 'remove',
+  rule: FirewallRule,
+): Argv {
+  const { zone, what, value } = firewalldWords(rule);
+  const order = [`--zone=${zone}`, `--${action}-${what}=${value}`];
+  switch (span) {
+    case 'now':
+      return ['firewall-cmd', ...order];
+    case 'lasting':
+      return ['firewall-cmd', '--permanent', ...order];
+    case 'off':
+      return ['firewall-offline-cmd', ...order];
+  }
+}
+
+/** @throws AgentError TOOL_FAILED, TOOL_MISSING */
+async function run({ exec }: Deps, argv: Argv): Promise<void> {
+  const { exitCode, stdout, stderr } = await exec.run(argv, { timeoutMs: TIMEOUT_MS });
+  if (exitCode !== 0) {
+    throw new AgentError(
+      'TOOL_FAILED',
+      `${argv.join(' ')} failed: ${(stderr || stdout).trim() || `it ended with ${exitCode}`}`,
+      {
+        hint: 'Correct what it says, then run the same command again',
+        details: { argv: [...argv], exit: exitCode },
+      },
+    );
+  }
+}
