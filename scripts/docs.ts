@@ -13,12 +13,18 @@ import type { Warnable } from '../src/health/warnable.ts';
 import { WARNABLES } from '../src/health/warnables/table.ts';
 import type { Check } from '../src/host/checks/check.ts';
 import { CHECKS } from '../src/machine/checks.ts';
+import { systemClock } from '../src/platform/clock.ts';
+import { answerSchema } from '../src/protocol/local-status.ts';
+import { parametersOf } from '../src/server/api/openapi.ts';
+import type { DocumentedRoute } from '../src/server/api/route.ts';
+import { documentedRoutes } from '../src/server/api/routes.ts';
 
 /** Pages of docs/, as the sources say them. */
 export const PAGES: Readonly<Record<string, () => Promise<string>>> = {
   'config.md': configPage,
   'CLI.md': cliPage,
   'TROUBLESHOOTING.md': troubleshootingPage,
+  'API.md': apiPage,
 };
 
 async function configPage(): Promise<string> {
@@ -181,6 +187,91 @@ ${title}. ${weight}, looked for ${where}. ${why}
 
 ${remedy}
 `;
+}
+
+const API_INTRODUCTION = `# The local API
+
+HTTP on \`127.0.0.1:8080\` (\`http.port\`) and on the socket \`${DEFAULT_PLACES.socketLink}\`. What is open answers every
+user of this machine. The rest answers over the socket, which root and the group \`pipeops-agent\` may open, and on
+loopback with the local token: \`Authorization: Bearer $(cat ${DEFAULT_PLACES.localTokenFile})\`; each start of the agent
+makes a new one. \`/proxy/*\` is the Kubernetes API, byte for byte. Requests with a foreign \`Host\`, and from pages of other
+sites, are refused.
+
+\`\`\`sh
+sudo curl --unix-socket ${DEFAULT_PLACES.socketLink} 'http://agent/api/k8s/pods?namespace=default&sort=-restarts'
+\`\`\`
+
+\`GET /openapi.json\` is this page for programs (OpenAPI 3.1). Answers may get more fields. Refusals and errors are
+\`application/problem+json\` (RFC 9457) with \`code\`, which [TROUBLESHOOTING.md](TROUBLESHOOTING.md) explains, \`detail\` and
+\`hint\`; 405 names the methods in \`Allow\`. Every answer has an \`X-Request-Id\`: yours, or one of ours, which the log has too.
+Answers to GET below \`/api\` have an \`ETag\` (\`If-None-Match\` gives 304); longer ones are sent as zstd or gzip where the caller
+takes it. There are 100 requests a second for each door, 300 at once; over it 429 with \`Retry-After\`.
+`;
+
+async function apiPage(): Promise<string> {
+  const routes = documentedRoutes({ clock: systemClock });
+  const cell = (route: DocumentedRoute) => `\`${route.method} ${route.path}\``;
+  const rows = routes.map((route) =>
+    row(cell(route), route.summary, route.access === 'open' ? 'open' : 'token'),
+  );
+  return `${API_INTRODUCTION}
+| route | does | access |
+|---|---|---|
+${rows.join('\n')}
+
+${routes.map(routeSection).join('\n')}`;
+}
+
+function routeSection(route: DocumentedRoute): string {
+  const { method, path, summary, otherStatuses, format, answer } = route;
+  const params = parametersOf(route).map(({ name, in: place, description = '', schema }) => {
+    const { default: usual } = schema as { readonly default?: unknown };
+    return row(`\`${name}\``, place, description, usual === undefined ? '' : `\`${usual}\``);
+  });
+  const also = otherStatuses.map((status) => `, or ${status} with the same body`).join('');
+  const fields = format === 'json' ? fieldRows(answerSchema(answer) as Shape) : [];
+  const table =
+    params.length === 0
+      ? ''
+      : `\n| parameter | in | meaning | default |\n|---|---|---|---|\n${params.join('\n')}\n`;
+  const body = fields.length === 0 ? '' : `\n| field | type |\n|---|---|\n${fields.join('\n')}\n`;
+  return `## ${method} ${path}
+
+${summary} Answers 200${also}.
+${table}${body}`;
+}
+
+interface Shape {
+  readonly type?: string | readonly string[];
+  readonly format?: string;
+  readonly properties?: Readonly<Record<string, Shape>>;
+  readonly items?: Shape;
+  readonly anyOf?: readonly Shape[];
+  readonly const?: unknown;
+}
+
+/** Each field with its way: `items[].name`. */
+function fieldRows(shape: Shape, way = ''): readonly string[] {
+  return Object.entries(shape.properties ?? {}).flatMap(([name, field]) => {
+    const here = `${way}${name}`;
+    const inside = field.anyOf?.find(({ type }) => type !== 'null') ?? field;
+    return [
+      row(`\`${here}\``, typeText(field)),
+      ...fieldRows(inside, `${here}.`),
+      ...fieldRows(inside.items ?? {}, `${here}[].`),
+    ];
+  });
+}
+
+function typeText({ type, format, anyOf, const: only }: Shape): string {
+  if (only !== undefined) {
+    return `\`${JSON.stringify(only)}\``;
+  }
+  if (anyOf !== undefined) {
+    return anyOf.map(typeText).join(' or ');
+  }
+  const types = typeof type === 'string' ? type : (type ?? ['anything']).join(' or ');
+  return format === undefined ? types : `${types}, ${format}`;
 }
 
 function row(...cells: readonly string[]): string {

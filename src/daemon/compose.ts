@@ -30,6 +30,7 @@ import { countingPolicy } from '../policy/counting.ts';
 import { livePolicy } from '../policy/live.ts';
 import { statusSource } from '../reporting/status-source.ts';
 import { httpServer } from '../server/doors.ts';
+import { givenLocalAuth, localAuth } from '../server/local-auth.ts';
 import { openDatabase } from '../store/database.ts';
 import { agentIdentity } from '../store/identity.ts';
 import { commandJournal } from '../store/journal/commands.ts';
@@ -106,8 +107,12 @@ export async function runDaemon(
     startedAt: clock.monotonic(),
   };
   const sources = {
-    ...describeDaemon({ ...parts, health, view, dataPlane, lease }, facts),
-    ...(dataPlane === undefined ? {} : { proxy: dataPlane.local }),
+    ...describeDaemon({ ...parts, health, view, dataPlane, lease, commandTypes }, facts),
+    auth: parts.auth,
+    tokenFile: parts.paths.localToken,
+    ...(dataPlane === undefined
+      ? {}
+      : { ...dataPlane.local, cluster: { rows: parts.status.rows } }),
   };
   const services = [
     httpServer(
@@ -126,7 +131,7 @@ export async function runDaemon(
       standby: () => standbyText(lease?.()),
       noteReady: noteReadyOnce(parts, parts.paths.wasReady),
     }),
-    idleMemory({ clock, runtime: systemRuntime() }),
+    idleMemory(parts),
     ...(server === undefined ? [] : servicesOfServer(parts, server, config, signal)),
   ];
   signal.addEventListener('abort', () => notify('STOPPING=1'), { once: true });
@@ -154,6 +159,14 @@ function phaseAtFirst({ agent }: Config, access: LiveAccess) {
   return agent.role === 'node' || access.current().token === undefined
     ? 'standalone'
     : 'registering';
+}
+
+async function commandTypes(): Promise<readonly string[]> {
+  return (await loadHandlers()).map(({ type }) => type);
+}
+
+async function loadHandlers() {
+  return (await import('../commands/registry.ts')).COMMAND_HANDLERS;
 }
 
 /** What every daemon has, on a server or on a worker. */
@@ -195,10 +208,14 @@ async function commonParts(ports: DaemonPorts, config: Config, configPath: strin
     openChannels,
     askHelper: helperClient({ askSocket: systemAskSocket, places: ports.places }),
     workElsewhere,
-    loadHandlers: async () => (await import('../commands/registry.ts')).COMMAND_HANDLERS,
+    loadHandlers,
     policy,
     clusterStatus: status.current,
   });
+  const auth = await (paths.hasRootsToken ? givenLocalAuth : localAuth)(
+    { random, files, log },
+    paths.localToken,
+  );
   const access = await liveAccess({ clock, files, log }, accessPaths(paths, config));
   const state = sessionState({ clock }, phaseAtFirst(config, access));
   return {
@@ -221,8 +238,10 @@ async function commonParts(ports: DaemonPorts, config: Config, configPath: strin
     status,
     progress,
     executor,
+    auth,
     access,
     state,
+    runtime: systemRuntime(),
   };
 }
 
@@ -301,6 +320,7 @@ function servicesOfServer(
   };
   return [
     parts.live,
+    parts.status.service,
     journalUpkeep({ clock, log, journal }),
     renewal(
       { clock, random, files, log, client: parts.kubernetes, credentials: parts.credentials },

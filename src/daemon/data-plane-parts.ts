@@ -14,9 +14,9 @@ import { fairTurns, type Turns } from '../proxy/turns.ts';
 import { proxyBridge } from '../remote-proxy/bridge.ts';
 import { type ClusterRoutes, clusterRoutes } from '../routes/cluster.ts';
 import { serviceLocator } from '../routes/service-locator.ts';
-import type { ProxySource } from '../server/endpoints.ts';
-import { givenLocalAuth, localAuth } from '../server/local-auth.ts';
+import type { LocalAuth } from '../server/local-auth.ts';
 import { localCertificate } from '../server/local-certificate.ts';
+import type { ServerSources } from '../server/sources.ts';
 import { tlsListener } from '../server/tls-listener.ts';
 import { type TunnelCounters, tunnelCounters } from '../tunnel/counters.ts';
 import { tunnelDataPlane } from '../tunnel/data-plane.ts';
@@ -34,11 +34,12 @@ interface DataPlaneDeps {
   readonly follow: FollowKind;
   readonly credentials: KubernetesCredentials;
   readonly policy: Policy & ReachPolicy;
+  readonly auth: LocalAuth;
 }
 
 export interface DataPlaneParts {
   /** For the plain HTTP doors. */
-  readonly local: ProxySource;
+  readonly local: Required<Pick<ServerSources, 'proxy' | 'access'>>;
   /** The TLS door. */
   readonly listener: Service;
   /** For the session. */
@@ -57,11 +58,10 @@ export async function dataPlaneParts(
   const destination = kubernetesDestination(deps);
   const gate = fairTurns(deps);
   const proxy = { pool: upstreamPool(deps), turns: gate };
-  const auth = await (paths.hasRootsToken ? givenLocalAuth : localAuth)(deps, paths.localToken);
   const certificate = await localCertificate(deps, paths.localCertificate);
   const local = { ...proxy, destination };
   const listener = tlsListener(
-    { clock: deps.clock, auth, proxy: local },
+    { clock: deps.clock, auth: deps.auth, proxy: local },
     { port: config.http.tls_port, certificate },
   );
   const routes = clusterRoutes({ ...deps, client: deps.kubernetes });
@@ -80,13 +80,12 @@ export async function dataPlaneParts(
     routes,
     listener,
     local: {
-      auth,
       access: () => ({
         server: `https://127.0.0.1:${listener.port()}/proxy`,
         certificate: certificate.certificate,
         token_file: paths.localToken,
       }),
-      forward: (request, sink) => forward(local, request, sink),
+      proxy: { forward: (request, sink) => forward(local, request, sink) },
     },
     remote: sessionDataPlane({
       proxy: proxyBridge({

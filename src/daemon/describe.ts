@@ -1,13 +1,16 @@
+import type { CommandProgress } from '../commands/engine/progress.ts';
 import { settingValues } from '../config/describe.ts';
 import type { Config } from '../config/schema.ts';
+import type { Runtime } from '../core/ports.ts';
 import { BUILD } from '../core/version.ts';
 import { problemOf } from '../health/warnable.ts';
 import type { LeaseStanding } from '../kubernetes/lease/election.ts';
 import type { LivePolicy } from '../policy/live.ts';
 import type { DetailedHealth } from '../protocol/local-api.ts';
-import type { ServerSources } from '../server/endpoints.ts';
+import type { ApiSources } from '../server/api/sources.ts';
 import { renderMetrics } from '../server/metrics.ts';
 import type { AgentIdentity } from '../store/identity.ts';
+import { commandSource, connectivity, features, runtimeAnswer } from './api-sources.ts';
 import type { LiveAccess } from './control-plane-access.ts';
 import { healthAnswer, readyAnswer, reasonsAndWarnings } from './health-answers.ts';
 import type { HealthParts } from './health-parts.ts';
@@ -17,6 +20,9 @@ interface DescribeDeps extends MetricsDeps {
   readonly view: HealthParts['view'];
   /** On a server: which one has the session. */
   readonly lease: (() => LeaseStanding) | undefined;
+  readonly runtime: Pick<Runtime, 'cpuMs'>;
+  readonly progress: CommandProgress;
+  readonly commandTypes: () => Promise<readonly string[]>;
   readonly live: Pick<LivePolicy, 'reload' | 'problem'>;
   readonly access: Pick<LiveAccess, 'reload' | 'restart'>;
 }
@@ -33,7 +39,7 @@ export interface DaemonFacts {
  * What the daemon shows of itself. It reads the store, counters, and root's files anew; no part
  * reports to it.
  */
-export function describeDaemon(deps: DescribeDeps, facts: DaemonFacts): ServerSources {
+export function describeDaemon(deps: DescribeDeps, facts: DaemonFacts): ApiSources {
   return {
     version: BUILD,
     ready: async (signal) =>
@@ -53,6 +59,10 @@ export function describeDaemon(deps: DescribeDeps, facts: DaemonFacts): ServerSo
       }
       return { phase: deps.state.snapshot().phase };
     },
+    commands: commandSource(deps),
+    features: () => features(deps, deps.dataPlane !== undefined),
+    connectivity: async (signal) => connectivity(deps, await deps.health.look(signal)),
+    runtime: () => runtimeAnswer(deps, uptimeSeconds(deps, facts)),
     settings: () => ({ settings: settingValues(facts.config) }),
     metrics: () =>
       renderMetrics(

@@ -47,8 +47,7 @@ export interface SessionParts {
   readonly inbox: CommandInbox;
   readonly outbox: ResultOutbox;
   readonly progress: ProgressFeed;
-  /** The source of status reports, and the service that follows the cluster for it. */
-  readonly status: { readonly source: StatusSource; readonly service: Service };
+  readonly status: { readonly source: StatusSource };
   /** Undefined: the session carries neither proxy nor tunnel. */
   readonly dataPlane: { readonly remote: DataPlane; readonly routes: ClusterRoutes } | undefined;
   readonly memory: SessionMemory;
@@ -135,7 +134,7 @@ export function sessionServices(parts: SessionParts, config: Config, agentId: st
       pollIntervalMs: durationMs(settings.poll_interval),
     },
   );
-  return whileWanted(parts, [parts.status.service, ...(plane?.services ?? []), session]);
+  return whileWanted(parts, [...(plane?.services ?? []), session]);
 }
 
 /** A file that cannot be examined counts as absent. */

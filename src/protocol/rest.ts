@@ -72,7 +72,7 @@ export type Heartbeat = z.infer<typeof Heartbeat>;
 
 const Quantities = z.strictObject({ cpu: z.string().optional(), memory: z.string().optional() });
 
-const NodeStatus = z.strictObject({
+export const NodeStatus = z.strictObject({
   name: z.string(),
   ready: z.boolean(),
   /** Kubelet version. */
@@ -83,7 +83,7 @@ const NodeStatus = z.strictObject({
   resources: z.strictObject({ allocatable: Quantities, capacity: Quantities }),
 });
 
-const ResourceInfo = z.strictObject({
+export const ResourceInfo = z.strictObject({
   name: z.string(),
   namespace: z.string(),
   labels: labels.optional(),
@@ -92,7 +92,7 @@ const ResourceInfo = z.strictObject({
   created_at: timestamp,
 });
 
-const PodInfo = ResourceInfo.extend({
+export const PodInfo = ResourceInfo.extend({
   phase: z.string(),
   node_name: z.string(),
   containers: z.int().min(0),

@@ -1,4 +1,5 @@
 import type { StatusSource } from '../control-plane/session/ports.ts';
+import { bell } from '../core/bell.ts';
 import type { Clock, Http, Log, Random } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
@@ -6,6 +7,7 @@ import type { KubernetesCredentials } from '../kubernetes/api/credentials.ts';
 import { resourceUsageReader } from '../kubernetes/usage/cluster.ts';
 import type { FollowKind } from '../kubernetes/watch/shared-following.ts';
 import type { ClusterStatus } from '../protocol/rest.ts';
+import { clusterRows, type ReadClusterRows } from './cluster-rows.ts';
 import { type ClusterState, clusterState } from './cluster-state.ts';
 import { statusJson } from './status-json.ts';
 import { statusReports } from './status-reports.ts';
@@ -20,10 +22,14 @@ export interface StatusSourceDeps {
   readonly follow: FollowKind;
 }
 
-/** The state of the cluster for sessions, and the service that follows the cluster for it. */
+/**
+ * The state of the cluster for sessions and for the local API, and the service that follows it: from the
+ * first question on, so that a machine about which nobody asks holds nothing.
+ */
 export function statusSource(deps: StatusSourceDeps): {
   readonly source: StatusSource;
   readonly service: Service;
+  readonly rows: ReadClusterRows;
   /**
    * Everything that is known now, once there is something.
    * @throws AgentError as `ClusterState.ready`
@@ -31,16 +37,23 @@ export function statusSource(deps: StatusSourceDeps): {
   readonly current: (signal: AbortSignal) => Promise<ClusterStatus>;
 } {
   const state = clusterState({ ...deps, readUsage: resourceUsageReader(deps) });
+  const asked = bell();
   const current = async (signal: AbortSignal) => {
+    asked.ring();
     await state.ready(signal);
     return currentStatus(deps, state);
   };
   return {
     current,
+    rows: clusterRows(deps, state, asked.ring),
     source: {
       fullJson: async (signal) => statusJson(deps, await current(signal)),
-      reports: () => statusReports(deps, state),
+      reports: () => {
+        asked.ring();
+        return statusReports(deps, state);
+      },
       summary: () => {
+        asked.ring();
         const { cpu_usage, memory_usage, pod_count, node_count } = state.metrics();
         return {
           kubernetesVersion: state.version(),
@@ -53,7 +66,7 @@ export function statusSource(deps: StatusSourceDeps): {
     },
     service: {
       name: 'cluster-status',
-      start: async (signal) => ({ done: state.follow(signal) }),
+      start: async (signal) => ({ done: asked.wait(signal).then(() => state.follow(signal)) }),
     },
   };
 }

@@ -2,9 +2,9 @@ import { AgentError } from '../core/errors.ts';
 import type { Clock, Files, Log } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
 import { connectionServer } from '../http1/server/connections.ts';
-import type { Door, ServerSources } from './endpoints.ts';
 import type { Listener } from './listener.ts';
 import { plainDoor } from './plain-door.ts';
+import type { Door, ServerSources } from './sources.ts';
 
 /** The owner and the group may talk to the socket. */
 const SOCKET_MODE = 0o660;

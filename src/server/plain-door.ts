@@ -1,8 +1,7 @@
 /** The doors without TLS, on 127.0.0.1 and on the socket: the agent's own answers, and plain requests to the API. */
 
 import { toAgentError } from '../core/errors.ts';
-import type { Log } from '../core/ports.ts';
-import { troubleOf } from '../core/trouble.ts';
+import type { Clock, Log } from '../core/ports.ts';
 import type { ExchangeSink } from '../http1/client/exchange.ts';
 import { asksForUpgrade } from '../http1/connection-header.ts';
 import { type RequestHead, singleHeader } from '../http1/head.ts';
@@ -10,35 +9,43 @@ import { headRoom } from '../http1/head-room.ts';
 import { reasonPhrase } from '../http1/reason-phrase.ts';
 import type { ProxyCall } from '../http1/server/call.ts';
 import type { DoorDeps, Refusal } from '../http1/server/connection.ts';
-import { answer, type Door, type ServerSources } from './endpoints.ts';
+import { type AnswerRequest, type ApiRequest, apiAnswers } from './api/answers.ts';
 import { foreignReason } from './own-host.ts';
 import { programOf } from './program-name.ts';
+import type { Door, ServerSources } from './sources.ts';
 
 const PREFIX = '/proxy';
 
 interface PlainDoorDeps {
+  readonly clock: Clock;
   readonly log: Log;
   readonly sources: ServerSources;
 }
 
 /** @param leaving aborted when the door closes */
 export function plainDoor(deps: PlainDoorDeps, door: Door, leaving: AbortSignal): DoorDeps {
-  const { proxy } = deps.sources;
+  const { proxy, auth, tokenFile } = deps.sources;
+  const answer = apiAnswers({ ...deps, tokenFile });
   return {
     headRoom: headRoom(),
     admit: (head) => refusalOf(deps.sources, door, head),
     malformed: (status, message) => refusal(status, 'PROXY_REQUEST_INVALID', message),
     begin: (head, sink) => {
+      const { method, headers } = head;
       const target = targetOf(head);
       if (proxy === undefined || !isOfProxy(target)) {
-        return answerHere(deps, door, { method: head.method, path: pathOf(target) }, sink);
+        const isTrusted = door === 'socket' || hasToken(auth, head);
+        return answerHere(answer, { method, target, headers, isTrusted }, sink);
       }
-      const { method, headers } = head;
       const client = `${door}:${programOf(headers)}`;
       const asked = { method, target: target.slice(PREFIX.length), headers, client, leaving };
       return proxy.forward(asked, sink);
     },
   };
+}
+
+function hasToken(auth: ServerSources['auth'], { headers }: RequestHead): boolean {
+  return auth.accepts(singleHeader(headers, 'authorization'));
 }
 
 function isOfProxy(target: string): boolean {
@@ -57,28 +64,23 @@ function targetOf({ target }: RequestHead): string {
   return path === -1 ? '/' : target.slice(path);
 }
 
-/** The path without query and dot segments: only for looking up endpoints here, never passed on. */
-function pathOf(target: string): string {
-  return URL.canParse(`http://agent${target}`) ? new URL(`http://agent${target}`).pathname : target;
-}
-
 /** Refuses a request before anything else of it is looked at. */
 function refusalOf(sources: ServerSources, door: Door, head: RequestHead): Refusal | undefined {
-  const { proxy } = sources;
-  const accepts = () => proxy?.auth.accepts(singleHeader(head.headers, 'authorization')) === true;
+  const { proxy, auth, tokenFile } = sources;
+  const accepts = () => hasToken(auth, head);
   if (door === 'loopback') {
     const host = singleHeader(head.headers, 'host');
     const origin = singleHeader(head.headers, 'origin');
     // Most callers are not browsers: the token matters here only when there is an Origin.
-    const hasToken = origin !== undefined && accepts();
-    const foreign = foreignReason({ host, origin, hasToken }, 'http');
+    const isKnown = origin !== undefined && accepts();
+    const foreign = foreignReason({ host, origin, hasToken: isKnown }, 'http');
     if (foreign !== undefined) {
       return refusal(403, foreign.code, foreign.message);
     }
   }
   const target = targetOf(head);
   return proxy !== undefined && isOfProxy(target)
-    ? refusalOfProxy(door, { head, target }, { accepts, tokenFile: proxy.access().token_file })
+    ? refusalOfProxy(door, { head, target }, { accepts, tokenFile })
     : undefined;
 }
 
@@ -111,32 +113,20 @@ function refusal(status: number, code: string, message: string): Refusal {
 }
 
 /** Request bodies are not used here; they are read to their end and dropped. */
-function answerHere(
-  { log, sources }: PlainDoorDeps,
-  door: Door,
-  request: { readonly method: string; readonly path: string },
-  sink: ExchangeSink,
-): ProxyCall {
+function answerHere(answer: AnswerRequest, request: ApiRequest, sink: ExchangeSink): ProxyCall {
   const gone = new AbortController();
-  const tell = async (response: Response) => {
-    const body = Buffer.from(await response.arrayBuffer());
+  const tell = async () => {
+    const { status, headers, body } = await answer(request, gone.signal);
     if (gone.signal.aborted) {
       return;
     }
-    const { status } = response;
-    const headers = [...response.headers, ['Content-Length', String(body.length)] as const];
-    sink.head({ status, reason: reasonPhrase(status), headers });
+    // Of a 304 it would be the length of what is not sent (RFC 9110 section 8.6).
+    const length = status === 304 ? [] : [['Content-Length', String(body.length)] as const];
+    sink.head({ status, reason: reasonPhrase(status), headers: [...headers, ...length] });
     sink.data(body);
     sink.end([]);
   };
-  answer(sources, door, request, gone.signal)
-    .catch((thrown: unknown) => {
-      log.error('a request failed', { error: troubleOf(thrown) });
-      const error = { code: 'INTERNAL', message: 'The agent could not answer' };
-      return Response.json({ error }, { status: 500 });
-    })
-    .then(tell)
-    .catch((thrown: unknown) => sink.fail(toAgentError(thrown)));
+  tell().catch((thrown: unknown) => sink.fail(toAgentError(thrown)));
   return {
     write: () => true,
     endRequest: () => undefined,

@@ -4,12 +4,15 @@ import { join } from 'node:path';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { httpServer } from '../../src/server/doors.ts';
-import type { ServerSources } from '../../src/server/endpoints.ts';
 import { renderMetrics } from '../../src/server/metrics.ts';
+import type { ServerSources } from '../../src/server/sources.ts';
 import { memoryLog } from '../support/memory-log.ts';
+import { NO_SOURCES } from '../support/server-sources.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
 
 const SOURCES: ServerSources = {
+  ...NO_SOURCES,
+  auth: { accepts: (given) => given === 'Bearer local' },
   version: { version: '1.2.3', commit: 'abc' },
   ready: async () => ({ ready: false, reasons: [{ code: 'TIMEOUT', message: 'not yet' }] }),
   detailed: () => Promise.reject(new Error('broken')),
@@ -78,9 +81,9 @@ test('loopback refuses names that are not its own, other sites, other methods an
     ownPage: 200,
     post: 405,
     unknown: 404,
-    socketOnly: 404,
-    policy: 404,
-    session: 404,
+    socketOnly: 401,
+    policy: 401,
+    session: 401,
   });
 });
 
@@ -110,14 +113,24 @@ test('the socket is for its owner and group, and a request that fails is logged,
   const { mode, kind } = (await systemFiles('/').stat(server.socketPath)) ?? {};
   expect({ mode, kind }).toEqual({ mode: 0o660, kind: 'socket' });
   const response = await fetch('http://agent/api/health/detailed', { unix: server.socketPath });
+  const message = 'The agent could not answer';
+  const id = response.headers.get('x-request-id') ?? '';
   expect(await seen(response)).toEqual([
     500,
-    { error: { code: 'INTERNAL', message: 'The agent could not answer' } },
+    {
+      type: 'about:blank',
+      title: 'Internal Server Error',
+      status: 500,
+      detail: message,
+      code: 'INTERNAL',
+      request_id: id,
+      error: { code: 'INTERNAL', message },
+    },
   ]);
   expect(server.log.entries.at(-1)).toEqual({
     level: 'error',
     message: 'a request failed',
-    fields: { error: 'broken' },
+    fields: { request_id: id, error: 'broken' },
   });
 });
 

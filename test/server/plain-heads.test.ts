@@ -8,12 +8,12 @@ import { httpServer } from '../../src/server/doors.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { testProxy } from '../support/proxy-deps.ts';
 import { okAnswer, rawUpstream } from '../support/raw-upstream.ts';
+import { NO_SOURCES } from '../support/server-sources.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
 import { doorRequest, TOKEN } from '../support/tls-door.ts';
 import { until } from '../support/until.ts';
 
 const MIB = 1024 * 1024;
-const never = () => Promise.reject(new Error('not asked for'));
 
 /** Both plain doors before an API server that answers each whole head. */
 async function doors() {
@@ -31,19 +31,9 @@ async function doors() {
       log: memoryLog(),
       files: systemFiles('/'),
       sources: {
-        version: { version: '1', commit: '' },
-        metrics: () => '',
-        ready: never,
-        detailed: never,
-        health: never,
-        policy: never,
-        session: never,
-        settings: () => ({ settings: {} }),
-        proxy: {
-          auth: { accepts: (given) => given === 'Bearer local' },
-          access: () => ({ server: '', certificate: '', token_file: '' }),
-          forward: (request, sink) => forward(proxy.deps, request, sink),
-        },
+        ...NO_SOURCES,
+        auth: { accepts: (given) => given === 'Bearer local' },
+        proxy: { forward: (request, sink) => forward(proxy.deps, request, sink) },
       },
     },
     { port: 0, socketPath },

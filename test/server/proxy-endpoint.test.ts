@@ -10,6 +10,7 @@ import { localAuth } from '../../src/server/local-auth.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { testProxy } from '../support/proxy-deps.ts';
 import { okAnswer, type RawConnection, rawUpstream } from '../support/raw-upstream.ts';
+import { NO_SOURCES } from '../support/server-sources.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
 import { until } from '../support/until.ts';
 import { waitUntil } from '../vm/wait-until.ts';
@@ -29,23 +30,10 @@ async function doors(onData: (connection: RawConnection, bytes: string) => void)
       files,
       clock: systemClock,
       sources: {
-        version: { version: '1', commit: '' },
-        ready: async () => ({ ready: true, reasons: [] }),
-        detailed: () => Promise.reject(new Error('not asked for')),
-        health: () => Promise.reject(new Error('not asked for')),
-        policy: () => Promise.reject(new Error('not asked for')),
-        session: () => Promise.reject(new Error('not asked for')),
-        settings: () => ({ settings: {} }),
-        metrics: () => '',
-        proxy: {
-          auth,
-          access: () => ({
-            server: 'https://127.0.0.1:1/proxy',
-            certificate: '',
-            token_file: tokenPath,
-          }),
-          forward: (request, sink) => forward(proxy.deps, request, sink),
-        },
+        ...NO_SOURCES,
+        auth,
+        tokenFile: tokenPath,
+        proxy: { forward: (request, sink) => forward(proxy.deps, request, sink) },
       },
     },
     { port: 0, socketPath: join(directory.path, 'agent.sock') },

@@ -15,6 +15,7 @@ import { httpServer } from '../../../src/server/doors.ts';
 import { localAuth } from '../../../src/server/local-auth.ts';
 import { selfSignedCertificate } from '../../../src/server/self-signed-certificate.ts';
 import { tlsListener } from '../../../src/server/tls-listener.ts';
+import { NO_SOURCES } from '../../../test/support/server-sources.ts';
 import { STANDARD_POLICY } from '../../../test/support/standard-policy.ts';
 
 const HOUR_MS = 3_600_000;
@@ -52,19 +53,10 @@ const http = httpServer(
     files,
     clock: systemClock,
     sources: {
-      version: { version: '', commit: '' },
-      ready: async () => ({ ready: true, reasons: [] }),
-      detailed: () => Promise.reject(new Error('not part of this')),
-      health: () => Promise.reject(new Error('not part of this')),
-      policy: () => Promise.reject(new Error('not part of this')),
-      session: () => Promise.reject(new Error('not part of this')),
-      settings: () => ({ settings: {} }),
-      metrics: () => '',
-      proxy: {
-        auth,
-        access: () => ({ server: '', certificate: '', token_file: tokenFile }),
-        forward: (request, sink) => forward(proxy, request, sink),
-      },
+      ...NO_SOURCES,
+      auth,
+      tokenFile,
+      proxy: { forward: (request, sink) => forward(proxy, request, sink) },
     },
   },
   { port: 0, socketPath: join(directory, 'agent.sock') },

@@ -18,6 +18,8 @@ export interface CommandProgress {
   ): void;
   /** The command has ended: its result says more. */
   forget(commandId: string): void;
+  /** The newest of a command that runs, whether or not it was taken. */
+  of(commandId: string): string | undefined;
   /** What came since the last call. */
   take(): readonly CommandProgressPayload[];
   /** Resolves when there is something to take, not more often than the interval, or at the signal. */
@@ -26,10 +28,12 @@ export interface CommandProgress {
 
 export function commandProgress({ clock }: { readonly clock: Clock }): CommandProgress {
   const newest = new Map<string, CommandProgressPayload>();
+  const messages = new Map<string, string>();
   const news = bell();
   let takenAt = Number.NEGATIVE_INFINITY;
   return {
     report: ({ id, sequence, attempt, message, data }) => {
+      messages.set(id, message.slice(0, MESSAGE_LENGTH_MAX));
       const fits = data !== undefined && JSON.stringify(data).length <= DATA_BYTES_MAX;
       newest.set(id, {
         id,
@@ -41,7 +45,11 @@ export function commandProgress({ clock }: { readonly clock: Clock }): CommandPr
       });
       news.ring();
     },
-    forget: (commandId) => void newest.delete(commandId),
+    forget: (commandId) => {
+      newest.delete(commandId);
+      messages.delete(commandId);
+    },
+    of: (commandId) => messages.get(commandId),
     take: () => {
       takenAt = clock.monotonic();
       const taken = [...newest.values()];

@@ -2,6 +2,8 @@ import type { Database } from 'bun:sqlite';
 import { type Bell, bell } from '../../core/bell.ts';
 import { AgentError } from '../../core/errors.ts';
 import type { Clock, RunSoon } from '../../core/ports.ts';
+import type { CommandsAnswer } from '../../protocol/local-commands.ts';
+import type { CommandsQuery } from '../../protocol/local-queries.ts';
 import type { Command, CommandResult } from '../../protocol/rest.ts';
 import { probeDisk, storeRebornAt } from '../database.ts';
 import { type CommitTimes, type GroupCommit, groupCommit } from '../group-commit.ts';
@@ -18,6 +20,7 @@ import {
   refusalOf,
   type WrittenCommand,
 } from './changes.ts';
+import { listCommands, type RememberedCommand, readCommand } from './listing.ts';
 import {
   deleteTexts,
   insertPiece,
@@ -84,6 +87,10 @@ export interface CommandJournal {
   /** Resolves when a result became pending, or at the signal. */
   whenPending(signal: AbortSignal): Promise<void>;
   counts(): JournalCounts;
+  /** What is remembered, the newest first. */
+  list(query: CommandsQuery): CommandsAnswer;
+  /** One that is remembered. */
+  show(commandId: string): RememberedCommand | undefined;
   /**
    * Makes room: forgets commands that are too old or too many. While there is trouble it always
    * writes.
@@ -164,6 +171,8 @@ export function commandJournal(deps: {
       const { accepted, running, undelivered } = totals;
       return { accepted, running, undelivered };
     },
+    list: (query) => listCommands(database, query),
+    show: (commandId) => readCommand(database, commandId),
     prune: () =>
       commits.write(() => {
         if (commits.trouble() !== undefined) {

@@ -58,6 +58,7 @@ test('reporting, routes and health of a daemon watch each kind once', async () =
   ];
   const stop = new AbortController();
   const running = await Promise.all(services.map((each) => each.start(stop.signal)));
+  status.source.summary(); // As a session asks; until then nothing is followed for it.
   await until('all kinds are watched', () =>
     [...REPORTED, '/apis/networking.k8s.io/v1/ingresses'].every(
       (path) => cluster.watching(path) > 0,

@@ -1,0 +1,45 @@
+/** The cluster as the local API tells it, from what the agent knows of it anyway. */
+import * as z from 'zod';
+import { NodeStatus, PodInfo, ResourceInfo } from './rest.ts';
+
+function pageOf<Row extends z.ZodType>(row: Row) {
+  return z.object({
+    /** Of all rows that fit the question. */
+    total: z.int(),
+    offset: z.int(),
+    items: z.array(row),
+  });
+}
+
+export const EventRow = z.object({
+  namespace: z.string(),
+  /** What it is about: `Pod`, `web-1`. */
+  kind: z.string(),
+  name: z.string(),
+  /** `Warning`, `Normal`. */
+  type: z.string(),
+  reason: z.string(),
+  /** At most 500 characters. */
+  message: z.string(),
+  count: z.int(),
+  /** null where nobody says when. */
+  last_seen: z.string().nullable(),
+});
+export type EventRow = z.infer<typeof EventRow>;
+
+const NamespaceRow = z.object({ name: z.string() });
+
+export const NodesPage = pageOf(NodeStatus);
+export const NamespacesPage = pageOf(NamespaceRow);
+export const ResourcesPage = pageOf(ResourceInfo);
+export const PodsPage = pageOf(PodInfo);
+export const EventsPage = pageOf(EventRow);
+
+export interface ClusterRows {
+  readonly nodes: NodeStatus;
+  readonly namespaces: z.infer<typeof NamespaceRow>;
+  readonly deployments: ResourceInfo;
+  readonly services: ResourceInfo;
+  readonly pods: PodInfo;
+  readonly events: EventRow;
+}

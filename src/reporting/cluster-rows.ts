@@ -1,0 +1,103 @@
+import type { CoreV1Event } from '@kubernetes/client-node';
+import { AgentError } from '../core/errors.ts';
+import { KINDS, pathOfKind } from '../core/kinds.ts';
+import type { Clock } from '../core/ports.ts';
+import { within } from '../core/waiting.ts';
+import type { KubernetesClient } from '../kubernetes/api/client.ts';
+import type { ClusterRows, EventRow } from '../protocol/local-cluster.ts';
+import type { ClusterState } from './cluster-state.ts';
+
+/** How long a question waits for the first list of a kind. */
+const FIRST_LIST_WAIT_MS = 10_000;
+const EVENTS_PAGE = 500;
+/** Events are not followed but read when somebody asks, and no more than these. */
+const EVENTS_MAX = 5_000;
+const EVENT_MESSAGE_LENGTH_MAX = 500;
+
+interface Deps {
+  readonly clock: Clock;
+  readonly client: KubernetesClient;
+}
+
+export type ReadClusterRows = <Kind extends keyof ClusterRows>(
+  kind: Kind,
+  signal: AbortSignal,
+) => Promise<readonly ClusterRows[Kind][]>;
+
+/**
+ * The objects of a kind as they are known now, in rows.
+ * @param want has the cluster followed from now on
+ */
+export function clusterRows(deps: Deps, state: ClusterState, want: () => void): ReadClusterRows {
+  const { cache } = state;
+  const known = async (kind: Exclude<keyof ClusterRows, 'events'>, signal: AbortSignal) => {
+    want();
+    const kept = cache[kind];
+    await within(deps.clock, FIRST_LIST_WAIT_MS, signal, (limited) => kept.settled(limited));
+    if (!kept.isKnown()) {
+      const why = kept.trouble?.message ?? 'it has not answered yet';
+      throw new AgentError('KUBERNETES_API', `The ${kind} of the cluster are not known: ${why}`, {
+        hint: kept.trouble?.hint ?? 'Check that k3s runs: systemctl status k3s',
+      });
+    }
+  };
+  const readers: {
+    [Kind in keyof ClusterRows]: (signal: AbortSignal) => Promise<ClusterRows[Kind][]>;
+  } = {
+    nodes: async (signal) => {
+      await known('nodes', signal);
+      return cache.nodes.rows().map(({ status }) => status);
+    },
+    namespaces: async (signal) => {
+      await known('namespaces', signal);
+      return cache.namespaces.rows().map((name) => ({ name }));
+    },
+    deployments: async (signal) => {
+      await known('deployments', signal);
+      return cache.deployments.rows();
+    },
+    services: async (signal) => {
+      await known('services', signal);
+      return cache.services.rows();
+    },
+    pods: async (signal) => {
+      await known('pods', signal);
+      return cache.pods.rows();
+    },
+    events: (signal) => readEvents(deps, signal),
+  };
+  return (kind, signal) => readers[kind](signal);
+}
+
+async function readEvents({ client }: Deps, signal: AbortSignal): Promise<EventRow[]> {
+  const rows: EventRow[] = [];
+  let next: string | undefined;
+  do {
+    const query = { limit: EVENTS_PAGE, ...(next === undefined ? {} : { continue: next }) };
+    const path = pathOfKind(KINDS.event);
+    const page = await client.eachOfPage<CoreV1Event>(
+      path,
+      query,
+      (event) => void rows.push(eventRow(event)),
+      signal,
+    );
+    next = page.next;
+  } while (next !== undefined && rows.length < EVENTS_MAX);
+  return rows;
+}
+
+function eventRow(event: CoreV1Event): EventRow {
+  const { involvedObject, type, reason, message, count, metadata, series } = event;
+  const seen = series?.lastObservedTime ?? event.lastTimestamp ?? event.eventTime;
+  return {
+    namespace: involvedObject.namespace ?? metadata.namespace ?? '',
+    kind: involvedObject.kind ?? '',
+    name: involvedObject.name ?? '',
+    type: type ?? '',
+    reason: reason ?? '',
+    message: (message ?? '').slice(0, EVENT_MESSAGE_LENGTH_MAX),
+    count: series?.count ?? count ?? 1,
+    // On the wire it is text; client-node's type says Date.
+    last_seen: seen == null ? null : String(seen),
+  };
+}

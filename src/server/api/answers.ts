@@ -1,0 +1,232 @@
+/** The agent's own answers: which route a request is for, whether it may be asked, and how the answer is sent. */
+import { AgentError, toAgentError } from '../../core/errors.ts';
+import type { Clock, Log } from '../../core/ports.ts';
+import { troubleOf } from '../../core/trouble.ts';
+import type { HeaderList } from '../../http1/head.ts';
+import { encoded, entityTag, isKnown } from './encoding.ts';
+import { type OpenHandler, openHandler } from './open-routes.ts';
+import { problemBody, type Refused, statusOf } from './problem.ts';
+import { rateLimit } from './rate.ts';
+import type { Route } from './route.ts';
+import { findRoute } from './router.ts';
+import type { ApiSources } from './sources.ts';
+
+const JSON_TYPE = 'application/json;charset=utf-8';
+const PROBLEM_TYPE = 'application/problem+json';
+/** prometheus.io, "Exposition formats". */
+const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+/** What callers may call their requests; anything else gets an id of ours. */
+const REQUEST_ID = /^[\w.:-]{1,64}$/;
+
+export interface ApiRequest {
+  readonly method: string;
+  /** Path and query: `/api/k8s/pods?limit=1`. */
+  readonly target: string;
+  readonly headers: HeaderList;
+  /** It came over the socket, or has shown the local token. */
+  readonly isTrusted: boolean;
+}
+
+export interface ApiReply {
+  readonly status: number;
+  readonly headers: HeaderList;
+  readonly body: Buffer;
+}
+
+interface ApiDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly sources: ApiSources;
+  /** Where the local token stands, for those who lack it. */
+  readonly tokenFile: string;
+}
+
+/** What was found out, before it is put into bytes. */
+interface Answer {
+  readonly status: number;
+  /** A text is sent as it is, everything else as JSON. */
+  readonly body: unknown;
+  readonly type?: string;
+  readonly headers?: HeaderList;
+  /** Asked for again and again, and the same for a while: it gets an entity tag. */
+  readonly hasTag?: boolean;
+}
+
+/** Never rejects: an error is an answer. */
+export type AnswerRequest = (request: ApiRequest, signal: AbortSignal) => Promise<ApiReply>;
+
+/** Of one door: its callers share one rate. */
+export function apiAnswers(deps: ApiDeps): AnswerRequest {
+  const requestId = requestIds(deps.clock);
+  const rate = rateLimit(deps);
+  let routes: readonly Route[] | undefined;
+  const load = async () => {
+    routes ??= (await import('./routes.ts')).apiRoutes(deps);
+    return routes;
+  };
+  const find = async (request: ApiRequest, signal: AbortSignal, id: string): Promise<Answer> => {
+    const url = new URL(
+      `http://agent${URL.canParse(`http://agent${request.target}`) ? request.target : '/'}`,
+    );
+    const open = openHandler(url.pathname);
+    if (open !== undefined) {
+      return answerOpen(deps, open, request, signal, id);
+    }
+    if (!url.pathname.startsWith('/api/') && url.pathname !== '/openapi.json') {
+      return refusal(
+        { status: 404, code: 'NOT_FOUND', message: `There is nothing at ${url.pathname}` },
+        id,
+      );
+    }
+    const refused = refusedBefore(deps, request, rate.take());
+    return refused === undefined
+      ? answerRoute(deps, await load(), request, url, signal, id)
+      : refusal(refused, id, refused.headers);
+  };
+  return async (request, signal) => {
+    const id = requestId(request.headers);
+    const answer = await find(request, signal, id).catch((thrown) => failed(deps, thrown, id));
+    return send(answer, request.headers, id);
+  };
+}
+
+/** The caller's own id, or one that tells requests of this start apart. */
+function requestIds(clock: Clock): (headers: HeaderList) => string {
+  const start = clock.now().getTime().toString(36);
+  let count = 0;
+  return (headers) => {
+    const given = headers.find(([name]) => name.toLowerCase() === 'x-request-id')?.[1] ?? '';
+    if (REQUEST_ID.test(given)) {
+      return given;
+    }
+    count += 1;
+    return `${start}-${count}`;
+  };
+}
+
+async function answerOpen(
+  { sources }: ApiDeps,
+  handle: OpenHandler,
+  { method }: ApiRequest,
+  signal: AbortSignal,
+  id: string,
+): Promise<Answer> {
+  return method === 'GET' || method === 'HEAD'
+    ? await handle({ sources, signal })
+    : otherMethod(['GET', 'HEAD'], id);
+}
+
+/** Why a request goes no further, whatever it asks for. */
+function refusedBefore(
+  { tokenFile }: ApiDeps,
+  { isTrusted }: ApiRequest,
+  waitSeconds: number | undefined,
+): (Refused & { readonly headers: HeaderList }) | undefined {
+  if (!isTrusted) {
+    return {
+      status: 401,
+      code: 'LOCAL_TOKEN_REJECTED',
+      message: `A local token is needed; it stands in ${tokenFile}`,
+      headers: [['WWW-Authenticate', 'Bearer']],
+    };
+  }
+  return waitSeconds === undefined
+    ? undefined
+    : {
+        status: 429,
+        code: 'TOO_MANY_REQUESTS',
+        message: 'Too many requests came in a short time',
+        hint: 'Ask less often',
+        headers: [['Retry-After', String(waitSeconds)]],
+      };
+}
+
+async function answerRoute(
+  { sources }: ApiDeps,
+  routes: readonly Route[],
+  { method }: ApiRequest,
+  { pathname, searchParams }: URL,
+  signal: AbortSignal,
+  id: string,
+): Promise<Answer> {
+  const found = findRoute(routes, method, pathname);
+  switch (found.kind) {
+    case 'nothing': {
+      const message = `There is nothing at ${pathname}`;
+      return refusal({ status: 404, code: 'NOT_FOUND', message }, id);
+    }
+    case 'other-method':
+      return otherMethod(found.allow, id);
+    case 'route': {
+      const { route, parts } = found;
+      const params = route.params.safeParse({ ...Object.fromEntries(searchParams), ...parts });
+      if (!params.success) {
+        throw wrongParams(route, params.error.issues);
+      }
+      const body = await route.handle({ sources, signal }, params.data);
+      return { status: 200, body, hasTag: route.method === 'GET' };
+    }
+  }
+}
+
+function wrongParams(
+  { path }: Route,
+  issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[],
+): AgentError {
+  const problems = issues.map(({ path: at, message }) =>
+    at.length === 0 ? message : `${at.join('.')}: ${message}`,
+  );
+  return new AgentError('USAGE', `The address does not fit ${path}: ${problems.join('; ')}`, {
+    hint: 'See /openapi.json, or docs/API.md',
+  });
+}
+
+function otherMethod(allow: readonly string[], id: string): Answer {
+  const message = `Only ${allow.join(', ')} can be asked there`;
+  return refusal({ status: 405, code: 'USAGE', message }, id, [['Allow', allow.join(', ')]]);
+}
+
+function refusal(refused: Refused, id: string, headers: HeaderList = []): Answer {
+  return { status: refused.status, body: problemBody(refused, id), type: PROBLEM_TYPE, headers };
+}
+
+function failed({ log }: ApiDeps, thrown: unknown, id: string): Answer {
+  const error = toAgentError(thrown);
+  if (error.code === 'INTERNAL') {
+    log.error('a request failed', { request_id: id, error: troubleOf(thrown) });
+    return refusal({ status: 500, code: 'INTERNAL', message: 'The agent could not answer' }, id);
+  }
+  const { code, message, hint } = error;
+  return refusal({ status: statusOf(error), code, message, hint }, id);
+}
+
+function acceptedBy(headers: HeaderList): string {
+  return headers
+    .filter(([name]) => name.toLowerCase() === 'accept-encoding')
+    .map(([, value]) => value)
+    .join();
+}
+
+async function send(answer: Answer, asked: HeaderList, id: string): Promise<ApiReply> {
+  const { status, body, headers = [], hasTag = false } = answer;
+  const isText = typeof body === 'string';
+  const type = answer.type ?? (isText ? METRICS_TYPE : JSON_TYPE);
+  const bytes = Buffer.from(isText ? body : JSON.stringify(body));
+  const all: (readonly [string, string])[] = [
+    ['Content-Type', type],
+    ['X-Request-Id', id],
+    ...headers,
+  ];
+  if (hasTag) {
+    const tag = entityTag(bytes);
+    all.push(['ETag', tag], ['Cache-Control', 'no-cache']);
+    if (isKnown(tag, asked)) {
+      return { status: 304, headers: all.slice(1), body: Buffer.alloc(0) };
+    }
+  }
+  const { body: sent, encoding } = await encoded(bytes, acceptedBy(asked));
+  if (encoding !== undefined) {
+    all.push(['Content-Encoding', encoding], ['Vary', 'Accept-Encoding']);
+  }
+  return { status, headers: all, body: sent };
+}

@@ -1,0 +1,105 @@
+import type * as z from 'zod';
+import { AgentError } from '../../core/errors.ts';
+import type { Clock } from '../../core/ports.ts';
+import {
+  type ClusterRows,
+  EventsPage,
+  NamespacesPage,
+  NodesPage,
+  PodsPage,
+  ResourcesPage,
+} from '../../protocol/local-cluster.ts';
+import {
+  EventsQuery,
+  NamespacesQuery,
+  NodesQuery,
+  PodsQuery,
+  ResourcesQuery,
+} from '../../protocol/local-queries.ts';
+import { pageOf } from './page.ts';
+import { type Route, type RouteContext, route } from './route.ts';
+import type { ClusterKind } from './sources.ts';
+
+export function clusterRoutes(deps: { readonly clock: Clock }): readonly Route[] {
+  const page = async <Kind extends ClusterKind>(
+    { sources, signal }: RouteContext,
+    kind: Kind,
+    query: Filter & { readonly limit: number; readonly offset: number; readonly sort: string },
+  ) => {
+    if (sources.cluster === undefined) {
+      throw notServer();
+    }
+    const rows = await sources.cluster.rows(kind, signal);
+    return await pageOf<ClusterRows[Kind]>(deps, rows, { ...query, wanted: wantedBy(query) });
+  };
+  const list = <Query extends z.ZodObject, Page extends z.ZodType>(
+    kind: ClusterKind,
+    what: string,
+    params: Query,
+    answer: Page,
+  ) => ({ path: `/api/k8s/${kind}`, summary: `Lists ${what}, a page at a time.`, params, answer });
+  return [
+    route({
+      ...list('nodes', 'the nodes', NodesQuery, NodesPage),
+      handle: (context, query) => page(context, 'nodes', query),
+    }),
+    route({
+      ...list('namespaces', 'the namespaces', NamespacesQuery, NamespacesPage),
+      handle: (context, query) => page(context, 'namespaces', query),
+    }),
+    route({
+      ...list('deployments', 'Deployments', ResourcesQuery, ResourcesPage),
+      handle: (context, query) => page(context, 'deployments', query),
+    }),
+    route({
+      ...list('services', 'Services', ResourcesQuery, ResourcesPage),
+      handle: (context, query) => page(context, 'services', query),
+    }),
+    route({
+      ...list('pods', 'pods', PodsQuery, PodsPage),
+      handle: (context, query) => page(context, 'pods', query),
+    }),
+    route({
+      ...list('events', 'events, the newest first', EventsQuery, EventsPage),
+      handle: (context, query) => page(context, 'events', query),
+    }),
+  ];
+}
+
+export function notServer(): AgentError {
+  return new AgentError('NOT_A_SERVER', 'A worker has no way to the Kubernetes API', {
+    hint: 'Ask the agent of a server of the cluster',
+  });
+}
+
+/** What a query may say of the rows; each is optional. */
+interface Filter {
+  readonly name?: string | undefined;
+  readonly namespace?: string | undefined;
+  readonly label?: string | undefined;
+  readonly node?: string | undefined;
+  readonly phase?: string | undefined;
+  readonly type?: string | undefined;
+}
+
+/** A field that a kind of rows does not have fits no wish. */
+interface AnyRow {
+  readonly name?: string;
+  readonly namespace?: string;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly node_name?: string;
+  readonly phase?: string;
+  readonly type?: string;
+}
+
+function wantedBy({ name, namespace, label, node, phase, type }: Filter): (row: AnyRow) => boolean {
+  const at = label?.indexOf('=') ?? 0;
+  const [key, value] = [label?.slice(0, at) ?? '', label?.slice(at + 1)];
+  return (row) =>
+    (name === undefined || row.name?.includes(name) === true) &&
+    (namespace === undefined || row.namespace === namespace) &&
+    (label === undefined || row.labels?.[key] === value) &&
+    (node === undefined || row.node_name === node) &&
+    (phase === undefined || row.phase === phase) &&
+    (type === undefined || row.type === type);
+}

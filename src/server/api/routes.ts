@@ -1,0 +1,182 @@
+/**
+ * The one table of what can be asked of the agent over HTTP. docs/API.md and `/openapi.json` are made from
+ * it. It is loaded with the first request that needs it.
+ */
+import { AgentError } from '../../core/errors.ts';
+import type { Clock } from '../../core/ports.ts';
+import {
+  DetailedHealth,
+  HealthAnswer,
+  LocalAccess,
+  PolicyAnswer,
+  ReadyAnswer,
+  SessionAnswer,
+  SettingsAnswer,
+} from '../../protocol/local-api.ts';
+import { CancelAnswer, CommandAnswer, CommandsAnswer } from '../../protocol/local-commands.ts';
+import { CommandPath, CommandsQuery, NoQuery } from '../../protocol/local-queries.ts';
+import {
+  AliveAnswer,
+  ConnectivityAnswer,
+  FeaturesAnswer,
+  OpenApiAnswer,
+  RuntimeAnswer,
+  TextAnswer,
+  VersionAnswer,
+} from '../../protocol/local-status.ts';
+import { clusterRoutes, notServer } from './cluster-routes.ts';
+import { openApi } from './openapi.ts';
+import { type DocumentedRoute, documented, type Route, route } from './route.ts';
+
+/** Answered by open-routes.ts. */
+const OPEN_ROUTES: readonly DocumentedRoute[] = [
+  documented({
+    path: '/health',
+    access: 'open',
+    summary: 'The process is alive; it says nothing about anything else.',
+    params: NoQuery,
+    answer: AliveAnswer,
+  }),
+  documented({
+    path: '/ready',
+    access: 'open',
+    summary: 'Whether the agent can do its work, and why not.',
+    params: NoQuery,
+    answer: ReadyAnswer,
+    otherStatuses: [503],
+  }),
+  documented({
+    path: '/version',
+    access: 'open',
+    summary: 'Which version runs.',
+    params: NoQuery,
+    answer: VersionAnswer,
+  }),
+  documented({
+    path: '/metrics',
+    access: 'open',
+    summary: 'Metrics in the text format of Prometheus: docs/METRICS.md.',
+    params: NoQuery,
+    answer: TextAnswer,
+    format: 'text',
+  }),
+];
+
+/** All that needs the socket or the token. */
+export function apiRoutes(deps: { readonly clock: Clock }): readonly Route[] {
+  return [
+    ...statusRoutes(),
+    ...commandRoutes(),
+    ...clusterRoutes(deps),
+    route({
+      path: '/openapi.json',
+      summary: 'This table, as OpenAPI 3.1.',
+      params: NoQuery,
+      answer: OpenApiAnswer,
+      handle: ({ sources }) => openApi(documentedRoutes(deps), sources.version.version),
+    }),
+  ];
+}
+
+export function documentedRoutes(deps: { readonly clock: Clock }): readonly DocumentedRoute[] {
+  return [...OPEN_ROUTES, ...apiRoutes(deps)];
+}
+
+function statusRoutes(): readonly Route[] {
+  const params = NoQuery;
+  return [
+    route({
+      path: '/api/health',
+      summary: 'What is wrong, since when and how often, and what was wrong before.',
+      ...{ params, answer: HealthAnswer },
+      handle: ({ sources, signal }) => sources.health(signal),
+    }),
+    route({
+      path: '/api/health/detailed',
+      summary: 'Agent, session, nodes and commands: what `status` shows.',
+      ...{ params, answer: DetailedHealth },
+      handle: ({ sources, signal }) => sources.detailed(signal),
+    }),
+    route({
+      path: '/api/status/features',
+      summary: 'What this agent can do, as it is set up now.',
+      ...{ params, answer: FeaturesAnswer },
+      handle: ({ sources }) => sources.features(),
+    }),
+    route({
+      path: '/api/status/connectivity',
+      summary: 'Whether what the agent depends on answers.',
+      ...{ params, answer: ConnectivityAnswer },
+      handle: ({ sources, signal }) => sources.connectivity(signal),
+    }),
+    route({
+      path: '/api/metrics/runtime',
+      summary: 'What the process uses.',
+      ...{ params, answer: RuntimeAnswer },
+      handle: ({ sources }) => sources.runtime(),
+    }),
+    route({
+      path: '/api/settings',
+      summary: 'The settings with which the agent was started.',
+      ...{ params, answer: SettingsAnswer },
+      handle: ({ sources }) => sources.settings(),
+    }),
+    route({
+      path: '/api/policy',
+      summary: 'Reads the policy file again, and says whether it is in force.',
+      ...{ params, answer: PolicyAnswer },
+      handle: ({ sources }) => sources.policy(),
+    }),
+    route({
+      path: '/api/session',
+      summary: 'Reads the files of the session again, and tries at once where there is none.',
+      ...{ params, answer: SessionAnswer },
+      handle: ({ sources }) => sources.session(),
+    }),
+    route({
+      path: '/api/k8s/local-access',
+      summary: 'How kubectl reaches the cluster through the agent.',
+      ...{ params, answer: LocalAccess },
+      handle: ({ sources }) => {
+        if (sources.access === undefined) {
+          throw notServer();
+        }
+        return sources.access();
+      },
+    }),
+  ];
+}
+
+function commandRoutes(): readonly Route[] {
+  return [
+    route({
+      path: '/api/commands',
+      summary: 'Remote commands of the last 30 days, the newest first.',
+      params: CommandsQuery,
+      answer: CommandsAnswer,
+      handle: ({ sources }, query) => sources.commands.list(query),
+    }),
+    route({
+      path: '/api/commands/{id}',
+      summary: 'One remote command, with its progress or its result.',
+      params: CommandPath,
+      answer: CommandAnswer,
+      handle: ({ sources }, { id }) => sources.commands.find(id) ?? unknownCommand(id),
+    }),
+    route({
+      method: 'POST',
+      path: '/api/commands/{id}/cancel',
+      summary: 'Asks a remote command to stop. The control plane gets its result as ever.',
+      params: CommandPath,
+      answer: CancelAnswer,
+      handle: async ({ sources }, { id }) =>
+        (await sources.commands.cancel(id)) ?? unknownCommand(id),
+    }),
+  ];
+}
+
+function unknownCommand(id: string): never {
+  throw new AgentError('NOT_FOUND', `No command "${id}" is remembered`, {
+    hint: 'List them: sudo pipeops-agent commands list',
+  });
+}

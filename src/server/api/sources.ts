@@ -1,0 +1,62 @@
+import type {
+  DetailedHealth,
+  HealthAnswer,
+  LocalAccess,
+  PolicyAnswer,
+  ReadyAnswer,
+  SessionAnswer,
+  SettingsAnswer,
+} from '../../protocol/local-api.ts';
+import type { ClusterRows } from '../../protocol/local-cluster.ts';
+import type { CancelAnswer, CommandAnswer, CommandsAnswer } from '../../protocol/local-commands.ts';
+import type { CommandsQuery } from '../../protocol/local-queries.ts';
+import type {
+  ConnectivityAnswer,
+  FeaturesAnswer,
+  RuntimeAnswer,
+} from '../../protocol/local-status.ts';
+
+/** What the routes show; every value is read when it is asked for. */
+export interface ApiSources {
+  readonly version: { readonly version: string; readonly commit: string };
+  readonly ready: (signal: AbortSignal) => Promise<ReadyAnswer>;
+  /** Prometheus text. */
+  readonly metrics: () => string;
+  readonly health: (signal: AbortSignal) => Promise<HealthAnswer>;
+  readonly detailed: (signal: AbortSignal) => Promise<DetailedHealth>;
+  /** Reads the policy file again, and puts it in force. */
+  readonly policy: () => Promise<PolicyAnswer>;
+  /** Reads the session's files again, and tries at once. */
+  readonly session: () => Promise<SessionAnswer>;
+  /** The settings that the daemon was started with. None of them is a secret. */
+  readonly settings: () => SettingsAnswer;
+  readonly features: () => Promise<FeaturesAnswer>;
+  readonly connectivity: (signal: AbortSignal) => Promise<ConnectivityAnswer>;
+  readonly runtime: () => RuntimeAnswer;
+  readonly commands: CommandSource;
+  /** How kubectl gets through the TLS listener. Absent on a worker. */
+  readonly access?: () => LocalAccess;
+  /** Absent on a worker: it has no credentials for the Kubernetes API. */
+  readonly cluster?: ClusterSource;
+}
+
+export interface CommandSource {
+  list(query: CommandsQuery): CommandsAnswer;
+  /** Undefined where no such command is remembered. */
+  find(id: string): CommandAnswer | undefined;
+  /** Durable when it resolves. Undefined where no such command is remembered. */
+  cancel(id: string): Promise<CancelAnswer | undefined>;
+}
+
+export type ClusterKind = keyof ClusterRows;
+
+export interface ClusterSource {
+  /**
+   * All rows of a kind, as they are known now. The rows never change afterwards.
+   * @throws AgentError KUBERNETES_API while they are not known
+   */
+  rows<Kind extends ClusterKind>(
+    kind: Kind,
+    signal: AbortSignal,
+  ): Promise<readonly ClusterRows[Kind][]>;
+}

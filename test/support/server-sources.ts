@@ -1,0 +1,27 @@
+import type { ServerSources } from '../../src/server/sources.ts';
+
+const notAsked = () => Promise.reject(new Error('not asked for'));
+
+/** What the doors show, where a test asks for none of it. */
+export const NO_SOURCES: ServerSources = {
+  version: { version: '', commit: '' },
+  ready: async () => ({ ready: true, reasons: [] }),
+  metrics: () => '',
+  health: notAsked,
+  detailed: notAsked,
+  policy: notAsked,
+  session: notAsked,
+  settings: () => ({ settings: {} }),
+  features: notAsked,
+  connectivity: notAsked,
+  runtime: () => {
+    throw new Error('not asked for');
+  },
+  commands: {
+    list: () => ({ items: [], next: null }),
+    find: () => undefined,
+    cancel: async () => undefined,
+  },
+  auth: { accepts: () => false },
+  tokenFile: '/local-token',
+};
