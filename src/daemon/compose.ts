@@ -290,7 +290,13 @@ async function serverParts(parts: CommonParts, config: Config, common: CommonHea
       startId: Buffer.from(random.bytes(START_ID_BYTES)).toString('hex'),
     },
   );
-  return { health, election, shared, dataPlane: await dataPlaneParts(parts, config, paths) };
+  return {
+    health,
+    election,
+    share: memory,
+    shared,
+    dataPlane: await dataPlaneParts(parts, config, paths),
+  };
 }
 
 function serversOf(nodes: ReturnType<NodeStates['current']>): readonly string[] | undefined {
@@ -300,7 +306,7 @@ function serversOf(nodes: ReturnType<NodeStates['current']>): readonly string[] 
 /** Services of a server. Those that act for the cluster run only while it has the session. */
 function servicesOfServer(
   parts: CommonParts,
-  { health, election, shared, dataPlane }: ServerParts,
+  { health, election, share, shared, dataPlane }: ServerParts,
   config: Config,
   signal: AbortSignal,
 ): readonly Service[] {
@@ -317,6 +323,7 @@ function servicesOfServer(
     network: systemNetwork,
     memory: sessionMemory(parts.database, config.control_plane.url),
     leavingPath: paths.leaving,
+    isAlone: share.isAlone,
   };
   return [
     parts.live,

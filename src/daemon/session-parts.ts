@@ -55,6 +55,8 @@ export interface SessionParts {
   readonly cloud: LiveCloud;
   /** Exists while root removes the agent from this machine. */
   readonly leavingPath: string;
+  /** Whether no other server is there to go on with the session. */
+  readonly isAlone: () => boolean;
   readonly network: (options: { ca: string | undefined; proxy: ProxySettings }) => Network;
 }
 
@@ -95,7 +97,7 @@ export function sessionServices(parts: SessionParts, config: Config, agentId: st
       pace,
       tokens: serviceTokens({ random }, parts.memory.read()?.serviceTokenHash),
       facts: () => registrationFacts(parts, config),
-      isLeaving: () => isThere(parts.files, parts.leavingPath),
+      isLeaving: async () => parts.isAlone() && (await isThere(parts.files, parts.leavingPath)),
       network,
       onNewAccess: (listener) =>
         access.onChange(() => {

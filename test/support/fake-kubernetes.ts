@@ -197,6 +197,9 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
         }
         return Response.json(change(request, pathname, body, searchParams.has('dryRun')));
       case 'PUT':
+        if (isStale(objects.get(pathname), body)) {
+          return status(409, 'Conflict');
+        }
         return Response.json(store(pathname, body, replace));
       case 'DELETE': {
         const { uid } = (body['preconditions'] ?? {}) as { uid?: string };
@@ -291,6 +294,16 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
 
 function status(code: number, reason: string): Response {
   return Response.json({ kind: 'Status', reason, message: reason, code }, { status: code });
+}
+
+/** Whether somebody has changed it since the writer has read it. */
+function isStale(known: KubernetesObject | undefined, { metadata }: Json): boolean {
+  const { resourceVersion } = (metadata ?? {}) as { resourceVersion?: string };
+  return (
+    known !== undefined &&
+    resourceVersion !== undefined &&
+    resourceVersion !== known.metadata.resourceVersion
+  );
 }
 
 /** PUT: the status is not written that way, and what the API server keeps stays. */

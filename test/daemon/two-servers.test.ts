@@ -1,0 +1,106 @@
+/** Two servers of a cluster, each with the whole daemon, and one control plane. */
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DetailedHealth } from '../../src/protocol/local-api.ts';
+import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
+import { type FakeKubernetes, startFakeKubernetes } from '../support/fake-kubernetes.ts';
+import { type TempDirectory, tempDirectory } from '../support/temp-dir.ts';
+import { waitUntil } from '../vm/wait-until.ts';
+import { type RunningDaemon, startDaemon } from './running-daemon.ts';
+
+const TOKEN = 'a-control-plane-token';
+const TIMEOUT_MS = 20_000;
+const OURS = 'namespaces/pipeops-system';
+const LEASE = `/apis/coordination.k8s.io/v1/${OURS}/leases/pipeops-agent`;
+
+let directory: TempDirectory;
+let kubernetes: FakeKubernetes;
+let controlPlane: ControlPlane;
+let running: RunningDaemon[];
+
+beforeEach(async () => {
+  directory = await tempDirectory();
+  kubernetes = await startFakeKubernetes();
+  kubernetes.put(LEASE, {});
+  kubernetes.put(`/api/v1/${OURS}/secrets/pipeops-agent-session`, {});
+  for (const name of ['one', 'two']) {
+    kubernetes.put(`/api/v1/nodes/${name}`, {
+      metadata: { labels: { 'node-role.kubernetes.io/control-plane': 'true' } },
+      status: { conditions: [{ type: 'Ready', status: 'True' }] },
+    });
+  }
+  controlPlane = startControlPlane({
+    token: TOKEN,
+    databasePath: join(directory.path, 'control-plane.db'),
+  });
+  running = [];
+});
+afterEach(async () => {
+  for (const daemon of running) {
+    await daemon.stop();
+  }
+  await controlPlane[Symbol.asyncDispose]();
+  await kubernetes[Symbol.asyncDispose]();
+  await directory[Symbol.asyncDispose]();
+});
+
+/** @param token none: it joined, and nobody has given it one */
+async function start(name: string, token?: string) {
+  const path = join(directory.path, name);
+  await mkdir(path);
+  if (token === undefined) {
+    await writeFile(join(path, 'server.json'), '{}');
+  }
+  const daemon = await startDaemon(path, {
+    kubernetes,
+    credentials: token === undefined ? {} : { 'control-plane-token': token },
+    config: `{control_plane: {url: "${controlPlane.url}"}, http: {port: 0, tls_port: 0}, k3s: {node_name: ${name}}}`,
+  });
+  running.push(daemon);
+  const health = async () =>
+    DetailedHealth.parse(JSON.parse(await daemon.ask('/api/health/detailed')));
+  return {
+    daemon,
+    health,
+    path,
+    reaches: (phase: string) =>
+      waitUntil(`${name} is ${phase}`, TIMEOUT_MS, async () => {
+        return (await health()).session.phase === phase;
+      }),
+  };
+}
+
+test(
+  'the one that joined stands by, and goes on as the same agent when the first one stops',
+  async () => {
+    const one = await start('one', TOKEN);
+    await one.reaches('connected');
+    const { agent } = await one.health();
+    await waitUntil('the Lease has a duration', TIMEOUT_MS, async () => {
+      return kubernetes.object(LEASE)?.spec?.['leaseDurationSeconds'] === 12;
+    });
+    const two = await start('two');
+    await waitUntil('the second one sees the first', TIMEOUT_MS, async () => {
+      return (await two.health()).session.holder === 'one';
+    });
+    expect((await two.health()).session).toMatchObject({ phase: 'standby', holder: 'one' });
+    expect(JSON.parse(await two.daemon.ask('/ready'))).toMatchObject({
+      standby: 'stands by; one has the session',
+    });
+    const held = async (server: typeof one) =>
+      /^pipeops_agent_session_held (\d)$/m.exec(await server.daemon.ask('/metrics'))?.[1];
+    expect([await held(one), await held(two)]).toEqual(['1', '0']);
+    await one.daemon.stop();
+    await two.reaches('connected');
+    expect((await two.health()).agent.id).toBe(agent.id);
+    expect(await readFile(join(two.path, 'credentials/control-plane-token'), 'utf8')).toBe(
+      `${TOKEN}\n`,
+    );
+    const agents = (await (await fetch(`${controlPlane.adminUrl}/admin/agents`)).json()) as {
+      readonly agents: readonly { readonly id: string }[];
+    };
+    expect(agents.agents.map(({ id }) => id)).toEqual([agent.id]);
+  },
+  TIMEOUT_MS * 4,
+);
