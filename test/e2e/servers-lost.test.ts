@@ -5,7 +5,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { DetailedHealth } from '../../src/protocol/local-api.ts';
 import { voters } from '../vm/etcd-voters.ts';
 import { WEB_IMAGE, WEB_PORT } from '../vm/images.ts';
 import type { Machine } from '../vm/machine.ts';
@@ -13,6 +12,7 @@ import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
 import { joinServer } from './join-server.ts';
+import { sessionHolder, standsBy } from './session-holder.ts';
 import { installByOneLine, openStand, type Stand, TOKEN_FILE } from './stand.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
@@ -63,7 +63,7 @@ test(
       const took: number[] = [];
       for (let loss = 0; loss < machines.length; loss += 1) {
         await deploys.more(COMMANDS_BEFORE_LOSS);
-        const holder = await holderNow();
+        const holder = await sessionHolder(machines);
         took.push(await progress.phase(`${holder.name} is lost`, () => lose(holder)));
         await deploys.more(COMMANDS_BEFORE_LOSS);
         await progress.phase(`${holder.name} is back`, () => bringBack(holder));
@@ -125,29 +125,12 @@ function deployOneByOne(agentId: string) {
   };
 }
 
-async function healthOf(machine: Machine): Promise<DetailedHealth | undefined> {
-  const ran = await machine.exec(['pipeops-agent', 'status', '--json'], { check: false });
-  return ran.exitCode === 0 ? (JSON.parse(ran.stdout) as DetailedHealth) : undefined;
-}
-
-const isConnected = async (machine: Machine) =>
-  (await healthOf(machine))?.session.phase === 'connected';
-
-async function holderNow(): Promise<Machine> {
-  return waitUntil('a server has the session', SETTLE_TIMEOUT_MS, async () => {
-    const held = await Promise.all(machines.map(isConnected));
-    return machines[held.indexOf(true)];
-  });
-}
-
 /** @returns ms until another server had a session */
 async function lose(holder: Machine): Promise<number> {
   const others = machines.filter((machine) => machine !== holder);
   const killed = holder.kill();
   const at = performance.now();
-  await waitUntil('another server has the session', SETTLE_TIMEOUT_MS, async () => {
-    return (await Promise.all(others.map(isConnected))).includes(true);
-  });
+  await sessionHolder(others);
   const tookMs = performance.now() - at;
   await killed;
   const [other] = others as [Machine];
@@ -163,10 +146,7 @@ async function lose(holder: Machine): Promise<number> {
 /** It stands by, as a member of etcd, and so may the next one be lost. */
 async function bringBack(machine: Machine): Promise<void> {
   await machine.start();
-  await waitUntil(`${machine.name} stands by`, SETTLE_TIMEOUT_MS, async () => {
-    const health = await healthOf(machine);
-    return health?.ready === true && health.session.phase === 'standby';
-  });
+  await standsBy(machine);
   await waitUntil('etcd has three members', SETTLE_TIMEOUT_MS, async () => {
     return (await voters(machine)).length === machines.length;
   });

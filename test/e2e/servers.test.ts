@@ -8,6 +8,7 @@ import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
 import { createServerToken, joinServer } from './join-server.ts';
+import { healthOf, sessionHolder, standsBy } from './session-holder.ts';
 import {
   installByOneLine,
   installEnvironment,
@@ -19,6 +20,8 @@ import {
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 900_000;
 const SETTLE_TIMEOUT_MS = 120_000;
+/** Until another server has a session when the one that has it stops. */
+const GIVEN_OVER_MAX_MS = 5_000;
 const INSTALL = ['pipeops-agent', 'install', '--token-file', TOKEN_FILE, '--json'];
 
 const progress = reportProgress('servers');
@@ -54,6 +57,8 @@ test(
       await progress.phase('the second server', joinSecond);
       await progress.phase('the third server', () => joinServer(stand, first, third, 3));
       await progress.phase('a further server is installed again', installAgain);
+      await progress.phase('the agent of a server stops', stopAgent);
+      await progress.phase('a server loses its API', loseApi);
       await progress.phase('the first server is lost', loseFirst);
     });
   },
@@ -104,6 +109,29 @@ async function installAgain(): Promise<void> {
   };
   expect([role, steps.filter(({ changed }) => changed)]).toEqual(['server', []]);
   expect(await second.readFile(config)).toBe(before);
+}
+
+/** It gives the session to another server, which need not wait. */
+async function stopAgent(): Promise<void> {
+  expect((await sessionHolder([first, second, third])).name).toBe('first');
+  await first.exec(['systemctl', 'stop', 'pipeops-agent']);
+  const at = performance.now();
+  await sessionHolder([second, third]);
+  expect(performance.now() - at).toBeLessThan(GIVEN_OVER_MAX_MS);
+  await first.exec(['systemctl', 'start', 'pipeops-agent']);
+  await standsBy(first);
+}
+
+/** Its agent cannot know that no other server has the session: it has none then. */
+async function loseApi(): Promise<void> {
+  const all = [first, second, third];
+  const holder = await sessionHolder(all);
+  await holder.exec(['systemctl', 'stop', 'k3s']);
+  await sessionHolder(all.filter((machine) => machine !== holder));
+  const health = await waitUntil('its agent says so', SETTLE_TIMEOUT_MS, () => healthOf(holder));
+  expect(health).toMatchObject({ ready: false, session: { phase: 'standby' } });
+  await holder.exec(['systemctl', 'start', 'k3s']);
+  await standsBy(holder);
 }
 
 async function loseFirst(): Promise<void> {
