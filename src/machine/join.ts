@@ -1,5 +1,6 @@
 import type { LoadedConfig } from '../config/load.ts';
 import { nodeNameOf } from '../config/node-settings.ts';
+import { Config } from '../config/schema.ts';
 import { AgentError } from '../core/errors.ts';
 import { K3S_KUBELET_CERTIFICATE_FILE, K3S_NODE_TOKEN_FILE } from '../core/k3s-places.ts';
 import { withoutEnd } from '../core/text/without-end.ts';
@@ -29,6 +30,7 @@ import {
 import { misplacedSecret } from '../protocol/secrets/misplaced.ts';
 import { timedBeforehand } from './beforehand.ts';
 import { checkNotNewer, givenBundle, k3sSource, withVersionOf } from './bundle.ts';
+import { checkControlPlane } from './check-control-plane.ts';
 import type { MachineContext } from './context.ts';
 import { type ConfigFlags, loadEffectiveConfig, tellWarnings } from './effective-config.ts';
 import { stateNow } from './finished.ts';
@@ -318,7 +320,7 @@ async function join(
     joining: target.isJoined === true ? undefined : { tokenId: target.tokenId },
     ...(shared === undefined
       ? asideOf(loaded)
-      : candidateOf(context, loaded, shared, { ca: how.ca, token: wishes.token })),
+      : await candidateOf(context, loaded, shared, { ca: how.ca, token: wishes.token })),
   });
   const facts = { role, nodeName: k3s.nodeName, agentPorts, before } as const;
   return setUpMachine(
@@ -354,14 +356,22 @@ function asideOf(loaded: LoadedConfig): AgentPlan {
   };
 }
 
-/** An agent that takes over the session when the server that has it is lost. */
-function candidateOf(
+/**
+ * An agent that takes over the session when the server that has it is lost.
+ * @throws AgentError CONTROL_PLANE_UNREACHABLE, CONTROL_PLANE_ERROR, TOKEN_REJECTED for a token that is given
+ */
+async function candidateOf(
   context: MachineContext,
   loaded: LoadedConfig,
   { policy, ...shared }: SharedByAgents,
   given: { readonly ca: string | undefined; readonly token: string | undefined },
-): AgentPlan {
+): Promise<AgentPlan> {
   const config = furtherServerSettings(context, loaded, shared);
+  if (given.token !== undefined) {
+    // All servers will have it.
+    const parsed = Config.parse(config, { jitless: true });
+    await checkControlPlane(context, parsed, given.ca, given.token);
+  }
   return {
     config,
     // Which control plane that is, and whether there is one, the session's Secret says.

@@ -1,5 +1,6 @@
 /** Further servers: the token that lets one in, how it joins, and what it stays. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { placesOf } from '../../src/core/places.ts';
 import { permissionsManifest } from '../../src/machine/kubernetes-account.ts';
 import { readPolicyFile } from '../../src/policy/read-file.ts';
 import { PolicyFile } from '../../src/protocol/files/policy.ts';
@@ -8,12 +9,15 @@ import { decodeJoinToken, type JoinTokenContent } from '../../src/protocol/secre
 import { errorOf, INSTALL, INSTALL_ENV, joinToken } from '../support/installation.ts';
 import {
   CLUSTER_CA,
+  CONTROL_PLANE,
+  CONTROL_PLANE_TOKEN,
   MIRROR,
   type SimulatedMachine,
   simulatedMachine,
 } from '../support/simulated-machine.ts';
 import { makeCertificates } from '../support/tls.ts';
 
+const PLACES = placesOf();
 const NODES = 'https://10.0.0.1:6443/api/v1/nodes';
 const MEMBERS = 'https://127.0.0.1:2382/v3/cluster/member/list';
 const SERVER_TOKEN = `K10${'0'.repeat(64)}::server:0123`;
@@ -253,6 +257,22 @@ test('another control plane, given on that machine, is kept', async () => {
   expect(await agentConfig()).toMatchObject({
     control_plane: { url: 'https://other.example.com' },
   });
+});
+
+test('a token that is given on a further server is for all, and so is looked at first', async () => {
+  serversAre({ first: 'ready' });
+  firstShares(POLICY, { v: 1, settings: { control_plane: { url: CONTROL_PLANE } }, ca: null });
+  await join();
+  const give = async (token: string) => {
+    await machine.files.writeAtomic('/root/new-token', token, { mode: 0o600 });
+    return machine.run(['install', '--json', '--token-file', '/root/new-token']);
+  };
+  expect(errorOf(await give('of-nobody'))).toMatchObject({ code: 'TOKEN_REJECTED' });
+  expect(await machine.files.readText(PLACES.controlPlaneTokenFile)).toBeUndefined();
+  expect((await give(CONTROL_PLANE_TOKEN)).exitCode).toBe(0);
+  expect(await machine.files.readText(PLACES.controlPlaneTokenFile)).toBe(
+    `${CONTROL_PLANE_TOKEN}\n`,
+  );
 });
 
 test('its account stays for the other servers when the agent leaves and k3s does not', async () => {
