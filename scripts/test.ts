@@ -27,7 +27,17 @@ const MACHINE_TEST_TIMEOUT_MS = 1_800_000;
 const MACHINE_TEST_WORKERS = 2;
 
 /** These run on their own: on real machines, or with the compiled executable. */
-const OTHER_PARTS = ['vm', 'e2e', 'k3s', 'transcripts', 'support', 'peers', 'load', 'long'];
+const OTHER_PARTS = [
+  'vm',
+  'e2e',
+  'k3s',
+  'transcripts',
+  'release',
+  'support',
+  'peers',
+  'load',
+  'long',
+];
 
 interface Counts {
   passed: number;
@@ -123,6 +133,7 @@ async function unit(): Promise<void> {
 async function cli(): Promise<void> {
   await check('build', [BUN, 'scripts/build.ts']);
   await runTests('cli', [`--timeout=${UNIT_TEST_TIMEOUT_MS}`, './test/transcripts/']);
+  await runTests('release', [`--timeout=${UNIT_TEST_TIMEOUT_MS}`, './test/release/']);
 }
 
 async function vm(): Promise<void> {
