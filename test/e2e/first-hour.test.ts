@@ -21,6 +21,8 @@ const TOKEN = 'cp-first-hour-2f6d9c11';
 const USER = 'ada';
 
 const progress = reportProgress('first-hour');
+/** What install.sh says of the release that scripts/release.ts has made. */
+const SIGNATURE = /The signature of pipeops-agent \S+ is good \(release key 1\)\n/;
 const IGNORE_CHECKS = 'PIPEOPS_IGNORE_CHECKS';
 
 let lab: Lab;
@@ -90,8 +92,9 @@ test(
 
 async function standalone(): Promise<void> {
   const [oneLine = ''] = await linesOf('# pipeops-agent');
-  const { stdout } = await type(server, oneLine.replace(/ -s -- .*$/, ''));
+  const { stdout, stderr } = await type(server, oneLine.replace(/ -s -- .*$/, ''));
   expect(stdout).toContain('none (standalone)');
+  expect(stderr).toMatch(SIGNATURE);
   const { ready, session } = await statusOf(server);
   expect({ ready, phase: session.phase }).toEqual({ ready: true, phase: 'standalone' });
 }
@@ -123,7 +126,8 @@ async function addMachine(): Promise<void> {
   const { stdout } = await type(server, create);
   expect(join).toContain('pj1.…');
   const [token = ''] = /pj1\.\S+/.exec(stdout) ?? [];
-  await type(worker, join.replace('pj1.…', token));
+  const joined = await type(worker, join.replace('pj1.…', token));
+  expect(joined.stderr).toMatch(SIGNATURE);
   const { stdout: nodes } = await type(server, 'sudo pipeops-agent cluster-info');
   expect(nodes).toContain(worker.name);
 }

@@ -6,7 +6,8 @@ import { type ControlPlane, startControlPlane } from '../support/control-plane/c
 import { answerOfMirror } from '../vm/k3s-mirror.ts';
 import { prepareK3sRelease } from '../vm/k3s-release.ts';
 import { type Lab, PUBLIC_NAMES } from '../vm/lab.ts';
-import { builtVersion, releaseAnswer } from './release-server.ts';
+import { releaseAnswer } from './release-server.ts';
+import { testRelease } from './test-release.ts';
 
 const CONTROL_PLANE_NAME = 'api.pipeops.io';
 const K3S_RELEASES = '/k3s-io/k3s/releases';
@@ -21,14 +22,13 @@ export interface Internet extends AsyncDisposable {
 /** @param token what the control plane accepts */
 export async function openInternet(lab: Lab, token: string): Promise<Internet> {
   const release = await prepareK3sRelease();
-  const version = await builtVersion();
+  const releases = await testRelease();
   const { cert, key } = lab.internet;
   // GitHub keeps what was released before, and whether it answers is seen by one of those.
   const kept = [release, { ...release, version: 'v1.34.3+k3s1' }];
   const mirror = (path: string) => answerOfMirror(path, kept, release, false);
   const places: Readonly<Record<string, (path: string) => Promise<Response>>> = {
-    'get.pipeops.dev': (path) =>
-      releaseAnswer(path.replace(/^\/agent/, ''), version, new Map([[version, 'dist']])),
+    'get.pipeops.dev': (path) => releaseAnswer(releases, path.replace(/^\/agent/, '')),
     'get.k3s.io': () => mirror('/install.sh'),
     'update.k3s.io': async () =>
       Response.redirect(`https://github.com${K3S_RELEASES}/tag/${release.version}`, 302),

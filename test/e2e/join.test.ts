@@ -4,7 +4,6 @@
  * from the server itself without internet.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
@@ -31,9 +30,7 @@ import {
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 900_000;
 const SETTLE_TIMEOUT_MS = 90_000;
-const ROOT = join(import.meta.dir, '../..');
 const OLD_VERSION = '0.0.1';
-const OLD_DIST = 'dist/older';
 const LINK = '/usr/local/bin/pipeops-agent';
 /** Whoever adds or removes a user leaves the state before in these (passwd(5), "backup files"). */
 const USER_BACKUPS = /\/etc\/g?(passwd|group|shadow)-$/;
@@ -46,29 +43,13 @@ let worker: Machine;
 
 beforeAll(async () => {
   await prepareTestMachines(progress);
-  await progress.phase('build an older version', buildOlder);
-  stand = await openStand('join');
-  stand.releases.offer(OLD_VERSION, OLD_DIST);
+  stand = await openStand('join', [OLD_VERSION]);
   [server, worker] = await bootTwo(stand);
 }, PREPARE_TIMEOUT_MS);
 
 afterAll(async () => {
   await stand?.[Symbol.asyncDispose]();
-  await rm(join(ROOT, OLD_DIST), { recursive: true, force: true });
 }, TEST_TIMEOUT_MS);
-
-async function buildOlder(): Promise<void> {
-  const target = ['--target', `linux-${process.arch}`];
-  const argv = ['scripts/build.ts', ...target, '--version', OLD_VERSION, '--out', OLD_DIST];
-  const child = Bun.spawn([process.execPath, ...argv], {
-    cwd: ROOT,
-    stdout: 'ignore',
-    stderr: 'pipe',
-  });
-  if ((await child.exited) !== 0) {
-    throw new Error(`The build failed: ${await child.stderr.text()}`);
-  }
-}
 
 interface NewToken {
   readonly token: string;
@@ -251,7 +232,7 @@ async function upgradeByOneLine(): Promise<NewToken> {
     installByOneLine(stand, worker, ['--token-file', TOKEN_FILE, '--cluster-name', 'e2e']),
   );
   expect(ran.stderr).toContain('This machine is a worker and stays one');
-  const { version } = stand.releases;
+  const { version } = stand.releases.release;
   expect([await runningVersion(), await linked()]).toEqual([
     version,
     `/opt/pipeops-agent/${version}/pipeops-agent`,

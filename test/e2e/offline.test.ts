@@ -15,7 +15,6 @@ import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
 import { type ImageRegistry, startImageRegistry } from './image-registry.ts';
-import { BUILT_PROGRAM } from './release-server.ts';
 import { CA_FILE, installByOneLine, openStand, type Stand, TOKEN_FILE } from './stand.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
@@ -153,8 +152,9 @@ test(
     await Bun.write(authority, stand.lab.internet.ca);
     const create = ['bundle', 'create', '--output', bundle, '--k3s-mirror', stand.mirror.url];
     const created = await progress.phase('create the bundle', () =>
-      runCommand([BUILT_PROGRAM, ...create, '--ca-file', authority, '--json'], {
+      runCommand([stand.releases.release.program, ...create, '--ca-file', authority, '--json'], {
         timeoutMs: TEST_TIMEOUT_MS,
+        env: { PIPEOPS_BASE_URL: stand.releases.url },
       }),
     );
     expect(JSON.parse(created.stdout)).toMatchObject({
@@ -167,6 +167,8 @@ test(
     const asked = stand.mirror.requests.length;
 
     await machine.exec(['tar', '-xf', BUNDLE_FILE, '-C', '/root', 'pipeops-agent']);
+    const verify = ['/root/pipeops-agent', 'bundle', 'verify', BUNDLE_FILE] as const;
+    expect((await machine.exec(verify)).stderr).toContain('signed with release key 1');
     const installed = await progress.phase('install from the bundle', () =>
       machine.exec(['/root/pipeops-agent', 'install', '--bundle', BUNDLE_FILE, '--json'], {
         timeoutMs: TEST_TIMEOUT_MS,

@@ -9,8 +9,9 @@ import { prepareTestMachines } from '../vm/prepare.ts';
 import { previousRelease } from '../vm/previous-release.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
-import { builtVersion } from './release-server.ts';
+
 import { bringProgram, installEnvironment, openStand, type Stand, TOKEN_FILE } from './stand.ts';
+import { testRelease } from './test-release.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const RUN_TIMEOUT_MS = 300_000;
@@ -34,7 +35,7 @@ let versions: Readonly<Record<Program, string>>;
 beforeAll(async () => {
   await prepareTestMachines(progress);
   const old = await progress.phase('the release before this one', previousRelease);
-  versions = { [OLD]: old.version, [NEW]: await builtVersion() };
+  versions = { [OLD]: old.version, [NEW]: (await testRelease()).version };
   stand = await openStand('other-versions');
   machine = await stand.lab.boot({ name: 'versions', base: 'kubernetes' });
   await stand.equip(machine);

@@ -11,7 +11,8 @@ import { type K3sMirror, startK3sMirror } from '../vm/k3s-mirror.ts';
 import { type Lab, openLab } from '../vm/lab.ts';
 import type { ExecOptions, Machine } from '../vm/machine.ts';
 import { waitUntil } from '../vm/wait-until.ts';
-import { BUILT_PROGRAM, type ReleaseServer, startReleaseServer } from './release-server.ts';
+import { type ReleaseServer, startReleaseServer } from './release-server.ts';
+import { testRelease } from './test-release.ts';
 
 export const TOKEN = 'e2e-control-plane-token-5b1f0c';
 /** Where a test puts the token and the CA certificate on a machine. */
@@ -45,13 +46,16 @@ export interface Stand extends AsyncDisposable {
   finished(agentId: string, id: string): Promise<CommandRecord>;
 }
 
-/** @param name of the lab: one per test file */
-export async function openStand(name: string): Promise<Stand> {
+/**
+ * @param name of the lab: one per test file
+ * @param older versions that can be installed beside the present one
+ */
+export async function openStand(name: string, older: readonly string[] = []): Promise<Stand> {
   const lab = await openLab({ name });
   const directory = await mkdtemp(join(tmpdir(), 'pipeops-e2e-'));
   const { ca, cert, key } = await makeCertificates([lab.hostAddress]);
   const mirror = await startK3sMirror({ hostname: lab.hostAddress, tls: lab.internet });
-  const releases = await startReleaseServer(lab.hostAddress, lab.internet);
+  const releases = await startReleaseServer(lab.hostAddress, lab.internet, older);
   let port = 0;
   const start = (dialect: DialectOptions = {}) =>
     startControlPlane({
@@ -146,7 +150,7 @@ export function installEnvironment(stand: Sources): Record<string, string> {
 
 /** Puts the program onto a machine, where no installation looks for it. */
 export async function bringProgram(machine: Machine, path: string): Promise<void> {
-  await machine.copyIn(BUILT_PROGRAM, path, { mode: 0o755 });
+  await machine.copyIn((await testRelease()).program, path, { mode: 0o755 });
 }
 
 /** Runs a program with `--json`. @returns its document, and its exit code */

@@ -20,7 +20,7 @@ import type {
   HandedConnection,
   Http,
 } from '../../src/core/ports.ts';
-import { NO_RELEASE_KEYS } from '../../src/core/release-keys.ts';
+import { NO_RELEASE_KEYS, type ReleaseKeys } from '../../src/core/release-keys.ts';
 import { BUILD } from '../../src/core/version.ts';
 import { systemAskSocket } from '../../src/platform/ask-socket.ts';
 import { systemClock } from '../../src/platform/clock.ts';
@@ -109,6 +109,8 @@ export interface RunOptions {
   readonly hostname?: string;
   /** Its time, where waits shall be short; the real one when absent. */
   readonly clock?: Clock;
+  /** By what the program knows releases; nothing, as a build from source, when absent. */
+  readonly releaseKeys?: ReleaseKeys;
   /** For `helper serve`: the connection that it is started for. */
   readonly connection?: HandedConnection;
   /** Aborts when a person interrupts it. */
@@ -272,7 +274,7 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
         hostname: options.hostname ?? 'Node-1',
         addresses: () => ['10.0.0.1', '10.0.0.7', 'fd00::7'],
         architecture: 'x64',
-        releaseKeys: NO_RELEASE_KEYS,
+        releaseKeys: options.releaseKeys ?? NO_RELEASE_KEYS,
         execPath: '/root/agent',
         io,
         endProcess: (exitCode) => {

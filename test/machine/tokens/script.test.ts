@@ -24,6 +24,20 @@ function run(shell: readonly string[], script: string) {
   return { exitCode: ran.exitCode, stderr: ran.stderr.toString() };
 }
 
+test('the new machine knows the release by the keys of the server, however old its signature is', () => {
+  const roots = ['MCowA', 'MCowB'];
+  const releaseKeys = { purpose: 'release', oldest_key: 3, roots };
+  const lines = offerScript({ ...own, releaseKeys }).split('\n');
+  for (const line of [
+    "RELEASE_ROOTS='MCowA MCowB'",
+    'RELEASE_KEY_OLDEST=3',
+    'RELEASE_PURPOSE=release',
+    'PIPEOPS_ALLOW_EXPIRED=yes',
+  ]) {
+    expect(lines).toContain(line);
+  }
+});
+
 for (const { name, argv } of findShells()) {
   test(`${name} runs all of it, with the place of the server`, () => {
     // Without root it ends before it has written anything.
