@@ -1,5 +1,5 @@
 /** A signed release of the present sources, as scripts/release.ts makes it, with keys for tests. */
-import { readdir, rm, stat } from 'node:fs/promises';
+import { chmod, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { $, Glob } from 'bun';
 import { buildOnce, cacheDirectory, contentHash } from '../vm/cache.ts';
@@ -42,6 +42,7 @@ export async function testRelease(older: readonly string[] = []): Promise<TestRe
     await release('sign', '--test', '--keys', keys, '--out', out);
     const program = join(directory, 'pipeops-agent');
     await $`gzip -dc ${join(out, version, `pipeops-agent-${TARGET}.gz`)} > ${program}`.quiet();
+    await chmod(program, 0o755);
   });
   return {
     directory: join(made, 'release'),

@@ -73,15 +73,11 @@ describe('a program that knows keys', () => {
     expect((await machine.run(CREATE, known())).exitCode).toBe(0);
   });
 
-  test.each([
-    ['another program', 'another program', 'is not the signed pipeops-agent-linux-x64'],
-    ['another one of the same size', 'x', 'is not the signed pipeops-agent-linux-x64'],
-  ])('makes no bundle of a program that is not the signed one: %s', async (_, program, why) => {
-    await publish(keys, program);
-    const error = errorOf(await machine.run(CREATE, known()));
-    expect(error).toMatchObject({
+  test('makes no bundle of a program that is not the signed one', async () => {
+    await publish(keys, 'another program');
+    expect(errorOf(await machine.run(CREATE, known()))).toMatchObject({
       code: 'RELEASE_UNTRUSTED',
-      message: expect.stringContaining(why),
+      message: expect.stringMatching(/^\/root\/agent is not the signed pipeops-agent-linux-x64: /),
     });
     expect(await machine.files.stat(BUNDLE)).toBeUndefined();
   });
