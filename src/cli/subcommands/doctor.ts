@@ -4,7 +4,7 @@ import type { Diagnosis } from '../../machine/doctor.ts';
 import { BUNDLE_FLAG, JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { needsRoot, runLocked } from '../definition/locked.ts';
-import { readTimeout } from '../definition/read-timeout.ts';
+import { readDuration } from '../definition/read-duration.ts';
 import { settingFlags } from '../definition/setting-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
 import { renderChanges } from '../terminal/render.ts';
@@ -46,7 +46,8 @@ export const doctorSubcommand = defineSubcommand({
     const wishes = {
       flags,
       bundle: flags.bundle === undefined ? undefined : resolve(flags.bundle),
-      stepLimitMs: flags.timeout === undefined ? undefined : readTimeout(flags.timeout, SILENCE),
+      stepLimitMs:
+        flags.timeout === undefined ? undefined : readDuration('timeout', flags.timeout, SILENCE),
     };
     const look = () => diagnose(context, wishes, () => true);
     const found = await look();

@@ -7,7 +7,7 @@ import type { FoundVolume } from '../../machine/uninstall.ts';
 import type { FlagValues } from '../definition/arguments.ts';
 import { DRY_RUN_FLAG, JSON_FLAG, PROGRESS_FILE_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
-import { readTimeout } from '../definition/read-timeout.ts';
+import { readDuration } from '../definition/read-duration.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
 import { progressFile } from '../terminal/progress-file.ts';
 import { keptVolumeLines, lines, remainsOf, wayOutLines } from './removal-outcome.ts';
@@ -52,7 +52,10 @@ async function leave(
   flags: FlagValues<typeof FLAGS>,
   report: Report,
 ): Promise<number> {
-  const options = { timeoutMs: readTimeout(flags.timeout, MOVING), force: flags.force };
+  const options = {
+    timeoutMs: readDuration('timeout', flags.timeout, MOVING),
+    force: flags.force,
+  };
   const { openInventory } = await import('../../host/engine/inventory.ts');
   const { leaveCluster } = await import('../../machine/leave/cluster.ts');
   const { findLeaving } = await import('../../machine/leave/find.ts');

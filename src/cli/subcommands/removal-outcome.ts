@@ -6,6 +6,7 @@ import { dirname } from 'node:path';
 import { NODE_PASSWORD_FILE } from '../../core/k3s-places.ts';
 import { AGENT_USER, type Places } from '../../core/places.ts';
 import type { UndoOptions } from '../../host/engine/resource.ts';
+import type { Farewell } from '../../machine/farewell.ts';
 import type { FoundVolume, UninstallPlan } from '../../machine/uninstall.ts';
 import type { WaysOut } from '../../machine/way-out.ts';
 import type { UnknownEntry } from '../../protocol/files/host-state.ts';
@@ -96,6 +97,31 @@ function sizeText(bytes: number): string {
   const power = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
   const value = bytes / 1024 ** power;
   return `${value < 10 && power > 0 ? value.toFixed(1) : Math.round(value)} ${units[power]}`;
+}
+
+/** Before anybody is asked: that the control plane would not hear of it. */
+export function untoldLines(farewell: Farewell | null): readonly string[] {
+  return farewell === null || farewell.told
+    ? []
+    : [
+        `There is no session with ${farewell.control_plane}: it would not hear that this agent is gone. ` +
+          'To wait for it: --wait-control-plane 10m',
+      ];
+}
+
+/** Afterwards: what is left to do there, since nothing stays here that could tell it later. */
+export function untoldAtEnd(farewell: Farewell | null): readonly string[] {
+  if (farewell === null || farewell.told) {
+    return [];
+  }
+  const { agent_id, cluster_name, control_plane } = farewell;
+  const names = [
+    ...(cluster_name === null ? [] : [`cluster "${cluster_name}"`]),
+    ...(agent_id === null ? [] : [`agent ${agent_id}`]),
+  ];
+  return [
+    `${control_plane} was not told, and shows it as down from now on. Remove it there: ${names.join(', ')}`,
+  ];
 }
 
 /** Whether the machine still gets out: what k3s leaves behind must not cost it that. */

@@ -6,6 +6,7 @@ import { ADOPTED, hasK3s } from '../../host/cluster/adopted-k3s.ts';
 import { readJoined } from '../../host/cluster/joined-worker.ts';
 import type { HostInventory } from '../../host/engine/inventory.ts';
 import type { UndoOptions } from '../../host/engine/resource.ts';
+import { awaitFarewell, lookAtFarewell } from '../../machine/farewell.ts';
 import type { Report } from '../../machine/reported-steps.ts';
 import { planUninstall, uninstall, volumesAtStake } from '../../machine/uninstall.ts';
 import { lookingAtWayOut } from '../../machine/way-out.ts';
@@ -14,6 +15,8 @@ import {
   lines,
   remainsOf,
   renderRemovalPlan,
+  untoldAtEnd,
+  untoldLines,
   volumeLines,
   wayOutLines,
 } from './removal-outcome.ts';
@@ -22,11 +25,14 @@ export interface RemovalFlags {
   readonly 'dry-run': boolean;
   readonly json: boolean;
   readonly yes: boolean;
+  /** Hears of each step. */
+  readonly report?: Report;
+  /** How long a control plane that does not answer is waited for. */
+  readonly waitMs?: number;
 }
 
 /**
  * Removes everything in the inventory, after a question; or only reports it.
- * @param report hears of each step
  * @returns the exit code
  * @throws AgentError USAGE where nobody confirms it
  */
@@ -34,8 +40,7 @@ export async function removeAll(
   context: CliContext,
   inventory: HostInventory,
   how: UndoOptions,
-  { json, yes, 'dry-run': dryRun }: RemovalFlags,
-  report?: Report,
+  { json, yes, 'dry-run': dryRun, report, waitMs = 0 }: RemovalFlags,
 ): Promise<number> {
   if (dryRun) {
     const plan = await planUninstall(context, inventory, how);
@@ -57,10 +62,13 @@ export async function removeAll(
     context.io.stderr(`These workers hang on this server: ${workers.join(', ')}\n`);
   }
   const volumes = await volumesAtStake(context, inventory, how);
-  context.io.stderr(lines(volumeLines(volumes, how)));
+  // The other servers have the session, or take it: the cluster goes on.
+  const seen = isOneOfServers ? null : await lookAtFarewell(context, inventory);
+  context.io.stderr(lines([...volumeLines(volumes, how), ...untoldLines(seen)]));
   if (!yes) {
     await confirm(context, staysK3s);
   }
+  const farewell = seen && (await awaitFarewell(context, seen, waitMs));
   // Read first: the settings are about to be removed.
   const name =
     inventory.has('k3s', 'agent') || isOneOfServers ? await nodeName(context) : undefined;
@@ -73,11 +81,13 @@ export async function removeAll(
   const node = isListed ? name : undefined;
   if (json) {
     const listed = node ?? null;
-    const document = { removed, kept, left, volumes, workers, listed_node: listed, network };
+    const told = { volumes, workers, listed_node: listed, network, control_plane: farewell };
+    const document = { removed, kept, left, ...told };
     context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
   } else {
     const remains = remainsOf(context, { kept, left });
     context.io.stderr(lines(lastWord({ how, isAdopted, remains, workers, node })));
+    context.io.stderr(lines(untoldAtEnd(farewell)));
     context.io.stderr(lines(wayOutLines(network)));
   }
   return 0;

@@ -5,9 +5,12 @@ import type { Report } from '../../machine/reported-steps.ts';
 import type { FlagValues } from '../definition/arguments.ts';
 import { DRY_RUN_FLAG, JSON_FLAG, PROGRESS_FILE_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
+import { readDuration } from '../definition/read-duration.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
 import { progressFile } from '../terminal/progress-file.ts';
 import { namesOf } from './removal-outcome.ts';
+
+const WAITING = { minMs: 1_000, maxMs: 24 * 3_600_000, example: '10m' };
 
 const FLAGS = {
   'keep-k3s': { type: 'boolean', default: false, description: 'Leave k3s and what runs in it' },
@@ -20,6 +23,11 @@ const FLAGS = {
     type: 'boolean',
     default: false,
     description: 'Remove also the data of volumes, and what lets a worker come back under its name',
+  },
+  'wait-control-plane': {
+    type: 'string',
+    description: 'Where the control plane does not answer, wait so long, so that it hears of it',
+    valueHint: 'DURATION',
   },
   'dry-run': DRY_RUN_FLAG,
   yes: { type: 'boolean', default: false, description: 'Do not ask' },
@@ -46,11 +54,13 @@ async function runUninstall(
   flags: FlagValues<typeof FLAGS>,
   report: Report,
 ): Promise<number> {
+  const wait = flags['wait-control-plane'];
+  const waitMs = wait === undefined ? 0 : readDuration('wait-control-plane', wait, WAITING);
   const { openInventory } = await import('../../host/engine/inventory.ts');
   const inventory = await openInventory(context);
   await checkInstalled(context, inventory);
   const { removeAll } = await import('./removal.ts');
-  return removeAll(context, inventory, howOf(flags), flags, report);
+  return removeAll(context, inventory, howOf(flags), { ...flags, report, waitMs });
 }
 
 /** @throws AgentError NOT_INSTALLED, STATE_NEWER */
