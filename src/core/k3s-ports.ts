@@ -15,6 +15,12 @@ export const K3S_INNER_PORTS: Readonly<Record<K3sRole, readonly number[]>> = {
   agent: [6444, 10248, 10249, 10256],
 };
 
+/**
+ * k3s' own balancer on a worker (k3s, "--lb-server-port"): through it the kubelet reaches any server that is
+ * up, even when the one it joined is gone.
+ */
+export const K3S_BALANCER_URL = 'https://127.0.0.1:6444';
+
 /** UDP, for the pods' traffic between machines (flannel, VXLAN). */
 export const VXLAN_PORT = 8472;
 

@@ -1,14 +1,10 @@
 import { AgentError } from '../core/errors.ts';
+import { K3S_BALANCER_URL } from '../core/k3s-ports.ts';
 import type { Clock, Files, Http } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
 import { within } from '../core/waiting.ts';
 import { JOINED_SERVER_LIMIT_BYTES, JoinedServer } from '../protocol/files/joined-server.ts';
 
-/**
- * k3s' own balancer on a worker (k3s, "--lb-server-port"): through it the kubelet reaches any
- * server that is up, even when the one it joined is gone.
- */
-const BALANCER_URL = 'https://127.0.0.1:6444';
 /** The API of a server answers this to everybody: with 401, or with its health. */
 const PATH = '/readyz';
 const PROBE_TIMEOUT_MS = 3_000;
@@ -33,7 +29,7 @@ export async function askServer(
   }
   const [direct, balanced] = await Promise.all([
     trouble(deps, server.url, server.ca),
-    trouble(deps, BALANCER_URL, server.ca),
+    trouble(deps, K3S_BALANCER_URL, server.ca),
   ]);
   const reached = direct === undefined || balanced === undefined;
   return { url: server.url, trouble: reached ? undefined : direct };

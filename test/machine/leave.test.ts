@@ -176,6 +176,18 @@ test('a cluster that does not answer is told; --force leaves it, and keeps the w
   });
 });
 
+test('where the server it joined has left the cluster, it asks another one that k3s knows', async () => {
+  machine.web.delete(NODE);
+  machine.web.set('https://10.0.0.2:6443/api/v1/nodes/node-1', answerNode);
+  machine.web.set('https://10.0.0.2:6443/api/v1/pods', () =>
+    Response.json({ metadata: {}, items: [] }),
+  );
+  const known = { ServerURL: API, ServerAddresses: ['10.0.0.1:6443', '10.0.0.2:6443'] };
+  await machine.put(`${AGENT}/etc/k3s-agent-load-balancer.json`, JSON.stringify(known));
+  expect(JSON.parse((await leave()).stdout)).toMatchObject({ taken_out: true });
+  expect(await machine.tree()).toEqual(before);
+});
+
 test('a node that is out already is only uninstalled', async () => {
   node = undefined;
   const ran = await leave();

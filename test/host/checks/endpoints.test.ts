@@ -338,6 +338,17 @@ test('a worker reaches its server, and takes the time from there', async () => {
   });
 });
 
+test('a worker whose server has left the cluster reaches the others as k3s does', async () => {
+  const note = { v: 1, url: `https://127.0.0.1:${free}`, ca: certificates.ca };
+  await machine.put('/etc/pipeops-agent/server.json', JSON.stringify(note));
+  const walk: Probe['walk'] = (way, signal) => {
+    const url = new URL(way.url);
+    url.port = url.port === '6444' ? `${server.port}` : url.port;
+    return systemProbe.walk({ ...way, url }, signal);
+  };
+  expect(await findingOf(serverAnswers, deps({ role: 'worker', probe: { walk } }))).toBeUndefined();
+});
+
 test('a worker reaches its server without the proxy, as k3s does', async () => {
   await using proxy = await proxied('');
   const url = 'https://server.test:6443';
