@@ -7,7 +7,9 @@ import type { Machine } from '../vm/machine.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
+import { AGENT, killLeave, leaveAgain } from './leave/killed.ts';
 import {
+  bringProgram,
   installByOneLine,
   joinByOneLine,
   openStand,
@@ -20,6 +22,8 @@ const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 1_200_000;
 const SETTLE_TIMEOUT_MS = 120_000;
 const LEAVE_TIMEOUT_MS = 300_000;
+/** Two lines of each step before: the whole, the pods, the session. */
+const MEMBER_IS_ASKED_OUT = 6;
 const LEAVE = ['pipeops-agent', 'leave', '--yes', '--json'] as const;
 
 const progress = reportProgress('leave-server');
@@ -43,6 +47,7 @@ test(
   'servers leave one after the other, the cluster goes on, and the last one stays',
   async () => {
     await stand.equip(first);
+    await bringProgram(third, AGENT);
     await stand.lab.collectOnFailure(join(tmpdir(), 'pipeops-agent-leave-server'), async () => {
       await progress.phase('install', () =>
         installByOneLine(stand, first, [
@@ -57,7 +62,9 @@ test(
       await progress.phase('the second server', () => joinServer(second, first, 2));
       await progress.phase('the third server', () => joinServer(third, first, 3));
       await kubectl(first, 'create', 'configmap', 'of-three');
-      await progress.phase('the third leaves', () => leave(third, first, ['first', 'second']));
+      await progress.phase('the third leaves, killed on its way', () =>
+        leave(third, first, ['first', 'second'], MEMBER_IS_ASKED_OUT),
+      );
       await progress.phase('… and joins again', () => joinServer(third, first, 3));
       await progress.phase('the first leaves', () => leave(first, second, ['second', 'third']));
       await progress.phase('the second leaves: two are one', () => leave(second, third, ['third']));
@@ -88,19 +95,25 @@ async function joinServer(machine: Machine, through: Machine, count: number): Pr
   });
 }
 
-/** @param left the names of the servers that stay */
-async function leave(machine: Machine, stays: Machine, left: readonly string[]): Promise<void> {
+/**
+ * @param left the names of the servers that stay
+ * @param killedAt a first run is killed after so many lines of its progress
+ */
+async function leave(
+  machine: Machine,
+  stays: Machine,
+  left: readonly string[],
+  killedAt?: number,
+): Promise<void> {
   await waitUntil('all servers vote', SETTLE_TIMEOUT_MS, async () => {
     return (await voters(stays)).length === left.length + 1;
   });
-  const ran = await machine.exec([...LEAVE], { timeoutMs: LEAVE_TIMEOUT_MS });
-  expect(JSON.parse(ran.stdout)).toMatchObject({
-    taken_out: true,
-    deleted: [],
-    kept: [],
-    left: [],
-  });
-  expect(ran.stderr).toContain(left.length === 2 ? 'Two servers are left' : 'One server is left');
+  if (killedAt !== undefined) {
+    expect(await killLeave(machine, killedAt)).toEqual({ step: 'leave-etcd begun', killed: true });
+    await leaveAgain(machine);
+  } else {
+    await leaveAtOnce(machine, left.length);
+  }
   expect(await voters(stays)).toEqual(left);
   expect(await readyNodes(stays)).toBe(left.length);
   const secrets = await kubectl(stays, 'get', 'secrets', '-n', 'kube-system', '-o', 'name');
@@ -116,6 +129,17 @@ async function leave(machine: Machine, stays: Machine, left: readonly string[]):
   ]) {
     expect((await machine.exec(['test', '-e', path], { check: false })).exitCode).toBe(1);
   }
+}
+
+async function leaveAtOnce(machine: Machine, left: number): Promise<void> {
+  const ran = await machine.exec([...LEAVE], { timeoutMs: LEAVE_TIMEOUT_MS });
+  expect(JSON.parse(ran.stdout)).toMatchObject({
+    taken_out: true,
+    deleted: [],
+    kept: [],
+    left: [],
+  });
+  expect(ran.stderr).toContain(left === 2 ? 'Two servers are left' : 'One server is left');
 }
 
 async function kubectl(server: Machine, ...args: readonly string[]): Promise<string> {

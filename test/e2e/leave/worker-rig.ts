@@ -1,0 +1,62 @@
+/** A server, and a worker that leaves again and again. */
+import { expect } from 'bun:test';
+import type { Machine } from '../../vm/machine.ts';
+import { compareStates, type MachineState } from '../../vm/machine-state.ts';
+import { waitUntil } from '../../vm/wait-until.ts';
+import {
+  bootTwo,
+  bringProgram,
+  installByOneLine,
+  joinByToken,
+  readyNodes,
+  type Stand,
+  TOKEN_FILE,
+} from '../stand.ts';
+import { AGENT, killLeave, leaveAgain } from './killed.ts';
+
+const SETTLE_TIMEOUT_MS = 120_000;
+/** Whoever adds or removes a user leaves the state before in these (passwd(5), "backup files"). */
+const USER_BACKUPS = /\/etc\/g?(passwd|group|shadow)-$/;
+
+export interface WorkerRig {
+  readonly server: Machine;
+  readonly worker: Machine;
+  readonly before: MachineState;
+}
+
+export async function openWorkerRig(stand: Stand): Promise<WorkerRig> {
+  const [server, worker] = await bootTwo(stand);
+  await stand.equip(server);
+  await bringProgram(worker, AGENT);
+  const before = await worker.snapshotState();
+  await installByOneLine(stand, server, ['--token-file', TOKEN_FILE, '--cluster-name', 'e2e']);
+  return { server, worker, before };
+}
+
+/**
+ * Joins, is killed while it leaves, and is gone without a trace after the next run: here, and in the cluster.
+ * @returns where it was killed; `killed` is false when it had come to its end before
+ */
+export async function joinAndKillLeave(stand: Stand, rig: WorkerRig, lines: number) {
+  const { server, worker, before } = rig;
+  await joinByToken(stand, server, worker);
+  await waitUntil(
+    'both are ready',
+    SETTLE_TIMEOUT_MS,
+    async () => (await readyNodes(server)) === 2,
+  );
+  const killed = await killLeave(worker, lines);
+  await leaveAgain(worker);
+  const kubectl = async (...args: readonly string[]) =>
+    (await server.exec(['k3s', 'kubectl', 'get', ...args, '-o', 'name'])).stdout;
+  await waitUntil('its password is gone', SETTLE_TIMEOUT_MS, async () => {
+    const secrets = await kubectl('secrets', '-n', 'kube-system');
+    return !secrets.includes('worker.node-password.k3s');
+  });
+  const after = await worker.snapshotState();
+  expect({
+    ...{ lines, step: killed.step, nodes: await kubectl('nodes') },
+    differences: compareStates(before, after, [USER_BACKUPS]),
+  }).toEqual({ lines, step: killed.step, nodes: 'node/server\n', differences: [] });
+  return killed;
+}
