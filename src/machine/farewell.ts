@@ -3,10 +3,12 @@
  * knows is the last heartbeat of a session (docs/decisions/0027-leave.md), so there must be a session.
  */
 import { AgentError } from '../core/errors.ts';
+import { UNIT_NAME } from '../core/places.ts';
 import { pollUntil } from '../core/waiting.ts';
 import { hasControlPlaneToken } from '../host/agent/control-plane-token.ts';
 import { interrupted } from '../host/engine/interrupted.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
+import { systemctl } from '../host/engine/systemctl.ts';
 import { askDaemon, askSession } from './ask-daemon.ts';
 import type { MachineContext } from './context.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
@@ -106,5 +108,17 @@ async function phaseNow(context: MachineContext): Promise<string> {
       return thrown.message;
     }
     throw thrown;
+  }
+}
+
+/**
+ * Stops the agent without that word: another server goes on with the session. It gives up the Lease by
+ * which that one may take it.
+ */
+export async function handOver(
+  context: Pick<MachineContext, 'exec' | 'files' | 'places'>,
+): Promise<void> {
+  if ((await context.files.stat(context.places.unitFile)) !== undefined) {
+    await systemctl(context, 'stop', UNIT_NAME);
   }
 }

@@ -66,9 +66,13 @@ test(
         leave(third, first, ['first', 'second'], MEMBER_IS_ASKED_OUT),
       );
       await progress.phase('… and joins again', () => joinServer(third, first, 3));
+      const { id } = await stand.registeredAgent();
       await progress.phase('the first leaves', () => leave(first, second, ['second', 'third']));
+      await progress.phase('another server has the session', () => hasSession(id));
       await progress.phase('the second leaves: two are one', () => leave(second, third, ['third']));
       expect(await kubectl(third, 'get', 'configmap', 'of-three', '-o', 'name')).not.toBe('');
+      await hasSession(id);
+      await progress.phase('the last is uninstalled, and nobody hears it', () => endUnheard(id));
     });
   },
   TEST_TIMEOUT_MS,
@@ -79,6 +83,27 @@ async function onlyServerStays(): Promise<void> {
   expect(JSON.parse(refused.stdout).error).toMatchObject({
     code: 'CLUSTER_EXISTS',
     message: 'This machine is the only server of its cluster',
+  });
+}
+
+/** The same agent for the control plane, on whichever server. */
+async function hasSession(id: string): Promise<void> {
+  await waitUntil('the control plane has the session', SETTLE_TIMEOUT_MS, async () => {
+    const agent = await stand.registeredAgent();
+    return agent.id === id && agent.session === 'connected';
+  });
+}
+
+async function endUnheard(id: string): Promise<void> {
+  await stand.stopControlPlane();
+  await waitUntil('the agent has seen that', SETTLE_TIMEOUT_MS, async () => {
+    const { stdout } = await third.exec(['pipeops-agent', 'status', '--json'], { check: false });
+    return JSON.parse(stdout).session.phase !== 'connected';
+  });
+  const words = ['pipeops-agent', 'uninstall', '--yes', '--json', '--wait-control-plane', '3s'];
+  const ran = await third.exec(words, { timeoutMs: LEAVE_TIMEOUT_MS });
+  expect(JSON.parse(ran.stdout).control_plane).toEqual({
+    ...{ control_plane: stand.controlPlaneUrl, agent_id: id, cluster_name: 'e2e', told: false },
   });
 }
 

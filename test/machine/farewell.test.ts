@@ -1,6 +1,7 @@
 /** What the control plane hears of an uninstallation, and what a person is told where it hears nothing. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { errorOf, INSTALL, INSTALL_ENV, STANDALONE, setUp } from '../support/installation.ts';
+import { leavingCluster } from '../support/leaving-cluster.ts';
 import { scaledClock } from '../support/scaled-clock.ts';
 import {
   CONTROL_PLANE,
@@ -98,6 +99,34 @@ test('a standalone server and a worker have nobody to tell', async () => {
     const ran = await other.run(['uninstall', '--yes', '--json']);
     expect(JSON.parse(ran.stdout).control_plane).toBeNull();
   }
+});
+
+test('on one of several servers the agent says nothing of the kind: the others go on', async () => {
+  phase = 'connected';
+  await leavingCluster(machine);
+  let wasLeaving: unknown;
+  machine.programs.set('systemctl', async ([, verb, ...rest]) => {
+    if (rest.at(-1) === 'pipeops-agent.service' && verb === 'stop') {
+      wasLeaving = await machine.files.stat('/etc/pipeops-agent/leaving');
+      machine.units.set('pipeops-agent.service', 'inactive');
+      return {};
+    }
+    return undefined;
+  });
+  const ran = await uninstall('--yes', '--json');
+  expect(ran.stderr).toContain('To give it up: sudo pipeops-agent leave, instead of this');
+  expect(JSON.parse(ran.stdout)).toMatchObject({ control_plane: null, listed_node: 'node-1' });
+  expect(wasLeaving).toBeUndefined();
+});
+
+test('the last of several servers tells it, though it had joined the others once', async () => {
+  const cluster = await leavingCluster(machine);
+  cluster.members.clear();
+  const config = '/etc/rancher/k3s/config.yaml.d/50-pipeops.yaml';
+  await machine.put(config, 'server: https://10.0.0.2:6443\n');
+  await machine.put('/var/lib/pipeops-agent-host/k3s-join-token', 'of the servers\n');
+  const { control_plane, listed_node } = JSON.parse((await uninstall('--yes', '--json')).stdout);
+  expect([control_plane, listed_node]).toEqual([{ ...farewell, told: false }, null]);
 });
 
 test.each(['0s', 'soon'])('a time of %s is refused', async (text) => {

@@ -7,6 +7,7 @@ import { PolicyFile } from '../../src/protocol/files/policy.ts';
 import type { SharedSettings } from '../../src/protocol/files/shared-settings.ts';
 import { decodeJoinToken, type JoinTokenContent } from '../../src/protocol/secrets/join-token.ts';
 import { errorOf, INSTALL, INSTALL_ENV, joinToken } from '../support/installation.ts';
+import { leavingCluster } from '../support/leaving-cluster.ts';
 import {
   CLUSTER_CA,
   CONTROL_PLANE,
@@ -218,6 +219,7 @@ test('a machine joins as a server, with what the agents share, and stays that', 
   const { steps } = JSON.parse(again.stdout) as { steps: { id: string; changed: boolean }[] };
   expect(steps.filter(({ changed }) => changed)).toEqual([]);
   expect(await k3sConfig()).toEqual(told);
+  await leavingCluster(machine); // With two more servers.
   const removed = JSON.parse((await machine.run(['uninstall', '--yes', '--json'])).stdout);
   expect([removed.workers, removed.listed_node]).toEqual([[], 'node-1']);
 });

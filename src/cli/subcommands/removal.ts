@@ -6,7 +6,7 @@ import { ADOPTED, hasK3s } from '../../host/cluster/adopted-k3s.ts';
 import { readJoined } from '../../host/cluster/joined-worker.ts';
 import type { HostInventory } from '../../host/engine/inventory.ts';
 import type { UndoOptions } from '../../host/engine/resource.ts';
-import { awaitFarewell, lookAtFarewell } from '../../machine/farewell.ts';
+import { awaitFarewell, handOver, lookAtFarewell } from '../../machine/farewell.ts';
 import type { Report } from '../../machine/reported-steps.ts';
 import { planUninstall, uninstall, volumesAtStake } from '../../machine/uninstall.ts';
 import { lookingAtWayOut } from '../../machine/way-out.ts';
@@ -31,6 +31,10 @@ export interface RemovalFlags {
   readonly waitMs?: number;
 }
 
+const LOST_TO_ETCD =
+  'The other servers go on, and keep the place of this one in etcd, as of a server that is lost. ' +
+  'To give it up: sudo pipeops-agent leave, instead of this';
+
 /**
  * Removes everything in the inventory, after a question; or only reports it.
  * @returns the exit code
@@ -52,12 +56,16 @@ export async function removeAll(
   }
   const isAdopted = inventory.has(ADOPTED.kind, ADOPTED.name);
   const staysK3s = how.keepK3s || isAdopted;
-  const cluster = !staysK3s && hasK3s(inventory, 'server') ? await nodesOf(context) : undefined;
+  const cluster = hasK3s(inventory, 'server') ? await nodesOf(context) : undefined;
   // Where other servers are left, the cluster goes on without this one.
   const isOneOfServers =
-    (inventory.has('k3s', 'server') && (await readJoined(context)) !== undefined) ||
-    (cluster?.servers ?? 0) > 1;
-  const workers = isOneOfServers ? [] : (cluster?.workers ?? []);
+    cluster === undefined || cluster.servers === 0
+      ? inventory.has('k3s', 'server') && (await readJoined(context)) !== undefined
+      : cluster.servers > 1;
+  const workers = isOneOfServers || staysK3s ? [] : (cluster?.workers ?? []);
+  if (isOneOfServers && !staysK3s && !how.isUnfinished) {
+    context.io.stderr(`${LOST_TO_ETCD}\n`);
+  }
   if (workers.length > 0) {
     context.io.stderr(`These workers hang on this server: ${workers.join(', ')}\n`);
   }
@@ -72,6 +80,9 @@ export async function removeAll(
   // Read first: the settings are about to be removed.
   const name =
     inventory.has('k3s', 'agent') || isOneOfServers ? await nodeName(context) : undefined;
+  if (isOneOfServers) {
+    await handOver(context);
+  }
   const { result, network } = await lookingAtWayOut(context, () =>
     uninstall(context, inventory, how, report),
   );

@@ -23,6 +23,7 @@ import { forgetKeptDown, keepK3sDown, letK3sRestart } from '../../host/k3s/no-re
 import type { KubernetesClient } from '../../kubernetes/api/client.ts';
 import { setSchedulable } from '../../kubernetes/nodes/scheduling.ts';
 import type { MachineContext } from '../context.ts';
+import { handOver } from '../farewell.ts';
 import type { RunStep } from '../reported-steps.ts';
 import { findOwnNode, type Gone, isGone, note } from './ask.ts';
 import { pathOfNode } from './client.ts';
@@ -61,8 +62,7 @@ export async function leaveAsServer(
   await step('hand-over', 'Hand the session over', () =>
     orStay(context, self, there, async () => {
       await note(context, leaving, 'leaving');
-      // It ends its session, and gives up the Lease by which another server may take it.
-      await systemctl(context, 'stop', UNIT_NAME);
+      await handOver(context);
       if (there !== undefined && isRunning) {
         await keepK3sDown(context);
         // Moving the pods has taken its time.
