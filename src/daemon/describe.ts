@@ -111,7 +111,7 @@ async function detailedHealth(
     session: {
       phase: session.phase,
       since: session.since,
-      holder: deps.lease?.().holder ?? null,
+      ...(session.phase === 'standby' ? { holder: deps.lease?.().holder ?? null } : {}),
       control_plane: session.phase === 'standalone' ? null : facts.config.control_plane.url,
       transport: session.transport,
       transport_reason: session.transportReason,

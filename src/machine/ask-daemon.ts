@@ -1,5 +1,5 @@
 import { textWithin } from '../core/bounded-body.ts';
-import { AgentError } from '../core/errors.ts';
+import { AgentError, isErrorCode } from '../core/errors.ts';
 import { UNIT_NAME } from '../core/places.ts';
 import { systemCode } from '../core/text/system-words.ts';
 import { troubleOf } from '../core/trouble.ts';
@@ -7,11 +7,15 @@ import { pollUntil, within } from '../core/waiting.ts';
 import { activeState, lastJournalLines } from '../host/engine/systemctl.ts';
 import {
   DetailedHealth,
+  HealthAnswer,
   LocalAccess,
   PolicyAnswer,
   SessionAnswer,
   SettingsAnswer,
 } from '../protocol/local-api.ts';
+import { WorkloadSummary } from '../protocol/local-cluster.ts';
+import { CancelAnswer, CommandAnswer, CommandsAnswer } from '../protocol/local-commands.ts';
+import { Problem } from '../protocol/local-status.ts';
 import type { MachineContext } from './context.ts';
 
 /** The daemon asks Kubernetes, which may take a while to refuse. */
@@ -33,7 +37,7 @@ export async function askDaemon(
   context: Asking,
   patienceMs = PATIENCE_MS,
 ): Promise<DetailedHealth> {
-  const answer = await ask(context, '/api/health/detailed', patienceMs);
+  const answer = await ask(context, '/api/health/detailed', { patienceMs });
   return parse(answer, (json) => DetailedHealth.parse(json));
 }
 
@@ -53,7 +57,7 @@ export async function askLocalAccess(context: Asking): Promise<LocalAccess> {
  * version that only reads it by itself, every 2 s. @throws as askDaemon
  */
 export async function askPolicy(context: Asking): Promise<PolicyAnswer | undefined> {
-  const answer = await ask(context, '/api/policy', 0); // The caller asks again, if it wants to wait.
+  const answer = await ask(context, '/api/policy', { patienceMs: 0 }); // The caller asks again, if it wants to wait.
   return answer.status === 404 ? undefined : parse(answer, (json) => PolicyAnswer.parse(json));
 }
 
@@ -62,7 +66,7 @@ export async function askPolicy(context: Asking): Promise<PolicyAnswer | undefin
  * version that only does that by itself. @throws as askDaemon
  */
 export async function askSession(context: Asking): Promise<SessionAnswer | undefined> {
-  const answer = await ask(context, '/api/session', 0);
+  const answer = await ask(context, '/api/session', { patienceMs: 0 });
   return answer.status === 404 ? undefined : parse(answer, (json) => SessionAnswer.parse(json));
 }
 
@@ -71,8 +75,65 @@ export async function askSession(context: Asking): Promise<SessionAnswer | undef
  * them. @throws as askDaemon
  */
 export async function askSettings(context: Asking): Promise<SettingsAnswer | undefined> {
-  const answer = await ask(context, '/api/settings', 0);
+  const answer = await ask(context, '/api/settings', { patienceMs: 0 });
   return answer.status === 404 ? undefined : parse(answer, (json) => SettingsAnswer.parse(json));
+}
+
+/**
+ * What is wrong, since when and how often. Undefined from a daemon of a version that does not tell it.
+ * @throws as askDaemon
+ */
+export async function askHealth(context: Asking): Promise<HealthAnswer | undefined> {
+  const answer = await ask(context, '/api/health', { patienceMs: 0 });
+  return answer.status === 404 ? undefined : parse(answer, (json) => HealthAnswer.parse(json));
+}
+
+/**
+ * How many Deployments and pods there are. Undefined on a worker, while nobody knows, and from a daemon of a
+ * version that does not tell it. @throws as askDaemon
+ */
+export async function askWorkloads(context: Asking): Promise<WorkloadSummary | undefined> {
+  const answer = await ask(context, '/api/k8s/summary', { patienceMs: 0 });
+  return answer.status === 200 ? parse(answer, (json) => WorkloadSummary.parse(json)) : undefined;
+}
+
+/** @throws as askDaemon */
+export async function askCommands(
+  context: Asking,
+  query: { readonly limit: number; readonly state?: string | undefined },
+): Promise<CommandsAnswer> {
+  const { limit, state } = query;
+  const given = { limit: String(limit), ...(state === undefined ? {} : { state }) };
+  const answer = await ask(context, `/api/commands?${new URLSearchParams(given)}`);
+  return parse(taken(answer), (json) => CommandsAnswer.parse(json));
+}
+
+/** @throws as askDaemon; NOT_FOUND */
+export async function askCommand(context: Asking, id: string): Promise<CommandAnswer> {
+  const answer = await ask(context, `/api/commands/${encodeURIComponent(id)}`);
+  return parse(taken(answer), (json) => CommandAnswer.parse(json));
+}
+
+/** Asks a command to stop. @throws as askDaemon; NOT_FOUND */
+export async function cancelCommand(context: Asking, id: string): Promise<CancelAnswer> {
+  const path = `/api/commands/${encodeURIComponent(id)}/cancel`;
+  const answer = await ask(context, path, { method: 'POST', patienceMs: 0 });
+  return parse(taken(answer), (json) => CancelAnswer.parse(json));
+}
+
+/** The answer, unless it is a refusal: that is thrown in the words of the daemon. */
+function taken(answer: Answer): Answer {
+  if (answer.status < 400) {
+    return answer;
+  }
+  const problem = parse(answer, (json) => Problem.safeParse(json).data);
+  if (problem === undefined || !isErrorCode(problem.code)) {
+    throw unreachable(
+      'The agent that runs does not know this yet: it is of an older version',
+      'Start the installed one: sudo systemctl restart pipeops-agent',
+    );
+  }
+  throw new AgentError(problem.code, problem.detail, { hint: problem.hint ?? LOOK });
 }
 
 /** What a question to the daemon needs. */
@@ -81,16 +142,26 @@ type Asking = Pick<
   'clock' | 'env' | 'exec' | 'files' | 'http' | 'places' | 'signal'
 >;
 
+interface AskOptions {
+  readonly method?: 'GET' | 'POST';
+  /** How long to wait for a daemon that starts. */
+  readonly patienceMs?: number;
+}
+
 interface Answer {
   readonly status: number;
   readonly text: string;
 }
 
 /** Asks until the daemon answers, for as long as a start may take. */
-async function ask(context: Asking, path: string, patienceMs = PATIENCE_MS): Promise<Answer> {
+async function ask(
+  context: Asking,
+  path: string,
+  { method = 'GET', patienceMs = PATIENCE_MS }: AskOptions = {},
+): Promise<Answer> {
   const pace = { everyMs: RETRY_INTERVAL_MS, limitMs: patienceMs };
   const end = await pollUntil(context.clock, pace, context.signal, async () => {
-    const answer = await askOnce(context, path);
+    const answer = await askOnce(context, path, method);
     if (!(answer instanceof Error)) {
       return { found: answer };
     }
@@ -106,11 +177,11 @@ async function ask(context: Asking, path: string, patienceMs = PATIENCE_MS): Pro
   throw end.soFar;
 }
 
-async function askOnce(context: Asking, path: string): Promise<Answer | Error> {
+async function askOnce(context: Asking, path: string, method: string): Promise<Answer | Error> {
   try {
     return await within(context.clock, TIMEOUT_MS, context.signal, async (signal) => {
       const unix = socketOf(context);
-      const response = await context.http(`http://agent${path}`, { unix, signal });
+      const response = await context.http(`http://agent${path}`, { unix, signal, method });
       // A daemon in foreign hands may send without end. A text that is cut off is not understood later.
       const text = (await textWithin(response, ANSWER_LIMIT_BYTES)) ?? '';
       return { status: response.status, text };
@@ -183,7 +254,7 @@ async function lastWords(context: Asking): Promise<string> {
   return line === undefined ? '' : `: ${line.replace(/^.*pipeops-agent: error: /, '')}`;
 }
 
-function unreachable(text: string, hint: string, cause: Error): AgentError {
+function unreachable(text: string, hint: string, cause?: Error): AgentError {
   return new AgentError('DAEMON_UNREACHABLE', text, { hint, cause });
 }
 

@@ -118,8 +118,11 @@ export const DetailedHealth = z.object({
   session: z.object({
     phase: SessionPhase,
     since: z.string(),
-    /** The node of the server that has the session; null where there is none, or nobody knows. */
-    holder: absent(z.string()),
+    /**
+     * The node of the server that has the session; null where nobody knows. Only while this one stands by:
+     * 0.1.0 takes no unknown field.
+     */
+    holder: z.string().nullable().optional(),
     /** null where there is none. */
     control_plane: absent(z.string()),
     /** `websocket`, `gateway` (which is one too), `rest`; null while nothing carries a session. */

@@ -29,6 +29,25 @@ export type EventRow = z.infer<typeof EventRow>;
 
 const NamespaceRow = z.object({ name: z.string() });
 
+/** Names of what is not ready in a summary. */
+export const NOT_READY_NAMED_MAX = 10;
+
+/** GET /api/k8s/summary */
+export const WorkloadSummary = z.object({
+  deployments: z.object({
+    total: z.int(),
+    ready: z.int(),
+    /** `namespace/name` of some that are not; by name, at most 10. */
+    not_ready: z.array(z.string()),
+  }),
+  pods: z.object({
+    total: z.int(),
+    /** How many are in each phase: `Running`, `Pending`, … */
+    by_phase: z.record(z.string(), z.int()),
+  }),
+});
+export type WorkloadSummary = z.infer<typeof WorkloadSummary>;
+
 export const NodesPage = pageOf(NodeStatus);
 export const NamespacesPage = pageOf(NamespaceRow);
 export const ResourcesPage = pageOf(ResourceInfo);

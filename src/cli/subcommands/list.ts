@@ -52,6 +52,18 @@ export const SUBCOMMANDS: Subcommands = {
     summary: 'Show how the agent, its session and the cluster are',
     load: async () => (await import('./status.ts')).statusSubcommand,
   },
+  'commands list': {
+    summary: 'List what the control plane asked for, and how it ended',
+    load: async () => (await import('./commands.ts')).commandsListSubcommand,
+  },
+  'commands show': {
+    summary: 'Show one of these commands, with its progress or its result',
+    load: async () => (await import('./commands.ts')).commandsShowSubcommand,
+  },
+  'commands cancel': {
+    summary: 'Ask one of them to stop',
+    load: async () => (await import('./commands.ts')).commandsCancelSubcommand,
+  },
   doctor: {
     summary: 'Look for what is wrong with this machine, and what mends it',
     load: async () => (await import('./doctor.ts')).doctorSubcommand,

@@ -5,14 +5,17 @@ import {
   type ClusterRows,
   EventsPage,
   NamespacesPage,
+  NOT_READY_NAMED_MAX,
   NodesPage,
   PodsPage,
   ResourcesPage,
+  WorkloadSummary,
 } from '../../protocol/local-cluster.ts';
 import {
   EventsQuery,
   NamespacesQuery,
   NodesQuery,
+  NoQuery,
   PodsQuery,
   ResourcesQuery,
 } from '../../protocol/local-queries.ts';
@@ -40,6 +43,13 @@ export function clusterRoutes(deps: { readonly clock: Clock }): readonly Route[]
   ) => ({ path: `/api/k8s/${kind}`, summary: `Lists ${what}, a page at a time.`, params, answer });
   return [
     route({
+      path: '/api/k8s/summary',
+      summary: 'How many Deployments and pods there are, and which are not ready.',
+      params: NoQuery,
+      answer: WorkloadSummary,
+      handle: summary,
+    }),
+    route({
       ...list('nodes', 'the nodes', NodesQuery, NodesPage),
       handle: (context, query) => page(context, 'nodes', query),
     }),
@@ -64,6 +74,30 @@ export function clusterRoutes(deps: { readonly clock: Clock }): readonly Route[]
       handle: (context, query) => page(context, 'events', query),
     }),
   ];
+}
+
+async function summary({ sources, signal }: RouteContext): Promise<WorkloadSummary> {
+  if (sources.cluster === undefined) {
+    throw notServer();
+  }
+  const deployments = await sources.cluster.rows('deployments', signal);
+  const notReady = deployments.filter(({ ready }) => !ready);
+  const pods = await sources.cluster.rows('pods', signal);
+  const phases = new Map<string, number>();
+  for (const { phase } of pods) {
+    phases.set(phase, (phases.get(phase) ?? 0) + 1);
+  }
+  return {
+    deployments: {
+      total: deployments.length,
+      ready: deployments.length - notReady.length,
+      not_ready: notReady
+        .map(({ namespace, name }) => `${namespace}/${name}`)
+        .sort()
+        .slice(0, NOT_READY_NAMED_MAX),
+    },
+    pods: { total: pods.length, by_phase: Object.fromEntries([...phases].sort()) },
+  };
 }
 
 export function notServer(): AgentError {

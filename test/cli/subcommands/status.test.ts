@@ -3,7 +3,9 @@ import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { join } from 'node:path';
 import type { DetailedHealth } from '../../../src/protocol/local-api.ts';
 import { cliContext } from '../../support/cli-context.ts';
+import { manualClock } from '../../support/manual-clock.ts';
 import { type TempDirectory, tempDirectory } from '../../support/temp-dir.ts';
+import { until } from '../../support/until.ts';
 
 const HEALTH: DetailedHealth = {
   agent: {
@@ -40,13 +42,16 @@ beforeEach(async () => {
 });
 afterEach(async () => await directory[Symbol.asyncDispose]());
 
-const cli = (terminal: { readonly columns?: number } = {}) =>
-  cliContext({ root: '/', uid: 1000, env: { RUNTIME_DIRECTORY: directory.path }, ...terminal });
+const cli = (more: Partial<Parameters<typeof cliContext>[0]> = {}) =>
+  cliContext({ root: '/', uid: 1000, env: { RUNTIME_DIRECTORY: directory.path }, ...more });
 
-function daemonAnswers(answer: () => Response): AsyncDisposable {
+function daemonAnswers(
+  answer: () => Response,
+  more: Readonly<Record<string, () => Response>> = {},
+): AsyncDisposable {
   const server = Bun.serve({
     unix: join(directory.path, 'agent.sock'),
-    routes: { '/api/health/detailed': answer },
+    routes: { '/api/health/detailed': answer, ...more },
     fetch: () => new Response('', { status: 404 }),
   });
   return { [Symbol.asyncDispose]: () => server.stop(true) };
@@ -208,4 +213,67 @@ test('a daemon that sends without end does not fill the memory of who asks it', 
   expect([exitCode, stderr]).toEqual([6, expect.stringContaining('[DAEMON_UNREACHABLE]')]);
   // 4 MiB, and what is on its way meanwhile.
   expect(sent).toBeLessThan(64);
+});
+
+const SINCE = '2026-01-01T00:00:00.000Z';
+const TROUBLE = {
+  ...{ warnable: 'session', severity: 'blocks', about: null, code: 'TIMEOUT' },
+  ...{ message: 'It does not answer', hint: 'Look there', since: SINCE, times: 2 },
+};
+const OVER = { warnable: 'nodes', about: 'w-1', code: 'X', message: 'down', since: SINCE };
+
+test('status shows workloads, since when something is wrong, and what was wrong lately', async () => {
+  const health = {
+    ready: true,
+    problems: [TROUBLE],
+    history: [{ ...OVER, until: '2026-01-01T00:05:00.000Z' }],
+  };
+  const workloads = {
+    deployments: { total: 13, ready: 1, not_ready: ['shop/api', 'shop/web'] },
+    pods: { total: 9, by_phase: { Pending: 1, Running: 8 } },
+  };
+  await using _ = daemonAnswers(() => Response.json(HEALTH), {
+    '/api/health': () => Response.json(health),
+    '/api/k8s/summary': () => Response.json(workloads),
+  });
+  const clock = manualClock('2026-01-01T01:00:00.000Z');
+  const { stdout } = await cli({ clock }).run('status');
+  expect(stdout).toContain(
+    'Workloads     1 of 13 Deployments ready; 9 pods: 1 Pending, 8 Running; ' +
+      'not ready: shop/api, shop/web, and 10 more\n',
+  );
+  expect(stdout).toContain('Lately wrong  nodes w-1 for 5m until 2026-01-01T00:05:00.000Z\n');
+  expect(stdout).toEndWith(
+    '\nIt does not answer [TIMEOUT]\n' +
+      '  for 1h, 2 times since the start of the agent\n' +
+      '  hint: Look there\n',
+  );
+  expect(JSON.parse((await cli({ clock }).run('status', '--json')).stdout)).toEqual({
+    ...{ ...HEALTH, health, workloads },
+  });
+});
+
+test('status --watch looks again until it is interrupted, also while the agent restarts', async () => {
+  let asked = 0;
+  const clock = manualClock();
+  const interrupt = new AbortController();
+  const answer = () => {
+    asked += 1;
+    return asked === 2 ? new Response('<html>') : Response.json(HEALTH);
+  };
+  await using _ = daemonAnswers(answer);
+  const ran = cli({ clock, signal: interrupt.signal }).run('status', '--watch', '--json');
+  for (const looks of [1, 2, 3]) {
+    await until(`look ${looks}`, () => asked === looks && clock.remainingMs().includes(2_000));
+    clock.advance(looks < 3 ? 2_000 : 0);
+  }
+  interrupt.abort();
+  const { exitCode, stdout } = await ran;
+  const lines = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect([exitCode, lines.length, lines[0], lines[1].error.code, lines[2]]).toEqual([
+    ...[0, 3, HEALTH, 'DAEMON_UNREACHABLE', HEALTH],
+  ]);
 });

@@ -1,0 +1,204 @@
+/** What `status` shows. */
+import { formatDuration } from '../../core/text/duration.ts';
+import { visibleLine } from '../../core/text/visible.ts';
+import type { K3sState } from '../../host/k3s/state.ts';
+import type {
+  ClusterNodes,
+  DetailedHealth,
+  HealthAnswer,
+  Reason,
+} from '../../protocol/local-api.ts';
+import type { WorkloadSummary } from '../../protocol/local-cluster.ts';
+import { renderTable } from '../terminal/render.ts';
+
+const MIB = 1024 * 1024;
+/** Ready nodes that are named; the others are counted. */
+const READY_NAMED_MAX = 10;
+/** Troubles that are over are shown for this long, and no more than so many. */
+const LATELY_MS = 24 * 3_600_000;
+const LATELY_MAX = 3;
+
+type Row = readonly [string, string];
+
+/** What one look has found out; undefined is what nobody could tell. */
+export interface Seen {
+  readonly detailed: DetailedHealth;
+  readonly health: HealthAnswer | undefined;
+  readonly workloads: WorkloadSummary | undefined;
+  readonly k3s: K3sState | undefined;
+}
+
+export function statusScreen(
+  { detailed, health, workloads, k3s }: Seen,
+  { now, columns }: { readonly now: Date; readonly columns: number | undefined },
+): string {
+  const table = rows(detailed, k3s, [
+    ...workloadRows(workloads),
+    ...(health === undefined ? [] : latelyRows(health, now)),
+  ]);
+  const problems: readonly Told[] = health?.problems ?? [
+    ...detailed.reasons,
+    ...(detailed.warnings ?? []),
+  ];
+  return renderTable(table, columns) + problems.map((each) => renderProblem(each, now)).join('');
+}
+
+/** A daemon of an older version does not tell since when. */
+type Told = Reason & Partial<Pick<HealthAnswer['problems'][number], 'since' | 'times'>>;
+
+function rows(
+  health: DetailedHealth,
+  k3s: K3sState | undefined,
+  more: readonly Row[],
+): readonly Row[] {
+  const { agent } = health;
+  const memory = `${Math.round(agent.memory_rss_bytes / MIB)} MiB`;
+  const cluster: readonly Row[] =
+    agent.cluster_name === null ? [] : [['Cluster', agent.cluster_name]];
+  return [
+    ['Agent', `${agent.id}, version ${agent.version}, role ${agent.role}`],
+    ...copyRows(agent),
+    ['Running', `for ${formatDuration(agent.uptime_seconds * 1_000)}, ${memory}, pid ${agent.pid}`],
+    ...cluster,
+    ['Ready', readyText(health)],
+    ...k3sRows(k3s),
+    ...nodeRows(health.nodes),
+    ...serverRows(health.server),
+    // A worker has neither session nor commands: its server speaks for the cluster.
+    ...(agent.role === 'node' ? [] : sessionRows(health)),
+    ...more,
+  ];
+}
+
+/** Both machines work; whoever looks at the control plane sees two. */
+function copyRows({ copy_of: other }: DetailedHealth['agent']): readonly Row[] {
+  return other === undefined
+    ? []
+    : [['Copy', `of the machine of ${other}; this one took a name of its own`]];
+}
+
+function readyText({ ready, warnings = [] }: DetailedHealth): string {
+  if (!ready) {
+    return 'no';
+  }
+  return warnings.length === 0 ? 'yes' : 'yes, with warnings: see below';
+}
+
+function k3sRows(k3s: K3sState | undefined): readonly Row[] {
+  return k3s === undefined
+    ? []
+    : [['k3s', `${k3s.version ?? 'of an unknown version'}, ${k3s.unit} ${k3s.state}`]];
+}
+
+/** `2 of 3 ready: server-1 (this machine), worker-1; not ready: worker-2`. */
+function nodeRows(nodes: ClusterNodes | null | undefined): readonly Row[] {
+  if (nodes === undefined) {
+    return [];
+  }
+  if (nodes === null) {
+    return [['Nodes', 'not known']];
+  }
+  const named = (ready: boolean, count: number) => {
+    const all = nodes.list.filter((node) => node.ready === ready);
+    const shown = ready ? all.slice(0, READY_NAMED_MAX) : all;
+    const names = shown.map(({ name, self }) => (self ? `${name} (this machine)` : name));
+    const others = count - shown.length;
+    return [...names, ...(others > 0 ? [`and ${others} more`] : [])].join(', ');
+  };
+  const { total, ready } = nodes;
+  const groups = [
+    ...(ready === 0 ? [] : [`ready: ${named(true, ready)}`]),
+    ...(ready === total ? [] : [`not ready: ${named(false, total - ready)}`]),
+  ];
+  return [['Nodes', [`${ready} of ${total}`, groups.join('; ')].join(' ').trim()]];
+}
+
+function serverRows(server: DetailedHealth['server']): readonly Row[] {
+  if (server === undefined) {
+    return [];
+  }
+  if (server === null) {
+    return [['Server', 'not known; sudo pipeops-agent join tells it to the agent']];
+  }
+  const how = server.trouble === null ? 'it answers' : `no answer: ${server.trouble}`;
+  return [['Server', `${server.url}, ${how}`]];
+}
+
+function sessionRows({ session, commands }: DetailedHealth): readonly Row[] {
+  return [
+    [
+      'Session',
+      session.phase === 'standby'
+        ? `stands by since ${session.since}; ${session.holder ?? 'no server'} has it`
+        : `${session.phase} since ${session.since}${carriedBy(session)}`,
+    ],
+    ...(session.phase === 'standalone' || session.phase === 'standby'
+      ? []
+      : ([
+          ['Control plane', session.control_plane ?? 'none'],
+          ['Last contact', session.last_contact ?? 'never'],
+        ] as const)),
+    [
+      'Commands',
+      `${commands.accepted} waiting, ${commands.running} running, ` +
+        `${commands.undelivered} results to send, ` +
+        `${commands.succeeded} succeeded and ${commands.failed} failed since the start`,
+    ],
+  ];
+}
+
+/** `3 of 4 Deployments ready; 9 pods: 1 Pending, 8 Running; not ready: shop/web`. */
+function workloadRows(workloads: WorkloadSummary | undefined): readonly Row[] {
+  if (workloads === undefined) {
+    return [];
+  }
+  const { deployments, pods } = workloads;
+  const phases = Object.entries(pods.by_phase).map(([phase, count]) => `${count} ${phase}`);
+  const others = deployments.total - deployments.ready - deployments.not_ready.length;
+  const names = [...deployments.not_ready, ...(others > 0 ? [`and ${others} more`] : [])];
+  return [
+    [
+      'Workloads',
+      [
+        `${deployments.ready} of ${deployments.total} Deployments ready`,
+        `${pods.total} pods${phases.length === 0 ? '' : `: ${phases.join(', ')}`}`,
+        ...(names.length === 0 ? [] : [`not ready: ${names.join(', ')}`]),
+      ].join('; '),
+    ],
+  ];
+}
+
+/** What was wrong of late and is over: `session for 2m until 2026-…`. */
+function latelyRows({ history }: HealthAnswer, now: Date): readonly Row[] {
+  const over = history.flatMap(({ warnable, about, since, until }) => {
+    const isLately = until !== null && now.getTime() - Date.parse(until) < LATELY_MS;
+    const name = about === null ? warnable : `${warnable} ${about}`;
+    return isLately ? [`${name} for ${lasting(since, new Date(until))} until ${until}`] : [];
+  });
+  return over.length === 0 ? [] : [['Lately wrong', over.slice(0, LATELY_MAX).join('; ')]];
+}
+
+function renderProblem({ code, message, hint, since, times = 1 }: Told, now: Date): string {
+  const lines = [`${visibleLine(message)} [${code}]`];
+  if (since !== undefined) {
+    const often = times > 1 ? `, ${times} times since the start of the agent` : '';
+    lines.push(`  for ${lasting(since, now)}${often}`);
+  }
+  if (hint !== undefined) {
+    lines.push(`  hint: ${visibleLine(hint)}`);
+  }
+  return `\n${lines.join('\n')}\n`;
+}
+
+function lasting(from: string, to: Date): string {
+  return formatDuration(Math.max(0, to.getTime() - Date.parse(from)));
+}
+
+/** ` over rest (why not the WebSocket)`. */
+function carriedBy(session: DetailedHealth['session']): string {
+  if (session.transport === null) {
+    return '';
+  }
+  const why = session.transport_reason === null ? '' : ` (${session.transport_reason})`;
+  return ` over ${session.transport}${why}`;
+}
