@@ -272,7 +272,7 @@ async function serverParts(parts: CommonParts, config: Config, common: CommonHea
       machine: thisMachine,
       policyProblem: live.problem,
       journalTrouble: () => journal.trouble(),
-      unfit: () => (memory.isAlone() ? undefined : shared.known()),
+      sharing: () => (memory.isAlone() ? [] : shared.problems()),
     },
     nodeName,
   );

@@ -57,8 +57,8 @@ export interface ServerHealthDeps extends CommonHealthDeps {
   readonly policyProblem: () => AgentError | undefined;
   /** Set while nothing can be written: commands wait until the disk takes them again. */
   readonly journalTrouble: () => AgentError | undefined;
-  /** Why this server must not have the session that it shares with others. */
-  readonly unfit: () => string | undefined;
+  /** What is wrong with what it shares with other servers. */
+  readonly sharing: () => HealthFacts['sharing'];
 }
 
 /** @param nodeName undefined: k3s takes the name of the machine */
@@ -87,7 +87,7 @@ export function serverHealth(deps: ServerHealthDeps, nodeName: string | undefine
       // Read last, and each time: an earlier state of the session may belong to another token.
       session: state.snapshot(),
       clockSkewMs: state.clockSkewMs(),
-      unfit: deps.unfit(),
+      sharing: deps.sharing(),
       policyProblem: deps.policyProblem(),
       journalTrouble: deps.journalTrouble(),
     };
@@ -129,7 +129,7 @@ async function commonFacts(deps: CommonHealthDeps): Promise<HealthFacts> {
     now: deps.clock.now(),
     session: undefined,
     clockSkewMs: undefined,
-    unfit: undefined,
+    sharing: [],
     policyProblem: undefined,
     journalTrouble: undefined,
     kubernetesTrouble: undefined,

@@ -25,7 +25,9 @@ import type { AgentIdentity } from '../store/identity.ts';
 import type { LiveAccess } from './control-plane-access.ts';
 
 /** How soon what another server has changed is taken up. */
-const SYNC_INTERVAL_MS = 30_000;
+const SYNC_INTERVAL_MS = 10_000;
+const OTHER_POLICY =
+  'The policy here is not the one that was applied last in the cluster: of both the stricter counts';
 const POLICY_PATH = pathOfObject(KINDS.configMap, {
   namespace: AGENT_NAMESPACE,
   name: SHARED_POLICY,
@@ -37,7 +39,7 @@ export interface SharedSessionDeps {
   readonly files: Files;
   readonly client: Pick<KubernetesClient, 'find' | 'replace'>;
   readonly access: Pick<LiveAccess, 'current' | 'reload' | 'onChange'>;
-  readonly live: Pick<LivePolicy, 'file'>;
+  readonly live: Pick<LivePolicy, 'file' | 'keepTo'>;
   readonly identity: Pick<AgentIdentity, 'id' | 'become'>;
   readonly memory: AloneMemory & SyncedMemory;
 }
@@ -59,8 +61,8 @@ export interface SharedSessionFacts {
 export interface SharedSessionParts {
   /** Takes up what the servers share. @returns why this server must not have the session */
   readonly obstacle: (signal: AbortSignal) => Promise<string | undefined>;
-  /** The same as it was found last. */
-  readonly known: () => string | undefined;
+  /** What a person should know of it, as it was found last. */
+  readonly problems: () => readonly string[];
   readonly service: Service;
 }
 
@@ -68,14 +70,18 @@ export function sharedSession(
   deps: SharedSessionDeps,
   facts: SharedSessionFacts,
 ): SharedSessionParts {
-  let known: string | undefined;
+  let problems: readonly string[] = [];
   const obstacle = async (signal: AbortSignal) => {
-    known = (await syncSession(deps, facts, signal)) ?? (await otherPolicy(deps, signal));
-    return known;
+    const policy = await keepToPolicy(deps, signal);
+    const session = (await syncSession(deps, facts, signal)) ?? policy.obstacle;
+    const unfit =
+      session && `This server is not fit to have the session of the cluster: ${session}`;
+    problems = [unfit, policy.warning].filter((text) => text !== undefined);
+    return session;
   };
   return {
     obstacle,
-    known: () => known,
+    problems: () => problems,
     service: {
       name: 'shared-session',
       start: async (signal) => ({ done: repeat(deps, obstacle, signal) }),
@@ -173,15 +179,27 @@ async function takeToken(
   log.info('took the token of the control plane from the other servers');
 }
 
-/** The holder of the session keeps to the policy of its own machine: it must be that of the cluster. */
-async function otherPolicy(
-  { client, live }: SharedSessionDeps,
+/**
+ * Root applies a policy on one server, and means all of them. Of that and of the one in the file here the
+ * stricter counts: what root has narrowed is narrow at once, wherever the session is.
+ */
+async function keepToPolicy(
+  { client, live, memory }: SharedSessionDeps,
   signal: AbortSignal,
-): Promise<string | undefined> {
+): Promise<{ readonly obstacle?: string; readonly warning?: string }> {
+  if (memory.isAlone()) {
+    live.keepTo(undefined); // It was applied here.
+    return {};
+  }
   const object = await client.find<V1ConfigMap>(POLICY_PATH, signal);
   const text = object?.data?.[SHARED_POLICY_KEY];
-  const isSame = text === undefined || Bun.deepEquals(parseSharedPolicy(text), live.file());
-  return isSame ? undefined : 'its policy is not the one that was applied last in the cluster';
+  const applied = parseSharedPolicy(text);
+  if (text !== undefined && applied === undefined) {
+    return { obstacle: 'its version cannot read the policy that was applied last in the cluster' };
+  }
+  live.keepTo(applied);
+  const isSame = applied === undefined || Bun.deepEquals(applied, live.file());
+  return isSame ? {} : { warning: OTHER_POLICY };
 }
 
 function hashOf(controlPlane: string, token: string): string {

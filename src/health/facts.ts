@@ -24,8 +24,8 @@ export interface HealthFacts {
   readonly now: Date;
   /** Undefined on a worker, which has none. */
   readonly session: SessionSnapshot | undefined;
-  /** Why this server must not have the session that the servers share; undefined on an only server, too. */
-  readonly unfit: string | undefined;
+  /** What is wrong with what the servers share, as sentences. */
+  readonly sharing: readonly string[];
   /** Ahead of the control plane's clock, ms; negative: behind. Undefined while nobody has told the time. */
   readonly clockSkewMs: number | undefined;
   /** Why everything is refused: the policy file cannot be used. */

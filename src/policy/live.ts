@@ -7,15 +7,18 @@ import { type Policy, type PolicyDecision, type ReachPolicy, refused } from './d
 import { effectivePolicy } from './effective.ts';
 import { policyOf } from './evaluate.ts';
 import { readPolicyFile } from './read-file.ts';
+import { stricterOf } from './stricter.ts';
 
 /** How soon a changed file is taken up when nobody asks for it, ms. */
 export const POLICY_RELOAD_MS = 2_000;
 
 export interface LivePolicy extends Service {
-  /** Decides by the file as it is now; may be handed out and kept. */
+  /** Decides by the file as it is now, and by what it is to keep to beside; may be handed out and kept. */
   readonly policy: Policy & ReachPolicy;
   /** The file in force; undefined while it cannot be used. */
   file(): PolicyFile | undefined;
+  /** Of this policy and the file the stricter counts from now on; undefined: the file alone. */
+  keepTo(other: PolicyFile | undefined): void;
   /** Why the file cannot be used, as long as it cannot: everything is refused meanwhile. */
   problem(): AgentError | undefined;
   /** Takes up the file as it is when this is called, or later. Resolves when it is in force. */
@@ -44,17 +47,24 @@ export async function livePolicy(deps: Deps, path: string): Promise<LivePolicy> 
   };
   const reload = oneAtATime(read);
   logState(deps.log, current);
+  let other: { readonly file: PolicyFile; readonly policy: Policy & ReachPolicy } | undefined;
+  const ofFile: Policy & ReachPolicy = {
+    command: (request) => current.policy.command(request),
+    access: (request) => current.policy.access(request),
+    object: (object) => current.policy.object(object),
+    reach: (namespace) => current.policy.reach(namespace),
+    kubernetesApi: () => current.policy.kubernetesApi(),
+    request: (method, target, upgrade) => current.policy.request(method, target, upgrade),
+  };
   return {
     name: 'policy',
-    policy: {
-      command: (request) => current.policy.command(request),
-      access: (request) => current.policy.access(request),
-      object: (object) => current.policy.object(object),
-      reach: (namespace) => current.policy.reach(namespace),
-      kubernetesApi: () => current.policy.kubernetesApi(),
-      request: (method, target, upgrade) => current.policy.request(method, target, upgrade),
-    },
+    policy: stricterOf(ofFile, () => other?.policy),
     file: () => current.file,
+    keepTo: (file) => {
+      if (!Bun.deepEquals(other?.file, file)) {
+        other = file && { file, policy: policyOf(effectivePolicy(file)) };
+      }
+    },
     problem: () => current.problem,
     reload,
     start: async (signal) => ({ done: repeat(deps.clock, reload, signal) }),

@@ -77,7 +77,7 @@ async function server() {
       state: sessionState(deps, 'standalone'),
       policyProblem: () => undefined,
       journalTrouble: () => undefined,
-      unfit: () => undefined,
+      sharing: () => [],
     },
     'Own',
   );

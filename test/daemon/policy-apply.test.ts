@@ -94,6 +94,7 @@ test('the first request after policy apply meets the new policy', async () => {
         previous_preset: expect.anything(),
         file: null,
         previous_file_kept_as: null,
+        other_servers: [],
         in_force: true,
       },
     ]);
@@ -118,6 +119,7 @@ test('policy apply waits for a daemon that is starting', async () => {
       previous_preset: 'standard',
       file: null,
       previous_file_kept_as: null,
+      other_servers: [],
       in_force: true,
     },
   ]);
@@ -133,6 +135,7 @@ test('policy apply does not wait for a daemon that does not run', async () => {
       previous_preset: 'standard',
       file: null,
       previous_file_kept_as: null,
+      other_servers: [],
       in_force: false,
     },
   ]);
@@ -200,6 +203,7 @@ test('policy apply says so when a daemon of an older version takes it up by itse
       previous_preset: 'standard',
       file: null,
       previous_file_kept_as: null,
+      other_servers: [],
       in_force: false,
     },
   ]);

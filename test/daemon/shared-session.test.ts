@@ -82,6 +82,7 @@ async function server(name: string, setup: Setup = {}) {
     access,
     log,
     id: identity.id,
+    policy: live.policy,
     token: () => access.current().token,
     obstacle: () => shared.obstacle(signal),
     /** Root gives or takes the token on this server. */
@@ -159,19 +160,36 @@ test('an address in the Secret leads no server anywhere', async () => {
   expect(second.token()).toBe('one');
 });
 
-test('a server with another policy than the cluster has does not take the session', async () => {
+test('of the policy here and the one applied last in the cluster the stricter counts', async () => {
   const first = await server('first', { joined: false, token: 'one' });
   await first.obstacle();
-  const cluster = PolicyFile.parse({ preset: 'read-only' });
+  const cluster = PolicyFile.parse({ preset: 'standard', commands: { deny: ['drain'] } });
   kubernetes.put(POLICY, { data: { policy: JSON.stringify(cluster) } });
-  const wider = await server('wider');
-  const same = await server('same', { policy: 'preset: read-only\n' });
-  expect(await wider.obstacle()).toBe(
-    'its policy is not the one that was applied last in the cluster',
+  const other = await server('other', { policy: 'commands: {deny: [deploy]}\n' });
+  const same = await server('same', { policy: 'commands: {deny: [drain]}\n' });
+  expect([await other.obstacle(), await same.obstacle()]).toEqual([undefined, undefined]);
+  expect([other.shared.problems(), same.shared.problems()]).toEqual([
+    [expect.stringContaining('of both the stricter counts')],
+    [],
+  ]);
+  const allowed = (each: typeof other) =>
+    ['drain', 'deploy', 'scale'].filter(
+      (type) => each.policy.command({ type, namespace: 'shop' }).allowed,
+    );
+  expect([allowed(other), allowed(same)]).toEqual([['scale'], ['deploy', 'scale']]);
+  // On an only server root has applied it where it counts.
+  expect(await first.obstacle()).toBeUndefined();
+  expect(allowed(first)).toEqual(['drain', 'deploy', 'scale']);
+});
+
+test('a policy that its version cannot read keeps a server from the session', async () => {
+  const first = await server('first', { joined: false, token: 'one' });
+  await first.obstacle();
+  kubernetes.put(POLICY, { data: { policy: '{"preset":"standard","of_a_later_version":true}' } });
+  const second = await server('second');
+  expect(await second.obstacle()).toBe(
+    'its version cannot read the policy that was applied last in the cluster',
   );
-  expect(await same.obstacle()).toBeUndefined();
-  kubernetes.put(POLICY, { data: { policy: '{"preset":"read-only","of_a_later_version":true}' } });
-  expect(await same.obstacle()).toBeDefined();
 });
 
 test('an only server tells its own name, also where it is a copy of another machine', async () => {

@@ -4,7 +4,7 @@ import type { HealthFacts } from '../../src/health/facts.ts';
 export const NOTHING_WRONG: HealthFacts = {
   now: new Date('2026-01-01T00:00:00.000Z'),
   session: undefined,
-  unfit: undefined,
+  sharing: [],
   clockSkewMs: undefined,
   policyProblem: undefined,
   journalTrouble: undefined,

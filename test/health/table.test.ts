@@ -56,13 +56,13 @@ test('where nothing is wrong nothing is told', () => {
   ).toEqual({});
 });
 
-test('a server that could not take over says why', () => {
-  expect(found({ unfit: 'its policy is another one' })).toEqual({
-    'take-over': [
+test('a server that shares other things than the rest says what', () => {
+  expect(found({ sharing: ['The policy is another one'] })).toEqual({
+    sharing: [
       {
+        about: 'The policy is another one',
         code: 'CHECK_FAILED',
-        message:
-          'This server is not fit to have the session of the cluster: its policy is another one',
+        message: 'The policy is another one',
         hint: expect.stringContaining('docs/INSTALL.md'),
       },
     ],

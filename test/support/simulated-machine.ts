@@ -625,6 +625,26 @@ const SECRETS = {
   ],
 };
 
+const EMPTY_LIST = '{"items":[]}';
+
+/** "kubectl apply" of a list: objects that it does not name stay as they are. */
+export function applied(stored: string, given: string): string {
+  interface Item {
+    readonly kind: string;
+    readonly metadata: { readonly name: string; readonly namespace?: string };
+  }
+  const parse = (text: string) => JSON.parse(text) as { readonly items: readonly Item[] };
+  const keyOf = ({ kind, metadata }: Item) => `${kind} ${metadata.namespace} ${metadata.name}`;
+  const [before, next] = [parse(stored), parse(given)];
+  const changed = new Map(next.items.map((item) => [keyOf(item), item]));
+  const known = new Set(before.items.map(keyOf));
+  const items = [
+    ...before.items.map((item) => changed.get(keyOf(item)) ?? item),
+    ...next.items.filter((item) => !known.has(keyOf(item))),
+  ];
+  return JSON.stringify({ ...next, items });
+}
+
 async function k3s(
   { files, put }: MachineState,
   args: readonly string[],
@@ -659,7 +679,7 @@ async function k3s(
     return { stdout: JSON.stringify({ metadata: { name: args[3], uid: 'secret-1' } }) };
   }
   if (line.startsWith('kubectl get configmaps --namespace=pipeops-system')) {
-    const account = (await files.readText('/cluster/account')) ?? '{"items":[]}';
+    const account = (await files.readText('/cluster/account')) ?? EMPTY_LIST;
     const { items } = JSON.parse(account) as { items: { kind: string }[] };
     return { stdout: JSON.stringify({ items: items.filter(({ kind }) => kind === 'ConfigMap') }) };
   }
@@ -703,10 +723,12 @@ async function k3s(
     return ok;
   }
   if (line.startsWith('kubectl diff')) {
-    return { exitCode: (await files.readText('/cluster/account')) === stdin ? 0 : 1 };
+    const stored = (await files.readText('/cluster/account')) ?? EMPTY_LIST;
+    return { exitCode: applied(stored, stdin ?? EMPTY_LIST) === stored ? 0 : 1 };
   }
   if (line.startsWith('kubectl apply')) {
-    await put('/cluster/account', stdin ?? '');
+    const stored = (await files.readText('/cluster/account')) ?? EMPTY_LIST;
+    await put('/cluster/account', applied(stored, stdin ?? EMPTY_LIST));
     return ok;
   }
   if (line.startsWith('kubectl delete')) {

@@ -117,6 +117,7 @@ export const policyApplySubcommand = defineSubcommand({
   run: async (context, { flags }) => {
     const { changePolicy } = await import('../../host/agent/policy-file.ts');
     const { permissionsManifest } = await import('../../machine/kubernetes-account.ts');
+    const { otherServers } = await import('../../machine/other-servers.ts');
     const { waitForPolicy } = await import('../../machine/wait-for-policy.ts');
     const { path, text, policy } = await wantedPolicy(context, flags);
     if ((await context.files.stat(K3S_SERVER_CA_FILE)) === undefined) {
@@ -131,6 +132,7 @@ export const policyApplySubcommand = defineSubcommand({
       previousManifest: previous === undefined ? undefined : permissionsManifest(previous),
     });
     const when = await waitForPolicy(context);
+    const others = await otherServers(context);
     if (flags.json) {
       const document = {
         preset: policy.preset,
@@ -138,6 +140,7 @@ export const policyApplySubcommand = defineSubcommand({
         previous_preset: previous?.preset ?? null,
         previous_file_kept_as: backup ?? null,
         in_force: when === 'now',
+        other_servers: others,
       };
       context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
     } else {
@@ -146,7 +149,11 @@ export const policyApplySubcommand = defineSubcommand({
           ? `preset ${policy.preset}`
           : `${path}, on top of preset ${policy.preset}`;
       const kept = backup === undefined ? '' : `The one before is kept as ${backup}\n`;
-      context.io.stderr(`${IN_FORCE[when]}: ${what}\n${kept}`);
+      const elsewhere =
+        others.length === 0
+          ? ''
+          : `Apply it on the other servers, too: ${others.join(', ')}. Until then the stricter of both policies counts there\n`;
+      context.io.stderr(`${IN_FORCE[when]}: ${what}\n${kept}${elsewhere}`);
     }
     return 0;
   },

@@ -4,7 +4,7 @@ import type { Problem, Warnable } from '../warnable.ts';
 /** A short time on another transport is usual after an outage. */
 const TRANSPORT_VISIBLE_AFTER_MS = 5 * 60_000;
 /** A change reaches one server after the other. */
-const TAKE_OVER_VISIBLE_AFTER_MS = 60_000;
+const SHARING_VISIBLE_AFTER_MS = 60_000;
 /** One odd message is no wrong clock. */
 const CLOCK_VISIBLE_AFTER_MS = 60_000;
 /** As `doctor` refuses it (host/checks/clock.ts): certificates that are made now are not valid yet for others. */
@@ -73,27 +73,23 @@ firewall: \`sudo pipeops-agent doctor websocket\` shows where. Where REST is wha
       : [],
 };
 
-export const takeOver: Warnable = {
-  id: 'take-over',
-  title: 'Taking over the session',
+export const sharing: Warnable = {
+  id: 'sharing',
+  title: 'What the servers share',
   severity: 'warns',
   dependsOn: ['kubernetes'],
-  visibleAfterMs: TAKE_OVER_VISIBLE_AFTER_MS,
-  why: 'When the server that has the session is lost, this one leaves it to others: without them the control plane does not reach the cluster.',
-  remedy: `The servers of a cluster share one session, and one of them has it. This one is set up in another way than
-the rest. Another policy: apply the same file here, \`sudo pipeops-agent policy apply --file FILE\`. Another control
-plane: \`sudo pipeops-agent install --api-url URL\`. Where nothing is shared yet, install this version on the server
-that has the session, then here: \`sudo pipeops-agent install\`.`,
-  find: ({ unfit }) =>
-    unfit === undefined
-      ? []
-      : [
-          {
-            code: 'CHECK_FAILED',
-            message: `This server is not fit to have the session of the cluster: ${unfit}`,
-            hint: 'Apply the same policy and settings as on the other servers: docs/INSTALL.md, "Several servers"',
-          },
-        ],
+  visibleAfterMs: SHARING_VISIBLE_AFTER_MS,
+  why: 'The servers of a cluster share one session, which another one takes over when its server is lost. This one is set up in another way than the rest.',
+  remedy: `Another policy: apply the same file here, \`sudo pipeops-agent policy apply --file FILE\`; until then it allows no
+more than the other does. Another control plane: \`sudo pipeops-agent install --api-url URL\`. Where nothing is
+shared yet, install this version on the server that has the session, then here: \`sudo pipeops-agent install\`.`,
+  find: ({ sharing: problems }) =>
+    problems.map((message) => ({
+      about: message,
+      code: 'CHECK_FAILED',
+      message,
+      hint: 'Apply the same policy and settings as on the other servers: docs/INSTALL.md, "Several servers"',
+    })),
 };
 
 export const clock: Warnable = {

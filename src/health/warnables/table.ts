@@ -7,7 +7,7 @@ import type { Warnable } from '../warnable.ts';
 import { journal, policy, settings, update } from './agent.ts';
 import { joinTokens, kubernetes, otherNodes, ownNode } from './cluster.ts';
 import { disk, machine } from './machine.ts';
-import { clock, session, sessionTransport, takeOver } from './session.ts';
+import { clock, session, sessionTransport, sharing } from './session.ts';
 import { clusterServer, kubelet } from './worker.ts';
 
 export const WARNABLES: readonly Warnable[] = [
@@ -23,7 +23,7 @@ export const WARNABLES: readonly Warnable[] = [
   joinTokens,
   clock,
   sessionTransport,
-  takeOver,
+  sharing,
   settings,
   update,
   disk,

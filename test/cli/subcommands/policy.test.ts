@@ -1,7 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { placesOf } from '../../../src/core/places.ts';
 import { errorOf, INSTALL_ENV } from '../../support/installation.ts';
-import { type SimulatedMachine, simulatedMachine } from '../../support/simulated-machine.ts';
+import {
+  applied,
+  type SimulatedMachine,
+  simulatedMachine,
+} from '../../support/simulated-machine.ts';
 
 const { policyFile } = placesOf();
 
@@ -108,12 +112,24 @@ describe('policy apply', () => {
         file: null,
         previous_file_kept_as: null,
         in_force: true,
+        other_servers: [],
       },
     ]);
     const [text, permissions] = await state();
     expect(text).toEndWith('\npreset: read-only\n');
     expect(permissions).not.toContain('create","update","patch');
     expect(await machine.files.stat(policyFile)).toMatchObject({ mode: 0o640 });
+  });
+
+  test('says where else it has to be applied', async () => {
+    const node = (name: string, role: string, self = false) => ({
+      ...{ name, role, self, ready: true, since: null, reason: null },
+    });
+    const list = [node('a', 'server', true), node('b', 'server'), node('w', 'worker')];
+    const health = { ...(await machine.health()), nodes: { total: 3, ready: 3, list } };
+    machine.web.set('http://agent/api/health/detailed', () => Response.json(health));
+    const { stderr } = await machine.run(['policy', 'apply', '--preset', 'operate']);
+    expect(stderr).toContain('Apply it on the other servers, too: b.');
   });
 
   test('says when the policy is in force', async () => {
@@ -160,7 +176,8 @@ describe('policy apply', () => {
     let calls = 0;
     machine.programs.set(K3S, async (_, { stdin }) => {
       calls += 1;
-      await write('/cluster/account', stdin ?? '');
+      const stored = (await machine.files.readText('/cluster/account')) ?? '';
+      await write('/cluster/account', applied(stored, stdin ?? ''));
       return calls === 1 ? { exitCode: 1, stderr: 'some were forbidden' } : {};
     });
     expect(errorOf(await apply('--preset', 'operate'))).toMatchObject({
@@ -182,6 +199,7 @@ describe('policy apply', () => {
         file: null,
         previous_file_kept_as: expect.stringContaining('.before-'),
         in_force: true,
+        other_servers: [],
       },
     ]);
   });
@@ -223,6 +241,8 @@ test('policy show names every rule; what the file changed comes from the file', 
     'standard/tunnel.kubernetes_api',
     'standard/secrets.read',
     'standard/secrets.write',
+    'standard/host.join_token',
+    'standard/host.server_token',
     'standard/workers.leave',
     'standard/pod-security',
     'proxy/path-form, proxy/query-form, proxy/method, proxy/non-resource',
