@@ -624,7 +624,11 @@ place_link() {
   [ ! -d "$LINK" ] || fail 4 FILE_ACCESS "Cannot place $LINK: a directory stands there" \
     'Move it away, then run the same command again'
   [ ! -x "$LINK" ] || return 0
-  make_directory "${LINK%/*}"
+  # Where it is read-only the program makes a place for the link by itself: only on such a file system root
+  # may not write.
+  link_directory=${LINK%/*}
+  [ -w "$link_directory" ] || [ -w "${link_directory%/*}" ] || [ ! -d "${link_directory%/*}" ] || return 0
+  make_directory "$link_directory"
   # Not "ln -f": it removes the old link first. Not "mv -T": not every mv has it.
   unfinished_link=${LINK%/*}/.pipeops-agent.$$
   attempt "link $LINK" ln -s "$1" "$unfinished_link"

@@ -13,6 +13,12 @@ export const HELPER_SERVICE_UNIT = 'pipeops-agent-helper@.service';
 /** The target of root's link to the daemon's socket, relative to that link. */
 export const DAEMON_SOCKET_TARGET = 'daemon/agent.sock';
 
+/** Where programs belong that are not the system's. Some systems have it read-only. */
+export const USR_LOCAL = '/usr/local';
+/** What is laid over it then, and how it comes back at each start. */
+export const USR_LOCAL_LAYER = '/var/lib/pipeops-usr-local';
+export const USR_LOCAL_UNIT_FILE = '/etc/systemd/system/usr-local.mount';
+
 /** What a package of a distribution may put elsewhere. The rest is fixed by systemd: /etc, /var/lib, /run. */
 export interface PlaceOptions {
   /** The program is found in its `bin`. */
@@ -103,7 +109,7 @@ export interface Places {
 
 /** The defaults are those of install.sh and of the unit in systemd/. */
 export function placesOf({
-  prefix = '/usr/local',
+  prefix = USR_LOCAL,
   versionsDirectory = '/opt/pipeops-agent',
   unitDirectory = '/etc/systemd/system',
 }: PlaceOptions = {}): Places {

@@ -4,6 +4,7 @@ import { AgentError } from '../core/errors.ts';
 import { hasControlPlaneToken } from '../host/agent/control-plane-token.ts';
 import { readJoined } from '../host/cluster/joined-worker.ts';
 import { type HostInventory, openInventory } from '../host/engine/inventory.ts';
+import { readUsrLocal } from '../host/facts/usr-local.ts';
 import { serverConfig } from '../host/k3s/config.ts';
 import { readPolicyFile } from '../policy/read-file.ts';
 import type { PolicyFile } from '../protocol/files/policy.ts';
@@ -117,6 +118,7 @@ async function setUpServer(
     bundle,
     pulls,
     opens,
+    layersUsrLocal: (await readUsrLocal(context)) === 'layer',
     adoption: adopted?.adoption,
     config: content,
     shared: sharedSettings(content, ca),

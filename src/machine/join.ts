@@ -16,6 +16,7 @@ import { askKnownNodes, type KnownNode } from '../host/cluster/known-nodes.ts';
 import { serversIll, TWO_SERVERS } from '../host/cluster/server-join.ts';
 import { askShared, readShared, type SharedByAgents } from '../host/cluster/shared-settings.ts';
 import { openInventory } from '../host/engine/inventory.ts';
+import { readUsrLocal } from '../host/facts/usr-local.ts';
 import {
   joiningConfig,
   joiningServerConfig,
@@ -316,6 +317,7 @@ async function join(
     bundle,
     pulls,
     opens,
+    layersUsrLocal: (await readUsrLocal(context)) === 'layer',
     adoption: undefined,
     joining: target.isJoined === true ? undefined : { tokenId: target.tokenId },
     ...(shared === undefined

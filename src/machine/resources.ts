@@ -11,6 +11,7 @@ import { agentKubeconfig, agentPermissions } from '../host/agent/kubeconfig.ts';
 import { policyFile } from '../host/agent/policy-file.ts';
 import { type AgentExpectation, waitForAgent } from '../host/agent/ready.ts';
 import { agentUnit, startAgent } from '../host/agent/service.ts';
+import { usrLocalLayer } from '../host/agent/usr-local-layer.ts';
 import { importedImages, placedImages } from '../host/bundle/images.ts';
 import type { Bundle } from '../host/bundle/verify.ts';
 import { adoptedK3s, inClusterAgentGone } from '../host/cluster/adopted-k3s.ts';
@@ -43,6 +44,8 @@ export interface MachinePlan {
   readonly bundle: Bundle | undefined;
   /** Whether k3s is to pull an image from its mirrors in the end. */
   readonly pulls: boolean;
+  /** /usr/local is read-only: something writable is laid over it. */
+  readonly layersUsrLocal: boolean;
   /** What the firewall is to let through from now on. */
   readonly opens: readonly FirewallRule[];
   /** The content of the agent's configuration file. */
@@ -88,6 +91,7 @@ export function machineResources(
   const server = joined === undefined ? undefined : String(joined);
   const isServer = policy !== undefined;
   const resources = [
+    usrLocalLayer(context, inventory, plan?.layersUsrLocal === true),
     placeExecutable(context, inventory, {
       version: BUILD.version,
       runningFrom: context.execPath,

@@ -58,7 +58,8 @@ const KNOWN: Readonly<Record<string, Known>> = {
   },
   flatcar: {
     name: 'Flatcar',
-    note: `Nothing can be put into its /usr/local. ${ELSEWHERE}; k3s alone runs there from /opt/bin`,
+    works: '0',
+    note: 'Something writable is laid over its /usr/local (see the check "read-only-places"). It was not tried on it',
   },
   gentoo: { name: 'Gentoo', ...ROLLING },
 };
@@ -73,8 +74,8 @@ export const knownDistribution: Check = {
   remedy: `Supported: Debian 12, Ubuntu 22.04, RHEL, Rocky, Alma and Oracle Linux 9, CentOS Stream 9,
 and newer. Raspberry Pi OS (64-bit) is Debian. These should work and are a warning: Debian 11,
 Ubuntu 20.04, version 8 of RHEL and its relatives, Fedora, Amazon Linux 2023, SLES and openSUSE
-(also MicroOS), Arch, Fedora CoreOS. These cannot: Alpine and others without systemd, NixOS,
-Flatcar, CentOS 7, Amazon Linux 2. On macOS and Windows use a virtual machine with one of the first.`,
+(also MicroOS), Arch, Fedora CoreOS, Flatcar. These cannot: Alpine and others without systemd, NixOS,
+CentOS 7, Amazon Linux 2. On macOS and Windows use a virtual machine with one of the first.`,
   needs: [distribution, container],
   run: async (facts) => {
     const found = await facts(distribution);

@@ -1,4 +1,6 @@
+import { USR_LOCAL, USR_LOCAL_LAYER } from '../../core/places.ts';
 import { distribution } from '../facts/distribution.ts';
+import { usrLocal } from '../facts/usr-local.ts';
 import { type WrittenPlace, writtenPlaces } from '../facts/written-places.ts';
 import { type Check, EVERYWHERE, type Finding } from './check.ts';
 
@@ -9,14 +11,27 @@ export const writablePlaces: Check = {
   cost: 'dear',
   roles: EVERYWHERE,
   why: 'The agent and k3s put programs, units and data there.',
-  remedy: `A read-only \`/usr\` (ostree, transactional updates) is all right as long as \`/usr/local\` leads to a
-place that can be written, as on Fedora CoreOS and openSUSE MicroOS; on Flatcar it does not. Anything else
-that is read-only was mounted so by \`/etc/fstab\`, or the kernel found the disk damaged: see \`dmesg\`.`,
-  needs: [writtenPlaces, distribution],
+  remedy: `A read-only \`/usr\` (ostree, transactional updates, images) is all right. Where \`/usr/local\` leads to a
+place that can be written, as on Fedora CoreOS and openSUSE MicroOS, nothing is done. Where it is read-only as well,
+as on Flatcar, the installation lays something writable over it, kept in \`${USR_LOCAL_LAYER}\` and mounted at each start by
+\`usr-local.mount\`: what the system has there is still seen, and \`uninstall\` takes the layer off. That cannot be done
+where \`/usr/local\` is missing, a link, or has mounts below it. Anything else that is read-only was mounted so by
+\`/etc/fstab\`, or the kernel found the disk damaged: see \`dmesg\`.`,
+  needs: [writtenPlaces, usrLocal, distribution],
   run: async (facts) => {
     const bad = (await facts(writtenPlaces)).filter(({ mount }) => mount.options.has('ro'));
     if (bad.length === 0) {
       return undefined;
+    }
+    if ((await facts(usrLocal)) === 'layer' && bad.every(isBelowUsrLocal)) {
+      return {
+        ...finding(
+          `${USR_LOCAL} is read-only here`,
+          `The installation lays something writable over it, kept in ${USR_LOCAL_LAYER}; uninstall takes it off`,
+          bad,
+        ),
+        onlyWarns: true,
+      };
     }
     const isUsr = bad.some(({ path }) => path.startsWith('/usr/'));
     const system = (await facts(distribution)).name || 'This system';
@@ -56,6 +71,10 @@ export const runnablePlaces: Check = {
         };
   },
 };
+
+function isBelowUsrLocal({ path }: WrittenPlace): boolean {
+  return path.startsWith(`${USR_LOCAL}/`);
+}
 
 function list(places: readonly WrittenPlace[]): string {
   return places.map(({ path, mount }) => `${path} (mount ${mount.path})`).join(', ');

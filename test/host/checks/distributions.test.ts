@@ -242,11 +242,19 @@ const CASES: Readonly<Record<string, Case>> = {
     finds: [cannot('NixOS 25.05')],
   },
   Flatcar: {
-    tree: { os: os('flatcar', '4230.2.0', 'Flatcar Container Linux'), mounts: ['/usr ext4 ro'] },
+    tree: {
+      os: os('flatcar', '4230.2.0', 'Flatcar Container Linux'),
+      mounts: ['/usr ext4 ro'],
+      more: { '/usr/local/bin/.keep': '' },
+    },
     finds: [
-      cannot('Flatcar Container Linux 4230.2.0'),
-      'read-only-places: blocks: These places are read-only: /usr/local/bin (mount /usr)',
+      should('Flatcar Container Linux 4230.2.0'),
+      'read-only-places: warns: /usr/local is read-only here',
     ],
+  },
+  'an image without a /usr/local': {
+    tree: { os: os('debian', '12', 'Debian GNU/Linux'), mounts: ['/usr ext4 ro'] },
+    finds: ['read-only-places: blocks: These places are read-only: /usr/local/bin (mount /usr)'],
   },
   'a relative of Ubuntu': {
     tree: { os: os('pop', '22.04', 'Pop!_OS', 'ID_LIKE="ubuntu debian"\n') },
