@@ -6,6 +6,8 @@
 # installs the first machine by the one-line installer, joins the second, deploys an
 # application through the control plane and fetches it. Then cleans up; with --keep it
 # leaves all of it running and says how to stop it. --json prints one document.
+# k3s is its newest stable release where that can be reached within seconds (PIPEOPS_K3S_MIRROR names a
+# mirror, K3S_RELEASE=v1.36.x+k3s1 a release), else the one for tests (test/k3s): it says which.
 # Needs root on Debian 12+ or Ubuntu 22.04+, and Go 1.24+.
 set -eu
 

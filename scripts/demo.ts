@@ -12,6 +12,7 @@ import {
 } from '../test/e2e/stand.ts';
 import { runCommand } from '../test/vm/host-command.ts';
 import { WEB_IMAGE, WEB_PORT } from '../test/vm/images.ts';
+import { type ChosenK3s, chooseK3s, k3sPlaces, prepareK3sRelease } from '../test/vm/k3s-release.ts';
 import type { Machine } from '../test/vm/machine.ts';
 import { prepareTestMachines } from '../test/vm/prepare.ts';
 import { reasonMachinesCannotRun } from '../test/vm/prerequisites.ts';
@@ -25,6 +26,8 @@ const WAIT_TIMEOUT_MS = 120_000;
 const BUILD_TIMEOUT_MS = 600_000;
 
 interface DemoResult {
+  /** What was installed: a release of k3s where one could be reached, else the k3s for tests. */
+  readonly k3s: { readonly version: string; readonly source: ChosenK3s['source'] };
   readonly nodes_ready: number;
   readonly agent_registered: boolean;
   readonly deploy_succeeded: boolean;
@@ -55,12 +58,17 @@ if (reason !== undefined) {
   process.exit(1);
 }
 await progress.phase('build the agent', build);
-await prepareTestMachines(progress);
-const stand = await openStand('demo');
+const k3s = await prepare();
+say(
+  k3s.source === 'release'
+    ? `k3s is the release ${k3s.release.version}, ${k3s.because}.`
+    : `k3s is the one for tests (test/k3s, ${k3s.release.version}), as no release can be reached: ${k3s.because}.`,
+);
+const stand = await openStand('demo', { k3s: k3s.release });
 const interrupted = endWhenInterrupted();
 try {
   const [server, worker] = await progress.phase('boot two bare machines', () => bootTwo(stand));
-  const { result, agentId } = await run(stand, server, worker);
+  const { result, agentId } = await run(stand, server, worker, k3s);
   if (json) {
     process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   }
@@ -93,6 +101,23 @@ function usage(): number {
   return 2;
 }
 
+/** With K3S_RELEASE that one; PIPEOPS_K3S_MIRROR is a mirror of releases. */
+async function prepare(): Promise<ChosenK3s> {
+  const { K3S_RELEASE: wanted, PIPEOPS_K3S_MIRROR: mirror } = process.env;
+  let chosen: ChosenK3s | undefined;
+  await prepareTestMachines(progress, async (tell) => {
+    const own = () => prepareK3sRelease(undefined, tell);
+    chosen =
+      wanted === undefined || wanted === ''
+        ? await chooseK3s(k3sPlaces(mirror), own, tell)
+        : { release: await own(), source: 'release', because: 'as K3S_RELEASE says' };
+  });
+  if (chosen === undefined) {
+    throw new Error('There is no k3s');
+  }
+  return chosen;
+}
+
 async function build(): Promise<void> {
   const argv = [process.execPath, 'scripts/build.ts', '--target', `linux-${process.arch}`];
   await runCommand(argv, { cwd: ROOT, timeoutMs: BUILD_TIMEOUT_MS });
@@ -113,6 +138,7 @@ async function run(
   stand: Stand,
   server: Machine,
   worker: Machine,
+  { release, source }: ChosenK3s,
 ): Promise<{ readonly result: DemoResult; readonly agentId: string }> {
   await stand.equip(server);
   const install = await timed('install the first machine by one line', async (heard) => {
@@ -141,6 +167,7 @@ async function run(
   });
   const answered = await timed('fetch the application', () => fetchApplication(server));
   const result = {
+    k3s: { version: release.version, source },
     nodes_ready: nodes,
     agent_registered: agent.registrations > 0,
     deploy_succeeded: deployed.value?.success === true,

@@ -43,7 +43,7 @@ let worker: Machine;
 
 beforeAll(async () => {
   await prepareTestMachines(progress);
-  stand = await openStand('join', [OLD_VERSION]);
+  stand = await openStand('join', { older: [OLD_VERSION] });
   [server, worker] = await bootTwo(stand);
 }, PREPARE_TIMEOUT_MS);
 

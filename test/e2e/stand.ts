@@ -8,6 +8,7 @@ import type { DialectOptions } from '../support/control-plane/dialect.ts';
 import type { CommandRecord } from '../support/control-plane/store.ts';
 import { makeCertificates } from '../support/tls.ts';
 import { type K3sMirror, startK3sMirror } from '../vm/k3s-mirror.ts';
+import type { K3sRelease } from '../vm/k3s-release.ts';
 import { type Lab, openLab } from '../vm/lab.ts';
 import type { ExecOptions, Machine } from '../vm/machine.ts';
 import { waitUntil } from '../vm/wait-until.ts';
@@ -49,12 +50,20 @@ export interface Stand extends AsyncDisposable {
 /**
  * @param name of the lab: one per test file
  * @param older versions that can be installed beside the present one
+ * @param k3s what machines install, where it is not the k3s to test
  */
-export async function openStand(name: string, older: readonly string[] = []): Promise<Stand> {
+export async function openStand(
+  name: string,
+  { older = [], k3s }: { readonly older?: readonly string[]; readonly k3s?: K3sRelease } = {},
+): Promise<Stand> {
   const lab = await openLab({ name });
   const directory = await mkdtemp(join(tmpdir(), 'pipeops-e2e-'));
   const { ca, cert, key } = await makeCertificates([lab.hostAddress]);
-  const mirror = await startK3sMirror({ hostname: lab.hostAddress, tls: lab.internet });
+  const mirror = await startK3sMirror({
+    hostname: lab.hostAddress,
+    tls: lab.internet,
+    ...(k3s === undefined ? {} : { releases: [k3s] }),
+  });
   const releases = await startReleaseServer(lab.hostAddress, lab.internet, older);
   let port = 0;
   const start = (dialect: DialectOptions = {}) =>
