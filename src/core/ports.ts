@@ -208,6 +208,15 @@ export type HttpRequestInit = RequestInit & {
 /** The signature of `fetch`, narrowed to what is used. */
 export type Http = (url: string, init?: HttpRequestInit) => Promise<Response>;
 
+/**
+ * When the certificate of a TLS server ends. Nothing else of it is looked at, and nothing is sent.
+ * @throws Error when the server cannot be reached, or at the signal
+ */
+export type ReadCertificateEnd = (
+  address: { readonly hostname: string; readonly port: number },
+  signal: AbortSignal,
+) => Promise<Date>;
+
 /** How a WebSocket is dialled. */
 export interface WebSocketDialOptions {
   readonly headers: Readonly<Record<string, string>>;

@@ -4,6 +4,7 @@ import { commandProgress } from '../commands/engine/progress.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { type SessionState, sessionState } from '../control-plane/session/state.ts';
+import { K3S_UNITS } from '../core/k3s-places.ts';
 import type { Places } from '../core/places.ts';
 import type { Clock, Files, Http, Log, Random } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
@@ -19,6 +20,7 @@ import type { NodeStates } from '../kubernetes/nodes/states.ts';
 import { sharedFollowing } from '../kubernetes/watch/shared-following.ts';
 import { systemAskSocket } from '../platform/ask-socket.ts';
 import { lineLog } from '../platform/log.ts';
+import { systemCertificateEnd } from '../platform/network/certificate-end.ts';
 import { systemNetwork } from '../platform/network/open.ts';
 import { trustingDial } from '../platform/network/trusting-dial.ts';
 import { systemRunSoon } from '../platform/run-soon.ts';
@@ -37,6 +39,7 @@ import { commandJournal } from '../store/journal/commands.ts';
 import { journalUpkeep } from '../store/journal/upkeep.ts';
 import { sessionMemory } from '../store/session-memory.ts';
 import { sessionShare } from '../store/session-share.ts';
+import { certificateWatch } from './certificate-watch.ts';
 import { liveCloud } from './cloud.ts';
 import { type AccessPaths, type LiveAccess, liveAccess } from './control-plane-access.ts';
 import { dataPlaneParts } from './data-plane-parts.ts';
@@ -86,9 +89,16 @@ export async function runDaemon(
   const { clock, log, notify, journal, state, env } = parts;
   const { config } = loaded;
   const look = hourlyLook(parts, ports.lookAtMachine);
+  const k3sRole = config.agent.role === 'node' ? 'agent' : 'server';
+  const certificates = certificateWatch(
+    { ...parts, certificateEnd: systemCertificateEnd },
+    k3sRole,
+  );
   const healthDeps: CommonHealthDeps = {
     ...parts,
     findings: look.findings,
+    certificates: certificates.ends,
+    k3sUnit: K3S_UNITS[k3sRole],
     unknownSettings: unknownSettings({ log }, loaded, configPath),
   };
   const server =
@@ -107,7 +117,10 @@ export async function runDaemon(
     startedAt: clock.monotonic(),
   };
   const sources = {
-    ...describeDaemon({ ...parts, health, view, dataPlane, lease, commandTypes }, facts),
+    ...describeDaemon(
+      { ...parts, health, view, dataPlane, lease, commandTypes, certificates: certificates.ends },
+      facts,
+    ),
     auth: parts.auth,
     tokenFile: parts.paths.localToken,
     ...(dataPlane === undefined
@@ -124,6 +137,7 @@ export async function runDaemon(
     watchdog({ clock, log, notify }, probesOf(state, journal), watchdogIntervalMs(env)),
     ...healthServices,
     look.service,
+    certificates.service,
     unitStatus({
       clock,
       notify,

@@ -45,6 +45,8 @@ export interface CommonHealthDeps {
   readonly places: Pick<Places, 'executableLink'>;
   readonly unknownSettings: readonly string[];
   readonly findings: () => HealthFacts['findings'];
+  readonly certificates: () => HealthFacts['certificates'];
+  readonly k3sUnit: string;
 }
 
 export interface ServerHealthDeps extends CommonHealthDeps {
@@ -139,6 +141,8 @@ async function commonFacts(deps: CommonHealthDeps): Promise<HealthFacts> {
     server: undefined,
     unknownSettings: deps.unknownSettings,
     findings: deps.findings(),
+    certificates: deps.certificates(),
+    k3sUnit: deps.k3sUnit,
     versions: { running: BUILD.version, installed: await installedVersion(deps) },
   };
 }

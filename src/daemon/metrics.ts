@@ -2,6 +2,7 @@ import type { CommandExecutor } from '../commands/engine/executor.ts';
 import type { SessionState } from '../control-plane/session/state.ts';
 import type { Clock } from '../core/ports.ts';
 import { BUILD } from '../core/version.ts';
+import type { CertificateEnd } from '../health/facts.ts';
 import type { Health } from '../health/tracker.ts';
 import type { LeaseStanding } from '../kubernetes/lease/election.ts';
 import type { RefusalCounts } from '../policy/counting.ts';
@@ -16,6 +17,7 @@ export interface MetricsDeps {
   readonly executor: CommandExecutor;
   readonly state: SessionState;
   readonly health: Health;
+  readonly certificates: () => readonly CertificateEnd[];
   readonly refusals: () => RefusalCounts;
   /** On a server: which one has the session. */
   readonly lease: (() => LeaseStanding) | undefined;
@@ -39,6 +41,7 @@ export function daemonMetrics(deps: MetricsDeps, facts: MetricsFacts): readonly 
     gauge('pipeops_agent_uptime_seconds', 'Time since the start.', facts.uptimeSeconds),
     gauge('process_resident_memory_bytes', 'Memory in use.', process.memoryUsage.rss()),
     ...healthMetrics(deps),
+    ...certificateMetrics(deps),
     ...sessionMetrics(deps),
     ...commandMetrics(deps),
     byLabel(
@@ -75,6 +78,20 @@ function healthMetrics({ health }: MetricsDeps): readonly Metric[] {
       'Problems since the start, by what was wrong.',
       'warnable',
       byWarnable(health.times),
+    ),
+  ];
+}
+
+/** Without a sample until they were looked at. */
+function certificateMetrics({ certificates }: MetricsDeps): readonly Metric[] {
+  const ends = certificates().map(({ of, endsAt }) => [of, endsAt.getTime() / 1_000] as const);
+  return [
+    byLabel(
+      'gauge',
+      'pipeops_agent_certificate_end_timestamp_seconds',
+      'When the certificates of k3s on this machine end, by who shows it.',
+      'certificate',
+      Object.fromEntries(ends),
     ),
   ];
 }

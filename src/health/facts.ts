@@ -19,6 +19,13 @@ export interface NodeFacts {
   readonly others: readonly NodeState[];
 }
 
+/** The end of a certificate that k3s shows on this machine. */
+export interface CertificateEnd {
+  /** Who shows it: `kubelet`. */
+  readonly of: string;
+  readonly endsAt: Date;
+}
+
 /** What the parts of the daemon know at one moment: health is judged by this and by nothing else. */
 export interface HealthFacts {
   readonly now: Date;
@@ -45,6 +52,9 @@ export interface HealthFacts {
   /** Keys of the configuration that are not known, each as a sentence with its place. */
   readonly unknownSettings: readonly string[];
   readonly findings: readonly MachineFinding[];
+  readonly certificates: readonly CertificateEnd[];
+  /** The unit of k3s on this machine. */
+  readonly k3sUnit: string;
   /** The version that is running, and the one that the machine would start next. */
   readonly versions: { readonly running: string; readonly installed: string | undefined };
 }

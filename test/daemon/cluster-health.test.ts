@@ -63,6 +63,8 @@ const common = () => ({
   places: placesOf(),
   unknownSettings: [],
   findings: () => [],
+  certificates: () => [],
+  k3sUnit: 'k3s',
 });
 
 async function server() {

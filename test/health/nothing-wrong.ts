@@ -15,5 +15,7 @@ export const NOTHING_WRONG: HealthFacts = {
   server: undefined,
   unknownSettings: [],
   findings: [],
+  certificates: [],
+  k3sUnit: 'k3s',
   versions: { running: '1.0.0', installed: '1.0.0' },
 };

@@ -174,6 +174,28 @@ test('findings of the machine are told by what they are about', () => {
   });
 });
 
+test('a certificate that ends within a month is told, and one that has ended', () => {
+  const certificate = (of: string, endsAt: string) => ({ of, endsAt: new Date(endsAt) });
+  const certificates = [
+    certificate('kubelet', '2026-01-31T00:00:00Z'),
+    certificate('Kubernetes API', '2026-01-30T23:00:00Z'),
+    certificate('old one', '2025-12-30T00:00:00Z'),
+  ];
+  expect(found({ certificates, k3sUnit: 'k3s-agent' })).toEqual({
+    certificates: [
+      {
+        about: 'Kubernetes API',
+        code: 'CHECK_FAILED',
+        message: 'The certificate of the Kubernetes API ends in 29 days, on 2026-01-30',
+        hint: 'Restart k3s, which makes it anew; pods keep running: sudo systemctl restart k3s-agent',
+      },
+      expect.objectContaining({
+        message: 'The certificate of the old one has ended on 2025-12-30',
+      }),
+    ],
+  });
+});
+
 test('an installed version that does not run yet is told', () => {
   expect(found({ versions: { running: '1.0.0', installed: '1.1.0' } })).toMatchObject({
     update: [{ message: 'Version 1.1.0 is installed, but version 1.0.0 still runs' }],

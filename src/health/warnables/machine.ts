@@ -4,6 +4,10 @@ import type { Problem, Warnable } from '../warnable.ts';
 
 const DISK_CHECKS: readonly string[] = ['disk-space', 'disk-filling', 'inodes'];
 
+const DAY_MS = 24 * 3_600_000;
+/** As `doctor` warns (host/checks/k3s-certificates.ts). */
+const CERTIFICATE_DAYS_MIN = 30;
+
 const COMMON = { severity: 'warns', dependsOn: [], visibleAfterMs: 0 } as const;
 
 export const disk: Warnable = {
@@ -14,6 +18,33 @@ export const disk: Warnable = {
   remedy: `Make room: \`sudo journalctl --vacuum-size=200M\`, \`sudo k3s crictl rmi --prune\`; or use a larger disk. More, by
 what was found: [disk-space](#disk-space), [disk-filling](#disk-filling), [inodes](#inodes).`,
   find: ({ findings }) => told(findings, (check) => DISK_CHECKS.includes(check)),
+};
+
+export const certificates: Warnable = {
+  ...COMMON,
+  id: 'certificates',
+  title: 'Certificates of k3s',
+  why: 'When they have ended, the parts of Kubernetes no longer talk to each other, and the node is lost.',
+  remedy: `k3s makes them for a year, and anew at each start that comes less than 120 days before their end: restart it,
+pods keep running. \`sudo systemctl restart k3s\`, on a worker \`k3s-agent\`. More: [k3s-certificates](#k3s-certificates).`,
+  find: ({ now, certificates: known, k3sUnit }) =>
+    known.flatMap(({ of, endsAt }) => {
+      const days = Math.floor((endsAt.getTime() - now.getTime()) / DAY_MS);
+      const when = endsAt.toISOString().slice(0, 10);
+      return days >= CERTIFICATE_DAYS_MIN
+        ? []
+        : [
+            {
+              about: of,
+              code: 'CHECK_FAILED',
+              message:
+                days < 0
+                  ? `The certificate of the ${of} has ended on ${when}`
+                  : `The certificate of the ${of} ends in ${days} days, on ${when}`,
+              hint: `Restart k3s, which makes it anew; pods keep running: sudo systemctl restart ${k3sUnit}`,
+            },
+          ];
+    }),
 };
 
 export const machine: Warnable = {

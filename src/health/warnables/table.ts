@@ -6,7 +6,7 @@
 import type { Warnable } from '../warnable.ts';
 import { journal, policy, settings, update } from './agent.ts';
 import { joinTokens, kubernetes, otherNodes, ownNode } from './cluster.ts';
-import { disk, machine } from './machine.ts';
+import { certificates, disk, machine } from './machine.ts';
 import { clock, session, sessionTransport, sharing } from './session.ts';
 import { clusterServer, kubelet } from './worker.ts';
 
@@ -27,5 +27,6 @@ export const WARNABLES: readonly Warnable[] = [
   settings,
   update,
   disk,
+  certificates,
   machine,
 ];
