@@ -7,16 +7,9 @@ import type { Machine } from '../vm/machine.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
-import { AGENT, killLeave, leaveAgain } from './leave/killed.ts';
-import {
-  bringProgram,
-  installByOneLine,
-  joinByOneLine,
-  openStand,
-  readyNodes,
-  type Stand,
-  TOKEN_FILE,
-} from './stand.ts';
+import { killLeave, leaveAgain } from './leave/killed.ts';
+import { expectGone, joinServer, openServerRig } from './leave/server-rig.ts';
+import { openStand, type Stand } from './stand.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 1_200_000;
@@ -35,8 +28,6 @@ let third: Machine;
 beforeAll(async () => {
   await prepareTestMachines(progress);
   stand = await openStand('leave-server');
-  const boot = (name: string) => stand.lab.boot({ name, base: 'kubernetes', images: true });
-  [first, second, third] = await Promise.all([boot('first'), boot('second'), boot('third')]);
 }, PREPARE_TIMEOUT_MS);
 
 afterAll(async () => {
@@ -46,26 +37,16 @@ afterAll(async () => {
 test(
   'servers leave one after the other, the cluster goes on, and the last one stays',
   async () => {
-    await stand.equip(first);
-    await bringProgram(third, AGENT);
     await stand.lab.collectOnFailure(join(tmpdir(), 'pipeops-agent-leave-server'), async () => {
-      await progress.phase('install', () =>
-        installByOneLine(stand, first, [
-          '--ha',
-          '--token-file',
-          TOKEN_FILE,
-          '--cluster-name',
-          'e2e',
-        ]),
-      );
+      ({ first, second, third } = await progress.phase('install', () => openServerRig(stand)));
       await progress.phase('the only server stays', onlyServerStays);
-      await progress.phase('the second server', () => joinServer(second, first, 2));
-      await progress.phase('the third server', () => joinServer(third, first, 3));
+      await progress.phase('the second server', () => joinServer(stand, second, first, 2));
+      await progress.phase('the third server', () => joinServer(stand, third, first, 3));
       await kubectl(first, 'create', 'configmap', 'of-three');
       await progress.phase('the third leaves, killed on its way', () =>
         leave(third, first, ['first', 'second'], MEMBER_IS_ASKED_OUT),
       );
-      await progress.phase('… and joins again', () => joinServer(third, first, 3));
+      await progress.phase('… and joins again', () => joinServer(stand, third, first, 3));
       const { id } = await stand.registeredAgent();
       await progress.phase('the first leaves', () => leave(first, second, ['second', 'third']));
       await progress.phase('another server has the session', () => hasSession(id));
@@ -107,19 +88,6 @@ async function endUnheard(id: string): Promise<void> {
   });
 }
 
-/** @param count of servers with it */
-async function joinServer(machine: Machine, through: Machine, count: number): Promise<void> {
-  const words = ['token', 'create', '--role', 'server', '--yes', '--json'];
-  const created = await waitUntil('a server may join', SETTLE_TIMEOUT_MS, async () => {
-    const ran = await through.exec(['pipeops-agent', ...words], { check: false });
-    return ran.exitCode === 0 ? ran : undefined;
-  });
-  await joinByOneLine(stand, machine, JSON.parse(created.stdout).token);
-  await waitUntil('the servers are ready, and vote', SETTLE_TIMEOUT_MS, async () => {
-    return (await readyNodes(through)) === count && (await voters(through)).length === count;
-  });
-}
-
 /**
  * @param left the names of the servers that stay
  * @param killedAt a first run is killed after so many lines of its progress
@@ -139,21 +107,7 @@ async function leave(
   } else {
     await leaveAtOnce(machine, left.length);
   }
-  expect(await voters(stays)).toEqual(left);
-  expect(await readyNodes(stays)).toBe(left.length);
-  const secrets = await kubectl(stays, 'get', 'secrets', '-n', 'kube-system', '-o', 'name');
-  const passwords = [...secrets.matchAll(/secret\/(\S+)\.node-password\.k3s/g)].map(
-    ([, node]) => node,
-  );
-  expect(passwords.sort()).toEqual([...left]);
-  for (const path of [
-    '/etc/rancher',
-    '/var/lib/rancher',
-    '/usr/local/bin/k3s',
-    '/run/systemd/system/k3s.service.d',
-  ]) {
-    expect((await machine.exec(['test', '-e', path], { check: false })).exitCode).toBe(1);
-  }
+  await expectGone(machine, stays, left);
 }
 
 async function leaveAtOnce(machine: Machine, left: number): Promise<void> {

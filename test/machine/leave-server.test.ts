@@ -48,7 +48,7 @@ test('the one that began with etcd goes like any other, and the machine is as it
     },
     {
       what: 'node deleted',
-      ...{ agent: 'inactive', k3s: 'inactive', starts: false, restarts: true },
+      ...{ agent: 'inactive', k3s: 'inactive', starts: false, restarts: false },
     },
   ]);
   expect(await stateOf(machine)).toEqual(before);
@@ -123,22 +123,36 @@ test('where nobody answers it goes with --force, and tells what is left to do', 
   expect(await machine.files.stat('/usr/local/bin/k3s')).toBeUndefined();
 });
 
-test('a run that was ended while etcd was left goes on, though k3s has ended here', async () => {
+test.each(['failed', 'active'])(
+  'a run that was ended while etcd was left goes on, k3s here is %s',
+  async (state) => {
+    const interrupt = new AbortController();
+    cluster.pods.add('web-1');
+    cluster.onMemberOut = () => {
+      cluster.pods.add('cannot-end'); // Nobody is told any more when a pod has ended here.
+      machine.units.set('k3s.service', state);
+      interrupt.abort();
+    };
+    expect(errorOf(await machine.run(LEAVE, { ...FAST, signal: interrupt.signal }))).toMatchObject({
+      ...{ exitCode: 130, code: 'INTERRUPTED' },
+    });
+    cluster.answersHere = false; // Its own API is gone with its etcd.
+    expect(Object.keys(await machine.listing())).toContain(`${DROP_IN}/90-pipeops-leave.conf`);
+    expect(errorOf(await machine.run(INSTALL, { env: INSTALL_ENV }))).toMatchObject({
+      ...{ code: 'CLUSTER_EXISTS', message: 'This server is leaving its cluster' },
+    });
+    expect(JSON.parse((await leave()).stdout)).toMatchObject({ taken_out: true, evicted: [] });
+    expect(await stateOf(machine)).toEqual(before);
+  },
+);
+
+test('a run that was ended while etcd was left is uninstalled without a trace, but for the cluster', async () => {
   const interrupt = new AbortController();
-  cluster.onMemberOut = () => {
-    machine.units.set('k3s.service', 'failed');
-    interrupt.abort();
-  };
-  expect(errorOf(await machine.run(LEAVE, { ...FAST, signal: interrupt.signal }))).toMatchObject({
-    ...{ exitCode: 130, code: 'INTERRUPTED' },
-  });
-  cluster.answersHere = false; // Its own API is gone with its etcd.
-  expect(Object.keys(await machine.listing())).toContain(`${DROP_IN}/90-pipeops-leave.conf`);
-  expect(errorOf(await machine.run(INSTALL, { env: INSTALL_ENV }))).toMatchObject({
-    ...{ code: 'CLUSTER_EXISTS', message: 'This server is leaving its cluster' },
-  });
-  expect(JSON.parse((await leave()).stdout)).toMatchObject({ taken_out: true });
+  cluster.onMemberOut = () => interrupt.abort();
+  await machine.run(LEAVE, { ...FAST, signal: interrupt.signal });
+  expect((await machine.run(['uninstall', '--yes'])).exitCode).toBe(0);
   expect(await stateOf(machine)).toEqual(before);
+  expect(cluster.hasPassword).toBe(true);
 });
 
 test('killed anywhere, the next run ends it, and the cluster has forgotten the machine', async () => {

@@ -27,6 +27,7 @@ import { type Volume, volumesWithData } from '../cleaning/volumes.ts';
 import { partialPath } from '../engine/place-file.ts';
 import { forgetFailure, systemctl } from '../engine/systemctl.ts';
 import { podNetworks } from './networks.ts';
+import { forgetKeptDown } from './no-restart.ts';
 import { readToldK3s } from './told.ts';
 
 /** Of containers and pods. What is mounted at k3s' own directories themselves is somebody's disk. */
@@ -81,6 +82,7 @@ export async function cleanK3s(
     await files.remove(unitFile);
   }
   await files.remove(`${unitFile}.env`);
+  await forgetKeptDown(deps);
   await systemctl(deps, 'daemon-reload');
   await forgetFailure(deps, K3S_UNITS[role]);
   for (const path of FILLED) {

@@ -19,15 +19,15 @@ export async function keepK3sDown(deps: Deps): Promise<void> {
   await systemctl(deps, 'daemon-reload');
 }
 
-/** To be called when k3s is stopped for good. */
-export async function forgetKeptDown(deps: Deps): Promise<void> {
-  await deps.files.remove(K3S_NO_RESTART_FILE);
-  await deps.files.removeEmptyDirectory(dirname(K3S_NO_RESTART_FILE));
-  await systemctl(deps, 'daemon-reload');
-}
-
 /** It stays a server. */
 export async function letK3sRestart(deps: Deps): Promise<void> {
   await forgetKeptDown(deps);
+  await systemctl(deps, 'daemon-reload');
   await systemctl(deps, 'enable', '--quiet', K3S_UNITS.server);
+}
+
+/** Once there is no k3s that could start. systemd must still read its units anew. */
+export async function forgetKeptDown({ files }: Pick<Deps, 'files'>): Promise<void> {
+  await files.remove(K3S_NO_RESTART_FILE);
+  await files.removeEmptyDirectory(dirname(K3S_NO_RESTART_FILE));
 }

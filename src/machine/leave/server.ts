@@ -19,7 +19,7 @@ import { dropLeaveNote } from '../../host/cluster/leave-note.ts';
 import { serversWithout } from '../../host/cluster/server-leave.ts';
 import { interrupted } from '../../host/engine/interrupted.ts';
 import { isActive, systemctl } from '../../host/engine/systemctl.ts';
-import { forgetKeptDown, keepK3sDown, letK3sRestart } from '../../host/k3s/no-restart.ts';
+import { keepK3sDown, letK3sRestart } from '../../host/k3s/no-restart.ts';
 import type { KubernetesClient } from '../../kubernetes/api/client.ts';
 import { setSchedulable } from '../../kubernetes/nodes/scheduling.ts';
 import type { MachineContext } from '../context.ts';
@@ -53,17 +53,17 @@ export async function leaveAsServer(
   step: RunStep,
 ): Promise<Gone> {
   const there = await findOwnNode(context, self, options);
-  const isRunning = await isActive(context, K3S_UNITS.server);
+  // Where an earlier run has asked etcd, k3s ends here at any moment, and its API with it.
+  const isWhole =
+    there !== undefined && !isAskedOut(there) && (await isActive(context, K3S_UNITS.server));
   const moved = await step('move-pods', 'Move the pods away', async () =>
-    there === undefined || !isRunning
-      ? { evicted: [], deleted: [] }
-      : await moveAway(context, self, there, options),
+    isWhole ? await moveAway(context, self, there, options) : { evicted: [], deleted: [] },
   );
   await step('hand-over', 'Hand the session over', () =>
     orStay(context, self, there, async () => {
       await note(context, leaving, 'leaving');
       await handOver(context);
-      if (there !== undefined && isRunning) {
+      if (isWhole) {
         await keepK3sDown(context);
         // Moving the pods has taken its time.
         await serversWithout(context, self.node, (await readClusterInfo(context)).nodes);
@@ -75,7 +75,6 @@ export async function leaveAsServer(
       await leaveEtcd(context, self, there);
     }
     await systemctl(context, 'stop', K3S_UNITS.server);
-    await forgetKeptDown(context);
   });
   const takenOut = await step('take-out', 'Leave the cluster', async () => {
     const isHeard = there !== undefined || (await isGone(context, self));
@@ -94,21 +93,29 @@ async function orStay(
   try {
     await work();
   } catch (thrown) {
-    await stay(context, self, there);
+    if (there !== undefined && !isAskedOut(there)) {
+      await stay(context, self, there);
+    }
     throw thrown;
   }
+}
+
+/** Whether an earlier run came so far. If k3s were started again here, it would join anew. */
+function isAskedOut({ metadata }: V1Node): boolean {
+  const { annotations = {} } = metadata ?? {};
+  return annotations[ETCD_REMOVE_ANNOTATION] === 'true';
 }
 
 /** Makes this machine the server again that it was, as far as that goes: it is told why it could not leave. */
 async function stay(
   context: MachineContext,
   { node, client }: LeavingNode,
-  there: V1Node | undefined,
+  there: V1Node,
 ): Promise<void> {
   const ignored = () => undefined;
   await letK3sRestart(context).catch(ignored);
   await systemctl(context, 'start', UNIT_NAME).catch(ignored);
-  if (there !== undefined && there.spec?.unschedulable !== true) {
+  if (there.spec?.unschedulable !== true) {
     await within(context.clock, UNDO_MS, undefined, (signal) =>
       setSchedulable({ kubernetes: client, signal }, node, true),
     ).catch(ignored);
@@ -139,8 +146,7 @@ async function leaveEtcd(context: MachineContext, self: LeavingNode, there: V1No
   if (end.kind === 'aborted') {
     throw interrupted('while etcd was left');
   }
-  if (await isMember(context, self.node)) {
-    await askEtcd(context, self, null).catch(() => undefined);
+  if (await takenBack(context, self)) {
     await stay(context, self, there);
     throw new AgentError('SERVERS_NOT_READY', 'k3s does not take this server out of etcd', {
       hint:
@@ -182,6 +188,16 @@ async function askEtcd(
 ): Promise<void> {
   const patch = { metadata: { annotations: { [ETCD_REMOVE_ANNOTATION]: remove } } };
   await client.patch<V1Node>(pathOfNode(node), patch, signal);
+}
+
+/** Asks for it no more. @returns whether this server is a member all the same */
+async function takenBack(context: MachineContext, self: LeavingNode): Promise<boolean> {
+  try {
+    await askEtcd(context, self, null);
+  } catch {
+    return false; // k3s may do it yet.
+  }
+  return await isMember(context, self.node);
 }
 
 /** Whether etcd itself says so, here. */
