@@ -23,6 +23,8 @@ async function checkedLines(whole: string): Promise<readonly ProgressLine[]> {
   expect(all.at(-1)).toMatchObject({ step: whole, state: 'done', percent: 100, error: null });
   const percents = all.map(({ percent }) => percent);
   expect(percents).toEqual(percents.toSorted((a, b) => a - b));
+  const isTimed = ({ state, seconds }: ProgressLine) => (state === 'begun') === (seconds === null);
+  expect(all.filter((line) => !isTimed(line))).toEqual([]);
   return all;
 }
 const lines = async (): Promise<readonly ProgressLine[]> =>

@@ -49,6 +49,7 @@ export function progressFile(deps: Deps, whole: string, path: string | undefined
     return { report: async () => undefined, follow: (work) => work() };
   }
   let percent = 0;
+  let stepBegunAt = 0;
   let isTold = false;
   const write = async (
     {
@@ -73,9 +74,12 @@ export function progressFile(deps: Deps, whole: string, path: string | undefined
     }
   };
   return {
-    report: async ({ id, state, seconds = null, over, of }) => {
+    report: async ({ id, state, seconds, over, of }) => {
+      const now = deps.clock.monotonic();
+      stepBegunAt = state === 'begun' ? now : stepBegunAt;
+      const took = seconds ?? (state === 'begun' ? null : secondsOf(now - stepBegunAt));
       percent = Math.floor((over / of) * (PERCENT_WHOLE - 1));
-      await write({ step: id, state, seconds });
+      await write({ step: id, state, seconds: took });
     },
     follow: async (work) => {
       const startedAt = deps.clock.monotonic();
