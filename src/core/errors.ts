@@ -55,6 +55,7 @@ const ERROR_TABLE = {
   K3S_INSTALL_FAILED: { exit: 7, retryable: true },
   K3S_NOT_READY: { exit: 7, retryable: true },
   KUBERNETES_API: { exit: 8, retryable: true },
+  MEMORY_UNREACHABLE: { exit: 8, retryable: true },
   SERVERS_NOT_READY: { exit: 8, retryable: true },
   APPLICATION_UNREACHABLE: { exit: 6, retryable: true },
   TIMEOUT: { exit: 9, retryable: true },

@@ -14,6 +14,8 @@ export const JOIN_TOKEN_ANNOTATION = 'pipeops.io/join-token';
 export const JOIN_TOKEN_LABEL = 'pipeops.io/join-token';
 /** On a Node: when its machine left; nothing runs there any more. Its own machine writes it. */
 export const LEFT_ANNOTATION = 'pipeops.io/left';
+/** On a Secret of the memory that the agents of a cluster share: what is in it. */
+export const MEMORY_LABEL = 'pipeops.io/memory';
 /** Sent at registration. */
 export const AGENT_VERSION_LABEL = 'agent.pipeops.io/version';
 
@@ -76,6 +78,8 @@ export const KUBELET_NAMESPACES: readonly string[] = [
 ];
 
 // Types of Secrets, which are named alike.
+/** Of the memory that the agents of a cluster share. */
+export const MEMORY_SECRET = 'pipeops.io/memory';
 export const ACCOUNT_TOKEN_SECRET = 'kubernetes.io/service-account-token';
 /** What holders of a join token of k3s are for Kubernetes (k3s, "pkg/cli/token"). */
 export const JOINING_GROUP = 'system:bootstrappers:k3s:default-node-token';

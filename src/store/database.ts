@@ -86,6 +86,13 @@ export const MIGRATIONS: readonly Migration[] = [
    ) STRICT;
    CREATE INDEX command_texts_by_set ON command_texts (text_set, position);`,
   },
+  {
+    oldestReader: 2,
+    // 0: only this server knows it; 1: the cluster has a record of it; 2: the cluster knows that it was
+    // delivered.
+    sql: `ALTER TABLE commands ADD COLUMN shared INTEGER NOT NULL DEFAULT 0;
+   CREATE INDEX commands_to_note ON commands (sequence) WHERE state = 'delivered' AND shared < 2;`,
+  },
 ];
 
 const STEPS_RUN = 'schema_steps';

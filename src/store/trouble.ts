@@ -61,7 +61,9 @@ function hasNoRoom(path: string): boolean {
   }
 }
 
-/** Whether the same write can work later: the space comes back, the other one lets go. */
+const PASSING: readonly ErrorCode[] = ['DISK_FULL', 'BUSY', 'FILE_ACCESS', 'MEMORY_UNREACHABLE'];
+
+/** Whether the same write can work later: the space comes back, the other one lets go or answers. */
 export function isPassing(error: AgentError): boolean {
-  return error.code === 'DISK_FULL' || error.code === 'BUSY' || error.code === 'FILE_ACCESS';
+  return PASSING.includes(error.code);
 }

@@ -3,6 +3,8 @@ import { JOINING_GROUP, MANAGED_BY } from '../../core/labels.ts';
 /** Where the agent's own objects live. */
 export const AGENT_NAMESPACE = 'pipeops-system';
 export const AGENT_SERVICE_ACCOUNT = 'pipeops-agent';
+/** Names of the Secrets begin so that the agents of a cluster share as their memory. */
+export const MEMORY_PREFIX = 'pipeops-agent-memory-';
 /** For the kubelets, which see its tokens. So it may read the figures of nodes and nothing else. */
 export const STATS_SERVICE_ACCOUNT = 'pipeops-agent-stats';
 

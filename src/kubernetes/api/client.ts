@@ -72,8 +72,16 @@ export interface KubernetesClient {
   ): Promise<T>;
   /** Merge patch (RFC 7386). */
   patch<T extends KubernetesObject>(path: string, patch: object, signal: AbortSignal): Promise<T>;
-  /** Deletes just the object with this UID. False when it is gone already. */
-  remove(path: string, uid: string, signal: AbortSignal): Promise<boolean>;
+  /**
+   * Deletes just the object with this UID, and what it owns: before it, or else afterwards. False when it
+   * is gone already.
+   */
+  remove(
+    path: string,
+    uid: string,
+    signal: AbortSignal,
+    options?: { readonly propagation: 'Foreground' | 'Background' },
+  ): Promise<boolean>;
   /** Events until the server ends it or the signal aborts. */
   watch<T extends KubernetesObject>(
     path: string,
@@ -148,7 +156,7 @@ export function kubernetesClient(deps: ApiDeps): KubernetesClient {
         contentType: 'application/merge-patch+json',
         signal,
       }),
-    remove: (path, uid, signal) => remove(json, path, uid, signal),
+    remove: (path, uid, signal, options) => remove(json, path, uid, signal, options),
     watch: (path, query, signal) => watch(deps, path, query, signal),
   };
 }
@@ -162,9 +170,10 @@ async function remove(
   path: string,
   uid: string,
   signal: AbortSignal,
+  { propagation }: { readonly propagation: string } = { propagation: 'Foreground' },
 ): Promise<boolean> {
   try {
-    const body = { propagationPolicy: 'Foreground', preconditions: { uid } };
+    const body = { propagationPolicy: propagation, preconditions: { uid } };
     await json({ method: 'DELETE', path, body, signal });
     return true;
   } catch (thrown) {

@@ -47,14 +47,27 @@ export interface WrittenCommand {
   readonly textSet: number | null;
 }
 
+/** What the cluster knows of an open command: another server may have begun it. */
+export interface CommandPast {
+  /** How often it was begun; 0 when it never was. */
+  readonly attempts: number;
+  /** ISO times. */
+  readonly startedAt: string | null;
+  readonly cancelledAt: string | null;
+  /** What its handler noted. */
+  readonly checkpoint: unknown;
+}
+
 /**
  * Takes a command in, if it is new and there is room for it; otherwise its long texts are deleted.
+ * @param past of a command that the cluster has a record of
  */
 export function insertCommand(
   table: CommandTable,
   command: Command,
   { text, bytes, textSet }: WrittenCommand,
   now: Date,
+  past?: CommandPast,
 ): AcceptOutcome {
   const { database, totals } = table;
   const refusal = refusalOf(table, command.id, bytes);
@@ -72,7 +85,30 @@ export function insertCommand(
   );
   totals.accepted += 1;
   totals.heldBytes += bytes;
+  if (past !== undefined) {
+    setPast(table, command.id, past);
+  }
   return 'accepted';
+}
+
+/** Makes an open command what the cluster knows of it. */
+export function setPast({ database, totals }: CommandTable, id: string, past: CommandPast): void {
+  const state = past.attempts === 0 ? 'accepted' : 'running';
+  const before = stateOf(database, id);
+  if (before !== 'accepted' && before !== 'running') {
+    return;
+  }
+  const { checkpoint } = past;
+  database.run(
+    `UPDATE commands SET state = ?, attempts = ?, started_at = ?, checkpoint = ?, shared = 1,
+       cancelled_at = coalesce(cancelled_at, ?) WHERE id = ?`,
+    [
+      ...[state, past.attempts, past.startedAt],
+      ...[checkpoint === undefined ? null : JSON.stringify(checkpoint), past.cancelledAt, id],
+    ],
+  );
+  totals[before] -= 1;
+  totals[state] += 1;
 }
 
 /** Marks an open command as asked to stop; for an unknown command the cancel is remembered. */
@@ -186,9 +222,9 @@ function sendAgain({ database, totals }: CommandTable, commandId: string): void 
   }
 }
 
-type State = 'accepted' | 'running' | 'done' | 'delivered';
+export type State = 'accepted' | 'running' | 'done' | 'delivered';
 
-function stateOf(database: Database, commandId: string): State | undefined {
+export function stateOf(database: Database, commandId: string): State | undefined {
   return database
     .query<{ state: State }, [string]>('SELECT state FROM commands WHERE id = ?')
     .get(commandId)?.state;

@@ -11,6 +11,7 @@ import {
   type AcceptOutcome,
   beginCommand,
   type CancelOutcome,
+  type CommandPast,
   type CommandTable,
   cancelCommand,
   commandDelivered,
@@ -40,6 +41,7 @@ import {
   readPending,
   readTotals,
 } from './rows.ts';
+import { type JournalSharing, journalSharing } from './sharing.ts';
 
 /** Bytes of results given out at once; a larger result comes alone. */
 export const PENDING_BYTES_MAX = 8 * 1024 * 1024;
@@ -59,8 +61,11 @@ export const CLOCKS_APART_MS = 60_000;
  * commit. Each may reject with DISK_FULL, FILE_ACCESS or BUSY: then nothing was changed.
  */
 export interface CommandJournal {
-  /** Takes a command in; its id is the idempotency key. A delivered duplicate is sent again. */
-  accept(command: Command): Promise<AcceptOutcome>;
+  /**
+   * Takes a command in; its id is the idempotency key. A delivered duplicate is sent again.
+   * @param past of a command that the cluster has a record of
+   */
+  accept(command: Command, past?: CommandPast): Promise<AcceptOutcome>;
   /** Asks a command to stop. */
   cancel(commandId: string): Promise<CancelOutcome>;
   /** The oldest unfinished command with a larger sequence; its long texts are empty. */
@@ -110,6 +115,8 @@ export interface CommandJournal {
   /** Resolves when every write asked for so far is on the disk or has failed: close it then. */
   settled(): Promise<void>;
   commitTimes(): CommitTimes;
+  /** For the servers of one cluster. */
+  readonly sharing: JournalSharing;
 }
 
 interface Parts {
@@ -147,7 +154,7 @@ export function commandJournal(deps: {
     nextTextSet: nextTextSet(database),
   };
   return {
-    accept: (command) => accept(parts, command),
+    accept: (command, past) => accept(parts, command, past),
     cancel: (commandId) => cancel(parts, commandId),
     nextOpen: (afterSequence) => readNext(database, afterSequence),
     find: (commandId) => readEntry(database, commandId),
@@ -187,14 +194,19 @@ export function commandJournal(deps: {
     trouble: commits.trouble,
     settled: commits.settled,
     commitTimes: commits.times,
+    sharing: journalSharing({ table, commits, now: clock.now }, results.ring),
   };
 }
 
-async function accept(parts: Parts, command: Command): Promise<AcceptOutcome> {
+async function accept(
+  parts: Parts,
+  command: Command,
+  past: CommandPast | undefined,
+): Promise<AcceptOutcome> {
   const parted = partLongTexts(command);
   const outcome = await (parted === undefined
-    ? acceptSmall(parts, command)
-    : inTurn(parts, () => acceptLarge(parts, parted)));
+    ? acceptSmall(parts, command, past)
+    : inTurn(parts, () => acceptLarge(parts, parted, past)));
   if (outcome === 'accepted') {
     parts.work.ring();
   } else if (outcome === 'duplicate') {
@@ -203,9 +215,13 @@ async function accept(parts: Parts, command: Command): Promise<AcceptOutcome> {
   return outcome;
 }
 
-function acceptSmall({ commits, table, clock }: Parts, command: Command): Promise<AcceptOutcome> {
+function acceptSmall(
+  { commits, table, clock }: Parts,
+  command: Command,
+  past: CommandPast | undefined,
+): Promise<AcceptOutcome> {
   const whole = written(command);
-  return commits.write(() => insertCommand(table, command, whole, clock.now()), whole.bytes);
+  return commits.write(() => insertCommand(table, command, whole, clock.now(), past), whole.bytes);
 }
 
 function written(command: Command): WrittenCommand {
@@ -223,7 +239,11 @@ async function inTurn<T>(parts: Parts, work: () => Promise<T>): Promise<T> {
  * Writes the pieces first, each in its own commit: what a crash leaves is deleted at the next
  * start.
  */
-async function acceptLarge(parts: Parts, { rest, texts }: PartedCommand): Promise<AcceptOutcome> {
+async function acceptLarge(
+  parts: Parts,
+  { rest, texts }: PartedCommand,
+  past: CommandPast | undefined,
+): Promise<AcceptOutcome> {
   const { commits, table, clock } = parts;
   const plain = written({ ...rest, type: PARTED_TYPE });
   const bytes = texts.reduce((sum, { text }) => sum + text.length, plain.bytes);
@@ -238,7 +258,10 @@ async function acceptLarge(parts: Parts, { rest, texts }: PartedCommand): Promis
       await commits.write(() => insertPiece(table.database, textSet, piece), piece.piece.length);
     }
     const whole = { text: plain.text, bytes, textSet };
-    return await commits.write(() => insertCommand(table, rest, whole, clock.now()), plain.bytes);
+    return await commits.write(
+      () => insertCommand(table, rest, whole, clock.now(), past),
+      plain.bytes,
+    );
   } catch (thrown) {
     // What cannot be deleted now is deleted at the next start.
     await commits.write(() => deleteTexts(table.database, textSet)).catch(() => undefined);

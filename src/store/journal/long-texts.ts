@@ -60,7 +60,7 @@ function withoutLongTexts(value: unknown, path: Path, texts: LongText[]): unknow
 }
 
 /** A piece as it is kept: JSON, which keeps NUL and half a surrogate pair, too. */
-interface Piece {
+export interface Piece {
   readonly path: string;
   readonly piece: string;
 }
@@ -104,7 +104,7 @@ export async function withLongTexts(
   textSet: number,
 ): Promise<Command> {
   const budget = loopBudget(deps);
-  const pieces = new Map<string, string[]>();
+  const pieces = gatheredPieces();
   let last = 0;
   for (;;) {
     const row = deps.database
@@ -116,21 +116,38 @@ export async function withLongTexts(
     if (row === null) {
       break;
     }
-    const texts = pieces.get(row.path) ?? [];
-    pieces.set(row.path, texts);
-    texts.push(JSON.parse(row.piece)); // Written by `piecesOf`.
+    pieces.add(row);
     last = row.position;
     if (budget.spent()) {
       await budget.rest();
     }
   }
-  for (const [path, texts] of pieces) {
-    putBack(rest, JSON.parse(path), texts.join(''));
-  }
+  pieces.putInto(rest);
   return rest;
 }
 
-/** @param value fresh from the journal: nobody else has it */
+/** Takes pieces in, in the order in which `piecesOf` gave them, and puts their texts back. */
+export function gatheredPieces(): {
+  add(piece: Piece): void;
+  /** @param rest nobody else has it */
+  putInto(rest: Command): void;
+} {
+  const byPath = new Map<string, string[]>();
+  return {
+    add: ({ path, piece }) => {
+      const texts = byPath.get(path) ?? [];
+      byPath.set(path, texts);
+      texts.push(JSON.parse(piece)); // Written by `piecesOf`.
+    },
+    putInto: (rest) => {
+      for (const [path, texts] of byPath) {
+        putBack(rest, JSON.parse(path), texts.join(''));
+      }
+    },
+  };
+}
+
+/** @param value nobody else has it */
 function putBack(value: object, path: Path, text: string): void {
   let at: object = value;
   for (const name of path.slice(0, -1)) {

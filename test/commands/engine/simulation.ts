@@ -18,16 +18,19 @@ import { z } from 'zod';
 import { commandExecutor } from '../../../src/commands/engine/executor.ts';
 import { type CommandHandler, commandHandler } from '../../../src/commands/engine/handler.ts';
 import { commandProgress } from '../../../src/commands/engine/progress.ts';
+import { type ClusterMemory, clusterMemory } from '../../../src/commands/memory/cluster.ts';
 import type { Random } from '../../../src/core/ports.ts';
 import type { Command, CommandResult } from '../../../src/protocol/rest.ts';
 import { openDatabase } from '../../../src/store/database.ts';
 import { type CommandJournal, commandJournal } from '../../../src/store/journal/commands.ts';
 import { type ManualClock, manualClock } from '../../support/manual-clock.ts';
 import { memoryLog } from '../../support/memory-log.ts';
+import { type CallFate, memoryCluster } from '../../support/memory-objects.ts';
 import { unusedCommandDeps } from '../../support/unused-command-deps.ts';
 
 const TYPES = ['repeatable', 'noted', 'once', 'urgent', 'deaf', 'throws', 'unknown'] as const;
-const ACTIONS = 120;
+/** Of one server, and of several: each step takes some calls more. */
+const ACTIONS = { one: 120, several: 400 };
 const COMMANDS_MAX = 12;
 
 /** What the reference knows of one command. */
@@ -50,42 +53,70 @@ interface Known {
   readonly results: string[];
 }
 
-/** One life of the daemon. What it waits for never comes once it has crashed. */
+/** One life of the daemon on one server. What it waits for never comes once it has crashed. */
 interface Life {
+  readonly server: number;
   readonly journal: CommandJournal;
   readonly clock: ManualClock;
   readonly commits: (() => void)[];
   readonly steps: (() => void)[];
+  /** Calls of the memory of the cluster that wait. */
+  readonly calls: ((fate: CallFate) => void)[];
   readonly lanes: Set<string>;
+  readonly stop: AbortController;
+  /** It has a session: it knows what the cluster knows. */
+  serves: boolean;
+  /** Another server has taken over from it. */
+  lost: boolean;
 }
 
-/** Runs one history. @returns what is wrong, empty when nothing is */
-export async function runHistory(random: Random): Promise<readonly string[]> {
-  const { database } = openDatabase({ clock: manualClock() }, ':memory:');
-  const world = new World(database, random);
+/**
+ * Runs one history.
+ * @param servers 1: without a memory of the cluster; else a crash may let another one take over
+ * @returns what is wrong, empty when nothing is
+ */
+export async function runHistory(random: Random, servers = 1): Promise<readonly string[]> {
+  const databases = Array.from(
+    { length: servers },
+    () => openDatabase({ clock: manualClock() }, ':memory:').database,
+  );
+  const world = new World(databases, random);
   try {
-    for (let action = 0; action < ACTIONS; action += 1) {
+    const actions = servers === 1 ? ACTIONS.one : ACTIONS.several;
+    for (let action = 0; action < actions; action += 1) {
       await world.act();
     }
     await world.settle();
     return world.problems();
   } finally {
-    database.close();
+    world.end();
+    for (const database of databases) {
+      database.close();
+    }
   }
 }
 
 class World {
-  readonly #database: Database;
+  readonly #databases: readonly Database[];
+  readonly #cluster = memoryCluster();
+  /** Lives that another server has taken over from and that have not noticed, or not died, yet. */
+  #zombies: Life[] = [];
   readonly #random: Random;
   readonly #commands: Known[] = [];
   readonly #wrong: string[] = [];
   #life: Life;
   #elapsedMs = 0;
 
-  constructor(database: Database, random: Random) {
-    this.#database = database;
+  constructor(databases: readonly Database[], random: Random) {
+    this.#databases = databases;
     this.#random = random;
     this.#life = this.#start();
+  }
+
+  end(): void {
+    for (const { stop } of [this.#life, ...this.#zombies]) {
+      stop.abort();
+    }
   }
 
   async act(): Promise<void> {
@@ -94,9 +125,15 @@ class World {
       [5, () => this.#cancel()],
       [30, () => this.#life.commits.shift()?.()],
       [30, () => this.#take(this.#life.steps)?.()],
-      [10, () => this.#send(0.4)],
+      [10, () => this.#send(this.#life, 0.4)],
       [6, () => this.#pass(this.#random.fraction() * 30_000)],
       [2, () => this.#crash()],
+      ...(this.#databases.length === 1
+        ? []
+        : ([
+            [60, () => this.#take(this.#life.calls)?.(this.#fate())],
+            [15, () => this.#haunt()],
+          ] as const)),
     ];
     let left = this.#random.fraction() * actions.reduce((sum, [weight]) => sum + weight, 0);
     for (const [weight, action] of actions) {
@@ -111,17 +148,25 @@ class World {
 
   /** No more trouble: everything that was taken comes to its end. */
   async settle(): Promise<void> {
+    for (const zombie of this.#zombies) {
+      zombie.stop.abort();
+    }
+    this.#zombies = [];
+    // Long enough for a look for records that others have made.
+    const roundsMin = this.#databases.length === 1 ? 0 : 130;
     for (let round = 0; round < 2_000; round += 1) {
       const { accepted, running, undelivered } = this.#life.journal.counts();
-      if (accepted + running + undelivered === 0) {
+      if (round >= roundsMin && this.#life.serves && accepted + running + undelivered === 0) {
         return;
       }
-      while (this.#life.commits.length > 0 || this.#life.steps.length > 0) {
-        this.#life.commits.shift()?.();
-        this.#life.steps.shift()?.();
+      const { commits, steps, calls } = this.#life;
+      while (commits.length > 0 || steps.length > 0 || calls.length > 0) {
+        commits.shift()?.();
+        steps.shift()?.();
+        calls.shift()?.('answered');
         await quiet();
       }
-      this.#send(0);
+      this.#send(this.#life, 0);
       this.#pass(1_000);
       await quiet();
     }
@@ -133,11 +178,52 @@ class World {
   }
 
   #start(): Life {
+    const server = Math.floor(this.#random.fraction() * this.#databases.length);
+    const database = this.#databases[server] as Database;
     const clock = manualClock(new Date(Date.UTC(2026, 0, 1) + this.#elapsedMs).toISOString());
     const commits: (() => void)[] = [];
     const runSoon = (work: () => void) => void commits.push(work);
-    const journal = commandJournal({ database: this.#database, clock, runSoon });
-    const life: Life = { journal, clock, commits, steps: [], lanes: new Set() };
+    const alone = commandJournal({ database, clock, runSoon });
+    const calls: Life['calls'] = [];
+    const gate = () => new Promise<CallFate>((resolve) => void calls.push(resolve));
+    const memory =
+      this.#databases.length === 1
+        ? undefined
+        : clusterMemory({
+            clock,
+            random: {
+              ...this.#random,
+              bytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
+            },
+            log: memoryLog(),
+            journal: alone,
+            objects: this.#cluster.through(gate),
+          });
+    const life: Life = {
+      server,
+      journal: memory?.journal ?? alone,
+      clock,
+      commits,
+      calls,
+      steps: [],
+      lanes: new Set(),
+      stop: new AbortController(),
+      serves: false,
+      lost: false,
+    };
+    void this.#serve(life, memory).catch((thrown) => this.#fail(life, thrown));
+    return life;
+  }
+
+  async #serve(life: Life, memory: ClusterMemory | undefined): Promise<void> {
+    const { clock, journal, stop } = life;
+    if (memory !== undefined && !(await memory.share('others', stop.signal))) {
+      return;
+    }
+    for (const known of this.#commands) {
+      const isOpen = journal.find(known.command.id) !== undefined;
+      known.cancelOutlivedCrash ||= isOpen && known.cancelAcknowledged;
+    }
     const executor = commandExecutor({
       ...unusedCommandDeps(),
       clock,
@@ -146,23 +232,61 @@ class World {
       progress: commandProgress({ clock }),
       loadHandlers: async () => this.#handlers(life),
     });
-    void executor.start(new AbortController().signal).then(({ done }) =>
-      done.catch((thrown) => {
-        this.#wrong.push(`the executor failed: ${thrown}`);
-      }),
-    );
-    return life;
+    const { done } = await executor.start(stop.signal);
+    life.serves = true;
+    await Promise.all([done, memory?.keepUp(stop.signal)]);
   }
 
-  #crash(): void {
-    this.#life = this.#start();
-    for (const known of this.#commands) {
-      const isOpen = this.#life.journal.find(known.command.id) !== undefined;
-      known.cancelOutlivedCrash ||= isOpen && known.cancelAcknowledged;
+  /** Who notices that another server has taken over ends. */
+  #fail(life: Life, thrown: unknown): void {
+    if (life.stop.signal.aborted) {
+      return; // It ends already.
+    }
+    life.lost = true;
+    life.stop.abort();
+    const isTakenOver = String(thrown).includes('has taken over');
+    if (!isTakenOver || this.#databases.length === 1) {
+      this.#wrong.push(`server ${life.server} failed: ${thrown}`);
+    } else if (life === this.#life) {
+      this.#crash();
     }
   }
 
+  #crash(): void {
+    const before = this.#life;
+    this.#life = this.#start();
+    this.#zombies = this.#zombies.filter(({ server }) => server !== this.#life.server);
+    if (before.server !== this.#life.server && !before.lost && this.#random.fraction() < 0.5) {
+      this.#zombies.push(before);
+    }
+    if (this.#databases.length > 1) {
+      for (const known of this.#commands) {
+        known.owed = false; // The control plane asks again at the next session.
+      }
+    }
+  }
+
+  /** One that was taken over from goes on for a moment. */
+  #haunt(): void {
+    const zombie = this.#take(this.#zombies, false);
+    if (zombie !== undefined) {
+      zombie.commits.shift()?.();
+      this.#take(zombie.steps)?.();
+      this.#take(zombie.calls)?.(this.#fate());
+      this.#send(zombie, 0.4);
+    }
+  }
+
+  #fate(): CallFate {
+    const chance = this.#random.fraction();
+    return chance < 0.86 ? 'answered' : chance < 0.93 ? 'answer lost' : 'not done';
+  }
+
   #deliver(): void {
+    const life = this.#life;
+    if (!life.serves) {
+      return;
+    }
     const isNew = this.#commands.length < COMMANDS_MAX && this.#random.fraction() < 0.5;
     const known = isNew ? this.#make() : this.#take(this.#commands, false);
     if (known === undefined) {
@@ -171,12 +295,12 @@ class World {
     known.delivered += 1;
     const { settled } = known;
     const came = known.results.length;
-    void this.#life.journal.accept(known.command).then(
+    void life.journal.accept(known.command).then(
       () => {
         known.acknowledged = true;
-        known.owed ||= settled && known.results.length === came;
+        known.owed ||= life === this.#life && settled && known.results.length === came;
       },
-      (thrown) => this.#wrong.push(`accept failed: ${thrown}`),
+      (thrown) => this.#refused(life, thrown),
     );
   }
 
@@ -203,16 +327,30 @@ class World {
 
   #cancel(): void {
     const known = this.#take(this.#commands, false);
-    if (known !== undefined) {
-      void this.#life.journal.cancel(known.command.id).then((outcome) => {
-        known.cancelAcknowledged ||= outcome === 'cancelling';
-      });
+    const life = this.#life;
+    if (known !== undefined && life.serves) {
+      void life.journal.cancel(known.command.id).then(
+        (outcome) => {
+          known.cancelAcknowledged ||= outcome === 'cancelling';
+        },
+        (thrown) => this.#refused(life, thrown),
+      );
+    }
+  }
+
+  /** The control plane gets no answer. */
+  #refused(life: Life, thrown: unknown): void {
+    const mayBe = this.#databases.length > 1 && String(thrown).includes('cannot note');
+    if (!mayBe) {
+      this.#fail(life, thrown);
     }
   }
 
   /** Sends what is pending; some of it is lost, or its acknowledgement is. */
-  #send(lossShare: number): void {
-    const { journal } = this.#life;
+  #send({ journal, serves }: Life, lossShare: number): void {
+    if (!serves) {
+      return;
+    }
     for (const { commandId, result } of journal.pending(5)) {
       const known = this.#commands.find((each) => each.command.id === commandId);
       if (known === undefined || this.#random.fraction() < lossShare) {
@@ -230,7 +368,9 @@ class World {
 
   #pass(ms: number): void {
     this.#elapsedMs += ms;
-    this.#life.clock.advance(ms);
+    for (const { clock } of [this.#life, ...this.#zombies]) {
+      clock.advance(ms);
+    }
   }
 
   #take<T>(list: T[], remove = true): T | undefined {
