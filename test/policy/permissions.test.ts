@@ -127,6 +127,7 @@ test.each([...POLICY_PRESETS])('%s gives no way to more than it gives', (preset)
     'ServiceAccount',
     'ClusterRole',
     'ClusterRoleBinding',
+    ...['ServiceAccount', 'Role', 'RoleBinding'], // The memory of the cluster.
   ]);
   const forbidden =
     /\*|nodes\/|impersonate|"bind|escalate|roles|ephemeralcontainers|deletecollection|webhook|customresource|apiservices|serviceaccounts\/token/;
@@ -138,7 +139,7 @@ test.each([...POLICY_PRESETS])('%s gives no way to more than it gives', (preset)
     {
       apiGroups: [''],
       resources: ['serviceaccounts/token'],
-      resourceNames: ['pipeops-agent', 'pipeops-agent-stats'],
+      resourceNames: ['pipeops-agent', 'pipeops-agent-stats', 'pipeops-agent-memory'],
       verbs: ['create'],
     },
     {
@@ -207,6 +208,36 @@ test('the account that kubelets see reads their figures and nothing else', () =>
   );
   expect(rules).toEqual([
     { apiGroups: [''], resources: ['nodes/stats', 'nodes/metrics'], verbs: ['get'] },
+  ]);
+});
+
+test('the memory of the cluster has an account of its own, for Secrets of one namespace', () => {
+  const { items } = JSON.parse(permissionsManifest(policyOfPreset('operate'))) as {
+    items: readonly (Item & { readonly subjects?: unknown })[];
+  };
+  const memory = items.filter(
+    ({ kind, metadata }) => kind !== 'ServiceAccount' && metadata.name === 'pipeops-agent-memory',
+  );
+  const namespace = 'pipeops-system';
+  expect(
+    memory.map(({ kind, metadata, rules, subjects }) => [kind, metadata, rules ?? subjects]),
+  ).toEqual([
+    [
+      'Role',
+      expect.objectContaining({ namespace }),
+      [
+        {
+          apiGroups: [''],
+          resources: ['secrets'],
+          verbs: ['get', 'list', 'create', 'patch', 'delete'],
+        },
+      ],
+    ],
+    [
+      'RoleBinding',
+      expect.objectContaining({ namespace }),
+      [{ kind: 'ServiceAccount', name: 'pipeops-agent-memory', namespace }],
+    ],
   ]);
 });
 

@@ -40,6 +40,8 @@ export interface FakeKubernetes extends AsyncDisposable {
   /** `METHOD path` of every request so far. */
   readonly requests: readonly string[];
   object(path: string): KubernetesObject | undefined;
+  /** Of all objects that are there. */
+  paths(): readonly string[];
   put(path: string, object: Json): void;
   /** Makes every Deployment ready, and tells who watches. */
   finishRollouts(): void;
@@ -124,7 +126,8 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
       .filter(([key]) => key.startsWith(prefix) && key.split('/').at(-2) === resource)
       .map(([, object]) => object)
       .filter(({ metadata }) => field !== 'metadata.name' || metadata.name === value)
-      .filter(({ spec }) => field !== 'spec.nodeName' || spec?.['nodeName'] === value);
+      .filter(({ spec }) => field !== 'spec.nodeName' || spec?.['nodeName'] === value)
+      .filter((object) => resource !== 'secrets' || hasLabel(object, search.get('labelSelector')));
   };
 
   const watch = (path: string): Response => {
@@ -189,9 +192,15 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
         if (searchParams.has('dryRun')) {
           return Response.json(fake.admit(`${pathname}/${name}`, body), { status: 201 });
         }
+        if (objects.has(`${pathname}/${name}`)) {
+          return status(409, 'AlreadyExists');
+        }
         return Response.json(store(`${pathname}/${name}`, body), { status: 201 });
       }
       case 'PATCH':
+        if (isStale(objects.get(pathname), body)) {
+          return status(409, 'Conflict');
+        }
         if (request.headers.get('content-type')?.includes('merge') && !objects.has(pathname)) {
           return status(404, 'NotFound');
         }
@@ -220,12 +229,16 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
       return watch(pathname);
     }
     const isCollection =
-      /\/(nodes|namespaces|deployments|replicasets|services|ingresses|configmaps|pods|events)$/.test(
+      /\/(nodes|namespaces|deployments|replicasets|services|ingresses|configmaps|secrets|pods|events)$/.test(
         pathname,
       );
     if (isCollection) {
+      const from = Number(searchParams.get('continue') ?? 0);
+      const end = from + Number(searchParams.get('limit') ?? Number.POSITIVE_INFINITY);
       const items = list(pathname, searchParams);
-      return Response.json({ metadata: { resourceVersion: String(version) }, items });
+      const more = end < items.length ? { continue: String(end) } : {};
+      const metadata = { resourceVersion: String(version), ...more };
+      return Response.json({ metadata, items: items.slice(from, end) });
     }
     await fake.holding;
     const object = objects.get(pathname);
@@ -271,6 +284,7 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
     admit: (_path, object) => object,
     requests,
     object: (path) => objects.get(path),
+    paths: () => [...objects.keys()],
     put: (path, object) => void store(path, object),
     finishRollouts: () => {
       for (const [path, object] of objects) {
@@ -304,6 +318,12 @@ function isStale(known: KubernetesObject | undefined, { metadata }: Json): boole
     resourceVersion !== undefined &&
     resourceVersion !== known.metadata.resourceVersion
   );
+}
+
+/** @param selector `name=value` */
+function hasLabel({ metadata: { labels } }: KubernetesObject, selector: string | null): boolean {
+  const [name = '', value] = (selector ?? '').split('=');
+  return selector === null || (labels as Json | undefined)?.[name] === value;
 }
 
 /** PUT: the status is not written that way, and what the API server keeps stays. */

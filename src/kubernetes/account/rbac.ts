@@ -44,8 +44,18 @@ export interface SharedText {
   readonly text: string;
 }
 
+/**
+ * For the memory that the agents of a cluster share. An account of its own, so that nothing that comes through
+ * the proxy, which has the agent's own account, could read or change it.
+ */
+export const MEMORY_SERVICE_ACCOUNT = 'pipeops-agent-memory';
+
 /** The accounts whose tokens the agent may mint. */
-export const TOKENS_OF: readonly string[] = [AGENT_SERVICE_ACCOUNT, STATS_SERVICE_ACCOUNT];
+export const TOKENS_OF: readonly string[] = [
+  AGENT_SERVICE_ACCOUNT,
+  STATS_SERVICE_ACCOUNT,
+  MEMORY_SERVICE_ACCOUNT,
+];
 
 /** What it may do in its own namespace. */
 const OWN_RULES: readonly Rule[] = [
@@ -90,6 +100,15 @@ const JOINING_SERVER_RULES: readonly Rule[] = [
 /** The kubelet asks for one of them when its figures are read at port 10250. */
 const STATS_RULES: readonly Rule[] = [
   { apiGroups: [''], resources: ['nodes/stats', 'nodes/metrics'], verbs: ['get'] },
+];
+
+/** Its objects come and go, and RBAC knows no beginnings of names. */
+const MEMORY_RULES: readonly Rule[] = [
+  {
+    apiGroups: [''],
+    resources: [KINDS.secret.plural],
+    verbs: ['get', 'list', 'create', 'patch', 'delete'],
+  },
 ];
 
 /**
@@ -145,6 +164,12 @@ export function accountManifest(
     ...permissions(accountOf(STATS_SERVICE_ACCOUNT), {
       name: STATS_SERVICE_ACCOUNT,
       rules: STATS_RULES,
+    }),
+    serviceAccount(MEMORY_SERVICE_ACCOUNT),
+    ...permissions(accountOf(MEMORY_SERVICE_ACCOUNT), {
+      name: MEMORY_SERVICE_ACCOUNT,
+      namespace: AGENT_NAMESPACE,
+      rules: MEMORY_RULES,
     }),
   ];
   return JSON.stringify({ ...LIST_TYPE, items });

@@ -4,7 +4,7 @@ import { KINDS, pathOfKind } from '../../core/kinds.ts';
 import type { Clock, Http, Log } from '../../core/ports.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import { AGENT_NAMESPACE, STATS_SERVICE_ACCOUNT } from '../account/rbac.ts';
-import { type StatsToken, statsToken } from '../account/stats-token.ts';
+import { type ShortToken, shortToken } from '../account/short-token.ts';
 import type { KubernetesClient } from '../api/client.ts';
 import type { KubernetesCredentials } from '../api/credentials.ts';
 import { collect, type NodeRow } from '../watch/cluster-status.ts';
@@ -50,7 +50,7 @@ export type ReadResourceUsage = (
 export function resourceUsageReader(deps: ResourceUsageDeps): ReadResourceUsage {
   let reason: string | undefined;
   const account = { namespace: AGENT_NAMESPACE, serviceAccount: STATS_SERVICE_ACCOUNT };
-  const token = statsToken(deps, account);
+  const token = shortToken(deps, account);
   return async (nodes, signal) => {
     const problems: string[] = [];
     const note = (thrown: unknown) => {
@@ -88,7 +88,7 @@ async function centralUsage(
 }
 
 async function kubeletsUsage(
-  deps: ResourceUsageDeps & { readonly token: StatsToken },
+  deps: ResourceUsageDeps & { readonly token: ShortToken },
   nodes: readonly NodeRow[],
   note: (thrown: unknown) => void,
   signal: AbortSignal,

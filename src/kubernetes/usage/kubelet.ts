@@ -2,7 +2,7 @@ import { AgentError } from '../../core/errors.ts';
 import type { Clock, Http } from '../../core/ports.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import { within } from '../../core/waiting.ts';
-import type { StatsToken } from '../account/stats-token.ts';
+import type { ShortToken } from '../account/short-token.ts';
 import type { KubernetesCredentials } from '../api/credentials.ts';
 import type { NodeRow } from '../watch/cluster-status.ts';
 
@@ -29,7 +29,7 @@ export interface KubeletDeps {
   readonly clock: Clock;
   readonly http: Http;
   readonly credentials: KubernetesCredentials;
-  readonly token: StatsToken;
+  readonly token: ShortToken;
 }
 
 /**

@@ -3,21 +3,21 @@ import type { KubernetesClient } from '../api/client.ts';
 import { isDue } from './token-renewal.ts';
 import { requestToken, type TokenAccount } from './token-request.ts';
 
-/** Short: every kubelet sees it, and root on a worker can use what a kubelet sees. */
+/** Kubelets see the one for figures, and root on a worker can use what a kubelet sees. */
 const LIFE_SECONDS = 3_600;
 
-/** A token for kubelets, of an account that may read figures of nodes and nothing else. */
-export interface StatsToken {
+/** A token of an account beside the agent's own, which may do just one thing. */
+export interface ShortToken {
   /** Minted when it is needed, and anew at half its life. @throws AgentError KUBERNETES_API */
   current(signal: AbortSignal): Promise<string>;
-  /** To be called when a kubelet no longer accepts it. */
+  /** To be called when it is no longer accepted. */
   forget(): void;
 }
 
-export function statsToken(
+export function shortToken(
   deps: { readonly clock: Clock; readonly client: KubernetesClient },
   account: TokenAccount,
-): StatsToken {
+): ShortToken {
   let known: Promise<string> | undefined;
   const minted = (signal: AbortSignal) => {
     const token = requestToken(deps.client, account, LIFE_SECONDS, signal);
