@@ -1,6 +1,7 @@
 import type { Database } from 'bun:sqlite';
 import { commandExecutor } from '../commands/engine/executor.ts';
 import { commandProgress } from '../commands/engine/progress.ts';
+import { clusterMemory } from '../commands/memory/cluster.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { type SessionState, sessionState } from '../control-plane/session/state.ts';
@@ -16,6 +17,8 @@ import { channelOpener } from '../kubernetes/api/channel-stream.ts';
 import { kubernetesClient } from '../kubernetes/api/client.ts';
 import { kubernetesCredentials } from '../kubernetes/api/credentials.ts';
 import { sessionElection } from '../kubernetes/lease/election.ts';
+import { memoryCredentials } from '../kubernetes/memory/credentials.ts';
+import { memoryObjects } from '../kubernetes/memory/objects.ts';
 import type { NodeStates } from '../kubernetes/nodes/states.ts';
 import { sharedFollowing } from '../kubernetes/watch/shared-following.ts';
 import { systemAskSocket } from '../platform/ask-socket.ts';
@@ -41,6 +44,7 @@ import { sessionMemory } from '../store/session-memory.ts';
 import { sessionShare } from '../store/session-share.ts';
 import { certificateWatch } from './certificate-watch.ts';
 import { liveCloud } from './cloud.ts';
+import { commandMemory, serversToTell } from './command-memory.ts';
 import { type AccessPaths, type LiveAccess, liveAccess } from './control-plane-access.ts';
 import { dataPlaneParts } from './data-plane-parts.ts';
 import { type DaemonFacts, describeDaemon, standbyText } from './describe.ts';
@@ -199,7 +203,7 @@ async function commonParts(ports: DaemonPorts, config: Config, configPath: strin
   const agentId = identity.id;
   const journal = commandJournal({ database, clock, runSoon: systemRunSoon });
 
-  const { credentials, kubernetes, openChannels } = kubernetesParts(ports, paths);
+  const { credentials, kubernetes, openChannels, objects } = kubernetesParts(ports, paths);
   const live = await livePolicy({ clock, files, log }, paths.policy);
   const { policy, refusals } = countingPolicy(live.policy);
   const follow = sharedFollowing({ clock, random, log, client: kubernetes });
@@ -213,10 +217,11 @@ async function commonParts(ports: DaemonPorts, config: Config, configPath: strin
     follow,
   });
   const progress = commandProgress({ clock });
+  const commands = clusterMemory({ clock, random, log, journal, objects });
   const executor = commandExecutor({
     clock,
     log,
-    journal,
+    journal: commands.journal,
     progress,
     kubernetes,
     openChannels,
@@ -251,6 +256,7 @@ async function commonParts(ports: DaemonPorts, config: Config, configPath: strin
     refusals,
     status,
     progress,
+    commands,
     executor,
     auth,
     access,
@@ -290,17 +296,25 @@ async function serverParts(parts: CommonParts, config: Config, common: CommonHea
     },
     nodeName,
   );
+  const node = nodeName ?? thisMachine.hostname().toLowerCase();
+  const commandDeps = {
+    clock: parts.clock,
+    memory: parts.commands,
+    isAlone: memory.isAlone,
+    servers: () => serversOf(health.nodes.current()),
+  };
   const election = sessionElection(
     {
       ...parts,
       client,
       memory,
-      servers: () => serversOf(health.nodes.current()),
-      obstacle: shared.obstacle,
+      servers: serversToTell(commandDeps, node),
+      obstacle: async (signal) =>
+        (await shared.obstacle(signal)) ?? (await parts.commands.obstacle()),
       onLost: () => parts.endProcess(EXIT_LEASE_LOST),
     },
     {
-      node: nodeName ?? thisMachine.hostname().toLowerCase(),
+      node,
       startId: Buffer.from(random.bytes(START_ID_BYTES)).toString('hex'),
     },
   );
@@ -309,6 +323,7 @@ async function serverParts(parts: CommonParts, config: Config, common: CommonHea
     election,
     share: memory,
     shared,
+    commandMemory: commandMemory(commandDeps),
     dataPlane: await dataPlaneParts(parts, config, paths),
   };
 }
@@ -320,7 +335,7 @@ function serversOf(nodes: ReturnType<NodeStates['current']>): readonly string[] 
 /** Services of a server. Those that act for the cluster run only while it has the session. */
 function servicesOfServer(
   parts: CommonParts,
-  { health, election, share, shared, dataPlane }: ServerParts,
+  { health, election, share, shared, commandMemory: memory, dataPlane }: ServerParts,
   config: Config,
   signal: AbortSignal,
 ): readonly Service[] {
@@ -331,8 +346,8 @@ function servicesOfServer(
     cloud,
     health: health.health,
     machine: thisMachine,
-    inbox: journal,
-    outbox: journal,
+    inbox: parts.commands.journal,
+    outbox: parts.commands.journal,
     dataPlane,
     network: systemNetwork,
     memory: sessionMemory(parts.database, config.control_plane.url),
@@ -351,6 +366,7 @@ function servicesOfServer(
     parts.access,
     shared.service,
     whileHolding({ ...parts, election }, () => [
+      memory,
       parts.executor,
       health.workers,
       sessionServices(session, config, parts.agentId()),
@@ -384,15 +400,22 @@ function renewal(deps: Parameters<typeof tokenRenewal>[0], paths: DaemonPaths): 
   });
 }
 
-function kubernetesParts({ clock, files, http }: DaemonPorts, paths: DaemonPaths) {
+function kubernetesParts({ clock, random, files, http }: DaemonPorts, paths: DaemonPaths) {
   const credentials = kubernetesCredentials(
     { files },
     { kubeconfig: paths.kubeconfig, renewedToken: paths.renewedKubernetesToken },
   );
+  const kubernetes = kubernetesClient({ clock, http, credentials });
+  const ofMemory = memoryCredentials({ clock, client: kubernetes, credentials });
   return {
     credentials,
-    kubernetes: kubernetesClient({ clock, http, credentials }),
+    kubernetes,
     openChannels: channelOpener({ clock, credentials, dialTrusting: trustingDial }),
+    objects: memoryObjects({
+      clock,
+      random,
+      client: kubernetesClient({ clock, http, credentials: ofMemory }),
+    }),
   };
 }
 

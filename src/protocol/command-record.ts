@@ -1,7 +1,7 @@
 /**
  * What the cluster keeps of commands, for the server that takes the session over: one record for each
  * command whose result nobody has taken yet, and lists of those whose result was taken
- * (docs/decisions/0034-memory-of-the-cluster.md). Another version of the agent may read it.
+ * (docs/decisions/0035-memory-of-commands.md). Another version of the agent may read it.
  */
 import * as z from 'zod';
 import { CommandResult } from './rest.ts';

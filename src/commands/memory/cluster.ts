@@ -1,15 +1,16 @@
 /**
- * The cluster's memory of commands (docs/decisions/0034-memory-of-the-cluster.md): so that when the server
+ * The cluster's memory of commands (docs/decisions/0035-memory-of-commands.md): so that when the server
  * that holds the session is gone, another one knows what was acknowledged, begun, noted and answered.
  */
 import { type Bell, bell, rungWithin } from '../../core/bell.ts';
 import { expectedError } from '../../core/errors.ts';
 import { limitedLog } from '../../core/limited-log.ts';
 import type { Clock, Log, Random } from '../../core/ports.ts';
+import { ApiRejection } from '../../kubernetes/api/rejection.ts';
 import type { MemoryObjects } from '../../kubernetes/memory/objects.ts';
 import type { CommandJournal } from '../../store/journal/commands.ts';
 import { type DeliveredLists, deliveredLists, LIST_COMMANDS_MAX } from './delivered.ts';
-import { type RecordBook, recordBook } from './records.ts';
+import { type RecordBook, recordBook, recordName } from './records.ts';
 import { sharedJournal } from './shared-journal.ts';
 import { type Reconciled, reconcile, takeInStrays } from './take-over.ts';
 
@@ -45,6 +46,8 @@ export interface ClusterMemory {
   /** There is no other server any more: new commands are known here only. */
   keepAlone(): void;
   isShared(): boolean;
+  /** Why this server could not learn what the cluster knows; undefined where it can. */
+  obstacle(): Promise<string | undefined>;
   /** Notes deliveries in the cluster, and looks for records that others have made, until the signal. */
   keepUp(signal: AbortSignal): Promise<void>;
 }
@@ -77,8 +80,22 @@ export function clusterMemory(deps: ClusterMemoryDeps): ClusterMemory {
       state.tenure = undefined;
     },
     isShared: () => state.tenure?.isReady ?? false,
+    obstacle: () => obstacle(deps.objects),
     keepUp: (signal) => keepUp(state, deliveries, signal),
   };
+}
+
+/** Any name will do: what is asked is whether this may be asked. */
+async function obstacle(objects: MemoryObjects): Promise<string | undefined> {
+  try {
+    await objects.find(recordName(''));
+    return undefined;
+  } catch (thrown) {
+    if (thrown instanceof ApiRejection) {
+      return `it may not read the memory of commands: ${thrown.message}`;
+    }
+    throw thrown;
+  }
 }
 
 async function share(state: State, wasAlone: boolean, signal: AbortSignal): Promise<boolean> {

@@ -8,7 +8,7 @@ import type { Command, CommandResult } from '../../protocol/rest.ts';
 import type { AcceptOutcome, CancelOutcome } from '../../store/journal/changes.ts';
 import type { CommandJournal } from '../../store/journal/commands.ts';
 import { slimResult } from '../../store/journal/rows.ts';
-import { linesOf } from './command-lines.ts';
+import { linesOf } from './lines.ts';
 import type { RecordBook } from './records.ts';
 
 export interface SharedJournalDeps {

@@ -14,8 +14,8 @@ import type { CommandJournal } from '../../store/journal/commands.ts';
 import { DELIVERED_KEPT_MS } from '../../store/journal/pruning.ts';
 import type { HeldCommand } from '../../store/journal/sharing.ts';
 import { resultOfError } from '../engine/result.ts';
-import { commandOf, linesOf } from './command-lines.ts';
 import type { DeliveredLists } from './delivered.ts';
+import { commandOf, linesOf } from './lines.ts';
 import {
   type KnownRecord,
   type RecordBook,
