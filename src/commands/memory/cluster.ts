@@ -6,6 +6,7 @@ import { type Bell, bell, rungWithin } from '../../core/bell.ts';
 import { expectedError } from '../../core/errors.ts';
 import { limitedLog } from '../../core/limited-log.ts';
 import type { Clock, Log, Random } from '../../core/ports.ts';
+import { settledWithin } from '../../core/waiting.ts';
 import { ApiRejection } from '../../kubernetes/api/rejection.ts';
 import type { MemoryObjects } from '../../kubernetes/memory/objects.ts';
 import type { CommandJournal } from '../../store/journal/commands.ts';
@@ -20,6 +21,8 @@ const RETRY_MS = 1_000;
 const LOOK_INTERVAL_MS = 60_000;
 /** Bytes of results that are noted at once. */
 const NOTED_BYTES_MAX = 1024 * 1024;
+/** For the last deliveries, at the stop: the next server would send their results again. */
+const LAST_NOTES_MS = 2_000;
 /** Records that are taken away at once. */
 const REMOVED_AT_ONCE = 8;
 /** Bytes of randomness in the name of a tenure. */
@@ -155,6 +158,10 @@ async function keepUp(state: State, deliveries: Bell, signal: AbortSignal): Prom
       complain('the memory of the cluster is behind', { error_code: code, error: message });
       await clock.sleep(RETRY_MS, signal);
     }
+  }
+  if (state.tenure?.isReady) {
+    const last = noteDeliveries(state, state.tenure).catch(() => undefined);
+    await settledWithin(clock, LAST_NOTES_MS, undefined, last);
   }
 }
 

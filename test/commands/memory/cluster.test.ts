@@ -373,6 +373,20 @@ test('as many delivered commands are known as a journal remembers, in few object
   expect(await second.journal.accept(commandOf('c0'))).toBe('accepted');
 }, 60_000);
 
+test('what was delivered is noted before the session is given back', async () => {
+  const first = await holder();
+  await run(first.journal, 'c1');
+  fate = () => 'not done';
+  const kept = first.memory.keepUp(stop.signal);
+  await first.journal.delivered('c1');
+  await first.open.clock.whenSleeping(1);
+  fate = () => 'answered';
+  stop.abort();
+  await kept;
+  stop = new AbortController();
+  expect(pending(await holder())).toEqual([]);
+});
+
 test('a record that a server has made too late is taken in', async () => {
   const first = await holder();
   const second = await holder();
