@@ -249,31 +249,56 @@ test(
   TEST_TIMEOUT_MS,
 );
 
+/** Where an account is let in, with a token as the agent mints it. */
+async function doorsOf(
+  account: string,
+  addresses: readonly string[],
+): Promise<Readonly<Record<string, boolean>>> {
+  const token = await kubectl(['create', 'token', account, '-n', 'pipeops-system', AGENT]);
+  expect(token).toMatch(/^eyJ/);
+  const isLetIn = async (address: string) => {
+    const { stdout } = await server.exec([
+      ...['curl', '-sk', '-o', '/dev/null', '-w', '%{http_code}'],
+      ...['-H', `Authorization: Bearer ${token.trim()}`, `https://127.0.0.1:${address}`],
+    ]);
+    return [address, stdout !== '401' && stdout !== '403'] as const;
+  };
+  return Object.fromEntries(await Promise.all(addresses.map(isLetIn)));
+}
+
 test(
   'the account that kubelets see reads figures of nodes and nothing else',
   async () => {
     await apply({});
-    const token = await kubectl([
-      ...['create', 'token', 'pipeops-agent-stats', '-n', 'pipeops-system', AGENT],
-    ]);
-    expect(token).toMatch(/^eyJ/);
-    const isLetIn = async (address: string) => {
-      const { stdout } = await server.exec([
-        ...['curl', '-sk', '-o', '/dev/null', '-w', '%{http_code}'],
-        ...['-H', `Authorization: Bearer ${token.trim()}`, `https://127.0.0.1:${address}`],
-      ]);
-      return [address, stdout !== '401' && stdout !== '403'];
-    };
-    expect(
-      await Promise.all(
-        ['10250/stats/summary', '10250/pods', '6443/api/v1/pods', '6443/api/v1/nodes'].map(isLetIn),
-      ),
-    ).toEqual([
-      ['10250/stats/summary', true],
-      ['10250/pods', false],
-      ['6443/api/v1/pods', false],
-      ['6443/api/v1/nodes', false],
-    ]);
+    const addresses = [
+      '10250/stats/summary',
+      '10250/pods',
+      '6443/api/v1/pods',
+      '6443/api/v1/nodes',
+    ];
+    expect(await doorsOf('pipeops-agent-stats', addresses)).toEqual({
+      '10250/stats/summary': true,
+      '10250/pods': false,
+      '6443/api/v1/pods': false,
+      '6443/api/v1/nodes': false,
+    });
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
+  'the memory of commands is open to its own account, which opens nothing else',
+  async () => {
+    await apply({});
+    const there = '6443/api/v1/namespaces/pipeops-system';
+    const others = ['6443/api/v1/secrets', '6443/api/v1/namespaces/kube-system/secrets'];
+    const doors = [`${there}/secrets`, `${there}/configmaps`, '10250/stats/summary', ...others];
+    expect(await doorsOf('pipeops-agent-memory', doors)).toEqual(
+      Object.fromEntries(doors.map((door) => [door, door === `${there}/secrets`])),
+    );
+    expect(await doorsOf('pipeops-agent', [`${there}/secrets`])).toEqual({
+      [`${there}/secrets`]: false,
+    });
   },
   TEST_TIMEOUT_MS,
 );

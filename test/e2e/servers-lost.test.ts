@@ -22,6 +22,9 @@ const TAKE_OVER_MAX_MS = 20_000;
 /** One that is seen as done only later was sent to the server that died: the next one has the result. */
 const COMMANDS_BEFORE_LOSS = 3;
 
+/** So that some are always in the hands of the server that is lost, at whatever step. */
+const DEPLOYS_AT_ONCE = 4;
+
 const progress = reportProgress('servers-lost');
 let stand: Stand;
 let machines: readonly Machine[];
@@ -29,6 +32,9 @@ let machines: readonly Machine[];
 beforeAll(async () => {
   await prepareTestMachines(progress);
   stand = await openStand('servers-lost');
+  // What one server has acknowledged, the others must know.
+  await stand.stopControlPlane();
+  stand.startControlPlane({ sends_acknowledged_again: false });
   machines = await Promise.all(
     ['first', 'second', 'third'].map((name) =>
       stand.lab.boot({ name, base: 'kubernetes', images: true }),
@@ -59,7 +65,7 @@ test(
       await progress.phase('the third server', () => joinServer(stand, first, third, 3));
       const { id } = await stand.registeredAgent();
       await progress.phase('deploy', () => deployWeb(id));
-      await using deploys = deployOneByOne(id);
+      await using deploys = keepDeploying(id);
       const took: number[] = [];
       for (let loss = 0; loss < machines.length; loss += 1) {
         await deploys.more(COMMANDS_BEFORE_LOSS);
@@ -91,10 +97,10 @@ async function deployWeb(agentId: string): Promise<void> {
 }
 
 /** Without pods: those would be put on a node that is lost and not yet known to be. */
-function deployOneByOne(agentId: string) {
+function keepDeploying(agentId: string) {
   const ids: string[] = [];
   let isOver = false;
-  const running = (async () => {
+  const oneByOne = async () => {
     while (!isOver) {
       const name = `app-${ids.length}`;
       const payload = { name, namespace: 'default', image: WEB_IMAGE, replicas: 0 };
@@ -102,7 +108,8 @@ function deployOneByOne(agentId: string) {
       ids.push(id);
       await stand.finished(agentId, id);
     }
-  })();
+  };
+  const running = Promise.all(Array.from({ length: DEPLOYS_AT_ONCE }, oneByOne));
   running.catch(() => undefined); // Thrown at the end.
   const stop = async () => {
     isOver = true;

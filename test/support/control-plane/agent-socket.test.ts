@@ -288,6 +288,22 @@ test('without the extension no command goes over the connection, and none is tak
   expect(await fetched.json()).toMatchObject({ commands: [{ id }] });
 });
 
+test('one that counts on acknowledgements sends no acknowledged command again', async () => {
+  const dialect = { sends_acknowledged_again: false };
+  await using controlPlane = startControlPlane({ token: 'token', dialect });
+  const first = await registeredAgent(controlPlane);
+  const acknowledged = await queue(controlPlane, 'restart');
+  await first.next('command');
+  first.send('command_ack', { id: acknowledged, of: 'command', outcome: 'accepted' });
+  await until('it is acknowledged', () => {
+    return controlPlane.store.command('one', acknowledged)?.state === 'acknowledged';
+  });
+  await first[Symbol.asyncDispose]();
+  await using second = await registeredAgent(controlPlane);
+  const other = await queue(controlPlane, 'restart');
+  expect((await second.next('command')).payload).toMatchObject({ id: other });
+});
+
 test('dialects without one of the transports answer 404 there', async () => {
   await using rest = startControlPlane({ token: 'token', dialect: { websocket: false } });
   await expect(rawAgent(rest)).rejects.toThrow('refused');

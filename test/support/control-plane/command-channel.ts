@@ -1,4 +1,5 @@
 import type { AgentLink } from './agent-link.ts';
+import type { Dialect } from './dialect.ts';
 import type { CommandRecord, ControlPlaneStore } from './store.ts';
 
 /** What is not acknowledged is sent again after this. */
@@ -10,7 +11,8 @@ const OPEN_MAX = 2_000;
 
 /**
  * Commands and cancels over one connection: each is sent when it is new, and again until the agent
- * has acknowledged it. A new connection begins with all that has no result yet.
+ * has acknowledged it. A new connection begins with all that has no result yet, unless the
+ * dialect counts on what was acknowledged.
  */
 export interface CommandChannel {
   /** Sends what is due. */
@@ -23,7 +25,11 @@ export interface CommandChannel {
 }
 
 export function commandChannel(
-  deps: { readonly store: ControlPlaneStore; readonly changed: () => void },
+  deps: {
+    readonly store: ControlPlaneStore;
+    readonly changed: () => void;
+    readonly dialect: Pick<Dialect, 'sends_acknowledged_again'>;
+  },
   link: AgentLink,
 ): CommandChannel {
   /** What was sent on this connection, and when it may be sent again; Infinity: never. */
@@ -36,7 +42,8 @@ export function commandChannel(
     const waiting = [...sentAgainAt.values()].filter((at) => at > now && at !== Infinity).length;
     let room = WINDOW - waiting;
     for (const command of deps.store.open(link.agentId, OPEN_MAX)) {
-      if (room > 0 && isDue(`command ${command.id}`) && sendCommand(link, command)) {
+      const isWanted = command.state !== 'acknowledged' || deps.dialect.sends_acknowledged_again;
+      if (room > 0 && isWanted && isDue(`command ${command.id}`) && sendCommand(link, command)) {
         room -= 1;
         note(`command ${command.id}`);
         deps.store.sent(command.id, 'websocket');

@@ -13,6 +13,11 @@ export const Dialect = z.strictObject({
   routes: z.boolean().default(true),
   /** Announces and speaks commands and status reports over the WebSocket. */
   extension: z.boolean().default(true),
+  /**
+   * A command that was acknowledged is sent again at the next connection while it has no result. Who
+   * acknowledges must not count on it.
+   */
+  sends_acknowledged_again: z.boolean().default(true),
   /** Sends registered agents on to the gateway, a second path of the same server. */
   gateway: z.boolean().default(false),
   /** So many `register_in_progress` before `register_success`. */
