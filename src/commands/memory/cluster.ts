@@ -117,6 +117,7 @@ async function share(state: State, wasAlone: boolean, signal: AbortSignal): Prom
   while (!signal.aborted) {
     try {
       await reconcile(reconciled(state, tenure, wasAlone));
+      await noteDeliveries(state, tenure);
       tenure.isReady = true;
       log.info('the journal has what the cluster knows of commands', {
         duration_ms: Math.round(clock.monotonic() - startedAt),

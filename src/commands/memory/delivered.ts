@@ -18,8 +18,8 @@ const VALUE = 'commands';
 export interface DeliveredLists {
   /** Reads them all, the oldest first. */
   readAll(onCommands: (commands: readonly EndedCommand[]) => Promise<void>): Promise<void>;
-  /** As many as there may be: of older commands nothing is known. */
-  isAtLimit(): boolean;
+  /** ISO time before which commands may have ended that are in no list any more. */
+  forgottenBefore(): string | undefined;
   /** @param commands at most `LIST_COMMANDS_MAX` */
   add(commands: readonly EndedCommand[]): Promise<void>;
 }
@@ -35,13 +35,15 @@ interface Lists {
   all: List[];
   /** Of the last one. */
   lines: Lines;
+  /** ISO time at which the oldest command ended. */
+  oldestEnd: string | undefined;
 }
 
 export function deliveredLists(objects: MemoryObjects): DeliveredLists {
-  const lists: Lists = { objects, all: [], lines: [] };
+  const lists: Lists = { objects, all: [], lines: [], oldestEnd: undefined };
   return {
     readAll: (onCommands) => readAll(lists, onCommands),
-    isAtLimit: () => lists.all.length >= LISTS_MAX,
+    forgottenBefore: () => (lists.all.length < LISTS_MAX ? undefined : lists.oldestEnd),
     add: (commands) => add(lists, commands),
   };
 }
@@ -59,10 +61,13 @@ async function readAll(
   };
   await reach(() => lists.objects.each('delivered', onObject));
   found.sort((a, b) => a.number - b.number);
+  lists.oldestEnd = undefined;
   lists.all = found.map(({ number, object }) => ({ number, object: withoutSmall(object) }));
   for (const { object } of found) {
     lists.lines = await linesOf(lists, object);
-    await onCommands(lists.lines.flatMap((line) => parseMemory(DeliveredCommand, line) ?? []));
+    const commands = lists.lines.flatMap((line) => parseMemory(DeliveredCommand, line) ?? []);
+    lists.oldestEnd ??= commands[0]?.result.timestamp;
+    await onCommands(commands);
   }
 }
 

@@ -12,6 +12,7 @@ import type { CommandResult } from '../../protocol/rest.ts';
 import type { CommandPast } from '../../store/journal/changes.ts';
 import type { CommandJournal } from '../../store/journal/commands.ts';
 import { DELIVERED_KEPT_MS } from '../../store/journal/pruning.ts';
+import type { JournalEntry } from '../../store/journal/rows.ts';
 import type { HeldCommand } from '../../store/journal/sharing.ts';
 import { resultOfError } from '../engine/result.ts';
 import type { DeliveredLists } from './delivered.ts';
@@ -23,6 +24,9 @@ import {
   reach,
   recordOf,
 } from './records.ts';
+
+/** Records that are made one's own at once. */
+const CLAIMED_AT_ONCE = 8;
 
 export interface Reconciled {
   readonly clock: Clock;
@@ -43,12 +47,19 @@ export async function reconcile(deps: Reconciled): Promise<void> {
   // In this order: what is noted as delivered has a record until then.
   const found = await records(deps);
   await deps.lists.readAll((commands) => sharing.takeFinished(commands, 'delivered'));
-  for (const { object, record } of found) {
-    if (!(await deps.inTurn(record.id, () => settle(deps, object, record)))) {
-      // Who is about to lose the session has noted its delivery, perhaps behind the lists that were read.
-      throw new AgentError('MEMORY_UNREACHABLE', `The command ${record.id} was just delivered`, {
-        hint: 'Another server still ends its session; this is tried again by itself',
-      });
+  for (let at = 0; at < found.length; at += CLAIMED_AT_ONCE) {
+    const batch = found.slice(at, at + CLAIMED_AT_ONCE);
+    const claimed = await Promise.all(
+      batch.map(({ object, record }) => deps.book.claim(object, record)),
+    );
+    for (const known of claimed) {
+      if (known === undefined) {
+        // Who is about to lose the session has noted its delivery, perhaps behind the lists that were read.
+        throw new AgentError('BUSY', 'A command of the cluster was delivered just now', {
+          hint: 'Another server still ends its session; this is tried again by itself',
+        });
+      }
+      await deps.inTurn(known.record.id, () => takeIn(deps, known));
     }
   }
   let after = 0;
@@ -68,8 +79,9 @@ export async function reconcile(deps: Reconciled): Promise<void> {
 export async function takeInStrays(deps: Reconciled): Promise<void> {
   for (const { object, record } of await records(deps)) {
     await deps.inTurn(record.id, async () => {
-      if (!deps.book.has(record.id)) {
-        await settle(deps, object, record);
+      const claimed = deps.book.has(record.id) ? undefined : await deps.book.claim(object, record);
+      if (claimed !== undefined) {
+        await takeIn(deps, claimed);
       }
     });
   }
@@ -92,19 +104,6 @@ async function records(deps: Reconciled): Promise<readonly KnownRecord[]> {
   return found.sort((a, b) => a.record.position - b.record.position);
 }
 
-/** @returns false when it is gone */
-async function settle(
-  deps: Reconciled,
-  seen: MemoryObject,
-  before: CommandRecord,
-): Promise<boolean> {
-  const claimed = await deps.book.claim(seen, before);
-  if (claimed !== undefined) {
-    await takeIn(deps, claimed);
-  }
-  return claimed !== undefined;
-}
-
 async function takeIn(deps: Reconciled, claimed: KnownRecord): Promise<void> {
   const { journal, book } = deps;
   const { sharing } = journal;
@@ -112,16 +111,18 @@ async function takeIn(deps: Reconciled, claimed: KnownRecord): Promise<void> {
   const { id, type } = record;
   const state = sharing.stateOf(id);
   if (state === 'delivered') {
-    return; // That is noted next, and then its record goes.
+    // Else that is noted next, and then its record goes.
+    await (sharing.isNoted(id) ? book.remove(id) : undefined);
+    return;
   }
   const lines = await book.read(claimed, 'result');
+  if (state !== undefined && (deps.wasAlone || (state === 'done' && lines === undefined))) {
+    await overwrite(deps, id);
+    return;
+  }
   if (lines !== undefined) {
     const result = JSON.parse(lines.join('')) as CommandResult; // Written by us.
     await sharing.takeFinished([{ id, type, result }], 'done');
-    return;
-  }
-  if (state === 'done' || (state !== undefined && deps.wasAlone)) {
-    await overwrite(deps, id);
     return;
   }
   const past = await pastOf(deps, claimed);
@@ -160,9 +161,9 @@ async function recordHeld(deps: Reconciled, held: HeldCommand): Promise<void> {
   if (held.isOpen && held.shared === 1 && !deps.wasAlone) {
     // It had a record: whoever took that away has finished it, and that is forgotten by now, or it was
     // taken away by hand.
-    const result = outcomeUnknown(clock.now());
+    const result = outcomeUnknown(journal.find(held.id), clock.now());
     const isOld = clock.now().getTime() - Date.parse(held.acceptedAt) > DELIVERED_KEPT_MS;
-    const isForgotten = isOld || deps.lists.isAtLimit();
+    const isForgotten = isOld || held.acceptedAt < (deps.lists.forgottenBefore() ?? '');
     await sharing.takeFinished([{ ...held, result }], isForgotten ? 'delivered' : 'done');
     if (isForgotten) {
       return;
@@ -171,6 +172,11 @@ async function recordHeld(deps: Reconciled, held: HeldCommand): Promise<void> {
   const local = await localState(deps, held.id);
   if (local === undefined) {
     return; // Delivered meanwhile.
+  }
+  if (book.isFull()) {
+    throw new AgentError('BUSY', 'The cluster has no room for all commands of this server yet', {
+      hint: 'It goes on as commands end and their results are delivered',
+    });
   }
   await book.add(
     { id: held.id, type: held.type, accepted_at: held.acceptedAt, ...local.facts },
@@ -219,13 +225,14 @@ async function localState(deps: Reconciled, id: string): Promise<LocalState | un
   };
 }
 
-function outcomeUnknown(now: Date): CommandResult {
+function outcomeUnknown(entry: JournalEntry | undefined, finishedAt: Date): CommandResult {
+  const { attempts = 0, startedAt = null } = entry ?? {};
   return resultOfError(
     new AgentError(
       'COMMAND_OUTCOME_UNKNOWN',
       'Another server had this command, and the cluster does not know what became of it',
       { hint: 'Look whether it had its effect, then send a new command if need be' },
     ),
-    { attempts: 0, startedAt: null, finishedAt: now, durationMs: 0 },
+    { attempts, startedAt, finishedAt, durationMs: 0 },
   );
 }

@@ -49,6 +49,8 @@ export interface JournalSharing {
   setPast(commandId: string, past: CommandPast): Promise<void>;
   /** Another server has finished it. A result that is known here stays. */
   takeFinished(ended: readonly EndedCommand[], state: 'done' | 'delivered'): Promise<void>;
+  /** Whether the cluster is known to know that it was delivered. */
+  isNoted(commandId: string): boolean;
   /** The cluster has a record of it. */
   hasRecord(commandId: string): Promise<void>;
   /** Commands whose delivery the cluster does not know, oldest first: one, or as many as bytes allow. */
@@ -75,6 +77,7 @@ export function journalSharing(
       });
       rang();
     },
+    isNoted: (commandId) => sharedLevel(database, commandId) === 2,
     hasRecord: (commandId) => commits.write(() => markShared(database, commandId, 1)),
     toNote: (limit, limitBytes) => readToNote(database, limit, limitBytes),
     noted: (commandIds) =>
@@ -144,6 +147,12 @@ interface HeldRow {
   readonly state: State;
   readonly accepted_at: string;
   readonly shared: 0 | 1 | 2;
+}
+
+function sharedLevel(database: Database, id: string): number | undefined {
+  return database
+    .query<{ shared: number }, [string]>('SELECT shared FROM commands WHERE id = ?')
+    .get(id)?.shared;
 }
 
 function readResult(database: Database, id: string): CommandResult | undefined {

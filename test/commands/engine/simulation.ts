@@ -157,6 +157,8 @@ class World {
     for (let round = 0; round < 2_000; round += 1) {
       const { accepted, running, undelivered } = this.#life.journal.counts();
       if (round >= roundsMin && this.#life.serves && accepted + running + undelivered === 0) {
+        const left = this.#cluster.names('command');
+        this.#wrong.push(...left.map((name) => `the record ${name} stays behind`));
         return;
       }
       const { commits, steps, calls } = this.#life;
