@@ -33,6 +33,8 @@ beforeEach(async () => {
   controlPlane = startControlPlane({
     token: TOKEN,
     databasePath: join(directory.path, 'control-plane.db'),
+    // What one server has acknowledged, the other must know.
+    dialect: { sends_acknowledged_again: false },
   });
   running = [];
 });
@@ -101,6 +103,60 @@ test(
       readonly agents: readonly { readonly id: string }[];
     };
     expect(agents.agents.map(({ id }) => id)).toEqual([agent.id]);
+  },
+  TIMEOUT_MS * 4,
+);
+
+test(
+  'a command that one has acknowledged and begun is ended by the other, which has all of it, and once',
+  async () => {
+    kubernetes.rollouts = 'stuck';
+    const one = await start('one', TOKEN);
+    await one.reaches('connected');
+    const two = await start('two');
+    await waitUntil('the Lease has a duration', TIMEOUT_MS, async () => {
+      return kubernetes.object(LEASE)?.spec?.['leaseDurationSeconds'] === 12;
+    });
+    const { id: agentId } = (await one.health()).agent;
+    const payload = {
+      name: 'web',
+      image: 'web:1',
+      environment: { PASSWORD: 'a-secret-of-the-payload' },
+    };
+    const body = JSON.stringify({ type: 'deploy', payload });
+    const made = await fetch(`${controlPlane.adminUrl}/admin/agents/${agentId}/commands`, {
+      method: 'POST',
+      body,
+    });
+    const { id } = (await made.json()) as { id: string };
+    const deployment = '/apis/apps/v1/namespaces/default/deployments/web';
+    await waitUntil(
+      'it is begun',
+      TIMEOUT_MS,
+      async () => kubernetes.object(deployment) !== undefined,
+    );
+    const remembered = () =>
+      kubernetes.paths().filter((path) => path.includes('/pipeops-agent-memory-'));
+    expect(remembered().length).toBe(1);
+
+    await one.daemon.stop();
+    await two.reaches('connected');
+    kubernetes.rollouts = 'ready';
+    kubernetes.finishRollouts();
+    await waitUntil('it has a result', TIMEOUT_MS, async () => {
+      return controlPlane.store.command(agentId, id)?.state === 'done';
+    });
+    const { result, extra_results: extra } = controlPlane.store.command(agentId, id) ?? {};
+    expect({ success: result?.success, attempts: result?.metadata.attempts, extra }).toEqual({
+      success: true,
+      attempts: 2,
+      extra: 0,
+    });
+    // Its record goes, and what is kept of it names no secret.
+    await waitUntil('it is noted as delivered', TIMEOUT_MS, async () => {
+      return remembered().every((path) => path.endsWith('-delivered-1'));
+    });
+    expect(JSON.stringify(result)).not.toContain('a-secret-of-the-payload');
   },
   TIMEOUT_MS * 4,
 );

@@ -22,7 +22,10 @@ export interface FakeKubernetes extends AsyncDisposable {
   readonly url: string;
   /** PEM. */
   readonly ca: string;
-  /** The token that it accepts now; TokenRequest gives and sets a new one. */
+  /**
+   * The token of the agent's account that it accepts now; TokenRequest gives and sets a new one. Those of
+   * other accounts stay.
+   */
   token: string;
   /**
    * `ready`: Deployments become ready at once; `stuck`: their pods never do; `lagging`: their
@@ -69,6 +72,7 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
   const objects = new Map<string, KubernetesObject>();
   const watchers = new Set<Watcher>();
   const requests: string[] = [];
+  const tokensOfOthers = new Set<string>();
   let version = 1;
   /** How often a Service was made at a path: each time it gets another address. */
   const services = new Map<string, number>();
@@ -161,7 +165,8 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
   const answer = async (request: Request): Promise<Response> => {
     const { pathname, searchParams } = new URL(request.url);
     note(request);
-    if (request.headers.get('authorization') !== `Bearer ${fake.token}`) {
+    const token = request.headers.get('authorization')?.replace('Bearer ', '') ?? '';
+    if (token !== fake.token && !tokensOfOthers.has(token)) {
       return status(401, 'Unauthorized');
     }
     if (fake.failWith !== undefined) {
@@ -181,8 +186,13 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
     switch (request.method) {
       case 'POST': {
         if (pathname.endsWith('/token')) {
-          fake.token = serviceAccountToken(new Date(), 30 * 24 * 3_600, crypto.randomUUID());
-          return Response.json({ status: { token: fake.token } });
+          const token = serviceAccountToken(new Date(), 30 * 24 * 3_600, crypto.randomUUID());
+          if (pathname.endsWith('/pipeops-agent/token')) {
+            fake.token = token;
+          } else {
+            tokensOfOthers.add(token);
+          }
+          return Response.json({ status: { token } });
         }
         if (pathname.endsWith('/eviction')) {
           const pod = pathname.replace('/eviction', '');
