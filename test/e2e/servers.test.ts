@@ -57,6 +57,7 @@ test(
       await progress.phase('the second server', joinSecond);
       await progress.phase('the third server', () => joinServer(stand, first, third, 3));
       await progress.phase('a further server is installed again', installAgain);
+      await progress.phase('a further server of an earlier version moves on', moveOn);
       await progress.phase('the agent of a server stops', stopAgent);
       await progress.phase('a server loses its API', loseApi);
       await progress.phase('the first server is lost', loseFirst);
@@ -109,6 +110,15 @@ async function installAgain(): Promise<void> {
   };
   expect([role, steps.filter(({ changed }) => changed)]).toEqual(['server', []]);
   expect(await second.readFile(config)).toBe(before);
+}
+
+/** As an earlier version has set it up: without a part in the session. */
+async function moveOn(): Promise<void> {
+  await second.writeFile('/etc/pipeops-agent/config.yaml', 'agent:\n  role: node\n');
+  await second.exec(['rm', '/etc/pipeops-agent/kubeconfig', '/etc/pipeops-agent/policy.yaml']);
+  await second.exec(['systemctl', 'restart', 'pipeops-agent']);
+  await second.exec(['pipeops-agent', 'install', '--json'], { timeoutMs: SETTLE_TIMEOUT_MS });
+  await standsBy(second);
 }
 
 /** It gives the session to another server, which need not wait. */

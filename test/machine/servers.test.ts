@@ -224,6 +224,13 @@ test('a machine joins as a server, with what the agents share, and stays that', 
   expect([removed.workers, removed.listed_node]).toEqual([[], 'node-1']);
 });
 
+test('its tokens lead to the same sources as those of the first server', async () => {
+  serversAre({ first: 'ready' });
+  await join();
+  const { line } = JSON.parse((await machine.run(['token', 'create', '--json'])).stdout);
+  expect(line).toContain('https://get.example.com/agent/install.sh');
+});
+
 test('where the first server shares nothing, the agent has no part in the session until it does', async () => {
   serversAre({ first: 'ready' });
   firstSharesNothing();
