@@ -23,8 +23,8 @@ const RENEW_INTERVAL_MS = 2_000;
 const LOOK_INTERVAL_MS = 1_000;
 /** An only server looks this often whether there is somebody else. */
 const ALONE_LOOK_INTERVAL_MS = 10_000;
-/** Deadline of one request. */
-const REQUEST_TIMEOUT_MS = 3_000;
+/** Deadline of one request: it may wait while etcd elects a leader. */
+const REQUEST_TIMEOUT_MS = 4_000;
 /** For giving it back at the stop. */
 const RELEASE_TIMEOUT_MS = 2_000;
 
@@ -141,9 +141,16 @@ function isFree({ clock, own, servers }: Engine, record: LeaseRecord, seenAt: nu
   // A shorter one would let us begin before its holder, of another version, has stopped.
   const waitMs = Math.max(durationMs ?? 0, LEASE_DURATION_MS);
   const isOld = clock.monotonic() - seenAt >= waitMs;
-  return durationMs === undefined
-    ? isOld && servers()?.includes(holder.node) === false // Somebody has taken that server out.
-    : isOld;
+  return durationMs === undefined ? isOld && isTakenOut(servers(), own, holder) : isOld;
+}
+
+/** Whether somebody has deleted the node of an only server that was lost. */
+function isTakenOut(
+  servers: readonly string[] | undefined,
+  own: Candidate,
+  holder: Candidate,
+): boolean {
+  return servers?.includes(own.node) === true && !servers.includes(holder.node);
 }
 
 /** @throws ApiRejection with 409 where somebody else was faster */
@@ -334,9 +341,7 @@ function tell(engine: Engine, next: LeaseStanding): void {
   const before = engine.standing;
   engine.standing = next;
   if (before.isHeld !== next.isHeld || before.holder !== next.holder) {
-    engine.log.info('the session', {
-      held_here: next.isHeld,
-      held_by: next.holder,
-    });
+    const who = next.holder === undefined ? 'no server' : 'another server';
+    engine.log.info(`${next.isHeld ? 'this server' : who} has the session`, { node: next.holder });
   }
 }
