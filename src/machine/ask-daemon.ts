@@ -101,10 +101,11 @@ export async function askWorkloads(context: Asking): Promise<WorkloadSummary | u
 export async function askCommands(
   context: Asking,
   query: { readonly limit: number; readonly state?: string | undefined },
+  patienceMs = PATIENCE_MS,
 ): Promise<CommandsAnswer> {
   const { limit, state } = query;
   const given = { limit: String(limit), ...(state === undefined ? {} : { state }) };
-  const answer = await ask(context, `/api/commands?${new URLSearchParams(given)}`);
+  const answer = await ask(context, `/api/commands?${new URLSearchParams(given)}`, { patienceMs });
   return parse(taken(answer), (json) => CommandsAnswer.parse(json));
 }
 

@@ -68,6 +68,10 @@ export const SUBCOMMANDS: Subcommands = {
     summary: 'Look for what is wrong with this machine, and what mends it',
     load: async () => (await import('./doctor.ts')).doctorSubcommand,
   },
+  'support-bundle': {
+    summary: 'Write one file with all that somebody needs to help, without secrets',
+    load: async () => (await import('./support-bundle.ts')).supportBundleSubcommand,
+  },
   'health-check': {
     summary: 'Say whether all is well, for a monitoring program',
     load: async () => (await import('./doctor.ts')).healthCheckSubcommand,
