@@ -54,6 +54,16 @@ function untilInterrupted() {
   return { signal: interrupt.signal, by: () => by };
 }
 
+/** SQLite is loaded by those who copy a database. */
+const lazyDatabases: Context['databases'] = {
+  copy: async (from, to) => (await databases()).copy(from, to),
+  problem: async (path, row) => (await databases()).problem(path, row),
+};
+
+async function databases(): Promise<Context['databases']> {
+  return (await import('./store/databases.ts')).systemDatabases('/');
+}
+
 function systemContext(env: Context['env'], io: Context['io'], signal: AbortSignal): Context {
   return {
     clock: systemClock,
@@ -67,6 +77,9 @@ function systemContext(env: Context['env'], io: Context['io'], signal: AbortSign
     probe: async () => (await import('./platform/network/probe.ts')).systemProbe,
     authorities: async () =>
       (await import('./platform/network/authorities.ts')).trustedAuthorities(),
+    databases: lazyDatabases,
+    objectStore: async (settings) =>
+      (await import('./platform/object-store.ts')).systemObjectStore('/', settings),
     askSocket: async (...asked) =>
       (await import('./platform/ask-socket.ts')).systemAskSocket(...asked),
     handedConnection: async () =>

@@ -11,6 +11,7 @@ import { logsCommand } from './handlers/logs.ts';
 import { restartCommand } from './handlers/restart.ts';
 import { rollbackCommand } from './handlers/rollback.ts';
 import { scaleCommand } from './handlers/scale.ts';
+import { snapshotCommand } from './handlers/snapshot.ts';
 import { updateCommand } from './handlers/update.ts';
 
 /** Every command type that this agent knows. */
@@ -29,4 +30,5 @@ export const COMMAND_HANDLERS: readonly CommandHandler[] = [
   uncordonCommand,
   drainCommand,
   joinTokenCommand,
+  snapshotCommand,
 ];

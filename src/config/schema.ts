@@ -352,6 +352,64 @@ const FactsSection = z.strictObject({
   }),
 });
 
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+const SnapshotsSection = z.strictObject({
+  every: setting(z.union([z.literal('never'), duration(HOUR_MS, 31 * DAY_MS)]).default('1d'), {
+    description: "How often a server makes a snapshot of the cluster's data by itself, or never",
+    serverOnly: true,
+    since: '0.3.0',
+  }),
+  keep: setting(z.int().min(1).max(1_000).default(7), {
+    description: 'How many of these are kept, and as many of those that the control plane has made',
+    serverOnly: true,
+    since: '0.3.0',
+  }),
+  keep_for: setting(duration(HOUR_MS, 3_650 * DAY_MS).default('30d'), {
+    description: 'How old they may become; the newest stays whatever its age',
+    serverOnly: true,
+    since: '0.3.0',
+  }),
+  copy_to: setting(absolutePath.optional(), {
+    description: 'A directory on another disk or machine, to which each snapshot is copied',
+    serverOnly: true,
+    since: '0.3.0',
+  }),
+  s3_endpoint: setting(
+    z.url({ protocol: /^https?$/, error: 'must be an https:// address' }).optional(),
+    {
+      description: 'A store that speaks S3, to which each snapshot is copied',
+      serverOnly: true,
+      since: '0.3.0',
+    },
+  ),
+  s3_bucket: setting(
+    z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'must be the name of a bucket')
+      .optional(),
+    { description: 'The bucket in it, which is there already', serverOnly: true, since: '0.3.0' },
+  ),
+  s3_region: setting(
+    z
+      .string()
+      .regex(/^[a-z0-9-]{1,63}$/)
+      .default('us-east-1'),
+    {
+      description: 'Its region',
+      serverOnly: true,
+      since: '0.3.0',
+    },
+  ),
+  s3_credentials_file: setting(absolutePath.optional(), {
+    description:
+      "Root's file with `access_key_id: …` and `secret_access_key: …`, which nobody else can read",
+    serverOnly: true,
+    since: '0.3.0',
+  }),
+});
+
 const LogSection = z.strictObject({
   level: setting(z.enum(['error', 'warn', 'info', 'debug']).default('info'), {
     description: 'Least important level that is logged',
@@ -374,6 +432,7 @@ export const Config = z.strictObject({
   http: HttpSection.prefault({}),
   k3s: K3sSection.prefault({}),
   facts: FactsSection.prefault({}),
+  snapshots: SnapshotsSection.prefault({}),
   log: LogSection.prefault({}),
 });
 export type Config = z.output<typeof Config>;

@@ -57,6 +57,8 @@ export const K3S_NO_RESTART_FILE = '/run/systemd/system/k3s.service.d/90-pipeops
 /** By which a machine becomes a server: it is worth the whole cluster, and has no end. */
 export const K3S_SERVER_TOKEN_FILE = `${K3S_DATA_DIRECTORY}/server/token`;
 export const K3S_ETCD_DIRECTORY = `${K3S_DATA_DIRECTORY}/server/db/etcd`;
+/** With a server of its own k3s keeps the data in SQLite; beside it stand `-wal` and `-shm`. */
+export const K3S_SQLITE_FILE = `${K3S_DATA_DIRECTORY}/server/db/state.db`;
 /** What etcd's clients on a server show. */
 export const K3S_ETCD_TLS = {
   ca: `${K3S_DATA_DIRECTORY}/server/tls/etcd/server-ca.crt`,

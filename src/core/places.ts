@@ -10,6 +10,8 @@ export const UNIT_NAME = 'pipeops-agent.service';
 /** By which systemd starts root's helper, one process for each request. */
 export const HELPER_SOCKET_UNIT = 'pipeops-agent-helper.socket';
 export const HELPER_SERVICE_UNIT = 'pipeops-agent-helper@.service';
+export const SNAPSHOTS_TIMER_UNIT = 'pipeops-agent-snapshots.timer';
+export const SNAPSHOTS_SERVICE_UNIT = 'pipeops-agent-snapshots.service';
 /** The target of root's link to the daemon's socket, relative to that link. */
 export const DAEMON_SOCKET_TARGET = 'daemon/agent.sock';
 
@@ -34,6 +36,8 @@ export interface Places {
   readonly unitFile: string;
   readonly helperSocketUnitFile: string;
   readonly helperServiceUnitFile: string;
+  readonly snapshotsTimerUnitFile: string;
+  readonly snapshotsServiceUnitFile: string;
 
   readonly configDirectory: string;
   readonly configFile: string;
@@ -84,6 +88,11 @@ export interface Places {
   readonly previousExecutableFile: string;
   /** Holds the path of the linked version until that version has been seen to start. */
   readonly unprovenExecutableFile: string;
+  /** Root's: snapshots of the cluster's data, and the key that opens them. Stays when all else is removed. */
+  readonly snapshotsDirectory: string;
+  readonly snapshotKeyFile: string;
+  /** How the schedule went: protocol/files/snapshot.ts. */
+  readonly snapshotStateFile: string;
   /** What root's helper was asked, by whom, and what came of it: one line of JSON each. */
   readonly helperJournalFile: string;
 
@@ -103,6 +112,8 @@ export interface Places {
   /** On which systemd listens for the helper: for the daemon and root alone. */
   readonly helperSocket: string;
   readonly helperLockFile: string;
+  /** One at a time makes, removes or restores snapshots. */
+  readonly snapshotLockFile: string;
   /** On a machine that joins by what a server offers, until it restarts: how to know that server. */
   readonly offerCertificateFile: string;
 }
@@ -123,6 +134,8 @@ export function placesOf({
     unitFile: `${unitDirectory}/${UNIT_NAME}`,
     helperSocketUnitFile: `${unitDirectory}/${HELPER_SOCKET_UNIT}`,
     helperServiceUnitFile: `${unitDirectory}/${HELPER_SERVICE_UNIT}`,
+    snapshotsTimerUnitFile: `${unitDirectory}/${SNAPSHOTS_TIMER_UNIT}`,
+    snapshotsServiceUnitFile: `${unitDirectory}/${SNAPSHOTS_SERVICE_UNIT}`,
 
     configDirectory: config,
     configFile: `${config}/config.yaml`,
@@ -154,6 +167,9 @@ export function placesOf({
     k3sRestartFile: `${hostState}/k3s-restart-needed`,
     previousExecutableFile: `${hostState}/previous-executable`,
     unprovenExecutableFile: `${hostState}/unproven-executable`,
+    snapshotsDirectory: '/var/lib/pipeops-agent-snapshots',
+    snapshotKeyFile: '/var/lib/pipeops-agent-snapshots/key',
+    snapshotStateFile: '/var/lib/pipeops-agent-snapshots/state.json',
     helperJournalFile: `${hostState}/helper.jsonl`,
 
     runtimeDirectory: runtime,
@@ -164,6 +180,7 @@ export function placesOf({
     lockFile: '/run/pipeops-agent.lock',
     helperSocket: '/run/pipeops-agent-helper.sock',
     helperLockFile: '/run/pipeops-agent-helper.lock',
+    snapshotLockFile: '/run/pipeops-agent-snapshots.lock',
     offerCertificateFile: '/run/pipeops-agent-offer.pem',
   };
 }

@@ -332,6 +332,48 @@ export interface Progress {
   fail(text?: string): void;
 }
 
+/** An object in a store. */
+export interface StoredObject {
+  readonly key: string;
+  readonly bytes: number;
+  /** When it was stored. */
+  readonly modified: Date;
+}
+
+/** A bucket of a store that speaks S3. Every call may take as long as its network. */
+export interface ObjectStore {
+  /** Stores a file as it is read, piece by piece. @throws AgentError STORAGE_UNREACHABLE, FILE_ACCESS */
+  put(key: string, path: string): Promise<void>;
+  /** Writes an object into a new file, 0600. @throws AgentError STORAGE_UNREACHABLE, NOT_FOUND, FILE_ACCESS */
+  get(key: string, path: string): Promise<void>;
+  /** At most `STORED_OBJECTS_MAX` (platform/object-store.ts). @throws AgentError STORAGE_UNREACHABLE */
+  list(prefix: string): Promise<readonly StoredObject[]>;
+  /** @throws AgentError STORAGE_UNREACHABLE */
+  remove(key: string): Promise<void>;
+}
+
+export interface ObjectStoreSettings {
+  readonly endpoint: string;
+  readonly bucket: string;
+  readonly region: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
+/** Databases (SQLite) of other programs, which may write to them meanwhile. */
+export interface Databases {
+  /**
+   * Writes a consistent copy into a new file.
+   * @throws AgentError FILE_ACCESS, DISK_FULL
+   */
+  copy(from: string, to: string): Promise<void>;
+  /**
+   * What is wrong with a file that nobody else uses; undefined where nothing is.
+   * @param row that must be there: in table `kine`, the newest of that `name`
+   */
+  problem(path: string, row: string): Promise<string | undefined>;
+}
+
 /** Who is at the other end of a Unix socket, as the kernel says (unix(7), SO_PEERCRED). */
 export interface Peer {
   readonly pid: number;

@@ -37,6 +37,7 @@ import { allPortsFree, webPortsFree } from '../host/checks/ports.ts';
 import { processorKnown } from '../host/checks/processor.ts';
 import { registriesAnswer } from '../host/checks/registries.ts';
 import { appArmorParser, selinuxPolicy } from '../host/checks/security-modules.ts';
+import { ownSnapshots } from '../host/checks/snapshots.ts';
 import { noSwap } from '../host/checks/swap.ts';
 import { systemd } from '../host/checks/systemd.ts';
 import { clockKept } from '../host/checks/time-sync.ts';
@@ -119,6 +120,7 @@ export const CHECKS: readonly Check[] = [
   k3sRuns,
   k3sCertificatesLast,
   recentSnapshot,
+  ownSnapshots,
   noClusterAgent,
   agentReady,
 ];

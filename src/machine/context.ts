@@ -2,12 +2,15 @@ import type { Places } from '../core/places.ts';
 import type {
   AskSocket,
   Clock,
+  Databases,
   Exec,
   FileLock,
   Files,
   Http,
   Log,
   Network,
+  ObjectStore,
+  ObjectStoreSettings,
   Random,
   StartProgress,
 } from '../core/ports.ts';
@@ -31,6 +34,8 @@ export interface MachineContext {
   readonly authorities: () => Promise<readonly string[]>;
   /** A question to a Unix socket. */
   readonly askSocket: AskSocket;
+  readonly databases: Databases;
+  readonly objectStore: (settings: ObjectStoreSettings) => Promise<ObjectStore>;
   readonly lock: FileLock;
   readonly log: Log;
   readonly env: Readonly<Record<string, string | undefined>>;

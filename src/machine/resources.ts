@@ -6,11 +6,12 @@ import { agentConfig } from '../host/agent/config.ts';
 import { controlPlaneCa } from '../host/agent/control-plane-ca.ts';
 import { controlPlaneToken, proxyCredentials } from '../host/agent/control-plane-token.ts';
 import { executableSwitch, placeExecutable, pruneVersions } from '../host/agent/executable.ts';
-import { helperUnits } from '../host/agent/helper-units.ts';
 import { agentKubeconfig, agentPermissions } from '../host/agent/kubeconfig.ts';
 import { policyFile } from '../host/agent/policy-file.ts';
 import { type AgentExpectation, waitForAgent } from '../host/agent/ready.ts';
+import { helperUnits, snapshotUnits } from '../host/agent/root-units.ts';
 import { agentUnit, startAgent } from '../host/agent/service.ts';
+import { snapshotDirectory } from '../host/agent/snapshot-directory.ts';
 import { usrLocalLayer } from '../host/agent/usr-local-layer.ts';
 import { importedImages, placedImages } from '../host/bundle/images.ts';
 import type { Bundle } from '../host/bundle/verify.ts';
@@ -119,6 +120,8 @@ export function machineResources(
     policyFile(context, inventory, policy),
     agentKubeconfig(context, inventory, KUBERNETES_ACCOUNT, isServer),
     helperUnits(context, inventory),
+    snapshotDirectory(context),
+    snapshotUnits(context, inventory, plan?.k3s.role === 'server'),
     agentUnit(context, inventory),
     ...(plan === undefined ? [] : running(context, plan)),
   ];

@@ -134,8 +134,19 @@ async function keptFiles(
   return [
     ...(isWorker && (await keepsNodePassword(context, how)) ? [NODE_PASSWORD_FILE] : []),
     ...(await keptSecrets(context, inventory, how)),
+    ...(await keptSnapshots(context, how)),
     ...edited.filter((name) => putBack.includes(name)),
   ];
+}
+
+/** Whoever removes a cluster by mistake needs them. */
+async function keptSnapshots(
+  { files, places }: MachineContext,
+  { deleteData }: UndoOptions,
+): Promise<readonly string[]> {
+  const { snapshotsDirectory } = places;
+  const isThere = (await files.stat(snapshotsDirectory)) !== undefined;
+  return isThere && !deleteData ? [snapshotsDirectory] : [];
 }
 
 /** Removes everything but the data of volumes. */

@@ -79,6 +79,7 @@ function fileRules({ commands, namespaces, proxy, resources }: PolicyFile): read
 }
 
 const HOST_MEANING: Readonly<Record<HostVerb, string>> = {
+  snapshot: "snapshots of the cluster's data, which stay on this machine",
   join_token: 'tokens by which machines become workers',
   server_token: 'tokens by which machines become servers, each worth the cluster',
 };

@@ -51,7 +51,7 @@ export const PRESETS: Readonly<Record<PolicyPreset, Preset>> = {
     commands: POLICY_COMMANDS.filter((type) => type !== 'exec'),
     grants: [...READ_GRANTS, ...CHANGE_GRANTS],
     switches: { ...ALL_OFF, 'secrets.write': true },
-    host: [],
+    host: ['snapshot'],
   },
   operate: {
     summary:
@@ -66,12 +66,13 @@ export const PRESETS: Readonly<Record<PolicyPreset, Preset>> = {
       'secrets.read': true,
       'secrets.write': true,
     },
-    host: [],
+    host: ['snapshot'],
   },
 };
 
 /** Commands that root's helper carries out: each may run where one of these is allowed. */
 export const COMMAND_HOST_VERBS: Readonly<Partial<Record<string, readonly HostVerb[]>>> = {
+  snapshot: ['snapshot'],
   join_token: ['join_token', 'server_token'],
 };
 
@@ -161,6 +162,7 @@ function hostVerbs(file: PolicyFile, preset: Preset): EffectivePolicy['host'] {
       : { allowed: inFile === 'allow', source: 'file' as const };
   };
   return {
+    snapshot: decided('snapshot'),
     join_token: decided('join_token'),
     server_token: decided('server_token'),
   };

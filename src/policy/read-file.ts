@@ -34,6 +34,7 @@ const KEYS = [
   'resources.write',
   'resources.verbs',
   'tunnel.kubernetes_api',
+  'host.snapshot',
   'host.join_token',
   'host.server_token',
 ];

@@ -34,6 +34,7 @@ function wayToAllow(rule: string): string {
       return `${ROOT} by "pod_security: privileged" in a policy: ${BY_FILE}`;
     case 'tunnel.kubernetes_api':
       return `${ROOT} by "tunnel: {kubernetes_api: true}" in a policy: ${BY_FILE}`;
+    case 'host.snapshot':
     case 'host.join_token':
     case 'host.server_token':
       return `${ROOT} by "host: {${name.slice('host.'.length)}: allow}" in a policy: ${BY_FILE}`;

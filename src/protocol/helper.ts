@@ -21,6 +21,7 @@ export const HelperRequest = z.discriminatedUnion('verb', [
     role: z.enum(['agent', 'server']),
     ttl_seconds: z.int().min(JOIN_TOKEN_TTL_SECONDS_MIN).max(JOIN_TOKEN_TTL_SECONDS_MAX),
   }),
+  z.strictObject({ verb: z.literal('snapshot'), command_id: commandId }),
   z.strictObject({ verb: z.literal('host_facts') }),
 ]);
 export type HelperRequest = z.infer<typeof HelperRequest>;
@@ -48,6 +49,16 @@ export const MintedJoinToken = z.object({
   servers: z.array(z.string()),
 });
 export type MintedJoinToken = z.infer<typeof MintedJoinToken>;
+
+/** The data stay on the machine. */
+export const MadeSnapshot = z.object({
+  name: z.string(),
+  created: z.string(),
+  bytes: z.int(),
+  datastore: z.enum(['sqlite', 'etcd']),
+  node: z.string(),
+});
+export type MadeSnapshot = z.infer<typeof MadeSnapshot>;
 
 /** What is wrong with the machine, of what only root can see. */
 export const HostFacts = z.object({

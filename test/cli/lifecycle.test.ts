@@ -98,6 +98,7 @@ describe('install', () => {
       'policy-file',
       'agent-kubeconfig',
       'helper',
+      'snapshots',
       'agent-unit',
       'start-agent',
     ]);

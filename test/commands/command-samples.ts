@@ -22,6 +22,13 @@ export const HELPER_ANSWERS: Readonly<Record<HelperRequest['verb'], Record<strin
     expires: '2026-01-01T00:15:00.000Z',
     servers: ['https://10.0.0.1:6443'],
   },
+  snapshot: {
+    name: 'command-0123456789ab',
+    created: '2026-01-01T00:00:00.000Z',
+    bytes: 1_000,
+    datastore: 'sqlite',
+    node: 'node-1',
+  },
   host_facts: { findings: [] },
 };
 
@@ -72,6 +79,8 @@ export function sampleOf(type: string, namespace: string): CommandSample | undef
       };
     case 'join_token':
       return { payload: { role: 'agent', ttl_seconds: 60 } };
+    case 'snapshot':
+      return { payload: {} };
     default:
       return undefined;
   }

@@ -27,6 +27,7 @@ const DEFAULTS: LoadedConfig['config'] = {
     node_ip: [],
   },
   facts: { metadata: true },
+  snapshots: { every: '1d', keep: 7, keep_for: '30d', s3_region: 'us-east-1' },
   log: { level: 'info', format: 'text' },
 };
 
@@ -62,6 +63,14 @@ const ALL_DEFAULT: LoadedConfig['sources'] = {
   'k3s.node_taints': 'default',
   'k3s.node_ip': 'default',
   'facts.metadata': 'default',
+  'snapshots.every': 'default',
+  'snapshots.keep': 'default',
+  'snapshots.keep_for': 'default',
+  'snapshots.copy_to': 'default',
+  'snapshots.s3_endpoint': 'default',
+  'snapshots.s3_bucket': 'default',
+  'snapshots.s3_region': 'default',
+  'snapshots.s3_credentials_file': 'default',
   'log.level': 'default',
   'log.format': 'default',
 };

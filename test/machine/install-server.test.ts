@@ -159,6 +159,7 @@ test('install takes the authority from --ca-file, and --dry-run then plans every
         'policy-file',
         'agent-kubeconfig',
         'helper',
+        'snapshots',
         'agent-unit',
         'switch-executable',
         'start-agent',

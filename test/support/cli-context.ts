@@ -14,6 +14,8 @@ import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { systemHttp } from '../../src/platform/network/http.ts';
 import { systemNetwork } from '../../src/platform/network/open.ts';
+import { systemObjectStore } from '../../src/platform/object-store.ts';
+import { systemDatabases } from '../../src/store/databases.ts';
 import { capturedTerminal } from './captured-terminal.ts';
 import { ROOMY_DISK } from './machine-tree.ts';
 import { memoryLog } from './memory-log.ts';
@@ -97,6 +99,8 @@ export function cliContext(options: CliContextOptions): TestCli {
         probe: async () => options.probe ?? QUIET_PROBE,
         authorities: async () => [],
         askSocket: systemAskSocket,
+        objectStore: async (settings) => systemObjectStore(options.root, settings),
+        databases: systemDatabases(options.root),
         handedConnection: async () => {
           throw new Error('nobody has connected');
         },

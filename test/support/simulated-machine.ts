@@ -25,8 +25,10 @@ import { BUILD } from '../../src/core/version.ts';
 import { systemAskSocket } from '../../src/platform/ask-socket.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
+import { systemObjectStore } from '../../src/platform/object-store.ts';
 import { systemRandom } from '../../src/platform/random.ts';
 import type { DetailedHealth } from '../../src/protocol/local-api.ts';
+import { systemDatabases } from '../../src/store/databases.ts';
 import { capturedTerminal } from './captured-terminal.ts';
 import { serviceAccountToken } from './fake-kubernetes.ts';
 import { DEBIAN_12, machineTree, putTree, ROOMY_DISK } from './machine-tree.ts';
@@ -263,6 +265,8 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
         probe: async () => QUIET_PROBE,
         authorities: async () => [PUBLIC_CA],
         askSocket: systemAskSocket,
+        objectStore: async (settings) => systemObjectStore(root, settings),
+        databases: systemDatabases(root),
         handedConnection: async () => options.connection ?? nobody(),
         lock: () =>
           options.lockHeldBy === undefined

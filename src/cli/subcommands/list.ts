@@ -104,6 +104,38 @@ export const SUBCOMMANDS: Subcommands = {
     summary: 'Change what they may do: a preset or a file of your own',
     load: async () => (await import('./policy.ts')).policyApplySubcommand,
   },
+  'snapshot create': {
+    summary: "Make a snapshot of the cluster's data",
+    load: async () => (await import('./snapshot.ts')).snapshotCreateSubcommand,
+  },
+  'snapshot list': {
+    summary: 'List the snapshots on this machine',
+    load: async () => (await import('./snapshot.ts')).snapshotListSubcommand,
+  },
+  'snapshot check': {
+    summary: 'Say whether a snapshot could be restored',
+    load: async () => (await import('./snapshot.ts')).snapshotCheckSubcommand,
+  },
+  'snapshot fetch': {
+    summary: 'Bring a copy of a snapshot back to this machine',
+    load: async () => (await import('./snapshot.ts')).snapshotFetchSubcommand,
+  },
+  'snapshot restore': {
+    summary: 'Give this server the cluster of a snapshot',
+    load: async () => (await import('./snapshot.ts')).snapshotRestoreSubcommand,
+  },
+  'snapshot delete': {
+    summary: 'Delete a snapshot',
+    load: async () => (await import('./snapshot.ts')).snapshotDeleteSubcommand,
+  },
+  'snapshot key': {
+    summary: 'Print the key that opens the snapshots of this machine',
+    load: async () => (await import('./snapshot.ts')).snapshotKeySubcommand,
+  },
+  'snapshot run': {
+    summary: '',
+    load: async () => (await import('./snapshot.ts')).snapshotRunSubcommand,
+  },
   leave: {
     summary: 'Move the pods of this worker away, leave the cluster, and uninstall',
     load: async () => (await import('./leave.ts')).leaveSubcommand,

@@ -53,7 +53,13 @@ export function remainsOf(
   ];
 }
 
-function whyKept({ stateDirectory }: Places, file: string): string {
+function whyKept({ stateDirectory, snapshotsDirectory }: Places, file: string): string {
+  if (file === snapshotsDirectory) {
+    return (
+      `Kept: ${file}, snapshots of the cluster and the key that opens them. ` +
+      `To remove them too: sudo rm -r ${file}`
+    );
+  }
   if (file === NODE_PASSWORD_FILE) {
     return (
       `Kept: ${file}, by which the cluster knows this machine when it comes back. ` +

@@ -48,6 +48,13 @@ export const SECRET_SHAPES: readonly SecretShape[] = [
     joint: '.',
   },
   {
+    name: 'key of snapshots',
+    source: 'src/protocol/secrets/snapshot-key.ts',
+    begins: ['psk1.'],
+    parts: [...one('base64url', 43, 43), ...one('hex', 8, 8)],
+    joint: '.',
+  },
+  {
     name: 'JSON Web Token',
     source: 'RFC 7519, section 3; "eyJ" is the beginning of every JSON object in base64',
     begins: ['eyJ'],

@@ -1,12 +1,13 @@
 import { recentSnapshot } from '../../host/checks/etcd-snapshots.ts';
 import { k3sCertificatesLast } from '../../host/checks/k3s-certificates.ts';
 import { adviceOf } from '../../host/checks/run.ts';
+import { ownSnapshots } from '../../host/checks/snapshots.ts';
 import type { HostFacts } from '../../protocol/helper.ts';
 import type { MachineContext } from '../context.ts';
 import { diagnose } from '../doctor.ts';
 
 /** Checks of files that k3s lets only root read: the daemon cannot make them itself. */
-const ROOTS_CHECKS = [k3sCertificatesLast, recentSnapshot];
+const ROOTS_CHECKS = [k3sCertificatesLast, recentSnapshot, ownSnapshots];
 
 /** @throws AgentError CONFIG_INVALID, INTERRUPTED */
 export async function hostFacts(context: MachineContext): Promise<HostFacts> {

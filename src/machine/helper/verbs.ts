@@ -1,6 +1,6 @@
 /**
  * All that root's helper does: a verb is here only when it works. Each says what of the local policy it
- * needs (docs/decisions/0033-root-helper.md: what each can do at worst).
+ * needs (docs/decisions/0036-root-helper.md: what each can do at worst).
  */
 import { assertNever } from '../../core/errors.ts';
 import { ALLOWED, type PolicyDecision } from '../../policy/decision.ts';
@@ -17,6 +17,8 @@ export function decisionOf(policy: EffectivePolicy, request: HelperRequest): Pol
         'join_token',
         request.role === 'server' ? 'server_token' : 'join_token',
       );
+    case 'snapshot':
+      return decideHost(policy, 'snapshot', 'snapshot');
     case 'host_facts':
       return ALLOWED; // What `status` shows the daemon's people anyway.
     default:
@@ -28,12 +30,16 @@ export function decisionOf(policy: EffectivePolicy, request: HelperRequest): Pol
 export async function carryOut(
   context: MachineContext,
   request: HelperRequest,
-  _tell: (progress: string) => Promise<void>,
+  tell: (progress: string) => Promise<void>,
 ): Promise<Readonly<Record<string, unknown>>> {
   switch (request.verb) {
     case 'mint_join_token': {
       const { mintJoinToken } = await import('./mint-join-token.ts');
       return { ...(await mintJoinToken(context, request)) };
+    }
+    case 'snapshot': {
+      const { commandedSnapshot } = await import('./snapshot.ts');
+      return await commandedSnapshot(context, request, tell);
     }
     case 'host_facts': {
       const { hostFacts } = await import('./host-facts.ts');

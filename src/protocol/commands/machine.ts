@@ -14,6 +14,8 @@ export const JoinTokenPayload = z.strictObject({
 });
 export type JoinTokenPayload = z.infer<typeof JoinTokenPayload>;
 
+export const SnapshotPayload = z.strictObject({});
+
 export const JoinTokenData = z.strictObject({
   /** What "token list" shows and "token delete" takes. The token itself stands beside it: it is secret. */
   id: z.string(),

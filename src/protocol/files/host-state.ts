@@ -60,11 +60,13 @@ const KNOWN_NAMES: Readonly<Record<InventoryEntry['kind'], (name: string) => boo
 
 /** @param places of the agent's own units, which a package may have in another directory */
 export function isKnownEntry<T extends UnknownEntry>(
-  { unitFile, helperSocketUnitFile }: Pick<Places, 'unitFile' | 'helperSocketUnitFile'>,
+  places: Pick<Places, 'unitFile' | 'helperSocketUnitFile' | 'snapshotsTimerUnitFile'>,
   entry: T,
 ): entry is T & InventoryEntry {
   const kind = INVENTORY_KINDS.find((each) => each === entry.kind);
-  const isOwnUnit = kind === 'unit' && [unitFile, helperSocketUnitFile].includes(entry.name);
+  const { unitFile, helperSocketUnitFile, snapshotsTimerUnitFile } = places;
+  const ownUnits = [unitFile, helperSocketUnitFile, snapshotsTimerUnitFile];
+  const isOwnUnit = kind === 'unit' && ownUnits.includes(entry.name);
   return kind !== undefined && (isOwnUnit || KNOWN_NAMES[kind](entry.name));
 }
 

@@ -18,11 +18,12 @@ export const POLICY_COMMANDS = [
   'drain',
   'exec',
   'join_token',
+  'snapshot',
 ] as const;
 export type PolicyCommand = (typeof POLICY_COMMANDS)[number];
 
 /** What the control plane may have root's helper do on this machine, each decided on its own. */
-export const HOST_VERBS = ['join_token', 'server_token'] as const;
+export const HOST_VERBS = ['snapshot', 'join_token', 'server_token'] as const;
 export type HostVerb = (typeof HOST_VERBS)[number];
 
 /** Verbs of RBAC. */
@@ -108,6 +109,7 @@ export const PolicyFile = z.strictObject({
   workers: z.strictObject({ leave: z.boolean().optional() }).default({}),
   host: z
     .strictObject({
+      snapshot: hostVerb,
       /** Tokens by which machines become workers. */
       join_token: hostVerb,
       /** Tokens by which machines become servers: each is worth the whole cluster. */

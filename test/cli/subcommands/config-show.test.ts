@@ -210,6 +210,9 @@ test('a worker has no name of a cluster, and nothing else of a server', async ()
     ],
     ...['control_plane.allow_insecure', 'http.tls_port', 'k3s.traefik'],
     ...['k3s.ha', 'k3s.tls_san', 'k3s.server_address'],
+    ...['snapshots.every', 'snapshots.keep', 'snapshots.keep_for', 'snapshots.copy_to'],
+    ...['snapshots.s3_endpoint', 'snapshots.s3_bucket', 'snapshots.s3_region'],
+    'snapshots.s3_credentials_file',
   ]);
 });
 
