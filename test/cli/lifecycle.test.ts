@@ -257,6 +257,7 @@ describe('install', () => {
     expect(changedSteps(await install())).toEqual([
       'agent-config',
       'control-plane-token',
+      'agent-permissions', // with them goes what further servers take over
       'start-agent',
     ]);
     expect(JSON.parse((await install(['install', '--json'])).stdout).control_plane).toBe(
@@ -597,7 +598,9 @@ describe('a second install', () => {
     await install();
     const planned = await install([...INSTALL, flag, '--dry-run']);
     const { plan } = JSON.parse(planned.stdout) as { plan: { id: string; needed: boolean }[] };
-    const expected = ['k3s-config', 'k3s-start', 'agent-config', 'start-agent'];
+    // Further servers take the address over.
+    const shared = flag.startsWith('--server-address') ? ['agent-permissions'] : [];
+    const expected = ['k3s-config', 'k3s-start', 'agent-config', ...shared, 'start-agent'];
     expect(plan.filter(({ needed }) => needed).map(({ id }) => id)).toEqual(expected);
     const callsBefore = machine.calls.length;
     expect(changedSteps(await install([...INSTALL, flag]))).toEqual(expected);
