@@ -46,11 +46,20 @@ export async function createBridge(slot: number): Promise<void> {
   await runCommand(['ip', 'link', 'set', bridge, 'up']);
 }
 
-/** Removes the bridge of a slot, when there is one. */
+/**
+ * Removes the bridge of a slot with the links on it, when there is one. The link of a machine outlives the
+ * machine where the kernel still holds its network, and the next one of that name could not have it.
+ */
 export async function removeBridge(slot: number): Promise<void> {
   const bridge = bridgeName(slot);
   const { exitCode } = await runCommand(['ip', 'link', 'show', bridge], { check: false });
-  if (exitCode === 0) {
-    await runCommand(['ip', 'link', 'delete', bridge]);
+  if (exitCode !== 0) {
+    return;
   }
+  const { stdout } = await runCommand(['ip', '-brief', 'link', 'show', 'master', bridge]);
+  for (const [, link = ''] of stdout.matchAll(/^([^\s@]+)/gm)) {
+    // It may go by itself meanwhile.
+    await runCommand(['ip', 'link', 'delete', link], { check: false });
+  }
+  await runCommand(['ip', 'link', 'delete', bridge]);
 }
