@@ -19,6 +19,8 @@ import { describeNodes, nodeFacts } from './cluster-nodes.ts';
 import { cached, kubeletTrouble, kubernetesTrouble } from './probes.ts';
 import { askServer } from './server-contact.ts';
 
+/** The installed version changes with an upgrade alone, and is shown much later (`update`). */
+const VERSION_KEPT_MS = 60_000;
 /** How long an answer waits for the first list of nodes, after the start. */
 const FIRST_LIST_WAIT_MS = 3_000;
 
@@ -76,13 +78,14 @@ export function serverHealth(deps: ServerHealthDeps, nodeName: string | undefine
     }),
   };
   const askKubernetes = cached(clock, () => kubernetesTrouble(deps));
+  const common = commonFacts(deps);
   const gather = async (signal: AbortSignal): Promise<HealthFacts> => {
     const trouble = await askKubernetes();
     if (trouble === undefined) {
       await within(clock, FIRST_LIST_WAIT_MS, signal, (limited) => nodes.settled(limited));
     }
     return {
-      ...(await commonFacts(deps)),
+      ...(await common()),
       kubernetesTrouble: trouble,
       nodes: nodeFacts(known),
       trespassers: ofWorkers.trespassers(),
@@ -110,9 +113,10 @@ export function workerHealth(
 ): HealthParts {
   const askKubelet = cached(deps.clock, () => kubeletTrouble(deps));
   const contact = cached(deps.clock, () => askServer(deps, serverPath));
+  const common = commonFacts(deps);
   const gather = async (): Promise<HealthFacts> => {
     const [trouble, server] = await Promise.all([askKubelet(), contact()]);
-    return { ...(await commonFacts(deps)), kubeletTrouble: trouble, server };
+    return { ...(await common()), kubeletTrouble: trouble, server };
   };
   return {
     health: healthTracker(deps, WARNABLES, gather),
@@ -126,8 +130,10 @@ export function workerHealth(
   };
 }
 
-async function commonFacts(deps: CommonHealthDeps): Promise<HealthFacts> {
-  return {
+/** Reads what every daemon knows. */
+function commonFacts(deps: CommonHealthDeps): () => Promise<HealthFacts> {
+  const installed = cached(deps.clock, () => installedVersion(deps), VERSION_KEPT_MS);
+  return async () => ({
     now: deps.clock.now(),
     session: undefined,
     clockSkewMs: undefined,
@@ -143,8 +149,8 @@ async function commonFacts(deps: CommonHealthDeps): Promise<HealthFacts> {
     findings: deps.findings(),
     certificates: deps.certificates(),
     k3sUnit: deps.k3sUnit,
-    versions: { running: BUILD.version, installed: await installedVersion(deps) },
-  };
+    versions: { running: BUILD.version, installed: await installed() },
+  });
 }
 
 /** What the link of the program leads to: `…/<version>/pipeops-agent`. Undefined where there is none. */

@@ -46,12 +46,16 @@ export async function kubeletTrouble({
   }
 }
 
-/** One probe for everybody who asks within a short time. */
-export function cached<T>(clock: Clock, probe: () => Promise<T>): () => Promise<T> {
+/** One probe for everybody who asks within a short time, a second unless told otherwise. */
+export function cached<T>(
+  clock: Clock,
+  probe: () => Promise<T>,
+  keptMs = PROBE_KEPT_MS,
+): () => Promise<T> {
   let at = Number.NEGATIVE_INFINITY;
   let known: Promise<T> | undefined;
   return () => {
-    if (known === undefined || clock.monotonic() - at > PROBE_KEPT_MS) {
+    if (known === undefined || clock.monotonic() - at > keptMs) {
       at = clock.monotonic();
       known = probe();
     }
