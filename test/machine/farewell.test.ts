@@ -1,6 +1,13 @@
 /** What the control plane hears of an uninstallation, and what a person is told where it hears nothing. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { errorOf, INSTALL, INSTALL_ENV, STANDALONE, setUp } from '../support/installation.ts';
+import {
+  agentIsNotReady,
+  errorOf,
+  INSTALL,
+  INSTALL_ENV,
+  STANDALONE,
+  setUp,
+} from '../support/installation.ts';
 import { leavingCluster } from '../support/leaving-cluster.ts';
 import { scaledClock } from '../support/scaled-clock.ts';
 import {
@@ -127,6 +134,15 @@ test('the last of several servers tells it, though it had joined the others once
   await machine.put('/var/lib/pipeops-agent-host/k3s-join-token', 'of the servers\n');
   const { control_plane, listed_node } = JSON.parse((await uninstall('--yes', '--json')).stdout);
   expect([control_plane, listed_node]).toEqual([{ ...farewell, told: false }, null]);
+});
+
+test('an installation that never came to its end was never heard of', async () => {
+  await using other = await simulatedMachine();
+  agentIsNotReady(other);
+  await other.run(INSTALL, { env: INSTALL_ENV });
+  const ran = await other.run(['install', '--undo', '--yes', '--json']);
+  expect(JSON.parse(ran.stdout).control_plane).toBeNull();
+  expect(ran.stderr).not.toContain('--wait-control-plane');
 });
 
 test.each(['0s', 'soon'])('a time of %s is refused', async (text) => {

@@ -257,6 +257,7 @@ test.each([
       }
       const ran = await machine.run(words);
       const isGone = ran.exitCode !== 0 && errorOf(ran).code === 'NOT_INSTALLED';
+      expect(isGone ? null : (JSON.parse(ran.stdout).listed_node ?? null)).toBeNull();
       expect({ change, exitCode: isGone ? 0 : ran.exitCode, tree: await machine.tree() }).toEqual({
         ...{ change, exitCode: 0 },
         tree: before,

@@ -4,6 +4,7 @@ import { AgentError } from '../../core/errors.ts';
 import { NODE_PASSWORD_FILE } from '../../core/k3s-places.ts';
 import { ADOPTED, hasK3s } from '../../host/cluster/adopted-k3s.ts';
 import { readJoined } from '../../host/cluster/joined-worker.ts';
+import { readLeaveNote } from '../../host/cluster/leave-note.ts';
 import type { HostInventory } from '../../host/engine/inventory.ts';
 import type { UndoOptions } from '../../host/engine/resource.ts';
 import { awaitFarewell, handOver, lookAtFarewell } from '../../machine/farewell.ts';
@@ -54,24 +55,20 @@ export async function removeAll(
     );
     return 0;
   }
-  const isAdopted = inventory.has(ADOPTED.kind, ADOPTED.name);
-  const staysK3s = how.keepK3s || isAdopted;
-  const cluster = hasK3s(inventory, 'server') ? await nodesOf(context) : undefined;
-  // Where other servers are left, the cluster goes on without this one.
-  const isOneOfServers =
-    cluster === undefined || cluster.servers === 0
-      ? inventory.has('k3s', 'server') && (await readJoined(context)) !== undefined
-      : cluster.servers > 1;
-  const workers = isOneOfServers || staysK3s ? [] : (cluster?.workers ?? []);
-  if (isOneOfServers && !staysK3s && !how.isUnfinished) {
+  const { isAdopted, staysK3s, isOneOfServers, isOut, workers } = await standingOf(
+    context,
+    inventory,
+    how,
+  );
+  if (isOneOfServers && !isOut && !staysK3s && !how.isUnfinished) {
     context.io.stderr(`${LOST_TO_ETCD}\n`);
   }
   if (workers.length > 0) {
     context.io.stderr(`These workers hang on this server: ${workers.join(', ')}\n`);
   }
   const volumes = await volumesAtStake(context, inventory, how);
-  // The other servers have the session, or take it: the cluster goes on.
-  const seen = isOneOfServers ? null : await lookAtFarewell(context, inventory);
+  // The other servers have the session, or take it. An installation that never came to its end had none.
+  const seen = isOneOfServers || how.isUnfinished ? null : await lookAtFarewell(context, inventory);
   context.io.stderr(lines([...volumeLines(volumes, how), ...untoldLines(seen)]));
   if (!yes) {
     await confirm(context, staysK3s);
@@ -88,7 +85,7 @@ export async function removeAll(
   );
   const { removed, kept, left } = result;
   // A worker that began to join is listed once it has a password that is worth keeping.
-  const isListed = !how.isUnfinished || kept.includes(NODE_PASSWORD_FILE);
+  const isListed = !isOut && (!how.isUnfinished || kept.includes(NODE_PASSWORD_FILE));
   const node = isListed ? name : undefined;
   if (json) {
     const listed = node ?? null;
@@ -102,6 +99,26 @@ export async function removeAll(
     context.io.stderr(lines(wayOutLines(network)));
   }
   return 0;
+}
+
+/** What this machine is to its cluster. */
+async function standingOf(
+  context: CliContext,
+  inventory: HostInventory,
+  { keepK3s }: Pick<UndoOptions, 'keepK3s'>,
+) {
+  const isAdopted = inventory.has(ADOPTED.kind, ADOPTED.name);
+  const staysK3s = keepK3s || isAdopted;
+  const cluster = hasK3s(inventory, 'server') ? await nodesOf(context) : undefined;
+  // Where other servers are left, the cluster goes on without this one.
+  const isOneOfServers =
+    cluster === undefined || cluster.servers === 0
+      ? inventory.has('k3s', 'server') && (await readJoined(context)) !== undefined
+      : cluster.servers > 1;
+  const workers = isOneOfServers || staysK3s ? [] : (cluster?.workers ?? []);
+  // A leave was ended after the cluster had let the node go.
+  const isOut = (await readLeaveNote(context))?.state === 'out';
+  return { isAdopted, staysK3s, isOneOfServers, isOut, workers };
 }
 
 /** @throws AgentError USAGE */
