@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { placesOf } from '../../src/core/places.ts';
 import { voters } from '../vm/etcd-voters.ts';
 import type { Machine } from '../vm/machine.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
@@ -115,7 +116,8 @@ async function installAgain(): Promise<void> {
 /** As an earlier version has set it up: without a part in the session. */
 async function moveOn(): Promise<void> {
   await second.writeFile('/etc/pipeops-agent/config.yaml', 'agent:\n  role: node\n');
-  await second.exec(['rm', '/etc/pipeops-agent/kubeconfig', '/etc/pipeops-agent/policy.yaml']);
+  const { kubeconfigFile, policyFile, appliedFile } = placesOf();
+  await second.exec(['rm', kubeconfigFile, policyFile, appliedFile]);
   await second.exec(['systemctl', 'restart', 'pipeops-agent']);
   await second.exec(['pipeops-agent', 'install', '--json'], { timeoutMs: SETTLE_TIMEOUT_MS });
   await standsBy(second);
