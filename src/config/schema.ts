@@ -92,7 +92,7 @@ const absolutePath = z.string().startsWith('/', 'must be an absolute path');
 const AgentSection = z.strictObject({
   role: setting(z.enum(['server', 'node']).default('server'), {
     description:
-      'server: speaks for the cluster to the control plane; node: health and facts of a worker',
+      'server: speaks for the cluster to the control plane, or stands by to; node: health and facts of a worker',
     since: '0.1.0',
   }),
   id: setting(

@@ -36,9 +36,13 @@ export function commandMemory(deps: Deps): Service {
 /**
  * The servers, for the election: only when the cluster knows all that this server alone knew may another one
  * be let to the session.
+ * @param deps.isShared whether it does
  */
-export function serversToTell(deps: Omit<Deps, 'clock'>, own: string): Deps['servers'] {
-  return () => (deps.isAlone() && !deps.memory.isShared() ? [own] : deps.servers());
+export function serversToTell(
+  deps: Pick<Deps, 'isAlone' | 'servers'> & { readonly isShared: () => boolean },
+  own: string,
+): Deps['servers'] {
+  return () => (deps.isAlone() && !deps.isShared() ? [own] : deps.servers());
 }
 
 async function followServers(deps: Deps, signal: AbortSignal): Promise<void> {

@@ -41,7 +41,7 @@ import { agentIdentity } from '../store/identity.ts';
 import { commandJournal } from '../store/journal/commands.ts';
 import { journalUpkeep } from '../store/journal/upkeep.ts';
 import { sessionMemory } from '../store/session-memory.ts';
-import { sessionShare } from '../store/session-share.ts';
+import { type SessionShare, sessionShare } from '../store/session-share.ts';
 import { certificateWatch } from './certificate-watch.ts';
 import { liveCloud } from './cloud.ts';
 import { commandMemory, serversToTell } from './command-memory.ts';
@@ -269,22 +269,14 @@ type ServerParts = Awaited<ReturnType<typeof serverParts>>;
 
 /** What only a server has. */
 async function serverParts(parts: CommonParts, config: Config, common: CommonHealthDeps) {
-  const { state, live, journal, random, paths } = parts;
-  const { node_name: nodeName } = config.k3s;
+  const { state, live, journal, paths } = parts;
   const hasJoined = (await parts.files.stat(paths.joinedServer)) !== undefined;
-  const memory = sessionShare(parts.database, !hasJoined);
-  if (!memory.isAlone()) {
+  const share = sessionShare(parts.database, !hasJoined);
+  if (!share.isAlone()) {
     state.standby();
   }
-  const client = parts.kubernetes;
-  const shared = sharedSession(
-    { ...parts, client, memory },
-    {
-      tokenPath: paths.controlPlaneToken,
-      controlPlane: config.control_plane.url,
-      hasJoined,
-    },
-  );
+  const servers = () => serversOf(health.nodes.current());
+  const moving = movingSession(parts, config, { hasJoined, share, servers });
   const health = serverHealth(
     {
       ...parts,
@@ -292,40 +284,47 @@ async function serverParts(parts: CommonParts, config: Config, common: CommonHea
       machine: thisMachine,
       policyProblem: live.problem,
       journalTrouble: () => journal.trouble(),
-      sharing: () => (memory.isAlone() ? [] : shared.problems()),
+      sharing: () => (share.isAlone() ? [] : moving.shared.problems()),
     },
-    nodeName,
+    config.k3s.node_name,
   );
-  const node = nodeName ?? thisMachine.hostname().toLowerCase();
-  const commandDeps = {
-    clock: parts.clock,
-    memory: parts.commands,
-    isAlone: memory.isAlone,
-    servers: () => serversOf(health.nodes.current()),
-  };
+  return { health, share, ...moving, dataPlane: await dataPlaneParts(parts, config, paths) };
+}
+
+interface SharedBetweenServers {
+  readonly hasJoined: boolean;
+  readonly share: SessionShare;
+  readonly servers: () => readonly string[] | undefined;
+}
+
+/** By which the session can go from server to server. */
+function movingSession(
+  parts: CommonParts,
+  config: Config,
+  { hasJoined, share, servers }: SharedBetweenServers,
+) {
+  const { clock, random, commands, paths } = parts;
+  const deps = { ...parts, client: parts.kubernetes, memory: share, servers };
+  const shared = sharedSession(deps, {
+    tokenPath: paths.controlPlaneToken,
+    controlPlane: config.control_plane.url,
+    hasJoined,
+  });
+  const { isAlone } = share;
+  const isShared = () => shared.isShared() && commands.isShared();
+  const node = config.k3s.node_name ?? thisMachine.hostname().toLowerCase();
+  const startId = Buffer.from(random.bytes(START_ID_BYTES)).toString('hex');
   const election = sessionElection(
     {
-      ...parts,
-      client,
-      memory,
-      servers: serversToTell(commandDeps, node),
-      obstacle: async (signal) =>
-        (await shared.obstacle(signal)) ?? (await parts.commands.obstacle()),
+      ...deps,
+      servers: serversToTell({ isAlone, isShared, servers }, node),
+      obstacle: async (signal) => (await shared.obstacle(signal)) ?? (await commands.obstacle()),
       onLost: () => parts.endProcess(EXIT_LEASE_LOST),
     },
-    {
-      node,
-      startId: Buffer.from(random.bytes(START_ID_BYTES)).toString('hex'),
-    },
+    { node, startId },
   );
-  return {
-    health,
-    election,
-    share: memory,
-    shared,
-    commandMemory: commandMemory(commandDeps),
-    dataPlane: await dataPlaneParts(parts, config, paths),
-  };
+  const memory = commandMemory({ clock, memory: commands, isAlone, servers });
+  return { election, shared, commandMemory: memory };
 }
 
 function serversOf(nodes: ReturnType<NodeStates['current']>): readonly string[] | undefined {

@@ -1,6 +1,6 @@
 /**
  * The servers of a cluster are one agent: they have one name at the control plane, and one token. Both
- * stand in a Secret. What root changes on one server goes there, and from there to the others. The
+ * stand in a Secret, as long as there are several. What root changes on one server goes there, and from there to the others. The
  * address of the control plane does not: a server gives the token to no other address than the one that
  * root has set on it (docs/decisions/0034-session-lease.md).
  */
@@ -15,6 +15,7 @@ import { AGENT_NAMESPACE, SHARED_POLICY } from '../kubernetes/account/rbac.ts';
 import {
   readSessionSecret,
   type SessionSecret,
+  type SharedSession,
   writeSessionSecret,
 } from '../kubernetes/account/session-secret.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
@@ -26,6 +27,11 @@ import type { LiveAccess } from './control-plane-access.ts';
 
 /** How soon what another server has changed is taken up. */
 const SYNC_INTERVAL_MS = 10_000;
+/** How soon it shares when it is the only server no more. */
+const ALONE_LOOK_INTERVAL_MS = 1_000;
+/** In the place of a hash: it shares nothing now. */
+const NOTHING_SHARED = 'nothing';
+const EMPTY: SharedSession = { agentId: '', controlPlane: '', token: '' };
 const OTHER_POLICY =
   'The policy here is not the one that was applied last in the cluster: of both the stricter counts';
 const POLICY_PATH = pathOfObject(KINDS.configMap, {
@@ -42,6 +48,8 @@ export interface SharedSessionDeps {
   readonly live: Pick<LivePolicy, 'file' | 'keepTo'>;
   readonly identity: Pick<AgentIdentity, 'id' | 'become'>;
   readonly memory: AloneMemory & SyncedMemory;
+  /** Names of the nodes that are servers; undefined while they are not known. */
+  readonly servers: () => readonly string[] | undefined;
 }
 
 /** A hash of what was the same here and in the Secret when both were last compared; durable. */
@@ -61,6 +69,8 @@ export interface SharedSessionFacts {
 export interface SharedSessionParts {
   /** Takes up what the servers share. @returns why this server must not have the session */
   readonly obstacle: (signal: AbortSignal) => Promise<string | undefined>;
+  /** Whether another server could go on with the session. */
+  readonly isShared: () => boolean;
   /** What a person should know of it, as it was found last. */
   readonly problems: () => readonly string[];
   readonly service: Service;
@@ -81,6 +91,7 @@ export function sharedSession(
   };
   return {
     obstacle,
+    isShared: () => ![undefined, NOTHING_SHARED].includes(deps.memory.synced()),
     problems: () => problems,
     service: {
       name: 'shared-session',
@@ -108,7 +119,8 @@ async function repeat(
           complain('cannot share the session', { error_code: code, error: message });
         }
       }
-      await rungWithin(deps, changed, SYNC_INTERVAL_MS, signal);
+      const pauseMs = deps.memory.isAlone() ? ALONE_LOOK_INTERVAL_MS : SYNC_INTERVAL_MS;
+      await rungWithin(deps, changed, pauseMs, signal);
     }
   } finally {
     stopListening();
@@ -121,20 +133,25 @@ async function syncSession(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const { client, identity, memory } = deps;
+  // Before the others may take it they have to know it.
+  if (memory.isAlone() && (deps.servers()?.length ?? 1) <= 1) {
+    await shareNothing(deps, signal);
+    return undefined;
+  }
   const secret = await readSessionSecret(client, signal);
   const isFirst = !facts.hasJoined || memory.synced() !== undefined;
   if (secret === undefined) {
     return isFirst ? undefined : 'its cluster shares no session yet';
   }
   const { session } = secret;
-  if (session.agentId === '' && !isFirst) {
+  const token = deps.access.current().token ?? '';
+  if (session.agentId === '' && !isFirst && token === '') {
     return 'no other server has shared its session yet';
   }
-  // The data of an only server may be copied with its machine: then it has got another name.
+  // What an only server finds there may have come with a copy of its machine.
   if (session.agentId !== '' && !memory.isAlone()) {
     identity.become(session.agentId);
   }
-  const token = deps.access.current().token ?? '';
   const own = hashOf(facts.controlPlane, token);
   const isChangedHere =
     memory.synced() === undefined ? isFirst || token !== '' : memory.synced() !== own;
@@ -145,10 +162,23 @@ async function syncSession(
   } else if (session.token !== token) {
     await takeToken(deps, facts, session.token);
   } else if (session.agentId !== identity.id()) {
-    await publish(deps, facts, secret, token, signal);
+    await publish(deps, facts, secret, token, signal); // Root has configured a name here.
   }
   memory.noteSynced(hashOf(facts.controlPlane, deps.access.current().token ?? ''));
   return undefined;
+}
+
+/** The token of an only server has no business in the cluster. */
+async function shareNothing(deps: SharedSessionDeps, signal: AbortSignal): Promise<void> {
+  const { client, memory } = deps;
+  if (memory.synced() === NOTHING_SHARED) {
+    return;
+  }
+  const secret = await readSessionSecret(client, signal);
+  if (secret !== undefined && !Bun.deepEquals(secret.session, EMPTY)) {
+    await writeSessionSecret(client, secret, EMPTY, signal);
+  }
+  memory.noteSynced(NOTHING_SHARED);
 }
 
 async function publish(

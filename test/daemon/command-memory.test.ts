@@ -33,7 +33,8 @@ beforeEach(() => {
     journal: open.journal,
     objects: cluster.through(async () => fate),
   });
-  told = serversToTell({ memory, isAlone: () => isAlone, servers: () => servers }, 'one');
+  const { isShared } = memory;
+  told = serversToTell({ isShared, isAlone: () => isAlone, servers: () => servers }, 'one');
 });
 afterEach(async () => {
   stop.abort();

@@ -42,13 +42,16 @@ afterEach(async () => {
 
 interface Setup {
   readonly joined?: boolean;
+  /** It is the only server. */
+  readonly alone?: boolean;
   readonly token?: string;
   readonly controlPlane?: string;
   readonly policy?: string;
 }
 
 async function server(name: string, setup: Setup = {}) {
-  const { joined = true, token, controlPlane = URL, policy = 'preset: standard\n' } = setup;
+  const { joined = true, alone = false, token, controlPlane = URL } = setup;
+  const { policy = 'preset: standard\n' } = setup;
   const path = join(directory.path, name);
   await mkdir(path, { recursive: true });
   const tokenPath = join(path, 'token');
@@ -69,14 +72,27 @@ async function server(name: string, setup: Setup = {}) {
   seed += 1;
   const mark = { machine: null, hardware: null, boot: null };
   const identity = agentIdentity({ ...deps, database, random: seededRandom(seed) }, '', mark);
+  let servers: readonly string[] | undefined;
   const memory = sessionShare(database, !joined);
+  memory.note(alone);
   const live = await livePolicy(deps, join(path, 'policy.yaml'));
   const shared = sharedSession(
-    { ...deps, client: clientOf(kubernetes), access, live, identity, memory },
+    {
+      ...deps,
+      client: clientOf(kubernetes),
+      access,
+      live,
+      identity,
+      memory,
+      servers: () => servers,
+    },
     { tokenPath, controlPlane, hasJoined: joined },
   );
   const signal = new AbortController().signal;
   return {
+    knows: (...names: readonly string[]) => {
+      servers = names;
+    },
     shared,
     memory,
     access,
@@ -117,7 +133,7 @@ test('the first server shares its name and token, and another one takes both', a
 });
 
 test('a server that joined has nothing to say until another one has shared', async () => {
-  const second = await server('second', { token: 'of-nobody-yet' });
+  const second = await server('second');
   expect(await second.obstacle()).toBe('no other server has shared its session yet');
   expect(inSecret()).toEqual({});
 });
@@ -178,8 +194,9 @@ test('of the policy here and the one applied last in the cluster the stricter co
     );
   expect([allowed(other), allowed(same)]).toEqual([['scale'], ['deploy', 'scale']]);
   // On an only server root has applied it where it counts.
-  expect(await first.obstacle()).toBeUndefined();
-  expect(allowed(first)).toEqual(['drain', 'deploy', 'scale']);
+  const only = await server('only', { alone: true });
+  await only.obstacle();
+  expect(allowed(only)).toEqual(['drain', 'deploy', 'scale']);
 });
 
 test('a policy that its version cannot read keeps a server from the session', async () => {
@@ -192,22 +209,56 @@ test('a policy that its version cannot read keeps a server from the session', as
   );
 });
 
-test('an only server tells its own name, also where it is a copy of another machine', async () => {
+test('an only server keeps its token to itself, until there is another server, and again after that', async () => {
+  const first = await server('first', { joined: false, alone: true, token: 'one' });
+  await first.obstacle();
+  expect(inSecret()).toEqual({});
+  const second = await server('second');
+  expect(await second.obstacle()).toBe('no other server has shared its session yet');
+  expect(first.shared.isShared()).toBe(false);
+  first.knows('first', 'second');
+  await first.obstacle();
+  await second.obstacle();
+  expect([inSecret()['token'], second.token(), first.shared.isShared()]).toEqual([
+    ...['one', 'one'],
+    true,
+  ]);
+  first.knows('first');
+  await first.obstacle();
+  expect(inSecret()).toEqual({ agent_id: '', control_plane: '', token: '' });
+  await first.give('two');
+  first.knows('first', 'second');
+  await first.obstacle();
+  await second.obstacle();
+  expect([first.token(), second.token()]).toEqual(['two', 'two']);
+});
+
+test('a copy of an only server takes no name from the data that were copied with it', async () => {
   const original = await server('original', { joined: false, token: 'one' });
   await original.obstacle();
-  const copy = await server('copy', { joined: false, token: 'one' });
+  const copy = await server('copy', { joined: false, alone: true, token: 'one' });
   await copy.obstacle();
-  expect(inSecret()['agent_id']).toBe(copy.id());
+  expect(inSecret()['agent_id']).toBe('');
   expect(copy.id()).not.toBe(original.id());
 });
 
-test('it follows what changes, and is quiet while the API of an only server is down', async () => {
-  const first = await server('first', { joined: false, token: 'one' });
+test('where the only server that had shared nothing is lost, a token given by root begins anew', async () => {
+  const second = await server('second');
+  await second.give('given-by-root');
+  expect(await second.obstacle()).toBeUndefined();
+  expect(inSecret()).toEqual({
+    ...{ agent_id: second.id(), control_plane: URL, token: 'given-by-root' },
+  });
+});
+
+test('it follows what changes, and is quiet while the API is down', async () => {
+  const first = await server('first', { joined: false, alone: true, token: 'one' });
   kubernetes.failWith = 503;
   const stop = new AbortController();
   const { done } = await first.shared.service.start(stop.signal);
   await until('it has asked', () => kubernetes.requests.length > 0);
   kubernetes.failWith = undefined;
+  first.knows('first', 'second');
   await first.give('two');
   await until('it has shared', () => inSecret()['token'] === 'two');
   stop.abort();
