@@ -54,6 +54,20 @@ test('the one that began with etcd goes like any other, and the machine is as it
   expect(await stateOf(machine)).toEqual(before);
 });
 
+test('another server that goes away in the middle is followed by the next one', async () => {
+  const at2 = [...machine.web.entries()].filter(([url]) => url.startsWith('https://10.0.0.2'));
+  for (const [url, served] of at2) {
+    machine.web.set(url.replace('10.0.0.2', '10.0.0.3'), served);
+  }
+  cluster.onMemberOut = () => {
+    for (const [url] of at2) {
+      machine.web.delete(url);
+    }
+  };
+  expect(JSON.parse((await leave()).stdout)).toMatchObject({ taken_out: true });
+  expect(await stateOf(machine)).toEqual(before);
+});
+
 test('of two, one is left, and that is told before anybody says yes', async () => {
   cluster.members.delete('node-3');
   const asked = await machine.run(['leave', '--json'], { confirm: false });

@@ -22,7 +22,10 @@ export interface LeavingCluster {
   readonly pods: Set<string>;
   /** Undefined once it is deleted. */
   node:
-    | { metadata: { annotations: Record<string, string | null> }; spec: Record<string, unknown> }
+    | {
+        metadata: { annotations: Record<string, string | null>; deletionTimestamp?: string };
+        spec: Record<string, unknown>;
+      }
     | undefined;
   hasPassword: boolean;
   takesMembersOut: boolean;
@@ -120,8 +123,11 @@ async function answerNode(
     delete node.metadata.annotations[MEMBER];
     cluster.onMemberOut();
   }
+  if (node.metadata.deletionTimestamp !== undefined) {
+    cluster.node = undefined; // k3s' finalizer is done by the next look.
+  }
   if (init?.method === 'DELETE') {
-    cluster.node = undefined;
+    node.metadata.deletionTimestamp = '2026-01-01T00:00:00Z';
     seen.push({ what: 'node deleted', ...(await stateOf(machine)) });
   }
   const { metadata, spec } = node;

@@ -13,6 +13,7 @@ import {
 } from '../../core/k3s-places.ts';
 import { KINDS, pathOfObject } from '../../core/kinds.ts';
 import type { Files, Http } from '../../core/ports.ts';
+import { within } from '../../core/waiting.ts';
 import { type KubernetesClient, kubernetesClient } from '../../kubernetes/api/client.ts';
 import { ApiRejection } from '../../kubernetes/api/rejection.ts';
 import { BalancerFile } from '../../protocol/k3s-balancer.ts';
@@ -20,6 +21,8 @@ import type { MachineContext } from '../context.ts';
 
 /** Servers that are asked in turn: more than any cluster has. */
 const SERVERS_MAX = 20;
+/** Of one that has others beside it. */
+const ANSWER_TIMEOUT_MS = 5_000;
 
 /** What a machine is known by: the kubelet of a worker, the administrator on a server. */
 const CREDENTIALS: Readonly<Record<K3sRole, readonly [string, string, string]>> = {
@@ -29,7 +32,7 @@ const CREDENTIALS: Readonly<Record<K3sRole, readonly [string, string, string]>> 
 
 /**
  * On a worker it may change this one Node, and evict or delete its pods (kubernetes.io, "Using Node
- * Authorization"). The first server that answers is used; the first one where none does.
+ * Authorization"). A server that does not answer is followed by the next one.
  * @param servers `https://host:6443`
  * @throws AgentError K3S_NOT_READY where this machine never became a node
  */
@@ -47,32 +50,43 @@ export async function clientAs(
       hint: 'There is nothing to leave. To remove what is here: sudo pipeops-agent uninstall',
     });
   }
-  const http: Http = (url, init = {}) => {
+  let tried = 0;
+  const http: Http = async (url, init = {}) => {
     const headers = new Headers(init.headers);
     headers.delete('authorization'); // The certificate says who asks.
-    return context.http(url, { ...init, headers, tls: { ...init.tls, cert, key } });
+    let isWell = false;
+    try {
+      const response = await context.http(url, {
+        ...init,
+        headers,
+        tls: { ...init.tls, cert, key },
+      });
+      isWell = response.status < 500;
+      return response;
+    } finally {
+      tried += isWell ? 0 : 1; // The next request goes to the next one.
+    }
   };
-  const at = (server: string) => {
-    const current = async () => ({ server, ca, token: '' });
-    const credentials = { current, reload: () => undefined };
-    return kubernetesClient({ clock: context.clock, http, credentials });
-  };
-  const [first = '', ...others] = servers;
-  for (const server of others.length === 0 ? [] : servers.slice(0, SERVERS_MAX)) {
-    if (await answers(context, at(server), node)) {
-      return at(server);
+  const current = async () => ({ server: servers[tried % servers.length] ?? '', ca, token: '' });
+  const credentials = { current, reload: () => undefined };
+  const client = kubernetesClient({ clock: context.clock, http, credentials });
+  for (const _ of servers.slice(1, SERVERS_MAX)) {
+    if (await answers(context, client, node)) {
+      break;
     }
   }
-  return at(first);
+  return client;
 }
 
 async function answers(
-  { signal }: Pick<MachineContext, 'signal'>,
+  { clock, signal }: Pick<MachineContext, 'clock' | 'signal'>,
   client: KubernetesClient,
   node: string,
 ): Promise<boolean> {
   try {
-    await client.find<V1Node>(pathOfNode(node), signal);
+    await within(clock, ANSWER_TIMEOUT_MS, signal, (limited) =>
+      client.find<V1Node>(pathOfNode(node), limited),
+    );
     return true;
   } catch (thrown) {
     return thrown instanceof ApiRejection && thrown.status < 500;
