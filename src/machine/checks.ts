@@ -24,6 +24,7 @@ import { serverAnswers } from '../host/checks/joined-server.ts';
 import { k3sCertificatesLast } from '../host/checks/k3s-certificates.ts';
 import { noDataOfOthers } from '../host/checks/k3s-data.ts';
 import { k3sRuns } from '../host/checks/k3s-unit.ts';
+import { addressReserved, addressStillThere } from '../host/checks/kept-address.ts';
 import { kernelModules, kernelOptions } from '../host/checks/kernel.ts';
 import { kernelLogThere } from '../host/checks/kernel-log.ts';
 import { bridgeNetfilter, forwarding, inotifyLimits } from '../host/checks/kernel-settings.ts';
@@ -105,6 +106,8 @@ export const CHECKS: readonly Check[] = [
   hostnameResolves,
   resolversAnswer,
   dnsReachesPods,
+  addressStillThere,
+  addressReserved,
   defaultRouteThere,
   podNetworksFree,
   podRoutesFree,
@@ -136,11 +139,15 @@ export function checksBeforehand({ isOffline }: { readonly isOffline: boolean })
     ...ON_THE_WAY,
     ...(isOffline ? FETCHING : []),
   ];
-  return checksFor('bare').filter((check) => check.cost !== 'probe' && !notAsked.includes(check));
+  const checks = checksFor('bare').filter(
+    (check) => check.cost !== 'probe' && !notAsked.includes(check),
+  );
+  // k3s' installer fetches its policy, where it can.
+  return isOffline ? [...checks, selinuxPolicy] : checks;
 }
 
 /** What etcd needs beside them: it writes each change to the disks of most servers before it answers. */
-export const BEFORE_ETCD: readonly Check[] = [fastWrites];
+export const BEFORE_ETCD: readonly Check[] = [fastWrites, addressReserved];
 
 /** Those that have something to say on such a machine. */
 export function checksFor(role: MachineRole): readonly Check[] {

@@ -186,6 +186,14 @@ describe('install --bundle', () => {
     expect(ids.filter((id: string) => wanted.includes(id))).toEqual(wanted);
   });
 
+  test('tells of a policy of SELinux that nobody will fetch', async () => {
+    await machine.put('/sys/fs/selinux/enforce', '1');
+    const installed = await machine.run(INSTALL, { env: ENV });
+    expect(installed.stderr).toContain(
+      'SELinux is enforcing, and the rules of k3s are not installed',
+    );
+  });
+
   test('that was cut off changes nothing', async () => {
     const bytes = (await machine.files.readBytes(BUNDLE, LIMIT_BYTES)) ?? new Uint8Array();
     await machine.files.writeAtomic(BUNDLE, bytes.subarray(0, -2_000), { mode: 0o600 });

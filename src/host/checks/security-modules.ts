@@ -1,3 +1,5 @@
+import type { Facts } from '../facts/fact.ts';
+import { packageTool } from '../facts/package-tool.ts';
 import { securityModules } from '../facts/security-modules.ts';
 import { type Check, EVERYWHERE } from './check.ts';
 
@@ -8,10 +10,10 @@ export const selinuxPolicy: Check = {
   cost: 'dear',
   roles: ['server', 'worker'],
   why: 'SELinux is enforcing and does not know k3s: containers are denied files and sockets that they need.',
-  remedy: `The installer of k3s installs the package \`k3s-selinux\` from rpm.rancher.io. Where that is out of
-reach, get it by hand (github.com/k3s-io/k3s-selinux/releases), install it, and restart k3s. What is denied
+  remedy: `The installer of k3s installs the package \`k3s-selinux\` from rpm.rancher.io, and \`uninstall\` takes it away.
+Where that is out of reach, as with \`--bundle\`, get it by hand (github.com/k3s-io/k3s-selinux/releases), install it, and restart k3s. What is denied
 is told by \`sudo ausearch -m avc -ts recent\`.`,
-  needs: [securityModules],
+  needs: [securityModules, packageTool],
   run: async (facts) => {
     const { selinux, hasK3sPolicy } = await facts(securityModules);
     return selinux !== 'enforcing' || hasK3sPolicy
@@ -19,11 +21,24 @@ is told by \`sudo ausearch -m avc -ts recent\`.`,
       : {
           code: 'CHECK_FAILED',
           message: 'SELinux is enforcing, and the rules of k3s are not installed',
-          hint: 'Install them, and restart k3s',
-          fix: 'sudo dnf install -y k3s-selinux',
+          hint: 'Install them, and restart k3s where it runs',
+          fix: await installCommand(facts),
         };
   },
 };
+
+/** On systems whose /usr is an image it counts from the next start on. */
+const INSTALL_COMMANDS = {
+  'rpm-ostree': 'sudo rpm-ostree install -y k3s-selinux\nsudo systemctl reboot',
+  'transactional-update':
+    'sudo transactional-update --non-interactive pkg install k3s-selinux\nsudo systemctl reboot',
+  zypper: 'sudo zypper --non-interactive install k3s-selinux',
+  dnf: 'sudo dnf install -y k3s-selinux',
+} as const;
+
+async function installCommand(facts: Facts): Promise<string> {
+  return INSTALL_COMMANDS[await facts(packageTool)];
+}
 
 export const appArmorParser: Check = {
   id: 'apparmor',

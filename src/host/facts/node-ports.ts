@@ -1,8 +1,8 @@
-import { K3S_ETCD_DIRECTORY } from '../../core/k3s-places.ts';
 import { VXLAN_PORT } from '../../core/k3s-ports.ts';
 import type { Fact } from './fact.ts';
 import { k3sSettings } from './k3s-settings.ts';
 import { subject } from './subject.ts';
+import { usesEtcd } from './uses-etcd.ts';
 
 export interface NodePort {
   readonly protocol: 'tcp' | 'udp';
@@ -22,19 +22,15 @@ const POD_PORTS: Readonly<Record<string, NodePort>> = {
 export const nodePorts: Fact<readonly NodePort[]> = {
   id: 'node-ports',
   read: async (deps) => {
-    const { k3sRole, config } = await subject.read(deps);
+    const { k3sRole } = await subject.read(deps);
     const settings = await k3sSettings.read(deps);
     const pods = POD_PORTS[String(settings['flannel-backend'] ?? 'vxlan')];
     const isServer = k3sRole === 'server';
-    const hasEtcd =
-      config.k3s.ha ||
-      settings['cluster-init'] === true ||
-      (await deps.files.stat(K3S_ETCD_DIRECTORY)) !== undefined;
     return [
       ...(isServer ? [one('tcp', 6443, 'the API')] : []),
       one('tcp', 10250, 'the kubelet'),
       ...(pods === undefined ? [] : [pods]),
-      ...(isServer && hasEtcd
+      ...((await usesEtcd.read(deps))
         ? [{ ...one('tcp', 2379, 'etcd of the other servers'), last: 2380 }]
         : []),
     ];

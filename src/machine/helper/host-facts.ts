@@ -1,5 +1,6 @@
 import { recentSnapshot } from '../../host/checks/etcd-snapshots.ts';
 import { k3sCertificatesLast } from '../../host/checks/k3s-certificates.ts';
+import { addressStillThere } from '../../host/checks/kept-address.ts';
 import { adviceOf } from '../../host/checks/run.ts';
 import { ownSnapshots } from '../../host/checks/snapshots.ts';
 import type { HostFacts } from '../../protocol/helper.ts';
@@ -7,7 +8,7 @@ import type { MachineContext } from '../context.ts';
 import { diagnose } from '../doctor.ts';
 
 /** Checks of files that k3s lets only root read: the daemon cannot make them itself. */
-const ROOTS_CHECKS = [k3sCertificatesLast, recentSnapshot, ownSnapshots];
+const ROOTS_CHECKS = [k3sCertificatesLast, recentSnapshot, ownSnapshots, addressStillThere];
 
 /** @throws AgentError CONFIG_INVALID, INTERRUPTED */
 export async function hostFacts(context: MachineContext): Promise<HostFacts> {

@@ -262,6 +262,20 @@ const WRONG: Readonly<Record<string, readonly [Case, object]>> = {
       fix: 'sudo dnf install -y k3s-selinux',
     },
   ],
+  'SELinux on an image of openSUSE, whose packages count from the next start': [
+    {
+      check: 'selinux',
+      role: 'server',
+      more: {
+        '/sys/fs/selinux/enforce': '1',
+        '/usr/bin/zypper': '',
+        '/usr/sbin/transactional-update': '',
+      },
+    },
+    {
+      fix: 'sudo transactional-update --non-interactive pkg install k3s-selinux\nsudo systemctl reboot',
+    },
+  ],
   'AppArmor without its parser': [
     { check: 'apparmor', more: { '/sys/module/apparmor/parameters/enabled': 'Y\n' } },
     { severity: 'warns', message: 'AppArmor is on, and apparmor_parser is missing' },
