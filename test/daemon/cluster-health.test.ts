@@ -169,6 +169,23 @@ test('a server whose own node is not ready is not ready, and is again when it is
   await until('its node is ready', async () => (await told(health)).ready);
 });
 
+test('what a node is short of is read from its conditions', async () => {
+  kubernetes.put('/api/v1/nodes/own', {
+    status: {
+      conditions: [
+        READY,
+        { type: 'DiskPressure', status: 'True' },
+        { type: 'MemoryPressure', status: 'False' },
+        { type: 'PIDPressure', status: 'Unknown' },
+      ],
+    },
+  });
+  const parts = await server();
+  await told(parts);
+  const own = parts.nodes.current()?.find(({ name }) => name === 'own');
+  expect(own?.shortOf).toEqual(['disk']);
+});
+
 test('a server that is no node of its cluster is not ready', async () => {
   const { ready, reasons } = await told(await server());
   expect({ ready, codes: reasons.map(({ code }) => code) }).toEqual({

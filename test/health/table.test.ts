@@ -18,7 +18,7 @@ function found(facts: Partial<HealthFacts>): Record<string, readonly Problem[]> 
 }
 
 const node = (name: string, more: Partial<NodeState> = {}): NodeState => ({
-  ...{ name, isServer: false, addresses: [], notReady: undefined },
+  ...{ name, isServer: false, addresses: [], notReady: undefined, shortOf: [] },
   ...more,
 });
 const STOPPED = { since: '2026-01-01T10:00:00Z', reason: 'Kubelet stopped' };
@@ -164,6 +164,21 @@ test('nodes that are not ready are told: the own one as an error, five of the ot
     },
   ]);
   expect(nodes?.map(({ about }) => about)).toEqual(['w0', 'w1', 'w2', 'w3', 'w4']);
+});
+
+test('a node that is short of something is told, this machine first', () => {
+  const others = [node('w', { shortOf: ['memory'] }), node('well')];
+  const own = node('own', { shortOf: ['disk', 'process ids'] });
+  expect(found({ nodes: { own, others } })).toMatchObject({
+    shortages: [
+      {
+        about: 'own',
+        message:
+          'Node "own" is short of disk and process ids: it takes no new pods, and evicts some',
+      },
+      { about: 'w' },
+    ],
+  });
 });
 
 test('findings of the machine are told by what they are about', () => {

@@ -3,6 +3,8 @@ import type { NodeState } from '../../kubernetes/nodes/states.ts';
 import type { HealthFacts } from '../facts.ts';
 import { type Problem, problemsOf, type Warnable } from '../warnable.ts';
 
+/** A short peak is not worth a warning. */
+const SHORTAGE_VISIBLE_AFTER_MS = 60_000;
 /** Nodes that get a warning each; `status` counts them all. */
 const NODES_TOLD_MAX = 5;
 
@@ -76,6 +78,33 @@ good: \`sudo k3s kubectl delete node NAME\`.`,
         code: 'NODE_NOT_READY',
         message: `Node "${node.name}" is not ready${because(node)}`,
         hint: `On that machine: systemctl status ${node.isServer ? 'k3s' : 'k3s-agent'}`,
+      }));
+  },
+};
+
+export const shortages: Warnable = {
+  id: 'shortages',
+  title: 'Room on the nodes',
+  severity: 'warns',
+  dependsOn: ['kubernetes'],
+  visibleAfterMs: SHORTAGE_VISIBLE_AFTER_MS,
+  why: 'A node that is short of disk, memory or process ids takes no new pods, and evicts those that it has.',
+  remedy: `On that machine. Disk: \`sudo journalctl --vacuum-size=200M\`, \`sudo k3s crictl rmi --prune\`, what is large:
+\`sudo du -xh --max-depth=2 /var | sort -h | tail\`. Memory: see which pod has it,
+\`sudo k3s kubectl top pods -A --sort-by=memory\`, and give it a limit. Process ids: see which pod makes them.`,
+  find: ({ nodes }) => {
+    if (nodes === undefined || nodes === 'unknown') {
+      return [];
+    }
+    const own = nodes.own === undefined ? [] : [nodes.own];
+    return [...own, ...nodes.others]
+      .filter(({ shortOf }) => shortOf.length > 0)
+      .slice(0, NODES_TOLD_MAX)
+      .map(({ name, shortOf }) => ({
+        about: name,
+        code: 'CHECK_FAILED',
+        message: `Node "${name}" is short of ${shortOf.join(' and ')}: it takes no new pods, and evicts some`,
+        hint: `See what it is: sudo k3s kubectl describe node ${name}; on that machine: sudo pipeops-agent doctor`,
       }));
   },
 };

@@ -5,7 +5,7 @@
  */
 import type { Warnable } from '../warnable.ts';
 import { journal, policy, settings, update } from './agent.ts';
-import { joinTokens, kubernetes, otherNodes, ownNode } from './cluster.ts';
+import { joinTokens, kubernetes, otherNodes, ownNode, shortages } from './cluster.ts';
 import { certificates, disk, machine } from './machine.ts';
 import { clock, session, sessionTransport, sharing } from './session.ts';
 import { clusterServer, kubelet } from './worker.ts';
@@ -20,6 +20,7 @@ export const WARNABLES: readonly Warnable[] = [
   clusterServer,
   // From here on the agent is ready nevertheless.
   otherNodes,
+  shortages,
   joinTokens,
   clock,
   sessionTransport,

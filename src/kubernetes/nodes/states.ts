@@ -3,6 +3,7 @@ import { KINDS, pathOfKind } from '../../core/kinds.ts';
 import { CONTROL_PLANE_LABEL } from '../../core/labels.ts';
 import type { Clock } from '../../core/ports.ts';
 import type { Service } from '../../core/service.ts';
+import { isConditionTrue } from '../api/condition.ts';
 import { KindCache } from '../watch/kind-cache.ts';
 import type { FollowKind } from '../watch/shared-following.ts';
 
@@ -15,7 +16,18 @@ export interface NodeState {
   readonly addresses: readonly string[];
   /** Why and since when it is not ready; undefined while it is. */
   readonly notReady: { readonly since: string | null; readonly reason: string } | undefined;
+  /** What its kubelet is short of, while it is: then it takes no pods, and evicts some. */
+  readonly shortOf: readonly Shortage[];
 }
+
+export type Shortage = 'disk' | 'memory' | 'process ids';
+
+/** Conditions of a node (kubernetes.io, "Node-pressure Eviction"). */
+const SHORTAGES: readonly (readonly [condition: string, Shortage])[] = [
+  ['DiskPressure', 'disk'],
+  ['MemoryPressure', 'memory'],
+  ['PIDPressure', 'process ids'],
+];
 
 export interface NodeStates {
   /** Undefined while they are not known. */
@@ -52,6 +64,9 @@ function nodeState(node: V1Node): NodeState {
     isServer: node.metadata?.labels?.[CONTROL_PLANE_LABEL] !== undefined,
     addresses: (node.status?.addresses ?? []).map(({ address }) => address),
     notReady: notReady(node),
+    shortOf: SHORTAGES.flatMap(([condition, what]) =>
+      isConditionTrue(node.status?.conditions, condition) ? [what] : [],
+    ),
   };
 }
 
