@@ -39,7 +39,10 @@ export function machineAddress(slot: number, index: number): string {
 
 export async function createBridge(slot: number): Promise<void> {
   const bridge = bridgeName(slot);
-  await runCommand(['ip', 'link', 'add', bridge, 'type', 'bridge']);
+  // Of its own: otherwise it is that of a machine, and changes with the machine's end, which the others
+  // notice only after seconds.
+  const hardware = `02:00:0a:4d:${slot.toString(16).padStart(2, '0')}:01`;
+  await runCommand(['ip', 'link', 'add', bridge, 'address', hardware, 'type', 'bridge']);
   for (const address of [hostAddress(slot), secondHostAddress(slot)]) {
     await runCommand(['ip', 'addr', 'add', `${address}/${PREFIX_LENGTH}`, 'dev', bridge]);
   }
