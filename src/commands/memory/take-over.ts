@@ -74,12 +74,15 @@ export async function reconcile(deps: Reconciled): Promise<void> {
 }
 
 /**
- * Takes in records that were made since: by a server that had lost the session and did not know it yet.
+ * Takes in records of commands that the journal does not know: made since by a server that had lost the
+ * session and did not know it yet, or here, and then something went wrong.
  */
 export async function takeInStrays(deps: Reconciled): Promise<void> {
+  const { book, journal } = deps;
   for (const { object, record } of await records(deps)) {
     await deps.inTurn(record.id, async () => {
-      const claimed = deps.book.has(record.id) ? undefined : await deps.book.claim(object, record);
+      const isKnown = book.has(record.id) && journal.sharing.stateOf(record.id) !== undefined;
+      const claimed = isKnown ? undefined : await book.claim(object, record);
       if (claimed !== undefined) {
         await takeIn(deps, claimed);
       }

@@ -6,7 +6,7 @@ import { runHistory } from './simulation.ts';
 const SEED = process.env['ENGINE_SEED'];
 const HISTORIES = Number(process.env['ENGINE_HISTORIES'] ?? 1_000);
 /** They are longer. */
-const HISTORIES_OF_SERVERS = Math.ceil(HISTORIES / 4);
+const HISTORIES_OF_SERVERS = Math.ceil(HISTORIES / 8);
 
 test('any history of servers that take over from each other, one of them too late, ends the same way', async () => {
   const first = SEED === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(SEED);
