@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { type ClusterMemory, clusterMemory } from '../../../src/commands/memory/cluster.ts';
 import { LIST_COMMANDS_MAX, LISTS_MAX } from '../../../src/commands/memory/delivered.ts';
 import { RECORD_BYTES_MAX, RECORDS_MAX, recordName } from '../../../src/commands/memory/records.ts';
+import type { RunSoon } from '../../../src/core/ports.ts';
 import { systemRandom } from '../../../src/platform/random.ts';
 import type { CommandJournal } from '../../../src/store/journal/commands.ts';
 import { PIECE_CHARS } from '../../../src/store/journal/long-texts.ts';
@@ -40,8 +41,8 @@ afterEach(() => {
   }
 });
 
-function server(): Server {
-  const open = openJournal();
+function server(runSoon?: RunSoon): Server {
+  const open = openJournal(':memory:', runSoon);
   const calls: string[] = [];
   const gate = async (call: string) => {
     calls.push(call);
@@ -117,6 +118,24 @@ describe('the next server', () => {
     // The control plane asks for it again.
     expect(pending(second)).toContainEqual({ commandId: 'taken', result: resultOf('taken') });
     expect(second.journal.counts()).toEqual({ accepted: 0, running: 0, undelivered: 2 });
+  });
+
+  test('tells of a long result that was taken only how it ended', async () => {
+    const first = await holder();
+    keepUp(first);
+    const long = 'x'.repeat(2_000);
+    await run(first.journal, 'long', long);
+    await first.journal.delivered('long');
+    await until('it is noted', () => cluster.names('command').length === 0);
+    const second = await holder();
+    await second.journal.accept(commandOf('long'));
+    const { metadata } = resultOf(long);
+    expect(pending(second)).toEqual([
+      {
+        commandId: 'long',
+        result: { ...resultOf(''), metadata: { ...metadata, truncated: true } },
+      },
+    ]);
   });
 
   test('has the whole of a long command', async () => {
@@ -241,10 +260,10 @@ describe('an only server', () => {
     const coming = alone.journal.accept(commandOf('coming', { payload: { manifest } }));
     await holder('alone', alone);
     expect(await coming).toBe('accepted');
+    // Before another server may take over.
+    expect(cluster.names('delivered')).toEqual(['delivered-1']);
     // What runs goes on as the record says from here on.
     await alone.journal.finish('runs', resultOf('runs'));
-    alone.open.clock.advance(60_000);
-    await until('the delivery is noted', () => cluster.names('delivered').length === 1);
 
     const second = await holder();
     expect(second.journal.find('waits')).toMatchObject({ state: 'accepted', attempts: 0 });
@@ -255,6 +274,21 @@ describe('an only server', () => {
         .sort(),
     ).toEqual(['ended', 'runs']);
     expect(await second.journal.accept(commandOf('taken'))).toBe('duplicate');
+  });
+
+  test('tells the cluster of a command that is on its way to the disk', async () => {
+    const begun = Promise.withResolvers<void>();
+    /** Later than the cluster answers. */
+    const slowly = (work: () => void, turnsLeft = 100): void => {
+      begun.resolve();
+      setImmediate(() => (turnsLeft === 0 ? work() : slowly(work, turnsLeft - 1)));
+    };
+    const alone = server(slowly);
+    const coming = alone.journal.accept(commandOf('coming'));
+    await begun.promise;
+    await holder('alone', alone);
+    expect(await coming).toBe('accepted');
+    expect(cluster.names('command')).toEqual([recordName('coming')]);
   });
 
   test('is right about what it did while it was alone again', async () => {
@@ -323,6 +357,21 @@ describe('what the cluster does not take', () => {
     await first.journal.delivered('c0');
     await until('there is room', () => cluster.names('command').length < RECORDS_MAX);
     expect(await first.journal.accept(commandOf('more'))).toBe('accepted');
+  });
+
+  test('a command that the journal has no room for leaves nothing in the cluster', async () => {
+    const first = await holder();
+    const refusing = { ...first.open.journal, accept: async () => 'full' as const };
+    const memory = clusterMemory({
+      clock: first.open.clock,
+      random: systemRandom,
+      log: memoryLog(),
+      journal: refusing,
+      objects: cluster.through(),
+    });
+    await memory.share('others', stop.signal);
+    expect(await memory.journal.accept(commandOf('c1'))).toBe('full');
+    expect(cluster.names('command')).toEqual([]);
   });
 
   test('a result that is too much for it is kept without output and data, by all servers alike', async () => {
