@@ -6,7 +6,7 @@
  */
 import type { V1ConfigMap } from '@kubernetes/client-node';
 import { bell, rungWithin } from '../core/bell.ts';
-import { toAgentError } from '../core/errors.ts';
+import { AgentError, toAgentError } from '../core/errors.ts';
 import { KINDS, pathOfObject } from '../core/kinds.ts';
 import { limitedLog } from '../core/limited-log.ts';
 import type { Clock, Files, Log } from '../core/ports.ts';
@@ -34,6 +34,11 @@ const NOTHING_SHARED = 'nothing';
 const EMPTY: SharedSession = { agentId: '', controlPlane: '', token: '' };
 const OTHER_POLICY =
   'The policy here is not the one that was applied last in the cluster: of both the stricter counts';
+const UNREADABLE_POLICY = new AgentError(
+  'POLICY_INVALID',
+  'This version cannot read the policy that was applied last in the cluster',
+  { hint: 'Install the same version on all servers: sudo pipeops-agent install' },
+);
 const POLICY_PATH = pathOfObject(KINDS.configMap, {
   namespace: AGENT_NAMESPACE,
   name: SHARED_POLICY,
@@ -225,6 +230,7 @@ async function keepToPolicy(
   const text = object?.data?.[SHARED_POLICY_KEY];
   const applied = parseSharedPolicy(text);
   if (text !== undefined && applied === undefined) {
+    live.keepTo(UNREADABLE_POLICY);
     return { obstacle: 'its version cannot read the policy that was applied last in the cluster' };
   }
   live.keepTo(applied);

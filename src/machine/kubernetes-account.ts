@@ -18,6 +18,7 @@ import {
   SHARED_POLICY_KEY,
   SHARED_SETTINGS_KEY,
   type SharedSettings,
+  sharedPolicyText,
 } from '../protocol/files/shared-settings.ts';
 
 /** The agent's own account in Kubernetes. */
@@ -49,7 +50,7 @@ export function permissionsManifest(policy: PolicyFile, settings?: SharedSetting
   return accountManifest(effective.grants, admissionManifests(account, effective, MANAGED_BY), {
     takesOutNodes: effective.workersLeave.allowed,
     shared: [
-      { name: SHARED_POLICY, key: SHARED_POLICY_KEY, text: JSON.stringify(policy) },
+      { name: SHARED_POLICY, key: SHARED_POLICY_KEY, text: sharedPolicyText(policy) },
       ...(settings === undefined
         ? []
         : [{ name: SHARED_SETTINGS, key: SHARED_SETTINGS_KEY, text: JSON.stringify(settings) }]),

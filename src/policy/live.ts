@@ -1,4 +1,4 @@
-import { type AgentError, toAgentError } from '../core/errors.ts';
+import { AgentError, toAgentError } from '../core/errors.ts';
 import { oneAtATime } from '../core/one-at-a-time.ts';
 import type { Clock, Files, Log } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
@@ -17,8 +17,11 @@ export interface LivePolicy extends Service {
   readonly policy: Policy & ReachPolicy;
   /** The file in force; undefined while it cannot be used. */
   file(): PolicyFile | undefined;
-  /** Of this policy and the file the stricter counts from now on; undefined: the file alone. */
-  keepTo(other: PolicyFile | undefined): void;
+  /**
+   * Of this policy and the file the stricter counts from now on; undefined: the file alone.
+   * @param other an error where it cannot be read: then everything is refused
+   */
+  keepTo(other: PolicyFile | AgentError | undefined): void;
   /** Why the file cannot be used, as long as it cannot: everything is refused meanwhile. */
   problem(): AgentError | undefined;
   /** Takes up the file as it is when this is called, or later. Resolves when it is in force. */
@@ -47,7 +50,8 @@ export async function livePolicy(deps: Deps, path: string): Promise<LivePolicy> 
   };
   const reload = oneAtATime(read);
   logState(deps.log, current);
-  let other: { readonly file: PolicyFile; readonly policy: Policy & ReachPolicy } | undefined;
+  let other: Parameters<LivePolicy['keepTo']>[0];
+  let ofOther: (Policy & ReachPolicy) | undefined;
   const ofFile: Policy & ReachPolicy = {
     command: (request) => current.policy.command(request),
     access: (request) => current.policy.access(request),
@@ -58,11 +62,12 @@ export async function livePolicy(deps: Deps, path: string): Promise<LivePolicy> 
   };
   return {
     name: 'policy',
-    policy: stricterOf(ofFile, () => other?.policy),
+    policy: stricterOf(ofFile, () => ofOther),
     file: () => current.file,
-    keepTo: (file) => {
-      if (!Bun.deepEquals(other?.file, file)) {
-        other = file && { file, policy: policyOf(effectivePolicy(file)) };
+    keepTo: (next) => {
+      if (!Bun.deepEquals(other, next)) {
+        other = next;
+        ofOther = next && policyOfOther(next);
       }
     },
     problem: () => current.problem,
@@ -104,10 +109,17 @@ async function load(deps: Deps, path: string): Promise<Loaded> {
   }
 }
 
-function refuseEverything(problem: AgentError): Policy & ReachPolicy {
+function policyOfOther(other: PolicyFile | AgentError): Policy & ReachPolicy {
+  return other instanceof AgentError ? refuseEverything(other) : policyOf(effectivePolicy(other));
+}
+
+function refuseEverything(
+  problem: AgentError,
+  what = 'The policy file of this machine',
+): Policy & ReachPolicy {
   const decision: PolicyDecision = refused(
     'file/invalid',
-    `The policy file of this machine cannot be used, so nothing is allowed [${problem.code}]`,
+    `${what} cannot be used, so nothing is allowed [${problem.code}]`,
   );
   return {
     command: () => decision,

@@ -207,6 +207,8 @@ test('a policy that its version cannot read keeps a server from the session', as
   expect(await second.obstacle()).toBe(
     'its version cannot read the policy that was applied last in the cluster',
   );
+  // The key may be a prohibition.
+  expect(second.policy.command({ type: 'deploy', namespace: 'shop' }).allowed).toBe(false);
 });
 
 test('an only server keeps its token to itself, until there is another server, and again after that', async () => {

@@ -23,6 +23,14 @@ export function parseSharedSettings(text: string | undefined): SharedSettings | 
   return SharedSettings.safeParse(parsed(text)).data;
 }
 
+/** Without what is as in the preset: an agent of an earlier version does not know each key. */
+export function sharedPolicyText(policy: PolicyFile): string {
+  const { preset } = policy;
+  const usual: Readonly<Record<string, unknown>> = PolicyFile.parse({ preset });
+  const own = Object.entries(policy).filter(([key, value]) => !Bun.deepEquals(value, usual[key]));
+  return JSON.stringify({ preset, ...Object.fromEntries(own) });
+}
+
 /** @returns undefined where it is not there, or has a key that is not known here */
 export function parseSharedPolicy(text: string | undefined): PolicyFile | undefined {
   return PolicyFile.safeParse(parsed(text)).data;
