@@ -2,9 +2,11 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type S3Peer, startS3Peer } from '../support/s3-peer.ts';
 import type { Machine } from '../vm/machine.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
+import { waitUntil } from '../vm/wait-until.ts';
 import { installByOneLine, openStand, type Stand, TOKEN_FILE } from './stand.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
@@ -20,15 +22,20 @@ const progress = reportProgress('snapshots');
 let stand: Stand;
 let server: Machine;
 let empty: Machine;
+let store: S3Peer;
 
 beforeAll(async () => {
   await prepareTestMachines(progress);
   stand = await openStand('snapshots');
+  store = await startS3Peer(stand.lab.hostAddress);
   const boot = (name: string) => stand.lab.boot({ name, base: 'kubernetes', images: true });
   [server, empty] = await Promise.all([boot('server'), boot('empty')]);
 }, PREPARE_TIMEOUT_MS);
 
-afterAll(async () => await stand?.[Symbol.asyncDispose](), TEST_TIMEOUT_MS);
+afterAll(async () => {
+  await store?.[Symbol.asyncDispose]();
+  await stand?.[Symbol.asyncDispose]();
+}, TEST_TIMEOUT_MS);
 
 const agent = (machine: Machine, ...words: readonly string[]) =>
   machine.exec(['pipeops-agent', ...words], { timeoutMs: RUN_TIMEOUT_MS });
@@ -81,8 +88,10 @@ test(
     await stand.lab.collectOnFailure(join(tmpdir(), 'pipeops-agent-snapshots'), async () => {
       await progress.phase('install', () => install(server));
       await progress.phase('a snapshot of 100 MB', snapshotOf100MB);
-      await progress.phase('by the control plane', byControlPlane);
+      await progress.phase('by the control plane', () => byControlPlane('sqlite'));
+      await progress.phase('by the timer, with copies', byTimer);
       await progress.phase('restore in place', restoreInPlace);
+      await progress.phase('a restore that is interrupted', interruptRestore);
       await progress.phase('install an empty machine', () => install(empty));
       await progress.phase('restore elsewhere', () => restoreElsewhere('sqlite'));
     });
@@ -113,12 +122,59 @@ async function snapshotOf100MB(): Promise<void> {
   expect(stdout).toMatch(/-rw------- .* one\.snapshot/);
 }
 
-async function byControlPlane(): Promise<void> {
+async function byControlPlane(datastore: string): Promise<void> {
   const { id } = await stand.registeredAgent();
   const { result } = await stand.finished(id, await stand.command(id, 'snapshot', {}));
-  expect(result).toMatchObject({ success: true, data: { datastore: 'sqlite', node: 'server' } });
+  expect(result).toMatchObject({ success: true, data: { datastore, node: 'server' } });
   const { snapshots } = await document(server, 'snapshot', 'list');
-  expect(snapshots.map((each: { kind: string }) => each.kind)).toEqual(['command', 'manual']);
+  expect(snapshots[0]).toMatchObject({ kind: 'command', datastore });
+}
+
+async function byTimer(): Promise<void> {
+  const { endpoint, bucket, region, accessKeyId, secretAccessKey } = store.settings;
+  const config = '/etc/pipeops-agent/config.yaml';
+  const lines = [
+    'snapshots:',
+    ...['  copy_to: /mnt/backup', `  s3_endpoint: ${endpoint}`, `  s3_bucket: ${bucket}`],
+    ...[`  s3_region: ${region}`, '  s3_credentials_file: /root/s3.yaml'],
+  ];
+  await server.writeFile(
+    '/root/s3.yaml',
+    `access_key_id: ${accessKeyId}\nsecret_access_key: ${secretAccessKey}\n`,
+    { mode: 0o600 },
+  );
+  await server.exec(['mkdir', '-p', '/mnt/backup']);
+  await server.exec(['sh', '-c', `printf '%s\\n' "$@" >> ${config}`, 'sh', ...lines]);
+  await server.exec(['systemctl', 'start', 'pipeops-agent-snapshots.service'], {
+    timeoutMs: RUN_TIMEOUT_MS,
+  });
+  const { stdout } = await server.exec(['systemctl', 'is-active', 'pipeops-agent-snapshots.timer']);
+  expect(stdout.trim()).toBe('active');
+  const { snapshots } = await document(server, 'snapshot', 'list');
+  const kinds = snapshots.map((each: { kind: string }) => each.kind);
+  expect(kinds).toEqual(['scheduled', 'command', 'manual']);
+  const { copies } = await document(server, 'snapshot', 'list', '--copies');
+  expect(copies).toHaveLength(6);
+  const state = await server.exec(['cat', '/var/lib/pipeops-agent-snapshots/state.json']);
+  expect(JSON.parse(state.stdout)).toMatchObject({ problems: [], checked_at: expect.any(String) });
+}
+
+/** While k3s starts: then its data are not what they were. */
+async function interruptRestore(): Promise<void> {
+  await write(server, 'three');
+  const script =
+    'pipeops-agent snapshot restore one --yes 2>/root/restore.log & pid=$!; ' +
+    'until systemctl is-active -q k3s && [ -e /etc/rancher/k3s/config.yaml.d/99-pipeops-restore.yaml ] ' +
+    '|| ! kill -0 $pid; do sleep 0.1; done; kill -INT $pid; wait $pid; echo "exit $?"';
+  const { stdout } = await server.exec(['sh', '-c', script], { timeoutMs: RUN_TIMEOUT_MS });
+  expect(stdout.trim()).toBe('exit 130');
+  const log = await server.exec(['cat', '/root/restore.log']);
+  expect(log.stdout).toContain('What was here before is back in place');
+  const value = await waitUntil('the cluster is back', RUN_TIMEOUT_MS, () =>
+    read(server).catch(() => undefined),
+  );
+  expect(value).toBe('three');
+  expect((await server.exec(['systemctl', 'is-enabled', 'k3s'])).stdout.trim()).toBe('enabled');
 }
 
 async function restoreInPlace(): Promise<void> {
@@ -174,6 +230,7 @@ test(
         document(server, 'snapshot', 'create', '--name', 'of-etcd'),
       );
       expect(made).toMatchObject({ datastore: 'etcd' });
+      await progress.phase('by the control plane', () => byControlPlane('etcd'));
       await progress.phase('an empty machine', async () => {
         await agent(empty, 'uninstall', '--yes', '--delete-data');
         await install(empty);

@@ -29,10 +29,10 @@ async function buildS3Peer(): Promise<string> {
 }
 
 /** Starts it with one bucket. */
-export async function startS3Peer(): Promise<S3Peer> {
+export async function startS3Peer(address = '127.0.0.1'): Promise<S3Peer> {
   const bucket = 'backups';
   const accessKeyId = 'the-access-key';
-  const peer = Bun.spawn([await buildS3Peer(), bucket, accessKeyId], {
+  const peer = Bun.spawn([await buildS3Peer(), address, bucket, accessKeyId], {
     stdout: 'pipe',
     stderr: 'ignore',
   });

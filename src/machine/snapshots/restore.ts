@@ -1,5 +1,5 @@
 /** `snapshot restore`: this server gets the cluster of a snapshot, and keeps what it had. */
-import { AgentError, toAgentError } from '../../core/errors.ts';
+import { AgentError, expectedError, toAgentError } from '../../core/errors.ts';
 import {
   K3S_DATA_DIRECTORY,
   K3S_DROP_IN_DIRECTORY,
@@ -14,7 +14,9 @@ import type { Progress } from '../../core/ports.ts';
 import { pollUntil } from '../../core/waiting.ts';
 import { writeKubeconfig } from '../../host/agent/kubeconfig.ts';
 import { applyPermissions } from '../../host/agent/policy-file.ts';
+import { explainingLine } from '../../host/engine/explaining-line.ts';
 import { systemctl } from '../../host/engine/systemctl.ts';
+import { hasFailed, unitWatch } from '../../host/engine/unit-watch.ts';
 import { kubectl } from '../../host/k3s/kubectl.ts';
 import { installedK3sVersion } from '../../host/k3s/program.ts';
 import { readPolicyFile } from '../../policy/read-file.ts';
@@ -78,9 +80,18 @@ export async function planRestore(
     snapshot,
     isSameCluster: snapshot.cluster === here.cluster,
     node: here.node,
-    kept_in: `${K3S_DATA_DIRECTORY}/before-restore-${time}z`,
+    kept_in: await unusedPath(context, `${K3S_DATA_DIRECTORY}/before-restore-${time}z`),
   };
   return { ...plan, steps: stepsOf(plan) };
+}
+
+/** A run that was killed may have left its directory a moment ago: what is in it must stay. */
+async function unusedPath({ files }: MachineContext, path: string): Promise<string> {
+  let unused = path;
+  for (let number = 2; (await files.stat(unused)) !== undefined; number += 1) {
+    unused = `${path}-${number}`;
+  }
+  return unused;
 }
 
 function stepsOf({ snapshot, kept_in }: Omit<RestorePlan, 'steps'>): readonly string[] {
@@ -128,6 +139,8 @@ export async function restoreSnapshot(
       const token = await unpack(context, wishes);
       update(`stopping ${SERVER_UNIT}`);
       await systemctl(context, 'stop', SERVER_UNIT);
+      // After a power cut it must not start without its data: it would make a new, empty cluster.
+      await systemctl(context, 'disable', '--quiet', SERVER_UNIT);
       await moveAside(context, plan.kept_in);
       await orBack(context, plan, async () => {
         await put(context, plan, token, update);
@@ -201,24 +214,47 @@ async function start(
   update: Progress['update'],
 ): Promise<void> {
   update(`starting ${SERVER_UNIT}`);
+  const watch = unitWatch(context, SERVER_UNIT);
+  await watch.begin();
   const since = context.clock.now();
-  await systemctl(context, 'start', '--no-block', SERVER_UNIT);
+  await startNow(context);
   const pace = { everyMs: POLL_INTERVAL_MS, limitMs: READY_TIMEOUT_MS };
   let isForgotten = false;
   const end = await pollUntil(context.clock, pace, context.signal, async () => {
     // The cluster may know another password for a node of this name: that of the machine before.
     isForgotten ||= await forgetNodePassword(context, node);
     const heard = isForgotten ? await heardFrom(context, node) : undefined;
-    return heard !== undefined && heard >= since ? { found: true } : { soFar: isForgotten };
+    if (heard !== undefined && heard >= since) {
+      return { found: true };
+    }
+    const report = await watch.look();
+    if (hasFailed(report)) {
+      throw notReady(explainingLine(report));
+    }
+    update(report.lines.at(-1) ?? `starting ${SERVER_UNIT}`);
+    return { soFar: report };
   });
   if (end.kind === 'found') {
     return;
   }
   throw end.kind === 'aborted'
     ? new AgentError('INTERRUPTED', 'Interrupted while k3s started')
-    : new AgentError('K3S_NOT_READY', 'k3s did not become ready with the data of the snapshot', {
-        hint: `Look at: journalctl -u ${SERVER_UNIT}`,
-      });
+    : notReady(explainingLine(end.soFar));
+}
+
+async function startNow(context: MachineContext): Promise<void> {
+  await systemctl(context, 'enable', '--quiet', SERVER_UNIT);
+  await systemctl(context, 'start', '--no-block', SERVER_UNIT);
+}
+
+function notReady(why: string): AgentError {
+  return new AgentError(
+    'K3S_NOT_READY',
+    `k3s did not start with the data of the snapshot: ${why}`,
+    {
+      hint: `Look at: journalctl -u ${SERVER_UNIT}`,
+    },
+  );
 }
 
 async function forgetNodePassword(context: MachineContext, node: string): Promise<boolean> {
@@ -251,7 +287,7 @@ async function orBack(
     await context.files.remove(TOKEN_DROP_IN);
     await removeRestored(context);
     await moveBack(context, kept_in);
-    await systemctl(uninterrupted, 'start', '--no-block', SERVER_UNIT);
+    await startNow(uninterrupted);
     throw new AgentError(error.code, `${error.message}. What was here before is back in place`, {
       hint: error.hint ?? `Look at: journalctl -u ${SERVER_UNIT}`,
       cause: thrown,
@@ -273,7 +309,11 @@ async function giveAccount(context: MachineContext): Promise<void> {
       await writeKubeconfig(context, KUBERNETES_ACCOUNT);
       return { found: true };
     } catch (thrown) {
-      return { soFar: toAgentError(thrown) };
+      const error = expectedError(thrown);
+      if (!error.retryable) {
+        throw error;
+      }
+      return { soFar: error };
     }
   });
   if (end.kind !== 'found') {

@@ -1,14 +1,12 @@
 /** Snapshots on a simulated machine whose k3s has a real database: by hand, by the timer, and their copies. */
-import { Database } from 'bun:sqlite';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
-import { join } from 'node:path';
 import type { Clock } from '../../../src/core/ports.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { systemObjectStore } from '../../../src/platform/object-store.ts';
 import { INSTALL, INSTALL_ENV } from '../../support/installation.ts';
+import { identityRow, kineDatabase } from '../../support/kine-database.ts';
 import { type S3Peer, startS3Peer } from '../../support/s3-peer.ts';
 import { type SimulatedMachine, simulatedMachine } from '../../support/simulated-machine.ts';
-import { tempDirectory } from '../../support/temp-dir.ts';
 
 const DIRECTORY = '/var/lib/pipeops-agent-snapshots';
 const STATE_DB = '/var/lib/rancher/k3s/server/db/state.db';
@@ -16,7 +14,7 @@ const CONFIG = '/etc/pipeops-agent/config.yaml';
 const CREDENTIALS = '/root/s3.yaml';
 const DAY_MS = 86_400_000;
 /** Of the token of the simulated k3s: under it stand the keys of the cluster. */
-const ROW = `/bootstrap/${new Bun.CryptoHasher('sha256').update('token').digest('hex').slice(0, 12)}`;
+const ROW = identityRow('token');
 
 let machine: SimulatedMachine;
 let peer: S3Peer;
@@ -27,19 +25,9 @@ afterAll(() => peer?.[Symbol.asyncDispose]());
 beforeEach(async () => {
   machine = await simulatedMachine();
   expect(await machine.run(INSTALL, { env: INSTALL_ENV })).toMatchObject({ exitCode: 0 });
-  await machine.put(STATE_DB, await databaseWith(ROW));
+  await machine.put(STATE_DB, await kineDatabase(ROW));
 });
 afterEach(() => machine[Symbol.asyncDispose]());
-
-async function databaseWith(row: string): Promise<Uint8Array> {
-  await using directory = await tempDirectory();
-  const path = join(directory.path, 'state.db');
-  using database = new Database(path);
-  database.run('CREATE TABLE kine (id INTEGER PRIMARY KEY, name TEXT, deleted INTEGER)');
-  database.run('INSERT INTO kine (name, deleted) VALUES (?, 0)', [row]);
-  database.close();
-  return await Bun.file(path).bytes();
-}
 
 /** Runs a subcommand of snapshots, as if it were later. */
 async function snapshot(words: readonly string[], daysLater = 0) {
@@ -81,7 +69,7 @@ describe('by hand', () => {
   });
 
   test('a copy to which the token does not belong is not kept', async () => {
-    await machine.put(STATE_DB, await databaseWith('/bootstrap/of-another'));
+    await machine.put(STATE_DB, await kineDatabase('/bootstrap/of-another'));
     expect(await snapshot(['create'])).toMatchObject({
       error: {
         code: 'SNAPSHOT_INVALID',

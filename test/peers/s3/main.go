@@ -1,4 +1,4 @@
-// A store that speaks S3, in memory, for tests: it listens on a free port of loopback, and prints its address.
+// A store that speaks S3, in memory, for tests: it listens on a free port of the address that is given, and prints its address.
 // It does not check signatures itself; who asks must name the access key that is given.
 package main
 
@@ -15,13 +15,13 @@ import (
 )
 
 func main() {
-	bucket, accessKey := os.Args[1], os.Args[2]
+	address, bucket, accessKey := os.Args[1], os.Args[2], os.Args[3]
 	backend := s3mem.New()
 	if err := backend.CreateBucket(bucket); err != nil {
 		log.Fatal(err)
 	}
 	store := gofakes3.New(backend).Server()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", address+":0")
 	if err != nil {
 		log.Fatal(err)
 	}
