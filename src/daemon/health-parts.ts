@@ -43,6 +43,7 @@ export interface ServerHealth extends HealthParts {
 /** What every daemon knows of itself. */
 export interface CommonHealthDeps {
   readonly clock: Clock;
+  readonly log: Log;
   readonly files: Files;
   readonly places: Pick<Places, 'executableLink'>;
   readonly unknownSettings: readonly string[];
@@ -52,7 +53,6 @@ export interface CommonHealthDeps {
 }
 
 export interface ServerHealthDeps extends CommonHealthDeps {
-  readonly log: Log;
   readonly kubernetes: KubernetesClient;
   readonly follow: FollowKind;
   readonly machine: ThisMachine;

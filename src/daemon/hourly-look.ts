@@ -24,12 +24,10 @@ export function hourlyLook(
   deps: { readonly clock: Clock; readonly random: Random; readonly log: Log },
   look: LookAtMachine,
 ): HourlyLook {
-  let found: ReadonlyMap<string, MachineFinding> = new Map();
+  let found: readonly MachineFinding[] = [];
   const lookOnce = async (signal: AbortSignal) => {
     try {
-      const now = findingsOf(await look(signal));
-      tell(deps.log, found, now);
-      found = now;
+      found = findingsOf(await look(signal));
     } catch (thrown) {
       // A check must not end the agent that it looks after.
       if (!signal.aborted) {
@@ -45,39 +43,17 @@ export function hourlyLook(
     }
   };
   return {
-    findings: () => [...found.values()],
+    findings: () => found,
     service: { name: 'hourly-look', start: async (signal) => ({ done: run(signal) }) },
   };
 }
 
-/** By the id of the check. */
-function findingsOf(results: Looked): ReadonlyMap<string, MachineFinding> {
-  return new Map(
-    results.flatMap(({ id, outcome }) => {
-      if (outcome.state !== 'found') {
-        return [];
-      }
-      const { code, message } = outcome.finding;
-      const found = { check: id, code, message, advice: adviceOf(outcome.finding) };
-      return [[id, found] as const];
-    }),
-  );
-}
-
-/** Only what has changed. */
-function tell(
-  log: Log,
-  before: ReadonlyMap<string, MachineFinding>,
-  now: ReadonlyMap<string, MachineFinding>,
-): void {
-  for (const [check, { code, message }] of now) {
-    if (!before.has(check)) {
-      log.warn('something is wrong with the machine', { check, error_code: code, error: message });
+function findingsOf(results: Looked): readonly MachineFinding[] {
+  return results.flatMap(({ id, outcome }) => {
+    if (outcome.state !== 'found') {
+      return [];
     }
-  }
-  for (const check of before.keys()) {
-    if (!now.has(check)) {
-      log.info('the machine is right again', { check });
-    }
-  }
+    const { code, message } = outcome.finding;
+    return [{ check: id, code, message, advice: adviceOf(outcome.finding) }];
+  });
 }

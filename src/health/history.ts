@@ -16,12 +16,21 @@ export interface Episode {
   readonly until: Date | undefined;
 }
 
+export interface HealthNews {
+  readonly begun: readonly ShownProblem[];
+  readonly over: readonly Episode[];
+}
+
 export interface HealthHistory {
   /**
    * @param visible what is shown now, by key
    * @param lasting keys of all that lasts, shown or hidden behind its cause
+   * @returns what has changed since the last call
    */
-  note(visible: ReadonlyMap<string, ShownProblem>, lasting: { has(key: string): boolean }): void;
+  note(
+    visible: ReadonlyMap<string, ShownProblem>,
+    lasting: { has(key: string): boolean },
+  ): HealthNews;
   /** The newest first. */
   episodes(): readonly Episode[];
   /** How often something of this warnable was shown since the start. */
@@ -35,18 +44,23 @@ export function healthHistory(deps: { readonly clock: Pick<Clock, 'now'> }): Hea
   const counts = new Map<string, number>();
   return {
     note: (visible, lasting) => {
+      const news = { begun: [] as ShownProblem[], over: [] as Episode[] };
       for (const [key, episode] of open) {
         if (!lasting.has(key)) {
           open.delete(key);
-          over = [{ ...episode, until: deps.clock.now() }, ...over].slice(0, EPISODES_MAX);
+          news.over.unshift({ ...episode, until: deps.clock.now() });
         }
       }
-      for (const [key, { warnable, about, code, message, since }] of visible) {
+      over = [...news.over, ...over].slice(0, EPISODES_MAX);
+      for (const [key, problem] of visible) {
         if (!open.has(key)) {
+          const { warnable, about, code, message, since } = problem;
           open.set(key, { warnable, about, code, message, since, until: undefined });
           counts.set(warnable, (counts.get(warnable) ?? 0) + 1);
+          news.begun.push(problem);
         }
       }
+      return news;
     },
     episodes: () => [...open.values()].reverse().concat(over).slice(0, EPISODES_MAX),
     times: (warnable) => counts.get(warnable) ?? 0,

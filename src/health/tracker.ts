@@ -1,6 +1,6 @@
-import type { Clock } from '../core/ports.ts';
+import type { Clock, Log } from '../core/ports.ts';
 import type { HealthFacts } from './facts.ts';
-import { type Episode, healthHistory } from './history.ts';
+import { type Episode, type HealthNews, healthHistory } from './history.ts';
 import { type ShownProblem, shown, type TrackedProblems, track } from './state.ts';
 import type { Warnable } from './warnable.ts';
 
@@ -31,11 +31,14 @@ export interface Health {
  * @param gather what the parts know now
  */
 export function healthTracker(
-  deps: { readonly clock: Clock },
+  deps: { readonly clock: Clock; readonly log: Log },
   table: readonly Warnable[],
   gather: (signal: AbortSignal) => Promise<HealthFacts>,
 ): Health {
   const history = healthHistory(deps);
+  const warnings = new Set(
+    table.filter(({ severity }) => severity === 'warns').map(({ id }) => id),
+  );
   let tracked: TrackedProblems = new Map();
   let last: HealthState | undefined;
   return {
@@ -44,7 +47,7 @@ export function healthTracker(
       const nowMs = deps.clock.monotonic();
       tracked = track(table, tracked, facts, nowMs);
       const visible = shown(table, tracked, nowMs);
-      history.note(visible, tracked);
+      tell(deps.log, history.note(visible, tracked), warnings);
       const problems = [...visible.values()];
       last = { ready: !problems.some(({ severity }) => severity === 'blocks'), problems };
       return last;
@@ -54,4 +57,18 @@ export function healthTracker(
     episodes: history.episodes,
     times: history.times,
   };
+}
+
+/** Only of warnings: what blocks is logged, with more, by the part that it happens to. */
+function tell(log: Log, { begun, over }: HealthNews, warnings: ReadonlySet<string>): void {
+  for (const { warnable, about, code, message } of begun) {
+    if (warnings.has(warnable)) {
+      log.warn('something is wrong', { warnable, about, error_code: code, error: message });
+    }
+  }
+  for (const { warnable, about } of over) {
+    if (warnings.has(warnable)) {
+      log.info('it is right again', { warnable, about });
+    }
+  }
 }

@@ -59,6 +59,7 @@ const CONTROL_PLANE = { 'node-role.kubernetes.io/control-plane': 'true' };
 
 /** What every agent has, with nothing wrong. */
 const common = () => ({
+  log: memoryLog(),
   files: systemFiles(directory.path),
   places: placesOf(),
   unknownSettings: [],

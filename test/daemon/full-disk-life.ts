@@ -16,7 +16,7 @@ const directory = process.argv[2] ?? '';
 const filler = join(directory, 'filler');
 using open = openJournal(join(directory, 'agent.db'));
 const { clock, journal } = open;
-const health = healthTracker({ clock }, WARNABLES, async () => ({
+const health = healthTracker({ clock, log: memoryLog() }, WARNABLES, async () => ({
   ...NOTHING_WRONG,
   journalTrouble: journal.trouble(),
 }));

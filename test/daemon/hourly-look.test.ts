@@ -22,7 +22,7 @@ const FINDING = {
 };
 const UNKNOWN: CheckResult = { ...FULL, id: 'x', outcome: { state: 'not-checked', because: 'y' } };
 
-test('it looks a minute after the start and every hour, and tells what has changed', async () => {
+test('it looks a minute after the start and every hour, and tells what it has found', async () => {
   const clock = manualClock();
   const log = memoryLog();
   const stop = new AbortController();
@@ -47,10 +47,7 @@ test('it looks a minute after the start and every hour, and tells what has chang
   clock.advance(LOOK_EVERY_MS * 0.2);
   await afterLook(2);
   expect(look.findings()).toEqual([]);
-  expect(log.entries.map(({ level, message }) => `${level}: ${message}`)).toEqual([
-    'warn: something is wrong with the machine',
-    'info: the machine is right again',
-  ]);
+  expect(log.entries).toEqual([]);
   stop.abort();
   await done;
 });

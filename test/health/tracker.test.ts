@@ -4,6 +4,7 @@ import { EPISODES_MAX } from '../../src/health/history.ts';
 import { healthTracker } from '../../src/health/tracker.ts';
 import type { Warnable } from '../../src/health/warnable.ts';
 import { manualClock } from '../support/manual-clock.ts';
+import { memoryLog } from '../support/memory-log.ts';
 import { NOTHING_WRONG } from './nothing-wrong.ts';
 
 const never = new AbortController().signal;
@@ -25,12 +26,13 @@ function stand(lines: Readonly<Record<string, Partial<Warnable>>>) {
     return { ...usual, id, severity: 'blocks', ...line, find };
   });
   const gather = async () => ({ ...NOTHING_WRONG, now: clock.now() });
-  const health = healthTracker({ clock }, table, gather);
+  const log = memoryLog();
+  const health = healthTracker({ clock, log }, table, gather);
   const look = async () => {
     const { ready, problems } = await health.look(never);
     return { ready, shown: problems.map(({ message, since }) => [message, since.getTime()]) };
   };
-  return { clock, wrong, health, look };
+  return { clock, log, wrong, health, look };
 }
 
 const START_MS = manualClock().now().getTime();
@@ -125,4 +127,22 @@ test('what a look has found can be had without another one', async () => {
   await look();
   wrong.clear();
   expect(health.last()).toMatchObject({ ready: false, problems: [{ warnable: 'a' }] });
+});
+
+test('the log tells each warning when it begins and when it is over, once', async () => {
+  const { log, wrong, look } = stand({ a: { severity: 'warns' }, b: {} });
+  wrong.add('a/x').add('b');
+  await look();
+  await look();
+  wrong.clear();
+  await look();
+  const fields = { warnable: 'a', about: 'x' };
+  expect(log.entries).toEqual([
+    {
+      level: 'warn',
+      message: 'something is wrong',
+      fields: { ...fields, error_code: 'X', error: 'a/x is wrong' },
+    },
+    { level: 'info', message: 'it is right again', fields },
+  ]);
 });
