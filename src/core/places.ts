@@ -84,6 +84,14 @@ export interface Places {
   readonly appliedFile: string;
   /** Exists while k3s must be restarted to read its present files. */
   readonly k3sRestartFile: string;
+  /** Exists while the version is being changed: see protocol/files/upgrade.ts. */
+  readonly upgradeFile: string;
+  /** How the last change of the version ended. */
+  readonly upgradeResultFile: string;
+  /** Of the unit that changes it. */
+  readonly upgradeUnitFile: string;
+  /** A copy of the store, on which a version shows that it can use it. */
+  readonly selfTestDirectory: string;
   /** Holds the path of the version before the installed one. */
   readonly previousExecutableFile: string;
   /** Holds the path of the linked version until that version has been seen to start. */
@@ -165,6 +173,10 @@ export function placesOf({
     kubectlCacheDirectory: `${hostState}/kubectl-cache`,
     appliedFile: `${hostState}/applied`,
     k3sRestartFile: `${hostState}/k3s-restart-needed`,
+    upgradeFile: `${hostState}/upgrade.json`,
+    upgradeResultFile: `${hostState}/upgrade-result.json`,
+    upgradeUnitFile: `${unitDirectory}/pipeops-agent-upgrade.service`,
+    selfTestDirectory: '/run/pipeops-agent-upgrade',
     previousExecutableFile: `${hostState}/previous-executable`,
     unprovenExecutableFile: `${hostState}/unproven-executable`,
     snapshotsDirectory: '/var/lib/pipeops-agent-snapshots',

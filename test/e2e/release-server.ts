@@ -6,6 +6,8 @@ export interface ReleaseServer extends AsyncDisposable {
   /** PIPEOPS_BASE_URL, without a slash at the end. */
   readonly url: string;
   readonly release: TestRelease;
+  /** Serves something else, or more, at a path. */
+  put(path: string, content: string | Uint8Array<ArrayBuffer>): void;
 }
 
 /**
@@ -18,16 +20,22 @@ export async function startReleaseServer(
   older: readonly string[] = [],
 ): Promise<ReleaseServer> {
   const release = await testRelease(older);
+  const others = new Map<string, string | Uint8Array<ArrayBuffer>>();
   const server = Bun.serve({
     hostname,
     port: 0,
     development: false,
     tls: { cert, key },
-    fetch: async (request) => await releaseAnswer(release, new URL(request.url).pathname),
+    fetch: async (request) => {
+      const { pathname } = new URL(request.url);
+      const other = others.get(pathname);
+      return other === undefined ? await releaseAnswer(release, pathname) : new Response(other);
+    },
   });
   return {
     url: `https://${hostname}:${server.port}`,
     release,
+    put: (path, content) => void others.set(path, content),
     [Symbol.asyncDispose]: async () => await server.stop(true),
   };
 }

@@ -136,6 +136,14 @@ export const SUBCOMMANDS: Subcommands = {
     summary: '',
     load: async () => (await import('./snapshot.ts')).snapshotRunSubcommand,
   },
+  upgrade: {
+    summary: 'Bring the agent to a newer version, and go back by itself if that is not well',
+    load: async () => (await import('./upgrade.ts')).upgradeSubcommand,
+  },
+  rollback: {
+    summary: 'Go back to the version of the agent that was here before',
+    load: async () => (await import('./upgrade.ts')).rollbackSubcommand,
+  },
   leave: {
     summary: 'Move the pods of this worker away, leave the cluster, and uninstall',
     load: async () => (await import('./leave.ts')).leaveSubcommand,
@@ -155,6 +163,18 @@ export const SUBCOMMANDS: Subcommands = {
   run: {
     summary: 'Run the daemon (the systemd unit does this)',
     load: async () => (await import('./run.ts')).runSubcommand,
+  },
+  'upgrade watch': {
+    summary: '',
+    load: async () => (await import('./upgrade-parts.ts')).upgradeWatchSubcommand,
+  },
+  'upgrade place-unit': {
+    summary: '',
+    load: async () => (await import('./upgrade-parts.ts')).upgradePlaceUnitSubcommand,
+  },
+  'upgrade self-test': {
+    summary: '',
+    load: async () => (await import('./upgrade-parts.ts')).upgradeSelfTestSubcommand,
   },
   'helper serve': {
     summary: '',

@@ -28,7 +28,7 @@ interface Deps {
   readonly places: Places;
 }
 
-function executablePath({ versionsDirectory }: Places, version: string): string {
+export function executablePath({ versionsDirectory }: Places, version: string): string {
   return `${versionsDirectory}/${version}/pipeops-agent`;
 }
 
@@ -256,13 +256,14 @@ export async function isOfOtherVersion(deps: Deps, version: string): Promise<boo
 }
 
 /** Where the link leads; undefined when nothing is there. */
-async function linkedExecutable(deps: Deps): Promise<string | undefined> {
+export async function linkedExecutable(deps: Deps): Promise<string | undefined> {
   const target = await deps.files.readLink(deps.places.executableLink);
   const there = target !== undefined && (await deps.files.stat(target)) !== undefined;
   return there ? target : undefined;
 }
 
-async function previousExecutable(deps: Deps): Promise<string | undefined> {
+/** The one before, if it is still there. */
+export async function previousExecutable(deps: Deps): Promise<string | undefined> {
   const path = (await deps.files.readText(deps.places.previousExecutableFile))?.trim();
   const there = path !== undefined && (await deps.files.stat(path)) !== undefined;
   return there ? path : undefined;

@@ -59,7 +59,7 @@ function unitEntry({ unitFile }: Places) {
 }
 
 /** The file in systemd/ is for the usual places. Only the path of the program may differ. */
-function unitTextFor({ executableLink }: Places): string {
+export function unitTextFor({ executableLink }: Places): string {
   return unitText.replaceAll(DEFAULT_PLACES.executableLink, executableLink);
 }
 

@@ -31,6 +31,23 @@ export async function fetchSignedRelease(
   );
 }
 
+/**
+ * The newest release of a channel.
+ * @param base of all releases, without a slash at its end
+ * @throws AgentError DOWNLOAD_FAILED, DOWNLOAD_CORRUPT when one is too long
+ */
+export async function fetchChannel(
+  deps: { readonly clock: Clock; readonly http: Http },
+  base: string,
+  channel: string,
+  signal: AbortSignal,
+): Promise<SignedRelease> {
+  return await collect((name) => {
+    const ofChannel = name.replace(/^release\.json/, `${channel}.json`);
+    return downloadText(deps, `${base}/${ofChannel}`, RELEASE_FILE_LIMIT_BYTES, signal);
+  });
+}
+
 /** What stands in a directory; undefined unless all four are there. @throws AgentError FILE_ACCESS */
 export async function readSignedRelease(
   files: Files,

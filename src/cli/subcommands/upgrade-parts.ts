@@ -1,0 +1,51 @@
+/** What `upgrade` and `rollback` start in processes of their own; no person types them. */
+import { defineSubcommand } from '../definition/subcommand.ts';
+
+/** Run by pipeops-agent-upgrade.service. */
+export const upgradeWatchSubcommand = defineSubcommand({
+  name: 'upgrade watch',
+  description: 'Changes the version, judges the new one, and goes back if it is not well.',
+  example: 'pipeops-agent upgrade watch',
+  flags: {},
+  words: [],
+  needsRoot: true,
+  run: async (context) => {
+    const { watchUpgrade } = await import('../../machine/upgrade/watch.ts');
+    await watchUpgrade(context);
+    return 0;
+  },
+});
+
+/** Run as the version that takes over. */
+export const upgradePlaceUnitSubcommand = defineSubcommand({
+  name: 'upgrade place-unit',
+  description: 'Writes the unit that this version is made for.',
+  example: 'pipeops-agent upgrade place-unit',
+  flags: {},
+  words: [],
+  needsRoot: true,
+  run: async (context) => {
+    const { placeUnit } = await import('../../machine/upgrade/place-unit.ts');
+    await placeUnit(context);
+    return 0;
+  },
+});
+
+/** Run as the agent's user, of the version that is to take over and of the present one. */
+export const upgradeSelfTestSubcommand = defineSubcommand({
+  name: 'upgrade self-test',
+  description: 'Says whether this version runs here and can use a copy of the state.',
+  example: 'pipeops-agent upgrade self-test --copy FILE',
+  flags: {
+    from: { type: 'string', description: 'The store to copy first', valueHint: 'FILE' },
+    copy: { type: 'string', description: 'The copy', valueHint: 'FILE', default: '' },
+  },
+  words: [],
+  needsRoot: false,
+  run: async (context, { flags }) => {
+    const { selfTest } = await import('../../machine/upgrade/self-test.ts');
+    const told = await selfTest(context, { from: flags.from, copy: flags.copy });
+    context.io.stdout(`${JSON.stringify(told)}\n`);
+    return 0;
+  },
+});

@@ -1,0 +1,97 @@
+/**
+ * Whether a version is well: by the agent's own health alone, never by what runs in the cluster. It starts,
+ * stays up, answers as that version, and has its session again if the one before had one.
+ */
+import { expectedError } from '../../../core/errors.ts';
+import { UNIT_NAME } from '../../../core/places.ts';
+import type { Clock, Exec } from '../../../core/ports.ts';
+import { pollUntil } from '../../../core/waiting.ts';
+import type { DetailedHealth } from '../../../protocol/local-api.ts';
+import { type UnitReport, unitWatch } from '../../engine/unit-watch.ts';
+import { startFailure } from '../service.ts';
+
+/** Whoever is not well by then is not well. */
+const GRACE_MS = 60_000;
+/** So long it must stay well. */
+const STEADY_MS = 4_000;
+const LOOK_INTERVAL_MS = 250;
+/** What ends a second time would end again. */
+const RESTARTS_MAX = 2;
+
+export interface Judged {
+  readonly version: string;
+  readonly hadSession: boolean;
+}
+
+interface Deps {
+  readonly clock: Clock;
+  readonly exec: Exec;
+  /** What the daemon says. @throws AgentError DAEMON_UNREACHABLE */
+  readonly health: () => Promise<DetailedHealth>;
+  /** Whether the control plane answers anybody on this machine. */
+  readonly isControlPlaneThere: () => Promise<boolean>;
+}
+
+/**
+ * Starts the daemon anew, and looks at it.
+ * @returns why it is not well; undefined where it is
+ */
+export async function judgeAfterRestart(
+  deps: Deps,
+  { version, hadSession }: Judged,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const watch = unitWatch(deps, UNIT_NAME);
+  await watch.begin();
+  await deps.exec.run(['systemctl', 'restart', '--no-block', UNIT_NAME], { timeoutMs: GRACE_MS });
+  let well: { readonly pid: number; readonly since: number } | undefined;
+  const pace = { everyMs: LOOK_INTERVAL_MS, limitMs: GRACE_MS };
+  const end = await pollUntil(deps.clock, pace, signal, async () => {
+    const health = await deps.health().catch(unanswered);
+    const missing = whatIsMissing(health, version, hadSession);
+    if (missing !== undefined || health === undefined) {
+      well = undefined;
+      const report = await watch.look();
+      return isHopeless(report)
+        ? { found: startFailure(report).message }
+        : { soFar: missing ?? 'it does not answer' };
+    }
+    const now = deps.clock.monotonic();
+    if (well?.pid !== health.agent.pid) {
+      well = { pid: health.agent.pid, since: now };
+    }
+    return now - well.since >= STEADY_MS
+      ? { found: undefined }
+      : { soFar: 'it was well too short' };
+  });
+  if (end.kind === 'found') {
+    return end.found;
+  }
+  // No session while nobody reaches the control plane says nothing of the version.
+  const isOutage = end.soFar === NO_SESSION && !(await deps.isControlPlaneThere());
+  return isOutage ? undefined : `after ${GRACE_MS / 1_000} s ${end.soFar}`;
+}
+
+const NO_SESSION = 'it has no session with the control plane, which answers';
+
+function whatIsMissing(
+  health: DetailedHealth | undefined,
+  version: string,
+  hadSession: boolean,
+): string | undefined {
+  if (health === undefined) {
+    return 'it does not answer';
+  }
+  if (health.agent.version !== version) {
+    return `what answers is ${health.agent.version}`;
+  }
+  return hadSession && health.session.phase !== 'connected' ? NO_SESSION : undefined;
+}
+
+function isHopeless({ state, restarts }: UnitReport): boolean {
+  return state === 'failed' || restarts >= RESTARTS_MAX;
+}
+
+function unanswered(thrown: unknown): undefined {
+  expectedError(thrown);
+}

@@ -1,0 +1,118 @@
+/** Hands a change of version over to the watcher, and follows it. */
+import { AgentError, expectedError } from '../../core/errors.ts';
+import { pollUntil } from '../../core/waiting.ts';
+import { readRecord, readResult, writeRecord } from '../../host/agent/upgrade/record.ts';
+import { startWatcher, WATCHER_UNIT_NAME } from '../../host/agent/upgrade/watcher-unit.ts';
+import { activeState } from '../../host/engine/systemctl.ts';
+import {
+  UPGRADE_READER,
+  type UpgradeRecord,
+  type UpgradeResult,
+} from '../../protocol/files/upgrade.ts';
+import { askDaemon } from '../ask-daemon.ts';
+import type { MachineContext } from '../context.ts';
+
+const ID_BYTES = 8;
+const LOOK_INTERVAL_MS = 250;
+/** The new version may take its grace, and the old one too. */
+const FOLLOW_LIMIT_MS = 5 * 60_000;
+const LOOK = `journalctl -u ${WATCHER_UNIT_NAME}`;
+
+const WORDS: Readonly<Record<UpgradeRecord['step'], string>> = {
+  switch: 'switching',
+  judge: 'looking whether it is well',
+  back: 'it is not; going back',
+};
+
+/** @throws AgentError BUSY while another change is under way */
+export async function refuseSecondChange(context: MachineContext): Promise<void> {
+  const record = await readRecord(context);
+  if (record !== undefined) {
+    throw new AgentError('BUSY', `The change from ${record.from} to ${record.to} is under way`, {
+      hint: `Wait for its end, which comes by itself: ${LOOK}`,
+    });
+  }
+}
+
+/**
+ * Switches to a version that is in its place, and comes back when that is known to be well, or the one before
+ * runs again. It goes on by itself when this process ends.
+ * @throws AgentError UPGRADE_FAILED, TOOL_FAILED, INTERRUPTED
+ */
+export async function changeVersion(
+  context: MachineContext,
+  change: Pick<UpgradeRecord, 'kind' | 'from' | 'to'>,
+): Promise<UpgradeResult> {
+  const { clock, files, places, random, signal } = context;
+  const id = Buffer.from(random.bytes(ID_BYTES)).toString('hex');
+  await writeRecord(context, {
+    ...{ v: UPGRADE_READER, id, ...change, step: 'switch', judged: 0, why: null },
+    began: clock.now().toISOString(),
+    had_session: await hasSession(context),
+  });
+  const progress = await context.progress(`Change from ${change.from} to ${change.to}`);
+  try {
+    await startWatcher(context, context.execPath).catch(async (thrown: unknown) => {
+      await files.remove(places.upgradeFile); // Nobody would go on with it.
+      throw thrown;
+    });
+    const pace = { everyMs: LOOK_INTERVAL_MS, limitMs: FOLLOW_LIMIT_MS };
+    const end = await pollUntil(clock, pace, signal, async () => {
+      const record = await readRecord(context);
+      const result = record === undefined ? await readResult(context) : undefined;
+      if (result?.id === id) {
+        return { found: result };
+      }
+      progress.update(WORDS[record?.step ?? 'switch']);
+      return { soFar: undefined };
+    });
+    if (end.kind !== 'found') {
+      throw await notFollowed(context, end.kind);
+    }
+    refuseFailure(end.found);
+    progress.done();
+    return end.found;
+  } catch (thrown) {
+    progress.fail();
+    throw thrown;
+  }
+}
+
+function refuseFailure({ outcome, from, to, why }: UpgradeResult): void {
+  if (outcome === 'went-back') {
+    throw new AgentError(
+      'UPGRADE_FAILED',
+      `${to} was not well here, and ${from} runs again: ${why}`,
+      {
+        hint: 'Stay with it, and report the other one, with: journalctl -u pipeops-agent',
+      },
+    );
+  }
+  if (outcome === 'stuck') {
+    throw new AgentError('UPGRADE_FAILED', `Neither ${to} nor ${from} is well here: ${why}`, {
+      hint: 'See why: journalctl -u pipeops-agent, sudo pipeops-agent doctor',
+    });
+  }
+}
+
+async function notFollowed(context: MachineContext, why: 'late' | 'aborted'): Promise<AgentError> {
+  if (why === 'aborted') {
+    return new AgentError('INTERRUPTED', 'Interrupted; the change goes on by itself', {
+      hint: `See how it ends: ${LOOK}`,
+    });
+  }
+  const state = await activeState(context, WATCHER_UNIT_NAME);
+  return new AgentError('UPGRADE_FAILED', `The change has not ended; its unit is ${state}`, {
+    hint: `See why: ${LOOK}`,
+  });
+}
+
+/** A daemon that does not answer has none. */
+async function hasSession(context: MachineContext): Promise<boolean> {
+  try {
+    return (await askDaemon(context, 0)).session.phase === 'connected';
+  } catch (thrown) {
+    expectedError(thrown);
+    return false;
+  }
+}

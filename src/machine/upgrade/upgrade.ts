@@ -1,0 +1,216 @@
+/** `upgrade` and `rollback`: another version of the agent takes over, or everything stays as it was. */
+import { basename, dirname } from 'node:path';
+import { loadConfig } from '../../config/load.ts';
+import type { Config } from '../../config/schema.ts';
+import { AgentError, expectedError } from '../../core/errors.ts';
+import { DEFAULT_BASE_URL } from '../../core/places.ts';
+import type { Http } from '../../core/ports.ts';
+import { compareVersions } from '../../core/text/compare-versions.ts';
+import { withoutEnd } from '../../core/text/without-end.ts';
+import {
+  executablePath,
+  linkedExecutable,
+  previousExecutable,
+} from '../../host/agent/executable.ts';
+import { tryOut } from '../../host/agent/upgrade/try-out.ts';
+import {
+  fetchChannel,
+  fetchSignedRelease,
+  readSignedRelease,
+} from '../../host/release/signed-files.ts';
+import { stageRelease } from '../../host/release/stage.ts';
+import { type VerifiedRelease, verifyRelease } from '../../host/release/verify.ts';
+import { ReleaseKey, type SignedRelease } from '../../protocol/files/release.ts';
+import type { UpgradeResult } from '../../protocol/files/upgrade.ts';
+import type { MachineContext } from '../context.ts';
+import { loadEffectiveConfig } from '../effective-config.ts';
+import { openDownloads, readCa } from '../outbound.ts';
+import { mayHaveExpired } from '../release.ts';
+import { changeVersion, refuseSecondChange } from './change.ts';
+
+export interface UpgradeWishes {
+  /** The newest of the channel when undefined. */
+  readonly version: string | undefined;
+  readonly channel: string;
+  /** Only say what there is. */
+  readonly isCheck: boolean;
+}
+
+/** What `upgrade` did, or would do. */
+export type UpgradeOutcome =
+  | { readonly kind: 'current'; readonly version: string }
+  | { readonly kind: 'available'; readonly from: string; readonly version: string }
+  | { readonly kind: 'changed'; readonly result: UpgradeResult };
+
+/**
+ * Fetches a release, checks its signatures, lets it show that it can take over, and switches to it.
+ * @throws AgentError RELEASE_UNTRUSTED, RELEASE_EXPIRED, RELEASE_REFUSED, UPGRADE_FAILED, NOT_INSTALLED, BUSY,
+ *   DOWNLOAD_FAILED, DOWNLOAD_CORRUPT, DISK_FULL, INTERRUPTED
+ */
+export async function upgradeAgent(
+  context: MachineContext,
+  wishes: UpgradeWishes,
+): Promise<UpgradeOutcome> {
+  const from = await installedVersion(context);
+  const config = await readableConfig(context);
+  const downloads = await openDownloads(context, config, await readCa(context, config));
+  try {
+    const found = await findRelease(context, downloads.http, config, from, wishes);
+    const { version } = found.release.manifest;
+    if (version === from) {
+      return { kind: 'current', version };
+    }
+    if (wishes.isCheck) {
+      return { kind: 'available', from, version };
+    }
+    await refuseSecondChange(context);
+    await stage(context, downloads.http, found);
+    await showsThatItRuns(context, version);
+    return {
+      kind: 'changed',
+      result: await changeVersion(context, { kind: 'upgrade', from, to: version }),
+    };
+  } finally {
+    downloads.close();
+  }
+}
+
+/**
+ * Switches to a version that is still here. @param wanted the one before when undefined
+ * @throws AgentError NOT_FOUND, UPGRADE_FAILED, NOT_INSTALLED, BUSY, INTERRUPTED
+ */
+export async function rollBackAgent(
+  context: MachineContext,
+  wanted: string | undefined,
+): Promise<UpgradeResult> {
+  const from = await installedVersion(context);
+  const before = await previousExecutable(context);
+  const to = wanted ?? (before === undefined ? undefined : basename(dirname(before)));
+  const isHere =
+    to !== undefined &&
+    (await context.files.stat(executablePath(context.places, to))) !== undefined;
+  if (to === undefined || to === from || !isHere) {
+    const named = to === undefined ? 'another version' : to === from ? 'a version beside it' : to;
+    throw new AgentError('NOT_FOUND', `${from} runs here, and ${named} is not here`, {
+      hint: `See what is: ls ${context.places.versionsDirectory}; another one comes with: upgrade --to VERSION`,
+    });
+  }
+  await refuseSecondChange(context);
+  return await changeVersion(context, { kind: 'rollback', from, to });
+}
+
+/** @throws AgentError NOT_INSTALLED, also where something else than install.sh has put the program */
+async function installedVersion(context: MachineContext): Promise<string> {
+  const { places } = context;
+  const isLink = (await context.files.stat(places.executableLink))?.kind === 'link';
+  const linked = isLink ? await linkedExecutable(context) : undefined;
+  const version = linked === undefined ? '' : basename(dirname(linked));
+  if (linked !== executablePath(places, version)) {
+    throw new AgentError(
+      'NOT_INSTALLED',
+      `${places.executableLink} does not lead to a version in ${places.versionsDirectory}`,
+      {
+        hint: 'If a package of the system brought it, upgrade that (apt-get install --only-upgrade pipeops-agent, dnf upgrade pipeops-agent); else run install.sh',
+      },
+    );
+  }
+  return version;
+}
+
+/** Settings that cannot be read keep nobody from a version that can read them, or from a mended one. */
+async function readableConfig(context: MachineContext): Promise<Config> {
+  try {
+    return (await loadEffectiveConfig(context, {})).config;
+  } catch (thrown) {
+    context.log.warn('The settings cannot be read: only the environment counts', {
+      error: expectedError(thrown).message,
+    });
+    const { env, hostname, places } = context;
+    const nothing = { fileText: undefined, filePath: places.configFile };
+    return loadConfig({ flags: {}, env, hostname, ...nothing }).config;
+  }
+}
+
+interface FoundRelease {
+  readonly release: VerifiedRelease;
+  readonly signed: SignedRelease;
+  /** Of its directory. */
+  readonly url: string;
+}
+
+async function findRelease(
+  context: MachineContext,
+  http: Http,
+  { agent }: Config,
+  from: string,
+  { version, channel }: UpgradeWishes,
+): Promise<FoundRelease> {
+  const base = withoutEnd(agent.base_url ?? DEFAULT_BASE_URL, '/');
+  const deps = { clock: context.clock, http };
+  const progress = await context.progress(`Ask ${base}`);
+  try {
+    const signed =
+      version === undefined
+        ? await fetchChannel(deps, base, channel, context.signal)
+        : await fetchSignedRelease(deps, `${base}/${version}`, context.signal);
+    const release = verifyRelease(context.releaseKeys, signed, {
+      ...{ from: base, now: context.clock.now(), version },
+      channel: version === undefined ? channel : undefined,
+      installed: { version: from, keyNumber: await installedKeyNumber(context, from) },
+      allowExpired: mayHaveExpired(context),
+    });
+    const found = release.manifest.version;
+    if (compareVersions(found, from) < 0) {
+      throw new AgentError('RELEASE_REFUSED', `${found} is older than ${from}, which is here`, {
+        hint: 'To go back to a version that was here: sudo pipeops-agent rollback',
+      });
+    }
+    progress.done(`${found}, signed with release key ${release.key.number}`);
+    return { release, signed, url: `${base}/${found}` };
+  } catch (thrown) {
+    progress.fail();
+    throw thrown;
+  }
+}
+
+/** 0 where it was installed without signatures. */
+async function installedKeyNumber(
+  { files, places }: MachineContext,
+  version: string,
+): Promise<number> {
+  const directory = dirname(executablePath(places, version));
+  const signed = await readSignedRelease(files, directory);
+  const key = signed === undefined ? undefined : ReleaseKey.safeParse(JSON.parse(signed.key));
+  return key?.data?.number ?? 0;
+}
+
+async function stage(
+  context: MachineContext,
+  http: Http,
+  { release: { manifest }, signed, url }: FoundRelease,
+): Promise<void> {
+  const { architecture, clock, files, places, signal } = context;
+  const progress = await context.progress(`Fetch pipeops-agent ${manifest.version}`);
+  try {
+    const path = executablePath(places, manifest.version);
+    const to = { path, downloadDirectory: places.downloadDirectory };
+    const what = { manifest, signed, url, platform: `linux-${architecture}` };
+    await stageRelease({ clock, files, http }, { ...what, ...to }, progress.update, signal);
+    progress.done();
+  } catch (thrown) {
+    progress.fail();
+    throw thrown;
+  }
+}
+
+async function showsThatItRuns(context: MachineContext, version: string): Promise<void> {
+  const progress = await context.progress(`Try ${version} on a copy of the state`);
+  try {
+    const next = executablePath(context.places, version);
+    await tryOut(context, { present: context.execPath, next }, version);
+    progress.done();
+  } catch (thrown) {
+    progress.fail();
+    throw thrown;
+  }
+}

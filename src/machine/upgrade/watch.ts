@@ -1,0 +1,153 @@
+/**
+ * The change of the version itself, in a unit of its own (host/agent/upgrade/watcher-unit.ts): switches the link,
+ * judges, and goes back if it must. Every step is in the record before it is done, and can be done again.
+ */
+import type { Config } from '../../config/schema.ts';
+import { expectedError } from '../../core/errors.ts';
+import { within } from '../../core/waiting.ts';
+import { executablePath, pruneVersions } from '../../host/agent/executable.ts';
+import { judgeAfterRestart } from '../../host/agent/upgrade/judge.ts';
+import { endRecord, readRecord, writeRecord } from '../../host/agent/upgrade/record.ts';
+import { removeWatcher } from '../../host/agent/upgrade/watcher-unit.ts';
+import type { UpgradeRecord } from '../../protocol/files/upgrade.ts';
+import { askDaemon } from '../ask-daemon.ts';
+import type { MachineContext } from '../context.ts';
+import { loadEffectiveConfig } from '../effective-config.ts';
+import { proxySettings, readCa } from '../outbound.ts';
+
+/** A machine that went down so often while it was judged is not asked again. */
+const JUDGED_MAX = 3;
+const UNIT_TIMEOUT_MS = 60_000;
+const REACH_TIMEOUT_MS = 10_000;
+
+/** Ends when there is nothing to change any more. @throws AgentError of the machine: systemd starts it again */
+export async function watchUpgrade(context: MachineContext): Promise<void> {
+  for (let record = await readRecord(context); record !== undefined; ) {
+    record = await nextStep(context, record);
+  }
+  await removeWatcher(context);
+}
+
+/** @returns the record as it is then; undefined when all is done */
+async function nextStep(
+  context: MachineContext,
+  record: UpgradeRecord,
+): Promise<UpgradeRecord | undefined> {
+  const { from, to } = record;
+  switch (record.step) {
+    case 'switch': {
+      const why = await takeOver(context, to);
+      return await goOn(
+        context,
+        record,
+        why === undefined ? { step: 'judge' } : { step: 'back', why },
+      );
+    }
+    case 'judge': {
+      if (record.judged >= JUDGED_MAX) {
+        const why = `the machine went down ${record.judged} times while it was tried`;
+        return await goOn(context, record, { step: 'back', why });
+      }
+      const judging = await goOn(context, record, { judged: record.judged + 1 });
+      const why = await judge(context, { ...judging, version: to });
+      return why === undefined
+        ? await end(context, record, 'done', null)
+        : await goOn(context, judging, { step: 'back', why });
+    }
+    case 'back': {
+      await takeOver(context, from);
+      const stuck = await judge(context, { ...record, version: from, had_session: false });
+      return stuck === undefined
+        ? await end(context, record, 'went-back', record.why)
+        : await end(context, record, 'stuck', `${record.why}; and ${from}: ${stuck}`);
+    }
+  }
+}
+
+async function goOn(
+  context: MachineContext,
+  record: UpgradeRecord,
+  changed: Partial<UpgradeRecord>,
+): Promise<UpgradeRecord> {
+  const next = { ...record, ...changed };
+  await writeRecord(context, next);
+  return next;
+}
+
+/**
+ * Lets the link lead to a version, which writes its own unit.
+ * @returns why it could not
+ */
+async function takeOver(context: MachineContext, version: string): Promise<string | undefined> {
+  const program = executablePath(context.places, version);
+  await context.files.link(program, context.places.executableLink);
+  const words = [program, 'upgrade', 'place-unit'] as const;
+  try {
+    const { exitCode, stderr } = await context.exec.run(words, { timeoutMs: UNIT_TIMEOUT_MS });
+    return exitCode === 0 ? undefined : `it could not write its unit: ${stderr.split('\n')[0]}`;
+  } catch (thrown) {
+    return expectedError(thrown).message;
+  }
+}
+
+async function judge(
+  context: MachineContext,
+  { version, had_session: hadSession }: { readonly version: string; readonly had_session: boolean },
+): Promise<string | undefined> {
+  const { clock, exec, signal } = context;
+  const deps = {
+    ...{ clock, exec },
+    health: () => askDaemon(context, 0),
+    isControlPlaneThere: () => isControlPlaneThere(context),
+  };
+  return await judgeAfterRestart(deps, { version, hadSession }, signal);
+}
+
+/** With settings that cannot be read nobody knows, and no version is to blame. */
+async function isControlPlaneThere(context: MachineContext): Promise<boolean> {
+  try {
+    const { config } = await loadEffectiveConfig(context, {});
+    return await answers(context, config);
+  } catch (thrown) {
+    expectedError(thrown);
+    return false;
+  }
+}
+
+async function answers(context: MachineContext, config: Config): Promise<boolean> {
+  const ca = await readCa(context, config);
+  const network = await context.network({ ca, proxy: proxySettings(context, config) });
+  try {
+    return await within(context.clock, REACH_TIMEOUT_MS, context.signal, async (signal) => {
+      const response = await network.http(config.control_plane.url, { signal });
+      await response.body?.cancel();
+      return true; // Whatever it says.
+    });
+  } catch {
+    return false;
+  } finally {
+    network.close();
+  }
+}
+
+async function end(
+  context: MachineContext,
+  record: UpgradeRecord,
+  outcome: 'done' | 'went-back' | 'stuck',
+  why: string | null,
+): Promise<undefined> {
+  const { v, id, kind, from, to, began } = record;
+  const now = context.clock.now();
+  if (outcome === 'done') {
+    const before = executablePath(context.places, from);
+    const { previousExecutableFile } = context.places;
+    await context.files.writeAtomic(previousExecutableFile, `${before}\n`, { mode: 0o600 });
+    await pruneVersions(context, to).apply(
+      () => undefined,
+      () => undefined,
+    );
+  }
+  const took_ms = Math.max(0, now.getTime() - Date.parse(began));
+  const result = { v, id, kind, from, to, outcome, why, at: now.toISOString(), took_ms };
+  await endRecord(context, result);
+}

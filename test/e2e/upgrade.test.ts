@@ -1,0 +1,205 @@
+/**
+ * A machine changes the version of its agent: to a good one, to ones that crash, hang or do not run at all, and
+ * back; with its session, its identity and its commands.
+ */
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'bun';
+import { readSigningKey } from '../../scripts/release/key-directory.ts';
+import { RELEASE_FILE_NAMES, type SignedRelease } from '../../src/protocol/files/release.ts';
+import { listed, signedRelease } from '../support/test-release.ts';
+import type { Machine } from '../vm/machine.ts';
+import { prepareTestMachines } from '../vm/prepare.ts';
+import { reportProgress } from '../vm/progress.ts';
+import { waitUntil } from '../vm/wait-until.ts';
+import { installByOneLine, openStand, type Stand, TOKEN_FILE } from './stand.ts';
+
+const PREPARE_TIMEOUT_MS = 1_800_000;
+const TEST_TIMEOUT_MS = 900_000;
+const CHANGE_TIMEOUT_MS = 240_000;
+const SETTLE_TIMEOUT_MS = 60_000;
+const OLD = '0.0.1';
+const PROGRAM = `pipeops-agent-linux-${process.arch}`;
+
+const progress = reportProgress('upgrade');
+let stand: Stand;
+let machine: Machine;
+let version: string;
+
+beforeAll(async () => {
+  await prepareTestMachines(progress);
+  stand = await openStand('upgrade', [OLD]);
+  ({ version } = stand.releases.release);
+  machine = await stand.lab.boot({ name: 'server', base: 'kubernetes', images: true });
+  await stand.equip(machine);
+  await installByOneLine(stand, machine, ['--token-file', TOKEN_FILE, '--cluster-name', 'up'], {
+    env: { PIPEOPS_VERSION: OLD },
+  });
+}, PREPARE_TIMEOUT_MS);
+
+afterAll(async () => await stand?.[Symbol.asyncDispose](), TEST_TIMEOUT_MS);
+
+/** Runs a subcommand. @returns its document, or its error */
+async function agent(...words: readonly string[]) {
+  const { exitCode, stdout, stderr } = await machine.exec(['pipeops-agent', ...words, '--json'], {
+    timeoutMs: CHANGE_TIMEOUT_MS,
+    check: false,
+  });
+  const document = exitCode === 0 ? JSON.parse(stdout) : undefined;
+  return { exitCode, document, stderr: `${stdout}${stderr}` };
+}
+
+async function running() {
+  const { document } = await agent('status');
+  return {
+    version: document.agent.version,
+    id: document.agent.id,
+    phase: document.session.phase,
+    link: (await machine.exec(['readlink', '/usr/local/bin/pipeops-agent'])).stdout.trim(),
+  };
+}
+
+const runs = (which: string, id: string) => ({
+  ...{ version: which, id, phase: 'connected' },
+  link: `/opt/pipeops-agent/${which}/pipeops-agent`,
+});
+
+/** The unit that changes versions is gone, and so is its record. */
+async function nothingLeft(): Promise<void> {
+  await waitUntil('the watcher is gone', SETTLE_TIMEOUT_MS, async () => {
+    const unit = await machine.exec(['systemctl', 'cat', 'pipeops-agent-upgrade.service'], {
+      check: false,
+    });
+    return unit.exitCode !== 0;
+  });
+  const files = await machine.exec(['ls', '/var/lib/pipeops-agent-host']);
+  expect(files.stdout.split('\n')).not.toContain('upgrade.json');
+}
+
+/** Publishes a version that is signed as it should be, with a script as its program. */
+async function publish(name: string, script: string): Promise<void> {
+  const program = Buffer.from(`#!/bin/sh\n${script}\n`);
+  const packed = gzipSync(new Uint8Array(program));
+  const time = (days: number) =>
+    new Date(Date.now() + days * 86_400_000).toISOString().replace(/\.\d+Z/, 'Z');
+  const { keysDirectory } = stand.releases.release;
+  const signed = await signedRelease(
+    { signing: () => readSigningKey(keysDirectory) },
+    {
+      ...{ version: name, channel: 'stable', released: time(-1), expires: time(10) },
+      ...{ min_version: '0.0.0', programs: [listed(PROGRAM, program)] },
+      files: [listed(`${PROGRAM}.gz`, packed)],
+    },
+  );
+  for (const part of Object.keys(RELEASE_FILE_NAMES) as (keyof SignedRelease)[]) {
+    stand.releases.put(`/${name}/${RELEASE_FILE_NAMES[part]}`, signed[part]);
+  }
+  stand.releases.put(`/${name}/${PROGRAM}.gz`, packed);
+}
+
+/** All that is not `run` works: the trouble shows when it takes over. */
+const asGood = (name: string, run: string) => `
+case $1-$2 in
+  run-*) ${run} ;;
+  upgrade-self-test) /opt/pipeops-agent/${version}/pipeops-agent "$@" | sed 's/"version":"[^"]*"/"version":"${name}"/' ;;
+  *) exec /opt/pipeops-agent/${version}/pipeops-agent "$@" ;;
+esac`;
+
+test(
+  'a newer version takes over with the same identity, and the one before comes back',
+  async () => {
+    await stand.lab.collectOnFailure(join(tmpdir(), 'pipeops-agent-upgrade'), async () => {
+      const { id } = await running();
+      expect((await agent('upgrade', '--check')).document).toEqual({
+        ...{ changed: false, from: OLD, version },
+      });
+      const upgraded = await progress.phase('upgrade', () => agent('upgrade'));
+      expect(upgraded.document).toEqual({
+        ...{ changed: true, kind: 'upgrade', from: OLD, version },
+        took_ms: expect.any(Number),
+      });
+      process.stderr.write(`    the upgrade took ${upgraded.document.took_ms} ms\n`);
+      expect(await running()).toEqual(runs(version, id));
+      await nothingLeft();
+      expect((await agent('upgrade')).document).toEqual({ changed: false, from: version, version });
+      const back = await progress.phase('rollback', () => agent('rollback'));
+      expect(back.document).toMatchObject({ changed: true, kind: 'rollback', version: OLD });
+      expect(await running()).toEqual(runs(OLD, id));
+      await nothingLeft();
+      expect((await agent('upgrade', '--to', version)).exitCode).toBe(0);
+      expect(await running()).toEqual(runs(version, id));
+    });
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
+  'a version that is not well is left again, and everything is as it was',
+  async () => {
+    const before = await running();
+    const kinds = [
+      ['9.0.1', 'exit 1', 'the agent crashes', /9\.0\.1 was not well here, and .* runs again/],
+      ['9.0.2', 'exec sleep 600', 'it hangs', /after 60 s it does not answer/],
+    ] as const;
+    for (const [name, run, what, why] of kinds) {
+      await publish(name, asGood(name, run));
+      const failed = await progress.phase(what, () => agent('upgrade', '--to', name));
+      expect({ exitCode: failed.exitCode, said: failed.stderr }).toEqual({
+        exitCode: 7,
+        said: expect.stringMatching(why),
+      });
+      expect(await running()).toEqual(before);
+      await nothingLeft();
+    }
+    await publish('9.0.3', 'exit 1');
+    const refused = await progress.phase('it does not run at all', () =>
+      agent('upgrade', '--to', '9.0.3'),
+    );
+    expect(refused.stderr).toContain('9.0.3 does not pass its self-test');
+    expect(await running()).toEqual(before);
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
+  'a version with a wrong signature, or another program, changes nothing',
+  async () => {
+    const before = await running();
+    await publish('9.0.4', 'exit 0');
+    stand.releases.put(`/9.0.4/${PROGRAM}.gz`, gzipSync(new TextEncoder().encode('other')));
+    expect((await agent('upgrade', '--to', '9.0.4')).stderr).toContain('DOWNLOAD_CORRUPT');
+    stand.releases.put('/9.0.4/release.json', '{}');
+    expect((await agent('upgrade', '--to', '9.0.4')).stderr).toContain('RELEASE_UNTRUSTED');
+    expect(await running()).toEqual(before);
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
+  'a machine that loses its power in between goes on by itself',
+  async () => {
+    const before = await running();
+    await publish('9.0.5', asGood('9.0.5', 'exec sleep 600'));
+    const changing = machine.exec(['pipeops-agent', 'upgrade', '--to', '9.0.5'], {
+      timeoutMs: CHANGE_TIMEOUT_MS,
+      check: false,
+    });
+    await waitUntil('it is judged', SETTLE_TIMEOUT_MS, async () => {
+      const record = await machine.exec(['cat', '/var/lib/pipeops-agent-host/upgrade.json'], {
+        check: false,
+      });
+      return record.stdout.includes('"judge"');
+    });
+    await machine.kill();
+    await changing.catch(() => undefined);
+    await machine.start();
+    await waitUntil('the version before runs again', CHANGE_TIMEOUT_MS, async () => {
+      const status = await machine.exec(['pipeops-agent', 'status', '--json'], { check: false });
+      return status.exitCode === 0 && JSON.parse(status.stdout).session.phase === 'connected';
+    });
+    await nothingLeft();
+    expect(await running()).toEqual(before);
+  },
+  TEST_TIMEOUT_MS,
+);
