@@ -20,6 +20,7 @@ const TEST_TIMEOUT_MS = 900_000;
 const CHANGE_TIMEOUT_MS = 240_000;
 const SETTLE_TIMEOUT_MS = 60_000;
 const OLD = '0.0.1';
+const HOST_STATE = '/var/lib/pipeops-agent-host';
 const PROGRAM = `pipeops-agent-linux-${process.arch}`;
 
 const progress = reportProgress('upgrade');
@@ -73,7 +74,7 @@ async function nothingLeft(): Promise<void> {
     });
     return unit.exitCode !== 0;
   });
-  const files = await machine.exec(['ls', '/var/lib/pipeops-agent-host']);
+  const files = await machine.exec(['ls', HOST_STATE]);
   expect(files.stdout.split('\n')).not.toContain('upgrade.json');
 }
 
@@ -176,30 +177,43 @@ test(
   TEST_TIMEOUT_MS,
 );
 
+/** Cuts the power while a change is judged, and waits until the machine is well again. */
+async function cutDuring(...words: readonly string[]): Promise<void> {
+  // It ends with its machine.
+  const changing = machine
+    .exec(['pipeops-agent', ...words], { timeoutMs: CHANGE_TIMEOUT_MS, check: false })
+    .catch(() => undefined);
+  await waitUntil('it is judged', SETTLE_TIMEOUT_MS, async () => {
+    const record = await machine.exec(['cat', `${HOST_STATE}/upgrade.json`], { check: false });
+    return record.stdout.includes('"judge"');
+  });
+  await machine.kill();
+  await changing;
+  await machine.start();
+  await waitUntil('a version is settled', CHANGE_TIMEOUT_MS, async () => {
+    const record = await machine.exec(['cat', `${HOST_STATE}/upgrade.json`], { check: false });
+    return record.exitCode !== 0;
+  });
+  await nothingLeft();
+  await waitUntil('it has its session', SETTLE_TIMEOUT_MS, async () => {
+    const { document } = await agent('status');
+    return document?.session.phase === 'connected';
+  });
+}
+
 test(
   'a machine that loses its power in between goes on by itself',
   async () => {
     const before = await running();
     await publish('9.0.5', asGood('9.0.5', 'exec sleep 600'));
-    const changing = machine.exec(['pipeops-agent', 'upgrade', '--to', '9.0.5'], {
-      timeoutMs: CHANGE_TIMEOUT_MS,
-      check: false,
-    });
-    await waitUntil('it is judged', SETTLE_TIMEOUT_MS, async () => {
-      const record = await machine.exec(['cat', '/var/lib/pipeops-agent-host/upgrade.json'], {
-        check: false,
-      });
-      return record.stdout.includes('"judge"');
-    });
-    await machine.kill();
-    await changing.catch(() => undefined);
-    await machine.start();
-    await waitUntil('the version before runs again', CHANGE_TIMEOUT_MS, async () => {
-      const status = await machine.exec(['pipeops-agent', 'status', '--json'], { check: false });
-      return status.exitCode === 0 && JSON.parse(status.stdout).session.phase === 'connected';
-    });
-    await nothingLeft();
+    await progress.phase('the power is cut on a bad version', () =>
+      cutDuring('upgrade', '--to', '9.0.5'),
+    );
     expect(await running()).toEqual(before);
+    await progress.phase('the power is cut on a good one', () =>
+      cutDuring('rollback', '--to', OLD),
+    );
+    expect(await running()).toEqual(runs(OLD, before.id));
   },
   TEST_TIMEOUT_MS,
 );
