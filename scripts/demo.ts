@@ -1,5 +1,4 @@
 /** What scripts/demo.sh shows. */
-import { join } from 'node:path';
 import { parseArgs, stripVTControlCharacters } from 'node:util';
 import {
   bootTwo,
@@ -10,7 +9,7 @@ import {
   type Stand,
   TOKEN_FILE,
 } from '../test/e2e/stand.ts';
-import { runCommand } from '../test/vm/host-command.ts';
+import { testRelease } from '../test/e2e/test-release.ts';
 import { WEB_IMAGE, WEB_PORT } from '../test/vm/images.ts';
 import { type ChosenK3s, chooseK3s, k3sPlaces, prepareK3sRelease } from '../test/vm/k3s-release.ts';
 import type { Machine } from '../test/vm/machine.ts';
@@ -21,9 +20,7 @@ import { waitUntil } from '../test/vm/wait-until.ts';
 import { keepRunning } from './demo/keep.ts';
 import { openShell } from './demo/shell.ts';
 
-const ROOT = join(import.meta.dir, '..');
 const WAIT_TIMEOUT_MS = 120_000;
-const BUILD_TIMEOUT_MS = 600_000;
 
 interface DemoResult {
   /** What was installed: a release of k3s where one could be reached, else the k3s for tests. */
@@ -57,7 +54,7 @@ if (reason !== undefined) {
   say(`Cannot run the demo here: ${reason}`);
   process.exit(1);
 }
-await progress.phase('build the agent', build);
+await progress.phase('build the agent', () => testRelease());
 const k3s = await prepare();
 say(
   k3s.source === 'release'
@@ -116,11 +113,6 @@ async function prepare(): Promise<ChosenK3s> {
     throw new Error('There is no k3s');
   }
   return chosen;
-}
-
-async function build(): Promise<void> {
-  const argv = [process.execPath, 'scripts/build.ts', '--target', `linux-${process.arch}`];
-  await runCommand(argv, { cwd: ROOT, timeoutMs: BUILD_TIMEOUT_MS });
 }
 
 /** Before the demo is kept there is nobody to wait for: machines and network go at once. */

@@ -30,7 +30,7 @@ let version: string;
 
 beforeAll(async () => {
   await prepareTestMachines(progress);
-  stand = await openStand('upgrade', [OLD]);
+  stand = await openStand('upgrade', { older: [OLD] });
   ({ version } = stand.releases.release);
   machine = await stand.lab.boot({ name: 'server', base: 'kubernetes', images: true });
   await stand.equip(machine);
