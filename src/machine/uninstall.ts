@@ -1,6 +1,7 @@
 import { AgentError } from '../core/errors.ts';
 import { K3S_ROLES, NODE_PASSWORD_FILE } from '../core/k3s-places.ts';
 import { keptSecrets } from '../host/agent/control-plane-token.ts';
+import { removeWatcher } from '../host/agent/upgrade/watcher-unit.ts';
 import { bytesOnDisk, type Volume } from '../host/cleaning/volumes.ts';
 import { ADOPTED } from '../host/cluster/adopted-k3s.ts';
 import { readLeaveNote } from '../host/cluster/leave-note.ts';
@@ -102,6 +103,7 @@ export async function uninstall(
   const kept = await keptFiles(context, inventory, await planUndo(context, resources, how), how);
   await keepEdits(context);
   const left = inventory.unknown();
+  await removeWatcher(context); // Left by a change of the version that could not go on.
   const removed = await undoResources({ ...context, report }, resources, inventory, how);
   await (isAll ? inventory.end() : finishInstallation(context));
   return { removed, kept, left };

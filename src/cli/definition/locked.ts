@@ -14,9 +14,18 @@ export async function runLocked<T>(
     });
   }
   try {
+    await refuseWhileVersionChanges(context);
     return await run();
   } finally {
     lock.release();
+  }
+}
+
+/** The change of the version goes on in a unit of its own, which holds no lock. */
+async function refuseWhileVersionChanges(context: CliContext): Promise<void> {
+  if ((await context.files.stat(context.places.upgradeFile)) !== undefined) {
+    const { refuseSecondChange } = await import('../../machine/upgrade/change.ts');
+    await refuseSecondChange(context);
   }
 }
 

@@ -3,7 +3,7 @@ import { AgentError, expectedError } from '../../core/errors.ts';
 import { pollUntil } from '../../core/waiting.ts';
 import { readRecord, readResult, writeRecord } from '../../host/agent/upgrade/record.ts';
 import { startWatcher, WATCHER_UNIT_NAME } from '../../host/agent/upgrade/watcher-unit.ts';
-import { activeState } from '../../host/engine/systemctl.ts';
+import { activeState, isStartedOrStarting } from '../../host/engine/systemctl.ts';
 import {
   UPGRADE_READER,
   type UpgradeRecord,
@@ -24,10 +24,10 @@ const WORDS: Readonly<Record<UpgradeRecord['step'], string>> = {
   back: 'it is not; going back',
 };
 
-/** @throws AgentError BUSY while another change is under way */
+/** @throws AgentError BUSY while a change is under way. One that nobody goes on with is none */
 export async function refuseSecondChange(context: MachineContext): Promise<void> {
   const record = await readRecord(context);
-  if (record !== undefined) {
+  if (record !== undefined && (await isStartedOrStarting(context, WATCHER_UNIT_NAME))) {
     throw new AgentError('BUSY', `The change from ${record.from} to ${record.to} is under way`, {
       hint: `Wait for its end, which comes by itself: ${LOOK}`,
     });

@@ -269,6 +269,38 @@ const HEALTH_OF_NEW = {
   timestamp: '2026-01-01T00:00:00.000Z',
 };
 
+describe('while the version is changed', () => {
+  const record = { v: 1, id: '0123456789abcdef', kind: 'upgrade', from: OLD, to: NEW };
+  beforeEach(async () => {
+    const rest = { step: 'judge', began: '2026-01-01T00:00:00.000Z', judged: 1, had_session: true };
+    await machine.put(RECORD, JSON.stringify({ ...record, ...rest, why: null }));
+    await machine.put(UNIT, '');
+    machine.enabled.add(WATCHER);
+  });
+
+  test.each([[['upgrade']], [['rollback']], [['install']], [['uninstall', '--yes']]])(
+    'nothing else changes the machine: %j',
+    async (words) => {
+      machine.units.set(WATCHER, 'active');
+      const before = await machine.tree();
+      expect(errorOf(await agent(...words))).toMatchObject({
+        code: 'BUSY',
+        message: `The change from ${OLD} to ${NEW} is under way`,
+      });
+      expect(await machine.tree()).toEqual(before);
+    },
+  );
+
+  test('a change that nobody goes on with is taken over, or removed with the agent', async () => {
+    await publish();
+    expect((await agent('upgrade')).exitCode).toBe(0);
+    await expectRuns(NEW);
+    await machine.put(UNIT, '');
+    expect((await agent('uninstall', '--yes')).exitCode).toBe(0);
+    expect(await machine.files.stat(UNIT)).toBeUndefined();
+  });
+});
+
 describe('the watcher', () => {
   const record = {
     ...{ v: 1, id: '0123456789abcdef', kind: 'upgrade', from: OLD, to: NEW, step: 'switch' },
