@@ -1,6 +1,6 @@
 /**
  * Whether a release is one of ours: a root key of this program has signed the release key, and that one
- * the manifest (docs/decisions/0035-signed-releases.md). Nothing is read of a text before its signature fits.
+ * the manifest (docs/decisions/0037-signed-releases.md). Nothing is read of a text before its signature fits.
  */
 import { createPublicKey, verify } from 'node:crypto';
 import type { ZodType } from 'zod';

@@ -1,6 +1,7 @@
 /** Hands a change of version over to the watcher, and follows it. */
 import { AgentError, expectedError } from '../../core/errors.ts';
 import { pollUntil } from '../../core/waiting.ts';
+import { executablePath } from '../../host/agent/executable.ts';
 import { readRecord, readResult, writeRecord } from '../../host/agent/upgrade/record.ts';
 import { startWatcher, WATCHER_UNIT_NAME } from '../../host/agent/upgrade/watcher-unit.ts';
 import { activeState, isStartedOrStarting } from '../../host/engine/systemctl.ts';
@@ -52,7 +53,8 @@ export async function changeVersion(
   });
   const progress = await context.progress(`Change from ${change.from} to ${change.to}`);
   try {
-    await startWatcher(context, context.execPath).catch(async (thrown: unknown) => {
+    const watcher = knownToRun(context, change.from);
+    await startWatcher(context, watcher).catch(async (thrown: unknown) => {
       await files.remove(places.upgradeFile); // Nobody would go on with it.
       throw thrown;
     });
@@ -64,10 +66,13 @@ export async function changeVersion(
         return { found: result };
       }
       progress.update(WORDS[record?.step ?? 'switch']);
-      return { soFar: undefined };
+      // Ended without a result: the disk was full.
+      const isOver =
+        record === undefined && !(await isStartedOrStarting(context, WATCHER_UNIT_NAME));
+      return isOver ? { found: undefined } : { soFar: undefined };
     });
-    if (end.kind !== 'found') {
-      throw await notFollowed(context, end.kind);
+    if (end.kind !== 'found' || end.found === undefined) {
+      throw await notFollowed(context, end.kind === 'aborted' ? 'aborted' : 'late');
     }
     refuseFailure(end.found);
     progress.done();
@@ -76,6 +81,16 @@ export async function changeVersion(
     progress.fail();
     throw thrown;
   }
+}
+
+/**
+ * The program that runs now, or the installed one where this was started from elsewhere: the agent's user
+ * cannot reach every place, and not every place stays.
+ */
+export function knownToRun({ execPath, places }: MachineContext, installed: string): string {
+  return execPath.startsWith(`${places.versionsDirectory}/`)
+    ? execPath
+    : executablePath(places, installed);
 }
 
 function refuseFailure({ outcome, from, to, why }: UpgradeResult): void {

@@ -26,7 +26,7 @@ import type { MachineContext } from '../context.ts';
 import { loadEffectiveConfig } from '../effective-config.ts';
 import { openDownloads, readCa } from '../outbound.ts';
 import { mayHaveExpired } from '../release.ts';
-import { changeVersion, refuseSecondChange } from './change.ts';
+import { changeVersion, knownToRun, refuseSecondChange } from './change.ts';
 
 export interface UpgradeWishes {
   /** The newest of the channel when undefined. */
@@ -65,7 +65,7 @@ export async function upgradeAgent(
     }
     await refuseSecondChange(context);
     await stage(context, downloads.http, found);
-    await showsThatItRuns(context, version);
+    await showsThatItRuns(context, from, version);
     return {
       kind: 'changed',
       result: await changeVersion(context, { kind: 'upgrade', from, to: version }),
@@ -203,11 +203,15 @@ async function stage(
   }
 }
 
-async function showsThatItRuns(context: MachineContext, version: string): Promise<void> {
+async function showsThatItRuns(
+  context: MachineContext,
+  from: string,
+  version: string,
+): Promise<void> {
   const progress = await context.progress(`Try ${version} on a copy of the state`);
   try {
     const next = executablePath(context.places, version);
-    await tryOut(context, { present: context.execPath, next }, version);
+    await tryOut(context, { present: knownToRun(context, from), next }, version);
     progress.done();
   } catch (thrown) {
     progress.fail();

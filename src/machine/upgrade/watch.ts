@@ -7,7 +7,12 @@ import { expectedError } from '../../core/errors.ts';
 import { within } from '../../core/waiting.ts';
 import { executablePath, pruneVersions } from '../../host/agent/executable.ts';
 import { judgeAfterRestart } from '../../host/agent/upgrade/judge.ts';
-import { endRecord, readRecord, writeRecord } from '../../host/agent/upgrade/record.ts';
+import {
+  readRecord,
+  removeRecord,
+  writeRecord,
+  writeResult,
+} from '../../host/agent/upgrade/record.ts';
 import { removeWatcher } from '../../host/agent/upgrade/watcher-unit.ts';
 import type { UpgradeRecord } from '../../protocol/files/upgrade.ts';
 import { askDaemon } from '../ask-daemon.ts';
@@ -70,8 +75,19 @@ async function goOn(
   changed: Partial<UpgradeRecord>,
 ): Promise<UpgradeRecord> {
   const next = { ...record, ...changed };
-  await writeRecord(context, next);
+  await evenIfFull(() => writeRecord(context, next));
   return next;
+}
+
+/** A full disk must not keep a machine at a version that is not well. */
+async function evenIfFull(write: () => Promise<void>): Promise<void> {
+  try {
+    await write();
+  } catch (thrown) {
+    if (expectedError(thrown).code !== 'DISK_FULL') {
+      throw thrown;
+    }
+  }
 }
 
 /**
@@ -141,7 +157,9 @@ async function end(
   if (outcome === 'done') {
     const before = executablePath(context.places, from);
     const { previousExecutableFile } = context.places;
-    await context.files.writeAtomic(previousExecutableFile, `${before}\n`, { mode: 0o600 });
+    await evenIfFull(() =>
+      context.files.writeAtomic(previousExecutableFile, `${before}\n`, { mode: 0o600 }),
+    );
     await pruneVersions(context, to).apply(
       () => undefined,
       () => undefined,
@@ -149,5 +167,6 @@ async function end(
   }
   const took_ms = Math.max(0, now.getTime() - Date.parse(began));
   const result = { v, id, kind, from, to, outcome, why, at: now.toISOString(), took_ms };
-  await endRecord(context, result);
+  await evenIfFull(() => writeResult(context, result));
+  await removeRecord(context);
 }

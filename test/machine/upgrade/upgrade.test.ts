@@ -395,6 +395,17 @@ describe('the watcher', () => {
     await expectRuns(OLD);
   });
 
+  test.each([
+    ['well', NEW],
+    ['silent', OLD],
+  ] as const)('judges on a full disk, too: a version that is %s', async (state, runs) => {
+    daemons.set(NEW, state);
+    await begin();
+    machine.fillDisk('/root/agent');
+    expect((await watch()).exitCode).toBe(0);
+    await expectRuns(runs);
+  });
+
   test('removes itself where there is nothing to change', async () => {
     await machine.put(UNIT, '');
     machine.enabled.add(WATCHER);

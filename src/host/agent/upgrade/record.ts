@@ -39,10 +39,13 @@ export async function writeRecord(deps: Deps, record: UpgradeRecord): Promise<vo
   await writeJson(deps, deps.places.upgradeFile, record);
 }
 
-/** The result first: whoever finds no record finds a result. */
-export async function endRecord(deps: Deps, result: UpgradeResult): Promise<void> {
+/** To be written before the record goes: whoever finds no record finds a result. */
+export async function writeResult(deps: Deps, result: UpgradeResult): Promise<void> {
   await writeJson(deps, deps.places.upgradeResultFile, result);
-  await deps.files.remove(deps.places.upgradeFile);
+}
+
+export async function removeRecord({ files, places }: Deps): Promise<void> {
+  await files.remove(places.upgradeFile);
 }
 
 export async function readResult({ files, places }: Deps): Promise<UpgradeResult | undefined> {

@@ -19,12 +19,14 @@ export async function startWatcher(deps: Deps, program: string): Promise<void> {
   const text = `# Written by "pipeops-agent upgrade" and "rollback"; gone when they have ended.
 [Unit]
 Description=PipeOps agent: change of its version
+# Somebody must go on with it, whatever ends this.
+StartLimitIntervalSec=0
 
 [Service]
 Type=exec
 ExecStart=${program} upgrade watch
 Restart=on-failure
-RestartSec=1
+RestartSec=2
 UnsetEnvironment=BUN_OPTIONS BUN_BE_BUN NODE_OPTIONS
 
 [Install]
