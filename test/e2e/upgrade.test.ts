@@ -19,6 +19,8 @@ const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 900_000;
 const CHANGE_TIMEOUT_MS = 240_000;
 const SETTLE_TIMEOUT_MS = 60_000;
+/** On a machine that does other things as well. */
+const AWAY_MS_MAX = 10_000;
 const OLD = '0.0.1';
 const HOST_STATE = '/var/lib/pipeops-agent-host';
 const PROGRAM = `pipeops-agent-linux-${process.arch}`;
@@ -65,6 +67,26 @@ const runs = (which: string, id: string) => ({
   ...{ version: which, id, phase: 'connected' },
   link: `/opt/pipeops-agent/${which}/pipeops-agent`,
 });
+
+/** Asks the agent all the time, from a unit of its own, whether it is ready: with its session and Kubernetes. */
+async function watchReady(): Promise<void> {
+  const ask = "curl -s -m 1 -o /dev/null -w '%{http_code}' http://127.0.0.1:8080/ready";
+  const script = `while :; do echo "$(date +%s%3N) $(${ask})" >>/run/ready.log; sleep 0.02; done`;
+  await machine.exec(['systemd-run', '--quiet', '--unit=watch-ready', 'sh', '-c', script]);
+}
+
+/** @returns how long it was not, at most, in one piece */
+async function longestAway(): Promise<number> {
+  await machine.exec(['systemctl', 'stop', 'watch-ready.service']);
+  const lines = (await machine.readFile('/run/ready.log')).trim().split('\n');
+  let [longest, readyAt] = [0, Number(lines[0]?.split(' ')[0])];
+  for (const line of lines) {
+    const [at, status] = line.split(' ');
+    longest = Math.max(longest, Number(at) - readyAt);
+    readyAt = status === '200' ? Number(at) : readyAt;
+  }
+  return longest;
+}
 
 /** The unit that changes versions is gone, and so is its record. */
 async function nothingLeft(): Promise<void> {
@@ -115,12 +137,17 @@ test(
       expect((await agent('upgrade', '--check')).document).toEqual({
         ...{ changed: false, from: OLD, version },
       });
+      await watchReady();
       const upgraded = await progress.phase('upgrade', () => agent('upgrade'));
+      const awayMs = await longestAway();
       expect(upgraded.document).toEqual({
         ...{ changed: true, kind: 'upgrade', from: OLD, version },
         took_ms: expect.any(Number),
       });
-      process.stderr.write(`    the upgrade took ${upgraded.document.took_ms} ms\n`);
+      process.stderr.write(
+        `    the upgrade took ${upgraded.document.took_ms} ms; not ready for ${awayMs} ms\n`,
+      );
+      expect(awayMs).toBeLessThan(AWAY_MS_MAX);
       expect(await running()).toEqual(runs(version, id));
       await nothingLeft();
       expect((await agent('upgrade')).document).toEqual({ changed: false, from: version, version });

@@ -246,6 +246,15 @@ describe('upgrade', () => {
     await expectRuns(NEW);
   });
 
+  test.each([
+    ['--to', '../9.9.9'],
+    ['--to', '9.9.9/x'],
+    ['--channel', '../stable'],
+    ['--to', ''],
+  ])('refuses what is no version or channel: %s %s', async (flag, value) => {
+    expect(errorOf(await agent('upgrade', flag, value))).toMatchObject({ code: 'USAGE' });
+  });
+
   test('says what a package brought must be upgraded by it', async () => {
     await machine.files.remove(LINK);
     await machine.put(LINK, 'a program');
