@@ -11,7 +11,7 @@ export const upgradeWatchSubcommand = defineSubcommand({
   needsRoot: true,
   run: async (context) => {
     const { watchUpgrade } = await import('../../machine/upgrade/watch.ts');
-    await watchUpgrade(context);
+    await watchUpgrade(context, (line) => context.io.stdout(`${line}\n`));
     return 0;
   },
 });

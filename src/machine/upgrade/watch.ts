@@ -9,6 +9,7 @@ import { executablePath, pruneVersions } from '../../host/agent/executable.ts';
 import { judgeAfterRestart } from '../../host/agent/upgrade/judge.ts';
 import {
   readRecord,
+  readResult,
   removeRecord,
   writeRecord,
   writeResult,
@@ -25,12 +26,35 @@ const JUDGED_MAX = 3;
 const UNIT_TIMEOUT_MS = 60_000;
 const REACH_TIMEOUT_MS = 10_000;
 
-/** Ends when there is nothing to change any more. @throws AgentError of the machine: systemd starts it again */
-export async function watchUpgrade(context: MachineContext): Promise<void> {
+/**
+ * Ends when there is nothing to change any more.
+ * @param say for the journal: a line for each step
+ * @throws AgentError of the machine: systemd starts it again
+ */
+export async function watchUpgrade(
+  context: MachineContext,
+  say: (line: string) => void,
+): Promise<void> {
   for (let record = await readRecord(context); record !== undefined; ) {
+    say(lineOf(record));
     record = await nextStep(context, record);
   }
+  const result = await readResult(context);
+  if (result !== undefined) {
+    say(`The last change, from ${result.from} to ${result.to}, ended: ${result.outcome}`);
+  }
   await removeWatcher(context);
+}
+
+function lineOf({ step, from, to, judged, why }: UpgradeRecord): string {
+  switch (step) {
+    case 'switch':
+      return `Switching from ${from} to ${to}`;
+    case 'judge':
+      return `Looking whether ${to} is well${judged === 0 ? '' : ', once more'}`;
+    case 'back':
+      return `${to} is not well: ${why}. Going back to ${from}`;
+  }
 }
 
 /** @returns the record as it is then; undefined when all is done */

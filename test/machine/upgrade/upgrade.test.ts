@@ -332,7 +332,14 @@ describe('the watcher', () => {
   test('goes back from a version that does not answer', async () => {
     daemons.set(NEW, 'silent');
     await begin();
-    expect((await watch()).exitCode).toBe(0);
+    expect(await watch()).toEqual({
+      exitCode: 0,
+      stdout:
+        `Switching from ${OLD} to ${NEW}\nLooking whether ${NEW} is well\n` +
+        `${NEW} is not well: after 60 s it does not answer. Going back to ${OLD}\n` +
+        `The last change, from ${OLD} to ${NEW}, ended: went-back\n`,
+      stderr: '',
+    });
     expect(await result()).toEqual({ outcome: 'went-back', why: 'after 60 s it does not answer' });
     await expectRuns(OLD);
   });
