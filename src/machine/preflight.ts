@@ -18,6 +18,7 @@ import { foreignK3sSettings } from '../host/k3s/foreign-settings.ts';
 import { isPrepared } from '../host/k3s/prepared.ts';
 import { checkRole } from '../host/k3s/resources.ts';
 import { BEFORE_ETCD, CLOCKS, checksBeforehand, checksBesideK3s, ON_THE_WAY } from './checks.ts';
+import { clockWasSet, isClockWrong } from './clock-set.ts';
 import type { MachineContext } from './context.ts';
 import { factDeps } from './doctor.ts';
 import { loadEffectiveConfig } from './effective-config.ts';
@@ -110,7 +111,10 @@ async function look(
 ): Promise<readonly CheckResult[]> {
   const progress = await context.progress(title);
   try {
-    const all = await runChecks(factDeps(context, subject), checks);
+    const deps = factDeps(context, subject);
+    const first = await runChecks(deps, checks);
+    const isSet = isClockWrong(first) && (await clockWasSet(deps, progress.update));
+    const all = isSet ? await runChecks(deps, checks) : first;
     const results = withIgnored(all, context.env[IGNORE_VARIABLE]);
     const error = blockingError(results);
     if (error !== undefined) {

@@ -20,6 +20,7 @@ import type {
   HandedConnection,
   Http,
 } from '../../src/core/ports.ts';
+import type { Probe } from '../../src/core/probe.ts';
 import { NO_RELEASE_KEYS, type ReleaseKeys } from '../../src/core/release-keys.ts';
 import { BUILD } from '../../src/core/version.ts';
 import { systemAskSocket } from '../../src/platform/ask-socket.ts';
@@ -117,6 +118,8 @@ export interface RunOptions {
   readonly connection?: HandedConnection;
   /** Aborts when a person interrupts it. */
   readonly signal?: AbortSignal;
+  /** What the network is like; when absent, every way leads to whom it should. */
+  readonly probe?: Probe;
 }
 
 function nobody(): never {
@@ -262,7 +265,7 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
           },
           close: () => undefined,
         }),
-        probe: async () => QUIET_PROBE,
+        probe: async () => options.probe ?? QUIET_PROBE,
         authorities: async () => [PUBLIC_CA],
         askSocket: systemAskSocket,
         objectStore: async (settings) => systemObjectStore(root, settings),

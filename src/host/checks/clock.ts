@@ -35,7 +35,8 @@ export const clockRight: Check = {
   why: 'Certificates and tokens are valid from one time to another: with a wrong clock they are refused, and those that are made here stay wrong for a year.',
   remedy:
     'Set the clock, and let NTP keep it (`timedatectl set-ntp true`, or chrony). Compare: `date -u`. ' +
-    'In a virtual machine look at the host as well.',
+    'In a virtual machine look at the host as well. `install` and `join` wait up to a minute for NTP, where that is ' +
+    'on and has not set the clock yet.',
   run: (facts) => findingAbove(facts, REFUSED_MS, Number.POSITIVE_INFINITY),
 };
 

@@ -78,8 +78,8 @@ function hintFor(rules: readonly FirewallRule[], byHand: readonly string[]): str
   if (byHand.length === 0) {
     return `Let that pass, or have it done (${done})`;
   }
-  const lasting = byHand.some((line) => line.startsWith('sudo nft '))
-    ? '. What nft is told lasts until the next start: write it into your rules (/etc/nftables.conf), too'
+  const lasting = /^sudo (nft|ip6?tables) /.test(byHand[0] ?? '')
+    ? '. That lasts until the next start: write it into your rules, too (/etc/nftables.conf; of iptables: netfilter-persistent save)'
     : '';
   const some = rules.length === 0 ? '' : `. Some of it can be done for you (${done})`;
   return `Let that pass (the ports only from the other nodes, where it is a public network)${some}${lasting}`;
@@ -183,13 +183,8 @@ function closedAtInput(
   const networks = pods.filter((source) =>
     drops(ruleset, chain, { protocol: 'tcp', port: 6443, source }),
   );
-  const insert = insertRule(chain);
-  const byHand = [
-    ...networks.map(
-      ({ text, version }) => `${insert} ${version === 4 ? 'ip' : 'ip6'} saddr ${text} accept`,
-    ),
-    ...shut.map((port) => `${insert} ${port.protocol} dport ${portRange(port, '-')} accept`),
-  ];
+  const { fromNetwork, toPort } = commandsAt(chain);
+  const byHand = [...networks.map(fromNetwork), ...shut.map(toPort)];
   return [
     {
       where: placeOf(chain),
@@ -210,11 +205,8 @@ function closedAtForward(
   const networks = pods.filter((source) =>
     drops(ruleset, chain, { protocol: 'tcp', port: 443, source }),
   );
-  const insert = insertRule(chain);
-  const byHand = networks.flatMap(({ text, version }) => {
-    const ip = version === 4 ? 'ip' : 'ip6';
-    return [`${insert} ${ip} saddr ${text} accept`, `${insert} ${ip} daddr ${text} accept`];
-  });
+  const { fromNetwork, toNetwork } = commandsAt(chain);
+  const byHand = networks.flatMap((network) => [fromNetwork(network), toNetwork(network)]);
   return [
     {
       where: placeOf(chain),
@@ -230,7 +222,28 @@ function placeOf({ family, table, name }: NftChain): string {
   return `the chain ${name} of nftables' table ${family} ${table}`;
 }
 
-/** At the beginning: behind a rule that drops it would never be asked. */
-function insertRule({ family, table, name }: NftChain): string {
-  return `sudo nft insert rule ${family} ${table} ${name}`;
+interface ChainCommands {
+  readonly fromNetwork: (network: IpRange) => string;
+  readonly toNetwork: (network: IpRange) => string;
+  readonly toPort: (port: NodePort) => string;
+}
+
+/** At the beginning of the chain: behind a rule that drops it would never be asked. */
+function commandsAt({ family, table, name }: NftChain): ChainCommands {
+  // Chains of iptables are kept by what saves those of iptables.
+  if (table === 'filter' && name === name.toUpperCase() && /^ip6?$/.test(family)) {
+    const insert = `sudo ${family}tables -I ${name}`;
+    return {
+      fromNetwork: ({ text }) => `${insert} -s ${text} -j ACCEPT`,
+      toNetwork: ({ text }) => `${insert} -d ${text} -j ACCEPT`,
+      toPort: (port) => `${insert} -p ${port.protocol} --dport ${portRange(port, ':')} -j ACCEPT`,
+    };
+  }
+  const insert = `sudo nft insert rule ${family} ${table} ${name}`;
+  const ip = ({ version }: IpRange) => (version === 4 ? 'ip' : 'ip6');
+  return {
+    fromNetwork: (network) => `${insert} ${ip(network)} saddr ${network.text} accept`,
+    toNetwork: (network) => `${insert} ${ip(network)} daddr ${network.text} accept`,
+    toPort: (port) => `${insert} ${port.protocol} dport ${portRange(port, '-')} accept`,
+  };
 }

@@ -337,6 +337,20 @@ test('packets between pods pass through the machine', async () => {
   });
 });
 
+test('a chain of iptables is told as people know it', async () => {
+  const iptables = { family: 'ip', table: 'filter', policy: 'drop' };
+  const input = nft({ ...iptables, name: 'INPUT', hook: 'input' }, USUAL);
+  expect((await findingOf(firewallOpen, printing(input)))?.fix).toBe(
+    'sudo iptables -I INPUT -p tcp --dport 10250 -j ACCEPT\n' +
+      'sudo iptables -I INPUT -p udp --dport 8472 -j ACCEPT',
+  );
+  const forward = nft({ ...iptables, name: 'FORWARD', hook: 'forward' }, USUAL);
+  expect((await findingOf(firewallOpen, printing(forward)))?.fix).toBe(
+    'sudo iptables -I FORWARD -s 10.42.0.0/16 -j ACCEPT\n' +
+      'sudo iptables -I FORWARD -d 10.42.0.0/16 -j ACCEPT',
+  );
+});
+
 test('without root nothing is said of firewalls', async () => {
   expect(await outcomeOf(firewallOpen, { ...printing({}), uid: 1000 })).toEqual({
     state: 'not-checked',
