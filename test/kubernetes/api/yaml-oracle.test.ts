@@ -54,6 +54,22 @@ test(
   TIMEOUT_MS,
 );
 
+test(
+  'numbers with an exponent, of JSON and of YAML',
+  async () => {
+    const texts = [
+      '{"a": 1e-10, "b": 1e+10, "c": 1.2e10, "d": 1e22}',
+      'a: 1e+10\nb: 1e3\nc: 12e03\n',
+    ];
+    expect(await differences(texts.map(readOf))).toEqual([]);
+    const wrong = { text: '{"a": 1e10}', json: ['{"a":10000000001}'] };
+    expect(await differences([wrong])).toMatchObject([
+      { differs: 'object 0 is {"a":10000000000}' },
+    ]);
+  },
+  TIMEOUT_MS,
+);
+
 /** Where Go keeps the modules of this machine: Kubernetes' own, once the peer or k3s was built. */
 const MODULES =
   process.env['GOMODCACHE'] ?? join(process.env['GOPATH'] ?? join(homedir(), 'go'), 'pkg/mod');
