@@ -6,6 +6,7 @@ import type { HealthFacts } from '../../src/health/facts.ts';
 import type { Problem } from '../../src/health/warnable.ts';
 import { WARNABLES } from '../../src/health/warnables/table.ts';
 import type { NodeState } from '../../src/kubernetes/nodes/states.ts';
+import { CHECKS } from '../../src/machine/checks.ts';
 import { parsePolicyFile } from '../../src/policy/read-file.ts';
 import { failureOf } from '../support/failure-of.ts';
 import { manualClock } from '../support/manual-clock.ts';
@@ -184,8 +185,10 @@ test('a node that is short of something is told, this machine first', () => {
 test('findings of the machine are told by what they are about', () => {
   const finding = (check: string) => ({ check, code: 'X', message: check, advice: 'Mend it' });
   const told = (check: string) => ({ about: check, code: 'X', message: check, hint: 'Mend it' });
-  expect(found({ findings: ['forwarding', 'inodes'].map(finding) })).toEqual({
-    ...{ disk: [told('inodes')], machine: [told('forwarding')] },
+  const checks = ['forwarding', 'inodes', 'etcd-snapshots', 'k3s-certificates'];
+  expect(found({ findings: checks.map(finding) })).toEqual({
+    ...{ disk: [told('inodes')], certificates: [told('k3s-certificates')] },
+    ...{ snapshots: [told('etcd-snapshots')], machine: [told('forwarding')] },
   });
 });
 
@@ -209,6 +212,12 @@ test('a certificate that ends within a month is told, and one that has ended', (
       }),
     ],
   });
+});
+
+test('the checks that have a warnable of their own are there', () => {
+  const ids = CHECKS.map(({ id }) => id);
+  const own = ['disk-space', 'disk-filling', 'inodes', 'k3s-certificates'];
+  expect(ids).toEqual(expect.arrayContaining([...own, 'snapshots', 'etcd-snapshots']));
 });
 
 test('an installed version that does not run yet is told', () => {

@@ -6,7 +6,7 @@
 import type { Warnable } from '../warnable.ts';
 import { journal, policy, settings, update } from './agent.ts';
 import { joinTokens, kubernetes, otherNodes, ownNode, shortages } from './cluster.ts';
-import { certificates, disk, machine } from './machine.ts';
+import { certificates, disk, machine, snapshots } from './machine.ts';
 import { clock, session, sessionTransport, sharing } from './session.ts';
 import { clusterServer, kubelet } from './worker.ts';
 
@@ -29,5 +29,6 @@ export const WARNABLES: readonly Warnable[] = [
   update,
   disk,
   certificates,
+  snapshots,
   machine,
 ];
