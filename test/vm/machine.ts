@@ -11,6 +11,7 @@ import {
   tail,
 } from './host-command.ts';
 import { type MachineState, readMachineState } from './machine-state.ts';
+import { removeMachineLink } from './network.ts';
 import { type Nspawn, type NspawnOptions, startNspawn } from './nspawn.ts';
 import { waitUntil } from './wait-until.ts';
 
@@ -135,6 +136,7 @@ export function createMachine(parts: MachineParts): Machine {
     if (await isRunning()) {
       throw new Error(`Cannot start machine '${name}': it is running`);
     }
+    await removeMachineLink(options.group);
     boot = await startNspawn(options);
     await waitForBoot(name, boot, options, exec);
   };

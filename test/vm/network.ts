@@ -50,19 +50,19 @@ export async function createBridge(slot: number): Promise<void> {
 }
 
 /**
- * Removes the bridge of a slot with the links on it, when there is one. The link of a machine outlives the
- * machine where the kernel still holds its network, and the next one of that name could not have it.
+ * Removes the link that an earlier machine of that name has left: it stays as long as the kernel holds that
+ * machine's network, which may be minutes, and the next one could not have its name.
  */
+export async function removeMachineLink(group: string): Promise<void> {
+  // nspawn shortens the name, and keeps the whole one as an alternative.
+  await runCommand(['ip', 'link', 'delete', 'dev', `vb-${group}`], { check: false });
+}
+
+/** Removes the bridge of a slot, when there is one. */
 export async function removeBridge(slot: number): Promise<void> {
   const bridge = bridgeName(slot);
   const { exitCode } = await runCommand(['ip', 'link', 'show', bridge], { check: false });
-  if (exitCode !== 0) {
-    return;
+  if (exitCode === 0) {
+    await runCommand(['ip', 'link', 'delete', bridge]);
   }
-  const { stdout } = await runCommand(['ip', '-brief', 'link', 'show', 'master', bridge]);
-  for (const [, link = ''] of stdout.matchAll(/^([^\s@]+)/gm)) {
-    // It may go by itself meanwhile.
-    await runCommand(['ip', 'link', 'delete', link], { check: false });
-  }
-  await runCommand(['ip', 'link', 'delete', bridge]);
 }
