@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { LEASE_DURATION_MS } from '../../src/kubernetes/lease/election.ts';
 import { DetailedHealth } from '../../src/protocol/local-api.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
 import { type FakeKubernetes, startFakeKubernetes } from '../support/fake-kubernetes.ts';
@@ -80,7 +81,7 @@ test(
     await one.reaches('connected');
     const { agent } = await one.health();
     await waitUntil('the Lease has a duration', TIMEOUT_MS, async () => {
-      return kubernetes.object(LEASE)?.spec?.['leaseDurationSeconds'] === 12;
+      return kubernetes.object(LEASE)?.spec?.['leaseDurationSeconds'] === LEASE_DURATION_MS / 1_000;
     });
     const two = await start('two');
     await waitUntil('the second one sees the first', TIMEOUT_MS, async () => {
@@ -115,7 +116,7 @@ test(
     await one.reaches('connected');
     const two = await start('two');
     await waitUntil('the Lease has a duration', TIMEOUT_MS, async () => {
-      return kubernetes.object(LEASE)?.spec?.['leaseDurationSeconds'] === 12;
+      return kubernetes.object(LEASE)?.spec?.['leaseDurationSeconds'] === LEASE_DURATION_MS / 1_000;
     });
     const { id: agentId } = (await one.health()).agent;
     const payload = {

@@ -14,9 +14,12 @@ import { isRejectedWith } from '../api/rejection.ts';
 import { type Candidate, isSame, type LeaseRecord, readLease, writeLease } from './record.ts';
 
 /** A Lease that nobody has changed for this long is free. */
-export const LEASE_DURATION_MS = 12_000;
-/** A holder that could not renew for this long has lost it: the rest is for its end. */
-export const RENEW_DEADLINE_MS = 8_000;
+export const LEASE_DURATION_MS = 14_000;
+/**
+ * A holder that could not renew for this long has lost it: the rest is for its end. Long enough for etcd to
+ * elect another leader when that one's server is lost.
+ */
+export const RENEW_DEADLINE_MS = 10_000;
 /** Time between renewals. */
 const RENEW_INTERVAL_MS = 2_000;
 /** Time between the looks of those who stand by, and before what failed is tried again. */
