@@ -11,7 +11,8 @@ import { waitUntil } from '../vm/wait-until.ts';
 import { type RunningDaemon, startDaemon } from './running-daemon.ts';
 
 const TOKEN = 'a-control-plane-token';
-const TIMEOUT_MS = 20_000;
+/** A loaded machine may miss that the Lease was given back, and then waits for its end. */
+const TIMEOUT_MS = 45_000;
 const OURS = 'namespaces/pipeops-system';
 const LEASE = `/apis/coordination.k8s.io/v1/${OURS}/leases/pipeops-agent`;
 
