@@ -124,6 +124,10 @@ export const SUBCOMMANDS: Subcommands = {
     summary: 'Give this server the cluster of a snapshot',
     load: async () => (await import('./snapshot.ts')).snapshotRestoreSubcommand,
   },
+  'snapshot rejoin': {
+    summary: 'Make a further server take the data of the one that was restored',
+    load: async () => (await import('./snapshot.ts')).snapshotRejoinSubcommand,
+  },
   'snapshot delete': {
     summary: 'Delete a snapshot',
     load: async () => (await import('./snapshot.ts')).snapshotDeleteSubcommand,

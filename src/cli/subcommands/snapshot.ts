@@ -31,17 +31,13 @@ export const snapshotCreateSubcommand = defineSubcommand({
   run: async (context, { flags }) => {
     const { createSnapshot } = await import('../../machine/snapshots/create.ts');
     const name = readName(flags.name);
-    const progress = await context.progress('Make a snapshot');
-    try {
-      const made = await createSnapshot(context, { name, kind: 'manual' }, progress.update);
-      progress.done();
-      tell(context, flags.json, made, `${made.path} (${megabytes(made.bytes)})\n`);
-      await tellOfKey(context, made);
-      return 0;
-    } catch (thrown) {
-      progress.fail();
-      throw thrown;
-    }
+    const wishes = { name, kind: 'manual' as const };
+    const made = await shown(context, 'Make a snapshot', (update) =>
+      createSnapshot(context, wishes, update),
+    );
+    tell(context, flags.json, made, `${made.path} (${megabytes(made.bytes)})\n`);
+    await tellOfKey(context, made);
+    return 0;
   },
 });
 
@@ -189,19 +185,10 @@ export const snapshotRestoreSubcommand = defineSubcommand({
       tell(context, flags.json, plan, '');
       return 0;
     }
-    if (!flags.yes && (await context.io.confirm('Restore it?')) !== true) {
-      throw new AgentError('USAGE', 'Nothing was changed: it was not confirmed', {
-        hint: 'Answer y, or give --yes',
-      });
-    }
-    const progress = await context.progress('Restore the snapshot');
-    try {
-      await restoreSnapshot(context, wishes, plan, progress.update);
-    } catch (thrown) {
-      progress.fail();
-      throw thrown;
-    }
-    progress.done();
+    await confirm(context, flags.yes, 'Restore it?');
+    await shown(context, 'Restore the snapshot', (update) =>
+      restoreSnapshot(context, wishes, plan, update),
+    );
     tell(context, flags.json, plan, '');
     context.io.stderr(lastWord(plan));
     return 0;
@@ -227,7 +214,7 @@ function planLines({ snapshot, isSameCluster, steps }: RestorePlan): string {
   const whose = isSameCluster ? 'of this cluster' : 'of ANOTHER cluster than the one that is here';
   return (
     `${snapshot.name}: made ${snapshot.created} on ${snapshot.node}, ${whose}. This will\n` +
-    steps.map((step, index) => `  ${index + 1}. ${step}\n`).join('')
+    numbered(steps)
   );
 }
 
@@ -239,7 +226,7 @@ function lastWord({ snapshot, node, kept_in }: RestorePlan): string {
         `sudo k3s kubectl delete node ${snapshot.node}\n`;
   const servers =
     snapshot.datastore === 'etcd'
-      ? 'Further servers of that cluster: uninstall and join them again (docs/BACKUP.md)\n'
+      ? 'On each further server of that cluster: sudo pipeops-agent snapshot rejoin (docs/BACKUP.md)\n'
       : '';
   return `Restored. What was here before is in ${kept_in}: remove it when all is well.\n${other}${servers}`;
 }
@@ -277,16 +264,9 @@ export const snapshotFetchSubcommand = defineSubcommand({
   needsRoot: true,
   run: async (context, { flags, words }) => {
     const { fetchCopy } = await import('../../machine/snapshots/fetch.ts');
-    const progress = await context.progress('Fetch the copy');
-    try {
-      const fetched = await fetchCopy(context, words.FROM);
-      progress.done();
-      tell(context, flags.json, fetched, `${fetched.path}\n`);
-      return 0;
-    } catch (thrown) {
-      progress.fail();
-      throw thrown;
-    }
+    const fetched = await shown(context, 'Fetch the copy', () => fetchCopy(context, words.FROM));
+    tell(context, flags.json, fetched, `${fetched.path}\n`);
+    return 0;
   },
 });
 
@@ -317,3 +297,61 @@ export const snapshotRunSubcommand = defineSubcommand({
     return 0;
   },
 });
+
+export const snapshotRejoinSubcommand = defineSubcommand({
+  name: 'snapshot rejoin',
+  description:
+    'Makes a further server take the data of the one on which a snapshot was restored. What it has now is kept.',
+  example: 'sudo pipeops-agent snapshot rejoin',
+  flags: {
+    'dry-run': DRY_RUN_FLAG,
+    yes: { type: 'boolean', default: false, description: 'Do not ask' },
+    json: JSON_FLAG,
+  },
+  words: [],
+  needsRoot: true,
+  locks: true,
+  run: async (context, { flags }) => {
+    const { planRejoin, rejoin } = await import('../../machine/snapshots/rejoin.ts');
+    const plan = await planRejoin(context);
+    context.io.stderr(`This will\n${numbered(plan.steps)}`);
+    if (flags['dry-run']) {
+      tell(context, flags.json, plan, '');
+      return 0;
+    }
+    await confirm(context, flags.yes, 'Rejoin?');
+    await shown(context, 'Rejoin the cluster', (update) => rejoin(context, plan, update));
+    tell(context, flags.json, plan, '');
+    context.io.stderr(`Rejoined. What was here before is in ${plan.kept_in}\n`);
+    return 0;
+  },
+});
+
+async function confirm(context: CliContext, isConfirmed: boolean, question: string): Promise<void> {
+  if (!isConfirmed && (await context.io.confirm(question)) !== true) {
+    throw new AgentError('USAGE', 'Nothing was changed: it was not confirmed', {
+      hint: 'Answer y, or give --yes',
+    });
+  }
+}
+
+/** Shows that something is going on, and how it ended. */
+async function shown<T>(
+  context: CliContext,
+  title: string,
+  work: (update: (text: string) => void) => Promise<T>,
+): Promise<T> {
+  const progress = await context.progress(title);
+  try {
+    const result = await work(progress.update);
+    progress.done();
+    return result;
+  } catch (thrown) {
+    progress.fail();
+    throw thrown;
+  }
+}
+
+function numbered(steps: readonly string[]): string {
+  return steps.map((step, index) => `  ${index + 1}. ${step}\n`).join('');
+}

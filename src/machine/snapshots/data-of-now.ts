@@ -1,11 +1,12 @@
-/** What stands where a snapshot is restored: it is moved aside, and back again if the restore fails. */
+/** What stands where other data are to come: it is moved aside, and back again if that fails. */
+import { dirname } from 'node:path';
 import {
   K3S_AGENT_DIRECTORY,
   K3S_DATA_DIRECTORY,
   K3S_ETCD_DIRECTORY,
   K3S_SQLITE_FILE,
 } from '../../core/k3s-places.ts';
-import type { Files } from '../../core/ports.ts';
+import type { Clock, Files } from '../../core/ports.ts';
 
 /** k3s' data, keys and tokens of the cluster on a server. What people put there (manifests) stays. */
 const OF_CLUSTER = [
@@ -24,58 +25,68 @@ interface Deps {
   readonly files: Files;
 }
 
+/** All that belongs to the cluster of now, and to no other one. */
+export async function placesOfCluster({ files }: Deps): Promise<readonly string[]> {
+  const certificates = (await files.list(K3S_AGENT_DIRECTORY)).filter((name) => OF_NODE.test(name));
+  return [...OF_CLUSTER, ...certificates.map((name) => `${K3S_AGENT_DIRECTORY}/${name}`)];
+}
+
+/** A directory that is not there yet: what a run that was killed has moved aside must stay. */
+export async function unusedAside(
+  { files, clock }: Deps & { readonly clock: Clock },
+  why: string,
+): Promise<string> {
+  const time = clock.now().toISOString().slice(0, 19).replaceAll(/[-:]/g, '').toLowerCase();
+  const wanted = `${K3S_DATA_DIRECTORY}/${why}-${time}z`;
+  let unused = wanted;
+  for (let number = 2; (await files.stat(unused)) !== undefined; number += 1) {
+    unused = `${wanted}-${number}`;
+  }
+  return unused;
+}
+
 /**
  * Moves what is there into a directory, where it keeps its places below k3s' own.
  * @throws AgentError FILE_ACCESS, and then all of it is where it was
  */
-export async function moveAside({ files }: Deps, aside: string): Promise<void> {
-  const certificates = (await files.list(K3S_AGENT_DIRECTORY))
-    .filter((name) => OF_NODE.test(name))
-    .map((name) => `${K3S_AGENT_DIRECTORY}/${name}`);
+export async function moveAside(
+  { files }: Deps,
+  places: readonly string[],
+  aside: string,
+): Promise<void> {
   try {
-    for (const path of [...OF_CLUSTER, ...certificates]) {
+    for (const path of places) {
       if ((await files.stat(path)) !== undefined) {
         await moveInto({ files }, path, asideOf(aside, path));
       }
     }
   } catch (thrown) {
-    await moveBack({ files }, aside);
+    await moveBack({ files }, places, aside);
     throw thrown;
   }
 }
 
-/** Puts everything back that was moved aside. What has come into its place since goes. */
-export async function moveBack({ files }: Deps, aside: string): Promise<void> {
-  for (const path of await movedAside({ files }, aside)) {
-    await remove({ files }, path);
-    await moveInto({ files }, asideOf(aside, path), path);
+/** Puts back what was moved aside. */
+async function moveBack({ files }: Deps, places: readonly string[], aside: string): Promise<void> {
+  for (const path of places) {
+    if ((await files.stat(asideOf(aside, path))) !== undefined) {
+      await moveInto({ files }, asideOf(aside, path), path);
+    }
   }
   await files.removeTree(aside);
 }
 
-/** Everything that a restore has made goes, so that only what was moved aside is put back. */
-export async function removeRestored({ files }: Deps): Promise<void> {
-  for (const path of OF_CLUSTER) {
-    await remove({ files }, path);
+/** The same, where other data have come into these places since: those go. */
+export async function replaceBy(
+  { files }: Deps,
+  places: readonly string[],
+  aside: string,
+): Promise<void> {
+  for (const path of places) {
+    const isDirectory = (await files.stat(path))?.kind === 'directory';
+    await (isDirectory ? files.removeTree(path) : files.remove(path));
   }
-}
-
-async function remove({ files }: Deps, path: string): Promise<void> {
-  const kind = (await files.stat(path))?.kind;
-  await (kind === 'directory' ? files.removeTree(path) : files.remove(path));
-}
-
-async function movedAside({ files }: Deps, aside: string): Promise<readonly string[]> {
-  const certificates = (await files.list(asideOf(aside, K3S_AGENT_DIRECTORY))).map(
-    (name) => `${K3S_AGENT_DIRECTORY}/${name}`,
-  );
-  const paths: string[] = [];
-  for (const path of [...OF_CLUSTER, ...certificates]) {
-    if ((await files.stat(asideOf(aside, path))) !== undefined) {
-      paths.push(path);
-    }
-  }
-  return paths;
+  await moveBack({ files }, places, aside);
 }
 
 function asideOf(aside: string, path: string): string {
@@ -83,6 +94,6 @@ function asideOf(aside: string, path: string): string {
 }
 
 async function moveInto({ files }: Deps, from: string, to: string): Promise<void> {
-  await files.makeDirectory(to.slice(0, to.lastIndexOf('/')), { mode: 0o700 });
+  await files.makeDirectory(dirname(to), { mode: 0o700 });
   await files.rename(from, to);
 }

@@ -1,12 +1,11 @@
 /** `snapshot restore`: this server gets the cluster of a snapshot, and keeps what it had. */
-import { AgentError, expectedError, toAgentError } from '../../core/errors.ts';
+import { AgentError, expectedError } from '../../core/errors.ts';
 import {
   K3S_DATA_DIRECTORY,
   K3S_DROP_IN_DIRECTORY,
   K3S_EXECUTABLE,
   K3S_SERVER_TOKEN_FILE,
   K3S_SQLITE_FILE,
-  K3S_UNITS,
   k3sUnitFile,
 } from '../../core/k3s-places.ts';
 import { UNIT_NAME } from '../../core/places.ts';
@@ -14,17 +13,16 @@ import type { Progress } from '../../core/ports.ts';
 import { pollUntil } from '../../core/waiting.ts';
 import { writeKubeconfig } from '../../host/agent/kubeconfig.ts';
 import { applyPermissions } from '../../host/agent/policy-file.ts';
-import { explainingLine } from '../../host/engine/explaining-line.ts';
+import { readClusterInfo } from '../../host/cluster/info.ts';
 import { systemctl } from '../../host/engine/systemctl.ts';
-import { hasFailed, unitWatch } from '../../host/engine/unit-watch.ts';
-import { kubectl } from '../../host/k3s/kubectl.ts';
 import { installedK3sVersion } from '../../host/k3s/program.ts';
 import { readPolicyFile } from '../../policy/read-file.ts';
 import type { SnapshotHeader } from '../../protocol/files/snapshot.ts';
 import type { MachineContext } from '../context.ts';
 import { KUBERNETES_ACCOUNT, permissionsManifest } from '../kubernetes-account.ts';
-import { moveAside, moveBack, removeRestored } from './data-of-now.ts';
+import { placesOfCluster, unusedAside } from './data-of-now.ts';
 import { copyProblem } from './datastore.ts';
+import { exchangeData, SERVER_UNIT } from './exchange.ts';
 import { withSnapshotLock } from './lock.ts';
 import { openSnapshot, readSnapshotHeader } from './sealed-file.ts';
 import { whoseHere } from './whose.ts';
@@ -33,11 +31,10 @@ import { whoseHere } from './whose.ts';
 const WORK_DIRECTORY = `${K3S_DATA_DIRECTORY}/pipeops-restore`;
 /** Read last, so that it decides; it goes when k3s has written the token down itself. */
 const TOKEN_DROP_IN = `${K3S_DROP_IN_DIRECTORY}/99-pipeops-restore.yaml`;
-const SERVER_UNIT = K3S_UNITS.server;
 /** k3s makes etcd's data of the snapshot and ends by itself. */
 const RESET_TIMEOUT_MS = 600_000;
-/** A start with the data of another cluster makes certificates anew. */
-const READY_TIMEOUT_MS = 600_000;
+/** Until the API of the restored cluster takes the agent's account. */
+const ACCOUNT_TIMEOUT_MS = 120_000;
 const POLL_INTERVAL_MS = 1_000;
 
 export interface RestoreWishes {
@@ -74,24 +71,15 @@ export async function planRestore(
   const snapshot = await readSnapshotHeader(context, path);
   await openSnapshot(context, path, undefined, key);
   await refuseOlderK3s(context, snapshot);
-  const time = context.clock.now().toISOString().slice(0, 19).replaceAll(/[-:]/g, '');
+  await refuseBesideOthers(context);
   const here = await whoseHere(context);
   const plan = {
     snapshot,
     isSameCluster: snapshot.cluster === here.cluster,
     node: here.node,
-    kept_in: await unusedPath(context, `${K3S_DATA_DIRECTORY}/before-restore-${time}z`),
+    kept_in: await unusedAside(context, 'before-restore'),
   };
   return { ...plan, steps: stepsOf(plan) };
-}
-
-/** A run that was killed may have left its directory a moment ago: what is in it must stay. */
-async function unusedPath({ files }: MachineContext, path: string): Promise<string> {
-  let unused = path;
-  for (let number = 2; (await files.stat(unused)) !== undefined; number += 1) {
-    unused = `${path}-${number}`;
-  }
-  return unused;
 }
 
 function stepsOf({ snapshot, kept_in }: Omit<RestorePlan, 'steps'>): readonly string[] {
@@ -118,6 +106,25 @@ async function refuseOlderK3s(context: MachineContext, { k3s }: SnapshotHeader):
   }
 }
 
+/**
+ * While most of the other servers run, they go on with their data: there would be two clusters that take
+ * each other's workers. When they are stopped, or never were, the API does not tell of them.
+ */
+async function refuseBesideOthers(context: MachineContext): Promise<void> {
+  const { node } = await whoseHere(context);
+  const info = await readClusterInfo(context).catch(expectedError);
+  const others =
+    info instanceof AgentError
+      ? []
+      : info.nodes.filter((each) => each.role === 'server' && each.ready && each.name !== node);
+  if (others.length > 0) {
+    const names = others.map(({ name }) => name).join(', ');
+    throw new AgentError('BUSY', `Other servers of this cluster run: ${names}`, {
+      hint: 'Stop k3s on each: sudo systemctl stop k3s. Afterwards run there: sudo pipeops-agent snapshot rejoin',
+    });
+  }
+}
+
 function minorOf(version: string): number {
   const [, major = '0', minor = '0'] = /^v?(\d+)\.(\d+)/.exec(version) ?? [];
   return Number(major) * 1_000 + Number(minor);
@@ -134,21 +141,23 @@ export async function restoreSnapshot(
   update: Progress['update'],
 ): Promise<void> {
   await withSnapshotLock(context, 'snapshot restore', async () => {
+    const tidy = async () => {
+      await context.files.removeTree(WORK_DIRECTORY);
+      await context.files.remove(TOKEN_DROP_IN);
+    };
     try {
       update('opening the snapshot');
       const token = await unpack(context, wishes);
-      update(`stopping ${SERVER_UNIT}`);
-      await systemctl(context, 'stop', SERVER_UNIT);
-      // After a power cut it must not start without its data: it would make a new, empty cluster.
-      await systemctl(context, 'disable', '--quiet', SERVER_UNIT);
-      await moveAside(context, plan.kept_in);
-      await orBack(context, plan, async () => {
-        await put(context, plan, token, update);
-        await start(context, plan, update);
-      });
+      const exchange = {
+        node: plan.node,
+        places: await placesOfCluster(context),
+        keptIn: plan.kept_in,
+        put: () => put(context, plan, token, update),
+        tidy,
+      };
+      await exchangeData(context, exchange, update);
     } finally {
-      await context.files.removeTree(WORK_DIRECTORY);
-      await context.files.remove(TOKEN_DROP_IN);
+      await tidy();
     }
     update('giving the agent its account');
     await giveAccount(context);
@@ -208,93 +217,6 @@ function lastLines(text: string): string {
   return text.trim().split('\n').slice(-3).join(' ');
 }
 
-async function start(
-  context: MachineContext,
-  { node }: RestorePlan,
-  update: Progress['update'],
-): Promise<void> {
-  update(`starting ${SERVER_UNIT}`);
-  const watch = unitWatch(context, SERVER_UNIT);
-  await watch.begin();
-  const since = context.clock.now();
-  await startNow(context);
-  const pace = { everyMs: POLL_INTERVAL_MS, limitMs: READY_TIMEOUT_MS };
-  let isForgotten = false;
-  const end = await pollUntil(context.clock, pace, context.signal, async () => {
-    // The cluster may know another password for a node of this name: that of the machine before.
-    isForgotten ||= await forgetNodePassword(context, node);
-    const heard = isForgotten ? await heardFrom(context, node) : undefined;
-    if (heard !== undefined && heard >= since) {
-      return { found: true };
-    }
-    const report = await watch.look();
-    if (hasFailed(report)) {
-      throw notReady(explainingLine(report));
-    }
-    update(report.lines.at(-1) ?? `starting ${SERVER_UNIT}`);
-    return { soFar: report };
-  });
-  if (end.kind === 'found') {
-    return;
-  }
-  throw end.kind === 'aborted'
-    ? new AgentError('INTERRUPTED', 'Interrupted while k3s started')
-    : notReady(explainingLine(end.soFar));
-}
-
-async function startNow(context: MachineContext): Promise<void> {
-  await systemctl(context, 'enable', '--quiet', SERVER_UNIT);
-  await systemctl(context, 'start', '--no-block', SERVER_UNIT);
-}
-
-function notReady(why: string): AgentError {
-  return new AgentError(
-    'K3S_NOT_READY',
-    `k3s did not start with the data of the snapshot: ${why}`,
-    {
-      hint: `Look at: journalctl -u ${SERVER_UNIT}`,
-    },
-  );
-}
-
-async function forgetNodePassword(context: MachineContext, node: string): Promise<boolean> {
-  const secret = `${node}.node-password.k3s`;
-  const argv = ['delete', 'secret', secret, '--namespace=kube-system', '--ignore-not-found'];
-  return (await kubectl(context, argv)).exitCode === 0;
-}
-
-/** When the kubelet last told of itself, where the node is Ready. */
-async function heardFrom(context: MachineContext, node: string): Promise<Date | undefined> {
-  const ready = '{range .status.conditions[?(@.type=="Ready")]}{.status} {.lastHeartbeatTime}{end}';
-  const { stdout } = await kubectl(context, ['get', 'node', node, '-o', `jsonpath=${ready}`]);
-  const [status, time = ''] = stdout.trim().split(' ');
-  // Kubernetes tells whole seconds.
-  return status === 'True' ? new Date(Date.parse(time) + 999) : undefined;
-}
-
-async function orBack(
-  context: MachineContext,
-  { kept_in }: RestorePlan,
-  work: () => Promise<void>,
-): Promise<void> {
-  try {
-    await work();
-  } catch (thrown) {
-    const error = toAgentError(thrown);
-    // Also when a person has interrupted it: a cluster without its data is of no use.
-    const uninterrupted = { ...context, signal: new AbortController().signal };
-    await systemctl(uninterrupted, 'stop', SERVER_UNIT);
-    await context.files.remove(TOKEN_DROP_IN);
-    await removeRestored(context);
-    await moveBack(context, kept_in);
-    await startNow(uninterrupted);
-    throw new AgentError(error.code, `${error.message}. What was here before is back in place`, {
-      hint: error.hint ?? `Look at: journalctl -u ${SERVER_UNIT}`,
-      cause: thrown,
-    });
-  }
-}
-
 /** The snapshot may be of a time before the agent had one, and its tokens are signed by another key. */
 async function giveAccount(context: MachineContext): Promise<void> {
   const { files, places } = context;
@@ -302,7 +224,7 @@ async function giveAccount(context: MachineContext): Promise<void> {
     return; // A further server: its agent has none.
   }
   const policy = await readPolicyFile(context, places.policyFile);
-  const pace = { everyMs: POLL_INTERVAL_MS, limitMs: READY_TIMEOUT_MS };
+  const pace = { everyMs: POLL_INTERVAL_MS, limitMs: ACCOUNT_TIMEOUT_MS };
   const end = await pollUntil(context.clock, pace, context.signal, async () => {
     try {
       await applyPermissions(context, permissionsManifest(policy));

@@ -149,7 +149,7 @@ describe('not restored', () => {
       exitCode: 7,
       error: {
         code: 'K3S_NOT_READY',
-        message: expect.stringMatching(/did not start with the data.*back in place$/),
+        message: expect.stringMatching(/did not start with the other data.*back in place$/),
       },
     });
     expect(await ofK3s()).toEqual(before);
