@@ -20,6 +20,7 @@ import { firewallOpen } from '../host/checks/firewall.ts';
 import { gatewaysAnswer } from '../host/checks/gateways.ts';
 import { ownMachineId, usableHostname } from '../host/checks/identity.ts';
 import { ipFamiliesWork } from '../host/checks/ip-families.ts';
+import { networksOfOwnVersion } from '../host/checks/ipv6-only.ts';
 import { serverAnswers } from '../host/checks/joined-server.ts';
 import { k3sCertificatesLast } from '../host/checks/k3s-certificates.ts';
 import { noDataOfOthers } from '../host/checks/k3s-data.ts';
@@ -109,6 +110,7 @@ export const CHECKS: readonly Check[] = [
   addressStillThere,
   addressReserved,
   defaultRouteThere,
+  networksOfOwnVersion,
   podNetworksFree,
   podRoutesFree,
   firewallOpen,
