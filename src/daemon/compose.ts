@@ -284,6 +284,7 @@ async function serverParts(parts: CommonParts, config: Config, common: CommonHea
       machine: thisMachine,
       policyProblem: live.problem,
       journalTrouble: () => journal.trouble(),
+      memoryTrouble: parts.commands.trouble,
       sharing: () => (share.isAlone() ? [] : moving.shared.problems()),
     },
     config.k3s.node_name,

@@ -61,6 +61,7 @@ export interface ServerHealthDeps extends CommonHealthDeps {
   readonly policyProblem: () => AgentError | undefined;
   /** Set while nothing can be written: commands wait until the disk takes them again. */
   readonly journalTrouble: () => AgentError | undefined;
+  readonly memoryTrouble: () => AgentError | undefined;
   /** What is wrong with what it shares with other servers. */
   readonly sharing: () => HealthFacts['sharing'];
 }
@@ -95,6 +96,7 @@ export function serverHealth(deps: ServerHealthDeps, nodeName: string | undefine
       sharing: deps.sharing(),
       policyProblem: deps.policyProblem(),
       journalTrouble: deps.journalTrouble(),
+      memoryTrouble: deps.memoryTrouble(),
     };
   };
   return {
@@ -140,6 +142,7 @@ function commonFacts(deps: CommonHealthDeps): () => Promise<HealthFacts> {
     sharing: [],
     policyProblem: undefined,
     journalTrouble: undefined,
+    memoryTrouble: undefined,
     kubernetesTrouble: undefined,
     nodes: undefined,
     trespassers: [],

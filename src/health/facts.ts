@@ -39,6 +39,8 @@ export interface HealthFacts {
   readonly policyProblem: AgentError | undefined;
   /** Why nothing can be written, and commands wait. */
   readonly journalTrouble: AgentError | undefined;
+  /** Why commands wait for the cluster, which has several servers. */
+  readonly memoryTrouble: AgentError | undefined;
   /** Why the API server does not answer; undefined while it does, and on a worker. */
   readonly kubernetesTrouble: AgentError | undefined;
   /** `unknown`: not listed yet. Undefined on a worker, which may not ask. */

@@ -80,6 +80,7 @@ async function server() {
       state: sessionState(deps, 'standalone'),
       policyProblem: () => undefined,
       journalTrouble: () => undefined,
+      memoryTrouble: () => undefined,
       sharing: () => [],
     },
     'Own',

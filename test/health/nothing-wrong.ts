@@ -8,6 +8,7 @@ export const NOTHING_WRONG: HealthFacts = {
   clockSkewMs: undefined,
   policyProblem: undefined,
   journalTrouble: undefined,
+  memoryTrouble: undefined,
   kubernetesTrouble: undefined,
   nodes: undefined,
   trespassers: [],

@@ -175,6 +175,9 @@ test('what was in the cluster under our names is put back, and its namespace sta
     .flatMap(({ stdin = '' }) => (stdin === '' ? [] : [stdin]));
   const [deleted, restored] = given.map((text) => JSON.parse(text).items);
   expect(deleted.map(({ kind }: { kind: string }) => kind)).not.toContain('Namespace');
+  // What is made while the agent runs is in no manifest.
+  const memory = 'delete --ignore-not-found secrets -n pipeops-system -l pipeops.io/memory';
+  expect(machine.calls.filter(({ argv }) => argv.join(' ').endsWith(memory)).length).toBe(1);
   expect(restored).toEqual(
     IN_CLUSTER.items.slice(1).map((item) => {
       const { status: _, ...rest } = item as typeof item & { status?: unknown };

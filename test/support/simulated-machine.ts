@@ -756,9 +756,12 @@ async function k3s(
     await put('/cluster/account', applied(stored, stdin ?? EMPTY_LIST));
     return ok;
   }
-  if (line.startsWith('kubectl delete')) {
+  if (line.startsWith('kubectl delete --ignore-not-found -f')) {
     await files.remove('/cluster/account');
     return ok;
+  }
+  if (line.startsWith('kubectl delete')) {
+    return ok; // Nothing of it is there.
   }
   if (line.startsWith('kubectl create token')) {
     return { stdout: `${serviceAccountToken(new Date(), 30 * 24 * 3_600)}\n` };

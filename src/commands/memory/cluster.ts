@@ -3,7 +3,7 @@
  * that holds the session is gone, another one knows what was acknowledged, begun, noted and answered.
  */
 import { type Bell, bell, rungWithin } from '../../core/bell.ts';
-import { expectedError } from '../../core/errors.ts';
+import { type AgentError, expectedError, toAgentError } from '../../core/errors.ts';
 import { limitedLog } from '../../core/limited-log.ts';
 import type { Clock, Log, Random } from '../../core/ports.ts';
 import { settledWithin } from '../../core/waiting.ts';
@@ -49,6 +49,8 @@ export interface ClusterMemory {
   /** There is no other server any more: new commands are known here only. */
   keepAlone(): void;
   isShared(): boolean;
+  /** Why commands wait for the cluster; undefined once something worked again. */
+  trouble(): AgentError | undefined;
   /** Why this server could not learn what the cluster knows; undefined where it can. */
   obstacle(): Promise<string | undefined>;
   /** Notes deliveries in the cluster, and looks for records that others have made, until the signal. */
@@ -66,26 +68,42 @@ interface State extends ClusterMemoryDeps {
   readonly turns: Turns;
   /** Undefined while there is no other server. */
   tenure: Tenure | undefined;
+  trouble: AgentError | undefined;
 }
 
 export function clusterMemory(deps: ClusterMemoryDeps): ClusterMemory {
   const deliveries = bell();
-  const state: State = { ...deps, turns: turns(), tenure: undefined };
+  const state: State = { ...deps, turns: turns(), tenure: undefined, trouble: undefined };
   return {
     journal: sharedJournal({
       ...deps,
-      inTurn: state.turns.take,
+      inTurn: (commandId, work) => state.turns.take(commandId, () => noticing(state, work)),
       book: () => state.tenure?.book,
       onDelivered: deliveries.ring,
     }),
     share: (from, signal) => share(state, from === 'alone', signal),
     keepAlone: () => {
       state.tenure = undefined;
+      state.trouble = undefined;
     },
     isShared: () => state.tenure?.isReady ?? false,
+    trouble: () => state.trouble,
     obstacle: () => obstacle(deps.objects),
     keepUp: (signal) => keepUp(state, deliveries, signal),
   };
+}
+
+/** Notes why the cluster does not take a step, and that it does again. */
+async function noticing<T>(state: State, work: () => Promise<T>): Promise<T> {
+  try {
+    const done = await work();
+    state.trouble = undefined;
+    return done;
+  } catch (thrown) {
+    const error = toAgentError(thrown);
+    state.trouble = error.code === 'MEMORY_UNREACHABLE' ? error : state.trouble;
+    throw thrown;
+  }
 }
 
 /** Any name will do: what is asked is whether this may be asked. */
@@ -116,8 +134,10 @@ async function share(state: State, wasAlone: boolean, signal: AbortSignal): Prom
   const startedAt = clock.monotonic();
   while (!signal.aborted) {
     try {
-      await reconcile(reconciled(state, tenure, wasAlone));
-      await noteDeliveries(state, tenure);
+      await noticing(state, async () => {
+        await reconcile(reconciled(state, tenure, wasAlone));
+        await noteDeliveries(state, tenure);
+      });
       tenure.isReady = true;
       log.info('the journal has what the cluster knows of commands', {
         duration_ms: Math.round(clock.monotonic() - startedAt),

@@ -21,6 +21,19 @@ a slow disk. Where it answers others but not the agent, the agent's credentials 
   find: ({ kubernetesTrouble }) => problemsOf(kubernetesTrouble),
 };
 
+export const memory: Warnable = {
+  id: 'memory',
+  title: 'Memory of commands',
+  severity: 'blocks',
+  dependsOn: ['kubernetes'],
+  visibleAfterMs: 0,
+  why: 'With several servers a command is not begun before the cluster knows of it: it could be lost with its server.',
+  remedy: `Nothing is lost: commands wait, and the agent goes on by itself. The message has Kubernetes' own words. Where it
+refuses with "forbidden", the account for it is missing: \`sudo pipeops-agent install\` on a server makes it.
+Where it does not answer, see whether most of the servers run: \`sudo k3s kubectl get nodes\`.`,
+  find: ({ memoryTrouble }) => problemsOf(memoryTrouble),
+};
+
 export const ownNode: Warnable = {
   id: 'own-node',
   title: 'Node of this machine',

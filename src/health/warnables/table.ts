@@ -5,7 +5,7 @@
  */
 import type { Warnable } from '../warnable.ts';
 import { journal, policy, settings, update } from './agent.ts';
-import { joinTokens, kubernetes, otherNodes, ownNode, shortages } from './cluster.ts';
+import { joinTokens, kubernetes, memory, otherNodes, ownNode, shortages } from './cluster.ts';
 import { certificates, disk, machine, snapshots } from './machine.ts';
 import { clock, session, sessionTransport, sharing } from './session.ts';
 import { clusterServer, kubelet } from './worker.ts';
@@ -15,6 +15,7 @@ export const WARNABLES: readonly Warnable[] = [
   policy,
   journal,
   kubernetes,
+  memory,
   ownNode,
   kubelet,
   clusterServer,

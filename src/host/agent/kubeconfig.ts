@@ -1,5 +1,6 @@
 import { AgentError } from '../../core/errors.ts';
 import { K3S_EXECUTABLE, K3S_SERVER_CA_FILE } from '../../core/k3s-places.ts';
+import { MEMORY_LABEL } from '../../core/labels.ts';
 import { AGENT_USER, type Places } from '../../core/places.ts';
 import type { Clock, Exec, Files } from '../../core/ports.ts';
 import { parseKubeconfig, renderKubeconfig, tokenTimes } from '../../protocol/files/kubeconfig.ts';
@@ -69,7 +70,10 @@ export function agentPermissions(
         return [];
       }
       return adoption?.namespace_was_there === true
-        ? [accountRemoval(deps, touches.slice(1), namesInside)]
+        ? [
+            memoryRemoval(deps, account.namespace),
+            accountRemoval(deps, touches.slice(1), namesInside),
+          ]
         : [accountRemoval(deps, touches, names)];
     },
   };
@@ -99,20 +103,38 @@ function accountRemoval(deps: Deps, touches: readonly string[], manifest: string
     title: "Remove the agent's account in Kubernetes",
     changes: touches.map((target) => ({ action: 'remove', target })),
     entries: [],
-    run: async () => {
-      const argv = ['delete', '--ignore-not-found', '-f', '-'];
-      const { exitCode, stderr } = await kubectl(deps, argv, manifest);
-      if (exitCode !== 0) {
-        throw new AgentError(
-          'KUBERNETES_API',
-          `Cannot remove the account: ${kubectlTrouble(stderr).text}`,
-          {
-            hint: 'Check that k3s runs, then run the same command again: systemctl status k3s',
-          },
-        );
-      }
-    },
+    run: () => remove(deps, 'the account', ['-f', '-'], manifest),
   };
+}
+
+/** What several servers remember of commands; it would go with the namespace. */
+function memoryRemoval(deps: Deps, namespace: string): Removal {
+  return {
+    title: 'Remove what the servers remember of commands',
+    changes: [{ action: 'remove', target: `secrets ${MEMORY_LABEL} in ${namespace}` }],
+    entries: [],
+    run: () =>
+      remove(deps, 'the memory of commands', ['secrets', '-n', namespace, '-l', MEMORY_LABEL]),
+  };
+}
+
+async function remove(
+  deps: Deps,
+  what: string,
+  which: readonly string[],
+  manifest?: string,
+): Promise<void> {
+  const argv = ['delete', '--ignore-not-found', ...which];
+  const { exitCode, stderr } = await kubectl(deps, argv, manifest);
+  if (exitCode !== 0) {
+    throw new AgentError(
+      'KUBERNETES_API',
+      `Cannot remove ${what}: ${kubectlTrouble(stderr).text}`,
+      {
+        hint: 'Check that k3s runs, then run the same command again: systemctl status k3s',
+      },
+    );
+  }
 }
 
 /**

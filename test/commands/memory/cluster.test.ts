@@ -322,12 +322,15 @@ describe('what the cluster does not take', () => {
       ['checkpoint', () => journal.checkpoint('c1', 1)],
       ['finish', () => journal.finish('c1', resultOf('c1'))],
     ];
+    const { memory } = servers[0] as Server;
+    expect(memory.trouble()).toBe(undefined);
     for (const lost of ['not done', 'answer lost'] as const) {
       for (const [step, work] of steps.slice(0, 3)) {
         fate = () => lost;
         expect([step, (await failureOf(work)).code]).toEqual([step, 'MEMORY_UNREACHABLE']);
       }
     }
+    expect(memory.trouble()?.code).toBe('MEMORY_UNREACHABLE');
     expect(journal.find('c1')).toMatchObject({ state: 'accepted', attempts: 0 });
     expect(journal.find('c2')).toBe(undefined);
     for (const [step, work] of steps) {
@@ -337,6 +340,7 @@ describe('what the cluster does not take', () => {
       fate = () => 'answered';
       await work();
     }
+    expect(memory.trouble()).toBe(undefined);
     expect(journal.find('c2')).toMatchObject({ state: 'accepted' });
     expect(pending(servers[0] as Server)).toEqual([{ commandId: 'c1', result: resultOf('c1') }]);
     const second = await holder();
