@@ -1,12 +1,11 @@
 /** Which images an archive of images holds (`docker save`, or an OCI layout), whatever packs it. */
 import { AgentError } from '../../core/errors.ts';
-import type { Files, OpenFile } from '../../core/ports.ts';
+import type { Files } from '../../core/ports.ts';
 import { readableOf } from '../../core/readable-of.ts';
-import { interrupted } from '../engine/interrupted.ts';
+import { piecesOf } from '../engine/file-pieces.ts';
 import { parseJson } from '../engine/parse-json.ts';
 
 const BLOCK_BYTES = 512;
-const PIECE_BYTES = 512 * 1024;
 /** Of the list of images in an archive. */
 const LIST_LIMIT_BYTES = 4 * 1024 * 1024;
 /** Of all of it, unpacked. */
@@ -50,24 +49,6 @@ function notAnArchive(path: string, cause: unknown): AgentError {
     hint: 'Check what the mirror has under that name',
     cause,
   });
-}
-
-async function* piecesOf(
-  file: OpenFile | undefined,
-  path: string,
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  for (let offset = 0; offset < (file?.sizeBytes ?? 0); ) {
-    if (signal.aborted) {
-      throw interrupted(`while reading ${path}`);
-    }
-    const piece = new Uint8Array((await file?.read(offset, PIECE_BYTES)) ?? []);
-    if (piece.length === 0) {
-      return;
-    }
-    yield piece;
-    offset += piece.length;
-  }
 }
 
 function unpacked(

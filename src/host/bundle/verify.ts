@@ -23,6 +23,7 @@ import { RELEASE_FILE_LIMIT_BYTES, type SignedRelease } from '../../protocol/fil
 import { runningHash } from '../engine/file-hash.ts';
 import { parseJson } from '../engine/parse-json.ts';
 import type { FileRange } from '../engine/place-file.ts';
+import { allOrNone } from '../release/signed-files.ts';
 import {
   BLOCK_BYTES,
   decodeHeader,
@@ -94,12 +95,7 @@ function signedOf(texts: ReadonlyMap<string, string>): SignedRelease | undefined
   const [manifest, manifestSignature, key, keySignature] = RELEASE_PARTS.map((part) =>
     texts.get(part),
   );
-  return manifest === undefined ||
-    manifestSignature === undefined ||
-    key === undefined ||
-    keySignature === undefined
-    ? undefined
-    : { manifest, manifestSignature, key, keySignature };
+  return allOrNone({ manifest, manifestSignature, key, keySignature });
 }
 
 function known(found: ReadonlyMap<string, BundledFile>, part: BundlePart): BundledFile {

@@ -56,6 +56,13 @@ export async function readSignedRelease(
   const found = await collect((name) =>
     files.readText(`${directory}/${name}`, RELEASE_FILE_LIMIT_BYTES),
   );
+  return allOrNone(found);
+}
+
+/** Less than all four is nothing. */
+export function allOrNone(
+  found: Readonly<Record<keyof SignedRelease, string | undefined>>,
+): SignedRelease | undefined {
   const { manifest, manifestSignature, key, keySignature } = found;
   return manifest === undefined ||
     manifestSignature === undefined ||

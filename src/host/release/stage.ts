@@ -6,11 +6,10 @@ import { readableOf } from '../../core/readable-of.ts';
 import type { ReleaseFile, ReleaseManifest, SignedRelease } from '../../protocol/files/release.ts';
 import { downloadFile } from '../engine/download-file.ts';
 import { hashOfFile, runningHash } from '../engine/file-hash.ts';
-import { interrupted } from '../engine/interrupted.ts';
+import { piecesOf } from '../engine/file-pieces.ts';
 import { writeSignedRelease } from './signed-files.ts';
 import { checkListed, listedFile } from './verify.ts';
 
-const PIECE_BYTES = 512 * 1024;
 const PROGRAM_MODE = 0o755;
 /** Left for everything else on the disk. */
 const SPARE_BYTES = 64 * 1024 * 1024;
@@ -82,10 +81,11 @@ async function unpack(
   const partial = `${path}.partial`;
   const hash = runningHash();
   let sizeBytes = 0;
+  const packed = await files.openFile(from);
   try {
     const target = await files.growFile(partial, { mode: PROGRAM_MODE, keeps: false });
     try {
-      const pieces = readableOf(piecesOf(files, from, signal));
+      const pieces = readableOf(piecesOf(packed, from, signal));
       for await (const piece of pieces.pipeThrough(new DecompressionStream('gzip'))) {
         sizeBytes += piece.length;
         if (sizeBytes > program.size) {
@@ -103,28 +103,7 @@ async function unpack(
   } catch (thrown) {
     await files.remove(partial);
     throw thrown;
-  }
-}
-
-async function* piecesOf(
-  files: Files,
-  path: string,
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  const file = await files.openFile(path);
-  try {
-    for (let offset = 0; offset < (file?.sizeBytes ?? 0); ) {
-      if (signal.aborted) {
-        throw interrupted(`while unpacking ${path}`);
-      }
-      const piece = new Uint8Array((await file?.read(offset, PIECE_BYTES)) ?? []);
-      if (piece.length === 0) {
-        return;
-      }
-      yield piece;
-      offset += piece.length;
-    }
   } finally {
-    await file?.close();
+    await packed?.close();
   }
 }
