@@ -120,9 +120,8 @@ const AgentSection = z.strictObject({
     z.url({ protocol: /^https?$/, error: 'must be an https:// address' }).optional(),
     {
       description:
-        'Where this program came from; "token create" sends further machines there. https://get.pipeops.dev/agent when absent',
+        'Where this program came from, and where "upgrade" asks; "token create" sends further machines there. https://get.pipeops.dev/agent when absent',
       env: 'PIPEOPS_BASE_URL',
-      serverOnly: true,
       since: '0.3.0',
     },
   ),

@@ -65,8 +65,7 @@ export function workerSettings(loaded: LoadedConfig): ConfigInput {
     const isOfServer = (name: string) =>
       section === 'control_plane' ||
       section === 'cluster' ||
-      name === 'base_url' ||
-      (name === 'mirror' && isOffered(loaded));
+      (['base_url', 'mirror'].includes(name) && isOffered(loaded));
     const kept = Object.entries(values ?? {}).filter(
       ([name]) => !isOfServer(name) || loaded.sources[`${section}.${name}`] === 'file',
     );

@@ -201,13 +201,7 @@ test('a worker has no name of a cluster, and nothing else of a server', async ()
   expect(
     rows.filter(({ note }) => note?.includes('has joined')).map(({ setting }) => setting),
   ).toEqual([
-    ...[
-      'agent.id',
-      'agent.base_url',
-      'cluster.name',
-      'control_plane.url',
-      'control_plane.transport',
-    ],
+    ...['agent.id', 'cluster.name', 'control_plane.url', 'control_plane.transport'],
     ...['control_plane.allow_insecure', 'http.tls_port', 'k3s.traefik'],
     ...['k3s.ha', 'k3s.tls_san', 'k3s.server_address'],
     ...['snapshots.every', 'snapshots.keep', 'snapshots.keep_for', 'snapshots.copy_to'],
