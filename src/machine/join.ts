@@ -360,7 +360,8 @@ function asideOf(loaded: LoadedConfig): AgentPlan {
 
 /**
  * An agent that takes over the session when the server that has it is lost.
- * @throws AgentError CONTROL_PLANE_UNREACHABLE, CONTROL_PLANE_ERROR, TOKEN_REJECTED for a token that is given
+ * @throws AgentError CONFIG_INVALID; CONTROL_PLANE_UNREACHABLE, CONTROL_PLANE_ERROR, TOKEN_REJECTED for a token
+ *   that is given
  */
 async function candidateOf(
   context: MachineContext,
@@ -369,10 +370,15 @@ async function candidateOf(
   given: { readonly ca: string | undefined; readonly token: string | undefined },
 ): Promise<AgentPlan> {
   const config = furtherServerSettings(context, loaded, shared);
+  const parsed = Config.safeParse(config, { jitless: true });
+  if (!parsed.success) {
+    const wrong = parsed.error.issues.map(({ path }) => path.join('.')).join(', ');
+    throw new AgentError('CONFIG_INVALID', `Cannot use what the servers have set: ${wrong}`, {
+      hint: 'Install the version of the other servers: "pipeops-agent version" there tells which',
+    });
+  }
   if (given.token !== undefined) {
-    // All servers will have it.
-    const parsed = Config.parse(config, { jitless: true });
-    await checkControlPlane(context, parsed, given.ca, given.token);
+    await checkControlPlane(context, parsed.data, given.ca, given.token); // All servers will have it.
   }
   return {
     config,

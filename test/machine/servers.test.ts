@@ -249,6 +249,22 @@ test('where the first server shares nothing, the agent has no part in the sessio
   expect(await policy()).toEqual(POLICY);
 });
 
+test('nothing is changed where what the servers share cannot be used here', async () => {
+  serversAre({ first: 'ready' });
+  firstShares(POLICY, {
+    v: 1,
+    settings: { control_plane: { transport: 'carrier pigeon' } },
+    ca: null,
+  });
+  await machine.put('/root/join', '');
+  const before = Object.keys(await machine.listing());
+  expect(errorOf(await join())).toMatchObject({
+    ...{ exitCode: 3, code: 'CONFIG_INVALID' },
+    message: 'Cannot use what the servers have set: control_plane.transport',
+  });
+  expect(Object.keys(await machine.listing())).toEqual(before);
+});
+
 test('nothing is changed where it cannot be asked what the servers share', async () => {
   serversAre({ first: 'ready' });
   machine.web.set(OURS, () => new Response('', { status: 503 }));
