@@ -1,5 +1,6 @@
 /** What the local API tells beside health: commands, what depends on what, and what the process uses. */
 import type { CommandProgress } from '../commands/engine/progress.ts';
+import { redactData, secretsOf } from '../commands/engine/secrets.ts';
 import { targetOf } from '../commands/engine/target.ts';
 import type { SessionState } from '../control-plane/session/state.ts';
 import type { Clock, Runtime } from '../core/ports.ts';
@@ -10,6 +11,7 @@ import type {
   FeaturesAnswer,
   RuntimeAnswer,
 } from '../protocol/local-status.ts';
+import type { CommandResult } from '../protocol/rest.ts';
 import type { CommandSource } from '../server/api/sources.ts';
 import type { CommandJournal } from '../store/journal/commands.ts';
 
@@ -29,7 +31,7 @@ export function commandSource({
           ...found.row,
           target: targetOf(found.command?.payload) ?? null,
           progress: progress.of(id) ?? null,
-          result: found.result ?? null,
+          result: withoutSecrets(found.result),
         }
       );
     },
@@ -42,6 +44,15 @@ export function commandSource({
       return { outcome: found.result === undefined ? await journal.cancel(id) : 'finished' };
     },
   };
+}
+
+/** Some results tell the control plane a secret, such as a join token: it is for nobody else. */
+function withoutSecrets(result: CommandResult | undefined): CommandResult | null {
+  if (result === undefined) {
+    return null;
+  }
+  const { data, ...rest } = result;
+  return data === undefined ? rest : { ...rest, data: redactData(data, secretsOf(data)) };
 }
 
 /** @param isServer whether this agent has the Kubernetes API and a data plane */

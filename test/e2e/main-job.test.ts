@@ -161,6 +161,23 @@ async function runOnBothNodes(): Promise<void> {
     return nodes.includes('server') && nodes.includes('worker');
   });
   expect(await fetchService('web')).toBe('hello from pod\n');
+  await seenOnTheServer();
+}
+
+/** What a person at the server sees of it, and a program with the local token. */
+async function seenOnTheServer(): Promise<void> {
+  const read = async (...argv: readonly [string, ...string[]]) =>
+    JSON.parse((await server.exec([...argv])).stdout);
+  const { workloads, health } = await read('pipeops-agent', 'status', '--json');
+  expect(workloads.deployments).toMatchObject({ ready: workloads.deployments.total });
+  expect(health).toMatchObject({ ready: true, problems: [] });
+  const { commands } = await read('pipeops-agent', 'commands', 'list', '--json');
+  expect(commands[0]).toMatchObject({ type: 'scale', outcome: 'succeeded' });
+  const shown = await server.exec(['pipeops-agent', 'commands', 'show', commands[0].id]);
+  expect(shown.stdout).toMatch(/^State +succeeded$/m);
+  const token = '"Authorization: Bearer $(cat /run/pipeops-agent/local-token)"';
+  const pods = 'http://127.0.0.1:8080/api/k8s/pods?namespace=default&phase=Running&limit=1';
+  expect(await read('sh', '-c', `curl -fsS -H ${token} '${pods}'`)).toMatchObject({ total: 4 });
 }
 
 /** A command that was fetched before the outage has its result afterwards. */

@@ -64,30 +64,41 @@ export function apiAnswers(deps: ApiDeps): AnswerRequest {
     routes ??= (await import('./routes.ts')).apiRoutes(deps);
     return routes;
   };
-  const find = async (request: ApiRequest, signal: AbortSignal, id: string): Promise<Answer> => {
-    const url = new URL(
-      `http://agent${URL.canParse(`http://agent${request.target}`) ? request.target : '/'}`,
-    );
+  const find = async (asked: Asked): Promise<Answer> => {
+    const { request, id } = asked;
+    const address = `http://agent${request.target}`;
+    if (!URL.canParse(address)) {
+      return refusal({ status: 400, code: 'USAGE', message: 'The address cannot be read' }, id);
+    }
+    const url = new URL(address);
     const open = openHandler(url.pathname);
     if (open !== undefined) {
-      return answerOpen(deps, open, request, signal, id);
+      return answerOpen(deps, open, asked);
     }
     if (!url.pathname.startsWith('/api/') && url.pathname !== '/openapi.json') {
-      return refusal(
-        { status: 404, code: 'NOT_FOUND', message: `There is nothing at ${url.pathname}` },
-        id,
-      );
+      return nothingAt(url, id);
     }
-    const refused = refusedBefore(deps, request, rate.take());
-    return refused === undefined
-      ? answerRoute(deps, await load(), request, url, signal, id)
-      : refusal(refused, id, refused.headers);
+    if (!request.isTrusted) {
+      return tokenNeeded(deps.tokenFile, id);
+    }
+    // Behind the token: else who has none could take the turns of those who have it.
+    const waitSeconds = rate.take();
+    return waitSeconds === undefined
+      ? answerRoute(deps, await load(), asked, url)
+      : tooMany(waitSeconds, id);
   };
   return async (request, signal) => {
     const id = requestId(request.headers);
-    const answer = await find(request, signal, id).catch((thrown) => failed(deps, thrown, id));
+    const answer = await find({ request, signal, id }).catch((thrown) => failed(deps, thrown, id));
     return send(answer, request.headers, id);
   };
+}
+
+/** One request under way. */
+interface Asked {
+  readonly request: ApiRequest;
+  readonly signal: AbortSignal;
+  readonly id: string;
 }
 
 /** The caller's own id, or one that tells requests of this start apart. */
@@ -107,59 +118,48 @@ function requestIds(clock: Clock): (headers: HeaderList) => string {
 async function answerOpen(
   { sources }: ApiDeps,
   handle: OpenHandler,
-  { method }: ApiRequest,
-  signal: AbortSignal,
-  id: string,
+  { request: { method }, signal, id }: Asked,
 ): Promise<Answer> {
   return method === 'GET' || method === 'HEAD'
     ? await handle({ sources, signal })
     : otherMethod(['GET', 'HEAD'], id);
 }
 
-/** Why a request goes no further, whatever it asks for. */
-function refusedBefore(
-  { tokenFile }: ApiDeps,
-  { isTrusted }: ApiRequest,
-  waitSeconds: number | undefined,
-): (Refused & { readonly headers: HeaderList }) | undefined {
-  if (!isTrusted) {
-    return {
-      status: 401,
-      code: 'LOCAL_TOKEN_REJECTED',
-      message: `A local token is needed; it stands in ${tokenFile}`,
-      headers: [['WWW-Authenticate', 'Bearer']],
-    };
-  }
-  return waitSeconds === undefined
-    ? undefined
-    : {
-        status: 429,
-        code: 'TOO_MANY_REQUESTS',
-        message: 'Too many requests came in a short time',
-        hint: 'Ask less often',
-        headers: [['Retry-After', String(waitSeconds)]],
-      };
+function nothingAt({ pathname }: URL, id: string): Answer {
+  const message = `There is nothing at ${pathname}`;
+  return refusal({ status: 404, code: 'NOT_FOUND', message }, id);
+}
+
+function tokenNeeded(tokenFile: string, id: string): Answer {
+  const message = `A local token is needed; it stands in ${tokenFile}`;
+  return refusal({ status: 401, code: 'LOCAL_TOKEN_REJECTED', message }, id, [
+    ['WWW-Authenticate', 'Bearer'],
+  ]);
+}
+
+function tooMany(waitSeconds: number, id: string): Answer {
+  const message = 'Too many requests came in a short time';
+  const hint = 'Ask less often';
+  return refusal({ status: 429, code: 'TOO_MANY_REQUESTS', message, hint }, id, [
+    ['Retry-After', String(waitSeconds)],
+  ]);
 }
 
 async function answerRoute(
   { sources }: ApiDeps,
   routes: readonly Route[],
-  { method }: ApiRequest,
-  { pathname, searchParams }: URL,
-  signal: AbortSignal,
-  id: string,
+  { request, signal, id }: Asked,
+  url: URL,
 ): Promise<Answer> {
-  const found = findRoute(routes, method, pathname);
+  const found = findRoute(routes, request.method, url.pathname);
   switch (found.kind) {
-    case 'nothing': {
-      const message = `There is nothing at ${pathname}`;
-      return refusal({ status: 404, code: 'NOT_FOUND', message }, id);
-    }
+    case 'nothing':
+      return nothingAt(url, id);
     case 'other-method':
       return otherMethod(found.allow, id);
     case 'route': {
       const { route, parts } = found;
-      const params = route.params.safeParse({ ...Object.fromEntries(searchParams), ...parts });
+      const params = route.params.safeParse({ ...Object.fromEntries(url.searchParams), ...parts });
       if (!params.success) {
         throw wrongParams(route, params.error.issues);
       }

@@ -82,6 +82,19 @@ test('another path is 404, another method 405 with the methods that there are', 
   expect(await other('GET', '/api/commands/x/cancel')).toEqual([405, 'USAGE', 'POST']);
 });
 
+test('who has no token takes no turn of those who have it', async () => {
+  const answer = answers();
+  for (let count = 0; count < 400; count += 1) {
+    await answer(asked('/api/settings', { isTrusted: false }), never);
+  }
+  expect((await seen(answer, asked('/api/settings'))).status).toBe(200);
+});
+
+test('an address that cannot be read is refused', async () => {
+  const { status, code } = await problem(answers(), asked('@:x/health'));
+  expect({ status, code }).toEqual({ status: 400, code: 'USAGE' });
+});
+
 test('a wrong parameter is told with its name, and one that is not known as well', async () => {
   const answer = answers();
   const { status, code, detail } = await problem(answer, asked('/api/commands?limit=0&colour=red'));
@@ -167,6 +180,8 @@ test('callers that ask too much wait, while what is open goes on', async () => {
   expect([codes.indexOf(429), codes.length]).toEqual([300, 302]);
   const { code, headers } = await problem(answer, asked('/api/settings'));
   expect([code, headers['retry-after']]).toEqual(['TOO_MANY_REQUESTS', '1']);
+  const stranger = await seen(answer, asked('/api/settings', { isTrusted: false }));
+  expect(stranger.status).toBe(401);
   expect((await seen(answer, asked('/health'))).status).toBe(200);
   clock.advance(1_000);
   expect((await seen(answer, asked('/api/settings'))).status).toBe(200);
