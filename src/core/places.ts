@@ -96,6 +96,8 @@ export interface Places {
   readonly previousExecutableFile: string;
   /** Holds the path of the linked version until that version has been seen to start. */
   readonly unprovenExecutableFile: string;
+  /** What waits for a person's yes or no: protocol/files/asked.ts. */
+  readonly askedFile: string;
   /** Root's: snapshots of the cluster's data, and the key that opens them. Stays when all else is removed. */
   readonly snapshotsDirectory: string;
   readonly snapshotKeyFile: string;
@@ -179,6 +181,7 @@ export function placesOf({
     selfTestDirectory: '/run/pipeops-agent-upgrade',
     previousExecutableFile: `${hostState}/previous-executable`,
     unprovenExecutableFile: `${hostState}/unproven-executable`,
+    askedFile: `${hostState}/asked.json`,
     snapshotsDirectory: '/var/lib/pipeops-agent-snapshots',
     snapshotKeyFile: '/var/lib/pipeops-agent-snapshots/key',
     snapshotStateFile: '/var/lib/pipeops-agent-snapshots/state.json',

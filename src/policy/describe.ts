@@ -1,5 +1,6 @@
 import {
   HOST_VERBS,
+  type HostDecision,
   type HostVerb,
   POLICY_COMMANDS,
   type PolicyFile,
@@ -41,7 +42,7 @@ export function describePolicy(effective: EffectivePolicy): readonly PolicyRule[
     })),
     ...HOST_VERBS.map((verb) => ({
       rule: `${host[verb].source}/host.${verb}`,
-      meaning: `${host[verb].allowed ? 'allowed' : 'refused'}: ${HOST_MEANING[verb]}`,
+      meaning: `${HOST_DECIDED[host[verb].decision]}: ${HOST_MEANING[verb]}`,
     })),
     {
       rule: `${workersLeave.source}/workers.leave`,
@@ -77,6 +78,12 @@ function fileRules({ commands, namespaces, proxy, resources }: PolicyFile): read
     })),
   ];
 }
+
+const HOST_DECIDED: Readonly<Record<HostDecision, string>> = {
+  allow: 'allowed',
+  ask: 'asked for each time',
+  deny: 'refused',
+};
 
 const HOST_MEANING: Readonly<Record<HostVerb, string>> = {
   snapshot: "snapshots of the cluster's data, which stay on this machine",

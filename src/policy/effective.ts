@@ -1,4 +1,5 @@
 import type {
+  HostDecision,
   HostVerb,
   PolicyCommand,
   PolicyFile,
@@ -87,7 +88,7 @@ export interface EffectivePolicy {
     Record<Switch, { readonly allowed: boolean; readonly source: RuleSource }>
   >;
   readonly host: Readonly<
-    Record<HostVerb, { readonly allowed: boolean; readonly source: RuleSource }>
+    Record<HostVerb, { readonly decision: HostDecision; readonly source: RuleSource }>
   >;
   /** Whether the agent takes out the nodes of machines that have left. */
   readonly workersLeave: { readonly allowed: boolean; readonly source: RuleSource };
@@ -121,7 +122,7 @@ export function effectivePolicy(file: PolicyFile): EffectivePolicy {
     const verbs = COMMAND_HOST_VERBS[type];
     return type === 'exec'
       ? switches.exec.allowed
-      : (verbs?.some((verb) => host[verb].allowed) ?? preset.commands.includes(type));
+      : (verbs?.some((verb) => host[verb].decision !== 'deny') ?? preset.commands.includes(type));
   };
   const commands = POLICY_COMMANDS.filter(
     (type) =>
@@ -158,8 +159,11 @@ function hostVerbs(file: PolicyFile, preset: Preset): EffectivePolicy['host'] {
   const decided = (verb: HostVerb) => {
     const inFile = file.host[verb];
     return inFile === undefined
-      ? { allowed: preset.host.includes(verb), source: file.preset }
-      : { allowed: inFile === 'allow', source: 'file' as const };
+      ? {
+          decision: preset.host.includes(verb) ? ('allow' as const) : ('deny' as const),
+          source: file.preset,
+        }
+      : { decision: inFile, source: 'file' as const };
   };
   return {
     snapshot: decided('snapshot'),

@@ -93,7 +93,7 @@ export function decideHost(
   verb: HostVerb,
 ): PolicyDecision {
   const decision = decideCommand(effective, type, undefined);
-  return !decision.allowed || effective.host[verb].allowed
+  return !decision.allowed || effective.host[verb].decision !== 'deny'
     ? decision
     : refused(
         hostRule(effective, verb),

@@ -180,6 +180,18 @@ export const SUBCOMMANDS: Subcommands = {
     summary: '',
     load: async () => (await import('./upgrade-parts.ts')).upgradeSelfTestSubcommand,
   },
+  'host asked': {
+    summary: 'Show what the control plane asks for that needs your yes',
+    load: async () => (await import('./host.ts')).hostAskedSubcommand,
+  },
+  'host approve': {
+    summary: 'Say yes to it',
+    load: async () => (await import('./host.ts')).hostApproveSubcommand,
+  },
+  'host refuse': {
+    summary: 'Say no to it',
+    load: async () => (await import('./host.ts')).hostRefuseSubcommand,
+  },
   'helper serve': {
     summary: '',
     load: async () => (await import('./helper.ts')).helperServeSubcommand,

@@ -1,8 +1,10 @@
 import { JoinTokenData, JoinTokenPayload } from '../../protocol/commands/machine.ts';
 import { MintedJoinToken } from '../../protocol/helper.ts';
 import { commandHandler } from '../engine/handler.ts';
+import { askHelperAndPerson } from '../engine/helper.ts';
 
-const TIMEOUT_MS = 120_000;
+/** A person may be asked. */
+const TIMEOUT_MS = 3_600_000;
 
 /**
  * join_token: a token by which one machine joins this cluster. A rerun after a crash ends what the
@@ -23,7 +25,7 @@ export const joinTokenCommand = commandHandler({
       role,
       ttl_seconds,
     };
-    const answer = await context.askHelper(request, { signal: context.signal });
+    const answer = await askHelperAndPerson(context, request);
     const { token, ...data } = MintedJoinToken.parse(answer);
     const kind = role === 'server' ? 'server' : 'worker';
     return {

@@ -1,8 +1,10 @@
 import { SnapshotPayload } from '../../protocol/commands/machine.ts';
 import { MadeSnapshot } from '../../protocol/helper.ts';
 import { commandHandler } from '../engine/handler.ts';
+import { askHelperAndPerson } from '../engine/helper.ts';
 
-const TIMEOUT_MS = 900_000;
+/** A person may be asked. */
+const TIMEOUT_MS = 3_600_000;
 
 /**
  * snapshot: root's helper makes one of the cluster's data on this machine. Its name comes from the id of the
@@ -17,10 +19,8 @@ export const snapshotCommand = commandHandler({
   timeoutMs: () => TIMEOUT_MS,
   afterRestart: 'rerun',
   run: async (_payload, context) => {
-    const answer = await context.askHelper(
-      { verb: 'snapshot', command_id: context.commandId },
-      { signal: context.signal, progress: (text) => context.progress(text) },
-    );
+    const request = { verb: 'snapshot' as const, command_id: context.commandId };
+    const answer = await askHelperAndPerson(context, request);
     const data = MadeSnapshot.parse(answer);
     return { output: `The snapshot ${data.name} is on ${data.node}: ${data.bytes} bytes`, data };
   },

@@ -9,6 +9,7 @@ import { effectivePolicy } from '../../policy/effective.ts';
 import { readPolicyFile } from '../../policy/read-file.ts';
 import { HELPER_REQUEST_BYTES_MAX, type HelperLine, HelperRequest } from '../../protocol/helper.ts';
 import type { MachineContext } from '../context.ts';
+import { forgetAsked, requireApproved } from './approval.ts';
 import { type HelperJournal, helperJournal } from './journal.ts';
 import { carryOut, decisionOf } from './verbs.ts';
 
@@ -89,10 +90,16 @@ async function inTurn(
   answer: (line: HelperLine) => Promise<void>,
 ): Promise<Readonly<Record<string, unknown>>> {
   const file = await readPolicyFile(context, context.places.policyFile);
-  requireAllowed(decisionOf(effectivePolicy(file), request));
+  const { decision, isAsked } = decisionOf(effectivePolicy(file), request);
+  requireAllowed(decision);
+  if (isAsked) {
+    await requireApproved(context, request);
+  }
   const release = await takeTurn(context, request.verb);
   try {
-    return await carryOut(context, request, (progress) => answer({ progress }));
+    const data = await carryOut(context, request, (progress) => answer({ progress }));
+    await forgetAsked(context, request);
+    return data;
   } finally {
     release();
   }

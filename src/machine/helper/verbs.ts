@@ -6,24 +6,39 @@ import { assertNever } from '../../core/errors.ts';
 import { ALLOWED, type PolicyDecision } from '../../policy/decision.ts';
 import type { EffectivePolicy } from '../../policy/effective.ts';
 import { decideHost } from '../../policy/evaluate.ts';
+import type { HostVerb } from '../../protocol/files/policy.ts';
 import type { HelperRequest } from '../../protocol/helper.ts';
 import type { MachineContext } from '../context.ts';
 
-export function decisionOf(policy: EffectivePolicy, request: HelperRequest): PolicyDecision {
+export interface VerbDecision {
+  readonly decision: PolicyDecision;
+  /** Whether a person decides, too. */
+  readonly isAsked: boolean;
+}
+
+export function decisionOf(policy: EffectivePolicy, request: HelperRequest): VerbDecision {
   switch (request.verb) {
     case 'mint_join_token':
-      return decideHost(
+      return hostDecision(
         policy,
         'join_token',
         request.role === 'server' ? 'server_token' : 'join_token',
       );
     case 'snapshot':
-      return decideHost(policy, 'snapshot', 'snapshot');
+      return hostDecision(policy, 'snapshot', 'snapshot');
     case 'host_facts':
-      return ALLOWED; // What `status` shows the daemon's people anyway.
+      // What `status` shows the daemon's people anyway.
+      return { decision: ALLOWED, isAsked: false };
     default:
       return assertNever(request);
   }
+}
+
+function hostDecision(policy: EffectivePolicy, type: string, verb: HostVerb): VerbDecision {
+  return {
+    decision: decideHost(policy, type, verb),
+    isAsked: policy.host[verb].decision === 'ask',
+  };
 }
 
 /** @throws AgentError as the verb's own file says */

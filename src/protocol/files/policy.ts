@@ -51,7 +51,10 @@ const pathPattern = z
   .regex(/^\/\S*$/, 'must be a path that begins with "/", in which * stands for any characters');
 const listOf = <T extends z.ZodType>(item: T) => z.array(item).max(LIST_MAX);
 const command = z.enum(POLICY_COMMANDS);
-const hostVerb = z.enum(['allow', 'deny']).optional();
+/** `ask`: a person on the machine decides about each request. */
+const HOST_DECISIONS = ['allow', 'ask', 'deny'] as const;
+export type HostDecision = (typeof HOST_DECISIONS)[number];
+const hostVerb = z.enum(HOST_DECISIONS).optional();
 const dnsName = z
   .string()
   .max(253)

@@ -68,6 +68,38 @@ test('what the helper refuses is what the command answers', async () => {
   expect(await failureOf(() => joinTokenCommand.prepare({}).run(context))).toBe(refusal);
 });
 
+test('a command waits while a person decides, says so once, and goes on with their yes', async () => {
+  const needed = new AgentError('APPROVAL_NEEDED', 'A person must approve it: 4f9c2a1b', {
+    hint: 'Run there: sudo pipeops-agent host approve 4f9c2a1b',
+    details: { id: '4f9c2a1b' },
+  });
+  let questions = 0;
+  const told: unknown[] = [];
+  const context: CommandContext = {
+    ...contextWith(async () => {
+      questions += 1;
+      if (questions < 3) {
+        throw needed;
+      }
+      return { ...minted, token };
+    }),
+    clock: { ...systemClock, sleep: async () => true },
+    progress: (message, data) => void told.push([message, data]),
+  };
+  expect(await joinTokenCommand.prepare({}).run(context)).toMatchObject({ revealed: { token } });
+  expect(told).toEqual([
+    [
+      'A person must approve it: 4f9c2a1b. Run there: sudo pipeops-agent host approve 4f9c2a1b',
+      { id: '4f9c2a1b' },
+    ],
+  ]);
+  const late: CommandContext = {
+    ...contextWith(() => Promise.reject(needed)),
+    clock: { ...systemClock, sleep: async () => false },
+  };
+  expect(await failureOf(() => joinTokenCommand.prepare({}).run(late))).toBe(needed);
+});
+
 test.each([[{ role: 'admin' }], [{ ttl_seconds: 59 }], [{ ttl_seconds: 604_801 }], [{ uses: 5 }]])(
   'join_token refuses %j',
   (payload) => {

@@ -110,6 +110,55 @@ test('a join token is refused until root allows it, and one of a server until ro
   expect((await machine.files.stat(JOURNAL))?.mode).toBe(0o600);
 });
 
+test('where root wants to be asked, it waits for a yes, which is for this request and one time', async () => {
+  await machine.put(POLICY, 'host: { join_token: ask }\n', 0o640);
+  const [first] = await ask(mint());
+  expect(first).toEqual({
+    error: {
+      code: 'APPROVAL_NEEDED',
+      message: expect.stringMatching(/must approve it: [0-9a-f]{8}$/),
+      hint: expect.stringContaining('sudo pipeops-agent host approve '),
+      details: { id: expect.any(String) },
+    },
+  });
+  const { id } = (first as { error: { details: { id: string } } }).error.details;
+  expect(await ask(mint())).toEqual([first]);
+  const shown = await machine.run(['host', 'asked']);
+  expect(shown.stdout).toContain('waits');
+  expect(shown.stdout).toContain(
+    'mint_join_token: command_id command-1, role agent, ttl_seconds 900',
+  );
+  expect((await machine.files.stat('/var/lib/pipeops-agent-host/asked.json'))?.mode).toBe(0o600);
+
+  expect(await machine.run(['host', 'approve', id])).toMatchObject({ exitCode: 0 });
+  const longer = await ask(mint({ ttl_seconds: 901 }));
+  expect(longer).toMatchObject([{ error: { code: 'APPROVAL_NEEDED' } }]);
+  expect(await ask(mint())).toMatchObject([{ data: { role: 'agent' } }]);
+  expect(await ask(mint())).toMatchObject([{ error: { code: 'APPROVAL_NEEDED' } }]);
+});
+
+test('what root refuses stays refused, and what nobody asked for cannot be approved', async () => {
+  await machine.put(POLICY, 'host: { server_token: ask }\n', 0o640);
+  const [first] = await ask(mint({ role: 'server' }));
+  const { id } = (first as { error: { details: { id: string } } }).error.details;
+  expect(await machine.run(['host', 'refuse', id])).toMatchObject({ exitCode: 0 });
+  expect(await ask(mint({ role: 'server' }))).toMatchObject([{ error: { code: 'POLICY_DENIED' } }]);
+  expect(await ask(mint())).toMatchObject([
+    { error: { details: { rule: 'standard/host.join_token' } } },
+  ]);
+  expect(await machine.run(['host', 'approve', 'ffffffff'])).toMatchObject({ exitCode: 8 });
+});
+
+test('whoever asks for ever more is told to wait', async () => {
+  await machine.put(POLICY, 'host: { snapshot: ask }\n', 0o640);
+  for (let index = 0; index < 50; index += 1) {
+    await ask(JSON.stringify({ verb: 'snapshot', command_id: `command-${index}` }));
+  }
+  expect(await ask('{"verb":"snapshot","command_id":"one-more"}')).toMatchObject([
+    { error: { code: 'BUSY' } },
+  ]);
+});
+
 test('a policy that cannot be used refuses', async () => {
   await machine.put(POLICY, 'preset: standard\nhost: { join_token: maybe }\n', 0o640);
   expect(await ask(mint())).toMatchObject([{ error: { code: 'POLICY_INVALID' } }]);
