@@ -132,6 +132,13 @@ async function stopAgent(): Promise<void> {
   expect(performance.now() - at).toBeLessThan(GIVEN_OVER_MAX_MS);
   await first.exec(['systemctl', 'start', 'pipeops-agent']);
   await standsBy(first);
+  // "install" is content with an agent that stands by.
+  const { stdout } = await first.exec(INSTALL, {
+    env: installEnvironment(stand),
+    timeoutMs: SETTLE_TIMEOUT_MS,
+  });
+  const { steps } = JSON.parse(stdout) as { steps: { id: string; changed: boolean }[] };
+  expect(steps.filter(({ changed }) => changed)).toEqual([]);
 }
 
 /** Its agent cannot know that no other server has the session: it has none then. */
