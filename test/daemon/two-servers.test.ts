@@ -95,7 +95,10 @@ test(
     const held = async (server: typeof one) =>
       /^pipeops_agent_session_held (\d)$/m.exec(await server.daemon.ask('/metrics'))?.[1];
     expect([await held(one), await held(two)]).toEqual(['1', '0']);
+    // It is being uninstalled; the agent as such stays.
+    await writeFile(join(one.path, 'leaving'), '');
     await one.daemon.stop();
+    expect(controlPlane.store.agent(agent.id)?.left_at).toBeNull();
     await two.reaches('connected');
     expect((await two.health()).agent.id).toBe(agent.id);
     expect(await readFile(join(two.path, 'credentials/control-plane-token'), 'utf8')).toBe(
