@@ -30,6 +30,9 @@ export const nodePorts: Fact<readonly NodePort[]> = {
       ...(isServer ? [one('tcp', 6443, 'the API')] : []),
       one('tcp', 10250, 'the kubelet'),
       ...(pods === undefined ? [] : [pods]),
+      ...(settings['embedded-registry'] === true
+        ? [one('tcp', 5001, 'images of other nodes')]
+        : []),
       ...((await usesEtcd.read(deps))
         ? [{ ...one('tcp', 2379, 'etcd of the other servers'), last: 2380 }]
         : []),

@@ -104,10 +104,10 @@ test('a worker needs less, a server with etcd more', async () => {
   );
   await machine.put(
     '/etc/rancher/k3s/config.yaml',
-    'cluster-init: true\nflannel-backend: wireguard-native\n',
+    'cluster-init: true\nflannel-backend: wireguard-native\nembedded-registry: true\n',
   );
   expect((await findingOf(firewallOpen, printing({ 'ufw status verbose': UFW_OPEN })))?.fix).toBe(
-    'sudo ufw allow 51820/udp\nsudo ufw allow 2379:2380/tcp',
+    'sudo ufw allow 51820/udp\nsudo ufw allow 5001/tcp\nsudo ufw allow 2379:2380/tcp',
   );
 });
 
