@@ -2,6 +2,7 @@
 import { AgentError } from '../core/errors.ts';
 import { BUILD } from '../core/version.ts';
 import { placeExecutable } from '../host/agent/executable.ts';
+import { usrLocalLayer } from '../host/agent/usr-local-layer.ts';
 import { ADOPTED } from '../host/cluster/adopted-k3s.ts';
 import {
   applyResources,
@@ -11,6 +12,7 @@ import {
 } from '../host/engine/apply.ts';
 import { type HostInventory, openInventory } from '../host/engine/inventory.ts';
 import type { UndoOptions } from '../host/engine/resource.ts';
+import { readUsrLocal } from '../host/facts/usr-local.ts';
 import { preparedK3s } from '../host/k3s/prepared.ts';
 import { installedK3sVersion } from '../host/k3s/program.ts';
 import { hasForeignK3s } from './adopt.ts';
@@ -55,6 +57,7 @@ export async function prepareImage(
   const downloads = await openDownloads(context, config, await readCa(context, config));
   const { version } = config.k3s;
   const resources = [
+    usrLocalLayer(context, inventory, (await readUsrLocal(context)) === 'layer'),
     placeExecutable(context, inventory, {
       version: BUILD.version,
       runningFrom: context.execPath,
@@ -87,7 +90,10 @@ async function removeIdentity(
       hint: 'Make the image of a machine without it, or remove it first: k3s-uninstall.sh',
     });
   }
-  const isSetUp = inventory.entries().some(({ kind }) => kind === 'k3s' || kind === 'unit');
+  const { unitFile } = context.places;
+  const isSetUp = inventory
+    .entries()
+    .some(({ kind, name }) => kind === 'k3s' || (kind === 'unit' && name === unitFile));
   if (!isSetUp) {
     return [];
   }

@@ -26,6 +26,12 @@ async function readOnly(path: string, ...others: readonly string[]): Promise<voi
   await machine.put('/proc/self/mounts', `${table.trimEnd()}\n${lines}`);
 }
 
+/** As the kernel tells it once the unit has mounted it. */
+async function layered(): Promise<void> {
+  const table = (await machine.files.readText('/proc/self/mounts')) ?? '';
+  await machine.put('/proc/self/mounts', `${table.trimEnd()}\noverlay /usr/local overlay rw 0 0\n`);
+}
+
 const install = (...flags: readonly string[]) =>
   machine.run([...INSTALL, ...flags], { env: { PIPEOPS_K3S_MIRROR: MIRROR } });
 
@@ -78,6 +84,22 @@ test.each([
   expect(refused.exitCode).toBe(4);
   expect(refused.stderr).toContain('These places are read-only: /usr/local/bin (mount /usr)');
   expect(await machine.listing()).toEqual(before);
+});
+
+test('an image is prepared with it, and a machine made of that is installed and goes without a trace', async () => {
+  const before = await machine.listing();
+  const prepare = () => machine.run(['prepare-image', '--k3s-mirror', MIRROR, '--json']);
+  for (const wanted of [true, false]) {
+    const { exitCode, stdout } = await prepare();
+    const { removed, steps } = JSON.parse(stdout);
+    const made = steps.filter(({ id }: { id: string }) => id === 'usr-local-layer');
+    expect([exitCode, removed, made.length]).toEqual([0, [], wanted ? 1 : 0]);
+    await layered();
+  }
+  expect(await install()).toMatchObject({ exitCode: 0 });
+  await machine.run(['uninstall', '--yes', '--delete-data']);
+  expect(machine.units.has('usr-local.mount')).toBe(false);
+  expect(Object.keys(await machine.listing()).filter((path) => !(path in before))).toEqual([]);
 });
 
 test('a machine that can write there gets no layer', async () => {
