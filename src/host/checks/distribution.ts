@@ -70,7 +70,7 @@ export const knownDistribution: Check = {
   severity: 'blocks',
   cost: 'dear',
   roles: EVERYWHERE,
-  why: 'What the agent and k3s need of a system is there, and tried, on supported ones only.',
+  why: 'Only of supported ones it is known that they have what the agent and k3s need.',
   remedy: `Supported: Debian 12, Ubuntu 22.04, RHEL, Rocky, Alma and Oracle Linux 9, CentOS Stream 9,
 and newer. Raspberry Pi OS (64-bit) is Debian. These should work and are a warning: Debian 11,
 Ubuntu 20.04, version 8 of RHEL and its relatives, Fedora, Amazon Linux 2023, SLES and openSUSE
