@@ -1,6 +1,6 @@
 /**
- * `uninstall` on a machine with a firewall of its own: rules as Docker and ufw make them, in iptables
- * and in nftables, are the same before and after. Data of volumes stays unless it is to go.
+ * `uninstall` on a machine with a firewall of its own: rules as Docker and ufw make them, in iptables of
+ * either kind and in nftables, are the same before and after. Data of volumes stays unless it is to go.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { WEB_IMAGE } from '../vm/images.ts';
@@ -37,6 +37,10 @@ COMMIT
 -A DOCKER -p tcp -m tcp --dport 8081 -j DNAT --to-destination 172.17.0.2:80
 COMMIT
 `;
+const OTHERS_RULES_IPV6 = OTHERS_RULES.replace('172.17.0.0/16', 'fd00:17::/64').replace(
+  '172.17.0.2:80',
+  '[fd00:17::2]:80',
+);
 const OTHERS_TABLE = `table inet mine {
   set allowed {
     type ipv4_addr
@@ -127,10 +131,37 @@ test(
     expect(compareStates(before, after, [USER_BACKUPS, ofVolume])).toEqual([]);
     expect((await machine.readFile(`${VOLUME}/orders.db`)).length).toBe(100_000);
 
-    await run('install');
-    await run('uninstall', '--yes', '--delete-data');
-    expect(await rules('iptables')).toEqual(rulesBefore);
-    expect(compareStates(before, await machine.snapshotState(), [USER_BACKUPS])).toEqual([]);
+    await withLegacyTables(async () => {
+      await run('install');
+      await runApplication();
+    });
+    const end = await machine.snapshotState();
+    expect(compareStates(before, end, [USER_BACKUPS, /\/etc\/alternatives\/ip6?tables/])).toEqual(
+      [],
+    );
+    expect(await rules('iptables-nft')).toEqual(rulesBefore);
   },
   TEST_TIMEOUT_MS,
 );
+
+/** The same on a machine whose `iptables` writes into the kernel's old tables, beside what is in nftables. */
+async function withLegacyTables(work: () => Promise<void>): Promise<void> {
+  for (const [tool, stdin] of [
+    ['iptables', OTHERS_RULES],
+    ['ip6tables', OTHERS_RULES_IPV6],
+  ] as const) {
+    await machine.exec(['update-alternatives', '--set', tool, `/usr/sbin/${tool}-legacy`]);
+    await machine.exec([`${tool}-restore`, '--noflush'], { stdin });
+  }
+  const before = [await rules('iptables-legacy'), await rules('ip6tables-legacy')];
+  expect(before.flat()).toContain('-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER');
+  await work();
+  expect(await rules('iptables-legacy')).toEqual(
+    expect.arrayContaining([
+      '-A INPUT -j KUBE-FIREWALL',
+      expect.stringMatching(/^-A OUTPUT .* -j CNI-HOSTPORT-DNAT$/),
+    ]),
+  );
+  await run('uninstall', '--yes', '--delete-data');
+  expect([await rules('iptables-legacy'), await rules('ip6tables-legacy')]).toEqual(before);
+}
