@@ -45,7 +45,7 @@ export interface CommonHealthDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly files: Files;
-  readonly places: Pick<Places, 'executableLink'>;
+  readonly places: Pick<Places, 'executableLink' | 'versionsDirectory'>;
   readonly unknownSettings: readonly string[];
   readonly findings: () => HealthFacts['findings'];
   readonly certificates: () => HealthFacts['certificates'];
@@ -156,8 +156,12 @@ function commonFacts(deps: CommonHealthDeps): () => Promise<HealthFacts> {
   });
 }
 
-/** What the link of the program leads to: `…/<version>/pipeops-agent`. Undefined where there is none. */
+/**
+ * By what the link of the program leads to: `/opt/pipeops-agent/<version>/pipeops-agent`. Undefined where it
+ * leads elsewhere, or is none: then somebody else decides which version runs.
+ */
 async function installedVersion({ files, places }: CommonHealthDeps): Promise<string | undefined> {
   const target = await files.readLink(places.executableLink).catch(() => undefined);
-  return target === undefined ? undefined : basename(dirname(target));
+  const directory = target === undefined ? '' : dirname(target);
+  return dirname(directory) === places.versionsDirectory ? basename(directory) : undefined;
 }

@@ -1,10 +1,12 @@
 /** The agent is not well while its node, or what its node hangs on, is not; and says which. */
 
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { join } from 'node:path';
+import { mkdir, symlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { sessionState } from '../../src/control-plane/session/state.ts';
 import { AgentError } from '../../src/core/errors.ts';
 import { placesOf } from '../../src/core/places.ts';
+import { BUILD } from '../../src/core/version.ts';
 import { reasonsAndWarnings } from '../../src/daemon/health-answers.ts';
 import { type HealthParts, serverHealth, workerHealth } from '../../src/daemon/health-parts.ts';
 import { LOOK_INTERVAL_MS, statusText, unitStatus } from '../../src/daemon/unit-status.ts';
@@ -259,6 +261,25 @@ test('a worker that was not told its server says so, and goes by its kubelet', a
   expect(await health.view()).toEqual({ server: null });
   expect(await told(health)).toEqual(WELL);
   await api.stop(true);
+});
+
+test.each([
+  ['the directory of versions', '/opt/pipeops-agent/9.9.9/pipeops-agent', true],
+  ['somewhere else', '/home/me/build/pipeops-agent', false],
+])('a program whose link leads to %s', async (_, target, isWarning) => {
+  const { executableLink } = placesOf();
+  await mkdir(join(directory.path, dirname(executableLink)), { recursive: true });
+  await symlink(target, join(directory.path, executableLink));
+  const clock = manualClock();
+  const http = async () => new Response('ok');
+  const { health } = workerHealth({ clock, ...common(), http }, '/server.json');
+  await health.look(never);
+  clock.advance(11 * 60_000);
+  const { ready, problems } = await health.look(never);
+  const message = `Version 9.9.9 is installed, but version ${BUILD.version} still runs`;
+  expect([ready, ...problems.map((each) => each.message)]).toEqual([
+    ...[true, ...(isWarning ? [message] : [])],
+  ]);
 });
 
 test('systemd is told how the agent is when that changes, and not more often', async () => {

@@ -89,7 +89,16 @@ export function apiAnswers(deps: ApiDeps): AnswerRequest {
   };
   return async (request, signal) => {
     const id = requestId(request.headers);
+    const startedAt = deps.clock.monotonic();
     const answer = await find({ request, signal, id }).catch((thrown) => failed(deps, thrown, id));
+    deps.log.debug('answered a request', {
+      request_id: id,
+      method: request.method,
+      // Without the query, which may be long.
+      path: request.target.split('?', 1)[0],
+      status: answer.status,
+      duration_ms: Math.round(deps.clock.monotonic() - startedAt),
+    });
     return send(answer, request.headers, id);
   };
 }

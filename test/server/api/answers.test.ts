@@ -1,6 +1,5 @@
 /** How requests are told apart, refused and answered, whatever they ask for. */
 import { beforeEach, expect, test } from 'bun:test';
-import type { Clock } from '../../../src/core/ports.ts';
 import { Problem } from '../../../src/protocol/local-status.ts';
 import {
   type AnswerRequest,
@@ -20,10 +19,10 @@ beforeEach(() => {
   clock = manualClock();
 });
 
-const answers = (more: Partial<ApiSources> = {}, at: Clock = clock): AnswerRequest =>
+const answers = (more: Partial<ApiSources> = {}, log = memoryLog()): AnswerRequest =>
   apiAnswers({
-    clock: at,
-    log: memoryLog(),
+    clock,
+    log,
     sources: { ...NO_SOURCES, ...more },
     tokenFile: '/t',
   });
@@ -130,6 +129,22 @@ test('a request keeps the id that its caller gave it, unless it is odd', async (
   const own = [await id('a b'), await id('y'.repeat(65)), await id('')];
   expect(new Set(own).size).toBe(3);
   expect(own.every((each) => /^[a-z0-9]+-\d+$/.test(each ?? ''))).toBeTrue();
+});
+
+test('the log has each request with its id, and without its query', async () => {
+  const log = memoryLog();
+  const headers = [['X-Request-Id', 'mine']] as const;
+  await answers({}, log)(asked('/api/nothing?secret=1', { headers }), never);
+  expect(log.entries).toEqual([
+    {
+      level: 'debug',
+      message: 'answered a request',
+      fields: {
+        ...{ request_id: 'mine', method: 'GET', path: '/api/nothing', status: 404 },
+        duration_ms: 0,
+      },
+    },
+  ]);
 });
 
 test('what the caller has already is not sent again', async () => {
