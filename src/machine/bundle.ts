@@ -16,6 +16,7 @@ import {
 } from '../host/k3s/release-places.ts';
 import type { K3sPlan } from '../host/k3s/resources.ts';
 import { writeSignedRelease } from '../host/release/signed-files.ts';
+import type { ReleaseWish } from '../host/release/verify.ts';
 import type { BundleManifest } from '../protocol/files/bundle.ts';
 import type { MachineContext } from './context.ts';
 import { openDownloads, readCa } from './outbound.ts';
@@ -118,14 +119,20 @@ async function written(
 
 /**
  * Reads all of it, and checks the signatures of its program where this one knows keys.
+ * @param installed what its program is to follow
  * @throws AgentError BUNDLE_INVALID, RELEASE_UNTRUSTED, RELEASE_EXPIRED, STATE_NEWER, FILE_ACCESS, INTERRUPTED
  */
-export async function readBundle(context: MachineContext, path: string): Promise<Bundle> {
+export async function readBundle(
+  context: MachineContext,
+  path: string,
+  installed?: ReleaseWish['installed'],
+): Promise<Bundle> {
   const progress = await context.progress(`Check ${path}`);
   try {
     const bundle = await verifyBundle(context.files, path, progress.update, context.signal);
     const { agent, k3s } = bundle.manifest;
-    const judged = { now: context.clock.now(), allowExpired: mayHaveExpired(context) };
+    const allowExpired = mayHaveExpired(context);
+    const judged = { now: context.clock.now(), allowExpired, installed };
     const release = verifyBundledProgram(context.releaseKeys, bundle, judged);
     const by =
       release === undefined
@@ -152,13 +159,8 @@ export async function givenBundle(
     return undefined;
   }
   const bundle = await readBundle(context, path);
-  const { agent, architecture, k3s } = bundle.manifest;
-  const own = k3sArchitecture(context.architecture);
-  if (architecture !== own) {
-    throw new AgentError('HOST_UNSUPPORTED', `${path} is for ${architecture}, not for ${own}`, {
-      hint: `Make one for this machine: pipeops-agent bundle create --architecture ${own}`,
-    });
-  }
+  const { agent, k3s } = bundle.manifest;
+  refuseOtherArchitecture(context, bundle);
   if (agent.version !== BUILD.version) {
     throw new AgentError(
       'USAGE',
@@ -172,6 +174,19 @@ export async function givenBundle(
     });
   }
   return bundle;
+}
+
+/** @throws AgentError HOST_UNSUPPORTED for a bundle of other processors */
+export function refuseOtherArchitecture(
+  { architecture: processor }: Pick<MachineContext, 'architecture'>,
+  { path, manifest: { architecture } }: Bundle,
+): void {
+  const own = k3sArchitecture(processor);
+  if (architecture !== own) {
+    throw new AgentError('HOST_UNSUPPORTED', `${path} is for ${architecture}, not for ${own}`, {
+      hint: `Make one for this machine: pipeops-agent bundle create --architecture ${own}`,
+    });
+  }
 }
 
 /** No node may be newer than its server. @throws AgentError USAGE */

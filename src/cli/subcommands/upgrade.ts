@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
 import type { UpgradeOutcome } from '../../machine/upgrade/upgrade.ts';
 import type { UpgradeResult } from '../../protocol/files/upgrade.ts';
@@ -24,6 +25,11 @@ export const upgradeSubcommand = defineSubcommand({
       description: 'Whose newest version is meant',
       valueHint: 'NAME',
     },
+    bundle: {
+      type: 'string',
+      description: 'Take it from this bundle, and from no network',
+      valueHint: 'FILE',
+    },
     check: {
       type: 'boolean',
       default: false,
@@ -39,6 +45,7 @@ export const upgradeSubcommand = defineSubcommand({
     const outcome = await upgradeAgent(context, {
       version: matching('--to', flags.to, VERSION_PATTERN),
       channel: matching('--channel', flags.channel, CHANNEL_PATTERN) ?? 'stable',
+      bundle: flags.bundle === undefined ? undefined : resolve(flags.bundle),
       isCheck: flags.check,
     });
     context.io.stdout(flags.json ? outcomeJson(outcome) : outcomeText(outcome));

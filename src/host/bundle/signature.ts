@@ -3,7 +3,13 @@ import { AgentError } from '../../core/errors.ts';
 import type { ReleaseKeys } from '../../core/release-keys.ts';
 import type { ReleasePart } from '../../protocol/files/bundle.ts';
 import { RELEASE_FILE_NAMES, type SignedRelease } from '../../protocol/files/release.ts';
-import { checkListed, listedFile, type VerifiedRelease, verifyRelease } from '../release/verify.ts';
+import {
+  checkListed,
+  listedFile,
+  type ReleaseWish,
+  type VerifiedRelease,
+  verifyRelease,
+} from '../release/verify.ts';
 import type { Bundle } from './verify.ts';
 import type { BundleSource } from './write.ts';
 
@@ -30,7 +36,7 @@ export function signatureSources(directory: string): readonly BundleSource[] {
 export function verifyBundledProgram(
   keys: ReleaseKeys,
   { path, manifest, signed, file }: Bundle,
-  judged: { readonly now: Date; readonly allowExpired: boolean },
+  judged: Pick<ReleaseWish, 'now' | 'allowExpired' | 'installed'>,
 ): VerifiedRelease | undefined {
   if (keys.roots.length === 0) {
     return undefined;
@@ -46,8 +52,8 @@ export function verifyBundledProgram(
   }
   const { version } = manifest.agent;
   const release = verifyRelease(keys, signed, {
-    ...{ ...judged, from: `the bundle ${path}`, version },
-    ...{ channel: undefined, installed: undefined },
+    ...judged,
+    ...{ from: `the bundle ${path}`, version, channel: undefined },
   });
   const processor = manifest.architecture === 'amd64' ? 'x64' : 'arm64';
   const { name, sizeBytes, sha256 } = file('agent');

@@ -13,25 +13,32 @@ import {
   previousExecutable,
 } from '../../host/agent/executable.ts';
 import { tryOut } from '../../host/agent/upgrade/try-out.ts';
+import { placeFile } from '../../host/engine/place-file.ts';
 import {
   fetchChannel,
   fetchSignedRelease,
   readSignedRelease,
+  writeSignedRelease,
 } from '../../host/release/signed-files.ts';
 import { stageRelease } from '../../host/release/stage.ts';
 import { type VerifiedRelease, verifyRelease } from '../../host/release/verify.ts';
 import { ReleaseKey, type SignedRelease } from '../../protocol/files/release.ts';
 import type { UpgradeResult } from '../../protocol/files/upgrade.ts';
+import { readBundle, refuseOtherArchitecture } from '../bundle.ts';
 import type { MachineContext } from '../context.ts';
 import { loadEffectiveConfig } from '../effective-config.ts';
 import { openDownloads, readCa } from '../outbound.ts';
 import { mayHaveExpired } from '../release.ts';
 import { changeVersion, knownToRun, refuseSecondChange } from './change.ts';
 
+const PROGRAM_MODE = 0o755;
+
 export interface UpgradeWishes {
   /** The newest of the channel when undefined. */
   readonly version: string | undefined;
   readonly channel: string;
+  /** Taken from there, and from no network. */
+  readonly bundle: string | undefined;
   /** Only say what there is. */
   readonly isCheck: boolean;
 }
@@ -52,27 +59,70 @@ export async function upgradeAgent(
   wishes: UpgradeWishes,
 ): Promise<UpgradeOutcome> {
   const from = await installedVersion(context);
+  if (wishes.bundle !== undefined) {
+    return await upgradeTo(context, from, wishes, await inBundle(context, from, wishes.bundle));
+  }
   const config = await readableConfig(context);
   const downloads = await openDownloads(context, config, await readCa(context, config));
   try {
     const found = await findRelease(context, downloads.http, config, from, wishes);
     const { version } = found.release.manifest;
-    if (version === from) {
-      return { kind: 'current', version };
-    }
-    if (wishes.isCheck) {
-      return { kind: 'available', from, version };
-    }
-    await refuseSecondChange(context);
-    await stage(context, downloads.http, found);
-    await showsThatItRuns(context, from, version);
-    return {
-      kind: 'changed',
-      result: await changeVersion(context, { kind: 'upgrade', from, to: version }),
-    };
+    const place = () => stage(context, downloads.http, found);
+    return await upgradeTo(context, from, wishes, { version, place });
   } finally {
     downloads.close();
   }
+}
+
+/** A version that may take over. */
+interface Candidate {
+  readonly version: string;
+  /** Puts it beside the present one. */
+  readonly place: () => Promise<void>;
+}
+
+async function upgradeTo(
+  context: MachineContext,
+  from: string,
+  { isCheck }: UpgradeWishes,
+  { version, place }: Candidate,
+): Promise<UpgradeOutcome> {
+  if (compareVersions(version, from) < 0) {
+    throw new AgentError('RELEASE_REFUSED', `${version} is older than ${from}, which is here`, {
+      hint: 'To go back to a version that was here: sudo pipeops-agent rollback',
+    });
+  }
+  if (version === from) {
+    return { kind: 'current', version };
+  }
+  if (isCheck) {
+    return { kind: 'available', from, version };
+  }
+  await refuseSecondChange(context);
+  await place();
+  await showsThatItRuns(context, from, version);
+  const result = await changeVersion(context, { kind: 'upgrade', from, to: version });
+  return { kind: 'changed', result };
+}
+
+/** All of it was read and compared when this returns; its program is compared once more when it is placed. */
+async function inBundle(context: MachineContext, from: string, path: string): Promise<Candidate> {
+  const { files, places, signal } = context;
+  const keyNumber = await installedKeyNumber(context, from);
+  const bundle = await readBundle(context, path, { version: from, keyNumber });
+  refuseOtherArchitecture(context, bundle);
+  const { version } = bundle.manifest.agent;
+  const to = executablePath(places, version);
+  return {
+    version,
+    place: async () => {
+      await files.claimDirectory(dirname(to), { mode: PROGRAM_MODE });
+      await placeFile(files, bundle.file('agent'), { path: to, mode: PROGRAM_MODE }, signal);
+      if (bundle.signed !== undefined) {
+        await writeSignedRelease(files, dirname(to), bundle.signed);
+      }
+    },
+  };
 }
 
 /**
@@ -160,11 +210,6 @@ async function findRelease(
       allowExpired: mayHaveExpired(context),
     });
     const found = release.manifest.version;
-    if (compareVersions(found, from) < 0) {
-      throw new AgentError('RELEASE_REFUSED', `${found} is older than ${from}, which is here`, {
-        hint: 'To go back to a version that was here: sudo pipeops-agent rollback',
-      });
-    }
     progress.done(`${found}, signed with release key ${release.key.number}`);
     return { release, signed, url: `${base}/${found}` };
   } catch (thrown) {

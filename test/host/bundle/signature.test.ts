@@ -37,8 +37,8 @@ test.each([
   // By its own hashes it is whole.
   const bundle = await verifyBundle(files, BUNDLE, () => undefined, never);
   expect(bundle.signed).toEqual(signed);
-  const verified = () =>
-    verifyBundledProgram(keys.keys, bundle, { now: CREATED, allowExpired: false })?.key.number;
+  const judged = { now: CREATED, allowExpired: false, installed: undefined };
+  const verified = () => verifyBundledProgram(keys.keys, bundle, judged)?.key.number;
   if (why === undefined) {
     expect(verified()).toBe(1);
   } else {

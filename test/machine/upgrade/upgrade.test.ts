@@ -3,6 +3,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { gzipSync } from 'bun';
 import { DEFAULT_BASE_URL } from '../../../src/core/places.ts';
 import { BUILD } from '../../../src/core/version.ts';
+import { signatureSources } from '../../../src/host/bundle/signature.ts';
+import { writeBundle } from '../../../src/host/bundle/write.ts';
+import { writeSignedRelease } from '../../../src/host/release/signed-files.ts';
 import type { SignedRelease } from '../../../src/protocol/files/release.ts';
 import { errorOf, setUp } from '../../support/installation.ts';
 import { scaledClock } from '../../support/scaled-clock.ts';
@@ -96,7 +99,10 @@ const linked = async () => (await machine.files.readLink(LINK))?.split('/')[3] ?
 const watch = () => machine.run(['upgrade', 'watch'], { clock: scaledClock(SPEED) });
 
 /** Serves a signed release as the newest, and by its version. */
-async function publish(version = NEW, content: Readonly<Record<string, unknown>> = {}) {
+async function publish(
+  version = NEW,
+  content: Readonly<Record<string, unknown>> = {},
+): Promise<SignedRelease> {
   const packed = gzipSync(new TextEncoder().encode(PROGRAM));
   const time = (days: number) =>
     new Date(Date.now() + days * DAY_MS).toISOString().replace(/\.\d+Z/, 'Z');
@@ -120,6 +126,7 @@ async function publish(version = NEW, content: Readonly<Record<string, unknown>>
     machine.web.set(`${DEFAULT_BASE_URL}/${path}`, () => new Response(signed[part]));
   }
   machine.web.set(`${DEFAULT_BASE_URL}/${version}/${name}.gz`, () => new Response(packed));
+  return signed;
 }
 
 const agent = (...words: readonly string[]) =>
@@ -253,6 +260,65 @@ describe('upgrade', () => {
     ['--to', ''],
   ])('refuses what is no version or channel: %s %s', async (flag, value) => {
     expect(errorOf(await agent('upgrade', flag, value))).toMatchObject({ code: 'USAGE' });
+  });
+
+  describe('from a bundle', () => {
+    const BUNDLE = '/root/bundle.tar';
+    const FILES = ['k3s', 'k3s-install.sh', 'k3s-images.txt', 'k3s-images.tar'];
+    const PARTS = ['k3s', 'k3s-installer', 'image-list', 'k3s-images'] as const;
+
+    async function pack(program: string, isSigned = true): Promise<void> {
+      const texts = await publish(NEW, { min_version: '0.0.0-a' });
+      for (const address of [...machine.web.keys()]) {
+        if (address.startsWith(DEFAULT_BASE_URL)) {
+          machine.web.delete(address); // There is no network.
+        }
+      }
+      await machine.put('/parts/pipeops-agent', program);
+      for (const name of FILES) {
+        await machine.put(`/parts/${name}`, name);
+      }
+      await writeSignedRelease(machine.files, '/parts', texts);
+      const others = PARTS.map((part, index) => {
+        const name = FILES[index] ?? '';
+        return { part, name, path: `/parts/${name}` };
+      });
+      const agentPart = {
+        part: 'agent',
+        name: 'pipeops-agent',
+        path: '/parts/pipeops-agent',
+      } as const;
+      const content = {
+        architecture: 'amd64',
+        ...{ agent: { version: NEW }, k3s: { version: 'v1.36.3+k3s1' } },
+        ...{ images: [], created: new Date() },
+        sources: [agentPart, ...(isSigned ? signatureSources('/parts') : []), ...others],
+      } as const;
+      const never = new AbortController().signal;
+      await writeBundle(machine.files, BUNDLE, content, () => undefined, never);
+      await machine.files.removeTree('/parts');
+    }
+
+    test('the signed program in it takes over, without a network', async () => {
+      await pack(PROGRAM);
+      const ran = await agent('upgrade', '--bundle', BUNDLE);
+      expect({ exitCode: ran.exitCode, ...JSON.parse(ran.stdout) }).toMatchObject({
+        ...{ exitCode: 0, changed: true, from: OLD, version: NEW },
+      });
+      await expectRuns(NEW);
+      expect(await machine.files.list(`${VERSIONS}/${NEW}`)).toContain('release.json.sig');
+    });
+
+    test.each([
+      ['another program', () => pack('another program'), 'RELEASE_UNTRUSTED'],
+      ['no signature', () => pack(PROGRAM, false), 'RELEASE_UNTRUSTED'],
+      ['nothing at all', async () => machine.put(BUNDLE, ''), 'BUNDLE_INVALID'],
+    ])('one with %s changes nothing', async (_, given, code) => {
+      await given();
+      expect(errorOf(await agent('upgrade', '--bundle', BUNDLE))).toMatchObject({ code });
+      await expectRuns(OLD);
+      expect(await machine.files.stat(programOf(NEW))).toBeUndefined();
+    });
   });
 
   test('says what a package brought must be upgraded by it', async () => {
