@@ -180,7 +180,7 @@ async function interruptRestore(): Promise<void> {
 async function restoreInPlace(): Promise<void> {
   await write(server, 'two');
   const plan = await document(server, 'snapshot', 'restore', 'one', '--dry-run');
-  expect(plan).toMatchObject({ isSameCluster: true, node: 'server' });
+  expect(plan).toMatchObject({ same_cluster: true, node: 'server' });
   expect(await read(server)).toBe('two');
   await agent(server, 'snapshot', 'restore', 'one', '--yes');
   expect(await read(server)).toBe('one');

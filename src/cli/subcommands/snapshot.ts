@@ -210,8 +210,8 @@ async function restoreWishes(context: CliContext, name: string, keyFile: string 
   return { path, key };
 }
 
-function planLines({ snapshot, isSameCluster, steps }: RestorePlan): string {
-  const whose = isSameCluster ? 'of this cluster' : 'of ANOTHER cluster than the one that is here';
+function planLines({ snapshot, same_cluster, steps }: RestorePlan): string {
+  const whose = same_cluster ? 'of this cluster' : 'of ANOTHER cluster than the one that is here';
   return (
     `${snapshot.name}: made ${snapshot.created} on ${snapshot.node}, ${whose}. This will\n` +
     numbered(steps)

@@ -41,7 +41,12 @@ export async function exchangeData(
   await systemctl(context, 'stop', SERVER_UNIT);
   // After a power cut it must not start without its data: it would make a new, empty cluster.
   await systemctl(context, 'disable', '--quiet', SERVER_UNIT);
-  await moveAside(context, exchange.places, exchange.keptIn);
+  try {
+    await moveAside(context, exchange.places, exchange.keptIn);
+  } catch (thrown) {
+    await startUnit(untilDone(context)); // All of it is where it was.
+    throw thrown;
+  }
   try {
     await exchange.put();
     await start(context, exchange.node, update);
@@ -57,11 +62,16 @@ export async function exchangeData(
 
 /** Also when a person has interrupted it: a server without its data is of no use. */
 async function goBack(context: MachineContext, { places, keptIn, tidy }: Exchange): Promise<void> {
-  const uninterrupted = { ...context, signal: new AbortController().signal };
+  const uninterrupted = untilDone(context);
   await systemctl(uninterrupted, 'stop', SERVER_UNIT);
   await tidy();
   await replaceBy(context, places, keptIn);
   await startUnit(uninterrupted);
+}
+
+/** The same, whatever a person has interrupted. */
+function untilDone(context: MachineContext): MachineContext {
+  return { ...context, signal: new AbortController().signal };
 }
 
 async function start(

@@ -46,7 +46,7 @@ export interface RestoreWishes {
 export interface RestorePlan {
   readonly snapshot: SnapshotHeader;
   /** Whether the snapshot is of the cluster that is here. */
-  readonly isSameCluster: boolean;
+  readonly same_cluster: boolean;
   /** The name of this machine's node. */
   readonly node: string;
   /** Where what is here now is kept. */
@@ -75,7 +75,7 @@ export async function planRestore(
   const here = await whoseHere(context);
   const plan = {
     snapshot,
-    isSameCluster: snapshot.cluster === here.cluster,
+    same_cluster: snapshot.cluster === here.cluster,
     node: here.node,
     kept_in: await unusedAside(context, 'before-restore'),
   };

@@ -49,8 +49,8 @@ const ofK3s = async () =>
 describe('restored', () => {
   test('the data and the token are in place, what was there is kept, and the agent has its account', async () => {
     const before = machine.calls.length;
-    const { exitCode, kept_in, isSameCluster, stderr } = await restore();
-    expect([exitCode, isSameCluster]).toEqual([0, true]);
+    const { exitCode, kept_in, same_cluster, stderr } = await restore();
+    expect([exitCode, same_cluster]).toEqual([0, true]);
     expect(await rowsAt(STATE_DB)).toEqual(['/registry/pods/before']);
     expect(await rowsAt(`${kept_in}/server/db/state.db`)).toEqual([
       '/registry/pods/after',
@@ -93,7 +93,7 @@ describe('restored', () => {
       message: 'This machine has no key of snapshots',
     });
     const ran = await other.run([...words, '--key-file', '/root/key']);
-    expect(JSON.parse(ran.stdout)).toMatchObject({ isSameCluster: false });
+    expect(JSON.parse(ran.stdout)).toMatchObject({ same_cluster: false });
     expect(ran.stderr).toContain('of ANOTHER cluster');
     expect(await other.files.readBytes(STATE_DB)).toEqual(
       await machine.files.readBytes(STATE_DB).then(() => other.files.readBytes(STATE_DB)),
