@@ -1,6 +1,6 @@
 /** Whole release directories, as scripts/release.ts makes them; the programs in them are real builds. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { cp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { $ } from 'bun';
 import { makeKeys, TEST_PURPOSE } from '../../scripts/release/key-directory.ts';
@@ -239,34 +239,58 @@ test('the bill of software follows CycloneDX, and names all that the program may
   expect(text).not.toContain('typescript');
 }, 180_000);
 
+test('a person can check a download by hand, as docs/INSTALL.md says', async () => {
+  await using place = servePlace();
+  const text = await readFile(join(ROOT, 'docs/INSTALL.md'), 'utf8');
+  const block = /^signed\(\) \{[\s\S]*?(?=^```$)/m.exec(text)?.[0] ?? '';
+  const lines = block.replace('https://get.pipeops.dev/agent', place.url);
+  const { roots } = await Bun.file(join(keys, 'keys.json')).json();
+  const cwd = join(scratch.path, 'by-hand');
+  await mkdir(cwd);
+  const check = (root: string) =>
+    $`sh -e -c ${lines}`.cwd(cwd).env({ PATH: '/usr/bin:/bin', ROOT: root }).nothrow().quiet();
+  const ran = await check(roots[0]);
+  expect({ exitCode: ran.exitCode, stdout: ran.stdout.toString() }).toEqual({
+    exitCode: 0,
+    stdout: expect.stringMatching(
+      /^(Signature Verified Successfully\n){2} *"name": "install.sh",\n.*\n *"sha256": "[0-9a-f]{64}"\n$/,
+    ),
+  });
+  // The other root has not signed this release key.
+  expect((await check(roots[1])).exitCode).not.toBe(0);
+}, 60_000);
+
+/** Serves the release as any web server would. */
+function servePlace() {
+  const server = Bun.serve({
+    hostname: '127.0.0.1',
+    port: 0,
+    fetch: (request) => new Response(Bun.file(join(release, new URL(request.url).pathname))),
+  });
+  const url = server.url.href.replace(/\/$/, '');
+  return { url, [Symbol.asyncDispose]: async () => await server.stop(true) };
+}
+
 describe.each([...findShells()])('install.sh in $name', (shell) => {
   test.if(process.getuid?.() === 0)(
     'installs from the directory, and its program runs',
     async () => {
-      const server = Bun.serve({
-        hostname: '127.0.0.1',
-        port: 0,
-        fetch: (request) => new Response(Bun.file(join(release, new URL(request.url).pathname))),
+      await using place = servePlace();
+      await using machine = await openPrivateMachine({ diskSize: '400m' });
+      await using tools = await provideTools(shell, { more: ['openssl'] });
+      const script = await readFile(join(release, 'install.sh'), 'utf8');
+      const env = { PIPEOPS_BASE_URL: place.url };
+      // What the program refuses before it looks at this machine.
+      const { exitCode, stderr } = await runInstallSh({
+        ...{ machine, shell, tools, script, env },
+        flags: ['--no-such-flag'],
       });
-      try {
-        await using machine = await openPrivateMachine({ diskSize: '400m' });
-        await using tools = await provideTools(shell, { more: ['openssl'] });
-        const script = await readFile(join(release, 'install.sh'), 'utf8');
-        const env = { PIPEOPS_BASE_URL: server.url.href };
-        // What the program refuses before it looks at this machine.
-        const { exitCode, stderr } = await runInstallSh({
-          ...{ machine, shell, tools, script, env },
-          flags: ['--no-such-flag'],
-        });
-        expect({ exitCode, stderr }).toEqual({
-          exitCode: 2,
-          stderr: expect.stringMatching(
-            /The signature of pipeops-agent .* is good \(release key 1\)\n(.*\n)*.*\[UNKNOWN_FLAG\]/,
-          ),
-        });
-      } finally {
-        await server.stop(true);
-      }
+      expect({ exitCode, stderr }).toEqual({
+        exitCode: 2,
+        stderr: expect.stringMatching(
+          /The signature of pipeops-agent .* is good \(release key 1\)\n(.*\n)*.*\[UNKNOWN_FLAG\]/,
+        ),
+      });
     },
     60_000,
   );
