@@ -224,7 +224,7 @@ async function localState(deps: Reconciled, id: string): Promise<LocalState | un
       started_at: startedAt ?? null,
       cancelled_at: cancelled ? clock.now().toISOString() : null,
     },
-    values: { command: await linesOf(deps, command), note },
+    values: { command: await linesOf(deps, command), note, result: null },
   };
 }
 

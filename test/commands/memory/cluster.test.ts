@@ -312,6 +312,24 @@ describe('an only server', () => {
   });
 });
 
+test('a result that was noted, and not told before its server went on alone, is not told later', async () => {
+  const first = await holder();
+  await first.journal.accept(commandOf('c1'));
+  await first.journal.begin('c1');
+  const objects = cluster.through();
+  const record = await objects.find(recordName('c1'));
+  if (record === undefined) {
+    throw new Error('there is no record');
+  }
+  const values = { result: [JSON.stringify(resultOf('noted'))] };
+  await objects.change(record, { head: record.head, values });
+  first.memory.keepAlone();
+  await holder('alone', first);
+  const second = await holder();
+  expect(pending(second)).toEqual([]);
+  expect(second.journal.find('c1')).toMatchObject({ state: 'running', attempts: 1 });
+});
+
 describe('what the cluster does not take', () => {
   test('is neither acknowledged, begun, noted nor told, and works later', async () => {
     const { journal } = await holder();
