@@ -1,6 +1,5 @@
 import type { LoadedConfig } from '../config/load.ts';
 import { nodeNameOf } from '../config/node-settings.ts';
-import { Config } from '../config/schema.ts';
 import { AgentError } from '../core/errors.ts';
 import { K3S_KUBELET_CERTIFICATE_FILE, K3S_NODE_TOKEN_FILE } from '../core/k3s-places.ts';
 import { withoutEnd } from '../core/text/without-end.ts';
@@ -31,25 +30,18 @@ import {
 import { misplacedSecret } from '../protocol/secrets/misplaced.ts';
 import { timedBeforehand } from './beforehand.ts';
 import { checkNotNewer, givenBundle, k3sSource, withVersionOf } from './bundle.ts';
-import { checkControlPlane } from './check-control-plane.ts';
 import type { MachineContext } from './context.ts';
 import { type ConfigFlags, loadEffectiveConfig, tellWarnings } from './effective-config.ts';
 import { stateNow } from './finished.ts';
-import { furtherServerSettings } from './further-server.ts';
 import { checkBounds, nameOfToken } from './join-bounds.ts';
 import { chooseNodeName, type NameWishes } from './join-name.ts';
+import { agentAside, agentCandidate } from './joined-agent.ts';
 import { SHARED_PLACE } from './kubernetes-account.ts';
-import { proxyPassword, readCa } from './outbound.ts';
+import { readCa } from './outbound.ts';
 import { preflight, preflightServer } from './preflight.ts';
 import { wantedRegistries } from './registries.ts';
-import { type MachinePlan, machineResources } from './resources.ts';
-import {
-  k3sPlan,
-  type SetUpOptions,
-  type SetUpOutcome,
-  setUpMachine,
-  workerSettings,
-} from './set-up.ts';
+import { machineResources } from './resources.ts';
+import { k3sPlan, type SetUpOptions, type SetUpOutcome, setUpMachine } from './set-up.ts';
 
 /** How a person wants the worker. */
 export interface WorkerWishes extends SetUpOptions {
@@ -321,8 +313,8 @@ async function join(
     adoption: undefined,
     joining: target.isJoined === true ? undefined : { tokenId: target.tokenId },
     ...(shared === undefined
-      ? asideOf(loaded)
-      : await candidateOf(context, loaded, shared, { ca: how.ca, token: wishes.token })),
+      ? agentAside(loaded)
+      : await agentCandidate(context, loaded, shared, { ca: how.ca, token: wishes.token })),
   });
   const facts = { role, nodeName: k3s.nodeName, agentPorts, before } as const;
   return setUpMachine(
@@ -332,68 +324,6 @@ async function join(
     { ...facts, clusterName: null, controlPlane: null },
     wishes,
   );
-}
-
-type AgentPlan = Pick<
-  MachinePlan,
-  | 'config'
-  | 'expected'
-  | 'policy'
-  | 'shared'
-  | 'controlPlaneCa'
-  | 'controlPlaneToken'
-  | 'proxyCredentials'
->;
-
-/** An agent with health and facts, and no part in the session. */
-function asideOf(loaded: LoadedConfig): AgentPlan {
-  return {
-    config: workerSettings(loaded),
-    expected: { role: 'node', clusterName: null, controlPlane: null },
-    policy: undefined,
-    shared: undefined,
-    controlPlaneCa: undefined,
-    controlPlaneToken: undefined,
-    proxyCredentials: undefined,
-  };
-}
-
-/**
- * An agent that takes over the session when the server that has it is lost.
- * @throws AgentError CONFIG_INVALID; CONTROL_PLANE_UNREACHABLE, CONTROL_PLANE_ERROR, TOKEN_REJECTED for a token
- *   that is given
- */
-async function candidateOf(
-  context: MachineContext,
-  loaded: LoadedConfig,
-  { policy, ...shared }: SharedByAgents,
-  given: { readonly ca: string | undefined; readonly token: string | undefined },
-): Promise<AgentPlan> {
-  const config = furtherServerSettings(context, loaded, shared);
-  const parsed = Config.safeParse(config, { jitless: true });
-  if (!parsed.success) {
-    const wrong = parsed.error.issues.map(({ path }) => path.join('.')).join(', ');
-    throw new AgentError('CONFIG_INVALID', `Cannot use what the servers have set: ${wrong}`, {
-      hint: 'Install the version of the other servers: "pipeops-agent version" there tells which',
-    });
-  }
-  if (given.token !== undefined) {
-    await checkControlPlane(context, parsed.data, given.ca, given.token); // All servers will have it.
-  }
-  return {
-    config,
-    // Which control plane that is, and whether there is one, the session's Secret says.
-    expected: {
-      role: 'server',
-      clusterName: config.cluster?.name ?? null,
-      controlPlane: undefined,
-    },
-    policy,
-    shared,
-    controlPlaneCa: given.ca,
-    controlPlaneToken: given.token,
-    proxyCredentials: proxyPassword(context) || undefined,
-  };
 }
 
 /** The settings with a name that nobody else has. @throws AgentError NODE_NAME_TAKEN, MACHINE_ID_TAKEN */

@@ -1,0 +1,73 @@
+/** What the agent is on a machine that joined. */
+import type { LoadedConfig } from '../config/load.ts';
+import { Config } from '../config/schema.ts';
+import { AgentError } from '../core/errors.ts';
+import type { SharedByAgents } from '../host/cluster/shared-settings.ts';
+import { checkControlPlane } from './check-control-plane.ts';
+import type { MachineContext } from './context.ts';
+import { furtherServerSettings } from './further-server.ts';
+import { proxyPassword } from './outbound.ts';
+import type { MachinePlan } from './resources.ts';
+import { workerSettings } from './set-up.ts';
+
+type AgentPlan = Pick<
+  MachinePlan,
+  | 'config'
+  | 'expected'
+  | 'policy'
+  | 'shared'
+  | 'controlPlaneCa'
+  | 'controlPlaneToken'
+  | 'proxyCredentials'
+>;
+
+/** An agent with health and facts, and no part in the session. */
+export function agentAside(loaded: LoadedConfig): AgentPlan {
+  return {
+    config: workerSettings(loaded),
+    expected: { role: 'node', clusterName: null, controlPlane: null },
+    policy: undefined,
+    shared: undefined,
+    controlPlaneCa: undefined,
+    controlPlaneToken: undefined,
+    proxyCredentials: undefined,
+  };
+}
+
+/**
+ * An agent that takes over the session when the server that has it is lost.
+ * @throws AgentError CONFIG_INVALID; CONTROL_PLANE_UNREACHABLE, CONTROL_PLANE_ERROR, TOKEN_REJECTED for a token
+ *   that is given
+ */
+export async function agentCandidate(
+  context: MachineContext,
+  loaded: LoadedConfig,
+  { policy, ...shared }: SharedByAgents,
+  given: { readonly ca: string | undefined; readonly token: string | undefined },
+): Promise<AgentPlan> {
+  const config = furtherServerSettings(context, loaded, shared);
+  const parsed = Config.safeParse(config, { jitless: true });
+  if (!parsed.success) {
+    const wrong = parsed.error.issues.map(({ path }) => path.join('.')).join(', ');
+    throw new AgentError('CONFIG_INVALID', `Cannot use what the servers have set: ${wrong}`, {
+      hint: 'Install the version of the other servers: "pipeops-agent version" there tells which',
+    });
+  }
+  if (given.token !== undefined) {
+    await checkControlPlane(context, parsed.data, given.ca, given.token); // All servers will have it.
+  }
+  return {
+    config,
+    // Which control plane that is, and whether there is one, the session's Secret says.
+    expected: {
+      role: 'server',
+      clusterName: config.cluster?.name ?? null,
+      controlPlane: undefined,
+    },
+    policy,
+    shared,
+    controlPlaneCa: given.ca,
+    controlPlaneToken: given.token,
+    proxyCredentials: proxyPassword(context) || undefined,
+  };
+}
