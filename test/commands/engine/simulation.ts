@@ -223,7 +223,8 @@ class World {
       return;
     }
     for (const known of this.#commands) {
-      const isOpen = journal.find(known.command.id) !== undefined;
+      // One that was taken over from meanwhile may not know yet that it has ended.
+      const isOpen = life === this.#life && journal.find(known.command.id) !== undefined;
       known.cancelOutlivedCrash ||= isOpen && known.cancelAcknowledged;
     }
     const executor = commandExecutor({
