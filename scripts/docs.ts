@@ -14,7 +14,7 @@ import { WARNABLES } from '../src/health/warnables/table.ts';
 import type { Check } from '../src/host/checks/check.ts';
 import { CHECKS } from '../src/machine/checks.ts';
 import { systemClock } from '../src/platform/clock.ts';
-import { answerSchema } from '../src/protocol/local-status.ts';
+import { answerSchema } from '../src/protocol/json-schema.ts';
 import { parametersOf } from '../src/server/api/openapi.ts';
 import type { DocumentedRoute } from '../src/server/api/route.ts';
 import { documentedRoutes } from '../src/server/api/routes.ts';

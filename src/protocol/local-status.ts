@@ -87,24 +87,3 @@ export type Problem = z.infer<typeof Problem>;
 export const TextAnswer = z.string();
 export const OpenApiAnswer = z.looseObject({ openapi: z.literal('3.1.1') });
 export type OpenApiAnswer = z.infer<typeof OpenApiAnswer>;
-
-type Schema = Readonly<Record<string, unknown>>;
-
-/** Of what comes in. */
-export function paramsSchema(params: z.ZodObject): Schema {
-  return z.toJSONSchema(params, { io: 'input' });
-}
-
-/** Of what goes out: it may have more fields in a later version. */
-export function answerSchema(answer: z.ZodType): Schema {
-  const { $schema: _, ...schema } = z.toJSONSchema(answer, {
-    io: 'output',
-    override: ({ jsonSchema }) => {
-      delete jsonSchema.additionalProperties;
-      if (jsonSchema.format !== undefined) {
-        delete jsonSchema.pattern; // The format says it in a word.
-      }
-    },
-  });
-  return schema;
-}

@@ -1,9 +1,5 @@
-import {
-  answerSchema,
-  type OpenApiAnswer,
-  Problem,
-  paramsSchema,
-} from '../../protocol/local-status.ts';
+import { answerSchema, paramsSchema } from '../../protocol/json-schema.ts';
+import { type OpenApiAnswer, Problem } from '../../protocol/local-status.ts';
 import type { DocumentedRoute } from './route.ts';
 
 interface Parameter {
