@@ -131,7 +131,9 @@ async function wrongSecrets(): Promise<void> {
 async function revokedToken(): Promise<void> {
   const { token, id } = await newToken();
   await server.exec(['pipeops-agent', 'token', 'revoke', id]);
-  const refused = await joinByOneLine(stand, worker, token, { check: false });
+  const refused = await progress.phase('a revoked token is refused', () =>
+    joinByOneLine(stand, worker, token, { check: false }),
+  );
   expect(refused).toMatchObject({
     exitCode: 5,
     stderr: expect.stringContaining('[JOIN_TOKEN_REJECTED]'),
