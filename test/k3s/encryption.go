@@ -28,6 +28,9 @@ const (
 	encryptionAnnotation = "k3s.io/encryption-config-hash"
 
 	stageStart    = "start"
+	stagePrepare  = "prepare"
+	stageRotate   = "rotate"
+	stageRequest  = "reencrypt_request"
 	stageActive   = "reencrypt_active"
 	stageFinished = "reencrypt_finished"
 	// stageRotateKeys is asked for, and never a state.
@@ -145,10 +148,13 @@ type encryptionStatus struct {
 	InactiveKeys []string `json:"inactivekeys,omitempty"`
 }
 
-// encryptionRequest changes it: one of the two fields.
+// encryptionRequest changes it: one of the first two fields.
 type encryptionRequest struct {
 	Stage  *string `json:"stage,omitempty"`
 	Enable *bool   `json:"enable,omitempty"`
+	// Force goes on although a server has another stage, Skip keeps the keys that are not needed any more.
+	Force bool `json:"force,omitempty"`
+	Skip  bool `json:"skip,omitempty"`
 }
 
 func (s *supervisor) encryptionStatus(w http.ResponseWriter, r *http.Request) {
@@ -173,7 +179,7 @@ func (s *supervisor) statusOfEncryption(ctx context.Context) (encryptionStatus, 
 	for _, key := range current.keys[1:] {
 		status.InactiveKeys = append(status.InactiveKeys, "AES-CBC "+key.Name)
 	}
-	nodes, err := s.passwords.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: "node-role.kubernetes.io/control-plane=true"})
+	nodes, err := s.passwords.client.CoreV1().Nodes().List(ctx, serverSelector)
 	if err != nil {
 		return status, err
 	}
@@ -208,13 +214,28 @@ func (s *supervisor) changeEncryption(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 	case request.Enable != nil:
 		err = s.enableEncryption(r.Context(), *request.Enable)
-	case request.Stage != nil && *request.Stage == stageRotateKeys:
-		err = s.rotateEncryptionKeys(r.Context())
-	default:
+	case request.Stage == nil:
 		err = errors.New("unknown stage requested")
+	default:
+		err = s.takeStage(r.Context(), *request.Stage, request)
 	}
 	if err != nil {
 		refuse(w, r, http.StatusBadRequest, err.Error())
+	}
+}
+
+func (s *supervisor) takeStage(ctx context.Context, stage string, request encryptionRequest) error {
+	switch stage {
+	case stageRotateKeys:
+		return s.rotateEncryptionKeys(ctx)
+	case stagePrepare:
+		return s.prepareKey(ctx, request.Force)
+	case stageRotate:
+		return s.rotateToNewKey(ctx, request.Force)
+	case stageRequest:
+		return s.beginReencryption(ctx, request.Force, request.Skip)
+	default:
+		return errors.New("unknown stage requested")
 	}
 }
 
@@ -246,8 +267,7 @@ func (s *supervisor) rotateEncryptionKeys(ctx context.Context) error {
 	if err := annotateEncryption(ctx, s.passwords.client, s.NodeName, s.ServerDir, stageActive); err != nil {
 		return err
 	}
-	name := "aescbckey-" + time.Now().UTC().Format(time.RFC3339)
-	current.keys = append([]encryptionKey{newEncryptionKey(name)}, current.keys...)
+	current.keys = append([]encryptionKey{nextEncryptionKey()}, current.keys...)
 	if err := s.applyEncryption(ctx, current); err != nil {
 		return err
 	}
@@ -272,8 +292,16 @@ func reloads() (count float64, err error) {
 	return count, err
 }
 
-// applyEncryption writes the file, waits until the API server has read it, and writes all secrets anew.
+// applyEncryption makes the API server use it, and writes all secrets anew.
 func (s *supervisor) applyEncryption(ctx context.Context, wanted encryption) error {
+	if err := s.loadEncryption(ctx, wanted); err != nil {
+		return err
+	}
+	return s.writeSecretsAnew(ctx)
+}
+
+// loadEncryption writes the file, and waits until the API server has read it.
+func (s *supervisor) loadEncryption(ctx context.Context, wanted encryption) error {
 	before, err := reloads()
 	if err != nil {
 		return err
@@ -283,13 +311,13 @@ func (s *supervisor) applyEncryption(ctx context.Context, wanted encryption) err
 	}
 	reloadCtx, cancel := context.WithTimeoutCause(ctx, reloadTimeout, errors.New("the API server did not read its new encryption configuration"))
 	defer cancel()
-	err = poll(reloadCtx, func() bool {
+	return poll(reloadCtx, func() bool {
 		now, err := reloads()
 		return err == nil && now > before
 	})
-	if err != nil {
-		return err
-	}
+}
+
+func (s *supervisor) writeSecretsAnew(ctx context.Context) error {
 	secrets := s.passwords.client.CoreV1().Secrets(metav1.NamespaceAll)
 	page := metav1.ListOptions{Limit: secretsPage}
 	for {

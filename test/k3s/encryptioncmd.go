@@ -15,19 +15,22 @@ import (
 // rotateKeysTimeout is k3s's: all secrets are written anew meanwhile.
 const rotateKeysTimeout = 70 * time.Second
 
-// encryptionCommand is `k3s secrets-encrypt status|enable|disable|rotate-keys`.
+// encryptionCommand is `k3s secrets-encrypt status|enable|disable|rotate-keys|prepare|rotate|reencrypt`.
 func encryptionCommand(args []string) error {
 	var access serverAccess
 	var output string
 	fs := pflag.NewFlagSet("k3s secrets-encrypt", pflag.ContinueOnError)
 	access.bind(fs)
 	fs.StringVarP(&output, "output", "o", "text", "Format of the status: text or json")
+	var request encryptionRequest
+	fs.BoolVarP(&request.Force, "force", "f", false, "Go on although a server is at another stage")
+	fs.BoolVar(&request.Skip, "skip", false, "Keep the old key after the reencryption")
 	if err := fs.Parse(longDashes(args)); err != nil {
 		return usageError{err}
 	}
-	var request encryptionRequest
 	var done string
-	enable, disable, rotate := true, false, stageRotateKeys
+	enable, disable := true, false
+	stage := func(name string) *string { return &name }
 	switch command := fs.Arg(0); command {
 	case "status":
 	case "enable":
@@ -35,9 +38,15 @@ func encryptionCommand(args []string) error {
 	case "disable":
 		request.Enable, done = &disable, "secrets-encryption disabled"
 	case "rotate-keys":
-		request.Stage, done = &rotate, "keys rotated, reencryption started"
+		request.Stage, done = stage(stageRotateKeys), "keys rotated, reencryption started"
+	case "prepare":
+		request.Stage, done = stage(stagePrepare), "prepare completed successfully"
+	case "rotate":
+		request.Stage, done = stage(stageRotate), "rotate completed successfully"
+	case "reencrypt":
+		request.Stage, done = stage(stageRequest), "reencryption started"
 	default:
-		return usageError{fmt.Errorf("k3s secrets-encrypt: unknown command %q (known: status, enable, disable, rotate-keys)", command)}
+		return usageError{fmt.Errorf("k3s secrets-encrypt: unknown command %q (known: status, enable, disable, rotate-keys, prepare, rotate, reencrypt)", command)}
 	}
 	client, err := access.connect(context.Background())
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
@@ -35,11 +36,12 @@ func identityKey(token string) string {
 
 // reconcileIdentity runs when the datastore is up and before the API server: it
 // refuses a token that is not the cluster's, takes up what another server has
-// changed, and stores the identity of a new cluster.
-func reconcileIdentity(ctx context.Context, c *config, secrets serverSecrets) error {
+// changed, and stores the identity of a new cluster. It tells whether
+// authorities are other ones now.
+func reconcileIdentity(ctx context.Context, c *config, secrets serverSecrets) (bool, error) {
 	client, err := runningDatastore(ctx, c)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer client.Close()
 	var plain []byte
@@ -50,28 +52,48 @@ func reconcileIdentity(ctx context.Context, c *config, secrets serverSecrets) er
 		return refused == nil || errors.Is(refused, errOtherToken)
 	})
 	if err := errors.Join(err, refused); err != nil {
-		return err
+		return false, err
 	}
 	if plain == nil {
-		return writeIdentity(ctx, client, c.serverDir(), secrets, c.clusterSettings())
+		return false, writeIdentity(ctx, client, c.serverDir(), secrets, c.clusterSettings())
 	}
 	var identity serverBootstrap
 	if err := json.Unmarshal(plain, &identity); err != nil {
-		return err
+		return false, err
 	}
-	if data := identity.Files[encryptionConfig]; data != nil {
-		return writeFile(c.serverDir(encryptionConfig), data, 0o600)
+	before, err := readBootstrapFiles(c.serverDir())
+	if err != nil {
+		return false, err
 	}
-	// Secrets encryption was turned on here.
-	return writeIdentity(ctx, client, c.serverDir(), secrets, c.clusterSettings())
+	if err := takeOverIdentity(c, identity); err != nil {
+		return false, err
+	}
+	if identity.Files[encryptionConfig] == nil {
+		// Secrets encryption may have been turned on here.
+		err = writeIdentity(ctx, client, c.serverDir(), secrets, c.clusterSettings())
+	}
+	return hasOtherAuthorities(before, identity.Files), err
 }
 
-// writeIdentity stores it if it has changed.
+func hasOtherAuthorities(before, now map[string][]byte) bool {
+	for name, data := range now {
+		if name != encryptionConfig && !bytes.Equal(before[name], data) {
+			return true
+		}
+	}
+	return false
+}
+
+// writeIdentity stores what this server has if it has changed.
 func writeIdentity(ctx context.Context, client *clientv3.Client, serverDir string, secrets serverSecrets, cluster clusterSettings) error {
 	files, err := readBootstrapFiles(serverDir)
 	if err != nil {
 		return err
 	}
+	return storeIdentity(ctx, client, files, secrets, cluster)
+}
+
+func storeIdentity(ctx context.Context, client *clientv3.Client, files map[string][]byte, secrets serverSecrets, cluster clusterSettings) error {
 	plain, err := json.Marshal(serverBootstrap{Files: files, AgentSecret: secrets.agent, Cluster: cluster})
 	if err != nil {
 		return err

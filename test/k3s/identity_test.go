@@ -65,25 +65,25 @@ func TestAServerTakesUpTheKeysThatAnotherOneHasChanged(t *testing.T) {
 	ctx := context.Background()
 	err := withKine(ctx, c, func(*clientv3.Client) error {
 		// Stored by the first server, and once more when encryption is turned on.
-		if err := reconcileIdentity(ctx, c, secrets); err != nil {
+		if _, err := reconcileIdentity(ctx, c, secrets); err != nil {
 			return err
 		}
 		if err := writeFile(keys, []byte("of the cluster"), 0o600); err != nil {
 			return err
 		}
-		if err := reconcileIdentity(ctx, c, secrets); err != nil {
+		if _, err := reconcileIdentity(ctx, c, secrets); err != nil {
 			return err
 		}
 		if err := writeFile(keys, []byte("older"), 0o600); err != nil {
 			return err
 		}
-		if err := reconcileIdentity(ctx, c, secrets); err != nil {
+		if _, err := reconcileIdentity(ctx, c, secrets); err != nil {
 			return err
 		}
 		if found, err := os.ReadFile(keys); err != nil || string(found) != "of the cluster" {
 			t.Errorf("its keys are %q, %v", found, err)
 		}
-		if err := reconcileIdentity(ctx, c, serverSecrets{server: "wrong"}); !errors.Is(err, errOtherToken) {
+		if _, err := reconcileIdentity(ctx, c, serverSecrets{server: "wrong"}); !errors.Is(err, errOtherToken) {
 			t.Errorf("another token: %v", err)
 		}
 		return nil

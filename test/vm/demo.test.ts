@@ -1,7 +1,11 @@
-/** What a demo promises that keeps running: shells, and machines that may be rebooted. */
+/** What a demo promises: the main job, and when it keeps running shells, and machines that may be rebooted. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { join } from 'node:path';
 import { bootAgain } from '../../scripts/demo/keep.ts';
 import { shellArgv } from '../../scripts/demo/shell.ts';
+import { runCommand } from './host-command.ts';
+import { buildK3s, K3S_INSTALLER } from './k3s-build.ts';
+import { startK3sMirror } from './k3s-mirror.ts';
 import { type Lab, openLab } from './lab.ts';
 import type { Machine } from './machine.ts';
 import { initOf } from './nspawn.ts';
@@ -12,6 +16,9 @@ import { waitUntil } from './wait-until.ts';
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 180_000;
 const LIMIT_MS = 60_000;
+const DEMO_TIMEOUT_MS = 900_000;
+/** The k3s for tests, published as if it were a release. */
+const RELEASE = 'v1.36.7+k3s2';
 
 let lab: Lab;
 let machine: Machine;
@@ -112,4 +119,28 @@ test(
     ]);
   },
   TEST_TIMEOUT_MS,
+);
+
+test(
+  'the demo takes a release of k3s that can be reached, and says which',
+  async () => {
+    const release = {
+      version: RELEASE,
+      binary: await buildK3s(RELEASE),
+      installer: K3S_INSTALLER,
+    };
+    await using mirror = await startK3sMirror({ hostname: '127.0.0.1', releases: [release] });
+    const argv = [process.execPath, join(import.meta.dir, '../../scripts/demo.ts'), '--json'];
+    const { stdout, stderr } = await runCommand(argv, {
+      env: { ...process.env, PIPEOPS_K3S_MIRROR: mirror.url, K3S_RELEASE: '' },
+      timeoutMs: DEMO_TIMEOUT_MS,
+    });
+    expect(JSON.parse(stdout)).toMatchObject({
+      k3s: { version: RELEASE, source: 'release' },
+      ...{ nodes_ready: 2, agent_registered: true, deploy_succeeded: true },
+      application_answered: true,
+    });
+    expect(stderr).toContain(`k3s is the release ${RELEASE}, from ${mirror.url}/download.`);
+  },
+  DEMO_TIMEOUT_MS,
 );

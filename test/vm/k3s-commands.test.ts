@@ -1,7 +1,9 @@
 /** What the k3s for tests answers to the commands of an administrator, beside `etcd-snapshot`. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { runCommand } from './host-command.ts';
 import { installK3s, waitForNode } from './k3s-install.ts';
 import { type K3sMirror, startK3sMirror } from './k3s-mirror.ts';
 import { type Lab, openLab } from './lab.ts';
@@ -58,10 +60,12 @@ test(
         await waitForNode(server, 'server');
       });
       await progress.phase('secrets-encrypt', encryptSecrets);
+      await progress.phase('secrets-encrypt in three steps', encryptInSteps);
       await progress.phase('token', useTokens);
       await progress.phase('node password', changeNodePassword);
       await progress.phase('unique node name', useNodeId);
       await progress.phase('certificate', rotateCertificates);
+      await progress.phase('certificate rotate-ca', rotateAuthorities);
     });
   },
   TEST_TIMEOUT_MS,
@@ -97,6 +101,35 @@ async function encryptSecrets(): Promise<void> {
   expect(await isInDatastore(btoa(CLEAR_TEXT))).toBe(false);
   expect(await isInDatastore(CLEAR_TEXT)).toBe(true);
   expect(await k3s('secrets-encrypt', 'enable')).toBe('secrets-encryption enabled\n');
+}
+
+/** The older way to another key, with a restart after each step. */
+async function encryptInSteps(): Promise<void> {
+  const status = async () => {
+    const shown = JSON.parse(await k3s('secrets-encrypt', 'status', '-o', 'json'));
+    const keys = [shown.activekey, ...(shown.inactivekeys ?? [])] as readonly string[];
+    return { stage: shown.stage as string, keys };
+  };
+  const { keys: before } = await status();
+  const early = await server.exec(['k3s', 'secrets-encrypt', 'reencrypt'], { check: false });
+  expect(early.stderr).toContain('incorrect stage: start found on node server');
+
+  expect(await k3s('secrets-encrypt', 'prepare')).toBe('prepare completed successfully\n');
+  await restart(server, 'k3s');
+  const prepared = await status();
+  expect(prepared).toEqual({ stage: 'prepare', keys: [...before, expect.any(String)] });
+  expect(await k3s('secrets-encrypt', 'rotate')).toBe('rotate completed successfully\n');
+  await restart(server, 'k3s');
+  const added = prepared.keys.at(-1) ?? '';
+  expect(await status()).toEqual({ stage: 'rotate', keys: [added, ...before] });
+  expect(await k3s('secrets-encrypt', 'reencrypt')).toBe('reencryption started\n');
+  await waitUntil('secrets are written anew', COMMAND_TIMEOUT_MS, async () => {
+    return (await status()).stage === 'reencrypt_finished';
+  });
+  await restart(server, 'k3s');
+  expect(await status()).toEqual({ stage: 'reencrypt_finished', keys: [added] });
+  const path = ['-o', 'jsonpath={.data.key}'];
+  expect(await k3s('kubectl', 'get', 'secret', 'example', ...path)).toBe(btoa(CLEAR_TEXT));
 }
 
 async function joinWorker(token: string): Promise<void> {
@@ -185,4 +218,58 @@ async function rotateCertificates(): Promise<void> {
   expect(await server.readFile(admin)).not.toBe(before);
   await waitForNode(server, 'server');
   await waitForNode(server, 'worker');
+}
+
+/** A new authority for servers: first as a stranger, then signed by the present one. */
+async function rotateAuthorities(): Promise<void> {
+  const tls = `${DATA}/server/tls`;
+  const given = '/root/new/tls';
+  const old = await server.readFile(`${tls}/server-ca.crt`);
+  const cert = await signedBy(old, await server.readFile(`${tls}/server-ca.key`));
+  await server.writeFile(`${given}/server-ca.key`, cert.key, { mode: 0o600 });
+  await server.writeFile(`${given}/server-ca.crt`, cert.crt);
+  const rotate = () =>
+    server.exec(['k3s', 'certificate', 'rotate-ca', '--path', '/root/new'], { check: false });
+  expect((await rotate()).stderr).toContain(
+    'new CA bundle contains only a single certificate but should include root or intermediate CA certificates',
+  );
+  await server.writeFile(`${given}/server-ca.crt`, cert.crt + old);
+  expect(await rotate()).toMatchObject({
+    exitCode: 0,
+    stdout: 'certificates saved to datastore\n',
+  });
+  expect(await server.readFile(`${tls}/server-ca.crt`)).toBe(old);
+  await restart(server, 'k3s');
+  expect(await server.readFile(`${tls}/server-ca.crt`)).toBe(cert.crt + old);
+  const shown = ['openssl', 's_client', '-connect', `${server.address}:6443`, '-showcerts'];
+  const { stdout } = await runCommand(shown, { check: false });
+  expect(stdout).toContain('issuer=CN = a new authority');
+  await waitForNode(server, 'server');
+  await waitForNode(server, 'worker'); // It trusts what is still in the bundle.
+}
+
+async function signedBy(ca: string, caKey: string): Promise<{ crt: string; key: string }> {
+  const directory = await mkdtemp(join(tmpdir(), 'pipeops-k3s-ca-'));
+  const at = (name: string) => join(directory, name);
+  try {
+    await writeFile(at('ca.crt'), ca);
+    await writeFile(at('ca.key'), caKey);
+    await writeFile(
+      at('extensions'),
+      'basicConstraints=critical,CA:true\nkeyUsage=critical,digitalSignature,keyEncipherment,keyCertSign\n',
+    );
+    const openssl = (...args: readonly string[]) => runCommand(['openssl', ...args]);
+    await openssl('ecparam', '-genkey', '-name', 'prime256v1', '-noout', '-out', at('key'));
+    const request = ['-subj', '/CN=a new authority', '-key', at('key'), '-out', at('csr')];
+    await openssl('req', '-new', ...request);
+    await openssl(
+      ...['x509', '-req', '-in', at('csr'), '-days', '3650', '-CAcreateserial'],
+      ...['-CA', at('ca.crt'), '-CAkey', at('ca.key'), '-extfile', at('extensions')],
+      ...['-out', at('crt')],
+    );
+    const read = (name: string) => Bun.file(at(name)).text();
+    return { crt: await read('crt'), key: await read('key') };
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
 }

@@ -86,6 +86,7 @@ test(
       await progress.phase('a server is lost', loseFirst);
       const saved = await progress.phase('a snapshot is restored', restoreSnapshot);
       await progress.phase('… on a new machine, too', () => restoreElsewhere(saved));
+      await progress.phase('snapshots by the clock', saveByTheClock);
     });
   },
   TEST_TIMEOUT_MS,
@@ -200,4 +201,32 @@ async function restoreElsewhere(saved: string): Promise<void> {
   expect(await isKept(third, 'after-loss')).toBe(true);
   expect(await isKept(third, 'after-snapshot')).toBe(false);
   expect(await voters(third)).toEqual(['third']);
+}
+
+/** As many as are to be kept, of which the oldest goes for each new one; others stay. */
+async function saveByTheClock(): Promise<void> {
+  const save = ['k3s', 'etcd-snapshot', 'save', '--name', 'by-hand'];
+  await third.exec(save);
+  const config = {
+    'etcd-snapshot-schedule-cron': '@every 2s',
+    'etcd-snapshot-retention': 2,
+    'etcd-snapshot-name': 'timed',
+  };
+  const file = '/etc/rancher/k3s/config.yaml.d/70-snapshots.yaml';
+  await third.writeFile(file, JSON.stringify(config), { mode: 0o600 });
+  await third.exec(['systemctl', 'restart', 'k3s'], { timeoutMs: CLUSTER_TIMEOUT_MS });
+  const names = async () => {
+    const { stdout } = await third.exec(['k3s', 'etcd-snapshot', 'ls', '-o', 'json']);
+    return (JSON.parse(stdout) as readonly { readonly name: string }[]).map(({ name }) => name);
+  };
+  const timed = async () => (await names()).filter((name) => /^timed-third-\d+$/.test(name));
+  const [oldest = ''] = await waitUntil('snapshots are saved', CLUSTER_TIMEOUT_MS, async () => {
+    const found = await timed();
+    return found.length === 0 ? undefined : found;
+  });
+  await waitUntil('the oldest one has gone', CLUSTER_TIMEOUT_MS, async () => {
+    return !(await timed()).includes(oldest);
+  });
+  expect((await timed()).length).toBeLessThanOrEqual(config['etcd-snapshot-retention'] + 1);
+  expect((await names()).filter((name) => name.startsWith('by-hand-third-'))).toHaveLength(1);
 }
