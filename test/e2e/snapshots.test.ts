@@ -23,6 +23,7 @@ let stand: Stand;
 let server: Machine;
 let empty: Machine;
 let store: S3Peer;
+let agentId = '';
 
 beforeAll(async () => {
   await prepareTestMachines(progress);
@@ -87,6 +88,7 @@ test(
   async () => {
     await stand.lab.collectOnFailure(join(tmpdir(), 'pipeops-agent-snapshots'), async () => {
       await progress.phase('install', () => install(server));
+      agentId = (await stand.registeredAgent()).id;
       await progress.phase('a snapshot of 100 MB', snapshotOf100MB);
       await progress.phase('by the control plane', () => byControlPlane('sqlite'));
       await progress.phase('by the timer, with copies', byTimer);
@@ -123,8 +125,7 @@ async function snapshotOf100MB(): Promise<void> {
 }
 
 async function byControlPlane(datastore: string): Promise<void> {
-  const { id } = await stand.registeredAgent();
-  const { result } = await stand.finished(id, await stand.command(id, 'snapshot', {}));
+  const { result } = await stand.finished(agentId, await stand.command(agentId, 'snapshot', {}));
   expect(result).toMatchObject({ success: true, data: { datastore, node: 'server' } });
   const { snapshots } = await document(server, 'snapshot', 'list');
   expect(snapshots[0]).toMatchObject({ kind: 'command', datastore });
@@ -217,6 +218,10 @@ async function restoreElsewhere(datastore: string): Promise<void> {
     'empty server',
   );
   expect(await isReady(empty)).toBe(true);
+  await waitUntil('its agent has the session', RUN_TIMEOUT_MS, async () => {
+    const { session } = await document(empty, 'status');
+    return session.phase === 'connected' ? true : undefined;
+  });
   const ca = ['cat', '/var/lib/rancher/k3s/server/tls/server-ca.crt'] as const;
   expect((await empty.exec(ca)).stdout).toBe((await server.exec(ca)).stdout);
 }

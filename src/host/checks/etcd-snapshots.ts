@@ -1,6 +1,7 @@
 import { K3S_DATA_DIRECTORY } from '../../core/k3s-places.ts';
 import { etcdSnapshots } from '../facts/etcd-snapshots.ts';
 import { now } from '../facts/now.ts';
+import { snapshotState } from '../facts/snapshots.ts';
 import type { Check } from './check.ts';
 
 const HOUR_MS = 3_600_000;
@@ -17,22 +18,23 @@ export const recentSnapshot: Check = {
   remedy: `k3s makes one at 0:00 and 12:00 (\`etcd-snapshot-schedule-cron\`). Looked at are those in
 \`${K3S_DATA_DIRECTORY}/server/db/snapshots\`; where k3s keeps them elsewhere, this does not count. Keep
 \`${K3S_DATA_DIRECTORY}/server/token\` with them: without it they cannot be read.`,
-  needs: [etcdSnapshots, now],
+  needs: [etcdSnapshots, snapshotState, now],
   run: async (facts) => {
     const { hasEtcd, newestAt } = await facts(etcdSnapshots);
     if (!hasEtcd) {
       return undefined;
     }
-    const hours =
-      newestAt === undefined
-        ? Number.POSITIVE_INFINITY
-        : ((await facts(now)).getTime() - newestAt.getTime()) / HOUR_MS;
+    // One of the agent does as well.
+    const own = (await facts(snapshotState))?.made_at ?? null;
+    const times = [newestAt?.getTime(), own === null ? undefined : Date.parse(own)];
+    const newest = Math.max(...times.filter((time) => time !== undefined));
+    const hours = ((await facts(now)).getTime() - newest) / HOUR_MS;
     return hours <= AGE_HOURS_MAX
       ? undefined
       : {
           code: 'CHECK_FAILED',
           message:
-            newestAt === undefined
+            hours === Number.POSITIVE_INFINITY
               ? 'There is no snapshot of etcd on this machine'
               : `The newest snapshot of etcd is ${Math.floor(hours)} hours old`,
           hint: 'Make one now, and see why k3s does not',

@@ -8,6 +8,7 @@ import {
   K3S_SQLITE_FILE,
   k3sUnitFile,
 } from '../../core/k3s-places.ts';
+import { KINDS } from '../../core/kinds.ts';
 import { UNIT_NAME } from '../../core/places.ts';
 import type { Progress } from '../../core/ports.ts';
 import { pollUntil } from '../../core/waiting.ts';
@@ -15,7 +16,10 @@ import { writeKubeconfig } from '../../host/agent/kubeconfig.ts';
 import { applyPermissions } from '../../host/agent/policy-file.ts';
 import { readClusterInfo } from '../../host/cluster/info.ts';
 import { systemctl } from '../../host/engine/systemctl.ts';
+import { kubectl } from '../../host/k3s/kubectl.ts';
+import { kubectlTrouble } from '../../host/k3s/kubectl-words.ts';
 import { installedK3sVersion } from '../../host/k3s/program.ts';
+import { SESSION_LEASE } from '../../kubernetes/account/rbac.ts';
 import { readPolicyFile } from '../../policy/read-file.ts';
 import type { SnapshotHeader } from '../../protocol/files/snapshot.ts';
 import type { MachineContext } from '../context.ts';
@@ -217,6 +221,25 @@ function lastLines(text: string): string {
   return text.trim().split('\n').slice(-3).join(' ');
 }
 
+/**
+ * The snapshot says who had the session then. That may be a machine that is gone, and no other server takes
+ * it from an only one.
+ * @throws AgentError KUBERNETES_API
+ */
+async function freeSession(context: MachineContext): Promise<void> {
+  const patch = JSON.stringify({ spec: { holderIdentity: null, leaseDurationSeconds: null } });
+  const namespace = `--namespace=${KUBERNETES_ACCOUNT.namespace}`;
+  const argv = ['patch', KINDS.lease.plural, SESSION_LEASE, namespace, '--type=merge'];
+  const { exitCode, stderr } = await kubectl(context, [...argv, `--patch=${patch}`]);
+  if (exitCode !== 0) {
+    throw new AgentError(
+      'KUBERNETES_API',
+      `Cannot take the session from the server before: ${kubectlTrouble(stderr).text}`,
+      { hint: 'Check that Kubernetes answers: k3s kubectl get nodes' },
+    );
+  }
+}
+
 /** The snapshot may be of a time before the agent had one, and its tokens are signed by another key. */
 async function giveAccount(context: MachineContext): Promise<void> {
   const { files, places } = context;
@@ -228,6 +251,7 @@ async function giveAccount(context: MachineContext): Promise<void> {
   const end = await pollUntil(context.clock, pace, context.signal, async () => {
     try {
       await applyPermissions(context, permissionsManifest(policy));
+      await freeSession(context);
       await writeKubeconfig(context, KUBERNETES_ACCOUNT);
       return { found: true };
     } catch (thrown) {
