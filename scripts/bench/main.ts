@@ -1,9 +1,13 @@
-/** The benchmarks: `bun run bench [name] [--json]`. Numbers of this machine, beside a peer. */
+/**
+ * The benchmarks: `bun run bench [name] [--json]`. Numbers of this machine, beside a peer. `install` needs root
+ * and minutes, and so runs only by its name.
+ */
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { $ } from 'bun';
 import type { BenchCase } from './bench-case.ts';
+import { benchInstall } from './install.ts';
 import { benchProxy } from './proxy.ts';
 import { benchSession } from './session.ts';
 import { benchStart } from './start.ts';
@@ -11,14 +15,15 @@ import { benchTunnel } from './tunnel.ts';
 
 const ROOT = join(import.meta.dir, '../..');
 
+const USUAL = { start: benchStart, proxy: benchProxy, session: benchSession, tunnel: benchTunnel };
 const BENCHMARKS: Readonly<Record<string, (executable: string) => Promise<readonly BenchCase[]>>> =
-  { start: benchStart, proxy: benchProxy, session: benchSession, tunnel: benchTunnel };
+  { ...USUAL, install: benchInstall };
 
 const { values, positionals } = parseArgs({
   options: { json: { type: 'boolean' } },
   allowPositionals: true,
 });
-const names = positionals.length === 0 ? Object.keys(BENCHMARKS) : positionals;
+const names = positionals.length === 0 ? Object.keys(USUAL) : positionals;
 const commit = (await $`git rev-parse --short HEAD`.cwd(ROOT).nothrow().quiet().text()).trim();
 await $`${process.execPath} scripts/build.ts --target ${`linux-${process.arch}`}`.cwd(ROOT).quiet();
 for (const name of names) {

@@ -221,10 +221,15 @@ export async function joinByOneLine(
   stand: Sources,
   machine: Machine,
   token: string,
-  options: Pick<ExecOptions, 'env' | 'check' | 'heard'> = {},
+  {
+    more = '',
+    ...options
+  }: Pick<ExecOptions, 'env' | 'check' | 'heard'> & {
+    /** Further flags. */ readonly more?: string;
+  } = {},
 ) {
   const line = withoutSudo(await readmeJoinLine(stand.releases.url, token));
-  const ran = await machine.exec(['sh', '-c', line], {
+  const ran = await machine.exec(['sh', '-c', `${line} ${more}`], {
     ...options,
     timeoutMs: INSTALL_TIMEOUT_MS,
     env: {

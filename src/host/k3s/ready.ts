@@ -104,6 +104,7 @@ function notReady(report: UnitReport, role: K3sRole): AgentError {
   });
 }
 
+/** Whether k3s runs and its node is Ready. */
 export async function isNodeReady(
   deps: ReadyDeps,
   role: K3sRole,
