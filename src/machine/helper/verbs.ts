@@ -1,6 +1,6 @@
 /**
  * All that root's helper does: a verb is here only when it works. Each says what of the local policy it
- * needs (docs/decisions/0036-root-helper.md: what each can do at worst).
+ * needs (docs/decisions/0033-root-helper.md: what each can do at worst).
  */
 import { assertNever } from '../../core/errors.ts';
 import { ALLOWED, type PolicyDecision } from '../../policy/decision.ts';
