@@ -7,6 +7,8 @@ export const AGENT_USER = 'pipeops-agent';
 /** Where programs come from, when nobody says otherwise (install.sh, "DEFAULT_BASE_URL"). */
 export const DEFAULT_BASE_URL = 'https://get.pipeops.dev/agent';
 export const UNIT_NAME = 'pipeops-agent.service';
+/** Holds the links to what starts with the daemon. systemctl(1) makes and removes it, wherever units are. */
+export const STARTED_WITH_AGENT_DIRECTORY = `/etc/systemd/system/${UNIT_NAME}.wants`;
 /** By which systemd starts root's helper, one process for each request. */
 export const HELPER_SOCKET_UNIT = 'pipeops-agent-helper.socket';
 export const HELPER_SERVICE_UNIT = 'pipeops-agent-helper@.service';

@@ -75,6 +75,7 @@ function loopingUnit(unit: string, onLook: (journal: Journal) => void): Journal 
       case 'is-enabled':
         return { exitCode: machine.enabled.has(name) ? 0 : 1 };
       case 'enable':
+      case 'reenable':
         machine.enabled.add(name);
         return {};
       case 'show':

@@ -177,6 +177,53 @@ describe('the note of how things were', () => {
   });
 });
 
+describe('what the release before this one removes', () => {
+  /** It stops only the daemon's unit, then it removes paths; all other units must end with that one. */
+  test('are paths, and units that start and stop with the daemon', async () => {
+    await install();
+    const { entries } = await machine.json(INVENTORY);
+    const noted = (kind: string) =>
+      (entries as readonly Entry[]).filter((each) => each.kind === kind).map(({ name }) => name);
+    expect(noted('unit')).toEqual(['/etc/systemd/system/pipeops-agent.service']);
+    expect(noted('directory')).toContain('/etc/systemd/system/pipeops-agent.service.wants');
+    const others = [...machine.enabled].filter((unit) => /^pipeops-agent[^.]/.test(unit));
+    expect(others.toSorted()).toEqual([
+      'pipeops-agent-helper.socket',
+      'pipeops-agent-snapshots.timer',
+    ]);
+    for (const unit of others) {
+      const path = `/etc/systemd/system/${unit}`;
+      expect(noted('file')).toContain(path);
+      const lines = (await machine.files.readText(path))?.split('\n');
+      expect(lines).toContain('PartOf=pipeops-agent.service');
+      expect(lines?.filter((line) => /^(WantedBy|RequiredBy|Alias|Also)=/.test(line))).toEqual([
+        'WantedBy=pipeops-agent.service',
+      ]);
+    }
+  });
+
+  test('is not what an earlier build has noted as units: that becomes files, and goes', async () => {
+    const before = await machine.tree();
+    await install();
+    const inventory = await machine.json(INVENTORY);
+    const starting = /\/pipeops-agent-(helper\.socket|snapshots\.timer)$/;
+    const entries = (inventory['entries'] as readonly Entry[])
+      .filter(({ name }) => !name.endsWith('.wants'))
+      .map((each) => (starting.test(each.name) ? { ...each, kind: 'unit' } : each));
+    await machine.put(INVENTORY, JSON.stringify({ ...inventory, entries }));
+    const paths = entries.map(({ name }) => name).filter((name) => starting.test(name));
+    expect(paths).toHaveLength(2);
+    await Promise.all(
+      paths.map((path) => machine.put(path, '[Install]\nWantedBy=sockets.target\n')),
+    );
+    expect((await install()).exitCode).toBe(0);
+    const after = (await machine.json(INVENTORY))['entries'];
+    expect(after).toEqual(expect.arrayContaining(paths.map((name) => ({ kind: 'file', name }))));
+    expect((await uninstall()).exitCode).toBe(0);
+    expect(await machine.tree()).toEqual(before);
+  });
+});
+
 describe('what no resource of this version claims', () => {
   test.each([
     ['file', '/etc/rancher/k3s/config.yaml.d/60-extra.yaml'],

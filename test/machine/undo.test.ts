@@ -283,9 +283,9 @@ test('a program that somebody has put in the place of the link stays', async () 
 const UNDO_PLAN = [
   'Stop and remove /etc/systemd/system/pipeops-agent.service',
   'Remove file /etc/systemd/system/pipeops-agent-snapshots.service  stop pipeops-agent-snapshots.timer',
-  'Remove unit /etc/systemd/system/pipeops-agent-snapshots.timer',
+  'Remove file /etc/systemd/system/pipeops-agent-snapshots.timer',
   'Remove file /etc/systemd/system/pipeops-agent-helper@.service    stop pipeops-agent-helper.socket',
-  'Remove unit /etc/systemd/system/pipeops-agent-helper.socket',
+  'Remove file /etc/systemd/system/pipeops-agent-helper.socket',
   'Remove directory /etc/pipeops-agent',
   'Remove directory /var/lib/pipeops-agent',
   'Remove user pipeops-agent',

@@ -465,6 +465,7 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
         }
         return { stdout: argv.includes('--value') ? state : `ActiveState=${state}\nJob=` };
       case 'enable':
+      case 'reenable':
         enabled.add(unit);
         return ok;
       case 'disable':

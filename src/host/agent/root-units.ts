@@ -1,4 +1,9 @@
-/** Units of root beside the daemon's own: the helper behind its socket, the snapshots behind their timer. */
+/**
+ * Units of root beside the daemon's own: the helper behind its socket, the snapshots behind their timer. They
+ * are noted only as files, and start and stop with the daemon: releases before them stop no other unit when they
+ * remove an installation.
+ */
+import { basename } from 'node:path';
 import helperService from '../../../systemd/pipeops-agent-helper@.service' with { type: 'text' };
 import helperSocket from '../../../systemd/pipeops-agent-helper.socket' with { type: 'text' };
 import snapshotsService from '../../../systemd/pipeops-agent-snapshots.service' with {
@@ -12,11 +17,13 @@ import {
   type Places,
   SNAPSHOTS_SERVICE_UNIT,
   SNAPSHOTS_TIMER_UNIT,
+  STARTED_WITH_AGENT_DIRECTORY,
 } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import type { HostInventory } from '../engine/inventory.ts';
+import { recordMissing } from '../engine/originals.ts';
 import { claimText, writeOwn } from '../engine/own-text.ts';
-import { changeOf, removePath } from '../engine/removals.ts';
+import { changeOf, removePath, removeShared } from '../engine/removals.ts';
 import { LEFT_AS_IT_IS, type Making, type Removal, type Resource } from '../engine/resource.ts';
 import { forgetFailure, isActive, isEnabled, systemctl } from '../engine/systemctl.ts';
 
@@ -26,12 +33,13 @@ interface Deps {
   readonly places: Places;
 }
 
+const STARTED_WITH_AGENT = {
+  kind: 'directory',
+  name: STARTED_WITH_AGENT_DIRECTORY,
+  isShared: true,
+} as const;
+
 interface UnitText {
-  /**
-   * A service is noted as a file: an older version would try to stop it by its name, which systemd refuses
-   * for a template.
-   */
-  readonly kind: 'file' | 'unit';
   readonly path: string;
   readonly text: string;
 }
@@ -50,16 +58,25 @@ interface StartingUnit {
 /** The socket by which the daemon asks for what needs root, and the service behind it. */
 export function helperUnits(deps: Deps, inventory: HostInventory): Resource {
   const { helperSocketUnitFile, helperServiceUnitFile } = deps.places;
-  return startingUnit(deps, inventory, true, {
+  const units = startingUnit(deps, inventory, true, {
     id: 'helper',
     title: 'Set up the helper for what needs root',
     texts: [
-      { kind: 'file', path: helperServiceUnitFile, text: helperService },
-      { kind: 'unit', path: helperSocketUnitFile, text: helperSocket },
+      { path: helperServiceUnitFile, text: helperService },
+      { path: helperSocketUnitFile, text: helperSocket },
     ],
     starts: HELPER_SOCKET_UNIT,
     started: HELPER_SERVICE_UNIT.replace('@', '@*'),
   });
+  return {
+    ...units,
+    entries: [...units.entries, STARTED_WITH_AGENT],
+    // These are the last to be removed of those that are linked there.
+    undo: async (how) => [
+      ...(await units.undo(how)),
+      ...removeShared(deps, inventory, STARTED_WITH_AGENT.name),
+    ],
+  };
 }
 
 /** The timer by which a server makes snapshots, and the service behind it. @param isServer only there */
@@ -69,8 +86,8 @@ export function snapshotUnits(deps: Deps, inventory: HostInventory, isServer: bo
     id: 'snapshots',
     title: "Set up snapshots of the cluster's data",
     texts: [
-      { kind: 'file', path: snapshotsServiceUnitFile, text: snapshotsService },
-      { kind: 'unit', path: snapshotsTimerUnitFile, text: snapshotsTimer },
+      { path: snapshotsServiceUnitFile, text: snapshotsService },
+      { path: snapshotsTimerUnitFile, text: snapshotsTimer },
     ],
     starts: SNAPSHOTS_TIMER_UNIT,
     started: SNAPSHOTS_SERVICE_UNIT,
@@ -93,7 +110,7 @@ function startingUnit(
     id: unit.id,
     title: unit.title,
     touches: texts.map(({ path }) => path),
-    entries: texts.map(({ kind, path }) => ({ kind, name: path })),
+    entries: texts.map(({ path }) => ({ kind: 'file', name: path })),
     ...(isWanted ? making(deps, inventory, whole) : LEFT_AS_IT_IS),
     undo: () => removals(deps, inventory, whole),
   };
@@ -108,12 +125,16 @@ function making(deps: Deps, inventory: HostInventory, { texts, starts }: Startin
       (await isEnabled(deps, starts)) &&
       (await isActive(deps, starts)),
     apply: async () => {
-      for (const { kind, path, text } of texts) {
-        await claimText(deps, inventory, { kind, name: path }, () => false);
+      await recordMissing(deps, inventory, { kind: 'directory', name: STARTED_WITH_AGENT.name });
+      for (const { path, text } of texts) {
+        // Earlier builds have noted it as a unit.
+        const isOurs = () => inventory.has('unit', path);
+        await claimText(deps, inventory, { kind: 'file', name: path }, isOurs);
         await writeOwn(deps, path, text, { mode: 0o644 });
       }
       await systemctl(deps, 'daemon-reload');
-      await systemctl(deps, 'enable', '--quiet', starts);
+      // Earlier builds have linked it elsewhere.
+      await systemctl(deps, 'reenable', '--quiet', starts);
       await systemctl(deps, 'restart', starts);
     },
     changes: () =>
@@ -127,7 +148,7 @@ async function removals(
   unit: StartingUnit,
 ): Promise<readonly Removal[]> {
   const removed = await Promise.all(
-    unit.texts.map(({ kind, path }) => removePath(deps, inventory, { kind, name: path })),
+    unit.texts.map(({ path }) => removePath(deps, inventory, { kind: 'file', name: path })),
   );
   const [first, ...rest] = removed.flat();
   if (first === undefined) {
@@ -145,7 +166,7 @@ async function removals(
 }
 
 async function stop(deps: Deps, { texts, starts, started }: StartingUnit): Promise<void> {
-  const starting = texts.find(({ kind }) => kind === 'unit');
+  const starting = texts.find(({ path }) => basename(path) === starts);
   if (starting !== undefined && (await deps.files.stat(starting.path)) !== undefined) {
     await systemctl(deps, 'disable', '--quiet', '--now', starts);
     await systemctl(deps, 'stop', started);
