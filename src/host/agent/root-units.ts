@@ -27,6 +27,9 @@ import { changeOf, removePath, removeShared } from '../engine/removals.ts';
 import { LEFT_AS_IT_IS, type Making, type Removal, type Resource } from '../engine/resource.ts';
 import { forgetFailure, isActive, isEnabled, systemctl } from '../engine/systemctl.ts';
 
+/** What they have started ends within 30 s (`TimeoutStopSec`), and is killed then. */
+const STOP_TIMEOUT_MS = 60_000;
+
 interface Deps {
   readonly exec: Exec;
   readonly files: Files;
@@ -169,7 +172,8 @@ async function stop(deps: Deps, { texts, starts, started }: StartingUnit): Promi
   const starting = texts.find(({ path }) => basename(path) === starts);
   if (starting !== undefined && (await deps.files.stat(starting.path)) !== undefined) {
     await systemctl(deps, 'disable', '--quiet', '--now', starts);
-    await systemctl(deps, 'stop', started);
   }
+  // It fails where none runs any more, whose file a run before this one has removed.
+  await deps.exec.run(['systemctl', 'stop', started], { timeoutMs: STOP_TIMEOUT_MS });
   await forgetFailure(deps, started);
 }
