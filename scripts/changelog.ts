@@ -23,9 +23,12 @@ interface Entry {
 }
 
 async function readEntries(root: string): Promise<readonly Entry[]> {
-  const paths = [...new Glob('changes/*.md').scanSync({ cwd: root })].sort();
+  const paths = [...new Glob('changes/*.md').scanSync({ cwd: root })];
+  // Without the ".md", so that "install" stands before "install-undo".
+  const names = paths.map((path) => path.slice(0, -'.md'.length)).sort();
   const entries: Entry[] = [];
-  for (const path of paths.filter((each) => each !== 'changes/README.md')) {
+  for (const name of names.filter((each) => each !== 'changes/README')) {
+    const path = `${name}.md`;
     const text = (await Bun.file(join(root, path)).text()).trim().replaceAll(/\s+/g, ' ');
     entries.push({ path, text });
   }

@@ -35,8 +35,9 @@ test("the project's own entries are well written", async () => {
   });
 });
 
-test('a release moves the entries into the changelog, breaking ones first', async () => {
+test('a release moves the entries into the changelog, breaking ones first, then by name', async () => {
   await Bun.write(join(root, 'changes/faster-start.md'), 'The daemon starts\ntwice as fast.\n');
+  await Bun.write(join(root, 'changes/faster.md'), 'The agent is faster.\n');
   await Bun.write(join(root, 'changes/no-guess.md'), '**Changed:** `join` asks no more.\n');
   expect(await changelog('release', '0.2.0', '--date', '2026-02-03')).toEqual({
     code: 0,
@@ -51,6 +52,7 @@ test('a release moves the entries into the changelog, breaking ones first', asyn
 ## 0.2.0 (2026-02-03)
 
 - **Changed:** \`join\` asks no more.
+- The agent is faster.
 - The daemon starts twice as fast.
 
 ## 0.1.0 (2026-01-02)
@@ -65,7 +67,7 @@ test('a release moves the entries into the changelog, breaking ones first', asyn
   expect(await readdir(join(root, 'changes'))).toEqual(['README.md']);
   expect(await changelog('notes', '0.2.0')).toEqual({
     code: 0,
-    out: '- **Changed:** `join` asks no more.\n- The daemon starts twice as fast.\n',
+    out: '- **Changed:** `join` asks no more.\n- The agent is faster.\n- The daemon starts twice as fast.\n',
     err: '',
   });
 });
