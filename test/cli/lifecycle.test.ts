@@ -657,6 +657,34 @@ describe('a second install', () => {
     } as never);
   });
 
+  test('"ha enable" is the same as --ha, with the other settings as they are', async () => {
+    await install([...INSTALL, '--node-ip=10.0.0.7']);
+    const enable = ['ha', 'enable', '--server-address=k8s.example.com', '--json'];
+    const ran = await machine.run(enable, { env: INSTALL_ENV });
+    expect({ exitCode: ran.exitCode, config: await k3sConfig() }).toEqual({
+      exitCode: 0,
+      config: {
+        ...{ ...SECCOMP, 'write-kubeconfig-mode': '0600', disable: ['traefik'] },
+        'node-ip': '10.0.0.7',
+        'cluster-init': true,
+        'tls-san+': ['k8s.example.com'],
+      },
+    });
+    expect(changedSteps(await machine.run(enable, { env: INSTALL_ENV }))).toEqual([]);
+  });
+
+  test('"ha enable" changes nothing on a machine that is no server', async () => {
+    const before = await machine.listing();
+    const ran = await machine.run(['ha', 'enable', '--json'], { env: INSTALL_ENV });
+    expect(errorOf(ran)).toEqual({
+      exitCode: 4,
+      code: 'NOT_A_SERVER',
+      message: 'This machine is not a server of a cluster',
+      hint: 'Make it one that begins with etcd: sudo pipeops-agent install --ha',
+    } as never);
+    expect(await machine.listing()).toEqual(before);
+  });
+
   test('with --ha tells of a disk that is slow for etcd, and without it does not look', async () => {
     const slow = /The disk of .* takes \d+ ms for a small write/;
     let now = 0;

@@ -48,6 +48,10 @@ export const SUBCOMMANDS: Subcommands = {
     summary: '',
     load: async () => (await import('./token.ts')).tokenServeSubcommand,
   },
+  'ha enable': {
+    summary: "Move a server's data to etcd, so that further servers can join",
+    load: async () => (await import('./ha.ts')).haEnableSubcommand,
+  },
   status: {
     summary: 'Show how the agent, its session and the cluster are',
     load: async () => (await import('./status.ts')).statusSubcommand,
