@@ -1,6 +1,7 @@
 /** A support bundle of a simulated machine on which secrets of every kind lie about. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { join } from 'node:path';
+import { AgentError } from '../../src/core/errors.ts';
 import { PARTS } from '../../src/machine/support-bundle/contents.ts';
 import { INSTALL, INSTALL_ENV } from '../support/installation.ts';
 import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
@@ -130,6 +131,20 @@ test('it is small, whatever the machine says: of a journal the newest stays, of 
   expect(files['agent.log']?.length).toBeLessThanOrEqual(4 * 1024 * 1024);
   expect(files['ports.txt']).toStartWith('line 0\n');
   expect(files['ports.txt']?.length).toBeLessThanOrEqual(256 * 1024);
+});
+
+test('a journal whose lines are too long for one program is read with fewer of them', async () => {
+  machine.programs.set('journalctl', async (argv) => {
+    const lines = Number(
+      argv.find((word) => word.startsWith('--lines='))?.slice('--lines='.length),
+    );
+    if (lines > 2_000) {
+      throw new AgentError('TOOL_FAILED', 'journalctl was ended', { hint: 'it said too much' });
+    }
+    return ok(`${lines} lines`);
+  });
+  await machine.run(MAKE);
+  expect((await unpacked())['k3s.log']).toBe('2000 lines\n');
 });
 
 test('a machine without an agent has one as well', async () => {

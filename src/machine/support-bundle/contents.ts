@@ -1,4 +1,5 @@
 /** What a support bundle has in it. Each part is a question to this machine; none changes anything. */
+import { expectedError } from '../../core/errors.ts';
 import {
   K3S_CONFIG_FILE,
   K3S_EXECUTABLE,
@@ -16,8 +17,8 @@ import { settingRows } from '../settings-in-force.ts';
 
 /** A program that says more is read to its end, and cut. */
 const PROGRAM_TIMEOUT_MS = 15_000;
-/** Lines that journalctl is asked for; what is too long is cut at its beginning. */
-const JOURNAL_LINES = 20_000;
+/** Lines that journalctl is asked for. Long ones are too much for one program: then fewer. */
+const JOURNAL_LINES: readonly number[] = [20_000, 2_000, 200];
 
 /** The newest. */
 const COMMANDS = 200;
@@ -110,8 +111,19 @@ function program(name: string, what: string, argv: Argv): Part {
 
 function journal(name: string, what: string, units: readonly string[]): Part {
   const which = units.map((unit) => `--unit=${unit}`);
-  const how = ['--no-pager', '--output=short-iso', `--lines=${JOURNAL_LINES}`];
-  const read: Part['read'] = (context) => output(context, ['journalctl', ...which, ...how]);
+  const read: Part['read'] = async (context) => {
+    let trouble: unknown;
+    for (const lines of JOURNAL_LINES) {
+      try {
+        const how = ['--no-pager', '--output=short-iso', `--lines=${lines}`];
+        return await output(context, ['journalctl', ...which, ...how]);
+      } catch (thrown) {
+        expectedError(thrown);
+        trouble = thrown;
+      }
+    }
+    throw trouble;
+  };
   return { name, what, limitBytes: JOURNAL_BYTES, read };
 }
 
