@@ -291,6 +291,35 @@ async function keepSecretsOutOfSight(): Promise<void> {
   );
   expect(denied).toEqual(['no', 'no', 'no', 'no']);
   await keepGroupWithinPolicy();
+  await helpStrangersWithoutSecrets();
+}
+
+/** What a support bundle of both machines has in it, and what not. */
+async function helpStrangersWithoutSecrets(): Promise<void> {
+  for (const machine of [server, worker]) {
+    const bundle = '/root/support.tar.gz';
+    const make = ['pipeops-agent', 'support-bundle', '--output', bundle, '--json'];
+    const { parts } = JSON.parse((await machine.exec(make)).stdout);
+    const missing = parts.filter(({ problem }: { problem: unknown }) => problem !== null);
+    // Nobody may have asked root's helper yet.
+    const notHere = [
+      'helper.jsonl',
+      ...(machine === server ? [] : ['commands.json', 'policy.yaml']),
+    ];
+    expect(missing.filter(({ name }: { name: string }) => !notHere.includes(name))).toEqual([]);
+    const all = await machine.exec(['tar', '-xzOf', bundle]);
+    const secrets = await machine.exec([
+      ...['sh', '-c', 'cat "$@" 2>/dev/null || true', 'sh', '/run/pipeops-agent/local-token'],
+      ...['/etc/rancher/node/password', '/var/lib/rancher/k3s/server/token'],
+    ]);
+    const known = [
+      TOKEN,
+      ...secrets.stdout.split('\n').map((line) => line.split(':').at(-1) ?? ''),
+    ];
+    expect(known.filter((secret) => secret !== '' && all.stdout.includes(secret))).toEqual([]);
+    expect(all.stdout).toContain('Support bundle of pipeops-agent on ');
+    await machine.exec(['rm', bundle]); // It is not what uninstall has to remove.
+  }
 }
 
 /** Who is in the group uses the agent, and cannot take its account from it. */
