@@ -13,7 +13,7 @@ const MAKE = ['support-bundle', '--output', BUNDLE, '--json'];
 const BYTES_MAX = 20_000_000;
 
 const CONTROL_PLANE_TOKEN = 'plain-words-as-a-token';
-const K3S_PASSWORD = 'fedcba9876543210fedcba9876543210';
+const K3S_PASSWORD = '0123456789abcdef0123456789abcdef';
 const NODE_PASSWORD = 'the-password-of-this-node';
 /** Each in a text as programs write it. */
 const SEEDS: readonly (readonly [secret: string, text: string])[] = [
