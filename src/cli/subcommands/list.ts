@@ -153,7 +153,7 @@ export const SUBCOMMANDS: Subcommands = {
     load: async () => (await import('./upgrade.ts')).rollbackSubcommand,
   },
   leave: {
-    summary: 'Move the pods of this worker away, leave the cluster, and uninstall',
+    summary: 'Move the pods of this machine away, leave the cluster, and uninstall',
     load: async () => (await import('./leave.ts')).leaveSubcommand,
   },
   uninstall: {

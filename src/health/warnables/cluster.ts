@@ -42,7 +42,7 @@ export const ownNode: Warnable = {
   visibleAfterMs: 0,
   why: 'No pod is started on this machine meanwhile, and after five minutes its pods are moved away.',
   remedy: `Look at its kubelet, which is part of k3s: \`sudo journalctl -u k3s\`. The message has its own words: often the
-disk is full, memory is scarce, or the network of the pods did not come up. Is this machine not among the
+disk is full, memory is scarce, or the network of the pods did not come up. If this machine is not among the
 nodes, let it join again: \`sudo systemctl restart k3s\`.`,
   find: ({ nodes }) => ownNodeProblems(nodes),
 };

@@ -59,7 +59,7 @@ export const sessionTransport: Warnable = {
   visibleAfterMs: TRANSPORT_VISIBLE_AFTER_MS,
   why: 'Over REST there are commands and reports, but neither proxy nor tunnel: nobody reaches the API or an application through the control plane.',
   remedy: `Something between this machine and the control plane does not let WebSockets pass, often a proxy or a
-firewall: \`sudo pipeops-agent doctor websocket\` shows where. Where REST is what you want, say so:
+firewall: \`sudo pipeops-agent doctor\` shows where. Where REST is what you want, say so:
 \`control_plane.transport: rest\`.`,
   find: ({ session: known }) =>
     known?.phase === 'connected' && known.transport === 'rest' && known.transportReason !== null
@@ -67,7 +67,7 @@ firewall: \`sudo pipeops-agent doctor websocket\` shows where. Where REST is wha
           {
             code: 'CONTROL_PLANE_UNREACHABLE',
             message: `The session runs over REST, without proxy and tunnel: ${known.transportReason}`,
-            hint: 'See what stops the WebSocket: sudo pipeops-agent doctor websocket',
+            hint: 'See what stops the WebSocket: sudo pipeops-agent doctor',
           },
         ]
       : [],

@@ -29,7 +29,7 @@ export const clusterServer: Warnable = {
   dependsOn: [],
   visibleAfterMs: 0,
   why: 'Pods that run go on, but nothing new comes to this machine, and the cluster takes it for lost.',
-  remedy: `On the server: \`systemctl status k3s\`. Between the machines port 6443 must be open. Has the server another
+  remedy: `On the server: \`systemctl status k3s\`. Between the machines port 6443 must be open. If the server has another
 address now, join again with a new token.`,
   find: ({ server }) =>
     server?.trouble === undefined
