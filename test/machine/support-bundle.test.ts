@@ -38,6 +38,10 @@ const SEEDS: readonly (readonly [secret: string, text: string])[] = [
   ['LS0tLS1CRUdJTiBFQyBQUklWQVRF', 'client-key-data: LS0tLS1CRUdJTiBFQyBQUklWQVRF'],
   ['b3Blbi1zZXNhbWU', 'Authorization: Basic b3Blbi1zZXNhbWU='],
   ['mysql-words', 'datastore-endpoint: mysql-words'],
+  // Settings of k3s (docs.k3s.io, "k3s server").
+  ['wJalrXUtnFEMI', 'etcd-s3-secret-key: wJalrXUtnFEMI'],
+  ['kPxRfiCYEXAMPLE', 'k3s server --etcd-s3-secret-key=kPxRfiCYEXAMPLE'],
+  ['tskey-auth-k123', 'vpn-auth: name=tailscale,joinKey=tskey-auth-k123'],
 ];
 
 let machine: SimulatedMachine;
@@ -107,6 +111,36 @@ test('no secret is in it, whatever program or file has said it', async () => {
     SEEDS.filter(([secret]) => text.includes(secret)).map(([secret]) => `${name}: ${secret}`),
   );
   expect(told).toEqual([]);
+});
+
+test('a secret in a YAML file is one to its end: with commas, blanks and lines of its own', async () => {
+  await machine.put(
+    '/etc/rancher/k3s/config.yaml',
+    [
+      'agent-token: some,words and blanks',
+      'token: |-',
+      '  in a block',
+      '  of two lines',
+      'token-file: /etc/token',
+      'etcd:',
+      '  s3-secret-key: going on',
+      '    below it',
+      '  bucket: backups',
+      'node-label: [disk=ssd]\n',
+    ].join('\n'),
+  );
+  await machine.run(MAKE);
+  expect((await unpacked())['k3s-config.yaml']).toStartWith(
+    [
+      'agent-token: [redacted]',
+      'token: [redacted]',
+      'token-file: /etc/token',
+      'etcd:',
+      '  s3-secret-key: [redacted]',
+      '  bucket: backups',
+      'node-label: [disk=ssd]\n',
+    ].join('\n'),
+  );
 });
 
 test('a path, a number and an empty value behind such a name stay', async () => {

@@ -12,13 +12,23 @@ const READ_TIMEOUT_MS = 10_000;
 /** What a secret of this machine has at most; a longer text is no secret of ours. */
 const SECRET_BYTES_MAX = 8 * 1024;
 
+/** Alone, or as the end of a longer one: `etcd-s3-secret-key` (docs.k3s.io, "k3s server"), `joinKey`. */
+const NAMES =
+  'token|passwords?|passwd|secrets?|credentials?|(?:api|access|private|secret|join)[-_]?key|key-data|auth|authorization|endpoint';
 /**
- * A name of a secret, alone or as the end of a longer one, and the value behind it, in YAML, JSON (also within
- * JSON), a log, or as a flag with a blank between. A value is in quotes, or goes up to what ends it; the scheme of
- * an HTTP header is not all of it. A path, a number and what is empty stay: they are no secrets.
+ * A name of a secret and the value behind it, in YAML, JSON (also within JSON), a log, or as a flag with a blank
+ * between. A value is in quotes, or goes up to what ends it; the scheme of an HTTP header is not all of it. A path,
+ * a number and what is empty stay: they are no secrets.
  */
-const NAMED =
-  /((?:token|passwords?|passwd|secrets?|credentials?|(?:api|access|private)[-_]?key|key-data|auth|authorization|endpoint)\\{0,8}["']?\s{0,8}[:=]\s{0,8}|--[\w-]{0,40}?(?:token|password|secret|key) {1,8})(?!\[redacted\])("(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?|\\{1,8}"[^"\\\n]*|(?:(?:basic|bearer|digest|token) {1,8})?[^\s,"'}\]\\]+)/gi;
+const NAMED = new RegExp(
+  String.raw`((?:${NAMES})\\{0,8}["']?\s{0,8}[:=]\s{0,8}|--[\w-]{0,40}?(?:token|password|secret|key) {1,8})(?!\[redacted\])("(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?|\\{1,8}"[^"\\\n]*|(?:(?:basic|bearer|digest|token) {1,8})?[^\s,"'}\]\\]+)`,
+  'gi',
+);
+/** In a YAML file a value without quotes has all of its line, and the lines below that stand further in. */
+const YAML_VALUE = new RegExp(
+  String.raw`^([ \t]{0,40})((?:- )?[\w.-]{0,80}?(?:${NAMES}): {1,8})(?![ "'[{])([^\n]+(?:\n\1[ \t]+[^\n]+)*)`,
+  'gim',
+);
 const NO_SECRET = /^["']?(?:\/.*|[\d.]*|true|false|null|none|\[redacted\])["']?$/i;
 
 /** The secrets that this machine keeps in files, of which any may stand in some text as it is. */
@@ -56,7 +66,11 @@ function formsOf(text: string): readonly string[] {
 
 /** The text without what is known to be a secret, looks like one, or stands behind the name of one. */
 export function withoutSecrets(text: string, known: readonly string[]): string {
-  return redact(text, known).replaceAll(NAMED, (all, name: string, value: string) =>
-    NO_SECRET.test(value) ? all : `${name}${REDACTED}`,
-  );
+  return redact(text, known)
+    .replaceAll(YAML_VALUE, (all, indent: string, name: string, value: string) =>
+      NO_SECRET.test(value) ? all : `${indent}${name}${REDACTED}`,
+    )
+    .replaceAll(NAMED, (all, name: string, value: string) =>
+      NO_SECRET.test(value) ? all : `${name}${REDACTED}`,
+    );
 }
