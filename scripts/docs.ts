@@ -203,9 +203,9 @@ sudo curl --unix-socket ${DEFAULT_PLACES.socketLink} 'http://agent/api/k8s/pods?
 
 \`GET /openapi.json\` is this page for programs (OpenAPI 3.1). Answers may get more fields. Refusals and errors are
 \`application/problem+json\` (RFC 9457) with \`code\`, which [TROUBLESHOOTING.md](TROUBLESHOOTING.md) explains, \`detail\` and
-\`hint\`; 405 names the methods in \`Allow\`. Every answer has an \`X-Request-Id\`: yours, or one of ours; the log has it too (\`log.level: debug\`).
+mostly \`hint\`; 405 names the methods in \`Allow\`. Every answer has an \`X-Request-Id\`: yours, or one of ours; the log has it too (\`log.level: debug\`).
 Answers to GET below \`/api\` have an \`ETag\` (\`If-None-Match\` gives 304); longer ones are sent as zstd or gzip where the caller
-takes it. There are 100 requests a second for each door, 300 at once; over it 429 with \`Retry-After\`.
+takes it. Each door answers 100 of them a second, and 300 at once; over it 429 with \`Retry-After\`. What is open has no such limit.
 `;
 
 async function apiPage(): Promise<string> {

@@ -6,6 +6,7 @@ const OWN_HOSTS = ['127.0.0.1', 'localhost', '[::1]'];
 export interface Foreign {
   readonly code: 'FOREIGN_HOST' | 'FOREIGN_ORIGIN';
   readonly message: string;
+  readonly hint: string;
 }
 
 export interface Caller {
@@ -23,12 +24,17 @@ export function foreignReason(
   scheme: 'http' | 'https',
 ): Foreign | undefined {
   if (host === undefined || !OWN_HOSTS.includes(host.replace(/:\d+$/, '').toLowerCase())) {
-    return { code: 'FOREIGN_HOST', message: 'This address answers for this machine only' };
+    return {
+      code: 'FOREIGN_HOST',
+      message: 'This address answers for this machine only',
+      hint: `Ask for it by one of its own names: ${OWN_HOSTS.join(', ')}`,
+    };
   }
   if (!hasToken && origin !== undefined && origin !== `${scheme}://${host}`) {
     return {
       code: 'FOREIGN_ORIGIN',
       message: 'This address does not answer pages of other sites',
+      hint: 'A program sends no Origin; a page of your own shows the local token',
     };
   }
   return undefined;

@@ -4,12 +4,14 @@ import { toAgentError } from '../core/errors.ts';
 import type { Clock, Log } from '../core/ports.ts';
 import type { ExchangeSink } from '../http1/client/exchange.ts';
 import { asksForUpgrade } from '../http1/connection-header.ts';
-import { type RequestHead, singleHeader } from '../http1/head.ts';
+import { type HeaderList, type RequestHead, singleHeader } from '../http1/head.ts';
 import { headRoom } from '../http1/head-room.ts';
 import { reasonPhrase } from '../http1/reason-phrase.ts';
 import type { ProxyCall } from '../http1/server/call.ts';
 import type { DoorDeps, Refusal } from '../http1/server/connection.ts';
 import { type AnswerRequest, type ApiRequest, apiAnswers } from './api/answers.ts';
+import { PROBLEM_TYPE, problemBody, type Refused, tokenNeeded } from './api/problem.ts';
+import { requestIds } from './api/request-id.ts';
 import { foreignReason } from './own-host.ts';
 import { programOf } from './program-name.ts';
 import type { Door, ServerSources } from './sources.ts';
@@ -25,11 +27,16 @@ interface PlainDoorDeps {
 /** @param leaving aborted when the door closes */
 export function plainDoor(deps: PlainDoorDeps, door: Door, leaving: AbortSignal): DoorDeps {
   const { proxy, auth, tokenFile } = deps.sources;
-  const answer = apiAnswers({ ...deps, tokenFile });
+  const requestId = requestIds(deps.clock);
+  const answer = apiAnswers({ ...deps, tokenFile, requestId });
+  const refuse = (refused: Refused, headers: HeaderList) => refusal(refused, requestId(headers));
   return {
     headRoom: headRoom(),
-    admit: (head) => refusalOf(deps.sources, door, head),
-    malformed: (status, message) => refusal(status, 'PROXY_REQUEST_INVALID', message),
+    admit: (head) => {
+      const refused = refusalOf(deps.sources, door, head);
+      return refused && refuse(refused, head.headers);
+    },
+    malformed: (status, message) => refuse({ status, code: 'PROXY_REQUEST_INVALID', message }, []),
     begin: (head, sink) => {
       const { method, headers } = head;
       const target = targetOf(head);
@@ -65,7 +72,7 @@ function targetOf({ target }: RequestHead): string {
 }
 
 /** Refuses a request before anything else of it is looked at. */
-function refusalOf(sources: ServerSources, door: Door, head: RequestHead): Refusal | undefined {
+function refusalOf(sources: ServerSources, door: Door, head: RequestHead): Refused | undefined {
   const { proxy, auth, tokenFile } = sources;
   const accepts = () => hasToken(auth, head);
   if (door === 'loopback') {
@@ -75,7 +82,7 @@ function refusalOf(sources: ServerSources, door: Door, head: RequestHead): Refus
     const isKnown = origin !== undefined && accepts();
     const foreign = foreignReason({ host, origin, hasToken: isKnown }, 'http');
     if (foreign !== undefined) {
-      return refusal(403, foreign.code, foreign.message);
+      return { status: 403, ...foreign };
     }
   }
   const target = targetOf(head);
@@ -91,25 +98,31 @@ function refusalOfProxy(
   door: Door,
   { head, target }: { readonly head: RequestHead; readonly target: string },
   { accepts, tokenFile }: { readonly accepts: () => boolean; readonly tokenFile: string },
-): Refusal | undefined {
+): Refused | undefined {
   if (door === 'loopback' && !accepts()) {
-    const message = `A local token is needed; it stands in ${tokenFile}`;
-    return refusal(401, 'LOCAL_TOKEN_REJECTED', message);
+    return tokenNeeded(tokenFile);
   }
   if (asksForUpgrade(head.headers)) {
-    const message = 'Upgrades go to the TLS listener: pipeops-agent kubeconfig --local';
-    return refusal(421, 'USAGE', message);
+    const message = 'Upgrades go to the TLS listener';
+    const hint = 'Make a kubeconfig for it: sudo pipeops-agent kubeconfig --local';
+    return { status: 421, code: 'USAGE', message, hint };
   }
   if (target.includes('#')) {
     // A target has no "#" (RFC 9112 section 3.2); the part behind it would be left out.
     const message = 'The address has a "#"; escape it as %23';
-    return refusal(400, 'PROXY_REQUEST_INVALID', message);
+    return { status: 400, code: 'PROXY_REQUEST_INVALID', message };
   }
   return undefined;
 }
 
-function refusal(status: number, code: string, message: string): Refusal {
-  return { status, body: JSON.stringify({ error: { code, message } }) };
+function refusal(refused: Refused, id: string): Refusal {
+  const { status } = refused;
+  const headers: HeaderList = [
+    ['Content-Type', PROBLEM_TYPE],
+    ['X-Request-Id', id],
+    ...(status === 401 ? [['WWW-Authenticate', 'Bearer'] as const] : []),
+  ];
+  return { status, headers, body: JSON.stringify(problemBody(refused, id)) };
 }
 
 /** Request bodies are not used here; they are read to their end and dropped. */

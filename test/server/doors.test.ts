@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
+import { Problem } from '../../src/protocol/local-status.ts';
 import { httpServer } from '../../src/server/doors.ts';
 import { renderMetrics } from '../../src/server/metrics.ts';
 import type { ServerSources } from '../../src/server/sources.ts';
@@ -21,6 +22,7 @@ const SOURCES: ServerSources = {
   session: async () => ({ phase: 'standalone' }),
   settings: () => ({ settings: { 'http.port': 8080 } }),
   metrics: () => 'up 1\n',
+  proxy: { forward: () => Promise.reject(new Error('nothing is passed on here')) as never },
 };
 
 async function startServer(port = 0) {
@@ -88,6 +90,29 @@ test('loopback refuses names that are not its own, other sites, other methods an
 });
 
 test.each([
+  ['a rebound name', '/health', { host: 'evil.example' }, 403, 'FOREIGN_HOST'],
+  ['another site', '/api/health', { origin: 'https://evil.example' }, 403, 'FOREIGN_ORIGIN'],
+  ['no token', '/api/health', {}, 401, 'LOCAL_TOKEN_REJECTED'],
+  ['no token for the proxy', '/proxy/api', {}, 401, 'LOCAL_TOKEN_REJECTED'],
+])(
+  'a refusal is a problem with a hint and the id of the caller: %s',
+  async (_, path, more, status, code) => {
+    await using server = await startServer();
+    const headers = { ...more, 'x-request-id': 'mine' };
+    const response = await fetch(`${server.base}${path}`, { headers });
+    const problem = Problem.parse(await response.json());
+    const told = Object.fromEntries(
+      ['content-type', 'x-request-id'].map((name) => [name, response.headers.get(name)]),
+    );
+    expect({ told, problem, status: response.status }).toMatchObject({
+      told: { 'content-type': 'application/problem+json', 'x-request-id': 'mine' },
+      problem: { status, code, request_id: 'mine', hint: expect.any(String) },
+      status,
+    });
+  },
+);
+
+test.each([
   ['no Host', 'GET /health HTTP/1.0', 403],
   ['an empty Host', 'GET /health HTTP/1.1\r\nHost: ', 403],
   ['a Host with a user', 'GET /health HTTP/1.1\r\nHost: 127.0.0.1@evil/', 403],
@@ -123,6 +148,7 @@ test('the socket is for its owner and group, and a request that fails is logged,
       status: 500,
       detail: message,
       code: 'INTERNAL',
+      hint: 'Its log has the cause: journalctl -u pipeops-agent',
       request_id: id,
       error: { code: 'INTERNAL', message },
     },

@@ -11,6 +11,7 @@ import type { ExchangeSink } from '../client/exchange.ts';
 import {
   encodeResponseHead,
   HEAD_LIMIT_BYTES,
+  type HeaderList,
   HeadTooLarge,
   parseRequestHead,
   type RequestHead,
@@ -30,6 +31,7 @@ const RECEIVE_MS_MAX = 20_000;
 const KEEP_ALIVE_MS = 120_000;
 
 const BREAK = '\r\n';
+const JSON_HEADERS: HeaderList = [['Content-Type', 'application/json']];
 
 const HEAD_TROUBLES: Readonly<Record<HeadTrouble, string>> = {
   'too long': `its head is longer than ${HEAD_LIMIT_BYTES} bytes`,
@@ -39,8 +41,9 @@ const HEAD_TROUBLES: Readonly<Record<HeadTrouble, string>> = {
 /** Why a request is not looked at any further. */
 export interface Refusal {
   readonly status: number;
-  /** JSON. */
   readonly body: string;
+  /** Beside its length; when absent it is JSON. */
+  readonly headers?: HeaderList;
 }
 
 /** What makes a door the one it is. */
@@ -263,9 +266,9 @@ export class DoorConnection implements ServedRequestOwner {
   }
 
   /** Nothing that comes behind it is read. */
-  #refuse({ status, body }: Refusal): void {
+  #refuse({ status, body, headers: given = JSON_HEADERS }: Refusal): void {
     const headers = [
-      ['Content-Type', 'application/json'],
+      ...given,
       ['Content-Length', String(Buffer.byteLength(body))],
       ['Connection', 'close'],
     ] as const;

@@ -5,18 +5,17 @@ import { troubleOf } from '../../core/trouble.ts';
 import type { HeaderList } from '../../http1/head.ts';
 import { encoded, entityTag, isKnown } from './encoding.ts';
 import { type OpenHandler, openHandler } from './open-routes.ts';
-import { problemBody, type Refused, statusOf } from './problem.ts';
+import { PROBLEM_TYPE, problemBody, type Refused, statusOf, tokenNeeded } from './problem.ts';
 import { rateLimit } from './rate.ts';
+import type { RequestIds } from './request-id.ts';
 import type { Route } from './route.ts';
 import { findRoute } from './router.ts';
 import type { ApiSources } from './sources.ts';
 
 const JSON_TYPE = 'application/json;charset=utf-8';
-const PROBLEM_TYPE = 'application/problem+json';
 /** prometheus.io, "Exposition formats". */
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
-/** What callers may call their requests; anything else gets an id of ours. */
-const REQUEST_ID = /^[\w.:-]{1,64}$/;
+const SEE_TABLE = 'See /openapi.json, or docs/API.md';
 
 export interface ApiRequest {
   readonly method: string;
@@ -39,6 +38,7 @@ interface ApiDeps {
   readonly sources: ApiSources;
   /** Where the local token stands, for those who lack it. */
   readonly tokenFile: string;
+  readonly requestId: RequestIds;
 }
 
 /** What was found out, before it is put into bytes. */
@@ -57,7 +57,6 @@ export type AnswerRequest = (request: ApiRequest, signal: AbortSignal) => Promis
 
 /** Of one door: its callers share one rate. */
 export function apiAnswers(deps: ApiDeps): AnswerRequest {
-  const requestId = requestIds(deps.clock);
   const rate = rateLimit(deps);
   let routes: readonly Route[] | undefined;
   const load = async () => {
@@ -68,7 +67,8 @@ export function apiAnswers(deps: ApiDeps): AnswerRequest {
     const { request, id } = asked;
     const address = `http://agent${request.target}`;
     if (!URL.canParse(address)) {
-      return refusal({ status: 400, code: 'USAGE', message: 'The address cannot be read' }, id);
+      const message = 'The address cannot be read';
+      return refusal({ status: 400, code: 'USAGE', message, hint: SEE_TABLE }, id);
     }
     const url = new URL(address);
     const open = openHandler(url.pathname);
@@ -79,7 +79,7 @@ export function apiAnswers(deps: ApiDeps): AnswerRequest {
       return nothingAt(url, id);
     }
     if (!request.isTrusted) {
-      return tokenNeeded(deps.tokenFile, id);
+      return refusal(tokenNeeded(deps.tokenFile), id, [['WWW-Authenticate', 'Bearer']]);
     }
     // Behind the token: else who has none could take the turns of those who have it.
     const waitSeconds = rate.take();
@@ -88,7 +88,7 @@ export function apiAnswers(deps: ApiDeps): AnswerRequest {
       : tooMany(waitSeconds, id);
   };
   return async (request, signal) => {
-    const id = requestId(request.headers);
+    const id = deps.requestId(request.headers);
     const startedAt = deps.clock.monotonic();
     const answer = await find({ request, signal, id }).catch((thrown) => failed(deps, thrown, id));
     deps.log.debug('answered a request', {
@@ -110,20 +110,6 @@ interface Asked {
   readonly id: string;
 }
 
-/** The caller's own id, or one that tells requests of this start apart. */
-function requestIds(clock: Clock): (headers: HeaderList) => string {
-  const start = clock.now().getTime().toString(36);
-  let count = 0;
-  return (headers) => {
-    const given = headers.find(([name]) => name.toLowerCase() === 'x-request-id')?.[1] ?? '';
-    if (REQUEST_ID.test(given)) {
-      return given;
-    }
-    count += 1;
-    return `${start}-${count}`;
-  };
-}
-
 async function answerOpen(
   { sources }: ApiDeps,
   handle: OpenHandler,
@@ -136,14 +122,7 @@ async function answerOpen(
 
 function nothingAt({ pathname }: URL, id: string): Answer {
   const message = `There is nothing at ${pathname}`;
-  return refusal({ status: 404, code: 'NOT_FOUND', message }, id);
-}
-
-function tokenNeeded(tokenFile: string, id: string): Answer {
-  const message = `A local token is needed; it stands in ${tokenFile}`;
-  return refusal({ status: 401, code: 'LOCAL_TOKEN_REJECTED', message }, id, [
-    ['WWW-Authenticate', 'Bearer'],
-  ]);
+  return refusal({ status: 404, code: 'NOT_FOUND', message, hint: SEE_TABLE }, id);
 }
 
 function tooMany(waitSeconds: number, id: string): Answer {
@@ -186,7 +165,7 @@ function wrongParams(
     at.length === 0 ? message : `${at.join('.')}: ${message}`,
   );
   return new AgentError('USAGE', `The address does not fit ${path}: ${problems.join('; ')}`, {
-    hint: 'See /openapi.json, or docs/API.md',
+    hint: SEE_TABLE,
   });
 }
 
@@ -203,7 +182,9 @@ function failed({ log }: ApiDeps, thrown: unknown, id: string): Answer {
   const error = toAgentError(thrown);
   if (error.code === 'INTERNAL') {
     log.error('a request failed', { request_id: id, error: troubleOf(thrown) });
-    return refusal({ status: 500, code: 'INTERNAL', message: 'The agent could not answer' }, id);
+    const message = 'The agent could not answer';
+    const hint = 'Its log has the cause: journalctl -u pipeops-agent';
+    return refusal({ status: 500, code: 'INTERNAL', message, hint }, id);
   }
   const { code, message, hint } = error;
   return refusal({ status: statusOf(error), code, message, hint }, id);

@@ -2,6 +2,8 @@ import type { AgentError, ErrorCode } from '../../core/errors.ts';
 import { reasonPhrase } from '../../http1/reason-phrase.ts';
 import type { Problem } from '../../protocol/local-status.ts';
 
+export const PROBLEM_TYPE = 'application/problem+json';
+
 /** Statuses of errors that a route can throw; any other is a fault of ours. */
 const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   USAGE: 400,
@@ -38,5 +40,15 @@ export function problemBody({ status, code, message, hint }: Refused, requestId:
     ...(hint === undefined ? {} : { hint }),
     request_id: requestId,
     error: { code, message },
+  };
+}
+
+/** Loopback is open to every user of this machine. @param tokenFile where the local token stands */
+export function tokenNeeded(tokenFile: string): Refused {
+  return {
+    status: 401,
+    code: 'LOCAL_TOKEN_REJECTED',
+    message: `A local token is needed; it stands in ${tokenFile}`,
+    hint: 'Send it as "Authorization: Bearer TOKEN", or ask over the socket, which needs none',
   };
 }

@@ -6,6 +6,7 @@ import {
   type ApiRequest,
   apiAnswers,
 } from '../../../src/server/api/answers.ts';
+import { requestIds } from '../../../src/server/api/request-id.ts';
 import type { ApiSources } from '../../../src/server/api/sources.ts';
 import { type ManualClock, manualClock } from '../../support/manual-clock.ts';
 import { memoryLog } from '../../support/memory-log.ts';
@@ -25,6 +26,7 @@ const answers = (more: Partial<ApiSources> = {}, log = memoryLog()): AnswerReque
     log,
     sources: { ...NO_SOURCES, ...more },
     tokenFile: '/t',
+    requestId: requestIds(clock),
   });
 
 const asked = (target: string, more: Partial<ApiRequest> = {}): ApiRequest => ({
