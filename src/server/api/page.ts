@@ -2,7 +2,7 @@ import { loopBudget } from '../../core/loop-budget.ts';
 import type { Clock } from '../../core/ports.ts';
 
 /** Rows that are sorted at once: a few milliseconds. */
-const SLICE_ROWS = 5_000;
+const SLICE_ROWS = 2_000;
 
 type Value = string | number | boolean | null | undefined;
 
@@ -47,12 +47,14 @@ function comparing<Row extends object>(sort: string): (a: Row, b: Row) => number
   const field = descending ? sort.slice(1) : sort;
   return (a, b) => {
     const main = order(fieldOf(a, field), fieldOf(b, field));
-    return main === 0 ? order(keyOf(a), keyOf(b)) : descending ? -main : main;
+    return main === 0 ? orderOfNames(a, b) : descending ? -main : main;
   };
 }
 
-function keyOf(row: object): string {
-  return `${fieldOf(row, 'namespace') ?? ''}/${fieldOf(row, 'name') ?? ''}`;
+/** Without a text of both: most rows of a phase are equal, and making one for each look takes the most time. */
+function orderOfNames(a: object, b: object): number {
+  const main = order(fieldOf(a, 'namespace'), fieldOf(b, 'namespace'));
+  return main === 0 ? order(fieldOf(a, 'name'), fieldOf(b, 'name')) : main;
 }
 
 /** Rows are flat in the fields by which they can be sorted. */

@@ -16,6 +16,12 @@ test('rows are sorted by a field both ways, equal ones by namespace and name', a
   expect(await names('-restarts')).toEqual(['c/a', 'a/y', 'a/x', 'b/x']);
 });
 
+test('all of a namespace stand together, also where the name of one begins with that of another', async () => {
+  const rows = [row('shop-eu', 'a'), row('shop', 'b'), row('shop', 'a')];
+  const { items } = await page(rows, 'restarts');
+  expect(items).toEqual([row('shop', 'a'), row('shop', 'b'), row('shop-eu', 'a')]);
+});
+
 test('pages follow each other without a gap, and count what fits', async () => {
   const rows = Array.from({ length: 25 }, (_, at) => row('a', `n${String(at).padStart(2, '0')}`));
   const shuffled = rows.toSorted((a, b) => (Bun.hash(a.name) < Bun.hash(b.name) ? -1 : 1));
