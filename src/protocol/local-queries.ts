@@ -1,5 +1,6 @@
 /** What may be asked for in the address of a request to the local API. */
 import * as z from 'zod';
+import { DnsLabel } from './dns-label.ts';
 
 /** Rows of one answer. */
 const ROWS_MAX = 500;
@@ -35,7 +36,7 @@ function sorting<const Field extends string>(first: Field, ...others: readonly F
 }
 
 const name = text.describe('a part of the name').optional();
-const namespace = text.describe('only of this namespace').optional();
+const namespace = DnsLabel.describe('only of this namespace').optional();
 const label = z
   .string()
   .regex(/^[^=]{1,317}=.{0,63}$/)

@@ -22,6 +22,7 @@ interface Deps {
 export type ReadClusterRows = <Kind extends keyof ClusterRows>(
   kind: Kind,
   signal: AbortSignal,
+  namespace?: string,
 ) => Promise<readonly ClusterRows[Kind][]>;
 
 /**
@@ -42,7 +43,10 @@ export function clusterRows(deps: Deps, state: ClusterState, want: () => void): 
     }
   };
   const readers: {
-    [Kind in keyof ClusterRows]: (signal: AbortSignal) => Promise<ClusterRows[Kind][]>;
+    [Kind in keyof ClusterRows]: (
+      signal: AbortSignal,
+      namespace: string | undefined,
+    ) => Promise<ClusterRows[Kind][]>;
   } = {
     nodes: async (signal) => {
       await known('nodes', signal);
@@ -64,17 +68,21 @@ export function clusterRows(deps: Deps, state: ClusterState, want: () => void): 
       await known('pods', signal);
       return cache.pods.rows();
     },
-    events: (signal) => readEvents(deps, signal),
+    events: (signal, namespace) => readEvents(deps, signal, namespace),
   };
-  return (kind, signal) => readers[kind](signal);
+  return (kind, signal, namespace) => readers[kind](signal, namespace);
 }
 
-async function readEvents({ client }: Deps, signal: AbortSignal): Promise<EventRow[]> {
+async function readEvents(
+  { client }: Deps,
+  signal: AbortSignal,
+  namespace: string | undefined,
+): Promise<EventRow[]> {
   const rows: EventRow[] = [];
   let next: string | undefined;
   do {
     const query = { limit: EVENTS_PAGE, ...(next === undefined ? {} : { continue: next }) };
-    const path = pathOfKind(KINDS.event);
+    const path = pathOfKind(KINDS.event, namespace);
     const page = await client.eachOfPage<CoreV1Event>(
       path,
       query,

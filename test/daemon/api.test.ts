@@ -137,6 +137,14 @@ describe('the cluster', () => {
     });
     expect((await json('/api/k8s/events?type=Warning')).total).toBe(1);
   });
+
+  test('events of a namespace are read from it alone, so that those of others cannot crowd them out', async () => {
+    const before = kubernetes.requests.length;
+    expect((await json('/api/k8s/events?namespace=default')).total).toBe(2);
+    expect(kubernetes.requests.slice(before)).toContain('GET /api/v1/namespaces/default/events');
+    const wrong = await ask('/api/k8s/events?namespace=..%2Fpods');
+    expect(Problem.parse(await wrong.json())).toMatchObject({ status: 400, code: 'USAGE' });
+  });
 });
 
 describe('commands', () => {

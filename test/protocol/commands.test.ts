@@ -2,7 +2,6 @@ import { describe, expect, test } from 'bun:test';
 import type { z } from 'zod';
 import { ApplyPayload, MANIFEST_LIMIT_BYTES } from '../../src/protocol/commands/apply.ts';
 import { DeployData, DeployPayload, UpdatePayload } from '../../src/protocol/commands/deploy.ts';
-import { DnsLabel } from '../../src/protocol/commands/fields.ts';
 import {
   GetResourcesData,
   GetResourcesPayload,
@@ -12,6 +11,7 @@ import {
   DeleteTargets,
   ScalePayload,
 } from '../../src/protocol/commands/workload.ts';
+import { DnsLabel } from '../../src/protocol/dns-label.ts';
 
 /** Where the schema finds something wrong, sorted. */
 function wrongPaths(schema: z.ZodType, input: unknown): readonly string[] {

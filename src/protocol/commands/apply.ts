@@ -1,6 +1,6 @@
 /** apply: any objects from a manifest. */
 import * as z from 'zod';
-import { DnsLabel } from './fields.ts';
+import { DnsLabel } from '../dns-label.ts';
 
 /** Largest manifest, bytes of UTF-8: twice the largest bundles that projects publish. */
 export const MANIFEST_LIMIT_BYTES = 8 * 1024 * 1024;

@@ -1,13 +1,6 @@
 /** Fields that the payloads of several commands share, with their limits. */
 import * as z from 'zod';
-
-/** RFC 1123 label: what names of namespaces, Services and Deployments must be here. */
-export const DnsLabel = z
-  .string()
-  .regex(
-    /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/,
-    'must be lower-case letters, digits and "-", at most 63 characters (RFC 1123)',
-  );
+import { DnsLabel } from '../dns-label.ts';
 
 /** Kubernetes bounds the whole of a name, not its parts. */
 const NAME = String.raw`[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*`;

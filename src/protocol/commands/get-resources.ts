@@ -1,6 +1,6 @@
 import * as z from 'zod';
+import { DnsLabel } from '../dns-label.ts';
 import { ClusterStatus } from '../rest.ts';
-import { DnsLabel } from './fields.ts';
 
 /** Objects of one kind that `get_resources` lists at most, unless `limit` asks for fewer. */
 const GET_RESOURCES_LIMIT_MAX = 1_000;

@@ -1,6 +1,7 @@
 /** logs and exec: what is said and done in a pod. */
 import * as z from 'zod';
-import { DnsLabel, DnsSubdomain, ProgramText, UnicodeText } from './fields.ts';
+import { DnsLabel } from '../dns-label.ts';
+import { DnsSubdomain, ProgramText, UnicodeText } from './fields.ts';
 
 const LOG_LINES_MAX = 10_000;
 const LOG_LINES_DEFAULT = 100;

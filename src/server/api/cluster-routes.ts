@@ -32,7 +32,7 @@ export function clusterRoutes(deps: { readonly clock: Clock }): readonly Route[]
     if (sources.cluster === undefined) {
       throw notServer();
     }
-    const rows = await sources.cluster.rows(kind, signal);
+    const rows = await sources.cluster.rows(kind, signal, query.namespace);
     return await pageOf<ClusterRows[Kind]>(deps, rows, { ...query, wanted: wantedBy(query) });
   };
   const list = <Query extends z.ZodObject, Page extends z.ZodType>(
@@ -70,7 +70,7 @@ export function clusterRoutes(deps: { readonly clock: Clock }): readonly Route[]
       handle: (context, query) => page(context, 'pods', query),
     }),
     route({
-      ...list('events', 'events, the newest first', EventsQuery, EventsPage),
+      ...list('events', 'up to 5 000 events, the newest first', EventsQuery, EventsPage),
       handle: (context, query) => page(context, 'events', query),
     }),
   ];

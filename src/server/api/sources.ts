@@ -52,11 +52,14 @@ export type ClusterKind = keyof ClusterRows;
 
 export interface ClusterSource {
   /**
-   * All rows of a kind, as they are known now. The rows never change afterwards.
+   * All rows of a kind, as they are known now; of events 5 000 at most, which Kubernetes gives by namespace
+   * and name. The rows never change afterwards.
+   * @param namespace events of others are not read; other kinds have all their rows all the same
    * @throws AgentError KUBERNETES_API while they are not known
    */
   rows<Kind extends ClusterKind>(
     kind: Kind,
     signal: AbortSignal,
+    namespace?: string,
   ): Promise<readonly ClusterRows[Kind][]>;
 }
