@@ -114,9 +114,8 @@ function closedByTool(firewall: ToolFirewall, { networks, ports, nodes }: Needed
       !allowed.some(
         (rule) =>
           (rule.protocol ?? protocol) === protocol &&
-          (rule.ports === undefined
-            ? rule.source === undefined || !isOfCluster(rule.source, networks)
-            : rule.ports[0] <= first && last <= rule.ports[1]),
+          (rule.source === undefined || !isOfCluster(rule.source, networks)) &&
+          (rule.ports === undefined || (rule.ports[0] <= first && last <= rule.ports[1])),
       ),
   );
   const from = nodes.networks.flatMap((network) => shut.map((port) => ({ network, port })));

@@ -96,6 +96,15 @@ test('ufw that only lets people in: the commands for a server', async () => {
   });
 });
 
+test('a port that only pods may use is closed to other nodes', async () => {
+  const status = UFW_OPEN.replace(
+    '10250/tcp                  ALLOW       10.0.0.0/24',
+    '10250/tcp ALLOW 10.42.0.0/16',
+  );
+  const found = await findingOf(firewallOpen, printing({ 'ufw status verbose': status }));
+  expect(found?.message).toBe('ufw keeps out 10250/tcp (the kubelet)');
+});
+
 test('a worker needs less, a server with etcd more', async () => {
   const outputs = { 'ufw status verbose': UFW_OPEN.replaceAll(/^(6443|8472).*\n/gm, '') };
   const worker = printing(outputs, { role: 'worker', k3sRole: 'agent' });
