@@ -126,11 +126,11 @@ export const SUBCOMMANDS: Subcommands = {
   },
   'snapshot restore': {
     summary: 'Give this server the cluster of a snapshot',
-    load: async () => (await import('./snapshot.ts')).snapshotRestoreSubcommand,
+    load: async () => (await import('./snapshot-restore.ts')).snapshotRestoreSubcommand,
   },
   'snapshot rejoin': {
     summary: 'Make a further server take the data of the one that was restored',
-    load: async () => (await import('./snapshot.ts')).snapshotRejoinSubcommand,
+    load: async () => (await import('./snapshot-restore.ts')).snapshotRejoinSubcommand,
   },
   'snapshot delete': {
     summary: 'Delete a snapshot',
