@@ -35,9 +35,10 @@ export const firewallOpen: Check = {
   roles: EVERYWHERE,
   why: 'Pods reach the API and DNS through this machine, and other nodes reach it on these ports: where a firewall drops that, DNS in pods and traffic between nodes are dead.',
   remedy:
-    'Where ufw or firewalld keeps it out, `sudo pipeops-agent doctor --fix` opens it: for pods and Services, and for ' +
-    'the ports from the private networks that this machine is in. `install --open-firewall` and `join --open-firewall` ' +
-    'do so at once. Each rule is shown first, and taken back by `uninstall`. Rules that nobody but you may judge are ' +
+    'Where ufw or firewalld keeps it out, `sudo pipeops-agent doctor --fix` opens it, after it has shown each rule and ' +
+    'asked: for pods and Services, and for the ports from the private networks that this machine is in. ' +
+    '`install --open-firewall` and `join --open-firewall` do so at once. `uninstall` takes the rules back. Rules that ' +
+    'nobody but you may judge are ' +
     'told as command lines: those of nftables and iptables, and ports on a machine with public addresses alone. ' +
     'Open the port 8472 of UDP to other nodes only, never to the internet: whoever reaches ' +
     'it is inside the network of the pods. On a machine that stays alone, only pods and Services matter.',
