@@ -12,23 +12,17 @@ const READ_TIMEOUT_MS = 10_000;
 /** What a secret of this machine has at most; a longer text is no secret of ours. */
 const SECRET_BYTES_MAX = 8 * 1024;
 
-/** Alone, or as the end of a longer one: `etcd-s3-secret-key` (docs.k3s.io, "k3s server"), `joinKey`. */
-const NAMES =
-  'token|passwords?|passwd|secrets?|credentials?|(?:api|access|private|secret|join)[-_]?key|key-data|auth|authorization|endpoint';
 /**
- * A name of a secret and the value behind it, in YAML, JSON (also within JSON), a log, or as a flag with a blank
- * between. A value is in quotes, or goes up to what ends it; the scheme of an HTTP header is not all of it. A path,
- * a number and what is empty stay: they are no secrets.
+ * A name of a secret, alone or as the end of a longer one (`etcd-s3-secret-key` of docs.k3s.io, "k3s server";
+ * `joinKey`), and the value behind it, in YAML, JSON (also within JSON), a log, or as a flag with a blank between. A
+ * value is in quotes, or goes up to what ends it; the scheme of an HTTP header is not all of it. A path, a number
+ * and what is empty stay: they are no secrets.
  */
-const NAMED = new RegExp(
-  String.raw`((?:${NAMES})\\{0,8}["']?\s{0,8}[:=]\s{0,8}|--[\w-]{0,40}?(?:token|password|secret|key) {1,8})(?!\[redacted\])("(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?|\\{1,8}"[^"\\\n]*|(?:(?:basic|bearer|digest|token) {1,8})?[^\s,"'}\]\\]+)`,
-  'gi',
-);
-/** In a YAML file a value without quotes has all of its line, and the lines below that stand further in. */
-const YAML_VALUE = new RegExp(
-  String.raw`^([ \t]{0,40})((?:- )?[\w.-]{0,80}?(?:${NAMES}): {1,8})(?![ "'[{])([^\n]+(?:\n\1[ \t]+[^\n]+)*)`,
-  'gim',
-);
+const NAMED =
+  /((?:token|passwords?|passwd|secrets?|credentials?|(?:api|access|private|secret|join)[-_]?key|key-data|auth|authorization|endpoint)\\{0,8}["']?\s{0,8}[:=]\s{0,8}|--[\w-]{0,40}?(?:token|password|secret|key) {1,8})(?!\[redacted\])("(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?|\\{1,8}"[^"\\\n]*|(?:(?:basic|bearer|digest|token) {1,8})?[^\s,"'}\]\\]+)/gi;
+/** The same names. In YAML a value without quotes has all of its line, and the lines below that stand further in. */
+const YAML_VALUE =
+  /^([ \t]{0,40})((?:- )?[\w.-]{0,80}?(?:token|passwords?|passwd|secrets?|credentials?|(?:api|access|private|secret|join)[-_]?key|key-data|auth|authorization|endpoint): {1,8})(?![ "'[{])([^\n]+(?:\n\1[ \t]+[^\n]+)*)/gim;
 const NO_SECRET = /^["']?(?:\/.*|[\d.]*|true|false|null|none|\[redacted\])["']?$/i;
 
 /** The secrets that this machine keeps in files, of which any may stand in some text as it is. */
