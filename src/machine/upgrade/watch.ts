@@ -15,6 +15,7 @@ import {
   writeResult,
 } from '../../host/agent/upgrade/record.ts';
 import { removeWatcher } from '../../host/agent/upgrade/watcher-unit.ts';
+import { interrupted } from '../../host/engine/interrupted.ts';
 import type { UpgradeRecord } from '../../protocol/files/upgrade.ts';
 import { askDaemon } from '../ask-daemon.ts';
 import type { MachineContext } from '../context.ts';
@@ -117,6 +118,7 @@ async function evenIfFull(write: () => Promise<void>): Promise<void> {
 /**
  * Lets the link lead to a version, which writes its own unit.
  * @returns why it could not
+ * @throws AgentError INTERRUPTED where the machine goes down meanwhile
  */
 async function takeOver(context: MachineContext, version: string): Promise<string | undefined> {
   const program = executablePath(context.places, version);
@@ -124,9 +126,16 @@ async function takeOver(context: MachineContext, version: string): Promise<strin
   const words = [program, 'upgrade', 'place-unit'] as const;
   try {
     const { exitCode, stderr } = await context.exec.run(words, { timeoutMs: UNIT_TIMEOUT_MS });
+    if (context.signal.aborted) {
+      throw interrupted(`while ${version} took over`); // systemd ends all processes of the unit.
+    }
     return exitCode === 0 ? undefined : `it could not write its unit: ${stderr.split('\n')[0]}`;
   } catch (thrown) {
-    return expectedError(thrown).message;
+    const error = expectedError(thrown);
+    if (error.code === 'INTERRUPTED') {
+      throw error;
+    }
+    return error.message;
   }
 }
 

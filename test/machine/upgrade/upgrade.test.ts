@@ -16,6 +16,7 @@ import {
   simulatedMachine,
 } from '../../support/simulated-machine.ts';
 import { listed, signedRelease, type TestKeys, testKeys } from '../../support/test-release.ts';
+import { until } from '../../support/until.ts';
 
 const OLD = BUILD.version;
 const NEW = '9.9.9';
@@ -465,6 +466,49 @@ describe('the watcher', () => {
       why: `after 60 s it does not answer; and ${OLD}: after 60 s it does not answer`,
     });
     await expectRuns(OLD);
+  });
+
+  test.each([
+    ['judge', 'silent'],
+    ['judge', 'away'],
+    ['back', 'silent'],
+  ] as const)(
+    'told to end in the step %s of a version that is %s, decides nothing, and the next one goes on',
+    async (step, state) => {
+      daemons.set(NEW, state);
+      if (step === 'back') {
+        daemons.set(OLD, 'silent');
+      }
+      await begin({ step, why: step === 'back' ? 'it does not answer' : null });
+      await machine.files.link(programOf(step === 'back' ? OLD : NEW), LINK);
+      const ending = new AbortController();
+      const before = machine.calls.length;
+      const watcher = machine.run(['upgrade', 'watch'], { signal: ending.signal });
+      await until('the daemon is started anew', () =>
+        machine.calls.slice(before).some(({ argv }) => argv[1] === 'restart'),
+      );
+      ending.abort();
+      expect(await watcher).toMatchObject({ exitCode: 130 });
+      expect(await machine.json(RECORD)).toMatchObject({ step });
+      expect(await machine.files.stat(UNIT)).toBeDefined();
+      daemons.set(NEW, 'well').set(OLD, 'well');
+      expect((await watch()).exitCode).toBe(0);
+      await expectRuns(step === 'back' ? OLD : NEW);
+    },
+  );
+
+  test('told to end while a version takes over, does not blame it', async () => {
+    const ending = new AbortController();
+    machine.programs.set(programOf(NEW), () => {
+      ending.abort();
+      return { exitCode: 143 };
+    });
+    await begin();
+    const ran = await machine.run(['upgrade', 'watch'], { signal: ending.signal });
+    expect(ran).toMatchObject({ exitCode: 130 });
+    machine.programs.set(programOf(NEW), () => ({}));
+    expect((await watch()).exitCode).toBe(0);
+    await expectRuns(NEW);
   });
 
   test('does not try a version again with which the machine went down three times', async () => {

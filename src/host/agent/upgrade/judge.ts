@@ -7,6 +7,7 @@ import { UNIT_NAME } from '../../../core/places.ts';
 import type { Clock, Exec } from '../../../core/ports.ts';
 import { pollUntil } from '../../../core/waiting.ts';
 import type { DetailedHealth } from '../../../protocol/local-api.ts';
+import { interrupted } from '../../engine/interrupted.ts';
 import { type UnitReport, unitWatch } from '../../engine/unit-watch.ts';
 import { startFailure } from '../service.ts';
 
@@ -35,6 +36,7 @@ interface Deps {
 /**
  * Starts the daemon anew, and looks at it.
  * @returns why it is not well; undefined where it is
+ * @throws AgentError INTERRUPTED where the machine goes down meanwhile: nothing is known of the version then
  */
 export async function judgeAfterRestart(
   deps: Deps,
@@ -64,11 +66,15 @@ export async function judgeAfterRestart(
       ? { found: undefined }
       : { soFar: 'it was well too short' };
   });
+  // No session while nobody reaches the control plane says nothing of the version.
+  const isOutage =
+    end.kind !== 'found' && end.soFar === NO_SESSION && !(await deps.isControlPlaneThere());
+  if (signal.aborted) {
+    throw interrupted(`while it was seen whether ${version} is well`);
+  }
   if (end.kind === 'found') {
     return end.found;
   }
-  // No session while nobody reaches the control plane says nothing of the version.
-  const isOutage = end.soFar === NO_SESSION && !(await deps.isControlPlaneThere());
   return isOutage ? undefined : `after ${GRACE_MS / 1_000} s ${end.soFar}`;
 }
 
