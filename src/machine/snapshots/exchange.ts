@@ -1,10 +1,15 @@
 /** k3s goes on with other data than it had, or with those again. */
-import { AgentError, toAgentError } from '../../core/errors.ts';
-import { K3S_UNITS } from '../../core/k3s-places.ts';
+import { AgentError, expectedError, toAgentError } from '../../core/errors.ts';
+import {
+  K3S_DATA_DIRECTORY,
+  K3S_ETCD_DIRECTORY,
+  K3S_SQLITE_FILE,
+  K3S_UNITS,
+} from '../../core/k3s-places.ts';
 import type { Progress } from '../../core/ports.ts';
 import { pollUntil } from '../../core/waiting.ts';
 import { explainingLine } from '../../host/engine/explaining-line.ts';
-import { systemctl } from '../../host/engine/systemctl.ts';
+import { isEnabled, systemctl } from '../../host/engine/systemctl.ts';
 import { hasFailed, unitWatch } from '../../host/engine/unit-watch.ts';
 import { kubectl } from '../../host/k3s/kubectl.ts';
 import type { MachineContext } from '../context.ts';
@@ -38,35 +43,63 @@ export async function exchangeData(
   update: Progress['update'],
 ): Promise<void> {
   update(`stopping ${SERVER_UNIT}`);
-  await systemctl(context, 'stop', SERVER_UNIT);
-  // After a power cut it must not start without its data: it would make a new, empty cluster.
-  await systemctl(context, 'disable', '--quiet', SERVER_UNIT);
+  const wasEnabled = await isEnabled(context, SERVER_UNIT);
   try {
+    await systemctl(context, 'stop', SERVER_UNIT);
+    await disableUnit(context);
     await moveAside(context, exchange.places, exchange.keptIn);
   } catch (thrown) {
-    await startUnit(untilDone(context)); // All of it is where it was.
+    await goOnAsBefore(context, wasEnabled); // All of it is where it was.
     throw thrown;
   }
   try {
     await exchange.put();
     await start(context, exchange.node, update);
   } catch (thrown) {
-    await goBack(context, exchange);
+    const state = (await goBack(context, exchange, wasEnabled))
+      ? 'What was here before is back in place'
+      : `There were no data here before, so k3s stays stopped; see ${K3S_DATA_DIRECTORY}/before-*`;
     const { code, message, hint } = toAgentError(thrown);
-    throw new AgentError(code, `${message}. What was here before is back in place`, {
+    throw new AgentError(code, `${message}. ${state}`, {
       hint: hint ?? `Look at: journalctl -u ${SERVER_UNIT}`,
       cause: thrown,
     });
   }
 }
 
-/** Also when a person has interrupted it: a server without its data is of no use. */
-async function goBack(context: MachineContext, { places, keptIn, tidy }: Exchange): Promise<void> {
+/** After a power cut it must not start without its data: it would make a new, empty cluster. */
+async function disableUnit(context: MachineContext): Promise<void> {
+  await systemctl(context, 'disable', '--quiet', SERVER_UNIT);
+}
+
+/** Also when a person has interrupted it: a server without its data is of no use. @returns as `goOnAsBefore` */
+async function goBack(
+  context: MachineContext,
+  { places, keptIn, tidy }: Exchange,
+  wasEnabled: boolean,
+): Promise<boolean> {
   const uninterrupted = untilDone(context);
   await systemctl(uninterrupted, 'stop', SERVER_UNIT);
+  await disableUnit(uninterrupted).catch(expectedError); // Going back matters more.
   await tidy();
   await replaceBy(context, places, keptIn);
-  await startUnit(uninterrupted);
+  return await goOnAsBefore(context, wasEnabled);
+}
+
+/**
+ * Starts k3s, but not without data after an exchange that was killed: they are aside still. Enabled before, it
+ * had them, maybe in a database elsewhere.
+ * @returns whether it is started
+ */
+async function goOnAsBefore(context: MachineContext, wasEnabled: boolean): Promise<boolean> {
+  const stats = await Promise.all(
+    [K3S_ETCD_DIRECTORY, K3S_SQLITE_FILE].map((path) => context.files.stat(path)),
+  );
+  const hasData = wasEnabled || stats.some((stat) => stat !== undefined);
+  if (hasData) {
+    await startUnit(untilDone(context));
+  }
+  return hasData;
 }
 
 /** The same, whatever a person has interrupted. */
