@@ -1,6 +1,6 @@
 /** `snapshot rejoin`: a further server takes the data of the server on which a snapshot was restored. */
 import { AgentError } from '../../core/errors.ts';
-import { K3S_ETCD_DIRECTORY } from '../../core/k3s-places.ts';
+import { K3S_ETCD_DIRECTORY, k3sUnitFile } from '../../core/k3s-places.ts';
 import type { Progress } from '../../core/ports.ts';
 import { readK3sFiles } from '../../host/k3s/told.ts';
 import type { MachineContext } from '../context.ts';
@@ -23,12 +23,15 @@ export interface RejoinPlan {
  * @throws AgentError NOT_A_SERVER; HOST_UNSUPPORTED on the server that the others have joined
  */
 export async function planRejoin(context: MachineContext): Promise<RejoinPlan> {
-  if ((await context.files.stat(K3S_ETCD_DIRECTORY)) === undefined) {
+  const server = (await readK3sFiles(context)).settings['server'];
+  const hasEtcd = (await context.files.stat(K3S_ETCD_DIRECTORY)) !== undefined;
+  // Without etcd's data a run before was killed. A worker has joined a server, too.
+  const isServer = (await context.files.stat(k3sUnitFile('server'))) !== undefined;
+  if (!hasEtcd && (!isServer || server === undefined)) {
     throw new AgentError('NOT_A_SERVER', 'This machine is not one of several servers', {
       hint: 'A worker finds the restored server by itself where its address is the same',
     });
   }
-  const server = (await readK3sFiles(context)).settings['server'];
   if (server === undefined) {
     throw new AgentError('HOST_UNSUPPORTED', 'This server has joined no other one', {
       hint: 'Restore the snapshot here; or uninstall and join the restored server with a token of it',

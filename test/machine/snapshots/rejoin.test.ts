@@ -61,6 +61,24 @@ test('where k3s does not start, the data are back', async () => {
   expect(await machine.files.readText(DATA)).toBe('of the cluster before');
 });
 
+test('after a kill at any moment, by running it once more; nothing that was there is lost', async () => {
+  await joined();
+  for (let change = 1; ; change += 1) {
+    machine.killAt(change);
+    const killed = await machine.run(['snapshot', 'rejoin', '--yes']);
+    expect({ change, ...(await rejoin()) }).toMatchObject({ change, exitCode: 0 });
+    const kept = Object.entries(await machine.listing()).filter(
+      ([path, text]) => path.endsWith('/etcd/member/snap/db') && text === 'of the cluster before',
+    );
+    expect({ change, kept: kept.length }).toEqual({ change, kept: change });
+    if (killed.exitCode === 0) {
+      expect(change).toBeGreaterThan(3);
+      return;
+    }
+    await machine.put(DATA, 'of the cluster before');
+  }
+}, 60_000);
+
 test('a server that has joined no other one, and one alone, are told apart', async () => {
   expect(await rejoin()).toMatchObject({ error: { code: 'NOT_A_SERVER' } });
   await machine.put(DATA, 'of the cluster');
