@@ -9,7 +9,7 @@ import { type CopyPlace, copyPlaces } from './copies.ts';
 import { createSnapshot } from './create.ts';
 import { datastoreHere } from './datastore.ts';
 import { removeExpired, retentionOf } from './expire.ts';
-import { expired, listSnapshots, type SnapshotEntry } from './shelf.ts';
+import { expired, isOfFuture, listSnapshots, type SnapshotEntry } from './shelf.ts';
 import { whoseHere } from './whose.ts';
 
 /** The timer comes once an hour and a little: what is nearly due is due. */
@@ -83,22 +83,18 @@ async function makeIfDue(
   if (snapshots.every === 'never') {
     return [];
   }
-  const newest = newestOfSchedule(await listSnapshots(context));
+  const now = context.clock.now();
+  const newest = newestOfSchedule(await listSnapshots(context), now);
   const everyMs = durationMs(snapshots.every) - NEARLY_MS;
-  const ageMs =
-    newest === undefined
-      ? Number.POSITIVE_INFINITY
-      : context.clock.now().getTime() - Date.parse(newest.created);
-  // One of the future: the clock was put back since.
-  if (ageMs >= 0 && ageMs < everyMs) {
+  if (newest !== undefined && now.getTime() - Date.parse(newest.created) < everyMs) {
     return [];
   }
   const made = await createSnapshot(context, { name: undefined, kind: 'scheduled' });
   return [`Made ${made.name}`];
 }
 
-function newestOfSchedule(entries: readonly SnapshotEntry[]): SnapshotEntry | undefined {
-  return entries.find(({ kind }) => kind === 'scheduled');
+function newestOfSchedule(entries: readonly SnapshotEntry[], now: Date): SnapshotEntry | undefined {
+  return entries.find((entry) => entry.kind === 'scheduled' && !isOfFuture(entry, now));
 }
 
 async function copyTo(
@@ -127,12 +123,13 @@ async function checkIfDue(
   context: MachineContext,
   checkedAt: string | null,
 ): Promise<SnapshotEntry | undefined> {
-  const [newest] = await listSnapshots(context);
+  const now = context.clock.now();
+  const entries = await listSnapshots(context);
+  const newest = entries.find((entry) => !isOfFuture(entry, now)) ?? entries[0];
   const ageMs =
-    checkedAt === null
-      ? Number.POSITIVE_INFINITY
-      : context.clock.now().getTime() - Date.parse(checkedAt);
-  if (newest === undefined || ageMs < CHECK_EVERY_MS) {
+    checkedAt === null ? Number.POSITIVE_INFINITY : now.getTime() - Date.parse(checkedAt);
+  // A check of the future: the clock was put back since.
+  if (newest === undefined || (ageMs >= 0 && ageMs < CHECK_EVERY_MS)) {
     return undefined;
   }
   await checkSnapshot(context, newest.path);
@@ -154,10 +151,11 @@ async function noteState(
   problems: readonly AgentError[],
 ): Promise<void> {
   const { clock, files, places } = context;
-  const made = newestOfSchedule(await listSnapshots(context));
+  const now = clock.now();
+  const made = newestOfSchedule(await listSnapshots(context), now);
   const state: SnapshotState = {
     v: 1,
-    ran_at: clock.now().toISOString(),
+    ran_at: now.toISOString(),
     made_at: made?.created ?? null,
     checked_at: checkedAt,
     problems: problems.map(({ message }) => message),

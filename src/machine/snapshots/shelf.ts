@@ -9,6 +9,9 @@ import {
 } from '../../protocol/files/snapshot.ts';
 import { readSnapshotHeader } from './sealed-file.ts';
 
+/** Between two clocks that are right. */
+const CLOCKS_DIFFER_MS = 3_600_000;
+
 interface Deps {
   readonly files: Files;
   readonly places: Places;
@@ -95,12 +98,22 @@ export function expired<E extends Pick<SnapshotEntry, 'kind' | 'created'>>(
 ): readonly E[] {
   const kinds: readonly SnapshotKind[] = ['scheduled', 'command'];
   return kinds.flatMap((kind) => {
-    const newestFirst = entries
+    const ofKind = entries
       .filter((entry) => entry.kind === kind)
       .toSorted((a, b) => (a.created < b.created ? 1 : -1));
+    // A clock that was ahead has dated the others: they protect none, and go first.
+    const newestFirst = [
+      ...ofKind.filter((entry) => !isOfFuture(entry, now)),
+      ...ofKind.filter((entry) => isOfFuture(entry, now)),
+    ];
     return newestFirst.filter(
       ({ created }, index) =>
         index > 0 && (index >= keep || now.getTime() - Date.parse(created) > keepForMs),
     );
   });
+}
+
+/** Dated by a clock that was ahead, or the one here is behind; a store's own differs a little. */
+export function isOfFuture({ created }: Pick<SnapshotEntry, 'created'>, now: Date): boolean {
+  return Date.parse(created) > now.getTime() + CLOCKS_DIFFER_MS;
 }

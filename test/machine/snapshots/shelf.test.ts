@@ -49,6 +49,19 @@ test('the newest stays however old it is', () => {
   expect(gone(entries, { keep: 7, keepForMs: DAY_MS })).toEqual(['scheduled-500']);
 });
 
+test('one of the future is no newest: it keeps no other from staying, and goes first', () => {
+  const entries = ofKind('scheduled', -3_650, 40, 41);
+  expect(gone(entries, { keep: 7, keepForMs: 30 * DAY_MS })).toEqual(['scheduled-41']);
+  expect(gone(ofKind('scheduled', -3_650, 0, 1), { keep: 2, keepForMs: 30 * DAY_MS })).toEqual([
+    'scheduled--3650',
+  ]);
+  expect(gone(ofKind('scheduled', -3_650), { keep: 1, keepForMs: DAY_MS })).toEqual([]);
+  // The clock of a store is a little ahead.
+  expect(gone(ofKind('scheduled', -0.01, 1), { keep: 1, keepForMs: 30 * DAY_MS })).toEqual([
+    'scheduled-1',
+  ]);
+});
+
 test('those whom a control plane makes in numbers push none of the schedule out', () => {
   const commands = ofKind('command', ...Array.from({ length: 50 }, (_, index) => index / 100));
   const entries = [...commands, ...ofKind('scheduled', 1, 2)];
