@@ -1,6 +1,6 @@
 /** Where snapshots are copied to: a directory (another disk, a share), a store that speaks S3, or both. */
 import type { Config } from '../../config/schema.ts';
-import { AgentError } from '../../core/errors.ts';
+import { AgentError, expectedError } from '../../core/errors.ts';
 import type { Files } from '../../core/ports.ts';
 import { withDeadline } from '../../core/waiting.ts';
 import { hashOfFile } from '../../host/engine/file-hash.ts';
@@ -69,13 +69,12 @@ function directoryPlace(context: MachineContext, directory: string, folder: stri
     title: directory,
     list: async () => {
       const names = (await files.list(own)).filter((name) => name.endsWith(SNAPSHOT_SUFFIX));
-      return await Promise.all(
-        names.map(async (file) => {
-          const from = `${own}/${file}`;
-          const { name, kind, created } = await readSnapshotHeader({ files }, from);
-          return { name, from, kind, created };
-        }),
+      const copies = await Promise.all(
+        names.map((file) =>
+          copyAt(files, `${own}/${file}`, file.slice(0, -SNAPSHOT_SUFFIX.length)),
+        ),
       );
+      return copies.flat();
     },
     put: async (name, path) => {
       await requireDirectory(files, directory);
@@ -87,6 +86,21 @@ function directoryPlace(context: MachineContext, directory: string, folder: stri
     },
     bring: (from, path) => copyFile(files, from, path, signal),
   };
+}
+
+/** None where the file is no snapshot, or one of another name: it is left there, and counts for nothing. */
+async function copyAt(
+  files: Files,
+  from: string,
+  fileName: string,
+): Promise<readonly CopiedSnapshot[]> {
+  try {
+    const { name, kind, created } = await readSnapshotHeader({ files }, from);
+    return name === fileName ? [{ name, from, kind, created }] : [];
+  } catch (thrown) {
+    expectedError(thrown);
+    return [];
+  }
 }
 
 /** A share that is not mounted must not be mistaken for an empty one: its directory is not made. */

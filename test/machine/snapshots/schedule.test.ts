@@ -112,6 +112,18 @@ describe('by the timer', () => {
     expect(await names()).toHaveLength(2);
   });
 
+  test('one that a clock ahead has dated does not count: one a day is made all the same', async () => {
+    await configure('snapshots: { every: 1d, keep: 3 }\n');
+    await snapshot(['run'], 3_650);
+    expect((await snapshot(['run'])).done).toEqual([
+      expect.stringContaining('Made '),
+      expect.stringContaining('can be restored'),
+    ]);
+    expect((await snapshot(['run'], 0.1)).done).toEqual([]);
+    const { made_at } = await machine.json(`${DIRECTORY}/state.json`);
+    expect(Date.parse(String(made_at))).toBeLessThan(Date.now() + DAY_MS);
+  });
+
   test('none is made where root wants none', async () => {
     await configure('snapshots: { every: never }\n');
     expect(await snapshot(['run'])).toMatchObject({ exitCode: 0, done: [], problems: [] });
@@ -169,6 +181,24 @@ describe('copies', () => {
     for (const { from } of copies.filter((copy: { from: string }) => !copy.from.startsWith('/'))) {
       await store().remove(from);
     }
+  });
+
+  test('what is no snapshot among the copies stops none, and stays', async () => {
+    await machine.files.makeDirectory('/mnt/backup', { mode: 0o755 });
+    await configure('snapshots: { every: never, copy_to: /mnt/backup }\n');
+    await snapshot(['create', '--name', 'one']);
+    await snapshot(['run']);
+    const [{ from }] = (await snapshot(['list', '--copies'])).copies;
+    const other = String(from).replace('one.snapshot', 'other.snapshot');
+    const copy = (await machine.files.readBytes(from)) ?? new Uint8Array();
+    await machine.put(from, 'cut off');
+    await machine.put(other, 'no snapshot');
+    await machine.put(String(from).replace('one.snapshot', 'another.snapshot'), copy);
+    expect(await snapshot(['run'])).toMatchObject({
+      ...{ exitCode: 0, done: ['Copied one to /mnt/backup'] },
+    });
+    expect((await snapshot(['list', '--copies'])).copies).toMatchObject([{ name: 'one' }]);
+    expect(await machine.files.readText(other)).toBe('no snapshot');
   });
 
   test('a directory that is not mounted stops neither the store nor the rest', async () => {
