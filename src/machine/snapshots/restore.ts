@@ -28,7 +28,7 @@ import { placesOfCluster, unusedAside } from './data-of-now.ts';
 import { copyProblem } from './datastore.ts';
 import { exchangeData, SERVER_UNIT } from './exchange.ts';
 import { withSnapshotLock } from './lock.ts';
-import { openSnapshot, readSnapshotHeader } from './sealed-file.ts';
+import { openSnapshot } from './sealed-file.ts';
 import { whoseHere } from './whose.ts';
 
 /** In the same file system as the data, so that they are put in place in one step. */
@@ -72,8 +72,7 @@ export async function planRestore(
       hint: 'Set it up first: sudo pipeops-agent install. Then run the same again',
     });
   }
-  const snapshot = await readSnapshotHeader(context, path);
-  await openSnapshot(context, path, undefined, key);
+  const { header: snapshot } = await openSnapshot(context, path, undefined, key);
   await refuseOlderK3s(context, snapshot);
   await refuseBesideOthers(context);
   const here = await whoseHere(context);
@@ -151,7 +150,7 @@ export async function restoreSnapshot(
     };
     try {
       update('opening the snapshot');
-      const token = await unpack(context, wishes);
+      const token = await unpack(context, wishes, plan);
       const exchange = {
         node: plan.node,
         places: await placesOfCluster(context),
@@ -169,12 +168,21 @@ export async function restoreSnapshot(
 }
 
 /** @returns the token that belongs to the data */
-async function unpack(context: MachineContext, { path, key }: RestoreWishes): Promise<string> {
+async function unpack(
+  context: MachineContext,
+  { path, key }: RestoreWishes,
+  { snapshot }: RestorePlan,
+): Promise<string> {
   const { files } = context;
   await files.removeTree(WORK_DIRECTORY);
   await files.claimDirectory(WORK_DIRECTORY, { mode: 0o700, owner: 'root:root' });
   const data = `${WORK_DIRECTORY}/data`;
   const { header, secrets } = await openSnapshot(context, path, data, key);
+  if (header.salt !== snapshot.salt) {
+    throw new AgentError('SNAPSHOT_INVALID', `${path} was exchanged since it was looked at`, {
+      hint: 'Nothing was changed. Let nothing else write there, then run the same again',
+    });
+  }
   const problem = await copyProblem(context, header.datastore, data, secrets.token);
   if (problem !== undefined) {
     throw new AgentError('SNAPSHOT_INVALID', `The data in the snapshot are broken: ${problem}`, {

@@ -198,6 +198,26 @@ describe('not restored', () => {
     expect(calls().filter((line) => line === 'systemctl stop k3s.service')).toEqual([]);
   });
 
+  test('another one than was shown and confirmed is not restored in its place', async () => {
+    expect(await machine.run(['snapshot', 'create', '--name', 'two'])).toMatchObject({
+      exitCode: 0,
+    });
+    const two = (await machine.files.readBytes(`${SNAPSHOTS}/two.snapshot`)) ?? new Uint8Array();
+    machine.programs.set('/usr/local/bin/k3s', async (argv) => {
+      await machine.put(`${SNAPSHOTS}/one.snapshot`, two); // It was looked at before.
+      return argv[1] === '--version'
+        ? { stdout: 'k3s version v1.36.3+k3s1 (test)' }
+        : { exitCode: 1 };
+    });
+    machine.programs.set('systemctl', (argv) =>
+      argv[1] === 'show' ? { stdout: 'ActiveState=failed\nResult=exit-code\nNRestarts=0' } : {},
+    );
+    expect(await restore()).toMatchObject({
+      error: { code: 'SNAPSHOT_INVALID', message: expect.stringContaining('was exchanged') },
+    });
+    expect(calls().filter((line) => line === 'systemctl stop k3s.service')).toEqual([]);
+  });
+
   test('--dry-run tells the steps and changes nothing', async () => {
     const before = await machine.tree();
     const ran = await machine.run(['snapshot', 'restore', 'one', '--dry-run', '--json']);
