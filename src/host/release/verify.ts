@@ -65,6 +65,13 @@ export function verifyRelease(
   return { manifest, key, isClockBehind: wish.now.getTime() < released };
 }
 
+/** The number of the key of an installed release; 0 where no root key of this program has signed it. */
+export function keyNumberOf({ roots }: ReleaseKeys, { key, keySignature }: SignedRelease): number {
+  return roots.some((root) => isSignedBy(root, key, keySignature))
+    ? (ReleaseKey.safeParse(parseJson(key)).data?.number ?? 0)
+    : 0;
+}
+
 function verifiedKey(keys: ReleaseKeys, signed: SignedRelease, wish: ReleaseWish): ReleaseKey {
   if (keys.roots.length === 0) {
     throw new AgentError(

@@ -21,8 +21,8 @@ import {
   writeSignedRelease,
 } from '../../host/release/signed-files.ts';
 import { stageRelease } from '../../host/release/stage.ts';
-import { type VerifiedRelease, verifyRelease } from '../../host/release/verify.ts';
-import { ReleaseKey, type SignedRelease } from '../../protocol/files/release.ts';
+import { keyNumberOf, type VerifiedRelease, verifyRelease } from '../../host/release/verify.ts';
+import type { SignedRelease } from '../../protocol/files/release.ts';
 import type { UpgradeResult } from '../../protocol/files/upgrade.ts';
 import { readBundle, refuseOtherArchitecture } from '../bundle.ts';
 import type { MachineContext } from '../context.ts';
@@ -218,15 +218,14 @@ async function findRelease(
   }
 }
 
-/** 0 where it was installed without signatures. */
+/** 0 where it was installed without signatures, or nobody has checked them. */
 async function installedKeyNumber(
-  { files, places }: MachineContext,
+  { files, places, releaseKeys }: MachineContext,
   version: string,
 ): Promise<number> {
   const directory = dirname(executablePath(places, version));
   const signed = await readSignedRelease(files, directory);
-  const key = signed === undefined ? undefined : ReleaseKey.safeParse(JSON.parse(signed.key));
-  return key?.data?.number ?? 0;
+  return signed === undefined ? 0 : keyNumberOf(releaseKeys, signed);
 }
 
 async function stage(

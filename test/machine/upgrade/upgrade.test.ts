@@ -227,6 +227,40 @@ describe('upgrade', () => {
     await expectRuns(OLD);
   });
 
+  test.each([
+    ['of nobody', async () => JSON.stringify({ ...(await keys.signing()).key, number: 999 })],
+    ['that is none', async () => '<html>'],
+  ])('is not kept from it by a release key %s beside the installed program', async (_, given) => {
+    await publish();
+    const text = await given();
+    // As install.sh leaves it where there is no openssl to check it.
+    for (const name of ['release.json', 'release.json.sig', 'release-key.json.sig']) {
+      await machine.put(`${VERSIONS}/${OLD}/${name}`, 'not checked');
+    }
+    await machine.put(`${VERSIONS}/${OLD}/release-key.json`, text);
+    expect((await agent('upgrade', '--check')).exitCode).toBe(0);
+  });
+
+  test('takes no release key that the one of the installed program has replaced', async () => {
+    const signed = await publish();
+    await keys.replace(new Date());
+    const newer = await publish();
+    await writeSignedRelease(machine.files, `${VERSIONS}/${OLD}`, newer);
+    for (const name of ['release-key.json', 'release-key.json.sig']) {
+      const text = name.endsWith('.sig') ? signed.keySignature : signed.key;
+      machine.web.set(`${DEFAULT_BASE_URL}/${name}`, () => new Response(text));
+    }
+    machine.web.set(`${DEFAULT_BASE_URL}/stable.json`, () => new Response(signed.manifest));
+    machine.web.set(
+      `${DEFAULT_BASE_URL}/stable.json.sig`,
+      () => new Response(signed.manifestSignature),
+    );
+    expect(errorOf(await agent('upgrade', '--check'))).toMatchObject({
+      code: 'RELEASE_UNTRUSTED',
+      message: expect.stringMatching(/release key \d+ was replaced: \d+ is the oldest one taken$/),
+    });
+  });
+
   test('does not switch where there would be no way back', async () => {
     await publish();
     selfTests.set(OLD, 'pipeops-agent: error: agent.db was written by a newer one [STATE_NEWER]');
