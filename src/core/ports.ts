@@ -344,8 +344,12 @@ export interface StoredObject {
 export interface ObjectStore {
   /** Stores a file as it is read, piece by piece. @throws AgentError STORAGE_UNREACHABLE, FILE_ACCESS */
   put(key: string, path: string): Promise<void>;
-  /** Writes an object into a new file, 0600. @throws AgentError STORAGE_UNREACHABLE, NOT_FOUND, FILE_ACCESS */
-  get(key: string, path: string): Promise<void>;
+  /**
+   * Writes an object into a new file, 0600; what stands there after an error is of no use.
+   * @param limitBytes a longer one is refused as soon as that is known
+   * @throws AgentError STORAGE_UNREACHABLE, DISK_FULL, FILE_ACCESS
+   */
+  get(key: string, path: string, limitBytes: number): Promise<void>;
   /** At most `STORED_OBJECTS_MAX` (platform/object-store.ts). @throws AgentError STORAGE_UNREACHABLE */
   list(prefix: string): Promise<readonly StoredObject[]>;
   /** @throws AgentError STORAGE_UNREACHABLE */

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { S3Client } from 'bun';
 import { AgentError } from '../core/errors.ts';
 import type { Files, ObjectStore, ObjectStoreSettings, StoredObject } from '../core/ports.ts';
@@ -26,17 +26,29 @@ export function systemObjectStore(root: string, settings: ObjectStoreSettings): 
       asked(`store ${key}`, async () => {
         await client.write(key, Bun.file(join(root, path)), { partSize: PART_BYTES, retry: TRIES });
       }),
-    get: (key, path) =>
-      asked(`fetch ${key}`, () => fetchInto(client, key, systemFiles(root), path)),
+    get: (key, path, limitBytes) =>
+      asked(`fetch ${key}`, () => fetchInto(client, key, systemFiles(root), { path, limitBytes })),
     list: (prefix) => asked('list the objects', () => listAll(client, prefix)),
     remove: (key) => asked(`delete ${key}`, () => client.delete(key)),
   };
 }
 
-async function fetchInto(client: S3Client, key: string, files: Files, path: string): Promise<void> {
+async function fetchInto(
+  client: S3Client,
+  key: string,
+  files: Files,
+  { path, limitBytes }: { readonly path: string; readonly limitBytes: number },
+): Promise<void> {
+  let size = 0;
   const file = await files.growFile(path, { mode: MODE, keeps: false });
   try {
     for await (const piece of client.file(key).stream()) {
+      size += piece.length;
+      if (size > limitBytes) {
+        throw new AgentError('DISK_FULL', `${key} has over ${limitBytes} bytes: no room for it`, {
+          hint: `Free some space on the file system of ${dirname(path)}`,
+        });
+      }
       await file.append(piece);
     }
     await file.close({ sync: true });

@@ -32,7 +32,12 @@ test('a file of several parts comes back as it was, and is listed until it is de
     { key: 'cluster/node-1/one.snapshot', bytes: BYTES, modified: expect.any(Date) },
   ]);
   expect(Math.abs(Date.now() - (listed[0]?.modified.getTime() ?? 0))).toBeLessThan(60_000);
-  await store.get('cluster/node-1/one.snapshot', at('back'));
+  const endless = await failureOf(() =>
+    store.get('cluster/node-1/one.snapshot', at('cut'), BYTES - 1),
+  );
+  expect(endless).toMatchObject({ code: 'DISK_FULL' });
+  expect(Bun.file(at('cut')).size).toBeLessThan(BYTES);
+  await store.get('cluster/node-1/one.snapshot', at('back'), BYTES);
   expect(Buffer.from(await Bun.file(at('back')).bytes()).equals(whole)).toBe(true);
   await store.remove('cluster/node-1/one.snapshot');
   expect(await store.list('cluster/node-1/')).toEqual([]);
@@ -40,7 +45,9 @@ test('a file of several parts comes back as it was, and is listed until it is de
 
 test('what the store refuses is told in its words, and without the secret', async () => {
   const { settings } = peer;
-  const missing = await failureOf(() => systemObjectStore('/', settings).get('none', at('none')));
+  const missing = await failureOf(() =>
+    systemObjectStore('/', settings).get('none', at('none'), BYTES),
+  );
   expect(missing).toMatchObject({ code: 'STORAGE_UNREACHABLE' });
   expect(missing.message).toContain('NoSuchKey');
   const wrong = systemObjectStore('/', { ...settings, accessKeyId: 'another' });

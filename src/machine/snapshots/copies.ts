@@ -1,4 +1,5 @@
 /** Where snapshots are copied to: a directory (another disk, a share), a store that speaks S3, or both. */
+import { dirname } from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import { AgentError, expectedError } from '../../core/errors.ts';
 import type { Files } from '../../core/ports.ts';
@@ -8,6 +9,7 @@ import { placeFile } from '../../host/engine/place-file.ts';
 import { SNAPSHOT_SUFFIX, type SnapshotKind } from '../../protocol/files/snapshot.ts';
 import { S3Credentials } from '../../protocol/secrets/s3-credentials.ts';
 import type { MachineContext } from '../context.ts';
+import { ROOM_LEFT_BYTES } from './create.ts';
 import { readSnapshotHeader } from './sealed-file.ts';
 
 /** Of the mode of a file: anybody but its owner. */
@@ -162,7 +164,12 @@ async function storePlace(
     put: (name, path) =>
       within(TRANSFER_TIMEOUT_MS, () => store.put(`${folder}/${name}${SNAPSHOT_SUFFIX}`, path)),
     remove: ({ from }) => within(ASK_TIMEOUT_MS, () => store.remove(from)),
-    bring: (from, path) => within(TRANSFER_TIMEOUT_MS, () => store.get(from, path)),
+    bring: async (from, path) => {
+      // Whoever has the store may send without an end.
+      const { freeBytes } = await context.files.diskSpace(dirname(path));
+      const limitBytes = Math.max(0, freeBytes - ROOM_LEFT_BYTES);
+      await within(TRANSFER_TIMEOUT_MS, () => store.get(from, path, limitBytes));
+    },
   };
 }
 

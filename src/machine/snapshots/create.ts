@@ -17,9 +17,10 @@ import { entryOf, type SnapshotEntry, snapshotPath } from './shelf.ts';
 import { whoseHere } from './whose.ts';
 
 const SALT_BYTES = 16;
-/** The copy and the packed file stand beside each other for a moment; the rest stays free for k3s. */
+/** The copy and the packed file stand beside each other for a moment. */
 const ROOM_FACTOR = 2;
-const ROOM_LEFT_BYTES = 256 * 1024 * 1024;
+/** Stays free for k3s. */
+export const ROOM_LEFT_BYTES = 256 * 1024 * 1024;
 const PARTIAL_SUFFIX = '.part';
 
 export interface SnapshotWishes {
