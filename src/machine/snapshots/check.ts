@@ -4,7 +4,8 @@ import type { MachineContext } from '../context.ts';
 import { copyProblem } from './datastore.ts';
 import { snapshotKeyMade } from './key.ts';
 import { withSnapshotLock } from './lock.ts';
-import { openSnapshot } from './sealed-file.ts';
+import { requireRoom } from './room.ts';
+import { openSnapshot, readSnapshotHeader } from './sealed-file.ts';
 
 /**
  * Opens a snapshot in a directory aside, and looks at its data as a restore would: whether they are whole,
@@ -22,6 +23,7 @@ export async function checkSnapshot(
     const key = await snapshotKeyMade(context);
     await files.claimDirectory(scratch, { mode: 0o700, owner: 'root:root' });
     try {
+      await requireRoom(context, scratch, (await readSnapshotHeader(context, path)).size_bytes);
       const data = `${scratch}/data`;
       const { header, secrets } = await openSnapshot(context, path, data, key);
       const problem = await copyProblem(context, header.datastore, data, secrets.token);

@@ -9,7 +9,7 @@ import { placeFile } from '../../host/engine/place-file.ts';
 import { SNAPSHOT_SUFFIX, type SnapshotKind } from '../../protocol/files/snapshot.ts';
 import { S3Credentials } from '../../protocol/secrets/s3-credentials.ts';
 import type { MachineContext } from '../context.ts';
-import { ROOM_LEFT_BYTES } from './create.ts';
+import { ROOM_LEFT_BYTES } from './room.ts';
 import { readSnapshotHeader } from './sealed-file.ts';
 
 /** Of the mode of a file: anybody but its owner. */

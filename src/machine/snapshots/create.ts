@@ -12,6 +12,7 @@ import type { MachineContext } from '../context.ts';
 import { copyDatastore, copyProblem, datastoreBytes, datastoreHere } from './datastore.ts';
 import { snapshotKeyMade } from './key.ts';
 import { withSnapshotLock } from './lock.ts';
+import { requireRoom } from './room.ts';
 import { openSnapshot, sealFile } from './sealed-file.ts';
 import { entryOf, type SnapshotEntry, snapshotPath } from './shelf.ts';
 import { whoseHere } from './whose.ts';
@@ -19,8 +20,6 @@ import { whoseHere } from './whose.ts';
 const SALT_BYTES = 16;
 /** The copy and the packed file stand beside each other for a moment. */
 const ROOM_FACTOR = 2;
-/** Stays free for k3s. */
-export const ROOM_LEFT_BYTES = 256 * 1024 * 1024;
 const PARTIAL_SUFFIX = '.part';
 
 export interface SnapshotWishes {
@@ -96,7 +95,7 @@ async function makeIn(
   const { files } = context;
   const { datastore } = header;
   const bytes = await datastoreBytes(context, datastore);
-  await requireRoom(context, bytes);
+  await requireRoom(context, context.places.snapshotsDirectory, bytes * ROOM_FACTOR);
   const token = ((await files.readText(K3S_SERVER_TOKEN_FILE)) ?? '').trim();
   const data = `${work}/data`;
   update('copying the data');
@@ -122,18 +121,4 @@ async function makeIn(
   }
   await files.rename(partial, target);
   return whole;
-}
-
-/** @throws AgentError DISK_FULL */
-async function requireRoom({ files, places }: MachineContext, bytes: number): Promise<void> {
-  const { freeBytes } = await files.diskSpace(places.snapshotsDirectory);
-  const neededBytes = bytes * ROOM_FACTOR + ROOM_LEFT_BYTES;
-  if (freeBytes < neededBytes) {
-    const mb = (count: number) => `${Math.ceil(count / 1_000_000)} MB`;
-    throw new AgentError(
-      'DISK_FULL',
-      `A snapshot needs ${mb(neededBytes)} of free space for a while, and there are ${mb(freeBytes)}`,
-      { hint: `Free some space on the file system of ${places.snapshotsDirectory}` },
-    );
-  }
 }

@@ -28,6 +28,7 @@ import { placesOfCluster, unusedAside } from './data-of-now.ts';
 import { copyProblem } from './datastore.ts';
 import { exchangeData, SERVER_UNIT } from './exchange.ts';
 import { withSnapshotLock } from './lock.ts';
+import { requireRoom } from './room.ts';
 import { openSnapshot } from './sealed-file.ts';
 import { whoseHere } from './whose.ts';
 
@@ -176,6 +177,7 @@ async function unpack(
   const { files } = context;
   await files.removeTree(WORK_DIRECTORY);
   await files.claimDirectory(WORK_DIRECTORY, { mode: 0o700, owner: 'root:root' });
+  await requireRoom(context, WORK_DIRECTORY, snapshot.size_bytes);
   const data = `${WORK_DIRECTORY}/data`;
   const { header, secrets } = await openSnapshot(context, path, data, key);
   if (header.salt !== snapshot.salt) {
