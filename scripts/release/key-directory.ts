@@ -6,7 +6,7 @@ import {
   type KeyObject,
   sign,
 } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ReleaseKeys } from '../../src/core/release-keys.ts';
 import { RELEASE_READER, ReleaseKey, ReleaseKeysFile } from '../../src/protocol/files/release.ts';
@@ -18,6 +18,7 @@ export const TEST_PURPOSE = 'test-only-never-a-release';
 const ROOTS = 2;
 const SECRET_MODE = 0o600;
 const RELEASE_KEY_FILE = 'release.key.pem';
+const CERTIFICATE_FILE = 'release-key.json';
 const PUBLIC_FILE = 'keys.json';
 
 export interface SigningKey {
@@ -48,7 +49,7 @@ export async function makeKeys(
   }
   const keys: ReleaseKeys = { purpose: options.purpose, oldest_key: 1, roots };
   await writeFile(join(directory, PUBLIC_FILE), jsonText(keys));
-  await certify(directory, options);
+  await makeReleaseKey(directory, 1, options);
 }
 
 /**
@@ -57,12 +58,27 @@ export async function makeKeys(
  */
 export async function certify(
   directory: string,
-  { now, days }: { readonly now: Date; readonly days: number },
+  options: { readonly now: Date; readonly days: number },
 ): Promise<number> {
+  const path = join(directory, CERTIFICATE_FILE);
+  if (!(await Bun.file(path).exists())) {
+    // Machines take a key of the same number for as good.
+    throw new ReleaseProblem(
+      `There is no ${path}: bring that of the key before, whose number counts`,
+    );
+  }
+  const number = ReleaseKey.parse(await Bun.file(path).json()).number + 1;
+  await makeReleaseKey(directory, number, options);
+  return number;
+}
+
+async function makeReleaseKey(
+  directory: string,
+  number: number,
+  { now, days }: { readonly now: Date; readonly days: number },
+): Promise<void> {
   const keys = await readPublicKeys(directory);
   const root = await firstRoot(directory, keys);
-  const before = Bun.file(join(directory, 'release-key.json'));
-  const number = (await before.exists()) ? ReleaseKey.parse(await before.json()).number + 1 : 1;
   const pair = generateKeyPairSync('ed25519');
   const certificate = jsonText({
     v: RELEASE_READER,
@@ -73,9 +89,8 @@ export async function certify(
     expires: instant(new Date(now.getTime() + days * 86_400_000)),
   });
   await writeSecret(join(directory, RELEASE_KEY_FILE), pair.privateKey);
-  await writeFile(join(directory, 'release-key.json'), certificate);
-  await writeFile(join(directory, 'release-key.json.sig'), `${signature(certificate, root)}\n`);
-  return number;
+  await writeFile(join(directory, CERTIFICATE_FILE), certificate);
+  await writeFile(join(directory, `${CERTIFICATE_FILE}.sig`), `${signature(certificate, root)}\n`);
 }
 
 /** What signs releases: needs no root key. @throws ReleaseProblem */
@@ -88,17 +103,17 @@ export async function readSigningKey(directory: string): Promise<SigningKey> {
     return await file.text();
   };
   const secret = createPrivateKey(await read(RELEASE_KEY_FILE));
-  const certificate = await read('release-key.json');
+  const certificate = await read(CERTIFICATE_FILE);
   const key = ReleaseKey.parse(JSON.parse(certificate));
   if (publicText(createPublicKey(secret)) !== key.public_key) {
     throw new ReleaseProblem(
-      `${RELEASE_KEY_FILE} is not the key of release-key.json in ${directory}`,
+      `${RELEASE_KEY_FILE} is not the key of ${CERTIFICATE_FILE} in ${directory}`,
     );
   }
   return {
     sign: (text) => `${signature(text, secret)}\n`,
     certificate,
-    certificateSignature: await read('release-key.json.sig'),
+    certificateSignature: await read(`${CERTIFICATE_FILE}.sig`),
     key,
     keys: await readPublicKeys(directory),
   };
@@ -165,6 +180,7 @@ function publicText(key: KeyObject): string {
 }
 
 async function writeSecret(path: string, key: KeyObject): Promise<void> {
+  await rm(path, { force: true }); // The mode counts for a new file alone.
   await writeFile(path, key.export({ type: 'pkcs8', format: 'pem' }), { mode: SECRET_MODE });
 }
 
