@@ -404,10 +404,18 @@ write_public_key() {
 # is_signed_by BASE64_OF_DER FILE: FILE.sig holds the signature.
 is_signed_by() {
   write_public_key "$1"
-  LC_ALL=C openssl base64 -d -A -in "$download_directory/$2.sig" -out "$download_directory/signature" \
-    2>/dev/null || return 1
+  LC_ALL=C openssl base64 -d -A -in "$2.sig" -out "$download_directory/signature" 2>/dev/null ||
+    return 1
   LC_ALL=C openssl pkeyutl -verify -pubin -inkey "$download_directory/key" -rawin \
-    -in "$download_directory/$2" -sigfile "$download_directory/signature" >/dev/null 2>&1
+    -in "$2" -sigfile "$download_directory/signature" >/dev/null 2>&1
+}
+
+# is_signed_by_root FILE
+is_signed_by_root() {
+  for root in $RELEASE_ROOTS; do
+    ! is_signed_by "$root" "$1" || return 0
+  done
+  return 1
 }
 
 # signed_field FILE NAME: its value, in a file that scripts/release.ts has written: one field a line.
@@ -473,32 +481,37 @@ check_expiry() {
 
 # check_key: the release key, by the root keys.
 check_key() {
-  trusted=
-  for root in $RELEASE_ROOTS; do
-    ! is_signed_by "$root" release-key.json || trusted=yes
-  done
-  [ -n "$trusted" ] || distrust 'its release key is signed by no root key that is known here'
   key_file=$download_directory/release-key.json
+  is_signed_by_root "$key_file" ||
+    distrust 'its release key is signed by no root key that is known here'
   [ "$(signed_field "$key_file" purpose)" = "$RELEASE_PURPOSE" ] ||
     distrust 'its release key is for another purpose'
   key_number=$(signed_field "$key_file" number)
-  [ "$key_number" -ge "$RELEASE_KEY_OLDEST" ] || distrust "release key $key_number was replaced"
+  [ "$key_number" -ge "$RELEASE_KEY_OLDEST" ] && [ "$key_number" -ge "$here_key_number" ] ||
+    distrust "release key $key_number was replaced"
+}
+
+# read_installed: of the release that is here, as far as its signatures are good. An install.sh without
+# openssl has kept them unchecked.
+read_installed() {
+  here_key_number=0
+  here_released=
+  installed=
+  ! has readlink || installed=$(readlink "$LINK" || true)
+  installed=${installed%/*}
+  [ -f "$installed/release-key.json" ] && is_signed_by_root "$installed/release-key.json" || return 0
+  here_key_number=$(signed_field "$installed/release-key.json" number)
+  ! is_signed_by "$(signed_field "$installed/release-key.json" public_key)" "$installed/release.json" ||
+    here_released=$(signed_field "$installed/release.json" released)
 }
 
 # check_newest: not older than what is here, and current.
 check_newest() {
-  manifest=$download_directory/release.json
   [ "$(signed_field "$manifest" channel)" = "$MAIN_CHANNEL" ] || fail 6 RELEASE_REFUSED \
     "$base_url calls $version the newest, and it is not of the channel \"$MAIN_CHANNEL\"" \
     "To take it all the same: PIPEOPS_VERSION=$version"
   check_expiry "What $base_url calls the newest release" "$(signed_field "$manifest" expires)"
-  installed=
-  ! has readlink || installed=$(readlink "$LINK" || true)
-  installed=${installed%/*}
-  [ -f "$installed/release.json" ] && [ -f "$installed/release-key.json" ] || return 0
-  [ "$key_number" -ge "$(signed_field "$installed/release-key.json" number)" ] ||
-    distrust "release key $key_number was replaced"
-  ! is_before "$(signed_field "$manifest" released)" "$(signed_field "$installed/release.json" released)" ||
+  ! is_before "$(signed_field "$manifest" released)" "$here_released" ||
     fail 6 RELEASE_REFUSED "$base_url calls $version the newest, and ${installed##*/} is here, which is newer" \
       "The place serves something old. To go back on purpose: PIPEOPS_VERSION=$version"
 }
@@ -516,15 +529,17 @@ check_release() {
     say 'Not checked: the signature of the release. For that install openssl (3.0 or newer)'
     return 0
   }
+  read_installed
   check_key
-  is_signed_by "$(signed_field "$download_directory/release-key.json" public_key)" release.json ||
+  manifest=$download_directory/release.json
+  is_signed_by "$(signed_field "$key_file" public_key)" "$manifest" ||
     distrust "release key $key_number has not signed its manifest"
-  [ "$(signed_field "$download_directory/release.json" version)" = "$version" ] ||
+  [ "$(signed_field "$manifest" version)" = "$version" ] ||
     distrust 'its manifest is of another version'
   now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
-  check_expiry "Release key $key_number" "$(signed_field "$download_directory/release-key.json" expires)"
+  check_expiry "Release key $key_number" "$(signed_field "$key_file" expires)"
   [ -n "${PIPEOPS_VERSION:-}" ] || check_newest
-  ! is_before "$now" "$(signed_field "$download_directory/release.json" released)" ||
+  ! is_before "$now" "$(signed_field "$manifest" released)" ||
     say "The clock here says $now, before this release was made: whether something has expired cannot be told"
   is_signed=yes
   hashes_file=release.json

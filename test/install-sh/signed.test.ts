@@ -1,6 +1,6 @@
 /** install.sh as a release has it, with the real openssl: what it takes, and what it refuses. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { gzipSync } from 'bun';
 import { installScriptWith } from '../../src/host/release/install-script.ts';
 import { RELEASE_FILE_NAMES, type SignedRelease } from '../../src/protocol/files/release.ts';
@@ -223,6 +223,43 @@ describe.each([...findShells()])('install.sh of a release, in $name', (shell) =>
     });
     const run = { ...other.run, script: revoking };
     expect(await refusal({ ...other, run })).toContain('release key 1 was replaced');
+  });
+
+  rootTest('takes no key that the installed one has replaced, also by its version', async () => {
+    await using own = await testKeys(new Date(Date.now() - DAY_MS));
+    await using stand = await open(shell);
+    const knowing = installScriptWith(await readFile(INSTALL_SH, 'utf8'), own.keys);
+    const run = { ...stand.run, script: knowing };
+    const before = await publishSigned(stand.release, { by: own });
+    await own.replace(new Date());
+    await publishSigned(stand.release, { by: own });
+    expect((await runInstallSh(run)).exitCode).toBe(0);
+    serve(stand.release, '1.2.3', before);
+    for (const version of ['', '1.2.3']) {
+      const env = { ...run.env, PIPEOPS_VERSION: version };
+      const { exitCode, stderr } = await runInstallSh({ ...run, env });
+      expect({ version, exitCode, stderr }).toEqual({
+        ...{ version, exitCode: 6 },
+        stderr: expect.stringContaining('release key 1 was replaced'),
+      });
+    }
+  });
+
+  rootTest('is kept from nothing by what nobody has checked beside the program', async () => {
+    await using stand = await open(shell);
+    const signed = await publishSigned(stand.release);
+    expect((await runInstallSh(stand.run)).exitCode).toBe(0);
+    const at = (name: string) => stand.machine.outside(`/opt/pipeops-agent/1.2.3/${name}`);
+    const key = signed.key.replace('"number": 1', '"number": 999');
+    for (const [name, text] of [
+      ['release-key.json', key],
+      ['release-key.json', '<html>'],
+      ['release.json', signed.manifest.replace(/"released": "\d+/, '"released": "9999')],
+    ] as const) {
+      await writeFile(at(name), text);
+      const { exitCode, stderr } = await runInstallSh(stand.run);
+      expect({ name, exitCode, stderr }).toMatchObject({ name, exitCode: 0 });
+    }
   });
 
   rootTest(
