@@ -566,6 +566,15 @@ describe('the watcher', () => {
     await expectRuns(runs);
   });
 
+  test('leaves a good version in its place where an older one cannot be removed', async () => {
+    await begin();
+    await machine.put(`${VERSIONS}/notes`, 'of a person');
+    expect((await watch()).exitCode).toBe(0);
+    expect(await result()).toEqual({ outcome: 'done', why: null });
+    await expectRuns(NEW);
+    expect(await machine.files.readText(`${VERSIONS}/notes`)).toBe('of a person');
+  });
+
   test('removes itself where there is nothing to change', async () => {
     await machine.put(UNIT, '');
     machine.enabled.add(WATCHER);
