@@ -7,12 +7,13 @@ import { BUILD } from '../../core/version.ts';
 import type { SelfTest } from '../../protocol/files/upgrade.ts';
 import { copyDatabase } from '../../store/copy.ts';
 import { openDatabase } from '../../store/database.ts';
+import { machineTrouble } from '../../store/trouble.ts';
 import type { MachineContext } from '../context.ts';
 import { loadEffectiveConfig } from '../effective-config.ts';
 
 /**
  * @param from the store that is in use; undefined: the copy is there already
- * @throws AgentError STATE_NEWER where only a newer version can use the store
+ * @throws AgentError STATE_NEWER where only a newer version can use the store; DISK_FULL, BUSY
  */
 export async function selfTest(
   context: MachineContext,
@@ -39,7 +40,11 @@ async function testStore(
     }
     try {
       copyDatabase(from, copy);
-    } catch {
+    } catch (thrown) {
+      const trouble = machineTrouble('copy', copy, thrown);
+      if (trouble?.code === 'DISK_FULL' || trouble?.code === 'BUSY') {
+        throw trouble; // It says nothing of the store.
+      }
       return 'damaged'; // Any version sets it aside, and begins anew.
     }
   }

@@ -53,6 +53,30 @@ test('no store, and a damaged one, keep nobody', async () => {
   expect(await selfTest('--from', store)).toMatchObject({ store: 'damaged' });
 });
 
+test('a store that cannot be copied for want of room is not taken for a damaged one', async () => {
+  const { database } = openDatabase({ clock: systemClock }, store);
+  database.run("INSERT INTO early_cancels (id, at) VALUES (hex(randomblob(500000)), 'now')");
+  database.close();
+  const small = join(directory.path, 'small');
+  await mkdir(small);
+  const script =
+    'mount -t tmpfs -o size=64k tmpfs "$1" && exec "$2" "$3" $4 --from "$5" --copy "$1/copy.db"';
+  const ran = Bun.spawn(
+    [
+      // A mount of its own that goes with its last process.
+      ...['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', script, 'sh'],
+      ...[small, process.execPath, join(import.meta.dir, '../../../src/main.ts')],
+      ...['upgrade self-test', store],
+    ],
+    { stdout: 'pipe', stderr: 'pipe' },
+  );
+  expect({ stderr: await ran.stderr.text(), stdout: await ran.stdout.text() }).toEqual({
+    stderr: expect.stringContaining('no space left on the disk [DISK_FULL]'),
+    stdout: '',
+  });
+  expect(await ran.exited).toBe(4);
+});
+
 test('settings that it does not understand are told', async () => {
   await mkdir(join(directory.path, 'etc/pipeops-agent'), { recursive: true });
   await writeFile(join(directory.path, 'etc/pipeops-agent/config.yaml'), 'k3s: [');
