@@ -261,12 +261,24 @@ describe('upgrade', () => {
     });
   });
 
-  test('does not switch where there would be no way back', async () => {
+  test.each([
+    [
+      'could not use the store',
+      'pipeops-agent: error: agent.db was written by a newer one [STATE_NEWER]',
+      'the present version does not pass its self-test',
+    ],
+    [
+      'would begin with an empty store',
+      { version: OLD, store: 'damaged', config: null },
+      `the present version takes what ${NEW} makes of the store for damaged`,
+    ],
+  ])('does not switch where there would be no way back: the present one %s', async (...given) => {
+    const [, told, why] = given;
     await publish();
-    selfTests.set(OLD, 'pipeops-agent: error: agent.db was written by a newer one [STATE_NEWER]');
+    selfTests.set(OLD, told);
     expect(errorOf(await agent('upgrade'))).toMatchObject({
       code: 'UPGRADE_FAILED',
-      message: expect.stringContaining('the present version does not pass its self-test'),
+      message: expect.stringContaining(why),
     });
     await expectRuns(OLD);
   });

@@ -47,6 +47,9 @@ export async function tryOut(
       [...words, '--copy', copy],
       'the present version',
     );
+    if (next.store === 'good' && present.store !== 'good') {
+      throw failed(`the present version takes what ${version} makes of the store for damaged`);
+    }
     if (next.config !== null && present.config === null) {
       throw failed(`${version} does not understand the settings: ${next.config}`);
     }
