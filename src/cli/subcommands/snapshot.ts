@@ -125,9 +125,13 @@ export const snapshotKeySubcommand = defineSubcommand({
   words: [],
   needsRoot: true,
   run: async (context) => {
-    const { snapshotKeyMade } = await import('../../machine/snapshots/key.ts');
+    const { snapshotKey, snapshotKeyMade } = await import('../../machine/snapshots/key.ts');
+    const { withSnapshotLock } = await import('../../machine/snapshots/lock.ts');
     const { encodeSnapshotKey } = await import('../../protocol/secrets/snapshot-key.ts');
-    context.io.stdout(`${encodeSnapshotKey(await snapshotKeyMade(context))}\n`);
+    const key =
+      (await snapshotKey(context)) ??
+      (await withSnapshotLock(context, 'snapshot key', () => snapshotKeyMade(context)));
+    context.io.stdout(`${encodeSnapshotKey(key)}\n`);
     return 0;
   },
 });

@@ -21,7 +21,11 @@ export async function snapshotKey({ files, places }: Deps): Promise<Uint8Array |
   return await readKeyFile(files, places.snapshotKeyFile);
 }
 
-/** The same, made where there is none, with the directory. @throws AgentError FILE_ACCESS, DISK_FULL */
+/**
+ * The same, made where there is none, with the directory. For who holds the lock of snapshots: two at once would
+ * make two keys, and one of them would be lost.
+ * @throws AgentError FILE_ACCESS, DISK_FULL
+ */
 export async function snapshotKeyMade(
   deps: Deps & { readonly random: Random },
 ): Promise<Uint8Array> {

@@ -68,6 +68,16 @@ describe('by hand', () => {
     expect(await names()).toEqual([]);
   });
 
+  test('two never make the key at once: a snapshot of the other one’s could not be opened', async () => {
+    const busy = await machine.run(['snapshot', 'key'], { lockHeldBy: 'snapshot create' });
+    expect(busy).toMatchObject({ exitCode: 4, stderr: expect.stringContaining('[BUSY]') });
+    expect(await machine.files.stat(`${DIRECTORY}/key`)).toBeUndefined();
+    const { stdout } = await machine.run(['snapshot', 'key']);
+    expect(stdout).toStartWith('psk1.');
+    const again = await machine.run(['snapshot', 'key'], { lockHeldBy: 'snapshot create' });
+    expect(again.stdout).toBe(stdout);
+  });
+
   test('a copy to which the token does not belong is not kept', async () => {
     await machine.put(STATE_DB, await kineDatabase('/bootstrap/of-another'));
     expect(await snapshot(['create'])).toMatchObject({
