@@ -1,6 +1,6 @@
 import { AgentError } from '../../core/errors.ts';
 import type { SnapshotEntry } from '../../machine/snapshots/shelf.ts';
-import { SnapshotName } from '../../protocol/files/snapshot.ts';
+import { kindOfName, SnapshotName } from '../../protocol/files/snapshot.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
@@ -159,6 +159,11 @@ function readName(given: string | undefined): string | undefined {
   if (!parsed.success) {
     throw new AgentError('USAGE', 'This is no name for a snapshot', {
       hint: 'It has at most 96 lower-case letters, digits, "-" and "."',
+    });
+  }
+  if (parsed.data !== undefined && kindOfName(parsed.data) !== 'manual') {
+    throw new AgentError('USAGE', `The name "${parsed.data}" is one of those that expire`, {
+      hint: 'Choose one that begins with another word',
     });
   }
   return parsed.data;

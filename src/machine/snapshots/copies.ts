@@ -6,7 +6,7 @@ import type { Files } from '../../core/ports.ts';
 import { withDeadline } from '../../core/waiting.ts';
 import { hashOfFile } from '../../host/engine/file-hash.ts';
 import { placeFile } from '../../host/engine/place-file.ts';
-import { SNAPSHOT_SUFFIX, type SnapshotKind } from '../../protocol/files/snapshot.ts';
+import { kindOfName, SNAPSHOT_SUFFIX, type SnapshotKind } from '../../protocol/files/snapshot.ts';
 import { S3Credentials } from '../../protocol/secrets/s3-credentials.ts';
 import type { MachineContext } from '../context.ts';
 import { ROOM_LEFT_BYTES } from './room.ts';
@@ -173,7 +173,6 @@ async function storePlace(
   };
 }
 
-/** The name says by whom it was asked for: `machine/snapshots/create.ts`. */
 function copyOf(key: string, modified: Date): readonly CopiedSnapshot[] {
   if (!key.endsWith(SNAPSHOT_SUFFIX)) {
     return [];
@@ -181,13 +180,6 @@ function copyOf(key: string, modified: Date): readonly CopiedSnapshot[] {
   const name = key.slice(key.lastIndexOf('/') + 1, -SNAPSHOT_SUFFIX.length);
   const kind = kindOfName(name);
   return [{ name, from: key, kind, created: modified.toISOString() }];
-}
-
-function kindOfName(name: string): SnapshotKind {
-  if (/^scheduled-\d{8}t\d{6}z$/.test(name)) {
-    return 'scheduled';
-  }
-  return /^command-[0-9a-f]{12}$/.test(name) ? 'command' : 'manual';
 }
 
 /** @throws AgentError CONFIG_INVALID; nothing of the file is repeated */

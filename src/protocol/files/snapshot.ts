@@ -22,6 +22,14 @@ export const SnapshotName = z
 const SNAPSHOT_KINDS = ['manual', 'scheduled', 'command'] as const;
 export type SnapshotKind = (typeof SNAPSHOT_KINDS)[number];
 
+/** By the names that machine/snapshots/create.ts and machine/helper/snapshot.ts give; a person gives no such one. */
+export function kindOfName(name: string): SnapshotKind {
+  if (/^scheduled-\d{8}t\d{6}z$/.test(name)) {
+    return 'scheduled';
+  }
+  return /^command-[0-9a-f]{12}$/.test(name) ? 'command' : 'manual';
+}
+
 /** A header of another version may have more in it, which is bound to the secrets all the same. */
 export const SnapshotHeader = z.object({
   /** The oldest reader that may use it. */
