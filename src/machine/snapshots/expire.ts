@@ -1,7 +1,8 @@
 import { type Config, durationMs } from '../../config/schema.ts';
 import type { MachineContext } from '../context.ts';
 import { loadEffectiveConfig } from '../effective-config.ts';
-import { deleteSnapshot, expired, listSnapshots, type Retention } from './shelf.ts';
+import { ownSnapshots } from './own.ts';
+import { deleteSnapshot, expired, type Retention } from './shelf.ts';
 
 /** What root wants to keep. */
 export function retentionOf({ snapshots }: Pick<Config, 'snapshots'>): Retention {
@@ -15,7 +16,7 @@ export function retentionOf({ snapshots }: Pick<Config, 'snapshots'>): Retention
  */
 export async function removeExpired(context: MachineContext): Promise<readonly string[]> {
   const { config } = await loadEffectiveConfig(context, {});
-  const here = await listSnapshots(context);
+  const here = await ownSnapshots(context);
   const gone = expired(here, retentionOf(config), context.clock.now());
   for (const { name } of gone) {
     await deleteSnapshot(context, name);

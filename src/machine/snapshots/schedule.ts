@@ -9,7 +9,8 @@ import { type CopyPlace, copyPlaces } from './copies.ts';
 import { createSnapshot } from './create.ts';
 import { datastoreHere } from './datastore.ts';
 import { removeExpired, retentionOf } from './expire.ts';
-import { expired, isOfFuture, listSnapshots, type SnapshotEntry } from './shelf.ts';
+import { ownSnapshots } from './own.ts';
+import { expired, isOfFuture, type SnapshotEntry } from './shelf.ts';
 import { whoseHere } from './whose.ts';
 
 /** The timer comes once an hour and a little: what is nearly due is due. */
@@ -84,7 +85,7 @@ async function makeIfDue(
     return [];
   }
   const now = context.clock.now();
-  const newest = newestOfSchedule(await listSnapshots(context), now);
+  const newest = newestOfSchedule(await ownSnapshots(context), now);
   const everyMs = durationMs(snapshots.every) - NEARLY_MS;
   if (newest !== undefined && now.getTime() - Date.parse(newest.created) < everyMs) {
     return [];
@@ -103,7 +104,7 @@ async function copyTo(
   place: CopyPlace,
 ): Promise<readonly string[]> {
   const there = await place.list();
-  const missing = (await listSnapshots(context)).filter(
+  const missing = (await ownSnapshots(context)).filter(
     ({ name }) => !there.some((copy) => copy.name === name),
   );
   for (const { name, path } of missing) {
@@ -124,7 +125,7 @@ async function checkIfDue(
   checkedAt: string | null,
 ): Promise<SnapshotEntry | undefined> {
   const now = context.clock.now();
-  const entries = await listSnapshots(context);
+  const entries = await ownSnapshots(context);
   const newest = entries.find((entry) => !isOfFuture(entry, now)) ?? entries[0];
   const ageMs =
     checkedAt === null ? Number.POSITIVE_INFINITY : now.getTime() - Date.parse(checkedAt);
@@ -152,7 +153,7 @@ async function noteState(
 ): Promise<void> {
   const { clock, files, places } = context;
   const now = clock.now();
-  const made = newestOfSchedule(await listSnapshots(context), now);
+  const made = newestOfSchedule(await ownSnapshots(context), now);
   const state: SnapshotState = {
     v: 1,
     ran_at: now.toISOString(),

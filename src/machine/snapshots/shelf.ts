@@ -27,6 +27,8 @@ export interface SnapshotEntry {
   /** ISO time. */
   readonly created: string;
   readonly node: string;
+  /** SHA-256 of its CA. */
+  readonly cluster: string;
   readonly datastore: 'sqlite' | 'etcd';
   readonly k3s: string | null;
   readonly key_id: string;
@@ -59,9 +61,9 @@ export async function entryOf(
   path: string,
   header: SnapshotHeader,
 ): Promise<SnapshotEntry> {
-  const { name, kind, created, node, datastore, k3s, key_id } = header;
+  const { name, kind, created, node, cluster, datastore, k3s, key_id } = header;
   const bytes = (await files.stat(path))?.size ?? 0;
-  return { name, path, bytes, kind, created, node, datastore, k3s, key_id };
+  return { name, path, bytes, kind, created, node, cluster, datastore, k3s, key_id };
 }
 
 /** @throws AgentError NOT_FOUND */

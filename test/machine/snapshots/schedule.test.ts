@@ -138,6 +138,24 @@ describe('by the timer', () => {
     expect(Date.parse(String(made_at))).toBeLessThan(Date.now() + DAY_MS);
   });
 
+  test('those of another cluster, fetched to be restored, stay, and count for none here', async () => {
+    await snapshot(['run']);
+    await configure('snapshots: { every: 1d, keep: 1, copy_to: /mnt/backup }\n');
+    await machine.files.makeDirectory('/mnt/backup', { mode: 0o755 });
+    const [foreign] = await names();
+    await machine.put('/var/lib/rancher/k3s/server/tls/server-ca.crt', 'of another cluster');
+    const { done } = await snapshot(['run'], 0.01);
+    const [own] = await names();
+    expect(done).toEqual([`Made ${own}`, `Copied ${own} to /mnt/backup`]);
+    expect((await snapshot(['run'], 1)).done).toEqual([
+      expect.stringContaining('Made '),
+      `Deleted ${own}`,
+      expect.stringContaining('Copied '),
+      `Deleted ${own} in /mnt/backup`,
+    ]);
+    expect(await names()).toEqual([expect.not.stringMatching(`^(${own}|${foreign})$`), foreign]);
+  });
+
   test('none is made where root wants none', async () => {
     await configure('snapshots: { every: never }\n');
     expect(await snapshot(['run'])).toMatchObject({ exitCode: 0, done: [], problems: [] });
