@@ -124,6 +124,8 @@ export interface Places {
   /** On which systemd listens for the helper: for the daemon and root alone. */
   readonly helperSocket: string;
   readonly helperLockFile: string;
+  /** For `askedFile` and `helperJournalFile`. */
+  readonly helperNotesLockFile: string;
   /** One at a time makes, removes or restores snapshots. */
   readonly snapshotLockFile: string;
   /** On a machine that joins by what a server offers, until it restarts: how to know that server. */
@@ -197,6 +199,7 @@ export function placesOf({
     lockFile: '/run/pipeops-agent.lock',
     helperSocket: '/run/pipeops-agent-helper.sock',
     helperLockFile: '/run/pipeops-agent-helper.lock',
+    helperNotesLockFile: '/run/pipeops-agent-helper-notes.lock',
     snapshotLockFile: '/run/pipeops-agent-snapshots.lock',
     offerCertificateFile: '/run/pipeops-agent-offer.pem',
   };

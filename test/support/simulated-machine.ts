@@ -16,6 +16,7 @@ import type {
   Exec,
   ExecOptions,
   ExecResult,
+  FileLock,
   Files,
   HandedConnection,
   Http,
@@ -146,6 +147,7 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
     diskSpace: async () => ROOMY_DISK,
   };
   const kill = killSwitch();
+  const locks = new Map<string, string>();
   const put = async (path: string, text: string) => {
     await mkdir(dirname(join(root, path)), { recursive: true });
     await writeFile(join(root, path), text);
@@ -271,10 +273,7 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
         objectStore: async (settings) => systemObjectStore(root, settings),
         databases: systemDatabases(root),
         handedConnection: async () => options.connection ?? nobody(),
-        lock: () =>
-          options.lockHeldBy === undefined
-            ? { release: () => undefined }
-            : { heldBy: options.lockHeldBy },
+        lock: (path, holder) => takeLock(locks, path, holder, options.lockHeldBy),
         log: memoryLog(),
         env: options.env ?? {},
         uid: options.uid ?? 0,
@@ -314,6 +313,21 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
     },
     [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
   };
+}
+
+/** @param always who has every lock; undefined: those who have taken one */
+function takeLock(
+  locks: Map<string, string>,
+  path: string,
+  holder: string,
+  always: string | undefined,
+): ReturnType<FileLock> {
+  const heldBy = always ?? locks.get(path);
+  if (heldBy !== undefined) {
+    return { heldBy };
+  }
+  locks.set(path, holder);
+  return { release: () => void locks.delete(path) };
 }
 
 /** A program that says its version, an archive of images with their list, and the hashes of all. */

@@ -3,6 +3,7 @@ import { AgentError } from '../../core/errors.ts';
 import { ASKED_LIMIT_BYTES, Asked, type AskedEntry } from '../../protocol/files/asked.ts';
 import type { HelperRequest } from '../../protocol/helper.ts';
 import type { MachineContext } from '../context.ts';
+import { type NotesLockDeps, withNotesLock } from './notes-lock.ts';
 
 /** What nobody has decided by then is forgotten, and so is what was decided. */
 const ASKED_FOR_MS = 24 * 3_600_000;
@@ -11,17 +12,17 @@ const ASKED_MAX = 50;
 const ID_LENGTH = 8;
 
 type Deps = Pick<MachineContext, 'clock' | 'files' | 'places'>;
+type ChangeDeps = Deps & NotesLockDeps;
 
 /**
- * Lets a request through that a person has approved: this one, with this command behind it, and no other.
+ * Lets a request through that a person has approved: this one, with this command behind it, and no other. Who
+ * calls this is the only one to carry a request out until `forgetAsked`: a yes is for one time.
  * @throws AgentError APPROVAL_NEEDED where nobody has decided yet, POLICY_DENIED where it was refused, BUSY
  */
-export async function requireApproved(deps: Deps, request: HelperRequest): Promise<void> {
-  const text = JSON.stringify(request);
+export async function requireApproved(deps: ChangeDeps, request: HelperRequest): Promise<void> {
   const id = idOf(request);
-  const asked = await readAsked(deps);
-  const known = asked.find((entry) => entry.id === id);
-  if (known?.decision === 'approved' && JSON.stringify(known.request) === text) {
+  const known = await withNotesLock(deps, () => askedBefore(deps, id, request));
+  if (known?.decision === 'approved' && isFor(known, request)) {
     return;
   }
   if (known?.decision === 'refused') {
@@ -30,6 +31,20 @@ export async function requireApproved(deps: Deps, request: HelperRequest): Promi
       details: { rule: 'ask/refused' },
     });
   }
+  throw new AgentError('APPROVAL_NEEDED', `A person on the machine must approve it: ${id}`, {
+    hint: `Run there: sudo pipeops-agent host approve ${id}`,
+    details: { id },
+  });
+}
+
+/** @returns what was asked for under this id before; undefined where it is asked for now */
+async function askedBefore(
+  deps: Deps,
+  id: string,
+  request: HelperRequest,
+): Promise<AskedEntry | undefined> {
+  const asked = await readAsked(deps);
+  const known = asked.find((entry) => entry.id === id);
   if (known === undefined) {
     if (asked.length >= ASKED_MAX) {
       throw new AgentError('BUSY', `${ASKED_MAX} requests wait for a person already`, {
@@ -39,22 +54,23 @@ export async function requireApproved(deps: Deps, request: HelperRequest): Promi
     const at = deps.clock.now().toISOString();
     await writeAsked(deps, [...asked, { id, at, request, decision: null }]);
   }
-  throw new AgentError('APPROVAL_NEEDED', `A person on the machine must approve it: ${id}`, {
-    hint: `Run there: sudo pipeops-agent host approve ${id}`,
-    details: { id },
-  });
+  return known;
 }
 
 /** Once it was done: a person's yes is for one time. */
-export async function forgetAsked(deps: Deps, request: HelperRequest): Promise<void> {
-  const id = idOf(request);
-  const asked = await readAsked(deps);
-  if (asked.some((entry) => entry.id === id)) {
+export async function forgetAsked(deps: ChangeDeps, request: HelperRequest): Promise<void> {
+  await withNotesLock(deps, async () => {
+    const asked = await readAsked(deps);
     await writeAsked(
       deps,
-      asked.filter((entry) => entry.id !== id),
+      asked.filter((entry) => !isFor(entry, request)),
     );
-  }
+  });
+}
+
+/** Two requests may have the same id, which is short. */
+function isFor(entry: AskedEntry, request: HelperRequest): boolean {
+  return JSON.stringify(entry.request) === JSON.stringify(request);
 }
 
 function idOf(request: HelperRequest): string {
@@ -70,8 +86,16 @@ export async function readAsked({ clock, files, places }: Deps): Promise<readonl
   return asked.filter(({ at }) => Date.parse(at) > since);
 }
 
-/** @throws AgentError NOT_FOUND, FILE_ACCESS */
+/** @throws AgentError NOT_FOUND, FILE_ACCESS, BUSY */
 export async function decideAsked(
+  deps: ChangeDeps,
+  id: string,
+  decision: 'approved' | 'refused',
+): Promise<AskedEntry> {
+  return await withNotesLock(deps, () => decide(deps, id, decision));
+}
+
+async function decide(
   deps: Deps,
   id: string,
   decision: 'approved' | 'refused',

@@ -1,7 +1,7 @@
 import { toAgentError } from '../../core/errors.ts';
-import type { Places } from '../../core/places.ts';
-import type { Clock, Files, Peer } from '../../core/ports.ts';
+import type { Files, Peer } from '../../core/ports.ts';
 import type { HelperRequest } from '../../protocol/helper.ts';
+import { type NotesLockDeps, withNotesLock } from './notes-lock.ts';
 
 /** The file before is kept, so there are at most two of this size. */
 const HELPER_JOURNAL_BYTES_MAX = 1024 * 1024;
@@ -9,7 +9,7 @@ const HELPER_JOURNAL_BYTES_MAX = 1024 * 1024;
 export interface HelperJournal {
   /**
    * Notes a request before its work, and then what came of it. Nothing is done that could not be noted.
-   * @throws what the work throws; DISK_FULL, FILE_ACCESS
+   * @throws what the work throws; DISK_FULL, FILE_ACCESS, BUSY
    */
   around<T>(request: HelperRequest, work: () => Promise<T>): Promise<T>;
   /** Notes what never became a request. Nothing where `around` has noted the failure. */
@@ -18,12 +18,14 @@ export interface HelperJournal {
 
 /** Who asked root's helper, for what, and what came of it: in root's directory, where the daemon has no part. */
 export function helperJournal(
-  deps: { readonly clock: Clock; readonly files: Files; readonly places: Places },
+  deps: NotesLockDeps & { readonly files: Files },
   peer: Peer | undefined,
 ): HelperJournal {
   const who = peer === undefined ? {} : { uid: peer.uid, pid: peer.pid };
   const note = (fields: Readonly<Record<string, unknown>>) =>
-    append(deps, { at: deps.clock.now().toISOString(), ...who, ...fields });
+    withNotesLock(deps, () =>
+      append(deps, { at: deps.clock.now().toISOString(), ...who, ...fields }),
+    );
   let isNoted = false;
   return {
     around: async (request, work) => {
@@ -54,7 +56,7 @@ export function helperJournal(
 }
 
 async function append(
-  { files, places }: { readonly files: Files; readonly places: Places },
+  { files, places }: Pick<NotesLockDeps, 'places'> & { readonly files: Files },
   line: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   const path = places.helperJournalFile;

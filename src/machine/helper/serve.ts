@@ -92,13 +92,15 @@ async function inTurn(
   const file = await readPolicyFile(context, context.places.policyFile);
   const { decision, isAsked } = decisionOf(effectivePolicy(file), request);
   requireAllowed(decision);
-  if (isAsked) {
-    await requireApproved(context, request);
-  }
   const release = await takeTurn(context, request.verb);
   try {
+    if (isAsked) {
+      await requireApproved(context, request);
+    }
     const data = await carryOut(context, request, (progress) => answer({ progress }));
-    await forgetAsked(context, request);
+    if (isAsked) {
+      await forgetAsked(context, request);
+    }
     return data;
   } finally {
     release();

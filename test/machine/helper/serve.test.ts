@@ -126,7 +126,7 @@ test('where root wants to be asked, it waits for a yes, which is for this reques
   const shown = await machine.run(['host', 'asked']);
   expect(shown.stdout).toContain('waits');
   expect(shown.stdout).toContain(
-    'mint_join_token: command_id command-1, role agent, ttl_seconds 900',
+    'mint_join_token: role agent, ttl_seconds 900, command_id "command-1"',
   );
   expect((await machine.files.stat('/var/lib/pipeops-agent-host/asked.json'))?.mode).toBe(0o600);
 
@@ -137,10 +137,44 @@ test('where root wants to be asked, it waits for a yes, which is for this reques
   expect(await ask(mint())).toMatchObject([{ error: { code: 'APPROVAL_NEEDED' } }]);
 });
 
+/** What a person has to say yes or no to. */
+async function askedId(line: string): Promise<string> {
+  const [answer] = await ask(line);
+  return (answer as { error: { details: { id: string } } }).error.details.id;
+}
+
+test('a yes is for one time, however many ask at once', async () => {
+  await machine.put(POLICY, 'host: { join_token: ask }\n', 0o640);
+  await machine.run(['host', 'approve', await askedId(mint())]);
+  const answers = await Promise.all([ask(mint()), ask(mint()), ask(mint())]);
+  expect(answers.flat().filter((each) => Object.hasOwn(each as object, 'data'))).toHaveLength(1);
+});
+
+test('a decision is kept, whatever else is asked in the same moment', async () => {
+  await machine.put(POLICY, 'host: { join_token: ask }\n', 0o640);
+  const first = await askedId(mint());
+  const others = ['command-2', 'command-3'].map((id) => mint({ command_id: id }));
+  const decided = machine.run(['host', 'refuse', first]);
+  await Promise.all([decided, ...others.map((line) => ask(line))]);
+  expect(await ask(mint())).toMatchObject([{ error: { code: 'POLICY_DENIED' } }]);
+  const { asked } = JSON.parse((await machine.run(['host', 'asked', '--json'])).stdout);
+  expect(asked).toHaveLength(3);
+});
+
+test('what a command calls itself does not hide from a person what it is', async () => {
+  await machine.put(POLICY, 'host: { server_token: ask }\n', 0o640);
+  const id = await askedId(
+    mint({ command_id: `x, role agent, ttl_seconds 60${' '.repeat(90)}`, role: 'server' }),
+  );
+  const shown = await machine.run(['host', 'approve', id]);
+  expect(shown.stderr).toStartWith(
+    'You have approved: mint_join_token: role server, ttl_seconds 900, command_id "x, role agent',
+  );
+});
+
 test('what root refuses stays refused, and what nobody asked for cannot be approved', async () => {
   await machine.put(POLICY, 'host: { server_token: ask }\n', 0o640);
-  const [first] = await ask(mint({ role: 'server' }));
-  const { id } = (first as { error: { details: { id: string } } }).error.details;
+  const id = await askedId(mint({ role: 'server' }));
   expect(await machine.run(['host', 'refuse', id])).toMatchObject({ exitCode: 0 });
   expect(await ask(mint({ role: 'server' }))).toMatchObject([{ error: { code: 'POLICY_DENIED' } }]);
   expect(await ask(mint())).toMatchObject([
@@ -181,6 +215,13 @@ test.each([
 
 test('root hears of certificates that end, which the daemon cannot see', async () => {
   expect(await ask('{"verb":"host_facts"}')).toEqual([{ data: { findings: [] } }]);
+});
+
+test('a journal that is too long is kept, however many note something at once', async () => {
+  await machine.put(JOURNAL, 'x'.repeat(1024 * 1024 + 1));
+  await Promise.all([1, 2, 3, 4].map(() => ask('{"verb":"host_facts"}')));
+  expect(await noted()).toHaveLength(8);
+  expect((await machine.files.stat(`${JOURNAL}.1`))?.size).toBe(1024 * 1024 + 1);
 });
 
 test('the journal begins anew before it is too long, and the one before is kept', async () => {
