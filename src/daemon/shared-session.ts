@@ -158,8 +158,10 @@ async function syncSession(
     identity.become(session.agentId);
   }
   const own = hashOf(facts.controlPlane, token);
+  // One that is empty was made anew by root: whoever knew the session shares it again.
   const isChangedHere =
-    memory.synced() === undefined ? isFirst || token !== '' : memory.synced() !== own;
+    session.agentId === '' ||
+    (memory.synced() === undefined ? isFirst || token !== '' : memory.synced() !== own);
   if (isChangedHere) {
     await publish(deps, facts, secret, token, signal);
   } else if (session.controlPlane !== facts.controlPlane) {

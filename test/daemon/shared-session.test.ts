@@ -235,6 +235,18 @@ test('an only server keeps its token to itself, until there is another server, a
   expect([first.token(), second.token()]).toEqual(['two', 'two']);
 });
 
+test('what was taken out of the Secret is shared again by a server that knows it', async () => {
+  const first = await server('first', { joined: false, token: 'one' });
+  await first.obstacle();
+  const second = await server('second');
+  await second.obstacle();
+  // Somebody has deleted it, and root's "install" has made it again; or it is of a snapshot.
+  kubernetes.put(SECRET, { data: { agent_id: '', control_plane: '', token: '' } });
+  expect([await second.obstacle(), await first.obstacle()]).toEqual([undefined, undefined]);
+  expect(inSecret()).toEqual({ agent_id: first.id(), control_plane: URL, token: 'one' });
+  expect([first.token(), second.token()]).toEqual(['one', 'one']);
+});
+
 test('a copy of an only server takes no name from the data that were copied with it', async () => {
   const original = await server('original', { joined: false, token: 'one' });
   await original.obstacle();

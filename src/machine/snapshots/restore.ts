@@ -19,7 +19,7 @@ import { systemctl } from '../../host/engine/systemctl.ts';
 import { kubectl } from '../../host/k3s/kubectl.ts';
 import { kubectlTrouble } from '../../host/k3s/kubectl-words.ts';
 import { installedK3sVersion } from '../../host/k3s/program.ts';
-import { SESSION_LEASE } from '../../kubernetes/account/rbac.ts';
+import { SESSION_LEASE, SESSION_SECRET } from '../../kubernetes/account/rbac.ts';
 import { readPolicyFile } from '../../policy/read-file.ts';
 import type { SnapshotHeader } from '../../protocol/files/snapshot.ts';
 import type { MachineContext } from '../context.ts';
@@ -232,15 +232,29 @@ function lastLines(text: string): string {
 }
 
 /**
- * The snapshot says who had the session then. That may be a machine that is gone, and no other server takes
- * it from an only one.
+ * The snapshot says who had the session then, and with which token. That may be a machine that is gone, and no
+ * other server takes it from an only one; and the token here may be a newer one, which is shared again.
  * @throws AgentError KUBERNETES_API
  */
 async function freeSession(context: MachineContext): Promise<void> {
-  const patch = JSON.stringify({ spec: { holderIdentity: null, leaseDurationSeconds: null } });
+  await patchOwn(context, KINDS.secret, SESSION_SECRET, { data: null });
+  await patchOwn(context, KINDS.lease, SESSION_LEASE, {
+    spec: { holderIdentity: null, leaseDurationSeconds: null },
+  });
+}
+
+async function patchOwn(
+  context: MachineContext,
+  { plural }: { readonly plural: string },
+  name: string,
+  patch: unknown,
+): Promise<void> {
   const namespace = `--namespace=${KUBERNETES_ACCOUNT.namespace}`;
-  const argv = ['patch', KINDS.lease.plural, SESSION_LEASE, namespace, '--type=merge'];
-  const { exitCode, stderr } = await kubectl(context, [...argv, `--patch=${patch}`]);
+  const argv = ['patch', plural, name, namespace, '--type=merge'];
+  const { exitCode, stderr } = await kubectl(context, [
+    ...argv,
+    `--patch=${JSON.stringify(patch)}`,
+  ]);
   if (exitCode !== 0) {
     throw new AgentError(
       'KUBERNETES_API',
