@@ -72,6 +72,8 @@ interface Engine extends ElectionDeps {
   readonly own: Candidate;
   readonly complain: ReturnType<typeof limitedLog>;
   standing: LeaseStanding;
+  /** Another one has the Lease, or may: whatever is noted, this server is not the only one. */
+  hasLost: boolean;
 }
 
 /** While the Lease is held. */
@@ -92,6 +94,7 @@ export function sessionElection(deps: ElectionDeps, own: Candidate): Election {
     own,
     complain: limitedLog(deps.clock, (message, fields) => deps.log.warn(message, fields)),
     standing: { isHeld: false, holder: undefined, obstacle: undefined },
+    hasLost: false,
   };
   return {
     standing: () => engine.standing,
@@ -109,7 +112,7 @@ export function sessionElection(deps: ElectionDeps, own: Candidate): Election {
 /** Until this server may begin. @returns undefined at the signal */
 async function standBy(engine: Engine, stop: AbortSignal): Promise<Tenure | undefined> {
   const { clock, memory } = engine;
-  if (memory.isAlone()) {
+  if (memory.isAlone() && !engine.hasLost) {
     const [renewedAt, lookedAt] = [clock.monotonic(), Number.NEGATIVE_INFINITY];
     return { record: undefined, isBound: false, renewedAt, lookedAt };
   }
@@ -183,6 +186,7 @@ async function hold(
   if (!isKept) {
     engine.log.error('lost the session to another server, or cannot know that it has not');
     tell(engine, { isHeld: false, holder: undefined, obstacle: undefined });
+    engine.hasLost = true;
     engine.onLost();
   }
   life.end();
@@ -245,7 +249,7 @@ async function renew(
       ? await limited((signal) => readLease(engine.client, signal))
       : tenure.record;
   if (!isOurs(engine, tenure, before)) {
-    memory.note(false);
+    noteOthers(engine);
     return false;
   }
   tenure.record = before;
@@ -271,6 +275,16 @@ async function renew(
     memory.note(true);
   }
   return true;
+}
+
+/** Somebody else has it, whether that can be noted or not. */
+function noteOthers({ memory, log }: Engine): void {
+  try {
+    memory.note(false);
+  } catch (thrown) {
+    const { code, message } = toAgentError(thrown);
+    log.error('cannot note that there are other servers', { error_code: code, error: message });
+  }
 }
 
 /** An only server has not seen it yet, or finds that of its earlier start. */

@@ -60,6 +60,7 @@ interface Server {
   knows: readonly string[] | undefined;
   obstacle: string | undefined;
   isAlone: boolean;
+  isDiskFull: boolean;
   /** Whether what only the holder may do goes on. */
   works: boolean;
   /** How long its work needs to end, ms. */
@@ -121,6 +122,9 @@ function boot(
       memory: {
         isAlone: () => server.isAlone,
         note: (isAlone) => {
+          if (server.isDiskFull) {
+            throw new AgentError('DISK_FULL', 'no space left', { hint: 'Free some' });
+          }
           server.isAlone = isAlone;
         },
       },
@@ -143,7 +147,7 @@ function boot(
   };
   const server: Server = {
     ...{ node, clock, election, stop, knows, works: false, lost: 0, endMs: 0 },
-    ...{ reach: 'whole' as Reach, obstacle: undefined, isAlone: alone },
+    ...{ reach: 'whole' as Reach, obstacle: undefined, isAlone: alone, isDiskFull: false },
     done: Promise.resolve().then(() => election.run(work, stop.signal)),
   };
   servers.push(server);
@@ -355,6 +359,18 @@ describe('an only server', () => {
     const two = boot('two');
     await pass(3_000);
     const one = boot('one', { alone: true, knows: undefined });
+    await pass(3_000);
+    expect({ working: working(), lost: [one.lost, two.lost] }).toEqual({
+      working: ['two'],
+      lost: [1, 0],
+    });
+  });
+
+  test('leaves it also where it cannot note that it is not the only one any more', async () => {
+    const two = boot('two');
+    await pass(3_000);
+    const one = boot('one', { alone: true, knows: undefined });
+    one.isDiskFull = true;
     await pass(3_000);
     expect({ working: working(), lost: [one.lost, two.lost] }).toEqual({
       working: ['two'],
