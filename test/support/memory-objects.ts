@@ -25,10 +25,13 @@ export interface MemoryCluster {
   through(gate?: Gate): MemoryObjects;
   names(kind: MemoryKind): readonly string[];
   remove(name: string): void;
+  /** Nobody can read its values any more, until they are written anew. */
+  damage(name: string): void;
 }
 
 export function memoryCluster(): MemoryCluster {
   const stored = new Map<string, Stored>();
+  const damaged = new Set<string>();
   let version = 0;
   const store = (
     name: string,
@@ -51,6 +54,9 @@ export function memoryCluster(): MemoryCluster {
     const values_ = Object.fromEntries(packed);
     const object = { name, uid, version: `${version}`, head, values: values_, bytes };
     stored.set(name, { kind, object, lines });
+    if (Object.values(values).some((value) => value !== null)) {
+      damaged.delete(name);
+    }
     return object;
   };
   const gated = async <T>(gate: Gate, call: string, work: () => T): Promise<T> => {
@@ -64,6 +70,7 @@ export function memoryCluster(): MemoryCluster {
   return {
     names: (kind) => [...stored].flatMap(([name, each]) => (each.kind === kind ? [name] : [])),
     remove: (name) => void stored.delete(name),
+    damage: (name) => void damaged.add(name),
     through: (gate = async () => 'answered') => ({
       each: async (kind, onObject) => {
         const all = await gated(gate, `list ${kind}`, () =>
@@ -100,6 +107,9 @@ export function memoryCluster(): MemoryCluster {
         }),
       read: async (object, key) => {
         const value = object.values[key];
+        if (value !== undefined && damaged.has(object.name)) {
+          throw new AgentError('STORE_CORRUPT', `${object.name} is damaged`, { hint: 'a test' });
+        }
         return value instanceof Uint8Array ? JSON.parse(Buffer.from(value).toString()) : undefined;
       },
     }),

@@ -5,7 +5,7 @@ import { DeliveredCommand, DeliveredList, parseMemory } from '../../protocol/com
 import { DELIVERED_KEPT_MAX } from '../../store/journal/pruning.ts';
 import { slimResult } from '../../store/journal/rows.ts';
 import type { EndedCommand } from '../../store/journal/sharing.ts';
-import { reach, withoutSmall } from './records.ts';
+import { isDamage, reach, withoutSmall } from './records.ts';
 
 /** Commands of one list: adding to it writes it anew. */
 export const LIST_COMMANDS_MAX = 100;
@@ -133,6 +133,14 @@ async function forgetOldest(lists: Lists): Promise<void> {
   }
 }
 
+/** None of a list that is damaged: without it an old duplicate may run, with it nothing would. */
 async function linesOf({ objects }: Lists, object: MemoryObject): Promise<Lines> {
-  return (await reach(() => objects.read(object, VALUE))) ?? [];
+  try {
+    return (await reach(() => objects.read(object, VALUE))) ?? [];
+  } catch (thrown) {
+    if (isDamage(thrown)) {
+      return [];
+    }
+    throw thrown;
+  }
 }

@@ -93,13 +93,13 @@ export function recordName(commandId: string): string {
 
 /**
  * @throws AgentError MEMORY_UNREACHABLE when the cluster does not answer, or refuses: it may work later.
- *   ApiRejection 404 and 409 are thrown as they are
+ *   ApiRejection 404 and 409 are thrown as they are, and STORE_CORRUPT: that will never work
  */
 export async function reach<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (thrown) {
-    if (isRejectedWith(404, thrown) || isRejectedWith(409, thrown)) {
+    if (isRejectedWith(404, thrown) || isRejectedWith(409, thrown) || isDamage(thrown)) {
       throw thrown;
     }
     const { message } = toAgentError(thrown);
@@ -108,6 +108,10 @@ export async function reach<T>(work: () => Promise<T>): Promise<T> {
       cause: thrown,
     });
   }
+}
+
+export function isDamage(thrown: unknown): boolean {
+  return thrown instanceof AgentError && thrown.code === 'STORE_CORRUPT';
 }
 
 /** @returns it with its values */

@@ -4,7 +4,7 @@
  * before each step. Only where this server was alone its own journal counts, because nobody else could
  * have gone on.
  */
-import { AgentError } from '../../core/errors.ts';
+import { AgentError, toAgentError } from '../../core/errors.ts';
 import type { Clock, Log } from '../../core/ports.ts';
 import type { Lines, MemoryObject, MemoryObjects } from '../../kubernetes/memory/objects.ts';
 import type { CommandRecord } from '../../protocol/command-record.ts';
@@ -18,6 +18,7 @@ import { resultOfError } from '../engine/result.ts';
 import type { DeliveredLists } from './delivered.ts';
 import { commandOf, linesOf } from './lines.ts';
 import {
+  isDamage,
   type KnownRecord,
   type RecordBook,
   type RecordValues,
@@ -59,7 +60,7 @@ export async function reconcile(deps: Reconciled): Promise<void> {
           hint: 'Another server still ends its session; this is tried again by itself',
         });
       }
-      await deps.inTurn(known.record.id, () => takeIn(deps, known));
+      await deps.inTurn(known.record.id, () => takeInOrAnswer(deps, known));
     }
   }
   let after = 0;
@@ -84,7 +85,7 @@ export async function takeInStrays(deps: Reconciled): Promise<void> {
       const isKnown = book.has(record.id) && journal.sharing.stateOf(record.id) !== undefined;
       const claimed = isKnown ? undefined : await book.claim(object, record);
       if (claimed !== undefined) {
-        await takeIn(deps, claimed);
+        await takeInOrAnswer(deps, claimed);
       }
     });
   }
@@ -105,6 +106,28 @@ async function records(deps: Reconciled): Promise<readonly KnownRecord[]> {
   };
   await reach(() => deps.objects.each('command', onObject));
   return found.sort((a, b) => a.record.position - b.record.position);
+}
+
+/** A command that cannot be read any more is answered: nothing else waits for it. */
+async function takeInOrAnswer(deps: Reconciled, claimed: KnownRecord): Promise<void> {
+  const { journal, clock, log } = deps;
+  const { id, type, attempts, started_at: startedAt } = claimed.record;
+  try {
+    await takeIn(deps, claimed);
+  } catch (thrown) {
+    if (!isDamage(thrown)) {
+      throw thrown;
+    }
+    log.error('what the cluster knows of a command is damaged', {
+      command_id: id,
+      error: toAgentError(thrown).message,
+    });
+    if (!deps.wasAlone || journal.sharing.stateOf(id) === undefined) {
+      const result = outcomeUnknown({ attempts, startedAt: startedAt ?? undefined }, clock.now());
+      await journal.sharing.takeFinished([{ id, type, result }], 'done');
+    }
+    await overwrite(deps, id);
+  }
 }
 
 async function takeIn(deps: Reconciled, claimed: KnownRecord): Promise<void> {
@@ -228,7 +251,10 @@ async function localState(deps: Reconciled, id: string): Promise<LocalState | un
   };
 }
 
-function outcomeUnknown(entry: JournalEntry | undefined, finishedAt: Date): CommandResult {
+function outcomeUnknown(
+  entry: Partial<Pick<JournalEntry, 'attempts' | 'startedAt'>> | undefined,
+  finishedAt: Date,
+): CommandResult {
   const { attempts = 0, startedAt = null } = entry ?? {};
   return resultOfError(
     new AgentError(

@@ -6,6 +6,7 @@
 import { promisify } from 'node:util';
 import { gunzip, gzip, type ZlibOptions } from 'node:zlib';
 import type { V1Secret } from '@kubernetes/client-node';
+import { AgentError } from '../../core/errors.ts';
 import { KINDS, pathOfKind, pathOfObject, typeOf } from '../../core/kinds.ts';
 import { MANAGED_BY, MEMORY_LABEL, MEMORY_SECRET } from '../../core/labels.ts';
 import type { Clock, Random } from '../../core/ports.ts';
@@ -79,7 +80,10 @@ export interface MemoryObjects {
   change(object: MemoryObject, content: MemoryContent): Promise<MemoryObject>;
   /** In whatever state. */
   remove(object: MemoryObject): Promise<void>;
-  /** @returns undefined where it has no such value */
+  /**
+   * @returns undefined where it has no such value
+   * @throws AgentError STORE_CORRUPT where it is damaged, and will stay so
+   */
   read(object: MemoryObject, value: string): Promise<Lines | undefined>;
 }
 
@@ -98,7 +102,9 @@ export function memoryObjects(deps: Deps): MemoryObjects {
     remove: ({ name, uid }) => removeOne(deps, name, uid),
     read: async (object, key) => {
       const value = object.values[key];
-      return value === undefined ? undefined : await unpack(await wholeOf(deps, value));
+      return value === undefined
+        ? undefined
+        : await unpack(await wholeOf(deps, object, value), object);
     },
   };
 }
@@ -211,13 +217,23 @@ async function writeParts(
   return { bytes: packed.byteLength, parts };
 }
 
-async function wholeOf(deps: Deps, value: Uint8Array | PartedValue): Promise<Uint8Array> {
+async function wholeOf(
+  deps: Deps,
+  object: MemoryObject,
+  value: Uint8Array | PartedValue,
+): Promise<Uint8Array> {
   if (value instanceof Uint8Array) {
     return value;
   }
   const parts: Uint8Array[] = [];
   for (const { name } of value.parts) {
-    const secret = await limited(deps, (signal) => deps.client.get<V1Secret>(pathOf(name), signal));
+    // Gone where a backup was put back: what owns a part is known by a UID of before.
+    const secret = await limited(deps, (signal) =>
+      deps.client.find<V1Secret>(pathOf(name), signal),
+    );
+    if (secret === undefined) {
+      throw damaged(object, 'a part of it is gone');
+    }
     parts.push(bytesOf(secret.data?.[PART_KEY]));
   }
   return Buffer.concat(parts);
@@ -250,8 +266,18 @@ function packAll(values: MemoryContent['values']): Promise<readonly PackedValue[
   );
 }
 
-async function unpack(packed: Uint8Array): Promise<Lines> {
-  const bytes = await unzip(packed, { maxOutputLength: VALUE_BYTES_MAX });
+function damaged({ name }: MemoryObject, why: string, cause?: unknown): AgentError {
+  const message = `The Secret ${AGENT_NAMESPACE}/${MEMORY_PREFIX}${name} is damaged: ${why}`;
+  return new AgentError('STORE_CORRUPT', message, {
+    hint: 'Nothing but the agent may change these Secrets',
+    cause,
+  });
+}
+
+async function unpack(packed: Uint8Array, object: MemoryObject): Promise<Lines> {
+  const bytes = await unzip(packed, { maxOutputLength: VALUE_BYTES_MAX }).catch((cause) => {
+    throw damaged(object, 'it cannot be unpacked', cause);
+  });
   const lines: string[] = [];
   for (let at = 0; at < bytes.byteLength; ) {
     const end = bytes.indexOf(0x0a, at);

@@ -226,6 +226,41 @@ describe('a server that comes back', () => {
     expect(pending(await holder())).toEqual(pending(first));
   });
 
+  test('answers a command whose record is damaged, and goes on with the others', async () => {
+    const first = await holder();
+    await first.journal.accept(commandOf('damaged'));
+    await first.journal.begin('damaged');
+    await first.journal.accept(commandOf('whole'));
+    cluster.damage(recordName('damaged'));
+    const second = await holder();
+    expect(second.journal.nextOpen(0)?.command).toEqual(commandOf('whole'));
+    expect(pending(second)).toMatchObject([
+      {
+        commandId: 'damaged',
+        result: { error_code: 'COMMAND_OUTCOME_UNKNOWN', metadata: { attempts: 1 } },
+      },
+    ]);
+    // The same for the next one.
+    expect(pending(await holder())).toEqual(pending(second));
+  });
+
+  test('does without a list of delivered commands that is damaged', async () => {
+    const first = await holder();
+    keepUp(first);
+    await run(first.journal, 'taken');
+    await first.journal.delivered('taken');
+    await until('it is noted', () => cluster.names('command').length === 0);
+    for (const name of cluster.names('delivered')) {
+      cluster.damage(name);
+    }
+    const second = await holder();
+    keepUp(second);
+    await run(second.journal, 'next');
+    await second.journal.delivered('next');
+    await until('it is noted', () => cluster.names('command').length === 0);
+    expect(await (await holder()).journal.accept(commandOf('next'))).toBe('duplicate');
+  });
+
   test('lets a command rest whose end is forgotten by all', async () => {
     const first = await holder();
     await first.journal.accept(commandOf('c1'));

@@ -112,6 +112,23 @@ test('a large value stands in Secrets of its own, which the object owns, and goe
   expect(secretsThere()).toEqual([`${PATH}/pipeops-agent-memory-large`]);
 });
 
+test('a value of which a part is gone, or that is no packed one, is damaged', async () => {
+  const content = { head: '{}', values: { command: noise(600_000) } };
+  const made = await objects.create('command', 'large', content);
+  const small = await objects.create('command', 'small', { head: '{}', values: { note: ['1'] } });
+  const part = made.values['command'];
+  for (const { name, uid } of part === undefined || part instanceof Uint8Array ? [] : part.parts) {
+    await objects.remove({ ...made, name, uid });
+  }
+  const broken = { ...small, values: { note: Buffer.from('not packed') } };
+  expect(await failureOf(() => objects.read(made, 'command'))).toMatchObject({
+    code: 'STORE_CORRUPT',
+  });
+  expect(await failureOf(() => objects.read(broken, 'note'))).toMatchObject({
+    code: 'STORE_CORRUPT',
+  });
+});
+
 test('all objects of a kind are found, however many pages that are', async () => {
   const names = Array.from({ length: 60 }, (_, index) => `c${index}`);
   for (const name of names) {
