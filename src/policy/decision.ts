@@ -4,6 +4,7 @@
  * is one access, or a non-resource path. What is allowed: docs/POLICY.md.
  */
 import { AgentError } from '../core/errors.ts';
+import type { HostVerb } from '../protocol/files/policy.ts';
 import { refusalHint } from './refusal-hint.ts';
 
 /** One request to the Kubernetes API, as RBAC sees it (kubernetes.io, "Authorization overview"). */
@@ -33,8 +34,15 @@ export type PolicyDecision =
     };
 
 export interface Policy {
-  /** Whether commands of this type may run at all, and in this namespace where they name one. */
-  command(request: { readonly type: string; readonly namespace?: string }): PolicyDecision;
+  /**
+   * Whether commands of this type may run at all: in this namespace where they name one, and with this of root's
+   * helper where they ask it for one of several things.
+   */
+  command(request: {
+    readonly type: string;
+    readonly namespace?: string;
+    readonly hostVerb?: HostVerb;
+  }): PolicyDecision;
   access(request: AccessRequest): PolicyDecision;
   /** Whether an object that is to be written may be as it is, whoever writes it and where. */
   object(object: unknown): PolicyDecision;

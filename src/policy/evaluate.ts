@@ -31,7 +31,10 @@ export function policyOf(effective: EffectivePolicy): Policy & ReachPolicy {
   const granted = grantTable(effective.grants);
   const access = (request: AccessRequest) => decideAccess(effective, granted, request);
   return {
-    command: (request) => decideCommand(effective, request.type, request.namespace),
+    command: ({ type, namespace, hostVerb }) =>
+      hostVerb === undefined
+        ? decideCommand(effective, type, namespace)
+        : decideHost(effective, type, hostVerb),
     access,
     object: (object) => decideObject(effective, object),
     // Traffic changes what it reaches; but it needs no right in Kubernetes, so every preset has it.

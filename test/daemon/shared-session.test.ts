@@ -199,6 +199,25 @@ test('of the policy here and the one applied last in the cluster the stricter co
   expect(allowed(only)).toEqual(['drain', 'deploy', 'scale']);
 });
 
+test('what root refuses on one server is not asked of the helper on another', async () => {
+  const first = await server('first', { joined: false, token: 'one' });
+  await first.obstacle();
+  const cluster = PolicyFile.parse({
+    ...{ preset: 'standard', host: { join_token: 'allow', server_token: 'deny' } },
+  });
+  kubernetes.put(POLICY, { data: { policy: JSON.stringify(cluster) } });
+  const other = await server('other', {
+    policy: 'host: {join_token: allow, server_token: allow}\n',
+  });
+  const allowed = () =>
+    (['join_token', 'server_token'] as const).map(
+      (hostVerb) => other.policy.command({ type: 'join_token', hostVerb }).allowed,
+    );
+  expect(allowed()).toEqual([true, true]);
+  await other.obstacle();
+  expect(allowed()).toEqual([true, false]);
+});
+
 test('a policy that its version cannot read keeps a server from the session', async () => {
   const first = await server('first', { joined: false, token: 'one' });
   await first.obstacle();

@@ -5,6 +5,9 @@ import { resultOfOutcome } from '../../../src/commands/engine/result.ts';
 import { joinTokenCommand } from '../../../src/commands/handlers/join-token.ts';
 import { AgentError } from '../../../src/core/errors.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
+import { effectivePolicy } from '../../../src/policy/effective.ts';
+import { policyOf } from '../../../src/policy/evaluate.ts';
+import { PolicyFile } from '../../../src/protocol/files/policy.ts';
 import { encodeJoinToken } from '../../../src/protocol/secrets/join-token.ts';
 import { failureOf } from '../../support/failure-of.ts';
 import { memoryLog } from '../../support/memory-log.ts';
@@ -60,6 +63,26 @@ test('join_token asks the helper by the id of the command, and its result has th
       'The join token abcdef lets one machine join as a worker until 2026-01-01T00:15:00.000Z',
     data: { ...minted, token },
   });
+});
+
+test('the token of a server is not asked for where only that of a worker is allowed', async () => {
+  const asked: unknown[] = [];
+  const file = PolicyFile.parse({ preset: 'standard', host: { join_token: 'allow' } });
+  const context = {
+    ...contextWith(async (request) => {
+      asked.push(request);
+      return { ...minted, token };
+    }),
+    policy: policyOf(effectivePolicy(file)),
+  };
+  const refused = await failureOf(() => joinTokenCommand.prepare({ role: 'server' }).run(context));
+  expect(refused).toMatchObject({
+    code: 'POLICY_DENIED',
+    details: { rule: 'standard/host.server_token' },
+  });
+  expect(asked).toEqual([]);
+  await joinTokenCommand.prepare({}).run(context);
+  expect(asked).toHaveLength(1);
 });
 
 test('what the helper refuses is what the command answers', async () => {
