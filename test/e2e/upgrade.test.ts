@@ -130,79 +130,82 @@ case $1-$2 in
 esac`;
 
 test(
-  'a newer version takes over with the same identity, and the one before comes back',
+  'a machine changes its version by itself, to good ones and back from bad ones',
   async () => {
     await stand.lab.collectOnFailure(join(tmpdir(), 'pipeops-agent-upgrade'), async () => {
-      const { id } = await running();
-      expect((await agent('upgrade', '--check')).document).toEqual({
-        ...{ changed: false, from: OLD, version },
-      });
-      await watchReady();
-      const upgraded = await progress.phase('upgrade', () => agent('upgrade'));
-      const awayMs = await longestAway();
-      expect(upgraded.document).toEqual({
-        ...{ changed: true, kind: 'upgrade', from: OLD, version },
-        took_ms: expect.any(Number),
-      });
-      process.stderr.write(
-        `    the upgrade took ${upgraded.document.took_ms} ms; not ready for ${awayMs} ms\n`,
-      );
-      expect(awayMs).toBeLessThan(AWAY_MS_MAX);
-      expect(await running()).toEqual(runs(version, id));
-      await nothingLeft();
-      expect((await agent('upgrade')).document).toEqual({ changed: false, from: version, version });
-      const back = await progress.phase('rollback', () => agent('rollback'));
-      expect(back.document).toMatchObject({ changed: true, kind: 'rollback', version: OLD });
-      expect(await running()).toEqual(runs(OLD, id));
-      await nothingLeft();
-      expect((await agent('upgrade', '--to', version)).exitCode).toBe(0);
-      expect(await running()).toEqual(runs(version, id));
+      await takeOverAndBack();
+      await leaveWhatIsNotWell();
+      await refuseWhatIsNotSigned();
+      await losePower();
+      await loseWatcherAndControlPlane();
     });
   },
   TEST_TIMEOUT_MS,
 );
 
-test(
-  'a version that is not well is left again, and everything is as it was',
-  async () => {
-    const before = await running();
-    const kinds = [
-      ['9.0.1', 'exit 1', 'the agent crashes', /9\.0\.1 was not well here, and .* runs again/],
-      ['9.0.2', 'exec sleep 600', 'it hangs', /after 60 s it does not answer/],
-    ] as const;
-    for (const [name, run, what, why] of kinds) {
-      await publish(name, asGood(name, run));
-      const failed = await progress.phase(what, () => agent('upgrade', '--to', name));
-      expect({ exitCode: failed.exitCode, said: failed.stderr }).toEqual({
-        exitCode: 7,
-        said: expect.stringMatching(why),
-      });
-      expect(await running()).toEqual(before);
-      await nothingLeft();
-    }
-    await publish('9.0.3', 'exit 1');
-    const refused = await progress.phase('it does not run at all', () =>
-      agent('upgrade', '--to', '9.0.3'),
-    );
-    expect(refused.stderr).toContain('9.0.3 does not pass its self-test');
-    expect(await running()).toEqual(before);
-  },
-  TEST_TIMEOUT_MS,
-);
+/** A newer version takes over with the same identity, and the one before comes back. */
+async function takeOverAndBack(): Promise<void> {
+  const { id } = await running();
+  expect((await agent('upgrade', '--check')).document).toEqual({
+    ...{ changed: false, from: OLD, version },
+  });
+  await watchReady();
+  const upgraded = await progress.phase('upgrade', () => agent('upgrade'));
+  const awayMs = await longestAway();
+  expect(upgraded.document).toEqual({
+    ...{ changed: true, kind: 'upgrade', from: OLD, version },
+    took_ms: expect.any(Number),
+  });
+  process.stderr.write(
+    `    the upgrade took ${upgraded.document.took_ms} ms; not ready for ${awayMs} ms\n`,
+  );
+  expect(awayMs).toBeLessThan(AWAY_MS_MAX);
+  expect(await running()).toEqual(runs(version, id));
+  await nothingLeft();
+  expect((await agent('upgrade')).document).toEqual({ changed: false, from: version, version });
+  const back = await progress.phase('rollback', () => agent('rollback'));
+  expect(back.document).toMatchObject({ changed: true, kind: 'rollback', version: OLD });
+  expect(await running()).toEqual(runs(OLD, id));
+  await nothingLeft();
+  expect((await agent('upgrade', '--to', version)).exitCode).toBe(0);
+  expect(await running()).toEqual(runs(version, id));
+}
 
-test(
-  'a version with a wrong signature, or another program, changes nothing',
-  async () => {
-    const before = await running();
-    await publish('9.0.4', 'exit 0');
-    stand.releases.put(`/9.0.4/${PROGRAM}.gz`, gzipSync(new TextEncoder().encode('other')));
-    expect((await agent('upgrade', '--to', '9.0.4')).stderr).toContain('DOWNLOAD_CORRUPT');
-    stand.releases.put('/9.0.4/release.json', '{}');
-    expect((await agent('upgrade', '--to', '9.0.4')).stderr).toContain('RELEASE_UNTRUSTED');
+/** A version that is not well is left again, and everything is as it was. */
+async function leaveWhatIsNotWell(): Promise<void> {
+  const before = await running();
+  const kinds = [
+    ['9.0.1', 'exit 1', 'the agent crashes', /9\.0\.1 was not well here, and .* runs again/],
+    ['9.0.2', 'exec sleep 600', 'it hangs', /after 60 s it does not answer/],
+  ] as const;
+  for (const [name, run, what, why] of kinds) {
+    await publish(name, asGood(name, run));
+    const failed = await progress.phase(what, () => agent('upgrade', '--to', name));
+    expect({ exitCode: failed.exitCode, said: failed.stderr }).toEqual({
+      exitCode: 7,
+      said: expect.stringMatching(why),
+    });
     expect(await running()).toEqual(before);
-  },
-  TEST_TIMEOUT_MS,
-);
+    await nothingLeft();
+  }
+  await publish('9.0.3', 'exit 1');
+  const refused = await progress.phase('it does not run at all', () =>
+    agent('upgrade', '--to', '9.0.3'),
+  );
+  expect(refused.stderr).toContain('9.0.3 does not pass its self-test');
+  expect(await running()).toEqual(before);
+}
+
+/** A version with a wrong signature, or another program, changes nothing. */
+async function refuseWhatIsNotSigned(): Promise<void> {
+  const before = await running();
+  await publish('9.0.4', 'exit 0');
+  stand.releases.put(`/9.0.4/${PROGRAM}.gz`, gzipSync(new TextEncoder().encode('other')));
+  expect((await agent('upgrade', '--to', '9.0.4')).stderr).toContain('DOWNLOAD_CORRUPT');
+  stand.releases.put('/9.0.4/release.json', '{}');
+  expect((await agent('upgrade', '--to', '9.0.4')).stderr).toContain('RELEASE_UNTRUSTED');
+  expect(await running()).toEqual(before);
+}
 
 /** Cuts the power while a change is judged, and waits until the machine is well again. */
 async function cutDuring(...words: readonly string[]): Promise<void> {
@@ -229,51 +232,43 @@ async function cutDuring(...words: readonly string[]): Promise<void> {
   });
 }
 
-test(
-  'a machine that loses its power in between goes on by itself',
-  async () => {
-    const before = await running();
-    await publish('9.0.5', asGood('9.0.5', 'exec sleep 600'));
-    await progress.phase('the power is cut on a bad version', () =>
-      cutDuring('upgrade', '--to', '9.0.5'),
-    );
-    expect(await running()).toEqual(before);
-    await progress.phase('the power is cut on a good one', () =>
-      cutDuring('rollback', '--to', OLD),
-    );
-    expect(await running()).toEqual(runs(OLD, before.id));
-  },
-  TEST_TIMEOUT_MS,
-);
+/** A machine that loses its power in between goes on by itself. */
+async function losePower(): Promise<void> {
+  const before = await running();
+  await publish('9.0.5', asGood('9.0.5', 'exec sleep 600'));
+  await progress.phase('the power is cut on a bad version', () =>
+    cutDuring('upgrade', '--to', '9.0.5'),
+  );
+  expect(await running()).toEqual(before);
+  await progress.phase('the power is cut on a good one', () => cutDuring('rollback', '--to', OLD));
+  expect(await running()).toEqual(runs(OLD, before.id));
+}
 
-test(
-  'a watcher that is killed goes on, and a control plane that is down is no fault of a version',
-  async () => {
-    const before = await running();
-    const changing = agent('upgrade', '--to', version);
-    await waitUntil('it is judged', SETTLE_TIMEOUT_MS, async () => {
-      const record = await machine.exec(['cat', `${HOST_STATE}/upgrade.json`], { check: false });
-      return record.stdout.includes('"judge"');
-    });
-    await machine.exec(['systemctl', 'kill', '--signal=KILL', 'pipeops-agent-upgrade.service']);
-    const upgraded = await progress.phase('the watcher was killed', () => changing);
-    expect(upgraded.document).toMatchObject({ changed: true, version });
-    expect(await running()).toEqual(runs(version, before.id));
-    await nothingLeft();
+/** A watcher that is killed goes on, and a control plane that is down is no fault of a version. */
+async function loseWatcherAndControlPlane(): Promise<void> {
+  const before = await running();
+  const changing = agent('upgrade', '--to', version);
+  await waitUntil('it is judged', SETTLE_TIMEOUT_MS, async () => {
+    const record = await machine.exec(['cat', `${HOST_STATE}/upgrade.json`], { check: false });
+    return record.stdout.includes('"judge"');
+  });
+  await machine.exec(['systemctl', 'kill', '--signal=KILL', 'pipeops-agent-upgrade.service']);
+  const upgraded = await progress.phase('the watcher was killed', () => changing);
+  expect(upgraded.document).toMatchObject({ changed: true, version });
+  expect(await running()).toEqual(runs(version, before.id));
+  await nothingLeft();
 
-    await stand.stopControlPlane();
-    await waitUntil('it has no session', SETTLE_TIMEOUT_MS, async () => {
-      const { document } = await agent('status');
-      return document?.session.phase !== 'connected';
-    });
-    const back = await progress.phase('without a control plane', () => agent('rollback'));
-    expect(back.document).toMatchObject({ changed: true, version: OLD });
-    stand.startControlPlane();
-    await waitUntil('it has its session', SETTLE_TIMEOUT_MS, async () => {
-      const { document } = await agent('status');
-      return document?.session.phase === 'connected';
-    });
-    expect(await running()).toEqual(runs(OLD, before.id));
-  },
-  TEST_TIMEOUT_MS,
-);
+  await stand.stopControlPlane();
+  await waitUntil('it has no session', SETTLE_TIMEOUT_MS, async () => {
+    const { document } = await agent('status');
+    return document?.session.phase !== 'connected';
+  });
+  const back = await progress.phase('without a control plane', () => agent('rollback'));
+  expect(back.document).toMatchObject({ changed: true, version: OLD });
+  stand.startControlPlane();
+  await waitUntil('it has its session', SETTLE_TIMEOUT_MS, async () => {
+    const { document } = await agent('status');
+    return document?.session.phase === 'connected';
+  });
+  expect(await running()).toEqual(runs(OLD, before.id));
+}
