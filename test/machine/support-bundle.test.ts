@@ -143,6 +143,15 @@ test('a secret in a YAML file is one to its end: with commas, blanks and lines o
   );
 });
 
+test('kubectl leaves nothing behind in the home of root', async () => {
+  await machine.run(MAKE);
+  const asked = machine.calls.filter(({ argv }) => argv[1] === 'kubectl' && argv.includes('get'));
+  const caches = asked.map(({ argv }) => argv.find((word) => word.startsWith('--cache-dir=')));
+  expect(caches.slice(-3)).toEqual(
+    Array.from({ length: 3 }, () => '--cache-dir=/var/lib/pipeops-agent-host/kubectl-cache'),
+  );
+});
+
 test('a path, a number and an empty value behind such a name stay', async () => {
   const text =
     'token-file: /var/lib/x\ntokens: 3\npassword: ""\nsecrets: [redacted]\nthe token was renewed';

@@ -81,13 +81,12 @@ export const PARTS: readonly Part[] = [
     'systemctl',
     ...['status', '--no-pager', '--full', '--lines=0', UNIT_NAME, ...Object.values(K3S_UNITS)],
   ]),
-  program('nodes.txt', 'the nodes', kubectl('get', 'nodes', '--output=wide')),
-  program('pods.txt', 'the names and states of pods', kubectl('get', 'pods', '-A', '-o', 'wide')),
-  program(
-    'events.txt',
-    'the events of the cluster',
-    kubectl('get', 'events', '-A', '--sort-by=.lastTimestamp'),
-  ),
+  cluster('nodes.txt', 'the nodes', ['nodes', '--output=wide']),
+  cluster('pods.txt', 'the names and states of pods', ['pods', '-A', '--output=wide']),
+  cluster('events.txt', 'the events of the cluster', [
+    'events',
+    ...['-A', '--sort-by=.lastTimestamp'],
+  ]),
   program('addresses.txt', 'the addresses of this machine', ['ip', '-brief', 'address']),
   program('routes.txt', 'its routes', ['ip', 'route', 'show', 'table', 'all']),
   program('ports.txt', 'who listens', ['ss', '--listening', '--numeric', '--tcp', '--udp', '-p']),
@@ -109,6 +108,14 @@ function program(name: string, what: string, argv: Argv): Part {
   return small(name, what, (context) => output(context, argv));
 }
 
+function cluster(name: string, what: string, wanted: readonly string[]): Part {
+  return small(name, what, (context) => {
+    // Not below the home of root, where it would stay.
+    const how = [`--cache-dir=${context.places.kubectlCacheDirectory}`, '--request-timeout=10s'];
+    return output(context, [K3S_EXECUTABLE, 'kubectl', ...how, 'get', ...wanted]);
+  });
+}
+
 function journal(name: string, what: string, units: readonly string[]): Part {
   const which = units.map((unit) => `--unit=${unit}`);
   const read: Part['read'] = async (context) => {
@@ -128,10 +135,6 @@ function journal(name: string, what: string, units: readonly string[]): Part {
 }
 
 type Argv = readonly [string, ...string[]];
-
-function kubectl(...words: readonly string[]): Argv {
-  return [K3S_EXECUTABLE, 'kubectl', '--request-timeout=10s', ...words];
-}
 
 /** What it says, with its complaints: they are why one wants to see it. */
 async function output({ exec, signal }: MachineContext, argv: Argv): Promise<string> {
