@@ -285,7 +285,7 @@ async function serverParts(parts: CommonParts, config: Config, common: CommonHea
       policyProblem: live.problem,
       journalTrouble: () => journal.trouble(),
       memoryTrouble: parts.commands.trouble,
-      sharing: () => (share.isAlone() ? [] : moving.shared.problems()),
+      sharing: moving.shared.problems,
     },
     config.k3s.node_name,
   );

@@ -1,8 +1,8 @@
 /**
  * The servers of a cluster are one agent: they have one name at the control plane, and one token. Both
- * stand in a Secret, as long as there are several. What root changes on one server goes there, and from there to the others. The
- * address of the control plane does not: a server gives the token to no other address than the one that
- * root has set on it (docs/decisions/0034-session-lease.md).
+ * stand in a Secret, as long as there are several. What root changes on one server goes there, and from
+ * there to the others. The address of the control plane does not: a server gives the token to no other
+ * address than the one that root has set on it (docs/decisions/0034-session-lease.md).
  */
 import type { V1ConfigMap } from '@kubernetes/client-node';
 import { bell, rungWithin } from '../core/bell.ts';
@@ -37,7 +37,11 @@ const OTHER_POLICY =
 const UNREADABLE_POLICY = new AgentError(
   'POLICY_INVALID',
   'This version cannot read the policy that was applied last in the cluster',
-  { hint: 'Install the same version on all servers: sudo pipeops-agent install' },
+  {
+    hint:
+      'Install the same version on all servers: sudo pipeops-agent install. Where the others are lost, ' +
+      'apply a policy here: sudo pipeops-agent policy apply',
+  },
 );
 const POLICY_PATH = pathOfObject(KINDS.configMap, {
   namespace: AGENT_NAMESPACE,
@@ -52,7 +56,7 @@ export interface SharedSessionDeps {
   readonly access: Pick<LiveAccess, 'current' | 'reload' | 'onChange'>;
   readonly live: Pick<LivePolicy, 'file' | 'keepTo'>;
   readonly identity: Pick<AgentIdentity, 'id' | 'become'>;
-  readonly memory: AloneMemory & SyncedMemory;
+  readonly memory: AloneMemory & SyncedMemory & PolicyMemory;
   /** Names of the nodes that are servers; undefined while they are not known. */
   readonly servers: () => readonly string[] | undefined;
 }
@@ -61,6 +65,12 @@ export interface SharedSessionDeps {
 export interface SyncedMemory {
   synced(): string | undefined;
   noteSynced(hash: string): void;
+}
+
+/** What root applied last anywhere in the cluster, for when its API is down, and for an only server; durable. */
+export interface PolicyMemory {
+  policy(): string | undefined;
+  notePolicy(text: string | undefined): void;
 }
 
 export interface SharedSessionFacts {
@@ -85,13 +95,13 @@ export function sharedSession(
   deps: SharedSessionDeps,
   facts: SharedSessionFacts,
 ): SharedSessionParts {
-  let problems: readonly string[] = [];
+  // An only server begins without asking: what it knows already counts from the first moment.
+  const known = keepTo(deps, deps.memory.policy());
+  let problems = noteworthy(known.obstacle, known);
   const obstacle = async (signal: AbortSignal) => {
     const policy = await keepToPolicy(deps, signal);
     const session = (await syncSession(deps, facts, signal)) ?? policy.obstacle;
-    const unfit =
-      session && `This server is not fit to have the session of the cluster: ${session}`;
-    problems = [unfit, policy.warning].filter((text) => text !== undefined);
+    problems = noteworthy(session, policy);
     return session;
   };
   return {
@@ -216,28 +226,47 @@ async function takeToken(
   log.info('took the token of the control plane from the other servers');
 }
 
+/** What a policy of the cluster comes to on this server. */
+interface KeptPolicy {
+  /** Why this server must not have the session. */
+  readonly obstacle?: string;
+  readonly warning?: string;
+  /** The file here says the same, or nothing was applied in the cluster. */
+  readonly isSame: boolean;
+}
+
 /**
  * Root applies a policy on one server, and means all of them. Of that and of the one in the file here the
- * stricter counts: what root has narrowed is narrow at once, wherever the session is.
+ * stricter counts: what root has narrowed is narrow at once, wherever the session is. It stays so where this
+ * becomes the only server, until root applies a policy here. From then on the file alone counts.
  */
-async function keepToPolicy(
-  { client, live, memory }: SharedSessionDeps,
-  signal: AbortSignal,
-): Promise<{ readonly obstacle?: string; readonly warning?: string }> {
-  if (memory.isAlone()) {
-    live.keepTo(undefined); // It was applied here.
-    return {};
+async function keepToPolicy(deps: SharedSessionDeps, signal: AbortSignal): Promise<KeptPolicy> {
+  const { client, memory } = deps;
+  if (memory.isAlone() && memory.policy() === undefined) {
+    return keepTo(deps, undefined);
   }
   const object = await client.find<V1ConfigMap>(POLICY_PATH, signal);
   const text = object?.data?.[SHARED_POLICY_KEY];
+  const kept = keepTo(deps, text);
+  memory.notePolicy(memory.isAlone() && kept.isSame ? undefined : text);
+  return kept;
+}
+
+function keepTo({ live }: SharedSessionDeps, text: string | undefined): KeptPolicy {
   const applied = parseSharedPolicy(text);
   if (text !== undefined && applied === undefined) {
     live.keepTo(UNREADABLE_POLICY);
-    return { obstacle: 'its version cannot read the policy that was applied last in the cluster' };
+    const obstacle = 'its version cannot read the policy that was applied last in the cluster';
+    return { obstacle, isSame: false };
   }
   live.keepTo(applied);
   const isSame = applied === undefined || Bun.deepEquals(applied, live.file());
-  return isSame ? {} : { warning: OTHER_POLICY };
+  return isSame ? { isSame } : { warning: OTHER_POLICY, isSame };
+}
+
+function noteworthy(session: string | undefined, { warning }: KeptPolicy): readonly string[] {
+  const unfit = session && `This server is not fit to have the session of the cluster: ${session}`;
+  return [unfit, warning].filter((text) => text !== undefined);
 }
 
 function hashOf(controlPlane: string, token: string): string {

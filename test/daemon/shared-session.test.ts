@@ -11,6 +11,7 @@ import { PolicyFile } from '../../src/protocol/files/policy.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { agentIdentity } from '../../src/store/identity.ts';
 import { sessionShare } from '../../src/store/session-share.ts';
+import { failureOf } from '../support/failure-of.ts';
 import { type FakeKubernetes, startFakeKubernetes } from '../support/fake-kubernetes.ts';
 import { clientOf } from '../support/fake-kubernetes-client.ts';
 import { memoryLog } from '../support/memory-log.ts';
@@ -193,10 +194,42 @@ test('of the policy here and the one applied last in the cluster the stricter co
       (type) => each.policy.command({ type, namespace: 'shop' }).allowed,
     );
   expect([allowed(other), allowed(same)]).toEqual([['scale'], ['deploy', 'scale']]);
-  // On an only server root has applied it where it counts.
+  // One that was never among several has the file of root alone.
   const only = await server('only', { alone: true });
   await only.obstacle();
   expect(allowed(only)).toEqual(['drain', 'deploy', 'scale']);
+});
+
+test('what root narrowed on a lost server stays narrow until root applies a policy on the only one left', async () => {
+  const cluster = PolicyFile.parse({ preset: 'standard', commands: { deny: ['drain'] } });
+  kubernetes.put(POLICY, { data: { policy: JSON.stringify(cluster) } });
+  const left = await server('left', { joined: false, token: 'one' });
+  await left.obstacle();
+  const standing = ({ policy, shared }: typeof left) => ({
+    drains: policy.command({ type: 'drain', namespace: 'shop' }).allowed,
+    problems: shared.problems(),
+  });
+  const narrow = {
+    drains: false,
+    problems: [expect.stringContaining('of both the stricter counts')],
+  };
+  left.memory.note(true);
+  await left.obstacle();
+  expect(standing(left)).toEqual(narrow);
+  // Also at the next start, before Kubernetes was asked, and while it cannot be.
+  kubernetes.failWith = 503;
+  const again = await server('left', { joined: false, alone: true, token: 'one' });
+  expect(standing(again)).toEqual(narrow);
+  expect((await failureOf(again.obstacle)).code).toBe('KUBERNETES_API');
+  expect(standing(again)).toEqual(narrow);
+  kubernetes.failWith = undefined;
+  kubernetes.put(POLICY, { data: { policy: JSON.stringify(PolicyFile.parse({})) } });
+  await again.obstacle();
+  expect(standing(again)).toEqual({ drains: true, problems: [] });
+  // From then on its own file counts, as on any only server.
+  kubernetes.put(POLICY, { data: { policy: JSON.stringify(cluster) } });
+  await again.obstacle();
+  expect(standing(again)).toEqual({ drains: true, problems: [] });
 });
 
 test('what root refuses on one server is not asked of the helper on another', async () => {
