@@ -4,7 +4,8 @@ import { keptSecrets } from '../host/agent/control-plane-token.ts';
 import { removeWatcher } from '../host/agent/upgrade/watcher-unit.ts';
 import { bytesOnDisk, type Volume } from '../host/cleaning/volumes.ts';
 import { ADOPTED } from '../host/cluster/adopted-k3s.ts';
-import { readLeaveNote } from '../host/cluster/leave-note.ts';
+import { readLeaveNote, writeLeaveNote } from '../host/cluster/leave-note.ts';
+import { unlessFull } from '../host/engine/disk-full.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
 import { findEdits, keepEdits } from '../host/engine/own-text.ts';
 import type { Change, Removal, UndoOptions } from '../host/engine/resource.ts';
@@ -60,9 +61,8 @@ export interface UninstallPlan {
 export async function planUninstall(
   context: MachineContext,
   inventory: HostInventory,
-  asked: UndoOptions,
+  how: UndoOptions,
 ): Promise<UninstallPlan> {
-  const how = await withForgotten(context, asked);
   const resources = machineResources(context, inventory, undefined);
   const removals = await planUndo(context, resources, how);
   const plan = removals.map(({ title, changes }) => ({ title, changes }));
@@ -89,10 +89,9 @@ function listRemoval({ places: { hostStateDirectory } }: MachineContext): Planne
 export async function uninstall(
   context: MachineContext,
   inventory: HostInventory,
-  asked: UndoOptions,
+  how: UndoOptions,
   report?: Report,
 ): Promise<Uninstalled> {
-  const how = await withForgotten(context, asked);
   const isAll = isWhole(how, inventory);
   if (!isAll) {
     // What a person keeps is never taken back later. If the disk is full, go on: a removal makes room.
@@ -102,6 +101,7 @@ export async function uninstall(
   // To be read now: the files that tell it are about to be removed.
   const kept = await keptFiles(context, inventory, await planUndo(context, resources, how), how);
   await keepEdits(context);
+  await noteForgotten(context, how);
   const left = inventory.unknown();
   await removeWatcher(context); // Left by a change of the version that could not go on.
   const removed = await undoResources({ ...context, report }, resources, inventory, how);
@@ -109,9 +109,15 @@ export async function uninstall(
   return { removed, kept, left };
 }
 
-/** A `leave` that was ended after the cluster had let the node go is finished by this as well. */
-async function withForgotten(context: MachineContext, how: UndoOptions): Promise<UndoOptions> {
-  return (await readLeaveNote(context))?.state === 'out' ? { ...how, isForgotten: true } : how;
+/** By what the cluster was asked goes now: a run after this one could not ask again. */
+async function noteForgotten(
+  context: MachineContext,
+  { isForgotten = false }: UndoOptions,
+): Promise<void> {
+  const note = await readLeaveNote(context);
+  if (isForgotten && note?.state === 'leaving') {
+    await unlessFull(writeLeaveNote(context, { ...note, state: 'out' }));
+  }
 }
 
 /** Whether everything is removed, so that no later run needs the inventory. */

@@ -252,7 +252,7 @@ test.each([
       if (isOver) {
         break;
       }
-      if (node !== undefined || (await machine.json(NOTE))?.['state'] === 'leaving') {
+      if (node !== undefined) {
         continue; // Before that "uninstall" is another thing, and "leave" is tried below.
       }
       const ran = await machine.run(words);
@@ -269,6 +269,24 @@ test.each([
   },
   120_000,
 );
+
+test('an "uninstall" that is killed before the cluster\'s word was noted is ended by the next one', async () => {
+  const note = { v: 1, role: 'agent', node: 'node-1', servers: [API], state: 'leaving' };
+  let change = 1;
+  for (let isOver = false; !isOver; change += 1) {
+    await machine.put(NOTE, JSON.stringify(note));
+    node = undefined; // The agent on the server has heard it.
+    machine.killAt(change);
+    isOver = (await machine.run(['uninstall', '--yes', '--json'])).exitCode === 0;
+    const ran = await machine.run(['uninstall', '--yes', '--json']);
+    const isGone = ran.exitCode !== 0 && errorOf(ran).code === 'NOT_INSTALLED';
+    expect(isGone ? null : JSON.parse(ran.stdout).listed_node).toBeNull();
+    expect({ change, tree: await machine.tree() }).toEqual({ change, tree: before });
+    node = { metadata: { annotations: {} }, spec: {} };
+    await join();
+  }
+  expect(change).toBeWithin(10, CHANGES_MAX);
+}, 120_000);
 
 test('killed anywhere before that, the next "leave" ends it', async () => {
   let change = 1;

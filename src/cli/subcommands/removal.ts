@@ -4,10 +4,10 @@ import { AgentError } from '../../core/errors.ts';
 import { NODE_PASSWORD_FILE } from '../../core/k3s-places.ts';
 import { ADOPTED, hasK3s } from '../../host/cluster/adopted-k3s.ts';
 import { readJoined } from '../../host/cluster/joined-worker.ts';
-import { readLeaveNote } from '../../host/cluster/leave-note.ts';
 import type { HostInventory } from '../../host/engine/inventory.ts';
 import type { UndoOptions } from '../../host/engine/resource.ts';
 import { awaitFarewell, handOver, lookAtFarewell } from '../../machine/farewell.ts';
+import { hasLeft } from '../../machine/leave/has-left.ts';
 import type { Report } from '../../machine/reported-steps.ts';
 import { planUninstall, uninstall, volumesAtStake } from '../../machine/uninstall.ts';
 import { lookingAtWayOut } from '../../machine/way-out.ts';
@@ -44,9 +44,12 @@ const LOST_TO_ETCD =
 export async function removeAll(
   context: CliContext,
   inventory: HostInventory,
-  how: UndoOptions,
+  asked: UndoOptions,
   { json, yes, 'dry-run': dryRun, report, waitMs = 0 }: RemovalFlags,
 ): Promise<number> {
+  // A `leave` that was ended after the cluster had let the node go is finished by this as well.
+  const isOut = await hasLeft(context);
+  const how = { ...asked, isForgotten: isOut };
   if (dryRun) {
     const plan = await planUninstall(context, inventory, how);
     const volumes = await volumesAtStake(context, inventory, how);
@@ -55,7 +58,7 @@ export async function removeAll(
     );
     return 0;
   }
-  const { isAdopted, staysK3s, isOneOfServers, isOut, workers } = await standingOf(
+  const { isAdopted, staysK3s, isOneOfServers, workers } = await standingOf(
     context,
     inventory,
     how,
@@ -116,9 +119,7 @@ async function standingOf(
       ? inventory.has('k3s', 'server') && (await readJoined(context)) !== undefined
       : cluster.servers > 1;
   const workers = isOneOfServers || staysK3s ? [] : (cluster?.workers ?? []);
-  // A leave was ended after the cluster had let the node go.
-  const isOut = (await readLeaveNote(context))?.state === 'out';
-  return { isAdopted, staysK3s, isOneOfServers, isOut, workers };
+  return { isAdopted, staysK3s, isOneOfServers, workers };
 }
 
 /** @throws AgentError USAGE */
