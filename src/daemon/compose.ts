@@ -320,6 +320,7 @@ function movingSession(
       ...deps,
       servers: serversToTell({ isAlone, isShared, servers }, node),
       obstacle: async (signal) => (await shared.obstacle(signal)) ?? (await commands.obstacle()),
+      onFoundTaken: parts.state.standby,
       onLost: () => parts.endProcess(EXIT_LEASE_LOST),
     },
     { node, startId },

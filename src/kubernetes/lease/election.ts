@@ -26,6 +26,8 @@ const RENEW_INTERVAL_MS = 2_000;
 const LOOK_INTERVAL_MS = 1_000;
 /** An only server looks this often whether there is somebody else. */
 const ALONE_LOOK_INTERVAL_MS = 10_000;
+/** An only server waits this long for its first look, and begins without it where its API does not answer. */
+export const FIRST_LOOK_LIMIT_MS = 4_000;
 /** Deadline of one request: it may wait while etcd elects a leader. */
 const REQUEST_TIMEOUT_MS = 4_000;
 /** For giving it back at the stop. */
@@ -47,6 +49,8 @@ export interface ElectionDeps {
   readonly servers: () => readonly string[] | undefined;
   /** Why this server must not have the session, where it must not. Asked before it takes the Lease. */
   readonly obstacle: (signal: AbortSignal) => Promise<string | undefined>;
+  /** An only server has found at its start that it is none, and stands by. */
+  readonly onFoundTaken: () => void;
   /** The Lease is lost. Nothing of what only its holder may do goes on when this returns. */
   readonly onLost: () => void;
 }
@@ -112,9 +116,9 @@ export function sessionElection(deps: ElectionDeps, own: Candidate): Election {
 /** Until this server may begin. @returns undefined at the signal */
 async function standBy(engine: Engine, stop: AbortSignal): Promise<Tenure | undefined> {
   const { clock, memory } = engine;
-  if (memory.isAlone() && !engine.hasLost) {
+  if (memory.isAlone() && !engine.hasLost && !(await isFoundTaken(engine, stop))) {
     const [renewedAt, lookedAt] = [clock.monotonic(), Number.NEGATIVE_INFINITY];
-    return { record: undefined, isBound: false, renewedAt, lookedAt };
+    return stop.aborted ? undefined : { record: undefined, isBound: false, renewedAt, lookedAt };
   }
   let seen: { readonly version: string; readonly at: number } | undefined;
   while (!stop.aborted) {
@@ -136,6 +140,26 @@ async function standBy(engine: Engine, stop: AbortSignal): Promise<Tenure | unde
     await clock.sleep(LOOK_INTERVAL_MS, stop);
   }
   return undefined;
+}
+
+/**
+ * Whether an only server that comes back finds that another one has the session: its node was deleted, and it
+ * does not know yet. One look: it must not wait for an API that is down.
+ */
+async function isFoundTaken(engine: Engine, stop: AbortSignal): Promise<boolean> {
+  try {
+    const read = (signal: AbortSignal) => readLease(engine.client, signal);
+    const record = await request(engine, stop, read, FIRST_LOOK_LIMIT_MS);
+    if (isOurs(engine, { isBound: false }, record)) {
+      return false;
+    }
+  } catch {
+    return false; // It looks again while it holds it.
+  }
+  engine.hasLost = true;
+  noteOthers(engine);
+  engine.onFoundTaken();
+  return true;
 }
 
 function isFree({ clock, own, servers }: Engine, record: LeaseRecord, seenAt: number): boolean {
@@ -288,7 +312,11 @@ function noteOthers({ memory, log }: Engine): void {
 }
 
 /** An only server has not seen it yet, or finds that of its earlier start. */
-function isOurs({ own }: Engine, { isBound }: Tenure, { holder }: LeaseRecord): boolean {
+function isOurs(
+  { own }: Engine,
+  { isBound }: Pick<Tenure, 'isBound'>,
+  { holder }: LeaseRecord,
+): boolean {
   return isSame(holder, own) || (!isBound && (holder === undefined || holder.node === own.node));
 }
 

@@ -8,6 +8,7 @@ import { AgentError } from '../../../src/core/errors.ts';
 import { ApiRejection } from '../../../src/kubernetes/api/rejection.ts';
 import {
   type Election,
+  FIRST_LOOK_LIMIT_MS,
   LEASE_DURATION_MS,
   RENEW_DEADLINE_MS,
   sessionElection,
@@ -66,6 +67,7 @@ interface Server {
   /** How long its work needs to end, ms. */
   endMs: number;
   lost: number;
+  foundTaken: number;
   readonly stop: AbortController;
   readonly done: Promise<void>;
 }
@@ -130,6 +132,9 @@ function boot(
       },
       servers: () => server.knows,
       obstacle: async () => server.obstacle,
+      onFoundTaken: () => {
+        server.foundTaken += 1;
+      },
       onLost: () => {
         server.lost += 1;
         server.works = false;
@@ -146,7 +151,7 @@ function boot(
     server.works = false;
   };
   const server: Server = {
-    ...{ node, clock, election, stop, knows, works: false, lost: 0, endMs: 0 },
+    ...{ node, clock, election, stop, knows, works: false, lost: 0, foundTaken: 0, endMs: 0 },
     ...{ reach: 'whole' as Reach, obstacle: undefined, isAlone: alone, isDiskFull: false },
     done: Promise.resolve().then(() => election.run(work, stop.signal)),
   };
@@ -355,10 +360,51 @@ describe('an only server', () => {
     });
   });
 
-  test('leaves it to a server that has it', async () => {
+  test('looks first, and does nothing where another server has it', async () => {
     const two = boot('two');
     await pass(3_000);
     const one = boot('one', { alone: true, knows: undefined });
+    await pass(30_000);
+    expect({
+      ...{ working: working(), both, lost: [one.lost, two.lost], alone: one.isAlone },
+      foundTaken: one.foundTaken,
+      standing: one.election.standing(),
+    }).toEqual({
+      ...{ working: ['two'], both: 0, lost: [0, 0], alone: false },
+      foundTaken: 1,
+      standing: { isHeld: false, holder: 'two', obstacle: undefined },
+    });
+  });
+
+  test('waits for that look no longer than for any request', async () => {
+    const one = boot('one', { alone: true, knows: undefined });
+    one.reach = 'silent';
+    await pass(FIRST_LOOK_LIMIT_MS - STEP_MS);
+    expect(working()).toEqual([]);
+    await pass(STEP_MS);
+    expect(working()).toEqual(['one']);
+  });
+
+  test('ends at a stop while it looks', async () => {
+    const one = boot('one', { alone: true, knows: undefined });
+    one.reach = 'silent';
+    await pass(STEP_MS);
+    one.stop.abort();
+    await pass(STEP_MS);
+    await one.done;
+    expect({ working: working(), standing: one.election.standing() }).toEqual({
+      working: [],
+      standing: { isHeld: false, holder: undefined, obstacle: undefined },
+    });
+  });
+
+  test('leaves it to a server that has it, when it could not look at first', async () => {
+    const two = boot('two');
+    await pass(3_000);
+    const one = boot('one', { alone: true, knows: undefined });
+    one.reach = 'refused';
+    await pass(3_000);
+    one.reach = 'whole';
     await pass(3_000);
     expect({ working: working(), lost: [one.lost, two.lost] }).toEqual({
       working: ['two'],
@@ -366,17 +412,23 @@ describe('an only server', () => {
     });
   });
 
-  test('leaves it also where it cannot note that it is not the only one any more', async () => {
-    const two = boot('two');
-    await pass(3_000);
-    const one = boot('one', { alone: true, knows: undefined });
-    one.isDiskFull = true;
-    await pass(3_000);
-    expect({ working: working(), lost: [one.lost, two.lost] }).toEqual({
-      working: ['two'],
-      lost: [1, 0],
-    });
-  });
+  test.each(['whole', 'refused'] as const)(
+    'leaves it also where it cannot note that it is not the only one any more: %s',
+    async (atFirst) => {
+      const two = boot('two');
+      await pass(3_000);
+      const one = boot('one', { alone: true, knows: undefined });
+      one.isDiskFull = true;
+      one.reach = atFirst;
+      await pass(3_000);
+      one.reach = 'whole';
+      await pass(3_000);
+      expect({ working: working(), lost: [one.lost, two.lost] }).toEqual({
+        working: ['two'],
+        lost: [atFirst === 'refused' ? 1 : 0, 0],
+      });
+    },
+  );
 
   test('is replaced when a person has taken its node out of the cluster', async () => {
     const one = boot('one', { alone: true, knows: ['one'] });
