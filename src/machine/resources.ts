@@ -157,7 +157,7 @@ function running(context: MachineContext, plan: MachinePlan): readonly Resource[
     startAgent(context, watch, [BUILD.version, JSON.stringify(plan.config, inOrder)], takeOver),
     waitForAgent({ ...context, daemon, watch }, expected, context.signal),
     ...(hasAgent(plan) ? [inClusterAgentGone(context, KUBERNETES_ACCOUNT.namespace)] : []),
-    pruneVersions(context, BUILD.version),
+    pruneVersions(context, BUILD.version, context.execPath),
   ];
 }
 

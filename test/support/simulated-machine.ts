@@ -115,6 +115,8 @@ export interface RunOptions {
   readonly clock?: Clock;
   /** By what the program knows releases; nothing, as a build from source, when absent. */
   readonly releaseKeys?: ReleaseKeys;
+  /** The running program; one outside of the versions when absent. */
+  readonly execPath?: string;
   /** For `helper serve`: the connection that it is started for. */
   readonly connection?: HandedConnection;
   /** Aborts when a person interrupts it. */
@@ -281,7 +283,7 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
         addresses: () => ['10.0.0.1', '10.0.0.7', 'fd00::7'],
         architecture: 'x64',
         releaseKeys: options.releaseKeys ?? NO_RELEASE_KEYS,
-        execPath: '/root/agent',
+        execPath: options.execPath ?? '/root/agent',
         io,
         endProcess: (exitCode) => {
           throw new Error(`the process must end: ${exitCode}`);

@@ -216,8 +216,11 @@ export function executableSwitch(deps: Deps, version: string): ExecutableSwitch 
   };
 }
 
-/** Removes all versions but this one and the one before. */
-export function pruneVersions(deps: Deps, version: string): Resource {
+/**
+ * Removes all versions but this one and the one before.
+ * @param runningFrom a program that is still needed, of whatever version
+ */
+export function pruneVersions(deps: Deps, version: string, runningFrom: string): Resource {
   const { versionsDirectory } = deps.places;
   const old = async () => {
     const names = await deps.files.list(versionsDirectory);
@@ -225,7 +228,9 @@ export function pruneVersions(deps: Deps, version: string): Resource {
     const previous = await previousExecutable(deps);
     const kept =
       previous === undefined ? others.toSorted(newestFirst)[0] : basename(dirname(previous));
-    return others.filter((name) => name !== kept);
+    return others.filter(
+      (name) => name !== kept && executablePath(deps.places, name) !== runningFrom,
+    );
   };
   return {
     id: 'prune-versions',

@@ -66,9 +66,11 @@ export async function changeVersion(
         return { found: result };
       }
       progress.update(WORDS[record?.step ?? 'switch']);
-      // Ended without a result: the disk was full.
+      // Without a record it has ended without a result: the disk was full. With one, systemd has given it up.
       const isOver =
-        record === undefined && !(await isStartedOrStarting(context, WATCHER_UNIT_NAME));
+        record === undefined
+          ? !(await isStartedOrStarting(context, WATCHER_UNIT_NAME))
+          : (await activeState(context, WATCHER_UNIT_NAME)) === 'failed';
       return isOver ? { found: undefined } : { soFar: undefined };
     });
     if (end.kind !== 'found' || end.found === undefined) {
@@ -118,7 +120,7 @@ async function notFollowed(context: MachineContext, why: 'late' | 'aborted'): Pr
   }
   const state = await activeState(context, WATCHER_UNIT_NAME);
   return new AgentError('UPGRADE_FAILED', `The change has not ended; its unit is ${state}`, {
-    hint: `See why: ${LOOK}`,
+    hint: `See why: ${LOOK}${state === 'failed' ? '; mend that, then run the same command again' : ''}`,
   });
 }
 

@@ -30,7 +30,7 @@ const REACH_TIMEOUT_MS = 10_000;
 /**
  * Ends when there is nothing to change any more.
  * @param say for the journal: a line for each step
- * @throws AgentError of the machine: systemd starts it again
+ * @throws AgentError of the machine: systemd starts it again, until its limit (host/agent/upgrade/watcher-unit.ts)
  */
 export async function watchUpgrade(
   context: MachineContext,
@@ -85,11 +85,11 @@ async function nextStep(
         : await goOn(context, judging, { step: 'back', why });
     }
     case 'back': {
-      await takeOver(context, from);
+      const incomplete = await takeOver(context, from);
       const stuck = await judge(context, { ...record, version: from, had_session: false });
-      return stuck === undefined
-        ? await end(context, record, 'went-back', record.why)
-        : await end(context, record, 'stuck', `${record.why}; and ${from}: ${stuck}`);
+      const ofFrom = [incomplete, stuck].filter((each) => each !== undefined);
+      const why = [record.why, ...ofFrom.map((each) => `${from}: ${each}`)].join('; and ');
+      return await end(context, record, stuck === undefined ? 'went-back' : 'stuck', why);
     }
   }
 }
@@ -205,7 +205,8 @@ async function end(
 async function removeOlder(context: MachineContext, version: string): Promise<void> {
   const quiet = () => undefined;
   try {
-    await pruneVersions(context, version).apply(quiet, quiet);
+    // The unit of this process may have to start again: its program stays.
+    await pruneVersions(context, version, context.execPath).apply(quiet, quiet);
   } catch (thrown) {
     context.log.warn('Older versions stay', { error_code: expectedError(thrown).code });
   }

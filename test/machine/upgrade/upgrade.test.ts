@@ -413,6 +413,54 @@ describe('while the version is changed', () => {
     },
   );
 
+  test('a unit that was given up is told at once, and the next change begins anew', async () => {
+    await publish();
+    let isBroken = true;
+    machine.programs.set('systemctl', (argv) => {
+      if (argv[1] === 'start' && argv.at(-1) === WATCHER) {
+        if (isBroken) {
+          machine.units.set(WATCHER, 'failed');
+          return {};
+        }
+        watching ??= watch();
+      }
+      return undefined as never;
+    });
+    // By the real clock: whoever waited for the limit would wait minutes.
+    const told = await machine.run(['upgrade', '--json'], { releaseKeys: keys.keys });
+    expect(errorOf(told)).toMatchObject({
+      code: 'UPGRADE_FAILED',
+      message: 'The change has not ended; its unit is failed',
+      hint: expect.stringMatching(/then run the same command again$/),
+    });
+    isBroken = false;
+    const started = machine.calls.length;
+    expect((await agent('upgrade')).exitCode).toBe(0);
+    const verbs = machine.calls
+      .slice(started)
+      .filter(({ argv }) => argv[0] === 'systemctl' && argv.at(-1) === WATCHER)
+      .map(({ argv }) => argv[1])
+      .filter((verb) => verb === 'reset-failed' || verb === 'start');
+    expect(verbs.slice(0, 2)).toEqual(['reset-failed', 'start']); // systemd counts the earlier starts.
+    await expectRuns(NEW);
+  });
+
+  test('the unit is started anew for an hour at most', async () => {
+    await publish();
+    let unit: string | undefined;
+    machine.programs.set('systemctl', async (argv) => {
+      if (argv[1] === 'start' && argv.at(-1) === WATCHER) {
+        unit = await machine.files.readText(UNIT);
+        watching ??= watch();
+      }
+      return undefined as never;
+    });
+    expect((await agent('upgrade')).exitCode).toBe(0);
+    expect(unit?.split('\n').filter((line) => /^(StartLimit|Restart)/.test(line))).toEqual([
+      ...['StartLimitIntervalSec=1h', 'StartLimitBurst=20', 'Restart=on-failure', 'RestartSec=2'],
+    ]);
+  });
+
   test('a change that nobody goes on with is taken over, or removed with the agent', async () => {
     await publish();
     expect((await agent('upgrade')).exitCode).toBe(0);
@@ -512,6 +560,30 @@ describe('the watcher', () => {
       why: `after 60 s it does not answer; and ${OLD}: after 60 s it does not answer`,
     });
     await expectRuns(OLD);
+  });
+
+  test('tells of the one before, too, where that cannot write its unit', async () => {
+    daemons.set(NEW, 'silent');
+    machine.programs.set(programOf(OLD), () => ({ exitCode: 1, stderr: 'read-only\n' }));
+    await begin();
+    expect((await watch()).exitCode).toBe(0);
+    expect(await result()).toEqual({
+      outcome: 'went-back',
+      why: `after 60 s it does not answer; and ${OLD}: it could not write its unit: read-only`,
+    });
+    await expectRuns(OLD);
+  });
+
+  test('keeps its own program, whose unit may have to start again', async () => {
+    const [third, fourth] = ['3.0.0', '4.0.0'];
+    for (const version of [third, fourth]) {
+      await machine.put(programOf(version), PROGRAM, 0o755);
+    }
+    await begin();
+    const own = { clock: scaledClock(SPEED), execPath: programOf(third) };
+    expect((await machine.run(['upgrade', 'watch'], own)).exitCode).toBe(0);
+    await expectRuns(NEW);
+    expect(await machine.files.list(VERSIONS)).toEqual([OLD, third, NEW].sort());
   });
 
   test.each([

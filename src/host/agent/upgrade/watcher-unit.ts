@@ -19,8 +19,9 @@ export async function startWatcher(deps: Deps, program: string): Promise<void> {
   const text = `# Written by "pipeops-agent upgrade" and "rollback"; gone when they have ended.
 [Unit]
 Description=PipeOps agent: change of its version
-# Somebody must go on with it, whatever ends this.
-StartLimitIntervalSec=0
+# Somebody must go on with it, whatever ends this; but what fails so often stays: "failed" is seen and told.
+StartLimitIntervalSec=1h
+StartLimitBurst=20
 
 [Service]
 Type=exec
@@ -35,6 +36,8 @@ WantedBy=multi-user.target
   await deps.files.writeAtomic(deps.places.upgradeUnitFile, text, { mode: 0o644 });
   await systemctl(deps, 'daemon-reload');
   await systemctl(deps, 'enable', '--quiet', WATCHER_UNIT_NAME);
+  // Starts of a change that was given up count, too (systemd.unit(5), "StartLimitIntervalSec").
+  await forgetFailure(deps, WATCHER_UNIT_NAME);
   await systemctl(deps, 'start', '--no-block', WATCHER_UNIT_NAME);
 }
 
