@@ -230,7 +230,7 @@ export class DoorConnection implements ServedRequestOwner {
   #begin(head: RequestHead): void {
     const refusal = this.#deps.admit(head);
     if (refusal !== undefined) {
-      this.#refuse(refusal);
+      this.#refuse(refusal, head.method);
       return;
     }
     const served = new ServedRequest(this, head);
@@ -265,15 +265,20 @@ export class DoorConnection implements ServedRequestOwner {
     }
   }
 
-  /** Nothing that comes behind it is read. */
-  #refuse({ status, body, headers: given = JSON_HEADERS }: Refusal): void {
+  /**
+   * Nothing that comes behind it is read.
+   * @param method undefined where it could not be read
+   */
+  #refuse({ status, body, headers: given = JSON_HEADERS }: Refusal, method?: string): void {
     const headers = [
       ...given,
       ['Content-Length', String(Buffer.byteLength(body))],
       ['Connection', 'close'],
     ] as const;
     this.output.write(encodeResponseHead({ status, reason: 'Refused', headers }));
-    this.output.write(Buffer.from(body));
+    if (method !== 'HEAD') {
+      this.output.write(Buffer.from(body));
+    }
     this.#end();
   }
 

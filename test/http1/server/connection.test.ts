@@ -287,3 +287,18 @@ test('a HEAD that the policy refuses has no body, and the connection goes on', a
   stopping.abort();
   await done;
 });
+
+test('a HEAD that the door refuses gets the head of that answer alone', async () => {
+  const answerTo = async (method: string) => {
+    using caller = await client();
+    caller.socket.write(
+      doorRequest('/proxy/api', 'Authorization: Bearer wrong').replace('GET', method),
+    );
+    await caller.closed;
+    return caller.received();
+  };
+  const whole = await answerTo('GET');
+  const bodyAt = whole.indexOf('\r\n\r\n') + '\r\n\r\n'.length;
+  expect(whole.slice(bodyAt)).toStartWith('{');
+  expect(await answerTo('HEAD')).toBe(whole.slice(0, bodyAt));
+});
