@@ -13,29 +13,36 @@ export interface SessionShare {
   notePolicy(text: string | undefined): void;
 }
 
-/** @param isAloneAtFirst before anything was noted */
+const NAMES = ['is_only_server', 'session_synced', 'shared_policy'] as const;
+type Name = (typeof NAMES)[number];
+
+/**
+ * Kept in memory as well: it is asked several times a second, and only this process writes it.
+ * @param isAloneAtFirst before anything was noted
+ */
 export function sessionShare(database: Database, isAloneAtFirst: boolean): SessionShare {
-  const read = (name: string) =>
+  const read = (name: Name) =>
     database
       .query<{ value: string }, [string]>('SELECT value FROM identity WHERE name = ?')
       .get(name)?.value;
-  const write = (name: string, value: string) => {
-    if (read(name) !== value) {
+  const known = new Map(NAMES.map((name) => [name, read(name)]));
+  const write = (name: Name, value: string | undefined) => {
+    if (known.get(name) === value) {
+      return;
+    }
+    if (value === undefined) {
+      database.run('DELETE FROM identity WHERE name = ?', [name]);
+    } else {
       database.run('INSERT OR REPLACE INTO identity (name, value) VALUES (?, ?)', [name, value]);
     }
-  };
-  const forget = (name: string) => {
-    if (read(name) !== undefined) {
-      database.run('DELETE FROM identity WHERE name = ?', [name]);
-    }
+    known.set(name, value); // Only now: what could not be written was not noted.
   };
   return {
-    isAlone: () => (read('is_only_server') ?? (isAloneAtFirst ? 'yes' : 'no')) === 'yes',
+    isAlone: () => (known.get('is_only_server') ?? (isAloneAtFirst ? 'yes' : 'no')) === 'yes',
     note: (isAlone) => write('is_only_server', isAlone ? 'yes' : 'no'),
-    synced: () => read('session_synced'),
+    synced: () => known.get('session_synced'),
     noteSynced: (hash) => write('session_synced', hash),
-    policy: () => read('shared_policy'),
-    notePolicy: (text) =>
-      text === undefined ? forget('shared_policy') : write('shared_policy', text),
+    policy: () => known.get('shared_policy'),
+    notePolicy: (text) => write('shared_policy', text),
   };
 }
