@@ -52,7 +52,17 @@ export const NodesPage = pageOf(NodeStatus);
 export const NamespacesPage = pageOf(NamespaceRow);
 export const ResourcesPage = pageOf(ResourceInfo);
 export const PodsPage = pageOf(PodInfo);
-export const EventsPage = pageOf(EventRow);
+export const EventsPage = pageOf(EventRow).extend({
+  /** There are more than were read: `total` does not count those, and some may be newer than all here. */
+  truncated: z.boolean(),
+});
+
+/** Rows of a kind, as they are known now. They never change afterwards. */
+export interface KnownRows<Row> {
+  readonly rows: readonly Row[];
+  /** There are more, which were not read. */
+  readonly isTruncated: boolean;
+}
 
 export interface ClusterRows {
   readonly nodes: NodeStatus;

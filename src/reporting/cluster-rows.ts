@@ -4,7 +4,7 @@ import { KINDS, pathOfKind } from '../core/kinds.ts';
 import type { Clock } from '../core/ports.ts';
 import { within } from '../core/waiting.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
-import type { ClusterRows, EventRow } from '../protocol/local-cluster.ts';
+import type { ClusterRows, EventRow, KnownRows } from '../protocol/local-cluster.ts';
 import type { ClusterState } from './cluster-state.ts';
 
 /** How long a question waits for the first list of a kind. */
@@ -23,10 +23,10 @@ export type ReadClusterRows = <Kind extends keyof ClusterRows>(
   kind: Kind,
   signal: AbortSignal,
   namespace?: string,
-) => Promise<readonly ClusterRows[Kind][]>;
+) => Promise<KnownRows<ClusterRows[Kind]>>;
 
 /**
- * The objects of a kind as they are known now, in rows.
+ * The objects of a kind as they are known now, in rows: all of them, but of events.
  * @param want has the cluster followed from now on
  */
 export function clusterRows(deps: Deps, state: ClusterState, want: () => void): ReadClusterRows {
@@ -46,38 +46,42 @@ export function clusterRows(deps: Deps, state: ClusterState, want: () => void): 
     [Kind in keyof ClusterRows]: (
       signal: AbortSignal,
       namespace: string | undefined,
-    ) => Promise<ClusterRows[Kind][]>;
+    ) => Promise<KnownRows<ClusterRows[Kind]>>;
   } = {
     nodes: async (signal) => {
       await known('nodes', signal);
-      return cache.nodes.rows().map(({ status }) => status);
+      return all(cache.nodes.rows().map(({ status }) => status));
     },
     namespaces: async (signal) => {
       await known('namespaces', signal);
-      return cache.namespaces.rows().map((name) => ({ name }));
+      return all(cache.namespaces.rows().map((name) => ({ name })));
     },
     deployments: async (signal) => {
       await known('deployments', signal);
-      return cache.deployments.rows();
+      return all(cache.deployments.rows());
     },
     services: async (signal) => {
       await known('services', signal);
-      return cache.services.rows();
+      return all(cache.services.rows());
     },
     pods: async (signal) => {
       await known('pods', signal);
-      return cache.pods.rows();
+      return all(cache.pods.rows());
     },
     events: (signal, namespace) => readEvents(deps, signal, namespace),
   };
   return (kind, signal, namespace) => readers[kind](signal, namespace);
 }
 
+function all<Row>(rows: readonly Row[]): KnownRows<Row> {
+  return { rows, isTruncated: false };
+}
+
 async function readEvents(
   { client }: Deps,
   signal: AbortSignal,
   namespace: string | undefined,
-): Promise<EventRow[]> {
+): Promise<KnownRows<EventRow>> {
   const rows: EventRow[] = [];
   let next: string | undefined;
   do {
@@ -91,7 +95,7 @@ async function readEvents(
     );
     next = page.next;
   } while (next !== undefined && rows.length < EVENTS_MAX);
-  return rows;
+  return { rows, isTruncated: next !== undefined };
 }
 
 function eventRow(event: CoreV1Event): EventRow {

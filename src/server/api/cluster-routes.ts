@@ -4,6 +4,7 @@ import type { Clock } from '../../core/ports.ts';
 import {
   type ClusterRows,
   EventsPage,
+  type KnownRows,
   NamespacesPage,
   NOT_READY_NAMED_MAX,
   NodesPage,
@@ -25,15 +26,17 @@ import type { ClusterKind } from './sources.ts';
 
 export function clusterRoutes(deps: { readonly clock: Clock }): readonly Route[] {
   const page = async <Kind extends ClusterKind>(
-    { sources, signal }: RouteContext,
+    context: RouteContext,
     kind: Kind,
-    query: Filter & { readonly limit: number; readonly offset: number; readonly sort: string },
+    query: PageQuery,
   ) => {
-    if (sources.cluster === undefined) {
-      throw notServer();
-    }
-    const rows = await sources.cluster.rows(kind, signal, query.namespace);
-    return await pageOf<ClusterRows[Kind]>(deps, rows, { ...query, wanted: wantedBy(query) });
+    const { rows } = await knownRows(context, kind, query.namespace);
+    return await pageOf(deps, rows, { ...query, wanted: wantedBy(query) });
+  };
+  const eventsPage = async (context: RouteContext, query: PageQuery) => {
+    const { rows, isTruncated } = await knownRows(context, 'events', query.namespace);
+    const found = await pageOf(deps, rows, { ...query, wanted: wantedBy(query) });
+    return { ...found, truncated: isTruncated };
   };
   const list = <Query extends z.ZodObject, Page extends z.ZodType>(
     kind: ClusterKind,
@@ -70,19 +73,18 @@ export function clusterRoutes(deps: { readonly clock: Clock }): readonly Route[]
       handle: (context, query) => page(context, 'pods', query),
     }),
     route({
-      ...list('events', 'up to 5 000 events, the newest first', EventsQuery, EventsPage),
-      handle: (context, query) => page(context, 'events', query),
+      ...{ path: '/api/k8s/events', params: EventsQuery, answer: EventsPage },
+      summary:
+        'Lists events, the newest first, a page at a time. At most 5 000 are read; where `truncated` is true there are more, and some may be newer.',
+      handle: eventsPage,
     }),
   ];
 }
 
-async function summary({ sources, signal }: RouteContext): Promise<WorkloadSummary> {
-  if (sources.cluster === undefined) {
-    throw notServer();
-  }
-  const deployments = await sources.cluster.rows('deployments', signal);
+async function summary(context: RouteContext): Promise<WorkloadSummary> {
+  const { rows: deployments } = await knownRows(context, 'deployments');
   const notReady = deployments.filter(({ ready }) => !ready);
-  const pods = await sources.cluster.rows('pods', signal);
+  const { rows: pods } = await knownRows(context, 'pods');
   const phases = new Map<string, number>();
   for (const { phase } of pods) {
     phases.set(phase, (phases.get(phase) ?? 0) + 1);
@@ -100,6 +102,17 @@ async function summary({ sources, signal }: RouteContext): Promise<WorkloadSumma
   };
 }
 
+async function knownRows<Kind extends ClusterKind>(
+  { sources, signal }: RouteContext,
+  kind: Kind,
+  namespace?: string,
+): Promise<KnownRows<ClusterRows[Kind]>> {
+  if (sources.cluster === undefined) {
+    throw notServer();
+  }
+  return await sources.cluster.rows(kind, signal, namespace);
+}
+
 export function notServer(): AgentError {
   return new AgentError('NOT_A_SERVER', 'A worker has no way to the Kubernetes API', {
     hint: 'Ask the agent of a server of the cluster',
@@ -114,6 +127,12 @@ interface Filter {
   readonly node?: string | undefined;
   readonly phase?: string | undefined;
   readonly type?: string | undefined;
+}
+
+interface PageQuery extends Filter {
+  readonly limit: number;
+  readonly offset: number;
+  readonly sort: string;
 }
 
 /** A field that a kind of rows does not have fits no wish. */

@@ -7,7 +7,7 @@ import type {
   SessionAnswer,
   SettingsAnswer,
 } from '../../protocol/local-api.ts';
-import type { ClusterRows } from '../../protocol/local-cluster.ts';
+import type { ClusterRows, KnownRows } from '../../protocol/local-cluster.ts';
 import type { CancelAnswer, CommandAnswer, CommandsAnswer } from '../../protocol/local-commands.ts';
 import type { CommandsQuery } from '../../protocol/local-queries.ts';
 import type {
@@ -52,8 +52,7 @@ export type ClusterKind = keyof ClusterRows;
 
 export interface ClusterSource {
   /**
-   * All rows of a kind, as they are known now; of events 5 000 at most, which Kubernetes gives by namespace
-   * and name. The rows never change afterwards.
+   * All rows of a kind; of events 5 000 at most, which Kubernetes gives by namespace and name, not by age.
    * @param namespace events of others are not read; other kinds have all their rows all the same
    * @throws AgentError KUBERNETES_API while they are not known
    */
@@ -61,5 +60,5 @@ export interface ClusterSource {
     kind: Kind,
     signal: AbortSignal,
     namespace?: string,
-  ): Promise<readonly ClusterRows[Kind][]>;
+  ): Promise<KnownRows<ClusterRows[Kind]>>;
 }

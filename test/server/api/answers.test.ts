@@ -203,3 +203,14 @@ test('callers that ask too much wait, while what is open goes on', async () => {
   clock.advance(1_000);
   expect((await seen(answer, asked('/api/settings'))).status).toBe(200);
 });
+
+test('an answer about events says that there are more than were read', async () => {
+  const answered = async (isTruncated: boolean) => {
+    const answer = answers({ cluster: { rows: async () => ({ rows: [], isTruncated }) } });
+    const { text } = await seen(answer, asked('/api/k8s/events'));
+    return JSON.parse(text);
+  };
+  const empty = { total: 0, offset: 0, items: [] };
+  expect(await answered(true)).toEqual({ ...empty, truncated: true });
+  expect(await answered(false)).toEqual({ ...empty, truncated: false });
+});
