@@ -1,11 +1,12 @@
-import { type IpRange, ipRange, isWithin } from '../../core/ip-range.ts';
+import type { IpRange } from '../../core/ip-range.ts';
 import { type ClusterNetworks, clusterNetworks } from '../facts/cluster-networks.ts';
-import type { ToolFirewall } from '../facts/firewall-tools.ts';
+import { passageFrom, passageTo, type ToolFirewall } from '../facts/firewall-tools.ts';
 import { firewalls } from '../facts/firewalls.ts';
 import { drops, type NftChain, type NftRuleset } from '../facts/nft-rules.ts';
 import { type NodeNetworks, nodeNetworks } from '../facts/node-networks.ts';
 import { type NodePort, nodePorts } from '../facts/node-ports.ts';
 import {
+  commandsBefore,
   commandsFor,
   type FirewallRule,
   firewalldRule,
@@ -39,7 +40,8 @@ export const firewallOpen: Check = {
     'asked: for pods and Services, and for the ports from the private networks that this machine is in. ' +
     '`install --open-firewall` and `join --open-firewall` do so at once. `uninstall` takes the rules back. Rules that ' +
     'nobody but you may judge are ' +
-    'told as command lines: those of nftables and iptables, and ports on a machine with public addresses alone. ' +
+    'told as command lines: those of nftables and iptables, ports on a machine with public addresses alone, and ' +
+    'what has to come before a rule of ufw or firewalld that keeps it out. ' +
     'Open the port 8472 of UDP to other nodes only, never to the internet: whoever reaches ' +
     'it is inside the network of the pods. On a machine that stays alone, only pods and Services matter.',
   repair: 'firewall-rules',
@@ -102,54 +104,60 @@ interface Needed {
 }
 
 function closedByTool(firewall: ToolFirewall, { networks, ports, nodes }: Needed): Closed {
-  const { tool, zone, allowed, podsPass } = firewall;
+  const { tool, zone, rules, podsPass } = firewall;
   const { pods, services } = networks;
-  const isOpenTo = (network: IpRange) =>
-    allowed.some(({ ports: only, source }) => {
-      const from = source === undefined ? undefined : ipRange(source);
-      return only === undefined && (source === undefined || (from && isWithin(network, from)));
-    });
-  const shutNetworks = podsPass ? [] : [...pods, ...services].filter((each) => !isOpenTo(each));
-  const shut = ports.filter(
-    ({ protocol, first, last }) =>
-      !allowed.some(
-        (rule) =>
-          (rule.protocol ?? protocol) === protocol &&
-          (rule.source === undefined || !isOfCluster(rule.source, networks)) &&
-          (rule.ports === undefined || (rule.ports[0] <= first && last <= rule.ports[1])),
-      ),
+  const shutNetworks = podsPass
+    ? []
+    : [...pods, ...services].filter((each) => passageFrom(rules, each) !== 'open');
+  const passageOf = (port: NodePort) =>
+    passageTo(rules, { ...port, nodes: nodes.networks, others: [...pods, ...services] });
+  const shut = ports.filter((port) => passageOf(port) !== 'open');
+  const isDenied = (port: NodePort) => passageOf(port) === 'denied';
+  const forPorts = nodes.networks.flatMap((network) =>
+    shut.map((port) => ({
+      rule: zone === undefined ? ufwRule(network, port) : firewalldRule(zone, network, port),
+      isDenied: isDenied(port),
+    })),
   );
-  const from = nodes.networks.flatMap((network) => shut.map((port) => ({ network, port })));
+  const forNetworks = shutNetworks.map((each) =>
+    // firewalld asks the zone of a source before that of a link, whatever that says.
+    tool === 'ufw'
+      ? { rule: ufwRule(each, undefined), isDenied: passageFrom(rules, each) === 'denied' }
+      : { rule: trustedSource(each), isDenied: false },
+  );
+  const wanted = [...forNetworks, ...forPorts];
   return {
     where: zone === undefined ? tool : `${tool} (zone ${zone})`,
     ports: shut,
     networks: shutNetworks.map(({ text }) => text),
-    rules: [
-      ...shutNetworks.map((each) =>
-        tool === 'ufw' ? ufwRule(each, undefined) : trustedSource(each),
-      ),
-      ...from.map(({ network, port }) =>
-        zone === undefined ? ufwRule(network, port) : firewalldRule(zone, network, port),
-      ),
+    rules: wanted.flatMap((each) => (each.isDenied ? [] : [each.rule])),
+    byHand: [
+      // A rule that keeps out is its owner's: what has to come before it is not for us to put there.
+      ...commandsBefore(wanted.flatMap((each) => (each.isDenied ? [each.rule] : []))),
+      // From where other nodes come is not known: whether all may is not for us to decide.
+      ...(nodes.networks.length > 0 ? [] : openToAll(firewall, shut, isDenied)),
     ],
-    // From where other nodes come is not known: whether all may is not for us to decide.
-    byHand: from.length > 0 ? [] : openToAll(firewall, shut),
   };
 }
 
-/** Whether a rule for such a source is for pods and Services, and so says nothing about other nodes. */
-function isOfCluster(source: string, { pods, services }: ClusterNetworks): boolean {
-  const from = ipRange(source);
-  return from !== undefined && [...pods, ...services].some((network) => isWithin(from, network));
-}
-
 /** docs.k3s.io, "Requirements", "Operating Systems". */
-function openToAll({ zone }: ToolFirewall, ports: readonly NodePort[]): readonly string[] {
+function openToAll(
+  { zone }: ToolFirewall,
+  ports: readonly NodePort[],
+  isDenied: (port: NodePort) => boolean,
+): readonly string[] {
   if (zone === undefined) {
-    return ports.map((port) => `sudo ufw allow ${portRange(port, ':')}/${port.protocol}`);
+    return ports.map(
+      (port) =>
+        `sudo ufw ${isDenied(port) ? 'prepend ' : ''}allow ${portRange(port, ':')}/${port.protocol}`,
+    );
   }
-  const add = `sudo firewall-cmd --permanent --zone=${zone} --add-port=`;
-  const lines = ports.map((port) => `${add}${portRange(port, '-')}/${port.protocol}`);
+  const add = `sudo firewall-cmd --permanent --zone=${zone} --add-`;
+  const lines = ports.map((port) =>
+    isDenied(port)
+      ? `${add}rich-rule='rule priority="-1" port port="${portRange(port, '-')}" protocol="${port.protocol}" accept'`
+      : `${add}port=${portRange(port, '-')}/${port.protocol}`,
+  );
   return lines.length === 0 ? [] : [...lines, 'sudo firewall-cmd --reload'];
 }
 

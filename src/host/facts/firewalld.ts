@@ -1,10 +1,10 @@
 import type { Exec, Files } from '../../core/ports.ts';
 import {
-  ALLOWS_ALL,
-  type Allowed,
+  LETS_ALL,
   POD_DEVICES,
   portsOf,
   type ToolFirewall,
+  type ToolRule,
 } from './firewall-tools.ts';
 import { answerOf } from './tool-output.ts';
 
@@ -14,6 +14,8 @@ const SERVICE_DIRECTORIES = ['/etc/firewalld/services', '/usr/lib/firewalld/serv
 const SERVICE_DEPTH_MAX = 4;
 /** Of the file of one service, bytes. */
 const SERVICE_READ_BYTES = 64 * 1024;
+/** Named by a set or by the address of a network card. */
+const SOMEBODY = 'somebody';
 
 interface Deps {
   readonly exec: Exec;
@@ -49,9 +51,13 @@ export async function readFirewalld(
   const bySource = await Promise.all(
     zones.map(async (zone) => {
       const sources = zone.words('sources');
-      const allowed = sources.length === 0 ? [] : await allowedIn(deps, zone);
+      const rules = sources.length === 0 ? [] : await rulesIn(deps, zone);
       return sources.flatMap((own) =>
-        allowed.map(({ source = own, ...rest }) => ({ ...rest, source })),
+        rules.map(({ source = own, isInverted, ...rest }) => ({
+          ...rest,
+          source: isInverted ? own : source,
+          isInverted: false,
+        })),
       );
     }),
   );
@@ -65,8 +71,8 @@ export async function readFirewalld(
   return Promise.all(
     [...names].map(async (name) => {
       const zone = zones.find((each) => each.name === name);
-      const own = zone === undefined ? [] : await allowedIn(deps, zone);
-      return { tool: 'firewalld', zone: name, allowed: [...own, ...bySource.flat()], podsPass };
+      const own = zone === undefined ? [] : await rulesIn(deps, zone);
+      return { tool: 'firewalld', zone: name, rules: [...bySource.flat(), ...own], podsPass };
     }),
   );
 }
@@ -91,51 +97,75 @@ function acceptsAll(zone: Zone): boolean {
   return zone.words('target').includes('ACCEPT');
 }
 
-/** What the zone lets in, whoever it comes from. */
-async function allowedIn(deps: Deps, zone: Zone): Promise<readonly Allowed[]> {
+/** What the zone says, whoever it comes from, in the order in which it is asked. */
+async function rulesIn(deps: Deps, zone: Zone): Promise<readonly ToolRule[]> {
   const services = await Promise.all(
     zone.words('services').map((name) => portsOfService(deps, name, 0)),
   );
-  const rich = await Promise.all(zone.richRules.map((rule) => allowedByRule(deps, rule)));
+  const inOrder = zone.richRules.toSorted((a, b) => priorityOf(a) - priorityOf(b));
+  const rich = async (wanted: (priority: number) => boolean) => {
+    const rules = inOrder.filter((rule) => wanted(priorityOf(rule)));
+    return (await Promise.all(rules.map((rule) => rulesOf(deps, rule)))).flat();
+  };
+  const usual = await rich((priority) => priority === 0);
   return [
+    ...(await rich((priority) => priority < 0)),
+    // firewalld.richlanguage(5), "Priority": without one, what keeps out comes first.
+    ...usual.filter(({ lets }) => !lets),
+    ...usual.filter(({ lets }) => lets),
     ...zone.words('ports').map(portOf),
     ...services.flat(),
-    ...rich.flat(),
-    ...(acceptsAll(zone) ? [ALLOWS_ALL] : []),
+    ...(await rich((priority) => priority > 0)),
+    ...(acceptsAll(zone) ? [LETS_ALL] : []),
   ];
 }
 
-function portOf(word: string): Allowed {
+function priorityOf(rule: string): number {
+  return Number(quoted(rule, 'priority') ?? 0);
+}
+
+function portOf(word: string): ToolRule {
   const [range = '', protocol] = word.split('/');
-  return { protocol, ports: portsOf(range, '-'), source: undefined };
+  return { ...LETS_ALL, protocol, ports: portsOf(range, '-') };
 }
 
 /** `rule family="ipv4" source address="10.0.0.0/24" port port="6443" protocol="tcp" accept` (firewalld.richlanguage(5)). */
-async function allowedByRule(deps: Deps, rule: string): Promise<readonly Allowed[]> {
-  if (!/ accept\b/.test(rule)) {
+async function rulesOf(deps: Deps, rule: string): Promise<readonly ToolRule[]> {
+  const lets = / accept\b/.test(rule);
+  // What keeps out only what goes to one address, or above a limit, may not mean nodes.
+  if (!lets && (!/ (reject|drop)\b/.test(rule) || / (destination|limit) /.test(rule))) {
     return [];
   }
-  const source = quoted(rule, 'source address');
+  const from = {
+    lets,
+    source: / source /.test(rule) ? (sourceOf(rule) ?? SOMEBODY) : undefined,
+    isInverted: / source NOT /.test(rule),
+  };
   const service = quoted(rule, 'service name');
   if (service !== undefined) {
     const ports = await portsOfService(deps, service, 0);
-    return ports.map((each) => ({ ...each, source }));
+    return ports.map((each) => ({ ...each, ...from }));
   }
   const port = quoted(rule, 'port port');
   if (port !== undefined) {
-    return [{ protocol: quoted(rule, 'protocol'), ports: portsOf(port, '-'), source }];
+    const protocol = quoted(rule, 'protocol');
+    return [{ ...from, protocol, ports: portsOf(port, '-') }];
   }
-  // Without a port it lets all in, unless it asks for something else.
+  // Without a port it is about all, unless it asks for something else.
   return / (protocol|icmp-type|icmp-block|source-port|forward-port) /.test(rule)
     ? []
-    : [{ ...ALLOWS_ALL, source }];
+    : [{ ...LETS_ALL, ...from }];
+}
+
+function sourceOf(rule: string): string | undefined {
+  return quoted(rule, 'source address') ?? quoted(rule, 'source NOT address');
 }
 
 async function portsOfService(
   deps: Deps,
   name: string,
   depth: number,
-): Promise<readonly Allowed[]> {
+): Promise<readonly ToolRule[]> {
   const text = depth > SERVICE_DEPTH_MAX ? '' : await serviceFile(deps, name);
   const tags = text.match(/<(port|include) [^>]*>/g) ?? [];
   const found = await Promise.all(

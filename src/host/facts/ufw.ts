@@ -1,10 +1,10 @@
 import type { Exec } from '../../core/ports.ts';
 import {
-  ALLOWS_ALL,
-  type Allowed,
+  LETS_ALL,
   POD_DEVICES,
   portsOf,
   type ToolFirewall,
+  type ToolRule,
 } from './firewall-tools.ts';
 import { answerOf } from './tool-output.ts';
 
@@ -15,9 +15,13 @@ interface Deps {
 
 /** A line of `ufw status verbose`: to, whether it is let in, from. */
 interface Row {
+  readonly lets: boolean;
   readonly to: string;
   readonly device: string | undefined;
-  readonly from: string;
+  /** In CIDR notation; undefined: anybody. */
+  readonly from: string | undefined;
+  /** It asks for more than that: an address of this machine, a port of the sender. */
+  readonly isNarrower: boolean;
 }
 
 /** @returns undefined where it is not there, or off */
@@ -28,12 +32,20 @@ export async function readUfw(deps: Deps): Promise<ToolFirewall | undefined> {
   }
   const rows = status.split('\n').flatMap((line) => rowOf(line) ?? []);
   const isOfPods = ({ device = '' }: Row) => POD_DEVICES.includes(device);
+  const ofAll = rows.filter((row) => !isOfPods(row)).flatMap(rulesOf);
   const letsAllIn = /^Default: allow \(incoming\)/m.test(status);
+  const aboutPods = rows.find(
+    (row) => row.to === 'Anywhere' && (isOfPods(row) || keepsOutAll(row)),
+  );
   return {
     tool: 'ufw',
-    allowed: letsAllIn ? [ALLOWS_ALL] : rows.filter((row) => !isOfPods(row)).flatMap(allowedBy),
-    podsPass: rows.some((row) => isOfPods(row) && row.to === 'Anywhere'),
+    rules: letsAllIn ? [...ofAll, LETS_ALL] : ofAll,
+    podsPass: aboutPods?.lets === true,
   };
+}
+
+function keepsOutAll({ lets, device, from, isNarrower }: Row): boolean {
+  return !lets && device === undefined && from === undefined && !isNarrower;
 }
 
 /**
@@ -41,23 +53,37 @@ export async function readUfw(deps: Deps): Promise<ToolFirewall | undefined> {
  * application its ports stand first: `6443/tcp (k3s)`.
  */
 function rowOf(line: string): Row | undefined {
-  const verdict = / (?:ALLOW|LIMIT)(?: (IN|OUT|FWD))? /.exec(line);
-  if (verdict === null || (verdict[1] ?? 'IN') !== 'IN') {
+  const verdict = / (ALLOW|LIMIT|DENY|REJECT)(?: (IN|OUT|FWD))? /.exec(line);
+  if (verdict === null || (verdict[2] ?? 'IN') !== 'IN') {
     return undefined;
   }
   const left = line.slice(0, verdict.index).trim();
   const right = line.slice(verdict.index + verdict[0].length).trim();
-  const to = left.replaceAll(/ \([^)]*\)| on \S+/g, '');
-  const device = / on (\S+)/.exec(left)?.[1];
   // Before the port may stand an address of this machine, behind the source its port.
-  return { to: to.split(' ').at(-1) ?? '', device, from: right.split(' ')[0] ?? '' };
+  const to = left.replaceAll(/ \([^)]*\)| on \S+/g, '').split(' ');
+  const [from = '', port] = right
+    .replace(/\s*#.*$/, '')
+    .replaceAll(/ \([^)]*\)/g, '')
+    .split(' ');
+  const everybody = right.startsWith('Anywhere (v6)') ? '::/0' : undefined;
+  return {
+    lets: verdict[1] === 'ALLOW' || verdict[1] === 'LIMIT',
+    to: to.at(-1) ?? '',
+    device: / on (\S+)/.exec(left)?.[1],
+    from: from === 'Anywhere' ? everybody : from,
+    isNarrower: to.length > 1 || port !== undefined,
+  };
 }
 
-function allowedBy({ to, from }: Row): readonly Allowed[] {
-  const source = from === 'Anywhere' ? undefined : from;
+/** What lets in a part lets nodes in; what keeps out a part may not mean them. */
+function rulesOf({ lets, to, device, from, isNarrower }: Row): readonly ToolRule[] {
+  if (!lets && (device !== undefined || isNarrower)) {
+    return [];
+  }
+  const rule = { ...LETS_ALL, lets, source: from };
   const [, ports = '', protocol] = /^([\d:,]+)(?:\/(tcp|udp))?$/.exec(to) ?? [];
   if (ports === '') {
-    return to === 'Anywhere' ? [{ ...ALLOWS_ALL, source }] : [];
+    return to === 'Anywhere' ? [rule] : [];
   }
-  return ports.split(',').map((part) => ({ protocol, ports: portsOf(part, ':'), source }));
+  return ports.split(',').map((part) => ({ ...rule, protocol, ports: portsOf(part, ':') }));
 }

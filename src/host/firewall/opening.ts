@@ -18,7 +18,8 @@ type Argv = readonly [string, ...string[]];
 
 /**
  * Each rule is for good and at once; nothing is loaded anew, as that would drop what others have told
- * firewalld for now only. A rule that is there already is its owner's, and stays.
+ * firewalld for now only. A rule that is there already is its owner's, and stays as it is: also one that
+ * is there for now only.
  * @param wanted those to be made now
  */
 export function firewallOpening(

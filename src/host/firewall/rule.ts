@@ -39,7 +39,18 @@ export function portRange(
 
 /** The same rules as a person types them. firewalld takes up what is to last when it is loaded anew. */
 export function commandsFor(rules: readonly FirewallRule[]): readonly string[] {
-  const lines = rules.map(commandOf);
+  return withReload(rules, rules.map(commandOf));
+}
+
+/** The same where another rule keeps out what they let in: they are asked before it (ufw(8), firewalld.richlanguage(5)). */
+export function commandsBefore(rules: readonly FirewallRule[]): readonly string[] {
+  const lines = rules
+    .map(commandOf)
+    .map((line) => line.replace(/^sudo ufw /, '$&prepend ').replace("'rule ", '$&priority="-1" '));
+  return withReload(rules, lines);
+}
+
+function withReload(rules: readonly FirewallRule[], lines: readonly string[]): readonly string[] {
   return rules.some(({ kind }) => kind === 'firewalld-rule')
     ? [...lines, 'sudo firewall-cmd --reload']
     : lines;

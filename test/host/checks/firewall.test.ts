@@ -167,6 +167,67 @@ Anywhere on cni0           ALLOW IN    Anywhere
   });
 });
 
+test('of ufw the first rule that fits decides, so what is denied before it is let in is closed', async () => {
+  const refused = (rows: readonly string[], ...order: readonly [RegExp, string][]) =>
+    findingOf(
+      firewallOpen,
+      printing({
+        'ufw status verbose': order.reduce(
+          (status, [from, to]) => status.replace(from, to),
+          UFW_OPEN.replace('22/tcp  ', `${rows.join('\n')}\n22/tcp  `),
+        ),
+        ...routes,
+      }),
+    );
+  expect(
+    await refused([
+      '6443/tcp                   DENY        Anywhere',
+      '10000:11000/tcp            REJECT IN   Anywhere                   # no',
+      'Anywhere                   DENY IN     10.43.7.0/24',
+    ]),
+  ).toMatchObject({
+    message: 'ufw keeps out 6443/tcp (the API), 10250/tcp (the kubelet), packets from 10.43.0.0/16',
+    fix: [
+      'sudo ufw prepend allow from 10.43.0.0/16',
+      'sudo ufw prepend allow 6443/tcp',
+      'sudo ufw prepend allow 10250/tcp',
+    ].join('\n'),
+    rules: [],
+  });
+  // Those keep out something else, or come too late.
+  expect(
+    await refused(
+      [
+        '6443/tcp                   DENY        203.0.113.7',
+        '6443/tcp                   DENY        Anywhere 5000/tcp',
+        '10.0.0.5 6443/tcp          DENY        Anywhere',
+        '6443/tcp on eth1           DENY        Anywhere',
+        '6443/tcp (v6)              DENY        Anywhere (v6)',
+        '6443/udp                   DENY        Anywhere',
+        '6443/tcp                   DENY OUT    Anywhere',
+      ],
+      [/$/, 'Anywhere                   DENY        Anywhere\n'],
+    ),
+  ).toBeUndefined();
+});
+
+test('ufw that lets all in but what it denies; in a private network the lines are for that', async () => {
+  const status = `${UFW_ALLOWING}
+To                         Action      From
+--                         ------      ----
+10250/tcp                  DENY        10.0.0.0/8
+Anywhere on cni0           DENY        Anywhere
+`;
+  const outputs = { 'ufw status verbose': status, ...routes };
+  expect(await findingOf(firewallOpen, { ...printing(outputs), ...PRIVATE })).toMatchObject({
+    message: 'ufw keeps out 10250/tcp (the kubelet)',
+    hint: 'Let that pass (the ports only from the other nodes, where it is a public network)',
+    fix: 'sudo ufw prepend allow from 10.0.0.0/24 to any port 10250 proto tcp',
+    rules: [],
+  });
+  expect(await outcomeOf(firewallOpen, printing(outputs))).toEqual({ state: 'ok' });
+});
+
 /** What firewalld prints of its zones, each with what is not empty in it. */
 function firewalld(zones: Readonly<Record<string, readonly string[]>>) {
   const usual = ['target: default', 'interfaces: ', 'sources: ', 'services: ssh', 'ports: '];
@@ -243,6 +304,62 @@ test('of firewalld services, sources, rich rules and links of pods count as well
     finding: { message: 'firewalld (zone public) keeps out 6443/tcp (the API)' },
   });
   expect(await state({ public: ['target: ACCEPT'] })).toEqual({ state: 'ok' });
+});
+
+test('a rich rule of firewalld for all but a source is not for that source', async () => {
+  const found = (rules: readonly string[]) =>
+    findingOf(firewallOpen, {
+      ...printing(firewalld({ public: ['rich rules: ', ...rules.map((rule) => `\t${rule}`)] })),
+      ...PRIVATE,
+    });
+  const port = (source: string) =>
+    `rule family="ipv4" ${source} port port="6000-11000" protocol="tcp" accept`;
+  const pods = 'packets from 10.42.0.0/16, packets from 10.43.0.0/16';
+  const closed = (what: string) => `firewalld (zone public) keeps out ${what}`;
+  expect((await found([port('source NOT address="10.0.0.0/16"')]))?.message).toBe(
+    closed(`6443/tcp (the API), 10250/tcp (the kubelet), 8472/udp (pods of other nodes), ${pods}`),
+  );
+  expect((await found([port('source NOT address="10.42.0.0/16"')]))?.message).toBe(
+    closed(`8472/udp (pods of other nodes), ${pods}`),
+  );
+  const all = (source: string) => [`rule family="ipv4" ${source} accept`];
+  expect((await found(all('source NOT address="10.42.0.0/16"')))?.message).toBe(
+    closed('packets from 10.42.0.0/16'),
+  );
+  // Who is in a set is not known: other nodes may be, networks of pods are not taken to be.
+  expect((await found(all('source ipset="nodes"')))?.message).toBe(closed(pods));
+  expect(await found(all('source NOT address="192.0.2.0/24"'))).toBeUndefined();
+});
+
+test('a rich rule of firewalld that keeps out comes before what lets in, unless told otherwise', async () => {
+  const found = (rule: string, special: Partial<FactDeps> = PRIVATE) =>
+    findingOf(firewallOpen, {
+      ...printing(
+        firewalld({
+          public: ['ports: 6443/tcp 10250/tcp 8472/udp', 'rich rules: ', `\t${rule}`],
+          ...TRUSTED,
+        }),
+      ),
+      ...special,
+    });
+  const message = 'firewalld (zone public) keeps out 10250/tcp (the kubelet)';
+  const drop = 'port port="10250" protocol="tcp" drop';
+  const lines = (rich: string) =>
+    `sudo firewall-cmd --permanent --zone=public --add-rich-rule='rule priority="-1" ${rich} accept'\nsudo firewall-cmd --reload`;
+  expect(await found(`rule ${drop}`)).toMatchObject({
+    message,
+    fix: lines('family="ipv4" source address="10.0.0.0/24" port port="10250" protocol="tcp"'),
+    rules: [],
+  });
+  expect(await found(`rule ${drop}`, {})).toMatchObject({
+    message,
+    fix: lines('port port="10250" protocol="tcp"'),
+    rules: [],
+  });
+  expect((await found('rule priority="-5" reject'))?.message).toContain('6443/tcp');
+  expect(await found('rule priority="5" reject')).toBeUndefined();
+  expect(await found(`rule source address="203.0.113.0/24" ${drop}`)).toBeUndefined();
+  expect(await found(`rule destination address="192.0.2.1" ${drop}`)).toBeUndefined();
 });
 
 const CHAIN = { family: 'inet', table: 'filter', name: 'input', hook: 'input', prio: 0 };
