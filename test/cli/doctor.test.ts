@@ -302,6 +302,53 @@ test('install opens the firewall when it is told to, and only then', async () =>
   expect(added.size).toBe(0);
 });
 
+/** firewalld that lets nodes in but nothing of pods, as far as it is asked here. */
+function firewalld(sources: { readonly now: Set<string>; readonly lasting: Set<string> }) {
+  machine.programs.set('firewall-cmd', ([, ...words]) => {
+    const [, action, value = ''] =
+      /^--(query|add|remove)-source=(.+)$/.exec(words.at(-1) ?? '') ?? [];
+    const of = words.includes('--permanent') ? sources.lasting : sources.now;
+    switch (action) {
+      case 'query':
+        return { exitCode: of.has(value) ? 0 : 1 };
+      case 'add':
+        of.add(value);
+        return {};
+      case 'remove':
+        of.delete(value);
+        return {};
+      default:
+        return {
+          stdout: words.includes('--get-default-zone')
+            ? 'public\n'
+            : `public\n  ports: 6443/tcp 10250/tcp 8472/udp\n\ntrusted\n  target: ACCEPT\n  sources: ${[...sources.now].join(' ')}\n`,
+        };
+    }
+  });
+}
+
+test('what a person told firewalld for now only, or for later only, stays theirs', async () => {
+  const [pods, services] = ['10.42.0.0/16', '10.43.0.0/16'];
+  const sources = { now: new Set([pods]), lasting: new Set([services]) };
+  firewalld(sources);
+  expect(await doctor('--fix', '--yes')).toMatchObject({
+    exitCode: 0,
+    fixed: ['firewall-rules'],
+    states: [],
+  });
+  const opened = { now: new Set([pods, services]), lasting: new Set([services]) };
+  expect(sources).toEqual(opened);
+  expect(await machine.run(['uninstall', '--yes'])).toMatchObject({ exitCode: 0 });
+  expect(sources).toEqual(opened);
+
+  sources.now.clear();
+  sources.lasting.clear();
+  await doctor('--fix', '--yes');
+  expect(sources).toEqual({ now: new Set([pods, services]), lasting: new Set([pods, services]) });
+  expect(await machine.run(['uninstall', '--yes'])).toMatchObject({ exitCode: 0 });
+  expect(sources).toEqual({ now: new Set(), lasting: new Set() });
+});
+
 test('a firewall that was taken away meanwhile stands in no way of uninstall', async () => {
   const added = new Set<string>();
   ufw(added);

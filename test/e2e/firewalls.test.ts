@@ -165,12 +165,52 @@ test(
   async () => {
     await startFirewalld('public');
     const kept = () => shell('cat /etc/firewalld/zones/*.xml');
-    const before = await kept();
+    // A person's, not loaded yet.
+    await shell('firewall-cmd --permanent --zone=trusted --add-source=10.43.0.0/16');
     await firewall('--fix', '--yes');
-    expect(await kept()).not.toBe(before);
+    expect(await kept()).toContain(network);
+    expect(await shell('firewall-cmd --zone=trusted --list-sources')).toBe(
+      '10.42.0.0/16 10.43.0.0/16',
+    );
     await shell('systemctl stop firewalld');
     expect(await agent('uninstall', '--yes')).toMatchObject({ exitCode: 0 });
     expect(await kept()).not.toContain(network);
+    expect(await kept()).not.toContain('10.42.0.0/16');
+    expect(await kept()).toContain('10.43.0.0/16');
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
+  'what a rule keeps out is let in by the lines that are told, and by no --fix',
+  async () => {
+    const mendedByHand = async () => {
+      const { fixed, finding } = await firewall('--fix', '--yes');
+      expect({ fixed, message: finding?.message }).toEqual({
+        fixed: [],
+        message: expect.stringContaining('keeps out 10250/tcp (the kubelet)'),
+      });
+      await shell((finding?.fix ?? 'false').replaceAll('sudo ', ''));
+      expect((await firewall()).state).toBe('ok');
+    };
+    const open = ['22', '6443', '8472'].map((port) => `ufw allow ${port}`);
+    const networks = ['10.42.0.0/16', '10.43.0.0/16'];
+    const pods = networks.map((each) => `ufw allow from ${each}`);
+    await shell(
+      ['ufw deny 10250/tcp', ...open, ...pods, 'ufw allow 10250/tcp', 'ufw --force enable'].join(
+        '; ',
+      ),
+    );
+    await mendedByHand();
+    await shell('ufw --force reset');
+
+    await startFirewalld('public');
+    const sources = networks.map((each) => `--add-source=${each}`).join(' ');
+    await shell(`firewall-cmd --permanent --zone=trusted ${sources}
+      firewall-cmd --permanent --zone=public --add-port=6443/tcp --add-port=10250/tcp --add-port=8472/udp
+      firewall-cmd --permanent --zone=public --add-rich-rule='rule port port="10250" protocol="tcp" reject'
+      firewall-cmd --reload`);
+    await mendedByHand();
   },
   TEST_TIMEOUT_MS,
 );

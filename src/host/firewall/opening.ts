@@ -28,8 +28,11 @@ export function firewallOpening(
   wanted: readonly FirewallRule[],
 ): Resource {
   const missing = async () => {
-    const found = await Promise.all(wanted.map((rule) => isThere(deps, rule)));
-    return wanted.filter((_, index) => found[index] === false);
+    const found = await Promise.all(wanted.map((rule) => whereIs(deps, rule)));
+    return wanted.flatMap((rule, index) => {
+      const there = found[index];
+      return there === undefined || there.now ? [] : [{ rule, isLasting: there.lasting }];
+    });
   };
   const made = inventory.entries().filter(isRule);
   return {
@@ -40,13 +43,16 @@ export function firewallOpening(
     isWanted: wanted.length > 0,
     isDone: async () => (await missing()).length === 0,
     apply: async () => {
-      for (const rule of await missing()) {
-        await inventory.record(rule);
+      for (const { rule, isLasting } of await missing()) {
+        // One that lasts has only not been loaded yet: whoever made it, it stays theirs.
+        if (!isLasting) {
+          await inventory.record(rule);
+        }
         await add(deps, rule);
       }
     },
     changes: async () =>
-      (await missing()).map((rule) => ({ action: 'create', target: words(rule) })),
+      (await missing()).map(({ rule }) => ({ action: 'create', target: words(rule) })),
     undo: async ({ keepK3s }) =>
       keepK3s ? [] : made.toReversed().map((rule) => removal(deps, rule)),
   };
@@ -61,17 +67,24 @@ function words({ kind, name }: FirewallRule): string {
   return `${kind === 'ufw-rule' ? 'ufw' : 'firewalld'} ${name}`;
 }
 
-async function isThere(deps: Deps, rule: FirewallRule): Promise<boolean> {
+/** In what is let through now, and in what will be after the next start. Of ufw both are one. */
+interface Whereabouts {
+  readonly now: boolean;
+  readonly lasting: boolean;
+}
+
+async function whereIs(deps: Deps, rule: FirewallRule): Promise<Whereabouts> {
   if (rule.kind === 'ufw-rule') {
     const { stdout } = await deps.exec.run(['ufw', 'show', 'added'], { timeoutMs: TIMEOUT_MS });
-    return stdout.split('\n').includes(`ufw ${rule.name}`);
+    const isThere = stdout.split('\n').includes(`ufw ${rule.name}`);
+    return { now: isThere, lasting: isThere };
   }
-  const asked = await Promise.all(
-    (['now', 'lasting'] as const).map((span) =>
-      deps.exec.run(firewalldCommand(span, 'query', rule), { timeoutMs: TIMEOUT_MS }),
-    ),
-  );
-  return asked.every(({ exitCode }) => exitCode === 0);
+  const has = async (span: 'now' | 'lasting') => {
+    const query = firewalldCommand(span, 'query', rule);
+    return (await deps.exec.run(query, { timeoutMs: TIMEOUT_MS })).exitCode === 0;
+  };
+  const [now, lasting] = await Promise.all([has('now'), has('lasting')]);
+  return { now, lasting };
 }
 
 async function add(deps: Deps, rule: FirewallRule): Promise<void> {
@@ -79,8 +92,9 @@ async function add(deps: Deps, rule: FirewallRule): Promise<void> {
     await run(deps, ['ufw', ...rule.name.split(' ')]);
     return;
   }
-  await run(deps, firewalldCommand('now', 'add', rule));
+  // A run that is killed in between leaves one that is still missing, and is made by the next.
   await run(deps, firewalldCommand('lasting', 'add', rule));
+  await run(deps, firewalldCommand('now', 'add', rule));
 }
 
 function removal(deps: Deps, rule: FirewallRule): Removal {
