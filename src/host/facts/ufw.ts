@@ -58,14 +58,14 @@ function rowOf(line: string): Row | undefined {
     return undefined;
   }
   const left = line.slice(0, verdict.index).trim();
-  const right = line.slice(verdict.index + verdict[0].length).trim();
+  const [right = ''] = line.slice(verdict.index + verdict[0].length).split('#');
   // Before the port may stand an address of this machine, behind the source its port.
   const to = left.replaceAll(/ \([^)]*\)| on \S+/g, '').split(' ');
   const [from = '', port] = right
-    .replace(/\s*#.*$/, '')
     .replaceAll(/ \([^)]*\)/g, '')
+    .trim()
     .split(' ');
-  const everybody = right.startsWith('Anywhere (v6)') ? '::/0' : undefined;
+  const everybody = right.trim().startsWith('Anywhere (v6)') ? '::/0' : undefined;
   return {
     lets: verdict[1] === 'ALLOW' || verdict[1] === 'LIMIT',
     to: to.at(-1) ?? '',
