@@ -19,6 +19,7 @@ export function countingPolicy(inner: Policy & ReachPolicy): CountingPolicy {
     refusals: () => ({ ...counts }),
     policy: {
       command: (request) => counted('command', inner.command(request)),
+      isAsked: (verb) => inner.isAsked(verb),
       access: (request) => counted('access', inner.access(request)),
       object: (object) => counted('object', inner.object(object)),
       request: (method, target, upgrade) =>

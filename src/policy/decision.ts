@@ -43,6 +43,8 @@ export interface Policy {
     readonly namespace?: string;
     readonly hostVerb?: HostVerb;
   }): PolicyDecision;
+  /** Whether a person decides about each use of this verb, where it is allowed. */
+  isAsked(verb: HostVerb): boolean;
   access(request: AccessRequest): PolicyDecision;
   /** Whether an object that is to be written may be as it is, whoever writes it and where. */
   object(object: unknown): PolicyDecision;

@@ -35,6 +35,7 @@ export function policyOf(effective: EffectivePolicy): Policy & ReachPolicy {
       hostVerb === undefined
         ? decideCommand(effective, type, namespace)
         : decideHost(effective, type, hostVerb),
+    isAsked: (verb) => effective.host[verb].decision === 'ask',
     access,
     object: (object) => decideObject(effective, object),
     // Traffic changes what it reaches; but it needs no right in Kubernetes, so every preset has it.

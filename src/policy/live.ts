@@ -54,6 +54,7 @@ export async function livePolicy(deps: Deps, path: string): Promise<LivePolicy> 
   let ofOther: (Policy & ReachPolicy) | undefined;
   const ofFile: Policy & ReachPolicy = {
     command: (request) => current.policy.command(request),
+    isAsked: (verb) => current.policy.isAsked(verb),
     access: (request) => current.policy.access(request),
     object: (object) => current.policy.object(object),
     reach: (namespace) => current.policy.reach(namespace),
@@ -123,6 +124,7 @@ function refuseEverything(
   );
   return {
     command: () => decision,
+    isAsked: () => false, // Nothing is allowed.
     access: () => decision,
     object: () => decision,
     reach: () => decision,

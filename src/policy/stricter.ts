@@ -3,7 +3,7 @@ import type { Policy, PolicyDecision, ReachPolicy } from './decision.ts';
 type Whole = Policy & ReachPolicy;
 
 /**
- * Allows what both allow. Where both refuse, the first one says why.
+ * Allows what both allow. Where both refuse, the first one says why. A person is asked where either wants it.
  * @param second asked each time; undefined: the first one counts alone
  */
 export function stricterOf(first: Whole, second: () => Whole | undefined): Whole {
@@ -14,6 +14,7 @@ export function stricterOf(first: Whole, second: () => Whole | undefined): Whole
   };
   return {
     command: (request) => both((each) => each.command(request)),
+    isAsked: (verb) => first.isAsked(verb) || second()?.isAsked(verb) === true,
     access: (request) => both((each) => each.access(request)),
     object: (object) => both((each) => each.object(object)),
     reach: (namespace) => both((each) => each.reach(namespace)),

@@ -14,14 +14,21 @@ export const JOIN_TOKEN_TTL_SECONDS_MAX = 7 * 24 * 3_600;
 /** The command behind a request: its idempotency key. It becomes part of descriptions, so no controls. */
 const commandId = z.string().regex(/^[^\p{C}]{1,128}$/u);
 
+/**
+ * Root wants to be asked on another server of the cluster, whose policy the helper does not see. It can only add to
+ * what the file of this machine says.
+ */
+const ask = z.literal(true).optional();
+
 export const HelperRequest = z.discriminatedUnion('verb', [
   z.strictObject({
     verb: z.literal('mint_join_token'),
     command_id: commandId,
     role: z.enum(['agent', 'server']),
     ttl_seconds: z.int().min(JOIN_TOKEN_TTL_SECONDS_MIN).max(JOIN_TOKEN_TTL_SECONDS_MAX),
+    ask,
   }),
-  z.strictObject({ verb: z.literal('snapshot'), command_id: commandId }),
+  z.strictObject({ verb: z.literal('snapshot'), command_id: commandId, ask }),
   z.strictObject({ verb: z.literal('host_facts') }),
 ]);
 export type HelperRequest = z.infer<typeof HelperRequest>;

@@ -53,6 +53,7 @@ export interface ContractAgentOptions {
 const ALLOWED = { allowed: true } as const;
 const EVERYTHING: Policy = {
   command: () => ALLOWED,
+  isAsked: () => false,
   access: () => ALLOWED,
   object: () => ALLOWED,
   request: () => ALLOWED,

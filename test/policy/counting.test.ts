@@ -6,6 +6,7 @@ test('countingPolicy() gives the decisions of the other and counts refusals, but
   const no = refused('exec', 'Nobody may');
   const { policy, refusals } = countingPolicy({
     command: ({ type }) => (type === 'exec' ? no : ALLOWED),
+    isAsked: (verb) => verb === 'snapshot',
     access: () => no,
     object: () => ALLOWED,
     request: () => no,
@@ -22,6 +23,8 @@ test('countingPolicy() gives the decisions of the other and counts refusals, but
     policy.request('GET', '/', false),
     policy.reach('a'),
     policy.kubernetesApi(),
-  ]).toEqual([no, ALLOWED, no, ALLOWED, no, no, no, no]);
+    policy.isAsked('snapshot'),
+    policy.isAsked('join_token'),
+  ]).toEqual([no, ALLOWED, no, ALLOWED, no, no, no, no, true, false]);
   expect(refusals()).toEqual({ command: 1, access: 1, object: 0, request: 2 });
 });

@@ -21,6 +21,7 @@ export function unusedCommandDeps(): Omit<CommandDeps, 'clock'> {
     workElsewhere: unused,
     policy: {
       command: () => ALLOWED,
+      isAsked: () => false,
       access: () => ALLOWED,
       object: () => ALLOWED,
       request: () => ALLOWED,

@@ -60,9 +60,9 @@ function decidingSubcommand(word: 'approve' | 'refuse', decision: 'approved' | '
 
 /**
  * `mint_join_token: role agent, ttl_seconds 900, command_id "42"`. The control plane chooses the id: it stands last,
- * and in quotes, so that it does not look like something else.
+ * and in quotes, so that it does not look like something else. Which server wanted a person to be asked is left out.
  */
-function whatOf({ verb, command_id: commandId, ...fields }: AskedEntry['request']): string {
+function whatOf({ verb, command_id: commandId, ask: _, ...fields }: AskedEntry['request']): string {
   const words = Object.entries(fields).map(([key, value]) => `${key} ${String(value)}`);
   if (commandId !== undefined) {
     words.push(`command_id ${JSON.stringify(commandId)}`);

@@ -1,4 +1,3 @@
-import { requireAllowed } from '../../policy/decision.ts';
 import { JoinTokenData, JoinTokenPayload } from '../../protocol/commands/machine.ts';
 import { MintedJoinToken } from '../../protocol/helper.ts';
 import { commandHandler } from '../engine/handler.ts';
@@ -20,16 +19,14 @@ export const joinTokenCommand = commandHandler({
   timeoutMs: () => TIMEOUT_MS,
   afterRestart: 'rerun',
   run: async ({ role, ttl_seconds }, context) => {
-    // The helper asks the file of this machine. What root has refused on another server is known here.
     const hostVerb = role === 'server' ? 'server_token' : 'join_token';
-    requireAllowed(context.policy.command({ type: 'join_token', hostVerb }));
     const request = {
       verb: 'mint_join_token' as const,
       command_id: context.commandId,
       role,
       ttl_seconds,
     };
-    const answer = await askHelperAndPerson(context, request);
+    const answer = await askHelperAndPerson(context, { type: 'join_token', hostVerb }, request);
     const { token, ...data } = MintedJoinToken.parse(answer);
     const kind = role === 'server' ? 'server' : 'worker';
     return {

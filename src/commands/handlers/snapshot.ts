@@ -20,7 +20,8 @@ export const snapshotCommand = commandHandler({
   afterRestart: 'rerun',
   run: async (_payload, context) => {
     const request = { verb: 'snapshot' as const, command_id: context.commandId };
-    const answer = await askHelperAndPerson(context, request);
+    const use = { type: 'snapshot', hostVerb: 'snapshot' } as const;
+    const answer = await askHelperAndPerson(context, use, request);
     const data = MadeSnapshot.parse(answer);
     return { output: `The snapshot ${data.name} is on ${data.node}: ${data.bytes} bytes`, data };
   },

@@ -23,9 +23,10 @@ export function decisionOf(policy: EffectivePolicy, request: HelperRequest): Ver
         policy,
         'join_token',
         request.role === 'server' ? 'server_token' : 'join_token',
+        request.ask,
       );
     case 'snapshot':
-      return hostDecision(policy, 'snapshot', 'snapshot');
+      return hostDecision(policy, 'snapshot', 'snapshot', request.ask);
     case 'host_facts':
       // What `status` shows the daemon's people anyway.
       return { decision: ALLOWED, isAsked: false };
@@ -34,10 +35,15 @@ export function decisionOf(policy: EffectivePolicy, request: HelperRequest): Ver
   }
 }
 
-function hostDecision(policy: EffectivePolicy, type: string, verb: HostVerb): VerbDecision {
+function hostDecision(
+  policy: EffectivePolicy,
+  type: string,
+  verb: HostVerb,
+  isAskedElsewhere = false,
+): VerbDecision {
   return {
     decision: decideHost(policy, type, verb),
-    isAsked: policy.host[verb].decision === 'ask',
+    isAsked: isAskedElsewhere || policy.host[verb].decision === 'ask',
   };
 }
 

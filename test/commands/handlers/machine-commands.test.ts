@@ -7,6 +7,7 @@ import { AgentError } from '../../../src/core/errors.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { effectivePolicy } from '../../../src/policy/effective.ts';
 import { policyOf } from '../../../src/policy/evaluate.ts';
+import { stricterOf } from '../../../src/policy/stricter.ts';
 import { PolicyFile } from '../../../src/protocol/files/policy.ts';
 import { encodeJoinToken } from '../../../src/protocol/secrets/join-token.ts';
 import { failureOf } from '../../support/failure-of.ts';
@@ -83,6 +84,23 @@ test('the token of a server is not asked for where only that of a worker is allo
   expect(asked).toEqual([]);
   await joinTokenCommand.prepare({}).run(context);
   expect(asked).toHaveLength(1);
+});
+
+test('a person is asked where root wants that on either server', async () => {
+  const asked: unknown[] = [];
+  const of = (host: unknown) => policyOf(effectivePolicy(PolicyFile.parse({ host })));
+  const run = async (own: unknown, applied: unknown) => {
+    const askHelper: CommandContext['askHelper'] = async (request) => {
+      asked.push('ask' in request && request.ask);
+      return { ...minted, token };
+    };
+    const policy = stricterOf(of(own), () => of(applied));
+    await joinTokenCommand.prepare({}).run({ ...contextWith(askHelper), policy });
+  };
+  await run({ join_token: 'allow' }, { join_token: 'ask' });
+  await run({ join_token: 'ask' }, { join_token: 'allow' });
+  await run({ join_token: 'allow' }, { join_token: 'allow', server_token: 'ask' });
+  expect(asked).toEqual([true, true, false]);
 });
 
 test('what the helper refuses is what the command answers', async () => {

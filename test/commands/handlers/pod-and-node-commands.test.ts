@@ -74,6 +74,7 @@ beforeEach(() => {
     workElsewhere,
     policy: {
       command: () => ALLOWED,
+      isAsked: () => false,
       access: (request) => {
         asked.push(request);
         return ALLOWED;

@@ -40,6 +40,7 @@ beforeEach(async () => {
     workElsewhere,
     policy: {
       command: () => ALLOWED,
+      isAsked: () => false,
       access: () => ALLOWED,
       object: () => ALLOWED,
       request: () => ALLOWED,

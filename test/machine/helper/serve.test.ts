@@ -137,6 +137,23 @@ test('where root wants to be asked, it waits for a yes, which is for this reques
   expect(await ask(mint())).toMatchObject([{ error: { code: 'APPROVAL_NEEDED' } }]);
 });
 
+test('where root wants to be asked on another server, it waits although the file here allows it', async () => {
+  await machine.put(POLICY, 'host: { join_token: allow, snapshot: deny }\n', 0o640);
+  const line = mint({ ask: true });
+  const id = await askedId(line);
+  const approved = await machine.run(['host', 'approve', id]);
+  expect(approved.stderr).toStartWith(
+    'You have approved: mint_join_token: role agent, ttl_seconds 900, command_id "command-1"',
+  );
+  expect(await ask(line)).toMatchObject([{ data: { role: 'agent' } }]);
+  expect(await ask(line)).toMatchObject([{ error: { code: 'APPROVAL_NEEDED' } }]);
+  // It only adds to what the file says.
+  expect(await ask('{"verb":"snapshot","command_id":"c","ask":true}')).toMatchObject([
+    { error: { code: 'POLICY_DENIED' } },
+  ]);
+  expect(await ask(mint({ ask: false }))).toMatchObject([{ error: { code: 'USAGE' } }]);
+});
+
 /** What a person has to say yes or no to. */
 async function askedId(line: string): Promise<string> {
   const [answer] = await ask(line);
