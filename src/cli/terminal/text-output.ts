@@ -1,4 +1,5 @@
 import { AgentError } from '../../core/errors.ts';
+import { systemCode } from '../../core/text/system-words.ts';
 import { troubleOf } from '../../core/trouble.ts';
 
 /** A standard stream that text is written to. */
@@ -19,25 +20,22 @@ export interface TextOutput {
 export function textOutput(file: Bun.BunFile, name: string): TextOutput {
   const sink = file.writer();
   let failure: unknown;
-  const push = async () => {
+  /** Begun at once, so that texts keep their order. */
+  const attempt = async (work: () => unknown) => {
     try {
-      await sink.flush();
+      await work();
     } catch (thrown) {
       failure ??= thrown;
     }
   };
   return {
     write: (text) => {
-      try {
-        sink.write(text);
-      } catch (thrown) {
-        failure ??= thrown;
-      }
-      void push();
+      void attempt(() => sink.write(text));
+      void attempt(() => sink.flush());
     },
     flush: async () => {
-      await push();
-      if (failure !== undefined && !isGone(failure)) {
+      await attempt(() => sink.flush());
+      if (failure !== undefined && !(await isGone(file, failure))) {
         throw new AgentError('FILE_ACCESS', `Cannot write to ${name}: ${troubleOf(failure)}`, {
           hint: `See where ${name} leads to, and whether there is room`,
           cause: failure,
@@ -47,6 +45,8 @@ export function textOutput(file: Bun.BunFile, name: string): TextOutput {
   };
 }
 
-function isGone(thrown: unknown): boolean {
-  return thrown instanceof Error && 'code' in thrown && thrown.code === 'EPIPE';
+/** A pipe without a reader; a terminal whose window was closed, or whose connection broke. */
+async function isGone(file: Bun.BunFile, thrown: unknown): Promise<boolean> {
+  const code = systemCode(thrown);
+  return code === 'EPIPE' || (code === 'EIO' && (await file.stat()).isCharacterDevice());
 }

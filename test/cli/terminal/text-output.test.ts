@@ -2,6 +2,7 @@ import { expect, test } from 'bun:test';
 import { join } from 'node:path';
 import { textOutput } from '../../../src/cli/terminal/text-output.ts';
 import { failureOf } from '../../support/failure-of.ts';
+import { tempDirectory } from '../../support/temp-dir.ts';
 
 const LINES = 1_000;
 const LINE = `${'x'.repeat(999)}\n`;
@@ -36,6 +37,21 @@ test('a reader that has seen enough is no failure', async () => {
   );
   expect(await child.stdout.text()).toBe('xxx');
   expect(await child.stderr.text()).toBe('written\n');
+});
+
+test('a terminal that has gone away is no failure either, and nothing is said of it', async () => {
+  await using directory = await tempDirectory();
+  const told = join(directory.path, 'stderr');
+  const shown = Promise.withResolvers<void>();
+  // It begins when its terminal is gone: `cat` ends by that.
+  const script = 'trap "" HUP; echo shown; cat; exec "$1" -e "$2" 2>"$3"';
+  const child = Bun.spawn(['sh', '-c', script, 'sh', process.execPath, WRITER, told], {
+    terminal: { data: () => shown.resolve() },
+  });
+  await shown.promise;
+  child.terminal?.close();
+  expect(await child.exited).toBe(0);
+  expect(await Bun.file(told).text()).toBe('written\n');
 });
 
 test('text that could not be written is a failure, told once all was tried', async () => {
