@@ -3,6 +3,7 @@ import type { ReadStream } from 'node:tty';
 import { AgentError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports.ts';
 import { settledWithin } from '../../core/waiting.ts';
+import { interrupted } from '../../host/engine/interrupted.ts';
 import { textOutput } from './text-output.ts';
 
 /** Standard streams and the terminal, as a subcommand may use them. */
@@ -28,9 +29,10 @@ export interface TerminalIo {
   /**
    * Asks on /dev/tty without echo. Undefined where there is no terminal: the caller then names the
    * flag that gives the answer.
+   * @throws AgentError INTERRUPTED
    */
   askSecret(question: string): Promise<string | undefined>;
-  /** Asks a yes/no question on /dev/tty; undefined where there is no terminal. */
+  /** Asks a yes/no question on /dev/tty; undefined where there is no terminal. @throws AgentError INTERRUPTED */
   confirm(question: string): Promise<boolean | undefined>;
 }
 
@@ -115,15 +117,30 @@ async function ask(
   } catch {
     return undefined; // No terminal: the caller names the flag that answers the question.
   }
-  write(question);
-  tty.setRawMode(true);
   try {
+    tty.setRawMode(true); // First: what is typed at once must not be shown, nor end the program.
+    write(question);
     return await readLine(tty, write, echo);
+  } catch (thrown) {
+    throw thrown instanceof AgentError ? thrown : terminalGone();
   } finally {
-    tty.setRawMode(false);
+    resetMode(tty);
     tty.destroy();
     write('\n');
   }
+}
+
+function resetMode(tty: ReadStream): void {
+  try {
+    tty.setRawMode(false);
+  } catch {
+    // It is gone, and its mode with it.
+  }
+}
+
+/** Its window was closed, or its connection broke. */
+function terminalGone(): AgentError {
+  return interrupted('at a question: the terminal is gone');
 }
 
 async function readLine(
@@ -138,7 +155,7 @@ async function readLine(
         return line;
       }
       if (character === CTRL_C) {
-        throw new AgentError('INTERRUPTED', 'Interrupted at a question');
+        throw interrupted('at a question');
       }
       if (BACKSPACES.includes(character)) {
         line = line.slice(0, -1);
@@ -148,5 +165,5 @@ async function readLine(
       }
     }
   }
-  return line;
+  throw terminalGone(); // In raw mode Ctrl-D is a character, and ends nothing by itself.
 }

@@ -9,6 +9,7 @@ import {
 import type { Progress } from '../../core/ports.ts';
 import { pollUntil } from '../../core/waiting.ts';
 import { explainingLine } from '../../host/engine/explaining-line.ts';
+import { interrupted } from '../../host/engine/interrupted.ts';
 import { isEnabled, systemctl } from '../../host/engine/systemctl.ts';
 import { hasFailed, unitWatch } from '../../host/engine/unit-watch.ts';
 import { kubectl } from '../../host/k3s/kubectl.ts';
@@ -137,7 +138,7 @@ async function start(
     return;
   }
   throw end.kind === 'aborted'
-    ? new AgentError('INTERRUPTED', 'Interrupted while k3s started')
+    ? interrupted('while k3s started')
     : notReady(explainingLine(end.soFar));
 }
 
