@@ -3,6 +3,7 @@ import { AgentError } from '../../core/errors.ts';
 import { networkTrouble, troubleHint } from '../../core/network-trouble.ts';
 import type { Clock, Http } from '../../core/ports.ts';
 import { within } from '../../core/waiting.ts';
+import { interrupted } from './interrupted.ts';
 
 /** Redirects that are followed: more is a circle. */
 const REDIRECTS_MAX = 5;
@@ -16,7 +17,7 @@ interface Deps {
 /**
  * The text at an address, redirects followed.
  * @param limitBytes a longer text is refused while it comes
- * @throws AgentError DOWNLOAD_FAILED, DOWNLOAD_CORRUPT when it is too long
+ * @throws AgentError DOWNLOAD_FAILED, INTERRUPTED; DOWNLOAD_CORRUPT when it is too long
  */
 export async function downloadText(
   deps: Deps,
@@ -24,10 +25,8 @@ export async function downloadText(
   limitBytes: number,
   signal: AbortSignal,
 ): Promise<string> {
-  return await within(deps.clock, DOWNLOAD_TIMEOUT_MS, signal, (limited) =>
-    explainingDownload(url, async () =>
-      readLimited(await openDownload(deps, url, {}, limited), url, limitBytes),
-    ),
+  return await inTime(deps, url, signal, async (limited) =>
+    readLimited(await openDownload(deps, url, {}, limited), url, limitBytes),
   );
 }
 
@@ -59,20 +58,33 @@ export async function openDownload(
 
 /**
  * Where an address redirects to, not followed; undefined when it does not redirect.
- * @throws AgentError DOWNLOAD_FAILED
+ * @throws AgentError DOWNLOAD_FAILED, INTERRUPTED
  */
 export async function redirectTarget(
   deps: Deps,
   url: string,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  return await within(deps.clock, DOWNLOAD_TIMEOUT_MS, signal, (limited) =>
-    explainingDownload(url, async () => {
-      const response = await ask(deps, url, {}, limited);
-      await response.body?.cancel();
-      return locationOf(response, url);
-    }),
-  );
+  return await inTime(deps, url, signal, async (limited) => {
+    const response = await ask(deps, url, {}, limited);
+    await response.body?.cancel();
+    return locationOf(response, url);
+  });
+}
+
+async function inTime<T>(
+  { clock }: Deps,
+  url: string,
+  signal: AbortSignal,
+  work: (limited: AbortSignal) => Promise<T>,
+): Promise<T> {
+  try {
+    return await within(clock, DOWNLOAD_TIMEOUT_MS, signal, (limited) =>
+      explainingDownload(url, () => work(limited)),
+    );
+  } catch (thrown) {
+    throw signal.aborted ? interrupted(`while fetching ${url}`) : thrown;
+  }
 }
 
 /** Gives a failure its code, the address and what to do. @throws AgentError DOWNLOAD_FAILED */
