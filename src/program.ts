@@ -6,6 +6,7 @@ import { RELEASE_KEYS } from './core/release-keys.ts';
 import { systemClock } from './platform/clock.ts';
 import { systemFileLock } from './platform/file-lock.ts';
 import { systemFiles } from './platform/files.ts';
+import { isHangupIgnored } from './platform/hangup.ts';
 import { lazyExec } from './platform/lazy-exec.ts';
 import { lineLog } from './platform/log.ts';
 import { systemHttp } from './platform/network/http.ts';
@@ -16,7 +17,7 @@ import { thisMachine } from './platform/this-machine.ts';
 const COLUMNS_DEFAULT = 80;
 /** What is still to be printed has this long when the process must end. */
 const LAST_WORDS_MS = 200;
-const EXIT_BY_SIGNAL = { SIGINT: 130, SIGTERM: 143 } as const;
+const EXIT_BY_SIGNAL = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 type Context = Parameters<typeof runCli>[0];
 
@@ -34,22 +35,33 @@ export async function runProgram(env: Context['env'], words: readonly string[]):
   const io = systemTerminalIo({ clock: systemClock }, process);
   const exitCode = await runCli(systemContext(env, io, interruption.signal), words);
   await io.flush().catch(() => undefined); // Told already, as far as it could be.
-  const isTerminated = exitCode === EXIT_BY_SIGNAL.SIGINT && interruption.by() === 'SIGTERM';
-  process.exit(isTerminated ? EXIT_BY_SIGNAL.SIGTERM : exitCode);
+  const by = exitCode === EXIT_BY_SIGNAL.SIGINT ? interruption.by() : undefined;
+  process.exit(by === undefined ? exitCode : EXIT_BY_SIGNAL[by]);
 }
 
-/** The first signal asks the program to end; the second ends it, whatever is still going on. */
+/**
+ * The first signal asks the program to end; a second one of a person ends it, whatever is still going on. A
+ * terminal that goes away tells of it several times (the shell, sudo, the kernel), and wants nothing done at once.
+ */
 function untilInterrupted() {
   const interrupt = new AbortController();
   let by: keyof typeof EXIT_BY_SIGNAL | undefined;
+  const end = (signal: keyof typeof EXIT_BY_SIGNAL) => {
+    by ??= signal;
+    interrupt.abort();
+  };
+  let isAsked = false;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
-      if (by !== undefined) {
+      if (isAsked) {
         process.exit(EXIT_BY_SIGNAL[signal]);
       }
-      by = signal;
-      interrupt.abort();
+      isAsked = true;
+      end(signal);
     });
+  }
+  if (!isHangupIgnored()) {
+    process.on('SIGHUP', () => end('SIGHUP'));
   }
   return { signal: interrupt.signal, by: () => by };
 }

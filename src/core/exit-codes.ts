@@ -12,6 +12,7 @@ export const EXIT_CODES: readonly { readonly code: number; readonly meaning: str
   { code: 9, meaning: 'took too long' },
   { code: 10, meaning: 'local state damaged, or of a newer version' },
   { code: 11, meaning: 'a check failed' },
+  { code: 129, meaning: 'interrupted' },
   { code: 130, meaning: 'interrupted' },
   { code: 143, meaning: 'interrupted' },
 ];

@@ -50,7 +50,7 @@ export interface MachineContext {
   readonly releaseKeys: ReleaseKeys;
   /** Path of the running executable. */
   readonly execPath: string;
-  /** Aborted at the first SIGINT or SIGTERM. */
+  /** Aborted at the first SIGINT, SIGTERM or SIGHUP. */
   readonly signal: AbortSignal;
   readonly progress: StartProgress;
 }
