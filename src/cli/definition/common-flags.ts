@@ -13,7 +13,7 @@ export const UNDO_FLAGS = {
   },
   yes: { type: 'boolean', default: false, description: 'With --undo: do not ask' },
 } as const;
-/** docs/INSTALL.md, "Without a person". */
+/** docs/INSTALL.md, "Unattended". */
 export const PROGRESS_FILE_FLAG = {
   type: 'string',
   description: 'Write each step there as a line of JSON, for programs that watch',
