@@ -197,9 +197,13 @@ test(
     const networks = ['10.42.0.0/16', '10.43.0.0/16'];
     const pods = networks.map((each) => `ufw allow from ${each}`);
     await shell(
-      ['ufw deny 10250/tcp', ...open, ...pods, 'ufw allow 10250/tcp', 'ufw --force enable'].join(
-        '; ',
-      ),
+      [
+        'ufw deny 10250/tcp',
+        ...open,
+        ...pods,
+        'ufw allow 10000:11000/tcp',
+        'ufw --force enable',
+      ].join('; '),
     );
     await mendedByHand();
     await shell('ufw --force reset');
