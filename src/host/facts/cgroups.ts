@@ -12,8 +12,8 @@ const ROOT = '/sys/fs/cgroup';
 
 export const cgroups: Fact<Cgroups> = {
   id: 'cgroups',
-  read: async (deps) => {
-    const below = (await mounts.read(deps)).filter(
+  read: async (deps, facts) => {
+    const below = (await facts(mounts)).filter(
       ({ path }) => path === ROOT || path.startsWith(`${ROOT}/`),
     );
     if (below.some(({ path, type }) => path === ROOT && type === 'cgroup2')) {

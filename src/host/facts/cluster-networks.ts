@@ -11,8 +11,8 @@ export interface ClusterNetworks {
 /** The addresses that pods and Services get. On a worker those of the server count, which are not known here. */
 export const clusterNetworks: Fact<ClusterNetworks> = {
   id: 'cluster-networks',
-  read: async (deps) => {
-    const settings = await k3sSettings.read(deps);
+  read: async (_, facts) => {
+    const settings = await facts(k3sSettings);
     return {
       pods: ranges(podNetworks(settings)),
       services: ranges(serviceNetworks(settings)),

@@ -12,10 +12,10 @@ export interface DnsForPods {
 /** The resolv.conf that pods get from k3s (docs.k3s.io, "k3s server", --resolv-conf). */
 export const dnsForPods: Fact<DnsForPods> = {
   id: 'dns-for-pods',
-  read: async (deps) => {
-    const chosen = (await k3sSettings.read(deps))['resolv-conf'];
+  read: async (deps, facts) => {
+    const chosen = (await facts(k3sSettings))['resolv-conf'];
     return typeof chosen === 'string'
       ? { file: await readResolvConf(deps.files, chosen), isChosen: true }
-      : { file: (await resolvConfs.read(deps)).pods, isChosen: false };
+      : { file: (await facts(resolvConfs)).pods, isChosen: false };
   },
 };

@@ -58,8 +58,11 @@ export const STEP_LIMIT_MS = 2_500;
 export interface Fact<T> {
   /** As data names it: `memory`. */
   readonly id: string;
-  /** @throws AgentError where it cannot be read: FILE_ACCESS, TOOL_MISSING, TIMEOUT, … */
-  read(deps: FactDeps): Promise<T>;
+  /**
+   * @param facts others that it is made of
+   * @throws AgentError where it cannot be read: FILE_ACCESS, TOOL_MISSING, TIMEOUT, …
+   */
+  read(deps: FactDeps, facts: Facts): Promise<T>;
 }
 
 /** The facts of one run, each read at most once, whoever asks. */
@@ -67,10 +70,11 @@ export type Facts = <T>(fact: Fact<T>) => Promise<T>;
 
 export function factsOf(deps: FactDeps): Facts {
   const known = new Map<Fact<unknown>, Promise<unknown>>();
-  return <T>(fact: Fact<T>) => {
+  const facts = <T>(fact: Fact<T>): Promise<T> => {
     // The map holds under each fact what that fact's own read gave.
-    const found = (known.get(fact) as Promise<T> | undefined) ?? fact.read(deps);
+    const found = (known.get(fact) as Promise<T> | undefined) ?? fact.read(deps, facts);
     known.set(fact, found);
     return found;
   };
+  return facts;
 }

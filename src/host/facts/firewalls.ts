@@ -25,14 +25,14 @@ export interface Firewalls {
 /** The firewalls of this machine; nothing of them is changed. */
 export const firewalls: Fact<Firewalls> = {
   id: 'firewalls',
-  read: async (deps) => {
+  read: async (deps, facts) => {
     if (deps.uid !== 0) {
       throw new AgentError('FILE_ACCESS', 'The rules of firewalls cannot be read', {
         hint: 'Use sudo',
         details: { denied: true },
       });
     }
-    const { devices } = await nodeNetworks.read(deps);
+    const { devices } = await facts(nodeNetworks);
     const [ufw, firewalld] = await Promise.all([readUfw(deps), readFirewalld(deps, devices)]);
     const tools = [...(ufw === undefined ? [] : [ufw]), ...firewalld];
     return { tools, nft: await readNft(deps, tools) };

@@ -21,12 +21,12 @@ const POD_LINKS = ['flannel.1', 'flannel-wg'];
 /** How large packets may be, by link (/sys/class/net). */
 export const linkSizes: Fact<LinkSizes> = {
   id: 'link-sizes',
-  read: async (deps) => {
+  read: async (deps, facts) => {
     const size = async (device: string): Promise<readonly LinkSize[]> => {
       const mtu = Number(await deps.files.readText(`/sys/class/net/${device}/mtu`));
       return mtu > 0 ? [{ device, mtu }] : [];
     };
-    const routes = (await ipRoutes.read(deps)).filter(isDefaultRoute);
+    const routes = (await facts(ipRoutes)).filter(isDefaultRoute);
     const devices = [...new Set(routes.map(({ device }) => device))].filter((name) => name !== '');
     const [out, pods] = await Promise.all([
       Promise.all(devices.map(size)),

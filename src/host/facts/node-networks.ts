@@ -26,10 +26,10 @@ export interface NodeNetworks {
 /** From where other nodes come, as far as this machine knows it before there are any. */
 export const nodeNetworks: Fact<NodeNetworks> = {
   id: 'node-networks',
-  read: async (deps) => {
-    const { pods, services } = await clusterNetworks.read(deps);
+  read: async (deps, facts) => {
+    const { pods, services } = await facts(clusterNetworks);
     const own = deps.addresses().flatMap((address) => ipRange(address) ?? []);
-    const routes = (await ipRoutes.read(deps)).filter(({ device }) => !INSIDE.test(device));
+    const routes = (await facts(ipRoutes)).filter(({ device }) => !INSIDE.test(device));
     const near = routes.flatMap(({ destination, device, hasGateway }) => {
       const network = ipRange(destination);
       const isOurs =

@@ -21,9 +21,9 @@ const POD_PORTS: Readonly<Record<string, NodePort>> = {
 /** What the other nodes of a cluster connect to on this machine (docs.k3s.io, "Requirements", "Networking"). */
 export const nodePorts: Fact<readonly NodePort[]> = {
   id: 'node-ports',
-  read: async (deps) => {
-    const { k3sRole } = await subject.read(deps);
-    const settings = await k3sSettings.read(deps);
+  read: async (_, facts) => {
+    const { k3sRole } = await facts(subject);
+    const settings = await facts(k3sSettings);
     const pods = POD_PORTS[String(settings['flannel-backend'] ?? 'vxlan')];
     const isServer = k3sRole === 'server';
     return [
@@ -33,7 +33,7 @@ export const nodePorts: Fact<readonly NodePort[]> = {
       ...(settings['embedded-registry'] === true
         ? [one('tcp', 5001, 'images of other nodes')]
         : []),
-      ...((await usesEtcd.read(deps))
+      ...((await facts(usesEtcd))
         ? [{ ...one('tcp', 2379, 'etcd of the other servers'), last: 2380 }]
         : []),
     ];

@@ -18,8 +18,8 @@ export interface AskedResolver {
 /** What each resolver of this machine answers when it is asked by itself. */
 export const resolverAnswers: Fact<readonly AskedResolver[]> = {
   id: 'resolver-answers',
-  read: async (deps) => {
-    const { system } = await resolvConfs.read(deps);
+  read: async (deps, facts) => {
+    const { system } = await facts(resolvConfs);
     const probe = await deps.probe();
     const host = new URL(deps.subject.config.control_plane.url).hostname;
     const name = ipVersion(host.replace(/^\[|\]$/g, '')) === 0 ? host : NAME_DEFAULT;

@@ -14,8 +14,8 @@ export interface TimeSync {
 /** Whether anything keeps the clock right; undefined in a container, whose clock is its host's. */
 export const timeSync: Fact<TimeSync | undefined> = {
   id: 'time-sync',
-  read: async (deps) => {
-    if ((await container.read(deps)) !== undefined) {
+  read: async (deps, facts) => {
+    if ((await facts(container)) !== undefined) {
       return undefined;
     }
     const { exec, signal } = deps;

@@ -18,8 +18,8 @@ export interface WrittenPlace {
 /** Where the agent and k3s put things, each with the mount that it is on. */
 export const writtenPlaces: Fact<readonly WrittenPlace[]> = {
   id: 'written-places',
-  read: async (deps) => {
-    const all = await mounts.read(deps);
+  read: async (deps, facts) => {
+    const all = await facts(mounts);
     const { executableLink, versionsDirectory, unitFile, stateDirectory } = deps.places;
     // The agent's, k3s' own, containerd's.
     const programs = [dirname(executableLink), versionsDirectory, K3S_DATA_DIRECTORY];

@@ -3,7 +3,7 @@ import { ipRange } from '../../../src/core/ip-range.ts';
 import { defaultRouteThere } from '../../../src/host/checks/default-route.ts';
 import { freePair } from '../../../src/host/checks/free-networks.ts';
 import { podNetworksFree, podRoutesFree } from '../../../src/host/checks/pod-networks.ts';
-import type { FactDeps } from '../../../src/host/facts/fact.ts';
+import { type FactDeps, factsOf } from '../../../src/host/facts/fact.ts';
 import { ipRoutes } from '../../../src/host/facts/ip-routes.ts';
 import { type BareMachine, bareMachine } from '../../support/bare-machine.ts';
 import { factDeps } from '../../support/fact-deps.ts';
@@ -97,7 +97,7 @@ test('without ip(8) the routes of the kernel are read', async () => {
       'eth0\t00000000\tFE00000A\t0003\t0\t0\t0\t00000000\t0\n' +
       'wg0\t0000280A\t00000000\t0001\t0\t0\t0\t0000F8FF\t0\n',
   );
-  expect(await ipRoutes.read(factDeps(machine.path))).toEqual([
+  expect(await factsOf(factDeps(machine.path))(ipRoutes)).toEqual([
     { destination: '0.0.0.0/0', device: 'eth0', hasGateway: true },
     { destination: '10.40.0.0/13', device: 'wg0', hasGateway: false },
   ]);
@@ -117,7 +117,7 @@ test('without ip(8) a machine that has only IPv6 has its default route too', asy
       row('0'.repeat(32), '00', '00200200', '      lo'),
   );
   const deps = factDeps(machine.path);
-  expect(await ipRoutes.read(deps)).toEqual([
+  expect(await factsOf(deps)(ipRoutes)).toEqual([
     {
       destination: '2001:0db8:0000:0000:0000:0000:0000:0000/64',
       device: 'eth0',
