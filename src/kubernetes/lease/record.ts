@@ -1,11 +1,19 @@
 /** The Lease `pipeops-system/pipeops-agent`: which server has the session. Root makes it, empty. */
-import type { V1Lease } from '@kubernetes/client-node';
+import type { V1Lease, V1LeaseSpec } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
 import { KINDS, pathOfObject } from '../../core/kinds.ts';
 import { AGENT_NAMESPACE, SESSION_LEASE } from '../account/rbac.ts';
 import type { KubernetesClient } from '../api/client.ts';
 
 const PATH = pathOfObject(KINDS.lease, { namespace: AGENT_NAMESPACE, name: SESSION_LEASE });
+
+/** On the wire its times are text; client-node's types say Date. */
+interface WireLease extends Omit<V1Lease, 'spec'> {
+  readonly spec?: Omit<V1LeaseSpec, 'acquireTime' | 'renewTime'> & {
+    readonly acquireTime?: string;
+    readonly renewTime?: string;
+  };
+}
 
 /** One start of the agent on one node: a node's name has no underscore. */
 export interface Candidate {
@@ -20,14 +28,14 @@ export interface LeaseRecord {
   /** Another version is another state of it. */
   readonly version: string;
   /** As the API gave it. */
-  readonly object: V1Lease;
+  readonly object: WireLease;
 }
 
 type Client = Pick<KubernetesClient, 'find' | 'replace'>;
 
 /** @throws AgentError NOT_FOUND, KUBERNETES_API, TIMEOUT */
 export async function readLease(client: Client, signal: AbortSignal): Promise<LeaseRecord> {
-  const object = await client.find<V1Lease>(PATH, signal);
+  const object = await client.find<WireLease>(PATH, signal);
   if (object === undefined) {
     throw new AgentError('NOT_FOUND', `There is no Lease ${AGENT_NAMESPACE}/${SESSION_LEASE}`, {
       hint: 'Make it again, on any server: sudo pipeops-agent install',
@@ -49,9 +57,9 @@ export async function writeLease(
 ): Promise<LeaseRecord> {
   const { spec = {}, metadata } = before.object;
   const isNews = !isSame(before.holder, holder);
-  // RFC 3339 with microseconds, as the API wants it; client-node's type says Date.
-  const time = now.toISOString().replace('Z', '000Z') as unknown as Date;
-  const object: V1Lease = {
+  // RFC 3339 with microseconds, as the API wants it.
+  const time = now.toISOString().replace('Z', '000Z');
+  const object: WireLease = {
     ...before.object,
     metadata: { ...metadata, resourceVersion: before.version },
     spec: {
@@ -62,14 +70,14 @@ export async function writeLease(
       leaseTransitions: (spec.leaseTransitions ?? 0) + (isNews && holder !== undefined ? 1 : 0),
     },
   };
-  return recordOf(await client.replace<V1Lease>(PATH, object, signal));
+  return recordOf(await client.replace<WireLease>(PATH, object, signal));
 }
 
 export function isSame(a: Candidate | undefined, b: Candidate | undefined): boolean {
   return a?.node === b?.node && a?.startId === b?.startId;
 }
 
-function recordOf(object: V1Lease): LeaseRecord {
+function recordOf(object: WireLease): LeaseRecord {
   const { holderIdentity = '', leaseDurationSeconds } = object.spec ?? {};
   const [node = '', startId = ''] = holderIdentity.split('_');
   return {
