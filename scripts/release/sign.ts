@@ -2,7 +2,7 @@
 import { copyFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { verifyRelease } from '../../src/host/release/verify.ts';
-import { RELEASE_FILE_NAMES } from '../../src/protocol/files/release.ts';
+import { channelFileNames, RELEASE_FILE_NAMES } from '../../src/protocol/files/release.ts';
 import { checkContent, manifestIn, versionsIn } from './check.ts';
 import {
   instant,
@@ -81,12 +81,10 @@ async function signVersion(
 /** `latest` is for all that know no manifest, and comes last: what it names is whole then. */
 async function publishNewest(out: string, channel: string, version: string): Promise<void> {
   const directory = join(out, version);
-  const { manifest, manifestSignature, key, keySignature } = RELEASE_FILE_NAMES;
-  for (const name of [key, keySignature]) {
-    await copyFile(join(directory, name), join(out, name));
+  const names = channelFileNames(channel);
+  for (const part of ['key', 'keySignature', 'manifestSignature', 'manifest'] as const) {
+    await copyFile(join(directory, RELEASE_FILE_NAMES[part]), join(out, names[part]));
   }
-  await copyFile(join(directory, manifestSignature), join(out, `${channel}.json.sig`));
-  await copyFile(join(directory, manifest), join(out, `${channel}.json`));
   if (channel === MAIN_CHANNEL) {
     await copyFile(join(directory, 'install.sh'), join(out, 'install.sh'));
     await writeFile(join(out, 'latest'), `${version}\n`);

@@ -4,7 +4,11 @@ import { join } from 'node:path';
 import { AgentError } from '../../src/core/errors.ts';
 import type { ReleaseKeys } from '../../src/core/release-keys.ts';
 import { verifyRelease } from '../../src/host/release/verify.ts';
-import { RELEASE_FILE_NAMES, type SignedRelease } from '../../src/protocol/files/release.ts';
+import {
+  channelFileNames,
+  RELEASE_FILE_NAMES,
+  type SignedRelease,
+} from '../../src/protocol/files/release.ts';
 import { checkContent, checkInstallScript, versionsIn } from './check.ts';
 import { readPublicKeys, refuseWrongKeys } from './key-directory.ts';
 import { ReleaseProblem } from './problem.ts';
@@ -24,7 +28,7 @@ export async function verifyReleases(wanted: {
   const newest = new Map<string, string>();
   for (const version of versions) {
     const at = join(directory, version);
-    const signed = await signedIn(at, RELEASE_FILE_NAMES.manifest);
+    const signed = await signedIn(at, RELEASE_FILE_NAMES);
     const manifest = verified(keys, signed, { from: at, now, version, channel: undefined });
     await checkContent(at, manifest, keys);
     if (!newest.has(manifest.channel)) {
@@ -32,8 +36,9 @@ export async function verifyReleases(wanted: {
     }
   }
   for (const [channel, version] of newest) {
-    const signed = await signedIn(directory, `${channel}.json`);
-    const from = join(directory, `${channel}.json`);
+    const names = channelFileNames(channel);
+    const signed = await signedIn(directory, names);
+    const from = join(directory, names.manifest);
     const found = verified(keys, signed, { from, now, version: undefined, channel });
     if (found.version !== version) {
       throw new ReleaseProblem(`${from} names ${found.version}, and the newest is ${version}`);
@@ -52,8 +57,8 @@ async function checkTop(
   const ofMain = version === undefined ? [] : ['install.sh', 'latest'];
   const expected = [
     ...(await versionsIn(directory)),
-    ...[...newest.keys()].flatMap((channel) => [`${channel}.json`, `${channel}.json.sig`]),
-    ...[RELEASE_FILE_NAMES.key, RELEASE_FILE_NAMES.keySignature, ...ofMain],
+    ...[...newest.keys()].flatMap((channel) => Object.values(channelFileNames(channel))),
+    ...ofMain,
   ];
   const other = (await readdir(directory)).filter((name) => !expected.includes(name));
   if (other.length > 0) {
@@ -73,7 +78,10 @@ async function checkTop(
   }
 }
 
-async function signedIn(directory: string, manifest: string): Promise<SignedRelease> {
+async function signedIn(
+  directory: string,
+  names: Readonly<Record<keyof SignedRelease, string>>,
+): Promise<SignedRelease> {
   const read = async (name: string) => {
     const file = Bun.file(join(directory, name));
     if (!(await file.exists())) {
@@ -82,10 +90,10 @@ async function signedIn(directory: string, manifest: string): Promise<SignedRele
     return await file.text();
   };
   return {
-    manifest: await read(manifest),
-    manifestSignature: await read(`${manifest}.sig`),
-    key: await read(RELEASE_FILE_NAMES.key),
-    keySignature: await read(RELEASE_FILE_NAMES.keySignature),
+    manifest: await read(names.manifest),
+    manifestSignature: await read(names.manifestSignature),
+    key: await read(names.key),
+    keySignature: await read(names.keySignature),
   };
 }
 

@@ -75,7 +75,8 @@ test('a release has what install.sh, programs and people look for, and nothing e
         (name) => `${version}/${name}`,
       ),
       ...['release.json', 'release.json.sig', 'sbom.cdx.json'].map((name) => `${version}/${name}`),
-      ...['install.sh', 'latest', ...signed, 'stable.json', 'stable.json.sig'],
+      ...['install.sh', 'latest', 'stable.json', 'stable.json.sig'],
+      ...['stable.key.json', 'stable.key.json.sig'],
     ].sort(),
   );
   const told = await run('verify', '--test', '--keys', keys, '--dir', release);
@@ -195,13 +196,21 @@ test('with a new release key all versions are signed anew; without a root key th
   await prepare('--test', '--release-keys', publicKeys, '--out', copied, ...beta);
   await rm(join(copiedKeys, 'root-2.key.pem'));
   const [version = ''] = await verify();
-  const signed = await run('sign', '--test', '--keys', copiedKeys, '--out', copied);
-  expect(signed.stdout).toBe(`Signed in ${copied}: 99.0.0-rc.1, ${version}\n`);
+  // A channel that is signed elsewhere by the new key leaves the others as they are.
+  const alone = join(scratch.path, 'beta-alone');
+  await cp(join(copied, '99.0.0-rc.1'), join(alone, '99.0.0-rc.1'), { recursive: true });
+  expect((await run('sign', '--test', '--keys', copiedKeys, '--out', alone)).stderr).toBe('');
+  await cp(alone, copied, { recursive: true });
   const judged = { keysDirectory: copiedKeys, directory: copied, isTest: true, now: new Date() };
   expect(await verifyReleases(judged)).toEqual(['99.0.0-rc.1', version]);
+  const signed = await run('sign', '--test', '--keys', copiedKeys, '--out', copied);
+  expect(signed.stdout).toBe(`Signed in ${copied}: 99.0.0-rc.1, ${version}\n`);
+  expect(await verifyReleases(judged)).toEqual(['99.0.0-rc.1', version]);
   expect(await readFile(join(copied, 'latest'), 'utf8')).toBe(`${version}\n`);
-  const { number } = await Bun.file(join(copied, 'release-key.json')).json();
-  expect(number).toBe(2);
+  for (const channel of ['stable', 'beta']) {
+    const { number } = await Bun.file(join(copied, `${channel}.key.json`)).json();
+    expect({ channel, number }).toEqual({ channel, number: 2 });
+  }
   const none = await run('certify', '--test', '--keys', copiedKeys);
   expect(none.stderr).toBe(`release.ts: There is no root key in ${copiedKeys}\n`);
 }, 120_000);

@@ -1,6 +1,7 @@
 /** The four signed texts of a release: where they stand on a machine, and how they are fetched. */
 import type { Clock, Files, Http } from '../../core/ports.ts';
 import {
+  channelFileNames,
   RELEASE_FILE_LIMIT_BYTES,
   RELEASE_FILE_NAMES,
   type SignedRelease,
@@ -26,7 +27,7 @@ export async function fetchSignedRelease(
   url: string,
   signal: AbortSignal,
 ): Promise<SignedRelease> {
-  return await collect((name) =>
+  return await collect(RELEASE_FILE_NAMES, (name) =>
     downloadText(deps, `${url}/${name}`, RELEASE_FILE_LIMIT_BYTES, signal),
   );
 }
@@ -42,10 +43,9 @@ export async function fetchChannel(
   channel: string,
   signal: AbortSignal,
 ): Promise<SignedRelease> {
-  return await collect((name) => {
-    const ofChannel = name.replace(/^release\.json/, `${channel}.json`);
-    return downloadText(deps, `${base}/${ofChannel}`, RELEASE_FILE_LIMIT_BYTES, signal);
-  });
+  return await collect(channelFileNames(channel), (name) =>
+    downloadText(deps, `${base}/${name}`, RELEASE_FILE_LIMIT_BYTES, signal),
+  );
 }
 
 /** What stands in a directory; undefined unless all four are there. @throws AgentError FILE_ACCESS */
@@ -53,7 +53,7 @@ export async function readSignedRelease(
   files: Files,
   directory: string,
 ): Promise<SignedRelease | undefined> {
-  const found = await collect((name) =>
+  const found = await collect(RELEASE_FILE_NAMES, (name) =>
     files.readText(`${directory}/${name}`, RELEASE_FILE_LIMIT_BYTES),
   );
   return allOrNone(found);
@@ -84,13 +84,14 @@ export async function writeSignedRelease(
 }
 
 async function collect<T>(
+  names: Readonly<Record<keyof SignedRelease, string>>,
   read: (name: string) => Promise<T>,
 ): Promise<Record<keyof SignedRelease, T>> {
   const [manifest, manifestSignature, key, keySignature] = await Promise.all([
-    read(RELEASE_FILE_NAMES.manifest),
-    read(RELEASE_FILE_NAMES.manifestSignature),
-    read(RELEASE_FILE_NAMES.key),
-    read(RELEASE_FILE_NAMES.keySignature),
+    read(names.manifest),
+    read(names.manifestSignature),
+    read(names.key),
+    read(names.keySignature),
   ]);
   return { manifest, manifestSignature, key, keySignature };
 }

@@ -22,6 +22,19 @@ export const RELEASE_FILE_NAMES = {
   keySignature: 'release-key.json.sig',
 } as const;
 
+/**
+ * The names of the newest release of a channel, at the top. Each channel has its own key file: where a new key has
+ * signed one channel, the others are still signed by the one before. No channel's name has a dot.
+ */
+export function channelFileNames(channel: string): Record<keyof typeof RELEASE_FILE_NAMES, string> {
+  return {
+    manifest: `${channel}.json`,
+    manifestSignature: `${channel}.json.sig`,
+    key: `${channel}.key.json`,
+    keySignature: `${channel}.key.json.sig`,
+  };
+}
+
 /** The four texts, as they were served. */
 export type SignedRelease = Readonly<Record<keyof typeof RELEASE_FILE_NAMES, string>>;
 

@@ -115,7 +115,7 @@ async function publish(
   });
   const texts: Readonly<Record<string, keyof SignedRelease>> = {
     ...{ 'stable.json': 'manifest', 'stable.json.sig': 'manifestSignature' },
-    ...{ 'release-key.json': 'key', 'release-key.json.sig': 'keySignature' },
+    ...{ 'stable.key.json': 'key', 'stable.key.json.sig': 'keySignature' },
     ...{ [`${version}/release.json`]: 'manifest' },
     ...{ [`${version}/release.json.sig`]: 'manifestSignature' },
     ...{
@@ -246,7 +246,7 @@ describe('upgrade', () => {
     await keys.replace(new Date());
     const newer = await publish();
     await writeSignedRelease(machine.files, `${VERSIONS}/${OLD}`, newer);
-    for (const name of ['release-key.json', 'release-key.json.sig']) {
+    for (const name of ['stable.key.json', 'stable.key.json.sig']) {
       const text = name.endsWith('.sig') ? signed.keySignature : signed.key;
       machine.web.set(`${DEFAULT_BASE_URL}/${name}`, () => new Response(text));
     }
