@@ -1,24 +1,18 @@
 /** What is looked at on this machine, as it is now: before, during and after an installation. */
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
-import type { Config } from '../config/schema.ts';
 import { expectedError } from '../core/errors.ts';
 import { k3sUnitFile } from '../core/k3s-places.ts';
 import type { Check } from '../host/checks/check.ts';
 import { type CheckResult, runChecks } from '../host/checks/run.ts';
 import { hasK3s } from '../host/cluster/adopted-k3s.ts';
 import { openInventory } from '../host/engine/inventory.ts';
-import {
-  type FactDeps,
-  type MachineRole,
-  STEP_LIMIT_MS,
-  type Subject,
-} from '../host/facts/fact.ts';
+import type { MachineRole, Subject } from '../host/facts/fact.ts';
 import { givenBundle, withVersionOf } from './bundle.ts';
 import { checksFor, FETCHING } from './checks.ts';
 import type { MachineContext } from './context.ts';
 import { type ConfigFlags, loadEffectiveConfig } from './effective-config.ts';
+import { factDeps } from './fact-deps.ts';
 import { IGNORE_VARIABLE, withIgnored } from './ignored-checks.ts';
-import { k3sVersionHere } from './k3s-version.ts';
 
 /** How a person wants the machine looked at. */
 export interface DoctorWishes {
@@ -66,32 +60,6 @@ export async function diagnose(
   const results = withIgnored(all, context.env[IGNORE_VARIABLE]);
   const seconds = Math.round(context.clock.monotonic() - startedAt) / 1_000;
   return { role, results, assumed, seconds };
-}
-
-/** The quick part, for a daemon that looks again and again. */
-export async function lookQuickly(
-  context: MachineContext,
-  config: Config,
-): Promise<readonly CheckResult[]> {
-  const isWorker = config.agent.role === 'node';
-  const role = isWorker ? 'worker' : 'server';
-  // A further server has an agent like a worker's.
-  const isAgent = (await context.files.stat(k3sUnitFile('server'))) === undefined;
-  const k3sRole = isWorker && isAgent ? 'agent' : 'server';
-  const subject: Subject = { role, k3sRole, config };
-  const cheap = checksFor(role).filter(({ cost }) => cost === 'cheap');
-  const results = await runChecks(factDeps(context, subject), cheap);
-  return withIgnored(results, context.env[IGNORE_VARIABLE]);
-}
-
-/** What the facts of this machine are read with. */
-export function factDeps(
-  context: MachineContext,
-  subject: Subject,
-  stepLimitMs = STEP_LIMIT_MS,
-): FactDeps {
-  const k3sVersion = () => k3sVersionHere(context, subject.config);
-  return { ...context, subject, k3sVersion, stepLimitMs };
 }
 
 /** Whether something is wrong; what only warns is not. */

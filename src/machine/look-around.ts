@@ -1,10 +1,14 @@
 import type { Config } from '../config/schema.ts';
 import { expectedError, isErrorCode } from '../core/errors.ts';
+import { k3sUnitFile } from '../core/k3s-places.ts';
 import { helperClient } from '../host/agent/ask-helper.ts';
-import type { CheckResult } from '../host/checks/run.ts';
+import { type CheckResult, runChecks } from '../host/checks/run.ts';
+import type { Subject } from '../host/facts/fact.ts';
 import { HostFacts } from '../protocol/helper.ts';
+import { checksFor } from './checks.ts';
 import type { MachineContext } from './context.ts';
-import { lookQuickly } from './doctor.ts';
+import { factDeps } from './fact-deps.ts';
+import { IGNORE_VARIABLE, withIgnored } from './ignored-checks.ts';
 
 type Looked = Pick<CheckResult, 'id' | 'outcome'>;
 
@@ -13,8 +17,27 @@ export async function lookAround(
   context: MachineContext,
   config: Config,
 ): Promise<readonly Looked[]> {
-  const [own, roots] = await Promise.all([lookQuickly(context, config), askRoot(context)]);
+  const [own, roots] = await Promise.all([runCheapChecks(context, config), askRoot(context)]);
   return [...own, ...roots];
+}
+
+/**
+ * Not by `diagnose`: a daemon that looks again and again would hold in memory what reads bundles and
+ * releases.
+ */
+async function runCheapChecks(
+  context: MachineContext,
+  config: Config,
+): Promise<readonly CheckResult[]> {
+  const isWorker = config.agent.role === 'node';
+  const role = isWorker ? 'worker' : 'server';
+  // A further server has an agent like a worker's.
+  const isAgent = (await context.files.stat(k3sUnitFile('server'))) === undefined;
+  const k3sRole = isWorker && isAgent ? 'agent' : 'server';
+  const subject: Subject = { role, k3sRole, config };
+  const cheap = checksFor(role).filter(({ cost }) => cost === 'cheap');
+  const results = await runChecks(factDeps(context, subject), cheap);
+  return withIgnored(results, context.env[IGNORE_VARIABLE]);
 }
 
 async function askRoot(context: MachineContext): Promise<readonly Looked[]> {
