@@ -46,7 +46,7 @@ const RANKS: Readonly<Record<string, number>> = {
 const PROCESS_FILES = ['main.ts', 'program.ts'];
 
 /** Only these import `platform`: everything else takes ports. */
-const PLATFORM_IMPORTERS = [...PROCESS_FILES, 'daemon/compose.ts'];
+const PLATFORM_IMPORTERS = [...PROCESS_FILES, 'daemon/common-parts.ts'];
 
 interface Home {
   readonly folders: readonly string[];

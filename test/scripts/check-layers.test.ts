@@ -36,7 +36,7 @@ describe('layerProblems() and imports of other folders', () => {
     ['cli/a.ts', "const b = await import('../daemon/b.ts');"],
     ['main.ts', "import { b } from './cli/b.ts';"],
     ['main.ts', "import { b } from './platform/b.ts';"],
-    ['daemon/compose.ts', "import { b } from '../platform/b.ts';"],
+    ['daemon/common-parts.ts', "import { b } from '../platform/b.ts';"],
     ['host/a.ts', "import unit from '../../systemd/b.service' with { type: 'text' };"],
   ])('takes in %s: %s', (path, text) => {
     expect(problemsOf(path, text)).toEqual([]);

@@ -1,0 +1,187 @@
+/** What every daemon has, on a server or on a worker: the only file here that knows the real ports. */
+import type { Database } from 'bun:sqlite';
+import { commandExecutor } from '../commands/engine/executor.ts';
+import { commandProgress } from '../commands/engine/progress.ts';
+import { clusterMemory } from '../commands/memory/cluster.ts';
+import type { Config } from '../config/schema.ts';
+import { sessionState } from '../control-plane/session/state.ts';
+import type { Places } from '../core/places.ts';
+import type { Clock, Files, Http, Log, Random } from '../core/ports.ts';
+import { helperClient } from '../host/agent/ask-helper.ts';
+import { channelOpener } from '../kubernetes/api/channel-stream.ts';
+import { kubernetesClient } from '../kubernetes/api/client.ts';
+import { kubernetesCredentials } from '../kubernetes/api/credentials.ts';
+import { memoryCredentials } from '../kubernetes/memory/credentials.ts';
+import { memoryObjects } from '../kubernetes/memory/objects.ts';
+import { sharedFollowing } from '../kubernetes/watch/shared-following.ts';
+import { systemAskSocket } from '../platform/ask-socket.ts';
+import { lineLog } from '../platform/log.ts';
+import { systemCertificateEnd } from '../platform/network/certificate-end.ts';
+import { systemNetwork } from '../platform/network/open.ts';
+import { trustingDial } from '../platform/network/trusting-dial.ts';
+import { systemRunSoon } from '../platform/run-soon.ts';
+import { systemRuntime } from '../platform/runtime.ts';
+import { systemdNotify } from '../platform/systemd-notify.ts';
+import { thisMachine } from '../platform/this-machine.ts';
+import { workElsewhere } from '../platform/worker.ts';
+import { countingPolicy } from '../policy/counting.ts';
+import { livePolicy } from '../policy/live.ts';
+import { statusSource } from '../reporting/status-source.ts';
+import { givenLocalAuth, localAuth } from '../server/local-auth.ts';
+import { openDatabase } from '../store/database.ts';
+import { agentIdentity } from '../store/identity.ts';
+import { commandJournal } from '../store/journal/commands.ts';
+import { type AccessPaths, type LiveAccess, liveAccess } from './control-plane-access.ts';
+import type { LookAtMachine } from './hourly-look.ts';
+import { readMachineMark } from './machine-mark.ts';
+import { type DaemonPaths, daemonPaths } from './paths.ts';
+
+export interface DaemonPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly files: Files;
+  readonly places: Places;
+  readonly http: Http;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** What is wrong with this machine; quick, as the daemon's own user sees it. */
+  readonly lookAtMachine: LookAtMachine;
+  /** Where log lines go. */
+  readonly write: (line: string) => void;
+  /** Ends the process within moments, whatever is still going on. */
+  readonly endProcess: (exitCode: number) => void;
+}
+
+export type CommonParts = Awaited<ReturnType<typeof commonParts>>;
+
+function phaseAtFirst({ agent }: Config, access: LiveAccess) {
+  return agent.role === 'node' || access.current().token === undefined
+    ? 'standalone'
+    : 'registering';
+}
+
+export async function commandTypes(): Promise<readonly string[]> {
+  return (await loadHandlers()).map(({ type }) => type);
+}
+
+async function loadHandlers() {
+  return (await import('../commands/registry.ts')).COMMAND_HANDLERS;
+}
+
+export async function commonParts(ports: DaemonPorts, config: Config, configPath: string) {
+  const { clock, random, files, http, env } = ports;
+  const journaled = env['JOURNAL_STREAM'] !== undefined;
+  const log = lineLog({ clock }, { ...config.log, journal: journaled, write: ports.write });
+  const notify = systemdNotify(env['NOTIFY_SOCKET']) ?? (() => undefined);
+  const paths = daemonPaths(env, configPath, ports.places);
+
+  await files.claimDirectory(paths.credentials, { mode: 0o700 });
+  const database = openStore(clock, log, paths);
+  const mark = await readMachineMark(files, ports.places.machineMarkFile);
+  // Before the journal is read: on a copy of a machine it begins anew.
+  const identity = agentIdentity({ database, random, clock }, config.agent.id, mark);
+  const agentId = identity.id;
+  const journal = commandJournal({ database, clock, runSoon: systemRunSoon });
+
+  const { credentials, kubernetes, openChannels, objects } = kubernetesParts(ports, paths);
+  const live = await livePolicy({ clock, files, log }, paths.policy);
+  const { policy, refusals } = countingPolicy(live.policy);
+  const follow = sharedFollowing({ clock, random, log, client: kubernetes });
+  const status = statusSource({
+    clock,
+    random,
+    log,
+    http,
+    client: kubernetes,
+    credentials,
+    follow,
+  });
+  const progress = commandProgress({ clock });
+  const commands = clusterMemory({ clock, random, log, journal, objects });
+  const executor = commandExecutor({
+    clock,
+    log,
+    journal: commands.journal,
+    progress,
+    kubernetes,
+    openChannels,
+    askHelper: helperClient({ askSocket: systemAskSocket, places: ports.places }),
+    workElsewhere,
+    loadHandlers,
+    policy,
+    clusterStatus: status.current,
+  });
+  const auth = await (paths.hasRootsToken ? givenLocalAuth : localAuth)(
+    { random, files, log },
+    paths.localToken,
+  );
+  const access = await liveAccess({ clock, files, log }, accessPaths(paths, config));
+  const state = sessionState({ clock }, phaseAtFirst(config, access));
+  return {
+    ...ports,
+    runSoon: systemRunSoon,
+    log,
+    notify,
+    paths,
+    database,
+    journal,
+    agentId,
+    identity,
+    cloneOf: identity.cloneOf,
+    credentials,
+    kubernetes,
+    follow,
+    live,
+    policy,
+    refusals,
+    status,
+    progress,
+    commands,
+    executor,
+    auth,
+    access,
+    state,
+    runtime: systemRuntime(),
+    machine: thisMachine,
+    network: systemNetwork,
+    certificateEnd: systemCertificateEnd,
+  };
+}
+
+function accessPaths(paths: DaemonPaths, config: Config): AccessPaths {
+  return {
+    token: paths.controlPlaneToken,
+    ca: config.control_plane.ca_file,
+    proxyCredentials: paths.proxyCredentials,
+  };
+}
+
+function kubernetesParts({ clock, random, files, http }: DaemonPorts, paths: DaemonPaths) {
+  const credentials = kubernetesCredentials(
+    { files },
+    { kubeconfig: paths.kubeconfig, renewedToken: paths.renewedKubernetesToken },
+  );
+  const kubernetes = kubernetesClient({ clock, http, credentials });
+  const ofMemory = memoryCredentials({ clock, client: kubernetes, credentials });
+  return {
+    credentials,
+    kubernetes,
+    openChannels: channelOpener({ clock, credentials, dialTrusting: trustingDial }),
+    objects: memoryObjects({
+      clock,
+      random,
+      client: kubernetesClient({ clock, http, credentials: ofMemory }),
+    }),
+  };
+}
+
+/** A damaged store is kept beside a fresh one. */
+function openStore(clock: Clock, log: Log, paths: DaemonPaths): Database {
+  const { database, setAsidePath } = openDatabase({ clock }, paths.database);
+  if (setAsidePath !== undefined) {
+    log.error('the store was damaged; a fresh one was started', {
+      error_code: 'STORE_CORRUPT',
+      kept_as: setAsidePath,
+    });
+  }
+  return database;
+}
