@@ -105,8 +105,10 @@ export interface Places {
   readonly snapshotKeyFile: string;
   /** How the schedule went: protocol/files/snapshot.ts. */
   readonly snapshotStateFile: string;
-  /** What root's helper was asked, by whom, and what came of it: one line of JSON each. */
+  /** What root's helper did, for whom, and what came of it: one line of JSON each. */
   readonly helperJournalFile: string;
+  /** The same of requests that changed nothing: reading and refused ones. However many, they push out nothing else. */
+  readonly helperOtherFile: string;
 
   /**
    * Root's directory, made at each start of the daemon: see host/agent/runtime-directory.ts. In it
@@ -124,7 +126,7 @@ export interface Places {
   /** On which systemd listens for the helper: for the daemon and root alone. */
   readonly helperSocket: string;
   readonly helperLockFile: string;
-  /** For `askedFile` and `helperJournalFile`. */
+  /** For `askedFile`, `helperJournalFile` and `helperOtherFile`. */
   readonly helperNotesLockFile: string;
   /** One at a time makes, removes or restores snapshots. */
   readonly snapshotLockFile: string;
@@ -190,6 +192,7 @@ export function placesOf({
     snapshotKeyFile: '/var/lib/pipeops-agent-snapshots/key',
     snapshotStateFile: '/var/lib/pipeops-agent-snapshots/state.json',
     helperJournalFile: `${hostState}/helper.jsonl`,
+    helperOtherFile: `${hostState}/helper-other.jsonl`,
 
     runtimeDirectory: runtime,
     localTokenFile: `${runtime}/local-token`,

@@ -304,6 +304,7 @@ async function helpStrangersWithoutSecrets(): Promise<void> {
     // Nobody may have asked root's helper yet.
     const notHere = [
       'helper.jsonl',
+      'helper-other.jsonl',
       ...(machine === server ? [] : ['commands.json', 'policy.yaml']),
     ];
     expect(missing.filter(({ name }: { name: string }) => !notHere.includes(name))).toEqual([]);

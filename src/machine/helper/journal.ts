@@ -3,40 +3,45 @@ import type { Files, Peer } from '../../core/ports.ts';
 import type { HelperRequest } from '../../protocol/helper.ts';
 import { type NotesLockDeps, withNotesLock } from './notes-lock.ts';
 
-/** The file before is kept, so there are at most two of this size. */
+/** Of each file. The one before is kept, so there are at most two of this size. */
 const HELPER_JOURNAL_BYTES_MAX = 1024 * 1024;
 
 export interface HelperJournal {
   /**
-   * Notes a request before its work, and then what came of it. Nothing is done that could not be noted.
+   * Notes a request that is let through before its work, and then what came of it. Nothing is done that could not
+   * be noted.
    * @throws what the work throws; DISK_FULL, FILE_ACCESS, BUSY
    */
   around<T>(request: HelperRequest, work: () => Promise<T>): Promise<T>;
-  /** Notes what never became a request. Nothing where `around` has noted the failure. */
-  failed(code: string): Promise<void>;
+  /**
+   * Notes what was refused. Nothing where `around` has noted the failure.
+   * @param request undefined for what is none
+   */
+  refused(code: string, request: HelperRequest | undefined): Promise<void>;
 }
 
-/** Who asked root's helper, for what, and what came of it: in root's directory, where the daemon has no part. */
-export function helperJournal(
-  deps: NotesLockDeps & { readonly files: Files },
-  peer: Peer | undefined,
-): HelperJournal {
+type Deps = NotesLockDeps & { readonly files: Files };
+
+/**
+ * Who asked root's helper, for what, and what came of it: in root's directory, where the daemon has no part. What
+ * the helper did stands apart: who has taken the daemon over can ask thousands of times for what changes nothing.
+ */
+export function helperJournal(deps: Deps, peer: Peer | undefined): HelperJournal {
+  const { helperJournalFile, helperOtherFile } = deps.places;
   const who = peer === undefined ? {} : { uid: peer.uid, pid: peer.pid };
-  const note = (fields: Readonly<Record<string, unknown>>) =>
+  const note = (path: string, fields: Readonly<Record<string, unknown>>) =>
     withNotesLock(deps, () =>
-      append(deps, { at: deps.clock.now().toISOString(), ...who, ...fields }),
+      append(deps, path, { at: deps.clock.now().toISOString(), ...who, ...fields }),
     );
   let isNoted = false;
   return {
     around: async (request, work) => {
-      const what = {
-        verb: request.verb,
-        ...('command_id' in request && { command_id: request.command_id }),
-      };
-      await note({ ...what, outcome: 'begun' });
+      const path = request.verb === 'host_facts' ? helperOtherFile : helperJournalFile;
+      const what = whatOf(request);
+      await note(path, { ...what, outcome: 'begun' });
       const begunAt = deps.clock.monotonic();
       const end = (outcome: string) =>
-        note({ ...what, outcome, ms: Math.round(deps.clock.monotonic() - begunAt) });
+        note(path, { ...what, outcome, ms: Math.round(deps.clock.monotonic() - begunAt) });
       try {
         const result = await work();
         await end('done');
@@ -47,19 +52,26 @@ export function helperJournal(
         throw thrown;
       }
     },
-    failed: async (code) => {
+    refused: async (code, request) => {
       if (!isNoted) {
-        await note({ outcome: code });
+        await note(helperOtherFile, { ...(request && whatOf(request)), outcome: code });
       }
     },
   };
 }
 
+function whatOf(request: HelperRequest): Readonly<Record<string, unknown>> {
+  return {
+    verb: request.verb,
+    ...('command_id' in request && { command_id: request.command_id }),
+  };
+}
+
 async function append(
-  { files, places }: Pick<NotesLockDeps, 'places'> & { readonly files: Files },
+  { files }: Pick<Deps, 'files'>,
+  path: string,
   line: Readonly<Record<string, unknown>>,
 ): Promise<void> {
-  const path = places.helperJournalFile;
   if (((await files.stat(path))?.size ?? 0) > HELPER_JOURNAL_BYTES_MAX) {
     await files.rename(path, `${path}.1`);
   }

@@ -30,23 +30,20 @@ export async function serveHelper(
   const answer = (line: HelperLine) => connection.write(`${JSON.stringify(line)}\n`);
   const peer = connection.peer();
   const journal = helperJournal(context, peer);
+  let request: HelperRequest | undefined;
   try {
     await requireKnown(context, peer);
-    const request = await readRequest(connection);
-    const data = await journal.around(request, () => inTurn(context, request, answer));
+    request = await readRequest(connection);
+    const data = await inTurn(context, journal, request, answer);
     await answer({ data });
   } catch (thrown) {
     const { code, message, hint, details } = toAgentError(thrown);
-    await noteRefusal(journal, code);
+    // A disk that is full must not keep the daemon from its answer.
+    await journal.refused(code, request).catch(() => undefined);
     context.log.warn('a request was not carried out', { error_code: code, error: message });
     const facts = { ...(hint && { hint }), ...(details && { details }) };
     await answer({ error: { code, message, ...facts } });
   }
-}
-
-/** A disk that is full must not keep the daemon from its answer. */
-async function noteRefusal(journal: HelperJournal, code: string): Promise<void> {
-  await journal.failed(code).catch(() => undefined);
 }
 
 /** @throws AgentError NOT_ROOT unless the kernel says that root or the daemon's user has connected */
@@ -86,6 +83,7 @@ function jsonOf(line: string | undefined): unknown {
 
 async function inTurn(
   context: MachineContext,
+  journal: HelperJournal,
   request: HelperRequest,
   answer: (line: HelperLine) => Promise<void>,
 ): Promise<Readonly<Record<string, unknown>>> {
@@ -97,11 +95,13 @@ async function inTurn(
     if (isAsked) {
       await requireApproved(context, request);
     }
-    const data = await carryOut(context, request, (progress) => answer({ progress }));
-    if (isAsked) {
-      await forgetAsked(context, request);
-    }
-    return data;
+    return await journal.around(request, async () => {
+      const data = await carryOut(context, request, (progress) => answer({ progress }));
+      if (isAsked) {
+        await forgetAsked(context, request);
+      }
+      return data;
+    });
   } finally {
     release();
   }

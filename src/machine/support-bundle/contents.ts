@@ -74,8 +74,11 @@ export const PARTS: readonly Part[] = [
   small('steps.json', 'the steps of installations', (context) =>
     file(context, context.places.stepsFile),
   ),
-  small('helper.jsonl', "what root's helper was asked", (context) =>
+  small('helper.jsonl', "what root's helper did", (context) =>
     file(context, context.places.helperJournalFile),
+  ),
+  small('helper-other.jsonl', "what root's helper was only asked", (context) =>
+    file(context, context.places.helperOtherFile),
   ),
   program('units.txt', 'the state of the units', [
     'systemctl',

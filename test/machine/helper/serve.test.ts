@@ -6,6 +6,7 @@ import { INSTALL, INSTALL_ENV } from '../../support/installation.ts';
 import { type SimulatedMachine, simulatedMachine } from '../../support/simulated-machine.ts';
 
 const JOURNAL = '/var/lib/pipeops-agent-host/helper.jsonl';
+const OTHER = '/var/lib/pipeops-agent-host/helper-other.jsonl';
 const POLICY = '/etc/pipeops-agent/policy.yaml';
 const DAEMON: Peer = { pid: 4_711, uid: 998 };
 
@@ -34,8 +35,9 @@ async function ask(line: string | undefined, peer: Peer | null = DAEMON) {
   return answers;
 }
 
-async function noted(): Promise<readonly Record<string, unknown>[]> {
-  const lines = ((await machine.files.readText(JOURNAL)) ?? '').trim().split('\n');
+async function noted(path: string): Promise<readonly Record<string, unknown>[]> {
+  const text = await machine.files.readText(path);
+  const lines = (text ?? '').split('\n').filter((line) => line !== '');
   return lines.map((line) => {
     const { at, ms, ...rest } = JSON.parse(line);
     expect([typeof at, ms === undefined || ms >= 0]).toEqual(['string', true]);
@@ -67,7 +69,10 @@ test.each([
     },
   ]);
   expect(machine.calls.slice(before)).toEqual([]);
-  expect(await noted()).toEqual([{ ...peer, outcome: 'NOT_ROOT' }]);
+  expect([await noted(JOURNAL), await noted(OTHER)]).toEqual([
+    [],
+    [{ ...peer, outcome: 'NOT_ROOT' }],
+  ]);
 });
 
 test('a join token is refused until root allows it, and one of a server until root allows that', async () => {
@@ -98,13 +103,15 @@ test('a join token is refused until root allows it, and one of a server until ro
   const { token } = (answer as { data: { token: string } }).data;
   expect(decodeJoinToken(token)).toMatchObject({ role: 'agent' });
   const who = { uid: 998, pid: 4_711, verb: 'mint_join_token', command_id: 'command-1' };
-  expect(await noted()).toEqual([
-    { ...who, outcome: 'begun' },
-    { ...who, outcome: 'POLICY_DENIED' },
-    { ...who, outcome: 'begun' },
-    { ...who, outcome: 'POLICY_DENIED' },
-    { ...who, outcome: 'begun' },
-    { ...who, outcome: 'done' },
+  expect([await noted(JOURNAL), await noted(OTHER)]).toEqual([
+    [
+      { ...who, outcome: 'begun' },
+      { ...who, outcome: 'done' },
+    ],
+    [
+      { ...who, outcome: 'POLICY_DENIED' },
+      { ...who, outcome: 'POLICY_DENIED' },
+    ],
   ]);
   expect(await machine.files.readText(JOURNAL)).not.toContain(token);
   expect((await machine.files.stat(JOURNAL))?.mode).toBe(0o600);
@@ -227,23 +234,54 @@ test.each([
   const before = machine.calls.length;
   expect(await ask(line)).toMatchObject([{ error: { code: 'USAGE' } }]);
   expect(machine.calls.slice(before)).toEqual([]);
-  expect(await noted()).toEqual([{ uid: 998, pid: 4_711, outcome: 'USAGE' }]);
+  expect([await noted(JOURNAL), await noted(OTHER)]).toEqual([
+    [],
+    [{ uid: 998, pid: 4_711, outcome: 'USAGE' }],
+  ]);
 });
 
 test('root hears of certificates that end, which the daemon cannot see', async () => {
   expect(await ask('{"verb":"host_facts"}')).toEqual([{ data: { findings: [] } }]);
 });
 
+const TOO_LONG = 'x'.repeat(1024 * 1024 + 1);
+
 test('a journal that is too long is kept, however many note something at once', async () => {
-  await machine.put(JOURNAL, 'x'.repeat(1024 * 1024 + 1));
+  await machine.put(OTHER, TOO_LONG);
   await Promise.all([1, 2, 3, 4].map(() => ask('{"verb":"host_facts"}')));
-  expect(await noted()).toHaveLength(8);
-  expect((await machine.files.stat(`${JOURNAL}.1`))?.size).toBe(1024 * 1024 + 1);
+  expect(await noted(OTHER)).toHaveLength(8);
+  expect((await machine.files.stat(`${OTHER}.1`))?.size).toBe(TOO_LONG.length);
 });
 
 test('the journal begins anew before it is too long, and the one before is kept', async () => {
-  await machine.put(JOURNAL, 'x'.repeat(1024 * 1024 + 1));
-  await ask('{"verb":"host_facts"}');
-  expect(await noted()).toMatchObject([{ outcome: 'begun' }, { outcome: 'done' }]);
-  expect((await machine.files.stat(`${JOURNAL}.1`))?.size).toBe(1024 * 1024 + 1);
+  await machine.put(JOURNAL, TOO_LONG);
+  await machine.put(POLICY, 'host: { join_token: allow }\n', 0o640);
+  await ask(mint());
+  expect(await noted(JOURNAL)).toMatchObject([{ outcome: 'begun' }, { outcome: 'done' }]);
+  expect((await machine.files.stat(`${JOURNAL}.1`))?.size).toBe(TOO_LONG.length);
+});
+
+test('what changes nothing pushes out nothing of what the helper did', async () => {
+  await machine.put(POLICY, 'host: { snapshot: deny, join_token: ask }\n', 0o640);
+  await machine.put(JOURNAL, TOO_LONG);
+  for (const line of [
+    '{"verb":"host_facts"}',
+    '{"verb":"snapshot","command_id":"command-1"}',
+    mint(),
+    mint({ role: 'server' }),
+    'no request',
+  ]) {
+    await ask(line);
+  }
+  expect(await machine.files.readText(JOURNAL, TOO_LONG.length)).toBe(TOO_LONG);
+  const who = { uid: 998, pid: 4_711 };
+  const minted = { ...who, verb: 'mint_join_token', command_id: 'command-1' };
+  expect(await noted(OTHER)).toEqual([
+    { ...who, verb: 'host_facts', outcome: 'begun' },
+    { ...who, verb: 'host_facts', outcome: 'done' },
+    { ...who, verb: 'snapshot', command_id: 'command-1', outcome: 'POLICY_DENIED' },
+    { ...minted, outcome: 'APPROVAL_NEEDED' },
+    { ...minted, outcome: 'POLICY_DENIED' },
+    { ...who, outcome: 'USAGE' },
+  ]);
 });
