@@ -6,10 +6,11 @@ import { type ClusterNetworks, clusterNetworks } from '../facts/cluster-networks
 import type { Facts } from '../facts/fact.ts';
 import { type IpRoute, isDefaultRoute } from '../facts/ip-route.ts';
 import { ipRoutes } from '../facts/ip-routes.ts';
+import { k3sSettings } from '../facts/k3s-settings.ts';
 import { resolvConfs } from '../facts/resolv-conf.ts';
 import { subject } from '../facts/subject.ts';
 import { BARE, type Check, EVERYWHERE, type Finding } from './check.ts';
-import { freePair } from './free-networks.ts';
+import { type FreePair, freePair } from './free-networks.ts';
 
 /** Links that k3s makes, for these very addresses. */
 const OWN_LINKS = /^(cni0|cbr0|flannel|kube-|veth|tailscale0$)/;
@@ -29,7 +30,7 @@ export const podNetworksFree: Check = {
   roles: BARE,
   why: "Once k3s runs, these addresses mean pods and Services: this machine's own network would be cut off.",
   remedy: REMEDY,
-  needs: [addresses, clusterNetworks, ipRoutes, resolvConfs, subject],
+  needs: [addresses, clusterNetworks, ipRoutes, k3sSettings, resolvConfs, subject],
   run: async (facts) => {
     if ((await facts(subject)).adoptsK3s === true) {
       return undefined; // They are in use, by that k3s.
@@ -43,7 +44,7 @@ export const podNetworksFree: Check = {
       const network = all(networks).find((each) => range !== undefined && overlaps(each, range));
       return network === undefined ? [] : [`${what} ${address} is in ${network.text}`];
     });
-    return taken.length === 0 ? undefined : finding(await usedRanges(facts), networks, taken);
+    return taken.length === 0 ? undefined : await finding(facts, networks, taken);
   },
 };
 
@@ -56,7 +57,7 @@ export const podRoutesFree: Check = {
   roles: EVERYWHERE,
   why: 'Where a route leads to the same addresses as pods or Services, either the pods or what is behind that route cannot be reached.',
   remedy: REMEDY,
-  needs: [addresses, clusterNetworks, ipRoutes, resolvConfs],
+  needs: [addresses, clusterNetworks, ipRoutes, k3sSettings, resolvConfs, subject],
   run: async (facts) => {
     const networks = await facts(clusterNetworks);
     const routes = (await facts(ipRoutes)).filter((route) => isOfOthers(route, networks));
@@ -65,7 +66,7 @@ export const podRoutesFree: Check = {
       const network = all(networks).find((each) => range !== undefined && overlaps(each, range));
       return network === undefined ? [] : [`${destination} (${device}) overlaps ${network.text}`];
     });
-    return taken.length === 0 ? undefined : finding(await usedRanges(facts), networks, taken);
+    return taken.length === 0 ? undefined : await finding(facts, networks, taken);
   },
 };
 
@@ -95,25 +96,41 @@ async function usedRanges(facts: Facts): Promise<readonly IpRange[]> {
   ].flatMap((text) => ipRange(text) ?? []);
 }
 
-function finding(
-  used: readonly IpRange[],
+async function finding(
+  facts: Facts,
   networks: ClusterNetworks,
   taken: readonly string[],
-): Finding {
-  const free = freePair(used);
+): Promise<Finding> {
+  const mayChoose = (await facts(subject)).role === 'bare';
+  const free = mayChoose ? freePair(await usedRanges(facts)) : undefined;
   const more = taken.length > NAMED_MAX ? ` and ${taken.length - NAMED_MAX} more` : '';
   return {
     code: 'CHECK_FAILED',
     message: `Addresses of pods and Services are used already: ${taken.slice(0, NAMED_MAX).join(', ')}${more}`,
-    hint:
-      free === undefined
-        ? 'Take that route or address away: there is no free pair of networks in 10.0.0.0/8 either'
-        : 'Take that away, or choose free networks before the first installation',
     ...(free === undefined
-      ? {}
-      : {
-          fix: `sudo mkdir -p ${K3S_DIRECTORY}\nprintf 'cluster-cidr: ${free.pods}\\nservice-cidr: ${free.services}\\n' | sudo tee -a ${K3S_MAIN_CONFIG_FILE}`,
-        }),
+      ? { hint: noChoice(mayChoose) }
+      : choice(free, await facts(k3sSettings))),
     details: { taken, free: free ?? null, networks: all(networks).map(({ text }) => text) },
   };
+}
+
+function noChoice(mayChoose: boolean): string {
+  return mayChoose
+    ? 'Take that route or address away: there is no free pair of networks in 10.0.0.0/8 either'
+    : 'Take that away: the networks of a cluster cannot be changed once it is there';
+}
+
+/** Networks that are told already have to be changed where they stand: k3s takes all that it is told. */
+function choice(
+  { pods, services }: FreePair,
+  settings: Readonly<Record<string, unknown>>,
+): Pick<Finding, 'hint' | 'fix'> {
+  return 'cluster-cidr' in settings || 'service-cidr' in settings
+    ? {
+        hint: `Take that away, or before the first installation change cluster-cidr to ${pods} and service-cidr to ${services} where k3s is told them: ${K3S_MAIN_CONFIG_FILE}`,
+      }
+    : {
+        hint: 'Take that away, or choose free networks before the first installation',
+        fix: `sudo mkdir -p ${K3S_DIRECTORY}\nprintf 'cluster-cidr: ${pods}\\nservice-cidr: ${services}\\n' | sudo tee -a ${K3S_MAIN_CONFIG_FILE}`,
+      };
 }

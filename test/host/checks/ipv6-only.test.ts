@@ -31,6 +31,16 @@ test('a machine with IPv6 alone gets networks of IPv6 before k3s fails for them'
   expect(await found(only6)).toBeUndefined();
 });
 
+test('where k3s is told networks already, no second ones are written beside them', async () => {
+  await machine.put('/etc/rancher/k3s/config.yaml', 'cluster-cidr: 10.50.0.0/16\n');
+  expect(await found(['2001:db8::5'])).toEqual({
+    code: 'HOST_UNSUPPORTED',
+    message: 'This machine has addresses of IPv6 alone, and pods would get 10.50.0.0/16',
+    hint: 'Before the first installation, have these in /etc/rancher/k3s/config.yaml in the place of what k3s is told now: cluster-cidr: fd42:42:42::/56, service-cidr: fd42:42:43::/112, flannel-ipv6-masq: true',
+    details: { addresses: ['2001:db8::5'] },
+  });
+});
+
 test('nothing is said of other machines, nor of a worker, whose server decides', async () => {
   expect(await found(['10.0.0.5', '2001:db8::5'])).toBeUndefined();
   expect(await found([])).toBeUndefined();

@@ -6,7 +6,7 @@ import { podNetworksFree, podRoutesFree } from '../../../src/host/checks/pod-net
 import { type FactDeps, factsOf } from '../../../src/host/facts/fact.ts';
 import { ipRoutes } from '../../../src/host/facts/ip-routes.ts';
 import { type BareMachine, bareMachine } from '../../support/bare-machine.ts';
-import { factDeps } from '../../support/fact-deps.ts';
+import { factDeps, subjectOf } from '../../support/fact-deps.ts';
 import { findingOf } from './outcome-of.ts';
 
 const DEFAULT = { dst: 'default', gateway: '10.0.0.254', dev: 'eth0', flags: [] };
@@ -82,6 +82,35 @@ test('other networks that k3s was told of count in their place', async () => {
   const deps = routing([DEFAULT, { dst: '10.42.0.0/16', dev: 'wg0' }], ['172.20.1.1']);
   expect(await findingOf(podRoutesFree, deps)).toBeUndefined();
   expect((await findingOf(podNetworksFree, deps))?.message).toContain('172.20.1.1');
+});
+
+test('lines for a file are told only where they would help', async () => {
+  const vpn = routing([DEFAULT, { dst: '10.42.0.0/16', dev: 'wg0' }]);
+  const installed = subjectOf({ role: 'server' });
+  expect(await findingOf(podRoutesFree, { ...vpn, subject: installed })).toEqual({
+    code: 'CHECK_FAILED',
+    message:
+      'Addresses of pods and Services are used already: 10.42.0.0/16 (wg0) overlaps 10.42.0.0/16',
+    hint: 'Take that away: the networks of a cluster cannot be changed once it is there',
+    details: {
+      taken: ['10.42.0.0/16 (wg0) overlaps 10.42.0.0/16'],
+      free: null,
+      networks: ['10.42.0.0/16', '10.43.0.0/16'],
+    },
+  });
+  // Said twice, k3s would take both.
+  await machine.put('/etc/rancher/k3s/config.yaml', 'cluster-cidr: 10.40.0.0/14\n');
+  expect(await findingOf(podRoutesFree, vpn)).toEqual({
+    code: 'CHECK_FAILED',
+    message:
+      'Addresses of pods and Services are used already: 10.42.0.0/16 (wg0) overlaps 10.40.0.0/14',
+    hint: 'Take that away, or before the first installation change cluster-cidr to 10.44.0.0/16 and service-cidr to 10.45.0.0/16 where k3s is told them: /etc/rancher/k3s/config.yaml',
+    details: {
+      taken: ['10.42.0.0/16 (wg0) overlaps 10.40.0.0/14'],
+      free: { pods: '10.44.0.0/16', services: '10.45.0.0/16' },
+      networks: ['10.40.0.0/14', '10.43.0.0/16'],
+    },
+  });
 });
 
 test('where everything is taken no pair is free', () => {
