@@ -119,6 +119,26 @@ test.each([
   expect(changesOfK3s()).toEqual([]);
 });
 
+test.each([
+  ['goes, whatever other servers that k3s has', {}, false],
+  ['stays for the agents of servers that have joined', { 'pipeops.io/join-token': 'abcdef' }, true],
+])("the agent's account %s", async (_, annotations, stays) => {
+  await install('--adopt', '--yes');
+  const labels = { 'node-role.kubernetes.io/control-plane': 'true' };
+  const status = { nodeInfo: { kubeletVersion: 'v1.34.4+k3s1', architecture: 'amd64' } };
+  const items = [
+    { metadata: { name: 'node-1', labels }, status },
+    { metadata: { name: 'node-2', labels, annotations }, status },
+  ];
+  machine.programs.set('/usr/local/bin/k3s', (argv) =>
+    argv.slice(1, 4).join(' ') === 'kubectl get nodes'
+      ? { stdout: JSON.stringify({ items }) }
+      : undefined,
+  );
+  expect((await machine.run(['uninstall', '--yes'])).exitCode).toBe(0);
+  expect((await machine.files.readText('/cluster/account')) !== undefined).toBe(stays);
+});
+
 test('k3s is as it was after an installation that failed and was taken back', async () => {
   const before = await state();
   agentIsNotReady(machine);

@@ -1,5 +1,5 @@
 /** Further servers: the token that lets one in, how it joins, and what it stays. */
-import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { placesOf } from '../../src/core/places.ts';
 import { permissionsManifest } from '../../src/machine/kubernetes-account.ts';
 import { readPolicyFile } from '../../src/policy/read-file.ts';
@@ -300,11 +300,58 @@ test('a token that is given on a further server is for all, and so is looked at 
   );
 });
 
-test('its account stays for the other servers when the agent leaves and k3s does not', async () => {
-  serversAre({ first: 'ready' });
-  await join();
-  await machine.run(['uninstall', '--yes', '--keep-k3s', '--json']);
-  expect(await machine.files.readText('/cluster/account')).toBeDefined();
+describe('the account, when the agent leaves and k3s does not', () => {
+  const removed = async () => {
+    await machine.run(['uninstall', '--yes', '--keep-k3s', '--json']);
+    return (await machine.files.readText('/cluster/account')) === undefined;
+  };
+  /** Those of the cluster, by whether each has joined with a token of ours. */
+  const areServers = (servers: Readonly<Record<string, 'joined' | 'began'>>) => {
+    const items = Object.entries(servers).map(([name, how]) => ({
+      metadata: {
+        name,
+        labels: { 'node-role.kubernetes.io/control-plane': 'true' },
+        annotations: how === 'joined' ? { 'pipeops.io/join-token': 'abcdef' } : {},
+      },
+      status: { nodeInfo: { kubeletVersion: 'v1.36.3+k3s1', architecture: 'amd64' } },
+    }));
+    machine.programs.set('/usr/local/bin/k3s', (argv) =>
+      argv.slice(1, 4).join(' ') === 'kubectl get nodes'
+        ? { stdout: JSON.stringify({ items }) }
+        : undefined,
+    );
+  };
+
+  test('stays for the other servers of a further one', async () => {
+    serversAre({ first: 'ready' });
+    await join();
+    areServers({ first: 'began', 'node-1': 'joined' });
+    expect(await removed()).toBe(false);
+  });
+
+  test('stays for the other servers of the one that began', async () => {
+    await install('--ha');
+    areServers({ 'node-1': 'began', second: 'joined' });
+    expect(await removed()).toBe(false);
+  });
+
+  test('goes with the last server, though it had joined others once', async () => {
+    serversAre({ first: 'ready' });
+    await join();
+    areServers({ 'node-1': 'joined' });
+    expect(await removed()).toBe(true);
+  });
+
+  test('stays where a further server cannot ask who is left', async () => {
+    serversAre({ first: 'ready' });
+    await join();
+    machine.programs.set('/usr/local/bin/k3s', (argv) =>
+      argv.slice(1, 4).join(' ') === 'kubectl get nodes'
+        ? { exitCode: 1, stderr: 'Error from server (Forbidden): not here' }
+        : undefined,
+    );
+    expect(await removed()).toBe(false);
+  });
 });
 
 test('a join that broke off goes on, though this server itself is not well yet', async () => {

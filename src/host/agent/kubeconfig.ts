@@ -5,6 +5,7 @@ import { AGENT_USER, type Places } from '../../core/places.ts';
 import type { Clock, Exec, Files } from '../../core/ports.ts';
 import { parseKubeconfig, renderKubeconfig, tokenTimes } from '../../protocol/files/kubeconfig.ts';
 import { ADOPTED, readAdoption } from '../cluster/adopted-k3s.ts';
+import { hasOtherAgents } from '../cluster/other-agents.ts';
 import type { HostInventory } from '../engine/inventory.ts';
 import { renewOwn } from '../engine/own-text.ts';
 import { ownFile } from '../engine/removals.ts';
@@ -44,7 +45,7 @@ export interface AccountManifests {
 
 /**
  * The agent's own account in Kubernetes, with only the permissions that it needs. Usually it is removed
- * with the cluster. By itself it is removed only where the cluster stays.
+ * with the cluster. By itself it is removed only where the cluster stays, and no other server's agent needs it.
  */
 export function agentPermissions(
   deps: Deps,
@@ -63,10 +64,10 @@ export function agentPermissions(
       const hasK3s = (await deps.files.stat(K3S_EXECUTABLE)) !== undefined;
       const adoption = await readAdoption(deps);
       const isAdopted = inventory.has(ADOPTED.kind, ADOPTED.name);
-      if ((await readK3sConfig(deps))?.['server'] !== undefined) {
-        return []; // Other servers of the cluster use it.
-      }
       if (!hasK3s || !(isAdopted || (keepK3s && inventory.has('k3s', 'server')))) {
+        return [];
+      }
+      if ((await hasOtherAgents(deps, { isAdopted })) ?? (await hasJoinedServer(deps))) {
         return [];
       }
       return adoption?.namespace_was_there === true
@@ -77,6 +78,11 @@ export function agentPermissions(
         : [accountRemoval(deps, touches, names)];
     },
   };
+}
+
+/** Whether there were other servers once. */
+async function hasJoinedServer(deps: Deps): Promise<boolean> {
+  return (await readK3sConfig(deps))?.['server'] !== undefined;
 }
 
 function permissionsMaking(deps: Deps, touches: readonly string[], manifest: string): Making {
