@@ -58,6 +58,48 @@ export function furtherServerSettings(
   } as ConfigInput;
 }
 
+/**
+ * What the servers share after `install` on a further one: what is given to it by flag or variable is for
+ * those that join later as well.
+ * @param ca of the control plane, as this server has it
+ */
+export function sharedAfter(
+  loaded: LoadedConfig,
+  shared: SharedSettings,
+  ca: string | undefined,
+): SharedSettings {
+  const isGiven = (path: string) => ['flag', 'env'].includes(loaded.sources[path] ?? '');
+  const own = withoutOffer(loaded, givenSettings(loaded) as Sections);
+  const settings = { ...shared.settings };
+  for (const [section, values] of Object.entries(only(own))) {
+    const given = Object.entries(values).filter(([name]) => isGiven(`${section}.${name}`));
+    if (given.length > 0) {
+      settings[section] = { ...settings[section], ...Object.fromEntries(given) };
+    }
+  }
+  const hasCa = own['control_plane']?.['ca_file'] !== undefined;
+  return {
+    ...shared,
+    settings,
+    ca: hasCa && isGiven('control_plane.ca_file') ? (ca ?? null) : shared.ca,
+  };
+}
+
+/** Shared settings that are other ones in the configuration file of this server. */
+export function otherThanShared(
+  content: ConfigInput,
+  shared: SharedSettings,
+  ca: string | undefined,
+): readonly string[] {
+  const common = only(shared.settings);
+  const names = Object.entries(only(content as Sections)).flatMap(([section, values]) =>
+    Object.entries(values).flatMap(([name, value]) =>
+      Bun.deepEquals(value, common[section]?.[name]) ? [] : [`${section}.${name}`],
+    ),
+  );
+  return (ca ?? null) === shared.ca ? names : [...names, 'control_plane.ca_file'];
+}
+
 /** In one order, so that the same settings are the same text. */
 function only(sections: Sections): Sections {
   const kept = Object.entries(SHARED).map(([section, names]) => {

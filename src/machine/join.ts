@@ -314,7 +314,12 @@ async function join(
     joining: target.isJoined === true ? undefined : { tokenId: target.tokenId },
     ...(shared === undefined
       ? agentAside(loaded)
-      : await agentCandidate(context, loaded, shared, { ca: how.ca, token: wishes.token })),
+      : await agentCandidate(context, loaded, shared, {
+          ca: how.ca,
+          token: wishes.token,
+          isJoined: target.isJoined === true,
+          notice: wishes.notice,
+        })),
   });
   const facts = { role, nodeName: k3s.nodeName, agentPorts, before } as const;
   return setUpMachine(

@@ -284,6 +284,79 @@ test('another control plane, given on that machine, is kept', async () => {
   });
 });
 
+describe('what the servers share, later', () => {
+  const shared = async () => {
+    const { items } = JSON.parse((await machine.files.readText('/cluster/account')) ?? '');
+    const name = 'pipeops-agent-settings';
+    const map = items.find((each: { metadata: { name: string } }) => each.metadata.name === name);
+    return JSON.parse(map.data.settings);
+  };
+  const CHANGED = {
+    ...{ v: 1, ca: PEM },
+    settings: {
+      agent: { labels: { site: 'b' }, base_url: 'https://get.example.com/agent' },
+      cluster: { name: 'of-the-first' },
+      control_plane: { url: 'https://cp.example.com', gateway_hosts: ['gw.example.com'] },
+      k3s: { mirror: MIRROR },
+    },
+  };
+  const OWN = 'this server has its own';
+  const CONFIG_FILE = '/etc/pipeops-agent/config.yaml';
+
+  beforeEach(async () => {
+    serversAre({ first: 'ready' });
+    firstShares(POLICY, {
+      ...SETTINGS,
+      settings: { ...SETTINGS.settings, k3s: { mirror: MIRROR } },
+    });
+    await join();
+  });
+
+  test('has what was given to a further server, for those that join then', async () => {
+    const before = await shared();
+    const words = ['install', '--json', '--api-url', 'https://new.example.com'];
+    const ran = await machine.run(words);
+    expect(ran.stderr).toContain('Give it to "install" on the others, too.');
+    expect(ran.stderr).not.toContain(OWN);
+    const { settings } = before;
+    const next = { ...settings.control_plane, url: 'https://new.example.com' };
+    const after = { ...before, settings: { ...settings, control_plane: next } };
+    expect(await shared()).toEqual(after);
+    const again = await machine.run(['install', '--json']);
+    expect(again.stderr).not.toContain('Servers that join later');
+    expect(await shared()).toEqual(after);
+  });
+
+  test('does not replace what a further server has in its own file, which is told', async () => {
+    const own = await agentConfig();
+    await machine.put(
+      '/cluster/account',
+      permissionsManifest(POLICY, CHANGED as unknown as SharedSettings),
+    );
+    const ran = await machine.run(['install', '--json']);
+    expect(ran.stderr).toContain(`In ${CONFIG_FILE} ${OWN} agent.labels: that counts here.`);
+    expect([await agentConfig(), await shared()]).toEqual([own, CHANGED]);
+    const { agent, ...others } = own as Record<string, Record<string, unknown>>;
+    const { labels: _, ...kept } = agent ?? {};
+    await machine.put(CONFIG_FILE, Bun.YAML.stringify({ ...others, agent: kept }));
+    const again = await machine.run(['install', '--json']);
+    expect(again.stderr).not.toContain(OWN);
+    expect([await agentConfig(), await shared()]).toEqual([
+      { ...others, agent: { ...kept, labels: { site: 'b' } } },
+      CHANGED,
+    ]);
+  });
+
+  test('has an authority that was given to a further server', async () => {
+    const { ca } = await makeCertificates(['other.example.com']);
+    await machine.put('/root/ca.pem', ca);
+    const before = await shared();
+    const ran = await machine.run(['install', '--json', '--ca-file', '/root/ca.pem']);
+    expect(ran.stderr).not.toContain(OWN);
+    expect(await shared()).toEqual({ ...before, ca });
+  });
+});
+
 test('a token that is given on a further server is for all, and so is looked at first', async () => {
   serversAre({ first: 'ready' });
   firstShares(POLICY, { v: 1, settings: { control_plane: { url: CONTROL_PLANE } }, ca: null });
