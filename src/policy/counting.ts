@@ -20,6 +20,7 @@ export function countingPolicy(inner: Policy & ReachPolicy): CountingPolicy {
     policy: {
       command: (request) => counted('command', inner.command(request)),
       isAsked: (verb) => inner.isAsked(verb),
+      windowsAhead: (verb, now) => inner.windowsAhead(verb, now),
       access: (request) => counted('access', inner.access(request)),
       object: (object) => counted('object', inner.object(object)),
       request: (method, target, upgrade) =>

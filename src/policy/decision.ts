@@ -45,6 +45,8 @@ export interface Policy {
   }): PolicyDecision;
   /** Whether a person decides about each use of this verb, where it is allowed. */
   isAsked(verb: HostVerb): boolean;
+  /** When this verb is done, where it is not at any time; undefined where it may be now. */
+  windowsAhead(verb: HostVerb, now: Date): readonly string[] | undefined;
   access(request: AccessRequest): PolicyDecision;
   /** Whether an object that is to be written may be as it is, whoever writes it and where. */
   object(object: unknown): PolicyDecision;

@@ -44,6 +44,7 @@ export function describePolicy(effective: EffectivePolicy): readonly PolicyRule[
       rule: `${host[verb].source}/host.${verb}`,
       meaning: `${HOST_DECIDED[host[verb].decision]}: ${HOST_MEANING[verb]}`,
     })),
+    ...HOST_VERBS.flatMap((verb) => onlyThese(`file/windows.${verb}`, file.windows[verb])),
     {
       rule: `${workersLeave.source}/workers.leave`,
       meaning: workersLeave.allowed

@@ -14,6 +14,7 @@ import { READ_VERBS, switchOf } from './grants.ts';
 import { objectProblem } from './object-rules.ts';
 import { isProtectedNamespace, isProtectedObject } from './protected.ts';
 import { parseRequest } from './request-path.ts';
+import { isWithin } from './windows.ts';
 
 /** Commands that only look. */
 const READING_COMMANDS: readonly string[] = ['get_resources', 'logs'];
@@ -36,6 +37,10 @@ export function policyOf(effective: EffectivePolicy): Policy & ReachPolicy {
         ? decideCommand(effective, type, namespace)
         : decideHost(effective, type, hostVerb),
     isAsked: (verb) => effective.host[verb].decision === 'ask',
+    windowsAhead: (verb, now) => {
+      const windows = effective.file.windows[verb] ?? [];
+      return isWithin(windows, now) ? undefined : windows;
+    },
     access,
     object: (object) => decideObject(effective, object),
     // Traffic changes what it reaches; but it needs no right in Kubernetes, so every preset has it.

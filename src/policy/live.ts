@@ -55,6 +55,7 @@ export async function livePolicy(deps: Deps, path: string): Promise<LivePolicy> 
   const ofFile: Policy & ReachPolicy = {
     command: (request) => current.policy.command(request),
     isAsked: (verb) => current.policy.isAsked(verb),
+    windowsAhead: (verb, now) => current.policy.windowsAhead(verb, now),
     access: (request) => current.policy.access(request),
     object: (object) => current.policy.object(object),
     reach: (namespace) => current.policy.reach(namespace),
@@ -125,6 +126,7 @@ function refuseEverything(
   return {
     command: () => decision,
     isAsked: () => false, // Nothing is allowed.
+    windowsAhead: () => undefined,
     access: () => decision,
     object: () => decision,
     reach: () => decision,

@@ -4,7 +4,12 @@ import type { Files } from '../core/ports.ts';
 import { didYouMean } from '../core/text/did-you-mean.ts';
 import { issueWords } from '../core/text/issue-words.ts';
 import { duplicateKeys, lineOf, type YamlKey, yamlKeys } from '../core/text/yaml-keys.ts';
-import { POLICY_COMMANDS, POLICY_FILE_LIMIT_BYTES, PolicyFile } from '../protocol/files/policy.ts';
+import {
+  HOST_VERBS,
+  POLICY_COMMANDS,
+  POLICY_FILE_LIMIT_BYTES,
+  PolicyFile,
+} from '../protocol/files/policy.ts';
 import { POLICY_PRESETS } from '../protocol/files/policy-presets.ts';
 import { COMMAND_HOST_VERBS, effectivePolicy, switchInFile } from './effective.ts';
 import { SWITCHES } from './grants.ts';
@@ -34,9 +39,7 @@ const KEYS = [
   'resources.write',
   'resources.verbs',
   'tunnel.kubernetes_api',
-  'host.snapshot',
-  'host.join_token',
-  'host.server_token',
+  ...HOST_VERBS.flatMap((verb) => [`host.${verb}`, `windows.${verb}`]),
 ];
 
 /**

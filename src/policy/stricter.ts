@@ -15,6 +15,7 @@ export function stricterOf(first: Whole, second: () => Whole | undefined): Whole
   return {
     command: (request) => both((each) => each.command(request)),
     isAsked: (verb) => first.isAsked(verb) || second()?.isAsked(verb) === true,
+    windowsAhead: (verb, now) => first.windowsAhead(verb, now) ?? second()?.windowsAhead(verb, now),
     access: (request) => both((each) => each.access(request)),
     object: (object) => both((each) => each.object(object)),
     reach: (namespace) => both((each) => each.reach(namespace)),

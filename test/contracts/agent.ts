@@ -54,6 +54,7 @@ const ALLOWED = { allowed: true } as const;
 const EVERYTHING: Policy = {
   command: () => ALLOWED,
   isAsked: () => false,
+  windowsAhead: () => undefined,
   access: () => ALLOWED,
   object: () => ALLOWED,
   request: () => ALLOWED,

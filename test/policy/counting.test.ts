@@ -7,6 +7,7 @@ test('countingPolicy() gives the decisions of the other and counts refusals, but
   const { policy, refusals } = countingPolicy({
     command: ({ type }) => (type === 'exec' ? no : ALLOWED),
     isAsked: (verb) => verb === 'snapshot',
+    windowsAhead: () => undefined,
     access: () => no,
     object: () => ALLOWED,
     request: () => no,

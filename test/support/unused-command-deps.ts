@@ -22,6 +22,7 @@ export function unusedCommandDeps(): Omit<CommandDeps, 'clock'> {
     policy: {
       command: () => ALLOWED,
       isAsked: () => false,
+      windowsAhead: () => undefined,
       access: () => ALLOWED,
       object: () => ALLOWED,
       request: () => ALLOWED,

@@ -7,6 +7,7 @@ import { pollUntil } from '../../core/waiting.ts';
 import { requireAllowed } from '../../policy/decision.ts';
 import { effectivePolicy } from '../../policy/effective.ts';
 import { readPolicyFile } from '../../policy/read-file.ts';
+import { isWithin, outsideWindow } from '../../policy/windows.ts';
 import { HELPER_REQUEST_BYTES_MAX, type HelperLine, HelperRequest } from '../../protocol/helper.ts';
 import type { MachineContext } from '../context.ts';
 import { forgetAsked, requireApproved } from './approval.ts';
@@ -88,8 +89,12 @@ async function inTurn(
   answer: (line: HelperLine) => Promise<void>,
 ): Promise<Readonly<Record<string, unknown>>> {
   const file = await readPolicyFile(context, context.places.policyFile);
-  const { decision, isAsked } = decisionOf(effectivePolicy(file), request);
+  const { decision, isAsked, hostVerb } = decisionOf(effectivePolicy(file), request);
   requireAllowed(decision);
+  const windows = hostVerb === undefined ? [] : (file.windows[hostVerb] ?? []);
+  if (hostVerb !== undefined && !isWithin(windows, context.clock.now())) {
+    throw outsideWindow(windows, hostVerb);
+  }
   const release = await takeTurn(context, request.verb);
   try {
     if (isAsked) {

@@ -14,6 +14,8 @@ export interface VerbDecision {
   readonly decision: PolicyDecision;
   /** Whether a person decides, too. */
   readonly isAsked: boolean;
+  /** What of the host it uses; undefined where that is nothing to decide about. */
+  readonly hostVerb?: HostVerb;
 }
 
 export function decisionOf(policy: EffectivePolicy, request: HelperRequest): VerbDecision {
@@ -43,6 +45,7 @@ function hostDecision(
 ): VerbDecision {
   return {
     decision: decideHost(policy, type, verb),
+    hostVerb: verb,
     isAsked: isAskedElsewhere || policy.host[verb].decision === 'ask',
   };
 }

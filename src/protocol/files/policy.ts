@@ -1,6 +1,7 @@
 /** The policy file of root, `/etc/pipeops-agent/policy.yaml`. Every key is explained in docs/POLICY.md. */
 import * as z from 'zod';
 import { POLICY_PRESETS } from './policy-presets.ts';
+import { PolicyWindow } from './policy-window.ts';
 
 /** Every command type that a policy can name. */
 export const POLICY_COMMANDS = [
@@ -55,6 +56,9 @@ const command = z.enum(POLICY_COMMANDS);
 const HOST_DECISIONS = ['allow', 'ask', 'deny'] as const;
 export type HostDecision = (typeof HOST_DECISIONS)[number];
 const hostVerb = z.enum(HOST_DECISIONS).optional();
+/** Of each verb, at most. */
+const WINDOWS_MAX = 14;
+const windows = z.array(PolicyWindow).max(WINDOWS_MAX).optional();
 const dnsName = z
   .string()
   .max(253)
@@ -117,6 +121,14 @@ export const PolicyFile = z.strictObject({
       join_token: hostVerb,
       /** Tokens by which machines become servers: each is worth the whole cluster. */
       server_token: hostVerb,
+    } satisfies Record<HostVerb, unknown>)
+    .default({}),
+  /** When these are done; at any time where none is named. */
+  windows: z
+    .strictObject({
+      snapshot: windows,
+      join_token: windows,
+      server_token: windows,
     } satisfies Record<HostVerb, unknown>)
     .default({}),
   pod_security: z.enum(['privileged', 'baseline', 'restricted']).optional(),

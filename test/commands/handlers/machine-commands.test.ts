@@ -141,6 +141,43 @@ test('a command waits while a person decides, says so once, and goes on with the
   expect(await failureOf(() => joinTokenCommand.prepare({}).run(late))).toBe(needed);
 });
 
+test('a command waits for its time of the week, asks nobody before, and can be cancelled meanwhile', async () => {
+  const asked: unknown[] = [];
+  const told: unknown[] = [];
+  let now = new Date('2026-01-05T01:59:50Z');
+  const file = PolicyFile.parse({
+    host: { join_token: 'allow' },
+    windows: { join_token: ['mon 02:00-03:00'] },
+  });
+  const context: CommandContext = {
+    ...contextWith(async () => {
+      asked.push(now.toISOString());
+      return { ...minted, token };
+    }),
+    clock: {
+      ...systemClock,
+      now: () => now,
+      sleep: async (ms) => {
+        now = new Date(now.getTime() + ms);
+        return true;
+      },
+    },
+    policy: policyOf(effectivePolicy(file)),
+    progress: (message) => void told.push(message),
+  };
+  await joinTokenCommand.prepare({}).run(context);
+  expect({ asked, told }).toEqual({
+    asked: ['2026-01-05T02:00:05.000Z'],
+    told: ['It waits: "join_token" has its time: mon 02:00-03:00'],
+  });
+  now = new Date('2026-01-06T02:30:00Z');
+  const late = { ...context, clock: { ...context.clock, sleep: async () => false } };
+  expect(await failureOf(() => joinTokenCommand.prepare({}).run(late))).toMatchObject({
+    code: 'OUTSIDE_WINDOW',
+  });
+  expect(asked).toHaveLength(1);
+});
+
 test.each([[{ role: 'admin' }], [{ ttl_seconds: 59 }], [{ ttl_seconds: 604_801 }], [{ uses: 5 }]])(
   'join_token refuses %j',
   (payload) => {

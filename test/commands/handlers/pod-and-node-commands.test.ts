@@ -75,6 +75,7 @@ beforeEach(() => {
     policy: {
       command: () => ALLOWED,
       isAsked: () => false,
+      windowsAhead: () => undefined,
       access: (request) => {
         asked.push(request);
         return ALLOWED;

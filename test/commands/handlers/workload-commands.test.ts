@@ -41,6 +41,7 @@ beforeEach(async () => {
     policy: {
       command: () => ALLOWED,
       isAsked: () => false,
+      windowsAhead: () => undefined,
       access: () => ALLOWED,
       object: () => ALLOWED,
       request: () => ALLOWED,

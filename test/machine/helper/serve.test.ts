@@ -117,6 +117,23 @@ test('a join token is refused until root allows it, and one of a server until ro
   expect((await machine.files.stat(JOURNAL))?.mode).toBe(0o600);
 });
 
+test('outside of its windows nothing is done, whoever asks', async () => {
+  const day = new Date(Date.now() + 2 * 86_400_000).toUTCString().slice(0, 3).toLowerCase();
+  const policy = `host: {join_token: allow}\nwindows: {join_token: ["${day} 00:00-23:59"]}\n`;
+  await machine.put(POLICY, policy, 0o640);
+  const before = machine.calls.length;
+  expect(await ask(mint())).toEqual([
+    {
+      error: {
+        code: 'OUTSIDE_WINDOW',
+        message: `"join_token" has its time: ${day} 00:00-23:59`,
+        hint: expect.stringContaining('"windows" in the policy'),
+      },
+    },
+  ]);
+  expect(machine.calls.slice(before)).toEqual([]);
+});
+
 test('where root wants to be asked, it waits for a yes, which is for this request and one time', async () => {
   await machine.put(POLICY, 'host: { join_token: ask }\n', 0o640);
   const [first] = await ask(mint());
