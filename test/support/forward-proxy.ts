@@ -15,8 +15,6 @@ export interface ForwardProxy extends AsyncDisposable {
 export interface ForwardProxyOptions {
   /** A port of this machine that all requests lead to; each to where it asks for when absent. */
   readonly leadsTo?: number;
-  /** Where it listens; 127.0.0.1 when absent. */
-  readonly hostname?: string;
   /** Of an https proxy. */
   readonly certificates?: TestCertificates;
 }
@@ -25,7 +23,7 @@ export interface ForwardProxyOptions {
 export function startForwardProxy(
   kind: ProxyKind,
   credentials: string,
-  { leadsTo, hostname = '127.0.0.1', certificates }: ForwardProxyOptions,
+  { leadsTo, certificates }: ForwardProxyOptions,
 ): Promise<ForwardProxy> {
   const targets: string[] = [];
   const sockets = new Set<Socket>();
@@ -50,7 +48,7 @@ export function startForwardProxy(
   const server =
     kind === 'https' ? createTlsServer({ ...certificates }, onClient) : createServer(onClient);
   return new Promise((resolve) => {
-    server.listen(0, hostname, () => {
+    server.listen(0, '127.0.0.1', () => {
       const address = server.address();
       resolve({
         port: typeof address === 'object' && address !== null ? address.port : 0,

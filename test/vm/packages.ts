@@ -12,6 +12,7 @@ export const HOST_PACKAGES: readonly string[] = [
   'iproute2',
   'systemd-container',
   'tar',
+  'tinyproxy-bin', // a machine's only way out; without the service
   'util-linux',
   'xz-utils', // a release is packed with it, and with zstd
   'zsh', // its completion is tried
