@@ -4,6 +4,7 @@ import { ALL_K3S_PORTS } from '../core/k3s-ports.ts';
 import { parseProxy } from '../core/proxy-settings.ts';
 import { issueWords } from '../core/text/issue-words.ts';
 import { duplicateKeys } from '../core/text/yaml-keys.ts';
+import { networksProblem } from './cluster-networks.ts';
 import { describeSettings, type Setting, type SettingFlag } from './describe.ts';
 import { parseRegistryMirror } from './registry-mirrors.ts';
 import { Config, k3sMirrors } from './schema.ts';
@@ -95,6 +96,7 @@ function crossChecks({ agent, control_plane: plane, http, k3s }: Config): string
   if (plane.proxy !== undefined && parseProxy(plane.proxy, '') === undefined) {
     problems.push('control_plane.proxy: is not the address of a proxy');
   }
+  problems.push(...[networksProblem(k3s.cluster_cidr, k3s.service_cidr) ?? []].flat());
   if (http.port !== 0 && http.port === http.tls_port) {
     problems.push(`http.tls_port: must be another port than http.port, ${http.port}`);
   }

@@ -6,6 +6,7 @@
 import * as z from 'zod';
 import { parseDuration } from '../core/text/duration.ts';
 import { withoutEnd } from '../core/text/without-end.ts';
+import { ClusterNetworks } from './cluster-networks.ts';
 import {
   NodeAddresses,
   NodeLabels,
@@ -299,6 +300,22 @@ const K3sSection = z.strictObject({
     description:
       "Keep the cluster's data in etcd, for several servers, and not in SQLite; for good, as k3s moves data only that way",
     flag: 'ha',
+    serverOnly: true,
+    since: '0.3.0',
+  }),
+  cluster_cidr: setting(ClusterNetworks.default([]), {
+    description:
+      'Network of pods, for good once the cluster is there: one, or one of IPv4 and one of IPv6; 10.42.0.0/16, or a free one, when absent',
+    flag: 'cluster-cidr',
+    valueHint: 'CIDR',
+    serverOnly: true,
+    since: '0.3.0',
+  }),
+  service_cidr: setting(ClusterNetworks.default([]), {
+    description:
+      'Network of Services, of the same versions of IP; 10.43.0.0/16, or a free one, when absent',
+    flag: 'service-cidr',
+    valueHint: 'CIDR',
     serverOnly: true,
     since: '0.3.0',
   }),

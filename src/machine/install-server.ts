@@ -12,6 +12,7 @@ import { type AdoptionWishes, adoptExisting } from './adopt.ts';
 import { type TimedContext, timedBeforehand } from './beforehand.ts';
 import { givenBundle, k3sSource, withVersionOf } from './bundle.ts';
 import { checkControlPlane } from './check-control-plane.ts';
+import { describeNetworks, withFreeNetworks } from './cluster-networks.ts';
 import type { MachineContext } from './context.ts';
 import { type ConfigFlags, loadEffectiveConfig, tellWarnings } from './effective-config.ts';
 import { sharedSettings } from './further-server.ts';
@@ -79,10 +80,14 @@ async function setUpServer(
     return upgradeJoined(context, wishes, token);
   }
   const adopted = await adoptExisting(context, inventory, given, wishes);
-  const loaded =
+  const { loaded, networks } =
     adopted === undefined
-      ? given
-      : await loadEffectiveConfig(context, { ...wishes.flags, ...adopted.flags });
+      ? await withFreeNetworks(context, inventory, given, wishes.flags)
+      : {
+          loaded: await loadEffectiveConfig(context, { ...wishes.flags, ...adopted.flags }),
+          networks: null,
+        };
+  wishes.notice(networks === null ? '' : describeNetworks(networks));
   const { config } = loaded;
   const k3s = k3sPlan(context, loaded, {
     role: 'server',
@@ -136,7 +141,7 @@ async function setUpServer(
   }
   const { nodeName } = k3s;
   const server = { role: 'server', nodeName, clusterName, controlPlane } as const;
-  const facts = { ...server, agentPorts, adoption: adopted?.plan, before };
+  const facts = { ...server, agentPorts, networks, adoption: adopted?.plan, before };
   return setUpMachine(context, inventory, resources, facts, wishes);
 }
 

@@ -30,6 +30,7 @@ import {
 import { misplacedSecret } from '../protocol/secrets/misplaced.ts';
 import { timedBeforehand } from './beforehand.ts';
 import { checkNotNewer, givenBundle, k3sSource, withVersionOf } from './bundle.ts';
+import { joinsNetworks } from './cluster-networks.ts';
 import type { MachineContext } from './context.ts';
 import { type ConfigFlags, loadEffectiveConfig, tellWarnings } from './effective-config.ts';
 import { stateNow } from './finished.ts';
@@ -163,16 +164,21 @@ function checkServers(
   }
 }
 
-/** The flags, with the name that the token is for. @throws AgentError JOIN_TOKEN_REJECTED */
+/** The flags, with the name that the token is for, and the cluster's networks. @throws AgentError JOIN_TOKEN_REJECTED */
 async function flagsOfToken(
   context: MachineContext,
   content: JoinTokenContent,
   flags: ConfigFlags,
 ): Promise<ConfigFlags> {
   const { config } = await loadEffectiveConfig(context, flags);
+  const { networks } = content;
   const ofToken = config.k3s.node_name === undefined ? nameOfToken(content) : undefined;
   checkBounds(context, content, config.k3s.node_name ?? ofToken);
-  return ofToken === undefined ? flags : { ...flags, 'node-name': ofToken };
+  return {
+    ...flags,
+    ...(ofToken === undefined ? {} : { 'node-name': ofToken }),
+    ...(networks === undefined ? {} : await joinsNetworks(context, config, networks)),
+  };
 }
 
 /** `join` with NODE_TYPE=agent, K3S_URL and K3S_TOKEN, as k3s' own users know it. */
@@ -321,7 +327,7 @@ async function join(
           notice: wishes.notice,
         })),
   });
-  const facts = { role, nodeName: k3s.nodeName, agentPorts, before } as const;
+  const facts = { role, nodeName: k3s.nodeName, agentPorts, networks: null, before } as const;
   return setUpMachine(
     context,
     inventory,

@@ -47,6 +47,7 @@ export function k3sProxyPlan(
     http: http === '' ? https : http,
     noProxy,
     nodeAddresses: [...new Set([...context.addresses(), ...config.k3s.node_ip])],
+    networks: config.k3s,
   };
 }
 

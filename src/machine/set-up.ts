@@ -26,6 +26,7 @@ import {
 import type { K3sPlan } from '../host/k3s/resources.ts';
 import type { AdoptionPlan } from './adopt.ts';
 import type { Beforehand } from './beforehand.ts';
+import type { ClusterNetworksChoice } from './cluster-networks.ts';
 import type { MachineContext } from './context.ts';
 import { isUpgrade, stateNow } from './finished.ts';
 import { k3sProxyPlan } from './outbound.ts';
@@ -90,6 +91,8 @@ export interface SetUpFacts {
   readonly controlPlane: string | null;
   /** Of a k3s that was here before us. */
   readonly adoption?: AdoptionPlan | undefined;
+  /** Null where the cluster has k3s' usual ones; of a machine that joins they are the cluster's. */
+  readonly networks: ClusterNetworksChoice | null;
   /** What this run did before its first step. */
   readonly before: Beforehand;
 }
@@ -113,6 +116,7 @@ export type SetUpOutcome =
       readonly kind: 'planned';
       readonly plan: readonly PlannedStep[];
       readonly adoption: AdoptionPlan | undefined;
+      readonly networks: ClusterNetworksChoice | null;
     }
   | { readonly kind: 'done'; readonly summary: SetUpSummary };
 
@@ -125,6 +129,7 @@ export interface SetUpSummary {
   readonly node: string;
   readonly cluster_name: string | null;
   readonly control_plane: string | null;
+  readonly networks: ClusterNetworksChoice | null;
   readonly files: readonly string[];
   readonly ports: readonly number[];
   readonly units: readonly string[];
@@ -147,7 +152,8 @@ export async function setUpMachine(
   { dryRun, report }: SetUpOptions,
 ): Promise<SetUpOutcome> {
   if (dryRun) {
-    return { kind: 'planned', plan: await planResources(resources), adoption: facts.adoption };
+    const { adoption, networks } = facts;
+    return { kind: 'planned', plan: await planResources(resources), adoption, networks };
   }
   await checkNotLeaving(context);
   const checks = [...facts.before.checks];
@@ -168,6 +174,7 @@ export async function setUpMachine(
     node: facts.nodeName,
     cluster_name: facts.clusterName,
     control_plane: facts.controlPlane,
+    networks: facts.networks,
     files: [
       context.places.executableLink,
       context.places.configFile,

@@ -54,6 +54,9 @@ export async function settingRows(
   return describeSettings().map((setting): SettingRow => {
     const { path } = setting;
     const row = { setting: path, value: values[path] ?? null, source: sources[path] ?? 'default' };
+    if (config.agent.role === 'node' && NETWORKS.includes(path) && row.source === 'file') {
+      return { ...row, in_force: true, note: "the cluster's, from the join token" };
+    }
     const unused = isUnused(setting, config);
     return { ...row, ...(unused ? ofServersOnly(row) : standing(row, facts)) };
   });
@@ -75,6 +78,9 @@ function ofServersOnly({ source, value }: Row): Standing & Pick<SettingRow, 'val
     note: 'of the first server only; this machine has joined one',
   };
 }
+
+/** They are the cluster's; a worker has them for its checks and its proxy. */
+const NETWORKS: readonly string[] = ['k3s.cluster_cidr', 'k3s.service_cidr'];
 
 function standing(row: Row, facts: Facts): Standing {
   switch (row.setting) {

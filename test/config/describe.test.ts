@@ -32,6 +32,8 @@ describe('describeSettings()', () => {
       'k3s.profile enum profile -',
       'k3s.traefik boolean traefik -',
       'k3s.ha boolean ha -',
+      'k3s.cluster_cidr list cluster-cidr -',
+      'k3s.service_cidr list service-cidr -',
       'k3s.tls_san list tls-san -',
       'k3s.server_address string server-address -',
       'k3s.node_name string node-name K3S_NODE_NAME',

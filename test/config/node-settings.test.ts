@@ -21,6 +21,8 @@ test('flags with many values are lists, and go before those of the file', () => 
     profile: 'standard',
     traefik: false,
     ha: false,
+    cluster_cidr: [],
+    service_cidr: [],
     tls_san: [],
     node_name: 'web-1',
     node_labels: ['disk=ssd', 'example.com/zone='],

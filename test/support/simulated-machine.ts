@@ -111,6 +111,7 @@ export interface RunOptions {
   readonly confirm?: boolean;
   readonly lockHeldBy?: string;
   readonly hostname?: string;
+  readonly addresses?: readonly string[];
   /** Its time, where waits shall be short; the real one when absent. */
   readonly clock?: Clock;
   /** By what the program knows releases; nothing, as a build from source, when absent. */
@@ -280,7 +281,7 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
         env: options.env ?? {},
         uid: options.uid ?? 0,
         hostname: options.hostname ?? 'Node-1',
-        addresses: () => ['10.0.0.1', '10.0.0.7', 'fd00::7'],
+        addresses: () => options.addresses ?? ['10.0.0.1', '10.0.0.7', 'fd00::7'],
         architecture: 'x64',
         releaseKeys: options.releaseKeys ?? NO_RELEASE_KEYS,
         execPath: options.execPath ?? '/root/agent',

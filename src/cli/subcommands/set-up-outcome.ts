@@ -9,9 +9,9 @@ export function renderSetUpOutcome(
 ): string {
   switch (outcome.kind) {
     case 'planned': {
-      const { plan, adoption } = outcome;
+      const { plan, adoption, networks } = outcome;
       return options.json
-        ? `${JSON.stringify({ plan, adoption }, null, 2)}\n`
+        ? `${JSON.stringify({ plan, adoption, networks }, null, 2)}\n`
         : renderTable(
             plan.map(({ title, changes, needed }) => [
               needed ? title : `(done) ${title}`,
@@ -54,6 +54,17 @@ function renderTimes(
   return `${renderTable([...rows, ['  All the rest', cell(Math.max(rest, 0)), '']], columns)}\n`;
 }
 
+function describe({ pods, services }: NonNullable<SetUpSummary['networks']>): string {
+  const named = [
+    { of: 'pods', networks: pods },
+    { of: 'Services', networks: services },
+  ];
+  return named
+    .filter(({ networks }) => networks.length > 0)
+    .map(({ of, networks }) => `${networks.join(', ')} (${of})`)
+    .join(', ');
+}
+
 function renderSummary(summary: SetUpSummary, columns: number | undefined): string {
   const isServer = summary.role === 'server';
   const next = isServer
@@ -63,6 +74,7 @@ function renderSummary(summary: SetUpSummary, columns: number | undefined): stri
     ['Node', `${summary.node} (${isServer ? 'server' : 'worker'})`],
     ...(summary.adopted ? [['k3s', 'was here before: it stays as it is']] : []),
     ...(summary.cluster_name === null ? [] : [['Cluster', summary.cluster_name]]),
+    ...(summary.networks === null ? [] : [['Networks', describe(summary.networks)]]),
     // Of further servers neither is told: the agent of the first one speaks for the cluster.
     ...(isServer && summary.cluster_name !== null
       ? [['Control plane', summary.control_plane ?? 'none (standalone)']]

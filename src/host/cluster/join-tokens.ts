@@ -11,8 +11,13 @@ import type { Clock, Exec, ExecResult, Files, Http } from '../../core/ports.ts';
 import { certificatesOf, trustAnchors } from '../../core/trust-anchors.ts';
 import type { JoinLimits } from '../../protocol/join-limits.ts';
 import { BootstrapTokenSecrets, NodeList } from '../../protocol/kubectl.ts';
-import { bootstrapTokenId, encodeJoinToken } from '../../protocol/secrets/join-token.ts';
+import {
+  bootstrapTokenId,
+  encodeJoinToken,
+  type JoinTokenContent,
+} from '../../protocol/secrets/join-token.ts';
 import { apiAddress, readKubernetesJson } from '../k3s/kubectl.ts';
+import { networkSettings } from '../k3s/networks.ts';
 import { readK3sFiles } from '../k3s/told.ts';
 import { type ClusterInfo, readClusterInfo } from './info.ts';
 import { type Enforcer, limitToken, readLimits, readTokenSecrets } from './join-limits.ts';
@@ -105,6 +110,7 @@ export async function newJoinToken(
     v: 1 as const,
     ...{ servers: [...servers], token, role, expires, ...bound },
     ...(info.k3s_version === null ? {} : { k3s: info.k3s_version }),
+    ...(await networksPart(deps)),
     ca: shortened(ca),
   } as const;
   return {
@@ -113,6 +119,14 @@ export async function newJoinToken(
     ),
     ...{ id, role, expires, uses, node: options.node ?? null, from: options.from, servers },
   };
+}
+
+/** Only where they are not the usual ones. */
+async function networksPart(deps: Deps): Promise<Pick<JoinTokenContent, 'networks'>> {
+  const { cluster_cidr, service_cidr } = networkSettings((await readK3sFiles(deps)).settings);
+  return cluster_cidr.length + service_cidr.length === 0
+    ? {}
+    : { networks: { pods: [...cluster_cidr], services: [...service_cidr] } };
 }
 
 /** What a further server needs beside what a worker does. @throws AgentError SERVERS_NOT_READY */

@@ -2,6 +2,7 @@ import { K3S_CONFIG_FILE, K3S_DROP_IN_DIRECTORY, type K3sRole } from '../../core
 import type { Places } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
 import { writeOwn } from '../engine/own-text.ts';
+import { type NetworkSettings, networkFlags, networkSettings } from './networks.ts';
 
 /** The content of k3s' configuration file. The keys are the names of its flags. */
 export interface K3sConfig {
@@ -53,7 +54,7 @@ function nodeConfig(role: K3sRole, node: NodeSettings): K3sConfig {
   };
 }
 
-export interface ServerSettings extends NodeSettings {
+export interface ServerSettings extends NodeSettings, NetworkSettings {
   readonly traefik: boolean;
   /** The data are kept in etcd, for several servers. */
   readonly ha: boolean;
@@ -73,6 +74,7 @@ export function serverConfig(options: ServerSettings): K3sConfig {
     ...(disabled.length === 0 ? {} : { disable: disabled }),
     ...(options.ha ? { 'cluster-init': true } : {}),
     ...(names.length === 0 ? {} : { 'tls-san+': names }),
+    ...networkFlags(options),
     ...nodeConfig('server', options),
   };
 }
@@ -95,13 +97,14 @@ export interface SharedByServers {
 export function joiningServerConfig(
   { k3sTokenFile }: Places,
   serverUrl: string,
-  node: NodeSettings,
+  node: NodeSettings & NetworkSettings,
   { disable, names }: SharedByServers,
 ): K3sConfig {
   return {
     ...{ server: serverUrl, 'token-file': k3sTokenFile, 'write-kubeconfig-mode': '0600' },
     ...(disable.length === 0 ? {} : { disable }),
     ...(names.length === 0 ? {} : { 'tls-san+': names }),
+    ...networkFlags(node), // k3s refuses a server whose networks are other ones.
     ...nodeConfig('server', node),
   };
 }
@@ -112,6 +115,9 @@ const OWN_SETTINGS: readonly string[] = [
   'disable',
   'cluster-init',
   'tls-san+',
+  'cluster-cidr',
+  'service-cidr',
+  'flannel-ipv6-masq',
   'server',
   'token-file',
   'kubelet-arg+',
@@ -132,6 +138,8 @@ export const K3S_FLAGS: Readonly<Record<string, string>> = {
   'k3s.profile': 'kubelet-arg',
   'k3s.traefik': 'disable',
   'k3s.ha': 'cluster-init',
+  'k3s.cluster_cidr': 'cluster-cidr',
+  'k3s.service_cidr': 'service-cidr',
   'k3s.tls_san': 'tls-san',
   'k3s.node_name': 'node-name',
   'k3s.node_labels': 'node-label',
@@ -144,10 +152,13 @@ export function settingsOfK3sConfig(
   config: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, unknown>> {
   const list = (value: unknown) => (value === undefined ? [] : [value].flat().map(String));
+  const networks = networkSettings(config);
   return {
     'k3s.profile': list(config['kubelet-arg']).includes(LITE_MARK) ? 'lite' : 'standard',
     'k3s.traefik': !list(config['disable']).includes('traefik'),
     'k3s.ha': config['cluster-init'] === true,
+    'k3s.cluster_cidr': networks.cluster_cidr,
+    'k3s.service_cidr': networks.service_cidr,
     'k3s.tls_san': list(config['tls-san']),
     'k3s.node_name': config['node-name'] ?? null,
     'k3s.node_labels': list(config['node-label']),

@@ -55,6 +55,17 @@ export async function checkFixedSettings(deps: Deps, wanted: WantedK3s): Promise
       hint: 'Leave out --no-ha (k3s.ha): k3s moves data to etcd, and never back to SQLite',
     });
   }
+  for (const [key, flag] of [
+    ['cluster-cidr', '--cluster-cidr (k3s.cluster_cidr)'],
+    ['service-cidr', '--service-cidr (k3s.service_cidr)'],
+  ] as const) {
+    if (wanted.role === 'server' && before[key] !== wanted.config[key]) {
+      const has = before[key] === undefined ? 'the usual networks' : `${key} ${before[key]}`;
+      throw new AgentError('SETTING_FIXED', `The cluster was made with ${has}`, {
+        hint: `Leave ${flag} as it was: the networks of a cluster cannot be changed once it is there`,
+      });
+    }
+  }
   const kubectl = `${wanted.role === 'agent' ? 'on a server, ' : ''}sudo k3s kubectl`;
   for (const [key, flag, verb] of [
     ['node-label', '--node-label', 'label node'],

@@ -53,6 +53,8 @@ const FLAGS: Readonly<Record<string, string>> = {
   disable: '--traefik',
   'cluster-init': '--ha',
   'tls-san': '--tls-san',
+  'cluster-cidr': '--cluster-cidr',
+  'service-cidr': '--service-cidr',
 };
 
 interface Deps {

@@ -4,6 +4,7 @@ import type { Exec, Files } from '../../core/ports.ts';
 import { credentialsOf, parseProxy, proxyAddress } from '../../core/proxy-settings.ts';
 import { changeOf } from '../engine/removals.ts';
 import { LEAVES_NOTHING, type Resource } from '../engine/resource.ts';
+import { type NetworkSettings, networkFlags } from './networks.ts';
 import { isSameNoProxy, noProxyList } from './no-proxy.ts';
 import { askK3sRestart } from './restart.ts';
 import { readToldK3s } from './told.ts';
@@ -31,6 +32,8 @@ export interface K3sProxy {
   /** What a person wants to be reached without it, comma-separated. */
   readonly noProxy: string;
   readonly nodeAddresses: readonly string[];
+  /** Of a worker, whose k3s is told none: those of its servers. */
+  readonly networks: NetworkSettings;
 }
 
 /** What programs of an installation are told, by the usual names. */
@@ -86,7 +89,8 @@ async function wantedVariables(
     return {};
   }
   const prefix = proxy.scope === 'all' ? '' : CONTAINERD;
-  const k3s = (await readToldK3s(deps))?.settings ?? {};
+  const told = (await readToldK3s(deps))?.settings ?? {};
+  const k3s = { ...networkFlags(proxy.networks), ...told };
   return withoutEmpty({
     [`${prefix}HTTP_PROXY`]: withKnownLogin(proxy.http, text, 'HTTP_PROXY'),
     [`${prefix}HTTPS_PROXY`]: withKnownLogin(proxy.https, text, 'HTTPS_PROXY'),

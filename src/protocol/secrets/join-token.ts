@@ -39,6 +39,13 @@ export const JoinTokenContent = z.object({
   disable: z.array(z.string().max(64)).max(16).optional(),
   /** Of a server: names and addresses that all servers have in their certificates. */
   names: z.array(z.string().max(253)).max(32).optional(),
+  /** What the cluster was told of its networks, as CIDRs; absent where it has k3s' usual ones. */
+  networks: z
+    .object({
+      pods: z.array(z.string().max(64)).max(2),
+      services: z.array(z.string().max(64)).max(2),
+    })
+    .optional(),
   /** When the bootstrap token inside ends; null where it has no end. */
   expires: z.iso.datetime().nullable(),
   /** The only name that a node may take with it; `*` stands for any characters. */

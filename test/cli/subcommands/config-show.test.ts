@@ -203,7 +203,7 @@ test('a worker has no name of a cluster, and nothing else of a server', async ()
   ).toEqual([
     ...['agent.id', 'cluster.name', 'control_plane.url', 'control_plane.transport'],
     ...['control_plane.allow_insecure', 'http.tls_port', 'k3s.traefik'],
-    ...['k3s.ha', 'k3s.tls_san', 'k3s.server_address'],
+    ...['k3s.ha', 'k3s.cluster_cidr', 'k3s.service_cidr', 'k3s.tls_san', 'k3s.server_address'],
     ...['snapshots.every', 'snapshots.keep', 'snapshots.keep_for', 'snapshots.copy_to'],
     ...['snapshots.s3_endpoint', 'snapshots.s3_bucket', 'snapshots.s3_region'],
     'snapshots.s3_credentials_file',

@@ -11,6 +11,7 @@ const SUMMARY: SetUpSummary = {
   version: '0.1.0',
   role: 'server',
   adopted: false,
+  networks: null,
   node: 'server-1',
   cluster_name: 'prod',
   control_plane: 'https://api.pipeops.io',

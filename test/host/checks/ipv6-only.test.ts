@@ -16,33 +16,40 @@ const found = (addresses: readonly string[], subject: Partial<Subject> = {}) =>
     networksOfOwnVersion,
     factDeps(machine.path, { addresses: () => addresses, subject: subjectOf(subject) }),
   );
+/** With networks that somebody chose. */
+const chosen = (pods: readonly string[], services: readonly string[]) =>
+  subjectOf({ flags: { 'cluster-cidr': pods.join(','), 'service-cidr': services.join(',') } });
+const ONLY_6 = [['fd50::/56'], ['fd51::/112']] as const;
+const BOTH = [
+  ['10.50.0.0/16', 'fd50::/56'],
+  ['10.51.0.0/16', 'fd51::/112'],
+] as const;
 
-test('a machine with IPv6 alone gets networks of IPv6 before k3s fails for them', async () => {
+test('a machine with IPv6 alone is told that an installation takes networks of IPv6', async () => {
   const only6 = ['2001:db8::5', 'fe80::1', '169.254.7.7'];
-  const finding = await found(only6);
-  expect(finding?.message).toBe(
-    'This machine has addresses of IPv6 alone, and pods would get 10.42.0.0/16',
-  );
-  const told = /printf '([^']*)'/.exec(finding?.fix ?? '')?.[1]?.replaceAll('\\n', '\n') ?? '';
-  expect(told).toBe(
-    'cluster-cidr: fd42:42:42::/56\nservice-cidr: fd42:42:43::/112\nflannel-ipv6-masq: true\n',
-  );
-  await machine.put('/etc/rancher/k3s/config.yaml', told);
-  expect(await found(only6)).toBeUndefined();
+  expect(await found(only6)).toEqual({
+    code: 'HOST_UNSUPPORTED',
+    message: 'This machine has no address of IPv4, and pods would get 10.42.0.0/16',
+    hint: '"install" chooses networks of IPv6 by itself; to join a cluster the machine needs such an address',
+    details: { addresses: ['2001:db8::5'] },
+  });
+  expect(await found(only6, chosen(...ONLY_6))).toBeUndefined();
 });
 
-test('where k3s is told networks already, no second ones are written beside them', async () => {
+test('networks of a version that the machine has not are refused, whoever chose them', async () => {
+  expect(await found(['10.0.0.5'], chosen(...BOTH))).toMatchObject({
+    message: 'This machine has no address of IPv6, and pods would get fd50::/56',
+    hint: 'Choose others with --cluster-cidr and --service-cidr, or give the machine such an address',
+  });
   await machine.put('/etc/rancher/k3s/config.yaml', 'cluster-cidr: 10.50.0.0/16\n');
-  expect(await found(['2001:db8::5'])).toEqual({
-    code: 'HOST_UNSUPPORTED',
-    message: 'This machine has addresses of IPv6 alone, and pods would get 10.50.0.0/16',
-    hint: 'Before the first installation, have these in /etc/rancher/k3s/config.yaml in the place of what k3s is told now: cluster-cidr: fd42:42:42::/56, service-cidr: fd42:42:43::/112, flannel-ipv6-masq: true',
-    details: { addresses: ['2001:db8::5'] },
+  expect(await found(['2001:db8::5'])).toMatchObject({
+    message: 'This machine has no address of IPv4, and pods would get 10.50.0.0/16',
+    hint: 'Before the first installation, change cluster-cidr and service-cidr in /etc/rancher/k3s/config.yaml, or take them out: "install" chooses some by itself',
   });
 });
 
-test('nothing is said of other machines, nor of a worker, whose server decides', async () => {
+test('nothing is said of other machines', async () => {
   expect(await found(['10.0.0.5', '2001:db8::5'])).toBeUndefined();
+  expect(await found(['10.0.0.5', '2001:db8::5'], chosen(...BOTH))).toBeUndefined();
   expect(await found([])).toBeUndefined();
-  expect(await found(['2001:db8::5'], { k3sRole: 'agent' })).toBeUndefined();
 });

@@ -44,10 +44,17 @@ test('an address of its own among those of pods stops an installation, and a fre
     code: 'CHECK_FAILED',
     message:
       'Addresses of pods and Services are used already: the address 10.43.0.17 is in 10.43.0.0/16',
-    fix:
-      'sudo mkdir -p /etc/rancher/k3s\n' +
-      "printf 'cluster-cidr: 10.44.0.0/16\\nservice-cidr: 10.45.0.0/16\\n' | sudo tee -a /etc/rancher/k3s/config.yaml",
+    hint: '"install" takes 10.44.0.0/16 and 10.45.0.0/16 in their place by itself; "join" cannot: there take it away',
   });
+  const chosen = (cidr: string) =>
+    findingOf(podNetworksFree, {
+      ...deps,
+      subject: subjectOf({ flags: { 'service-cidr': cidr } }),
+    });
+  expect(await chosen('10.43.16.0/20')).toBeUndefined();
+  expect((await chosen('10.43.0.0/20'))?.hint).toBe(
+    'Take that away, or choose others: --cluster-cidr 10.44.0.0/16 --service-cidr 10.45.0.0/16',
+  );
 });
 
 test('so does a resolver there', async () => {
@@ -61,7 +68,7 @@ test('a route of a VPN is named with its link, from whichever table', async () =
   const vpn = { dst: '10.40.0.0/13', dev: 'wg0', table: '51820' };
   expect(await findingOf(podRoutesFree, routing([DEFAULT, vpn]))).toMatchObject({
     message:
-      'Addresses of pods and Services are used already: 10.40.0.0/13 (wg0) overlaps 10.42.0.0/16',
+      'Addresses of pods and Services are used already: 10.40.0.0/13 is routed over wg0 and overlaps 10.42.0.0/16',
     details: { free: { pods: '10.48.0.0/16', services: '10.49.0.0/16' } },
   });
 });
@@ -89,11 +96,10 @@ test('lines for a file are told only where they would help', async () => {
   const installed = subjectOf({ role: 'server' });
   expect(await findingOf(podRoutesFree, { ...vpn, subject: installed })).toEqual({
     code: 'CHECK_FAILED',
-    message:
-      'Addresses of pods and Services are used already: 10.42.0.0/16 (wg0) overlaps 10.42.0.0/16',
+    message: 'Addresses of pods and Services are used already: 10.42.0.0/16 is routed over wg0',
     hint: 'Take that away: the networks of a cluster cannot be changed once it is there',
     details: {
-      taken: ['10.42.0.0/16 (wg0) overlaps 10.42.0.0/16'],
+      taken: ['10.42.0.0/16 is routed over wg0'],
       free: null,
       networks: ['10.42.0.0/16', '10.43.0.0/16'],
     },
@@ -103,10 +109,10 @@ test('lines for a file are told only where they would help', async () => {
   expect(await findingOf(podRoutesFree, vpn)).toEqual({
     code: 'CHECK_FAILED',
     message:
-      'Addresses of pods and Services are used already: 10.42.0.0/16 (wg0) overlaps 10.40.0.0/14',
+      'Addresses of pods and Services are used already: 10.42.0.0/16 is routed over wg0 and overlaps 10.40.0.0/14',
     hint: 'Take that away, or before the first installation change cluster-cidr to 10.44.0.0/16 and service-cidr to 10.45.0.0/16 where k3s is told them: /etc/rancher/k3s/config.yaml',
     details: {
-      taken: ['10.42.0.0/16 (wg0) overlaps 10.40.0.0/14'],
+      taken: ['10.42.0.0/16 is routed over wg0 and overlaps 10.40.0.0/14'],
       free: { pods: '10.44.0.0/16', services: '10.45.0.0/16' },
       networks: ['10.40.0.0/14', '10.43.0.0/16'],
     },
@@ -115,8 +121,12 @@ test('lines for a file are told only where they would help', async () => {
 
 test('where everything is taken no pair is free', () => {
   expect(freePair([])).toEqual({ pods: '10.44.0.0/16', services: '10.45.0.0/16' });
-  const all = ipRange('10.0.0.0/8');
-  expect(freePair(all === undefined ? [] : [all])).toBeUndefined();
+  const taken = (...texts: readonly string[]) => texts.flatMap((text) => ipRange(text) ?? []);
+  const ten = taken('10.0.0.0/8', '172.16.0.0/14');
+  expect(freePair(ten)).toEqual({ pods: '172.20.0.0/16', services: '172.21.0.0/16' });
+  expect(freePair([...ten, ...taken('172.16.0.0/12')])).toBeUndefined();
+  expect(freePair(ten, 6)).toEqual({ pods: 'fd42:42:42::/56', services: 'fd42:42:43::/112' });
+  expect(freePair(taken('fd42:42:42::/48'), 6)?.pods).toBe('fd42:42:44::/56');
 });
 
 test('without ip(8) the routes of the kernel are read', async () => {
