@@ -125,12 +125,13 @@ async function help(asked: readonly string[]): Promise<string> {
   if (first === undefined || first.startsWith('-')) {
     return asJson ? programJson() : renderRootHelp(SUBCOMMANDS, BUILD.version);
   }
-  if (words.length === 1 && secondWordsOf(SUBCOMMANDS, first).length > 0) {
+  const isGroup = !Object.hasOwn(SUBCOMMANDS, first);
+  if (words.length === 1 && isGroup && secondWordsOf(SUBCOMMANDS, first).length > 0) {
     return asJson ? programJson(first) : renderGroupHelp(SUBCOMMANDS, first);
   }
   const { entry } = findSubcommand(words);
   if (!asJson) {
-    return renderSubcommandHelp(await entry.load());
+    return renderSubcommandHelp(await entry.load(), SUBCOMMANDS);
   }
   const { describeSubcommand } = await import('./help/document.ts');
   return `${JSON.stringify(await describeSubcommand(entry), null, 2)}\n`;

@@ -54,6 +54,7 @@ const ERROR_TABLE = {
   RELEASE_REFUSED: { exit: 6, retryable: false },
   SNAPSHOT_INVALID: { exit: 6, retryable: false },
   STORAGE_UNREACHABLE: { exit: 6, retryable: true },
+  VERSION_REFUSED: { exit: 4, retryable: false },
   UPGRADE_FAILED: { exit: 7, retryable: false },
   TOOL_MISSING: { exit: 7, retryable: false },
   TOOL_FAILED: { exit: 7, retryable: false },

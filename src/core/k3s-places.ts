@@ -18,6 +18,10 @@ export const K3S_ENVIRONMENT_FILES: Readonly<Record<K3sRole, readonly string[]>>
 /** Where its installer puts programs and scripts. */
 export const K3S_PROGRAM_DIRECTORY = '/usr/local/bin';
 export const K3S_EXECUTABLE = `${K3S_PROGRAM_DIRECTORY}/k3s`;
+/** Ours, while k3s is upgraded: the new program, before it takes the place of the present one. */
+export const K3S_NEXT_FILE = `${K3S_EXECUTABLE}.next`;
+/** Ours, after an upgrade: the program of before. */
+export const K3S_PREVIOUS_FILE = `${K3S_EXECUTABLE}.previous`;
 /** Links to the program. The installer makes those for which there is no program of that name. */
 export const K3S_TOOLS: readonly string[] = ['kubectl', 'crictl', 'ctr'].map(
   (tool) => `${K3S_PROGRAM_DIRECTORY}/${tool}`,

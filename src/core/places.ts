@@ -14,6 +14,8 @@ export const HELPER_SOCKET_UNIT = 'pipeops-agent-helper.socket';
 export const HELPER_SERVICE_UNIT = 'pipeops-agent-helper@.service';
 export const SNAPSHOTS_TIMER_UNIT = 'pipeops-agent-snapshots.timer';
 export const SNAPSHOTS_SERVICE_UNIT = 'pipeops-agent-snapshots.service';
+export const K3S_UPGRADE_PATH_UNIT = 'pipeops-agent-k3s-upgrade.path';
+export const K3S_UPGRADE_SERVICE_UNIT = 'pipeops-agent-k3s-upgrade.service';
 /** The target of root's link to the daemon's socket, relative to that link. */
 export const DAEMON_SOCKET_TARGET = 'daemon/agent.sock';
 
@@ -98,6 +100,13 @@ export interface Places {
   readonly previousExecutableFile: string;
   /** Holds the path of the linked version until that version has been seen to start. */
   readonly unprovenExecutableFile: string;
+  /** Exists while k3s is upgraded: see protocol/files/k3s-upgrade.ts. */
+  readonly k3sUpgradeFile: string;
+  /** How the last upgrade of k3s ended. */
+  readonly k3sUpgradeResultFile: string;
+  /** Start what carries it out, as soon as the record is there. */
+  readonly k3sUpgradePathUnitFile: string;
+  readonly k3sUpgradeServiceUnitFile: string;
   /** What waits for a person's yes or no: protocol/files/asked.ts. */
   readonly askedFile: string;
   /** Root's: snapshots of the cluster's data, and the key that opens them. Stays when all else is removed. */
@@ -187,6 +196,10 @@ export function placesOf({
     selfTestDirectory: '/run/pipeops-agent-upgrade',
     previousExecutableFile: `${hostState}/previous-executable`,
     unprovenExecutableFile: `${hostState}/unproven-executable`,
+    k3sUpgradeFile: `${hostState}/k3s-upgrade.json`,
+    k3sUpgradeResultFile: `${hostState}/k3s-upgrade-result.json`,
+    k3sUpgradePathUnitFile: `${unitDirectory}/${K3S_UPGRADE_PATH_UNIT}`,
+    k3sUpgradeServiceUnitFile: `${unitDirectory}/${K3S_UPGRADE_SERVICE_UNIT}`,
     askedFile: `${hostState}/asked.json`,
     snapshotsDirectory: '/var/lib/pipeops-agent-snapshots',
     snapshotKeyFile: '/var/lib/pipeops-agent-snapshots/key',

@@ -9,7 +9,7 @@ import { executableSwitch, placeExecutable, pruneVersions } from '../host/agent/
 import { agentKubeconfig, agentPermissions } from '../host/agent/kubeconfig.ts';
 import { policyFile } from '../host/agent/policy-file.ts';
 import { type AgentExpectation, waitForAgent } from '../host/agent/ready.ts';
-import { helperUnits, snapshotUnits } from '../host/agent/root-units.ts';
+import { helperUnits, k3sUpgradeUnits, snapshotUnits } from '../host/agent/root-units.ts';
 import { agentUnit, startAgent } from '../host/agent/service.ts';
 import { snapshotDirectory } from '../host/agent/snapshot-directory.ts';
 import { usrLocalLayer } from '../host/agent/usr-local-layer.ts';
@@ -122,6 +122,7 @@ export function machineResources(
     helperUnits(context, inventory),
     snapshotDirectory(context),
     snapshotUnits(context, inventory, plan?.k3s.role === 'server'),
+    k3sUpgradeUnits(context, inventory, plan !== undefined && plan.adoption === undefined),
     agentUnit(context, inventory),
     ...(plan === undefined ? [] : running(context, plan)),
   ];

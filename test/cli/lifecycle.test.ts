@@ -99,6 +99,7 @@ describe('install', () => {
       'agent-kubeconfig',
       'helper',
       'snapshots',
+      'k3s-upgrade',
       'agent-unit',
       'start-agent',
     ]);

@@ -8,7 +8,7 @@ import type { DialectOptions } from '../support/control-plane/dialect.ts';
 import type { CommandRecord } from '../support/control-plane/store.ts';
 import { makeCertificates } from '../support/tls.ts';
 import { type K3sMirror, startK3sMirror } from '../vm/k3s-mirror.ts';
-import type { K3sRelease } from '../vm/k3s-release.ts';
+import { type K3sRelease, prepareK3sRelease } from '../vm/k3s-release.ts';
 import { type Lab, openLab } from '../vm/lab.ts';
 import type { ExecOptions, Machine } from '../vm/machine.ts';
 import { waitUntil } from '../vm/wait-until.ts';
@@ -51,10 +51,19 @@ export interface Stand extends AsyncDisposable {
  * @param name of the lab: one per test file
  * @param older versions that can be installed beside the present one
  * @param k3s what machines install, where it is not the k3s to test
+ * @param otherK3s releases of k3s that the mirror has beside it, and no channel points at
  */
 export async function openStand(
   name: string,
-  { older = [], k3s }: { readonly older?: readonly string[]; readonly k3s?: K3sRelease } = {},
+  {
+    older = [],
+    k3s,
+    otherK3s = [],
+  }: {
+    readonly older?: readonly string[];
+    readonly k3s?: K3sRelease;
+    readonly otherK3s?: readonly K3sRelease[];
+  } = {},
 ): Promise<Stand> {
   const lab = await openLab({ name });
   const directory = await mkdtemp(join(tmpdir(), 'pipeops-e2e-'));
@@ -62,7 +71,7 @@ export async function openStand(
   const mirror = await startK3sMirror({
     hostname: lab.hostAddress,
     tls: lab.internet,
-    ...(k3s === undefined ? {} : { releases: [k3s] }),
+    releases: [k3s ?? (await prepareK3sRelease()), ...otherK3s],
   });
   const releases = await startReleaseServer(lab.hostAddress, lab.internet, older);
   let port = 0;

@@ -160,6 +160,7 @@ test('install takes the authority from --ca-file, and --dry-run then plans every
         'agent-kubeconfig',
         'helper',
         'snapshots',
+        'k3s-upgrade',
         'agent-unit',
         'switch-executable',
         'start-agent',

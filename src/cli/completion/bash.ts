@@ -1,5 +1,5 @@
 import type { FlagDocument, ProgramDocument, SubcommandDocument } from '../help/document.ts';
-import { firstWordsOf } from './first-words.ts';
+import { type FirstWord, firstWordsOf } from './first-words.ts';
 import { takesFile } from './takes-file.ts';
 
 /**
@@ -32,12 +32,12 @@ ${groups.map(({ word, seconds }) => `    ${word}) second='${seconds.map((each) =
   if [[ $COMP_CWORD -eq $first ]]; then
     words='${firsts.map(({ word }) => word).join(' ')}'
     [[ $first -eq 1 ]] && words+=' help' flags='--help --version'
-  elif [[ -n $second && $COMP_CWORD -eq $((first + 1)) ]]; then
-    words=$second flags='--help'
+  elif [[ -n $second && $COMP_CWORD -eq $((first + 1)) && $cur != -* ]]; then
+    words=$second
   else
-    [[ -n $second ]] && name+=" \${COMP_WORDS[first + 1]}"
+    [[ -n $second && " $second " == *" \${COMP_WORDS[first + 1]} "* ]] && name+=" \${COMP_WORDS[first + 1]}"
     case $name in
-${program.subcommands.map(caseOf).join('\n')}
+${[...program.subcommands.map(caseOf), ...groups.flatMap(caseOfGroup)].join('\n')}
     esac
     flags=" $flags "
     for word in "\${COMP_WORDS[@]:first:COMP_CWORD-first}"; do
@@ -72,6 +72,11 @@ function caseOf({ name, words, flags }: SubcommandDocument): string {
     ...valueCases(flags.filter(({ type }) => type === 'string')),
   ];
   return `      '${name}')\n${lines.map((line) => `        ${line}`).join('\n')}\n        ;;`;
+}
+
+/** Of a word that is no subcommand by itself. */
+function caseOfGroup({ word, isSubcommand }: FirstWord): readonly string[] {
+  return isSubcommand ? [] : [`      ${word}) flags='--help' ;;`];
 }
 
 /** What may follow a flag: a file, one of a few values, or a value that nobody can guess. */

@@ -1,5 +1,5 @@
 import type { FlagDocument, ProgramDocument, SubcommandDocument } from '../help/document.ts';
-import { firstWordsOf } from './first-words.ts';
+import { type FirstWord, firstWordsOf } from './first-words.ts';
 import { takesFile } from './takes-file.ts';
 
 export function fishCompletion(program: ProgramDocument): string {
@@ -32,19 +32,24 @@ ${[
     ),
   ]),
   offer('__pipeops_agent_only', `-a help -d 'Show help'`),
-  ...program.subcommands.flatMap(linesOf),
+  ...program.subcommands.flatMap((each) => linesOf(each, firsts)),
 ].join('\n')}
 `;
 }
 
-function linesOf({ name, words, flags }: SubcommandDocument): readonly string[] {
+function linesOf(
+  { name, words, flags }: SubcommandDocument,
+  firsts: readonly FirstWord[],
+): readonly string[] {
+  const seconds = firsts.find(({ word }) => word === name)?.seconds ?? [];
+  const others = seconds.map(({ word }) => `; and not __pipeops_agent_in ${name} ${word}`);
   return [
     ...words.flatMap(({ values }) =>
       values.length === 0
         ? []
         : [offer(`__pipeops_agent_only ${name}`, `-a '${values.join(' ')}'`)],
     ),
-    ...flags.map((flag) => offer(`__pipeops_agent_in ${name}`, optionOf(flag))),
+    ...flags.map((flag) => offer(`__pipeops_agent_in ${name}${others.join('')}`, optionOf(flag))),
   ];
 }
 

@@ -49,14 +49,16 @@ function groupCase({ word, seconds }: FirstWord): readonly string[] {
     ? []
     : [
         `    ${word})
-      if (( CURRENT == 3 )); then
+      if (( CURRENT == 3 )) && [[ $words[3] != -* ]]; then
         choices=(${described(seconds)})
         _describe subcommand choices
         return
       fi
-      name+=" $words[3]"
-      shift words
-      (( CURRENT-- ))
+      if [[ $words[3] == (${seconds.map((each) => each.word).join('|')}) ]]; then
+        name+=" $words[3]"
+        shift words
+        (( CURRENT-- ))
+      fi
       ;;`,
       ];
 }

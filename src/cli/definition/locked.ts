@@ -15,6 +15,7 @@ export async function runLocked<T>(
   }
   try {
     await refuseWhileVersionChanges(context);
+    await refuseWhileK3sChanges(context, name);
     return await run();
   } finally {
     lock.release();
@@ -26,6 +27,15 @@ async function refuseWhileVersionChanges(context: CliContext): Promise<void> {
   if ((await context.files.stat(context.places.upgradeFile)) !== undefined) {
     const { refuseSecondChange } = await import('../../machine/upgrade/change.ts');
     await refuseSecondChange(context);
+  }
+}
+
+/** So does an upgrade of k3s, which `upgrade k3s` follows. */
+async function refuseWhileK3sChanges(context: CliContext, name: string): Promise<void> {
+  const isUnderWay = (await context.files.stat(context.places.k3sUpgradeFile)) !== undefined;
+  if (isUnderWay && name !== 'upgrade k3s') {
+    const { refuseDuringK3sUpgrade } = await import('../../machine/k3s-upgrade/begin.ts');
+    await refuseDuringK3sUpgrade(context);
   }
 }
 

@@ -42,7 +42,10 @@ export function renderGroupHelp(subcommands: Subcommands, first: string): string
   ].join('\n');
 }
 
-export function renderSubcommandHelp(definition: Subcommand): string {
+/** @param subcommands of which some may begin with its name: `upgrade k3s` */
+export function renderSubcommandHelp(definition: Subcommand, subcommands: Subcommands): string {
+  const { name } = definition;
+  const further = secondWordsOf(subcommands, name).map((second) => `${name} ${second}`);
   return [
     ...wrapText(definition.description, COLUMNS),
     '',
@@ -55,6 +58,7 @@ export function renderSubcommandHelp(definition: Subcommand): string {
     '',
     `Example: ${definition.example}`,
     '',
+    ...(further.length === 0 ? [] : ['See also:', ...summaries(subcommands, further), '']),
   ].join('\n');
 }
 

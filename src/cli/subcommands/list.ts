@@ -148,6 +148,10 @@ export const SUBCOMMANDS: Subcommands = {
     summary: 'Bring the agent to a newer version, and go back by itself if that is not well',
     load: async () => (await import('./upgrade.ts')).upgradeSubcommand,
   },
+  'upgrade k3s': {
+    summary: 'Bring k3s to a newer version, one minor version at a time',
+    load: async () => (await import('./upgrade-k3s.ts')).upgradeK3sSubcommand,
+  },
   rollback: {
     summary: 'Go back to the version of the agent that was here before',
     load: async () => (await import('./upgrade.ts')).rollbackSubcommand,
@@ -183,6 +187,10 @@ export const SUBCOMMANDS: Subcommands = {
   'upgrade self-test': {
     summary: '',
     load: async () => (await import('./upgrade-parts.ts')).upgradeSelfTestSubcommand,
+  },
+  'upgrade k3s-carry-out': {
+    summary: '',
+    load: async () => (await import('./upgrade-k3s.ts')).upgradeK3sCarryOutSubcommand,
   },
   'host asked': {
     summary: 'Show what the control plane asks for that needs your yes',

@@ -4,6 +4,11 @@ declare module '*.sh' {
   // biome-ignore lint/style/noDefaultExport: how the runtime gives a file's text
   export default text;
 }
+declare module '*.path' {
+  const text: string;
+  // biome-ignore lint/style/noDefaultExport: how the runtime gives a file's text
+  export default text;
+}
 declare module '*.timer' {
   const text: string;
   // biome-ignore lint/style/noDefaultExport: how the runtime gives a file's text

@@ -6,6 +6,10 @@
 import { basename } from 'node:path';
 import helperService from '../../../systemd/pipeops-agent-helper@.service' with { type: 'text' };
 import helperSocket from '../../../systemd/pipeops-agent-helper.socket' with { type: 'text' };
+import k3sUpgradePath from '../../../systemd/pipeops-agent-k3s-upgrade.path' with { type: 'text' };
+import k3sUpgradeService from '../../../systemd/pipeops-agent-k3s-upgrade.service' with {
+  type: 'text',
+};
 import snapshotsService from '../../../systemd/pipeops-agent-snapshots.service' with {
   type: 'text',
 };
@@ -14,6 +18,8 @@ import {
   DEFAULT_PLACES,
   HELPER_SERVICE_UNIT,
   HELPER_SOCKET_UNIT,
+  K3S_UPGRADE_PATH_UNIT,
+  K3S_UPGRADE_SERVICE_UNIT,
   type Places,
   SNAPSHOTS_SERVICE_UNIT,
   SNAPSHOTS_TIMER_UNIT,
@@ -94,6 +100,21 @@ export function snapshotUnits(deps: Deps, inventory: HostInventory, isServer: bo
     ],
     starts: SNAPSHOTS_TIMER_UNIT,
     started: SNAPSHOTS_SERVICE_UNIT,
+  });
+}
+
+/** What carries out an upgrade of k3s as soon as its record is there. @param isWanted not of a k3s that is not ours */
+export function k3sUpgradeUnits(deps: Deps, inventory: HostInventory, isWanted: boolean): Resource {
+  const { k3sUpgradePathUnitFile, k3sUpgradeServiceUnitFile } = deps.places;
+  return startingUnit(deps, inventory, isWanted, {
+    id: 'k3s-upgrade',
+    title: 'Set up upgrades of k3s',
+    texts: [
+      { path: k3sUpgradeServiceUnitFile, text: k3sUpgradeService },
+      { path: k3sUpgradePathUnitFile, text: k3sUpgradePath },
+    ],
+    starts: K3S_UPGRADE_PATH_UNIT,
+    started: K3S_UPGRADE_SERVICE_UNIT,
   });
 }
 

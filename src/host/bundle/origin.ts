@@ -1,4 +1,3 @@
-import { K3S_EXECUTABLE } from '../../core/k3s-places.ts';
 import type { Files } from '../../core/ports.ts';
 import { placeFile } from '../engine/place-file.ts';
 import { type K3sOrigin, PROGRAM_MODE } from '../k3s/origin.ts';
@@ -12,9 +11,9 @@ export function bundleOrigin(files: Files, bundle: Bundle): K3sOrigin {
   return {
     newestVersion: async () => bundle.manifest.k3s.version,
     installer: () => installerText(files, bundle),
-    placeProgram: async (version, update, signal) => {
+    placeProgram: async (version, path, update, signal) => {
       update(`placing k3s ${version}`);
-      const to = { path: K3S_EXECUTABLE, mode: PROGRAM_MODE };
+      const to = { path, mode: PROGRAM_MODE };
       await placeFile(files, bundle.file('k3s'), to, signal);
     },
     releasesUrl: undefined,

@@ -5,7 +5,7 @@
 import { AgentError } from '../../core/errors.ts';
 import type { Clock, Files, Http } from '../../core/ports.ts';
 import { apiAddress } from '../k3s/kubectl.ts';
-import { etcdMembers, hasEtcd } from './etcd-members.ts';
+import { type EtcdMember, etcdMembers, hasEtcd } from './etcd-members.ts';
 import type { ClusterInfo } from './info.ts';
 
 interface Deps {
@@ -55,6 +55,17 @@ export async function serversWithout(
   return well.flatMap(({ name, address }) =>
     name === node || address === null ? [] : [apiAddress(address)],
   );
+}
+
+/** Members of etcd that do not hold the data yet, or whose node is not well, by the names of their nodes. */
+export function illMembers(
+  members: readonly EtcdMember[],
+  nodes: ClusterInfo['nodes'],
+): readonly string[] {
+  const well = nodes.filter(({ role, ready }) => role === 'server' && ready);
+  return members
+    .filter((member) => !member.votes || !well.some(({ name }) => name === member.node))
+    .map(({ node }) => node || 'one without a name yet');
 }
 
 /** What a person is to know of a cluster with so few servers; undefined where it bears a loss. */

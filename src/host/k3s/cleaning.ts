@@ -8,6 +8,8 @@ import {
   K3S_DATA_DIRECTORY,
   K3S_EXECUTABLE,
   K3S_KILLALL,
+  K3S_NEXT_FILE,
+  K3S_PREVIOUS_FILE,
   K3S_TOOLS,
   K3S_UNINSTALLERS,
   K3S_UNITS,
@@ -100,7 +102,9 @@ async function removePrograms({ files }: CleaningDeps, role: K3sRole): Promise<v
       await files.remove(tool);
     }
   }
-  for (const path of [K3S_UNINSTALLERS[role], K3S_KILLALL, partialPath(K3S_EXECUTABLE)]) {
+  const upgraded = [K3S_NEXT_FILE, K3S_PREVIOUS_FILE];
+  const partial = [K3S_EXECUTABLE, ...upgraded].map(partialPath);
+  for (const path of [K3S_UNINSTALLERS[role], K3S_KILLALL, ...upgraded, ...partial]) {
     await files.remove(path);
   }
   await files.remove(K3S_EXECUTABLE);

@@ -4,6 +4,8 @@ import {
   K3S_DATA_DIRECTORY,
   K3S_EXECUTABLE,
   K3S_KILLALL,
+  K3S_NEXT_FILE,
+  K3S_PREVIOUS_FILE,
   K3S_ROLES,
   K3S_TOOLS,
   K3S_UNINSTALLERS,
@@ -118,6 +120,8 @@ async function removal(
       K3S_UNINSTALLERS[role],
       K3S_KILLALL,
       ...K3S_TOOLS,
+      K3S_NEXT_FILE,
+      K3S_PREVIOUS_FILE,
       ...(kept.length === 0 ? [K3S_DATA_DIRECTORY] : []),
     ],
     run: async () => {

@@ -1,6 +1,5 @@
 /** Where an installation takes k3s from: the network. Without one it is a bundle (host/bundle). */
 import { AgentError } from '../../core/errors.ts';
-import { K3S_EXECUTABLE } from '../../core/k3s-places.ts';
 import type { Places } from '../../core/places.ts';
 import type { Clock, Files, Http } from '../../core/ports.ts';
 import { downloadText, redirectTarget } from '../engine/download.ts';
@@ -27,12 +26,13 @@ export const PROGRAM_MODE = 0o755;
 
 /** What an installation of k3s needs from outside. */
 export interface K3sOrigin {
-  /** The version that is meant when nobody named one. */
-  readonly newestVersion: (signal: AbortSignal) => Promise<string>;
+  /** The version that is meant when nobody named one. @param channel `stable` unless told otherwise */
+  readonly newestVersion: (signal: AbortSignal, channel?: string) => Promise<string>;
   readonly installer: (signal: AbortSignal) => Promise<string>;
-  /** Puts the program into its place, complete and checked. */
+  /** Puts the program into a place, complete and checked. */
   readonly placeProgram: (
     version: string,
+    path: string,
     update: (text: string) => void,
     signal: AbortSignal,
   ) => Promise<void>;
@@ -58,10 +58,11 @@ export function networkOrigin(
 ): K3sOrigin {
   const places = releasePlaces(mirrors);
   return {
-    newestVersion: (signal) => fromFirst(places, (place) => channelVersion(deps, place, signal)),
+    newestVersion: (signal, channel = CHANNEL) =>
+      fromFirst(places, (place) => channelVersion(deps, place, channel, signal)),
     installer: (signal) => fromFirst(places, (place) => fetchInstaller(deps, place, signal)),
-    placeProgram: (version, update, signal) =>
-      placeProgram(deps, { places, version, architecture }, update, signal),
+    placeProgram: (version, path, update, signal) =>
+      placeProgram(deps, { places, version, architecture }, path, update, signal),
     releasesUrl: places[0]?.releasesUrl,
     isOnline: true,
   };
@@ -74,9 +75,10 @@ export function networkOrigin(
 async function channelVersion(
   deps: Deps,
   place: ReleasePlace,
+  channel: string,
   signal: AbortSignal,
 ): Promise<string> {
-  const url = place.channelUrl(CHANNEL);
+  const url = place.channelUrl(channel);
   const location = (await redirectTarget(deps, url, signal)) ?? '';
   const version = decodeURIComponent(location.split('/').at(-1) ?? '');
   if (!/^v\d+\.\d+\.\d+[-+.\w]*$/.test(version)) {
@@ -115,6 +117,7 @@ export interface Release {
 async function placeProgram(
   deps: Deps,
   release: Release,
+  target: string,
   update: (text: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
@@ -125,7 +128,7 @@ async function placeProgram(
       hint: 'Name another version (--k3s-version), or check what the mirror has',
     });
   }
-  if ((await hashOfFile(deps.files, K3S_EXECUTABLE, signal)) === sha256) {
+  if ((await hashOfFile(deps.files, target, signal)) === sha256) {
     return;
   }
   const directory = deps.places.downloadDirectory;
@@ -138,7 +141,7 @@ async function placeProgram(
   await moveFile(
     deps.files,
     { path, offset: 0, sizeBytes, sha256 },
-    { path: K3S_EXECUTABLE, mode: PROGRAM_MODE },
+    { path: target, mode: PROGRAM_MODE },
     signal,
   );
   await deps.files.removeTree(directory);

@@ -43,7 +43,7 @@ export function preparedK3s(
     apply: async (update) => {
       await inventory.record(PREPARED);
       const wanted = version ?? (await origin.newestVersion(signal));
-      await origin.placeProgram(wanted, update, signal);
+      await origin.placeProgram(wanted, K3S_EXECUTABLE, update, signal);
     },
     changes: async () => [await changeOf(deps, K3S_EXECUTABLE, await isDone())],
     undo: () => preparedRemovals(deps, inventory),

@@ -60,7 +60,7 @@ export async function installK3s(
   update(`fetching the installer of k3s ${version}`);
   const script = await origin.installer(signal);
   const startedAt = deps.clock.monotonic();
-  await origin.placeProgram(version, update, signal);
+  await origin.placeProgram(version, K3S_EXECUTABLE, update, signal);
   tellPart(origin.isOnline ? 'download' : 'copy', deps.clock.monotonic() - startedAt);
   if (origin.isOnline && (await hasSelinux(deps.files))) {
     await waitForPackages(deps, update, signal);

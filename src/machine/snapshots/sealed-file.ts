@@ -47,8 +47,9 @@ export async function sealFile(
 ): Promise<string> {
   const line = Buffer.from(`${JSON.stringify(content.header)}\n`);
   const source = await opened(deps, from);
-  const target = await deps.files.growFile(to, { mode: 0o600, keeps: false });
+  let target: GrowingFile | undefined;
   try {
+    target = await deps.files.growFile(to, { mode: 0o600, keeps: false });
     const seal = sealing(fileKey(key, content.header), target);
     await target.append(line);
     await seal(Buffer.from(JSON.stringify(content.secrets)), line);
@@ -62,7 +63,7 @@ export async function sealFile(
     await target.close({ sync: true });
     return digest.digest('hex');
   } catch (thrown) {
-    await target.close().catch(() => undefined);
+    await target?.close().catch(() => undefined);
     throw thrown;
   } finally {
     await source.close();

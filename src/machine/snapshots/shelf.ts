@@ -98,7 +98,7 @@ export function expired<E extends Pick<SnapshotEntry, 'kind' | 'created'>>(
   { keep, keepForMs }: Retention,
   now: Date,
 ): readonly E[] {
-  const kinds: readonly SnapshotKind[] = ['scheduled', 'command'];
+  const kinds: readonly SnapshotKind[] = ['scheduled', 'command', 'upgrade'];
   return kinds.flatMap((kind) => {
     const ofKind = entries
       .filter((entry) => entry.kind === kind)

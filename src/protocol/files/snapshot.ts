@@ -19,13 +19,19 @@ export const SnapshotName = z
   );
 
 /** Who asked for it: this decides when it goes. */
-const SNAPSHOT_KINDS = ['manual', 'scheduled', 'command'] as const;
+const SNAPSHOT_KINDS = ['manual', 'scheduled', 'command', 'upgrade'] as const;
 export type SnapshotKind = (typeof SNAPSHOT_KINDS)[number];
 
-/** By the names that machine/snapshots/create.ts and machine/helper/snapshot.ts give; a person gives no such one. */
+/**
+ * By the names that machine/snapshots/create.ts, machine/helper/snapshot.ts and machine/k3s-upgrade/ give; a person
+ * gives no such one.
+ */
 export function kindOfName(name: string): SnapshotKind {
   if (/^scheduled-\d{8}t\d{6}z$/.test(name)) {
     return 'scheduled';
+  }
+  if (/^k3s-upgrade-[0-9a-f]{16}$/.test(name)) {
+    return 'upgrade';
   }
   return /^command-[0-9a-f]{12}$/.test(name) ? 'command' : 'manual';
 }
