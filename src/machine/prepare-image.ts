@@ -39,7 +39,7 @@ export interface PreparedImage {
   readonly k3s: string | null;
   /** What was removed before: identity, tokens, certificates, the cluster. */
   readonly removed: readonly string[];
-  readonly steps: readonly (FinishedStep | Pick<PlannedStep, 'id' | 'title' | 'needed'>)[];
+  readonly steps: readonly FinishedStep[] | readonly PlannedStep[];
 }
 
 /** Everything that belongs to one machine goes, the node password and data too. */
@@ -67,7 +67,7 @@ export async function prepareImage(
   ];
   try {
     const steps = wishes.dryRun
-      ? (await planResources(resources)).map(({ id, title, needed }) => ({ id, title, needed }))
+      ? await planResources(resources)
       : await applyResources(
           { ...context, report: part(wishes.report, HALF, 1) },
           resources,

@@ -8,7 +8,7 @@ import { readLeaveNote, writeLeaveNote } from '../host/cluster/leave-note.ts';
 import { unlessFull } from '../host/engine/disk-full.ts';
 import type { HostInventory } from '../host/engine/inventory.ts';
 import { findEdits, keepEdits } from '../host/engine/own-text.ts';
-import type { Change, Removal, UndoOptions } from '../host/engine/resource.ts';
+import type { Change, Command, Removal, UndoOptions } from '../host/engine/resource.ts';
 import { finishInstallation } from '../host/engine/step-journal.ts';
 import { planUndo, undoResources } from '../host/engine/undo.ts';
 import { k3sVolumes } from '../host/k3s/cleaning.ts';
@@ -23,6 +23,8 @@ import { machineResources } from './resources.ts';
 export interface PlannedRemoval {
   readonly title: string;
   readonly changes: readonly Change[];
+  /** Of what is run, what is known beforehand, in order. */
+  readonly commands: readonly Command[];
 }
 
 export interface Uninstalled {
@@ -65,7 +67,7 @@ export async function planUninstall(
 ): Promise<UninstallPlan> {
   const resources = machineResources(context, inventory, undefined);
   const removals = await planUndo(context, resources, how);
-  const plan = removals.map(({ title, changes }) => ({ title, changes }));
+  const plan = removals.map(({ title, changes, commands = [] }) => ({ title, changes, commands }));
   const kept = await keptFiles(context, inventory, removals, how);
   return {
     plan: isWhole(how, inventory) ? [...plan, listRemoval(context)] : plan,
@@ -78,6 +80,7 @@ function listRemoval({ places: { hostStateDirectory } }: MachineContext): Planne
   return {
     title: `Remove the inventory, ${hostStateDirectory}`,
     changes: [{ action: 'remove', target: hostStateDirectory }],
+    commands: [],
   };
 }
 

@@ -7,7 +7,7 @@ import { needsRoot, runLocked } from '../definition/locked.ts';
 import { readDuration } from '../definition/read-duration.ts';
 import { settingFlags } from '../definition/setting-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
-import { renderChanges } from '../terminal/render.ts';
+import { renderChanges, renderDetails } from '../terminal/render.ts';
 
 /** What a monitoring program and a script decide by (docs/ARCHITECTURE.md, "Exit codes"). */
 const EXIT_WRONG = 11;
@@ -86,6 +86,7 @@ async function fix(
     const others = touches.filter((path) => !named.includes(path)).join(', ');
     context.io.stderr(`${title}: ${renderChanges(changes)}${others === '' ? '' : `; ${others}`}\n`);
   }
+  context.io.stderr(renderDetails(steps));
   const question = steps.length === 1 ? 'Do this?' : `Do these ${steps.length} things?`;
   if (!yes && (await context.io.confirm(question)) !== true) {
     throw new AgentError('USAGE', 'Nothing was changed: it was not confirmed', {

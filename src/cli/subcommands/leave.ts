@@ -10,7 +10,13 @@ import type { CliContext } from '../definition/context.ts';
 import { readDuration } from '../definition/read-duration.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
 import { progressFile } from '../terminal/progress-file.ts';
-import { keptVolumeLines, lines, remainsOf, wayOutLines } from './removal-outcome.ts';
+import {
+  keptVolumeLines,
+  lines,
+  remainsOf,
+  renderRemovalPlan,
+  wayOutLines,
+} from './removal-outcome.ts';
 
 const MOVING = { minMs: 1_000, maxMs: 24 * 3_600_000, example: '10m' };
 
@@ -65,7 +71,7 @@ async function leave(
   const volumes = await volumesOf(context, inventory);
   context.io.stderr(lines([...keptVolumeLines(volumes), ...leaving.warnings]));
   if (flags['dry-run']) {
-    await showPlan(context, leaving, flags.json);
+    await showPlan(context, inventory, leaving, { json: flags.json, volumes });
     return 0;
   }
   if (!flags.yes) {
@@ -106,13 +112,18 @@ async function confirm(context: CliContext, node: string): Promise<void> {
 
 async function showPlan(
   context: CliContext,
+  inventory: HostInventory,
   { node, cluster, warnings }: Leaving,
-  json: boolean,
+  { json, volumes }: { readonly json: boolean; readonly volumes: readonly FoundVolume[] },
 ): Promise<void> {
   const { planLeave } = await import('../../machine/leave/move-pods.ts');
+  const { planUninstall, REMOVE_ALL } = await import('../../machine/uninstall.ts');
   const pods = cluster === undefined ? [] : await planLeave(context, cluster);
+  // Without its cluster nobody can say whether that forgets it.
+  const how = { ...REMOVE_ALL, isForgotten: cluster !== undefined };
+  const removal = { ...(await planUninstall(context, inventory, how)), volumes };
   if (json) {
-    context.io.stdout(`${JSON.stringify({ node, pods, warnings }, null, 2)}\n`);
+    context.io.stdout(`${JSON.stringify({ node, pods, warnings, ...removal }, null, 2)}\n`);
     return;
   }
   const { renderTable } = await import('../terminal/render.ts');
@@ -123,9 +134,8 @@ async function showPlan(
   };
   const rows = pods.map(({ pod, action, reason }) => [pod, words[action] ?? action, reason]);
   context.io.stdout(renderTable([['POD', 'WHAT', 'WHY'], ...rows], context.io.columns));
-  context.io.stderr(
-    `Then "${node}" leaves its cluster. See also: pipeops-agent uninstall --dry-run\n`,
-  );
+  context.io.stdout(`\nThen "${node}" leaves its cluster, and all of this goes:\n`);
+  context.io.stdout(renderRemovalPlan(context, removal, { json, columns: context.io.columns }));
 }
 
 function lastWord({ role }: Leaving, { node, takenOut }: LeaveOutcome): readonly string[] {

@@ -4,6 +4,7 @@ import type { CliContext } from '../definition/context.ts';
 import { settingFlags } from '../definition/setting-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
 import { progressFile } from '../terminal/progress-file.ts';
+import { renderDetails } from '../terminal/render.ts';
 
 export const prepareImageSubcommand = defineSubcommand({
   name: 'prepare-image',
@@ -54,8 +55,9 @@ async function isConfirmed(context: CliContext, titles: readonly string[]): Prom
 
 function textOf({ agent, k3s, removed, steps }: PreparedImage, isPlan: boolean): string {
   if (isPlan) {
-    const planned = steps.flatMap((step) => ('needed' in step && step.needed ? [step.title] : []));
-    return [...removed, ...planned].map((line) => `${line}\n`).join('');
+    const planned = steps.flatMap((step) => ('needed' in step && step.needed ? [step] : []));
+    const titles = [...removed, ...planned.map(({ title }) => title)];
+    return titles.map((line) => `${line}\n`).join('') + renderDetails(planned);
   }
   return (
     `This machine has agent ${agent} and k3s ${k3s ?? ''}, and no identity of either.\n` +

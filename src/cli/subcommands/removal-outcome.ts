@@ -11,7 +11,7 @@ import type { FoundVolume, UninstallPlan } from '../../machine/uninstall.ts';
 import type { WaysOut } from '../../machine/way-out.ts';
 import type { UnknownEntry } from '../../protocol/files/host-state.ts';
 import type { CliContext } from '../definition/context.ts';
-import { renderChanges, renderTable } from '../terminal/render.ts';
+import { renderChanges, renderDetails, renderTable } from '../terminal/render.ts';
 
 /** @returns for standard output */
 export function renderRemovalPlan(
@@ -27,7 +27,8 @@ export function renderRemovalPlan(
   );
   return (
     renderTable(plan.plan.map(rowOf), options.columns) +
-    lines([...volumes, ...remainsOf({ places }, plan)])
+    lines([...volumes, ...remainsOf({ places }, plan)]) +
+    renderDetails(plan.plan)
   );
 }
 

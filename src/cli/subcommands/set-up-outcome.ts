@@ -1,6 +1,6 @@
 /** How `install` and `join` report what they did. */
 import type { SetUpOutcome, SetUpSummary } from '../../machine/set-up.ts';
-import { renderChanges, renderTable } from '../terminal/render.ts';
+import { renderChanges, renderDetails, renderTable } from '../terminal/render.ts';
 
 /** @returns for standard output */
 export function renderSetUpOutcome(
@@ -18,7 +18,7 @@ export function renderSetUpOutcome(
               renderChanges(changes),
             ]),
             options.columns,
-          );
+          ) + renderDetails(plan);
     }
     case 'done':
       return options.json

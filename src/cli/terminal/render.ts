@@ -1,6 +1,6 @@
 import type { AgentError } from '../../core/errors.ts';
 import { redact } from '../../core/text/redact.ts';
-import { visibleLine } from '../../core/text/visible.ts';
+import { visibleLine, visibleText } from '../../core/text/visible.ts';
 import { wrapText } from './wrap-text.ts';
 
 /** An error for a program: one document on standard output, as with every `--json`. */
@@ -21,6 +21,29 @@ export function renderChanges(
   changes: readonly { readonly action: string; readonly target: string }[],
 ): string {
   return changes.map(({ action, target }) => `${action} ${target}`).join(', ');
+}
+
+/** What a plan would do, beside the names of its steps. */
+interface Planned {
+  readonly changes: readonly { readonly diff?: string }[];
+  readonly commands: readonly (readonly string[])[];
+}
+
+/** What a plan would run and what it would write, in order: to be shown behind the list of its steps. */
+export function renderDetails(plan: readonly Planned[]): string {
+  const commands = plan.flatMap((step) => step.commands.map((argv) => `  ${commandLine(argv)}\n`));
+  const diffs = plan.flatMap(({ changes }) => changes.flatMap(({ diff }) => diff ?? []));
+  return [
+    ...(commands.length === 0 ? [] : ['\nCommands, in order:\n', ...commands]),
+    ...diffs.map((diff) => `\n${visibleText(diff)}`),
+  ].join('');
+}
+
+/** As it is typed in a shell. */
+function commandLine(argv: readonly string[]): string {
+  const isPlain = (word: string) => /^[\w@%+=:,./-]+$/.test(word);
+  const words = argv.map((word) => (isPlain(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
+  return visibleLine(words.join(' '));
 }
 
 /** Text wrapped to fewer columns than this is unreadable, so it is left unwrapped. */

@@ -6,7 +6,7 @@ import { diskFull } from '../engine/disk-full.ts';
 import type { HostInventory } from '../engine/inventory.ts';
 import { claimPath, keepOriginal, originalOf } from '../engine/originals.ts';
 import { changeOf, removePath } from '../engine/removals.ts';
-import type { Change, Removal, Resource } from '../engine/resource.ts';
+import type { Change, Command, Removal, Resource } from '../engine/resource.ts';
 
 const TIMEOUT_MS = 30_000;
 const USER: InventoryEntry = { kind: 'user', name: AGENT_USER };
@@ -56,6 +56,10 @@ export function agentAccount(deps: Deps, inventory: HostInventory): Resource {
       await changeOf(deps, stateDirectory, inventory.has('directory', stateDirectory)),
       await changeOf(deps, configDirectory, inventory.has('directory', configDirectory)),
     ],
+    commands: async () => [
+      ...((await isListed(deps.files, '/etc/group')) ? [] : [GROUPADD]),
+      ...((await isListed(deps.files, '/etc/passwd')) ? [] : [useradd(stateDirectory)]),
+    ],
     undo: async ({ keepData }) => [
       ...(await removePath(deps, inventory, config)),
       ...(keepData ? [] : await removePath(deps, inventory, state)),
@@ -72,7 +76,7 @@ async function accountChange(deps: Deps, kind: string, database: string): Promis
 async function makeGroup(deps: Deps, inventory: HostInventory): Promise<void> {
   if (!(await isListed(deps.files, '/etc/group'))) {
     await inventory.record(GROUP);
-    await makeAccount(deps, 'group', ['groupadd', '--system', AGENT_USER]);
+    await makeAccount(deps, 'group', GROUPADD);
   }
 }
 
@@ -94,7 +98,9 @@ export async function isListed(files: Files, database: string): Promise<boolean>
   return text.split('\n').some((line) => line.startsWith(`${AGENT_USER}:`));
 }
 
-function useradd(home: string): readonly [string, ...string[]] {
+const GROUPADD: Command = ['groupadd', '--system', AGENT_USER];
+
+function useradd(home: string): Command {
   const shell = '/usr/sbin/nologin';
   const group = ['--gid', AGENT_USER];
   const login = ['--no-create-home', '--home-dir', home, '--shell', shell];
@@ -121,14 +127,21 @@ async function makeAccount(
 
 function accountRemovals(deps: Deps, inventory: HostInventory): readonly Removal[] {
   const removals = [
-    { entry: USER, originals: [GROUP_OF_OTHERS], run: () => removeUser(deps, inventory) },
-    { entry: GROUP, originals: [], run: () => removeGroup(deps) },
-  ];
+    {
+      entry: USER,
+      originals: [GROUP_OF_OTHERS],
+      commands: [['userdel', AGENT_USER]],
+      run: () => removeUser(deps, inventory),
+    },
+    // userdel(8) has removed it already, unless others are in it.
+    { entry: GROUP, originals: [], commands: [], run: () => removeGroup(deps) },
+  ] as const;
   return removals
     .filter(({ entry }) => inventory.has(entry.kind, entry.name))
-    .map(({ entry, originals, run }) => ({
+    .map(({ entry, originals, commands, run }) => ({
       title: `Remove ${entry.kind} ${entry.name}`,
       changes: [{ action: 'remove', target: `${entry.kind} ${entry.name}` }],
+      commands,
       entries: [entry],
       originals,
       run,

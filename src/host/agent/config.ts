@@ -33,16 +33,20 @@ export function agentConfig(
     return ownFile(deps, inventory, own, undefined);
   }
   const wanted = (file: RawConfig | undefined) => withUnknown({ ...content }, file ?? {});
+  const text = async () => {
+    const settings = Bun.YAML.stringify(wanted(await readFile(deps)), null, 2);
+    return `${HEADER}${settings.trimEnd()}\n`;
+  };
   return ownFile(deps, inventory, own, {
+    text,
     // Compared by its settings, so that the comments of a person stay.
     isDone: async () => {
       const file = await readFile(deps);
       return file !== undefined && Bun.deepEquals(file, wanted(file));
     },
     apply: async () => {
-      const settings = Bun.YAML.stringify(wanted(await readFile(deps)), null, 2);
       const options = { mode: 0o640, owner: `root:${AGENT_USER}` };
-      await writeOwn(deps, deps.places.configFile, `${HEADER}${settings.trimEnd()}\n`, options);
+      await writeOwn(deps, deps.places.configFile, await text(), options);
     },
   });
 }

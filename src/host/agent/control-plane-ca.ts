@@ -21,6 +21,7 @@ export function controlPlaneCa(
   }
   return ownFile(deps, inventory, file, {
     isDone: async () => (await deps.files.readText(deps.places.controlPlaneCaFile)) === pem,
+    text: async () => pem,
     apply: () =>
       writeOwn(deps, deps.places.controlPlaneCaFile, pem, {
         mode: 0o640,

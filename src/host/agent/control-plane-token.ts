@@ -4,7 +4,13 @@ import { AGENT_USER, type Places } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import { diskFull } from '../engine/disk-full.ts';
 import type { HostInventory } from '../engine/inventory.ts';
-import { LEFT_AS_IT_IS, type Making, type Resource, type UndoOptions } from '../engine/resource.ts';
+import {
+  type Command,
+  LEFT_AS_IT_IS,
+  type Making,
+  type Resource,
+  type UndoOptions,
+} from '../engine/resource.ts';
 import { isListed } from './account.ts';
 
 const TIMEOUT_MS = 30_000;
@@ -152,6 +158,8 @@ function secretMaking(
       const isThere = inventory.has('file', file);
       return [{ action: (await isDone()) ? 'keep' : isThere ? 'change' : 'create', target: file }];
     },
+    // The secret itself comes in on standard input.
+    commands: async () => [asAgentCommand(storeScript(file))],
   };
 }
 
@@ -167,8 +175,9 @@ async function removeAsAgent(deps: Deps, file: string): Promise<void> {
 }
 
 function asAgent(deps: Deps, script: string, stdin = '') {
-  return deps.exec.run(['runuser', '-u', AGENT_USER, '--', 'sh', '-c', script], {
-    timeoutMs: TIMEOUT_MS,
-    stdin,
-  });
+  return deps.exec.run(asAgentCommand(script), { timeoutMs: TIMEOUT_MS, stdin });
+}
+
+function asAgentCommand(script: string): Command {
+  return ['runuser', '-u', AGENT_USER, '--', 'sh', '-c', script];
 }

@@ -13,7 +13,7 @@ import {
   recordMissing,
 } from '../engine/originals.ts';
 import { changeOf, removePath, removeShared } from '../engine/removals.ts';
-import { LEAVES_NOTHING, type Removal, type Resource } from '../engine/resource.ts';
+import { type Command, LEAVES_NOTHING, type Removal, type Resource } from '../engine/resource.ts';
 import { writeSignedRelease } from '../release/signed-files.ts';
 
 const COPY_TIMEOUT_MS = 120_000;
@@ -102,6 +102,8 @@ export function placeExecutable(
         await changeOf(deps, executableLink, isLinked),
       ];
     },
+    commands: async () =>
+      (await deps.files.stat(path)) === undefined ? copying(options.runningFrom, path) : [],
     undo: async () => [
       ...(await linkRemovals(deps, inventory)),
       ...(await removePath(deps, inventory, versions)),
@@ -275,9 +277,8 @@ export async function previousExecutable(deps: Deps): Promise<string | undefined
 }
 
 async function copy(deps: Deps, from: string, to: string): Promise<void> {
-  const result = await deps.exec.run(['install', '-m', '0755', from, `${to}.partial`], {
-    timeoutMs: COPY_TIMEOUT_MS,
-  });
+  const [place, move] = copying(from, to);
+  const result = await deps.exec.run(place, { timeoutMs: COPY_TIMEOUT_MS });
   if (result.exitCode !== 0) {
     await deps.files.remove(`${to}.partial`);
     throw (
@@ -287,5 +288,12 @@ async function copy(deps: Deps, from: string, to: string): Promise<void> {
       })
     );
   }
-  await deps.exec.run(['mv', `${to}.partial`, to], { timeoutMs: COPY_TIMEOUT_MS });
+  await deps.exec.run(move, { timeoutMs: COPY_TIMEOUT_MS });
+}
+
+function copying(from: string, to: string): readonly [Command, Command] {
+  return [
+    ['install', '-m', '0755', from, `${to}.partial`],
+    ['mv', `${to}.partial`, to],
+  ];
 }

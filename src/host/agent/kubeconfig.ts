@@ -9,11 +9,17 @@ import { hasOtherAgents } from '../cluster/other-agents.ts';
 import type { HostInventory } from '../engine/inventory.ts';
 import { renewOwn } from '../engine/own-text.ts';
 import { ownFile } from '../engine/removals.ts';
-import { LEFT_AS_IT_IS, type Making, type Removal, type Resource } from '../engine/resource.ts';
+import {
+  type Command,
+  LEFT_AS_IT_IS,
+  type Making,
+  type Removal,
+  type Resource,
+} from '../engine/resource.ts';
 import { readK3sConfig } from '../k3s/config.ts';
-import { kubectl } from '../k3s/kubectl.ts';
+import { kubectl, kubectlCommand } from '../k3s/kubectl.ts';
 import { kubectlTrouble } from '../k3s/kubectl-words.ts';
-import { applyPermissions } from './policy-file.ts';
+import { APPLY_PERMISSIONS, applyPermissions } from './policy-file.ts';
 
 /** The bits of a mode that admit others than the owner. */
 const OTHERS_BITS = 0o077;
@@ -96,6 +102,7 @@ function permissionsMaking(deps: Deps, touches: readonly string[], manifest: str
   return {
     isWanted: true,
     isDone,
+    commands: async () => [kubectlCommand(APPLY_PERMISSIONS)],
     apply: () => applyPermissions(deps, manifest),
     changes: async () => {
       const action = (await isDone()) ? 'keep' : 'change';
@@ -108,6 +115,7 @@ function accountRemoval(deps: Deps, touches: readonly string[], manifest: string
   return {
     title: "Remove the agent's account in Kubernetes",
     changes: touches.map((target) => ({ action: 'remove', target })),
+    commands: [deleting(['-f', '-'])],
     entries: [],
     run: () => remove(deps, 'the account', ['-f', '-'], manifest),
   };
@@ -115,13 +123,18 @@ function accountRemoval(deps: Deps, touches: readonly string[], manifest: string
 
 /** What several servers remember of commands; it would go with the namespace. */
 function memoryRemoval(deps: Deps, namespace: string): Removal {
+  const which = ['secrets', '-n', namespace, '-l', MEMORY_LABEL];
   return {
     title: 'Remove what the servers remember of commands',
     changes: [{ action: 'remove', target: `secrets ${MEMORY_LABEL} in ${namespace}` }],
+    commands: [deleting(which)],
     entries: [],
-    run: () =>
-      remove(deps, 'the memory of commands', ['secrets', '-n', namespace, '-l', MEMORY_LABEL]),
+    run: () => remove(deps, 'the memory of commands', which),
   };
+}
+
+function deleting(which: readonly string[]): Command {
+  return kubectlCommand(['delete', '--ignore-not-found', ...which]);
 }
 
 async function remove(
@@ -156,6 +169,7 @@ export function agentKubeconfig(
   const title = "Write the agent's kubeconfig";
   const making = {
     isDone: () => isKubeconfigFresh(deps),
+    commands: async () => [kubectlCommand(mintingToken(account))],
     apply: () => writeKubeconfig(deps, account),
   };
   const file = { id: 'agent-kubeconfig', title, path: deps.places.kubeconfigFile, looksOurs };
@@ -185,6 +199,12 @@ export async function isKubeconfigFresh(deps: Deps): Promise<boolean> {
   return sameCluster && deps.clock.now().getTime() / 1_000 < halfAt;
 }
 
+function mintingToken(account: KubernetesAccount): readonly string[] {
+  const { serviceAccount, namespace, tokenLifeSeconds } = account;
+  const where = [`--namespace=${namespace}`, `--duration=${tokenLifeSeconds}s`];
+  return ['create', 'token', serviceAccount, ...where];
+}
+
 /** @throws AgentError KUBERNETES_API, NOT_A_SERVER */
 export async function writeKubeconfig(deps: Deps, account: KubernetesAccount): Promise<void> {
   const ca = await deps.files.readText(K3S_SERVER_CA_FILE);
@@ -193,13 +213,7 @@ export async function writeKubeconfig(deps: Deps, account: KubernetesAccount): P
       hint: 'Run this on a machine that was set up with: pipeops-agent install',
     });
   }
-  const result = await kubectl(deps, [
-    'create',
-    'token',
-    account.serviceAccount,
-    `--namespace=${account.namespace}`,
-    `--duration=${account.tokenLifeSeconds}s`,
-  ]);
+  const result = await kubectl(deps, mintingToken(account));
   const token = result.stdout.trim();
   if (result.exitCode !== 0 || token === '') {
     throw new AgentError(

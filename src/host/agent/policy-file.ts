@@ -16,6 +16,8 @@ const BACKUPS_MAX = 5;
 /** Of a further server: a policy that a person wrote on another one. */
 const SHARED_HEADER =
   '# The policy of this cluster, as it was when this server joined. docs/POLICY.md explains each key.\n';
+/** The manifest comes in on standard input. */
+export const APPLY_PERMISSIONS = ['apply', '--server-side', '--force-conflicts', '-f', '-'];
 const ACCESS = { mode: 0o640, owner: `root:${AGENT_USER}` };
 
 interface Deps {
@@ -60,6 +62,7 @@ export function policyFile(
   }
   return ownFile(deps, inventory, file, {
     isDone: async () => (await deps.files.stat(deps.places.policyFile)) !== undefined,
+    text: async () => policyText(deps.places, policy),
     apply: () => writeOwn(deps, deps.places.policyFile, policyText(deps.places, policy), ACCESS),
   });
 }
@@ -69,8 +72,7 @@ export async function applyPermissions(
   deps: Pick<Deps, 'exec' | 'places'>,
   manifest: string,
 ): Promise<void> {
-  const argv = ['apply', '--server-side', '--force-conflicts', '-f', '-'];
-  const result = await kubectl(deps, argv, manifest);
+  const result = await kubectl(deps, APPLY_PERMISSIONS, manifest);
   if (result.exitCode !== 0) {
     throw new AgentError(
       'KUBERNETES_API',

@@ -31,7 +31,13 @@ import { recordMissing } from '../engine/originals.ts';
 import { claimText, writeOwn } from '../engine/own-text.ts';
 import { changeOf, removePath, removeShared } from '../engine/removals.ts';
 import { LEFT_AS_IT_IS, type Making, type Removal, type Resource } from '../engine/resource.ts';
-import { forgetFailure, isActive, isEnabled, systemctl } from '../engine/systemctl.ts';
+import {
+  DAEMON_RELOAD,
+  forgetFailure,
+  isActive,
+  isEnabled,
+  systemctl,
+} from '../engine/systemctl.ts';
 
 /** What they have started ends within 30 s (`TimeoutStopSec`), and is killed then. */
 const STOP_TIMEOUT_MS = 60_000;
@@ -162,7 +168,14 @@ function making(deps: Deps, inventory: HostInventory, { texts, starts }: Startin
       await systemctl(deps, 'restart', starts);
     },
     changes: () =>
-      Promise.all(texts.map(async (each) => changeOf(deps, each.path, await isWritten(each)))),
+      Promise.all(
+        texts.map(async (each) => changeOf(deps, each.path, await isWritten(each), each.text)),
+      ),
+    commands: async () => [
+      DAEMON_RELOAD,
+      ['systemctl', 'reenable', '--quiet', starts],
+      ['systemctl', 'restart', starts],
+    ],
   };
 }
 
@@ -181,6 +194,10 @@ async function removals(
   const stopFirst: Removal = {
     ...first,
     changes: [{ action: 'stop', target: unit.starts }, ...first.changes],
+    commands: [
+      ['systemctl', 'disable', '--quiet', '--now', unit.starts],
+      ['systemctl', 'stop', unit.started],
+    ],
     run: async () => {
       await stop(deps, unit);
       await first.run();

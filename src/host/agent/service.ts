@@ -7,9 +7,10 @@ import { explainingLine } from '../engine/explaining-line.ts';
 import type { HostInventory } from '../engine/inventory.ts';
 import { isNoted, originalOf, putBack } from '../engine/originals.ts';
 import { claimText, writeOwn } from '../engine/own-text.ts';
-import { changeOf } from '../engine/removals.ts';
+import { changeOf, restoreOf } from '../engine/removals.ts';
 import { LEAVES_NOTHING, type Removal, type Resource } from '../engine/resource.ts';
 import {
+  DAEMON_RELOAD,
   forgetFailure,
   isActive,
   isEnabled,
@@ -49,7 +50,8 @@ export function agentUnit(deps: Deps, inventory: HostInventory): Resource {
       await writeOwn(deps, unitFile, text, { mode: 0o644 });
       await systemctl(deps, 'daemon-reload');
     },
-    changes: async () => [await changeOf(deps, unitFile, await isDone())],
+    changes: async () => [await changeOf(deps, unitFile, await isDone(), text)],
+    commands: async () => [DAEMON_RELOAD],
     undo: () => unitRemovals(deps, inventory),
   };
 }
@@ -81,8 +83,9 @@ async function unitRemovals(deps: Deps, inventory: HostInventory): Promise<reado
       title: `Stop and ${action === 'remove' ? 'remove' : 'put back'} ${unitFile}`,
       changes: [
         { action: 'stop', target: UNIT_NAME },
-        { action, target: unitFile },
+        action === 'remove' ? { action, target: unitFile } : await restoreOf(deps, unitFile),
       ],
+      commands: [['systemctl', 'disable', '--quiet', '--now', UNIT_NAME], DAEMON_RELOAD],
       entries: [unitEntry(deps.places)],
       originals: [unitFile],
       run: async () => {
@@ -150,6 +153,10 @@ export function startAgent(
       const action = isThere && (await isActive(deps, UNIT_NAME)) ? 'restart' : 'start';
       return [{ action: (await isDone()) ? 'keep' : action, target: UNIT_NAME }];
     },
+    commands: async () => [
+      ['systemctl', 'enable', '--quiet', UNIT_NAME],
+      ['systemctl', 'restart', UNIT_NAME],
+    ],
     apply: async () => {
       await deps.files.remove(deps.places.leavingFile); // Left by an uninstall that was killed.
       await systemctl(deps, 'enable', '--quiet', UNIT_NAME);

@@ -9,8 +9,8 @@ import type { Exec, Files } from '../../core/ports.ts';
 import type { HostInventory } from '../engine/inventory.ts';
 import { claimPath } from '../engine/originals.ts';
 import { changeOf } from '../engine/removals.ts';
-import { LEFT_AS_IT_IS, type Removal, type Resource } from '../engine/resource.ts';
-import { isActive, isEnabled, systemctl } from '../engine/systemctl.ts';
+import { LEFT_AS_IT_IS, type Making, type Removal, type Resource } from '../engine/resource.ts';
+import { DAEMON_RELOAD, isActive, isEnabled, systemctl } from '../engine/systemctl.ts';
 
 const UNIT = 'usr-local.mount';
 const UPPER = `${USR_LOCAL_LAYER}/upper`;
@@ -46,7 +46,7 @@ export function usrLocalLayer(deps: Deps, inventory: HostInventory, isWanted: bo
     (await deps.files.readText(unit.name)) === UNIT_TEXT &&
     (await isEnabled(deps, UNIT)) &&
     (await isActive(deps, UNIT));
-  const making = {
+  const making: Making = {
     isWanted: true,
     isDone,
     apply: async () => {
@@ -60,7 +60,12 @@ export function usrLocalLayer(deps: Deps, inventory: HostInventory, isWanted: bo
       await systemctl(deps, 'enable', UNIT);
       await systemctl(deps, 'start', UNIT);
     },
-    changes: async () => [await changeOf(deps, unit.name, await isDone())],
+    changes: async () => [await changeOf(deps, unit.name, await isDone(), UNIT_TEXT)],
+    commands: async () => [
+      DAEMON_RELOAD,
+      ['systemctl', 'enable', UNIT],
+      ['systemctl', 'start', UNIT],
+    ],
   };
   return {
     id: 'usr-local-layer',
@@ -82,6 +87,7 @@ function removal(deps: Deps, entries: Removal['entries']): Removal {
       { action: 'remove', target: USR_LOCAL_UNIT_FILE },
       { action: 'remove', target: USR_LOCAL_LAYER },
     ],
+    commands: [['systemctl', 'disable', '--now', UNIT], DAEMON_RELOAD],
     entries,
     run: async () => {
       if (await hasFiles(deps.files, UPPER, 0)) {

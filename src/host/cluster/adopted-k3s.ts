@@ -12,7 +12,13 @@ import {
   type Removal,
   type Resource,
 } from '../engine/resource.ts';
-import { hasFoundAgent, putBackObjects, removeFoundAgent } from './found-agent.ts';
+import { kubectlCommand } from '../k3s/kubectl.ts';
+import {
+  deletingFoundAgent,
+  hasFoundAgent,
+  putBackObjects,
+  removeFoundAgent,
+} from './found-agent.ts';
 
 export const ADOPTED = { kind: 'adopted-k3s', name: 'server' } as const;
 
@@ -110,6 +116,7 @@ export function inClusterAgentGone(deps: Deps, namespace: string): Resource {
     isWanted: true,
     isDone,
     apply: () => removeFoundAgent(deps, namespace),
+    commands: async () => [kubectlCommand(deletingFoundAgent(namespace))],
     changes: async () => [
       { action: (await isDone()) ? 'keep' : 'remove', target: 'deployment pipeops-agent' },
     ],

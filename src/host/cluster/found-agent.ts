@@ -82,16 +82,15 @@ export async function findObjects(deps: Deps, namespace: string): Promise<FoundO
 
 /** Takes the agent in the cluster away; what it has installed beside itself stays. */
 export async function removeFoundAgent(deps: Deps, namespace: string): Promise<void> {
-  const result = await kubectl(deps, [
-    'delete',
-    `deployment/${FOUND_AGENT}`,
-    `--namespace=${namespace}`,
-    '--ignore-not-found',
-    '--wait=false',
-  ]);
+  const result = await kubectl(deps, deletingFoundAgent(namespace));
   if (result.exitCode !== 0) {
     throw notAnswered('Cannot remove the agent that runs in the cluster', result.stderr);
   }
+}
+
+export function deletingFoundAgent(namespace: string): readonly string[] {
+  const which = [`deployment/${FOUND_AGENT}`, `--namespace=${namespace}`];
+  return ['delete', ...which, '--ignore-not-found', '--wait=false'];
 }
 
 /** @throws AgentError KUBERNETES_API where the cluster does not say */

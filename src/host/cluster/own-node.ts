@@ -11,12 +11,15 @@ import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, ExecResult, Files } from '../../core/ports.ts';
 import { pollUntil } from '../../core/waiting.ts';
 import { LEAVES_NOTHING, type Resource } from '../engine/resource.ts';
-import { kubectl } from '../k3s/kubectl.ts';
+import { kubectl, kubectlCommand } from '../k3s/kubectl.ts';
 import { kubectlTrouble } from '../k3s/kubectl-words.ts';
 
 /** The kubelet answers a moment before the cluster has its Node. */
 const NOTE_TIMEOUT_MS = 60_000;
 const NOTE_INTERVAL_MS = 1_000;
+
+/** kubectl acts as the kubelet of this machine. */
+const AS_NODE = `--kubeconfig=${K3S_KUBELET_KUBECONFIG_FILE}`;
 
 interface Deps {
   readonly clock: Clock;
@@ -32,7 +35,7 @@ function kubectlAsNode(
   server?: string,
 ): Promise<ExecResult> {
   const direct = server === undefined ? [] : [`--server=${server}`];
-  return kubectl(deps, [`--kubeconfig=${K3S_KUBELET_KUBECONFIG_FILE}`, ...direct, ...args]);
+  return kubectl(deps, [AS_NODE, ...direct, ...args]);
 }
 
 /** Writes (`key=value`) or takes away (`key-`) annotations of this machine's Node. */
@@ -42,7 +45,11 @@ function annotateOwnNode(
   annotations: readonly string[],
   server?: string,
 ): Promise<ExecResult> {
-  return kubectlAsNode(deps, ['annotate', 'node', node, '--overwrite', ...annotations], server);
+  return kubectlAsNode(deps, annotating(node, annotations), server);
+}
+
+function annotating(node: string, annotations: readonly string[]): readonly string[] {
+  return ['annotate', 'node', node, '--overwrite', ...annotations];
 }
 
 /**
@@ -69,6 +76,10 @@ export function joinNote(
       (tokenId === undefined || noted[JOIN_TOKEN_ANNOTATION] === tokenId)
     );
   };
+  const annotations = [
+    `${LEFT_ANNOTATION}-`, // The minus takes it away.
+    ...(tokenId === undefined ? [] : [`${JOIN_TOKEN_ANNOTATION}=${tokenId}`]),
+  ];
   return {
     id: 'join-note',
     title: 'Tell the cluster how the node joined',
@@ -77,10 +88,6 @@ export function joinNote(
     isWanted: true,
     isDone,
     apply: async (update) => {
-      const annotations = [
-        `${LEFT_ANNOTATION}-`, // The minus takes it away.
-        ...(tokenId === undefined ? [] : [`${JOIN_TOKEN_ANNOTATION}=${tokenId}`]),
-      ];
       const pace = { everyMs: NOTE_INTERVAL_MS, limitMs: NOTE_TIMEOUT_MS };
       const end = await pollUntil(deps.clock, pace, signal, async () => {
         const { exitCode, stderr } = await annotateOwnNode(deps, node, annotations);
@@ -95,6 +102,7 @@ export function joinNote(
       }
     },
     changes: async () => [],
+    commands: async () => [kubectlCommand([AS_NODE, ...annotating(node, annotations)])],
   };
 }
 

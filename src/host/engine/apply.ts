@@ -3,7 +3,7 @@ import type { Places } from '../../core/places.ts';
 import type { Clock, Files, StartProgress } from '../../core/ports.ts';
 import { type Spent, secondsOf } from '../../core/spent.ts';
 import { interrupted } from './interrupted.ts';
-import type { Change, Resource, TellPart } from './resource.ts';
+import type { Change, Command, Resource, TellPart } from './resource.ts';
 import { noteStep } from './step-journal.ts';
 
 interface Deps {
@@ -33,6 +33,8 @@ export interface PlannedStep {
   readonly touches: readonly string[];
   readonly needed: boolean;
   readonly changes: readonly Change[];
+  /** What would be run, in order; nothing where all is in place. */
+  readonly commands: readonly Command[];
 }
 
 /** What would be done, without doing it. */
@@ -43,7 +45,8 @@ export async function planResources(
   for (const resource of resources.filter(({ isWanted }) => isWanted)) {
     const { id, title, touches } = resource;
     const needed = !(await resource.isDone());
-    plan.push({ id, title, touches, needed, changes: await resource.changes() });
+    const commands = needed ? ((await resource.commands?.()) ?? []) : [];
+    plan.push({ id, title, touches, needed, changes: await resource.changes(), commands });
   }
   return plan;
 }

@@ -73,7 +73,7 @@ export function withOtherVersions(
       return [
         ...units.map((entry) => unitRemoval(deps, entry)),
         ...removals.flat(),
-        ...changed.map(({ kind, name }) => putBackPath(deps, { kind, name })),
+        ...(await Promise.all(changed.map(({ kind, name }) => putBackPath(deps, { kind, name })))),
       ];
     },
   };

@@ -1,6 +1,8 @@
 /** How paths are removed or put back, and the resource for a text file of root's. */
 import type { Places } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
+import { withoutSecrets } from '../../core/text/named-secrets.ts';
+import { unifiedDiff } from '../../core/text/unified-diff.ts';
 import type { InventoryEntry } from '../../protocol/files/host-state.ts';
 import type { HostInventory } from './inventory.ts';
 import { originalOf, type PathEntry, putBack, removeIfEmpty } from './originals.ts';
@@ -18,10 +20,28 @@ interface Deps {
   readonly places: Places;
 }
 
-/** What `apply` would do to a path in its present state. */
-export async function changeOf(deps: Deps, path: string, isDone: boolean): Promise<Change> {
+/**
+ * What `apply` would do to a path in its present state.
+ * @param text what it would write there; undefined where that is no text, a secret, or not known yet
+ */
+export async function changeOf(
+  deps: Deps,
+  path: string,
+  isDone: boolean,
+  text?: string,
+): Promise<Change> {
   const isThere = (await deps.files.stat(path)) !== undefined;
-  return { action: isDone ? 'keep' : isThere ? 'change' : 'create', target: path };
+  const change = { action: isDone ? 'keep' : isThere ? 'change' : 'create', target: path } as const;
+  return isDone || text === undefined
+    ? change
+    : withDiff(change, await deps.files.readText(path), text);
+}
+
+/** A secret that becomes another one is no difference to be seen. */
+function withDiff(change: Change, before: string | undefined, after: string): Change {
+  const shown = before === undefined ? undefined : withoutSecrets(before);
+  const diff = unifiedDiff(change.target, shown, withoutSecrets(after));
+  return diff === '' ? change : { ...change, diff };
 }
 
 /** A path of ours is removed with all that is in it. A path that was here before is put back. */
@@ -32,7 +52,7 @@ export async function removePath(
 ): Promise<readonly Removal[]> {
   const { kind, name } = entry;
   if ((await originalOf(deps, name)) !== undefined) {
-    return [putBackPath(deps, entry)];
+    return [await putBackPath(deps, entry)];
   }
   const below = inventory.entries().filter((each) => each.name.startsWith(`${name}/`));
   const remove = { title: `Remove ${kind} ${name}`, target: name, entries: [entry, ...below] };
@@ -52,15 +72,26 @@ export function removeShared(
     : [];
 }
 
-export function putBackPath(deps: Deps, entry: PathEntry): Removal {
+export async function putBackPath(deps: Deps, entry: PathEntry): Promise<Removal> {
   const { kind, name } = entry;
   return {
     title: `Put back ${kind} ${name}`,
-    changes: [{ action: 'restore', target: name }],
+    changes: [await restoreOf(deps, name)],
     entries: [entry],
     originals: [name],
     run: () => putBack(deps, name),
   };
+}
+
+/** What becomes of a path that is put back. */
+export async function restoreOf(deps: Deps, name: string): Promise<Change> {
+  const change = { action: 'restore', target: name } as const;
+  const original = await originalOf(deps, name);
+  const isText = original?.kind === 'file' && original.base64 === undefined;
+  const isFile = (await deps.files.stat(name))?.kind !== 'directory';
+  return isText && isFile
+    ? withDiff(change, await deps.files.readText(name), original.text)
+    : change;
 }
 
 function removal(
@@ -93,12 +124,17 @@ export interface OwnFile {
   readonly looksOurs?: (text: string) => boolean;
 }
 
+/** How a file is written. `text`: what would be written now; absent where that is a secret. */
+export type FileMaking = Pick<Resource, 'isDone' | 'apply' | 'commands'> & {
+  readonly text?: () => Promise<string>;
+};
+
 /** @param making how the file is written; undefined where nobody asked for it this time */
 export function ownFile(
   deps: Deps,
   inventory: HostInventory,
   own: OwnFile,
-  making: Pick<Resource, 'isDone' | 'apply'> | undefined,
+  making: FileMaking | undefined,
 ): Resource {
   const { id, title, path } = own;
   const entry: PathEntry = { kind: 'file', name: path };
@@ -116,7 +152,7 @@ function fileMaking(
   deps: Deps,
   inventory: HostInventory,
   { path, looksOurs }: OwnFile,
-  { isDone, apply }: Pick<Resource, 'isDone' | 'apply'>,
+  { isDone, apply, text, commands }: FileMaking,
 ): Making {
   const entry: PathEntry = { kind: 'file', name: path };
   const isNoted = async () =>
@@ -132,6 +168,7 @@ function fileMaking(
         await apply(update, tellPart);
       }
     },
-    changes: async () => [await changeOf(deps, path, await isDone())],
+    changes: async () => [await changeOf(deps, path, await isDone(), await text?.())],
+    ...(commands === undefined ? {} : { commands }),
   };
 }

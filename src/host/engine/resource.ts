@@ -13,7 +13,12 @@ export interface Change {
     | 'stop';
   /** A path, a unit or a user: what a person would look for. */
   readonly target: string;
+  /** Of a text that is known beforehand: what changes in it, as a unified diff without secrets. */
+  readonly diff?: string;
 }
+
+/** A program and its arguments. Of none of these is any argument a secret. */
+export type Command = readonly [string, ...string[]];
 
 export type OwnEntry = InventoryEntry & {
   /** A directory that others use, too: its content is not removed with it. */
@@ -39,6 +44,8 @@ export interface Removal {
   /** What is being done, for a person: "Remove file /etc/example". */
   readonly title: string;
   readonly changes: readonly Change[];
+  /** What `run` runs, in order, if it is known beforehand. */
+  readonly commands?: readonly Command[];
   /** Entries of the inventory that are gone afterwards. */
   readonly entries: readonly InventoryEntry[];
   /** Names of the originals that are put back afterwards (engine/originals.ts). */
@@ -79,12 +86,17 @@ export interface Resource {
   verify?(): Promise<boolean>;
   /** What `apply` would change on this machine now. */
   changes(): Promise<readonly Change[]>;
+  /** What `apply` would run to change this machine now, in order. Absent where it runs nothing. */
+  commands?(): Promise<readonly Command[]>;
   /** The removals, in order, of what was made here according to the inventory. Changes nothing itself. */
   undo(how: UndoOptions): Promise<readonly Removal[]>;
 }
 
 /** The part of a resource that makes the thing. The rest is about its removal. */
-export type Making = Pick<Resource, 'isWanted' | 'isDone' | 'apply' | 'verify' | 'changes'>;
+export type Making = Pick<
+  Resource,
+  'isWanted' | 'isDone' | 'apply' | 'verify' | 'changes' | 'commands'
+>;
 
 /** For a resource that nobody asked for this time. */
 export const LEFT_AS_IT_IS: Making = {

@@ -1,6 +1,7 @@
 import { AgentError } from '../../core/errors.ts';
 import type { Exec } from '../../core/ports.ts';
 import { diskFull } from './disk-full.ts';
+import type { Command } from './resource.ts';
 
 /** systemd answers in well under a second, unless the machine is very busy. */
 const QUERY_TIMEOUT_MS = 30_000;
@@ -8,6 +9,9 @@ const QUERY_TIMEOUT_MS = 30_000;
 const CHANGE_TIMEOUT_MS = 180_000;
 /** Where systemctl makes its links. */
 const UNIT_DIRECTORY = '/etc/systemd/system';
+
+/** What systemd needs once a unit file is another one. */
+export const DAEMON_RELOAD: Command = ['systemctl', 'daemon-reload'];
 
 interface Deps {
   readonly exec: Exec;

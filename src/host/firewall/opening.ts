@@ -3,7 +3,7 @@ import { AgentError } from '../../core/errors.ts';
 import type { Places } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import type { HostInventory } from '../engine/inventory.ts';
-import type { Removal, Resource } from '../engine/resource.ts';
+import type { Command, Removal, Resource } from '../engine/resource.ts';
 import { type FirewallRule, firewalldWords } from './rule.ts';
 
 const TIMEOUT_MS = 30_000;
@@ -13,8 +13,6 @@ interface Deps {
   readonly files: Files;
   readonly places: Places;
 }
-
-type Argv = readonly [string, ...string[]];
 
 /**
  * Each rule is for good and at once; nothing is loaded anew, as that would drop what others have told
@@ -53,6 +51,7 @@ export function firewallOpening(
     },
     changes: async () =>
       (await missing()).map(({ rule }) => ({ action: 'create', target: words(rule) })),
+    commands: async () => (await missing()).flatMap(({ rule }) => adding(rule)),
     undo: async ({ keepK3s }) =>
       keepK3s ? [] : made.toReversed().map((rule) => removal(deps, rule)),
   };
@@ -88,19 +87,29 @@ async function whereIs(deps: Deps, rule: FirewallRule): Promise<Whereabouts> {
 }
 
 async function add(deps: Deps, rule: FirewallRule): Promise<void> {
-  if (rule.kind === 'ufw-rule') {
-    await run(deps, ['ufw', ...rule.name.split(' ')]);
-    return;
+  for (const command of adding(rule)) {
+    await run(deps, command);
   }
-  // A run that is killed in between leaves one that is still missing, and is made by the next.
-  await run(deps, firewalldCommand('lasting', 'add', rule));
-  await run(deps, firewalldCommand('now', 'add', rule));
+}
+
+/** A run that is killed in between leaves a rule of firewalld that is still missing, and is made by the next. */
+function adding(rule: FirewallRule): readonly Command[] {
+  return rule.kind === 'ufw-rule'
+    ? [['ufw', ...rule.name.split(' ')]]
+    : [firewalldCommand('lasting', 'add', rule), firewalldCommand('now', 'add', rule)];
+}
+
+function removing(rule: FirewallRule): readonly Command[] {
+  return rule.kind === 'ufw-rule'
+    ? [['ufw', '--force', 'delete', ...rule.name.split(' ')]]
+    : [firewalldCommand('now', 'remove', rule), firewalldCommand('lasting', 'remove', rule)];
 }
 
 function removal(deps: Deps, rule: FirewallRule): Removal {
   return {
     title: `Close the firewall again: ${words(rule)}`,
     changes: [{ action: 'remove', target: words(rule) }],
+    commands: removing(rule),
     entries: [rule],
     run: async () => await remove(deps, rule),
   };
@@ -133,7 +142,7 @@ function firewalldCommand(
   span: 'now' | 'lasting' | 'off',
   action: 'query' | 'add' | 'remove',
   rule: FirewallRule,
-): Argv {
+): Command {
   const { zone, what, value } = firewalldWords(rule);
   const order = [`--zone=${zone}`, `--${action}-${what}=${value}`];
   switch (span) {
@@ -147,7 +156,7 @@ function firewalldCommand(
 }
 
 /** @throws AgentError TOOL_FAILED, TOOL_MISSING */
-async function run({ exec }: Deps, argv: Argv): Promise<void> {
+async function run({ exec }: Deps, argv: Command): Promise<void> {
   const { exitCode, stdout, stderr } = await exec.run(argv, { timeoutMs: TIMEOUT_MS });
   if (exitCode !== 0) {
     throw new AgentError(

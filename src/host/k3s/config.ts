@@ -193,7 +193,7 @@ export async function isK3sConfigWritten(
   deps: { readonly files: Files },
   config: K3sConfig,
 ): Promise<boolean> {
-  return (await deps.files.readText(K3S_CONFIG_FILE)) === (await renderedFor(deps, config));
+  return (await deps.files.readText(K3S_CONFIG_FILE)) === (await k3sConfigText(deps, config));
 }
 
 export async function writeK3sConfig(
@@ -201,10 +201,14 @@ export async function writeK3sConfig(
   config: K3sConfig,
 ): Promise<void> {
   await deps.files.makeDirectory(K3S_DROP_IN_DIRECTORY, { mode: 0o755 });
-  const text = await renderedFor(deps, config);
+  const text = await k3sConfigText(deps, config);
   await writeOwn(deps, K3S_CONFIG_FILE, text, { mode: 0o600 });
 }
 
-async function renderedFor(deps: { readonly files: Files }, config: K3sConfig): Promise<string> {
+/** What the file has then: also what a newer agent has written there. */
+export async function k3sConfigText(
+  deps: { readonly files: Files },
+  config: K3sConfig,
+): Promise<string> {
   return renderK3sConfig({ ...config, ...(await settingsOfOtherVersions(deps)) });
 }

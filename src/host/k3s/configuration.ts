@@ -25,7 +25,7 @@ import {
   recordMissing,
   removeIfEmpty,
 } from '../engine/originals.ts';
-import { changeOf, removePath, removeShared } from '../engine/removals.ts';
+import { changeOf, removePath, removeShared, restoreOf } from '../engine/removals.ts';
 import {
   LEFT_AS_IT_IS,
   type Making,
@@ -33,7 +33,7 @@ import {
   type Resource,
   type UndoOptions,
 } from '../engine/resource.ts';
-import { isK3sConfigWritten, type K3sConfig, writeK3sConfig } from './config.ts';
+import { isK3sConfigWritten, type K3sConfig, k3sConfigText, writeK3sConfig } from './config.ts';
 import { noteDataOfBefore } from './data-of-before.ts';
 import { hasFilesOfOthers } from './kept-files.ts';
 import { askK3sRestart } from './restart.ts';
@@ -119,7 +119,12 @@ function configurationMaking(deps: Deps, inventory: HostInventory, told: ToldK3s
     },
     changes: async () => {
       const isPlaced = await isDone();
-      return Promise.all(pathsOf(deps.places, told).map((path) => changeOf(deps, path, isPlaced)));
+      const text = await k3sConfigText(deps, told.config);
+      return await Promise.all(
+        pathsOf(deps.places, told).map((path) =>
+          changeOf(deps, path, isPlaced, path === K3S_CONFIG_FILE ? text : undefined),
+        ),
+      );
     },
   };
 }
@@ -144,7 +149,11 @@ async function configurationRemovals(
   return [
     {
       title: 'Remove the configuration of k3s',
-      changes: [{ action: original === undefined ? 'remove' : 'restore', target: K3S_CONFIG_FILE }],
+      changes: [
+        original === undefined
+          ? { action: 'remove', target: K3S_CONFIG_FILE }
+          : await restoreOf(deps, K3S_CONFIG_FILE),
+      ],
       entries: roles.map(k3sEntry),
       // What was in the data directory before is noted as long as k3s may be cleaned away once more.
       originals: [K3S_DATA_DIRECTORY, ...EMPTIED, K3S_CONFIG_FILE],

@@ -74,6 +74,7 @@ function installationMaking(deps: Deps, options: K3sInstallOptions, signal: Abor
     isWanted: true,
     isDone,
     apply: (update, tellPart) => installK3s(deps, options, { update, tellPart }, signal),
+    commands: async () => [['sh', deps.places.k3sInstallerFile]],
     verify: async () => {
       const version = await installedK3sVersion(deps);
       checkVersion(version, options);

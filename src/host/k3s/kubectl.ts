@@ -3,6 +3,7 @@ import { K3S_EXECUTABLE } from '../../core/k3s-places.ts';
 import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, ExecResult } from '../../core/ports.ts';
 import { pollUntil } from '../../core/waiting.ts';
+import type { Command } from '../engine/resource.ts';
 import { kubectlTrouble } from './kubectl-words.ts';
 
 const KUBECTL_TIMEOUT_MS = 30_000;
@@ -11,13 +12,17 @@ const API_PORT = 6443;
 const PATIENCE_MS = 5_000;
 const RETRY_INTERVAL_MS = 500;
 
+export function kubectlCommand(args: readonly string[]): Command {
+  return [K3S_EXECUTABLE, 'kubectl', ...args];
+}
+
 /** Runs k3s' own kubectl as the cluster's administrator. Works on a server only. */
 export function kubectl(
   deps: { readonly exec: Exec; readonly places: Places },
   args: readonly string[],
   stdin?: string,
 ): Promise<ExecResult> {
-  return deps.exec.run([K3S_EXECUTABLE, 'kubectl', ...args], {
+  return deps.exec.run(kubectlCommand(args), {
     timeoutMs: KUBECTL_TIMEOUT_MS,
     // By default it would leave its cache in root's home.
     env: { KUBECACHEDIR: deps.places.kubectlCacheDirectory },

@@ -67,17 +67,23 @@ export function k3sProxy(deps: Deps, role: K3sRole, proxy: K3sProxy): Resource {
     isDone,
     changes: async () => {
       const isThere = (await deps.files.stat(path)) !== undefined;
-      return [await changeOf(deps, path, isThere && (await isDone()))];
+      const text = await textOf(deps, proxy, (await deps.files.readText(path)) ?? '');
+      return [await changeOf(deps, path, isThere && (await isDone()), text)];
     },
     apply: async () => {
       const text = (await deps.files.readText(path)) ?? '';
-      const wanted = Object.entries(await wantedVariables(deps, proxy, text));
-      const kept = text.split('\n').filter((line) => line !== '' && !isOfProxy(line));
-      const added = wanted.map(([name, value]) => `${name}="${value.replace(/["\\`$]/g, '\\$&')}"`);
       await askK3sRestart(deps, role);
-      await deps.files.writeAtomic(path, `${[...kept, ...added].join('\n')}\n`, { mode: 0o600 });
+      await deps.files.writeAtomic(path, await textOf(deps, proxy, text), { mode: 0o600 });
     },
   };
+}
+
+/** @param text what the file has now, of which all stays that is not about a proxy */
+async function textOf(deps: Deps, proxy: K3sProxy, text: string): Promise<string> {
+  const wanted = Object.entries(await wantedVariables(deps, proxy, text));
+  const kept = text.split('\n').filter((line) => line !== '' && !isOfProxy(line));
+  const added = wanted.map(([name, value]) => `${name}="${value.replace(/["\\`$]/g, '\\$&')}"`);
+  return `${[...kept, ...added].join('\n')}\n`;
 }
 
 async function wantedVariables(

@@ -10,7 +10,7 @@ import { placeOfNumber } from '../../core/text/unquoted-number.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import type { HostInventory } from '../engine/inventory.ts';
 import { writeOwn } from '../engine/own-text.ts';
-import { ownFile } from '../engine/removals.ts';
+import { type FileMaking, ownFile } from '../engine/removals.ts';
 import type { Resource } from '../engine/resource.ts';
 import { readStepJournal } from '../engine/step-journal.ts';
 import { askK3sRestart } from './restart.ts';
@@ -68,8 +68,9 @@ function stayingWithK3s(resource: Resource): Resource {
   return { ...resource, undo: async (how) => (how.keepK3s ? [] : resource.undo(how)) };
 }
 
-function caMaking(deps: Deps, wanted: WantedRegistries): Pick<Resource, 'isDone' | 'apply'> {
+function caMaking(deps: Deps, wanted: WantedRegistries): FileMaking {
   return {
+    text: async () => wanted.ca ?? '',
     isDone: async () =>
       (await isLeftAlone(deps, wanted)) ||
       (await deps.files.readText(K3S_REGISTRY_CA_FILE)) === wanted.ca,
@@ -80,12 +81,10 @@ function caMaking(deps: Deps, wanted: WantedRegistries): Pick<Resource, 'isDone'
   };
 }
 
-function registriesMaking(
-  deps: Deps,
-  wanted: WantedRegistries,
-): Pick<Resource, 'isDone' | 'apply'> {
+function registriesMaking(deps: Deps, wanted: WantedRegistries): FileMaking {
   const current = async () => (await deps.files.readText(K3S_REGISTRIES_FILE)) ?? '';
   return {
+    text: async () => rendered(await current(), wanted),
     isDone: async () => (await isLeftAlone(deps, wanted)) || isSaid(await current(), wanted),
     apply: async () => {
       const text = rendered(await current(), wanted);

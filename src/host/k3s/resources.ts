@@ -13,7 +13,7 @@ import type { K3sOrigin } from './origin.ts';
 import { type K3sProxy, k3sProxy } from './proxy.ts';
 import { isNodeReady, waitForNode } from './ready.ts';
 import { k3sRegistries, type WantedRegistries } from './registries.ts';
-import { isK3sRestartDue, startK3s } from './restart.ts';
+import { isK3sRestartDue, startCommands, startK3s } from './restart.ts';
 
 interface Deps {
   readonly clock: Clock;
@@ -100,6 +100,8 @@ function started(deps: Deps, plan: K3sPlan, watch: UnitWatch): readonly Resource
         const action = (await isStartedOrStarting(deps, unit)) ? 'restart' : 'start';
         return [{ action: (await isStarted()) ? 'keep' : action, target: unit }];
       },
+      // In a plan it is not noted yet that a k3s which runs must be started again.
+      commands: async () => startCommands(role, await isStartedOrStarting(deps, unit)),
     },
   ];
 }

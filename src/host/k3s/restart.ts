@@ -1,6 +1,7 @@
 import { K3S_UNITS, type K3sRole } from '../../core/k3s-places.ts';
 import type { Places } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
+import type { Command } from '../engine/resource.ts';
 import { isStartedOrStarting, systemctl } from '../engine/systemctl.ts';
 import type { UnitWatch } from '../engine/unit-watch.ts';
 
@@ -23,6 +24,15 @@ export async function askK3sRestart(deps: Deps, role: K3sRole): Promise<void> {
 
 export async function isK3sRestartDue(deps: Pick<Deps, 'files' | 'places'>): Promise<boolean> {
   return (await deps.files.stat(deps.places.k3sRestartFile)) !== undefined;
+}
+
+export function startCommands(role: K3sRole, isRestart: boolean): readonly Command[] {
+  const unit = K3S_UNITS[role];
+  return [
+    ['systemctl', 'enable', '--quiet', unit],
+    ...(isRestart ? ([['systemctl', 'stop', unit]] as const) : []),
+    ['systemctl', 'start', '--no-block', unit],
+  ];
 }
 
 /**

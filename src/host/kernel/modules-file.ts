@@ -38,6 +38,8 @@ export function kernelModulesFile(
     isDone: async () =>
       (await deps.files.readText(PATH)) === text &&
       (await deps.files.stat(settingPath(BRIDGE_SETTING))) !== undefined,
+    text: async () => text,
+    commands: async () => MODULES.map((name) => ['modprobe', name] as const),
     apply: async () => {
       for (const name of MODULES) {
         await load(deps, name);

@@ -3,7 +3,7 @@ import type { Places } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import type { HostInventory } from '../engine/inventory.ts';
 import { ownFile } from '../engine/removals.ts';
-import type { Resource } from '../engine/resource.ts';
+import type { Command, Resource } from '../engine/resource.ts';
 import {
   type KernelSetting,
   type KernelSettingGroup,
@@ -36,6 +36,8 @@ export function kernelSettingsFile(
     (await deps.files.readText(path)) !== undefined && (await lowOf(deps, settings)).length === 0;
   const making = {
     isDone,
+    text: () => textOf(deps, group),
+    commands: async () => (await lowOf(deps, settings)).map(commandOf),
     apply: async () => {
       await deps.files.makeDirectory('/etc/sysctl.d', { mode: 0o755 });
       await deps.files.writeAtomic(path, await textOf(deps, group), { mode: 0o644 });
@@ -113,9 +115,13 @@ async function putBack(
   }
 }
 
+function commandOf({ name, wanted }: Pick<KernelSetting, 'name' | 'wanted'>): Command {
+  return ['sysctl', '-w', `${name}=${wanted}`];
+}
+
 /** @throws AgentError TOOL_FAILED, TOOL_MISSING */
 async function set({ exec }: Deps, name: string, value: number): Promise<void> {
-  const argv = ['sysctl', '-w', `${name}=${value}`] as const;
+  const argv = commandOf({ name, wanted: value });
   const { exitCode, stderr } = await exec.run(argv, { timeoutMs: TIMEOUT_MS });
   if (exitCode !== 0) {
     throw new AgentError('TOOL_FAILED', `${argv.join(' ')} failed: ${stderr}`, {

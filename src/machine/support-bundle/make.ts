@@ -1,5 +1,6 @@
 /** Makes a support bundle: one file that tells a stranger what is with this machine, without its secrets. */
 import { expectedError } from '../../core/errors.ts';
+import { withoutSecrets } from '../../core/text/named-secrets.ts';
 import {
   BLOCK_BYTES,
   END_BLOCKS_MIN,
@@ -9,7 +10,7 @@ import {
 import { interrupted } from '../../host/engine/interrupted.ts';
 import type { MachineContext } from '../context.ts';
 import { PARTS, type Part } from './contents.ts';
-import { secretsHere, withoutSecrets } from './secrets.ts';
+import { secretsHere } from './secrets.ts';
 
 /** For its owner alone: it tells much of a machine. */
 const MODE = 0o600;
