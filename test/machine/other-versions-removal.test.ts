@@ -310,6 +310,10 @@ describe('what no resource of this version claims', () => {
         { action: 'stop', target: 'pipeops-tunnel.service' },
         { action: 'remove', target: UNIT },
       ],
+      commands: [
+        ['systemctl', 'disable', '--quiet', '--now', 'pipeops-tunnel.service'],
+        ['systemctl', 'daemon-reload'],
+      ],
     });
     const ran = await uninstall();
     expect({ exitCode: ran.exitCode, left: JSON.parse(ran.stdout).left }).toEqual({

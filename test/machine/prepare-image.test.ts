@@ -68,9 +68,9 @@ test('what was set up is removed after a question, and before the image', async 
 test('a dry run changes nothing, and a second run does nothing', async () => {
   const before = await machine.tree();
   const plan = await machine.run([...PREPARE, '--dry-run'], { env: ENV });
-  expect(JSON.parse(plan.stdout).steps).toEqual([
-    { id: 'place-executable', title: expect.any(String), needed: true },
-    { id: 'k3s-program', title: 'Place k3s', needed: true },
+  expect(JSON.parse(plan.stdout).steps).toMatchObject([
+    { id: 'place-executable', needed: true, commands: expect.arrayContaining([]) },
+    { id: 'k3s-program', title: 'Place k3s', needed: true, commands: [] },
   ]);
   const told = await machine.run(['prepare-image', '--dry-run'], { env: ENV });
   expect(told.stdout).toMatch(/^Place .+\nPlace k3s\n$/);

@@ -15,7 +15,7 @@ import type { PathEntry } from './originals.ts';
 import { readOriginals } from './originals-file.ts';
 import { putBackPath, removePath, removeShared } from './removals.ts';
 import { LEFT_AS_IT_IS, type Removal, type Resource, type UndoOptions } from './resource.ts';
-import { forgetFailure, systemctl } from './systemctl.ts';
+import { DAEMON_RELOAD, forgetFailure, systemctl } from './systemctl.ts';
 
 /** Stays when k3s is kept. */
 const OF_K3S = [
@@ -139,6 +139,7 @@ function unitRemoval(deps: Deps, entry: InventoryEntry): Removal {
       { action: 'stop', target: unit },
       { action: 'remove', target: path },
     ],
+    commands: [['systemctl', 'disable', '--quiet', '--now', unit], DAEMON_RELOAD],
     entries: [entry],
     run: async () => {
       if ((await deps.files.stat(path)) !== undefined) {
