@@ -284,6 +284,12 @@ const K3sSection = z.strictObject({
     valueHint: '[HOST=]URL',
     since: '0.3.0',
   }),
+  embedded_registry: setting(z.boolean().default(false), {
+    description:
+      'Let the nodes hand images to each other (Spegel of k3s, port 5001); worth it from some four nodes on. A node that joins follows its server',
+    flag: 'embedded-registry',
+    since: '0.3.0',
+  }),
   profile: setting(z.enum(['standard', 'lite']).default('standard'), {
     description:
       'lite: for machines with 1 GB; without load balancer, metrics and traefik, and with room kept for the system',

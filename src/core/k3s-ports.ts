@@ -24,6 +24,9 @@ export const K3S_BALANCER_URL = 'https://127.0.0.1:6444';
 /** UDP, for the pods' traffic between machines (flannel, VXLAN). */
 export const VXLAN_PORT = 8472;
 
+/** TCP, where nodes hand images to each other (docs.k3s.io, "Embedded Registry Mirror"). */
+export const EMBEDDED_REGISTRY_PORT = 5001;
+
 /** On loopback: what containerd streams logs and exec over. */
 const CONTAINERD_PORT = 10010;
 
@@ -33,4 +36,5 @@ export const ALL_K3S_PORTS: readonly number[] = [
   ...ETCD_PORTS,
   ...K3S_INNER_PORTS.server,
   CONTAINERD_PORT,
+  EMBEDDED_REGISTRY_PORT,
 ];

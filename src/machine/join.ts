@@ -164,7 +164,7 @@ function checkServers(
   }
 }
 
-/** The flags, with the name that the token is for, and the cluster's networks. @throws AgentError JOIN_TOKEN_REJECTED */
+/** The flags, with the name that the token is for, and what all nodes of the cluster have. @throws AgentError JOIN_TOKEN_REJECTED */
 async function flagsOfToken(
   context: MachineContext,
   content: JoinTokenContent,
@@ -178,6 +178,7 @@ async function flagsOfToken(
     ...flags,
     ...(ofToken === undefined ? {} : { 'node-name': ofToken }),
     ...(networks === undefined ? {} : await joinsNetworks(context, config, networks)),
+    ...(content.embedded_registry === true ? { 'embedded-registry': true } : {}),
   };
 }
 

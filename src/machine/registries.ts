@@ -25,7 +25,7 @@ export async function wantedRegistries(
   notice: (text: string) => void,
 ): Promise<Registries> {
   const mirrors = config.k3s.registry_mirrors.flatMap((text) => parseRegistryMirror(text) ?? []);
-  const registries = { role, mirrors, ca };
+  const registries = { role, mirrors, shared: config.k3s.embedded_registry, ca };
   if (mirrors.length === 0) {
     return { registries, pulls: false };
   }

@@ -58,7 +58,8 @@ export async function settingRows(
       return { ...row, in_force: true, note: "the cluster's, from the join token" };
     }
     const unused = isUnused(setting, config);
-    return { ...row, ...(unused ? ofServersOnly(row) : standing(row, facts)) };
+    const isWorker = config.agent.role === 'node';
+    return { ...row, ...(unused ? ofServersOnly(row) : standing(row, facts, isWorker)) };
   });
 }
 
@@ -82,8 +83,12 @@ function ofServersOnly({ source, value }: Row): Standing & Pick<SettingRow, 'val
 /** They are the cluster's; a worker has them for its checks and its proxy. */
 const NETWORKS: readonly string[] = ['k3s.cluster_cidr', 'k3s.service_cidr'];
 
-function standing(row: Row, facts: Facts): Standing {
+function standing(row: Row, facts: Facts, isWorker: boolean): Standing {
   switch (row.setting) {
+    case 'k3s.embedded_registry':
+      return isWorker
+        ? { in_force: null, note: row.value === true ? 'where its server has it, too' : null }
+        : ofK3s(row, facts);
     case 'k3s.version':
       return ofVersion(row, facts);
     case 'k3s.mirror':

@@ -29,6 +29,7 @@ describe('describeSettings()', () => {
       'k3s.mirror string k3s-mirror PIPEOPS_K3S_MIRROR',
       'k3s.proxy enum k3s-proxy -',
       'k3s.registry_mirrors list registry-mirror -',
+      'k3s.embedded_registry boolean embedded-registry -',
       'k3s.profile enum profile -',
       'k3s.traefik boolean traefik -',
       'k3s.ha boolean ha -',

@@ -73,7 +73,7 @@ test('a dry run changes nothing, and a second run does nothing', async () => {
     { id: 'k3s-program', title: 'Place k3s', needed: true, commands: [] },
   ]);
   const told = await machine.run(['prepare-image', '--dry-run'], { env: ENV });
-  expect(told.stdout).toMatch(/^Place .+\nPlace k3s\n\nCommands, in order:\n  install /);
+  expect(told.stdout).toMatch(/^Place .+\nPlace k3s\n\nCommands, in order:\n {2}install /);
   expect(await machine.tree()).toEqual(before);
   await machine.run(PREPARE, { env: ENV });
   const again = await machine.run(PREPARE, { env: ENV });

@@ -1,4 +1,10 @@
-import { ETCD_PORTS, K3S_INNER_PORTS, K3S_PORTS, VXLAN_PORT } from '../../core/k3s-ports.ts';
+import {
+  EMBEDDED_REGISTRY_PORT,
+  ETCD_PORTS,
+  K3S_INNER_PORTS,
+  K3S_PORTS,
+  VXLAN_PORT,
+} from '../../core/k3s-ports.ts';
 import type { Facts, Subject } from '../facts/fact.ts';
 import { type Holder, listeners, type Protocol } from '../facts/listeners.ts';
 import { subject } from '../facts/subject.ts';
@@ -38,11 +44,15 @@ export const allPortsFree: Check = {
 
 function wantedBy({ k3sRole, adoptsK3s, config: { http, k3s } }: Subject): Wanted {
   const ofEtcd = k3sRole === 'server' && k3s.ha ? ETCD_PORTS : [];
+  const ofImages = k3s.embedded_registry ? [EMBEDDED_REGISTRY_PORT] : [];
   const ofAgent = k3sRole === 'server' ? [http.port, http.tls_port] : [http.port];
   return adoptsK3s === true
     ? { tcp: ofAgent, udp: [] }
     : {
-        tcp: [...K3S_PORTS[k3sRole], ...K3S_INNER_PORTS[k3sRole], ...ofEtcd, ...ofAgent],
+        tcp: [
+          ...[...K3S_PORTS[k3sRole], ...K3S_INNER_PORTS[k3sRole]],
+          ...[...ofEtcd, ...ofImages, ...ofAgent],
+        ],
         udp: [VXLAN_PORT],
       };
 }

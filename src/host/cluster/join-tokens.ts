@@ -18,7 +18,7 @@ import {
 } from '../../protocol/secrets/join-token.ts';
 import { apiAddress, readKubernetesJson } from '../k3s/kubectl.ts';
 import { networkSettings } from '../k3s/networks.ts';
-import { readK3sFiles } from '../k3s/told.ts';
+import { readK3sFiles, type ToldK3s } from '../k3s/told.ts';
 import { type ClusterInfo, readClusterInfo } from './info.ts';
 import { type Enforcer, limitToken, readLimits, readTokenSecrets } from './join-limits.ts';
 import { checkServersWell } from './server-join.ts';
@@ -93,7 +93,8 @@ export async function newJoinToken(
 ): Promise<CreatedJoinToken> {
   const ca = await readCa(deps);
   const info = await readClusterInfo(deps);
-  const ofServer = options.role === 'server' ? await serverPart(deps, info) : undefined;
+  const { settings } = await readK3sFiles(deps);
+  const ofServer = options.role === 'server' ? await serverPart(deps, info, settings) : undefined;
   const servers = withFixedAddress(info.servers, options.serverAddress);
   const now = deps.clock.now();
   const expires = new Date(now.getTime() + options.ttlMs).toISOString();
@@ -110,7 +111,8 @@ export async function newJoinToken(
     v: 1 as const,
     ...{ servers: [...servers], token, role, expires, ...bound },
     ...(info.k3s_version === null ? {} : { k3s: info.k3s_version }),
-    ...(await networksPart(deps)),
+    ...(settings['embedded-registry'] === true ? { embedded_registry: true } : {}),
+    ...networksPart(settings),
     ca: shortened(ca),
   } as const;
   return {
@@ -122,21 +124,20 @@ export async function newJoinToken(
 }
 
 /** Only where they are not the usual ones. */
-async function networksPart(deps: Deps): Promise<Pick<JoinTokenContent, 'networks'>> {
-  const { cluster_cidr, service_cidr } = networkSettings((await readK3sFiles(deps)).settings);
+function networksPart(settings: ToldK3s['settings']): Pick<JoinTokenContent, 'networks'> {
+  const { cluster_cidr, service_cidr } = networkSettings(settings);
   return cluster_cidr.length + service_cidr.length === 0
     ? {}
     : { networks: { pods: [...cluster_cidr], services: [...service_cidr] } };
 }
 
 /** What a further server needs beside what a worker does. @throws AgentError SERVERS_NOT_READY */
-async function serverPart(deps: Deps, { nodes }: ClusterInfo) {
+async function serverPart(deps: Deps, { nodes }: ClusterInfo, settings: ToldK3s['settings']) {
   await checkServersWell(deps, nodes);
   const token = (await deps.files.readText(K3S_SERVER_TOKEN_FILE))?.trim();
   if (token === undefined) {
     throw notAServer();
   }
-  const { settings } = await readK3sFiles(deps);
   const list = (key: string) => [settings[key] ?? []].flat().map(String);
   return { token, disable: list('disable'), names: list('tls-san') };
 }

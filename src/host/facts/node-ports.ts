@@ -1,4 +1,4 @@
-import { VXLAN_PORT } from '../../core/k3s-ports.ts';
+import { EMBEDDED_REGISTRY_PORT, VXLAN_PORT } from '../../core/k3s-ports.ts';
 import type { Fact } from './fact.ts';
 import { k3sSettings } from './k3s-settings.ts';
 import { subject } from './subject.ts';
@@ -22,7 +22,7 @@ const POD_PORTS: Readonly<Record<string, NodePort>> = {
 export const nodePorts: Fact<readonly NodePort[]> = {
   id: 'node-ports',
   read: async (_, facts) => {
-    const { k3sRole } = await facts(subject);
+    const { k3sRole, config } = await facts(subject);
     const settings = await facts(k3sSettings);
     const pods = POD_PORTS[String(settings['flannel-backend'] ?? 'vxlan')];
     const isServer = k3sRole === 'server';
@@ -30,8 +30,8 @@ export const nodePorts: Fact<readonly NodePort[]> = {
       ...(isServer ? [one('tcp', 6443, 'the API')] : []),
       one('tcp', 10250, 'the kubelet'),
       ...(pods === undefined ? [] : [pods]),
-      ...(settings['embedded-registry'] === true
-        ? [one('tcp', 5001, 'images of other nodes')]
+      ...(settings['embedded-registry'] === true || config.k3s.embedded_registry
+        ? [one('tcp', EMBEDDED_REGISTRY_PORT, 'images of other nodes')]
         : []),
       ...((await facts(usesEtcd))
         ? [{ ...one('tcp', 2379, 'etcd of the other servers'), last: 2380 }]

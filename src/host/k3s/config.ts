@@ -16,6 +16,8 @@ export interface NodeSettings {
   readonly node_labels: readonly string[];
   readonly node_taints: readonly string[];
   readonly node_ip: readonly string[];
+  /** Told to servers alone: k3s' agents ask theirs. */
+  readonly embedded_registry: boolean;
 }
 
 /**
@@ -73,6 +75,7 @@ export function serverConfig(options: ServerSettings): K3sConfig {
     'write-kubeconfig-mode': '0600',
     ...(disabled.length === 0 ? {} : { disable: disabled }),
     ...(options.ha ? { 'cluster-init': true } : {}),
+    ...(options.embedded_registry ? { 'embedded-registry': true } : {}),
     ...(names.length === 0 ? {} : { 'tls-san+': names }),
     ...networkFlags(options),
     ...nodeConfig('server', options),
@@ -103,6 +106,7 @@ export function joiningServerConfig(
   return {
     ...{ server: serverUrl, 'token-file': k3sTokenFile, 'write-kubeconfig-mode': '0600' },
     ...(disable.length === 0 ? {} : { disable }),
+    ...(node.embedded_registry ? { 'embedded-registry': true } : {}),
     ...(names.length === 0 ? {} : { 'tls-san+': names }),
     ...networkFlags(node), // k3s refuses a server whose networks are other ones.
     ...nodeConfig('server', node),
@@ -114,6 +118,7 @@ const OWN_SETTINGS: readonly string[] = [
   'write-kubeconfig-mode',
   'disable',
   'cluster-init',
+  'embedded-registry',
   'tls-san+',
   'cluster-cidr',
   'service-cidr',
@@ -140,6 +145,7 @@ export const K3S_FLAGS: Readonly<Record<string, string>> = {
   'k3s.ha': 'cluster-init',
   'k3s.cluster_cidr': 'cluster-cidr',
   'k3s.service_cidr': 'service-cidr',
+  'k3s.embedded_registry': 'embedded-registry',
   'k3s.tls_san': 'tls-san',
   'k3s.node_name': 'node-name',
   'k3s.node_labels': 'node-label',
@@ -157,6 +163,7 @@ export function settingsOfK3sConfig(
     'k3s.profile': list(config['kubelet-arg']).includes(LITE_MARK) ? 'lite' : 'standard',
     'k3s.traefik': !list(config['disable']).includes('traefik'),
     'k3s.ha': config['cluster-init'] === true,
+    'k3s.embedded_registry': config['embedded-registry'] === true,
     'k3s.cluster_cidr': networks.cluster_cidr,
     'k3s.service_cidr': networks.service_cidr,
     'k3s.tls_san': list(config['tls-san']),

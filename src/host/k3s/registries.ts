@@ -32,6 +32,8 @@ interface Deps {
 export interface WantedRegistries {
   readonly role: K3sRole;
   readonly mirrors: readonly { readonly registry: string; readonly endpoint: string }[];
+  /** The nodes hand images of every registry to each other (docs.k3s.io, "Embedded Registry Mirror"). */
+  readonly shared: boolean;
   /** PEM of a private authority that registries may have a certificate of. */
   readonly ca: string | undefined;
 }
@@ -56,7 +58,10 @@ export function k3sRegistries(
   };
   const isSaying =
     wanted !== undefined &&
-    (wanted.mirrors.length > 0 || wanted.ca !== undefined || inventory.has('file', file.path));
+    (wanted.mirrors.length > 0 ||
+      wanted.shared ||
+      wanted.ca !== undefined ||
+      inventory.has('file', file.path));
   return [
     ownFile(deps, inventory, ca, wanted?.ca === undefined ? undefined : caMaking(deps, wanted)),
     ownFile(deps, inventory, file, isSaying ? registriesMaking(deps, wanted) : undefined),
@@ -98,12 +103,12 @@ function registriesMaking(deps: Deps, wanted: WantedRegistries): FileMaking {
  * An authority alone is no reason to start a k3s again that an earlier version has set up: it was given for
  * the control plane.
  */
-async function isLeftAlone(deps: Deps, { mirrors }: WantedRegistries): Promise<boolean> {
+async function isLeftAlone(deps: Deps, { mirrors, shared }: WantedRegistries): Promise<boolean> {
   const hasStarted = (await readStepJournal(deps))['k3s-start'] !== undefined;
   const isOurs =
     (await deps.files.stat(K3S_REGISTRY_CA_FILE)) !== undefined ||
     ((await deps.files.readText(K3S_REGISTRIES_FILE)) ?? '').startsWith(MARK);
-  return mirrors.length === 0 && hasStarted && !isOurs;
+  return mirrors.length === 0 && !shared && hasStarted && !isOurs;
 }
 
 type Entry = Readonly<Record<string, unknown>>;
@@ -111,7 +116,7 @@ type Entry = Readonly<Record<string, unknown>>;
 function isSaid(text: string, wanted: WantedRegistries): boolean {
   const content = parsed(text);
   const isSame = Bun.deepEquals(content, merged(content, setBefore(text), wanted));
-  return isSame && Bun.deepEquals(setBefore(text), names(wanted));
+  return isSame && Bun.deepEquals(setBefore(text), ownNames(text, wanted));
 }
 
 /** @throws AgentError CONFIG_INVALID where a text of theirs could become another */
@@ -128,11 +133,22 @@ function rendered(text: string, wanted: WantedRegistries): string {
     );
   }
   // JSON is YAML: no text needs quoting of its own.
-  return `${MARK}${names(wanted).join(' ')}\n${JSON.stringify(content, null, 2)}\n`;
+  return `${MARK}${ownNames(text, wanted).join(' ')}\n${JSON.stringify(content, null, 2)}\n`;
 }
 
-function names({ mirrors }: WantedRegistries): readonly string[] {
-  return [...new Set(mirrors.map(({ registry }) => registry))].sort();
+/** Each needs an entry: k3s shares images of those alone that have one. */
+function names({ mirrors, shared }: WantedRegistries): readonly string[] {
+  const all = [...mirrors.map(({ registry }) => registry), ...(shared ? [EVERY_REGISTRY] : [])];
+  return [...new Set(all)].sort();
+}
+
+/** Those that a later run may take away again: not an entry for all that a person has made. */
+function ownNames(text: string, wanted: WantedRegistries): readonly string[] {
+  const isTheirs =
+    wanted.mirrors.every(({ registry }) => registry !== EVERY_REGISTRY) &&
+    !setBefore(text).includes(EVERY_REGISTRY) &&
+    entryOf(parsed(text)['mirrors'])[EVERY_REGISTRY] !== undefined;
+  return names(wanted).filter((name) => name !== EVERY_REGISTRY || !isTheirs);
 }
 
 function setBefore(text: string): readonly string[] {
@@ -144,20 +160,23 @@ function setBefore(text: string): readonly string[] {
 }
 
 function merged(content: Entry, before: readonly string[], wanted: WantedRegistries): Entry {
-  const kept = Object.entries(entryOf(content['mirrors'])).filter(
+  const stays = Object.entries(entryOf(content['mirrors'])).filter(
     ([name]) => !before.includes(name) || names(wanted).includes(name),
   );
-  const mirrors: Record<string, unknown> = Object.fromEntries(kept);
+  const mirrors: Record<string, unknown> = Object.fromEntries(stays);
   for (const name of names(wanted)) {
     const endpoint = wanted.mirrors
       .filter(({ registry }) => registry === name)
       .map((mirror) => mirror.endpoint);
-    mirrors[name] = { ...entryOf(mirrors[name]), endpoint };
+    const { endpoint: given, ...others } = entryOf(mirrors[name]);
+    const kept =
+      before.includes(name) || given === undefined ? others : { ...others, endpoint: given };
+    mirrors[name] = endpoint.length === 0 ? kept : { ...others, endpoint };
   }
   const configs = trusting(entryOf(content['configs']), wanted);
   return {
     ...content,
-    ...(Object.keys(mirrors).length === 0 ? {} : { mirrors }),
+    ...(Object.keys(mirrors).length === 0 && content['mirrors'] === undefined ? {} : { mirrors }),
     ...(Object.keys(configs).length === 0 ? {} : { configs }),
   };
 }

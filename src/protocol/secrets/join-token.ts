@@ -46,6 +46,8 @@ export const JoinTokenContent = z.object({
       services: z.array(z.string().max(64)).max(2),
     })
     .optional(),
+  /** The nodes of the cluster hand images to each other. */
+  embedded_registry: z.literal(true).optional(),
   /** When the bootstrap token inside ends; null where it has no end. */
   expires: z.iso.datetime().nullable(),
   /** The only name that a node may take with it; `*` stands for any characters. */
