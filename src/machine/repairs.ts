@@ -7,6 +7,7 @@ import type { Resource } from '../host/engine/resource.ts';
 import { beginInstallation } from '../host/engine/step-journal.ts';
 import { firewallOpening } from '../host/firewall/opening.ts';
 import type { FirewallRule } from '../host/firewall/rule.ts';
+import { BOOT_LINE_ID, bootLine } from '../host/kernel/boot-line.ts';
 import { KERNEL_MODULES_ID, kernelModulesFile } from '../host/kernel/modules-file.ts';
 import { KERNEL_SETTING_GROUPS } from '../host/kernel/settings.ts';
 import { kernelSettingsFile } from '../host/kernel/settings-file.ts';
@@ -23,7 +24,7 @@ export interface Repairs {
 
 /** All of them. @param wanted those that shall be made now */
 export function repairResources(
-  context: Pick<MachineContext, 'exec' | 'files' | 'places'>,
+  context: Pick<MachineContext, 'env' | 'exec' | 'files' | 'places'>,
   inventory: HostInventory,
   { ids, rules }: Repairs,
 ): readonly Resource[] {
@@ -32,6 +33,7 @@ export function repairResources(
     ...KERNEL_SETTING_GROUPS.map((group) =>
       kernelSettingsFile(context, inventory, group, ids.includes(group.id)),
     ),
+    bootLine(context, inventory, ids.includes(BOOT_LINE_ID)),
     firewallOpening(context, inventory, rules),
   ];
 }

@@ -1,14 +1,16 @@
 import { K3S_MAIN_CONFIG_FILE } from '../../core/k3s-places.ts';
-import { type BootArguments, bootArguments } from '../facts/boot-arguments.ts';
+import { type BootPlace, bootArguments, MEMORY_ARGUMENTS } from '../facts/boot-arguments.ts';
 import { cgroupV1Leave } from '../facts/cgroup-v1-leave.ts';
 import { cgroups } from '../facts/cgroups.ts';
 import { container } from '../facts/container.ts';
 import { k3sVersion } from '../facts/k3s-version.ts';
-import { type Check, EVERYWHERE, type Finding } from './check.ts';
+import { isMemoryGiven } from '../facts/memory-given.ts';
+import { BOOT_LINE_ID } from '../kernel/boot-line.ts';
+import { type Check, EVERYWHERE, FIX_BY_DOCTOR, type Finding } from './check.ts';
 
 /** Without these no kubelet starts (docs.k3s.io, "Requirements"). */
 const NEEDED = ['cpu', 'cpuset', 'memory', 'pids'];
-const MEMORY_ARGUMENTS = 'cgroup_memory=1 cgroup_enable=memory';
+const ADDED = MEMORY_ARGUMENTS.join(' ');
 const V2_ARGUMENT = 'systemd.unified_cgroup_hierarchy=1';
 /** From this minor version on a kubelet ends at cgroup v1 (kubernetes.io, KEP 5573). */
 const REFUSING_MINOR = 35;
@@ -21,11 +23,16 @@ export const cgroupControllers: Check = {
   cost: 'dear',
   roles: EVERYWHERE,
   why: 'The kubelet limits what a pod may use by control groups, and does not start without them.',
-  remedy: `The kernel of a Raspberry Pi leaves the one for memory out unless it is told otherwise: add
-\`${MEMORY_ARGUMENTS}\` to the one line of \`/boot/firmware/cmdline.txt\` (before Debian 12
-\`/boot/cmdline.txt\`), and restart. Elsewhere it is the command line of the boot loader. In a container
-the host decides.`,
-  needs: [cgroups, container, bootArguments],
+  remedy: `The kernel of a Raspberry Pi leaves the one for memory out unless it is told otherwise: 
+\`${ADDED}\` in the one line of \`/boot/firmware/cmdline.txt\` (before Debian 12
+\`/boot/cmdline.txt\`), or on the command line of another boot loader. \`doctor --fix\` adds that: to the
+line of a Raspberry Pi (a copy stays beside it, \`cmdline.txt.before-pipeops\`), to GRUB in a file of its own
+in \`/etc/default/grub.d\` or in \`/etc/default/grub\`, or with grubby. It shows the change before its question,
+and \`uninstall\` takes it back. It counts from the next start on, and the agent never restarts the machine:
+\`sudo reboot\`. On systems whose boot is managed otherwise (rpm-ostree, transactional-update) the lines are
+shown. In a container the host decides.`,
+  repair: BOOT_LINE_ID,
+  needs: [cgroups, container, bootArguments, isMemoryGiven],
   run: async (facts) => {
     const { layout, controllers } = await facts(cgroups);
     const missing = NEEDED.filter((name) => !controllers.has(name));
@@ -41,22 +48,33 @@ the host decides.`,
       return unsupported(message, `Give them to this container (${inside}) on its host`);
     }
     const boot = await facts(bootArguments);
-    return missing.includes('memory') && layout !== 'none'
-      ? unsupported(message, `Let the kernel have it, ${placeOf(boot)}, and restart`, boot)
-      : unsupported(message, 'Use a kernel that has them: that of the distribution does');
+    if (!missing.includes('memory') || layout === 'none') {
+      return unsupported(message, 'Use a kernel that has them: that of the distribution does');
+    }
+    if (await facts(isMemoryGiven)) {
+      return unsupported(
+        `${message}; the next start of this machine is told to have them`,
+        'Restart it',
+        'sudo reboot',
+      );
+    }
+    const hint = `Let the kernel have it, ${wordsOf(boot.place)}, and restart`;
+    return boot.place.kind === 'by-hand'
+      ? unsupported(message, hint, boot.addition(ADDED))
+      : unsupported(message, hint, FIX_BY_DOCTOR);
   },
 };
 
-function placeOf({ file }: BootArguments): string {
-  return file === undefined ? 'in the configuration of the boot loader' : `in ${file}`;
+function wordsOf(place: BootPlace): string {
+  return 'file' in place ? `in ${place.file}` : 'in the configuration of the boot loader';
 }
 
-function unsupported(message: string, hint: string, boot?: BootArguments): Finding {
+function unsupported(message: string, hint: string, fix?: string): Finding {
   return {
     code: 'HOST_UNSUPPORTED',
     message,
     hint,
-    ...(boot === undefined ? {} : { fix: boot.addition(MEMORY_ARGUMENTS) }),
+    ...(fix === undefined ? {} : { fix }),
   };
 }
 

@@ -16,6 +16,7 @@ const INVENTORY_KINDS = [
   'k3s',
   'adopted-k3s',
   'ufw-rule',
+  'boot-argument',
   'firewalld-rule',
 ] as const;
 
@@ -23,7 +24,7 @@ const INVENTORY_KINDS = [
  * One thing that was made on this machine. `name` is a path, the name of a user, or the role of
  * k3s (`server`, `agent`). `adopted-k3s` is a k3s that was here before us: it is never removed, and an
  * older version, which does not know the kind, leaves it alone as well. The rules of firewalls are named by
- * what their tools are given (src/host/firewall/rule.ts).
+ * what their tools are given (src/host/firewall/rule.ts), and `boot-argument` is one that grubby was given.
  */
 export interface InventoryEntry {
   readonly kind: (typeof INVENTORY_KINDS)[number];
@@ -54,6 +55,7 @@ const KNOWN_NAMES: Readonly<Record<InventoryEntry['kind'], (name: string) => boo
   group: (name) => name === AGENT_USER,
   k3s: (name) => name === 'server' || name === 'agent',
   'adopted-k3s': (name) => name === 'server',
+  'boot-argument': (name) => /^cgroup_(memory=1|enable=memory)$/.test(name),
   'ufw-rule': (name) => UFW_RULE.test(name),
   'firewalld-rule': (name) => FIREWALLD_RULE.test(name),
 };

@@ -339,22 +339,26 @@ test.each<[string, TreeOptions, string]>([
   [
     'a Raspberry Pi',
     { os: '', controllers: PI_CONTROLLERS, more: { '/boot/firmware/cmdline.txt': 'x\n' } },
-    "sudo sed -i '1 s/$/ cgroup_memory=1 cgroup_enable=memory/' /boot/firmware/cmdline.txt\nsudo reboot",
+    'sudo pipeops-agent doctor --fix',
   ],
   [
-    'an older Raspberry Pi OS',
-    { os: '', controllers: PI_CONTROLLERS, more: { '/boot/cmdline.txt': 'x\n' } },
-    "sudo sed -i '1 s/$/ cgroup_memory=1 cgroup_enable=memory/' /boot/cmdline.txt\nsudo reboot",
+    'an image of ostree',
+    { os: '', controllers: PI_CONTROLLERS, more: { '/run/ostree-booted': '' } },
+    'sudo rpm-ostree kargs --append=cgroup_memory=1\nsudo rpm-ostree kargs --append=cgroup_enable=memory\nsudo reboot',
   ],
   [
-    'grub of Debian',
-    { os: '', controllers: PI_CONTROLLERS, more: GRUB },
-    `sudo sed -i 's/^GRUB_CMDLINE_LINUX="/&cgroup_memory=1 cgroup_enable=memory /' /etc/default/grub\nsudo update-grub\nsudo reboot`,
+    'an unknown boot loader',
+    { os: '', controllers: PI_CONTROLLERS },
+    '# in the configuration of the boot loader, add: cgroup_memory=1 cgroup_enable=memory\nsudo reboot',
   ],
   [
-    'grubby',
-    { os: '', controllers: PI_CONTROLLERS, more: GRUBBY },
-    'sudo grubby --update-kernel=ALL --args="cgroup_memory=1 cgroup_enable=memory"\nsudo reboot',
+    'a Raspberry Pi that was told already',
+    {
+      os: '',
+      controllers: PI_CONTROLLERS,
+      more: { '/boot/cmdline.txt': 'x cgroup_memory=1 cgroup_enable=memory\n' },
+    },
+    'sudo reboot',
   ],
 ])(
   'the missing control group for memory is mended by the right file of %s',
