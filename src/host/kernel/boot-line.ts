@@ -15,7 +15,7 @@ import {
   GRUB_DROP_IN,
   GRUB_FILE,
   MEMORY_ARGUMENTS,
-} from '../facts/boot-arguments.ts';
+} from './boot-place.ts';
 
 export const BOOT_LINE_ID = 'boot-line';
 
