@@ -52,7 +52,7 @@ function isTarget(name: string): name is Target {
   return Object.hasOwn(TARGETS, name);
 }
 
-async function build(target: Target, commit: string): Promise<string> {
+async function build(target: Target, commit: string, committedAt: string): Promise<string> {
   const name = `pipeops-agent-${target}`;
   // The name of the output is part of the executable's content: same name, same checksum.
   const outfile = join(DIST, name);
@@ -74,6 +74,8 @@ async function build(target: Target, commit: string): Promise<string> {
     `BUILD_VERSION=${JSON.stringify(version)}`,
     '--define',
     `BUILD_COMMIT=${JSON.stringify(commit)}`,
+    '--define',
+    `BUILD_COMMITTED_AT=${JSON.stringify(committedAt)}`,
     '--define',
     `BUILD_RELEASE_KEYS=${JSON.stringify(releaseKeys)}`,
     // Without these two, a bunfig.toml or .env in the current directory runs code as root.
@@ -111,6 +113,10 @@ async function writeChecksums(names: readonly string[]): Promise<void> {
 
 const targets = values.target === undefined ? Object.keys(TARGETS) : [values.target];
 const commit = (await $`git rev-parse --short=12 HEAD`.cwd(ROOT).nothrow().quiet().text()).trim();
+// Of the commit, not of the build: the same source gives the same bytes.
+const committedAt = (
+  await $`git log -1 --format=%cI HEAD`.cwd(ROOT).nothrow().quiet().text()
+).trim();
 const built: string[] = [];
 for (const target of targets) {
   if (!isTarget(target)) {
@@ -118,7 +124,7 @@ for (const target of targets) {
     process.exit(2);
   }
   process.stderr.write(`Building ${target}\n`);
-  built.push(await build(target, commit || 'unknown'));
+  built.push(await build(target, commit || 'unknown', committedAt));
 }
 await rm(join(DIST, 'SHA256SUMS'), { force: true });
 await writeChecksums(built);

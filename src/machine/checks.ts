@@ -6,6 +6,7 @@
 import { cgroupControllers, cgroupVersion } from '../host/checks/cgroups.ts';
 import type { Check } from '../host/checks/check.ts';
 import { clockExact, clockRight } from '../host/checks/clock.ts';
+import { clockNotPast } from '../host/checks/clock-past.ts';
 import { noCloudNetworkSetup } from '../host/checks/cloud-network-setup.ts';
 import { noClusterAgent } from '../host/checks/cluster-agent.ts';
 import { controlPlaneAnswers } from '../host/checks/control-plane.ts';
@@ -116,6 +117,7 @@ export const CHECKS: readonly Check[] = [
   firewallOpen,
   controlPlaneAnswers,
   ...ON_THE_WAY,
+  clockNotPast,
   clockKept,
   serverAnswers,
   downloadsAnswer,

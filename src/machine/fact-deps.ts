@@ -1,3 +1,4 @@
+import { BUILD } from '../core/version.ts';
 import { type FactDeps, STEP_LIMIT_MS, type Subject } from '../host/facts/fact.ts';
 import type { MachineContext } from './context.ts';
 import { k3sVersionHere } from './k3s-version.ts';
@@ -9,5 +10,5 @@ export function factDeps(
   stepLimitMs = STEP_LIMIT_MS,
 ): FactDeps {
   const k3sVersion = () => k3sVersionHere(context, subject.config);
-  return { ...context, subject, k3sVersion, stepLimitMs };
+  return { ...context, subject, k3sVersion, stepLimitMs, builtAt: BUILD.committedAt };
 }

@@ -1,12 +1,14 @@
 /** What `doctor --fix` may do: each is a resource, so that `uninstall` takes it back. */
 import { FIX_BY_DOCTOR } from '../host/checks/check.ts';
 import type { CheckResult } from '../host/checks/run.ts';
+import { hasK3s } from '../host/cluster/adopted-k3s.ts';
 import { applyResources, type PlannedStep, planResources } from '../host/engine/apply.ts';
 import { type HostInventory, openInventory } from '../host/engine/inventory.ts';
 import type { Resource } from '../host/engine/resource.ts';
 import { beginInstallation } from '../host/engine/step-journal.ts';
 import { firewallOpening } from '../host/firewall/opening.ts';
 import type { FirewallRule } from '../host/firewall/rule.ts';
+import { k3sCertificateRotation, ROTATION_ID } from '../host/k3s/certificates.ts';
 import { BOOT_LINE_ID, bootLine } from '../host/kernel/boot-line.ts';
 import { KERNEL_MODULES_ID, kernelModulesFile } from '../host/kernel/modules-file.ts';
 import { KERNEL_SETTING_GROUPS } from '../host/kernel/settings.ts';
@@ -24,7 +26,7 @@ export interface Repairs {
 
 /** All of them. @param wanted those that shall be made now */
 export function repairResources(
-  context: Pick<MachineContext, 'env' | 'exec' | 'files' | 'places'>,
+  context: Pick<MachineContext, 'clock' | 'env' | 'exec' | 'files' | 'places'>,
   inventory: HostInventory,
   { ids, rules }: Repairs,
 ): readonly Resource[] {
@@ -35,6 +37,11 @@ export function repairResources(
     ),
     bootLine(context, inventory, ids.includes(BOOT_LINE_ID)),
     firewallOpening(context, inventory, rules),
+    k3sCertificateRotation(
+      context,
+      hasK3s(inventory, 'agent') ? 'agent' : 'server',
+      ids.includes(ROTATION_ID),
+    ),
   ];
 }
 

@@ -23,7 +23,7 @@ interface Deps {
  */
 export async function localCertificate(deps: Deps, path: string): Promise<CertificateAndKey> {
   const kept = readKept(await deps.files.readText(path));
-  if (kept !== undefined && !endsSoon(deps.clock, kept.certificate)) {
+  if (kept !== undefined && isValidLong(deps.clock, kept.certificate)) {
     return kept;
   }
   const now = deps.clock.now().getTime();
@@ -54,12 +54,14 @@ function pemIn(text: string, kind: string): string | undefined {
   return from === -1 || to === -1 ? undefined : text.slice(from, to + last.length);
 }
 
-/** A certificate that cannot be read is made anew as well. */
-function endsSoon(clock: Clock, certificate: string): boolean {
+/** Not yet valid is one that was made while the clock was ahead. What cannot be read is made anew as well. */
+function isValidLong(clock: Clock, certificate: string): boolean {
   try {
-    const end = new Date(new X509Certificate(certificate).validTo).getTime();
-    return !(end - clock.now().getTime() > RENEW_BEFORE_END_MS);
+    const { validFrom, validTo } = new X509Certificate(certificate);
+    const now = clock.now().getTime();
+    const leftMs = new Date(validTo).getTime() - now;
+    return new Date(validFrom).getTime() <= now && leftMs > RENEW_BEFORE_END_MS;
   } catch {
-    return true;
+    return false;
   }
 }

@@ -1,5 +1,6 @@
 /** `doctor` and `health-check`, before and after an installation, by what a person sees. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { systemClock } from '../../src/platform/clock.ts';
 import { JOIN_TOKEN } from '../support/installation.ts';
 import {
   CONTROL_PLANE,
@@ -7,6 +8,7 @@ import {
   type SimulatedMachine,
   simulatedMachine,
 } from '../support/simulated-machine.ts';
+import { makeCertificates } from '../support/tls.ts';
 
 const INOTIFY = '/proc/sys/fs/inotify/max_user_instances';
 const FORWARD = '/proc/sys/net/ipv4/ip_forward';
@@ -394,4 +396,30 @@ test('before an installation it looks with the flags that install would get', as
     exitCode: 2,
     stderr: expect.stringContaining('Give a duration from 500ms to 1m, such as 10s'),
   });
+});
+
+test('certificates that were made while the clock was ahead are made anew by --fix', async () => {
+  await put(FORWARD, '1\n');
+  await put(BRIDGE, '1\n');
+  await install();
+  const path = '/var/lib/rancher/k3s/server/tls/client-admin.crt';
+  const { cert } = await makeCertificates(['127.0.0.1']);
+  await put(path, cert);
+  const behind = { ...systemClock, now: () => new Date(Date.now() - 2 * 24 * 3_600_000) };
+  machine.programs.set('/usr/local/bin/k3s', async ([, ...words]) => {
+    if (words.join(' ') !== 'certificate rotate') {
+      return undefined;
+    }
+    await machine.files.remove(path);
+    return {};
+  });
+  const before = machine.calls.length;
+  const ran = await machine.run(['doctor', '--fix', '--yes', '--json'], { clock: behind });
+  expect(JSON.parse(ran.stdout).fixed).toContain('k3s-certificate-rotation');
+  const lines = machine.calls.slice(before).map(({ argv }) => argv.join(' '));
+  expect(lines.filter((line) => / (stop|start|rotate)/.test(line))).toEqual([
+    'systemctl stop k3s.service',
+    '/usr/local/bin/k3s certificate rotate',
+    'systemctl start k3s.service',
+  ]);
 });

@@ -86,3 +86,27 @@ test('a clock that nobody sets is refused at once, and nothing is changed', asyn
   expect([exitCode, stderr]).toEqual([11, expect.stringContaining('This clock is 60 min behind')]);
   expect(await machine.listing()).toEqual(before);
 });
+
+/** `credentials renew`, which the unit runs before the daemon. */
+const renew = async (upSeconds: number) => {
+  await machine.put('/proc/uptime', `${upSeconds}.00 1.00\n`);
+  return await machine.run(['credentials', 'renew'], { clock: withoutPauses() });
+};
+
+test('at the start of a machine the agent waits for NTP, and starts once that has set the clock', async () => {
+  const asked = timeServer(4);
+  expect(await renew(20)).toMatchObject({ exitCode: 0 });
+  expect(asked.asked).toBe(4);
+});
+
+test('it starts all the same where no time server answers within 30 s', async () => {
+  const asked = timeServer(Number.POSITIVE_INFINITY);
+  expect(await renew(20)).toMatchObject({ exitCode: 0 });
+  expect(asked.asked).toBeWithin(29, 33);
+});
+
+test('a restart later on waits for nothing', async () => {
+  const asked = timeServer(Number.POSITIVE_INFINITY);
+  expect(await renew(3_600)).toMatchObject({ exitCode: 0 });
+  expect(asked.asked).toBe(0);
+});

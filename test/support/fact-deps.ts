@@ -41,6 +41,7 @@ export function factDeps(root: string, special: Partial<FactDeps> = {}): FactDep
     architecture: 'x64',
     addresses: () => [],
     k3sVersion: async () => undefined,
+    builtAt: undefined,
     stepLimitMs: STEP_LIMIT_MS,
     signal: new AbortController().signal,
     subject: subjectOf({}),

@@ -1,3 +1,4 @@
+import { BUILD } from '../../core/version.ts';
 import { pollUntil } from '../../core/waiting.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
 
@@ -22,6 +23,8 @@ export const credentialsRenewSubcommand = defineSubcommand({
     const { KUBERNETES_ACCOUNT } = await import('../../machine/kubernetes-account.ts');
     const { K3S_SERVER_CA_FILE } = await import('../../core/k3s-places.ts');
     const { prepareRuntimeDirectory } = await import('../../host/agent/runtime-directory.ts');
+    const { awaitClockAtBoot } = await import('../../machine/clock-set.ts');
+    await awaitClockAtBoot(context, BUILD.committedAt);
     await prepareRuntimeDirectory(context);
     const isServer = (await context.files.stat(K3S_SERVER_CA_FILE)) !== undefined;
     if (!isServer || (await isKubeconfigFresh(context))) {

@@ -44,6 +44,8 @@ export interface FactDeps {
   readonly addresses: () => readonly string[];
   /** The k3s that is here or would be installed: `v1.36.3+k3s1`; undefined where nobody says it. */
   readonly k3sVersion: () => Promise<string | undefined>;
+  /** When the source of this program was committed; undefined where nobody knows it. */
+  readonly builtAt: Date | undefined;
   /** How long another machine may stay silent, at each step of the way to it. */
   readonly stepLimitMs: number;
   /** Aborts when the time of the whole run is over. */

@@ -1,6 +1,6 @@
 import { AgentError } from '../../core/errors.ts';
 import { container } from './container.ts';
-import type { Fact } from './fact.ts';
+import type { Fact, FactDeps } from './fact.ts';
 
 const TOOL_TIMEOUT_MS = 2_000;
 
@@ -18,17 +18,24 @@ export const timeSync: Fact<TimeSync | undefined> = {
     if ((await facts(container)) !== undefined) {
       return undefined;
     }
-    const { exec, signal } = deps;
-    const argv = ['timedatectl', 'show', '--property=NTP', '--property=NTPSynchronized'] as const;
-    const { exitCode, stdout } = await exec.run([...argv], { timeoutMs: TOOL_TIMEOUT_MS, signal });
-    if (exitCode !== 0) {
-      throw new AgentError('TOOL_FAILED', 'timedatectl does not say whether the clock is kept', {
-        hint: 'Try it: timedatectl',
-      });
-    }
-    return {
-      isSynchronized: stdout.includes('NTPSynchronized=yes'),
-      isOn: /^NTP=yes$/m.test(stdout),
-    };
+    return await readTimeSync(deps);
   },
 };
+
+/** @throws AgentError TOOL_MISSING, TOOL_FAILED, TIMEOUT */
+export async function readTimeSync({
+  exec,
+  signal,
+}: Pick<FactDeps, 'exec' | 'signal'>): Promise<TimeSync> {
+  const argv = ['timedatectl', 'show', '--property=NTP', '--property=NTPSynchronized'] as const;
+  const { exitCode, stdout } = await exec.run([...argv], { timeoutMs: TOOL_TIMEOUT_MS, signal });
+  if (exitCode !== 0) {
+    throw new AgentError('TOOL_FAILED', 'timedatectl does not say whether the clock is kept', {
+      hint: 'Try it: timedatectl',
+    });
+  }
+  return {
+    isSynchronized: stdout.includes('NTPSynchronized=yes'),
+    isOn: /^NTP=yes$/m.test(stdout),
+  };
+}

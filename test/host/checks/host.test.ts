@@ -8,6 +8,7 @@ import type { FactDeps, MachineRole } from '../../../src/host/facts/fact.ts';
 import { CHECKS } from '../../../src/machine/checks.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { systemFiles } from '../../../src/platform/files.ts';
+import { selfSignedCertificate } from '../../../src/server/self-signed-certificate.ts';
 import { factDeps, subjectOf } from '../../support/fact-deps.ts';
 import {
   DEBIAN_12,
@@ -379,7 +380,12 @@ test('a package manager at work is told with its program', async () => {
 });
 
 test('certificates of k3s that end soon are told, and those that have ended are an error', async () => {
-  const { ca, cert } = await makeCertificates(['127.0.0.1']);
+  const { ca } = await makeCertificates(['127.0.0.1']);
+  const year = { notBefore: new Date('2026-01-01'), notAfter: new Date('2027-01-01') };
+  const { certificate: cert } = selfSignedCertificate({
+    ...{ commonName: 'client-admin', dnsNames: [], ipv4Addresses: [], ...year },
+    serial: Uint8Array.of(1),
+  });
   const more = {
     '/var/lib/rancher/k3s/server/tls/client-admin.crt': cert,
     '/var/lib/rancher/k3s/server/tls/note.crt': 'no certificate\n',
@@ -402,6 +408,41 @@ test('certificates of k3s that end soon are told, and those that have ended are 
     ...{ severity: 'blocks', fix },
     message: `A certificate of k3s has ended on ${day}: ${path}`,
   });
+});
+
+test('certificates of k3s that are not valid yet are told, and can be made anew but for authorities', async () => {
+  const { ca, cert } = await makeCertificates(['127.0.0.1']);
+  const path = '/var/lib/rancher/k3s/server/tls/client-admin.crt';
+  const begin = new Date(new X509Certificate(cert).validFrom);
+  const clock = at(new Date(begin.getTime() - 3_600_000).toISOString());
+  const found = (pem: string) =>
+    outcomeOf({
+      check: 'k3s-certificates',
+      role: 'server',
+      more: { [path]: pem },
+      deps: { clock },
+    });
+  expect(await found(cert)).toMatchObject({
+    severity: 'blocks',
+    message: expect.stringMatching(
+      /^A certificate of k3s is not valid before .+, and this clock shows .+client-admin\.crt$/,
+    ),
+    fix: 'sudo pipeops-agent doctor --fix',
+  });
+  expect(await found(ca)).toMatchObject({
+    hint: expect.stringContaining('the authority was made while it was ahead'),
+  });
+});
+
+test('a clock that is before the making of the program is found without any other clock', async () => {
+  const builtAt = new Date('2026-03-01T12:00:00Z');
+  const found = (time: string) =>
+    outcomeOf({ check: 'clock-past', deps: { builtAt, clock: at(time) } });
+  expect(await found('1970-01-01T00:00:10.000Z')).toMatchObject({
+    ...{ severity: 'blocks', fix: 'sudo timedatectl set-ntp true' },
+    message: 'This clock shows 1970-01-01, and this program was made on 2026-03-01',
+  });
+  expect(await found('2026-02-28T13:00:00.000Z')).toMatchObject({ state: 'ok' });
 });
 
 test.each(Object.entries(WRONG))('%s', async (_, [wanted, said]) => {
