@@ -39,7 +39,7 @@ import { podNetworksFree, podRoutesFree } from '../host/checks/pod-networks.ts';
 import { allPortsFree, webPortsFree } from '../host/checks/ports.ts';
 import { processorKnown } from '../host/checks/processor.ts';
 import { registriesAnswer } from '../host/checks/registries.ts';
-import { appArmorParser, selinuxPolicy } from '../host/checks/security-modules.ts';
+import { appArmorParser, selinuxLabelled, selinuxPolicy } from '../host/checks/security-modules.ts';
 import { ownSnapshots } from '../host/checks/snapshots.ts';
 import { noSwap } from '../host/checks/swap.ts';
 import { systemd } from '../host/checks/systemd.ts';
@@ -83,6 +83,7 @@ export const CHECKS: readonly Check[] = [
   forwarding,
   bridgeNetfilter,
   selinuxPolicy,
+  selinuxLabelled,
   appArmorParser,
   usableHostname,
   ownMachineId,

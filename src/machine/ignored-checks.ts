@@ -5,6 +5,11 @@ import { CHECKS } from './checks.ts';
 /** Names checks, comma-separated, whose findings are told and do not stop an installation. */
 export const IGNORE_VARIABLE = 'PIPEOPS_IGNORE_CHECKS';
 
+/** @param ids the value of PIPEOPS_IGNORE_CHECKS */
+export function ignoredChecks(ids: string | undefined): readonly string[] {
+  return (ids ?? '').split(',').flatMap((id) => id.trim() || []);
+}
+
 /**
  * What a person takes upon themselves is only told.
  * @param ids the value of PIPEOPS_IGNORE_CHECKS
@@ -14,7 +19,7 @@ export function withIgnored(
   results: readonly CheckResult[],
   ids: string | undefined,
 ): readonly CheckResult[] {
-  const ignored = (ids ?? '').split(',').flatMap((id) => id.trim() || []);
+  const ignored = ignoredChecks(ids);
   const known = CHECKS.map(({ id }) => id);
   const unknown = ignored.filter((id) => !known.includes(id));
   if (unknown.length > 0) {

@@ -20,6 +20,7 @@ import { proxyPassword, readCa } from './outbound.ts';
 import { policyOfPreset } from './policy-preset.ts';
 import { preflight, preflightWay } from './preflight.ts';
 import { wantedRegistries } from './registries.ts';
+import { skipsSelinuxPackage } from './selinux-package.ts';
 import { machineResources } from './resources.ts';
 import {
   givenSettings,
@@ -111,6 +112,10 @@ async function setUpServer(
     await checkControlPlane(context, config, ca, token);
     wishes.notice(warnings);
   }
+  const isBare = !adoptsK3s && !inventory.has('k3s', 'server');
+  const isAsked = isBare && bundle === undefined && !isDryRun;
+  const about = { k3sRole: 'server', config } as const;
+  const skipsPackage = await skipsSelinuxPackage(context, about, isAsked);
   const source = await k3sSource(context, config, ca, bundle);
   const how = { role: 'server', ca } as const;
   const { registries, pulls } = await wantedRegistries(context, config, how, wishes.notice);
@@ -119,7 +124,7 @@ async function setUpServer(
   const clusterName = config.cluster.name;
   const content = fileContent(context, loaded);
   const resources = machineResources(context, inventory, {
-    k3s: { ...k3s, ...source, registries },
+    k3s: { ...k3s, ...source, registries, skipsSelinuxPackage: skipsPackage },
     bundle,
     pulls,
     opens,

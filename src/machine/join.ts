@@ -41,6 +41,7 @@ import { SHARED_PLACE } from './kubernetes-account.ts';
 import { readCa } from './outbound.ts';
 import { preflight, preflightServer } from './preflight.ts';
 import { wantedRegistries } from './registries.ts';
+import { skipsSelinuxPackage } from './selinux-package.ts';
 import { machineResources } from './resources.ts';
 import { k3sPlan, type SetUpOptions, type SetUpOutcome, setUpMachine } from './set-up.ts';
 
@@ -305,6 +306,8 @@ async function join(
   const subject = { inventory, settings, k3s, agentPorts, isOffline, isDryRun, opensFirewall };
   const opens = await preflight(context, subject, wishes.notice);
   const ca = await readCa(context, config);
+  const isAsked = isBare && !isOffline && !isDryRun;
+  const skipsPackage = await skipsSelinuxPackage(context, { k3sRole: role, config }, isAsked);
   const source = await k3sSource(context, config, ca, bundle);
   // That of an offer is for the way to programs alone, and ends with it.
   const isOfOffer = config.control_plane.ca_file === context.places.offerCertificateFile;
@@ -312,7 +315,7 @@ async function join(
   const how = { role, ca: ownCa ?? shared?.ca ?? undefined } as const;
   const { registries, pulls } = await wantedRegistries(context, config, how, wishes.notice);
   const resources = machineResources(context, inventory, {
-    k3s: { ...k3s, ...source, registries },
+    k3s: { ...k3s, ...source, registries, skipsSelinuxPackage: skipsPackage },
     bundle,
     pulls,
     opens,

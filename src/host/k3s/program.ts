@@ -34,6 +34,8 @@ export interface K3sInstallOptions {
   readonly proxy: K3sProxy | undefined;
   /** PEM that downloads trust instead of the system's authorities; undefined: the system's. */
   readonly authorities: string | undefined;
+  /** A person goes without the rules for SELinux, which cannot be had. */
+  readonly skipsSelinuxPackage: boolean;
 }
 
 export interface InstallNews {
@@ -117,6 +119,9 @@ function installerEnvironment(
     INSTALL_K3S_SKIP_START: 'true',
     // The program is in its place. What else it fetches, rules for SELinux, needs a network.
     INSTALL_K3S_SKIP_DOWNLOAD: options.origin.isOnline ? 'binary' : 'true',
+    ...(options.skipsSelinuxPackage
+      ? { INSTALL_K3S_SKIP_SELINUX_RPM: 'true', INSTALL_K3S_SELINUX_WARN: 'true' }
+      : {}),
     ...(options.origin.releasesUrl === undefined ? {} : { GITHUB_URL: options.origin.releasesUrl }),
     // curl(1) reads the first, wget and other users of OpenSSL the second.
     ...(options.authorities === undefined

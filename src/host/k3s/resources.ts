@@ -37,6 +37,8 @@ export interface K3sPlan {
   readonly registries: WantedRegistries;
   /** PEM that downloads trust instead of the system's authorities. */
   readonly authorities: string | undefined;
+  /** A person goes without k3s' rules for SELinux. */
+  readonly skipsSelinuxPackage: boolean;
 }
 
 /** What else belongs to k3s, and comes in between. */

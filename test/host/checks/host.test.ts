@@ -84,6 +84,22 @@ const nginx = (inode: number): Tree => ({
   '/proc/812/fd/7': { link: `socket:[${inode}]` },
 });
 
+const ENFORCING_WITH_RULES = {
+  '/sys/fs/selinux/enforce': '1',
+  '/usr/share/selinux/packages/k3s.pp': '',
+};
+/** matchpathcon(8) of a program with such a label, which runs as process 4711. */
+const labelled = (label: string): Exec => ({
+  run: async ([program]) => {
+    const should = 'system_u:object_r:container_runtime_exec_t:s0';
+    const stdout =
+      program === 'systemctl'
+        ? '4711\n'
+        : `/usr/local/bin/k3s has context ${label}, should be ${should}\n/var/lib/rancher/k3s verified.\n`;
+    return { exitCode: program === 'systemctl' ? 0 : 1, stdout, stderr: '' };
+  },
+});
+
 const WRONG: Readonly<Record<string, readonly [Case, object]>> = {
   'a TCP port with its program and unit': [
     { check: 'ports', more: { '/proc/net/tcp': waiting(6443, 4711), ...nginx(4711) } },
@@ -275,6 +291,36 @@ const WRONG: Readonly<Record<string, readonly [Case, object]>> = {
     },
     {
       fix: 'sudo transactional-update --non-interactive pkg install k3s-selinux\nsudo systemctl reboot',
+    },
+  ],
+  'labels of SELinux that the rules of k3s do not expect': [
+    {
+      check: 'selinux-labels',
+      role: 'server',
+      more: ENFORCING_WITH_RULES,
+      deps: { exec: labelled('unconfined_u:object_r:bin_t:s0') },
+    },
+    {
+      severity: 'warns',
+      message:
+        'Labels of SELinux are wrong: /usr/local/bin/k3s is bin_t, not container_runtime_exec_t',
+      fix: 'sudo restorecon -R -v /usr/local/bin/k3s\nsudo systemctl restart k3s.service',
+    },
+  ],
+  'a k3s that was started before its rules were there': [
+    {
+      check: 'selinux-labels',
+      role: 'server',
+      more: {
+        ...ENFORCING_WITH_RULES,
+        '/proc/4711/attr/current': 'system_u:system_r:unconfined_service_t:s0\0',
+      },
+      deps: { exec: labelled('unconfined_u:object_r:container_runtime_exec_t:s0') },
+    },
+    {
+      message:
+        'k3s runs as unconfined_service_t, not as container_runtime_t: it was started before its rules were there',
+      fix: 'sudo systemctl restart k3s.service',
     },
   ],
   'AppArmor without its parser': [
