@@ -118,6 +118,8 @@ export interface Places {
   readonly helperJournalFile: string;
   /** The same of requests that changed nothing: reading and refused ones. However many, they push out nothing else. */
   readonly helperOtherFile: string;
+  /** How full the disks were (src/protocol/files/disk-samples.ts). */
+  readonly diskSamplesFile: string;
 
   /**
    * Root's directory, made at each start of the daemon: see host/agent/runtime-directory.ts. In it
@@ -206,6 +208,7 @@ export function placesOf({
     snapshotStateFile: '/var/lib/pipeops-agent-snapshots/state.json',
     helperJournalFile: `${hostState}/helper.jsonl`,
     helperOtherFile: `${hostState}/helper-other.jsonl`,
+    diskSamplesFile: `${hostState}/disk-samples.json`,
 
     runtimeDirectory: runtime,
     localTokenFile: `${runtime}/local-token`,

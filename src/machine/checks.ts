@@ -12,6 +12,7 @@ import { noClusterAgent } from '../host/checks/cluster-agent.ts';
 import { controlPlaneAnswers } from '../host/checks/control-plane.ts';
 import { defaultRouteThere } from '../host/checks/default-route.ts';
 import { diskNotFilling, enoughDiskSpace, enoughInodes } from '../host/checks/disk-space.ts';
+import { diskTrend } from '../host/checks/disk-trend.ts';
 import { knownDistribution } from '../host/checks/distribution.ts';
 import { dnsReachesPods } from '../host/checks/dns-for-pods.ts';
 import { resolversAnswer } from '../host/checks/dns-resolvers.ts';
@@ -93,6 +94,7 @@ export const CHECKS: readonly Check[] = [
   noSwap,
   enoughDiskSpace,
   diskNotFilling,
+  diskTrend,
   enoughInodes,
   fastWrites,
   writablePlaces,

@@ -20,8 +20,8 @@ import { proxyPassword, readCa } from './outbound.ts';
 import { policyOfPreset } from './policy-preset.ts';
 import { preflight, preflightWay } from './preflight.ts';
 import { wantedRegistries } from './registries.ts';
-import { skipsSelinuxPackage } from './selinux-package.ts';
 import { machineResources } from './resources.ts';
+import { skipsSelinuxPackage } from './selinux-package.ts';
 import {
   givenSettings,
   k3sPlan,

@@ -41,8 +41,8 @@ import { SHARED_PLACE } from './kubernetes-account.ts';
 import { readCa } from './outbound.ts';
 import { preflight, preflightServer } from './preflight.ts';
 import { wantedRegistries } from './registries.ts';
-import { skipsSelinuxPackage } from './selinux-package.ts';
 import { machineResources } from './resources.ts';
+import { skipsSelinuxPackage } from './selinux-package.ts';
 import { k3sPlan, type SetUpOptions, type SetUpOutcome, setUpMachine } from './set-up.ts';
 
 /** How a person wants the worker. */

@@ -9,6 +9,7 @@ import { beginInstallation } from '../host/engine/step-journal.ts';
 import { firewallOpening } from '../host/firewall/opening.ts';
 import type { FirewallRule } from '../host/firewall/rule.ts';
 import { k3sCertificateRotation, ROTATION_ID } from '../host/k3s/certificates.ts';
+import { DISK_CLEANING_ID, diskCleaning } from '../host/k3s/disk-cleaning.ts';
 import { BOOT_LINE_ID, bootLine } from '../host/kernel/boot-line.ts';
 import { KERNEL_MODULES_ID, kernelModulesFile } from '../host/kernel/modules-file.ts';
 import { KERNEL_SETTING_GROUPS } from '../host/kernel/settings.ts';
@@ -36,6 +37,7 @@ export function repairResources(
       kernelSettingsFile(context, inventory, group, ids.includes(group.id)),
     ),
     bootLine(context, inventory, ids.includes(BOOT_LINE_ID)),
+    diskCleaning(context, ids.includes(DISK_CLEANING_ID)),
     firewallOpening(context, inventory, rules),
     k3sCertificateRotation(
       context,

@@ -32,7 +32,10 @@ import { isUpgrade, stateNow } from './finished.ts';
 import { k3sProxyPlan } from './outbound.ts';
 
 /** Before it is known where k3s comes from. */
-export type PlannedK3s = Omit<K3sPlan, 'authorities' | 'origin' | 'registries'>;
+export type PlannedK3s = Omit<
+  K3sPlan,
+  'authorities' | 'origin' | 'registries' | 'skipsSelinuxPackage'
+>;
 
 /** How k3s is to be set up. @throws AgentError HOST_UNSUPPORTED */
 export function k3sPlan(

@@ -423,3 +423,40 @@ test('certificates that were made while the clock was ahead are made anew by --f
     'systemctl start k3s.service',
   ]);
 });
+
+const OLD = '/var/lib/rancher/k3s/data';
+const hash = (letter: string) => letter.repeat(64);
+
+test('a disk that fills is told days before, and --fix removes what nobody needs, shown first', async () => {
+  await put(FORWARD, '1\n');
+  await put(BRIDGE, '1\n');
+  await install();
+  const now = Date.now();
+  const samples = Array.from({ length: 72 }, (_, hour) => ({
+    at: new Date(now - (72 - hour) * 3_600_000).toISOString(),
+    disks: [{ path: '/var/lib/rancher', used: 50 + hour * 0.25, total: 100 }],
+  }));
+  const file = '/var/lib/pipeops-agent-host/disk-samples.json';
+  await put(file, JSON.stringify({ v: 1, samples }));
+  for (const letter of ['a', 'b', 'c']) {
+    await put(`${OLD}/${hash(letter)}/bin/k3s`, '');
+  }
+  await machine.files.link(`${OLD}/${hash('a')}`, `${OLD}/current`);
+  await machine.files.link(`${OLD}/${hash('b')}`, `${OLD}/previous`);
+  machine.programs.set('journalctl', () => ({}));
+  machine.programs.set('/usr/local/bin/k3s', ([, word]) => (word === 'crictl' ? {} : undefined));
+  const shown = await machine.run(['doctor', '--fix'], { confirm: false });
+  expect(shown.stdout + shown.stderr).toContain(
+    `Remove from the disk what nobody needs: remove ${OLD}/${hash('c')}\n`,
+  );
+  expect(shown.stderr).toContain('  /usr/local/bin/k3s crictl rmi --prune\n');
+  const ran = await machine.run(['doctor', '--fix', '--yes', '--json']);
+  const { fixed, checks } = JSON.parse(ran.stdout);
+  expect(fixed).toContain('disk-cleaning');
+  expect(checks.find(({ id }: { id: string }) => id === 'disk-trend').finding.message).toBe(
+    'At its pace the disk of /var/lib/rancher is 85 % full in 2 days: now 68 %, 6.0 % more a day',
+  );
+  expect((await machine.files.list(OLD)).toSorted()).toEqual([
+    ...[hash('a'), hash('b'), 'current', 'previous'],
+  ]);
+});

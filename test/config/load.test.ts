@@ -18,6 +18,7 @@ const DEFAULTS: LoadedConfig['config'] = {
   k3s: {
     proxy: 'containerd',
     registry_mirrors: [],
+    embedded_registry: false,
     profile: 'standard',
     traefik: false,
     ha: false,

@@ -18,6 +18,7 @@ test('flags with many values are lists, and go before those of the file', () => 
   expect(config.k3s).toEqual({
     proxy: 'containerd',
     registry_mirrors: [],
+    embedded_registry: false,
     profile: 'standard',
     traefik: false,
     ha: false,

@@ -216,7 +216,7 @@ test('a certificate that ends within a month is told, and one that has ended', (
 
 test('the checks that have a warnable of their own are there', () => {
   const ids = CHECKS.map(({ id }) => id);
-  const own = ['disk-space', 'disk-filling', 'inodes', 'k3s-certificates'];
+  const own = ['disk-space', 'disk-filling', 'disk-trend', 'inodes', 'k3s-certificates'];
   expect(ids).toEqual(expect.arrayContaining([...own, 'snapshots', 'etcd-snapshots']));
 });
 

@@ -30,23 +30,32 @@ test.each([
   ['8.10', '8'],
   ['10.0', '9'],
   ['42', '8'],
-])('on version %s dnf is asked for the package that k3s has for %s, and installs nothing', async (version, major) => {
-  await machine.put('/etc/os-release', RHEL_9.replace('9.5', version));
-  machine.programs.set('dnf', () => ({ exitCode: 1, stderr: 'Operation aborted.\n' }));
-  await install();
-  expect(lookedWith('dnf')).toEqual([
-    `dnf --assumeno --repofrompath=k3s-selinux,https://rpm.rancher.io/k3s/stable/common/centos/${major}/noarch --setopt=k3s-selinux.gpgcheck=0 install k3s-selinux`,
-  ]);
-  expect(installerEnv()).not.toHaveProperty('INSTALL_K3S_SKIP_SELINUX_RPM');
-});
+])(
+  'on version %s dnf is asked for the package that k3s has for %s, and installs nothing',
+  async (version, major) => {
+    await machine.put('/etc/os-release', RHEL_9.replace('9.5', version));
+    machine.programs.set('dnf', () => ({ exitCode: 1, stderr: 'Operation aborted.\n' }));
+    await install();
+    expect(lookedWith('dnf')).toEqual([
+      `dnf --assumeno --repofrompath=k3s-selinux,https://rpm.rancher.io/k3s/stable/common/centos/${major}/noarch --setopt=k3s-selinux.gpgcheck=0 install k3s-selinux`,
+    ]);
+    expect(installerEnv()).not.toHaveProperty('INSTALL_K3S_SKIP_SELINUX_RPM');
+  },
+);
 
 test.each([
-  ['dnf 4', 'Error: \n Problem: nothing provides container-selinux >= 3:2.191.0-1 needed by k3s-selinux'],
+  [
+    'dnf 4',
+    'Error: \n Problem: nothing provides container-selinux >= 3:2.191.0-1 needed by k3s-selinux',
+  ],
   ['dnf 5', 'Failed to resolve the transaction:\nNo match for argument: k3s-selinux'],
 ])('what %s cannot resolve is refused before anything is changed', async (_, said) => {
   machine.programs.set('dnf', () => ({ exitCode: 1, stderr: `${said}\n` }));
   const before = await machine.listing();
-  for (const ran of [await install(), await machine.run(JOIN, { env: INSTALL_ENV, stdin: JOIN_TOKEN })]) {
+  for (const ran of [
+    await install(),
+    await machine.run(JOIN, { env: INSTALL_ENV, stdin: JOIN_TOKEN }),
+  ]) {
     expect(errorOf(ran)).toMatchObject({
       ...{ exitCode: 4, code: 'HOST_UNSUPPORTED' },
       message: `SELinux is enforcing, and its rules for k3s cannot be installed: ${said.split('\n').at(-1)?.trim()}`,

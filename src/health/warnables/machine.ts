@@ -3,7 +3,7 @@ import type { HealthFacts } from '../facts.ts';
 import type { Problem, Warnable } from '../warnable.ts';
 
 /** Ids of checks that have a warnable of their own (machine/checks.ts). */
-const DISK_CHECKS: readonly string[] = ['disk-space', 'disk-filling', 'inodes'];
+const DISK_CHECKS: readonly string[] = ['disk-space', 'disk-filling', 'disk-trend', 'inodes'];
 const CERTIFICATE_CHECKS: readonly string[] = ['k3s-certificates'];
 const SNAPSHOT_CHECKS: readonly string[] = ['snapshots', 'etcd-snapshots'];
 const NAMED = [...DISK_CHECKS, ...CERTIFICATE_CHECKS, ...SNAPSHOT_CHECKS];
@@ -20,7 +20,8 @@ export const disk: Warnable = {
   title: 'Disk',
   why: 'When it is full, nothing can be written any more; before that Kubernetes removes images and evicts pods.',
   remedy: `Make room: \`sudo journalctl --vacuum-size=200M\`, \`sudo k3s crictl rmi --prune\`; or use a larger disk. More, by
-what was found: [disk-space](#disk-space), [disk-filling](#disk-filling), [inodes](#inodes).`,
+what was found: [disk-space](#disk-space), [disk-filling](#disk-filling), [disk-trend](#disk-trend),
+[inodes](#inodes).`,
   find: ({ findings }) => told(findings, (check) => DISK_CHECKS.includes(check)),
 };
 

@@ -1,13 +1,14 @@
 import { diskSpace, type FreeSpace } from '../facts/disk-space.ts';
 import { subject } from '../facts/subject.ts';
-import { type Check, EVERYWHERE } from './check.ts';
+import { DISK_CLEANING_ID } from '../k3s/disk-cleaning.ts';
+import { type Check, EVERYWHERE, FIX_BY_DOCTOR } from './check.ts';
 
 const MIB = 1024 * 1024;
 /** For an installation; what is installed already needs less. */
 const BARE_FREE_BYTES_MIN = 2 * 1024 * MIB;
 const FREE_BYTES_MIN = 512 * MIB;
 /** From here on the kubelet removes images, and soon pods (kubelet, imageGCHighThresholdPercent). */
-const USED_PERCENT_MAX = 85;
+export const USED_PERCENT_MAX = 85;
 const INODES_FREE_PERCENT_MIN = 5;
 
 export const enoughDiskSpace: Check = {
@@ -43,8 +44,10 @@ export const diskNotFilling: Check = {
   roles: EVERYWHERE,
   why: `When ${USED_PERCENT_MAX} % of the disk are used, Kubernetes removes images, and a little later it evicts pods.`,
   remedy: `See what is large: \`sudo du -xh --max-depth=2 /var | sort -h | tail\`. Images that nobody uses:
-\`sudo k3s crictl rmi --prune\`. The journal: \`sudo journalctl --vacuum-size=200M\`.`,
-  needs: [diskSpace],
+\`sudo k3s crictl rmi --prune\`. The journal: \`sudo journalctl --vacuum-size=200M\`. \`doctor --fix\` does both, and removes
+programs of earlier versions of k3s; it shows that first.`,
+  repair: DISK_CLEANING_ID,
+  needs: [diskSpace, subject],
   run: async (facts) => {
     const full = (await facts(diskSpace)).filter(
       ({ freeBytes, totalBytes }) => 100 - (freeBytes / totalBytes) * 100 >= USED_PERCENT_MAX,
@@ -55,7 +58,10 @@ export const diskNotFilling: Check = {
           code: 'DISK_FULL',
           message: `The disk fills up: ${usedText(full)}`,
           hint: 'Make room',
-          fix: 'sudo journalctl --vacuum-size=200M',
+          fix:
+            (await facts(subject)).role === 'bare'
+              ? 'sudo journalctl --vacuum-size=200M'
+              : FIX_BY_DOCTOR,
           details: { disks: full },
         };
   },

@@ -111,7 +111,7 @@ export async function newJoinToken(
     v: 1 as const,
     ...{ servers: [...servers], token, role, expires, ...bound },
     ...(info.k3s_version === null ? {} : { k3s: info.k3s_version }),
-    ...(settings['embedded-registry'] === true ? { embedded_registry: true } : {}),
+    ...(settings['embedded-registry'] === true ? { embedded_registry: true as const } : {}),
     ...networksPart(settings),
     ca: shortened(ca),
   } as const;

@@ -8,7 +8,11 @@ const LABELLED = [K3S_EXECUTABLE, K3S_DATA_DIRECTORY];
 
 export interface SelinuxLabels {
   /** Paths that have another type than the rules say: `/usr/local/bin/k3s`. */
-  readonly wrong: readonly { readonly path: string; readonly is: string; readonly should: string }[];
+  readonly wrong: readonly {
+    readonly path: string;
+    readonly is: string;
+    readonly should: string;
+  }[];
   /** The type that k3s runs as: `container_runtime_t`; undefined where it does not run, or nobody says. */
   readonly runsAs: string | undefined;
 }
@@ -27,7 +31,9 @@ export const selinuxLabels: Fact<SelinuxLabels | undefined> = {
     const wrong = said.stdout.split('\n').flatMap((line) => {
       const [, path = '', is = '', should = ''] =
         /^(\S+) has context (\S+), should be (\S+)$/.exec(line.trim()) ?? [];
-      return typeOf(is) === typeOf(should) ? [] : [{ path, is: typeOf(is), should: typeOf(should) }];
+      return typeOf(is) === typeOf(should)
+        ? []
+        : [{ path, is: typeOf(is), should: typeOf(should) }];
     });
     const unit = K3S_UNITS[(await facts(subject)).k3sRole];
     const argv = ['systemctl', 'show', '--property=MainPID', '--value', unit] as const;

@@ -1,3 +1,4 @@
+import { diskTrend } from '../../host/checks/disk-trend.ts';
 import { recentSnapshot } from '../../host/checks/etcd-snapshots.ts';
 import { k3sCertificatesLast } from '../../host/checks/k3s-certificates.ts';
 import { addressStillThere } from '../../host/checks/kept-address.ts';
@@ -6,12 +7,20 @@ import { ownSnapshots } from '../../host/checks/snapshots.ts';
 import type { HostFacts } from '../../protocol/helper.ts';
 import type { MachineContext } from '../context.ts';
 import { diagnose } from '../doctor.ts';
+import { noteDiskSample } from './disk-samples.ts';
 
 /** Checks of files that k3s lets only root read: the daemon cannot make them itself. */
-const ROOTS_CHECKS = [k3sCertificatesLast, recentSnapshot, ownSnapshots, addressStillThere];
+const ROOTS_CHECKS = [
+  k3sCertificatesLast,
+  recentSnapshot,
+  ownSnapshots,
+  addressStillThere,
+  diskTrend,
+];
 
 /** @throws AgentError CONFIG_INVALID, INTERRUPTED */
 export async function hostFacts(context: MachineContext): Promise<HostFacts> {
+  await noteDiskSample(context);
   const { results } = await diagnose(context, { flags: {} }, (check) =>
     ROOTS_CHECKS.includes(check),
   );

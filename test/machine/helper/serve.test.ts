@@ -261,6 +261,37 @@ test('root hears of certificates that end, which the daemon cannot see', async (
   expect(await ask('{"verb":"host_facts"}')).toEqual([{ data: { findings: [] } }]);
 });
 
+test('it notes how full the disks are, once an hour and for two weeks at most', async () => {
+  const file = '/var/lib/pipeops-agent-host/disk-samples.json';
+  const samples = async () => (await machine.json(file))['samples'] as readonly { at: string }[];
+  await ask('{"verb":"host_facts"}');
+  await ask('{"verb":"host_facts"}');
+  expect(await samples()).toEqual([
+    {
+      at: expect.any(String),
+      disks: ['/var/lib/rancher', '/opt/pipeops-agent'].map((path) => ({
+        ...{ path, used: expect.any(Number), total: expect.any(Number) },
+      })),
+    },
+  ]);
+  const [one] = await samples();
+  const hours = (from: number, count: number) =>
+    Array.from({ length: count }, (_, hour) => ({
+      ...one,
+      at: new Date(Date.now() - (from - hour) * 3_600_000).toISOString(),
+    }));
+  await machine.put(file, JSON.stringify({ v: 1, samples: hours(336, 336) }));
+  await ask('{"verb":"host_facts"}');
+  expect((await samples()).length).toBe(336);
+  // Noted while the clock was ahead.
+  await machine.put(file, JSON.stringify({ v: 1, samples: hours(-100, 2) }));
+  await ask('{"verb":"host_facts"}');
+  expect((await samples()).length).toBe(1);
+  await machine.put(file, 'damaged');
+  await ask('{"verb":"host_facts"}');
+  expect((await samples()).length).toBe(1);
+});
+
 const TOO_LONG = 'x'.repeat(1024 * 1024 + 1);
 
 test('a journal that is too long is kept, however many note something at once', async () => {
