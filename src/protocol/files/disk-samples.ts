@@ -8,7 +8,7 @@ const Sample = z.object({
 export type DiskSample = z.infer<typeof Sample>;
 
 /** Two weeks, one an hour. */
-export const DISK_SAMPLES_MAX = 336;
+const DISK_SAMPLES_MAX = 336;
 
 const DiskSamples = z.object({
   /** The oldest reader that may use it. */
