@@ -46,13 +46,14 @@ export async function chooseNodeName(
   if (hasPassword && (isThisMachine || (wishes.taken === 'reuse' && !there.isAlive))) {
     return wanted; // k3s compares the password.
   }
-  if (wishes.taken !== 'rename') {
-    throw nameTaken(there, { isThisMachine, hasPassword });
-  }
   const renamed = uniqueName(wanted, machineId || context.hostname);
   const other = known.find(({ name }) => name === renamed);
+  if (wishes.taken !== 'rename') {
+    const free = other === undefined ? renamed : undefined;
+    throw nameTaken(there, { isThisMachine, hasPassword, free });
+  }
   if (other !== undefined && !hasPassword) {
-    throw nameTaken(other, { isThisMachine: false, hasPassword });
+    throw nameTaken(other, { isThisMachine: false, hasPassword, free: undefined });
   }
   return renamed;
 }
@@ -98,9 +99,18 @@ function nameTaken(
   {
     isThisMachine,
     hasPassword,
-  }: { readonly isThisMachine: boolean; readonly hasPassword: boolean },
+    free,
+  }: {
+    readonly isThisMachine: boolean;
+    readonly hasPassword: boolean;
+    /** A name that nobody has. */
+    readonly free: string | undefined;
+  },
 ): AgentError {
-  const rename = 'To join under another name: --name-taken rename, or --node-name NAME';
+  const rename =
+    free === undefined
+      ? 'To join under another name: --node-name NAME'
+      : `To join as "${free}", which is free: --name-taken rename; under another name: --node-name NAME`;
   const hint = node.isAlive
     ? `${rename}. If that machine is to go: sudo pipeops-agent leave, there`
     : hasPassword && !isThisMachine
@@ -110,7 +120,7 @@ function nameTaken(
   return new AgentError(
     'NODE_NAME_TAKEN',
     `The name "${node.name}" is taken: ${what} it in the cluster${at(node)}`,
-    { hint, details: { node: node.name, alive: node.isAlive } },
+    { hint, details: { node: node.name, alive: node.isAlive, free: free ?? null } },
   );
 }
 

@@ -69,9 +69,9 @@ test('a name of a living node is refused before anything is changed', async () =
     code: 'NODE_NAME_TAKEN',
     message: 'The name "node-1" is taken: a living machine has it in the cluster, at 10.0.0.9',
     hint:
-      'To join under another name: --name-taken rename, or --node-name NAME. ' +
+      'To join as "node-1-3eb1b", which is free: --name-taken rename; under another name: --node-name NAME. ' +
       'If that machine is to go: sudo pipeops-agent leave, there',
-    details: { node: 'node-1', alive: true },
+    details: { node: 'node-1', alive: true, free: 'node-1-3eb1b' },
   });
   expect(after).toEqual(before);
 });
