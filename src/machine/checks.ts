@@ -36,6 +36,7 @@ import { noOtherCluster } from '../host/checks/other-cluster.ts';
 import { hostnameResolves } from '../host/checks/own-name.ts';
 import { packagesFree } from '../host/checks/package-lock.ts';
 import { largePacketsPass } from '../host/checks/path-mtu.ts';
+import { podChecksums } from '../host/checks/pod-checksums.ts';
 import { podNetworksFree, podRoutesFree } from '../host/checks/pod-networks.ts';
 import { allPortsFree, webPortsFree } from '../host/checks/ports.ts';
 import { processorKnown } from '../host/checks/processor.ts';
@@ -117,6 +118,7 @@ export const CHECKS: readonly Check[] = [
   networksOfOwnVersion,
   podNetworksFree,
   podRoutesFree,
+  podChecksums,
   firewallOpen,
   controlPlaneAnswers,
   ...ON_THE_WAY,

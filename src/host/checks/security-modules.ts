@@ -1,4 +1,4 @@
-import { K3S_UNITS } from '../../core/k3s-places.ts';
+import { K3S_DATA_DIRECTORY, K3S_EXECUTABLE, K3S_UNITS } from '../../core/k3s-places.ts';
 import type { Facts } from '../facts/fact.ts';
 import { packageTool } from '../facts/package-tool.ts';
 import { securityModules } from '../facts/security-modules.ts';
@@ -55,7 +55,7 @@ export const selinuxLabelled: Check = {
   cost: 'dear',
   roles: ['server', 'worker'],
   why: 'SELinux decides by labels: with others than its rules for k3s expect, containers are denied files and sockets.',
-  remedy: `The labels of files are set anew with \`sudo restorecon -R -v /usr/local/bin/k3s /var/lib/rancher/k3s\`, and
+  remedy: `The labels of files are set anew with \`sudo restorecon -R -v ${K3S_EXECUTABLE} ${K3S_DATA_DIRECTORY}\`, and
 k3s takes its own at its next start. They are wrong where k3s was there before the rules, or was copied from elsewhere.`,
   needs: [securityModules, selinuxLabels, subject],
   run: async (facts) => {

@@ -1,7 +1,11 @@
 /** What the notes of how full the disks were say of the days to come. */
 import { expect, test } from 'bun:test';
+import { diskTrend } from '../../../src/host/checks/disk-trend.ts';
 import type { DiskSample } from '../../../src/protocol/files/disk-samples.ts';
-import { outcomeOf } from './outcome-of.ts';
+import { factDeps } from '../../support/fact-deps.ts';
+import { putTree } from '../../support/machine-tree.ts';
+import { memoryDirectory } from '../../support/temp-dir.ts';
+import { findingOf } from './outcome-of.ts';
 
 const FILE = '/var/lib/pipeops-agent-host/disk-samples.json';
 const HOUR_MS = 3_600_000;
@@ -16,12 +20,11 @@ const filling = (
     at: new Date(START + hour * HOUR_MS).toISOString(),
     disks: [{ path: '/var/lib/rancher', used: used(hour), total: total(hour) }],
   }));
-const found = (samples: readonly DiskSample[]) =>
-  outcomeOf({
-    check: 'disk-trend',
-    role: 'server',
-    more: { [FILE]: JSON.stringify({ v: 1, samples }) },
-  });
+const found = async (samples: readonly DiskSample[]) => {
+  await using machine = await memoryDirectory();
+  await putTree(machine.path, { [FILE]: JSON.stringify({ v: 1, samples }) });
+  return await findingOf(diskTrend, factDeps(machine.path));
+};
 
 test.each<[string, readonly DiskSample[]]>([
   ['one that stays as it is', filling(72, () => 70)],
@@ -39,12 +42,12 @@ test.each<[string, readonly DiskSample[]]>([
   ],
   ['one without notes', []],
 ])('nothing is told of a disk: %s', async (_, samples) => {
-  expect(await found(samples)).toMatchObject({ state: 'ok' });
+  expect(await found(samples)).toBeUndefined();
 });
 
 test('a disk that fills within two weeks is told with its pace', async () => {
   expect(await found(filling(96, (hour) => 60 + hour / 12))).toMatchObject({
-    severity: 'warns',
+    code: 'DISK_FULL',
     message:
       'At its pace the disk of /var/lib/rancher is 85 % full in 8 days: now 68 %, 2.0 % more a day',
     fix: 'sudo pipeops-agent doctor --fix',

@@ -84,6 +84,9 @@ const nginx = (inode: number): Tree => ({
   '/proc/812/fd/7': { link: `socket:[${inode}]` },
 });
 
+/** proc_net(5), of UDP alone. */
+const udpErrors = (count: number) =>
+  `Udp: InDatagrams InErrors InCsumErrors IgnoredMulti\nUdp: 9 0 ${count} 0\n`;
 const ENFORCING_WITH_RULES = {
   '/sys/fs/selinux/enforce': '1',
   '/usr/share/selinux/packages/k3s.pp': '',
@@ -291,6 +294,18 @@ const WRONG: Readonly<Record<string, readonly [Case, object]>> = {
     },
     {
       fix: 'sudo transactional-update --non-interactive pkg install k3s-selinux\nsudo systemctl reboot',
+    },
+  ],
+  'packets between nodes with wrong checksums': [
+    {
+      check: 'pod-checksums',
+      role: 'worker',
+      more: { '/sys/class/net/flannel.1/mtu': '1450\n', '/proc/net/snmp': udpErrors(4_711) },
+    },
+    {
+      severity: 'warns',
+      message: '4711 UDP packets came to this node with a wrong checksum and were dropped',
+      fix: 'sudo ethtool -K flannel.1 tx-checksum-ip-generic off',
     },
   ],
   'labels of SELinux that the rules of k3s do not expect': [
@@ -505,6 +520,16 @@ const RIGHT: Readonly<Record<string, Case>> = {
     check: 'ports',
     k3sRole: 'agent',
     more: { '/proc/net/tcp': waiting(6443, 1) },
+  },
+  'a few wrong checksums': {
+    check: 'pod-checksums',
+    role: 'server',
+    more: { '/sys/class/net/flannel.1/mtu': '1450\n', '/proc/net/snmp': udpErrors(3) },
+  },
+  'wrong checksums where pods do not travel in UDP': {
+    check: 'pod-checksums',
+    role: 'server',
+    more: { '/proc/net/snmp': udpErrors(4_711) },
   },
   'a file system without a count of inodes': {
     check: 'inodes',
