@@ -1,4 +1,6 @@
 /** What `doctor --fix` may do: each is a resource, so that `uninstall` takes it back. */
+
+import { BOOT_LINE_ID, bootLine } from '../host/boot/boot-line.ts';
 import { FIX_BY_DOCTOR } from '../host/checks/check.ts';
 import type { CheckResult } from '../host/checks/run.ts';
 import { hasK3s } from '../host/cluster/adopted-k3s.ts';
@@ -10,7 +12,6 @@ import { firewallOpening } from '../host/firewall/opening.ts';
 import type { FirewallRule } from '../host/firewall/rule.ts';
 import { k3sCertificateRotation, ROTATION_ID } from '../host/k3s/certificates.ts';
 import { DISK_CLEANING_ID, diskCleaning } from '../host/k3s/disk-cleaning.ts';
-import { BOOT_LINE_ID, bootLine } from '../host/kernel/boot-line.ts';
 import { KERNEL_MODULES_ID, kernelModulesFile } from '../host/kernel/modules-file.ts';
 import { KERNEL_SETTING_GROUPS } from '../host/kernel/settings.ts';
 import { kernelSettingsFile } from '../host/kernel/settings-file.ts';

@@ -31,13 +31,7 @@ import { recordMissing } from '../engine/originals.ts';
 import { claimText, writeOwn } from '../engine/own-text.ts';
 import { changeOf, removePath, removeShared } from '../engine/removals.ts';
 import { LEFT_AS_IT_IS, type Making, type Removal, type Resource } from '../engine/resource.ts';
-import {
-  DAEMON_RELOAD,
-  forgetFailure,
-  isActive,
-  isEnabled,
-  systemctl,
-} from '../engine/systemctl.ts';
+import { forgetFailure, isActive, isEnabled, systemctl } from '../engine/systemctl.ts';
 
 /** What they have started ends within 30 s (`TimeoutStopSec`), and is killed then. */
 const STOP_TIMEOUT_MS = 60_000;
@@ -172,7 +166,7 @@ function making(deps: Deps, inventory: HostInventory, { texts, starts }: Startin
         texts.map(async (each) => changeOf(deps, each.path, await isWritten(each), each.text)),
       ),
     commands: async () => [
-      DAEMON_RELOAD,
+      ['systemctl', 'daemon-reload'],
       ['systemctl', 'reenable', '--quiet', starts],
       ['systemctl', 'restart', starts],
     ],

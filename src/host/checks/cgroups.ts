@@ -1,12 +1,12 @@
 import { K3S_MAIN_CONFIG_FILE } from '../../core/k3s-places.ts';
+import { BOOT_LINE_ID } from '../boot/boot-line.ts';
 import { bootArguments } from '../facts/boot-arguments.ts';
+import { type BootPlace, MEMORY_ARGUMENTS } from '../facts/boot-place.ts';
 import { cgroupV1Leave } from '../facts/cgroup-v1-leave.ts';
 import { cgroups } from '../facts/cgroups.ts';
 import { container } from '../facts/container.ts';
 import { k3sVersion } from '../facts/k3s-version.ts';
 import { isMemoryGiven } from '../facts/memory-given.ts';
-import { BOOT_LINE_ID } from '../kernel/boot-line.ts';
-import { type BootPlace, MEMORY_ARGUMENTS } from '../kernel/boot-place.ts';
 import { type Check, EVERYWHERE, FIX_BY_DOCTOR, type Finding } from './check.ts';
 
 /** Without these no kubelet starts (docs.k3s.io, "Requirements"). */

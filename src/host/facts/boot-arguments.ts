@@ -1,4 +1,4 @@
-import { type BootPlace, editing, findBootPlace } from '../kernel/boot-place.ts';
+import { type BootPlace, editing, findBootPlace } from './boot-place.ts';
 import type { Fact } from './fact.ts';
 
 /** How arguments get to the kernel of this machine. */

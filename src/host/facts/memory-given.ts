@@ -1,6 +1,6 @@
 import { expectedError } from '../../core/errors.ts';
-import { MEMORY_ARGUMENTS } from '../kernel/boot-place.ts';
 import { bootArguments } from './boot-arguments.ts';
+import { MEMORY_ARGUMENTS } from './boot-place.ts';
 import type { Fact } from './fact.ts';
 import { outputOf } from './tool-output.ts';
 

@@ -1,5 +1,5 @@
-import { isProgramThere } from '../engine/program-there.ts';
 import type { Fact, FactDeps } from './fact.ts';
+import { isProgramThere } from './program-there.ts';
 
 /** Programs that the installation and k3s' installer run. One of each line is enough. */
 const TOOLS: readonly (readonly string[])[] = [

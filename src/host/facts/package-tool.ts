@@ -1,5 +1,5 @@
-import { isProgramThere } from '../engine/program-there.ts';
 import type { Fact } from './fact.ts';
+import { isProgramThere } from './program-there.ts';
 
 /** Those that know their system best come first: an image has dnf or zypper as well. */
 const TOOLS = ['rpm-ostree', 'transactional-update', 'zypper'] as const;

@@ -1,5 +1,5 @@
-import { isProgramThere } from '../engine/program-there.ts';
 import type { Fact } from './fact.ts';
+import { isProgramThere } from './program-there.ts';
 
 export interface SecurityModules {
   /** Undefined where the kernel has none, or it is off. */

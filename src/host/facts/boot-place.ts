@@ -1,7 +1,6 @@
 /** Where the boot loader of this machine has the arguments of the kernel. */
 import type { Files } from '../../core/ports.ts';
-import { isProgramThere } from '../engine/program-there.ts';
-import type { Command } from '../engine/resource.ts';
+import { isProgramThere } from './program-there.ts';
 
 /**
  * Given to the kernel, they let it count memory by control groups. The first is known to the kernels of the
@@ -22,7 +21,7 @@ export type BootPlace =
   | {
       readonly kind: 'grub';
       readonly file: string;
-      readonly maker: Command;
+      readonly maker: readonly [string, ...string[]];
       /** What is made. */
       readonly makes: string;
     }

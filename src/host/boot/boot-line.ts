@@ -15,7 +15,7 @@ import {
   GRUB_DROP_IN,
   GRUB_FILE,
   MEMORY_ARGUMENTS,
-} from './boot-place.ts';
+} from '../facts/boot-place.ts';
 
 export const BOOT_LINE_ID = 'boot-line';
 
