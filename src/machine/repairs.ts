@@ -1,6 +1,6 @@
 /** What `doctor --fix` may do: each is a resource, so that `uninstall` takes it back. */
 
-import { BOOT_LINE_ID, bootLine } from '../host/boot/boot-line.ts';
+import { BOOT_LINE_ID, bootLine } from '../host/boot/kernel-arguments.ts';
 import { FIX_BY_DOCTOR } from '../host/checks/check.ts';
 import type { CheckResult } from '../host/checks/run.ts';
 import { hasK3s } from '../host/cluster/adopted-k3s.ts';

@@ -1,5 +1,5 @@
 import { K3S_MAIN_CONFIG_FILE } from '../../core/k3s-places.ts';
-import { BOOT_LINE_ID } from '../boot/boot-line.ts';
+import { BOOT_LINE_ID } from '../boot/kernel-arguments.ts';
 import { bootArguments } from '../facts/boot-arguments.ts';
 import { type BootPlace, MEMORY_ARGUMENTS } from '../facts/boot-place.ts';
 import { cgroupV1Leave } from '../facts/cgroup-v1-leave.ts';
