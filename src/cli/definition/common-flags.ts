@@ -22,7 +22,7 @@ export const PROGRESS_FILE_FLAG = {
 export const DRY_RUN_FLAG = {
   type: 'boolean',
   default: false,
-  description: 'Print what would be done (steps, commands, what changes in files), and do nothing',
+  description: 'Print what would be done, and do nothing',
 } as const;
 export const BUNDLE_FLAG = {
   type: 'string',
