@@ -56,6 +56,7 @@ const ALL_DEFAULT: LoadedConfig['sources'] = {
   'k3s.mirror': 'default',
   'k3s.proxy': 'default',
   'k3s.registry_mirrors': 'default',
+  'k3s.embedded_registry': 'default',
   'k3s.profile': 'default',
   'k3s.traefik': 'default',
   'k3s.ha': 'default',
