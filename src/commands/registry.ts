@@ -13,6 +13,7 @@ import { rollbackCommand } from './handlers/rollback.ts';
 import { scaleCommand } from './handlers/scale.ts';
 import { snapshotCommand } from './handlers/snapshot.ts';
 import { updateCommand } from './handlers/update.ts';
+import { upgradeAgentCommand } from './handlers/upgrade-agent.ts';
 
 /** Every command type that this agent knows. */
 export const COMMAND_HANDLERS: readonly CommandHandler[] = [
@@ -31,4 +32,5 @@ export const COMMAND_HANDLERS: readonly CommandHandler[] = [
   drainCommand,
   joinTokenCommand,
   snapshotCommand,
+  upgradeAgentCommand,
 ];

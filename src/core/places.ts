@@ -61,6 +61,11 @@ export interface Places {
   readonly wasReadyFile: string;
   readonly controlPlaneTokenFile: string;
   readonly proxyCredentialsFile: string;
+  /**
+   * A release that the daemon has fetched for root's helper, which reads it as the word of a stranger: bounded, and
+   * compared with its signatures.
+   */
+  readonly stagedReleaseDirectory: string;
 
   /** Root's own directory. */
   readonly hostStateDirectory: string;
@@ -176,6 +181,7 @@ export function placesOf({
     wasReadyFile: `${state}/was-ready`,
     controlPlaneTokenFile: `${state}/credentials/control-plane-token`,
     proxyCredentialsFile: `${state}/credentials/proxy`,
+    stagedReleaseDirectory: `${state}/staged-release`,
 
     hostStateDirectory: hostState,
     inventoryFile: `${hostState}/inventory.json`,

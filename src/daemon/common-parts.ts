@@ -7,6 +7,7 @@ import type { Config } from '../config/schema.ts';
 import { sessionState } from '../control-plane/session/state.ts';
 import type { Places } from '../core/places.ts';
 import type { Clock, Files, Http, Log, Random } from '../core/ports.ts';
+import type { ReleaseKeys } from '../core/release-keys.ts';
 import { helperClient } from '../host/agent/ask-helper.ts';
 import { channelOpener } from '../kubernetes/api/channel-stream.ts';
 import { kubernetesClient } from '../kubernetes/api/client.ts';
@@ -35,6 +36,7 @@ import { type AccessPaths, type LiveAccess, liveAccess } from './control-plane-a
 import type { LookAtMachine } from './hourly-look.ts';
 import { readMachineMark } from './machine-mark.ts';
 import { type DaemonPaths, daemonPaths } from './paths.ts';
+import { stagedReleases } from './staged-releases.ts';
 
 export interface DaemonPorts {
   readonly clock: Clock;
@@ -45,6 +47,11 @@ export interface DaemonPorts {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** What is wrong with this machine; quick, as the daemon's own user sees it. */
   readonly lookAtMachine: LookAtMachine;
+  /** Certificates (PEM) of the authorities that are trusted when nothing else is said. */
+  readonly authorities: () => Promise<readonly string[]>;
+  /** `x64`, `arm64`. */
+  readonly architecture: string;
+  readonly releaseKeys: ReleaseKeys;
   /** Where log lines go. */
   readonly write: (line: string) => void;
   /** Ends the process within moments, whatever is still going on. */
@@ -97,6 +104,7 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
   });
   const progress = commandProgress({ clock });
   const commands = clusterMemory({ clock, random, log, journal, objects });
+  const access = await liveAccess({ clock, files, log }, accessPaths(paths, config));
   const executor = commandExecutor({
     clock,
     log,
@@ -104,7 +112,7 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     progress,
     kubernetes,
     openChannels,
-    askHelper: helperClient({ askSocket: systemAskSocket, places: ports.places }),
+    ...machineParts(ports, config, access),
     workElsewhere,
     loadHandlers,
     policy,
@@ -114,7 +122,6 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     { random, files, log },
     paths.localToken,
   );
-  const access = await liveAccess({ clock, files, log }, accessPaths(paths, config));
   const state = sessionState({ clock }, phaseAtFirst(config, access));
   return {
     ...ports,
@@ -144,6 +151,15 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     machine: thisMachine,
     network: systemNetwork,
     certificateEnd: systemCertificateEnd,
+  };
+}
+
+/** What commands about the machine itself use. */
+function machineParts(ports: DaemonPorts, config: Config, access: LiveAccess) {
+  return {
+    askHelper: helperClient({ askSocket: systemAskSocket, places: ports.places }),
+    releases: stagedReleases({ ...ports, network: systemNetwork, access }, config),
+    node: config.k3s.node_name ?? thisMachine.hostname().toLowerCase(),
   };
 }
 

@@ -178,10 +178,11 @@ function closing(service: Service, network: Network): Service {
 /**
  * The proxy credentials in the file beside the token win over the environment, which is the unit's.
  */
-function proxySettings(
-  { env }: SessionParts,
+/** The way out of this machine. */
+export function proxySettings(
+  { env }: Pick<SessionParts, 'env'>,
   { control_plane: settings }: Config,
-  { proxyCredentials }: ControlPlaneAccess,
+  { proxyCredentials }: Pick<ControlPlaneAccess, 'proxyCredentials'>,
 ): ProxySettings {
   return {
     url: settings.proxy ?? '',

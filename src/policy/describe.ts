@@ -89,6 +89,7 @@ const HOST_DECIDED: Readonly<Record<HostDecision, string>> = {
 const HOST_MEANING: Readonly<Record<HostVerb, string>> = {
   snapshot: "snapshots of the cluster's data, which stay on this machine",
   join_token: 'tokens by which machines become workers',
+  upgrade_agent: 'newer signed versions of the agent',
   server_token: 'tokens by which machines become servers, each worth the cluster',
 };
 

@@ -52,7 +52,7 @@ export const PRESETS: Readonly<Record<PolicyPreset, Preset>> = {
     commands: POLICY_COMMANDS.filter((type) => type !== 'exec'),
     grants: [...READ_GRANTS, ...CHANGE_GRANTS],
     switches: { ...ALL_OFF, 'secrets.write': true },
-    host: ['snapshot'],
+    host: ['snapshot', 'upgrade_agent'],
   },
   operate: {
     summary:
@@ -67,7 +67,7 @@ export const PRESETS: Readonly<Record<PolicyPreset, Preset>> = {
       'secrets.read': true,
       'secrets.write': true,
     },
-    host: ['snapshot'],
+    host: ['snapshot', 'upgrade_agent'],
   },
 };
 
@@ -75,6 +75,7 @@ export const PRESETS: Readonly<Record<PolicyPreset, Preset>> = {
 export const COMMAND_HOST_VERBS: Readonly<Partial<Record<string, readonly HostVerb[]>>> = {
   snapshot: ['snapshot'],
   join_token: ['join_token', 'server_token'],
+  upgrade_agent: ['upgrade_agent'],
 };
 
 /** Where a part of the policy was decided. */
@@ -169,6 +170,7 @@ function hostVerbs(file: PolicyFile, preset: Preset): EffectivePolicy['host'] {
     snapshot: decided('snapshot'),
     join_token: decided('join_token'),
     server_token: decided('server_token'),
+    upgrade_agent: decided('upgrade_agent'),
   };
 }
 

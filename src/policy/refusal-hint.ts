@@ -37,6 +37,7 @@ function wayToAllow(rule: string): string {
     case 'host.snapshot':
     case 'host.join_token':
     case 'host.server_token':
+    case 'host.upgrade_agent':
       return `${ROOT} by "host: {${name.slice('host.'.length)}: allow}" in a policy: ${BY_FILE}`;
     case 'protected-namespaces':
       return "No policy allows it: these namespaces are the cluster's and the agent's own";

@@ -4,6 +4,7 @@
  * anything.
  */
 import * as z from 'zod';
+import { AgentVersion } from './files/upgrade.ts';
 
 export const HELPER_REQUEST_BYTES_MAX = 16 * 1024;
 export const HELPER_ANSWER_BYTES_MAX = 1024 * 1024;
@@ -29,6 +30,13 @@ export const HelperRequest = z.discriminatedUnion('verb', [
     ask,
   }),
   z.strictObject({ verb: z.literal('snapshot'), command_id: commandId, ask }),
+  z.strictObject({
+    verb: z.literal('upgrade_agent'),
+    command_id: commandId,
+    version: AgentVersion,
+    ask,
+  }),
+  z.strictObject({ verb: z.literal('upgrade_outcome'), command_id: commandId }),
   z.strictObject({ verb: z.literal('host_facts') }),
 ]);
 export type HelperRequest = z.infer<typeof HelperRequest>;
@@ -66,6 +74,24 @@ export const MadeSnapshot = z.object({
   node: z.string(),
 });
 export type MadeSnapshot = z.infer<typeof MadeSnapshot>;
+
+/** How far the change of version is that a command has asked for. */
+export const UpgradeState = z.discriminatedUnion('state', [
+  /** Nothing is known of it. */
+  z.object({ state: z.literal('none') }),
+  /** That version runs here already. */
+  z.object({ state: z.literal('current') }),
+  z.object({ state: z.literal('under_way'), from: AgentVersion, to: AgentVersion }),
+  z.object({
+    state: z.literal('ended'),
+    outcome: z.enum(['done', 'went-back', 'stuck']),
+    from: AgentVersion,
+    to: AgentVersion,
+    why: z.string().nullable(),
+    took_ms: z.number(),
+  }),
+]);
+export type UpgradeState = z.infer<typeof UpgradeState>;
 
 /** What is wrong with the machine, of what only root can see. */
 export const HostFacts = z.object({

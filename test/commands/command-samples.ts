@@ -29,6 +29,8 @@ export const HELPER_ANSWERS: Readonly<Record<HelperRequest['verb'], Record<strin
     datastore: 'sqlite',
     node: 'node-1',
   },
+  upgrade_agent: { state: 'current' },
+  upgrade_outcome: { state: 'none' },
   host_facts: { findings: [] },
 };
 
@@ -81,6 +83,8 @@ export function sampleOf(type: string, namespace: string): CommandSample | undef
       return { payload: { role: 'agent', ttl_seconds: 60 } };
     case 'snapshot':
       return { payload: {} };
+    case 'upgrade_agent':
+      return { payload: { version: '9.9.9', jitter_seconds: 0 } };
     default:
       return undefined;
   }

@@ -141,6 +141,12 @@ async function runAgent(
     askHelper: async () => {
       throw new AgentError('HELPER_UNREACHABLE', 'There is no helper here', { hint: 'Look' });
     },
+    releases: {
+      find: async () => {
+        throw new AgentError('DOWNLOAD_FAILED', 'There are no releases here', { hint: 'Look' });
+      },
+    },
+    node: 'node-1',
     clusterStatus: async () => {
       throw new AgentError('KUBERNETES_API', 'There is no cluster here', { hint: 'Look' });
     },

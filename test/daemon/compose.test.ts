@@ -4,6 +4,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadConfig } from '../../src/config/load.ts';
 import { placesOf } from '../../src/core/places.ts';
+import { NO_RELEASE_KEYS } from '../../src/core/release-keys.ts';
 import { runDaemon } from '../../src/daemon/compose.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
@@ -100,6 +101,9 @@ control_plane:
       files: systemFiles('/'),
       places: placesOf(),
       http: systemHttp,
+      authorities: async () => [],
+      architecture: 'x64',
+      releaseKeys: NO_RELEASE_KEYS,
       env: { STATE_DIRECTORY: directory.path, RUNTIME_DIRECTORY: directory.path, ...env },
       lookAtMachine: async () => [],
       endProcess: (exitCode) => {

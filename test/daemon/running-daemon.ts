@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadConfig } from '../../src/config/load.ts';
 import { placesOf } from '../../src/core/places.ts';
+import { NO_RELEASE_KEYS } from '../../src/core/release-keys.ts';
 import type { DaemonPorts } from '../../src/daemon/common-parts.ts';
 import { runDaemon } from '../../src/daemon/compose.ts';
 import { systemClock } from '../../src/platform/clock.ts';
@@ -50,6 +51,9 @@ export async function startDaemon(directory: string, setup: DaemonSetup): Promis
       files: systemFiles('/'),
       places: placesOf(),
       http: systemHttp,
+      authorities: async () => [],
+      architecture: 'x64',
+      releaseKeys: NO_RELEASE_KEYS,
       ...setup.ports,
       env: { STATE_DIRECTORY: directory, RUNTIME_DIRECTORY: directory },
       lookAtMachine: async () => [],

@@ -134,6 +134,7 @@ test(
   async () => {
     await stand.lab.collectOnFailure(join(tmpdir(), 'pipeops-agent-upgrade'), async () => {
       await takeOverAndBack();
+      await changeByCommand();
       await leaveWhatIsNotWell();
       await refuseWhatIsNotSigned();
       await losePower();
@@ -169,6 +170,37 @@ async function takeOverAndBack(): Promise<void> {
   await nothingLeft();
   expect((await agent('upgrade', '--to', version)).exitCode).toBe(0);
   expect(await running()).toEqual(runs(version, id));
+}
+
+/** The control plane has it changed: one result each, from whichever version runs afterwards. */
+async function changeByCommand(): Promise<void> {
+  const { id } = await running();
+  expect((await agent('rollback', '--to', OLD)).exitCode).toBe(0);
+  const command = async (wanted: string) => {
+    const payload = { version: wanted, jitter_seconds: 0 };
+    const commandId = await stand.command(id, 'upgrade_agent', payload);
+    const { result, extra_results } = await stand.finished(id, commandId);
+    return {
+      success: result?.success,
+      code: result?.error_code,
+      data: result?.data,
+      extra_results,
+    };
+  };
+  expect(await progress.phase('upgrade by a command', () => command(version))).toEqual({
+    ...{ success: true, code: undefined, extra_results: 0 },
+    data: { changed: true, from: OLD, version, took_ms: expect.any(Number) },
+  });
+  expect(await running()).toEqual(runs(version, id));
+  await nothingLeft();
+  await publish('9.0.0', asGood('9.0.0', 'exit 1'));
+  expect(await progress.phase('a bad one by a command', () => command('9.0.0'))).toEqual({
+    ...{ success: false, code: 'UPGRADE_FAILED', extra_results: 0 },
+    data: { changed: false, from: version, version, took_ms: expect.any(Number) },
+  });
+  expect(await running()).toEqual(runs(version, id));
+  expect(await command(OLD)).toMatchObject({ success: false, code: 'RELEASE_REFUSED' });
+  await nothingLeft();
 }
 
 /** A version that is not well is left again, and everything is as it was. */

@@ -17,6 +17,8 @@ export function unusedCommandDeps(): Omit<CommandDeps, 'clock'> {
     }),
     openChannels: unused,
     askHelper: unused,
+    releases: { find: unused },
+    node: 'node-1',
     clusterStatus: unused,
     workElsewhere: unused,
     policy: {

@@ -8,6 +8,19 @@ import type { KubernetesClient } from '../../kubernetes/api/client.ts';
 import type { Policy } from '../../policy/decision.ts';
 import type { ClusterStatus } from '../../protocol/rest.ts';
 
+/** @throws AgentError RELEASE_UNTRUSTED, RELEASE_EXPIRED, RELEASE_REFUSED, DOWNLOAD_FAILED, DOWNLOAD_CORRUPT … */
+export interface Releases {
+  /** One that may follow the running version, or is that. @param wanted the newest of the channel without a version */
+  find(
+    wanted: { readonly version: string | undefined; readonly channel: string },
+    signal: AbortSignal,
+  ): Promise<{
+    readonly version: string;
+    /** Puts it where root's helper looks for it. @param update hears how far it is */
+    fetch(update: (text: string) => void, signal: AbortSignal): Promise<void>;
+  }>;
+}
+
 /** What every handler may use. */
 export interface CommandDeps {
   readonly clock: Clock;
@@ -21,6 +34,10 @@ export interface CommandDeps {
   readonly clusterStatus: (signal: AbortSignal) => Promise<ClusterStatus>;
   /** What needs root on this machine. */
   readonly askHelper: AskHelper;
+  /** Releases of the agent itself. */
+  readonly releases: Releases;
+  /** What this machine is called in the cluster. */
+  readonly node: string;
   /** For work that would block the event loop. */
   readonly workElsewhere: WorkElsewhere;
   /**

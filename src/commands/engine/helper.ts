@@ -11,7 +11,7 @@ const PERSON_POLL_MS = 15_000;
 const WINDOW_POLL_MS = 15_000;
 
 /** What a command wants of the helper: what a person may have to approve. */
-type WantedOfHelper = Exclude<HelperRequest, { verb: 'host_facts' }>;
+type WantedOfHelper = Exclude<HelperRequest, { verb: 'host_facts' | 'upgrade_outcome' }>;
 
 /** What passes by itself, or by a person. */
 const WAITED_FOR: readonly ErrorCode[] = ['APPROVAL_NEEDED', 'OUTSIDE_WINDOW'];
@@ -58,7 +58,7 @@ export async function askHelperAndPerson(
 }
 
 /** @throws AgentError POLICY_DENIED; OUTSIDE_WINDOW at the end of the command's time */
-async function whenWithinWindow(context: CommandContext, use: Use): Promise<void> {
+export async function whenWithinWindow(context: CommandContext, use: Use): Promise<void> {
   const { clock, policy, signal } = context;
   for (let isFirst = true; ; isFirst = false) {
     requireAllowed(policy.command(use));

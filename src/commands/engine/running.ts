@@ -131,6 +131,8 @@ function contextOf(
     kubernetes: deps.kubernetes,
     openChannels: deps.openChannels,
     askHelper: deps.askHelper,
+    releases: deps.releases,
+    node: deps.node,
     clusterStatus: deps.clusterStatus,
     workElsewhere: deps.workElsewhere,
     policy: deps.policy,

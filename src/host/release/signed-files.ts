@@ -59,6 +59,25 @@ export async function readSignedRelease(
   return allOrNone(found);
 }
 
+/**
+ * The same where others may have put anything: a pipe, a link, a file without an end.
+ * @throws AgentError FILE_ACCESS
+ */
+export async function readStrangersRelease(
+  files: Files,
+  directory: string,
+): Promise<SignedRelease | undefined> {
+  const found = await collect(RELEASE_FILE_NAMES, async (name) => {
+    const file = await files.openFile(`${directory}/${name}`);
+    try {
+      return file && Buffer.from(await file.read(0, RELEASE_FILE_LIMIT_BYTES)).toString();
+    } finally {
+      await file?.close();
+    }
+  });
+  return allOrNone(found);
+}
+
 /** Less than all four is nothing. */
 export function allOrNone(
   found: Readonly<Record<keyof SignedRelease, string | undefined>>,

@@ -23,14 +23,23 @@ interface Deps {
 export interface Staging {
   readonly manifest: ReleaseManifest;
   readonly signed: SignedRelease;
-  /** Of the version's directory, without a slash at its end. */
-  readonly url: string;
   /** `linux-x64`. */
   readonly platform: string;
-  /** Where what has come stands until it is whole. */
-  readonly downloadDirectory: string;
   /** The program's place. */
   readonly path: string;
+}
+
+/** Where it comes from, and where what has come stands until it is whole. */
+export interface Fetching {
+  /** Of the version's directory, without a slash at its end. */
+  readonly url: string;
+  /** Of the packed program. */
+  readonly to: string;
+}
+
+/** Where the packed program of a version stands in a directory of downloads. */
+export function packedPath(directory: string, version: string, platform: string): string {
+  return `${directory}/${version}-pipeops-agent-${platform}.gz`;
 }
 
 /**
@@ -39,24 +48,73 @@ export interface Staging {
  */
 export async function stageRelease(
   deps: Deps,
-  { manifest, signed, url, platform, downloadDirectory, path }: Staging,
+  staging: Staging,
+  fetching: Fetching,
   update: (text: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const { files } = deps;
+  const { manifest, signed, platform, path } = staging;
+  if (await isPlaced(files, staging, signal)) {
+    await writeSignedRelease(files, dirname(path), signed);
+    return;
+  }
   const program = listedFile(manifest, `pipeops-agent-${platform}`);
-  const packed = listedFile(manifest, `${program.name}.gz`);
-  if ((await hashOfFile(files, path, signal)) !== program.sha256) {
-    await refuseFullDisk(files, dirname(dirname(path)), program.size + packed.size);
-    const to = `${downloadDirectory}/${manifest.version}-${packed.name}`;
-    const wanted = { urls: [`${url}/${packed.name}`], sha256: packed.sha256, path: to };
-    await downloadFile(deps, { ...wanted, limitBytes: packed.size }, update, signal);
-    update('unpacking');
+  await refuseFullDisk(files, dirname(dirname(path)), program.size + packedSize(staging));
+  await fetchPacked(deps, staging, fetching, update, signal);
+  update('unpacking');
+  await placeRelease(files, staging, fetching.to, signal);
+  await files.remove(fetching.to);
+}
+
+/**
+ * Fetches the packed program of a release.
+ * @throws AgentError RELEASE_REFUSED, DOWNLOAD_FAILED, DOWNLOAD_CORRUPT, DISK_FULL, INTERRUPTED
+ */
+export async function fetchPacked(
+  deps: Deps,
+  { manifest, platform }: Pick<Staging, 'manifest' | 'platform'>,
+  { url, to }: Fetching,
+  update: (text: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const packed = listedFile(manifest, `pipeops-agent-${platform}.gz`);
+  const wanted = { urls: [`${url}/${packed.name}`], sha256: packed.sha256, path: to };
+  await downloadFile(deps, { ...wanted, limitBytes: packed.size }, update, signal);
+}
+
+/**
+ * Unpacks a program into its place. What is written there is compared with what was signed, so the packed one may
+ * come from anybody.
+ * @throws AgentError RELEASE_REFUSED, RELEASE_UNTRUSTED, FILE_ACCESS, DISK_FULL, INTERRUPTED
+ */
+export async function placeRelease(
+  files: Files,
+  staging: Staging,
+  packed: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { manifest, signed, platform, path } = staging;
+  if (!(await isPlaced(files, staging, signal))) {
+    const program = listedFile(manifest, `pipeops-agent-${platform}`);
+    await refuseFullDisk(files, dirname(dirname(path)), program.size);
     await files.claimDirectory(dirname(path), { mode: PROGRAM_MODE });
-    await unpack(files, to, path, program, signal);
-    await files.remove(to);
+    await unpack(files, packed, path, program, signal);
   }
   await writeSignedRelease(files, dirname(path), signed);
+}
+
+async function isPlaced(
+  files: Files,
+  { manifest, platform, path }: Staging,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const program = listedFile(manifest, `pipeops-agent-${platform}`);
+  return (await hashOfFile(files, path, signal)) === program.sha256;
+}
+
+function packedSize({ manifest, platform }: Staging): number {
+  return listedFile(manifest, `pipeops-agent-${platform}.gz`).size;
 }
 
 async function refuseFullDisk(files: Files, directory: string, neededBytes: number) {

@@ -6,6 +6,9 @@ import { type NotesLockDeps, withNotesLock } from './notes-lock.ts';
 /** Of each file. The one before is kept, so there are at most two of this size. */
 const HELPER_JOURNAL_BYTES_MAX = 1024 * 1024;
 
+/** They change nothing. */
+const READING_VERBS: readonly HelperRequest['verb'][] = ['host_facts', 'upgrade_outcome'];
+
 export interface HelperJournal {
   /**
    * Notes a request that is let through before its work, and then what came of it. Nothing is done that could not
@@ -36,7 +39,7 @@ export function helperJournal(deps: Deps, peer: Peer | undefined): HelperJournal
   let isNoted = false;
   return {
     around: async (request, work) => {
-      const path = request.verb === 'host_facts' ? helperOtherFile : helperJournalFile;
+      const path = READING_VERBS.includes(request.verb) ? helperOtherFile : helperJournalFile;
       const what = whatOf(request);
       await note(path, { ...what, outcome: 'begun' });
       const begunAt = deps.clock.monotonic();

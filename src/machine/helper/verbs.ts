@@ -29,6 +29,9 @@ export function decisionOf(policy: EffectivePolicy, request: HelperRequest): Ver
       );
     case 'snapshot':
       return hostDecision(policy, 'snapshot', 'snapshot', request.ask);
+    case 'upgrade_agent':
+      return hostDecision(policy, 'upgrade_agent', 'upgrade_agent', request.ask);
+    case 'upgrade_outcome':
     case 'host_facts':
       // What `status` shows the daemon's people anyway.
       return { decision: ALLOWED, isAsked: false };
@@ -64,6 +67,14 @@ export async function carryOut(
     case 'snapshot': {
       const { commandedSnapshot } = await import('./snapshot.ts');
       return await commandedSnapshot(context, request, tell);
+    }
+    case 'upgrade_agent': {
+      const { commandedUpgrade } = await import('./upgrade-agent.ts');
+      return await commandedUpgrade(context, request, tell);
+    }
+    case 'upgrade_outcome': {
+      const { upgradeOutcome } = await import('./upgrade-agent.ts');
+      return await upgradeOutcome(context, request.command_id);
     }
     case 'host_facts': {
       const { hostFacts } = await import('./host-facts.ts');

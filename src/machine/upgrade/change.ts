@@ -35,6 +35,8 @@ export async function refuseSecondChange(context: MachineContext): Promise<void>
   }
 }
 
+type Change = Pick<UpgradeRecord, 'kind' | 'from' | 'to' | 'command_id'>;
+
 /**
  * Switches to a version that is in its place, and comes back when that is known to be well, or the one before
  * runs again. It goes on by itself when this process ends.
@@ -42,47 +44,62 @@ export async function refuseSecondChange(context: MachineContext): Promise<void>
  */
 export async function changeVersion(
   context: MachineContext,
-  change: Pick<UpgradeRecord, 'kind' | 'from' | 'to'>,
+  change: Change,
 ): Promise<UpgradeResult> {
-  const { clock, files, places, random, signal } = context;
+  const progress = await context.progress(`Change from ${change.from} to ${change.to}`);
+  try {
+    const id = await beginChange(context, change);
+    const result = await followChange(context, id, progress.update);
+    refuseFailure(result);
+    progress.done();
+    return result;
+  } catch (thrown) {
+    progress.fail();
+    throw thrown;
+  }
+}
+
+/** Writes the record, and starts the unit that goes on with it. @returns its id. @throws AgentError TOOL_FAILED */
+export async function beginChange(context: MachineContext, change: Change): Promise<string> {
+  const { clock, files, places, random } = context;
   const id = Buffer.from(random.bytes(ID_BYTES)).toString('hex');
   await writeRecord(context, {
     ...{ v: UPGRADE_READER, id, ...change, step: 'switch', judged: 0, why: null },
     began: clock.now().toISOString(),
     had_session: await hasSession(context),
   });
-  const progress = await context.progress(`Change from ${change.from} to ${change.to}`);
-  try {
-    const watcher = knownToRun(context, change.from);
-    await startWatcher(context, watcher).catch(async (thrown: unknown) => {
-      await files.remove(places.upgradeFile); // Nobody would go on with it.
-      throw thrown;
-    });
-    const pace = { everyMs: LOOK_INTERVAL_MS, limitMs: FOLLOW_LIMIT_MS };
-    const end = await pollUntil(clock, pace, signal, async () => {
-      const record = await readRecord(context);
-      const result = record === undefined ? await readResult(context) : undefined;
-      if (result?.id === id) {
-        return { found: result };
-      }
-      progress.update(WORDS[record?.step ?? 'switch']);
-      // Without a record it has ended without a result: the disk was full. With one, systemd has given it up.
-      const isOver =
-        record === undefined
-          ? !(await isStartedOrStarting(context, WATCHER_UNIT_NAME))
-          : (await activeState(context, WATCHER_UNIT_NAME)) === 'failed';
-      return isOver ? { found: undefined } : { soFar: undefined };
-    });
-    if (end.kind !== 'found' || end.found === undefined) {
-      throw await notFollowed(context, end.kind === 'aborted' ? 'aborted' : 'late');
-    }
-    refuseFailure(end.found);
-    progress.done();
-    return end.found;
-  } catch (thrown) {
-    progress.fail();
+  const watcher = knownToRun(context, change.from);
+  await startWatcher(context, watcher).catch(async (thrown: unknown) => {
+    await files.remove(places.upgradeFile); // Nobody would go on with it.
     throw thrown;
+  });
+  return id;
+}
+
+async function followChange(
+  context: MachineContext,
+  id: string,
+  update: (text: string) => void,
+): Promise<UpgradeResult> {
+  const pace = { everyMs: LOOK_INTERVAL_MS, limitMs: FOLLOW_LIMIT_MS };
+  const end = await pollUntil(context.clock, pace, context.signal, async () => {
+    const record = await readRecord(context);
+    const result = record === undefined ? await readResult(context) : undefined;
+    if (result?.id === id) {
+      return { found: result };
+    }
+    update(WORDS[record?.step ?? 'switch']);
+    // Without a record it has ended without a result: the disk was full. With one, systemd has given it up.
+    const isOver =
+      record === undefined
+        ? !(await isStartedOrStarting(context, WATCHER_UNIT_NAME))
+        : (await activeState(context, WATCHER_UNIT_NAME)) === 'failed';
+    return isOver ? { found: undefined } : { soFar: undefined };
+  });
+  if (end.kind !== 'found' || end.found === undefined) {
+    throw await notFollowed(context, end.kind === 'aborted' ? 'aborted' : 'late');
   }
+  return end.found;
 }
 
 /**

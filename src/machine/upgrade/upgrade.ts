@@ -3,10 +3,8 @@ import { basename, dirname } from 'node:path';
 import { loadConfig } from '../../config/load.ts';
 import type { Config } from '../../config/schema.ts';
 import { AgentError, expectedError } from '../../core/errors.ts';
-import { DEFAULT_BASE_URL } from '../../core/places.ts';
 import type { Http } from '../../core/ports.ts';
 import { compareVersions } from '../../core/text/compare-versions.ts';
-import { withoutEnd } from '../../core/text/without-end.ts';
 import {
   executablePath,
   linkedExecutable,
@@ -15,14 +13,13 @@ import {
 import { tryOut } from '../../host/agent/upgrade/try-out.ts';
 import { placeFile } from '../../host/engine/place-file.ts';
 import {
-  fetchChannel,
-  fetchSignedRelease,
-  readSignedRelease,
-  writeSignedRelease,
-} from '../../host/release/signed-files.ts';
-import { stageRelease } from '../../host/release/stage.ts';
-import { keyNumberOf, type VerifiedRelease, verifyRelease } from '../../host/release/verify.ts';
-import type { SignedRelease } from '../../protocol/files/release.ts';
+  type FoundRelease,
+  findRelease,
+  installedKeyNumber,
+  placeOfReleases,
+} from '../../host/release/find.ts';
+import { writeSignedRelease } from '../../host/release/signed-files.ts';
+import { packedPath, stageRelease } from '../../host/release/stage.ts';
 import type { UpgradeResult } from '../../protocol/files/upgrade.ts';
 import { readBundle, refuseOtherArchitecture } from '../bundle.ts';
 import type { MachineContext } from '../context.ts';
@@ -65,7 +62,7 @@ export async function upgradeAgent(
   const config = await readableConfig(context);
   const downloads = await openDownloads(context, config, await readCa(context, config));
   try {
-    const found = await findRelease(context, downloads.http, config, from, wishes);
+    const found = await findAndTell(context, downloads.http, config, from, wishes);
     const { version } = found.release.manifest;
     const place = () => stage(context, downloads.http, found);
     return await upgradeTo(context, from, wishes, { version, place });
@@ -150,7 +147,7 @@ export async function rollBackAgent(
 }
 
 /** @throws AgentError NOT_INSTALLED, also where something else than install.sh has put the program */
-async function installedVersion(context: MachineContext): Promise<string> {
+export async function installedVersion(context: MachineContext): Promise<string> {
   const { places } = context;
   const isLink = (await context.files.stat(places.executableLink))?.kind === 'link';
   const linked = isLink ? await linkedExecutable(context) : undefined;
@@ -181,51 +178,26 @@ async function readableConfig(context: MachineContext): Promise<Config> {
   }
 }
 
-interface FoundRelease {
-  readonly release: VerifiedRelease;
-  readonly signed: SignedRelease;
-  /** Of its directory. */
-  readonly url: string;
-}
-
-async function findRelease(
+async function findAndTell(
   context: MachineContext,
   http: Http,
   { agent }: Config,
   from: string,
   { version, channel }: UpgradeWishes,
 ): Promise<FoundRelease> {
-  const base = withoutEnd(agent.base_url ?? DEFAULT_BASE_URL, '/');
-  const deps = { clock: context.clock, http };
+  const base = placeOfReleases(agent.base_url);
   const progress = await context.progress(`Ask ${base}`);
   try {
-    const signed =
-      version === undefined
-        ? await fetchChannel(deps, base, channel, context.signal)
-        : await fetchSignedRelease(deps, `${base}/${version}`, context.signal);
-    const release = verifyRelease(context.releaseKeys, signed, {
-      ...{ from: base, now: context.clock.now(), version },
-      channel: version === undefined ? channel : undefined,
-      installed: { version: from, keyNumber: await installedKeyNumber(context, from) },
-      allowExpired: mayHaveExpired(context),
-    });
-    const found = release.manifest.version;
-    progress.done(`${found}, signed with release key ${release.key.number}`);
-    return { release, signed, url: `${base}/${found}` };
+    const allowExpired = mayHaveExpired(context);
+    const wanted = { version, channel, installed: from, allowExpired };
+    const found = await findRelease({ ...context, http }, base, wanted, context.signal);
+    const { manifest, key } = found.release;
+    progress.done(`${manifest.version}, signed with release key ${key.number}`);
+    return found;
   } catch (thrown) {
     progress.fail();
     throw thrown;
   }
-}
-
-/** 0 where it was installed without signatures, or nobody has checked them. */
-async function installedKeyNumber(
-  { files, places, releaseKeys }: MachineContext,
-  version: string,
-): Promise<number> {
-  const directory = dirname(executablePath(places, version));
-  const signed = await readSignedRelease(files, directory);
-  return signed === undefined ? 0 : keyNumberOf(releaseKeys, signed);
 }
 
 async function stage(
@@ -237,9 +209,11 @@ async function stage(
   const progress = await context.progress(`Fetch pipeops-agent ${manifest.version}`);
   try {
     const path = executablePath(places, manifest.version);
-    const to = { path, downloadDirectory: places.downloadDirectory };
-    const what = { manifest, signed, url, platform: `linux-${architecture}` };
-    await stageRelease({ clock, files, http }, { ...what, ...to }, progress.update, signal);
+    const platform = `linux-${architecture}`;
+    const to = packedPath(places.downloadDirectory, manifest.version, platform);
+    const staging = { manifest, signed, platform, path };
+    const deps = { clock, files, http };
+    await stageRelease(deps, staging, { url, to }, progress.update, signal);
     progress.done();
   } catch (thrown) {
     progress.fail();
@@ -247,7 +221,7 @@ async function stage(
   }
 }
 
-async function showsThatItRuns(
+export async function showsThatItRuns(
   context: MachineContext,
   from: string,
   version: string,

@@ -185,7 +185,7 @@ async function end(
   outcome: 'done' | 'went-back' | 'stuck',
   why: string | null,
 ): Promise<undefined> {
-  const { v, id, kind, from, to, began } = record;
+  const { v, id, kind, from, to, began, command_id } = record;
   const now = context.clock.now();
   if (outcome === 'done') {
     const before = executablePath(context.places, from);
@@ -196,7 +196,9 @@ async function end(
     await removeOlder(context, to);
   }
   const took_ms = Math.max(0, now.getTime() - Date.parse(began));
-  const result = { v, id, kind, from, to, outcome, why, at: now.toISOString(), took_ms };
+  const asked = command_id === undefined ? {} : { command_id };
+  const change = { v, id, kind, from, to, ...asked };
+  const result = { ...change, outcome, why, at: now.toISOString(), took_ms };
   await evenIfFull(() => writeResult(context, result));
   await removeRecord(context);
 }

@@ -1,5 +1,6 @@
 /** Commands about the machine itself, carried out by root's helper. */
 import * as z from 'zod';
+import { AgentVersion } from '../files/upgrade.ts';
 import { JOIN_TOKEN_TTL_SECONDS_MAX, JOIN_TOKEN_TTL_SECONDS_MIN } from '../helper.ts';
 
 const JOIN_TOKEN_TTL_SECONDS_DEFAULT = 900;
@@ -15,6 +16,40 @@ export const JoinTokenPayload = z.strictObject({
 export type JoinTokenPayload = z.infer<typeof JoinTokenPayload>;
 
 export const SnapshotPayload = z.strictObject({});
+
+const JITTER_SECONDS_MAX = 3_600;
+const JITTER_SECONDS_DEFAULT = 30;
+
+export const UpgradeAgentPayload = z.strictObject({
+  /** The newest of the channel when absent. */
+  version: AgentVersion.optional(),
+  channel: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,31}$/)
+    .default('stable'),
+  /** It begins within so long, at a moment that the command's id decides. */
+  jitter_seconds: z.int().min(0).max(JITTER_SECONDS_MAX).default(JITTER_SECONDS_DEFAULT),
+});
+export type UpgradeAgentPayload = z.infer<typeof UpgradeAgentPayload>;
+
+export const UpgradeAgentData = z.strictObject({
+  /** Whether another version runs now. */
+  changed: z.boolean(),
+  from: AgentVersion,
+  /** The one that runs now. */
+  version: AgentVersion,
+  /** From the switch until it was known to be well, or the one before ran again. */
+  took_ms: z.number().optional(),
+});
+export type UpgradeAgentData = z.infer<typeof UpgradeAgentData>;
+
+/** What a later attempt must know: on which machine it was begun, and for what. */
+export const UpgradeBegun = z.looseObject({
+  node: z.string(),
+  from: AgentVersion,
+  version: AgentVersion,
+});
+export type UpgradeBegun = z.infer<typeof UpgradeBegun>;
 
 export const JoinTokenData = z.strictObject({
   /** What "token list" shows and "token delete" takes. The token itself stands beside it: it is secret. */

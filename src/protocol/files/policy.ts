@@ -20,11 +20,12 @@ export const POLICY_COMMANDS = [
   'exec',
   'join_token',
   'snapshot',
+  'upgrade_agent',
 ] as const;
 export type PolicyCommand = (typeof POLICY_COMMANDS)[number];
 
 /** What the control plane may have root's helper do on this machine, each decided on its own. */
-export const HOST_VERBS = ['snapshot', 'join_token', 'server_token'] as const;
+export const HOST_VERBS = ['snapshot', 'join_token', 'server_token', 'upgrade_agent'] as const;
 export type HostVerb = (typeof HOST_VERBS)[number];
 
 /** Verbs of RBAC. */
@@ -121,6 +122,8 @@ export const PolicyFile = z.strictObject({
       join_token: hostVerb,
       /** Tokens by which machines become servers: each is worth the whole cluster. */
       server_token: hostVerb,
+      /** Newer signed versions of the agent. */
+      upgrade_agent: hostVerb,
     } satisfies Record<HostVerb, unknown>)
     .default({}),
   /** When these are done; at any time where none is named. */
@@ -129,6 +132,7 @@ export const PolicyFile = z.strictObject({
       snapshot: windows,
       join_token: windows,
       server_token: windows,
+      upgrade_agent: windows,
     } satisfies Record<HostVerb, unknown>)
     .default({}),
   pod_security: z.enum(['privileged', 'baseline', 'restricted']).optional(),

@@ -7,14 +7,16 @@ import * as z from 'zod';
 /** The newest form that is read here: `v` is the oldest reader that may use one. */
 export const UPGRADE_READER = 1;
 
-const Version = z.string().regex(/^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$/);
+export const AgentVersion = z.string().regex(/^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$/);
 
 const Change = z.looseObject({
   v: z.int().min(1),
   id: z.string().regex(/^[0-9a-f]{16}$/),
   kind: z.enum(['upgrade', 'rollback']),
-  from: Version,
-  to: Version,
+  from: AgentVersion,
+  to: AgentVersion,
+  /** The command of the control plane that has asked for it. */
+  command_id: z.string().optional(),
 });
 
 export const UpgradeRecord = z.looseObject({
@@ -36,7 +38,7 @@ export type UpgradeRecord = z.infer<typeof UpgradeRecord>;
 
 /** What a version prints of itself before it takes over. */
 export const SelfTest = z.looseObject({
-  version: Version,
+  version: AgentVersion,
   store: z.enum(['good', 'absent', 'damaged']),
   /** What is wrong with the settings for this version; null where it understands them. */
   config: z.string().nullable(),

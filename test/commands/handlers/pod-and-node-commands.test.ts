@@ -70,6 +70,8 @@ beforeEach(() => {
       };
     },
     askHelper: () => Promise.reject(new Error('not used here')),
+    releases: { find: () => Promise.reject(new Error('not used here')) },
+    node: 'node-1',
     clusterStatus: () => Promise.reject(new Error('not used here')),
     workElsewhere,
     policy: {

@@ -36,6 +36,8 @@ beforeEach(async () => {
     kubernetes: clientOf(kubernetes),
     openChannels: () => Promise.reject(new Error('not used here')),
     askHelper: () => Promise.reject(new Error('not used here')),
+    releases: { find: () => Promise.reject(new Error('not used here')) },
+    node: 'node-1',
     clusterStatus: () => Promise.reject(new Error('not used here')),
     workElsewhere,
     policy: {

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { gzipSync } from 'bun';
 import { toAgentError } from '../../../src/core/errors.ts';
 import type { Files, Http } from '../../../src/core/ports.ts';
-import { stageRelease } from '../../../src/host/release/stage.ts';
+import { packedPath, stageRelease } from '../../../src/host/release/stage.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { systemFiles } from '../../../src/platform/files.ts';
 import { ReleaseManifest, type SignedRelease } from '../../../src/protocol/files/release.ts';
@@ -52,11 +52,11 @@ async function stage(program = listed(NAME, PROGRAM), packed = listed(`${NAME}.g
     ...{ released: '2026-01-01T00:00:00Z', expires: '2026-02-01T00:00:00Z' },
     ...{ programs: [program], files: [packed] },
   });
-  const what = { manifest, signed: SIGNED, url: URL_OF, platform: 'linux-x64' };
-  const to = { downloadDirectory: '/downloads', path: PLACE };
+  const what = { manifest, signed: SIGNED, platform: 'linux-x64', path: PLACE };
+  const from = { url: URL_OF, to: packedPath('/downloads', '1.2.3', 'linux-x64') };
   const deps = { clock: systemClock, files, http };
   const never = new AbortController().signal;
-  return await stageRelease(deps, { ...what, ...to }, () => undefined, never).then(
+  return await stageRelease(deps, what, from, () => undefined, never).then(
     () => 'staged',
     (thrown: unknown) => toAgentError(thrown).code,
   );

@@ -1,0 +1,83 @@
+/** Fetches releases of the agent for root's helper, which has no network and takes nothing on trust. */
+import type { Releases } from '../commands/engine/handler.ts';
+import type { Config } from '../config/schema.ts';
+import type { Places } from '../core/places.ts';
+import type { Clock, Files, Http, Network } from '../core/ports.ts';
+import type { ProxySettings } from '../core/proxy-settings.ts';
+import type { ReleaseKeys } from '../core/release-keys.ts';
+import { BUILD } from '../core/version.ts';
+import { type FoundRelease, findRelease, placeOfReleases } from '../host/release/find.ts';
+import { writeSignedRelease } from '../host/release/signed-files.ts';
+import { fetchPacked, packedPath } from '../host/release/stage.ts';
+import type { LiveAccess } from './control-plane-access.ts';
+import { proxySettings } from './session-parts.ts';
+
+const DIRECTORY_MODE = 0o700;
+
+interface Deps {
+  readonly clock: Clock;
+  readonly files: Files;
+  readonly places: Places;
+  readonly architecture: string;
+  readonly releaseKeys: ReleaseKeys;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly authorities: () => Promise<readonly string[]>;
+  readonly network: (options: { ca: string | undefined; proxy: ProxySettings }) => Network;
+  readonly access: Pick<LiveAccess, 'current'>;
+}
+
+export function stagedReleases(deps: Deps, config: Config): Releases {
+  const base = placeOfReleases(config.agent.base_url);
+  return {
+    find: async ({ version, channel }, signal) => {
+      const wanted = { version, channel, installed: BUILD.version, allowExpired: false };
+      const found = await overNetwork(deps, config, (http) =>
+        findRelease({ ...deps, http }, base, wanted, signal),
+      );
+      return {
+        version: found.release.manifest.version,
+        fetch: (update, until) =>
+          overNetwork(deps, config, (http) => stage({ ...deps, http }, found, update, until)),
+      };
+    },
+  };
+}
+
+/** A mirror may have a certificate of either kind: of the usual authorities, or of the one that root has named. */
+async function overNetwork<T>(
+  deps: Deps,
+  config: Config,
+  work: (http: Http) => Promise<T>,
+): Promise<T> {
+  const access = deps.access.current();
+  const own = access.ca;
+  const ca = own === undefined ? undefined : [...(await deps.authorities()), own].join('\n');
+  const proxy = proxySettings(deps, config, access);
+  const network = deps.network({ ca, proxy });
+  try {
+    return await work(network.http);
+  } finally {
+    network.close();
+  }
+}
+
+/** Only one is kept. */
+async function stage(
+  deps: Deps & { readonly http: Http },
+  { release: { manifest }, signed, url }: FoundRelease,
+  update: (text: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const { files, places } = deps;
+  const directory = places.stagedReleaseDirectory;
+  const platform = `linux-${deps.architecture}`;
+  const to = packedPath(directory, manifest.version, platform);
+  await files.makeDirectory(directory, { mode: DIRECTORY_MODE });
+  for (const name of await files.list(directory)) {
+    if (!`${directory}/${name}`.startsWith(to)) {
+      await files.remove(`${directory}/${name}`);
+    }
+  }
+  await fetchPacked(deps, { manifest, platform }, { url, to }, update, signal);
+  await writeSignedRelease(files, directory, signed);
+}
