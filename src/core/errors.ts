@@ -39,6 +39,7 @@ const ERROR_TABLE = {
   NODE_NAME_TAKEN: { exit: 5, retryable: false },
   MACHINE_ID_TAKEN: { exit: 5, retryable: false },
   APPROVAL_NEEDED: { exit: 5, retryable: true },
+  UPGRADE_HELD: { exit: 5, retryable: false },
   OUTSIDE_WINDOW: { exit: 5, retryable: true },
   POLICY_DENIED: { exit: 5, retryable: false },
   CONTROL_PLANE_UNREACHABLE: { exit: 6, retryable: true },

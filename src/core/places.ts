@@ -97,6 +97,8 @@ export interface Places {
   readonly upgradeFile: string;
   /** How the last change of the version ended. */
   readonly upgradeResultFile: string;
+  /** Whether a person holds the version: see protocol/files/upgrade-hold.ts. */
+  readonly upgradeHoldFile: string;
   /** Of the unit that changes it. */
   readonly upgradeUnitFile: string;
   /** A copy of the store, on which a version shows that it can use it. */
@@ -200,6 +202,7 @@ export function placesOf({
     k3sRestartFile: `${hostState}/k3s-restart-needed`,
     upgradeFile: `${hostState}/upgrade.json`,
     upgradeResultFile: `${hostState}/upgrade-result.json`,
+    upgradeHoldFile: `${hostState}/upgrade-hold.json`,
     upgradeUnitFile: `${unitDirectory}/pipeops-agent-upgrade.service`,
     selfTestDirectory: '/run/pipeops-agent-upgrade',
     previousExecutableFile: `${hostState}/previous-executable`,

@@ -1,4 +1,5 @@
 /** Fetches releases of the agent for root's helper, which has no network and takes nothing on trust. */
+import { dirname } from 'node:path';
 import type { Releases } from '../commands/engine/handler.ts';
 import type { Config } from '../config/schema.ts';
 import type { Places } from '../core/places.ts';
@@ -6,6 +7,7 @@ import type { Clock, Files, Http, Network } from '../core/ports.ts';
 import type { ProxySettings } from '../core/proxy-settings.ts';
 import type { ReleaseKeys } from '../core/release-keys.ts';
 import { BUILD } from '../core/version.ts';
+import { executablePath } from '../host/agent/executable.ts';
 import { type FoundRelease, findRelease, placeOfReleases } from '../host/release/find.ts';
 import { writeSignedRelease } from '../host/release/signed-files.ts';
 import { fetchPacked, packedPath } from '../host/release/stage.ts';
@@ -30,13 +32,15 @@ export function stagedReleases(deps: Deps, config: Config): Releases {
   const base = placeOfReleases(config.agent.base_url);
   return {
     find: async ({ version, channel }, signal) => {
-      const wanted = { version, channel, installed: BUILD.version, allowExpired: false };
+      const directory = dirname(executablePath(deps.places, BUILD.version));
+      const installed = { version: BUILD.version, directory };
+      const wanted = { version, channel, installed, allowExpired: false };
       const found = await overNetwork(deps, config, (http) =>
         findRelease({ ...deps, http }, base, wanted, signal),
       );
       return {
         version: found.release.manifest.version,
-        fetch: (update, until) =>
+        stage: (update, until) =>
           overNetwork(deps, config, (http) => stage({ ...deps, http }, found, update, until)),
       };
     },

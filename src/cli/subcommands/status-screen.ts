@@ -1,7 +1,9 @@
 /** What `status` shows. */
 import { formatDuration } from '../../core/text/duration.ts';
 import { visibleLine } from '../../core/text/visible.ts';
+import { holdText } from '../../host/agent/upgrade/hold.ts';
 import type { K3sState } from '../../host/k3s/state.ts';
+import type { UpgradeHold } from '../../protocol/files/upgrade-hold.ts';
 import type {
   ClusterNodes,
   DetailedHealth,
@@ -26,13 +28,16 @@ export interface Seen {
   readonly health: HealthAnswer | undefined;
   readonly workloads: WorkloadSummary | undefined;
   readonly k3s: K3sState | undefined;
+  /** Whether a person holds the version of this machine; only root sees it. */
+  readonly hold: UpgradeHold | undefined;
 }
 
 export function statusScreen(
-  { detailed, health, workloads, k3s }: Seen,
+  { detailed, health, workloads, k3s, hold }: Seen,
   { now, columns }: { readonly now: Date; readonly columns: number | undefined },
 ): string {
   const table = rows(detailed, k3s, [
+    ...holdRows(hold, now),
     ...workloadRows(workloads),
     ...(health === undefined ? [] : latelyRows(health, now)),
   ]);
@@ -68,6 +73,11 @@ function rows(
     ...(agent.role === 'node' ? [] : sessionRows(health)),
     ...more,
   ];
+}
+
+function holdRows(hold: UpgradeHold | undefined, now: Date): readonly Row[] {
+  const text = hold && holdText(hold, now);
+  return text === undefined ? [] : [['Upgrades', text]];
 }
 
 /** Both machines work; whoever looks at the control plane sees two. */

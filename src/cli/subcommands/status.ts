@@ -1,4 +1,5 @@
 import type { K3sState } from '../../host/k3s/state.ts';
+import type { UpgradeHold } from '../../protocol/files/upgrade-hold.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
@@ -61,12 +62,14 @@ async function watch(context: CliContext, json: boolean): Promise<number> {
 async function look(context: CliContext, patienceMs?: number): Promise<Seen> {
   const { askDaemon, askHealth, askWorkloads } = await import('../../machine/ask-daemon.ts');
   const detailed = await askDaemon(context, patienceMs);
-  const [health, workloads, k3s] = await Promise.all([
+  const { readHold } = await import('../../host/agent/upgrade/hold.ts');
+  const [health, workloads, k3s, hold] = await Promise.all([
     known(askHealth(context)),
     detailed.ready && detailed.agent.role === 'server' ? known(askWorkloads(context)) : undefined,
     readK3s(context),
+    known(readHold(context)),
   ]);
-  return { detailed, health, workloads, k3s };
+  return { detailed, health, workloads, k3s, hold };
 }
 
 /** Only a part of the screen: what cannot be asked is left out. */
@@ -78,13 +81,18 @@ async function known<T>(answer: Promise<T>): Promise<T | undefined> {
   });
 }
 
-function document({ detailed, health, workloads, k3s }: Seen): object {
+function document({ detailed, health, workloads, k3s, hold }: Seen): object {
   return {
     ...detailed,
     ...(health === undefined ? {} : { health }),
     ...(workloads === undefined ? {} : { workloads }),
     ...(k3s === undefined ? {} : { k3s }),
+    ...(hold?.pin || hold?.paused_until ? { upgrades: holdFacts(hold) } : {}),
   };
+}
+
+function holdFacts({ pin, paused_until }: UpgradeHold): object {
+  return { pin, paused_until };
 }
 
 async function screen(context: CliContext, seen: Seen): Promise<string> {

@@ -2,10 +2,14 @@ import { resolve } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
 import type { UpgradeOutcome } from '../../machine/upgrade/upgrade.ts';
 import type { UpgradeResult } from '../../protocol/files/upgrade.ts';
+import type { UpgradeHold } from '../../protocol/files/upgrade-hold.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
+import { readDuration } from '../definition/read-duration.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
 
 const VERSION_PATTERN = /^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$/;
+/** Whoever wants more pins the version. */
+const PAUSE_RANGE = { minMs: 0, maxMs: 90 * 24 * 3_600_000, example: '7d' };
 const CHANNEL_PATTERN = /^[a-z][a-z0-9-]{0,31}$/;
 
 export const upgradeSubcommand = defineSubcommand({
@@ -35,12 +39,33 @@ export const upgradeSubcommand = defineSubcommand({
       default: false,
       description: 'Only say whether there is a newer version',
     },
+    pin: {
+      type: 'string',
+      description: 'Only keep this machine at this version: upgrades to others are refused',
+      valueHint: 'VERSION',
+    },
+    unpin: { type: 'boolean', default: false, description: 'Only take that back' },
+    pause: {
+      type: 'string',
+      description: 'Only refuse upgrades by the control plane for so long, at most 90d; 0s ends it',
+      valueHint: 'DURATION',
+    },
     json: JSON_FLAG,
   },
   words: [],
   needsRoot: true,
   locks: true,
   run: async (context, { flags }) => {
+    const wanted = wantedHold(context.clock.now(), flags);
+    if (wanted !== undefined) {
+      const { changeHold, holdText } = await import('../../host/agent/upgrade/hold.ts');
+      const hold = await changeHold(context, wanted);
+      const text = holdText(hold, context.clock.now()) ?? 'neither pinned nor paused';
+      const { pin, paused_until } = hold;
+      const document = `${JSON.stringify({ pin, paused_until }, null, 2)}\n`;
+      context.io.stdout(flags.json ? document : `Upgrades: ${text}\n`);
+      return 0;
+    }
     const { upgradeAgent } = await import('../../machine/upgrade/upgrade.ts');
     const outcome = await upgradeAgent(context, {
       version: matching('--to', flags.to, VERSION_PATTERN),
@@ -77,6 +102,33 @@ export const rollbackSubcommand = defineSubcommand({
     return 0;
   },
 });
+
+interface HoldFlags {
+  readonly pin?: string | undefined;
+  readonly unpin: boolean;
+  readonly pause?: string | undefined;
+}
+
+/** @returns undefined where an upgrade is meant. @throws AgentError USAGE */
+function wantedHold(
+  now: Date,
+  { pin, unpin, pause }: HoldFlags,
+): Partial<Pick<UpgradeHold, 'pin' | 'paused_until'>> | undefined {
+  if (pin !== undefined && unpin) {
+    throw new AgentError('USAGE', '--pin and --unpin say the opposite of each other', {
+      hint: 'Give one of them',
+    });
+  }
+  const pinned = matching('--pin', pin, VERSION_PATTERN);
+  const pauseMs = pause === undefined ? undefined : readDuration('pause', pause, PAUSE_RANGE);
+  const until = pauseMs ? new Date(now.getTime() + pauseMs).toISOString() : null;
+  const wanted = {
+    ...(pinned === undefined ? {} : { pin: pinned }),
+    ...(unpin ? { pin: null } : {}),
+    ...(pauseMs === undefined ? {} : { paused_until: until }),
+  };
+  return Object.keys(wanted).length === 0 ? undefined : wanted;
+}
 
 /** It becomes part of paths and addresses. */
 function matching(flag: string, value: string | undefined, pattern: RegExp): string | undefined {

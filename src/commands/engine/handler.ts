@@ -17,7 +17,7 @@ export interface Releases {
   ): Promise<{
     readonly version: string;
     /** Puts it where root's helper looks for it. @param update hears how far it is */
-    fetch(update: (text: string) => void, signal: AbortSignal): Promise<void>;
+    stage(update: (text: string) => void, signal: AbortSignal): Promise<void>;
   }>;
 }
 

@@ -62,7 +62,7 @@ async function fetched(
   if (found.version === BUILD.version) {
     return undefined;
   }
-  await found.fetch((text) => context.progress(`Fetch ${found.version}: ${text}`), signal);
+  await found.stage((text) => context.progress(`Fetch ${found.version}: ${text}`), signal);
   const begun = { node: context.node, from: BUILD.version, version: found.version };
   await context.setCheckpoint(begun);
   return begun;

@@ -1,11 +1,9 @@
 /** Asks the place of releases for one, and checks its signatures; nothing of its program is fetched. */
-import { dirname } from 'node:path';
-import { DEFAULT_BASE_URL, type Places } from '../../core/places.ts';
+import { DEFAULT_BASE_URL } from '../../core/places.ts';
 import type { Clock, Files, Http } from '../../core/ports.ts';
 import type { ReleaseKeys } from '../../core/release-keys.ts';
 import { withoutEnd } from '../../core/text/without-end.ts';
 import type { SignedRelease } from '../../protocol/files/release.ts';
-import { executablePath } from '../agent/executable.ts';
 import { fetchChannel, fetchSignedRelease, readSignedRelease } from './signed-files.ts';
 import { keyNumberOf, type VerifiedRelease, verifyRelease } from './verify.ts';
 
@@ -13,16 +11,21 @@ export interface FindingDeps {
   readonly clock: Clock;
   readonly files: Files;
   readonly http: Http;
-  readonly places: Places;
   readonly releaseKeys: ReleaseKeys;
+}
+
+/** What is here. */
+export interface InstalledRelease {
+  readonly version: string;
+  /** Of its program; its signatures stand beside it. */
+  readonly directory: string;
 }
 
 export interface ReleaseWanted {
   /** The newest of the channel when undefined. */
   readonly version: string | undefined;
   readonly channel: string;
-  /** Version that is installed here. */
-  readonly installed: string;
+  readonly installed: InstalledRelease;
   /** Whether somebody has said that it may have expired. */
   readonly allowExpired: boolean;
 }
@@ -53,16 +56,19 @@ export async function findRelease(
   const release = verifyRelease(deps.releaseKeys, signed, {
     ...{ from: base, now: deps.clock.now(), version, allowExpired },
     channel: version === undefined ? channel : undefined,
-    installed: { version: installed, keyNumber: await installedKeyNumber(deps, installed) },
+    installed: {
+      version: installed.version,
+      keyNumber: await installedKeyNumber(deps, installed.directory),
+    },
   });
   return { release, signed, url: `${base}/${release.manifest.version}` };
 }
 
 /** 0 where it was installed without signatures, or nobody has checked them. */
 export async function installedKeyNumber(
-  { files, places, releaseKeys }: Pick<FindingDeps, 'files' | 'places' | 'releaseKeys'>,
-  version: string,
+  { files, releaseKeys }: Pick<FindingDeps, 'files' | 'releaseKeys'>,
+  directory: string,
 ): Promise<number> {
-  const signed = await readSignedRelease(files, dirname(executablePath(places, version)));
+  const signed = await readSignedRelease(files, directory);
   return signed === undefined ? 0 : keyNumberOf(releaseKeys, signed);
 }

@@ -1,7 +1,9 @@
+import { dirname } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
 import type { StartProgress } from '../../core/ports.ts';
 import { compareVersions } from '../../core/text/compare-versions.ts';
 import { executablePath } from '../../host/agent/executable.ts';
+import { readHold, requireUnpaused, requireUnpinned } from '../../host/agent/upgrade/hold.ts';
 import { readRecord, readResult } from '../../host/agent/upgrade/record.ts';
 import { installedKeyNumber } from '../../host/release/find.ts';
 import { readStrangersRelease } from '../../host/release/signed-files.ts';
@@ -19,7 +21,7 @@ type Request = Extract<HelperRequest, { verb: 'upgrade_agent' }>;
  * nothing: signatures, rules of the manifest and the program itself are checked here. It answers as soon as the unit
  * is started that changes the version: that one ends the daemon, too. A command that runs again is told how far it is.
  * @throws AgentError RELEASE_UNTRUSTED, RELEASE_EXPIRED, RELEASE_REFUSED, UPGRADE_FAILED, NOT_INSTALLED, BUSY,
- *   NOT_FOUND, DISK_FULL
+ *   NOT_FOUND, DISK_FULL, UPGRADE_HELD
  */
 export async function commandedUpgrade(
   given: MachineContext,
@@ -35,6 +37,9 @@ export async function commandedUpgrade(
   if (version === from) {
     return { state: 'current' };
   }
+  const hold = await readHold(context);
+  requireUnpaused(hold, context.clock);
+  requireUnpinned(hold, version);
   if (compareVersions(version, from) < 0) {
     throw new AgentError('RELEASE_REFUSED', `${version} is older than ${from}, which is here`, {
       hint: 'To go back to a version that was here, run there: sudo pipeops-agent rollback',
@@ -75,10 +80,11 @@ async function placeStaged(context: MachineContext, from: string, version: strin
       hint: 'Send the command again',
     });
   }
+  const present = dirname(executablePath(places, from));
   const { manifest } = verifyRelease(releaseKeys, signed, {
     ...{ from: 'the release that the agent has fetched', now: clock.now(), version },
     ...{ channel: undefined, allowExpired: false },
-    installed: { version: from, keyNumber: await installedKeyNumber(context, from) },
+    installed: { version: from, keyNumber: await installedKeyNumber(context, present) },
   });
   const platform = `linux-${architecture}`;
   const path = executablePath(places, version);

@@ -10,6 +10,7 @@ import {
   linkedExecutable,
   previousExecutable,
 } from '../../host/agent/executable.ts';
+import { readHold, requireUnpinned } from '../../host/agent/upgrade/hold.ts';
 import { tryOut } from '../../host/agent/upgrade/try-out.ts';
 import { placeFile } from '../../host/engine/place-file.ts';
 import {
@@ -49,7 +50,7 @@ export type UpgradeOutcome =
 /**
  * Fetches a release, checks its signatures, lets it show that it can take over, and switches to it.
  * @throws AgentError RELEASE_UNTRUSTED, RELEASE_EXPIRED, RELEASE_REFUSED, UPGRADE_FAILED, NOT_INSTALLED, BUSY,
- *   DOWNLOAD_FAILED, DOWNLOAD_CORRUPT, DISK_FULL, INTERRUPTED
+ *   DOWNLOAD_FAILED, DOWNLOAD_CORRUPT, DISK_FULL, UPGRADE_HELD, INTERRUPTED
  */
 export async function upgradeAgent(
   context: MachineContext,
@@ -95,6 +96,7 @@ async function upgradeTo(
   if (isCheck) {
     return { kind: 'available', from, version };
   }
+  requireUnpinned(await readHold(context), version);
   await refuseSecondChange(context);
   await place();
   await showsThatItRuns(context, from, version);
@@ -105,7 +107,7 @@ async function upgradeTo(
 /** All of it was read and compared when this returns; its program is compared once more when it is placed. */
 async function inBundle(context: MachineContext, from: string, path: string): Promise<Candidate> {
   const { files, places, signal } = context;
-  const keyNumber = await installedKeyNumber(context, from);
+  const keyNumber = await installedKeyNumber(context, directoryOf(context, from));
   const bundle = await readBundle(context, path, { version: from, keyNumber });
   refuseOtherArchitecture(context, bundle);
   const { version } = bundle.manifest.agent;
@@ -189,7 +191,8 @@ async function findAndTell(
   const progress = await context.progress(`Ask ${base}`);
   try {
     const allowExpired = mayHaveExpired(context);
-    const wanted = { version, channel, installed: from, allowExpired };
+    const installed = { version: from, directory: directoryOf(context, from) };
+    const wanted = { version, channel, installed, allowExpired };
     const found = await findRelease({ ...context, http }, base, wanted, context.signal);
     const { manifest, key } = found.release;
     progress.done(`${manifest.version}, signed with release key ${key.number}`);
@@ -198,6 +201,10 @@ async function findAndTell(
     progress.fail();
     throw thrown;
   }
+}
+
+function directoryOf({ places }: MachineContext, version: string): string {
+  return dirname(executablePath(places, version));
 }
 
 async function stage(

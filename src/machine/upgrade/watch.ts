@@ -4,9 +4,10 @@
  */
 import type { Config } from '../../config/schema.ts';
 import { expectedError } from '../../core/errors.ts';
+import { UNIT_NAME } from '../../core/places.ts';
 import { within } from '../../core/waiting.ts';
 import { executablePath, pruneVersions } from '../../host/agent/executable.ts';
-import { judgeAfterRestart } from '../../host/agent/upgrade/judge.ts';
+import { type Judged, judgeAfterRestart } from '../../host/agent/upgrade/judge.ts';
 import {
   readRecord,
   readResult,
@@ -14,6 +15,7 @@ import {
   writeRecord,
   writeResult,
 } from '../../host/agent/upgrade/record.ts';
+import { silenceWatch } from '../../host/agent/upgrade/silence.ts';
 import { removeWatcher } from '../../host/agent/upgrade/watcher-unit.ts';
 import { interrupted } from '../../host/engine/interrupted.ts';
 import type { UpgradeRecord } from '../../protocol/files/upgrade.ts';
@@ -79,14 +81,15 @@ async function nextStep(
         return await goOn(context, record, { step: 'back', why });
       }
       const judging = await goOn(context, record, { judged: record.judged + 1 });
-      const why = await judge(context, { ...judging, version: to });
+      const hadSession = record.had_session;
+      const why = await judge(context, { version: to, hadSession, isWayBack: false });
       return why === undefined
         ? await end(context, record, 'done', null)
         : await goOn(context, judging, { step: 'back', why });
     }
     case 'back': {
       const incomplete = await takeOver(context, from);
-      const stuck = await judge(context, { ...record, version: from, had_session: false });
+      const stuck = await judge(context, { version: from, hadSession: false, isWayBack: true });
       const ofFrom = [incomplete, stuck].filter((each) => each !== undefined);
       const why = [record.why, ...ofFrom.map((each) => `${from}: ${each}`)].join('; and ');
       return await end(context, record, stuck === undefined ? 'went-back' : 'stuck', why);
@@ -139,17 +142,15 @@ async function takeOver(context: MachineContext, version: string): Promise<strin
   }
 }
 
-async function judge(
-  context: MachineContext,
-  { version, had_session: hadSession }: { readonly version: string; readonly had_session: boolean },
-): Promise<string | undefined> {
+async function judge(context: MachineContext, judged: Judged): Promise<string | undefined> {
   const { clock, exec, signal } = context;
   const deps = {
     ...{ clock, exec },
     health: () => askDaemon(context, 0),
+    silence: silenceWatch(context, UNIT_NAME),
     isControlPlaneThere: () => isControlPlaneThere(context),
   };
-  return await judgeAfterRestart(deps, { version, hadSession }, signal);
+  return await judgeAfterRestart(deps, judged, signal);
 }
 
 /** With settings that cannot be read nobody knows, and no version is to blame. */

@@ -29,7 +29,7 @@ beforeEach(() => {
 const releases = (version: string): Releases => ({
   find: async (wish) => {
     wanted.push(wish);
-    return { version, fetch: async () => void fetched.push(version) };
+    return { version, stage: async () => void fetched.push(version) };
   },
 });
 

@@ -159,6 +159,21 @@ test('an older version is refused, however well it is signed', async () => {
   });
 });
 
+test('a pinned or paused machine keeps its version', async () => {
+  await stage();
+  const hold = async (...words: readonly string[]) =>
+    (await machine.run(['upgrade', ...words])).stdout;
+  expect(await hold('--pin', OLD)).toBe(`Upgrades: pinned to ${OLD}\n`);
+  expect(await upgrade()).toMatchObject({
+    error: { code: 'UPGRADE_HELD', message: `This machine is pinned to ${OLD}` },
+  });
+  expect(await hold('--unpin', '--pause', '7d')).toMatch(/^Upgrades: paused .* until 20\S+Z\n$/);
+  expect(await upgrade()).toMatchObject({ error: { code: 'UPGRADE_HELD' } });
+  expect(started).toEqual([]);
+  expect(await hold('--pause', '0s')).toBe('Upgrades: neither pinned nor paused\n');
+  expect(await upgrade()).toMatchObject({ data: { state: 'under_way' } });
+});
+
 test.each([
   ['host: {upgrade_agent: deny}', 'POLICY_DENIED'],
   ['host: {upgrade_agent: ask}', 'APPROVAL_NEEDED'],

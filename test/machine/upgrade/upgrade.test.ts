@@ -309,6 +309,31 @@ describe('upgrade', () => {
     expect(errorOf(await agent('upgrade', flag, value))).toMatchObject({ code: 'USAGE' });
   });
 
+  test('a pin keeps every other version out, but not the way back', async () => {
+    await publish();
+    expect((await agent('upgrade', '--pin', '1.2.3')).exitCode).toBe(0);
+    expect(errorOf(await agent('upgrade'))).toMatchObject({ code: 'UPGRADE_HELD' });
+    await expectRuns(OLD);
+    expect((await agent('upgrade', '--pin', NEW)).exitCode).toBe(0);
+    expect((await agent('upgrade')).exitCode).toBe(0);
+    await expectRuns(NEW);
+    watching = undefined;
+    expect((await agent('rollback')).exitCode).toBe(0);
+    await expectRuns(OLD);
+    expect(JSON.parse((await agent('status')).stdout)).toMatchObject({
+      upgrades: { pin: NEW, paused_until: null },
+    });
+  });
+
+  test.each([
+    [['--pin', '1.2.3', '--unpin']],
+    [['--pin', '../1']],
+    [['--pause', '91d']],
+    [['--pause', 'soon']],
+  ])('refuses %j', async (words) => {
+    expect(errorOf(await agent('upgrade', ...words))).toMatchObject({ code: 'USAGE' });
+  });
+
   describe('from a bundle', () => {
     const BUNDLE = '/root/bundle.tar';
     const FILES = ['k3s', 'k3s-install.sh', 'k3s-images.txt', 'k3s-images.tar'];

@@ -1,6 +1,7 @@
 /**
  * Whether a version is well: by the agent's own health alone, never by what runs in the cluster. It starts,
- * stays up, answers as that version, and has its session again if the one before had one.
+ * stays up, answers as that version, and has its session again if the one before had one. One that is silent although
+ * it could work (silence.ts) gets no more of its time.
  */
 import { expectedError } from '../../../core/errors.ts';
 import { UNIT_NAME } from '../../../core/places.ts';
@@ -10,6 +11,7 @@ import type { DetailedHealth } from '../../../protocol/local-api.ts';
 import { interrupted } from '../../engine/interrupted.ts';
 import { type UnitReport, unitWatch } from '../../engine/unit-watch.ts';
 import { startFailure } from '../service.ts';
+import type { SilenceWatch } from './silence.ts';
 
 /** Whoever is not well by then is not well. */
 const GRACE_MS = 60_000;
@@ -22,6 +24,8 @@ const RESTARTS_MAX = 2;
 export interface Judged {
   readonly version: string;
   readonly hadSession: boolean;
+  /** It takes the place of one that was not well: if that is silent, it is not waited for. */
+  readonly isWayBack: boolean;
 }
 
 interface Deps {
@@ -29,6 +33,8 @@ interface Deps {
   readonly exec: Exec;
   /** What the daemon says. @throws AgentError DAEMON_UNREACHABLE */
   readonly health: () => Promise<DetailedHealth>;
+  /** Asked while it does not answer. */
+  readonly silence: SilenceWatch;
   /** Whether the control plane answers anybody on this machine. */
   readonly isControlPlaneThere: () => Promise<boolean>;
 }
@@ -40,12 +46,16 @@ interface Deps {
  */
 export async function judgeAfterRestart(
   deps: Deps,
-  { version, hadSession }: Judged,
+  { version, hadSession, isWayBack }: Judged,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const watch = unitWatch(deps, UNIT_NAME);
   await watch.begin();
+  if (isWayBack) {
+    await killIfSilent(deps);
+  }
   await deps.exec.run(['systemctl', 'restart', '--no-block', UNIT_NAME], { timeoutMs: GRACE_MS });
+  await deps.silence(); // From now on.
   let well: { readonly pid: number; readonly since: number } | undefined;
   const pace = { everyMs: LOOK_INTERVAL_MS, limitMs: GRACE_MS };
   const end = await pollUntil(deps.clock, pace, signal, async () => {
@@ -54,9 +64,12 @@ export async function judgeAfterRestart(
     if (missing !== undefined || health === undefined) {
       well = undefined;
       const report = await watch.look();
+      const hangs = health === undefined ? await deps.silence() : undefined;
       return isHopeless(report)
         ? { found: startFailure(report).message }
-        : { soFar: missing ?? 'it does not answer' };
+        : hangs === undefined
+          ? { soFar: missing ?? 'it does not answer' }
+          : { found: hangs };
     }
     const now = deps.clock.monotonic();
     if (well?.pid !== health.agent.pid) {
@@ -76,6 +89,14 @@ export async function judgeAfterRestart(
     return end.found;
   }
   return isOutage ? undefined : `after ${GRACE_MS / 1_000} s ${end.soFar}`;
+}
+
+/** systemd would wait for one that hangs as long as for one that ends its work. */
+async function killIfSilent({ exec, health }: Pick<Deps, 'exec' | 'health'>): Promise<void> {
+  if ((await health().catch(unanswered)) === undefined) {
+    // It fails where nothing runs.
+    await exec.run(['systemctl', 'kill', '--signal=KILL', UNIT_NAME], { timeoutMs: GRACE_MS });
+  }
 }
 
 const NO_SESSION = 'it has no session with the control plane, which answers';
