@@ -61,6 +61,8 @@ const ERROR_TABLE = {
   TOOL_FAILED: { exit: 7, retryable: false },
   K3S_INSTALL_FAILED: { exit: 7, retryable: true },
   K3S_NOT_READY: { exit: 7, retryable: true },
+  NODE_NOT_READY: { exit: 7, retryable: true },
+  SYSTEM_NOT_READY: { exit: 7, retryable: true },
   KUBERNETES_API: { exit: 8, retryable: true },
   MEMORY_UNREACHABLE: { exit: 8, retryable: true },
   SERVERS_NOT_READY: { exit: 8, retryable: true },

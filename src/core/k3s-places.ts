@@ -58,6 +58,8 @@ export const K3S_ADMIN_CERTIFICATE_FILE = `${K3S_DATA_DIRECTORY}/server/tls/clie
 export const K3S_ADMIN_KEY_FILE = `${K3S_DATA_DIRECTORY}/server/tls/client-admin.key`;
 /** Ours, until the machine restarts: systemd does not start k3s again when it ends. */
 export const K3S_NO_RESTART_FILE = '/run/systemd/system/k3s.service.d/90-pipeops-leave.conf';
+/** What it deploys by itself; a person's manifests may be there, too. */
+export const K3S_MANIFESTS_DIRECTORY = `${K3S_DATA_DIRECTORY}/server/manifests`;
 /** By which a machine becomes a server: it is worth the whole cluster, and has no end. */
 export const K3S_SERVER_TOKEN_FILE = `${K3S_DATA_DIRECTORY}/server/token`;
 export const K3S_ETCD_DIRECTORY = `${K3S_DATA_DIRECTORY}/server/db/etcd`;

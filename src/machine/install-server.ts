@@ -137,6 +137,7 @@ async function setUpServer(
     controlPlaneCa: ca,
     controlPlaneToken: token,
     proxyCredentials: proxyPassword(context) || undefined,
+    notice: wishes.notice,
   });
   if (!hasToken) {
     wishes.notice(

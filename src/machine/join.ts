@@ -321,6 +321,7 @@ async function join(
     opens,
     layersUsrLocal: (await readUsrLocal(context)) === 'layer',
     adoption: undefined,
+    notice: wishes.notice,
     joining: target.isJoined === true ? undefined : { tokenId: target.tokenId },
     ...(shared === undefined
       ? agentAside(loaded)

@@ -25,6 +25,7 @@ import { unitWatch } from '../host/engine/unit-watch.ts';
 import type { FirewallRule } from '../host/firewall/rule.ts';
 import { registryPull } from '../host/k3s/registry-pull.ts';
 import { type BesideK3s, type K3sPlan, k3sResources } from '../host/k3s/resources.ts';
+import { systemReady } from '../host/k3s/system-ready.ts';
 import { withoutNamespace } from '../kubernetes/account/rbac.ts';
 import type { Adoption } from '../protocol/files/adoption.ts';
 import type { PolicyFile } from '../protocol/files/policy.ts';
@@ -66,6 +67,8 @@ export interface MachinePlan {
   readonly controlPlaneToken: string | undefined;
   /** `user:password` of the proxy to the control plane; undefined leaves what is there. */
   readonly proxyCredentials: string | undefined;
+  /** Tells a person what stops nothing. */
+  readonly notice: (text: string) => void;
 }
 
 const NO_SETTINGS: SharedSettings = { v: 1, settings: {}, ca: null };
@@ -157,9 +160,15 @@ function running(context: MachineContext, plan: MachinePlan): readonly Resource[
     // The daemon reads changed tokens and certificates by itself.
     startAgent(context, watch, [BUILD.version, JSON.stringify(plan.config, inOrder)], takeOver),
     waitForAgent({ ...context, daemon, watch }, expected, context.signal),
+    ...(isFirstServer(plan) ? [systemReady(context, plan.notice, context.signal)] : []),
     ...(hasAgent(plan) ? [inClusterAgentGone(context, KUBERNETES_ACCOUNT.namespace)] : []),
     pruneVersions(context, BUILD.version, context.execPath),
   ];
+}
+
+/** Whether k3s deploys its own parts from here: others find them in the cluster, and a k3s of before has them. */
+function isFirstServer({ k3s, adoption }: MachinePlan): boolean {
+  return k3s.role === 'server' && k3s.config['server'] === undefined && adoption === undefined;
 }
 
 /** Whether an agent was found that runs in the cluster. */

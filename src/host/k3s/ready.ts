@@ -45,7 +45,7 @@ export interface NodeNews {
 /**
  * Waits until this machine is a Ready node.
  * @param watch of k3s' unit; earlier lines of its journal do not count
- * @throws AgentError K3S_NOT_READY, JOIN_TOKEN_REJECTED, NODE_NAME_TAKEN, DISK_FULL, INTERRUPTED
+ * @throws AgentError K3S_NOT_READY, NODE_NOT_READY, JOIN_TOKEN_REJECTED, NODE_NAME_TAKEN, DISK_FULL, INTERRUPTED
  */
 export async function waitForNode(
   deps: ReadyDeps & { readonly watch: UnitWatch },
@@ -79,7 +79,9 @@ export async function waitForNode(
     throw interrupted('while waiting for k3s');
   }
   if (end.kind === 'late') {
-    throw notReady(end.soFar, role);
+    throw upAt === undefined
+      ? notReady(end.soFar, role)
+      : nodeNotReady(end.soFar, waiting, await whyNotReady(deps, waiting));
   }
   const nodeFrom = upAt ?? startedAt;
   tellPart('start of k3s', nodeFrom - startedAt);
@@ -102,6 +104,25 @@ function notReady(report: UnitReport, role: K3sRole): AgentError {
     hint: `Look at: journalctl -u ${K3S_UNITS[role]}`,
     details: { last_lines: report.lines.slice(-SHOWN_LINES) },
   });
+}
+
+/** k3s itself is up: what is missing is the node's. @param why in the kubelet's own words */
+function nodeNotReady(report: UnitReport, { role, hostname }: NodeWait, why: string): AgentError {
+  return new AgentError(
+    'NODE_NOT_READY',
+    `k3s runs, and node "${hostname.toLowerCase()}" is not Ready: ${why}`,
+    {
+      hint: `Look at: journalctl -u ${K3S_UNITS[role]}`,
+      details: { last_lines: report.lines.slice(-SHOWN_LINES) },
+    },
+  );
+}
+
+async function whyNotReady(deps: ReadyDeps, { role, hostname }: NodeWait): Promise<string> {
+  const path = '{.status.conditions[?(@.type=="Ready")].message}';
+  const asked = ['get', 'node', hostname.toLowerCase(), '-o', `jsonpath=${path}`];
+  const said = role === 'server' ? (await kubectl(deps, asked)).stdout.trim() : '';
+  return said === '' ? 'its kubelet does not say why' : said;
 }
 
 /** Whether k3s runs and its node is Ready. */
