@@ -12,6 +12,7 @@ import { formatDuration } from '../src/core/text/duration.ts';
 import type { Warnable } from '../src/health/warnable.ts';
 import { WARNABLES } from '../src/health/warnables/table.ts';
 import type { Check } from '../src/host/checks/check.ts';
+import { canaryChecks } from '../src/machine/canary/checks.ts';
 import { CHECKS } from '../src/machine/checks.ts';
 import { systemClock } from '../src/platform/clock.ts';
 import { answerSchema } from '../src/protocol/json-schema.ts';
@@ -142,7 +143,7 @@ async function troubleshootingPage(): Promise<string> {
   const text = await Bun.file(join(import.meta.dir, '../docs/TROUBLESHOOTING.md')).text();
   const [byHand = ''] = text.split(CHECKS_BEGIN);
   return `${byHand}${CHECKS_BEGIN}
-${CHECKS.map(checkSection).join('\n')}
+${[...CHECKS, ...canaryChecks(neverRun)].map(checkSection).join('\n')}
 ## Health
 
 What can be wrong while the agent runs. \`/ready\`, \`status\`, \`systemctl status pipeops-agent\`, \`/metrics\`
@@ -150,6 +151,11 @@ and the control plane are told the same: each problem with one of these names. A
 known is not shown beside it. \`status --json\` has the history since the start of the agent.
 
 ${WARNABLES.map(warnableSection).join('\n')}`;
+}
+
+/** Only their texts are read here. */
+function neverRun(): never {
+  throw new Error('no canary is run for its documentation');
 }
 
 function warnableSection({

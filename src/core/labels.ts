@@ -14,6 +14,8 @@ export const JOIN_TOKEN_ANNOTATION = 'pipeops.io/join-token';
 export const JOIN_TOKEN_LABEL = 'pipeops.io/join-token';
 /** On a Node: when its machine left; nothing runs there any more. Its own machine writes it. */
 export const LEFT_ANNOTATION = 'pipeops.io/left';
+/** On a pod of `doctor --canary`: which run made it. */
+export const CANARY_LABEL = 'pipeops.io/canary';
 /** On a Secret of the memory that the agents of a cluster share: what is in it. */
 export const MEMORY_LABEL = 'pipeops.io/memory';
 /** Sent at registration. */

@@ -33,6 +33,8 @@ export interface StepFailure extends Step {
   readonly why: string;
   /** Nothing came for as long as the step may take. */
   readonly isSilent: boolean;
+  /** The other machine has answered, with a no. */
+  readonly isRefused?: true;
 }
 
 /** The certificate that a server showed, whether or not it is trusted. */

@@ -1,5 +1,6 @@
 /** What is looked at on this machine, as it is now: before, during and after an installation. */
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
 import { expectedError } from '../core/errors.ts';
 import { k3sUnitFile } from '../core/k3s-places.ts';
 import type { Check } from '../host/checks/check.ts';
@@ -18,6 +19,8 @@ import { IGNORE_VARIABLE, withIgnored } from './ignored-checks.ts';
 export interface DoctorWishes {
   /** Settings that an installation would be given. */
   readonly flags: ConfigFlags;
+  /** Checks that are run beside those of the table. */
+  readonly further?: ((config: Config) => readonly Check[]) | undefined;
   /** The bundle that it would be made from; undefined: from the network. */
   readonly bundle?: string | undefined;
   /** How long another machine may stay silent; STEP_LIMIT_MS when absent. */
@@ -40,7 +43,7 @@ export interface Diagnosis {
  */
 export async function diagnose(
   context: MachineContext,
-  { flags, bundle: path, stepLimitMs }: DoctorWishes,
+  { flags, bundle: path, stepLimitMs, further }: DoctorWishes,
   wanted: (check: Check) => boolean,
 ): Promise<Diagnosis> {
   const role = await roleOf(context);
@@ -56,7 +59,10 @@ export async function diagnose(
   const checks = checksFor(role).filter(
     (check) => wanted(check) && (bundle === undefined || !FETCHING.includes(check)),
   );
-  const all = await runChecks(factDeps(context, subject, stepLimitMs), checks);
+  const all = await runChecks(factDeps(context, subject, stepLimitMs), [
+    ...checks,
+    ...(further?.(loaded.config) ?? []),
+  ]);
   const results = withIgnored(all, context.env[IGNORE_VARIABLE]);
   const seconds = Math.round(context.clock.monotonic() - startedAt) / 1_000;
   return { role, results, assumed, seconds };

@@ -77,6 +77,49 @@ async function bothReady(): Promise<void> {
   });
 }
 
+const CANARY = ['pipeops-agent', 'doctor', '--canary', '--json'];
+const CANARY_PODS = ['pods', '--namespace=pipeops-system', '--selector=pipeops.io/canary'];
+
+/** What `doctor --canary` says of pods on both machines, by the ids of its checks. */
+async function canary(): Promise<Readonly<Record<string, string>>> {
+  const { stdout } = await server.exec(CANARY, { check: false });
+  const { checks } = JSON.parse(stdout) as {
+    readonly checks: readonly {
+      readonly id: string;
+      readonly state: string;
+      readonly finding?: { readonly message: string };
+    }[];
+  };
+  const own = checks.filter(({ id }) => id.startsWith('canary-'));
+  return Object.fromEntries(own.map(({ id, state, finding }) => [id, finding?.message ?? state]));
+}
+
+/** With a run that is killed before, whose pods the next one takes away. */
+async function canaryFindsWhatIsDead(): Promise<void> {
+  await server.exec(['sh', '-c', `timeout --signal=KILL 4 ${CANARY.join(' ')}; true`]);
+  const well = { 'canary-container': 'ok', 'canary-network': 'ok', 'canary-dns': 'not-checked' };
+  expect(await canary()).toEqual(well);
+  // As if a firewall dropped what carries packets to pods.
+  await worker.exec([
+    ...[
+      'nft',
+      'add table inet shut; add chain inet shut in { type filter hook prerouting priority -300; };',
+    ],
+    ...['add rule inet shut in iifname "host0" ip daddr 10.42.0.0/16 drop'],
+  ]);
+  expect(await canary()).toEqual({
+    ...well,
+    'canary-network':
+      'from a pod here pods on worker cannot be reached (no answer in 3.5 s); ' +
+      'from this machine pods on worker cannot be reached (no answer in 3.5 s)',
+  });
+  await worker.exec(['nft', 'delete table inet shut']);
+  await waitUntil('the canary is gone', SETTLE_TIMEOUT_MS, async () => {
+    const argv = ['k3s', 'kubectl', 'get', ...CANARY_PODS, '--output=name'];
+    return (await server.exec(argv)).stdout === '';
+  });
+}
+
 async function runningVersion(): Promise<string> {
   const { stdout } = await worker.exec(['curl', '-fsS', 'http://127.0.0.1:8080/version']);
   return JSON.parse(stdout).version;
@@ -101,6 +144,7 @@ test(
       await boundToken();
       await cloned();
       const used = await upgradeByOneLine();
+      await progress.phase('the canary', canaryFindsWhatIsDead);
       await leaveAndComeBack(before, used);
       await setUpAnew(before);
       await leaveForGood(before);

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { AgentError } from '../../core/errors.ts';
-import type { Diagnosis } from '../../machine/doctor.ts';
+import type { Diagnosis, DoctorWishes } from '../../machine/doctor.ts';
 import { BUNDLE_FLAG, JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { needsRoot, runLocked } from '../definition/locked.ts';
@@ -26,6 +26,12 @@ export const doctorSubcommand = defineSubcommand({
       description: 'Mend what can be mended safely, after a question; uninstall takes it back',
     },
     yes: { type: 'boolean', default: false, description: 'With --fix: do not ask' },
+    canary: {
+      type: 'boolean',
+      default: false,
+      description:
+        'On a server: also start a pod on each node for some seconds, and look from inside whether pods reach each other, the API and DNS',
+    },
     timeout: {
       type: 'string',
       description: 'How long another machine may stay silent (default 2500ms)',
@@ -45,6 +51,7 @@ export const doctorSubcommand = defineSubcommand({
     }
     const wishes = {
       flags,
+      further: flags.canary ? await canary(context) : undefined,
       bundle: flags.bundle === undefined ? undefined : resolve(flags.bundle),
       stepLimitMs:
         flags.timeout === undefined ? undefined : readDuration('timeout', flags.timeout, SILENCE),
@@ -63,6 +70,19 @@ export const doctorSubcommand = defineSubcommand({
     return isWrong(diagnosis) ? EXIT_WRONG : 0;
   },
 });
+
+/** Its pods are made once, for all of its checks. */
+async function canary(context: CliContext): Promise<DoctorWishes['further']> {
+  const { canaryChecks } = await import('../../machine/canary/checks.ts');
+  const { lookWithCanary } = await import('../../machine/canary/look.ts');
+  return (config) => {
+    let begun: ReturnType<typeof lookWithCanary> | undefined;
+    return canaryChecks(() => {
+      begun ??= lookWithCanary(context, config);
+      return begun;
+    });
+  };
+}
 
 /**
  * Shows what would be changed, asks, and changes it.

@@ -44,6 +44,10 @@ export const SUBCOMMANDS: Subcommands = {
     summary: 'The same as token delete',
     load: async () => (await import('./token.ts')).tokenRevokeSubcommand,
   },
+  'canary reach': {
+    summary: '',
+    load: async () => (await import('./canary.ts')).canaryReachSubcommand,
+  },
   'token serve': {
     summary: '',
     load: async () => (await import('./token.ts')).tokenServeSubcommand,

@@ -69,7 +69,8 @@ function renderSummary(summary: SetUpSummary, columns: number | undefined): stri
   const isServer = summary.role === 'server';
   const next = isServer
     ? 'To add a machine:   sudo pipeops-agent token create\n'
-    : 'To see it in the cluster, on a server:  sudo pipeops-agent cluster-info\n';
+    : 'To see it in the cluster, on a server:  sudo pipeops-agent cluster-info\n' +
+      'To try the network of its pods, there:   sudo pipeops-agent doctor --canary\n';
   const rows = [
     ['Node', `${summary.node} (${isServer ? 'server' : 'worker'})`],
     ...(summary.adopted ? [['k3s', 'was here before: it stays as it is']] : []),

@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
 import { networkTrouble } from '../../core/network-trouble.ts';
 import type { HttpAnswer, ShownCertificate, Step, StepName, Walk, Way } from '../../core/probe.ts';
+import { systemCode } from '../../core/text/system-words.ts';
 import { isAddress, targetOf } from './addresses.ts';
 import { askServer } from './ask-server.ts';
 import { passProxy } from './proxy-handshake.ts';
@@ -138,7 +139,8 @@ class Walker {
     const way = { ownCa: ca !== undefined, proxy: proxy === undefined ? '' : proxy.host };
     const { kind: known, why } = networkTrouble(thrown, way, refusedIn(thrown));
     const kind = step.step === 'proxy' && known === 'other' ? 'proxy' : known;
-    this.#failure ??= { ...step, kind, why, isSilent: thrown instanceof Silent };
+    const refused = systemCode(thrown) === 'ECONNREFUSED' ? { isRefused: true as const } : {};
+    this.#failure ??= { ...step, kind, why, isSilent: thrown instanceof Silent, ...refused };
     return kind;
   }
 
