@@ -308,6 +308,7 @@ describe('install', () => {
       expect(plan.filter(({ changes: all }) => all.length === 0).map(({ id }) => id)).toEqual([
         'node-ready',
         'agent-ready',
+        'system-ready',
         'prune-versions',
       ]);
       const needed = plan.filter((step) => step.needed).flatMap((step) => step.changes);

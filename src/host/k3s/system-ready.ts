@@ -1,4 +1,5 @@
 import { AgentError } from '../../core/errors.ts';
+import { K3S_EXECUTABLE } from '../../core/k3s-places.ts';
 import type { Places } from '../../core/places.ts';
 import type { Clock, Exec, Files } from '../../core/ports.ts';
 import { pollUntil } from '../../core/waiting.ts';
@@ -38,13 +39,9 @@ export function systemReady(
   tell: (text: string) => void,
   signal: AbortSignal,
 ): Resource {
-  /** Undefined before k3s has said what it deploys. */
-  const look = async (): Promise<readonly UnreadyPart[] | undefined> => {
+  const look = async (): Promise<readonly UnreadyPart[]> => {
     const parts = await systemParts(deps);
-    if (parts === undefined || parts.length === 0) {
-      return parts === undefined ? undefined : [];
-    }
-    return unreadyParts(parts, await readObjects(deps));
+    return parts.length === 0 ? [] : unreadyParts(parts, await readObjects(deps));
   };
   return {
     id: 'system-ready',
@@ -52,7 +49,9 @@ export function systemReady(
     touches: [],
     ...LEAVES_NOTHING,
     isWanted: true,
-    isDone: async () => (await look())?.length === 0,
+    // A plan is made before k3s is there, and could say what it deploys.
+    isDone: async () =>
+      (await deps.files.stat(K3S_EXECUTABLE)) !== undefined && (await look()).length === 0,
     changes: async () => [],
     // What was told is no failure.
     verify: async () => true,
@@ -60,7 +59,7 @@ export function systemReady(
       let hopelessAt: number | undefined;
       const pace = { everyMs: POLL_INTERVAL_MS, limitMs: READY_TIMEOUT_MS };
       const end = await pollUntil(deps.clock, pace, signal, async () => {
-        const unready = (await look()) ?? [];
+        const unready = await look();
         const now = deps.clock.monotonic();
         hopelessAt = unready.every(isHopeless) ? (hopelessAt ?? now) : undefined;
         const isOver = hopelessAt !== undefined && now - hopelessAt >= HOPELESS_FOR_MS;

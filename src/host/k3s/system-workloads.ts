@@ -34,14 +34,9 @@ export interface UnreadyPart {
 /**
  * What k3s says that it deploys: it writes its manifests into that directory before it applies them, and takes
  * out those that are disabled (docs.k3s.io, "Managing Packaged Components").
- * @returns undefined before its first start
+ * @returns none before its first start
  */
-export async function systemParts(deps: {
-  readonly files: Files;
-}): Promise<readonly SystemPart[] | undefined> {
-  if ((await deps.files.stat(K3S_MANIFESTS_DIRECTORY)) === undefined) {
-    return undefined;
-  }
+export async function systemParts(deps: { readonly files: Files }): Promise<readonly SystemPart[]> {
   const found: SystemPart[] = [];
   for (const path of await manifestFiles(deps.files)) {
     found.push(...partsIn(await deps.files.readText(path)));

@@ -102,7 +102,9 @@ async function waited(each: (second: number) => void = () => undefined): Promise
 }
 
 test('where k3s deploys nothing nobody is asked', async () => {
-  expect(await resource().isDone()).toBe(false); // Before its first start nothing is known.
+  expect(await resource().isDone()).toBe(false); // It is not installed: a plan says that this is to come.
+  await machine.put('/usr/local/bin/k3s', '');
+  expect(await resource().isDone()).toBe(true);
   await machine.put(`${MANIFESTS}/rolebindings.yaml`, 'kind: ClusterRole\nmetadata: {name: a}\n');
   await machine.put(`${MANIFESTS}/of-a-person.yaml`, 'kind: Deployment\nmetadata: {name: app}\n');
   await machine.put(`${MANIFESTS}/broken.yaml`, 'a: [');
@@ -113,6 +115,7 @@ test('where k3s deploys nothing nobody is asked', async () => {
 });
 
 test('it waits for DNS until that is available', async () => {
+  await machine.put('/usr/local/bin/k3s', '');
   await machine.put(`${MANIFESTS}/coredns.yaml`, COREDNS);
   const end = await waited((second) => {
     items = [deployment('coredns', second < 5 ? 0 : 1), waiting('coredns-x', 'ContainerCreating')];
@@ -122,6 +125,7 @@ test('it waits for DNS until that is available', async () => {
 });
 
 test('a chart is installed when its job is over and what it made runs', async () => {
+  await machine.put('/usr/local/bin/k3s', '');
   await machine.put(`${MANIFESTS}/traefik.yaml`, TRAEFIK);
   const job = { kind: 'Job', metadata: { name: 'helm-install-traefik' }, status: { succeeded: 1 } };
   const made = (available: number) =>
