@@ -165,6 +165,7 @@ test('install takes the authority from --ca-file, and --dry-run then plans every
         'switch-executable',
         'start-agent',
         'agent-ready',
+        'system-ready',
         'prune-versions',
       ],
     ],
