@@ -10,7 +10,8 @@ import type { WantedRegistries } from './registries.ts';
 
 /** k3s needs it for every pod, so that a mirror of Docker Hub has it. */
 const PROBE = { repository: 'rancher/mirrored-pause', tag: '3.6' };
-const PROBE_IMAGE = `docker.io/${PROBE.repository}:${PROBE.tag}`;
+/** That of every pod's sandbox, and so on every node. */
+export const PAUSE_IMAGE = `docker.io/${PROBE.repository}:${PROBE.tag}`;
 const PROBED_REGISTRIES = ['docker.io', '*'];
 const ASK_LIMIT_MS = 15_000;
 const PULL_LIMIT_MS = 3 * 60_000;
@@ -53,7 +54,7 @@ export async function askMirrors(
       hasProbe ||= found === 200;
       if (found === 404) {
         notices.push(
-          `The registry mirror ${endpoint} has no ${PROBE_IMAGE}: k3s asks Docker Hub itself for what it lacks.\n`,
+          `The registry mirror ${endpoint} has no ${PAUSE_IMAGE}: k3s asks Docker Hub itself for what it lacks.\n`,
         );
       }
     }
@@ -119,11 +120,11 @@ export function registryPull(
     isDone: async () => (await deps.files.readText(note)) === fingerprint,
     changes: async () => [],
     apply: async () => {
-      const argv = [K3S_EXECUTABLE, 'crictl', 'pull', PROBE_IMAGE] as const;
+      const argv = [K3S_EXECUTABLE, 'crictl', 'pull', PAUSE_IMAGE] as const;
       const result = await deps.exec.run(argv, { timeoutMs: PULL_LIMIT_MS, signal });
       if (result.exitCode !== 0) {
         const last = result.stderr.trim().split('\n').at(-1) ?? '';
-        throw new AgentError('DOWNLOAD_FAILED', `k3s cannot pull ${PROBE_IMAGE}: ${last}`, {
+        throw new AgentError('DOWNLOAD_FAILED', `k3s cannot pull ${PAUSE_IMAGE}: ${last}`, {
           hint: `Check the mirrors in ${K3S_REGISTRIES_FILE}, and --ca-file where they have a certificate of their own`,
         });
       }

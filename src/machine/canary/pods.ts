@@ -1,15 +1,15 @@
 /** The pods of `doctor --canary`: one on each node, of the image that every node has. */
 import { AgentError } from '../../core/errors.ts';
+import { KINDS, LIST_TYPE, typeOf } from '../../core/kinds.ts';
 import { CANARY_LABEL } from '../../core/labels.ts';
 import { pollUntil } from '../../core/waiting.ts';
 import { kubectl, readKubernetesJson } from '../../host/k3s/kubectl.ts';
 import { kubectlTrouble } from '../../host/k3s/kubectl-words.ts';
+import { PAUSE_IMAGE } from '../../host/k3s/registry-pull.ts';
 import { type CanaryPod, CanaryPodList } from '../../protocol/canary.ts';
 import type { MachineContext } from '../context.ts';
 import { KUBERNETES_ACCOUNT } from '../kubernetes-account.ts';
 
-/** That of every pod's sandbox. It waits for its end, and nothing else. */
-const IMAGE = 'docker.io/rancher/mirrored-pause:3.6';
 /** The kubelet ends what a run that was killed has left; the next run takes it away. */
 const DEADLINE_SECONDS = 120;
 const RUNNING_LIMIT_MS = 12_000;
@@ -42,12 +42,11 @@ export async function withCanaryPods<T>(
 
 async function create(deps: Deps, nodes: readonly string[], id: string): Promise<void> {
   const items = nodes.map((nodeName, index) => ({
-    apiVersion: 'v1',
-    kind: 'Pod',
+    ...typeOf(KINDS.pod),
     metadata: { name: `canary-${id}-${index}`, labels: { [CANARY_LABEL]: id } },
     spec: podSpec(nodeName),
   }));
-  const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
+  const list = JSON.stringify({ ...LIST_TYPE, items });
   const { exitCode, stderr } = await kubectl(
     deps,
     ['create', IN_NAMESPACE, '--filename=-', '--output=name'],
@@ -75,7 +74,7 @@ function podSpec(nodeName: string) {
     containers: [
       {
         name: 'canary',
-        image: IMAGE,
+        image: PAUSE_IMAGE, // It waits for its end, and nothing else.
         imagePullPolicy: 'IfNotPresent',
         resources: { requests: { cpu: '1m', memory: '4Mi' }, limits: { memory: '32Mi' } },
         securityContext: {
