@@ -10,6 +10,7 @@ import { rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { $ } from 'bun';
+import { buildPage } from './build-page.ts';
 import { readKeysFile } from './release/key-directory.ts';
 
 const ROOT = join(import.meta.dir, '..');
@@ -52,7 +53,15 @@ function isTarget(name: string): name is Target {
   return Object.hasOwn(TARGETS, name);
 }
 
-async function build(target: Target, commit: string, committedAt: string): Promise<string> {
+/** What stands in the executable beside the sources. */
+interface Contents {
+  readonly commit: string;
+  readonly committedAt: string;
+  /** Paths of the files of the page. */
+  readonly page: readonly string[];
+}
+
+async function build(target: Target, { commit, committedAt, page }: Contents): Promise<string> {
   const name = `pipeops-agent-${target}`;
   // The name of the output is part of the executable's content: same name, same checksum.
   const outfile = join(DIST, name);
@@ -82,11 +91,16 @@ async function build(target: Target, commit: string, committedAt: string): Promi
     '--no-compile-autoload-dotenv',
     '--no-compile-autoload-bunfig',
     '--reject-unresolved',
+    // Where the program finds its parts, whatever else is put into the executable.
+    `--root=${join(ROOT, 'src')}`,
+    '--asset-naming=page/[name].[ext]',
     // An authority that the machine trusts is trusted: a company's, behind which all traffic goes.
     '--compile-exec-argv=--use-system-ca',
   ];
   const entries = ENTRY_POINTS.map((file) => join(ROOT, file));
-  await $`${process.execPath} build ${flags} ${entries} --outfile ${outfile}`.cwd(ROOT).quiet();
+  await $`${process.execPath} build ${flags} ${entries} ${page} --outfile ${outfile}`
+    .cwd(ROOT)
+    .quiet();
   // The maps are inside the executable; the copies beside it serve nobody.
   await $`find ${DIST} -name ${'*.map'} -delete`;
   for (const [suffix, command] of Object.entries(PACKINGS)) {
@@ -117,6 +131,7 @@ const commit = (await $`git rev-parse --short=12 HEAD`.cwd(ROOT).nothrow().quiet
 const committedAt = (
   await $`git log -1 --format=%cI HEAD`.cwd(ROOT).nothrow().quiet().text()
 ).trim();
+const page = await buildPage(join(DIST, 'page'));
 const built: string[] = [];
 for (const target of targets) {
   if (!isTarget(target)) {
@@ -124,7 +139,7 @@ for (const target of targets) {
     process.exit(2);
   }
   process.stderr.write(`Building ${target}\n`);
-  built.push(await build(target, commit || 'unknown', committedAt));
+  built.push(await build(target, { commit: commit || 'unknown', committedAt, page }));
 }
 await rm(join(DIST, 'SHA256SUMS'), { force: true });
 await writeChecksums(built);

@@ -26,6 +26,7 @@ const RANKS: Readonly<Record<string, number>> = {
   kubernetes: 3,
   'control-plane': 3,
   policy: 3,
+  page: 3,
   // What the agent does.
   proxy: 4,
   commands: 4,
@@ -128,7 +129,8 @@ const GLOBAL_HOMES: readonly GlobalRule[] = [
   },
   { pattern: /(?<![.\w])console\./, name: 'console', use: 'the Log port' },
 ];
-const GLOBAL_FOLDERS = ['platform'];
+/** The page runs in a browser. */
+const GLOBAL_FOLDERS = ['platform', 'page'];
 
 export interface SourceFile {
   /** Path below src. */
@@ -273,13 +275,13 @@ function packageOf(specifier: string): string {
 }
 
 export async function readSources(root: string): Promise<readonly SourceFile[]> {
-  const files = await readFiles(root, 'src/**/*.ts');
+  const files = await readFiles(root, 'src/**/*.{ts,tsx}');
   return files.map(({ path, text }) => ({ path: relative('src', path), text }));
 }
 
 /** The sources, and all that may import from them. */
 export async function readImporters(root: string): Promise<readonly SourceFile[]> {
-  return await readFiles(root, '{src,test,scripts}/**/*.ts');
+  return await readFiles(root, '{src,test,scripts}/**/*.{ts,tsx}');
 }
 
 async function readFiles(root: string, pattern: string): Promise<readonly SourceFile[]> {

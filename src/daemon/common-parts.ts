@@ -20,6 +20,7 @@ import { lineLog } from '../platform/log.ts';
 import { systemCertificateEnd } from '../platform/network/certificate-end.ts';
 import { systemNetwork } from '../platform/network/open.ts';
 import { trustingDial } from '../platform/network/trusting-dial.ts';
+import { systemPageFile } from '../platform/page-files.ts';
 import { systemRunSoon } from '../platform/run-soon.ts';
 import { systemRuntime } from '../platform/runtime.ts';
 import { systemdNotify } from '../platform/systemd-notify.ts';
@@ -28,12 +29,14 @@ import { workElsewhere } from '../platform/worker.ts';
 import { countingPolicy } from '../policy/counting.ts';
 import { livePolicy } from '../policy/live.ts';
 import { statusSource } from '../reporting/status-source.ts';
+import { signIn } from '../server/dashboard/sign-in.ts';
 import { givenLocalAuth, localAuth } from '../server/local-auth.ts';
 import { openDatabase } from '../store/database.ts';
 import { agentIdentity } from '../store/identity.ts';
 import { commandJournal } from '../store/journal/commands.ts';
 import { type AccessPaths, type LiveAccess, liveAccess } from './control-plane-access.ts';
 import type { LookAtMachine } from './hourly-look.ts';
+import { lastDay } from './last-day.ts';
 import { readMachineMark } from './machine-mark.ts';
 import { type DaemonPaths, daemonPaths } from './paths.ts';
 import { stagedReleases } from './staged-releases.ts';
@@ -86,7 +89,6 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
   const mark = await readMachineMark(files, ports.places.machineMarkFile);
   // Before the journal is read: on a copy of a machine it begins anew.
   const identity = agentIdentity({ database, random, clock }, config.agent.id, mark);
-  const agentId = identity.id;
   const journal = commandJournal({ database, clock, runSoon: systemRunSoon });
 
   const { credentials, kubernetes, openChannels, objects } = kubernetesParts(ports, paths);
@@ -118,10 +120,6 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     policy,
     clusterStatus: status.current,
   });
-  const auth = await (paths.hasRootsToken ? givenLocalAuth : localAuth)(
-    { random, files, log },
-    paths.localToken,
-  );
   const state = sessionState({ clock }, phaseAtFirst(config, access));
   return {
     ...ports,
@@ -131,7 +129,7 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     paths,
     database,
     journal,
-    agentId,
+    agentId: identity.id,
     identity,
     cloneOf: identity.cloneOf,
     credentials,
@@ -144,7 +142,10 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     progress,
     commands,
     executor,
-    auth,
+    auth: await localTokenOf({ random, files, log }, paths),
+    signIn: signIn({ clock, random }),
+    readPageFile: systemPageFile,
+    day: lastDay({ clock, files }),
     access,
     state,
     runtime: systemRuntime(),
@@ -161,6 +162,13 @@ function machineParts(ports: DaemonPorts, config: Config, access: LiveAccess) {
     releases: stagedReleases({ ...ports, network: systemNetwork, access }, config),
     node: config.k3s.node_name ?? thisMachine.hostname().toLowerCase(),
   };
+}
+
+function localTokenOf(
+  deps: Pick<DaemonPorts, 'random' | 'files'> & { readonly log: Log },
+  paths: DaemonPaths,
+) {
+  return (paths.hasRootsToken ? givenLocalAuth : localAuth)(deps, paths.localToken);
 }
 
 function accessPaths(paths: DaemonPaths, config: Config): AccessPaths {

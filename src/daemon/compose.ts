@@ -56,6 +56,7 @@ export async function runDaemon(
       { ...parts, health, view, dataPlane, lease, commandTypes, certificates: certificates.ends },
       facts,
     ),
+    dashboard: parts,
     auth: parts.auth,
     tokenFile: parts.paths.localToken,
     ...(dataPlane === undefined
@@ -81,6 +82,7 @@ export async function runDaemon(
       noteReady: noteReadyOnce(parts, parts.paths.wasReady),
     }),
     idleMemory(parts),
+    parts.day.service,
     ...(server === undefined ? [] : servicesOfServer(parts, server, config, signal)),
   ];
   signal.addEventListener('abort', () => notify('STOPPING=1'), { once: true });

@@ -8,12 +8,15 @@ import type { LeaseStanding } from '../kubernetes/lease/election.ts';
 import type { LivePolicy } from '../policy/live.ts';
 import type { DetailedHealth } from '../protocol/local-api.ts';
 import type { ApiSources } from '../server/api/sources.ts';
+import { DASHBOARD_PREFIX } from '../server/dashboard/answers.ts';
+import type { SignIn } from '../server/dashboard/sign-in.ts';
 import { renderMetrics } from '../server/metrics.ts';
 import type { AgentIdentity } from '../store/identity.ts';
 import { commandSource, connectivity, features, runtimeAnswer } from './api-sources.ts';
 import type { LiveAccess } from './control-plane-access.ts';
 import { healthAnswer, readyAnswer, reasonsAndWarnings } from './health-answers.ts';
 import type { HealthParts } from './health-parts.ts';
+import type { LastDay } from './last-day.ts';
 import { daemonMetrics, type MetricsDeps } from './metrics.ts';
 
 interface DescribeDeps extends MetricsDeps {
@@ -25,6 +28,8 @@ interface DescribeDeps extends MetricsDeps {
   readonly commandTypes: () => Promise<readonly string[]>;
   readonly live: Pick<LivePolicy, 'reload' | 'problem'>;
   readonly access: Pick<LiveAccess, 'reload' | 'restart'>;
+  readonly signIn: Pick<SignIn, 'newLink'>;
+  readonly day: Pick<LastDay, 'answer'>;
 }
 
 export interface DaemonFacts {
@@ -59,10 +64,19 @@ export function describeDaemon(deps: DescribeDeps, facts: DaemonFacts): ApiSourc
       }
       return { phase: deps.state.snapshot().phase };
     },
+    dashboardLink: () => {
+      const { code, expiresAt } = deps.signIn.newLink();
+      return {
+        // The code stands behind "#": it is in no request, and so in no log.
+        url: `http://127.0.0.1:${facts.config.http.port}${DASHBOARD_PREFIX}/#${code}`,
+        expires_at: expiresAt.toISOString(),
+      };
+    },
     commands: commandSource(deps),
     features: () => features(deps, deps.dataPlane !== undefined),
     connectivity: async (signal) => connectivity(deps, await deps.health.look(signal)),
     runtime: () => runtimeAnswer(deps, uptimeSeconds(deps, facts)),
+    day: deps.day.answer,
     settings: () => ({ settings: settingValues(facts.config) }),
     metrics: () =>
       renderMetrics(

@@ -6,6 +6,7 @@ import { troubleOf } from '../core/trouble.ts';
 import { pollUntil, within } from '../core/waiting.ts';
 import { activeState, lastJournalLines } from '../host/engine/systemctl.ts';
 import {
+  DashboardLink,
   DetailedHealth,
   HealthAnswer,
   LocalAccess,
@@ -120,6 +121,12 @@ export async function cancelCommand(context: Asking, id: string): Promise<Cancel
   const path = `/api/commands/${encodeURIComponent(id)}/cancel`;
   const answer = await ask(context, path, { method: 'POST', patienceMs: 0 });
   return parse(taken(answer), (json) => CancelAnswer.parse(json));
+}
+
+/** A link to the page, for one use. @throws as askDaemon; NOT_FOUND from a daemon of a version without the page */
+export async function askDashboardLink(context: Asking): Promise<DashboardLink> {
+  const answer = await ask(context, '/api/dashboard/links', { method: 'POST' });
+  return parse(taken(answer), (json) => DashboardLink.parse(json));
 }
 
 /** The answer, unless it is a refusal: that is thrown in the words of the daemon. */

@@ -166,6 +166,14 @@ export type PolicyAnswer = z.infer<typeof PolicyAnswer>;
 export const SessionAnswer = z.object({ phase: SessionPhase });
 export type SessionAnswer = z.infer<typeof SessionAnswer>;
 
+/** POST /api/dashboard/links: a link to the page. */
+export const DashboardLink = z.object({
+  /** Whoever opens it first is signed in: it is a secret until then. */
+  url: z.string(),
+  expires_at: z.string(),
+});
+export type DashboardLink = z.infer<typeof DashboardLink>;
+
 /** GET /api/settings, over the socket: what the running daemon was started with, by dotted path. */
 export const SettingsAnswer = z.object({ settings: z.record(z.string(), z.unknown()) });
 export type SettingsAnswer = z.infer<typeof SettingsAnswer>;

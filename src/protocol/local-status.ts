@@ -67,6 +67,25 @@ export const RuntimeAnswer = z.object({
 });
 export type RuntimeAnswer = z.infer<typeof RuntimeAnswer>;
 
+const OverTime = z.array(z.number().nullable());
+
+/** GET /api/metrics/day: how busy it was over the last day; each list has a value for each time, null for a gap. */
+export const DayAnswer = z.object({
+  /** Between two of them. */
+  step_seconds: z.int(),
+  /** Unix seconds, the oldest first; at most 1440. */
+  times: z.array(z.int()),
+  /** Of all processors of the machine. */
+  cpu_percent: OverTime,
+  /** In use on the machine. */
+  memory_bytes: OverTime,
+  /** Requests through the agent to Kubernetes and applications that have ended, streams left out. */
+  requests_per_second: OverTime,
+  /** How long those took, on average. */
+  latency_ms: OverTime,
+});
+export type DayAnswer = z.infer<typeof DayAnswer>;
+
 /** Every refusal and error of the local API (RFC 9457), as application/problem+json. */
 export const Problem = z.object({
   type: z.literal('about:blank'),

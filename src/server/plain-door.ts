@@ -12,6 +12,7 @@ import type { DoorDeps, Refusal } from '../http1/server/connection.ts';
 import { type AnswerRequest, type ApiRequest, apiAnswers } from './api/answers.ts';
 import { PROBLEM_TYPE, problemBody, type Refused, tokenNeeded } from './api/problem.ts';
 import { requestIds } from './api/request-id.ts';
+import { dashboardAnswers } from './dashboard/answers.ts';
 import { foreignReason } from './own-host.ts';
 import { programOf } from './program-name.ts';
 import type { Door, ServerSources } from './sources.ts';
@@ -28,7 +29,10 @@ interface PlainDoorDeps {
 export function plainDoor(deps: PlainDoorDeps, door: Door, leaving: AbortSignal): DoorDeps {
   const { proxy, auth, tokenFile } = deps.sources;
   const requestId = requestIds(deps.clock);
-  const answer = apiAnswers({ ...deps, tokenFile, requestId });
+  const api = apiAnswers({ ...deps, tokenFile, requestId });
+  // Who can open the socket needs no page.
+  const answer =
+    door === 'socket' ? api : dashboardAnswers({ ...deps.sources.dashboard, requestId }, api);
   const refuse = (refused: Refused, headers: HeaderList) => refusal(refused, requestId(headers));
   return {
     headRoom: headRoom(),

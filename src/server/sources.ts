@@ -1,6 +1,7 @@
 import type { ExchangeSink } from '../http1/client/exchange.ts';
 import type { ProxyCall, ProxyRequest } from '../http1/server/call.ts';
 import type { ApiSources } from './api/sources.ts';
+import type { DashboardDeps } from './dashboard/answers.ts';
 import type { LocalAuth } from './local-auth.ts';
 
 /** What the doors show. */
@@ -8,6 +9,7 @@ export interface ServerSources extends ApiSources {
   readonly auth: LocalAuth;
   /** Where the local token stands. */
   readonly tokenFile: string;
+  readonly dashboard: DashboardDeps;
   /** Absent on a worker: it has no credentials for the Kubernetes API. */
   readonly proxy?: ProxySource;
 }

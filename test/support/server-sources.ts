@@ -17,10 +17,25 @@ export const NO_SOURCES: ServerSources = {
   runtime: () => {
     throw new Error('not asked for');
   },
+  day: () => {
+    throw new Error('not asked for');
+  },
   commands: {
     list: () => ({ items: [], next: null }),
     find: () => undefined,
     cancel: async () => undefined,
+  },
+  dashboardLink: () => {
+    throw new Error('not asked for');
+  },
+  dashboard: {
+    signIn: {
+      newLink: () => ({ code: '', expiresAt: new Date(0) }),
+      open: () => undefined,
+      accepts: () => false,
+      leave: () => undefined,
+    },
+    readPageFile: async () => undefined,
   },
   auth: { accepts: () => false },
   tokenFile: '/local-token',

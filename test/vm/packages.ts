@@ -6,6 +6,7 @@ const APT_TIMEOUT_MS = 300_000;
 
 export const HOST_PACKAGES: readonly string[] = [
   'busybox-static',
+  'chromium', // the page is looked at with it
   'debian-archive-keyring', // Ubuntu's debootstrap cannot check Debian's signatures without it
   'debootstrap',
   'fish', // its completion is tried

@@ -60,6 +60,10 @@ export const SUBCOMMANDS: Subcommands = {
     summary: 'Show how the agent, its session and the cluster are',
     load: async () => (await import('./status.ts')).statusSubcommand,
   },
+  dashboard: {
+    summary: 'Print a link to the page that shows all this in a browser',
+    load: async () => (await import('./dashboard.ts')).dashboardSubcommand,
+  },
   'commands list': {
     summary: 'List what the control plane asked for, and how it ended',
     load: async () => (await import('./commands.ts')).commandsListSubcommand,

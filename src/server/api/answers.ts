@@ -99,7 +99,7 @@ export function apiAnswers(deps: ApiDeps): AnswerRequest {
       status: answer.status,
       duration_ms: Math.round(deps.clock.monotonic() - startedAt),
     });
-    return send(answer, request.headers, id);
+    return reply(answer, request.headers, id);
   };
 }
 
@@ -197,7 +197,8 @@ function acceptedBy(headers: HeaderList): string {
     .join();
 }
 
-async function send(answer: Answer, asked: HeaderList, id: string): Promise<ApiReply> {
+/** @param asked headers of the request */
+export async function reply(answer: Answer, asked: HeaderList, id: string): Promise<ApiReply> {
   const { status, body, headers = [], hasTag = false } = answer;
   const isText = typeof body === 'string';
   const type = answer.type ?? (isText ? METRICS_TYPE : JSON_TYPE);

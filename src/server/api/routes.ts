@@ -5,6 +5,7 @@
 import { AgentError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports.ts';
 import {
+  DashboardLink,
   DetailedHealth,
   HealthAnswer,
   LocalAccess,
@@ -18,6 +19,7 @@ import { CommandPath, CommandsQuery, NoQuery } from '../../protocol/local-querie
 import {
   AliveAnswer,
   ConnectivityAnswer,
+  DayAnswer,
   FeaturesAnswer,
   OpenApiAnswer,
   RuntimeAnswer,
@@ -116,6 +118,12 @@ function statusRoutes(): readonly Route[] {
       handle: ({ sources }) => sources.runtime(),
     }),
     route({
+      path: '/api/metrics/day',
+      summary: 'How busy the machine and the agent were over the last day, minute by minute.',
+      ...{ params, answer: DayAnswer },
+      handle: ({ sources }) => sources.day(),
+    }),
+    route({
       path: '/api/settings',
       summary: 'The settings with which the agent was started.',
       ...{ params, answer: SettingsAnswer },
@@ -132,6 +140,13 @@ function statusRoutes(): readonly Route[] {
       summary: 'Reads the files of the session again, and tries at once where there is none.',
       ...{ params, answer: SessionAnswer },
       handle: ({ sources }) => sources.session(),
+    }),
+    route({
+      method: 'POST',
+      path: '/api/dashboard/links',
+      summary: 'Makes a link to the page at /dashboard, for one use within 5 minutes.',
+      ...{ params, answer: DashboardLink },
+      handle: ({ sources }) => sources.dashboardLink(),
     }),
     route({
       path: '/api/k8s/local-access',

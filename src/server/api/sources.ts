@@ -1,4 +1,5 @@
 import type {
+  DashboardLink,
   DetailedHealth,
   HealthAnswer,
   LocalAccess,
@@ -12,6 +13,7 @@ import type { CancelAnswer, CommandAnswer, CommandsAnswer } from '../../protocol
 import type { CommandsQuery } from '../../protocol/local-queries.ts';
 import type {
   ConnectivityAnswer,
+  DayAnswer,
   FeaturesAnswer,
   RuntimeAnswer,
 } from '../../protocol/local-status.ts';
@@ -33,6 +35,9 @@ export interface ApiSources {
   readonly features: () => Promise<FeaturesAnswer>;
   readonly connectivity: (signal: AbortSignal) => Promise<ConnectivityAnswer>;
   readonly runtime: () => RuntimeAnswer;
+  readonly day: () => DayAnswer;
+  /** Makes a link to the page that can be opened once. */
+  readonly dashboardLink: () => DashboardLink;
   readonly commands: CommandSource;
   /** How kubectl gets through the TLS listener. Absent on a worker. */
   readonly access?: () => LocalAccess;
