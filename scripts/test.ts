@@ -103,6 +103,7 @@ async function readReport(path: string): Promise<Counts> {
 
 async function unit(): Promise<void> {
   await check('types', [BUN, 'x', 'tsc']);
+  await check('types of the page', [BUN, 'x', 'tsc', '-p', 'src/page']);
   await check('lint', [BUN, 'x', 'biome', 'check', '--error-on-warnings', '.']);
   await check('layers', [BUN, 'scripts/check-layers.ts']);
   await check('waits of tests', [BUN, 'scripts/check-tests.ts']);
