@@ -9,7 +9,8 @@
 #   uninstall  removes what was installed
 #   version    prints the installed version; needs no root
 #
-# The first three download the program for this platform, check the signature of its release (with openssl 3,
+# Where a package of apt or dnf has brought the program, the first three say what to run instead.
+# They download the program for this platform, check the signature of its release (with openssl 3,
 # where it is here) and its SHA-256 hash, place it in /opt/pipeops-agent/<version> and run its "install" or
 # "join" with the flags. Where there
 # is no /usr/local/bin/pipeops-agent yet, it is made a link to it; an older program stays in that place
@@ -33,6 +34,8 @@ set -eu
 DEFAULT_BASE_URL=https://get.pipeops.dev/agent
 VERSIONS_DIRECTORY=/opt/pipeops-agent
 LINK=/usr/local/bin/pipeops-agent
+# Where the packages for apt and dnf have it.
+PACKAGED_LINK=/usr/bin/pipeops-agent
 WORDS='install, join, upgrade, uninstall, version'
 VERSION_LENGTH_MAX=64
 CONNECT_TIMEOUT_SECONDS=30
@@ -697,13 +700,46 @@ tell_usage() {
     'Flags are those of "pipeops-agent WORD". Where that is installed: pipeops-agent WORD --help'
 }
 
+# find_package: sets package_manager and package_upgrade where a package has brought the program.
+find_package() {
+  package_manager=
+  package_upgrade=
+  [ -e "$PACKAGED_LINK" ] || return 0
+  if has dpkg-query && dpkg-query --search "$PACKAGED_LINK" >/dev/null 2>&1; then
+    package_manager=apt
+    package_upgrade='apt-get install --only-upgrade pipeops-agent'
+  elif has rpm && rpm --query --file "$PACKAGED_LINK" >/dev/null 2>&1; then
+    package_manager=dnf
+    package_upgrade='dnf upgrade pipeops-agent'
+    ! has zypper || {
+      package_manager=zypper
+      package_upgrade='zypper update pipeops-agent'
+    }
+  fi
+}
+
+# check_package: two programs on one machine would take each other's units.
+check_package() {
+  find_package
+  [ -n "$package_manager" ] || return 0
+  runs=
+  [ "$subcommand" = upgrade ] || runs="Use that one: sudo $PACKAGED_LINK $subcommand. "
+  fail 4 INSTALLED_OTHERWISE "This machine's agent came by $package_manager" \
+    "${runs}For a newer version: sudo $package_upgrade"
+}
+
 check_installed() {
+  [ -x "$LINK" ] || {
+    find_package
+    [ -z "$package_manager" ] || LINK=$PACKAGED_LINK
+  }
   [ -x "$LINK" ] || fail 4 NOT_INSTALLED "Cannot run \"$subcommand\": $LINK is not on this machine" \
     "To install it: curl -fsSL $base_url/install.sh | sudo sh"
 }
 
 # set_up SUBCOMMAND FLAGS...: the program of the wanted version does the rest.
 set_up() {
+  check_package
   find_ca_file "$@"
   find_platform
   check_processor

@@ -7,7 +7,8 @@
  *   sign     --keys DIR --out DIR      signs every version in DIR; needs the release key alone
  *   verify   --keys DIR --dir DIR      reads every byte of DIR as a machine would; needs DIR/keys.json alone
  *
- * prepare: --version V --channel C --min-version V --target T --quick (packed for speed) --release-keys FILE
+ * prepare: --version V --channel C --min-version V --target T --quick (packed for speed) --no-packages
+ *          (without those for apt and dnf, which need Go) --release-keys FILE
  * keys, certify, prepare, sign: --days N, until it expires. All: --test, with keys that were made with --test.
  */
 import { join, resolve } from 'node:path';
@@ -45,6 +46,7 @@ const { values, positionals } = parseArgs({
     'min-version': { type: 'string', default: '0.0.0' },
     target: { type: 'string', multiple: true, default: ALL_TARGETS },
     quick: { type: 'boolean', default: false },
+    'no-packages': { type: 'boolean', default: false },
     'release-keys': { type: 'string', default: KEYS_FILE },
   },
 });
@@ -86,7 +88,7 @@ const WORDS: Readonly<Record<string, () => Promise<string>>> = {
       ...{ out: needed('out'), keysFile, keys: await readKeysFile(keysFile), isTest },
       ...{ version: values.version ?? version, channel: values.channel },
       ...{ minVersion: values['min-version'], targets: values.target },
-      ...{ isSmall: !values.quick, days: days(RELEASE_DAYS) },
+      ...{ isSmall: !values.quick, hasPackages: !values['no-packages'], days: days(RELEASE_DAYS) },
     });
     return `${directory} is ready to be signed`;
   },

@@ -7,6 +7,7 @@ import type { ReleaseKeys } from '../../src/core/release-keys.ts';
 import { installScriptWith } from '../../src/host/release/install-script.ts';
 import { RELEASE_READER, type ReleaseFile } from '../../src/protocol/files/release.ts';
 import { instant, jsonText, refuseWrongKeys } from './key-directory.ts';
+import { buildPackages } from './packages.ts';
 import { ReleaseProblem } from './problem.ts';
 import { softwareBill } from './software-bill.ts';
 
@@ -25,6 +26,8 @@ export interface Preparation {
   readonly targets: readonly string[];
   /** Packed as small as it gets. */
   readonly isSmall: boolean;
+  /** Also as packages for apt and dnf, which needs Go. */
+  readonly hasPackages: boolean;
   readonly days: number;
 }
 
@@ -49,6 +52,9 @@ export async function prepareRelease(wanted: Preparation): Promise<string> {
     await rm(partial, { recursive: true, force: true });
     await mkdir(partial, { recursive: true });
     const programs = await collect(scratch, wanted.targets, partial);
+    if (wanted.hasPackages) {
+      await packageAll(wanted, date, scratch, partial);
+    }
     const about = { version: wanted.version, date };
     await Bun.write(join(partial, 'sbom.cdx.json'), jsonText(await softwareBill(ROOT, about)));
     const installScript = await Bun.file(join(ROOT, 'install.sh')).text();
@@ -107,6 +113,18 @@ async function build(wanted: Preparation, target: string, out: string): Promise<
   const ran = await $`${process.execPath} scripts/build.ts ${flags}`.cwd(ROOT).nothrow().quiet();
   if (ran.exitCode !== 0) {
     throw new ReleaseProblem(`The build failed: ${ran.stderr.toString().trim()}`);
+  }
+}
+
+async function packageAll(
+  { version, targets }: Preparation,
+  date: Date,
+  scratch: string,
+  directory: string,
+): Promise<void> {
+  for (const target of targets) {
+    const program = join(scratch, target, `pipeops-agent-${target}`);
+    await buildPackages({ program, version, target, date }, directory);
   }
 }
 

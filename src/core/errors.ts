@@ -27,6 +27,7 @@ const ERROR_TABLE = {
   CLUSTER_EXISTS: { exit: 4, retryable: false },
   SETTING_FIXED: { exit: 4, retryable: false },
   NOT_INSTALLED: { exit: 4, retryable: false },
+  INSTALLED_OTHERWISE: { exit: 4, retryable: false },
   NOT_A_SERVER: { exit: 4, retryable: false },
   BUSY: { exit: 4, retryable: true },
   DISK_FULL: { exit: 4, retryable: false },

@@ -25,8 +25,10 @@ export const USR_LOCAL = '/usr/local';
 export const USR_LOCAL_LAYER = '/var/lib/pipeops-usr-local';
 export const USR_LOCAL_UNIT_FILE = '/etc/systemd/system/usr-local.mount';
 
-/** What a package of a distribution may put elsewhere. The rest is fixed by systemd: /etc, /var/lib, /run. */
+/** What a package of the system has elsewhere. The rest is fixed by systemd: /etc, /var/lib, /run. */
 export interface PlaceOptions {
+  /** Program, link and units are files of a package (docs/decisions/0040-packages.md). */
+  readonly isPackaged?: boolean;
   /** The program is found in its `bin`. */
   readonly prefix?: string;
   readonly versionsDirectory?: string;
@@ -34,6 +36,8 @@ export interface PlaceOptions {
 }
 
 export interface Places {
+  /** The package manager alone writes and removes `executableLink`, the versions and the unit files. */
+  readonly isPackaged: boolean;
   readonly versionsDirectory: string;
   /** Leads to the installed version. */
   readonly executableLink: string;
@@ -154,6 +158,7 @@ export interface Places {
 
 /** The defaults are those of install.sh and of the unit in systemd/. */
 export function placesOf({
+  isPackaged = false,
   prefix = USR_LOCAL,
   versionsDirectory = '/opt/pipeops-agent',
   unitDirectory = '/etc/systemd/system',
@@ -163,6 +168,7 @@ export function placesOf({
   const hostState = '/var/lib/pipeops-agent-host';
   const runtime = '/run/pipeops-agent';
   return {
+    isPackaged,
     versionsDirectory,
     executableLink: `${prefix}/bin/pipeops-agent`,
     unitFile: `${unitDirectory}/${UNIT_NAME}`,
@@ -235,3 +241,17 @@ export function placesOf({
 
 /** For texts that are the same on every machine, such as help. */
 export const DEFAULT_PLACES = placesOf();
+
+/** Of packages, as scripts/package/nfpm.yaml has it. SELinux lets programs start from libexec. */
+export const PACKAGED_PLACES = placesOf({
+  isPackaged: true,
+  prefix: '/usr',
+  versionsDirectory: '/usr/libexec/pipeops-agent',
+  unitDirectory: '/usr/lib/systemd/system',
+});
+
+/** @param execPath of the running program, links resolved */
+export function placesOfProgram(execPath: string): Places {
+  const isPackaged = execPath.startsWith(`${PACKAGED_PLACES.versionsDirectory}/`);
+  return isPackaged ? PACKAGED_PLACES : DEFAULT_PLACES;
+}

@@ -17,6 +17,7 @@ import type { MachineContext } from './context.ts';
 import { type ConfigFlags, loadEffectiveConfig, tellWarnings } from './effective-config.ts';
 import { sharedSettings } from './further-server.ts';
 import { proxyPassword, readCa } from './outbound.ts';
+import { refuseOtherInstallation } from './packaged.ts';
 import { policyOfPreset } from './policy-preset.ts';
 import { preflight, preflightWay } from './preflight.ts';
 import { wantedRegistries } from './registries.ts';
@@ -72,6 +73,7 @@ async function setUpServer(
   { context, before }: TimedContext,
   wishes: ServerWishes,
 ): Promise<SetUpOutcome> {
+  await refuseOtherInstallation(context);
   const given = await loadEffectiveConfig(context, wishes.flags);
   wishes.notice(tellWarnings(context, given, wishes.flags));
   const inventory = await openInventory(context);

@@ -39,6 +39,7 @@ import { chooseNodeName, type NameWishes } from './join-name.ts';
 import { agentAside, agentCandidate } from './joined-agent.ts';
 import { SHARED_PLACE } from './kubernetes-account.ts';
 import { readCa } from './outbound.ts';
+import { refuseOtherInstallation } from './packaged.ts';
 import { preflight, preflightServer } from './preflight.ts';
 import { wantedRegistries } from './registries.ts';
 import { machineResources } from './resources.ts';
@@ -268,6 +269,7 @@ async function join(
   findTarget: () => Promise<Target>,
 ): Promise<SetUpOutcome> {
   const { context, before } = timedBeforehand(machine);
+  await refuseOtherInstallation(context);
   const asGiven = await loadEffectiveConfig(context, wishes.flags);
   wishes.notice(tellWarnings(context, asGiven, wishes.flags));
   const inventory = await openInventory(context);

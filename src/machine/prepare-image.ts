@@ -19,6 +19,7 @@ import { hasForeignK3s } from './adopt.ts';
 import type { MachineContext } from './context.ts';
 import { type ConfigFlags, loadEffectiveConfig } from './effective-config.ts';
 import { openDownloads, readCa } from './outbound.ts';
+import { refuseOtherInstallation } from './packaged.ts';
 import { part, type Report } from './reported-steps.ts';
 import { planUninstall, uninstall } from './uninstall.ts';
 
@@ -50,6 +51,7 @@ export async function prepareImage(
   context: MachineContext,
   wishes: ImageWishes,
 ): Promise<PreparedImage> {
+  await refuseOtherInstallation(context);
   const { config } = await loadEffectiveConfig(context, wishes.flags);
   const before = await openInventory(context);
   const removed = await removeIdentity(context, before, wishes);

@@ -36,7 +36,14 @@ export async function testRelease(older: readonly string[] = []): Promise<TestRe
     const [keys, out] = [join(directory, 'keys'), join(directory, 'release')];
     await release('keys', '--test', '--out', keys);
     for (const each of [...older, version]) {
-      const how = ['--quick', '--target', TARGET, '--release-keys', join(keys, 'keys.json')];
+      const how = [
+        '--quick',
+        '--no-packages',
+        '--target',
+        TARGET,
+        '--release-keys',
+        join(keys, 'keys.json'),
+      ];
       await release('prepare', '--test', ...how, '--version', each, '--out', out);
     }
     await release('sign', '--test', '--keys', keys, '--out', out);

@@ -11,6 +11,12 @@ const SET_UP = `
   mount -t tmpfs -o "mode=0755,size=$1" install-sh-test /opt
   mount -t tmpfs -o mode=0755 install-sh-test /usr/local/bin
   if [ -n "$2" ]; then mount --bind "$2" /proc/cpuinfo; fi
+  if [ -n "$3" ]; then
+    mount -t tmpfs -o mode=0755 install-sh-test /mnt
+    mkdir /mnt/upper /mnt/work
+    cp "$3" /mnt/upper/pipeops-agent
+    mount -t overlay -o lowerdir=/usr/bin,upperdir=/mnt/upper,workdir=/mnt/work overlay /usr/bin
+  fi
   echo ready
   exec cat
 `;
@@ -48,9 +54,14 @@ export interface ProgramResult {
 /**
  * @param options.diskSize of /opt, as tmpfs(5) writes it
  * @param options.cpuinfo a file that stands for /proc/cpuinfo inside
+ * @param options.packaged a file that is /usr/bin/pipeops-agent inside
  */
 export async function openPrivateMachine(
-  options: { readonly diskSize?: string; readonly cpuinfo?: string } = {},
+  options: {
+    readonly diskSize?: string;
+    readonly cpuinfo?: string;
+    readonly packaged?: string;
+  } = {},
 ): Promise<PrivateMachine> {
   const size = options.diskSize ?? '64m';
   const holder = Bun.spawn(
@@ -65,6 +76,7 @@ export async function openPrivateMachine(
       'sh',
       size,
       options.cpuinfo ?? '',
+      options.packaged ?? '',
     ],
     { stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' },
   );

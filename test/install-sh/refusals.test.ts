@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'bun:test';
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { tempDirectory } from '../support/temp-dir.ts';
 import { startFakeRelease } from './fake-release.ts';
 import { openPrivateMachine } from './private-machine.ts';
@@ -80,6 +81,35 @@ describe.each([...shellsWithoutTools])('install.sh in $name', (shell) => {
     await using setup = await open(shell, { replaced: { uname } });
     expect((await runInstallSh(setup.run)).exitCode).toBe(0);
     expect(setup.release.requests).toContain('/1.2.3/pipeops-agent-linux-arm64.gz');
+  });
+
+  rootTest.each([
+    ['apt', 'dpkg-query', [], 'apt-get install --only-upgrade pipeops-agent'],
+    ['dnf', 'rpm', [], 'dnf upgrade pipeops-agent'],
+    ['zypper', 'rpm', ['zypper'], 'zypper update pipeops-agent'],
+  ])('leaves a machine alone whose agent came by %s', async (manager, database, more, command) => {
+    const owns = 'case $* in *" /usr/bin/pipeops-agent") exit 0 ;; esac; exit 1';
+    const tools = [database, ...more];
+    const replaced = Object.fromEntries(tools.map((tool) => [tool, owns]));
+    await using packaged = await tempDirectory();
+    const program = join(packaged.path, 'pipeops-agent');
+    await writeFile(program, '#!/bin/sh\necho "the program of the package: $*"\n', { mode: 0o755 });
+    await using setup = await open(shell, { replaced, packaged: program });
+    for (const word of ['install', 'join', 'upgrade']) {
+      const use = word === 'upgrade' ? '' : `Use that one: sudo /usr/bin/pipeops-agent ${word}. `;
+      expect(await runInstallSh({ ...setup.run, flags: [word] })).toEqual({
+        exitCode: 4,
+        stdout: '',
+        stderr:
+          `pipeops-agent: error: This machine's agent came by ${manager} [INSTALLED_OTHERWISE]\n` +
+          `pipeops-agent: hint: ${use}For a newer version: sudo ${command}\n`,
+      });
+    }
+    for (const word of ['version', 'uninstall']) {
+      const { stdout } = await runInstallSh({ ...setup.run, flags: [word] });
+      expect(stdout).toBe(`the program of the package: ${word}\n`);
+    }
+    expect(await setup.machine.files()).toEqual([]);
   });
 
   rootTest.each([

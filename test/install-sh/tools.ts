@@ -28,7 +28,7 @@ export interface ToolsOptions {
   readonly more?: readonly string[];
   /** Tools that this machine lacks. */
   readonly without?: readonly string[];
-  /** Shell scripts that stand in for tools, by name. */
+  /** Shell scripts that stand in for tools, or for some that this machine need not have, by name. */
   readonly replaced?: Readonly<Record<string, string>>;
   readonly recording?: boolean;
 }
@@ -46,15 +46,17 @@ export async function provideTools(shell: Shell, options: ToolsOptions = {}): Pr
   for (const tool of [fetcher, ...(options.more ?? [])]) {
     targets.set(tool, findTool(tool));
   }
+  const replaced = Object.entries(options.replaced ?? {});
+  for (const [tool, script] of replaced) {
+    targets.delete(tool);
+    await writeFile(join(directory.path, tool), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  }
   for (const [tool, target] of targets) {
     const file = join(directory.path, tool);
-    const script = options.replaced?.[tool];
     if (options.without?.includes(tool)) {
       continue;
     }
-    if (script !== undefined) {
-      await writeFile(file, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
-    } else if (options.recording) {
+    if (options.recording) {
       const call = target === shell.toolbox ? `${target} ${tool}` : target;
       const record = `echo ${tool} "$@" >>${callsFile}`;
       await writeFile(file, `#!/bin/sh\n${record}\nexec ${call} "$@"\n`, { mode: 0o755 });

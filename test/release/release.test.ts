@@ -44,7 +44,7 @@ async function run(...words: readonly string[]) {
 }
 
 const prepare = (...words: readonly string[]) =>
-  run('prepare', '--quick', '--target', TARGET, ...words);
+  run('prepare', '--quick', '--no-packages', '--target', TARGET, ...words);
 const verify = (now = new Date()) =>
   verifyReleases({ keysDirectory: keys, directory: release, isTest: true, now });
 

@@ -11,6 +11,7 @@ export const HOST_PACKAGES: readonly string[] = [
   'debootstrap',
   'fish', // its completion is tried
   'iproute2',
+  'rpm', // its package is tried
   'systemd-container',
   'tar',
   'tinyproxy-bin', // a machine's only way out; without the service

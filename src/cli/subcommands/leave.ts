@@ -85,7 +85,9 @@ async function leave(
     const document = { ...outcome, taken_out: takenOut, volumes, network };
     context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
   } else {
-    context.io.stderr(lines([...lastWord(leaving, result), ...remainsOf(context, result)]));
+    const { packageLines } = await import('../../machine/packaged.ts');
+    const stays = [...remainsOf(context, result), ...(await packageLines(context))];
+    context.io.stderr(lines([...lastWord(leaving, result), ...stays]));
     context.io.stderr(lines(wayOutLines(network)));
   }
   return 0;

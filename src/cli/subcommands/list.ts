@@ -192,6 +192,10 @@ export const SUBCOMMANDS: Subcommands = {
     summary: '',
     load: async () => (await import('./upgrade-parts.ts')).upgradePlaceUnitSubcommand,
   },
+  'upgrade after-package': {
+    summary: '',
+    load: async () => (await import('./upgrade-parts.ts')).upgradeAfterPackageSubcommand,
+  },
   'upgrade self-test': {
     summary: '',
     load: async () => (await import('./upgrade-parts.ts')).upgradeSelfTestSubcommand,

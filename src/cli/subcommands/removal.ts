@@ -8,6 +8,7 @@ import type { HostInventory } from '../../host/engine/inventory.ts';
 import type { UndoOptions } from '../../host/engine/resource.ts';
 import { awaitFarewell, handOver, lookAtFarewell } from '../../machine/farewell.ts';
 import { hasLeft } from '../../machine/leave/has-left.ts';
+import { packageLines } from '../../machine/packaged.ts';
 import type { Report } from '../../machine/reported-steps.ts';
 import { planUninstall, uninstall, volumesAtStake } from '../../machine/uninstall.ts';
 import { lookingAtWayOut } from '../../machine/way-out.ts';
@@ -98,6 +99,7 @@ export async function removeAll(
   } else {
     const remains = remainsOf(context, { kept, left });
     context.io.stderr(lines(lastWord({ how, isAdopted, remains, workers, node })));
+    context.io.stderr(lines(await packageLines(context)));
     context.io.stderr(lines(untoldAtEnd(farewell)));
     context.io.stderr(lines(wayOutLines(network)));
   }

@@ -31,6 +31,22 @@ export const upgradePlaceUnitSubcommand = defineSubcommand({
   },
 });
 
+/** Run by the package's scripts, of the version that it has just placed. */
+export const upgradeAfterPackageSubcommand = defineSubcommand({
+  name: 'upgrade after-package',
+  description: 'Tries the version that a package has placed, and restarts the daemon with it.',
+  example: 'pipeops-agent upgrade after-package',
+  flags: {},
+  words: [],
+  needsRoot: true,
+  locks: true,
+  run: async (context) => {
+    const { takeOverFromPackage } = await import('../../machine/upgrade/after-package.ts');
+    context.io.stdout(`${await takeOverFromPackage(context)}\n`);
+    return 0;
+  },
+});
+
 /** Run as the agent's user, of the version that is to take over and of the present one. */
 export const upgradeSelfTestSubcommand = defineSubcommand({
   name: 'upgrade self-test',

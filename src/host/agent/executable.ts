@@ -67,6 +67,9 @@ export function placeExecutable(
   const versions = { kind: 'directory', name: versionsDirectory } as const;
   const path = executablePath(places, options.version);
   const isPlaced = () => isUsable(deps, path);
+  if (places.isPackaged) {
+    return packagedExecutable(deps, path);
+  }
   return {
     id: 'place-executable',
     title: 'Place the executable',
@@ -110,6 +113,29 @@ export function placeExecutable(
       ...removeShared(deps, inventory, linkDirectory.name),
       ...(await parentRemovals(deps)),
     ],
+  };
+}
+
+/** The package has placed it, and takes it away. */
+function packagedExecutable(deps: Deps, path: string): Resource {
+  const isDone = async () => (await linkedExecutable(deps)) === path;
+  return {
+    id: 'place-executable',
+    title: 'Place the executable',
+    touches: [],
+    ...LEAVES_NOTHING,
+    isWanted: true,
+    isDone,
+    apply: async () => {
+      throw new AgentError(
+        'FILE_ACCESS',
+        `${deps.places.executableLink} does not lead to ${path}`,
+        {
+          hint: 'Install the package pipeops-agent again, then run the same command again',
+        },
+      );
+    },
+    changes: async () => [{ action: 'keep', target: deps.places.executableLink }],
   };
 }
 
@@ -223,8 +249,11 @@ export function executableSwitch(deps: Deps, version: string): ExecutableSwitch 
  * @param runningFrom a program that is still needed, of whatever version
  */
 export function pruneVersions(deps: Deps, version: string, runningFrom: string): Resource {
-  const { versionsDirectory } = deps.places;
+  const { isPackaged, versionsDirectory } = deps.places;
   const old = async () => {
+    if (isPackaged) {
+      return [];
+    }
     const names = await deps.files.list(versionsDirectory);
     const others = names.filter((name) => VERSION_SHAPE.test(name) && name !== version);
     const previous = await previousExecutable(deps);

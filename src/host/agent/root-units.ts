@@ -4,18 +4,7 @@
  * remove an installation.
  */
 import { basename } from 'node:path';
-import helperService from '../../../systemd/pipeops-agent-helper@.service' with { type: 'text' };
-import helperSocket from '../../../systemd/pipeops-agent-helper.socket' with { type: 'text' };
-import k3sUpgradePath from '../../../systemd/pipeops-agent-k3s-upgrade.path' with { type: 'text' };
-import k3sUpgradeService from '../../../systemd/pipeops-agent-k3s-upgrade.service' with {
-  type: 'text',
-};
-import snapshotsService from '../../../systemd/pipeops-agent-snapshots.service' with {
-  type: 'text',
-};
-import snapshotsTimer from '../../../systemd/pipeops-agent-snapshots.timer' with { type: 'text' };
 import {
-  DEFAULT_PLACES,
   HELPER_SERVICE_UNIT,
   HELPER_SOCKET_UNIT,
   K3S_UPGRADE_PATH_UNIT,
@@ -32,6 +21,8 @@ import { claimText, writeOwn } from '../engine/own-text.ts';
 import { changeOf, removePath, removeShared } from '../engine/removals.ts';
 import { LEFT_AS_IT_IS, type Making, type Removal, type Resource } from '../engine/resource.ts';
 import { forgetFailure, isActive, isEnabled, systemctl } from '../engine/systemctl.ts';
+import { packagedUnit } from './packaged-unit.ts';
+import { type UnitText, unitTextsFor } from './unit-texts.ts';
 
 /** What they have started ends within 30 s (`TimeoutStopSec`), and is killed then. */
 const STOP_TIMEOUT_MS = 60_000;
@@ -48,11 +39,6 @@ const STARTED_WITH_AGENT = {
   isShared: true,
 } as const;
 
-interface UnitText {
-  readonly path: string;
-  readonly text: string;
-}
-
 /** A unit that starts another one when there is something to do. */
 interface StartingUnit {
   readonly id: string;
@@ -66,14 +52,11 @@ interface StartingUnit {
 
 /** The socket by which the daemon asks for what needs root, and the service behind it. */
 export function helperUnits(deps: Deps, inventory: HostInventory): Resource {
-  const { helperSocketUnitFile, helperServiceUnitFile } = deps.places;
+  const { helperService, helperSocket } = unitTextsFor(deps.places);
   const units = startingUnit(deps, inventory, true, {
     id: 'helper',
     title: 'Set up the helper for what needs root',
-    texts: [
-      { path: helperServiceUnitFile, text: helperService },
-      { path: helperSocketUnitFile, text: helperSocket },
-    ],
+    texts: [helperService, helperSocket],
     starts: HELPER_SOCKET_UNIT,
     started: HELPER_SERVICE_UNIT.replace('@', '@*'),
   });
@@ -90,14 +73,11 @@ export function helperUnits(deps: Deps, inventory: HostInventory): Resource {
 
 /** The timer by which a server makes snapshots, and the service behind it. @param isServer only there */
 export function snapshotUnits(deps: Deps, inventory: HostInventory, isServer: boolean): Resource {
-  const { snapshotsTimerUnitFile, snapshotsServiceUnitFile } = deps.places;
+  const { snapshotsService, snapshotsTimer } = unitTextsFor(deps.places);
   return startingUnit(deps, inventory, isServer, {
     id: 'snapshots',
     title: "Set up snapshots of the cluster's data",
-    texts: [
-      { path: snapshotsServiceUnitFile, text: snapshotsService },
-      { path: snapshotsTimerUnitFile, text: snapshotsTimer },
-    ],
+    texts: [snapshotsService, snapshotsTimer],
     starts: SNAPSHOTS_TIMER_UNIT,
     started: SNAPSHOTS_SERVICE_UNIT,
   });
@@ -105,14 +85,11 @@ export function snapshotUnits(deps: Deps, inventory: HostInventory, isServer: bo
 
 /** What carries out an upgrade of k3s as soon as its record is there. @param isWanted not of a k3s that is not ours */
 export function k3sUpgradeUnits(deps: Deps, inventory: HostInventory, isWanted: boolean): Resource {
-  const { k3sUpgradePathUnitFile, k3sUpgradeServiceUnitFile } = deps.places;
+  const { k3sUpgradePath, k3sUpgradeService } = unitTextsFor(deps.places);
   return startingUnit(deps, inventory, isWanted, {
     id: 'k3s-upgrade',
     title: 'Set up upgrades of k3s',
-    texts: [
-      { path: k3sUpgradeServiceUnitFile, text: k3sUpgradeService },
-      { path: k3sUpgradePathUnitFile, text: k3sUpgradePath },
-    ],
+    texts: [k3sUpgradeService, k3sUpgradePath],
     starts: K3S_UPGRADE_PATH_UNIT,
     started: K3S_UPGRADE_SERVICE_UNIT,
   });
@@ -124,23 +101,37 @@ function startingUnit(
   isWanted: boolean,
   unit: StartingUnit,
 ): Resource {
-  const { executableLink } = deps.places;
-  const texts = unit.texts.map((each) => ({
-    ...each,
-    text: each.text.replaceAll(DEFAULT_PLACES.executableLink, executableLink),
-  }));
-  const whole = { ...unit, texts };
+  const { id, title, texts } = unit;
+  const about = { id, title, touches: texts.map(({ path }) => path) };
+  const starting = texts.find(({ path }) => basename(path) === unit.starts);
+  if (deps.places.isPackaged && starting !== undefined) {
+    const parts = {
+      unitFile: starting.path,
+      start: () => start(deps, inventory, unit),
+      stop: () => stop(deps, unit),
+    };
+    const packaged = packagedUnit(deps, inventory, about, parts);
+    return isWanted ? packaged : { ...packaged, ...LEFT_AS_IT_IS };
+  }
   return {
-    id: unit.id,
-    title: unit.title,
-    touches: texts.map(({ path }) => path),
+    ...about,
     entries: texts.map(({ path }) => ({ kind: 'file', name: path })),
-    ...(isWanted ? making(deps, inventory, whole) : LEFT_AS_IT_IS),
-    undo: () => removals(deps, inventory, whole),
+    ...(isWanted ? making(deps, inventory, unit) : LEFT_AS_IT_IS),
+    undo: () => removals(deps, inventory, unit),
   };
 }
 
-function making(deps: Deps, inventory: HostInventory, { texts, starts }: StartingUnit): Making {
+/** Once systemd has read it. */
+async function start(deps: Deps, inventory: HostInventory, { starts }: StartingUnit) {
+  await recordMissing(deps, inventory, { kind: 'directory', name: STARTED_WITH_AGENT.name });
+  await systemctl(deps, 'daemon-reload');
+  // Earlier builds have linked it elsewhere.
+  await systemctl(deps, 'reenable', '--quiet', starts);
+  await systemctl(deps, 'restart', starts);
+}
+
+function making(deps: Deps, inventory: HostInventory, unit: StartingUnit): Making {
+  const { texts, starts } = unit;
   const isWritten = async ({ path, text }: UnitText) => (await deps.files.readText(path)) === text;
   return {
     isWanted: true,
@@ -149,17 +140,13 @@ function making(deps: Deps, inventory: HostInventory, { texts, starts }: Startin
       (await isEnabled(deps, starts)) &&
       (await isActive(deps, starts)),
     apply: async () => {
-      await recordMissing(deps, inventory, { kind: 'directory', name: STARTED_WITH_AGENT.name });
       for (const { path, text } of texts) {
         // Earlier builds have noted it as a unit.
         const isOurs = () => inventory.has('unit', path);
         await claimText(deps, inventory, { kind: 'file', name: path }, isOurs);
         await writeOwn(deps, path, text, { mode: 0o644 });
       }
-      await systemctl(deps, 'daemon-reload');
-      // Earlier builds have linked it elsewhere.
-      await systemctl(deps, 'reenable', '--quiet', starts);
-      await systemctl(deps, 'restart', starts);
+      await start(deps, inventory, unit);
     },
     changes: () =>
       Promise.all(

@@ -1,7 +1,6 @@
-import unitText from '../../../systemd/pipeops-agent.service' with { type: 'text' };
 import { errorInLines } from '../../core/error-text.ts';
 import { AgentError, expectedError } from '../../core/errors.ts';
-import { DEFAULT_PLACES, type Places, UNIT_NAME } from '../../core/places.ts';
+import { type Places, UNIT_NAME } from '../../core/places.ts';
 import type { Exec, Files } from '../../core/ports.ts';
 import { explainingLine } from '../engine/explaining-line.ts';
 import type { HostInventory } from '../engine/inventory.ts';
@@ -19,6 +18,8 @@ import {
 } from '../engine/systemctl.ts';
 import type { UnitReport, UnitWatch } from '../engine/unit-watch.ts';
 import type { ExecutableSwitch } from './executable.ts';
+import { packagedUnit } from './packaged-unit.ts';
+import { unitTextsFor } from './unit-texts.ts';
 
 /** Lines of the journal that a failure carries. */
 const FAILURE_LINES = 10;
@@ -31,17 +32,19 @@ interface Deps {
 
 /** The systemd unit of the daemon. Removing it stops the daemon. */
 export function agentUnit(deps: Deps, inventory: HostInventory): Resource {
-  const { unitFile } = deps.places;
+  const { isPackaged, unitFile } = deps.places;
   const unit = unitEntry(deps.places);
-  const text = unitTextFor(deps.places);
+  const { text } = unitTextsFor(deps.places).agent;
   // After a run that ended before the reload, systemd still has the earlier unit.
   const isDone = async () =>
     (await deps.files.readText(unitFile)) === text &&
     (await unitProperties(deps, UNIT_NAME, ['NeedDaemonReload']))['NeedDaemonReload'] !== 'yes';
+  const about = { id: 'agent-unit', title: 'Write the systemd unit', touches: [unitFile] };
+  if (isPackaged) {
+    return packagedUnit(deps, inventory, about, { unitFile, stop: () => stopForGood(deps) });
+  }
   return {
-    id: 'agent-unit',
-    title: 'Write the systemd unit',
-    touches: [unitFile],
+    ...about,
     entries: [unit],
     isWanted: true,
     isDone,
@@ -58,11 +61,6 @@ export function agentUnit(deps: Deps, inventory: HostInventory): Resource {
 
 function unitEntry({ unitFile }: Places) {
   return { kind: 'unit', name: unitFile } as const;
-}
-
-/** The file in systemd/ is for the usual places. Only the path of the program may differ. */
-export function unitTextFor({ executableLink }: Places): string {
-  return unitText.replaceAll(DEFAULT_PLACES.executableLink, executableLink);
 }
 
 /** Whether this is the unit of another version of the agent. */
@@ -135,7 +133,7 @@ export function startAgent(
   takeOver: Pick<ExecutableSwitch, 'back' | 'proven'>,
 ): Resource {
   const fingerprint = new Bun.CryptoHasher('sha256')
-    .update(JSON.stringify([unitTextFor(deps.places), ...reads]))
+    .update(JSON.stringify([unitTextsFor(deps.places).agent.text, ...reads]))
     .digest('hex');
   const isDone = async () =>
     (await deps.files.readText(deps.places.appliedFile)) === fingerprint &&

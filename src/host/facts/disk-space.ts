@@ -7,11 +7,12 @@ export interface FreeSpace extends DiskSpace {
   readonly path: string;
 }
 
-/** What is free where most is written: images, containers and data of Kubernetes; our own versions. */
+/** What is free where most is written: images, containers and data of Kubernetes; the versions that we place. */
 export const diskSpace: Fact<readonly FreeSpace[]> = {
   id: 'disk-space',
   read: ({ files, places }) => {
-    const paths = [RANCHER_DATA_DIRECTORY, dirname(places.versionsDirectory)];
+    const versions = places.isPackaged ? [] : [dirname(places.versionsDirectory)];
+    const paths = [RANCHER_DATA_DIRECTORY, ...versions];
     return Promise.all(paths.map(async (path) => ({ path, ...(await files.diskSpace(path)) })));
   },
 };

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import {
   K3S_DATA_DIRECTORY,
+  K3S_PROGRAM_DIRECTORY,
   KUBELET_DATA_DIRECTORY,
   RANCHER_CONFIG_DIRECTORY,
 } from '../../core/k3s-places.ts';
@@ -20,11 +21,14 @@ export const writtenPlaces: Fact<readonly WrittenPlace[]> = {
   id: 'written-places',
   read: async (deps, facts) => {
     const all = await facts(mounts);
-    const { executableLink, versionsDirectory, unitFile, stateDirectory } = deps.places;
+    const { executableLink, isPackaged, versionsDirectory, unitFile, stateDirectory } = deps.places;
     // The agent's, k3s' own, containerd's.
-    const programs = [dirname(executableLink), versionsDirectory, K3S_DATA_DIRECTORY];
+    const programs = [
+      ...(isPackaged ? [K3S_PROGRAM_DIRECTORY] : [dirname(executableLink), versionsDirectory]),
+      K3S_DATA_DIRECTORY,
+    ];
     const others = [
-      dirname(unitFile),
+      ...(isPackaged ? [] : [dirname(unitFile)]),
       stateDirectory,
       RANCHER_CONFIG_DIRECTORY,
       KUBELET_DATA_DIRECTORY,

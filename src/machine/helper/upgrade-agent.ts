@@ -11,6 +11,7 @@ import { packedPath, placeRelease } from '../../host/release/stage.ts';
 import { verifyRelease } from '../../host/release/verify.ts';
 import type { HelperRequest, UpgradeState } from '../../protocol/helper.ts';
 import type { MachineContext } from '../context.ts';
+import { refusePackaged } from '../packaged.ts';
 import { beginChange, refuseSecondChange } from '../upgrade/change.ts';
 import { installedVersion, showsThatItRuns } from '../upgrade/upgrade.ts';
 
@@ -21,7 +22,7 @@ type Request = Extract<HelperRequest, { verb: 'upgrade_agent' }>;
  * nothing: signatures, rules of the manifest and the program itself are checked here. It answers as soon as the unit
  * is started that changes the version: that one ends the daemon, too. A command that runs again is told how far it is.
  * @throws AgentError RELEASE_UNTRUSTED, RELEASE_EXPIRED, RELEASE_REFUSED, UPGRADE_FAILED, NOT_INSTALLED, BUSY,
- *   NOT_FOUND, DISK_FULL, UPGRADE_HELD
+ *   INSTALLED_OTHERWISE, NOT_FOUND, DISK_FULL, UPGRADE_HELD
  */
 export async function commandedUpgrade(
   given: MachineContext,
@@ -33,6 +34,7 @@ export async function commandedUpgrade(
   if (known.state !== 'none') {
     return known;
   }
+  await refusePackaged(context, 'upgrade');
   const from = await installedVersion(context);
   if (version === from) {
     return { state: 'current' };

@@ -142,7 +142,7 @@ async function notFollowed(context: MachineContext, why: 'late' | 'aborted'): Pr
 }
 
 /** A daemon that does not answer has none. */
-async function hasSession(context: MachineContext): Promise<boolean> {
+export async function hasSession(context: MachineContext): Promise<boolean> {
   try {
     return (await askDaemon(context, 0)).session.phase === 'connected';
   } catch (thrown) {

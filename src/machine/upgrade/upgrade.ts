@@ -26,6 +26,7 @@ import { readBundle, refuseOtherArchitecture } from '../bundle.ts';
 import type { MachineContext } from '../context.ts';
 import { loadEffectiveConfig } from '../effective-config.ts';
 import { openDownloads, readCa } from '../outbound.ts';
+import { refusePackaged } from '../packaged.ts';
 import { mayHaveExpired } from '../release.ts';
 import { changeVersion, knownToRun, refuseSecondChange } from './change.ts';
 
@@ -50,12 +51,13 @@ export type UpgradeOutcome =
 /**
  * Fetches a release, checks its signatures, lets it show that it can take over, and switches to it.
  * @throws AgentError RELEASE_UNTRUSTED, RELEASE_EXPIRED, RELEASE_REFUSED, UPGRADE_FAILED, NOT_INSTALLED, BUSY,
- *   DOWNLOAD_FAILED, DOWNLOAD_CORRUPT, DISK_FULL, UPGRADE_HELD, INTERRUPTED
+ *   INSTALLED_OTHERWISE, DOWNLOAD_FAILED, DOWNLOAD_CORRUPT, DISK_FULL, UPGRADE_HELD, INTERRUPTED
  */
 export async function upgradeAgent(
   context: MachineContext,
   wishes: UpgradeWishes,
 ): Promise<UpgradeOutcome> {
+  await refusePackaged(context, 'upgrade');
   const from = await installedVersion(context);
   if (wishes.bundle !== undefined) {
     return await upgradeTo(context, from, wishes, await inBundle(context, from, wishes.bundle));
@@ -126,12 +128,13 @@ async function inBundle(context: MachineContext, from: string, path: string): Pr
 
 /**
  * Switches to a version that is still here. @param wanted the one before when undefined
- * @throws AgentError NOT_FOUND, UPGRADE_FAILED, NOT_INSTALLED, BUSY, INTERRUPTED
+ * @throws AgentError NOT_FOUND, UPGRADE_FAILED, NOT_INSTALLED, INSTALLED_OTHERWISE, BUSY, INTERRUPTED
  */
 export async function rollBackAgent(
   context: MachineContext,
   wanted: string | undefined,
 ): Promise<UpgradeResult> {
+  await refusePackaged(context, 'downgrade');
   const from = await installedVersion(context);
   const before = await previousExecutable(context);
   const to = wanted ?? (before === undefined ? undefined : basename(dirname(before)));
@@ -159,7 +162,7 @@ export async function installedVersion(context: MachineContext): Promise<string>
       'NOT_INSTALLED',
       `${places.executableLink} does not lead to a version in ${places.versionsDirectory}`,
       {
-        hint: 'If a package of the system brought it, upgrade that (apt-get install --only-upgrade pipeops-agent, dnf upgrade pipeops-agent); else run install.sh',
+        hint: 'Run install.sh, which places both',
       },
     );
   }

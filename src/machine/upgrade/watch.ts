@@ -142,7 +142,11 @@ async function takeOver(context: MachineContext, version: string): Promise<strin
   }
 }
 
-async function judge(context: MachineContext, judged: Judged): Promise<string | undefined> {
+/** @returns why a version is not well after a restart of the daemon; undefined where it is */
+export async function judge(
+  context: MachineContext,
+  judged: Judged,
+): Promise<string | undefined> {
   const { clock, exec, signal } = context;
   const deps = {
     ...{ clock, exec },

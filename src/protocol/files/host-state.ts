@@ -62,12 +62,17 @@ const KNOWN_NAMES: Readonly<Record<InventoryEntry['kind'], (name: string) => boo
 
 /** @param places of the agent's own units, which a package may have in another directory */
 export function isKnownEntry<T extends UnknownEntry>(
-  places: Pick<Places, 'unitFile' | 'helperSocketUnitFile' | 'snapshotsTimerUnitFile'>,
+  places: Pick<
+    Places,
+    'unitFile' | 'helperSocketUnitFile' | 'k3sUpgradePathUnitFile' | 'snapshotsTimerUnitFile'
+  >,
   entry: T,
 ): entry is T & InventoryEntry {
   const kind = INVENTORY_KINDS.find((each) => each === entry.kind);
-  const { unitFile, helperSocketUnitFile, snapshotsTimerUnitFile } = places;
-  const ownUnits = [unitFile, helperSocketUnitFile, snapshotsTimerUnitFile];
+  const ownUnits = [
+    ...[places.unitFile, places.helperSocketUnitFile],
+    ...[places.k3sUpgradePathUnitFile, places.snapshotsTimerUnitFile],
+  ];
   const isOwnUnit = kind === 'unit' && ownUnits.includes(entry.name);
   return kind !== undefined && (isOwnUnit || KNOWN_NAMES[kind](entry.name));
 }

@@ -20,12 +20,12 @@ interface Deps {
 /**
  * The new version uses a copy of the store, and then the present one uses what became of that copy: so
  * there is a way back.
- * @param programs by their own paths
+ * @param programs by their own paths; without a present one, as after a package manager, nobody shows the way back
  * @throws AgentError UPGRADE_FAILED
  */
 export async function tryOut(
   deps: Deps,
-  programs: { readonly present: string; readonly next: string },
+  programs: { readonly present: string | undefined; readonly next: string },
   version: string,
 ): Promise<void> {
   const directory = deps.places.selfTestDirectory;
@@ -38,6 +38,9 @@ export async function tryOut(
     const next = await run(deps, programs.next, ['--from', from, '--copy', copy], version);
     if (next.version !== version) {
       throw failed(`What calls itself ${version} is ${next.version}`);
+    }
+    if (programs.present === undefined) {
+      return;
     }
     // A store that is not there, or damaged, is no way for the present version either.
     const words = next.store === 'good' ? [] : ['--from', from];
