@@ -11,7 +11,8 @@ const ROOT = join(import.meta.dir, '../..');
 /** Its checksum is verified by Go's public log of modules. */
 const NFPM = 'github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2';
 const SPEC = 'scripts/package/nfpm.yaml';
-const FORMATS = ['deb', 'rpm'] as const;
+export type PackageFormat = 'deb' | 'rpm';
+const FORMATS: readonly PackageFormat[] = ['deb', 'rpm'];
 /** As Go calls the processors of `scripts/build.ts --target`. */
 const ARCHITECTURES: Readonly<Record<string, string>> = {
   'linux-x64': 'amd64',
@@ -28,8 +29,15 @@ export interface PackagedProgram {
   readonly date: Date;
 }
 
-/** Writes a deb and an rpm into the directory `out`. The same program gives the same bytes. @throws ReleaseProblem */
-export async function buildPackages(packaged: PackagedProgram, out: string): Promise<void> {
+/**
+ * Writes a deb and an rpm into the directory `out`. The same program gives the same bytes.
+ * @throws ReleaseProblem
+ */
+export async function buildPackages(
+  packaged: PackagedProgram,
+  out: string,
+  formats = FORMATS,
+): Promise<void> {
   const arch = ARCHITECTURES[packaged.target];
   if (arch === undefined) {
     throw new ReleaseProblem(`There are no packages for ${packaged.target}`);
@@ -48,7 +56,7 @@ export async function buildPackages(packaged: PackagedProgram, out: string): Pro
       PACKAGE_UNITS: units,
       SOURCE_DATE_EPOCH: String(Math.floor(packaged.date.getTime() / 1_000)),
     };
-    for (const format of FORMATS) {
+    for (const format of formats) {
       const words = ['package', '--config', SPEC, '--packager', format, '--target', out];
       const ran = await $`go run ${NFPM} ${words}`.cwd(ROOT).env(env).nothrow().quiet();
       if (ran.exitCode !== 0) {

@@ -3,17 +3,25 @@
  * back; with its session, its identity and its commands.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gzipSync } from 'bun';
+import { gunzipSync, gzipSync } from 'bun';
 import { readSigningKey } from '../../scripts/release/key-directory.ts';
+import { buildPackages } from '../../scripts/release/packages.ts';
 import { RELEASE_FILE_NAMES, type SignedRelease } from '../../src/protocol/files/release.ts';
 import { listed, signedRelease } from '../support/test-release.ts';
 import type { Machine } from '../vm/machine.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
-import { installByOneLine, openStand, type Stand, TOKEN_FILE } from './stand.ts';
+import {
+  installByOneLine,
+  installEnvironment,
+  openStand,
+  type Stand,
+  TOKEN_FILE,
+} from './stand.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 900_000;
@@ -139,6 +147,7 @@ test(
       await refuseWhatIsNotSigned();
       await losePower();
       await loseWatcherAndControlPlane();
+      await goOverToPackage();
     });
   },
   TEST_TIMEOUT_MS,
@@ -306,4 +315,109 @@ async function loseWatcherAndControlPlane(): Promise<void> {
     return document?.session.phase === 'connected';
   });
   expect(await running()).toEqual(runs(OLD, before.id));
+}
+
+/** Makes debs of both versions and brings them to the machine. @returns where they are there */
+async function bringPackages(): Promise<{ readonly old: string; readonly present: string }> {
+  const scratch = await mkdtemp(join(tmpdir(), 'upgrade-packages-'));
+  try {
+    const paths = [OLD, version].map(async (each) => {
+      const out = join(scratch, each);
+      const packed = join(stand.releases.release.directory, each, `${PROGRAM}.gz`);
+      const program = join(scratch, `${each}.program`);
+      await Bun.write(program, gunzipSync(await Bun.file(packed).bytes()));
+      const packaged = {
+        program,
+        version: each,
+        target: `linux-${process.arch}`,
+        date: new Date(),
+      };
+      await buildPackages(packaged, out, ['deb']);
+      const [name = ''] = await readdir(out);
+      await machine.copyIn(join(out, name), `/root/${name}`);
+      return `/root/${name}`;
+    });
+    const [old = '', present = ''] = await Promise.all(paths);
+    return { old, present };
+  } finally {
+    await rm(scratch, { recursive: true });
+  }
+}
+
+/** The machine goes over to apt's package with its cluster and identity, and that is upgraded and removed by dpkg. */
+async function goOverToPackage(): Promise<void> {
+  const { id } = await running();
+  const packages = await progress.phase('packages are made', bringPackages);
+  const dpkg = (...words: readonly string[]) =>
+    machine.exec(['dpkg', ...words], { timeoutMs: CHANGE_TIMEOUT_MS, check: false });
+  const beside = await dpkg('--install', packages.old);
+  expect({ failed: beside.exitCode !== 0, said: beside.stderr }).toEqual({
+    failed: true,
+    said: expect.stringContaining("this machine's agent came by install.sh [INSTALLED_OTHERWISE]"),
+  });
+
+  const words = ['--yes', '--keep-k3s', '--keep-data'];
+  expect((await agent('uninstall', ...words)).exitCode).toBe(0);
+  expect((await dpkg('--install', packages.old)).exitCode).toBe(0);
+  const state = async (unit: string) =>
+    (await machine.exec(['systemctl', 'is-active', unit], { check: false })).stdout.trim();
+  expect(await state('pipeops-agent.service')).toBe('inactive');
+  await progress.phase('install from the package', () =>
+    machine.exec(
+      ['pipeops-agent', 'install', '--token-file', TOKEN_FILE, '--cluster-name', 'packaged'],
+      { timeoutMs: CHANGE_TIMEOUT_MS, env: installEnvironment(stand) },
+    ),
+  );
+  const now = async () => {
+    const { document } = await agent('status');
+    const { agent: self, session } = document;
+    const link = (await machine.exec(['readlink', '/usr/bin/pipeops-agent'])).stdout.trim();
+    return { version: self.version, id: self.id, phase: session.phase, link };
+  };
+  const runsFromPackage = (which: string) => ({
+    ...runs(which, id),
+    link: `/usr/libexec/pipeops-agent/${which}/pipeops-agent`,
+  });
+  expect(await now()).toEqual(runsFromPackage(OLD));
+
+  for (const subcommand of ['upgrade', 'rollback']) {
+    expect((await agent(subcommand)).stderr).toContain("This machine's agent came by apt");
+  }
+  const again = await installByOneLine(stand, machine, [], { check: false });
+  expect([again.exitCode, again.stderr]).toEqual([
+    4,
+    expect.stringContaining('sudo apt-get install --only-upgrade pipeops-agent'),
+  ]);
+
+  const settings = await machine.readFile('/etc/pipeops-agent/config.yaml');
+  expect(settings).toContain('packaged');
+  const upgraded = await progress.phase('dpkg upgrades it', () =>
+    dpkg('--install', packages.present),
+  );
+  expect([upgraded.exitCode, upgraded.stdout]).toEqual([
+    0,
+    expect.stringContaining(`pipeops-agent ${version} runs now`),
+  ]);
+  expect(await now()).toEqual(runsFromPackage(version));
+  expect(await machine.readFile('/etc/pipeops-agent/config.yaml')).toBe(settings);
+
+  const removed = await dpkg('--remove', 'pipeops-agent');
+  expect([removed.exitCode, removed.stderr]).toEqual([
+    0,
+    expect.stringContaining('install this package again and run that first'),
+  ]);
+  expect([await state('pipeops-agent.service'), await state('k3s.service')]).toEqual([
+    'inactive',
+    'active',
+  ]);
+  const purged = await dpkg('--purge', 'pipeops-agent');
+  expect([purged.exitCode, purged.stderr]).toEqual([0, expect.stringContaining('k3s stays')]);
+  const find = ['find', '/etc', '/run', '/opt', '/usr', '/var/lib', '-xdev', '-name', '*pipeops*'];
+  const left = (await machine.exec(find)).stdout.split('\n').filter((path) => path !== '');
+  expect(left.filter((path) => !path.startsWith('/var/lib/rancher/')).sort()).toEqual([
+    '/etc/rancher/k3s/config.yaml.d/50-pipeops.yaml',
+    '/var/lib/pipeops-agent-snapshots',
+  ]);
+  expect((await machine.exec(['id', 'pipeops-agent'], { check: false })).exitCode).not.toBe(0);
+  expect(await state('k3s.service')).toBe('active');
 }
