@@ -117,14 +117,14 @@ async function build(wanted: Preparation, target: string, out: string): Promise<
 }
 
 async function packageAll(
-  { version, targets }: Preparation,
+  { version, targets, isSmall }: Preparation,
   date: Date,
   scratch: string,
   directory: string,
 ): Promise<void> {
   for (const target of targets) {
     const program = join(scratch, target, `pipeops-agent-${target}`);
-    await buildPackages({ program, version, target, date }, directory);
+    await buildPackages({ program, version, target, date, isSmall }, directory);
   }
 }
 

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gunzipSync, gzipSync } from 'bun';
+import { $, gzipSync } from 'bun';
 import { readSigningKey } from '../../scripts/release/key-directory.ts';
 import { buildPackages } from '../../scripts/release/packages.ts';
 import { RELEASE_FILE_NAMES, type SignedRelease } from '../../src/protocol/files/release.ts';
@@ -320,24 +320,20 @@ async function loseWatcherAndControlPlane(): Promise<void> {
 /** Makes debs of both versions and brings them to the machine. @returns where they are there */
 async function bringPackages(): Promise<{ readonly old: string; readonly present: string }> {
   const scratch = await mkdtemp(join(tmpdir(), 'upgrade-packages-'));
+  const [target, date] = [`linux-${process.arch}`, new Date()];
   try {
-    const paths = [OLD, version].map(async (each) => {
+    const paths: string[] = [];
+    for (const each of [OLD, version]) {
       const out = join(scratch, each);
-      const packed = join(stand.releases.release.directory, each, `${PROGRAM}.gz`);
       const program = join(scratch, `${each}.program`);
-      await Bun.write(program, gunzipSync(await Bun.file(packed).bytes()));
-      const packaged = {
-        program,
-        version: each,
-        target: `linux-${process.arch}`,
-        date: new Date(),
-      };
-      await buildPackages(packaged, out, ['deb']);
+      const packed = join(stand.releases.release.directory, each, `${PROGRAM}.gz`);
+      await $`gzip -dc ${packed} > ${program}`.quiet();
+      await buildPackages({ program, version: each, target, date, isSmall: false }, out, ['deb']);
       const [name = ''] = await readdir(out);
+      paths.push(`/root/${name}`);
       await machine.copyIn(join(out, name), `/root/${name}`);
-      return `/root/${name}`;
-    });
-    const [old = '', present = ''] = await Promise.all(paths);
+    }
+    const [old = '', present = ''] = paths;
     return { old, present };
   } finally {
     await rm(scratch, { recursive: true });
@@ -414,9 +410,10 @@ async function goOverToPackage(): Promise<void> {
   expect([purged.exitCode, purged.stderr]).toEqual([0, expect.stringContaining('k3s stays')]);
   const find = ['find', '/etc', '/run', '/opt', '/usr', '/var/lib', '-xdev', '-name', '*pipeops*'];
   const left = (await machine.exec(find)).stdout.split('\n').filter((path) => path !== '');
+  // What k3s is set up with, which goes on.
   expect(left.filter((path) => !path.startsWith('/var/lib/rancher/')).sort()).toEqual([
     '/etc/rancher/k3s/config.yaml.d/50-pipeops.yaml',
-    '/var/lib/pipeops-agent-snapshots',
+    '/etc/rancher/k3s/pipeops-registry-ca.pem',
   ]);
   expect((await machine.exec(['id', 'pipeops-agent'], { check: false })).exitCode).not.toBe(0);
   expect(await state('k3s.service')).toBe('active');

@@ -31,6 +31,7 @@ const NOTES = `#!/bin/sh
 echo "\${0##*/} $*" >>/notes
 [ "$1" != is-active ] || [ -e /active ]
 `;
+const DATE = new Date('2026-01-02T03:04:05Z');
 const SNAPSHOTS = '/var/lib/pipeops-agent-snapshots';
 
 let scratch: string;
@@ -54,7 +55,7 @@ async function build(directory: string, version: string, target: string): Promis
   // Copied each time: when a file was written must not show.
   const program = join(scratch, `program-${directory}`);
   await cp(join(scratch, 'program'), program);
-  const packaged = { program, version, target, date: new Date('2026-01-02T03:04:05Z') };
+  const packaged = { program, version, target, date: DATE, isSmall: false };
   await buildPackages(packaged, join(scratch, directory));
 }
 
