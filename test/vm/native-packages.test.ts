@@ -24,7 +24,8 @@ import { installHostPackages } from './packages.ts';
 
 const BUILD_TIMEOUT_MS = 600_000;
 const [OLD, NEW] = ['0.9.0', '1.0.0-rc.1'];
-const UNITS = 'pipeops-agent.service pipeops-agent-helper.socket pipeops-agent-snapshots.timer';
+const UNITS =
+  'pipeops-agent.service pipeops-agent-helper.socket pipeops-agent-k3s-upgrade.path pipeops-agent-snapshots.timer';
 /** What the scripts of packages may use. */
 const TOOLS = ['sh', 'cat', 'echo', 'grep', 'readlink', 'rm', 'rmdir'];
 const NOTES = `#!/bin/sh
@@ -230,7 +231,7 @@ test('dpkg starts nothing, keeps changed settings, lets the agent take over, and
     exitCode: 0,
     notes: [
       `systemctl disable --quiet --now ${UNITS}`,
-      'systemctl stop pipeops-agent-helper@*.service pipeops-agent-snapshots.service',
+      'systemctl stop pipeops-agent-*',
       'systemctl daemon-reload',
     ],
   });
@@ -276,7 +277,7 @@ test('rpm starts nothing, keeps changed settings, lets the agent take over, and 
     exitCode: 0,
     notes: [
       `systemctl disable --quiet --now ${UNITS}`,
-      'systemctl stop pipeops-agent-helper@*.service pipeops-agent-snapshots.service',
+      'systemctl stop pipeops-agent-*',
       'systemctl daemon-reload',
     ],
   });
