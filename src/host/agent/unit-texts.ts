@@ -1,12 +1,12 @@
 /** The units in systemd/, as they are for one machine: its program may be elsewhere, and a package may bring them. */
 
+import agentService from '../../../systemd/pipeops-agent.service' with { type: 'text' };
+import helperService from '../../../systemd/pipeops-agent-helper@.service' with { type: 'text' };
+import helperSocket from '../../../systemd/pipeops-agent-helper.socket' with { type: 'text' };
 import k3sUpgradePath from '../../../systemd/pipeops-agent-k3s-upgrade.path' with { type: 'text' };
 import k3sUpgradeService from '../../../systemd/pipeops-agent-k3s-upgrade.service' with {
   type: 'text',
 };
-import agentService from '../../../systemd/pipeops-agent.service' with { type: 'text' };
-import helperService from '../../../systemd/pipeops-agent-helper@.service' with { type: 'text' };
-import helperSocket from '../../../systemd/pipeops-agent-helper.socket' with { type: 'text' };
 import snapshotsService from '../../../systemd/pipeops-agent-snapshots.service' with {
   type: 'text',
 };
