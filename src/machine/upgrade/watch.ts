@@ -143,10 +143,7 @@ async function takeOver(context: MachineContext, version: string): Promise<strin
 }
 
 /** @returns why a version is not well after a restart of the daemon; undefined where it is */
-export async function judge(
-  context: MachineContext,
-  judged: Judged,
-): Promise<string | undefined> {
+export async function judge(context: MachineContext, judged: Judged): Promise<string | undefined> {
   const { clock, exec, signal } = context;
   const deps = {
     ...{ clock, exec },
