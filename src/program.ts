@@ -1,7 +1,7 @@
 /** The whole program in its process: words in, exit code out, with the real streams and signals. */
 import { runCli } from './cli/main.ts';
 import { systemTerminalIo } from './cli/terminal/io.ts';
-import { placesOfProgram } from './core/places.ts';
+import { isPackagedProgram, PACKAGED_PLACES, placesOf } from './core/places.ts';
 import { RELEASE_KEYS } from './core/release-keys.ts';
 import { systemClock } from './platform/clock.ts';
 import { systemFileLock } from './platform/file-lock.ts';
@@ -82,7 +82,7 @@ function systemContext(env: Context['env'], io: Context['io'], signal: AbortSign
     random: systemRandom,
     exec: lazyExec({ env }),
     files: systemFiles('/'),
-    places: placesOfProgram(process.execPath),
+    places: isPackagedProgram(process.execPath) ? PACKAGED_PLACES : placesOf(),
     http: systemHttp,
     // Loaded by the subcommands that need it: the others start faster without.
     network: async (options) => (await import('./platform/network/open.ts')).systemNetwork(options),

@@ -11,7 +11,7 @@ const ROOT = join(import.meta.dir, '../..');
 /** Its checksum is verified by Go's public log of modules. */
 const NFPM = 'github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2';
 const SPEC = join(ROOT, 'scripts/package/nfpm.yaml');
-export type PackageFormat = 'deb' | 'rpm';
+type PackageFormat = 'deb' | 'rpm';
 const FORMATS: readonly PackageFormat[] = ['deb', 'rpm'];
 /** As Go calls the processors of `scripts/build.ts --target`. */
 const ARCHITECTURES: Readonly<Record<string, string>> = {

@@ -251,7 +251,6 @@ export const PACKAGED_PLACES = placesOf({
 });
 
 /** @param execPath of the running program, links resolved */
-export function placesOfProgram(execPath: string): Places {
-  const isPackaged = execPath.startsWith(`${PACKAGED_PLACES.versionsDirectory}/`);
-  return isPackaged ? PACKAGED_PLACES : DEFAULT_PLACES;
+export function isPackagedProgram(execPath: string): boolean {
+  return execPath.startsWith(`${PACKAGED_PLACES.versionsDirectory}/`);
 }

@@ -1,18 +1,16 @@
 import { PACKAGED_PLACES } from '../../core/places.ts';
-import type { Fact, FactDeps } from './fact.ts';
+import type { FactDeps } from './fact.ts';
 import { type RpmTool, readPackageTool } from './package-tool.ts';
 import { outputOf } from './tool-output.ts';
 
 /** What changes the package of the agent here. */
 export type AgentPackageTool = 'apt-get' | RpmTool;
 
-/** By what the package of the agent came to this machine; undefined where there is no such package. */
-export const agentPackage: Fact<AgentPackageTool | undefined> = {
-  id: 'agent-package',
-  read: readAgentPackage,
-};
-
-/** Asks the databases of dpkg and rpm, 2 s each at most, whose the program is; whoever runs now. */
+/**
+ * By what the package of the agent came to this machine: the databases of dpkg and rpm are asked, 2 s each at most,
+ * whose the program is, whichever program runs now.
+ * @returns undefined where there is no such package
+ */
 export async function readAgentPackage(
   deps: Pick<FactDeps, 'env' | 'exec' | 'files' | 'signal'>,
 ): Promise<AgentPackageTool | undefined> {
