@@ -56,6 +56,7 @@ export async function installServer(
   context: MachineContext,
   wishes: ServerWishes,
 ): Promise<SetUpOutcome> {
+  await refuseOtherInstallation(context);
   const { files, places } = context;
   const isNew = (await files.stat(places.hostStateDirectory)) === undefined;
   try {
@@ -73,7 +74,6 @@ async function setUpServer(
   { context, before }: TimedContext,
   wishes: ServerWishes,
 ): Promise<SetUpOutcome> {
-  await refuseOtherInstallation(context);
   const given = await loadEffectiveConfig(context, wishes.flags);
   wishes.notice(tellWarnings(context, given, wishes.flags));
   const inventory = await openInventory(context);
