@@ -393,12 +393,12 @@ describe('upgrade', () => {
     });
   });
 
-  test('says what a package brought must be upgraded by it', async () => {
+  test('leaves alone a program that something else has put there', async () => {
     await machine.files.remove(LINK);
     await machine.put(LINK, 'a program');
     expect(errorOf(await agent('upgrade'))).toMatchObject({
       code: 'NOT_INSTALLED',
-      hint: expect.stringContaining('apt-get install --only-upgrade pipeops-agent'),
+      hint: 'Run install.sh, which places both',
     });
   });
 });
