@@ -36,6 +36,7 @@ const RANKS: Readonly<Record<string, number>> = {
   'remote-proxy': 5,
   routes: 5,
   reporting: 5,
+  telemetry: 5,
   tunnel: 6,
   // Whole use cases.
   daemon: 7,
@@ -59,6 +60,7 @@ const PACKAGE_HOMES: Readonly<Record<string, Home>> = {
   execa: { folders: ['platform'], why: 'programs are run through the Exec port' },
   consola: { folders: ['cli'], why: 'it paints for a terminal' },
   'js-yaml': { folders: ['kubernetes'], why: 'one file knows how Kubernetes reads YAML' },
+  'prom-client': { folders: ['telemetry'], why: 'other parts tell numbers, and no format' },
   citty: { folders: ['cli'], why: 'it is a parser of command lines' },
   'node:os': { folders: ['platform'], why: 'the machine is asked through the ThisMachine port' },
   'node:fs': {

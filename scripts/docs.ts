@@ -19,6 +19,10 @@ import { answerSchema } from '../src/protocol/json-schema.ts';
 import { parametersOf } from '../src/server/api/openapi.ts';
 import type { DocumentedRoute } from '../src/server/api/route.ts';
 import { documentedRoutes } from '../src/server/api/routes.ts';
+import type { MetricDefinition } from '../src/telemetry/metrics/definition.ts';
+import { METRICS } from '../src/telemetry/metrics/table.ts';
+import { dashboardFile } from './observability/dashboard.ts';
+import { alertsPage, rulesFile } from './observability/rules.ts';
 
 /** Pages of docs/, as the sources say them. */
 export const PAGES: Readonly<Record<string, () => Promise<string>>> = {
@@ -26,6 +30,10 @@ export const PAGES: Readonly<Record<string, () => Promise<string>>> = {
   'CLI.md': cliPage,
   'TROUBLESHOOTING.md': troubleshootingPage,
   'API.md': apiPage,
+  'METRICS.md': metricsPage,
+  'observability/ALERTS.md': alertsPage,
+  'observability/rules.yaml': rulesFile,
+  'observability/dashboard.json': dashboardFile,
 };
 
 async function configPage(): Promise<string> {
@@ -246,6 +254,53 @@ function routeSection(route: DocumentedRoute): string {
 ${summary} Answers 200${also}.
 ${table}${body}`;
 }
+
+async function metricsPage(): Promise<string> {
+  const rows = Object.entries<MetricDefinition>(METRICS).map(([name, metric]) => {
+    const labels = Object.keys(metric.labels).map((label) => `\`${label}\``);
+    return row(`\`${name}\``, metric.type, labels.join(', '), metric.help);
+  });
+  const values = Object.entries<MetricDefinition>(METRICS).flatMap(([name, { labels }]) =>
+    Object.entries(labels).flatMap(([label, set]) =>
+      set === 'own' ? [] : [row(`\`${name}\``, `\`${label}\``, set.join(', '))],
+    ),
+  );
+  return `${METRICS_INTRODUCTION}
+| metric | type | labels | what it says |
+|---|---|---|---|
+${rows.join('\n')}
+
+## Values of labels
+
+Whatever is not in these lists is told as \`other\`.
+
+| metric | label | values |
+|---|---|---|
+${values.join('\n')}
+`;
+}
+
+const METRICS_INTRODUCTION = `# Metrics
+
+\`GET /metrics\` on 127.0.0.1:8080 (\`http.port\`) and on the socket, in Prometheus' text format, or in OpenMetrics where
+the scraper asks for it: only that has exemplars. How to scrape it from elsewhere:
+[OBSERVABILITY.md](OBSERVABILITY.md).
+
+No label has a value that an outsider chooses, and no value is a secret. Histograms have \`_bucket\`, \`_sum\` and
+\`_count\`. What only servers have is absent on a worker: session, policy, proxy, tunnel.
+
+The agent in Go that came before this one had other names for some of it:
+
+| there | here |
+|---|---|
+| \`pipeops_agent_connection_state\` | \`pipeops_agent_session_connected\`, \`pipeops_agent_session_transport\` |
+| \`pipeops_agent_unhealthy_duration_seconds\` | \`pipeops_agent_session_down_seconds\` |
+| \`pipeops_agent_heartbeat_failures_total\` | \`pipeops_agent_session_failures_total\` |
+| \`pipeops_agent_heartbeat_duration_seconds\` | \`pipeops_agent_session_round_trip_seconds\` |
+| \`pipeops_agent_websocket_proxy_active_streams\` | \`pipeops_agent_proxy_requests{state="streams"}\` |
+| \`pipeops_agent_websocket_proxy_errors_total\` | \`pipeops_agent_proxy_request_duration_seconds_count{code="5xx"}\` |
+| \`pipeops_agent_yamux_*\`, \`pipeops_agent_tcp_tunnel_*\` | \`pipeops_agent_tunnel_*\` |
+`;
 
 interface Shape {
   readonly type?: string | readonly string[];

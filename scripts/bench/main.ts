@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { $ } from 'bun';
 import type { BenchCase } from './bench-case.ts';
 import { benchInstall } from './install.ts';
+import { benchMetrics } from './metrics.ts';
 import { benchProxy } from './proxy.ts';
 import { benchSession } from './session.ts';
 import { benchStart } from './start.ts';
@@ -15,7 +16,10 @@ import { benchTunnel } from './tunnel.ts';
 
 const ROOT = join(import.meta.dir, '../..');
 
-const USUAL = { start: benchStart, proxy: benchProxy, session: benchSession, tunnel: benchTunnel };
+const USUAL = {
+  ...{ start: benchStart, metrics: benchMetrics, proxy: benchProxy },
+  ...{ session: benchSession, tunnel: benchTunnel },
+};
 const BENCHMARKS: Readonly<Record<string, (executable: string) => Promise<readonly BenchCase[]>>> =
   { ...USUAL, install: benchInstall };
 

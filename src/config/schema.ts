@@ -15,6 +15,7 @@ import {
   ServerName,
   ServerNames,
 } from './node-settings.ts';
+import { isOwnEndpoint, NOT_ENDPOINT } from './own-endpoint.ts';
 import { RegistryMirrors } from './registry-mirrors.ts';
 
 export interface SettingMeta {
@@ -432,6 +433,21 @@ const SnapshotsSection = z.strictObject({
   }),
 });
 
+const MetricsSection = z.strictObject({
+  listen: setting(z.string().refine(isOwnEndpoint, { error: NOT_ENDPOINT }).optional(), {
+    description:
+      'An address of this machine and a port, as 10.0.0.5:9464, at which /metrics is answered over TLS; at none when absent',
+    since: '0.3.0',
+  }),
+  client_ca_file: setting(absolutePath.optional(), {
+    description:
+      'Certificates (PEM): whoever asks there must have one of theirs, in place of the token',
+    valueHint: 'FILE',
+    protects: true,
+    since: '0.3.0',
+  }),
+});
+
 const LogSection = z.strictObject({
   level: setting(z.enum(['error', 'warn', 'info', 'debug']).default('info'), {
     description: 'Least important level that is logged',
@@ -456,6 +472,7 @@ export const Config = z.strictObject({
   facts: FactsSection.prefault({}),
   snapshots: SnapshotsSection.prefault({}),
   log: LogSection.prefault({}),
+  metrics: MetricsSection.prefault({}),
 });
 export type Config = z.output<typeof Config>;
 /** What a file may hold: everything optional. */

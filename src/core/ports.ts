@@ -45,6 +45,21 @@ export interface Runtime {
   releaseCode(): void;
 }
 
+/** What this process uses, as of now. */
+export interface ProcessUsage {
+  /** Unix time, ms. */
+  readonly startedAtMs: number;
+  /** Processor time of all threads. */
+  readonly cpuMs: number;
+  readonly residentBytes: number;
+  /** Anonymous memory, which no other process and no file has. */
+  readonly privateBytes: number;
+  readonly heapBytes: number;
+  readonly openFiles: number;
+  /** Collections of garbage since the start. */
+  readonly collections: number;
+}
+
 export interface Random {
   /** A number in [0, 1), for jitter; not for secrets. */
   fraction(): number;

@@ -21,6 +21,7 @@ import { systemCertificateEnd } from '../platform/network/certificate-end.ts';
 import { systemNetwork } from '../platform/network/open.ts';
 import { trustingDial } from '../platform/network/trusting-dial.ts';
 import { systemPageFile } from '../platform/page-files.ts';
+import { processUsageReader } from '../platform/process-usage.ts';
 import { systemRunSoon } from '../platform/run-soon.ts';
 import { systemRuntime } from '../platform/runtime.ts';
 import { systemdNotify } from '../platform/systemd-notify.ts';
@@ -34,6 +35,12 @@ import { givenLocalAuth, localAuth } from '../server/local-auth.ts';
 import { openDatabase } from '../store/database.ts';
 import { agentIdentity } from '../store/identity.ts';
 import { commandJournal } from '../store/journal/commands.ts';
+import { commandDurations } from '../telemetry/command-durations.ts';
+import { measuredKubernetes } from '../telemetry/kubernetes-calls.ts';
+import { metricHistograms } from '../telemetry/metrics/histograms.ts';
+import { watchLag } from '../telemetry/watch-lag.ts';
+import { webSocketTraffic } from '../telemetry/websocket-traffic.ts';
+
 import { type AccessPaths, type LiveAccess, liveAccess } from './control-plane-access.ts';
 import type { LookAtMachine } from './hourly-look.ts';
 import { lastDay } from './last-day.ts';
@@ -91,19 +98,15 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
   const identity = agentIdentity({ database, random, clock }, config.agent.id, mark);
   const journal = commandJournal({ database, clock, runSoon: systemRunSoon });
 
-  const { credentials, kubernetes, openChannels, objects } = kubernetesParts(ports, paths);
+  const measured = measuredParts(config);
+  const { histograms } = measured;
+  const kubernetesPorts = { ...ports, http: measuredKubernetes({ clock, http, histograms }) };
+  const { credentials, kubernetes, objects, ...channels } = kubernetesParts(kubernetesPorts, paths);
   const live = await livePolicy({ clock, files, log }, paths.policy);
   const { policy, refusals } = countingPolicy(live.policy);
-  const follow = sharedFollowing({ clock, random, log, client: kubernetes });
-  const status = statusSource({
-    clock,
-    random,
-    log,
-    http,
-    client: kubernetes,
-    credentials,
-    follow,
-  });
+  const following = { clock, random, log, client: kubernetes };
+  const { follow, lags: watchLags } = watchLag(clock, sharedFollowing(following));
+  const status = statusSource({ ...following, http, credentials, follow });
   const progress = commandProgress({ clock });
   const commands = clusterMemory({ clock, random, log, journal, objects });
   const access = await liveAccess({ clock, files, log }, accessPaths(paths, config));
@@ -113,9 +116,10 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     journal: commands.journal,
     progress,
     kubernetes,
-    openChannels,
+    ...channels,
     ...machineParts(ports, config, access),
     workElsewhere,
+    ended: commandDurations(histograms),
     loadHandlers,
     policy,
     clusterStatus: status.current,
@@ -152,6 +156,17 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     machine: thisMachine,
     network: systemNetwork,
     certificateEnd: systemCertificateEnd,
+    ...measured,
+    watchLags,
+  };
+}
+
+/** What is counted all the time, for metrics. */
+function measuredParts({ agent }: Config) {
+  return {
+    histograms: metricHistograms(agent.role !== 'node'),
+    traffic: webSocketTraffic(),
+    usage: processUsageReader(),
   };
 }
 

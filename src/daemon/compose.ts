@@ -1,10 +1,16 @@
 import type { LoadedConfig } from '../config/load.ts';
+import { ownEndpoint } from '../config/own-endpoint.ts';
+import type { Config } from '../config/schema.ts';
 import type { SessionState } from '../control-plane/session/state.ts';
 import { K3S_UNITS } from '../core/k3s-places.ts';
+import type { Service } from '../core/service.ts';
 import { BUILD } from '../core/version.ts';
+import type { ApiSources } from '../server/api/sources.ts';
 import { httpServer } from '../server/doors.ts';
+import { metricsDoor } from '../server/metrics-door.ts';
+import { eventLoopLag } from '../telemetry/event-loop-lag.ts';
 import { certificateWatch } from './certificate-watch.ts';
-import { commandTypes, commonParts, type DaemonPorts } from './common-parts.ts';
+import { type CommonParts, commandTypes, commonParts, type DaemonPorts } from './common-parts.ts';
 import { type DaemonFacts, describeDaemon, standbyText } from './describe.ts';
 import { type CommonHealthDeps, workerHealth } from './health-parts.ts';
 import { hourlyLook } from './hourly-look.ts';
@@ -83,6 +89,7 @@ export async function runDaemon(
     }),
     idleMemory(parts),
     parts.day.service,
+    ...metricsServices(parts, sources, config),
     ...(server === undefined ? [] : servicesOfServer(parts, server, config, signal)),
   ];
   signal.addEventListener('abort', () => notify('STOPPING=1'), { once: true });
@@ -102,6 +109,26 @@ export async function runDaemon(
     await journal.settled();
     parts.database.close();
   }
+}
+
+/** What measures all the time, and the door for scrapers from elsewhere where one is wished. */
+function metricsServices(
+  parts: CommonParts,
+  sources: ApiSources,
+  { metrics: { listen, client_ca_file } }: Config,
+): readonly Service[] {
+  const endpoint = ownEndpoint(listen ?? '');
+  const lag = eventLoopLag(parts);
+  if (endpoint === undefined) {
+    return [lag];
+  }
+  const door = {
+    ...endpoint,
+    certificatePath: parts.paths.metricsCertificate,
+    tokenPath: parts.paths.metricsToken,
+    clientCaPath: client_ca_file,
+  };
+  return [lag, metricsDoor({ ...parts, sources }, door)];
 }
 
 function probesOf(state: SessionState, journal: { check(): void }): WatchdogProbes {

@@ -18,6 +18,8 @@ import type { LocalAuth } from '../server/local-auth.ts';
 import { localCertificate } from '../server/local-certificate.ts';
 import type { ServerSources } from '../server/sources.ts';
 import { tlsListener } from '../server/tls-listener.ts';
+import type { Histograms } from '../telemetry/metrics/histograms.ts';
+import { proxyDurations } from '../telemetry/proxy-durations.ts';
 import { type TunnelCounters, tunnelCounters } from '../tunnel/counters.ts';
 import { tunnelDataPlane } from '../tunnel/data-plane.ts';
 import { serviceApplications, serviceTargets } from '../tunnel/service-targets.ts';
@@ -35,6 +37,7 @@ interface DataPlaneDeps {
   readonly credentials: KubernetesCredentials;
   readonly policy: Policy & ReachPolicy;
   readonly auth: LocalAuth;
+  readonly histograms: Histograms;
 }
 
 export interface DataPlaneParts {
@@ -57,7 +60,7 @@ export async function dataPlaneParts(
 ): Promise<DataPlaneParts> {
   const destination = kubernetesDestination(deps);
   const gate = fairTurns(deps);
-  const proxy = { pool: upstreamPool(deps), turns: gate };
+  const proxy = { pool: upstreamPool(deps), turns: gate, measure: proxyDurations(deps) };
   const certificate = await localCertificate(deps, paths.localCertificate);
   const local = { ...proxy, destination };
   const listener = tlsListener(

@@ -10,8 +10,9 @@ import type { DetailedHealth } from '../protocol/local-api.ts';
 import type { ApiSources } from '../server/api/sources.ts';
 import { DASHBOARD_PREFIX } from '../server/dashboard/answers.ts';
 import type { SignIn } from '../server/dashboard/sign-in.ts';
-import { renderMetrics } from '../server/metrics.ts';
 import type { AgentIdentity } from '../store/identity.ts';
+import { exposition } from '../telemetry/metrics/exposition.ts';
+import type { Histograms } from '../telemetry/metrics/histograms.ts';
 import { commandSource, connectivity, features, runtimeAnswer } from './api-sources.ts';
 import type { LiveAccess } from './control-plane-access.ts';
 import { healthAnswer, readyAnswer, reasonsAndWarnings } from './health-answers.ts';
@@ -27,6 +28,7 @@ interface DescribeDeps extends MetricsDeps {
   readonly progress: CommandProgress;
   readonly commandTypes: () => Promise<readonly string[]>;
   readonly live: Pick<LivePolicy, 'reload' | 'problem'>;
+  readonly histograms: Histograms;
   readonly access: Pick<LiveAccess, 'reload' | 'restart'>;
   readonly signIn: Pick<SignIn, 'newLink'>;
   readonly day: Pick<LastDay, 'answer'>;
@@ -78,13 +80,15 @@ export function describeDaemon(deps: DescribeDeps, facts: DaemonFacts): ApiSourc
     runtime: () => runtimeAnswer(deps, uptimeSeconds(deps, facts)),
     day: deps.day.answer,
     settings: () => ({ settings: settingValues(facts.config) }),
-    metrics: () =>
-      renderMetrics(
+    metrics: (accept) =>
+      exposition(
         daemonMetrics(deps, {
           agentId: facts.agentId(),
           role: facts.config.agent.role,
           uptimeSeconds: uptimeSeconds(deps, facts),
         }),
+        deps.histograms,
+        accept,
       ),
   };
 }

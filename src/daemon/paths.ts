@@ -19,6 +19,10 @@ export interface DaemonPaths {
    */
   readonly hasRootsToken: boolean;
   readonly localCertificate: string;
+  /** Certificate and key of the door for scrapers. */
+  readonly metricsCertificate: string;
+  /** For scrapers; stays the same over restarts. */
+  readonly metricsToken: string;
   readonly policy: string;
   /** On a worker: which server it joined. */
   readonly joinedServer: string;
@@ -59,5 +63,7 @@ export function daemonPaths(
     hasRootsToken,
     wasReady: ofState(places.wasReadyFile),
     localCertificate: join(state, 'credentials/local-tls.pem'),
+    metricsCertificate: join(state, 'credentials/metrics-tls.pem'),
+    metricsToken: join(state, 'credentials/metrics-token'),
   };
 }

@@ -26,6 +26,8 @@ import type { Health } from '../health/tracker.ts';
 import type { CloudFacts } from '../host/cloud/facts.ts';
 import type { ClusterRoutes } from '../routes/cluster.ts';
 import { announcing, type RouteSyncDeps, routeSync } from '../routes/sync.ts';
+import type { Histograms } from '../telemetry/metrics/histograms.ts';
+import { measuredNetwork, type WebSocketTraffic } from '../telemetry/websocket-traffic.ts';
 import type { LiveCloud } from './cloud.ts';
 import type { ControlPlaneAccess, LiveAccess } from './control-plane-access.ts';
 import { tellableHealth } from './health-answers.ts';
@@ -57,6 +59,8 @@ export interface SessionParts {
   readonly leavingPath: string;
   /** Whether no other server is there to go on with the session. */
   readonly isAlone: () => boolean;
+  readonly traffic: WebSocketTraffic;
+  readonly histograms: Histograms;
   readonly network: (options: { ca: string | undefined; proxy: ProxySettings }) => Network;
 }
 
@@ -70,7 +74,10 @@ export function sessionServices(parts: SessionParts, config: Config, agentId: st
   const network = () => {
     const { ca, caProblem } = access.current();
     return caProblem === undefined
-      ? parts.network({ ca, proxy: proxySettings(parts, config, access.current()) })
+      ? measuredNetwork(
+          parts,
+          parts.network({ ca, proxy: proxySettings(parts, config, access.current()) }),
+        )
       : unusableNetwork(`${caProblem} (control_plane.ca_file)`);
   };
   const token = async () => access.current().token;

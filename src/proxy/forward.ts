@@ -20,12 +20,22 @@ import type { Destination } from './destination.ts';
 import { KUBERNETES_PEER } from './kubernetes-destination.ts';
 import { shuttingDown, statusAnswer } from './refusal.ts';
 import { type ForwardedHeaders, forwardedHeaders, returnedHeaders } from './request-headers.ts';
-import type { Release, Turns } from './turns.ts';
+import type { Release, RequestKind, Turns } from './turns.ts';
 
 export interface ForwardDeps {
   readonly pool: UpstreamPool;
   readonly turns: Turns;
   readonly destination: Destination;
+  readonly measure: MeasureRequest;
+}
+
+/** Told when a request begins. What it gives is told once how it ended. */
+export type MeasureRequest = (request: ProxyRequest) => (end: RequestEnd) => void;
+
+export interface RequestEnd {
+  readonly kind: RequestKind;
+  /** Of the answer; undefined where the caller went before there was one. */
+  readonly status: number | undefined;
 }
 
 /** Streams have a connection of their own until somebody ends them. */
@@ -78,11 +88,15 @@ class Forwarding implements ProxyCall, ExchangeSink {
   #answered = false;
   #retried = false;
   #leave: (() => void) | undefined;
+  #kind: RequestKind = 'short';
+  #status: number | undefined;
+  readonly #measured: (end: RequestEnd) => void;
 
   constructor(deps: ForwardDeps, request: ProxyRequest, sink: ExchangeSink) {
     this.#deps = deps;
     this.#request = request;
     this.#sink = sink;
+    this.#measured = deps.measure(request);
   }
 
   start(): void {
@@ -111,8 +125,8 @@ class Forwarding implements ProxyCall, ExchangeSink {
     if (forwarded.upgrade || (isStream && location.token !== undefined)) {
       this.#endAtLeave();
     }
-    const kind = forwarded.upgrade || isStream ? 'stream' : 'short';
-    this.#release = this.#deps.turns.tryEnter(client, kind) ?? (await this.#waitForTurn());
+    this.#kind = forwarded.upgrade || isStream ? 'stream' : 'short';
+    this.#release = this.#deps.turns.tryEnter(client, this.#kind) ?? (await this.#waitForTurn());
     if (this.#over) {
       this.#finish(); // The caller has gone while it waited.
       return;
@@ -261,6 +275,7 @@ class Forwarding implements ProxyCall, ExchangeSink {
       return;
     }
     this.#answered = true;
+    this.#status = answer.status;
     this.#attempt = undefined;
     if (answer.status === 401) {
       this.#deps.destination.unauthorized();
@@ -308,12 +323,14 @@ class Forwarding implements ProxyCall, ExchangeSink {
     if (this.#over) {
       return;
     }
-    this.#finish();
     if (this.#answered) {
+      this.#finish();
       this.#sink.fail(error);
       return;
     }
     const { head, body } = statusAnswer(error);
+    this.#status = head.status;
+    this.#finish();
     this.#sink.head(head);
     this.#sink.data(body);
     this.#sink.end([]);
@@ -341,6 +358,9 @@ class Forwarding implements ProxyCall, ExchangeSink {
   }
 
   #finish(): void {
+    if (!this.#over) {
+      this.#measured({ kind: this.#kind, status: this.#status });
+    }
     this.#over = true;
     if (this.#leave !== undefined) {
       this.#request.leaving?.removeEventListener('abort', this.#leave);

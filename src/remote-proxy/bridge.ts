@@ -216,10 +216,10 @@ class AttachedBridge implements AttachedDataPlane {
       },
     });
     this.#requests.set(id, request);
-    const { pool, turns } = this.#deps.proxy;
+    const { pool, turns, measure } = this.#deps.proxy;
     const destination = remoteDestination(this.#deps.destinations, this.#link, payload);
     const call = forward(
-      { pool, turns, destination },
+      { pool, turns, measure, destination },
       {
         method: payload.method === '' ? 'GET' : payload.method,
         target: payload.query === '' ? payload.path : `${payload.path}?${payload.query}`,

@@ -44,6 +44,15 @@ export async function givenLocalAuth(
   return authOf(token);
 }
 
+/** Checks with the token that was made at the first start: those who have it are elsewhere. */
+export async function keptAuth(
+  deps: { readonly random: Random; readonly files: Files },
+  tokenPath: string,
+): Promise<LocalAuth> {
+  const kept = (await deps.files.readText(tokenPath, TOKEN_FILE_LIMIT_BYTES))?.trim() ?? '';
+  return kept.length < TOKEN_LENGTH_MIN ? await localAuth(deps, tokenPath) : authOf(kept);
+}
+
 async function readToken(
   { files, log }: { readonly files: Files; readonly log: Log },
   path: string,

@@ -18,25 +18,30 @@ interface Deps {
 }
 
 /**
- * The certificate of the TLS listener, made at the first start and kept.
+ * The certificate of a TLS listener, made at the first start and kept.
  * @param path of the file that holds certificate and key, 0600
+ * @param address at which others reach it
  */
-export async function localCertificate(deps: Deps, path: string): Promise<CertificateAndKey> {
+export async function localCertificate(
+  deps: Deps,
+  path: string,
+  address = '127.0.0.1',
+): Promise<CertificateAndKey> {
   const kept = readKept(await deps.files.readText(path));
-  if (kept !== undefined && isValidLong(deps.clock, kept.certificate)) {
+  if (kept !== undefined && isUsable(deps.clock, kept.certificate, address)) {
     return kept;
   }
   const now = deps.clock.now().getTime();
   const made = selfSignedCertificate({
     commonName: 'pipeops-agent',
     dnsNames: ['localhost'],
-    ipv4Addresses: ['127.0.0.1'],
+    ipAddresses: [address],
     notBefore: new Date(now - CLOCK_SLACK_MS),
     notAfter: new Date(now + LIFE_MS),
     serial: deps.random.bytes(SERIAL_BYTES),
   });
   await deps.files.writeAtomic(path, `${made.certificate}${made.key}`, { mode: 0o600 });
-  deps.log.info('made the certificate of the TLS listener');
+  deps.log.info('made the certificate of the TLS listener', { address });
   return made;
 }
 
@@ -55,12 +60,14 @@ function pemIn(text: string, kind: string): string | undefined {
 }
 
 /** Not yet valid is one that was made while the clock was ahead. What cannot be read is made anew as well. */
-function isValidLong(clock: Clock, certificate: string): boolean {
+function isUsable(clock: Clock, pem: string, address: string): boolean {
   try {
-    const { validFrom, validTo } = new X509Certificate(certificate);
+    const certificate = new X509Certificate(pem);
     const now = clock.now().getTime();
-    const leftMs = new Date(validTo).getTime() - now;
-    return new Date(validFrom).getTime() <= now && leftMs > RENEW_BEFORE_END_MS;
+    const leftMs = new Date(certificate.validTo).getTime() - now;
+    const isValidLong =
+      new Date(certificate.validFrom).getTime() <= now && leftMs > RENEW_BEFORE_END_MS;
+    return isValidLong && certificate.checkIP(address) !== undefined;
   } catch {
     return false;
   }

@@ -4,6 +4,7 @@
  * structures (docs/decisions/0011-own-certificate.md).
  */
 import { createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { ipRange } from '../core/ip-range.ts';
 
 export interface CertificateAndKey {
   /** PEM; also what a client trusts. */
@@ -15,7 +16,7 @@ export interface CertificateAndKey {
 export interface CertificateOptions {
   readonly commonName: string;
   readonly dnsNames: readonly string[];
-  readonly ipv4Addresses: readonly string[];
+  readonly ipAddresses: readonly string[];
   readonly notBefore: Date;
   readonly notAfter: Date;
   /** Unpredictable bytes (RFC 5280 section 4.1.2.2: at most 20). */
@@ -94,7 +95,7 @@ function tbsCertificate(options: CertificateOptions, key: KeyObject): Buffer {
 function extensions(options: CertificateOptions): readonly Buffer[] {
   const names = [
     ...options.dnsNames.map((name) => der(TAG.dnsName, Buffer.from(name))),
-    ...options.ipv4Addresses.map((ip) => der(TAG.ipAddress, ip.split('.').map(Number))),
+    ...options.ipAddresses.map((ip) => der(TAG.ipAddress, addressBytes(ip))),
   ];
   return [
     criticalExtension('basicConstraints', der(TAG.sequence)), // no authority
@@ -102,6 +103,12 @@ function extensions(options: CertificateOptions): readonly Buffer[] {
     extension('extendedKeyUsage', der(TAG.sequence, oid('serverAuth'))),
     extension('subjectAlternativeName', der(TAG.sequence, ...names)),
   ];
+}
+
+/** 4 bytes of IPv4, 16 of IPv6 (RFC 5280 section 4.2.1.6). */
+function addressBytes(text: string): Buffer {
+  const { version, first } = ipRange(text) ?? { version: 4, first: 0n };
+  return Buffer.from(first.toString(16).padStart(version === 4 ? 8 : 32, '0'), 'hex');
 }
 
 function extension(name: keyof typeof OID, value: Buffer): Buffer {

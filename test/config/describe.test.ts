@@ -52,6 +52,8 @@ describe('describeSettings()', () => {
       'snapshots.s3_credentials_file string - -',
       'log.level enum log-level LOG_LEVEL',
       'log.format enum log-format -',
+      'metrics.listen string - -',
+      'metrics.client_ca_file string - -',
     ]);
   });
 

@@ -32,6 +32,7 @@ const DEFAULTS: LoadedConfig['config'] = {
   facts: { metadata: true },
   snapshots: { every: '1d', keep: 7, keep_for: '30d', s3_region: 'us-east-1' },
   log: { level: 'info', format: 'text' },
+  metrics: {},
 };
 
 const ALL_DEFAULT: LoadedConfig['sources'] = {
@@ -79,6 +80,8 @@ const ALL_DEFAULT: LoadedConfig['sources'] = {
   'snapshots.s3_credentials_file': 'default',
   'log.level': 'default',
   'log.format': 'default',
+  'metrics.listen': 'default',
+  'metrics.client_ca_file': 'default',
 };
 
 function load(inputs: Partial<ConfigInputs>): LoadedConfig {

@@ -127,6 +127,7 @@ async function runAgent(
   const journal = commandJournal({ database, clock, runSoon: systemRunSoon });
   const progress = commandProgress({ clock });
   const executor = commandExecutor({
+    ended: () => undefined,
     clock,
     log,
     journal,

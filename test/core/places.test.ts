@@ -95,5 +95,7 @@ test('a daemon with other directories has all of its files in them', () => {
     hasRootsToken: false,
     wasReady: '/tmp/state/was-ready',
     localCertificate: '/tmp/state/credentials/local-tls.pem',
+    metricsCertificate: '/tmp/state/credentials/metrics-tls.pem',
+    metricsToken: '/tmp/state/credentials/metrics-token',
   });
 });

@@ -18,6 +18,7 @@ import {
   ReadyAnswer,
   type Reason,
 } from '../../src/protocol/local-api.ts';
+import { METRICS } from '../../src/telemetry/metrics/table.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
 import type { CommandRecord } from '../support/control-plane/store.ts';
 import {
@@ -561,7 +562,7 @@ test('stopped while root removes the agent it says goodbye; at any other stop it
   expect(await controlPlane.waitFor(leftAt, TIMEOUT_MS)).toMatch(/^\d{4}-/);
 });
 
-test('/metrics tells of session, commands, policy, proxy and tunnel, and docs/METRICS.md of each', async () => {
+test('/metrics tells of session, commands, Kubernetes, policy, proxy and tunnel', async () => {
   start();
   await waitForReady();
   await run('deploy', { ...WEB, namespace: 'kube-system' });
@@ -582,11 +583,19 @@ test('/metrics tells of session, commands, policy, proxy and tunnel, and docs/ME
     'pipeops_agent_proxy_requests{state="running"} 0',
     'pipeops_agent_tunnel_streams 0',
     'pipeops_agent_tunnel_bytes_total{direction="in"} 0',
+    'pipeops_agent_websocket_active_connections 1',
+    'pipeops_agent_watch_lag_seconds{kind="pods"} 0',
+    'pipeops_agent_connection_state_changes_total{state="connected"} 1',
+    'pipeops_agent_command_duration_seconds_count{type="deploy",outcome="refused"} 1',
   ]) {
     expect(text).toContain(`${line}\n`);
   }
-  const documented = await Bun.file(join(import.meta.dir, '../../docs/METRICS.md')).text();
-  const names = [...text.matchAll(/^# HELP (\S+)/gm)].map(([, name]) => name);
-  const listed = [...documented.matchAll(/^\| `([a-z_]+)`/gm)].map(([, name]) => name);
-  expect(listed).toEqual(names);
+  expect(text).toMatch(
+    /^pipeops_agent_kubernetes_request_duration_seconds_count\{verb="list",code="2xx"\} [1-9]/m,
+  );
+  expect(text).toMatch(
+    /^pipeops_agent_proxy_request_duration_seconds_count\{door="control-plane",code="4xx"\} [1-9]/m,
+  );
+  const names = [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name);
+  expect(names).toEqual(Object.keys(METRICS));
 });

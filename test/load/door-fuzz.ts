@@ -11,6 +11,7 @@ import { KUBERNETES_PEER } from '../../src/proxy/kubernetes-destination.ts';
 import { fairTurns } from '../../src/proxy/turns.ts';
 import { connectionDeps } from '../../src/server/tls-listener.ts';
 import { manualClock } from '../support/manual-clock.ts';
+import { NOT_MEASURED } from '../support/proxy-deps.ts';
 import {
   isForbidden,
   mutated,
@@ -100,6 +101,7 @@ class Run {
     const proxy = {
       pool: this.#api.pool,
       turns: this.#turns,
+      measure: NOT_MEASURED,
       destination: {
         allow: (_: string, target: string) =>
           target.startsWith('/forbidden/') ? refused('fuzz', 'It is forbidden') : ALLOWED,

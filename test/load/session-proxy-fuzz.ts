@@ -12,6 +12,7 @@ import { fairTurns } from '../../src/proxy/turns.ts';
 import { proxyBridge } from '../../src/remote-proxy/bridge.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { memoryLog } from '../support/memory-log.ts';
+import { NOT_MEASURED } from '../support/proxy-deps.ts';
 import { type Draw, drawOf, pick } from './draw.ts';
 import { FakeApi } from './fake-api.ts';
 import { VALUES } from './protocol-fuzz.ts';
@@ -121,7 +122,7 @@ async function run(draw: Draw, said: readonly Payload[]): Promise<number> {
     clock,
     log: memoryLog(),
     random: systemRandom,
-    proxy: { pool: api.pool, turns: fairTurns({ clock }) },
+    proxy: { pool: api.pool, turns: fairTurns({ clock }), measure: NOT_MEASURED },
     destinations: {
       kubernetes,
       applications: { service: () => kubernetes, host: () => undefined },

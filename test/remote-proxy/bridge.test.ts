@@ -45,12 +45,12 @@ async function bridge(
     bufferedBytes: () => buffered(),
     acceptsServiceToken: (token) => token === 'given',
   };
-  const { pool, turns, destination } = proxy.deps;
+  const { destination, ...shared } = proxy.deps;
   const attached = proxyBridge({
     clock,
     log: memoryLog(),
     random: systemRandom,
-    proxy: { pool, turns },
+    proxy: shared,
     destinations: {
       kubernetes: destination,
       applications: {

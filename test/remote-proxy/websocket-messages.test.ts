@@ -63,12 +63,12 @@ async function peerOf(protocols: string, windowed = false) {
     bufferedBytes: () => 0,
     acceptsServiceToken: (token) => token === 'given',
   };
-  const { pool, turns, destination } = proxy.deps;
+  const { destination, ...shared } = proxy.deps;
   const attached = proxyBridge({
     clock: manualClock(),
     log: memoryLog(),
     random: systemRandom,
-    proxy: { pool, turns },
+    proxy: shared,
     destinations: {
       kubernetes: destination,
       applications: { service: () => destination, host: () => undefined },

@@ -5,7 +5,6 @@ import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { Problem } from '../../src/protocol/local-status.ts';
 import { httpServer } from '../../src/server/doors.ts';
-import { renderMetrics } from '../../src/server/metrics.ts';
 import type { ServerSources } from '../../src/server/sources.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { NO_SOURCES } from '../support/server-sources.ts';
@@ -21,7 +20,7 @@ const SOURCES: ServerSources = {
   policy: async () => ({ problem: { code: 'POLICY_INVALID', message: 'no YAML' } }),
   session: async () => ({ phase: 'standalone' }),
   settings: () => ({ settings: { 'http.port': 8080 } }),
-  metrics: () => 'up 1\n',
+  metrics: async () => ({ type: 'text/plain', text: 'up 1\n' }),
   proxy: { forward: () => Promise.reject(new Error('nothing is passed on here')) as never },
 };
 
@@ -177,11 +176,4 @@ test('a port that is taken is PORT_IN_USE with what to do', async () => {
     code: 'PORT_IN_USE',
     hint: expect.stringContaining('http.port'),
   });
-});
-
-test('renderMetrics() escapes labels as the text format asks', () => {
-  const samples = [{ labels: { path: 'a"b\\c\nd' }, value: 2 }, { value: 1 }];
-  expect(renderMetrics([{ name: 'n', help: 'Help.', type: 'gauge', samples }])).toBe(
-    '# HELP n Help.\n# TYPE n gauge\nn{path="a\\"b\\\\c\\nd"} 2\nn 1\n',
-  );
 });

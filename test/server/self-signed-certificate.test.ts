@@ -8,7 +8,7 @@ import { tempDirectory } from '../support/temp-dir.ts';
 const OPTIONS = {
   commonName: 'pipeops-agent',
   dnsNames: ['localhost'],
-  ipv4Addresses: ['127.0.0.1'],
+  ipAddresses: ['127.0.0.1'],
   notBefore: new Date('2026-01-01T00:00:00Z'),
   notAfter: new Date('2051-12-31T23:59:59Z'),
   serial: Uint8Array.from({ length: 16 }, (_, index) => 0xf0 + index),
@@ -63,4 +63,17 @@ test('a client that trusts it connects, and one that does not refuses', async ()
   } finally {
     server.close();
   }
+});
+
+test('it is for addresses of IPv6 as well, and only for those named', () => {
+  const { certificate } = selfSignedCertificate({
+    commonName: 'pipeops-agent',
+    dnsNames: [],
+    ipAddresses: ['fd00::5'],
+    notBefore: new Date(0),
+    notAfter: new Date(1e12),
+    serial: new Uint8Array(16),
+  });
+  const made = new X509Certificate(certificate);
+  expect([made.checkIP('fd00::5'), made.checkIP('fd00::6')]).toEqual(['fd00::5', undefined]);
 });

@@ -1,9 +1,11 @@
 import type { UpstreamAddress } from '../../src/http1/client/address.ts';
 import { upstreamPool } from '../../src/http1/client/pool.ts';
 import type { Destination } from '../../src/proxy/destination.ts';
-import type { ForwardDeps } from '../../src/proxy/forward.ts';
+import type { ForwardDeps, MeasureRequest } from '../../src/proxy/forward.ts';
 import { fairTurns } from '../../src/proxy/turns.ts';
 import { manualClock } from './manual-clock.ts';
+
+export const NOT_MEASURED: MeasureRequest = () => () => undefined;
 
 export interface TestProxy extends Disposable {
   readonly deps: ForwardDeps;
@@ -25,7 +27,7 @@ export function testProxy(address: UpstreamAddress, changes: Partial<Destination
     ...changes,
   };
   return {
-    deps: { pool, turns: fairTurns({ clock }), destination },
+    deps: { pool, turns: fairTurns({ clock }), measure: NOT_MEASURED, destination },
     unauthorized: () => unauthorized,
     [Symbol.dispose]: () => pool.close(),
   };

@@ -6,7 +6,7 @@ const notAsked = () => Promise.reject(new Error('not asked for'));
 export const NO_SOURCES: ServerSources = {
   version: { version: '', commit: '' },
   ready: async () => ({ ready: true, reasons: [] }),
-  metrics: () => '',
+  metrics: async () => ({ type: 'text/plain', text: '' }),
   health: notAsked,
   detailed: notAsked,
   policy: notAsked,

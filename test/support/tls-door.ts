@@ -9,7 +9,7 @@ import type { TestProxy } from './proxy-deps.ts';
 const certificate = selfSignedCertificate({
   commonName: 'pipeops-agent',
   dnsNames: ['localhost'],
-  ipv4Addresses: ['127.0.0.1'],
+  ipAddresses: ['127.0.0.1'],
   notBefore: new Date(Date.now() - 3_600_000),
   notAfter: new Date(Date.now() + 3_600_000),
   serial: new Uint8Array(16),

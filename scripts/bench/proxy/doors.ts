@@ -15,6 +15,8 @@ import { httpServer } from '../../../src/server/doors.ts';
 import { localAuth } from '../../../src/server/local-auth.ts';
 import { selfSignedCertificate } from '../../../src/server/self-signed-certificate.ts';
 import { tlsListener } from '../../../src/server/tls-listener.ts';
+import { metricHistograms } from '../../../src/telemetry/metrics/histograms.ts';
+import { proxyDurations } from '../../../src/telemetry/proxy-durations.ts';
 import { NO_SOURCES } from '../../../test/support/server-sources.ts';
 import { STANDARD_POLICY } from '../../../test/support/standard-policy.ts';
 
@@ -29,6 +31,7 @@ const address = { hostname, port: Number(port), trust, peer: KUBERNETES_PEER };
 const proxy: ForwardDeps = {
   pool: upstreamPool({ clock: systemClock }),
   turns: fairTurns({ clock: systemClock }),
+  measure: proxyDurations({ clock: systemClock, histograms: metricHistograms(true) }),
   destination: {
     allow: (method, target, upgrade) => STANDARD_POLICY.request(method, target, upgrade),
     locate: () => ({ address, host, token: 'the-agents-token' }),
@@ -42,7 +45,7 @@ const now = Date.now();
 const certificate = selfSignedCertificate({
   commonName: 'pipeops-agent',
   dnsNames: ['localhost'],
-  ipv4Addresses: ['127.0.0.1'],
+  ipAddresses: ['127.0.0.1'],
   notBefore: new Date(now - HOUR_MS),
   notAfter: new Date(now + HOUR_MS),
   serial: systemRandom.bytes(16),

@@ -50,6 +50,7 @@ async function measure(): Promise<CommandLoadReport> {
     },
   });
   const executor = commandExecutor({
+    ended: () => undefined,
     ...unusedCommandDeps(),
     clock,
     journal,

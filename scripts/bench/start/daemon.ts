@@ -19,7 +19,11 @@ const IDLE_MS = 4 * 60_000;
 const TOKEN = 'bench-token';
 /** The existing agent in Go, registered and idle, measured once on a machine of two processors. */
 const PEER = { name: 'existing agent in Go (RSS, noted)', rssMib: 37 };
-const TARGETS = { healthMs: 40, cpuMs: 60, rssMib: 50, anonymousMib: 15, growthMib: 1 };
+const TARGETS = {
+  ...{ healthMs: 40, cpuMs: 60, rssMib: 50, anonymousMib: 15, growthMib: 1 },
+  /** Of one processor. */
+  idlePercent: 0.3,
+};
 
 interface Memory {
   readonly rss: number;
@@ -34,6 +38,8 @@ interface Measured {
   readonly cpuMs: number;
   readonly calm?: Memory;
   readonly idle?: Memory;
+  /** Processor time between the two looks, of one processor. */
+  readonly idlePercent?: number;
 }
 
 export async function benchDaemon(executable: string): Promise<readonly BenchCase[]> {
@@ -58,7 +64,9 @@ export async function benchDaemon(executable: string): Promise<readonly BenchCas
   ];
 }
 
-function memoryCases({ calm, idle }: Measured = { healthMs: 0, cpuMs: 0 }): readonly BenchCase[] {
+function memoryCases(
+  { calm, idle, idlePercent = 0 }: Measured = { healthMs: 0, cpuMs: 0 },
+): readonly BenchCase[] {
   if (calm === undefined || idle === undefined) {
     return [];
   }
@@ -72,6 +80,7 @@ function memoryCases({ calm, idle }: Measured = { healthMs: 0, cpuMs: 0 }): read
     below('idle memory, its own alone (private)', 'MiB', idle.own, TARGETS.rssMib),
     below('idle memory, of no file (anonymous)', 'MiB', idle.anonymous, TARGETS.anonymousMib),
     below('idle memory, growth in 4 min', 'MiB', round(idle.rss - calm.rss), TARGETS.growthMib),
+    below('idle processor time', '% of a processor', idlePercent, TARGETS.idlePercent),
   ];
 }
 
@@ -118,8 +127,10 @@ async function oneRun(
     }
     await Bun.sleep(CALM_MS);
     const calm = await memoryOf(child.pid);
+    const calmCpuMs = await cpuMs(child.pid);
     await Bun.sleep(IDLE_MS);
-    return { ...soon, calm, idle: await memoryOf(child.pid) };
+    const idlePercent = ((await cpuMs(child.pid)) - calmCpuMs) / (IDLE_MS / 100);
+    return { ...soon, calm, idle: await memoryOf(child.pid), idlePercent };
   } finally {
     child.kill('SIGTERM');
     await child.exited;

@@ -29,9 +29,27 @@ export interface ExecutorDeps extends CommandDeps {
   readonly log: Log;
   readonly journal: CommandJournal;
   readonly progress: CommandProgress;
+  /** Told of every command that ends. */
+  readonly ended: (command: EndedCommand) => void;
   /** Called once, when the first command comes: most of the daemon's code is behind it. */
   readonly loadHandlers: () => Promise<readonly CommandHandler[]>;
 }
+
+/** How a command ended. `refused`: it was not run; `cancelled`: somebody asked for that. */
+export interface EndedCommand {
+  readonly id: string;
+  /** As the control plane wrote it: it may be unknown here. */
+  readonly type: string;
+  readonly outcome: 'succeeded' | 'failed' | 'refused' | 'cancelled';
+  readonly durationMs: number;
+}
+
+const OUTCOMES: Readonly<Record<string, EndedCommand['outcome']>> = {
+  COMMAND_UNSUPPORTED: 'refused',
+  COMMAND_INVALID: 'refused',
+  POLICY_DENIED: 'refused',
+  COMMAND_CANCELLED: 'cancelled',
+};
 
 export interface ExecutorCounts {
   readonly succeeded: number;
@@ -253,6 +271,8 @@ async function finish(
   const result = make({ attempts, startedAt, finishedAt, durationMs });
   await writePatiently(engine, () => engine.journal.finish(id, result), engine.stop);
   engine.counted[result.success ? 'succeeded' : 'failed'] += 1;
+  const outcome = result.success ? 'succeeded' : (OUTCOMES[result.error_code ?? ''] ?? 'failed');
+  engine.ended({ id, type, outcome, durationMs });
   engine.log.info(result.success ? 'command succeeded' : 'command failed', {
     command_id: id,
     command_type: type,

@@ -50,7 +50,12 @@ export interface SessionState extends PeerTime {
   /** Monotonic ms since which there is no session; undefined while there is one. */
   downSinceMs(): number | undefined;
   /** Since the start: sessions that came up, and tries that failed. */
-  counts(): { readonly established: number; readonly failures: number };
+  counts(): {
+    readonly established: number;
+    readonly failures: number;
+    /** How often it went into each phase. */
+    readonly changes: Readonly<Partial<Record<SessionPhase, number>>>;
+  };
   /** Monotonic ms of the last answer of any kind, even a refusal. */
   lastAnswerMs(): number | undefined;
   /** The session's loops advance. */
@@ -86,8 +91,7 @@ export function sessionState(
   initial: 'standalone' | 'standby' | 'registering',
 ): SessionState {
   const time = peerTime(clock);
-  let phase: SessionPhase = initial;
-  let since = clock.now();
+  let current: { phase: SessionPhase; since: Date } = { phase: initial, since: clock.now() };
   let down = initial === 'registering' ? { at: clock.now(), ms: clock.monotonic() } : undefined;
   let lastContact: Date | undefined;
   let lastError: AgentError | undefined;
@@ -97,11 +101,12 @@ export function sessionState(
   let transport: SessionTransport | null = null;
   let transportReason: string | undefined;
   const counts = { established: 0, failures: 0 };
+  const changes = phaseChanges();
   const become = (next: SessionPhase) => {
     lastAdvance = Math.max(lastAdvance, clock.monotonic());
-    if (phase !== next) {
-      phase = next;
-      since = clock.now();
+    if (current.phase !== next) {
+      current = { phase: next, since: clock.now() };
+      changes.into(next);
     }
     if (next === 'connected') {
       counts.established += down === undefined ? 0 : 1;
@@ -125,12 +130,12 @@ export function sessionState(
     downSinceMs: () => down?.ms,
     lastAnswerMs: () => lastAnswer,
     ...time,
-    counts: () => ({ ...counts }),
+    counts: () => ({ ...counts, changes: changes.counts() }),
     snapshot: () => ({
-      phase,
-      transport: phase === 'connected' ? transport : null,
-      transportReason: phase === 'connected' ? (transportReason ?? null) : null,
-      since: since.toISOString(),
+      phase: current.phase,
+      transport: current.phase === 'connected' ? transport : null,
+      transportReason: current.phase === 'connected' ? (transportReason ?? null) : null,
+      since: current.since.toISOString(),
       downSince: down?.at.toISOString() ?? null,
       nextTry: nextTry?.toISOString() ?? null,
       lastContact: lastContact?.toISOString() ?? null,
@@ -153,7 +158,7 @@ export function sessionState(
       lastError = error;
       counts.failures += 1;
       nextTry = retryInMs === undefined ? undefined : new Date(clock.now().getTime() + retryInMs);
-      const next = phaseAfter(error, phase);
+      const next = phaseAfter(error, current.phase);
       // It answers, so it is there; `lastError` holds what it said.
       lastAnswer = next === 'unreachable' ? lastAnswer : clock.monotonic();
       become(next);
@@ -167,6 +172,16 @@ export function sessionState(
       transport = next;
       transportReason = reason;
     },
+  };
+}
+
+function phaseChanges() {
+  const counts: Partial<Record<SessionPhase, number>> = {};
+  return {
+    into: (phase: SessionPhase) => {
+      counts[phase] = (counts[phase] ?? 0) + 1;
+    },
+    counts: () => ({ ...counts }),
   };
 }
 

@@ -146,7 +146,7 @@ function certificateFor({ clock, random }: MachineContext, hostname: string, exp
   return selfSignedCertificate({
     commonName: 'pipeops-agent offer',
     dnsNames: [],
-    ipv4Addresses: [hostname],
+    ipAddresses: [hostname],
     notBefore: new Date(clock.now().getTime() - CLOCK_SLACK_MS),
     notAfter: new Date(Date.parse(expires) + CLOCK_SLACK_MS),
     serial: random.bytes(SERIAL_BYTES),

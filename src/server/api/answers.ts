@@ -13,8 +13,6 @@ import { findRoute } from './router.ts';
 import type { ApiSources } from './sources.ts';
 
 const JSON_TYPE = 'application/json;charset=utf-8';
-/** prometheus.io, "Exposition formats". */
-const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 const SEE_TABLE = 'See /openapi.json, or docs/API.md';
 
 export interface ApiRequest {
@@ -113,10 +111,10 @@ interface Asked {
 async function answerOpen(
   { sources }: ApiDeps,
   handle: OpenHandler,
-  { request: { method }, signal, id }: Asked,
+  { request: { method, headers }, signal, id }: Asked,
 ): Promise<Answer> {
   return method === 'GET' || method === 'HEAD'
-    ? await handle({ sources, signal })
+    ? await handle({ sources, signal, accept: valuesOf(headers, 'accept') })
     : otherMethod(['GET', 'HEAD'], id);
 }
 
@@ -190,9 +188,9 @@ function failed({ log }: ApiDeps, thrown: unknown, id: string): Answer {
   return refusal({ status: statusOf(error), code, message, hint }, id);
 }
 
-function acceptedBy(headers: HeaderList): string {
+function valuesOf(headers: HeaderList, wanted: string): string {
   return headers
-    .filter(([name]) => name.toLowerCase() === 'accept-encoding')
+    .filter(([name]) => name.toLowerCase() === wanted)
     .map(([, value]) => value)
     .join();
 }
@@ -201,7 +199,7 @@ function acceptedBy(headers: HeaderList): string {
 export async function reply(answer: Answer, asked: HeaderList, id: string): Promise<ApiReply> {
   const { status, body, headers = [], hasTag = false } = answer;
   const isText = typeof body === 'string';
-  const type = answer.type ?? (isText ? METRICS_TYPE : JSON_TYPE);
+  const type = answer.type ?? JSON_TYPE;
   const bytes = Buffer.from(isText ? body : JSON.stringify(body));
   const all: (readonly [string, string])[] = [
     ['Content-Type', type],
@@ -215,7 +213,7 @@ export async function reply(answer: Answer, asked: HeaderList, id: string): Prom
       return { status: 304, headers: all.slice(1), body: Buffer.alloc(0) };
     }
   }
-  const { body: sent, encoding } = await encoded(bytes, acceptedBy(asked));
+  const { body: sent, encoding } = await encoded(bytes, valuesOf(asked, 'accept-encoding'));
   if (encoding !== undefined) {
     all.push(['Content-Encoding', encoding], ['Vary', 'Accept-Encoding']);
   }

@@ -5,9 +5,15 @@ interface OpenAnswer {
   readonly status: number;
   /** A text is sent as it is, everything else as JSON. */
   readonly body: unknown;
+  readonly type?: string;
 }
 
-export type OpenHandler = (context: RouteContext) => Promise<OpenAnswer> | OpenAnswer;
+interface OpenContext extends RouteContext {
+  /** The header Accept; empty where there is none. */
+  readonly accept: string;
+}
+
+export type OpenHandler = (context: OpenContext) => Promise<OpenAnswer> | OpenAnswer;
 
 const OPEN_HANDLERS: Readonly<Record<string, OpenHandler>> = {
   '/health': () => ({ status: 200, body: { status: 'ok' } }),
@@ -16,7 +22,10 @@ const OPEN_HANDLERS: Readonly<Record<string, OpenHandler>> = {
     return { status: body.ready ? 200 : 503, body };
   },
   '/version': ({ sources }) => ({ status: 200, body: sources.version }),
-  '/metrics': ({ sources }) => ({ status: 200, body: sources.metrics() }),
+  '/metrics': async ({ sources, accept }) => {
+    const { type, text } = await sources.metrics(accept);
+    return { status: 200, type, body: text };
+  },
 };
 
 export function openHandler(path: string): OpenHandler | undefined {

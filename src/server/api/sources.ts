@@ -18,12 +18,18 @@ import type {
   RuntimeAnswer,
 } from '../../protocol/local-status.ts';
 
+export interface MetricsAnswer {
+  /** Its content type, with its version. */
+  readonly type: string;
+  readonly text: string;
+}
+
 /** What the routes show; every value is read when it is asked for. */
 export interface ApiSources {
   readonly version: { readonly version: string; readonly commit: string };
   readonly ready: (signal: AbortSignal) => Promise<ReadyAnswer>;
-  /** Prometheus text. */
-  readonly metrics: () => string;
+  /** @param accept which formats the caller reads, as its header says */
+  readonly metrics: (accept: string) => Promise<MetricsAnswer>;
   readonly health: (signal: AbortSignal) => Promise<HealthAnswer>;
   readonly detailed: (signal: AbortSignal) => Promise<DetailedHealth>;
   /** Reads the policy file again, and puts it in force. */

@@ -38,6 +38,7 @@ import {
   type PendingResult,
   readEntry,
   readNext,
+  readOldest,
   readPending,
   readTotals,
 } from './rows.ts';
@@ -92,6 +93,8 @@ export interface CommandJournal {
   /** Resolves when a result became pending, or at the signal. */
   whenPending(signal: AbortSignal): Promise<void>;
   counts(): JournalCounts;
+  /** When the oldest command in each state was accepted; undefined where there is none. */
+  oldest(): Readonly<Record<keyof JournalCounts, Date | undefined>>;
   /** What is remembered, the newest first. */
   list(query: CommandsQuery): CommandsAnswer;
   /** One that is remembered. */
@@ -178,6 +181,7 @@ export function commandJournal(deps: {
       const { accepted, running, undelivered } = totals;
       return { accepted, running, undelivered };
     },
+    oldest: () => readOldest(database),
     list: (query) => listCommands(database, query),
     show: (commandId) => readCommand(database, commandId),
     prune: () =>

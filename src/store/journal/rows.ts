@@ -107,6 +107,25 @@ function entryOf(row: EntryRow): JournalEntry {
   };
 }
 
+/** When the oldest command in each state was accepted: one read of the index each. */
+export function readOldest(
+  database: Database,
+): Readonly<Record<keyof JournalCounts, Date | undefined>> {
+  const oldest = (state: string) => {
+    const row = database
+      .query<{ accepted_at: string }, [string]>(
+        'SELECT accepted_at FROM commands WHERE state = ? ORDER BY sequence LIMIT 1',
+      )
+      .get(state);
+    return row === null ? undefined : new Date(row.accepted_at);
+  };
+  return {
+    accepted: oldest('accepted'),
+    running: oldest('running'),
+    undelivered: oldest('done'),
+  };
+}
+
 export interface PendingResult {
   readonly commandId: string;
   readonly result: CommandResult;

@@ -47,6 +47,7 @@ export async function liveOnce(
   const journal = commandJournal({ database, clock, runSoon: systemRunSoon });
   const credentials = { current: async () => kubernetes, reload: () => undefined };
   const executor = commandExecutor({
+    ended: () => undefined,
     ...unusedCommandDeps(),
     clock,
     journal,

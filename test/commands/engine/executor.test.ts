@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import { z } from 'zod';
 import {
   commandExecutor,
+  type EndedCommand,
   HUNG_HANDLER_MS,
   RUNNING_MAX,
 } from '../../../src/commands/engine/executor.ts';
@@ -32,6 +33,7 @@ async function startEngine(
   const { clock } = open;
   const reads: string[] = [];
   const loads: string[] = [];
+  const told: EndedCommand[] = [];
   const journal: CommandJournal = {
     ...open.journal,
     nextOpen: (sequence) => {
@@ -63,6 +65,7 @@ async function startEngine(
     journal,
     log,
     progress: commandProgress({ clock }),
+    ended: (command) => void told.push(command),
     loadHandlers: async () => {
       loads.push('handlers');
       return handlers;
@@ -80,6 +83,7 @@ async function startEngine(
     log,
     reads,
     loads,
+    told,
     ended,
     accept: (id: string, type: string, more: Partial<Command> = {}) =>
       journal.accept({ id, type, payload: { lane: id }, ...more }),
@@ -122,6 +126,30 @@ describe('commandExecutor()', () => {
     }
 
     expect({ before, after: engine.loads }).toEqual({ before: [], after: ['handlers'] });
+  });
+
+  test('tells how each command ended, also one that never ran', async () => {
+    const work = async () => 'done';
+    const fail = () => Promise.reject(new Error('broken'));
+    await using engine = await startEngine({ work, fail, wait: untilAborted });
+    for (const [id, type] of [
+      ['a', 'work'],
+      ['b', 'fail'],
+      ['c', 'unheard-of'],
+    ] as const) {
+      await engine.accept(id, type);
+      await engine.result(id);
+    }
+    await engine.accept('d', 'wait');
+    await engine.clock.whenSleeping(1);
+    await engine.journal.cancel('d');
+    await until('all are told', () => engine.told.length === 4);
+    expect(engine.told).toEqual([
+      { id: 'a', type: 'work', outcome: 'succeeded', durationMs: 0 },
+      { id: 'b', type: 'fail', outcome: 'failed', durationMs: 0 },
+      { id: 'c', type: 'unheard-of', outcome: 'refused', durationMs: 0 },
+      { id: 'd', type: 'wait', outcome: 'cancelled', durationMs: 0 },
+    ]);
   });
 
   test('answers a cancelled command with how far it came', async () => {

@@ -228,6 +228,7 @@ class World {
       known.cancelOutlivedCrash ||= isOpen && known.cancelAcknowledged;
     }
     const executor = commandExecutor({
+      ended: () => undefined,
       ...unusedCommandDeps(),
       clock,
       journal,

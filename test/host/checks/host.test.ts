@@ -444,7 +444,7 @@ test('certificates of k3s that end soon are told, and those that have ended are 
   const { ca } = await makeCertificates(['127.0.0.1']);
   const year = { notBefore: new Date('2026-01-01'), notAfter: new Date('2027-01-01') };
   const { certificate: cert } = selfSignedCertificate({
-    ...{ commonName: 'client-admin', dnsNames: [], ipv4Addresses: [], ...year },
+    ...{ commonName: 'client-admin', dnsNames: [], ipAddresses: [], ...year },
     serial: Uint8Array.of(1),
   });
   const more = {

@@ -35,7 +35,7 @@ beforeEach(async () => {
   program = new Uint8Array(PROGRAM_BYTES).map((_, index) => (index * 7) % 251);
   await writeFile(`${directory.path}/program`, program);
   const certificate = selfSignedCertificate({
-    ...{ commonName: 'offer', dnsNames: [], ipv4Addresses: ['127.0.0.1'] },
+    ...{ commonName: 'offer', dnsNames: [], ipAddresses: ['127.0.0.1'] },
     notBefore: new Date(Date.now() - HOUR_MS),
     notAfter: new Date(Date.now() + HOUR_MS),
     serial: new Uint8Array(16).fill(7),

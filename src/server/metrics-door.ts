@@ -1,0 +1,160 @@
+/**
+ * The door for scrapers from elsewhere: TLS, GET /metrics and nothing else, and only for those who show the
+ * token or a certificate. That it cannot listen never ends the agent.
+ */
+import { toAgentError } from '../core/errors.ts';
+import type { Clock, Files, Log, Random } from '../core/ports.ts';
+import type { ExchangeSink } from '../http1/client/exchange.ts';
+import { type HeaderList, type RequestHead, singleHeader } from '../http1/head.ts';
+import { headRoom } from '../http1/head-room.ts';
+import { reasonPhrase } from '../http1/reason-phrase.ts';
+import type { ProxyCall } from '../http1/server/call.ts';
+import type { DoorDeps, Refusal } from '../http1/server/connection.ts';
+import { type ConnectionServer, connectionServer } from '../http1/server/connections.ts';
+import { type AnswerRequest, apiAnswers } from './api/answers.ts';
+import { PROBLEM_TYPE, problemBody, type Refused } from './api/problem.ts';
+import { requestIds } from './api/request-id.ts';
+import type { ApiSources } from './api/sources.ts';
+import type { Listener } from './listener.ts';
+import { keptAuth, type LocalAuth } from './local-auth.ts';
+import { localCertificate } from './local-certificate.ts';
+
+/** Scrapers are few: a handful of Prometheus servers, each with one connection. */
+const CONNECTIONS_MAX = 64;
+/** Until the next try, where the address is not there yet or the port is taken, ms. */
+const RETRY_MS = 30_000;
+
+interface Deps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly files: Files;
+  readonly log: Log;
+  readonly sources: ApiSources;
+}
+
+export interface MetricsDoorOptions {
+  readonly address: string;
+  readonly port: number;
+  /** Of certificate and key; made where there is none. */
+  readonly certificatePath: string;
+  /** Of the token; made where there is none. */
+  readonly tokenPath: string;
+  /** PEM: who has a certificate of these needs no token, and nobody else is answered. */
+  readonly clientCaPath: string | undefined;
+}
+
+export function metricsDoor(deps: Deps, options: MetricsDoorOptions): Listener {
+  let port = options.port;
+  const serve = async (signal: AbortSignal) => {
+    while (!signal.aborted) {
+      const server = await listen(deps, options, signal);
+      if (server !== undefined) {
+        port = server.port;
+        deps.log.info('metrics are answered', { address: options.address, port });
+        await server.serveUntil(signal);
+        return;
+      }
+      await deps.clock.sleep(RETRY_MS, signal);
+    }
+  };
+  return {
+    name: 'metrics-door',
+    port: () => port,
+    start: async (signal) => ({ done: serve(signal) }),
+  };
+}
+
+async function listen(
+  deps: Deps,
+  options: MetricsDoorOptions,
+  leaving: AbortSignal,
+): Promise<ConnectionServer | undefined> {
+  const { address, port, clientCaPath } = options;
+  try {
+    const { certificate, key } = await localCertificate(deps, options.certificatePath, address);
+    const auth =
+      clientCaPath === undefined ? await keptAuth(deps, options.tokenPath) : ACCEPTED_BY_TLS;
+    const clients = clientCaPath === undefined ? {} : await clientsOf(deps.files, clientCaPath);
+    return connectionServer(
+      deps.clock,
+      doorDeps(deps, auth, options.tokenPath, leaving),
+      { hostname: address, port, exclusive: true, tls: { cert: certificate, key, ...clients } },
+      { connectionsMax: CONNECTIONS_MAX },
+    );
+  } catch (thrown) {
+    const error = toAgentError(thrown).message;
+    const listen = `${address}:${port}`;
+    deps.log.warn('cannot answer scrapers yet (metrics.listen)', { listen, error });
+    return undefined;
+  }
+}
+
+/** Without a certificate of these there is no connection. */
+const ACCEPTED_BY_TLS: LocalAuth = { accepts: () => true };
+
+async function clientsOf(files: Files, path: string) {
+  const ca = await files.readText(path);
+  if (ca === undefined) {
+    throw new Error(`There is no ${path} (metrics.client_ca_file)`);
+  }
+  return { ca, requestCert: true, rejectUnauthorized: true } as const;
+}
+
+function doorDeps(deps: Deps, auth: LocalAuth, tokenFile: string, leaving: AbortSignal): DoorDeps {
+  const requestId = requestIds(deps.clock);
+  const answer = apiAnswers({ ...deps, tokenFile, requestId });
+  const refuse = (refused: Refused, headers: HeaderList): Refusal => {
+    const id = requestId(headers);
+    const challenge = refused.status === 401 ? [['WWW-Authenticate', 'Bearer'] as const] : [];
+    return {
+      status: refused.status,
+      headers: [['Content-Type', PROBLEM_TYPE], ['X-Request-Id', id], ...challenge],
+      body: JSON.stringify(problemBody(refused, id)),
+    };
+  };
+  return {
+    headRoom: headRoom(),
+    malformed: (status, message) => refuse({ status, code: 'PROXY_REQUEST_INVALID', message }, []),
+    admit: ({ target, headers }) => {
+      if (!auth.accepts(singleHeader(headers, 'authorization'))) {
+        const message = 'The token for scrapers is needed';
+        const hint = `Root finds it on that machine, in ${tokenFile}`;
+        return refuse({ status: 401, code: 'LOCAL_TOKEN_REJECTED', message, hint }, headers);
+      }
+      return target === '/metrics'
+        ? undefined
+        : refuse({ status: 404, code: 'NOT_FOUND', message: 'Only /metrics is here' }, headers);
+    },
+    begin: (head, sink) => answered(answer, head, sink, leaving),
+  };
+}
+
+/** A body of the request is read to its end and dropped. */
+function answered(
+  answer: AnswerRequest,
+  { method, target, headers }: RequestHead,
+  sink: ExchangeSink,
+  leaving: AbortSignal,
+): ProxyCall {
+  let isGone = false;
+  const tell = async () => {
+    const reply = await answer({ method, target, headers, isTrusted: false }, leaving);
+    if (!isGone) {
+      const length = ['Content-Length', String(reply.body.length)] as const;
+      const { status } = reply;
+      sink.head({ status, reason: reasonPhrase(status), headers: [...reply.headers, length] });
+      sink.data(reply.body);
+      sink.end([]);
+    }
+  };
+  tell().catch((thrown: unknown) => sink.fail(toAgentError(thrown)));
+  return {
+    write: () => true,
+    endRequest: () => undefined,
+    pause: () => undefined,
+    resume: () => undefined,
+    abort: () => {
+      isGone = true;
+    },
+  };
+}
