@@ -24,9 +24,9 @@ export const cgroupControllers: Check = {
   cost: 'dear',
   roles: EVERYWHERE,
   why: 'The kubelet limits what a pod may use by control groups, and does not start without them.',
-  remedy: `The kernel of a Raspberry Pi leaves the one for memory out unless it is told otherwise:
-\`${ADDED}\` in the one line of \`/boot/firmware/cmdline.txt\` (before Debian 12
-\`/boot/cmdline.txt\`), or on the command line of another boot loader. \`doctor --fix\` adds that: to the
+  remedy: `The kernel of a Raspberry Pi leaves the one for memory out unless it is told otherwise: add
+\`${ADDED}\` to the one line of \`/boot/firmware/cmdline.txt\` (before Debian 12
+\`/boot/cmdline.txt\`), or to the command line of another boot loader. \`doctor --fix\` adds that: to the
 line of a Raspberry Pi (a copy stays beside it, \`cmdline.txt.before-pipeops\`), to GRUB in a file of its own
 in \`/etc/default/grub.d\` or in \`/etc/default/grub\`, or with grubby. It shows the change before its question,
 and \`uninstall\` takes it back. It counts from the next start on, and the agent never restarts the machine:
