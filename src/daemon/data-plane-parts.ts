@@ -24,6 +24,7 @@ import { type TunnelCounters, tunnelCounters } from '../tunnel/counters.ts';
 import { tunnelDataPlane } from '../tunnel/data-plane.ts';
 import { serviceApplications, serviceTargets } from '../tunnel/service-targets.ts';
 import { sessionDataPlane } from '../tunnel/session-data-plane.ts';
+import type { LastDay } from './last-day.ts';
 import type { DaemonPaths } from './paths.ts';
 
 interface DataPlaneDeps {
@@ -38,6 +39,7 @@ interface DataPlaneDeps {
   readonly policy: Policy & ReachPolicy;
   readonly auth: LocalAuth;
   readonly histograms: Histograms;
+  readonly day: Pick<LastDay, 'measured'>;
 }
 
 export interface DataPlaneParts {

@@ -7,9 +7,12 @@ import type { Histograms } from './metrics/histograms.ts';
 export function proxyDurations({
   clock,
   histograms,
+  day,
 }: {
   readonly clock: Clock;
   readonly histograms: Histograms;
+  /** For the charts of the page. */
+  readonly day: { readonly measured: (durationMs: number) => void };
 }): MeasureRequest {
   return ({ client }) => {
     const startedAt = clock.monotonic();
@@ -17,9 +20,14 @@ export function proxyDurations({
       if (kind === 'short') {
         // `loopback:kubectl`: what the caller says of itself is no label.
         const [door = ''] = client.split(':', 1);
-        const seconds = (clock.monotonic() - startedAt) / 1_000;
+        const durationMs = clock.monotonic() - startedAt;
         const labels = { door, code: codeClass(status) };
-        histograms.observe('pipeops_agent_proxy_request_duration_seconds', labels, seconds);
+        histograms.observe(
+          'pipeops_agent_proxy_request_duration_seconds',
+          labels,
+          durationMs / 1_000,
+        );
+        day.measured(durationMs);
       }
     };
   };

@@ -52,7 +52,9 @@ test('a request to Kubernetes is measured by its verb, and by what it was answer
 test('a proxied request is measured by its door, and a stream is not', async () => {
   const clock = manualClock();
   const { observed, histograms } = recorder();
-  const measure = proxyDurations({ clock, histograms });
+  const day: number[] = [];
+  const measured = (durationMs: number) => void day.push(durationMs);
+  const measure = proxyDurations({ clock, histograms, day: { measured } });
   const request = { method: 'GET', target: '/', headers: [] };
   const [short, gone, stream] = ['loopback:a:b', 'control-plane', 'tls:kubectl'].map((client) =>
     measure({ ...request, client }),
@@ -65,6 +67,7 @@ test('a proxied request is measured by its door, and a stream is not', async () 
     [{ door: 'loopback', code: '2xx' }, 0.02],
     [{ door: 'control-plane', code: 'none' }, 0.02],
   ]);
+  expect(day).toEqual([20, 20]);
 });
 
 test('a command is named by its measurement, unless its name is too long for that', () => {
