@@ -219,7 +219,10 @@ sudo curl --unix-socket ${DEFAULT_PLACES.socketLink} 'http://agent/api/k8s/pods?
 \`application/problem+json\` (RFC 9457) with \`code\`, which [TROUBLESHOOTING.md](TROUBLESHOOTING.md) explains, \`detail\` and
 mostly \`hint\`; 405 names the methods in \`Allow\`. Every answer has an \`X-Request-Id\`: yours, or one of ours; the log has it too (\`log.level: debug\`).
 Answers to GET below \`/api\` have an \`ETag\` (\`If-None-Match\` gives 304); longer ones are sent as zstd or gzip where the caller
-takes it. Each door answers 100 of them a second, and 300 at once; over it 429 with \`Retry-After\`. What is open has no such limit.
+takes it. Streams (\`/api/realtime/…\`) are server-sent events, at the pace of who reads them: a comment comes every 15 s; who
+takes nothing for 30 s is dropped. A stream is kept in memory as 1 000 events at most, and only for 5 minutes behind its last
+reader; who comes back with the id of its newest event (\`Last-Event-ID\`) goes on there, or is told of a \`gap\`.
+Each door answers 100 requests a second, and 300 at once; over it 429 with \`Retry-After\`. What is open has no such limit.
 `;
 
 async function apiPage(): Promise<string> {
@@ -249,10 +252,21 @@ function routeSection(route: DocumentedRoute): string {
       ? ''
       : `\n| parameter | in | meaning | default |\n|---|---|---|---|\n${params.join('\n')}\n`;
   const body = fields.length === 0 ? '' : `\n| field | type |\n|---|---|\n${fields.join('\n')}\n`;
+  const events = format === 'events' ? eventTables(answerSchema(answer) as Shape) : '';
   return `## ${method} ${path}
 
 ${summary} Answers 200${also}.
-${table}${body}`;
+${table}${body}${events}`;
+}
+
+/** What each event of a stream has. */
+function eventTables({ oneOf = [] }: Shape): string {
+  return oneOf
+    .map(({ description = '', properties: { event, data } = {} }) => {
+      const fields = fieldRows(data ?? {}).join('\n');
+      return `\nEvent \`${String(event?.const)}\`. ${description}\n\n| field | type |\n|---|---|\n${fields}\n`;
+    })
+    .join('');
 }
 
 async function metricsPage(): Promise<string> {
@@ -308,6 +322,8 @@ interface Shape {
   readonly properties?: Readonly<Record<string, Shape>>;
   readonly items?: Shape;
   readonly anyOf?: readonly Shape[];
+  readonly oneOf?: readonly Shape[];
+  readonly description?: string;
   readonly const?: unknown;
 }
 

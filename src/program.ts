@@ -99,7 +99,7 @@ function systemContext(env: Context['env'], io: Context['io'], signal: AbortSign
     lock: (path, holder) => systemFileLock(path, holder),
     log: lineLog(
       { clock: systemClock },
-      { level: 'warn', format: 'text', journal: false, write: io.stderr },
+      { level: () => 'warn', format: 'text', journal: false, write: io.stderr },
     ),
     env,
     uid: process.geteuid?.() ?? 0,

@@ -59,6 +59,7 @@ export const KINDS = {
   node: kind(V1, 'Node', 'nodes'),
   nodeMetrics: kind(`${GROUPS.metrics}/v1beta1`, 'NodeMetrics', 'nodes'),
   pod: kind(V1, 'Pod', 'pods'),
+  podMetrics: kind(`${GROUPS.metrics}/v1beta1`, 'PodMetrics', 'pods'),
   replicaSet: kind(APPS, 'ReplicaSet', 'replicasets'),
   role: kind(`${GROUPS.rbac}/v1`, 'Role', 'roles'),
   roleBinding: kind(`${GROUPS.rbac}/v1`, 'RoleBinding', 'rolebindings'),

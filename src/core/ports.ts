@@ -75,8 +75,10 @@ export interface ExecOptions {
   /** Bytes for its standard input: the way to hand a secret over. */
   readonly stdin?: string;
   readonly signal?: AbortSignal;
-  /** Called with each line of output as it comes (both streams), for progress. */
-  readonly onLine?: (line: string) => void;
+  /** Called with each line of output as it comes (both streams); the next one waits for it. */
+  readonly onLine?: (line: string) => unknown;
+  /** false: output goes to `onLine` alone, so that it may have any length. */
+  readonly keepsOutput?: false;
 }
 
 export interface ExecResult {

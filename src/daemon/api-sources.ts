@@ -3,12 +3,14 @@ import type { CommandProgress } from '../commands/engine/progress.ts';
 import { redactData, secretsOf } from '../commands/engine/secrets.ts';
 import { targetOf } from '../commands/engine/target.ts';
 import type { SessionState } from '../control-plane/session/state.ts';
+import type { LiveLogLevel } from '../core/log-levels.ts';
 import type { Clock, Runtime } from '../core/ports.ts';
 import { BUILD } from '../core/version.ts';
 import type { HealthState } from '../health/tracker.ts';
 import type {
   ConnectivityAnswer,
   FeaturesAnswer,
+  LogLevelAnswer,
   RuntimeAnswer,
 } from '../protocol/local-status.ts';
 import type { CommandResult } from '../protocol/rest.ts';
@@ -99,6 +101,10 @@ export function connectivity(
     },
     timestamp: deps.clock.now().toISOString(),
   };
+}
+
+export function logLevelAnswer({ current, configured, until }: LiveLogLevel): LogLevelAnswer {
+  return { level: current(), configured, until: until()?.toISOString() ?? null };
 }
 
 export function runtimeAnswer(

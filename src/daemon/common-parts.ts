@@ -5,6 +5,7 @@ import { commandProgress } from '../commands/engine/progress.ts';
 import { clusterMemory } from '../commands/memory/cluster.ts';
 import type { Config } from '../config/schema.ts';
 import { sessionState } from '../control-plane/session/state.ts';
+import { liveLogLevel } from '../core/log-levels.ts';
 import type { Places } from '../core/places.ts';
 import type { Clock, Files, Http, Log, Random } from '../core/ports.ts';
 import type { ReleaseKeys } from '../core/release-keys.ts';
@@ -46,6 +47,8 @@ import type { LookAtMachine } from './hourly-look.ts';
 import { lastDay } from './last-day.ts';
 import { readMachineMark } from './machine-mark.ts';
 import { type DaemonPaths, daemonPaths } from './paths.ts';
+import { agentLogRing, keepLine } from './realtime/agent-log.ts';
+import { changedCommands, notingJournal, notingProgress } from './realtime/changed-commands.ts';
 import { stagedReleases } from './staged-releases.ts';
 
 export interface DaemonPorts {
@@ -86,8 +89,8 @@ async function loadHandlers() {
 
 export async function commonParts(ports: DaemonPorts, config: Config, configPath: string) {
   const { clock, random, files, http, env } = ports;
-  const journaled = env['JOURNAL_STREAM'] !== undefined;
-  const log = lineLog({ clock }, { ...config.log, journal: journaled, write: ports.write });
+  const ownLog = logParts(ports, config);
+  const { log } = ownLog;
   const notify = systemdNotify(env['NOTIFY_SOCKET']) ?? (() => undefined);
   const paths = daemonPaths(env, configPath, ports.places);
 
@@ -96,7 +99,8 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
   const mark = await readMachineMark(files, ports.places.machineMarkFile);
   // Before the journal is read: on a copy of a machine it begins anew.
   const identity = agentIdentity({ database, random, clock }, config.agent.id, mark);
-  const journal = commandJournal({ database, clock, runSoon: systemRunSoon });
+  const remembered = rememberedCommands({ database, clock });
+  const { journal, progress } = remembered;
 
   const measured = measuredParts(config);
   const { histograms } = measured;
@@ -107,7 +111,6 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
   const following = { clock, random, log, client: kubernetes };
   const { follow, lags: watchLags } = watchLag(clock, sharedFollowing(following));
   const status = statusSource({ ...following, http, credentials, follow });
-  const progress = commandProgress({ clock });
   const commands = clusterMemory({ clock, random, log, journal, objects });
   const access = await liveAccess({ clock, files, log }, accessPaths(paths, config));
   const executor = commandExecutor({
@@ -128,11 +131,10 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
   return {
     ...ports,
     runSoon: systemRunSoon,
-    log,
+    ...ownLog,
     notify,
     paths,
     database,
-    journal,
     agentId: identity.id,
     identity,
     cloneOf: identity.cloneOf,
@@ -143,7 +145,7 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     policy,
     refusals,
     status,
-    progress,
+    ...remembered,
     commands,
     executor,
     auth: await localTokenOf({ random, files, log }, paths),
@@ -184,6 +186,33 @@ function localTokenOf(
   paths: DaemonPaths,
 ) {
   return (paths.hasRootsToken ? givenLocalAuth : localAuth)(deps, paths.localToken);
+}
+
+/** The log, its newest lines for those who read them over the API, and how much of it there is. */
+function logParts({ clock, env, write }: DaemonPorts, config: Config) {
+  const logRing = agentLogRing({ clock });
+  const logLevel = liveLogLevel({ clock }, config.log.level);
+  const log = lineLog(
+    { clock },
+    {
+      level: logLevel.current,
+      format: config.log.format,
+      journal: env['JOURNAL_STREAM'] !== undefined,
+      write,
+      heard: (entry) => keepLine({ clock, ring: logRing }, entry),
+    },
+  );
+  return { log, logRing, logLevel };
+}
+
+/** The journal of commands and what running ones tell, both with whoever wants to know of changes. */
+function rememberedCommands(deps: { readonly database: Database; readonly clock: Clock }) {
+  const changed = changedCommands();
+  return {
+    changedCommands: changed,
+    journal: notingJournal(commandJournal({ ...deps, runSoon: systemRunSoon }), changed),
+    progress: notingProgress(commandProgress(deps), changed),
+  };
 }
 
 function accessPaths(paths: DaemonPaths, config: Config): AccessPaths {

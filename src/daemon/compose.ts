@@ -11,10 +11,12 @@ import { metricsDoor } from '../server/metrics-door.ts';
 import { eventLoopLag } from '../telemetry/event-loop-lag.ts';
 import { certificateWatch } from './certificate-watch.ts';
 import { type CommonParts, commandTypes, commonParts, type DaemonPorts } from './common-parts.ts';
-import { type DaemonFacts, describeDaemon, standbyText } from './describe.ts';
+import { type DaemonFacts, describeDaemon, describeSession, standbyText } from './describe.ts';
+import { lastHealth } from './health-answers.ts';
 import { type CommonHealthDeps, workerHealth } from './health-parts.ts';
 import { hourlyLook } from './hourly-look.ts';
 import { idleMemory } from './idle-memory.ts';
+import { streamParts } from './realtime/parts.ts';
 import { serverParts, servicesOfServer } from './server-parts.ts';
 import { supervise } from './supervise.ts';
 import { unitStatus } from './unit-status.ts';
@@ -57,7 +59,14 @@ export async function runDaemon(
     cloneOf: parts.cloneOf,
     startedAt: clock.monotonic(),
   };
+  const streams = streamParts({
+    ...parts,
+    health: () => lastHealth(health),
+    session: () => describeSession({ ...parts, lease }, facts),
+    follow: server && parts.follow,
+  });
   const sources = {
+    realtime: streams.realtime,
     ...describeDaemon(
       { ...parts, health, view, dataPlane, lease, commandTypes, certificates: certificates.ends },
       facts,
@@ -67,7 +76,7 @@ export async function runDaemon(
     tokenFile: parts.paths.localToken,
     ...(dataPlane === undefined
       ? {}
-      : { ...dataPlane.local, cluster: { rows: parts.status.rows } }),
+      : { ...dataPlane.local, cluster: { rows: parts.status.rows }, podLogs: streams.podLogs }),
   };
   const services = [
     httpServer(
@@ -77,6 +86,7 @@ export async function runDaemon(
     // Stops as one of the last: the others may need longer to stop than systemd waits for
     // `WATCHDOG=1`.
     watchdog({ clock, log, notify }, probesOf(state, journal), watchdogIntervalMs(env)),
+    ...streams.services,
     ...healthServices,
     look.service,
     certificates.service,
@@ -93,15 +103,7 @@ export async function runDaemon(
     ...(server === undefined ? [] : servicesOfServer(parts, server, config, signal)),
   ];
   signal.addEventListener('abort', () => notify('STOPPING=1'), { once: true });
-  const { version } = BUILD;
-  if (parts.cloneOf !== null) {
-    log.warn('this machine is a copy of another one, and has a name of its own', {
-      agent_id: parts.agentId(),
-      copy_of: parts.cloneOf.id,
-      since: parts.cloneOf.at,
-    });
-  }
-  log.info('starting', { version, agent_id: parts.agentId(), role: config.agent.role });
+  tellStart(parts, config.agent.role);
   try {
     await supervise({ clock, log }, services, () => notify('READY=1\nSTATUS=running'), signal);
     log.info('stopped');
@@ -129,6 +131,18 @@ function metricsServices(
     clientCaPath: client_ca_file,
   };
   return [lag, metricsDoor({ ...parts, sources }, door)];
+}
+
+function tellStart(parts: CommonParts, role: string): void {
+  const { version } = BUILD;
+  if (parts.cloneOf !== null) {
+    parts.log.warn('this machine is a copy of another one, and has a name of its own', {
+      agent_id: parts.agentId(),
+      copy_of: parts.cloneOf.id,
+      since: parts.cloneOf.at,
+    });
+  }
+  parts.log.info('starting', { version, agent_id: parts.agentId(), role });
 }
 
 function probesOf(state: SessionState, journal: { check(): void }): WatchdogProbes {

@@ -1,19 +1,27 @@
 import type { CommandProgress } from '../commands/engine/progress.ts';
 import { settingValues } from '../config/describe.ts';
 import type { Config } from '../config/schema.ts';
-import type { Runtime } from '../core/ports.ts';
+import type { LiveLogLevel } from '../core/log-levels.ts';
+import type { Log, Runtime } from '../core/ports.ts';
 import { BUILD } from '../core/version.ts';
 import { problemOf } from '../health/warnable.ts';
 import type { LeaseStanding } from '../kubernetes/lease/election.ts';
 import type { LivePolicy } from '../policy/live.ts';
 import type { DetailedHealth } from '../protocol/local-api.ts';
+import type { SessionChange } from '../protocol/local-realtime.ts';
 import type { ApiSources } from '../server/api/sources.ts';
 import { DASHBOARD_PREFIX } from '../server/dashboard/answers.ts';
 import type { SignIn } from '../server/dashboard/sign-in.ts';
 import type { AgentIdentity } from '../store/identity.ts';
 import { exposition } from '../telemetry/metrics/exposition.ts';
 import type { Histograms } from '../telemetry/metrics/histograms.ts';
-import { commandSource, connectivity, features, runtimeAnswer } from './api-sources.ts';
+import {
+  commandSource,
+  connectivity,
+  features,
+  logLevelAnswer,
+  runtimeAnswer,
+} from './api-sources.ts';
 import type { LiveAccess } from './control-plane-access.ts';
 import { healthAnswer, readyAnswer, reasonsAndWarnings } from './health-answers.ts';
 import type { HealthParts } from './health-parts.ts';
@@ -26,6 +34,8 @@ interface DescribeDeps extends MetricsDeps {
   readonly lease: (() => LeaseStanding) | undefined;
   readonly runtime: Pick<Runtime, 'cpuMs'>;
   readonly progress: CommandProgress;
+  readonly log: Log;
+  readonly logLevel: LiveLogLevel;
   readonly commandTypes: () => Promise<readonly string[]>;
   readonly live: Pick<LivePolicy, 'reload' | 'problem'>;
   readonly histograms: Histograms;
@@ -46,7 +56,10 @@ export interface DaemonFacts {
  * What the daemon shows of itself. It reads the store, counters, and root's files anew; no part
  * reports to it.
  */
-export function describeDaemon(deps: DescribeDeps, facts: DaemonFacts): ApiSources {
+export function describeDaemon(
+  deps: DescribeDeps,
+  facts: DaemonFacts,
+): Omit<ApiSources, 'realtime'> {
   return {
     version: BUILD,
     ready: async (signal) =>
@@ -79,6 +92,12 @@ export function describeDaemon(deps: DescribeDeps, facts: DaemonFacts): ApiSourc
     connectivity: async (signal) => connectivity(deps, await deps.health.look(signal)),
     runtime: () => runtimeAnswer(deps, uptimeSeconds(deps, facts)),
     day: deps.day.answer,
+    logLevel: () => logLevelAnswer(deps.logLevel),
+    changeLogLevel: ({ level, seconds }) => {
+      deps.logLevel.change(level, seconds * 1_000);
+      deps.log.warn('the level of the log was changed', logLevelAnswer(deps.logLevel));
+      return logLevelAnswer(deps.logLevel);
+    },
     settings: () => ({ settings: settingValues(facts.config) }),
     metrics: (accept) =>
       exposition(
@@ -110,7 +129,6 @@ async function detailedHealth(
   await deps.access.reload();
   const health = await deps.health.look(signal);
   const view = await deps.view();
-  const session = deps.state.snapshot();
   return {
     agent: {
       id: facts.agentId(),
@@ -126,20 +144,28 @@ async function detailedHealth(
     ready: health.ready,
     ...reasonsAndWarnings(health),
     ...view,
-    session: {
-      phase: session.phase,
-      since: session.since,
-      ...(session.phase === 'standby' ? { holder: deps.lease?.().holder ?? null } : {}),
-      control_plane: session.phase === 'standalone' ? null : facts.config.control_plane.url,
-      transport: session.transport,
-      transport_reason: session.transportReason,
-      down_since: session.downSince,
-      next_try: session.nextTry,
-      last_contact: session.lastContact,
-      last_error: session.lastError,
-    },
+    session: describeSession(deps, facts),
     commands: { ...deps.journal.counts(), ...deps.executor.counts() },
     timestamp: deps.clock.now().toISOString(),
+  };
+}
+
+export function describeSession(
+  deps: Pick<DescribeDeps, 'state' | 'lease'>,
+  { config }: Pick<DaemonFacts, 'config'>,
+): SessionChange {
+  const session = deps.state.snapshot();
+  return {
+    phase: session.phase,
+    since: session.since,
+    ...(session.phase === 'standby' ? { holder: deps.lease?.().holder ?? null } : {}),
+    control_plane: session.phase === 'standalone' ? null : config.control_plane.url,
+    transport: session.transport,
+    transport_reason: session.transportReason,
+    down_since: session.downSince,
+    next_try: session.nextTry,
+    last_contact: session.lastContact,
+    last_error: session.lastError,
   };
 }
 

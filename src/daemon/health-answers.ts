@@ -5,6 +5,7 @@ import type { ShownProblem } from '../health/state.ts';
 import type { Health, HealthState } from '../health/tracker.ts';
 import type { Severity } from '../health/warnable.ts';
 import type { DetailedHealth, HealthAnswer, ReadyAnswer, Reason } from '../protocol/local-api.ts';
+import type { HealthChange } from '../protocol/local-realtime.ts';
 
 /** @param standby what a server does that has not the session */
 export function readyAnswer(state: HealthState, standby: string | undefined): ReadyAnswer {
@@ -19,7 +20,20 @@ export function reasonsAndWarnings(
 }
 
 export async function healthAnswer(health: Health, signal: AbortSignal): Promise<HealthAnswer> {
-  const { ready, problems } = await health.look(signal);
+  const state = await health.look(signal);
+  return { ...healthChange(health, state), history: health.episodes().map(told) };
+}
+
+/** What the newest look has found; undefined before the first. */
+export function lastHealth(health: Pick<Health, 'last' | 'times'>): HealthChange | undefined {
+  const state = health.last();
+  return state && healthChange(health, state);
+}
+
+function healthChange(
+  health: Pick<Health, 'times'>,
+  { ready, problems }: HealthState,
+): HealthChange {
   return {
     ready,
     problems: problems.map((problem) => ({
@@ -30,7 +44,6 @@ export async function healthAnswer(health: Health, signal: AbortSignal): Promise
       since: problem.since.toISOString(),
       times: health.times(problem.warnable),
     })),
-    history: health.episodes().map(told),
   };
 }
 

@@ -1,6 +1,8 @@
 import { textWithin } from '../core/bounded-body.ts';
 import { AgentError, isErrorCode } from '../core/errors.ts';
 import { UNIT_NAME } from '../core/places.ts';
+import type { LogLevel } from '../core/ports.ts';
+import { serverSentEvents } from '../core/text/server-sent-events.ts';
 import { systemCode } from '../core/text/system-words.ts';
 import { troubleOf } from '../core/trouble.ts';
 import { pollUntil, within } from '../core/waiting.ts';
@@ -14,15 +16,18 @@ import {
   SessionAnswer,
   SettingsAnswer,
 } from '../protocol/local-api.ts';
-import { WorkloadSummary } from '../protocol/local-cluster.ts';
+import { NodeUsagePage, PodUsagePage, WorkloadSummary } from '../protocol/local-cluster.ts';
 import { CancelAnswer, CommandAnswer, CommandsAnswer } from '../protocol/local-commands.ts';
-import { Problem } from '../protocol/local-status.ts';
+import { LogLine } from '../protocol/local-realtime.ts';
+import { LogLevelAnswer, Problem } from '../protocol/local-status.ts';
 import type { MachineContext } from './context.ts';
 
 /** The daemon asks Kubernetes, which may take a while to refuse. */
 const TIMEOUT_MS = 10_000;
 /** The answer about a cluster of many nodes has at most 1 MiB. */
 const ANSWER_LIMIT_BYTES = 4 * 1024 * 1024;
+/** Characters of a line of its log, with all its fields. */
+const LINE_LENGTH_MAX = 1024 * 1024;
 /** How long to wait for a daemon that starts. A restart takes about 1 s. */
 const PATIENCE_MS = 5_000;
 const RETRY_INTERVAL_MS = 250;
@@ -98,6 +103,23 @@ export async function askWorkloads(context: Asking): Promise<WorkloadSummary | u
   return answer.status === 200 ? parse(answer, (json) => WorkloadSummary.parse(json)) : undefined;
 }
 
+/** What nodes use now, those that use most first. @throws as askDaemon; NOT_A_SERVER, KUBERNETES_API */
+export async function askNodeUsage(context: Asking, sort: string): Promise<NodeUsagePage> {
+  const path = `/api/k8s/usage/nodes?${new URLSearchParams({ sort, limit: '500' })}`;
+  return parse(taken(await ask(context, path)), (json) => NodeUsagePage.parse(json));
+}
+
+/** The same of pods. @throws the same; NOT_FOUND where nothing measures them */
+export async function askPodUsage(
+  context: Asking,
+  query: { readonly sort: string; readonly limit: number; readonly namespace: string | undefined },
+): Promise<PodUsagePage> {
+  const { sort, limit, namespace } = query;
+  const given = { sort, limit: String(limit), ...(namespace === undefined ? {} : { namespace }) };
+  const answer = await ask(context, `/api/k8s/usage/pods?${new URLSearchParams(given)}`);
+  return parse(taken(answer), (json) => PodUsagePage.parse(json));
+}
+
 /** @throws as askDaemon */
 export async function askCommands(
   context: Asking,
@@ -127,6 +149,49 @@ export async function cancelCommand(context: Asking, id: string): Promise<Cancel
 export async function askDashboardLink(context: Asking): Promise<DashboardLink> {
   const answer = await ask(context, '/api/dashboard/links', { method: 'POST' });
   return parse(taken(answer), (json) => DashboardLink.parse(json));
+}
+
+/** How much the agent logs. @throws as askDaemon */
+export async function askLogLevel(
+  context: Asking,
+  change?: { readonly level: LogLevel; readonly seconds: number },
+): Promise<LogLevelAnswer> {
+  const answer = await (change === undefined
+    ? ask(context, '/api/log-level')
+    : ask(
+        context,
+        `/api/log-level?${new URLSearchParams({ level: change.level, seconds: String(change.seconds) })}`,
+        { method: 'POST' },
+      ));
+  return parse(taken(answer), (json) => LogLevelAnswer.parse(json));
+}
+
+/**
+ * The newest lines of the agent's log, and with `follow` those that come until the signal.
+ * @throws as askDaemon
+ */
+export async function followOwnLog(
+  context: Asking,
+  query: { readonly follow: boolean; readonly level: LogLevel; readonly tail: number },
+  hear: (line: LogLine) => void | Promise<void>,
+): Promise<void> {
+  await askDaemon(context, 0); // It says in words why nobody answers.
+  const { signal } = context;
+  const given = { follow: String(query.follow), level: query.level, tail: String(query.tail) };
+  const path = `/api/realtime/logs?${new URLSearchParams(given)}`;
+  try {
+    const init = { unix: socketOf(context), signal, timeout: false };
+    const response = await context.http(`http://agent${path}`, init);
+    for await (const { event, data } of serverSentEvents(response.body ?? [], LINE_LENGTH_MAX)) {
+      if (event === 'log') {
+        await hear(LogLine.parse(JSON.parse(data)));
+      }
+    }
+  } catch (thrown) {
+    if (!signal.aborted) {
+      throw unreachable(`The agent went away: ${troubleOf(thrown)}`, `See why: ${JOURNAL}`);
+    }
+  }
 }
 
 /** The answer, unless it is a refusal: that is thrown in the words of the daemon. */

@@ -42,6 +42,7 @@ async function run(
     killDescendants: true,
     forceKillAfterDelay: KILL_GRACE_MS,
     maxBuffer: EXEC_OUTPUT_LIMIT_BYTES,
+    buffer: options.keepsOutput ?? true,
     stripFinalNewline: true,
     reject: false,
     ...(options.stdin === undefined ? { stdin: 'ignore' as const } : { input: options.stdin }),
@@ -55,8 +56,9 @@ async function run(
   } finally {
     stopWatching();
   }
-  if (result instanceof ExecaError) {
-    throwIfNotAnExit(argv, options, result);
+  const ended: unknown = result;
+  if (ended instanceof ExecaError) {
+    throwIfNotAnExit(argv, options, ended);
   }
   return {
     exitCode: result.exitCode ?? 1,
@@ -93,12 +95,12 @@ function letGoInTheEnd(
 
 async function forwardLines(
   child: { iterable(options: { from: 'all' | 'stdout' | 'stderr' }): AsyncIterable<string> },
-  onLine: (line: string) => void,
+  onLine: NonNullable<ExecOptions['onLine']>,
 ): Promise<void> {
   const forward = async (from: 'stdout' | 'stderr') => {
     try {
       for await (const line of child.iterable({ from })) {
-        onLine(line);
+        await onLine(line);
       }
     } catch (thrown) {
       // The iterator repeats the failure of the child, which `await child` reports.

@@ -1,8 +1,7 @@
+import { rankOfLevel } from '../core/log-levels.ts';
 import type { Clock, Log, LogFields, LogLevel } from '../core/ports.ts';
 import { redactedStart } from '../core/text/middle-cut.ts';
 import { visibleLine } from '../core/text/visible.ts';
-
-const LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug'];
 
 /** sd-daemon(3) priorities: the journal reads them from the start of a line. */
 const JOURNAL_PRIORITY: Readonly<Record<LogLevel, number>> = {
@@ -15,23 +14,38 @@ const JOURNAL_PRIORITY: Readonly<Record<LogLevel, number>> = {
 /** Characters of a line before its escapes: what comes from outside may have any length. */
 const LINE_LENGTH_MAX = 8_192;
 
+/** While a line repeats itself, it is told this often how many times. */
+const REPEATS_TOLD_MS = 10_000;
+
 export interface LogOptions {
-  readonly level: LogLevel;
+  /** The least grave one that is written; asked for each line. */
+  readonly level: () => LogLevel;
   /** text: readable lines; json: one object a line. */
   readonly format: 'text' | 'json';
   /** Lines begin with `<priority>`, for a journal that reads standard error. */
   readonly journal: boolean;
   /** Where a finished line goes. */
   readonly write: (line: string) => void;
+  /** Told of each line, too. What it is told may have secrets in it. */
+  readonly heard?: (entry: LogEntry) => void;
+}
+
+export interface LogEntry {
+  readonly level: LogLevel;
+  readonly message: string;
+  readonly fields: LogFields;
 }
 
 /** The daemon's log: one line an event, secrets redacted. */
 export function lineLog(deps: { readonly clock: Clock }, options: LogOptions): Log {
-  const threshold = LEVELS.indexOf(options.level);
+  const write = withoutRepeats(deps.clock, (entry) => {
+    options.write(render(deps.clock, options, entry));
+    options.heard?.(entry);
+  });
   const create = (inherited: LogFields): Log => {
     const at = (level: LogLevel) => (message: string, fields?: LogFields) => {
-      if (LEVELS.indexOf(level) <= threshold) {
-        options.write(render(deps.clock, options, level, message, { ...inherited, ...fields }));
+      if (rankOfLevel(level) <= rankOfLevel(options.level())) {
+        write({ level, message, fields: { ...inherited, ...fields } });
       }
     };
     return {
@@ -45,18 +59,42 @@ export function lineLog(deps: { readonly clock: Clock }, options: LogOptions): L
   return create({});
 }
 
-function render(
-  clock: Clock,
-  options: LogOptions,
-  level: LogLevel,
-  message: string,
-  fields: LogFields,
-): string {
+/** A line that was just written is counted, not written again; its next one says how often it came. */
+function withoutRepeats(clock: Clock, write: (entry: LogEntry) => void): (entry: LogEntry) => void {
+  let last:
+    | { readonly key: string; readonly entry: LogEntry; at: number; repeated: number }
+    | undefined;
+  const repeats = () => {
+    if (last !== undefined && last.repeated > 0) {
+      const { level, message, fields } = last.entry;
+      write({ level, message, fields: { ...fields, repeated: last.repeated } });
+      last.repeated = 0;
+    }
+  };
+  return (entry) => {
+    const key = JSON.stringify([entry.level, entry.message, entry.fields]);
+    const now = clock.monotonic();
+    if (last?.key === key) {
+      last.repeated += 1;
+      if (now - last.at >= REPEATS_TOLD_MS) {
+        last.at = now;
+        repeats();
+      }
+      return;
+    }
+    repeats();
+    last = { key, entry, at: now, repeated: 0 };
+    write(entry);
+  };
+}
+
+function render(clock: Clock, options: LogOptions, entry: LogEntry): string {
+  const { level, message, fields } = entry;
   const prefix = options.journal ? `<${JOURNAL_PRIORITY[level]}>` : '';
   const body =
     options.format === 'json'
       ? JSON.stringify({ time: clock.now().toISOString(), level, message, ...fields })
-      : renderText(clock, options, level, message, fields);
+      : renderText(clock, options, entry);
   return `${prefix}${visibleLine(redactedStart(body, LINE_LENGTH_MAX))}\n`;
 }
 
@@ -64,9 +102,7 @@ function render(
 function renderText(
   clock: Clock,
   options: LogOptions,
-  level: LogLevel,
-  message: string,
-  fields: LogFields,
+  { level, message, fields }: LogEntry,
 ): string {
   const head = options.journal ? '' : `${clock.now().toISOString()} ${level.padEnd(5)} `;
   const tail = Object.entries(fields)

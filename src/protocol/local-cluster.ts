@@ -27,6 +27,28 @@ export const EventRow = z.object({
 });
 export type EventRow = z.infer<typeof EventRow>;
 
+/** What a node uses now, and has. */
+export const NodeUsageRow = z.object({
+  name: z.string(),
+  /** Cores: 0.25 is a quarter of one. */
+  cpu: z.number(),
+  /** Working set: what cannot be taken back without loss. */
+  memory_bytes: z.number(),
+  /** null where the node does not say. */
+  cpu_capacity: z.number().nullable(),
+  memory_capacity_bytes: z.number().nullable(),
+});
+export type NodeUsageRow = z.infer<typeof NodeUsageRow>;
+
+/** What the containers of a pod use now, together. */
+export const PodUsageRow = z.object({
+  namespace: z.string(),
+  name: z.string(),
+  cpu: z.number(),
+  memory_bytes: z.number(),
+});
+export type PodUsageRow = z.infer<typeof PodUsageRow>;
+
 const NamespaceRow = z.object({ name: z.string() });
 
 /** Names of what is not ready in a summary. */
@@ -57,6 +79,11 @@ export const EventsPage = pageOf(EventRow).extend({
   truncated: z.boolean(),
 });
 
+export const NodeUsagePage = pageOf(NodeUsageRow);
+export type NodeUsagePage = z.infer<typeof NodeUsagePage>;
+export const PodUsagePage = pageOf(PodUsageRow);
+export type PodUsagePage = z.infer<typeof PodUsagePage>;
+
 /** Rows of a kind, as they are known now. They never change afterwards. */
 export interface KnownRows<Row> {
   readonly rows: readonly Row[];
@@ -71,4 +98,6 @@ export interface ClusterRows {
   readonly services: ResourceInfo;
   readonly pods: PodInfo;
   readonly events: EventRow;
+  readonly 'usage/nodes': NodeUsageRow;
+  readonly 'usage/pods': PodUsageRow;
 }

@@ -1,6 +1,8 @@
 /** What may be asked for in the address of a request to the local API. */
 import * as z from 'zod';
+import { LOG_LEVELS } from '../core/log-levels.ts';
 import { DnsLabel } from './dns-label.ts';
+import { DnsSubdomain } from './dns-subdomain.ts';
 
 /** Rows of one answer. */
 const ROWS_MAX = 500;
@@ -65,6 +67,12 @@ export const EventsQuery = z.strictObject({
   sort: sorting('-last_seen', 'last_seen'),
 });
 
+export const NodeUsageQuery = z.strictObject({
+  ...{ name, ...Page },
+  sort: sorting('-cpu', 'cpu', 'memory_bytes', 'name'),
+});
+export const PodUsageQuery = NodeUsageQuery.extend({ namespace });
+
 export const CommandsQuery = z.strictObject({
   state: z
     .enum(['accepted', 'running', 'done', 'delivered'])
@@ -82,3 +90,70 @@ export type CommandsQuery = z.infer<typeof CommandsQuery>;
 export const CommandPath = z.strictObject({
   id: z.string().min(1).max(128).describe('of a command'),
 });
+
+/** What a flag may be in an address. */
+function flag(usual: boolean, meaning: string) {
+  return z
+    .enum(['true', 'false'])
+    .default(usual ? 'true' : 'false')
+    .transform((text) => text === 'true')
+    .describe(meaning);
+}
+
+export const RealtimeQuery = z.strictObject({
+  follow: flag(true, '`false`: it ends when what is there was sent'),
+  after: text
+    .max(64)
+    .describe('id of the newest event that you know, for who cannot send `Last-Event-ID`')
+    .optional(),
+});
+
+/** Lines of one answer. */
+const LINES_MAX = 10_000;
+const LINES_USUAL = 100;
+/** Thirty days. */
+const SINCE_SECONDS_MAX = 2_592_000;
+/** Lines of the log of the agent that are kept, at most. */
+const OWN_LINES_MAX = 1_000;
+
+function count(usual: number, max: number, meaning: string) {
+  return z.coerce.number().int().min(0).max(max).default(usual).describe(meaning);
+}
+
+export const RealtimeLogsQuery = RealtimeQuery.extend({
+  level: z.enum(LOG_LEVELS).default('debug').describe('only lines that are at least so grave'),
+  tail: count(LINES_USUAL, OWN_LINES_MAX, 'so many of the newest lines come first'),
+});
+
+export const PodLogQuery = z.strictObject({
+  namespace: DnsLabel,
+  pod: DnsSubdomain,
+  container: DnsLabel.describe('where the pod has several').optional(),
+  tail: count(LINES_USUAL, LINES_MAX, 'so many of the newest lines'),
+  since_seconds: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(SINCE_SECONDS_MAX)
+    .describe('only lines of the last so many seconds')
+    .optional(),
+  previous: flag(false, 'of the run before the last restart'),
+  follow: flag(false, '`true`: it goes on with the lines that come'),
+});
+export type PodLogQuery = z.infer<typeof PodLogQuery>;
+
+/** A day, and ten minutes. */
+const LEVEL_SECONDS_MAX = 86_400;
+const LEVEL_SECONDS_USUAL = 600;
+
+export const LogLevelChange = z.strictObject({
+  level: z.enum(LOG_LEVELS),
+  seconds: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(LEVEL_SECONDS_MAX)
+    .default(LEVEL_SECONDS_USUAL)
+    .describe('after which the configured one is in force again'),
+});
+export type LogLevelChange = z.infer<typeof LogLevelChange>;

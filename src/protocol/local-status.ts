@@ -4,6 +4,16 @@ import * as z from 'zod';
 /** GET /health */
 export const AliveAnswer = z.object({ status: z.literal('ok') });
 
+/** GET and POST /api/log-level */
+export const LogLevelAnswer = z.object({
+  level: z.string(),
+  /** What it is set to in the configuration. */
+  configured: z.string(),
+  /** When that is in force again; null while it is. */
+  until: z.string().nullable(),
+});
+export type LogLevelAnswer = z.infer<typeof LogLevelAnswer>;
+
 /** GET /version */
 export const VersionAnswer = z.object({ version: z.string(), commit: z.string() });
 

@@ -4,19 +4,22 @@ import { KINDS, pathOfKind } from '../core/kinds.ts';
 import type { Clock } from '../core/ports.ts';
 import { within } from '../core/waiting.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
+import type { ReadNodeUsage } from '../kubernetes/usage/cluster.ts';
 import type { ClusterRows, EventRow, KnownRows } from '../protocol/local-cluster.ts';
 import type { ClusterState } from './cluster-state.ts';
+import { eventRow } from './event-row.ts';
+import { nodeUsageRows, podUsageRows } from './usage-rows.ts';
 
 /** How long a question waits for the first list of a kind. */
 const FIRST_LIST_WAIT_MS = 10_000;
 const EVENTS_PAGE = 500;
 /** Events are not followed but read when somebody asks, and no more than these. */
 const EVENTS_MAX = 5_000;
-const EVENT_MESSAGE_LENGTH_MAX = 500;
 
 interface Deps {
   readonly clock: Clock;
   readonly client: KubernetesClient;
+  readonly readNodeUsage: ReadNodeUsage;
 }
 
 export type ReadClusterRows = <Kind extends keyof ClusterRows>(
@@ -31,7 +34,7 @@ export type ReadClusterRows = <Kind extends keyof ClusterRows>(
  */
 export function clusterRows(deps: Deps, state: ClusterState, want: () => void): ReadClusterRows {
   const { cache } = state;
-  const known = async (kind: Exclude<keyof ClusterRows, 'events'>, signal: AbortSignal) => {
+  const known = async (kind: keyof typeof cache & keyof ClusterRows, signal: AbortSignal) => {
     want();
     const kept = cache[kind];
     await within(deps.clock, FIRST_LIST_WAIT_MS, signal, (limited) => kept.settled(limited));
@@ -68,6 +71,12 @@ export function clusterRows(deps: Deps, state: ClusterState, want: () => void): 
       await known('pods', signal);
       return all(cache.pods.rows());
     },
+    'usage/nodes': async (signal) => {
+      await known('nodes', signal);
+      return all(await nodeUsageRows(deps.readNodeUsage, cache.nodes.rows(), signal));
+    },
+    'usage/pods': async (signal, namespace) =>
+      all(await podUsageRows(deps.client, namespace, signal)),
     events: (signal, namespace) => readEvents(deps, signal, namespace),
   };
   return (kind, signal, namespace) => readers[kind](signal, namespace);
@@ -96,20 +105,4 @@ async function readEvents(
     next = page.next;
   } while (next !== undefined && rows.length < EVENTS_MAX);
   return { rows, isTruncated: next !== undefined };
-}
-
-function eventRow(event: CoreV1Event): EventRow {
-  const { involvedObject, type, reason, message, count, metadata, series } = event;
-  const seen = series?.lastObservedTime ?? event.lastTimestamp ?? event.eventTime;
-  return {
-    namespace: involvedObject.namespace ?? metadata.namespace ?? '',
-    kind: involvedObject.kind ?? '',
-    name: involvedObject.name ?? '',
-    type: type ?? '',
-    reason: reason ?? '',
-    message: (message ?? '').slice(0, EVENT_MESSAGE_LENGTH_MAX),
-    count: series?.count ?? count ?? 1,
-    // On the wire it is text; client-node's type says Date.
-    last_seen: seen == null ? null : String(seen),
-  };
 }

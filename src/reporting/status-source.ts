@@ -4,7 +4,7 @@ import type { Clock, Http, Log, Random } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import type { KubernetesCredentials } from '../kubernetes/api/credentials.ts';
-import { resourceUsageReader } from '../kubernetes/usage/cluster.ts';
+import { nodeUsageReader, resourceUsageReader } from '../kubernetes/usage/cluster.ts';
 import type { FollowKind } from '../kubernetes/watch/shared-following.ts';
 import type { ClusterStatus } from '../protocol/rest.ts';
 import { clusterRows, type ReadClusterRows } from './cluster-rows.ts';
@@ -36,7 +36,8 @@ export function statusSource(deps: StatusSourceDeps): {
    */
   readonly current: (signal: AbortSignal) => Promise<ClusterStatus>;
 } {
-  const state = clusterState({ ...deps, readUsage: resourceUsageReader(deps) });
+  const readNodeUsage = nodeUsageReader(deps);
+  const state = clusterState({ ...deps, readUsage: resourceUsageReader(deps, readNodeUsage) });
   const asked = bell();
   const current = async (signal: AbortSignal) => {
     asked.ring();
@@ -45,7 +46,7 @@ export function statusSource(deps: StatusSourceDeps): {
   };
   return {
     current,
-    rows: clusterRows(deps, state, asked.ring),
+    rows: clusterRows({ ...deps, readNodeUsage }, state, asked.ring),
     source: {
       fullJson: async (signal) => statusJson(deps, await current(signal)),
       reports: () => {

@@ -4,16 +4,14 @@
  */
 import { toAgentError } from '../core/errors.ts';
 import type { Clock, Files, Log, Random } from '../core/ports.ts';
-import type { ExchangeSink } from '../http1/client/exchange.ts';
-import { type HeaderList, type RequestHead, singleHeader } from '../http1/head.ts';
+import { type HeaderList, singleHeader } from '../http1/head.ts';
 import { headRoom } from '../http1/head-room.ts';
-import { reasonPhrase } from '../http1/reason-phrase.ts';
-import type { ProxyCall } from '../http1/server/call.ts';
 import type { DoorDeps, Refusal } from '../http1/server/connection.ts';
 import { type ConnectionServer, connectionServer } from '../http1/server/connections.ts';
-import { type AnswerRequest, apiAnswers } from './api/answers.ts';
+import { apiAnswers } from './api/answers.ts';
 import { PROBLEM_TYPE, problemBody, type Refused } from './api/problem.ts';
 import { requestIds } from './api/request-id.ts';
+import { sendAnswer } from './api/send-answer.ts';
 import type { ApiSources } from './api/sources.ts';
 import type { Listener } from './listener.ts';
 import { keptAuth, type LocalAuth } from './local-auth.ts';
@@ -47,7 +45,7 @@ export function metricsDoor(deps: Deps, options: MetricsDoorOptions): Listener {
   let port = options.port;
   const serve = async (signal: AbortSignal) => {
     while (!signal.aborted) {
-      const server = await listen(deps, options, signal);
+      const server = await listen(deps, options);
       if (server !== undefined) {
         port = server.port;
         deps.log.info('metrics are answered', { address: options.address, port });
@@ -67,7 +65,6 @@ export function metricsDoor(deps: Deps, options: MetricsDoorOptions): Listener {
 async function listen(
   deps: Deps,
   options: MetricsDoorOptions,
-  leaving: AbortSignal,
 ): Promise<ConnectionServer | undefined> {
   const { address, port, clientCaPath } = options;
   try {
@@ -77,7 +74,7 @@ async function listen(
     const clients = clientCaPath === undefined ? {} : await clientsOf(deps.files, clientCaPath);
     return connectionServer(
       deps.clock,
-      doorDeps(deps, auth, options.tokenPath, leaving),
+      doorDeps(deps, auth, options.tokenPath),
       { hostname: address, port, exclusive: true, tls: { cert: certificate, key, ...clients } },
       { connectionsMax: CONNECTIONS_MAX },
     );
@@ -100,7 +97,7 @@ async function clientsOf(files: Files, path: string) {
   return { ca, requestCert: true, rejectUnauthorized: true } as const;
 }
 
-function doorDeps(deps: Deps, auth: LocalAuth, tokenFile: string, leaving: AbortSignal): DoorDeps {
+function doorDeps(deps: Deps, auth: LocalAuth, tokenFile: string): DoorDeps {
   const requestId = requestIds(deps.clock);
   const answer = apiAnswers({ ...deps, tokenFile, requestId });
   const refuse = (refused: Refused, headers: HeaderList): Refusal => {
@@ -125,36 +122,7 @@ function doorDeps(deps: Deps, auth: LocalAuth, tokenFile: string, leaving: Abort
         ? undefined
         : refuse({ status: 404, code: 'NOT_FOUND', message: 'Only /metrics is here' }, headers);
     },
-    begin: (head, sink) => answered(answer, head, sink, leaving),
-  };
-}
-
-/** A body of the request is read to its end and dropped. */
-function answered(
-  answer: AnswerRequest,
-  { method, target, headers }: RequestHead,
-  sink: ExchangeSink,
-  leaving: AbortSignal,
-): ProxyCall {
-  let isGone = false;
-  const tell = async () => {
-    const reply = await answer({ method, target, headers, isTrusted: false }, leaving);
-    if (!isGone) {
-      const length = ['Content-Length', String(reply.body.length)] as const;
-      const { status } = reply;
-      sink.head({ status, reason: reasonPhrase(status), headers: [...reply.headers, length] });
-      sink.data(reply.body);
-      sink.end([]);
-    }
-  };
-  tell().catch((thrown: unknown) => sink.fail(toAgentError(thrown)));
-  return {
-    write: () => true,
-    endRequest: () => undefined,
-    pause: () => undefined,
-    resume: () => undefined,
-    abort: () => {
-      isGone = true;
-    },
+    begin: ({ method, target, headers }, sink) =>
+      sendAnswer(answer, { method, target, headers, isTrusted: false }, sink),
   };
 }

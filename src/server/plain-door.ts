@@ -1,17 +1,14 @@
 /** The doors without TLS, on 127.0.0.1 and on the socket: the agent's own answers, and plain requests to the API. */
 
-import { toAgentError } from '../core/errors.ts';
 import type { Clock, Log } from '../core/ports.ts';
-import type { ExchangeSink } from '../http1/client/exchange.ts';
 import { asksForUpgrade } from '../http1/connection-header.ts';
 import { type HeaderList, type RequestHead, singleHeader } from '../http1/head.ts';
 import { headRoom } from '../http1/head-room.ts';
-import { reasonPhrase } from '../http1/reason-phrase.ts';
-import type { ProxyCall } from '../http1/server/call.ts';
 import type { DoorDeps, Refusal } from '../http1/server/connection.ts';
-import { type AnswerRequest, type ApiRequest, apiAnswers } from './api/answers.ts';
+import { apiAnswers } from './api/answers.ts';
 import { PROBLEM_TYPE, problemBody, type Refused, tokenNeeded } from './api/problem.ts';
 import { requestIds } from './api/request-id.ts';
+import { sendAnswer } from './api/send-answer.ts';
 import { dashboardAnswers } from './dashboard/answers.ts';
 import { foreignReason } from './own-host.ts';
 import { programOf } from './program-name.ts';
@@ -46,7 +43,7 @@ export function plainDoor(deps: PlainDoorDeps, door: Door, leaving: AbortSignal)
       const target = targetOf(head);
       if (proxy === undefined || !isOfProxy(target)) {
         const isTrusted = door === 'socket' || hasToken(auth, head);
-        return answerHere(answer, { method, target, headers, isTrusted }, sink);
+        return sendAnswer(answer, { method, target, headers, isTrusted }, sink);
       }
       const client = `${door}:${programOf(headers)}`;
       const asked = { method, target: target.slice(PREFIX.length), headers, client, leaving };
@@ -127,28 +124,4 @@ function refusal(refused: Refused, id: string): Refusal {
     ...(status === 401 ? [['WWW-Authenticate', 'Bearer'] as const] : []),
   ];
   return { status, headers, body: JSON.stringify(problemBody(refused, id)) };
-}
-
-/** Request bodies are not used here; they are read to their end and dropped. */
-function answerHere(answer: AnswerRequest, request: ApiRequest, sink: ExchangeSink): ProxyCall {
-  const gone = new AbortController();
-  const tell = async () => {
-    const { status, headers, body } = await answer(request, gone.signal);
-    if (gone.signal.aborted) {
-      return;
-    }
-    // Of a 304 it would be the length of what is not sent (RFC 9110 section 8.6).
-    const length = status === 304 ? [] : [['Content-Length', String(body.length)] as const];
-    sink.head({ status, reason: reasonPhrase(status), headers: [...headers, ...length] });
-    sink.data(body);
-    sink.end([]);
-  };
-  tell().catch((thrown: unknown) => sink.fail(toAgentError(thrown)));
-  return {
-    write: () => true,
-    endRequest: () => undefined,
-    pause: () => undefined,
-    resume: () => undefined,
-    abort: () => gone.abort(),
-  };
 }

@@ -1,11 +1,14 @@
 /** Every route of the local API, asked of a whole daemon: what it answers is what it promises. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../src/platform/clock.ts';
+import { RealtimeEvent } from '../../src/protocol/local-realtime.ts';
 import { Problem } from '../../src/protocol/local-status.ts';
 import type { DocumentedRoute } from '../../src/server/api/route.ts';
 import { documentedRoutes } from '../../src/server/api/routes.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
+import { eventsIn, openEvents } from '../support/event-stream.ts';
 import { type FakeKubernetes, startFakeKubernetes } from '../support/fake-kubernetes.ts';
 import { type TempDirectory, tempDirectory } from '../support/temp-dir.ts';
 import { type RunningDaemon, startDaemon } from './running-daemon.ts';
@@ -13,6 +16,8 @@ import { type RunningDaemon, startDaemon } from './running-daemon.ts';
 const AGENT_ID = 'agent-under-test';
 const TOKEN = 'a-control-plane-token';
 const TIMEOUT_MS = 20_000;
+/** Looks like one. */
+const SECRET = `ghp_${'a1B2'.repeat(9)}`;
 const ROUTES = documentedRoutes({ clock: systemClock });
 
 let directory: TempDirectory;
@@ -60,6 +65,20 @@ function putObjects(): void {
       status: { phase: 'Running', containerStatuses: [{ restartCount }] },
     });
   }
+  const metrics = '/apis/metrics.k8s.io/v1beta1';
+  for (const [name, cpu] of [
+    ['web-1', '250m'],
+    ['db', '1500000n'],
+  ] as const) {
+    kubernetes.put(`${metrics}/namespaces/default/pods/${name}`, {
+      metadata: { namespace: 'default' },
+      containers: [{ usage: { cpu, memory: '64Mi' } }, { usage: { cpu: '0', memory: '1Mi' } }],
+    });
+  }
+  kubernetes.put(`${metrics}/nodes/${hostname().toLowerCase()}`, {
+    usage: { cpu: '1', memory: '1Gi' },
+  });
+  kubernetes.podLogs.set(`${pods}/web-1`, `first\n${SECRET}\nlast`);
   kubernetes.put('/api/v1/namespaces/default', {});
   for (const [name, type, lastTimestamp] of [
     ['e1', 'Normal', '2026-01-01T00:00:00Z'],
@@ -88,13 +107,25 @@ const ask = (path: string, init: RequestInit = {}) =>
 // biome-ignore lint/suspicious/noExplicitAny: each test says what it reads, and the schemas are checked above
 const json = async (path: string): Promise<any> => (await ask(path)).json();
 
+const PARTS: Readonly<Record<string, string>> = { id: 'c-1', namespace: 'default', pod: 'web-1' };
+const addressOf = (path: string) => path.replaceAll(/{(\w+)}/g, (_, name) => PARTS[name] ?? '');
+/** Of routes that need one. */
+const QUERIES: Readonly<Record<string, string>> = { 'POST /api/log-level': '?level=info' };
 const title = ({ method, path }: DocumentedRoute) => `${method} ${path}`;
 
 test.each(ROUTES.map((route) => [title(route), route] as const))(
   '%s answers what its schema promises, and no more',
-  async (_, { method, path, answer, format, otherStatuses }) => {
-    const response = await ask(path.replace('{id}', 'c-1'), { method });
+  async (_, route) => {
+    const { method, path, answer, format, otherStatuses } = route;
+    const query = format === 'events' ? '?follow=false' : (QUERIES[title(route)] ?? '');
+    const response = await ask(addressOf(path) + query, { method });
     expect([200, ...otherStatuses]).toContain(response.status);
+    if (format === 'events') {
+      for (const event of eventsIn(await response.text())) {
+        expect(answer.parse(event)).toEqual(event);
+      }
+      return;
+    }
     const body: unknown = format === 'json' ? await response.json() : await response.text();
     expect(answer.parse(body)).toEqual(body);
   },
@@ -126,6 +157,20 @@ describe('the cluster', () => {
     expect(await names('name=eb&limit=1&offset=1')).toEqual([2, 'web-2']);
     expect(await names('namespace=other')).toEqual([0]);
     expect(await names('node=node-1&phase=Running&limit=1')).toEqual([3, 'db']);
+  });
+
+  test('what nodes and pods use is told, the most first', async () => {
+    expect((await json('/api/k8s/usage/pods?limit=1')).items).toEqual([
+      { namespace: 'default', name: 'web-1', cpu: 0.25, memory_bytes: 65 * 2 ** 20 },
+    ]);
+    expect((await json('/api/k8s/usage/pods?sort=name&namespace=default')).total).toBe(2);
+    expect((await json('/api/k8s/usage/pods?namespace=other')).total).toBe(0);
+    expect((await json('/api/k8s/usage/nodes')).items).toEqual([
+      {
+        ...{ name: hostname().toLowerCase(), cpu: 1, memory_bytes: 2 ** 30 },
+        ...{ cpu_capacity: null, memory_capacity_bytes: null },
+      },
+    ]);
   });
 
   test('events come the newest first, with short messages', async () => {
@@ -182,4 +227,102 @@ test('what it depends on is told as health has it', async () => {
   const { commands, features } = await json('/api/status/features');
   expect(commands).toContain('deploy');
   expect(features).toMatchObject({ k8s_api: true, tunnel: true });
+});
+
+describe('what containers write', () => {
+  const log = (query: string, pod = 'web-1') => ask(`/api/k8s/logs/default/${pod}?${query}`);
+
+  test('comes as lines without secrets, to its end or for as long as it is read', async () => {
+    const text = 'first\n[redacted]\nlast';
+    expect(await (await log('tail=5')).text()).toBe(text);
+    const stop = new AbortController();
+    const followed = await ask('/api/k8s/logs/default/web-1?follow=true', { signal: stop.signal });
+    const { value } = (await followed.body?.getReader().read()) ?? {};
+    // The last line has no end yet, and may become a secret.
+    expect(new TextDecoder().decode(value)).toBe('first\n[redacted]\n');
+    stop.abort();
+  });
+
+  test('is refused before anything is sent, with the reason', async () => {
+    const problem = async (response: Response) => {
+      const { status, code } = Problem.parse(await response.json());
+      return [status, code];
+    };
+    expect(await problem(await log('', 'none'))).toEqual([404, 'NOT_FOUND']);
+    expect(await problem(await log('container=none'))).toEqual([404, 'NOT_FOUND']);
+    expect(await problem(await log('previous=true'))).toEqual([404, 'NOT_FOUND']);
+    expect(await problem(await log('tail=x'))).toEqual([400, 'USAGE']);
+  });
+});
+
+test('the level of the log is changed for a while', async () => {
+  const change = (query: string) => ask(`/api/log-level?${query}`, { method: 'POST' });
+  const changed = await (await change('level=debug&seconds=60')).json();
+  expect(changed).toMatchObject({ level: 'debug', configured: 'info', until: expect.any(String) });
+  expect(await json('/api/log-level')).toEqual(changed);
+  expect(daemon.log.some((line) => line.includes('answered a request'))).toBeTrue();
+  await change('level=info');
+  expect(await json('/api/log-level')).toMatchObject({ level: 'info', until: null });
+  expect((await change('level=loud')).status).toBe(400);
+});
+
+test('the log of the agent is told as it is written, from the newest lines on', async () => {
+  const unix = join(directory.path, 'agent.sock');
+  await using stream = await openEvents('http://agent/api/realtime/logs?level=info&tail=1000', {
+    unix,
+  });
+  await stream.until('log', ({ message }) => message === 'starting');
+  await finished('c-5', 'get_resources', {});
+  const line = await stream.until('log', ({ fields }) => fields.command_id === 'c-5');
+  expect(line.data).toMatchObject({ level: 'info', message: 'command accepted' });
+  await using later = await openEvents(`http://agent/api/realtime/logs?after=${line.id}`, { unix });
+  await later.next('connected');
+  expect(later.events.filter(({ event }) => event === 'gap')).toEqual([]);
+});
+
+describe('what happens is told as it happens', () => {
+  const open = (query = '') =>
+    openEvents(`http://agent/api/realtime/events${query}`, {
+      unix: join(directory.path, 'agent.sock'),
+    });
+
+  test('a command, an event of the cluster, and health that changes', async () => {
+    await using stream = await open();
+    expect((await stream.next('connected')).data).toMatchObject({ agent_id: AGENT_ID });
+    await finished('c-3', 'get_resources', {});
+    await stream.until('command', ({ id, outcome }) => id === 'c-3' && outcome === 'succeeded');
+    await stream.until('command', ({ id, state }) => id === 'c-3' && state === 'delivered');
+    const told = stream.until('kubernetes_event', ({ reason }) => reason === 'Now');
+    kubernetes.put('/api/v1/namespaces/default/events/e3', {
+      metadata: { namespace: 'default' },
+      involvedObject: { kind: 'Pod', name: 'web-1', namespace: 'default' },
+      ...{ type: 'Warning', reason: 'Now', message: 'm', count: 1 },
+      lastTimestamp: new Date().toISOString(),
+    });
+    expect((await told).data).toMatchObject({ kind: 'Pod', name: 'web-1', type: 'Warning' });
+    kubernetes.failWith = 500;
+    await stream.until('health', ({ ready }) => ready === false);
+    kubernetes.failWith = undefined;
+    await stream.until('health', ({ ready }) => ready === true);
+    for (const { event, data } of stream.events) {
+      const told: unknown = { event, data };
+      expect<unknown>(RealtimeEvent.parse(told)).toEqual(told);
+    }
+  }, 40_000);
+
+  test('who comes back goes on behind what it knows, and hears of a gap where it cannot', async () => {
+    const first = await open();
+    const { id } = await first.next('connected');
+    await first[Symbol.asyncDispose]();
+    await finished('c-4', 'get_resources', {});
+    await using second = await open(`?after=${id}`);
+    await second.until('command', ({ id: of, outcome }) => of === 'c-4' && outcome === 'succeeded');
+    expect(second.events.map(({ event }) => event)).not.toContain('gap');
+    await using other = await open('?after=another-1');
+    expect((await other.next('gap')).data).toMatchObject({ reason: 'restarted' });
+  });
+
+  test('who only wants to know whether there is one is answered at once', async () => {
+    expect((await ask('/api/realtime/events', { method: 'HEAD' })).status).toBe(200);
+  });
 });

@@ -29,6 +29,7 @@ async function schemathesis(): Promise<string> {
 
 test('no request makes a route fail or answer other than its document says', async () => {
   const python = await schemathesis();
+  const environment = process.env as Readonly<Record<string, string>>;
   await using directory = await tempDirectory();
   await using kubernetes = await startFakeKubernetes();
   const daemon = await startDaemon(directory.path, {
@@ -46,7 +47,12 @@ test('no request makes a route fail or answer other than its document says', asy
       ...['--header', `Authorization: Bearer ${token}`, '--rate-limit', RATE],
       ...['--max-examples', EXAMPLES, '--seed', SEED, '--no-color'],
     ],
-    { cwd: directory.path, timeoutMs: RUN_TIMEOUT_MS, check: false },
+    {
+      cwd: directory.path,
+      timeoutMs: RUN_TIMEOUT_MS,
+      check: false,
+      env: { ...environment, SCHEMATHESIS_HOOKS: 'stream_hooks', PYTHONPATH: import.meta.dir },
+    },
   );
   await daemon.stop();
   expect({ exitCode, said: exitCode === 0 ? '' : stdout.slice(-20_000) }).toEqual({

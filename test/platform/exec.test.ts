@@ -91,6 +91,27 @@ describe('systemExec() and a program that ends by itself', () => {
     expect(result).toEqual({ exitCode: 0, stdout: 'one\nthree\nfour', stderr: 'two' });
   });
 
+  test('hands over more than it would keep, no faster than it is taken', async () => {
+    let [bytes, atOnce, most] = [0, 0, 0];
+    const script = `yes ${'x'.repeat(9_999)} | head -n 1000`;
+    const result = await run(['sh', '-c', script], {
+      timeoutMs: 60_000,
+      keepsOutput: false,
+      onLine: async (line) => {
+        atOnce += 1;
+        most = Math.max(most, atOnce);
+        await Promise.resolve();
+        bytes += line.length + 1;
+        atOnce -= 1;
+      },
+    });
+    expect({ bytes, most, result }).toEqual({
+      bytes: 10_000_000,
+      most: 1,
+      result: { exitCode: 0, stdout: '', stderr: '' },
+    });
+  });
+
   test('tells a line while the program still runs', async () => {
     await using directory = await tempDirectory();
     const marker = join(directory.path, 'seen');

@@ -1,18 +1,24 @@
 import { describe, expect, test } from 'bun:test';
-import type { Log } from '../../src/core/ports.ts';
+import type { Log, LogLevel } from '../../src/core/ports.ts';
 import { type LogOptions, lineLog } from '../../src/platform/log.ts';
-import { manualClock } from '../support/manual-clock.ts';
+import { type ManualClock, manualClock } from '../support/manual-clock.ts';
 
 const TIME = '2026-01-02T03:04:05.678Z';
 const JWT = 'eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlcm5ldGVzIn0.c2lnbmF0dXJlLW9mLWl0';
 
 /** What a log writes while `work` uses it. */
-function written(options: Partial<LogOptions>, work: (log: Log) => void): readonly string[] {
+function written(
+  {
+    level = 'debug',
+    ...options
+  }: Partial<Omit<LogOptions, 'level'>> & { readonly level?: LogLevel },
+  work: (log: Log) => void,
+): readonly string[] {
   const lines: string[] = [];
   const log = lineLog(
     { clock: manualClock(TIME) },
     {
-      level: 'debug',
+      level: () => level,
       format: 'text',
       journal: false,
       write: (line) => lines.push(line),
@@ -146,5 +152,43 @@ describe('lineLog()', () => {
       log.info('first\n<3>forged', { detail: 'x\n<3>forged too' });
     });
     expect(lines.map((line) => line.indexOf('\n') === line.length - 1)).toEqual([true]);
+  });
+});
+
+describe('lines that repeat themselves', () => {
+  const repeating = (work: (log: Log, clock: ManualClock) => void) => {
+    const lines: string[] = [];
+    const clock = manualClock(TIME);
+    const write = (line: string) => void lines.push(line.trimEnd());
+    work(lineLog({ clock }, { level: () => 'info', format: 'text', journal: true, write }), clock);
+    return lines;
+  };
+
+  test('are counted, and told before the next other line', () => {
+    const lines = repeating((log) => {
+      for (let count = 0; count < 5; count += 1) {
+        log.info('a', { n: 1 });
+      }
+      log.info('a', { n: 2 });
+      log.info('a', { n: 2 });
+      log.warn('a', { n: 2 });
+    });
+    expect(lines).toEqual([
+      '<6>a n=1',
+      '<6>a n=1 repeated=4',
+      '<6>a n=2',
+      '<6>a n=2 repeated=1',
+      '<4>a n=2',
+    ]);
+  });
+
+  test('are told every ten seconds while they go on', () => {
+    const lines = repeating((log, clock) => {
+      for (let second = 0; second <= 20; second += 1) {
+        log.info('a');
+        clock.advance(1_000);
+      }
+    });
+    expect(lines).toEqual(['<6>a', '<6>a repeated=10', '<6>a repeated=10']);
   });
 });

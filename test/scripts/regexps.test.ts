@@ -135,6 +135,7 @@ test('an expression that is made at run time is one of these', async () => {
   expect([...new Set(made.map((at) => at.split(':')[0]))]).toEqual([
     'host/engine/systemctl.ts', // What systemd says.
     'host/k3s/proxy.ts', // A file of root's own.
-    'protocol/commands/fields.ts', // Names of at most 253 characters.
+    'protocol/commands/fields.ts', // Domain names of at most 253 characters.
+    'protocol/dns-subdomain.ts', // Names of at most 253 characters.
   ]);
 });

@@ -38,6 +38,8 @@ export interface FakeKubernetes extends AsyncDisposable {
   invalid: string | undefined;
   /** Answers a request with this status instead; nothing at first. */
   refuse: (method: string, path: string, dryRun: boolean) => number | undefined;
+  /** What containers have written, by the path of the pod. Who follows it gets it, and no end. */
+  readonly podLogs: Map<string, string>;
   /** The answer to who reads one object waits for this. */
   holding: Promise<void> | undefined;
   /** `METHOD path` of every request so far. */
@@ -125,9 +127,8 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
   const list = (path: string, search: URLSearchParams): KubernetesObject[] => {
     const resource = path.split('/').at(-1) ?? '';
     const [field, value] = (search.get('fieldSelector') ?? '').split('=');
-    const prefix = path.includes('/namespaces/') ? `${path}/` : path.replace(`/${resource}`, '/');
     return [...objects]
-      .filter(([key]) => key.startsWith(prefix) && key.split('/').at(-2) === resource)
+      .filter(([key]) => isIn(path, key))
       .map(([, object]) => object)
       .filter(({ metadata }) => field !== 'metadata.name' || metadata.name === value)
       .filter(({ spec }) => field !== 'spec.nodeName' || spec?.['nodeName'] === value)
@@ -141,7 +142,7 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
         const send = (event: object) => controller.enqueue(`${JSON.stringify(event)}\n`);
         watcher = {
           changed: (changed, object) => {
-            if (changed.startsWith(path)) {
+            if (changed === path || isIn(path, changed)) {
               send({ type: 'MODIFIED', object });
             }
           },
@@ -238,6 +239,10 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
     if (searchParams.get('watch') === 'true') {
       return watch(pathname);
     }
+    const written = fake.podLogs.get(pathname.replace(/\/log$/, ''));
+    if (pathname.endsWith('/log') && written !== undefined) {
+      return searchParams.get('follow') === 'true' ? endless(written) : new Response(written);
+    }
     const isCollection =
       /\/(nodes|namespaces|deployments|replicasets|services|ingresses|configmaps|secrets|pods|events)$/.test(
         pathname,
@@ -290,6 +295,7 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
     failWith: undefined,
     invalid: undefined,
     refuse: () => undefined,
+    podLogs: new Map(),
     holding: undefined,
     admit: (_path, object) => object,
     requests,
@@ -318,6 +324,21 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
 
 function status(code: number, reason: string): Response {
   return Response.json({ kind: 'Status', reason, message: reason, code }, { status: code });
+}
+
+function endless(text: string): Response {
+  return new Response(
+    new ReadableStream<string>({
+      start: (controller) => controller.enqueue(text),
+    }),
+  );
+}
+
+/** Whether the object at `key` is one of the list at `path`: of a namespace, or of all. */
+function isIn(path: string, key: string): boolean {
+  const resource = path.split('/').at(-1) ?? '';
+  const prefix = path.includes('/namespaces/') ? `${path}/` : path.replace(`/${resource}`, '/');
+  return key.startsWith(prefix) && key.split('/').at(-2) === resource;
 }
 
 /** Whether somebody has changed it since the writer has read it. */

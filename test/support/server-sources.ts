@@ -20,6 +20,8 @@ export const NO_SOURCES: ServerSources = {
   day: () => {
     throw new Error('not asked for');
   },
+  logLevel: () => ({ level: 'info', configured: 'info', until: null }),
+  changeLogLevel: ({ level }) => ({ level, configured: 'info', until: null }),
   commands: {
     list: () => ({ items: [], next: null }),
     find: () => undefined,
@@ -36,6 +38,14 @@ export const NO_SOURCES: ServerSources = {
       leave: () => undefined,
     },
     readPageFile: async () => undefined,
+  },
+  realtime: {
+    events: () => {
+      throw new Error('not asked for');
+    },
+    logs: () => {
+      throw new Error('not asked for');
+    },
   },
   auth: { accepts: () => false },
   tokenFile: '/local-token',

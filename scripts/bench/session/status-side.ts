@@ -51,7 +51,12 @@ process.exit(0);
 async function ours(server: string, wanted: number) {
   const log = lineLog(
     { clock: systemClock },
-    { level: 'warn', format: 'text', journal: false, write: (line) => process.stderr.write(line) },
+    {
+      level: () => 'warn',
+      format: 'text',
+      journal: false,
+      write: (line) => process.stderr.write(line),
+    },
   );
   const current = async () => ({ server, ca: '', token: 'bench' });
   const credentials = { current, reload: () => undefined };

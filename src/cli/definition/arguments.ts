@@ -5,6 +5,8 @@ interface OurFlagDefinition {
   readonly description: string;
   /** The values that help and completion offer. The subcommand itself refuses others. */
   readonly values?: readonly string[];
+  /** One letter: `f` for `-f`. */
+  readonly short?: string;
   /** May be given several times; the values are joined by commas. */
   readonly repeatable?: boolean;
 }

@@ -26,7 +26,8 @@ interface Definition<
 export function parseSubcommandArgs<
   const Flags extends FlagDefinitions,
   const Words extends readonly WordDefinition[],
->(definition: Definition<Flags, Words>, given: readonly string[]): SubcommandArgs<Flags, Words> {
+>(definition: Definition<Flags, Words>, typed: readonly string[]): SubcommandArgs<Flags, Words> {
+  const given = withLongNames(definition, typed);
   checkFlags(definition, given);
   const parsed = parseArgs<FlagDefinitions>([...given], definition.flags);
   checkWords(definition, parsed._);
@@ -46,6 +47,15 @@ export function parseSubcommandArgs<
   // The one place where the types of a definition become those of values: the checks above matched
   // them.
   return { flags, words } as SubcommandArgs<Flags, Words>;
+}
+
+/** `-f` as `--follow`, where a flag has that letter. */
+function withLongNames({ flags }: Definition, typed: readonly string[]): readonly string[] {
+  const count = beforeDashes(typed).length;
+  return typed.map((word, at) => {
+    const long = Object.entries(flags).find(([, { short }]) => word === `-${short}`)?.[0];
+    return at < count && long !== undefined ? `--${long}` : word;
+  });
 }
 
 /** Every value of a flag; the parser keeps only the last. */

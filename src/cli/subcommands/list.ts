@@ -100,6 +100,18 @@ export const SUBCOMMANDS: Subcommands = {
     summary: 'Show every setting and where it came from',
     load: async () => (await import('./config.ts')).configShowSubcommand,
   },
+  top: {
+    summary: 'Show what nodes and pods use now',
+    load: async () => (await import('./top.ts')).topSubcommand,
+  },
+  logs: {
+    summary: 'Show the log of the agent, or of k3s',
+    load: async () => (await import('./logs.ts')).logsSubcommand,
+  },
+  'log-level': {
+    summary: 'Show how much the agent logs, or change it for a while',
+    load: async () => (await import('./logs.ts')).logLevelSubcommand,
+  },
   'config validate': {
     summary: 'Check the configuration and name every problem',
     load: async () => (await import('./config.ts')).configValidateSubcommand,

@@ -4,8 +4,8 @@ import { GROUPS } from '../../core/kinds.ts';
 import type { WorkElsewhere } from '../../core/ports.ts';
 import { parseLosslessJson } from '../../kubernetes/api/yaml.ts';
 import { OBJECT_LIMIT_BYTES } from '../../protocol/commands/apply.ts';
-import { DnsSubdomain } from '../../protocol/commands/fields.ts';
 import { DnsLabel } from '../../protocol/dns-label.ts';
+import { DnsSubdomain } from '../../protocol/dns-subdomain.ts';
 import { readDocuments } from './documents.ts';
 
 /** Objects of one manifest, at most. */

@@ -50,6 +50,8 @@ export interface KubernetesClient {
   text(path: string, query: Query, signal: AbortSignal): Promise<string>;
   /** The answer piece by piece, for what may be long and is not kept whole. */
   bytes(path: string, query: Query, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** The same of what goes on until the signal. Resolves when the answer has begun. */
+  openBytes(path: string, query: Query, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
   /** Server-side apply: creates or changes; conflicts on our own fields are forced. */
   apply<T extends KubernetesObject>(
     path: string,
@@ -134,6 +136,10 @@ export function kubernetesClient(deps: ApiDeps): KubernetesClient {
     text: (path, query, signal) =>
       answered({ method: 'GET', path, query, signal }, (response) => readText(path, response)),
     bytes: (path, query, signal) => readBytes(deps, path, query, signal),
+    openBytes: async (path, query, signal) => {
+      const response = await sendToApi(deps, { method: 'GET', path, query, signal });
+      return expectTrouble(path, response.body ?? []);
+    },
     apply: (path, object, signal, options) =>
       json({
         method: 'PATCH',

@@ -32,18 +32,7 @@ export async function readPodLogs(
   signal: AbortSignal,
 ): Promise<CutText> {
   const { container } = request;
-  if (request.previous && !hasPreviousRun(pod, container)) {
-    throw new AgentError('NOT_FOUND', `Container "${container}" has no previous run`, {
-      hint: 'It has not been restarted since its pod was made: ask without "previous"',
-    });
-  }
-  const path = `${pathOfObject(KINDS.pod, { namespace: pod.metadata?.namespace, name: podName(pod) })}/log`;
-  const query = {
-    container,
-    tailLines: request.lines,
-    ...(request.sinceSeconds === undefined ? {} : { sinceSeconds: request.sinceSeconds }),
-    ...(request.previous ? { previous: true } : {}),
-  };
+  const { path, query } = askFor(pod, request);
   const text = middleCut(request.limitBytes);
   try {
     for await (const bytes of client.bytes(path, query, signal)) {
@@ -59,6 +48,49 @@ export async function readPodLogs(
     });
   }
   return result;
+}
+
+/**
+ * What a container has written and, with `follow`, what it writes until the signal. Resolves when it begins.
+ * @throws the same
+ */
+export async function openPodLog(
+  client: Pick<KubernetesClient, 'openBytes'>,
+  pod: V1Pod,
+  request: Omit<LogRequest, 'limitBytes'> & { readonly follow: boolean },
+  signal: AbortSignal,
+): Promise<AsyncIterable<Uint8Array>> {
+  const { path, query } = askFor(pod, request);
+  try {
+    return await client.openBytes(
+      path,
+      request.follow ? { ...query, follow: true } : query,
+      signal,
+    );
+  } catch (thrown) {
+    throw explained(pod, request.container, thrown);
+  }
+}
+
+/** @throws AgentError NOT_FOUND when there was no such run */
+function askFor(
+  pod: V1Pod,
+  { container, lines, sinceSeconds, previous }: Omit<LogRequest, 'limitBytes'>,
+): { readonly path: string; readonly query: Readonly<Record<string, string | number | boolean>> } {
+  if (previous && !hasPreviousRun(pod, container)) {
+    throw new AgentError('NOT_FOUND', `Container "${container}" has no previous run`, {
+      hint: 'It has not been restarted since its pod was made: ask without "previous"',
+    });
+  }
+  return {
+    path: `${pathOfObject(KINDS.pod, { namespace: pod.metadata?.namespace, name: podName(pod) })}/log`,
+    query: {
+      container,
+      tailLines: lines,
+      ...(sinceSeconds === undefined ? {} : { sinceSeconds }),
+      ...(previous ? { previous: true } : {}),
+    },
+  };
 }
 
 /**

@@ -43,11 +43,22 @@ export type ReadResourceUsage = (
   signal: AbortSignal,
 ) => Promise<ResourceUsage>;
 
+/** What of all nodes together is in use. */
+export function resourceUsageReader(
+  deps: ResourceUsageDeps,
+  read: ReadNodeUsage = nodeUsageReader(deps),
+): ReadResourceUsage {
+  return async (nodes, signal) => usageOf(nodes, await read(nodes, signal));
+}
+
+/** What each node uses, by its name. Expected trouble is no error: a node is not in it then. */
+export type ReadNodeUsage = (nodes: readonly NodeRow[], signal: AbortSignal) => Promise<Measured>;
+
 /**
  * Asks metrics.k8s.io, and where nothing serves that, the kubelets themselves; never through
  * nodes/proxy, a permission that is exec in every pod. Says in the log once why it cannot.
  */
-export function resourceUsageReader(deps: ResourceUsageDeps): ReadResourceUsage {
+export function nodeUsageReader(deps: ResourceUsageDeps): ReadNodeUsage {
   let reason: string | undefined;
   const account = { namespace: AGENT_NAMESPACE, serviceAccount: STATS_SERVICE_ACCOUNT };
   const token = shortToken(deps, account);
@@ -67,7 +78,7 @@ export function resourceUsageReader(deps: ResourceUsageDeps): ReadResourceUsage 
       reason = problems[0];
       deps.log.debug('cannot measure CPU and memory of the cluster', { error: reason });
     }
-    return usageOf(nodes, measured);
+    return measured;
   };
 }
 

@@ -1,7 +1,7 @@
 /** deploy and update: an application as a Deployment, with a Service and an Ingress. */
 import * as z from 'zod';
+import { DnsSubdomain } from '../dns-subdomain.ts';
 import {
-  DnsSubdomain,
   DomainName,
   ProgramText,
   Replicas,

@@ -2,18 +2,7 @@
 import * as z from 'zod';
 import { DnsLabel } from '../dns-label.ts';
 
-/** Kubernetes bounds the whole of a name, not its parts. */
-const NAME = String.raw`[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*`;
 const DOMAIN = String.raw`[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*`;
-
-/** RFC 1123 subdomain as Kubernetes has it: names of most objects. */
-export const DnsSubdomain = z
-  .string()
-  .max(253)
-  .regex(
-    new RegExp(`^${NAME}$`),
-    'must be lower-case letters, digits, "-" and ".", at most 253 characters (RFC 1123)',
-  );
 
 /** Host name of an Ingress; the first part may be `*`. */
 export const DomainName = z

@@ -1,6 +1,6 @@
 /** cordon, uncordon and drain: which pods a node takes and keeps. */
 import * as z from 'zod';
-import { DnsSubdomain } from './fields.ts';
+import { DnsSubdomain } from '../dns-subdomain.ts';
 
 const DRAIN_GRACE_SECONDS_MAX = 3_600;
 const DRAIN_TIMEOUT_SECONDS_MAX = 3_600;

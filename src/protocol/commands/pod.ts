@@ -1,7 +1,8 @@
 /** logs and exec: what is said and done in a pod. */
 import * as z from 'zod';
 import { DnsLabel } from '../dns-label.ts';
-import { DnsSubdomain, ProgramText, UnicodeText } from './fields.ts';
+import { DnsSubdomain } from '../dns-subdomain.ts';
+import { ProgramText, UnicodeText } from './fields.ts';
 
 const LOG_LINES_MAX = 10_000;
 const LOG_LINES_DEFAULT = 100;

@@ -2,7 +2,7 @@
 import { AgentError, toAgentError } from '../../core/errors.ts';
 import type { Clock, Log } from '../../core/ports.ts';
 import { troubleOf } from '../../core/trouble.ts';
-import type { HeaderList } from '../../http1/head.ts';
+import { type HeaderList, singleHeader } from '../../http1/head.ts';
 import { encoded, entityTag, isKnown } from './encoding.ts';
 import { type OpenHandler, openHandler } from './open-routes.ts';
 import { PROBLEM_TYPE, problemBody, type Refused, statusOf, tokenNeeded } from './problem.ts';
@@ -11,8 +11,11 @@ import type { RequestIds } from './request-id.ts';
 import type { Route } from './route.ts';
 import { findRoute } from './router.ts';
 import type { ApiSources } from './sources.ts';
+import type { ApiStream } from './stream.ts';
 
 const JSON_TYPE = 'application/json;charset=utf-8';
+const LINES_TYPE = 'text/plain;charset=utf-8';
+const EVENTS_TYPE = 'text/event-stream;charset=utf-8';
 const SEE_TABLE = 'See /openapi.json, or docs/API.md';
 
 export interface ApiRequest {
@@ -27,7 +30,7 @@ export interface ApiRequest {
 export interface ApiReply {
   readonly status: number;
   readonly headers: HeaderList;
-  readonly body: Buffer;
+  readonly body: Buffer | ApiStream;
 }
 
 interface ApiDeps {
@@ -48,6 +51,8 @@ interface Answer {
   readonly headers?: HeaderList;
   /** Asked for again and again, and the same for a while: it gets an entity tag. */
   readonly hasTag?: boolean;
+  /** Sent in place of the body. */
+  readonly stream?: ApiStream;
 }
 
 /** Never rejects: an error is an answer. */
@@ -149,10 +154,21 @@ async function answerRoute(
       if (!params.success) {
         throw wrongParams(route, params.error.issues);
       }
-      const body = await route.handle({ sources, signal }, params.data);
+      const lastEventId = singleHeader(request.headers, 'last-event-id');
+      const context = { sources, signal, lastEventId };
+      if (route.isStream) {
+        return streamed(route.format, await route.handle(context, params.data));
+      }
+      const body = await route.handle(context, params.data);
       return { status: 200, body, hasTag: route.method === 'GET' };
     }
   }
+}
+
+function streamed(format: Route['format'], stream: ApiStream): Answer {
+  const headers = [['Cache-Control', 'no-store']] as const;
+  const type = format === 'events' ? EVENTS_TYPE : LINES_TYPE;
+  return { status: 200, body: '', type, headers, stream };
 }
 
 function wrongParams(
@@ -206,6 +222,9 @@ export async function reply(answer: Answer, asked: HeaderList, id: string): Prom
     ['X-Request-Id', id],
     ...headers,
   ];
+  if (answer.stream !== undefined) {
+    return { status, headers: all, body: answer.stream };
+  }
   if (hasTag) {
     const tag = entityTag(bytes);
     all.push(['ETag', tag], ['Cache-Control', 'no-cache']);

@@ -8,7 +8,9 @@ import {
   NamespacesPage,
   NOT_READY_NAMED_MAX,
   NodesPage,
+  NodeUsagePage,
   PodsPage,
+  PodUsagePage,
   ResourcesPage,
   WorkloadSummary,
 } from '../../protocol/local-cluster.ts';
@@ -16,12 +18,16 @@ import {
   EventsQuery,
   NamespacesQuery,
   NodesQuery,
+  NodeUsageQuery,
   NoQuery,
+  PodLogQuery,
   PodsQuery,
+  PodUsageQuery,
   ResourcesQuery,
 } from '../../protocol/local-queries.ts';
+import { TextAnswer } from '../../protocol/local-status.ts';
 import { pageOf } from './page.ts';
-import { type Route, type RouteContext, route } from './route.ts';
+import { type Route, type RouteContext, route, streamRoute } from './route.ts';
 import type { ClusterKind } from './sources.ts';
 
 export function clusterRoutes(deps: { readonly clock: Clock }): readonly Route[] {
@@ -77,6 +83,28 @@ export function clusterRoutes(deps: { readonly clock: Clock }): readonly Route[]
       summary:
         'Lists events, the newest first, a page at a time. At most 5 000 are read; where `truncated` is true there are more, and some may be newer.',
       handle: eventsPage,
+    }),
+    route({
+      ...list('usage/nodes', 'what nodes use now', NodeUsageQuery, NodeUsagePage),
+      handle: (context, query) => page(context, 'usage/nodes', query),
+    }),
+    route({
+      ...list('usage/pods', 'what pods use now', PodUsageQuery, PodUsagePage),
+      handle: (context, query) => page(context, 'usage/pods', query),
+    }),
+    streamRoute({
+      path: '/api/k8s/logs/{namespace}/{pod}',
+      summary:
+        'What a container has written: lines, within the policy and without what looks like a secret. A line is cut at 64 KiB.',
+      params: PodLogQuery,
+      answer: TextAnswer,
+      format: 'text',
+      handle: ({ sources, signal }, query) => {
+        if (sources.podLogs === undefined) {
+          throw notServer();
+        }
+        return sources.podLogs.open(query, signal);
+      },
     }),
   ];
 }

@@ -8,7 +8,7 @@ interface OpenAnswer {
   readonly type?: string;
 }
 
-interface OpenContext extends RouteContext {
+interface OpenContext extends Pick<RouteContext, 'sources' | 'signal'> {
   /** The header Accept; empty where there is none. */
   readonly accept: string;
 }

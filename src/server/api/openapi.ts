@@ -39,8 +39,7 @@ export function openApi(routes: readonly DocumentedRoute[], version: string): Op
 }
 
 function operation(route: DocumentedRoute): object {
-  const type = route.format === 'json' ? 'application/json' : 'text/plain';
-  const content = { [type]: { schema: answerSchema(route.answer) } };
+  const content = contentOf(route);
   const answers = [200, ...route.otherStatuses].map((status) => [
     String(status),
     { description: route.summary, content },
@@ -51,6 +50,40 @@ function operation(route: DocumentedRoute): object {
     parameters: parametersOf(route),
     responses: { ...Object.fromEntries(answers), default: PROBLEM_ANSWER },
   };
+}
+
+function contentOf({ format, answer }: DocumentedRoute): object {
+  const schema = answerSchema(answer);
+  switch (format) {
+    case 'json':
+      return { 'application/json': { schema } };
+    case 'text':
+      return { 'text/plain': { schema } };
+    case 'events':
+      return { 'text/event-stream': { schema: eventSchema(schema) } };
+  }
+}
+
+/** Of each event, in the way of OpenAPI 3.2: its data is text, which holds JSON. */
+function eventSchema({ oneOf = [] }: { readonly oneOf?: readonly EventShape[] }): object {
+  return {
+    oneOf: oneOf.map(({ description, properties: { event, data } }) => ({
+      type: 'object',
+      description,
+      properties: {
+        id: { type: 'string' },
+        event,
+        data: { type: 'string', contentMediaType: 'application/json', contentSchema: data },
+      },
+      required: ['event', 'data'],
+    })),
+  };
+}
+
+/** How an event stands in a union of them. */
+interface EventShape {
+  readonly description?: string;
+  readonly properties: { readonly event: object; readonly data: object };
 }
 
 const PROBLEM_ANSWER = {

@@ -8,14 +8,17 @@ export const PROBLEM_TYPE = 'application/problem+json';
 const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   USAGE: 400,
   COMMAND_INVALID: 400,
+  POLICY_DENIED: 403,
   NOT_FOUND: 404,
   NOT_A_SERVER: 404,
+  NOT_RUNNING: 409,
   TOO_MANY_REQUESTS: 429,
   KUBERNETES_API: 503,
   TIMEOUT: 503,
   BUSY: 503,
   DISK_FULL: 503,
   FILE_ACCESS: 503,
+  SHUTTING_DOWN: 503,
 };
 
 export function statusOf({ code }: AgentError): number {

@@ -1,11 +1,14 @@
 import type * as z from 'zod';
 import type { ApiSources } from './sources.ts';
+import type { ApiStream } from './stream.ts';
 
 /** What a handler needs beside the parameters. */
 export interface RouteContext {
   readonly sources: ApiSources;
   /** Aborts when the caller has gone. */
   readonly signal: AbortSignal;
+  /** Value of `Last-Event-ID`: what a stream goes on behind. */
+  readonly lastEventId: string | undefined;
 }
 
 /** One thing that can be asked of the agent, as its documentation tells it. */
@@ -19,18 +22,28 @@ export interface DocumentedRoute {
   readonly summary: string;
   /** Of path and query together; each value comes as text. */
   readonly params: z.ZodObject;
+  /** Of a stream of events: what each may be, by its name. */
   readonly answer: z.ZodType;
-  /** `text`: Prometheus' format. */
-  readonly format: 'json' | 'text';
+  /** `text`: Prometheus' format, or lines. `events`: a stream of server-sent events. */
+  readonly format: 'json' | 'text' | 'events';
   /** Statuses beside 200 that carry the same answer. */
   readonly otherStatuses: readonly number[];
 }
 
 /** Routing, checks and documentation follow from this. */
-export interface Route extends DocumentedRoute {
-  /** @throws AgentError, which is answered as a problem */
-  readonly handle: (context: RouteContext, params: unknown) => unknown;
-}
+export type Route = DocumentedRoute &
+  (
+    | {
+        readonly isStream: false;
+        /** @throws AgentError, which is answered as a problem */
+        readonly handle: (context: RouteContext, params: unknown) => unknown;
+      }
+    | {
+        readonly isStream: true;
+        /** @throws the same, before the stream has begun */
+        readonly handle: (context: RouteContext, params: unknown) => Promise<ApiStream> | ApiStream;
+      }
+  );
 
 const USUAL = { method: 'GET', access: 'token', format: 'json', otherStatuses: [] } as const;
 
@@ -53,7 +66,26 @@ export function route<Params extends z.ZodObject, Answer extends z.ZodType>(
   return {
     ...USUAL,
     ...rest,
+    isStream: false,
     // They were parsed by the schema of this very route.
+    handle: (context, params) => handle(context, params as z.infer<Params>),
+  };
+}
+
+/** One whose answer goes on while it is read. */
+export function streamRoute<Params extends z.ZodObject>(
+  given: Given<Params, z.ZodType> & {
+    readonly handle: (
+      context: RouteContext,
+      params: z.infer<Params>,
+    ) => Promise<ApiStream> | ApiStream;
+  },
+): Route {
+  const { handle, ...rest } = given;
+  return {
+    ...USUAL,
+    ...rest,
+    isStream: true,
     handle: (context, params) => handle(context, params as z.infer<Params>),
   };
 }

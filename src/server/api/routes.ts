@@ -15,12 +15,21 @@ import {
   SettingsAnswer,
 } from '../../protocol/local-api.ts';
 import { CancelAnswer, CommandAnswer, CommandsAnswer } from '../../protocol/local-commands.ts';
-import { CommandPath, CommandsQuery, NoQuery } from '../../protocol/local-queries.ts';
+import {
+  CommandPath,
+  CommandsQuery,
+  LogLevelChange,
+  NoQuery,
+  RealtimeLogsQuery,
+  RealtimeQuery,
+} from '../../protocol/local-queries.ts';
+import { LogEvent, RealtimeEvent } from '../../protocol/local-realtime.ts';
 import {
   AliveAnswer,
   ConnectivityAnswer,
   DayAnswer,
   FeaturesAnswer,
+  LogLevelAnswer,
   OpenApiAnswer,
   RuntimeAnswer,
   TextAnswer,
@@ -28,7 +37,7 @@ import {
 } from '../../protocol/local-status.ts';
 import { clusterRoutes, notServer } from './cluster-routes.ts';
 import { openApi } from './openapi.ts';
-import { type DocumentedRoute, documented, type Route, route } from './route.ts';
+import { type DocumentedRoute, documented, type Route, route, streamRoute } from './route.ts';
 
 /** Answered by open-routes.ts. */
 const OPEN_ROUTES: readonly DocumentedRoute[] = [
@@ -68,7 +77,9 @@ const OPEN_ROUTES: readonly DocumentedRoute[] = [
 export function apiRoutes(deps: { readonly clock: Clock }): readonly Route[] {
   return [
     ...statusRoutes(),
+    ...logLevelRoutes(),
     ...commandRoutes(),
+    ...realtimeRoutes(),
     ...clusterRoutes(deps),
     route({
       path: '/openapi.json',
@@ -162,6 +173,25 @@ function statusRoutes(): readonly Route[] {
   ];
 }
 
+function logLevelRoutes(): readonly Route[] {
+  return [
+    route({
+      path: '/api/log-level',
+      summary: 'How much the agent logs, and until when.',
+      ...{ params: NoQuery, answer: LogLevelAnswer },
+      handle: ({ sources }) => sources.logLevel(),
+    }),
+    route({
+      method: 'POST',
+      path: '/api/log-level',
+      summary: 'Changes how much the agent logs, for a while.',
+      params: LogLevelChange,
+      answer: LogLevelAnswer,
+      handle: ({ sources }, change) => sources.changeLogLevel(change),
+    }),
+  ];
+}
+
 function commandRoutes(): readonly Route[] {
   return [
     route({
@@ -186,6 +216,30 @@ function commandRoutes(): readonly Route[] {
       answer: CancelAnswer,
       handle: async ({ sources }, { id }) =>
         (await sources.commands.cancel(id)) ?? unknownCommand(id),
+    }),
+  ];
+}
+
+function realtimeRoutes(): readonly Route[] {
+  return [
+    streamRoute({
+      path: '/api/realtime/events',
+      summary:
+        'What happens, as it happens: health, session, commands, events of the cluster. Who comes back with `Last-Event-ID` goes on where it was.',
+      params: RealtimeQuery,
+      answer: RealtimeEvent,
+      format: 'events',
+      handle: ({ sources, lastEventId }, { follow, after }) =>
+        sources.realtime.events({ follow, lastId: lastEventId ?? after }),
+    }),
+    streamRoute({
+      path: '/api/realtime/logs',
+      summary: 'The log of the agent, as it is written.',
+      params: RealtimeLogsQuery,
+      answer: LogEvent,
+      format: 'events',
+      handle: ({ sources, lastEventId }, { after, ...query }) =>
+        sources.realtime.logs({ ...query, lastId: lastEventId ?? after }),
     }),
   ];
 }

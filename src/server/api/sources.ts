@@ -1,3 +1,4 @@
+import type { LogLevel } from '../../core/ports.ts';
 import type {
   DashboardLink,
   DetailedHealth,
@@ -10,13 +11,15 @@ import type {
 } from '../../protocol/local-api.ts';
 import type { ClusterRows, KnownRows } from '../../protocol/local-cluster.ts';
 import type { CancelAnswer, CommandAnswer, CommandsAnswer } from '../../protocol/local-commands.ts';
-import type { CommandsQuery } from '../../protocol/local-queries.ts';
+import type { CommandsQuery, LogLevelChange, PodLogQuery } from '../../protocol/local-queries.ts';
 import type {
   ConnectivityAnswer,
   DayAnswer,
   FeaturesAnswer,
+  LogLevelAnswer,
   RuntimeAnswer,
 } from '../../protocol/local-status.ts';
+import type { ApiStream } from './stream.ts';
 
 export interface MetricsAnswer {
   /** Its content type, with its version. */
@@ -44,11 +47,37 @@ export interface ApiSources {
   readonly day: () => DayAnswer;
   /** Makes a link to the page that can be opened once. */
   readonly dashboardLink: () => DashboardLink;
+  readonly logLevel: () => LogLevelAnswer;
+  /** It goes back by itself. */
+  readonly changeLogLevel: (change: LogLevelChange) => LogLevelAnswer;
   readonly commands: CommandSource;
+  readonly realtime: RealtimeSource;
   /** How kubectl gets through the TLS listener. Absent on a worker. */
   readonly access?: () => LocalAccess;
   /** Absent on a worker: it has no credentials for the Kubernetes API. */
   readonly cluster?: ClusterSource;
+  /** Absent on a worker. */
+  readonly podLogs?: PodLogSource;
+}
+
+/** What happens, as it happens. */
+export interface RealtimeSource {
+  /**
+   * @param lastId of the newest event that the reader knows
+   * @throws AgentError TOO_MANY_REQUESTS, SHUTTING_DOWN
+   */
+  events(query: StreamQuery): ApiStream;
+  /**
+   * The agent's own log.
+   * @param tail newest lines that come first
+   * @throws the same
+   */
+  logs(query: StreamQuery & { readonly level: LogLevel; readonly tail: number }): ApiStream;
+}
+
+interface StreamQuery {
+  readonly follow: boolean;
+  readonly lastId: string | undefined;
 }
 
 export interface CommandSource {
@@ -57,6 +86,15 @@ export interface CommandSource {
   find(id: string): CommandAnswer | undefined;
   /** Durable when it resolves. Undefined where no such command is remembered. */
   cancel(id: string): Promise<CancelAnswer | undefined>;
+}
+
+/** Of what containers write. */
+export interface PodLogSource {
+  /**
+   * Within the policy, and without what looks like a secret.
+   * @throws AgentError POLICY_DENIED, NOT_FOUND, NOT_RUNNING, COMMAND_INVALID, KUBERNETES_API, TOO_MANY_REQUESTS
+   */
+  open(query: PodLogQuery, signal: AbortSignal): Promise<ApiStream>;
 }
 
 export type ClusterKind = keyof ClusterRows;

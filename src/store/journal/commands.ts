@@ -2,7 +2,7 @@ import type { Database } from 'bun:sqlite';
 import { type Bell, bell } from '../../core/bell.ts';
 import { AgentError } from '../../core/errors.ts';
 import type { Clock, RunSoon } from '../../core/ports.ts';
-import type { CommandsAnswer } from '../../protocol/local-commands.ts';
+import type { CommandRow, CommandsAnswer } from '../../protocol/local-commands.ts';
 import type { CommandsQuery } from '../../protocol/local-queries.ts';
 import type { Command, CommandResult } from '../../protocol/rest.ts';
 import { probeDisk, storeRebornAt } from '../database.ts';
@@ -21,7 +21,7 @@ import {
   refusalOf,
   type WrittenCommand,
 } from './changes.ts';
-import { listCommands, type RememberedCommand, readCommand } from './listing.ts';
+import { listCommands, type RememberedCommand, readCommand, readRow } from './listing.ts';
 import {
   deleteTexts,
   insertPiece,
@@ -97,7 +97,9 @@ export interface CommandJournal {
   oldest(): Readonly<Record<keyof JournalCounts, Date | undefined>>;
   /** What is remembered, the newest first. */
   list(query: CommandsQuery): CommandsAnswer;
-  /** One that is remembered. */
+  /** One that is remembered, as in the list. */
+  row(commandId: string): CommandRow | undefined;
+  /** The same with all that is known of it. */
   show(commandId: string): RememberedCommand | undefined;
   /**
    * Makes room: forgets commands that are too old or too many. While there is trouble it always
@@ -183,6 +185,7 @@ export function commandJournal(deps: {
     },
     oldest: () => readOldest(database),
     list: (query) => listCommands(database, query),
+    row: (commandId) => readRow(database, commandId),
     show: (commandId) => readCommand(database, commandId),
     prune: () =>
       commits.write(() => {

@@ -32,6 +32,12 @@ export function listCommands(
   return { items, next: rows.length > limit ? (items.at(-1)?.sequence ?? null) : null };
 }
 
+/** One that is remembered, without what it is about. */
+export function readRow(database: Database, id: string): CommandRow | undefined {
+  const row = database.query<Row, [string]>(`SELECT ${COLUMNS} WHERE id = ?`).get(id);
+  return row === null ? undefined : told(row);
+}
+
 export interface RememberedCommand {
   readonly row: CommandRow;
   /** Undefined once it has ended. Its long texts are empty. */
@@ -40,20 +46,20 @@ export interface RememberedCommand {
 }
 
 export function readCommand(database: Database, id: string): RememberedCommand | undefined {
-  const row = database.query<Row, [string]>(`SELECT ${COLUMNS} WHERE id = ?`).get(id);
+  const row = readRow(database, id);
   const texts = database
     .query<{ command: string | null; result: string | null }, [string]>(
       'SELECT command, result FROM commands WHERE id = ?',
     )
     .get(id);
-  if (row === null || texts === null) {
+  if (row === undefined || texts === null) {
     return undefined;
   }
   // Both were checked before they were written.
   const command = texts.command === null ? undefined : (JSON.parse(texts.command) as Command);
   const result = texts.result === null ? undefined : (JSON.parse(texts.result) as CommandResult);
   const outcome = result === undefined ? null : result.success ? 'succeeded' : 'failed';
-  return { row: { ...told(row), outcome }, command, result };
+  return { row: { ...row, outcome }, command, result };
 }
 
 function told({ head, ...row }: Row): CommandRow {

@@ -76,7 +76,7 @@ describe('a word that is not known', () => {
     return /hint: (.*)\n/.exec(stderr)?.[1];
   };
 
-  test.each(['down', 'up', 'logs', 'start'])('"%s" is near to nothing', async (word) => {
+  test.each(['down', 'up', 'kubectl', 'start'])('"%s" is near to nothing', async (word) => {
     expect(await hintFor(word)).toBe('See: pipeops-agent --help');
     expect(await hintFor('help', word)).toBe('See: pipeops-agent --help');
   });
