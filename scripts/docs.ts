@@ -220,8 +220,8 @@ sudo curl --unix-socket ${DEFAULT_PLACES.socketLink} 'http://agent/api/k8s/pods?
 mostly \`hint\`; 405 names the methods in \`Allow\`. Every answer has an \`X-Request-Id\`: yours, or one of ours; the log has it too (\`log.level: debug\`).
 Answers to GET below \`/api\` have an \`ETag\` (\`If-None-Match\` gives 304); longer ones are sent as zstd or gzip where the caller
 takes it. Streams (\`/api/realtime/…\`) are server-sent events, at the pace of who reads them: a comment comes every 15 s; who
-takes nothing for 30 s is dropped. A stream is kept in memory as 1 000 events at most, and only for 5 minutes behind its last
-reader; who comes back with the id of its newest event (\`Last-Event-ID\`) goes on there, or is told of a \`gap\`.
+takes nothing for 30 s is dropped. The newest 1 000 events are kept in memory at most (those that are not log lines
+only until 5 minutes behind the last reader); who comes back with the id of its newest event (\`Last-Event-ID\`) goes on there, or is told of a \`gap\`.
 Each door answers 100 requests a second, and 300 at once; over it 429 with \`Retry-After\`. What is open has no such limit.
 `;
 
