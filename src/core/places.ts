@@ -97,6 +97,8 @@ export interface Places {
   readonly appliedFile: string;
   /** Exists while k3s must be restarted to read its present files. */
   readonly k3sRestartFile: string;
+  /** When k3s was last restarted, and why: protocol/files/k3s-restarts.ts. */
+  readonly k3sRestartsFile: string;
   /** Exists while the version is being changed: see protocol/files/upgrade.ts. */
   readonly upgradeFile: string;
   /** How the last change of the version ended. */
@@ -206,6 +208,7 @@ export function placesOf({
     kubectlCacheDirectory: `${hostState}/kubectl-cache`,
     appliedFile: `${hostState}/applied`,
     k3sRestartFile: `${hostState}/k3s-restart-needed`,
+    k3sRestartsFile: `${hostState}/k3s-restarts.json`,
     upgradeFile: `${hostState}/upgrade.json`,
     upgradeResultFile: `${hostState}/upgrade-result.json`,
     upgradeHoldFile: `${hostState}/upgrade-hold.json`,

@@ -7,9 +7,9 @@ import type { Config } from '../config/schema.ts';
 import { sessionState } from '../control-plane/session/state.ts';
 import { liveLogLevel } from '../core/log-levels.ts';
 import type { Places } from '../core/places.ts';
-import type { Clock, Files, Http, Log, Random } from '../core/ports.ts';
+import type { Clock, Files, Http, Log, Random, ThisMachine } from '../core/ports.ts';
 import type { ReleaseKeys } from '../core/release-keys.ts';
-import { helperClient } from '../host/agent/ask-helper.ts';
+import { type AskHelper, helperClient } from '../host/agent/ask-helper.ts';
 import { channelOpener } from '../kubernetes/api/channel-stream.ts';
 import { kubernetesClient } from '../kubernetes/api/client.ts';
 import { kubernetesCredentials } from '../kubernetes/api/credentials.ts';
@@ -93,7 +93,6 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
   const { log } = ownLog;
   const notify = systemdNotify(env['NOTIFY_SOCKET']) ?? (() => undefined);
   const paths = daemonPaths(env, configPath, ports.places);
-
   await files.claimDirectory(paths.credentials, { mode: 0o700 });
   const database = openStore(clock, log, paths);
   const mark = await readMachineMark(files, ports.places.machineMarkFile);
@@ -172,12 +171,17 @@ function measuredParts({ agent }: Config) {
   };
 }
 
+/** Who does what needs root. */
+export function rootsHelper({ places }: DaemonPorts): AskHelper {
+  return helperClient({ askSocket: systemAskSocket, places });
+}
+
 /** What commands about the machine itself use. */
 function machineParts(ports: DaemonPorts, config: Config, access: LiveAccess) {
   return {
-    askHelper: helperClient({ askSocket: systemAskSocket, places: ports.places }),
+    askHelper: rootsHelper(ports),
     releases: stagedReleases({ ...ports, network: systemNetwork, access }, config),
-    node: config.k3s.node_name ?? thisMachine.hostname().toLowerCase(),
+    node: ownNode({ machine: thisMachine }, config),
   };
 }
 
@@ -213,6 +217,14 @@ function rememberedCommands(deps: { readonly database: Database; readonly clock:
     journal: notingJournal(commandJournal({ ...deps, runSoon: systemRunSoon }), changed),
     progress: notingProgress(commandProgress(deps), changed),
   };
+}
+
+/** The name of this machine's Node. */
+export function ownNode(
+  { machine }: { readonly machine: Pick<ThisMachine, 'hostname'> },
+  config: Config,
+): string {
+  return config.k3s.node_name ?? machine.hostname().toLowerCase();
 }
 
 function accessPaths(paths: DaemonPaths, config: Config): AccessPaths {

@@ -9,13 +9,12 @@ import type { ApiSources } from '../server/api/sources.ts';
 import { httpServer } from '../server/doors.ts';
 import { metricsDoor } from '../server/metrics-door.ts';
 import { eventLoopLag } from '../telemetry/event-loop-lag.ts';
-import { certificateWatch } from './certificate-watch.ts';
 import { type CommonParts, commandTypes, commonParts, type DaemonPorts } from './common-parts.ts';
 import { type DaemonFacts, describeDaemon, describeSession, standbyText } from './describe.ts';
 import { lastHealth } from './health-answers.ts';
 import { type CommonHealthDeps, workerHealth } from './health-parts.ts';
-import { hourlyLook } from './hourly-look.ts';
 import { idleMemory } from './idle-memory.ts';
+import { machineLook } from './machine-look.ts';
 import { streamParts } from './realtime/parts.ts';
 import { serverParts, servicesOfServer } from './server-parts.ts';
 import { supervise } from './supervise.ts';
@@ -34,13 +33,12 @@ export async function runDaemon(
   const parts = await commonParts(ports, loaded.config, configPath);
   const { clock, log, notify, journal, state, env } = parts;
   const { config } = loaded;
-  const look = hourlyLook(parts, ports.lookAtMachine);
   const k3sRole = config.agent.role === 'node' ? 'agent' : 'server';
-  const certificates = certificateWatch(parts, k3sRole);
+  const look = machineLook(parts, config, k3sRole, () => server?.health);
   const healthDeps: CommonHealthDeps = {
     ...parts,
     findings: look.findings,
-    certificates: certificates.ends,
+    certificates: look.certificates,
     k3sUnit: K3S_UNITS[k3sRole],
     unknownSettings: unknownSettings({ log }, loaded, configPath),
   };
@@ -68,7 +66,7 @@ export async function runDaemon(
   const sources = {
     realtime: streams.realtime,
     ...describeDaemon(
-      { ...parts, health, view, dataPlane, lease, commandTypes, certificates: certificates.ends },
+      { ...parts, health, view, dataPlane, lease, commandTypes, certificates: look.certificates },
       facts,
     ),
     dashboard: parts,
@@ -88,8 +86,7 @@ export async function runDaemon(
     watchdog({ clock, log, notify }, probesOf(state, journal), watchdogIntervalMs(env)),
     ...streams.services,
     ...healthServices,
-    look.service,
-    certificates.service,
+    ...look.services,
     unitStatus({
       clock,
       notify,

@@ -10,7 +10,7 @@ import { sessionMemory } from '../store/session-memory.ts';
 import { type SessionShare, sessionShare } from '../store/session-share.ts';
 import { liveCloud } from './cloud.ts';
 import { commandMemory, serversToTell } from './command-memory.ts';
-import type { CommonParts } from './common-parts.ts';
+import { type CommonParts, ownNode } from './common-parts.ts';
 import { dataPlaneParts } from './data-plane-parts.ts';
 import { type CommonHealthDeps, serverHealth } from './health-parts.ts';
 import type { DaemonPaths } from './paths.ts';
@@ -70,7 +70,7 @@ function movingSession(
   });
   const { isAlone } = share;
   const isShared = () => shared.isShared() && commands.isShared();
-  const node = config.k3s.node_name ?? parts.machine.hostname().toLowerCase();
+  const node = ownNode(parts, config);
   const startId = Buffer.from(random.bytes(START_ID_BYTES)).toString('hex');
   const election = sessionElection(
     {

@@ -4,7 +4,7 @@ import { k3sUnitFile } from '../core/k3s-places.ts';
 import { helperClient } from '../host/agent/ask-helper.ts';
 import { type CheckResult, runChecks } from '../host/checks/run.ts';
 import type { Subject } from '../host/facts/fact.ts';
-import { HostFacts } from '../protocol/helper.ts';
+import { HostFacts, type K3sUpkeep } from '../protocol/helper.ts';
 import { checksFor } from './checks.ts';
 import type { MachineContext } from './context.ts';
 import { factDeps } from './fact-deps.ts';
@@ -12,13 +12,16 @@ import { IGNORE_VARIABLE, withIgnored } from './ignored-checks.ts';
 
 type Looked = Pick<CheckResult, 'id' | 'outcome'>;
 
+export interface SeenMachine {
+  readonly results: readonly Looked[];
+  /** Undefined where root's helper was not asked. */
+  readonly k3s: K3sUpkeep | undefined;
+}
+
 /** What is wrong with this machine, as the daemon sees it, and what root's helper sees besides. */
-export async function lookAround(
-  context: MachineContext,
-  config: Config,
-): Promise<readonly Looked[]> {
-  const [own, roots] = await Promise.all([runCheapChecks(context, config), askRoot(context)]);
-  return [...own, ...roots];
+export async function lookAround(context: MachineContext, config: Config): Promise<SeenMachine> {
+  const [own, root] = await Promise.all([runCheapChecks(context, config), askRoot(context)]);
+  return { results: [...own, ...(root?.findings ?? []).map(resultOf)], k3s: root?.k3s };
 }
 
 /**
@@ -40,19 +43,19 @@ async function runCheapChecks(
   return withIgnored(results, context.env[IGNORE_VARIABLE]);
 }
 
-async function askRoot(context: MachineContext): Promise<readonly Looked[]> {
+/** @returns undefined where there is no helper */
+async function askRoot(context: MachineContext): Promise<HostFacts | undefined> {
   try {
     const answer = await helperClient(context)({ verb: 'host_facts' }, { signal: context.signal });
-    return HostFacts.parse(answer).findings.map(({ check, code, message, hint }) => ({
-      id: check,
-      outcome: {
-        state: 'found',
-        finding: { code: isErrorCode(code) ? code : 'CHECK_FAILED', message, hint },
-      },
-    }));
+    return HostFacts.parse(answer);
   } catch (thrown) {
     // Where no systemd runs the agent there is no helper: then this is not looked at.
     context.log.debug('root was not asked', { error_code: expectedError(thrown).code });
-    return [];
+    return undefined;
   }
+}
+
+function resultOf({ check, code, message, hint }: HostFacts['findings'][number]): Looked {
+  const finding = { code: isErrorCode(code) ? code : 'CHECK_FAILED', message, hint } as const;
+  return { id: check, outcome: { state: 'found', finding } };
 }

@@ -91,6 +91,7 @@ const HOST_MEANING: Readonly<Record<HostVerb, string>> = {
   join_token: 'tokens by which machines become workers',
   upgrade_agent: 'newer signed versions of the agent',
   server_token: 'tokens by which machines become servers, each worth the cluster',
+  restart_k3s: 'a restart of k3s before its certificates end, or when the address has changed',
 };
 
 const POD_SECURITY_MEANING: Readonly<Record<PodSecurityLevel, string>> = {

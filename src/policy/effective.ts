@@ -25,7 +25,7 @@ export interface Preset {
   readonly commands: readonly PolicyCommand[];
   readonly grants: readonly Grant[];
   readonly switches: Readonly<Record<Switch, boolean>>;
-  /** What root's helper does for the control plane. */
+  /** What root's helper does. */
   readonly host: readonly HostVerb[];
 }
 
@@ -45,14 +45,14 @@ export const PRESETS: Readonly<Record<PolicyPreset, Preset>> = {
     commands: READING,
     grants: READ_GRANTS,
     switches: ALL_OFF,
-    host: [],
+    host: ['restart_k3s'],
   },
   standard: {
     summary: 'Run applications outside kube-* and pipeops-system; Secrets are written, never read',
     commands: POLICY_COMMANDS.filter((type) => type !== 'exec'),
     grants: [...READ_GRANTS, ...CHANGE_GRANTS],
     switches: { ...ALL_OFF, 'secrets.write': true },
-    host: ['snapshot', 'upgrade_agent'],
+    host: ['snapshot', 'upgrade_agent', 'restart_k3s'],
   },
   operate: {
     summary:
@@ -67,7 +67,7 @@ export const PRESETS: Readonly<Record<PolicyPreset, Preset>> = {
       'secrets.read': true,
       'secrets.write': true,
     },
-    host: ['snapshot', 'upgrade_agent'],
+    host: ['snapshot', 'upgrade_agent', 'restart_k3s'],
   },
 };
 
@@ -171,6 +171,7 @@ function hostVerbs(file: PolicyFile, preset: Preset): EffectivePolicy['host'] {
     join_token: decided('join_token'),
     server_token: decided('server_token'),
     upgrade_agent: decided('upgrade_agent'),
+    restart_k3s: decided('restart_k3s'),
   };
 }
 

@@ -110,6 +110,13 @@ export function decideHost(
       );
 }
 
+/** What no command asks for, but the agent by itself. */
+export function decideUpkeep(effective: EffectivePolicy, verb: HostVerb): PolicyDecision {
+  return effective.host[verb].decision === 'deny'
+    ? refused(hostRule(effective, verb), `The local policy does not allow "${verb}"`)
+    : ALLOWED;
+}
+
 function hostRule({ host }: EffectivePolicy, verb: HostVerb): string {
   return `${host[verb].source}/host.${verb}`;
 }

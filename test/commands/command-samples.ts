@@ -31,7 +31,8 @@ export const HELPER_ANSWERS: Readonly<Record<HelperRequest['verb'], Record<strin
   },
   upgrade_agent: { state: 'current' },
   upgrade_outcome: { state: 'none' },
-  host_facts: { findings: [] },
+  host_facts: { findings: [], k3s: { restart: null, authority_ends: null } },
+  restart_k3s: { restarted: null },
 };
 
 export function sampleOf(type: string, namespace: string): CommandSample | undefined {

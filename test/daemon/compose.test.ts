@@ -106,7 +106,7 @@ control_plane:
       architecture: 'x64',
       releaseKeys: NO_RELEASE_KEYS,
       env: { STATE_DIRECTORY: directory.path, RUNTIME_DIRECTORY: directory.path, ...env },
-      lookAtMachine: async () => [],
+      lookAtMachine: async () => ({ results: [], k3s: undefined }),
       endProcess: (exitCode) => {
         throw new Error(`the process must end: ${exitCode}`);
       },

@@ -28,9 +28,15 @@ test('it looks a minute after the start and every hour, and tells what it has fo
   const stop = new AbortController();
   let results: readonly CheckResult[] = [FULL, UNKNOWN];
   let looks = 0;
-  const look = hourlyLook({ clock, random: seededRandom(1), log }, async () => {
+  const needs: unknown[] = [];
+  const upkeep = async (k3s: unknown) => {
+    needs.push(k3s);
+    return needs.length === 4;
+  };
+  const k3s = { restart: null, authority_ends: null };
+  const look = hourlyLook({ clock, random: seededRandom(1), log, upkeep }, async () => {
     looks += 1;
-    return results;
+    return { results, k3s };
   });
   const { done } = await look.service.start(stop.signal);
   const afterLook = async (count: number) => {
@@ -47,6 +53,13 @@ test('it looks a minute after the start and every hour, and tells what it has fo
   clock.advance(LOOK_EVERY_MS * 0.2);
   await afterLook(2);
   expect(look.findings()).toEqual([]);
+
+  look.lookSoon();
+  await afterLook(3);
+  // What was mended is looked at again.
+  look.lookSoon();
+  await afterLook(5);
+  expect(needs).toEqual([k3s, k3s, k3s, k3s, k3s]);
   expect(log.entries).toEqual([]);
   stop.abort();
   await done;
@@ -57,12 +70,13 @@ test('a bug in a check is logged, does not end the daemon, and the next look com
   const log = memoryLog();
   const stop = new AbortController();
   let looks = 0;
-  const look = hourlyLook({ clock, random: seededRandom(1), log }, async () => {
+  const upkeep = async () => false;
+  const look = hourlyLook({ clock, random: seededRandom(1), log, upkeep }, async () => {
     looks += 1;
     if (looks === 1) {
       throw new TypeError('undefined is not a function');
     }
-    return [FULL];
+    return { results: [FULL], k3s: undefined };
   });
   const { done } = await look.service.start(stop.signal);
   clock.advance(FIRST_LOOK_MS);

@@ -56,7 +56,7 @@ export async function startDaemon(directory: string, setup: DaemonSetup): Promis
       releaseKeys: NO_RELEASE_KEYS,
       ...setup.ports,
       env: { STATE_DIRECTORY: directory, RUNTIME_DIRECTORY: directory },
-      lookAtMachine: async () => [],
+      lookAtMachine: async () => ({ results: [], k3s: undefined }),
       endProcess: (exitCode) => {
         throw new Error(`the process must end: ${exitCode}`);
       },

@@ -1,4 +1,7 @@
-/** Root's helper on a real machine, behind systemd: who gets what of it, and that it is gone when idle. */
+/**
+ * Root's helper on a real machine, behind systemd: who gets what of it, that it is gone when idle, and how it
+ * keeps k3s alive.
+ */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +9,8 @@ import type { Machine } from '../vm/machine.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
-import { installByOneLine, openStand, type Stand, TOKEN_FILE } from './stand.ts';
+import { daysLeft, shortenCertificate } from './short-certificate.ts';
+import { installByOneLine, openStand, readyNodes, type Stand, TOKEN_FILE } from './stand.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 600_000;
@@ -40,6 +44,8 @@ test(
       await progress.phase('a join token', mintToken);
       await progress.phase('others are kept out', refuseOthers);
       await progress.phase('gone when idle', goneWhenIdle);
+      await progress.phase('certificates with 10 days left', renewCertificates);
+      await progress.phase('another address', changeAddress);
       await progress.phase('uninstall', uninstall);
     });
   },
@@ -125,6 +131,76 @@ async function goneWhenIdle(): Promise<void> {
     const units = await sh("systemctl list-units --plain --no-legend 'pipeops-agent-helper@*'");
     const processes = await sh("pgrep -f 'helper serv[e]' || true");
     return units === '' && processes === '' ? true : undefined;
+  });
+}
+
+/** Of the server, of the kubelet and of a client. */
+const SHORT = [
+  { name: 'server/tls/serving-kube-apiserver', authority: 'server-ca' },
+  { name: 'server/tls/client-admin', authority: 'client-ca' },
+  { name: 'agent/serving-kubelet', authority: 'server-ca' },
+];
+const NETWORK = '/etc/systemd/network/10-host0.network';
+/** It looks twice, 10 s apart, and restarts k3s. */
+const RENEWED_TIMEOUT_MS = 120_000;
+
+const k3sPid = () => sh('systemctl show --property=MainPID --value k3s');
+const daysOfShort = () => Promise.all(SHORT.map(({ name }) => daysLeft(server, name)));
+
+async function renewCertificates(): Promise<void> {
+  const another = server.address.replace(/\d+$/, '201');
+  // An address that goes makes it look at once, and not only after an hour.
+  await server.exec(['ip', 'address', 'add', `${another}/24`, 'dev', 'host0']);
+  await server.exec(['systemctl', 'restart', 'pipeops-agent']);
+  for (const each of SHORT) {
+    await shortenCertificate(server, { ...each, days: 10 });
+  }
+  expect(await daysOfShort()).toEqual([9, 9, 9]);
+  const before = await k3sPid();
+  await server.exec(['ip', 'address', 'delete', `${another}/24`, 'dev', 'host0']);
+  await waitUntil('all are made anew', RENEWED_TIMEOUT_MS, async () =>
+    (await daysOfShort()).every((days) => days > 300),
+  );
+  await waitUntil('the node is ready', RENEWED_TIMEOUT_MS, async () => {
+    return (await readyNodes(server)) === 1;
+  });
+  expect(await k3sPid()).not.toBe(before);
+  await waitUntil('it is told', RENEWED_TIMEOUT_MS, async () =>
+    (await server.journal({ unit: 'pipeops-agent' })).includes(
+      'k3s was restarted reason=certificates',
+    ),
+  );
+  const metrics = await sh('curl -fsS http://127.0.0.1:8080/metrics');
+  expect(metrics).toContain('certificate_end_timestamp_seconds{certificate="cluster authority"}');
+  expect(await sh('pipeops-agent status')).toMatch(/^Certificates .*authority until 20\d\d/m);
+}
+
+/** As after DHCP has given another one. */
+async function changeAddress(): Promise<void> {
+  const next = server.address.replace(/\d+$/, '202');
+  const file = await server.readFile(NETWORK);
+  await server.writeFile(NETWORK, file.replace(server.address, next));
+  await server.exec(['sh', '-c', 'networkctl reload && networkctl reconfigure host0']);
+  const kubectl = "k3s kubectl get nodes -o jsonpath='{.items[*].status";
+  await waitUntil('the node has it', RENEWED_TIMEOUT_MS, async () => {
+    return (await sh(`${kubectl}.addresses[0].address}'`)) === next;
+  });
+  await waitUntil('the node is ready', RENEWED_TIMEOUT_MS, async () => {
+    const ready = `${kubectl}.conditions[?(@.type=="Ready")].status}'`;
+    return (await sh(ready)) === 'True';
+  });
+  await waitUntil('it is told', RENEWED_TIMEOUT_MS, async () =>
+    (await server.journal({ unit: 'pipeops-agent' })).includes('k3s was restarted reason=address'),
+  );
+  const { checks } = JSON.parse(
+    (await server.exec(['pipeops-agent', 'doctor', '--json'], { check: false })).stdout,
+  );
+  const found = (checks as { id: string }[]).find(({ id }) => id === 'changed-address');
+  expect(found).toMatchObject({ state: 'ok' });
+  await waitUntil('nothing is wrong', RENEWED_TIMEOUT_MS, async () => {
+    return (await server.journal({ unit: 'pipeops-agent' })).includes(
+      'it is right again warnable=machine about=changed-address',
+    );
   });
 }
 

@@ -114,7 +114,7 @@ test.each([...POLICY_PRESETS])('%s gives no way to more than it gives', (preset)
   expect(itemsOf(preset).map(({ kind }) => kind)).toEqual([
     'Namespace',
     'ServiceAccount',
-    ...['Lease', 'Secret'], // By which its servers share one session.
+    ...['Lease', 'Lease', 'Secret'], // By which its servers share one session, and restart in turn.
     'ValidatingAdmissionPolicy',
     'ValidatingAdmissionPolicyBinding',
     'ClusterRole',
@@ -146,6 +146,12 @@ test.each([...POLICY_PRESETS])('%s gives no way to more than it gives', (preset)
       apiGroups: ['coordination.k8s.io'],
       resources: ['leases'],
       resourceNames: ['pipeops-agent'],
+      verbs: ['get', 'update'],
+    },
+    {
+      apiGroups: ['coordination.k8s.io'],
+      resources: ['leases'],
+      resourceNames: ['pipeops-agent-restart'],
       verbs: ['get', 'update'],
     },
     {

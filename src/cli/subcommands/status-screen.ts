@@ -97,7 +97,23 @@ function readyText({ ready, warnings = [] }: DetailedHealth): string {
 function k3sRows(k3s: K3sState | undefined): readonly Row[] {
   return k3s === undefined
     ? []
-    : [['k3s', `${k3s.version ?? 'of an unknown version'}, ${k3s.unit} ${k3s.state}`]];
+    : [
+        ['k3s', `${k3s.version ?? 'of an unknown version'}, ${k3s.unit} ${k3s.state}`],
+        ...certificateRows(k3s),
+      ];
+}
+
+/** Only root may look at them. */
+function certificateRows({ certificates }: K3sState): readonly Row[] {
+  const day = (iso: string) => iso.slice(0, 10);
+  return certificates === null
+    ? []
+    : [
+        [
+          'Certificates',
+          `of k3s until ${day(certificates.end)}, its authority until ${day(certificates.authority)}`,
+        ],
+      ];
 }
 
 /** `2 of 3 ready: server-1 (this machine), worker-1; not ready: worker-2`. */

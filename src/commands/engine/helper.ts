@@ -11,7 +11,10 @@ const PERSON_POLL_MS = 15_000;
 const WINDOW_POLL_MS = 15_000;
 
 /** What a command wants of the helper: what a person may have to approve. */
-type WantedOfHelper = Exclude<HelperRequest, { verb: 'host_facts' | 'upgrade_outcome' }>;
+type WantedOfHelper = Exclude<
+  HelperRequest,
+  { verb: 'host_facts' | 'upgrade_outcome' | 'restart_k3s' }
+>;
 
 /** What passes by itself, or by a person. */
 const WAITED_FOR: readonly ErrorCode[] = ['APPROVAL_NEEDED', 'OUTSIDE_WINDOW'];

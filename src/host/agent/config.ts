@@ -33,10 +33,7 @@ export function agentConfig(
     return ownFile(deps, inventory, own, undefined);
   }
   const wanted = (file: RawConfig | undefined) => withUnknown({ ...content }, file ?? {});
-  const text = async () => {
-    const settings = Bun.YAML.stringify(wanted(await readFile(deps)), null, 2);
-    return `${HEADER}${settings.trimEnd()}\n`;
-  };
+  const text = async () => textOf(wanted(await readFile(deps)));
   return ownFile(deps, inventory, own, {
     text,
     // Compared by its settings, so that the comments of a person stay.
@@ -44,11 +41,30 @@ export function agentConfig(
       const file = await readFile(deps);
       return file !== undefined && Bun.deepEquals(file, wanted(file));
     },
-    apply: async () => {
-      const options = { mode: 0o640, owner: `root:${AGENT_USER}` };
-      await writeOwn(deps, deps.places.configFile, await text(), options);
-    },
+    apply: async () => await write(deps, await text()),
   });
+}
+
+/**
+ * Changes what the file says of the node's addresses, where it says something.
+ * @throws AgentError FILE_ACCESS, DISK_FULL
+ */
+export async function tellNodeAddresses(deps: Deps, addresses: readonly string[]): Promise<void> {
+  const file = await readFile(deps);
+  const k3s: unknown = file?.['k3s'];
+  if (typeof k3s === 'object' && k3s !== null && 'node_ip' in k3s) {
+    const settings = { ...file, k3s: { ...k3s, node_ip: [...addresses] } };
+    await write(deps, textOf(settings));
+  }
+}
+
+function textOf(settings: RawConfig): string {
+  return `${HEADER}${Bun.YAML.stringify(settings, null, 2).trimEnd()}\n`;
+}
+
+async function write(deps: Deps, text: string): Promise<void> {
+  const options = { mode: 0o640, owner: `root:${AGENT_USER}` };
+  await writeOwn(deps, deps.places.configFile, text, options);
 }
 
 function looksOurs(text: string): boolean {

@@ -16,8 +16,9 @@ export const k3sCertificatesLast: Check = {
   cost: 'dear',
   roles: ['server', 'worker'],
   why: 'When one has ended, the parts of Kubernetes no longer talk to each other, and the node is lost.',
-  remedy: `They last a year, and k3s makes them anew at each start that comes less than 120 days before their end:
-restart it once in a while. Pods keep running. After the end of one: \`sudo k3s certificate rotate\`, with
+  remedy: `They last a year, and k3s makes them anew at each start that comes less than 120 days before their end. The
+agent restarts it 60 days before, unless \`host: {restart_k3s: deny}\` in the policy forbids it, or k3s was adopted:
+then restart it once in a while. Pods keep running. After the end of one: \`sudo k3s certificate rotate\`, with
 k3s stopped. One that is not valid yet was made while the clock was ahead (or the clock is behind now: the
 finding says what it shows). With the right clock \`doctor --fix\` has k3s make it anew. The authorities last ten years: \`k3s certificate rotate-ca\` (docs.k3s.io, "certificate").`,
   repair: ROTATION_ID,

@@ -1,7 +1,9 @@
 /** Whether the address by which the cluster knows this node is there, and stays. */
 import { K3S_UNITS } from '../../core/k3s-places.ts';
 import { cloud } from '../cloud/whose.ts';
+import { isNodeAddressGone } from '../facts/address-gone.ts';
 import { addresses } from '../facts/addresses.ts';
+import { hostname } from '../facts/hostname.ts';
 import { k3sSettings } from '../facts/k3s-settings.ts';
 import { kubeletAddresses } from '../facts/kubelet-addresses.ts';
 import { leasedAddresses } from '../facts/leased-addresses.ts';
@@ -10,9 +12,18 @@ import { usesEtcd } from '../facts/uses-etcd.ts';
 import type { Check } from './check.ts';
 
 const WAYS_OF_ETCD = `The members of etcd know each other by their addresses, so no restart mends it there. Give the
-machine its address again: reserve it in DHCP, or set it by hand. Where it can never have it again: among several
-servers delete its Node on another one (\`k3s kubectl delete node NAME\`), then \`sudo pipeops-agent uninstall\` here, and
-join again; a server alone is made the only member anew, with k3s stopped, by \`sudo k3s server --cluster-reset\`.`;
+machine its address again: reserve it in DHCP, or set it by hand. Where it can never have it again, among several
+servers take it out, which takes its member out of etcd, and let it join again:
+
+    sudo k3s kubectl delete node NAME                             # on another server
+    sudo pipeops-agent uninstall --yes                            # on this machine
+    sudo pipeops-agent token create --role server                 # on the other server: prints the line for this machine
+
+A server alone is made the only member anew:
+
+    sudo systemctl stop k3s
+    sudo k3s server --cluster-reset
+    sudo systemctl start k3s`;
 
 export const addressStillThere: Check = {
   id: 'changed-address',
@@ -21,24 +32,32 @@ export const addressStillThere: Check = {
   cost: 'dear',
   roles: ['server', 'worker'],
   why: 'Other nodes and the API reach this node by the address that k3s started with: without it logs, shells and pods of other nodes are cut off, and etcd loses a member.',
-  remedy: `k3s takes the address that it finds at its start: a restart is enough, unless \`node-ip\` names the old one.
+  remedy: `k3s takes the address that it finds at its start, and the agent restarts it within a minute, also where the
+address was given with \`--node-ip\`. It does not where a file of somebody else names the old one (\`node-ip\`), where
+k3s was adopted, or \`host: {restart_k3s: deny}\` in the policy forbids it.
 ${WAYS_OF_ETCD}`,
-  needs: [kubeletAddresses, addresses, usesEtcd, k3sSettings, subject],
+  needs: [isNodeAddressGone, kubeletAddresses, addresses, usesEtcd, k3sSettings, hostname, subject],
   run: async (facts) => {
-    const known = await facts(kubeletAddresses);
-    const own = await facts(addresses);
-    if (known.length === 0 || known.some((address) => own.includes(address))) {
+    if (!(await facts(isNodeAddressGone))) {
       return undefined;
     }
+    const known = await facts(kubeletAddresses);
+    const own = await facts(addresses);
     const isMember = await facts(usesEtcd);
-    const told = (await facts(k3sSettings))['node-ip'];
+    const settings = await facts(k3sSettings);
+    const told = settings['node-ip'];
+    const nodeName = settings['node-name'] ?? (await facts(hostname)).toLowerCase();
     const unit = K3S_UNITS[(await facts(subject)).k3sRole];
     return {
       code: 'CHECK_FAILED',
       message: `k3s was started with the address ${known.join(', ')}, which this machine has no more`,
       ...(isMember
         ? {
-            hint: `Give the machine that address again: etcd's members know it by that. What to do where it cannot have it: docs/TROUBLESHOOTING.md`,
+            hint:
+              "Give the machine that address again: etcd's members know it by that. Where it cannot have it, among " +
+              `several servers: "sudo k3s kubectl delete node ${nodeName}" on another one, "sudo pipeops-agent uninstall --yes" here, ` +
+              '"sudo pipeops-agent token create --role server" there, and the line that it prints here. A server alone: ' +
+              '"sudo systemctl stop k3s && sudo k3s server --cluster-reset && sudo systemctl start k3s"',
           }
         : told === undefined
           ? {

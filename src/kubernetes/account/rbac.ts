@@ -10,6 +10,8 @@ export const STATS_SERVICE_ACCOUNT = 'pipeops-agent-stats';
 
 /** Which server has the session (kubernetes/lease/). */
 export const SESSION_LEASE = 'pipeops-agent';
+/** Which server restarts its k3s. */
+export const RESTART_LEASE = 'pipeops-agent-restart';
 /** What the servers need to be one agent to the control plane: its name, and the token. */
 export const SESSION_SECRET = 'pipeops-agent-session';
 /** What all servers have in common (protocol/files/shared-settings.ts). */
@@ -21,6 +23,7 @@ export const SHARED_POLICY = 'pipeops-agent-policy';
  */
 export const OWN_OBJECTS = [
   { group: GROUPS.coordination, resource: KINDS.lease.plural, name: SESSION_LEASE },
+  { group: GROUPS.coordination, resource: KINDS.lease.plural, name: RESTART_LEASE },
   { group: '', resource: KINDS.secret.plural, name: SESSION_SECRET },
 ];
 
@@ -132,6 +135,7 @@ export function accountManifest(
     { ...typeOf(KINDS.namespace), metadata: metadata(AGENT_NAMESPACE) },
     serviceAccount(AGENT_SERVICE_ACCOUNT),
     { ...typeOf(KINDS.lease), metadata: metadata(SESSION_LEASE, AGENT_NAMESPACE) },
+    { ...typeOf(KINDS.lease), metadata: metadata(RESTART_LEASE, AGENT_NAMESPACE) },
     { ...typeOf(KINDS.secret), metadata: metadata(SESSION_SECRET, AGENT_NAMESPACE) },
     // The admission policy stands before there are permissions for it to limit.
     ...admission,

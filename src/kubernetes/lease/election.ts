@@ -9,6 +9,7 @@ import { toAgentError } from '../../core/errors.ts';
 import { limitedLog } from '../../core/limited-log.ts';
 import type { Clock, Log } from '../../core/ports.ts';
 import { childSignal, withDeadline } from '../../core/waiting.ts';
+import { SESSION_LEASE } from '../account/rbac.ts';
 import type { KubernetesClient } from '../api/client.ts';
 import { isRejectedWith } from '../api/rejection.ts';
 import { type Candidate, isSame, type LeaseRecord, readLease, writeLease } from './record.ts';
@@ -123,7 +124,9 @@ async function standBy(engine: Engine, stop: AbortSignal): Promise<Tenure | unde
   let seen: { readonly version: string; readonly at: number } | undefined;
   while (!stop.aborted) {
     try {
-      const record = await request(engine, stop, (signal) => readLease(engine.client, signal));
+      const record = await request(engine, stop, (signal) =>
+        readLease(engine.client, SESSION_LEASE, signal),
+      );
       if (seen?.version !== record.version) {
         seen = { version: record.version, at: clock.monotonic() };
       }
@@ -148,7 +151,7 @@ async function standBy(engine: Engine, stop: AbortSignal): Promise<Tenure | unde
  */
 async function isFoundTaken(engine: Engine, stop: AbortSignal): Promise<boolean> {
   try {
-    const read = (signal: AbortSignal) => readLease(engine.client, signal);
+    const read = (signal: AbortSignal) => readLease(engine.client, SESSION_LEASE, signal);
     const record = await request(engine, stop, read, FIRST_LOOK_LIMIT_MS);
     if (isOurs(engine, { isBound: false }, record)) {
       return false;
@@ -270,7 +273,7 @@ async function renew(
     request(engine, over, work, timeoutMs);
   const before =
     tenure.record === undefined || isQuiet
-      ? await limited((signal) => readLease(engine.client, signal))
+      ? await limited((signal) => readLease(engine.client, SESSION_LEASE, signal))
       : tenure.record;
   if (!isOurs(engine, tenure, before)) {
     noteOthers(engine);
@@ -326,7 +329,7 @@ async function release({ clock, client, log, own }: Engine): Promise<void> {
     const limit = { what: 'Giving back the Lease', ms: RELEASE_TIMEOUT_MS };
     await withDeadline(clock, limit, undefined, async (signal) => {
       // The answer to the last renewal may not have been waited for.
-      const record = await readLease(client, signal);
+      const record = await readLease(client, SESSION_LEASE, signal);
       if (isSame(record.holder, own)) {
         const next = { holder: undefined, durationMs: record.durationMs };
         await writeLease(client, record, next, clock.now(), signal);

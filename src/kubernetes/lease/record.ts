@@ -1,11 +1,9 @@
-/** The Lease `pipeops-system/pipeops-agent`: which server has the session. Root makes it, empty. */
+/** Leases in `pipeops-system` by which one of several servers is chosen. Root makes them, empty. */
 import type { V1Lease, V1LeaseSpec } from '@kubernetes/client-node';
 import { AgentError } from '../../core/errors.ts';
 import { KINDS, pathOfObject } from '../../core/kinds.ts';
-import { AGENT_NAMESPACE, SESSION_LEASE } from '../account/rbac.ts';
+import { AGENT_NAMESPACE } from '../account/rbac.ts';
 import type { KubernetesClient } from '../api/client.ts';
-
-const PATH = pathOfObject(KINDS.lease, { namespace: AGENT_NAMESPACE, name: SESSION_LEASE });
 
 /** On the wire its times are text; client-node's types say Date. */
 interface WireLease extends Omit<V1Lease, 'spec'> {
@@ -22,6 +20,7 @@ export interface Candidate {
 }
 
 export interface LeaseRecord {
+  readonly name: string;
   readonly holder: Candidate | undefined;
   /** After this time without a change it is free; undefined: it does not end by time. */
   readonly durationMs: number | undefined;
@@ -34,14 +33,18 @@ export interface LeaseRecord {
 type Client = Pick<KubernetesClient, 'find' | 'replace'>;
 
 /** @throws AgentError NOT_FOUND, KUBERNETES_API, TIMEOUT */
-export async function readLease(client: Client, signal: AbortSignal): Promise<LeaseRecord> {
-  const object = await client.find<WireLease>(PATH, signal);
+export async function readLease(
+  client: Client,
+  name: string,
+  signal: AbortSignal,
+): Promise<LeaseRecord> {
+  const object = await client.find<WireLease>(pathOf(name), signal);
   if (object === undefined) {
-    throw new AgentError('NOT_FOUND', `There is no Lease ${AGENT_NAMESPACE}/${SESSION_LEASE}`, {
+    throw new AgentError('NOT_FOUND', `There is no Lease ${AGENT_NAMESPACE}/${name}`, {
       hint: 'Make it again, on any server: sudo pipeops-agent install',
     });
   }
-  return recordOf(object);
+  return recordOf(name, object);
 }
 
 /**
@@ -70,17 +73,25 @@ export async function writeLease(
       leaseTransitions: (spec.leaseTransitions ?? 0) + (isNews && holder !== undefined ? 1 : 0),
     },
   };
-  return recordOf(await client.replace<WireLease>(PATH, object, signal));
+  return recordOf(
+    before.name,
+    await client.replace<WireLease>(pathOf(before.name), object, signal),
+  );
 }
 
 export function isSame(a: Candidate | undefined, b: Candidate | undefined): boolean {
   return a?.node === b?.node && a?.startId === b?.startId;
 }
 
-function recordOf(object: WireLease): LeaseRecord {
+function pathOf(name: string): string {
+  return pathOfObject(KINDS.lease, { namespace: AGENT_NAMESPACE, name });
+}
+
+function recordOf(name: string, object: WireLease): LeaseRecord {
   const { holderIdentity = '', leaseDurationSeconds } = object.spec ?? {};
   const [node = '', startId = ''] = holderIdentity.split('_');
   return {
+    name,
     holder: node === '' ? undefined : { node, startId },
     durationMs: leaseDurationSeconds === undefined ? undefined : leaseDurationSeconds * 1_000,
     version: object.metadata?.resourceVersion ?? '',

@@ -8,6 +8,7 @@ import type { HostFacts } from '../../protocol/helper.ts';
 import type { MachineContext } from '../context.ts';
 import { diagnose } from '../doctor.ts';
 import { noteDiskSample } from './disk-samples.ts';
+import { k3sUpkeep } from './k3s-upkeep.ts';
 
 /** Checks of files that k3s lets only root read: the daemon cannot make them itself. */
 const ROOTS_CHECKS = [
@@ -32,5 +33,6 @@ export async function hostFacts(context: MachineContext): Promise<HostFacts> {
       const { code, message } = outcome.finding;
       return [{ check: id, code, message, hint: adviceOf(outcome.finding) }];
     }),
+    k3s: await k3sUpkeep(context),
   };
 }

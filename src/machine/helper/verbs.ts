@@ -5,7 +5,7 @@
 import { assertNever } from '../../core/errors.ts';
 import { ALLOWED, type PolicyDecision } from '../../policy/decision.ts';
 import type { EffectivePolicy } from '../../policy/effective.ts';
-import { decideHost } from '../../policy/evaluate.ts';
+import { decideHost, decideUpkeep } from '../../policy/evaluate.ts';
 import type { HostVerb } from '../../protocol/files/policy.ts';
 import type { HelperRequest } from '../../protocol/helper.ts';
 import type { MachineContext } from '../context.ts';
@@ -31,6 +31,12 @@ export function decisionOf(policy: EffectivePolicy, request: HelperRequest): Ver
       return hostDecision(policy, 'snapshot', 'snapshot', request.ask);
     case 'upgrade_agent':
       return hostDecision(policy, 'upgrade_agent', 'upgrade_agent', request.ask);
+    case 'restart_k3s':
+      return {
+        decision: decideUpkeep(policy, 'restart_k3s'),
+        hostVerb: 'restart_k3s',
+        isAsked: policy.host.restart_k3s.decision === 'ask',
+      };
     case 'upgrade_outcome':
     case 'host_facts':
       // What `status` shows the daemon's people anyway.
@@ -71,6 +77,10 @@ export async function carryOut(
     case 'upgrade_agent': {
       const { commandedUpgrade } = await import('./upgrade-agent.ts');
       return await commandedUpgrade(context, request, tell);
+    }
+    case 'restart_k3s': {
+      const { restartK3s } = await import('./restart-k3s.ts');
+      return { ...(await restartK3s(context, tell)) };
     }
     case 'upgrade_outcome': {
       const { upgradeOutcome } = await import('./upgrade-agent.ts');

@@ -24,8 +24,14 @@ export const POLICY_COMMANDS = [
 ] as const;
 export type PolicyCommand = (typeof POLICY_COMMANDS)[number];
 
-/** What the control plane may have root's helper do on this machine, each decided on its own. */
-export const HOST_VERBS = ['snapshot', 'join_token', 'server_token', 'upgrade_agent'] as const;
+/** What the agent may have root's helper do on this machine, each decided on its own. */
+export const HOST_VERBS = [
+  'snapshot',
+  'join_token',
+  'server_token',
+  'upgrade_agent',
+  'restart_k3s',
+] as const;
 export type HostVerb = (typeof HOST_VERBS)[number];
 
 /** Verbs of RBAC. */
@@ -124,6 +130,8 @@ export const PolicyFile = z.strictObject({
       server_token: hostVerb,
       /** Newer signed versions of the agent. */
       upgrade_agent: hostVerb,
+      /** Before certificates end, and after the address has changed: not for the control plane. */
+      restart_k3s: hostVerb,
     } satisfies Record<HostVerb, unknown>)
     .default({}),
   /** When these are done; at any time where none is named. */
@@ -133,6 +141,7 @@ export const PolicyFile = z.strictObject({
       join_token: windows,
       server_token: windows,
       upgrade_agent: windows,
+      restart_k3s: windows,
     } satisfies Record<HostVerb, unknown>)
     .default({}),
   pod_security: z.enum(['privileged', 'baseline', 'restricted']).optional(),

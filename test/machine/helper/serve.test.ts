@@ -258,7 +258,9 @@ test.each([
 });
 
 test('root hears of certificates that end, which the daemon cannot see', async () => {
-  expect(await ask('{"verb":"host_facts"}')).toEqual([{ data: { findings: [] } }]);
+  expect(await ask('{"verb":"host_facts"}')).toEqual([
+    { data: { findings: [], k3s: { restart: null, authority_ends: null } } },
+  ]);
 });
 
 test('it notes how full the disks are, once an hour and for two weeks at most', async () => {
