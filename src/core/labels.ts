@@ -16,6 +16,10 @@ export const JOIN_TOKEN_LABEL = 'pipeops.io/join-token';
 export const LEFT_ANNOTATION = 'pipeops.io/left';
 /** On a pod of `doctor --canary`: which run made it. */
 export const CANARY_LABEL = 'pipeops.io/canary';
+/** On a Node: which k3s the administrator wants there (protocol/node-k3s.ts). */
+export const K3S_WANTED_ANNOTATION = 'pipeops.io/k3s-wanted';
+/** On a Node: what became of that. Its own machine writes it. */
+export const K3S_STATE_ANNOTATION = 'pipeops.io/k3s-upgrade';
 /** On a Secret of the memory that the agents of a cluster share: what is in it. */
 export const MEMORY_LABEL = 'pipeops.io/memory';
 /** Sent at registration. */

@@ -16,6 +16,8 @@ export const SNAPSHOTS_TIMER_UNIT = 'pipeops-agent-snapshots.timer';
 export const SNAPSHOTS_SERVICE_UNIT = 'pipeops-agent-snapshots.service';
 export const K3S_UPGRADE_PATH_UNIT = 'pipeops-agent-k3s-upgrade.path';
 export const K3S_UPGRADE_SERVICE_UNIT = 'pipeops-agent-k3s-upgrade.service';
+export const K3S_ASKED_TIMER_UNIT = 'pipeops-agent-k3s-asked.timer';
+export const K3S_ASKED_SERVICE_UNIT = 'pipeops-agent-k3s-asked.service';
 /** The target of root's link to the daemon's socket, relative to that link. */
 export const DAEMON_SOCKET_TARGET = 'daemon/agent.sock';
 
@@ -120,6 +122,9 @@ export interface Places {
   /** Start what carries it out, as soon as the record is there. */
   readonly k3sUpgradePathUnitFile: string;
   readonly k3sUpgradeServiceUnitFile: string;
+  /** Look from time to time whether a server asks this node for another k3s. */
+  readonly k3sAskedTimerUnitFile: string;
+  readonly k3sAskedServiceUnitFile: string;
   /** What waits for a person's yes or no: protocol/files/asked.ts. */
   readonly askedFile: string;
   /** Root's: snapshots of the cluster's data, and the key that opens them. Stays when all else is removed. */
@@ -220,6 +225,8 @@ export function placesOf({
     k3sUpgradeResultFile: `${hostState}/k3s-upgrade-result.json`,
     k3sUpgradePathUnitFile: `${unitDirectory}/${K3S_UPGRADE_PATH_UNIT}`,
     k3sUpgradeServiceUnitFile: `${unitDirectory}/${K3S_UPGRADE_SERVICE_UNIT}`,
+    k3sAskedTimerUnitFile: `${unitDirectory}/${K3S_ASKED_TIMER_UNIT}`,
+    k3sAskedServiceUnitFile: `${unitDirectory}/${K3S_ASKED_SERVICE_UNIT}`,
     askedFile: `${hostState}/asked.json`,
     snapshotsDirectory: '/var/lib/pipeops-agent-snapshots',
     snapshotKeyFile: '/var/lib/pipeops-agent-snapshots/key',

@@ -9,7 +9,12 @@ import { executableSwitch, placeExecutable, pruneVersions } from '../host/agent/
 import { agentKubeconfig, agentPermissions } from '../host/agent/kubeconfig.ts';
 import { policyFile } from '../host/agent/policy-file.ts';
 import { type AgentExpectation, waitForAgent } from '../host/agent/ready.ts';
-import { helperUnits, k3sUpgradeUnits, snapshotUnits } from '../host/agent/root-units.ts';
+import {
+  helperUnits,
+  k3sAskedUnits,
+  k3sUpgradeUnits,
+  snapshotUnits,
+} from '../host/agent/root-units.ts';
 import { agentUnit, startAgent } from '../host/agent/service.ts';
 import { snapshotDirectory } from '../host/agent/snapshot-directory.ts';
 import { usrLocalLayer } from '../host/agent/usr-local-layer.ts';
@@ -126,6 +131,7 @@ export function machineResources(
     snapshotDirectory(context),
     snapshotUnits(context, inventory, plan?.k3s.role === 'server'),
     k3sUpgradeUnits(context, inventory, plan !== undefined && plan.adoption === undefined),
+    k3sAskedUnits(context, inventory, plan !== undefined && plan.adoption === undefined),
     agentUnit(context, inventory),
     ...(plan === undefined ? [] : running(context, plan)),
   ];

@@ -100,6 +100,7 @@ describe('install', () => {
       'helper',
       'snapshots',
       'k3s-upgrade',
+      'k3s-asked',
       'agent-unit',
       'start-agent',
     ]);

@@ -161,6 +161,7 @@ test('install takes the authority from --ca-file, and --dry-run then plans every
         'helper',
         'snapshots',
         'k3s-upgrade',
+        'k3s-asked',
         'agent-unit',
         'switch-executable',
         'start-agent',

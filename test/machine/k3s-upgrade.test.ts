@@ -33,7 +33,7 @@ let unit: 'k3s.service' | 'k3s-agent.service';
 let versions: Map<string, How>;
 /** What the node says: of the k3s that was started last. */
 let running: string;
-let node: { spec: { unschedulable?: boolean | null } };
+let node: { spec: { unschedulable?: boolean | null }; annotations: Record<string, string> };
 let others: { name: string; version: string; isServer: boolean; isReady: boolean }[];
 let pods: string[];
 let kept: Set<string>;
@@ -43,7 +43,7 @@ beforeEach(async () => {
   machine = await simulatedMachine();
   versions = new Map();
   running = OLD;
-  node = { spec: {} };
+  node = { spec: {}, annotations: {} };
   [others, pods] = [[], []];
   kept = new Set();
   carrying = undefined;
@@ -76,11 +76,11 @@ async function beWorker(): Promise<void> {
 /** The cluster, systemd and k3s, as far as an upgrade sees them. */
 function play(api: string): void {
   machine.web.set(`${api}/api/v1/nodes/node-1`, (_, init) => {
-    node.spec = {
-      ...node.spec,
-      ...(init?.method === 'PATCH' ? JSON.parse(`${init.body}`).spec : {}),
-    };
-    return Response.json(nodeOf('node-1', running, unit === 'k3s.service', isWell(), node.spec));
+    const patch = init?.method === 'PATCH' ? JSON.parse(`${init.body}`) : {};
+    node.spec = { ...node.spec, ...patch.spec };
+    node.annotations = { ...node.annotations, ...patch.metadata?.annotations };
+    const shown = nodeOf('node-1', running, unit === 'k3s.service', isWell(), node.spec);
+    return Response.json({ ...shown, metadata: { ...shown.metadata, ...node } });
   });
   machine.web.set(`${api}/api/v1/nodes`, () => {
     const own = nodeOf('node-1', running, true, isWell(), node.spec);
@@ -166,27 +166,27 @@ describe('on a server alone', () => {
 
   test('the next minor version takes over, with a snapshot of before and the program of before', async () => {
     const ran = await upgrade('--to', NEXT);
-    const result = JSON.parse(ran.stdout);
-    expect([ran.exitCode, result]).toEqual([
-      0,
-      {
-        ...{ v: 1, id: expect.any(String), from: OLD, to: NEXT, role: 'server', node: 'node-1' },
-        ...{ outcome: 'done', why: null, snapshot: `k3s-upgrade-${result.id}` },
-        ...{ at: expect.any(String), took_ms: expect.any(Number) },
-      },
-    ]);
+    const nodes = [{ node: 'node-1', role: 'server', from: OLD, took_ms: expect.any(Number) }];
+    expect([ran.exitCode, JSON.parse(ran.stdout)]).toEqual([0, { to: NEXT, nodes, steps: [] }]);
     expect(await found()).toEqual(UPGRADED);
     const { snapshots } = JSON.parse((await machine.run(['snapshot', 'list', '--json'])).stdout);
-    expect(snapshots).toMatchObject([{ name: result.snapshot, kind: 'upgrade', k3s: OLD }]);
+    const result = await machine.json(RESULT);
+    expect(result).toEqual({
+      ...{ v: 1, id: expect.any(String), from: OLD, to: NEXT, role: 'server', node: 'node-1' },
+      ...{ outcome: 'done', why: null, snapshot: `k3s-upgrade-${result['id']}` },
+      ...{ at: expect.any(String), took_ms: expect.any(Number) },
+    });
+    expect(snapshots).toMatchObject([{ name: result['snapshot'], kind: 'upgrade', k3s: OLD }]);
     const again = await upgrade('--to', NEXT);
-    expect(JSON.parse(again.stdout)).toMatchObject({ from: NEXT, to: NEXT, steps: [] });
+    expect(JSON.parse(again.stdout)).toEqual({ to: NEXT, nodes: [], steps: [] });
   });
 
   test('--dry-run says what would be done, and changes nothing', async () => {
     const before = await machine.tree();
     const ran = await upgrade('--to', NEXT, '--dry-run');
     expect(JSON.parse(ran.stdout)).toEqual({
-      ...{ from: OLD, to: NEXT, role: 'server', node: 'node-1', drains: false },
+      to: NEXT,
+      nodes: [{ node: 'node-1', role: 'server', from: OLD, took_ms: null }],
       steps: [
         'Fetch k3s v1.37.0+k3s1 and check its hash; nothing that runs is touched',
         "Make a snapshot of the cluster's data",
@@ -278,7 +278,9 @@ describe('on a server alone', () => {
 
   test('a second run goes on with one that was given up', async () => {
     await begin();
-    expect(JSON.parse((await upgrade('--to', NEXT)).stdout)).toMatchObject({ to: NEXT, steps: [] });
+    expect(JSON.parse((await upgrade('--to', NEXT)).stdout)).toEqual({
+      ...{ to: NEXT, nodes: [], steps: [] },
+    });
     expect(await found()).toEqual(UPGRADED);
   });
 
@@ -310,7 +312,7 @@ async function reset(): Promise<void> {
   await machine.files.removeTree('/var/lib/pipeops-agent-snapshots');
   running = OLD;
   machine.units.set(unit, 'active');
-  node = { spec: {} };
+  node = { spec: {}, annotations: {} };
   pods = ['web-1'];
   await begin();
 }
@@ -355,7 +357,7 @@ describe('on a worker', () => {
   test('the pods are moved away first, and come again', async () => {
     pods = ['web-1', 'web-2'];
     expect(JSON.parse((await upgrade('--to', NEXT)).stdout)).toMatchObject({
-      ...{ role: 'agent', outcome: 'done', snapshot: null },
+      nodes: [{ node: 'node-1', role: 'worker', from: OLD }],
     });
     expect([await found(), pods]).toEqual([UPGRADED, []]);
   });
@@ -396,5 +398,177 @@ describe('on a worker', () => {
       details: { outcome: 'went-back' },
     });
     expect(await found()).toEqual({ ...AS_BEFORE, previous: OLD });
+  });
+});
+
+const WANTED = 'pipeops.io/k3s-wanted';
+const STATE = 'pipeops.io/k3s-upgrade';
+const ID = '0123456789abcdef';
+
+describe('asked by a server', () => {
+  beforeEach(beWorker);
+
+  const ask = (to: string, id = ID) => {
+    node.annotations[WANTED] = JSON.stringify({ id, to, drain: true });
+  };
+  const look = async () => {
+    const ran = await machine.run(['upgrade', 'k3s-asked'], {
+      clock: scaledClock(SPEED),
+      env: INSTALL_ENV,
+    });
+    await carrying;
+    return ran.exitCode;
+  };
+  const answer = () => JSON.parse(node.annotations[STATE] ?? 'null');
+
+  test('a node upgrades itself once, and says so', async () => {
+    expect([await look(), answer()]).toEqual([0, null]);
+    ask(NEXT);
+    expect([await look(), answer()]).toEqual([0, { id: ID, state: 'done', why: null }]);
+    expect(await found()).toEqual(UPGRADED);
+    const before = machine.calls.length;
+    expect(await look()).toBe(0);
+    expect(machine.calls.slice(before).filter(({ argv }) => argv[0] === 'systemctl')).toEqual([]);
+  });
+
+  test('what is against the rules is refused with its reason, and nothing is changed', async () => {
+    ask('v1.38.0+k3s1');
+    expect(await look()).toBe(0);
+    expect(answer()).toEqual({
+      ...{ id: ID, state: 'failed', why: expect.stringMatching(/\[VERSION_REFUSED\]$/) },
+    });
+    expect(await found()).toEqual(AS_BEFORE);
+  });
+
+  test('one that failed is told, and is begun anew when it is asked for anew', async () => {
+    versions.set(NEXT, 'crashes');
+    ask(NEXT);
+    expect([await look(), answer()]).toMatchObject([0, { state: 'failed' }]);
+    versions.clear();
+    carrying = undefined;
+    ask(NEXT, 'fedcba9876543210');
+    expect([await look(), answer().state]).toEqual([0, 'done']);
+    expect(await found()).toEqual(UPGRADED);
+  });
+
+  test('what ended without an answer is answered at the next look', async () => {
+    ask(NEXT);
+    node.annotations[STATE] = JSON.stringify({ id: ID, state: 'begun', why: null });
+    await machine.put(
+      RESULT,
+      JSON.stringify({
+        ...{ v: 1, id: ID, from: OLD, to: NEXT, role: 'agent', node: 'node-1', snapshot: null },
+        ...{ outcome: 'went-back', why: 'it crashed', at: '2026-01-01T00:00:00.000Z', took_ms: 1 },
+      }),
+    );
+    expect(await look()).toBe(0);
+    expect(answer()).toEqual({ id: ID, state: 'failed', why: 'it crashed' });
+  });
+
+  test.each([
+    '{',
+    '{"id":"x","to":"v1.37.0+k3s1","drain":true}',
+    `{"id":"${ID}","to":"; rm","drain":true}`,
+  ])('what is no request is none: %s', async (text) => {
+    node.annotations[WANTED] = text;
+    expect([await look(), answer()]).toEqual([0, null]);
+  });
+});
+
+describe('a server leads', () => {
+  /** What the other node says, and does as soon as it is asked. */
+  let other: { version: string; annotations: Record<string, string> };
+  let answers: (id: string) => object | undefined;
+  let asked: string[];
+  let onLook: () => void;
+
+  beforeEach(async () => {
+    await beServer();
+    others = [{ name: 'node-2', version: OLD, isServer: false, isReady: true }];
+    other = { version: OLD, annotations: {} };
+    asked = [];
+    onLook = () => undefined;
+    answers = (id) => {
+      other.version = NEXT;
+      return { id, state: 'done', why: null };
+    };
+    machine.web.set('https://127.0.0.1:6443/api/v1/nodes/node-2', (_, init) => {
+      if (init?.method === 'PATCH') {
+        const { annotations } = JSON.parse(`${init.body}`).metadata;
+        const { id, to } = JSON.parse(annotations[WANTED]);
+        asked.push(`${to} while this server has ${running}`);
+        const said = answers(id);
+        Object.assign(other.annotations, annotations, said && { [STATE]: JSON.stringify(said) });
+        others = [{ name: 'node-2', version: other.version, isServer: false, isReady: true }];
+      }
+      onLook();
+      const shown = nodeOf('node-2', other.version, false, true);
+      const metadata = { ...shown.metadata, annotations: other.annotations };
+      return Response.json({ ...shown, metadata });
+    });
+  });
+
+  test('itself first, and then the workers', async () => {
+    const ran = await upgrade('--to', NEXT);
+    const took_ms = expect.any(Number);
+    expect(JSON.parse(ran.stdout)).toEqual({
+      to: NEXT,
+      nodes: [
+        { node: 'node-1', role: 'server', from: OLD, took_ms },
+        { node: 'node-2', role: 'worker', from: OLD, took_ms },
+      ],
+      steps: [],
+    });
+    expect(asked).toEqual([`${NEXT} while this server has ${NEXT}`]);
+    expect(await found()).toEqual(UPGRADED);
+  });
+
+  test('--this-node leaves the others', async () => {
+    expect((await upgrade('--to', NEXT, '--this-node')).exitCode).toBe(0);
+    expect([asked, await found()]).toEqual([[], UPGRADED]);
+  });
+
+  test('halts at the first failure with what the node said, and a second run asks anew', async () => {
+    const good = answers;
+    answers = (id) => ({ id, state: 'failed', why: 'its disk is full [DISK_FULL]' });
+    expect(errorOf(await upgrade('--to', NEXT))).toMatchObject({
+      code: 'UPGRADE_FAILED',
+      message: 'k3s was not upgraded on node-2: it says: its disk is full [DISK_FULL]',
+      details: { node: 'node-2' },
+    });
+    answers = good;
+    const again = JSON.parse((await upgrade('--to', NEXT)).stdout);
+    expect(again.nodes).toMatchObject([{ node: 'node-2' }]);
+    expect(asked).toHaveLength(2);
+  });
+
+  test('does not ask twice what a node is at already', async () => {
+    other.annotations = {
+      [WANTED]: JSON.stringify({ id: ID, to: NEXT, drain: true }),
+      [STATE]: JSON.stringify({ id: ID, state: 'begun', why: null }),
+    };
+    let looks = 0;
+    onLook = () => {
+      looks += 1;
+      if (looks > 1) {
+        other.version = NEXT;
+        other.annotations[STATE] = JSON.stringify({ id: ID, state: 'done', why: null });
+      }
+    };
+    expect((await upgrade('--to', NEXT)).exitCode).toBe(0);
+    expect([looks, asked]).toEqual([2, []]);
+  });
+
+  test('tells of a node whose agent does not look', async () => {
+    answers = () => undefined;
+    expect(errorOf(await upgrade('--to', NEXT))).toMatchObject({
+      message: expect.stringMatching(/^k3s was not upgraded on node-2: its agent has not begun/),
+    });
+  });
+
+  test('begins nothing where a node is not ready', async () => {
+    others = [{ name: 'node-2', version: OLD, isServer: false, isReady: false }];
+    expect(errorOf(await upgrade('--to', NEXT))).toMatchObject({ code: 'K3S_NOT_READY' });
+    expect(await found()).toEqual(AS_BEFORE);
   });
 });

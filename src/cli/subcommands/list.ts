@@ -212,6 +212,10 @@ export const SUBCOMMANDS: Subcommands = {
     summary: '',
     load: async () => (await import('./upgrade-parts.ts')).upgradeSelfTestSubcommand,
   },
+  'upgrade k3s-asked': {
+    summary: '',
+    load: async () => (await import('./upgrade-k3s.ts')).upgradeK3sAskedSubcommand,
+  },
   'upgrade k3s-carry-out': {
     summary: '',
     load: async () => (await import('./upgrade-k3s.ts')).upgradeK3sCarryOutSubcommand,

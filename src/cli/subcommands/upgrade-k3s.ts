@@ -1,7 +1,6 @@
 import { AgentError } from '../../core/errors.ts';
 import { isK3sVersion } from '../../core/k3s-version.ts';
-import type { K3sUpgradePlan } from '../../machine/k3s-upgrade/plan.ts';
-import type { K3sUpgradeResult } from '../../protocol/files/k3s-upgrade.ts';
+import type { K3sUpgradeOutcome } from '../../machine/k3s-upgrade/upgrade.ts';
 import { DRY_RUN_FLAG, JSON_FLAG } from '../definition/common-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
 
@@ -10,7 +9,7 @@ const CHANNEL_PATTERN = /^(stable|latest|v\d{1,3}\.\d{1,3})$/;
 export const upgradeK3sSubcommand = defineSubcommand({
   name: 'upgrade k3s',
   description:
-    'Brings k3s to a newer version, one minor version at a time: makes a snapshot, moves the pods away, restarts k3s, and goes back by itself where that is safe.',
+    'Brings k3s to a newer version, one minor version at a time; on a server all nodes of the cluster, one after the other. Makes a snapshot, moves the pods away, restarts k3s, and goes back by itself where that is safe.',
   example: 'sudo pipeops-agent upgrade k3s',
   flags: {
     to: {
@@ -28,6 +27,11 @@ export const upgradeK3sSubcommand = defineSubcommand({
       type: 'boolean',
       description: 'Move the pods to other nodes first; else they run on while k3s restarts',
     },
+    'this-node': {
+      type: 'boolean',
+      default: false,
+      description: 'Only this machine, and not the other nodes of its cluster',
+    },
     'dry-run': DRY_RUN_FLAG,
     json: JSON_FLAG,
   },
@@ -39,11 +43,10 @@ export const upgradeK3sSubcommand = defineSubcommand({
     const outcome = await upgradeK3s(context, {
       ...wantedVersion(flags.to, flags.channel),
       drain: flags.drain ?? true,
+      isThisNodeOnly: flags['this-node'],
       dryRun: flags['dry-run'],
     });
-    context.io.stdout(
-      flags.json ? `${JSON.stringify(outcome.result ?? outcome.plan, null, 2)}\n` : textOf(outcome),
-    );
+    context.io.stdout(flags.json ? `${JSON.stringify(outcome, null, 2)}\n` : textOf(outcome));
     return 0;
   },
 });
@@ -63,6 +66,21 @@ export const upgradeK3sCarryOutSubcommand = defineSubcommand({
   },
 });
 
+/** Run by pipeops-agent-k3s-asked.service. */
+export const upgradeK3sAskedSubcommand = defineSubcommand({
+  name: 'upgrade k3s-asked',
+  description: 'Begins an upgrade of k3s that a server asks this node for.',
+  example: 'pipeops-agent upgrade k3s-asked',
+  flags: {},
+  words: [],
+  needsRoot: true,
+  run: async (context) => {
+    const { beginAskedK3sUpgrade } = await import('../../machine/k3s-upgrade/asked.ts');
+    await beginAskedK3sUpgrade(context, (line) => context.io.stdout(`<5>${line}\n`));
+    return 0;
+  },
+});
+
 /** They become part of addresses. */
 function wantedVersion(to: string | undefined, channel: string) {
   if (to !== undefined && !isK3sVersion(to)) {
@@ -78,18 +96,15 @@ function wantedVersion(to: string | undefined, channel: string) {
   return { to, channel };
 }
 
-interface Told {
-  readonly plan: K3sUpgradePlan;
-  readonly result: K3sUpgradeResult | undefined;
-}
-
-function textOf({ plan, result }: Told): string {
-  const { from, to, node, steps } = plan;
-  if (result !== undefined) {
-    const seconds = Math.round(result.took_ms / 1_000);
-    return `k3s ${to} runs on ${node} now, in place of ${from} (${seconds} s)\n`;
+function textOf({ to, nodes, steps }: K3sUpgradeOutcome): string {
+  if (nodes.length === 0) {
+    return `k3s ${to} runs already\n`;
   }
-  return steps.length === 0
-    ? `k3s ${to} runs on ${node} already\n`
-    : `On ${node}, from k3s ${from} to ${to}:\n${steps.map((step, index) => `  ${index + 1}. ${step}\n`).join('')}`;
+  const lines = nodes.map(({ node, role, from, took_ms: tookMs }) =>
+    tookMs === null
+      ? `${node} (${role}): from k3s ${from} to ${to}`
+      : `${node} (${role}): k3s ${to} in place of ${from} (${Math.round(tookMs / 1_000)} s)`,
+  );
+  const here = steps.map((step, index) => `  ${index + 1}. ${step}`);
+  return [...lines, ...(here.length === 0 ? [] : ['On this machine:', ...here]), ''].join('\n');
 }

@@ -7,6 +7,8 @@ import { basename } from 'node:path';
 import {
   HELPER_SERVICE_UNIT,
   HELPER_SOCKET_UNIT,
+  K3S_ASKED_SERVICE_UNIT,
+  K3S_ASKED_TIMER_UNIT,
   K3S_UPGRADE_PATH_UNIT,
   K3S_UPGRADE_SERVICE_UNIT,
   type Places,
@@ -92,6 +94,18 @@ export function k3sUpgradeUnits(deps: Deps, inventory: HostInventory, isWanted: 
     texts: [k3sUpgradeService, k3sUpgradePath],
     starts: K3S_UPGRADE_PATH_UNIT,
     started: K3S_UPGRADE_SERVICE_UNIT,
+  });
+}
+
+/** The look whether a server asks this node for another k3s. @param isWanted not of a k3s that is not ours */
+export function k3sAskedUnits(deps: Deps, inventory: HostInventory, isWanted: boolean): Resource {
+  const { k3sAskedService, k3sAskedTimer } = unitTextsFor(deps.places);
+  return startingUnit(deps, inventory, isWanted, {
+    id: 'k3s-asked',
+    title: 'Set up upgrades of k3s that a server leads',
+    texts: [k3sAskedService, k3sAskedTimer],
+    starts: K3S_ASKED_TIMER_UNIT,
+    started: K3S_ASKED_SERVICE_UNIT,
   });
 }
 

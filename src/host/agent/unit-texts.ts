@@ -3,6 +3,10 @@
 import agentService from '../../../systemd/pipeops-agent.service' with { type: 'text' };
 import helperService from '../../../systemd/pipeops-agent-helper@.service' with { type: 'text' };
 import helperSocket from '../../../systemd/pipeops-agent-helper.socket' with { type: 'text' };
+import k3sAskedService from '../../../systemd/pipeops-agent-k3s-asked.service' with {
+  type: 'text',
+};
+import k3sAskedTimer from '../../../systemd/pipeops-agent-k3s-asked.timer' with { type: 'text' };
 import k3sUpgradePath from '../../../systemd/pipeops-agent-k3s-upgrade.path' with { type: 'text' };
 import k3sUpgradeService from '../../../systemd/pipeops-agent-k3s-upgrade.service' with {
   type: 'text',
@@ -22,6 +26,8 @@ export interface UnitTexts {
   readonly agent: UnitText;
   readonly helperSocket: UnitText;
   readonly helperService: UnitText;
+  readonly k3sAskedTimer: UnitText;
+  readonly k3sAskedService: UnitText;
   readonly k3sUpgradePath: UnitText;
   readonly k3sUpgradeService: UnitText;
   readonly snapshotsTimer: UnitText;
@@ -41,6 +47,8 @@ export function unitTextsFor(places: Places): UnitTexts {
     agent: unit(places.unitFile, agentService),
     helperSocket: unit(places.helperSocketUnitFile, helperSocket),
     helperService: unit(places.helperServiceUnitFile, helperService),
+    k3sAskedTimer: unit(places.k3sAskedTimerUnitFile, k3sAskedTimer),
+    k3sAskedService: unit(places.k3sAskedServiceUnitFile, k3sAskedService),
     k3sUpgradePath: unit(places.k3sUpgradePathUnitFile, k3sUpgradePath),
     k3sUpgradeService: unit(places.k3sUpgradeServiceUnitFile, k3sUpgradeService),
     snapshotsTimer: unit(places.snapshotsTimerUnitFile, snapshotsTimer),

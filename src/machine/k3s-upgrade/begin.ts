@@ -19,8 +19,8 @@ import {
   type K3sUpgradeResult,
 } from '../../protocol/files/k3s-upgrade.ts';
 import type { MachineContext } from '../context.ts';
-import { WORDS } from './carry-out.ts';
 import type { K3sUpgradePlan } from './plan.ts';
+import { STEP_WORDS } from './step-words.ts';
 
 const LOOK_INTERVAL_MS = 500;
 /** Moving the pods, a download and both versions may each take their time. */
@@ -96,7 +96,7 @@ export async function followK3sUpgrade(
       if (result?.id === id) {
         return { found: result };
       }
-      progress.update(record === undefined ? 'starting' : WORDS[record.step]);
+      progress.update(record === undefined ? 'starting' : STEP_WORDS[record.step]);
       const isGivenUp = (await activeState(context, K3S_UPGRADE_SERVICE_UNIT)) === 'failed';
       return isGivenUp ? { found: undefined } : { soFar: undefined };
     });

@@ -25,6 +25,8 @@ import { createSnapshot } from '../snapshots/create.ts';
 import { listSnapshots } from '../snapshots/shelf.ts';
 import { requireServersWell } from './guard.ts';
 import { type NodeHere, nodeHere, othersThan, requireReadyNode } from './here.ts';
+import { answeredOrOpen } from './node-answer.ts';
+import { STEP_WORDS } from './step-words.ts';
 import { restartInto } from './wait-ready.ts';
 
 /** A machine that went down so often while it was judged is not asked again. */
@@ -52,12 +54,15 @@ export async function carryOutK3sUpgrade(
     record !== undefined;
     record = await readK3sUpgrade(context)
   ) {
-    say(`${record.from} to ${record.to}: ${WORDS[record.step]}${whyOf(record)}`);
+    say(`${record.from} to ${record.to}: ${STEP_WORDS[record.step]}${whyOf(record)}`);
     const next = await nextStep(context, record);
     if (next !== undefined) {
       await change(context, next);
     }
   }
+  await here(context)
+    .then((self) => answeredOrOpen(context, self))
+    .catch(expectedError); // Who asked is told at the next look, then (asked.ts).
   const result = await readK3sUpgradeResult(context);
   say(`The last upgrade of k3s ended: ${result?.outcome ?? 'none'}${whyOf(result)}`);
 }
@@ -72,17 +77,6 @@ async function change(context: MachineContext, next: Next): Promise<void> {
 
 const whyOf = (about: { readonly why: string | null } | undefined) =>
   (about?.why ?? '') === '' ? '' : ` (${about?.why})`;
-
-/** What a person is told of each step. */
-export const WORDS: Readonly<Record<K3sUpgradeRecord['step'], string>> = {
-  fetch: 'fetching and checking the program',
-  snapshot: 'making a snapshot',
-  drain: 'moving the pods away',
-  switch: 'putting the program in its place',
-  judge: 'restarting k3s, and looking whether the node is well',
-  back: 'not well; going back',
-  end: 'letting the node take pods again',
-};
 
 /** @returns what changes in the record; undefined when all is done */
 async function nextStep(

@@ -11,8 +11,8 @@ import type { MachineContext } from '../context.ts';
 import { pathOfNode } from '../leave/client.ts';
 import type { NodeHere } from './here.ts';
 
-/** A new k3s unpacks itself and may change its data first; an install has 10 min, with images to import. */
-const READY_TIMEOUT_MS = 5 * 60_000;
+/** As long as an installation waits: a new k3s unpacks itself, and may change its data first. */
+const READY_TIMEOUT_MS = 10 * 60_000;
 const POLL_INTERVAL_MS = 1_000;
 /** Kubernetes tells whole seconds. */
 const TOLD_PRECISION_MS = 999;

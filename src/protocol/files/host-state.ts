@@ -64,14 +64,19 @@ const KNOWN_NAMES: Readonly<Record<InventoryEntry['kind'], (name: string) => boo
 export function isKnownEntry<T extends UnknownEntry>(
   places: Pick<
     Places,
-    'unitFile' | 'helperSocketUnitFile' | 'k3sUpgradePathUnitFile' | 'snapshotsTimerUnitFile'
+    | 'unitFile'
+    | 'helperSocketUnitFile'
+    | 'k3sAskedTimerUnitFile'
+    | 'k3sUpgradePathUnitFile'
+    | 'snapshotsTimerUnitFile'
   >,
   entry: T,
 ): entry is T & InventoryEntry {
   const kind = INVENTORY_KINDS.find((each) => each === entry.kind);
   const ownUnits = [
     ...[places.unitFile, places.helperSocketUnitFile],
-    ...[places.k3sUpgradePathUnitFile, places.snapshotsTimerUnitFile],
+    ...[places.k3sAskedTimerUnitFile, places.k3sUpgradePathUnitFile],
+    places.snapshotsTimerUnitFile,
   ];
   const isOwnUnit = kind === 'unit' && ownUnits.includes(entry.name);
   return kind !== undefined && (isOwnUnit || KNOWN_NAMES[kind](entry.name));
