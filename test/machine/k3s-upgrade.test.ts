@@ -20,7 +20,7 @@ const RECORD = `${HOST_STATE}/k3s-upgrade.json`;
 const RESULT = `${HOST_STATE}/k3s-upgrade-result.json`;
 const SERVICE = 'pipeops-agent-k3s-upgrade.service';
 /** Minutes are moments. */
-const SPEED = 4_000;
+const SPEED = 300;
 /** More than an upgrade makes. */
 const CHANGES_MAX = 200;
 

@@ -189,6 +189,7 @@ describe('what the release before this one removes', () => {
     const others = [...machine.enabled].filter((unit) => /^pipeops-agent[^.]/.test(unit));
     expect(others.toSorted()).toEqual([
       'pipeops-agent-helper.socket',
+      'pipeops-agent-k3s-asked.timer',
       'pipeops-agent-k3s-upgrade.path',
       'pipeops-agent-snapshots.timer',
     ]);

@@ -24,8 +24,10 @@ import { installHostPackages } from './packages.ts';
 
 const BUILD_TIMEOUT_MS = 600_000;
 const [OLD, NEW] = ['0.9.0', '1.0.0-rc.1'];
-const UNITS =
-  'pipeops-agent.service pipeops-agent-helper.socket pipeops-agent-k3s-upgrade.path pipeops-agent-snapshots.timer';
+const UNITS = [
+  ...['pipeops-agent.service', 'pipeops-agent-helper.socket', 'pipeops-agent-k3s-asked.timer'],
+  ...['pipeops-agent-k3s-upgrade.path', 'pipeops-agent-snapshots.timer'],
+].join(' ');
 /** What the scripts of packages may use. */
 const TOOLS = ['sh', 'cat', 'echo', 'grep', 'readlink', 'rm', 'rmdir'];
 const NOTES = `#!/bin/sh
