@@ -178,11 +178,7 @@ export function placesOf({
     isPackaged,
     versionsDirectory,
     executableLink: `${prefix}/bin/pipeops-agent`,
-    unitFile: `${unitDirectory}/${UNIT_NAME}`,
-    helperSocketUnitFile: `${unitDirectory}/${HELPER_SOCKET_UNIT}`,
-    helperServiceUnitFile: `${unitDirectory}/${HELPER_SERVICE_UNIT}`,
-    snapshotsTimerUnitFile: `${unitDirectory}/${SNAPSHOTS_TIMER_UNIT}`,
-    snapshotsServiceUnitFile: `${unitDirectory}/${SNAPSHOTS_SERVICE_UNIT}`,
+    ...unitFilesIn(unitDirectory),
 
     configDirectory: config,
     configFile: `${config}/config.yaml`,
@@ -217,16 +213,11 @@ export function placesOf({
     upgradeFile: `${hostState}/upgrade.json`,
     upgradeResultFile: `${hostState}/upgrade-result.json`,
     upgradeHoldFile: `${hostState}/upgrade-hold.json`,
-    upgradeUnitFile: `${unitDirectory}/pipeops-agent-upgrade.service`,
     selfTestDirectory: '/run/pipeops-agent-upgrade',
     previousExecutableFile: `${hostState}/previous-executable`,
     unprovenExecutableFile: `${hostState}/unproven-executable`,
     k3sUpgradeFile: `${hostState}/k3s-upgrade.json`,
     k3sUpgradeResultFile: `${hostState}/k3s-upgrade-result.json`,
-    k3sUpgradePathUnitFile: `${unitDirectory}/${K3S_UPGRADE_PATH_UNIT}`,
-    k3sUpgradeServiceUnitFile: `${unitDirectory}/${K3S_UPGRADE_SERVICE_UNIT}`,
-    k3sAskedTimerUnitFile: `${unitDirectory}/${K3S_ASKED_TIMER_UNIT}`,
-    k3sAskedServiceUnitFile: `${unitDirectory}/${K3S_ASKED_SERVICE_UNIT}`,
     askedFile: `${hostState}/asked.json`,
     snapshotsDirectory: '/var/lib/pipeops-agent-snapshots',
     snapshotKeyFile: '/var/lib/pipeops-agent-snapshots/key',
@@ -246,6 +237,21 @@ export function placesOf({
     helperNotesLockFile: '/run/pipeops-agent-helper-notes.lock',
     snapshotLockFile: '/run/pipeops-agent-snapshots.lock',
     offerCertificateFile: '/run/pipeops-agent-offer.pem',
+  };
+}
+
+function unitFilesIn(unitDirectory: string) {
+  return {
+    unitFile: `${unitDirectory}/${UNIT_NAME}`,
+    helperSocketUnitFile: `${unitDirectory}/${HELPER_SOCKET_UNIT}`,
+    helperServiceUnitFile: `${unitDirectory}/${HELPER_SERVICE_UNIT}`,
+    snapshotsTimerUnitFile: `${unitDirectory}/${SNAPSHOTS_TIMER_UNIT}`,
+    snapshotsServiceUnitFile: `${unitDirectory}/${SNAPSHOTS_SERVICE_UNIT}`,
+    upgradeUnitFile: `${unitDirectory}/pipeops-agent-upgrade.service`,
+    k3sUpgradePathUnitFile: `${unitDirectory}/${K3S_UPGRADE_PATH_UNIT}`,
+    k3sUpgradeServiceUnitFile: `${unitDirectory}/${K3S_UPGRADE_SERVICE_UNIT}`,
+    k3sAskedTimerUnitFile: `${unitDirectory}/${K3S_ASKED_TIMER_UNIT}`,
+    k3sAskedServiceUnitFile: `${unitDirectory}/${K3S_ASKED_SERVICE_UNIT}`,
   };
 }
 
