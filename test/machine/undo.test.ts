@@ -282,17 +282,19 @@ test('a program that somebody has put in the place of the link stays', async () 
 
 const UNDO_PLAN = [
   'Stop and remove /etc/systemd/system/pipeops-agent.service',
-  'Remove file /etc/systemd/system/pipeops-agent-snapshots.service  stop pipeops-agent-snapshots.timer',
+  'Remove file /etc/systemd/system/pipeops-agent-k3s-upgrade.service  stop pipeops-agent-k3s-upgrade.path',
+  'Remove file /etc/systemd/system/pipeops-agent-k3s-upgrade.path',
+  'Remove file /etc/systemd/system/pipeops-agent-snapshots.service    stop pipeops-agent-snapshots.timer',
   'Remove file /etc/systemd/system/pipeops-agent-snapshots.timer',
-  'Remove file /etc/systemd/system/pipeops-agent-helper@.service    stop pipeops-agent-helper.socket',
+  'Remove file /etc/systemd/system/pipeops-agent-helper@.service      stop pipeops-agent-helper.socket',
   'Remove file /etc/systemd/system/pipeops-agent-helper.socket',
   'Remove directory /etc/pipeops-agent',
   'Remove directory /var/lib/pipeops-agent',
   'Remove user pipeops-agent',
   'Remove group pipeops-agent',
-  'Remove k3s (server) and what runs in it                          stop k3s.service, ' +
+  'Remove k3s (server) and what runs in it                            stop k3s.service, ' +
     'remove /etc/systemd/system/k3s.service, remove /usr/local/bin/k3s, remove /var/lib/rancher/k3s',
-  'Remove the configuration of k3s                                  ' +
+  'Remove the configuration of k3s                                    ' +
     'remove /etc/rancher/k3s/config.yaml.d/50-pipeops.yaml',
   'Remove directory /var/lib/rancher',
   'Remove directory /etc/rancher/node',
@@ -303,6 +305,17 @@ const UNDO_PLAN = [
   'Remove directory /usr/local',
   'Remove directory /opt',
   'Remove the inventory, /var/lib/pipeops-agent-host',
+  '',
+  'Commands, in order:',
+  '  systemctl disable --quiet --now pipeops-agent.service',
+  '  systemctl daemon-reload',
+  '  systemctl disable --quiet --now pipeops-agent-k3s-upgrade.path',
+  '  systemctl stop pipeops-agent-k3s-upgrade.service',
+  '  systemctl disable --quiet --now pipeops-agent-snapshots.timer',
+  '  systemctl stop pipeops-agent-snapshots.service',
+  '  systemctl disable --quiet --now pipeops-agent-helper.socket',
+  "  systemctl stop 'pipeops-agent-helper@*.service'",
+  '  userdel pipeops-agent',
 ];
 
 async function removeIfEmpty(path: string): Promise<void> {
