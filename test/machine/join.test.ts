@@ -122,6 +122,7 @@ test('join takes the first server that answers with a certificate of the CA', as
       'agent-config',
       'joined-server',
       'helper',
+      'k3s-upgrade',
       'agent-unit',
       'switch-executable',
     ],

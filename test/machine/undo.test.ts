@@ -235,6 +235,10 @@ test('--dry-run tells what would be removed and changes nothing, by text and by 
         { action: 'stop', target: 'pipeops-agent.service' },
         { action: 'remove', target: '/etc/systemd/system/pipeops-agent.service' },
       ],
+      commands: [
+        ['systemctl', 'disable', '--quiet', '--now', 'pipeops-agent.service'],
+        ['systemctl', 'daemon-reload'],
+      ],
     },
   });
   expect((await machine.run(['uninstall', '--dry-run'])).stdout).toBe(text.stdout);
