@@ -123,6 +123,7 @@ test('join takes the first server that answers with a certificate of the CA', as
       'joined-server',
       'helper',
       'k3s-upgrade',
+      'k3s-asked',
       'agent-unit',
       'switch-executable',
     ],

@@ -286,6 +286,8 @@ test('a program that somebody has put in the place of the link stays', async () 
 
 const UNDO_PLAN = [
   'Stop and remove /etc/systemd/system/pipeops-agent.service',
+  'Remove file /etc/systemd/system/pipeops-agent-k3s-asked.service    stop pipeops-agent-k3s-asked.timer',
+  'Remove file /etc/systemd/system/pipeops-agent-k3s-asked.timer',
   'Remove file /etc/systemd/system/pipeops-agent-k3s-upgrade.service  stop pipeops-agent-k3s-upgrade.path',
   'Remove file /etc/systemd/system/pipeops-agent-k3s-upgrade.path',
   'Remove file /etc/systemd/system/pipeops-agent-snapshots.service    stop pipeops-agent-snapshots.timer',
@@ -313,6 +315,8 @@ const UNDO_PLAN = [
   'Commands, in order:',
   '  systemctl disable --quiet --now pipeops-agent.service',
   '  systemctl daemon-reload',
+  '  systemctl disable --quiet --now pipeops-agent-k3s-asked.timer',
+  '  systemctl stop pipeops-agent-k3s-asked.service',
   '  systemctl disable --quiet --now pipeops-agent-k3s-upgrade.path',
   '  systemctl stop pipeops-agent-k3s-upgrade.service',
   '  systemctl disable --quiet --now pipeops-agent-snapshots.timer',
