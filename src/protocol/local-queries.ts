@@ -41,7 +41,8 @@ const name = text.describe('a part of the name').optional();
 const namespace = DnsLabel.describe('only of this namespace').optional();
 const label = z
   .string()
-  .regex(/^[^=]{1,317}=.{0,63}$/)
+  // What values may have (kubernetes.io, "Labels and Selectors").
+  .regex(/^[^=]{1,317}=[-A-Za-z0-9_.]{0,63}$/)
   .describe('only with this label: `key=value`')
   .optional();
 
