@@ -1,6 +1,7 @@
 /** An agent that came as a package of the system: its program and its units are files of the package manager. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { join } from 'node:path';
+import { readdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { DEFAULT_PLACES, PACKAGED_PLACES } from '../../src/core/places.ts';
 import { BUILD } from '../../src/core/version.ts';
 import { unitTextsFor } from '../../src/host/agent/unit-texts.ts';
@@ -154,6 +155,16 @@ describe('a machine with the package', () => {
       });
     }
   });
+});
+
+test('the package has every unit that is in systemd/', async () => {
+  const names = await readdir(join(import.meta.dir, '../../systemd'));
+  const texts = Object.values(unitTextsFor(PACKAGED_PLACES));
+  expect(texts.map(({ path }) => basename(path)).sort()).toEqual(names.sort());
+  for (const { text } of texts) {
+    expect(text).not.toContain(DEFAULT_PLACES.executableLink);
+  }
+  machine = await simulatedMachine(PACKAGED_PLACES);
 });
 
 test('a package does not take the place of an agent that install.sh has placed', async () => {

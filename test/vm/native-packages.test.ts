@@ -15,7 +15,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { buildPackages } from '../../scripts/release/packages.ts';
 import { DEFAULT_PLACES, PACKAGED_PLACES } from '../../src/core/places.ts';
 import { unitTextsFor } from '../../src/host/agent/unit-texts.ts';
@@ -24,9 +24,13 @@ import { installHostPackages } from './packages.ts';
 
 const BUILD_TIMEOUT_MS = 600_000;
 const [OLD, NEW] = ['0.9.0', '1.0.0-rc.1'];
+/** As the package stops them: those that start others are found by their names. */
 const UNITS = [
-  ...['pipeops-agent.service', 'pipeops-agent-helper.socket', 'pipeops-agent-k3s-asked.timer'],
-  ...['pipeops-agent-k3s-upgrade.path', 'pipeops-agent-snapshots.timer'],
+  'pipeops-agent.service',
+  ...Object.values(unitTextsFor(PACKAGED_PLACES))
+    .map(({ path }) => basename(path))
+    .filter((name) => /\.(path|socket|timer)$/.test(name))
+    .sort(),
 ].join(' ');
 /** What the scripts of packages may use. */
 const TOOLS = ['sh', 'cat', 'echo', 'grep', 'readlink', 'rm', 'rmdir'];
