@@ -63,7 +63,7 @@ export const METRICS = {
   }),
   pipeops_agent_certificate_end_timestamp_seconds: gauge(
     'When the certificates of k3s on this machine end, by who shows it.',
-    { certificate: ['Kubernetes API', 'kubelet'] },
+    { certificate: ['Kubernetes API', 'kubelet', 'cluster authority'] },
   ),
   pipeops_agent_session_connected: gauge('1 while there is a session with the control plane.'),
   pipeops_agent_session_held: ofServers(
