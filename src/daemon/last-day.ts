@@ -1,6 +1,7 @@
 /** How busy the machine was over the last day, for the charts of the page. It is lost with a restart. */
 import type { Clock, Files } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
+import { type ProcessorTimes, readProcessorTimes } from '../host/facts/processor-times.ts';
 import type { DayAnswer } from '../protocol/local-status.ts';
 
 /** Between two samples. */
@@ -37,19 +38,20 @@ export function lastDay({
     latency_ms: new Float32Array(SAMPLES_MAX),
   };
   const fields = Object.keys(values) as Field[];
+  const proc = readable(files);
   let taken = 0;
   let requests = { count: 0, ms: 0 };
-  let before = { at: clock.monotonic(), processor: NO_PROCESSOR };
+  let before: Moment = { at: clock.monotonic(), processors: undefined };
   const sample = async () => {
-    const processor = processorTimes(await read(files, '/proc/stat'));
+    const processors = await readProcessorTimes({ files: proc });
     const at = clock.monotonic();
     const now: Sample = {
-      cpu_percent: busyPercent(before.processor, processor),
-      memory_bytes: memoryInUse(await read(files, '/proc/meminfo')),
+      cpu_percent: busyPercent(before.processors, processors),
+      memory_bytes: memoryInUse((await proc.readText('/proc/meminfo')) ?? ''),
       requests_per_second: requests.count / ((at - before.at) / 1_000),
       latency_ms: requests.count === 0 ? Number.NaN : requests.ms / requests.count,
     };
-    before = { at, processor };
+    before = { at, processors };
     requests = { count: 0, ms: 0 };
     const place = taken % SAMPLES_MAX;
     times[place] = Math.round(clock.now().getTime() / 1_000);
@@ -59,7 +61,7 @@ export function lastDay({
     taken += 1;
   };
   const run = async (signal: AbortSignal) => {
-    before = { at: clock.monotonic(), processor: processorTimes(await read(files, '/proc/stat')) };
+    before = { at: clock.monotonic(), processors: await readProcessorTimes({ files: proc }) };
     while (await clock.sleep(STEP_SECONDS * 1_000, signal)) {
       await sample();
     }
@@ -89,27 +91,25 @@ export function lastDay({
   };
 }
 
-/** Empty where it cannot be read: the chart has a gap then. */
-async function read(files: Files, path: string): Promise<string> {
-  return (await files.readText(path, PROC_LIMIT_BYTES).catch(() => undefined)) ?? '';
+interface Moment {
+  /** Monotonic ms. */
+  readonly at: number;
+  readonly processors: ProcessorTimes | undefined;
 }
 
-const NO_PROCESSOR = { busy: Number.NaN, all: Number.NaN };
+/** What cannot be read is a gap in the chart. */
+function readable(files: Files): Pick<Files, 'readText'> {
+  return {
+    readText: (path) => files.readText(path, PROC_LIMIT_BYTES).catch(() => undefined),
+  };
+}
 
-/** Ticks since the start of all processors together (proc_stat(5): user nice system idle iowait irq …). */
-function processorTimes(stat: string): { readonly busy: number; readonly all: number } {
-  const ticks = /^cpu +([\d ]+)/.exec(stat)?.[1]?.split(' ').map(Number);
-  if (ticks === undefined) {
-    return NO_PROCESSOR;
+function busyPercent(before: ProcessorTimes | undefined, now: ProcessorTimes | undefined): number {
+  if (before === undefined || now === undefined) {
+    return Number.NaN;
   }
-  // Guests are counted in user and nice already.
-  const all = ticks.slice(0, 8).reduce((sum, each) => sum + each, 0);
-  const [, , , idle = 0, waiting = 0] = ticks;
-  return { busy: all - idle - waiting, all };
-}
-
-function busyPercent(before: typeof NO_PROCESSOR, now: typeof NO_PROCESSOR): number {
-  return (100 * (now.busy - before.busy)) / (now.all - before.all);
+  const busy = ({ total, idle, waiting }: ProcessorTimes) => total - idle - waiting;
+  return (100 * (busy(now) - busy(before))) / (now.total - before.total);
 }
 
 /** What programs cannot have any more (proc_meminfo(5)). */

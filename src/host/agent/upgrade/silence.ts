@@ -4,6 +4,7 @@
  */
 import type { Clock, Exec, Files } from '../../../core/ports.ts';
 import { unitProperties } from '../../engine/systemctl.ts';
+import { type ProcessorTimes, readProcessorTimes } from '../../facts/processor-times.ts';
 
 /** A start takes under 1 s; of this it has used nothing. */
 const IDLE_SILENCE_MS = 8_000;
@@ -58,14 +59,6 @@ interface Sample {
   readonly processors: ProcessorTimes | undefined;
 }
 
-/** Ticks since the machine started, of all processors together. */
-interface ProcessorTimes {
-  readonly count: number;
-  readonly total: number;
-  readonly idle: number;
-  readonly waiting: number;
-}
-
 async function sample({ clock, exec, files }: Deps, unit: string): Promise<Sample> {
   const properties = await unitProperties({ exec }, unit, ['CPUUsageNSec']);
   const used = Number(properties['CPUUsageNSec']);
@@ -73,17 +66,8 @@ async function sample({ clock, exec, files }: Deps, unit: string): Promise<Sampl
     at: clock.monotonic(),
     // Where systemd does not count, it has a word or the largest number there.
     usedMs: Number.isSafeInteger(used) ? used / 1e6 : 0,
-    processors: processorTimes((await files.readText('/proc/stat')) ?? ''),
+    processors: await readProcessorTimes({ files }),
   };
-}
-
-/** @param stat of proc(5): `cpu` and then user, nice, system, idle, iowait, irq, softirq, steal */
-function processorTimes(stat: string): ProcessorTimes | undefined {
-  const lines = stat.split('\n').filter((line) => line.startsWith('cpu'));
-  const [all, ...each] = lines.map((line) => line.split(/ +/).slice(1, 9).map(Number));
-  const [, , , idle = 0, waiting = 0] = all ?? [];
-  const total = (all ?? []).reduce((sum, ticks) => sum + ticks, 0);
-  return total > 0 ? { count: Math.max(1, each.length), total, idle, waiting } : undefined;
 }
 
 function couldHaveWorked(before: Sample, now: Sample, usedMs: number): boolean {
