@@ -1,17 +1,14 @@
-import { AgentError } from '../../core/errors.ts';
 import type { Places } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
-import { stateNewer } from '../../core/state-newer.ts';
 import {
   INVENTORY_READER,
   Inventory,
   type InventoryEntry,
   isKnownEntry,
-  StateVersion,
   type UnknownEntry,
 } from '../../protocol/files/host-state.ts';
 import { endOriginals, readUnknownOriginals } from './originals-file.ts';
-import { parseJson } from './parse-json.ts';
+import { readStateFile, writeStateFile } from './state-file.ts';
 
 /**
  * The list of what was made on this machine, kept in a file. What was here before is not in it, and so
@@ -59,9 +56,7 @@ export async function openInventory(deps: Deps): Promise<HostInventory> {
   const write = async (entries: Inventory['entries']) => {
     const next = { ...inventory, entries };
     await files.claimDirectory(places.hostStateDirectory, { mode: 0o700 });
-    await files.writeAtomic(places.inventoryFile, `${JSON.stringify(next, null, 2)}\n`, {
-      mode: 0o600,
-    });
+    await writeStateFile(deps, places.inventoryFile, next, 0o600);
     inventory = next; // Only after it was written: if that fails, the next call tries again.
   };
   return {
@@ -113,26 +108,13 @@ async function removeBeside({ files, places }: Deps, path: string): Promise<void
   }
 }
 
-async function read({ files, places }: Deps): Promise<Inventory> {
-  const text = await files.readText(places.inventoryFile);
-  if (text === undefined) {
-    return { v: INVENTORY_READER, entries: [] };
-  }
-  const json = parseJson(text);
-  const reader = StateVersion.safeParse(json).data?.v ?? 0;
-  if (reader > INVENTORY_READER) {
-    const needs = { reader, known: INVENTORY_READER };
-    throw stateNewer(places.inventoryFile, needs, 'what was installed here is all in it');
-  }
-  const parsed = Inventory.safeParse(json);
-  if (!parsed.success) {
-    throw new AgentError(
-      'FILE_ACCESS',
-      `Cannot use the inventory ${places.inventoryFile}: it is damaged`,
-      {
-        hint: 'Restore it from a backup; without it nobody knows what was installed here',
-      },
-    );
-  }
-  return parsed.data;
+async function read(deps: Deps): Promise<Inventory> {
+  const found = await readStateFile(deps, {
+    path: deps.places.inventoryFile,
+    schema: Inventory,
+    reader: INVENTORY_READER,
+    safe: 'what was installed here is all in it',
+    repair: 'Restore it from a backup; without it nobody knows what was installed here',
+  });
+  return found ?? { v: INVENTORY_READER, entries: [] };
 }

@@ -2,19 +2,16 @@
  * The file of originals (engine/originals.ts). Entries of another version, in a form that this version
  * does not know, stay in it.
  */
-import { AgentError } from '../../core/errors.ts';
 import type { Places } from '../../core/places.ts';
 import type { Files } from '../../core/ports.ts';
-import { stateNewer } from '../../core/state-newer.ts';
 import {
   NamedThing,
   ORIGINALS_READER,
   Original,
   Originals,
-  StateVersion,
   type UnknownEntry,
 } from '../../protocol/files/host-state.ts';
-import { parseJson } from './parse-json.ts';
+import { readStateFile, writeStateFile } from './state-file.ts';
 
 interface Deps {
   readonly files: Files;
@@ -60,34 +57,20 @@ function unknownOf({ originals }: Originals): readonly unknown[] {
 }
 
 async function readDocument(deps: Deps): Promise<Originals> {
-  const text = await deps.files.readText(deps.places.originalsFile, FILE_LIMIT_BYTES);
-  if (text === undefined) {
-    return { v: ORIGINALS_READER, originals: [] };
-  }
-  const json = parseJson(text);
-  const reader = StateVersion.safeParse(json).data?.v ?? 0;
-  if (reader > ORIGINALS_READER) {
-    const needs = { reader, known: ORIGINALS_READER };
-    throw stateNewer(deps.places.originalsFile, needs, 'how everything was before is all in it');
-  }
-  const parsed = Originals.safeParse(json);
-  if (!parsed.success) {
-    throw new AgentError('FILE_ACCESS', `Cannot use ${deps.places.originalsFile}: it is damaged`, {
-      hint:
-        'Restore it from a backup. Or remove it: then what an installation has changed here ' +
-        'is not put back as it was before',
-    });
-  }
-  return parsed.data;
+  const found = await readStateFile(deps, {
+    path: deps.places.originalsFile,
+    schema: Originals,
+    reader: ORIGINALS_READER,
+    safe: 'how everything was before is all in it',
+    repair:
+      'Restore it from a backup. Or remove it: then what an installation has changed here ' +
+      'is not put back as it was before',
+    limitBytes: FILE_LIMIT_BYTES,
+  });
+  return found ?? { v: ORIGINALS_READER, originals: [] };
 }
 
 async function write(deps: Deps, document: Originals): Promise<void> {
   await deps.files.claimDirectory(deps.places.hostStateDirectory, { mode: 0o700 });
-  await deps.files.writeAtomic(
-    deps.places.originalsFile,
-    `${JSON.stringify(document, null, 2)}\n`,
-    {
-      mode: 0o600,
-    },
-  );
+  await writeStateFile(deps, deps.places.originalsFile, document, 0o600);
 }
