@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../src/platform/clock.ts';
+import type { CommandRow } from '../../src/protocol/local-commands.ts';
 import { RealtimeEvent } from '../../src/protocol/local-realtime.ts';
 import { Problem } from '../../src/protocol/local-status.ts';
 import type { DocumentedRoute } from '../../src/server/api/route.ts';
@@ -195,7 +196,11 @@ describe('the cluster', () => {
 
 describe('commands', () => {
   test('are listed the newest first, a page at a time, with how they ended', async () => {
-    const first = await json('/api/commands?limit=1');
+    // Other tests of this file have commands run, before this one or after it.
+    const all = (await json('/api/commands')).items.map(({ sequence }: CommandRow) => sequence);
+    expect(all).toEqual([...all].sort((one, other) => other - one));
+    const behind = (await json('/api/commands/c-2')).sequence + 1;
+    const first = await json(`/api/commands?limit=1&before=${behind}`);
     expect(first.items).toMatchObject([{ id: 'c-2', type: 'scale', outcome: 'failed' }]);
     const second = await json(`/api/commands?limit=1&before=${first.next}`);
     expect(second).toMatchObject({ items: [{ id: 'c-1', outcome: 'succeeded' }], next: null });
