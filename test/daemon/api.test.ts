@@ -298,13 +298,15 @@ describe('what happens is told as it happens', () => {
     await stream.until('command', ({ id, outcome }) => id === 'c-3' && outcome === 'succeeded');
     await stream.until('command', ({ id, state }) => id === 'c-3' && state === 'delivered');
     const told = stream.until('kubernetes_event', ({ reason }) => reason === 'Now');
-    kubernetes.put('/api/v1/namespaces/default/events/e3', {
+    const happened = '/api/v1/namespaces/default/events/e3';
+    kubernetes.put(happened, {
       metadata: { namespace: 'default' },
       involvedObject: { kind: 'Pod', name: 'web-1', namespace: 'default' },
       ...{ type: 'Warning', reason: 'Now', message: 'm', count: 1 },
       lastTimestamp: new Date().toISOString(),
     });
     expect((await told).data).toMatchObject({ kind: 'Pod', name: 'web-1', type: 'Warning' });
+    kubernetes.remove(happened);
     kubernetes.failWith = 500;
     await stream.until('health', ({ ready }) => ready === false);
     kubernetes.failWith = undefined;

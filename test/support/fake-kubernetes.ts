@@ -48,6 +48,8 @@ export interface FakeKubernetes extends AsyncDisposable {
   /** Of all objects that are there. */
   paths(): readonly string[];
   put(path: string, object: Json): void;
+  /** Without a word to who watches: for what a test has put, and others must not find. */
+  remove(path: string): void;
   /** Makes every Deployment ready, and tells who watches. */
   finishRollouts(): void;
   /** What the API server does to each object that is written, before it is stored; nothing at first. */
@@ -302,6 +304,7 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
     object: (path) => objects.get(path),
     paths: () => [...objects.keys()],
     put: (path, object) => void store(path, object),
+    remove: (path) => void objects.delete(path),
     finishRollouts: () => {
       for (const [path, object] of objects) {
         if (path.includes('/deployments/')) {
