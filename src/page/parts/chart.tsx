@@ -19,7 +19,8 @@ interface ChartProps {
 export function Chart({ title, now, times, values, format, least }: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
-  const data = [times, values] as unknown as uPlot.AlignedData;
+  // uPlot's types want lists that it may change; it does not.
+  const data: uPlot.AlignedData = [[...times], [...values]];
   useEffect(() => {
     const div = place.current;
     if (div === null) {
