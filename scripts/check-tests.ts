@@ -30,6 +30,7 @@ const MAY: Readonly<Record<string, { readonly times: number; readonly why: strin
   'test/support/control-plane/wire.ts': { times: 1, why: 'freezes a connection for a while' },
   'test/support/fake-kubernetes.ts': { times: 1, why: 'sends bookmarks by the clock' },
   'test/support/pod-farm.ts': { times: 1, why: 'a cluster that changes all the time' },
+  'test/support/scaled-clock.ts': { times: 1, why: 'its turns' },
   'test/support/until.ts': { times: 1, why: 'looks for a condition' },
   'test/vm/host-command.ts': { times: 2, why: 'limits' },
   'test/vm/machine.ts': { times: 1, why: 'a limit' },

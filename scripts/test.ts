@@ -68,7 +68,11 @@ async function check(
 }
 
 /** @returns directory of the coverage report */
-async function runTests(name: string, args: readonly string[]): Promise<string> {
+async function runTests(
+  name: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<string> {
   const report = join(scratch, `${name}.xml`);
   const coverage = join(scratch, `${name}-coverage`);
   const argv = [
@@ -76,7 +80,13 @@ async function runTests(name: string, args: readonly string[]): Promise<string> 
     ...[`--reporter-outfile=${report}`, `--coverage-dir=${coverage}`, ...args],
   ];
   const began = performance.now();
-  const child = Bun.spawn(argv, { cwd: ROOT, stdin: 'ignore', stdout: 2, stderr: 2 });
+  const child = Bun.spawn(argv, {
+    cwd: ROOT,
+    env: { ...process.env, ...env },
+    stdin: 'ignore',
+    stdout: 2,
+    stderr: 2,
+  });
   const exitCode = await child.exited;
   const found = await readReport(report);
   counts.passed += found.passed;
@@ -155,6 +165,12 @@ async function vm(): Promise<void> {
     ...scenarios.filter((path) => !alone.includes(path)).map((path) => `./${path}`),
   ]);
   await runTests('chaos and loss', [timeout, ...alone.map((path) => `./${path}`)]);
+}
+
+/** Killed at every change of the machine, where `unit` takes some of them. */
+async function everyKill(): Promise<void> {
+  const args = [`--timeout=${MACHINE_TEST_TIMEOUT_MS}`, '--parallel=2', './test/machine/'];
+  await runTests('every kill', args, { EVERY_KILL: '1' });
 }
 
 /** Each trouble for minutes, and troubles at random. */
@@ -242,7 +258,7 @@ const PARTS: Readonly<Record<string, readonly (() => Promise<void>)[]>> = {
   cli: [cli],
   vm: [vm],
   all: [unit, cli, session, vm],
-  long: [load, longFuzz, longSoak, longChaos],
+  long: [everyKill, load, longFuzz, longSoak, longChaos],
 };
 for (const part of PARTS[process.argv[2] ?? 'all'] ?? []) {
   await part();

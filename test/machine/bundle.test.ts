@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { decodeJoinToken, encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
 import { errorOf, JOIN_TOKEN } from '../support/installation.ts';
+import { nextKill } from '../support/next-kill.ts';
 import { scaledClock } from '../support/scaled-clock.ts';
 import {
   CONTROL_PLANE,
@@ -21,7 +22,6 @@ const ENV = { PIPEOPS_API_URL: CONTROL_PLANE };
 const IMAGES_FILE = '/var/lib/rancher/k3s/agent/images/k3s-airgap-images-amd64.tar';
 /** More than an installation makes. */
 const CHANGES_MAX = 300;
-const STRIDE = 3;
 const LIMIT_BYTES = 16 * 1024 * 1024;
 
 let machine: SimulatedMachine;
@@ -265,7 +265,7 @@ test('wherever an installation with a bundle and a mirror is killed, --undo leav
   const flags = ['--registry-mirror', 'hub.test', '--ca-file', '/root/ca.pem'];
   const before = await machine.tree();
   let change = 1;
-  for (; change < CHANGES_MAX; change += STRIDE) {
+  for (; change < CHANGES_MAX; change = nextKill(change)) {
     machine.killAt(change);
     if ((await machine.run([...INSTALL, ...flags], { env: ENV })).exitCode === 0) {
       break;

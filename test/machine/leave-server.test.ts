@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { errorOf, INSTALL, INSTALL_ENV, stateOf } from '../support/installation.ts';
 import { type LeavingCluster, leavingCluster } from '../support/leaving-cluster.ts';
+import { nextKill } from '../support/next-kill.ts';
 import { scaledClock } from '../support/scaled-clock.ts';
 import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
 
@@ -171,7 +172,7 @@ test('a run that was ended while etcd was left is uninstalled without a trace, b
 
 test('killed anywhere, the next run ends it, and the cluster has forgotten the machine', async () => {
   let change = 1;
-  for (; change < 300; change += 1) {
+  for (; change < 300; change = nextKill(change)) {
     await using other = await simulatedMachine();
     await other.run([...INSTALL, '--ha'], { env: INSTALL_ENV });
     const its = await leavingCluster(other);

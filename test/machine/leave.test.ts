@@ -1,6 +1,7 @@
 /** `leave`: pods are moved, the node goes, the machine is bare; or nothing of it has happened. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { errorOf, JOIN, JOIN_TOKEN } from '../support/installation.ts';
+import { nextKill } from '../support/next-kill.ts';
 import { CLUSTER_CA, MIRROR, simulatedMachine } from '../support/simulated-machine.ts';
 
 type Machine = Awaited<ReturnType<typeof simulatedMachine>>;
@@ -246,7 +247,7 @@ test.each([
   'killed anywhere after the cluster has let it go, "%s" ends it without a trace',
   async (_, words) => {
     let change = 1;
-    for (; change < CHANGES_MAX; change += 1) {
+    for (; change < CHANGES_MAX; change = nextKill(change)) {
       machine.killAt(change);
       const isOver = (await leave()).exitCode === 0;
       if (isOver) {
@@ -273,7 +274,7 @@ test.each([
 test('an "uninstall" that is killed before the cluster\'s word was noted is ended by the next one', async () => {
   const note = { v: 1, role: 'agent', node: 'node-1', servers: [API], state: 'leaving' };
   let change = 1;
-  for (let isOver = false; !isOver; change += 1) {
+  for (let isOver = false; !isOver; change = nextKill(change)) {
     await machine.put(NOTE, JSON.stringify(note));
     node = undefined; // The agent on the server has heard it.
     machine.killAt(change);
@@ -290,7 +291,7 @@ test('an "uninstall" that is killed before the cluster\'s word was noted is ende
 
 test('killed anywhere before that, the next "leave" ends it', async () => {
   let change = 1;
-  for (; node !== undefined && change < CHANGES_MAX; change += 1) {
+  for (; node !== undefined && change < CHANGES_MAX; change = nextKill(change)) {
     pods = [pod('web-1')];
     machine.killAt(change);
     await leave();

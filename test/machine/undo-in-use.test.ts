@@ -8,6 +8,7 @@ import {
   setUp as setUpBy,
   stateOf,
 } from '../support/installation.ts';
+import { nextKill } from '../support/next-kill.ts';
 import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
 
 const WAS_READY = '/var/lib/pipeops-agent/was-ready';
@@ -283,7 +284,7 @@ test('what was here before is put back wherever --undo is killed', async () => {
   });
   const before = await state();
   let change = 1;
-  for (; change < 200; change += 1) {
+  for (; change < 200; change = nextKill(change)) {
     await failAtTheEnd('install');
     machine.killAt(change);
     if ((await machine.run(['install', '--undo', '--yes'])).exitCode === 0) {

@@ -9,12 +9,11 @@ import {
   setUp as setUpBy,
   stateOf,
 } from '../support/installation.ts';
+import { nextKill } from '../support/next-kill.ts';
 import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
 
 const PASSWORD = '/etc/rancher/node/password';
 const STEPS = '/var/lib/pipeops-agent-host/steps.json';
-/** How many changes it is killed after, one by one: a worker has much in common with a server. */
-const STRIDE = { server: 1, worker: 2 } as const;
 /** More than any subcommand makes. */
 const CHANGES_MAX = 300;
 
@@ -59,7 +58,7 @@ describe.each(['server', 'worker'] as const)('a %s', (role) => {
   test('is as it was after --undo, wherever the installation was killed', async () => {
     const before = await state(OF_PASSWORD);
     let change = 1;
-    for (; change < CHANGES_MAX; change += STRIDE[role]) {
+    for (; change < CHANGES_MAX; change = nextKill(change)) {
       machine.killAt(change);
       if ((await setUp(role)).exitCode === 0) {
         break;
@@ -88,7 +87,7 @@ describe.each(['server', 'worker'] as const)('a %s', (role) => {
     const before = await state(OF_PASSWORD);
     agentIsNotReady(machine);
     let change = 1;
-    for (; change < CHANGES_MAX; change += STRIDE[role]) {
+    for (; change < CHANGES_MAX; change = nextKill(change)) {
       expect((await setUp(role)).exitCode).not.toBe(0);
       machine.killAt(change);
       if ((await undo()).exitCode === 0) {

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { INSTALL, INSTALL_ENV } from '../../support/installation.ts';
 import { identityRow, kineDatabase } from '../../support/kine-database.ts';
+import { nextKill } from '../../support/next-kill.ts';
 import { type SimulatedMachine, simulatedMachine } from '../../support/simulated-machine.ts';
 
 const K3S = '/var/lib/rancher/k3s';
@@ -105,7 +106,7 @@ describe('restored', () => {
   });
 
   test('after a kill at any moment, by running it once more; nothing that was there is lost', async () => {
-    for (let change = 1; ; change += 1) {
+    for (let change = 1; ; change = nextKill(change)) {
       await using again = await simulatedMachine();
       expect(await again.run(INSTALL, { env: INSTALL_ENV })).toMatchObject({ exitCode: 0 });
       await again.put(STATE_DB, snapshotOf, 0o600);

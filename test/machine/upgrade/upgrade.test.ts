@@ -8,6 +8,7 @@ import { writeBundle } from '../../../src/host/bundle/write.ts';
 import { writeSignedRelease } from '../../../src/host/release/signed-files.ts';
 import type { SignedRelease } from '../../../src/protocol/files/release.ts';
 import { errorOf, setUp } from '../../support/installation.ts';
+import { nextKill } from '../../support/next-kill.ts';
 import { scaledClock } from '../../support/scaled-clock.ts';
 import {
   CONTROL_PLANE,
@@ -698,10 +699,8 @@ describe('the watcher', () => {
     'killed anywhere with %s, the next one ends it the same way',
     async (_, state, expected, runs) => {
       daemons.set(NEW, state);
-      // Of its looks only a few differ.
-      const stride = state === 'well' ? 1 : 7;
       let change = 1;
-      for (; change < CHANGES_MAX; change += change < 12 ? 1 : stride) {
+      for (; change < CHANGES_MAX; change = nextKill(change)) {
         await machine.files.link(programOf(OLD), LINK);
         await begin();
         machine.killAt(change);
