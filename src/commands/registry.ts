@@ -12,6 +12,7 @@ import { restartCommand } from './handlers/restart.ts';
 import { rollbackCommand } from './handlers/rollback.ts';
 import { scaleCommand } from './handlers/scale.ts';
 import { snapshotCommand } from './handlers/snapshot.ts';
+import { supportBundleCommand } from './handlers/support-bundle.ts';
 import { updateCommand } from './handlers/update.ts';
 import { upgradeAgentCommand } from './handlers/upgrade-agent.ts';
 
@@ -33,4 +34,5 @@ export const COMMAND_HANDLERS: readonly CommandHandler[] = [
   joinTokenCommand,
   snapshotCommand,
   upgradeAgentCommand,
+  supportBundleCommand,
 ];

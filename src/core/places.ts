@@ -136,6 +136,8 @@ export interface Places {
   readonly helperJournalFile: string;
   /** The same of requests that changed nothing: reading and refused ones. However many, they push out nothing else. */
   readonly helperOtherFile: string;
+  /** The newest that the control plane has asked for: src/machine/helper/support-bundle.ts. */
+  readonly supportBundlesDirectory: string;
   /** How full the disks were (src/protocol/files/disk-samples.ts). */
   readonly diskSamplesFile: string;
 
@@ -224,6 +226,7 @@ export function placesOf({
     snapshotStateFile: '/var/lib/pipeops-agent-snapshots/state.json',
     helperJournalFile: `${hostState}/helper.jsonl`,
     helperOtherFile: `${hostState}/helper-other.jsonl`,
+    supportBundlesDirectory: `${hostState}/support-bundles`,
     diskSamplesFile: `${hostState}/disk-samples.json`,
 
     runtimeDirectory: runtime,

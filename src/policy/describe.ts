@@ -92,6 +92,7 @@ const HOST_MEANING: Readonly<Record<HostVerb, string>> = {
   upgrade_agent: 'newer signed versions of the agent',
   server_token: 'tokens by which machines become servers, each worth the cluster',
   restart_k3s: 'a restart of k3s before its certificates end, or when the address has changed',
+  support_bundle: 'a support bundle, without secrets, which stays on this machine',
 };
 
 const POD_SECURITY_MEANING: Readonly<Record<PodSecurityLevel, string>> = {

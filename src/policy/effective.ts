@@ -45,14 +45,14 @@ export const PRESETS: Readonly<Record<PolicyPreset, Preset>> = {
     commands: READING,
     grants: READ_GRANTS,
     switches: ALL_OFF,
-    host: ['restart_k3s'],
+    host: ['restart_k3s', 'support_bundle'],
   },
   standard: {
     summary: 'Run applications outside kube-* and pipeops-system; Secrets are written, never read',
     commands: POLICY_COMMANDS.filter((type) => type !== 'exec'),
     grants: [...READ_GRANTS, ...CHANGE_GRANTS],
     switches: { ...ALL_OFF, 'secrets.write': true },
-    host: ['snapshot', 'upgrade_agent', 'restart_k3s'],
+    host: ['snapshot', 'upgrade_agent', 'restart_k3s', 'support_bundle'],
   },
   operate: {
     summary:
@@ -67,7 +67,7 @@ export const PRESETS: Readonly<Record<PolicyPreset, Preset>> = {
       'secrets.read': true,
       'secrets.write': true,
     },
-    host: ['snapshot', 'upgrade_agent', 'restart_k3s'],
+    host: ['snapshot', 'upgrade_agent', 'restart_k3s', 'support_bundle'],
   },
 };
 
@@ -76,6 +76,7 @@ export const COMMAND_HOST_VERBS: Readonly<Partial<Record<string, readonly HostVe
   snapshot: ['snapshot'],
   join_token: ['join_token', 'server_token'],
   upgrade_agent: ['upgrade_agent'],
+  support_bundle: ['support_bundle'],
 };
 
 /** Where a part of the policy was decided. */
@@ -172,6 +173,7 @@ function hostVerbs(file: PolicyFile, preset: Preset): EffectivePolicy['host'] {
     server_token: decided('server_token'),
     upgrade_agent: decided('upgrade_agent'),
     restart_k3s: decided('restart_k3s'),
+    support_bundle: decided('support_bundle'),
   };
 }
 

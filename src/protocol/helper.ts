@@ -39,6 +39,7 @@ export const HelperRequest = z.discriminatedUnion('verb', [
   z.strictObject({ verb: z.literal('upgrade_outcome'), command_id: commandId }),
   z.strictObject({ verb: z.literal('host_facts') }),
   z.strictObject({ verb: z.literal('restart_k3s') }),
+  z.strictObject({ verb: z.literal('support_bundle'), command_id: commandId, ask }),
 ]);
 export type HelperRequest = z.infer<typeof HelperRequest>;
 
@@ -75,6 +76,18 @@ export const MadeSnapshot = z.object({
   node: z.string(),
 });
 export type MadeSnapshot = z.infer<typeof MadeSnapshot>;
+
+/** It stays on the machine. */
+export const MadeSupportBundle = z.object({
+  name: z.string(),
+  /** Where root finds it. */
+  path: z.string(),
+  created: z.string(),
+  bytes: z.int(),
+  sha256: z.string(),
+  node: z.string(),
+});
+export type MadeSupportBundle = z.infer<typeof MadeSupportBundle>;
 
 /** How far the change of version is that a command has asked for. */
 export const UpgradeState = z.discriminatedUnion('state', [

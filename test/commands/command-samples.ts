@@ -33,6 +33,14 @@ export const HELPER_ANSWERS: Readonly<Record<HelperRequest['verb'], Record<strin
   upgrade_outcome: { state: 'none' },
   host_facts: { findings: [], k3s: { restart: null, authority_ends: null } },
   restart_k3s: { restarted: null },
+  support_bundle: {
+    name: 'support-2026-01-01T00-00-00Z-0123456789ab',
+    path: '/var/lib/support.tar.gz',
+    created: '2026-01-01T00:00:00Z',
+    bytes: 1_000,
+    sha256: 'a'.repeat(64),
+    node: 'node-1',
+  },
 };
 
 export function sampleOf(type: string, namespace: string): CommandSample | undefined {
@@ -83,6 +91,7 @@ export function sampleOf(type: string, namespace: string): CommandSample | undef
     case 'join_token':
       return { payload: { role: 'agent', ttl_seconds: 60 } };
     case 'snapshot':
+    case 'support_bundle':
       return { payload: {} };
     case 'upgrade_agent':
       return { payload: { version: '9.9.9', jitter_seconds: 0 } };

@@ -42,6 +42,7 @@ test(
       agentId = (await stand.registeredAgent()).id;
       await progress.phase('a join token is refused', refuseToken);
       await progress.phase('a join token', mintToken);
+      await progress.phase('a support bundle', makeSupportBundle);
       await progress.phase('others are kept out', refuseOthers);
       await progress.phase('gone when idle', goneWhenIdle);
       await progress.phase('certificates with 10 days left', renewCertificates);
@@ -93,6 +94,26 @@ async function mintToken(): Promise<void> {
     success: false,
     error_code: 'POLICY_DENIED',
   });
+}
+
+/** Behind the walls of the helper's unit. */
+async function makeSupportBundle(): Promise<void> {
+  const { data } = await run('support_bundle', {});
+  const { path, sha256 } = data as { path: string; sha256: string };
+  expect(await sh(`sha256sum < ${path}; stat -c %a ${path}`)).toBe(`${sha256}  -\n600`);
+  const readme = await sh(`tar -xzOf ${path} README.txt`);
+  const missing = [...readme.matchAll(/^(\S+) +not in here: /gm)].map(([, name]) => name);
+  // The daemon may have asked for facts already.
+  expect(missing.filter((name) => name !== 'helper-other.jsonl')).toEqual([]);
+  expect(await sh(`tar -xzOf ${path} nodes.txt`)).toMatch(/^server +Ready/m);
+  expect(await sh(`tar -xzOf ${path} units.txt`)).toContain('Active: active (running)');
+  const all = await sh(`tar -xzOf ${path}`);
+  expect(all).toContain('registered with the control plane');
+  const secrets = await sh(
+    `cat ${TOKEN_FILE} /run/pipeops-agent/local-token /var/lib/rancher/k3s/server/token`,
+  );
+  const known = secrets.split('\n').map((line) => line.split(':').at(-1) ?? '');
+  expect(known.filter((secret) => secret === '' || all.includes(secret))).toEqual([]);
 }
 
 /** A line of JSON to the helper as another user. @returns exit code and what came back */

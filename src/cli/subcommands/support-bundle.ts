@@ -22,8 +22,12 @@ export const supportBundleSubcommand = defineSubcommand({
   needsRoot: true,
   run: async (context, { flags }) => {
     const { makeSupportBundle } = await import('../../machine/support-bundle/make.ts');
+    const { readAsDaemon } = await import('../../machine/support-bundle/secrets.ts');
     const path = resolve(flags.output ?? `pipeops-support-${context.hostname}.tar.gz`);
-    const made = await makeSupportBundle(context, path);
+    const made = await makeSupportBundle(context, path, {
+      checks: () => true,
+      readOfDaemon: readAsDaemon,
+    });
     context.io.stdout(flags.json ? `${JSON.stringify(made, null, 2)}\n` : textOf(made));
     return 0;
   },

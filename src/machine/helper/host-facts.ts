@@ -1,23 +1,10 @@
-import { diskTrend } from '../../host/checks/disk-trend.ts';
-import { recentSnapshot } from '../../host/checks/etcd-snapshots.ts';
-import { k3sCertificatesLast } from '../../host/checks/k3s-certificates.ts';
-import { addressStillThere } from '../../host/checks/kept-address.ts';
 import { adviceOf } from '../../host/checks/run.ts';
-import { ownSnapshots } from '../../host/checks/snapshots.ts';
 import type { HostFacts } from '../../protocol/helper.ts';
 import type { MachineContext } from '../context.ts';
 import { diagnose } from '../doctor.ts';
 import { noteDiskSample } from './disk-samples.ts';
 import { k3sUpkeep } from './k3s-upkeep.ts';
-
-/** Checks of files that k3s lets only root read: the daemon cannot make them itself. */
-const ROOTS_CHECKS = [
-  k3sCertificatesLast,
-  recentSnapshot,
-  ownSnapshots,
-  addressStillThere,
-  diskTrend,
-];
+import { ROOTS_CHECKS } from './roots-checks.ts';
 
 /** @throws AgentError CONFIG_INVALID, INTERRUPTED */
 export async function hostFacts(context: MachineContext): Promise<HostFacts> {

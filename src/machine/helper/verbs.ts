@@ -31,6 +31,8 @@ export function decisionOf(policy: EffectivePolicy, request: HelperRequest): Ver
       return hostDecision(policy, 'snapshot', 'snapshot', request.ask);
     case 'upgrade_agent':
       return hostDecision(policy, 'upgrade_agent', 'upgrade_agent', request.ask);
+    case 'support_bundle':
+      return hostDecision(policy, 'support_bundle', 'support_bundle', request.ask);
     case 'restart_k3s':
       return {
         decision: decideUpkeep(policy, 'restart_k3s'),
@@ -81,6 +83,10 @@ export async function carryOut(
     case 'restart_k3s': {
       const { restartK3s } = await import('./restart-k3s.ts');
       return { ...(await restartK3s(context, tell)) };
+    }
+    case 'support_bundle': {
+      const { commandedSupportBundle } = await import('./support-bundle.ts');
+      return { ...(await commandedSupportBundle(context, request, tell)) };
     }
     case 'upgrade_outcome': {
       const { upgradeOutcome } = await import('./upgrade-agent.ts');

@@ -8,6 +8,7 @@ import {
 } from '../../core/k3s-places.ts';
 import { UNIT_NAME } from '../../core/places.ts';
 import { VERSION_LINE } from '../../core/version.ts';
+import type { Check } from '../../host/checks/check.ts';
 import { installedK3sVersion } from '../../host/k3s/program.ts';
 import { askCommands, askDaemon, askHealth } from '../ask-daemon.ts';
 import type { MachineContext } from '../context.ts';
@@ -25,6 +26,14 @@ const COMMANDS = 200;
 const SMALL_BYTES = 256 * 1024;
 const JOURNAL_BYTES = 4 * 1024 * 1024;
 
+/** How the machine is asked. */
+export interface BundleWishes {
+  /** The checks whose results go in. */
+  readonly checks: (check: Check) => boolean;
+  /** Reads a small file of the daemon's. @returns '' where there is none */
+  readonly readOfDaemon: (context: MachineContext, path: string) => Promise<string>;
+}
+
 export interface Part {
   /** Of the file in the bundle. */
   readonly name: string;
@@ -33,7 +42,10 @@ export interface Part {
   /** A longer text is cut: a journal at its beginning, others at their end. */
   readonly limitBytes: number;
   /** @returns undefined where there is none. @throws AgentError when it cannot be had: the bundle says so */
-  readonly read: (context: MachineContext) => Promise<string | undefined>;
+  readonly read: (
+    context: MachineContext,
+    wishes: Pick<BundleWishes, 'checks'>,
+  ) => Promise<string | undefined>;
 }
 
 export const PARTS: readonly Part[] = [
@@ -45,8 +57,8 @@ export const PARTS: readonly Part[] = [
       await file(context, '/etc/os-release'),
     ]),
   ),
-  small('doctor.json', 'what doctor says of this machine', async (context) =>
-    json(await diagnose(context, { flags: {} }, () => true)),
+  small('doctor.json', 'what doctor says of this machine', async (context, { checks }) =>
+    json(await diagnose(context, { flags: {} }, checks)),
   ),
   small('status.json', 'what the agent says of itself', async (context) =>
     json(await askDaemon(context, 0)),

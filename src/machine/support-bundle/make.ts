@@ -9,7 +9,7 @@ import {
 } from '../../host/bundle/tar-entry.ts';
 import { interrupted } from '../../host/engine/interrupted.ts';
 import type { MachineContext } from '../context.ts';
-import { PARTS, type Part } from './contents.ts';
+import { type BundleWishes, PARTS, type Part } from './contents.ts';
 import { secretsHere } from './secrets.ts';
 
 /** For its owner alone: it tells much of a machine. */
@@ -40,8 +40,9 @@ interface ReadPart {
 export async function makeSupportBundle(
   context: MachineContext,
   path: string,
+  wishes: BundleWishes,
 ): Promise<SupportBundle> {
-  const known = await secretsHere(context);
+  const known = await secretsHere(context, wishes.readOfDaemon);
   const progress = await context.progress('Ask this machine');
   const read: ReadPart[] = [];
   for (const part of PARTS) {
@@ -50,7 +51,7 @@ export async function makeSupportBundle(
       throw interrupted('while the machine was asked');
     }
     progress.update(part.what);
-    read.push(await readPart(context, part, known));
+    read.push(await readPart(context, part, wishes, known));
   }
   progress.done();
   const made = read.filter(({ problem }) => problem === null);
@@ -73,10 +74,11 @@ export async function makeSupportBundle(
 async function readPart(
   context: MachineContext,
   part: Part,
+  wishes: BundleWishes,
   known: readonly string[],
 ): Promise<ReadPart> {
   try {
-    const text = await part.read(context);
+    const text = await part.read(context, wishes);
     return text === undefined
       ? { part, bytes: new Uint8Array(), problem: 'there is none on this machine' }
       : { part, bytes: cut(Buffer.from(withoutSecrets(text, known)), part), problem: null };

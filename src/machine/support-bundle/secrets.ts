@@ -6,35 +6,52 @@ import {
 } from '../../core/k3s-places.ts';
 import { AGENT_USER } from '../../core/places.ts';
 import type { MachineContext } from '../context.ts';
+import type { BundleWishes } from './contents.ts';
 
 const READ_TIMEOUT_MS = 10_000;
 /** What a secret of this machine has at most; a longer text is no secret of ours. */
 const SECRET_BYTES_MAX = 8 * 1024;
 
-/** The secrets that this machine keeps in files, of which any may stand in some text as it is. */
-export async function secretsHere(context: MachineContext): Promise<readonly string[]> {
-  const { files, exec, places } = context;
+/**
+ * The secrets that this machine keeps in files, of which any may stand in some text as it is.
+ * @param readOfDaemon for files in the daemon's directory
+ */
+export async function secretsHere(
+  context: MachineContext,
+  readOfDaemon: BundleWishes['readOfDaemon'],
+): Promise<readonly string[]> {
+  const { files, places } = context;
   const ofRoot = [
     ...[K3S_SERVER_TOKEN_FILE, K3S_NODE_TOKEN_FILE, NODE_PASSWORD_FILE],
     ...[places.localTokenFile, places.k3sTokenFile],
   ];
-  const texts = await Promise.all(ofRoot.map((path) => files.readStart(path, SECRET_BYTES_MAX)));
-  // Root follows no path in the daemon's directory.
-  const ofDaemon = [places.controlPlaneTokenFile, places.proxyCredentialsFile].map(async (path) => {
-    const argv = [
-      'runuser',
-      '-u',
-      AGENT_USER,
-      '--',
-      'head',
-      '-c',
-      `${SECRET_BYTES_MAX}`,
-      path,
-    ] as const;
-    const { exitCode, stdout } = await exec.run(argv, { timeoutMs: READ_TIMEOUT_MS });
-    return exitCode === 0 ? stdout : '';
-  });
-  return [...texts, ...(await Promise.all(ofDaemon))].flatMap((text) => formsOf(text ?? ''));
+  const ofDaemon = [places.controlPlaneTokenFile, places.proxyCredentialsFile];
+  const texts = await Promise.all([
+    ...ofRoot.map((path) => files.readStart(path, SECRET_BYTES_MAX)),
+    ...ofDaemon.map((path) => readOfDaemon(context, path)),
+  ]);
+  return texts.flatMap((text) => formsOf(text ?? ''));
+}
+
+/** As its user: root follows no path in the daemon's directory. */
+export async function readAsDaemon({ exec }: MachineContext, path: string): Promise<string> {
+  const read = ['head', '-c', `${SECRET_BYTES_MAX}`, path];
+  const argv = ['runuser', '-u', AGENT_USER, '--', ...read] as const;
+  const { exitCode, stdout } = await exec.run(argv, { timeoutMs: READ_TIMEOUT_MS });
+  return exitCode === 0 ? stdout : '';
+}
+
+/**
+ * For a process that can become nobody else. Whoever has taken the daemon over may have a link there: what it leads to
+ * is only taken out of texts, and told to nobody.
+ */
+export async function readBehindWalls({ files }: MachineContext, path: string): Promise<string> {
+  const file = await files.openFile(path);
+  try {
+    return file === undefined ? '' : Buffer.from(await file.read(0, SECRET_BYTES_MAX)).toString();
+  } finally {
+    await file?.close();
+  }
 }
 
 /** A token of k3s, or `user:password`, holds its password behind the last colon. */

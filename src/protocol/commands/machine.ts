@@ -17,6 +17,8 @@ export type JoinTokenPayload = z.infer<typeof JoinTokenPayload>;
 
 export const SnapshotPayload = z.strictObject({});
 
+export const SupportBundlePayload = z.strictObject({});
+
 const JITTER_SECONDS_MAX = 3_600;
 const JITTER_SECONDS_DEFAULT = 30;
 

@@ -21,6 +21,7 @@ export const POLICY_COMMANDS = [
   'join_token',
   'snapshot',
   'upgrade_agent',
+  'support_bundle',
 ] as const;
 export type PolicyCommand = (typeof POLICY_COMMANDS)[number];
 
@@ -31,6 +32,7 @@ export const HOST_VERBS = [
   'server_token',
   'upgrade_agent',
   'restart_k3s',
+  'support_bundle',
 ] as const;
 export type HostVerb = (typeof HOST_VERBS)[number];
 
@@ -132,6 +134,8 @@ export const PolicyFile = z.strictObject({
       upgrade_agent: hostVerb,
       /** Before certificates end, and after the address has changed: not for the control plane. */
       restart_k3s: hostVerb,
+      /** What helps a stranger to help, without secrets; it stays on this machine. */
+      support_bundle: hostVerb,
     } satisfies Record<HostVerb, unknown>)
     .default({}),
   /** When these are done; at any time where none is named. */
@@ -142,6 +146,7 @@ export const PolicyFile = z.strictObject({
       server_token: windows,
       upgrade_agent: windows,
       restart_k3s: windows,
+      support_bundle: windows,
     } satisfies Record<HostVerb, unknown>)
     .default({}),
   pod_security: z.enum(['privileged', 'baseline', 'restricted']).optional(),

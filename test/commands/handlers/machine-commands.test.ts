@@ -3,6 +3,7 @@ import { expect, test } from 'bun:test';
 import type { CommandContext } from '../../../src/commands/engine/handler.ts';
 import { resultOfOutcome } from '../../../src/commands/engine/result.ts';
 import { joinTokenCommand } from '../../../src/commands/handlers/join-token.ts';
+import { supportBundleCommand } from '../../../src/commands/handlers/support-bundle.ts';
 import { AgentError } from '../../../src/core/errors.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { effectivePolicy } from '../../../src/policy/effective.ts';
@@ -176,6 +177,24 @@ test('a command waits for its time of the week, asks nobody before, and can be c
     code: 'OUTSIDE_WINDOW',
   });
   expect(asked).toHaveLength(1);
+});
+
+test('support_bundle tells where its file is, and nothing of what is in it', async () => {
+  const made = {
+    name: 'support-2026-01-01T00-00-00Z-0123456789ab',
+    path: '/var/lib/pipeops-agent-host/support-bundles/support.tar.gz',
+    ...{ created: '2026-01-01T00:00:00Z', bytes: 1_000, sha256: 'a'.repeat(64), node: 'node-1' },
+  };
+  const asked: unknown[] = [];
+  const context = contextWith(async (request) => {
+    asked.push(request);
+    return made;
+  });
+  expect(await supportBundleCommand.prepare({}).run(context)).toEqual({
+    output: `The support bundle is on node-1: ${made.path} (1000 bytes)`,
+    data: made,
+  });
+  expect(asked).toEqual([{ verb: 'support_bundle', command_id: 'command-1' }]);
 });
 
 test.each([[{ role: 'admin' }], [{ ttl_seconds: 59 }], [{ ttl_seconds: 604_801 }], [{ uses: 5 }]])(
