@@ -1,3 +1,4 @@
+import { msUntilBeat } from '../core/beat.ts';
 import type { Clock, Log, ThisMachine } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 
@@ -20,7 +21,7 @@ export function addressWatch(
   const run = async (signal: AbortSignal) => {
     let known = addresses();
     let missed: readonly string[] = [];
-    while (await clock.sleep(LOOK_EVERY_MS, signal)) {
+    while (await clock.sleep(msUntilBeat(clock, LOOK_EVERY_MS), signal)) {
       const present = addresses();
       const missing = known.filter((each) => !present.includes(each));
       const gone = missing.filter((each) => missed.includes(each));

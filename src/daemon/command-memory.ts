@@ -1,10 +1,11 @@
 import type { ClusterMemory } from '../commands/memory/cluster.ts';
+import { msUntilBeat } from '../core/beat.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import { together } from '../core/together.ts';
 
 /** Between two looks whether there are other servers. */
-const LOOK_INTERVAL_MS = 1_000;
+const LOOK_INTERVAL_MS = 2_000;
 
 interface Deps {
   readonly clock: Clock;
@@ -54,6 +55,6 @@ async function followServers(deps: Deps, signal: AbortSignal): Promise<void> {
     } else if (memory.isShared() && isAlone() && count === 1) {
       memory.keepAlone();
     }
-    await clock.sleep(LOOK_INTERVAL_MS, signal);
+    await clock.sleep(msUntilBeat(clock, LOOK_INTERVAL_MS), signal);
   }
 }

@@ -3,13 +3,14 @@
  * replaced while the daemon runs.
  */
 import { readCaFile } from '../control-plane/credentials/ca-file.ts';
+import { msUntilBeat } from '../core/beat.ts';
 import { toAgentError } from '../core/errors.ts';
 import { oneAtATime } from '../core/one-at-a-time.ts';
 import type { Clock, Files, Log } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 
 /** How soon a replaced file is taken up when nobody asks for it, ms. */
-const ACCESS_RELOAD_MS = 1_000;
+const ACCESS_RELOAD_MS = 2_000;
 /** Longest control-plane token, bytes. */
 const TOKEN_LIMIT_BYTES = 16 * 1024;
 /** Longest `user:password` of a proxy, bytes. */
@@ -98,17 +99,19 @@ export async function liveAccess(deps: Deps, paths: AccessPaths): Promise<LiveAc
 }
 
 async function repeat(clock: Clock, work: () => Promise<void>, signal: AbortSignal): Promise<void> {
-  while (await clock.sleep(ACCESS_RELOAD_MS, signal)) {
+  while (await clock.sleep(msUntilBeat(clock, ACCESS_RELOAD_MS), signal)) {
     await work();
   }
 }
 
 async function read(files: Files, paths: AccessPaths): Promise<ControlPlaneAccess> {
-  const token = (await files.readText(paths.token, TOKEN_LIMIT_BYTES))?.trim();
-  const kept = await files.readText(paths.proxyCredentials, PROXY_CREDENTIALS_LIMIT_BYTES);
-  const ca = paths.ca === undefined ? undefined : await readCaFile(files, paths.ca);
+  const [token, kept, ca] = await Promise.all([
+    files.readText(paths.token, TOKEN_LIMIT_BYTES),
+    files.readText(paths.proxyCredentials, PROXY_CREDENTIALS_LIMIT_BYTES),
+    paths.ca === undefined ? undefined : readCaFile(files, paths.ca),
+  ]);
   return {
-    token: token === '' ? undefined : token,
+    token: token?.trim() || undefined,
     ca: ca !== undefined && 'pem' in ca ? ca.pem : undefined,
     caProblem: ca !== undefined && 'problem' in ca ? ca.problem : undefined,
     proxyCredentials: kept?.trim() ?? '',

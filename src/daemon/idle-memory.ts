@@ -1,3 +1,4 @@
+import { msUntilBeat } from '../core/beat.ts';
 import type { Clock, Runtime } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 
@@ -29,7 +30,7 @@ async function watch(clock: Clock, runtime: Runtime, signal: AbortSignal): Promi
   let releaseAt = startedAt + CALM_MS;
   let isEager = false;
   let before = { at: startedAt, cpuMs: runtime.cpuMs() };
-  while (await clock.sleep(LOOK_INTERVAL_MS, signal)) {
+  while (await clock.sleep(msUntilBeat(clock, LOOK_INTERVAL_MS), signal)) {
     const now = { at: clock.monotonic(), cpuMs: runtime.cpuMs() };
     const isBusy = now.cpuMs - before.cpuMs >= (now.at - before.at) * BUSY_SHARE;
     before = now;

@@ -1,4 +1,5 @@
 /** How busy the machine was over the last day, for the charts of the page. It is lost with a restart. */
+import { msUntilBeat } from '../core/beat.ts';
 import type { Clock, Files } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import { type ProcessorTimes, readProcessorTimes } from '../host/facts/processor-times.ts';
@@ -62,7 +63,7 @@ export function lastDay({
   };
   const run = async (signal: AbortSignal) => {
     before = { at: clock.monotonic(), processors: await readProcessorTimes({ files: proc }) };
-    while (await clock.sleep(STEP_SECONDS * 1_000, signal)) {
+    while (await clock.sleep(msUntilBeat(clock, STEP_SECONDS * 1_000), signal)) {
       await sample();
     }
   };

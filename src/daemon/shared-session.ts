@@ -5,6 +5,7 @@
  * address than the one that root has set on it (docs/decisions/0034-session-lease.md).
  */
 import type { V1ConfigMap } from '@kubernetes/client-node';
+import { msUntilBeat } from '../core/beat.ts';
 import { bell, rungWithin } from '../core/bell.ts';
 import { AgentError, toAgentError } from '../core/errors.ts';
 import { KINDS, pathOfObject } from '../core/kinds.ts';
@@ -28,7 +29,7 @@ import type { LiveAccess } from './control-plane-access.ts';
 /** How soon what another server has changed is taken up. */
 const SYNC_INTERVAL_MS = 10_000;
 /** How soon it shares when it is the only server no more. */
-const ALONE_LOOK_INTERVAL_MS = 1_000;
+const ALONE_LOOK_INTERVAL_MS = 2_000;
 /** In the place of a hash: it shares nothing now. */
 const NOTHING_SHARED = 'nothing';
 const EMPTY: SharedSession = { agentId: '', controlPlane: '', token: '' };
@@ -135,7 +136,7 @@ async function repeat(
         }
       }
       const pauseMs = deps.memory.isAlone() ? ALONE_LOOK_INTERVAL_MS : SYNC_INTERVAL_MS;
-      await rungWithin(deps, changed, pauseMs, signal);
+      await rungWithin(deps, changed, msUntilBeat(deps.clock, pauseMs), signal);
     }
   } finally {
     stopListening();

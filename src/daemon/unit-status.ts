@@ -1,3 +1,4 @@
+import { msUntilBeat } from '../core/beat.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import type { Health, HealthState } from '../health/tracker.ts';
@@ -33,7 +34,7 @@ export function unitStatus(deps: UnitStatusDeps): Service {
 
 async function tell(deps: UnitStatusDeps, signal: AbortSignal): Promise<void> {
   let told = { codes: '', text: '', at: Number.NEGATIVE_INFINITY };
-  while (await deps.clock.sleep(LOOK_INTERVAL_MS, signal)) {
+  while (await deps.clock.sleep(msUntilBeat(deps.clock, LOOK_INTERVAL_MS), signal)) {
     const state = await deps.health.look(signal);
     if (state.ready) {
       await deps.noteReady();

@@ -1,3 +1,4 @@
+import { msUntilBeat } from '../core/beat.ts';
 import { AgentError, toAgentError } from '../core/errors.ts';
 import { oneAtATime } from '../core/one-at-a-time.ts';
 import type { Clock, Files, Log } from '../core/ports.ts';
@@ -6,7 +7,7 @@ import type { PolicyFile } from '../protocol/files/policy.ts';
 import { type Policy, type PolicyDecision, type ReachPolicy, refused } from './decision.ts';
 import { effectivePolicy } from './effective.ts';
 import { policyOf } from './evaluate.ts';
-import { readPolicyFile } from './read-file.ts';
+import { parsePolicyFile, readPolicyText } from './read-file.ts';
 import { stricterOf } from './stricter.ts';
 
 /** How soon a changed file is taken up when nobody asks for it, ms. */
@@ -42,7 +43,7 @@ interface Deps {
 export async function livePolicy(deps: Deps, path: string): Promise<LivePolicy> {
   let current = await load(deps, path);
   const read = async () => {
-    const next = await load(deps, path);
+    const next = await load(deps, path, current);
     if (next.fingerprint !== current.fingerprint) {
       current = next;
       logState(deps.log, current);
@@ -79,7 +80,7 @@ export async function livePolicy(deps: Deps, path: string): Promise<LivePolicy> 
 }
 
 async function repeat(clock: Clock, work: () => Promise<void>, signal: AbortSignal): Promise<void> {
-  while (await clock.sleep(POLICY_RELOAD_MS, signal)) {
+  while (await clock.sleep(msUntilBeat(clock, POLICY_RELOAD_MS), signal)) {
     await work();
   }
 }
@@ -88,20 +89,29 @@ interface Loaded {
   readonly policy: Policy & ReachPolicy;
   readonly file: PolicyFile | undefined;
   readonly problem: AgentError | undefined;
+  /** What stood in the file; undefined where it cannot be read. */
+  readonly text: string | undefined;
   /** Changes when the policy does. */
   readonly fingerprint: string;
   readonly preset: string;
 }
 
-async function load(deps: Deps, path: string): Promise<Loaded> {
+/** @param before what was loaded last: the same text is not read again */
+async function load(deps: Deps, path: string, before?: Loaded): Promise<Loaded> {
+  let text: string | undefined;
   try {
-    const file = await readPolicyFile(deps, path);
+    text = await readPolicyText(deps, path);
+    if (before !== undefined && before.text === text) {
+      return before;
+    }
+    const file = parsePolicyFile(text, path);
     const policy = policyOf(effectivePolicy(file));
     const fingerprint = JSON.stringify(file);
-    return { policy, file, problem: undefined, fingerprint, preset: file.preset };
+    return { text, policy, file, problem: undefined, fingerprint, preset: file.preset };
   } catch (thrown) {
     const problem = toAgentError(thrown);
     return {
+      text,
       policy: refuseEverything(problem),
       file: undefined,
       problem,

@@ -50,12 +50,22 @@ export async function readPolicyFile(
   deps: { readonly files: Files },
   path: string,
 ): Promise<PolicyFile> {
+  return parsePolicyFile(await readPolicyText(deps, path), path);
+}
+
+/**
+ * What stands in it; empty where there is no file.
+ * @throws AgentError POLICY_INVALID where others can write to it; FILE_ACCESS
+ */
+export async function readPolicyText(
+  deps: { readonly files: Files },
+  path: string,
+): Promise<string> {
   const stat = await deps.files.stat(path);
   if (stat !== undefined && stat.kind === 'file' && (stat.mode & WRITABLE_BY_OTHERS) !== 0) {
     throw invalid(path, ['others than its owner can write to it']);
   }
-  const text = await deps.files.readText(path, POLICY_FILE_LIMIT_BYTES);
-  return parsePolicyFile(text ?? '', path);
+  return (await deps.files.readText(path, POLICY_FILE_LIMIT_BYTES)) ?? '';
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Connections to the API server and to applications, kept for the next request. */
 
+import { msUntilBeat } from '../../core/beat.ts';
 import { AgentError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports.ts';
 import { within } from '../../core/waiting.ts';
@@ -51,7 +52,7 @@ export function upstreamPool(deps: { readonly clock: Clock }): UpstreamPool {
   const checkSilence = async () => {
     isChecking = true;
     while (open.size > 0) {
-      await clock.sleep(SILENCE_CHECK_MS);
+      await clock.sleep(msUntilBeat(clock, SILENCE_CHECK_MS));
       for (const connection of [...open.keys()]) {
         connection.checkSilence();
       }

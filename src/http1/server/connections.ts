@@ -1,6 +1,7 @@
 /** The connections of one door: opened, looked at for what takes too long, and ended in order. */
 
 import type { Socket, TCPSocketListenOptions, UnixSocketOptions } from 'bun';
+import { msUntilBeat } from '../../core/beat.ts';
 import type { Clock } from '../../core/ports.ts';
 import { settledWithin } from '../../core/waiting.ts';
 import { type ConnectionDeps, DoorConnection, type DoorDeps } from './connection.ts';
@@ -101,7 +102,7 @@ async function serveUntilAsked(
   idle: Idleness,
   signal: AbortSignal,
 ): Promise<void> {
-  while (await clock.sleep(CHECK_INTERVAL_MS, signal)) {
+  while (await clock.sleep(msUntilBeat(clock, CHECK_INTERVAL_MS), signal)) {
     for (const connection of [...connections]) {
       connection.checkTime();
     }

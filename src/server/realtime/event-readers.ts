@@ -1,4 +1,5 @@
 /** Those who read a ring of events: how many there may be, heartbeats, and their end. */
+import { msUntilBeat } from '../../core/beat.ts';
 import { AgentError } from '../../core/errors.ts';
 import { limitedLog } from '../../core/limited-log.ts';
 import type { Clock, Log } from '../../core/ports.ts';
@@ -43,7 +44,7 @@ export function eventReaders(
     }
   };
   const beat = async (signal: AbortSignal) => {
-    while (await deps.clock.sleep(HEARTBEAT_MS, signal)) {
+    while (await deps.clock.sleep(msUntilBeat(deps.clock, HEARTBEAT_MS), signal)) {
       for (const reader of [...readers]) {
         reader.beat();
       }
