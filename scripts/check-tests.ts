@@ -13,7 +13,6 @@ const COMMENT = /^\s*(\*|\/\/|\/\*)/;
 /** Where time itself is what it is about: how often in each file, and why. */
 const MAY: Readonly<Record<string, { readonly times: number; readonly why: string }>> = {
   'test/contracts/recording-player.ts': { times: 1, why: 'a limit' },
-  'test/control-plane/breaking-proxy.ts': { times: 1, why: 'cuts connections off by the clock' },
   'test/e2e/chaos/live-through.ts': { times: 1, why: 'how long a trouble lasts' },
   'test/e2e/chaos/ready-watch.ts': { times: 1, why: 'asks again and again' },
   'test/e2e/chaos/slow-relay.ts': { times: 1, why: 'delays what it carries' },

@@ -167,10 +167,11 @@ async function vm(): Promise<void> {
   await runTests('chaos and loss', [timeout, ...alone.map((path) => `./${path}`)]);
 }
 
-/** Killed at every change of the machine, where `unit` takes some of them. */
-async function everyKill(): Promise<void> {
-  const args = [`--timeout=${MACHINE_TEST_TIMEOUT_MS}`, '--parallel=2', './test/machine/'];
-  await runTests('every kill', args, { EVERY_KILL: '1' });
+/** Killed at every change and commit, every file: `unit` takes some of them. */
+async function everyCase(): Promise<void> {
+  const sampledOnes = ['./test/machine/', './test/commands/engine/', './test/kubernetes/api/'];
+  const args = [`--timeout=${MACHINE_TEST_TIMEOUT_MS}`, '--parallel=2', ...sampledOnes];
+  await runTests('every case', args, { EVERY_CASE: '1', ENGINE_HISTORIES: '10000' });
 }
 
 /** Each trouble for minutes, and troubles at random. */
@@ -258,7 +259,7 @@ const PARTS: Readonly<Record<string, readonly (() => Promise<void>)[]>> = {
   cli: [cli],
   vm: [vm],
   all: [unit, cli, session, vm],
-  long: [everyKill, load, longFuzz, longSoak, longChaos],
+  long: [everyCase, load, longFuzz, longSoak, longChaos],
 };
 for (const part of PARTS[process.argv[2] ?? 'all'] ?? []) {
   await part();

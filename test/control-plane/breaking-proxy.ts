@@ -1,9 +1,10 @@
 /** What stands between an agent and its server and passes everything on but WebSockets. */
 import { connect, createServer, type Socket } from 'node:net';
+import type { Clock } from '../../src/core/ports.ts';
 
 /**
  * strip: the upgrade goes on as a plain request. cut: closes after the 101. short: ends a WebSocket
- * after `lifeMs`, idle: when nothing came over it for so long.
+ * after `lifeMs` of `clock`, idle: when nothing came over it for so long.
  */
 export type Breakage = 'strip' | 'cut' | 'short' | 'idle' | 'none';
 
@@ -19,6 +20,7 @@ export async function startBreakingProxy(
   targetPort: number,
   breakage: Breakage,
   lifeMs: number,
+  clock: Clock,
 ): Promise<BreakingProxy> {
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
@@ -34,11 +36,12 @@ export async function startBreakingProxy(
         end();
       });
     }
-    let timer: Timer | undefined;
+    let life: AbortController | undefined;
     const live = () => {
-      if (timer === undefined || proxy.breakage === 'idle') {
-        clearTimeout(timer);
-        timer = setTimeout(end, lifeMs);
+      if (life === undefined || proxy.breakage === 'idle') {
+        life?.abort();
+        life = new AbortController();
+        void clock.sleep(lifeMs, life.signal).then((isOver) => isOver && end());
       }
     };
     let isWebSocket = false;
@@ -64,7 +67,7 @@ export async function startBreakingProxy(
         live();
       }
     });
-    client.on('close', () => clearTimeout(timer));
+    client.on('close', () => life?.abort());
   });
   const proxy: BreakingProxy = {
     url: '',

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { decodeJoinToken, encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
 import { errorOf, JOIN_TOKEN } from '../support/installation.ts';
-import { nextKill } from '../support/next-kill.ts';
+import { nextKill } from '../support/sampled.ts';
 import { scaledClock } from '../support/scaled-clock.ts';
 import {
   CONTROL_PLANE,

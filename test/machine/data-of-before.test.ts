@@ -1,7 +1,7 @@
 /** k3s' data directory, where something stood in it before the installation. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { agentIsNotReady, setUp } from '../support/installation.ts';
-import { nextKill } from '../support/next-kill.ts';
+import { nextKill } from '../support/sampled.ts';
 import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
 
 const DATA = '/var/lib/rancher/k3s';

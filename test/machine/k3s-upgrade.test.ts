@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { errorOf, INSTALL_ENV, setUp } from '../support/installation.ts';
 import { identityRow, kineDatabase } from '../support/kine-database.ts';
-import { nextKill } from '../support/next-kill.ts';
+import { nextKill } from '../support/sampled.ts';
 import { scaledClock } from '../support/scaled-clock.ts';
 import {
   CLUSTER_CA,

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { errorOf, INSTALL, INSTALL_ENV, stateOf } from '../support/installation.ts';
 import { type LeavingCluster, leavingCluster } from '../support/leaving-cluster.ts';
-import { nextKill } from '../support/next-kill.ts';
+import { nextKill } from '../support/sampled.ts';
 import { scaledClock } from '../support/scaled-clock.ts';
 import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
 

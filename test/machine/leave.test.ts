@@ -1,7 +1,7 @@
 /** `leave`: pods are moved, the node goes, the machine is bare; or nothing of it has happened. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { errorOf, JOIN, JOIN_TOKEN } from '../support/installation.ts';
-import { nextKill } from '../support/next-kill.ts';
+import { nextKill } from '../support/sampled.ts';
 import { CLUSTER_CA, MIRROR, simulatedMachine } from '../support/simulated-machine.ts';
 
 type Machine = Awaited<ReturnType<typeof simulatedMachine>>;

@@ -8,7 +8,7 @@ import {
   setUp as setUpBy,
   stateOf,
 } from '../support/installation.ts';
-import { nextKill } from '../support/next-kill.ts';
+import { nextKill } from '../support/sampled.ts';
 import { type SimulatedMachine, simulatedMachine } from '../support/simulated-machine.ts';
 
 const WAS_READY = '/var/lib/pipeops-agent/was-ready';

@@ -4,7 +4,7 @@ import { runHistory } from './simulation.ts';
 
 /** ENGINE_SEED repeats one history, ENGINE_HISTORIES runs more of them. */
 const SEED = process.env['ENGINE_SEED'];
-const HISTORIES = Number(process.env['ENGINE_HISTORIES'] ?? 1_000);
+const HISTORIES = Number(process.env['ENGINE_HISTORIES'] ?? 400);
 /** They are longer. */
 const HISTORIES_OF_SERVERS = Math.ceil(HISTORIES / 8);
 

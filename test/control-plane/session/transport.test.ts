@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'bun:test';
 import { REBUILD_AFTER_MS } from '../../../src/control-plane/session.ts';
 import { type ProxyKind, startForwardProxy } from '../../support/forward-proxy.ts';
+import { scaledClock } from '../../support/scaled-clock.ts';
 import { makeCertificates } from '../../support/tls.ts';
 import { type Breakage, startBreakingProxy } from '../breaking-proxy.ts';
 import { startFakeController } from '../fake-controller.ts';
@@ -93,8 +94,9 @@ describe('a proxy that breaks WebSockets only', () => {
     async (breakage) => {
       await using server = startFakeController({ http: rest });
       // A life of 5 s, at the speed of the session's clock.
-      await using proxy = await startBreakingProxy(server.port, breakage, 5_000 / SPEED);
-      await using stand = startSession({ url: proxy.url, speed: SPEED });
+      const clock = scaledClock(SPEED);
+      await using proxy = await startBreakingProxy(server.port, breakage, 5_000, clock);
+      await using stand = startSession({ url: proxy.url, clock });
       await stand.until('REST serves', () => stand.state.snapshot().transport === 'rest');
       expect(stand.state.snapshot().transportReason).not.toBeNull();
       proxy.breakage = 'none';
@@ -107,8 +109,9 @@ describe('a proxy that breaks WebSockets only', () => {
 
   test('one that ends what is idle for 5 s does not end the session, which pings', async () => {
     await using server = startFakeController({ http: rest });
-    await using proxy = await startBreakingProxy(server.port, 'idle', 5_000 / SLOW_SPEED);
-    await using stand = startSession({ url: proxy.url, speed: SLOW_SPEED });
+    const clock = scaledClock(SLOW_SPEED);
+    await using proxy = await startBreakingProxy(server.port, 'idle', 5_000, clock);
+    await using stand = startSession({ url: proxy.url, clock });
     await stand.until('it is connected', () => stand.state.snapshot().phase === 'connected');
     const since = stand.clock.monotonic();
     await stand.until('a while has passed', () => stand.clock.monotonic() - since > 12_000);

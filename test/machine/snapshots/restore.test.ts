@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { INSTALL, INSTALL_ENV } from '../../support/installation.ts';
 import { identityRow, kineDatabase } from '../../support/kine-database.ts';
-import { nextKill } from '../../support/next-kill.ts';
+import { nextKill } from '../../support/sampled.ts';
 import { type SimulatedMachine, simulatedMachine } from '../../support/simulated-machine.ts';
 
 const K3S = '/var/lib/rancher/k3s';
