@@ -62,6 +62,7 @@ export async function runDaemon(
     health: () => lastHealth(health),
     session: () => describeSession({ ...parts, lease }, facts),
     follow: server && parts.follow,
+    rowChanges: parts.status.rowChanges,
   });
   const sources = {
     realtime: streams.realtime,

@@ -1,15 +1,18 @@
 import type { ComponentChildren, FunctionComponent } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { DetailedHealth } from '../protocol/local-api.ts';
-import { AskError, signIn, signOut } from './agent/ask.ts';
+import type { RealtimeEvent } from '../protocol/local-realtime.ts';
+import { askErrorOf } from './agent/agent.ts';
+import { type Connection, ConnectionContext, useConnection, useLive } from './agent/connection.ts';
 import { useAnswer } from './agent/use-answer.ts';
+import { whileLookedAt } from './agent/while-looked-at.ts';
 import { Copy } from './parts/copy.tsx';
 import { Commands } from './views/commands.tsx';
 import { Events } from './views/events.tsx';
+import { AgentLog } from './views/log.tsx';
 import { Overview } from './views/overview.tsx';
 import { Deployments, Nodes, Pods, Services } from './views/resources.tsx';
 
-const EVERY_MS = 2_000;
 /** What the agent says of who is not signed in. */
 const UNKNOWN = 401;
 
@@ -27,10 +30,20 @@ const VIEWS: Readonly<Record<string, View>> = {
   nodes: { title: 'Nodes', view: Nodes, isOfServer: true },
   events: { title: 'Events', view: Events, isOfServer: true },
   commands: { title: 'Commands', view: Commands, isOfServer: true },
+  log: { title: 'Log', view: AgentLog, isOfServer: false },
 };
 
+export function App({ connection }: { readonly connection: Connection }) {
+  return (
+    <ConnectionContext.Provider value={connection}>
+      <Visit />
+    </ConnectionContext.Provider>
+  );
+}
+
 /** The code stands behind `#`, which browsers send nowhere; it is used up at once. */
-export function App() {
+function Visit() {
+  const { agent } = useConnection();
   const [isKnown, setKnown] = useState(
     () => location.hash.startsWith('#/') || location.hash === '',
   );
@@ -41,13 +54,11 @@ export function App() {
     }
     const code = location.hash.slice(1);
     history.replaceState(null, '', './');
-    signIn(code).then(
+    agent.signIn(code).then(
       () => setKnown(true),
-      (thrown: unknown) => {
-        setRefusal(thrown instanceof AskError ? thrown.message : String(thrown));
-      },
+      (thrown: unknown) => setRefusal(askErrorOf(thrown).message),
     );
-  }, [isKnown]);
+  }, [isKnown, agent]);
   if (refusal !== undefined) {
     return <SignedOut why={refusal} />;
   }
@@ -68,7 +79,9 @@ function SignedOut({ why }: { readonly why: string }) {
 
 function SignedIn() {
   const name = useHash();
-  const detailed = useAnswer<DetailedHealth>('health/detailed', EVERY_MS);
+  const { agent: link, news } = useConnection();
+  useEffect(() => whileLookedAt((signal) => void news.hearUntil(signal)), [news]);
+  const detailed = useAnswer<DetailedHealth>('health/detailed', { isNews: isOfHealth });
   const agent = detailed.answer?.agent;
   const isServer = agent?.role === 'server';
   const chosen = Object.hasOwn(VIEWS, name) ? VIEWS[name] : undefined;
@@ -77,7 +90,7 @@ function SignedIn() {
     return <SignedOut why="You are not signed in" />;
   }
   const leave = () => {
-    void signOut().then(() => location.reload());
+    void link.signOut().then(() => location.reload());
   };
   return (
     <>
@@ -99,6 +112,7 @@ function SignedIn() {
               </Tab>
             ))}
         </nav>
+        <Live />
         <button type="button" class="quiet" onClick={leave}>
           Sign out
         </button>
@@ -114,6 +128,21 @@ function SignedIn() {
         )}
       </main>
     </>
+  );
+}
+
+function isOfHealth({ event }: RealtimeEvent): boolean {
+  return event === 'health' || event === 'session' || event === 'command';
+}
+
+/** Whether what happens is shown as it happens. */
+function Live() {
+  const isLive = useLive();
+  return (
+    <span class="live" role="status">
+      <span class={`dot ${isLive ? 'good' : 'warn'}`} aria-hidden="true" />
+      {isLive ? 'Live' : 'Reconnecting'}
+    </span>
   );
 }
 

@@ -33,6 +33,9 @@ export type SessionChange = z.infer<typeof SessionChange>;
 export const CommandChange = CommandRow.extend({ progress: z.string().nullable() });
 export type CommandChange = z.infer<typeof CommandChange>;
 
+/** Kinds as `/api/k8s/{kind}` has them: `pods`. */
+const RowsChange = z.object({ kinds: z.array(z.string()) });
+
 export const LogLine = z.object({
   timestamp: z.string(),
   /** `error`, `warn`, `info`, `debug`. */
@@ -65,6 +68,9 @@ export const RealtimeEvent = z.discriminatedUnion('event', [
     'A remote command that was accepted, began, went on, ended or was delivered: as it is now.',
   ),
   named('kubernetes_event', EventRow).describe('An event of the cluster. On servers only.'),
+  named('rows', RowsChange).describe(
+    'Nodes, namespaces, Deployments, Services or pods have changed: ask for those kinds anew. On servers only.',
+  ),
   end,
 ]);
 export type RealtimeEvent = z.infer<typeof RealtimeEvent>;

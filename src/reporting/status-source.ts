@@ -5,6 +5,7 @@ import type { Service } from '../core/service.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import type { KubernetesCredentials } from '../kubernetes/api/credentials.ts';
 import { nodeUsageReader, resourceUsageReader } from '../kubernetes/usage/cluster.ts';
+import type { ReportedKind } from '../kubernetes/watch/cluster-cache.ts';
 import type { FollowKind } from '../kubernetes/watch/shared-following.ts';
 import type { ClusterStatus } from '../protocol/rest.ts';
 import { clusterRows, type ReadClusterRows } from './cluster-rows.ts';
@@ -30,6 +31,8 @@ export function statusSource(deps: StatusSourceDeps): {
   readonly source: StatusSource;
   readonly service: Service;
   readonly rows: ReadClusterRows;
+  /** How often the rows of each kind have changed since the start. */
+  readonly rowChanges: () => Readonly<Record<ReportedKind, number>>;
   /**
    * Everything that is known now, once there is something.
    * @throws AgentError as `ClusterState.ready`
@@ -47,6 +50,16 @@ export function statusSource(deps: StatusSourceDeps): {
   return {
     current,
     rows: clusterRows({ ...deps, readNodeUsage }, state, asked.ring),
+    rowChanges: () => {
+      const { nodes, namespaces, deployments, services, pods } = state.cache;
+      return {
+        nodes: nodes.generation,
+        namespaces: namespaces.generation,
+        deployments: deployments.generation,
+        services: services.generation,
+        pods: pods.generation,
+      };
+    },
     source: {
       fullJson: async (signal) => statusJson(deps, await current(signal)),
       reports: () => {

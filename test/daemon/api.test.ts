@@ -132,6 +132,21 @@ test.each(ROUTES.map((route) => [title(route), route] as const))(
   },
 );
 
+test('an answer tells the time of the machine, also one that is known already', async () => {
+  const whole = await ask('/api/settings');
+  const known = await ask('/api/settings', {
+    headers: { 'if-none-match': whole.headers.get('etag') ?? '' },
+  });
+  const isNow = ({ status, headers }: Response) => [
+    status,
+    Math.abs(Date.parse(headers.get('date') ?? '') - Date.now()) < 60_000,
+  ];
+  expect([isNow(whole), isNow(known)]).toEqual([
+    [200, true],
+    [304, true],
+  ]);
+});
+
 test('the document tells every route, with each of its parameters', async () => {
   const { openapi, paths } = await json('/openapi.json');
   expect(openapi).toBe('3.1.1');
@@ -307,6 +322,12 @@ describe('what happens is told as it happens', () => {
     });
     expect((await told).data).toMatchObject({ kind: 'Pod', name: 'web-1', type: 'Warning' });
     kubernetes.remove(happened);
+    await json('/api/k8s/deployments'); // From a question on they are followed.
+    const changed = stream.until('rows', ({ kinds }) => kinds.includes('deployments'));
+    const deployment = '/apis/apps/v1/namespaces/default/deployments/late';
+    kubernetes.put(deployment, { metadata: { namespace: 'default' } });
+    expect((await changed).data.kinds).toEqual(['deployments']);
+    kubernetes.remove(deployment);
     kubernetes.failWith = 500;
     await stream.until('health', ({ ready }) => ready === false);
     kubernetes.failWith = undefined;

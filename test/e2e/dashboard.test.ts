@@ -54,6 +54,7 @@ test(
       await page.setViewport(DESK);
       await progress.phase('sign in', () => signIn(page));
       await progress.phase('a deploy is seen', () => seeDeploy(page));
+      await progress.phase('the log is followed', () => followLog(page));
       await progress.phase('a broken session is seen', () => seeBrokenSession(page));
       await progress.phase('for everybody: axe, dark, phone', () => lookAtEachView(page));
       expect(faults).toEqual([]);
@@ -149,6 +150,23 @@ async function seeDeploy(page: Page): Promise<void> {
   await sees(page, 'ScalingReplicaSet');
 }
 
+async function followLog(page: Page): Promise<void> {
+  await goTo(page, 'log');
+  await sees(page, 'command accepted');
+  await clickOn(page, 'Pause');
+  const lines = () => page.$$eval('.log li', (all) => all.length);
+  const before = await lines();
+  const id = await stand.command(agentId, 'get_resources', {});
+  await stand.finished(agentId, id);
+  expect(await lines()).toBe(before);
+  await clickOn(page, 'Go on');
+  await sees(page, id);
+}
+
+async function clickOn(page: Page, text: string): Promise<void> {
+  await page.click(`::-p-xpath(//button[text()="${text}"])`);
+}
+
 async function seeBrokenSession(page: Page): Promise<void> {
   await goTo(page, '');
   await stand.stopControlPlane();
@@ -161,13 +179,13 @@ async function seeBrokenSession(page: Page): Promise<void> {
 }
 
 async function lookAtEachView(page: Page): Promise<void> {
-  const views = ['', 'deployments', 'pods', 'services', 'nodes', 'events', 'commands'];
+  const views = ['', 'deployments', 'pods', 'services', 'nodes', 'events', 'commands', 'log'];
   const found: string[] = [];
   for (const [index, view] of views.entries()) {
     const scheme = index % 2 === 0 ? 'light' : 'dark';
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
     await goTo(page, view);
-    await page.waitForSelector(view === '' ? '.cards' : 'tbody tr, .pager');
+    await page.waitForSelector(view === '' ? '.cards' : 'tbody tr, .pager, .log li');
     const { violations } = await new AxePuppeteer(page).analyze();
     found.push(...violations.map(({ id, nodes }) => `${view} ${scheme}: ${id} ${nodes[0]?.html}`));
   }

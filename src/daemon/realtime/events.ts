@@ -48,6 +48,8 @@ export interface RealtimeEventsDeps {
   readonly changedCommands: ChangedCommands;
   /** Undefined on a worker: it has no way to the Kubernetes API. */
   readonly follow: FollowKind | undefined;
+  /** How often the rows of each kind have changed. On a worker they never do. */
+  readonly rowChanges: () => Readonly<Record<string, number>>;
 }
 
 type Tell = (event: RealtimeEvent) => void;
@@ -134,16 +136,22 @@ async function compare(deps: RealtimeEventsDeps, tell: Tell, signal: AbortSignal
   const { clock, changedCommands } = deps;
   let health = deps.health();
   let session = deps.session();
+  let rows = deps.rowChanges();
   changedCommands.want(true);
   while (await clock.sleep(LOOK_INTERVAL_MS, signal)) {
-    const [healthThen, sessionThen] = [health, session];
+    const [healthThen, sessionThen, rowsThen] = [health, session, rows];
     health = deps.health();
     session = deps.session();
+    rows = deps.rowChanges();
     if (health !== undefined && !isSameHealth(healthThen, health)) {
       tell({ event: 'health', data: health });
     }
     if (!isSameSession(sessionThen, session)) {
       tell({ event: 'session', data: session });
+    }
+    const kinds = Object.keys(rows).filter((kind) => rows[kind] !== rowsThen[kind]);
+    if (kinds.length > 0) {
+      tell({ event: 'rows', data: { kinds } });
     }
     tellCommands(deps, tell);
   }

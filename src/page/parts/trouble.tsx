@@ -1,4 +1,4 @@
-import type { AskError } from '../agent/ask.ts';
+import type { AskError } from '../agent/agent.ts';
 import { Hint } from './hint.tsx';
 
 /** Why there is no newer answer. What was answered before stays. */

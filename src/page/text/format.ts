@@ -21,11 +21,6 @@ export function duration(ms: number): string {
   return `${Math.floor(ms / DAY_MS)} d${hours === 0 ? '' : ` ${hours} h`}`;
 }
 
-/** `12 min ago`; empty where nobody knows. */
-export function ago(time: string | null | undefined, now: number): string {
-  return time === null || time === undefined ? '' : `${duration(now - Date.parse(time))} ago`;
-}
-
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
 /** `31.4 MiB`. */

@@ -1,13 +1,14 @@
 import { useState } from 'preact/hooks';
 import type { CommandAnswer, CommandRow, CommandsAnswer } from '../../protocol/local-commands.ts';
-import { AskError, ask } from '../agent/ask.ts';
+import { type AskError, askErrorOf } from '../agent/agent.ts';
+import { useConnection } from '../agent/connection.ts';
 import { useAnswer } from '../agent/use-answer.ts';
+import { Age } from '../parts/age.tsx';
 import { Badge, type Tone } from '../parts/badge.tsx';
 import { type Column, Table } from '../parts/table.tsx';
 import { Trouble } from '../parts/trouble.tsx';
-import { ago, duration } from '../text/format.ts';
+import { duration } from '../text/format.ts';
 
-const EVERY_MS = 1_000;
 const LIMIT = 50;
 
 function stateOf({ state, outcome, cancelled_at }: CommandRow): readonly [Tone, string] {
@@ -28,20 +29,19 @@ function State({ command }: { readonly command: CommandRow }) {
   return <Badge tone={tone}>{text}</Badge>;
 }
 
-function took({ started_at, finished_at }: CommandRow): string {
-  if (started_at === null) {
-    return '';
+function Took({ started_at, finished_at }: Pick<CommandRow, 'started_at' | 'finished_at'>) {
+  if (started_at === null || finished_at === null) {
+    return <Age of={started_at} />;
   }
-  const end = finished_at === null ? Date.now() : Date.parse(finished_at);
-  const ms = end - Date.parse(started_at);
-  return ms < 10_000 ? `${(ms / 1_000).toFixed(1)} s` : duration(ms);
+  const ms = Date.parse(finished_at) - Date.parse(started_at);
+  return <>{ms < 10_000 ? `${(ms / 1_000).toFixed(1)} s` : duration(ms)}</>;
 }
 
 const COLUMNS: readonly Column<CommandRow>[] = [
   { title: 'Command', cell: ({ type }) => type },
   { title: 'State', cell: (command) => <State command={command} /> },
-  { title: 'Came', cell: ({ accepted_at }) => ago(accepted_at, Date.now()) },
-  { title: 'Took', isNumber: true, cell: took },
+  { title: 'Came', cell: ({ accepted_at }) => <Age of={accepted_at} isMoment /> },
+  { title: 'Took', isNumber: true, cell: (command) => <Took {...command} /> },
   { title: 'Id', cell: ({ id }) => <code>{id}</code> },
 ];
 
@@ -52,7 +52,7 @@ export function Commands() {
   const older = before.at(-1);
   const { answer, error, again } = useAnswer<CommandsAnswer>(
     `commands?limit=${LIMIT}${older === undefined ? '' : `&before=${older}`}`,
-    EVERY_MS,
+    { isNews: ({ event }) => event === 'command' },
   );
   return (
     <>
@@ -102,17 +102,17 @@ interface DetailsProps {
 }
 
 function Details({ id, onClose, onChange }: DetailsProps) {
-  const { answer, error, again } = useAnswer<CommandAnswer>(
-    `commands/${encodeURIComponent(id)}`,
-    EVERY_MS,
-  );
+  const { answer, error, again } = useAnswer<CommandAnswer>(`commands/${encodeURIComponent(id)}`, {
+    isNews: ({ event, data }) => event === 'command' && data.id === id,
+  });
+  const { agent } = useConnection();
   const [refused, setRefused] = useState<AskError>();
   const cancel = async () => {
     try {
-      await ask(`commands/${encodeURIComponent(id)}/cancel`, 'POST');
+      await agent.ask(`commands/${encodeURIComponent(id)}/cancel`, 'POST');
       setRefused(undefined);
     } catch (thrown) {
-      setRefused(thrown instanceof AskError ? thrown : new AskError(0, String(thrown)));
+      setRefused(askErrorOf(thrown));
     }
     again();
     onChange();

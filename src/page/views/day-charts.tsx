@@ -30,7 +30,7 @@ const CHARTS = [
 
 /** The machine and the requests through the agent over the last day. */
 export function DayCharts() {
-  const { answer } = useAnswer<DayAnswer>('metrics/day', EVERY_MS);
+  const { answer } = useAnswer<DayAnswer>('metrics/day', { everyMs: EVERY_MS });
   if (answer === undefined || answer.times.length < 2) {
     return null;
   }

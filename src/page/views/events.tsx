@@ -1,11 +1,11 @@
 import { useState } from 'preact/hooks';
 import type { EventRow } from '../../protocol/local-cluster.ts';
 import { useAnswer } from '../agent/use-answer.ts';
+import { Age } from '../parts/age.tsx';
 import { Badge } from '../parts/badge.tsx';
 import { Pager } from '../parts/pager.tsx';
 import { type Column, Table } from '../parts/table.tsx';
 import { Trouble } from '../parts/trouble.tsx';
-import { ago } from '../text/format.ts';
 import { NamespaceChoice } from './resources.tsx';
 
 /** Each question reads them from Kubernetes. */
@@ -13,7 +13,7 @@ const EVERY_MS = 5_000;
 const LIMIT = 50;
 
 const COLUMNS: readonly Column<EventRow>[] = [
-  { title: 'Last seen', cell: ({ last_seen }) => ago(last_seen, Date.now()) },
+  { title: 'Last seen', cell: ({ last_seen }) => <Age of={last_seen} isMoment /> },
   {
     title: 'Type',
     cell: ({ type }) => <Badge tone={type === 'Warning' ? 'warn' : 'idle'}>{type}</Badge>,
@@ -39,7 +39,10 @@ export function Events() {
     readonly total: number;
     readonly truncated: boolean;
     readonly items: readonly EventRow[];
-  }>(`k8s/events?${query}`, EVERY_MS);
+  }>(`k8s/events?${query}`, {
+    everyMs: EVERY_MS,
+    isNews: ({ event }) => event === 'kubernetes_event',
+  });
   return (
     <>
       <div class="filters">

@@ -1,15 +1,17 @@
+import type { ComponentChildren } from 'preact';
 import type { DetailedHealth, HealthAnswer } from '../../protocol/local-api.ts';
 import type { WorkloadSummary } from '../../protocol/local-cluster.ts';
+import type { RealtimeEvent } from '../../protocol/local-realtime.ts';
+import { useNow } from '../agent/connection.ts';
 import type { Asked } from '../agent/use-answer.ts';
 import { useAnswer } from '../agent/use-answer.ts';
+import { Age } from '../parts/age.tsx';
 import { Badge, type Tone } from '../parts/badge.tsx';
 import { Hint } from '../parts/hint.tsx';
 import { Trouble } from '../parts/trouble.tsx';
-import { ago, bytes, counted, duration } from '../text/format.ts';
+import { bytes, counted, duration } from '../text/format.ts';
 import { DayCharts } from './day-charts.tsx';
 
-const EVERY_MS = 2_000;
-const SLOW_MS = 5_000;
 /** Troubles of the past that are shown. */
 const HISTORY_MAX = 8;
 
@@ -17,29 +19,36 @@ type Problem = HealthAnswer['problems'][number];
 
 /** Whether it is well, and if not, what to do. */
 export function Overview({ detailed }: { readonly detailed: Asked<DetailedHealth> }) {
-  const health = useAnswer<HealthAnswer>('health', EVERY_MS);
+  const health = useAnswer<HealthAnswer>('health', {
+    isNews: ({ event }) => event === 'health',
+  });
   const isServer = detailed.answer?.agent.role === 'server';
-  const summary = useAnswer<WorkloadSummary>(isServer ? 'k8s/summary' : undefined, SLOW_MS);
-  const now = Date.now();
+  const summary = useAnswer<WorkloadSummary>(isServer ? 'k8s/summary' : undefined, {
+    isNews: isOfWorkloads,
+  });
   return (
     <>
       <Trouble error={health.error ?? detailed.error} />
       {health.answer !== undefined && <Verdict health={health.answer} />}
       {health.answer?.problems.map((problem) => (
-        <ProblemCard key={`${problem.warnable}${problem.about}`} problem={problem} now={now} />
+        <ProblemCard key={`${problem.warnable}${problem.about}`} problem={problem} />
       ))}
       {detailed.answer !== undefined && (
         <div class="cards">
-          <SessionCard health={detailed.answer} now={now} />
-          <NodesCard health={detailed.answer} now={now} />
+          <SessionCard health={detailed.answer} />
+          <NodesCard health={detailed.answer} />
           {isServer && <WorkloadCard summary={summary.answer} />}
           <AgentCard health={detailed.answer} />
         </div>
       )}
       <DayCharts />
-      {health.answer !== undefined && <History health={health.answer} now={now} />}
+      {health.answer !== undefined && <History health={health.answer} />}
     </>
   );
+}
+
+function isOfWorkloads({ event, data }: RealtimeEvent): boolean {
+  return event === 'rows' && (data.kinds.includes('deployments') || data.kinds.includes('pods'));
 }
 
 function Verdict({ health: { ready, problems } }: { readonly health: HealthAnswer }) {
@@ -58,15 +67,14 @@ function Verdict({ health: { ready, problems } }: { readonly health: HealthAnswe
   );
 }
 
-function ProblemCard({ problem, now }: { readonly problem: Problem; readonly now: number }) {
+function ProblemCard({ problem }: { readonly problem: Problem }) {
   const blocks = problem.severity === 'blocks';
   return (
     <article class={`card ${blocks ? 'blocks' : 'warns'}`}>
       <h2>{problem.message}</h2>
       <Hint text={problem.hint} />
       <p class="muted">
-        {blocks ? 'Keeps the agent from being ready' : 'A warning'} · for{' '}
-        {duration(now - Date.parse(problem.since))}
+        {blocks ? 'Keeps the agent from being ready' : 'A warning'} · for <Age of={problem.since} />
         {problem.times > 1 && ` · ${problem.times} times since the start`} ·{' '}
         <code>{problem.code}</code>
       </p>
@@ -83,13 +91,7 @@ const PHASES: Readonly<Record<string, readonly [Tone, string]>> = {
   unreachable: ['bad', 'Unreachable'],
 };
 
-function SessionCard({
-  health: { session },
-  now,
-}: {
-  readonly health: DetailedHealth;
-  readonly now: number;
-}) {
+function SessionCard({ health: { session } }: { readonly health: DetailedHealth }) {
   const [tone, text] = PHASES[session.phase] ?? ['idle', session.phase];
   return (
     <section class="card" aria-label="Session">
@@ -99,12 +101,12 @@ function SessionCard({
       <dl>
         <Row name="With" value={session.control_plane?.replace('https://', '')} />
         <Row name="By" value={session.transport} />
-        <Row name="Since" value={ago(session.down_since ?? session.since, now)} />
-        <Row name="Last contact" value={ago(session.last_contact, now)} />
+        <Row name="Since" value={<Age of={session.down_since ?? session.since} isMoment />} />
         <Row
-          name="Next try"
-          value={session.next_try && `in ${duration(Date.parse(session.next_try) - now)}`}
+          name="Last contact"
+          value={session.last_contact && <Age of={session.last_contact} isMoment />}
         />
+        <Row name="Next try" value={session.next_try && <Ahead at={session.next_try} />} />
         <Row name="Holder" value={session.holder} />
         <Row name="Last error" value={session.last_error?.message} />
       </dl>
@@ -112,13 +114,12 @@ function SessionCard({
   );
 }
 
-function NodesCard({
-  health: { nodes, server },
-  now,
-}: {
-  readonly health: DetailedHealth;
-  readonly now: number;
-}) {
+function Ahead({ at }: { readonly at: string }) {
+  const now = useNow();
+  return <>in {duration(Date.parse(at) - now)}</>;
+}
+
+function NodesCard({ health: { nodes, server } }: { readonly health: DetailedHealth }) {
   if (server !== undefined && server !== null) {
     return (
       <section class="card" aria-label="Server">
@@ -153,7 +154,13 @@ function NodesCard({
             <span class="muted">
               {role}
               {self && ', this machine'}
-              {!ready && ` · not ready ${ago(since, now)}${reason === null ? '' : `: ${reason}`}`}
+              {!ready && (
+                <>
+                  {' '}
+                  · not ready <Age of={since} isMoment />
+                  {reason !== null && `: ${reason}`}
+                </>
+              )}
             </span>
           </li>
         ))}
@@ -208,13 +215,7 @@ function AgentCard({ health: { agent, commands } }: { readonly health: DetailedH
   );
 }
 
-function Row({
-  name,
-  value,
-}: {
-  readonly name: string;
-  readonly value: string | null | undefined;
-}) {
+function Row({ name, value }: { readonly name: string; readonly value: ComponentChildren }) {
   return value === null || value === undefined || value === '' ? null : (
     <div>
       <dt>{name}</dt>
@@ -223,7 +224,7 @@ function Row({
   );
 }
 
-function History({ health, now }: { readonly health: HealthAnswer; readonly now: number }) {
+function History({ health }: { readonly health: HealthAnswer }) {
   const past = health.history.filter(({ until }) => until !== null).slice(0, HISTORY_MAX);
   return past.length === 0 ? null : (
     <section class="card" aria-label="What was wrong">
@@ -233,7 +234,8 @@ function History({ health, now }: { readonly health: HealthAnswer; readonly now:
           <li key={`${code}${since}`}>
             {message}{' '}
             <span class="muted">
-              · {ago(until, now)}, for {duration(Date.parse(until ?? since) - Date.parse(since))}
+              · <Age of={until} isMoment />, for{' '}
+              {duration(Date.parse(until ?? since) - Date.parse(since))}
             </span>
           </li>
         ))}

@@ -1,15 +1,13 @@
 import { useState } from 'preact/hooks';
 import type { NodeStatus, PodInfo, ResourceInfo } from '../../protocol/rest.ts';
 import { useAnswer } from '../agent/use-answer.ts';
+import { Age } from '../parts/age.tsx';
 import { Badge } from '../parts/badge.tsx';
 import { Pager } from '../parts/pager.tsx';
 import { type Column, Table } from '../parts/table.tsx';
 import { Trouble } from '../parts/trouble.tsx';
-import { ago } from '../text/format.ts';
 
-const EVERY_MS = 2_000;
 const LIMIT = 50;
-const NAMESPACES_EVERY_MS = 30_000;
 /** Namespaces to choose from; others are found by their name. */
 const NAMESPACES_MAX = 500;
 
@@ -33,7 +31,7 @@ const inNamespace: Column<ResourceInfo> = {
 const created: Column<ResourceInfo> = {
   title: 'Age',
   sort: 'created_at',
-  cell: ({ created_at }) => ago(created_at, Date.now()).replace(' ago', ''),
+  cell: ({ created_at }) => <Age of={created_at} />,
 };
 
 const isReady: Column<{ readonly ready: boolean }> = {
@@ -112,7 +110,9 @@ function Resources<Row>({
   if (namespace !== '') {
     query.set('namespace', namespace);
   }
-  const { answer, error } = useAnswer<Page<Row>>(`k8s/${kind}?${query}`, EVERY_MS);
+  const { answer, error } = useAnswer<Page<Row>>(`k8s/${kind}?${query}`, {
+    isNews: ({ event, data }) => event === 'rows' && data.kinds.includes(kind),
+  });
   const first = (change: () => void) => {
     change();
     setOffset(0);
@@ -154,7 +154,7 @@ export function NamespaceChoice({
 }) {
   const { answer } = useAnswer<Page<{ readonly name: string }>>(
     `k8s/namespaces?limit=${NAMESPACES_MAX}`,
-    NAMESPACES_EVERY_MS,
+    { isNews: ({ event, data }) => event === 'rows' && data.kinds.includes('namespaces') },
   );
   return (
     <select

@@ -102,7 +102,10 @@ export function apiAnswers(deps: ApiDeps): AnswerRequest {
       status: answer.status,
       duration_ms: Math.round(deps.clock.monotonic() - startedAt),
     });
-    return reply(answer, request.headers, id);
+    const answered = await reply(answer, request.headers, id);
+    // Whoever shows how long ago something was reckons by this clock (RFC 9110 section 6.6.1).
+    const date = ['Date', deps.clock.now().toUTCString()] as const;
+    return { ...answered, headers: [...answered.headers, date] };
   };
 }
 
