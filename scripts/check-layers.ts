@@ -76,6 +76,8 @@ const PACKAGE_HOMES: Readonly<Record<string, Home>> = {
   'node:http': { folders: ['platform'], why: 'the network is reached through ports' },
   'node:https': { folders: ['platform'], why: 'the network is reached through ports' },
   'node:http2': { folders: ['platform'], why: 'the network is reached through ports' },
+  'bun:jsc': { folders: ['platform'], why: 'the runtime is asked through ports' },
+  'node:inspector': { folders: ['platform'], why: 'the runtime is asked through ports' },
   'bun:sqlite': { folders: ['store'], why: 'the store owns the database' },
   'bun:ffi': { folders: ['platform'], why: 'the system is reached through ports' },
   zod: { folders: ['config', 'protocol'], why: 'input is checked at the edge' },

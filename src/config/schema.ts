@@ -448,6 +448,14 @@ const MetricsSection = z.strictObject({
   }),
 });
 
+const DebugSection = z.strictObject({
+  profiling: setting(z.boolean().default(false), {
+    description:
+      'Let who may ask the local API take profiles and snapshots of the heap, and log what stops the agent for more than 50 ms; needs some 2 % of a processor',
+    since: '0.3.0',
+  }),
+});
+
 const LogSection = z.strictObject({
   level: setting(z.enum(['error', 'warn', 'info', 'debug']).default('info'), {
     description: 'Least important level that is logged',
@@ -473,6 +481,7 @@ export const Config = z.strictObject({
   snapshots: SnapshotsSection.prefault({}),
   log: LogSection.prefault({}),
   metrics: MetricsSection.prefault({}),
+  debug: DebugSection.prefault({}),
 });
 export type Config = z.output<typeof Config>;
 /** What a file may hold: everything optional. */

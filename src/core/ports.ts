@@ -45,6 +45,54 @@ export interface Runtime {
   releaseCode(): void;
 }
 
+/** What the process does and holds, for people who look for a cause. */
+export interface Profiler {
+  /**
+   * Begins to note which code runs, until the returned function is called; one at a time.
+   * @returns what gives the profile, as the Chrome DevTools Protocol has it
+   */
+  startCpuProfile(): Promise<() => Promise<CpuProfile>>;
+  heapBytes(): number;
+  /** All that the heap holds, as V8 writes it (JSON). Nothing else runs meanwhile. */
+  heapSnapshot(): Uint8Array;
+  /** Samples which code runs, from now on; not while there is a profile. */
+  watchStacks(): void;
+  /** The samples since the last call, the newest last. */
+  takeStacks(): readonly StackSample[];
+}
+
+/** Profiler.Profile of the Chrome DevTools Protocol; times in microseconds. */
+export interface CpuProfile {
+  readonly nodes: ProfileNode[];
+  readonly startTime: number;
+  readonly endTime: number;
+  readonly samples: number[];
+  readonly timeDeltas: number[];
+}
+
+/** One function, as it was called by those above it. */
+interface ProfileNode {
+  readonly id: number;
+  readonly callFrame: {
+    readonly functionName: string;
+    readonly scriptId: string;
+    readonly url: string;
+    /** From 0. */
+    readonly lineNumber: number;
+    readonly columnNumber: number;
+  };
+  readonly hitCount: number;
+  /** Ids of nodes. */
+  readonly children: number[];
+}
+
+export interface StackSample {
+  /** Of a clock of its own. */
+  readonly atMs: number;
+  /** Functions, the one that ran first. */
+  readonly frames: readonly string[];
+}
+
 /** What this process uses, as of now. */
 export interface ProcessUsage {
   /** Unix time, ms. */

@@ -23,6 +23,7 @@ import { systemNetwork } from '../platform/network/open.ts';
 import { trustingDial } from '../platform/network/trusting-dial.ts';
 import { systemPageFile } from '../platform/page-files.ts';
 import { processUsageReader } from '../platform/process-usage.ts';
+import { systemProfiler } from '../platform/profiler.ts';
 import { systemRunSoon } from '../platform/run-soon.ts';
 import { systemRuntime } from '../platform/runtime.ts';
 import { systemdNotify } from '../platform/systemd-notify.ts';
@@ -154,6 +155,7 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     access,
     state,
     runtime: systemRuntime(),
+    profiler: systemProfiler(),
     machine: thisMachine,
     network: systemNetwork,
     certificateEnd: systemCertificateEnd,

@@ -9,12 +9,14 @@ import type { ApiSources } from '../server/api/sources.ts';
 import { httpServer } from '../server/doors.ts';
 import { metricsDoor } from '../server/metrics-door.ts';
 import { eventLoopLag } from '../telemetry/event-loop-lag.ts';
+import { stallWatch } from '../telemetry/stalls.ts';
 import { type CommonParts, commandTypes, commonParts, type DaemonPorts } from './common-parts.ts';
 import { type DaemonFacts, describeDaemon, describeSession, standbyText } from './describe.ts';
 import { lastHealth } from './health-answers.ts';
 import { type CommonHealthDeps, workerHealth } from './health-parts.ts';
 import { idleMemory } from './idle-memory.ts';
 import { machineLook } from './machine-look.ts';
+import { profiling } from './profiling.ts';
 import { streamParts } from './realtime/parts.ts';
 import { serverParts, servicesOfServer } from './server-parts.ts';
 import { supervise } from './supervise.ts';
@@ -71,6 +73,7 @@ export async function runDaemon(
       facts,
     ),
     dashboard: parts,
+    ...(config.debug.profiling ? { profiling: profiling(parts) } : {}),
     auth: parts.auth,
     tokenFile: parts.paths.localToken,
     ...(dataPlane === undefined
@@ -98,6 +101,7 @@ export async function runDaemon(
     idleMemory(parts),
     parts.day.service,
     ...metricsServices(parts, sources, config),
+    ...(config.debug.profiling ? [stallWatch(parts)] : []),
     ...(server === undefined ? [] : servicesOfServer(parts, server, config, signal)),
   ];
   signal.addEventListener('abort', () => notify('STOPPING=1'), { once: true });

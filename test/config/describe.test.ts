@@ -54,6 +54,7 @@ describe('describeSettings()', () => {
       'log.format enum log-format -',
       'metrics.listen string - -',
       'metrics.client_ca_file string - -',
+      'debug.profiling boolean - -',
     ]);
   });
 

@@ -33,6 +33,7 @@ const DEFAULTS: LoadedConfig['config'] = {
   snapshots: { every: '1d', keep: 7, keep_for: '30d', s3_region: 'us-east-1' },
   log: { level: 'info', format: 'text' },
   metrics: {},
+  debug: { profiling: false },
 };
 
 const ALL_DEFAULT: LoadedConfig['sources'] = {
@@ -82,6 +83,7 @@ const ALL_DEFAULT: LoadedConfig['sources'] = {
   'log.format': 'default',
   'metrics.listen': 'default',
   'metrics.client_ca_file': 'default',
+  'debug.profiling': 'default',
 };
 
 function load(inputs: Partial<ConfigInputs>): LoadedConfig {

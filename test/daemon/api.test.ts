@@ -40,6 +40,7 @@ beforeAll(async () => {
     config: `agent: {id: ${AGENT_ID}}
 http: {port: 0, tls_port: 0}
 control_plane: {url: "${controlPlane.url}", poll_interval: 500ms}
+debug: {profiling: true}
 `,
   });
   await finished('c-1', 'get_resources', {});
@@ -111,7 +112,10 @@ const json = async (path: string): Promise<any> => (await ask(path)).json();
 const PARTS: Readonly<Record<string, string>> = { id: 'c-1', namespace: 'default', pod: 'web-1' };
 const addressOf = (path: string) => path.replaceAll(/{(\w+)}/g, (_, name) => PARTS[name] ?? '');
 /** Of routes that need one. */
-const QUERIES: Readonly<Record<string, string>> = { 'POST /api/log-level': '?level=info' };
+const QUERIES: Readonly<Record<string, string>> = {
+  'POST /api/log-level': '?level=info',
+  'GET /debug/profile': '?seconds=1',
+};
 const title = ({ method, path }: DocumentedRoute) => `${method} ${path}`;
 
 test.each(ROUTES.map((route) => [title(route), route] as const))(

@@ -14,8 +14,13 @@ import type { ApiSources } from './sources.ts';
 import type { ApiStream } from './stream.ts';
 
 const JSON_TYPE = 'application/json;charset=utf-8';
-const LINES_TYPE = 'text/plain;charset=utf-8';
-const EVENTS_TYPE = 'text/event-stream;charset=utf-8';
+const STREAM_TYPES = {
+  json: JSON_TYPE,
+  text: 'text/plain;charset=utf-8',
+  events: 'text/event-stream;charset=utf-8',
+} as const;
+/** What answers only to those who may ask; that there is nothing elsewhere is no secret. */
+const OWN_PATHS = /^\/(?:api\/|debug\/|openapi\.json$)/;
 const SEE_TABLE = 'See /openapi.json, or docs/API.md';
 
 export interface ApiRequest {
@@ -78,7 +83,7 @@ export function apiAnswers(deps: ApiDeps): AnswerRequest {
     if (open !== undefined) {
       return answerOpen(deps, open, asked);
     }
-    if (!url.pathname.startsWith('/api/') && url.pathname !== '/openapi.json') {
+    if (!OWN_PATHS.test(url.pathname)) {
       return nothingAt(url, id);
     }
     if (!request.isTrusted) {
@@ -170,8 +175,7 @@ async function answerRoute(
 
 function streamed(format: Route['format'], stream: ApiStream): Answer {
   const headers = [['Cache-Control', 'no-store']] as const;
-  const type = format === 'events' ? EVENTS_TYPE : LINES_TYPE;
-  return { status: 200, body: '', type, headers, stream };
+  return { status: 200, body: '', type: STREAM_TYPES[format], headers, stream };
 }
 
 function wrongParams(

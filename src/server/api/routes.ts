@@ -36,6 +36,7 @@ import {
   VersionAnswer,
 } from '../../protocol/local-status.ts';
 import { clusterRoutes, notServer } from './cluster-routes.ts';
+import { debugRoutes } from './debug-routes.ts';
 import { openApi } from './openapi.ts';
 import { type DocumentedRoute, documented, type Route, route, streamRoute } from './route.ts';
 
@@ -81,6 +82,7 @@ export function apiRoutes(deps: { readonly clock: Clock }): readonly Route[] {
     ...commandRoutes(),
     ...realtimeRoutes(),
     ...clusterRoutes(deps),
+    ...debugRoutes(),
     route({
       path: '/openapi.json',
       summary: 'This table, as OpenAPI 3.1.',

@@ -11,6 +11,7 @@ import type {
 } from '../../protocol/local-api.ts';
 import type { ClusterRows, KnownRows } from '../../protocol/local-cluster.ts';
 import type { CancelAnswer, CommandAnswer, CommandsAnswer } from '../../protocol/local-commands.ts';
+import type { CpuProfile, ProfileQuery } from '../../protocol/local-debug.ts';
 import type { CommandsQuery, LogLevelChange, PodLogQuery } from '../../protocol/local-queries.ts';
 import type {
   ConnectivityAnswer,
@@ -51,6 +52,8 @@ export interface ApiSources {
   /** It goes back by itself. */
   readonly changeLogLevel: (change: LogLevelChange) => LogLevelAnswer;
   readonly commands: CommandSource;
+  /** Absent where it is off. */
+  readonly profiling?: ProfilingSource;
   readonly realtime: RealtimeSource;
   /** How kubectl gets through the TLS listener. Absent on a worker. */
   readonly access?: () => LocalAccess;
@@ -58,6 +61,14 @@ export interface ApiSources {
   readonly cluster?: ClusterSource;
   /** Absent on a worker. */
   readonly podLogs?: PodLogSource;
+}
+
+/** Where the running program spends its time and memory. */
+export interface ProfilingSource {
+  /** Ends early at the signal. @throws AgentError BUSY */
+  cpuProfile(query: ProfileQuery, signal: AbortSignal): Promise<CpuProfile>;
+  /** @throws AgentError BUSY, also where the heap is too large */
+  heap(): ApiStream;
 }
 
 /** What happens, as it happens. */

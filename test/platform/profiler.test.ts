@@ -1,0 +1,60 @@
+import { afterEach, expect, test } from 'bun:test';
+import { systemProfiler } from '../../src/platform/profiler.ts';
+import { HeapSnapshot } from '../../src/protocol/local-debug.ts';
+
+/** Long enough for some samples. */
+const BUSY_MS = 200;
+
+/** What the tests look for. */
+function rememberedByItsName(): void {
+  const end = performance.now() + BUSY_MS;
+  let texts = 0;
+  while (performance.now() < end) {
+    texts += JSON.stringify({ at: performance.now() }).length;
+  }
+  expect(texts).toBePositive();
+}
+
+afterEach(() => {
+  systemProfiler().takeStacks();
+});
+
+test('a profile names what ran, with times that fit together', async () => {
+  const stop = await systemProfiler().startCpuProfile();
+  rememberedByItsName();
+  const { nodes, samples, timeDeltas, startTime, endTime } = await stop();
+  const found = nodes.find(({ callFrame }) => callFrame.functionName === 'rememberedByItsName');
+  expect(found?.callFrame.url).toEndWith('/profiler.test.ts');
+  const ids = new Set(nodes.map(({ id }) => id));
+  expect([samples.every((id) => ids.has(id)), timeDeltas.length]).toEqual([true, samples.length]);
+  // Microseconds; it begins with the first sample.
+  const tookMs = (endTime - startTime) / 1_000;
+  expect(tookMs).toBeGreaterThan(BUSY_MS / 2);
+});
+
+test('the stacks of what ran are there, once, and after a profile again', async () => {
+  const profiler = systemProfiler();
+  const names = () => profiler.takeStacks().flatMap(({ frames }) => frames);
+  profiler.watchStacks();
+  rememberedByItsName();
+  const expected = expect.stringMatching(/^rememberedByItsName \(profiler\.test\.ts:\d+\)$/);
+  expect(names()).toContainEqual(expected);
+  expect(names()).not.toContainEqual(expected);
+  const stop = await profiler.startCpuProfile();
+  rememberedByItsName();
+  expect(names()).toEqual([]);
+  const { nodes } = await stop();
+  expect(nodes.map(({ callFrame }) => callFrame.functionName)).toContain('rememberedByItsName');
+  rememberedByItsName();
+  expect(names()).toContainEqual(expected);
+});
+
+test('a snapshot of the heap is what V8 writes, and of the size that was told', () => {
+  const profiler = systemProfiler();
+  const snapshot = HeapSnapshot.parse(
+    JSON.parse(new TextDecoder().decode(profiler.heapSnapshot())),
+  );
+  expect(snapshot.nodes.length).toBePositive();
+  expect(snapshot.strings.length).toBePositive();
+  expect(profiler.heapBytes()).toBePositive();
+});
