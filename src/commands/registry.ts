@@ -10,6 +10,7 @@ import { joinTokenCommand } from './handlers/join-token.ts';
 import { logsCommand } from './handlers/logs.ts';
 import { restartCommand } from './handlers/restart.ts';
 import { rollbackCommand } from './handlers/rollback.ts';
+import { rotateTokenCommand } from './handlers/rotate-token.ts';
 import { scaleCommand } from './handlers/scale.ts';
 import { snapshotCommand } from './handlers/snapshot.ts';
 import { supportBundleCommand } from './handlers/support-bundle.ts';
@@ -35,4 +36,5 @@ export const COMMAND_HANDLERS: readonly CommandHandler[] = [
   snapshotCommand,
   upgradeAgentCommand,
   supportBundleCommand,
+  rotateTokenCommand,
 ];

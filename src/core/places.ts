@@ -66,6 +66,8 @@ export interface Places {
   /** Exists once the daemon was ready. Root only looks whether it exists, and is more careful then. */
   readonly wasReadyFile: string;
   readonly controlPlaneTokenFile: string;
+  /** While another token is tried: protocol/files/token-trial.ts. */
+  readonly tokenTrialFile: string;
   readonly proxyCredentialsFile: string;
   /**
    * A release that the daemon has fetched for root's helper, which reads it as the word of a stranger: bounded, and
@@ -193,6 +195,7 @@ export function placesOf({
     stateDirectory: state,
     wasReadyFile: `${state}/was-ready`,
     controlPlaneTokenFile: `${state}/credentials/control-plane-token`,
+    tokenTrialFile: `${state}/credentials/control-plane-token.trial`,
     proxyCredentialsFile: `${state}/credentials/proxy`,
     stagedReleaseDirectory: `${state}/staged-release`,
 

@@ -51,6 +51,7 @@ import { type DaemonPaths, daemonPaths } from './paths.ts';
 import { agentLogRing, keepLine } from './realtime/agent-log.ts';
 import { changedCommands, notingJournal, notingProgress } from './realtime/changed-commands.ts';
 import { stagedReleases } from './staged-releases.ts';
+import { tokenTrial } from './token-trial.ts';
 
 export interface DaemonPorts {
   readonly clock: Clock;
@@ -112,7 +113,7 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
   const { follow, lags: watchLags } = watchLag(clock, sharedFollowing(following));
   const status = statusSource({ ...following, http, credentials, follow });
   const commands = clusterMemory({ clock, random, log, journal, objects });
-  const access = await liveAccess({ clock, files, log }, accessPaths(paths, config));
+  const letIn = await accessParts({ clock, files, log }, paths, config);
   const executor = commandExecutor({
     clock,
     log,
@@ -120,14 +121,14 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     progress,
     kubernetes,
     ...channels,
-    ...machineParts(ports, config, access),
+    ...machineParts(ports, config, letIn.access),
+    ownToken: letIn.ownToken,
     workElsewhere,
     ended: commandDurations(histograms),
     loadHandlers,
     policy,
     clusterStatus: status.current,
   });
-  const state = sessionState({ clock }, phaseAtFirst(config, access));
   return {
     ...ports,
     runSoon: systemRunSoon,
@@ -152,8 +153,7 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     signIn: signIn({ clock, random }),
     readPageFile: systemPageFile,
     day: lastDay({ clock, files }),
-    access,
-    state,
+    ...letIn,
     runtime: systemRuntime(),
     profiler: systemProfiler(),
     machine: thisMachine,
@@ -162,6 +162,17 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     ...measured,
     watchLags,
   };
+}
+
+/** How the session is let in, and what is known of it. */
+async function accessParts(
+  deps: Pick<DaemonPorts, 'clock' | 'files'> & { readonly log: Log },
+  paths: DaemonPaths,
+  config: Config,
+) {
+  const access = await liveAccess(deps, accessPaths(paths, config));
+  const state = sessionState(deps, phaseAtFirst(config, access));
+  return { access, state, ownToken: await tokenTrial({ ...deps, access, state }, paths) };
 }
 
 /** What is counted all the time, for metrics. */

@@ -7,6 +7,7 @@ export interface DaemonPaths {
   /** The daemon's secrets, in files. */
   readonly credentials: string;
   readonly controlPlaneToken: string;
+  readonly tokenTrial: string;
   /** `user:password` for the proxy to the control plane. */
   readonly proxyCredentials: string;
   readonly renewedKubernetesToken: string;
@@ -50,6 +51,7 @@ export function daemonPaths(
     database: join(state, 'agent.db'),
     credentials: join(state, 'credentials'),
     controlPlaneToken: ofState(places.controlPlaneTokenFile),
+    tokenTrial: ofState(places.tokenTrialFile),
     proxyCredentials: ofState(places.proxyCredentialsFile),
     renewedKubernetesToken: join(state, 'credentials/kubernetes-token'),
     kubeconfig: besideConfig(places.kubeconfigFile),

@@ -61,10 +61,9 @@ function movingSession(
   config: Config,
   { hasJoined, share, servers }: SharedBetweenServers,
 ) {
-  const { clock, random, commands, paths } = parts;
+  const { clock, random, commands } = parts;
   const deps = { ...parts, client: parts.kubernetes, memory: share, servers };
   const shared = sharedSession(deps, {
-    tokenPath: paths.controlPlaneToken,
     controlPlane: config.control_plane.url,
     hasJoined,
   });
@@ -120,6 +119,7 @@ export function servicesOfServer(
     ),
     dataPlane.listener,
     parts.access,
+    parts.ownToken,
     shared.service,
     whileHolding({ ...parts, election }, () => [
       memory,

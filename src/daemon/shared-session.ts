@@ -10,7 +10,7 @@ import { bell, rungWithin } from '../core/bell.ts';
 import { AgentError, toAgentError } from '../core/errors.ts';
 import { KINDS, pathOfObject } from '../core/kinds.ts';
 import { limitedLog } from '../core/limited-log.ts';
-import type { Clock, Files, Log } from '../core/ports.ts';
+import type { Clock, Log } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import { AGENT_NAMESPACE, SHARED_POLICY } from '../kubernetes/account/rbac.ts';
 import {
@@ -25,6 +25,7 @@ import type { LivePolicy } from '../policy/live.ts';
 import { parseSharedPolicy, SHARED_POLICY_KEY } from '../protocol/files/shared-settings.ts';
 import type { AgentIdentity } from '../store/identity.ts';
 import type { LiveAccess } from './control-plane-access.ts';
+import type { TokenTrial } from './token-trial.ts';
 
 /** How soon what another server has changed is taken up. */
 const SYNC_INTERVAL_MS = 10_000;
@@ -52,9 +53,9 @@ const POLICY_PATH = pathOfObject(KINDS.configMap, {
 export interface SharedSessionDeps {
   readonly clock: Clock;
   readonly log: Log;
-  readonly files: Files;
   readonly client: Pick<KubernetesClient, 'find' | 'replace'>;
-  readonly access: Pick<LiveAccess, 'current' | 'reload' | 'onChange'>;
+  readonly access: Pick<LiveAccess, 'onChange'>;
+  readonly ownToken: Pick<TokenTrial, 'settled' | 'take' | 'onSettled'>;
   readonly live: Pick<LivePolicy, 'file' | 'keepTo'>;
   readonly identity: Pick<AgentIdentity, 'id' | 'become'>;
   readonly memory: AloneMemory & SyncedMemory & PolicyMemory;
@@ -75,7 +76,6 @@ export interface PolicyMemory {
 }
 
 export interface SharedSessionFacts {
-  readonly tokenPath: string;
   /** Of the control plane, as root has set it on this server. */
   readonly controlPlane: string;
   /** Whether this server joined a cluster that had an agent. */
@@ -124,6 +124,7 @@ async function repeat(
   const changed = bell();
   const complain = limitedLog(deps.clock, (message, fields) => deps.log.warn(message, fields));
   const stopListening = deps.access.onChange(changed.ring);
+  const stopHearing = deps.ownToken.onSettled(changed.ring);
   try {
     while (!signal.aborted) {
       try {
@@ -140,6 +141,7 @@ async function repeat(
     }
   } finally {
     stopListening();
+    stopHearing();
   }
 }
 
@@ -160,7 +162,7 @@ async function syncSession(
     return isFirst ? undefined : 'its cluster shares no session yet';
   }
   const { session } = secret;
-  const token = deps.access.current().token ?? '';
+  const token = deps.ownToken.settled();
   if (session.agentId === '' && !isFirst && token === '') {
     return 'no other server has shared its session yet';
   }
@@ -178,11 +180,12 @@ async function syncSession(
   } else if (session.controlPlane !== facts.controlPlane) {
     return `its control plane is ${facts.controlPlane}, and the session is for ${session.controlPlane}`;
   } else if (session.token !== token) {
-    await takeToken(deps, facts, session.token);
+    await deps.ownToken.take(session.token);
+    deps.log.info('took the token of the control plane from the other servers');
   } else if (session.agentId !== identity.id()) {
     await publish(deps, facts, secret, token, signal); // Root has configured a name here.
   }
-  memory.noteSynced(hashOf(facts.controlPlane, deps.access.current().token ?? ''));
+  memory.noteSynced(hashOf(facts.controlPlane, deps.ownToken.settled()));
   return undefined;
 }
 
@@ -211,20 +214,6 @@ async function publish(
     await writeSessionSecret(deps.client, secret, session, signal);
     deps.log.info('shared the session with the other servers');
   }
-}
-
-async function takeToken(
-  { files, access, log }: SharedSessionDeps,
-  { tokenPath }: SharedSessionFacts,
-  token: string,
-): Promise<void> {
-  if (token === '') {
-    await files.remove(tokenPath);
-  } else {
-    await files.writeAtomic(tokenPath, `${token}\n`, { mode: 0o600 });
-  }
-  await access.reload();
-  log.info('took the token of the control plane from the other servers');
 }
 
 /** What a policy of the cluster comes to on this server. */

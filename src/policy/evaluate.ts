@@ -18,12 +18,13 @@ import { isWithin } from './windows.ts';
 
 /** Commands that only look. */
 const READING_COMMANDS: readonly string[] = ['get_resources', 'logs'];
-/** They work on a node, whatever namespaces its pods are in; or name their objects one by one. */
+/** They work on a node, whatever namespaces its pods are in; name their objects one by one, or have none in the cluster. */
 const COMMANDS_WITHOUT_NAMESPACE: readonly string[] = [
   'cordon',
   'uncordon',
   'drain',
   'apply',
+  'rotate_token',
   ...Object.keys(COMMAND_HOST_VERBS),
 ];
 

@@ -93,6 +93,8 @@ export function sampleOf(type: string, namespace: string): CommandSample | undef
     case 'snapshot':
     case 'support_bundle':
       return { payload: {} };
+    case 'rotate_token':
+      return { payload: { new_token: 'another-token' } };
     case 'upgrade_agent':
       return { payload: { version: '9.9.9', jitter_seconds: 0 } };
     default:

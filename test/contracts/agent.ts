@@ -147,6 +147,12 @@ async function runAgent(
         throw new AgentError('DOWNLOAD_FAILED', 'There are no releases here', { hint: 'Look' });
       },
     },
+    ownToken: {
+      inUse: () => TOKEN,
+      settled: () => TOKEN,
+      begin: async () => undefined,
+      goBack: async () => undefined,
+    },
     node: 'node-1',
     clusterStatus: async () => {
       throw new AgentError('KUBERNETES_API', 'There is no cluster here', { hint: 'Look' });

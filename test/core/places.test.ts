@@ -84,6 +84,7 @@ test('a daemon with other directories has all of its files in them', () => {
     database: '/tmp/state/agent.db',
     credentials: '/tmp/state/credentials',
     controlPlaneToken: '/tmp/state/credentials/control-plane-token',
+    tokenTrial: '/tmp/state/credentials/control-plane-token.trial',
     proxyCredentials: '/tmp/state/credentials/proxy',
     renewedKubernetesToken: '/tmp/state/credentials/kubernetes-token',
     kubeconfig: '/tmp/etc/kubeconfig',

@@ -347,6 +347,34 @@ describe('trouble', () => {
     await waitForPhase('connected');
   });
 
+  test('the control plane gives another token, which replaces the first only when it works', async () => {
+    start();
+    await waitForPhase('connected');
+    const tokenFile = Bun.file(join(directory.path, 'credentials/control-plane-token'));
+    const rotate = (token: string) => run('rotate_token', { new_token: token });
+    expect((await rotate('a-token-that-nobody-takes')).result).toMatchObject({
+      success: false,
+      error_code: 'TOKEN_REJECTED',
+    });
+    expect(await tokenFile.text()).toBe(`${TOKEN}\n`);
+    controlPlane.tokens.add('the-next-token');
+    const rotated = await rotate('the-next-token');
+    expect([rotated.extra_results, rotated.result]).toMatchObject([
+      0,
+      { success: true, data: { in_use: true } },
+    ]);
+    controlPlane.tokens.delete(TOKEN);
+    expect(await tokenFile.text()).toBe('the-next-token\n');
+    stop.abort();
+    await done;
+    start();
+    await waitForPhase('connected');
+    const told = JSON.stringify([log, rotated.result]);
+    expect(['the-next-token', 'a-token-that-nobody'].filter((text) => told.includes(text))).toEqual(
+      [],
+    );
+  });
+
   test('a result that could not be sent is sent when the control plane is back', async () => {
     const { port } = controlPlane;
     kubernetes.rollouts = 'stuck';

@@ -2,8 +2,10 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { sessionState } from '../../src/control-plane/session/state.ts';
 import { liveAccess } from '../../src/daemon/control-plane-access.ts';
 import { sharedSession } from '../../src/daemon/shared-session.ts';
+import { tokenTrial } from '../../src/daemon/token-trial.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { livePolicy } from '../../src/policy/live.ts';
@@ -77,17 +79,21 @@ async function server(name: string, setup: Setup = {}) {
   const memory = sessionShare(database, !joined);
   memory.note(alone);
   const live = await livePolicy(deps, join(path, 'policy.yaml'));
+  const state = sessionState(deps, 'registering');
+  const paths = { controlPlaneToken: tokenPath, tokenTrial: join(path, 'token.trial') };
+  const ownToken = await tokenTrial({ ...deps, access, state }, paths);
   const shared = sharedSession(
     {
       ...deps,
       client: clientOf(kubernetes),
       access,
+      ownToken,
       live,
       identity,
       memory,
       servers: () => servers,
     },
-    { tokenPath, controlPlane, hasJoined: joined },
+    { controlPlane, hasJoined: joined },
   );
   const signal = new AbortController().signal;
   return {

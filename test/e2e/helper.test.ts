@@ -43,6 +43,7 @@ test(
       await progress.phase('a join token is refused', refuseToken);
       await progress.phase('a join token', mintToken);
       await progress.phase('a support bundle', makeSupportBundle);
+      await progress.phase('another token of the control plane', rotateToken);
       await progress.phase('others are kept out', refuseOthers);
       await progress.phase('gone when idle', goneWhenIdle);
       await progress.phase('certificates with 10 days left', renewCertificates);
@@ -114,6 +115,23 @@ async function makeSupportBundle(): Promise<void> {
   );
   const known = secrets.split('\n').map((line) => line.split(':').at(-1) ?? '');
   expect(known.filter((secret) => secret === '' || all.includes(secret))).toEqual([]);
+}
+
+/** What follows is done with the new one. */
+async function rotateToken(): Promise<void> {
+  const tokens = async (...taken: readonly string[]) => {
+    const init = { method: 'PUT', body: JSON.stringify({ tokens: taken }) };
+    expect((await fetch(`${stand.adminUrl()}/admin/tokens`, init)).status).toBe(204);
+  };
+  const [before, next] = [await sh(`cat ${TOKEN_FILE}`), 'the-next-token-of-the-test'];
+  await tokens(before, next);
+  expect(await run('rotate_token', { new_token: next })).toMatchObject({ success: true });
+  await tokens(next);
+  const own = '/var/lib/pipeops-agent/credentials/control-plane-token';
+  expect(await sh(`cat ${own}; stat -c '%a %U' ${own}; ls ${own}.trial 2>&1`)).toMatch(
+    new RegExp(`^${next}\\n600 pipeops-agent\\nls: cannot access`),
+  );
+  expect(await sh(`journalctl --unit=pipeops-agent | grep -c ${next} || true`)).toBe('0');
 }
 
 /** A line of JSON to the helper as another user. @returns exit code and what came back */

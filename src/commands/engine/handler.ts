@@ -21,6 +21,18 @@ export interface Releases {
   }>;
 }
 
+/** The token by which the control plane knows this agent. A text of them is a secret. */
+export interface OwnToken {
+  /** '' where there is none. */
+  inUse(): string;
+  /** The one that the control plane is known to take, while another is tried; else the one in use. */
+  settled(): string;
+  /** Uses another one from now on, for the time being. @throws AgentError FILE_ACCESS, DISK_FULL */
+  begin(token: string): Promise<void>;
+  /** Uses the one before again; nothing where none is tried. @throws AgentError FILE_ACCESS, DISK_FULL */
+  goBack(): Promise<void>;
+}
+
 /** What every handler may use. */
 export interface CommandDeps {
   readonly clock: Clock;
@@ -36,6 +48,7 @@ export interface CommandDeps {
   readonly askHelper: AskHelper;
   /** Releases of the agent itself. */
   readonly releases: Releases;
+  readonly ownToken: OwnToken;
   /** What this machine is called in the cluster. */
   readonly node: string;
   /** For work that would block the event loop. */

@@ -132,6 +132,7 @@ function contextOf(
     openChannels: deps.openChannels,
     askHelper: deps.askHelper,
     releases: deps.releases,
+    ownToken: deps.ownToken,
     node: deps.node,
     clusterStatus: deps.clusterStatus,
     workElsewhere: deps.workElsewhere,

@@ -46,6 +46,7 @@ export function controlPlaneToken(
     id: 'control-plane-token',
     what: 'the control-plane token',
     file: deps.places.controlPlaneTokenFile,
+    beside: [deps.places.tokenTrialFile],
     secret: token,
   });
 }
@@ -78,6 +79,8 @@ interface HandedOver {
   /** For a person: "the control-plane token". */
   readonly what: string;
   readonly file: string;
+  /** The daemon's own, which go with it. */
+  readonly beside?: readonly string[];
   /** Undefined where nobody has given one this time. */
   readonly secret: string | undefined;
 }
@@ -108,7 +111,7 @@ function isRemoved(
 }
 
 function handedOver(deps: UndoDeps, inventory: HostInventory, given: HandedOver): Resource {
-  const { id, what, file, secret } = given;
+  const { id, what, file, beside = [], secret } = given;
   const entry = { kind: 'file', name: file } as const;
   return {
     id,
@@ -123,7 +126,7 @@ function handedOver(deps: UndoDeps, inventory: HostInventory, given: HandedOver)
               title: `Remove file ${file}`,
               changes: [{ action: 'remove', target: file }],
               entries: [entry],
-              run: () => removeAsAgent(deps, file),
+              run: () => removeAsAgent(deps, file, beside),
             },
           ]
         : [],
@@ -164,8 +167,8 @@ function secretMaking(
 }
 
 /** Removes the directory, too, if it is empty then. @throws AgentError FILE_ACCESS */
-async function removeAsAgent(deps: Deps, file: string): Promise<void> {
-  const result = await asAgent(deps, `rm -f ${file}`);
+async function removeAsAgent(deps: Deps, file: string, beside: readonly string[]): Promise<void> {
+  const result = await asAgent(deps, `rm -f ${[file, ...beside].join(' ')}`);
   if (result.exitCode !== 0) {
     throw new AgentError('FILE_ACCESS', `Cannot remove ${file}: ${result.stderr.trim()}`, {
       hint: `Remove it by hand: sudo runuser -u ${AGENT_USER} -- rm -f ${file}`,

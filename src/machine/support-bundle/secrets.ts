@@ -5,6 +5,7 @@ import {
   NODE_PASSWORD_FILE,
 } from '../../core/k3s-places.ts';
 import { AGENT_USER } from '../../core/places.ts';
+import { readTokenTrial } from '../../protocol/files/token-trial.ts';
 import type { MachineContext } from '../context.ts';
 import type { BundleWishes } from './contents.ts';
 
@@ -30,7 +31,8 @@ export async function secretsHere(
     ...ofRoot.map((path) => files.readStart(path, SECRET_BYTES_MAX)),
     ...ofDaemon.map((path) => readOfDaemon(context, path)),
   ]);
-  return texts.flatMap((text) => formsOf(text ?? ''));
+  const tried = readTokenTrial(await readOfDaemon(context, places.tokenTrialFile));
+  return [...texts, tried?.before].flatMap((text) => formsOf(text ?? ''));
 }
 
 /** As its user: root follows no path in the daemon's directory. */

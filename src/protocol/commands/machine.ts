@@ -1,7 +1,9 @@
 /** Commands about the machine itself, carried out by root's helper. */
 import * as z from 'zod';
+import { troubleOf } from '../../core/trouble.ts';
 import { AgentVersion } from '../files/upgrade.ts';
 import { JOIN_TOKEN_TTL_SECONDS_MAX, JOIN_TOKEN_TTL_SECONDS_MIN } from '../helper.ts';
+import { parseControlPlaneToken } from '../secrets/control-plane-token.ts';
 
 const JOIN_TOKEN_TTL_SECONDS_DEFAULT = 900;
 
@@ -18,6 +20,24 @@ export type JoinTokenPayload = z.infer<typeof JoinTokenPayload>;
 export const SnapshotPayload = z.strictObject({});
 
 export const SupportBundlePayload = z.strictObject({});
+
+export const RotateTokenPayload = z.strictObject({
+  /** That the control plane takes already, beside the present one. */
+  new_token: z.string().transform((text, context) => {
+    try {
+      const token = parseControlPlaneToken(text);
+      if (token !== undefined) {
+        return token;
+      }
+      context.addIssue('must not be empty');
+    } catch (thrown) {
+      context.addIssue(troubleOf(thrown)); // It never has the token in it.
+    }
+    return z.NEVER;
+  }),
+});
+
+export const RotateTokenData = z.strictObject({ in_use: z.literal(true) });
 
 const JITTER_SECONDS_MAX = 3_600;
 const JITTER_SECONDS_DEFAULT = 30;

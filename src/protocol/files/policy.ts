@@ -22,6 +22,7 @@ export const POLICY_COMMANDS = [
   'snapshot',
   'upgrade_agent',
   'support_bundle',
+  'rotate_token',
 ] as const;
 export type PolicyCommand = (typeof POLICY_COMMANDS)[number];
 

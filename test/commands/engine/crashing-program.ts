@@ -46,6 +46,7 @@ export async function liveOnce(
   }) as typeof database.transaction;
   const journal = commandJournal({ database, clock, runSoon: systemRunSoon });
   const credentials = { current: async () => kubernetes, reload: () => undefined };
+  let token = 'token';
   const executor = commandExecutor({
     ended: () => undefined,
     ...unusedCommandDeps(),
@@ -56,6 +57,14 @@ export async function liveOnce(
     kubernetes: kubernetesClient({ clock: systemClock, http: systemHttp, credentials }),
     openChannels: channelOpener({ clock, credentials, dialTrusting: trustingDial }),
     askHelper: async ({ verb }) => HELPER_ANSWERS[verb],
+    ownToken: {
+      inUse: () => token,
+      settled: () => token,
+      begin: async (next) => {
+        token = next;
+      },
+      goBack: async () => undefined,
+    },
     releases: { find: async () => ({ version: '9.9.9', stage: async () => undefined }) },
     loadHandlers: async () => COMMAND_HANDLERS,
   });

@@ -11,6 +11,7 @@ import { workElsewhere } from '../../../src/platform/worker.ts';
 import { type AccessRequest, ALLOWED, refused } from '../../../src/policy/decision.ts';
 import { failureOf } from '../../support/failure-of.ts';
 import { memoryLog } from '../../support/memory-log.ts';
+import { unusedCommandDeps } from '../../support/unused-command-deps.ts';
 
 const PODS = '/api/v1/namespaces/shop/pods';
 
@@ -70,6 +71,7 @@ beforeEach(() => {
       };
     },
     askHelper: () => Promise.reject(new Error('not used here')),
+    ownToken: unusedCommandDeps().ownToken,
     releases: { find: () => Promise.reject(new Error('not used here')) },
     node: 'node-1',
     clusterStatus: () => Promise.reject(new Error('not used here')),

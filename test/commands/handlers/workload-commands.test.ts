@@ -12,6 +12,7 @@ import { clientOf } from '../../support/fake-kubernetes-client.ts';
 import { memoryLog } from '../../support/memory-log.ts';
 import { scaledClock } from '../../support/scaled-clock.ts';
 import { until } from '../../support/until.ts';
+import { unusedCommandDeps } from '../../support/unused-command-deps.ts';
 
 const TARGET = { name: 'web', namespace: 'shop' };
 const DEPLOYMENT = '/apis/apps/v1/namespaces/shop/deployments/web';
@@ -36,6 +37,7 @@ beforeEach(async () => {
     kubernetes: clientOf(kubernetes),
     openChannels: () => Promise.reject(new Error('not used here')),
     askHelper: () => Promise.reject(new Error('not used here')),
+    ownToken: unusedCommandDeps().ownToken,
     releases: { find: () => Promise.reject(new Error('not used here')) },
     node: 'node-1',
     clusterStatus: () => Promise.reject(new Error('not used here')),

@@ -13,10 +13,13 @@ const NewCommand = z.strictObject({
   timeout_seconds: z.number().positive().optional(),
 });
 
+const Tokens = z.strictObject({ tokens: z.array(z.string().min(1)).max(10) });
+
 export interface AdminApiOptions {
   readonly store: ControlPlaneStore;
   readonly links: AgentLinks;
   readonly faults: Faults;
+  readonly tokens: Set<string>;
   readonly changed: () => void;
 }
 
@@ -49,6 +52,9 @@ export function adminApi(options: AdminApiOptions): (request: Request) => Promis
       .map(decodeURIComponent);
     if (url.pathname === '/admin/faults') {
       return faultRoute(options, request);
+    }
+    if (url.pathname === '/admin/tokens') {
+      return tokensRoute(options, request);
     }
     if (root !== 'admin' || agents !== 'agents') {
       return json(404, { error: 'no such page' });
@@ -97,6 +103,22 @@ function shown({ store, links }: AdminApiOptions, agent: AgentRecord): ShownAgen
     routes: store.routes.routes(agent.cluster_uuid),
     tunnels: store.routes.tunnels(agent.cluster_uuid),
   };
+}
+
+/** Which tokens of agents it takes from now on. */
+async function tokensRoute({ tokens }: AdminApiOptions, request: Request): Promise<Response> {
+  if (request.method !== 'PUT') {
+    return json(405, { error: 'PUT the tokens that agents may have' });
+  }
+  const body = Tokens.safeParse(await request.json().catch(() => undefined));
+  if (!body.success) {
+    return json(400, { error: z.prettifyError(body.error) });
+  }
+  tokens.clear();
+  for (const token of body.data.tokens) {
+    tokens.add(token);
+  }
+  return new Response(null, { status: 204 });
 }
 
 async function commandRoute(

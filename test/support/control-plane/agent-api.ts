@@ -13,13 +13,19 @@ import type { ControlPlaneStore } from './store.ts';
 
 export interface AgentApiOptions {
   readonly store: ControlPlaneStore;
-  readonly token: string;
+  /** Those that it takes. */
+  readonly tokens: ReadonlySet<string>;
   /** false: nothing but the health call is there. */
   readonly offered: boolean;
   /** Whether it takes routes and tunnels. */
   readonly routes: boolean;
   /** Called after every change of state. */
   readonly changed: () => void;
+}
+
+/** Whether a request carries one of the tokens. */
+export function isLetIn(request: Request, tokens: ReadonlySet<string>): boolean {
+  return tokens.has(request.headers.get('authorization')?.replace(/^Bearer /, '') ?? '');
 }
 
 const json = (status: number, body: unknown) => Response.json(body, { status });
@@ -33,7 +39,7 @@ export function agentApi(options: AgentApiOptions): (request: Request) => Promis
     if (pathname === '/api/v1/health') {
       return request.method === 'GET' ? json(200, { status: 'ok' }) : json(405, {});
     }
-    const isAllowed = request.headers.get('authorization') === `Bearer ${options.token}`;
+    const isAllowed = isLetIn(request, options.tokens);
     const aboutRoutes = options.routes && isAllowed ? routes(request, pathname) : undefined;
     if (aboutRoutes !== undefined) {
       const answer = await aboutRoutes;

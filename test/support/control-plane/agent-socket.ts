@@ -7,6 +7,7 @@ import {
   MESSAGE_LIMIT_BYTES,
   WEBSOCKET_PATH,
 } from '../../../src/protocol/session/messages.ts';
+import { isLetIn } from './agent-api.ts';
 import { type Conversation, converse } from './conversation.ts';
 import type { ConversationDeps } from './conversation-deps.ts';
 import { parsed } from './envelope.ts';
@@ -38,7 +39,8 @@ export interface SocketData {
 }
 
 export interface AgentSocketDeps extends ConversationDeps {
-  readonly token: string;
+  /** Those that it takes. */
+  readonly tokens: ReadonlySet<string>;
   readonly faults: Faults;
 }
 
@@ -54,7 +56,7 @@ export function upgrade(
   if (!deps.dialect.websocket || (kind === 'gateway' && !deps.dialect.gateway)) {
     return Response.json({ error: 'no such call' }, { status: 404 });
   }
-  if (request.headers.get('authorization') !== `Bearer ${deps.token}`) {
+  if (!isLetIn(request, deps.tokens)) {
     return Response.json({ error: 'invalid token' }, { status: 401 });
   }
   const clusterUuid = url.searchParams.get('cluster_uuid') ?? '';

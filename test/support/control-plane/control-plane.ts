@@ -41,6 +41,8 @@ export interface ControlPlane extends AsyncDisposable {
   readonly port: number;
   readonly store: ControlPlaneStore;
   readonly faults: Faults;
+  /** Those that it takes from agents. */
+  readonly tokens: Set<string>;
   /** The agent's WebSocket that is up now. */
   link(agentId: string): AgentLink | undefined;
   /** Looks again after every change, until the condition gives a value. */
@@ -59,6 +61,7 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
   };
   const faults = createFaults();
   const links = new AgentLinks();
+  const tokens = new Set([options.token]);
   const dialect = Dialect.parse(options.dialect ?? {});
   const plane = proxyPlane({
     serviceToken: (agentId) => store.serviceToken(agentId),
@@ -74,7 +77,7 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
     faults,
     dialect,
     changed,
-    token: options.token,
+    tokens,
     dataPlane: plane,
     webSocketUrl: () => `ws${secure}://${authority()}`,
   });
@@ -97,7 +100,7 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
   const admin = startAdminServer(
     options.adminListen ?? LOOPBACK,
     plane,
-    adminApi({ store, links, faults, changed }),
+    adminApi({ store, links, faults, tokens, changed }),
   );
   return {
     url: `http${secure}://${authority()}`,
@@ -105,6 +108,7 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
     port: port(),
     store,
     faults,
+    tokens,
     link: (agentId) => links.of(agentId),
     waitFor: (condition, timeoutMs) => waitFor(listeners, condition, timeoutMs),
     [Symbol.asyncDispose]: async () => {
@@ -119,10 +123,10 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
 
 /** Both protocols on one address, with the trouble that is asked for. */
 function agentServer(deps: AgentSocketDeps) {
-  const { store, token, changed, faults, dialect } = deps;
+  const { store, tokens, changed, faults, dialect } = deps;
   const rest = agentApi({
     store,
-    token,
+    tokens,
     changed,
     offered: dialect.rest,
     routes: dialect.routes,
