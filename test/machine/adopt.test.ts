@@ -226,6 +226,15 @@ test.each([
   expect(await state()).toEqual(before);
 });
 
+test('a k3s whose program is elsewhere is refused, with the reason', async () => {
+  await machine.files.remove('/usr/local/bin/k3s');
+  expect(errorOf(await install('--adopt', '--yes'))).toMatchObject({
+    exitCode: 4,
+    code: 'CLUSTER_EXISTS',
+    message: 'k3s.service runs a k3s that is not /usr/local/bin/k3s: that cannot be taken over',
+  });
+});
+
 test('a k3s that does not run is refused, and so is a worker', async () => {
   machine.units.set('k3s.service', 'failed');
   expect(errorOf(await install('--adopt', '--yes'))).toMatchObject({ code: 'K3S_NOT_READY' });

@@ -82,6 +82,13 @@ export async function adoptableK3s(deps: Deps): Promise<ExistingK3s> {
       hint: 'Run install on a server of that cluster; a worker needs nothing of ours',
     });
   }
+  if ((await deps.files.stat(K3S_EXECUTABLE)) === undefined) {
+    throw new AgentError(
+      'CLUSTER_EXISTS',
+      `${seen.unit} runs a k3s that is not ${K3S_EXECUTABLE}: that cannot be taken over`,
+      { hint: 'The agent works only with a k3s in that place. Use another machine' },
+    );
+  }
   const [major = 0, minor = 0] = (seen.version ?? '').replace(/^v/, '').split('.').map(Number);
   if (major < KUBERNETES_MIN[0] || (major === KUBERNETES_MIN[0] && minor < KUBERNETES_MIN[1])) {
     throw new AgentError(

@@ -153,6 +153,34 @@ const WRONG: Readonly<Record<string, readonly [Case, object]>> = {
     },
     { severity: 'warns', message: 'These ports are taken: 80 by nginx (pid 812, nginx.service)' },
   ],
+  'RKE2 from a package': [
+    { check: 'other-cluster', more: { '/usr/bin/rke2': '' } },
+    {
+      severity: 'blocks',
+      code: 'CLUSTER_EXISTS',
+      message: 'This machine already runs RKE2 (/usr/bin/rke2)',
+      hint: 'Use another machine, or remove it first: rke2-uninstall.sh',
+    },
+  ],
+  'RKE2 where /usr/local is read-only': [
+    { check: 'other-cluster', more: { '/opt/rke2/bin/rke2': '' } },
+    { message: 'This machine already runs RKE2 (/opt/rke2/bin/rke2)' },
+  ],
+  'MicroK8s where snaps are elsewhere, and k0s beside it': [
+    {
+      check: 'other-cluster',
+      more: { '/var/lib/snapd/snap/microk8s/current': '', '/usr/local/bin/k0s': '' },
+    },
+    {
+      message:
+        'This machine already runs MicroK8s (/var/lib/snapd/snap/microk8s), k0s (/usr/local/bin/k0s)',
+      hint: 'Use another machine, or remove it first: snap remove microk8s, k0s reset',
+    },
+  ],
+  'k3s whose program is elsewhere': [
+    { check: 'other-cluster', more: { '/etc/systemd/system/k3s-agent.service': '' } },
+    { message: 'This machine already runs k3s (/etc/systemd/system/k3s-agent.service)' },
+  ],
   'too few instances of inotify': [
     { check: 'inotify-limits', more: { '/proc/sys/fs/inotify/max_user_instances': '128\n' } },
     {
