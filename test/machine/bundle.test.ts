@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { resolve } from 'node:path';
+import { BUILD } from '../../src/core/version.ts';
 import { decodeJoinToken, encodeJoinToken } from '../../src/protocol/secrets/join-token.ts';
 import { errorOf, JOIN_TOKEN } from '../support/installation.ts';
 import { nextKill } from '../support/sampled.ts';
@@ -63,6 +65,15 @@ describe('bundle create', () => {
     expect(await machine.files.list('/root')).toEqual([...before, 'bundle.tar'].sort());
     const verified = documentOf(await machine.run(['bundle', 'verify', BUNDLE, '--json']));
     expect(verified).toEqual(created);
+  });
+
+  test('is called by its version and architecture where nobody names it', async () => {
+    await machine.files.makeDirectory(process.cwd(), { mode: 0o755 });
+    const words = CREATE.filter((word) => word !== '--output' && word !== BUNDLE);
+    expect(documentOf(await machine.run(words))).toMatchObject({
+      exitCode: 0,
+      path: resolve(`pipeops-bundle-${BUILD.version}-amd64.tar`),
+    });
   });
 
   test.if(process.getuid?.() === 0)(

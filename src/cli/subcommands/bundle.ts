@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { loadConfig } from '../../config/load.ts';
 import { AgentError } from '../../core/errors.ts';
+import { BUILD } from '../../core/version.ts';
 import type { DescribedBundle } from '../../machine/bundle.ts';
 import type { Report } from '../../machine/reported-steps.ts';
 import type { FlagValues } from '../definition/arguments.ts';
@@ -27,7 +28,7 @@ const {
 const CREATE_FLAGS = {
   output: {
     type: 'string',
-    description: 'Where to write it (default pipeops-bundle-ARCHITECTURE.tar)',
+    description: 'Where to write it (default pipeops-bundle-VERSION-ARCHITECTURE.tar)',
     valueHint: 'FILE',
   },
   architecture: {
@@ -74,7 +75,9 @@ async function create(
   const { config } = loadConfig({ flags: settings, env, hostname, ...file });
   const { createBundle } = await import('../../machine/bundle.ts');
   const known = knownArchitecture(architecture);
-  const name = `pipeops-bundle-${known ?? (context.architecture === 'x64' ? 'amd64' : 'arm64')}.tar`;
+  // A bundle belongs to one version of the agent, and to one kind of processor.
+  const processor = known ?? (context.architecture === 'x64' ? 'amd64' : 'arm64');
+  const name = `pipeops-bundle-${BUILD.version}-${processor}.tar`;
   const described = await createBundle(context, config, {
     report,
     output: resolve(output ?? name),
