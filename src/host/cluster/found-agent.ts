@@ -10,12 +10,21 @@ import type { Clock, Exec, Files } from '../../core/ports.ts';
 import { SavedObject } from '../../protocol/files/adoption.ts';
 import { kubectl } from '../k3s/kubectl.ts';
 import { kubectlTrouble } from '../k3s/kubectl-words.ts';
+import { dataOf, sourcesOf, type VariableSource, valueReader } from './container-variables.ts';
 
 /** Of the Deployment, its ServiceAccount and permissions alike. */
 const FOUND_AGENT = 'pipeops-agent';
 /** Address, token and name, as its installer writes them. */
 const CONFIG_SECRET = 'pipeops-agent-config';
-/** What it remembers. */
+/** What is asked of its variables: Secrets that it has for others are nobody's business here. */
+const VARIABLES = [
+  'PIPEOPS_API_URL',
+  'PIPEOPS_CLUSTER_NAME',
+  'PIPEOPS_TOKEN',
+  'PIPEOPS_AGENT_ID',
+  'PIPEOPS_STATE_CONFIGMAP_NAME',
+];
+/** What it remembers, unless it is told another name. */
 const STATE_CONFIG_MAP = 'pipeops-agent-state';
 
 /** Of an object that is put back: what the API server fills in itself. */
@@ -76,7 +85,7 @@ export async function findObjects(deps: Deps, namespace: string): Promise<FoundO
   return {
     namespaceWasThere: found.some(({ kind }) => kind === 'Namespace'),
     objects: found.filter(({ kind }) => kind !== 'Namespace').map(withoutServerFields),
-    agent: deployment === undefined ? undefined : agentOf(found, deployment),
+    agent: deployment === undefined ? undefined : await agentOf(deps, namespace, found, deployment),
   };
 }
 
@@ -133,40 +142,47 @@ function withoutServerFields({ status: _, ...object }: SavedObject): SavedObject
   return { ...object, metadata: { ...Object.fromEntries(kept), name: object.metadata.name } };
 }
 
-function agentOf(found: readonly SavedObject[], deployment: SavedObject): FoundAgent {
-  const data = (kind: string): Readonly<Record<string, unknown>> =>
-    (found.find((each) => each.kind === kind)?.['data'] ?? {}) as Record<string, unknown>;
-  const secret = (key: string) => {
-    const value = data('Secret')[key];
-    return typeof value === 'string' ? Buffer.from(value, 'base64').toString() : undefined;
-  };
-  const plain = (value: unknown) => {
-    const text = typeof value === 'string' ? value.trim() : '';
-    return text === '' ? undefined : text;
-  };
-  const variables = variablesOf(deployment);
+async function agentOf(
+  deps: Deps,
+  namespace: string,
+  found: readonly SavedObject[],
+  deployment: SavedObject,
+): Promise<FoundAgent> {
+  const state = {
+    kind: 'ConfigMap',
+    name: valueReader(deployment, found)('PIPEOPS_STATE_CONFIGMAP_NAME') ?? STATE_CONFIG_MAP,
+  } as const;
+  const sources = [...sourcesOf(deployment, VARIABLES), state];
+  const all = [...found, ...(await readSources(deps, namespace, sources))];
+  const value = valueReader(deployment, all);
+  const settled = (name: string) =>
+    value(name) ?? dataOf(all, { kind: 'Secret', name: CONFIG_SECRET }, name);
   return {
-    apiUrl: plain(secret('PIPEOPS_API_URL') ?? variables.get('PIPEOPS_API_URL')),
-    clusterName: plain(secret('PIPEOPS_CLUSTER_NAME') ?? variables.get('PIPEOPS_CLUSTER_NAME')),
+    apiUrl: settled('PIPEOPS_API_URL'),
+    clusterName: settled('PIPEOPS_CLUSTER_NAME'),
     // An id that is made of its pod's goes with the pod, and is no identity.
-    agentId: plain(variables.get('PIPEOPS_AGENT_ID') ?? data('ConfigMap')['agent_id']),
-    token: plain(secret('PIPEOPS_TOKEN')),
+    agentId: value('PIPEOPS_AGENT_ID') ?? dataOf(all, state, 'agent_id'),
+    token: settled('PIPEOPS_TOKEN'),
   };
 }
 
-/** Variables of its container that are written out. */
-function variablesOf(deployment: SavedObject): ReadonlyMap<string, string> {
-  const spec = deployment['spec'] as
-    | {
-        template?: {
-          spec?: { containers?: readonly { env?: readonly { name: string; value?: string }[] }[] };
-        };
-      }
-    | undefined;
-  const env = spec?.template?.spec?.containers?.flatMap((container) => container.env ?? []) ?? [];
-  return new Map(
-    env.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value] as const])),
-  );
+/** A Helm chart has names of its own for them. @returns those that were not asked for yet */
+async function readSources(
+  deps: Deps,
+  namespace: string,
+  sources: readonly VariableSource[],
+): Promise<readonly SavedObject[]> {
+  const others = sources.filter(({ name }) => name !== CONFIG_SECRET && name !== STATE_CONFIG_MAP);
+  if (others.length === 0) {
+    return [];
+  }
+  const names = new Set(others.map(({ kind, name }) => `${kind.toLowerCase()}/${name}`));
+  const how = [`--namespace=${namespace}`, '--ignore-not-found', '--output=json'];
+  const result = await kubectl(deps, ['get', ...names, ...how]);
+  if (result.exitCode !== 0) {
+    throw notAnswered('Cannot look what the agent in the cluster is told', result.stderr);
+  }
+  return objectsOf(result.stdout);
 }
 
 function notAnswered(what: string, stderr: string): AgentError {
