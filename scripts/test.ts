@@ -14,7 +14,7 @@ const BUN = process.execPath;
 
 /** Of the lines of src; a file that no test loads counts as not covered. */
 const COVERAGE_PERCENT_MIN = 85;
-const UNIT_TEST_WORKERS = 4;
+const UNIT_TEST_WORKERS = 6;
 /** Generous: what hangs is ended, what is slow on a busy machine is not. */
 const UNIT_TEST_TIMEOUT_MS = 60_000;
 const SESSION_TEST_TIMEOUT_MS = 180_000;
@@ -174,10 +174,10 @@ async function everyCase(): Promise<void> {
   await runTests('every case', args, { EVERY_CASE: '1', ENGINE_HISTORIES: '10000' });
 }
 
-/** Each trouble for minutes, and troubles at random. */
-async function longChaos(): Promise<void> {
+/** Each trouble for minutes and at random, all that k3s for tests has, a leave killed at each step. */
+async function longMachines(): Promise<void> {
   if (await preparedMachines()) {
-    await runTests('long chaos', ['./test/long/']);
+    await runTests('long on machines', ['./test/long/']);
   }
 }
 
@@ -259,7 +259,7 @@ const PARTS: Readonly<Record<string, readonly (() => Promise<void>)[]>> = {
   cli: [cli],
   vm: [vm],
   all: [unit, cli, session, vm],
-  long: [everyCase, load, longFuzz, longSoak, longChaos],
+  long: [everyCase, load, longFuzz, longSoak, longMachines],
 };
 for (const part of PARTS[process.argv[2] ?? 'all'] ?? []) {
   await part();

@@ -2,14 +2,14 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { voters } from './etcd-voters.ts';
-import { installK3s, waitForNode } from './k3s-install.ts';
-import { type K3sMirror, startK3sMirror } from './k3s-mirror.ts';
-import { type Lab, openLab } from './lab.ts';
-import type { Machine } from './machine.ts';
-import { prepareTestMachines } from './prepare.ts';
-import { reportProgress } from './progress.ts';
-import { waitUntil } from './wait-until.ts';
+import { voters } from '../vm/etcd-voters.ts';
+import { installK3s, waitForNode } from '../vm/k3s-install.ts';
+import { type K3sMirror, startK3sMirror } from '../vm/k3s-mirror.ts';
+import { type Lab, openLab } from '../vm/lab.ts';
+import type { Machine } from '../vm/machine.ts';
+import { prepareTestMachines } from '../vm/prepare.ts';
+import { reportProgress } from '../vm/progress.ts';
+import { waitUntil } from '../vm/wait-until.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 600_000;
