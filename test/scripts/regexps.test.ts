@@ -17,7 +17,7 @@ const LONG_LENGTH = 1024 * 1024;
  */
 const OWN_LENGTH = 64 * 1024;
 const OWN =
-  /^(?:cli|config|host|machine)\/|^core\/(?:proxy-settings|text\/(?:duration|yaml-keys|visible))\.ts|^server\/self-signed|^store\/database/;
+  /^(?:cli|config|host|machine)\/|^core\/(?:proxy-settings|text\/(?:duration|named-secrets|yaml-keys|visible))\.ts|^server\/self-signed|^store\/database/;
 /** Texts that are cut before they are looked at; the constant says to what length. */
 const CUT: Readonly<Record<string, readonly [lengthMax: number, constant: string]>> = {
   'platform/log.ts': [8_192, 'LINE_LENGTH_MAX = 8_192'],
