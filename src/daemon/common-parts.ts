@@ -31,6 +31,7 @@ import { thisMachine } from '../platform/this-machine.ts';
 import { workElsewhere } from '../platform/worker.ts';
 import { countingPolicy } from '../policy/counting.ts';
 import { livePolicy } from '../policy/live.ts';
+import { rememberedRefusals } from '../policy/refusals.ts';
 import { statusSource } from '../reporting/status-source.ts';
 import { signIn } from '../server/dashboard/sign-in.ts';
 import { givenLocalAuth, localAuth } from '../server/local-auth.ts';
@@ -108,7 +109,8 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
   const kubernetesPorts = { ...ports, http: measuredKubernetes({ clock, http, histograms }) };
   const { credentials, kubernetes, objects, ...channels } = kubernetesParts(kubernetesPorts, paths);
   const live = await livePolicy({ clock, files, log }, paths.policy);
-  const { policy, refusals } = countingPolicy(live.policy);
+  const refused = rememberedRefusals({ clock });
+  const { policy, refusals } = countingPolicy(live.policy, refused);
   const following = { clock, random, log, client: kubernetes };
   const { follow, lags: watchLags } = watchLag(clock, sharedFollowing(following));
   const status = statusSource({ ...following, http, credentials, follow });
@@ -145,6 +147,7 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     live,
     policy,
     refusals,
+    refused,
     status,
     ...remembered,
     commands,

@@ -11,6 +11,7 @@ import { metricsDoor } from '../server/metrics-door.ts';
 import { eventLoopLag } from '../telemetry/event-loop-lag.ts';
 import { stallWatch } from '../telemetry/stalls.ts';
 import { type CommonParts, commandTypes, commonParts, type DaemonPorts } from './common-parts.ts';
+import type { DataPlaneParts } from './data-plane-parts.ts';
 import { type DaemonFacts, describeDaemon, describeSession, standbyText } from './describe.ts';
 import { lastHealth } from './health-answers.ts';
 import { type CommonHealthDeps, workerHealth } from './health-parts.ts';
@@ -64,7 +65,7 @@ export async function runDaemon(
     health: () => lastHealth(health),
     session: () => describeSession({ ...parts, lease }, facts),
     follow: server && parts.follow,
-    rowChanges: parts.status.rowChanges,
+    rowChanges: () => ({ ...parts.status.rowChanges(), ...dataPlane?.lookCounts() }),
   });
   const sources = {
     realtime: streams.realtime,
@@ -76,9 +77,7 @@ export async function runDaemon(
     ...(config.debug.profiling ? { profiling: profiling(parts) } : {}),
     auth: parts.auth,
     tokenFile: parts.paths.localToken,
-    ...(dataPlane === undefined
-      ? {}
-      : { ...dataPlane.local, cluster: { rows: parts.status.rows }, podLogs: streams.podLogs }),
+    ...(dataPlane && sourcesOfServer(parts, dataPlane, streams)),
   };
   const services = [
     httpServer(
@@ -113,6 +112,15 @@ export async function runDaemon(
     await journal.settled();
     parts.database.close();
   }
+}
+
+/** What the local API shows on a server alone. */
+function sourcesOfServer(
+  { status: { rows } }: CommonParts,
+  { local, ways }: DataPlaneParts,
+  { podLogs }: ReturnType<typeof streamParts>,
+) {
+  return { ...local, cluster: { rows }, podLogs, routes: ways };
 }
 
 /** What measures all the time, and the door for scrapers from elsewhere where one is wished. */

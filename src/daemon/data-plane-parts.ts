@@ -14,6 +14,8 @@ import { fairTurns, type Turns } from '../proxy/turns.ts';
 import { proxyBridge } from '../remote-proxy/bridge.ts';
 import { type ClusterRoutes, clusterRoutes } from '../routes/cluster.ts';
 import { serviceLocator } from '../routes/service-locator.ts';
+import { routeRows, tunnelRows } from '../routes/told-rows.ts';
+import type { RouteSource } from '../server/api/sources.ts';
 import type { LocalAuth } from '../server/local-auth.ts';
 import { localCertificate } from '../server/local-certificate.ts';
 import type { ServerSources } from '../server/sources.ts';
@@ -52,6 +54,10 @@ export interface DataPlaneParts {
   readonly routes: ClusterRoutes;
   readonly turns: Turns;
   readonly tunnels: TunnelCounters;
+  /** For the local API. */
+  readonly ways: RouteSource;
+  /** How often routes or tunnels may have changed. */
+  readonly lookCounts: () => Readonly<Record<'routes' | 'tunnels', number>>;
 }
 
 /** All ways share one pool, one policy and the same turns. */
@@ -79,7 +85,21 @@ export async function dataPlaneParts(
     },
   });
   const tunnels = tunnelCounters();
+  let looks = 0;
+  routes.onLook(() => {
+    looks += 1;
+  });
   return {
+    lookCounts: () => ({ routes: looks, tunnels: looks }),
+    ways: {
+      routes: () => routeRows(routes),
+      tunnels: () => tunnelRows(routes),
+      streams: () => ({
+        ...{ active: tunnels.active, accepted: tunnels.accepted, refused: tunnels.refused },
+        failed: tunnels.dialErrors + tunnels.copyErrors,
+        ...{ bytes_in: tunnels.bytesIn, bytes_out: tunnels.bytesOut },
+      }),
+    },
     turns: gate,
     tunnels,
     routes,

@@ -6,7 +6,9 @@ import type { Log, Runtime } from '../core/ports.ts';
 import { BUILD } from '../core/version.ts';
 import { problemOf } from '../health/warnable.ts';
 import type { LeaseStanding } from '../kubernetes/lease/election.ts';
+import { effectivePolicy } from '../policy/effective.ts';
 import type { LivePolicy } from '../policy/live.ts';
+import type { Refusals } from '../policy/refusals.ts';
 import type { DetailedHealth } from '../protocol/local-api.ts';
 import type { SessionChange } from '../protocol/local-realtime.ts';
 import type { ApiSources } from '../server/api/sources.ts';
@@ -37,7 +39,8 @@ interface DescribeDeps extends MetricsDeps {
   readonly log: Log;
   readonly logLevel: LiveLogLevel;
   readonly commandTypes: () => Promise<readonly string[]>;
-  readonly live: Pick<LivePolicy, 'reload' | 'problem'>;
+  readonly live: Pick<LivePolicy, 'file' | 'reload' | 'problem'>;
+  readonly refused: Pick<Refusals, 'rows'>;
   readonly histograms: Histograms;
   readonly access: Pick<LiveAccess, 'reload' | 'restart'>;
   readonly signIn: Pick<SignIn, 'newLink'>;
@@ -59,7 +62,7 @@ export interface DaemonFacts {
 export function describeDaemon(
   deps: DescribeDeps,
   facts: DaemonFacts,
-): Omit<ApiSources, 'realtime'> {
+): Omit<ApiSources, 'realtime' | 'routes'> {
   return {
     version: BUILD,
     ready: async (signal) =>
@@ -71,6 +74,16 @@ export function describeDaemon(
       const problem = deps.live.problem();
       return { problem: problem === undefined ? null : problemOf(problem) };
     },
+    policyRules: async () => {
+      const { describePolicy } = await import('../policy/describe.ts');
+      const file = deps.live.file();
+      const effective = file && effectivePolicy(file);
+      return {
+        preset: effective?.preset ?? null,
+        rules: effective === undefined ? [] : [...describePolicy(effective)],
+      };
+    },
+    refusals: deps.refused.rows,
     session: async () => {
       await deps.access.reload();
       // While a next try is set, the last one has failed.

@@ -11,7 +11,9 @@ import { Commands } from './views/commands.tsx';
 import { Events } from './views/events.tsx';
 import { AgentLog } from './views/log.tsx';
 import { Overview } from './views/overview.tsx';
+import { PolicyView } from './views/policy.tsx';
 import { Deployments, Nodes, Pods, Services } from './views/resources.tsx';
+import { Routes } from './views/routes.tsx';
 
 /** What the agent says of who is not signed in. */
 const UNKNOWN = 401;
@@ -29,7 +31,9 @@ const VIEWS: Readonly<Record<string, View>> = {
   services: { title: 'Services', view: Services, isOfServer: true },
   nodes: { title: 'Nodes', view: Nodes, isOfServer: true },
   events: { title: 'Events', view: Events, isOfServer: true },
+  routes: { title: 'Routes', view: Routes, isOfServer: true },
   commands: { title: 'Commands', view: Commands, isOfServer: true },
+  policy: { title: 'Policy', view: PolicyView, isOfServer: true },
   log: { title: 'Log', view: AgentLog, isOfServer: false },
 };
 

@@ -1,15 +1,7 @@
 /** The cluster as the local API tells it, from what the agent knows of it anyway. */
 import * as z from 'zod';
+import { pageOf } from './local-page.ts';
 import { NodeStatus, PodInfo, ResourceInfo } from './rest.ts';
-
-function pageOf<Row extends z.ZodType>(row: Row) {
-  return z.object({
-    /** Of all rows that fit the question. */
-    total: z.int(),
-    offset: z.int(),
-    items: z.array(row),
-  });
-}
 
 export const EventRow = z.object({
   namespace: z.string(),

@@ -74,6 +74,21 @@ export const NodeUsageQuery = z.strictObject({
 });
 export const PodUsageQuery = NodeUsageQuery.extend({ namespace });
 
+export const RoutesQuery = z.strictObject({
+  ...{ namespace, ...Page },
+  name: text.describe('a part of the host').optional(),
+  sort: sorting('host', 'namespace', 'service'),
+});
+export const TunnelsQuery = z.strictObject({
+  ...{ namespace, name, ...Page },
+  sort: sorting('port', 'namespace', 'service'),
+});
+export const RefusalsQuery = z.strictObject({
+  ...Page,
+  name: text.describe('a part of what was asked for').optional(),
+  sort: sorting('-last_at', 'times', 'rule'),
+});
+
 export const CommandsQuery = z.strictObject({
   state: z
     .enum(['accepted', 'running', 'done', 'delivered'])

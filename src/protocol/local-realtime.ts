@@ -33,7 +33,7 @@ export type SessionChange = z.infer<typeof SessionChange>;
 export const CommandChange = CommandRow.extend({ progress: z.string().nullable() });
 export type CommandChange = z.infer<typeof CommandChange>;
 
-/** Kinds as `/api/k8s/{kind}` has them: `pods`. */
+/** Kinds as `/api/k8s/{kind}` has them: `pods`; and `routes`, `tunnels`. */
 const RowsChange = z.object({ kinds: z.array(z.string()) });
 
 export const LogLine = z.object({
@@ -69,7 +69,7 @@ export const RealtimeEvent = z.discriminatedUnion('event', [
   ),
   named('kubernetes_event', EventRow).describe('An event of the cluster. On servers only.'),
   named('rows', RowsChange).describe(
-    'Nodes, namespaces, Deployments, Services or pods have changed: ask for those kinds anew. On servers only.',
+    'Nodes, namespaces, Deployments, Services, pods, routes or tunnels have changed: ask for those kinds anew. On servers only.',
   ),
   end,
 ]);

@@ -12,6 +12,7 @@ import { type ControlPlane, startControlPlane } from '../support/control-plane/c
 import { eventsIn, openEvents } from '../support/event-stream.ts';
 import { type FakeKubernetes, startFakeKubernetes } from '../support/fake-kubernetes.ts';
 import { type TempDirectory, tempDirectory } from '../support/temp-dir.ts';
+import { until } from '../support/until.ts';
 import { type RunningDaemon, startDaemon } from './running-daemon.ts';
 
 const AGENT_ID = 'agent-under-test';
@@ -45,6 +46,9 @@ debug: {profiling: true}
   });
   await finished('c-1', 'get_resources', {});
   await finished('c-2', 'scale', { name: 'none', replicas: 1 });
+  await finished('c-exec', 'exec', { namespace: 'default', pod: 'web-1', command: ['id'] });
+  // Last of all it is known that there are no Gateways.
+  await until('the ways in are known', async () => (await ask('/api/tunnels')).ok);
 });
 
 afterAll(async () => {
@@ -67,6 +71,21 @@ function putObjects(): void {
       status: { phase: 'Running', containerStatuses: [{ restartCount }] },
     });
   }
+  kubernetes.put('/api/v1/namespaces/default/services/web', {
+    metadata: { namespace: 'default' },
+    spec: { selector: { app: 'web' }, ports: [{ port: 80, protocol: 'TCP' }] },
+  });
+  const backend = { service: { name: 'web', port: { number: 80 } } };
+  kubernetes.put('/apis/networking.k8s.io/v1/namespaces/default/ingresses/shop', {
+    metadata: { namespace: 'default', labels: { 'pipeops.io/managed': 'true' } },
+    spec: {
+      tls: [{ hosts: ['shop.example.com'] }],
+      rules: ['shop.example.com', 'old.example.com'].map((host) => ({
+        host,
+        http: { paths: [{ path: '/', pathType: 'Prefix', backend }] },
+      })),
+    },
+  });
   const metrics = '/apis/metrics.k8s.io/v1beta1';
   for (const [name, cpu] of [
     ['web-1', '250m'],
@@ -211,6 +230,28 @@ describe('the cluster', () => {
     const wrong = await ask('/api/k8s/events?namespace=..%2Fpods');
     expect(Problem.parse(await wrong.json())).toMatchObject({ status: 400, code: 'USAGE' });
   });
+});
+
+test('routes are told with where they lead', async () => {
+  const { total, left_out } = await json('/api/routes');
+  expect([total, left_out]).toEqual([2, 0]);
+  expect((await json('/api/routes?name=shop&namespace=default')).items).toEqual([
+    {
+      ...{ host: 'shop.example.com', path: '/', path_type: 'Prefix', tls: true },
+      ...{ namespace: 'default', name: 'shop', service: 'web', port: 80 },
+    },
+  ]);
+  expect((await json('/api/routes?namespace=other')).total).toBe(0);
+  expect(await json('/api/tunnels')).toMatchObject({ total: 0, streams: { active: 0 } });
+});
+
+test('what the policy refused is told, and by which rule', async () => {
+  expect((await json('/api/policy/refusals?name=exec')).items).toMatchObject([
+    { kind: 'command', about: 'exec in default', rule: 'standard/exec', times: 1 },
+  ]);
+  const { preset, rules } = await json('/api/policy/rules');
+  expect(preset).toBe('standard');
+  expect(rules).toContainEqual({ rule: 'standard/exec', meaning: 'refused' });
 });
 
 describe('commands', () => {

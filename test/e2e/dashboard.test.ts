@@ -153,18 +153,14 @@ async function seeDeploy(page: Page): Promise<void> {
 async function followLog(page: Page): Promise<void> {
   await goTo(page, 'log');
   await sees(page, 'command accepted');
-  await clickOn(page, 'Pause');
+  await page.click('button[aria-pressed=false]');
   const lines = () => page.$$eval('.log li', (all) => all.length);
   const before = await lines();
   const id = await stand.command(agentId, 'get_resources', {});
   await stand.finished(agentId, id);
   expect(await lines()).toBe(before);
-  await clickOn(page, 'Go on');
+  await page.click('button[aria-pressed=true]');
   await sees(page, id);
-}
-
-async function clickOn(page: Page, text: string): Promise<void> {
-  await page.click(`::-p-xpath(//button[text()="${text}"])`);
 }
 
 async function seeBrokenSession(page: Page): Promise<void> {
@@ -179,7 +175,10 @@ async function seeBrokenSession(page: Page): Promise<void> {
 }
 
 async function lookAtEachView(page: Page): Promise<void> {
-  const views = ['', 'deployments', 'pods', 'services', 'nodes', 'events', 'commands', 'log'];
+  const views = await page.$$eval('header nav a', (all) =>
+    all.map((each) => each.getAttribute('href')?.slice('#/'.length) ?? ''),
+  );
+  expect(views).toContain('routes');
   const found: string[] = [];
   for (const [index, view] of views.entries()) {
     const scheme = index % 2 === 0 ? 'light' : 'dark';

@@ -12,6 +12,8 @@ export const NO_SOURCES: ServerSources = {
   policy: notAsked,
   session: notAsked,
   settings: () => ({ settings: {} }),
+  policyRules: notAsked,
+  refusals: () => [],
   features: notAsked,
   connectivity: notAsked,
   runtime: () => {

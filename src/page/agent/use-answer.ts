@@ -11,6 +11,8 @@ const EVERY_MS = 3_000;
 export interface Asked<Answer> {
   /** The last answer, also while the agent does not answer. */
   readonly answer: Answer | undefined;
+  /** The same, or that of the path before while there is none of this one. */
+  readonly last: Answer | undefined;
   /** Why there is no newer one. */
   readonly error: AskError | undefined;
   /** Asks at once. */
@@ -83,6 +85,7 @@ export function useAnswer<Answer>(path: string | undefined, wish: Wish = {}): As
   return {
     // Of another path it would be wrong, not old.
     answer: answer?.path === path ? answer?.value : undefined,
+    last: answer?.value,
     error,
     again: () => going.current?.now(),
   };

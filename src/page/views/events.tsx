@@ -6,7 +6,7 @@ import { Badge } from '../parts/badge.tsx';
 import { Pager } from '../parts/pager.tsx';
 import { type Column, Table } from '../parts/table.tsx';
 import { Trouble } from '../parts/trouble.tsx';
-import { NamespaceChoice } from './resources.tsx';
+import { NamespaceChoice } from './row-list.tsx';
 
 /** Each question reads them from Kubernetes. */
 const EVERY_MS = 5_000;

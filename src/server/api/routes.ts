@@ -15,6 +15,7 @@ import {
   SettingsAnswer,
 } from '../../protocol/local-api.ts';
 import { CancelAnswer, CommandAnswer, CommandsAnswer } from '../../protocol/local-commands.ts';
+import { PolicyRules, type RefusalRow, RefusalsPage } from '../../protocol/local-policy.ts';
 import {
   CommandPath,
   CommandsQuery,
@@ -22,6 +23,7 @@ import {
   NoQuery,
   RealtimeLogsQuery,
   RealtimeQuery,
+  RefusalsQuery,
 } from '../../protocol/local-queries.ts';
 import { LogEvent, RealtimeEvent } from '../../protocol/local-realtime.ts';
 import {
@@ -38,7 +40,9 @@ import {
 import { clusterRoutes, notServer } from './cluster-routes.ts';
 import { debugRoutes } from './debug-routes.ts';
 import { openApi } from './openapi.ts';
+import { pageOf } from './page.ts';
 import { type DocumentedRoute, documented, type Route, route, streamRoute } from './route.ts';
+import { wayRoutes } from './way-routes.ts';
 
 /** Answered by open-routes.ts. */
 const OPEN_ROUTES: readonly DocumentedRoute[] = [
@@ -78,11 +82,13 @@ const OPEN_ROUTES: readonly DocumentedRoute[] = [
 export function apiRoutes(deps: { readonly clock: Clock }): readonly Route[] {
   return [
     ...statusRoutes(),
+    ...policyRoutes(deps),
     ...logLevelRoutes(),
     ...commandRoutes(),
     ...realtimeRoutes(),
     ...clusterRoutes(deps),
     ...debugRoutes(),
+    ...wayRoutes(deps),
     route({
       path: '/openapi.json',
       summary: 'This table, as OpenAPI 3.1.',
@@ -143,12 +149,6 @@ function statusRoutes(): readonly Route[] {
       handle: ({ sources }) => sources.settings(),
     }),
     route({
-      path: '/api/policy',
-      summary: 'Reads the policy file again, and says whether it is in force.',
-      ...{ params, answer: PolicyAnswer },
-      handle: ({ sources }) => sources.policy(),
-    }),
-    route({
       path: '/api/session',
       summary: 'Reads the files of the session again, and tries at once where there is none.',
       ...{ params, answer: SessionAnswer },
@@ -170,6 +170,33 @@ function statusRoutes(): readonly Route[] {
           throw notServer();
         }
         return sources.access();
+      },
+    }),
+  ];
+}
+
+function policyRoutes(deps: { readonly clock: Clock }): readonly Route[] {
+  return [
+    route({
+      path: '/api/policy',
+      summary: 'Reads the policy file again, and says whether it is in force.',
+      ...{ params: NoQuery, answer: PolicyAnswer },
+      handle: ({ sources }) => sources.policy(),
+    }),
+    route({
+      path: '/api/policy/rules',
+      summary: 'What the control plane and the proxy may do here, and which rule says so.',
+      ...{ params: NoQuery, answer: PolicyRules },
+      handle: ({ sources }) => sources.policyRules(),
+    }),
+    route({
+      path: '/api/policy/refusals',
+      summary:
+        'What the policy has refused since the start of the agent: the 200 newest that differ, a page at a time.',
+      ...{ params: RefusalsQuery, answer: RefusalsPage },
+      handle: ({ sources }, query) => {
+        const wanted = ({ about }: RefusalRow) => about.includes(query.name ?? '');
+        return pageOf(deps, sources.refusals(), { ...query, wanted });
       },
     }),
   ];

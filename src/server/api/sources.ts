@@ -12,7 +12,9 @@ import type {
 import type { ClusterRows, KnownRows } from '../../protocol/local-cluster.ts';
 import type { CancelAnswer, CommandAnswer, CommandsAnswer } from '../../protocol/local-commands.ts';
 import type { CpuProfile, ProfileQuery } from '../../protocol/local-debug.ts';
+import type { PolicyRules, RefusalRow } from '../../protocol/local-policy.ts';
 import type { CommandsQuery, LogLevelChange, PodLogQuery } from '../../protocol/local-queries.ts';
+import type { RouteRow, TunnelRow, TunnelStreams } from '../../protocol/local-routes.ts';
 import type {
   ConnectivityAnswer,
   DayAnswer,
@@ -42,6 +44,10 @@ export interface ApiSources {
   readonly session: () => Promise<SessionAnswer>;
   /** The settings that the daemon was started with. None of them is a secret. */
   readonly settings: () => SettingsAnswer;
+  /** Of the policy in force. */
+  readonly policyRules: () => Promise<PolicyRules>;
+  /** Since the start of the agent, the newest first. */
+  readonly refusals: () => readonly RefusalRow[];
   readonly features: () => Promise<FeaturesAnswer>;
   readonly connectivity: (signal: AbortSignal) => Promise<ConnectivityAnswer>;
   readonly runtime: () => RuntimeAnswer;
@@ -61,6 +67,8 @@ export interface ApiSources {
   readonly cluster?: ClusterSource;
   /** Absent on a worker. */
   readonly podLogs?: PodLogSource;
+  /** Absent on a worker. */
+  readonly routes?: RouteSource;
 }
 
 /** Where the running program spends its time and memory. */
@@ -97,6 +105,15 @@ export interface CommandSource {
   find(id: string): CommandAnswer | undefined;
   /** Durable when it resolves. Undefined where no such command is remembered. */
   cancel(id: string): Promise<CancelAnswer | undefined>;
+}
+
+/** The ways into the cluster. */
+export interface RouteSource {
+  /** @throws AgentError KUBERNETES_API while they are not known */
+  routes(): { readonly rows: readonly RouteRow[]; readonly leftOut: number };
+  /** @throws the same */
+  tunnels(): readonly TunnelRow[];
+  streams(): TunnelStreams;
 }
 
 /** Of what containers write. */
