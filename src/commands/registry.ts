@@ -16,6 +16,7 @@ import { snapshotCommand } from './handlers/snapshot.ts';
 import { supportBundleCommand } from './handlers/support-bundle.ts';
 import { updateCommand } from './handlers/update.ts';
 import { upgradeAgentCommand } from './handlers/upgrade-agent.ts';
+import { upgradeK3sCommand } from './handlers/upgrade-k3s.ts';
 
 /** Every command type that this agent knows. */
 export const COMMAND_HANDLERS: readonly CommandHandler[] = [
@@ -37,4 +38,5 @@ export const COMMAND_HANDLERS: readonly CommandHandler[] = [
   upgradeAgentCommand,
   supportBundleCommand,
   rotateTokenCommand,
+  upgradeK3sCommand,
 ];

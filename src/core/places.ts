@@ -121,6 +121,8 @@ export interface Places {
   readonly k3sUpgradeFile: string;
   /** How the last upgrade of k3s ended. */
   readonly k3sUpgradeResultFile: string;
+  /** What the control plane may lead through the cluster: see protocol/files/k3s-lead.ts. */
+  readonly k3sLeadFile: string;
   /** Start what carries it out, as soon as the record is there. */
   readonly k3sUpgradePathUnitFile: string;
   readonly k3sUpgradeServiceUnitFile: string;
@@ -223,6 +225,7 @@ export function placesOf({
     unprovenExecutableFile: `${hostState}/unproven-executable`,
     k3sUpgradeFile: `${hostState}/k3s-upgrade.json`,
     k3sUpgradeResultFile: `${hostState}/k3s-upgrade-result.json`,
+    k3sLeadFile: `${hostState}/k3s-lead.json`,
     askedFile: `${hostState}/asked.json`,
     snapshotsDirectory: '/var/lib/pipeops-agent-snapshots',
     snapshotKeyFile: '/var/lib/pipeops-agent-snapshots/key',

@@ -48,6 +48,7 @@ import { type AccessPaths, type LiveAccess, liveAccess } from './control-plane-a
 import type { LookAtMachine } from './hourly-look.ts';
 import { lastDay } from './last-day.ts';
 import { readMachineMark } from './machine-mark.ts';
+import { newestK3sOf } from './newest-k3s.ts';
 import { type DaemonPaths, daemonPaths } from './paths.ts';
 import { agentLogRing, keepLine } from './realtime/agent-log.ts';
 import { changedCommands, notingJournal, notingProgress } from './realtime/changed-commands.ts';
@@ -194,9 +195,11 @@ export function rootsHelper({ places }: DaemonPorts): AskHelper {
 
 /** What commands about the machine itself use. */
 function machineParts(ports: DaemonPorts, config: Config, access: LiveAccess) {
+  const network = { ...ports, network: systemNetwork, access };
   return {
     askHelper: rootsHelper(ports),
-    releases: stagedReleases({ ...ports, network: systemNetwork, access }, config),
+    releases: stagedReleases(network, config),
+    newestK3s: newestK3sOf(network, config),
     node: ownNode({ machine: thisMachine }, config),
   };
 }

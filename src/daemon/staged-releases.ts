@@ -3,29 +3,23 @@ import { dirname } from 'node:path';
 import type { Releases } from '../commands/engine/handler.ts';
 import type { Config } from '../config/schema.ts';
 import type { Places } from '../core/places.ts';
-import type { Clock, Files, Http, Network } from '../core/ports.ts';
-import type { ProxySettings } from '../core/proxy-settings.ts';
+import type { Clock, Files, Http } from '../core/ports.ts';
 import type { ReleaseKeys } from '../core/release-keys.ts';
 import { BUILD } from '../core/version.ts';
 import { executablePath } from '../host/agent/executable.ts';
 import { type FoundRelease, findRelease, placeOfReleases } from '../host/release/find.ts';
 import { writeSignedRelease } from '../host/release/signed-files.ts';
 import { fetchPacked, packedPath } from '../host/release/stage.ts';
-import type { LiveAccess } from './control-plane-access.ts';
-import { proxySettings } from './session-parts.ts';
+import { type NetworkDeps, overNetwork } from './over-network.ts';
 
 const DIRECTORY_MODE = 0o700;
 
-interface Deps {
+interface Deps extends NetworkDeps {
   readonly clock: Clock;
   readonly files: Files;
   readonly places: Places;
   readonly architecture: string;
   readonly releaseKeys: ReleaseKeys;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly authorities: () => Promise<readonly string[]>;
-  readonly network: (options: { ca: string | undefined; proxy: ProxySettings }) => Network;
-  readonly access: Pick<LiveAccess, 'current'>;
 }
 
 export function stagedReleases(deps: Deps, config: Config): Releases {
@@ -45,24 +39,6 @@ export function stagedReleases(deps: Deps, config: Config): Releases {
       };
     },
   };
-}
-
-/** A mirror may have a certificate of either kind: of the usual authorities, or of the one that root has named. */
-async function overNetwork<T>(
-  deps: Deps,
-  config: Config,
-  work: (http: Http) => Promise<T>,
-): Promise<T> {
-  const access = deps.access.current();
-  const own = access.ca;
-  const ca = own === undefined ? undefined : [...(await deps.authorities()), own].join('\n');
-  const proxy = proxySettings(deps, config, access);
-  const network = deps.network({ ca, proxy });
-  try {
-    return await work(network.http);
-  } finally {
-    network.close();
-  }
 }
 
 /** Only one is kept. */

@@ -92,6 +92,7 @@ const HOST_MEANING: Readonly<Record<HostVerb, string>> = {
   upgrade_agent: 'newer signed versions of the agent',
   server_token: 'tokens by which machines become servers, each worth the cluster',
   restart_k3s: 'a restart of k3s before its certificates end, or when the address has changed',
+  upgrade_k3s: 'newer versions of k3s on all nodes, one after the other',
   support_bundle: 'a support bundle, without secrets, which stays on this machine',
 };
 

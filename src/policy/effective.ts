@@ -27,6 +27,8 @@ export interface Preset {
   readonly switches: Readonly<Record<Switch, boolean>>;
   /** What root's helper does. */
   readonly host: readonly HostVerb[];
+  /** What it does when a person has said yes. */
+  readonly hostAsked: readonly HostVerb[];
 }
 
 const READING: readonly PolicyCommand[] = ['get_resources', 'logs'];
@@ -46,6 +48,7 @@ export const PRESETS: Readonly<Record<PolicyPreset, Preset>> = {
     grants: READ_GRANTS,
     switches: ALL_OFF,
     host: ['restart_k3s', 'support_bundle'],
+    hostAsked: [],
   },
   standard: {
     summary: 'Run applications outside kube-* and pipeops-system; Secrets are written, never read',
@@ -53,6 +56,7 @@ export const PRESETS: Readonly<Record<PolicyPreset, Preset>> = {
     grants: [...READ_GRANTS, ...CHANGE_GRANTS],
     switches: { ...ALL_OFF, 'secrets.write': true },
     host: ['snapshot', 'upgrade_agent', 'restart_k3s', 'support_bundle'],
+    hostAsked: ['upgrade_k3s'],
   },
   operate: {
     summary:
@@ -68,6 +72,7 @@ export const PRESETS: Readonly<Record<PolicyPreset, Preset>> = {
       'secrets.write': true,
     },
     host: ['snapshot', 'upgrade_agent', 'restart_k3s', 'support_bundle'],
+    hostAsked: ['upgrade_k3s'],
   },
 };
 
@@ -77,6 +82,7 @@ export const COMMAND_HOST_VERBS: Readonly<Partial<Record<string, readonly HostVe
   join_token: ['join_token', 'server_token'],
   upgrade_agent: ['upgrade_agent'],
   support_bundle: ['support_bundle'],
+  upgrade_k3s: ['upgrade_k3s'],
 };
 
 /** Where a part of the policy was decided. */
@@ -162,7 +168,7 @@ function hostVerbs(file: PolicyFile, preset: Preset): EffectivePolicy['host'] {
     const inFile = file.host[verb];
     return inFile === undefined
       ? {
-          decision: preset.host.includes(verb) ? ('allow' as const) : ('deny' as const),
+          decision: decisionOfPreset(preset, verb),
           source: file.preset,
         }
       : { decision: inFile, source: 'file' as const };
@@ -174,7 +180,15 @@ function hostVerbs(file: PolicyFile, preset: Preset): EffectivePolicy['host'] {
     upgrade_agent: decided('upgrade_agent'),
     restart_k3s: decided('restart_k3s'),
     support_bundle: decided('support_bundle'),
+    upgrade_k3s: decided('upgrade_k3s'),
   };
+}
+
+function decisionOfPreset({ host, hostAsked }: Preset, verb: HostVerb): HostDecision {
+  if (hostAsked.includes(verb)) {
+    return 'ask';
+  }
+  return host.includes(verb) ? 'allow' : 'deny';
 }
 
 export function switchInFile(file: PolicyFile, name: Switch): boolean | undefined {

@@ -40,6 +40,7 @@ function wayToAllow(rule: string): string {
     case 'host.upgrade_agent':
     case 'host.restart_k3s':
     case 'host.support_bundle':
+    case 'host.upgrade_k3s':
       return `${ROOT} by "host: {${name.slice('host.'.length)}: allow}" in a policy: ${BY_FILE}`;
     case 'protected-namespaces':
       return "No policy allows it: these namespaces are the cluster's and the agent's own";

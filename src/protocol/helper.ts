@@ -4,6 +4,8 @@
  * anything.
  */
 import * as z from 'zod';
+import { DnsSubdomain } from './dns-subdomain.ts';
+import { K3sVersion } from './files/k3s-upgrade.ts';
 import { AgentVersion } from './files/upgrade.ts';
 
 export const HELPER_REQUEST_BYTES_MAX = 16 * 1024;
@@ -39,6 +41,18 @@ export const HelperRequest = z.discriminatedUnion('verb', [
   z.strictObject({ verb: z.literal('upgrade_outcome'), command_id: commandId }),
   z.strictObject({ verb: z.literal('host_facts') }),
   z.strictObject({ verb: z.literal('restart_k3s') }),
+  z.strictObject({
+    verb: z.literal('upgrade_k3s'),
+    command_id: commandId,
+    version: K3sVersion,
+    drain: z.boolean(),
+    /** Only this one. */
+    node: DnsSubdomain.optional(),
+    ask,
+  }),
+  /** What `upgrade_k3s` was let through for: the next node of it. */
+  z.strictObject({ verb: z.literal('upgrade_k3s_next'), command_id: commandId }),
+  z.strictObject({ verb: z.literal('upgrade_k3s_state'), command_id: commandId }),
   z.strictObject({ verb: z.literal('support_bundle'), command_id: commandId, ask }),
 ]);
 export type HelperRequest = z.infer<typeof HelperRequest>;
@@ -106,6 +120,32 @@ export const UpgradeState = z.discriminatedUnion('state', [
   }),
 ]);
 export type UpgradeState = z.infer<typeof UpgradeState>;
+
+/** A node of an upgrade of k3s that the control plane leads. */
+const LedNode = z.object({
+  node: z.string(),
+  role: z.enum(['server', 'worker']),
+  /** The k3s that it had when the upgrade was allowed. */
+  from: z.string(),
+  /** `gone`: it is in the cluster no longer. */
+  state: z.enum(['waits', 'asked', 'begun', 'done', 'failed', 'gone']),
+  /** Of `failed`: what its machine says. */
+  why: z.string().nullable(),
+});
+export type LedNode = z.infer<typeof LedNode>;
+
+/** How far an upgrade of k3s is that the control plane leads, its nodes in their order. */
+export const LedK3s = z.discriminatedUnion('state', [
+  /** None is known of this command. */
+  z.object({ state: z.literal('none') }),
+  z.object({
+    state: z.literal('led'),
+    to: K3sVersion,
+    drain: z.boolean(),
+    nodes: z.array(LedNode),
+  }),
+]);
+export type LedK3s = z.infer<typeof LedK3s>;
 
 /** Why k3s is to be restarted, where a restart mends it. */
 const RESTART_REASONS = ['certificates', 'address'] as const;

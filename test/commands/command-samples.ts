@@ -33,6 +33,9 @@ export const HELPER_ANSWERS: Readonly<Record<HelperRequest['verb'], Record<strin
   upgrade_outcome: { state: 'none' },
   host_facts: { findings: [], k3s: { restart: null, authority_ends: null } },
   restart_k3s: { restarted: null },
+  upgrade_k3s: { state: 'led', to: 'v1.37.0+k3s1', drain: true, nodes: [] },
+  upgrade_k3s_next: { state: 'led', to: 'v1.37.0+k3s1', drain: true, nodes: [] },
+  upgrade_k3s_state: { state: 'none' },
   support_bundle: {
     name: 'support-2026-01-01T00-00-00Z-0123456789ab',
     path: '/var/lib/support.tar.gz',
@@ -95,6 +98,8 @@ export function sampleOf(type: string, namespace: string): CommandSample | undef
       return { payload: {} };
     case 'rotate_token':
       return { payload: { new_token: 'another-token' } };
+    case 'upgrade_k3s':
+      return { payload: { version: 'v1.37.0+k3s1' } };
     case 'upgrade_agent':
       return { payload: { version: '9.9.9', jitter_seconds: 0 } };
     default:

@@ -147,6 +147,9 @@ async function runAgent(
         throw new AgentError('DOWNLOAD_FAILED', 'There are no releases here', { hint: 'Look' });
       },
     },
+    newestK3s: async () => {
+      throw new AgentError('DOWNLOAD_FAILED', 'There are no channels here', { hint: 'Look' });
+    },
     ownToken: {
       inUse: () => TOKEN,
       settled: () => TOKEN,

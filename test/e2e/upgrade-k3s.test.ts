@@ -1,4 +1,7 @@
-/** A server and a worker go to the next minor version of k3s under a load that does not notice, through a power cut. */
+/**
+ * The control plane brings a server and a worker to the next minor version of k3s, under a load that does not notice,
+ * through a power cut.
+ */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,6 +36,7 @@ const progress = reportProgress('upgrade-k3s');
 let stand: Stand;
 let server: Machine;
 let worker: Machine;
+let agentId = '';
 
 beforeAll(async () => {
   await prepareTestMachines(progress);
@@ -54,9 +58,10 @@ test(
       await progress.phase('join', () => joinByToken(stand, server, worker));
       const stopLoad = await progress.phase('the application', () => startLoad(server, worker));
       await progress.phase('what may not be', refuse);
+      agentId = (await stand.registeredAgent()).id;
+      const id = await progress.phase('a person says yes', approve);
       await progress.phase('the power of the server is cut', cutPower);
-      const ran = await progress.phase('the rest', () => upgradeK3s(server, '--to', NEXT_K3S));
-      expect(ran).toMatchObject({ nodes: [{ node: 'worker', role: 'worker', from: K3S_VERSION }] });
+      await progress.phase('the rest', () => finish(id));
       expect(await versionsOf(server)).toEqual([`server ${NEXT_K3S}`, `worker ${NEXT_K3S}`]);
       const { asked, failed } = await stopLoad();
       process.stderr.write(`    the application was asked ${asked} times\n`);
@@ -79,18 +84,45 @@ async function refuse(): Promise<void> {
   expect(await versionsOf(server)).toEqual([`server ${K3S_VERSION}`, `worker ${K3S_VERSION}`]);
 }
 
+/** @returns the id of the command */
+async function approve(): Promise<string> {
+  const id = await stand.command(agentId, 'upgrade_k3s', { version: NEXT_K3S });
+  const asked = await waitUntil('a person is asked', SETTLE_TIMEOUT_MS, async () => {
+    const shown = await server.exec(['pipeops-agent', 'host', 'asked', '--json']);
+    return (JSON.parse(shown.stdout).asked as { id: string }[])[0]?.id;
+  });
+  expect(await versionsOf(server)).toEqual([`server ${K3S_VERSION}`, `worker ${K3S_VERSION}`]);
+  await server.exec(['pipeops-agent', 'host', 'approve', asked]);
+  return id;
+}
+
 /** In the middle of its own upgrade, with all pods on the worker: it goes on by itself when it is back. */
 async function cutPower(): Promise<void> {
-  const upgrading = upgradeK3s(server, '--to', NEXT_K3S).catch(() => undefined); // It ends with its machine.
   await waitUntil('the new k3s starts', SETTLE_TIMEOUT_MS, async () => {
     const record = await server.exec(['cat', RECORD], { check: false });
     return record.stdout.includes('"judge"');
   });
   await server.kill();
-  await upgrading;
   await server.start();
-  await waitUntil('the upgrade has ended', SETTLE_TIMEOUT_MS, async () => {
-    return (await server.exec(['test', '-e', RECORD], { check: false })).exitCode !== 0;
+}
+
+/** The command goes on as well, and has one result. */
+async function finish(id: string): Promise<void> {
+  const { result, extra_results } = await waitUntil(
+    'the command has ended',
+    SETTLE_TIMEOUT_MS,
+    () => stand.finished(agentId, id).catch(() => undefined),
+  );
+  expect(extra_results).toBe(0);
+  expect(result).toMatchObject({
+    success: true,
+    data: {
+      version: NEXT_K3S,
+      nodes: [
+        { node: 'server', role: 'server', from: K3S_VERSION, state: 'done' },
+        { node: 'worker', role: 'worker', from: K3S_VERSION, state: 'done' },
+      ],
+    },
   });
-  expect(await versionsOf(server)).toEqual([`server ${NEXT_K3S}`, `worker ${K3S_VERSION}`]);
+  expect(await upgradeK3s(server, '--to', NEXT_K3S)).toMatchObject({ nodes: [] });
 }

@@ -18,6 +18,7 @@ export function unusedCommandDeps(): Omit<CommandDeps, 'clock'> {
     openChannels: unused,
     askHelper: unused,
     releases: { find: unused },
+    newestK3s: unused,
     ownToken: { inUse: unused, settled: unused, begin: unused, goBack: unused },
     node: 'node-1',
     clusterStatus: unused,

@@ -1,10 +1,9 @@
 import { AgentError } from '../../core/errors.ts';
 import { isK3sVersion } from '../../core/k3s-version.ts';
 import type { K3sUpgradeOutcome } from '../../machine/k3s-upgrade/upgrade.ts';
+import { K3sChannel } from '../../protocol/files/k3s-upgrade.ts';
 import { DRY_RUN_FLAG, JSON_FLAG } from '../definition/common-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
-
-const CHANNEL_PATTERN = /^(stable|latest|v\d{1,3}\.\d{1,3})$/;
 
 export const upgradeK3sSubcommand = defineSubcommand({
   name: 'upgrade k3s',
@@ -88,7 +87,7 @@ function wantedVersion(to: string | undefined, channel: string) {
       hint: 'Give it as it is written in its releases, for example v1.37.0+k3s1',
     });
   }
-  if (!CHANNEL_PATTERN.test(channel)) {
+  if (!K3sChannel.safeParse(channel).success) {
     throw new AgentError('USAGE', `--channel "${channel}" is not possible`, {
       hint: 'Give stable, latest, or a minor version such as v1.37',
     });

@@ -49,6 +49,8 @@ export interface CommandDeps {
   /** Releases of the agent itself. */
   readonly releases: Releases;
   readonly ownToken: OwnToken;
+  /** The k3s that a channel stands at. @throws AgentError DOWNLOAD_FAILED, HOST_UNSUPPORTED */
+  readonly newestK3s: (channel: string, signal: AbortSignal) => Promise<string>;
   /** What this machine is called in the cluster. */
   readonly node: string;
   /** For work that would block the event loop. */

@@ -13,7 +13,7 @@ const WINDOW_POLL_MS = 15_000;
 /** What a command wants of the helper: what a person may have to approve. */
 type WantedOfHelper = Exclude<
   HelperRequest,
-  { verb: 'host_facts' | 'upgrade_outcome' | 'restart_k3s' }
+  { verb: 'host_facts' | 'upgrade_outcome' | 'upgrade_k3s_state' | 'restart_k3s' }
 >;
 
 /** What passes by itself, or by a person. */
@@ -40,7 +40,7 @@ export async function askHelperAndPerson(
   for (;;) {
     await whenWithinWindow(context, use);
     const { askHelper, clock, policy, signal } = context;
-    const wanted = policy.isAsked(use.hostVerb) ? { ...request, ask: true as const } : request;
+    const wanted = policy.isAsked(use.hostVerb) ? asking(request) : request;
     const progress = (text: string) => context.progress(text);
     try {
       return await askHelper(wanted, { signal, progress });
@@ -58,6 +58,11 @@ export async function askHelperAndPerson(
       }
     }
   }
+}
+
+/** A person is asked once for all nodes. */
+function asking(request: WantedOfHelper): WantedOfHelper {
+  return request.verb === 'upgrade_k3s_next' ? request : { ...request, ask: true };
 }
 
 /** @throws AgentError POLICY_DENIED; OUTSIDE_WINDOW at the end of the command's time */

@@ -133,6 +133,7 @@ function contextOf(
     askHelper: deps.askHelper,
     releases: deps.releases,
     ownToken: deps.ownToken,
+    newestK3s: deps.newestK3s,
     node: deps.node,
     clusterStatus: deps.clusterStatus,
     workElsewhere: deps.workElsewhere,

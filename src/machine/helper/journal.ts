@@ -7,7 +7,11 @@ import { type NotesLockDeps, withNotesLock } from './notes-lock.ts';
 const HELPER_JOURNAL_BYTES_MAX = 1024 * 1024;
 
 /** They change nothing. */
-const READING_VERBS: readonly HelperRequest['verb'][] = ['host_facts', 'upgrade_outcome'];
+const READING_VERBS: readonly HelperRequest['verb'][] = [
+  'host_facts',
+  'upgrade_outcome',
+  'upgrade_k3s_state',
+];
 
 export interface HelperJournal {
   /**

@@ -33,6 +33,11 @@ export function decisionOf(policy: EffectivePolicy, request: HelperRequest): Ver
       return hostDecision(policy, 'upgrade_agent', 'upgrade_agent', request.ask);
     case 'support_bundle':
       return hostDecision(policy, 'support_bundle', 'support_bundle', request.ask);
+    case 'upgrade_k3s':
+      return hostDecision(policy, 'upgrade_k3s', 'upgrade_k3s', request.ask);
+    case 'upgrade_k3s_next':
+      // A person has said yes to all of it.
+      return { ...hostDecision(policy, 'upgrade_k3s', 'upgrade_k3s'), isAsked: false };
     case 'restart_k3s':
       return {
         decision: decideUpkeep(policy, 'restart_k3s'),
@@ -40,6 +45,7 @@ export function decisionOf(policy: EffectivePolicy, request: HelperRequest): Ver
         isAsked: policy.host.restart_k3s.decision === 'ask',
       };
     case 'upgrade_outcome':
+    case 'upgrade_k3s_state':
     case 'host_facts':
       // What `status` shows the daemon's people anyway.
       return { decision: ALLOWED, isAsked: false };
@@ -83,6 +89,18 @@ export async function carryOut(
     case 'restart_k3s': {
       const { restartK3s } = await import('./restart-k3s.ts');
       return { ...(await restartK3s(context, tell)) };
+    }
+    case 'upgrade_k3s': {
+      const { allowK3sUpgrade } = await import('./upgrade-k3s.ts');
+      return await allowK3sUpgrade(context, request);
+    }
+    case 'upgrade_k3s_next': {
+      const { askNextNode } = await import('./upgrade-k3s.ts');
+      return await askNextNode(context, request.command_id);
+    }
+    case 'upgrade_k3s_state': {
+      const { ledK3s } = await import('./upgrade-k3s.ts');
+      return await ledK3s(context, request.command_id);
     }
     case 'support_bundle': {
       const { commandedSupportBundle } = await import('./support-bundle.ts');

@@ -1,6 +1,8 @@
 /** Commands about the machine itself, carried out by root's helper. */
 import * as z from 'zod';
 import { troubleOf } from '../../core/trouble.ts';
+import { DnsSubdomain } from '../dns-subdomain.ts';
+import { K3sChannel, K3sVersion } from '../files/k3s-upgrade.ts';
 import { AgentVersion } from '../files/upgrade.ts';
 import { JOIN_TOKEN_TTL_SECONDS_MAX, JOIN_TOKEN_TTL_SECONDS_MIN } from '../helper.ts';
 import { parseControlPlaneToken } from '../secrets/control-plane-token.ts';
@@ -64,6 +66,37 @@ export const UpgradeAgentData = z.strictObject({
   took_ms: z.number().optional(),
 });
 export type UpgradeAgentData = z.infer<typeof UpgradeAgentData>;
+
+export const UpgradeK3sPayload = z.strictObject({
+  /** That of the channel when absent. */
+  version: K3sVersion.optional(),
+  channel: K3sChannel.default('stable'),
+  /** Only this one; all nodes of the cluster when absent. */
+  node: DnsSubdomain.optional(),
+  /** Whether pods are moved to other nodes first. */
+  drain: z.boolean().default(true),
+});
+export type UpgradeK3sPayload = z.infer<typeof UpgradeK3sPayload>;
+
+export const UpgradeK3sData = z.strictObject({
+  version: K3sVersion,
+  /** Those that had another k3s, in their order. */
+  nodes: z.array(
+    z.strictObject({
+      node: z.string(),
+      role: z.enum(['server', 'worker']),
+      from: z.string(),
+      state: z.enum(['waits', 'asked', 'begun', 'done', 'failed', 'gone']),
+      /** Of `failed`: what its machine says. */
+      why: z.string().nullable(),
+    }),
+  ),
+});
+export type UpgradeK3sData = z.infer<typeof UpgradeK3sData>;
+
+/** What a later attempt must know: for which version. */
+export const K3sUpgradeBegun = z.looseObject({ to: K3sVersion });
+export type K3sUpgradeBegun = z.infer<typeof K3sUpgradeBegun>;
 
 /** What a later attempt must know: on which machine it was begun, and for what. */
 export const UpgradeBegun = z.looseObject({

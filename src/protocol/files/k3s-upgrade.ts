@@ -9,10 +9,18 @@ import { isK3sVersion } from '../../core/k3s-version.ts';
 /** The newest form that is read here: `v` is the oldest reader that may use one. */
 export const K3S_UPGRADE_READER = 1;
 
-const K3sVersion = z
+export const K3sVersion = z
   .string()
   .max(64)
   .refine(isK3sVersion, 'must be a k3s version such as v1.36.3+k3s1');
+
+/** Becomes part of an address (docs.k3s.io, "Release channels"). */
+export const K3sChannel = z
+  .string()
+  .regex(
+    /^(stable|latest|v\d{1,3}\.\d{1,3})$/,
+    'must be stable, latest, or a minor version such as v1.37',
+  );
 
 /** Of one change on one machine; who asks for one gives it, so that asking again changes nothing. */
 const K3sUpgradeId = z.string().regex(/^[0-9a-f]{16}$/);

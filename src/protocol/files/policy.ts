@@ -23,6 +23,7 @@ export const POLICY_COMMANDS = [
   'upgrade_agent',
   'support_bundle',
   'rotate_token',
+  'upgrade_k3s',
 ] as const;
 export type PolicyCommand = (typeof POLICY_COMMANDS)[number];
 
@@ -34,6 +35,7 @@ export const HOST_VERBS = [
   'upgrade_agent',
   'restart_k3s',
   'support_bundle',
+  'upgrade_k3s',
 ] as const;
 export type HostVerb = (typeof HOST_VERBS)[number];
 
@@ -137,6 +139,8 @@ export const PolicyFile = z.strictObject({
       restart_k3s: hostVerb,
       /** What helps a stranger to help, without secrets; it stays on this machine. */
       support_bundle: hostVerb,
+      /** Newer versions of k3s, on all nodes. */
+      upgrade_k3s: hostVerb,
     } satisfies Record<HostVerb, unknown>)
     .default({}),
   /** When these are done; at any time where none is named. */
@@ -148,6 +152,7 @@ export const PolicyFile = z.strictObject({
       upgrade_agent: windows,
       restart_k3s: windows,
       support_bundle: windows,
+      upgrade_k3s: windows,
     } satisfies Record<HostVerb, unknown>)
     .default({}),
   pod_security: z.enum(['privileged', 'baseline', 'restricted']).optional(),

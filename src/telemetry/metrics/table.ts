@@ -12,7 +12,7 @@ const WARNABLE_IDS = WARNABLES.map(({ id }) => id);
 const COMMAND_TYPES = [
   ...['deploy', 'update', 'scale', 'restart', 'rollback', 'delete', 'apply', 'get_resources'],
   ...['logs', 'exec', 'cordon', 'uncordon', 'drain', 'join_token', 'snapshot'],
-  ...['upgrade_agent', 'support_bundle', 'rotate_token'],
+  ...['upgrade_agent', 'support_bundle', 'rotate_token', 'upgrade_k3s'],
 ];
 /** What is followed: `managed-ingress` and the like are views of these. */
 const FOLLOWED = [...new Set(Object.values(KINDS).map(({ plural }) => plural))];

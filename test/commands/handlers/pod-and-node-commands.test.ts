@@ -72,6 +72,7 @@ beforeEach(() => {
     },
     askHelper: () => Promise.reject(new Error('not used here')),
     ownToken: unusedCommandDeps().ownToken,
+    newestK3s: unusedCommandDeps().newestK3s,
     releases: { find: () => Promise.reject(new Error('not used here')) },
     node: 'node-1',
     clusterStatus: () => Promise.reject(new Error('not used here')),
