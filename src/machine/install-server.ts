@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import type { LoadedConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
 import { AgentError } from '../core/errors.ts';
 import { hasControlPlaneToken } from '../host/agent/control-plane-token.ts';
 import { readJoined } from '../host/cluster/joined-worker.ts';
@@ -19,7 +20,7 @@ import { sharedSettings } from './further-server.ts';
 import { proxyPassword, readCa } from './outbound.ts';
 import { refuseOtherInstallation } from './packaged.ts';
 import { policyOfPreset } from './policy-preset.ts';
-import { preflight, preflightWay } from './preflight.ts';
+import { preflight, preflightDownloads, preflightWay } from './preflight.ts';
 import { wantedRegistries } from './registries.ts';
 import { machineResources } from './resources.ts';
 import { skipsSelinuxPackage } from './selinux-package.ts';
@@ -109,13 +110,10 @@ async function setUpServer(
   const policy = await choosePolicy(context, wishes.preset);
   const token = await findToken(context, wishes.token, inventory, adopted?.token);
   const ca = await readCa(context, config);
-  if (token !== undefined) {
-    const warnings = await preflightWay(context, config);
-    await checkControlPlane(context, config, ca, token);
-    wishes.notice(warnings);
-  }
   const isBare = !adoptsK3s && !inventory.has('k3s', 'server');
-  const isAsked = isBare && bundle === undefined && !isDryRun;
+  const fetchesK3s = isBare && bundle === undefined;
+  await lookOutside(context, config, { ca, token, fetchesK3s }, wishes.notice);
+  const isAsked = fetchesK3s && !isDryRun;
   const about = { k3sRole: 'server', config } as const;
   const skipsPackage = await skipsSelinuxPackage(context, about, isAsked);
   const source = await k3sSource(context, config, ca, bundle);
@@ -151,6 +149,26 @@ async function setUpServer(
   const server = { role: 'server', nodeName, clusterName, controlPlane } as const;
   const facts = { ...server, agentPorts, networks, adoption: adopted?.plan, before };
   return setUpMachine(context, inventory, resources, facts, wishes);
+}
+
+/** Where there is a control plane, it and the way there; else the clock alone. @throws AgentError as these */
+async function lookOutside(
+  context: MachineContext,
+  config: Config,
+  given: {
+    readonly ca: string | undefined;
+    readonly token: string | undefined;
+    readonly fetchesK3s: boolean;
+  },
+  notice: (text: string) => void,
+): Promise<void> {
+  if (given.token !== undefined) {
+    const warnings = await preflightWay(context, config);
+    await checkControlPlane(context, config, given.ca, given.token);
+    notice(warnings);
+  } else if (given.fetchesK3s) {
+    notice(await preflightDownloads(context, config));
+  }
 }
 
 /** A worker, or a further server. */

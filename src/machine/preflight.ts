@@ -4,6 +4,7 @@ import type { Config } from '../config/schema.ts';
 import { K3S_UNITS } from '../core/k3s-places.ts';
 import { UNIT_NAME } from '../core/places.ts';
 import { type Check, EVERYWHERE, type Finding } from '../host/checks/check.ts';
+import { clockBesideDownloads } from '../host/checks/clock.ts';
 import { firewallOpen } from '../host/checks/firewall.ts';
 import { nodeAddresses } from '../host/checks/node-address.ts';
 import { portsFree } from '../host/checks/ports.ts';
@@ -90,6 +91,12 @@ function isMendedByRules({ outcome }: CheckResult): boolean {
 export async function preflightWay(context: MachineContext, config: Config): Promise<string> {
   const subject = { role: 'bare', k3sRole: 'server', config } as const;
   return warnings(await look(context, 'Look at the way there', subject, ON_THE_WAY));
+}
+
+/** Compares the clock with those of where k3s is fetched from, where no control plane is asked. As `preflightWay`. */
+export async function preflightDownloads(context: MachineContext, config: Config): Promise<string> {
+  const subject = { role: 'bare', k3sRole: 'server', config } as const;
+  return warnings(await look(context, 'Compare the clocks', subject, [clockBesideDownloads]));
 }
 
 /** Compares the clocks of this machine and of the server that it joins. As `preflightWay`. */

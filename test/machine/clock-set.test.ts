@@ -87,6 +87,20 @@ test('a clock that nobody sets is refused at once, and nothing is changed', asyn
   expect(await machine.listing()).toEqual(before);
 });
 
+test('a cluster without a control plane is not made by a wrong clock either', async () => {
+  timeServer(Number.POSITIVE_INFINITY);
+  const before = await machine.listing();
+  const alone = { env: {}, probe, clock: withoutPauses() };
+  const { exitCode, stderr } = await machine.run(['install'], alone);
+  expect([exitCode, stderr]).toEqual([
+    11,
+    expect.stringMatching(
+      /This clock is 60 min behind that of ((get|update)\.k3s\.io|github\.com)/,
+    ),
+  ]);
+  expect(await machine.listing()).toEqual(before);
+});
+
 /** `credentials renew`, which the unit runs before the daemon. */
 const renew = async (upSeconds: number) => {
   await machine.put('/proc/uptime', `${upSeconds}.00 1.00\n`);

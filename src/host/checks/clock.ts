@@ -1,8 +1,13 @@
-/** This machine's clock beside that of the control plane, or of the server that a worker has joined. */
+/**
+ * This machine's clock beside that of the control plane, or of the server that a worker has joined; of where
+ * k3s is fetched from, for a cluster that will have no control plane.
+ */
 import { controlPlaneReached } from '../facts/control-plane-reached.ts';
+import { downloadsReached } from '../facts/downloads-reached.ts';
 import type { Facts } from '../facts/fact.ts';
 import type { Reached } from '../facts/reached.ts';
 import { serverReached } from '../facts/server-reached.ts';
+import { subject } from '../facts/subject.ts';
 import { type Check, EVERYWHERE, type Finding, type NotChecked } from './check.ts';
 import { ENDPOINT_STEPS } from './endpoint-finding.ts';
 
@@ -50,13 +55,39 @@ export const clockExact: Check = {
   run: (facts) => findingAbove(facts, WARNED_MS, REFUSED_MS),
 };
 
+/**
+ * The certificates of a cluster are made by this clock, also where there is no control plane to compare it with. Caches
+ * and stale answers are behind the time, so it is refused only where every place has another one. A mirror may
+ * have a wrong clock itself: then it is only told.
+ */
+export const clockBesideDownloads: Check = {
+  ...clockRight,
+  needs: [downloadsReached, subject],
+  run: async (facts) => {
+    const skews = (await facts(downloadsReached)).flatMap((reached) => skewOf(reached) ?? []);
+    const [least] = skews.toSorted((a, b) => Math.abs(a.ms) - Math.abs(b.ms));
+    const finding = findingOf(least, REFUSED_MS, Number.POSITIVE_INFINITY);
+    const isMirror = (await facts(subject)).config.k3s.mirror !== undefined;
+    return isMirror && finding !== undefined && 'code' in finding
+      ? { ...finding, onlyWarns: true }
+      : finding;
+  },
+};
+
 async function findingAbove(
   facts: Facts,
   overMs: number,
   upToMs: number,
 ): Promise<Finding | NotChecked | undefined> {
   const other = (await facts(controlPlaneReached)) ?? (await facts(serverReached));
-  const skew = other && skewOf(other);
+  return findingOf(other && skewOf(other), overMs, upToMs);
+}
+
+function findingOf(
+  skew: Skew | undefined,
+  overMs: number,
+  upToMs: number,
+): Finding | NotChecked | undefined {
   if (skew === undefined) {
     return { notChecked: 'there is no other clock to compare it with' };
   }

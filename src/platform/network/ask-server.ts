@@ -64,10 +64,12 @@ function headOf(socket: Socket): Promise<ResponseHead> {
 function readAnswer({ status, headers }: ResponseHead) {
   const header = (name: string) => headers.find(([each]) => isNamed(each, name))?.[1];
   const date = Date.parse(header('date') ?? '');
+  // A cache tells when the server has answered it, and how long ago that was (RFC 9111 section 5.1).
+  const age = /^\d{1,9}$/.exec(header('age') ?? '')?.[0] ?? '0';
   return {
     status,
     location: header('location'),
     pageBy: isPage(header('content-type'), '') ? senderOf(header) : undefined,
-    serverTimeMs: Number.isNaN(date) ? undefined : date,
+    serverTimeMs: Number.isNaN(date) ? undefined : date + Number(age) * 1_000,
   };
 }

@@ -1,7 +1,7 @@
 /** Checks of endpoints against servers and proxies that really run here. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'bun:test';
 import type { Probe } from '../../../src/core/probe.ts';
-import { clockExact, clockRight } from '../../../src/host/checks/clock.ts';
+import { clockBesideDownloads, clockExact, clockRight } from '../../../src/host/checks/clock.ts';
 import { controlPlaneAnswers } from '../../../src/host/checks/control-plane.ts';
 import { downloadsAnswer } from '../../../src/host/checks/downloads.ts';
 import { gatewaysAnswer } from '../../../src/host/checks/gateways.ts';
@@ -320,6 +320,51 @@ test('a machine that is standalone has nobody to reach, and no other clock', asy
   expect(await outcomeOf(clockRight, deps({ role: 'server', env }))).toEqual({
     state: 'not-checked',
     because: 'there is no other clock to compare it with',
+  });
+});
+
+/** Places of k3s whose clocks are so far ahead of ours, by their hosts; all others do not answer. */
+const downloadsAhead =
+  (aheadMs: Readonly<Record<string, number>>): Probe['walk'] =>
+  async ({ url }) => {
+    const ms = aheadMs[url.host];
+    const now = Date.now();
+    const answer = { status: 200, location: undefined, pageBy: undefined };
+    // In the middle of a second, as a Date header is read.
+    const times = { serverTimeMs: now - 500 + (ms ?? 0), sentAtMs: now, receivedAtMs: now };
+    return {
+      steps: [],
+      failure: undefined,
+      certificate: undefined,
+      answer: ms === undefined ? undefined : { ...answer, ...times },
+    };
+  };
+
+test('without a control plane the clock is refused where every place of k3s has another time', async () => {
+  const ahead = { 'get.k3s.io': -7_200_000, 'update.k3s.io': -90_000, 'github.com': -86_400_000 };
+  const walk = downloadsAhead(ahead);
+  expect(await outcomeOf(clockBesideDownloads, deps({ probe: { walk } }))).toMatchObject({
+    state: 'found',
+    finding: {
+      code: 'CHECK_FAILED',
+      message: 'This clock is 90 s ahead of that of update.k3s.io',
+    },
+  });
+  const one = downloadsAhead({ ...ahead, 'github.com': 2_000 });
+  expect(await findingOf(clockBesideDownloads, deps({ probe: { walk: one } }))).toBeUndefined();
+  const none = downloadsAhead({});
+  expect(await outcomeOf(clockBesideDownloads, deps({ probe: { walk: none } }))).toEqual({
+    state: 'not-checked',
+    because: 'there is no other clock to compare it with',
+  });
+});
+
+test('a mirror, whose own clock may be wrong, only warns', async () => {
+  const env = { PIPEOPS_K3S_MIRROR: 'https://mirror.test' };
+  const walk = downloadsAhead({ 'mirror.test': 90_000 });
+  expect(await findingOf(clockBesideDownloads, deps({ env, probe: { walk } }))).toMatchObject({
+    message: 'This clock is 90 s behind that of mirror.test',
+    onlyWarns: true,
   });
 });
 

@@ -31,7 +31,8 @@ function serve(tls?: TestCertificates) {
         const headers = { 'content-type': 'text/html', server: 'squid/6', date: DATE };
         return new Response('<html>', { status: 403, headers });
       }
-      return new Response(null, { status: 204, headers: { date: DATE } });
+      const age = pathname.startsWith('/aged/') ? { age: pathname.slice('/aged/'.length) } : {};
+      return new Response(null, { status: 204, headers: { date: DATE, ...age } });
     },
     websocket: { message: () => undefined },
   });
@@ -86,6 +87,19 @@ test('a way that leads there names each of its steps, and what the server says',
   expect(answer).toMatchObject({ serverTimeMs: Date.parse(DATE), location: undefined });
   expect(answer?.receivedAtMs).toBeGreaterThanOrEqual(answer?.sentAtMs ?? Number.NaN);
 });
+
+test.each([
+  ['7200', 7_200_000],
+  ['0', 0],
+  ['-5', 0],
+  ['soon', 0],
+])(
+  'the time of an answer that a cache has kept for "%s" seconds is that of now',
+  async (age, ms) => {
+    const { answer } = await walk(`http://127.0.0.1:${plain.port}/aged/${age}`);
+    expect(answer?.serverTimeMs).toBe(Date.parse(DATE) + ms);
+  },
+);
 
 test('a certificate of another authority is named with it, and the server is asked nothing', async () => {
   expect(seen(await walk(`https://127.0.0.1:${secure.port}/`))).toEqual({
