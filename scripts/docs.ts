@@ -209,7 +209,7 @@ HTTP on \`127.0.0.1:8080\` (\`http.port\`) and on the socket \`${DEFAULT_PLACES.
 user of this machine. The rest answers over the socket, which root and the group \`pipeops-agent\` may open, and on
 loopback with the local token: \`Authorization: Bearer $(cat ${DEFAULT_PLACES.localTokenFile})\`; each start of the agent
 makes a new one. \`/proxy/*\` is the Kubernetes API, byte for byte. Requests with a foreign \`Host\`, and from pages of other
-sites, are refused.
+sites, are refused. Pages of the origins in \`http.cors_origins\` may ask what is below \`/api\`, with the token; cookies are never asked for.
 
 \`\`\`sh
 sudo curl --unix-socket ${DEFAULT_PLACES.socketLink} 'http://agent/api/k8s/pods?namespace=default&sort=-restarts'
@@ -223,6 +223,11 @@ takes it. Streams (\`/api/realtime/…\`) are server-sent events, at the pace of
 takes nothing for 30 s is dropped. The newest 1 000 events are kept in memory at most (those that are not log lines
 only until 5 minutes behind the last reader); who comes back with the id of its newest event (\`Last-Event-ID\`) goes on there, or is told of a \`gap\`.
 Each door answers 100 requests a second, and 300 at once; over it 429 with \`Retry-After\`. What is open has no such limit.
+
+\`/ws\` is a WebSocket for dashboards that were made for earlier agents; it needs the token, which a page shows as the
+subprotocols \`pipeops-agent, bearer.TOKEN\`. Messages are \`{type, timestamp, data}\`. The first is \`status\`; \`ping\` is answered by
+\`pong\`, \`get_status\` by \`status_response\`, \`get_metrics\` by \`metrics_response\`, anything else by \`error\`. A question has at most
+4 KiB; 64 may wait for their answers, and 50 may be open; who takes nothing for 30 s is dropped.
 `;
 
 async function apiPage(): Promise<string> {

@@ -100,7 +100,7 @@ function crossChecks({ agent, control_plane: plane, http, k3s }: Config): string
   if (http.port !== 0 && http.port === http.tls_port) {
     problems.push(`http.tls_port: must be another port than http.port, ${http.port}`);
   }
-  for (const [name, port] of Object.entries(http)) {
+  for (const [name, port] of Object.entries({ port: http.port, tls_port: http.tls_port })) {
     if (ALL_K3S_PORTS.includes(port)) {
       problems.push(`http.${name}: ${port} is a port of k3s itself`);
     }

@@ -237,6 +237,8 @@ const ControlPlaneSection = z.strictObject({
   }),
 });
 
+const CORS_ORIGINS_MAX = 32;
+
 const HttpSection = z.strictObject({
   port: setting(z.int().min(0).max(65_535).default(8080), {
     description: 'Port of the HTTP server on 127.0.0.1; 0 lets the system choose',
@@ -250,6 +252,21 @@ const HttpSection = z.strictObject({
     serverOnly: true,
     since: '0.1.0',
   }),
+  cors_origins: setting(
+    z
+      .array(
+        z.string().refine((text) => isWebAddress(text) && URL.parse(text)?.origin === text, {
+          error: 'must be an origin such as https://ops.example.com: no path, no "*"',
+        }),
+      )
+      .max(CORS_ORIGINS_MAX)
+      .default([]),
+    {
+      description:
+        'Origins whose pages may ask the local API with the local token, as https://ops.example.com; none when absent',
+      since: '0.3.0',
+    },
+  ),
 });
 
 const K3sSection = z.strictObject({

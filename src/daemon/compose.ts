@@ -77,6 +77,7 @@ export async function runDaemon(
     ...(config.debug.profiling ? { profiling: profiling(parts) } : {}),
     auth: parts.auth,
     tokenFile: parts.paths.localToken,
+    corsOrigins: config.http.cors_origins,
     ...(dataPlane && sourcesOfServer(parts, dataPlane, streams)),
   };
   const services = [

@@ -9,8 +9,8 @@ import type { HeaderList, ResponseHead } from '../http1/head.ts';
 import type { ProxyCall } from '../http1/server/call.ts';
 import type { ProxyWebSocketDataPayload } from '../protocol/session/proxy.ts';
 import { type ForwardDeps, forward } from '../proxy/forward.ts';
-import { WebSocketClient } from '../websocket/client.ts';
 import { type MessageOpcode, OPCODES } from '../websocket/frame.ts';
+import { OpenWebSocket } from '../websocket/open.ts';
 import { isUpgradeAnswer, upgradeHeaders, upgradeKey } from '../websocket/upgrade.ts';
 import { headerOf } from './destination.ts';
 
@@ -80,7 +80,7 @@ export function remoteWebSocket(
 
 class Bridged implements RemoteWebSocket {
   readonly #options: RemoteWebSocketOptions;
-  readonly #socket: WebSocketClient;
+  readonly #socket: OpenWebSocket;
   readonly #call: ProxyCall;
   /** The peer knows no channels: its text is standard input, and it gets text. */
   readonly #withoutChannels: boolean;
@@ -105,7 +105,7 @@ class Bridged implements RemoteWebSocket {
     // The existing control plane names a protocol but knows no channels, except for port-forward.
     const knowsChannels = isNamed && (options.link.windowed || path.endsWith('/portforward'));
     this.#withoutChannels = CHANNEL_PATH.test(path) && !knowsChannels;
-    this.#socket = new WebSocketClient(
+    this.#socket = new OpenWebSocket(
       { messageBytesMax: MESSAGE_BYTES_MAX, randomBytes },
       {
         send: (bytes) => this.#toApplication(Buffer.from(bytes)),

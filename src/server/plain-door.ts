@@ -6,6 +6,7 @@ import { type HeaderList, type RequestHead, singleHeader } from '../http1/head.t
 import { headRoom } from '../http1/head-room.ts';
 import type { DoorDeps, Refusal } from '../http1/server/connection.ts';
 import { apiAnswers } from './api/answers.ts';
+import { crossOriginAnswers, isAllowedOrigin } from './api/cross-origin.ts';
 import { PROBLEM_TYPE, problemBody, type Refused, tokenNeeded } from './api/problem.ts';
 import { requestIds } from './api/request-id.ts';
 import { sendAnswer } from './api/send-answer.ts';
@@ -13,6 +14,7 @@ import { dashboardAnswers } from './dashboard/answers.ts';
 import { foreignReason } from './own-host.ts';
 import { programOf } from './program-name.ts';
 import type { Door, ServerSources } from './sources.ts';
+import { SOCKET_PATH, socketDoor, tokenOfProtocol } from './web-socket/door.ts';
 
 const PREFIX = '/proxy';
 
@@ -26,7 +28,11 @@ interface PlainDoorDeps {
 export function plainDoor(deps: PlainDoorDeps, door: Door, leaving: AbortSignal): DoorDeps {
   const { proxy, auth, tokenFile } = deps.sources;
   const requestId = requestIds(deps.clock);
-  const api = apiAnswers({ ...deps, tokenFile, requestId });
+  const api = crossOriginAnswers(
+    { requestId, origins: deps.sources.corsOrigins },
+    apiAnswers({ ...deps, tokenFile, requestId }),
+  );
+  const openSocket = socketDoor({ ...deps, tokenFile, requestId }, leaving);
   // Who can open the socket needs no page.
   const answer =
     door === 'socket' ? api : dashboardAnswers({ ...deps.sources.dashboard, requestId }, api);
@@ -43,7 +49,10 @@ export function plainDoor(deps: PlainDoorDeps, door: Door, leaving: AbortSignal)
       const target = targetOf(head);
       if (proxy === undefined || !isOfProxy(target)) {
         const isTrusted = door === 'socket' || hasToken(auth, head);
-        return sendAnswer(answer, { method, target, headers, isTrusted }, sink);
+        const request = { method, target, headers, isTrusted };
+        return target.split('?', 1)[0] === SOCKET_PATH
+          ? openSocket(request, sink)
+          : sendAnswer(answer, request, sink);
       }
       const client = `${door}:${programOf(headers)}`;
       const asked = { method, target: target.slice(PREFIX.length), headers, client, leaving };
@@ -53,7 +62,7 @@ export function plainDoor(deps: PlainDoorDeps, door: Door, leaving: AbortSignal)
 }
 
 function hasToken(auth: ServerSources['auth'], { headers }: RequestHead): boolean {
-  return auth.accepts(singleHeader(headers, 'authorization'));
+  return auth.accepts(singleHeader(headers, 'authorization') ?? tokenOfProtocol(headers));
 }
 
 function isOfProxy(target: string): boolean {
@@ -74,13 +83,14 @@ function targetOf({ target }: RequestHead): string {
 
 /** Refuses a request before anything else of it is looked at. */
 function refusalOf(sources: ServerSources, door: Door, head: RequestHead): Refused | undefined {
-  const { proxy, auth, tokenFile } = sources;
+  const { proxy, auth, tokenFile, corsOrigins } = sources;
   const accepts = () => hasToken(auth, head);
   if (door === 'loopback') {
     const host = singleHeader(head.headers, 'host');
     const origin = singleHeader(head.headers, 'origin');
     // Most callers are not browsers: the token matters here only when there is an Origin.
-    const isKnown = origin !== undefined && accepts();
+    const isKnown =
+      origin !== undefined && (isAllowedOrigin(corsOrigins, origin, targetOf(head)) || accepts());
     const foreign = foreignReason({ host, origin, hasToken: isKnown }, 'http');
     if (foreign !== undefined) {
       return { status: 403, ...foreign };

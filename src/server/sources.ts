@@ -9,6 +9,8 @@ export interface ServerSources extends ApiSources {
   readonly auth: LocalAuth;
   /** Where the local token stands. */
   readonly tokenFile: string;
+  /** Whose pages may ask the API: `https://ops.example.com`. */
+  readonly corsOrigins: readonly string[];
   readonly dashboard: DashboardDeps;
   /** Absent on a worker: it has no credentials for the Kubernetes API. */
   readonly proxy?: ProxySource;

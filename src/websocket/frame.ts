@@ -1,4 +1,4 @@
-/** Frames of WebSockets as a client sends and reads them (RFC 6455 section 5). */
+/** Frames of WebSockets as a client sends them (RFC 6455 section 5). */
 
 export const OPCODES = {
   continuation: 0,

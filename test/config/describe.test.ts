@@ -25,6 +25,7 @@ describe('describeSettings()', () => {
       'control_plane.poll_interval string - -',
       'http.port integer port PIPEOPS_PORT',
       'http.tls_port integer tls-port -',
+      'http.cors_origins list - -',
       'k3s.version string k3s-version K3S_VERSION',
       'k3s.mirror string k3s-mirror PIPEOPS_K3S_MIRROR',
       'k3s.proxy enum k3s-proxy -',

@@ -14,7 +14,7 @@ const DEFAULTS: LoadedConfig['config'] = {
     status_interval: '60s',
     poll_interval: '5s',
   },
-  http: { port: 8080, tls_port: 8443 },
+  http: { port: 8080, tls_port: 8443, cors_origins: [] },
   k3s: {
     proxy: 'containerd',
     registry_mirrors: [],
@@ -52,6 +52,7 @@ const ALL_DEFAULT: LoadedConfig['sources'] = {
   'control_plane.heartbeat_interval': 'default',
   'control_plane.status_interval': 'default',
   'control_plane.poll_interval': 'default',
+  'http.cors_origins': 'default',
   'http.port': 'default',
   'http.tls_port': 'default',
   'k3s.version': 'default',
@@ -155,7 +156,7 @@ describe('loadConfig()', () => {
           url: 'https://flag.example',
           poll_interval: '1s',
         },
-        http: { port: 9090, tls_port: 8443 },
+        http: { port: 9090, tls_port: 8443, cors_origins: [] },
         k3s: { ...DEFAULTS.k3s, traefik: true },
       },
       sources: {
@@ -525,6 +526,29 @@ test('the hosts that may be a gateway are names, addresses and domains, and noth
     const { code, message } = await loadFailure(hosts([bad]));
     expect([bad, code, message]).toEqual([
       ...[bad, 'CONFIG_INVALID', expect.stringContaining('control_plane.gateway_hosts')],
+    ]);
+  }
+});
+
+test('the origins whose pages may ask are exact ones', async () => {
+  const origins = (list: readonly string[]) => ({
+    fileText: `http: { cors_origins: ${JSON.stringify(list)} }`,
+  });
+  const good = ['https://ops.example.com', 'http://localhost:5173', 'http://[::1]:8000'];
+  expect(load(origins(good)).config.http.cors_origins).toEqual(good);
+  for (const bad of [
+    '*',
+    'null',
+    'https://*.example.com/',
+    'https://a.example/',
+    'a.example',
+    'https://A.example',
+    'ftp://a.example',
+    'https://a.example:443',
+  ]) {
+    const { code, message } = await loadFailure(origins([bad]));
+    expect([bad, code, message]).toEqual([
+      ...[bad, 'CONFIG_INVALID', expect.stringContaining('http.cors_origins')],
     ]);
   }
 });

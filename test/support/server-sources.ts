@@ -51,4 +51,5 @@ export const NO_SOURCES: ServerSources = {
   },
   auth: { accepts: () => false },
   tokenFile: '/local-token',
+  corsOrigins: [],
 };

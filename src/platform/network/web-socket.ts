@@ -20,8 +20,8 @@ import {
 import { HeadBuffer } from '../../http1/head-buffer.ts';
 import { headRoom } from '../../http1/head-room.ts';
 import { isPage, senderOf } from '../../protocol/intermediary.ts';
-import { ABNORMAL_CLOSURE, WebSocketClient } from '../../websocket/client.ts';
 import { OPCODES } from '../../websocket/frame.ts';
+import { ABNORMAL_CLOSURE, OpenWebSocket } from '../../websocket/open.ts';
 import { isUpgradeAnswer, upgradeHeaders, upgradeKey } from '../../websocket/upgrade.ts';
 import type { ByteStream } from './byte-stream.ts';
 
@@ -46,7 +46,7 @@ export function webSocketDial(deps: WebSocketDeps): WebSocketDial {
 class DialledWebSocket implements WebSocketConnection {
   readonly #options: WebSocketDialOptions;
   readonly #handlers: WebSocketHandlers;
-  readonly #client: WebSocketClient;
+  readonly #client: OpenWebSocket;
   readonly #key: string;
   readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   #textRoom = Buffer.alloc(0);
@@ -66,7 +66,7 @@ class DialledWebSocket implements WebSocketConnection {
     this.#options = options;
     this.#handlers = handlers;
     this.#key = upgradeKey(randomBytes);
-    this.#client = new WebSocketClient(
+    this.#client = new OpenWebSocket(
       { messageBytesMax: options.messageLimitBytes, randomBytes },
       {
         send: (bytes) => this.#stream?.write(bytes),

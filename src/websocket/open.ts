@@ -1,4 +1,4 @@
-/** The client's side of an open WebSocket, without the socket (RFC 6455). */
+/** An open WebSocket, without the socket (RFC 6455). */
 import {
   FrameEncoder,
   MESSAGE_TOO_BIG,
@@ -7,6 +7,7 @@ import {
   PROTOCOL_ERROR,
 } from './frame.ts';
 import { WebSocketReader } from './reader.ts';
+import { SERVER_ENCODER } from './server-frame.ts';
 
 /** Without a close frame (RFC 6455 section 7.4.1). */
 export const ABNORMAL_CLOSURE = 1006;
@@ -17,15 +18,15 @@ const REASON_BYTES_MAX = 123;
 /** Pieces of one message; the usual ones have 4 KiB and more. */
 const PIECES_MAX = 16_384;
 
-export interface WebSocketClientOptions {
+export interface OpenWebSocketOptions {
   /** A larger message closes the connection with 1009. */
   readonly messageBytesMax: number;
-  /** Cryptographically strong. */
-  readonly randomBytes: (length: number) => Uint8Array;
+  /** A client masks by it what it sends; cryptographically strong. A server has none, and masks nothing. */
+  readonly randomBytes?: (length: number) => Uint8Array;
 }
 
-export interface WebSocketClientHandlers {
-  /** Bytes for the server; they are overwritten when it has returned. */
+export interface OpenWebSocketHandlers {
+  /** Bytes for the other side; those of a client are overwritten when it has returned. */
   readonly send: (bytes: Uint8Array) => void;
   /** Copy the payload to keep it. */
   message(opcode: MessageOpcode, payload: Buffer): void;
@@ -35,22 +36,26 @@ export interface WebSocketClientHandlers {
   closed(code: number, reason: string): void;
 }
 
-export class WebSocketClient {
-  readonly #options: WebSocketClientOptions;
-  readonly #handlers: WebSocketClientHandlers;
+export class OpenWebSocket {
+  readonly #options: OpenWebSocketOptions;
+  readonly #handlers: OpenWebSocketHandlers;
   readonly #reader: WebSocketReader;
-  readonly #encoder: FrameEncoder;
+  readonly #encoder: Pick<FrameEncoder, 'encode'>;
   /** The pieces of a message that comes in several frames. */
   #pieces: Buffer[] = [];
   #piecesBytes = 0;
   #piecesOpcode: MessageOpcode | undefined;
   #closed = false;
 
-  constructor(options: WebSocketClientOptions, handlers: WebSocketClientHandlers) {
+  constructor(options: OpenWebSocketOptions, handlers: OpenWebSocketHandlers) {
     this.#options = options;
     this.#handlers = handlers;
-    this.#reader = new WebSocketReader(options.messageBytesMax);
-    this.#encoder = new FrameEncoder(options.randomBytes);
+    const { messageBytesMax, randomBytes } = options;
+    this.#reader = new WebSocketReader(
+      messageBytesMax,
+      randomBytes === undefined ? 'client' : 'server',
+    );
+    this.#encoder = randomBytes === undefined ? SERVER_ENCODER : new FrameEncoder(randomBytes);
   }
 
   /** One message of all parts, which may be reused after it returned. Nothing is sent when it is closed. */

@@ -1,11 +1,11 @@
 import { expect, test } from 'bun:test';
-import { WebSocketClient } from '../../src/websocket/client.ts';
 import { OPCODES } from '../../src/websocket/frame.ts';
+import { OpenWebSocket } from '../../src/websocket/open.ts';
 
 /** A client, and what it did, in order. What it sends is shown without mask. */
 function clientStand(messageBytesMax = 1_000) {
   const events: unknown[] = [];
-  const client = new WebSocketClient(
+  const client = new OpenWebSocket(
     { messageBytesMax, randomBytes: (length) => new Uint8Array(length).fill(7) },
     {
       send: (bytes) => {
@@ -116,7 +116,7 @@ test.each([
 
 test('each frame has a mask of its own', () => {
   const masks = new Set<string>();
-  const client = new WebSocketClient(
+  const client = new OpenWebSocket(
     {
       messageBytesMax: 1_000,
       randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
