@@ -1583,9 +1583,10 @@ describe('uninstall', () => {
     const ran = await machine.run(['uninstall', '--yes', '--json']);
     expect(ran.exitCode).toBe(0);
     const path = '/var/lib/pipeops-agent/credentials/control-plane-token';
-    expect(machine.calls.filter(({ argv }) => argv.at(-1) === `rm -f ${path}`)).toMatchObject([
-      { argv: ['runuser', '-u', 'pipeops-agent', '--', 'sh', '-c', `rm -f ${path}`] },
-    ]);
+    const removal = `rm -f ${path} ${path}.trial`;
+    expect(
+      machine.calls.filter(({ argv }) => argv.at(-1)?.startsWith(`rm -f ${path}`)),
+    ).toMatchObject([{ argv: ['runuser', '-u', 'pipeops-agent', '--', 'sh', '-c', removal] }]);
     expect(await machine.files.stat(path)).toBeUndefined();
     expect((await machine.files.stat('/var/lib/pipeops-agent'))?.kind).toBe('directory');
   });
