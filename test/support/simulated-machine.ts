@@ -545,11 +545,13 @@ const PROGRAMS: Readonly<Record<string, MachineProgram>> = {
     if (argv.at(-1)?.startsWith('cmp')) {
       return { exitCode: (await files.readText(TOKEN_FILE)) === stdin ? 0 : 1 };
     }
-    const [, command, path = ''] = /^(rm -f|rmdir) (\S+)$/.exec(argv.at(-1) ?? '') ?? [];
+    const [, command, paths = ''] = /^(rm -f|rmdir) (\S.*)$/.exec(argv.at(-1) ?? '') ?? [];
     if (command !== undefined) {
-      await (command === 'rmdir'
-        ? rmdir(join(root, path)).catch(() => undefined)
-        : files.remove(path));
+      for (const path of paths.split(' ')) {
+        await (command === 'rmdir'
+          ? rmdir(join(root, path)).catch(() => undefined)
+          : files.remove(path));
+      }
       return ok;
     }
     await put(TOKEN_FILE, stdin);
