@@ -6,6 +6,8 @@ const AGENT = 'pipeops-agent';
 export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by';
 /** On all that is set up for the agent, and on all that it deploys. */
 export const MANAGED_BY: Readonly<Record<string, string>> = { [MANAGED_BY_LABEL]: AGENT };
+/** Which server keeps it as root's manifests have it. */
+export const KEPT_BY_ANNOTATION = 'pipeops.io/kept-by';
 /** Which command changed it last: a repeated run is recognised by it. */
 export const COMMAND_ID_ANNOTATION = 'pipeops.io/command-id';
 /** On a Node: the id of the token that it joined with. Its own machine writes it. */

@@ -53,6 +53,8 @@ export interface Places {
   readonly configFile: string;
   /** The local policy: root's, read by the daemon. */
   readonly policyFile: string;
+  /** Manifests of root that the daemon of a server keeps in the cluster: daemon/desired-state.ts. */
+  readonly desiredDirectory: string;
   readonly controlPlaneCaFile: string;
   /** For the daemon alone. */
   readonly kubeconfigFile: string;
@@ -69,6 +71,8 @@ export interface Places {
   /** While another token is tried: protocol/files/token-trial.ts. */
   readonly tokenTrialFile: string;
   readonly proxyCredentialsFile: string;
+  /** What the daemon has brought of `desiredDirectory`: protocol/files/kept-objects.ts. */
+  readonly keptObjectsFile: string;
   /**
    * A release that the daemon has fetched for root's helper, which reads it as the word of a stranger: bounded, and
    * compared with its signatures.
@@ -189,6 +193,7 @@ export function placesOf({
     configDirectory: config,
     configFile: `${config}/config.yaml`,
     policyFile: `${config}/policy.yaml`,
+    desiredDirectory: `${config}/desired`,
     controlPlaneCaFile: `${config}/control-plane-ca.pem`,
     kubeconfigFile: `${config}/kubeconfig`,
     joinedServerFile: `${config}/server.json`,
@@ -199,6 +204,7 @@ export function placesOf({
     controlPlaneTokenFile: `${state}/credentials/control-plane-token`,
     tokenTrialFile: `${state}/credentials/control-plane-token.trial`,
     proxyCredentialsFile: `${state}/credentials/proxy`,
+    keptObjectsFile: `${state}/kept-objects.json`,
     stagedReleaseDirectory: `${state}/staged-release`,
 
     hostStateDirectory: hostState,

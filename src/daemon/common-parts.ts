@@ -75,6 +75,16 @@ export interface DaemonPorts {
   readonly endProcess: (exitCode: number) => void;
 }
 
+/** Ports that no test of the whole daemon replaces. */
+const REAL = {
+  runSoon: systemRunSoon,
+  readPageFile: systemPageFile,
+  machine: thisMachine,
+  network: systemNetwork,
+  certificateEnd: systemCertificateEnd,
+  workElsewhere,
+};
+
 export type CommonParts = Awaited<ReturnType<typeof commonParts>>;
 
 function phaseAtFirst({ agent }: Config, access: LiveAccess) {
@@ -134,7 +144,7 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
   });
   return {
     ...ports,
-    runSoon: systemRunSoon,
+    ...REAL,
     ...ownLog,
     notify,
     paths,
@@ -155,14 +165,10 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     executor,
     auth: await localTokenOf({ random, files, log }, paths),
     signIn: signIn({ clock, random }),
-    readPageFile: systemPageFile,
     day: lastDay({ clock, files }),
     ...letIn,
     runtime: systemRuntime(),
     profiler: systemProfiler(),
-    machine: thisMachine,
-    network: systemNetwork,
-    certificateEnd: systemCertificateEnd,
     ...measured,
     watchLags,
   };

@@ -16,6 +16,7 @@ import { workers } from '../kubernetes/nodes/workers.ts';
 import type { FollowKind } from '../kubernetes/watch/shared-following.ts';
 import type { DetailedHealth } from '../protocol/local-api.ts';
 import { describeNodes, nodeFacts } from './cluster-nodes.ts';
+import type { DesiredFacts, DesiredState } from './desired-state.ts';
 import { cached, kubeletTrouble, kubernetesTrouble } from './probes.ts';
 import { askServer } from './server-contact.ts';
 
@@ -24,7 +25,7 @@ const VERSION_KEPT_MS = 60_000;
 /** How long an answer waits for the first list of nodes, after the start. */
 const FIRST_LIST_WAIT_MS = 3_000;
 
-export type ClusterView = Pick<DetailedHealth, 'nodes' | 'server'>;
+export type ClusterView = Pick<DetailedHealth, 'nodes' | 'server' | 'desired'>;
 
 export interface HealthParts {
   readonly health: Health;
@@ -64,6 +65,7 @@ export interface ServerHealthDeps extends CommonHealthDeps {
   readonly memoryTrouble: () => AgentError | undefined;
   /** What is wrong with what it shares with other servers. */
   readonly sharing: () => HealthFacts['sharing'];
+  readonly desired: DesiredState['facts'];
 }
 
 /** @param nodeName undefined: k3s takes the name of the machine */
@@ -94,6 +96,7 @@ export function serverHealth(deps: ServerHealthDeps, nodeName: string | undefine
       session: state.snapshot(),
       clockSkewMs: state.clockSkewMs(),
       sharing: deps.sharing(),
+      desired: deps.desired()?.problems ?? [],
       policyProblem: deps.policyProblem(),
       journalTrouble: deps.journalTrouble(),
       memoryTrouble: deps.memoryTrouble(),
@@ -101,11 +104,20 @@ export function serverHealth(deps: ServerHealthDeps, nodeName: string | undefine
   };
   return {
     health: healthTracker(deps, WARNABLES, gather),
-    view: async () => ({ nodes: describeNodes(known) }),
+    view: async () => ({ nodes: describeNodes(known), ...desiredView(deps.desired()) }),
     services: [nodes.service],
     nodes,
     workers: ofWorkers.service,
   };
+}
+
+function desiredView(facts: DesiredFacts | undefined): Pick<ClusterView, 'desired'> {
+  if (facts === undefined) {
+    return {};
+  }
+  const { files, objects, changes, problems, lookedAt } = facts;
+  const looked_at = lookedAt.toISOString();
+  return { desired: { files, objects, changes, problems: problems.length, looked_at } };
 }
 
 /** @param serverPath the file in which root wrote which server this worker joined */
@@ -140,6 +152,7 @@ function commonFacts(deps: CommonHealthDeps): () => Promise<HealthFacts> {
     session: undefined,
     clockSkewMs: undefined,
     sharing: [],
+    desired: [],
     policyProblem: undefined,
     journalTrouble: undefined,
     memoryTrouble: undefined,

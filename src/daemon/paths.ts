@@ -25,6 +25,9 @@ export interface DaemonPaths {
   /** For scrapers; stays the same over restarts. */
   readonly metricsToken: string;
   readonly policy: string;
+  /** Manifests of root. */
+  readonly desired: string;
+  readonly keptObjects: string;
   /** On a worker: which server it joined. */
   readonly joinedServer: string;
   /** Exists while root removes the agent from this machine. */
@@ -56,6 +59,8 @@ export function daemonPaths(
     renewedKubernetesToken: join(state, 'credentials/kubernetes-token'),
     kubeconfig: besideConfig(places.kubeconfigFile),
     policy: besideConfig(places.policyFile),
+    desired: besideConfig(places.desiredDirectory),
+    keptObjects: ofState(places.keptObjectsFile),
     joinedServer: besideConfig(places.joinedServerFile),
     leaving: besideConfig(places.leavingFile),
     socket: join(runtime, basename(places.socketLink)),

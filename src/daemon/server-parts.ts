@@ -12,6 +12,7 @@ import { liveCloud } from './cloud.ts';
 import { commandMemory, serversToTell } from './command-memory.ts';
 import { type CommonParts, ownNode } from './common-parts.ts';
 import { dataPlaneParts } from './data-plane-parts.ts';
+import { desiredState } from './desired-state.ts';
 import { type CommonHealthDeps, serverHealth } from './health-parts.ts';
 import type { DaemonPaths } from './paths.ts';
 import { sessionServices } from './session-parts.ts';
@@ -35,6 +36,7 @@ export async function serverParts(parts: CommonParts, config: Config, common: Co
   }
   const servers = () => serversOf(health.nodes.current());
   const moving = movingSession(parts, config, { hasJoined, share, servers });
+  const desired = desiredState({ ...parts, node: ownNode(parts, config) }, paths);
   const health = serverHealth(
     {
       ...parts,
@@ -43,10 +45,17 @@ export async function serverParts(parts: CommonParts, config: Config, common: Co
       journalTrouble: () => journal.trouble(),
       memoryTrouble: parts.commands.trouble,
       sharing: moving.shared.problems,
+      desired: desired.facts,
     },
     config.k3s.node_name,
   );
-  return { health, share, ...moving, dataPlane: await dataPlaneParts(parts, config, paths) };
+  return {
+    health,
+    share,
+    desired,
+    ...moving,
+    dataPlane: await dataPlaneParts(parts, config, paths),
+  };
 }
 
 interface SharedBetweenServers {
@@ -92,7 +101,7 @@ function serversOf(nodes: ReturnType<NodeStates['current']>): readonly string[] 
 /** Services of a server. Those that act for the cluster run only while it has the session. */
 export function servicesOfServer(
   parts: CommonParts,
-  { health, election, share, shared, commandMemory: memory, dataPlane }: ServerParts,
+  { health, election, share, shared, desired, commandMemory: memory, dataPlane }: ServerParts,
   config: Config,
   signal: AbortSignal,
 ): readonly Service[] {
@@ -121,6 +130,7 @@ export function servicesOfServer(
     parts.access,
     parts.ownToken,
     shared.service,
+    desired,
     whileHolding({ ...parts, election }, () => [
       memory,
       parts.executor,

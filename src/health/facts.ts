@@ -47,6 +47,12 @@ export interface HealthFacts {
   readonly nodes: NodeFacts | 'unknown' | undefined;
   /** Nodes that a join token was not made for. */
   readonly trespassers: readonly { readonly node: string; readonly message: string }[];
+  /** Why the cluster is not as root's manifests on this server have it. */
+  readonly desired: readonly {
+    readonly about: string;
+    readonly code: string;
+    readonly message: string;
+  }[];
   /** On a worker: what its kubelet does instead of being healthy, as the end of a sentence. */
   readonly kubeletTrouble: string | undefined;
   /** On a worker: the server that it joined, and why that does not answer. */

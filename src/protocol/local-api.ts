@@ -115,6 +115,17 @@ export const DetailedHealth = z.object({
   nodes: ClusterNodes.nullable().optional(),
   /** On a worker; null where it is not known which one it joined. */
   server: z.object({ url: z.string(), trouble: z.string().nullable() }).nullable().optional(),
+  /** Of the manifests that root has this server keep in the cluster; absent where there are none. */
+  desired: z
+    .object({
+      files: z.int(),
+      objects: z.int(),
+      /** Objects that were brought back or removed since the start of the agent. */
+      changes: z.int(),
+      problems: z.int(),
+      looked_at: z.string(),
+    })
+    .optional(),
   session: z.object({
     phase: SessionPhase,
     since: z.string(),

@@ -89,6 +89,8 @@ test('a daemon with other directories has all of its files in them', () => {
     renewedKubernetesToken: '/tmp/state/credentials/kubernetes-token',
     kubeconfig: '/tmp/etc/kubeconfig',
     policy: '/tmp/etc/policy.yaml',
+    desired: '/tmp/etc/desired',
+    keptObjects: '/tmp/state/kept-objects.json',
     joinedServer: '/tmp/etc/server.json',
     leaving: '/tmp/etc/leaving',
     socket: '/tmp/run/agent.sock',

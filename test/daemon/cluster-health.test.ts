@@ -84,6 +84,7 @@ async function server() {
       journalTrouble: () => undefined,
       memoryTrouble: () => undefined,
       sharing: () => [],
+      desired: () => undefined,
     },
     'Own',
   );

@@ -16,6 +16,8 @@ const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 600_000;
 /** What is promised: gone so soon after a request. */
 const GONE_TIMEOUT_MS = 30_000;
+/** It looks every half minute. */
+const DESIRED_TIMEOUT_MS = 90_000;
 const SOCKET = '/run/pipeops-agent-helper.sock';
 const POLICY = '/root/policy.yaml';
 
@@ -46,7 +48,9 @@ test(
       await progress.phase('another token of the control plane', rotateToken);
       await progress.phase('others are kept out', refuseOthers);
       await progress.phase('gone when idle', goneWhenIdle);
+      await progress.phase('desired state', keepDesired);
       await progress.phase('certificates with 10 days left', renewCertificates);
+      await progress.phase('desired no more', keepNoMore);
       await progress.phase('another address', changeAddress);
       await progress.phase('uninstall', uninstall);
     });
@@ -171,6 +175,28 @@ async function goneWhenIdle(): Promise<void> {
     const processes = await sh("pgrep -f 'helper serv[e]' || true");
     return units === '' && processes === '' ? true : undefined;
   });
+}
+
+const DESIRED = '/etc/pipeops-agent/desired';
+const kept = () =>
+  sh("k3s kubectl get configmap kept --ignore-not-found -o jsonpath='{.data.key}'");
+
+async function keepDesired(): Promise<void> {
+  const manifest = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kept}\ndata: {key: root}\n';
+  await server.exec(['install', '-d', '-m', '0755', DESIRED]);
+  await server.writeFile(`${DESIRED}/kept.yaml`, manifest);
+  const isKept = () =>
+    waitUntil('it is there', DESIRED_TIMEOUT_MS, async () => (await kept()) === 'root');
+  await isKept();
+  await server.exec(['k3s', 'kubectl', 'delete', 'configmap', 'kept']);
+  await isKept();
+  expect(await sh('pipeops-agent status')).toMatch(/^Desired state +1 objects of 1 files; /m);
+  await server.exec(['rm', `${DESIRED}/kept.yaml`]);
+}
+
+/** The agent was restarted meanwhile. */
+async function keepNoMore(): Promise<void> {
+  await waitUntil('it is gone', DESIRED_TIMEOUT_MS, async () => (await kept()) === '');
 }
 
 /** Of the server, of the kubelet and of a client. */

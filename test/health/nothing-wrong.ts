@@ -12,6 +12,7 @@ export const NOTHING_WRONG: HealthFacts = {
   kubernetesTrouble: undefined,
   nodes: undefined,
   trespassers: [],
+  desired: [],
   kubeletTrouble: undefined,
   server: undefined,
   unknownSettings: [],

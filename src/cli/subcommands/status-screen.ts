@@ -68,6 +68,7 @@ function rows(
     ['Ready', readyText(health)],
     ...k3sRows(k3s),
     ...nodeRows(health.nodes),
+    ...desiredRows(health.desired),
     ...serverRows(health.server),
     // A worker has neither session nor commands: its server speaks for the cluster.
     ...(agent.role === 'node' ? [] : sessionRows(health)),
@@ -137,6 +138,17 @@ function nodeRows(nodes: ClusterNodes | null | undefined): readonly Row[] {
     ...(ready === total ? [] : [`not ready: ${named(false, total - ready)}`]),
   ];
   return [['Nodes', [`${ready} of ${total}`, groups.join('; ')].join(' ').trim()]];
+}
+
+function desiredRows(desired: DetailedHealth['desired']): readonly Row[] {
+  if (desired === undefined) {
+    return [];
+  }
+  const { files, objects, problems, looked_at: lookedAt } = desired;
+  const trouble = problems === 0 ? '' : `, ${problems} problems`;
+  return [
+    ['Desired state', `${objects} objects of ${files} files${trouble}; looked at ${lookedAt}`],
+  ];
 }
 
 function serverRows(server: DetailedHealth['server']): readonly Row[] {

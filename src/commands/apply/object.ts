@@ -20,11 +20,14 @@ const NEW_KIND_ATTEMPTS_MAX = 20;
 /** Longest refusal of one object, characters: a thousand of them make one result. */
 const REFUSAL_LENGTH_MAX = 1_000;
 
+/** What is needed to bring an object. */
+export type ApplyContext = Pick<CommandContext, 'clock' | 'kubernetes' | 'signal'>;
+
 type Written = Pick<AppliedObject, 'result' | 'message'>;
 
 /** Does not throw when Kubernetes refuses: the refusal is the result of this object. */
 export async function applyObject(
-  context: CommandContext,
+  context: ApplyContext,
   object: PlannedObject,
   dryRun: boolean,
 ): Promise<AppliedObject> {
@@ -58,7 +61,7 @@ export function failed(
 }
 
 async function write(
-  context: CommandContext,
+  context: ApplyContext,
   object: PlannedObject,
   dryRun: boolean,
 ): Promise<Written> {
@@ -92,17 +95,26 @@ async function write(
 }
 
 function inNamespace(object: PlannedObject): Readonly<Record<string, unknown>> {
-  const { target } = object;
+  const { target, annotations } = object;
   const content = contentOf(object);
-  const metadata = content['metadata'];
-  return target === undefined || typeof metadata !== 'object'
-    ? content
-    : { ...content, metadata: { ...metadata, namespace: target } };
+  const given = content['metadata'];
+  if (typeof given !== 'object' || given === null) {
+    return content;
+  }
+  const metadata: { readonly annotations?: object } = given;
+  return {
+    ...content,
+    metadata: {
+      ...metadata,
+      ...(target === undefined ? {} : { namespace: target }),
+      ...(annotations && { annotations: { ...metadata.annotations, ...annotations } }),
+    },
+  };
 }
 
 /** Never reads: whatever is there is overwritten. */
 async function writeSecret(
-  { kubernetes, signal }: CommandContext,
+  { kubernetes, signal }: ApplyContext,
   secret: {
     readonly path: string;
     readonly collection: string;
@@ -125,7 +137,7 @@ async function writeSecret(
 
 /** Tries again while a kind that came with this manifest is not served yet. */
 async function withNewKind<T>(
-  { clock, signal }: CommandContext,
+  { clock, signal }: ApplyContext,
   object: PlannedObject,
   dryRun: boolean,
   apply: () => Promise<T>,
@@ -145,7 +157,7 @@ async function withNewKind<T>(
 }
 
 async function waitUntilServed(
-  { clock, kubernetes, signal }: CommandContext,
+  { clock, kubernetes, signal }: ApplyContext,
   path: string,
 ): Promise<void> {
   const pace = { everyMs: DEFINITION_POLL_MS, limitMs: DEFINITION_WAIT_MS };

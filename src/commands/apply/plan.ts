@@ -15,6 +15,8 @@ export interface PlannedObject extends ManifestObject {
   readonly resource: ApiResource | undefined;
   /** The namespace it goes to; undefined for objects outside of namespaces. */
   readonly target: string | undefined;
+  /** That it gets beside its own. */
+  readonly annotations?: Readonly<Record<string, string>>;
   /** This command may make its kind or its namespace: a dry run cannot check it then. */
   readonly comesWithCommand: boolean;
 }

@@ -1,10 +1,13 @@
 /** What a server needs of its cluster. */
+import { DEFAULT_PLACES } from '../../core/places.ts';
 import type { NodeState } from '../../kubernetes/nodes/states.ts';
 import type { HealthFacts } from '../facts.ts';
 import { type Problem, problemsOf, type Warnable } from '../warnable.ts';
 
 /** A short peak is not worth a warning. */
 const SHORTAGE_VISIBLE_AFTER_MS = 60_000;
+/** Problems of the desired state that get a warning each; `status` counts them all. */
+const DESIRED_TOLD_MAX = 5;
 /** Nodes that get a warning each; `status` counts them all. */
 const NODES_TOLD_MAX = 5;
 
@@ -144,5 +147,24 @@ the token: \`sudo pipeops-agent token list\`. If you do, make the next token for
       code: 'JOIN_TOKEN_MISUSED',
       message: `${message}. The token is ended`,
       hint: `If you do not know that machine: sudo k3s kubectl delete node ${node}`,
+    })),
+};
+
+export const desired: Warnable = {
+  id: 'desired',
+  title: 'Desired state',
+  severity: 'warns',
+  dependsOn: ['kubernetes'],
+  visibleAfterMs: 0,
+  why: 'Root has put manifests on this server that the cluster shall follow, and it does not: nothing that was taken out of them is removed meanwhile, either.',
+  remedy: `The message names the file or the object, and what hinders it. A manifest that cannot be read is corrected in
+\`${DEFAULT_PLACES.desiredDirectory}\`. What the policy refuses, root can allow: \`sudo pipeops-agent policy show\`. The agent
+looks again every half minute ([DESIRED.md](DESIRED.md)).`,
+  find: ({ desired: problems }) =>
+    problems.slice(0, DESIRED_TOLD_MAX).map(({ about, code, message }) => ({
+      about,
+      code,
+      message: `${about}: ${message}`,
+      hint: `Correct it in ${DEFAULT_PLACES.desiredDirectory}, or allow it by the policy: docs/DESIRED.md`,
     })),
 };

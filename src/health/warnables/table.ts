@@ -5,7 +5,15 @@
  */
 import type { Warnable } from '../warnable.ts';
 import { journal, policy, settings, update } from './agent.ts';
-import { joinTokens, kubernetes, memory, otherNodes, ownNode, shortages } from './cluster.ts';
+import {
+  desired,
+  joinTokens,
+  kubernetes,
+  memory,
+  otherNodes,
+  ownNode,
+  shortages,
+} from './cluster.ts';
 import { certificates, disk, machine, snapshots } from './machine.ts';
 import { clock, session, sessionTransport, sharing } from './session.ts';
 import { clusterServer, kubelet } from './worker.ts';
@@ -23,6 +31,7 @@ export const WARNABLES: readonly Warnable[] = [
   otherNodes,
   shortages,
   joinTokens,
+  desired,
   clock,
   sessionTransport,
   sharing,
