@@ -1,10 +1,13 @@
 import { textWithin } from '../../core/bounded-body.ts';
 import { AgentError } from '../../core/errors.ts';
+import { networkTrouble } from '../../core/network-trouble.ts';
 import type { Clock, Http, TlsOptions } from '../../core/ports.ts';
+import type { Probe } from '../../core/probe.ts';
 import { troubleOf } from '../../core/trouble.ts';
 import { pollUntil, within } from '../../core/waiting.ts';
 import { interrupted } from '../engine/interrupted.ts';
 import { joinTokenRejected, REFUSALS_TO_BELIEVE, REFUSED_FOR_MS } from '../k3s/rejection.ts';
+import { foreignAuthority, foreignServer } from './foreign-authority.ts';
 
 const PROBE_TIMEOUT_MS = 10_000;
 /** Between two questions about a token that is refused. */
@@ -24,6 +27,10 @@ interface Deps {
   readonly signal: AbortSignal;
 }
 
+interface FindDeps extends Deps {
+  readonly probe: () => Promise<Probe>;
+}
+
 /**
  * Finds the first server that answers with a certificate of this CA and accepts the token. k3s serves
  * /cacerts without credentials (k3s, "pkg/server"). The CA comes with the token, so nothing is fetched
@@ -32,7 +39,7 @@ interface Deps {
  * @throws AgentError SERVER_UNREACHABLE naming why for each, JOIN_TOKEN_REJECTED
  */
 export async function findServer(
-  deps: Deps,
+  deps: FindDeps,
   servers: readonly string[],
   ca: string,
   token: string | undefined,
@@ -45,9 +52,19 @@ export async function findServer(
         ? server
         : await takingServer(deps, [server, ...servers.slice(index + 1)], ca, token);
     }
-    tried.push({ server, why: answer.why });
+    tried.push({ server, why: answer.why, isForeign: answer.isForeign });
   }
-  throw unreachable(tried);
+  throw await noServer(deps, tried, ca);
+}
+
+/** Where some show a certificate of somebody else, that is the cause, and firewalls are not. */
+async function noServer(deps: FindDeps, tried: readonly Tried[], ca: string): Promise<AgentError> {
+  const foreign = tried.filter(({ isForeign }) => isForeign);
+  if (foreign.length === 0) {
+    return unreachable(tried);
+  }
+  const shown = foreign.map(({ server, why }) => foreignServer(deps, server, ca, why));
+  return foreignAuthority(await Promise.all(shown), ca);
 }
 
 /**
@@ -73,7 +90,7 @@ export async function checkServer(
 export async function serverCa(deps: Deps, server: string): Promise<string> {
   const answer = await ask(deps, `${server}/cacerts`, { rejectUnauthorized: false });
   if (!answer.ok) {
-    throw unreachable([{ server, why: answer.why }]);
+    throw unreachable([{ server, why: answer.why, isForeign: false }]);
   }
   return answer.text;
 }
@@ -166,6 +183,8 @@ interface Answer {
   readonly text: string;
   /** Why it is not ok. */
   readonly why: string;
+  /** Its certificate is of another authority. */
+  readonly isForeign: boolean;
 }
 
 interface AskDeps extends Deps {
@@ -188,17 +207,20 @@ async function ask(
         const response = await deps.http(url, options);
         const { ok, status } = response;
         const text = (await textWithin(response, CA_LENGTH_MAX)) ?? '';
-        return { ok, status, text, why: `it answers ${status}` };
+        return { ok, status, text, why: `it answers ${status}`, isForeign: false };
       },
     );
   } catch (thrown) {
-    return { ok: false, status: 0, text: '', why: troubleOf(thrown) };
+    const { kind } = networkTrouble(thrown, { ownCa: true, proxy: '' });
+    const isForeign = kind === 'authority';
+    return { ok: false, status: 0, text: '', why: troubleOf(thrown), isForeign };
   }
 }
 
 interface Tried {
   readonly server: string;
   readonly why: string;
+  readonly isForeign: boolean;
 }
 
 function unreachable(tried: readonly Tried[]): AgentError {
