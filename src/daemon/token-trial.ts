@@ -5,6 +5,7 @@
  */
 import type { OwnToken } from '../commands/engine/handler.ts';
 import type { SessionState } from '../control-plane/session/state.ts';
+import { bell } from '../core/bell.ts';
 import { expectedError } from '../core/errors.ts';
 import { limitedLog } from '../core/limited-log.ts';
 import type { Clock, Files, Log } from '../core/ports.ts';
@@ -46,6 +47,7 @@ export async function tokenTrial(
   const { controlPlaneToken: tokenPath, tokenTrial: path } = paths;
   let trial = readTokenTrial(await files.readText(path, TOKEN_TRIAL_LIMIT_BYTES));
   const listeners = new Set<() => void>();
+  const begun = bell();
   let last: Promise<unknown> = Promise.resolve();
   /** One change at a time. */
   const inTurn = (work: () => Promise<void>): Promise<void> => {
@@ -102,6 +104,7 @@ export async function tokenTrial(
         await files.writeAtomic(path, `${JSON.stringify(next)}\n`, { mode: SECRET_MODE });
         trial = next;
         looksUp = 0;
+        begun.ring();
         await use(token);
         state.restarted(); // What is known of the session is of the token before.
       }),
@@ -118,19 +121,27 @@ export async function tokenTrial(
         await use(token);
         await end();
       }),
-    start: async (signal) => ({
-      done: repeat(deps, signal, () => (trial === undefined ? undefined : inTurn(look))),
-    }),
+    start: async (signal) => {
+      // Hardly any daemon ever tries one.
+      const whenOpen = async () => {
+        while (trial === undefined && !signal.aborted) {
+          await begun.wait(signal);
+        }
+      };
+      return { done: lookOften(deps, whenOpen, () => inTurn(look), signal) };
+    },
   };
 }
 
 /** What fails now is tried again at the next look: both tokens are still there. */
-async function repeat(
+async function lookOften(
   { clock, log }: Pick<Deps, 'clock' | 'log'>,
+  whenOpen: () => Promise<void>,
+  look: () => Promise<void>,
   signal: AbortSignal,
-  look: () => Promise<void> | undefined,
 ): Promise<void> {
   const complain = limitedLog(clock, (message, fields) => log.error(message, fields));
+  await whenOpen();
   while (await clock.sleep(LOOK_INTERVAL_MS, signal)) {
     try {
       await look();
@@ -138,6 +149,7 @@ async function repeat(
       const { code, message } = expectedError(thrown);
       complain('the trial of a token cannot go on', { error_code: code, error: message });
     }
+    await whenOpen();
   }
 }
 

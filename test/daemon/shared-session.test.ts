@@ -107,6 +107,7 @@ async function server(name: string, setup: Setup = {}) {
     id: identity.id,
     policy: live.policy,
     token: () => access.current().token,
+    trial: ownToken,
     obstacle: () => shared.obstacle(signal),
     /** Root gives or takes the token on this server. */
     give: async (next: string | undefined) => {
@@ -158,6 +159,25 @@ test('a token that root gives on one server reaches the others, and so does its 
   await first.obstacle();
   await second.obstacle();
   expect([second.token(), inSecret()['token']]).toEqual([undefined, '']);
+});
+
+test('a token on trial stays on its server until it is settled', async () => {
+  const first = await server('first', { joined: false, token: 'one' });
+  await first.obstacle();
+  await first.trial.begin('two');
+  await first.obstacle();
+  expect([first.token(), inSecret()['token']]).toEqual(['two', 'one']);
+  const second = await server('second');
+  await second.obstacle();
+  // The one that has the session now has tried it, too, and it was let in there.
+  await second.give('two');
+  await second.obstacle();
+  await first.obstacle();
+  expect([first.trial.settled(), await first.file(), inSecret()['token']]).toEqual([
+    'two',
+    'two\n',
+    'two',
+  ]);
 });
 
 test('the token goes to no other control plane than the one that root has set there', async () => {

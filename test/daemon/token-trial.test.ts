@@ -12,6 +12,7 @@ import { failureOf } from '../support/failure-of.ts';
 import { type ManualClock, manualClock } from '../support/manual-clock.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { type TempDirectory, tempDirectory } from '../support/temp-dir.ts';
+import { until } from '../support/until.ts';
 
 const REFUSED = new AgentError('TOKEN_REJECTED', 'refused', { hint: 'Give another' });
 const FULL = new AgentError('DISK_FULL', 'The disk is full', { hint: 'Make room' });
@@ -69,15 +70,18 @@ async function start() {
   return await tokenTrial({ ...deps, access, state }, paths());
 }
 
-/** Looks so often at the session. */
+/** Looks so often at the session, or until the trial has ended. */
 async function look(trial: TokenTrial, times: number): Promise<void> {
   const stop = new AbortController();
   const { done } = await trial.start(stop.signal);
-  for (let left = times; left > 0; left -= 1) {
-    await clock.whenSleeping(1);
+  let hasEnded = !(await isOnTrial());
+  trial.onSettled(() => {
+    hasEnded = true;
+  });
+  for (let left = times; left > 0 && !hasEnded; left -= 1) {
+    await until('it waits', () => hasEnded || clock.remainingMs().length > 0);
     clock.advance(500);
   }
-  await clock.whenSleeping(1);
   stop.abort();
   await done;
 }
@@ -173,6 +177,17 @@ test.each([
     }
   },
 );
+
+test('while none is tried nothing is looked at', async () => {
+  const trial = await start();
+  const stop = new AbortController();
+  const { done } = await trial.start(stop.signal);
+  expect(clock.remainingMs()).toEqual([]);
+  await trial.begin('second');
+  await clock.whenSleeping(1);
+  stop.abort();
+  await done;
+});
 
 test('what cannot be written now is written at a later look', async () => {
   const trial = await start();
