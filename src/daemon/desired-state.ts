@@ -3,16 +3,7 @@
  * directory nothing is done, and nothing is removed either.
  */
 
-import {
-  bringBack,
-  type KeepContext,
-  type KeepProblem,
-  keptOf,
-  nameOf,
-  planKept,
-  removeUnwanted,
-  type SeenObjects,
-} from '../commands/apply/kept.ts';
+import type { KeepContext, KeepProblem, SeenObjects } from '../commands/apply/kept.ts';
 import type { CommandDeps } from '../commands/engine/handler.ts';
 import { msUntilBeat } from '../core/beat.ts';
 import { AgentError, expectedError } from '../core/errors.ts';
@@ -104,23 +95,28 @@ async function look(
   if ((await deps.files.stat(paths.desired)) === undefined) {
     return undefined;
   }
+  // Most servers have no such directory, and never load this.
+  const { bringBack, keptOf, keyOf, planKept, removeUnwanted } = await import(
+    '../commands/apply/kept.ts'
+  );
   const read = await readManifests(deps, paths.desired, owner);
   const plan = await planKept(deps, read.manifests);
   const wanted = plan.objects.map(keptOf);
   const before = await readKept(deps.files, paths.keptObjects);
-  const names = new Set(wanted.map(nameOf));
-  const unwanted = before.filter((object) => !names.has(nameOf(object)));
+  const keys = new Set(wanted.map(keyOf));
+  const unwanted = before.filter((object) => !keys.has(keyOf(object)));
   // Noted first: what a process that was killed has brought is removed later all the same.
-  await noteKept(deps.files, paths.keptObjects, before, [...wanted, ...unwanted]);
+  const note = noteOfKept(deps.files, paths.keptObjects, keyOf);
+  await note(before, [...wanted, ...unwanted]);
   const { changed, problems } = await bringBack(deps, plan.objects, seen);
   const all = [...read.problems, ...plan.problems, ...problems];
   // Where something cannot be read, nobody knows what root wants no more.
   const { removed, left } =
     all.length > 0 ? { removed: [], left: unwanted } : await removeUnwanted(deps, unwanted);
-  await noteKept(deps.files, paths.keptObjects, [...wanted, ...unwanted], [...wanted, ...left]);
-  for (const name of seen.keys()) {
-    if (!names.has(name)) {
-      seen.delete(name);
+  await note([...wanted, ...unwanted], [...wanted, ...left]);
+  for (const key of seen.keys()) {
+    if (!keys.has(key)) {
+      seen.delete(key);
     }
   }
   for (const [message, objects] of [
@@ -179,15 +175,13 @@ async function readKept(files: Files, path: string): Promise<readonly KeptObject
   }
 }
 
-async function noteKept(
-  files: Files,
-  path: string,
-  before: readonly KeptObject[],
-  objects: readonly KeptObject[],
-): Promise<void> {
-  if (Bun.deepEquals(new Set(before.map(nameOf)), new Set(objects.map(nameOf)))) {
-    return;
-  }
-  const content: KeptObjects = { v: 1, objects: [...objects] };
-  await files.writeAtomic(path, `${JSON.stringify(content)}\n`, { mode: SECRET_MODE });
+/** Writes what is kept now, where that is not what was noted before. */
+function noteOfKept(files: Files, path: string, keyOf: (object: KeptObject) => string) {
+  return async (before: readonly KeptObject[], objects: readonly KeptObject[]): Promise<void> => {
+    if (Bun.deepEquals(new Set(before.map(keyOf)), new Set(objects.map(keyOf)))) {
+      return;
+    }
+    const content: KeptObjects = { v: 1, objects: [...objects] };
+    await files.writeAtomic(path, `${JSON.stringify(content)}\n`, { mode: SECRET_MODE });
+  };
 }

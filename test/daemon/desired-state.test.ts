@@ -116,6 +116,24 @@ test('an object that nobody has touched is asked for and not written', async () 
   expect(writes).toHaveLength(1);
 });
 
+test('another version of its API is the same object, and another group is another one', async () => {
+  const scaler = (version: string) =>
+    `apiVersion: autoscaling/${version}\nkind: Scaler\nmetadata: {name: one, namespace: shop}\n`;
+  for (const version of ['autoscaling/v1', 'autoscaling/v2', 'example.com/v1']) {
+    kubernetes.put(`/apis/${version}`, {
+      resources: [{ name: 'scalers', kind: 'Scaler', namespaced: true }],
+    });
+  }
+  const groups = ['autoscaling', 'example.com'];
+  policy = { resources: groups.map((group) => ({ group, resource: 'scalers', write: true })) };
+  await put('a.yaml', scaler('v1'));
+  await put('b.yaml', scaler('v1').replace('autoscaling', 'example.com'));
+  expect(await look()).toMatchObject({ objects: 2, problems: [] });
+  await put('a.yaml', scaler('v2'));
+  expect(await look()).toMatchObject({ objects: 2, problems: [] });
+  expect(kubernetes.requests.filter((request) => request.startsWith('DELETE '))).toEqual([]);
+});
+
 test('without the directory nothing is brought and nothing is removed', async () => {
   await put('a.yaml', mapText('one', 'a'));
   await look();

@@ -2,7 +2,7 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { type AgentError, expectedError } from '../../core/errors.ts';
 import { KEPT_BY_ANNOTATION } from '../../core/labels.ts';
-import { type Discovery, discovery, objectPath } from '../../kubernetes/api/discovery.ts';
+import { type Discovery, discovery, groupOf, objectPath } from '../../kubernetes/api/discovery.ts';
 import { isAppliedByAgent } from '../../kubernetes/deployments/applied-fields.ts';
 import { requireAllowed } from '../../policy/decision.ts';
 import type { KeptObject } from '../../protocol/files/kept-objects.ts';
@@ -23,7 +23,7 @@ const CLAIM = 'PersistentVolumeClaim';
 /** Of all manifests together: each is asked for at each look. */
 const KEPT_OBJECTS_MAX = 500;
 
-/** By the names of objects: as what they were brought, and which version of them that made. */
+/** By the keys of objects: as what they were brought, and which version of them that made. */
 export type SeenObjects = Map<string, { readonly json: string; readonly version: string }>;
 
 export type KeepContext = ApplyContext & Pick<CommandContext, 'policy' | 'workElsewhere' | 'node'>;
@@ -55,9 +55,10 @@ export async function planKept(
   for (const { file, text } of manifests) {
     try {
       for (const object of await planManifest(context, kinds, text)) {
-        const key = nameOf(keptOf(object));
+        const key = keyOf(keptOf(object));
         if (objects.has(key)) {
-          problems.push({ about: file, code: 'COMMAND_INVALID', message: `has ${key} once more` });
+          const message = `has ${nameOf(keptOf(object))} once more`;
+          problems.push({ about: file, code: 'COMMAND_INVALID', message });
         } else if (objects.size === KEPT_OBJECTS_MAX) {
           const message = `is more than ${KEPT_OBJECTS_MAX} objects in all`;
           problems.push({ about: file, code: 'COMMAND_INVALID', message });
@@ -103,7 +104,7 @@ export async function bringBack(
   for (const object of objects) {
     const about = nameOf(keptOf(object));
     try {
-      const known = seen.get(about);
+      const known = seen.get(keyOf(keptOf(object)));
       if (known?.json === object.json && known.version === (await versionOf(context, object))) {
         continue;
       }
@@ -119,7 +120,7 @@ export async function bringBack(
       }
       const version = await versionOf(context, object);
       if (version !== undefined) {
-        seen.set(about, { json: object.json, version });
+        seen.set(keyOf(keptOf(object)), { json: object.json, version });
       }
     } catch (thrown) {
       const { code, message } = stillWanted(context, thrown);
@@ -198,8 +199,13 @@ export function keptOf({ apiVersion, kind, name, target }: PlannedObject): KeptO
   return { apiVersion, kind, name, ...(target === undefined ? {} : { namespace: target }) };
 }
 
+/** What it is known by, in whichever version of its group a manifest writes it. */
+export function keyOf(object: KeptObject): string {
+  return `${groupOf(object.apiVersion)}/${nameOf(object)}`;
+}
+
 /** `Deployment shop/web` */
-export function nameOf({ kind, namespace, name }: KeptObject): string {
+function nameOf({ kind, namespace, name }: KeptObject): string {
   return `${kind} ${namespace === undefined ? name : `${namespace}/${name}`}`;
 }
 
