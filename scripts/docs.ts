@@ -14,11 +14,9 @@ import { WARNABLES } from '../src/health/warnables/table.ts';
 import type { Check } from '../src/host/checks/check.ts';
 import { canaryChecks } from '../src/machine/canary/checks.ts';
 import { CHECKS } from '../src/machine/checks.ts';
-import { systemClock } from '../src/platform/clock.ts';
 import { answerSchema } from '../src/protocol/json-schema.ts';
 import { parametersOf } from '../src/server/api/openapi.ts';
-import type { DocumentedRoute } from '../src/server/api/route.ts';
-import { documentedRoutes } from '../src/server/api/routes.ts';
+import { type DocumentedRoute, documentedRoutes } from '../src/server/api/route.ts';
 import type { MetricDefinition } from '../src/telemetry/metrics/definition.ts';
 import { METRICS } from '../src/telemetry/metrics/table.ts';
 import { dashboardFile } from './observability/dashboard.ts';
@@ -231,7 +229,7 @@ subprotocols \`pipeops-agent, bearer.TOKEN\`. Messages are \`{type, timestamp, d
 `;
 
 async function apiPage(): Promise<string> {
-  const routes = documentedRoutes({ clock: systemClock });
+  const routes = documentedRoutes();
   const cell = (route: DocumentedRoute) => `\`${route.method} ${route.path}\``;
   const rows = routes.map((route) =>
     row(cell(route), route.summary, route.access === 'open' ? 'open' : 'token'),

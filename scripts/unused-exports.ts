@@ -15,7 +15,6 @@ const FOR_TESTS: Readonly<Record<string, string>> = {
   'src/cli/help.ts#shownFlags': 'the docs are compared with the flags that help shows',
   'src/daemon/unit-status.ts#statusText': 'one line of text, whatever its length',
   'src/server/api/openapi.ts#parametersOf': 'docs/API.md lists them',
-  'src/server/api/routes.ts#documentedRoutes': 'docs/API.md lists them, and a test asks each',
   'src/server/tls-listener.ts#connectionDeps': 'a fuzzer feeds its connections without sockets',
 };
 

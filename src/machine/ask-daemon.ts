@@ -7,8 +7,7 @@ import { systemCode } from '../core/text/system-words.ts';
 import { troubleOf } from '../core/trouble.ts';
 import { pollUntil, within } from '../core/waiting.ts';
 import { activeState, lastJournalLines } from '../host/engine/systemctl.ts';
-import {
-  DashboardLink,
+import type {
   DetailedHealth,
   HealthAnswer,
   LocalAccess,
@@ -16,10 +15,16 @@ import {
   SessionAnswer,
   SettingsAnswer,
 } from '../protocol/local-api.ts';
-import { NodeUsagePage, PodUsagePage, WorkloadSummary } from '../protocol/local-cluster.ts';
-import { CancelAnswer, CommandAnswer, CommandsAnswer } from '../protocol/local-commands.ts';
+import { addressOf, type GivenParams } from '../protocol/local-api-address.ts';
+import {
+  type AnswerOf,
+  type GivenOf,
+  LOCAL_API,
+  type RouteName,
+} from '../protocol/local-api-table.ts';
+import type { WorkloadSummary } from '../protocol/local-cluster.ts';
 import { LogLine } from '../protocol/local-realtime.ts';
-import { LogLevelAnswer, Problem } from '../protocol/local-status.ts';
+import { Problem } from '../protocol/local-status.ts';
 import type { MachineContext } from './context.ts';
 
 /** The daemon asks Kubernetes, which may take a while to refuse. */
@@ -43,55 +48,51 @@ export async function askDaemon(
   context: Asking,
   patienceMs = PATIENCE_MS,
 ): Promise<DetailedHealth> {
-  const answer = await ask(context, '/api/health/detailed', { patienceMs });
-  return parse(answer, (json) => DetailedHealth.parse(json));
+  const name = 'GET /api/health/detailed';
+  return parse(name, await ask(context, name, {}, patienceMs));
 }
 
 /** How kubectl reaches the cluster through the daemon. @throws as askDaemon; NOT_A_SERVER */
 export async function askLocalAccess(context: Asking): Promise<LocalAccess> {
-  const answer = await ask(context, '/api/k8s/local-access');
-  if (answer.status === 404) {
+  const access = await askIfKnown(context, 'GET /api/k8s/local-access', PATIENCE_MS);
+  if (access === undefined) {
     throw new AgentError('NOT_A_SERVER', 'The agent on this machine has no way to Kubernetes', {
       hint: 'Run this on a machine that was set up with: pipeops-agent install',
     });
   }
-  return parse(answer, (json) => LocalAccess.parse(json));
+  return access;
 }
 
 /**
  * Makes the daemon read the policy file now, and returns how that went. Undefined from a daemon of a
  * version that only reads it by itself, every 2 s. @throws as askDaemon
  */
-export async function askPolicy(context: Asking): Promise<PolicyAnswer | undefined> {
-  const answer = await ask(context, '/api/policy', { patienceMs: 0 }); // The caller asks again, if it wants to wait.
-  return answer.status === 404 ? undefined : parse(answer, (json) => PolicyAnswer.parse(json));
+export function askPolicy(context: Asking): Promise<PolicyAnswer | undefined> {
+  return askIfKnown(context, 'GET /api/policy');
 }
 
 /**
  * Makes the daemon read the files of its session again and connect at once. Undefined from a daemon of a
  * version that only does that by itself. @throws as askDaemon
  */
-export async function askSession(context: Asking): Promise<SessionAnswer | undefined> {
-  const answer = await ask(context, '/api/session', { patienceMs: 0 });
-  return answer.status === 404 ? undefined : parse(answer, (json) => SessionAnswer.parse(json));
+export function askSession(context: Asking): Promise<SessionAnswer | undefined> {
+  return askIfKnown(context, 'GET /api/session');
 }
 
 /**
  * The settings that the daemon was started with. Undefined from a daemon of a version that does not tell
  * them. @throws as askDaemon
  */
-export async function askSettings(context: Asking): Promise<SettingsAnswer | undefined> {
-  const answer = await ask(context, '/api/settings', { patienceMs: 0 });
-  return answer.status === 404 ? undefined : parse(answer, (json) => SettingsAnswer.parse(json));
+export function askSettings(context: Asking): Promise<SettingsAnswer | undefined> {
+  return askIfKnown(context, 'GET /api/settings');
 }
 
 /**
  * What is wrong, since when and how often. Undefined from a daemon of a version that does not tell it.
  * @throws as askDaemon
  */
-export async function askHealth(context: Asking): Promise<HealthAnswer | undefined> {
-  const answer = await ask(context, '/api/health', { patienceMs: 0 });
-  return answer.status === 404 ? undefined : parse(answer, (json) => HealthAnswer.parse(json));
+export function askHealth(context: Asking): Promise<HealthAnswer | undefined> {
+  return askIfKnown(context, 'GET /api/health');
 }
 
 /**
@@ -99,71 +100,21 @@ export async function askHealth(context: Asking): Promise<HealthAnswer | undefin
  * version that does not tell it. @throws as askDaemon
  */
 export async function askWorkloads(context: Asking): Promise<WorkloadSummary | undefined> {
-  const answer = await ask(context, '/api/k8s/summary', { patienceMs: 0 });
-  return answer.status === 200 ? parse(answer, (json) => WorkloadSummary.parse(json)) : undefined;
+  const name = 'GET /api/k8s/summary';
+  const answer = await ask(context, name, {}, 0);
+  return answer.status === 200 ? parse(name, answer) : undefined;
 }
 
-/** What nodes use now, those that use most first. @throws as askDaemon; NOT_A_SERVER, KUBERNETES_API */
-export async function askNodeUsage(context: Asking, sort: string): Promise<NodeUsagePage> {
-  const path = `/api/k8s/usage/nodes?${new URLSearchParams({ sort, limit: '500' })}`;
-  return parse(taken(await ask(context, path)), (json) => NodeUsagePage.parse(json));
-}
-
-/** The same of pods. @throws the same; NOT_FOUND where nothing measures them */
-export async function askPodUsage(
+/**
+ * What a route answers. @throws as askDaemon; what the daemon refuses it with, such as NOT_FOUND or NOT_A_SERVER
+ */
+export async function askRoute<Name extends RouteName>(
   context: Asking,
-  query: { readonly sort: string; readonly limit: number; readonly namespace: string | undefined },
-): Promise<PodUsagePage> {
-  const { sort, limit, namespace } = query;
-  const given = { sort, limit: String(limit), ...(namespace === undefined ? {} : { namespace }) };
-  const answer = await ask(context, `/api/k8s/usage/pods?${new URLSearchParams(given)}`);
-  return parse(taken(answer), (json) => PodUsagePage.parse(json));
-}
-
-/** @throws as askDaemon */
-export async function askCommands(
-  context: Asking,
-  query: { readonly limit: number; readonly state?: string | undefined },
+  name: Name,
+  given: GivenOf<Name>,
   patienceMs = PATIENCE_MS,
-): Promise<CommandsAnswer> {
-  const { limit, state } = query;
-  const given = { limit: String(limit), ...(state === undefined ? {} : { state }) };
-  const answer = await ask(context, `/api/commands?${new URLSearchParams(given)}`, { patienceMs });
-  return parse(taken(answer), (json) => CommandsAnswer.parse(json));
-}
-
-/** @throws as askDaemon; NOT_FOUND */
-export async function askCommand(context: Asking, id: string): Promise<CommandAnswer> {
-  const answer = await ask(context, `/api/commands/${encodeURIComponent(id)}`);
-  return parse(taken(answer), (json) => CommandAnswer.parse(json));
-}
-
-/** Asks a command to stop. @throws as askDaemon; NOT_FOUND */
-export async function cancelCommand(context: Asking, id: string): Promise<CancelAnswer> {
-  const path = `/api/commands/${encodeURIComponent(id)}/cancel`;
-  const answer = await ask(context, path, { method: 'POST', patienceMs: 0 });
-  return parse(taken(answer), (json) => CancelAnswer.parse(json));
-}
-
-/** A link to the page, for one use. @throws as askDaemon; NOT_FOUND from a daemon of a version without the page */
-export async function askDashboardLink(context: Asking): Promise<DashboardLink> {
-  const answer = await ask(context, '/api/dashboard/links', { method: 'POST' });
-  return parse(taken(answer), (json) => DashboardLink.parse(json));
-}
-
-/** How much the agent logs. @throws as askDaemon */
-export async function askLogLevel(
-  context: Asking,
-  change?: { readonly level: LogLevel; readonly seconds: number },
-): Promise<LogLevelAnswer> {
-  const answer = await (change === undefined
-    ? ask(context, '/api/log-level')
-    : ask(
-        context,
-        `/api/log-level?${new URLSearchParams({ level: change.level, seconds: String(change.seconds) })}`,
-        { method: 'POST' },
-      ));
-  return parse(taken(answer), (json) => LogLevelAnswer.parse(json));
+): Promise<AnswerOf<Name>> {
+  return parse(name, taken(await ask(context, name, given, patienceMs)));
 }
 
 /**
@@ -177,11 +128,11 @@ export async function followOwnLog(
 ): Promise<void> {
   await askDaemon(context, 0); // It says in words why nobody answers.
   const { signal } = context;
-  const given = { follow: String(query.follow), level: query.level, tail: String(query.tail) };
-  const path = `/api/realtime/logs?${new URLSearchParams(given)}`;
+  const given: GivenOf<'GET /api/realtime/logs'> = query;
+  const { target } = addressOf('GET /api/realtime/logs', given);
   try {
     const init = { unix: socketOf(context), signal, timeout: false };
-    const response = await context.http(`http://agent${path}`, init);
+    const response = await context.http(`http://agent${target}`, init);
     for await (const { event, data } of serverSentEvents(response.body ?? [], LINE_LENGTH_MAX)) {
       if (event === 'log') {
         await hear(LogLine.parse(JSON.parse(data)));
@@ -199,7 +150,7 @@ function taken(answer: Answer): Answer {
   if (answer.status < 400) {
     return answer;
   }
-  const problem = parse(answer, (json) => Problem.safeParse(json).data);
+  const problem = Problem.safeParse(jsonOf(answer)).data;
   if (problem === undefined || !isErrorCode(problem.code)) {
     throw unreachable(
       'The agent that runs does not know this yet: it is of an older version',
@@ -215,26 +166,34 @@ type Asking = Pick<
   'clock' | 'env' | 'exec' | 'files' | 'http' | 'places' | 'signal'
 >;
 
-interface AskOptions {
-  readonly method?: 'GET' | 'POST';
-  /** How long to wait for a daemon that starts. */
-  readonly patienceMs?: number;
-}
-
 interface Answer {
   readonly status: number;
   readonly text: string;
 }
 
+/**
+ * What a route answers; undefined from a daemon of a version that does not know it. The caller asks again, if it
+ * wants to wait.
+ */
+async function askIfKnown<Name extends RouteName & `GET ${string}`>(
+  context: Asking,
+  name: Name,
+  patienceMs = 0,
+): Promise<AnswerOf<Name> | undefined> {
+  const answer = await ask(context, name, {}, patienceMs);
+  return answer.status === 404 ? undefined : parse(name, answer);
+}
+
 /** Asks until the daemon answers, for as long as a start may take. */
 async function ask(
   context: Asking,
-  path: string,
-  { method = 'GET', patienceMs = PATIENCE_MS }: AskOptions = {},
+  name: RouteName,
+  given: GivenParams,
+  patienceMs: number,
 ): Promise<Answer> {
   const pace = { everyMs: RETRY_INTERVAL_MS, limitMs: patienceMs };
   const end = await pollUntil(context.clock, pace, context.signal, async () => {
-    const answer = await askOnce(context, path, method);
+    const answer = await askOnce(context, name, given);
     if (!(answer instanceof Error)) {
       return { found: answer };
     }
@@ -250,11 +209,16 @@ async function ask(
   throw end.soFar;
 }
 
-async function askOnce(context: Asking, path: string, method: string): Promise<Answer | Error> {
+async function askOnce(
+  context: Asking,
+  name: RouteName,
+  given: GivenParams,
+): Promise<Answer | Error> {
+  const { method, target } = addressOf(name, given);
   try {
     return await within(context.clock, TIMEOUT_MS, context.signal, async (signal) => {
       const unix = socketOf(context);
-      const response = await context.http(`http://agent${path}`, { unix, signal, method });
+      const response = await context.http(`http://agent${target}`, { unix, signal, method });
       // A daemon in foreign hands may send without end. A text that is cut off is not understood later.
       const text = (await textWithin(response, ANSWER_LIMIT_BYTES)) ?? '';
       return { status: response.status, text };
@@ -335,13 +299,25 @@ function unreachable(text: string, hint: string, cause?: Error): AgentError {
  * After an upgrade the daemon may still be of another version than this program. Unknown and missing
  * fields in its answer are accepted (protocol/local-api.ts).
  */
-function parse<T>(answer: Answer, read: (json: unknown) => T): T {
-  try {
-    return read(JSON.parse(answer.text));
-  } catch (cause) {
-    throw new AgentError('DAEMON_UNREACHABLE', 'The agent gives an answer of another version', {
-      hint: 'Start it again: sudo systemctl restart pipeops-agent',
-      cause,
-    });
+function parse<Name extends RouteName>(name: Name, answer: Answer): AnswerOf<Name> {
+  const parsed = LOCAL_API[name].answer.safeParse(jsonOf(answer));
+  if (!parsed.success) {
+    throw otherVersion(parsed.error);
   }
+  return parsed.data as AnswerOf<Name>;
+}
+
+function jsonOf({ text }: Answer): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw otherVersion(cause);
+  }
+}
+
+function otherVersion(cause: unknown): AgentError {
+  return new AgentError('DAEMON_UNREACHABLE', 'The agent gives an answer of another version', {
+    hint: 'Start it again: sudo systemctl restart pipeops-agent',
+    cause,
+  });
 }

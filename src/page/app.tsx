@@ -1,6 +1,5 @@
 import type { ComponentChildren, FunctionComponent } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import type { DetailedHealth } from '../protocol/local-api.ts';
 import type { RealtimeEvent } from '../protocol/local-realtime.ts';
 import { askErrorOf } from './agent/agent.ts';
 import { type Connection, ConnectionContext, useConnection, useLive } from './agent/connection.ts';
@@ -85,7 +84,7 @@ function SignedIn() {
   const name = useHash();
   const { agent: link, news } = useConnection();
   useEffect(() => whileLookedAt((signal) => void news.hearUntil(signal)), [news]);
-  const detailed = useAnswer<DetailedHealth>('health/detailed', { isNews: isOfHealth });
+  const detailed = useAnswer('GET /api/health/detailed', {}, { isNews: isOfHealth });
   const agent = detailed.answer?.agent;
   const isServer = agent?.role === 'server';
   const chosen = Object.hasOwn(VIEWS, name) ? VIEWS[name] : undefined;

@@ -82,3 +82,4 @@ export const LogEvent = z.discriminatedUnion('event', [
   named('log', LogLine).describe('A line of the log of the agent.'),
   end,
 ]);
+export type LogEvent = z.infer<typeof LogEvent>;

@@ -2,12 +2,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { systemClock } from '../../src/platform/clock.ts';
 import type { CommandRow } from '../../src/protocol/local-commands.ts';
 import { RealtimeEvent } from '../../src/protocol/local-realtime.ts';
 import { Problem } from '../../src/protocol/local-status.ts';
-import type { DocumentedRoute } from '../../src/server/api/route.ts';
-import { documentedRoutes } from '../../src/server/api/routes.ts';
+import { type DocumentedRoute, documentedRoutes } from '../../src/server/api/route.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane/control-plane.ts';
 import { eventsIn, openEvents } from '../support/event-stream.ts';
 import { type FakeKubernetes, startFakeKubernetes } from '../support/fake-kubernetes.ts';
@@ -20,7 +18,7 @@ const TOKEN = 'a-control-plane-token';
 const TIMEOUT_MS = 20_000;
 /** Looks like one. */
 const SECRET = `ghp_${'a1B2'.repeat(9)}`;
-const ROUTES = documentedRoutes({ clock: systemClock });
+const ROUTES = documentedRoutes();
 
 let directory: TempDirectory;
 let kubernetes: FakeKubernetes;

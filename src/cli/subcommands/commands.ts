@@ -38,9 +38,9 @@ export const commandsListSubcommand = defineSubcommand({
   needsRoot: false,
   run: async (context, { flags }) => {
     const query = { limit: readLimit(flags.limit), state: readState(flags.state) };
-    const { askCommands } = await import('../../machine/ask-daemon.ts');
+    const { askRoute } = await import('../../machine/ask-daemon.ts');
     const { renderTable } = await import('../terminal/render.ts');
-    const answer = await askCommands(context, query);
+    const answer = await askRoute(context, 'GET /api/commands', query);
     if (flags.json) {
       context.io.stdout(`${JSON.stringify({ commands: answer.items }, null, 2)}\n`);
       return 0;
@@ -69,9 +69,9 @@ export const commandsShowSubcommand = defineSubcommand({
   words: [ID],
   needsRoot: false,
   run: async (context, { flags, words }) => {
-    const { askCommand } = await import('../../machine/ask-daemon.ts');
+    const { askRoute } = await import('../../machine/ask-daemon.ts');
     const { renderTable } = await import('../terminal/render.ts');
-    const command = await askCommand(context, words.ID);
+    const command = await askRoute(context, 'GET /api/commands/{id}', { id: words.ID });
     context.io.stdout(
       flags.json
         ? `${JSON.stringify(command, null, 2)}\n`
@@ -90,8 +90,13 @@ export const commandsCancelSubcommand = defineSubcommand({
   words: [ID],
   needsRoot: false,
   run: async (context, { flags, words }) => {
-    const { cancelCommand } = await import('../../machine/ask-daemon.ts');
-    const { outcome } = await cancelCommand(context, words.ID);
+    const { askRoute } = await import('../../machine/ask-daemon.ts');
+    const { outcome } = await askRoute(
+      context,
+      'POST /api/commands/{id}/cancel',
+      { id: words.ID },
+      0,
+    );
     if (flags.json) {
       context.io.stdout(`${JSON.stringify({ id: words.ID, outcome }, null, 2)}\n`);
     } else {
@@ -115,13 +120,14 @@ function readLimit(text: string): number {
   return limit;
 }
 
-function readState(text: string | undefined): string | undefined {
-  if (text !== undefined && !STATES.some((state) => state === text)) {
+function readState(text: string | undefined): (typeof STATES)[number] | undefined {
+  const found = STATES.find((state) => state === text);
+  if (text !== undefined && found === undefined) {
     throw new AgentError('USAGE', `Cannot use --state "${text}"`, {
       hint: `Give one of: ${STATES.join(', ')}`,
     });
   }
-  return text;
+  return found;
 }
 
 function listRow(command: CommandRow, now: Date): readonly string[] {

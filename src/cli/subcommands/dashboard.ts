@@ -10,8 +10,8 @@ export const dashboardSubcommand = defineSubcommand({
   words: [],
   needsRoot: false,
   run: async (context, { flags }) => {
-    const { askDashboardLink } = await import('../../machine/ask-daemon.ts');
-    const link = await askDashboardLink(context);
+    const { askRoute } = await import('../../machine/ask-daemon.ts');
+    const link = await askRoute(context, 'POST /api/dashboard/links', {});
     if (flags.json) {
       context.io.stdout(`${JSON.stringify(link, null, 2)}\n`);
       return 0;

@@ -99,8 +99,10 @@ export const logLevelSubcommand = defineSubcommand({
       words.LEVEL === undefined
         ? undefined
         : { level: readLevel(words.LEVEL), seconds: Math.round(forMs / 1_000) };
-    const { askLogLevel } = await import('../../machine/ask-daemon.ts');
-    const answer = await askLogLevel(context, change);
+    const { askRoute } = await import('../../machine/ask-daemon.ts');
+    const answer = await (change === undefined
+      ? askRoute(context, 'GET /api/log-level', {})
+      : askRoute(context, 'POST /api/log-level', change));
     context.io.stdout(
       flags.json ? `${JSON.stringify(answer, null, 2)}\n` : levelText(answer, context.clock.now()),
     );

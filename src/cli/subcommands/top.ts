@@ -7,6 +7,8 @@ import { defineSubcommand } from '../definition/subcommand.ts';
 const MIB = 1024 * 1024;
 /** Of one answer of the daemon (protocol/local-queries.ts). */
 const LIMIT_MAX = 500;
+/** As many as one answer has. */
+const NODES_MAX = 500;
 const SORTS = { cpu: '-cpu', memory: '-memory_bytes' } as const;
 
 export const topSubcommand = defineSubcommand({
@@ -36,11 +38,13 @@ export const topSubcommand = defineSubcommand({
   run: async (context, { flags }) => {
     const sort = readSort(flags.sort);
     const limit = readLimit(flags.limit);
-    const { askNodeUsage, askPodUsage } = await import('../../machine/ask-daemon.ts');
+    const { askRoute } = await import('../../machine/ask-daemon.ts');
     const { renderTable } = await import('../terminal/render.ts');
-    const nodes = await askNodeUsage(context, sort);
+    const nodes = await askRoute(context, 'GET /api/k8s/usage/nodes', { sort, limit: NODES_MAX });
     const { namespace } = flags;
-    const pods = await whereMeasured(askPodUsage(context, { sort, limit, namespace }));
+    const pods = await whereMeasured(
+      askRoute(context, 'GET /api/k8s/usage/pods', { sort, limit, namespace }),
+    );
     if (flags.json) {
       const document = { nodes: nodes.items, pods: pods?.items ?? null };
       context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
@@ -100,7 +104,7 @@ function share(part: number, whole: number | null): string {
   return whole === null || whole === 0 ? '' : `, ${Math.round((part / whole) * 100)} %`;
 }
 
-function readSort(text: string): string {
+function readSort(text: string): (typeof SORTS)[keyof typeof SORTS] {
   const sort = Object.entries(SORTS).find(([name]) => name === text)?.[1];
   if (sort === undefined) {
     throw new AgentError('USAGE', `Cannot sort by "${visibleLine(text)}"`, {

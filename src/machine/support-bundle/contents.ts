@@ -10,7 +10,7 @@ import { UNIT_NAME } from '../../core/places.ts';
 import { VERSION_LINE } from '../../core/version.ts';
 import type { Check } from '../../host/checks/check.ts';
 import { installedK3sVersion } from '../../host/k3s/program.ts';
-import { askCommands, askDaemon, askHealth } from '../ask-daemon.ts';
+import { askDaemon, askHealth, askRoute } from '../ask-daemon.ts';
 import type { MachineContext } from '../context.ts';
 import { diagnose } from '../doctor.ts';
 import { loadEffectiveConfig } from '../effective-config.ts';
@@ -69,7 +69,7 @@ export const PARTS: readonly Part[] = [
     async (context) => json(await askHealth(context)),
   ),
   small('commands.json', 'the last remote commands, without what was in them', async (context) =>
-    json(await askCommands(context, { limit: COMMANDS }, 0)),
+    json(await askRoute(context, 'GET /api/commands', { limit: COMMANDS }, 0)),
   ),
   small('settings.json', 'the settings, and where each comes from', async (context) =>
     json(await settingRows(context, {}, await loadEffectiveConfig(context, {}))),

@@ -1,4 +1,6 @@
 /** The agent, as whoever has opened the link asks it. */
+import { addressOf, type GivenParams } from '../../protocol/local-api-address.ts';
+import type { AnswerOf, GivenOf, RouteName } from '../../protocol/local-api-table.ts';
 import type { Problem } from '../../protocol/local-status.ts';
 import type { MachineClock } from './machine-clock.ts';
 
@@ -19,10 +21,14 @@ export class AskError extends Error {
 
 export interface Agent {
   readonly clock: MachineClock;
-  /** The answer of a route below /api. @throws AskError */
-  ask<Answer>(path: string, method?: 'GET' | 'POST'): Promise<Answer>;
+  /** What a route answers. @throws AskError */
+  ask<Name extends RouteName>(name: Name, given: GivenOf<Name>): Promise<AnswerOf<Name>>;
   /** The same, whose body the caller reads. @throws AskError */
-  open(path: string, signal: AbortSignal): Promise<Response>;
+  open<Name extends RouteName>(
+    name: Name,
+    given: GivenOf<Name>,
+    signal: AbortSignal,
+  ): Promise<Response>;
   /** Uses up the code of a link. @throws AskError where it was used, or is too old */
   signIn(code: string): Promise<void>;
   signOut(): Promise<void>;
@@ -39,10 +45,12 @@ interface AgentDeps {
 
 export function agentOf({ clock, fetch, monotonic, storage }: AgentDeps): Agent {
   const headers = () => ({ 'x-dashboard-key': storage.getItem(KEY) ?? '' });
-  const openBy = async (path: string, method: string, signal: AbortSignal) => {
+  const open = async (name: RouteName, given: GivenParams, signal: AbortSignal) => {
     const askedAt = monotonic();
+    const { method, target } = addressOf(name, given);
     const init = { method, signal, headers: headers() };
-    const response = await fetch(`api/${path}`, init).catch((thrown: unknown) => {
+    // Below the folder of the page.
+    const response = await fetch(target.slice(1), init).catch((thrown: unknown) => {
       throw new AskError(0, signal.aborted ? 'no answer' : String(thrown));
     });
     clock.heard(response.headers.get('date'), askedAt);
@@ -53,10 +61,11 @@ export function agentOf({ clock, fetch, monotonic, storage }: AgentDeps): Agent 
   };
   return {
     clock,
-    open: (path, signal) => openBy(path, 'GET', signal),
-    ask: async <Answer>(path: string, method = 'GET') => {
-      const response = await openBy(path, method, AbortSignal.timeout(TIMEOUT_MS));
-      return (await response.json()) as Answer;
+    open,
+    ask: async <Name extends RouteName>(name: Name, given: GivenOf<Name>) => {
+      const response = await open(name, given, AbortSignal.timeout(TIMEOUT_MS));
+      // The agent and its page are of the same build.
+      return (await response.json()) as AnswerOf<Name>;
     },
     signIn: async (code) => {
       const response = await fetch('sign-in', {

@@ -34,15 +34,13 @@ export function agentNews(agent: Pick<Agent, 'open'>): News {
       readStream(
         agent,
         {
-          path: 'realtime/events',
-          query: {},
+          name: 'GET /api/realtime/events',
+          given: {},
           after,
-          hear: ({ id, event, data }) => {
+          hear: (event, id) => {
             after = id;
-            // The agent and its page are of the same build.
-            const news = { event, data: JSON.parse(data) } as RealtimeEvent;
             for (const listener of [...onEvent]) {
-              listener(news);
+              listener(event);
             }
           },
           onOpen: become,

@@ -1,5 +1,6 @@
 /** Streams of the agent, read for as long as somebody looks: one that breaks is taken up where it was. */
 import { type ServerSentEvent, serverSentEvents } from '../../core/text/server-sent-events.ts';
+import type { AnswerOf, GivenOf } from '../../protocol/local-api-table.ts';
 import type { Agent } from './agent.ts';
 import { waited } from './waited.ts';
 
@@ -11,33 +12,37 @@ const SILENCE_MAX_MS = 40_000;
 /** Characters of one event. */
 const EVENT_LENGTH_MAX = 1024 * 1024;
 
-export interface StreamWish {
-  /** Below /api. */
-  readonly path: string;
-  readonly query: Readonly<Record<string, string>>;
+/** Routes that answer with a stream of events, and go on behind one of them. */
+type StreamName = 'GET /api/realtime/events' | 'GET /api/realtime/logs';
+
+interface StreamWish<Name extends StreamName> {
+  readonly name: Name;
+  readonly given: GivenOf<Name>;
   /** The id of the newest event that is known; undefined: it begins. */
   readonly after: string | undefined;
-  readonly hear: (event: ServerSentEvent) => void;
+  readonly hear: (event: AnswerOf<Name>, id: string) => void;
   /** Whether it is open; called at each change. */
   readonly onOpen: (isOpen: boolean) => void;
 }
 
 /** Until the signal aborts. */
-export async function readStream(
+export async function readStream<Name extends StreamName>(
   agent: Pick<Agent, 'open'>,
-  wish: StreamWish,
+  wish: StreamWish<Name>,
   signal: AbortSignal,
 ): Promise<void> {
   let { after } = wish;
   let pauseMs = RETRY_FIRST_MS;
-  const hear = (event: ServerSentEvent) => {
-    after = event.id;
+  const hear = ({ id, event, data }: ServerSentEvent) => {
+    after = id;
     pauseMs = RETRY_FIRST_MS;
-    wish.hear(event);
+    // The agent and its page are of the same build.
+    wish.hear({ event, data: JSON.parse(data) } as AnswerOf<Name>, id);
   };
+  const openStream = (either: AbortSignal) =>
+    agent.open(wish.name, { ...wish.given, after }, either);
   while (!signal.aborted) {
-    const query = new URLSearchParams({ ...wish.query, ...(after === undefined ? {} : { after }) });
-    await readOnce(agent, `${wish.path}?${query}`, { ...wish, hear }, signal);
+    await readOnce(openStream, { onOpen: wish.onOpen, hear }, signal);
     wish.onOpen(false);
     await waited(pauseMs, signal);
     pauseMs = Math.min(pauseMs * 2, RETRY_MAX_MS);
@@ -46,9 +51,14 @@ export async function readStream(
 
 /** To its end, however it ends: then it is opened again. What refuses it refuses other questions as well. */
 async function readOnce(
-  agent: Pick<Agent, 'open'>,
-  path: string,
-  { hear, onOpen }: Pick<StreamWish, 'hear' | 'onOpen'>,
+  open: (signal: AbortSignal) => Promise<Response>,
+  {
+    hear,
+    onOpen,
+  }: {
+    readonly hear: (event: ServerSentEvent) => void;
+    readonly onOpen: (isOpen: boolean) => void;
+  },
   signal: AbortSignal,
 ): Promise<void> {
   const silence = new AbortController();
@@ -59,7 +69,7 @@ async function readOnce(
   };
   sign();
   try {
-    const { body } = await agent.open(path, AbortSignal.any([signal, silence.signal]));
+    const { body } = await open(AbortSignal.any([signal, silence.signal]));
     onOpen(true);
     for await (const event of serverSentEvents(bytesOf(body, sign), EVENT_LENGTH_MAX)) {
       hear(event);

@@ -1,4 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { addressOf } from '../../protocol/local-api-address.ts';
+import type { AnswerOf, GivenOf, RouteName } from '../../protocol/local-api-table.ts';
 import type { RealtimeEvent } from '../../protocol/local-realtime.ts';
 import { type AskError, askErrorOf } from './agent.ts';
 import { type Asking, asking } from './asking.ts';
@@ -11,7 +13,7 @@ const EVERY_MS = 3_000;
 export interface Asked<Answer> {
   /** The last answer, also while the agent does not answer. */
   readonly answer: Answer | undefined;
-  /** The same, or that of the path before while there is none of this one. */
+  /** The same, or that of the address before while there is none of this one. */
   readonly last: Answer | undefined;
   /** Why there is no newer one. */
   readonly error: AskError | undefined;
@@ -28,22 +30,32 @@ interface Wish {
 
 /**
  * What a route answers, asked for anew while somebody looks: after news of it, and after a while.
- * @param path below /api; undefined: nothing is asked
+ * @param given its parameters; undefined: nothing is asked
  */
-export function useAnswer<Answer>(path: string | undefined, wish: Wish = {}): Asked<Answer> {
+export function useAnswer<Name extends RouteName>(
+  name: Name,
+  given: GivenOf<Name> | undefined,
+  wish: Wish = {},
+): Asked<AnswerOf<Name>> {
   const { agent, news } = useConnection();
-  const [answer, setAnswer] = useState<{ path: string; value: Answer }>();
+  /** Undefined where nothing is asked. */
+  const target = given && addressOf(name, given).target;
+  const [answer, setAnswer] = useState<{ target: string; value: AnswerOf<Name> }>();
   const [error, setError] = useState<AskError>();
-  const newest = useRef(wish);
-  newest.current = wish;
+  const newest = useRef({ ...wish, given });
+  newest.current = { ...wish, given };
   const going = useRef<Asking | undefined>(undefined);
   useEffect(() => {
-    if (path === undefined) {
+    if (target === undefined) {
       return;
     }
     let isOver = false;
     const ask = async () => {
-      const asked = await agent.ask<Answer>(path).then(
+      const { given: now } = newest.current;
+      if (now === undefined) {
+        return;
+      }
+      const asked = await agent.ask(name, now).then(
         (value) => ({ value }),
         (thrown: unknown) => ({ error: askErrorOf(thrown) }),
       );
@@ -51,7 +63,7 @@ export function useAnswer<Answer>(path: string | undefined, wish: Wish = {}): As
         return;
       }
       if ('value' in asked) {
-        setAnswer({ path, value: asked.value });
+        setAnswer({ target, value: asked.value });
       }
       setError('error' in asked ? asked.error : undefined);
     };
@@ -81,10 +93,10 @@ export function useAnswer<Answer>(path: string | undefined, wish: Wish = {}): As
       }
       document.removeEventListener('visibilitychange', lookNow);
     };
-  }, [path, agent, news]);
+  }, [name, target, agent, news]);
   return {
-    // Of another path it would be wrong, not old.
-    answer: answer?.path === path ? answer?.value : undefined,
+    // Of another address it would be wrong, not old.
+    answer: answer?.target === target ? answer?.value : undefined,
     last: answer?.value,
     error,
     again: () => going.current?.now(),

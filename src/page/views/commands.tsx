@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks';
-import type { CommandAnswer, CommandRow, CommandsAnswer } from '../../protocol/local-commands.ts';
+import type { CommandRow } from '../../protocol/local-commands.ts';
 import { type AskError, askErrorOf } from '../agent/agent.ts';
 import { useConnection } from '../agent/connection.ts';
 import { useAnswer } from '../agent/use-answer.ts';
@@ -50,8 +50,9 @@ export function Commands() {
   const [before, setBefore] = useState<readonly number[]>([]);
   const [picked, setPicked] = useState<string>();
   const older = before.at(-1);
-  const { answer, error, again } = useAnswer<CommandsAnswer>(
-    `commands?limit=${LIMIT}${older === undefined ? '' : `&before=${older}`}`,
+  const { answer, error, again } = useAnswer(
+    'GET /api/commands',
+    { limit: LIMIT, before: older },
     { isNews: ({ event }) => event === 'command' },
   );
   return (
@@ -102,14 +103,18 @@ interface DetailsProps {
 }
 
 function Details({ id, onClose, onChange }: DetailsProps) {
-  const { answer, error, again } = useAnswer<CommandAnswer>(`commands/${encodeURIComponent(id)}`, {
-    isNews: ({ event, data }) => event === 'command' && data.id === id,
-  });
+  const { answer, error, again } = useAnswer(
+    'GET /api/commands/{id}',
+    { id },
+    {
+      isNews: ({ event, data }) => event === 'command' && data.id === id,
+    },
+  );
   const { agent } = useConnection();
   const [refused, setRefused] = useState<AskError>();
   const cancel = async () => {
     try {
-      await agent.ask(`commands/${encodeURIComponent(id)}/cancel`, 'POST');
+      await agent.ask('POST /api/commands/{id}/cancel', { id });
       setRefused(undefined);
     } catch (thrown) {
       setRefused(askErrorOf(thrown));

@@ -1,4 +1,3 @@
-import type { DayAnswer } from '../../protocol/local-status.ts';
 import { useAnswer } from '../agent/use-answer.ts';
 import { Chart } from '../parts/chart.tsx';
 import { bytes } from '../text/format.ts';
@@ -30,7 +29,7 @@ const CHARTS = [
 
 /** The machine and the requests through the agent over the last day. */
 export function DayCharts() {
-  const { answer } = useAnswer<DayAnswer>('metrics/day', { everyMs: EVERY_MS });
+  const { answer } = useAnswer('GET /api/metrics/day', {}, { everyMs: EVERY_MS });
   if (answer === undefined || answer.times.length < 2) {
     return null;
   }

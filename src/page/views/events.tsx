@@ -28,21 +28,16 @@ export function Events() {
   const [isWarning, setWarning] = useState(false);
   const [namespace, setNamespace] = useState('');
   const [offset, setOffset] = useState(0);
-  const query = new URLSearchParams({ offset: String(offset), limit: String(LIMIT) });
-  if (isWarning) {
-    query.set('type', 'Warning');
-  }
-  if (namespace !== '') {
-    query.set('namespace', namespace);
-  }
-  const { answer, error } = useAnswer<{
-    readonly total: number;
-    readonly truncated: boolean;
-    readonly items: readonly EventRow[];
-  }>(`k8s/events?${query}`, {
-    everyMs: EVERY_MS,
-    isNews: ({ event }) => event === 'kubernetes_event',
-  });
+  const { answer, error } = useAnswer(
+    'GET /api/k8s/events',
+    {
+      offset,
+      limit: LIMIT,
+      type: isWarning ? 'Warning' : undefined,
+      namespace: namespace === '' ? undefined : namespace,
+    },
+    { everyMs: EVERY_MS, isNews: ({ event }) => event === 'kubernetes_event' },
+  );
   return (
     <>
       <div class="filters">

@@ -1,7 +1,8 @@
 import type { VNode } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { LOG_LEVELS } from '../../core/log-levels.ts';
-import type { EndReason, GapData, LogLine } from '../../protocol/local-realtime.ts';
+import type { LogLevel } from '../../core/ports.ts';
+import type { LogEvent, LogLine } from '../../protocol/local-realtime.ts';
 import { useConnection } from '../agent/connection.ts';
 import { readStream } from '../agent/read-stream.ts';
 import { whileLookedAt } from '../agent/while-looked-at.ts';
@@ -25,7 +26,7 @@ interface Shown {
 
 /** The log of the agent, as it is written. */
 export function AgentLog() {
-  const [level, setLevel] = useState<string>('info');
+  const [level, setLevel] = useState<LogLevel>('info');
   const [wanted, setWanted] = useState('');
   const [isPaused, setPaused] = useState(false);
   const [isFollowing, setFollowing] = useState(true);
@@ -43,7 +44,7 @@ export function AgentLog() {
         <select
           aria-label="Level"
           value={level}
-          onChange={({ currentTarget }) => setLevel(currentTarget.value)}
+          onChange={({ currentTarget }) => setLevel(currentTarget.value as LogLevel)}
         >
           {LOG_LEVELS.map((each) => (
             <option key={each} value={each}>
@@ -94,7 +95,7 @@ export function AgentLog() {
 
 /** The newest lines that are at least so grave. A pause ends the stream, which later goes on where it was. */
 function useLines(
-  level: string,
+  level: LogLevel,
   isPaused: boolean,
 ): { readonly lines: readonly Shown[]; readonly clear: () => void } {
   const { agent } = useConnection();
@@ -118,21 +119,22 @@ function useLines(
       setLines((before) => [...before, ...added].slice(-LINES_MAX));
     };
     const end = whileLookedAt((signal) => {
-      const wish = {
-        path: 'realtime/logs',
-        query: { level, tail: String(TAIL) },
-        after: after.current,
-        hear: ({ id, event, data }: { id: string; event: string; data: string }) => {
-          after.current = id;
-          count.current += 1;
-          const shown = shownOf(event, data, count.current);
-          if (shown !== undefined) {
-            fresh.push(shown);
-            timer ??= setTimeout(show, GATHER_MS);
-          }
-        },
-        onOpen: () => undefined,
+      const hear = (event: LogEvent, id: string) => {
+        after.current = id;
+        count.current += 1;
+        const shown = shownOf(event, count.current);
+        if (shown !== undefined) {
+          fresh.push(shown);
+          timer ??= setTimeout(show, GATHER_MS);
+        }
       };
+      const wish = {
+        name: 'GET /api/realtime/logs',
+        given: { level, tail: TAIL },
+        after: after.current,
+        hear,
+        onOpen: () => undefined,
+      } as const;
       void readStream(agent, wish, signal);
     });
     return () => {
@@ -144,15 +146,13 @@ function useLines(
   return { lines, clear: () => setLines([]) };
 }
 
-function shownOf(event: string, data: string, key: number): Shown | undefined {
+function shownOf({ event, data }: LogEvent, key: number): Shown | undefined {
   switch (event) {
     case 'log':
-      return shownLine(JSON.parse(data) as LogLine, key);
+      return shownLine(data, key);
     case 'gap':
-    case 'end': {
-      const { message } = JSON.parse(data) as GapData | EndReason;
-      return { text: '', row: <li key={key} class="gap">{`— ${message} —`}</li> };
-    }
+    case 'end':
+      return { text: '', row: <li key={key} class="gap">{`— ${data.message} —`}</li> };
     default:
       return undefined;
   }

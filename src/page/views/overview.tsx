@@ -19,11 +19,9 @@ type Problem = HealthAnswer['problems'][number];
 
 /** Whether it is well, and if not, what to do. */
 export function Overview({ detailed }: { readonly detailed: Asked<DetailedHealth> }) {
-  const health = useAnswer<HealthAnswer>('health', {
-    isNews: ({ event }) => event === 'health',
-  });
+  const health = useAnswer('GET /api/health', {}, { isNews: ({ event }) => event === 'health' });
   const isServer = detailed.answer?.agent.role === 'server';
-  const summary = useAnswer<WorkloadSummary>(isServer ? 'k8s/summary' : undefined, {
+  const summary = useAnswer('GET /api/k8s/summary', isServer ? {} : undefined, {
     isNews: isOfWorkloads,
   });
   return (

@@ -1,4 +1,4 @@
-import type { PolicyRules, RefusalRow } from '../../protocol/local-policy.ts';
+import type { RefusalRow } from '../../protocol/local-policy.ts';
 import { useAnswer } from '../agent/use-answer.ts';
 import { Age } from '../parts/age.tsx';
 import type { Column } from '../parts/table.tsx';
@@ -18,11 +18,11 @@ const COLUMNS: readonly Column<RefusalRow>[] = [
 
 /** What the policy refused, and by which rules. */
 export function PolicyView() {
-  const { answer, error } = useAnswer<PolicyRules>('policy/rules', { everyMs: EVERY_MS });
+  const { answer, error } = useAnswer('GET /api/policy/rules', {}, { everyMs: EVERY_MS });
   return (
     <>
-      <RowList<RefusalRow>
-        path="policy/refusals"
+      <RowList
+        name="GET /api/policy/refusals"
         noun="refusals"
         columns={COLUMNS}
         keyOf={({ kind, about, rule }) => `${kind} ${rule} ${about}`}

@@ -62,7 +62,7 @@ const keyOf = ({ name, namespace = '' }: { readonly name: string; readonly names
 
 export const Nodes = () => (
   <RowList
-    path="k8s/nodes"
+    name="GET /api/k8s/nodes"
     noun="nodes"
     columns={NODE_COLUMNS}
     keyOf={keyOf}
@@ -70,11 +70,16 @@ export const Nodes = () => (
   />
 );
 export const Deployments = () => (
-  <RowList path="k8s/deployments" noun="deployments" columns={DEPLOYMENT_COLUMNS} keyOf={keyOf} />
+  <RowList
+    name="GET /api/k8s/deployments"
+    noun="deployments"
+    columns={DEPLOYMENT_COLUMNS}
+    keyOf={keyOf}
+  />
 );
 export const Pods = () => (
-  <RowList path="k8s/pods" noun="pods" columns={POD_COLUMNS} keyOf={keyOf} />
+  <RowList name="GET /api/k8s/pods" noun="pods" columns={POD_COLUMNS} keyOf={keyOf} />
 );
 export const Services = () => (
-  <RowList path="k8s/services" noun="services" columns={SERVICE_COLUMNS} keyOf={keyOf} />
+  <RowList name="GET /api/k8s/services" noun="services" columns={SERVICE_COLUMNS} keyOf={keyOf} />
 );

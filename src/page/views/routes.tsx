@@ -39,8 +39,8 @@ const TUNNEL_COLUMNS: readonly Column<TunnelRow>[] = [
 export function Routes() {
   return (
     <>
-      <RowList<RouteRow, { total: number; items: readonly RouteRow[]; left_out: number }>
-        path="routes"
+      <RowList
+        name="GET /api/routes"
         noun="routes"
         columns={ROUTE_COLUMNS}
         keyOf={({ host, path, path_type }) => `${host} ${path_type} ${path}`}
@@ -51,8 +51,8 @@ export function Routes() {
         }
       />
       <h2 class="next">Tunnels</h2>
-      <RowList<TunnelRow, { total: number; items: readonly TunnelRow[]; streams: TunnelStreams }>
-        path="tunnels"
+      <RowList
+        name="GET /api/tunnels"
         noun="tunnels"
         columns={TUNNEL_COLUMNS}
         keyOf={({ namespace, name, protocol, port }) => `${namespace}/${name} ${protocol} ${port}`}

@@ -1,5 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
+import type { GivenParams } from '../../protocol/local-api-address.ts';
+import type { AnswerOf, GivenOf, RouteName } from '../../protocol/local-api-table.ts';
 import { useAnswer } from '../agent/use-answer.ts';
 import { Pager } from '../parts/pager.tsx';
 import { type Column, Table } from '../parts/table.tsx';
@@ -9,28 +11,33 @@ const LIMIT = 50;
 /** Namespaces to choose from; others are found by their name. */
 const NAMESPACES_MAX = 500;
 
-interface PageOf<Row> {
-  readonly total: number;
-  readonly items: readonly Row[];
-}
+/** Routes that answer with a page of rows. */
+type ListName = {
+  [Name in RouteName]: AnswerOf<Name> extends {
+    readonly total: number;
+    readonly items: readonly unknown[];
+  }
+    ? Name
+    : never;
+}[RouteName];
+type RowOf<Name extends ListName> = AnswerOf<Name>['items'][number];
 
-interface RowListProps<Row, Page> {
-  /** Below /api. Its last part is what news call the kind. */
-  readonly path: string;
+interface RowListProps<Name extends ListName> {
+  readonly name: Name;
   readonly noun: string;
-  readonly columns: readonly Column<Row>[];
-  readonly keyOf: (row: Row) => string;
+  readonly columns: readonly Column<RowOf<Name>>[];
+  readonly keyOf: (row: RowOf<Name>) => string;
   readonly hasNamespace?: boolean;
   /** By which field it is sorted at first. */
   readonly firstSort?: string;
   readonly findBy?: string;
   /** What stands above the rows. */
-  readonly above?: (page: Page) => ComponentChildren;
+  readonly above?: (page: AnswerOf<Name>) => ComponentChildren;
 }
 
 /** Rows of one kind. The agent sorts, filters and pages: of any number of rows, 50 come here. */
-export function RowList<Row, Page extends PageOf<Row> = PageOf<Row>>({
-  path,
+export function RowList<Name extends ListName>({
+  name: route,
   noun,
   columns,
   keyOf: key,
@@ -38,20 +45,21 @@ export function RowList<Row, Page extends PageOf<Row> = PageOf<Row>>({
   firstSort = 'name',
   findBy = 'name',
   above,
-}: RowListProps<Row, Page>) {
+}: RowListProps<Name>) {
   const [sort, setSort] = useState(firstSort);
   const [name, setName] = useState('');
   const [namespace, setNamespace] = useState('');
   const [offset, setOffset] = useState(0);
-  const query = new URLSearchParams({ sort, offset: String(offset), limit: String(LIMIT) });
-  if (name !== '') {
-    query.set('name', name);
-  }
-  if (namespace !== '') {
-    query.set('namespace', namespace);
-  }
-  const { answer, last, error } = useAnswer<Page>(`${path}?${query}`, {
-    isNews: ({ event, data }) => event === 'rows' && data.kinds.some((kind) => path.endsWith(kind)),
+  /** As news call it: `pods`. */
+  const kind = route.slice(route.lastIndexOf('/') + 1);
+  const given: GivenParams = {
+    ...{ sort, offset, limit: LIMIT },
+    ...(name === '' ? {} : { name }),
+    ...(namespace === '' ? {} : { namespace }),
+  };
+  // All lists take these; which fields they are sorted by is in the columns.
+  const { answer, last, error } = useAnswer(route, given as GivenOf<Name>, {
+    isNews: ({ event, data }) => event === 'rows' && data.kinds.includes(kind),
   });
   const first = (change: () => void) => {
     change();
@@ -94,8 +102,9 @@ export function NamespaceChoice({
   readonly value: string;
   readonly onChange: (namespace: string) => void;
 }) {
-  const { answer } = useAnswer<PageOf<{ readonly name: string }>>(
-    `k8s/namespaces?limit=${NAMESPACES_MAX}`,
+  const { answer } = useAnswer(
+    'GET /api/k8s/namespaces',
+    { limit: NAMESPACES_MAX },
     { isNews: ({ event, data }) => event === 'rows' && data.kinds.includes('namespaces') },
   );
   return (

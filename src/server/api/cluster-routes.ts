@@ -1,31 +1,11 @@
-import type * as z from 'zod';
 import { AgentError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports.ts';
 import {
   type ClusterRows,
-  EventsPage,
   type KnownRows,
-  NamespacesPage,
   NOT_READY_NAMED_MAX,
-  NodesPage,
-  NodeUsagePage,
-  PodsPage,
-  PodUsagePage,
-  ResourcesPage,
-  WorkloadSummary,
+  type WorkloadSummary,
 } from '../../protocol/local-cluster.ts';
-import {
-  EventsQuery,
-  NamespacesQuery,
-  NodesQuery,
-  NodeUsageQuery,
-  NoQuery,
-  PodLogQuery,
-  PodsQuery,
-  PodUsageQuery,
-  ResourcesQuery,
-} from '../../protocol/local-queries.ts';
-import { TextAnswer } from '../../protocol/local-status.ts';
 import { pageOf } from './page.ts';
 import { type Route, type RouteContext, route, streamRoute } from './route.ts';
 import type { ClusterKind } from './sources.ts';
@@ -44,67 +24,21 @@ export function clusterRoutes(deps: { readonly clock: Clock }): readonly Route[]
     const found = await pageOf(deps, rows, { ...query, wanted: wantedBy(query) });
     return { ...found, truncated: isTruncated };
   };
-  const list = <Query extends z.ZodObject, Page extends z.ZodType>(
-    kind: ClusterKind,
-    what: string,
-    params: Query,
-    answer: Page,
-  ) => ({ path: `/api/k8s/${kind}`, summary: `Lists ${what}, a page at a time.`, params, answer });
   return [
-    route({
-      path: '/api/k8s/summary',
-      summary: 'How many Deployments and pods there are, and which are not ready.',
-      params: NoQuery,
-      answer: WorkloadSummary,
-      handle: summary,
-    }),
-    route({
-      ...list('nodes', 'the nodes', NodesQuery, NodesPage),
-      handle: (context, query) => page(context, 'nodes', query),
-    }),
-    route({
-      ...list('namespaces', 'the namespaces', NamespacesQuery, NamespacesPage),
-      handle: (context, query) => page(context, 'namespaces', query),
-    }),
-    route({
-      ...list('deployments', 'Deployments', ResourcesQuery, ResourcesPage),
-      handle: (context, query) => page(context, 'deployments', query),
-    }),
-    route({
-      ...list('services', 'Services', ResourcesQuery, ResourcesPage),
-      handle: (context, query) => page(context, 'services', query),
-    }),
-    route({
-      ...list('pods', 'pods', PodsQuery, PodsPage),
-      handle: (context, query) => page(context, 'pods', query),
-    }),
-    route({
-      ...{ path: '/api/k8s/events', params: EventsQuery, answer: EventsPage },
-      summary:
-        'Lists events, the newest first, a page at a time. At most 5 000 are read; where `truncated` is true there are more, and some may be newer.',
-      handle: eventsPage,
-    }),
-    route({
-      ...list('usage/nodes', 'what nodes use now', NodeUsageQuery, NodeUsagePage),
-      handle: (context, query) => page(context, 'usage/nodes', query),
-    }),
-    route({
-      ...list('usage/pods', 'what pods use now', PodUsageQuery, PodUsagePage),
-      handle: (context, query) => page(context, 'usage/pods', query),
-    }),
-    streamRoute({
-      path: '/api/k8s/logs/{namespace}/{pod}',
-      summary:
-        'What a container has written: lines, within the policy and without what looks like a secret. A line is cut at 64 KiB.',
-      params: PodLogQuery,
-      answer: TextAnswer,
-      format: 'text',
-      handle: ({ sources, signal }, query) => {
-        if (sources.podLogs === undefined) {
-          throw notServer();
-        }
-        return sources.podLogs.open(query, signal);
-      },
+    route('GET /api/k8s/summary', summary),
+    route('GET /api/k8s/nodes', (context, query) => page(context, 'nodes', query)),
+    route('GET /api/k8s/namespaces', (context, query) => page(context, 'namespaces', query)),
+    route('GET /api/k8s/deployments', (context, query) => page(context, 'deployments', query)),
+    route('GET /api/k8s/services', (context, query) => page(context, 'services', query)),
+    route('GET /api/k8s/pods', (context, query) => page(context, 'pods', query)),
+    route('GET /api/k8s/events', eventsPage),
+    route('GET /api/k8s/usage/nodes', (context, query) => page(context, 'usage/nodes', query)),
+    route('GET /api/k8s/usage/pods', (context, query) => page(context, 'usage/pods', query)),
+    streamRoute('GET /api/k8s/logs/{namespace}/{pod}', ({ sources, signal }, query) => {
+      if (sources.podLogs === undefined) {
+        throw notServer();
+      }
+      return sources.podLogs.open(query, signal);
     }),
   ];
 }

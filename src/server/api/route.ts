@@ -1,4 +1,10 @@
 import type * as z from 'zod';
+import {
+  type AnswerOf,
+  LOCAL_API,
+  type ParamsOf,
+  type RouteName,
+} from '../../protocol/local-api-table.ts';
 import type { ApiSources } from './sources.ts';
 import type { ApiStream } from './stream.ts';
 
@@ -11,22 +17,16 @@ export interface RouteContext {
   readonly lastEventId: string | undefined;
 }
 
-/** One thing that can be asked of the agent, as its documentation tells it. */
+/** One entry of the table of routes, with what it says by leaving things out. */
 export interface DocumentedRoute {
   readonly method: 'GET' | 'POST';
   /** A part in braces takes one segment: `/api/commands/{id}`. */
   readonly path: string;
-  /** `open`: for every user of this machine. `token`: over the socket, or with the local token. */
   readonly access: 'open' | 'token';
-  /** What it does, as a sentence. */
   readonly summary: string;
-  /** Of path and query together; each value comes as text. */
   readonly params: z.ZodObject;
-  /** Of a stream of events: what each may be, by its name. */
   readonly answer: z.ZodType;
-  /** `text`: Prometheus' format, or lines. `events`: a stream of server-sent events. */
   readonly format: 'json' | 'text' | 'events';
-  /** Statuses beside 200 that carry the same answer. */
   readonly otherStatuses: readonly number[];
 }
 
@@ -45,52 +45,47 @@ export type Route = DocumentedRoute &
       }
   );
 
-const USUAL = { method: 'GET', access: 'token', format: 'json', otherStatuses: [] } as const;
-
-type Given<Params, Answer> = Partial<Pick<DocumentedRoute, keyof typeof USUAL>> &
-  Pick<DocumentedRoute, 'path' | 'summary'> & {
-    readonly params: Params;
-    readonly answer: Answer;
-  };
-
-/** Makes the compiler check that handler and schemas fit together. */
-export function route<Params extends z.ZodObject, Answer extends z.ZodType>(
-  given: Given<Params, Answer> & {
-    readonly handle: (
-      context: RouteContext,
-      params: z.infer<Params>,
-    ) => Promise<z.infer<Answer>> | z.infer<Answer>;
-  },
+/** Makes the compiler check that the handler fits the entry of the table. */
+export function route<Name extends RouteName>(
+  name: Name,
+  handle: (
+    context: RouteContext,
+    params: ParamsOf<Name>,
+  ) => Promise<AnswerOf<Name>> | AnswerOf<Name>,
 ): Route {
-  const { handle, ...rest } = given;
   return {
-    ...USUAL,
-    ...rest,
+    ...documented(name),
     isStream: false,
     // They were parsed by the schema of this very route.
-    handle: (context, params) => handle(context, params as z.infer<Params>),
+    handle: (context, params) => handle(context, params as ParamsOf<Name>),
   };
 }
 
 /** One whose answer goes on while it is read. */
-export function streamRoute<Params extends z.ZodObject>(
-  given: Given<Params, z.ZodType> & {
-    readonly handle: (
-      context: RouteContext,
-      params: z.infer<Params>,
-    ) => Promise<ApiStream> | ApiStream;
-  },
+export function streamRoute<Name extends RouteName>(
+  name: Name,
+  handle: (context: RouteContext, params: ParamsOf<Name>) => Promise<ApiStream> | ApiStream,
 ): Route {
-  const { handle, ...rest } = given;
   return {
-    ...USUAL,
-    ...rest,
+    ...documented(name),
     isStream: true,
-    handle: (context, params) => handle(context, params as z.infer<Params>),
+    handle: (context, params) => handle(context, params as ParamsOf<Name>),
   };
 }
 
-/** One whose handler stands elsewhere. */
-export function documented(given: Given<z.ZodObject, z.ZodType>): DocumentedRoute {
-  return { ...USUAL, ...given };
+/** All of the table, in its order. */
+export function documentedRoutes(): readonly DocumentedRoute[] {
+  return (Object.keys(LOCAL_API) as RouteName[]).map(documented);
+}
+
+function documented(name: RouteName): DocumentedRoute {
+  const [method, path = ''] = name.split(' ');
+  return {
+    access: 'token',
+    format: 'json',
+    otherStatuses: [],
+    ...LOCAL_API[name],
+    method: method === 'POST' ? 'POST' : 'GET',
+    path,
+  };
 }

@@ -1,7 +1,5 @@
 /** Routes of the API that tell the ways into the cluster: routes and tunnels. */
 import type { Clock } from '../../core/ports.ts';
-import { RoutesQuery, TunnelsQuery } from '../../protocol/local-queries.ts';
-import { RoutesPage, TunnelsPage } from '../../protocol/local-routes.ts';
 import { notServer } from './cluster-routes.ts';
 import { pageOf } from './page.ts';
 import { type Route, type RouteContext, route } from './route.ts';
@@ -9,28 +7,18 @@ import type { RouteSource } from './sources.ts';
 
 export function wayRoutes(deps: { readonly clock: Clock }): readonly Route[] {
   return [
-    route({
-      path: '/api/routes',
-      summary: 'Lists paths of hosts that lead to Services, a page at a time.',
-      ...{ params: RoutesQuery, answer: RoutesPage },
-      handle: async ({ sources }, query) => {
-        const { rows, leftOut } = waysOf(sources).routes();
-        const isWanted = wantedBy(query);
-        const wanted = (row: (typeof rows)[number]) => isWanted(row.host, row);
-        return { ...(await pageOf(deps, rows, { ...query, wanted })), left_out: leftOut };
-      },
+    route('GET /api/routes', async ({ sources }, query) => {
+      const { rows, leftOut } = waysOf(sources).routes();
+      const isWanted = wantedBy(query);
+      const wanted = (row: (typeof rows)[number]) => isWanted(row.host, row);
+      return { ...(await pageOf(deps, rows, { ...query, wanted })), left_out: leftOut };
     }),
-    route({
-      path: '/api/tunnels',
-      summary: 'Lists listeners of Gateways that lead to Services, and what goes through tunnels.',
-      ...{ params: TunnelsQuery, answer: TunnelsPage },
-      handle: async ({ sources }, query) => {
-        const ways = waysOf(sources);
-        const isWanted = wantedBy(query);
-        const rows = ways.tunnels();
-        const wanted = (row: (typeof rows)[number]) => isWanted(row.name, row);
-        return { ...(await pageOf(deps, rows, { ...query, wanted })), streams: ways.streams() };
-      },
+    route('GET /api/tunnels', async ({ sources }, query) => {
+      const ways = waysOf(sources);
+      const isWanted = wantedBy(query);
+      const rows = ways.tunnels();
+      const wanted = (row: (typeof rows)[number]) => isWanted(row.name, row);
+      return { ...(await pageOf(deps, rows, { ...query, wanted })), streams: ways.streams() };
     }),
   ];
 }
