@@ -55,8 +55,15 @@ interface Home {
   readonly why: string;
 }
 
+const OTEL_HOME: Home = { folders: ['telemetry'], why: 'other parts tell spans, and no format' };
+
 const PACKAGE_HOMES: Readonly<Record<string, Home>> = {
   '@kubernetes/client-node': { folders: ['kubernetes'], why: 'one folder knows the API' },
+  '@opentelemetry/api': OTEL_HOME,
+  '@opentelemetry/core': OTEL_HOME,
+  '@opentelemetry/otlp-transformer': OTEL_HOME,
+  '@opentelemetry/resources': OTEL_HOME,
+  '@opentelemetry/sdk-trace': OTEL_HOME,
   execa: { folders: ['platform'], why: 'programs are run through the Exec port' },
   consola: { folders: ['cli'], why: 'it paints for a terminal' },
   'js-yaml': { folders: ['kubernetes'], why: 'one file knows how Kubernetes reads YAML' },

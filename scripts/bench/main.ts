@@ -12,13 +12,14 @@ import { benchMetrics } from './metrics.ts';
 import { benchProxy } from './proxy.ts';
 import { benchSession } from './session.ts';
 import { benchStart } from './start.ts';
+import { benchTraces } from './traces.ts';
 import { benchTunnel } from './tunnel.ts';
 
 const ROOT = join(import.meta.dir, '../..');
 
 const USUAL = {
   ...{ start: benchStart, metrics: benchMetrics, proxy: benchProxy },
-  ...{ session: benchSession, tunnel: benchTunnel },
+  ...{ session: benchSession, traces: benchTraces, tunnel: benchTunnel },
 };
 const BENCHMARKS: Readonly<Record<string, (executable: string) => Promise<readonly BenchCase[]>>> =
   { ...USUAL, install: benchInstall };

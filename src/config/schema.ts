@@ -473,6 +473,25 @@ const DebugSection = z.strictObject({
   }),
 });
 
+const TracesSection = z.strictObject({
+  endpoint: setting(
+    z
+      .url({ protocol: /^https?$/, error: 'must be an http:// or https:// address' })
+      .refine((text) => !text.includes('@'), { error: 'must have no user and password' })
+      .optional(),
+    {
+      description:
+        'Where traces of commands and requests are sent (OTLP/HTTP), as http://collector:4318/v1/traces; none are made when absent',
+      since: '0.3.0',
+    },
+  ),
+  request_percent: setting(z.int().min(0).max(100).default(1), {
+    description:
+      'Of 100 proxied requests whose caller traces nothing, how many are traced; commands, and requests of callers who do, always are',
+    since: '0.3.0',
+  }),
+});
+
 const LogSection = z.strictObject({
   level: setting(z.enum(['error', 'warn', 'info', 'debug']).default('info'), {
     description: 'Least important level that is logged',
@@ -499,6 +518,7 @@ export const Config = z.strictObject({
   log: LogSection.prefault({}),
   metrics: MetricsSection.prefault({}),
   debug: DebugSection.prefault({}),
+  traces: TracesSection.prefault({}),
 });
 export type Config = z.output<typeof Config>;
 /** What a file may hold: everything optional. */

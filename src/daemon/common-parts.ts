@@ -9,6 +9,8 @@ import { liveLogLevel } from '../core/log-levels.ts';
 import type { Places } from '../core/places.ts';
 import type { Clock, Files, Http, Log, Random, ThisMachine } from '../core/ports.ts';
 import type { ReleaseKeys } from '../core/release-keys.ts';
+import type { Traces } from '../core/traces.ts';
+import { BUILD } from '../core/version.ts';
 import { type AskHelper, helperClient } from '../host/agent/ask-helper.ts';
 import { channelOpener } from '../kubernetes/api/channel-stream.ts';
 import { kubernetesClient } from '../kubernetes/api/client.ts';
@@ -40,7 +42,8 @@ import { agentIdentity } from '../store/identity.ts';
 import { commandJournal } from '../store/journal/commands.ts';
 import { commandDurations } from '../telemetry/command-durations.ts';
 import { measuredKubernetes } from '../telemetry/kubernetes-calls.ts';
-import { metricHistograms } from '../telemetry/metrics/histograms.ts';
+import { type Histograms, metricHistograms } from '../telemetry/metrics/histograms.ts';
+import { tracedKubernetes } from '../telemetry/traces/kubernetes-calls.ts';
 import { watchLag } from '../telemetry/watch-lag.ts';
 import { webSocketTraffic } from '../telemetry/websocket-traffic.ts';
 
@@ -117,8 +120,9 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
 
   const measured = measuredParts(config);
   const { histograms } = measured;
-  const kubernetesPorts = { ...ports, http: measuredKubernetes({ clock, http, histograms }) };
-  const { credentials, kubernetes, objects, ...channels } = kubernetesParts(kubernetesPorts, paths);
+  const tracing = await tracesOf(ports, config, { log, agentId: identity.id });
+  const seen = seenHttp(ports, histograms, tracing?.traces);
+  const { credentials, kubernetes, objects, ...channels } = kubernetesParts(seen, paths);
   const live = await livePolicy({ clock, files, log }, paths.policy);
   const refused = rememberedRefusals({ clock });
   const { policy, refusals } = countingPolicy(live.policy, refused);
@@ -138,6 +142,7 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     ownToken: letIn.ownToken,
     workElsewhere,
     ended: commandDurations(histograms),
+    traces: tracing?.traces,
     loadHandlers,
     policy,
     clusterStatus: status.current,
@@ -171,7 +176,33 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     profiler: systemProfiler(),
     ...measured,
     watchLags,
+    tracing,
   };
+}
+
+/** Ports whose calls to Kubernetes are measured, and traced where traces are made. */
+function seenHttp(ports: DaemonPorts, histograms: Histograms, traces: Traces | undefined) {
+  const http = traces === undefined ? ports.http : tracedKubernetes(ports.http, traces);
+  return { ...ports, http: measuredKubernetes({ clock: ports.clock, http, histograms }) };
+}
+
+/** Undefined where none are wanted: then nothing of it is loaded. */
+async function tracesOf(
+  { clock, http }: DaemonPorts,
+  { traces: { endpoint }, cluster }: Config,
+  { log, agentId }: { readonly log: Log; readonly agentId: () => string },
+) {
+  if (endpoint === undefined) {
+    return undefined;
+  }
+  const { openTelemetryTraces } = await import('../telemetry/traces/opentelemetry.ts');
+  return openTelemetryTraces({ clock, log, http }, endpoint, {
+    'service.name': 'pipeops-agent',
+    'service.version': BUILD.version,
+    'service.instance.id': agentId(),
+    'host.name': thisMachine.hostname(),
+    ...(cluster.name === '' ? {} : { 'k8s.cluster.name': cluster.name }),
+  });
 }
 
 /** How the session is let in, and what is known of it. */

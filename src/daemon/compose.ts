@@ -102,6 +102,7 @@ export async function runDaemon(
     parts.day.service,
     ...metricsServices(parts, sources, config),
     ...(config.debug.profiling ? [stallWatch(parts)] : []),
+    ...(parts.tracing === undefined ? [] : [parts.tracing.service]),
     ...(server === undefined ? [] : servicesOfServer(parts, server, config, signal)),
   ];
   signal.addEventListener('abort', () => notify('STOPPING=1'), { once: true });

@@ -3,6 +3,7 @@ import type { Config } from '../config/schema.ts';
 import type { DataPlane } from '../control-plane/session/ports.ts';
 import type { Clock, Files, Log, Random, RunSoon } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
+import type { Traces } from '../core/traces.ts';
 import { upstreamPool } from '../http1/client/pool.ts';
 import type { KubernetesClient } from '../kubernetes/api/client.ts';
 import type { KubernetesCredentials } from '../kubernetes/api/credentials.ts';
@@ -22,12 +23,15 @@ import type { ServerSources } from '../server/sources.ts';
 import { tlsListener } from '../server/tls-listener.ts';
 import type { Histograms } from '../telemetry/metrics/histograms.ts';
 import { proxyDurations } from '../telemetry/proxy-durations.ts';
+import { tracedRequests } from '../telemetry/traces/proxied-requests.ts';
 import { type TunnelCounters, tunnelCounters } from '../tunnel/counters.ts';
 import { tunnelDataPlane } from '../tunnel/data-plane.ts';
 import { serviceApplications, serviceTargets } from '../tunnel/service-targets.ts';
 import { sessionDataPlane } from '../tunnel/session-data-plane.ts';
 import type { LastDay } from './last-day.ts';
 import type { DaemonPaths } from './paths.ts';
+
+const PERCENT = 100;
 
 interface DataPlaneDeps {
   readonly clock: Clock;
@@ -42,6 +46,8 @@ interface DataPlaneDeps {
   readonly auth: LocalAuth;
   readonly histograms: Histograms;
   readonly day: Pick<LastDay, 'measured'>;
+  /** Undefined where no traces are made. */
+  readonly tracing: { readonly traces: Traces } | undefined;
 }
 
 export interface DataPlaneParts {
@@ -68,7 +74,14 @@ export async function dataPlaneParts(
 ): Promise<DataPlaneParts> {
   const destination = kubernetesDestination(deps);
   const gate = fairTurns(deps);
-  const proxy = { pool: upstreamPool(deps), turns: gate, measure: proxyDurations(deps) };
+  const proxy = {
+    pool: upstreamPool(deps),
+    turns: gate,
+    measure: proxyDurations(deps),
+    trace:
+      deps.tracing &&
+      tracedRequests({ ...deps, ...deps.tracing }, config.traces.request_percent / PERCENT),
+  };
   const certificate = await localCertificate(deps, paths.localCertificate);
   const local = { ...proxy, destination };
   const listener = tlsListener(

@@ -133,6 +133,8 @@ export const Command = z.looseObject({
   created_at: z.string().nullish(),
   /** Deadline from the moment it starts to run; the handler's own timeout when absent. */
   timeout_seconds: z.number().positive().max(86_400).nullish(),
+  /** What caused it (W3C Trace Context), as text; of no effect where it cannot be read. */
+  traceparent: z.unknown().optional(),
 });
 export type Command = z.infer<typeof Command>;
 
@@ -159,6 +161,8 @@ export const CommandResult = z.strictObject({
     /** The output was cut. */
     truncated: z.boolean(),
   }),
+  /** Of the trace of what was done, where traces are made. */
+  traceparent: z.string().optional(),
   timestamp,
 });
 export type CommandResult = z.infer<typeof CommandResult>;

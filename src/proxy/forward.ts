@@ -27,6 +27,8 @@ export interface ForwardDeps {
   readonly turns: Turns;
   readonly destination: Destination;
   readonly measure: MeasureRequest;
+  /** Absent where no traces are made. */
+  readonly trace?: TraceRequest | undefined;
 }
 
 /** Told when a request begins. What it gives is told once how it ended. */
@@ -36,6 +38,16 @@ export interface RequestEnd {
   readonly kind: RequestKind;
   /** Of the answer; undefined where the caller went before there was one. */
   readonly status: number | undefined;
+}
+
+/** Told when a request begins. Undefined: it is not traced. */
+export type TraceRequest = (request: ProxyRequest) => TracedRequest | undefined;
+
+interface TracedRequest {
+  /** Those of the request, with itself as the cause of what follows. */
+  readonly headers: HeaderList;
+  /** @param path of the Kubernetes API; undefined of an application, and where it is not known yet */
+  readonly ended: (end: RequestEnd, path: string | undefined) => void;
 }
 
 /** Streams have a connection of their own until somebody ends them. */
@@ -90,13 +102,19 @@ class Forwarding implements ProxyCall, ExchangeSink {
   #leave: (() => void) | undefined;
   #kind: RequestKind = 'short';
   #status: number | undefined;
-  readonly #measured: (end: RequestEnd) => void;
+  #path: string | undefined;
+  readonly #ended: (end: RequestEnd) => void;
 
   constructor(deps: ForwardDeps, request: ProxyRequest, sink: ExchangeSink) {
     this.#deps = deps;
-    this.#request = request;
     this.#sink = sink;
-    this.#measured = deps.measure(request);
+    const measured = deps.measure(request);
+    const traced = deps.trace?.(request);
+    this.#request = traced === undefined ? request : { ...request, headers: traced.headers };
+    this.#ended = (end) => {
+      measured(end);
+      traced?.ended(end, this.#path);
+    };
   }
 
   start(): void {
@@ -108,6 +126,7 @@ class Forwarding implements ProxyCall, ExchangeSink {
     const { destination } = this.#deps;
     // Awaited even when known: the caller needs its `ProxyCall` before it can be given a refusal.
     const location = await destination.locate();
+    this.#path = location.token === undefined ? undefined : target.split('?', 1)[0];
     const forwarded = forwardedHeaders(this.#request.headers, location.host, location.token);
     requireAllowed(destination.allow(method, target, forwarded.upgrade));
     this.#body = forwarded.body;
@@ -359,7 +378,7 @@ class Forwarding implements ProxyCall, ExchangeSink {
 
   #finish(): void {
     if (!this.#over) {
-      this.#measured({ kind: this.#kind, status: this.#status });
+      this.#ended({ kind: this.#kind, status: this.#status });
     }
     this.#over = true;
     if (this.#leave !== undefined) {

@@ -216,10 +216,10 @@ class AttachedBridge implements AttachedDataPlane {
       },
     });
     this.#requests.set(id, request);
-    const { pool, turns, measure } = this.#deps.proxy;
+    const { pool, turns, measure, trace } = this.#deps.proxy;
     const destination = remoteDestination(this.#deps.destinations, this.#link, payload);
     const call = forward(
-      { pool, turns, measure, destination },
+      { pool, turns, measure, trace, destination },
       {
         method: payload.method === '' ? 'GET' : payload.method,
         target: payload.query === '' ? payload.path : `${payload.path}?${payload.query}`,

@@ -56,6 +56,8 @@ describe('describeSettings()', () => {
       'metrics.listen string - -',
       'metrics.client_ca_file string - -',
       'debug.profiling boolean - -',
+      'traces.endpoint string - -',
+      'traces.request_percent integer - -',
     ]);
   });
 

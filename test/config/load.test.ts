@@ -34,6 +34,7 @@ const DEFAULTS: LoadedConfig['config'] = {
   log: { level: 'info', format: 'text' },
   metrics: {},
   debug: { profiling: false },
+  traces: { request_percent: 1 },
 };
 
 const ALL_DEFAULT: LoadedConfig['sources'] = {
@@ -85,6 +86,8 @@ const ALL_DEFAULT: LoadedConfig['sources'] = {
   'metrics.listen': 'default',
   'metrics.client_ca_file': 'default',
   'debug.profiling': 'default',
+  'traces.endpoint': 'default',
+  'traces.request_percent': 'default',
 };
 
 function load(inputs: Partial<ConfigInputs>): LoadedConfig {

@@ -44,6 +44,8 @@ export interface FakeKubernetes extends AsyncDisposable {
   holding: Promise<void> | undefined;
   /** `METHOD path` of every request so far. */
   readonly requests: readonly string[];
+  /** `traceparent` of the newest request for each path that had one. */
+  readonly traceparents: ReadonlyMap<string, string>;
   object(path: string): KubernetesObject | undefined;
   /** Of all objects that are there. */
   paths(): readonly string[];
@@ -76,6 +78,7 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
   const objects = new Map<string, KubernetesObject>();
   const watchers = new Set<Watcher>();
   const requests: string[] = [];
+  const traceparents = new Map<string, string>();
   const tokensOfOthers = new Set<string>();
   let version = 1;
   /** How often a Service was made at a path: each time it gets another address. */
@@ -162,8 +165,14 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
     return new Response(body);
   };
 
-  const note = (request: Request) =>
-    void requests.push(`${request.method} ${new URL(request.url).pathname}`);
+  const note = (request: Request) => {
+    const { pathname } = new URL(request.url);
+    requests.push(`${request.method} ${pathname}`);
+    const traceparent = request.headers.get('traceparent');
+    if (traceparent !== null) {
+      traceparents.set(pathname, traceparent);
+    }
+  };
 
   const answer = async (request: Request): Promise<Response> => {
     const { pathname, searchParams } = new URL(request.url);
@@ -301,6 +310,7 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
     holding: undefined,
     admit: (_path, object) => object,
     requests,
+    traceparents,
     object: (path) => objects.get(path),
     paths: () => [...objects.keys()],
     put: (path, object) => void store(path, object),

@@ -3,12 +3,13 @@
  * it holds when it has been idle for minutes: what is mapped, its share of that, what is its own alone,
  * and of that what is no page of a file, which the system could not just drop.
  */
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startControlPlane } from '../../../test/support/control-plane/control-plane.ts';
 import { type FakeKubernetes, startFakeKubernetes } from '../../../test/support/fake-kubernetes.ts';
 import type { BenchCase } from '../bench-case.ts';
+import { threadsMs } from '../processor-time.ts';
 import { median, round } from './numbers.ts';
 
 const RUNS = 25;
@@ -121,15 +122,15 @@ async function oneRun(
       }
       await Bun.sleep(POLL_MS);
     }
-    const soon = { healthMs: performance.now() - began, cpuMs: await cpuMs(child.pid) };
+    const soon = { healthMs: performance.now() - began, cpuMs: await threadsMs(child.pid) };
     if (!idles) {
       return soon;
     }
     await Bun.sleep(CALM_MS);
     const calm = await memoryOf(child.pid);
-    const calmCpuMs = await cpuMs(child.pid);
+    const calmCpuMs = await threadsMs(child.pid);
     await Bun.sleep(IDLE_MS);
-    const idlePercent = ((await cpuMs(child.pid)) - calmCpuMs) / (IDLE_MS / 100);
+    const idlePercent = ((await threadsMs(child.pid)) - calmCpuMs) / (IDLE_MS / 100);
     return { ...soon, calm, idle: await memoryOf(child.pid), idlePercent };
   } finally {
     child.kill('SIGTERM');
@@ -148,15 +149,6 @@ async function memoryOf(pid: number): Promise<Memory> {
     own: round(mib('Private_Clean') + mib('Private_Dirty')),
     anonymous: mib('Anonymous'),
   };
-}
-
-/** The first number of each thread's schedstat (kernel.org, "Scheduler Statistics"), nanoseconds. */
-async function cpuMs(pid: number): Promise<number> {
-  let ns = 0;
-  for (const thread of await readdir(`/proc/${pid}/task`)) {
-    ns += Number((await Bun.file(`/proc/${pid}/task/${thread}/schedstat`).text()).split(' ')[0]);
-  }
-  return ns / 1e6;
 }
 
 async function answers(port: number): Promise<boolean> {

@@ -3,7 +3,9 @@ import { AgentError, toAgentError } from '../../core/errors.ts';
 import { loopBudget } from '../../core/loop-budget.ts';
 import type { Log } from '../../core/ports.ts';
 import type { Service } from '../../core/service.ts';
+import type { Span, Traces } from '../../core/traces.ts';
 import { settledWithin, within } from '../../core/waiting.ts';
+import type { Command, CommandResult } from '../../protocol/rest.ts';
 import type { CommandJournal } from '../../store/journal/commands.ts';
 import type { JournalEntry } from '../../store/journal/rows.ts';
 import { writePatiently } from '../../store/patient-write.ts';
@@ -31,6 +33,8 @@ export interface ExecutorDeps extends CommandDeps {
   readonly progress: CommandProgress;
   /** Told of every command that ends. */
   readonly ended: (command: EndedCommand) => void;
+  /** Absent where no traces are made. */
+  readonly traces?: Traces | undefined;
   /** Called once, when the first command comes: most of the daemon's code is behind it. */
   readonly loadHandlers: () => Promise<readonly CommandHandler[]>;
 }
@@ -231,13 +235,30 @@ async function runOne(
   }
   const attempt = await writePatiently(engine, () => journal.begin(queued.id), stop);
   const startedAt = clock.monotonic();
-  const running = runCommand(engine, { ...ready, entry, attempt, cancelled }, stop);
+  const span = beginSpan(engine, entry.command, attempt);
+  const begin = () => runCommand(engine, { ...ready, entry, attempt, cancelled }, stop);
+  const running = span === undefined ? begin() : span.run(begin);
   const make = await running.answered;
   engine.progress.forget(queued.id);
-  if (make !== undefined) {
-    await finish(engine, entry, make, attempt, clock.monotonic() - startedAt);
+  if (make === undefined) {
+    span?.end({ error: 'SHUTTING_DOWN' });
+    return running;
   }
+  await finishTraced(engine, entry, span, make, attempt, clock.monotonic() - startedAt);
   return running;
+}
+
+function beginSpan({ traces }: Engine, command: Command, attempt: number): Span | undefined {
+  const { id, type, traceparent } = command;
+  const parent = typeof traceparent === 'string' ? traceparent : undefined;
+  return traces?.begin(`command ${type}`, parent, {
+    kind: 'consumer',
+    attributes: {
+      'pipeops.command.id': id,
+      'pipeops.command.type': type,
+      'pipeops.command.attempt': attempt,
+    },
+  });
 }
 
 async function hungHandler(
@@ -254,16 +275,33 @@ async function hungHandler(
 
 /** Ends a command that does not run. */
 async function answer(engine: Engine, entry: JournalEntry, error: AgentError): Promise<void> {
-  await finish(engine, entry, (times) => resultOfError(error, times), entry.attempts, 0);
+  const span = beginSpan(engine, entry.command, entry.attempts);
+  const make = (times: ResultTimes) => resultOfError(error, times);
+  await finishTraced(engine, entry, span, make, entry.attempts, 0);
+}
+
+async function finishTraced(
+  engine: Engine,
+  entry: JournalEntry,
+  span: Span | undefined,
+  make: (times: ResultTimes) => CommandResult,
+  ...rest: readonly [attempts: number, durationMs: number]
+): Promise<void> {
+  const traced =
+    span === undefined
+      ? make
+      : (times: ResultTimes) => ({ ...make(times), traceparent: span.traceparent });
+  const result = await finish(engine, entry, traced, ...rest);
+  span?.end({ error: result.error_code });
 }
 
 async function finish(
   engine: Engine,
   entry: JournalEntry,
-  make: (times: ResultTimes) => ReturnType<typeof resultOfError>,
+  make: (times: ResultTimes) => CommandResult,
   attempts: number,
   durationMs: number,
-): Promise<void> {
+): Promise<CommandResult> {
   const { id, type } = entry.command;
   const finishedAt = engine.clock.now();
   const began = attempts === 0 ? null : new Date(finishedAt.getTime() - durationMs).toISOString();
@@ -283,6 +321,7 @@ async function finish(
     // Redacted when the result was made.
     error: result.error?.slice(0, LOGGED_ERROR_LENGTH_MAX),
   });
+  return result;
 }
 
 /**
