@@ -3,12 +3,15 @@ import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { V1ConfigMap } from '@kubernetes/client-node';
+import { AgentError } from '../../src/core/errors.ts';
+import type { Files } from '../../src/core/ports.ts';
 import {
   DESIRED_FILES_MAX,
   DESIRED_LOOK_MS,
   type DesiredState,
   desiredState,
 } from '../../src/daemon/desired-state.ts';
+import type { KubernetesClient } from '../../src/kubernetes/api/client.ts';
 import { systemFiles } from '../../src/platform/files.ts';
 import { effectivePolicy } from '../../src/policy/effective.ts';
 import { policyOf } from '../../src/policy/evaluate.ts';
@@ -26,6 +29,8 @@ let directory: TempDirectory;
 let kubernetes: FakeKubernetes;
 let clock: ManualClock;
 let policy: unknown;
+/** Of files and of the cluster; then the process is as good as dead. */
+let changesLeft: number;
 
 const paths = () => ({
   desired: join(directory.path, 'desired'),
@@ -42,6 +47,7 @@ beforeEach(async () => {
   kubernetes = await startFakeKubernetes();
   clock = manualClock();
   policy = {};
+  changesLeft = Number.POSITIVE_INFINITY;
   await mkdir(paths().desired, { mode: 0o755 });
   kubernetes.put('/api/v1/namespaces/shop', {});
   kubernetes.put('/api/v1', {
@@ -57,11 +63,41 @@ afterEach(async () => {
   await directory[Symbol.asyncDispose]();
 });
 
+function portsThatEnd() {
+  const [files, client] = [systemFiles('/'), clientOf(kubernetes)];
+  const change = () => {
+    changesLeft = Math.max(-1, changesLeft - 1);
+    if (changesLeft < 0) {
+      throw new AgentError('INTERRUPTED', 'killed');
+    }
+  };
+  return {
+    files: {
+      ...files,
+      writeAtomic: async (...args: Parameters<Files['writeAtomic']>) => {
+        change();
+        await files.writeAtomic(...args);
+      },
+    },
+    kubernetes: {
+      ...client,
+      apply: async (...args: Parameters<KubernetesClient['apply']>) => {
+        change();
+        return await client.apply(...args);
+      },
+      remove: async (...args: Parameters<KubernetesClient['remove']>) => {
+        change();
+        return await client.remove(...args);
+      },
+    } as KubernetesClient,
+  };
+}
+
 /** Starts it, or starts it again, and looks so often. @returns what it says then */
 async function look(times = 1): Promise<ReturnType<DesiredState['facts']>> {
   const state = desiredState(
     {
-      ...{ clock, files: systemFiles('/'), log: memoryLog(), kubernetes: clientOf(kubernetes) },
+      ...{ clock, log: memoryLog(), ...portsThatEnd() },
       workElsewhere: () => Promise.reject(new Error('not used here')),
       policy: policyOf(effectivePolicy(PolicyFile.parse(policy))),
       node: 'node-1',
@@ -217,6 +253,24 @@ test('killed after it has noted what it brings, the next start removes that when
   await rm(join(paths().desired, 'a.yaml'));
   expect(await look()).toMatchObject({ changes: 1 });
   expect(await look(2)).toMatchObject({ files: 0, changes: 0 });
+});
+
+test('killed at any change, the next start brings the cluster to where root wants it', async () => {
+  for (let step = 0; step < 5; step += 1) {
+    await put('a.yaml', `${mapText('one', 'a')}---\n${mapText('two', 'b')}`);
+    await look();
+    await put('a.yaml', `${mapText('two', 'B')}---\n${mapText('three', 'c')}`);
+    changesLeft = step;
+    await look();
+    expect([step, changesLeft]).toEqual([step, -1]); // It was stopped at this one.
+    changesLeft = Number.POSITIVE_INFINITY;
+    await look();
+    expect([step, dataOf('one'), dataOf('two'), dataOf('three')]).toEqual([
+      ...[step, undefined, { key: 'B' }, { key: 'c' }],
+    ]);
+    const noted = await Bun.file(paths().keptObjects).json();
+    expect(noted.objects.map(({ name }: { name: string }) => name)).toEqual(['two', 'three']);
+  }
 });
 
 test('more files than it takes are named, and those that fit are kept', async () => {
