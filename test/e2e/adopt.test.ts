@@ -67,16 +67,21 @@ async function startAgentInCluster(): Promise<void> {
   const account = '--serviceaccount=pipeops-system:pipeops-agent';
   const role = '--clusterrole=pipeops-agent';
   await kubectl('create', 'clusterrolebinding', 'pipeops-agent', role, account);
+  // The names of a Helm chart: where variables come from is in the Deployment alone.
+  const secret = `--from-literal=PIPEOPS_TOKEN=${TOKEN}`;
+  await kubectl('create', 'secret', 'generic', 'of-a-chart', secret, IN_NAMESPACE);
   const settings = [
     `--from-literal=PIPEOPS_API_URL=${stand.controlPlaneUrl}`,
-    `--from-literal=PIPEOPS_TOKEN=${TOKEN}`,
     '--from-literal=PIPEOPS_CLUSTER_NAME=shop',
   ];
-  await kubectl('create', 'secret', 'generic', 'pipeops-agent-config', ...settings, IN_NAMESPACE);
+  await kubectl('create', 'configmap', 'of-a-chart', ...settings, IN_NAMESPACE);
   const id = `--from-literal=agent_id=${AGENT_ID}`;
   await kubectl('create', 'configmap', 'pipeops-agent-state', id, IN_NAMESPACE);
   const image = `--image=${WEB_IMAGE}`;
   await kubectl('create', 'deployment', 'pipeops-agent', image, IN_NAMESPACE);
+  for (const source of ['secret/of-a-chart', 'configmap/of-a-chart']) {
+    await kubectl('set', 'env', 'deployment/pipeops-agent', `--from=${source}`, IN_NAMESPACE);
+  }
   await kubectl('create', 'deployment', 'neighbour', image, IN_NAMESPACE);
   await deploymentRuns('pipeops-agent');
   await deploymentRuns('neighbour');
@@ -98,7 +103,7 @@ async function ofCluster() {
   const deployments = await kubectl('get', 'deployment', IN_NAMESPACE, '--output=name');
   const admission = await kubectl('get', 'validatingadmissionpolicies', '--output=name');
   const secret = await kubectl(
-    ...['get', 'secret', 'pipeops-agent-config', IN_NAMESPACE, '--output=jsonpath={.data}'],
+    ...['get', 'secret', 'of-a-chart', IN_NAMESPACE, '--output=jsonpath={.data}'],
   );
   const namespaces = await kubectl('get', 'namespaces', '--output=name');
   const roles = await kubectl('get', 'clusterroles,clusterrolebindings', '--output=name');

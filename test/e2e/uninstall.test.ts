@@ -106,6 +106,15 @@ const rules = async (tool: string) =>
     .filter((line) => /^(-A|:\S+ - )/.test(line)) // A table without rules and own chains does nothing.
     .map((line) => line.replace(/\[\d+:\d+\]/, '[]'));
 
+/** What a machine's state does not list, because it is gone after a reboot: control groups and namespaces. */
+async function tracesOfPods(): Promise<readonly string[]> {
+  const names = ['kubepods*', 'cri-containerd*', 'k3s*', '*pipeops*'];
+  const which = names.flatMap((name, index) => [...(index === 0 ? [] : ['-o']), '-name', name]);
+  const groups = await machine.exec(['find', '/sys/fs/cgroup', '-type', 'd', '(', ...which, ')']);
+  const namespaces = await machine.exec(['ls', '/run/netns'], { check: false });
+  return `${groups.stdout}\n${namespaces.stdout}`.split('\n').filter((line) => line !== '');
+}
+
 test(
   'rules of others are the same before and after, and so is the machine but for the data of volumes',
   async () => {
@@ -120,7 +129,9 @@ test(
     expect((await rules('iptables')).join('\n')).toMatch(
       /-A INPUT -j KUBE-FIREWALL\n(.*\n)*-A OUTPUT .* -j CNI-HOSTPORT-DNAT\n/,
     );
+    expect((await tracesOfPods()).join('\n')).toMatch(/kubepods(.*\n)+cni-/);
     const kept = await run('uninstall', '--yes', '--json');
+    expect(await tracesOfPods()).toEqual([]);
     const { volumes, network } = JSON.parse(kept.stdout);
     expect(volumes).toEqual([{ path: VOLUME, claim: 'shop/orders', bytes: expect.any(Number) }]);
     expect(network.after).toEqual(network.before);

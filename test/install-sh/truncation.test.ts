@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'bun:test';
 import { readFile } from 'node:fs/promises';
+import { sampled } from '../support/sampled.ts';
 import { findShells, INSTALL_SH, type Shell } from './shells.ts';
 
-const TEST_TIMEOUT_MS = 120_000;
-/** Every cut within the last bytes is tried, and one of every so many before. */
+const TEST_TIMEOUT_MS = 900_000;
+/** Every cut within the last bytes is tried, and so many before them; in `long` every one. */
 const LAST_BYTES = 300;
-const STEP_BYTES = 100;
+const SAMPLED = 280;
 /** What dash, bash and BusyBox say about a script that ends too early. All of them exit with 2. */
 const SYNTAX_ERROR = /syntax error|unterminated quoted string|unexpected (EOF|end of file)/i;
 
@@ -41,7 +42,7 @@ describe.each([...findShells()])('install.sh in $name', (shell) => {
 /** Lengths of cut-off scripts. Without only the newline at its end a script is complete. */
 function cuts(length: number): readonly number[] {
   const all = Array.from({ length: length - 1 }, (_, bytes) => bytes);
-  return all.filter((bytes) => bytes % STEP_BYTES === 0 || bytes >= length - LAST_BYTES);
+  return [...sampled(all.slice(0, -LAST_BYTES), SAMPLED), ...all.slice(-LAST_BYTES)];
 }
 
 /**
