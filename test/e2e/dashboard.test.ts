@@ -24,6 +24,9 @@ const SCREENSHOTS = join(
   'docs/img',
 );
 
+/** The usual policy refuses it. */
+const EXEC = { namespace: 'default', pod: 'web', command: ['id'] };
+
 const progress = reportProgress('dashboard');
 let stand: Stand;
 let machine: Machine;
@@ -136,6 +139,7 @@ async function seeDeploy(page: Page): Promise<void> {
     image: WEB_IMAGE,
     replicas: 1,
     ports: [{ container_port: WEB_PORT }],
+    domains: ['shop.example.com'],
   });
   await sees(page, id);
   await stand.finished(agentId, id);
@@ -148,6 +152,11 @@ async function seeDeploy(page: Page): Promise<void> {
   await sees(page, 'No pods');
   await goTo(page, 'events');
   await sees(page, 'ScalingReplicaSet');
+  await goTo(page, 'routes');
+  await sees(page, '://shop.example.com/');
+  await stand.finished(agentId, await stand.command(agentId, 'exec', EXEC));
+  await goTo(page, 'policy');
+  await sees(page, 'standard/exec');
 }
 
 async function followLog(page: Page): Promise<void> {
@@ -161,6 +170,7 @@ async function followLog(page: Page): Promise<void> {
   expect(await lines()).toBe(before);
   await page.click('button[aria-pressed=true]');
   await sees(page, id);
+  await screenshot(page, 'dashboard-log');
 }
 
 async function seeBrokenSession(page: Page): Promise<void> {
