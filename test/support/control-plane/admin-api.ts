@@ -1,9 +1,10 @@
+import { join } from 'node:path';
 import { z } from 'zod';
 import type { AgentLinks } from './agent-link.ts';
 import { type Session, sessionOf } from './agent-presence.ts';
 import type { AgentRecord } from './agent-store.ts';
 import { Fault, type Faults } from './faults.ts';
-import { fleetPage } from './fleet-page.ts';
+import { agentPage, FLEET_HEADERS, fleetPage } from './fleet-page.ts';
 import type { RouteRecord, TunnelRecord } from './route-store.ts';
 import type { CommandRecord, ControlPlaneStore } from './store.ts';
 
@@ -25,6 +26,8 @@ export interface AdminApiOptions {
 
 /** Commands that are listed, the newest. */
 const LISTED_MAX = 100;
+/** … and on the page of an agent. */
+const SHOWN_COMMANDS_MAX = 30;
 
 /** Ends its line: people read it in a terminal. */
 const json = (status: number, body: unknown) =>
@@ -40,11 +43,13 @@ export function adminApi(options: AdminApiOptions): (request: Request) => Promis
     if (!['127.0.0.1', 'localhost', '[::1]'].includes(url.hostname)) {
       return json(403, { error: 'this address answers for this machine only' });
     }
-    if (url.pathname === '/' && request.method === 'GET') {
-      const known = options.store.agents().map((each) => shown(options, each));
-      return new Response(fleetPage(known), {
-        headers: { 'content-type': 'text/html; charset=utf-8' },
-      });
+    const origin = request.headers.get('origin');
+    if (origin !== null && origin !== url.origin) {
+      return json(403, { error: 'this address does not answer pages of other sites' });
+    }
+    const page = request.method === 'GET' ? pageAt(options, url.pathname) : undefined;
+    if (page !== undefined) {
+      return page;
     }
     const [root, agents, id, commands, commandId, action] = url.pathname
       .split('/')
@@ -79,6 +84,32 @@ export function adminApi(options: AdminApiOptions): (request: Request) => Promis
       ? commandRoute(options, request, id, commandId, action)
       : json(404, { error: 'no such page' });
   };
+}
+
+/** What people see. Undefined: there is no such page. */
+function pageAt(options: AdminApiOptions, path: string): Response | undefined {
+  const now = new Date();
+  if (path === '/fleet.css' || path === '/fleet.js') {
+    return new Response(Bun.file(join(import.meta.dir, path)), { headers: FLEET_HEADERS });
+  }
+  const html = (text: string) =>
+    new Response(text, {
+      headers: { ...FLEET_HEADERS, 'content-type': 'text/html; charset=utf-8' },
+    });
+  if (path === '/') {
+    return html(
+      fleetPage(
+        options.store.agents().map((each) => shown(options, each)),
+        now,
+      ),
+    );
+  }
+  const [, id] = /^\/agents\/([^/]+)$/.exec(path) ?? [];
+  const agent = id === undefined ? undefined : options.store.agent(decodeURIComponent(id));
+  return (
+    agent &&
+    html(agentPage(shown(options, agent), options.store.newest(agent.id, SHOWN_COMMANDS_MAX), now))
+  );
 }
 
 export type ShownAgent = AgentRecord & {

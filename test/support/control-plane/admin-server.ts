@@ -70,8 +70,10 @@ async function answerPlain(
   }
   const { method = 'GET', url = '/' } = request;
   const body = chunks.length === 0 ? {} : { body: new Uint8Array(Buffer.concat(chunks)) };
-  const origin = `http://${request.headers.host ?? 'unknown'}`;
-  const answered = await answer(new Request(`${origin}${url}`, { method, ...body }));
+  const own = `http://${request.headers.host ?? 'unknown'}`;
+  const { origin } = request.headers;
+  const headers: Record<string, string> = origin === undefined ? {} : { origin };
+  const answered = await answer(new Request(`${own}${url}`, { method, headers, ...body }));
   response.writeHead(answered.status, Object.fromEntries(answered.headers));
   response.end(Buffer.from(await answered.arrayBuffer()));
 }

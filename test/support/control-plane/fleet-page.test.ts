@@ -51,12 +51,12 @@ test('an agent that said goodbye over REST is gone, until it registers again', a
   await register(plane);
   await heartbeat(plane, 'connected');
   expect(await shown(plane)).toMatchObject({ session: 'connected', left_at: null });
-  expect(await page(plane)).toContain('<td>polls</td>');
+  expect(await page(plane)).toContain('>polls</span>');
   await heartbeat(plane, 'disconnected');
   const gone = await shown(plane);
   expect(gone.session).toBe('gone');
   expect(Date.parse(gone.left_at ?? '')).toBeLessThanOrEqual(Date.now());
-  expect(await page(plane)).toContain(`<td>gone since ${gone.left_at}</td>`);
+  expect(await page(plane)).toContain(`title="${gone.left_at}">gone since `);
   await register(plane);
   expect(await shown(plane)).toMatchObject({ session: 'connected', left_at: null });
 });
@@ -98,7 +98,7 @@ test.each([
   await until('it is missed', async () => (await shown(plane)).session === session);
   const { left_at, seen_at } = await shown(plane);
   const since = session === 'gone' ? left_at : seen_at;
-  expect(await page(plane)).toContain(`<td>${session} since ${since}</td>`);
+  expect(await page(plane)).toContain(`title="${since}">${session} since `);
   await using _again = await registeredAgent(plane);
   expect(await shown(plane)).toMatchObject({ session: 'connected', left_at: null });
 });
@@ -112,4 +112,35 @@ test('an agent over REST that is silent for three intervals is down', () => {
     ...(['connected', 'down'] as const),
   ]);
   expect(sessionOf({ ...agent, seen_at: null }, none, new Date())).toBe('down');
+});
+
+test('what an agent says is text on its page, and nothing of the page comes from elsewhere', async () => {
+  await using plane = startControlPlane({ token: 'token' });
+  await register(plane);
+  await call(plane, REST_PATHS.heartbeat('one'), { agent_id: '<script>alert(1)</script>' });
+  const created_at = new Date().toISOString();
+  const command = { id: 'c-1', type: '<b>', payload: {}, timeout_seconds: null, created_at };
+  plane.store.queue('one', command);
+  const response = await fetch(`${plane.adminUrl}/agents/one`);
+  const text = await response.text();
+  expect(text).toContain('&lt;b&gt;');
+  expect(text).not.toMatch(/<b>|<script>/);
+  expect(response.headers.get('content-security-policy')).toStartWith("default-src 'none';");
+  expect((await fetch(`${plane.adminUrl}/agents/none`)).status).toBe(404);
+  expect((await fetch(`${plane.adminUrl}/fleet.js`)).headers.get('content-type')).toContain(
+    'javascript',
+  );
+});
+
+test('a page of another site gives no commands', async () => {
+  await using plane = startControlPlane({ token: 'token' });
+  await register(plane);
+  const post = (origin: string) =>
+    fetch(`${plane.adminUrl}/admin/agents/one/commands`, {
+      method: 'POST',
+      headers: { origin },
+      body: JSON.stringify({ type: 'get_resources' }),
+    });
+  expect((await post('https://evil.example')).status).toBe(403);
+  expect((await post(plane.adminUrl)).status).toBe(201);
 });
