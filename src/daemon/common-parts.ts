@@ -19,6 +19,7 @@ import { memoryCredentials } from '../kubernetes/memory/credentials.ts';
 import { memoryObjects } from '../kubernetes/memory/objects.ts';
 import { sharedFollowing } from '../kubernetes/watch/shared-following.ts';
 import { systemAskSocket } from '../platform/ask-socket.ts';
+import { systemJournal } from '../platform/journal.ts';
 import { lineLog } from '../platform/log.ts';
 import { systemCertificateEnd } from '../platform/network/certificate-end.ts';
 import { systemNetwork } from '../platform/network/open.ts';
@@ -259,6 +260,7 @@ function logParts({ clock, env, write }: DaemonPorts, config: Config) {
       format: config.log.format,
       journal: env['JOURNAL_STREAM'] !== undefined,
       write,
+      toJournal: systemJournal(env['JOURNAL_STREAM']),
       heard: (entry) => keepLine({ clock, ring: logRing }, entry),
     },
   );

@@ -21,6 +21,9 @@ export interface LogWish {
 
 export type HearLine = (line: LogLine) => void | Promise<void>;
 
+/** Of fields that the agent gave a record (platform/log.ts). */
+const OWN_PREFIX = 'PIPEOPS_';
+
 /** How long all lines may take, and how long they are followed: about as long as a timer can be, ms. */
 const READ_MS_MAX = 24 * 86_400_000;
 /** Lines of a journal at once from the agent itself. */
@@ -122,8 +125,7 @@ function journalLine(text: string): LogLine | undefined {
   return {
     timestamp: new Date(micros / 1_000).toISOString(),
     level: levelOf(Number(entry['PRIORITY'] ?? 6)),
-    message: textOf(entry['MESSAGE']),
-    fields: {},
+    ...ownWords(entry),
   };
 }
 
@@ -140,6 +142,18 @@ function levelOf(priority: number): LogLevel {
     return 'error';
   }
   return priority === 4 ? 'warn' : priority >= 7 ? 'debug' : 'info';
+}
+
+/** What the agent wrote as a message with fields is that again; all else is one message. */
+function ownWords(entry: Readonly<Record<string, unknown>>): Pick<LogLine, 'message' | 'fields'> {
+  const { PIPEOPS_EVENT: event, ...others } = entry;
+  if (typeof event !== 'string') {
+    return { message: textOf(entry['MESSAGE']), fields: {} };
+  }
+  const fields = Object.entries(others)
+    .filter(([name]) => name.startsWith(OWN_PREFIX))
+    .map(([name, value]) => [name.slice(OWN_PREFIX.length).toLowerCase(), textOf(value)]);
+  return { message: event, fields: Object.fromEntries(fields) };
 }
 
 /** Bytes that are no text come as numbers; what is very long comes as null. */

@@ -2,6 +2,7 @@ import { rankOfLevel } from '../core/log-levels.ts';
 import type { Clock, Log, LogFields, LogLevel } from '../core/ports.ts';
 import { redactedStart } from '../core/text/middle-cut.ts';
 import { visibleLine } from '../core/text/visible.ts';
+import type { JournalFields, SendToJournal } from './journal.ts';
 
 /** sd-daemon(3) priorities: the journal reads them from the start of a line. */
 const JOURNAL_PRIORITY: Readonly<Record<LogLevel, number>> = {
@@ -14,6 +15,12 @@ const JOURNAL_PRIORITY: Readonly<Record<LogLevel, number>> = {
 /** Characters of a line before its escapes: what comes from outside may have any length. */
 const LINE_LENGTH_MAX = 8_192;
 
+/** Fields of a record of the journal beside its line, and characters of each. */
+const JOURNAL_FIELDS_MAX = 32;
+const JOURNAL_FIELD_LENGTH_MAX = 1_024;
+/** Characters of the name of a field, by systemd.journal-fields(7). */
+const JOURNAL_NAME_LENGTH_MAX = 64;
+
 /** While a line repeats itself, it is told this often how many times. */
 const REPEATS_TOLD_MS = 10_000;
 
@@ -24,8 +31,10 @@ export interface LogOptions {
   readonly format: 'text' | 'json';
   /** Lines begin with `<priority>`, for a journal that reads standard error. */
   readonly journal: boolean;
-  /** Where a finished line goes. */
+  /** Where a finished line goes that the journal has not taken by its own protocol. */
   readonly write: (line: string) => void;
+  /** Absent where there is none. */
+  readonly toJournal?: SendToJournal | undefined;
   /** Told of each line, too. What it is told may have secrets in it. */
   readonly heard?: (entry: LogEntry) => void;
 }
@@ -39,7 +48,9 @@ export interface LogEntry {
 /** The daemon's log: one line an event, secrets redacted. */
 export function lineLog(deps: { readonly clock: Clock }, options: LogOptions): Log {
   const write = withoutRepeats(deps.clock, (entry) => {
-    options.write(render(deps.clock, options, entry));
+    if (options.toJournal?.(journalFields(deps.clock, options, entry)) !== true) {
+      options.write(`${journalPrefix(options, entry)}${render(deps.clock, options, entry)}\n`);
+    }
     options.heard?.(entry);
   });
   const create = (inherited: LogFields): Log => {
@@ -90,12 +101,39 @@ function withoutRepeats(clock: Clock, write: (entry: LogEntry) => void): (entry:
 
 function render(clock: Clock, options: LogOptions, entry: LogEntry): string {
   const { level, message, fields } = entry;
-  const prefix = options.journal ? `<${JOURNAL_PRIORITY[level]}>` : '';
   const body =
     options.format === 'json'
       ? JSON.stringify({ time: clock.now().toISOString(), level, message, ...fields })
       : renderText(clock, options, entry);
-  return `${prefix}${visibleLine(redactedStart(body, LINE_LENGTH_MAX))}\n`;
+  return visibleLine(redactedStart(body, LINE_LENGTH_MAX));
+}
+
+function journalPrefix({ journal }: LogOptions, { level }: LogEntry): string {
+  return journal ? `<${JOURNAL_PRIORITY[level]}>` : '';
+}
+
+/**
+ * The line as people read it, and beside it what can be searched for: `PIPEOPS_EVENT`, which is the message alone, and
+ * each field, as `PIPEOPS_COMMAND_ID`. The prefix keeps ours apart from those of the journal.
+ */
+function journalFields(clock: Clock, options: LogOptions, entry: LogEntry): JournalFields {
+  const { level, message, fields } = entry;
+  const oneLine = (text: string) => visibleLine(redactedStart(text, JOURNAL_FIELD_LENGTH_MAX));
+  return [
+    ['MESSAGE', render(clock, options, entry)],
+    ['PRIORITY', String(JOURNAL_PRIORITY[level])],
+    ['SYSLOG_IDENTIFIER', 'pipeops-agent'],
+    ['PIPEOPS_EVENT', oneLine(message)],
+    ...Object.entries(fields)
+      .filter(([, value]) => value !== undefined)
+      .slice(0, JOURNAL_FIELDS_MAX)
+      .map(([name, value]) => [journalName(name), oneLine(String(value))] as const),
+  ];
+}
+
+function journalName(name: string): string {
+  const capitals = name.toUpperCase().replaceAll(/[^A-Z0-9_]/g, '_');
+  return `PIPEOPS_${capitals}`.slice(0, JOURNAL_NAME_LENGTH_MAX);
 }
 
 /** The journal has its own time and level; elsewhere they are part of the line. */

@@ -160,6 +160,14 @@ async function readLogs(): Promise<void> {
     return result['success'] === true ? result : undefined;
   });
   expect(previous.output).toBe('last words\n');
+  const selection = ['PIPEOPS_EVENT=command failed', 'PIPEOPS_ERROR_CODE=NOT_FOUND'];
+  const found = await server.exec([
+    ...['journalctl', '--unit', 'pipeops-agent', '--output', 'json', '--lines', '1', ...selection],
+  ]);
+  expect(JSON.parse(found.stdout)).toMatchObject({
+    ...{ PRIORITY: '4', SYSLOG_IDENTIFIER: 'pipeops-agent', PIPEOPS_COMMAND_TYPE: 'logs' },
+    ...{ _TRANSPORT: 'journal', _SYSTEMD_UNIT: 'pipeops-agent.service' },
+  });
   const waiting = await waitUntil('the image is missed', SETTLE_TIMEOUT_MS, async () => {
     const result = await run('logs', inNamespace({ pod: await podWith(MISSING_IMAGE) }));
     return String(result['error']).includes('ErrImageNeverPull') ? result : undefined;

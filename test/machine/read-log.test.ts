@@ -73,6 +73,19 @@ test('entries of the journal come with their time and how grave they are', async
   );
 });
 
+test('what the agent wrote comes as its message and its fields', async () => {
+  const { lines } = await read({}, [
+    entry({
+      ...{ MESSAGE: 'command failed command_id=c-1', PRIORITY: '4', _PID: '7' },
+      ...{ PIPEOPS_EVENT: 'command failed', PIPEOPS_COMMAND_ID: 'c-1' },
+    }),
+  ]);
+  const fields = { command_id: 'c-1' };
+  expect(lines).toEqual([
+    { timestamp: TIMESTAMP, level: 'warn', message: 'command failed', fields },
+  ]);
+});
+
 test('the journal is asked for what is wished, and nothing else', async () => {
   const since = new Date('2026-01-01T00:00:00.999Z');
   expect((await read({ follow: true, level: 'warn' }, [])).argv.slice(4)).toEqual([

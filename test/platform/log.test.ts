@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import type { Log, LogLevel } from '../../src/core/ports.ts';
+import type { JournalFields } from '../../src/platform/journal.ts';
 import { type LogOptions, lineLog } from '../../src/platform/log.ts';
 import { type ManualClock, manualClock } from '../support/manual-clock.ts';
 
@@ -190,5 +191,67 @@ describe('lines that repeat themselves', () => {
       }
     });
     expect(lines).toEqual(['<6>a', '<6>a repeated=10', '<6>a repeated=10']);
+  });
+});
+
+describe('lineLog() to the journal', () => {
+  const sent = (work: (log: Log) => void, takes = true) => {
+    const records: JournalFields[] = [];
+    const toJournal = (fields: JournalFields) => {
+      records.push(fields);
+      return takes;
+    };
+    const lines = written({ journal: true, toJournal }, work);
+    return { records, lines };
+  };
+
+  test('gives the line, its priority, the message alone and each field, and writes no line beside it', () => {
+    const { records, lines } = sent((log) => {
+      log.warn('command failed', {
+        command_id: 'c 1',
+        duration_ms: 12.5,
+        none: undefined,
+        a: null,
+      });
+    });
+    expect(records).toEqual([
+      [
+        ['MESSAGE', 'command failed command_id="c 1" duration_ms=12.5 a=null'],
+        ['PRIORITY', '4'],
+        ['SYSLOG_IDENTIFIER', 'pipeops-agent'],
+        ['PIPEOPS_EVENT', 'command failed'],
+        ['PIPEOPS_COMMAND_ID', 'c 1'],
+        ['PIPEOPS_DURATION_MS', '12.5'],
+        ['PIPEOPS_A', 'null'],
+      ],
+    ]);
+    expect(lines).toEqual([]);
+  });
+
+  test('what the journal does not take is written as a line', () => {
+    const { lines } = sent((log) => log.error('m', { a: 1 }), false);
+    expect(lines).toEqual(['<3>m a=1\n']);
+  });
+
+  test('a value is one line without secrets, of limited length; there are not more fields than may be', () => {
+    const many = Object.fromEntries(Array.from({ length: 100 }, (_, at) => [`f${at}`, at]));
+    const { records } = sent((log) => {
+      log.info(`m ${JWT}`, { a: `x\nPRIORITY=0 ${JWT}`, long: 'y'.repeat(100_000), ...many });
+    });
+    const fields = new Map(records[0]);
+    expect(fields.get('PIPEOPS_A')).toBe('x\\nPRIORITY=0 [redacted]');
+    expect(fields.get('PIPEOPS_EVENT')).toBe('m [redacted]');
+    expect(records[0]?.length).toBe(4 + 32);
+    expect(JSON.stringify(records)).not.toContain(JWT);
+    expect(Math.max(...[...fields.values()].map(({ length }) => length))).toBeLessThan(10_000);
+  });
+
+  test('no name of a field is that of another one of the journal, or none at all', () => {
+    const { records } = sent((log) => {
+      log.info('m', { priority: 0, 'a-b.c': 1, ['n'.repeat(100)]: 2 });
+    });
+    expect(records[0]?.slice(4).map(([name]) => name)).toEqual([
+      ...['PIPEOPS_PRIORITY', 'PIPEOPS_A_B_C', `PIPEOPS_${'N'.repeat(56)}`],
+    ]);
   });
 });

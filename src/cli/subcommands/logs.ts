@@ -143,8 +143,15 @@ function linesOf(text: string | undefined, isBounded: boolean): number | undefin
 
 /** Local time of this machine is what its other logs have, but lines of several machines are compared. */
 function lineText({ timestamp, level, message, fields }: LogLine): string {
-  const more = Object.entries(fields).map(([name, value]) => ` ${name}=${JSON.stringify(value)}`);
+  const more = Object.entries(fields).map(([name, value]) => ` ${name}=${fieldText(value)}`);
   return visibleLine(`${timestamp} ${level.padEnd(5)} ${message}${more.join('')}`);
+}
+
+/** As in the line itself (platform/log.ts): quoted only where it would be read as several. */
+function fieldText(value: string | number | boolean | null): string {
+  return typeof value === 'string' && !/^[^\s"=]+$/.test(value)
+    ? JSON.stringify(value)
+    : String(value);
 }
 
 /** Writes lines no faster than they are read: a journal may be larger than memory. */
