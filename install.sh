@@ -36,6 +36,8 @@ VERSIONS_DIRECTORY=/opt/pipeops-agent
 LINK=/usr/local/bin/pipeops-agent
 # Where the packages for apt and dnf have it.
 PACKAGED_LINK=/usr/bin/pipeops-agent
+# One of them is on every machine with the GNU C library, and programs name it by this path.
+LOADERS='/lib64/ld-linux-x86-64.so.2 /lib/ld-linux-aarch64.so.1'
 WORDS='install, join, upgrade, uninstall, version'
 VERSION_LENGTH_MAX=64
 CONNECT_TIMEOUT_SECONDS=30
@@ -211,9 +213,20 @@ find_platform() {
     Linux-x86_64) platform=linux-x64 ;;
     Linux-aarch64) platform=linux-arm64 ;;
     *)
-      fail 4 HOST_UNSUPPORTED "There is no build for \"$system $machine\"" \
-        'Use a Linux machine with an x86-64 or arm64 processor' ;;
+      hint='Use a Linux machine with an x86-64 or arm64 processor'
+      [ "$system" != Darwin ] || hint='Use a Linux virtual machine on this Mac, for example with Lima'
+      fail 4 HOST_UNSUPPORTED "There is no build for \"$system $machine\"" "$hint" ;;
   esac
+}
+
+# The shell would say "not found" of a program that is there.
+check_loader() {
+  for loader in $LOADERS; do
+    [ ! -e "$loader" ] || return 0
+  done
+  fail 4 HOST_UNSUPPORTED \
+    'This system has no GNU C library, so the agent cannot start (Alpine, NixOS)' \
+    'Use Debian 12, Ubuntu 22.04, RHEL 9 or newer'
 }
 
 # The program would end with "Illegal instruction" before it could say a word.
@@ -742,6 +755,7 @@ set_up() {
   check_package
   find_ca_file "$@"
   find_platform
+  check_loader
   check_processor
   check_tools
   tell_variables

@@ -112,12 +112,35 @@ describe.each([...shellsWithoutTools])('install.sh in $name', (shell) => {
     expect(await setup.machine.files()).toEqual([]);
   });
 
+  rootTest(
+    'does not download what cannot start without the GNU C library, as on Alpine',
+    async () => {
+      await using setup = await open(shell);
+      const script = await Bun.file(INSTALL_SH).text();
+      const withoutLoader = script.replace(
+        /^LOADERS=.*$/m,
+        "LOADERS='/nowhere/a.so /nowhere/b.so'",
+      );
+      expect(withoutLoader).not.toBe(script);
+      expect(await runInstallSh({ ...setup.run, script: withoutLoader })).toEqual({
+        exitCode: 4,
+        stdout: '',
+        stderr:
+          'pipeops-agent: error: This system has no GNU C library, so the agent cannot start (Alpine, NixOS) [HOST_UNSUPPORTED]\n' +
+          'pipeops-agent: hint: Use Debian 12, Ubuntu 22.04, RHEL 9 or newer\n',
+      });
+      expect(setup.release.requests).toEqual([]);
+      expect(await setup.machine.files()).toEqual([]);
+    },
+  );
+
+  const ON_LINUX = 'Use a Linux machine with an x86-64 or arm64 processor';
   rootTest.each([
-    ['Linux', 'armv7l'],
-    ['Linux', 'riscv64'],
-    ['Darwin', 'arm64'],
-    ['FreeBSD', 'amd64'],
-  ])('says HOST_UNSUPPORTED on %s %s', async (system, machine) => {
+    ['Linux', 'armv7l', ON_LINUX],
+    ['Linux', 'riscv64', ON_LINUX],
+    ['Darwin', 'arm64', 'Use a Linux virtual machine on this Mac, for example with Lima'],
+    ['FreeBSD', 'amd64', ON_LINUX],
+  ])('says HOST_UNSUPPORTED on %s %s', async (system, machine, hint) => {
     const uname = `case $1 in -s) echo ${system} ;; -m) echo ${machine} ;; esac`;
     await using setup = await open(shell, { replaced: { uname } });
     expect(await runInstallSh(setup.run)).toEqual({
@@ -125,7 +148,7 @@ describe.each([...shellsWithoutTools])('install.sh in $name', (shell) => {
       stdout: '',
       stderr:
         `pipeops-agent: error: There is no build for "${system} ${machine}" [HOST_UNSUPPORTED]\n` +
-        'pipeops-agent: hint: Use a Linux machine with an x86-64 or arm64 processor\n',
+        `pipeops-agent: hint: ${hint}\n`,
     });
     expect(await setup.machine.files()).toEqual([]);
   });
