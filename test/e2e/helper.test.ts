@@ -42,16 +42,18 @@ test(
       const args = ['--token-file', TOKEN_FILE, '--cluster-name', 'helper', '--json'];
       await progress.phase('install', () => installByOneLine(stand, server, args));
       agentId = (await stand.registeredAgent()).id;
+      await desire();
       await progress.phase('a join token is refused', refuseToken);
       await progress.phase('a join token', mintToken);
       await progress.phase('a support bundle', makeSupportBundle);
       await progress.phase('another token of the control plane', rotateToken);
       await progress.phase('others are kept out', refuseOthers);
       await progress.phase('gone when idle', goneWhenIdle);
-      await progress.phase('desired state', keepDesired);
+      await progress.phase('a desired object is there', loseDesired);
       await progress.phase('certificates with 10 days left', renewCertificates);
-      await progress.phase('desired no more', keepNoMore);
+      await progress.phase('it is brought back', desireNoMore);
       await progress.phase('another address', changeAddress);
+      await progress.phase('it is desired no more', () => isKept(''));
       await progress.phase('uninstall', uninstall);
     });
   },
@@ -181,22 +183,25 @@ const DESIRED = '/etc/pipeops-agent/desired';
 const kept = () =>
   sh("k3s kubectl get configmap kept --ignore-not-found -o jsonpath='{.data.key}'");
 
-async function keepDesired(): Promise<void> {
+/** What the agent has to do by itself is waited for behind other phases: it looks every half minute. */
+async function desire(): Promise<void> {
   const manifest = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kept}\ndata: {key: root}\n';
   await server.exec(['install', '-d', '-m', '0755', DESIRED]);
   await server.writeFile(`${DESIRED}/kept.yaml`, manifest);
-  const isKept = () =>
-    waitUntil('it is there', DESIRED_TIMEOUT_MS, async () => (await kept()) === 'root');
-  await isKept();
-  await server.exec(['k3s', 'kubectl', 'delete', 'configmap', 'kept']);
-  await isKept();
-  expect(await sh('pipeops-agent status')).toMatch(/^Desired state +1 objects of 1 files; /m);
-  await server.exec(['rm', `${DESIRED}/kept.yaml`]);
 }
 
-/** The agent was restarted meanwhile. */
-async function keepNoMore(): Promise<void> {
-  await waitUntil('it is gone', DESIRED_TIMEOUT_MS, async () => (await kept()) === '');
+const isKept = (key: string) =>
+  waitUntil(`it is "${key}"`, DESIRED_TIMEOUT_MS, async () => (await kept()) === key);
+
+async function loseDesired(): Promise<void> {
+  await isKept('root');
+  expect(await sh('pipeops-agent status')).toMatch(/^Desired state +1 objects of 1 files; /m);
+  await server.exec(['k3s', 'kubectl', 'delete', 'configmap', 'kept']);
+}
+
+async function desireNoMore(): Promise<void> {
+  await isKept('root');
+  await server.exec(['rm', `${DESIRED}/kept.yaml`]);
 }
 
 /** Of the server, of the kubelet and of a client. */
