@@ -1,5 +1,6 @@
 /** Writes the pages that the sources know: `bun scripts/docs.ts`. A test compares them with the files. */
 import { join } from 'node:path';
+import type * as z from 'zod';
 import {
   describeProgram,
   type FlagDocument,
@@ -14,6 +15,7 @@ import { WARNABLES } from '../src/health/warnables/table.ts';
 import type { Check } from '../src/host/checks/check.ts';
 import { canaryChecks } from '../src/machine/canary/checks.ts';
 import { CHECKS } from '../src/machine/checks.ts';
+import { JSON_DOCUMENTS } from '../src/protocol/json-documents.ts';
 import { answerSchema } from '../src/protocol/json-schema.ts';
 import { parametersOf } from '../src/server/api/openapi.ts';
 import { type DocumentedRoute, documentedRoutes } from '../src/server/api/route.ts';
@@ -70,7 +72,8 @@ async function cliPage(): Promise<string> {
 
 \`pipeops-agent <subcommand> [flags]\`. Flags stand behind the subcommand, as \`--flag VALUE\` or
 \`--flag=VALUE\`; \`--no-flag\` turns a switch off; what stands behind \`--\` is no flag. Data goes to standard
-output, everything else to standard error. With \`--json\` there is one document, of an error too.
+output, everything else to standard error. With \`--json\` there is one document, of an error too: \`error\` with
+\`code\`, \`message\`, and mostly \`hint\` and \`details\`. A later version may add fields.
 
 \`pipeops-agent --help --json\` is this page for programs: subcommands, words, flags, exit codes. So is
 \`pipeops-agent SUBCOMMAND --help --json\` for one of them.
@@ -128,7 +131,20 @@ ${rows.length === 0 ? '' : `\n| word or flag | meaning | default, or what may be
   ofSettings.length === 0
     ? ''
     : `\nFlags of [settings](config.md): ${ofSettings.map(({ name }) => `\`${name}\``).join(', ')}.\n`
-}`;
+}${jsonSection(subcommand.name)}`;
+}
+
+/** What is printed with `--json`; of several shapes each. */
+function jsonSection(name: string): string {
+  const schema = Object.entries<z.ZodType>(JSON_DOCUMENTS).find(([each]) => each === name)?.[1];
+  if (schema === undefined) {
+    return '';
+  }
+  const shape = answerSchema(schema) as Shape;
+  const tables = (shape.anyOf ?? [shape]).map(
+    (each) => `| field | type |\n|---|---|\n${fieldRows(each).join('\n')}\n`,
+  );
+  return `\nWith \`--json\`:\n\n${tables.join('\nor:\n\n')}`;
 }
 
 function flagCell({ name, value_hint }: FlagDocument): string {

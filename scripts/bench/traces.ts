@@ -13,7 +13,7 @@ import type { BenchCase } from './bench-case.ts';
 import { threadsMs } from './processor-time.ts';
 import { median, round } from './start/numbers.ts';
 
-const ROUNDS = 15;
+const ROUNDS = 45;
 const REQUESTS = 2_000;
 const AT_ONCE = 8;
 const READY_MS = 30_000;

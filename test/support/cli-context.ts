@@ -19,6 +19,7 @@ import { systemDatabases } from '../../src/store/databases.ts';
 import { capturedTerminal } from './captured-terminal.ts';
 import { ROOMY_DISK } from './machine-tree.ts';
 import { memoryLog } from './memory-log.ts';
+import { checkPromisedJson } from './promised-json.ts';
 import { QUIET_PROBE } from './quiet-probe.ts';
 import { seededRandom } from './seeded-random.ts';
 
@@ -126,7 +127,9 @@ export function cliContext(options: CliContextOptions): TestCli {
         signal: options.signal ?? new AbortController().signal,
         progress,
       };
-      return { exitCode: await runCli(context, words), ...out };
+      const exitCode = await runCli(context, words);
+      checkPromisedJson(words, out.stdout);
+      return { exitCode, ...out };
     },
   };
 }

@@ -35,6 +35,7 @@ import { capturedTerminal } from './captured-terminal.ts';
 import { serviceAccountToken } from './fake-kubernetes.ts';
 import { DEBIAN_12, machineTree, putTree, ROOMY_DISK } from './machine-tree.ts';
 import { memoryLog } from './memory-log.ts';
+import { checkPromisedJson } from './promised-json.ts';
 import { QUIET_PROBE } from './quiet-probe.ts';
 import { memoryDirectory } from './temp-dir.ts';
 import { TOOLS } from './tools.ts';
@@ -293,6 +294,7 @@ export async function simulatedMachine(places: Places = placesOf()): Promise<Sim
         progress,
       };
       const exitCode = await runCli(context, words);
+      checkPromisedJson(words, out.stdout);
       kill.disarm();
       if ((await files.stat('/usr/local/bin/k3s')) === undefined) {
         await rm(join(root, 'cluster'), { recursive: true, force: true }); // It was k3s' data.

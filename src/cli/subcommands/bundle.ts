@@ -9,6 +9,7 @@ import { JSON_FLAG, PROGRESS_FILE_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { settingFlags } from '../definition/setting-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 import { progressFile } from '../terminal/progress-file.ts';
 import { renderTable } from '../terminal/render.ts';
 import { INSTALL_FLAGS, runInstall } from './install.ts';
@@ -136,7 +137,7 @@ function renderJson({ path, sizeBytes, manifest }: DescribedBundle): string {
   const about = { agent_version: agent.version, k3s_version: k3s.version, created, architecture };
   const listed = files.map(({ name, size_bytes, sha256 }) => ({ name, size_bytes, sha256 }));
   const document = { path, size_bytes: sizeBytes, ...about, images, files: listed };
-  return `${JSON.stringify(document, null, 2)}\n`;
+  return jsonDocument<'bundle create'>(document);
 }
 
 function renderBundle({ io }: CliContext, { path, sizeBytes, manifest }: DescribedBundle): string {

@@ -1,6 +1,7 @@
 import type { MachineCloud } from '../../machine/cloud.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 
 export const clusterInfoSubcommand = defineSubcommand({
   name: 'cluster-info',
@@ -15,7 +16,7 @@ export const clusterInfoSubcommand = defineSubcommand({
     const { renderTable } = await import('../terminal/render.ts');
     const [info, cloud] = await Promise.all([readClusterInfo(context), readMachineCloud(context)]);
     if (flags.json) {
-      context.io.stdout(`${JSON.stringify({ ...info, cloud }, null, 2)}\n`);
+      context.io.stdout(jsonDocument<'cluster-info'>({ ...info, cloud }));
       return 0;
     }
     context.io.stdout(

@@ -4,6 +4,7 @@ import { visibleLine } from '../../core/text/visible.ts';
 import type { CommandAnswer, CommandRow } from '../../protocol/local-commands.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 
 /** Of one answer of the daemon (protocol/local-queries.ts). */
 const LIMIT_MAX = 500;
@@ -42,7 +43,7 @@ export const commandsListSubcommand = defineSubcommand({
     const { renderTable } = await import('../terminal/render.ts');
     const answer = await askRoute(context, 'GET /api/commands', query);
     if (flags.json) {
-      context.io.stdout(`${JSON.stringify({ commands: answer.items }, null, 2)}\n`);
+      context.io.stdout(jsonDocument<'commands list'>({ commands: answer.items }));
       return 0;
     }
     if (answer.items.length === 0) {
@@ -74,7 +75,7 @@ export const commandsShowSubcommand = defineSubcommand({
     const command = await askRoute(context, 'GET /api/commands/{id}', { id: words.ID });
     context.io.stdout(
       flags.json
-        ? `${JSON.stringify(command, null, 2)}\n`
+        ? jsonDocument<'commands show'>(command)
         : renderTable(showRows(command), context.io.columns) + endText(command),
     );
     return 0;
@@ -98,7 +99,7 @@ export const commandsCancelSubcommand = defineSubcommand({
       0,
     );
     if (flags.json) {
-      context.io.stdout(`${JSON.stringify({ id: words.ID, outcome }, null, 2)}\n`);
+      context.io.stdout(jsonDocument<'commands cancel'>({ id: words.ID, outcome }));
     } else {
       context.io.stderr(
         outcome === 'finished'

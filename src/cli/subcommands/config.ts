@@ -11,6 +11,7 @@ import { JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { settingFlags } from '../definition/setting-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 import { renderTable } from '../terminal/render.ts';
 
 export const configShowSubcommand = defineSubcommand({
@@ -27,7 +28,7 @@ export const configShowSubcommand = defineSubcommand({
     const rows = await settingRows(context, flags, loaded);
     if (flags.json) {
       const document = { settings: rows, warnings: loaded.warnings };
-      context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
+      context.io.stdout(jsonDocument<'config show'>(document));
       return 0;
     }
     context.io.stdout(

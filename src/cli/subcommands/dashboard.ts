@@ -1,5 +1,6 @@
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 
 export const dashboardSubcommand = defineSubcommand({
   name: 'dashboard',
@@ -13,7 +14,7 @@ export const dashboardSubcommand = defineSubcommand({
     const { askRoute } = await import('../../machine/ask-daemon.ts');
     const link = await askRoute(context, 'POST /api/dashboard/links', {});
     if (flags.json) {
-      context.io.stdout(`${JSON.stringify(link, null, 2)}\n`);
+      context.io.stdout(jsonDocument<'dashboard'>(link));
       return 0;
     }
     const { port } = new URL(link.url);

@@ -2,6 +2,7 @@
 import { redact } from '../../core/text/redact.ts';
 import type { CheckResult, Outcome } from '../../host/checks/run.ts';
 import { type Diagnosis, isWrong } from '../../machine/doctor.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 import { renderTable } from '../terminal/render.ts';
 import { wrapText } from '../terminal/wrap-text.ts';
 
@@ -24,7 +25,7 @@ export function diagnosisDocument(diagnosis: Diagnosis, fixed: readonly string[]
   }));
   const ok = !isWrong(diagnosis);
   const document = { ok, role, assumed: assumed ?? null, fixed, seconds, checks };
-  return redact(`${JSON.stringify(document, null, 2)}\n`);
+  return redact(jsonDocument<'doctor'>(document));
 }
 
 /** One line for each check, then each finding: what is wrong, why it matters, what mends it. */

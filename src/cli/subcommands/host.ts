@@ -1,6 +1,7 @@
 import type { AskedEntry } from '../../protocol/files/asked.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 import { renderTable } from '../terminal/render.ts';
 
 export const hostAskedSubcommand = defineSubcommand({
@@ -15,7 +16,7 @@ export const hostAskedSubcommand = defineSubcommand({
     const { readAsked } = await import('../../machine/helper/approval.ts');
     const asked = await readAsked(context);
     if (flags.json) {
-      context.io.stdout(`${JSON.stringify({ asked }, null, 2)}\n`);
+      context.io.stdout(jsonDocument<'host asked'>({ asked }));
       return 0;
     }
     if (asked.length === 0) {
@@ -49,7 +50,7 @@ function decidingSubcommand(word: 'approve' | 'refuse', decision: 'approved' | '
       const { decideAsked } = await import('../../machine/helper/approval.ts');
       const decided = await decideAsked(context, words.ID, decision);
       if (flags.json) {
-        context.io.stdout(`${JSON.stringify(decided, null, 2)}\n`);
+        context.io.stdout(jsonDocument<'host approve'>(decided));
       } else {
         context.io.stderr(`You have ${decision}: ${whatOf(decided.request)}\n`);
       }

@@ -9,6 +9,7 @@ import { DRY_RUN_FLAG, JSON_FLAG, PROGRESS_FILE_FLAG } from '../definition/commo
 import type { CliContext } from '../definition/context.ts';
 import { readDuration } from '../definition/read-duration.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 import { progressFile } from '../terminal/progress-file.ts';
 import {
   keptVolumeLines,
@@ -83,7 +84,7 @@ async function leave(
   if (flags.json) {
     const { takenOut, ...outcome } = result;
     const document = { ...outcome, taken_out: takenOut, volumes, network };
-    context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
+    context.io.stdout(jsonDocument<'leave'>(document));
   } else {
     const { packageLines } = await import('../../machine/packaged.ts');
     const stays = [...remainsOf(context, result), ...(await packageLines(context))];
@@ -125,7 +126,7 @@ async function showPlan(
   const how = { ...REMOVE_ALL, isForgotten: cluster !== undefined };
   const removal = { ...(await planUninstall(context, inventory, how)), volumes };
   if (json) {
-    context.io.stdout(`${JSON.stringify({ node, pods, warnings, ...removal }, null, 2)}\n`);
+    context.io.stdout(jsonDocument<'leave'>({ node, pods, warnings, ...removal }));
     return;
   }
   const { renderTable } = await import('../terminal/render.ts');

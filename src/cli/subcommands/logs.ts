@@ -9,6 +9,7 @@ import { JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { readDuration } from '../definition/read-duration.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 
 const LINES_MAX = 100_000;
 const LINES_USUAL = 100;
@@ -104,7 +105,7 @@ export const logLevelSubcommand = defineSubcommand({
       ? askRoute(context, 'GET /api/log-level', {})
       : askRoute(context, 'POST /api/log-level', change));
     context.io.stdout(
-      flags.json ? `${JSON.stringify(answer, null, 2)}\n` : levelText(answer, context.clock.now()),
+      flags.json ? jsonDocument<'log-level'>(answer) : levelText(answer, context.clock.now()),
     );
     return 0;
   },

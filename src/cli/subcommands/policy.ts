@@ -6,6 +6,7 @@ import { POLICY_PRESETS } from '../../protocol/files/policy-presets.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 import { renderTable } from '../terminal/render.ts';
 
 /** Sentences are for people, also through a pager; programs use --json. */
@@ -28,7 +29,7 @@ export const policyShowSubcommand = defineSubcommand({
     const { preset } = effective;
     if (flags.json) {
       const file = hasFile ? context.places.policyFile : null;
-      context.io.stdout(`${JSON.stringify({ preset, file, rules }, null, 2)}\n`);
+      context.io.stdout(jsonDocument<'policy show'>({ preset, file, rules }));
       return 0;
     }
     context.io.stdout(
@@ -64,7 +65,7 @@ export const policyPresetsSubcommand = defineSubcommand({
         summary: PRESETS[name].summary,
         allows: Object.fromEntries(rows.map(([what, allowed]) => [what, allowed[column] === true])),
       }));
-      context.io.stdout(`${JSON.stringify({ presets }, null, 2)}\n`);
+      context.io.stdout(jsonDocument<'policy presets'>({ presets }));
       return 0;
     }
     const cells = (words: readonly string[]) =>
@@ -142,7 +143,7 @@ export const policyApplySubcommand = defineSubcommand({
         in_force: when === 'now',
         other_servers: others,
       };
-      context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
+      context.io.stdout(jsonDocument<'policy apply'>(document));
     } else {
       const what =
         path === undefined

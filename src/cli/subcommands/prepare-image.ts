@@ -3,6 +3,7 @@ import { DRY_RUN_FLAG, JSON_FLAG, PROGRESS_FILE_FLAG } from '../definition/commo
 import type { CliContext } from '../definition/context.ts';
 import { settingFlags } from '../definition/setting-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 import { progressFile } from '../terminal/progress-file.ts';
 import { renderDetails } from '../terminal/render.ts';
 
@@ -32,7 +33,7 @@ export const prepareImageSubcommand = defineSubcommand({
         mayRemove: async (titles) => flags.yes || (await isConfirmed(context, titles)),
       });
       context.io.stdout(
-        flags.json ? `${JSON.stringify(prepared, null, 2)}\n` : textOf(prepared, flags['dry-run']),
+        flags.json ? jsonDocument<'prepare-image'>(prepared) : textOf(prepared, flags['dry-run']),
       );
       return 0;
     });

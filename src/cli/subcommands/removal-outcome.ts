@@ -11,6 +11,7 @@ import type { FoundVolume, UninstallPlan } from '../../machine/uninstall.ts';
 import type { WaysOut } from '../../machine/way-out.ts';
 import type { UnknownEntry } from '../../protocol/files/host-state.ts';
 import type { CliContext } from '../definition/context.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 import { renderChanges, renderDetails, renderTable } from '../terminal/render.ts';
 
 /** @returns for standard output */
@@ -20,7 +21,7 @@ export function renderRemovalPlan(
   options: { readonly json: boolean; readonly columns: number | undefined },
 ): string {
   if (options.json) {
-    return `${JSON.stringify(plan, null, 2)}\n`;
+    return jsonDocument<'uninstall'>(plan);
   }
   const volumes = plan.volumes.map(
     (volume) => `Data of a volume: ${describeVolume(volume)}. It stays, but for --delete-data`,

@@ -13,6 +13,7 @@ import type { Report } from '../../machine/reported-steps.ts';
 import { planUninstall, uninstall, volumesAtStake } from '../../machine/uninstall.ts';
 import { lookingAtWayOut } from '../../machine/way-out.ts';
 import type { CliContext } from '../definition/context.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 import {
   lines,
   remainsOf,
@@ -95,7 +96,7 @@ export async function removeAll(
     const listed = node ?? null;
     const told = { volumes, workers, listed_node: listed, network, control_plane: farewell };
     const document = { removed, kept, left, ...told };
-    context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
+    context.io.stdout(jsonDocument<'uninstall'>(document));
   } else {
     const remains = remainsOf(context, { kept, left });
     context.io.stderr(lines(lastWord({ how, isAdopted, remains, workers, node })));

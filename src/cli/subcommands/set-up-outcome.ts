@@ -1,5 +1,6 @@
 /** How `install` and `join` report what they did. */
 import type { SetUpOutcome, SetUpSummary } from '../../machine/set-up.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 import { renderChanges, renderDetails, renderTable } from '../terminal/render.ts';
 
 /** @returns for standard output */
@@ -11,7 +12,7 @@ export function renderSetUpOutcome(
     case 'planned': {
       const { plan, adoption, networks } = outcome;
       return options.json
-        ? `${JSON.stringify({ plan, adoption, networks }, null, 2)}\n`
+        ? jsonDocument<'install'>({ plan, adoption, networks })
         : renderTable(
             plan.map(({ title, changes, needed }) => [
               needed ? title : `(done) ${title}`,
@@ -22,7 +23,7 @@ export function renderSetUpOutcome(
     }
     case 'done':
       return options.json
-        ? `${JSON.stringify(outcome.summary, null, 2)}\n`
+        ? jsonDocument<'install'>(outcome.summary)
         : renderSummary(outcome.summary, options.columns);
   }
 }

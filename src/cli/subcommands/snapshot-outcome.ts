@@ -1,7 +1,14 @@
+import type { DocumentName, JsonDocument } from '../../protocol/json-documents.ts';
 import type { CliContext } from '../definition/context.ts';
+import { jsonDocument, type Told } from '../terminal/json-document.ts';
 
-export function tell(context: CliContext, asJson: boolean, document: object, text: string): void {
-  context.io.stdout(asJson ? `${JSON.stringify(document, null, 2)}\n` : text);
+export function tell<Name extends DocumentName>(
+  context: CliContext,
+  asJson: boolean,
+  document: Told<JsonDocument<Name>>,
+  text: string,
+): void {
+  context.io.stdout(asJson ? jsonDocument<Name>(document) : text);
 }
 
 /** Shows that something is going on, and how it ended. */

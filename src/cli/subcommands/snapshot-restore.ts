@@ -38,14 +38,14 @@ export const snapshotRestoreSubcommand = defineSubcommand({
       context.io.stderr(planLines(plan));
     }
     if (flags['dry-run']) {
-      tell(context, flags.json, plan, '');
+      tell<'snapshot restore'>(context, flags.json, plan, '');
       return 0;
     }
     await confirm(context, flags.yes, 'Restore it?');
     await shown(context, 'Restore the snapshot', (update) =>
       restoreSnapshot(context, wishes, plan, update),
     );
-    tell(context, flags.json, plan, '');
+    tell<'snapshot restore'>(context, flags.json, plan, '');
     context.io.stderr(lastWord(plan));
     return 0;
   },
@@ -69,12 +69,12 @@ export const snapshotRejoinSubcommand = defineSubcommand({
     const plan = await planRejoin(context);
     context.io.stderr(`This will\n${numbered(plan.steps)}`);
     if (flags['dry-run']) {
-      tell(context, flags.json, plan, '');
+      tell<'snapshot rejoin'>(context, flags.json, plan, '');
       return 0;
     }
     await confirm(context, flags.yes, 'Rejoin?');
     await shown(context, 'Rejoin the cluster', (update) => rejoin(context, plan, update));
-    tell(context, flags.json, plan, '');
+    tell<'snapshot rejoin'>(context, flags.json, plan, '');
     context.io.stderr(`Rejoined. What was here before is in ${plan.kept_in}\n`);
     return 0;
   },

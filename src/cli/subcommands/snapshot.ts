@@ -4,6 +4,7 @@ import { kindOfName, SnapshotName } from '../../protocol/files/snapshot.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 import { renderTable } from '../terminal/render.ts';
 import { shown, tell } from './snapshot-outcome.ts';
 
@@ -35,7 +36,7 @@ export const snapshotCreateSubcommand = defineSubcommand({
     const made = await shown(context, 'Make a snapshot', (update) =>
       createSnapshot(context, wishes, update),
     );
-    tell(context, flags.json, made, `${made.path} (${megabytes(made.bytes)})\n`);
+    tell<'snapshot create'>(context, flags.json, made, `${made.path} (${megabytes(made.bytes)})\n`);
     await tellOfKey(context, made);
     return 0;
   },
@@ -74,7 +75,7 @@ export const snapshotListSubcommand = defineSubcommand({
     }
     const snapshots = await listSnapshots(context);
     if (flags.json) {
-      context.io.stdout(`${JSON.stringify({ snapshots }, null, 2)}\n`);
+      context.io.stdout(jsonDocument<'snapshot list'>({ snapshots }));
       return 0;
     }
     if (snapshots.length === 0) {
@@ -95,7 +96,7 @@ async function tellOfCopies(context: CliContext, asJson: boolean): Promise<numbe
   const copies = await listCopies(context);
   const rows = copies.map(({ name, created, place, from }) => [name, created, place, from]);
   const table = renderTable([['NAME', 'MADE', 'AT', 'FROM'], ...rows], context.io.columns);
-  tell(context, asJson, { copies }, table);
+  tell<'snapshot list'>(context, asJson, { copies }, table);
   return 0;
 }
 
@@ -111,7 +112,7 @@ export const snapshotDeleteSubcommand = defineSubcommand({
     const { withSnapshotLock } = await import('../../machine/snapshots/lock.ts');
     const name = words.NAME;
     await withSnapshotLock(context, 'snapshot delete', () => deleteSnapshot(context, name));
-    tell(context, flags.json, { deleted: name }, `Deleted ${name}\n`);
+    tell<'snapshot delete'>(context, flags.json, { deleted: name }, `Deleted ${name}\n`);
     return 0;
   },
 });
@@ -149,7 +150,12 @@ export const snapshotCheckSubcommand = defineSubcommand({
     const { path, name } = await findSnapshot(context, words.NAME);
     const header = await checkSnapshot(context, path);
     const { created } = header;
-    tell(context, flags.json, { name, created, restorable: true }, `${name} can be restored\n`);
+    tell<'snapshot check'>(
+      context,
+      flags.json,
+      { name, created, restorable: true },
+      `${name} can be restored\n`,
+    );
     return 0;
   },
 });
@@ -189,7 +195,7 @@ export const snapshotFetchSubcommand = defineSubcommand({
   run: async (context, { flags, words }) => {
     const { fetchCopy } = await import('../../machine/snapshots/fetch.ts');
     const fetched = await shown(context, 'Fetch the copy', () => fetchCopy(context, words.FROM));
-    tell(context, flags.json, fetched, `${fetched.path}\n`);
+    tell<'snapshot fetch'>(context, flags.json, fetched, `${fetched.path}\n`);
     return 0;
   },
 });
@@ -209,7 +215,7 @@ export const snapshotRunSubcommand = defineSubcommand({
     const told = { done, problems: problems.map(({ code, message }) => ({ code, message })) };
     const [first, ...others] = problems;
     if (!flags.json || first === undefined) {
-      tell(context, flags.json, told, done.map((line) => `${line}\n`).join(''));
+      tell<'snapshot run'>(context, flags.json, told, done.map((line) => `${line}\n`).join(''));
     }
     for (const { message } of others) {
       context.io.stderr(`${message}\n`);

@@ -3,6 +3,7 @@ import type { UpgradeHold } from '../../protocol/files/upgrade-hold.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 import type { Seen } from './status-screen.ts';
 
 /** Between two looks of --watch. */
@@ -31,7 +32,7 @@ export const statusSubcommand = defineSubcommand({
     }
     const seen = await look(context);
     context.io.stdout(
-      flags.json ? `${JSON.stringify(document(seen), null, 2)}\n` : await screen(context, seen),
+      flags.json ? jsonDocument<'status'>(document(seen)) : await screen(context, seen),
     );
     return 0;
   },
@@ -81,7 +82,7 @@ async function known<T>(answer: Promise<T>): Promise<T | undefined> {
   });
 }
 
-function document({ detailed, health, workloads, k3s, hold }: Seen): object {
+function document({ detailed, health, workloads, k3s, hold }: Seen) {
   return {
     ...detailed,
     ...(health === undefined ? {} : { health }),
@@ -91,7 +92,7 @@ function document({ detailed, health, workloads, k3s, hold }: Seen): object {
   };
 }
 
-function holdFacts({ pin, paused_until }: UpgradeHold): object {
+function holdFacts({ pin, paused_until }: UpgradeHold) {
   return { pin, paused_until };
 }
 

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { SupportBundle } from '../../machine/support-bundle/make.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 
 const MEBIBYTE = 1024 * 1024;
 
@@ -28,7 +29,7 @@ export const supportBundleSubcommand = defineSubcommand({
       checks: () => true,
       readOfDaemon: readAsDaemon,
     });
-    context.io.stdout(flags.json ? `${JSON.stringify(made, null, 2)}\n` : textOf(made));
+    context.io.stdout(flags.json ? jsonDocument<'support-bundle'>(made) : textOf(made));
     return 0;
   },
 });

@@ -5,6 +5,7 @@ import type { JoinTokenEntry } from '../../host/cluster/join-tokens.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import type { CliContext } from '../definition/context.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 
 const TTL_MS_MIN = 60_000;
 const TTL_MS_MAX = 7 * 24 * 3_600_000;
@@ -93,7 +94,7 @@ export const tokenCreateSubcommand = defineSubcommand({
     const { createJoinToken } = await import('../../machine/tokens/create.ts');
     const created = await createJoinToken(context, options);
     if (flags.json) {
-      context.io.stdout(`${JSON.stringify(created, null, 2)}\n`);
+      context.io.stdout(jsonDocument<'token create'>(created));
       return 0;
     }
     context.io.stdout(`${created.token}\n`);
@@ -233,7 +234,7 @@ export const tokenListSubcommand = defineSubcommand({
     const { listJoinTokens } = await import('../../host/cluster/join-tokens.ts');
     const tokens = await listJoinTokens(context);
     if (flags.json) {
-      context.io.stdout(`${JSON.stringify({ tokens }, null, 2)}\n`);
+      context.io.stdout(jsonDocument<'token list'>({ tokens }));
       return 0;
     }
     const { renderTable } = await import('../terminal/render.ts');
@@ -290,7 +291,7 @@ function endingSubcommand(name: 'token delete' | 'token revoke') {
       const { revokeJoinToken } = await import('../../host/cluster/join-tokens.ts');
       await revokeJoinToken(context, words.ID);
       if (flags.json) {
-        context.io.stdout(`${JSON.stringify({ deleted: words.ID }, null, 2)}\n`);
+        context.io.stdout(jsonDocument<'token delete'>({ deleted: words.ID }));
       } else {
         context.io.stderr(`Ended the join token ${words.ID}\n`);
       }

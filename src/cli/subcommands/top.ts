@@ -3,6 +3,7 @@ import { visibleLine } from '../../core/text/visible.ts';
 import type { NodeUsageRow, PodUsagePage } from '../../protocol/local-cluster.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 
 const MIB = 1024 * 1024;
 /** Of one answer of the daemon (protocol/local-queries.ts). */
@@ -47,7 +48,7 @@ export const topSubcommand = defineSubcommand({
     );
     if (flags.json) {
       const document = { nodes: nodes.items, pods: pods?.items ?? null };
-      context.io.stdout(`${JSON.stringify(document, null, 2)}\n`);
+      context.io.stdout(jsonDocument<'top'>(document));
       return 0;
     }
     const { columns } = context.io;

@@ -4,6 +4,7 @@ import type { K3sUpgradeOutcome } from '../../machine/k3s-upgrade/upgrade.ts';
 import { K3sChannel } from '../../protocol/files/k3s-upgrade.ts';
 import { DRY_RUN_FLAG, JSON_FLAG } from '../definition/common-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 
 export const upgradeK3sSubcommand = defineSubcommand({
   name: 'upgrade k3s',
@@ -45,7 +46,7 @@ export const upgradeK3sSubcommand = defineSubcommand({
       isThisNodeOnly: flags['this-node'],
       dryRun: flags['dry-run'],
     });
-    context.io.stdout(flags.json ? `${JSON.stringify(outcome, null, 2)}\n` : textOf(outcome));
+    context.io.stdout(flags.json ? jsonDocument<'upgrade k3s'>(outcome) : textOf(outcome));
     return 0;
   },
 });

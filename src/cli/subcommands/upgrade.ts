@@ -6,6 +6,7 @@ import type { UpgradeHold } from '../../protocol/files/upgrade-hold.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import { readDuration } from '../definition/read-duration.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 
 const VERSION_PATTERN = /^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$/;
 /** Whoever wants more pins the version. */
@@ -62,7 +63,7 @@ export const upgradeSubcommand = defineSubcommand({
       const hold = await changeHold(context, wanted);
       const text = holdText(hold, context.clock.now()) ?? 'neither pinned nor paused';
       const { pin, paused_until } = hold;
-      const document = `${JSON.stringify({ pin, paused_until }, null, 2)}\n`;
+      const document = jsonDocument<'upgrade'>({ pin, paused_until });
       context.io.stdout(flags.json ? document : `Upgrades: ${text}\n`);
       return 0;
     }
@@ -146,15 +147,15 @@ function outcomeJson(outcome: UpgradeOutcome): string {
     outcome.kind === 'changed'
       ? ofResult(outcome.result)
       : {
-          changed: false,
+          changed: false as const,
           from: outcome.kind === 'current' ? outcome.version : outcome.from,
           version: outcome.version,
         };
-  return `${JSON.stringify(told, null, 2)}\n`;
+  return jsonDocument<'rollback'>(told);
 }
 
 function ofResult({ from, to, kind, took_ms }: UpgradeResult) {
-  return { changed: true, kind, from, version: to, took_ms };
+  return { changed: true as const, kind, from, version: to, took_ms };
 }
 
 function outcomeText(outcome: UpgradeOutcome): string {

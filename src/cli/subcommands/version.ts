@@ -1,6 +1,7 @@
 import { BUILD, VERSION_LINE } from '../../core/version.ts';
 import { JSON_FLAG } from '../definition/common-flags.ts';
 import { defineSubcommand } from '../definition/subcommand.ts';
+import { jsonDocument } from '../terminal/json-document.ts';
 
 export const versionSubcommand = defineSubcommand({
   name: 'version',
@@ -10,8 +11,9 @@ export const versionSubcommand = defineSubcommand({
   words: [],
   needsRoot: false,
   run: async (context, { flags }) => {
+    const build = { ...BUILD, committedAt: BUILD.committedAt?.toISOString() };
     context.io.stdout(
-      flags.json ? `${JSON.stringify({ ...BUILD, bun: Bun.version }, null, 2)}\n` : VERSION_LINE,
+      flags.json ? jsonDocument<'version'>({ ...build, bun: Bun.version }) : VERSION_LINE,
     );
     return 0;
   },
