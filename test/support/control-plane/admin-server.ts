@@ -5,9 +5,15 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { ClusterAnswer, ClusterCall, ClusterRequest, ProxyPlane } from './proxy-plane.ts';
+import type {
+  ClusterAnswer,
+  ClusterCall,
+  ClusterRequest,
+  FailureKind,
+  ProxyPlane,
+} from './proxy-plane.ts';
 
-/** How long a request waits for an agent that is just not connected. */
+/** How long a request waits for an agent that is just not connected, as during its upgrade. */
 const CONNECTION_WAIT_MS = 15_000;
 const CONNECTION_CHECK_MS = 20;
 
@@ -102,23 +108,35 @@ function clusterRequest(target: RegExpExecArray, request: IncomingMessage): Clus
   };
 }
 
-/** Waits a while for an agent that is connecting. */
+/** Waits a while for an agent that is connecting. @param until monotonic ms */
 async function connected(
   plane: ProxyPlane,
-  target: RegExpExecArray,
-  request: IncomingMessage,
-  wanted: ClusterRequest,
+  asked: { readonly agentId: string; readonly wanted: ClusterRequest; readonly until: number },
+  hasGone: () => boolean,
   answer: ClusterAnswer,
 ): Promise<ClusterCall | undefined> {
-  const agentId = decodeURIComponent(target[1] ?? '');
-  const until = performance.now() + CONNECTION_WAIT_MS;
+  const { agentId, wanted, until } = asked;
   for (;;) {
     const call = plane.request(agentId, wanted, answer);
-    if (call !== undefined || performance.now() > until || request.destroyed) {
+    if (call !== undefined || performance.now() > until || hasGone()) {
       return call;
     }
     await Bun.sleep(CONNECTION_CHECK_MS);
   }
+}
+
+function questionOf(target: RegExpExecArray, request: IncomingMessage) {
+  return {
+    agentId: decodeURIComponent(target[1] ?? ''),
+    wanted: clusterRequest(target, request),
+    until: performance.now() + CONNECTION_WAIT_MS,
+  };
+}
+
+/** Whether what came to nothing may be sent once more: nothing was done, or doing it twice is no harm. */
+function mayAskAgain({ method, hasBody }: ClusterRequest, kind: FailureKind): boolean {
+  const isSafe = method === 'GET' || method === 'HEAD';
+  return !hasBody && (kind === 'unread' || (kind === 'lost' && isSafe));
 }
 
 async function proxyRequest(
@@ -127,12 +145,19 @@ async function proxyRequest(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  const asked = questionOf(target, request);
+  const { wanted } = asked;
   let call: ClusterCall | undefined;
-  const wanted = clusterRequest(target, request);
-  const found = await connected(plane, target, request, wanted, {
+  const unavailable = () => {
+    response.writeHead(503, { 'retry-after': '5', 'content-type': 'text/plain' });
+    response.end('the agent is not connected\n');
+  };
+  const answer: ClusterAnswer = {
     ...promptly(response),
-    fail: (error) => {
-      if (response.headersSent) {
+    fail: (error, kind) => {
+      if (mayAskAgain(wanted, kind) && performance.now() < asked.until) {
+        void ask(); // Of the agent that comes back.
+      } else if (response.headersSent) {
         response.destroy();
       } else {
         response.writeHead(502, { 'content-type': 'text/plain' });
@@ -140,13 +165,14 @@ async function proxyRequest(
       }
     },
     drained: () => request.resume(),
-  });
-  if (found === undefined) {
-    response.writeHead(503, { 'retry-after': '5', 'content-type': 'text/plain' });
-    response.end('the agent is not connected\n');
-    return;
-  }
-  call = found;
+  };
+  const ask = async () => {
+    call = await connected(plane, asked, () => response.destroyed, answer);
+    if (call === undefined) {
+      unavailable();
+    }
+  };
+  await ask();
   response.on('drain', () => call?.consumed());
   response.on('close', () => call?.cancel());
   if (wanted.hasBody) {
@@ -205,7 +231,8 @@ async function proxyUpgrade(
   first: Buffer,
 ): Promise<void> {
   let open = false;
-  const call = await connected(plane, target, request, clusterRequest(target, request), {
+  const asked = questionOf(target, request);
+  const call = await connected(plane, asked, () => request.destroyed, {
     head: (status, headers) => {
       open = status === 101;
       const close = open ? [] : [['Connection', 'close']];

@@ -87,6 +87,41 @@ test.each([
   expect(controlPlane.store.problems('one')).toEqual([expect.stringContaining('a binary message')]);
 });
 
+test('what an agent leaves unanswered at its stop is asked of the one that comes back', async () => {
+  await using controlPlane = startControlPlane({ token: 'token' });
+  const before = await registeredAgent(controlPlane);
+  const refused = ask(controlPlane, { method: 'DELETE' });
+  const { request_id: id = '' } = await before.next('proxy_request');
+  const lost = ask(controlPlane);
+  await before.next('proxy_request');
+  const refusal = { error: 'The agent is stopping', code: 'SHUTTING_DOWN' };
+  before.send('proxy_error', refusal, id);
+  before.send('ping', {});
+  await before.next('pong');
+  const later = ask(controlPlane, { method: 'HEAD' });
+  await before[Symbol.asyncDispose]();
+
+  await using after = await registeredAgent(controlPlane);
+  const methods: unknown[] = [];
+  for (const _ of [1, 2, 3]) {
+    const { request_id = '', payload } = await after.next('proxy_request');
+    methods.push(payload['method']);
+    after.send('proxy_response', { status: 200, headers: {}, body: '' }, request_id);
+  }
+  expect(methods.sort()).toEqual(['DELETE', 'GET', 'HEAD']);
+  const answers = await Promise.all([refused, lost, later]);
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+});
+
+test('what an agent may have done already is not asked again', async () => {
+  await using controlPlane = startControlPlane({ token: 'token' });
+  const before = await registeredAgent(controlPlane);
+  const asked = ask(controlPlane, { method: 'DELETE' });
+  await before.next('proxy_request');
+  await before[Symbol.asyncDispose]();
+  expect((await asked).status).toBe(502);
+});
+
 test('an agent without windows takes an upload of any size, and hears of no window', async () => {
   await using controlPlane = startControlPlane({ token: 'token' });
   await using agent = await rawAgent(controlPlane);

@@ -30,13 +30,19 @@ export interface ClusterRequest {
   readonly upgrade: boolean;
 }
 
+/**
+ * unread: the agent is stopping, and has not looked at it. lost: the connection ended before the answer began, and
+ * nobody knows.
+ */
+export type FailureKind = 'unread' | 'lost' | 'other';
+
 /** Who receives an answer. Exactly one of `end` and `fail` comes last. */
 export interface ClusterAnswer {
   head(status: number, headers: Readonly<Record<string, readonly string[]>>): void;
   /** @returns false when it must be told with `consumed` later; else it has been consumed */
   data(chunk: Buffer): boolean;
   end(): void;
-  fail(error: string): void;
+  fail(error: string, kind: FailureKind): void;
   /** There is room again after `write` returned false. */
   drained(): void;
 }
@@ -51,7 +57,7 @@ export interface ClusterCall {
 }
 
 export interface ProxyPlane extends DataPlanePeer {
-  /** @returns undefined when the agent has no connection */
+  /** @returns undefined when the agent has no connection, or is stopping */
   request(agentId: string, request: ClusterRequest, answer: ClusterAnswer): ClusterCall | undefined;
 }
 
@@ -101,6 +107,8 @@ class Session {
   readonly #windowed: boolean;
   readonly #calls = new Map<string, Call>();
   #next = 1;
+  /** It has refused a request because it is stopping. */
+  #isLeaving = false;
 
   constructor(link: AgentLink, deps: ProxyPlaneDeps) {
     this.#link = link;
@@ -108,7 +116,10 @@ class Session {
     this.#windowed = deps.isWindowed(link.agentId);
   }
 
-  request(request: ClusterRequest, answer: ClusterAnswer): ClusterCall {
+  request(request: ClusterRequest, answer: ClusterAnswer): ClusterCall | undefined {
+    if (this.#isLeaving) {
+      return undefined;
+    }
     const id = `p${this.#next}`;
     this.#next += 1;
     const call = new Call(
@@ -130,7 +141,8 @@ class Session {
       ...(request.upgrade ? { raw_upgrade: true } : {}),
     };
     if (!this.#link.send('proxy_request', payload, id)) {
-      call.fail('the agent is not connected');
+      this.#calls.delete(id);
+      return undefined;
     }
     return call;
   }
@@ -160,8 +172,12 @@ class Session {
       case 'proxy_window':
         call?.windowOpened(ProxyWindowPayload.parse(payload).bytes);
         break;
-      default:
-        call?.fail(ProxyErrorPayload.parse(payload).error);
+      default: {
+        const { error, code } = ProxyErrorPayload.parse(payload);
+        const isUnread = type === 'proxy_error' && code === 'SHUTTING_DOWN';
+        this.#isLeaving ||= isUnread;
+        call?.fail(error, isUnread ? 'unread' : 'other');
+      }
     }
   }
 
@@ -177,7 +193,7 @@ class Session {
 
   close(): void {
     for (const call of [...this.#calls.values()]) {
-      call.fail('the agent lost its connection');
+      call.fail('the agent lost its connection', 'lost');
     }
   }
 }
@@ -257,7 +273,7 @@ class Call implements ClusterCall {
   /** An existing agent may have ended what it has not begun. */
   end(): void {
     if (!this.#hasHead) {
-      this.fail('the agent ended an answer without a head');
+      this.fail('the agent ended an answer without a head', 'other');
       return;
     }
     this.#finish();
@@ -273,9 +289,9 @@ class Call implements ClusterCall {
     this.#answer.end();
   }
 
-  fail(error: string): void {
+  fail(error: string, kind: FailureKind): void {
     this.#finish();
-    this.#answer.fail(error);
+    this.#answer.fail(error, this.#hasHead ? 'other' : kind);
   }
 
   windowOpened(bytes: number): void {
