@@ -20,6 +20,7 @@ const MAY: Readonly<Record<string, { readonly times: number; readonly why: strin
   'test/e2e/main-job.test.ts': { times: 1, why: 'how long an outage lasts' },
   'test/scripts/check-layers.test.ts': { times: 8, why: 'texts that are checked' },
   'test/scripts/check-tests.test.ts': { times: 7, why: 'texts that are checked' },
+  'test/server/loopback-door.test.ts': { times: 1, why: 'the pace of the clients' },
   'test/support/control-plane/admin-server.ts': { times: 1, why: 'looks for a condition' },
   'test/support/control-plane/command-channel.ts': { times: 1, why: 'sends again by the clock' },
   'test/support/control-plane/control-plane.ts': { times: 1, why: 'a limit' },

@@ -222,8 +222,9 @@ const API_INTRODUCTION = `# The local API
 HTTP on \`127.0.0.1:8080\` (\`http.port\`) and on the socket \`${DEFAULT_PLACES.socketLink}\`. What is open answers every
 user of this machine. The rest answers over the socket, which root and the group \`pipeops-agent\` may open, and on
 loopback with the local token: \`Authorization: Bearer $(cat ${DEFAULT_PLACES.localTokenFile})\`; each start of the agent
-makes a new one. \`/proxy/*\` is the Kubernetes API, byte for byte. Requests with a foreign \`Host\`, and from pages of other
-sites, are refused. Pages of the origins in \`http.cors_origins\` may ask what is below \`/api\`, with the token; cookies are never asked for.
+makes a new one, and takes the one before for two minutes. \`/proxy/*\` is the Kubernetes API, byte for byte. Requests
+with a foreign \`Host\`, and from pages of other sites, are refused. Pages of the origins in \`http.cors_origins\` may ask
+what is below \`/api\`, with the token; cookies are never asked for.
 
 \`\`\`sh
 sudo curl --unix-socket ${DEFAULT_PLACES.socketLink} 'http://agent/api/k8s/pods?namespace=default&sort=-restarts'

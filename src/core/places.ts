@@ -156,6 +156,8 @@ export interface Places {
   readonly runtimeDirectory: string;
   /** The token for the doors on loopback; root and the group can read it. */
   readonly localTokenFile: string;
+  /** The token of the start before this one, which is accepted for a while. */
+  readonly localTokenBeforeFile: string;
   /** Root's: by what a copy of the machine is known (protocol/files/machine-mark.ts). */
   readonly machineMarkFile: string;
   readonly socketLink: string;
@@ -243,6 +245,7 @@ export function placesOf({
 
     runtimeDirectory: runtime,
     localTokenFile: `${runtime}/local-token`,
+    localTokenBeforeFile: `${runtime}/local-token-before`,
     machineMarkFile: `${runtime}/machine`,
     socketLink: `${runtime}/agent.sock`,
     ownRuntimeDirectory: `${runtime}/daemon`,

@@ -463,6 +463,21 @@ export interface HandedConnection {
 }
 
 /**
+ * Listening sockets that outlive this process: while it is started anew, the service manager has them, and
+ * who connects meanwhile waits in their queues.
+ */
+export interface KeptSockets {
+  /** The descriptor of one that the process before has left, once; undefined where there is none. */
+  take(name: string): number | undefined;
+  /** Leaves one to the next process. It is kept though this process closes it. @param name without ":" */
+  keep(name: string, descriptor: number): void;
+  /** One that was taken is not needed by the next process. */
+  forget(name: string): void;
+  /** Closes those that nobody has taken: who waits there would wait in vain. */
+  closeRest(): void;
+}
+
+/**
  * Sends one line to a Unix socket and gives each line of the answer, until the other side closes.
  * @param limits bytes of the whole answer
  * @throws AgentError HELPER_UNREACHABLE where nobody listens; INTERRUPTED at the signal

@@ -20,6 +20,7 @@ import { memoryObjects } from '../kubernetes/memory/objects.ts';
 import { sharedFollowing } from '../kubernetes/watch/shared-following.ts';
 import { systemAskSocket } from '../platform/ask-socket.ts';
 import { systemJournal } from '../platform/journal.ts';
+import { storedSockets } from '../platform/kept-sockets.ts';
 import { lineLog } from '../platform/log.ts';
 import { systemCertificateEnd } from '../platform/network/certificate-end.ts';
 import { systemNetwork } from '../platform/network/open.ts';
@@ -109,7 +110,6 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
   const { clock, random, files, http, env } = ports;
   const ownLog = logParts(ports, config);
   const { log } = ownLog;
-  const notify = systemdNotify(env['NOTIFY_SOCKET']) ?? (() => undefined);
   const paths = daemonPaths(env, configPath, ports.places);
   await files.claimDirectory(paths.credentials, { mode: 0o700 });
   const database = openStore(clock, log, paths);
@@ -152,7 +152,7 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     ...ports,
     ...REAL,
     ...ownLog,
-    notify,
+    ...serviceManager(env),
     paths,
     database,
     agentId: identity.id,
@@ -169,7 +169,7 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     ...remembered,
     commands,
     executor,
-    auth: await localTokenOf({ random, files, log }, paths),
+    auth: await localTokenOf({ ...ports, log }, paths),
     signIn: signIn({ clock, random }),
     day: lastDay({ clock, files }),
     ...letIn,
@@ -217,6 +217,15 @@ async function accessParts(
   return { access, state, ownToken: await tokenTrial({ ...deps, access, state }, paths) };
 }
 
+/** What started this process: what it is told, and what it keeps. */
+function serviceManager(env: DaemonPorts['env']) {
+  const notify = systemdNotify(env['NOTIFY_SOCKET']);
+  return {
+    notify: notify ?? (() => undefined),
+    kept: storedSockets({ env, notify }, process.pid),
+  };
+}
+
 /** What is counted all the time, for metrics. */
 function measuredParts({ agent }: Config) {
   return {
@@ -243,10 +252,13 @@ function machineParts(ports: DaemonPorts, config: Config, access: LiveAccess) {
 }
 
 function localTokenOf(
-  deps: Pick<DaemonPorts, 'random' | 'files'> & { readonly log: Log },
-  paths: DaemonPaths,
+  deps: Pick<DaemonPorts, 'clock' | 'random' | 'files' | 'places'> & { readonly log: Log },
+  { hasRootsToken, localToken }: DaemonPaths,
 ) {
-  return (paths.hasRootsToken ? givenLocalAuth : localAuth)(deps, paths.localToken);
+  const before = deps.places.localTokenBeforeFile;
+  return hasRootsToken
+    ? givenLocalAuth(deps, { path: localToken, before })
+    : localAuth(deps, localToken);
 }
 
 /** The log, its newest lines for those who read them over the API, and how much of it there is. */

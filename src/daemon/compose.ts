@@ -34,7 +34,7 @@ export async function runDaemon(
   signal: AbortSignal,
 ): Promise<void> {
   const parts = await commonParts(ports, loaded.config, configPath);
-  const { clock, log, notify, journal, state, env } = parts;
+  const { clock, log, notify, kept, journal, state, env } = parts;
   const { config } = loaded;
   const k3sRole = config.agent.role === 'node' ? 'agent' : 'server';
   const look = machineLook(parts, config, k3sRole, () => server?.health);
@@ -81,10 +81,7 @@ export async function runDaemon(
     ...(dataPlane && sourcesOfServer(parts, dataPlane, streams)),
   };
   const services = [
-    httpServer(
-      { clock, log, files: parts.files, sources },
-      { port: config.http.port, socketPath: parts.paths.socket },
-    ),
+    httpServer({ ...parts, sources }, { port: config.http.port, socketPath: parts.paths.socket }),
     // Stops as one of the last: the others may need longer to stop than systemd waits for
     // `WATCHDOG=1`.
     watchdog({ clock, log, notify }, probesOf(state, journal), watchdogIntervalMs(env)),
@@ -108,7 +105,11 @@ export async function runDaemon(
   signal.addEventListener('abort', () => notify('STOPPING=1'), { once: true });
   tellStart(parts, config.agent.role);
   try {
-    await supervise({ clock, log }, services, () => notify('READY=1\nSTATUS=running'), signal);
+    const onReady = () => {
+      kept.closeRest(); // Of ports that are not in the settings any more.
+      notify('READY=1\nSTATUS=running');
+    };
+    await supervise({ clock, log }, services, onReady, signal);
     log.info('stopped');
   } finally {
     await journal.settled();

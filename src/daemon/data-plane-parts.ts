@@ -1,7 +1,7 @@
 /** The ways to the cluster through the agent: the doors on this machine, and the session. */
 import type { Config } from '../config/schema.ts';
 import type { DataPlane } from '../control-plane/session/ports.ts';
-import type { Clock, Files, Log, Random, RunSoon } from '../core/ports.ts';
+import type { Clock, Files, KeptSockets, Log, Random, RunSoon } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import type { Traces } from '../core/traces.ts';
 import { upstreamPool } from '../http1/client/pool.ts';
@@ -39,6 +39,7 @@ interface DataPlaneDeps {
   readonly runSoon: RunSoon;
   readonly files: Files;
   readonly log: Log;
+  readonly kept: KeptSockets;
   readonly kubernetes: KubernetesClient;
   readonly follow: FollowKind;
   readonly credentials: KubernetesCredentials;
@@ -85,7 +86,7 @@ export async function dataPlaneParts(
   const certificate = await localCertificate(deps, paths.localCertificate);
   const local = { ...proxy, destination };
   const listener = tlsListener(
-    { clock: deps.clock, auth: deps.auth, proxy: local },
+    { ...deps, proxy: local },
     { port: config.http.tls_port, certificate },
   );
   const routes = clusterRoutes({ ...deps, client: deps.kubernetes });

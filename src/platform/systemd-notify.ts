@@ -1,6 +1,7 @@
 import { SOCKET_PATH_BYTES_MAX, unixDatagrams } from './unix-datagrams.ts';
 
-export type Notify = (state: string) => void;
+/** @param descriptor goes with it: the service manager gets a copy of its own */
+export type Notify = (state: string, descriptor?: number) => void;
 
 /**
  * sd_notify(3): one datagram of KEY=VALUE lines to $NOTIFY_SOCKET, from the main process itself, which lets the unit keep
@@ -18,5 +19,5 @@ export function systemdNotify(socketPath: string | undefined): Notify | undefine
   }
   const send = unixDatagrams(path);
   // A lost message is harmless: the next one repeats it, and the watchdog decides in the end.
-  return (state) => void send(Buffer.from(state));
+  return (state, descriptor) => void send(Buffer.from(state), descriptor);
 }

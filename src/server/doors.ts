@@ -1,17 +1,16 @@
 import { AgentError } from '../core/errors.ts';
-import type { Clock, Files, Log } from '../core/ports.ts';
+import type { Files } from '../core/ports.ts';
 import { troubleOf } from '../core/trouble.ts';
 import { connectionServer } from '../http1/server/connections.ts';
 import type { Listener } from './listener.ts';
+import { type LoopbackDeps, loopbackDoor } from './loopback-door.ts';
 import { plainDoor } from './plain-door.ts';
-import type { Door, ServerSources } from './sources.ts';
+import type { ServerSources } from './sources.ts';
 
 /** The owner and the group may talk to the socket. */
 const SOCKET_MODE = 0o660;
 
-interface HttpServerDeps {
-  readonly clock: Clock;
-  readonly log: Log;
+interface HttpServerDeps extends LoopbackDeps {
   readonly files: Files;
   readonly sources: ServerSources;
 }
@@ -28,10 +27,11 @@ export function httpServer(deps: HttpServerDeps, options: HttpServerOptions): Li
     name: 'http-server',
     port: () => port,
     start: async (signal) => {
-      const tcp = serve(deps, signal, 'loopback', { hostname: '127.0.0.1', port: options.port });
+      const loopback = plainDoor(deps, 'loopback', signal);
+      const tcp = loopbackDoor(deps, loopback, { port: options.port, setting: 'http.port' });
       port = tcp.port;
       await deps.files.remove(options.socketPath);
-      const unix = serve(deps, signal, 'socket', { unix: options.socketPath });
+      const unix = listenOnSocket(deps, signal, options.socketPath);
       // The runtime creates it with mode 0755.
       await deps.files.changeMode(options.socketPath, SOCKET_MODE);
       deps.log.info('listening', { port, socket: options.socketPath });
@@ -41,19 +41,12 @@ export function httpServer(deps: HttpServerDeps, options: HttpServerOptions): Li
   };
 }
 
-type Listen = { readonly hostname: string; readonly port: number } | { readonly unix: string };
-
-function serve(deps: HttpServerDeps, leaving: AbortSignal, door: Door, listen: Listen) {
+function listenOnSocket(deps: HttpServerDeps, leaving: AbortSignal, path: string) {
   try {
-    return connectionServer(
-      deps.clock,
-      plainDoor(deps, door, leaving),
-      'unix' in listen ? listen : { ...listen, exclusive: true },
-    );
+    return connectionServer(deps.clock, plainDoor(deps, 'socket', leaving), { unix: path });
   } catch (cause) {
-    const where = 'unix' in listen ? listen.unix : `127.0.0.1:${listen.port}`;
-    throw new AgentError('PORT_IN_USE', `Cannot listen on ${where}: ${troubleOf(cause)}`, {
-      hint: 'See who holds it: ss -ltnp; or choose another port: http.port in config.yaml',
+    throw new AgentError('PORT_IN_USE', `Cannot listen on ${path}: ${troubleOf(cause)}`, {
+      hint: 'See who holds it: ss -lxp',
       cause,
     });
   }

@@ -3,7 +3,7 @@
  */
 import { timingSafeEqual } from 'node:crypto';
 import { toAgentError } from '../core/errors.ts';
-import type { Files, Log, Random } from '../core/ports.ts';
+import type { Clock, Files, Log, Random } from '../core/ports.ts';
 
 /** Bytes of randomness in the local token. */
 const TOKEN_BYTES = 32;
@@ -12,6 +12,11 @@ const TOKEN_LENGTH_MIN = 32;
 const TOKEN_FILE_LIMIT_BYTES = 4 * 1024;
 /** The daemon's group may read it; every start makes a new one. */
 const TOKEN_MODE = 0o640;
+/**
+ * So long the token of the start before is accepted, ms: who waited while the agent was started anew, or reads
+ * the file only once a minute (client-go), has no other one yet.
+ */
+const TOKEN_BEFORE_MS = 120_000;
 
 export interface LocalAuth {
   /** @param authorization value of the header, as it came */
@@ -28,20 +33,31 @@ export async function localAuth(
   return authOf(token);
 }
 
-/** Checks with the token that root has made for this start; without one the doors let nobody in. */
+/**
+ * Checks with the token that root has made for this start, and for a while with the one before it; without one
+ * the doors let nobody in.
+ */
 export async function givenLocalAuth(
-  deps: { readonly files: Files; readonly log: Log },
-  tokenPath: string,
+  deps: { readonly clock: Clock; readonly files: Files; readonly log: Log },
+  { path, before }: { readonly path: string; readonly before: string },
 ): Promise<LocalAuth> {
-  const token = await readToken(deps, tokenPath);
+  const token = await readToken(deps, path);
   if (token.length < TOKEN_LENGTH_MIN) {
     deps.log.warn('there is no local token: the doors on loopback let nobody in', {
-      path: tokenPath,
+      path,
       hint: 'start the agent again: sudo systemctl restart pipeops-agent',
     });
     return { accepts: () => false };
   }
-  return authOf(token);
+  const now = authOf(token);
+  const older = await readToken(deps, before);
+  const olderAuth = older.length < TOKEN_LENGTH_MIN ? undefined : authOf(older);
+  const until = deps.clock.monotonic() + TOKEN_BEFORE_MS;
+  return {
+    accepts: (authorization) =>
+      now.accepts(authorization) ||
+      (olderAuth?.accepts(authorization) === true && deps.clock.monotonic() < until),
+  };
 }
 
 /** Checks with the token that was made at the first start: those who have it are elsewhere. */

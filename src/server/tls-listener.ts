@@ -3,28 +3,27 @@
  * raw path, repeated headers, trailers and the bytes of an upgrade (exec, attach, port-forward)
  * pass untouched.
  */
-import { AgentError } from '../core/errors.ts';
 import { STATUS_TYPE } from '../core/kinds.ts';
-import type { Clock } from '../core/ports.ts';
-import { troubleOf } from '../core/trouble.ts';
 import { type RequestHead, singleHeader } from '../http1/head.ts';
 import { headRoom } from '../http1/head-room.ts';
 import type { DoorDeps, Refusal } from '../http1/server/connection.ts';
-import { connectionServer } from '../http1/server/connections.ts';
 import { type ForwardDeps, forward } from '../proxy/forward.ts';
 import type { Listener } from './listener.ts';
 import type { LocalAuth } from './local-auth.ts';
+import { type LoopbackDeps, loopbackDoor } from './loopback-door.ts';
 import { foreignReason } from './own-host.ts';
 import { programOf } from './program-name.ts';
 import type { CertificateAndKey } from './self-signed-certificate.ts';
 
 const PREFIX = '/proxy';
 
-interface TlsListenerDeps {
-  readonly clock: Clock;
+/** What requests of the door need. */
+interface TlsDoorDeps {
   readonly auth: LocalAuth;
   readonly proxy: ForwardDeps;
 }
+
+type TlsListenerDeps = LoopbackDeps & TlsDoorDeps;
 
 interface TlsListenerOptions {
   readonly port: number;
@@ -46,7 +45,7 @@ export function tlsListener(deps: TlsListenerDeps, options: TlsListenerOptions):
 }
 
 /** How requests of the door are admitted, begun and refused. */
-export function connectionDeps(deps: TlsListenerDeps, leaving: AbortSignal): DoorDeps {
+export function connectionDeps(deps: TlsDoorDeps, leaving: AbortSignal): DoorDeps {
   return {
     headRoom: headRoom(),
     admit: (head) => refusalOf(deps, head),
@@ -65,23 +64,15 @@ export function connectionDeps(deps: TlsListenerDeps, leaving: AbortSignal): Doo
 
 function listen(deps: TlsListenerDeps, leaving: AbortSignal, options: TlsListenerOptions) {
   const { port, certificate } = options;
-  try {
-    return connectionServer(deps.clock, connectionDeps(deps, leaving), {
-      hostname: '127.0.0.1',
-      port,
-      exclusive: true,
-      tls: { cert: certificate.certificate, key: certificate.key },
-    });
-  } catch (cause) {
-    throw new AgentError('PORT_IN_USE', `Cannot listen on 127.0.0.1:${port}: ${troubleOf(cause)}`, {
-      hint: 'See who holds it: ss -ltnp; or choose another: http.tls_port in config.yaml',
-      cause,
-    });
-  }
+  return loopbackDoor(deps, connectionDeps(deps, leaving), {
+    port,
+    setting: 'http.tls_port',
+    tls: { cert: certificate.certificate, key: certificate.key },
+  });
 }
 
 /** Refuses a request before anything else of it is looked at. */
-function refusalOf(deps: TlsListenerDeps, head: RequestHead): Refusal | undefined {
+function refusalOf(deps: TlsDoorDeps, head: RequestHead): Refusal | undefined {
   const host = singleHeader(head.headers, 'host');
   const origin = singleHeader(head.headers, 'origin');
   const hasToken = deps.auth.accepts(singleHeader(head.headers, 'authorization'));

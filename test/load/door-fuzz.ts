@@ -111,7 +111,7 @@ class Run {
     };
     const auth = { accepts: (given: string | undefined) => given === 'Bearer local' };
     const leaving = new AbortController().signal;
-    const deps = connectionDeps({ clock, auth, proxy }, leaving);
+    const deps = connectionDeps({ auth, proxy }, leaving);
     const now = () => clock.monotonic();
     const own = { joiningRoom: joiningRoom(), now, idle: () => undefined };
     this.#connection = new DoorConnection({ ...deps, ...own }, this.#client);

@@ -5,6 +5,7 @@ import { httpServer } from '../../src/server/doors.ts';
 import { eventReaders } from '../../src/server/realtime/event-readers.ts';
 import { eventRing } from '../../src/server/realtime/event-ring.ts';
 import { memoryLog } from '../support/memory-log.ts';
+import { NO_KEPT_SOCKETS } from '../support/no-kept-sockets.ts';
 import { NO_SOURCES } from '../support/server-sources.ts';
 import { turn } from '../support/until.ts';
 
@@ -28,7 +29,7 @@ const { signal } = new AbortController();
 await readers.service.start(signal);
 const server = httpServer(
   {
-    ...{ clock, log, files: systemFiles('/') },
+    ...{ clock, log, files: systemFiles('/'), kept: NO_KEPT_SOCKETS },
     sources: {
       ...NO_SOURCES,
       realtime: {

@@ -7,6 +7,7 @@ import { Problem } from '../../src/protocol/local-status.ts';
 import { httpServer } from '../../src/server/doors.ts';
 import type { ServerSources } from '../../src/server/sources.ts';
 import { memoryLog } from '../support/memory-log.ts';
+import { NO_KEPT_SOCKETS } from '../support/no-kept-sockets.ts';
 import { NO_SOURCES } from '../support/server-sources.ts';
 import { tempDirectory } from '../support/temp-dir.ts';
 
@@ -29,7 +30,10 @@ async function startServer(port = 0) {
   const socketPath = join(directory.path, 'agent.sock');
   const log = memoryLog();
   const server = httpServer(
-    { log, clock: systemClock, files: systemFiles('/'), sources: SOURCES },
+    {
+      ...{ log, clock: systemClock, files: systemFiles('/') },
+      ...{ kept: NO_KEPT_SOCKETS, sources: SOURCES },
+    },
     { port, socketPath },
   );
   const stop = new AbortController();

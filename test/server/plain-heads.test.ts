@@ -6,6 +6,7 @@ import { systemFiles } from '../../src/platform/files.ts';
 import { forward } from '../../src/proxy/forward.ts';
 import { httpServer } from '../../src/server/doors.ts';
 import { memoryLog } from '../support/memory-log.ts';
+import { NO_KEPT_SOCKETS } from '../support/no-kept-sockets.ts';
 import { testProxy } from '../support/proxy-deps.ts';
 import { okAnswer, rawUpstream } from '../support/raw-upstream.ts';
 import { NO_SOURCES } from '../support/server-sources.ts';
@@ -30,6 +31,7 @@ async function doors() {
       clock: systemClock,
       log: memoryLog(),
       files: systemFiles('/'),
+      kept: NO_KEPT_SOCKETS,
       sources: {
         ...NO_SOURCES,
         auth: { accepts: (given) => given === 'Bearer local' },

@@ -8,6 +8,7 @@ import { forward } from '../../src/proxy/forward.ts';
 import { httpServer } from '../../src/server/doors.ts';
 import { localAuth } from '../../src/server/local-auth.ts';
 import { memoryLog } from '../support/memory-log.ts';
+import { NO_KEPT_SOCKETS } from '../support/no-kept-sockets.ts';
 import { testProxy } from '../support/proxy-deps.ts';
 import { okAnswer, type RawConnection, rawUpstream } from '../support/raw-upstream.ts';
 import { NO_SOURCES } from '../support/server-sources.ts';
@@ -29,6 +30,7 @@ async function doors(onData: (connection: RawConnection, bytes: string) => void)
       log,
       files,
       clock: systemClock,
+      kept: NO_KEPT_SOCKETS,
       sources: {
         ...NO_SOURCES,
         auth,

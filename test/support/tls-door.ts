@@ -4,6 +4,8 @@ import type { Clock } from '../../src/core/ports.ts';
 import type { Listener } from '../../src/server/listener.ts';
 import { selfSignedCertificate } from '../../src/server/self-signed-certificate.ts';
 import { tlsListener } from '../../src/server/tls-listener.ts';
+import { memoryLog } from './memory-log.ts';
+import { NO_KEPT_SOCKETS } from './no-kept-sockets.ts';
 import type { TestProxy } from './proxy-deps.ts';
 
 const certificate = selfSignedCertificate({
@@ -21,7 +23,10 @@ export const TOKEN = 'Authorization: Bearer local';
 /** @param port 0: any that is free */
 export function tlsDoor(proxy: TestProxy, clock: Clock, port = 0): Listener {
   const auth = { accepts: (given: string | undefined) => given === 'Bearer local' };
-  return tlsListener({ clock, auth, proxy: proxy.deps }, { port, certificate });
+  return tlsListener(
+    { clock, log: memoryLog(), kept: NO_KEPT_SOCKETS, auth, proxy: proxy.deps },
+    { port, certificate },
+  );
 }
 
 export function doorRequest(path: string, ...headers: readonly string[]): string {

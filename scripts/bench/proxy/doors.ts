@@ -17,6 +17,7 @@ import { selfSignedCertificate } from '../../../src/server/self-signed-certifica
 import { tlsListener } from '../../../src/server/tls-listener.ts';
 import { metricHistograms } from '../../../src/telemetry/metrics/histograms.ts';
 import { proxyDurations } from '../../../src/telemetry/proxy-durations.ts';
+import { NO_KEPT_SOCKETS } from '../../../test/support/no-kept-sockets.ts';
 import { NO_SOURCES } from '../../../test/support/server-sources.ts';
 import { STANDARD_POLICY } from '../../../test/support/standard-policy.ts';
 
@@ -59,6 +60,7 @@ const http = httpServer(
     log,
     files,
     clock: systemClock,
+    kept: NO_KEPT_SOCKETS,
     sources: {
       ...NO_SOURCES,
       auth,
@@ -68,7 +70,10 @@ const http = httpServer(
   },
   { port: 0, socketPath: join(directory, 'agent.sock') },
 );
-const tls = tlsListener({ clock: systemClock, auth, proxy }, { port: 0, certificate });
+const tls = tlsListener(
+  { clock: systemClock, log, kept: NO_KEPT_SOCKETS, auth, proxy },
+  { port: 0, certificate },
+);
 const stop = new AbortController();
 await http.start(stop.signal);
 await tls.start(stop.signal);

@@ -6,6 +6,8 @@ import { isListed } from './account.ts';
 
 /** Bytes of randomness in the local token. */
 const TOKEN_BYTES = 32;
+/** As it stands in its file. */
+const LOCAL_TOKEN = /^[\w-]{43}\n$/;
 
 /**
  * Makes what root puts into the runtime directory at each start of the daemon: a new local token, and
@@ -26,6 +28,7 @@ export async function prepareRuntimeDirectory({
   }
   // First of all: from now on nobody else can change its content.
   await files.claimDirectory(places.runtimeDirectory, { mode: 0o755, owner: 'root:root' });
+  await keepTokenBefore(files, places);
   const token = Buffer.from(random.bytes(TOKEN_BYTES)).toString('base64url');
   await files.writeAtomic(places.localTokenFile, `${token}\n`, {
     mode: 0o640,
@@ -36,6 +39,24 @@ export async function prepareRuntimeDirectory({
     owner: `root:${AGENT_USER}`,
   });
   await files.link(DAEMON_SOCKET_TARGET, places.socketLink);
+}
+
+/** Clients have it still while the agent is started anew (server/local-auth.ts). */
+async function keepTokenBefore(files: Files, places: Places): Promise<void> {
+  // What stood there before the directory was root's may be anything, a link to a secret too.
+  const found = await files.stat(places.localTokenFile);
+  const text =
+    found?.kind === 'file' && found.uid === 0
+      ? ((await files.readText(places.localTokenFile)) ?? '')
+      : '';
+  if (LOCAL_TOKEN.test(text)) {
+    await files.writeAtomic(places.localTokenBeforeFile, text, {
+      mode: 0o640,
+      owner: `root:${AGENT_USER}`,
+    });
+  } else {
+    await files.remove(places.localTokenBeforeFile);
+  }
 }
 
 /** Read by root: only root may read the hardware's number, and the daemon's own /proc is another one. */

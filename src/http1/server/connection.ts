@@ -79,6 +79,8 @@ export class DoorConnection implements ServedRequestOwner {
   readonly #head: HeadBuffer;
   /** Came while an answer was under way; the socket is paused meanwhile. */
   #ahead: Buffer | undefined;
+  #isFresh = true;
+  #isLeaving = false;
   #isEnding = false;
   #since: number;
   /** How long what is expected next may take; infinite when nothing is. */
@@ -97,12 +99,26 @@ export class DoorConnection implements ServedRequestOwner {
     return this.#served !== undefined || this.output.isBlocked;
   }
 
-  /** Ends it as soon as nothing is under way. */
+  /** It is open, and the client's next request has not come yet. */
+  get isWaiting(): boolean {
+    return this.#served === undefined && !this.#isEnding;
+  }
+
+  /** No request has come yet. */
+  get isFresh(): boolean {
+    return this.#isFresh;
+  }
+
+  /** The request that is under way, or else the next one, is the last one. */
   leave(): void {
-    if (this.#served === undefined) {
+    this.#isLeaving = true;
+    this.#served?.leave();
+  }
+
+  /** Ends it unless a request is under way. */
+  endIfWaiting(): void {
+    if (this.isWaiting) {
       this.#end();
-    } else {
-      this.#served.leave();
     }
   }
 
@@ -233,7 +249,11 @@ export class DoorConnection implements ServedRequestOwner {
       this.#refuse(refusal, head.method);
       return;
     }
+    this.#isFresh = false;
     const served = new ServedRequest(this, head);
+    if (this.#isLeaving) {
+      served.leave();
+    }
     const call = this.#deps.begin(head, served);
     this.#served = served; // From here on it has an answer of its own.
     this.#limitMs = Number.POSITIVE_INFINITY;

@@ -1,6 +1,12 @@
 /** The connections of one door: opened, looked at for what takes too long, and ended in order. */
 
-import type { Socket, TCPSocketListenOptions, UnixSocketOptions } from 'bun';
+import type {
+  FdSocketOptions,
+  Socket,
+  SocketHandler,
+  TCPSocketListenOptions,
+  UnixSocketOptions,
+} from 'bun';
 import { msUntilBeat } from '../../core/beat.ts';
 import type { Clock } from '../../core/ports.ts';
 import { settledWithin } from '../../core/waiting.ts';
@@ -9,6 +15,13 @@ import { joiningRoom } from './socket-output.ts';
 
 /** How often connections are looked at for what takes too long, ms. */
 const CHECK_INTERVAL_MS = 2_000;
+/**
+ * At the stop: how long connections without a request are still open for one, ms. What a client sends while its
+ * connection is ended would have no answer; one that asks more often than this has sent its last request by then.
+ */
+const LAST_REQUEST_MS = 100;
+/** The same of connections on which none has come yet: whoever has just connected is about to ask. */
+const FIRST_REQUEST_MS = 2_000;
 /** At the stop: how long requests and streams under way may go on, ms. */
 const DRAIN_MS = 5_000;
 /** Connections at once, where the door has no number of its own. */
@@ -16,13 +29,19 @@ const CONNECTIONS_MAX = 3_000;
 
 type Address =
   | Omit<TCPSocketListenOptions<DoorConnection>, 'socket'>
-  | Omit<UnixSocketOptions<DoorConnection>, 'socket'>;
+  | Omit<UnixSocketOptions<DoorConnection>, 'socket'>
+  | Omit<FdSocketOptions<DoorConnection>, 'socket'>;
 
 export interface ConnectionServer {
-  /** 0 of a Unix socket. */
+  /** 0 of a Unix socket, and of one that was listened on before. */
   readonly port: number;
-  /** Serves until then, and resolves when the last connection is at its end. */
-  serveUntil(signal: AbortSignal): Promise<void>;
+  /** Of the listening socket. */
+  readonly descriptor: number;
+  /**
+   * Serves until then, and resolves when the last connection is at its end.
+   * @param beforeClosing called while the listening socket is still open
+   */
+  serveUntil(signal: AbortSignal, beforeClosing?: () => void): Promise<void>;
 }
 
 /** @throws Error at once when it cannot listen */
@@ -33,11 +52,11 @@ export function connectionServer(
   { connectionsMax = CONNECTIONS_MAX }: { readonly connectionsMax?: number } = {},
 ): ConnectionServer {
   const connections = new Set<DoorConnection>();
-  const idle = signalOfIdleness(connections);
+  const quiet = quietOf(connections);
   const own: ConnectionDeps = {
     ...deps,
     joiningRoom: joiningRoom(),
-    idle: idle.check,
+    idle: quiet.check,
     now: () => clock.monotonic(),
   };
   const handlers = {
@@ -60,46 +79,56 @@ export function connectionServer(
     },
     error: (socket: Socket<DoorConnection>) => socket.data.destroy(),
   };
-  const server =
-    'unix' in address
-      ? Bun.listen<DoorConnection>({ ...address, socket: handlers })
-      : Bun.listen<DoorConnection>({ ...address, socket: handlers });
+  const server = listen(address, handlers);
   return {
-    port: 'port' in server ? server.port : 0,
-    serveUntil: (signal) => serveUntilAsked(clock, server, connections, idle, signal),
+    port: server.port ?? 0,
+    descriptor: server.fd,
+    serveUntil: async (signal, beforeClosing) => {
+      await lookAtTime(clock, connections, signal);
+      beforeClosing?.();
+      server.stop();
+      await endConnections(clock, connections, quiet);
+    },
   };
 }
 
-interface Idleness {
-  /** To be called whenever a connection may have become idle, or is gone. */
-  check(): void;
-  whenIdle(): Promise<void>;
+/** What the types of the runtime (Bun 1.4.5) leave out: it listens on a descriptor, too, and tells its own. */
+type Listening = { readonly fd: number; readonly port?: number; stop(): void };
+
+function listen(address: Address, socket: SocketHandler<DoorConnection>): Listening {
+  const options = { ...address, socket } as TCPSocketListenOptions<DoorConnection>;
+  return Bun.listen(options) as unknown as Listening;
 }
 
-function signalOfIdleness(connections: ReadonlySet<DoorConnection>): Idleness {
-  const isIdle = () => ![...connections].some((each) => each.isBusy);
+/** Somebody waits until all connections are so far. */
+interface Quiet {
+  /** To be called whenever one of them may have come so far, or is gone. */
+  check(): void;
+  until(isQuiet: (connection: DoorConnection) => boolean): Promise<void>;
+}
+
+function quietOf(connections: ReadonlySet<DoorConnection>): Quiet {
+  let isQuiet: (connection: DoorConnection) => boolean = () => true;
   let told: (() => void) | undefined;
+  const check = () => {
+    if (told !== undefined && [...connections].every(isQuiet)) {
+      told();
+    }
+  };
   return {
-    check: () => {
-      if (told !== undefined && isIdle()) {
-        told();
-      }
-    },
-    whenIdle: () =>
+    check,
+    until: (wanted) =>
       new Promise((resolve) => {
+        isQuiet = wanted;
         told = resolve;
-        if (isIdle()) {
-          resolve();
-        }
+        check();
       }),
   };
 }
 
-async function serveUntilAsked(
+async function lookAtTime(
   clock: Clock,
-  server: { stop(): void },
   connections: ReadonlySet<DoorConnection>,
-  idle: Idleness,
   signal: AbortSignal,
 ): Promise<void> {
   while (await clock.sleep(msUntilBeat(clock, CHECK_INTERVAL_MS), signal)) {
@@ -107,11 +136,31 @@ async function serveUntilAsked(
       connection.checkTime();
     }
   }
-  server.stop();
+}
+
+async function endConnections(
+  clock: Clock,
+  connections: ReadonlySet<DoorConnection>,
+  quiet: Quiet,
+): Promise<void> {
   for (const connection of [...connections]) {
     connection.leave();
   }
-  await settledWithin(clock, DRAIN_MS, undefined, idle.whenIdle());
+  const begun = clock.monotonic();
+  /** @param limitMs from the beginning of the stop */
+  const untilNone = async (limitMs: number, isLeft: (connection: DoorConnection) => boolean) => {
+    const none = quiet.until((each) => !isLeft(each));
+    await settledWithin(clock, begun + limitMs - clock.monotonic(), undefined, none);
+  };
+  await untilNone(LAST_REQUEST_MS, (each) => each.isWaiting);
+  for (const connection of [...connections].filter((each) => !each.isFresh)) {
+    connection.endIfWaiting();
+  }
+  await untilNone(FIRST_REQUEST_MS, (each) => each.isWaiting);
+  for (const connection of [...connections]) {
+    connection.endIfWaiting();
+  }
+  await untilNone(DRAIN_MS, (each) => each.isBusy);
   for (const connection of [...connections]) {
     if (connection.isBusy) {
       connection.destroy(); // The others have been ended in order.

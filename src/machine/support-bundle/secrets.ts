@@ -24,7 +24,7 @@ export async function secretsHere(
   const { files, places } = context;
   const ofRoot = [
     ...[K3S_SERVER_TOKEN_FILE, K3S_NODE_TOKEN_FILE, NODE_PASSWORD_FILE],
-    ...[places.localTokenFile, places.k3sTokenFile],
+    ...[places.localTokenFile, places.localTokenBeforeFile, places.k3sTokenFile],
   ];
   const ofDaemon = [places.controlPlaneTokenFile, places.proxyCredentialsFile];
   const texts = await Promise.all([

@@ -151,3 +151,23 @@ test("root makes the local token anew at each start, in a directory of its own, 
     await writeFile(join(runtime, 'local-token'), 'of the last start');
   }
 });
+
+test('the token of the start before stays beside the new one, and nothing else that stood there does', async () => {
+  const runtime = join(machine.path, 'run/pipeops-agent');
+  await rm(join(machine.path, 'var/lib/rancher'), { recursive: true });
+  const cli = cliContext({ root: machine.path });
+  const read = async (name: string) =>
+    await readFile(join(runtime, name), 'utf8').catch(() => undefined);
+  await cli.run('credentials', 'renew');
+  const first = await read('local-token');
+  expect(await read('local-token-before')).toBeUndefined();
+  await cli.run('credentials', 'renew');
+  const { mode } = await lstat(join(runtime, 'local-token-before'));
+  expect([await read('local-token-before'), mode & 0o7777]).toEqual([first, 0o640]);
+
+  await rm(join(runtime, 'local-token'));
+  await writeFile(join(machine.path, 'secret'), `${'s'.repeat(43)}\n`);
+  await symlink(join(machine.path, 'secret'), join(runtime, 'local-token'));
+  await cli.run('credentials', 'renew');
+  expect(await read('local-token-before')).toBeUndefined();
+});

@@ -168,3 +168,42 @@ test('what the system has not taken yet waits for a slow reader, however long', 
   connection.checkTime();
   expect(done).toEqual(['shut', 'closed']);
 });
+
+test('at the stop who asks at once is still answered, and who has just connected has longer for that', async () => {
+  const api = await rawUpstream(({ socket }) => socket.write(okAnswer('fine')));
+  const toApi = testProxy(api.address);
+  const own = manualClock();
+  const door = tlsDoor(toApi, own);
+  const leaving = new AbortController();
+  const { done } = await door.start(leaving.signal);
+  const kept = async () => {
+    const client = await rawClient(door.port());
+    client.socket.write(doorRequest('/proxy/x', TOKEN));
+    await client.until('fine');
+    return client;
+  };
+  using asking = await kept();
+  using idle = await kept();
+  using fresh = await rawClient(door.port());
+  using silent = await rawClient(door.port());
+  await own.whenSleeping(1);
+  leaving.abort();
+  await own.whenSleeping(1);
+  asking.socket.write(doorRequest('/proxy/x', TOKEN));
+  await asking.closed;
+  expect(asking.received().split('fine').length - 1).toBe(2);
+  expect(asking.received()).toContain('Connection: close');
+
+  own.advance(100);
+  await idle.closed;
+  fresh.socket.write(doorRequest('/proxy/x', TOKEN));
+  await fresh.closed;
+  expect(fresh.received()).toEndWith('\r\nConnection: close\r\n\r\nfine');
+  expect(silent.socket.readyState).toBe('open');
+  await own.whenSleeping(1);
+  own.advance(1_900);
+  await silent.closed;
+  await done;
+  toApi[Symbol.dispose]();
+  await api[Symbol.asyncDispose]();
+});

@@ -5,6 +5,7 @@ import { systemClock } from '../../../src/platform/clock.ts';
 import { systemFiles } from '../../../src/platform/files.ts';
 import { httpServer } from '../../../src/server/doors.ts';
 import { memoryLog } from '../../support/memory-log.ts';
+import { NO_KEPT_SOCKETS } from '../../support/no-kept-sockets.ts';
 import { NO_SOURCES } from '../../support/server-sources.ts';
 import { type TempDirectory, tempDirectory } from '../../support/temp-dir.ts';
 
@@ -22,7 +23,13 @@ beforeAll(async () => {
     auth: { accepts: (given: string | undefined) => given === 'Bearer local' },
   };
   const server = httpServer(
-    { log: memoryLog(), clock: systemClock, files: systemFiles('/'), sources },
+    {
+      log: memoryLog(),
+      clock: systemClock,
+      kept: NO_KEPT_SOCKETS,
+      files: systemFiles('/'),
+      sources,
+    },
     { port: 0, socketPath: join(directory.path, 'agent.sock') },
   );
   ({ done } = await server.start(stop.signal));

@@ -9,6 +9,7 @@ import { httpServer } from '../../../src/server/doors.ts';
 import type { ServerSources } from '../../../src/server/sources.ts';
 import { CONVERSATIONS_MAX } from '../../../src/server/web-socket/door.ts';
 import { memoryLog } from '../../support/memory-log.ts';
+import { NO_KEPT_SOCKETS } from '../../support/no-kept-sockets.ts';
 import { NO_SOURCES } from '../../support/server-sources.ts';
 import { type TempDirectory, tempDirectory } from '../../support/temp-dir.ts';
 import { until } from '../../support/until.ts';
@@ -50,7 +51,13 @@ beforeEach(async () => {
   stop = new AbortController();
   open = [];
   const server = httpServer(
-    { log: memoryLog(), clock: systemClock, files: systemFiles('/'), sources: SOURCES },
+    {
+      log: memoryLog(),
+      clock: systemClock,
+      kept: NO_KEPT_SOCKETS,
+      files: systemFiles('/'),
+      sources: SOURCES,
+    },
     { port: 0, socketPath: join(directory.path, 'agent.sock') },
   );
   ({ done } = await server.start(stop.signal));
