@@ -1577,6 +1577,34 @@ describe('uninstall', () => {
     });
   });
 
+  test('removes the program that install.sh has placed for an installation that was refused', async () => {
+    await machine.files.makeDirectory('/opt', { mode: 0o755 });
+    await machine.files.makeDirectory('/usr/local/bin', { mode: 0o755 });
+    const before = await machine.listing();
+    await machine.files.makeDirectory('/opt/pipeops-agent/1.2.3', { mode: 0o755 });
+    const program = '/opt/pipeops-agent/1.2.3/pipeops-agent';
+    await machine.files.writeAtomic(program, 'program', { mode: 0o755 });
+    await machine.files.link(program, '/usr/local/bin/pipeops-agent');
+    const placed = await machine.listing();
+    const planned = JSON.parse((await machine.run(['uninstall', '--dry-run', '--json'])).stdout);
+    expect(planned.plan.map(({ title }: { title: string }) => title)).toEqual(
+      expect.arrayContaining(['Remove link /usr/local/bin/pipeops-agent']),
+    );
+    expect(await machine.listing()).toEqual(placed);
+    const ran = await machine.run(['uninstall', '--yes', '--json']);
+    expect({ exitCode: ran.exitCode, stderr: ran.stderr }).toMatchObject({ exitCode: 0 });
+    expect(await machine.listing()).toEqual(before);
+  });
+
+  test('removes no program of an installation whose inventory was lost', async () => {
+    await install();
+    await machine.files.removeTree('/var/lib/pipeops-agent-host');
+    const before = await machine.listing();
+    const ran = await machine.run(['uninstall', '--yes', '--json']);
+    expect(errorOf(ran)).toMatchObject({ code: 'NOT_INSTALLED' });
+    expect(await machine.listing()).toEqual(before);
+  });
+
   test("removes a secret from a directory that was found here as the daemon's user", async () => {
     await machine.files.makeDirectory('/var/lib/pipeops-agent', { mode: 0o700 });
     await install();

@@ -57,7 +57,8 @@ async function runUninstall(
   const wait = flags['wait-control-plane'];
   const waitMs = wait === undefined ? 0 : readDuration('wait-control-plane', wait, WAITING);
   const { openInventory } = await import('../../host/engine/inventory.ts');
-  const inventory = await openInventory(context);
+  const { withPlacedProgram } = await import('../../host/agent/placed-program.ts');
+  const inventory = await withPlacedProgram(context, await openInventory(context));
   await checkInstalled(context, inventory);
   const { removeAll } = await import('./removal.ts');
   return removeAll(context, inventory, howOf(flags), { ...flags, report, waitMs });
