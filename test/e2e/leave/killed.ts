@@ -1,36 +1,52 @@
-/** `leave` that is killed as soon as it has told so many lines of its progress, and the run that ends it. */
+/** What is killed as soon as it has told so many lines of its progress, above all `leave`, and the run that ends it. */
 import { expect } from 'bun:test';
 import type { Machine } from '../../vm/machine.ts';
 
 /** Where a leave may have removed the installed program, another one is at hand. */
 export const AGENT = '/root/pipeops-agent';
-const PROGRESS = '/run/leave-progress.jsonl';
+const PROGRESS = '/run/killed-progress.jsonl';
+const OUTPUT = '/run/killed.out';
 const LEAVE_TIMEOUT_MS = 300_000;
 /** Looked at each 20 ms: a step takes longer. */
 const KILL_AT = `
-rm -f "$2"
-"$1" leave --yes --json --progress-file "$2" >/run/leave-killed.out 2>&1 &
+progress=$1 lines=$2
+shift 2
+rm -f "$progress"
+"$@" --json --progress-file "$progress" >${OUTPUT} 2>&1 &
 pid=$!
 while kill -0 "$pid" 2>/dev/null; do
-  if [ "$(cat "$2" 2>/dev/null | wc -l)" -ge "$3" ]; then kill -9 "$pid"; break; fi
+  if [ "$(cat "$progress" 2>/dev/null | wc -l)" -ge "$lines" ]; then kill -9 "$pid"; break; fi
   sleep 0.02
 done
 wait "$pid"
 `;
 
-/** @returns the last step that it told, and whether it was killed before it had told its end */
-export async function killLeave(
+/** Where it was ended: the last step that it told, and whether that was before it had told its end. */
+export interface Killed {
+  readonly step: string;
+  readonly killed: boolean;
+}
+
+export function killLeave(machine: Machine, lines: number): Promise<Killed> {
+  return killAt(machine, [AGENT, 'leave', '--yes'], lines);
+}
+
+/** @param argv of a subcommand that knows `--progress-file` */
+export async function killAt(
   machine: Machine,
+  argv: readonly string[],
   lines: number,
-): Promise<{ readonly step: string; readonly killed: boolean }> {
-  const argv = ['sh', '-c', KILL_AT, 'sh', AGENT, PROGRESS, String(lines)] as const;
-  const { exitCode } = await machine.exec([...argv], {
+  env: Readonly<Record<string, string>> = {},
+): Promise<Killed> {
+  const script = ['sh', '-c', KILL_AT, 'sh', PROGRESS, String(lines)] as const;
+  const { exitCode } = await machine.exec([...script, ...argv], {
     timeoutMs: LEAVE_TIMEOUT_MS,
     check: false,
+    env,
   });
   const told = (await machine.readFile(PROGRESS)).trim().split('\n');
   const { step, state } = JSON.parse(told.at(-1) ?? '{}');
-  await machine.exec(['rm', PROGRESS, '/run/leave-killed.out']);
+  await machine.exec(['rm', PROGRESS, OUTPUT]);
   return { step: `${step} ${state}`, killed: exitCode === 137 };
 }
 
