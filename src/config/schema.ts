@@ -468,7 +468,7 @@ const MetricsSection = z.strictObject({
 const DebugSection = z.strictObject({
   profiling: setting(z.boolean().default(false), {
     description:
-      'Let who may ask the local API take profiles and snapshots of the heap, and log what stops the agent for more than 50 ms; needs some 2 % of a processor',
+      'Let who may ask the local API take profiles and snapshots of the heap, and log what stops the agent for more than 50 ms; needs about 1 % of a processor',
     since: '0.3.0',
   }),
 });

@@ -7,16 +7,23 @@ import type { Profiler, StackSample } from '../core/ports.ts';
 const SAMPLE_INTERVAL_US = 5_000;
 const MS_PER_SECOND = 1_000;
 
+/** Of the samples of a profile, µs. */
+const PROFILE_INTERVAL_US = 1_000;
+/** What the runtime says for a line that it does not know. */
+const LINE_UNKNOWN = 0xff_ff_ff_ff;
+
+interface Frame {
+  readonly name: string;
+  readonly sourceURL?: string;
+  readonly line: number;
+}
+
 /** What the runtime says of its stacks; its types do not say it. */
 interface Traces {
   readonly traces: readonly {
     /** Seconds. */
     readonly timestamp: number;
-    readonly frames: readonly {
-      readonly name: string;
-      readonly sourceURL?: string;
-      readonly line: number;
-    }[];
+    readonly frames: readonly Frame[];
   }[];
 }
 
@@ -34,6 +41,7 @@ export function systemProfiler(): Profiler {
       const session = new Session();
       session.connect();
       await session.post('Profiler.enable');
+      await session.post('Profiler.setSamplingInterval', { interval: PROFILE_INTERVAL_US });
       await session.post('Profiler.start');
       return async () => {
         const { profile } = await session.post('Profiler.stop');
@@ -60,13 +68,19 @@ function nodeOf({ id, callFrame, hitCount = 0, children = [] }: ProfileNode) {
   return { id, callFrame, hitCount, children };
 }
 
+function frameText({ name, sourceURL, line }: Frame): string {
+  if (sourceURL === undefined) {
+    return name;
+  }
+  const place = line === LINE_UNKNOWN ? '' : `:${line}`;
+  return `${name || '(anonymous)'} (${basename(sourceURL)}${place})`;
+}
+
 function takeStacks(): readonly StackSample[] {
   // Its types do not know it.
   const { traces } = Reflect.get(jsc, 'samplingProfilerStackTraces')() as Traces;
   return traces.map(({ timestamp, frames }) => ({
     atMs: timestamp * MS_PER_SECOND,
-    frames: frames.map(({ name, sourceURL, line }) =>
-      sourceURL === undefined ? name : `${name} (${basename(sourceURL)}:${line})`,
-    ),
+    frames: frames.map(frameText),
   }));
 }
