@@ -165,7 +165,7 @@ async function readLogs(): Promise<void> {
     ...['journalctl', '--unit', 'pipeops-agent', '--output', 'json', '--lines', '1', ...selection],
   ]);
   expect(JSON.parse(found.stdout)).toMatchObject({
-    ...{ PRIORITY: '4', SYSLOG_IDENTIFIER: 'pipeops-agent', PIPEOPS_COMMAND_TYPE: 'logs' },
+    ...{ PRIORITY: '6', SYSLOG_IDENTIFIER: 'pipeops-agent', PIPEOPS_COMMAND_TYPE: 'logs' },
     ...{ _TRANSPORT: 'journal', _SYSTEMD_UNIT: 'pipeops-agent.service' },
   });
   const waiting = await waitUntil('the image is missed', SETTLE_TIMEOUT_MS, async () => {
