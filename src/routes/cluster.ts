@@ -45,6 +45,8 @@ const TCP_ROUTES = pathOfKind(KINDS.tcpRoute);
 const UDP_ROUTES = pathOfKind(KINDS.udpRoute);
 
 export interface ClusterRoutes {
+  /** Whether they are looked at: they are while this agent has the session. Without one nobody is told of them. */
+  isFollowed(): boolean;
   /** The result of the last look; undefined before everything has been listed once. */
   routes(): RouteTable | undefined;
   /** By key; see `listenerTunnels`. Undefined before everything has been listed once. */
@@ -66,6 +68,7 @@ export interface ClusterRoutesDeps extends InformerDeps {
 export function clusterRoutes(deps: ClusterRoutesDeps): ClusterRoutes {
   const caches = routeCaches(deps);
   const listeners = new Set<() => void>();
+  let isFollowed = false;
   let routes: RouteTable | undefined;
   let tunnels: ReadonlyMap<string, ListenerTunnel> | undefined;
   let routed: ReadonlySet<string> = new Set();
@@ -91,6 +94,7 @@ export function clusterRoutes(deps: ClusterRoutesDeps): ClusterRoutes {
     }
   };
   return {
+    isFollowed: () => isFollowed,
     routes: () => routes,
     tunnels: () => tunnels,
     application: (host, path) =>
@@ -100,6 +104,7 @@ export function clusterRoutes(deps: ClusterRoutesDeps): ClusterRoutes {
     service: {
       name: 'routes',
       start: async (signal) => {
+        isFollowed = true;
         const follow = (either: AbortSignal) => followAll(deps, caches, either);
         return { done: together([follow, lookAgainAndAgain], signal) };
       },

@@ -158,7 +158,16 @@ async function answerRoute(
       return otherMethod(found.allow, id);
     case 'route': {
       const { route, parts } = found;
-      const params = route.params.safeParse({ ...Object.fromEntries(url.searchParams), ...parts });
+      const given = { ...Object.fromEntries(url.searchParams), ...parts };
+      const empty = Object.keys(given).filter((name) => given[name]?.trim() === '');
+      if (empty.length > 0) {
+        // As a number it would be 0, which nobody asked for.
+        throw wrongParams(
+          route,
+          empty.map((name) => ({ path: [name], message: 'it is empty' })),
+        );
+      }
+      const params = route.params.safeParse(given);
       if (!params.success) {
         throw wrongParams(route, params.error.issues);
       }

@@ -215,3 +215,11 @@ test('an answer about events says that there are more than were read', async () 
   expect(await answered(true)).toEqual({ ...empty, truncated: true });
   expect(await answered(false)).toEqual({ ...empty, truncated: false });
 });
+
+test.each(['offset=', 'offset=%20', 'name=x&limit='])(
+  'a parameter with no value is refused: %s',
+  async (query) => {
+    const { status, code } = await problem(answers(), asked(`/api/k8s/pods?${query}`));
+    expect({ status, code }).toEqual({ status: 400, code: 'USAGE' });
+  },
+);
