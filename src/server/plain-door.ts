@@ -50,9 +50,7 @@ export function plainDoor(deps: PlainDoorDeps, door: Door, leaving: AbortSignal)
       if (proxy === undefined || !isOfProxy(target)) {
         const isTrusted = door === 'socket' || hasToken(auth, head);
         const request = { method, target, headers, isTrusted };
-        return target.split('?', 1)[0] === SOCKET_PATH
-          ? openSocket(request, sink)
-          : sendAnswer(answer, request, sink);
+        return isOfSocket(target) ? openSocket(request, sink) : sendAnswer(answer, request, sink);
       }
       const client = `${door}:${programOf(headers)}`;
       const asked = { method, target: target.slice(PREFIX.length), headers, client, leaving };
@@ -61,8 +59,15 @@ export function plainDoor(deps: PlainDoorDeps, door: Door, leaving: AbortSignal)
   };
 }
 
-function hasToken(auth: ServerSources['auth'], { headers }: RequestHead): boolean {
-  return auth.accepts(singleHeader(headers, 'authorization') ?? tokenOfProtocol(headers));
+/** A subprotocol shows it for `/ws` alone: what is proxied takes its subprotocols along. */
+function hasToken(auth: ServerSources['auth'], head: RequestHead): boolean {
+  const shown = singleHeader(head.headers, 'authorization');
+  const offered = isOfSocket(targetOf(head)) ? tokenOfProtocol(head.headers) : undefined;
+  return auth.accepts(shown ?? offered);
+}
+
+function isOfSocket(target: string): boolean {
+  return target.split('?', 1)[0] === SOCKET_PATH;
 }
 
 function isOfProxy(target: string): boolean {

@@ -37,6 +37,12 @@ const SOURCES = {
     uptime_seconds: 61,
     timestamp: '2026-01-01T00:00:00.000Z',
   }),
+  proxy: {
+    forward: () => {
+      proxied += 1;
+      throw new Error('it went on');
+    },
+  },
   // Of each answer only what is used here.
 } as unknown as ServerSources;
 
@@ -45,11 +51,14 @@ let stop: AbortController;
 let done: Promise<void>;
 let address: string;
 let open: WebSocket[];
+/** Requests that went on. */
+let proxied: number;
 
 beforeEach(async () => {
   directory = await tempDirectory();
   stop = new AbortController();
   open = [];
+  proxied = 0;
   const server = httpServer(
     {
       log: memoryLog(),
@@ -122,6 +131,13 @@ test('it greets, and answers as dashboards of earlier agents expect it', async (
 test('a page shows the token by a subprotocol, which is not the one that it gets', async () => {
   const { socket, seen } = await dial({ protocols: ['pipeops-agent', 'bearer.local'] });
   expect([socket.protocol, seen.messages[0]?.type]).toEqual(['pipeops-agent', 'status']);
+});
+
+test('a token in a subprotocol opens nothing else: requests that go on would take it along', async () => {
+  const headers = { 'sec-websocket-protocol': 'bearer.local' };
+  const url = `http://${address.replace('/ws', '/proxy/api/v1/pods')}`;
+  expect((await fetch(url, { headers })).status).toBe(401);
+  expect(proxied).toBe(0);
 });
 
 async function refusal(headers: Record<string, string>, method = 'GET') {
