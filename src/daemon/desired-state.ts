@@ -7,7 +7,7 @@ import type { KeepContext, KeepProblem, SeenObjects } from '../commands/apply/ke
 import type { CommandDeps } from '../commands/engine/handler.ts';
 import { msUntilBeat } from '../core/beat.ts';
 import { AgentError, expectedError } from '../core/errors.ts';
-import type { Files, Log } from '../core/ports.ts';
+import type { FileStat, Files, Log } from '../core/ports.ts';
 import type { Service } from '../core/service.ts';
 import {
   KEPT_OBJECTS_LIMIT_BYTES,
@@ -92,8 +92,13 @@ async function look(
   owner: number,
   seen: SeenObjects,
 ): Promise<DesiredFacts | undefined> {
-  if ((await deps.files.stat(paths.desired)) === undefined) {
+  const directory = await deps.files.stat(paths.desired);
+  if (directory === undefined) {
     return undefined;
+  }
+  if (!isOnlyOf(owner, 'directory', directory)) {
+    // Who may write to it can put another file of root's in a file's place, or take files away.
+    throw unusable("it must be a directory of root's, no link, that nobody else can write to");
   }
   // Most servers have no such directory, and never load this.
   const { bringBack, keptOf, keyOf, planKept, removeUnwanted } = await import(
@@ -147,7 +152,7 @@ async function readManifests({ files }: LookDeps, directory: string, owner: numb
         throw unusable(`there are more than ${DESIRED_FILES_MAX} files`);
       }
       const stat = await files.stat(path);
-      if (stat?.kind !== 'file' || stat.uid !== owner || (stat.mode & WRITABLE_BY_OTHERS) !== 0) {
+      if (stat === undefined || !isOnlyOf(owner, 'file', stat)) {
         throw unusable("it must be a file of root's that nobody else can write to");
       }
       const text = (await files.readText(path, Math.min(FILE_BYTES_MAX, left))) ?? '';
@@ -159,6 +164,10 @@ async function readManifests({ files }: LookDeps, directory: string, owner: numb
     }
   }
   return { manifests, problems };
+}
+
+function isOnlyOf(owner: number, kind: FileStat['kind'], stat: FileStat): boolean {
+  return stat.kind === kind && stat.uid === owner && (stat.mode & WRITABLE_BY_OTHERS) === 0;
 }
 
 function unusable(message: string): AgentError {

@@ -48,6 +48,10 @@ export function profiling(deps: {
       }
       return {
         begin: (sink) => {
+          if (isBusy) {
+            sink.break(); // Somebody else was let in at the same time.
+            return { room: () => undefined, gone: () => undefined };
+          }
           const bytes = snapshot(clock, log, profiler);
           isBusy = true;
           const source = pieces(bytes, () => {

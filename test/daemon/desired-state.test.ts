@@ -1,6 +1,6 @@
 /** Manifests of root are kept in the cluster as they are written. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { V1ConfigMap } from '@kubernetes/client-node';
 import { AgentError } from '../../src/core/errors.ts';
@@ -177,7 +177,7 @@ test('without the directory nothing is brought and nothing is removed', async ()
   expect(await look()).toBeUndefined();
   expect(dataOf('one')).toEqual({ key: 'a' });
   // It is still known what it had brought.
-  await mkdir(paths().desired);
+  await mkdir(paths().desired, { mode: 0o755 });
   expect(await look()).toMatchObject({ files: 0, changes: 1 });
   expect(dataOf('one')).toBeUndefined();
 });
@@ -221,6 +221,27 @@ test('a file that others could have written counts for nothing', async () => {
   });
   expect(dataOf('one')).toBeUndefined();
 });
+
+test.each(['writable by others', 'a link'])(
+  'of a directory that is %s nothing counts and nothing is removed',
+  async (how) => {
+    await put('a.yaml', mapText('one', 'a'));
+    await look();
+    await rm(join(paths().desired, 'a.yaml'));
+    await put('b.yaml', mapText('two', 'b'));
+    if (how === 'a link') {
+      await rename(paths().desired, `${paths().desired}-of-others`);
+      await symlink(`${paths().desired}-of-others`, paths().desired);
+    } else {
+      await chmod(paths().desired, 0o777);
+    }
+    expect(await look()).toMatchObject({
+      files: 0,
+      problems: [{ about: 'the directory', code: 'FILE_ACCESS' }],
+    });
+    expect([dataOf('one'), dataOf('two')]).toEqual([{ key: 'a' }, undefined]);
+  },
+);
 
 test('what somebody else has applied since stays, and so does what holds data', async () => {
   const claim =

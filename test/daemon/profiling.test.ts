@@ -54,6 +54,18 @@ test('a snapshot is sent piece by piece, and the next one may be asked for then'
   }
 });
 
+test('of two that were let in at the same time one snapshot is made', async () => {
+  const { source } = started();
+  const [first, second] = [source.heap(), source.heap()];
+  const [one, other] = [reading(), reading()];
+  first.begin(one.sink);
+  second.begin(other.sink);
+  expect(await Promise.allSettled([one.bytes, other.bytes])).toEqual([
+    { status: 'fulfilled', value: 200_000 },
+    { status: 'rejected', reason: new Error('broken') },
+  ]);
+});
+
 test('of a large heap there is no snapshot', async () => {
   const { source } = started(HEAP_BYTES_MAX + 1);
   expect((await failureOf(async () => source.heap())).code).toBe('BUSY');
