@@ -5,13 +5,13 @@ import {
   NODE_PASSWORD_FILE,
 } from '../../core/k3s-places.ts';
 import { AGENT_USER } from '../../core/places.ts';
-import { readTokenTrial } from '../../protocol/files/token-trial.ts';
+import { readTokenTrial, TOKEN_TRIAL_LIMIT_BYTES } from '../../protocol/files/token-trial.ts';
 import type { MachineContext } from '../context.ts';
 import type { BundleWishes } from './contents.ts';
 
 const READ_TIMEOUT_MS = 10_000;
-/** What a secret of this machine has at most; a longer text is no secret of ours. */
-const SECRET_BYTES_MAX = 8 * 1024;
+/** Of a file with secrets of this machine; a longer one is none of ours. */
+const SECRET_BYTES_MAX = TOKEN_TRIAL_LIMIT_BYTES;
 
 /**
  * The secrets that this machine keeps in files, of which any may stand in some text as it is.

@@ -90,6 +90,20 @@ test('the token of the control plane is not in it, although the helper can becom
   expect(text).not.toContain('plain-words-as-a-token');
 });
 
+test('of a token of any length, and of the one before it, nothing is left', async () => {
+  const long = (word: string) => `${word}-`.repeat(1_500);
+  await machine.put(TOKEN_FILE, long('present'));
+  const trial = { v: 1, before: long('earlier'), tried_sha256: '' };
+  await machine.put(`${TOKEN_FILE}.trial`, JSON.stringify(trial));
+  machine.programs.set('journalctl', async () => ({
+    ...{ exitCode: 0, stderr: '' },
+    stdout: `said ${long('present')} and ${long('earlier')} aloud`,
+  }));
+  expect(await textOf((await made('command-1')).path)).toContain(
+    'said [redacted] and [redacted] aloud',
+  );
+});
+
 test('checks that the walls of the helper would fool are not made', async () => {
   const text = await textOf((await made('command-1')).path);
   const ids = [...text.matchAll(/"id": "([-a-z0-9]+)"/g)].map(([, id]) => id);
