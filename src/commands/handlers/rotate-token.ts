@@ -1,5 +1,10 @@
 import { AgentError } from '../../core/errors.ts';
-import { RotateTokenData, RotateTokenPayload } from '../../protocol/commands/machine.ts';
+import {
+  RotateTokenData,
+  RotateTokenPayload,
+  TokenTrialBegun,
+} from '../../protocol/commands/machine.ts';
+import { readCheckpoint } from '../engine/checkpoint.ts';
 import { commandHandler } from '../engine/handler.ts';
 
 /** While the control plane is away, the new token stays on trial. */
@@ -8,7 +13,8 @@ const LOOK_INTERVAL_MS = 200;
 
 /**
  * rotate_token: another token for the session. It is tried, and the one before is forgotten only when the control
- * plane has let the agent in with the new one. A rerun after a crash goes on with the trial.
+ * plane has let the agent in with the new one. A rerun after a crash goes on with the trial, and never begins one that has
+ * ended here: what root has set meanwhile stays.
  */
 export const rotateTokenCommand = commandHandler({
   type: 'rotate_token',
@@ -19,9 +25,15 @@ export const rotateTokenCommand = commandHandler({
   timeoutMs: () => TIMEOUT_MS,
   afterRestart: 'rerun',
   run: async ({ new_token: token }, context) => {
-    const { clock, signal, stopping, ownToken } = context;
-    context.progress('The session begins anew with the new token');
-    await ownToken.begin(token);
+    const { clock, node, signal, stopping, ownToken } = context;
+    const isBegunHere = readCheckpoint(TokenTrialBegun, context)?.node === node;
+    // Where root has taken the token away, the control plane gives none.
+    if (!isBegunHere && ownToken.inUse() !== '') {
+      context.progress('The session begins anew with the new token');
+      await ownToken.begin(token);
+      const begun: TokenTrialBegun = { node };
+      await context.setCheckpoint(begun);
+    }
     while (ownToken.settled() !== token) {
       if (ownToken.inUse() !== token) {
         throw new AgentError(

@@ -39,6 +39,10 @@ export const RotateTokenPayload = z.strictObject({
   }),
 });
 
+/** What a later attempt must know: on which machine it was begun. */
+export const TokenTrialBegun = z.looseObject({ node: z.string() });
+export type TokenTrialBegun = z.infer<typeof TokenTrialBegun>;
+
 export const RotateTokenData = z.strictObject({ in_use: z.literal(true) });
 
 const JITTER_SECONDS_MAX = 3_600;

@@ -9,6 +9,7 @@ import { unusedCommandDeps } from '../../support/unused-command-deps.ts';
 let inUse: string;
 let settled: string;
 let done: string[];
+const NOTED = 'note {"node":"node-1"}';
 
 beforeEach(() => {
   inUse = 'first';
@@ -17,7 +18,11 @@ beforeEach(() => {
 });
 
 /** @param atLook what has happened when it looks again; false: nobody waits any longer */
-function contextWith(atLook: () => boolean, stopping = new AbortController()): CommandContext {
+function contextWith(
+  atLook: () => boolean,
+  stopping = new AbortController(),
+  checkpoint?: unknown,
+): CommandContext {
   return {
     ...unusedCommandDeps(),
     clock: { ...systemClock, sleep: async () => atLook() },
@@ -37,8 +42,9 @@ function contextWith(atLook: () => boolean, stopping = new AbortController()): C
     signal: stopping.signal,
     stopping: stopping.signal,
     log: memoryLog(),
-    checkpoint: undefined,
-    setCheckpoint: async () => undefined,
+    node: 'node-1',
+    checkpoint,
+    setCheckpoint: async (value) => void done.push(`note ${JSON.stringify(value)}`),
     progress: () => undefined,
   };
 }
@@ -55,7 +61,7 @@ test('it answers once the control plane has let the agent in', async () => {
     output: 'The control plane takes the new token; the one before is forgotten here',
     data: { in_use: true },
   });
-  expect(done).toEqual(['begin second']);
+  expect(done).toEqual(['begin second', NOTED]);
 });
 
 test('a refused one is a failure, with the one before in use', async () => {
@@ -64,7 +70,7 @@ test('a refused one is a failure, with the one before in use', async () => {
     return true;
   });
   expect(await failureOf(() => run(context))).toMatchObject({ code: 'TOKEN_REJECTED' });
-  expect(done).toEqual(['begin second']);
+  expect(done).toEqual(['begin second', NOTED]);
 });
 
 test('a cancel goes back, unless it comes too late', async () => {
@@ -72,7 +78,7 @@ test('a cancel goes back, unless it comes too late', async () => {
     code: 'COMMAND_CANCELLED',
     message: 'the token before is in use again',
   });
-  expect(done).toEqual(['begin second', 'go back']);
+  expect(done).toEqual(['begin second', NOTED, 'go back']);
   const late = contextWith(() => {
     settled = 'second';
     return false;
@@ -87,7 +93,39 @@ test('when the daemon stops the trial goes on at its next start', async () => {
     return false;
   }, stopping);
   expect(await failureOf(() => run(context))).toMatchObject({ code: 'COMMAND_CANCELLED' });
-  expect(done).toEqual(['begin second']);
+  expect(done).toEqual(['begin second', NOTED]);
+});
+
+test('what root has set here since it was begun stays: the next start does not begin it again', async () => {
+  for (const ofRoot of ['of root', '']) {
+    inUse = ofRoot;
+    settled = ofRoot;
+    const context = contextWith(() => true, undefined, { node: 'node-1' });
+    expect(await failureOf(() => run(context))).toMatchObject({ code: 'TOKEN_REJECTED' });
+  }
+  expect(done).toEqual([]);
+});
+
+test('another server that takes the command over begins it there', async () => {
+  const context = contextWith(
+    () => {
+      settled = 'second';
+      return true;
+    },
+    undefined,
+    { node: 'node-2' },
+  );
+  await run(context);
+  expect(done).toEqual(['begin second', NOTED]);
+});
+
+test('an agent that root has given no token gets none from a command', async () => {
+  inUse = '';
+  settled = '';
+  expect(await failureOf(() => run(contextWith(() => true)))).toMatchObject({
+    code: 'TOKEN_REJECTED',
+  });
+  expect(done).toEqual([]);
 });
 
 test.each([[{}], [{ new_token: '' }], [{ new_token: 'two words' }], [{ new_token: 'pj1.abc' }]])(
