@@ -21,6 +21,8 @@ import { pathOfNode } from '../leave/client.ts';
 type Request = Extract<HelperRequest, { verb: 'upgrade_k3s' }>;
 
 const FILE_MODE = 0o600;
+/** The longest time of its command: nobody goes on with what was allowed for it after that. */
+const ALLOWED_FOR_MS = 8 * 24 * 3_600_000;
 const ID_LENGTH = 16;
 
 /**
@@ -37,7 +39,8 @@ export async function allowK3sUpgrade(context: MachineContext, request: Request)
     const nodes = wanted.map(({ name, isServer, version: from }) => ({
       ...{ node: name, role: isServer ? ('server' as const) : ('worker' as const), from },
     }));
-    const lead: K3sLead = { v: K3S_LEAD_READER, command_id, to, drain, nodes };
+    const allowed_at = context.clock.now().toISOString();
+    const lead: K3sLead = { v: K3S_LEAD_READER, command_id, allowed_at, to, drain, nodes };
     await writeStateFile(context, context.places.k3sLeadFile, lead, FILE_MODE);
   }
   return await ledK3s(context, command_id);
@@ -69,12 +72,12 @@ async function requireWanted(
 
 /**
  * Asks the next node for it, where none is at it and the one before has not failed.
- * @throws AgentError NOT_FOUND where nothing was allowed for this command; KUBERNETES_API, TIMEOUT
+ * @throws AgentError NOT_FOUND where nothing was allowed for this command, or too long ago; KUBERNETES_API, TIMEOUT
  */
 export async function askNextNode(context: MachineContext, commandId: string): Promise<LedK3s> {
   const led = await ledK3s(context, commandId);
-  if (led.state === 'none') {
-    throw new AgentError('NOT_FOUND', 'No upgrade of k3s was allowed for this command here', {
+  if (led.state === 'none' || !(await isStillAllowed(context))) {
+    throw new AgentError('NOT_FOUND', 'No upgrade of k3s is allowed for this command here', {
       hint: 'Send a new command',
     });
   }
@@ -89,6 +92,11 @@ export async function askNextNode(context: MachineContext, commandId: string): P
   const annotations = { [K3S_WANTED_ANNOTATION]: JSON.stringify(wanted) };
   await client.patch<V1Node>(pathOfNode(next.node), { metadata: { annotations } }, context.signal);
   return await ledK3s(context, commandId);
+}
+
+async function isStillAllowed(context: MachineContext): Promise<boolean> {
+  const since = Date.parse((await readLead(context))?.allowed_at ?? '');
+  return context.clock.now().getTime() - since <= ALLOWED_FOR_MS;
 }
 
 /** How far it is. @throws AgentError KUBERNETES_API, TIMEOUT while the API restarts; STATE_NEWER, FILE_ACCESS */
