@@ -18,6 +18,7 @@ const MAY: Readonly<Record<string, { readonly times: number; readonly why: strin
   'test/e2e/chaos/slow-relay.ts': { times: 1, why: 'delays what it carries' },
   'test/e2e/chaos/traffic.ts': { times: 1, why: 'the pace of the commands' },
   'test/e2e/main-job.test.ts': { times: 1, why: 'how long an outage lasts' },
+  'test/e2e/steady-client.ts': { times: 1, why: 'the pace of what it asks' },
   'test/scripts/check-layers.test.ts': { times: 8, why: 'texts that are checked' },
   'test/scripts/check-tests.test.ts': { times: 7, why: 'texts that are checked' },
   'test/server/loopback-door.test.ts': { times: 1, why: 'the pace of the clients' },

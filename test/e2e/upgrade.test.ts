@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { $, gzipSync } from 'bun';
 import { readSigningKey } from '../../scripts/release/key-directory.ts';
 import { buildPackages } from '../../scripts/release/packages.ts';
@@ -22,6 +22,7 @@ import {
   type Stand,
   TOKEN_FILE,
 } from './stand.ts';
+import type { SteadyClientReport } from './steady-client.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 900_000;
@@ -29,6 +30,8 @@ const CHANGE_TIMEOUT_MS = 240_000;
 const SETTLE_TIMEOUT_MS = 60_000;
 /** On a machine that does other things as well. */
 const AWAY_MS_MAX = 10_000;
+/** At 50 a second, on a machine that can do less while it restarts the agent. */
+const ANSWERED_MIN = 100;
 const OLD = '0.0.1';
 const HOST_STATE = '/var/lib/pipeops-agent-host';
 const PROGRAM = `pipeops-agent-linux-${process.arch}`;
@@ -96,6 +99,60 @@ async function longestAway(): Promise<number> {
   return longest;
 }
 
+/** Between two requests of a client: 50 a second through a door and the session, 10 over TLS. */
+const ASK_MS = 20;
+const ASK_TLS_MS = 100;
+
+/**
+ * Asks Kubernetes all the time through both doors on loopback, and through the session.
+ * @returns how to end it, and what was seen
+ */
+async function askSteadily(id: string) {
+  const script = join(import.meta.dir, 'steady-client.ts');
+  await machine.copyIn(script, '/root/steady-client.ts');
+  const runtime = (await machine.exec(['readlink', '-f', '/usr/local/bin/pipeops-agent'])).stdout;
+  const doors = {
+    http: ['http://127.0.0.1:8080', ASK_MS],
+    tls: ['https://127.0.0.1:8443', ASK_TLS_MS],
+  };
+  for (const [door, [origin, everyMs]] of Object.entries(doors)) {
+    await machine.exec([
+      ...['systemd-run', '--quiet', `--unit=steady-${door}`, '--setenv=BUN_BE_BUN=1'],
+      ...[runtime.trim(), '/root/steady-client.ts', `${everyMs}`, `/run/steady-${door}.json`],
+      ...[`${origin}/proxy/version`, '/run/pipeops-agent/local-token'],
+    ]);
+  }
+  const output = join(await mkdtemp(join(tmpdir(), 'steady-')), 'session.json');
+  const url = `${stand.adminUrl()}/admin/agents/${id}/proxy/version`;
+  const session = Bun.spawn([process.execPath, script, `${ASK_MS}`, output, url]);
+  return async () => {
+    session.kill('SIGTERM');
+    await session.exited;
+    const seen: Record<string, SteadyClientReport> = {};
+    for (const door of Object.keys(doors)) {
+      await machine.exec(['systemctl', 'stop', `steady-${door}.service`]);
+      seen[door] = JSON.parse(await machine.readFile(`/run/steady-${door}.json`));
+    }
+    seen['session'] = await Bun.file(output).json();
+    await rm(dirname(output), { recursive: true });
+    return seen;
+  };
+}
+
+/** Nobody was refused, and nobody waited for ever. */
+function expectAllAnswered(seen: Readonly<Record<string, SteadyClientReport>>): void {
+  process.stderr.write(`    meanwhile asked: ${JSON.stringify(seen)}\n`);
+  const well = {
+    failures: {},
+    answered: expect.any(Number),
+    late: expect.any(Number),
+    longestMs: expect.any(Number),
+  };
+  expect(seen).toEqual({ http: well, tls: well, session: well });
+  expect(seen['http']?.answered).toBeGreaterThan(ANSWERED_MIN);
+  expect(seen['session']?.answered).toBeGreaterThan(ANSWERED_MIN);
+}
+
 /** The unit that changes versions is gone, and so is its record. */
 async function nothingLeft(): Promise<void> {
   await waitUntil('the watcher is gone', SETTLE_TIMEOUT_MS, async () => {
@@ -160,8 +217,10 @@ async function takeOverAndBack(): Promise<void> {
     ...{ changed: false, from: OLD, version },
   });
   await watchReady();
+  const stopAsking = await askSteadily(id);
   const upgraded = await progress.phase('upgrade', () => agent('upgrade'));
   const awayMs = await longestAway();
+  expectAllAnswered(await stopAsking());
   expect(upgraded.document).toEqual({
     ...{ changed: true, kind: 'upgrade', from: OLD, version },
     took_ms: expect.any(Number),
@@ -173,7 +232,13 @@ async function takeOverAndBack(): Promise<void> {
   expect(await running()).toEqual(runs(version, id));
   await nothingLeft();
   expect((await agent('upgrade')).document).toEqual({ changed: false, from: version, version });
+  const stopAgain = await askSteadily(id);
   const back = await progress.phase('rollback', () => agent('rollback'));
+  await progress.phase('restart', () => machine.exec(['systemctl', 'restart', 'pipeops-agent']));
+  await waitUntil('it has its session', SETTLE_TIMEOUT_MS, async () => {
+    return (await running()).phase === 'connected';
+  });
+  expectAllAnswered(await stopAgain());
   expect(back.document).toMatchObject({ changed: true, kind: 'rollback', version: OLD });
   expect(await running()).toEqual(runs(OLD, id));
   await nothingLeft();
