@@ -60,7 +60,7 @@ export function systemProfiler(): Profiler {
       watches = true;
       sampleStacks();
     },
-    takeStacks: () => (isProfiling ? [] : takeStacks()),
+    takeStacks: () => (watches && !isProfiling ? takeStacks() : []),
   };
 }
 

@@ -72,7 +72,8 @@ const SetUpPlan = z.object({
 });
 
 const Volume = z.object({ path: z.string(), claim: maybe, bytes: z.number().nullable() });
-const Left = z.array(z.object({ kind: z.string(), name: z.string() }));
+/** What only another version knows, with all that it wrote of it. */
+const Left = z.array(z.looseObject({ kind: z.string(), name: z.string() }));
 const Kept = { kept: texts, left: Left };
 const WayOut = z.object({ default_route: maybe, asked: maybe, names: z.boolean().nullable() });
 const Network = z.object({ before: WayOut, after: WayOut });

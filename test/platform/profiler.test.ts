@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import { systemProfiler } from '../../src/platform/profiler.ts';
 import { HeapSnapshot } from '../../src/protocol/local-debug.ts';
 
@@ -14,10 +14,6 @@ function rememberedByItsName(): void {
   }
   expect(texts).toBePositive();
 }
-
-afterEach(() => {
-  systemProfiler().takeStacks();
-});
 
 test('a profile names what ran, with times that fit together', async () => {
   const stop = await systemProfiler().startCpuProfile();
@@ -35,6 +31,7 @@ test('a profile names what ran, with times that fit together', async () => {
 test('the stacks of what ran are there, once, and after a profile again', async () => {
   const profiler = systemProfiler();
   const names = () => profiler.takeStacks().flatMap(({ frames }) => frames);
+  expect(names()).toEqual([]); // Nobody watches.
   profiler.watchStacks();
   rememberedByItsName();
   const expected = expect.stringMatching(/^rememberedByItsName \(profiler\.test\.ts:\d+\)$/);

@@ -32,10 +32,10 @@ export interface InventoryEntry {
 }
 
 /** An entry that only another version knows how to remove. */
-export interface UnknownEntry {
+export type UnknownEntry = Readonly<Record<string, unknown>> & {
   readonly kind: string;
   readonly name: string;
-}
+};
 
 /** Unit files of an administrator. Units that systemd generates have no file there. */
 const UNIT_PATH =

@@ -3,7 +3,7 @@
  * it ends itself with SIGKILL just before or just after its n-th commit.
  * Usage: bun crashing-engine.ts <life as JSON> <n> <before|after>
  */
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { commandExecutor } from '../../../src/commands/engine/executor.ts';
 import { commandProgress } from '../../../src/commands/engine/progress.ts';
@@ -46,7 +46,9 @@ export async function liveOnce(
   }) as typeof database.transaction;
   const journal = commandJournal({ database, clock, runSoon: systemRunSoon });
   const credentials = { current: async () => kubernetes, reload: () => undefined };
-  let token = 'token';
+  // It outlives the process, as the one of an agent does.
+  const tokenFile = join(directory, 'token');
+  const token = () => (existsSync(tokenFile) ? readFileSync(tokenFile, 'utf8') : 'token');
   const executor = commandExecutor({
     ended: () => undefined,
     ...unusedCommandDeps(),
@@ -58,11 +60,9 @@ export async function liveOnce(
     openChannels: channelOpener({ clock, credentials, dialTrusting: trustingDial }),
     askHelper: async ({ verb }) => HELPER_ANSWERS[verb],
     ownToken: {
-      inUse: () => token,
-      settled: () => token,
-      begin: async (next) => {
-        token = next;
-      },
+      inUse: token,
+      settled: token,
+      begin: async (next) => writeFileSync(tokenFile, next),
       goBack: async () => undefined,
     },
     releases: { find: async () => ({ version: '9.9.9', stage: async () => undefined }) },

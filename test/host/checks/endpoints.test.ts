@@ -587,6 +587,6 @@ test('a slow way is waited for: only silence counts', async () => {
     await systemClock.sleep(way.stepLimitMs * 1.5, signal); // Two steps, of which each answers.
     return systemProbe.walk(way, signal);
   };
-  const slow = { ...deps({ probe: { walk } }), stepLimitMs: 200 };
+  const slow = { ...deps({ probe: { walk } }), stepLimitMs: 1_000 };
   expect(await findingOf(controlPlaneAnswers, slow)).toBeUndefined();
 });
