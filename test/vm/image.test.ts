@@ -41,6 +41,12 @@ function start(root: string, ...argv: readonly string[]) {
   return Bun.spawn([...own, 'sh', '-c', script, root, ...argv], { stdout: 'pipe', stderr: 'pipe' });
 }
 
+/** `unshare` lets SIGTERM pass by; with its own end goes what it has started. */
+async function end(child: ReturnType<typeof start>): Promise<void> {
+  child.kill('SIGKILL');
+  await child.exited;
+}
+
 async function unpack(reference: string, name: string): Promise<string> {
   const [archive, root] = [join(scratch, `${name}.tar`), join(scratch, name)];
   await runCommand([crane, 'export', '--platform', platform(), reference, archive], {});
@@ -87,7 +93,7 @@ test('images for both processors are pushed to a registry, whole; the same sourc
     '/run/secrets/control-plane-token',
   );
   const { value } = await child.stdout.getReader().read();
-  child.kill();
+  await end(child);
   expect(JSON.parse(new TextDecoder().decode(value))).toEqual({
     url: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
     admin_url: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
@@ -112,7 +118,7 @@ test('the agent runs in its image as a user without rights', async () => {
       break;
     }
   }
-  daemon.kill();
+  await end(daemon);
   expect(log).toContain('listening port=8080 socket=/run/pipeops-agent/daemon/agent.sock');
 });
 
