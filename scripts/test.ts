@@ -76,7 +76,9 @@ async function runTests(
   const report = join(scratch, `${name}.xml`);
   const coverage = join(scratch, `${name}-coverage`);
   const argv = [
-    ...[BUN, 'test', '--isolate', '--randomize', '--reporter=junit'],
+    ...[BUN, 'test', '--isolate', '--reporter=junit'],
+    // With timings the slowest files begin first; at random they would not.
+    ...(args.some((arg) => arg.startsWith('--timings=')) ? [] : ['--randomize']),
     ...[`--reporter-outfile=${report}`, `--coverage-dir=${coverage}`, ...args],
   ];
   const began = performance.now();
@@ -156,15 +158,8 @@ async function vm(): Promise<void> {
   await check('k3s for tests: its own tests', goTest, GO_ENVIRONMENT);
   const timeout = `--timeout=${MACHINE_TEST_TIMEOUT_MS}`;
   const together = [timeout, `--parallel=${MACHINE_TEST_WORKERS}`];
-  const scenarios = [...new Glob('test/e2e/*.test.ts').scanSync({ cwd: ROOT })].sort();
-  // They measure how soon the agent is back, and mostly wait: the machine is theirs, both at once.
-  const alone = ['test/e2e/chaos.test.ts', 'test/e2e/servers-lost.test.ts'];
   await runTests('machines', [...together, './test/vm/']);
-  await runTests('e2e', [
-    ...together,
-    ...scenarios.filter((path) => !alone.includes(path)).map((path) => `./${path}`),
-  ]);
-  await runTests('chaos and loss', [...together, ...alone.map((path) => `./${path}`)]);
+  await runTests('e2e', [...together, '--timings=test/e2e/timings.json', './test/e2e/']);
 }
 
 /** Killed at every change and commit, every file: `unit` takes some of them. */
@@ -172,6 +167,11 @@ async function everyCase(): Promise<void> {
   const sampledOnes = ['./test/machine/', './test/commands/engine/', './test/kubernetes/api/'];
   const args = [`--timeout=${MACHINE_TEST_TIMEOUT_MS}`, '--parallel=2', ...sampledOnes];
   await runTests('every case', args, { EVERY_CASE: '1', ENGINE_HISTORIES: '10000' });
+  if (await preparedMachines()) {
+    const scenarios = ['./test/e2e/snapshots.test.ts', './test/e2e/workload-commands.test.ts'];
+    const timeout = `--timeout=${MACHINE_TEST_TIMEOUT_MS}`;
+    await runTests('every case on machines', [timeout, ...scenarios], { EVERY_CASE: '1' });
+  }
 }
 
 /** Each trouble for minutes and at random, all that k3s for tests has, a leave killed at each step. */

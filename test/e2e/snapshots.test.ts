@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type S3Peer, startS3Peer } from '../support/s3-peer.ts';
+import { IS_EVERY_CASE } from '../support/sampled.ts';
 import type { Machine } from '../vm/machine.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
@@ -84,7 +85,7 @@ const RESTORE_CARRIED = [
 ];
 
 test(
-  'a cluster in SQLite, and later in etcd, is snapshot and restored, in place and on a machine without data',
+  'a cluster is snapshot and restored, in place and on a machine without data',
   async () => {
     await stand.lab.collectOnFailure(join(tmpdir(), 'pipeops-agent-snapshots'), async () => {
       await progress.phase('install', () => install(server));
@@ -96,7 +97,9 @@ test(
       await progress.phase('a restore that is interrupted', interruptRestore);
       await progress.phase('install an empty machine', () => install(empty));
       await progress.phase('restore elsewhere', () => restoreElsewhere('sqlite'));
-      await inEtcd();
+      if (IS_EVERY_CASE) {
+        await inEtcd();
+      }
     });
   },
   TEST_TIMEOUT_MS,
@@ -228,7 +231,7 @@ async function restoreElsewhere(datastore: string): Promise<void> {
   expect((await empty.exec(ca)).stdout).toBe((await server.exec(ca)).stdout);
 }
 
-/** The same server, with its data moved. */
+/** The same server, with its data moved to etcd: in `long`, as three servers are. */
 async function inEtcd(): Promise<void> {
   await progress.phase('move to etcd', () => install(server, '--ha'));
   const made = await progress.phase('a snapshot', () =>

@@ -165,9 +165,12 @@ async function nothingLeft(): Promise<void> {
   expect(files.stdout.split('\n')).not.toContain('upgrade.json');
 }
 
-/** Publishes a version that is signed as it should be, with a script as its program. */
-async function publish(name: string, script: string): Promise<void> {
-  const program = Buffer.from(`#!/bin/sh\n${script}\n`);
+/**
+ * Publishes a version that is signed as it should be, with a script as its program.
+ * @param bytes how large the program is at least
+ */
+async function publish(name: string, script: string, bytes = 0): Promise<void> {
+  const program = Buffer.from(`#!/bin/sh\n${script}\nexit\n`.padEnd(bytes, '#'));
   const packed = gzipSync(new Uint8Array(program));
   const time = (days: number) =>
     new Date(Date.now() + days * 86_400_000).toISOString().replace(/\.\d+Z/, 'Z');
@@ -201,6 +204,7 @@ test(
       await takeOverAndBack();
       await changeByCommand();
       await leaveWhatIsNotWell();
+      await leaveWhatDoesNotFit();
       await refuseWhatIsNotSigned();
       await losePower();
       await loseWatcherAndControlPlane();
@@ -305,6 +309,44 @@ async function leaveWhatIsNotWell(): Promise<void> {
   expect(await running()).toEqual(before);
 }
 
+/** Has the store say that only readers of this number, or later ones, can use it. @returns what it said before */
+async function setOldestReader(reader: number): Promise<number> {
+  const program = (await machine.exec(['readlink', '-f', '/usr/local/bin/pipeops-agent'])).stdout;
+  const script = `
+    import { Database } from 'bun:sqlite';
+    const store = new Database('/var/lib/pipeops-agent/agent.db');
+    console.log(store.query('PRAGMA user_version').get().user_version);
+    store.run('PRAGMA user_version = ${reader}');`;
+  const { stdout } = await machine.exec(['env', 'BUN_BE_BUN=1', program.trim(), '-e', script]);
+  return Number(stdout);
+}
+
+/** A version that cannot use the store, or finds no room, changes nothing. */
+async function leaveWhatDoesNotFit(): Promise<void> {
+  const before = await running();
+  await progress.phase('it cannot read the store', async () => {
+    const reader = await setOldestReader(9_999);
+    const refused = await agent('rollback', '--to', OLD);
+    expect(await setOldestReader(reader)).toBe(9_999);
+    expect(refused.stderr).toContain(`${OLD} does not pass its self-test`);
+  });
+  expect(await running()).toEqual(before);
+  const [place, kept] = ['/opt/pipeops-agent', '/root/versions'];
+  await progress.phase('the disk is full', async () => {
+    const shrink =
+      `cp -a ${place} ${kept} && ` +
+      `mount -t tmpfs -o size=$(( $(du -sk ${place} | cut -f 1) + 4096 ))k none ${place} && ` +
+      `cp -a ${kept}/. ${place}`;
+    await machine.exec(['sh', '-c', shrink]);
+    await publish('9.0.6', 'exit 0', 32 * 1024 * 1024);
+    const refused = await agent('upgrade', '--to', '9.0.6');
+    await machine.exec(['sh', '-c', `umount ${place} && rm -r ${kept}`]);
+    expect(refused.stderr).toContain('DISK_FULL');
+  });
+  expect(await running()).toEqual(before);
+  await nothingLeft();
+}
+
 /** A version with a wrong signature, or another program, changes nothing. */
 async function refuseWhatIsNotSigned(): Promise<void> {
   const before = await running();
@@ -344,9 +386,9 @@ async function cutDuring(...words: readonly string[]): Promise<void> {
 /** A machine that loses its power in between goes on by itself. */
 async function losePower(): Promise<void> {
   const before = await running();
-  await publish('9.0.5', asGood('9.0.5', 'exec sleep 600'));
+  await publish('9.0.7', asGood('9.0.7', 'exec sleep 600'));
   await progress.phase('the power is cut on a bad version', () =>
-    cutDuring('upgrade', '--to', '9.0.5'),
+    cutDuring('upgrade', '--to', '9.0.7'),
   );
   expect(await running()).toEqual(before);
   await progress.phase('the power is cut on a good one', () => cutDuring('rollback', '--to', OLD));

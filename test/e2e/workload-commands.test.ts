@@ -7,6 +7,7 @@ import { ApplyData } from '../../src/protocol/commands/apply.ts';
 import { DeployData } from '../../src/protocol/commands/deploy.ts';
 import type { CommandResult } from '../../src/protocol/rest.ts';
 import { configMapsYaml, definitionYaml } from '../support/large-manifests.ts';
+import { sampled } from '../support/sampled.ts';
 import { WEB_IMAGE, WEB_IMAGE_2, WEB_PORT } from '../vm/images.ts';
 import type { Machine } from '../vm/machine.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
@@ -396,7 +397,9 @@ async function memory(): Promise<{ readonly now: number; readonly peak: number }
   return { now: of('VmRSS'), peak: of('VmHWM') };
 }
 
-describe.each(['websocket', 'rest'] as const)('large manifests over %s', (transport) => {
+const TRANSPORTS = ['websocket', 'rest'] as const;
+
+describe.each(sampled(TRANSPORTS, 1))('large manifests over %s', (transport) => {
   /** Beyond what the agent has when it is idle, MiB; measured: 140 to 270, the most on a busy machine. */
   const PEAK_MIB_MAX = 320;
   const KEPT_MIB_MAX = 64;

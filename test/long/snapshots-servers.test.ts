@@ -2,13 +2,13 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { joinServer } from '../e2e/join-server.ts';
+import { installByOneLine, openStand, readyNodes, type Stand, TOKEN_FILE } from '../e2e/stand.ts';
 import { voters } from '../vm/etcd-voters.ts';
 import type { Machine } from '../vm/machine.ts';
 import { prepareTestMachines } from '../vm/prepare.ts';
 import { reportProgress } from '../vm/progress.ts';
 import { waitUntil } from '../vm/wait-until.ts';
-import { joinServer } from './join-server.ts';
-import { installByOneLine, openStand, readyNodes, type Stand, TOKEN_FILE } from './stand.ts';
 
 const PREPARE_TIMEOUT_MS = 1_800_000;
 const TEST_TIMEOUT_MS = 1_200_000;
