@@ -325,10 +325,12 @@ async function setOldestReader(reader: number): Promise<number> {
 async function leaveWhatDoesNotFit(): Promise<void> {
   const before = await running();
   await progress.phase('it cannot read the store', async () => {
+    await publish('9.0.5', asGood('9.0.5', 'exit 1'));
     const reader = await setOldestReader(9_999);
-    const refused = await agent('rollback', '--to', OLD);
+    const refused = await agent('upgrade', '--to', '9.0.5');
     expect(await setOldestReader(reader)).toBe(9_999);
-    expect(refused.stderr).toContain(`${OLD} does not pass its self-test`);
+    expect(refused.stderr).toContain('9.0.5 does not pass its self-test');
+    expect(refused.stderr).toContain('was written by a newer pipeops-agent');
   });
   expect(await running()).toEqual(before);
   const [place, kept] = ['/opt/pipeops-agent', '/root/versions'];
