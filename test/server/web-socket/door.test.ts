@@ -3,7 +3,8 @@ import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { join } from 'node:path';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { systemFiles } from '../../../src/platform/files.ts';
-import { Problem } from '../../../src/protocol/local-status.ts';
+import type { DetailedHealth } from '../../../src/protocol/local-api.ts';
+import { Problem, type RuntimeAnswer } from '../../../src/protocol/local-status.ts';
 import type { SocketMessage } from '../../../src/protocol/local-web-socket.ts';
 import { httpServer } from '../../../src/server/doors.ts';
 import type { ServerSources } from '../../../src/server/sources.ts';
@@ -21,30 +22,67 @@ const UPGRADE = {
   'sec-websocket-version': '13',
   'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
 };
-const FEATURES = { k8s_api: true, tunnel: true };
-const SOURCES = {
+const FEATURES = {
+  k8s_api: true,
+  real_time_proxy: true,
+  tunnel: true,
+  metrics: true,
+  health_monitoring: true,
+  runtime_metrics: true,
+  feature_version: '1',
+};
+const DETAILED: DetailedHealth = {
+  agent: {
+    id: 'agent-1',
+    version: '1.0.0',
+    role: 'server',
+    cluster_name: 'one',
+    pid: 7,
+    uptime_seconds: 3_725.5,
+    memory_rss_bytes: 0,
+  },
+  ready: false,
+  reasons: [{ code: 'TIMEOUT', message: 'not yet' }],
+  nodes: { total: 3, ready: 2, list: [] },
+  session: {
+    phase: 'unreachable',
+    since: '',
+    control_plane: null,
+    transport: null,
+    transport_reason: null,
+    down_since: null,
+    next_try: null,
+    last_contact: null,
+    last_error: null,
+  },
+  commands: { accepted: 0, running: 0, undelivered: 0, succeeded: 0, failed: 0 },
+  timestamp: '',
+};
+const RUNTIME: RuntimeAnswer = {
+  memory: {
+    rss_bytes: 90 * 2 ** 20,
+    heap_used_bytes: 30 * 2 ** 20,
+    heap_total_bytes: 0,
+    external_bytes: 0,
+  },
+  cpu_ms: 0,
+  runtime: { name: 'bun', version: '1' },
+  uptime_seconds: 61,
+  timestamp: '2026-01-01T00:00:00.000Z',
+};
+const SOURCES: ServerSources = {
   ...NO_SOURCES,
   auth: { accepts: (given: string | undefined) => given === 'Bearer local' },
   features: async () => ({ features: FEATURES, commands: [], timestamp: '' }),
-  detailed: async () => ({
-    agent: { id: 'agent-1', uptime_seconds: 3_725.5 },
-    ready: false,
-    reasons: [{ code: 'TIMEOUT', message: 'not yet' }],
-    nodes: { total: 3, ready: 2, list: [] },
-  }),
-  runtime: () => ({
-    memory: { heap_used_bytes: 30 * 2 ** 20, rss_bytes: 90 * 2 ** 20 },
-    uptime_seconds: 61,
-    timestamp: '2026-01-01T00:00:00.000Z',
-  }),
+  detailed: async () => DETAILED,
+  runtime: () => RUNTIME,
   proxy: {
     forward: () => {
       proxied += 1;
       throw new Error('it went on');
     },
   },
-  // Of each answer only what is used here.
-} as unknown as ServerSources;
+};
 
 let directory: TempDirectory;
 let stop: AbortController;
