@@ -32,6 +32,8 @@ const SETTLE_TIMEOUT_MS = 60_000;
 const AWAY_MS_MAX = 10_000;
 /** At 50 a second, on a machine that can do less while it restarts the agent. */
 const ANSWERED_MIN = 100;
+/** Of what was answered: where the host is busy Kubernetes itself is too slow for some. On a quiet one none is late. */
+const LATE_SHARE_MAX = 0.05;
 const OLD = '0.0.1';
 const HOST_STATE = '/var/lib/pipeops-agent-host';
 const PROGRAM = `pipeops-agent-linux-${process.arch}`;
@@ -149,6 +151,9 @@ function expectAllAnswered(seen: Readonly<Record<string, SteadyClientReport>>): 
     longestMs: expect.any(Number),
   };
   expect(seen).toEqual({ http: well, tls: well, session: well });
+  for (const { answered, late } of Object.values(seen)) {
+    expect(late).toBeLessThanOrEqual(answered * LATE_SHARE_MAX);
+  }
   expect(seen['http']?.answered).toBeGreaterThan(ANSWERED_MIN);
   expect(seen['session']?.answered).toBeGreaterThan(ANSWERED_MIN);
 }
