@@ -45,6 +45,20 @@ interface Counts {
   skipped: number;
 }
 
+const PARTS: ReadonlyMap<string, readonly (() => Promise<void>)[]> = new Map([
+  ['unit', [unit]],
+  ['cli', [cli]],
+  ['vm', [vm]],
+  ['all', [unit, cli, session, vm]],
+  ['long', [everyCase, load, longFuzz, longSoak, longMachines]],
+]);
+const part = process.argv[2] ?? 'all';
+const pieces = PARTS.get(part);
+if (pieces === undefined) {
+  say(`There is no part "${part}": ${[...PARTS.keys()].join(', ')}`);
+  process.exit(2);
+}
+
 const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
 const scratch = await mkdtemp(join(tmpdir(), 'pipeops-test-run-'));
 
@@ -255,15 +269,8 @@ function say(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
-const PARTS: Readonly<Record<string, readonly (() => Promise<void>)[]>> = {
-  unit: [unit],
-  cli: [cli],
-  vm: [vm],
-  all: [unit, cli, session, vm],
-  long: [everyCase, load, longFuzz, longSoak, longMachines],
-};
-for (const part of PARTS[process.argv[2] ?? 'all'] ?? []) {
-  await part();
+for (const piece of pieces) {
+  await piece();
 }
 await rm(scratch, { recursive: true, force: true });
 process.stdout.write(
