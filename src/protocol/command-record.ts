@@ -4,7 +4,7 @@
  * (docs/decisions/0035-memory-of-commands.md). Another version of the agent may read it.
  */
 import * as z from 'zod';
-import { CommandResult } from './rest.ts';
+import { KnownResult } from './rest.ts';
 
 export const CommandRecord = z.looseObject({
   /** The oldest reader that may use it. */
@@ -33,7 +33,7 @@ export const DeliveredCommand = z.looseObject({
   id: z.string().min(1),
   type: z.string().min(1),
   /** To answer it once more; a large one without output and data. */
-  result: CommandResult,
+  result: KnownResult,
 });
 
 /** @returns undefined where the text is none that is known here */

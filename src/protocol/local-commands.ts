@@ -1,6 +1,6 @@
 /** Remote commands as the local API tells them. Their payloads are not told: they hold secrets. */
 import * as z from 'zod';
-import { CommandResult } from './rest.ts';
+import { KnownResult } from './rest.ts';
 
 export const CommandRow = z.object({
   id: z.string(),
@@ -35,7 +35,7 @@ export const CommandAnswer = CommandRow.extend({
   /** What it does just now. */
   progress: z.string().nullable(),
   /** null while it is open. */
-  result: CommandResult.nullable(),
+  result: KnownResult.nullable(),
 });
 export type CommandAnswer = z.infer<typeof CommandAnswer>;
 

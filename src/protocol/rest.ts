@@ -167,5 +167,11 @@ export const CommandResult = z.strictObject({
 });
 export type CommandResult = z.infer<typeof CommandResult>;
 
+/** One that another version of the agent may have made: it may have more fields. */
+export const KnownResult = z.looseObject({
+  ...CommandResult.shape,
+  metadata: z.looseObject(CommandResult.shape.metadata.shape),
+});
+
 /** Largest `output` of a result, bytes of UTF-8. */
 export const COMMAND_OUTPUT_LIMIT_BYTES = 1024 * 1024;

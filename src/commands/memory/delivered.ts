@@ -6,6 +6,7 @@ import { DELIVERED_KEPT_MAX } from '../../store/journal/pruning.ts';
 import { slimResult } from '../../store/journal/rows.ts';
 import type { EndedCommand } from '../../store/journal/sharing.ts';
 import { isDamage, reach, withoutSmall } from './records.ts';
+import { sharedResult } from './shared-result.ts';
 
 /** Commands of one list: adding to it writes it anew. */
 export const LIST_COMMANDS_MAX = 100;
@@ -81,7 +82,8 @@ async function add(lists: Lists, commands: readonly EndedCommand[]): Promise<voi
   }
 }
 
-function lineOf({ id, type, result }: EndedCommand): string {
+function lineOf({ id, type, ...ended }: EndedCommand): string {
+  const result = sharedResult(ended.result);
   const isLong = JSON.stringify(result).length > RESULT_CHARS_MAX;
   return JSON.stringify({ id, type, result: isLong ? slimResult(result) : result });
 }

@@ -10,6 +10,7 @@ import type { CommandJournal } from '../../store/journal/commands.ts';
 import { slimResult } from '../../store/journal/rows.ts';
 import { linesOf } from './lines.ts';
 import type { RecordBook } from './records.ts';
+import { sharedResult } from './shared-result.ts';
 
 export interface SharedJournalDeps {
   readonly clock: Clock;
@@ -99,10 +100,10 @@ async function finish(deps: SharedJournalDeps, id: string, result: CommandResult
     await journal.finish(id, result);
     return;
   }
-  const text = JSON.stringify(result);
+  const text = JSON.stringify(sharedResult(result));
   const isTooMuch = book.isTooMuch(text.length);
   const kept = isTooMuch ? slimResult(result) : result;
-  const lines = [isTooMuch ? JSON.stringify(kept) : text];
+  const lines = [isTooMuch ? JSON.stringify(sharedResult(kept)) : text];
   await book.change(id, (record) => record, { command: null, note: null, result: lines });
   await journal.finish(id, kept);
 }

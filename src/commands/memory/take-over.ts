@@ -25,6 +25,7 @@ import {
   reach,
   recordOf,
 } from './records.ts';
+import { sharedResult } from './shared-result.ts';
 
 /** Records that are made one's own at once. */
 const CLAIMED_AT_ONCE = 8;
@@ -236,7 +237,7 @@ async function localState(deps: Reconciled, id: string): Promise<LocalState | un
       ? undefined
       : {
           facts: { attempts: result.metadata.attempts, started_at: null, cancelled_at: null },
-          values: { command: null, note: null, result: [JSON.stringify(result)] },
+          values: { command: null, note: null, result: [JSON.stringify(sharedResult(result))] },
         };
   }
   const { command, checkpoint, attempts, startedAt, cancelled } = await journal.whole(entry);

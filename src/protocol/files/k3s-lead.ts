@@ -10,7 +10,8 @@ export const K3S_LEAD_LIMIT_BYTES = 1024 * 1024;
 export const K3sLead = z.looseObject({
   v: z.int().min(1),
   command_id: z.string(),
-  allowed_at: z.iso.datetime(),
+  /** Absent in one of an earlier version: of that no further node is begun. */
+  allowed_at: z.iso.datetime().optional(),
   to: K3sVersion,
   /** Whether pods are moved away first. */
   drain: z.boolean(),

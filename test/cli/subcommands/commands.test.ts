@@ -104,6 +104,14 @@ one
   expect(JSON.parse((await run('show', 'c-1', '--json')).stdout)).toEqual(command);
 });
 
+test('commands show takes the result of an agent of a newer version', async () => {
+  const { metadata, ...rest } = resultOf('done');
+  const result = { ...rest, more: 1, metadata: { ...metadata, more: 2 } };
+  const command = { ...ROW, target: null, progress: null, result };
+  await using _ = daemon(command);
+  expect(JSON.parse((await run('show', 'c-1', '--json')).stdout)).toEqual(command);
+});
+
 test('commands show of one that runs tells what it does', async () => {
   const about = { target: 'shop/web', progress: '1 of 3 ready', result: null };
   await using _ = daemon({ ...RUNNING, ...about });

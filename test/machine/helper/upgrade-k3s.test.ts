@@ -177,6 +177,16 @@ test('a yes ends when the time of its command is over, and how far it is can sti
   expect(statesIn(await ask('upgrade_k3s_state'))[0]).toBe('node-1 waits');
 });
 
+test('of what an earlier version has allowed no node begins, and how far it is can still be seen', async () => {
+  await allow();
+  const path = '/var/lib/pipeops-agent-host/k3s-lead.json';
+  const { allowed_at: _, ...note } = JSON.parse((await machine.files.readText(path)) ?? '');
+  await machine.put(path, JSON.stringify(note), 0o600);
+  expect(await next()).toMatchObject({ error: { code: 'NOT_FOUND' } });
+  expect(nodes.get('node-1')?.annotations).toEqual({});
+  expect(statesIn(await ask('upgrade_k3s_state'))[0]).toBe('node-1 waits');
+});
+
 test('outside of its windows no node begins, and how far it is can be seen', async () => {
   await allow();
   const day = new Date(Date.now() + 2 * 86_400_000).toUTCString().slice(0, 3).toLowerCase();
