@@ -5,6 +5,7 @@ import { commandProgress } from '../commands/engine/progress.ts';
 import { clusterMemory } from '../commands/memory/cluster.ts';
 import type { Config } from '../config/schema.ts';
 import { sessionState } from '../control-plane/session/state.ts';
+import { bell } from '../core/bell.ts';
 import { liveLogLevel } from '../core/log-levels.ts';
 import type { Places } from '../core/places.ts';
 import type { Clock, Files, Http, Log, Random, ThisMachine } from '../core/ports.ts';
@@ -42,6 +43,7 @@ import { givenLocalAuth, localAuth } from '../server/local-auth.ts';
 import { openDatabase } from '../store/database.ts';
 import { agentIdentity } from '../store/identity.ts';
 import { commandJournal } from '../store/journal/commands.ts';
+import { keptRefusals } from '../store/refusals.ts';
 import { commandDurations } from '../telemetry/command-durations.ts';
 import { measuredKubernetes } from '../telemetry/kubernetes-calls.ts';
 import { type Histograms, metricHistograms } from '../telemetry/metrics/histograms.ts';
@@ -125,8 +127,8 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
   const seen = seenHttp(ports, histograms, tracing?.traces);
   const { credentials, kubernetes, objects, ...channels } = kubernetesParts(seen, paths);
   const live = await livePolicy({ clock, files, log }, paths.policy);
-  const refused = rememberedRefusals({ clock });
-  const { policy, refusals } = countingPolicy(live.policy, refused);
+  const refused = refusedParts({ clock, database }, paths);
+  const { policy, refusals } = countingPolicy(live.policy, refused.refused);
   const following = { clock, random, log, client: kubernetes };
   const { follow, lags: watchLags } = watchLag(clock, sharedFollowing(following));
   const status = statusSource({ ...following, http, credentials, follow });
@@ -164,7 +166,7 @@ export async function commonParts(ports: DaemonPorts, config: Config, configPath
     live,
     policy,
     refusals,
-    refused,
+    ...refused,
     status,
     ...remembered,
     commands,
@@ -286,6 +288,20 @@ function rememberedCommands(deps: { readonly database: Database; readonly clock:
     changedCommands: changed,
     journal: notingJournal(commandJournal({ ...deps, runSoon: systemRunSoon }), changed),
     progress: notingProgress(commandProgress(deps), changed),
+  };
+}
+
+/** What the policy refuses, also of before the start. */
+function refusedParts(
+  { clock, database }: { readonly clock: Clock; readonly database: Database },
+  paths: DaemonPaths,
+) {
+  const refusing = bell();
+  const kept = keptRefusals(database, paths.database);
+  return {
+    refusing,
+    keptRefusals: kept,
+    refused: rememberedRefusals({ clock }, kept.read(), refusing.ring),
   };
 }
 

@@ -16,6 +16,7 @@ import { type DaemonFacts, describeDaemon, describeSession, standbyText } from '
 import { lastHealth } from './health-answers.ts';
 import { type CommonHealthDeps, workerHealth } from './health-parts.ts';
 import { idleMemory } from './idle-memory.ts';
+import { keepRefusals } from './keep-refusals.ts';
 import { machineLook } from './machine-look.ts';
 import { profiling } from './profiling.ts';
 import { streamParts } from './realtime/parts.ts';
@@ -85,6 +86,7 @@ export async function runDaemon(
     // Stops as one of the last: the others may need longer to stop than systemd waits for
     // `WATCHDOG=1`.
     watchdog({ clock, log, notify }, probesOf(state, journal), watchdogIntervalMs(env)),
+    keepRefusals({ ...parts, kept: parts.keptRefusals }),
     ...streams.services,
     ...healthServices,
     ...look.services,
@@ -97,9 +99,7 @@ export async function runDaemon(
     }),
     idleMemory(parts),
     parts.day.service,
-    ...metricsServices(parts, sources, config),
-    ...(config.debug.profiling ? [stallWatch(parts)] : []),
-    ...(parts.tracing === undefined ? [] : [parts.tracing.service]),
+    ...seeingServices(parts, sources, config),
     ...(server === undefined ? [] : servicesOfServer(parts, server, config, signal)),
   ];
   signal.addEventListener('abort', () => notify('STOPPING=1'), { once: true });
@@ -126,16 +126,20 @@ function sourcesOfServer(
   return { ...local, cluster: { rows }, podLogs, routes: ways };
 }
 
-/** What measures all the time, and the door for scrapers from elsewhere where one is wished. */
-function metricsServices(
+/** What measures all the time, and where wished: stalls, traces, the door for scrapers from elsewhere. */
+function seeingServices(
   parts: CommonParts,
   sources: ApiSources,
-  { metrics: { listen, client_ca_file } }: Config,
+  { metrics: { listen, client_ca_file }, debug }: Config,
 ): readonly Service[] {
   const endpoint = ownEndpoint(listen ?? '');
-  const lag = eventLoopLag(parts);
+  const watches = [
+    eventLoopLag(parts),
+    ...(debug.profiling ? [stallWatch(parts)] : []),
+    ...(parts.tracing === undefined ? [] : [parts.tracing.service]),
+  ];
   if (endpoint === undefined) {
-    return [lag];
+    return watches;
   }
   const door = {
     ...endpoint,
@@ -143,7 +147,7 @@ function metricsServices(
     tokenPath: parts.paths.metricsToken,
     clientCaPath: client_ca_file,
   };
-  return [lag, metricsDoor({ ...parts, sources }, door)];
+  return [...watches, metricsDoor({ ...parts, sources }, door)];
 }
 
 function tellStart(parts: CommonParts, role: string): void {

@@ -1,4 +1,4 @@
-/** What was refused since the start, for people who want to know why something does not work. */
+/** What was refused of late, for people who want to know why something does not work. */
 import type { Clock } from '../core/ports.ts';
 import { redactedStart } from '../core/text/middle-cut.ts';
 import type { RefusalRow } from '../protocol/local-policy.ts';
@@ -17,13 +17,22 @@ export interface Refusals {
   rows(): readonly RefusalRow[];
 }
 
-/** Kept in memory: what asks again and again is one row. */
-export function rememberedRefusals({ clock }: { readonly clock: Pick<Clock, 'now'> }): Refusals {
-  const rows = new Map<string, RefusalRow>();
+/**
+ * What asks again and again is one row.
+ * @param before of an earlier start, the newest first
+ * @param noted is called at each refusal
+ */
+export function rememberedRefusals(
+  { clock }: { readonly clock: Pick<Clock, 'now'> },
+  before: readonly RefusalRow[] = [],
+  noted: () => void = () => undefined,
+): Refusals {
+  const oldestFirst = before.slice(0, REFUSALS_MAX).toReversed();
+  const rows = new Map(oldestFirst.map((row) => [keyOf(row), row]));
   return {
     note: (kind, asked, { rule, reason }) => {
       const about = redactedStart(asked, TEXT_LENGTH_MAX);
-      const key = `${kind} ${rule} ${about}`;
+      const key = keyOf({ kind, rule, about });
       const now = clock.now().toISOString();
       const { first_at, times } = rows.get(key) ?? { first_at: now, times: 0 };
       rows.delete(key);
@@ -35,7 +44,12 @@ export function rememberedRefusals({ clock }: { readonly clock: Pick<Clock, 'now
       if (rows.size > REFUSALS_MAX && oldest !== undefined) {
         rows.delete(oldest);
       }
+      noted();
     },
     rows: () => [...rows.values()].reverse(),
   };
+}
+
+function keyOf({ kind, rule, about }: Pick<RefusalRow, 'kind' | 'rule' | 'about'>): string {
+  return `${kind} ${rule} ${about}`;
 }

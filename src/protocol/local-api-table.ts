@@ -170,7 +170,7 @@ export const LOCAL_API = {
   },
   'GET /api/policy/refusals': {
     summary:
-      'What the policy has refused since the start of the agent: the 200 newest that differ, a page at a time.',
+      'What the policy has refused of late, also before a restart: the 200 newest that differ, a page at a time.',
     params: RefusalsQuery,
     answer: RefusalsPage,
   },

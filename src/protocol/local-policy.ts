@@ -29,6 +29,8 @@ export const RefusalRow = z.object({
   times: z.int(),
 });
 export type RefusalRow = z.infer<typeof RefusalRow>;
+/** As the store keeps them. */
+export const RefusalRows = z.array(RefusalRow);
 
 /** GET /api/policy/refusals */
 export const RefusalsPage = pageOf(RefusalRow);

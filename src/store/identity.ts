@@ -72,6 +72,7 @@ function becomeAnother(deps: Deps, configured: string): void {
   for (const table of ['commands', 'command_texts', 'early_cancels', 'session_memory']) {
     database.run(`DELETE FROM ${table}`);
   }
+  database.run("DELETE FROM identity WHERE name = 'refusals'");
 }
 
 function merged(before: MachineMark | undefined, now: MachineMark): MachineMark {

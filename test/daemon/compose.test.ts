@@ -590,6 +590,25 @@ test('stopped while root removes the agent it says goodbye; at any other stop it
   expect(await controlPlane.waitFor(leftAt, TIMEOUT_MS)).toMatch(/^\d{4}-/);
 });
 
+test('what the policy refused is told after a restart, too', async () => {
+  const refused = async () => {
+    const answer = await ask('/api/policy/refusals').catch(() => undefined);
+    return answer?.ok ? await answer.json() : undefined;
+  };
+  start();
+  await waitUntil('it is refused', TIMEOUT_MS, async () => {
+    const answer = await ask('/proxy/api/v1/secrets').catch(() => undefined);
+    return answer?.status === 403 || undefined;
+  });
+  const before = await refused();
+  stop.abort();
+  await done;
+  start();
+  const after = await waitUntil('the next one tells', TIMEOUT_MS, refused);
+  expect(before).toMatchObject({ items: [{ kind: 'request', about: 'GET /api/v1/secrets' }] });
+  expect(after).toEqual(before);
+});
+
 test('/metrics tells of session, commands, Kubernetes, policy, proxy and tunnel', async () => {
   start();
   await waitForReady();

@@ -112,7 +112,7 @@ describe('a copy of a machine', () => {
     expect(agentIdentity(deps, 'yours', there).id()).toBe('yours');
   });
 
-  test('forgets commands and session of the other', async () => {
+  test('forgets commands, session and refusals of the other', async () => {
     await using directory = await tempDirectory();
     using database = openDatabase({ clock }, join(directory.path, 'agent.db')).database;
     const deps = { database, clock, random: seededRandom(1) };
@@ -120,10 +120,12 @@ describe('a copy of a machine', () => {
     database.run(
       "INSERT INTO commands (id, type, state, bytes, accepted_at) VALUES ('c', 'deploy', 'accepted', 1, '')",
     );
-    const count = () => database.query('SELECT count(*) AS n FROM commands').get();
+    database.run("INSERT INTO identity (name, value) VALUES ('refusals', '[]')");
+    const count = (rows: string) => database.query(`SELECT count(*) AS n FROM ${rows}`).get();
+    const counts = () => [count('commands'), count("identity WHERE name = 'refusals'")];
     agentIdentity(deps, '', { ...HERE, boot: 'b2' });
-    expect(count()).toEqual({ n: 1 });
+    expect(counts()).toEqual([{ n: 1 }, { n: 1 }]);
     agentIdentity(deps, '', { ...HERE, hardware: 'h2', boot: 'b3' });
-    expect(count()).toEqual({ n: 0 });
+    expect(counts()).toEqual([{ n: 0 }, { n: 0 }]);
   });
 });
